@@ -1,0 +1,106 @@
+package gateway
+
+import "time"
+
+// Config is everything the edge can be told. The tags name the keys as the
+// operator writes them; Validate speaks of them by the same names. The zero
+// value is not usable: start from DefaultConfig.
+type Config struct {
+	// Listen is the public address: host:port or unix:/path.
+	Listen string `koanf:"listen"`
+	// Shards is the number of event loops; 0 means one per CPU.
+	Shards int `koanf:"shards"`
+
+	Admin     AdminConfig     `koanf:"admin"`
+	Auth      AuthConfig      `koanf:"auth"`
+	Heartbeat HeartbeatConfig `koanf:"heartbeat"`
+	Limits    Limits          `koanf:"limits"`
+	Socket    SocketConfig    `koanf:"socket"`
+	Drain     DrainConfig     `koanf:"drain"`
+}
+
+// AdminConfig places the operator's HTTP listener.
+type AdminConfig struct {
+	// Listen is host:port; empty turns the listener off.
+	Listen string `koanf:"listen"`
+}
+
+// AuthConfig says who may connect.
+type AuthConfig struct {
+	// Mode is "none": every client may do everything.
+	Mode string `koanf:"mode"`
+	// AllowAnonymous lets mode none listen on an address that is not loopback.
+	AllowAnonymous bool `koanf:"allow_anonymous"`
+}
+
+// HeartbeatConfig times the pings.
+type HeartbeatConfig struct {
+	// Interval is the time between two pings to a silent client.
+	Interval time.Duration `koanf:"interval"`
+	// Timeout is how long after a ping the client must have been heard from.
+	Timeout time.Duration `koanf:"timeout"`
+}
+
+// Limits bound what clients can make the gateway spend.
+type Limits struct {
+	// Connections is the most clients at once; 0 means what the descriptor
+	// limit of the process carries.
+	Connections int `koanf:"connections"`
+	// ChannelsPerConnection is the most subscriptions of one client.
+	ChannelsPerConnection int `koanf:"channels_per_connection"`
+	// MessageBytes is the largest message taken from a client.
+	MessageBytes int `koanf:"message_bytes"`
+	// HeadBytes is the largest request head.
+	HeadBytes int `koanf:"head_bytes"`
+	// HeadTimeout is the time a client has for its request head.
+	HeadTimeout time.Duration `koanf:"head_timeout"`
+	// QueueBytes bounds what waits for one client that the kernel refused.
+	QueueBytes int `koanf:"queue_bytes"`
+}
+
+// SocketConfig sets what accepted sockets inherit.
+type SocketConfig struct {
+	// Backlog is the listen queue; the kernel caps it at net.core.somaxconn.
+	Backlog int `koanf:"backlog"`
+	// SendBuffer and ReceiveBuffer are SO_SNDBUF and SO_RCVBUF in bytes;
+	// 0 leaves the kernel's own sizing.
+	SendBuffer    int `koanf:"send_buffer"`
+	ReceiveBuffer int `koanf:"receive_buffer"`
+	// UserTimeout is TCP_USER_TIMEOUT: how long sent data may stay
+	// unacknowledged before the kernel gives the connection up.
+	UserTimeout time.Duration `koanf:"user_timeout"`
+}
+
+// DrainConfig shapes the shutdown.
+type DrainConfig struct {
+	// Delay is the time between readiness turning 503 and the listener closing.
+	Delay time.Duration `koanf:"delay"`
+	// Timeout is the time over which the connections are closed evenly.
+	Timeout time.Duration `koanf:"timeout"`
+}
+
+// DefaultConfig returns the values that configs/gateway.yaml documents.
+func DefaultConfig() Config {
+	return Config{
+		Listen: "127.0.0.1:8080",
+		Admin:  AdminConfig{Listen: "127.0.0.1:8081"},
+		Auth:   AuthConfig{Mode: "none"},
+		Heartbeat: HeartbeatConfig{
+			Interval: 25 * time.Second,
+			Timeout:  10 * time.Second,
+		},
+		Limits: Limits{
+			ChannelsPerConnection: 100,
+			MessageBytes:          64 << 10,
+			HeadBytes:             8 << 10,
+			HeadTimeout:           10 * time.Second,
+			QueueBytes:            256 << 10,
+		},
+		Socket: SocketConfig{
+			Backlog:     65535,
+			SendBuffer:  16 << 10,
+			UserTimeout: 30 * time.Second,
+		},
+		Drain: DrainConfig{Timeout: 30 * time.Second},
+	}
+}

@@ -1,0 +1,73 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrDescriptors says that a connection was accepted and closed at once
+// because the process or the system is out of file descriptors.
+var ErrDescriptors = errors.New("out of file descriptors")
+
+// Accept takes the next connection; its descriptor is non-blocking. It returns
+// ErrAgain when none is waiting. When descriptors have run out it gives up the
+// spare one to accept and close the connection, so that the listener doesn't
+// stay readable for ever, and returns ErrDescriptors.
+func (l *Listener) Accept() (fd int, peer netip.AddrPort, err error) {
+	for {
+		size := uint32(unix.SizeofSockaddrAny)
+		n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(l.fd), uintptr(unsafe.Pointer(&l.rsa)), uintptr(unsafe.Pointer(&size)),
+			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), l.peer(), nil
+		case unix.EAGAIN:
+			return -1, netip.AddrPort{}, ErrAgain
+		case unix.EINTR, unix.ECONNABORTED:
+			continue
+		case unix.EMFILE, unix.ENFILE:
+			return -1, netip.AddrPort{}, l.turnAway(errno)
+		}
+		return -1, netip.AddrPort{}, fmt.Errorf("accept: %w", errno)
+	}
+}
+
+// turnAway closes the connection at the head of the queue.
+func (l *Listener) turnAway(cause unix.Errno) error {
+	if l.spare >= 0 {
+		unix.Close(l.spare)
+		l.spare = -1
+		if fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC); err == nil {
+			SetLinger0(fd)
+			unix.Close(fd)
+		}
+	}
+	if l.spare < 0 {
+		// Fails while others hold all descriptors; the next call tries again.
+		l.openSpare()
+	}
+	return fmt.Errorf("%w: %w", ErrDescriptors, cause)
+}
+
+// peer returns the address that accept4 left in rsa.
+func (l *Listener) peer() netip.AddrPort {
+	switch l.rsa.Addr.Family {
+	case unix.AF_INET:
+		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(&l.rsa))
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), swap(a.Port))
+	case unix.AF_INET6:
+		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(&l.rsa))
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), swap(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// swap turns a port in network order, as it lies in memory, into a number.
+func swap(port uint16) uint16 {
+	b := (*[2]byte)(unsafe.Pointer(&port))
+	return uint16(b[0])<<8 | uint16(b[1])
+}

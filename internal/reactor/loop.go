@@ -1,0 +1,262 @@
+// Package reactor drives non-blocking sockets by readiness events: an event
+// loop on easygo's netpoll.Epoll, a queue through which other goroutines hand
+// it work, and the raw socket calls that go with it.
+//
+// It is the only package of the house that speaks to the kernel directly.
+package reactor
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/mailru/easygo/netpoll"
+	"golang.org/x/sys/unix"
+)
+
+// Events says what a descriptor is ready for.
+type Events uint32
+
+const (
+	// In: bytes, a connection or the end of the stream can be read.
+	In Events = unix.EPOLLIN
+	// Out: there is room to write, or a connect has ended.
+	Out Events = unix.EPOLLOUT
+	// Hup: the peer closed its side, or the socket failed. It needs no
+	// registration.
+	Hup Events = unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLRDHUP
+)
+
+// Key names a registered descriptor by the owner's slot and its generation.
+// The kernel keeps it in the event's 64 bits, so the loop holds nothing per
+// descriptor, and an event that was already under way when a descriptor was
+// closed and its number given out again is told by its old generation.
+//
+// Slot 1<<32-1 is the loop's own.
+type Key struct{ Slot, Gen uint32 }
+
+// wakeSlot marks the loop's eventfd.
+const wakeSlot = 1<<32 - 1
+
+// Handler is the owner of a loop's descriptors. It is called on the loop's
+// goroutine only and must not block.
+type Handler interface {
+	// Ready tells that the descriptor of k is ready for ev. The owner compares
+	// k.Gen with what the slot holds now.
+	Ready(k Key, ev Events)
+	// Turn is called after each batch of events and posts, to do a slice of
+	// long work, about 2 ms. With more it is called again before the loop
+	// sleeps, after the events that came meanwhile.
+	Turn() (more bool)
+}
+
+// maxEvents is the batch of one epoll_wait.
+const maxEvents = 512
+
+// Loop is one event loop. easygo's Epoll holds a single descriptor, the inner
+// epoll with all of the owner's sockets: easygo's callback map and closure
+// would cost 54 B for each, the inner epoll costs one more syscall a wake-up.
+type Loop struct {
+	// Immutable
+	handler Handler
+	inner   int // epoll descriptor
+	wake    int // eventfd in inner
+
+	// Owned by the loop's goroutine
+	events [maxEvents]unix.EpollEvent
+	failed bool
+	spare  []func() // the posts' other buffer
+
+	// Owned by the goroutine that starts and closes the loop
+	outer *netpoll.Epoll
+	fatal func(error)
+
+	// Guarded by mu
+	mu     sync.Mutex
+	posts  []func()
+	closed bool
+}
+
+// New returns a loop that isn't running yet; descriptors may be added.
+func New(h Handler) (*Loop, error) {
+	inner, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create: %w", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		unix.Close(inner)
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	l := &Loop{handler: h, inner: inner, wake: wake}
+	if err := l.Add(wake, Key{Slot: wakeSlot}, In); err != nil {
+		l.closeDescriptors()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Start runs the loop on a goroutine of easygo, which Close ends and waits
+// for. fatal is called once, on that goroutine, when epoll fails or the
+// handler panics; the loop does nothing any more after that.
+func (l *Loop) Start(fatal func(error)) error {
+	l.fatal = fatal
+	outer, err := netpoll.EpollCreate(&netpoll.EpollConfig{
+		OnWaitError: func(err error) { fatal(fmt.Errorf("epoll wait: %w", err)) },
+	})
+	if err != nil {
+		return fmt.Errorf("epoll_create: %w", err)
+	}
+	l.outer = outer
+	if err := outer.Add(l.inner, netpoll.EPOLLIN, l.run); err != nil {
+		return fmt.Errorf("register the loop: %w", err)
+	}
+	return nil
+}
+
+// Close stops the loop, waits for it and frees its descriptors; the owner's
+// sockets stay open. Work posted and not yet run is dropped.
+func (l *Loop) Close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.closed = true
+	l.mu.Unlock()
+	var err error
+	if l.outer != nil {
+		err = l.outer.Close()
+	}
+	l.closeDescriptors()
+	return err
+}
+
+func (l *Loop) closeDescriptors() {
+	unix.Close(l.wake)
+	unix.Close(l.inner)
+}
+
+// Post has fn run on the loop, after all that was posted before it. It may be
+// called from any goroutine and never blocks. False: the loop is closed and fn
+// will not run.
+func (l *Loop) Post(fn func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.posts = append(l.posts, fn)
+	if len(l.posts) == 1 {
+		l.signal()
+	}
+	return true
+}
+
+// one is what an eventfd is written with to make it readable.
+var one = binary.NativeEndian.AppendUint64(nil, 1)
+
+// signal makes the loop's eventfd readable. It is written under mu, so that
+// Close can't free the descriptor meanwhile.
+func (l *Loop) signal() {
+	for {
+		if _, err := unix.Write(l.wake, one); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// Add registers fd; events are level-triggered.
+func (l *Loop) Add(fd int, k Key, ev Events) error {
+	return l.control(unix.EPOLL_CTL_ADD, fd, k, ev)
+}
+
+// Mod changes what fd is watched for.
+func (l *Loop) Mod(fd int, k Key, ev Events) error {
+	return l.control(unix.EPOLL_CTL_MOD, fd, k, ev)
+}
+
+// Del ends the watch on fd. Closing the descriptor does the same where no
+// duplicate of it exists.
+func (l *Loop) Del(fd int) error {
+	return l.control(unix.EPOLL_CTL_DEL, fd, Key{}, 0)
+}
+
+func (l *Loop) control(op, fd int, k Key, ev Events) error {
+	e := unix.EpollEvent{
+		Events: uint32(ev) | unix.EPOLLRDHUP,
+		Fd:     int32(k.Slot),
+		Pad:    int32(k.Gen),
+	}
+	if err := unix.EpollCtl(l.inner, op, fd, &e); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// run is easygo's callback: it works until nothing is left to do. It returns
+// to easygo's wait without asking the inner epoll again after a batch that was
+// not full: what is ready by then makes the outer one return at once.
+func (l *Loop) run(ev netpoll.EpollEvent) {
+	// Epoll.Close calls with an event of its own, on the closer's goroutine.
+	if ev&(netpoll.EPOLLIN|netpoll.EPOLLERR) == 0 || l.failed {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			l.failed = true
+			l.outer.Del(l.inner)
+			l.fatal(fmt.Errorf("panic in the event loop: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	for {
+		n, err := l.poll()
+		if err != nil {
+			l.failed = true
+			l.outer.Del(l.inner)
+			l.fatal(err)
+			return
+		}
+		for i := range l.events[:n] {
+			e := &l.events[i]
+			k := Key{Slot: uint32(e.Fd), Gen: uint32(e.Pad)}
+			if k.Slot == wakeSlot {
+				var drained [8]byte
+				unix.Read(l.wake, drained[:])
+				continue
+			}
+			l.handler.Ready(k, Events(e.Events))
+		}
+		l.runPosts()
+		if more := l.handler.Turn(); !more && n < len(l.events) {
+			return
+		}
+	}
+}
+
+// poll asks the inner epoll for what is ready now.
+func (l *Loop) poll() (int, error) {
+	n, err := unix.EpollWait(l.inner, l.events[:], 0)
+	switch err {
+	case nil:
+		return n, nil
+	case unix.EINTR:
+		return 0, nil
+	}
+	return 0, fmt.Errorf("epoll_wait: %w", err)
+}
+
+// runPosts runs what was posted up to now. What these post themselves waits
+// for the next round.
+func (l *Loop) runPosts() {
+	l.mu.Lock()
+	batch := l.posts
+	l.posts = l.spare[:0]
+	l.mu.Unlock()
+	for i, fn := range batch {
+		fn()
+		batch[i] = nil
+	}
+	l.spare = batch
+}

@@ -1,0 +1,124 @@
+package reactor
+
+import (
+	"errors"
+	"io"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrAgain says that a call would have had to wait.
+var ErrAgain = errors.New("resource temporarily unavailable")
+
+// Read reads what is there. It returns ErrAgain when there is nothing yet and
+// io.EOF once the peer has closed its side.
+//
+// The calls on a connection's hot path enter the kernel without telling Go's
+// scheduler: they can't block, and the notice costs more than nothing (see
+// BenchmarkSend).
+func Read(fd int, p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		switch {
+		case errno == unix.EINTR:
+			continue
+		case errno == unix.EAGAIN:
+			return 0, ErrAgain
+		case errno != 0:
+			return 0, errno
+		case n == 0:
+			return 0, io.EOF
+		}
+		return int(n), nil
+	}
+}
+
+// Write hands p to the kernel and returns how much of it was taken, which may
+// be less than all; ErrAgain when nothing was.
+func Write(fd int, p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		// sendto, for its flag: a peer that has gone is an error, not a signal.
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
+			unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		return sent(n, errno)
+	}
+}
+
+// maxVec is how many buffers one Writev takes.
+const maxVec = 64
+
+// Writev is Write of several buffers in one call. It takes no more than the
+// first 64 of them.
+func Writev(fd int, bufs [][]byte) (int, error) {
+	var vec [maxVec]unix.Iovec
+	n := 0
+	for _, b := range bufs {
+		if len(b) == 0 {
+			continue
+		}
+		if n == len(vec) {
+			break
+		}
+		vec[n].Base = unsafe.SliceData(b)
+		vec[n].SetLen(len(b))
+		n++
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	msg := unix.Msghdr{Iov: &vec[0]}
+	msg.SetIovlen(n)
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		if errno == unix.EINTR {
+			continue
+		}
+		return sent(n, errno)
+	}
+}
+
+func sent(n uintptr, errno unix.Errno) (int, error) {
+	switch errno {
+	case 0:
+		return int(n), nil
+	case unix.EAGAIN:
+		return 0, ErrAgain
+	}
+	return 0, errno
+}
+
+// ShutdownWrite ends the stream towards the peer; what it sends can still be
+// read.
+func ShutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
+
+// CloseFD closes a descriptor. The number may be given out again at once.
+func CloseFD(fd int) error { return unix.Close(fd) }
+
+// SetLinger0 makes the close of fd cut the connection with a reset, leaving
+// nothing behind in the kernel.
+func SetLinger0(fd int) error {
+	return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}
+
+// SocketError returns and clears the pending error of a socket: after a
+// non-blocking connect, how it ended.
+func SocketError(fd int) error {
+	v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return err
+	}
+	if v != 0 {
+		return unix.Errno(v)
+	}
+	return nil
+}
