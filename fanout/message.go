@@ -1,0 +1,77 @@
+package fanout
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Form is one of the ways in which a message goes over the wire.
+type Form uint8
+
+const (
+	// FormText is a WebSocket text frame with the message's JSON object.
+	FormText Form = iota
+	// FormRaw is a WebSocket frame with the bare payload: a text frame when
+	// it is UTF-8, else a binary one.
+	FormRaw
+	// FormEvent is a server-sent event with the JSON object.
+	FormEvent
+	// FormRawEvent is a server-sent event with the bare payload. An event
+	// stream is text: other bytes come as base64 in an event of the name
+	// message_base64.
+	FormRawEvent
+	// FormJSON is the JSON object alone.
+	FormJSON
+
+	formCount
+)
+
+// Message is what was published to a channel once, on its way to all its
+// subscribers. The encodings are made on first need and shared by all shards;
+// a form that nobody uses costs 8 bytes and no work.
+type Message struct {
+	// Immutable.
+
+	Channel string
+	ID      Position
+	Seq     uint32 // order in the channel on this node, starts at 1, wraps
+	Payload []byte
+
+	// Guarded by mu.
+
+	mu   sync.Mutex
+	kind payloadKind
+
+	// Atomic: written once under mu, read without it.
+
+	encoded [formCount]atomic.Pointer[[]byte]
+}
+
+// NewMessage makes a message and takes payload over: nobody may write to it
+// any more. The channel's name is a valid one.
+func NewMessage(channel string, id Position, seq uint32, payload []byte) *Message {
+	return &Message{Channel: channel, ID: id, Seq: seq, Payload: payload}
+}
+
+// Encoded returns the message in form f. It is safe for concurrent use, and
+// one goroutine does the work. The bytes are shared: nobody may write to them.
+func (m *Message) Encoded(f Form) []byte {
+	if p := m.encoded[f].Load(); p != nil {
+		return *p
+	}
+	return m.encode(f)
+}
+
+func (m *Message) encode(f Form) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := m.encoded[f].Load(); p != nil {
+		return *p
+	}
+	if m.kind == payloadUnknown {
+		m.kind = payloadKindOf(m.Payload)
+	}
+	b := appendForm(nil, f, m)
+	m.encoded[f].Store(&b)
+	return b
+}

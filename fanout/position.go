@@ -1,0 +1,120 @@
+package fanout
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// MaxNodeBytes is the longest name of a node.
+const MaxNodeBytes = 64
+
+// ErrPosition is wrapped by the error for a text that is no position.
+var ErrPosition = errors.New("not a position")
+
+// Position is a place in a channel: that of a message, or the one after which
+// to go on. A durable position is the message's id in the channel's Redis
+// stream, valid on every node. A plain one counts the channel's messages on
+// one node and means nothing elsewhere. The zero Position is the start of the
+// stream, 0-0, which no message has.
+type Position struct {
+	// Node names the node of a plain position and is empty for a durable one.
+	Node string
+	// Ms is the first half of the stream id, 0 for a plain position.
+	Ms uint64
+	// Seq is the second half of the stream id, or the plain count.
+	Seq uint64
+}
+
+// ParsePosition reads ms-seq or ~node-seq, each position's only spelling.
+func ParsePosition(s string) (Position, error) {
+	plain := strings.HasPrefix(s, "~")
+	dash := strings.LastIndexByte(s, '-') // a node's name may hold dashes
+	if dash < 0 {
+		return Position{}, fmt.Errorf("%w: want ms-seq or ~node-seq", ErrPosition)
+	}
+	seq, ok := parsePositionNumber(s[dash+1:])
+	if !ok {
+		return Position{}, fmt.Errorf("%w: bad number after the dash", ErrPosition)
+	}
+	if plain {
+		node := s[1:dash]
+		if err := ValidNode(node); err != nil {
+			return Position{}, fmt.Errorf("%w: %w", ErrPosition, err)
+		}
+		return Position{Node: strings.Clone(node), Seq: seq}, nil
+	}
+	ms, ok := parsePositionNumber(s[:dash])
+	if !ok {
+		return Position{}, fmt.Errorf("%w: bad number before the dash", ErrPosition)
+	}
+	return Position{Ms: ms, Seq: seq}, nil
+}
+
+// parsePositionNumber reads digits without sign and leading zeros.
+func parsePositionNumber(s string) (n uint64, ok bool) {
+	if len(s) == 0 || len(s) > 1 && s[0] == '0' {
+		return 0, false
+	}
+	for i := range len(s) {
+		d := uint64(s[i]) - '0'
+		if d > 9 || n > (math.MaxUint64-d)/10 {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	return n, true
+}
+
+// ValidNode returns nil for a name that a node may have: 1 to 64 letters,
+// digits and _ . - which need no escaping wherever a position is written.
+func ValidNode(name string) error {
+	if len(name) == 0 || len(name) > MaxNodeBytes {
+		return fmt.Errorf("node name has %d bytes, want 1 to %d", len(name), MaxNodeBytes)
+	}
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
+			c == '_', c == '.', c == '-':
+		default:
+			return fmt.Errorf("node name holds %q, allowed are letters, digits and _.-", []byte{c})
+		}
+	}
+	return nil
+}
+
+// String returns the text that ParsePosition reads.
+func (p Position) String() string {
+	var buf [MaxNodeBytes + 24]byte
+	return string(p.AppendTo(buf[:0]))
+}
+
+// AppendTo appends the text of p to dst.
+func (p Position) AppendTo(dst []byte) []byte {
+	if p.Durable() {
+		dst = strconv.AppendUint(dst, p.Ms, 10)
+	} else {
+		dst = append(dst, '~')
+		dst = append(dst, p.Node...)
+	}
+	dst = append(dst, '-')
+	return strconv.AppendUint(dst, p.Seq, 10)
+}
+
+// IsZero reports whether p is the zero Position.
+func (p Position) IsZero() bool { return p == Position{} }
+
+// Durable reports whether p is valid on every node.
+func (p Position) Durable() bool { return p.Node == "" }
+
+// Less reports whether p comes before q. Positions are ordered among the
+// durable ones, or among the plain ones of one node; of others neither is less.
+func (p Position) Less(q Position) bool {
+	if p.Node != q.Node {
+		return false
+	}
+	return p.Ms < q.Ms || p.Ms == q.Ms && p.Seq < q.Seq
+}
