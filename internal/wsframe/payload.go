@@ -1,0 +1,101 @@
+package wsframe
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// dataPayload gives the part of a message that is in p.
+func (r *Reader) dataPayload(p []byte) (ev Event, n int, f failure) {
+	n = len(p)
+	if int64(n) > r.left {
+		n = int(r.left)
+	}
+	piece := p[:n:n]
+	if r.side == Server {
+		ws.Cipher(piece, r.mask, int(r.phase))
+		r.phase = (r.phase + uint8(n&3)) & 3
+	}
+	r.left -= int64(n)
+	r.open = r.left > 0
+	final := !r.open && r.fin
+	if r.op == ws.OpText {
+		// RFC 6455 section 8.1: text must be UTF-8; it is a message's
+		// property, so characters may be split by fragments.
+		if !r.text.take(piece) || final && !r.text.whole() {
+			return Event{}, n, failText
+		}
+	}
+	if n > 0 || final {
+		ev = Event{Kind: Data, Op: r.op, Payload: piece, Final: final}
+	}
+	if final {
+		r.op = ws.OpContinuation
+		r.size = 0
+	}
+	return ev, n, ok
+}
+
+// controlPayload gives a control frame once all of it is there: from p where
+// it came in one piece, else from r.control.
+func (r *Reader) controlPayload(p []byte) (ev Event, n int, f failure) {
+	n = min(len(p), int(r.left))
+	r.left -= int64(n)
+	payload := p[:n:n]
+	if r.held > 0 || r.left > 0 {
+		copy(r.control[r.held:], payload)
+		r.held += uint8(n)
+		if r.left > 0 {
+			return Event{}, n, ok
+		}
+		payload = r.control[:r.held:r.held]
+	}
+	if r.side == Server {
+		ws.Cipher(payload, r.mask, 0)
+	}
+	r.open = false
+	r.held = 0
+
+	ev = Event{Op: r.frameOp, Payload: payload, Final: true}
+	switch r.frameOp {
+	case ws.OpPing:
+		ev.Kind = Ping
+	case ws.OpPong:
+		ev.Kind = Pong
+	default:
+		ev.Kind = Close
+		ev.Code, ev.Reason, f = closeBody(payload)
+		r.ended = f == ok
+	}
+	return ev, n, f
+}
+
+// closeBody takes the payload of a close frame apart, which is empty or at
+// least two bytes long (RFC 6455 section 5.5.1).
+func closeBody(payload []byte) (code ws.StatusCode, reason []byte, f failure) {
+	if len(payload) == 0 {
+		return ws.StatusNoStatusRcvd, nil, ok
+	}
+	code = ws.StatusCode(binary.BigEndian.Uint16(payload))
+	reason = payload[2:]
+	if !closeCodeAllowed(code) {
+		return 0, nil, failCloseCode
+	}
+	if !utf8.Valid(reason) {
+		return 0, nil, failCloseText
+	}
+	return code, reason, ok
+}
+
+// closeCodeAllowed reports whether a close frame may carry code. RFC 6455
+// section 7.4.2 lets IANA assign codes below 3000; 1012 to 1014 came after
+// ws.CheckCloseFrameData was written, and the ranges end at 4999.
+func closeCodeAllowed(code ws.StatusCode) bool {
+	switch code {
+	case 1012, 1013, 1014:
+		return true
+	}
+	return code <= ws.StatusRangePrivate.Max && ws.CheckCloseFrameData(code, "") == nil
+}
