@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ConfigError is one value of the configuration that can't be used.
+type ConfigError struct {
+	Key   string // as the operator writes it, "limits.head_bytes"
+	Value any
+	Want  string // what is allowed
+}
+
+func (e *ConfigError) Error() string {
+	if s, ok := e.Value.(string); ok {
+		return fmt.Sprintf("%s: %q is not allowed, want %s", e.Key, s, e.Want)
+	}
+	return fmt.Sprintf("%s: %v is not allowed, want %s", e.Key, e.Value, e.Want)
+}
+
+// Validate reports every bad value at once: the error joins one *ConfigError
+// for each. A new key gets its line here.
+func (c Config) Validate() error {
+	return errors.Join(
+		c.validateListen(),
+		between("shards", c.Shards, 0, 1024),
+		c.validateAdmin(),
+		oneOf("auth.mode", c.Auth.Mode, "none"),
+
+		between("heartbeat.interval", c.Heartbeat.Interval, 100*time.Millisecond, time.Hour),
+		between("heartbeat.timeout", c.Heartbeat.Timeout, 100*time.Millisecond, time.Hour),
+		c.validateHeartbeat(),
+
+		between("limits.connections", c.Limits.Connections, 0, 1<<24),
+		between("limits.channels_per_connection", c.Limits.ChannelsPerConnection, 1, 1<<16),
+		between("limits.message_bytes", c.Limits.MessageBytes, 1, 16<<20),
+		between("limits.head_bytes", c.Limits.HeadBytes, 1<<10, 1<<20),
+		between("limits.head_timeout", c.Limits.HeadTimeout, 100*time.Millisecond, 5*time.Minute),
+		between("limits.queue_bytes", c.Limits.QueueBytes, 1<<10, 1<<30),
+
+		between("socket.backlog", c.Socket.Backlog, 1, 1<<20),
+		zeroOrBetween("socket.send_buffer", c.Socket.SendBuffer, 2<<10, 64<<20),
+		zeroOrBetween("socket.receive_buffer", c.Socket.ReceiveBuffer, 2<<10, 64<<20),
+		between("socket.user_timeout", c.Socket.UserTimeout, 0, time.Hour),
+
+		between("drain.delay", c.Drain.Delay, 0, 10*time.Minute),
+		between("drain.timeout", c.Drain.Timeout, 0, time.Hour),
+	)
+}
+
+// validateListen keeps a gateway without authentication from being opened to
+// a network by accident.
+func (c Config) validateListen() error {
+	const key = "listen"
+	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
+		if !filepath.IsAbs(path) {
+			return &ConfigError{key, c.Listen, "unix: and an absolute path"}
+		}
+		return nil
+	}
+	host, ok := splitAddress(c.Listen)
+	if !ok {
+		return &ConfigError{key, c.Listen, "host:port or unix:/path"}
+	}
+	if c.Auth.Mode == "none" && !c.Auth.AllowAnonymous && !isLoopback(host) {
+		return &ConfigError{key, c.Listen, "a loopback address while auth.mode is none and auth.allow_anonymous is false"}
+	}
+	return nil
+}
+
+// validateAdmin keeps the operator's calls, which need no token, on this
+// machine.
+func (c Config) validateAdmin() error {
+	const key = "admin.listen"
+	if c.Admin.Listen == "" {
+		return nil
+	}
+	host, ok := splitAddress(c.Admin.Listen)
+	if !ok {
+		return &ConfigError{key, c.Admin.Listen, "host:port, or nothing to turn it off"}
+	}
+	if !isLoopback(host) {
+		return &ConfigError{key, c.Admin.Listen, "a loopback address"}
+	}
+	return nil
+}
+
+// validateHeartbeat keeps a client from owing two pongs at once.
+func (c Config) validateHeartbeat() error {
+	if c.Heartbeat.Timeout <= c.Heartbeat.Interval {
+		return nil
+	}
+	return &ConfigError{"heartbeat.timeout", c.Heartbeat.Timeout,
+		fmt.Sprintf("at most heartbeat.interval, which is %v", c.Heartbeat.Interval)}
+}
+
+// splitAddress returns the host of host:port; the host is empty where every
+// address of the machine is meant.
+func splitAddress(addr string) (host string, ok bool) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return host, err == nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// between allows least to most, both included.
+func between[T cmp.Ordered](key string, v, least, most T) error {
+	if v < least || v > most {
+		return &ConfigError{key, v, fmt.Sprintf("%v to %v", least, most)}
+	}
+	return nil
+}
+
+// zeroOrBetween also allows 0, which leaves the choice to somebody else.
+func zeroOrBetween[T cmp.Ordered](key string, v, least, most T) error {
+	var zero T
+	if v != zero && (v < least || v > most) {
+		return &ConfigError{key, v, fmt.Sprintf("0 or %v to %v", least, most)}
+	}
+	return nil
+}
+
+func oneOf(key, v string, allowed ...string) error {
+	for _, a := range allowed {
+		if v == a {
+			return nil
+		}
+	}
+	return &ConfigError{key, v, strings.Join(allowed, " or ")}
+}
