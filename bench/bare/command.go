@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+const (
+	maxRounds  = 1_000_000
+	maxPayload = 1 << 20
+)
+
+var pingFrame = []byte{0x89, 0}
+
+// Stats is the answer to a command.
+type Stats struct {
+	// Connections are the clients there are, past their handshake.
+	Connections int `json:"connections"`
+	// Handshakes, Deliveries, Pings and Pongs count since the start.
+	Handshakes int `json:"handshakes"`
+	Deliveries int `json:"deliveries"`
+	Pings      int `json:"pings"`
+	Pongs      int `json:"pongs"`
+	// Refused are writes that the kernel had no room for.
+	Refused int `json:"refused"`
+	// Closed are the clients that left or took a write only in part.
+	Closed int `json:"closed"`
+	// CPUMicros is the user and system time of the process so far.
+	CPUMicros int64 `json:"cpu_us"`
+	// SpentMicros is the part of CPUMicros that the command took.
+	SpentMicros int64 `json:"spent_us"`
+}
+
+// readCommands runs each whole line and answers it.
+func (s *server) readCommands(fd int, in []byte) (used int, err error) {
+	for {
+		n := bytes.IndexByte(in[used:], '\n')
+		if n < 0 {
+			return used, nil
+		}
+		line := string(in[used : used+n])
+		used += n + 1
+		if !s.write(fd, s.answer(line)) {
+			return used, nil
+		}
+	}
+}
+
+// answer runs a command and returns the line that answers it.
+func (s *server) answer(line string) []byte {
+	start := cpuMicros()
+	var answer any = &s.stats
+	if err := s.command(line); err != nil {
+		answer = map[string]string{"error": err.Error()}
+	}
+	s.stats.CPUMicros = cpuMicros()
+	s.stats.SpentMicros = s.stats.CPUMicros - start
+	out, err := json.Marshal(answer)
+	if err != nil {
+		panic(err) // neither form can fail
+	}
+	return append(out, '\n')
+}
+
+func (s *server) command(line string) error {
+	words := strings.Fields(line)
+	switch {
+	case len(words) == 3 && words[0] == "send":
+		n, err := parse(words[1], "count", maxRounds)
+		if err != nil {
+			return err
+		}
+		size, err := parse(words[2], "size", maxPayload)
+		if err != nil {
+			return err
+		}
+		frame := appendText(nil, size)
+		for range n {
+			s.stats.Deliveries += s.writeAll(frame)
+		}
+	case len(words) == 1 && words[0] == "ping":
+		s.stats.Pings += s.writeAll(pingFrame)
+	case len(words) == 1 && words[0] == "stats":
+	case len(words) == 1 && words[0] == "quit":
+		s.quit = true
+	default:
+		return fmt.Errorf("unknown command %q, want send N SIZE, ping, stats or quit", line)
+	}
+	return nil
+}
+
+// writeAll writes p to every client and returns how many took it.
+func (s *server) writeAll(p []byte) (taken int) {
+	for fd := range s.conns {
+		if s.conns[fd].role == roleFrames && s.write(fd, p) {
+			taken++
+		}
+	}
+	return taken
+}
+
+func parse(word, what string, most int) (int, error) {
+	n, err := strconv.Atoi(word)
+	if err != nil || n < 1 || n > most {
+		return 0, fmt.Errorf("%s: %q is not allowed, want 1 to %d", what, word, most)
+	}
+	return n, nil
+}
+
+// cpuMicros returns the CPU time of the process, the runtime's own threads
+// included.
+func cpuMicros() int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // no argument can be wrong
+	}
+	return (u.Utime.Sec+u.Stime.Sec)*1_000_000 + u.Utime.Usec + u.Stime.Usec
+}

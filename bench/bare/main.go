@@ -1,0 +1,70 @@
+// Bare is the yardstick of the gateway's CPU budgets: the least that a process
+// can do to take WebSocket connections and write to them. One loop on raw epoll
+// accepts with accept4, answers the handshake with nothing checked but the key,
+// and delivers with one write(2) per connection. It has no channels, no limits,
+// no queue and no timeout, and serves nothing but measurements on a loopback
+// address. It shares no code with the gateway, so that a change there can't move
+// the yardstick.
+//
+//	bare -listen 127.0.0.1:9000 -control 127.0.0.1:9001
+//
+// Once it listens it prints both addresses on one line, "listen ADDR control
+// ADDR"; port 0 lets the kernel choose. Any path is a WebSocket endpoint.
+//
+// The control address takes commands over TCP, one a line, and answers each
+// with one line of JSON:
+//
+//	send N SIZE   write a text frame with SIZE bytes of payload to every
+//	              connection, N times over
+//	ping          write a ping frame to every connection; the pongs are counted
+//	              as they come in
+//	stats         only answer
+//	quit          answer and exit
+//
+// The answer holds the counters since the start, see Stats: cpu_us is the user
+// and system time of the whole process from getrusage, spent_us the part that
+// this command took. Hence
+//
+//	delivery    spent_us of "send" / its growth of deliveries
+//	handshake   growth of cpu_us / growth of handshakes between two "stats"
+//	ping cycle  growth of cpu_us / growth of pongs from before "ping" until
+//	            pongs equals pings
+//
+// A write that the kernel refuses is dropped and counted as refused, one that it
+// takes in part closes the connection: a run with either measures nothing. What
+// one "send" writes to a connection should fit its send buffer.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bare:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until a client of the control address says quit.
+func run(args []string, stdout io.Writer) error {
+	flags := flag.NewFlagSet("bare", flag.ContinueOnError)
+	listen := flags.String("listen", "127.0.0.1:0", "`address` for WebSocket connections")
+	control := flags.String("control", "127.0.0.1:0", "`address` for commands")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	s, err := newServer(*listen, *control)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "listen %s control %s\n", s.public.addr, s.control.addr)
+	return s.serve()
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// role says what a descriptor's bytes mean.
+type role uint8
+
+const (
+	roleNone    role = iota // not in use
+	roleHead                // a client before its handshake
+	roleFrames              // a client after it
+	roleCommand             // a control connection
+)
+
+// conn is the state of one descriptor.
+type conn struct {
+	role    role
+	pending []byte // an incomplete head, frame or command
+}
+
+// server is the loop and all that it owns; nothing else runs.
+type server struct {
+	epoll           int
+	public, control listener
+
+	conns []conn // by descriptor
+	stats Stats
+	quit  bool
+	buf   [64 << 10]byte // what a read brings
+}
+
+func newServer(listen, control string) (*server, error) {
+	s := &server{}
+	var err error
+	if s.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("create epoll: %w", err)
+	}
+	if s.public, err = listenTCP(listen); err != nil {
+		return nil, err
+	}
+	if s.control, err = listenTCP(control); err != nil {
+		return nil, err
+	}
+	for _, l := range []listener{s.public, s.control} {
+		if err := s.watch(l.fd); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// serve runs the loop until a command ends it.
+func (s *server) serve() error {
+	var events [256]syscall.EpollEvent
+	for !s.quit {
+		n, err := syscall.EpollWait(s.epoll, events[:], -1)
+		if err != nil && err != syscall.EINTR {
+			return fmt.Errorf("wait for events: %w", err)
+		}
+		for i := range max(n, 0) {
+			switch fd := int(events[i].Fd); fd {
+			case s.public.fd:
+				err = s.accept(fd, roleHead)
+			case s.control.fd:
+				err = s.accept(fd, roleCommand)
+			default:
+				s.read(fd)
+			}
+			if err != nil && err != syscall.EINTR {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *server) watch(fd int) error {
+	ev := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}
+	if err := syscall.EpollCtl(s.epoll, syscall.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return fmt.Errorf("add to epoll: %w", err)
+	}
+	return nil
+}
+
+// accept takes what waits, a few dozen at most: the rest shows up in the next
+// turn. A limit of the process or the kernel ends the run, which would measure
+// something else.
+func (s *server) accept(from int, r role) error {
+	for range 64 {
+		fd, _, err := syscall.Accept4(from, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		switch {
+		case err == syscall.EAGAIN:
+			return nil
+		case err == syscall.EINTR || err == syscall.ECONNABORTED:
+			continue
+		case err != nil:
+			return fmt.Errorf("accept with %d connections: %w", s.stats.Connections, err)
+		}
+		if fd >= len(s.conns) {
+			s.conns = append(s.conns, make([]conn, fd+1-len(s.conns))...)
+		}
+		s.conns[fd] = conn{role: r}
+		if err := s.watch(fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read hands what came, after what was left over, to the reader of the
+// descriptor's role. A command of the same batch of events may have closed the
+// descriptor.
+func (s *server) read(fd int) {
+	if s.conns[fd].role == roleNone {
+		return
+	}
+	n, err := syscall.Read(fd, s.buf[:])
+	if err == syscall.EAGAIN || err == syscall.EINTR {
+		return
+	}
+	if err != nil || n == 0 {
+		s.close(fd)
+		return
+	}
+	c := &s.conns[fd]
+	in := s.buf[:n]
+	if len(c.pending) > 0 {
+		c.pending = append(c.pending, in...)
+		in = c.pending
+	}
+	used, err := 0, error(nil)
+	switch c.role {
+	case roleHead:
+		used, err = s.readHead(fd, in)
+	case roleFrames:
+		used, err = s.readFrames(in)
+	case roleCommand:
+		used, err = s.readCommands(fd, in)
+	}
+	left := in[used:]
+	switch {
+	case err != nil || len(left) > len(s.buf):
+		s.close(fd)
+	case len(left) == 0:
+		c.pending = nil
+	default:
+		c.pending = append([]byte(nil), left...)
+	}
+}
+
+// write writes to a client or a control connection and reports whether all of
+// it was taken.
+func (s *server) write(fd int, p []byte) bool {
+	n, err := syscall.Write(fd, p)
+	switch {
+	case n == len(p):
+		return true
+	case errors.Is(err, syscall.EAGAIN):
+		s.stats.Refused++
+	default:
+		s.close(fd)
+	}
+	return false
+}
+
+// close ends a connection, once.
+func (s *server) close(fd int) {
+	switch s.conns[fd].role {
+	case roleNone:
+		return
+	case roleFrames:
+		s.stats.Connections--
+		s.stats.Closed++
+	}
+	s.conns[fd] = conn{}
+	syscall.Close(fd)
+}
