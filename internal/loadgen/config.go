@@ -1,0 +1,177 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Transport is one of the wire's three forms.
+type Transport string
+
+const (
+	WebSocket Transport = "ws"
+	SSE       Transport = "sse"
+	Poll      Transport = "poll"
+)
+
+func (t Transport) endpoint() string { return "/v1/" + string(t) }
+
+// Config is what a run can be told; the comments name the flags. The zero
+// value is not usable: start from DefaultConfig.
+type Config struct {
+	// The clients.
+	URL         string        // --url
+	Transport   Transport     // --transport
+	Connections int           // -n
+	InFlight    int           // -c: handshakes at the same time
+	ConnectRate float64       // --connect-rate, per second; 0 is as fast as -c lets
+	Sources     string        // --src; empty: the kernel's choice, or 127.0.0.x for a loopback target
+	Channels    string        // --channels
+	Loops       int           // --loops
+	Timeout     time.Duration // --timeout: of a handshake, and of waiting while nothing arrives
+	AllowRemote bool          // --allow-remote
+
+	// The server.
+	PID int // --pid; 0: found by the target's port, where it is on this host
+
+	// Idle.
+	Hold time.Duration // --hold
+
+	// Fanout.
+	Redis    string        // --redis
+	Prefix   string        // --prefix
+	Durable  bool          // --durable
+	Messages int           // --messages
+	Rate     float64       // --rate, messages per second; 0: each when the one before was delivered
+	Size     int           // --size, bytes of a payload
+	Settle   time.Duration // how long to look for duplicates after the last delivery
+	MaxLate  time.Duration // a slot that is later than this is skipped
+}
+
+// DefaultConfig returns what the flags' defaults are.
+func DefaultConfig() Config {
+	return Config{
+		URL:         "ws://127.0.0.1:8080",
+		Transport:   WebSocket,
+		Connections: 1000,
+		InFlight:    100,
+		Channels:    "loadgen",
+		Loops:       1,
+		Timeout:     30 * time.Second,
+		Hold:        10 * time.Second,
+		Redis:       "redis://127.0.0.1:6380",
+		Prefix:      "push:",
+		Messages:    100,
+		Size:        128,
+		Settle:      250 * time.Millisecond,
+		MaxLate:     5 * time.Second,
+	}
+}
+
+// UsageError is a run that can't be as asked: it is refused before it starts.
+type UsageError struct {
+	Flag  string // with its dashes
+	Value string
+	Want  string // what to change
+}
+
+func (e *UsageError) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("%s: %s", e.Flag, e.Want)
+	}
+	return fmt.Sprintf("%s %s: %s", e.Flag, e.Value, e.Want)
+}
+
+// usage collects everything that is wrong with a Config.
+type usage []error
+
+func (u *usage) add(flag string, value any, format string, args ...any) {
+	*u = append(*u, &UsageError{Flag: flag, Value: fmt.Sprint(value), Want: fmt.Sprintf(format, args...)})
+}
+
+func (u *usage) intRange(flag string, v, low, high int) {
+	if v < low || v > high {
+		u.add(flag, v, "not allowed, want %d to %d", low, high)
+	}
+}
+
+func (u *usage) duration(flag string, v, low, high time.Duration) {
+	if v < low || v > high {
+		u.add(flag, v, "not allowed, want %v to %v", low, high)
+	}
+}
+
+func (u *usage) rate(flag string, v float64) {
+	if v < 0 || v > 1e7 || math.IsNaN(v) {
+		u.add(flag, v, "not allowed, want 0 to 10000000 a second")
+	}
+}
+
+const (
+	maxConnections = 1 << 24
+	maxSize        = 1 << 20
+	maxMessages    = 1 << 30
+)
+
+// Validate checks what needs no look at the host; errors.Join of a UsageError
+// for each flag that is wrong.
+func (c Config) Validate() error {
+	var u usage
+	switch c.Transport {
+	case WebSocket, SSE, Poll:
+	default:
+		u.add("--transport", c.Transport, "not allowed, want ws, sse or poll")
+	}
+	u.intRange("-n", c.Connections, 1, maxConnections)
+	u.intRange("-c", c.InFlight, 1, 1<<16)
+	u.rate("--connect-rate", c.ConnectRate)
+	u.intRange("--loops", c.Loops, 1, 64)
+	u.duration("--timeout", c.Timeout, 100*time.Millisecond, time.Hour)
+	u.duration("--hold", c.Hold, 0, 30*24*time.Hour)
+	u.intRange("--messages", c.Messages, 1, maxMessages)
+	u.rate("--rate", c.Rate)
+	u.intRange("--size", c.Size, minPayload, maxSize)
+	if c.PID < 0 {
+		u.add("--pid", c.PID, "not a process")
+	}
+	if strings.ContainsAny(c.Prefix, " \r\n") {
+		u.add("--prefix", fmt.Sprintf("%q", c.Prefix), "blanks are not allowed")
+	}
+	return errors.Join(u...)
+}
+
+// checkRedis refuses a Redis URL that isn't one, or that leaves the host.
+func (c Config) checkRedis(ctx context.Context) error {
+	var e usage
+	u, err := url.Parse(c.Redis)
+	switch {
+	case err != nil || u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
+		e.add("--redis", printableURL(c.Redis), "want a URL such as redis://127.0.0.1:6379")
+	case u.Scheme == "unix" || c.AllowRemote:
+	default:
+		host := u.Hostname()
+		if host == "" {
+			host = "localhost"
+		}
+		if a, err := resolve(ctx, host); err != nil {
+			e.add("--redis", net.JoinHostPort(host, u.Port()), "%v", err)
+		} else if !a.IsLoopback() {
+			e.add("--redis", a, "is not on this host; --allow-remote lets a run load other machines")
+		}
+	}
+	return errors.Join(e...)
+}
+
+// printableURL leaves out the password.
+func printableURL(raw string) string {
+	if u, err := url.Parse(raw); err == nil {
+		return u.Redacted()
+	}
+	return "(not a URL)"
+}

@@ -1,0 +1,137 @@
+package loadgen
+
+// maxHoles bounds the spans of missing messages that a ledger keeps apart,
+// about 100 B each with the map around them.
+const maxHoles = 1 << 18
+
+// ledger accounts for the messages of one loop's subscriptions. A subscription
+// that gets what it should in order costs the 4 bytes of its last sequence
+// number; only what is missing in between is written down.
+type ledger struct {
+	last  []uint32          // per subscription: the highest number seen
+	holes map[uint32][]hole // per subscription with exceptions, ascending
+
+	spans int // in all holes
+	most  int
+	// forgotten counts, per subscription, missing messages whose spans were
+	// given up for want of room: they stay missing, but one that comes late
+	// is taken for a duplicate.
+	forgotten map[uint32]uint64
+
+	delivered  uint64 // each message of each subscription once
+	duplicated uint64
+	reordered  uint64 // delivered, but after a later one
+}
+
+// hole is a span of numbers that were passed over, both ends inclusive.
+type hole struct{ from, to uint32 }
+
+func newLedger(subscriptions int) ledger {
+	return ledger{
+		last:      make([]uint32, subscriptions),
+		holes:     make(map[uint32][]hole),
+		most:      maxHoles,
+		forgotten: make(map[uint32]uint64),
+	}
+}
+
+// observe books one delivery and reports whether it is the first of its
+// message.
+func (g *ledger) observe(sub, seq uint32) (first bool) {
+	last := g.last[sub]
+	switch {
+	case seq == last+1:
+	case seq > last:
+		g.open(sub, hole{last + 1, seq - 1})
+	case g.fill(sub, seq):
+		g.delivered++
+		g.reordered++
+		return true
+	default:
+		g.duplicated++
+		return false
+	}
+	g.last[sub] = seq
+	g.delivered++
+	return true
+}
+
+// open writes down a span that was passed over.
+func (g *ledger) open(sub uint32, h hole) {
+	spans := g.holes[sub]
+	if g.spans >= g.most {
+		if len(spans) == 0 {
+			g.forgotten[sub] += h.size()
+			return
+		}
+		g.forgotten[sub] += spans[0].size()
+		g.holes[sub] = append(spans[:0], append(spans[1:], h)...)
+		return
+	}
+	g.holes[sub] = append(spans, h)
+	g.spans++
+}
+
+// fill takes seq out of the spans of sub; false when it is in none.
+func (g *ledger) fill(sub, seq uint32) bool {
+	spans := g.holes[sub]
+	for i := range spans {
+		h := &spans[i]
+		if seq < h.from || seq > h.to {
+			continue
+		}
+		switch {
+		case h.from == h.to:
+			spans = append(spans[:i], spans[i+1:]...)
+			g.spans--
+		case seq == h.from:
+			h.from++
+		case seq == h.to:
+			h.to--
+		default:
+			if g.spans >= g.most {
+				g.forgotten[sub] += uint64(seq - h.from)
+				h.from = seq + 1
+				break
+			}
+			tail := append([]hole{{seq + 1, h.to}}, spans[i+1:]...)
+			h.to = seq - 1
+			spans = append(spans[:i+1], tail...)
+			g.spans++
+		}
+		if len(spans) == 0 {
+			delete(g.holes, sub)
+		} else {
+			g.holes[sub] = spans
+		}
+		return true
+	}
+	return false
+}
+
+func (h hole) size() uint64 { return uint64(h.to-h.from) + 1 }
+
+// missing returns how many of the published messages 1 to published have not
+// come to a subscription, and the first one where it is known.
+func (g *ledger) missing(sub, published uint32) (n uint64, first uint32) {
+	n = g.forgotten[sub]
+	for _, h := range g.holes[sub] {
+		if h.from > published {
+			break
+		}
+		if first == 0 {
+			first = h.from
+		}
+		n += hole{h.from, min(h.to, published)}.size()
+	}
+	if last := g.last[sub]; last < published {
+		if first == 0 {
+			first = last + 1
+		}
+		n += uint64(published - last)
+	}
+	return n, first
+}
+
+// exact reports whether duplicates and late messages were told apart.
+func (g *ledger) exact() bool { return len(g.forgotten) == 0 }

@@ -1,0 +1,142 @@
+package loadgen
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+)
+
+// Reason says why a client did not come about or was lost. The word is the key
+// in the JSON and the line in the table.
+type Reason string
+
+const (
+	ReasonRefused      Reason = "connection refused"
+	ReasonUnreachable  Reason = "unreachable"
+	ReasonNoPort       Reason = "no free source port"
+	ReasonNoDescriptor Reason = "no free descriptor"
+	ReasonSource       Reason = "source address not usable"
+	ReasonReset        Reason = "reset"
+	ReasonTimedOut     Reason = "timed out in the network"
+	ReasonTimeout      Reason = "handshake timeout"
+	ReasonSubscribe    Reason = "subscribe timeout"
+	ReasonCut          Reason = "cut without a close"
+	ReasonEarly        Reason = "cut during the handshake"
+	ReasonNotHTTP      Reason = "answer is not HTTP"
+	ReasonAccept       Reason = "wrong Sec-WebSocket-Accept"
+	ReasonUpgrade      Reason = "answer is not an upgrade"
+	ReasonContentType  Reason = "answer is not an event stream"
+	ReasonCursor       Reason = "answer without a cursor"
+	ReasonBody         Reason = "answer's body malformed"
+	ReasonBodySize     Reason = "answer's body too long"
+	ReasonKeepAlive    Reason = "poll connection not kept alive"
+	ReasonUnregistered Reason = "epoll refused the socket"
+	ReasonUnfinished   Reason = "unfinished at the end"
+)
+
+// The varieties that carry a number or the server's own words.
+const (
+	reasonStatusFormat = "HTTP %d"
+	reasonClosedFormat = "closed %d"
+	reasonProtocol     = "protocol: "
+	reasonErrorEvent   = "error: "
+
+	maxReasonText      = 60
+	maxReasonVarieties = 100
+)
+
+// socketReason finds the word for what the kernel said.
+func socketReason(err error) Reason {
+	for _, m := range [...]struct {
+		errno  error
+		reason Reason
+	}{
+		{syscall.ECONNREFUSED, ReasonRefused},
+		{syscall.EADDRNOTAVAIL, ReasonNoPort},
+		{syscall.EADDRINUSE, ReasonNoPort},
+		{syscall.EMFILE, ReasonNoDescriptor},
+		{syscall.ENFILE, ReasonNoDescriptor},
+		{syscall.ENETUNREACH, ReasonUnreachable},
+		{syscall.EHOSTUNREACH, ReasonUnreachable},
+		{syscall.EINVAL, ReasonSource},
+		{syscall.ECONNRESET, ReasonReset},
+		{syscall.EPIPE, ReasonReset},
+		{syscall.ETIMEDOUT, ReasonTimedOut},
+		{io.EOF, ReasonCut},
+	} {
+		if errors.Is(err, m.errno) {
+			return m.reason
+		}
+	}
+	return Reason(err.Error())
+}
+
+func statusReason(status int) Reason { return Reason(fmt.Sprintf(reasonStatusFormat, status)) }
+func closedReason(code int) Reason   { return Reason(fmt.Sprintf(reasonClosedFormat, code)) }
+
+// foreignReason makes a reason with text of the server's.
+func foreignReason(prefix string, text []byte) Reason {
+	if len(text) > maxReasonText {
+		text = text[:maxReasonText]
+	}
+	return Reason(fmt.Sprintf("%s%s", prefix, printable(text)))
+}
+
+// printable replaces what doesn't belong on a line of a report.
+func printable(text []byte) []byte {
+	clean := make([]byte, len(text))
+	for i, b := range text {
+		if b < ' ' || b > '~' {
+			b = '?'
+		}
+		clean[i] = b
+	}
+	return clean
+}
+
+// tally counts by reason. The server's texts can't make it grow without end.
+type tally map[Reason]uint64
+
+func (t tally) add(r Reason, n uint64) {
+	if _, known := t[r]; !known && len(t) >= maxReasonVarieties {
+		r = "other"
+	}
+	t[r] += n
+}
+
+func (t tally) merge(from tally) {
+	for r, n := range from {
+		t.add(r, n)
+	}
+}
+
+// hint says what to change when clients fail for a reason; empty when the
+// reason says it all.
+func (r Reason) hint() string {
+	switch r {
+	case ReasonRefused:
+		return "nothing listens there: is the gateway running, is --url right?"
+	case ReasonUnreachable:
+		return "no route to the target: is --url right?"
+	case ReasonNoPort:
+		return "more source addresses: --src 127.0.0.2-127.0.0.9"
+	case ReasonNoDescriptor:
+		return "raise the descriptor limit (ulimit -n) or lower -n"
+	case ReasonSource:
+		return "an address of --src can't be bound on this host or not reach the target"
+	case ReasonTimeout, ReasonTimedOut:
+		return "the server does not keep up: lower -c or --connect-rate, or raise --timeout; also look for TLS on that port"
+	case ReasonSubscribe:
+		return "the gateway took the connection but did not confirm the channels: is its Redis reachable?"
+	case ReasonNotHTTP:
+		return "the target does not speak plain HTTP/1.1: is --url right, is there TLS on that port?"
+	case ReasonUpgrade, ReasonAccept, ReasonContentType, ReasonCursor, statusReason(404), statusReason(400), statusReason(405):
+		return "the target does not look like a gateway: is --url right?"
+	case statusReason(401), statusReason(403):
+		return "the gateway wants a token or refuses the channels"
+	case statusReason(503), statusReason(429):
+		return "the gateway turns clients away: see its limits.connections and its log"
+	}
+	return ""
+}
