@@ -1,0 +1,202 @@
+package preflight
+
+import (
+	"bytes"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+var update = flag.Bool("update", false, "write the files that are made from the table")
+
+const (
+	manual      = "../../docs/OPERATIONS.md"
+	manualBegin = "<!-- knobs: written by go test ./internal/preflight -update -->\n"
+	manualEnd   = "<!-- end of knobs -->\n"
+)
+
+// The committed files are what the table makes; -update writes them.
+func TestCommittedFiles(t *testing.T) {
+	files := map[string]func(io.Writer) error{
+		"../../configs/sysctl.conf": WriteReferenceSysctl,
+		"../../deploy/gateway.service.d/limits.conf": func(w io.Writer) error {
+			return WriteSystemd(w, Reference(Server))
+		},
+		manual: writeManualInto,
+		"testdata/report.txt": func(w io.Writer) error {
+			return Run(laptop().env(), Target{Connections: 1_000_000, Side: Both}).WriteText(w)
+		},
+		"testdata/report.json": func(w io.Writer) error {
+			return Run(container().env(), Target{Connections: 110_000, SendBuffer: 16384}).WriteJSON(w)
+		},
+	}
+	for name, write := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			var want bytes.Buffer
+			if err := write(&want); err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(name, want.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want.Bytes()) {
+				t.Errorf("%s is out of date, run: go test ./internal/preflight -update\ngot:\n%s\nwant:\n%s", name, got, want.Bytes())
+			}
+		})
+	}
+}
+
+// writeManualInto puts the table between its markers in the manual.
+func writeManualInto(w io.Writer) error {
+	text, err := os.ReadFile(manual)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(text), manualBegin)
+	_, after, ok2 := strings.Cut(rest, manualEnd)
+	if !ok || !ok2 {
+		return io.ErrUnexpectedEOF
+	}
+	if _, err := io.WriteString(w, before+manualBegin); err != nil {
+		return err
+	}
+	if err := WriteManual(w); err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, manualEnd+after)
+	return err
+}
+
+// What the reference file sets is enough for what it promises, on a box that
+// had none of it.
+func TestReferenceSysctlIsEnough(t *testing.T) {
+	var conf bytes.Buffer
+	if err := WriteReferenceSysctl(&conf); err != nil {
+		t.Fatal(err)
+	}
+	for _, side := range []Side{Server, Client} {
+		for name, b := range map[string]box{"laptop": laptop(), "router": router()} {
+			b, err := b.sysctl(conf.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			target := Reference(side)
+			target.SendBuffer = 16384
+			for _, f := range Run(b.env(), target).Fixes() {
+				// The count of a live table comes on top of a file for any box.
+				if f.Setting != "" && f.Name != "net.netfilter.nf_conntrack_max" {
+					t.Errorf("%s, %s: %s is %s, needed %s", name, side, f.Name, f.Value, f.Needed)
+				}
+			}
+		}
+	}
+}
+
+// For every target, the file made on a box turns each sysctl's FIX into PASS
+// and takes nothing away from what already was enough.
+func TestSysctlFixesTheBox(t *testing.T) {
+	boxes := []box{laptop(), server(), router()}
+	rapid.Check(t, func(t *rapid.T) {
+		target := Target{
+			Connections:     rapid.IntRange(1, 5_000_000).Draw(t, "connections"),
+			Side:            rapid.SampledFrom([]Side{Server, Client, Both}).Draw(t, "side"),
+			SourceAddresses: rapid.IntRange(1, 200).Draw(t, "sources"),
+			SendBuffer:      16384,
+		}
+		b := rapid.SampledFrom(boxes).Draw(t, "box")
+		var conf bytes.Buffer
+		if err := WriteSysctl(&conf, b.env(), target); err != nil {
+			t.Fatal(err)
+		}
+		fixed, err := b.sysctl(conf.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, after := Run(b.env(), target), Run(fixed.env(), target)
+		for i, f := range after.Findings {
+			if before.Findings[i].Verdict == Pass && f != before.Findings[i] {
+				t.Errorf("was enough, and changed:\n%+v\n%+v", before.Findings[i], f)
+			}
+			if f.Verdict != Fix || f.Setting == "" {
+				continue
+			}
+			// More ports than there are is the one thing no file can give.
+			if f.Name == "net.ipv4.ip_local_port_range" && strings.Contains(f.Why, "sources needed") {
+				continue
+			}
+			t.Errorf("still to fix: %+v", f)
+		}
+	})
+}
+
+// A box that carries a number of connections carries any smaller one.
+func TestSmallerTargetsPass(t *testing.T) {
+	boxes := []box{laptop(), server(), router(), container()}
+	rapid.Check(t, func(t *rapid.T) {
+		target := Target{
+			Connections:     rapid.IntRange(2, 3_000_000).Draw(t, "connections"),
+			Side:            rapid.SampledFrom([]Side{Server, Client, Both}).Draw(t, "side"),
+			SourceAddresses: rapid.IntRange(1, 64).Draw(t, "sources"),
+		}
+		e := rapid.SampledFrom(boxes).Draw(t, "box").env()
+		larger := Run(e, target)
+		target.Connections = rapid.IntRange(1, target.Connections).Draw(t, "fewer")
+		for i, f := range Run(e, target).Findings {
+			if f.Verdict == Fix && larger.Findings[i].Verdict == Pass {
+				t.Errorf("PASS at the larger target, FIX at %d: %+v", target.Connections, f)
+			}
+		}
+	})
+}
+
+func TestReservedWithin(t *testing.T) {
+	for name, tt := range map[string]struct {
+		list string
+		want int64
+	}{
+		"nothing":           {"", 0},
+		"one":               {"8080", 1},
+		"range":             {"8080-8081", 2},
+		"several":           {"6379,8080-8089,9000", 11}, // 6379 lies below
+		"cut at both edges": {"1-8009,65000-70000", 10 + 536},
+		"outside":           {"22,7999", 0},
+		"garbage":           {"x,8080-y,-", 0},
+	} {
+		if got := reservedWithin(tt.list, 8000, 65535); got != tt.want {
+			t.Errorf("%s: %d, want %d", name, got, tt.want)
+		}
+	}
+}
+
+// Numbers and lists come from files that others write.
+func FuzzForeignText(f *testing.F) {
+	f.Add("4:memory:/a\n0::/b", "normal 0 0 0 pubsub 1 2 3", "8080-9000,1")
+	f.Add("0::/../..", "pubsub", "18446744073709551615-1")
+	f.Fuzz(func(t *testing.T, cgroups, limits, ports string) {
+		b := router().with(map[string]string{
+			"proc/self/cgroup":                          cgroups,
+			"proc/sys/net/ipv4/ip_local_reserved_ports": ports,
+			"proc/meminfo":                              limits,
+		})
+		b.redis = map[string]string{"client-output-buffer-limit": limits, "maxclients": ports}
+		for _, finding := range Run(b.env(), Target{Connections: 1000, Side: Both}).Findings {
+			if strings.ContainsAny(finding.Why+finding.Fix+finding.Value, "\n") {
+				t.Errorf("more than a line: %+v", finding)
+			}
+		}
+	})
+}

@@ -1,0 +1,144 @@
+// Package preflight knows every knob of the kernel, the process and Redis that
+// stands between a box and a given number of connections: what it is now, what
+// it must be, why, and the command that sets it.
+//
+// One table describes the knobs. The report, configs/sysctl.conf, the systemd
+// snippet and the table in docs/OPERATIONS.md are all made from it, so they
+// cannot disagree.
+//
+// The package reads the box through Env only and keeps no state.
+package preflight
+
+import (
+	"fmt"
+	"time"
+)
+
+// Side says which end of the connections the box holds.
+type Side string
+
+const (
+	Server Side = "server"
+	Client Side = "client"
+	// Both is a box that holds the two ends of every connection, as in a test
+	// over loopback.
+	Both Side = "both"
+)
+
+// ParseSide reads what an operator wrote; "" is Server.
+func ParseSide(s string) (Side, error) {
+	switch side := Side(s); side {
+	case "":
+		return Server, nil
+	case Server, Client, Both:
+		return side, nil
+	}
+	return "", fmt.Errorf("side: %q is not allowed, want server, client or both", s)
+}
+
+// includes reports whether a box on side s is concerned by a knob of side k.
+func (s Side) includes(k Side) bool {
+	return s == Both || k == Both || s == k
+}
+
+const (
+	// DescriptorReserve is what a process needs beside its connections:
+	// listeners, epolls, Redis, the admin listener's clients, log files.
+	DescriptorReserve = 512
+	// DefaultUserBytes is the budget of one idle connection in user space.
+	DefaultUserBytes = 300
+	// KernelBytes is what the kernel keeps for one established TCP socket
+	// with empty buffers, on each end: tcp_sock 2.5 KB, inode 0.86, dentry,
+	// file and epoll item 0.2 each.
+	KernelBytes = 4096
+	// BaseBytes is what a process needs before its first connection.
+	BaseBytes = 64 << 20
+	// ConntrackBytes is one entry of the connection tracking table with its
+	// usual extensions.
+	ConntrackBytes = 320
+
+	defaultReconnectWindow = 30 * time.Second
+	defaultPublishBytes    = 10 << 20
+)
+
+// Target is what the box shall carry. Connections must be set; every other
+// field has a zero value that means its default.
+type Target struct {
+	Connections int
+	// Side is Server when empty.
+	Side Side
+	// SourceAddresses is the number of local addresses a client connects
+	// from, and Destinations the number of address:port pairs it connects to;
+	// 0 means 1.
+	SourceAddresses int
+	Destinations    int
+	// UserBytes is the cost of one connection in user space; 0 means
+	// DefaultUserBytes.
+	UserBytes int
+	// SendBuffer and ReceiveBuffer are the server's SO_SNDBUF and SO_RCVBUF
+	// in bytes; 0 leaves the sizing to the kernel.
+	SendBuffer    int
+	ReceiveBuffer int
+	// ReconnectWindow is the time over which all clients come back after a
+	// restart; 0 means 30 s, the default of drain.timeout.
+	ReconnectWindow time.Duration
+	// PublishBytes is what Redis sends to this gateway each second at most;
+	// 0 means 10 MiB.
+	PublishBytes int
+}
+
+// withDefaults replaces zero values by what they mean.
+func (t Target) withDefaults() Target {
+	if t.Side == "" {
+		t.Side = Server
+	}
+	t.SourceAddresses = max(t.SourceAddresses, 1)
+	t.Destinations = max(t.Destinations, 1)
+	if t.UserBytes <= 0 {
+		t.UserBytes = DefaultUserBytes
+	}
+	if t.ReconnectWindow <= 0 {
+		t.ReconnectWindow = defaultReconnectWindow
+	}
+	if t.PublishBytes <= 0 {
+		t.PublishBytes = defaultPublishBytes
+	}
+	return t
+}
+
+// sockets is the number of established sockets on the box.
+func (t Target) sockets() int64 {
+	if t.Side == Both {
+		return 2 * int64(t.Connections)
+	}
+	return int64(t.Connections)
+}
+
+// processes is the number of our processes on the box.
+func (t Target) processes() int64 {
+	if t.Side == Both {
+		return 2
+	}
+	return 1
+}
+
+// burst is the number of connections that arrive in a second while all
+// clients come back.
+func (t Target) burst() int64 {
+	ms := max(t.ReconnectWindow.Milliseconds(), 1)
+	return (int64(t.Connections)*1000 + ms - 1) / ms
+}
+
+// Run compares the box with the target, knob by knob in the order in which
+// they have to be turned.
+func Run(env Env, t Target) Report {
+	t = t.withDefaults()
+	r := Report{Target: t}
+	for _, k := range knobs() {
+		if !t.Side.includes(k.side) {
+			continue
+		}
+		r.Findings = append(r.Findings, k.run(env, t))
+	}
+	return r
+}
