@@ -1,0 +1,70 @@
+# `make` lists what there is to do.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+# For how long `make fuzz` feeds each fuzz target.
+FUZZTIME ?= 30s
+# What `make run` passes on: make run ARGS='--listen 127.0.0.1:9000'
+ARGS ?=
+# Debian packages and the program of each that the tests start.
+PACKAGES := redis-server:redis-server redis-tools:redis-cli
+
+.PHONY: help
+help: ## list the targets
+	@echo 'Targets:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  %-11s %s\n", $$1, $$2 }'
+
+.PHONY: build
+build: ## build bin/gateway and bin/loadgen, static
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/gateway ./cmd/loadgen
+
+.PHONY: run
+run: build ## build and run the gateway with an embedded Redis
+	bin/gateway serve $(ARGS)
+
+.PHONY: deps
+deps: ## install the programs that the tests start (as root), or name them
+	@missing=; for p in $(PACKAGES); do \
+		command -v "$${p#*:}" >/dev/null || missing="$$missing $${p%%:*}"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	else \
+		echo "the tests need these packages, install them first:$$missing" >&2; exit 1; fi
+
+.PHONY: test
+test: deps ## run all tests, the house rules included
+	$(GO) test ./...
+
+.PHONY: race
+race: deps ## run the tests with the race detector, without the long ones (needs gcc)
+	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+.PHONY: fuzz
+fuzz: ## feed each fuzz target for FUZZTIME (default 30s)
+	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$package"/*_test.go); do \
+			echo "fuzz $$package $$target"; \
+			$(GO) test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## run every Go benchmark
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: bench-bare
+bench-bare: build ## measure against a bare loop and print the ratios
+	$(GO) run ./bench/ratios
+
+.PHONY: lint
+lint: ## run go vet and the house rules, which include gofmt
+	$(GO) vet ./...
+	$(GO) test -count=1 ./internal/house
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin out
