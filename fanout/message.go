@@ -36,6 +36,7 @@ type Message struct {
 	ID      Position
 	Seq     uint32 // order in the channel on this node, starts at 1, wraps
 	Payload []byte
+	notice  func(Form) []byte // nil in a published message
 
 	// Guarded by mu.
 
@@ -53,6 +54,16 @@ func NewMessage(channel string, id Position, seq uint32, payload []byte) *Messag
 	return &Message{Channel: channel, ID: id, Seq: seq, Payload: payload}
 }
 
+// NewNotice makes something else that all subscribers of a channel are told in
+// order with its messages, such as a gap. It comes after the message seq and
+// before the next one; encode makes its forms, nil for one that it lacks.
+func NewNotice(channel string, seq uint32, encode func(Form) []byte) *Message {
+	return &Message{Channel: channel, Seq: seq, notice: encode}
+}
+
+// Notice reports whether m was made by NewNotice.
+func (m *Message) Notice() bool { return m.notice != nil }
+
 // Encoded returns the message in form f. It is safe for concurrent use, and
 // one goroutine does the work. The bytes are shared: nobody may write to them.
 func (m *Message) Encoded(f Form) []byte {
@@ -68,10 +79,15 @@ func (m *Message) encode(f Form) []byte {
 	if p := m.encoded[f].Load(); p != nil {
 		return *p
 	}
-	if m.kind == payloadUnknown {
-		m.kind = payloadKindOf(m.Payload)
+	var b []byte
+	if m.notice != nil {
+		b = m.notice(f)
+	} else {
+		if m.kind == payloadUnknown {
+			m.kind = payloadKindOf(m.Payload)
+		}
+		b = appendForm(nil, f, m)
 	}
-	b := appendForm(nil, f, m)
 	m.encoded[f].Store(&b)
 	return b
 }

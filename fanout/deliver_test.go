@@ -1,0 +1,309 @@
+package fanout
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// fill makes a channel with n subscribers, connections 0 to n-1.
+func fill(x *Index, name string, n int) (Channel, []List) {
+	ch := x.Open([]byte(name))
+	lists := make([]List, n)
+	for i := range lists {
+		x.Subscribe(&lists[i], uint32(i), ch)
+	}
+	return ch, lists
+}
+
+func publishText(x *Index, ch Channel, seq uint32, payload string) *Message {
+	m := NewMessage(x.Name(ch), Position{Node: "n", Seq: uint64(seq)}, seq, []byte(payload))
+	x.Publish(ch, m)
+	return m
+}
+
+func TestDeliverTakesTurns(t *testing.T) {
+	x := NewIndex()
+	huge, _ := fill(x, "huge", 10_000)
+	other, _ := fill(x, "other", 300)
+	publishText(x, huge, 1, "1")
+	publishText(x, other, 1, "2")
+	var small List
+	ch := x.Open([]byte("small"))
+	x.Subscribe(&small, 77_777, ch)
+	publishText(x, ch, 1, "3")
+
+	before, after, others := 0, 0, 0
+	for more := true; more; {
+		var sent int
+		sent, more = x.Deliver(100, func(conn uint32, b *Batch) {
+			switch {
+			case conn == 77_777:
+				after = before
+			case b.Messages()[0].Channel == "huge":
+				before++
+			default:
+				others++
+			}
+		})
+		if sent > 100 {
+			t.Fatalf("%d sends, want at most 100", sent)
+		}
+	}
+	if after == 0 || after > 2*turnVisits {
+		t.Errorf("the small channel had to wait for %d sends of the huge one, want at most %d", after, 2*turnVisits)
+	}
+	if before != 10_000 || others != 300 {
+		t.Errorf("%d and %d sends, want 10000 and 300", before, others)
+	}
+}
+
+func TestDeliverVisitsNoMoreThanLimit(t *testing.T) {
+	x := NewIndex()
+	ch, _ := fill(x, "held", 1000)
+	x.EachSubscriber(ch, func(s Sub, _ uint32) { x.Hold(s, true) })
+	publishText(x, ch, 1, "1")
+	calls := 0
+	for more := true; more; calls++ {
+		var sent int
+		if sent, more = x.Deliver(100, func(uint32, *Batch) {}); sent != 0 {
+			t.Fatalf("%d sends to held subscribers", sent)
+		}
+	}
+	if calls != 10 {
+		t.Errorf("%d calls of Deliver(100) for 1000 held subscribers, want 10", calls)
+	}
+	if sent, more := x.Deliver(0, nil); sent != 0 || more {
+		t.Errorf("Deliver(0) = %d, %v, want 0, false", sent, more)
+	}
+}
+
+func TestDeliverBatches(t *testing.T) {
+	tests := map[string]struct {
+		payloads []int // sizes
+		want     []int // messages in each batch
+	}{
+		"one":                 {[]int{10}, []int{1}},
+		"few":                 {[]int{10, 10, 10}, []int{3}},
+		"many":                {slices.Repeat([]int{1}, 150), []int{64, 64, 22}},
+		"bytes":               {slices.Repeat([]int{20_000}, 7), []int{3, 3, 1}},
+		"larger than a batch": {[]int{1, 100_000, 100_000, 1}, []int{1, 1, 1, 1}},
+		"exactly a batch":     {[]int{32 << 10, 32 << 10, 1}, []int{2, 1}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			x := NewIndex()
+			ch, _ := fill(x, "c", 1)
+			for i, size := range tt.payloads {
+				publishText(x, ch, uint32(i+1), strings.Repeat("x", size))
+			}
+			var got []int
+			for more := true; more; {
+				_, more = x.Deliver(1000, func(_ uint32, b *Batch) { got = append(got, b.Count()) })
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("batches of %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestBatchEncoded(t *testing.T) {
+	x := NewIndex()
+	ch, lists := fill(x, "c", 4)
+	var all [3]*Message
+	for i := range all {
+		all[i] = publishText(x, ch, uint32(i+1), `{"a":1}`)
+	}
+	late, _ := x.Find(lists[1], ch)
+	x.SetFrom(late, 1)
+	latest, _ := x.Find(lists[2], ch)
+	x.SetFrom(latest, 3)
+	late3, _ := x.Find(lists[3], ch)
+	x.SetFrom(late3, 1)
+
+	firsts := map[uint32]int{0: 0, 1: 1, 3: 1}
+	shared := map[int]*byte{}
+	for more := true; more; {
+		_, more = x.Deliver(10, func(conn uint32, b *Batch) {
+			first, ok := firsts[conn]
+			if !ok {
+				t.Fatalf("%d gets a batch", conn)
+			}
+			delete(firsts, conn)
+			if !slices.Equal(b.Messages(), all[first:]) {
+				t.Fatalf("%d gets %d messages from %d", conn, b.Count(), b.Messages()[0].Seq)
+			}
+			for f := range formCount {
+				var want []byte
+				for i, m := range all[first:] {
+					if i > 0 && f == FormJSON {
+						want = append(want, ',')
+					}
+					want = append(want, m.Encoded(f)...)
+				}
+				got := b.Encoded(f)
+				if !bytes.Equal(got, want) {
+					t.Errorf("form %d for %d: %q, want %q", f, conn, got, want)
+				}
+				if &got[0] != &b.Encoded(f)[0] {
+					t.Errorf("form %d is made twice", f)
+				}
+			}
+			at := &b.Encoded(FormText)[0]
+			if shared[first] != nil && shared[first] != at {
+				t.Errorf("the batch from %d is encoded for each subscriber", first)
+			}
+			shared[first] = at
+		})
+	}
+	if len(firsts) != 0 {
+		t.Errorf("without a batch: %v", firsts)
+	}
+}
+
+func TestBatchOfOneSharesTheMessage(t *testing.T) {
+	x := NewIndex()
+	ch, _ := fill(x, "c", 1)
+	m := publishText(x, ch, 1, "1")
+	x.Deliver(10, func(_ uint32, b *Batch) {
+		if &b.Encoded(FormText)[0] != &m.Encoded(FormText)[0] {
+			t.Error("a single message is copied")
+		}
+	})
+}
+
+// TestNotice tells a gap to those who were there, in its place.
+func TestNotice(t *testing.T) {
+	x := NewIndex()
+	ch, lists := fill(x, "c", 2)
+	s, _ := x.Find(lists[0], ch)
+	x.SetFrom(s, 5) // joined at 5, as the gap that follows is reported
+	ahead, _ := x.Find(lists[1], ch)
+	x.SetFrom(ahead, 6)
+	publishText(x, ch, 5, "5")
+	x.Publish(ch, NewNotice("c", 5, func(f Form) []byte {
+		if f == FormJSON {
+			return nil
+		}
+		return []byte("gap")
+	}))
+	six, seven := publishText(x, ch, 6, "6"), publishText(x, ch, 7, "7")
+	got, json := map[uint32]string{}, map[uint32]string{}
+	x.Deliver(10, func(conn uint32, b *Batch) {
+		got[conn] += string(b.Encoded(FormText))
+		json[conn] += string(b.Encoded(FormJSON))
+	})
+	if want := "gap" + string(six.Encoded(FormText)) + string(seven.Encoded(FormText)); got[0] != want {
+		t.Errorf("got %q, want %q", got[0], want)
+	}
+	if want := string(six.Encoded(FormJSON)) + "," + string(seven.Encoded(FormJSON)); json[0] != want {
+		t.Errorf("JSON is %q, want %q", json[0], want)
+	}
+	if want := string(seven.Encoded(FormText)); got[1] != want {
+		t.Errorf("the one ahead got %q, want %q", got[1], want)
+	}
+}
+
+// TestFromIsForgotten lets the count go once around: a start that stayed
+// would be ahead of the channel again.
+func TestFromIsForgotten(t *testing.T) {
+	x := NewIndex()
+	ch, lists := fill(x, "c", 1)
+	s, _ := x.Find(lists[0], ch)
+	x.SetFrom(s, 1)
+	got := 0
+	for _, seq := range []uint32{1, 2, 1 << 30, 1<<31 + 3, 3 << 30, 0} {
+		publishText(x, ch, seq, "1")
+		x.Deliver(10, func(uint32, *Batch) { got++ })
+	}
+	if got != 5 {
+		t.Errorf("%d messages, want 5", got)
+	}
+}
+
+func TestReleaseWaitsForPendingMessages(t *testing.T) {
+	x := NewIndex()
+	ch, lists := fill(x, "c", 2)
+	publishText(x, ch, 1, "1")
+	for i := range lists {
+		x.Unsubscribe(&lists[i], ch)
+	}
+	x.Release(ch)
+	if _, ok := x.Lookup([]byte("c")); ok {
+		t.Error("a released channel is found")
+	}
+	if again := x.Open([]byte("c")); again != ch {
+		t.Errorf("opened again as %d, want %d", again, ch)
+	}
+	x.Release(ch)
+	sent, more := x.Deliver(10, func(uint32, *Batch) {})
+	if sent != 0 || more || x.Channels() != 0 {
+		t.Errorf("sent %d, more %v, %d channels; want none", sent, more, x.Channels())
+	}
+	if n, size := x.Pending(); n != 0 || size != 0 {
+		t.Errorf("%d messages, %d bytes pending", n, size)
+	}
+}
+
+func TestPublishToNobody(t *testing.T) {
+	x := NewIndex()
+	publishText(x, x.Open([]byte("c")), 1, "1")
+	if n, _ := x.Pending(); n != 0 {
+		t.Errorf("%d messages pending, want 0", n)
+	}
+}
+
+// TestBurstIsForgotten publishes to many channels at once: their delivery
+// records must not stay.
+func TestBurstIsForgotten(t *testing.T) {
+	x := NewIndex()
+	const n = 4 * idleDeliveries
+	lists := make([]List, n)
+	m := NewMessage("any", Position{}, 1, []byte("1"))
+	for range 3 {
+		for i := range lists {
+			ch := x.Open([]byte{'a' + byte(i%26), 'a' + byte(i/26%26), 'a' + byte(i/676)})
+			x.Subscribe(&lists[i], uint32(i), ch)
+			x.Publish(ch, m)
+		}
+		got := 0
+		for more := true; more; {
+			var sent int
+			sent, more = x.Deliver(500, func(uint32, *Batch) { got++ })
+			if sent == 0 {
+				t.Fatal("nothing was sent")
+			}
+		}
+		if got != n {
+			t.Fatalf("%d sends, want %d", got, n)
+		}
+		if len(x.deliveries) > idleDeliveries || len(x.turns.ring) > idleDeliveries {
+			t.Errorf("%d delivery records and a ring of %d stay", len(x.deliveries), len(x.turns.ring))
+		}
+	}
+}
+
+func TestDeliverAllocatesNothing(t *testing.T) {
+	x := NewIndex()
+	ch, _ := fill(x, "c", 100)
+	small, _ := fill(x, "small", 1)
+	m := NewMessage("c", Position{}, 1, []byte("1"))
+	m.Encoded(FormText)
+	size := 0
+	send := func(_ uint32, b *Batch) { size += len(b.Encoded(FormText)) }
+	n := testing.AllocsPerRun(100, func() {
+		x.Publish(ch, m)
+		x.Publish(small, m)
+		for more := true; more; {
+			_, more = x.Deliver(64, send)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations for 101 sends, want 0", n)
+	}
+	if size == 0 {
+		t.Error("nothing was sent")
+	}
+}

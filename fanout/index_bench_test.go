@@ -1,0 +1,151 @@
+package fanout
+
+import (
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+)
+
+const benchEntries = 1_000_000
+
+// BenchmarkIndexMemory prints what a channel and a subscription cost in heap,
+// tables, names and lookup together, and what a collection takes with them.
+func BenchmarkIndexMemory(b *testing.B) {
+	lists := make([]List, benchEntries)
+	report := func(b *testing.B, unit string, build func(x *Index)) {
+		for b.Loop() {
+			clear(lists)
+			before := heapBytes()
+			x := NewIndex()
+			build(x)
+			b.ReportMetric(float64(heapBytes()-before)/benchEntries, unit)
+			began := time.Now()
+			runtime.GC()
+			b.ReportMetric(float64(time.Since(began).Microseconds())/1000, "ms/gc")
+			runtime.KeepAlive(x)
+		}
+	}
+	b.Run("personal", func(b *testing.B) {
+		report(b, "B/channel+subscription", func(x *Index) {
+			name := []byte("user.")
+			for i := range lists {
+				ch := x.Open(strconv.AppendInt(name[:5], int64(i)+1_000_000, 10))
+				x.Subscribe(&lists[i], uint32(i), ch)
+			}
+		})
+	})
+	b.Run("shared", func(b *testing.B) {
+		report(b, "B/subscription", func(x *Index) {
+			ch := x.Open([]byte("news"))
+			for i := range lists {
+				x.Subscribe(&lists[i], uint32(i), ch)
+			}
+		})
+	})
+}
+
+func heapBytes() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// BenchmarkDeliver is the index's own cost of one send.
+func BenchmarkDeliver(b *testing.B) {
+	for name, batch := range map[string]int{"single": 1, "batch": 16} {
+		b.Run(name, func(b *testing.B) {
+			x := NewIndex()
+			ch, _ := fill(x, "c", 100_000)
+			m := NewMessage("c", Position{}, 1, []byte("1"))
+			sends, size := 0, 0
+			send := func(_ uint32, b *Batch) { size += len(b.Encoded(FormText)) }
+			b.ReportAllocs()
+			for b.Loop() {
+				for range batch {
+					x.Publish(ch, m)
+				}
+				for more := true; more; {
+					var n int
+					n, more = x.Deliver(256, send)
+					sends += n
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(sends), "ns/send")
+		})
+	}
+}
+
+// BenchmarkSubscribe and BenchmarkUnsubscribe work on a channel of 100,000,
+// leaving from the middle.
+func BenchmarkSubscribe(b *testing.B) {
+	x := NewIndex()
+	ch, _ := fill(x, "c", 100_000)
+	lists := make([]List, 10_000)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i == len(lists) {
+			b.StopTimer()
+			for j := range lists {
+				x.Unsubscribe(&lists[j], ch)
+			}
+			i = 0
+			b.StartTimer()
+		}
+		x.Subscribe(&lists[i], uint32(i), ch)
+	}
+}
+
+func BenchmarkUnsubscribe(b *testing.B) {
+	x := NewIndex()
+	ch, lists := fill(x, "c", 100_000)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i == len(lists) {
+			b.StopTimer()
+			for j := range lists {
+				x.Subscribe(&lists[j], uint32(j), ch)
+			}
+			i = 0
+			b.StartTimer()
+		}
+		x.Unsubscribe(&lists[(i*7919)%len(lists)], ch)
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	x := NewIndex()
+	names := make([][]byte, 100_000)
+	for i := range names {
+		names[i] = strconv.AppendInt([]byte("user."), int64(i), 10)
+		x.Open(names[i])
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, ok := x.Lookup(names[(i*7919)%len(names)]); !ok {
+			b.Fatal("not found")
+		}
+	}
+}
+
+// BenchmarkOpen makes a million channels and prints the longest that one of
+// them takes, as it makes its part of the lookup grow. The best of the rounds
+// counts, because the longest is also when the machine did something else.
+func BenchmarkOpen(b *testing.B) {
+	best, rounds := time.Hour, 0
+	for b.Loop() {
+		x := NewIndex()
+		name := []byte("user.")
+		var longest time.Duration
+		for i := range int64(benchEntries) {
+			began := time.Now()
+			x.Open(strconv.AppendInt(name[:5], i, 10))
+			longest = max(longest, time.Since(began))
+		}
+		best = min(best, longest)
+		rounds++
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rounds)/benchEntries, "ns/channel")
+	b.ReportMetric(float64(best.Microseconds()), "us/longest")
+}

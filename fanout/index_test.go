@@ -1,0 +1,93 @@
+package fanout
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unsafe"
+)
+
+// TestSizes guards what exists a million times.
+func TestSizes(t *testing.T) {
+	tests := map[string]struct{ got, most uintptr }{
+		"subscription": {unsafe.Sizeof(subscription{}), 24},
+		"channelEntry": {unsafe.Sizeof(channelEntry{}), 28},
+		"delivery":     {unsafe.Sizeof(delivery{}), 80},
+		"Message":      {unsafe.Sizeof(Message{}), 160},
+	}
+	for name, tt := range tests {
+		if tt.got > tt.most {
+			t.Errorf("%s has %d bytes, want at most %d", name, tt.got, tt.most)
+		}
+	}
+}
+
+func TestIndexReusesWhatIsReleased(t *testing.T) {
+	x := NewIndex()
+	round := func(r int) {
+		var lists [3000]List
+		for i := range lists {
+			name := fmt.Appendf(nil, "user.%d.%d", r, i)
+			x.Subscribe(&lists[i], uint32(i), x.Open(name))
+		}
+		for i := range lists {
+			x.Each(lists[i], func(_ Sub, ch Channel) {
+				x.Unsubscribe(&lists[i], ch)
+				x.Release(ch)
+			})
+		}
+	}
+	round(10)
+	channels, subs, names := x.channels.used, x.subs.used, len(x.names.chunks)
+	for r := range 20 {
+		round(11 + r)
+	}
+	if x.channels.used != channels || x.subs.used != subs || len(x.names.chunks) != names {
+		t.Errorf("grew from %d channels, %d subscriptions, %d name chunks to %d, %d, %d",
+			channels, subs, names, x.channels.used, x.subs.used, len(x.names.chunks))
+	}
+	if x.Channels() != 0 || x.Subscriptions() != 0 {
+		t.Errorf("%d channels and %d subscriptions are left", x.Channels(), x.Subscriptions())
+	}
+}
+
+func TestNameArenaUsesTheEndOfAChunk(t *testing.T) {
+	var a nameArena
+	long := []byte(strings.Repeat("x", MaxChannelBytes))
+	places := map[uint32]bool{}
+	for range nameChunkBytes/len(long) + 1 {
+		places[a.put(long)] = true
+	}
+	if len(a.chunks) != 2 {
+		t.Fatalf("%d chunks, want 2", len(a.chunks))
+	}
+	left := nameChunkBytes % len(long)
+	short := a.put(long[:left])
+	if short/nameChunkUnits != 0 || places[short] {
+		t.Errorf("place %d is not the rest of the first chunk", short)
+	}
+	for place := range places {
+		if string(a.get(place, len(long))) != string(long) {
+			t.Errorf("name at %d is damaged", place)
+		}
+	}
+}
+
+func TestLookupAllocatesNothing(t *testing.T) {
+	x := NewIndex()
+	name := []byte("news")
+	ch := x.Open(name)
+	buf := make([]byte, 0, 64)
+	var l List
+	n := testing.AllocsPerRun(100, func() {
+		if got, ok := x.Lookup(name); !ok || got != ch {
+			t.Fatal("not found")
+		}
+		buf = x.AppendName(buf[:0], x.Open(name))
+		x.Subscribe(&l, 7, ch)
+		x.Unsubscribe(&l, ch)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}

@@ -1,0 +1,186 @@
+package fanout
+
+// Sub is a subscription's number in one Index, from 1, and used again after
+// Unsubscribe.
+type Sub uint32
+
+// List is the head of a connection's subscriptions. The connection keeps it
+// and passes it in; 0 is the empty list.
+type List uint32
+
+// subscription is one connection in one channel. It is in two lists: that of
+// its connection, singly linked because a connection has few, and that of the
+// channel, in order of subscription and doubly linked because a channel may
+// have half a million. Millions of them exist: 24 bytes.
+type subscription struct {
+	conn       uint32
+	channel    uint32 // with subHeld and subFrom
+	prev, next Sub    // in the channel
+	sibling    Sub    // next of the connection
+	from       uint32 // with subFrom: only messages after this one
+}
+
+const (
+	subHeld        = 1 << 31
+	subFrom        = 1 << 30
+	subChannelMask = subFrom - 1
+)
+
+// Subscribe adds a connection, whose list is l, to a channel, behind the ones
+// that are there. It gets what is published from now on, not what is still
+// pending. If it is there already, nothing changes and added is false.
+func (x *Index) Subscribe(l *List, conn uint32, ch Channel) (s Sub, added bool) {
+	if s, ok := x.Find(*l, ch); ok {
+		return s, false
+	}
+	if s = x.freeSub; s != 0 {
+		x.freeSub = x.subs.at(uint32(s)).next
+	} else {
+		s = Sub(x.subs.grow())
+	}
+	c := x.channels.at(uint32(ch))
+	c.released = false
+	e := x.subs.at(uint32(s))
+	*e = subscription{conn: conn, channel: uint32(ch), prev: c.last, sibling: Sub(*l)}
+	if c.delivery != 0 {
+		e.channel |= subFrom
+		e.from = x.deliveries[c.delivery].lastSeq()
+	}
+	if c.last != 0 {
+		x.subs.at(uint32(c.last)).next = s
+	} else {
+		c.first = s
+	}
+	c.last = s
+	c.subscribers++
+	x.subCount++
+	*l = List(s)
+	return s, true
+}
+
+// Find looks for a channel in a connection's list.
+func (x *Index) Find(l List, ch Channel) (Sub, bool) {
+	for s := Sub(l); s != 0; {
+		e := x.subs.at(uint32(s))
+		if e.channel&subChannelMask == uint32(ch) {
+			return s, true
+		}
+		s = e.sibling
+	}
+	return 0, false
+}
+
+// Unsubscribe takes a connection out of a channel. It walks the connection's
+// list, but not the channel's.
+func (x *Index) Unsubscribe(l *List, ch Channel) (removed bool) {
+	link := (*Sub)(l)
+	for *link != 0 {
+		s := *link
+		e := x.subs.at(uint32(s))
+		if e.channel&subChannelMask == uint32(ch) {
+			*link = e.sibling
+			x.remove(s)
+			return true
+		}
+		link = &e.sibling
+	}
+	return false
+}
+
+// remove unlinks s, which its connection's list doesn't hold any more, from
+// its channel. Whoever stands before it on the way through the channel goes
+// on behind it.
+func (x *Index) remove(s Sub) {
+	e := x.subs.at(uint32(s))
+	c := x.channels.at(e.channel & subChannelMask)
+	if c.delivery != 0 {
+		if d := x.deliveries[c.delivery]; d.next == s {
+			d.next = e.next
+		}
+	}
+	for i, next := range x.walks {
+		if next == s {
+			x.walks[i] = e.next
+		}
+	}
+	if e.prev != 0 {
+		x.subs.at(uint32(e.prev)).next = e.next
+	} else {
+		c.first = e.next
+	}
+	if e.next != 0 {
+		x.subs.at(uint32(e.next)).prev = e.prev
+	} else {
+		c.last = e.prev
+	}
+	c.subscribers--
+	x.subCount--
+	*e = subscription{next: x.freeSub}
+	x.freeSub = s
+}
+
+// SetFrom makes s get only messages with a Seq after seq. Seqs wrap: after
+// means less than half of their range ahead.
+func (x *Index) SetFrom(s Sub, seq uint32) {
+	e := x.subs.at(uint32(s))
+	e.channel |= subFrom
+	e.from = seq
+}
+
+// Hold makes Deliver pass s by until it is released. What passes meanwhile
+// does not come back: the holder catches up by other means and says with
+// SetFrom how far it came.
+func (x *Index) Hold(s Sub, on bool) {
+	e := x.subs.at(uint32(s))
+	if on {
+		e.channel |= subHeld
+	} else {
+		e.channel &^= subHeld
+	}
+}
+
+// Held reports whether s is held.
+func (x *Index) Held(s Sub) bool { return x.subs.at(uint32(s)).channel&subHeld != 0 }
+
+// Conn returns the connection of s.
+func (x *Index) Conn(s Sub) uint32 { return x.subs.at(uint32(s)).conn }
+
+// ChannelOf returns the channel of s.
+func (x *Index) ChannelOf(s Sub) Channel {
+	return Channel(x.subs.at(uint32(s)).channel & subChannelMask)
+}
+
+// Len counts the subscriptions of a list.
+func (x *Index) Len(l List) (n int) {
+	for s := Sub(l); s != 0; s = x.subs.at(uint32(s)).sibling {
+		n++
+	}
+	return n
+}
+
+// Each calls fn for each subscription of a list, the latest first. fn may
+// unsubscribe the one that it is called for, which is then found at the head
+// of the list, and no other of the same list.
+func (x *Index) Each(l List, fn func(Sub, Channel)) {
+	for s := Sub(l); s != 0; {
+		e := x.subs.at(uint32(s))
+		next := e.sibling
+		fn(s, Channel(e.channel&subChannelMask))
+		s = next
+	}
+}
+
+// EachSubscriber calls fn for each subscription of a channel, the earliest
+// first. fn may subscribe and unsubscribe anybody. It isn't cut into slices:
+// what goes to all subscribers of a large channel goes by Publish.
+func (x *Index) EachSubscriber(ch Channel, fn func(s Sub, conn uint32)) {
+	depth := len(x.walks)
+	x.walks = append(x.walks, x.channels.at(uint32(ch)).first)
+	for x.walks[depth] != 0 {
+		s := x.walks[depth]
+		e := x.subs.at(uint32(s))
+		x.walks[depth] = e.next
+		fn(s, e.conn)
+	}
+	x.walks = x.walks[:depth]
+}
