@@ -1,0 +1,72 @@
+package web
+
+import (
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func get(t *testing.T, public, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	Handler(func() string { return public }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w
+}
+
+func TestHandlerServesThePage(t *testing.T) {
+	for path, kind := range map[string]string{
+		"/console/":           "text/html",
+		"/console/console.js": "text/javascript",
+		"/console/style.css":  "text/css",
+		"/console/client.js":  "text/javascript",
+	} {
+		w := get(t, "127.0.0.1:8080", path)
+		if w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) {
+			t.Errorf("%s: %d %s, want 200 %s", path, w.Code, w.Header().Get("Content-Type"), kind)
+		}
+		if w.Header().Get("Content-Security-Policy") == "" {
+			t.Errorf("%s has no content security policy", path)
+		}
+	}
+	if w := get(t, "", "/console/absent"); w.Code != http.StatusNotFound {
+		t.Errorf("an absent file: %d, want 404", w.Code)
+	}
+}
+
+func TestHandlerTellsThePublicAddress(t *testing.T) {
+	for public, want := range map[string]string{
+		"127.0.0.1:8080":         `{"public":"127.0.0.1:8080"}`,
+		"[::]:8080":              `{"public":"[::]:8080"}`,
+		"unix:/run/gateway.sock": `{"public":""}`,
+	} {
+		w := get(t, public, "/console/config.json")
+		if got := strings.TrimSpace(w.Body.String()); got != want {
+			t.Errorf("%s: %s, want %s", public, got, want)
+		}
+	}
+}
+
+// The console must work on a machine without internet access and reveal
+// nothing to others.
+func TestFilesLoadNothingFromElsewhere(t *testing.T) {
+	foreign := regexp.MustCompile(`(?i)(src|href|url|import|from)\s*[=(]?\s*["']?(https?:)?//`)
+	err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(files, path)
+		if err != nil {
+			return err
+		}
+		if found := foreign.Find(text); found != nil {
+			t.Errorf("%s loads from another host: %s", path, found)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
