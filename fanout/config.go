@@ -21,15 +21,44 @@ type Config struct {
 	// ProbeInterval is the time between two liveness probes on each
 	// connection; three missed probes mean that Redis is down.
 	ProbeInterval time.Duration `koanf:"probe_interval"`
+	// ReplayMessages is the most messages that one catch-up reads from a
+	// channel's stream. A client further behind gets the newest ones, after
+	// a gap.
+	ReplayMessages int `koanf:"replay_messages"`
+
+	Ring RingConfig `koanf:"ring"`
+}
+
+// RingConfig bounds the recent messages that are kept in memory for clients
+// that come back. What a ring no longer holds is a gap, or is read from the
+// stream when the message was durable. A message counts twice its payload,
+// bare and encoded, and 256 bytes.
+type RingConfig struct {
+	// Messages is the most kept for one channel.
+	Messages int `koanf:"messages"`
+	// Bytes is the most kept for one channel; its newest message always is.
+	Bytes int `koanf:"bytes"`
+	// Age is how long after a channel's last message its ring is kept.
+	Age time.Duration `koanf:"age"`
+	// TotalBytes is the most kept for all channels together, an equal part of
+	// it on each connection; the channel silent for longest goes first.
+	TotalBytes int `koanf:"total_bytes"`
 }
 
 // DefaultConfig returns the values that configs/gateway.yaml documents.
 func DefaultConfig() Config {
 	return Config{
-		Prefix:        "push:",
-		Embedded:      "127.0.0.1:6380",
-		Connections:   2,
-		Linger:        60 * time.Second,
-		ProbeInterval: time.Second,
+		Prefix:         "push:",
+		Embedded:       "127.0.0.1:6380",
+		Connections:    2,
+		Linger:         60 * time.Second,
+		ProbeInterval:  time.Second,
+		ReplayMessages: 1000,
+		Ring: RingConfig{
+			Messages:   128,
+			Bytes:      256 << 10,
+			Age:        60 * time.Second,
+			TotalBytes: 64 << 20,
+		},
 	}
 }

@@ -1,0 +1,158 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Broker brings what is published in Redis to the members of each channel.
+// A channel belongs to one link, one connection to Redis, for as long as the
+// process lives; the link's receive goroutine numbers its messages and hands
+// them to the members with the link's lock held, which is all that order
+// takes. Redis may be away at any time, also at the start: the links try for
+// ever, Ready says so, and what was asked for stays pending.
+type Broker struct {
+	// Immutable.
+
+	config   Config
+	log      *slog.Logger
+	node     string
+	names    names
+	client   *redis.Client // commands; the links subscribe with clients of their own
+	links    []*link
+	embedded *embedded // nil when config.URL names a server
+
+	// Guarded by their own locks.
+
+	members members
+
+	// Atomic.
+
+	counters counters
+	running  atomic.Bool
+}
+
+// NewBroker returns a broker that waits for Run. The node's name must be
+// another one at each start of the process, or a plain position from before
+// it would seem to be valid. With an empty config.URL the embedded server is
+// started here.
+func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	if err := ValidNode(node); err != nil {
+		return nil, err
+	}
+	b := &Broker{config: config, log: log, node: node, names: names{config.Prefix}}
+	url := config.URL
+	if url == "" {
+		e, err := startEmbedded(config.Embedded)
+		if err != nil {
+			return nil, err
+		}
+		log.Warn("no Redis is configured: serving an embedded one, nothing survives a restart", "addr", e.addr())
+		b.embedded, url = e, "redis://"+e.addr()
+	}
+	options, err := clientOptions(url, node)
+	if err != nil {
+		return nil, fmt.Errorf("redis.url: %w", err)
+	}
+	b.client = redis.NewClient(options)
+	for i := range config.Connections {
+		b.links = append(b.links, newLink(b, strconv.Itoa(i), options))
+	}
+	return b, nil
+}
+
+// clientOptions returns what both kinds of clients share. Protocol 2 is all
+// that is needed and leaves out push notifications, client-side caching and
+// maintenance hand-overs, which would change connections behind our back.
+func clientOptions(url, node string) (*redis.Options, error) {
+	quietLog()
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	o.Protocol = 2
+	o.DisableIdentity = true
+	o.ContextTimeoutEnabled = true
+	o.DialerRetries = 1
+	// A PUBLISH that timed out may have been heard: whoever publishes decides
+	// whether to repeat it. Reads are repeated by their callers.
+	o.MaxRetries = -1
+	if o.ClientName == "" {
+		o.ClientName = "pushgate-" + node
+	}
+	return o, nil
+}
+
+// Run connects, receives and probes until ctx ends, and returns nil when all
+// its goroutines have ended. It is called once.
+func (b *Broker) Run(ctx context.Context) error {
+	if b.running.Swap(true) {
+		return errors.New("the broker runs already")
+	}
+	var wg sync.WaitGroup
+	for _, l := range b.links {
+		wg.Go(func() { l.run(ctx) })
+		wg.Go(func() { l.sweep(ctx) })
+	}
+	if b.embedded != nil {
+		wg.Go(func() { b.embedded.run(ctx) })
+	}
+	wg.Wait()
+	return b.Close()
+}
+
+// Close frees what NewBroker made. Run does it itself; it is for a broker
+// that is never run.
+func (b *Broker) Close() error {
+	err := b.client.Close()
+	for _, l := range b.links {
+		err = errors.Join(err, l.close())
+	}
+	if b.embedded != nil {
+		b.embedded.close()
+	}
+	return err
+}
+
+// link returns the link of a channel.
+func (b *Broker) link(channel string) *link {
+	return b.links[hashName(channel)>>32%uint64(len(b.links))]
+}
+
+// Join makes m a member of the channel; answered by Joined, within this call
+// when the channel is live, else as soon as Redis confirms. It does no I/O.
+// Joining again is answered again.
+func (b *Broker) Join(channel string, m Member) {
+	b.link(channel).join(channel, b.members.bit(m))
+}
+
+// Leave ends m's membership. Redis is unsubscribed after the linger.
+func (b *Broker) Leave(channel string, m Member) {
+	b.link(channel).leave(channel, b.members.bit(m))
+}
+
+// Ready returns nil when every connection to Redis delivers all its channels.
+func (b *Broker) Ready() error {
+	var errs []error
+	for _, l := range b.links {
+		if err := l.ready(); err != nil {
+			errs = append(errs, fmt.Errorf("redis connection %s: %w", l.label, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// millis is the clock of the links: milliseconds since start, compared by
+// difference because they wrap after 49 days.
+func millis(start time.Time) uint32 { return uint32(time.Since(start).Milliseconds()) }

@@ -1,0 +1,244 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+)
+
+func TestPlainMessagesArriveInOrder(t *testing.T) {
+	server := startRedis(t)
+	b := runBroker(t, testConfig(server.url()))
+	r := newRecorder()
+	b.Join("news", r)
+	first := r.wait(t, "news", 1)[0]
+	if first.text != "joined" || first.joined.Position.String() != "~node1-0" || first.joined.Seq != 0 {
+		t.Fatalf("first event: %+v", first)
+	}
+	for i := range 500 {
+		server.publish("news", strconv.Itoa(i))
+	}
+	for i, e := range r.wait(t, "news", 501)[1:] {
+		if e.text != strconv.Itoa(i) || e.msg.Seq != uint32(i+1) || e.msg.ID.String() != fmt.Sprintf("~node1-%d", i+1) {
+			t.Fatalf("message %d: %q seq %d id %s", i, e.text, e.msg.Seq, e.msg.ID)
+		}
+	}
+}
+
+func TestConcurrentPublishersKeepTheirOrder(t *testing.T) {
+	const publishers, each = 8, 500
+	server := startRedis(t)
+	b := runBroker(t, testConfig(server.url()))
+	r1, r2 := newRecorder(), newRecorder()
+	b.Join("busy", r1)
+	b.Join("busy", r2)
+	r1.wait(t, "busy", 1)
+	r2.wait(t, "busy", 1)
+	var wg sync.WaitGroup
+	for p := range publishers {
+		wg.Go(func() {
+			for i := range each {
+				server.publish("busy", fmt.Sprintf("%d %d", p, i))
+			}
+		})
+	}
+	wg.Wait()
+	got := r1.wait(t, "busy", 1+publishers*each)
+	next := make([]int, publishers)
+	for _, e := range got[1:] {
+		var p, i int
+		if _, err := fmt.Sscan(e.text, &p, &i); err != nil {
+			t.Fatal(err)
+		}
+		if i != next[p] {
+			t.Fatalf("publisher %d: got %d, want %d", p, i, next[p])
+		}
+		next[p]++
+	}
+	r2.wait(t, "busy", 1+publishers*each)
+	if !slices.Equal(r1.texts("busy"), r2.texts("busy")) {
+		t.Fatal("two members saw different orders")
+	}
+}
+
+func TestJoinOfALiveChannelIsAnsweredAtOnce(t *testing.T) {
+	server := startRedis(t)
+	b := runBroker(t, testConfig(server.url()))
+	r1, r2 := newRecorder(), newRecorder()
+	b.Join("news", r1)
+	r1.wait(t, "news", 1)
+	server.publish("news", "one")
+	r1.wait(t, "news", 2)
+	b.Join("news", r2)
+	got := r2.of("news")
+	if len(got) != 1 || got[0].joined.Seq != 1 || got[0].joined.Position.String() != "~node1-1" {
+		t.Fatalf("got %+v", got)
+	}
+	b.Leave("news", r1)
+	server.publish("news", "two")
+	r2.wait(t, "news", 2)
+	if got := r1.texts("news"); !slices.Equal(got, []string{"joined", "one"}) {
+		t.Fatalf("after Leave: %v", got)
+	}
+}
+
+func TestForeignPayloadsArePlain(t *testing.T) {
+	server := startRedis(t)
+	b := runBroker(t, testConfig(server.url()))
+	r := newRecorder()
+	b.Join("bytes", r)
+	r.wait(t, "bytes", 1)
+	sent := []string{"", "\x1e", "\x1e\x1e", "\x1e1\x1ex", "\x1e1-2", "\x1e~n-2\x1ex", "\x1e01-2\x1ex", "\xff\x00", "\x1e0-0\x1ex"}
+	for _, p := range sent {
+		server.publish("bytes", p)
+	}
+	r.wait(t, "bytes", 1+len(sent))
+	if got := r.texts("bytes")[1:]; !slices.Equal(got, sent) {
+		t.Fatalf("got %q", got)
+	}
+}
+
+func TestManyJoinsAreFewCommands(t *testing.T) {
+	const channels = 10_000
+	server := startRedis(t)
+	b := runBroker(t, testConfig(server.url()))
+	waitReady(t, b)
+	r := newRecorder()
+	for i := range channels {
+		b.Join("user."+strconv.Itoa(i), r)
+	}
+	eventually(t, "all channels joined", func() bool {
+		s := b.Stats()
+		return s.Channels == channels && s.Links[0].Pending+s.Links[1].Pending == 0
+	})
+	if n := server.calls("subscribe"); n > 400 {
+		t.Errorf("%d SUBSCRIBE commands for %d channels", n, channels)
+	} else {
+		t.Logf("%d SUBSCRIBE commands for %d channels", n, channels)
+	}
+	for i := range channels {
+		if got := r.texts("user." + strconv.Itoa(i)); !slices.Equal(got, []string{"joined"}) {
+			t.Fatalf("channel %d: %v", i, got)
+		}
+	}
+}
+
+func TestConnectionKilled(t *testing.T) {
+	server := startRedis(t)
+	b := runBroker(t, testConfig(server.url()))
+	r := newRecorder()
+	for i := range 1000 {
+		b.Join("c"+strconv.Itoa(i), r)
+	}
+	for i := range 1000 {
+		r.wait(t, "c"+strconv.Itoa(i), 1)
+	}
+	waitReady(t, b)
+	server.publish("c7", "before")
+	r.wait(t, "c7", 2)
+	server.do("CLIENT", "KILL", "TYPE", "pubsub")
+	eventually(t, "both connections are made again", func() bool {
+		return b.Stats().Reconnects >= 2 && b.Ready() == nil
+	})
+	got := r.wait(t, "c7", 3)[2]
+	if got.text != "gap:broker" || got.gap.Since.String() != "~node1-1" || got.gap.Seq != 2 {
+		t.Fatalf("after the outage: %+v", got)
+	}
+	server.publish("c7", "after")
+	if got := r.wait(t, "c7", 4)[3]; got.text != "after" || got.msg.Seq != 3 {
+		t.Fatalf("after the outage: %+v", got)
+	}
+	// A position from before the outage is behind what was lost.
+	if a := r.replay(t, b, "c7", mustPosition(t, "~node1-1")); a.Gap == nil || !slices.Equal(payloads(a.Messages), []string{"after"}) {
+		t.Fatalf("replay over the outage: %+v", a)
+	}
+	if a := r.replay(t, b, "c7", mustPosition(t, "~node1-2")); a.Gap != nil || !slices.Equal(payloads(a.Messages), []string{"after"}) {
+		t.Fatalf("replay after the outage: %+v", a)
+	}
+}
+
+func TestAbsentAtStart(t *testing.T) {
+	server := newRedis(t)
+	b := runBroker(t, testConfig(server.url()))
+	r := newRecorder()
+	b.Join("early", r)
+	eventually(t, "the reason is known", func() bool {
+		err := b.Ready()
+		return err != nil && strings.Contains(err.Error(), "connection refused")
+	})
+	server.start()
+	r.wait(t, "early", 1)
+	waitReady(t, b)
+	server.publish("early", "hello")
+	r.wait(t, "early", 2)
+	if got := r.texts("early"); !slices.Equal(got, []string{"joined", "hello"}) {
+		t.Fatalf("got %v", got)
+	}
+}
+
+func TestServerKilledAndStarted(t *testing.T) {
+	server := startRedis(t)
+	b := runBroker(t, testConfig(server.url()))
+	r := newRecorder()
+	b.Join("news", r)
+	r.wait(t, "news", 1)
+	waitReady(t, b)
+	for range 3 {
+		server.kill()
+		waitNotReady(t, b)
+		b.Join("meanwhile", r)
+		server.start()
+		waitReady(t, b)
+		server.publish("news", "again")
+		eventually(t, "the message after the restart", func() bool {
+			got := r.texts("news")
+			return got[len(got)-1] == "again"
+		})
+	}
+	want := []string{"joined", "gap:broker", "again", "gap:broker", "again", "gap:broker", "again"}
+	if got := r.texts("news"); !slices.Equal(got, want) {
+		t.Fatalf("got %v", got)
+	}
+	if err := r.wait(t, "meanwhile", 1)[0]; err.text != "joined" {
+		t.Fatalf("joined during the outage: %+v", err)
+	}
+}
+
+func TestRunReturnsWhileRedisIsAway(t *testing.T) {
+	server := newRedis(t)
+	b, stop := startBroker(t, testConfig(server.url()), "node1")
+	waitNotReady(t, b)
+	stop()
+	if err := b.Run(context.Background()); err == nil {
+		t.Fatal("a second Run was allowed")
+	}
+}
+
+func TestTopicSize(t *testing.T) {
+	if n := unsafe.Sizeof(topic{}); n != 72 {
+		t.Errorf("a topic has %d bytes, want 72: there may be a million", n)
+	}
+}
+
+func TestPrefixesShareOneServer(t *testing.T) {
+	server := startRedis(t)
+	c := testConfig(server.url())
+	c.Prefix = "other:"
+	b := runBroker(t, c)
+	r := newRecorder()
+	b.Join("news", r)
+	r.wait(t, "news", 1)
+	server.publish("news", "for push:")
+	if err := server.client.Publish(context.Background(), "other:news", "for other:").Err(); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(t, "news", 2)
+	if got := r.texts("news"); !slices.Equal(got, []string{"joined", "for other:"}) {
+		t.Fatalf("got %v", got)
+	}
+}

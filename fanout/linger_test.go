@@ -1,0 +1,104 @@
+package fanout
+
+import (
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+)
+
+func TestChannelsLinger(t *testing.T) {
+	server := startRedis(t)
+	c := testConfig(server.url())
+	c.Linger = 200 * time.Millisecond
+	b := runBroker(t, c)
+	r := newRecorder()
+	b.Join("news", r)
+	b.Join("kept", r)
+	r.wait(t, "news", 1)
+	r.wait(t, "kept", 1)
+	b.Leave("news", r)
+	if n := server.subscribers("push:news"); n != 1 {
+		t.Fatalf("%d subscribers right after the last left, want 1", n)
+	}
+	eventually(t, "news is unsubscribed", func() bool { return server.subscribers("push:news") == 0 })
+	if n := b.Stats().Channels; n != 1 {
+		t.Errorf("%d channels, want 1", n)
+	}
+	if n := server.subscribers("push:kept"); n != 1 {
+		t.Errorf("%d subscribers of the other channel, want 1", n)
+	}
+}
+
+func TestAReturnEndsTheLinger(t *testing.T) {
+	server := startRedis(t)
+	c := testConfig(server.url())
+	c.Linger = 150 * time.Millisecond
+	b := runBroker(t, c)
+	r := newRecorder()
+	b.Join("back", r)
+	r.wait(t, "back", 1)
+	b.Leave("back", r)
+	server.publish("back", "missed")
+	eventually(t, "the message is received", func() bool { return b.Stats().Messages == 1 })
+	b.Join("back", r)
+	// Another channel's linger starts later, so its end is past the other's.
+	b.Join("clock", r)
+	b.Leave("clock", r)
+	eventually(t, "the clock has run out", func() bool { return b.Stats().Channels == 1 })
+	if n := server.subscribers("push:back"); n != 1 {
+		t.Fatalf("%d subscribers, want 1", n)
+	}
+	if a := r.replay(t, b, "back", mustPosition(t, "~node1-0")); a.Gap != nil || !slices.Equal(payloads(a.Messages), []string{"missed"}) {
+		t.Fatalf("replay of what came during the linger: %+v", a)
+	}
+}
+
+// A channel that is forgotten and joined again in the same moment must end up
+// subscribed, and its old positions must not be taken for new ones.
+func TestForgottenAndJoinedAgain(t *testing.T) {
+	const rounds = 30
+	server := startRedis(t)
+	c := testConfig(server.url())
+	c.Linger = 5 * time.Millisecond
+	b := runBroker(t, c)
+	r := newRecorder()
+	for i := range rounds {
+		name := "churn" + strconv.Itoa(i%3)
+		b.Join(name, r)
+		last := r.wait(t, name, i/3*2+1)
+		if j := last[len(last)-1]; j.text != "joined" {
+			t.Fatalf("round %d: %q", i, j.text)
+		}
+		server.publish(name, "x")
+		r.wait(t, name, i/3*2+2)
+		b.Leave(name, r)
+	}
+	eventually(t, "all are forgotten", func() bool { return b.Stats().Channels == 0 })
+	b.Join("churn0", r)
+	r.wait(t, "churn0", rounds/3*2+1)
+	a := r.replay(t, b, "churn0", mustPosition(t, "~node1-1"))
+	if a.Gap == nil || a.Gap.Reason != GapHistory || len(a.Messages) != 0 {
+		t.Fatalf("replay of an earlier life's position: %+v", a)
+	}
+}
+
+func TestUnsubscribeIsBatched(t *testing.T) {
+	const channels = 5000
+	server := startRedis(t)
+	c := testConfig(server.url())
+	c.Linger = 300 * time.Millisecond
+	b := runBroker(t, c)
+	r := newRecorder()
+	for i := range channels {
+		b.Join(strconv.Itoa(i), r)
+	}
+	for i := range channels {
+		b.Leave(strconv.Itoa(i), r)
+	}
+	eventually(t, "all are forgotten", func() bool { return b.Stats().Channels == 0 })
+	eventually(t, "all are unsubscribed", func() bool { return server.subscribers("push:1") == 0 })
+	if n := server.calls("unsubscribe"); n > 400 {
+		t.Errorf("%d UNSUBSCRIBE commands for %d channels", n, channels)
+	}
+}

@@ -1,0 +1,101 @@
+package fanout
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// MaxMembers is how many members a broker takes. A channel's members are one
+// machine word of bits, so that a million channels pay 8 bytes each for them.
+const MaxMembers = 64
+
+// Member is a shard. The broker calls it from its own goroutines and from
+// within Join and Replay, in channel order and with the channel's lock held:
+// it must not block and must not call the broker. Members are compared by
+// identity, so the dynamic type must be a pointer.
+type Member interface {
+	// Joined says that Redis confirmed the subscription: the messages with a
+	// Seq after j.Seq follow.
+	Joined(channel string, j Joined)
+	// Deliver hands over the channel's next message.
+	Deliver(m *Message)
+	// Gap says that messages may have been lost since g.Since.
+	Gap(channel string, g Gap)
+}
+
+// Joined is where a member's view of a channel begins.
+type Joined struct {
+	// Position resumes at Seq: the last durable id when the channel has a
+	// stream, else a plain position.
+	Position Position
+	Seq      uint32
+}
+
+// GapReason says why messages may be missing.
+type GapReason = string
+
+const (
+	// GapBroker: Redis did not deliver for a while.
+	GapBroker GapReason = "broker"
+	// GapHistory: what the position asks for is no longer kept, or the
+	// position is not of this system.
+	GapHistory GapReason = "history"
+	// GapSlow: the client did not keep up.
+	GapSlow GapReason = "slow"
+)
+
+// Gap tells where messages may be missing: after Since, before Seq's successor.
+type Gap struct {
+	Since  Position
+	Reason GapReason
+	Seq    uint32
+}
+
+// members gives each member a bit. Members are few and stay for ever.
+type members struct {
+	// Guarded by mu.
+	mu    sync.RWMutex
+	index map[Member]int
+
+	// Atomic: replaced by each new member, read with any lock.
+	list atomic.Pointer[[]Member]
+}
+
+// bit returns the bit of m and gives it one at its first call.
+func (s *members) bit(m Member) uint64 {
+	s.mu.RLock()
+	i, ok := s.index[m]
+	s.mu.RUnlock()
+	if ok {
+		return 1 << i
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i, ok = s.index[m]; ok {
+		return 1 << i
+	}
+	i = len(s.index)
+	if i == MaxMembers {
+		panic(fmt.Sprintf("fanout: a broker takes %d members", MaxMembers))
+	}
+	if s.index == nil {
+		s.index = make(map[Member]int)
+	}
+	s.index[m] = i
+	list := make([]Member, i+1)
+	if old := s.list.Load(); old != nil {
+		copy(list, *old)
+	}
+	list[i] = m
+	s.list.Store(&list)
+	return 1 << i
+}
+
+// all returns the members by their bits' numbers.
+func (s *members) all() []Member {
+	if list := s.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}

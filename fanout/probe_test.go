@@ -1,0 +1,53 @@
+package fanout
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestProbeDetectsAStall(t *testing.T) {
+	server := startRedis(t)
+	c := testConfig(server.url())
+	c.ProbeInterval = 200 * time.Millisecond
+	b := runBroker(t, c)
+	r := newRecorder()
+	b.Join("news", r)
+	r.wait(t, "news", 1)
+	waitReady(t, b)
+
+	server.signal(syscall.SIGSTOP)
+	stopped := time.Now()
+	waitNotReady(t, b)
+	t.Logf("noticed %v after the stop, at an interval of %v", time.Since(stopped), c.ProbeInterval)
+	if n := b.Stats().ProbesMissed; n < missedProbes {
+		t.Errorf("%d probes missed, want at least %d", n, missedProbes)
+	}
+	if err := b.Ready(); !strings.Contains(err.Error(), "redis connection") {
+		t.Errorf("reason: %v", err)
+	}
+
+	server.signal(syscall.SIGCONT)
+	waitReady(t, b)
+	server.publish("news", "again")
+	r.wait(t, "news", 3)
+	if got := r.texts("news"); !slices.Equal(got, []string{"joined", "gap:broker", "again"}) {
+		t.Fatalf("got %v", got)
+	}
+}
+
+func TestProbesStayApart(t *testing.T) {
+	server := startRedis(t)
+	b := runBroker(t, testConfig(server.url()))
+	waitReady(t, b)
+	for _, l := range b.links {
+		if n := server.subscribers(l.probeName); n != 1 {
+			t.Errorf("%d subscribers of %q, want 1", n, l.probeName)
+		}
+		if ValidChannel(strings.TrimPrefix(l.probeName, "push:")) == nil {
+			t.Errorf("a client can name %q", l.probeName)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package fanout
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed publish.lua
+var scriptText string
+
+// publishScript is sent once to each server and then called by its hash.
+var publishScript = redis.NewScript(scriptText)
+
+// PublishOptions says how a message is kept. The zero value publishes a plain
+// message: whoever is subscribed now gets it, at most once.
+type PublishOptions struct {
+	// Durable writes the message to the channel's stream as well.
+	Durable bool
+	// MaxLen is about how many messages the stream keeps; 0 means 1000.
+	MaxLen int
+	// TTL is how long the stream outlives its last message; 0 means a day.
+	TTL time.Duration
+	// IdempotencyKey makes a repeated durable publish return the first id
+	// and publish nothing, for IdempotencyTTL; 0 means an hour.
+	IdempotencyKey string
+	IdempotencyTTL time.Duration
+}
+
+var errMarked = errors.New("the payload has the form of a durable message")
+
+// Publish publishes a message from this process. A durable one returns its
+// id; a plain one has an id only on the nodes that receive it. After an error
+// the message may have been published: repeat durable ones with the same
+// IdempotencyKey.
+func (b *Broker) Publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, err error) {
+	id, err = b.publish(ctx, channel, payload, o)
+	if err != nil {
+		b.counters.publishErrors.Add(1)
+		return "", fmt.Errorf("publish to %q: %w", channel, err)
+	}
+	b.counters.published.Add(1)
+	return id, nil
+}
+
+func (b *Broker) publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (string, error) {
+	if err := ValidChannel(channel); err != nil {
+		return "", err
+	}
+	full := b.names.channel(channel)
+	if !o.Durable {
+		if _, _, marked := parseWire(string(payload)); marked {
+			return "", errMarked
+		}
+		return "", b.client.Publish(ctx, full, payload).Err()
+	}
+	if o.MaxLen <= 0 {
+		o.MaxLen = 1000
+	}
+	if o.TTL <= 0 {
+		o.TTL = 24 * time.Hour
+	}
+	if o.IdempotencyTTL <= 0 {
+		o.IdempotencyTTL = time.Hour
+	}
+	keys := []string{b.names.stream(full)}
+	if o.IdempotencyKey != "" {
+		keys = append(keys, b.names.once(full, o.IdempotencyKey))
+	}
+	return publishScript.Run(ctx, b.client, keys, full, payload, o.MaxLen,
+		seconds(o.TTL), seconds(o.IdempotencyTTL)).Text()
+}
+
+// seconds rounds up: a time that is not zero must not become none.
+func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

@@ -1,0 +1,143 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+)
+
+// recorder is a member that writes down what happens to each channel, in
+// order: "joined", the payload of a message, "gap:reason".
+type recorder struct {
+	mu     sync.Mutex
+	events map[string][]event
+}
+
+type event struct {
+	text   string
+	joined Joined
+	msg    *Message
+	gap    Gap
+	replay Replay
+}
+
+func newRecorder() *recorder { return &recorder{events: make(map[string][]event)} }
+
+func (r *recorder) add(channel string, e event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events[channel] = append(r.events[channel], e)
+}
+
+func (r *recorder) Joined(channel string, j Joined) {
+	r.add(channel, event{text: "joined", joined: j})
+}
+
+func (r *recorder) Deliver(m *Message) {
+	r.add(m.Channel, event{text: string(m.Payload), msg: m})
+}
+
+func (r *recorder) Gap(channel string, g Gap) {
+	r.add(channel, event{text: "gap:" + g.Reason, gap: g})
+}
+
+// of returns what happened to a channel so far.
+func (r *recorder) of(channel string) []event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.events[channel][:len(r.events[channel]):len(r.events[channel])]
+}
+
+// texts is of in short.
+func (r *recorder) texts(channel string) []string {
+	texts := []string{}
+	for _, e := range r.of(channel) {
+		texts = append(texts, e.text)
+	}
+	return texts
+}
+
+// wait waits for the n-th event of a channel and returns all of them.
+func (r *recorder) wait(t testing.TB, channel string, n int) []event {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d events of %s", n, channel), func() bool { return len(r.of(channel)) >= n })
+	return r.of(channel)
+}
+
+// replay asks for a replay and waits for it.
+func (r *recorder) replay(t testing.TB, b *Broker, channel string, since Position) Replay {
+	t.Helper()
+	done := make(chan Replay, 1)
+	b.Replay(channel, since, r, func(a Replay) {
+		r.add(channel, event{text: "replay", replay: a})
+		done <- a
+	})
+	select {
+	case a := <-done:
+		return a
+	case <-time.After(testDeadline):
+		t.Fatalf("no replay of %s since %s after %v", channel, since, testDeadline)
+		return Replay{}
+	}
+}
+
+func payloads(messages []*Message) []string {
+	texts := []string{}
+	for _, m := range messages {
+		texts = append(texts, string(m.Payload))
+	}
+	return texts
+}
+
+// testConfig is quick to notice things.
+func testConfig(url string) Config {
+	c := DefaultConfig()
+	c.URL = url
+	c.ProbeInterval = 300 * time.Millisecond
+	return c
+}
+
+// runBroker runs a broker until the test ends.
+func runBroker(t testing.TB, c Config) *Broker {
+	t.Helper()
+	b, stop := startBroker(t, c, "node1")
+	t.Cleanup(stop)
+	return b
+}
+
+// startBroker runs a broker until stop is called.
+func startBroker(t testing.TB, c Config, node string) (b *Broker, stop func()) {
+	t.Helper()
+	b, err := NewBroker(c, slog.New(slog.NewTextHandler(io.Discard, nil)), node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	return b, sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		case <-time.After(testDeadline):
+			t.Errorf("Run did not return")
+		}
+	})
+}
+
+func waitReady(t testing.TB, b *Broker) {
+	t.Helper()
+	eventually(t, "the broker is ready", func() bool { return b.Ready() == nil })
+}
+
+func waitNotReady(t testing.TB, b *Broker) {
+	t.Helper()
+	eventually(t, "the broker is not ready", func() bool { return b.Ready() != nil })
+}

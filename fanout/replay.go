@@ -1,0 +1,277 @@
+package fanout
+
+import (
+	"context"
+	"sort"
+)
+
+// replayers is how many streams a link reads at the same time.
+const replayers = 4
+
+// Replay is what a client that comes back has missed.
+type Replay struct {
+	// Messages is everything after the asked position up to Seq, shared with
+	// other replays; what follows Seq comes by Deliver.
+	Messages []*Message
+	Seq      uint32
+	// Position resumes at Seq.
+	Position Position
+	// Gap is set when messages are missing before or among Messages.
+	Gap *Gap
+}
+
+// replayWaits is who waits for a replay of one topic. One read of the stream
+// answers all of them: it starts at the earliest position.
+type replayWaits struct {
+	list   []replayWait
+	queued bool // a replayer has it or will have it
+}
+
+type replayWait struct {
+	since Position
+	lost  bool // since can't be found: everything that is left, and a gap
+	done  func(Replay)
+}
+
+// Replay catches up with a channel from a position. done is called exactly
+// once, unless ctx of Run ends before, and like a Member method: with the
+// channel's lock held, within this call when the ring has all of it, else
+// when the channel is live and its stream has been read. Messages delivered
+// before done are at or below its Seq, those after it are above.
+//
+// A plain position is exact while the ring reaches back to it, a durable one
+// while the stream does. A position that can't be honoured, because it is of
+// another node, from the future or no longer kept, gives the newest
+// config.ReplayMessages of what is left, and a Gap of reason history.
+func (b *Broker) Replay(channel string, since Position, m Member, done func(Replay)) {
+	b.link(channel).replay(channel, replayWait{since: since, done: done})
+}
+
+func (l *link) replay(channel string, w replayWait) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id, t := l.open(channel)
+	if t.members == 0 && t.flags&topicLingers == 0 {
+		l.linger(id, t)
+	}
+	if t.state == topicLive && l.fromRing(t, w) {
+		return
+	}
+	waits := l.waits[id]
+	if waits == nil {
+		waits = &replayWaits{}
+		l.waits[id] = waits
+	}
+	waits.list = append(waits.list, w)
+	if t.state == topicLive {
+		l.queueReplay(id)
+	}
+}
+
+// queueReplay hands a live topic's waits to the replayers. The caller holds mu.
+func (l *link) queueReplay(id uint32) {
+	if w := l.waits[id]; w != nil && !w.queued {
+		w.queued = true
+		l.replaying = append(l.replaying, id)
+		l.replays.send()
+	}
+}
+
+// fromRing answers w when the ring has all that is needed. The caller holds mu.
+func (l *link) fromRing(t *topic, w replayWait) bool {
+	r := t.ring
+	if r == nil {
+		r = newRing(t)
+	}
+	i, complete := 0, true
+	switch {
+	case w.lost:
+		return false
+	case w.since.Durable():
+		id := idOf(w.since)
+		if id.less(r.base) || t.last.less(id) {
+			return false
+		}
+		i, complete = r.afterDurable(id), r.complete(id)
+	default:
+		if w.since.Node != l.b.node {
+			return false
+		}
+		if i, complete = r.afterPlain(w.since.Seq); !complete {
+			return false
+		}
+	}
+	l.answer(t, w, r.from(nil, i), complete)
+	return true
+}
+
+// answer calls done. The caller holds mu.
+func (l *link) answer(t *topic, w replayWait, messages []*Message, complete bool) {
+	l.b.counters.replays.Add(1)
+	a := Replay{Messages: messages, Seq: uint32(t.seq), Position: l.position(t)}
+	if !complete {
+		l.b.counters.historyGaps.Add(1)
+		a.Gap = &Gap{Since: w.since, Reason: GapHistory, Seq: a.Seq}
+	}
+	w.done(a)
+}
+
+// replayer serves topics from the queue until ctx ends.
+func (l *link) replayer(ctx context.Context) {
+	for {
+		id, ok := l.nextReplay()
+		if !ok {
+			select {
+			case <-ctx.Done():
+				return
+			case <-l.replays:
+			}
+			continue
+		}
+		if !retry(ctx, func() error { return l.serve(ctx, id) }) {
+			return
+		}
+	}
+}
+
+func (l *link) nextReplay() (id uint32, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.replaying) == 0 {
+		return 0, false
+	}
+	id, l.replaying = l.replaying[0], l.replaying[1:]
+	if len(l.replaying) > 0 {
+		l.replays.send() // for the next replayer
+	}
+	return id, true
+}
+
+// serve reads a topic's stream as often as it takes to answer all waits.
+func (l *link) serve(ctx context.Context, id uint32) error {
+	for {
+		l.mu.Lock()
+		t := l.topics.at(id)
+		from, ahead, left := l.serveRings(id, t)
+		name, last := t.name, t.last
+		l.mu.Unlock()
+		if !left {
+			return nil
+		}
+		if ahead {
+			if err := l.pull(ctx, id, name, last); err != nil {
+				return err
+			}
+			continue
+		}
+		h, err := l.readHistory(ctx, name, from)
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		if ctx.Err() == nil {
+			l.serveHistory(id, t, h)
+		}
+		l.mu.Unlock()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// serveRings answers the waits of a topic that its ring can answer, and says
+// from where the stream must be read for the others. ahead: some position is
+// beyond what has been received, so the stream must be read up to it first.
+// The caller holds mu.
+func (l *link) serveRings(id uint32, t *topic) (from streamID, ahead, left bool) {
+	waits := l.waits[id]
+	keep := waits.list[:0]
+	first := true
+	for _, w := range waits.list {
+		if l.fromRing(t, w) {
+			continue
+		}
+		start := streamID{}
+		switch {
+		case !w.since.Durable():
+			w.lost = true
+		case w.lost:
+		default:
+			start = idOf(w.since)
+			ahead = ahead || t.last.less(start)
+		}
+		if first || start.less(from) {
+			first, from = false, start
+		}
+		keep = append(keep, w)
+	}
+	clear(waits.list[len(keep):])
+	waits.list = keep
+	if len(keep) == 0 {
+		delete(l.waits, id)
+	}
+	return from, ahead, len(keep) > 0
+}
+
+// pull delivers what the stream has beyond last, ahead of its publication. A
+// client may be ahead of this node by the time a message takes to get here.
+// Positions that are still beyond the end are of another stream.
+func (l *link) pull(ctx context.Context, id uint32, name string, last streamID) error {
+	for more := true; more; {
+		p, err := l.pageAfter(ctx, name, last)
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		if err := ctx.Err(); err != nil {
+			l.mu.Unlock()
+			return err
+		}
+		t := l.topics.at(id)
+		l.acceptPage(id, t, p)
+		last, more = t.last, p.more
+		if !more {
+			for i := range l.waits[id].list {
+				w := &l.waits[id].list[i]
+				w.lost = w.lost || w.since.Durable() && t.last.less(idOf(w.since))
+			}
+		}
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+// serveHistory answers the waits that h reaches. The caller holds mu.
+func (l *link) serveHistory(id uint32, t *topic, h history) {
+	r := l.rings.of(id, t, l.now())
+	old := h.messages(l.topics.channel(t), r.base, uint32(r.baseSeq))
+	all := r.from(old[:len(old):len(old)], 0)
+	waits := l.waits[id]
+	keep := waits.list[:0]
+	for _, w := range waits.list {
+		switch since := idOf(w.since); {
+		case l.fromRing(t, w):
+		case w.lost && h.from.isZero():
+			l.answer(t, w, all, false)
+		case w.lost, !w.since.Durable(), since.less(h.from), t.last.less(since):
+			keep = append(keep, w) // came during the read; the next one is for it
+		default:
+			i := sort.Search(len(old), func(i int) bool { return since.less(idOf(old[i].ID)) })
+			l.answer(t, w, all[i:], h.covers(since) && r.complete(since))
+		}
+	}
+	clear(waits.list[len(keep):])
+	waits.list = keep
+	l.keepHistory(id, t, h, old)
+}
+
+// keepHistory puts what was read into the ring: a node that starts or lost
+// its connections meets the same positions again and again.
+func (l *link) keepHistory(id uint32, t *topic, h history, old []*Message) {
+	switch {
+	case h.complete && h.from.less(t.ring.base):
+		l.rings.pushHistory(&l.topics, id, t, old, h.from, l.now())
+	case !h.complete && len(old) > 1:
+		l.rings.pushHistory(&l.topics, id, t, old[1:], idOf(old[0].ID), l.now())
+	}
+}

@@ -1,0 +1,160 @@
+package fanout
+
+// ring holds a channel's most recent messages, oldest first, and knows what
+// it no longer holds. The front may be history read from the stream: those
+// messages came before the channel's count on this node, so only the ones
+// after them have plain positions.
+//
+//	base          history          baseSeq           live            topic.seq
+//	  | id1 id2 … id(history)         | seq+1 seq+2 …                    |
+type ring struct {
+	// Guarded by the link's mu.
+
+	buf     []*Message // circular, a power of two long
+	head    int
+	n       int
+	history int      // of the n, those in front that were read from the stream
+	bytes   int      // ringCost of all
+	base    streamID // durable position before the first message
+	baseSeq uint64   // plain position before the first live message
+	// lost: a replay from this durable position or an earlier one misses
+	// messages that no stream holds either.
+	lost    streamID
+	hasLost bool
+
+	// Owned by rings: the list of all rings by their last message.
+
+	topic      uint32
+	touched    uint32 // milliseconds of the link
+	prev, next *ring
+}
+
+// ringCost is what a message counts: its payload bare and encoded, and the
+// Message with its slot.
+func ringCost(m *Message) int { return 2*len(m.Payload) + 256 }
+
+// newRing returns an empty ring at the end of what t has seen.
+func newRing(t *topic) *ring {
+	r := &ring{base: t.last, baseSeq: t.seq}
+	switch {
+	case t.flags&topicLostAfter != 0:
+		r.lost, r.hasLost = t.last, true
+	case t.flags&topicLostBefore != 0:
+		r.lost, r.hasLost = t.last.before(), true
+	}
+	return r
+}
+
+// leave writes into t what newRing needs after r is dropped.
+func (r *ring) leave(t *topic) {
+	t.flags &^= topicLostAfter | topicLostBefore
+	for r.n > 0 {
+		r.pop()
+	}
+	if r.hasLost {
+		if r.lost.less(t.last) {
+			t.flags |= topicLostBefore
+		} else {
+			t.flags |= topicLostAfter
+		}
+	}
+}
+
+func (r *ring) at(i int) *Message { return r.buf[(r.head+i)&(len(r.buf)-1)] }
+
+// push adds the message with the next plain position.
+func (r *ring) push(m *Message) {
+	if r.n == len(r.buf) {
+		r.grow(r.n + 1)
+	}
+	r.buf[(r.head+r.n)&(len(r.buf)-1)] = m
+	r.n++
+	r.bytes += ringCost(m)
+}
+
+// pushFront puts history, oldest first, before everything else; base is the
+// durable position before it.
+func (r *ring) pushFront(history []*Message, base streamID) {
+	r.grow(r.n + len(history))
+	for i := len(history) - 1; i >= 0; i-- {
+		r.head = (r.head - 1) & (len(r.buf) - 1)
+		r.buf[r.head] = history[i]
+		r.bytes += ringCost(history[i])
+	}
+	r.n += len(history)
+	r.history += len(history)
+	r.base = base
+}
+
+func (r *ring) grow(n int) {
+	size := max(1, len(r.buf))
+	for size < n {
+		size *= 2
+	}
+	if size == len(r.buf) {
+		return
+	}
+	buf := make([]*Message, size)
+	for i := range r.n {
+		buf[i] = r.at(i)
+	}
+	r.buf, r.head = buf, 0
+}
+
+// pop forgets the oldest message.
+func (r *ring) pop() {
+	m := r.buf[r.head]
+	r.buf[r.head] = nil
+	r.head = (r.head + 1) & (len(r.buf) - 1)
+	r.n--
+	r.bytes -= ringCost(m)
+	if r.history > 0 {
+		r.history--
+	} else {
+		r.baseSeq++
+	}
+	if m.ID.Durable() {
+		r.base = idOf(m.ID)
+	} else {
+		r.lost, r.hasLost = r.base, true
+	}
+}
+
+// trim forgets the oldest messages beyond the bounds.
+func (r *ring) trim(c RingConfig) {
+	for r.n > c.Messages || r.bytes > c.Bytes && r.n > 1 {
+		r.pop()
+	}
+}
+
+// afterPlain returns the index of the first message after a plain position,
+// and whether nothing between was forgotten.
+func (r *ring) afterPlain(seq uint64) (int, bool) {
+	if seq < r.baseSeq || seq > r.baseSeq+uint64(r.n-r.history) {
+		return 0, false
+	}
+	return r.history + int(seq-r.baseSeq), true
+}
+
+// afterDurable returns the index of the first message after a durable
+// position that is not before base.
+func (r *ring) afterDurable(id streamID) int {
+	for i := r.n - 1; i >= 0; i-- {
+		if m := r.at(i); m.ID.Durable() && !id.less(idOf(m.ID)) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// complete reports whether a replay from id, by ring and stream, holds all
+// messages that this node has seen.
+func (r *ring) complete(id streamID) bool { return !r.hasLost || r.lost.less(id) }
+
+// from returns the messages from index i on, appended to dst.
+func (r *ring) from(dst []*Message, i int) []*Message {
+	for ; i < r.n; i++ {
+		dst = append(dst, r.at(i))
+	}
+	return dst
+}

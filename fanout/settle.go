@@ -1,0 +1,179 @@
+package fanout
+
+import (
+	"context"
+	"time"
+)
+
+// settleBatch is the most streams looked at in one pipeline.
+const settleBatch = 512
+
+// unsettled is what settle needs to know of a topic without the lock.
+type unsettled struct {
+	topic uint32
+	name  string
+	again bool
+	last  streamID
+}
+
+// settle finds the place of each confirmed topic in its stream and makes the
+// topic live, until ctx ends. A topic that was live before the connection was
+// lost is caught up on the way.
+func (l *link) settle(ctx context.Context) {
+	for {
+		batch := l.takeConfirmed()
+		if len(batch) == 0 {
+			select {
+			case <-ctx.Done():
+				return
+			case <-l.confirm:
+			}
+			continue
+		}
+		var pages []page
+		if !retry(ctx, func() (err error) { pages, err = l.firstPages(ctx, batch); return err }) {
+			return
+		}
+		for _, u := range l.settleAll(batch, pages) {
+			if !retry(ctx, func() error { return l.settleRest(ctx, u) }) {
+				return
+			}
+		}
+	}
+}
+
+// retry calls fn until it succeeds, and reports whether it did before ctx
+// ended. Redis may be loading its data or changing its role meanwhile.
+func retry(ctx context.Context, fn func() error) bool {
+	delay := 20 * time.Millisecond
+	for ctx.Err() == nil {
+		if fn() == nil {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, time.Second)
+	}
+	return false
+}
+
+func (l *link) takeConfirmed() []unsettled {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := min(len(l.confirmed), settleBatch)
+	batch := make([]unsettled, n)
+	for i, id := range l.confirmed[:n] {
+		t := l.topics.at(id)
+		batch[i] = unsettled{topic: id, name: t.name, again: t.flags&topicAgain != 0, last: t.last}
+	}
+	if l.confirmed = l.confirmed[n:]; len(l.confirmed) == 0 {
+		l.confirmed = nil
+	}
+	return batch
+}
+
+// settleAll makes the topics live whose first page says all, and returns the
+// others.
+func (l *link) settleAll(batch []unsettled, pages []page) (rest []unsettled) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, u := range batch {
+		t := l.topics.at(u.topic)
+		switch {
+		case !u.again:
+			t.last = pages[i].tail
+		case u.last.isZero() && !pages[i].tail.isZero():
+			// The stream is new: only a closer look tells whether all of it
+			// is still there.
+			rest = append(rest, u)
+			continue
+		default:
+			l.makeUp(u.topic, t, pages[i], true)
+			if pages[i].more {
+				rest = append(rest, u)
+				continue
+			}
+		}
+		l.goLive(u.topic, t)
+	}
+	return rest
+}
+
+// makeUp tells what an outage has lost and delivers the durable messages that
+// it has delayed, as far as the page goes. The caller holds mu.
+func (l *link) makeUp(id uint32, t *topic, p page, first bool) {
+	switch {
+	case p.tail.less(t.last):
+		// The stream is gone, by its expiry or with everything else, or it
+		// lost its end in a failover. New ids count from what is there.
+		l.tellGap(t, GapHistory)
+		t.last = p.tail
+	case !p.tail.isZero() && !p.complete:
+		l.tellGap(t, GapHistory)
+	case first && (t.flags&topicPlain != 0 || p.tail.isZero()):
+		l.tellGap(t, GapBroker)
+	}
+	l.acceptPage(id, t, p)
+}
+
+// acceptPage delivers what a page holds. The caller holds mu.
+func (l *link) acceptPage(id uint32, t *topic, p page) {
+	for _, e := range p.entries {
+		if e.foreign {
+			if t.last.less(e.id) {
+				t.last = e.id
+			}
+			continue
+		}
+		l.accept(id, t, heldMessage{e.id, e.payload, true})
+	}
+}
+
+// settleRest delivers page by page what a stream has more, then makes the
+// topic live. Until then nothing else moves the topic on: live messages are
+// held.
+func (l *link) settleRest(ctx context.Context, u unsettled) error {
+	for {
+		l.mu.Lock()
+		t := l.topics.at(u.topic)
+		last := t.last
+		l.mu.Unlock()
+		p, err := l.pageAfter(ctx, u.name, last)
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.makeUp(u.topic, t, p, last.isZero())
+		if !p.more {
+			l.goLive(u.topic, t)
+		}
+		l.mu.Unlock()
+		if !p.more {
+			return nil
+		}
+	}
+}
+
+// goLive answers who waited for the topic. The caller holds mu.
+func (l *link) goLive(id uint32, t *topic) {
+	t.state = topicLive
+	if l.pending == subscribeWindow {
+		l.wake.send()
+	}
+	l.pending--
+	if t.flags&topicAgain != 0 {
+		t.flags &^= topicAgain
+		l.again--
+		l.checkUp()
+	}
+	l.tellJoined(t, t.waiting)
+	if held := l.held[id]; held != nil {
+		delete(l.held, id)
+		for _, m := range held {
+			l.accept(id, t, m)
+		}
+	}
+	l.queueReplay(id)
+}

@@ -1,0 +1,73 @@
+package fanout
+
+import "sync/atomic"
+
+// Stats is what the broker has done and holds, for metrics.
+type Stats struct {
+	// Counted since the start.
+
+	Messages        uint64 // received from Redis, without duplicates
+	Durable         uint64 // of Messages, those with a stream id
+	Duplicates      uint64 // durable messages that had been delivered already
+	BrokerGaps      uint64 // channels that may have lost messages while Redis was away
+	HistoryGaps     uint64 // channels and replays whose history is gone
+	Reconnects      uint64
+	Subscribes      uint64 // SUBSCRIBE commands
+	Unsubscribes    uint64 // UNSUBSCRIBE commands
+	Replays         uint64 // answered
+	HistoryReads    uint64 // reads of a stream for replays and catching up
+	Published       uint64
+	PublishErrors   uint64
+	ProbesMissed    uint64
+	MessagesDropped uint64 // for channels that were no longer wanted
+
+	// Held now.
+
+	Channels  int
+	RingBytes int
+	Links     []LinkStats
+}
+
+// LinkStats is one connection to Redis.
+type LinkStats struct {
+	Label    string
+	Up       bool
+	Err      string // why it isn't
+	Channels int
+	Pending  int // channels that aren't live yet
+}
+
+type counters struct {
+	messages, durable, duplicates, brokerGaps, historyGaps atomic.Uint64
+	reconnects, subscribes, unsubscribes                   atomic.Uint64
+	replays, historyReads, published, publishErrors        atomic.Uint64
+	probesMissed, dropped                                  atomic.Uint64
+}
+
+// Stats returns the present figures. It takes each link's lock for a moment.
+func (b *Broker) Stats() Stats {
+	c := &b.counters
+	s := Stats{
+		Messages:        c.messages.Load(),
+		Durable:         c.durable.Load(),
+		Duplicates:      c.duplicates.Load(),
+		BrokerGaps:      c.brokerGaps.Load(),
+		HistoryGaps:     c.historyGaps.Load(),
+		Reconnects:      c.reconnects.Load(),
+		Subscribes:      c.subscribes.Load(),
+		Unsubscribes:    c.unsubscribes.Load(),
+		Replays:         c.replays.Load(),
+		HistoryReads:    c.historyReads.Load(),
+		Published:       c.published.Load(),
+		PublishErrors:   c.publishErrors.Load(),
+		ProbesMissed:    c.probesMissed.Load(),
+		MessagesDropped: c.dropped.Load(),
+	}
+	for _, l := range b.links {
+		ls, bytes := l.stats()
+		s.Links = append(s.Links, ls)
+		s.Channels += ls.Channels
+		s.RingBytes += bytes
+	}
+	return s
+}

@@ -1,0 +1,174 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// streamField holds the payload in an entry of a channel's stream.
+const streamField = "data"
+
+const (
+	// pageEntries is the most entries of one stream in one reply.
+	pageEntries = 500
+	// firstPageEntries is the same where many streams are looked at at once:
+	// after a short outage most have a few new entries or none.
+	firstPageEntries = 16
+)
+
+// entry is one durable message as the stream holds it.
+type entry struct {
+	id      streamID
+	payload string
+	foreign bool // not written by the publish script
+}
+
+// page is one look at a stream.
+type page struct {
+	entries  []entry  // after the asked position, oldest first
+	more     bool     // there are more after these
+	complete bool     // nothing after the asked position has been trimmed
+	tail     streamID // of the last entry; zero: there is no stream
+}
+
+// look is the commands of one page in a pipeline.
+type look struct {
+	after       streamID
+	limit       int64
+	tail, first *redis.XMessageSliceCmd
+	page        *redis.XMessageSliceCmd
+	info        *redis.XInfoStreamCmd
+}
+
+// firstPages looks at many streams in one round trip. Of a topic that is new
+// only the end of its stream matters.
+func (l *link) firstPages(ctx context.Context, batch []unsettled) ([]page, error) {
+	pipe := l.b.client.Pipeline()
+	looks := make([]look, len(batch))
+	for i, u := range batch {
+		key := l.b.names.stream(u.name)
+		if u.again && !u.last.isZero() {
+			looks[i] = lookAfter(ctx, pipe, key, u.last, firstPageEntries)
+		} else {
+			looks[i].tail = pipe.XRevRangeN(ctx, key, "+", "-", 1)
+		}
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	pages := make([]page, len(batch))
+	for i := range looks {
+		var err error
+		if pages[i], err = looks[i].result(); err != nil {
+			return nil, err
+		}
+	}
+	return pages, nil
+}
+
+// pageAfter looks at one stream.
+func (l *link) pageAfter(ctx context.Context, name string, after streamID) (page, error) {
+	l.b.counters.historyReads.Add(1)
+	pipe := l.b.client.Pipeline()
+	k := lookAfter(ctx, pipe, l.b.names.stream(name), after, pageEntries)
+	_, _ = pipe.Exec(ctx)
+	return k.result()
+}
+
+// lookAfter asks for the page first and for the stream's first entry behind
+// it: what is trimmed in between makes a page seem incomplete, never the
+// other way round.
+func lookAfter(ctx context.Context, pipe redis.Pipeliner, key string, after streamID, limit int64) look {
+	k := look{after: after, limit: limit}
+	k.page = pipe.XRangeN(ctx, key, beyond(after, "-"), "+", limit)
+	k.tail = pipe.XRevRangeN(ctx, key, "+", "-", 1)
+	if after.isZero() {
+		k.info = pipe.XInfoStream(ctx, key)
+	} else {
+		k.first = pipe.XRangeN(ctx, key, "-", "+", 1)
+	}
+	return k
+}
+
+func (k *look) result() (p page, err error) {
+	if p.tail, err = edge(k.tail); err != nil || k.page == nil {
+		p.complete = true
+		return p, err
+	}
+	if p.entries, err = entriesOf(k.page); err != nil {
+		return p, err
+	}
+	p.more = int64(len(p.entries)) == k.limit
+	p.complete, err = untrimmed(k.after, k.first, k.info)
+	return p, err
+}
+
+// untrimmed reports whether a stream still holds everything after a position:
+// the position is within the stream, or it is 0-0 and the stream has as many
+// entries as were ever added. A server that doesn't count them (before Redis
+// 7) is not believed.
+func untrimmed(after streamID, first *redis.XMessageSliceCmd, info *redis.XInfoStreamCmd) (bool, error) {
+	if info != nil {
+		v, err := info.Result()
+		if err != nil {
+			return false, hardError(err)
+		}
+		return v.Length > 0 && v.EntriesAdded == v.Length, nil
+	}
+	id, err := edge(first)
+	return err == nil && !id.isZero() && !after.less(id), err
+}
+
+// edge returns the id of the single entry asked for, zero when there is none.
+func edge(cmd *redis.XMessageSliceCmd) (streamID, error) {
+	entries, err := entriesOf(cmd)
+	if err != nil || len(entries) == 0 {
+		return streamID{}, err
+	}
+	return entries[0].id, nil
+}
+
+func entriesOf(cmd *redis.XMessageSliceCmd) ([]entry, error) {
+	messages, err := cmd.Result()
+	if err != nil {
+		return nil, hardError(err)
+	}
+	entries := make([]entry, 0, len(messages))
+	for _, m := range messages {
+		id, err := ParsePosition(m.ID)
+		if err != nil {
+			return nil, err
+		}
+		payload, ok := m.Values[streamField].(string)
+		entries = append(entries, entry{id: idOf(id), payload: payload, foreign: !ok})
+	}
+	return entries, nil
+}
+
+// hardError returns nil for the answers of a server that works but has no
+// such stream for us: there is none, the key is something else, or an ACL
+// keeps it from us. Other errors are worth another try.
+func hardError(err error) error {
+	var reply redis.Error
+	switch {
+	case err == nil, errors.Is(err, redis.Nil):
+		return nil
+	case !errors.As(err, &reply):
+		return err
+	}
+	for _, code := range []string{"WRONGTYPE", "NOPERM", "ERR"} {
+		if strings.HasPrefix(reply.Error(), code+" ") {
+			return nil
+		}
+	}
+	return err
+}
+
+// beyond returns id as the exclusive bound of a range, or open for zero.
+func beyond(id streamID, open string) string {
+	if id.isZero() {
+		return open
+	}
+	return "(" + id.position().String()
+}

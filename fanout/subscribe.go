@@ -1,0 +1,142 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// subscribeBatch is the most channels in one SUBSCRIBE or UNSUBSCRIBE.
+	subscribeBatch = 512
+	// subscribeWindow is the most channels on their way from SUBSCRIBE to
+	// live. Each confirmation is a reply of its own, and Redis drops a
+	// subscriber with more than 32 MB of replies waiting.
+	subscribeWindow = 16 * subscribeBatch
+)
+
+// join is Broker.Join.
+func (l *link) join(channel string, bit uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, t := l.open(channel)
+	t.members |= bit
+	t.flags &^= topicLingers
+	if t.state == topicLive {
+		l.tellJoined(t, bit)
+		return
+	}
+	t.waiting |= bit
+}
+
+// leave is Broker.Leave.
+func (l *link) leave(channel string, bit uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id, t := l.topics.find(channel)
+	if t == nil || t.members&bit == 0 {
+		return
+	}
+	t.members &^= bit
+	t.waiting &^= bit
+	if t.members == 0 {
+		l.linger(id, t)
+	}
+}
+
+// open finds the topic of a channel or makes one that waits for the writer.
+// The caller holds mu.
+func (l *link) open(channel string) (uint32, *topic) {
+	if id, t := l.topics.find(channel); t != nil {
+		return id, t
+	}
+	id, t := l.topics.add(l.b.names.channel(channel))
+	t.seq = l.floor
+	l.wanted = append(l.wanted, id)
+	l.wake.send()
+	return id, t
+}
+
+// forget frees a topic. The caller holds mu.
+func (l *link) forget(id uint32, t *topic) {
+	l.rings.drop(t)
+	if t.flags&topicAgain != 0 {
+		l.again--
+		l.checkUp()
+	}
+	// The channel counts on from here when it comes back, so that a plain
+	// position from before is older than its ring and not one within it.
+	l.floor = max(l.floor, t.seq+1)
+	l.topics.remove(id)
+}
+
+// write sends what the queues hold until ctx ends.
+func (l *link) write(ctx context.Context, pubsub *redis.PubSub, fail context.CancelCauseFunc) {
+	for {
+		names, subscribe := l.nextBatch()
+		var err error
+		switch {
+		case len(names) == 0:
+			select {
+			case <-ctx.Done():
+				return
+			case <-l.wake:
+			}
+		case subscribe:
+			l.b.counters.subscribes.Add(1)
+			err = pubsub.Subscribe(ctx, names...)
+		default:
+			l.b.counters.unsubscribes.Add(1)
+			err = pubsub.Unsubscribe(ctx, names...)
+		}
+		if err != nil {
+			fail(fmt.Errorf("subscribe: %w", err))
+			return
+		}
+	}
+}
+
+// nextBatch takes the next names from the queues. Everything unwanted goes
+// first: a channel that was forgotten and wanted again is in both.
+func (l *link) nextBatch() (names []string, subscribe bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := min(len(l.unwanted), subscribeBatch); n > 0 {
+		names, l.unwanted = l.unwanted[:n:n], l.unwanted[n:]
+		return names, false
+	}
+	taken := 0
+	for _, id := range l.wanted {
+		if len(names) == subscribeBatch || l.pending == subscribeWindow {
+			break
+		}
+		taken++
+		// A topic that was forgotten may have left its place here.
+		if t := l.topics.at(id); t.name != "" && t.state == topicWanted {
+			t.state = topicSubscribing
+			l.pending++
+			names = append(names, t.name)
+		}
+	}
+	if l.wanted = l.wanted[taken:]; len(l.wanted) == 0 {
+		l.wanted = nil
+	}
+	return names, true
+}
+
+// subscribed is called by receive for each confirmation.
+func (l *link) subscribed(full string) {
+	if len(full) < l.topics.prefix || full == l.probeName {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id, t := l.topics.find(full[l.topics.prefix:])
+	if t == nil || t.state != topicSubscribing {
+		return
+	}
+	t.state = topicConfirmed
+	l.confirmed = append(l.confirmed, id)
+	l.confirm.send()
+}
