@@ -136,7 +136,7 @@ func TestMain(m *testing.M) {
 // nothing to do.
 func buildPrograms(t *testing.T) map[string]program {
 	t.Helper()
-	command := exec.Command("go", "build", "-o", binaries+"/", "./cmd/gateway", "./cmd/loadgen")
+	command := exec.Command("go", "build", "-buildvcs=false", "-o", binaries+"/", "./cmd/gateway", "./cmd/loadgen")
 	command.Dir = root
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, output)
