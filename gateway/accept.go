@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"errors"
+
+	"pushgate/internal/reactor"
+)
+
+// listenerSlot is the listener's key in the loop; connections have smaller
+// ones.
+const listenerSlot = 1<<32 - 2
+
+// acceptsPerSlice is how many connections are accepted before other events get
+// their turn.
+const acceptsPerSlice = 32
+
+// accept takes waiting connections.
+func (s *shard) accept() {
+	if s.listener == nil {
+		return
+	}
+	for range acceptsPerSlice {
+		fd, _, err := s.listener.Accept()
+		switch {
+		case err == nil:
+			s.adopt(fd)
+		case err == reactor.ErrAgain:
+			return
+		case errors.Is(err, reactor.ErrDescriptors):
+			s.stats.rejects[RejectDescriptors]++
+			s.srv.limited.warn(s.log, "out of file descriptors: connections are turned away",
+				"err", err, "fix", "raise the limit on open files (ulimit -n, LimitNOFILE) or lower limits.connections; gateway doctor tells")
+			s.pauseAccept()
+			return
+		default:
+			s.srv.limited.warn(s.log, "cannot accept", "err", err)
+			s.pauseAccept()
+			return
+		}
+	}
+}
+
+// adopt makes a connection of an accepted socket.
+func (s *shard) adopt(fd int) {
+	s.stats.accepts++
+	i, c := s.conns.take()
+	c.fd, c.heard, c.born, c.phase = int32(fd), s.now, s.now, phaseHead
+	over := s.srv.connections.Add(1) > int64(s.srv.maxConnections)
+	if err := s.loop.Add(fd, reactor.Key{Slot: i, Gen: c.gen}, reactor.In); err != nil {
+		s.srv.limited.warn(s.log, "cannot watch a socket", "err", err)
+		s.release(i, c, CloseInternal)
+		return
+	}
+	if over {
+		s.turnAway(i, c)
+		return
+	}
+	s.wheel.Set(i, s.now+ticks(s.srv.cfg.Limits.HeadTimeout))
+}
+
+// pauseAccept leaves the listener alone until the next tick: it stays readable
+// while nothing can be accepted, and would keep the loop spinning.
+func (s *shard) pauseAccept() {
+	if err := s.loop.Del(s.listener.FD()); err == nil {
+		s.paused = true
+	}
+}
+
+// resumeAccept ends a pause.
+func (s *shard) resumeAccept() {
+	if !s.paused || s.listener == nil {
+		return
+	}
+	if err := s.loop.Add(s.listener.FD(), reactor.Key{Slot: listenerSlot}, reactor.In); err == nil {
+		s.paused = false
+	}
+}
+
+// stopAccept takes what the kernel has completed already, which closing the
+// listener would reset, and closes it.
+func (s *shard) stopAccept() {
+	if s.listener == nil {
+		return
+	}
+	for {
+		fd, _, err := s.listener.Accept()
+		if err != nil {
+			break
+		}
+		s.adopt(fd)
+	}
+	s.listener.Close()
+	s.listener = nil
+}

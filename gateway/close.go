@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"pushgate/internal/reactor"
+	"pushgate/internal/wsframe"
+)
+
+// linger is how long a connection that was told goodbye may take to close
+// its side.
+const linger = 5 * time.Second
+
+// end says goodbye to an open WebSocket for reason: the close frame with the
+// reason's code goes out behind what is queued, the client has the linger time to
+// close its side.
+func (s *shard) end(i uint32, c *conn, reason CloseReason) {
+	code := closeCode[reason]
+	if reason == CloseSlow {
+		// Nothing can reach the client before its queue, which is what it
+		// doesn't read.
+		q := s.queues.at(c.out)
+		before := q.bytes
+		q.dropUnsent()
+		s.stats.queueBytes -= int64(before - q.bytes)
+	}
+	s.endWith(i, c, reason, wsframe.AppendClose(nil, code, string(reason)))
+}
+
+// endWith is end with a close frame of the caller's.
+func (s *shard) endWith(i uint32, c *conn, reason CloseReason, frame []byte) {
+	s.leave(c, reason)
+	s.finish(i, c, frame)
+}
+
+// answerClose ends an open WebSocket at the client's request, echoing its code
+// (RFC 6455, 5.5.1).
+func (s *shard) answerClose(i uint32, c *conn, code ws.StatusCode) {
+	if code == ws.StatusNoStatusRcvd {
+		s.endWith(i, c, CloseByClient, wsframe.AppendFrame(nil, ws.OpClose, nil))
+		return
+	}
+	s.endWith(i, c, CloseByClient, wsframe.AppendClose(nil, code, ""))
+}
+
+// leave takes a connection out of everything but the slab and counts why.
+func (s *shard) leave(c *conn, reason CloseReason) {
+	s.stats.closes[reason]++
+	if c.phase == phaseOpen {
+		s.stats.clients--
+	}
+	s.unsubscribeAll(c)
+	s.freeInput(c)
+	c.phase = phaseClosing
+}
+
+// finish sends the last bytes of a connection that has left and shuts its
+// write side down behind them.
+func (s *shard) finish(i uint32, c *conn, last []byte) {
+	s.wheel.Set(i, s.now+ticks(linger))
+	c.flags |= flagEnding
+	gen := c.gen
+	if len(last) > 0 {
+		s.send(i, c, last)
+	}
+	if c.gen == gen && c.out == 0 {
+		s.shutdown(i, c)
+	}
+}
+
+// shutdown ends the stream towards the client once all is sent.
+func (s *shard) shutdown(i uint32, c *conn) {
+	if err := reactor.ShutdownWrite(int(c.fd)); err != nil {
+		s.free(i, c)
+	}
+}
+
+// lost ends a connection that can't be told anything any more.
+func (s *shard) lost(i uint32, c *conn) { s.release(i, c, CloseReset) }
+
+// release ends a connection at once.
+func (s *shard) release(i uint32, c *conn, reason CloseReason) {
+	if c.phase != phaseClosing {
+		s.leave(c, reason)
+	}
+	s.free(i, c)
+}
+
+// free gives back all that a connection holds. Its slot may be used again.
+func (s *shard) free(i uint32, c *conn) {
+	s.wheel.Cancel(i)
+	s.freeQueue(c)
+	reactor.CloseFD(int(c.fd))
+	s.conns.put(i)
+	s.srv.connections.Add(-1)
+}

@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// tick is the resolution of all deadlines of connections.
+const tick = 100 * time.Millisecond
+
+// wheelSize is the number of buckets of a shard's wheel: 51 s, so that the
+// usual heartbeats and waits don't go round.
+const wheelSize = 512
+
+// beatsPerSlice is how many connections that are due are looked at before
+// events are asked for again: about 2 ms of pings.
+const beatsPerSlice = 256
+
+// ticks returns d in ticks, at least one.
+func ticks(d time.Duration) uint32 {
+	return max(1, uint32((d+tick-1)/tick))
+}
+
+// pingFrame is an unmasked ping without payload (RFC 6455, 5.5.2).
+var pingFrame = []byte{0x80 | byte(ws.OpPing), 0}
+
+// beat moves the shard's clock. The server's ticker posts it; at is when that
+// was, and date the value for the Date header.
+func (s *shard) beat(now uint32, at time.Time, date []byte) {
+	s.now, s.date = now, date
+	s.stats.lag.observe(time.Since(at))
+	s.drainStep()
+	s.resumeAccept()
+}
+
+// due does what the connection's deadline stands for.
+func (s *shard) due(i uint32) {
+	c := s.conns.at(i)
+	switch c.phase {
+	case phaseHead:
+		s.headTimeout(i, c)
+	case phaseOpen:
+		s.heartbeat(i, c)
+	case phaseClosing:
+		s.free(i, c)
+	}
+}
+
+// heartbeat pings a client that was silent for half an interval, or ends it
+// when it didn't answer the last ping. The check for the answer takes nothing
+// from the interval, so a connection keeps its place in it and all of them stay
+// evenly spread.
+func (s *shard) heartbeat(i uint32, c *conn) {
+	interval := ticks(s.srv.cfg.Heartbeat.Interval)
+	timeout := ticks(s.srv.cfg.Heartbeat.Timeout)
+	switch {
+	case c.flags&flagPinged != 0:
+		s.end(i, c, CloseTimeout)
+	case c.flags&flagProbing != 0:
+		c.flags &^= flagProbing
+		s.wheel.Set(i, s.now+max(1, interval-min(interval, timeout)))
+	case s.now-c.heard < interval/2:
+		s.wheel.Set(i, s.now+interval)
+	default:
+		c.flags |= flagPinged | flagProbing
+		s.wheel.Set(i, s.now+timeout)
+		s.stats.pings++
+		s.send(i, c, pingFrame)
+	}
+}
+
+// hear notes a sign of life.
+func (s *shard) hear(c *conn) {
+	c.heard = s.now
+	c.flags &^= flagPinged
+}

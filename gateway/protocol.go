@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"encoding/json"
+
+	"github.com/gobwas/ws"
+
+	"pushgate/fanout"
+	"pushgate/internal/wsframe"
+)
+
+// command is what a client sends: one JSON object in a text message.
+type command struct {
+	Type    string          `json:"type"`
+	Channel string          `json:"channel"`
+	Since   string          `json:"since"`
+	Ref     json.RawMessage `json:"ref"` // a number or a string, given back in the answer
+}
+
+// reply is what the gateway sends of itself; messages of channels are encoded
+// by fanout.
+type reply struct {
+	Type             string          `json:"type"`
+	Connection       string          `json:"connection,omitempty"`
+	Heartbeat        float64         `json:"heartbeat,omitempty"` // seconds
+	MaxMessage       int             `json:"max_message,omitempty"`
+	Channel          string          `json:"channel,omitempty"`
+	ID               string          `json:"id,omitempty"`
+	Code             string          `json:"code,omitempty"`
+	Message          string          `json:"message,omitempty"`
+	Reason           string          `json:"reason,omitempty"`
+	ReconnectAfterMS int64           `json:"reconnect_after_ms,omitempty"`
+	Ref              json.RawMessage `json:"ref,omitempty"`
+}
+
+// Codes of errors that clients are told.
+const (
+	codeBadMessage      = "bad_message"
+	codeBadRequest      = "bad_request"
+	codeUnknownType     = "unknown_type"
+	codeInvalidChannel  = "invalid_channel"
+	codeInvalidPosition = "invalid_position"
+	codeTooManyChannels = "too_many_channels"
+	codeNotSubscribed   = "not_subscribed"
+	codeForbidden       = "forbidden"
+)
+
+// maxRef bounds what a client has given back.
+const maxRef = 64
+
+// message handles a whole text message of a client.
+func (s *shard) message(i uint32, c *conn, text []byte) {
+	var cmd command
+	if err := json.Unmarshal(text, &cmd); err != nil {
+		s.replyError(i, c, codeBadMessage, "a message is one JSON object with a type: "+err.Error(), nil)
+		return
+	}
+	if !validRef(cmd.Ref) {
+		s.replyError(i, c, codeBadMessage, "ref is a number or a string of up to 64 bytes", nil)
+		return
+	}
+	switch cmd.Type {
+	case "subscribe":
+		s.commandSubscribe(i, c, &cmd)
+	case "unsubscribe":
+		s.unsubscribe(i, c, &cmd)
+	case "ping":
+		s.reply(i, c, reply{Type: "pong", Ref: cmd.Ref})
+	default:
+		s.replyError(i, c, codeUnknownType, "type is subscribe, unsubscribe or ping", cmd.Ref)
+	}
+}
+
+// validRef reports whether ref is absent, a number or a string, and short.
+func validRef(ref json.RawMessage) bool {
+	if len(ref) == 0 {
+		return true
+	}
+	first := ref[0]
+	return len(ref) <= maxRef && (first == '"' || first == '-' || first >= '0' && first <= '9')
+}
+
+// reply sends r. A client that asked for bare payloads gets none: it couldn't
+// tell it from one.
+func (s *shard) reply(i uint32, c *conn, r reply) {
+	if c.flags&flagRaw != 0 {
+		return
+	}
+	s.sendCopy(i, c, s.replyFrame(r))
+}
+
+// replyFrame returns r as a frame, valid until the next use of the scratch
+// buffer.
+func (s *shard) replyFrame(r reply) []byte {
+	text, err := json.Marshal(r)
+	if err != nil {
+		// Only a RawMessage that is no JSON fails, and refs come from JSON.
+		panic(err)
+	}
+	s.scratch = wsframe.AppendFrame(s.scratch[:0], ws.OpText, text)
+	return s.scratch
+}
+
+func (s *shard) replyError(i uint32, c *conn, code, message string, ref json.RawMessage) {
+	s.reply(i, c, reply{Type: "error", Code: code, Message: message, Ref: ref})
+}
+
+// commandSubscribe handles a client's subscribe.
+func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command) {
+	if err := fanout.ValidChannel(cmd.Channel); err != nil {
+		s.replyError(i, c, codeInvalidChannel, err.Error(), cmd.Ref)
+		return
+	}
+	w := waiter{ref: cmd.Ref}
+	if cmd.Since != "" {
+		since, err := fanout.ParsePosition(cmd.Since)
+		if err != nil {
+			s.replyError(i, c, codeInvalidPosition, err.Error(), cmd.Ref)
+			return
+		}
+		w.since, w.resume = since, true
+	}
+	s.subscribe(i, c, []byte(cmd.Channel), w)
+}
+
+// welcome is the first message to a client.
+func (s *shard) welcome(i uint32, c *conn) reply {
+	return reply{
+		Type:       "welcome",
+		Connection: s.connectionID(i, c),
+		Heartbeat:  s.srv.cfg.Heartbeat.Interval.Seconds(),
+		MaxMessage: s.srv.cfg.Limits.MessageBytes,
+	}
+}

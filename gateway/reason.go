@@ -1,0 +1,53 @@
+package gateway
+
+import "github.com/gobwas/ws"
+
+// CloseReason says why a connection ended. The same word is the metric's
+// label, the log's attribute and the text of the close frame.
+type CloseReason string
+
+const (
+	CloseByClient   CloseReason = "client"         // the client's close frame, or its end of the stream between messages
+	CloseReset      CloseReason = "reset"          // the connection broke: reset, or cut inside a frame
+	CloseTimeout    CloseReason = "timeout"        // no answer to a ping
+	CloseDrain      CloseReason = "drain"          // the gateway is shutting down
+	CloseSlow       CloseReason = "slow"           // the client's queue passed its bound
+	CloseProtocol   CloseReason = "protocol"       // a frame against RFC 6455
+	CloseBadData    CloseReason = "bad_data"       // text that is not UTF-8
+	CloseTooBig     CloseReason = "too_big"        // a message over limits.message_bytes
+	CloseNotText    CloseReason = "not_text"       // a binary message where JSON is spoken
+	CloseAnswered   CloseReason = "answered"       // a request was answered and its connection not kept
+	CloseRejected   CloseReason = "rejected"       // the request was refused: see RejectReason
+	CloseUnreadable CloseReason = "head_cut"       // the stream ended before a whole request
+	CloseInternal   CloseReason = "internal_error" // the kernel refused what should have worked
+)
+
+// closeCode is the WebSocket status code that a reason is sent with; reasons
+// without one end connections that can't be told any more, or are no WebSocket.
+var closeCode = map[CloseReason]ws.StatusCode{
+	CloseTimeout:  ws.StatusGoingAway,
+	CloseDrain:    1012,
+	CloseSlow:     4002,
+	CloseProtocol: ws.StatusProtocolError,
+	CloseBadData:  ws.StatusInvalidFramePayloadData,
+	CloseTooBig:   ws.StatusMessageTooBig,
+	CloseNotText:  ws.StatusUnsupportedData,
+	CloseInternal: ws.StatusInternalServerError,
+}
+
+// RejectReason says why a connection or request was turned away before it
+// became a client.
+type RejectReason string
+
+const (
+	RejectConnections RejectReason = "connections"  // limits.connections
+	RejectDescriptors RejectReason = "descriptors"  // out of file descriptors
+	RejectHeadTimeout RejectReason = "head_timeout" // limits.head_timeout
+	RejectHeadTooLong RejectReason = "head_too_long"
+	RejectBadRequest  RejectReason = "bad_request"
+	RejectNotFound    RejectReason = "not_found"
+	RejectMethod      RejectReason = "method"
+	RejectUpgrade     RejectReason = "bad_upgrade"
+	RejectChannels    RejectReason = "channels" // too many, or a bad name
+	RejectDraining    RejectReason = "draining"
+)

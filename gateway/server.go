@@ -1,0 +1,253 @@
+// Package gateway is the edge of pushgate: it accepts clients on raw sockets,
+// speaks HTTP and WebSocket with them, and writes what the broker delivers to
+// those that subscribed. One shard per CPU owns its connections alone.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pushgate/fanout"
+	"pushgate/gateway/http1"
+	"pushgate/internal/reactor"
+)
+
+// Server is one gateway.
+type Server struct {
+	// Immutable
+	cfg            Config
+	log            *slog.Logger
+	broker         *fanout.Broker
+	node           string
+	shards         []*shard
+	addr           string
+	admin          net.Listener // nil when turned off
+	maxConnections int
+	limited        *limited
+
+	// Atomic
+	connections atomic.Int64 // sockets of clients
+	draining    atomic.Bool
+
+	failed chan error // sent to by the shards, received by Run; never closed
+}
+
+// reservedDescriptors are kept for what is no client: listeners, epolls, Redis,
+// the admin listener and its clients.
+const reservedDescriptors = 64
+
+// New opens the listeners and prepares the shards; cfg must be valid. The
+// kernel completes connections from here on, Run serves them.
+func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err error) {
+	s := &Server{
+		cfg:     cfg,
+		log:     log,
+		broker:  broker,
+		node:    broker.Node(),
+		limited: newLimited(time.Second),
+		failed:  make(chan error, 1),
+	}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	soft, _, err := reactor.RaiseDescriptorLimit()
+	if err != nil {
+		return nil, err
+	}
+	s.maxConnections = max(1, int(min(soft, 1<<30))-reservedDescriptors)
+	if n := cfg.Limits.Connections; n > 0 {
+		if n > s.maxConnections {
+			log.Warn("the limit on open files is below limits.connections", "connections", n, "files", soft,
+				"fix", "gateway doctor --target "+strconv.Itoa(n))
+		}
+		s.maxConnections = min(n, s.maxConnections)
+	}
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// listen opens a listener for each shard, and the admin listener.
+func (s *Server) listen() error {
+	n := s.cfg.Shards
+	if n == 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	l, err := reactor.Listen(s.cfg.Listen, reactor.ListenOptions{
+		Backlog:       s.cfg.Socket.Backlog,
+		SendBuffer:    s.cfg.Socket.SendBuffer,
+		ReceiveBuffer: s.cfg.Socket.ReceiveBuffer,
+		UserTimeout:   s.cfg.Socket.UserTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	s.addr = l.Addr()
+	for id := range n {
+		if id > 0 {
+			if l, err = s.shards[0].listener.Share(); err != nil {
+				return err
+			}
+		}
+		sh, err := newShard(s, id, l)
+		if err != nil {
+			l.Close()
+			return err
+		}
+		s.shards = append(s.shards, sh)
+	}
+	if s.cfg.Admin.Listen == "" {
+		return nil
+	}
+	s.admin, err = net.Listen("tcp", s.cfg.Admin.Listen)
+	return err
+}
+
+// Addr returns the public address as bound.
+func (s *Server) Addr() string { return s.addr }
+
+// AdminAddr returns the admin listener's address as bound, empty without one.
+func (s *Server) AdminAddr() string {
+	if s.admin == nil {
+		return ""
+	}
+	return s.admin.Addr().String()
+}
+
+// Ready returns nil when new clients should be sent here, else all the reasons
+// why not.
+func (s *Server) Ready() error {
+	var reasons []error
+	if s.draining.Load() {
+		reasons = append(reasons, errors.New("draining"))
+	}
+	if err := s.broker.Ready(); err != nil {
+		reasons = append(reasons, err)
+	}
+	return errors.Join(reasons...)
+}
+
+// Run serves until ctx ends, then drains as configured and returns nil. The
+// broker must be run beside it, and stopped after it. An error means that a
+// shard failed or a listener broke; the process should not go on. Run waits
+// for all that it started.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.close()
+	// The ticker outlives ctx: clients are served while they are drained.
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() { s.tick(inner) })
+	for _, sh := range s.shards {
+		if err := sh.loop.Start(s.fail); err != nil {
+			return err
+		}
+	}
+	if s.admin != nil {
+		srv := &http.Server{Handler: s.adminHandler(), ReadHeaderTimeout: 10 * time.Second}
+		defer srv.Close()
+		running.Go(func() {
+			if err := srv.Serve(s.admin); !errors.Is(err, http.ErrServerClosed) {
+				s.fail(fmt.Errorf("admin listener: %w", err))
+			}
+		})
+	}
+	select {
+	case err := <-s.failed:
+		return err
+	case <-ctx.Done():
+	}
+	return s.drain()
+}
+
+// fail has Run return err. It's called from any goroutine.
+func (s *Server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+// drain turns new clients away and closes the others evenly.
+func (s *Server) drain() error {
+	d := s.cfg.Drain
+	s.draining.Store(true)
+	s.log.Info("draining", "connections", s.connections.Load(), "delay", d.Delay, "timeout", d.Timeout)
+	if err := s.wait(d.Delay, func() bool { return false }); err != nil {
+		return err
+	}
+	for _, sh := range s.shards {
+		sh.post(func() {
+			sh.stopAccept()
+			sh.beginDrain(d.Timeout)
+		})
+	}
+	empty := func() bool { return s.connections.Load() == 0 }
+	if err := s.wait(d.Timeout+linger, empty); err != nil {
+		return err
+	}
+	s.log.Info("drained", "left", s.connections.Load())
+	return nil
+}
+
+// wait returns after d, or once done holds, or with the error of a shard.
+func (s *Server) wait(d time.Duration, done func() bool) error {
+	end := time.After(d)
+	poll := time.NewTicker(tick)
+	defer poll.Stop()
+	for {
+		select {
+		case err := <-s.failed:
+			return err
+		case <-end:
+			return nil
+		case <-poll.C:
+			if done() {
+				return nil
+			}
+		}
+	}
+}
+
+// tick is the process' one ticker: it moves all shards' wheels until ctx ends.
+func (s *Server) tick(ctx context.Context) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	start := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		at := time.Now()
+		now := uint32(at.Sub(start) / tick)
+		date := http1.AppendDate(nil, at)
+		for _, sh := range s.shards {
+			sh.post(func() { sh.beat(now, at, date) })
+		}
+	}
+}
+
+// close frees what New opened. Connections that are left are cut.
+func (s *Server) close() {
+	for _, sh := range s.shards {
+		sh.close()
+	}
+	if s.admin != nil {
+		s.admin.Close()
+	}
+}

@@ -1,0 +1,272 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"go.uber.org/goleak"
+
+	"pushgate/fanout"
+	"pushgate/internal/redistest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for something to come true.
+const patience = 20 * time.Second
+
+// eventually fails the test unless fn comes true.
+func eventually(t testing.TB, what string, fn func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !fn(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("still not after %v: %s", patience, what)
+		}
+	}
+}
+
+// instance is a running gateway with its Redis.
+type instance struct {
+	*Server
+	t     testing.TB
+	redis *redistest.Server
+	stop  func()     // begins the drain
+	ended chan error // what Run returned, once
+}
+
+var nodes atomic.Int64
+
+// start runs a gateway on real sockets and a real Redis until the test ends.
+func start(t testing.TB, change func(*Config)) *instance {
+	t.Helper()
+	return startOn(t, redistest.Start(t), change)
+}
+
+func startOn(t testing.TB, redis *redistest.Server, change func(*Config)) *instance {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Shards = 2
+	cfg.Drain.Timeout = 0
+	if change != nil {
+		change(&cfg)
+	}
+	fc := fanout.DefaultConfig()
+	fc.URL = redis.URL()
+	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	broker, err := fanout.NewBroker(fc, log, fmt.Sprintf("test%d", nodes.Add(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := New(cfg, broker, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	brokerCtx, stopBroker := context.WithCancel(context.Background())
+	brokerDone := make(chan struct{})
+	go func() { defer close(brokerDone); broker.Run(brokerCtx) }()
+	ctx, stop := context.WithCancel(context.Background())
+	in := &instance{Server: srv, t: t, redis: redis, stop: stop, ended: make(chan error, 1)}
+	done := make(chan struct{})
+	go func() { defer close(done); in.ended <- srv.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		<-done
+		stopBroker()
+		<-brokerDone
+	})
+	return in
+}
+
+// testLog sends a gateway's warnings to the test's log.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+func (in *instance) ready() *instance {
+	in.t.Helper()
+	eventually(in.t, "the gateway is ready", func() bool { return in.Ready() == nil })
+	return in
+}
+
+// metric returns the value of one series, with its labels as in
+// `gateway_closes_total{reason="drain"}`; 0 when it isn't there.
+func (in *instance) metric(series string) float64 {
+	in.t.Helper()
+	_, body := in.get("http://" + in.AdminAddr() + "/metrics")
+	for line := range strings.Lines(body) {
+		if rest, ok := strings.CutPrefix(line, series+" "); ok {
+			var v float64
+			if _, err := fmt.Sscan(rest, &v); err != nil {
+				in.t.Fatal(err)
+			}
+			return v
+		}
+	}
+	return 0
+}
+
+// plainHTTP makes one request on one connection.
+var plainHTTP = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+
+func (in *instance) get(url string) (int, string) {
+	in.t.Helper()
+	r, err := plainHTTP.Get(url)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	return r.StatusCode, string(body)
+}
+
+// client is a WebSocket client.
+type client struct {
+	*websocket.Conn
+	t testing.TB
+}
+
+// dial connects to a path such as /v1/ws?channels=a.
+func (in *instance) dial(path string) *client {
+	in.t.Helper()
+	c, r, err := websocket.DefaultDialer.Dial("ws://"+in.Addr()+path, nil)
+	if err != nil {
+		if r != nil {
+			body, _ := io.ReadAll(r.Body)
+			in.t.Fatalf("dial %s: %v: %s %s", path, err, r.Status, body)
+		}
+		in.t.Fatalf("dial %s: %v", path, err)
+	}
+	in.t.Cleanup(func() { c.Close() })
+	return &client{Conn: c, t: in.t}
+}
+
+// event is any message of the gateway.
+type event struct {
+	Type             string          `json:"type"`
+	Channel          string          `json:"channel"`
+	ID               string          `json:"id"`
+	Data             json.RawMessage `json:"data"`
+	DataBase64       string          `json:"data_base64"`
+	Since            string          `json:"since"`
+	Reason           string          `json:"reason"`
+	Code             string          `json:"code"`
+	Message          string          `json:"message"`
+	Ref              json.RawMessage `json:"ref"`
+	Connection       string          `json:"connection"`
+	Heartbeat        float64         `json:"heartbeat"`
+	MaxMessage       int             `json:"max_message"`
+	ReconnectAfterMS int64           `json:"reconnect_after_ms"`
+}
+
+// next returns the next message.
+func (c *client) next() event {
+	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience))
+	_, text, err := c.ReadMessage()
+	if err != nil {
+		c.t.Fatalf("no message: %v", err)
+	}
+	var e event
+	if err := json.Unmarshal(text, &e); err != nil {
+		c.t.Fatalf("not JSON: %s", text)
+	}
+	return e
+}
+
+// expect returns the next message, which must be of a type.
+func (c *client) expect(kind string) event {
+	c.t.Helper()
+	e := c.next()
+	if e.Type != kind {
+		c.t.Fatalf("got %+v, want a %s", e, kind)
+	}
+	return e
+}
+
+// closed returns the code that the gateway closes with; messages before it are
+// dropped.
+func (c *client) closed() int {
+	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience))
+	for {
+		_, _, err := c.ReadMessage()
+		var ce *websocket.CloseError
+		switch {
+		case errors.As(err, &ce):
+			return ce.Code
+		case err != nil:
+			c.t.Fatalf("no close frame: %v", err)
+		}
+	}
+}
+
+func (c *client) write(text string) {
+	c.t.Helper()
+	if err := c.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// subscribed connects and waits until the channels are live.
+func (in *instance) subscribed(channels ...string) *client {
+	in.t.Helper()
+	c := in.dial("/v1/ws?channels=" + strings.Join(channels, ","))
+	c.expect("welcome")
+	for range channels {
+		c.expect("subscribed")
+	}
+	return c
+}
+
+// raw opens a TCP connection and writes bytes to it.
+func (in *instance) raw(bytes string) net.Conn {
+	in.t.Helper()
+	c, err := net.Dial("tcp", in.Addr())
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	in.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, bytes); err != nil {
+		in.t.Fatal(err)
+	}
+	return c
+}
+
+// answer reads one response and then waits for the end of the stream.
+func answerOf(t testing.TB, c net.Conn) (status int, body string) {
+	t.Helper()
+	r, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatalf("no answer: %v", err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(b)
+}
+
+const upgradeHead = "GET /v1/ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

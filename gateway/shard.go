@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"pushgate/fanout"
+	"pushgate/gateway/http1"
+	"pushgate/heartbeat"
+	"pushgate/internal/reactor"
+	"pushgate/internal/wsframe"
+)
+
+// readBuffer is the size of the buffer that a shard reads into; nothing of it
+// is kept between events.
+const readBuffer = 64 << 10
+
+// sendsPerSlice is how many deliveries are made before events are asked for
+// again: about 2 ms at 8 us each.
+const sendsPerSlice = 256
+
+// shard owns a part of the connections: everything about them is touched only
+// by its loop. Other goroutines reach it by post.
+type shard struct {
+	// Immutable
+	srv   *Server
+	id    int
+	log   *slog.Logger
+	loop  *reactor.Loop
+	fan   func(conn uint32, b *fanout.Batch) // deliver, bound once
+	onDue func(i uint32)                     // due, bound once
+
+	// Owned by the loop
+	conns    slab
+	index    *fanout.Index
+	wheel    *heartbeat.Wheel
+	inputs   table[input]
+	queues   table[queue]
+	joins    map[fanout.Channel]*join
+	listener *reactor.Listener // nil once closed
+	paused   bool              // the listener isn't watched for this tick
+	drain    drain
+	now      uint32         // tick
+	frame    wsframe.Reader // as it is between two messages
+	fresh    wsframe.Reader // works on what begins between two messages
+	request  http1.Request  // the one being routed
+	upgrade  upgrade
+	stats    stats
+	retry    uint32 // spreads Retry-After
+	rbuf     [readBuffer]byte
+	scratch  []byte           // for small answers
+	left     []fanout.Channel // for unsubscribeAll
+	date     []byte           // of the Date header, made anew each second
+}
+
+func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
+	s := &shard{
+		srv:      srv,
+		id:       id,
+		log:      srv.log.With("shard", id),
+		index:    fanout.NewIndex(),
+		wheel:    heartbeat.New(wheelSize),
+		joins:    make(map[fanout.Channel]*join),
+		listener: listener,
+		frame:    wsframe.NewReader(wsframe.Server, int64(srv.cfg.Limits.MessageBytes)),
+		stats:    newStats(),
+	}
+	s.fan, s.onDue = s.deliver, s.due
+	s.upgrade.init()
+	loop, err := reactor.New(s)
+	if err != nil {
+		return nil, fmt.Errorf("shard %d: %w", id, err)
+	}
+	s.loop = loop
+	if err := loop.Add(listener.FD(), reactor.Key{Slot: listenerSlot}, reactor.In); err != nil {
+		loop.Close()
+		return nil, fmt.Errorf("shard %d: watch the listener: %w", id, err)
+	}
+	return s, nil
+}
+
+// Ready is called by the loop for a descriptor that has something to say.
+func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
+	if k.Slot == listenerSlot {
+		s.accept()
+		return
+	}
+	c := s.conns.find(k.Slot, k.Gen)
+	if c == nil {
+		return
+	}
+	if ev&reactor.Out != 0 {
+		s.flush(k.Slot, c)
+		if c.gen != k.Gen {
+			return
+		}
+	}
+	if ev&(reactor.In|reactor.Hup) != 0 {
+		s.read(k.Slot, c)
+	}
+}
+
+// Turn is called by the loop after each batch of events.
+func (s *shard) Turn() (more bool) {
+	_, beats := s.wheel.Advance(s.now, beatsPerSlice, s.onDue)
+	_, sends := s.index.Deliver(sendsPerSlice, s.fan)
+	return beats || sends
+}
+
+// deliver hands a batch of messages to one subscriber.
+func (s *shard) deliver(i uint32, b *fanout.Batch) {
+	c := s.conns.at(i)
+	form := fanout.FormText
+	if c.flags&flagRaw != 0 {
+		form = fanout.FormRaw
+	}
+	s.stats.deliveries += uint64(b.Count())
+	s.send(i, c, b.Encoded(form))
+}
+
+// read takes what the client sent, once: the rest makes the loop come back.
+func (s *shard) read(i uint32, c *conn) {
+	n, err := reactor.Read(int(c.fd), s.rbuf[:])
+	switch err {
+	case nil:
+	case reactor.ErrAgain:
+		return
+	case io.EOF:
+		s.ended(i, c)
+		return
+	default:
+		s.lost(i, c)
+		return
+	}
+	s.stats.bytesIn += uint64(n)
+	s.hear(c)
+	switch c.phase {
+	case phaseHead:
+		s.head(i, c, s.rbuf[:n])
+	case phaseOpen:
+		s.frames(i, c, s.rbuf[:n])
+	}
+}
+
+// ended handles the end of the client's stream.
+func (s *shard) ended(i uint32, c *conn) {
+	switch {
+	case c.phase == phaseClosing:
+		s.free(i, c)
+	case c.phase == phaseHead && c.in != 0:
+		s.release(i, c, CloseUnreadable)
+	case c.phase == phaseOpen && c.in != 0:
+		s.release(i, c, CloseReset)
+	default:
+		s.release(i, c, CloseByClient)
+	}
+}
+
+// post has fn run on the shard's loop.
+func (s *shard) post(fn func()) { s.loop.Post(fn) }
+
+// close stops the loop and cuts what is left.
+func (s *shard) close() {
+	s.loop.Close()
+	if s.listener != nil {
+		s.listener.Close()
+	}
+	s.conns.each(func(_ uint32, c *conn) { reactor.CloseFD(int(c.fd)) })
+}

@@ -1,0 +1,222 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"pushgate/fanout"
+)
+
+// join is a channel of the shard that the broker was asked about: until it
+// answers, its new subscribers wait, held in the index so that no message
+// passes them by. The channel is not given up while something is outstanding,
+// so that an answer always belongs to the present subscription.
+type join struct {
+	waiting []*waiter // for Joined
+	catchup []*waiter // for Replay
+	asked   bool      // a Join is outstanding
+}
+
+// waiter is one request to subscribe.
+type waiter struct {
+	slot, gen uint32
+	again     bool // the client has the channel already: it's only told where it stands
+	resume    bool // it wants what follows since
+	since     fanout.Position
+	ref       json.RawMessage
+}
+
+// subscribe adds the channel to the connection's; w says how. The client is
+// told once the broker has confirmed.
+func (s *shard) subscribe(i uint32, c *conn, name []byte, w waiter) {
+	ch := s.index.Open(name)
+	sub, added := s.index.Subscribe(&c.subs, i, ch)
+	switch {
+	case !added:
+		w.again = true
+	case int(c.count) == s.srv.cfg.Limits.ChannelsPerConnection:
+		s.index.Unsubscribe(&c.subs, ch)
+		s.settle(ch)
+		s.replyError(i, c, codeTooManyChannels, fmt.Sprintf("a connection may have %d channels", c.count), w.ref)
+		return
+	default:
+		c.count++
+		s.stats.subscriptions++
+		s.index.Hold(sub, true)
+	}
+	w.slot, w.gen = i, c.gen
+	j := s.joins[ch]
+	if j == nil {
+		j = new(join)
+		s.joins[ch] = j
+	}
+	j.waiting = append(j.waiting, &w)
+	if !j.asked {
+		j.asked = true
+		s.srv.broker.Join(s.index.Name(ch), s)
+	}
+}
+
+// Joined is called by the broker once messages of the channel come in.
+func (s *shard) Joined(channel string, at fanout.Joined) {
+	s.post(func() { s.joined(channel, at) })
+}
+
+func (s *shard) joined(channel string, at fanout.Joined) {
+	ch, ok := s.index.Lookup([]byte(channel))
+	if !ok {
+		return
+	}
+	j := s.joins[ch]
+	if j == nil || !j.asked {
+		return
+	}
+	j.asked = false
+	waiting := j.waiting
+	j.waiting = nil
+	for _, w := range waiting {
+		c, sub := s.waiting(w, ch)
+		if c == nil {
+			continue
+		}
+		if w.resume && !w.again {
+			j.catchup = append(j.catchup, w)
+			s.srv.broker.Replay(channel, w.since, s, func(r fanout.Replay) {
+				s.post(func() { s.replayed(ch, w, r) })
+			})
+			continue
+		}
+		if !w.again {
+			s.index.SetFrom(sub, at.Seq)
+			s.index.Hold(sub, false)
+		}
+		s.reply(w.slot, c, reply{Type: "subscribed", Channel: channel, ID: at.Position.String(), Ref: w.ref})
+	}
+	s.settle(ch)
+}
+
+// waiting returns the connection and the subscription of w, nil when the
+// client has left the channel or the gateway.
+func (s *shard) waiting(w *waiter, ch fanout.Channel) (*conn, fanout.Sub) {
+	c := s.conns.find(w.slot, w.gen)
+	if c == nil || c.phase != phaseOpen {
+		return nil, 0
+	}
+	sub, ok := s.index.Find(c.subs, ch)
+	if !ok {
+		return nil, 0
+	}
+	return c, sub
+}
+
+// replayed sends what a client missed and lets the live messages follow.
+func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
+	j := s.joins[ch]
+	if j == nil {
+		return
+	}
+	at := slices.Index(j.catchup, w)
+	if at < 0 {
+		return // the client has left since
+	}
+	j.catchup = slices.Delete(j.catchup, at, at+1)
+	if c, sub := s.waiting(w, ch); c != nil {
+		s.index.SetFrom(sub, r.Seq)
+		s.index.Hold(sub, false)
+		s.catchUp(w.slot, c, s.index.Name(ch), w, r)
+	}
+	s.settle(ch)
+}
+
+// catchUp sends the answer to a subscribe with a position.
+func (s *shard) catchUp(i uint32, c *conn, channel string, w *waiter, r fanout.Replay) {
+	form := fanout.FormText
+	if c.flags&flagRaw != 0 {
+		form = fanout.FormRaw
+	}
+	s.reply(i, c, reply{Type: "subscribed", Channel: channel, ID: w.since.String(), Ref: w.ref})
+	if c.gen != w.gen || c.phase != phaseOpen {
+		return
+	}
+	bufs := make([][]byte, 0, len(r.Messages)+1)
+	if r.Gap != nil {
+		if b := gapNotice(channel, *r.Gap).Encoded(form); len(b) > 0 {
+			bufs = append(bufs, b)
+		}
+	}
+	for _, m := range r.Messages {
+		bufs = append(bufs, m.Encoded(form))
+	}
+	s.stats.deliveries += uint64(len(r.Messages))
+	s.sendHistory(i, c, bufs)
+}
+
+// unsubscribe handles a client's unsubscribe.
+func (s *shard) unsubscribe(i uint32, c *conn, cmd *command) {
+	ch, ok := s.index.Lookup([]byte(cmd.Channel))
+	if ok {
+		ok = s.index.Unsubscribe(&c.subs, ch)
+	}
+	if !ok {
+		s.replyError(i, c, codeNotSubscribed, "not subscribed to this channel", cmd.Ref)
+		return
+	}
+	c.count--
+	s.stats.subscriptions--
+	s.forget(i, ch)
+	s.settle(ch)
+	s.reply(i, c, reply{Type: "unsubscribed", Channel: cmd.Channel, Ref: cmd.Ref})
+}
+
+// forget drops the outstanding requests of a connection for a channel.
+func (s *shard) forget(i uint32, ch fanout.Channel) {
+	if j := s.joins[ch]; j != nil {
+		mine := func(w *waiter) bool { return w.slot == i }
+		j.waiting = slices.DeleteFunc(j.waiting, mine)
+		j.catchup = slices.DeleteFunc(j.catchup, mine)
+	}
+}
+
+// unsubscribeAll takes a connection out of all its channels.
+func (s *shard) unsubscribeAll(c *conn) {
+	if c.count == 0 {
+		return
+	}
+	s.stats.subscriptions -= int(c.count)
+	c.count = 0
+	left := s.left[:0]
+	s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { left = append(left, ch) })
+	for _, ch := range left {
+		s.index.Unsubscribe(&c.subs, ch)
+		s.settle(ch)
+	}
+	s.left = left
+}
+
+// settle gives up a channel that nobody here is subscribed to and about which
+// nothing is outstanding.
+func (s *shard) settle(ch fanout.Channel) {
+	if j := s.joins[ch]; j != nil {
+		if j.asked || len(j.catchup) > 0 {
+			return
+		}
+		delete(s.joins, ch)
+	}
+	if s.index.Subscribers(ch) == 0 {
+		s.srv.broker.Leave(s.index.Name(ch), s)
+		s.index.Release(ch)
+	}
+}
+
+// Deliver is called by the broker with a channel's next message.
+func (s *shard) Deliver(m *fanout.Message) {
+	s.post(func() {
+		if ch, ok := s.index.Lookup([]byte(m.Channel)); ok {
+			s.index.Publish(ch, m)
+		}
+	})
+}
+
+// Gap is called by the broker when messages may have been lost.
+func (s *shard) Gap(channel string, g fanout.Gap) { s.Deliver(gapNotice(channel, g)) }

@@ -1,0 +1,184 @@
+package gateway
+
+import (
+	"io"
+
+	"github.com/gobwas/ws"
+
+	"pushgate/gateway/http1"
+	"pushgate/internal/wsframe"
+)
+
+// upgrade answers WebSocket handshakes by gobwas' upgrader over the bytes of
+// one head. The upgrader reads and writes streams and can't be resumed, so it
+// is given a whole head from memory and its answer is kept.
+type upgrade struct {
+	upgrader ws.Upgrader
+	head     []byte
+	answer   []byte
+}
+
+// upgradeBuffer is what the upgrader's reader and writer hold.
+const upgradeBuffer = 1 << 10
+
+func (u *upgrade) init() {
+	u.upgrader = ws.Upgrader{ReadBufferSize: upgradeBuffer, WriteBufferSize: upgradeBuffer / 2}
+}
+
+// Read gives the upgrader the head.
+func (u *upgrade) Read(p []byte) (int, error) {
+	if len(u.head) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, u.head)
+	u.head = u.head[n:]
+	return n, nil
+}
+
+// Write takes the upgrader's answer.
+func (u *upgrade) Write(p []byte) (int, error) {
+	u.answer = append(u.answer, p...)
+	return len(p), nil
+}
+
+// run returns the answer to the handshake in head, valid until the next call.
+func (u *upgrade) run(head []byte) ([]byte, error) {
+	u.head, u.answer = head, u.answer[:0]
+	_, err := u.upgrader.Upgrade(u)
+	return u.answer, err
+}
+
+var (
+	errUpgradeRequired = &http1.Error{Status: 426, Code: "upgrade_required", Message: "this path speaks WebSocket, version 13"}
+	upgradeLine        = "Upgrade: websocket\r\nSec-WebSocket-Version: 13"
+)
+
+// websocket answers a request for /v1/ws.
+func (s *shard) websocket(i uint32, c *conn, rest []byte) {
+	r := &s.request
+	switch {
+	case string(r.Method) != "GET":
+		s.refuse(i, c, RejectMethod, errMethod, []byte("Allow: GET"))
+		return
+	case !r.Upgrade():
+		s.failHandshake(i, c, errUpgradeRequired)
+		return
+	case s.srv.draining.Load():
+		s.refuse(i, c, RejectDraining, errDraining, s.retryAfter())
+		return
+	}
+	p, perr := s.params()
+	if perr != nil {
+		s.refuse(i, c, RejectChannels, perr, nil)
+		return
+	}
+	answer, err := s.upgrade.run(r.Head)
+	if err != nil {
+		e := &http1.Error{Status: 400, Code: "bad_upgrade", Message: err.Error()}
+		if rejected, ok := err.(*ws.ConnectionRejectedError); ok && rejected.StatusCode() == 426 {
+			e = errUpgradeRequired
+		}
+		s.failHandshake(i, c, e)
+		return
+	}
+	s.stats.handshakes[HandshakeOK]++
+	s.stats.clients++
+	c.phase = phaseOpen
+	if p.raw {
+		c.flags |= flagRaw
+	} else {
+		answer = append(answer, s.replyFrame(s.welcome(i, c))...)
+		s.upgrade.answer = answer
+	}
+	s.wheel.Set(i, s.wheel.Spread(ticks(s.srv.cfg.Heartbeat.Interval)))
+	gen := c.gen
+	s.sendCopy(i, c, answer)
+	for _, name := range p.channels {
+		if c.gen != gen || c.phase != phaseOpen {
+			return
+		}
+		s.subscribe(i, c, name, waiter{since: p.since, resume: p.resume})
+	}
+	if c.gen == gen && len(rest) > 0 {
+		s.frames(i, c, rest)
+	}
+}
+
+func (s *shard) failHandshake(i uint32, c *conn, err *http1.Error) {
+	s.stats.handshakes[HandshakeFailed]++
+	var line []byte
+	if err.Status == 426 {
+		line = []byte(upgradeLine)
+	}
+	s.refuse(i, c, RejectUpgrade, err, line)
+}
+
+// frames takes bytes of an open WebSocket.
+func (s *shard) frames(i uint32, c *conn, p []byte) {
+	gen := c.gen
+	reader := &s.fresh
+	if c.in != 0 {
+		reader = &s.inputs.at(c.in).frame
+	} else {
+		*reader = s.frame
+	}
+	for len(p) > 0 {
+		ev, n, err := reader.Next(p)
+		if err != nil {
+			s.badFrame(i, c, err.(*wsframe.Error))
+			return
+		}
+		p = p[n:]
+		switch ev.Kind {
+		case wsframe.Data:
+			s.data(i, c, ev)
+		case wsframe.Ping:
+			s.scratch = wsframe.AppendFrame(s.scratch[:0], ws.OpPong, ev.Payload)
+			s.sendCopy(i, c, s.scratch)
+		case wsframe.Close:
+			s.answerClose(i, c, ev.Code)
+		}
+		if c.gen != gen || c.phase != phaseOpen {
+			return
+		}
+	}
+	if reader.Idle() {
+		s.freeInput(c)
+		return
+	}
+	if in := s.inputOf(c); reader != &in.frame {
+		in.frame = *reader
+	}
+}
+
+// data takes a piece of a message. A message that is whole in the read buffer
+// is handled there; others are gathered.
+func (s *shard) data(i uint32, c *conn, ev wsframe.Event) {
+	if ev.Op != ws.OpText {
+		s.end(i, c, CloseNotText)
+		return
+	}
+	message := ev.Payload
+	if held := c.in != 0 && len(s.inputs.at(c.in).buf) > 0; held || !ev.Final {
+		in := s.inputOf(c)
+		in.buf = append(in.buf, ev.Payload...)
+		if !ev.Final {
+			return
+		}
+		message = in.buf
+		in.buf = in.buf[:0]
+	}
+	s.message(i, c, message)
+}
+
+// badFrame fails the connection for a frame that breaks the rules.
+func (s *shard) badFrame(i uint32, c *conn, err *wsframe.Error) {
+	reason := CloseProtocol
+	switch err.Code {
+	case ws.StatusMessageTooBig:
+		reason = CloseTooBig
+	case ws.StatusInvalidFramePayloadData:
+		reason = CloseBadData
+	}
+	s.endWith(i, c, reason, wsframe.AppendClose(nil, err.Code, err.Text))
+}

@@ -1,0 +1,127 @@
+// Package redistest runs real redis-servers for tests.
+package redistest
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// deadline is how long a server may take to answer.
+const deadline = 30 * time.Second
+
+// Server is a redis-server on a port of its own, which can be killed and
+// started again.
+type Server struct {
+	// Addr is host:port, the same after each start.
+	Addr string
+	// Client is for the test's own commands.
+	Client *redis.Client
+
+	t    testing.TB
+	args []string
+	cmd  *exec.Cmd // nil while it's down
+}
+
+// Start starts a server that lives until the test ends. args are added to its
+// command line, --appendonly yes for one.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := New(t, args...)
+	s.Start()
+	return s
+}
+
+// New reserves an address and starts nothing yet.
+func New(t testing.TB, args ...string) *Server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{t: t, Addr: l.Addr().String()}
+	_, port, _ := net.SplitHostPort(s.Addr)
+	l.Close()
+	s.args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...)
+	s.Client = redis.NewClient(&redis.Options{Addr: s.Addr, Protocol: 2, DisableIdentity: true})
+	t.Cleanup(func() {
+		s.Client.Close()
+		s.Kill()
+	})
+	return s
+}
+
+// URL returns the address in the form of the configuration.
+func (s *Server) URL() string { return "redis://" + s.Addr }
+
+// Start starts the server, again after Kill, and waits until it answers.
+func (s *Server) Start() {
+	s.t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		s.t.Fatal("this test needs redis-server in PATH: install the Debian package redis-server")
+	}
+	s.cmd = exec.Command(path, s.args...)
+	s.cmd.Stderr = os.Stderr
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	for end := time.Now().Add(deadline); s.Client.Ping(context.Background()).Err() != nil; time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("redis-server on %s does not answer", s.Addr)
+		}
+	}
+}
+
+// Kill ends the server as a crash would.
+func (s *Server) Kill() {
+	if s.cmd != nil {
+		s.cmd.Process.Kill()
+		s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+// Signal sends a signal: SIGSTOP makes a server that accepts and never answers.
+func (s *Server) Signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Publish publishes to a channel of a gateway with the default prefix and
+// returns the number of receivers.
+func (s *Server) Publish(channel string, payload any) int64 {
+	s.t.Helper()
+	n, err := s.Client.Publish(context.Background(), "push:"+channel, payload).Result()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+// Calls returns how often the server has run a command since its start.
+func (s *Server) Calls(command string) int {
+	s.t.Helper()
+	for line := range strings.Lines(s.Client.Info(context.Background(), "commandstats").Val()) {
+		if rest, ok := strings.CutPrefix(line, "cmdstat_"+command+":calls="); ok {
+			n, _, _ := strings.Cut(rest, ",")
+			count, err := strconv.Atoi(n)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			return count
+		}
+	}
+	return 0
+}
