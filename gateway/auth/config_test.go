@@ -1,0 +1,132 @@
+package auth
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDefaultConfig(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConfigValidate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*Config)
+		want   []string // one for each error
+	}{
+		"good":      {func(*Config) {}, nil},
+		"mode":      {func(c *Config) { c.Mode = "open" }, []string{`auth.mode: "open" is not allowed, want "none" or "jwt"`}},
+		"no key":    {func(c *Config) { c.JWT.Secret = "" }, []string{"auth.jwt: no key is not allowed, want secret, secret_file, public_key, public_key_file or jwks_url in mode jwt"}},
+		"leeway":    {func(c *Config) { c.JWT.Leeway = -time.Second }, []string{"auth.jwt.leeway: -1s is not allowed, want 0s to 10m0s"}},
+		"algorithm": {func(c *Config) { c.JWT.Algorithms = []string{"HS256", "none"} }, []string{`auth.jwt.algorithms: "none" is not allowed, want HS256, RS256, ES256 or EdDSA`}},
+		"audience":  {func(c *Config) { c.JWT.Audience = []string{""} }, []string{`auth.jwt.audience: "" is not allowed, want a name`}},
+		"all at once": {
+			func(c *Config) {
+				c.JWT.SecretFile, c.JWT.PublicKey, c.JWT.PublicKeyFile, c.JWT.JWKSURL = "a", "b", "c", "ftp://user:pass@host"
+				c.JWT.JWKSRefresh, c.JWT.JWKSRetry, c.JWT.JWKSTimeout = 0, 0, 0
+			},
+			[]string{
+				"auth.jwt.jwks_refresh: 0s is not allowed, want 1s to 24h0m0s",
+				"auth.jwt.jwks_retry: 0s is not allowed, want 100ms to 1h0m0s",
+				"auth.jwt.jwks_timeout: 0s is not allowed, want 100ms to 1m0s",
+				`auth.jwt.secret_file: "a" is not allowed, want only one of secret and secret_file`,
+				`auth.jwt.public_key_file: "c" is not allowed, want only one of public_key and public_key_file`,
+				"auth.jwt.jwks_url: the value is not allowed, want an https:// URL",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := jwtConfig(nil)
+			tt.change(&c)
+			got, want := "", strings.Join(tt.want, "\n")
+			if err := c.Validate(); err != nil {
+				got = err.Error()
+			}
+			if got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestValidateListen(t *testing.T) {
+	for address, ok := range map[string]bool{
+		"127.0.0.1:8080": true, "127.1.2.3:0": true, "[::1]:80": true, "localhost:80": true, "unix:/run/push.sock": true,
+		"[::ffff:127.0.0.1]:80": true,
+		":8080":                 false, "0.0.0.0:80": false, "[::]:80": false, "10.0.0.1:80": false, "example.com:80": false, "": false,
+	} {
+		t.Run(address, func(t *testing.T) {
+			c := DefaultConfig()
+			if err := c.ValidateListen(address); (err == nil) != ok {
+				t.Errorf("mode none: %v", err)
+			}
+			c.AllowAnonymous = true
+			if err := c.ValidateListen(address); err != nil {
+				t.Errorf("allowed: %v", err)
+			}
+			if err := jwtConfig(nil).ValidateListen(address); err != nil {
+				t.Errorf("mode jwt: %v", err)
+			}
+		})
+	}
+}
+
+func TestNewReadsFiles(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	public := publicPEM(t, testKeys()[ES256].Public())
+	private := string(privatePEM(t, testKeys()[ES256]))
+	for name, tt := range map[string]struct {
+		change func(*JWTConfig)
+		want   string // in the error; empty for none
+	}{
+		"secret file":          {func(j *JWTConfig) { j.SecretFile = file("s", testSecret+"\r\n") }, ""},
+		"public key file":      {func(j *JWTConfig) { j.PublicKeyFile = file("p", public) }, ""},
+		"both":                 {func(j *JWTConfig) { j.Secret, j.PublicKey = testSecret, public }, ""},
+		"no such file":         {func(j *JWTConfig) { j.SecretFile = filepath.Join(dir, "none") }, "auth.jwt.secret_file: open "},
+		"empty secret":         {func(j *JWTConfig) { j.SecretFile = file("e", "\n") }, "auth.jwt.secret_file: is empty"},
+		"public key as secret": {func(j *JWTConfig) { j.Secret = public }, "auth.jwt.secret: holds a PEM block"},
+		"private key":          {func(j *JWTConfig) { j.PublicKey = private }, `auth.jwt.public_key: a PEM block "PRIVATE KEY"`},
+		"no PEM":               {func(j *JWTConfig) { j.PublicKey = "ssh-rsa AAAA" }, "auth.jwt.public_key: no PEM block in it"},
+		"broken PEM":           {func(j *JWTConfig) { j.PublicKey = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n" }, "auth.jwt.public_key: "},
+		"two wrong": {func(j *JWTConfig) { j.Secret, j.PublicKey = public, "x" },
+			"auth.jwt.secret: holds a PEM block, which is no shared secret\nauth.jwt.public_key: no PEM block in it"},
+		"algorithm without key": {func(j *JWTConfig) { j.Secret, j.Algorithms = testSecret, []string{"RS256"} },
+			`auth.jwt.algorithms: "RS256" is not allowed, want algorithms that the given keys are for: [HS256]`},
+		"not valid": {func(j *JWTConfig) {}, "auth.jwt: no key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, err := New(jwtConfig(func(j *JWTConfig) { j.Secret = ""; tt.change(j) }), channelName, slog.New(slog.DiscardHandler))
+			if tt.want != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got error %v, want %q", err, tt.want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepted := 0
+			for _, a := range []Algorithm{HS256, ES256} {
+				if _, err := v.Verify(mint(t, Claims{}, signingKey(t, a, "")), noon); err == nil {
+					accepted++
+				}
+			}
+			if accepted == 0 {
+				t.Error("no key verifies")
+			}
+		})
+	}
+}

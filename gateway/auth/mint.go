@@ -1,0 +1,121 @@
+package auth
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Claims are what Mint writes into a token. What is zero is left out.
+type Claims struct {
+	Subject, Issuer              string
+	Audience                     []string
+	IssuedAt, NotBefore, Expires time.Time // in whole seconds
+	Subscribe, Publish, Channels []string
+}
+
+// SigningKey issues tokens of one algorithm.
+type SigningKey struct {
+	method   jwt.SigningMethod
+	material any
+	id       string
+}
+
+// NewSigningKey takes a private key in PEM, which decides the algorithm, or
+// else the bytes as a shared secret for HS256, less one line end. The kid goes
+// into the header unless it is empty.
+func NewSigningKey(data []byte, kid string) (SigningKey, error) {
+	block, _ := pem.Decode(data)
+	if block == nil {
+		secret := trimLineEnd(data)
+		return SigningKey{jwt.SigningMethodHS256, secret, kid}, checkSecret(secret)
+	}
+	private, err := parsePrivate(block)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	verifies, err := publicKey(private.Public())
+	if err != nil {
+		return SigningKey{}, err
+	}
+	return SigningKey{verifies.method, private, kid}, nil
+}
+
+func parsePrivate(block *pem.Block) (crypto.Signer, error) {
+	switch block.Type {
+	case "PRIVATE KEY":
+		k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		switch k := k.(type) {
+		case *rsa.PrivateKey:
+			return k, nil
+		case *ecdsa.PrivateKey:
+			return k, nil
+		case ed25519.PrivateKey:
+			return k, nil
+		}
+		return nil, fmt.Errorf("a key of type %T, want RSA, P-256 or Ed25519", k)
+	case "RSA PRIVATE KEY":
+		return x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		return x509.ParseECPrivateKey(block.Bytes)
+	}
+	return nil, fmt.Errorf("a PEM block %q, want PRIVATE KEY", block.Type)
+}
+
+// SigningKey returns the key that tokens for this configuration are issued
+// with, if it holds a shared secret: public keys can't sign.
+func (j JWTConfig) SigningKey() (SigningKey, error) {
+	name, secret, err := inlineOrFile("secret", j.Secret, j.SecretFile)
+	if err == nil && name == "" {
+		return SigningKey{}, errors.New("no auth.jwt.secret or auth.jwt.secret_file in the configuration")
+	}
+	if err == nil {
+		secret = trimLineEnd(secret)
+		err = checkSecret(secret)
+	}
+	if err != nil {
+		return SigningKey{}, fmt.Errorf("auth.jwt.%s: %w", name, err)
+	}
+	return SigningKey{method: jwt.SigningMethodHS256, material: secret}, nil
+}
+
+// wireClaims is Claims as JSON has it.
+type wireClaims struct {
+	jwt.RegisteredClaims
+	Subscribe []string `json:"subscribe,omitempty"`
+	Publish   []string `json:"publish,omitempty"`
+	Channels  []string `json:"channels,omitempty"`
+}
+
+// Mint returns the signed token. It doesn't judge the claims; Verify does.
+func Mint(c Claims, k SigningKey) (string, error) {
+	if k.method == nil {
+		return "", errors.New("no key to sign with")
+	}
+	wire := wireClaims{Subscribe: c.Subscribe, Publish: c.Publish, Channels: c.Channels}
+	wire.Subject, wire.Issuer, wire.Audience = c.Subject, c.Issuer, c.Audience
+	for _, date := range []struct {
+		to   **jwt.NumericDate
+		from time.Time
+	}{{&wire.IssuedAt, c.IssuedAt}, {&wire.NotBefore, c.NotBefore}, {&wire.ExpiresAt, c.Expires}} {
+		if !date.from.IsZero() {
+			*date.to = jwt.NewNumericDate(date.from)
+		}
+	}
+	token := jwt.NewWithClaims(k.method, wire)
+	if k.id != "" {
+		token.Header["kid"] = k.id
+	}
+	return token.SignedString(k.material)
+}

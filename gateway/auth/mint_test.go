@@ -1,0 +1,111 @@
+package auth
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestMintVerifies(t *testing.T) {
+	all := newVerifier(t, jwtConfig(func(j *JWTConfig) {
+		j.Audience, j.Issuer, j.RequireExp = []string{"push"}, "me", true
+		for _, a := range []Algorithm{RS256, ES256, EdDSA} {
+			j.PublicKey += publicPEM(t, testKeys()[a].Public())
+		}
+	}))
+	c := Claims{
+		Subject: "bob", Issuer: "me", Audience: []string{"push"},
+		IssuedAt: noon, NotBefore: noon, Expires: noon.Add(time.Minute),
+		Subscribe: []string{"news", "user.{sub}"}, Publish: []string{"chat.*"}, Channels: []string{"news"},
+	}
+	for _, a := range algorithms {
+		t.Run(string(a), func(t *testing.T) {
+			g, err := all.Verify(mint(t, c, signingKey(t, a, "")), noon)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if g.Subject != "bob" || !g.Expires.Equal(c.Expires) || g.Subscribe.String() != "news,user.{sub}" ||
+				g.Publish.String() != "chat.*" || !slices.Equal(g.Channels, c.Channels) {
+				t.Errorf("got %+v", g)
+			}
+			for name, at := range map[string]struct {
+				now  time.Time
+				want Reason
+			}{"before": {noon.Add(-1), ReasonNotYet}, "last": {c.Expires.Add(-1), ""}, "after": {c.Expires, ReasonExpired}} {
+				if _, err := all.Verify(mint(t, c, signingKey(t, a, "")), at.now); reasonOf(t, err) != at.want {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+func TestNewSigningKey(t *testing.T) {
+	block := func(kind string, der []byte, err error) []byte {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	}
+	r, e := testKeys()[RS256].(*rsa.PrivateKey), testKeys()[ES256].(*ecdsa.PrivateKey)
+	ec, ecErr := x509.MarshalECPrivateKey(e)
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		data []byte
+		want string // empty: refused
+	}{
+		"secret":      {[]byte("s"), "HS256"},
+		"PKCS 1":      {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(r), nil), "RS256"},
+		"SEC 1":       {block("EC PRIVATE KEY", ec, ecErr), "ES256"},
+		"PKCS 8":      {privatePEM(t, testKeys()[EdDSA]), "EdDSA"},
+		"empty":       {nil, ""},
+		"line end":    {[]byte("\n"), ""},
+		"public":      {[]byte(publicPEM(t, r.Public())), ""},
+		"other curve": {privatePEM(t, p384), ""},
+		"broken":      {block("PRIVATE KEY", []byte("x"), nil), ""},
+		"cut off":     {privatePEM(t, r)[:100], ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, err := NewSigningKey(tt.data, "")
+			got := ""
+			if err == nil {
+				got = k.method.Alg()
+			}
+			if got != tt.want {
+				t.Errorf("got %q, %v, want %q", got, err, tt.want)
+			}
+		})
+	}
+	if _, err := Mint(Claims{}, SigningKey{}); err == nil {
+		t.Error("the zero key signs")
+	}
+}
+
+func TestConfigSigningKey(t *testing.T) {
+	cfg := jwtConfig(nil)
+	k, err := cfg.JWT.SigningKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newVerifier(t, cfg).Verify(mint(t, Claims{}, k), noon); err != nil {
+		t.Error(err)
+	}
+	for name, j := range map[string]JWTConfig{
+		"none":         {},
+		"PEM":          {Secret: publicPEM(t, testKeys()[RS256].Public())},
+		"no such file": {SecretFile: "/nonexistent"},
+	} {
+		if _, err := j.SigningKey(); err == nil {
+			t.Errorf("%s: got a key", name)
+		}
+	}
+}

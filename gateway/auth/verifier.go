@@ -1,0 +1,150 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Sizes of the caches, which hold up to twice as many entries. Together they
+// take at most a few megabytes; a grant in its cache about 200 bytes.
+const (
+	headerCache = 64
+	rightsCache = 1024
+	grantCache  = 4096
+)
+
+// Verifier turns tokens into grants. Its methods are safe for concurrent use,
+// and none but Run waits for anything outside the process.
+type Verifier struct {
+	// Immutable
+	mode       string
+	valid      func(name string) error
+	allowed    []Algorithm
+	static     []key
+	audience   []string
+	issuer     string
+	leeway     time.Duration
+	requireExp bool
+	remote     *remote // nil without a JWKS URL
+	log        *slog.Logger
+
+	// Guard themselves
+	headers *cache[string, header]
+	rights  *cache[string, *rights]
+	grants  *cache[grantKey, *Grant]
+
+	// Atomic
+	keys atomic.Pointer[keySet]
+}
+
+// New reads the key files and returns a verifier. Keys of a JWKS URL come with
+// Run; until then its tokens are refused with ReasonKey. channelName judges the
+// channel names and patterns in tokens.
+func New(cfg Config, channelName func(name string) error, log *slog.Logger) (*Verifier, error) {
+	v := &Verifier{
+		mode:       cfg.Mode,
+		valid:      channelName,
+		audience:   slices.Clone(cfg.JWT.Audience),
+		issuer:     cfg.JWT.Issuer,
+		leeway:     cfg.JWT.Leeway,
+		requireExp: cfg.JWT.RequireExp,
+		log:        log,
+		headers:    newCache[string, header](headerCache),
+		rights:     newCache[string, *rights](rightsCache),
+		grants:     newCache[grantKey, *Grant](grantCache),
+	}
+	err := cfg.Validate()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Mode == ModeNone {
+		return v, nil
+	}
+	if v.static, err = cfg.JWT.staticKeys(); err != nil {
+		return nil, err
+	}
+	if cfg.JWT.JWKSURL != "" {
+		v.remote = newRemote(cfg.JWT, log)
+	}
+	keys := &keySet{keys: v.static, remote: v.remote != nil}
+	v.keys.Store(keys)
+	v.allowed = keys.allowed()
+	if len(cfg.JWT.Algorithms) > 0 {
+		usable := v.allowed
+		v.allowed = nil
+		for _, name := range cfg.JWT.Algorithms {
+			if !slices.Contains(usable, Algorithm(name)) {
+				return nil, &ConfigError{"auth.jwt.algorithms", fmt.Sprintf("%q", name), fmt.Sprintf("algorithms that the given keys are for: %v", usable)}
+			}
+			v.allowed = append(v.allowed, Algorithm(name))
+		}
+	}
+	v.warn(cfg.JWT)
+	return v, nil
+}
+
+// warn logs what works and yet should not stay so.
+func (v *Verifier) warn(cfg JWTConfig) {
+	for _, k := range v.static {
+		if secret, ok := k.material.([]byte); ok && len(secret) < 32 {
+			v.log.Warn("the token secret is short and can be guessed from a token", "key", "auth.jwt.secret", "bytes", len(secret), "want", 32)
+		}
+	}
+	if strings.HasPrefix(cfg.JWKSURL, "http://") {
+		v.log.Warn("keys are fetched without TLS: whoever can answer in place of the server can issue tokens", "key", "auth.jwt.jwks_url")
+	}
+}
+
+// Run fetches the keys of the JWKS URL, now, in intervals, and when a token
+// names a key that isn't known. It returns nil when ctx ends.
+func (v *Verifier) Run(ctx context.Context) error {
+	if v.remote == nil {
+		<-ctx.Done()
+		return nil
+	}
+	v.remote.run(ctx, v.store)
+	return nil
+}
+
+// Fetch fetches the keys of the JWKS URL once, for programs that verify a
+// token and end. Without a URL it does nothing.
+func (v *Verifier) Fetch(ctx context.Context) error {
+	if v.remote == nil {
+		return nil
+	}
+	keys, err := v.remote.fetch(ctx)
+	if err == nil {
+		v.store(keys)
+	}
+	return err
+}
+
+// store replaces the fetched keys.
+func (v *Verifier) store(fetched []key) {
+	v.keys.Store(&keySet{keys: slices.Concat(v.static, fetched), remote: true})
+}
+
+// Adopt takes over the fetched keys of the verifier that this one replaces, if
+// both have the same JWKS URL, so that a reload refuses nobody until the first
+// fetch. To be called before Run.
+func (v *Verifier) Adopt(old *Verifier) {
+	if v.remote == nil || old.remote == nil || v.remote.url != old.remote.url {
+		return
+	}
+	v.store(old.keys.Load().keys[len(old.static):])
+}
+
+// Ready returns an error while no token can be accepted because no key is here
+// yet.
+func (v *Verifier) Ready() error {
+	if v.mode == ModeNone || len(v.keys.Load().keys) > 0 {
+		return nil
+	}
+	return errors.New("no keys fetched from auth.jwt.jwks_url yet")
+}
