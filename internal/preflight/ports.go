@@ -30,7 +30,7 @@ func widened(t Target, reserved string) string {
 
 // usable counts the ports of [low, high] that are not reserved.
 func usable(low, high int64, reserved string) int64 {
-	return high - low + 1 - reservedWithin(reserved, low, high)
+	return max(high-low+1-reservedWithin(reserved, low, high), 0)
 }
 
 func checkPorts(k knob, e Env, t Target) Finding {
@@ -52,6 +52,11 @@ func checkPorts(k knob, e Env, t Target) Finding {
 	if f.Verdict == Pass || widest*t.tuples() >= int64(t.Connections) {
 		return f
 	}
+	if widest == 0 {
+		f.Why = "net.ipv4.ip_local_reserved_ports leaves no port to connect from"
+		f.Fix = sysctlCommand("net.ipv4.ip_local_reserved_ports", `""`)
+		return f
+	}
 	// No range is wide enough for so few pairs.
 	sources := ceil(int64(t.Connections), widest*int64(t.Destinations))
 	f.Why = fmt.Sprintf("one port a connection for each (source, destination) pair: %d sources needed", sources)
@@ -61,15 +66,17 @@ func checkPorts(k knob, e Env, t Target) Finding {
 
 func ceil(a, b int64) int64 { return (a + b - 1) / b }
 
-// addSources gives the box its further source addresses, out of a network that
-// has to be replaced by the box's own. Loopback needs none, since all of
+// addSources gives the box its further source addresses. Which network and
+// device they belong to only the operator knows: the shell refuses the command
+// until NET and DEV are set. Loopback needs no more addresses, since all of
 // 127.0.0.0/8 can be bound already: there only the count is told.
 func addSources(t Target, sources int64) string {
 	recheck := fmt.Sprintf("gateway doctor --target %d --side %s --sources %d", t.Connections, t.Side, sources)
 	if t.Side == Both {
 		return recheck
 	}
-	return fmt.Sprintf("for i in $(seq %d); do sudo ip address add 10.99.0.$i/16 dev eth0; done && %s", sources, recheck)
+	const address = "${NET:?such as 10.99}.$((i/250)).$((i%250+1))/16 dev ${DEV:?such as eth0}"
+	return fmt.Sprintf("for i in $(seq %d); do sudo ip address add %s; done && %s", sources, address, recheck)
 }
 
 // reservedWithin counts the ports of a list such as "8080,9000-9010" that lie

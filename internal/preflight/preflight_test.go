@@ -188,6 +188,18 @@ func TestCommands(t *testing.T) {
 			value: "28232 x 1 (32768-60999)",
 			fix:   `sudo sysctl -w net.ipv4.ip_local_port_range="1024 65535" && gateway doctor --target 1000000 --side both --sources 16`,
 		},
+		"ports, more addresses on a network": {
+			box: server(), target: Target{Connections: 200_000, Side: Client, SourceAddresses: 2}, knob: "net.ipv4.ip_local_port_range",
+			value: "64509 x 2 (1024-65535)",
+			fix: `sudo sysctl -w net.ipv4.ip_local_port_range="1024 65535" && ` +
+				`for i in $(seq 4); do sudo ip address add ${NET:?such as 10.99}.$((i/250)).$((i%250+1))/16 dev ${DEV:?such as eth0}; done && ` +
+				`gateway doctor --target 200000 --side client --sources 4`,
+		},
+		"ports, all of them reserved": {
+			box:    laptop().with(map[string]string{"proc/sys/net/ipv4/ip_local_reserved_ports": "1-65535"}),
+			target: Target{Connections: 10, Side: Client}, knob: "net.ipv4.ip_local_port_range",
+			value: "0 x 1 (32768-60999)", fix: `sudo sysctl -w net.ipv4.ip_local_reserved_ports=""`,
+		},
 		"memory of the box": {
 			box: laptop(), target: Target{Connections: 2 * million}, knob: "MemAvailable",
 			value: "5.2 GiB", fix: "gateway serve --limits.connections=1265800",
