@@ -23,7 +23,7 @@ func BenchmarkVerify(b *testing.B) {
 			if a != HS256 {
 				cfg.JWT.Secret, cfg.JWT.PublicKey = "", publicPEM(b, testKeys()[a].Public())
 			}
-			v, token := newVerifier(b, cfg), mint(b, benchClaims, signingKey(b, a, ""))
+			v, token := testVerifier(b, cfg), mint(b, benchClaims, signingKey(b, a, ""))
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := v.Verify(token, noon); err != nil {
@@ -39,7 +39,7 @@ func BenchmarkVerify(b *testing.B) {
 func BenchmarkVerifySubjects(b *testing.B) {
 	for name, spelled := range map[string]bool{"template": false, "spelled": true} {
 		b.Run(name, func(b *testing.B) {
-			v, key := newVerifier(b, jwtConfig(nil)), signingKey(b, HS256, "")
+			v, key := testVerifier(b, jwtConfig(nil)), signingKey(b, HS256, "")
 			tokens := make([][]byte, 20_000)
 			for i := range tokens {
 				tokens[i] = mint(b, subjectClaims(i, spelled), key)
@@ -79,7 +79,7 @@ func BenchmarkGrantMemory(b *testing.B) {
 
 // grantBytes is the heap that n grants keep, without the caches.
 func grantBytes(t testing.TB, n int, spelled bool) float64 {
-	v, key := newVerifier(t, jwtConfig(nil)), signingKey(t, HS256, "")
+	v, key := testVerifier(t, jwtConfig(nil)), signingKey(t, HS256, "")
 	grants := make([]*Grant, n)
 	before := heap()
 	for i := range grants {
@@ -111,7 +111,7 @@ func TestGrantMemory(t *testing.T) {
 }
 
 func TestVerifyAllocations(t *testing.T) {
-	v, token := newVerifier(t, jwtConfig(nil)), mint(t, benchClaims, signingKey(t, HS256, ""))
+	v, token := testVerifier(t, jwtConfig(nil)), mint(t, benchClaims, signingKey(t, HS256, ""))
 	bad := append([]byte(nil), token...)
 	bad[len(bad)-2] ^= 1
 	// 7 of them are the HMAC's.

@@ -10,7 +10,7 @@ import (
 )
 
 func TestModeNone(t *testing.T) {
-	v := newVerifier(t, DefaultConfig())
+	v := testVerifier(t, DefaultConfig())
 	a, err1 := v.Verify(nil, noon)
 	b, err2 := v.Verify([]byte("anything"), noon)
 	if a != b || a == nil || err1 != nil || err2 != nil {
@@ -22,7 +22,7 @@ func TestModeNone(t *testing.T) {
 }
 
 func TestGrantsAreShared(t *testing.T) {
-	v := newVerifier(t, jwtConfig(nil))
+	v := testVerifier(t, jwtConfig(nil))
 	key := signingKey(t, HS256, "")
 	claims := Claims{Subject: "bob", Subscribe: []string{"news", "user.{sub}"}, Channels: []string{"news"}}
 	grant := func(change func(*Claims)) *Grant {
@@ -56,7 +56,7 @@ func TestGrantsAreShared(t *testing.T) {
 
 // TestVerifyKeepsNothing overwrites the token, as the read buffer will be.
 func TestVerifyKeepsNothing(t *testing.T) {
-	v := newVerifier(t, jwtConfig(nil))
+	v := testVerifier(t, jwtConfig(nil))
 	token := mint(t, Claims{Subject: "bob", Subscribe: []string{"user.{sub}"}, Channels: []string{"news"}}, signingKey(t, HS256, ""))
 	g, err := v.Verify(token, noon)
 	if err != nil {
@@ -73,7 +73,7 @@ func TestVerifyKeepsNothing(t *testing.T) {
 
 // TestVerifyConcurrently has more tokens than the caches hold.
 func TestVerifyConcurrently(t *testing.T) {
-	v := newVerifier(t, jwtConfig(nil))
+	v := testVerifier(t, jwtConfig(nil))
 	v.rights, v.grants = newCache[string, *rights](8), newCache[grantKey, *Grant](8)
 	key := signingKey(t, HS256, "")
 	var wg sync.WaitGroup

@@ -95,7 +95,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func TestJWKSRotation(t *testing.T) {
 	s := newIssuer(t)
 	s.serve(jwks(t, map[string]any{"old": testKeys()[ES256].Public()}))
-	v := newVerifier(t, jwksConfig(s.URL))
+	v := testVerifier(t, jwksConfig(s.URL))
 	before := mint(t, Claims{Subject: "bob"}, signingKey(t, ES256, "old"))
 	after := mint(t, Claims{Subject: "bob"}, signingKey(t, EdDSA, "new"))
 	reason := func(token []byte) Reason {
@@ -125,7 +125,7 @@ func TestJWKSRotation(t *testing.T) {
 func TestJWKSAskedOften(t *testing.T) {
 	s := newIssuer(t)
 	s.serve(jwks(t, map[string]any{"a": testKeys()[ES256].Public()}))
-	v := newVerifier(t, jwksConfig(s.URL))
+	v := testVerifier(t, jwksConfig(s.URL))
 	began := time.Now()
 	start(t, v)
 	eventually(t, "four fetches", func() bool {
@@ -151,7 +151,7 @@ func TestJWKSHangs(t *testing.T) {
 	cfg := jwksConfig(s.URL)
 	cfg.JWT.Secret = testSecret
 	cfg.JWT.JWKSTimeout = 100 * time.Millisecond
-	v := newVerifier(t, cfg)
+	v := testVerifier(t, cfg)
 	start(t, v)
 	known := mint(t, Claims{}, signingKey(t, ES256, "known"))
 	unknown := mint(t, Claims{}, signingKey(t, EdDSA, "unknown"))
@@ -193,7 +193,7 @@ func TestJWKSFailures(t *testing.T) {
 	s := newIssuer(t)
 	good := jwks(t, map[string]any{"a": testKeys()[ES256].Public()})
 	s.serve(good)
-	v := newVerifier(t, jwksConfig(s.URL))
+	v := testVerifier(t, jwksConfig(s.URL))
 	if err := v.Fetch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func TestJWKSWithoutKid(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.serve(jwks(t, map[string]any{"a": other.Public()}))
-	v := newVerifier(t, jwksConfig(s.URL))
+	v := testVerifier(t, jwksConfig(s.URL))
 	start(t, v)
 	eventually(t, "the first key", func() bool { return v.Ready() == nil })
 	token := mint(t, Claims{}, signingKey(t, ES256, ""))
@@ -306,7 +306,7 @@ func TestAdopt(t *testing.T) {
 	s.serve(jwks(t, map[string]any{"a": testKeys()[ES256].Public()}))
 	cfg := jwksConfig(s.URL)
 	cfg.JWT.Secret = testSecret
-	old := newVerifier(t, cfg)
+	old := testVerifier(t, cfg)
 	if err := old.Fetch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +324,7 @@ func TestAdopt(t *testing.T) {
 		"no server":      {jwtConfig(nil), ReasonSignature, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := newVerifier(t, tt.cfg)
+			v := testVerifier(t, tt.cfg)
 			v.Adopt(old)
 			for _, c := range []struct {
 				token []byte

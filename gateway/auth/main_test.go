@@ -94,7 +94,7 @@ func jwtConfig(change func(*JWTConfig)) Config {
 	return cfg
 }
 
-func newVerifier(t testing.TB, cfg Config) *Verifier {
+func testVerifier(t testing.TB, cfg Config) *Verifier {
 	t.Helper()
 	v, err := New(cfg, channelName, slog.New(slog.DiscardHandler))
 	if err != nil {

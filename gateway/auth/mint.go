@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -74,8 +75,9 @@ func parsePrivate(block *pem.Block) (crypto.Signer, error) {
 }
 
 // SigningKey returns the key that tokens for this configuration are issued
-// with, if it holds a shared secret: public keys can't sign.
-func (j JWTConfig) SigningKey() (SigningKey, error) {
+// with, if it holds a shared secret: public keys can't sign. The kid goes into
+// the header unless it is empty.
+func (j JWTConfig) SigningKey(kid string) (SigningKey, error) {
 	name, secret, err := inlineOrFile("secret", j.Secret, j.SecretFile)
 	if err == nil && name == "" {
 		return SigningKey{}, errors.New("no auth.jwt.secret or auth.jwt.secret_file in the configuration")
@@ -87,7 +89,7 @@ func (j JWTConfig) SigningKey() (SigningKey, error) {
 	if err != nil {
 		return SigningKey{}, fmt.Errorf("auth.jwt.%s: %w", name, err)
 	}
-	return SigningKey{method: jwt.SigningMethodHS256, material: secret}, nil
+	return SigningKey{method: jwt.SigningMethodHS256, material: secret, id: kid}, nil
 }
 
 // wireClaims is Claims as JSON has it.
@@ -98,24 +100,47 @@ type wireClaims struct {
 	Channels  []string `json:"channels,omitempty"`
 }
 
-// Mint returns the signed token. It doesn't judge the claims; Verify does.
-func Mint(c Claims, k SigningKey) (string, error) {
-	if k.method == nil {
-		return "", errors.New("no key to sign with")
-	}
-	wire := wireClaims{Subscribe: c.Subscribe, Publish: c.Publish, Channels: c.Channels}
-	wire.Subject, wire.Issuer, wire.Audience = c.Subject, c.Issuer, c.Audience
+func (c Claims) wire() wireClaims {
+	w := wireClaims{Subscribe: c.Subscribe, Publish: c.Publish, Channels: c.Channels}
+	w.Subject, w.Issuer, w.Audience = c.Subject, c.Issuer, c.Audience
 	for _, date := range []struct {
 		to   **jwt.NumericDate
 		from time.Time
-	}{{&wire.IssuedAt, c.IssuedAt}, {&wire.NotBefore, c.NotBefore}, {&wire.ExpiresAt, c.Expires}} {
+	}{{&w.IssuedAt, c.IssuedAt}, {&w.NotBefore, c.NotBefore}, {&w.ExpiresAt, c.Expires}} {
 		if !date.from.IsZero() {
 			*date.to = jwt.NewNumericDate(date.from)
 		}
 	}
-	token := jwt.NewWithClaims(k.method, wire)
+	return w
+}
+
+// Check returns the error with which every verifier would refuse a token with
+// these claims, whatever it asks of times, audience and issuer.
+func (c Claims) Check(channelName func(name string) error) error {
+	payload, err := json.Marshal(c.wire())
+	if err != nil {
+		return err
+	}
+	var parsed claims
+	if err := parsed.parse(payload); err != nil {
+		return err
+	}
+	_, err = newVerifier(channelName).grant(&parsed, time.Time{})
+	return err
+}
+
+// Mint returns the signed token. It doesn't judge the claims; Check does.
+func Mint(c Claims, k SigningKey) (string, error) {
+	if k.method == nil {
+		return "", errors.New("no key to sign with")
+	}
+	token := jwt.NewWithClaims(k.method, c.wire())
 	if k.id != "" {
 		token.Header["kid"] = k.id
 	}
-	return token.SignedString(k.material)
+	signed, err := token.SignedString(k.material)
+	if err == nil && len(signed) > MaxToken {
+		return "", fmt.Errorf("the token has %d bytes, want at most %d", len(signed), MaxToken)
+	}
+	return signed, err
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func TestMintVerifies(t *testing.T) {
-	all := newVerifier(t, jwtConfig(func(j *JWTConfig) {
+	all := testVerifier(t, jwtConfig(func(j *JWTConfig) {
 		j.Audience, j.Issuer, j.RequireExp = []string{"push"}, "me", true
 		for _, a := range []Algorithm{RS256, ES256, EdDSA} {
 			j.PublicKey += publicPEM(t, testKeys()[a].Public())
@@ -92,11 +92,11 @@ func TestNewSigningKey(t *testing.T) {
 
 func TestConfigSigningKey(t *testing.T) {
 	cfg := jwtConfig(nil)
-	k, err := cfg.JWT.SigningKey()
+	k, err := cfg.JWT.SigningKey("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newVerifier(t, cfg).Verify(mint(t, Claims{}, k), noon); err != nil {
+	if _, err := testVerifier(t, cfg).Verify(mint(t, Claims{}, k), noon); err != nil {
 		t.Error(err)
 	}
 	for name, j := range map[string]JWTConfig{
@@ -104,8 +104,28 @@ func TestConfigSigningKey(t *testing.T) {
 		"PEM":          {Secret: publicPEM(t, testKeys()[RS256].Public())},
 		"no such file": {SecretFile: "/nonexistent"},
 	} {
-		if _, err := j.SigningKey(); err == nil {
+		if _, err := j.SigningKey(""); err == nil {
 			t.Errorf("%s: got a key", name)
+		}
+	}
+}
+
+func TestClaimsCheck(t *testing.T) {
+	for name, tt := range map[string]struct {
+		claims Claims
+		ok     bool
+	}{
+		"empty":     {Claims{}, true},
+		"full":      {Claims{Subject: "bob", Subscribe: []string{"user.{sub}"}, Channels: []string{"a"}, Expires: noon}, true},
+		"pattern":   {Claims{Publish: []string{"a**b"}}, false},
+		"channel":   {Claims{Channels: []string{"a.*"}}, false},
+		"template":  {Claims{Subject: "bob.x", Subscribe: []string{"user.{sub}"}}, false},
+		"too many":  {Claims{Subscribe: make([]string, maxEntries+1)}, false},
+		"subject":   {Claims{Subject: string(make([]byte, maxSubject+1))}, false},
+		"empty one": {Claims{Subscribe: []string{""}}, false},
+	} {
+		if err := tt.claims.Check(channelName); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

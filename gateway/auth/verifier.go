@@ -47,22 +47,14 @@ type Verifier struct {
 // Run; until then its tokens are refused with ReasonKey. channelName judges the
 // channel names and patterns in tokens.
 func New(cfg Config, channelName func(name string) error, log *slog.Logger) (*Verifier, error) {
-	v := &Verifier{
-		mode:       cfg.Mode,
-		valid:      channelName,
-		audience:   slices.Clone(cfg.JWT.Audience),
-		issuer:     cfg.JWT.Issuer,
-		leeway:     cfg.JWT.Leeway,
-		requireExp: cfg.JWT.RequireExp,
-		log:        log,
-		headers:    newCache[string, header](headerCache),
-		rights:     newCache[string, *rights](rightsCache),
-		grants:     newCache[grantKey, *Grant](grantCache),
-	}
 	err := cfg.Validate()
 	if err != nil {
 		return nil, err
 	}
+	v := newVerifier(channelName)
+	v.mode, v.log = cfg.Mode, log
+	v.audience, v.issuer = slices.Clone(cfg.JWT.Audience), cfg.JWT.Issuer
+	v.leeway, v.requireExp = cfg.JWT.Leeway, cfg.JWT.RequireExp
 	if cfg.Mode == ModeNone {
 		return v, nil
 	}
@@ -87,6 +79,16 @@ func New(cfg Config, channelName func(name string) error, log *slog.Logger) (*Ve
 	}
 	v.warn(cfg.JWT)
 	return v, nil
+}
+
+// newVerifier returns one that compiles claims and knows no key.
+func newVerifier(channelName func(name string) error) *Verifier {
+	return &Verifier{
+		valid:   channelName,
+		headers: newCache[string, header](headerCache),
+		rights:  newCache[string, *rights](rightsCache),
+		grants:  newCache[grantKey, *Grant](grantCache),
+	}
 }
 
 // warn logs what works and yet should not stay so.

@@ -12,7 +12,7 @@ import (
 )
 
 func TestVerifyGrants(t *testing.T) {
-	v := newVerifier(t, jwtConfig(nil))
+	v := testVerifier(t, jwtConfig(nil))
 	key := signingKey(t, HS256, "")
 	for name, tt := range map[string]struct {
 		claims                 string
@@ -87,7 +87,7 @@ func TestVerifyGrants(t *testing.T) {
 }
 
 func TestVerifyRefusesClaims(t *testing.T) {
-	v := newVerifier(t, jwtConfig(func(j *JWTConfig) {
+	v := testVerifier(t, jwtConfig(func(j *JWTConfig) {
 		j.Audience = []string{"push", "other"}
 		j.Issuer = "https://issuer"
 		j.RequireExp = true
@@ -164,7 +164,7 @@ func TestVerifyRefusesClaims(t *testing.T) {
 }
 
 func TestVerifyRefusesForm(t *testing.T) {
-	v := newVerifier(t, jwtConfig(nil))
+	v := testVerifier(t, jwtConfig(nil))
 	key := signingKey(t, HS256, "")
 	good := string(sign(t, key, `{"alg":"HS256"}`, `{"sub":"bob"}`))
 	part := strings.Split(good, ".")
@@ -230,7 +230,7 @@ func TestKeyDecidesAlgorithm(t *testing.T) {
 	for _, a := range []Algorithm{RS256, ES256, EdDSA} {
 		t.Run(string(a), func(t *testing.T) {
 			public := publicPEM(t, testKeys()[a].Public())
-			v := newVerifier(t, jwtConfig(func(j *JWTConfig) { j.Secret, j.PublicKey = "", public }))
+			v := testVerifier(t, jwtConfig(func(j *JWTConfig) { j.Secret, j.PublicKey = "", public }))
 			key := signingKey(t, a, "")
 			if _, err := v.Verify(mint(t, Claims{}, key), noon); err != nil {
 				t.Fatal(err)
@@ -266,7 +266,7 @@ func TestAlgorithmsAllowed(t *testing.T) {
 		"one":     {[]string{"ES256"}, []Algorithm{ES256}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := newVerifier(t, jwtConfig(func(j *JWTConfig) { both(j); j.Algorithms = tt.algorithms }))
+			v := testVerifier(t, jwtConfig(func(j *JWTConfig) { both(j); j.Algorithms = tt.algorithms }))
 			for _, a := range algorithms {
 				_, err := v.Verify(mint(t, Claims{}, signingKey(t, a, "")), noon)
 				if got, want := err == nil, slices.Contains(tt.accepted, a); got != want {
@@ -279,7 +279,7 @@ func TestAlgorithmsAllowed(t *testing.T) {
 
 // TestSeveralPublicKeys is how keys are changed without a gap.
 func TestSeveralPublicKeys(t *testing.T) {
-	v := newVerifier(t, jwtConfig(func(j *JWTConfig) {
+	v := testVerifier(t, jwtConfig(func(j *JWTConfig) {
 		j.Secret = ""
 		for _, a := range []Algorithm{RS256, ES256, EdDSA} {
 			j.PublicKey += publicPEM(t, testKeys()[a].Public())
