@@ -18,6 +18,12 @@ type wheelModel struct {
 	owed map[uint32]bool
 }
 
+// isAfter compares ticks by counting from 2^31 before the present one.
+func (m *wheelModel) isAfter(a, b uint32) bool {
+	origin := m.now - 1<<31
+	return a-origin > b-origin
+}
+
 func (m *wheelModel) drawID() uint32 {
 	return rapid.SampledFrom([]uint32{0, 1, 2, 3, 5, 8, chunkSize - 1, chunkSize, 3 * chunkSize}).Draw(m.t, "id")
 }
@@ -40,12 +46,12 @@ func (m *wheelModel) cancel() {
 func (m *wheelModel) advance() {
 	to := m.now + uint32(rapid.SampledFrom([]int32{0, 0, 1, 1, 2, 3, 10, 40, -1, -5}).Draw(m.t, "ticks"))
 	limit := rapid.IntRange(0, 5).Draw(m.t, "max")
-	if after(to, m.now) {
+	if m.isAfter(to, m.now) {
 		m.now = to
 	}
 	m.owed = map[uint32]bool{}
 	for id, due := range m.due {
-		if !after(due, m.now) {
+		if !m.isAfter(due, m.now) {
 			m.owed[id] = true
 		}
 	}
