@@ -85,6 +85,9 @@ func clientOptions(url, node string) (*redis.Options, error) {
 	o.DisableIdentity = true
 	o.ContextTimeoutEnabled = true
 	o.DialerRetries = 1
+	if o.DialTimeout == 0 {
+		o.DialTimeout = 5 * time.Second // go-redis' own, which the gate's dialer would not see
+	}
 	// A PUBLISH that timed out may have been heard: whoever publishes decides
 	// whether to repeat it. Reads are repeated by their callers.
 	o.MaxRetries = -1

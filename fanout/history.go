@@ -7,20 +7,21 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// history is the newest part of what a stream holds after a position.
+// history is the newest part of what a stream holds between two positions.
 type history struct {
-	from     streamID
+	from, to streamID
 	entries  []entry // oldest first
 	complete bool    // nothing after from is missing
 }
 
 // readHistory reads a stream from its end back to a position, at most
 // config.ReplayMessages entries: who is further behind gets the newest ones.
-// What is added meanwhile comes live.
-func (l *link) readHistory(ctx context.Context, name string, from streamID) (history, error) {
+// received is the last durable message that has been received already, so the
+// stream reaches at least that far.
+func (l *link) readHistory(ctx context.Context, name string, from, received streamID) (history, error) {
 	l.b.counters.historyReads.Add(1)
 	key := l.b.names.stream(name)
-	h := history{from: from}
+	h := history{from: from, to: received}
 	end := "+"
 	for {
 		limit := min(pageEntries, l.b.config.ReplayMessages-len(h.entries)+1)
@@ -52,7 +53,37 @@ func (l *link) readHistory(ctx context.Context, name string, from streamID) (his
 		end = beyond(entries[len(entries)-1].id, "+")
 	}
 	slices.Reverse(h.entries)
+	if n := len(h.entries); n > 0 && h.to.less(h.entries[n-1].id) {
+		h.to = h.entries[n-1].id
+	}
 	return h, nil
+}
+
+// extend reads on from the end of h, at least up to received: so many messages
+// came during the read that the ring no longer reaches back to it.
+func (l *link) extend(ctx context.Context, name string, h *history, received streamID) error {
+	for more := true; more; {
+		p, err := l.pageAfter(ctx, name, h.to)
+		if err != nil {
+			return err
+		}
+		if !p.complete {
+			// Trimmed behind h: only what comes after the hole is of one piece.
+			h.entries, h.complete = nil, false
+		}
+		h.entries = append(h.entries, p.entries...)
+		if over := len(h.entries) - l.b.config.ReplayMessages; over > 0 {
+			h.entries, h.complete = h.entries[over:], false
+		}
+		if n := len(p.entries); n > 0 {
+			h.to = p.entries[n-1].id
+		}
+		more = p.more
+	}
+	if h.to.less(received) {
+		h.to = received
+	}
+	return nil
 }
 
 // messages makes the messages of h up to a position, in order, to be shared

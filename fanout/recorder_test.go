@@ -3,8 +3,6 @@ package fanout
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -112,7 +110,7 @@ func runBroker(t testing.TB, c Config) *Broker {
 // startBroker runs a broker until stop is called.
 func startBroker(t testing.TB, c Config, node string) (b *Broker, stop func()) {
 	t.Helper()
-	b, err := NewBroker(c, slog.New(slog.NewTextHandler(io.Discard, nil)), node)
+	b, err := NewBroker(c, testLog(), node)
 	if err != nil {
 		t.Fatal(err)
 	}

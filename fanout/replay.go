@@ -164,17 +164,18 @@ func (l *link) serve(ctx context.Context, id uint32) error {
 			}
 			continue
 		}
-		h, err := l.readHistory(ctx, name, from)
+		h, err := l.readHistory(ctx, name, from, last)
 		if err != nil {
 			return err
 		}
-		l.mu.Lock()
-		if ctx.Err() == nil {
-			l.serveHistory(id, t, h)
-		}
-		l.mu.Unlock()
-		if err := ctx.Err(); err != nil {
-			return err
+		for {
+			received, ok := l.serveHistory(id, t, h)
+			if ok {
+				break
+			}
+			if err := l.extend(ctx, name, &h, received); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -241,9 +242,15 @@ func (l *link) pull(ctx context.Context, id uint32, name string, last streamID) 
 	return nil
 }
 
-// serveHistory answers the waits that h reaches. The caller holds mu.
-func (l *link) serveHistory(id uint32, t *topic, h history) {
+// serveHistory answers the waits that h reaches. It is not ok when h ends
+// before the ring begins.
+func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	r := l.rings.of(id, t, l.now())
+	if h.to.less(r.base) {
+		return t.last, false
+	}
 	old := h.messages(l.topics.channel(t), r.base, uint32(r.baseSeq))
 	all := r.from(old[:len(old):len(old)], 0)
 	waits := l.waits[id]
@@ -263,6 +270,7 @@ func (l *link) serveHistory(id uint32, t *topic, h history) {
 	clear(waits.list[len(keep):])
 	waits.list = keep
 	l.keepHistory(id, t, h, old)
+	return t.last, true
 }
 
 // keepHistory puts what was read into the ring: a node that starts or lost

@@ -106,16 +106,26 @@ func (l *link) settleAll(batch []unsettled, pages []page) (rest []unsettled) {
 func (l *link) makeUp(id uint32, t *topic, p page, first bool) {
 	switch {
 	case p.tail.less(t.last):
-		// The stream is gone, by its expiry or with everything else, or it
-		// lost its end in a failover. New ids count from what is there.
 		l.tellGap(t, GapHistory)
-		t.last = p.tail
+		l.goBack(id, t, p.tail)
 	case !p.tail.isZero() && !p.complete:
 		l.tellGap(t, GapHistory)
 	case first && (t.flags&topicPlain != 0 || p.tail.isZero()):
 		l.tellGap(t, GapBroker)
 	}
 	l.acceptPage(id, t, p)
+}
+
+// goBack is for a stream that ends before what has been received from it. One
+// that is gone, by its expiry or with everything else, will go on with higher
+// ids, for they are made of the time. One that lost its end in a failover may
+// repeat some, which must not be taken for duplicates. The caller holds mu.
+func (l *link) goBack(id uint32, t *topic, tail streamID) {
+	if tail.isZero() {
+		return
+	}
+	l.rings.of(id, t, l.now()).base = tail // and remembers t.last as lost
+	t.last = tail
 }
 
 // acceptPage delivers what a page holds. The caller holds mu.

@@ -1,0 +1,63 @@
+package fanout
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// counter is a member that only counts.
+type counter struct {
+	joined, messages, gaps atomic.Int64
+}
+
+func (c *counter) Joined(string, Joined) { c.joined.Add(1) }
+func (c *counter) Deliver(*Message)      { c.messages.Add(1) }
+func (c *counter) Gap(string, Gap)       { c.gaps.Add(1) }
+
+// What a channel of its own costs each connection, with go-redis' map of names
+// and after the connection has been lost and made again.
+func TestMemoryPerChannel(t *testing.T) {
+	const n, want = 100_000, 250
+	server := startRedis(t)
+	b := runBroker(t, testConfig(server.url()))
+	waitReady(t, b)
+	m := &counter{}
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("user.%07d", i)
+	}
+	before := heap()
+	start := time.Now()
+	for _, name := range names {
+		b.Join(name, m)
+	}
+	eventually(t, "all are joined", func() bool { return m.joined.Load() == n })
+	joined := time.Since(start)
+	report := func(when string) {
+		each := float64(heap()-before) / n
+		t.Logf("%s: %.0f bytes a channel", when, each)
+		if each > want {
+			t.Errorf("%s: %.0f bytes a channel, want at most %d", when, each, want)
+		}
+	}
+	report("joined")
+	server.do("CLIENT", "KILL", "TYPE", "pubsub")
+	start = time.Now()
+	eventually(t, "all are told of the outage", func() bool { return m.gaps.Load() == n && b.Ready() == nil })
+	t.Logf("%d channels joined in %v and again in %v after a lost connection", n, joined, time.Since(start))
+	report("joined again")
+}
+
+func BenchmarkMessage(b *testing.B) {
+	_, l := offline(b, DefaultConfig())
+	l.openLive("news")
+	m := &counter{}
+	l.join("news", l.b.members.bit(m))
+	payload := string(make([]byte, 128))
+	b.ReportAllocs()
+	for b.Loop() {
+		l.message("push:news", payload)
+	}
+}

@@ -1,0 +1,240 @@
+package fanout
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// filled runs a broker with a channel that had 30 durable messages before it
+// was joined and 30 after, and returns all ids.
+func filled(t *testing.T, c func(*Config)) (*redisServer, *Broker, *recorder, []string) {
+	t.Helper()
+	server := startRedis(t)
+	config := testConfig(server.url())
+	if c != nil {
+		c(&config)
+	}
+	b := runBroker(t, config)
+	r := newRecorder()
+	ids := make([]string, 60)
+	for i := range ids {
+		if i == 30 {
+			b.Join("c", r)
+			r.wait(t, "c", 1)
+		}
+		ids[i] = server.publishDurable("c", strconv.Itoa(i), 10_000)
+	}
+	r.wait(t, "c", 31)
+	return server, b, r, ids
+}
+
+// numbers returns the decimals of from to 59.
+func numbers(from int) []string {
+	list := []string{}
+	for i := from; i < 60; i++ {
+		list = append(list, strconv.Itoa(i))
+	}
+	return list
+}
+
+func TestReplayOfDurableMessages(t *testing.T) {
+	// One ring each, so that no replay finds what an earlier one has read.
+	for _, ring := range []int{1, 10, 128} {
+		for _, from := range []int{0, 1, 15, 29, 30, 31, 50, 59, 60} {
+			t.Run(fmt.Sprintf("ring of %d from %d", ring, from), func(t *testing.T) {
+				t.Parallel()
+				_, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages = ring })
+				since := "0-0"
+				if from > 0 {
+					since = ids[from-1]
+				}
+				for range 2 {
+					a := r.replay(t, b, "c", mustPosition(t, since))
+					if got := payloads(a.Messages); !slices.Equal(got, numbers(from)) || a.Gap != nil {
+						t.Fatalf("gap %v, got %v", a.Gap, got)
+					}
+					if a.Seq != 30 || a.Position.String() != ids[59] {
+						t.Errorf("ends at seq %d, %s", a.Seq, a.Position)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestReplayThatIsBounded(t *testing.T) {
+	_, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages, c.ReplayMessages = 5, 20 })
+	a := r.replay(t, b, "c", mustPosition(t, ids[9]))
+	if got := payloads(a.Messages); a.Gap == nil || a.Gap.Reason != GapHistory || !slices.Equal(got, numbers(40)) {
+		t.Fatalf("gap %v, got %v", a.Gap, got)
+	}
+	if a := r.replay(t, b, "c", mustPosition(t, ids[39])); a.Gap != nil || !slices.Equal(payloads(a.Messages), numbers(40)) {
+		t.Fatalf("at the bound: gap %v, got %v", a.Gap, payloads(a.Messages))
+	}
+	// One entry further back than the bound reaches, where nothing is missing
+	// from the client's own position on.
+	if a := r.replay(t, b, "c", mustPosition(t, ids[40])); a.Gap != nil || !slices.Equal(payloads(a.Messages), numbers(41)) {
+		t.Fatalf("within the bound: gap %v, got %v", a.Gap, payloads(a.Messages))
+	}
+}
+
+func TestPositionsThatCannotBeHonoured(t *testing.T) {
+	tests := map[string]struct {
+		since  string
+		before func(s *redisServer)
+		want   int // first of the numbers that are left
+	}{
+		"another node":         {since: "~other-3", want: 0},
+		"future of the node":   {since: "~node1-99", want: 0},
+		"future of the stream": {since: "99999999999999-0", want: 0},
+		"trimmed": {since: "1-1", want: 20,
+			before: func(s *redisServer) { s.do("XTRIM", "{push:c}:log", "MAXLEN", 40) }},
+		"from the start of a trimmed stream": {since: "0-0", want: 20,
+			before: func(s *redisServer) { s.do("XTRIM", "{push:c}:log", "MAXLEN", 40) }},
+		"emptied": {since: "1-1", want: 30, before: func(s *redisServer) { s.do("FLUSHALL") }},
+		"something else is there": {since: "1-1", want: 30, before: func(s *redisServer) {
+			s.do("DEL", "{push:c}:log")
+			s.do("SET", "{push:c}:log", "x")
+		}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, b, r, _ := filled(t, nil)
+			if test.before != nil {
+				test.before(server)
+			}
+			a := r.replay(t, b, "c", mustPosition(t, test.since))
+			if a.Gap == nil || a.Gap.Reason != GapHistory || a.Gap.Since.String() != test.since {
+				t.Errorf("gap: %+v", a.Gap)
+			}
+			if got := payloads(a.Messages); !slices.Equal(got, numbers(test.want)) {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+// A client may have seen a message on another node before it gets here.
+func TestReplayAheadOfThisNode(t *testing.T) {
+	server, b, r, _ := filled(t, nil)
+	ahead := server.do("XADD", "{push:c}:log", "*", "data", "60").(string)
+	last := server.do("XADD", "{push:c}:log", "*", "data", "61").(string)
+	a := r.replay(t, b, "c", mustPosition(t, ahead))
+	if got := payloads(a.Messages); a.Gap != nil || !slices.Equal(got, []string{"61"}) {
+		t.Fatalf("gap %v, got %v", a.Gap, got)
+	}
+	server.publish("c", "\x1e"+ahead+"\x1e60")
+	server.publish("c", "\x1e"+last+"\x1e61")
+	server.publish("c", "end")
+	eventually(t, "the end", func() bool { got := r.texts("c"); return got[len(got)-1] == "end" })
+	if got := r.texts("c")[31:]; !slices.Equal(got, []string{"60", "61", "replay", "end"}) {
+		t.Fatalf("got %v", got)
+	}
+}
+
+// Everyone who was connected to a node that went away comes at once.
+func TestReplaysShareTheirReads(t *testing.T) {
+	const clients = 1000
+	server, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages = 4 })
+	before := server.calls("xrevrange")
+	var wg sync.WaitGroup
+	answers := make([]Replay, clients)
+	wg.Add(clients)
+	for i := range clients {
+		b.Replay("c", mustPosition(t, ids[i%50]), r, func(a Replay) {
+			answers[i] = a
+			wg.Done()
+		})
+	}
+	wg.Wait()
+	shared := make(map[*Message]bool)
+	for i, a := range answers {
+		if got := payloads(a.Messages); a.Gap != nil || !slices.Equal(got, numbers(i%50+1)) {
+			t.Fatalf("client %d: gap %v, got %v", i, a.Gap, got)
+		}
+		for _, m := range a.Messages {
+			shared[m] = true
+		}
+	}
+	reads := server.calls("xrevrange") - before
+	t.Logf("%d reads of the stream and %d messages made for %d replays", reads, len(shared), clients)
+	if reads > 20 {
+		t.Errorf("%d reads of the stream for %d replays", reads, clients)
+	}
+	if len(shared) > 59*reads+4 {
+		t.Errorf("%d messages made for %d reads of 59", len(shared), reads)
+	}
+}
+
+func TestReplayWaitsForTheConnection(t *testing.T) {
+	server, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages = 2 })
+	waitReady(t, b)
+	server.signal(syscall.SIGSTOP)
+	done := make(chan Replay, 1)
+	b.Replay("c", mustPosition(t, ids[9]), r, func(a Replay) { done <- a })
+	waitNotReady(t, b)
+	select {
+	case a := <-done:
+		t.Fatalf("answered by a stopped server: %+v", a)
+	default:
+	}
+	server.signal(syscall.SIGCONT)
+	a := <-done
+	if got := payloads(a.Messages); a.Gap != nil || !slices.Equal(got, numbers(10)) {
+		t.Fatalf("gap %v, got %v", a.Gap, got)
+	}
+}
+
+func TestReplayWithoutJoin(t *testing.T) {
+	server := startRedis(t)
+	b := runBroker(t, testConfig(server.url()))
+	first := server.publishDurable("c", "one", 10)
+	server.publishDurable("c", "two", 10)
+	a := newRecorder().replay(t, b, "c", mustPosition(t, first))
+	if got := payloads(a.Messages); a.Gap != nil || !slices.Equal(got, []string{"two"}) {
+		t.Fatalf("gap %v, got %v", a.Gap, got)
+	}
+}
+
+// Deliver goes on where a replay ends, whatever is published meanwhile.
+func TestReplayJoinsUpWithDelivery(t *testing.T) {
+	const messages = 2000
+	server := startRedis(t)
+	c := testConfig(server.url())
+	c.Ring.Messages, c.ReplayMessages = 16, 10_000
+	b := runBroker(t, c)
+	r := newRecorder()
+	b.Join("c", r)
+	r.wait(t, "c", 1)
+	first := server.publishDurable("c", "0", 10_000)
+	go func() {
+		for i := 1; i <= messages; i++ {
+			server.publishDurable("c", strconv.Itoa(i), 10_000)
+		}
+	}()
+	for len(r.of("c")) < messages {
+		r.replay(t, b, "c", mustPosition(t, first))
+	}
+	eventually(t, "the last message", func() bool {
+		got := r.of("c")
+		return got[len(got)-1].text == strconv.Itoa(messages)
+	})
+	seen := -1
+	for i, e := range r.of("c")[1:] {
+		if e.text != "replay" {
+			if seen++; e.text != strconv.Itoa(seen) {
+				t.Fatalf("event %d: %q after %d", i, e.text, seen)
+			}
+			continue
+		}
+		if e.replay.Gap != nil || int(e.replay.Seq) != seen+1 || len(e.replay.Messages) != seen {
+			t.Fatalf("event %d: replay of %d up to seq %d after message %d, gap %v",
+				i, len(e.replay.Messages), e.replay.Seq, seen, e.replay.Gap)
+		}
+	}
+}

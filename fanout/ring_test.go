@@ -1,0 +1,325 @@
+package fanout
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// offline returns a link without Redis, with one live topic.
+func offline(t testing.TB, c Config) (*Broker, *link) {
+	t.Helper()
+	c.URL, c.Connections = "redis://127.0.0.1:1", 1
+	b, err := NewBroker(c, testLog(), "node1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b, b.links[0]
+}
+
+func (l *link) openLive(channel string) (uint32, *topic) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id, t := l.open(channel)
+	t.state = topicLive
+	return id, t
+}
+
+// take is message for a test: it returns what was made of it.
+func (l *link) take(id uint32, t *topic, m heldMessage) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accept(id, t, m)
+}
+
+// ask returns the answer of the ring, if it has one.
+func (l *link) ask(t *topic, since Position) (a Replay, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ok = l.fromRing(t, replayWait{since: since, done: func(r Replay) { a = r }})
+	return a, ok
+}
+
+func TestRingBounds(t *testing.T) {
+	tests := map[string]struct {
+		config RingConfig
+		sizes  []int // of the payloads
+		want   int   // messages that are left
+	}{
+		"count":             {RingConfig{Messages: 3, Bytes: 1 << 20}, []int{1, 1, 1, 1, 1}, 3},
+		"bytes":             {RingConfig{Messages: 9, Bytes: 3 * (256 + 20)}, []int{10, 10, 10, 10, 10}, 3},
+		"newest always":     {RingConfig{Messages: 9, Bytes: 300}, []int{1, 5000}, 1},
+		"less than a bound": {RingConfig{Messages: 9, Bytes: 1 << 20}, []int{1, 2}, 2},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := DefaultConfig()
+			test.config.Age, test.config.TotalBytes = time.Hour, 1<<30
+			c.Ring = test.config
+			_, l := offline(t, c)
+			id, topic := l.openLive("c")
+			for i, size := range test.sizes {
+				l.take(id, topic, heldMessage{payload: strconv.Itoa(i) + string(make([]byte, size-1))})
+			}
+			n := len(test.sizes)
+			for since := range n + 1 {
+				a, ok := l.ask(topic, Position{Node: "node1", Seq: uint64(since)})
+				if wantOK := since >= n-test.want; ok != wantOK {
+					t.Errorf("since %d: answered %v, want %v", since, ok, wantOK)
+				} else if ok && (len(a.Messages) != n-since || a.Gap != nil) {
+					t.Errorf("since %d: %d messages, gap %v", since, len(a.Messages), a.Gap)
+				}
+			}
+		})
+	}
+}
+
+func TestRingsTotalBound(t *testing.T) {
+	c := DefaultConfig()
+	c.Ring.TotalBytes = 10 * 512
+	_, l := offline(t, c)
+	topics := make([]*topic, 20)
+	for i := range topics {
+		var id uint32
+		id, topics[i] = l.openLive(strconv.Itoa(i))
+		l.take(id, topics[i], heldMessage{payload: string(make([]byte, 128))})
+		if l.rings.bytes > c.Ring.TotalBytes {
+			t.Fatalf("%d bytes in rings, want at most %d", l.rings.bytes, c.Ring.TotalBytes)
+		}
+	}
+	for i, topic := range topics {
+		if kept := topic.ring != nil; kept != (i >= 10) {
+			t.Errorf("ring of channel %d: kept %v", i, kept)
+		}
+		a, ok := l.ask(topic, Position{Node: "node1"})
+		if ok != (i >= 10) {
+			t.Errorf("replay of channel %d: %+v", i, a)
+		}
+		// The end of the channel is still known without a ring.
+		if a, ok := l.ask(topic, Position{Node: "node1", Seq: 1}); !ok || len(a.Messages) != 0 || a.Gap != nil {
+			t.Errorf("replay of channel %d from its end: %v %+v", i, ok, a)
+		}
+	}
+	// One that is larger than everything.
+	id, big := l.openLive("big")
+	l.take(id, big, heldMessage{payload: string(make([]byte, 1<<20))})
+	if l.rings.bytes != 0 {
+		t.Errorf("%d bytes in rings after a message that fits in none", l.rings.bytes)
+	}
+}
+
+func TestRingsExpire(t *testing.T) {
+	c := DefaultConfig()
+	_, l := offline(t, c)
+	age := uint32(c.Ring.Age.Milliseconds())
+	for i := range 10 {
+		id, topic := l.openLive(strconv.Itoa(i))
+		l.take(id, topic, heldMessage{payload: "x"})
+		topic.ring.touched = uint32(i) * 1000
+	}
+	l.rings.expire(&l.topics, age+4999)
+	for i := range 10 {
+		_, topic := l.topics.find(strconv.Itoa(i))
+		if kept := topic.ring != nil; kept != (i >= 5) {
+			t.Errorf("ring %d: kept %v", i, kept)
+		}
+	}
+	l.rings.expire(&l.topics, age+100_000)
+	if l.rings.bytes != 0 || l.rings.list.next != &l.rings.list {
+		t.Errorf("%d bytes left", l.rings.bytes)
+	}
+}
+
+// past is one message of the model below.
+type past struct {
+	text string
+	id   streamID // zero: plain
+	seq  uint64   // 0: before the topic was joined
+}
+
+// channelModel is a channel as an all-knowing observer sees it.
+type channelModel struct {
+	all    []past
+	stream []past // what the stream still has
+	joined int    // the first of all that came while the topic was live
+	// blurred: the ring was dropped after plain messages. All that is kept of
+	// them is that some were lost before the last durable one.
+	blurred bool
+}
+
+// readAll is readHistory on the model's stream.
+func (m *channelModel) readAll(from streamID, most int) history {
+	h := history{from: from}
+	for _, p := range m.stream {
+		if from.less(p.id) {
+			h.entries = append(h.entries, entry{id: p.id, payload: p.text})
+		}
+		h.to = p.id
+	}
+	if from.isZero() {
+		trimmed := slices.IndexFunc(m.all, func(p past) bool { return !p.id.isZero() })
+		h.complete = len(m.stream) > 0 && m.stream[0] == m.all[trimmed]
+	} else {
+		h.complete = len(m.stream) > 0 && !from.less(m.stream[0].id)
+	}
+	if over := len(h.entries) - most; over > 0 {
+		h.entries, h.complete = h.entries[over:], false
+	}
+	return h
+}
+
+// after returns what should be replayed after a position: the index in all.
+func (m *channelModel) after(since Position) int {
+	for i := len(m.all) - 1; i >= 0; i-- {
+		p := m.all[i]
+		if since.Durable() && !p.id.isZero() && !idOf(since).less(p.id) ||
+			!since.Durable() && p.seq > 0 && p.seq <= since.Seq {
+			return i + 1
+		}
+	}
+	if since.Durable() {
+		return 0
+	}
+	return m.joined
+}
+
+// TestReplayAgainstModel publishes, trims, forgets rings and replays from any
+// position that was ever handed out. Without a gap an answer must be exactly
+// what came after the position; with one it must be some of that, in order,
+// and only when something really is out of reach.
+func TestReplayAgainstModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		c := DefaultConfig()
+		c.Ring.Messages = rapid.IntRange(1, 6).Draw(rt, "ring")
+		c.ReplayMessages = rapid.IntRange(1, 12).Draw(rt, "most")
+		_, l := offline(t, c)
+		var m channelModel
+		next := streamID{ms: 10}
+		durable := func() past {
+			next.seq++
+			p := past{text: "d" + strconv.FormatUint(next.seq, 10), id: next}
+			m.all, m.stream = append(m.all, p), append(m.stream, p)
+			return p
+		}
+		for range rapid.IntRange(0, 8).Draw(rt, "before") {
+			durable()
+		}
+		m.joined = len(m.all)
+		id, topic := l.openLive("c")
+		if len(m.stream) > 0 {
+			topic.last = next
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"durable": func(*rapid.T) {
+				p := durable()
+				m.all[len(m.all)-1].seq = topic.seq + 1
+				l.take(id, topic, heldMessage{p.id, p.text, true})
+			},
+			"plain": func(*rapid.T) {
+				p := past{text: fmt.Sprintf("p%d", topic.seq+1), seq: topic.seq + 1}
+				m.all = append(m.all, p)
+				l.take(id, topic, heldMessage{payload: p.text})
+			},
+			"trim": func(rt *rapid.T) {
+				if n := len(m.stream); n > 0 {
+					m.stream = m.stream[rapid.IntRange(0, n-1).Draw(rt, "n"):]
+				}
+			},
+			"age": func(*rapid.T) {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.rings.drop(topic)
+				m.blurred = topic.flags&topicPlain != 0
+			},
+			"replay": func(rt *rapid.T) {
+				since := m.position(rt, topic)
+				checkReplay(rt, l, id, topic, &m, since)
+			},
+		})
+	})
+}
+
+// position draws one that a client may hold.
+func (m *channelModel) position(rt *rapid.T, t *topic) Position {
+	if rapid.Bool().Draw(rt, "plain position") {
+		return Position{Node: "node1", Seq: rapid.Uint64Range(0, t.seq).Draw(rt, "seq")}
+	}
+	since := Position{}
+	if n := len(m.all); n > 0 {
+		since = m.all[rapid.IntRange(0, n-1).Draw(rt, "of")].id.position()
+	}
+	return since
+}
+
+func checkReplay(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, since Position) {
+	var a Replay
+	got := false
+	l.waits[id] = &replayWaits{list: []replayWait{{since: since, done: func(r Replay) { a, got = r, true }}}}
+	l.mu.Lock()
+	from, ahead, left := l.serveRings(id, t)
+	l.mu.Unlock()
+	if ahead {
+		rt.Fatalf("%s is taken for the future", since)
+	}
+	if left {
+		if _, ok := l.serveHistory(id, t, m.readAll(from, l.b.config.ReplayMessages)); !ok {
+			// The ring begins after the stream's end only when the stream is empty.
+			rt.Fatalf("the history of %d entries ends before the ring", len(m.stream))
+		}
+		delete(l.waits, id)
+	}
+	if !got {
+		rt.Fatalf("no answer for %s", since)
+	}
+	var want []string
+	for _, p := range m.all[m.after(since):] {
+		want = append(want, p.text)
+	}
+	have := payloads(a.Messages)
+	if a.Gap == nil {
+		if !slices.Equal(have, want) {
+			rt.Fatalf("since %s without a gap: %v, want %v", since, have, want)
+		}
+		return
+	}
+	// A plain position that is out of reach gives everything that is left.
+	if !since.Durable() {
+		want = want[:0]
+		for _, p := range m.all {
+			want = append(want, p.text)
+		}
+	} else if reachable(m, since, l.b.config.ReplayMessages) {
+		rt.Fatalf("since %s: a gap although all of %v is within reach", since, want)
+	}
+	rest := want
+	for _, text := range have {
+		i := slices.Index(rest, text)
+		if i < 0 {
+			rt.Fatalf("since %s: %v is not a part of %v", since, have, want)
+		}
+		rest = rest[i+1:]
+	}
+}
+
+// reachable reports whether everything after a durable position is in the
+// stream and within the bound, so that there is no reason for a gap.
+func reachable(m *channelModel, since Position, most int) bool {
+	if m.blurred {
+		return false
+	}
+	rest := m.all[m.after(since):]
+	for _, p := range rest {
+		if p.id.isZero() {
+			return false // in no stream
+		}
+	}
+	if since.IsZero() {
+		return len(rest) <= most && len(m.stream) > 0 && len(rest) > 0 && m.stream[0] == m.all[0]
+	}
+	return len(rest) <= most && len(m.stream) > 0 && !idOf(since).less(m.stream[0].id)
+}
