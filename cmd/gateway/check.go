@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/pflag"
+)
+
+func checkCommand() command {
+	return command{
+		name:    "check",
+		summary: "validate the configuration and print the merged result",
+		help: `
+Prints what serve would run with, as YAML, with passwords and tokens masked and
+the origin of each value that is not a default. If anything is wrong, prints
+all of it instead and exits with 1.`,
+		keys: everyKey,
+		exec: runCheck,
+	}
+}
+
+func runCheck(_ context.Context, std stdio, fs *pflag.FlagSet) error {
+	if err := noArgs("check", fs); err != nil {
+		return err
+	}
+	l, err := load(fs, settings.validate)
+	if err != nil {
+		return err
+	}
+	text, err := settingsYAML(l)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(std.out, text)
+	return err
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// command is one subcommand. Each has a file of its own.
+type command struct {
+	name    string
+	args    string // stands after the name in the help
+	summary string // one line
+	help    string // what the summary leaves out; may be empty
+	// keys chooses the configuration keys that the help lists as flags. All of
+	// them are accepted wherever it is set, so that one file fits every command.
+	keys func(k key) bool
+	// flags adds the flags that are no configuration keys; may be nil.
+	flags func(fs *pflag.FlagSet)
+	exec  func(ctx context.Context, std stdio, fs *pflag.FlagSet) error
+}
+
+// commands returns the dispatch table in the order of the help.
+func commands() []command {
+	return []command{
+		serveCommand(),
+		checkCommand(),
+		doctorCommand(),
+		publishCommand(),
+		tokenCommand(),
+		versionCommand(),
+		helpCommand(),
+	}
+}
+
+func findCommand(name string) (command, bool) {
+	all := commands()
+	i := slices.IndexFunc(all, func(c command) bool { return c.name == name })
+	if i < 0 {
+		return command{}, false
+	}
+	return all[i], true
+}
+
+func everyKey(key) bool { return true }
+
+// redisKeys are the ones that say where Redis is and what is written to it.
+func redisKeys(k key) bool {
+	switch k.name {
+	case "redis.url", "redis.prefix", "redis.embedded":
+		return true
+	}
+	return false
+}
+
+// flagSet returns the flags that the command takes.
+func (c command) flagSet() *pflag.FlagSet {
+	fs := pflag.NewFlagSet("gateway "+c.name, pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.Usage = func() {}
+	fs.BoolP("help", "h", false, "show this help")
+	if c.keys != nil {
+		fs.String("config", "", "read this YAML file first (or GATEWAY_CONFIG)")
+		addKeyFlags(fs)
+	}
+	if c.flags != nil {
+		c.flags(fs)
+	}
+	return fs
+}
+
+func (c command) run(ctx context.Context, args []string, std stdio) error {
+	fs := c.flagSet()
+	if err := fs.Parse(args); err != nil {
+		return usageError{command: c.name, text: flagErrorText(err)}
+	}
+	if wanted, _ := fs.GetBool("help"); wanted {
+		return c.writeHelp(std.out)
+	}
+	return c.exec(ctx, std, fs)
+}
+
+// noArgs refuses arguments where a command takes none.
+func noArgs(c string, fs *pflag.FlagSet) error {
+	if fs.NArg() == 0 {
+		return nil
+	}
+	return usageError{command: c, text: "unexpected argument " + strings.Join(fs.Args(), " ")}
+}

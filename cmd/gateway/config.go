@@ -1,0 +1,228 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/providers/rawbytes"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+const (
+	envPrefix = "GATEWAY_"
+	envConfig = envPrefix + "CONFIG"
+)
+
+// loaded is a configuration and where its values came from.
+type loaded struct {
+	settings settings
+	origins  map[string]string // by key; keys that kept their default are absent
+}
+
+// layer is one source of values, in ascending order of precedence: the file,
+// the environment, the flags.
+type layer struct {
+	values map[string]any           // by key, as the source delivered them
+	origin func(name string) string // where a key was set
+	spell  func(k key) string       // how this source writes a key
+}
+
+// load merges defaults, file, environment and flags, and validates the result
+// with the given method. The error is a configError that holds everything
+// wrong at once: unknown keys, values that can't be read, values that are not
+// allowed.
+func load(flags *pflag.FlagSet, validate func(s settings) error) (loaded, error) {
+	file, err := fileLayer(configPath(flags))
+	if err != nil {
+		return loaded{}, err
+	}
+	environment, err := envLayer()
+	if err != nil {
+		return loaded{}, err
+	}
+	given, err := flagLayer(flags)
+	if err != nil {
+		return loaded{}, err
+	}
+	l, problems, err := merge(file, environment, given)
+	if err != nil {
+		return loaded{}, err
+	}
+	problems = problems.add(validate(l.settings), l.origins)
+	if len(problems) > 0 {
+		return loaded{}, problems
+	}
+	return l, nil
+}
+
+// merge lets each layer override those before it. A value that can't be read
+// is a problem and leaves the one below in place.
+func merge(layers ...layer) (loaded, configError, error) {
+	l := loaded{settings: defaultSettings(), origins: map[string]string{}}
+	merged := koanf.New(".")
+	if err := merged.Load(confmap.Provider(l.settings.values(), "."), nil); err != nil {
+		return loaded{}, nil, err
+	}
+	var problems configError
+	for _, layer := range layers {
+		values, bad := layer.read()
+		problems = append(problems, bad...)
+		if err := merged.Load(confmap.Provider(values, "."), nil); err != nil {
+			return loaded{}, nil, err
+		}
+		for name := range values {
+			l.origins[name] = layer.origin(name)
+		}
+	}
+	err := merged.UnmarshalWithConf("", &l.settings, koanf.UnmarshalConf{Tag: "koanf"})
+	return l, problems, err
+}
+
+// values returns every key's value.
+func (s settings) values() map[string]any {
+	values := map[string]any{}
+	for _, k := range allKeys() {
+		values[k.name] = k.get(&s).Interface()
+	}
+	return values
+}
+
+// read turns the layer's values into those of the keys' Go types.
+func (l layer) read() (map[string]any, configError) {
+	values := map[string]any{}
+	var problems configError
+	refuse := func(name, format string, args ...any) {
+		text := fmt.Sprintf("%s: ", name) + fmt.Sprintf(format, args...)
+		problems = append(problems, problem{text: text, origin: l.origin(name)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.values)) {
+		raw := l.values[name]
+		k, known := allKeys().find(name)
+		if !known {
+			inside := allKeys().under(name)
+			near, found := allKeys().nearest(name)
+			switch {
+			case len(inside) > 0 && isEmpty(raw):
+				// A section whose keys are all commented out.
+			case len(inside) > 0:
+				refuse(name, "%s is not allowed, want the keys %s", show(raw), strings.Join(inside, ", "))
+			case found:
+				refuse(name, "unknown key, did you mean %s?", l.spell(near))
+			default:
+				refuse(name, "unknown key, `gateway help config` lists them all")
+			}
+			continue
+		}
+		v, err := k.read(raw)
+		if err != nil {
+			want := wanted(k.kind.want)
+			errors.As(err, &want)
+			refuse(name, "%s is not allowed, want %s", maskValue(name, show(raw)), string(want))
+			continue
+		}
+		values[name] = v
+	}
+	return values, problems
+}
+
+func isEmpty(raw any) bool {
+	section, ok := raw.(map[string]any)
+	return raw == nil || ok && len(section) == 0
+}
+
+// show writes a value the way errors quote it.
+func show(raw any) string {
+	switch v := raw.(type) {
+	case nil:
+		return "nothing"
+	case string:
+		return fmt.Sprintf("%q", v)
+	}
+	return fmt.Sprint(raw)
+}
+
+// configPath returns the file to read, "" for none.
+func configPath(flags *pflag.FlagSet) string {
+	if f := flags.Lookup("config"); f != nil && f.Changed {
+		return f.Value.String()
+	}
+	return os.Getenv(envConfig)
+}
+
+func fileLayer(path string) (layer, error) {
+	if path == "" {
+		return layer{}, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return layer{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	k := koanf.New(".")
+	if err := k.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
+		return layer{}, fmt.Errorf("read the configuration %s: %w", path, err)
+	}
+	lines := yamlLines(text)
+	return layer{
+		values: k.All(),
+		origin: func(name string) string {
+			if line := lines[name]; line > 0 {
+				return fmt.Sprintf("%s:%d", path, line)
+			}
+			return path
+		},
+		spell: func(k key) string { return k.name },
+	}, nil
+}
+
+// serviceLink matches the variables that Kubernetes sets in every pod next to
+// a service named "gateway"; they are no keys.
+var serviceLink = regexp.MustCompile(`^GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
+func envLayer() (layer, error) {
+	variables := map[string]string{}
+	k := koanf.New(".")
+	// No delimiter: a variable named like a section must stay visible beside
+	// the section's keys, to be refused by name.
+	err := k.Load(env.Provider("", env.Opt{
+		Prefix: envPrefix,
+		TransformFunc: func(variable, value string) (string, any) {
+			if variable == envConfig || serviceLink.MatchString(variable) {
+				return "", nil
+			}
+			name := strings.TrimPrefix(variable, envPrefix)
+			name = strings.ToLower(strings.ReplaceAll(name, "__", "."))
+			variables[name] = variable
+			return name, value
+		},
+	}), nil)
+	return layer{
+		values: k.All(),
+		origin: func(name string) string { return "environment " + variables[name] },
+		spell:  key.env,
+	}, err
+}
+
+func flagLayer(flags *pflag.FlagSet) (layer, error) {
+	k := koanf.New(".")
+	err := k.Load(posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
+		if _, ok := allKeys().find(f.Name); !ok {
+			return "", nil
+		}
+		return f.Name, f.Value.String()
+	}), nil)
+	return layer{
+		values: k.All(),
+		origin: func(name string) string { return "flag --" + name },
+		spell:  func(k key) string { return "--" + k.name },
+	}, err
+}

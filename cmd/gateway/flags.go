@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// rawFlag is a configuration key on the command line. It keeps the text: the
+// values of all sources are read in one place, and all errors come at once.
+type rawFlag struct {
+	text string
+	kind kind
+}
+
+func (f *rawFlag) String() string     { return f.text }
+func (f *rawFlag) Set(s string) error { f.text = s; return nil }
+func (f *rawFlag) Type() string       { return f.kind.name }
+
+// addKeyFlags adds one flag for each configuration key.
+func addKeyFlags(fs *pflag.FlagSet) {
+	for _, k := range allKeys() {
+		f := fs.VarPF(&rawFlag{kind: k.kind}, k.name, "", "")
+		if k.kind.name == boolKind.name {
+			f.NoOptDefVal = "true"
+		}
+	}
+}
+
+// flagErrorText adds to an unknown flag the one that was probably meant.
+func flagErrorText(err error) string {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		name := unknown.GetSpecifiedName()
+		text := "unknown flag --" + name
+		if unknown.GetSpecifiedShortnames() != "" {
+			text = fmt.Sprintf("unknown flag -%s in -%s", name, unknown.GetSpecifiedShortnames())
+		} else if near, ok := allKeys().nearest(strings.ReplaceAll(name, "-", "_")); ok {
+			text += ", did you mean --" + near.name + "?"
+		}
+		return text
+	}
+	return err.Error()
+}

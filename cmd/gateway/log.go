@@ -1,0 +1,18 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+)
+
+// newLogger returns the program's logger; the settings have been validated.
+func newLogger(w io.Writer, c logSettings) *slog.Logger {
+	var level slog.Level
+	// The four allowed names are the ones that slog knows.
+	_ = level.UnmarshalText([]byte(c.Level))
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the scripts run this test binary as the program "gateway".
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"gateway": main})
+}
+
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("FREE_PORT", freePort(t))
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"redis":   startRedis,
+			"signal":  sendSignal,
+			"waitfor": waitFor,
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// freePort returns a port that nobody listened on a moment ago.
+func freePort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// startRedis is the script command "redis": a redis-server on a socket in the
+// script's directory, named by the variable REDIS, that ends with the script.
+func startRedis(ts *testscript.TestScript, neg bool, args []string) {
+	// The path of a socket is limited to 107 bytes, so a short one is made.
+	home, err := os.MkdirTemp("/tmp", "redis.")
+	ts.Check(err)
+	socket := filepath.Join(home, "s")
+	server := exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", home)
+	ts.Check(server.Start())
+	ts.Defer(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+		_ = os.RemoveAll(home)
+	})
+	until(ts, "redis-server to listen", func() bool {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	ts.Setenv("REDIS", "unix://"+socket)
+	ts.Setenv("REDIS_SOCKET", socket)
+}
+
+// sendSignal is the script command "signal TERM|INT": it signals the newest
+// background command. The built-in kill knows no TERM.
+func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
+	if len(args) != 1 || signals[args[0]] == nil {
+		ts.Fatalf("usage: signal TERM|INT")
+	}
+	running := ts.BackgroundCmds()
+	if len(running) == 0 {
+		ts.Fatalf("no command runs in the background")
+	}
+	ts.Check(running[len(running)-1].Process.Signal(signals[args[0]]))
+}
+
+// waitFor is the script command "waitfor TEXT COMMAND...": it repeats the
+// command until its output holds the text.
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: waitfor TEXT COMMAND [ARGUMENT...]")
+	}
+	var last []byte
+	until(ts, args[0], func() bool {
+		last, _ = exec.Command(args[1], args[2:]...).CombinedOutput()
+		return strings.Contains(string(last), args[0])
+	})
+	ts.Logf("%s", last)
+}
+
+func until(ts *testscript.TestScript, what string, done func() bool) {
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("waited 10 s for %s", what)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"pushgate/fanout"
+	"pushgate/gateway"
+)
+
+func serveCommand() command {
+	return command{
+		name:    "serve",
+		summary: "run the gateway",
+		help: `
+SIGTERM or SIGINT drains: readiness turns 503, the listener closes after
+drain.delay, the clients are told to reconnect elsewhere and closed evenly over
+drain.timeout, and the exit code is 0. A second signal exits at once with 1.`,
+		keys: everyKey,
+		exec: runServe,
+	}
+}
+
+func runServe(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
+	if err := noArgs("serve", fs); err != nil {
+		return err
+	}
+	l, err := load(fs, settings.validate)
+	if err != nil {
+		return err
+	}
+	log := newLogger(std.err, l.settings.Log)
+	ctx, stop := drainOnSignal(ctx, log)
+	defer stop()
+	broker, err := fanout.NewBroker(l.settings.Redis, log, nodeName())
+	if err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	server, err := gateway.New(l.settings.Config, broker, log)
+	if err != nil {
+		return errors.Join(err, broker.Close())
+	}
+	log.Info("listening", "public", server.Addr(), "admin", server.AdminAddr(), "version", versionText())
+	writeWelcome(std.out, welcomeFor(l.settings, server))
+	return serve(ctx, server, broker)
+}
+
+// serve runs the server and, under it, the broker: the broker ends after the
+// server, so that messages still arrive while the clients are drained. It
+// returns once both have ended.
+func serve(ctx context.Context, server *gateway.Server, broker *fanout.Broker) error {
+	brokerCtx, stopBroker := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBroker()
+	serverCtx, stopServer := context.WithCancel(ctx)
+	defer stopServer()
+
+	brokerDone := make(chan error, 1)
+	go func() {
+		// Ends when brokerCtx does, waited for below; should the broker give
+		// up by itself, the server can't do its work either.
+		brokerDone <- broker.Run(brokerCtx)
+		stopServer()
+	}()
+	err := server.Run(serverCtx)
+	stopBroker()
+	if brokerErr := <-brokerDone; brokerErr != nil && !errors.Is(brokerErr, context.Canceled) {
+		err = errors.Join(err, fmt.Errorf("broker: %w", brokerErr))
+	}
+	return err
+}
+
+// nodeName names this run of the gateway in the positions of plain messages.
+// It is drawn anew at each start: a position counts one process' messages and
+// must not be honoured by the next one, which would have the same host name
+// and, in a container, the same process id.
+func nodeName() string {
+	return strings.ToLower(rand.Text()[:8])
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"pushgate/fanout"
+	"pushgate/gateway"
+)
+
+// settings is the whole configuration of the program: the edge's keys at the
+// top level, the broker's under "redis", the logger's under "log".
+type settings struct {
+	gateway.Config `koanf:",squash"`
+
+	Redis fanout.Config `koanf:"redis"`
+	Log   logSettings   `koanf:"log"`
+}
+
+// logSettings shape the log on standard error.
+type logSettings struct {
+	// Level is the least severe record that is written.
+	Level string `koanf:"level"`
+	// Format is "text", for people, or "json", for collectors.
+	Format string `koanf:"format"`
+}
+
+// defaultSettings returns what runs where nothing is configured.
+func defaultSettings() settings {
+	return settings{
+		Config: gateway.DefaultConfig(),
+		Redis:  fanout.DefaultConfig(),
+		Log:    logSettings{Level: "info", Format: "text"},
+	}
+}
+
+// validate reports every bad value at once.
+func (s settings) validate() error {
+	return errors.Join(s.Config.Validate(), s.Redis.Validate(), s.Log.validate())
+}
+
+// validateRedis is for the commands that only speak to Redis.
+func (s settings) validateRedis() error { return s.Redis.Validate() }
+
+func (l logSettings) validate() error {
+	return errors.Join(
+		oneOf("log.level", l.Level, "debug", "info", "warn", "error"),
+		oneOf("log.format", l.Format, "text", "json"),
+	)
+}
+
+// oneOf refuses a value that is not among the allowed ones.
+func oneOf(key, value string, allowed ...string) error {
+	list := ""
+	for i, a := range allowed {
+		if a == value {
+			return nil
+		}
+		switch {
+		case i == 0:
+			list = a
+		case i == len(allowed)-1:
+			list += " or " + a
+		default:
+			list += ", " + a
+		}
+	}
+	return fmt.Errorf("%s: %q is not allowed, want %s", key, value, list)
+}

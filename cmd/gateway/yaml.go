@@ -1,0 +1,98 @@
+package main
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// yamlLines returns the line on which each key of a YAML document stands. The
+// document has been parsed before, so a syntax error can't come up here.
+func yamlLines(text []byte) map[string]int {
+	lines := map[string]int{}
+	eachYAMLKey(text, func(name string, key, _ *yaml.Node) {
+		if _, ok := lines[name]; !ok {
+			lines[name] = key.Line
+		}
+	})
+	return lines
+}
+
+// eachYAMLKey calls fn for every key of a YAML document, sections included,
+// in the order of the text.
+func eachYAMLKey(text []byte, fn func(name string, key, value *yaml.Node)) {
+	var document yaml.Node
+	if yaml.Unmarshal(text, &document) != nil || len(document.Content) == 0 {
+		return
+	}
+	walkYAML(document.Content[0], "", fn)
+}
+
+func walkYAML(node *yaml.Node, prefix string, fn func(name string, key, value *yaml.Node)) {
+	if node.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		name := prefix + key.Value
+		fn(name, key, value)
+		walkYAML(value, name+".", fn)
+	}
+}
+
+// settingsYAML writes the configuration as a file that could be read back,
+// secrets aside. A comment names the origin of every value that is not a
+// default.
+func settingsYAML(l loaded) (string, error) {
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	sections := map[string]*yaml.Node{"": root}
+	for _, k := range allKeys() {
+		parent := yamlSection(sections, k.section())
+		value := yamlValue(k, &l.settings)
+		value.LineComment = l.origins[k.name]
+		name := k.name[strings.LastIndexByte(k.name, '.')+1:]
+		parent.Content = append(parent.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: name}, value)
+	}
+	var text strings.Builder
+	encoder := yaml.NewEncoder(&text)
+	encoder.SetIndent(2)
+	err := encoder.Encode(root)
+	return text.String(), err
+}
+
+// yamlSection finds or makes the mapping of a section.
+func yamlSection(sections map[string]*yaml.Node, name string) *yaml.Node {
+	if node, ok := sections[name]; ok {
+		return node
+	}
+	dot := max(strings.LastIndexByte(name, '.'), 0)
+	parent := yamlSection(sections, name[:dot])
+	node := &yaml.Node{Kind: yaml.MappingNode}
+	label := &yaml.Node{Kind: yaml.ScalarNode, Value: strings.TrimPrefix(name[dot:], ".")}
+	parent.Content = append(parent.Content, label, node)
+	sections[name] = node
+	return node
+}
+
+func yamlValue(k key, s *settings) *yaml.Node {
+	v := k.get(s)
+	if list, ok := v.Interface().([]string); ok {
+		node := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for _, item := range list {
+			node.Content = append(node.Content, yamlText(maskValue(k.name, item)))
+		}
+		return node
+	}
+	text := maskValue(k.name, k.kind.format(v))
+	if k.kind.name == textKind.name {
+		return yamlText(text)
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Value: text}
+}
+
+// yamlText quotes what YAML would take for something else than text.
+func yamlText(s string) *yaml.Node {
+	var node yaml.Node
+	node.SetString(s)
+	return &node
+}
