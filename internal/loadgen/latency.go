@@ -64,17 +64,31 @@ func newRecorder() recorder {
 	return recorder{newHistogram(), newHistogram(), newHistogram(), newHistogram()}
 }
 
+// all lists the histograms in one order.
+func (r *recorder) all() [4]*hdrhistogram.Histogram {
+	return [...]*hdrhistogram.Histogram{r.handshake, r.ready, r.due, r.sent}
+}
+
+// copyTo adds everything to another recorder.
+func (r *recorder) copyTo(into *recorder) {
+	to := into.all()
+	for i, h := range r.all() {
+		if h.TotalCount() > 0 {
+			to[i].Merge(h)
+		}
+	}
+}
+
 // drain moves everything into another recorder.
 func (r *recorder) drain(into *recorder) {
-	for _, m := range [...]struct{ from, to *hdrhistogram.Histogram }{
-		{r.handshake, into.handshake},
-		{r.ready, into.ready},
-		{r.due, into.due},
-		{r.sent, into.sent},
-	} {
-		if m.from.TotalCount() > 0 {
-			m.to.Merge(m.from)
-			m.from.Reset()
+	r.copyTo(into)
+	r.reset()
+}
+
+func (r *recorder) reset() {
+	for _, h := range r.all() {
+		if h.TotalCount() > 0 {
+			h.Reset()
 		}
 	}
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/pflag"
+
+	"pushgate/internal/loadgen"
+)
+
+// flags is what all subcommands take.
+type flags struct {
+	set    *pflag.FlagSet
+	config loadgen.Config
+	json   string
+}
+
+// newFlags declares the flags for the clients and the target.
+func newFlags(name string) *flags {
+	f := &flags{set: pflag.NewFlagSet("loadgen "+name, pflag.ContinueOnError), config: loadgen.DefaultConfig()}
+	c, s := &f.config, f.set
+	s.SortFlags = false
+	s.SetOutput(io.Discard) // what is wrong is printed once, by parse
+	s.Usage = func() {}
+	s.StringVar(&c.URL, "url", c.URL, "the gateway; without a path, the endpoint of the transport")
+	s.StringVar((*string)(&c.Transport), "transport", string(c.Transport), "ws, sse or poll")
+	s.IntVarP(&c.Connections, "connections", "n", c.Connections, "clients")
+	s.IntVarP(&c.InFlight, "concurrency", "c", c.InFlight, "handshakes at the same time")
+	s.StringVar(&c.Sources, "src", c.Sources, "source addresses: list, ranges (127.0.0.2-127.0.0.9), prefixes (127.1.0.0/28); default: as many of 127.0.0.x as it takes, for a loopback target")
+	s.StringVar(&c.Channels, "channels", c.Channels, "channels of each client, comma separated; room.%d{1000} spreads the clients over 1000 rooms, user.%i is one for each client")
+	s.IntVar(&c.Loops, "loops", c.Loops, "event loops, for a host with CPUs to spare")
+	s.DurationVar(&c.Timeout, "timeout", c.Timeout, "longest handshake, and longest wait while nothing arrives")
+	s.IntVar(&c.PID, "pid", c.PID, "the server's process (default: found by the port)")
+	s.BoolVar(&c.AllowRemote, "allow-remote", c.AllowRemote, "allow targets that are not on this host")
+	s.StringVar(&f.json, "json", "", "write the result as JSON to this file; - for stdout, instead of the table")
+	s.BoolP("help", "h", false, "this text")
+	return f
+}
+
+// parse reads the arguments. A false ok: the program ends with code.
+func (f *flags) parse(args []string, out, errOut io.Writer) (code int, ok bool) {
+	err := f.set.Parse(args)
+	if help, _ := f.set.GetBool("help"); help || errors.Is(err, pflag.ErrHelp) {
+		fmt.Fprintf(out, "usage: %s [flags]\n\n%s", f.set.Name(), f.set.FlagUsagesWrapped(100))
+		return exitGood, false
+	}
+	if err == nil && f.set.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q", f.set.Arg(0))
+	}
+	if err == nil {
+		err = f.config.Validate()
+	}
+	if err != nil {
+		return wrongUse(f.set.Name(), err, errOut), false
+	}
+	return 0, true
+}
+
+// wrongUse prints every mistake on a line of its own.
+func wrongUse(name string, err error, errOut io.Writer) int {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	for _, e := range all {
+		fmt.Fprintf(errOut, "%s: %v\n", name, e)
+	}
+	return exitUsage
+}

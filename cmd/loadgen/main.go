@@ -1,0 +1,68 @@
+// Command loadgen loads a push gateway and says what it carried.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+)
+
+// Exit codes.
+const (
+	exitGood   = 0
+	exitFailed = 1 // the run was not as asked
+	exitUsage  = 2 // the run can't be as asked
+)
+
+// command is one subcommand.
+type command struct {
+	name  string
+	about string
+	run   func(ctx context.Context, args []string, out, errOut io.Writer) int
+}
+
+func commands() []command {
+	return []command{
+		{"idle", "connect and hold: what does a connection cost?", runIdle},
+		{"fanout", "publish to many: does every message reach every subscriber, and when?", runFanout},
+	}
+}
+
+func main() {
+	// The second signal ends the process the hard way.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program without the process around it.
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	if len(args) == 0 {
+		usage(errOut)
+		return exitUsage
+	}
+	all := commands()
+	if i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] }); i >= 0 {
+		return all[i].run(ctx, args[1:], out, errOut)
+	}
+	switch args[0] {
+	case "help", "-h", "--help":
+		usage(out)
+		return exitGood
+	}
+	fmt.Fprintf(errOut, "loadgen: unknown command %q\n\n", args[0])
+	usage(errOut)
+	return exitUsage
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintf(w, "loadgen loads a push gateway and says what it carried.\n\nusage: loadgen COMMAND [flags]\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.about)
+	}
+	fmt.Fprintf(w, "\n\"loadgen COMMAND --help\" lists the flags. Exit codes: 0 good, 1 the run failed, 2 wrong use.\n")
+}

@@ -1,0 +1,309 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// engine runs a plan's clients on its loops. Its methods may be called from
+// any goroutine, start and close from one.
+type engine struct {
+	// Immutable
+	plan  *plan
+	loops []*loop
+	base  time.Time // the clock's zero, with its monotonic reading
+	wall  int64     // base in ns since the epoch
+
+	// wake tells wait that a loop has shown something new; the loops send
+	// without blocking, it is never closed.
+	wake chan struct{}
+	// dead is closed by the first loop that fails, after fault was set.
+	dead  chan struct{}
+	fault error
+	once  sync.Once
+
+	// The ticker's goroutine is stopped by close of stop, done answers.
+	stop, done chan struct{}
+	// tickEvery is the ticker's period in ns.
+	tickEvery atomic.Int64
+
+	// Guarded by mu
+	mu     sync.Mutex
+	total  recorder // of the whole run
+	recent recorder // since the last takeRecent
+}
+
+const (
+	tickFast = 2 * time.Millisecond // while a pace is to be kept
+	tickSlow = 50 * time.Millisecond
+)
+
+// errQuiet says that nothing happened for too long.
+var errQuiet = errors.New("nothing arrived for too long")
+
+// newEngine makes the loops; they run after start.
+func newEngine(p *plan) (*engine, error) {
+	base := time.Now()
+	e := &engine{
+		plan:   p,
+		base:   base,
+		wall:   base.UnixNano(),
+		wake:   make(chan struct{}, 1),
+		dead:   make(chan struct{}),
+		stop:   make(chan struct{}),
+		done:   make(chan struct{}),
+		total:  newRecorder(),
+		recent: newRecorder(),
+	}
+	e.tickEvery.Store(int64(tickSlow))
+	n := min(p.Loops, p.Connections)
+	for i := range n {
+		l, err := newLoop(e, i, n)
+		if err != nil {
+			e.closeLoops()
+			return nil, fmt.Errorf("event loop: %w", err)
+		}
+		e.loops = append(e.loops, l)
+	}
+	return e, nil
+}
+
+// now reads the run's clock: ns since the epoch that never jump.
+func (e *engine) now() int64 { return e.wall + int64(time.Since(e.base)) }
+
+// start runs the loops and the ticker's goroutine; close stops and awaits them.
+func (e *engine) start() error {
+	go e.ticks()
+	for _, l := range e.loops {
+		if err := l.reactor.Start(e.fail); err != nil {
+			e.close()
+			return fmt.Errorf("event loop: %w", err)
+		}
+	}
+	return nil
+}
+
+func (e *engine) fail(err error) {
+	e.once.Do(func() {
+		e.fault = err
+		close(e.dead)
+	})
+}
+
+// close stops everything and cuts what is still connected.
+func (e *engine) close() {
+	close(e.stop)
+	<-e.done
+	e.closeLoops()
+}
+
+func (e *engine) closeLoops() {
+	for _, l := range e.loops {
+		l.reactor.Close()
+		l.closeAll()
+	}
+}
+
+// ticks posts a tick to each loop in every period; one at a time, so that a
+// loop that is behind doesn't collect them.
+func (e *engine) ticks() {
+	defer close(e.done)
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-e.stop:
+			return
+		case <-t.C:
+		}
+		for _, l := range e.loops {
+			if l.ticking.CompareAndSwap(false, true) {
+				l.reactor.Post(l.tick)
+			}
+		}
+		t.Reset(time.Duration(e.tickEvery.Load()))
+	}
+}
+
+func (e *engine) notify() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// totals is the loops' live state.
+type totals struct {
+	settled, ready, lost, open, delivered uint64
+	latest                                int64
+}
+
+func (e *engine) totals() (t totals) {
+	for _, l := range e.loops {
+		// Before the others: a delivery that is counted has its time set.
+		t.delivered += l.live.delivered.Load()
+		t.settled += l.live.settled.Load()
+		t.ready += l.live.ready.Load()
+		t.lost += l.live.lost.Load()
+		t.open += l.live.open.Load()
+		t.latest = max(t.latest, l.live.latest.Load())
+	}
+	return t
+}
+
+// wait returns nil once done says so of the totals, which it is asked whenever
+// they change; errQuiet when they did not change for quiet; the context's
+// error; or a loop's.
+func (e *engine) wait(ctx context.Context, quiet time.Duration, done func(totals) bool) error {
+	timer := time.NewTimer(quiet)
+	defer timer.Stop()
+	var before totals
+	for {
+		t := e.totals()
+		if done(t) {
+			return nil
+		}
+		if t != before {
+			before = t
+			timer.Reset(quiet)
+		}
+		select {
+		case <-e.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-e.dead:
+			return e.fault
+		case <-timer.C:
+			return errQuiet
+		}
+	}
+}
+
+// each runs fn on every loop's goroutine, one loop after the other, and waits.
+// It returns early when a loop has failed.
+func (e *engine) each(fn func(l *loop)) error {
+	// With room for one, a loop that answers too late is not held up.
+	ran := make(chan struct{}, 1)
+	for _, l := range e.loops {
+		if !l.reactor.Post(func() { fn(l); ran <- struct{}{} }) {
+			return errors.New("event loop is closed")
+		}
+		select {
+		case <-ran:
+		case <-e.dead:
+			return e.fault
+		}
+	}
+	return nil
+}
+
+// connect opens all clients and waits until each is ready or has failed.
+func (e *engine) connect(ctx context.Context) error {
+	e.tickEvery.Store(int64(tickFast))
+	defer e.tickEvery.Store(int64(tickSlow))
+	n := len(e.loops)
+	if err := e.each(func(l *loop) {
+		inFlight := e.plan.InFlight / n
+		if int(l.index) < e.plan.InFlight%n {
+			inFlight++
+		}
+		l.connect(e.plan.ConnectRate/float64(n), inFlight)
+	}); err != nil {
+		return err
+	}
+	all := uint64(e.plan.Connections)
+	// Every connect has its own timeout; with a slow pace nothing may happen
+	// for longer than that.
+	quiet := e.plan.Timeout + 10*time.Second
+	if r := e.plan.ConnectRate; r > 0 {
+		quiet += time.Duration(float64(time.Second) * float64(n) / r)
+	}
+	return e.wait(ctx, quiet, func(t totals) bool { return t.settled >= all })
+}
+
+// leave closes all clients politely and waits for their servers, no longer
+// than closeWait without progress.
+func (e *engine) leave(ctx context.Context) error {
+	if err := e.each((*loop).leave); err != nil {
+		return err
+	}
+	err := e.wait(ctx, closeWait, func(t totals) bool { return t.open == 0 })
+	if errors.Is(err, errQuiet) {
+		return nil
+	}
+	return err
+}
+
+// snapshot is the sum over the loops.
+type snapshot struct {
+	counters Counters
+	failures tally
+	losses   tally
+	errors   tally
+	busy     []time.Duration // per loop, in batches since the start
+	exact    bool
+}
+
+// collect sums up the loops and moves their latencies into the engine's.
+func (e *engine) collect() (snapshot, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := snapshot{failures: make(tally), losses: make(tally), errors: make(tally), exact: true}
+	fresh := newRecorder()
+	err := e.each(func(l *loop) {
+		l.show()
+		s.counters.add(&l.counters)
+		s.failures.merge(l.failures)
+		s.losses.merge(l.losses)
+		s.errors.merge(l.errors)
+		s.busy = append(s.busy, time.Duration(l.busy))
+		s.exact = s.exact && l.ledger.exact()
+		l.recorder.drain(&fresh)
+	})
+	fresh.copyTo(&e.total)
+	fresh.drain(&e.recent)
+	return s, err
+}
+
+// takeRecent returns the latencies recorded since its last call.
+func (e *engine) takeRecent() (due Latency) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	due = summarize(e.recent.due)
+	e.recent.reset()
+	return due
+}
+
+// latencies returns what was collected of the whole run.
+func (e *engine) latencies() (handshake, ready, due, sent Latency) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	t := &e.total
+	return summarize(t.handshake), summarize(t.ready), summarize(t.due), summarize(t.sent)
+}
+
+func (c *Counters) add(o *Counters) {
+	c.Attempted += o.Attempted
+	c.Untried += o.Untried
+	c.Established += o.Established
+	c.Ready += o.Ready
+	c.Failed += o.Failed
+	c.Lost += o.Lost
+	c.Open += o.Open
+	c.Delivered += o.Delivered
+	c.Duplicated += o.Duplicated
+	c.Reordered += o.Reordered
+	c.Misdirected += o.Misdirected
+	c.Damaged += o.Damaged
+	c.Foreign += o.Foreign
+	c.Unknown += o.Unknown
+	c.Gaps += o.Gaps
+	c.Byes += o.Byes
+	c.Errors += o.Errors
+	c.Pings += o.Pings
+	c.Bytes += o.Bytes
+}

@@ -1,0 +1,44 @@
+package loadgen
+
+import (
+	"context"
+	"time"
+)
+
+// Idle connects the clients and holds them: what does a connection cost? Its
+// error is a run that could not begin; the result tells of all others.
+func Idle(ctx context.Context, c Config, o Options) (*Result, error) {
+	r, err := newRun(ctx, "idle", c, o)
+	if err != nil {
+		return nil, err
+	}
+	if r.connect(ctx) {
+		r.hold(ctx)
+	}
+	return r.finish(), nil
+}
+
+// hold waits while the clients do nothing but answer heartbeats.
+func (r *run) hold(ctx context.Context) {
+	r.phase.Store(PhaseHold)
+	before, _ := r.engine.collect()
+	from, serverFrom := r.effort(), r.sampleServer()
+	timer := time.NewTimer(r.plan.Hold)
+	defer timer.Stop()
+	var err error
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-r.engine.dead:
+		err = r.engine.fault
+	}
+	r.note("holding", err)
+	after, _ := r.engine.collect()
+	h := &Held{Pings: after.counters.Pings - before.counters.Pings, Effort: r.effort().since(from)}
+	h.Seconds = h.Effort.Seconds
+	r.result.Idle = h
+	if s := r.result.Server; s != nil && h.Seconds > 0 {
+		s.CPUIdle = (r.sampleServer().CPU - serverFrom.CPU) / h.Seconds * 100
+	}
+}

@@ -1,0 +1,284 @@
+package loadgen
+
+import (
+	"sync/atomic"
+	"time"
+
+	"pushgate/internal/reactor"
+)
+
+// readBuffer is what one read takes: a client that is behind gets its turn
+// again with the next batch.
+const readBuffer = 128 << 10
+
+// closeWait is how long a server may take to close the stream after the close
+// frames were exchanged.
+const closeWait = 5 * time.Second
+
+// Counters are what the clients saw. They only grow, but for Open.
+type Counters struct {
+	Attempted   uint64 `json:"attempted"`
+	Untried     uint64 `json:"untried"`     // given up because none of the first came through
+	Established uint64 `json:"established"` // handshake complete
+	Ready       uint64 `json:"ready"`       // and all channels confirmed
+	Failed      uint64 `json:"failed"`      // ended before ready
+	Lost        uint64 `json:"lost"`        // ended after ready, not by the run
+	Open        uint64 `json:"open"`        // established now
+
+	Delivered   uint64 `json:"delivered"` // each message of each subscription once
+	Duplicated  uint64 `json:"duplicated"`
+	Reordered   uint64 `json:"reordered"`   // delivered, but after a later one
+	Misdirected uint64 `json:"misdirected"` // of a channel that the client has not
+	Damaged     uint64 `json:"damaged"`     // of this run, but not as sent
+	Foreign     uint64 `json:"foreign"`     // not of this run
+	Unknown     uint64 `json:"unknown"`     // not in the wire's format
+
+	Gaps   uint64 `json:"gaps"`
+	Byes   uint64 `json:"byes"`
+	Errors uint64 `json:"errors"` // error messages to ready clients
+	Pings  uint64 `json:"pings"`  // heartbeats seen
+	Bytes  uint64 `json:"bytes"`  // received, over HTTP and WebSocket framing
+}
+
+// live is what other goroutines see of a loop between two collections.
+type live struct {
+	settled   atomic.Uint64 // clients that are ready, failed or untried
+	ready     atomic.Uint64
+	lost      atomic.Uint64
+	open      atomic.Uint64
+	delivered atomic.Uint64
+	latest    atomic.Int64 // when the last delivery came, ns
+}
+
+// loop holds one share of the clients: those whose number is index modulo
+// stride. Slot s is client s*stride+index.
+type loop struct {
+	// Immutable
+	plan      *plan
+	engine    *engine
+	transport transport
+	reactor   *reactor.Loop
+	index     uint32
+	stride    uint32
+
+	// Owned by the loop's goroutine
+	clients       []client
+	ledger        ledger
+	scratches     []*scratch
+	freeScratches []uint32
+	frames        frameReader // of the client being read, between its messages
+	in            []byte      // what was read
+	out           []byte      // what is being written
+	now           int64       // ns, read after each read and at each turn
+	connects      connects
+	leaves        leaves
+	counters      Counters
+	failures      tally
+	losses        tally
+	errors        tally
+	recorder      recorder
+	latest        int64
+	busySince     int64 // when the present batch began, 0 between batches
+	busy          int64 // ns spent in batches
+	lastScan      int64 // for deadlines
+	shown         Counters
+
+	// Atomic
+	live    live
+	ticking atomic.Bool // a tick is posted and has not run
+}
+
+// newLoop returns a loop for its share of the plan's clients, not started.
+func newLoop(e *engine, index, stride int) (*loop, error) {
+	n := (e.plan.Connections - index + stride - 1) / stride
+	l := &loop{
+		plan:      e.plan,
+		engine:    e,
+		transport: newTransport(e.plan),
+		index:     uint32(index),
+		stride:    uint32(stride),
+		clients:   make([]client, n),
+		ledger:    newLedger(n * e.plan.channels.PerClient()),
+		frames:    newFrameReader(),
+		in:        make([]byte, readBuffer),
+		failures:  make(tally),
+		losses:    make(tally),
+		errors:    make(tally),
+		recorder:  newRecorder(),
+	}
+	var err error
+	l.reactor, err = reactor.New(l)
+	return l, err
+}
+
+// number returns the client in a slot.
+func (l *loop) number(slot uint32) uint32 { return slot*l.stride + l.index }
+
+// Ready implements reactor.Handler.
+func (l *loop) Ready(k reactor.Key, ev reactor.Events) {
+	if l.busySince == 0 {
+		l.busySince = l.engine.now()
+	}
+	c := &l.clients[k.Slot]
+	if c.gen != k.Gen || c.state == waiting || c.state == gone {
+		return
+	}
+	if c.state == connecting {
+		l.connected(k.Slot)
+		return
+	}
+	if ev&reactor.Out != 0 && !l.flush(k.Slot) {
+		return
+	}
+	if ev&(reactor.In|reactor.Hup) != 0 {
+		l.read(k.Slot)
+	}
+}
+
+// Turn implements reactor.Handler: connects and leaves in slices, and shows
+// the rest of the program how far things are.
+func (l *loop) Turn() (more bool) {
+	l.now = l.engine.now()
+	if l.busySince == 0 {
+		l.busySince = l.now
+	}
+	more = l.connectSlice()
+	more = l.leaveSlice() || more
+	l.show()
+	end := l.engine.now()
+	l.busy += end - l.busySince
+	l.busySince = 0
+	return more
+}
+
+// show publishes the counters if they changed.
+func (l *loop) show() {
+	l.counters.Delivered = l.ledger.delivered
+	l.counters.Duplicated = l.ledger.duplicated
+	l.counters.Reordered = l.ledger.reordered
+	if l.counters == l.shown {
+		return
+	}
+	l.shown = l.counters
+	c := &l.counters
+	l.live.latest.Store(l.latest)
+	l.live.settled.Store(c.Ready + c.Failed + c.Untried)
+	l.live.ready.Store(c.Ready)
+	l.live.lost.Store(c.Lost)
+	l.live.open.Store(c.Open)
+	l.live.delivered.Store(c.Delivered)
+	l.engine.notify()
+}
+
+// scanEvery is the time between two looks at the deadlines.
+const scanEvery = int64(100 * time.Millisecond)
+
+// tick runs as a post: it keeps the pace going, which Turn does, and gives up
+// clients that are past their deadline.
+func (l *loop) tick() {
+	l.ticking.Store(false)
+	l.now = l.engine.now()
+	if l.now-l.lastScan < scanEvery {
+		return
+	}
+	l.lastScan = l.now
+	for _, s := range l.scratches {
+		if !s.used || s.deadline == 0 || l.now < s.deadline {
+			continue
+		}
+		if l.clients[s.client].state == joining {
+			l.end(s.client, ReasonSubscribe)
+		} else {
+			l.end(s.client, ReasonTimeout)
+		}
+	}
+}
+
+// read takes what came for a client.
+func (l *loop) read(slot uint32) {
+	c := &l.clients[slot]
+	n, err := reactor.Read(int(c.fd), l.in)
+	l.now = l.engine.now()
+	switch err {
+	case nil:
+		l.counters.Bytes += uint64(n)
+		l.transport.received(l, slot, l.in[:n])
+	case reactor.ErrAgain:
+	default:
+		reason := socketReason(err)
+		if reason == ReasonCut && c.state == opening {
+			reason = ReasonEarly
+		}
+		l.end(slot, reason)
+	}
+}
+
+// send writes p to a client, keeping what the kernel refuses. False: the
+// client is gone.
+func (l *loop) send(slot uint32, p []byte) bool {
+	l.out = p[:0] // p was built on it and may have grown
+	c := &l.clients[slot]
+	if c.flags&wantsOut == 0 {
+		n, err := reactor.Write(int(c.fd), p)
+		if err != nil && err != reactor.ErrAgain {
+			l.end(slot, socketReason(err))
+			return false
+		}
+		if n == len(p) {
+			return true
+		}
+		p = p[n:]
+	}
+	s := l.borrow(slot)
+	s.out = append(s.out, p...)
+	if c.flags&wantsOut == 0 {
+		c.flags |= wantsOut
+		return l.watch(slot, reactor.In|reactor.Out)
+	}
+	return true
+}
+
+// flush writes what the kernel refused before. False: the client is gone.
+func (l *loop) flush(slot uint32) bool {
+	c := &l.clients[slot]
+	s := l.held(slot)
+	if c.flags&wantsOut == 0 || s == nil {
+		return true
+	}
+	n, err := reactor.Write(int(c.fd), s.out)
+	if err != nil && err != reactor.ErrAgain {
+		l.end(slot, socketReason(err))
+		return false
+	}
+	s.out = append(s.out[:0], s.out[n:]...)
+	if len(s.out) > 0 {
+		return true
+	}
+	c.flags &^= wantsOut
+	if !l.watch(slot, reactor.In) {
+		return false
+	}
+	l.tidy(slot)
+	return true
+}
+
+// watch changes what a client's socket is watched for.
+func (l *loop) watch(slot uint32, ev reactor.Events) bool {
+	c := &l.clients[slot]
+	if err := l.reactor.Mod(int(c.fd), reactor.Key{Slot: slot, Gen: c.gen}, ev); err != nil {
+		l.end(slot, ReasonUnregistered)
+		return false
+	}
+	return true
+}
+
+// tidy gives a client's scratch back once nothing in it is needed.
+func (l *loop) tidy(slot uint32) {
+	s := l.held(slot)
+	if s == nil || l.clients[slot].state != ready {
+		return
+	}
+	if len(s.in) == 0 && len(s.out) == 0 && s.deadline == 0 && s.frames.Idle() && s.chunks.idle() {
+		l.giveBack(slot)
+	}
+}

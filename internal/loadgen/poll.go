@@ -1,0 +1,147 @@
+package loadgen
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// poll is a long-poll client: one GET after the other on a connection that is
+// kept alive. The first waits for nothing and brings the cursor, with which
+// the next ones miss nothing; while one is parked the client need not know it.
+type poll struct{ *plan }
+
+// pollWait is how long the server may hold a poll, in seconds.
+const pollWait = 25
+
+func (t *poll) appendRequest(dst []byte, i uint32) []byte {
+	dst = append(t.appendGet(dst, i), "&wait=0"...)
+	return append(t.appendFields(dst), "\r\n"...)
+}
+
+// appendNext appends the request that waits for what follows a cursor.
+func (t *poll) appendNext(dst []byte, i uint32, cursor []byte) []byte {
+	dst = append(t.appendGet(dst, i), "&cursor="...)
+	dst = appendEscaped(dst, cursor)
+	dst = strconv.AppendInt(append(dst, "&wait="...), pollWait, 10)
+	return append(t.appendFields(dst), "\r\n"...)
+}
+
+func (t *poll) leave(*loop, uint32) bool { return false }
+
+// received takes an answer once it is whole. There is never more than one: the
+// next request is sent only then.
+func (t *poll) received(l *loop, slot uint32, p []byte) {
+	s := l.held(slot)
+	if s != nil && len(s.in) > 0 {
+		s.in = append(s.in, p...)
+		p = s.in
+	}
+	h, body, whole, fault := wholeAnswer(p)
+	if fault != "" {
+		l.end(slot, fault)
+		return
+	}
+	if !whole {
+		if s == nil || len(s.in) == 0 {
+			s = l.borrow(slot)
+			s.in = append(s.in, p...)
+		}
+		return
+	}
+	t.answer(l, slot, h, body)
+}
+
+// wholeAnswer finds the end of an answer and takes off its chunked coding.
+func wholeAnswer(p []byte) (h head, body []byte, whole bool, fault Reason) {
+	h, n, ok := parseHead(p)
+	switch {
+	case !ok:
+		return h, nil, false, ReasonNotHTTP
+	case n == 0:
+		return h, nil, false, ""
+	case h.status == 204:
+		return h, nil, true, ""
+	case h.length > maxMessage || len(p)-n > 2*maxMessage:
+		return h, nil, false, ReasonBodySize
+	}
+	body = p[n:]
+	switch {
+	case h.chunked:
+		body, whole, ok = dechunk(body)
+		if !ok {
+			return h, nil, false, ReasonBody
+		}
+	case h.length >= 0:
+		if whole = int64(len(body)) >= h.length; whole {
+			body = body[:h.length]
+		}
+	default:
+		// Without a length the body ends with the connection.
+		return h, nil, false, ReasonKeepAlive
+	}
+	return h, body, whole, ""
+}
+
+// dechunk returns the body of a chunked answer, in memory of its own.
+func dechunk(p []byte) (body []byte, whole, ok bool) {
+	var coding chunks
+	for len(p) > 0 && !coding.done() {
+		piece, n, ok := coding.next(p)
+		if !ok {
+			return nil, false, false
+		}
+		body = append(body, piece...)
+		p = p[n:]
+	}
+	return body, coding.done(), true
+}
+
+// answer takes a whole answer and sends the next request.
+func (t *poll) answer(l *loop, slot uint32, h head, body []byte) {
+	c := &l.clients[slot]
+	cursor := h.cursor
+	switch h.status {
+	case 200:
+		if _, after, ok := bytes.Cut(body, []byte(`"cursor":"`)); ok {
+			cursor, _, _ = bytes.Cut(after, []byte(`"`))
+		}
+	case 204:
+	default:
+		l.end(slot, statusReason(h.status))
+		return
+	}
+	if len(cursor) == 0 {
+		l.end(slot, ReasonCursor)
+		return
+	}
+	if c.state == opening {
+		l.opened(slot)
+		l.confirmed(slot, t.channels.PerClient())
+	}
+	if h.status == 200 {
+		t.messages(l, slot, body)
+	} else {
+		l.counters.Pings++
+	}
+	if h.closes {
+		l.end(slot, ReasonKeepAlive)
+		return
+	}
+	if !l.send(slot, t.appendNext(l.out[:0], l.number(slot), cursor)) {
+		return
+	}
+	if s := l.held(slot); s != nil {
+		s.in = s.in[:0]
+		l.tidy(slot)
+	}
+}
+
+// messages books what an answer brought.
+func (t *poll) messages(l *loop, slot uint32, body []byte) {
+	if _, gaps, ok := bytes.Cut(body, []byte(`"gaps":[`)); ok && len(gaps) > 0 && gaps[0] != ']' {
+		l.counters.Gaps++
+	}
+	for p := body; bytes.Contains(p, []byte(stampRun)); {
+		p = l.stamped(slot, p)
+	}
+}

@@ -1,0 +1,119 @@
+package loadgen
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/prometheus/procfs"
+)
+
+// ProcessSample is what /proc says of a process at one moment.
+type ProcessSample struct {
+	RSS         uint64  `json:"rss_bytes"`
+	Anon        uint64  `json:"rss_anon_bytes"`
+	CPU         float64 `json:"cpu_seconds"` // user and system, since it started
+	Threads     int     `json:"threads"`
+	Descriptors int     `json:"descriptors"`
+}
+
+// processWatch reads one process.
+type processWatch struct {
+	proc procfs.Proc
+	name string
+}
+
+// errNoProcess says that the target's process can't be found, for example
+// because it belongs to another user or another host.
+var errNoProcess = errors.New("the server's process was not found: name it with --pid, or run as its user")
+
+// watchProcess finds the process by its id, or the one that listens on the
+// target's port if pid is 0.
+func watchProcess(pid int, target netip.AddrPort) (*processWatch, error) {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return nil, fmt.Errorf("/proc: %w", err)
+	}
+	if pid == 0 {
+		if pid, err = findListener(fs, target); err != nil {
+			return nil, err
+		}
+	}
+	p, err := fs.Proc(pid)
+	if err != nil {
+		return nil, &UsageError{Flag: "--pid", Value: fmt.Sprint(pid), Want: "no such process"}
+	}
+	name, _ := p.Comm()
+	w := &processWatch{proc: p, name: name}
+	if _, err := w.sample(); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// findListener looks for the socket that listens at the target and for the
+// first process that holds it.
+func findListener(fs procfs.FS, target netip.AddrPort) (pid int, err error) {
+	const listening = 0x0a
+	var want []string
+	for _, read := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
+		lines, err := read()
+		if err != nil {
+			continue // a kernel without IPv6
+		}
+		for _, l := range lines {
+			if l.St == listening && l.LocalPort == uint64(target.Port()) && listensFor(l.LocalAddr, target.Addr()) {
+				want = append(want, fmt.Sprintf("socket:[%d]", l.Inode))
+			}
+		}
+	}
+	if len(want) == 0 {
+		return 0, errNoProcess
+	}
+	all, err := fs.AllProcs()
+	if err != nil {
+		return 0, fmt.Errorf("/proc: %w", err)
+	}
+	for _, p := range all {
+		targets, err := p.FileDescriptorTargets()
+		if err != nil {
+			continue // another user's
+		}
+		if slices.ContainsFunc(targets, func(t string) bool { return slices.Contains(want, t) }) {
+			return p.PID, nil
+		}
+	}
+	return 0, errNoProcess
+}
+
+func listensFor(local net.IP, target netip.Addr) bool {
+	a, ok := netip.AddrFromSlice(local)
+	if !ok {
+		return false
+	}
+	a = a.Unmap()
+	return a == target || a.IsUnspecified() && (a.Is4() == target.Is4() || a.Is6())
+}
+
+func (w *processWatch) sample() (ProcessSample, error) {
+	status, err := w.proc.NewStatus()
+	if err != nil {
+		return ProcessSample{}, fmt.Errorf("process %d: %w", w.proc.PID, err)
+	}
+	stat, err := w.proc.Stat()
+	if err != nil {
+		return ProcessSample{}, fmt.Errorf("process %d: %w", w.proc.PID, err)
+	}
+	// Not readable for another user's process, and no reason to do without the
+	// rest.
+	descriptors, _ := w.proc.FileDescriptorsLen()
+	return ProcessSample{
+		RSS:         status.VmRSS,
+		Anon:        status.RssAnon,
+		CPU:         stat.CPUTime(),
+		Threads:     stat.NumThreads,
+		Descriptors: descriptors,
+	}, nil
+}

@@ -1,0 +1,173 @@
+package loadgen
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// WriteJSON writes the result for programs.
+func (r *Result) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	if err := e.Encode(r); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+// table gathers a report's lines.
+type table struct{ strings.Builder }
+
+func (t *table) title(s string) { fmt.Fprintf(t, "\n%s\n", s) }
+
+func (t *table) row(name, format string, args ...any) {
+	fmt.Fprintf(t, "  %-28s %s\n", name, fmt.Sprintf(format, args...))
+}
+
+func (t *table) latencyHead() {
+	fmt.Fprintf(t, "  %-28s %10s %10s %10s %10s %10s %10s\n", "", "p50", "p90", "p99", "p99.9", "max", "mean")
+}
+
+func (t *table) latency(name string, l Latency) {
+	if l.Count == 0 {
+		return
+	}
+	fmt.Fprintf(t, "  %-28s %10s %10s %10s %10s %10s %10s\n", name,
+		short(l.P50), short(l.P90), short(l.P99), short(l.P999), short(l.Max), short(int64(l.Mean)))
+}
+
+func (t *table) tally(name string, n tally) {
+	for _, why := range byCount(n) {
+		t.row(name, "%d  %s", n[why], why)
+		name = ""
+	}
+}
+
+// WriteTable writes the result for people.
+func (r *Result) WriteTable(w io.Writer) error {
+	var t table
+	s := &r.Settings
+	fmt.Fprintf(&t, "loadgen %s  %d clients over %s to %s, %d source address(es), channels %s\n",
+		r.Scenario, s.Connections, s.Transport, s.URL, s.Sources, s.Channels)
+	fmt.Fprintf(&t, "%s  Linux %s, %d CPUs, %s, %s\n", r.Started, r.Host.Kernel, r.Host.CPUs, size(float64(r.Host.Memory)), r.Host.Go)
+	r.clients(&t)
+	if r.Fanout != nil {
+		r.Fanout.write(&t, &r.Counters)
+	}
+	r.latencies(&t)
+	if r.Server != nil {
+		r.server(&t)
+	}
+	r.self(&t)
+	for _, x := range r.Warnings {
+		fmt.Fprintf(&t, "\nWARNING: %s\n", x)
+	}
+	if r.Good() {
+		fmt.Fprintf(&t, "\nOK\n")
+	} else {
+		fmt.Fprintf(&t, "\nFAILED\n")
+		for _, x := range r.Failed {
+			fmt.Fprintf(&t, "  %s\n", x)
+		}
+	}
+	_, err := io.WriteString(w, t.String())
+	return err
+}
+
+func (r *Result) clients(t *table) {
+	c := &r.Counters
+	t.title("clients")
+	t.row("ready", "%d of %d", c.Ready, r.Settings.Connections)
+	if c.Untried > 0 {
+		t.row("not tried", "%d", c.Untried)
+	}
+	t.tally("failed", r.Failures)
+	t.tally("lost", r.Losses)
+	t.tally("errors", r.Errors)
+	t.row("connects", "%.0f /s for %.2f s", r.Connect.PerSecond, r.Connect.Seconds)
+	if h := r.Idle; h != nil {
+		t.row("held", "%d for %.1f s, %d heartbeats seen", c.Open, h.Seconds, h.Pings)
+	}
+}
+
+func (f *Sent) write(t *table, c *Counters) {
+	t.title("messages")
+	kind := "plain"
+	if f.Durable {
+		kind = "durable"
+	}
+	t.row("published", "%d of %d %s, %d B each, over %d channel(s), %.0f /s", f.Published, f.Asked, kind, f.Size, f.Channels, f.PerSecond)
+	t.row("late, skipped slots", "%d, %d", f.Late, f.Skipped)
+	t.row("deliveries expected", "%d", f.Expected)
+	t.row("delivered", "%d in %.2f s, %.0f /s", c.Delivered, f.Seconds, f.DeliveredPS)
+	t.row("missing", "%d", f.Missing)
+	t.row("duplicated", "%d", c.Duplicated)
+	t.row("out of order", "%d", c.Reordered)
+	for _, x := range []struct {
+		name string
+		n    uint64
+	}{{"wrong client", c.Misdirected}, {"damaged", c.Damaged}, {"unknown", c.Unknown}, {"of other runs", c.Foreign}, {"gaps announced", c.Gaps}, {"byes", c.Byes}} {
+		if x.n > 0 {
+			t.row(x.name, "%d", x.n)
+		}
+	}
+	for i, x := range f.Examples {
+		name := ""
+		if i == 0 {
+			name = "missing, for example"
+		}
+		t.row(name, "%s", x)
+	}
+}
+
+func (r *Result) latencies(t *table) {
+	if r.Connect.Handshake.Count == 0 {
+		return
+	}
+	t.title("latency")
+	t.latencyHead()
+	t.latency("handshake", r.Connect.Handshake)
+	t.latency("ready", r.Connect.Ready)
+	if f := r.Fanout; f != nil {
+		t.latency("delivery from intended time", f.Due)
+		t.latency("delivery from send time", f.Real)
+		t.latency("send to last subscriber", f.Completion)
+		t.latency("publish to Redis, a batch", f.Publish)
+	}
+}
+
+func (r *Result) server(t *table) {
+	s := r.Server
+	t.title(fmt.Sprintf("server (%s, process %d)", s.Name, s.PID))
+	t.row("RSS", "%s before, %s connected, %s at the end", size(float64(s.Before.RSS)), size(float64(s.Connected.RSS)), size(float64(s.After.RSS)))
+	t.row("RSS per connection", "%.0f B, of it %.0f B anonymous (grown in this run: start the server afresh to see all of it)", s.RSSPerConnection, s.AnonPerConnection)
+	if s.RSSGrowth != 0 {
+		t.row("RSS growth, upper half", "%.0f B per connection", s.RSSGrowth)
+	}
+	t.row("CPU per handshake", "%.1f us", s.CPUPerHandshake)
+	if r.Idle != nil {
+		t.row("CPU while idle", "%.1f %% of one CPU", s.CPUIdle)
+	}
+	if r.Fanout != nil {
+		t.row("CPU per delivery", "%.2f us", s.CPUPerDelivery)
+		t.row("CPU while publishing", "%.0f %% of one CPU", s.CPUPublishing*100)
+	}
+	t.row("threads, descriptors", "%d, %d", s.After.Threads, s.After.Descriptors)
+}
+
+func (r *Result) self(t *table) {
+	t.title("loadgen itself")
+	t.row("connecting", "%s", r.Connect.Effort)
+	if r.Idle != nil {
+		t.row("holding", "%s", r.Idle.Effort)
+	}
+	if r.Fanout != nil {
+		t.row("publishing", "%s", r.Fanout.Effort)
+	}
+}
+
+func (e Effort) String() string {
+	return fmt.Sprintf("%.2f s CPU in %.2f s, %.0f %% of its share, busiest loop %.0f %%", e.CPU, e.Seconds, e.Share*100, e.Busy*100)
+}

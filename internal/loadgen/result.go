@@ -1,0 +1,171 @@
+package loadgen
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/prometheus/procfs"
+)
+
+// Schema names the layout of a Result as JSON. Fields may be added to it; any
+// other change gets another number.
+const Schema = "pushgate.loadgen/1"
+
+// Result is the outcome of a run.
+type Result struct {
+	Schema      string   `json:"schema"`
+	Scenario    string   `json:"scenario"`
+	Command     []string `json:"command,omitempty"`
+	Run         string   `json:"run"`
+	Started     string   `json:"started"` // RFC 3339
+	Seconds     float64  `json:"seconds"`
+	Interrupted bool     `json:"interrupted"`
+	Host        Host     `json:"host"`
+	Settings    Settings `json:"settings"`
+
+	Counters Counters `json:"counters"`
+	Failures tally    `json:"failures"` // clients that never were ready, by reason
+	Losses   tally    `json:"losses"`   // clients lost later, by reason
+	Errors   tally    `json:"errors"`   // error messages to ready clients
+	Connect  Connect  `json:"connect"`
+	Idle     *Held    `json:"idle,omitempty"`
+	Fanout   *Sent    `json:"fanout,omitempty"`
+	Server   *Server  `json:"server,omitempty"`
+
+	// Failed says why the run failed; empty when all was well.
+	Failed []string `json:"failed"`
+	// Warnings says what the figures must be read with.
+	Warnings []string `json:"warnings"`
+
+	Series []Sample `json:"series"`
+}
+
+// Host is the machine that the run was on.
+type Host struct {
+	Kernel string `json:"kernel"`
+	CPUs   int    `json:"cpus"`
+	Memory uint64 `json:"memory_bytes"`
+	Go     string `json:"go"`
+}
+
+// Settings are the flags in effect.
+type Settings struct {
+	URL         string  `json:"url"`
+	Transport   string  `json:"transport"`
+	Connections int     `json:"connections"`
+	InFlight    int     `json:"in_flight"`
+	ConnectRate float64 `json:"connect_rate"`
+	Sources     int     `json:"sources"`
+	Channels    string  `json:"channels"`
+	Loops       int     `json:"loops"`
+	Timeout     float64 `json:"timeout_seconds"`
+}
+
+// Connect is how the clients came up.
+type Connect struct {
+	Seconds   float64 `json:"seconds"`
+	PerSecond float64 `json:"per_second"`
+	Handshake Latency `json:"handshake"`
+	Ready     Latency `json:"ready"`
+	Effort    Effort  `json:"effort"`
+}
+
+// Held is what Idle measured.
+type Held struct {
+	Seconds float64 `json:"seconds"`
+	Pings   uint64  `json:"pings"`
+	Effort  Effort  `json:"effort"`
+}
+
+// Sent is what Fanout measured.
+type Sent struct {
+	Channels   uint32  `json:"channels"` // with subscribers
+	Size       int     `json:"size"`
+	Durable    bool    `json:"durable"`
+	Rate       float64 `json:"rate"`
+	Asked      int     `json:"asked"`
+	Published  int     `json:"published"`
+	Late       int     `json:"late"`    // sent more than 5 ms after they were due
+	Skipped    int     `json:"skipped"` // not sent: too late
+	Unheard    int     `json:"unheard"` // Redis had no subscriber for them
+	PerSecond  float64 `json:"published_per_second"`
+	Seconds    float64 `json:"seconds"` // first publish to last delivery
+	Expected   uint64  `json:"expected"`
+	Missing    uint64  `json:"missing"`
+	Incomplete uint64  `json:"incomplete_subscriptions"`
+	// Examples names a few subscriptions that miss something.
+	Examples    []string `json:"missing_examples,omitempty"`
+	DeliveredPS float64  `json:"delivered_per_second"`
+	Due         Latency  `json:"latency_from_due"`
+	Real        Latency  `json:"latency_from_sent"`
+	Publish     Latency  `json:"publish"`    // one round trip to Redis, of a batch
+	Completion  Latency  `json:"completion"` // send to the last subscriber; only with rate 0
+	Effort      Effort   `json:"effort"`
+}
+
+// Server is what was seen of the server's process.
+type Server struct {
+	PID       int           `json:"pid"`
+	Name      string        `json:"name"`
+	Before    ProcessSample `json:"before"`
+	Connected ProcessSample `json:"connected"`
+	After     ProcessSample `json:"after"` // clients still connected
+
+	RSSPerConnection  float64 `json:"rss_per_connection_bytes"`
+	AnonPerConnection float64 `json:"rss_anon_per_connection_bytes"`
+	// RSSGrowth is the growth per connection over the upper half of the
+	// connects, without what the first ones cost once.
+	RSSGrowth       float64 `json:"rss_growth_per_connection_bytes"`
+	CPUPerHandshake float64 `json:"cpu_per_handshake_us"`
+	CPUIdle         float64 `json:"cpu_idle_percent"`     // of one CPU, while idle
+	CPUPerDelivery  float64 `json:"cpu_per_delivery_us"`  // while publishing
+	CPUPublishing   float64 `json:"cpu_publishing_share"` // CPUs in use while publishing
+}
+
+// Good reports whether the run was as asked.
+func (r *Result) Good() bool { return len(r.Failed) == 0 }
+
+// thisHost describes the machine; what can't be read stays empty.
+func thisHost() Host {
+	h := Host{CPUs: runtime.NumCPU(), Go: runtime.Version()}
+	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		h.Kernel = strings.TrimSpace(string(text))
+	}
+	if fs, err := procfs.NewDefaultFS(); err == nil {
+		if m, err := fs.Meminfo(); err == nil && m.MemTotalBytes != nil {
+			h.Memory = *m.MemTotalBytes
+		}
+	}
+	return h
+}
+
+func settings(p *plan) Settings {
+	return Settings{
+		URL:         p.URL,
+		Transport:   string(p.Transport),
+		Connections: p.Connections,
+		InFlight:    p.InFlight,
+		ConnectRate: p.ConnectRate,
+		Sources:     len(p.sources),
+		Channels:    p.Channels,
+		Loops:       min(p.Loops, p.Connections),
+		Timeout:     p.Timeout.Seconds(),
+	}
+}
+
+// newResult starts the result of a run that begins now.
+func newResult(scenario string, p *plan, now time.Time) *Result {
+	return &Result{
+		Schema:   Schema,
+		Scenario: scenario,
+		Run:      p.run,
+		Started:  now.UTC().Format(time.RFC3339Nano),
+		Host:     thisHost(),
+		Settings: settings(p),
+		Failed:   []string{},
+		Warnings: []string{},
+		Series:   []Sample{},
+	}
+}

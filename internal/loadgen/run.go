@@ -1,0 +1,236 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// run is one execution of a scenario: the engine, the watch on the server, the
+// series and the result that grows out of them.
+type run struct {
+	// Immutable
+	plan    *plan
+	engine  *engine
+	watch   *processWatch // nil: not found
+	sampler *sampler
+	began   time.Time
+
+	// Owned by the scenario
+	result *Result
+
+	// Atomic, for the sampler
+	phase     atomic.Value // Phase
+	published atomic.Uint64
+	expected  atomic.Uint64
+}
+
+// Options are what a command adds to a run.
+type Options struct {
+	// Command is kept in the result.
+	Command []string
+	// Progress is called with each sample, on a goroutine of the run; nil for
+	// none.
+	Progress func(Sample)
+}
+
+// newRun checks the plan and starts the loops; finish stops them.
+func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, error) {
+	limits, err := readHostLimits()
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPlan(ctx, c, limits)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{plan: p, began: time.Now()}
+	r.result = newResult(scenario, p, r.began)
+	r.result.Command = o.Command
+	r.phase.Store(PhaseConnect)
+	r.watch, err = watchProcess(p.PID, p.target.Addr)
+	switch {
+	case err == nil:
+	case p.PID != 0:
+		return nil, err
+	case p.target.Addr.Addr().IsLoopback():
+		r.warn("%v", err)
+	}
+	if r.engine, err = newEngine(p); err != nil {
+		return nil, err
+	}
+	if err := r.engine.start(); err != nil {
+		return nil, err
+	}
+	r.sampler = newSampler(r, o.Progress)
+	return r, nil
+}
+
+func (r *run) fail(format string, args ...any) {
+	r.result.Failed = append(r.result.Failed, fmt.Sprintf(format, args...))
+}
+
+func (r *run) warn(format string, args ...any) {
+	r.result.Warnings = append(r.result.Warnings, fmt.Sprintf(format, args...))
+}
+
+// note records why a phase ended early; nil is the end that was hoped for.
+func (r *run) note(doing string, err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		if !r.result.Interrupted {
+			r.result.Interrupted = true
+			r.fail("interrupted while %s", doing)
+		}
+	default:
+		r.fail("%s: %v", doing, err)
+	}
+}
+
+// effort reads what this process spent up to now.
+func (r *run) effort() effort {
+	e := effort{at: time.Now(), cpu: selfCPU()}
+	if s, err := r.engine.collect(); err == nil {
+		e.busy = s.busy
+	}
+	return e
+}
+
+// sampleServer returns the server's figures, zero where they can't be had.
+func (r *run) sampleServer() ProcessSample {
+	if r.watch == nil {
+		return ProcessSample{}
+	}
+	s, err := r.watch.sample()
+	if err != nil {
+		r.warn("the server's process can't be read any more: %v", err)
+	}
+	return s
+}
+
+// connect opens all clients and books how that went. False: there is nothing
+// to go on with.
+func (r *run) connect(ctx context.Context) bool {
+	res := r.result
+	if r.watch != nil {
+		res.Server = &Server{PID: r.watch.proc.PID, Name: r.watch.name, Before: r.sampleServer()}
+	}
+	from := r.effort()
+	err := r.engine.connect(ctx)
+	to := r.effort()
+	r.note("connecting", err)
+
+	c := &res.Connect
+	c.Effort = to.since(from)
+	c.Seconds = c.Effort.Seconds
+	snap, _ := r.engine.collect()
+	if c.Seconds > 0 {
+		c.PerSecond = float64(snap.counters.Established) / c.Seconds
+	}
+	if res.Server != nil {
+		res.Server.Connected = r.sampleServer()
+	}
+	r.boundBy("connecting", c.Effort)
+	if n := snap.counters; n.Ready < uint64(r.plan.Connections) && !res.Interrupted {
+		text := fmt.Sprintf("%d of %d clients did not connect", uint64(r.plan.Connections)-n.Ready, r.plan.Connections)
+		if n.Untried > 0 {
+			text += fmt.Sprintf("; the run gave up after the first %d", n.Attempted)
+		}
+		r.fail("%s", text)
+		for _, why := range byCount(snap.failures) {
+			if h := why.hint(); h != "" {
+				r.fail("%s: %s", why, h)
+			}
+		}
+	}
+	return err == nil && snap.counters.Ready > 0
+}
+
+// boundBy warns when the load generator was the limit of a phase.
+func (r *run) boundBy(phase string, e Effort) {
+	if e.Bound && e.Seconds > 0.5 {
+		r.warn("CLIENT-BOUND while %s: loadgen itself used %.0f %% of the CPU it could get and its busiest loop %.0f %% of the time; the server can do better than these figures say",
+			phase, e.Share*100, e.Busy*100)
+	}
+}
+
+// leaveGrace bounds the polite end of a run that was interrupted.
+const leaveGrace = 10 * time.Second
+
+// finish closes the clients, stops everything and completes the result.
+func (r *run) finish() *Result {
+	res := r.result
+	snap, err := r.engine.collect()
+	r.note("counting", err)
+	res.Counters, res.Failures, res.Losses, res.Errors = snap.counters, snap.failures, snap.losses, snap.errors
+	res.Connect.Handshake, res.Connect.Ready, _, _ = r.engine.latencies()
+	if s := res.Server; s != nil {
+		s.After = r.sampleServer()
+	}
+	if n := res.Counters.Lost; n > 0 {
+		r.fail("%d clients were lost", n)
+	}
+	if n := res.Counters.Gaps; n > 0 {
+		r.warn("the gateway announced %d gaps", n)
+	}
+	if n := res.Counters.Errors; n > 0 {
+		r.warn("the gateway sent %d errors to ready clients", n)
+	}
+
+	r.phase.Store(PhaseLeave)
+	// A context of its own: after an interrupt the clients are closed as well.
+	ctx, cancel := context.WithTimeout(context.Background(), leaveGrace)
+	defer cancel()
+	if err := r.engine.leave(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		r.note("closing the clients", err)
+	}
+	if series := r.sampler.halt(); len(series) > 0 {
+		res.Series = series
+	}
+	r.engine.close()
+	res.Seconds = time.Since(r.began).Seconds()
+	if s := res.Server; s != nil {
+		s.perConnection(res)
+	}
+	return res
+}
+
+// perConnection computes what follows from the samples.
+func (s *Server) perConnection(res *Result) {
+	c := &res.Counters
+	if n := float64(c.Open); n > 0 {
+		s.RSSPerConnection = (float64(s.After.RSS) - float64(s.Before.RSS)) / n
+		s.AnonPerConnection = (float64(s.After.Anon) - float64(s.Before.Anon)) / n
+	}
+	if n := float64(c.Established); n > 0 {
+		s.CPUPerHandshake = (s.Connected.CPU - s.Before.CPU) / n * 1e6
+	}
+	i := slices.IndexFunc(res.Series, func(x Sample) bool {
+		return x.Server != nil && x.Phase == PhaseConnect && x.Open >= uint64(res.Settings.Connections/2)
+	})
+	if i >= 0 && c.Open > res.Series[i].Open {
+		s.RSSGrowth = (float64(s.After.RSS) - float64(res.Series[i].Server.RSS)) / float64(c.Open-res.Series[i].Open)
+	}
+}
+
+// byCount lists reasons, the most frequent first.
+func byCount(t tally) []Reason {
+	all := make([]Reason, 0, len(t))
+	for r := range t {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b Reason) int {
+		if t[a] != t[b] {
+			return int(int64(t[b]) - int64(t[a]))
+		}
+		if a < b {
+			return -1
+		}
+		return 1
+	})
+	return all
+}

@@ -1,0 +1,125 @@
+package loadgen
+
+import "time"
+
+// Sample is one second of a run.
+type Sample struct {
+	Seconds float64 `json:"seconds"` // since the run began
+	Phase   Phase   `json:"phase"`
+
+	Settled   uint64 `json:"settled"` // clients that are ready or failed
+	Open      uint64 `json:"open"`
+	Ready     uint64 `json:"ready"`
+	Failed    uint64 `json:"failed"`
+	Lost      uint64 `json:"lost"`
+	Published uint64 `json:"published"`
+	Delivered uint64 `json:"delivered"`
+	Expected  uint64 `json:"expected"` // by what was published up to now
+
+	// Since the sample before.
+	ReadyPS     float64 `json:"ready_per_second"`
+	DeliveredPS float64 `json:"delivered_per_second"`
+	Due         Latency `json:"latency_from_due"`
+	SelfCPU     float64 `json:"self_cpu"` // CPUs in use
+	ServerCPU   float64 `json:"server_cpu"`
+
+	Server *ProcessSample `json:"server,omitempty"`
+}
+
+// Phase is a part of a run.
+type Phase string
+
+const (
+	PhaseConnect Phase = "connect"
+	PhaseHold    Phase = "hold"
+	PhasePublish Phase = "publish"
+	PhaseWait    Phase = "wait"
+	PhaseLeave   Phase = "leave"
+)
+
+// sampleEvery is the series' step.
+const sampleEvery = time.Second
+
+// sampler takes a sample of the run in every step on its own goroutine, which
+// halt stops and awaits.
+type sampler struct {
+	// Immutable
+	run      *run
+	progress func(Sample)
+	stop     chan struct{} // closed by halt
+	done     chan struct{} // closed by the goroutine
+
+	// Owned by the goroutine, read after done
+	series  []Sample
+	before  Sample
+	lastCPU time.Duration
+	lastAt  time.Time
+}
+
+func newSampler(r *run, progress func(Sample)) *sampler {
+	s := &sampler{run: r, progress: progress, stop: make(chan struct{}), done: make(chan struct{}), lastCPU: selfCPU(), lastAt: r.began}
+	go s.loop()
+	return s
+}
+
+func (s *sampler) loop() {
+	defer close(s.done)
+	t := time.NewTicker(sampleEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-t.C:
+			s.take()
+		}
+	}
+}
+
+// take adds one sample.
+func (s *sampler) take() {
+	r := s.run
+	snap, err := r.engine.collect()
+	if err != nil {
+		return // a loop has failed; the scenario says so
+	}
+	now, cpu := time.Now(), selfCPU()
+	step := now.Sub(s.lastAt).Seconds()
+	c := &snap.counters
+	x := Sample{
+		Seconds:   now.Sub(r.began).Seconds(),
+		Phase:     r.phase.Load().(Phase),
+		Settled:   c.Ready + c.Failed + c.Untried,
+		Open:      c.Open,
+		Ready:     c.Ready,
+		Failed:    c.Failed,
+		Lost:      c.Lost,
+		Published: r.published.Load(),
+		Delivered: c.Delivered,
+		Expected:  r.expected.Load(),
+		Due:       r.engine.takeRecent(),
+		SelfCPU:   (cpu - s.lastCPU).Seconds() / step,
+	}
+	x.ReadyPS = float64(x.Ready-s.before.Ready) / step
+	x.DeliveredPS = float64(x.Delivered-s.before.Delivered) / step
+	if r.watch != nil {
+		if p, err := r.watch.sample(); err == nil {
+			x.Server = &p
+			if s.before.Server != nil {
+				x.ServerCPU = (p.CPU - s.before.Server.CPU) / step
+			}
+		}
+	}
+	s.before, s.lastCPU, s.lastAt = x, cpu, now
+	s.series = append(s.series, x)
+	if s.progress != nil {
+		s.progress(x)
+	}
+}
+
+// halt ends the sampling and returns the series.
+func (s *sampler) halt() []Sample {
+	close(s.stop)
+	<-s.done
+	return s.series
+}

@@ -1,0 +1,363 @@
+package loadgen
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gorilla "github.com/gorilla/websocket"
+)
+
+// fault is what the scripted server does with one message for one subscriber.
+type fault uint8
+
+const (
+	deliver  fault = iota
+	drop           // never sent
+	double         // sent twice
+	holdBack       // sent after the next one
+	cutOff         // the connection ends without a close
+	closeOff       // the connection ends with a close frame, 4002
+)
+
+// scripted is a gateway that does everything wrong in known amounts. It is
+// also the publisher that the run publishes through.
+type scripted struct {
+	*httptest.Server
+
+	// Set before the run
+	faults   func(subscriber, n int) fault // n counts a subscriber's messages from 1
+	stall    func(n int) time.Duration     // before the n-th message goes out, from 1
+	onlyAck  int                           // confirm no more than this many channels of a client; -1: all
+	refuse   func(client int) int          // HTTP status for the client, 0 to serve it
+	dribble  bool                          // one byte a write, in fragments with a ping between
+	chunkSSE bool                          // the event stream in the chunked coding
+	unheard  bool                          // say that nobody listens
+
+	// publish sends, the goroutine of dispatch receives, stop closes
+	queue chan publication
+	done  chan struct{}
+
+	// Guarded by mu
+	mu       sync.Mutex
+	changed  *sync.Cond // a message was logged or the server stops
+	stopped  bool
+	clients  int
+	subs     []*subscriber
+	log      []publication // for poll
+	messages int
+	pongs    int
+}
+
+// subscriber is one subscription of one connection.
+type subscriber struct {
+	channel string
+	send    func(p []byte)
+	end     func(polite bool)
+	n       int
+	held    []byte
+	gone    bool
+}
+
+func newScripted() *scripted {
+	s := &scripted{onlyAck: -1, chunkSSE: true, queue: make(chan publication, 10000), done: make(chan struct{})}
+	s.changed = sync.NewCond(&s.mu)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/ws", s.ws)
+	mux.HandleFunc("GET /v1/sse", s.sse)
+	mux.HandleFunc("GET /v1/poll", s.poll)
+	s.Server = httptest.NewUnstartedServer(mux)
+	return s
+}
+
+func (s *scripted) stop() {
+	close(s.queue)
+	<-s.done
+	s.mu.Lock()
+	s.stopped = true
+	s.changed.Broadcast()
+	s.mu.Unlock()
+	s.CloseClientConnections()
+	s.Close()
+}
+
+func (s *scripted) close() error { return nil }
+
+func (s *scripted) publish(_ context.Context, batch []publication) (int, error) {
+	for _, m := range batch {
+		m.payload = append([]byte(nil), m.payload...)
+		s.queue <- m
+	}
+	if s.unheard {
+		return len(batch), nil
+	}
+	return 0, nil
+}
+
+// dispatch delivers in the order of publishing.
+func (s *scripted) dispatch() {
+	defer close(s.done)
+	n := 0
+	for m := range s.queue {
+		n++
+		if s.stall != nil {
+			time.Sleep(s.stall(n))
+		}
+		s.mu.Lock()
+		s.log = append(s.log, m)
+		s.changed.Broadcast()
+		text := envelope(m, n)
+		for i, sub := range s.subs {
+			if sub.channel == m.channel && !sub.gone {
+				s.deliver(sub, i, text)
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+func envelope(m publication, n int) []byte {
+	return fmt.Appendf(nil, `{"type":"message","channel":%q,"id":"~n-%d","data":%s}`, m.channel, n, m.payload)
+}
+
+// deliver plays the script for one message and one subscriber, under mu.
+func (s *scripted) deliver(sub *subscriber, index int, text []byte) {
+	sub.n++
+	what := deliver
+	if s.faults != nil {
+		what = s.faults(index, sub.n)
+	}
+	held := sub.held
+	sub.held = nil
+	switch what {
+	case drop:
+	case double:
+		sub.send(text)
+		sub.send(text)
+	case holdBack:
+		sub.held = text
+	case cutOff, closeOff:
+		sub.gone = true
+		sub.end(what == closeOff)
+		return
+	default:
+		sub.send(text)
+	}
+	if held != nil {
+		sub.send(held)
+	}
+}
+
+// admit counts a client and refuses it if the script says so.
+func (s *scripted) admit(w http.ResponseWriter) bool {
+	s.mu.Lock()
+	client := s.clients
+	s.clients++
+	s.mu.Unlock()
+	if s.refuse != nil {
+		if status := s.refuse(client); status != 0 {
+			w.Header().Set("Connection", "close")
+			w.WriteHeader(status)
+			return false
+		}
+	}
+	return true
+}
+
+// subscribe confirms and registers a connection's channels.
+func (s *scripted) subscribe(list string, send func([]byte), end func(bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	send([]byte(`{"type":"welcome","connection":"c","heartbeat":25,"max_message":65536}`))
+	for i, ch := range strings.Split(list, ",") {
+		s.subs = append(s.subs, &subscriber{channel: ch, send: send, end: end})
+		if s.onlyAck < 0 || i < s.onlyAck {
+			send(fmt.Appendf(nil, `{"type":"subscribed","channel":%q,"id":"~n-0"}`, ch))
+		}
+	}
+}
+
+func (s *scripted) ws(w http.ResponseWriter, r *http.Request) {
+	if !s.admit(w) {
+		return
+	}
+	up := gorilla.Upgrader{}
+	c, err := up.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	c.SetPongHandler(func(text string) error {
+		if text == "beat" {
+			s.mu.Lock()
+			s.pongs++
+			s.mu.Unlock()
+		}
+		return nil
+	})
+	send := func(p []byte) { c.WriteMessage(gorilla.TextMessage, p) }
+	if s.dribble {
+		send = func(p []byte) { dribble(c.UnderlyingConn(), p) }
+	}
+	s.subscribe(r.URL.Query().Get("channels"), send, func(polite bool) {
+		if polite {
+			c.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(4002, "slow"), time.Now().Add(time.Second))
+			return
+		}
+		c.Close()
+	})
+	for {
+		if _, _, err := c.ReadMessage(); err != nil {
+			return
+		}
+	}
+}
+
+// dribble writes a message as two fragments with a ping between, byte by byte.
+func dribble(c net.Conn, p []byte) {
+	half := len(p) / 2
+	frame := append([]byte{0x01, 126, byte(half >> 8), byte(half)}, p[:half]...)
+	frame = append(frame, 0x89, 4, 'b', 'e', 'a', 't')
+	rest := len(p) - half
+	frame = append(append(frame, 0x80, 126, byte(rest>>8), byte(rest)), p[half:]...)
+	if half < 126 {
+		frame = append([]byte{0x01, byte(half)}, p[:half]...)
+		frame = append(frame, 0x89, 4, 'b', 'e', 'a', 't')
+		frame = append(append(frame, 0x80, byte(rest)), p[half:]...)
+	}
+	for i := range frame {
+		if _, err := c.Write(frame[i : i+1]); err != nil {
+			return
+		}
+	}
+}
+
+func (s *scripted) sse(w http.ResponseWriter, r *http.Request) {
+	if !s.admit(w) {
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	var write func([]byte)
+	if s.chunkSSE {
+		w.Header().Set("Content-Type", "text/event-stream")
+		flush := w.(http.Flusher)
+		write = func(p []byte) { w.Write(p); flush.Flush() }
+	} else {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"))
+		write = func(p []byte) { c.Write(p) }
+		go func() {
+			c.Read(make([]byte, 1))
+			cancel()
+		}()
+	}
+	write([]byte("retry: 1000\n\n:beat\n\n"))
+	send := func(p []byte) {
+		var m struct{ Type string }
+		json.Unmarshal(p, &m)
+		if m.Type == "welcome" {
+			return
+		}
+		text := fmt.Appendf(nil, "id: 1\nevent: %s\ndata: %s\n\n", m.Type, p)
+		write(text[:len(text)/2])
+		write(text[len(text)/2:])
+	}
+	s.subscribe(r.URL.Query().Get("channels"), send, func(bool) { cancel() })
+	<-ctx.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subs {
+		sub.gone = true // the tests end all clients together
+	}
+}
+
+// poll serves from the log: the cursor is the number of messages before it.
+func (s *scripted) poll(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if q.Get("cursor") == "" && !s.admit(w) {
+		return
+	}
+	wait, _ := strconv.Atoi(q.Get("wait"))
+	timer := time.AfterFunc(time.Duration(wait)*time.Second, s.changed.Broadcast)
+	defer timer.Stop()
+	defer context.AfterFunc(r.Context(), s.changed.Broadcast)()
+	deadline := time.Now().Add(time.Duration(wait) * time.Second)
+	channels := "," + q.Get("channels") + ","
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from, err := strconv.Atoi(strings.TrimPrefix(q.Get("cursor"), "c+"))
+	if err != nil {
+		from = len(s.log)
+	}
+	for {
+		var found []string
+		for i := from; i < len(s.log); i++ {
+			m := s.log[i]
+			if !strings.Contains(channels, ","+m.channel+",") {
+				continue
+			}
+			what := deliver
+			if s.faults != nil {
+				what = s.faults(0, i+1)
+			}
+			for range map[fault]int{deliver: 1, double: 2}[what] {
+				found = append(found, string(envelope(m, i)))
+			}
+		}
+		cursor := fmt.Sprintf("c+%d", len(s.log))
+		switch {
+		case len(found) > 0:
+			fmt.Fprintf(w, `{"cursor":%q,"messages":[%s],"gaps":[],"more":false}`, cursor, strings.Join(found, ","))
+			return
+		case s.stopped || r.Context().Err() != nil || !time.Now().Before(deadline):
+			w.Header().Set("Poll-Cursor", cursor)
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		from = len(s.log)
+		s.changed.Wait()
+	}
+}
+
+// start starts the server, which nothing may be set of any more, and returns
+// a Config for a run against it.
+func (s *scripted) start(t *testing.T, clients, messages int) Config {
+	s.Start()
+	go s.dispatch()
+	t.Cleanup(s.stop)
+	c := DefaultConfig()
+	c.URL = s.URL
+	c.Connections, c.InFlight = clients, 10
+	c.Messages, c.Rate = messages, 2000
+	c.Timeout = time.Second
+	c.Hold = 100 * time.Millisecond
+	c.Settle = 50 * time.Millisecond
+	return c
+}
+
+// mustFanout runs fanout and returns its result.
+func mustFanout(t *testing.T, s *scripted, c Config) *Result {
+	t.Helper()
+	r, err := fanout(t.Context(), c, Options{}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Fanout == nil {
+		t.Fatalf("nothing was published: %q", r.Failed)
+	}
+	return r
+}

@@ -1,0 +1,60 @@
+package loadgen
+
+import (
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// effort is what this process spent up to one moment.
+type effort struct {
+	at   time.Time
+	cpu  time.Duration
+	busy []time.Duration // per loop
+}
+
+// selfCPU returns the CPU time of this process.
+func selfCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// clientBound is the share of its CPU from which on a run says more about the
+// load generator than about the server.
+const clientBound = 0.9
+
+// Effort is what the load generator itself spent in a phase.
+type Effort struct {
+	Seconds float64 `json:"seconds"`
+	CPU     float64 `json:"cpu_seconds"`
+	// Share is CPU over what was within reach: a CPU for each loop and one for
+	// publishing, no more than the host has.
+	Share float64 `json:"cpu_share"`
+	// Busy is the part of the time that the busiest loop was at work or kept
+	// from it by others on the same CPUs.
+	Busy float64 `json:"loop_busy"`
+	// Bound says that one of the two was over 90 %.
+	Bound bool `json:"client_bound"`
+}
+
+func (to effort) since(from effort) Effort {
+	wall := to.at.Sub(from.at)
+	if wall <= 0 {
+		return Effort{}
+	}
+	e := Effort{Seconds: wall.Seconds(), CPU: (to.cpu - from.cpu).Seconds()}
+	reach := min(len(to.busy)+1, runtime.GOMAXPROCS(0))
+	e.Share = e.CPU / e.Seconds / float64(reach)
+	for i := range to.busy {
+		before := time.Duration(0)
+		if i < len(from.busy) {
+			before = from.busy[i]
+		}
+		e.Busy = max(e.Busy, (to.busy[i]-before).Seconds()/e.Seconds)
+	}
+	e.Bound = e.Share > clientBound || e.Busy > clientBound
+	return e
+}

@@ -1,0 +1,41 @@
+package loadgen
+
+// transport is the client's side of one form of the wire. It keeps nothing per
+// client: that is in the loop's slab and scratches. Its methods run on the
+// loop's goroutine and must not block.
+type transport interface {
+	// appendRequest appends the request that opens client i.
+	appendRequest(dst []byte, i uint32) []byte
+	// received takes the bytes p that came for client i, which belong to the
+	// loop. It reports to the loop: opened, confirmed, message, fail, end.
+	received(l *loop, i uint32, p []byte)
+	// leave begins a polite end of a ready client; the loop waits for the peer
+	// to close. False: there is nothing to say, the loop closes at once.
+	leave(l *loop, i uint32) bool
+}
+
+func newTransport(p *plan) transport {
+	switch p.Transport {
+	case SSE:
+		return &sse{p}
+	case Poll:
+		return &poll{p}
+	}
+	return &websocket{p}
+}
+
+// appendGet appends the start of a GET for all of a client's channels, up to
+// where more of the query or " HTTP/1.1" follows.
+func (p *plan) appendGet(dst []byte, client uint32) []byte {
+	dst = append(dst, "GET "...)
+	dst = append(dst, p.target.Path...)
+	dst = append(dst, "channels="...)
+	return p.channels.appendQuery(dst, client)
+}
+
+// appendFields ends a request's line and starts its fields.
+func (p *plan) appendFields(dst []byte) []byte {
+	dst = append(dst, " HTTP/1.1\r\nHost: "...)
+	dst = append(dst, p.target.Host...)
+	return append(dst, "\r\nUser-Agent: loadgen\r\n"...)
+}

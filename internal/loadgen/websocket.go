@@ -1,0 +1,151 @@
+package loadgen
+
+import (
+	"bytes"
+	"math/rand/v2"
+
+	"github.com/gobwas/ws"
+
+	"pushgate/internal/wsframe"
+)
+
+// websocket is RFC 6455 from the client's side. All clients send the same key,
+// which tests the server's answer as well as different ones would.
+type websocket struct{ *plan }
+
+const (
+	webSocketKey    = "bG9hZGdlbi10aGUta2V5IQ=="
+	webSocketAccept = "YU3Fe9MMZmAkyPFY8SqqGXtI948="
+)
+
+// maxMessage is the longest message a client takes.
+const maxMessage = 16 << 20
+
+// maxEnvelope is how much of a message is looked at: the envelope around a
+// payload has at most a channel's name and an id before it.
+const maxEnvelope = 1024
+
+type frameReader = wsframe.Reader
+
+func newFrameReader() frameReader { return wsframe.NewReader(wsframe.Client, maxMessage) }
+
+func (w *websocket) appendRequest(dst []byte, i uint32) []byte {
+	dst = w.appendFields(w.appendGet(dst, i))
+	return append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+webSocketKey+"\r\n\r\n"...)
+}
+
+func (w *websocket) received(l *loop, slot uint32, p []byte) {
+	switch c := &l.clients[slot]; {
+	case c.flags&closeSeen != 0:
+		return
+	case c.state != opening:
+		w.frames(l, slot, p)
+		return
+	}
+	s := l.borrow(slot)
+	s.in = append(s.in, p...)
+	h, n, ok := parseHead(s.in)
+	switch {
+	case !ok:
+		l.end(slot, ReasonNotHTTP)
+	case n == 0:
+	case h.status != 101:
+		l.end(slot, statusReason(h.status))
+	case !h.upgrade:
+		l.end(slot, ReasonUpgrade)
+	case string(h.accept) != webSocketAccept:
+		l.end(slot, ReasonAccept)
+	default:
+		rest := bytes.Clone(s.in[n:])
+		s.in = s.in[:0]
+		l.opened(slot)
+		w.frames(l, slot, rest)
+	}
+}
+
+// frames takes WebSocket frames.
+func (w *websocket) frames(l *loop, slot uint32, p []byte) {
+	// Most reads hold whole messages: they use one reader that the loop keeps.
+	r := &l.frames
+	s := l.held(slot)
+	if s != nil {
+		r = &s.frames
+	}
+	for len(p) > 0 {
+		ev, n, err := r.Next(p)
+		p = p[n:]
+		if err != nil {
+			l.end(slot, foreignReason(reasonProtocol, []byte(err.Error())))
+			l.frames = newFrameReader()
+			return
+		}
+		switch ev.Kind {
+		case wsframe.Data:
+			w.data(l, slot, ev)
+		case wsframe.Ping:
+			l.counters.Pings++
+			l.send(slot, wsframe.AppendMasked(l.out[:0], ws.OpPong, ev.Payload, mask()))
+		case wsframe.Close:
+			w.closed(l, slot, ev)
+			l.frames = newFrameReader()
+			return
+		}
+		if l.clients[slot].state == gone {
+			l.frames = newFrameReader()
+			return
+		}
+	}
+	// Between messages nothing is kept; inside one the reader moves to the
+	// client's scratch.
+	if r.Idle() {
+		l.tidy(slot)
+	} else if r == &l.frames {
+		s := l.borrow(slot)
+		s.frames = l.frames
+		l.frames = newFrameReader()
+	}
+}
+
+// data takes a piece of a message. Only the start of a message that comes in
+// several pieces is gathered.
+func (w *websocket) data(l *loop, slot uint32, ev wsframe.Event) {
+	s := l.held(slot)
+	if ev.Final && (s == nil || len(s.in) == 0) {
+		l.message(slot, ev.Payload)
+		return
+	}
+	s = l.borrow(slot)
+	room := maxEnvelope - len(s.in)
+	s.in = append(s.in, ev.Payload[:min(room, len(ev.Payload))]...)
+	if ev.Final {
+		l.message(slot, s.in)
+		s.in = s.in[:0]
+	}
+}
+
+// closed answers a close frame and waits for the server to close the stream,
+// as RFC 6455 section 7.1.1 wants it.
+func (w *websocket) closed(l *loop, slot uint32, ev wsframe.Event) {
+	c := &l.clients[slot]
+	c.flags |= closeSeen
+	if c.flags&leaving == 0 {
+		l.lose(slot, closedReason(int(ev.Code)))
+		payload := ev.Payload[:min(len(ev.Payload), 2)]
+		if l.send(slot, wsframe.AppendMasked(l.out[:0], ws.OpClose, payload, mask())); c.state == gone {
+			return
+		}
+	}
+	c.state = closing
+	l.borrow(slot).deadline = l.now + int64(closeWait)
+}
+
+func (w *websocket) leave(l *loop, slot uint32) bool {
+	return l.send(slot, wsframe.AppendMasked(l.out[:0], ws.OpClose, []byte{0x03, 0xe8}, mask()))
+}
+
+// mask returns a masking key. RFC 6455 section 5.3 wants it unpredictable to
+// protect proxies from scripts in browsers; here nobody chooses the payloads.
+func mask() [4]byte {
+	m := rand.Uint32()
+	return [4]byte{byte(m), byte(m >> 8), byte(m >> 16), byte(m >> 24)}
+}
