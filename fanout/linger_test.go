@@ -77,10 +77,55 @@ func TestForgottenAndJoinedAgain(t *testing.T) {
 	eventually(t, "all are forgotten", func() bool { return b.Stats().Channels == 0 })
 	b.Join("churn0", r)
 	r.wait(t, "churn0", rounds/3*2+1)
-	a := r.replay(t, b, "churn0", mustPosition(t, "~node1-1"))
-	if a.Gap == nil || a.Gap.Reason != GapHistory || len(a.Messages) != 0 {
-		t.Fatalf("replay of an earlier life's position: %+v", a)
+	for range 3 {
+		server.publish("churn0", "y")
 	}
+	r.wait(t, "churn0", rounds/3*2+4)
+	a := r.replay(t, b, "churn0", mustPosition(t, "~node1-1"))
+	if a.Gap == nil || a.Gap.Reason != GapHistory || !slices.Equal(payloads(a.Messages), []string{"y", "y", "y"}) {
+		t.Fatalf("replay of an earlier life's position: gap %v, got %v", a.Gap, payloads(a.Messages))
+	}
+}
+
+// Whoever is in both queues must end up subscribed.
+func TestUnsubscribesGoFirst(t *testing.T) {
+	_, l := offline(t, DefaultConfig())
+	l.open("back")
+	for i := range 2*subscribeBatch - 1 {
+		l.unwanted = append(l.unwanted, "push:"+strconv.Itoa(i))
+	}
+	l.unwanted = append(l.unwanted, "push:back")
+	for range 2 {
+		if names, subscribe := l.nextBatch(); subscribe || len(names) != subscribeBatch {
+			t.Fatalf("%d names, subscribe %v", len(names), subscribe)
+		}
+	}
+	if names, subscribe := l.nextBatch(); !subscribe || !slices.Equal(names, []string{"push:back"}) {
+		t.Fatalf("%v, subscribe %v", names, subscribe)
+	}
+}
+
+// A replay keeps its channel for as long as Redis is away.
+func TestReplayOutlivesTheLinger(t *testing.T) {
+	server := newRedis(t)
+	c := testConfig(server.url())
+	c.Linger = 20 * time.Millisecond
+	b := runBroker(t, c)
+	r := newRecorder()
+	done := make(chan Replay, 1)
+	b.Replay("kept", Position{}, r, func(a Replay) { done <- a })
+	for range 5 {
+		b.Join("clock", r)
+		b.Leave("clock", r)
+		eventually(t, "the other channel is forgotten", func() bool { return b.Stats().Channels == 1 })
+	}
+	server.start()
+	select {
+	case <-done:
+	case <-time.After(testDeadline):
+		t.Fatal("no answer")
+	}
+	eventually(t, "the channel is forgotten", func() bool { return b.Stats().Channels == 0 })
 }
 
 func TestUnsubscribeIsBatched(t *testing.T) {

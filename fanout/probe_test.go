@@ -38,6 +38,24 @@ func TestProbeDetectsAStall(t *testing.T) {
 	}
 }
 
+// Messages that come are no proof that the probes do.
+func TestProbesCountAlone(t *testing.T) {
+	server := startRedis(t)
+	server.do("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "&*", "+@all", "-publish")
+	b := runBroker(t, testConfig("redis://deaf:pw@"+server.addr))
+	r := newRecorder()
+	b.Join("news", r)
+	eventually(t, "three probes missed", func() bool {
+		server.publish("news", "x")
+		err := b.Ready()
+		return err != nil && strings.Contains(err.Error(), "3 probes did not come back") &&
+			strings.Contains(err.Error(), "NOPERM")
+	})
+	if len(r.texts("news")) < 2 {
+		t.Error("no message came in spite of it: the test did not test")
+	}
+}
+
 func TestProbesStayApart(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.url()))

@@ -171,6 +171,43 @@ func TestReplaysShareTheirReads(t *testing.T) {
 	}
 }
 
+// A read of the stream that the ring has run away from is continued.
+func TestHistoryIsExtended(t *testing.T) {
+	tests := map[string]struct {
+		trim     int // to that many
+		most     int
+		want     int // the first of what h holds then
+		complete bool
+	}{
+		"to the end":          {trim: 60, most: 100, want: 1, complete: true},
+		"trimmed before h":    {trim: 45, most: 100, want: 1, complete: true},
+		"trimmed behind h":    {trim: 10, most: 100, want: 50},
+		"more than is wanted": {trim: 60, most: 15, want: 45},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, b, _, ids := filled(t, func(c *Config) { c.ReplayMessages = test.most })
+			h := history{from: idOf(mustPosition(t, ids[0])), to: idOf(mustPosition(t, ids[20])), complete: true}
+			for i := 1; i <= 20; i++ {
+				h.entries = append(h.entries, entry{id: idOf(mustPosition(t, ids[i])), payload: strconv.Itoa(i)})
+			}
+			server.do("XTRIM", "{push:c}:log", "MAXLEN", test.trim)
+			last := idOf(mustPosition(t, ids[59]))
+			if err := b.link("c").extend(t.Context(), "push:c", &h, last); err != nil {
+				t.Fatal(err)
+			}
+			got := []string{}
+			for _, e := range h.entries {
+				got = append(got, e.payload)
+			}
+			if !slices.Equal(got, numbers(test.want)) || h.complete != test.complete || h.to != last {
+				t.Errorf("complete %v, to %v, got %v", h.complete, h.to, got)
+			}
+		})
+	}
+}
+
 func TestReplayWaitsForTheConnection(t *testing.T) {
 	server, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages = 2 })
 	waitReady(t, b)
