@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -160,9 +159,9 @@ func (c Config) checkRedis(ctx context.Context) error {
 			host = "localhost"
 		}
 		if a, err := resolve(ctx, host); err != nil {
-			e.add("--redis", net.JoinHostPort(host, u.Port()), "%v", err)
+			e.add("--redis", printableURL(c.Redis), "%v", err)
 		} else if !a.IsLoopback() {
-			e.add("--redis", a, "is not on this host; --allow-remote lets a run load other machines")
+			e.add("--redis", printableURL(c.Redis), "%s is not on this host; --allow-remote lets a run load other machines", a)
 		}
 	}
 	return errors.Join(e...)
