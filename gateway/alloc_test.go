@@ -1,0 +1,307 @@
+package gateway
+
+import (
+	"encoding/json"
+	"log/slog"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/gobwas/ws"
+
+	"pushgate/fanout"
+	"pushgate/internal/wsframe"
+)
+
+// still is a shard whose loop doesn't run: the test is the loop, and the clock.
+type still struct {
+	*shard
+	t    testing.TB
+	date []byte
+	buf  []byte
+}
+
+func newStill(t testing.TB, change func(*Config)) *still {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Listen, cfg.Admin.Listen, cfg.Shards = "127.0.0.1:0", "", 1
+	if change != nil {
+		change(&cfg)
+	}
+	fc := fanout.DefaultConfig()
+	fc.URL = "redis://127.0.0.1:1" // nobody connects: the broker isn't run
+	broker, err := fanout.NewBroker(fc, slog.New(slog.DiscardHandler), "still")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { broker.Close() })
+	srv, err := New(cfg, broker, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.close)
+	return &still{shard: srv.shards[0], t: t, buf: make([]byte, 64<<10)}
+}
+
+// peer is the client's end of a connection to a still shard.
+type peer struct {
+	s    *still
+	fd   int
+	slot uint32
+	gen  uint32
+}
+
+// connect adds a connection that has sent nothing yet.
+func (s *still) connect() *peer {
+	s.t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { syscall.Close(fds[1]) })
+	s.adopt(fds[0])
+	p := &peer{s: s, fd: fds[1]}
+	s.conns.each(func(i uint32, c *conn) {
+		if int(c.fd) == fds[0] {
+			p.slot, p.gen = i, c.gen
+		}
+	})
+	return p
+}
+
+// open adds a WebSocket whose channels are live.
+func (s *still) openWebSocket(channels ...string) *peer {
+	s.t.Helper()
+	p := s.connect()
+	p.send([]byte(strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels="+strings.Join(channels, ","), 1)))
+	for _, channel := range channels {
+		s.joined(channel, fanout.Joined{})
+	}
+	if got := p.receive(); !strings.HasPrefix(string(got), "HTTP/1.1 101 ") || strings.Count(string(got), `"subscribed"`) != len(channels) {
+		s.t.Fatalf("got %q", got)
+	}
+	return p
+}
+
+// send has the shard read b.
+func (p *peer) send(b []byte) {
+	if _, err := syscall.Write(p.fd, b); err != nil {
+		p.s.t.Fatal(err)
+	}
+	if c := p.s.conns.find(p.slot, p.gen); c != nil {
+		p.s.read(p.slot, c)
+	}
+}
+
+// receive returns what the shard has sent, valid until the next call: nil when
+// there is nothing, and an empty slice at the end of the stream.
+func (p *peer) receive() []byte {
+	n, err := syscall.Read(p.fd, p.s.buf)
+	if err == syscall.EAGAIN {
+		return nil
+	}
+	if err != nil {
+		p.s.t.Fatal(err)
+	}
+	return p.s.buf[:n]
+}
+
+// to moves the clock.
+func (s *still) to(tick uint32) {
+	s.beat(tick, time.Now(), s.date)
+	for s.Turn() {
+	}
+}
+
+// frame returns a client's frame.
+func frame(op ws.OpCode, payload string) []byte {
+	return wsframe.AppendMasked(nil, op, []byte(payload), [4]byte{1, 2, 3, 4})
+}
+
+func TestSizeOfConn(t *testing.T) {
+	const budget = 40
+	if n := unsafe.Sizeof(conn{}); n > budget {
+		t.Errorf("a connection takes %d bytes in the slab, %d are budgeted", n, budget)
+	}
+}
+
+func TestHotPathsAllocateNothing(t *testing.T) {
+	s := newStill(t, nil)
+	p := s.openWebSocket("news")
+	silent := s.openWebSocket()
+	ch, _ := s.index.Lookup([]byte("news"))
+	message := fanout.NewMessage("news", fanout.Position{Node: "still", Seq: 1}, 1, []byte(strings.Repeat("x", 128)))
+	encoded := len(message.Encoded(fanout.FormText))
+	ping, pong, part := frame(ws.OpPing, "payload"), frame(ws.OpPong, ""), frame(ws.OpText, "{")
+	part[0] &^= 0x80 // more fragments follow
+	interval, timeout := ticks(s.srv.cfg.Heartbeat.Interval), ticks(s.srv.cfg.Heartbeat.Timeout)
+	s.wheel.Cancel(p.slot) // only the silent one is to be pinged
+	first, _ := s.wheel.Due(silent.slot)
+	s.to(first)
+	silent.receive()
+	silent.send(pong)
+	p.receive()
+	pings := s.stats.pings
+	next := first
+	for name, tc := range map[string]struct {
+		run  func()
+		want func(got []byte) bool // of what the client got at last
+	}{
+		"deliver": {
+			func() {
+				s.index.Publish(ch, message)
+				s.Turn()
+			},
+			func(got []byte) bool { return len(got) == encoded },
+		},
+		"ping of the client": {
+			func() { p.send(ping) },
+			func(got []byte) bool { return string(got) == "\x8a\x07payload" },
+		},
+		"ping of the client, byte by byte": {
+			func() {
+				for i := range ping {
+					p.send(ping[i : i+1])
+				}
+			},
+			func(got []byte) bool { return string(got) == "\x8a\x07payload" },
+		},
+		"pong of the client": {
+			func() { p.send(pong) },
+			func(got []byte) bool { return got == nil },
+		},
+		"part of a message": {
+			func() {
+				p.send(part)
+				s.freeInput(s.conns.at(p.slot))
+			},
+			func(got []byte) bool { return got == nil },
+		},
+		"heartbeat": {
+			func() {
+				next += interval
+				s.to(next)
+				silent.send(pong)
+				s.to(next + timeout) // the check for the answer
+			},
+			func(got []byte) bool { return true },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []byte
+			run := func() {
+				tc.run()
+				got = p.receive()
+				silent.receive()
+			}
+			run()
+			if n := testing.AllocsPerRun(200, run); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+			if !tc.want(got) {
+				t.Errorf("the client got %q", got)
+			}
+		})
+	}
+	if s.stats.pings < pings+200 {
+		t.Errorf("only %d pings were sent", s.stats.pings-pings)
+	}
+}
+
+// A command may allocate what encoding/json needs for it and its answer, and
+// nothing else.
+func TestCommandAllocatesOnlyItsJSON(t *testing.T) {
+	s := newStill(t, nil)
+	p := s.openWebSocket()
+	text := `{"type":"ping","ref":7}`
+	sent := frame(ws.OpText, text)
+	raw := []byte(text)
+	var got []byte
+	// The race detector makes sync.Pool forget at random, so each is measured
+	// a few times and the most of one compared with the least of the other.
+	alone, all := 0.0, 1000.0
+	for range 5 {
+		alone = max(alone, testing.AllocsPerRun(100, func() {
+			cmd := new(command)
+			if err := json.Unmarshal(raw, cmd); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := json.Marshal(reply{Type: "pong", Ref: cmd.Ref}); err != nil {
+				t.Fatal(err)
+			}
+		}))
+		all = min(all, testing.AllocsPerRun(100, func() {
+			p.send(sent)
+			got = p.receive()
+		}))
+	}
+	if !strings.HasSuffix(string(got), `{"type":"pong","ref":7}`) {
+		t.Errorf("got %q", got)
+	}
+	if all > alone {
+		t.Errorf("%v allocations, of which JSON makes %v", all, alone)
+	}
+}
+
+// BenchmarkSlab fills a slab with a million connections and measures what they
+// cost: bytes an entry, and the time of a collection.
+func BenchmarkSlab(b *testing.B) {
+	const entries = 1_000_000
+	for b.Loop() {
+		before := heap()
+		var s slab
+		for range entries {
+			s.take()
+		}
+		bytes := heap() - before
+		begin := time.Now()
+		runtime.GC()
+		b.ReportMetric(float64(time.Since(begin).Microseconds())/1000, "gc-ms")
+		b.ReportMetric(float64(bytes)/entries, "B/entry")
+		runtime.KeepAlive(&s)
+	}
+}
+
+// heap returns the bytes in use after a collection.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// BenchmarkDeliver hands a message of 128 bytes to one subscriber, by one
+// write to a socket that is then read.
+func BenchmarkDeliver(b *testing.B) {
+	s := newStill(b, nil)
+	p := s.openWebSocket("news")
+	ch, _ := s.index.Lookup([]byte("news"))
+	message := fanout.NewMessage("news", fanout.Position{Node: "still", Seq: 1}, 1, []byte(strings.Repeat("x", 128)))
+	b.ReportAllocs()
+	for b.Loop() {
+		s.index.Publish(ch, message)
+		s.Turn()
+		p.receive()
+	}
+}
+
+// BenchmarkHandshake answers a WebSocket handshake that came in one piece on
+// a socket that is open already.
+func BenchmarkHandshake(b *testing.B) {
+	s := newStill(b, nil)
+	p := s.connect()
+	head := []byte(upgradeHead)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.send(head)
+		if len(p.receive()) == 0 {
+			b.Fatal("no answer")
+		}
+		c := s.conns.at(p.slot)
+		s.leave(c, CloseByClient)
+		c.phase = phaseHead
+	}
+}
