@@ -65,7 +65,6 @@ func (r *run) publish(ctx context.Context, p publisher) {
 			s.CPUPerDelivery = cpu / float64(n) * 1e6
 		}
 	}
-	r.boundBy("publishing", effort)
 }
 
 // complete waits for the messages that are still on their way.

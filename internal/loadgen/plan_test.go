@@ -66,8 +66,8 @@ func TestPlan(t *testing.T) {
 	if got := p.target.Addr.Addr(); !got.IsLoopback() {
 		t.Errorf("localhost is %v", got)
 	}
-	if len(p.sources) != 3 {
-		t.Errorf("sources %v, want three for 60000 clients", p.sources)
+	if len(p.sources) != 7 {
+		t.Errorf("sources %v, want seven for 60000 clients", p.sources)
 	}
 	if len(p.run) != runLength {
 		t.Errorf("run id %q", p.run)

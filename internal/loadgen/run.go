@@ -59,6 +59,9 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	case p.target.Addr.Addr().IsLoopback():
 		r.warn("%v", err)
 	}
+	if most := len(p.sources) * limits.ports / 2; p.Connections > most {
+		r.warn("over %d of the %d ports of a source address are in use: finding a free one costs this host so much that the connects are slow; name more addresses with --src", limits.ports/2, limits.ports)
+	}
 	if r.engine, err = newEngine(p); err != nil {
 		return nil, err
 	}
@@ -134,7 +137,6 @@ func (r *run) connect(ctx context.Context) bool {
 	if res.Server != nil {
 		res.Server.Connected = r.sampleServer()
 	}
-	r.boundBy("connecting", c.Effort)
 	if n := snap.counters; n.Ready < uint64(r.plan.Connections) && !res.Interrupted {
 		text := fmt.Sprintf("%d of %d clients did not connect", uint64(r.plan.Connections)-n.Ready, r.plan.Connections)
 		if n.Untried > 0 {
@@ -150,11 +152,21 @@ func (r *run) connect(ctx context.Context) bool {
 	return err == nil && snap.counters.Ready > 0
 }
 
-// boundBy warns when the load generator was the limit of a phase.
-func (r *run) boundBy(phase string, e Effort) {
-	if e.Bound && e.Seconds > 0.5 {
-		r.warn("CLIENT-BOUND while %s: loadgen itself used %.0f %% of the CPU it could get and its busiest loop %.0f %% of the time; the server can do better than these figures say",
-			phase, e.Share*100, e.Busy*100)
+// boundSeconds is how many single seconds at the limit are no accident.
+const boundSeconds = 2
+
+// boundBy warns when the load generator was the limit of a phase, over all of
+// it or for seconds in the series.
+func (r *run) boundBy(doing string, phase Phase, e Effort) {
+	n := 0
+	for _, x := range r.result.Series {
+		if x.Phase == phase && x.LoopBusy > clientBound {
+			n++
+		}
+	}
+	if e.Bound && e.Seconds > 0.5 || n >= boundSeconds {
+		r.warn("CLIENT-BOUND while %s: loadgen itself used %.0f %% of the CPU it could get, its busiest loop was busy %.0f %% of the time and over 90 %% in %d single seconds; the server can do better than these figures say",
+			doing, e.Share*100, e.Busy*100, n)
 	}
 }
 
@@ -190,6 +202,10 @@ func (r *run) finish() *Result {
 	}
 	if series := r.sampler.halt(); len(series) > 0 {
 		res.Series = series
+	}
+	r.boundBy("connecting", PhaseConnect, res.Connect.Effort)
+	if res.Fanout != nil {
+		r.boundBy("publishing", PhasePublish, res.Fanout.Effort)
 	}
 	r.engine.close()
 	res.Seconds = time.Since(r.began).Seconds()

@@ -20,7 +20,8 @@ type Sample struct {
 	ReadyPS     float64 `json:"ready_per_second"`
 	DeliveredPS float64 `json:"delivered_per_second"`
 	Due         Latency `json:"latency_from_due"`
-	SelfCPU     float64 `json:"self_cpu"` // CPUs in use
+	SelfCPU     float64 `json:"self_cpu"`  // CPUs in use
+	LoopBusy    float64 `json:"loop_busy"` // of the busiest loop
 	ServerCPU   float64 `json:"server_cpu"`
 
 	Server *ProcessSample `json:"server,omitempty"`
@@ -50,14 +51,13 @@ type sampler struct {
 	done     chan struct{} // closed by the goroutine
 
 	// Owned by the goroutine, read after done
-	series  []Sample
-	before  Sample
-	lastCPU time.Duration
-	lastAt  time.Time
+	series []Sample
+	before Sample
+	last   effort
 }
 
 func newSampler(r *run, progress func(Sample)) *sampler {
-	s := &sampler{run: r, progress: progress, stop: make(chan struct{}), done: make(chan struct{}), lastCPU: selfCPU(), lastAt: r.began}
+	s := &sampler{run: r, progress: progress, stop: make(chan struct{}), done: make(chan struct{}), last: effort{at: r.began, cpu: selfCPU()}}
 	go s.loop()
 	return s
 }
@@ -83,11 +83,12 @@ func (s *sampler) take() {
 	if err != nil {
 		return // a loop has failed; the scenario says so
 	}
-	now, cpu := time.Now(), selfCPU()
-	step := now.Sub(s.lastAt).Seconds()
+	now := effort{at: time.Now(), cpu: selfCPU(), busy: snap.busy}
+	spent := now.since(s.last)
+	step := spent.Seconds
 	c := &snap.counters
 	x := Sample{
-		Seconds:   now.Sub(r.began).Seconds(),
+		Seconds:   now.at.Sub(r.began).Seconds(),
 		Phase:     r.phase.Load().(Phase),
 		Settled:   c.Ready + c.Failed + c.Untried,
 		Open:      c.Open,
@@ -98,7 +99,8 @@ func (s *sampler) take() {
 		Delivered: c.Delivered,
 		Expected:  r.expected.Load(),
 		Due:       r.engine.takeRecent(),
-		SelfCPU:   (cpu - s.lastCPU).Seconds() / step,
+		SelfCPU:   spent.CPU / step,
+		LoopBusy:  spent.Busy,
 	}
 	x.ReadyPS = float64(x.Ready-s.before.Ready) / step
 	x.DeliveredPS = float64(x.Delivered-s.before.Delivered) / step
@@ -110,7 +112,7 @@ func (s *sampler) take() {
 			}
 		}
 	}
-	s.before, s.lastCPU, s.lastAt = x, cpu, now
+	s.before, s.last = x, now
 	s.series = append(s.series, x)
 	if s.progress != nil {
 		s.progress(x)

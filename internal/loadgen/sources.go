@@ -93,14 +93,21 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return a
 }
 
+// easyPorts is the share of a source address's ports that is quick to use. The
+// kernel looks for a free port among those of one parity first; once these are
+// taken, each connect walks over all of them: 19,000 connects from one address
+// took 11 s of CPU instead of 1.
+const easyPorts = 1.0 / 3
+
 // defaultSources returns as many addresses as n connections to a loopback
-// target need with the given number of ports each; for any other target, the
-// zero Addr: the kernel chooses.
+// target need without trouble, with the given number of ports each; for any
+// other target, the zero Addr: the kernel chooses.
 func defaultSources(target netip.Addr, n, portsEach int) []netip.Addr {
 	if !target.Is4() || !target.IsLoopback() {
 		return []netip.Addr{{}}
 	}
-	need := (n + portsEach - 1) / portsEach
+	each := max(int(float64(portsEach)*easyPorts), 1)
+	need := min((n+each-1)/each, maxSources)
 	all := make([]netip.Addr, 0, need)
 	a := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	for len(all) < need {

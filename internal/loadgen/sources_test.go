@@ -72,7 +72,7 @@ func TestParseSourcesRefuses(t *testing.T) {
 func TestDefaultSources(t *testing.T) {
 	loopback := netip.MustParseAddr("127.0.0.1")
 	got := defaultSources(loopback, 60000, 28232)
-	if len(got) != 3 || got[0] != loopback || got[2] != netip.MustParseAddr("127.0.0.3") {
+	if len(got) != 7 || got[0] != loopback || got[6] != netip.MustParseAddr("127.0.0.7") {
 		t.Errorf("60000 clients from %v", got)
 	}
 	if got := defaultSources(netip.MustParseAddr("192.0.2.1"), 60000, 28232); len(got) != 1 || got[0].IsValid() {
