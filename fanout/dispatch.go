@@ -30,7 +30,8 @@ func (l *link) message(full, wire string) {
 }
 
 // accept makes m the topic's next message and delivers it, unless it has been
-// there already. The caller holds mu.
+// there already. Members that wait for Joined get it too: they may have joined
+// again, in an outage, and have others to serve. The caller holds mu.
 func (l *link) accept(place uint32, t *topic, m heldMessage) {
 	if m.durable && !t.last.less(m.id) {
 		l.b.counters.duplicates.Add(1)
@@ -50,7 +51,7 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 	if m.durable {
 		t.last = m.id
 	}
-	l.tell(t.members&^t.waiting, func(to Member) { to.Deliver(msg) })
+	l.tell(t.members, func(to Member) { to.Deliver(msg) })
 }
 
 // tell calls fn for each member of the set.
@@ -83,7 +84,7 @@ func (l *link) tellGap(t *topic, reason GapReason) {
 	t.flags = t.flags&^topicLostBefore | topicLostAfter
 	t.seq++
 	g.Seq = uint32(t.seq)
-	l.tell(t.members&^t.waiting, func(to Member) { to.Gap(l.topics.channel(t), g) })
+	l.tell(t.members, func(to Member) { to.Gap(l.topics.channel(t), g) })
 }
 
 // position is where t stands, for a client to resume from.

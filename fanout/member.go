@@ -16,7 +16,8 @@ const MaxMembers = 64
 // identity, so the dynamic type must be a pointer.
 type Member interface {
 	// Joined says that Redis confirmed the subscription: the messages with a
-	// Seq after j.Seq follow.
+	// Seq after j.Seq follow. Those before it may have come already, which are
+	// for whom the member has joined earlier.
 	Joined(channel string, j Joined)
 	// Deliver hands over the channel's next message.
 	Deliver(m *Message)
