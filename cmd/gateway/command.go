@@ -61,12 +61,12 @@ func (c command) flagSet() *pflag.FlagSet {
 	fs.SortFlags = false
 	fs.Usage = func() {}
 	fs.BoolP("help", "h", false, "show this help")
+	if c.flags != nil {
+		c.flags(fs)
+	}
 	if c.keys != nil {
 		fs.String("config", "", "read this YAML file first (or GATEWAY_CONFIG)")
 		addKeyFlags(fs)
-	}
-	if c.flags != nil {
-		c.flags(fs)
 	}
 	return fs
 }

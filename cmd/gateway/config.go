@@ -84,6 +84,8 @@ func merge(layers ...layer) (loaded, configError, error) {
 			l.origins[name] = layer.origin(name)
 		}
 	}
+	// Into an empty struct: an empty list must replace a default that is not.
+	l.settings = settings{}
 	err := merged.UnmarshalWithConf("", &l.settings, koanf.UnmarshalConf{Tag: "koanf"})
 	return l, problems, err
 }
@@ -124,15 +126,26 @@ func (l layer) read() (map[string]any, configError) {
 			continue
 		}
 		v, err := k.read(raw)
+		if bad := (itemErrors)(nil); errors.As(err, &bad) {
+			for _, item := range bad {
+				problems = append(problems, problem{text: name + item, origin: l.origin(name)})
+			}
+			continue
+		}
 		if err != nil {
-			want := wanted(k.kind.want)
-			errors.As(err, &want)
-			refuse(name, "%s is not allowed, want %s", maskValue(name, show(raw)), string(want))
+			refuse(name, "%s", notAllowed(name, raw, k.kind, err))
 			continue
 		}
 		values[name] = v
 	}
 	return values, problems
+}
+
+// notAllowed says what is wrong with a value that could not be read.
+func notAllowed(name string, raw any, k kind, err error) string {
+	want := wanted(k.want)
+	errors.As(err, &want)
+	return fmt.Sprintf("%s is not allowed, want %s", maskValue(name, show(raw)), string(want))
 }
 
 func isEmpty(raw any) bool {
@@ -215,7 +228,7 @@ func envLayer() (layer, error) {
 func flagLayer(flags *pflag.FlagSet) (layer, error) {
 	k := koanf.New(".")
 	err := k.Load(posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
-		if _, ok := allKeys().find(f.Name); !ok {
+		if !isKeyFlag(f) {
 			return "", nil
 		}
 		return f.Name, f.Value.String()

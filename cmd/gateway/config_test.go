@@ -47,12 +47,20 @@ func TestReferenceEqualsDefaults(t *testing.T) {
 			t.Errorf("configs/gateway.yaml lacks %s", k.name)
 			continue
 		}
-		got, want := k.get(&l.settings).Interface(), k.get(&want).Interface()
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("configs/gateway.yaml has %s: %v, the default is %v", k.name, got, want)
+		got, want := k.kind.format(k.get(&l.settings)), k.kind.format(k.get(&want))
+		if got != want {
+			t.Errorf("configs/gateway.yaml has %s: %s, the default is %s", k.name, got, want)
 		}
 		if !strings.HasPrefix(comments[k.name], "# ") {
 			t.Errorf("configs/gateway.yaml does not explain %s in a comment above it", k.name)
+		}
+		if !isTable(k.typ) {
+			continue
+		}
+		for _, f := range itemFields(k.typ.Elem()) {
+			if !strings.Contains(comments[k.name], " "+f.name+":") {
+				t.Errorf("configs/gateway.yaml does not explain %s of %s", f.name, k.name)
+			}
 		}
 	}
 }
@@ -111,10 +119,14 @@ func TestFormatReads(t *testing.T) {
 	s := defaultSettings()
 	for _, k := range allKeys() {
 		v := k.get(&s)
-		got, err := k.read(k.kind.format(v))
-		if err != nil || !reflect.DeepEqual(got, v.Interface()) {
-			t.Errorf("%s: %v is printed as %q, which is read as %v, %v",
-				k.name, v.Interface(), k.kind.format(v), got, err)
+		text := k.kind.format(v)
+		got, err := k.read(text)
+		if err != nil {
+			t.Errorf("%s: %v is printed as %q, which is refused: %v", k.name, v.Interface(), text, err)
+			continue
+		}
+		if again := k.kind.format(reflect.ValueOf(got)); again != text {
+			t.Errorf("%s: %q is read as %q", k.name, text, again)
 		}
 	}
 }

@@ -19,14 +19,24 @@ func (f *rawFlag) String() string     { return f.text }
 func (f *rawFlag) Set(s string) error { f.text = s; return nil }
 func (f *rawFlag) Type() string       { return f.kind.name }
 
-// addKeyFlags adds one flag for each configuration key.
+// addKeyFlags adds one flag for each configuration key. A command's own flag
+// of the same name comes before it.
 func addKeyFlags(fs *pflag.FlagSet) {
 	for _, k := range allKeys() {
+		if fs.Lookup(k.name) != nil {
+			continue
+		}
 		f := fs.VarPF(&rawFlag{kind: k.kind}, k.name, "", "")
 		if k.kind.name == boolKind.name {
 			f.NoOptDefVal = "true"
 		}
 	}
+}
+
+// isKeyFlag reports whether a flag is a configuration key.
+func isKeyFlag(f *pflag.Flag) bool {
+	_, ok := f.Value.(*rawFlag)
+	return ok
 }
 
 // flagErrorText adds to an unknown flag the one that was probably meant.

@@ -98,7 +98,7 @@ func (c command) writePlainFlags(w io.Writer) error {
 	fmt.Fprint(w, "\nFlags:\n")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	c.flagSet().VisitAll(func(f *pflag.Flag) {
-		if _, isKey := allKeys().find(f.Name); isKey {
+		if isKeyFlag(f) {
 			return
 		}
 		name := "--" + f.Name

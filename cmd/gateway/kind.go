@@ -66,6 +66,8 @@ func kindOf(name string, t reflect.Type) kind {
 		return durationKind
 	case t == reflect.TypeFor[[]string]():
 		return listKind
+	case isTable(t):
+		return tableKind()
 	}
 	switch t.Kind() {
 	case reflect.String:
@@ -81,6 +83,10 @@ func kindOf(name string, t reflect.Type) kind {
 		return numberKind
 	}
 	panic(fmt.Sprintf("configuration key %s: values of type %s can't be configured", name, t))
+}
+
+func isTable(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
 }
 
 // parseBool is stricter than strconv, which also takes "T" and "1".
@@ -171,6 +177,9 @@ func (k key) read(raw any) (any, error) {
 	case string:
 		return k.kind.parse(v, k.typ)
 	case []any:
+		if isTable(k.typ) {
+			return readTable(v, k.typ)
+		}
 		return k.readList(v)
 	case nil, map[string]any:
 		return nil, wanted(k.kind.want)

@@ -103,9 +103,9 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func until(ts *testscript.TestScript, what string, done func() bool) {
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			ts.Fatalf("waited 10 s for %s", what)
+			ts.Fatalf("waited 30 s for %s", what)
 		}
 	}
 }

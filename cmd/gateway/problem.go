@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -37,13 +36,13 @@ func (e configError) add(err error, origins map[string]string) configError {
 	if err == nil {
 		return e
 	}
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range joined.Unwrap() {
 			e = e.add(one, origins)
 		}
 		return e
 	}
 	name, _, _ := strings.Cut(err.Error(), ": ")
+	name, _, _ = strings.Cut(name, "[") // an item of a list
 	return append(e, problem{text: err.Error(), origin: origins[name]})
 }

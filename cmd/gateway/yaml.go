@@ -1,6 +1,7 @@
 package main
 
 import (
+	"reflect"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -48,10 +49,14 @@ func settingsYAML(l loaded) (string, error) {
 	sections := map[string]*yaml.Node{"": root}
 	for _, k := range allKeys() {
 		parent := yamlSection(sections, k.section())
-		value := yamlValue(k, &l.settings)
-		value.LineComment = l.origins[k.name]
-		name := k.name[strings.LastIndexByte(k.name, '.')+1:]
-		parent.Content = append(parent.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: name}, value)
+		label := &yaml.Node{Kind: yaml.ScalarNode, Value: k.name[strings.LastIndexByte(k.name, '.')+1:]}
+		value := yamlOf(k.name, k.get(&l.settings))
+		if value.Kind == yaml.SequenceNode && value.Style != yaml.FlowStyle {
+			label.LineComment = l.origins[k.name]
+		} else {
+			value.LineComment = l.origins[k.name]
+		}
+		parent.Content = append(parent.Content, label, value)
 	}
 	var text strings.Builder
 	encoder := yaml.NewEncoder(&text)
@@ -74,20 +79,45 @@ func yamlSection(sections map[string]*yaml.Node, name string) *yaml.Node {
 	return node
 }
 
-func yamlValue(k key, s *settings) *yaml.Node {
-	v := k.get(s)
-	if list, ok := v.Interface().([]string); ok {
+// yamlOf writes a value.
+func yamlOf(name string, v reflect.Value) *yaml.Node {
+	if isTable(v.Type()) {
+		return yamlTable(v)
+	}
+	switch k := kindOf(name, v.Type()); k.name {
+	case textKind.name:
+		return yamlText(maskValue(name, v.String()))
+	case listKind.name:
 		node := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
-		for _, item := range list {
-			node.Content = append(node.Content, yamlText(maskValue(k.name, item)))
+		for i := range v.Len() {
+			node.Content = append(node.Content, yamlText(maskValue(name, v.Index(i).String())))
 		}
 		return node
+	default:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: maskValue(name, k.format(v))}
 	}
-	text := maskValue(k.name, k.kind.format(v))
-	if k.kind.name == textKind.name {
-		return yamlText(text)
+}
+
+// yamlTable writes a list of structs, one below the other.
+func yamlTable(v reflect.Value) *yaml.Node {
+	node := &yaml.Node{Kind: yaml.SequenceNode}
+	if v.Len() == 0 {
+		node.Style = yaml.FlowStyle
 	}
-	return &yaml.Node{Kind: yaml.ScalarNode, Value: text}
+	for i := range v.Len() {
+		node.Content = append(node.Content, yamlItem(v.Index(i)))
+	}
+	return node
+}
+
+// yamlItem writes one struct of a list.
+func yamlItem(v reflect.Value) *yaml.Node {
+	node := &yaml.Node{Kind: yaml.MappingNode}
+	for _, f := range itemFields(v.Type()) {
+		node.Content = append(node.Content,
+			&yaml.Node{Kind: yaml.ScalarNode, Value: f.name}, yamlOf(f.name, v.FieldByIndex(f.index)))
+	}
+	return node
 }
 
 // yamlText quotes what YAML would take for something else than text.

@@ -25,6 +25,7 @@ var directions = map[string][]string{
 	"internal/wsframe":   {},
 	"internal/preflight": {},
 	"internal/house":     {},
+	"internal/redistest": {},
 	"internal/loadgen":   {"internal/loadgen", "internal/reactor", "internal/wsframe", "internal/preflight"},
 	// Benchmarks compare the parts from outside.
 	"bench": {"internal/loadgen", "internal/reactor", "internal/wsframe", "internal/preflight"},
