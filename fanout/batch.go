@@ -45,7 +45,7 @@ func (b *Batch) join(f Form) []byte {
 	joined := make([]byte, 0, size)
 	for _, m := range b.messages {
 		e := m.Encoded(f)
-		if f == FormJSON && len(joined) != 0 && len(e) != 0 {
+		if (f == FormJSON || f == FormData) && len(joined) != 0 && len(e) != 0 {
 			joined = append(joined, ',')
 		}
 		joined = append(joined, e...)

@@ -72,6 +72,9 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 	return b, nil
 }
 
+// Node returns the name of this node in plain positions.
+func (b *Broker) Node() string { return b.node }
+
 // clientOptions returns what both kinds of clients share. Protocol 2 is all
 // that is needed and leaves out push notifications, client-side caching and
 // maintenance hand-overs, which would change connections behind our back.

@@ -138,7 +138,7 @@ func TestBatchEncoded(t *testing.T) {
 			for f := range formCount {
 				var want []byte
 				for i, m := range all[first:] {
-					if i > 0 && f == FormJSON {
+					if i > 0 && (f == FormJSON || f == FormData) {
 						want = append(want, ',')
 					}
 					want = append(want, m.Encoded(f)...)

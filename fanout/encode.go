@@ -61,9 +61,24 @@ func appendForm(dst []byte, f Form, m *Message) []byte {
 		dst = appendEventHead(dst, m, "message")
 		dst = appendDataLines(dst, m.Payload)
 		return append(dst, '\n')
+	case FormData:
+		return appendData(dst, m)
 	default:
 		return appendObject(dst, m)
 	}
+}
+
+// appendData appends the payload as a JSON value.
+func appendData(dst []byte, m *Message) []byte {
+	switch m.kind {
+	case payloadJSON:
+		return append(dst, m.Payload...)
+	case payloadText:
+		return appendJSONText(dst, m.Payload)
+	}
+	dst = append(dst, `{"data_base64":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, m.Payload)
+	return append(dst, `"}`...)
 }
 
 // appendObject appends the JSON object that stands for m on every transport.

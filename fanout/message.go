@@ -22,6 +22,9 @@ const (
 	FormRawEvent
 	// FormJSON is the JSON object alone.
 	FormJSON
+	// FormData is the payload as a JSON value: itself, a string, or an object
+	// with data_base64.
+	FormData
 
 	formCount
 )

@@ -70,6 +70,10 @@ func TestEncoded(t *testing.T) {
 				FormEvent:    event + "data: " + head + tt.event + "\n\n",
 				FormRawEvent: tt.rawEvent,
 				FormJSON:     head + tt.object,
+				FormData:     "{" + tt.object,
+			}
+			if value, ok := strings.CutPrefix(tt.object, `"data":`); ok {
+				want[FormData] = strings.TrimSuffix(value, "}")
 			}
 			for f, w := range want {
 				if got := string(m.Encoded(Form(f))); got != w {

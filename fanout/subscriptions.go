@@ -127,6 +127,9 @@ func (x *Index) SetFrom(s Sub, seq uint32) {
 	e.from = seq
 }
 
+// From returns what SetFrom was last told, 0 without.
+func (x *Index) From(s Sub) uint32 { return x.subs.at(uint32(s)).from }
+
 // Hold makes Deliver pass s by until it is released. What passes meanwhile
 // does not come back: the holder catches up by other means and says with
 // SetFrom how far it came.

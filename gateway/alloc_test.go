@@ -301,7 +301,7 @@ func BenchmarkHandshake(b *testing.B) {
 			b.Fatal("no answer")
 		}
 		c := s.conns.at(p.slot)
-		s.leave(c, CloseByClient)
+		s.leave(p.slot, c, CloseByClient)
 		c.phase = phaseHead
 	}
 }

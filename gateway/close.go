@@ -13,12 +13,11 @@ import (
 // its side.
 const linger = 5 * time.Second
 
-// end says goodbye to an open WebSocket for reason: the close frame with the
-// reason's code goes out behind what is queued, the client has the linger time to
-// close its side.
+// end says goodbye to a client for reason: a WebSocket is sent the close frame
+// with the reason's code behind what is queued, a stream just ends. The client
+// has the linger time to close its side.
 func (s *shard) end(i uint32, c *conn, reason CloseReason) {
-	code := closeCode[reason]
-	if reason == CloseSlow {
+	if reason == CloseSlow && c.out != 0 {
 		// Nothing can reach the client before its queue, which is what it
 		// doesn't read.
 		q := s.queues.at(c.out)
@@ -26,12 +25,16 @@ func (s *shard) end(i uint32, c *conn, reason CloseReason) {
 		q.dropUnsent()
 		s.stats.queueBytes -= int64(before - q.bytes)
 	}
-	s.endWith(i, c, reason, wsframe.AppendClose(nil, code, string(reason)))
+	var frame []byte
+	if c.kind == kindWebSocket {
+		frame = wsframe.AppendClose(nil, closeCode[reason], string(reason))
+	}
+	s.endWith(i, c, reason, frame)
 }
 
-// endWith is end with a close frame of the caller's.
+// endWith is end with last bytes of the caller's.
 func (s *shard) endWith(i uint32, c *conn, reason CloseReason, frame []byte) {
-	s.leave(c, reason)
+	s.leave(i, c, reason)
 	s.finish(i, c, frame)
 }
 
@@ -45,14 +48,24 @@ func (s *shard) answerClose(i uint32, c *conn, code ws.StatusCode) {
 	s.endWith(i, c, CloseByClient, wsframe.AppendClose(nil, code, ""))
 }
 
+// open makes a client of a connection.
+func (s *shard) open(c *conn, k kind, raw bool) {
+	c.phase, c.kind = phaseOpen, k
+	if raw {
+		c.flags |= flagRaw
+	}
+	s.stats.clients[k]++
+}
+
 // leave takes a connection out of everything but the slab and counts why.
-func (s *shard) leave(c *conn, reason CloseReason) {
+func (s *shard) leave(i uint32, c *conn, reason CloseReason) {
 	s.stats.closes[reason]++
 	if c.phase == phaseOpen {
-		s.stats.clients--
+		s.stats.clients[c.kind]--
 	}
-	s.unsubscribeAll(c)
+	s.unsubscribeAll(i, c)
 	s.freeInput(c)
+	s.freePoll(c)
 	c.phase = phaseClosing
 }
 
@@ -83,7 +96,7 @@ func (s *shard) lost(i uint32, c *conn) { s.release(i, c, CloseReset) }
 // release ends a connection at once.
 func (s *shard) release(i uint32, c *conn, reason CloseReason) {
 	if c.phase != phaseClosing {
-		s.leave(c, reason)
+		s.leave(i, c, reason)
 	}
 	s.free(i, c)
 }

@@ -11,6 +11,12 @@ type Config struct {
 	// Shards is the number of event loops; 0 means one per CPU.
 	Shards int `koanf:"shards"`
 
+	// Origins are the web pages that browsers may connect from; empty means
+	// those of the host that they connect to.
+	Origins []string `koanf:"origins"`
+	// Channels are rules for channels by their names; the first match counts.
+	Channels []ChannelRule `koanf:"channels"`
+
 	Admin     AdminConfig     `koanf:"admin"`
 	Auth      AuthConfig      `koanf:"auth"`
 	Heartbeat HeartbeatConfig `koanf:"heartbeat"`
@@ -54,6 +60,9 @@ type Limits struct {
 	HeadBytes int `koanf:"head_bytes"`
 	// HeadTimeout is the time a client has for its request head.
 	HeadTimeout time.Duration `koanf:"head_timeout"`
+	// IdleTimeout is how long a kept connection may be silent between two
+	// requests.
+	IdleTimeout time.Duration `koanf:"idle_timeout"`
 	// QueueBytes bounds what waits for one client that the kernel refused.
 	QueueBytes int `koanf:"queue_bytes"`
 }
@@ -94,6 +103,7 @@ func DefaultConfig() Config {
 			MessageBytes:          64 << 10,
 			HeadBytes:             8 << 10,
 			HeadTimeout:           10 * time.Second,
+			IdleTimeout:           60 * time.Second,
 			QueueBytes:            256 << 10,
 		},
 		Socket: SocketConfig{

@@ -48,14 +48,29 @@ func (s *shard) drainStep() {
 // to come back at, so that those closed together don't return together.
 func (s *shard) drainOne(i uint32, c *conn) {
 	switch c.phase {
-	case phaseHead:
+	case phaseHead, phaseBody:
 		s.release(i, c, CloseDrain)
-	case phaseOpen:
-		bye := s.replyFrame(reply{Type: "bye", Reason: string(CloseDrain), ReconnectAfterMS: 1 + rand.Int64N(max(1, s.srv.cfg.Drain.Timeout.Milliseconds()))})
-		if c.flags&flagRaw != 0 {
-			bye = nil
-		}
-		last := append([]byte(nil), bye...)
-		s.endWith(i, c, CloseDrain, wsframe.AppendClose(last, closeCode[CloseDrain], string(CloseDrain)))
+		return
+	case phaseClosing:
+		return
 	}
+	bye := reply{Type: "bye", Reason: string(CloseDrain), ReconnectAfterMS: 1 + rand.Int64N(max(1, s.srv.cfg.Drain.Timeout.Milliseconds()))}
+	raw := c.flags&flagRaw != 0
+	var last []byte
+	switch c.kind {
+	case kindPoll:
+		c.flags |= flagClose
+		s.answerPoll(i, c)
+		return
+	case kindEvents:
+		if !raw {
+			last = appendEvent(nil, bye)
+		}
+	case kindWebSocket:
+		if !raw {
+			last = append(last, s.replyFrame(bye)...)
+		}
+		last = wsframe.AppendClose(last, closeCode[CloseDrain], string(CloseDrain))
+	}
+	s.endWith(i, c, CloseDrain, last)
 }

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"pushgate/gateway/http1"
 )
@@ -38,9 +40,11 @@ func (s *shard) head(i uint32, c *conn, data []byte) {
 			s.keep(c, data)
 			return
 		}
-		data = data[n:]
 		s.detach(c)
-		s.route(i, c, data)
+		data = s.route(i, c, data[n:])
+	}
+	if c.gen == gen {
+		s.follow(i, c, data)
 	}
 }
 
@@ -63,19 +67,69 @@ func (s *shard) keep(c *conn, data []byte) {
 	in.buf = append(in.buf[:0], data...)
 }
 
-// route answers the request in s.request; rest is what follows its head.
-func (s *shard) route(i uint32, c *conn, rest []byte) {
-	switch string(s.request.Path) {
-	case "/v1/ws":
-		s.websocket(i, c, rest)
-	case "/healthz":
-		s.health(i, c, nil)
-	case "/readyz":
-		s.health(i, c, s.srv.Ready())
-	default:
-		s.refuse(i, c, RejectNotFound, &http1.Error{Status: 404, Code: "not_found", Message: "no such path"}, nil)
+// route answers the request in s.request; rest is what follows its head. It
+// returns what of that is left.
+func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
+	r := &s.request
+	if !r.KeepAlive() || s.srv.draining.Load() {
+		c.flags |= flagClose
 	}
+	if r.HasBody() && string(r.Method) != "POST" {
+		// Nobody reads it, so there can be no request behind it.
+		c.flags |= flagClose
+		rest = nil
+	}
+	allowed, ok := methods[string(r.Path)]
+	method := string(r.Method)
+	switch {
+	case !ok:
+		s.refuse(i, c, RejectNotFound, errNotFound, nil)
+		return nil
+	case !s.checkOrigin(i, c):
+		return nil
+	case method == "OPTIONS":
+		s.preflight(i, c)
+		return rest
+	case !slices.Contains(allowed, method):
+		s.refuse(i, c, RejectMethod, errMethod, []byte("Allow: "+strings.Join(allowed, ", ")))
+		return nil
+	}
+	switch path := string(r.Path); {
+	case path == "/healthz":
+		s.health(i, c, nil)
+	case path == "/readyz":
+		s.health(i, c, s.srv.Ready())
+	case s.srv.draining.Load():
+		s.refuse(i, c, RejectDraining, errDraining, s.retryAfter())
+	case path == "/v1/ws":
+		s.websocket(i, c, rest)
+		return nil
+	case path == "/v1/sse":
+		s.events(i, c)
+	case path == "/v1/publish":
+		return s.postRequest(i, c, targetPublish, rest)
+	case method == "POST":
+		return s.postRequest(i, c, targetPoll, rest)
+	default:
+		s.pollGet(i, c)
+	}
+	return rest
 }
+
+// methods are what each path takes.
+var methods = map[string][]string{
+	"/v1/ws":      {"GET"},
+	"/v1/sse":     {"GET", "HEAD"},
+	"/v1/poll":    {"GET", "HEAD", "POST"},
+	"/v1/publish": {"POST"},
+	"/healthz":    {"GET", "HEAD"},
+	"/readyz":     {"GET", "HEAD"},
+}
+
+var (
+	errNotFound = &http1.Error{Status: 404, Code: "not_found", Message: "no such path"}
+	errMethod   = &http1.Error{Status: 405, Code: "method_not_allowed", Message: "this path does not take this method"}
+)
 
 // malformed answers bytes that are no HTTP request.
 func (s *shard) malformed(i uint32, c *conn, err *http1.Error) {
@@ -130,41 +184,49 @@ func (s *shard) retryAfter() []byte {
 // without its end, or nil.
 func (s *shard) refuse(i uint32, c *conn, reason RejectReason, err *http1.Error, line []byte) {
 	s.stats.rejects[reason]++
-	o := http1.Options{Date: s.date, NoBody: string(s.request.Method) == "HEAD"}
+	o := s.connOptions(c)
+	o.NoBody = string(s.request.Method) == "HEAD"
 	if line != nil {
-		o.Lines = append(line, '\r', '\n')
+		o.Lines = append(append(o.Lines, line...), '\r', '\n')
 	}
-	s.leave(c, CloseRejected)
+	s.leave(i, c, CloseRejected)
 	s.finish(i, c, err.Append(nil, o))
 }
 
-// answer sends a response and goes on with the connection's next request, or
-// ends it where the client doesn't want to, or sent a body that nobody reads.
+// answer sends a response to a request without a body and goes on with the
+// connection's next one, if it's kept.
 func (s *shard) answer(i uint32, c *conn, status int, body string, o http1.Options) {
-	o.Close = !s.request.KeepAlive() || s.request.HasBody() || s.srv.draining.Load()
+	common := s.connOptions(c)
+	o.Close, o.Date, o.Lines = common.Close, common.Date, append(o.Lines, common.Lines...)
 	o.NoBody = string(s.request.Method) == "HEAD"
-	o.Date = s.date
-	s.scratch = http1.AppendResponse(s.scratch[:0], status, []byte(body), o)
-	if o.Close {
-		s.leave(c, CloseAnswered)
-		s.finish(i, c, append([]byte(nil), s.scratch...))
-		return
-	}
-	s.wheel.Set(i, s.now+ticks(s.srv.cfg.Limits.HeadTimeout))
-	s.sendCopy(i, c, s.scratch)
+	s.respondWith(i, c, http1.AppendResponse(nil, status, []byte(body), o))
 }
 
-var errMethod = &http1.Error{Status: 405, Code: "method_not_allowed", Message: "this path takes GET"}
+// respondWith sends a whole response, and ends the connection or makes it
+// ready for the next request.
+func (s *shard) respondWith(i uint32, c *conn, response []byte) {
+	s.freePoll(c)
+	if c.flags&flagClose != 0 {
+		s.leave(i, c, CloseAnswered)
+		s.finish(i, c, response)
+		return
+	}
+	c.phase, c.kind, c.flags = phaseHead, kindNone, 0
+	s.wheel.Set(i, s.now+ticks(s.srv.cfg.Limits.IdleTimeout))
+	gen := c.gen
+	s.send(i, c, response)
+	if c.gen == gen && c.in != 0 && c.out == 0 {
+		s.head(i, c, nil)
+	}
+}
 
 // health answers /healthz and /readyz on the public listener, for load
 // balancers that probe the port they send clients to.
 func (s *shard) health(i uint32, c *conn, err error) {
-	switch m := string(s.request.Method); {
-	case m != "GET" && m != "HEAD":
-		s.refuse(i, c, RejectMethod, errMethod, []byte("Allow: GET, HEAD"))
-	case err != nil:
-		s.answer(i, c, 503, err.Error()+"\n", http1.Options{ContentType: "text/plain; charset=utf-8"})
-	default:
-		s.answer(i, c, 200, "ok\n", http1.Options{ContentType: "text/plain; charset=utf-8"})
+	o := http1.Options{ContentType: "text/plain; charset=utf-8"}
+	if err != nil {
+		s.answer(i, c, 503, err.Error()+"\n", o)
+		return
 	}
+	s.answer(i, c, 200, "ok\n", o)
 }

@@ -38,10 +38,17 @@ func (s *shard) beat(now uint32, at time.Time, date []byte) {
 func (s *shard) due(i uint32) {
 	c := s.conns.at(i)
 	switch c.phase {
-	case phaseHead:
+	case phaseHead, phaseBody:
 		s.headTimeout(i, c)
 	case phaseOpen:
-		s.heartbeat(i, c)
+		switch c.kind {
+		case kindWebSocket:
+			s.heartbeat(i, c)
+		case kindEvents:
+			s.eventHeartbeat(i, c)
+		case kindPoll:
+			s.pollTimeout(i, c)
+		}
 	case phaseClosing:
 		s.free(i, c)
 	}

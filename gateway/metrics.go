@@ -63,7 +63,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		t.add(&st)
 	}
 	gauge(descConnections, float64(t.connections))
-	gauge(descClients, float64(t.clients), "websocket")
+	for k, name := range kindNames {
+		if name != "" {
+			gauge(descClients, float64(t.clients[k]), name)
+		}
+	}
 	gauge(descSubscriptions, float64(t.subscriptions))
 	gauge(descChannels, float64(t.channels))
 	gauge(descQueueBytes, float64(t.queueBytes))
@@ -129,7 +133,9 @@ func (st *stats) add(o *stats) {
 	st.bytesIn += o.bytesIn
 	st.bytesOut += o.bytesOut
 	st.pings += o.pings
-	st.clients += o.clients
+	for k, n := range o.clients {
+		st.clients[k] += n
+	}
 	st.queueBytes += o.queueBytes
 	st.subscriptions += o.subscriptions
 	st.connections += o.connections

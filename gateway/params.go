@@ -3,23 +3,35 @@ package gateway
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"pushgate/fanout"
 	"pushgate/gateway/http1"
 )
 
-// params are the query parameters that the endpoints have in common.
+// params are what a request for messages can say, in its query or, for a poll,
+// in its body.
 type params struct {
-	channels [][]byte
+	channels []string
 	raw      bool
-	since    fanout.Position
-	resume   bool // since was given
+	resume   resume
+	wait     time.Duration // of a poll
+	max      int           // messages in a poll's answer
 }
 
-// params reads the query of s.request. The slices are valid until the next
-// request.
-func (s *shard) params() (p params, err *http1.Error) {
-	q := s.request.Query(nil)
+// Bounds and defaults of a poll.
+const (
+	maxWait     = 55 * time.Second
+	defaultWait = 25 * time.Second
+	maxMessages = 1000
+	defaultMax  = 100
+)
+
+// query reads the query of s.request.
+func (s *shard) query() (p params, err *http1.Error) {
+	p = params{wait: defaultWait, max: defaultMax}
+	r := &s.request
+	q := r.Query(s.decoded[:0])
 	for {
 		name, value, ok := q.Next()
 		if !ok {
@@ -29,39 +41,68 @@ func (s *shard) params() (p params, err *http1.Error) {
 		case "channels":
 			for name := range bytes.SplitSeq(value, []byte(",")) {
 				if len(name) > 0 {
-					p.channels = append(p.channels, name)
+					p.channels = append(p.channels, string(name))
 				}
 			}
 		case "format":
-			switch string(value) {
-			case "raw":
-				p.raw = true
-			case "json":
-			default:
-				return p, badParam("format is json or raw, not %.20q", value)
-			}
+			err = p.setFormat(string(value))
 		case "cursor":
-			since, err := fanout.ParsePosition(string(value))
-			if err != nil {
-				return p, badParam("cursor: %v", err)
-			}
-			p.since, p.resume = since, true
+			err = p.setCursor(string(value))
+		}
+		if err != nil {
+			return p, err
 		}
 	}
 	if err := q.Err(); err != nil {
 		return p, err.(*http1.Error)
 	}
-	if n := s.srv.cfg.Limits.ChannelsPerConnection; len(p.channels) > n {
-		return p, &http1.Error{Status: 400, Code: codeTooManyChannels, Message: fmt.Sprintf("%d channels, a connection may have %d", len(p.channels), n)}
-	}
-	for _, name := range p.channels {
-		if err := fanout.ValidChannel(string(name)); err != nil {
-			return p, &http1.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
+	wait, werr := q.Int("wait", int64(defaultWait/time.Second), 0, int64(maxWait/time.Second))
+	n, nerr := q.Int("max", defaultMax, 1, maxMessages)
+	for _, err := range []error{werr, nerr} {
+		if err != nil {
+			return p, err.(*http1.Error)
 		}
 	}
-	return p, nil
+	p.wait, p.max = time.Duration(wait)*time.Second, int(n)
+	return p, s.checkChannels(&p)
 }
 
-func badParam(format string, args ...any) *http1.Error {
+func (p *params) setFormat(value string) *http1.Error {
+	switch value {
+	case "raw":
+		p.raw = true
+	case "json", "":
+	default:
+		return badRequest("format is json or raw, not %.20q", value)
+	}
+	return nil
+}
+
+func (p *params) setCursor(value string) *http1.Error {
+	if value == "" {
+		return nil
+	}
+	var err error
+	if p.resume, err = parseResume(value); err != nil {
+		return &http1.Error{Status: 400, Code: codeInvalidPosition, Message: err.Error()}
+	}
+	return nil
+}
+
+// checkChannels bounds the channels, checks their names and drops doubles.
+func (s *shard) checkChannels(p *params) *http1.Error {
+	if n := s.srv.cfg.Limits.ChannelsPerConnection; len(p.channels) > n {
+		return &http1.Error{Status: 400, Code: codeTooManyChannels, Message: fmt.Sprintf("%d channels, a connection may have %d", len(p.channels), n)}
+	}
+	for _, name := range p.channels {
+		if err := fanout.ValidChannel(name); err != nil {
+			return &http1.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
+		}
+	}
+	p.resume.several = len(p.channels) > 1
+	return nil
+}
+
+func badRequest(format string, args ...any) *http1.Error {
 	return &http1.Error{Status: 400, Code: codeBadRequest, Message: fmt.Sprintf(format, args...)}
 }

@@ -14,6 +14,7 @@ type command struct {
 	Type    string          `json:"type"`
 	Channel string          `json:"channel"`
 	Since   string          `json:"since"`
+	Data    json.RawMessage `json:"data"`
 	Ref     json.RawMessage `json:"ref"` // a number or a string, given back in the answer
 }
 
@@ -64,10 +65,12 @@ func (s *shard) message(i uint32, c *conn, text []byte) {
 		s.commandSubscribe(i, c, &cmd)
 	case "unsubscribe":
 		s.unsubscribe(i, c, &cmd)
+	case "publish":
+		s.commandPublish(i, c, &cmd)
 	case "ping":
 		s.reply(i, c, reply{Type: "pong", Ref: cmd.Ref})
 	default:
-		s.replyError(i, c, codeUnknownType, "type is subscribe, unsubscribe or ping", cmd.Ref)
+		s.replyError(i, c, codeUnknownType, "type is subscribe, unsubscribe, publish or ping", cmd.Ref)
 	}
 }
 
@@ -111,16 +114,27 @@ func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command) {
 		s.replyError(i, c, codeInvalidChannel, err.Error(), cmd.Ref)
 		return
 	}
-	w := waiter{ref: cmd.Ref}
+	w := waiter{ref: cmd.Ref, asked: cmd.Since}
 	if cmd.Since != "" {
-		since, err := fanout.ParsePosition(cmd.Since)
+		at, err := parseResume(cmd.Since)
 		if err != nil {
 			s.replyError(i, c, codeInvalidPosition, err.Error(), cmd.Ref)
 			return
 		}
-		w.since, w.resume = since, true
+		w.since = at.positions(cmd.Channel, s.srv.node)
 	}
-	s.subscribe(i, c, []byte(cmd.Channel), w)
+	s.subscribe(i, c, cmd.Channel, w)
+}
+
+// subscribeAll subscribes a connection to the channels of its request.
+func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
+	gen := c.gen
+	for _, name := range p.channels {
+		s.subscribe(i, c, name, waiter{since: p.resume.positions(name, s.srv.node), asked: p.resume.text})
+		if c.gen != gen || c.phase != phaseOpen {
+			return
+		}
+	}
 }
 
 // welcome is the first message to a client.

@@ -50,4 +50,5 @@ const (
 	RejectUpgrade     RejectReason = "bad_upgrade"
 	RejectChannels    RejectReason = "channels" // too many, or a bad name
 	RejectDraining    RejectReason = "draining"
+	RejectOrigin      RejectReason = "origin"
 )

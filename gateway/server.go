@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"pushgate/fanout"
+	"pushgate/gateway/auth"
 	"pushgate/gateway/http1"
 	"pushgate/internal/reactor"
 )
@@ -33,6 +34,10 @@ type Server struct {
 	admin          net.Listener // nil when turned off
 	maxConnections int
 	limited        *limited
+	rules          rules
+	origins        *auth.Origins
+	consoleOrigins map[string]bool
+	publisher      *publisher
 
 	// Atomic
 	connections atomic.Int64 // sockets of clients
@@ -55,12 +60,20 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 		node:    broker.Node(),
 		limited: newLimited(time.Second),
 		failed:  make(chan error, 1),
+
+		publisher: newPublisher(broker),
 	}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
+	if s.rules, err = compileRules(cfg.Channels); err != nil {
+		return nil, err
+	}
+	if s.origins, err = auth.NewOrigins(cfg.Origins); err != nil {
+		return nil, err
+	}
 	soft, _, err := reactor.RaiseDescriptorLimit()
 	if err != nil {
 		return nil, err
@@ -111,8 +124,12 @@ func (s *Server) listen() error {
 	if s.cfg.Admin.Listen == "" {
 		return nil
 	}
-	s.admin, err = net.Listen("tcp", s.cfg.Admin.Listen)
-	return err
+	if s.admin, err = net.Listen("tcp", s.cfg.Admin.Listen); err != nil {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(s.AdminAddr())
+	s.consoleOrigins = map[string]bool{"http://" + s.AdminAddr(): true, "http://localhost:" + port: true}
+	return nil
 }
 
 // Addr returns the public address as bound.
@@ -151,6 +168,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer running.Wait()
 	defer stop()
 	running.Go(func() { s.tick(inner) })
+	running.Go(func() { s.publisher.run(inner) })
 	for _, sh := range s.shards {
 		if err := sh.loop.Start(s.fail); err != nil {
 			return err

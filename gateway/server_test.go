@@ -81,7 +81,14 @@ func startOn(t testing.TB, redis *redistest.Server, change func(*Config)) *insta
 	ctx, stop := context.WithCancel(context.Background())
 	in := &instance{Server: srv, t: t, redis: redis, stop: stop, ended: make(chan error, 1)}
 	done := make(chan struct{})
-	go func() { defer close(done); in.ended <- srv.Run(ctx) }()
+	go func() {
+		defer close(done)
+		err := srv.Run(ctx)
+		if err != nil {
+			t.Errorf("the gateway failed: %v", err)
+		}
+		in.ended <- err
+	}()
 	t.Cleanup(func() {
 		stop()
 		<-done

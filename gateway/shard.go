@@ -37,6 +37,7 @@ type shard struct {
 	wheel    *heartbeat.Wheel
 	inputs   table[input]
 	queues   table[queue]
+	polls    table[poll]
 	joins    map[fanout.Channel]*join
 	listener *reactor.Listener // nil once closed
 	paused   bool              // the listener isn't watched for this tick
@@ -50,6 +51,8 @@ type shard struct {
 	retry    uint32 // spreads Retry-After
 	rbuf     [readBuffer]byte
 	scratch  []byte           // for small answers
+	decoded  []byte           // of a query
+	answers  answers          // polls that have messages
 	left     []fanout.Channel // for unsubscribeAll
 	date     []byte           // of the Date header, made anew each second
 }
@@ -105,18 +108,19 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 func (s *shard) Turn() (more bool) {
 	_, beats := s.wheel.Advance(s.now, beatsPerSlice, s.onDue)
 	_, sends := s.index.Deliver(sendsPerSlice, s.fan)
-	return beats || sends
+	answers := s.answerWoken()
+	return beats || sends || answers
 }
 
 // deliver hands a batch of messages to one subscriber.
 func (s *shard) deliver(i uint32, b *fanout.Batch) {
 	c := s.conns.at(i)
-	form := fanout.FormText
-	if c.flags&flagRaw != 0 {
-		form = fanout.FormRaw
+	if c.kind == kindPoll {
+		s.wake(i, c)
+		return
 	}
 	s.stats.deliveries += uint64(b.Count())
-	s.send(i, c, b.Encoded(form))
+	s.send(i, c, b.Encoded(c.form()))
 }
 
 // read takes what the client sent, once: the rest makes the loop come back.
@@ -138,8 +142,16 @@ func (s *shard) read(i uint32, c *conn) {
 	switch c.phase {
 	case phaseHead:
 		s.head(i, c, s.rbuf[:n])
+	case phaseBody:
+		s.body(i, c, s.rbuf[:n])
 	case phaseOpen:
-		s.frames(i, c, s.rbuf[:n])
+		switch c.kind {
+		case kindWebSocket:
+			s.frames(i, c, s.rbuf[:n])
+		case kindPoll:
+			s.sentAhead(i, c, s.rbuf[:n])
+		}
+		// A stream of events has nothing more to hear from its client.
 	}
 }
 
@@ -148,9 +160,9 @@ func (s *shard) ended(i uint32, c *conn) {
 	switch {
 	case c.phase == phaseClosing:
 		s.free(i, c)
-	case c.phase == phaseHead && c.in != 0:
+	case c.phase == phaseBody, c.phase == phaseHead && c.in != 0:
 		s.release(i, c, CloseUnreadable)
-	case c.phase == phaseOpen && c.in != 0:
+	case c.kind == kindWebSocket && c.in != 0:
 		s.release(i, c, CloseReset)
 	default:
 		s.release(i, c, CloseByClient)

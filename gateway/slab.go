@@ -4,11 +4,14 @@ import "pushgate/fanout"
 
 // phase is where a connection is in its life:
 //
-//	          +------------- next request on a kept connection
-//	          v                                    |
-//	accept -> head -> open (WebSocket) ---------> closing -> free
-//	          |                                    ^
-//	          +---- answered or refused -----------+
+//	          +--- next request on a kept connection
+//	          v                 |
+//	accept -> head -> body -> open -> closing -> free
+//	          |                         ^
+//	          +-- answered or refused --+
+//
+// body: a request's body is being read. open: a WebSocket, a stream of events,
+// or a poll that waits.
 //
 // closing: the last bytes are out, the write side is shut; what the client
 // still sends is read and dropped until it closes too or its time is up, since
@@ -19,9 +22,24 @@ type phase uint8
 const (
 	phaseFree phase = iota
 	phaseHead
+	phaseBody
 	phaseOpen
 	phaseClosing
 )
+
+// kind is what an open connection speaks.
+type kind uint8
+
+const (
+	kindNone kind = iota
+	kindWebSocket
+	kindEvents
+	kindPoll
+	kindCount
+)
+
+// kindNames label the metrics.
+var kindNames = [kindCount]string{kindWebSocket: "websocket", kindEvents: "sse", kindPoll: "poll"}
 
 // flags of a connection.
 type flags uint8
@@ -31,6 +49,9 @@ const (
 	flagPinged                    // a ping is out and nothing was heard since
 	flagProbing                   // its deadline is the check for the answer to a ping
 	flagEnding                    // close once the queue is empty
+	flagClose                     // the connection ends with the answer
+	flagWoken                     // a poll that has messages
+	flagCORS                      // a page of an allowed origin asks
 )
 
 // conn is a connection. It exists a million times: it holds no pointer, and
@@ -44,8 +65,11 @@ type conn struct {
 	born  uint32      // tick of the accept
 	in    uint32      // index of its input, 0 = none
 	out   uint32      // index of its queue, 0 = none
+	poll  uint32      // index of its poll while that is being set up or read, 0 = none
+	max   uint16      // messages in a poll's answer
 	count uint16      // subscriptions
 	phase phase
+	kind  kind
 	flags flags
 }
 
@@ -56,7 +80,7 @@ const (
 
 // slab holds a shard's connections in chunks that never move. At a million
 // entries it costs the collector 2.6 ms a cycle where a map of pointers costs
-// 246 ms, and 32.1 B an entry (BenchmarkSlab).
+// 246 ms, and 40.1 B an entry (BenchmarkSlab).
 type slab struct {
 	chunks []*[chunkSize]conn
 	free   uint32 // head of the list of free slots; 0 = none, slot 0 is never used

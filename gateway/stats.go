@@ -19,7 +19,7 @@ type stats struct {
 	lag        lag
 
 	// Gauges
-	clients       int // open WebSockets
+	clients       [kindCount]int // open connections
 	queueBytes    int64
 	subscriptions int
 	// Filled in by snapshot

@@ -16,21 +16,22 @@ type join struct {
 	waiting []*waiter // for Joined
 	catchup []*waiter // for Replay
 	asked   bool      // a Join is outstanding
+	busy    bool      // answers are being given, which may make clients leave
 }
 
 // waiter is one request to subscribe.
 type waiter struct {
 	slot, gen uint32
-	again     bool // the client has the channel already: it's only told where it stands
-	resume    bool // it wants what follows since
-	since     fanout.Position
+	again     bool              // the client has the channel already: it's only told where it stands
+	since     []fanout.Position // it wants what follows the first of these that can be honoured
+	asked     string            // since, as the client spelled it
 	ref       json.RawMessage
 }
 
 // subscribe adds the channel to the connection's; w says how. The client is
 // told once the broker has confirmed.
-func (s *shard) subscribe(i uint32, c *conn, name []byte, w waiter) {
-	ch := s.index.Open(name)
+func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
+	ch := s.index.Open([]byte(name))
 	sub, added := s.index.Subscribe(&c.subs, i, ch)
 	switch {
 	case !added:
@@ -72,7 +73,7 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 	if j == nil || !j.asked {
 		return
 	}
-	j.asked = false
+	j.asked, j.busy = false, true
 	waiting := j.waiting
 	j.waiting = nil
 	for _, w := range waiting {
@@ -80,20 +81,26 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 		if c == nil {
 			continue
 		}
-		if w.resume && !w.again {
+		if len(w.since) > 0 && !w.again {
 			j.catchup = append(j.catchup, w)
-			s.srv.broker.Replay(channel, w.since, s, func(r fanout.Replay) {
-				s.post(func() { s.replayed(ch, w, r) })
-			})
+			s.replay(ch, channel, w)
 			continue
 		}
 		if !w.again {
 			s.index.SetFrom(sub, at.Seq)
 			s.index.Hold(sub, false)
 		}
-		s.reply(w.slot, c, reply{Type: "subscribed", Channel: channel, ID: at.Position.String(), Ref: w.ref})
+		s.confirm(c, w, ch, at.Position.String(), nil)
 	}
+	j.busy = false
 	s.settle(ch)
+}
+
+// replay asks the broker for what w missed.
+func (s *shard) replay(ch fanout.Channel, channel string, w *waiter) {
+	s.srv.broker.Replay(channel, w.since[0], s, func(r fanout.Replay) {
+		s.post(func() { s.replayed(ch, w, r) })
+	})
 }
 
 // waiting returns the connection and the subscription of w, nil when the
@@ -120,36 +127,62 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 	if at < 0 {
 		return // the client has left since
 	}
+	c, sub := s.waiting(w, ch)
+	if c != nil && r.Gap != nil && len(w.since) > 1 {
+		w.since = w.since[1:]
+		s.replay(ch, s.index.Name(ch), w)
+		return
+	}
 	j.catchup = slices.Delete(j.catchup, at, at+1)
-	if c, sub := s.waiting(w, ch); c != nil {
+	if c != nil {
 		s.index.SetFrom(sub, r.Seq)
 		s.index.Hold(sub, false)
-		s.catchUp(w.slot, c, s.index.Name(ch), w, r)
+		j.busy = true
+		s.confirm(c, w, ch, w.asked, &r)
+		j.busy = false
 	}
 	s.settle(ch)
 }
 
-// catchUp sends the answer to a subscribe with a position.
-func (s *shard) catchUp(i uint32, c *conn, channel string, w *waiter, r fanout.Replay) {
-	form := fanout.FormText
-	if c.flags&flagRaw != 0 {
-		form = fanout.FormRaw
-	}
-	s.reply(i, c, reply{Type: "subscribed", Channel: channel, ID: w.since.String(), Ref: w.ref})
-	if c.gen != w.gen || c.phase != phaseOpen {
+// confirm tells the client of w that it has the channel from the position id
+// on, and hands it what it missed, if it asked for that.
+func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string, missed *fanout.Replay) {
+	switch c.kind {
+	case kindWebSocket:
+		s.reply(w.slot, c, reply{Type: "subscribed", Channel: s.index.Name(ch), ID: id, Ref: w.ref})
+	case kindEvents:
+		s.eventSubscribed(w.slot, c, s.index.Name(ch), id)
+	case kindPoll:
+		s.pollSubscribed(w.slot, c, ch, missed)
 		return
 	}
-	bufs := make([][]byte, 0, len(r.Messages)+1)
-	if r.Gap != nil {
-		if b := gapNotice(channel, *r.Gap).Encoded(form); len(b) > 0 {
-			bufs = append(bufs, b)
-		}
+	if missed == nil || c.gen != w.gen || c.phase != phaseOpen {
+		return
 	}
-	for _, m := range r.Messages {
+	form := c.form()
+	bufs := make([][]byte, 0, len(missed.Messages)+1)
+	if missed.Gap != nil {
+		bufs = append(bufs, gapNotice(s.index.Name(ch), *missed.Gap).Encoded(form))
+	}
+	for _, m := range missed.Messages {
 		bufs = append(bufs, m.Encoded(form))
 	}
-	s.stats.deliveries += uint64(len(r.Messages))
-	s.sendHistory(i, c, bufs)
+	s.stats.deliveries += uint64(len(missed.Messages))
+	s.sendHistory(w.slot, c, bufs)
+}
+
+// form is how messages are encoded for the connection.
+func (c *conn) form() fanout.Form {
+	raw := c.flags&flagRaw != 0
+	switch {
+	case c.kind == kindEvents && raw:
+		return fanout.FormRawEvent
+	case c.kind == kindEvents:
+		return fanout.FormEvent
+	case raw:
+		return fanout.FormRaw
+	}
+	return fanout.FormText
 }
 
 // unsubscribe handles a client's unsubscribe.
@@ -179,7 +212,7 @@ func (s *shard) forget(i uint32, ch fanout.Channel) {
 }
 
 // unsubscribeAll takes a connection out of all its channels.
-func (s *shard) unsubscribeAll(c *conn) {
+func (s *shard) unsubscribeAll(i uint32, c *conn) {
 	if c.count == 0 {
 		return
 	}
@@ -189,6 +222,7 @@ func (s *shard) unsubscribeAll(c *conn) {
 	s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { left = append(left, ch) })
 	for _, ch := range left {
 		s.index.Unsubscribe(&c.subs, ch)
+		s.forget(i, ch)
 		s.settle(ch)
 	}
 	s.left = left
@@ -198,7 +232,7 @@ func (s *shard) unsubscribeAll(c *conn) {
 // nothing is outstanding.
 func (s *shard) settle(ch fanout.Channel) {
 	if j := s.joins[ch]; j != nil {
-		if j.asked || len(j.catchup) > 0 {
+		if j.asked || j.busy || len(j.catchup) > 0 {
 			return
 		}
 		delete(s.joins, ch)

@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pushgate/fanout"
+	"pushgate/gateway/auth"
 )
 
 // ConfigError is one value of the configuration that can't be used.
@@ -31,8 +34,10 @@ func (e *ConfigError) Error() string {
 func (c Config) Validate() error {
 	return errors.Join(
 		c.validateListen(),
-		between("shards", c.Shards, 0, 1024),
+		between("shards", c.Shards, 0, fanout.MaxMembers),
 		c.validateAdmin(),
+		validateOrigins(c.Origins),
+		validateRules(c.Channels),
 		oneOf("auth.mode", c.Auth.Mode, "none"),
 
 		between("heartbeat.interval", c.Heartbeat.Interval, 100*time.Millisecond, time.Hour),
@@ -44,6 +49,7 @@ func (c Config) Validate() error {
 		between("limits.message_bytes", c.Limits.MessageBytes, 1, 16<<20),
 		between("limits.head_bytes", c.Limits.HeadBytes, 1<<10, 1<<20),
 		between("limits.head_timeout", c.Limits.HeadTimeout, 100*time.Millisecond, 5*time.Minute),
+		between("limits.idle_timeout", c.Limits.IdleTimeout, 100*time.Millisecond, time.Hour),
 		between("limits.queue_bytes", c.Limits.QueueBytes, 1<<10, 1<<30),
 
 		between("socket.backlog", c.Socket.Backlog, 1, 1<<20),
@@ -145,4 +151,14 @@ func oneOf(key, v string, allowed ...string) error {
 		}
 	}
 	return &ConfigError{key, v, strings.Join(allowed, " or ")}
+}
+
+func validateOrigins(list []string) error {
+	_, err := auth.NewOrigins(list)
+	return err
+}
+
+func validateRules(list []ChannelRule) error {
+	_, err := compileRules(list)
+	return err
 }

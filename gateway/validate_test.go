@@ -52,7 +52,7 @@ func TestValidateRefuses(t *testing.T) {
 		},
 		"negative shards": {
 			func(c *Config) { c.Shards = -1 },
-			"shards: -1 is not allowed, want 0 to 1024",
+			"shards: -1 is not allowed, want 0 to 64",
 		},
 		"no heartbeat": {
 			func(c *Config) { c.Heartbeat = HeartbeatConfig{Timeout: time.Second} },

@@ -56,18 +56,11 @@ var (
 // websocket answers a request for /v1/ws.
 func (s *shard) websocket(i uint32, c *conn, rest []byte) {
 	r := &s.request
-	switch {
-	case string(r.Method) != "GET":
-		s.refuse(i, c, RejectMethod, errMethod, []byte("Allow: GET"))
-		return
-	case !r.Upgrade():
+	if !r.Upgrade() {
 		s.failHandshake(i, c, errUpgradeRequired)
 		return
-	case s.srv.draining.Load():
-		s.refuse(i, c, RejectDraining, errDraining, s.retryAfter())
-		return
 	}
-	p, perr := s.params()
+	p, perr := s.query()
 	if perr != nil {
 		s.refuse(i, c, RejectChannels, perr, nil)
 		return
@@ -82,24 +75,18 @@ func (s *shard) websocket(i uint32, c *conn, rest []byte) {
 		return
 	}
 	s.stats.handshakes[HandshakeOK]++
-	s.stats.clients++
-	c.phase = phaseOpen
-	if p.raw {
-		c.flags |= flagRaw
-	} else {
+	s.open(c, kindWebSocket, p.raw)
+	if !p.raw {
 		answer = append(answer, s.replyFrame(s.welcome(i, c))...)
 		s.upgrade.answer = answer
 	}
 	s.wheel.Set(i, s.wheel.Spread(ticks(s.srv.cfg.Heartbeat.Interval)))
 	gen := c.gen
 	s.sendCopy(i, c, answer)
-	for _, name := range p.channels {
-		if c.gen != gen || c.phase != phaseOpen {
-			return
-		}
-		s.subscribe(i, c, name, waiter{since: p.since, resume: p.resume})
+	if c.gen == gen {
+		s.subscribeAll(i, c, &p)
 	}
-	if c.gen == gen && len(rest) > 0 {
+	if c.gen == gen && c.phase == phaseOpen && len(rest) > 0 {
 		s.frames(i, c, rest)
 	}
 }

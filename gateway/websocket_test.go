@@ -307,7 +307,7 @@ func TestHandshakeRefusals(t *testing.T) {
 		"bad channel":     {"/v1/ws?channels=a%20b", nil, 400, "invalid_channel"},
 		"too many":        {"/v1/ws?channels=a,b,c,d", nil, 400, "too_many_channels"},
 		"bad format":      {"/v1/ws?format=xml", nil, 400, "bad_request"},
-		"bad cursor":      {"/v1/ws?channels=a&cursor=!", nil, 400, "bad_request"},
+		"bad cursor":      {"/v1/ws?channels=a&cursor=!", nil, 400, "invalid_position"},
 		"broken encoding": {"/v1/ws?channels=%zz", nil, 400, "bad_query"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,40 @@
+package fanout
+
+// Recent is what a channel got after some place, as far as this node has it.
+type Recent struct {
+	Messages []*Message // shared
+	// Durable and Plain resume after the last of Messages; Durable is zero
+	// where the channel has no stream.
+	Durable, Plain Position
+	// Complete says that nothing is missing before Messages. It is false after
+	// a gap, and when the channel's ring doesn't reach back far enough.
+	Complete bool
+}
+
+// Since returns what a channel got after its message seq. It never waits for
+// Redis: the member has to have joined the channel, and seq to be not older
+// than that.
+func (b *Broker) Since(channel string, seq uint32) Recent {
+	l := b.link(channel)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, t := l.topics.find(channel)
+	if t == nil {
+		return Recent{}
+	}
+	r := Recent{Plain: l.plainPosition(t)}
+	if !t.last.isZero() {
+		r.Durable = t.last.position()
+	}
+	behind := uint64(uint32(t.seq) - seq)
+	if behind == 0 {
+		r.Complete = true
+		return r
+	}
+	if t.ring == nil || behind > t.seq {
+		return r
+	}
+	i, complete := t.ring.afterPlain(t.seq - behind)
+	r.Messages, r.Complete = t.ring.from(nil, i), complete
+	return r
+}

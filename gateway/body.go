@@ -1,0 +1,78 @@
+package gateway
+
+import "pushgate/gateway/http1"
+
+// target is what a request with a body is for.
+type target uint8
+
+const (
+	targetPoll target = iota
+	targetPublish
+)
+
+// postRequest begins a request whose body is JSON. rest is what came behind its head.
+func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []byte) {
+	body, err := s.request.Body(int64(s.srv.cfg.Limits.MessageBytes))
+	if err != nil {
+		s.malformed(i, c, err.(*http1.Error))
+		return nil
+	}
+	if s.request.Expect100 && len(rest) == 0 {
+		s.sendCopy(i, c, []byte(http1.Continue))
+	}
+	var p *poll
+	c.poll, p = s.polls.take()
+	p.body, p.target = body, to
+	c.phase = phaseBody
+	s.wheel.Set(i, s.now+ticks(s.srv.cfg.Limits.HeadTimeout))
+	return s.readBody(i, c, rest)
+}
+
+// body takes bytes of a request's body and of what follows it.
+func (s *shard) body(i uint32, c *conn, data []byte) {
+	gen := c.gen
+	left := s.readBody(i, c, data)
+	if c.gen == gen {
+		s.follow(i, c, left)
+	}
+}
+
+// readBody takes what belongs to the body off data. Once the body is complete
+// its request is answered, and what is left returned.
+func (s *shard) readBody(i uint32, c *conn, data []byte) (left []byte) {
+	p := s.polls.at(c.poll)
+	for {
+		piece, n, done, err := p.body.Next(data)
+		if err != nil {
+			s.malformed(i, c, err.(*http1.Error))
+			return nil
+		}
+		p.text = append(p.text, piece...)
+		data = data[n:]
+		if done {
+			break
+		}
+		if len(data) == 0 {
+			return nil
+		}
+	}
+	text := p.text
+	switch p.target {
+	case targetPoll:
+		s.pollPost(i, c, text)
+	case targetPublish:
+		s.publishPost(i, c, text)
+	}
+	return data
+}
+
+// follow goes on with what came behind a request.
+func (s *shard) follow(i uint32, c *conn, data []byte) {
+	switch {
+	case len(data) == 0:
+	case c.phase == phaseHead:
+		s.head(i, c, data)
+	case c.phase == phaseOpen && c.kind == kindPoll:
+		s.sentAhead(i, c, data)
+	}
+}

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"pushgate/gateway/http1"
+)
+
+// retryMS is what a client is told to wait before it reconnects, unless it's
+// told otherwise by a bye.
+const retryMS = 3000
+
+// eventLines keep proxies from gathering the stream before they pass it on.
+const eventLines = "X-Accel-Buffering: no\r\n"
+
+// events answers GET /v1/sse with a stream of server-sent events, as the HTML
+// standard defines them (section 9.2). The stream ends with the connection: the
+// messages' encodings are shared by all clients and need no framing of their
+// own.
+func (s *shard) events(i uint32, c *conn) {
+	p, err := s.query()
+	if err == nil && !p.resume.given && len(s.request.LastEventID) > 0 {
+		err = p.setCursor(string(s.request.LastEventID))
+		p.resume.several = len(p.channels) > 1
+	}
+	if err == nil && len(p.channels) == 0 {
+		err = errNoChannels
+	}
+	if err != nil {
+		s.refuse(i, c, RejectChannels, err, nil)
+		return
+	}
+	o := s.connOptions(c)
+	o.ContentType = "text/event-stream"
+	o.Lines = append([]byte(eventLines), o.Lines...)
+	if string(s.request.Method) == "HEAD" {
+		s.leave(i, c, CloseAnswered)
+		s.finish(i, c, http1.AppendStream(nil, 200, o))
+		return
+	}
+	s.scratch = http1.AppendStream(s.scratch[:0], 200, o)
+	s.scratch = append(s.scratch, "retry: "...)
+	s.scratch = strconv.AppendInt(s.scratch, retryMS, 10)
+	s.scratch = append(s.scratch, "\n\n"...)
+	s.open(c, kindEvents, p.raw)
+	s.wheel.Set(i, s.wheel.Spread(ticks(s.srv.cfg.Heartbeat.Interval)))
+	gen := c.gen
+	s.sendCopy(i, c, s.scratch)
+	if c.gen == gen {
+		s.subscribeAll(i, c, &p)
+	}
+}
+
+var errNoChannels = badRequest("name the channels: channels=a,b")
+
+// eventSubscribed tells a stream that it has a channel. The event is a position
+// to resume from only where it can't hide messages of another channel that are
+// still to come.
+func (s *shard) eventSubscribed(i uint32, c *conn, channel, id string) {
+	if c.flags&flagRaw != 0 {
+		return
+	}
+	b := s.scratch[:0]
+	if c.count == 1 {
+		b = append(append(append(b, "id: "...), id...), '\n')
+	}
+	s.scratch = appendEvent(b, reply{Type: "subscribed", Channel: channel, ID: id})
+	s.sendCopy(i, c, s.scratch)
+}
+
+// appendEvent appends r as an event of its type.
+func appendEvent(dst []byte, r reply) []byte {
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // the fields are strings and numbers
+	}
+	dst = append(append(append(dst, "event: "...), r.Type...), "\ndata: "...)
+	return append(append(dst, text...), "\n\n"...)
+}
+
+// eventHeartbeatText is a comment, which clients drop.
+var eventHeartbeatText = []byte(":\n\n")
+
+// eventHeartbeat keeps a stream from being cut by what stands between it and
+// the client. The client can't answer; that it's gone is told by the kernel,
+// when the heartbeat isn't acknowledged for socket.user_timeout.
+func (s *shard) eventHeartbeat(i uint32, c *conn) {
+	s.wheel.Set(i, s.now+ticks(s.srv.cfg.Heartbeat.Interval))
+	s.stats.pings++
+	s.send(i, c, eventHeartbeatText)
+}

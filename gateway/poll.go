@@ -1,0 +1,189 @@
+package gateway
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"time"
+
+	"pushgate/fanout"
+	"pushgate/gateway/http1"
+)
+
+// poll is a request for messages while it's being set up or its body is being
+// read. A poll that waits has none: it is a connection with subscriptions, and
+// the numbers of the messages that these begin after are its position.
+type poll struct {
+	body    http1.Body
+	text    []byte // of the body so far
+	target  target
+	pending int    // channels that the broker hasn't confirmed yet
+	wait    uint32 // ticks
+	resume  resume
+	missed  []missed
+}
+
+// missed is what a channel had for the poll before it came.
+type missed struct {
+	channel  fanout.Channel
+	messages []*fanout.Message
+	gap      bool
+}
+
+// pollGet answers GET /v1/poll.
+func (s *shard) pollGet(i uint32, c *conn) {
+	p, err := s.query()
+	switch {
+	case err == nil && len(p.channels) == 0:
+		err = errNoChannels
+		fallthrough
+	case err != nil:
+		s.refuse(i, c, RejectChannels, err, nil)
+	case string(s.request.Method) == "HEAD":
+		s.answer(i, c, 200, "", http1.Options{})
+	default:
+		s.startPoll(i, c, &p)
+	}
+}
+
+// pollBody is the body of POST /v1/poll.
+type pollBody struct {
+	Channels []string `json:"channels"`
+	Cursor   string   `json:"cursor"`
+	Wait     *float64 `json:"wait"` // seconds
+	Max      *int     `json:"max"`
+	Format   string   `json:"format"`
+}
+
+// pollPost answers POST /v1/poll, whose body is text.
+func (s *shard) pollPost(i uint32, c *conn, text []byte) {
+	p, err := s.readPoll(text)
+	if err != nil {
+		s.refuseBody(i, c, err)
+		return
+	}
+	s.startPoll(i, c, &p)
+}
+
+func (s *shard) readPoll(text []byte) (p params, err *http1.Error) {
+	var b pollBody
+	if e := json.Unmarshal(text, &b); e != nil {
+		return p, badRequest("the body is a JSON object: %v", e)
+	}
+	p = params{channels: b.Channels, wait: defaultWait, max: defaultMax}
+	if b.Wait != nil {
+		if *b.Wait < 0 || *b.Wait > maxWait.Seconds() {
+			return p, badRequest("wait is a number from 0 to %v", maxWait.Seconds())
+		}
+		p.wait = time.Duration(*b.Wait * float64(time.Second))
+	}
+	if b.Max != nil {
+		if *b.Max < 1 || *b.Max > maxMessages {
+			return p, badRequest("max is a number from 1 to %d", maxMessages)
+		}
+		p.max = *b.Max
+	}
+	if err = p.setFormat(b.Format); err == nil {
+		err = p.setCursor(b.Cursor)
+	}
+	if err == nil && len(p.channels) == 0 {
+		err = errNoChannels
+	}
+	if err == nil {
+		err = s.checkChannels(&p)
+	}
+	return p, err
+}
+
+// startPoll subscribes to the channels of a poll. It is answered at once when
+// there is something for it, else it waits.
+func (s *shard) startPoll(i uint32, c *conn, p *params) {
+	s.freePoll(c)
+	s.open(c, kindPoll, p.raw)
+	c.max = uint16(p.max)
+	var set *poll
+	c.poll, set = s.polls.take()
+	*set = poll{wait: pollTicks(p.wait), resume: p.resume, missed: set.missed[:0]}
+	// One more than there are answers to come: none of them ends the poll
+	// before all channels are asked for.
+	set.pending = 1
+	s.wheel.Set(i, s.now+max(set.wait, 1))
+	set.pending += len(p.channels)
+	gen := c.gen
+	s.subscribeAll(i, c, p)
+	if c.gen == gen {
+		s.pollConfirmed(i, c)
+	}
+}
+
+// pollTicks returns a wait in ticks, up to a tenth shorter than asked for, so
+// that clients that came together don't come back together.
+func pollTicks(wait time.Duration) uint32 {
+	if wait == 0 {
+		return 0
+	}
+	return ticks(wait - time.Duration(rand.Int64N(int64(wait)/10+1)))
+}
+
+// pollSubscribed notes that a channel of a poll is live.
+func (s *shard) pollSubscribed(i uint32, c *conn, ch fanout.Channel, r *fanout.Replay) {
+	if c.poll == 0 {
+		return // it was answered because its time was up
+	}
+	if r != nil && (len(r.Messages) > 0 || r.Gap != nil) {
+		set := s.polls.at(c.poll)
+		set.missed = append(set.missed, missed{ch, r.Messages, r.Gap != nil})
+	}
+	s.pollConfirmed(i, c)
+}
+
+// pollConfirmed takes one off what a poll waits for. After the last it is
+// answered with what was missed, or left to wait.
+func (s *shard) pollConfirmed(i uint32, c *conn) {
+	set := s.polls.at(c.poll)
+	if set.pending--; set.pending > 0 {
+		return
+	}
+	if set.wait == 0 || len(set.missed) > 0 || s.pollHasNews(c) {
+		s.answerPoll(i, c)
+		return
+	}
+	s.freePoll(c)
+}
+
+// pollHasNews reports whether a live channel got a message while the others
+// were being set up.
+func (s *shard) pollHasNews(c *conn) (news bool) {
+	if c.count == 1 {
+		return false // the news would have woken it
+	}
+	s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
+		r := s.srv.broker.Since(s.index.Name(ch), s.index.From(sub))
+		news = news || len(r.Messages) > 0 || !r.Complete
+	})
+	return news
+}
+
+// freePoll forgets what was needed to set a poll up.
+func (s *shard) freePoll(c *conn) {
+	if c.poll == 0 {
+		return
+	}
+	set := s.polls.at(c.poll)
+	clear(set.missed)
+	*set = poll{missed: set.missed[:0]}
+	s.polls.put(c.poll)
+	c.poll = 0
+}
+
+// sentAhead keeps what a client sends while its poll waits.
+func (s *shard) sentAhead(i uint32, c *conn, p []byte) {
+	in := s.inputOf(c)
+	if len(in.buf)+len(p) > maxPipelined {
+		s.release(i, c, CloseSlow)
+		return
+	}
+	in.buf = append(in.buf, p...)
+}
+
+// pollTimeout answers a poll whose wait is over.
+func (s *shard) pollTimeout(i uint32, c *conn) { s.answerPoll(i, c) }

@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"pushgate/fanout"
+)
+
+// publication is a message as a publisher sends it, in JSON.
+type publication struct {
+	Channel        string          `json:"channel"`
+	Data           json.RawMessage `json:"data"`
+	DataBase64     *string         `json:"data_base64"` // bytes that are no JSON
+	Durable        *bool           `json:"durable"`     // as the channel's rule says when absent
+	IdempotencyKey string          `json:"idempotency_key"`
+}
+
+// maxIdempotencyKey bounds a key, which is part of a key in Redis.
+const maxIdempotencyKey = 200
+
+// payload returns the bytes to publish: the data as it was spelled.
+func (p *publication) payload() ([]byte, error) {
+	switch {
+	case p.DataBase64 != nil && p.Data != nil:
+		return nil, errors.New("give data or data_base64, not both")
+	case p.DataBase64 != nil:
+		b, err := base64.StdEncoding.DecodeString(*p.DataBase64)
+		if err != nil {
+			return nil, errors.New("data_base64 is not base64")
+		}
+		return b, nil
+	case p.Data == nil:
+		return nil, errors.New("data is missing")
+	}
+	return p.Data, nil
+}
+
+// check returns the payload of a publication that can be published.
+func (p *publication) check(maxBytes int) ([]byte, error) {
+	if err := fanout.ValidChannel(p.Channel); err != nil {
+		return nil, err
+	}
+	if len(p.IdempotencyKey) > maxIdempotencyKey {
+		return nil, errors.New("idempotency_key is longer than 200 bytes")
+	}
+	payload, err := p.payload()
+	if err == nil && len(payload) > maxBytes {
+		err = errors.New("data is larger than limits.message_bytes")
+	}
+	return payload, err
+}
+
+const (
+	// publishers is how many calls to Redis are under way for clients at once.
+	publishers = 8
+	// publishQueue is how many more may wait for their turn.
+	publishQueue = 4096
+	// publishTimeout bounds one call.
+	publishTimeout = 5 * time.Second
+)
+
+// publishJob is what a client published; done is called by a publisher.
+type publishJob struct {
+	channel string
+	payload []byte
+	options fanout.PublishOptions
+	done    func(id string, err error)
+}
+
+// publisher publishes what clients send. Shards can't wait for Redis, so they
+// hand it over; the jobs of one channel go through one worker, which keeps
+// their order.
+type publisher struct {
+	broker *fanout.Broker
+	jobs   [publishers]chan publishJob // sent to by the shards, received by the workers; never closed
+}
+
+func newPublisher(b *fanout.Broker) *publisher {
+	p := &publisher{broker: b}
+	for i := range p.jobs {
+		p.jobs[i] = make(chan publishJob, publishQueue/publishers)
+	}
+	return p
+}
+
+// run works until ctx ends.
+func (p *publisher) run(ctx context.Context) {
+	var workers sync.WaitGroup
+	for _, jobs := range p.jobs {
+		workers.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case j := <-jobs:
+					limited, cancel := context.WithTimeout(ctx, publishTimeout)
+					j.done(p.broker.Publish(limited, j.channel, j.payload, j.options))
+					cancel()
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// offer takes a job unless too many are waiting. It never blocks.
+func (p *publisher) offer(j publishJob) bool {
+	hash := uint32(2166136261) // FNV-1a
+	for _, b := range []byte(j.channel) {
+		hash = (hash ^ uint32(b)) * 16777619
+	}
+	select {
+	case p.jobs[hash%publishers] <- j:
+		return true
+	default:
+		return false
+	}
+}

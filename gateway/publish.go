@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"pushgate/gateway/http1"
+)
+
+// Codes of refused publications.
+const (
+	codeOverloaded = "overloaded"
+	codeBroker     = "broker_unavailable"
+)
+
+// commandPublish handles a client's publish over a WebSocket.
+func (s *shard) commandPublish(i uint32, c *conn, cmd *command) {
+	pub := publication{Channel: cmd.Channel, Data: cmd.Data}
+	gen := c.gen
+	ref := cmd.Ref
+	err := s.publish(c, &pub, func(id string, err error) {
+		c := s.conns.find(i, gen)
+		switch {
+		case c == nil || c.phase != phaseOpen:
+		case err != nil:
+			s.replyError(i, c, codeBroker, "the message may not have been published", ref)
+		default:
+			s.reply(i, c, reply{Type: "published", Channel: pub.Channel, ID: id, Ref: ref})
+		}
+	})
+	if err != nil {
+		s.replyError(i, c, err.Code, err.Message, cmd.Ref)
+	}
+}
+
+// publishPost answers POST /v1/publish, whose body is text.
+func (s *shard) publishPost(i uint32, c *conn, text []byte) {
+	var pub publication
+	if err := json.Unmarshal(text, &pub); err != nil {
+		s.refuseBody(i, c, badRequest("the body is a JSON object: %v", err))
+		return
+	}
+	gen := c.gen
+	err := s.publish(c, &pub, func(id string, err error) {
+		c := s.conns.find(i, gen)
+		switch {
+		case c == nil || c.phase != phaseBody:
+		case err != nil:
+			s.refuseBody(i, c, &http1.Error{Status: 503, Code: codeBroker, Message: "the message may not have been published"})
+		default:
+			s.answerBody(i, c, map[string]string{"channel": pub.Channel, "id": id})
+		}
+	})
+	if err != nil {
+		s.refuseBody(i, c, err)
+	}
+}
+
+// publish hands a client's message to the publisher, if its channel's rule
+// lets clients publish. done is called on the shard's loop.
+func (s *shard) publish(c *conn, pub *publication, done func(id string, err error)) *http1.Error {
+	payload, err := pub.check(s.srv.cfg.Limits.MessageBytes)
+	if err != nil {
+		return badRequest("%v", err)
+	}
+	rule := s.srv.rules.of(pub.Channel)
+	if !rule.Publish {
+		return &http1.Error{Status: 403, Code: codeForbidden, Message: "clients may not publish to this channel"}
+	}
+	ok := s.srv.publisher.offer(publishJob{
+		channel: pub.Channel,
+		payload: bytes.Clone(payload),
+		options: rule.options(pub.Durable, pub.IdempotencyKey),
+		done:    func(id string, err error) { s.post(func() { done(id, err) }) },
+	})
+	if !ok {
+		return &http1.Error{Status: 503, Code: codeOverloaded, Message: "too many messages wait to be published"}
+	}
+	return nil
+}
+
+// answerBody answers a request that had a body with v and makes the connection
+// ready for the next one.
+func (s *shard) answerBody(i uint32, c *conn, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	s.respond(i, c, 200, text)
+}
+
+// refuseBody answers a request that had a body with an error. The body was
+// read, so the connection can go on.
+func (s *shard) refuseBody(i uint32, c *conn, err *http1.Error) {
+	s.stats.rejects[RejectBadRequest]++
+	o := s.connOptions(c)
+	s.respondWith(i, c, http1.AppendError(nil, err.Status, err.Code, err.Message, o))
+}
+
+func (s *shard) respond(i uint32, c *conn, status int, body []byte) {
+	s.respondWith(i, c, http1.AppendResponse(nil, status, body, s.connOptions(c)))
+}

@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"pushgate/fanout"
+	"pushgate/gateway/auth"
+)
+
+// ChannelRule says how some channels are treated. Of several rules that match
+// a channel the first one counts. The zero value, and a channel without a
+// rule: clients may not publish, durable messages are kept by the publisher's
+// own measure.
+type ChannelRule struct {
+	// Match are patterns of channel names: * within a segment, ** at the end
+	// for the rest.
+	Match []string `koanf:"match"`
+	// Publish lets clients publish to these channels.
+	Publish bool `koanf:"publish"`
+	// Durable makes what is published through the gateway durable, unless the
+	// publisher says otherwise.
+	Durable bool `koanf:"durable"`
+	// MaxLen is about how many durable messages are kept of a channel.
+	MaxLen int `koanf:"max_len"`
+	// TTL is how long they are kept after the last one.
+	TTL time.Duration `koanf:"ttl"`
+}
+
+// rules finds the rule of a channel.
+type rules []compiledRule
+
+type compiledRule struct {
+	ChannelRule
+	match auth.Patterns
+}
+
+// noRule is what a channel has that no rule matches.
+var noRule compiledRule
+
+func compileRules(list []ChannelRule) (rules, error) {
+	var (
+		out  rules
+		errs []error
+	)
+	for i, r := range list {
+		match, err := auth.ParsePatterns(r.Match, fanout.ValidChannel)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("channels[%d].match: %w", i, err))
+		}
+		if len(r.Match) == 0 {
+			errs = append(errs, fmt.Errorf("channels[%d].match: is empty, want at least one pattern", i))
+		}
+		errs = append(errs,
+			between(fmt.Sprintf("channels[%d].max_len", i), r.MaxLen, 0, 1<<24),
+			between(fmt.Sprintf("channels[%d].ttl", i), r.TTL, 0, 10*365*24*time.Hour))
+		out = append(out, compiledRule{r, match})
+	}
+	return out, errors.Join(errs...)
+}
+
+func (r rules) of(channel string) *compiledRule {
+	for i := range r {
+		if r[i].match.Match(channel) {
+			return &r[i]
+		}
+	}
+	return &noRule
+}
+
+// options returns how a message to the rule's channels is published.
+func (r *compiledRule) options(durable *bool, key string) fanout.PublishOptions {
+	o := fanout.PublishOptions{Durable: r.Durable, MaxLen: r.MaxLen, TTL: r.TTL, IdempotencyKey: key}
+	if durable != nil {
+		o.Durable = *durable
+	}
+	return o
+}
