@@ -9,7 +9,7 @@ const CLOSE_NAMES = {
   1011: "server error", 1012: "drain", 1013: "overload",
   4001: "token missing, bad or expired", 4002: "slow consumer", 4003: "forbidden",
 };
-// A server that answers a publish with one of these takes none from us.
+// A publish that is answered by one of these is no use trying again.
 const NO_PUBLISH = new Set(["forbidden", "unknown_type"]);
 
 const $ = id => document.getElementById(id);
@@ -17,14 +17,16 @@ const query = new URLSearchParams(location.search);
 
 let client = null;
 let received = 0;
-let awaiting = null; // ref of the publish that has not been answered
+let awaiting = null; // {ref, channel} of the publish that has not been answered
+const refused = new Map(); // channel -> why the server takes no messages for it
 const subscribed = new Map(); // channel -> its chip
 
 function connect(address, token) {
   const own = client = new PushClient(address, { token });
   setState("waiting", "connecting");
   $("toggle").textContent = "Disconnect";
-  allowPublish(true);
+  refused.clear();
+  showPublish();
 
   client.on("open", () => setState("open", `connected to ${address}`));
   client.on("welcome", m => note(`welcome, connection ${m.connection}`));
@@ -57,9 +59,10 @@ function showMessage(m) {
 
 function showError(m) {
   append("error", m.channel, `${m.code}: ${m.message}`);
-  if (m.ref === undefined || m.ref !== awaiting) return;
+  if (m.ref === undefined || m.ref !== awaiting?.ref) return;
+  if (NO_PUBLISH.has(m.code)) refused.set(awaiting.channel, m.message);
   awaiting = null;
-  if (NO_PUBLISH.has(m.code)) allowPublish(false, m.message);
+  showPublish();
 }
 
 function showClose({ code, reason, retryIn }) {
@@ -79,10 +82,12 @@ function setState(state, text) {
   $("state").textContent = text;
 }
 
-function allowPublish(allowed, why = "") {
-  $("publish-fields").disabled = !allowed;
-  $("publish-note").hidden = allowed;
-  $("publish-note").textContent = `The gateway takes no messages from this connection: ${why}`;
+// showPublish offers to publish where the server has not refused it.
+function showPublish() {
+  const why = refused.get($("target").value.trim());
+  $("send").disabled = why !== undefined;
+  $("publish-note").hidden = why === undefined;
+  $("publish-note").textContent = why ?? "";
 }
 
 function note(text, channel = "", id = "") {
@@ -127,6 +132,7 @@ function subscribe(channel) {
     client?.subscribe(channel);
   }
   $("target").value ||= channel;
+  showPublish();
 }
 
 function confirm(channel, confirmed) {
@@ -161,9 +167,13 @@ onSubmit("subscribe", () => {
 });
 
 onSubmit("publish", () => {
-  awaiting = client?.publish($("target").value.trim(), parsed($("data").value)) ?? null;
-  if (awaiting === null) append("error", "", "not connected, nothing was published");
+  const channel = $("target").value.trim();
+  const ref = client?.publish(channel, parsed($("data").value)) ?? null;
+  if (ref === null) append("error", "", "not connected, nothing was published");
+  else awaiting = { ref, channel };
 });
+
+$("target").addEventListener("input", showPublish);
 
 $("clear").onclick = () => {
   $("entries").replaceChildren();
