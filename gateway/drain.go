@@ -49,7 +49,13 @@ func (s *shard) drainStep() {
 func (s *shard) drainOne(i uint32, c *conn) {
 	switch c.phase {
 	case phaseHead, phaseBody:
-		s.release(i, c, CloseDrain)
+		// A request that is here already gets its answer, and no client a
+		// reset for what it has on its way.
+		gen := c.gen
+		s.read(i, c)
+		if c.gen == gen && (c.phase == phaseHead || c.phase == phaseBody) {
+			s.endWith(i, c, CloseDrain, nil)
+		}
 		return
 	case phaseClosing:
 		return

@@ -207,13 +207,16 @@ func (s *Server) drain() error {
 	if err := s.wait(d.Delay, func() bool { return false }); err != nil {
 		return err
 	}
+	var accepting atomic.Int64 // shards that may still take connections
+	accepting.Store(int64(len(s.shards)))
 	for _, sh := range s.shards {
 		sh.post(func() {
 			sh.stopAccept()
 			sh.beginDrain(d.Timeout)
+			accepting.Add(-1)
 		})
 	}
-	empty := func() bool { return s.connections.Load() == 0 }
+	empty := func() bool { return accepting.Load() == 0 && s.connections.Load() == 0 }
 	if err := s.wait(d.Timeout+linger, empty); err != nil {
 		return err
 	}
