@@ -79,7 +79,7 @@ func TestLongHeads(t *testing.T) {
 }
 
 func TestSlowHeads(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.HeadTimeout = 400 * time.Millisecond })
+	in := start(t, func(c *Config) { c.Limits.HeadTimeout, c.Limits.IdleTimeout = 400*time.Millisecond, time.Hour })
 	t.Run("half a head", func(t *testing.T) {
 		begin := time.Now()
 		got := untilClosed(t, in.raw("GET /v1/ws HTTP/1.1\r\nHost: te"))
@@ -119,15 +119,33 @@ func TestSlowHeads(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
-	t.Run("nothing more", func(t *testing.T) {
-		got := untilClosed(t, in.raw(healthHead))
-		if !strings.HasPrefix(got, "HTTP/1.1 200 ") || strings.Count(got, "HTTP/1.1") != 1 {
+	t.Run("half a second head", func(t *testing.T) {
+		got := untilClosed(t, in.raw(healthHead+healthHead[:20]))
+		if !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.Contains(got, "HTTP/1.1 408 ") {
+			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("half a second head later", func(t *testing.T) {
+		c := in.raw(healthHead)
+		if status, _ := answerOf(t, c); status != 200 {
+			t.Errorf("got %d", status)
+		}
+		io.WriteString(c, healthHead[:20])
+		if got := untilClosed(t, c); !strings.HasPrefix(got, "HTTP/1.1 408 ") {
 			t.Errorf("got %q", got)
 		}
 	})
 	eventually(t, "no connection is left", func() bool { return in.connections.Load() == 0 })
-	if n := in.metric(`gateway_rejects_total{reason="head_timeout"}`); n < 3 {
-		t.Errorf("%v timeouts counted", n)
+	if n := in.metric(`gateway_rejects_total{reason="head_timeout"}`); n != 5 {
+		t.Errorf("%v timeouts counted, want 5", n)
+	}
+}
+
+func TestIdleKeptConnection(t *testing.T) {
+	in := start(t, func(c *Config) { c.Limits.IdleTimeout = 300 * time.Millisecond })
+	got := untilClosed(t, in.raw(healthHead))
+	if !strings.HasPrefix(got, "HTTP/1.1 200 ") || strings.Count(got, "HTTP/1.1") != 1 {
+		t.Errorf("got %q", got)
 	}
 }
 
