@@ -269,15 +269,6 @@ func (e *engine) collect() (snapshot, error) {
 	return s, err
 }
 
-// takeRecent returns the latencies recorded since its last call.
-func (e *engine) takeRecent() (due Latency) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	due = summarize(e.recent.due)
-	e.recent.reset()
-	return due
-}
-
 // latencies returns what was collected of the whole run.
 func (e *engine) latencies() (handshake, ready, due, sent Latency) {
 	e.mu.Lock()

@@ -35,6 +35,9 @@ type Options struct {
 	// Progress is called with each sample, on a goroutine of the run; nil for
 	// none.
 	Progress func(Sample)
+	// Interval is called with the latencies of each second, before Progress,
+	// and once at the end; nil for none.
+	Interval func(Interval)
 }
 
 // newRun checks the plan and starts the loops; finish stops them.
@@ -68,7 +71,7 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	if err := r.engine.start(); err != nil {
 		return nil, err
 	}
-	r.sampler = newSampler(r, o.Progress)
+	r.sampler = newSampler(r, o)
 	return r, nil
 }
 

@@ -1,6 +1,10 @@
 package loadgen
 
-import "time"
+import (
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
 
 // Sample is one second of a run.
 type Sample struct {
@@ -25,6 +29,8 @@ type Sample struct {
 	ServerCPU   float64 `json:"server_cpu"`
 
 	Server *ProcessSample `json:"server,omitempty"`
+	// Reasons counts failures, losses and errors up to now, by their reason.
+	Reasons map[Reason]uint64 `json:"reasons,omitempty"`
 }
 
 // Phase is a part of a run.
@@ -47,6 +53,7 @@ type sampler struct {
 	// Immutable
 	run      *run
 	progress func(Sample)
+	interval func(Interval)
 	stop     chan struct{} // closed by halt
 	done     chan struct{} // closed by the goroutine
 
@@ -56,8 +63,8 @@ type sampler struct {
 	last   effort
 }
 
-func newSampler(r *run, progress func(Sample)) *sampler {
-	s := &sampler{run: r, progress: progress, stop: make(chan struct{}), done: make(chan struct{}), last: effort{at: r.began, cpu: selfCPU()}}
+func newSampler(r *run, o Options) *sampler {
+	s := &sampler{run: r, progress: o.Progress, interval: o.Interval, stop: make(chan struct{}), done: make(chan struct{}), last: effort{at: r.began, cpu: selfCPU()}}
 	go s.loop()
 	return s
 }
@@ -98,7 +105,8 @@ func (s *sampler) take() {
 		Published: r.published.Load(),
 		Delivered: c.Delivered,
 		Expected:  r.expected.Load(),
-		Due:       r.engine.takeRecent(),
+		Due:       s.takeLatencies(now.at),
+		Reasons:   snap.reasons(),
 		SelfCPU:   spent.CPU / step,
 		LoopBusy:  spent.Busy,
 	}
@@ -119,9 +127,35 @@ func (s *sampler) take() {
 	}
 }
 
-// halt ends the sampling and returns the series.
+// takeLatencies hands out the interval that ends now.
+func (s *sampler) takeLatencies(now time.Time) Latency {
+	if s.interval == nil {
+		return s.run.engine.takeRecent(nil)
+	}
+	return s.run.engine.takeRecent(func(named map[string]*hdrhistogram.Histogram) {
+		s.interval(Interval{Start: s.last.at, End: now, Latencies: named})
+	})
+}
+
+// reasons merges what went wrong with clients; nil when nothing did.
+func (s *snapshot) reasons() map[Reason]uint64 {
+	if len(s.failures)+len(s.losses)+len(s.errors) == 0 {
+		return nil
+	}
+	all := make(tally)
+	for _, t := range []tally{s.failures, s.losses, s.errors} {
+		all.merge(t)
+	}
+	return all
+}
+
+// halt ends the sampling and returns the series. What was recorded after the
+// last sample is handed out as the last interval.
 func (s *sampler) halt() []Sample {
 	close(s.stop)
 	<-s.done
+	if _, err := s.run.engine.collect(); err == nil {
+		s.takeLatencies(time.Now())
+	}
 	return s.series
 }

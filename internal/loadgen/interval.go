@@ -1,0 +1,48 @@
+package loadgen
+
+import (
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Names of the latencies of an Interval.
+const (
+	LatencyHandshake = "handshake"     // connect to the complete answer
+	LatencyReady     = "ready"         // connect to the last subscription confirmed
+	LatencyDelivery  = "delivery"      // intended send time to receipt
+	LatencySent      = "delivery_sent" // real send time to receipt
+)
+
+// Interval is what was recorded in one step of the series. The intervals of a
+// run together hold every value once, so merging them is lossless.
+type Interval struct {
+	Start, End time.Time
+	// Latencies holds those of the names above that have values, in ns. The
+	// histograms are the run's own: they are valid during the call only.
+	Latencies map[string]*hdrhistogram.Histogram
+}
+
+// takeRecent hands out the latencies recorded since its last call, where there
+// are any, and forgets them. It returns those from the intended send time.
+func (e *engine) takeRecent(hand func(map[string]*hdrhistogram.Histogram)) (due Latency) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := &e.recent
+	due = summarize(r.due)
+	if hand != nil {
+		named := make(map[string]*hdrhistogram.Histogram)
+		for name, h := range map[string]*hdrhistogram.Histogram{
+			LatencyHandshake: r.handshake, LatencyReady: r.ready, LatencyDelivery: r.due, LatencySent: r.sent,
+		} {
+			if h.TotalCount() > 0 {
+				named[name] = h
+			}
+		}
+		if len(named) > 0 {
+			hand(named)
+		}
+	}
+	r.reset()
+	return due
+}
