@@ -66,6 +66,10 @@ func (s *shard) leave(i uint32, c *conn, reason CloseReason) {
 	s.unsubscribeAll(i, c)
 	s.freeInput(c)
 	s.freePoll(c)
+	s.setGrant(c, nil)
+	if c.flags&flagUnknown != 0 {
+		delete(s.unknown, i)
+	}
 	c.phase = phaseClosing
 }
 

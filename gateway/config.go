@@ -1,6 +1,10 @@
 package gateway
 
-import "time"
+import (
+	"time"
+
+	"pushgate/gateway/auth"
+)
 
 // Config is everything the edge can be told. The tags name the keys as the
 // operator writes them; Validate speaks of them by the same names. The zero
@@ -18,7 +22,7 @@ type Config struct {
 	Channels []ChannelRule `koanf:"channels"`
 
 	Admin     AdminConfig     `koanf:"admin"`
-	Auth      AuthConfig      `koanf:"auth"`
+	Auth      auth.Config     `koanf:"auth"`
 	Heartbeat HeartbeatConfig `koanf:"heartbeat"`
 	Limits    Limits          `koanf:"limits"`
 	Socket    SocketConfig    `koanf:"socket"`
@@ -29,14 +33,6 @@ type Config struct {
 type AdminConfig struct {
 	// Listen is host:port; empty turns the listener off.
 	Listen string `koanf:"listen"`
-}
-
-// AuthConfig says who may connect.
-type AuthConfig struct {
-	// Mode is "none": every client may do everything.
-	Mode string `koanf:"mode"`
-	// AllowAnonymous lets mode none listen on an address that is not loopback.
-	AllowAnonymous bool `koanf:"allow_anonymous"`
 }
 
 // HeartbeatConfig times the pings.
@@ -93,7 +89,7 @@ func DefaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:8080",
 		Admin:  AdminConfig{Listen: "127.0.0.1:8081"},
-		Auth:   AuthConfig{Mode: "none"},
+		Auth:   auth.DefaultConfig(),
 		Heartbeat: HeartbeatConfig{
 			Interval: 25 * time.Second,
 			Timeout:  10 * time.Second,

@@ -24,11 +24,11 @@ func (s *shard) events(i uint32, c *conn) {
 		err = p.setCursor(string(s.request.LastEventID))
 		p.resume.several = len(p.channels) > 1
 	}
-	if err == nil && len(p.channels) == 0 {
-		err = errNoChannels
+	if err == nil {
+		err = s.allowed(c, &p)
 	}
 	if err != nil {
-		s.refuse(i, c, RejectChannels, err, nil)
+		s.refuseParams(i, c, err)
 		return
 	}
 	o := s.connOptions(c)
@@ -44,7 +44,7 @@ func (s *shard) events(i uint32, c *conn) {
 	s.scratch = strconv.AppendInt(s.scratch, retryMS, 10)
 	s.scratch = append(s.scratch, "\n\n"...)
 	s.open(c, kindEvents, p.raw)
-	s.wheel.Set(i, s.wheel.Spread(ticks(s.srv.cfg.Heartbeat.Interval)))
+	s.schedule(i, c, s.wheel.Spread(ticks(s.srv.cfg.Heartbeat.Interval)))
 	gen := c.gen
 	s.sendCopy(i, c, s.scratch)
 	if c.gen == gen {
@@ -86,7 +86,7 @@ var eventHeartbeatText = []byte(":\n\n")
 // the client. The client can't answer; that it's gone is told by the kernel,
 // when the heartbeat isn't acknowledged for socket.user_timeout.
 func (s *shard) eventHeartbeat(i uint32, c *conn) {
-	s.wheel.Set(i, s.now+ticks(s.srv.cfg.Heartbeat.Interval))
+	s.schedule(i, c, s.now+ticks(s.srv.cfg.Heartbeat.Interval))
 	s.stats.pings++
 	s.send(i, c, eventHeartbeatText)
 }

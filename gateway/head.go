@@ -116,6 +116,8 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 	case path == "/v1/ws":
 		s.websocket(i, c, rest)
 		return nil
+	case !s.authorize(i, c):
+		return nil
 	case path == "/v1/sse":
 		s.events(i, c)
 	case path == "/v1/publish":
@@ -223,6 +225,7 @@ func (s *shard) respondWith(i uint32, c *conn, response []byte) {
 		s.finish(i, c, response)
 		return
 	}
+	s.setGrant(c, nil)
 	c.phase, c.kind, c.flags = phaseHead, kindNone, 0
 	s.wheel.Set(i, s.now+ticks(s.srv.cfg.Limits.IdleTimeout))
 	gen := c.gen

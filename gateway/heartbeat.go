@@ -4,6 +4,9 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"pushgate/gateway/auth"
+	"pushgate/internal/wsframe"
 )
 
 // tick is the resolution of all deadlines of connections.
@@ -41,6 +44,9 @@ func (s *shard) due(i uint32) {
 	case phaseHead, phaseBody:
 		s.headTimeout(i, c)
 	case phaseOpen:
+		if s.expired(i, c) {
+			return
+		}
 		switch c.kind {
 		case kindWebSocket:
 			s.heartbeat(i, c)
@@ -62,16 +68,18 @@ func (s *shard) heartbeat(i uint32, c *conn) {
 	interval := ticks(s.srv.cfg.Heartbeat.Interval)
 	timeout := ticks(s.srv.cfg.Heartbeat.Timeout)
 	switch {
+	case c.flags&flagUnknown != 0:
+		s.endWith(i, c, CloseToken, wsframe.AppendClose(nil, closeCode[CloseToken], string(auth.ReasonMissing)))
 	case c.flags&flagPinged != 0:
 		s.end(i, c, CloseTimeout)
 	case c.flags&flagProbing != 0:
 		c.flags &^= flagProbing
-		s.wheel.Set(i, s.now+max(1, interval-min(interval, timeout)))
+		s.schedule(i, c, s.now+max(1, interval-min(interval, timeout)))
 	case s.now-c.heard < interval/2:
-		s.wheel.Set(i, s.now+interval)
+		s.schedule(i, c, s.now+interval)
 	default:
 		c.flags |= flagPinged | flagProbing
-		s.wheel.Set(i, s.now+timeout)
+		s.schedule(i, c, s.now+timeout)
 		s.stats.pings++
 		s.send(i, c, pingFrame)
 	}

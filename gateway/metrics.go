@@ -20,6 +20,7 @@ var (
 	descQueues        = desc("queues", "Clients with a queue.")
 	descCloses        = desc("closes_total", "Ended connections.", "reason")
 	descRejects       = desc("rejects_total", "Connections and requests turned away.", "reason")
+	descTokens        = desc("tokens_refused_total", "Tokens that were refused.", "reason")
 	descLag           = desc("loop_lag_seconds", "Time from a post to a shard's loop to its run.")
 	descDraining      = desc("draining", "1 while the gateway is shutting down.")
 	descMessages      = desc("broker_messages_total", "Messages received from Redis.")
@@ -86,6 +87,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for reason, n := range t.rejects {
 		counter(descRejects, n, string(reason))
 	}
+	for reason, n := range t.tokens {
+		counter(descTokens, n, string(reason))
+	}
 	out <- t.lag.metric()
 	draining := 0.0
 	if c.srv.draining.Load() {
@@ -149,6 +153,9 @@ func (st *stats) add(o *stats) {
 	}
 	for k, n := range o.rejects {
 		st.rejects[k] += n
+	}
+	for k, n := range o.tokens {
+		st.tokens[k] += n
 	}
 	for i, n := range o.lag.buckets {
 		st.lag.buckets[i] += n

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"pushgate/fanout"
@@ -67,6 +68,16 @@ func (s *shard) query() (p params, err *http1.Error) {
 	return p, s.checkChannels(&p)
 }
 
+// add adds channels that aren't among p's yet.
+func (p *params) add(channels []string) {
+	for _, name := range channels {
+		if !slices.Contains(p.channels, name) {
+			p.channels = append(p.channels, name)
+		}
+	}
+	p.resume.several = len(p.channels) > 1
+}
+
 func (p *params) setFormat(value string) *http1.Error {
 	switch value {
 	case "raw":
@@ -101,6 +112,15 @@ func (s *shard) checkChannels(p *params) *http1.Error {
 	}
 	p.resume.several = len(p.channels) > 1
 	return nil
+}
+
+// refuseParams refuses a request for what its parameters say.
+func (s *shard) refuseParams(i uint32, c *conn, err *http1.Error) {
+	reason := RejectChannels
+	if err.Status == 403 {
+		reason = RejectForbidden
+	}
+	s.refuse(i, c, reason, err, nil)
 }
 
 func badRequest(format string, args ...any) *http1.Error {

@@ -32,12 +32,12 @@ type missed struct {
 // pollGet answers GET /v1/poll.
 func (s *shard) pollGet(i uint32, c *conn) {
 	p, err := s.query()
+	if err == nil {
+		err = s.allowed(c, &p)
+	}
 	switch {
-	case err == nil && len(p.channels) == 0:
-		err = errNoChannels
-		fallthrough
 	case err != nil:
-		s.refuse(i, c, RejectChannels, err, nil)
+		s.refuseParams(i, c, err)
 	case string(s.request.Method) == "HEAD":
 		s.answer(i, c, 200, "", http1.Options{})
 	default:
@@ -57,6 +57,9 @@ type pollBody struct {
 // pollPost answers POST /v1/poll, whose body is text.
 func (s *shard) pollPost(i uint32, c *conn, text []byte) {
 	p, err := s.readPoll(text)
+	if err == nil {
+		err = s.allowed(c, &p)
+	}
 	if err != nil {
 		s.refuseBody(i, c, err)
 		return
@@ -85,9 +88,6 @@ func (s *shard) readPoll(text []byte) (p params, err *http1.Error) {
 	if err = p.setFormat(b.Format); err == nil {
 		err = p.setCursor(b.Cursor)
 	}
-	if err == nil && len(p.channels) == 0 {
-		err = errNoChannels
-	}
 	if err == nil {
 		err = s.checkChannels(&p)
 	}
@@ -106,7 +106,7 @@ func (s *shard) startPoll(i uint32, c *conn, p *params) {
 	// One more than there are answers to come: none of them ends the poll
 	// before all channels are asked for.
 	set.pending = 1
-	s.wheel.Set(i, s.now+max(set.wait, 1))
+	s.schedule(i, c, s.now+max(set.wait, 1))
 	set.pending += len(p.channels)
 	gen := c.gen
 	s.subscribeAll(i, c, p)

@@ -14,6 +14,7 @@ type command struct {
 	Type    string          `json:"type"`
 	Channel string          `json:"channel"`
 	Since   string          `json:"since"`
+	Token   string          `json:"token"`
 	Data    json.RawMessage `json:"data"`
 	Ref     json.RawMessage `json:"ref"` // a number or a string, given back in the answer
 }
@@ -60,6 +61,14 @@ func (s *shard) message(i uint32, c *conn, text []byte) {
 		s.replyError(i, c, codeBadMessage, "ref is a number or a string of up to 64 bytes", nil)
 		return
 	}
+	switch {
+	case cmd.Type == "auth":
+		s.commandAuth(i, c, &cmd)
+		return
+	case c.flags&flagUnknown != 0:
+		s.replyError(i, c, codeUnauthorized, errUnknown, cmd.Ref)
+		return
+	}
 	switch cmd.Type {
 	case "subscribe":
 		s.commandSubscribe(i, c, &cmd)
@@ -70,7 +79,7 @@ func (s *shard) message(i uint32, c *conn, text []byte) {
 	case "ping":
 		s.reply(i, c, reply{Type: "pong", Ref: cmd.Ref})
 	default:
-		s.replyError(i, c, codeUnknownType, "type is subscribe, unsubscribe, publish or ping", cmd.Ref)
+		s.replyError(i, c, codeUnknownType, "type is subscribe, unsubscribe, publish, auth or ping", cmd.Ref)
 	}
 }
 
@@ -114,6 +123,10 @@ func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command) {
 		s.replyError(i, c, codeInvalidChannel, err.Error(), cmd.Ref)
 		return
 	}
+	if !s.maySubscribe(c, cmd.Channel) {
+		s.replyError(i, c, codeForbidden, "the token does not allow this channel", cmd.Ref)
+		return
+	}
 	w := waiter{ref: cmd.Ref, asked: cmd.Since}
 	if cmd.Since != "" {
 		at, err := parseResume(cmd.Since)
@@ -137,12 +150,13 @@ func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 	}
 }
 
-// welcome is the first message to a client.
-func (s *shard) welcome(i uint32, c *conn) reply {
+// welcome is the first message to a client, and the answer to a token.
+func (s *shard) welcome(i uint32, c *conn, ref json.RawMessage) reply {
 	return reply{
 		Type:       "welcome",
 		Connection: s.connectionID(i, c),
 		Heartbeat:  s.srv.cfg.Heartbeat.Interval.Seconds(),
 		MaxMessage: s.srv.cfg.Limits.MessageBytes,
+		Ref:        ref,
 	}
 }

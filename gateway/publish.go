@@ -64,8 +64,8 @@ func (s *shard) publish(c *conn, pub *publication, done func(id string, err erro
 		return badRequest("%v", err)
 	}
 	rule := s.srv.rules.of(pub.Channel)
-	if !rule.Publish {
-		return &http1.Error{Status: 403, Code: codeForbidden, Message: "clients may not publish to this channel"}
+	if !s.mayPublish(c, pub.Channel, rule) {
+		return &http1.Error{Status: 403, Code: codeForbidden, Message: "publishing to this channel is not allowed"}
 	}
 	ok := s.srv.publisher.offer(publishJob{
 		channel: pub.Channel,

@@ -15,6 +15,8 @@ const (
 	CloseProtocol   CloseReason = "protocol"       // a frame against RFC 6455
 	CloseBadData    CloseReason = "bad_data"       // text that is not UTF-8
 	CloseTooBig     CloseReason = "too_big"        // a message over limits.message_bytes
+	CloseToken      CloseReason = "token"          // no token, a bad one, or it has expired; the close text says which
+	CloseForbidden  CloseReason = "forbidden"      // a channel of the request that the token doesn't allow
 	CloseNotText    CloseReason = "not_text"       // a binary message where JSON is spoken
 	CloseAnswered   CloseReason = "answered"       // a request was answered and its connection not kept
 	CloseRejected   CloseReason = "rejected"       // the request was refused: see RejectReason
@@ -25,14 +27,16 @@ const (
 // closeCode is the WebSocket status code that a reason is sent with; reasons
 // without one end connections that can't be told any more, or are no WebSocket.
 var closeCode = map[CloseReason]ws.StatusCode{
-	CloseTimeout:  ws.StatusGoingAway,
-	CloseDrain:    1012,
-	CloseSlow:     4002,
-	CloseProtocol: ws.StatusProtocolError,
-	CloseBadData:  ws.StatusInvalidFramePayloadData,
-	CloseTooBig:   ws.StatusMessageTooBig,
-	CloseNotText:  ws.StatusUnsupportedData,
-	CloseInternal: ws.StatusInternalServerError,
+	CloseTimeout:   ws.StatusGoingAway,
+	CloseDrain:     1012,
+	CloseSlow:      4002,
+	CloseToken:     4001,
+	CloseForbidden: 4003,
+	CloseProtocol:  ws.StatusProtocolError,
+	CloseBadData:   ws.StatusInvalidFramePayloadData,
+	CloseTooBig:    ws.StatusMessageTooBig,
+	CloseNotText:   ws.StatusUnsupportedData,
+	CloseInternal:  ws.StatusInternalServerError,
 }
 
 // RejectReason says why a connection or request was turned away before it
@@ -51,4 +55,6 @@ const (
 	RejectChannels    RejectReason = "channels" // too many, or a bad name
 	RejectDraining    RejectReason = "draining"
 	RejectOrigin      RejectReason = "origin"
+	RejectToken       RejectReason = "token"
+	RejectForbidden   RejectReason = "forbidden" // a channel that the token doesn't allow
 )

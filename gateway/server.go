@@ -36,6 +36,8 @@ type Server struct {
 	limited        *limited
 	rules          rules
 	origins        *auth.Origins
+	verifier       *auth.Verifier
+	started        time.Time // tick 0
 	consoleOrigins map[string]bool
 	publisher      *publisher
 
@@ -59,6 +61,7 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 		broker:  broker,
 		node:    broker.Node(),
 		limited: newLimited(time.Second),
+		started: time.Now(),
 		failed:  make(chan error, 1),
 
 		publisher: newPublisher(broker),
@@ -69,6 +72,9 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 		}
 	}()
 	if s.rules, err = compileRules(cfg.Channels); err != nil {
+		return nil, err
+	}
+	if s.verifier, err = auth.New(cfg.Auth, fanout.ValidChannel, log); err != nil {
 		return nil, err
 	}
 	if s.origins, err = auth.NewOrigins(cfg.Origins); err != nil {
@@ -150,8 +156,10 @@ func (s *Server) Ready() error {
 	if s.draining.Load() {
 		reasons = append(reasons, errors.New("draining"))
 	}
-	if err := s.broker.Ready(); err != nil {
-		reasons = append(reasons, err)
+	for _, err := range []error{s.broker.Ready(), s.verifier.Ready()} {
+		if err != nil {
+			reasons = append(reasons, err)
+		}
 	}
 	return errors.Join(reasons...)
 }
@@ -169,6 +177,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	running.Go(func() { s.tick(inner) })
 	running.Go(func() { s.publisher.run(inner) })
+	running.Go(func() { s.verifier.Run(inner) })
 	for _, sh := range s.shards {
 		if err := sh.loop.Start(s.fail); err != nil {
 			return err
@@ -247,7 +256,6 @@ func (s *Server) wait(d time.Duration, done func() bool) error {
 func (s *Server) tick(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	start := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -255,12 +263,17 @@ func (s *Server) tick(ctx context.Context) {
 		case <-ticker.C:
 		}
 		at := time.Now()
-		now := uint32(at.Sub(start) / tick)
+		now := s.tickOf(at)
 		date := http1.AppendDate(nil, at)
 		for _, sh := range s.shards {
 			sh.post(func() { sh.beat(now, at, date) })
 		}
 	}
+}
+
+// tickOf returns the tick that a time falls into.
+func (s *Server) tickOf(t time.Time) uint32 {
+	return uint32(t.Sub(s.started) / tick)
 }
 
 // close frees what New opened. Connections that are left are cut.

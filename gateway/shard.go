@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"pushgate/fanout"
+	"pushgate/gateway/auth"
 	"pushgate/gateway/http1"
 	"pushgate/heartbeat"
 	"pushgate/internal/reactor"
@@ -38,6 +39,8 @@ type shard struct {
 	inputs   table[input]
 	queues   table[queue]
 	polls    table[poll]
+	grants   grants
+	unknown  map[uint32]*params // of WebSockets that haven't shown their token yet
 	joins    map[fanout.Channel]*join
 	listener *reactor.Listener // nil once closed
 	paused   bool              // the listener isn't watched for this tick
@@ -53,7 +56,7 @@ type shard struct {
 	scratch  []byte           // for small answers
 	decoded  []byte           // of a query
 	answers  answers          // polls that have messages
-	left     []fanout.Channel // for unsubscribeAll
+	listed   []fanout.Channel // by channelsOf
 	date     []byte           // of the Date header, made anew each second
 }
 
@@ -65,6 +68,8 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		index:    fanout.NewIndex(),
 		wheel:    heartbeat.New(wheelSize),
 		joins:    make(map[fanout.Channel]*join),
+		grants:   grants{byGrant: make(map[*auth.Grant]uint32)},
+		unknown:  make(map[uint32]*params),
 		listener: listener,
 		frame:    wsframe.NewReader(wsframe.Server, int64(srv.cfg.Limits.MessageBytes)),
 		stats:    newStats(),

@@ -3,6 +3,8 @@ package gateway
 import (
 	"maps"
 	"time"
+
+	"pushgate/gateway/auth"
 )
 
 // stats are a shard's counters, owned by its loop. The metrics collector asks
@@ -16,6 +18,7 @@ type stats struct {
 	pings      uint64
 	closes     map[CloseReason]uint64
 	rejects    map[RejectReason]uint64
+	tokens     map[auth.Reason]uint64 // refused
 	lag        lag
 
 	// Gauges
@@ -39,6 +42,7 @@ func newStats() stats {
 		handshakes: map[HandshakeResult]uint64{HandshakeOK: 0, HandshakeFailed: 0},
 		closes:     make(map[CloseReason]uint64),
 		rejects:    make(map[RejectReason]uint64),
+		tokens:     make(map[auth.Reason]uint64),
 	}
 }
 
@@ -73,6 +77,7 @@ func (s *shard) snapshot() (st stats, ok bool) {
 	s.post(func() {
 		c := s.stats
 		c.handshakes, c.closes, c.rejects = maps.Clone(c.handshakes), maps.Clone(c.closes), maps.Clone(c.rejects)
+		c.tokens = maps.Clone(c.tokens)
 		c.connections, c.queues, c.channels = s.conns.used, s.queues.used(), s.index.Channels()
 		copied <- c
 	})

@@ -218,14 +218,18 @@ func (s *shard) unsubscribeAll(i uint32, c *conn) {
 	}
 	s.stats.subscriptions -= int(c.count)
 	c.count = 0
-	left := s.left[:0]
-	s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { left = append(left, ch) })
-	for _, ch := range left {
+	for _, ch := range s.channelsOf(c) {
 		s.index.Unsubscribe(&c.subs, ch)
 		s.forget(i, ch)
 		s.settle(ch)
 	}
-	s.left = left
+}
+
+// channelsOf returns a connection's channels, valid until the next call.
+func (s *shard) channelsOf(c *conn) []fanout.Channel {
+	s.listed = s.listed[:0]
+	s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { s.listed = append(s.listed, ch) })
+	return s.listed
 }
 
 // settle gives up a channel that nobody here is subscribed to and about which

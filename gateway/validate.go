@@ -38,7 +38,7 @@ func (c Config) Validate() error {
 		c.validateAdmin(),
 		validateOrigins(c.Origins),
 		validateRules(c.Channels),
-		oneOf("auth.mode", c.Auth.Mode, "none"),
+		c.Auth.Validate(),
 
 		between("heartbeat.interval", c.Heartbeat.Interval, 100*time.Millisecond, time.Hour),
 		between("heartbeat.timeout", c.Heartbeat.Timeout, 100*time.Millisecond, time.Hour),

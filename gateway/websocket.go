@@ -5,6 +5,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"pushgate/gateway/auth"
 	"pushgate/gateway/http1"
 	"pushgate/internal/wsframe"
 )
@@ -76,18 +77,27 @@ func (s *shard) websocket(i uint32, c *conn, rest []byte) {
 	}
 	s.stats.handshakes[HandshakeOK]++
 	s.open(c, kindWebSocket, p.raw)
-	if !p.raw {
-		answer = append(answer, s.replyFrame(s.welcome(i, c))...)
-		s.upgrade.answer = answer
+	gen := c.gen
+	s.handshake(i, c, answer, &p)
+	if c.gen == gen && c.phase == phaseOpen && len(rest) > 0 {
+		s.frames(i, c, rest)
 	}
-	s.wheel.Set(i, s.wheel.Spread(ticks(s.srv.cfg.Heartbeat.Interval)))
+}
+
+// handshake answers a WebSocket's request and lets the client in, or waits for
+// its token.
+func (s *shard) handshake(i uint32, c *conn, answer []byte, p *params) {
+	token := s.requestToken()
+	if len(token) > 0 || s.srv.cfg.Auth.Mode == auth.ModeNone {
+		s.admit(i, c, token, p, nil, answer)
+		return
+	}
 	gen := c.gen
 	s.sendCopy(i, c, answer)
 	if c.gen == gen {
-		s.subscribeAll(i, c, &p)
-	}
-	if c.gen == gen && c.phase == phaseOpen && len(rest) > 0 {
-		s.frames(i, c, rest)
+		c.flags |= flagUnknown
+		s.unknown[i] = p
+		s.wheel.Set(i, s.now+ticks(s.srv.cfg.Limits.HeadTimeout))
 	}
 }
 

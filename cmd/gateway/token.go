@@ -62,14 +62,14 @@ func runToken(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	if err := noArgs("token", fs); err != nil {
 		return err
 	}
-	l, err := load(fs, func(s settings) error { return authConfig(s).Validate() })
+	l, err := load(fs, func(s settings) error { return s.Auth.Validate() })
 	if err != nil {
 		return err
 	}
 	if fs.Changed("check") {
-		return checkToken(ctx, std, authConfig(l.settings), fs)
+		return checkToken(ctx, std, l.settings.Auth, fs)
 	}
-	return issueToken(std.out, authConfig(l.settings).JWT, fs, time.Now())
+	return issueToken(std.out, l.settings.Auth.JWT, fs, time.Now())
 }
 
 // issueToken prints a token that a gateway with this configuration accepts.
@@ -183,12 +183,4 @@ func verifyWith(cfg auth.JWTConfig, file string) (auth.JWTConfig, error) {
 		cfg.Secret, cfg.PublicKey = "", cfg.Secret
 	}
 	return cfg, nil
-}
-
-// authConfig returns the part of the configuration that tokens are about.
-func authConfig(s settings) auth.Config {
-	if c, ok := any(s.Auth).(auth.Config); ok {
-		return c
-	}
-	return auth.DefaultConfig()
 }

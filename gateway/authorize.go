@@ -1,0 +1,241 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	"pushgate/gateway/auth"
+	"pushgate/gateway/http1"
+	"pushgate/internal/wsframe"
+)
+
+// codeUnauthorized is what a client without a good token is told.
+const codeUnauthorized = "unauthorized"
+
+// grants holds what the tokens of a shard's connections allow: one entry for
+// each different grant, however many connections have it.
+type grants struct {
+	entries table[grantEntry]
+	byGrant map[*auth.Grant]uint32
+}
+
+type grantEntry struct {
+	grant *auth.Grant
+	users int
+}
+
+// hold returns the index of g for one more connection.
+func (t *grants) hold(g *auth.Grant) uint32 {
+	i, ok := t.byGrant[g]
+	if !ok {
+		var e *grantEntry
+		i, e = t.entries.take()
+		*e = grantEntry{grant: g}
+		t.byGrant[g] = i
+	}
+	t.entries.at(i).users++
+	return i
+}
+
+// drop takes one connection off the grant i; 0 is none.
+func (t *grants) drop(i uint32) {
+	if i == 0 {
+		return
+	}
+	e := t.entries.at(i)
+	if e.users--; e.users == 0 {
+		delete(t.byGrant, e.grant)
+		*e = grantEntry{}
+		t.entries.put(i)
+	}
+}
+
+// grantOf returns what the connection may do, nil when it hasn't shown a token.
+func (s *shard) grantOf(c *conn) *auth.Grant {
+	if c.grant == 0 {
+		return nil
+	}
+	return s.grants.entries.at(c.grant).grant
+}
+
+// setGrant gives the connection g, nil for nothing.
+func (s *shard) setGrant(c *conn, g *auth.Grant) {
+	s.grants.drop(c.grant)
+	c.grant = 0
+	if g != nil {
+		c.grant = s.grants.hold(g)
+	}
+}
+
+// maySubscribe reports whether the connection's token allows the channel.
+func (s *shard) maySubscribe(c *conn, channel string) bool {
+	g := s.grantOf(c)
+	return g != nil && g.MaySubscribe(channel)
+}
+
+// mayPublish reports whether a client may publish to a channel: with tokens,
+// the token says so; without, the channel's rule does.
+func (s *shard) mayPublish(c *conn, channel string, rule *compiledRule) bool {
+	if s.srv.cfg.Auth.Mode == auth.ModeNone {
+		return rule.Publish
+	}
+	g := s.grantOf(c)
+	return g != nil && g.MayPublish(channel)
+}
+
+// requestToken returns the token of s.request: the Authorization header, else
+// the query parameter.
+func (s *shard) requestToken() []byte {
+	if token := s.request.Bearer(); len(token) > 0 {
+		return token
+	}
+	q := s.request.Query(s.decoded[:0])
+	token, _ := q.Get("token")
+	return token
+}
+
+// verify checks a token and counts it when it's refused.
+func (s *shard) verify(token []byte) (*auth.Grant, *auth.Error) {
+	g, err := s.srv.verifier.Verify(token, time.Now())
+	if err != nil {
+		refused := err.(*auth.Error)
+		s.stats.tokens[refused.Reason]++
+		return nil, refused
+	}
+	return g, nil
+}
+
+// authorize gives the connection what the token of its request allows. A
+// request without a good one is refused.
+func (s *shard) authorize(i uint32, c *conn) bool {
+	g, err := s.verify(s.requestToken())
+	if err != nil {
+		s.refuse(i, c, RejectToken, &http1.Error{Status: 401, Code: codeUnauthorized, Message: err.Error()}, []byte(`WWW-Authenticate: Bearer`))
+		return false
+	}
+	s.setGrant(c, g)
+	return true
+}
+
+// allowed refuses a request for channels that its token doesn't allow, and adds
+// those that the token subscribes its client to.
+func (s *shard) allowed(c *conn, p *params) *http1.Error {
+	for _, name := range p.channels {
+		if !s.maySubscribe(c, name) {
+			return &http1.Error{Status: 403, Code: codeForbidden, Message: "the token does not allow the channel " + name}
+		}
+	}
+	p.add(s.grantOf(c).Channels)
+	if len(p.channels) == 0 {
+		return errNoChannels
+	}
+	return nil
+}
+
+// admit lets a WebSocket in that has shown a token, or ends it. lead is sent
+// before anything else: the answer to its handshake, or nothing.
+//
+// The handshake succeeds in any case: a browser tells its page nothing of a
+// refused one, but a close code it does.
+func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref json.RawMessage, lead []byte) {
+	g, err := s.verify(token)
+	if err != nil {
+		s.endWith(i, c, CloseToken, wsframe.AppendClose(bytes.Clone(lead), closeCode[CloseToken], string(err.Reason)))
+		return
+	}
+	s.setGrant(c, g)
+	c.flags &^= flagUnknown
+	for _, name := range p.channels {
+		if !g.MaySubscribe(name) {
+			s.endWith(i, c, CloseForbidden, wsframe.AppendClose(bytes.Clone(lead), closeCode[CloseForbidden], name))
+			return
+		}
+	}
+	p.add(g.Channels)
+	s.schedule(i, c, s.wheel.Spread(ticks(s.srv.cfg.Heartbeat.Interval)))
+	gen := c.gen
+	if c.flags&flagRaw == 0 {
+		lead = append(lead, s.replyFrame(s.welcome(i, c, ref))...)
+	}
+	s.sendCopy(i, c, lead)
+	if c.gen == gen {
+		s.subscribeAll(i, c, p)
+	}
+}
+
+// commandAuth handles a client's auth: its first token where the request had
+// none, or a new one before the old one expires.
+func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
+	if c.flags&flagUnknown != 0 {
+		p := s.unknown[i]
+		delete(s.unknown, i)
+		s.admit(i, c, []byte(cmd.Token), p, cmd.Ref, nil)
+		return
+	}
+	g, err := s.verify([]byte(cmd.Token))
+	switch {
+	case err != nil:
+		s.replyError(i, c, codeUnauthorized, err.Error(), cmd.Ref)
+		return
+	case g.Subject != s.grantOf(c).Subject:
+		s.replyError(i, c, codeForbidden, "the token is of another subject", cmd.Ref)
+		return
+	}
+	s.setGrant(c, g)
+	if at, ok := s.wheel.Due(i); ok {
+		s.schedule(i, c, at)
+	}
+	gen := c.gen
+	s.reply(i, c, s.welcome(i, c, cmd.Ref))
+	if c.gen == gen && c.phase == phaseOpen {
+		s.revoke(i, c)
+	}
+}
+
+// revoke takes a client out of the channels that its new token doesn't allow.
+func (s *shard) revoke(i uint32, c *conn) {
+	gen := c.gen
+	for _, ch := range s.channelsOf(c) {
+		name := s.index.Name(ch)
+		if s.maySubscribe(c, name) {
+			continue
+		}
+		s.unsubscribe(i, c, &command{Channel: name})
+		if c.gen != gen || c.phase != phaseOpen {
+			return
+		}
+	}
+}
+
+// schedule sets the connection's next deadline: due, or the end of its token
+// where that comes first.
+func (s *shard) schedule(i uint32, c *conn, due uint32) {
+	if g := s.grantOf(c); g != nil && !g.Expires.IsZero() {
+		if end := s.srv.tickOf(g.Expires); int32(end-due) < 0 {
+			due = end
+		}
+	}
+	s.wheel.Set(i, due)
+}
+
+// expired ends a connection whose token has.
+func (s *shard) expired(i uint32, c *conn) bool {
+	g := s.grantOf(c)
+	if g == nil || g.Expires.IsZero() || int32(s.now-s.srv.tickOf(g.Expires)) < 0 {
+		return false
+	}
+	s.stats.tokens[auth.ReasonExpired]++
+	switch c.kind {
+	case kindPoll:
+		s.answerPoll(i, c)
+	case kindEvents:
+		s.endWith(i, c, CloseToken, appendEvent(nil, reply{Type: "bye", Reason: string(auth.ReasonExpired)}))
+	default:
+		s.endWith(i, c, CloseToken, wsframe.AppendClose(nil, closeCode[CloseToken], string(auth.ReasonExpired)))
+	}
+	return true
+}
+
+// errUnknown answers a command before the token.
+const errUnknown = "send {\"type\":\"auth\",\"token\":…} first"

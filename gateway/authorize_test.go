@@ -1,0 +1,240 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"pushgate/gateway/auth"
+)
+
+const testSecret = "a secret of more than thirty-two bytes"
+
+// withTokens makes a gateway ask for HS256 tokens.
+func withTokens(c *Config) {
+	c.Auth.Mode = auth.ModeJWT
+	c.Auth.JWT.Secret = testSecret
+}
+
+// token issues a token.
+func token(t testing.TB, claims auth.Claims) string {
+	t.Helper()
+	key, err := auth.JWTConfig{Secret: testSecret}.SigningKey("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := auth.Mint(claims, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestTokenBeforeChannels(t *testing.T) {
+	in := start(t, withTokens).ready()
+	good := token(t, auth.Claims{Subject: "ann", Subscribe: []string{"room.*"}, Channels: []string{"user.ann"}})
+	c := in.dial("/v1/ws?channels=room.1&token=" + good)
+	c.expect("welcome")
+	got := map[string]bool{}
+	for range 2 {
+		got[c.expect("subscribed").Channel] = true
+	}
+	if !got["room.1"] || !got["user.ann"] {
+		t.Errorf("subscribed to %v", got)
+	}
+	c.write(`{"type":"subscribe","channel":"secret","ref":1}`)
+	if e := c.expect("error"); e.Code != "forbidden" || string(e.Ref) != "1" {
+		t.Errorf("got %+v", e)
+	}
+	in.redis.Publish("user.ann", "1")
+	c.expect("message")
+}
+
+func TestTokenInTheHeaderAndTheFirstMessage(t *testing.T) {
+	in := start(t, withTokens).ready()
+	good := token(t, auth.Claims{Subject: "ann", Subscribe: []string{"**"}})
+	c, _, err := websocket.DefaultDialer.Dial("ws://"+in.Addr()+"/v1/ws?channels=a", http.Header{"Authorization": {"Bearer " + good}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	(&client{c, t}).expect("welcome")
+
+	late := in.dial("/v1/ws?channels=a")
+	late.write(`{"type":"subscribe","channel":"b","ref":1}`)
+	if e := late.expect("error"); e.Code != "unauthorized" {
+		t.Errorf("got %+v", e)
+	}
+	late.write(fmt.Sprintf(`{"type":"auth","token":%q,"ref":2}`, good))
+	if e := late.expect("welcome"); string(e.Ref) != "2" {
+		t.Errorf("got %+v", e)
+	}
+	if e := late.expect("subscribed"); e.Channel != "a" {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestRefusedTokens(t *testing.T) {
+	in := start(t, func(c *Config) {
+		withTokens(c)
+		c.Limits.HeadTimeout = 300 * time.Millisecond
+	}).ready()
+	expired := token(t, auth.Claims{Subject: "a", Subscribe: []string{"**"}, Expires: time.Now().Add(-time.Hour)})
+	narrow := token(t, auth.Claims{Subject: "a", Subscribe: []string{"mine"}})
+	for name, tc := range map[string]struct {
+		query  string
+		code   int
+		status int
+	}{
+		"none":      {"", 4001, 401},
+		"malformed": {"&token=nonsense", 4001, 401},
+		"expired":   {"&token=" + expired, 4001, 401},
+		"forbidden": {"&token=" + narrow, 4003, 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := in.dial("/v1/ws?channels=a" + tc.query).closed(); got != tc.code {
+				t.Errorf("closed with %d, want %d", got, tc.code)
+			}
+			for _, path := range []string{"/v1/sse", "/v1/poll"} {
+				if status, body := in.get("http://" + in.Addr() + path + "?channels=a" + tc.query); status != tc.status {
+					t.Errorf("%s: %d %s, want %d", path, status, body, tc.status)
+				}
+			}
+		})
+	}
+	if n := in.metric(`gateway_tokens_refused_total{reason="expired"}`); n != 3 {
+		t.Errorf("%v expired tokens counted", n)
+	}
+}
+
+func TestTokenExpires(t *testing.T) {
+	in := start(t, func(c *Config) {
+		withTokens(c)
+		c.Auth.JWT.Leeway = 0
+	}).ready()
+	soon := func() string {
+		return token(t, auth.Claims{Subject: "a", Subscribe: []string{"**"}, Expires: time.Now().Add(2 * time.Second)})
+	}
+	refreshed := in.dial("/v1/ws?channels=a&token=" + soon())
+	left := in.dial("/v1/ws?channels=a&token=" + soon())
+	stream := in.events("/v1/sse?channels=a&token="+soon(), "")
+	for _, c := range []*client{refreshed, left} {
+		c.expect("welcome")
+		c.expect("subscribed")
+	}
+	refreshed.write(fmt.Sprintf(`{"type":"auth","token":%q}`, token(t, auth.Claims{Subject: "b", Subscribe: []string{"**"}})))
+	if e := refreshed.expect("error"); e.Code != "forbidden" {
+		t.Errorf("a token of another subject: %+v", e)
+	}
+	refreshed.write(fmt.Sprintf(`{"type":"auth","token":%q}`, token(t, auth.Claims{Subject: "a", Subscribe: []string{"a", "c"}})))
+	refreshed.expect("welcome")
+	if code := left.closed(); code != 4001 {
+		t.Errorf("closed with %d", code)
+	}
+	stream.expect("subscribed")
+	if _, v := stream.expect("bye"); v.Reason != "expired" {
+		t.Errorf("got %+v", v)
+	}
+	in.redis.Publish("a", "1")
+	refreshed.expect("message")
+	// A token that allows less takes the rest away.
+	refreshed.write(fmt.Sprintf(`{"type":"auth","token":%q}`, token(t, auth.Claims{Subject: "a", Subscribe: []string{"c"}})))
+	refreshed.expect("welcome")
+	if e := refreshed.expect("unsubscribed"); e.Channel != "a" {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestPublishNeedsTheTokensLeave(t *testing.T) {
+	in := start(t, withTokens).ready()
+	may := token(t, auth.Claims{Subject: "a", Subscribe: []string{"room"}, Publish: []string{"room"}})
+	mayNot := token(t, auth.Claims{Subject: "b", Subscribe: []string{"room"}})
+	listener := in.dial("/v1/ws?channels=room&token=" + mayNot)
+	listener.expect("welcome")
+	listener.expect("subscribed")
+	c := in.dial("/v1/ws?token=" + may)
+	c.expect("welcome")
+	c.write(`{"type":"publish","channel":"room","data":{"text":"hi"},"ref":9}`)
+	if e := c.expect("published"); string(e.Ref) != "9" || e.Channel != "room" {
+		t.Errorf("got %+v", e)
+	}
+	if e := listener.expect("message"); string(e.Data) != `{"text":"hi"}` {
+		t.Errorf("got %+v", e)
+	}
+	listener.write(`{"type":"publish","channel":"room","data":1}`)
+	if e := listener.expect("error"); e.Code != "forbidden" {
+		t.Errorf("got %+v", e)
+	}
+	post := func(token string) int {
+		req, _ := http.NewRequest("POST", "http://"+in.Addr()+"/v1/publish", strings.NewReader(`{"channel":"room","data":2,"durable":true}`))
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := plainHTTP.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode
+	}
+	if status := post(mayNot); status != 403 {
+		t.Errorf("without leave: %d", status)
+	}
+	if status := post(may); status != 200 {
+		t.Errorf("with leave: %d", status)
+	}
+	if e := listener.expect("message"); string(e.Data) != "2" || strings.HasPrefix(e.ID, "~") {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestPublishByRule(t *testing.T) {
+	in := start(t, func(c *Config) {
+		c.Channels = []ChannelRule{{Match: []string{"open.*"}, Publish: true, Durable: true, MaxLen: 10, TTL: time.Minute}}
+	}).ready()
+	c := in.subscribed("open.1")
+	c.write(`{"type":"publish","channel":"open.1","data":"x","ref":1}`)
+	got := map[string]event{}
+	for range 2 {
+		e := c.next()
+		got[e.Type] = e
+	}
+	if got["published"].ID == "" || got["published"].ID != got["message"].ID {
+		t.Errorf("got %+v", got)
+	}
+	for _, bad := range []string{
+		`{"type":"publish","channel":"closed","data":1}`,
+		`{"type":"publish","channel":"open.1"}`,
+		`{"type":"publish","channel":"open. 1","data":1}`,
+	} {
+		c.write(bad)
+		c.expect("error")
+	}
+}
+
+// A client that shows no token may hold its connection no longer than one that
+// sends no request.
+func TestTokenDeadline(t *testing.T) {
+	in := start(t, func(c *Config) {
+		withTokens(c)
+		c.Limits.HeadTimeout = 200 * time.Millisecond
+	})
+	begin := time.Now()
+	if code := in.dial("/v1/ws").closed(); code != 4001 || time.Since(begin) > 5*time.Second {
+		t.Errorf("closed with %d after %v", code, time.Since(begin))
+	}
+	eventually(t, "nothing is kept", func() bool {
+		left := -1
+		in.shards[0].snapshot()
+		for _, sh := range in.shards {
+			done := make(chan int, 1)
+			sh.post(func() { done <- len(sh.unknown) + sh.grants.entries.used() })
+			left = max(left, <-done)
+		}
+		return left == 0
+	})
+}
