@@ -19,6 +19,7 @@ func (s *shard) accept() {
 	if s.listener == nil {
 		return
 	}
+	short := false // of descriptors
 	for range acceptsPerSlice {
 		fd, _, err := s.listener.Accept()
 		switch {
@@ -28,15 +29,17 @@ func (s *shard) accept() {
 			return
 		case errors.Is(err, reactor.ErrDescriptors):
 			s.stats.rejects[RejectDescriptors]++
+			short = true
 			s.srv.limited.warn(s.log, "out of file descriptors: connections are turned away",
 				"err", err, "fix", "raise the limit on open files (ulimit -n, LimitNOFILE) or lower limits.connections; gateway doctor tells")
-			s.pauseAccept()
-			return
 		default:
 			s.srv.limited.warn(s.log, "cannot accept", "err", err)
 			s.pauseAccept()
 			return
 		}
+	}
+	if short {
+		s.pauseAccept()
 	}
 }
 

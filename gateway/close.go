@@ -110,6 +110,10 @@ func (s *shard) free(i uint32, c *conn) {
 	s.wheel.Cancel(i)
 	s.freeQueue(c)
 	reactor.CloseFD(int(c.fd))
+	if c.kind == kindExcess {
+		s.srv.excess.Add(-1)
+	} else {
+		s.srv.connections.Add(-1)
+	}
 	s.conns.put(i)
-	s.srv.connections.Add(-1)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pushgate/gateway/http1"
+	"pushgate/internal/reactor"
 )
 
 // maxPipelined is how much a client may send ahead while it doesn't read the
@@ -173,12 +174,28 @@ var (
 	errDraining           = &http1.Error{Status: 503, Code: "draining", Message: "this gateway is shutting down"}
 )
 
+// kindExcess is a connection over the limit. It isn't counted among those that
+// the limit is for: else a few that come again and again, and never go by
+// themselves, would hold the place of all others.
+const kindExcess = kindCount
+
 // turnAway answers a connection over the limit before it said anything. It
-// keeps its slot until the client has seen the answer, a second at most.
+// keeps its slot until the client has seen the answer, a second at most, and
+// not at all when there are too many like it for the descriptors at hand.
 func (s *shard) turnAway(i uint32, c *conn) {
+	s.srv.limited.warn(s.log, "as many connections as allowed: more are turned away",
+		"connections", s.srv.maxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
+	c.kind = kindExcess
+	s.srv.connections.Add(-1)
+	crowded := s.srv.excess.Add(1) > s.srv.maxExcess
 	s.request = http1.Request{}
 	s.refuse(i, c, RejectConnections, errTooManyConnections, s.retryAfter())
-	if c.phase == phaseClosing {
+	switch {
+	case c.phase != phaseClosing:
+	case crowded:
+		reactor.Read(int(c.fd), s.rbuf[:]) // unread, it would make the close a reset
+		s.free(i, c)
+	default:
 		s.wheel.Set(i, s.now+turnAwayTicks)
 	}
 }

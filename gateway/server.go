@@ -33,6 +33,7 @@ type Server struct {
 	addr           string
 	admin          net.Listener // nil when turned off
 	maxConnections int
+	maxExcess      int64 // connections over the limit that may wait for their client to close
 	limited        *limited
 	rules          rules
 	origins        *auth.Origins
@@ -43,6 +44,7 @@ type Server struct {
 
 	// Atomic
 	connections atomic.Int64 // sockets of clients
+	excess      atomic.Int64 // sockets of those that are being turned away, not in connections
 	draining    atomic.Bool
 
 	failed chan error // sent to by the shards, received by Run; never closed
@@ -92,6 +94,7 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 		}
 		s.maxConnections = min(n, s.maxConnections)
 	}
+	s.maxExcess = (min(int64(soft), 1<<30) - int64(s.maxConnections)) / 2
 	if err := s.listen(); err != nil {
 		return nil, err
 	}

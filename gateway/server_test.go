@@ -23,7 +23,16 @@ import (
 	"pushgate/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if redis := os.Getenv(fewFilesEnv); redis != "" {
+		if err := serveFewFiles(redis); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for something to come true.
 const patience = 20 * time.Second

@@ -1,0 +1,314 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"pushgate/fanout"
+	"pushgate/internal/redistest"
+)
+
+func TestConnectionLimit(t *testing.T) {
+	const most = 10
+	in := start(t, func(c *Config) { c.Limits.Connections = most }).ready()
+	var inside []*client
+	for range most {
+		inside = append(inside, in.subscribed("news"))
+	}
+	// However many come and whether they say anything or not, all are told.
+	waits := make(map[string]bool)
+	for i := range 100 {
+		c := in.raw("")
+		if i%2 == 0 {
+			io.WriteString(c, upgradeHead)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatalf("connection %d too many: %v", i, err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != 503 || !strings.Contains(string(body), `"too_many_connections"`) || !resp.Close {
+			t.Fatalf("got %d %s, %v", resp.StatusCode, body, err)
+		}
+		waits[resp.Header.Get("Retry-After")] = true
+		c.Close()
+	}
+	if len(waits) < 5 || waits[""] {
+		t.Errorf("all are to come back after one of %v seconds", waits)
+	}
+	in.redis.Publish("news", 1)
+	for _, c := range inside {
+		c.expect("message")
+	}
+	for _, c := range inside[:3] {
+		c.Close()
+	}
+	eventually(t, "three have left", func() bool { return in.connections.Load() == most-3 })
+	for range 3 {
+		in.subscribed("news")
+	}
+	if n := in.metric(`gateway_rejects_total{reason="connections"}`); n != 100 {
+		t.Errorf("%v connections counted as turned away, want 100", n)
+	}
+}
+
+// Those who are turned away and don't go take no seat from those who come
+// after them.
+func TestFreedSeatDuringAFlood(t *testing.T) {
+	in := start(t, func(c *Config) { c.Limits.Connections = 2 }).ready()
+	staying, leaving := in.subscribed("news"), in.subscribed("news")
+	stop := make(chan struct{})
+	var flood sync.WaitGroup
+	for i := range 40 {
+		flood.Go(func() {
+			// Evenly spread over the time that each is borne with.
+			time.Sleep(time.Duration(i) * turnAwayTicks * tick / 40)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				c, err := net.Dial("tcp", in.Addr())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				// The answer, the end of the stream, and then silence until the
+				// gateway has lost its patience.
+				c.SetDeadline(time.Now().Add(patience))
+				io.Copy(io.Discard, c)
+				for err == nil {
+					_, err = c.Write([]byte("x"))
+					select {
+					case <-stop:
+						err = io.EOF
+					case <-time.After(20 * time.Millisecond):
+					}
+				}
+				c.Close()
+			}
+		})
+	}
+	eventually(t, "the flood is there", func() bool { return in.totals().rejects[RejectConnections] >= 40 })
+	leaving.Close()
+	var lucky *client
+	eventually(t, "the seat is taken again", func() bool {
+		c, _, err := websocket.DefaultDialer.Dial("ws://"+in.Addr()+"/v1/ws?channels=news", nil)
+		if err != nil {
+			return false
+		}
+		lucky = &client{Conn: c, t: t}
+		return true
+	})
+	defer lucky.Close()
+	lucky.expect("welcome")
+	lucky.expect("subscribed")
+	in.redis.Publish("news", 1)
+	staying.expect("message")
+	lucky.expect("message")
+	close(stop)
+	flood.Wait()
+}
+
+// fewFilesEnv makes the test binary a gateway with few file descriptors; its
+// value is the URL of Redis.
+const fewFilesEnv = "GATEWAY_TEST_FEW_FILES"
+
+// fewFiles is the limit of that process.
+const fewFiles = 256
+
+// serveFewFiles is the process' main: it says where it listens and serves
+// until its input ends.
+func serveFewFiles(redis string) error {
+	limit := syscall.Rlimit{Cur: fewFiles, Max: fewFiles}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	cfg := DefaultConfig()
+	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout = "127.0.0.1:0", "127.0.0.1:0", 0
+	cfg.Shards = 2
+	fc := fanout.DefaultConfig()
+	fc.URL = redis
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	broker, err := fanout.NewBroker(fc, log, "few")
+	if err != nil {
+		return err
+	}
+	srv, err := New(cfg, broker, log)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go broker.Run(ctx)
+	go func() {
+		fmt.Println(srv.Addr(), srv.AdminAddr())
+		io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
+	return srv.Run(ctx)
+}
+
+// fewFilesGateway starts that process and returns its addresses, and a
+// function that ends it and returns its log.
+func fewFilesGateway(t *testing.T, redis string) (addr, admin string, end func() string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), fewFilesEnv+"="+redis)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end = sync.OnceValue(func() string {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the gateway ended with %v: %s", err, log.String())
+		}
+		return log.String()
+	})
+	t.Cleanup(func() { end() })
+	if _, err := fmt.Fscan(stdout, &addr, &admin); err != nil {
+		t.Fatalf("the gateway does not start: %v", err)
+	}
+	return addr, admin, end
+}
+
+// A thousand clients want to connect to a gateway that may open 256 files.
+func TestFewFileDescriptors(t *testing.T) {
+	redis := redistest.Start(t)
+	addr, admin, end := fewFilesGateway(t, redis.URL())
+	dial := func() (*client, error) {
+		c, _, err := websocket.DefaultDialer.Dial("ws://"+addr+"/v1/ws?channels=news", nil)
+		if err != nil {
+			return nil, err
+		}
+		t.Cleanup(func() { c.Close() })
+		return &client{Conn: c, t: t}, nil
+	}
+	in := func() *client {
+		t.Helper()
+		c, err := dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.expect("welcome")
+		c.expect("subscribed")
+		return c
+	}
+	var inside []*client
+	for range 50 {
+		inside = append(inside, in())
+	}
+
+	outcomes := make(chan string)
+	let := make(chan struct{}) // closed when all have their outcome
+	begin := time.Now()
+	var flood sync.WaitGroup
+	for range 1000 {
+		flood.Go(func() {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				outcomes <- "dial: " + err.Error()
+				return
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(patience))
+			io.WriteString(c, upgradeHead)
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			switch {
+			case err == nil && resp.StatusCode == 503 && resp.Header.Get("Retry-After") != "":
+				outcomes <- "503"
+			case err == nil:
+				outcomes <- resp.Status
+			case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+				outcomes <- "closed"
+			default:
+				outcomes <- err.Error()
+			}
+			<-let
+		})
+	}
+	counts := make(map[string]int)
+	published := 0
+	for n := range 1000 {
+		counts[<-outcomes]++
+		if n%50 == 0 {
+			redis.Publish("news", published)
+			published++
+		}
+	}
+	t.Logf("after %v: %v", time.Since(begin).Round(time.Millisecond), counts)
+	if counts["101 Switching Protocols"] == 0 || counts["503"] == 0 || counts["101 Switching Protocols"]+counts["503"]+counts["closed"] != 1000 {
+		t.Errorf("outcomes: %v", counts)
+	}
+	if took := time.Since(begin); took > patience/2 {
+		t.Errorf("the last one waited for %v", took)
+	}
+	for _, c := range inside {
+		for want := range published {
+			if e := c.expect("message"); string(e.Data) != fmt.Sprint(want) {
+				t.Fatalf("one of the first got %+v in place of %d", e, want)
+			}
+		}
+	}
+	close(let)
+	flood.Wait()
+
+	eventually(t, "the flood has drained away", func() bool {
+		r, err := plainHTTP.Get("http://" + admin + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		return err == nil && strings.Contains(string(body), "\ngateway_connections 50\n")
+	})
+	inside = append(inside, in())
+	redis.Publish("news", "after")
+	for _, c := range inside {
+		if e := c.expect("message"); string(e.Data) != `"after"` {
+			t.Fatalf("got %+v", e)
+		}
+		c.Close()
+	}
+	log := end()
+	for _, knob := range []string{"limits.connections", "LimitNOFILE"} {
+		if !strings.Contains(log, knob) {
+			t.Errorf("the log doesn't name %s:\n%s", knob, log)
+		}
+	}
+	if n := strings.Count(log, "level=WARN"); n > 30 {
+		t.Errorf("%d warnings for one flood", n)
+	}
+}
