@@ -1,0 +1,140 @@
+// Ratios measures what the gateway costs beside the bare loop of bench/bare, in
+// one run on one machine: CPU per handshake, per delivery and per ping, memory
+// per connection. It builds both programs, starts a redis-server for the
+// gateway, and runs them in turn for some rounds with the same clients.
+//
+//	go run ./bench/ratios -n 10000 -messages 50
+//
+// The figures are CPU time of the server's process, user and system, without
+// the clients and Redis. The clients are one event loop; they send both servers
+// the same bytes and read the same way. One round runs, each in a process of
+// its own:
+//
+//	handshake    n connections, -c of them under way at a time. For the gateway
+//	             one is done when the subscription to the one channel of all is
+//	             confirmed, for the bare loop with the answer.
+//	delivery     a message to all of them, the next one when the last client has
+//	             it; and all messages at once, which lets a server write several
+//	             with one call.
+//	ping cycle   a ping and its answer. The bare loop pings everybody at once,
+//	             the gateway over its heartbeat interval; what it uses without
+//	             clients is subtracted.
+//	RSS growth   resident memory (anonymous and file pages) between -low and
+//	             -high connections, divided by their difference.
+//
+// Each ratio is taken within a round; the table has the median of the rounds
+// and their range. A message that is lost or doubled ends the run with an
+// error, as does a client that the server closes.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"pushgate/internal/reactor"
+)
+
+// options are the command line's.
+type options struct {
+	connections int           // clients for handshake, delivery and ping
+	inFlight    int           // handshakes under way at a time
+	messages    int           // deliveries to each client, in each of the two ways
+	size        int           // bytes of payload
+	rounds      int           // of both servers
+	low, high   int           // connections between which memory is compared
+	interval    time.Duration // between two pings of the gateway to one client
+	cycles      int           // intervals over which pings are measured
+	procs       int           // GOMAXPROCS of the gateway; 0 leaves it alone
+	strict      bool          // a figure over its budget is an error
+}
+
+// spareDescriptors is what a process needs beside its clients.
+const spareDescriptors = 100
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "ratios:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	printMachine(out, o)
+	rounds, err := measure(ctx, o, out)
+	if err != nil {
+		return err
+	}
+	over := printTable(out, rounds)
+	if o.strict && len(over) > 0 {
+		return fmt.Errorf("over budget: %v", over)
+	}
+	return nil
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("ratios", flag.ContinueOnError)
+	flags.IntVar(&o.connections, "n", 10_000, "`connections` for handshake, delivery and ping")
+	flags.IntVar(&o.inFlight, "c", 100, "`handshakes` under way at a time")
+	flags.IntVar(&o.messages, "messages", 50, "`messages` to each connection")
+	flags.IntVar(&o.size, "size", 128, "`bytes` of a message")
+	flags.IntVar(&o.rounds, "rounds", 5, "`times` that both servers are measured")
+	flags.IntVar(&o.low, "low", 5_000, "`connections` from which memory growth is measured")
+	flags.IntVar(&o.high, "high", 15_000, "`connections` up to which memory growth is measured")
+	flags.DurationVar(&o.interval, "interval", 2*time.Second, "`time` between two pings of the gateway")
+	flags.IntVar(&o.cycles, "cycles", 3, "`intervals` over which pings are measured")
+	flags.IntVar(&o.procs, "procs", 0, "GOMAXPROCS of the gateway, hence its `loops`; 0 means one per CPU")
+	flags.BoolVar(&o.strict, "strict", false, "fail when a figure is over its budget")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	return o, o.validate()
+}
+
+// validate reports everything that is wrong.
+func (o options) validate() error {
+	soft, _, err := reactor.RaiseDescriptorLimit()
+	if err != nil {
+		return err
+	}
+	most := int(min(soft, 1<<24)) - spareDescriptors
+	between := func(name string, value, least, most int) error {
+		if value < least || value > most {
+			return fmt.Errorf("-%s: %d is not allowed, want %d to %d", name, value, least, most)
+		}
+		return nil
+	}
+	var interval error
+	if o.interval < 200*time.Millisecond || o.interval > time.Minute {
+		interval = fmt.Errorf("-interval: %v is not allowed, want 200ms to 1m", o.interval)
+	}
+	return errors.Join(
+		between("n", o.connections, 1, most),
+		between("c", o.inFlight, 1, 4096),
+		between("messages", o.messages, 1, 1000),
+		between("size", o.size, 2, 1024),
+		between("rounds", o.rounds, 1, 1000),
+		between("low", o.low, 1, most),
+		between("high", o.high, o.low+1, most),
+		between("cycles", o.cycles, 1, 1000),
+		between("procs", o.procs, 0, 1024),
+		interval,
+	)
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestMeasure runs all of it with few connections: both programs, Redis and
+// the clients.
+func TestMeasure(t *testing.T) {
+	const (
+		// A second's pings to as many cost as much as the idle gateway, of
+		// which they have to stand out.
+		n        = 1000
+		messages = 5
+	)
+	o := options{
+		connections: n, inFlight: 20, messages: messages, size: 128, rounds: 1,
+		low: 100, high: 1100, interval: time.Second, cycles: 2, procs: 2,
+	}
+	if err := o.validate(); err != nil {
+		t.Fatal(err)
+	}
+	rounds, err := measure(t.Context(), o, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rounds) != o.rounds {
+		t.Fatalf("%d rounds, want %d", len(rounds), o.rounds)
+	}
+	for i, r := range rounds {
+		for name, f := range map[string]*figures{"bare": &r.bare, "gateway": &r.gateway} {
+			// Once each message by itself, once all of them together.
+			if want := 2 * messages * n; f.delivered != want {
+				t.Errorf("round %d, %s: %d messages received, want %d", i, name, f.delivered, want)
+			}
+			for _, l := range lines {
+				v := l.bare(f)
+				// Memory may not grow at all with so few connections.
+				if positive := v > 0 || l.absolute; !positive || math.Abs(v) > 100_000 || math.IsNaN(v) {
+					t.Errorf("round %d, %s: %s is %v %s", i, name, l.name, v, l.unit)
+				}
+			}
+		}
+	}
+	var out strings.Builder
+	printTable(&out, rounds)
+	for _, l := range lines {
+		if !strings.Contains(out.String(), l.name+"  ") {
+			t.Errorf("the table has no line %q:\n%s", l.name, out.String())
+		}
+	}
+}
+
+// TestTable checks medians, ranges and verdicts on rounds made up for it.
+func TestTable(t *testing.T) {
+	rounds := make([]round, 3)
+	for i := range rounds {
+		rounds[i].bare = figures{handshake: 10, delivery: 4, fullRate: 4, last: 8, ping: 5, growth: 50}
+		rounds[i].gateway = figures{handshake: 15, delivery: 4 + float64(i), fullRate: 1, last: 8, ping: 10, growth: 601}
+	}
+	var out strings.Builder
+	over := printTable(&out, rounds)
+	if want := []string{"delivery", "RSS growth per connection"}; strings.Join(over, ", ") != strings.Join(want, ", ") {
+		t.Errorf("over budget: %q, want %q", over, want)
+	}
+	text := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{
+		"handshake us 10.00 15.00 1.50 [1.50..1.50] 1.50 x ok",
+		"delivery us 4.00 5.00 1.25 [1.00..1.50] 1.10 x over",
+		"delivery at full rate us 4.00 1.00 0.25 [0.25..0.25] until",
+		"ping cycle to bare delivery us 4.00 10.00 2.50 [2.50..2.50] 2.50 x ok",
+		"RSS growth per connection B 50.00 601.00 [601..601] 600 B over",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestCPUClock(t *testing.T) {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{name: "the test", cmd: &exec.Cmd{Process: self}}
+	before, err := p.cpu()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The clock moves with the work, on threads that end as well.
+	for end := time.Now().Add(10 * time.Second); ; {
+		after, err := p.cpu()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after-before >= 100*time.Millisecond {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("busy for 10 s, of which the clock knows %v", after-before)
+		}
+	}
+	if err := p.checkCPU(); err != nil {
+		t.Error(err)
+	}
+	if rss, err := p.rss(); err != nil || rss < 1<<20 {
+		t.Errorf("resident %d bytes, %v", rss, err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"argument":    {[]string{"extra"}, `unexpected argument "extra"`},
+		"connections": {[]string{"-n", "0"}, "-n: 0 is not allowed"},
+		"descriptors": {[]string{"-n", "1000000000"}, "-n: 1000000000 is not allowed"},
+		"size":        {[]string{"-size", "1"}, "-size: 1 is not allowed, want 2 to 1024"},
+		"order":       {[]string{"-low", "20", "-high", "20"}, "-high: 20 is not allowed, want 21"},
+		"interval":    {[]string{"-interval", "1ms"}, "-interval: 1ms is not allowed"},
+		"all at once": {[]string{"-rounds", "0", "-cycles", "0"}, "-cycles"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := run(context.Background(), test.args, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// barePings is how often the bare loop pings every client.
+const barePings = 10
+
+// idleTime is how long the gateway is watched without clients.
+const idleTime = 2 * time.Second
+
+// noHeartbeat is an interval within which no heartbeat falls due while
+// deliveries are measured.
+const noHeartbeat = time.Hour
+
+// usualHeartbeat is the gateway's default, for the measurement of memory.
+const usualHeartbeat = 25 * time.Second
+
+func measureBare(ctx context.Context, o options, dir string, f *figures) error {
+	err := withBare(ctx, o, dir, func(b *bare, t target) error {
+		if err := t.handshakes(ctx, o.connections, f); err != nil {
+			return err
+		}
+		err := t.deliveries(ctx, o, f, func(n int) error {
+			_, err := b.command(fmt.Sprintf("send %d %d", n, o.size))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return b.pings(ctx, t, o, f)
+	})
+	if err != nil {
+		return err
+	}
+	return withBare(ctx, o, dir, func(_ *bare, t target) error { return t.growth(ctx, o, f) })
+}
+
+func withBare(ctx context.Context, o options, dir string, fn func(*bare, target) error) error {
+	b, err := startBare(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	c, err := newClients(b.listen, false, o.inFlight)
+	return with(b.process, c, err, func(t target) error { return fn(b, t) })
+}
+
+// pings sets the ping's figure: all clients are pinged at once, and the next
+// time once all pongs are in.
+func (b *bare) pings(ctx context.Context, t target, o options, f *figures) error {
+	us, err := t.spent(func() error {
+		for i := range barePings {
+			want := (i + 1) * o.connections
+			if _, err := b.command("ping"); err != nil {
+				return err
+			}
+			if _, err := t.clients.wait(ctx, "pings", func() bool { return t.clients.pings == want }); err != nil {
+				return err
+			}
+			err := until(ctx, "pongs are missing", func() error {
+				s, err := b.command("stats")
+				if err == nil && s.Pongs != want {
+					err = fmt.Errorf("%d of %d", s.Pongs, want)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	f.ping = us / float64(barePings*o.connections)
+	return err
+}
+
+func measureGateway(ctx context.Context, o options, dir string, redis *upstream, f *figures) error {
+	err := withGateway(ctx, o, dir, redis, noHeartbeat, func(t target) error {
+		if err := t.handshakes(ctx, o.connections, f); err != nil {
+			return err
+		}
+		return t.deliveries(ctx, o, f, func(n int) error { return redis.publish(ctx, n) })
+	})
+	if err != nil {
+		return err
+	}
+	err = withGateway(ctx, o, dir, redis, o.interval, func(t target) error { return t.heartbeats(ctx, o, f) })
+	if err != nil {
+		return err
+	}
+	return withGateway(ctx, o, dir, redis, usualHeartbeat, func(t target) error { return t.growth(ctx, o, f) })
+}
+
+func withGateway(ctx context.Context, o options, dir string, redis *upstream, interval time.Duration, fn func(target) error) error {
+	g, err := startGateway(ctx, dir, redis, o, interval)
+	if err != nil {
+		return err
+	}
+	defer g.kill()
+	c, err := newClients(g.listen, true, o.inFlight)
+	return with(g.process, c, err, fn)
+}
+
+// heartbeats sets the ping's figure from some intervals of the gateway's own
+// heartbeat.
+func (t target) heartbeats(ctx context.Context, o options, f *figures) error {
+	idle, err := t.spent(func() error { return pause(ctx, idleTime) })
+	if err != nil {
+		return err
+	}
+	idle /= idleTime.Seconds() // us of CPU in a second
+	if err := t.clients.connect(ctx, o.connections); err != nil {
+		return err
+	}
+	// From the second interval on every client is pinged once in each.
+	first, err := t.beats(ctx, o.connections)
+	if err != nil {
+		return err
+	}
+	start, last := time.Now(), 0
+	us, err := t.spent(func() error {
+		last, err = t.beats(ctx, first+o.cycles*o.connections)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	f.ping = (us - idle*time.Since(start).Seconds()) / float64(last-first)
+	return nil
+}
+
+// beats waits until the clients have had so many pings, and for a pause after
+// that; it returns how many they have had by then.
+func (t target) beats(ctx context.Context, n int) (pings int, err error) {
+	if _, err := t.clients.wait(ctx, fmt.Sprintf("%d pings", n), func() bool { return t.clients.pings >= n }); err != nil {
+		return 0, err
+	}
+	if err := t.clients.quiet(); err != nil {
+		return 0, err
+	}
+	err = t.clients.do(func() { pings = t.clients.pings })
+	return pings, err
+}

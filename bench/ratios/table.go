@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// line is one line of the table.
+type line struct {
+	name    string
+	unit    string
+	bare    func(*figures) float64
+	gateway func(*figures) float64
+	// budget is for the ratio, or for the gateway's figure itself where
+	// absolute is set; 0 means none.
+	budget   float64
+	absolute bool
+}
+
+func handshake(f *figures) float64 { return f.handshake }
+func delivery(f *figures) float64  { return f.delivery }
+func fullRate(f *figures) float64  { return f.fullRate }
+func last(f *figures) float64      { return f.last }
+func ping(f *figures) float64      { return f.ping }
+func growth(f *figures) float64    { return f.growth }
+
+// lines are the table. The budget of the ping cycle is 20 us where a bare write
+// takes 8: it is a ratio to the bare loop's delivery.
+var lines = []line{
+	{name: "handshake", unit: "us", bare: handshake, gateway: handshake, budget: 1.5},
+	{name: "delivery", unit: "us", bare: delivery, gateway: delivery, budget: 1.1},
+	{name: "delivery at full rate", unit: "us", bare: fullRate, gateway: fullRate},
+	{name: "until the last client has it", unit: "ms", bare: last, gateway: last},
+	{name: "ping cycle", unit: "us", bare: ping, gateway: ping},
+	{name: "ping cycle to bare delivery", unit: "us", bare: delivery, gateway: ping, budget: 2.5},
+	{name: "RSS growth per connection", unit: "B", bare: growth, gateway: growth, budget: 600, absolute: true},
+}
+
+// printTable prints the medians of the rounds and returns the names of the
+// lines that are over budget.
+func printTable(out io.Writer, rounds []round) (over []string) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "\tunit\tbare\tgateway\tratio\t[min..max]\tbudget\t\t")
+	for _, l := range lines {
+		var bare, gateway, ratios []float64
+		for i := range rounds {
+			b, g := l.bare(&rounds[i].bare), l.gateway(&rounds[i].gateway)
+			bare, gateway, ratios = append(bare, b), append(gateway, g), append(ratios, g/b)
+		}
+		ratio := fmt.Sprintf("%.2f\t[%.2f..%.2f]", median(ratios), slices.Min(ratios), slices.Max(ratios))
+		value, budget, verdict := median(ratios), fmt.Sprintf("%.2f x", l.budget), "ok"
+		if l.absolute {
+			// A ratio to nearly nothing says nothing: the range is the
+			// gateway's own.
+			ratio = fmt.Sprintf("\t[%.0f..%.0f]", slices.Min(gateway), slices.Max(gateway))
+			value, budget = median(gateway), fmt.Sprintf("%.0f %s", l.budget, l.unit)
+		}
+		switch {
+		case l.budget == 0:
+			budget, verdict = "", ""
+		case !(value <= l.budget): // not a number is not within it
+			verdict = "over"
+			over = append(over, l.name)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%.2f\t%s\t%s\t%s\t\n", l.name, l.unit, median(bare), median(gateway), ratio, budget, verdict)
+	}
+	w.Flush()
+	return over
+}
+
+// printMachine prints what the figures depend on.
+func printMachine(out io.Writer, o options) {
+	kernel, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		kernel = []byte("of unknown release")
+	}
+	procs := "one per CPU"
+	if o.procs > 0 {
+		procs = fmt.Sprint(o.procs)
+	}
+	fmt.Fprintf(out, "%d CPUs, Linux %s, %s; GOMAXPROCS of the gateway: %s\n", runtime.NumCPU(), strings.TrimSpace(string(kernel)), runtime.Version(), procs)
+	fmt.Fprintf(out, "%d connections, %d messages of %d B, %d handshakes at a time, %d rounds\n", o.connections, o.messages, o.size, o.inFlight, o.rounds)
+}
+
+// median returns the middle one, or the mean of the middle two.
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
