@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,9 +20,14 @@ var ErrDescriptors = errors.New("out of file descriptors")
 // stay readable for ever, and returns ErrDescriptors.
 func (l *Listener) Accept() (fd int, peer netip.AddrPort, err error) {
 	for {
+		if l.spare < 0 && l.openSpare() != nil {
+			return -1, netip.AddrPort{}, fmt.Errorf("%w: none to accept and close with", ErrDescriptors)
+		}
 		size := uint32(unix.SizeofSockaddrAny)
+		descriptors.RLock()
 		n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(l.fd), uintptr(unsafe.Pointer(&l.rsa)), uintptr(unsafe.Pointer(&size)),
 			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		descriptors.RUnlock()
 		switch errno {
 		case 0:
 			return int(n), l.peer(), nil
@@ -36,14 +42,26 @@ func (l *Listener) Accept() (fd int, peer netip.AddrPort, err error) {
 	}
 }
 
+// descriptors is held for writing while a listener does without its spare
+// descriptor. The table of descriptors belongs to the whole process: another
+// listener's accept would take the one that was given up, and this one have
+// nothing left to turn its clients away with.
+var descriptors sync.RWMutex
+
 // turnAway closes the connection at the head of the queue.
 func (l *Listener) turnAway(cause unix.Errno) error {
+	descriptors.Lock()
+	defer descriptors.Unlock()
 	if l.spare >= 0 {
 		unix.Close(l.spare)
 		l.spare = -1
-		if fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC); err == nil {
+		fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		if err == nil {
 			SetLinger0(fd)
 			unix.Close(fd)
+		}
+		if l.openSpare() == nil && err == unix.EAGAIN {
+			return ErrAgain // the kernel looks for a descriptor before it looks for a connection
 		}
 	}
 	if l.spare < 0 {
