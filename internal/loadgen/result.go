@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+
+	"pushgate/internal/preflight"
 )
 
 // Schema names the layout of a Result as JSON. Fields may be added to it; any
@@ -33,6 +35,13 @@ type Result struct {
 	Idle     *Held    `json:"idle,omitempty"`
 	Fanout   *Sent    `json:"fanout,omitempty"`
 	Server   *Server  `json:"server,omitempty"`
+
+	// SLOs are the verdicts on the limits that were asked for; Aborted says
+	// which of them ended the run early.
+	SLOs    []Verdict `json:"slos,omitempty"`
+	Aborted string    `json:"aborted,omitempty"`
+	// Knobs is what the host's limits were for this run.
+	Knobs []preflight.Finding `json:"knobs,omitempty"`
 
 	// Failed says why the run failed; empty when all was well.
 	Failed []string `json:"failed"`

@@ -16,6 +16,7 @@ type run struct {
 	plan    *plan
 	engine  *engine
 	watch   *processWatch // nil: not found
+	atStart ProcessSample // of the server, before the first client
 	sampler *sampler
 	began   time.Time
 
@@ -71,6 +72,7 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	if err := r.engine.start(); err != nil {
 		return nil, err
 	}
+	r.atStart = r.sampleServer()
 	r.sampler = newSampler(r, o)
 	return r, nil
 }

@@ -29,6 +29,9 @@ type Sample struct {
 	ServerCPU   float64 `json:"server_cpu"`
 
 	Server *ProcessSample `json:"server,omitempty"`
+	// RSSPerConnection is what the server's memory has grown by since the run
+	// began, for each open client.
+	RSSPerConnection float64 `json:"rss_per_connection_bytes"`
 	// Reasons counts failures, losses and errors up to now, by their reason.
 	Reasons map[Reason]uint64 `json:"reasons,omitempty"`
 }
@@ -115,6 +118,9 @@ func (s *sampler) take() {
 	if r.watch != nil {
 		if p, err := r.watch.sample(); err == nil {
 			x.Server = &p
+			if x.Open > 0 {
+				x.RSSPerConnection = (float64(p.RSS) - float64(r.atStart.RSS)) / float64(x.Open)
+			}
 			if s.before.Server != nil {
 				x.ServerCPU = (p.CPU - s.before.Server.CPU) / step
 			}

@@ -1,0 +1,242 @@
+package loadgen
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Unit is what a figure counts. It is also what an SLO's limit is read in.
+type Unit string
+
+const (
+	UnitCount    Unit = "count"
+	UnitDuration Unit = "duration" // the value is in ns
+	UnitBytes    Unit = "bytes"
+	UnitRate     Unit = "per second"
+	UnitPercent  Unit = "percent"
+	UnitCPUs     Unit = "CPUs"
+)
+
+// Figure is one number of a run that has a name: SLOs judge it, and runs are
+// compared by it.
+type Figure struct {
+	Name  string
+	Unit  Unit
+	About string
+	// of returns the figure; false where the run has not measured it.
+	of func(*Result) (float64, bool)
+	// live returns the figure so far; nil where only the end of a run tells.
+	live func(*Watch) (float64, bool)
+}
+
+// Of returns the figure's value in a run; false where it was not measured.
+func (f Figure) Of(r *Result) (float64, bool) { return f.of(r) }
+
+// Figures lists all figures in the order of the manual.
+func Figures() []Figure {
+	all := latencyFigures()
+	for _, rows := range [][]Figure{clientFigures(), messageFigures(), serverFigures(), selfFigures()} {
+		all = append(all, rows...)
+	}
+	return all
+}
+
+// FindFigure looks for a figure by its name.
+func FindFigure(name string) (Figure, bool) {
+	all := Figures()
+	if i := slices.IndexFunc(all, func(f Figure) bool { return f.Name == name }); i >= 0 {
+		return all[i], true
+	}
+	return Figure{}, false
+}
+
+// WriteFigures writes the names with what they mean.
+func WriteFigures(w io.Writer) error {
+	var b strings.Builder
+	for _, f := range Figures() {
+		fmt.Fprintf(&b, "  %-24s %-10s %s\n", f.Name, f.Unit, f.About)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// quantiles are the parts of a Latency that have names of their own. few is
+// how many values a running figure needs before it says anything.
+var quantiles = []struct {
+	name string
+	of   func(Latency) float64
+	few  int64
+}{
+	{"p50", func(l Latency) float64 { return float64(l.P50) }, 20},
+	{"p90", func(l Latency) float64 { return float64(l.P90) }, 100},
+	{"p99", func(l Latency) float64 { return float64(l.P99) }, 1000},
+	{"p99.9", func(l Latency) float64 { return float64(l.P999) }, 10000},
+	{"max", func(l Latency) float64 { return float64(l.Max) }, 1},
+	{"mean", func(l Latency) float64 { return l.Mean }, 100},
+}
+
+func latencyFigures() []Figure {
+	var all []Figure
+	for _, l := range []struct {
+		name, about string
+		of          func(*Result) Latency
+		recorded    string // the name in an Interval
+	}{
+		{"handshake", "connect to the complete answer", func(r *Result) Latency { return r.Connect.Handshake }, LatencyHandshake},
+		{"ready", "connect to the last subscription confirmed", func(r *Result) Latency { return r.Connect.Ready }, LatencyReady},
+		{"delivery", "intended send time to receipt", func(r *Result) Latency { return r.sent().Due }, LatencyDelivery},
+		{"delivery_sent", "real send time to receipt", func(r *Result) Latency { return r.sent().Real }, LatencySent},
+		{"completion", "send to the last subscriber (without --rate)", func(r *Result) Latency { return r.sent().Completion }, ""},
+		{"publish", "one round trip to Redis", func(r *Result) Latency { return r.sent().Publish }, ""},
+	} {
+		for _, q := range quantiles {
+			f := Figure{
+				Name:  l.name + "." + q.name,
+				Unit:  UnitDuration,
+				About: l.about,
+				of: func(r *Result) (float64, bool) {
+					v := l.of(r)
+					return q.of(v), v.Count > 0
+				},
+			}
+			if l.recorded != "" {
+				f.live = func(w *Watch) (float64, bool) {
+					v := w.latency(l.recorded)
+					return q.of(v), v.Count >= q.few
+				}
+			}
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// sent returns what Fanout measured, zero for other scenarios.
+func (r *Result) sent() Sent {
+	if r.Fanout == nil {
+		return Sent{}
+	}
+	return *r.Fanout
+}
+
+// share is a part in percent; false where there is nothing to divide by.
+func share(part, whole float64) (float64, bool) {
+	if whole == 0 {
+		return 0, false
+	}
+	return part / whole * 100, true
+}
+
+func clientFigures() []Figure {
+	counter := func(name, about string, of func(*Counters) uint64) Figure {
+		return Figure{Name: name, Unit: UnitCount, About: about,
+			of: func(r *Result) (float64, bool) { return float64(of(&r.Counters)), true }}
+	}
+	failed := counter("failed", "clients that never were ready", func(c *Counters) uint64 { return c.Failed + c.Untried })
+	failed.live = func(w *Watch) (float64, bool) { return float64(w.sample.Failed), true }
+	lost := counter("lost", "clients that were ready and were lost", func(c *Counters) uint64 { return c.Lost })
+	lost.live = func(w *Watch) (float64, bool) { return float64(w.sample.Lost), true }
+	return []Figure{
+		counter("clients", "clients that were ready", func(c *Counters) uint64 { return c.Ready }),
+		failed,
+		{Name: "failed_share", Unit: UnitPercent, About: "failed, of those asked for",
+			of: func(r *Result) (float64, bool) {
+				return share(float64(r.Counters.Failed+r.Counters.Untried), float64(r.Settings.Connections))
+			}},
+		lost,
+		counter("errors", "error messages to ready clients", func(c *Counters) uint64 { return c.Errors }),
+		{Name: "connects_per_second", Unit: UnitRate, About: "while connecting",
+			of: func(r *Result) (float64, bool) { return r.Connect.PerSecond, r.Connect.PerSecond > 0 }},
+	}
+}
+
+func messageFigures() []Figure {
+	row := func(name string, unit Unit, about string, of func(*Sent, *Counters) float64) Figure {
+		return Figure{Name: name, Unit: unit, About: about, of: func(r *Result) (float64, bool) {
+			if r.Fanout == nil {
+				return 0, false
+			}
+			return of(r.Fanout, &r.Counters), true
+		}}
+	}
+	counter := func(name, about string, of func(*Counters) uint64) Figure {
+		return row(name, UnitCount, about, func(_ *Sent, c *Counters) float64 { return float64(of(c)) })
+	}
+	return []Figure{
+		row("published", UnitCount, "messages sent", func(f *Sent, _ *Counters) float64 { return float64(f.Published) }),
+		row("published_per_second", UnitRate, "messages sent", func(f *Sent, _ *Counters) float64 { return f.PerSecond }),
+		counter("delivered", "deliveries, each once", func(c *Counters) uint64 { return c.Delivered }),
+		row("delivered_per_second", UnitRate, "deliveries, first publish to last receipt", func(f *Sent, _ *Counters) float64 { return f.DeliveredPS }),
+		row("missing", UnitCount, "deliveries that did not come", func(f *Sent, _ *Counters) float64 { return float64(f.Missing) }),
+		{Name: "missing_share", Unit: UnitPercent, About: "missing, of those expected",
+			of: func(r *Result) (float64, bool) { return share(float64(r.sent().Missing), float64(r.sent().Expected)) }},
+		counter("duplicated", "messages that came more than once", func(c *Counters) uint64 { return c.Duplicated }),
+		counter("reordered", "messages that came after a later one of their channel", func(c *Counters) uint64 { return c.Reordered }),
+		counter("damaged", "messages that came changed, or in no known form", func(c *Counters) uint64 { return c.Damaged + c.Unknown }),
+		counter("gaps", "gaps that the gateway announced", func(c *Counters) uint64 { return c.Gaps }),
+		row("late", UnitCount, "messages sent over 5 ms after they were due", func(f *Sent, _ *Counters) float64 { return float64(f.Late) }),
+		row("skipped", UnitCount, "messages not sent, too late", func(f *Sent, _ *Counters) float64 { return float64(f.Skipped) }),
+	}
+}
+
+func serverFigures() []Figure {
+	row := func(name string, unit Unit, about string, of func(*Server, *Result) (float64, bool)) Figure {
+		return Figure{Name: name, Unit: unit, About: about, of: func(r *Result) (float64, bool) {
+			if r.Server == nil {
+				return 0, false
+			}
+			return of(r.Server, r)
+		}}
+	}
+	perConn := row("rss_per_conn", UnitBytes, "growth of the server's resident memory for each connection",
+		func(s *Server, r *Result) (float64, bool) { return s.RSSPerConnection, r.Counters.Open > 0 })
+	perConn.live = func(w *Watch) (float64, bool) {
+		// The first connections carry what a process needs once.
+		s := &w.sample
+		return s.RSSPerConnection, s.Server != nil && s.Open > 0 && s.Phase != PhaseConnect
+	}
+	rss := row("rss", UnitBytes, "the server's resident memory at the end, clients connected",
+		func(s *Server, _ *Result) (float64, bool) { return float64(s.After.RSS), s.After.RSS > 0 })
+	rss.live = func(w *Watch) (float64, bool) {
+		if w.sample.Server == nil {
+			return 0, false
+		}
+		return float64(w.sample.Server.RSS), true
+	}
+	return []Figure{
+		perConn,
+		row("anon_per_conn", UnitBytes, "the anonymous part of it",
+			func(s *Server, r *Result) (float64, bool) { return s.AnonPerConnection, r.Counters.Open > 0 }),
+		rss,
+		row("cpu_per_handshake", UnitDuration, "the server's CPU time for a handshake",
+			func(s *Server, r *Result) (float64, bool) {
+				return s.CPUPerHandshake * 1e3, r.Counters.Established > 0
+			}),
+		row("cpu_per_delivery", UnitDuration, "the server's CPU time for a delivery",
+			func(s *Server, r *Result) (float64, bool) {
+				return s.CPUPerDelivery * 1e3, r.Fanout != nil && r.Counters.Delivered > 0
+			}),
+		row("cpu_idle", UnitPercent, "of one CPU that the server uses while the clients are idle",
+			func(s *Server, r *Result) (float64, bool) { return s.CPUIdle, r.Idle != nil }),
+		row("cpu_publishing", UnitCPUs, "CPUs that the server uses while messages are published",
+			func(s *Server, r *Result) (float64, bool) { return s.CPUPublishing, r.Fanout != nil }),
+	}
+}
+
+func selfFigures() []Figure {
+	return []Figure{
+		{Name: "self_busy", Unit: UnitPercent, About: "of the time that loadgen's busiest loop worked",
+			of: func(r *Result) (float64, bool) {
+				e := r.Connect.Effort
+				switch {
+				case r.Fanout != nil:
+					e = r.Fanout.Effort
+				case r.Idle != nil:
+					e = r.Idle.Effort
+				}
+				return e.Busy * 100, e.Seconds > 0
+			}},
+	}
+}
