@@ -27,6 +27,7 @@ type Config struct {
 	Limits    Limits          `koanf:"limits"`
 	Socket    SocketConfig    `koanf:"socket"`
 	Drain     DrainConfig     `koanf:"drain"`
+	Debug     DebugConfig     `koanf:"debug"`
 }
 
 // AdminConfig places the operator's HTTP listener.
@@ -61,6 +62,8 @@ type Limits struct {
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
 	// QueueBytes bounds what waits for one client that the kernel refused.
 	QueueBytes int `koanf:"queue_bytes"`
+	// TotalQueueBytes bounds what waits for all clients together.
+	TotalQueueBytes int `koanf:"total_queue_bytes"`
 }
 
 // SocketConfig sets what accepted sockets inherit.
@@ -84,6 +87,13 @@ type DrainConfig struct {
 	Timeout time.Duration `koanf:"timeout"`
 }
 
+// DebugConfig turns on what only development needs. Everything is off in the
+// zero value.
+type DebugConfig struct {
+	// Echo offers /debug/echo, a WebSocket that sends messages back.
+	Echo bool `koanf:"echo"`
+}
+
 // DefaultConfig returns the values that configs/gateway.yaml documents.
 func DefaultConfig() Config {
 	return Config{
@@ -101,6 +111,7 @@ func DefaultConfig() Config {
 			HeadTimeout:           10 * time.Second,
 			IdleTimeout:           60 * time.Second,
 			QueueBytes:            256 << 10,
+			TotalQueueBytes:       256 << 20,
 		},
 		Socket: SocketConfig{
 			Backlog:     65535,

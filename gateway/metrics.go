@@ -20,6 +20,7 @@ var (
 	descQueues        = desc("queues", "Clients with a queue.")
 	descCloses        = desc("closes_total", "Ended connections.", "reason")
 	descRejects       = desc("rejects_total", "Connections and requests turned away.", "reason")
+	descDrops         = desc("dropped_messages_total", "Messages not delivered to a client that did not keep up, or by a gateway that did not.", "reason")
 	descTokens        = desc("tokens_refused_total", "Tokens that were refused.", "reason")
 	descLag           = desc("loop_lag_seconds", "Time from a post to a shard's loop to its run.")
 	descDraining      = desc("draining", "1 while the gateway is shutting down.")
@@ -86,6 +87,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for reason, n := range t.rejects {
 		counter(descRejects, n, string(reason))
+	}
+	for reason, n := range t.drops {
+		counter(descDrops, n, string(reason))
 	}
 	for reason, n := range t.tokens {
 		counter(descTokens, n, string(reason))
@@ -156,6 +160,9 @@ func (st *stats) add(o *stats) {
 	}
 	for k, n := range o.tokens {
 		st.tokens[k] += n
+	}
+	for k, n := range o.drops {
+		st.drops[k] += n
 	}
 	for i, n := range o.lag.buckets {
 		st.lag.buckets[i] += n

@@ -1,69 +1,147 @@
 package gateway
 
+import "pushgate/fanout"
+
 // queue is what waits for a client because the kernel's send buffer is full.
 // It holds references to shared encodings, not copies of them.
 type queue struct {
-	bufs  [][]byte // bufs[head:] is still to be sent
+	items []queued // items[head:] is still to be sent
 	head  int
 	bytes int // the sum of these
 	// history is how much of what was queued the client asked for, which its
 	// bound is raised by while the queue lasts.
 	history int
-	begun   bool // the first bytes of bufs[head] are sent: the rest has to follow
+	begun   bool   // the first bytes of items[head] are sent: the rest has to follow
+	owner   uint32 // slot
 }
 
-// add appends b, which must not change any more.
-func (q *queue) add(b []byte) {
-	q.bufs = append(q.bufs, b)
-	q.bytes += len(b)
+// queued is one thing to send.
+type queued struct {
+	b []byte // must not change any more
+	// from is the first of the messages in b; nil for what can't be dropped.
+	from *fanout.Message
+	// gap is the channel whose dropped messages b tells of; empty otherwise.
+	gap string
 }
 
-// pending returns the buffers to send, oldest first.
-func (q *queue) pending() [][]byte { return q.bufs[q.head:] }
+// add appends an item.
+func (q *queue) add(it queued) {
+	if len(q.items) == cap(q.items) && q.head > len(q.items)/2 {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, it)
+	q.bytes += len(it.b)
+}
+
+// pending appends the buffers to send to dst, oldest first, up to its capacity.
+func (q *queue) pending(dst [][]byte) [][]byte {
+	for _, it := range q.items[q.head:] {
+		if len(dst) == cap(dst) {
+			break
+		}
+		dst = append(dst, it.b)
+	}
+	return dst
+}
 
 // sent takes n bytes off the front.
 func (q *queue) sent(n int) {
 	q.bytes -= n
 	for n > 0 {
-		b := q.bufs[q.head]
+		b := q.items[q.head].b
 		if n < len(b) {
-			q.bufs[q.head] = b[n:]
+			q.items[q.head].b = b[n:]
 			q.begun = true
 			return
 		}
 		n -= len(b)
-		q.bufs[q.head] = nil
+		q.items[q.head] = queued{}
 		q.head++
 		q.begun = false
 	}
-	if q.head == len(q.bufs) {
-		q.bufs, q.head = q.bufs[:0], 0
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
 	}
 }
 
-// dropUnsent forgets all but the rest of a buffer whose first bytes are on the
+// first returns the index of the first item that can be dropped without
+// breaking the stream.
+func (q *queue) first() int {
+	if q.begun {
+		return q.head + 1
+	}
+	return q.head
+}
+
+// dropUnsent forgets all but the rest of an item whose first bytes are on the
 // wire already.
 func (q *queue) dropUnsent() {
-	keep := q.head
-	if q.begun {
-		keep++
+	keep := q.first()
+	for i := keep; i < len(q.items); i++ {
+		q.bytes -= len(q.items[i].b)
 	}
-	for i := keep; i < len(q.bufs); i++ {
-		q.bytes -= len(q.bufs[i])
-		q.bufs[i] = nil
-	}
-	q.bufs = q.bufs[:keep]
+	clear(q.items[min(keep, len(q.items)):])
+	q.items = q.items[:min(keep, len(q.items))]
 }
 
-// maxIdleBufs is the capacity that a freed queue keeps for its next owner.
-const maxIdleBufs = 64
+// dropOldest drops messages for which may holds, oldest first, until at most
+// limit bytes are left, and returns how many items it dropped. Where those of a
+// channel begin to be missing, note's bytes take their place.
+func (q *queue) dropOldest(limit int, may func(*fanout.Message) bool, note func(*fanout.Message) []byte) (dropped int) {
+	kept := q.items[:min(q.first(), len(q.items))]
+	told := make(map[string]bool) // channels whose gap is in front of the item
+	for _, it := range q.items[len(kept):] {
+		if q.bytes > limit && it.from != nil && may(it.from) {
+			q.bytes -= len(it.b)
+			dropped++
+			channel := it.from.Channel
+			if told[channel] {
+				continue
+			}
+			it = queued{b: note(it.from), gap: channel}
+			q.bytes += len(it.b)
+		}
+		switch {
+		case it.gap != "":
+			told[it.gap] = true
+		case it.from != nil:
+			delete(told, it.from.Channel)
+		}
+		kept = append(kept, it)
+	}
+	clear(q.items[len(kept):])
+	q.items = kept
+	return dropped
+}
+
+// replace drops the messages of a channel that wait, because a newer one says
+// all that they did.
+func (q *queue) replace(channel string) (dropped int) {
+	kept := q.items[:min(q.first(), len(q.items))]
+	for _, it := range q.items[len(kept):] {
+		if it.from != nil && it.from.Channel == channel {
+			q.bytes -= len(it.b)
+			dropped++
+			continue
+		}
+		kept = append(kept, it)
+	}
+	clear(q.items[len(kept):])
+	q.items = kept
+	return dropped
+}
+
+// maxIdleItems is the capacity that a freed queue keeps for its next owner.
+const maxIdleItems = 64
 
 // reset empties the queue.
 func (q *queue) reset() {
-	bufs := q.bufs
-	clear(bufs)
-	if cap(bufs) > maxIdleBufs {
-		bufs = nil
+	items := q.items
+	clear(items)
+	if cap(items) > maxIdleItems {
+		items = nil
 	}
-	*q = queue{bufs: bufs[:0]}
+	*q = queue{items: items[:0]}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -26,6 +27,8 @@ type ChannelRule struct {
 	MaxLen int `koanf:"max_len"`
 	// TTL is how long they are kept after the last one.
 	TTL time.Duration `koanf:"ttl"`
+	// Slow says what happens to clients that don't keep up.
+	Slow SlowPolicy `koanf:"slow"`
 }
 
 // rules finds the rule of a channel.
@@ -53,12 +56,16 @@ func compileRules(list []ChannelRule) (rules, error) {
 			errs = append(errs, fmt.Errorf("channels[%d].match: is empty, want at least one pattern", i))
 		}
 		errs = append(errs,
+			oneOf(fmt.Sprintf("channels[%d].slow", i), string(r.Slow), "", string(SlowDisconnect), string(SlowDropOldest), string(SlowLatest)),
 			between(fmt.Sprintf("channels[%d].max_len", i), r.MaxLen, 0, 1<<24),
 			between(fmt.Sprintf("channels[%d].ttl", i), r.TTL, 0, 10*365*24*time.Hour))
 		out = append(out, compiledRule{r, match})
 	}
 	return out, errors.Join(errs...)
 }
+
+// slow returns the policy for clients that don't keep up.
+func (r *compiledRule) slow() SlowPolicy { return cmp.Or(r.Slow, SlowDisconnect) }
 
 func (r rules) of(channel string) *compiledRule {
 	for i := range r {

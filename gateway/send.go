@@ -8,16 +8,21 @@ import (
 
 // send writes b to the client and queues what the kernel refuses, as a
 // reference: b must not change any more. It may close the connection.
-func (s *shard) send(i uint32, c *conn, b []byte) {
-	if rest := s.write(i, c, b); len(rest) > 0 {
-		s.enqueue(i, c, rest, len(rest) < len(b))
-	}
-}
+func (s *shard) send(i uint32, c *conn, b []byte) { s.sendItem(i, c, queued{b: b}) }
 
 // sendCopy is send for bytes that the caller goes on using.
 func (s *shard) sendCopy(i uint32, c *conn, b []byte) {
 	if rest := s.write(i, c, b); len(rest) > 0 {
-		s.enqueue(i, c, bytes.Clone(rest), len(rest) < len(b))
+		s.enqueue(i, c, queued{b: bytes.Clone(rest)}, len(rest) < len(b))
+	}
+}
+
+// sendItem is send for something that may be dropped while it waits.
+func (s *shard) sendItem(i uint32, c *conn, it queued) {
+	if rest := s.write(i, c, it.b); len(rest) > 0 {
+		begun := len(rest) < len(it.b)
+		it.b = rest
+		s.enqueue(i, c, it, begun)
 	}
 }
 
@@ -36,21 +41,28 @@ func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
 	return b[n:]
 }
 
-// enqueue queues b; begun says that bytes before it, which belong to it, are
-// sent already.
-func (s *shard) enqueue(i uint32, c *conn, b []byte, begun bool) {
+// enqueue queues an item; begun says that bytes before it, which belong to it,
+// are sent already.
+func (s *shard) enqueue(i uint32, c *conn, it queued, begun bool) {
 	if c.out == 0 {
 		if !s.watchOut(i, c, true) {
 			return
 		}
-		c.out, _ = s.queues.take()
-		s.queues.at(c.out).begun = begun
+		var q *queue
+		c.out, q = s.queues.take()
+		q.begun, q.owner = begun, i
 	}
 	q := s.queues.at(c.out)
-	q.add(b)
-	s.stats.queueBytes += int64(len(b))
-	if c.phase == phaseOpen && q.bytes > s.srv.cfg.Limits.QueueBytes+q.history {
-		s.end(i, c, CloseSlow)
+	s.supersede(q, it.from)
+	q.add(it)
+	s.stats.queueBytes += int64(len(it.b))
+	if c.phase != phaseOpen || c.kind == kindEcho {
+		return
+	}
+	gen := c.gen
+	s.overflow(i, c, q)
+	if c.gen == gen {
+		s.shed()
 	}
 }
 
@@ -81,10 +93,10 @@ func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
 	for _, b := range bufs {
 		if c.out != 0 {
 			s.queues.at(c.out).history += len(b)
-			s.enqueue(i, c, b, false)
+			s.enqueue(i, c, queued{b: b}, false)
 			continue
 		}
-		s.enqueue(i, c, b, begun)
+		s.enqueue(i, c, queued{b: b}, begun)
 		if c.gen != gen {
 			return
 		}
@@ -99,7 +111,7 @@ func (s *shard) flush(i uint32, c *conn) {
 	}
 	q := s.queues.at(c.out)
 	for q.bytes > 0 {
-		n, err := reactor.Writev(int(c.fd), q.pending())
+		n, err := reactor.Writev(int(c.fd), q.pending(s.vec[:0]))
 		if err == reactor.ErrAgain {
 			return
 		}
@@ -141,7 +153,10 @@ func (s *shard) freeQueue(c *conn) {
 // was lost over it.
 func (s *shard) watchOut(i uint32, c *conn, on bool) bool {
 	ev := reactor.In
-	if on {
+	switch {
+	case on && c.kind == kindEcho:
+		ev = reactor.Out // what is read would only be queued as well
+	case on:
 		ev |= reactor.Out
 	}
 	if err := s.loop.Mod(int(c.fd), reactor.Key{Slot: i, Gen: c.gen}, ev); err != nil {

@@ -47,12 +47,15 @@ type shard struct {
 	drain    drain
 	now      uint32         // tick
 	frame    wsframe.Reader // as it is between two messages
+	echo     wsframe.Reader // the same for the echo endpoint
 	fresh    wsframe.Reader // works on what begins between two messages
 	request  http1.Request  // the one being routed
 	upgrade  upgrade
 	stats    stats
-	retry    uint32 // spreads Retry-After
+	retry    uint32                  // spreads Retry-After
+	overrun  map[fanout.Channel]bool // channels whose messages are being dropped
 	rbuf     [readBuffer]byte
+	vec      [64][]byte       // of a flush
 	scratch  []byte           // for small answers
 	decoded  []byte           // of a query
 	answers  answers          // polls that have messages
@@ -70,8 +73,10 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		joins:    make(map[fanout.Channel]*join),
 		grants:   grants{byGrant: make(map[*auth.Grant]uint32)},
 		unknown:  make(map[uint32]*params),
+		overrun:  make(map[fanout.Channel]bool),
 		listener: listener,
 		frame:    wsframe.NewReader(wsframe.Server, int64(srv.cfg.Limits.MessageBytes)),
+		echo:     wsframe.NewReader(wsframe.Server, maxEcho),
 		stats:    newStats(),
 	}
 	s.fan, s.onDue = s.deliver, s.due
@@ -125,7 +130,11 @@ func (s *shard) deliver(i uint32, b *fanout.Batch) {
 		return
 	}
 	s.stats.deliveries += uint64(b.Count())
-	s.send(i, c, b.Encoded(c.form()))
+	it := queued{b: b.Encoded(c.form()), from: b.Messages()[0]}
+	if it.from.Notice() {
+		it.from = nil
+	}
+	s.sendItem(i, c, it)
 }
 
 // read takes what the client sent, once: the rest makes the loop come back.
@@ -151,7 +160,7 @@ func (s *shard) read(i uint32, c *conn) {
 		s.body(i, c, s.rbuf[:n])
 	case phaseOpen:
 		switch c.kind {
-		case kindWebSocket:
+		case kindWebSocket, kindEcho:
 			s.frames(i, c, s.rbuf[:n])
 		case kindPoll:
 			s.sentAhead(i, c, s.rbuf[:n])
@@ -167,7 +176,7 @@ func (s *shard) ended(i uint32, c *conn) {
 		s.free(i, c)
 	case c.phase == phaseBody, c.phase == phaseHead && c.in != 0:
 		s.release(i, c, CloseUnreadable)
-	case c.kind == kindWebSocket && c.in != 0:
+	case c.framed() && c.in != 0:
 		s.release(i, c, CloseReset)
 	default:
 		s.release(i, c, CloseByClient)

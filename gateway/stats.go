@@ -19,6 +19,7 @@ type stats struct {
 	closes     map[CloseReason]uint64
 	rejects    map[RejectReason]uint64
 	tokens     map[auth.Reason]uint64 // refused
+	drops      map[DropReason]uint64
 	lag        lag
 
 	// Gauges
@@ -43,6 +44,7 @@ func newStats() stats {
 		closes:     make(map[CloseReason]uint64),
 		rejects:    make(map[RejectReason]uint64),
 		tokens:     make(map[auth.Reason]uint64),
+		drops:      make(map[DropReason]uint64),
 	}
 }
 
@@ -77,7 +79,7 @@ func (s *shard) snapshot() (st stats, ok bool) {
 	s.post(func() {
 		c := s.stats
 		c.handshakes, c.closes, c.rejects = maps.Clone(c.handshakes), maps.Clone(c.closes), maps.Clone(c.rejects)
-		c.tokens = maps.Clone(c.tokens)
+		c.tokens, c.drops = maps.Clone(c.tokens), maps.Clone(c.drops)
 		c.connections, c.queues, c.channels = s.conns.used, s.queues.used(), s.index.Channels()
 		copied <- c
 	})

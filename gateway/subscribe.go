@@ -243,6 +243,7 @@ func (s *shard) settle(ch fanout.Channel) {
 	}
 	if s.index.Subscribers(ch) == 0 {
 		s.srv.broker.Leave(s.index.Name(ch), s)
+		delete(s.overrun, ch)
 		s.index.Release(ch)
 	}
 }
@@ -251,7 +252,7 @@ func (s *shard) settle(ch fanout.Channel) {
 func (s *shard) Deliver(m *fanout.Message) {
 	s.post(func() {
 		if ch, ok := s.index.Lookup([]byte(m.Channel)); ok {
-			s.index.Publish(ch, m)
+			s.dispatch(ch, m)
 		}
 	})
 }

@@ -51,6 +51,7 @@ func (c Config) Validate() error {
 		between("limits.head_timeout", c.Limits.HeadTimeout, 100*time.Millisecond, 5*time.Minute),
 		between("limits.idle_timeout", c.Limits.IdleTimeout, 100*time.Millisecond, time.Hour),
 		between("limits.queue_bytes", c.Limits.QueueBytes, 1<<10, 1<<30),
+		between("limits.total_queue_bytes", c.Limits.TotalQueueBytes, 1<<20, 1<<40),
 
 		between("socket.backlog", c.Socket.Backlog, 1, 1<<20),
 		zeroOrBetween("socket.send_buffer", c.Socket.SendBuffer, 2<<10, 64<<20),

@@ -68,7 +68,8 @@ func readTable(items []any, t reflect.Type) (any, error) {
 				bad = append(bad, fmt.Sprintf("[%d].%s: %s", i, name, notAllowed(name, item[name], f.kind, err)))
 				continue
 			}
-			table.Index(i).FieldByIndex(f.index).Set(reflect.ValueOf(value))
+			field := table.Index(i).FieldByIndex(f.index)
+			field.Set(reflect.ValueOf(value).Convert(field.Type()))
 		}
 	}
 	if len(bad) > 0 {

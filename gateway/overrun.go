@@ -1,0 +1,26 @@
+package gateway
+
+import (
+	"pushgate/fanout"
+)
+
+// maxPending bounds the payload bytes of the messages that wait in a shard
+// for their turn to be delivered. More come only when publishers are faster
+// than the box can write.
+const maxPending = 64 << 20
+
+// dispatch puts a message up for delivery to the channel's subscribers. When the
+// shard can't keep up it is dropped, and they are told where that began.
+func (s *shard) dispatch(ch fanout.Channel, m *fanout.Message) {
+	if _, bytes := s.index.Pending(); bytes < maxPending || m.Notice() {
+		delete(s.overrun, ch)
+		s.index.Publish(ch, m)
+		return
+	}
+	s.stats.drops[DropOverrun]++
+	if !s.overrun[ch] {
+		s.overrun[ch] = true
+		s.srv.limited.warn(s.log, "messages come faster than they can be delivered: some are dropped", "channel", m.Channel)
+		s.index.Publish(ch, gapNotice(m.Channel, fanout.Gap{Since: just(m.ID), Reason: fanout.GapSlow, Seq: m.Seq}))
+	}
+}

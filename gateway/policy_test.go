@@ -1,0 +1,197 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"pushgate/fanout"
+)
+
+// stalled publishes to a client that doesn't read until its queue has overflown
+// or been replaced in, and returns how many messages it took.
+func (in *instance) stalled(channel string, size int) (sent int) {
+	in.t.Helper()
+	payload := strings.Repeat("x", size)
+	dropped := func() uint64 {
+		t := in.totals()
+		return t.drops[DropOldest] + t.drops[DropLatest]
+	}
+	for end := time.Now().Add(patience); dropped() < 20; sent++ {
+		if time.Now().After(end) {
+			in.t.Fatalf("nothing was dropped of %d messages", sent)
+		}
+		in.redis.Publish(channel, fmt.Sprintf(`{"n":%d,"x":%q}`, sent, payload))
+	}
+	return sent
+}
+
+func number(t testing.TB, e event) int {
+	t.Helper()
+	var v struct{ N int }
+	if err := json.Unmarshal(e.Data, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v.N
+}
+
+func TestSlowDropOldest(t *testing.T) {
+	in := start(t, func(c *Config) {
+		c.Limits.QueueBytes = 64 << 10
+		c.Channels = []ChannelRule{{Match: []string{"lossy"}, Slow: SlowDropOldest}}
+	}).ready()
+	c := in.lazy("lossy")
+	sent := in.stalled("lossy", 4<<10)
+	in.redis.Publish("lossy", fmt.Sprintf(`{"n":%d}`, sent))
+	gaps, next, lost := 0, 0, 0
+	for next <= sent {
+		switch e := c.next(); e.Type {
+		case "gap":
+			if e.Reason != "slow" || e.Channel != "lossy" {
+				t.Fatalf("got %+v", e)
+			}
+			gaps++
+			lost = -1
+		case "message":
+			n := number(t, e)
+			if n != next && lost != -1 {
+				t.Fatalf("%d came in place of %d without a gap before it", n, next)
+			}
+			lost = 0
+			next = n + 1
+		default:
+			t.Fatalf("got %+v", e)
+		}
+	}
+	if gaps == 0 {
+		t.Error("no gap was told")
+	}
+}
+
+func TestSlowLatest(t *testing.T) {
+	in := start(t, func(c *Config) {
+		c.Channels = []ChannelRule{{Match: []string{"price"}, Slow: SlowLatest}}
+	}).ready()
+	c := in.lazy("price")
+	sent := in.stalled("price", 4<<10)
+	in.redis.Publish("price", fmt.Sprintf(`{"n":%d}`, sent))
+	eventually(t, "the last one came in", func() bool { return in.metric("gateway_broker_messages_total") == float64(sent+1) })
+	last, skipped := -1, 0
+	for last < sent {
+		e := c.expect("message")
+		n := number(t, e)
+		if n <= last {
+			t.Fatalf("%d came after %d", n, last)
+		}
+		skipped += n - last - 1
+		last = n
+	}
+	if skipped < 20 {
+		t.Errorf("%d messages were skipped", skipped)
+	}
+}
+
+// The sum of all queues is bounded too: the largest ones go.
+func TestQueueTotal(t *testing.T) {
+	in := start(t, func(c *Config) {
+		c.Shards = 1
+		c.Limits.QueueBytes = 16 << 20
+		c.Limits.TotalQueueBytes = 1 << 20
+	}).ready()
+	heavy := in.lazy("heavy")
+	light := in.lazy("light")
+	payload := strings.Repeat("x", 32<<10)
+	for range 8 {
+		in.redis.Publish("light", `"`+payload+`"`)
+	}
+	for end := time.Now().Add(patience); in.totals().closes[CloseSlow] == 0; {
+		if time.Now().After(end) {
+			t.Fatal("nobody was ended")
+		}
+		in.redis.Publish("heavy", `"`+payload+`"`)
+	}
+	if code := heavy.closed(); code != 4002 {
+		t.Errorf("closed with %d", code)
+	}
+	for range 8 {
+		light.expect("message")
+	}
+}
+
+// The queue's bookkeeping against a plain list of what a client would get.
+func TestQueueModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		q := &queue{}
+		total := func() (n int) {
+			for _, it := range q.items[q.head:] {
+				n += len(it.b)
+			}
+			return n
+		}
+		seq := uint32(0)
+		rest := 0 // bytes of a begun item that must stay
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				it := queued{b: make([]byte, rapid.IntRange(1, 50).Draw(t, "size"))}
+				if channel := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "channel"); channel != "" {
+					seq++
+					it.from = fanout.NewMessage(channel, fanout.Position{Node: "n", Seq: uint64(seq)}, seq, nil)
+				}
+				q.add(it)
+			},
+			"sent": func(t *rapid.T) {
+				q.sent(rapid.IntRange(0, q.bytes).Draw(t, "n"))
+				rest = 0
+				if q.begun {
+					rest = len(q.items[q.head].b)
+				}
+			},
+			"drop oldest": func(t *rapid.T) {
+				limit := rapid.IntRange(0, 200).Draw(t, "limit")
+				q.dropOldest(limit, func(m *fanout.Message) bool { return m.Channel == "a" }, func(*fanout.Message) []byte { return []byte("gap") })
+				if q.bytes > limit {
+					for _, it := range q.items[min(q.first(), len(q.items)):] {
+						if it.from != nil && it.from.Channel == "a" {
+							t.Fatalf("%d bytes are left over %d, and a message that may go", q.bytes, limit)
+						}
+					}
+				}
+			},
+			"replace": func(t *rapid.T) {
+				q.replace("b")
+				for _, it := range q.items[min(q.first(), len(q.items)):] {
+					if it.from != nil && it.from.Channel == "b" {
+						t.Fatal("a message of the channel is left")
+					}
+				}
+			},
+			"drop unsent": func(t *rapid.T) {
+				q.dropUnsent()
+				if q.bytes != rest {
+					t.Fatalf("%d bytes are left, want %d", q.bytes, rest)
+				}
+			},
+			"": func(t *rapid.T) {
+				if n := total(); n != q.bytes {
+					t.Fatalf("%d bytes counted, %d are there", q.bytes, n)
+				}
+				if q.begun && len(q.items[q.head].b) != rest {
+					t.Fatal("the begun item changed")
+				}
+				last := map[string]uint64{}
+				for _, it := range q.items[q.head:] {
+					if it.from != nil {
+						if it.from.ID.Seq <= last[it.from.Channel] {
+							t.Fatal("messages are out of order")
+						}
+						last[it.from.Channel] = it.from.ID.Seq
+					}
+				}
+			},
+		})
+	})
+}

@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"cmp"
+	"slices"
+
+	"pushgate/fanout"
+)
+
+// SlowPolicy says what happens to a client that reads a channel's messages more
+// slowly than they come, once its queue passes limits.queue_bytes.
+type SlowPolicy string
+
+const (
+	// SlowDisconnect ends the connection with 4002. The client comes back with
+	// its last position and catches up in its own time.
+	SlowDisconnect SlowPolicy = "disconnect"
+	// SlowDropOldest drops the oldest messages that wait, and tells the client
+	// of the gap in their place.
+	SlowDropOldest SlowPolicy = "drop_oldest"
+	// SlowLatest keeps only the newest message of the channel, for channels
+	// whose messages each say all: a price, a position on a map.
+	SlowLatest SlowPolicy = "latest"
+)
+
+// DropReason says why a message was not delivered to a client.
+type DropReason string
+
+const (
+	DropOldest  DropReason = "drop_oldest"
+	DropLatest  DropReason = "latest"
+	DropOverrun DropReason = "overrun" // the gateway itself could not keep up
+)
+
+// enough is the part of its bound, in quarters, that a queue is dropped to, so
+// that not every message has to look through it.
+const enough = 3
+
+// overflow keeps a client's queue within its bound by the policies of the
+// channels in it, and ends the client where that doesn't help.
+func (s *shard) overflow(i uint32, c *conn, q *queue) {
+	bound := s.srv.cfg.Limits.QueueBytes + q.history
+	if q.bytes <= bound {
+		return
+	}
+	before := q.bytes
+	form := c.form()
+	n := q.dropOldest(bound/4*enough,
+		func(m *fanout.Message) bool { return s.srv.rules.of(m.Channel).slow() == SlowDropOldest },
+		func(m *fanout.Message) []byte {
+			return gapNotice(m.Channel, fanout.Gap{Since: just(m.ID), Reason: fanout.GapSlow}).Encoded(form)
+		})
+	s.stats.queueBytes += int64(q.bytes - before)
+	s.stats.drops[DropOldest] += uint64(n)
+	if q.bytes > bound {
+		s.end(i, c, CloseSlow)
+	}
+}
+
+// just returns the position just before a message.
+func just(p fanout.Position) fanout.Position {
+	if p.Durable() {
+		return before(p)
+	}
+	p.Seq--
+	return p
+}
+
+// supersede drops what waits of a channel of which only the newest counts.
+func (s *shard) supersede(q *queue, m *fanout.Message) {
+	if m == nil || s.srv.rules.of(m.Channel).slow() != SlowLatest {
+		return
+	}
+	before := q.bytes
+	s.stats.drops[DropLatest] += uint64(q.replace(m.Channel))
+	s.stats.queueBytes += int64(q.bytes - before)
+}
+
+// shed ends the clients with the largest queues while all of the shard's
+// together pass its share of limits.total_queue_bytes. It goes on to nine
+// tenths of that, so that it isn't called for every message.
+func (s *shard) shed() {
+	share := int64(s.srv.cfg.Limits.TotalQueueBytes / len(s.srv.shards))
+	if s.stats.queueBytes <= share {
+		return
+	}
+	var all []*queue
+	for _, q := range s.queues.items {
+		if q.bytes > 0 {
+			all = append(all, q)
+		}
+	}
+	slices.SortFunc(all, func(a, b *queue) int { return cmp.Compare(b.bytes, a.bytes) })
+	for _, q := range all {
+		if s.stats.queueBytes <= share/10*9 {
+			return
+		}
+		if c := s.conns.at(q.owner); c.phase == phaseOpen {
+			s.end(q.owner, c, CloseSlow)
+		}
+	}
+}
