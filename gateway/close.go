@@ -26,7 +26,7 @@ func (s *shard) end(i uint32, c *conn, reason CloseReason) {
 		s.stats.queueBytes -= int64(before - q.bytes)
 	}
 	var frame []byte
-	if c.kind == kindWebSocket {
+	if c.framed() {
 		frame = wsframe.AppendClose(nil, closeCode[reason], string(reason))
 	}
 	s.endWith(i, c, reason, frame)

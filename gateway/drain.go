@@ -72,7 +72,7 @@ func (s *shard) drainOne(i uint32, c *conn) {
 		if !raw {
 			last = appendEvent(nil, bye)
 		}
-	case kindWebSocket:
+	case kindWebSocket, kindEcho:
 		if !raw {
 			last = append(last, s.replyFrame(bye)...)
 		}

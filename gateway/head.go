@@ -93,6 +93,9 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 		rest = nil
 	}
 	allowed, ok := methods[string(r.Path)]
+	if string(r.Path) == echoPath && !s.srv.cfg.Debug.Echo {
+		ok = false
+	}
 	method := string(r.Method)
 	switch {
 	case !ok:
@@ -119,6 +122,9 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 		return nil
 	case !s.authorize(i, c):
 		return nil
+	case path == echoPath:
+		s.openEcho(i, c, rest)
+		return nil
 	case path == "/v1/sse":
 		s.events(i, c)
 	case path == "/v1/publish":
@@ -139,6 +145,7 @@ var methods = map[string][]string{
 	"/v1/publish": {"POST"},
 	"/healthz":    {"GET", "HEAD"},
 	"/readyz":     {"GET", "HEAD"},
+	echoPath:      {"GET"},
 }
 
 var (

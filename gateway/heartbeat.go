@@ -48,7 +48,7 @@ func (s *shard) due(i uint32) {
 			return
 		}
 		switch c.kind {
-		case kindWebSocket:
+		case kindWebSocket, kindEcho:
 			s.heartbeat(i, c)
 		case kindEvents:
 			s.eventHeartbeat(i, c)

@@ -1,17 +1,13 @@
 package gateway
 
-import (
-	"github.com/gobwas/ws"
-
-	"pushgate/internal/wsframe"
-)
+import "pushgate/internal/wsframe"
 
 // input is what is kept of a client's bytes between reads: the start of a
 // request head, or of a WebSocket message. Few connections have one at a time.
 type input struct {
 	buf   []byte         // bytes of the head, or of the message so far
-	op    ws.OpCode      // of the message
 	frame wsframe.Reader // amid a message
+	begun bool           // of the message, a part is echoed already
 }
 
 // maxIdleInput is the buffer size that a freed input keeps for its next owner.

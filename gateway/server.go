@@ -82,6 +82,9 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 	if s.origins, err = auth.NewOrigins(cfg.Origins); err != nil {
 		return nil, err
 	}
+	if cfg.Debug.Echo {
+		log.Warn("clients are served " + echoPath + ", which is for development: debug.echo is on")
+	}
 	soft, _, err := reactor.RaiseDescriptorLimit()
 	if err != nil {
 		return nil, err

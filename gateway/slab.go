@@ -35,11 +35,12 @@ const (
 	kindWebSocket
 	kindEvents
 	kindPoll
+	kindEcho // a WebSocket of the echo endpoint
 	kindCount
 )
 
 // kindNames label the metrics.
-var kindNames = [kindCount]string{kindWebSocket: "websocket", kindEvents: "sse", kindPoll: "poll"}
+var kindNames = [kindCount]string{kindWebSocket: "websocket", kindEvents: "sse", kindPoll: "poll", kindEcho: "echo"}
 
 // flags of a connection.
 type flags uint8
@@ -89,6 +90,9 @@ type slab struct {
 	next   uint32 // first slot that was never used
 	used   int
 }
+
+// framed reports whether the connection speaks WebSocket frames.
+func (c *conn) framed() bool { return c.kind == kindWebSocket || c.kind == kindEcho }
 
 // at returns the connection in slot i, which was given out by take.
 func (s *slab) at(i uint32) *conn { return &s.chunks[i>>chunkBits][i&(chunkSize-1)] }

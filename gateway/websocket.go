@@ -56,23 +56,13 @@ var (
 
 // websocket answers a request for /v1/ws.
 func (s *shard) websocket(i uint32, c *conn, rest []byte) {
-	r := &s.request
-	if !r.Upgrade() {
-		s.failHandshake(i, c, errUpgradeRequired)
+	answer, ok := s.acceptKey(i, c)
+	if !ok {
 		return
 	}
-	p, perr := s.query()
-	if perr != nil {
-		s.refuse(i, c, RejectChannels, perr, nil)
-		return
-	}
-	answer, err := s.upgrade.run(r.Head)
+	p, err := s.query()
 	if err != nil {
-		e := &http1.Error{Status: 400, Code: "bad_upgrade", Message: err.Error()}
-		if rejected, ok := err.(*ws.ConnectionRejectedError); ok && rejected.StatusCode() == 426 {
-			e = errUpgradeRequired
-		}
-		s.failHandshake(i, c, e)
+		s.refuse(i, c, RejectChannels, err, nil)
 		return
 	}
 	s.stats.handshakes[HandshakeOK]++
@@ -82,6 +72,25 @@ func (s *shard) websocket(i uint32, c *conn, rest []byte) {
 	if c.gen == gen && c.phase == phaseOpen && len(rest) > 0 {
 		s.frames(i, c, rest)
 	}
+}
+
+// acceptKey returns the answer to the WebSocket handshake in s.request, or
+// refuses it.
+func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
+	if !s.request.Upgrade() {
+		s.failHandshake(i, c, errUpgradeRequired)
+		return nil, false
+	}
+	answer, err := s.upgrade.run(s.request.Head)
+	if err != nil {
+		e := &http1.Error{Status: 400, Code: "bad_upgrade", Message: err.Error()}
+		if rejected, ok := err.(*ws.ConnectionRejectedError); ok && rejected.StatusCode() == 426 {
+			e = errUpgradeRequired
+		}
+		s.failHandshake(i, c, e)
+		return nil, false
+	}
+	return answer, true
 }
 
 // handshake answers a WebSocket's request and lets the client in, or waits for
@@ -114,9 +123,12 @@ func (s *shard) failHandshake(i uint32, c *conn, err *http1.Error) {
 func (s *shard) frames(i uint32, c *conn, p []byte) {
 	gen := c.gen
 	reader := &s.fresh
-	if c.in != 0 {
+	switch {
+	case c.in != 0:
 		reader = &s.inputs.at(c.in).frame
-	} else {
+	case c.kind == kindEcho:
+		*reader = s.echo
+	default:
 		*reader = s.frame
 	}
 	for len(p) > 0 {
@@ -128,6 +140,10 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 		p = p[n:]
 		switch ev.Kind {
 		case wsframe.Data:
+			if c.kind == kindEcho {
+				s.echoPiece(i, c, ev)
+				break
+			}
 			s.data(i, c, ev)
 		case wsframe.Ping:
 			s.scratch = wsframe.AppendFrame(s.scratch[:0], ws.OpPong, ev.Payload)
