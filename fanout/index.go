@@ -113,6 +113,23 @@ func (x *Index) Subscribers(ch Channel) int {
 	return int(x.channels.at(uint32(ch)).subscribers)
 }
 
+// EachChannel calls fn for the channels in the order of their numbers, from
+// one on, until fn returns false. It returns the number to go on from, 0 at
+// the end, so that a walk over all of them can be cut into slices; a channel
+// that comes or goes meanwhile may be met or not. fn must not change the index.
+func (x *Index) EachChannel(from Channel, fn func(Channel) bool) (next Channel) {
+	for i := max(1, uint32(from)); i < x.channels.used; i++ {
+		c := x.channels.at(i)
+		if c.nameLen == 0 || c.released {
+			continue
+		}
+		if !fn(Channel(i)) {
+			return Channel(i + 1)
+		}
+	}
+	return 0
+}
+
 // Release forgets a channel without subscribers, at once or, while a message
 // of it is pending, as soon as Deliver is through with it; Open brings it
 // back until then. A channel with subscribers stays.

@@ -31,7 +31,9 @@ type PublishOptions struct {
 	IdempotencyTTL time.Duration
 }
 
-var errMarked = errors.New("the payload has the form of a durable message")
+// ErrMarked is wrapped by the error for a plain message whose payload begins
+// like a durable one's: it would be taken for that.
+var ErrMarked = errors.New("the payload has the form of a durable message")
 
 // Publish publishes a message from this process. A durable one returns its
 // id; a plain one has an id only on the nodes that receive it. After an error
@@ -48,16 +50,32 @@ func (b *Broker) Publish(ctx context.Context, channel string, payload []byte, o 
 }
 
 func (b *Broker) publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (string, error) {
-	if err := ValidChannel(channel); err != nil {
+	if err := checkPublication(channel, payload, o); err != nil {
 		return "", err
 	}
-	full := b.names.channel(channel)
 	if !o.Durable {
-		if _, _, marked := parseWire(string(payload)); marked {
-			return "", errMarked
-		}
-		return "", b.client.Publish(ctx, full, payload).Err()
+		return "", b.client.Publish(ctx, b.names.channel(channel), payload).Err()
 	}
+	keys, args := b.scriptCall(channel, payload, o)
+	return publishScript.Run(ctx, b.client, keys, args...).Text()
+}
+
+// checkPublication returns why a message can't be published at all.
+func checkPublication(channel string, payload []byte, o PublishOptions) error {
+	if err := ValidChannel(channel); err != nil {
+		return err
+	}
+	if o.Durable {
+		return nil
+	}
+	if _, _, marked := parseWire(string(payload)); marked {
+		return ErrMarked
+	}
+	return nil
+}
+
+// scriptCall returns what publishScript is called with for a durable message.
+func (b *Broker) scriptCall(channel string, payload []byte, o PublishOptions) (keys []string, args []any) {
 	if o.MaxLen <= 0 {
 		o.MaxLen = 1000
 	}
@@ -67,12 +85,12 @@ func (b *Broker) publish(ctx context.Context, channel string, payload []byte, o 
 	if o.IdempotencyTTL <= 0 {
 		o.IdempotencyTTL = time.Hour
 	}
-	keys := []string{b.names.stream(full)}
+	full := b.names.channel(channel)
+	keys = []string{b.names.stream(full)}
 	if o.IdempotencyKey != "" {
 		keys = append(keys, b.names.once(full, o.IdempotencyKey))
 	}
-	return publishScript.Run(ctx, b.client, keys, full, payload, o.MaxLen,
-		seconds(o.TTL), seconds(o.IdempotencyTTL)).Text()
+	return keys, []any{full, payload, o.MaxLen, seconds(o.TTL), seconds(o.IdempotencyTTL)}
 }
 
 // seconds rounds up: a time that is not zero must not become none.
