@@ -32,6 +32,7 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("POST /v1/drain", s.handleDrain)
 	mux.Handle("GET /console/", web.Handler(s.Addr))
 	return mux
 }

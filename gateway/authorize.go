@@ -208,13 +208,16 @@ func (s *shard) revoke(i uint32, c *conn) {
 	}
 }
 
-// schedule sets the connection's next deadline: due, or the end of its token
-// where that comes first.
+// schedule sets the connection's next deadline: due, or the end of its token or
+// of its time here where that comes first.
 func (s *shard) schedule(i uint32, c *conn, due uint32) {
 	if g := s.grantOf(c); g != nil && !g.Expires.IsZero() {
 		if end := s.srv.tickOf(g.Expires); int32(end-due) < 0 {
 			due = end
 		}
+	}
+	if end, ok := s.ageOf(i, c); ok && int32(end-due) < 0 {
+		due = end
 	}
 	s.wheel.Set(i, due)
 }

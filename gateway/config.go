@@ -85,6 +85,12 @@ type DrainConfig struct {
 	Delay time.Duration `koanf:"delay"`
 	// Timeout is the time over which the connections are closed evenly.
 	Timeout time.Duration `koanf:"timeout"`
+	// Rate is the number of connections closed a second, in place of Timeout;
+	// 0 leaves it to that.
+	Rate int `koanf:"rate"`
+	// MaxAge is how long a connection may last, a tenth more or less; 0 is for
+	// ever.
+	MaxAge time.Duration `koanf:"max_age"`
 }
 
 // DebugConfig turns on what only development needs. Everything is off in the

@@ -7,25 +7,32 @@ import (
 	"pushgate/internal/wsframe"
 )
 
-// drain is a shard's part of a shutdown: its connections in slot order, closed
-// evenly from start to end.
+// drain is a shard's part of a shutdown or of a rebalance: its connections in
+// slot order, closed evenly from start to end.
 type drain struct {
-	on         bool
-	start, end uint32 // ticks
-	total      int    // connections at the start
-	done       int    // of these, closed or gone
-	cursor     uint32 // slots below it are done
+	reason     CloseReason // empty: nothing is being drained
+	fraction   float64     // of the connections, those that go
+	spread     time.Duration
+	start, end uint32  // ticks
+	total      int     // connections at the start
+	done       int     // of these, looked at
+	share      float64 // of a connection that is owed to fraction
+	cursor     uint32  // slots below it are done
 }
 
-// beginDrain starts to close the connections evenly over d.
-func (s *shard) beginDrain(d time.Duration) {
-	s.drain = drain{on: true, start: s.now, end: s.now + ticks(d), total: s.conns.used, cursor: 1}
+// beginDrain starts to close a fraction of the connections evenly over d. Their
+// clients are told to come back within d.
+func (s *shard) beginDrain(reason CloseReason, fraction float64, d time.Duration) {
+	s.drain = drain{
+		reason: reason, fraction: fraction, spread: d,
+		start: s.now, end: s.now + ticks(d), total: s.conns.used, cursor: 1,
+	}
 }
 
 // drainStep closes as many connections as are due at this tick.
 func (s *shard) drainStep() {
 	d := &s.drain
-	if !d.on {
+	if d.reason == "" {
 		return
 	}
 	target := d.total
@@ -40,13 +47,20 @@ func (s *shard) drainStep() {
 			continue
 		}
 		d.done++
-		s.drainOne(i, c)
+		if d.share += d.fraction; d.share >= 1 {
+			d.share--
+			s.sendAway(i, c, d.reason, d.spread)
+		}
+	}
+	if s.now >= d.end && d.reason != CloseDrain {
+		s.drain = drain{}
 	}
 }
 
-// drainOne tells one connection to go. The client is given a time of its own
-// to come back at, so that those closed together don't return together.
-func (s *shard) drainOne(i uint32, c *conn) {
+// sendAway tells one connection to go. The client is given a time of its own
+// within spread to come back at, so that those closed together don't return
+// together.
+func (s *shard) sendAway(i uint32, c *conn, reason CloseReason, spread time.Duration) {
 	switch c.phase {
 	case phaseHead, phaseBody:
 		// A request that is here already gets its answer, and no client a
@@ -54,13 +68,13 @@ func (s *shard) drainOne(i uint32, c *conn) {
 		gen := c.gen
 		s.read(i, c)
 		if c.gen == gen && (c.phase == phaseHead || c.phase == phaseBody) {
-			s.endWith(i, c, CloseDrain, nil)
+			s.endWith(i, c, reason, nil)
 		}
 		return
 	case phaseClosing:
 		return
 	}
-	bye := reply{Type: "bye", Reason: string(CloseDrain), ReconnectAfterMS: 1 + rand.Int64N(max(1, s.srv.cfg.Drain.Timeout.Milliseconds()))}
+	bye := reply{Type: "bye", Reason: string(reason), ReconnectAfterMS: 1 + rand.Int64N(max(1, spread.Milliseconds()))}
 	raw := c.flags&flagRaw != 0
 	var last []byte
 	switch c.kind {
@@ -76,7 +90,7 @@ func (s *shard) drainOne(i uint32, c *conn) {
 		if !raw {
 			last = append(last, s.replyFrame(bye)...)
 		}
-		last = wsframe.AppendClose(last, closeCode[CloseDrain], string(CloseDrain))
+		last = wsframe.AppendClose(last, closeCode[reason], string(reason))
 	}
-	s.endWith(i, c, CloseDrain, last)
+	s.endWith(i, c, reason, last)
 }

@@ -44,7 +44,7 @@ func (s *shard) due(i uint32) {
 	case phaseHead, phaseBody:
 		s.headTimeout(i, c)
 	case phaseOpen:
-		if s.expired(i, c) {
+		if s.expired(i, c) || s.aged(i, c) {
 			return
 		}
 		switch c.kind {

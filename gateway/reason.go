@@ -11,6 +11,8 @@ const (
 	CloseReset      CloseReason = "reset"          // the connection broke: reset, or cut inside a frame
 	CloseTimeout    CloseReason = "timeout"        // no answer to a ping
 	CloseDrain      CloseReason = "drain"          // the gateway is shutting down
+	CloseRebalance  CloseReason = "rebalance"      // asked to reconnect, to find a place in a grown fleet
+	CloseAge        CloseReason = "max_age"        // drain.max_age
 	CloseSlow       CloseReason = "slow"           // the client's queue passed its bound
 	CloseProtocol   CloseReason = "protocol"       // a frame against RFC 6455
 	CloseBadData    CloseReason = "bad_data"       // text that is not UTF-8
@@ -29,6 +31,8 @@ const (
 var closeCode = map[CloseReason]ws.StatusCode{
 	CloseTimeout:   ws.StatusGoingAway,
 	CloseDrain:     1012,
+	CloseRebalance: 1012,
+	CloseAge:       1012,
 	CloseSlow:      4002,
 	CloseToken:     4001,
 	CloseForbidden: 4003,

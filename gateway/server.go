@@ -47,7 +47,9 @@ type Server struct {
 	excess      atomic.Int64 // sockets of those that are being turned away, not in connections
 	draining    atomic.Bool
 
-	failed chan error // sent to by the shards, received by Run; never closed
+	stop     chan struct{} // closed by the admin listener's drain, received by Run
+	stopOnce sync.Once
+	failed   chan error // sent to by the shards, received by Run; never closed
 }
 
 // reservedDescriptors are kept for what is no client: listeners, epolls, Redis,
@@ -65,6 +67,7 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 		limited: newLimited(time.Second),
 		started: time.Now(),
 		failed:  make(chan error, 1),
+		stop:    make(chan struct{}),
 
 		publisher: newPublisher(broker),
 	}
@@ -202,6 +205,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case err := <-s.failed:
 		return err
 	case <-ctx.Done():
+	case <-s.stop:
 	}
 	return s.drain()
 }
@@ -216,23 +220,24 @@ func (s *Server) fail(err error) {
 
 // drain turns new clients away and closes the others evenly.
 func (s *Server) drain() error {
-	d := s.cfg.Drain
+	delay := s.cfg.Drain.Delay
 	s.draining.Store(true)
-	s.log.Info("draining", "connections", s.connections.Load(), "delay", d.Delay, "timeout", d.Timeout)
-	if err := s.wait(d.Delay, func() bool { return false }); err != nil {
+	s.log.Info("draining", "connections", s.connections.Load(), "delay", delay, "over", s.drainTime())
+	if err := s.wait(delay, func() bool { return false }); err != nil {
 		return err
 	}
+	over := s.drainTime()
 	var accepting atomic.Int64 // shards that may still take connections
 	accepting.Store(int64(len(s.shards)))
 	for _, sh := range s.shards {
 		sh.post(func() {
 			sh.stopAccept()
-			sh.beginDrain(d.Timeout)
+			sh.beginDrain(CloseDrain, 1, over)
 			accepting.Add(-1)
 		})
 	}
 	empty := func() bool { return accepting.Load() == 0 && s.connections.Load() == 0 }
-	if err := s.wait(d.Timeout+linger, empty); err != nil {
+	if err := s.wait(over+linger, empty); err != nil {
 		return err
 	}
 	s.log.Info("drained", "left", s.connections.Load())

@@ -60,6 +60,8 @@ func (c Config) Validate() error {
 
 		between("drain.delay", c.Drain.Delay, 0, 10*time.Minute),
 		between("drain.timeout", c.Drain.Timeout, 0, time.Hour),
+		between("drain.rate", c.Drain.Rate, 0, 1<<24),
+		zeroOrBetween("drain.max_age", c.Drain.MaxAge, time.Second, 30*24*time.Hour),
 	)
 }
 

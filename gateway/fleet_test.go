@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func (in *instance) post(path, body string) (int, map[string]any) {
+	in.t.Helper()
+	resp, err := plainHTTP.Post("http://"+in.AdminAddr()+path, "application/json", strings.NewReader(body))
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	var v map[string]any
+	if err := json.Unmarshal(text, &v); err != nil {
+		in.t.Fatalf("%s: %s", resp.Status, text)
+	}
+	return resp.StatusCode, v
+}
+
+func TestRebalance(t *testing.T) {
+	in := start(t, nil).ready()
+	const n = 50
+	gone := make(chan event, n)
+	for range n {
+		c := in.dial("/v1/ws")
+		c.expect("welcome")
+		go func() {
+			var e event
+			if c.ReadJSON(&e) == nil {
+				gone <- e
+			}
+		}()
+	}
+	for _, bad := range []string{`{"fraction":0}`, `{"fraction":1.5}`, `{"fraction":0.5,"over":"soon"}`, `[]`, `{}`} {
+		if status, _ := in.post("/v1/drain", bad); status != 400 {
+			t.Errorf("%s: %d", bad, status)
+		}
+	}
+	if status, v := in.post("/v1/drain", `{"fraction":0.2,"over":"500ms"}`); status != 202 || v["connections"] != float64(n) {
+		t.Fatalf("%d %v", status, v)
+	}
+	eventually(t, "the rebalance is over", func() bool {
+		idle := 0
+		for _, sh := range in.shards {
+			done := make(chan bool, 1)
+			sh.post(func() { done <- sh.drain.reason == "" })
+			if <-done {
+				idle++
+			}
+		}
+		return idle == len(in.shards)
+	})
+	// Each shard rounds down its own share.
+	eventually(t, "a fifth has left", func() bool { return len(gone) >= n/5-1 })
+	if len(gone) > n/5 {
+		t.Errorf("%d of %d have left", len(gone), n)
+	}
+	for range len(gone) {
+		if e := <-gone; e.Type != "bye" || e.Reason != "rebalance" || e.ReconnectAfterMS < 1 || e.ReconnectAfterMS > 500 {
+			t.Errorf("got %+v", e)
+		}
+	}
+	if in.Ready() != nil {
+		t.Error("a rebalance is no shutdown")
+	}
+}
+
+func TestDrainByTheAdmin(t *testing.T) {
+	in := start(t, nil).ready()
+	c := in.dial("/v1/ws")
+	c.expect("welcome")
+	if status, _ := in.post("/v1/drain", ""); status != 202 {
+		t.Fatal(status)
+	}
+	if e := c.expect("bye"); e.Reason != "drain" {
+		t.Errorf("got %+v", e)
+	}
+	if code := c.closed(); code != 1012 {
+		t.Errorf("closed with %d", code)
+	}
+	if err := <-in.ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDrainRate(t *testing.T) {
+	in := start(t, func(c *Config) {
+		c.Drain.Rate = 20
+		c.Drain.Timeout = time.Hour
+	}).ready()
+	const n = 20
+	left := make(chan time.Time, n)
+	for range n {
+		c := in.dial("/v1/ws")
+		c.expect("welcome")
+		go func() {
+			c.ReadMessage()
+			left <- time.Now()
+		}()
+	}
+	in.stop()
+	var times []time.Time
+	for range n {
+		times = append(times, <-left)
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	if d := times[n-1].Sub(times[0]); d < 500*time.Millisecond || d > 3*time.Second {
+		t.Errorf("20 connections at 20 a second took %v", d)
+	}
+}
+
+func TestMaxAge(t *testing.T) {
+	in := start(t, func(c *Config) { c.Drain.MaxAge = time.Second }).ready()
+	begin := time.Now()
+	c := in.dial("/v1/ws")
+	c.expect("welcome")
+	if e := c.expect("bye"); e.Reason != "max_age" {
+		t.Errorf("got %+v", e)
+	}
+	if d := time.Since(begin); d < 700*time.Millisecond || d > 5*time.Second {
+		t.Errorf("after %v", d)
+	}
+	if code := c.closed(); code != 1012 {
+		t.Errorf("closed with %d", code)
+	}
+}
+
+func TestAgesAreSpread(t *testing.T) {
+	s := &shard{srv: &Server{cfg: Config{Drain: DrainConfig{MaxAge: 1000 * tick}}}}
+	low, high := uint32(1<<31), uint32(0)
+	for i := range uint32(10_000) {
+		end, _ := s.ageOf(i, &conn{gen: 1})
+		low, high = min(low, end), max(high, end)
+	}
+	if low < 900 || low > 905 || high > 1100 || high < 1095 {
+		t.Errorf("ages from %d to %d ticks, want 900 to 1100", low, high)
+	}
+}
