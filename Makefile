@@ -43,6 +43,10 @@ test: deps ## run all tests, the house rules included
 race: deps ## run the tests with the race detector, without the long ones (needs gcc)
 	CGO_ENABLED=1 $(GO) test -race -short ./...
 
+.PHONY: chaos
+chaos: deps ## cut connections off at random points for CHAOS_TIME (default 60s)
+	CHAOS_TIME=$${CHAOS_TIME:-60s} $(GO) test -count=1 -v -run '^TestChaos$$' ./gateway
+
 .PHONY: fuzz
 fuzz: ## feed each fuzz target for FUZZTIME (default 30s)
 	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \

@@ -264,6 +264,7 @@ func TestDrainResetsNobody(t *testing.T) {
 
 // A handshake during drain.delay is turned away to another node, by an answer.
 func TestHandshakeWhileDraining(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *Config) { c.Drain.Delay = time.Second }).ready()
 	kept := in.raw(healthHead)
 	r := bufio.NewReader(kept)

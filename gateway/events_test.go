@@ -132,6 +132,7 @@ func TestRawEvents(t *testing.T) {
 }
 
 func TestEventsHeartbeatAndDrain(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *Config) { c.Heartbeat.Interval = 100 * time.Millisecond }).ready()
 	s := in.events("/v1/sse?channels=news", "")
 	s.expect("subscribed")

@@ -73,6 +73,7 @@ func TestRebalance(t *testing.T) {
 }
 
 func TestDrainByTheAdmin(t *testing.T) {
+	t.Parallel()
 	in := start(t, nil).ready()
 	c := in.dial("/v1/ws")
 	c.expect("welcome")

@@ -206,6 +206,7 @@ func TestCloseHandshake(t *testing.T) {
 			if _, err := c.NetConn().Read(make([]byte, 1)); err != io.EOF {
 				t.Errorf("after the close frame: %v", err)
 			}
+			c.Close()
 		})
 	}
 	eventually(t, "no connection is left", func() bool { return in.connections.Load() == 0 })
