@@ -48,7 +48,7 @@ func (s *shard) adopt(fd int) {
 	s.stats.accepts++
 	i, c := s.conns.take()
 	c.fd, c.heard, c.born, c.phase = int32(fd), s.now, s.now, phaseHead
-	over := s.srv.connections.Add(1) > int64(s.srv.maxConnections)
+	over := s.srv.connections.Add(1) > int64(s.cfg.maxConnections)
 	if err := s.loop.Add(fd, reactor.Key{Slot: i, Gen: c.gen}, reactor.In); err != nil {
 		s.srv.limited.warn(s.log, "cannot watch a socket", "err", err)
 		s.release(i, c, CloseInternal)
@@ -58,7 +58,7 @@ func (s *shard) adopt(fd int) {
 		s.turnAway(i, c)
 		return
 	}
-	s.wheel.Set(i, s.now+ticks(s.srv.cfg.Limits.HeadTimeout))
+	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
 }
 
 // pauseAccept leaves the listener alone until the next tick: it stays readable

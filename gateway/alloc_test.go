@@ -137,7 +137,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	encoded := len(message.Encoded(fanout.FormText))
 	ping, pong, part := frame(ws.OpPing, "payload"), frame(ws.OpPong, ""), frame(ws.OpText, "{")
 	part[0] &^= 0x80 // more fragments follow
-	interval, timeout := ticks(s.srv.cfg.Heartbeat.Interval), ticks(s.srv.cfg.Heartbeat.Timeout)
+	interval, timeout := ticks(s.cfg.Heartbeat.Interval), ticks(s.cfg.Heartbeat.Timeout)
 	s.wheel.Cancel(p.slot) // only the silent one is to be pinged
 	first, _ := s.wheel.Due(silent.slot)
 	s.to(first)

@@ -77,7 +77,7 @@ func (s *shard) maySubscribe(c *conn, channel string) bool {
 // mayPublish reports whether a client may publish to a channel: with tokens,
 // the token says so; without, the channel's rule does.
 func (s *shard) mayPublish(c *conn, channel string, rule *compiledRule) bool {
-	if s.srv.cfg.Auth.Mode == auth.ModeNone {
+	if s.cfg.Auth.Mode == auth.ModeNone {
 		return rule.Publish
 	}
 	g := s.grantOf(c)
@@ -97,7 +97,7 @@ func (s *shard) requestToken() []byte {
 
 // verify checks a token and counts it when it's refused.
 func (s *shard) verify(token []byte) (*auth.Grant, *auth.Error) {
-	g, err := s.srv.verifier.Verify(token, time.Now())
+	g, err := s.cfg.verifier.Verify(token, time.Now())
 	if err != nil {
 		refused := err.(*auth.Error)
 		s.stats.tokens[refused.Reason]++
@@ -153,7 +153,7 @@ func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref json.RawMe
 		}
 	}
 	p.add(g.Channels)
-	s.schedule(i, c, s.wheel.Spread(ticks(s.srv.cfg.Heartbeat.Interval)))
+	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
 	gen := c.gen
 	if c.flags&flagRaw == 0 {
 		lead = append(lead, s.replyFrame(s.welcome(i, c, ref))...)

@@ -12,7 +12,7 @@ const (
 
 // postRequest begins a request whose body is JSON. rest is what came behind its head.
 func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []byte) {
-	body, err := s.request.Body(int64(s.srv.cfg.Limits.MessageBytes))
+	body, err := s.request.Body(int64(s.cfg.Limits.MessageBytes))
 	if err != nil {
 		s.malformed(i, c, err.(*http1.Error))
 		return nil
@@ -24,7 +24,7 @@ func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []b
 	c.poll, p = s.polls.take()
 	p.body, p.target = body, to
 	c.phase = phaseBody
-	s.wheel.Set(i, s.now+ticks(s.srv.cfg.Limits.HeadTimeout))
+	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
 	return s.readBody(i, c, rest)
 }
 

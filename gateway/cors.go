@@ -22,7 +22,7 @@ func (s *shard) checkOrigin(i uint32, c *conn) bool {
 	if len(r.Origin) == 0 {
 		return true
 	}
-	if !s.srv.originAllowed(r.Origin, r.Host) {
+	if !s.originAllowed(r.Origin, r.Host) {
 		s.refuse(i, c, RejectOrigin, errOrigin, nil)
 		return false
 	}
@@ -32,8 +32,8 @@ func (s *shard) checkOrigin(i uint32, c *conn) bool {
 
 // originAllowed is true for what the operator allows, and for the console on
 // this gateway's own admin listener.
-func (s *Server) originAllowed(origin, host []byte) bool {
-	return s.origins.Allow(origin, host) || s.consoleOrigins[string(origin)]
+func (s *shard) originAllowed(origin, host []byte) bool {
+	return s.cfg.origins.Allow(origin, host) || s.srv.consoleOrigins[string(origin)]
 }
 
 // preflight answers OPTIONS.

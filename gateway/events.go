@@ -44,7 +44,7 @@ func (s *shard) events(i uint32, c *conn) {
 	s.scratch = strconv.AppendInt(s.scratch, retryMS, 10)
 	s.scratch = append(s.scratch, "\n\n"...)
 	s.open(c, kindEvents, p.raw)
-	s.schedule(i, c, s.wheel.Spread(ticks(s.srv.cfg.Heartbeat.Interval)))
+	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
 	gen := c.gen
 	s.sendCopy(i, c, s.scratch)
 	if c.gen == gen {
@@ -86,7 +86,7 @@ var eventHeartbeatText = []byte(":\n\n")
 // the client. The client can't answer; that it's gone is told by the kernel,
 // when the heartbeat isn't acknowledged for socket.user_timeout.
 func (s *shard) eventHeartbeat(i uint32, c *conn) {
-	s.schedule(i, c, s.now+ticks(s.srv.cfg.Heartbeat.Interval))
+	s.schedule(i, c, s.now+ticks(s.cfg.Heartbeat.Interval))
 	s.stats.pings++
 	s.send(i, c, eventHeartbeatText)
 }

@@ -25,10 +25,11 @@ func (s *Server) Rebalance(fraction float64, over time.Duration) int64 {
 
 // drainTime is how long the connections take to close at a shutdown.
 func (s *Server) drainTime() time.Duration {
-	if rate := s.cfg.Drain.Rate; rate > 0 {
+	d := s.live.Load().Drain
+	if rate := d.Rate; rate > 0 {
 		return time.Duration(float64(s.connections.Load()) / float64(rate) * float64(time.Second))
 	}
-	return s.cfg.Drain.Timeout
+	return d.Timeout
 }
 
 // rebalanceRequest is the body of POST /v1/drain.
@@ -81,10 +82,10 @@ func (s *Server) handleDrain(w http.ResponseWriter, r *http.Request) {
 // whether there is one. It is dithered by a tenth to both sides, so that
 // clients that came together don't go together.
 func (s *shard) ageOf(i uint32, c *conn) (end uint32, ok bool) {
-	if s.srv.cfg.Drain.MaxAge == 0 {
+	if s.cfg.Drain.MaxAge == 0 {
 		return 0, false
 	}
-	age := ticks(s.srv.cfg.Drain.MaxAge)
+	age := ticks(s.cfg.Drain.MaxAge)
 	hash := (i ^ c.gen<<16) * 2654435761
 	dither := uint64(age) / 5 * uint64(hash>>16) >> 16
 	return c.born + age - age/10 + uint32(dither), true
@@ -96,6 +97,6 @@ func (s *shard) aged(i uint32, c *conn) bool {
 	if !ok || int32(s.now-end) < 0 {
 		return false
 	}
-	s.sendAway(i, c, CloseAge, s.srv.cfg.Heartbeat.Interval)
+	s.sendAway(i, c, CloseAge, s.cfg.Heartbeat.Interval)
 	return true
 }

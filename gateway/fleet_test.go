@@ -134,7 +134,7 @@ func TestMaxAge(t *testing.T) {
 }
 
 func TestAgesAreSpread(t *testing.T) {
-	s := &shard{srv: &Server{cfg: Config{Drain: DrainConfig{MaxAge: 1000 * tick}}}}
+	s := &shard{cfg: &settings{Config: Config{Drain: DrainConfig{MaxAge: 1000 * tick}}}}
 	low, high := uint32(1<<31), uint32(0)
 	for i := range uint32(10_000) {
 		end, _ := s.ageOf(i, &conn{gen: 1})

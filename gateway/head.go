@@ -32,7 +32,7 @@ func (s *shard) head(i uint32, c *conn, data []byte) {
 			s.keep(c, data)
 			return
 		}
-		n, err := s.request.Parse(data, s.srv.cfg.Limits.HeadBytes)
+		n, err := s.request.Parse(data, s.cfg.Limits.HeadBytes)
 		if err != nil {
 			s.malformed(i, c, err.(*http1.Error))
 			return
@@ -55,7 +55,7 @@ func (s *shard) head(i uint32, c *conn, data []byte) {
 // hurry gives a request that has begun on a kept connection the time for a
 // head in place of what is left of the time between requests.
 func (s *shard) hurry(i uint32) {
-	end := s.now + ticks(s.srv.cfg.Limits.HeadTimeout)
+	end := s.now + ticks(s.cfg.Limits.HeadTimeout)
 	if due, ok := s.wheel.Due(i); ok && int32(due-end) > 0 {
 		s.wheel.Set(i, end)
 	}
@@ -93,7 +93,7 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 		rest = nil
 	}
 	allowed, ok := methods[string(r.Path)]
-	if string(r.Path) == echoPath && !s.srv.cfg.Debug.Echo {
+	if string(r.Path) == echoPath && !s.cfg.Debug.Echo {
 		ok = false
 	}
 	method := string(r.Method)
@@ -191,10 +191,10 @@ const kindExcess = kindCount
 // not at all when there are too many like it for the descriptors at hand.
 func (s *shard) turnAway(i uint32, c *conn) {
 	s.srv.limited.warn(s.log, "as many connections as allowed: more are turned away",
-		"connections", s.srv.maxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
+		"connections", s.cfg.maxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
 	c.kind = kindExcess
 	s.srv.connections.Add(-1)
-	crowded := s.srv.excess.Add(1) > s.srv.maxExcess
+	crowded := s.srv.excess.Add(1) > s.cfg.maxExcess
 	s.request = http1.Request{}
 	s.refuse(i, c, RejectConnections, errTooManyConnections, s.retryAfter())
 	switch {
@@ -251,7 +251,7 @@ func (s *shard) respondWith(i uint32, c *conn, response []byte) {
 	}
 	s.setGrant(c, nil)
 	c.phase, c.kind, c.flags = phaseHead, kindNone, 0
-	s.wheel.Set(i, s.now+ticks(s.srv.cfg.Limits.IdleTimeout))
+	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.IdleTimeout))
 	gen := c.gen
 	s.send(i, c, response)
 	if c.gen == gen && c.in != 0 && c.out == 0 {

@@ -65,8 +65,8 @@ func (s *shard) due(i uint32) {
 // from the interval, so a connection keeps its place in it and all of them stay
 // evenly spread.
 func (s *shard) heartbeat(i uint32, c *conn) {
-	interval := ticks(s.srv.cfg.Heartbeat.Interval)
-	timeout := ticks(s.srv.cfg.Heartbeat.Timeout)
+	interval := ticks(s.cfg.Heartbeat.Interval)
+	timeout := ticks(s.cfg.Heartbeat.Timeout)
 	switch {
 	case c.flags&flagUnknown != 0:
 		s.endWith(i, c, CloseToken, wsframe.AppendClose(nil, closeCode[CloseToken], string(auth.ReasonMissing)))

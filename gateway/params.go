@@ -102,7 +102,7 @@ func (p *params) setCursor(value string) *http1.Error {
 
 // checkChannels bounds the channels, checks their names and drops doubles.
 func (s *shard) checkChannels(p *params) *http1.Error {
-	if n := s.srv.cfg.Limits.ChannelsPerConnection; len(p.channels) > n {
+	if n := s.cfg.Limits.ChannelsPerConnection; len(p.channels) > n {
 		return &http1.Error{Status: 400, Code: codeTooManyChannels, Message: fmt.Sprintf("%d channels, a connection may have %d", len(p.channels), n)}
 	}
 	for _, name := range p.channels {

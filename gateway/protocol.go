@@ -155,8 +155,8 @@ func (s *shard) welcome(i uint32, c *conn, ref json.RawMessage) reply {
 	return reply{
 		Type:       "welcome",
 		Connection: s.connectionID(i, c),
-		Heartbeat:  s.srv.cfg.Heartbeat.Interval.Seconds(),
-		MaxMessage: s.srv.cfg.Limits.MessageBytes,
+		Heartbeat:  s.cfg.Heartbeat.Interval.Seconds(),
+		MaxMessage: s.cfg.Limits.MessageBytes,
 		Ref:        ref,
 	}
 }

@@ -59,11 +59,11 @@ func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 // publish hands a client's message to the publisher, if its channel's rule
 // lets clients publish. done is called on the shard's loop.
 func (s *shard) publish(c *conn, pub *publication, done func(id string, err error)) *http1.Error {
-	payload, err := pub.check(s.srv.cfg.Limits.MessageBytes)
+	payload, err := pub.check(s.cfg.Limits.MessageBytes)
 	if err != nil {
 		return badRequest("%v", err)
 	}
-	rule := s.srv.rules.of(pub.Channel)
+	rule := s.cfg.rules.of(pub.Channel)
 	if !s.mayPublish(c, pub.Channel, rule) {
 		return &http1.Error{Status: 403, Code: codeForbidden, Message: "publishing to this channel is not allowed"}
 	}

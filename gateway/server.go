@@ -11,13 +11,11 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"pushgate/fanout"
-	"pushgate/gateway/auth"
 	"pushgate/gateway/http1"
 	"pushgate/internal/reactor"
 )
@@ -25,49 +23,44 @@ import (
 // Server is one gateway.
 type Server struct {
 	// Immutable
-	cfg            Config
 	log            *slog.Logger
 	broker         *fanout.Broker
 	node           string
+	files          uint64 // how many the process may open
 	shards         []*shard
 	addr           string
 	admin          net.Listener // nil when turned off
-	maxConnections int
-	maxExcess      int64 // connections over the limit that may wait for their client to close
 	limited        *limited
-	rules          rules
-	origins        *auth.Origins
-	verifier       *auth.Verifier
 	started        time.Time // tick 0
 	consoleOrigins map[string]bool
 	publisher      *publisher
 
 	// Atomic
-	connections atomic.Int64 // sockets of clients
-	excess      atomic.Int64 // sockets of those that are being turned away, not in connections
+	live        atomic.Pointer[settings] // stored under reloading
+	connections atomic.Int64             // sockets of clients
+	excess      atomic.Int64             // sockets of those that are being turned away, not in connections
 	draining    atomic.Bool
+
+	reloading sync.Mutex    // held by Reload
+	reloaded  chan struct{} // sent to by Reload without waiting, received by runVerifier; never closed
 
 	stop     chan struct{} // closed by the admin listener's drain, received by Run
 	stopOnce sync.Once
 	failed   chan error // sent to by the shards, received by Run; never closed
 }
 
-// reservedDescriptors are kept for what is no client: listeners, epolls, Redis,
-// the admin listener and its clients.
-const reservedDescriptors = 64
-
 // New opens the listeners and prepares the shards; cfg must be valid. The
 // kernel completes connections from here on, Run serves them.
 func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err error) {
 	s := &Server{
-		cfg:     cfg,
-		log:     log,
-		broker:  broker,
-		node:    broker.Node(),
-		limited: newLimited(time.Second),
-		started: time.Now(),
-		failed:  make(chan error, 1),
-		stop:    make(chan struct{}),
+		log:      log,
+		broker:   broker,
+		node:     broker.Node(),
+		limited:  newLimited(time.Second),
+		started:  time.Now(),
+		failed:   make(chan error, 1),
+		stop:     make(chan struct{}),
+		reloaded: make(chan struct{}, 1),
 
 		publisher: newPublisher(broker),
 	}
@@ -76,31 +69,14 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 			s.close()
 		}
 	}()
-	if s.rules, err = compileRules(cfg.Channels); err != nil {
+	if s.files, _, err = reactor.RaiseDescriptorLimit(); err != nil {
 		return nil, err
 	}
-	if s.verifier, err = auth.New(cfg.Auth, fanout.ValidChannel, log); err != nil {
-		return nil, err
-	}
-	if s.origins, err = auth.NewOrigins(cfg.Origins); err != nil {
-		return nil, err
-	}
-	if cfg.Debug.Echo {
-		log.Warn("clients are served " + echoPath + ", which is for development: debug.echo is on")
-	}
-	soft, _, err := reactor.RaiseDescriptorLimit()
+	set, err := newSettings(cfg, s.files, log)
 	if err != nil {
 		return nil, err
 	}
-	s.maxConnections = max(1, int(min(soft, 1<<30))-reservedDescriptors)
-	if n := cfg.Limits.Connections; n > 0 {
-		if n > s.maxConnections {
-			log.Warn("the limit on open files is below limits.connections", "connections", n, "files", soft,
-				"fix", "gateway doctor --target "+strconv.Itoa(n))
-		}
-		s.maxConnections = min(n, s.maxConnections)
-	}
-	s.maxExcess = (min(int64(soft), 1<<30) - int64(s.maxConnections)) / 2
+	s.live.Store(set)
 	if err := s.listen(); err != nil {
 		return nil, err
 	}
@@ -109,15 +85,16 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 
 // listen opens a listener for each shard, and the admin listener.
 func (s *Server) listen() error {
-	n := s.cfg.Shards
+	cfg := s.live.Load().Config
+	n := cfg.Shards
 	if n == 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	l, err := reactor.Listen(s.cfg.Listen, reactor.ListenOptions{
-		Backlog:       s.cfg.Socket.Backlog,
-		SendBuffer:    s.cfg.Socket.SendBuffer,
-		ReceiveBuffer: s.cfg.Socket.ReceiveBuffer,
-		UserTimeout:   s.cfg.Socket.UserTimeout,
+	l, err := reactor.Listen(cfg.Listen, reactor.ListenOptions{
+		Backlog:       cfg.Socket.Backlog,
+		SendBuffer:    cfg.Socket.SendBuffer,
+		ReceiveBuffer: cfg.Socket.ReceiveBuffer,
+		UserTimeout:   cfg.Socket.UserTimeout,
 	})
 	if err != nil {
 		return err
@@ -136,10 +113,10 @@ func (s *Server) listen() error {
 		}
 		s.shards = append(s.shards, sh)
 	}
-	if s.cfg.Admin.Listen == "" {
+	if cfg.Admin.Listen == "" {
 		return nil
 	}
-	if s.admin, err = net.Listen("tcp", s.cfg.Admin.Listen); err != nil {
+	if s.admin, err = net.Listen("tcp", cfg.Admin.Listen); err != nil {
 		return err
 	}
 	_, port, _ := net.SplitHostPort(s.AdminAddr())
@@ -165,7 +142,7 @@ func (s *Server) Ready() error {
 	if s.draining.Load() {
 		reasons = append(reasons, errors.New("draining"))
 	}
-	for _, err := range []error{s.broker.Ready(), s.verifier.Ready()} {
+	for _, err := range []error{s.broker.Ready(), s.live.Load().verifier.Ready()} {
 		if err != nil {
 			reasons = append(reasons, err)
 		}
@@ -186,7 +163,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	running.Go(func() { s.tick(inner) })
 	running.Go(func() { s.publisher.run(inner) })
-	running.Go(func() { s.verifier.Run(inner) })
+	running.Go(func() { s.runVerifier(inner) })
 	for _, sh := range s.shards {
 		if err := sh.loop.Start(s.fail); err != nil {
 			return err
@@ -220,7 +197,7 @@ func (s *Server) fail(err error) {
 
 // drain turns new clients away and closes the others evenly.
 func (s *Server) drain() error {
-	delay := s.cfg.Drain.Delay
+	delay := s.live.Load().Drain.Delay
 	s.draining.Store(true)
 	s.log.Info("draining", "connections", s.connections.Load(), "delay", delay, "over", s.drainTime())
 	if err := s.wait(delay, func() bool { return false }); err != nil {

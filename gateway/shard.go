@@ -33,6 +33,7 @@ type shard struct {
 	onDue func(i uint32)                     // due, bound once
 
 	// Owned by the loop
+	cfg      *settings // swapped by a reload
 	conns    slab
 	index    *fanout.Index
 	wheel    *heartbeat.Wheel
@@ -75,12 +76,12 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		unknown:  make(map[uint32]*params),
 		overrun:  make(map[fanout.Channel]bool),
 		listener: listener,
-		frame:    wsframe.NewReader(wsframe.Server, int64(srv.cfg.Limits.MessageBytes)),
 		echo:     wsframe.NewReader(wsframe.Server, maxEcho),
 		stats:    newStats(),
 	}
 	s.fan, s.onDue = s.deliver, s.due
 	s.upgrade.init()
+	s.use(srv.live.Load())
 	loop, err := reactor.New(s)
 	if err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)

@@ -39,14 +39,14 @@ const enough = 3
 // overflow keeps a client's queue within its bound by the policies of the
 // channels in it, and ends the client where that doesn't help.
 func (s *shard) overflow(i uint32, c *conn, q *queue) {
-	bound := s.srv.cfg.Limits.QueueBytes + q.history
+	bound := s.cfg.Limits.QueueBytes + q.history
 	if q.bytes <= bound {
 		return
 	}
 	before := q.bytes
 	form := c.form()
 	n := q.dropOldest(bound/4*enough,
-		func(m *fanout.Message) bool { return s.srv.rules.of(m.Channel).slow() == SlowDropOldest },
+		func(m *fanout.Message) bool { return s.cfg.rules.of(m.Channel).slow() == SlowDropOldest },
 		func(m *fanout.Message) []byte {
 			return gapNotice(m.Channel, fanout.Gap{Since: just(m.ID), Reason: fanout.GapSlow}).Encoded(form)
 		})
@@ -68,7 +68,7 @@ func just(p fanout.Position) fanout.Position {
 
 // supersede drops what waits of a channel of which only the newest counts.
 func (s *shard) supersede(q *queue, m *fanout.Message) {
-	if m == nil || s.srv.rules.of(m.Channel).slow() != SlowLatest {
+	if m == nil || s.cfg.rules.of(m.Channel).slow() != SlowLatest {
 		return
 	}
 	before := q.bytes
@@ -80,7 +80,7 @@ func (s *shard) supersede(q *queue, m *fanout.Message) {
 // together pass its share of limits.total_queue_bytes. It goes on to nine
 // tenths of that, so that it isn't called for every message.
 func (s *shard) shed() {
-	share := int64(s.srv.cfg.Limits.TotalQueueBytes / len(s.srv.shards))
+	share := int64(s.cfg.Limits.TotalQueueBytes / len(s.srv.shards))
 	if s.stats.queueBytes <= share {
 		return
 	}

@@ -36,7 +36,7 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 	switch {
 	case !added:
 		w.again = true
-	case int(c.count) == s.srv.cfg.Limits.ChannelsPerConnection:
+	case int(c.count) == s.cfg.Limits.ChannelsPerConnection:
 		s.index.Unsubscribe(&c.subs, ch)
 		s.settle(ch)
 		s.replyError(i, c, codeTooManyChannels, fmt.Sprintf("a connection may have %d channels", c.count), w.ref)

@@ -97,7 +97,7 @@ func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
 // its token.
 func (s *shard) handshake(i uint32, c *conn, answer []byte, p *params) {
 	token := s.requestToken()
-	if len(token) > 0 || s.srv.cfg.Auth.Mode == auth.ModeNone {
+	if len(token) > 0 || s.cfg.Auth.Mode == auth.ModeNone {
 		s.admit(i, c, token, p, nil, answer)
 		return
 	}
@@ -106,7 +106,7 @@ func (s *shard) handshake(i uint32, c *conn, answer []byte, p *params) {
 	if c.gen == gen {
 		c.flags |= flagUnknown
 		s.unknown[i] = p
-		s.wheel.Set(i, s.now+ticks(s.srv.cfg.Limits.HeadTimeout))
+		s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
 	}
 }
 

@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// reloadWith changes a copy of the running configuration and reloads it.
+func (in *instance) reloadWith(change func(*Config)) []string {
+	in.t.Helper()
+	cfg := in.live.Load().Config
+	change(&cfg)
+	refused, err := in.Reload(cfg)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	return refused
+}
+
+func TestReload(t *testing.T) {
+	in := start(t, nil).ready()
+	c := in.subscribed("news")
+	refused := in.reloadWith(func(c *Config) {
+		c.Listen, c.Socket.Backlog, c.Auth.AllowAnonymous = ":1", 7, true
+		c.Origins = []string{"https://example.com"}
+		c.Channels = []ChannelRule{{Match: []string{"chat.*"}, Publish: true}}
+		c.Limits.ChannelsPerConnection, c.Limits.HeadBytes, c.Limits.MessageBytes = 2, 1<<10, 100
+		c.Heartbeat.Interval, c.Heartbeat.Timeout = time.Second, time.Second
+	})
+	if want := []string{"listen", "auth.allow_anonymous", "socket.backlog"}; !slices.Equal(refused, want) {
+		t.Errorf("refused %v, want %v", refused, want)
+	}
+	if l := in.live.Load(); l.Listen != "127.0.0.1:0" || l.Auth.AllowAnonymous {
+		t.Errorf("%+v was taken over", l.Config)
+	}
+	// A client from before lives by the new settings.
+	c.write(`{"type":"subscribe","channel":"b"}`)
+	c.expect("subscribed")
+	c.write(`{"type":"subscribe","channel":"c"}`)
+	if e := c.expect("error"); e.Code != codeTooManyChannels {
+		t.Errorf("a third channel: %+v", e)
+	}
+	c.write(`{"type":"publish","channel":"chat.a","data":1}`)
+	c.expect("published")
+	in.redis.Publish("news", 1)
+	c.expect("message")
+	// And so do new ones.
+	later := in.dial("/v1/ws")
+	if e := later.expect("welcome"); e.Heartbeat != 1 || e.MaxMessage != 100 {
+		t.Errorf("welcomed with %+v", e)
+	}
+	later.write(`{"type":"ping","ref":"` + strings.Repeat("x", 100) + `"}`)
+	if code := later.closed(); code != websocket.CloseMessageTooBig {
+		t.Errorf("a message over the new limit: closed with %d", code)
+	}
+	for origin, want := range map[string]int{"https://example.com": 101, "https://example.org": 403} {
+		_, r, _ := websocket.DefaultDialer.Dial("ws://"+in.Addr()+"/v1/ws", http.Header{"Origin": {origin}})
+		if r == nil || r.StatusCode != want {
+			t.Errorf("origin %s: %v, want %d", origin, r, want)
+		}
+	}
+	if status, _ := answerOf(t, in.raw("GET /healthz HTTP/1.1\r\nHost: a\r\nX: "+strings.Repeat("x", 1<<10))); status != 431 {
+		t.Errorf("a head over the new limit: %d", status)
+	}
+}
+
+func TestReloadConnections(t *testing.T) {
+	in := start(t, func(c *Config) { c.Limits.Connections = 1 }).ready()
+	in.subscribed("news")
+	if status, _ := answerOf(t, in.raw("")); status != 503 {
+		t.Fatalf("the second one got %d", status)
+	}
+	in.reloadWith(func(c *Config) { c.Limits.Connections = 2 })
+	in.subscribed("news")
+	if status, _ := answerOf(t, in.raw("")); status != 503 {
+		t.Fatalf("the third one got %d", status)
+	}
+}
+
+// All of a configuration comes into force or nothing does.
+func TestReloadRefusesAll(t *testing.T) {
+	in := start(t, nil).ready()
+	before := in.live.Load()
+	cfg := before.Config
+	cfg.Limits.ChannelsPerConnection = 7
+	cfg.Limits.HeadBytes, cfg.Origins = 1, []string{"nonsense"}
+	_, err := in.Reload(cfg)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, key := range []string{"limits.head_bytes", "origins"} {
+		if !strings.Contains(err.Error(), key) {
+			t.Errorf("%q does not name %s", err, key)
+		}
+	}
+	if in.live.Load() != before {
+		t.Error("the settings were replaced")
+	}
+	cfg = before.Config
+	cfg.Auth.JWT.SecretFile = "/nonexistent"
+	if _, err := in.Reload(cfg); err != nil && in.live.Load() != before {
+		t.Errorf("%v, and the settings were replaced", err)
+	}
+}

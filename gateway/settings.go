@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"strconv"
+
+	"pushgate/fanout"
+	"pushgate/gateway/auth"
+)
+
+// settings are a configuration and what is made of it. They never change: a
+// reload makes new ones. Each shard holds the ones that it works by and swaps
+// them on its own loop, so that reading them takes no lock.
+type settings struct {
+	Config
+	maxConnections int
+	maxExcess      int64 // connections over the limit that may wait for their client to close
+	rules          rules
+	origins        *auth.Origins
+	verifier       *auth.Verifier
+}
+
+// reservedDescriptors are kept for what is no client: listeners, epolls, Redis,
+// the admin listener and its clients.
+const reservedDescriptors = 64
+
+// newSettings compiles a valid configuration for a process that may open so
+// many files. What it reads beside it are the files with keys.
+func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err error) {
+	set = &settings{Config: cfg}
+	if set.rules, err = compileRules(cfg.Channels); err != nil {
+		return nil, err
+	}
+	if set.origins, err = auth.NewOrigins(cfg.Origins); err != nil {
+		return nil, err
+	}
+	if set.verifier, err = auth.New(cfg.Auth, fanout.ValidChannel, log); err != nil {
+		return nil, fmt.Errorf("token keys: %w", err)
+	}
+	set.maxConnections = max(1, int(min(files, 1<<30))-reservedDescriptors)
+	if n := cfg.Limits.Connections; n > 0 {
+		if n > set.maxConnections {
+			log.Warn("the limit on open files is below limits.connections", "connections", n, "files", files,
+				"fix", "gateway doctor --target "+strconv.Itoa(n))
+		}
+		set.maxConnections = min(n, set.maxConnections)
+	}
+	set.maxExcess = (min(int64(files), 1<<30) - int64(set.maxConnections)) / 2
+	if cfg.Debug.Echo {
+		log.Warn("clients are served " + echoPath + ", which is for development: debug.echo is on")
+	}
+	return set, nil
+}
