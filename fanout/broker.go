@@ -136,11 +136,11 @@ func (b *Broker) link(channel string) *link {
 	return b.links[hashName(channel)>>32%uint64(len(b.links))]
 }
 
-// Join makes m a member of the channel; answered by Joined, within this call
-// when the channel is live, else as soon as Redis confirms. It does no I/O.
-// Joining again is answered again.
-func (b *Broker) Join(channel string, m Member) {
-	b.link(channel).join(channel, b.members.bit(m))
+// Join makes m a member of the channel and returns where it stands if the
+// channel is live. Else m.Joined is called as soon as Redis confirms. It does
+// no I/O. Joining again is answered again.
+func (b *Broker) Join(channel string, m Member) (at Joined, live bool) {
+	return b.link(channel).join(channel, b.members.bit(m))
 }
 
 // Leave ends m's membership. Redis is unsubscribed after the linger.

@@ -15,7 +15,7 @@ func TestPlainMessagesArriveInOrder(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.url()))
 	r := newRecorder()
-	b.Join("news", r)
+	join(b, "news", r)
 	first := r.wait(t, "news", 1)[0]
 	if first.text != "joined" || first.joined.Position.String() != "~node1-0" || first.joined.Seq != 0 {
 		t.Fatalf("first event: %+v", first)
@@ -35,8 +35,8 @@ func TestConcurrentPublishersKeepTheirOrder(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.url()))
 	r1, r2 := newRecorder(), newRecorder()
-	b.Join("busy", r1)
-	b.Join("busy", r2)
+	join(b, "busy", r1)
+	join(b, "busy", r2)
 	r1.wait(t, "busy", 1)
 	r2.wait(t, "busy", 1)
 	var wg sync.WaitGroup
@@ -70,11 +70,11 @@ func TestJoinOfALiveChannelIsAnsweredAtOnce(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.url()))
 	r1, r2 := newRecorder(), newRecorder()
-	b.Join("news", r1)
+	join(b, "news", r1)
 	r1.wait(t, "news", 1)
 	server.publish("news", "one")
 	r1.wait(t, "news", 2)
-	b.Join("news", r2)
+	join(b, "news", r2)
 	got := r2.of("news")
 	if len(got) != 1 || got[0].joined.Seq != 1 || got[0].joined.Position.String() != "~node1-1" {
 		t.Fatalf("got %+v", got)
@@ -91,7 +91,7 @@ func TestForeignPayloadsArePlain(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.url()))
 	r := newRecorder()
-	b.Join("bytes", r)
+	join(b, "bytes", r)
 	r.wait(t, "bytes", 1)
 	sent := []string{"", "\x1e", "\x1e\x1e", "\x1e1\x1ex", "\x1e1-2", "\x1e~n-2\x1ex", "\x1e01-2\x1ex", "\xff\x00", "\x1e0-0\x1ex"}
 	for _, p := range sent {
@@ -110,7 +110,7 @@ func TestManyJoinsAreFewCommands(t *testing.T) {
 	waitReady(t, b)
 	r := newRecorder()
 	for i := range channels {
-		b.Join("user."+strconv.Itoa(i), r)
+		join(b, "user."+strconv.Itoa(i), r)
 	}
 	eventually(t, "all channels joined", func() bool {
 		s := b.Stats()
@@ -133,7 +133,7 @@ func TestConnectionKilled(t *testing.T) {
 	b := runBroker(t, testConfig(server.url()))
 	r := newRecorder()
 	for i := range 1000 {
-		b.Join("c"+strconv.Itoa(i), r)
+		join(b, "c"+strconv.Itoa(i), r)
 	}
 	for i := range 1000 {
 		r.wait(t, "c"+strconv.Itoa(i), 1)
@@ -166,7 +166,7 @@ func TestAbsentAtStart(t *testing.T) {
 	server := newRedis(t)
 	b := runBroker(t, testConfig(server.url()))
 	r := newRecorder()
-	b.Join("early", r)
+	join(b, "early", r)
 	eventually(t, "the reason is known", func() bool {
 		err := b.Ready()
 		return err != nil && strings.Contains(err.Error(), "connection refused")
@@ -185,13 +185,13 @@ func TestServerKilledAndStarted(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.url()))
 	r := newRecorder()
-	b.Join("news", r)
+	join(b, "news", r)
 	r.wait(t, "news", 1)
 	waitReady(t, b)
 	for range 3 {
 		server.kill()
 		waitNotReady(t, b)
-		b.Join("meanwhile", r)
+		join(b, "meanwhile", r)
 		server.start()
 		waitReady(t, b)
 		server.publish("news", "again")
@@ -231,7 +231,7 @@ func TestPrefixesShareOneServer(t *testing.T) {
 	c.Prefix = "other:"
 	b := runBroker(t, c)
 	r := newRecorder()
-	b.Join("news", r)
+	join(b, "news", r)
 	r.wait(t, "news", 1)
 	server.publish("news", "for push:")
 	if err := server.client.Publish(context.Background(), "other:news", "for other:").Err(); err != nil {

@@ -38,7 +38,7 @@ func TestWaysToConnect(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := runBroker(t, testConfig(url))
 			r := newRecorder()
-			b.Join("news", r)
+			join(b, "news", r)
 			r.wait(t, "news", 1)
 			waitReady(t, b)
 			if _, err := b.Publish(t.Context(), "news", []byte("x"), PublishOptions{Durable: true}); err != nil {

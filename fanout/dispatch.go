@@ -65,8 +65,13 @@ func (l *link) tell(set uint64, fn func(Member)) {
 // tellJoined answers the joins of the set. The caller holds mu.
 func (l *link) tellJoined(t *topic, set uint64) {
 	t.waiting &^= set
-	j := Joined{Position: l.position(t), Seq: uint32(t.seq)}
+	j := l.joined(t)
 	l.tell(set, func(to Member) { to.Joined(l.topics.channel(t), j) })
+}
+
+// joined is where t stands, for a member that joins it. The caller holds mu.
+func (l *link) joined(t *topic) Joined {
+	return Joined{Position: l.position(t), Seq: uint32(t.seq)}
 }
 
 // tellGap says that messages after the topic's present end were lost. The

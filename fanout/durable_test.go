@@ -14,7 +14,7 @@ func TestDurableMessagesCarryTheirID(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.url()))
 	r := newRecorder()
-	b.Join("news", r)
+	join(b, "news", r)
 	r.wait(t, "news", 1)
 	id := server.publishDurable("news", "\x1e binary \x00\xff", 100)
 	e := r.wait(t, "news", 2)[1]
@@ -39,7 +39,7 @@ func TestJoinedTellsTheEndOfTheStream(t *testing.T) {
 	r := newRecorder()
 	server.publishDurable("news", "one", 100)
 	id := server.publishDurable("news", "two", 100)
-	b.Join("news", r)
+	join(b, "news", r)
 	if j := r.wait(t, "news", 1)[0].joined; j.Position.String() != id || j.Seq != 0 {
 		t.Fatalf("joined at %s seq %d, want %s seq 0", j.Position, j.Seq, id)
 	}
@@ -59,7 +59,7 @@ func TestJoinAmongDurableMessages(t *testing.T) {
 		if i%20 == 10 {
 			r := newRecorder()
 			recorders = append(recorders, r)
-			b.Join("news", r)
+			join(b, "news", r)
 		}
 	}
 	for _, r := range recorders {
@@ -114,7 +114,7 @@ func TestOutageOfADurableChannel(t *testing.T) {
 			c.ReplayMessages = 10_000
 			b := runBroker(t, c)
 			r := newRecorder()
-			b.Join("c", r)
+			join(b, "c", r)
 			r.wait(t, "c", 1)
 			want := []string{"joined"}
 			if test.plain {
@@ -176,7 +176,7 @@ func TestExactlyOnceAcrossKills(t *testing.T) {
 	server := startRedis(t, "--appendonly", "yes", "--appendfsync", "always")
 	b := runBroker(t, testConfig(server.url()))
 	r := newRecorder()
-	b.Join("ledger", r)
+	join(b, "ledger", r)
 	r.wait(t, "ledger", 1)
 
 	published := make(chan int)
@@ -229,7 +229,7 @@ func TestPublish(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.url()))
 	r := newRecorder()
-	b.Join("news", r)
+	join(b, "news", r)
 	r.wait(t, "news", 1)
 	ctx := context.Background()
 	if id, err := b.Publish(ctx, "news", []byte("plain"), PublishOptions{}); err != nil || id != "" {

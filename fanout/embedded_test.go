@@ -38,7 +38,7 @@ func TestEmbedded(t *testing.T) {
 	}()
 	waitReady(t, b)
 	r := newRecorder()
-	b.Join("news", r)
+	join(b, "news", r)
 	r.wait(t, "news", 1)
 
 	// As redis-cli -p 6380 would.

@@ -59,7 +59,7 @@ func TestLostConnectionIsMadeOnce(t *testing.T) {
 	b := runBroker(t, c)
 	r := newRecorder()
 	for i := range 2000 {
-		b.Join(strconv.Itoa(i), r)
+		join(b, strconv.Itoa(i), r)
 	}
 	eventually(t, "all are joined", func() bool { return b.Stats().Links[0].Pending == 0 })
 	waitReady(t, b)

@@ -14,7 +14,7 @@ func TestInspect(t *testing.T) {
 		t.Fatalf("a channel that nobody wants: %+v", got)
 	}
 	r := newRecorder()
-	b.Join("news", r)
+	join(b, "news", r)
 	r.wait(t, "news", 1)
 	if got := b.Inspect("news"); !got.Known || !got.Live || !got.Durable.IsZero() || got.RingMessages != 0 {
 		t.Fatalf("a channel without messages: %+v", got)

@@ -13,8 +13,8 @@ func TestChannelsLinger(t *testing.T) {
 	c.Linger = 200 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
-	b.Join("news", r)
-	b.Join("kept", r)
+	join(b, "news", r)
+	join(b, "kept", r)
 	r.wait(t, "news", 1)
 	r.wait(t, "kept", 1)
 	b.Leave("news", r)
@@ -36,14 +36,14 @@ func TestAReturnEndsTheLinger(t *testing.T) {
 	c.Linger = 150 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
-	b.Join("back", r)
+	join(b, "back", r)
 	r.wait(t, "back", 1)
 	b.Leave("back", r)
 	server.publish("back", "missed")
 	eventually(t, "the message is received", func() bool { return b.Stats().Messages == 1 })
-	b.Join("back", r)
+	join(b, "back", r)
 	// Another channel's linger starts later, so its end is past the other's.
-	b.Join("clock", r)
+	join(b, "clock", r)
 	b.Leave("clock", r)
 	eventually(t, "the clock has run out", func() bool { return b.Stats().Channels == 1 })
 	if n := server.subscribers("push:back"); n != 1 {
@@ -65,7 +65,7 @@ func TestForgottenAndJoinedAgain(t *testing.T) {
 	r := newRecorder()
 	for i := range rounds {
 		name := "churn" + strconv.Itoa(i%3)
-		b.Join(name, r)
+		join(b, name, r)
 		last := r.wait(t, name, i/3*2+1)
 		if j := last[len(last)-1]; j.text != "joined" {
 			t.Fatalf("round %d: %q", i, j.text)
@@ -75,7 +75,7 @@ func TestForgottenAndJoinedAgain(t *testing.T) {
 		b.Leave(name, r)
 	}
 	eventually(t, "all are forgotten", func() bool { return b.Stats().Channels == 0 })
-	b.Join("churn0", r)
+	join(b, "churn0", r)
 	r.wait(t, "churn0", rounds/3*2+1)
 	for range 3 {
 		server.publish("churn0", "y")
@@ -115,7 +115,7 @@ func TestReplayOutlivesTheLinger(t *testing.T) {
 	done := make(chan Replay, 1)
 	b.Replay("kept", Position{}, r, func(a Replay) { done <- a })
 	for range 5 {
-		b.Join("clock", r)
+		join(b, "clock", r)
 		b.Leave("clock", r)
 		eventually(t, "the other channel is forgotten", func() bool { return b.Stats().Channels == 1 })
 	}
@@ -136,7 +136,7 @@ func TestUnsubscribeIsBatched(t *testing.T) {
 	b := runBroker(t, c)
 	r := newRecorder()
 	for i := range channels {
-		b.Join(strconv.Itoa(i), r)
+		join(b, strconv.Itoa(i), r)
 	}
 	for i := range channels {
 		b.Leave(strconv.Itoa(i), r)

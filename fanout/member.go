@@ -11,7 +11,7 @@ import (
 const MaxMembers = 64
 
 // Member is a shard. The broker calls it from its own goroutines and from
-// within Join and Replay, in channel order and with the channel's lock held:
+// within Replay, in channel order and with the channel's lock held:
 // it must not block and must not call the broker. Members are compared by
 // identity, so the dynamic type must be a pointer.
 type Member interface {

@@ -31,7 +31,7 @@ func TestMemoryPerChannel(t *testing.T) {
 	before := heap()
 	start := time.Now()
 	for _, name := range names {
-		b.Join(name, m)
+		join(b, name, m)
 	}
 	eventually(t, "all are joined", func() bool { return m.joined.Load() == n })
 	joined := time.Since(start)

@@ -14,7 +14,7 @@ func TestProbeDetectsAStall(t *testing.T) {
 	c.ProbeInterval = 200 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
-	b.Join("news", r)
+	join(b, "news", r)
 	r.wait(t, "news", 1)
 	waitReady(t, b)
 
@@ -44,7 +44,7 @@ func TestProbesCountAlone(t *testing.T) {
 	server.do("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "&*", "+@all", "-publish")
 	b := runBroker(t, testConfig("redis://deaf:pw@"+server.addr))
 	r := newRecorder()
-	b.Join("news", r)
+	join(b, "news", r)
 	eventually(t, "three probes missed", func() bool {
 		server.publish("news", "x")
 		err := b.Ready()

@@ -15,7 +15,7 @@ func TestPublishBatchKeepsTheOrderOfAChannel(t *testing.T) {
 	r := newRecorder()
 	channels := []string{"one", "two", "three"}
 	for _, name := range channels {
-		b.Join(name, r)
+		join(b, name, r)
 		r.wait(t, name, 1)
 	}
 	const each = 100

@@ -31,6 +31,13 @@ func (r *recorder) add(channel string, e event) {
 	r.events[channel] = append(r.events[channel], e)
 }
 
+// join joins a channel and records where it stands in any case.
+func join(b *Broker, channel string, m Member) {
+	if at, live := b.Join(channel, m); live {
+		m.Joined(channel, at)
+	}
+}
+
 func (r *recorder) Joined(channel string, j Joined) {
 	r.add(channel, event{text: "joined", joined: j})
 }

@@ -23,7 +23,7 @@ func filled(t *testing.T, c func(*Config)) (*redisServer, *Broker, *recorder, []
 	ids := make([]string, 60)
 	for i := range ids {
 		if i == 30 {
-			b.Join("c", r)
+			join(b, "c", r)
 			r.wait(t, "c", 1)
 		}
 		ids[i] = server.publishDurable("c", strconv.Itoa(i), 10_000)
@@ -246,7 +246,7 @@ func TestReplayJoinsUpWithDelivery(t *testing.T) {
 	c.Ring.Messages, c.ReplayMessages = 16, 10_000
 	b := runBroker(t, c)
 	r := newRecorder()
-	b.Join("c", r)
+	join(b, "c", r)
 	r.wait(t, "c", 1)
 	first := server.publishDurable("c", "0", 10_000)
 	go func() {

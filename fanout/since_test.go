@@ -11,7 +11,7 @@ func TestSince(t *testing.T) {
 	c.Ring.Messages = 4
 	b := runBroker(t, c)
 	r := newRecorder()
-	b.Join("c", r)
+	join(b, "c", r)
 	r.wait(t, "c", 1)
 	if got := b.Since("unknown", 0); got.Complete || got.Plain != (Position{}) {
 		t.Errorf("of an unknown channel: %+v", got)

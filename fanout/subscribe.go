@@ -17,17 +17,18 @@ const (
 )
 
 // join is Broker.Join.
-func (l *link) join(channel string, bit uint64) {
+func (l *link) join(channel string, bit uint64) (at Joined, live bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, t := l.open(channel)
 	t.members |= bit
 	t.flags &^= topicLingers
 	if t.state == topicLive {
-		l.tellJoined(t, bit)
-		return
+		t.waiting &^= bit
+		return l.joined(t), true
 	}
 	t.waiting |= bit
+	return Joined{}, false
 }
 
 // leave is Broker.Leave.

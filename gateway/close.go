@@ -79,7 +79,8 @@ func (s *shard) finish(i uint32, c *conn, last []byte) {
 	s.wheel.Set(i, s.now+ticks(linger))
 	c.flags |= flagEnding
 	gen := c.gen
-	if len(last) > 0 {
+	s.uncork(i, c)
+	if c.gen == gen && len(last) > 0 {
 		s.send(i, c, last)
 	}
 	if c.gen == gen && c.out == 0 {
@@ -107,6 +108,9 @@ func (s *shard) release(i uint32, c *conn, reason CloseReason) {
 
 // free gives back all that a connection holds. Its slot may be used again.
 func (s *shard) free(i uint32, c *conn) {
+	if s.cork.slot == i {
+		s.cork.slot = 0
+	}
 	s.wheel.Cancel(i)
 	s.freeQueue(c)
 	reactor.CloseFD(int(c.fd))

@@ -45,11 +45,10 @@ func (s *shard) events(i uint32, c *conn) {
 	s.scratch = append(s.scratch, "\n\n"...)
 	s.open(c, kindEvents, p.raw)
 	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
-	gen := c.gen
+	s.corkIt(i)
 	s.sendCopy(i, c, s.scratch)
-	if c.gen == gen {
-		s.subscribeAll(i, c, &p)
-	}
+	s.subscribeAll(i, c, &p)
+	s.uncork(i, c)
 }
 
 var errNoChannels = badRequest("name the channels: channels=a,b")

@@ -150,6 +150,23 @@ func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 	}
 }
 
+// replySubscribed tells a client that it has a channel. It is the answer that
+// every client gets, so it is spelled out: by json.Marshal it took 1.1 us.
+func (s *shard) replySubscribed(i uint32, c *conn, channel, id string, ref json.RawMessage) {
+	if c.flags&flagRaw != 0 {
+		return
+	}
+	b := append(s.spelled[:0], `{"type":"subscribed","channel":"`...)
+	b = append(append(append(b, channel...), `","id":"`...), id...) // neither has bytes to escape
+	b = append(b, '"')
+	if len(ref) > 0 {
+		b = append(append(b, `,"ref":`...), ref...)
+	}
+	s.spelled = append(b, '}')
+	s.scratch = wsframe.AppendFrame(s.scratch[:0], ws.OpText, s.spelled)
+	s.sendCopy(i, c, s.scratch)
+}
+
 // welcome is the first message to a client, and the answer to a token.
 func (s *shard) welcome(i uint32, c *conn, ref json.RawMessage) reply {
 	return reply{

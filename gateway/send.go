@@ -29,6 +29,10 @@ func (s *shard) sendItem(i uint32, c *conn, it queued) {
 // write hands b to the kernel where nothing is queued before it, and returns
 // what has to be queued.
 func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
+	if s.cork.slot == i {
+		s.cork.bytes = append(s.cork.bytes, b...)
+		return nil
+	}
 	if c.out != 0 {
 		return b
 	}

@@ -56,8 +56,10 @@ type shard struct {
 	retry    uint32                  // spreads Retry-After
 	overrun  map[fanout.Channel]bool // channels whose messages are being dropped
 	rbuf     [readBuffer]byte
-	vec      [64][]byte       // of a flush
-	scratch  []byte           // for small answers
+	vec      [64][]byte // of a flush
+	scratch  []byte     // for small answers
+	spelled  []byte     // JSON that goes into scratch
+	cork     cork
 	decoded  []byte           // of a query
 	answers  answers          // polls that have messages
 	listed   []fanout.Channel // by channelsOf

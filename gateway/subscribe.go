@@ -16,7 +16,7 @@ type join struct {
 	waiting []*waiter // for Joined
 	catchup []*waiter // for Replay
 	asked   bool      // a Join is outstanding
-	busy    bool      // answers are being given, which may make clients leave
+	busy    int       // answers are being given, which may make clients leave
 }
 
 // waiter is one request to subscribe.
@@ -53,9 +53,12 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 		s.joins[ch] = j
 	}
 	j.waiting = append(j.waiting, &w)
-	if !j.asked {
-		j.asked = true
-		s.srv.broker.Join(s.index.Name(ch), s)
+	if j.asked {
+		return
+	}
+	j.asked = true
+	if at, live := s.srv.broker.Join(name, s); live {
+		s.joined(name, at)
 	}
 }
 
@@ -73,7 +76,8 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 	if j == nil || !j.asked {
 		return
 	}
-	j.asked, j.busy = false, true
+	j.asked = false
+	j.busy++
 	waiting := j.waiting
 	j.waiting = nil
 	for _, w := range waiting {
@@ -92,7 +96,7 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 		}
 		s.confirm(c, w, ch, at.Position.String(), nil)
 	}
-	j.busy = false
+	j.busy--
 	s.settle(ch)
 }
 
@@ -137,9 +141,9 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 	if c != nil {
 		s.index.SetFrom(sub, r.Seq)
 		s.index.Hold(sub, false)
-		j.busy = true
+		j.busy++
 		s.confirm(c, w, ch, w.asked, &r)
-		j.busy = false
+		j.busy--
 	}
 	s.settle(ch)
 }
@@ -149,7 +153,7 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string, missed *fanout.Replay) {
 	switch c.kind {
 	case kindWebSocket:
-		s.reply(w.slot, c, reply{Type: "subscribed", Channel: s.index.Name(ch), ID: id, Ref: w.ref})
+		s.replySubscribed(w.slot, c, s.index.Name(ch), id, w.ref)
 	case kindEvents:
 		s.eventSubscribed(w.slot, c, s.index.Name(ch), id)
 	case kindPoll:
@@ -236,7 +240,7 @@ func (s *shard) channelsOf(c *conn) []fanout.Channel {
 // nothing is outstanding.
 func (s *shard) settle(ch fanout.Channel) {
 	if j := s.joins[ch]; j != nil {
-		if j.asked || j.busy || len(j.catchup) > 0 {
+		if j.asked || j.busy > 0 || len(j.catchup) > 0 {
 			return
 		}
 		delete(s.joins, ch)

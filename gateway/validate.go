@@ -16,23 +16,33 @@ import (
 )
 
 // ConfigError is one value of the configuration that can't be used.
-type ConfigError struct {
-	Key   string // as the operator writes it, "limits.head_bytes"
-	Value any
-	Want  string // what is allowed
+type ConfigError = auth.ConfigError
+
+func configError(key string, value any, want string) error {
+	text := fmt.Sprint(value)
+	if s, ok := value.(string); ok {
+		text = strconv.Quote(s)
+	}
+	return &ConfigError{Key: key, Value: text, Want: want}
 }
 
-func (e *ConfigError) Error() string {
-	if s, ok := e.Value.(string); ok {
-		return fmt.Sprintf("%s: %q is not allowed, want %s", e.Key, s, e.Want)
+// flat joins errors, each one of joined ones by itself.
+func flat(errs ...error) error {
+	var all []error
+	for _, err := range errs {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			all = append(all, joined.Unwrap()...)
+		} else {
+			all = append(all, err)
+		}
 	}
-	return fmt.Sprintf("%s: %v is not allowed, want %s", e.Key, e.Value, e.Want)
+	return errors.Join(all...)
 }
 
 // Validate reports every bad value at once: the error joins one *ConfigError
 // for each. A new key gets its line here.
 func (c Config) Validate() error {
-	return errors.Join(
+	return flat(
 		c.validateListen(),
 		between("shards", c.Shards, 0, fanout.MaxMembers),
 		c.validateAdmin(),
@@ -71,16 +81,16 @@ func (c Config) validateListen() error {
 	const key = "listen"
 	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
 		if !filepath.IsAbs(path) {
-			return &ConfigError{key, c.Listen, "unix: and an absolute path"}
+			return configError(key, c.Listen, "unix: and an absolute path")
 		}
 		return nil
 	}
 	host, ok := splitAddress(c.Listen)
 	if !ok {
-		return &ConfigError{key, c.Listen, "host:port or unix:/path"}
+		return configError(key, c.Listen, "host:port or unix:/path")
 	}
 	if c.Auth.Mode == "none" && !c.Auth.AllowAnonymous && !isLoopback(host) {
-		return &ConfigError{key, c.Listen, "a loopback address while auth.mode is none and auth.allow_anonymous is false"}
+		return configError(key, c.Listen, "a loopback address while auth.mode is none and auth.allow_anonymous is false")
 	}
 	return nil
 }
@@ -94,10 +104,10 @@ func (c Config) validateAdmin() error {
 	}
 	host, ok := splitAddress(c.Admin.Listen)
 	if !ok {
-		return &ConfigError{key, c.Admin.Listen, "host:port, or nothing to turn it off"}
+		return configError(key, c.Admin.Listen, "host:port, or nothing to turn it off")
 	}
 	if !isLoopback(host) {
-		return &ConfigError{key, c.Admin.Listen, "a loopback address"}
+		return configError(key, c.Admin.Listen, "a loopback address")
 	}
 	return nil
 }
@@ -107,8 +117,8 @@ func (c Config) validateHeartbeat() error {
 	if c.Heartbeat.Timeout <= c.Heartbeat.Interval {
 		return nil
 	}
-	return &ConfigError{"heartbeat.timeout", c.Heartbeat.Timeout,
-		fmt.Sprintf("at most heartbeat.interval, which is %v", c.Heartbeat.Interval)}
+	return configError("heartbeat.timeout", c.Heartbeat.Timeout,
+		fmt.Sprintf("at most heartbeat.interval, which is %v", c.Heartbeat.Interval))
 }
 
 // splitAddress returns the host of host:port; the host is empty where every
@@ -133,7 +143,7 @@ func isLoopback(host string) bool {
 // between allows least to most, both included.
 func between[T cmp.Ordered](key string, v, least, most T) error {
 	if v < least || v > most {
-		return &ConfigError{key, v, fmt.Sprintf("%v to %v", least, most)}
+		return configError(key, v, fmt.Sprintf("%v to %v", least, most))
 	}
 	return nil
 }
@@ -142,7 +152,7 @@ func between[T cmp.Ordered](key string, v, least, most T) error {
 func zeroOrBetween[T cmp.Ordered](key string, v, least, most T) error {
 	var zero T
 	if v != zero && (v < least || v > most) {
-		return &ConfigError{key, v, fmt.Sprintf("0 or %v to %v", least, most)}
+		return configError(key, v, fmt.Sprintf("0 or %v to %v", least, most))
 	}
 	return nil
 }
@@ -153,7 +163,7 @@ func oneOf(key, v string, allowed ...string) error {
 			return nil
 		}
 	}
-	return &ConfigError{key, v, strings.Join(allowed, " or ")}
+	return configError(key, v, strings.Join(allowed, " or "))
 }
 
 func validateOrigins(list []string) error {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mailru/easygo/netpoll"
 	"golang.org/x/sys/unix"
@@ -76,6 +77,9 @@ type Loop struct {
 	mu     sync.Mutex
 	posts  []func()
 	closed bool
+
+	// Atomic
+	stopping atomic.Bool // closed, for the loop between two rounds
 }
 
 // New returns a loop that isn't running yet; descriptors may be added.
@@ -125,6 +129,7 @@ func (l *Loop) Close() error {
 	}
 	l.closed = true
 	l.mu.Unlock()
+	l.stopping.Store(true)
 	var err error
 	if l.outer != nil {
 		err = l.outer.Close()
@@ -210,7 +215,7 @@ func (l *Loop) run(ev netpoll.EpollEvent) {
 			l.fatal(fmt.Errorf("panic in the event loop: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	for {
+	for !l.stopping.Load() {
 		n, err := l.poll()
 		if err != nil {
 			l.failed = true

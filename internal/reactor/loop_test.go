@@ -3,6 +3,7 @@ package reactor
 import (
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -199,6 +200,24 @@ func TestTurnsAndEventsAlternate(t *testing.T) {
 		t.Errorf("the event was seen %d turns late", turns-n)
 	}
 	receive(t, done)
+}
+
+// A loop that always has something to do must end all the same.
+func TestCloseOfABusyLoop(t *testing.T) {
+	busy := make(chan struct{})
+	var once sync.Once
+	h := &recorder{turn: func() bool {
+		once.Do(func() { close(busy) })
+		return true
+	}}
+	l := startLoop(t, h)
+	l.Post(func() {})
+	receive(t, busy)
+	closed := make(chan error)
+	go func() { closed <- l.Close() }()
+	if err := receive(t, closed); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestPanicIsFatal(t *testing.T) {
