@@ -1,5 +1,7 @@
 package loadgen
 
+import "time"
+
 // state is how far a client is.
 //
 //	waiting -> connecting -> opening -> joining -> ready -> closing -> gone
@@ -47,6 +49,13 @@ const (
 	counted
 	// wantsOut: registered for writability, with bytes waiting in the scratch.
 	wantsOut
+	// slow: reads little or nothing while the run says so.
+	slow
+	// moving: is closed and opened again by the run, while the others stay.
+	moving
+
+	// lasting: what a client keeps over its connections.
+	lasting = counted | slow | moving
 )
 
 // scratch is what a client needs for a while: pooled per loop, so that there
@@ -54,8 +63,13 @@ const (
 type scratch struct {
 	client   uint32
 	used     bool
-	started  int64 // ns, when the connect began
-	deadline int64 // ns, when the client is given up; 0 for never
+	due      int64         // ns, when a paced connect was to begin; 0 without a pace
+	started  int64         // ns, when the connect began
+	deadline int64         // ns, when the client is given up; 0 for never
+	churned  int64         // ns, the slot of the churn that closed the client; 0 for none
+	after    time.Duration // how long the server wants the client to stay away
+	again    bool          // not the client's first connection
+	attempt  uint8         // failed ones before this
 	frames   frameReader
 	chunks   chunks
 	in       []byte // received, not yet whole

@@ -35,6 +35,25 @@ type Config struct {
 	Loops       int           // --loops
 	Timeout     time.Duration // --timeout: of a handshake, and of waiting while nothing arrives
 	AllowRemote bool          // --allow-remote
+	Stages      string        // --stages; Connections, ConnectRate and Hold follow from it
+
+	// Clients that move or are slow.
+	Share       float64       // --share: the part of the clients that is cut or churned
+	Backoff     time.Duration // --backoff: longest wait before coming back, doubled with each failure
+	BackoffMost time.Duration // --backoff-max
+	Resume      bool          // --resume: come back with the position of the last message
+	SlowShare   float64       // --slow-share
+	SlowRead    int           // --slow-read, bytes per second that a slow client reads
+
+	timed bool // messages are sent for a time and not by number
+
+	// One process of several: it holds the clients Member, Member+Members, ...
+	Member, Members int
+
+	// The clients' tokens.
+	JWTKey      string // --jwt-key: a file; empty: no tokens
+	JWTIssuer   string // --jwt-issuer
+	JWTAudience string // --jwt-audience
 
 	// The server.
 	PID int // --pid; 0: found by the target's port, where it is on this host

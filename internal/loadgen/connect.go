@@ -4,7 +4,7 @@ import (
 	"pushgate/internal/reactor"
 )
 
-// connects is a loop's part of a connect phase.
+// connects is a loop's part of a ramp upwards. Slots below next were opened.
 type connects struct {
 	active   bool
 	start    int64 // ns
@@ -23,15 +23,28 @@ const connectTurn = 32
 // that the rest would fail too, at least.
 const giveUpAfter = 10
 
-// connect has the loop open its clients. It runs on the loop's goroutine.
-func (l *loop) connect(rate float64, inFlight int) {
-	l.connects = connects{
-		active: true,
-		start:  l.engine.now(),
-		pace:   NewPacer(rate),
-		limit:  uint32(len(l.clients)),
-		most:   max(inFlight, 1),
+// share returns how many of the first n clients are this loop's.
+func (l *loop) share(n int) uint32 {
+	if n <= int(l.index) {
+		return 0
 	}
+	return uint32((n - int(l.index) + int(l.stride) - 1) / int(l.stride))
+}
+
+// ramp has the loop open clients, or close the last ones, until its share of
+// target is left. It runs on the loop's goroutine and returns how many are to
+// be opened.
+func (l *loop) ramp(target int, rate float64, inFlight int) (opening uint64) {
+	c, limit := &l.connects, l.share(target)
+	c.most = max(inFlight, 1)
+	if limit < c.next {
+		l.leaves = leaves{active: true, start: l.engine.now(), pace: NewPacer(rate), first: limit, next: limit, limit: c.next}
+		c.next = limit
+		return 0
+	}
+	c.active, c.start, c.pace = true, l.engine.now(), NewPacer(rate)
+	c.first, c.limit = c.next, limit
+	return uint64(limit - c.first)
 }
 
 // connectSlice starts the connects that are due and fit.
@@ -44,34 +57,44 @@ func (l *loop) connectSlice() (more bool) {
 		l.counters.Untried += uint64(c.limit - c.next)
 		c.limit = c.next
 	}
-	due := c.pace.Due(timeSince(l.now, c.start))
+	elapsed := timeSince(l.now, c.start)
+	due := c.pace.Due(elapsed)
 	for k := 0; c.next < c.limit && c.inFlight < c.most && uint64(c.next-c.first) < due; k++ {
 		if k == connectTurn {
 			return true
 		}
 		slot := c.next
 		c.next++
-		l.open(slot)
+		intended := int64(0)
+		if c.pace.rate > 0 {
+			at := c.pace.At(uint64(slot - c.first))
+			l.late(elapsed - at)
+			intended = c.start + int64(at)
+		}
+		l.open(slot, intended)
 	}
 	c.active = c.next < c.limit
 	return false
 }
 
-// open starts one connection.
-func (l *loop) open(slot uint32) {
+// open starts one connection. With a pace, due is the time it was to start.
+func (l *loop) open(slot uint32, due int64) {
 	c := &l.clients[slot]
-	*c = client{gen: c.gen + 1, state: connecting, pending: uint16(l.plan.channels.PerClient())}
+	if c.state == closing {
+		l.end(slot, "") // the server still owes its end of the stream
+	}
+	*c = client{gen: c.gen + 1, state: connecting, flags: c.flags & lasting, pending: uint16(l.plan.channels.PerClient())}
 	l.counters.Attempted++
 	l.connects.inFlight++
 	started := l.engine.now()
-	fd, err := reactor.Connect(l.plan.source(l.number(slot)), l.plan.target.Addr, reactor.DialOptions{})
+	fd, err := reactor.Connect(l.plan.source(l.number(slot)), l.plan.target.Addr, l.dialOptions(slot))
 	c.fd = int32(fd)
 	if err != nil {
 		l.end(slot, socketReason(err))
 		return
 	}
 	s := l.borrow(slot)
-	s.started, s.deadline = started, started+int64(l.plan.Timeout)
+	s.due, s.started, s.deadline = due, started, started+int64(l.plan.Timeout)
 	if err := l.reactor.Add(fd, reactor.Key{Slot: slot, Gen: c.gen}, reactor.Out); err != nil {
 		l.end(slot, ReasonUnregistered)
 	}
@@ -85,7 +108,7 @@ func (l *loop) connected(slot uint32) {
 		return
 	}
 	c.state = opening
-	if l.send(slot, l.transport.appendRequest(l.out[:0], l.number(slot))) && c.flags&wantsOut == 0 {
+	if l.send(slot, l.speaks(slot).appendRequest(l, l.out[:0], slot)) && c.flags&wantsOut == 0 {
 		l.watch(slot, reactor.In)
 	}
 }
@@ -97,7 +120,11 @@ func (l *loop) opened(slot uint32) {
 	l.counters.Established++
 	l.counters.Open++
 	l.connects.inFlight--
-	record(l.recorder.handshake, l.now-l.held(slot).started)
+	s := l.held(slot)
+	record(l.recorder.handshake, l.now-s.started)
+	if s.due > 0 {
+		record(l.recorder.paced, l.now-s.due)
+	}
 }
 
 // confirmed books n confirmed channels of a client.
@@ -116,4 +143,8 @@ func (l *loop) confirmed(slot uint32, n int) {
 	s := l.held(slot)
 	record(l.recorder.ready, l.now-s.started)
 	s.deadline = 0
+	l.rose(slot, s.again)
+	if l.slow.active && c.flags&slow != 0 {
+		l.watch(slot, 0)
+	}
 }

@@ -35,6 +35,7 @@ type engine struct {
 	mu     sync.Mutex
 	total  recorder // of the whole run
 	recent recorder // since the last takeRecent
+	phase  recorder // since the last takePhase
 }
 
 const (
@@ -58,6 +59,7 @@ func newEngine(p *plan) (*engine, error) {
 		done:   make(chan struct{}),
 		total:  newRecorder(),
 		recent: newRecorder(),
+		phase:  newRecorder(),
 	}
 	e.tickEvery.Store(int64(tickSlow))
 	n := min(p.Loops, p.Connections)
@@ -139,6 +141,8 @@ func (e *engine) notify() {
 // totals is the loops' live state.
 type totals struct {
 	settled, ready, lost, open, delivered uint64
+	moved, returned, cut                  uint64
+	up, moversUp, leaving                 int64
 	latest                                int64
 }
 
@@ -146,6 +150,12 @@ func (e *engine) totals() (t totals) {
 	for _, l := range e.loops {
 		// Before the others: a delivery that is counted has its time set.
 		t.delivered += l.live.delivered.Load()
+		t.moved += l.live.moved.Load()
+		t.returned += l.live.returned.Load()
+		t.cut += l.live.cut.Load()
+		t.up += l.live.up.Load()
+		t.moversUp += l.live.moversUp.Load()
+		t.leaving += l.live.leaving.Load()
 		t.settled += l.live.settled.Load()
 		t.ready += l.live.ready.Load()
 		t.lost += l.live.lost.Load()
@@ -203,26 +213,42 @@ func (e *engine) each(fn func(l *loop)) error {
 
 // connect opens all clients and waits until each is ready or has failed.
 func (e *engine) connect(ctx context.Context) error {
+	return e.ramp(ctx, e.plan.Connections, e.plan.ConnectRate)
+}
+
+// pacing has the loops look at their paces often, until the function that it
+// returns is called.
+func (e *engine) pacing() (done func()) {
 	e.tickEvery.Store(int64(tickFast))
-	defer e.tickEvery.Store(int64(tickSlow))
+	return func() { e.tickEvery.Store(int64(tickSlow)) }
+}
+
+// ramp opens clients, or closes the last ones, until there are target, and
+// waits until each is ready, gone or has failed.
+func (e *engine) ramp(ctx context.Context, target int, rate float64) error {
+	defer e.pacing()()
 	n := len(e.loops)
+	k := 0
+	var settled uint64
 	if err := e.each(func(l *loop) {
 		inFlight := e.plan.InFlight / n
-		if int(l.index) < e.plan.InFlight%n {
+		if k < e.plan.InFlight%n {
 			inFlight++
 		}
-		l.connect(e.plan.ConnectRate/float64(n), inFlight)
+		k++
+		c := &l.counters
+		settled += c.Ready + c.Failed + c.Untried + l.ramp(target, rate/float64(n), inFlight)
+		l.show()
 	}); err != nil {
 		return err
 	}
-	all := uint64(e.plan.Connections)
 	// Every connect has its own timeout; with a slow pace nothing may happen
 	// for longer than that.
 	quiet := e.plan.Timeout + 10*time.Second
-	if r := e.plan.ConnectRate; r > 0 {
-		quiet += time.Duration(float64(time.Second) * float64(n) / r)
+	if rate > 0 {
+		quiet += time.Duration(float64(time.Second) * float64(n) / rate)
 	}
-	return e.wait(ctx, quiet, func(t totals) bool { return t.settled >= all })
+	return e.wait(ctx, quiet, func(t totals) bool { return t.settled >= settled && t.leaving == 0 })
 }
 
 // leave closes all clients politely and waits for their servers, no longer
@@ -244,6 +270,7 @@ type snapshot struct {
 	failures tally
 	losses   tally
 	errors   tally
+	slow     tally           // slow clients that ended
 	busy     []time.Duration // per loop, in batches since the start
 	exact    bool
 }
@@ -252,7 +279,7 @@ type snapshot struct {
 func (e *engine) collect() (snapshot, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := snapshot{failures: make(tally), losses: make(tally), errors: make(tally), exact: true}
+	s := snapshot{failures: make(tally), losses: make(tally), errors: make(tally), slow: make(tally), exact: true}
 	fresh := newRecorder()
 	err := e.each(func(l *loop) {
 		l.show()
@@ -260,41 +287,79 @@ func (e *engine) collect() (snapshot, error) {
 		s.failures.merge(l.failures)
 		s.losses.merge(l.losses)
 		s.errors.merge(l.errors)
+		s.slow.merge(l.slowLosses)
 		s.busy = append(s.busy, time.Duration(l.busy))
 		s.exact = s.exact && l.ledger.exact()
 		l.recorder.drain(&fresh)
 	})
 	fresh.copyTo(&e.total)
+	fresh.copyTo(&e.phase)
 	fresh.drain(&e.recent)
 	return s, err
 }
 
-// latencies returns what was collected of the whole run.
-func (e *engine) latencies() (handshake, ready, due, sent Latency) {
+// takePhase returns the latencies collected since its last call.
+func (e *engine) takePhase() latencies {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	t := &e.total
-	return summarize(t.handshake), summarize(t.ready), summarize(t.due), summarize(t.sent)
+	l := e.phase.summary()
+	e.phase.reset()
+	return l
+}
+
+// latencies returns what was collected of the whole run.
+func (e *engine) latencies() latencies {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.total.summary()
+}
+
+// subtract leaves what has happened since before.
+func (c *Counters) subtract(before *Counters) {
+	minus := *before
+	for _, n := range minus.all() {
+		*n = -*n
+	}
+	c.add(&minus)
 }
 
 func (c *Counters) add(o *Counters) {
-	c.Attempted += o.Attempted
-	c.Untried += o.Untried
-	c.Established += o.Established
-	c.Ready += o.Ready
-	c.Failed += o.Failed
-	c.Lost += o.Lost
-	c.Open += o.Open
-	c.Delivered += o.Delivered
-	c.Duplicated += o.Duplicated
-	c.Reordered += o.Reordered
-	c.Misdirected += o.Misdirected
-	c.Damaged += o.Damaged
-	c.Foreign += o.Foreign
-	c.Unknown += o.Unknown
-	c.Gaps += o.Gaps
-	c.Byes += o.Byes
-	c.Errors += o.Errors
-	c.Pings += o.Pings
-	c.Bytes += o.Bytes
+	mine := c.all()
+	for i, n := range o.all() {
+		*mine[i] += *n
+	}
+}
+
+// all lists the counters.
+func (c *Counters) all() []*uint64 {
+	return []*uint64{
+		&c.Attempted,
+		&c.Untried,
+		&c.Established,
+		&c.Ready,
+		&c.Failed,
+		&c.Lost,
+		&c.Open,
+		&c.Closed,
+		&c.Cut,
+		&c.Churned,
+		&c.Returned,
+		&c.LateConnects,
+		&c.SkippedConnects,
+		&c.SlowLost,
+		&c.Moved,
+		&c.Aside,
+		&c.Delivered,
+		&c.Duplicated,
+		&c.Reordered,
+		&c.Misdirected,
+		&c.Damaged,
+		&c.Foreign,
+		&c.Unknown,
+		&c.Gaps,
+		&c.Byes,
+		&c.Errors,
+		&c.Pings,
+		&c.Bytes,
+	}
 }

@@ -2,9 +2,7 @@ package loadgen
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 )
 
 // Fanout connects the clients, waits until all are subscribed, publishes and
@@ -28,88 +26,12 @@ func fanout(ctx context.Context, c Config, o Options, p publisher) (*Result, err
 	if err != nil {
 		return nil, err
 	}
-	if r.connect(ctx) {
-		r.publish(ctx, p)
+	if r.plan.stages != nil {
+		r.stages(ctx, p)
+	} else if r.connect(ctx) {
+		r.result.Fanout = r.window(ctx, p, load{messages: r.plan.Messages})
 	}
 	return r.finish(), nil
-}
-
-// publish sends the messages and waits until they have come.
-func (r *run) publish(ctx context.Context, p publisher) {
-	r.phase.Store(PhasePublish)
-	w, err := newPublishing(r, p)
-	if err != nil {
-		r.note("counting subscribers", err)
-		return
-	}
-	from, serverFrom := r.effort(), r.sampleServer()
-	sent := w.all(ctx)
-	published := r.engine.now()
-	r.note("publishing", sent)
-	if ctx.Err() == nil {
-		r.phase.Store(PhaseWait)
-		r.complete(ctx, w)
-	}
-	effort := r.effort().since(from)
-	server := r.sampleServer()
-	// Duplicates may trail behind the last message; they are no progress that
-	// could be waited for.
-	if err := r.engine.sleep(ctx, r.plan.Settle); err != nil {
-		r.note("looking for duplicates", err)
-	}
-	r.account(w, published, effort)
-	if s := r.result.Server; s != nil && effort.Seconds > 0 {
-		cpu := server.CPU - serverFrom.CPU
-		s.CPUPublishing = cpu / effort.Seconds
-		if n := r.engine.totals().delivered; n > 0 {
-			s.CPUPerDelivery = cpu / float64(n) * 1e6
-		}
-	}
-}
-
-// complete waits for the messages that are still on their way.
-func (r *run) complete(ctx context.Context, w *publishing) {
-	err := r.engine.wait(ctx, r.plan.Timeout, func(t totals) bool { return t.delivered >= w.expected })
-	if !errors.Is(err, errQuiet) {
-		r.note("waiting for the messages", err)
-	}
-}
-
-// account compares what was published with what came.
-func (r *run) account(w *publishing, published int64, e Effort) {
-	p := r.plan
-	f := &Sent{
-		Channels:  uint32(len(w.channels)),
-		Size:      p.Size,
-		Durable:   p.Durable,
-		Rate:      p.Rate,
-		Asked:     p.Messages,
-		Published: w.published,
-		Late:      w.late,
-		Skipped:   w.skipped,
-		Unheard:   w.unheard,
-		Expected:  w.expected,
-		Publish:   summarize(w.roundTrip),
-		Effort:    e,
-	}
-	r.result.Fanout = f
-	f.Completion = summarize(w.completion)
-	if err := r.engine.each(func(l *loop) { l.audit(w.sequence, f) }); err != nil {
-		r.note("counting", err)
-		return
-	}
-	snap, err := r.engine.collect()
-	if err != nil {
-		r.note("counting", err)
-		return
-	}
-	_, _, f.Due, f.Real = r.engine.latencies()
-	if w.first > 0 {
-		f.Seconds = time.Duration(max(r.engine.totals().latest, published) - w.first).Seconds()
-		f.PerSecond = perSecond(float64(w.published), time.Duration(published-w.first).Seconds())
-		f.DeliveredPS = perSecond(float64(snap.counters.Delivered), time.Duration(r.engine.totals().latest-w.first).Seconds())
-	}
-	r.judge(f, snap)
 }
 
 // perSecond is n over a time that may be too short to divide by.
@@ -121,10 +43,17 @@ func perSecond(n, seconds float64) float64 {
 }
 
 // judge says what is wrong with the deliveries.
-func (r *run) judge(f *Sent, s snapshot) {
-	c := s.counters
-	if f.Missing > 0 {
-		r.fail("%d of %d deliveries are missing, on %d subscriptions", f.Missing, f.Expected, f.Incomplete)
+func (r *run) judge(f *Sent, c Counters, exact bool) {
+	if n := f.Missing - f.MissingMoved; n > 0 {
+		r.fail("%d of %d deliveries are missing, on %d subscriptions", n, f.Expected, f.Incomplete)
+	}
+	if n := f.MissingMoved; n > 0 {
+		text := fmt.Sprintf("%d of %d deliveries to clients that were away are missing", n, f.ExpectedMoved)
+		if r.plan.Resume && r.plan.Durable {
+			r.fail("%s, although they came back with their positions and the messages are durable", text)
+		} else {
+			r.warn("%s: plain messages are at most once; --durable --resume has clients get them later", text)
+		}
 	}
 	if f.Published > 0 && f.Unheard == f.Published {
 		r.fail("no gateway was subscribed in Redis: --redis and --prefix must be the gateway's own")
@@ -148,7 +77,7 @@ func (r *run) judge(f *Sent, s snapshot) {
 	if c.Foreign > 0 {
 		r.warn("%d messages were not of this run: the channels are in use by others", c.Foreign)
 	}
-	if !s.exact {
+	if !exact {
 		r.warn("so much is missing that late messages can't be told from duplicates; the number missing is exact")
 	}
 	if f.Skipped > 0 {
@@ -162,11 +91,30 @@ func (r *run) judge(f *Sent, s snapshot) {
 // maxExamples is how many incomplete subscriptions a result names.
 const maxExamples = 5
 
-// audit counts what the loop's subscriptions miss of what was published.
-func (l *loop) audit(published []uint32, f *Sent) {
+// audit is what subscriptions miss of what was published.
+type audit struct {
+	Missing    uint64   `json:"missing"`
+	Moved      uint64   `json:"moved"` // of it, of clients that the run cut
+	Incomplete uint64   `json:"incomplete"`
+	Examples   []string `json:"examples"`
+	Exact      bool     `json:"exact"`
+}
+
+func (a *audit) add(o audit) {
+	a.Missing += o.Missing
+	a.Moved += o.Moved
+	a.Incomplete += o.Incomplete
+	a.Exact = a.Exact && o.Exact
+	a.Examples = append(a.Examples, o.Examples[:min(len(o.Examples), maxExamples-len(a.Examples))]...)
+}
+
+// audit adds what the loop's subscriptions miss.
+func (l *loop) audit(published []uint32, a *audit) {
 	channels := &l.plan.channels
+	a.Exact = a.Exact && l.ledger.exact()
 	for slot := range l.clients {
-		if l.clients[slot].flags&counted == 0 {
+		c := &l.clients[slot]
+		if c.flags&counted == 0 {
 			continue
 		}
 		for k := range channels.PerClient() {
@@ -176,10 +124,13 @@ func (l *loop) audit(published []uint32, f *Sent) {
 			if n == 0 {
 				continue
 			}
-			f.Missing += n
-			f.Incomplete++
-			if len(f.Examples) < maxExamples {
-				f.Examples = append(f.Examples, fmt.Sprintf("client %d on %s: %d missing, the first is number %d of %d",
+			a.Missing += n
+			a.Incomplete++
+			if c.flags&moving != 0 {
+				a.Moved += n
+			}
+			if len(a.Examples) < maxExamples {
+				a.Examples = append(a.Examples, fmt.Sprintf("client %d on %s: %d missing, the first is number %d of %d",
 					client, channels.AppendName(nil, ch), n, first, published[ch]))
 			}
 		}

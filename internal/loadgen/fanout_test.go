@@ -147,15 +147,15 @@ func TestFanoutDribble(t *testing.T) {
 // whole stall, for the messages that were due meanwhile.
 func TestFanoutStall(t *testing.T) {
 	s := newScripted()
-	const stall = 300 * time.Millisecond
+	const stall = time.Second
 	s.stall = func(n int) time.Duration {
 		if n == 20 {
 			return stall
 		}
 		return 0
 	}
-	c := s.start(t, 1, 60)
-	c.Rate = 100
+	c := s.start(t, 1, 200)
+	c.Rate, c.Timeout = 100, 5*time.Second
 	r := mustFanout(t, s, c)
 	if !r.Good() {
 		t.Fatal(r.Failed)
@@ -164,9 +164,9 @@ func TestFanoutStall(t *testing.T) {
 	if max := time.Duration(l.Max); max < stall || max > 2*stall {
 		t.Errorf("max %v, want the stall of %v", max, stall)
 	}
-	// 30 of 60 messages were due in the stall; they waited 300 ms down to 0.
-	if p50, p90 := time.Duration(l.P50), time.Duration(l.P90); p50 > 50*time.Millisecond || p90 < 200*time.Millisecond {
-		t.Errorf("p50 %v and p90 %v, want p90 near 240 ms", p50, p90)
+	// 100 of 200 messages were due in the stall; they waited 1 s down to 0.
+	if p50, p90 := time.Duration(l.P50), time.Duration(l.P90); p50 > 500*time.Millisecond || p90 < 750*time.Millisecond {
+		t.Errorf("p50 %v and p90 %v, want p90 near 800 ms", p50, p90)
 	}
 }
 

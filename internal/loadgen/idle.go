@@ -12,7 +12,9 @@ func Idle(ctx context.Context, c Config, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.connect(ctx) {
+	if r.plan.stages != nil {
+		r.stages(ctx, nil)
+	} else if r.connect(ctx) {
 		r.hold(ctx)
 	}
 	return r.finish(), nil

@@ -210,20 +210,20 @@ func TestClientSize(t *testing.T) {
 }
 
 func TestClientMemory(t *testing.T) {
-	const n = 200_000
+	const n = 1_000_000
 	c := DefaultConfig()
 	c.Connections, c.Channels = n, "news,user.%i"
 	p, err := newPlan(t.Context(), c, hostLimits{1 << 20, 1 << 15})
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := heap()
+	before := heapInUse()
 	e, err := newEngine(p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.closeLoops()
-	each := float64(heap()-before) / n
+	each := float64(heapInUse()-before) / n
 	t.Logf("%.1f B for a client with two subscriptions, of %d clients", each, n)
 	if each > 40 {
 		t.Errorf("%.1f B for a client", each)
@@ -278,7 +278,7 @@ func TestScratchesGivenBack(t *testing.T) {
 	}
 }
 
-func heap() uint64 {
+func heapInUse() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

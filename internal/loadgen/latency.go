@@ -55,18 +55,26 @@ func summarize(h *hdrhistogram.Histogram) Latency {
 // recorder is one loop's histograms, or the sum of several loops'.
 type recorder struct {
 	handshake *hdrhistogram.Histogram // connect to the complete answer
+	paced     *hdrhistogram.Histogram // the same from the intended time of the connect
 	ready     *hdrhistogram.Histogram // connect to the last subscription confirmed
 	due       *hdrhistogram.Histogram // intended send time to receipt
 	sent      *hdrhistogram.Histogram // real send time to receipt
 }
 
 func newRecorder() recorder {
-	return recorder{newHistogram(), newHistogram(), newHistogram(), newHistogram()}
+	return recorder{newHistogram(), newHistogram(), newHistogram(), newHistogram(), newHistogram()}
+}
+
+// latencies summarizes a recorder.
+type latencies struct{ handshake, paced, ready, due, sent Latency }
+
+func (r *recorder) summary() latencies {
+	return latencies{summarize(r.handshake), summarize(r.paced), summarize(r.ready), summarize(r.due), summarize(r.sent)}
 }
 
 // all lists the histograms in one order.
-func (r *recorder) all() [4]*hdrhistogram.Histogram {
-	return [...]*hdrhistogram.Histogram{r.handshake, r.ready, r.due, r.sent}
+func (r *recorder) all() [5]*hdrhistogram.Histogram {
+	return [...]*hdrhistogram.Histogram{r.handshake, r.paced, r.ready, r.due, r.sent}
 }
 
 // copyTo adds everything to another recorder.

@@ -6,10 +6,17 @@ import (
 	"pushgate/internal/reactor"
 )
 
-// leaves is a loop's part of the end of a run.
+// leaves is a loop's part of closing clients: those of a ramp downwards, those
+// of a cut, or all at the end of a run.
 type leaves struct {
 	active bool
+	start  int64 // ns
+	pace   Pacer
+	first  uint32 // slot of the pacer's slot 0
 	next   uint32
+	limit  uint32
+	// cut: without a word, and only those with the moving flag.
+	cut bool
 }
 
 // leaveTurn is how many clients one turn closes, about 2 ms.
@@ -19,33 +26,66 @@ const leaveTurn = 128
 // goroutine.
 func (l *loop) leave() {
 	l.connects.active = false
-	l.leaves = leaves{active: true}
+	l.churn.active = false
+	l.reopens = reopens{}
+	l.leaves = leaves{active: true, limit: uint32(len(l.clients))}
+	l.ending = true
 }
 
 func (l *loop) leaveSlice() (more bool) {
-	if !l.leaves.active {
+	v := &l.leaves
+	if !v.active {
 		return false
 	}
-	for range leaveTurn {
-		if int(l.leaves.next) == len(l.clients) {
-			l.leaves.active = false
-			return false
+	due := v.pace.Due(timeSince(l.now, v.start))
+	for k := 0; v.next < v.limit && uint64(v.next-v.first) < due; k++ {
+		if k == leaveTurn {
+			return true
 		}
-		slot := l.leaves.next
-		l.leaves.next++
-		c := &l.clients[slot]
-		switch c.state {
-		case connecting, opening, joining:
-			l.end(slot, ReasonUnfinished)
-		case ready:
-			c.flags |= leaving
-			c.state = closing
-			if !l.transport.leave(l, slot) {
-				l.end(slot, "")
-			}
+		slot := v.next
+		v.next++
+		if v.cut {
+			l.cutClient(slot)
+		} else {
+			l.part(slot)
 		}
 	}
-	return true
+	v.active = v.next < v.limit
+	return false
+}
+
+// part closes one client politely, or gives up its handshake.
+func (l *loop) part(slot uint32) {
+	c := &l.clients[slot]
+	switch c.state {
+	case connecting, opening, joining:
+		l.end(slot, ReasonUnfinished)
+	case ready:
+		c.flags |= leaving
+		l.fell(slot)
+		l.parting++
+		c.state = closing
+		if !l.speaks(slot).leave(l, slot) {
+			l.end(slot, "")
+		} else if c.state == closing {
+			l.borrow(slot).deadline = l.now + int64(closeWait)
+		}
+	}
+}
+
+// cutClient resets the connection of a client that is to be cut.
+func (l *loop) cutClient(slot uint32) {
+	c := &l.clients[slot]
+	if c.flags&moving == 0 || c.state != ready {
+		return
+	}
+	l.counters.Cut++
+	l.fell(slot)
+	l.parting++
+	c.flags |= leaving
+	c.state = closing
+	reactor.SetLinger0(int(c.fd))
+	l.end(slot, "")
 }
 
 // lose books the end of a client that the run did not ask for, once.
@@ -56,6 +96,12 @@ func (l *loop) lose(slot uint32, why Reason) {
 	}
 	c.flags |= booked
 	if c.state == ready {
+		l.fell(slot)
+		if c.flags&slow != 0 && l.slow.active {
+			l.counters.SlowLost++
+			l.slowLosses.add(why, 1)
+			return
+		}
 		l.counters.Lost++
 		l.losses.add(why, 1)
 		return
@@ -74,12 +120,17 @@ func (l *loop) end(slot uint32, why Reason) {
 		return
 	}
 	l.lose(slot, why)
+	if c.flags&leaving != 0 {
+		l.parting--
+		l.counters.Closed++
+	}
 	if c.state >= joining {
 		l.counters.Open--
 	}
 	if c.fd >= 0 {
 		reactor.CloseFD(int(c.fd))
 	}
+	l.openAgain(slot)
 	l.giveBack(slot)
 	c.fd, c.state = -1, gone
 }

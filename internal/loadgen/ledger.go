@@ -133,5 +133,13 @@ func (g *ledger) missing(sub, published uint32) (n uint64, first uint32) {
 	return n, first
 }
 
+// begin starts a subscription's account afresh behind a number.
+func (g *ledger) begin(sub, seq uint32) {
+	g.last[sub] = seq
+	g.spans -= len(g.holes[sub])
+	delete(g.holes, sub)
+	delete(g.forgotten, sub)
+}
+
 // exact reports whether duplicates and late messages were told apart.
 func (g *ledger) exact() bool { return len(g.forgotten) == 0 }

@@ -25,9 +25,19 @@ type Counters struct {
 	Lost        uint64 `json:"lost"`        // ended after ready, not by the run
 	Open        uint64 `json:"open"`        // established now
 
+	Closed          uint64 `json:"closed"`           // ended by the run before its end, cut ones too
+	Cut             uint64 `json:"cut"`              // of them without a word
+	Churned         uint64 `json:"churned"`          // of them to be opened again
+	Returned        uint64 `json:"returned"`         // ready again
+	LateConnects    uint64 `json:"late_connects"`    // begun more than 5 ms after they were due
+	SkippedConnects uint64 `json:"skipped_connects"` // slots of the churn without a client to close, or too late
+	SlowLost        uint64 `json:"slow_lost"`        // slow clients that ended, not by the run
+
 	Delivered   uint64 `json:"delivered"` // each message of each subscription once
 	Duplicated  uint64 `json:"duplicated"`
 	Reordered   uint64 `json:"reordered"`   // delivered, but after a later one
+	Moved       uint64 `json:"moved"`       // of the delivered, those to clients that the run cuts
+	Aside       uint64 `json:"aside"`       // to clients of whom no account is kept: slow ones, churned ones
 	Misdirected uint64 `json:"misdirected"` // of a channel that the client has not
 	Damaged     uint64 `json:"damaged"`     // of this run, but not as sent
 	Foreign     uint64 `json:"foreign"`     // not of this run
@@ -47,6 +57,12 @@ type live struct {
 	lost      atomic.Uint64
 	open      atomic.Uint64
 	delivered atomic.Uint64
+	moved     atomic.Uint64
+	returned  atomic.Uint64
+	cut       atomic.Uint64
+	up        atomic.Int64
+	moversUp  atomic.Int64
+	leaving   atomic.Int64 // still to be closed, or not gone yet
 	latest    atomic.Int64 // when the last delivery came, ns
 }
 
@@ -54,12 +70,14 @@ type live struct {
 // stride. Slot s is client s*stride+index.
 type loop struct {
 	// Immutable
-	plan      *plan
-	engine    *engine
-	transport transport
-	reactor   *reactor.Loop
-	index     uint32
-	stride    uint32
+	plan    *plan
+	engine  *engine
+	ws      websocket
+	sse     sse
+	poll    poll
+	reactor *reactor.Loop
+	index   uint32
+	stride  uint32
 
 	// Owned by the loop's goroutine
 	clients       []client
@@ -72,9 +90,19 @@ type loop struct {
 	now           int64       // ns, read after each read and at each turn
 	connects      connects
 	leaves        leaves
+	reopens       reopens
+	churn         churnState
+	slow          slowState
+	movers        []uint32  // slots with the moving flag
+	positions     positions // nil: clients don't resume
+	ending        bool      // the run closes everything
+	up            int       // ready clients
+	moversUp      int       // of them with the moving flag
+	parting       int       // closed by the run and not gone yet
 	counters      Counters
 	failures      tally
 	losses        tally
+	slowLosses    tally
 	errors        tally
 	recorder      recorder
 	latest        int64
@@ -90,22 +118,29 @@ type loop struct {
 
 // newLoop returns a loop for its share of the plan's clients, not started.
 func newLoop(e *engine, index, stride int) (*loop, error) {
-	n := (e.plan.Connections - index + stride - 1) / stride
+	// Loops take turns, and so do the processes of a run.
+	index, stride = index*e.plan.agents+e.plan.agent, stride*e.plan.agents
+	n := max((e.plan.Connections-index+stride-1)/stride, 0)
 	l := &loop{
-		plan:      e.plan,
-		engine:    e,
-		transport: newTransport(e.plan),
-		index:     uint32(index),
-		stride:    uint32(stride),
-		clients:   make([]client, n),
-		ledger:    newLedger(n * e.plan.channels.PerClient()),
-		frames:    newFrameReader(),
-		in:        make([]byte, readBuffer),
-		failures:  make(tally),
-		losses:    make(tally),
-		errors:    make(tally),
-		recorder:  newRecorder(),
+		plan:       e.plan,
+		engine:     e,
+		index:      uint32(index),
+		stride:     uint32(stride),
+		clients:    make([]client, n),
+		ledger:     newLedger(n * e.plan.channels.PerClient()),
+		frames:     newFrameReader(),
+		in:         make([]byte, readBuffer),
+		failures:   make(tally),
+		losses:     make(tally),
+		slowLosses: make(tally),
+		errors:     make(tally),
+		recorder:   newRecorder(),
+		ws:         websocket{e.plan}, sse: sse{e.plan}, poll: poll{e.plan},
 	}
+	if e.plan.Resume {
+		l.positions = make(positions, n*e.plan.channels.PerClient())
+	}
+	l.assign(e.plan.cast)
 	var err error
 	l.reactor, err = reactor.New(l)
 	return l, err
@@ -144,6 +179,8 @@ func (l *loop) Turn() (more bool) {
 	}
 	more = l.connectSlice()
 	more = l.leaveSlice() || more
+	more = l.churnSlice() || more
+	more = l.reopenSlice() || more
 	l.show()
 	end := l.engine.now()
 	l.busy += end - l.busySince
@@ -156,10 +193,17 @@ func (l *loop) show() {
 	l.counters.Delivered = l.ledger.delivered
 	l.counters.Duplicated = l.ledger.duplicated
 	l.counters.Reordered = l.ledger.reordered
-	if l.counters == l.shown {
+	leaving := int64(l.parting)
+	if l.leaves.active {
+		leaving += int64(l.leaves.limit - l.leaves.next)
+	}
+	if l.counters == l.shown && l.live.leaving.Load() == leaving {
 		return
 	}
 	l.shown = l.counters
+	l.live.leaving.Store(leaving)
+	l.live.up.Store(int64(l.up))
+	l.live.moversUp.Store(int64(l.moversUp))
 	c := &l.counters
 	l.live.latest.Store(l.latest)
 	l.live.settled.Store(c.Ready + c.Failed + c.Untried)
@@ -167,6 +211,9 @@ func (l *loop) show() {
 	l.live.lost.Store(c.Lost)
 	l.live.open.Store(c.Open)
 	l.live.delivered.Store(c.Delivered)
+	l.live.moved.Store(c.Moved)
+	l.live.returned.Store(c.Returned)
+	l.live.cut.Store(c.Cut)
 	l.engine.notify()
 }
 
@@ -182,6 +229,7 @@ func (l *loop) tick() {
 		return
 	}
 	l.lastScan = l.now
+	l.trickle()
 	for _, s := range l.scratches {
 		if !s.used || s.deadline == 0 || l.now < s.deadline {
 			continue
@@ -195,14 +243,17 @@ func (l *loop) tick() {
 }
 
 // read takes what came for a client.
-func (l *loop) read(slot uint32) {
+func (l *loop) read(slot uint32) { l.readUpTo(slot, len(l.in)) }
+
+// readUpTo takes no more than most bytes of it.
+func (l *loop) readUpTo(slot uint32, most int) {
 	c := &l.clients[slot]
-	n, err := reactor.Read(int(c.fd), l.in)
+	n, err := reactor.Read(int(c.fd), l.in[:most])
 	l.now = l.engine.now()
 	switch err {
 	case nil:
 		l.counters.Bytes += uint64(n)
-		l.transport.received(l, slot, l.in[:n])
+		l.speaks(slot).received(l, slot, l.in[:n])
 	case reactor.ErrAgain:
 	default:
 		reason := socketReason(err)
@@ -233,7 +284,7 @@ func (l *loop) send(slot uint32, p []byte) bool {
 	s.out = append(s.out, p...)
 	if c.flags&wantsOut == 0 {
 		c.flags |= wantsOut
-		return l.watch(slot, reactor.In|reactor.Out)
+		return l.watch(slot, l.reads(slot)|reactor.Out)
 	}
 	return true
 }
@@ -255,11 +306,20 @@ func (l *loop) flush(slot uint32) bool {
 		return true
 	}
 	c.flags &^= wantsOut
-	if !l.watch(slot, reactor.In) {
+	if !l.watch(slot, l.reads(slot)) {
 		return false
 	}
 	l.tidy(slot)
 	return true
+}
+
+// reads is what a client's socket is watched for while there is nothing to
+// write.
+func (l *loop) reads(slot uint32) reactor.Events {
+	if c := &l.clients[slot]; l.slow.active && c.flags&slow != 0 && c.state == ready {
+		return 0
+	}
+	return reactor.In
 }
 
 // watch changes what a client's socket is watched for.
@@ -278,7 +338,7 @@ func (l *loop) tidy(slot uint32) {
 	if s == nil || l.clients[slot].state != ready {
 		return
 	}
-	if len(s.in) == 0 && len(s.out) == 0 && s.deadline == 0 && s.frames.Idle() && s.chunks.idle() {
+	if len(s.in) == 0 && len(s.out) == 0 && s.deadline == 0 && s.after == 0 && s.frames.Idle() && s.chunks.idle() {
 		l.giveBack(slot)
 	}
 }

@@ -1,6 +1,9 @@
 package loadgen
 
-import "bytes"
+import (
+	"bytes"
+	"time"
+)
 
 // messageType is how every message of the wire starts.
 const messageType = `{"type":"`
@@ -18,16 +21,43 @@ func (l *loop) message(slot uint32, p []byte) {
 	case "message":
 		l.stamped(slot, rest)
 	case "subscribed":
-		l.confirmed(slot, 1)
+		l.joined(slot, rest)
 	case "gap":
 		l.counters.Gaps++
 	case "bye":
-		l.counters.Byes++
+		l.dismissed(slot, rest)
 	case "error":
 		l.refused(slot, rest)
 	case "welcome", "unsubscribed", "published", "pong":
 	default:
 		l.counters.Unknown++
+	}
+}
+
+// joined takes the confirmation of a channel.
+func (l *loop) joined(slot uint32, p []byte) {
+	if l.positions != nil && l.plan.kind(l.number(slot)) == WebSocket {
+		// A client that has a position keeps it until a message comes: the
+		// history before this confirmation may still be on its way.
+		if k, ok := l.subscriptionOf(slot, p); ok && len(l.positions[slot*uint32(l.plan.channels.PerClient())+uint32(k)]) == 0 {
+			l.arrived(slot, k, p)
+		}
+	}
+	l.confirmed(slot, 1)
+}
+
+// dismissed takes the server's goodbye, and when it wants the client back.
+func (l *loop) dismissed(slot uint32, p []byte) {
+	l.counters.Byes++
+	if !l.reopens.recovering {
+		return
+	}
+	if _, after, ok := bytes.Cut(p, []byte(`"reconnect_after_ms":`)); ok {
+		var ms uint64
+		after = append([]byte("~"), after...)
+		if number(&after, "~", &ms, 3600_000) {
+			l.borrow(slot).after = time.Duration(ms) * time.Millisecond
+		}
 	}
 }
 
@@ -64,10 +94,17 @@ func (l *loop) stamped(slot uint32, p []byte) []byte {
 	switch {
 	case !ok:
 		l.counters.Misdirected++
-	case s.Seq == 0 || int64(s.Seq) > int64(l.plan.Messages):
+	case s.Seq == 0 || int64(s.Seq) > l.plan.mostSeq:
 		l.counters.Damaged++
+	case l.clients[slot].flags&counted == 0:
+		l.counters.Aside++
+		l.arrived(slot, k, p)
 	case l.ledger.observe(slot*uint32(channels.PerClient())+uint32(k), s.Seq):
 		l.latest = l.now
+		if l.clients[slot].flags&moving != 0 {
+			l.counters.Moved++
+		}
+		l.arrived(slot, k, p)
 		record(l.recorder.due, l.now-s.Due)
 		record(l.recorder.sent, l.now-s.Sent)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"pushgate/internal/reactor"
 )
@@ -50,17 +51,28 @@ type plan struct {
 	target   Target
 	sources  []netip.Addr
 	channels Channels
+	stages   []Stage // nil: all clients at once
+	minter   *minter // nil: no tokens
+	cast     cast
+	mix      []uint8 // per client, in mixes of transports: which of them
+	kinds    []Transport
+	mostSeq  int64 // no channel's number goes further
+	// One process of several holds the clients agent, agent+agents, ...
+	agent, agents int
 }
 
 // newPlan resolves a Config. Its error is a *UsageError or several joined.
 func newPlan(ctx context.Context, c Config, l hostLimits) (*plan, error) {
+	stages, err := c.shape()
+	if err != nil {
+		return nil, err
+	}
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	var (
-		p   = &plan{Config: c}
-		u   usage
-		err error
+		p = &plan{Config: c, stages: stages, agent: c.Member, agents: max(c.Members, 1)}
+		u usage
 	)
 	if p.target, err = ParseTarget(ctx, c.URL, c.Transport); err != nil {
 		u.add("--url", printableURL(c.URL), "%v", err)
@@ -69,6 +81,9 @@ func newPlan(ctx context.Context, c Config, l hostLimits) (*plan, error) {
 	}
 	if p.channels, err = ParseChannels(c.Channels, c.Connections); err != nil {
 		u.add("--channels", "", "%v", err)
+	}
+	if c.JWTKey != "" {
+		p.minter = newTokens(&u, c)
 	}
 	if c.Sources != "" {
 		if p.sources, err = ParseSources(c.Sources); err != nil {
@@ -81,6 +96,10 @@ func newPlan(ctx context.Context, c Config, l hostLimits) (*plan, error) {
 	if p.sources == nil {
 		p.sources = defaultSources(p.target.Addr.Addr(), c.Connections, l.ports)
 	}
+	if p.mostSeq = int64(c.Messages); c.timed {
+		p.mostSeq = maxMessages // as many as the time brings
+	}
+	p.cast = newCast(c.Connections, c.Share, c.SlowShare)
 	p.checkFit(&u, l)
 	if len(u) > 0 {
 		return nil, errors.Join(u...)
@@ -89,6 +108,41 @@ func newPlan(ctx context.Context, c Config, l hostLimits) (*plan, error) {
 	rand.Read(id[:])
 	p.run = hex.EncodeToString(id[:])
 	return p, nil
+}
+
+// kind returns the transport of a client.
+func (p *plan) kind(client uint32) Transport {
+	if p.mix == nil {
+		return p.Transport
+	}
+	return p.kinds[p.mix[client]]
+}
+
+// shape reads the stages and sets what follows from them.
+func (c *Config) shape() ([]Stage, error) {
+	if c.Stages == "" {
+		return nil, nil
+	}
+	stages, err := ParseStages(c.Stages)
+	if err != nil {
+		return nil, &UsageError{Flag: "--stages", Want: err.Error()}
+	}
+	c.Connections, c.timed = peak(stages), true
+	return stages, nil
+}
+
+// newTokens reads --jwt-key and signs a token to see that it can.
+func newTokens(u *usage, c Config) *minter {
+	m, err := newMinter(c.JWTKey)
+	if err == nil {
+		m.issuer, m.audience = c.JWTIssuer, c.JWTAudience
+		_, err = m.mint(0, new(Channels), time.Now())
+	}
+	if err != nil {
+		u.add("--jwt-key", c.JWTKey, "%v", err)
+		return nil
+	}
+	return m
 }
 
 // checkFit refuses what the host can't carry.

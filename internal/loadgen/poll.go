@@ -13,9 +13,14 @@ type poll struct{ *plan }
 // pollWait is how long the server may hold a poll, in seconds.
 const pollWait = 25
 
-func (t *poll) appendRequest(dst []byte, i uint32) []byte {
-	dst = append(t.appendGet(dst, i), "&wait=0"...)
-	return append(t.appendFields(dst), "\r\n"...)
+func (t *poll) appendRequest(l *loop, dst []byte, slot uint32) []byte {
+	i := l.number(slot)
+	dst = t.appendGet(dst, i)
+	if cursor := l.cursor(slot); len(cursor) > 0 {
+		dst = appendEscaped(append(dst, "&cursor="...), cursor)
+	}
+	dst = append(dst, "&wait=0"...)
+	return append(t.appendFields(dst, i), "\r\n"...)
 }
 
 // appendNext appends the request that waits for what follows a cursor.
@@ -23,7 +28,7 @@ func (t *poll) appendNext(dst []byte, i uint32, cursor []byte) []byte {
 	dst = append(t.appendGet(dst, i), "&cursor="...)
 	dst = appendEscaped(dst, cursor)
 	dst = strconv.AppendInt(append(dst, "&wait="...), pollWait, 10)
-	return append(t.appendFields(dst), "\r\n"...)
+	return append(t.appendFields(dst, i), "\r\n"...)
 }
 
 func (t *poll) leave(*loop, uint32) bool { return false }
@@ -114,6 +119,7 @@ func (t *poll) answer(l *loop, slot uint32, h head, body []byte) {
 		l.end(slot, ReasonCursor)
 		return
 	}
+	l.setCursor(slot, cursor)
 	if c.state == opening {
 		l.opened(slot)
 		l.confirmed(slot, t.channels.PerClient())

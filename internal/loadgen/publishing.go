@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -18,40 +19,40 @@ const (
 )
 
 // publishing spreads a run's messages over its channels and keeps the books of
-// what was sent. It is used by one goroutine.
+// what was sent in one window of the run. It is used by one goroutine.
 type publishing struct {
 	run       *run
 	publisher publisher
 
 	channels  []uint32 // those with subscribers, in turn
-	listeners []uint32 // per channel: ready clients
-	sequence  []uint32 // per channel: the last number sent
+	listeners []uint32 // per channel: clients of whom account is kept
+	moved     []uint32 // of them those that the run cuts
 
 	batch    []publication
 	payloads [publishBatch][]byte
 
-	published, late, skipped, unheard int
-	expected                          uint64
-	first                             int64 // ns, when the first was sent
+	asked, published, late, skipped, unheard int
+	expected, expectedMoved                  uint64
+	before                                   totals
+	first                                    int64 // ns, when the first was sent
+	last                                     int64 // ns, when all were
 
 	roundTrip  *hdrhistogram.Histogram
 	completion *hdrhistogram.Histogram
 }
 
-// newPublishing counts the subscribers of each channel.
-func newPublishing(r *run, p publisher) (*publishing, error) {
-	total := r.plan.channels.Total()
-	w := &publishing{
-		run:        r,
-		publisher:  p,
-		listeners:  make([]uint32, total),
-		sequence:   make([]uint32, total),
-		roundTrip:  newHistogram(),
-		completion: newHistogram(),
+// newPublishing begins a window: it counts the subscribers of each channel,
+// those that the run cuts only if movers are to be counted.
+func newPublishing(r *run, p publisher, movers bool) (*publishing, error) {
+	if r.sequence == nil {
+		r.sequence = make([]uint32, r.plan.channels.Total())
 	}
-	if err := r.engine.each(func(l *loop) { l.countListeners(w.listeners) }); err != nil {
+	w := &publishing{run: r, publisher: p, roundTrip: newHistogram(), completion: newHistogram()}
+	var err error
+	if w.listeners, w.moved, err = r.engine.begin(r.sequence, movers); err != nil {
 		return nil, err
 	}
+	w.before = r.engine.totals()
 	for ch, n := range w.listeners {
 		if n > 0 {
 			w.channels = append(w.channels, uint32(ch))
@@ -60,45 +61,42 @@ func newPublishing(r *run, p publisher) (*publishing, error) {
 	return w, nil
 }
 
-// countListeners adds the loop's ready clients to their channels.
-func (l *loop) countListeners(listeners []uint32) {
-	for slot := range l.clients {
-		c := &l.clients[slot]
-		c.flags &^= counted
-		if c.state != ready {
-			continue
-		}
-		c.flags |= counted
-		for k := range l.plan.channels.PerClient() {
-			listeners[l.plan.channels.Of(l.number(uint32(slot)), k)]++
-		}
-	}
-}
-
-// all sends every message: at the rate asked for, or each when the one before
-// has come to all.
-func (w *publishing) all(ctx context.Context) error {
+// all sends every message: at the rate asked for, until there were n or, with
+// n 0, until stop is closed; or each when the one before has come to all.
+func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error {
 	if len(w.channels) == 0 {
 		return errors.New("no client is left to publish to")
 	}
+	var err error
 	if w.run.plan.Rate > 0 {
-		return w.paced(ctx)
+		err = w.paced(ctx, n, stop)
+	} else {
+		err = w.inTurn(ctx, n)
 	}
-	return w.inTurn(ctx)
+	w.last = w.run.engine.now()
+	return err
 }
 
 // paced is the open model: the slots' times don't depend on how the server
 // does. What is due goes out in one batch; what is later than MaxLate is
 // counted and not sent.
-func (w *publishing) paced(ctx context.Context) error {
+func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) error {
 	p, e := w.run.plan, w.run.engine
 	pace := NewPacer(p.Rate)
 	start := e.now()
-	for slot := 0; slot < p.Messages; {
+	if n == 0 {
+		n = math.MaxInt
+	}
+	for slot := 0; slot < n; {
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
 		elapsed := timeSince(e.now(), start)
-		due := int(min(pace.Due(elapsed), uint64(p.Messages)))
+		due := int(min(pace.Due(elapsed), uint64(n)))
 		if slot >= due {
-			if err := e.sleep(ctx, pace.At(uint64(slot))-elapsed); err != nil {
+			if err := e.sleepOr(ctx, pace.At(uint64(slot))-elapsed, stop); err != nil {
 				return err
 			}
 			continue
@@ -106,6 +104,7 @@ func (w *publishing) paced(ctx context.Context) error {
 		w.batch = w.batch[:0]
 		for ; slot < due && len(w.batch) < publishBatch; slot++ {
 			at := pace.At(uint64(slot))
+			w.asked++
 			if elapsed-at > p.MaxLate {
 				w.skipped++
 				continue
@@ -124,9 +123,10 @@ func (w *publishing) paced(ctx context.Context) error {
 
 // inTurn sends one message when the one before has come to all its
 // subscribers. It ends at the first that does not.
-func (w *publishing) inTurn(ctx context.Context) error {
+func (w *publishing) inTurn(ctx context.Context, n int) error {
 	p, e := w.run.plan, w.run.engine
-	for i := range p.Messages {
+	w.asked = n
+	for i := range n {
 		ch := w.channels[i%len(w.channels)]
 		w.batch = w.batch[:0]
 		sent := e.now()
@@ -134,7 +134,7 @@ func (w *publishing) inTurn(ctx context.Context) error {
 		if err := w.flush(ctx); err != nil {
 			return err
 		}
-		err := e.wait(ctx, p.Timeout, func(t totals) bool { return t.delivered >= w.expected })
+		err := e.wait(ctx, p.Timeout, w.complete)
 		if errors.Is(err, errQuiet) {
 			return fmt.Errorf("message %d did not come to all within %v; stopped there", i+1, p.Timeout)
 		}
@@ -146,15 +146,24 @@ func (w *publishing) inTurn(ctx context.Context) error {
 	return nil
 }
 
+// complete reports whether all that was sent in this window has come.
+func (w *publishing) complete(t totals) bool { return t.delivered-w.before.delivered >= w.expected }
+
+// completeButMoved reports the same of the clients that stayed.
+func (w *publishing) completeButMoved(t totals) bool {
+	return t.delivered-w.before.delivered-(t.moved-w.before.moved) >= w.expected-w.expectedMoved
+}
+
 // add puts the next message of a channel into the batch.
 func (w *publishing) add(ch uint32, due int64) {
 	p := w.run.plan
-	w.sequence[ch]++
+	w.run.sequence[ch]++
 	k := len(w.batch)
-	s := Stamp{Channel: ch, Seq: w.sequence[ch], Due: due, Sent: w.run.engine.now()}
+	s := Stamp{Channel: ch, Seq: w.run.sequence[ch], Due: due, Sent: w.run.engine.now()}
 	w.payloads[k] = appendPayload(w.payloads[k][:0], p.run, s, p.Size)
 	w.batch = append(w.batch, publication{string(p.channels.AppendName(nil, ch)), w.payloads[k]})
 	w.expected += uint64(w.listeners[ch])
+	w.expectedMoved += uint64(w.moved[ch])
 }
 
 // flush sends the batch. What the clients will see of a failed one is not
@@ -167,8 +176,8 @@ func (w *publishing) flush(ctx context.Context) error {
 	if w.first == 0 {
 		w.first = sent
 	}
-	w.run.expected.Store(w.expected)
-	w.run.published.Store(uint64(w.published + len(w.batch)))
+	w.run.expected.Store(w.before.delivered + w.expected)
+	w.run.published.Add(uint64(len(w.batch)))
 	unheard, err := w.publisher.publish(ctx, w.batch)
 	w.published += len(w.batch)
 	w.unheard += unheard
@@ -177,11 +186,16 @@ func (w *publishing) flush(ctx context.Context) error {
 }
 
 // sleep waits on the run's clock.
-func (e *engine) sleep(ctx context.Context, d time.Duration) error {
+func (e *engine) sleep(ctx context.Context, d time.Duration) error { return e.sleepOr(ctx, d, nil) }
+
+// sleepOr waits no longer than until stop is closed.
+func (e *engine) sleepOr(ctx context.Context, d time.Duration, stop <-chan struct{}) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return nil
+	case <-stop:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -32,6 +32,7 @@ type Result struct {
 	Losses   tally    `json:"losses"`   // clients lost later, by reason
 	Errors   tally    `json:"errors"`   // error messages to ready clients
 	Connect  Connect  `json:"connect"`
+	Steps    []Step   `json:"stages,omitempty"`
 	Idle     *Held    `json:"idle,omitempty"`
 	Fanout   *Sent    `json:"fanout,omitempty"`
 	Server   *Server  `json:"server,omitempty"`
@@ -78,7 +79,11 @@ type Connect struct {
 	PerSecond float64 `json:"per_second"`
 	Handshake Latency `json:"handshake"`
 	Ready     Latency `json:"ready"`
-	Effort    Effort  `json:"effort"`
+	// With a pace: the handshake from when it was to begin, and how many began
+	// more than 5 ms later.
+	HandshakeDue Latency `json:"handshake_from_due"`
+	Late         uint64  `json:"late"`
+	Effort       Effort  `json:"effort"`
 }
 
 // Held is what Idle measured.
@@ -90,20 +95,26 @@ type Held struct {
 
 // Sent is what Fanout measured.
 type Sent struct {
-	Channels   uint32  `json:"channels"` // with subscribers
-	Size       int     `json:"size"`
-	Durable    bool    `json:"durable"`
-	Rate       float64 `json:"rate"`
-	Asked      int     `json:"asked"`
-	Published  int     `json:"published"`
-	Late       int     `json:"late"`    // sent more than 5 ms after they were due
-	Skipped    int     `json:"skipped"` // not sent: too late
-	Unheard    int     `json:"unheard"` // Redis had no subscriber for them
-	PerSecond  float64 `json:"published_per_second"`
-	Seconds    float64 `json:"seconds"` // first publish to last delivery
-	Expected   uint64  `json:"expected"`
-	Missing    uint64  `json:"missing"`
-	Incomplete uint64  `json:"incomplete_subscriptions"`
+	Channels  uint32  `json:"channels"` // with subscribers
+	Size      int     `json:"size"`
+	Durable   bool    `json:"durable"`
+	Rate      float64 `json:"rate"`
+	Asked     int     `json:"asked"`
+	Published int     `json:"published"`
+	Late      int     `json:"late"`    // sent more than 5 ms after they were due
+	Skipped   int     `json:"skipped"` // not sent: too late
+	Unheard   int     `json:"unheard"` // Redis had no subscriber for them
+	PerSecond float64 `json:"published_per_second"`
+	Seconds   float64 `json:"seconds"` // first publish to last delivery
+	Expected  uint64  `json:"expected"`
+	Missing   uint64  `json:"missing"`
+	// Of the expected and the missing, those of clients that the run cut.
+	ExpectedMoved uint64 `json:"expected_moved,omitempty"`
+	MissingMoved  uint64 `json:"missing_moved,omitempty"`
+	Delivered     uint64 `json:"delivered"`
+	Duplicated    uint64 `json:"duplicated"`
+	Reordered     uint64 `json:"reordered"`
+	Incomplete    uint64 `json:"incomplete_subscriptions"`
 	// Examples names a few subscriptions that miss something.
 	Examples    []string `json:"missing_examples,omitempty"`
 	DeliveredPS float64  `json:"delivered_per_second"`

@@ -21,7 +21,9 @@ type run struct {
 	began   time.Time
 
 	// Owned by the scenario
-	result *Result
+	result       *Result
+	sequence     []uint32  // per channel: the last number sent
+	phaseLatency latencies // of the window that ended last
 
 	// Atomic, for the sampler
 	phase     atomic.Value // Phase
@@ -120,13 +122,27 @@ func (r *run) sampleServer() ProcessSample {
 	return s
 }
 
+// watchServer begins the books on the server's process.
+func (r *run) watchServer() {
+	if r.watch != nil {
+		r.result.Server = &Server{PID: r.watch.proc.PID, Name: r.watch.name, Before: r.sampleServer()}
+	}
+}
+
+// hints says what to change, by why clients failed.
+func (r *run) hints(failures tally) {
+	for _, why := range byCount(failures) {
+		if h := why.hint(); h != "" {
+			r.fail("%s: %s", why, h)
+		}
+	}
+}
+
 // connect opens all clients and books how that went. False: there is nothing
 // to go on with.
 func (r *run) connect(ctx context.Context) bool {
 	res := r.result
-	if r.watch != nil {
-		res.Server = &Server{PID: r.watch.proc.PID, Name: r.watch.name, Before: r.sampleServer()}
-	}
+	r.watchServer()
 	from := r.effort()
 	err := r.engine.connect(ctx)
 	to := r.effort()
@@ -139,6 +155,9 @@ func (r *run) connect(ctx context.Context) bool {
 	if c.Seconds > 0 {
 		c.PerSecond = float64(snap.counters.Established) / c.Seconds
 	}
+	l := r.engine.takePhase()
+	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l.handshake, l.paced, l.ready, snap.counters.LateConnects
+	r.warnLate(c.Late)
 	if res.Server != nil {
 		res.Server.Connected = r.sampleServer()
 	}
@@ -148,11 +167,7 @@ func (r *run) connect(ctx context.Context) bool {
 			text += fmt.Sprintf("; the run gave up after the first %d", n.Attempted)
 		}
 		r.fail("%s", text)
-		for _, why := range byCount(snap.failures) {
-			if h := why.hint(); h != "" {
-				r.fail("%s: %s", why, h)
-			}
-		}
+		r.hints(snap.failures)
 	}
 	return err == nil && snap.counters.Ready > 0
 }
@@ -184,7 +199,6 @@ func (r *run) finish() *Result {
 	snap, err := r.engine.collect()
 	r.note("counting", err)
 	res.Counters, res.Failures, res.Losses, res.Errors = snap.counters, snap.failures, snap.losses, snap.errors
-	res.Connect.Handshake, res.Connect.Ready, _, _ = r.engine.latencies()
 	if s := res.Server; s != nil {
 		s.After = r.sampleServer()
 	}

@@ -11,8 +11,12 @@ type sse struct{ *plan }
 // maxEvent bounds an event that is not yet whole.
 const maxEvent = maxMessage
 
-func (t *sse) appendRequest(dst []byte, i uint32) []byte {
-	dst = t.appendFields(t.appendGet(dst, i))
+func (t *sse) appendRequest(l *loop, dst []byte, slot uint32) []byte {
+	i := l.number(slot)
+	dst = t.appendFields(t.appendGet(dst, i), i)
+	if id := l.cursor(slot); len(id) > 0 {
+		dst = append(append(append(dst, "Last-Event-ID: "...), id...), '\r', '\n')
+	}
 	return append(dst, "Accept: text/event-stream\r\nCache-Control: no-store\r\n\r\n"...)
 }
 
@@ -129,6 +133,10 @@ func (t *sse) event(l *loop, slot uint32, p []byte) {
 	for line := range bytes.SplitSeq(p, []byte("\n")) {
 		if len(line) > 0 && line[0] == ':' {
 			l.counters.Pings++
+			continue
+		}
+		if id, ok := bytes.CutPrefix(line, []byte("id:")); ok {
+			l.setCursor(slot, bytes.TrimPrefix(id, []byte(" ")))
 			continue
 		}
 		value, ok := bytes.CutPrefix(line, []byte("data:"))

@@ -4,8 +4,8 @@ package loadgen
 // client: that is in the loop's slab and scratches. Its methods run on the
 // loop's goroutine and must not block.
 type transport interface {
-	// appendRequest appends the request that opens client i.
-	appendRequest(dst []byte, i uint32) []byte
+	// appendRequest appends the request that opens the client in slot i.
+	appendRequest(l *loop, dst []byte, i uint32) []byte
 	// received takes the bytes p that came for client i, which belong to the
 	// loop. It reports to the loop: opened, confirmed, message, fail, end.
 	received(l *loop, i uint32, p []byte)
@@ -14,28 +14,33 @@ type transport interface {
 	leave(l *loop, i uint32) bool
 }
 
-func newTransport(p *plan) transport {
-	switch p.Transport {
+// speaks returns the transport of a client.
+func (l *loop) speaks(slot uint32) transport {
+	switch l.plan.kind(l.number(slot)) {
 	case SSE:
-		return &sse{p}
+		return &l.sse
 	case Poll:
-		return &poll{p}
+		return &l.poll
 	}
-	return &websocket{p}
+	return &l.ws
 }
 
 // appendGet appends the start of a GET for all of a client's channels, up to
 // where more of the query or " HTTP/1.1" follows.
 func (p *plan) appendGet(dst []byte, client uint32) []byte {
-	dst = append(dst, "GET "...)
-	dst = append(dst, p.target.Path...)
-	dst = append(dst, "channels="...)
+	dst = append(p.appendTarget(dst), "channels="...)
 	return p.channels.appendQuery(dst, client)
 }
 
-// appendFields ends a request's line and starts its fields.
-func (p *plan) appendFields(dst []byte) []byte {
+// appendTarget starts a GET, up to the query.
+func (p *plan) appendTarget(dst []byte) []byte {
+	return append(append(dst, "GET "...), p.target.Path...)
+}
+
+// appendFields ends a request's line and starts its fields, the client's token
+// among them.
+func (p *plan) appendFields(dst []byte, client uint32) []byte {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, p.target.Host...)
-	return append(dst, "\r\nUser-Agent: loadgen\r\n"...)
+	return p.appendToken(append(dst, "\r\nUser-Agent: loadgen\r\n"...), client)
 }

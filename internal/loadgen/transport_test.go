@@ -31,7 +31,7 @@ func place(t testing.TB, l *loop, s state) {
 		t.Fatal(err)
 	}
 	l.now = l.engine.now()
-	l.clients[0] = client{fd: int32(pair[0]), state: s, pending: uint16(l.plan.channels.PerClient())}
+	l.clients[0] = client{fd: int32(pair[0]), state: s, flags: counted, pending: uint16(l.plan.channels.PerClient())}
 	l.borrow(0).started = l.now
 	t.Cleanup(func() {
 		l.closeAll()
@@ -90,7 +90,7 @@ func take(t testing.TB, transport Transport, pieces ...[]byte) outcome {
 	l.connects.inFlight = 1
 	for _, p := range pieces {
 		if len(p) > 0 && l.clients[0].state != gone {
-			l.transport.received(l, 0, append([]byte(nil), p...))
+			l.speaks(0).received(l, 0, append([]byte(nil), p...))
 		}
 	}
 	l.show()

@@ -29,8 +29,14 @@ type frameReader = wsframe.Reader
 
 func newFrameReader() frameReader { return wsframe.NewReader(wsframe.Client, maxMessage) }
 
-func (w *websocket) appendRequest(dst []byte, i uint32) []byte {
-	dst = w.appendFields(w.appendGet(dst, i))
+func (w *websocket) appendRequest(l *loop, dst []byte, slot uint32) []byte {
+	i := l.number(slot)
+	if l.resuming(slot) {
+		dst = w.appendTarget(dst)
+	} else {
+		dst = w.appendGet(dst, i)
+	}
+	dst = w.appendFields(dst, i)
 	return append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+webSocketKey+"\r\n\r\n"...)
 }
 
@@ -58,9 +64,25 @@ func (w *websocket) received(l *loop, slot uint32, p []byte) {
 	default:
 		rest := bytes.Clone(s.in[n:])
 		s.in = s.in[:0]
+		resuming := l.resuming(slot)
 		l.opened(slot)
+		if resuming && !w.subscribe(l, slot) {
+			return
+		}
 		w.frames(l, slot, rest)
 	}
+}
+
+// subscribe asks for a client's channels from where it left.
+func (w *websocket) subscribe(l *loop, slot uint32) bool {
+	var command []byte
+	for k := range w.channels.PerClient() {
+		command = l.appendSubscribe(command[:0], slot, k)
+		if !l.send(slot, wsframe.AppendMasked(l.out[:0], ws.OpText, command, mask())) {
+			return false
+		}
+	}
+	return true
 }
 
 // frames takes WebSocket frames.

@@ -1,0 +1,89 @@
+package loadgen
+
+import "bytes"
+
+// positions is where each of a loop's clients would resume: for WebSocket a
+// position for each subscription, for the others one cursor. It exists only
+// in runs that resume; a position's memory is used again for the next.
+type positions [][]byte
+
+func (p positions) set(i uint32, id []byte) { p[i] = append(p[i][:0], id...) }
+
+// field returns the value of a string member in one of the wire's envelopes,
+// in which no member before the payload has escapes.
+func field(p []byte, key string) []byte {
+	_, after, ok := bytes.Cut(p, []byte(key))
+	if !ok {
+		return nil
+	}
+	value, _, _ := bytes.Cut(after, []byte(`"`))
+	return value
+}
+
+const (
+	fieldID      = `"id":"`
+	fieldChannel = `"channel":"`
+)
+
+// arrived notes the position of a message or a confirmation for a WebSocket
+// client's k-th subscription.
+func (l *loop) arrived(slot uint32, k int, envelope []byte) {
+	if l.positions == nil || l.plan.kind(l.number(slot)) != WebSocket {
+		return
+	}
+	if id := field(envelope, fieldID); len(id) > 0 {
+		l.positions.set(slot*uint32(l.plan.channels.PerClient())+uint32(k), id)
+	}
+}
+
+// subscriptionOf finds which of a client's channels an envelope names.
+func (l *loop) subscriptionOf(slot uint32, envelope []byte) (k int, ok bool) {
+	name := field(envelope, fieldChannel)
+	var own [maxChannelName]byte
+	for k := range l.plan.channels.PerClient() {
+		if bytes.Equal(name, l.plan.channels.AppendName(own[:0], l.plan.channels.Of(l.number(slot), k))) {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
+// cursor returns where a client of SSE or long-poll goes on; nil at first.
+func (l *loop) cursor(slot uint32) []byte {
+	if l.positions == nil {
+		return nil
+	}
+	return l.positions[slot*uint32(l.plan.channels.PerClient())]
+}
+
+// setCursor notes where a client of SSE or long-poll would go on.
+func (l *loop) setCursor(slot uint32, cursor []byte) {
+	if l.positions != nil && len(cursor) > 0 {
+		l.positions.set(slot*uint32(l.plan.channels.PerClient()), cursor)
+	}
+}
+
+// resuming reports whether a WebSocket client has positions for all its
+// channels, so that it subscribes with them.
+func (l *loop) resuming(slot uint32) bool {
+	if l.positions == nil {
+		return false
+	}
+	n := uint32(l.plan.channels.PerClient())
+	for k := range n {
+		if len(l.positions[slot*n+k]) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// appendSubscribe appends the command for a client's k-th channel from where
+// it left.
+func (l *loop) appendSubscribe(dst []byte, slot uint32, k int) []byte {
+	dst = append(dst, `{"type":"subscribe","channel":"`...)
+	dst = l.plan.channels.AppendName(dst, l.plan.channels.Of(l.number(slot), k))
+	dst = append(dst, `","since":"`...)
+	dst = append(dst, l.positions[slot*uint32(l.plan.channels.PerClient())+uint32(k)]...)
+	return append(dst, `"}`...)
+}

@@ -1,0 +1,149 @@
+package loadgen
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// Clients follow the stages, on any number of loops.
+func TestStages(t *testing.T) {
+	for _, loops := range []int{1, 3} {
+		s := newScripted()
+		c := s.start(t, 1, 1)
+		c.Stages, c.Loops = "0->17@400/s, hold 30ms, 17->30, hold 20ms, ->5@300/s, ->9, ->0", loops
+		r, err := Idle(t.Context(), c, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Good() || r.Settings.Connections != 30 || len(r.Steps) != 7 {
+			t.Fatalf("%d stages: %q", len(r.Steps), r.Failed)
+		}
+		for i, want := range []struct {
+			clients int64
+			changed uint64
+			connect int64
+			atLeast float64
+		}{{17, 17, 17, 5.0 / 400}, {17, 0, 0, 0.03}, {30, 13, 13, 0}, {30, 0, 0, 0.02}, {5, 25, 0, 8.0 / 300}, {9, 4, 4, 0}, {0, 9, 0, 0}} {
+			x := r.Steps[i]
+			if x.Clients != want.clients || x.Changed != want.changed || x.Handshake.Count != want.connect || x.Seconds < want.atLeast {
+				t.Errorf("%s: %d clients, %d changed, %d handshakes in %.3f s, want %+v", x.Stage, x.Clients, x.Changed, x.Handshake.Count, x.Seconds, want)
+			}
+		}
+		if n := r.Steps[0].HandshakeDue.Count; n != 17 {
+			t.Errorf("%d handshakes from their intended time in a paced ramp", n)
+		}
+		if n := r.Steps[2].HandshakeDue.Count; n != 0 {
+			t.Errorf("%d handshakes from their intended time without a pace", n)
+		}
+		if c := r.Counters; c.Attempted != 34 || c.Closed != 34 || c.Lost != 0 || c.Open != 0 || r.Connect.Handshake.Count != 34 {
+			t.Errorf("counters %+v", c)
+		}
+	}
+}
+
+// Each hold's messages are accounted for on their own, for the clients that
+// are there.
+func TestStagesFanout(t *testing.T) {
+	s := newScripted()
+	s.faults = func(sub, n int) fault {
+		if sub == 0 && n == 3 {
+			return drop
+		}
+		return deliver
+	}
+	c := s.start(t, 1, 1)
+	c.Stages, c.Rate = "->4, hold 200ms, ->10, hold 200ms, ->2, hold 200ms", 100
+	r := mustFanout(t, s, c)
+	var sum Sent
+	for i, clients := range map[int]uint64{1: 4, 3: 10, 5: 2} {
+		f := r.Steps[i].Fanout
+		if f == nil || f.Published < 5 || f.Expected != clients*uint64(f.Published) || f.Delivered+f.Missing != f.Expected || f.Due.Count != int64(f.Delivered) {
+			t.Fatalf("stage %d: %+v", i, f)
+		}
+		sum.Missing += f.Missing
+		sum.Delivered += f.Delivered
+	}
+	if sum.Missing != 1 || sum.Delivered != r.Counters.Delivered || r.Good() {
+		t.Errorf("%d missing, %d delivered: %q", sum.Missing, sum.Delivered, r.Failed)
+	}
+}
+
+// Connects that the limit of -c keeps back are late, and their handshakes show
+// it from the intended time.
+func TestStagesLateConnects(t *testing.T) {
+	s := newScripted()
+	const slowness = 50 * time.Millisecond
+	s.refuse = func(int) int { time.Sleep(slowness); return 0 }
+	c := s.start(t, 1, 1)
+	c.Stages, c.InFlight = "0->12@1k/s", 2
+	r, err := Idle(t.Context(), c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Two at a time: the last pair begins after five others, 250 ms late.
+	x := r.Steps[0]
+	if x.Late < 10 || time.Duration(x.HandshakeDue.Max) < 5*slowness || x.HandshakeDue.Max < x.Handshake.Min+int64(4*slowness) {
+		t.Errorf("%d late, handshakes %v, from the intended time %v", x.Late, time.Duration(x.Handshake.Max), time.Duration(x.HandshakeDue.Max))
+	}
+	if r.Connect.Late != x.Late || !strings.Contains(strings.Join(r.Warnings, "\n"), "connects began more than") {
+		t.Errorf("%d late: %q", r.Connect.Late, r.Warnings)
+	}
+}
+
+// A stage that refuses is told, and a hold with nobody ends the run.
+func TestStagesRefused(t *testing.T) {
+	s := newScripted()
+	s.refuse = func(int) int { return 503 }
+	c := s.start(t, 1, 1)
+	c.Stages = "->40, hold 1h"
+	r, err := Idle(t.Context(), c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(r.Failed, "\n")
+	for _, want := range []string{"stage ->40: 40 clients are not ready", "limits.connections", "stopped before stage 2 of 2, hold 1h0m0s"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q doesn't say %q", text, want)
+		}
+	}
+}
+
+// No counter is left out of the sums.
+func TestCountersAll(t *testing.T) {
+	var c Counters
+	if n := reflect.TypeOf(c).NumField(); n != len(c.all()) {
+		t.Errorf("%d of %d fields are summed up", len(c.all()), n)
+	}
+	for _, n := range c.all() {
+		*n++
+	}
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		if v.Field(i).Uint() != 1 {
+			t.Errorf("%s is summed up %d times", v.Type().Field(i).Name, v.Field(i).Uint())
+		}
+	}
+}
+
+// Merged histograms are the histogram of all values.
+func TestMergeLosesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		parts := rapid.SliceOfN(rapid.SliceOf(rapid.Int64Range(0, latencyHighest)), 1, 4).Draw(t, "parts")
+		whole, merged := newRecorder(), newRecorder()
+		for _, values := range parts {
+			part := newRecorder()
+			for _, v := range values {
+				record(whole.due, v)
+				record(part.due, v)
+			}
+			part.drain(&merged)
+		}
+		if !whole.due.Equals(merged.due) || summarize(whole.due) != summarize(merged.due) {
+			t.Fatalf("%v: whole %+v, merged %+v", parts, summarize(whole.due), summarize(merged.due))
+		}
+	})
+}

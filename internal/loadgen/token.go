@@ -1,0 +1,111 @@
+package loadgen
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// tokenLife is how long a client's token is good; a poll gets a new one with
+// each request.
+const tokenLife = 24 * time.Hour
+
+// minter signs a token for each client: the subject user-<number>, allowed to
+// subscribe to that client's channels.
+type minter struct {
+	method   jwt.SigningMethod
+	key      any
+	issuer   string
+	audience string
+}
+
+// tokenClaims are the wire's claims that a subscriber needs.
+type tokenClaims struct {
+	jwt.RegisteredClaims
+	Subscribe []string `json:"subscribe"`
+}
+
+// newMinter reads the key out of a file: a private key in PEM, whose type
+// chooses RS256, ES256 or EdDSA, or any other bytes as the secret for HS256,
+// less one line end.
+func newMinter(file string) (*minter, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("can't be read: %w", errors.Unwrap(err))
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		secret := bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
+		if len(secret) == 0 {
+			return nil, errors.New("is empty, want the gateway's secret or a private key in PEM")
+		}
+		return &minter{method: jwt.SigningMethodHS256, key: secret}, nil
+	}
+	key, err := parsePrivate(block)
+	if err != nil {
+		return nil, fmt.Errorf("no private key: %w", err)
+	}
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		return &minter{method: jwt.SigningMethodRS256, key: k}, nil
+	case ed25519.PrivateKey:
+		return &minter{method: jwt.SigningMethodEdDSA, key: k}, nil
+	case *ecdsa.PrivateKey:
+		if k.Curve == elliptic.P256() {
+			return &minter{method: jwt.SigningMethodES256, key: k}, nil
+		}
+	}
+	return nil, errors.New("want a key for RSA, P-256 or Ed25519")
+}
+
+func parsePrivate(block *pem.Block) (any, error) {
+	switch block.Type {
+	case "PRIVATE KEY":
+		return x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		return x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		return x509.ParseECPrivateKey(block.Bytes)
+	}
+	return nil, fmt.Errorf("the file holds a PEM block %q", block.Type)
+}
+
+// mint returns a client's token.
+func (m *minter) mint(client uint32, channels *Channels, now time.Time) (string, error) {
+	c := tokenClaims{Subscribe: make([]string, channels.PerClient())}
+	c.Subject = fmt.Sprintf("user-%d", client)
+	c.Issuer = m.issuer
+	if m.audience != "" {
+		c.Audience = jwt.ClaimStrings{m.audience}
+	}
+	c.IssuedAt, c.ExpiresAt = jwt.NewNumericDate(now), jwt.NewNumericDate(now.Add(tokenLife))
+	for k := range c.Subscribe {
+		c.Subscribe[k] = string(channels.AppendName(nil, channels.Of(client, k)))
+	}
+	return jwt.NewWithClaims(m.method, c).SignedString(m.key)
+}
+
+// appendToken appends a client's token as a header field, if there are tokens
+// in this run.
+func (p *plan) appendToken(dst []byte, client uint32) []byte {
+	if p.minter == nil {
+		return dst
+	}
+	// The key signed when the plan was made, and names marshal always.
+	token, err := p.minter.mint(client, &p.channels, time.Now())
+	if err != nil {
+		return dst
+	}
+	dst = append(dst, "Authorization: Bearer "...)
+	return append(append(dst, token...), '\r', '\n')
+}
