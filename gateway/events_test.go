@@ -149,6 +149,7 @@ func TestEventsHeartbeatAndDrain(t *testing.T) {
 	if _, v := s.expect("bye"); v.Reason != "drain" || v.ReconnectAfterMS <= 0 {
 		t.Errorf("got %+v", v)
 	}
+	s.resp.Body.Close()
 	if err := <-in.ended; err != nil {
 		t.Error(err)
 	}

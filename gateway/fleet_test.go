@@ -86,6 +86,7 @@ func TestDrainByTheAdmin(t *testing.T) {
 	if code := c.closed(); code != 1012 {
 		t.Errorf("closed with %d", code)
 	}
+	c.Close()
 	if err := <-in.ended; err != nil {
 		t.Error(err)
 	}

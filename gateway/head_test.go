@@ -79,6 +79,7 @@ func TestLongHeads(t *testing.T) {
 }
 
 func TestSlowHeads(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *Config) { c.Limits.HeadTimeout, c.Limits.IdleTimeout = 400*time.Millisecond, time.Hour })
 	t.Run("half a head", func(t *testing.T) {
 		begin := time.Now()
