@@ -10,12 +10,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"pushgate/gateway/admin"
 	"pushgate/web"
 )
 
 var errLoopStalled = errors.New("a shard's loop does not answer")
 
-// adminHandler serves the operator: metrics, health, profiles, the console.
+// adminHandler serves the operator: metrics, health, profiles, the console,
+// and the calls under /v1/.
 func (s *Server) adminHandler() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -34,7 +36,9 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("POST /v1/drain", s.handleDrain)
 	mux.Handle("GET /console/", web.Handler(s.Addr))
-	return mux
+	o := operator{s}
+	mux.Handle("/v1/", admin.Handler(o, o, o))
+	return admin.Protect(func() string { return s.live.Load().Admin.Token }, mux)
 }
 
 func writeHealth(w http.ResponseWriter, err error) {

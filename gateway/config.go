@@ -34,6 +34,9 @@ type Config struct {
 type AdminConfig struct {
 	// Listen is host:port; empty turns the listener off.
 	Listen string `koanf:"listen"`
+	// Token is what callers must show; empty lets everyone in who can reach
+	// the listener, which must be on loopback then.
+	Token string `koanf:"token"`
 }
 
 // HeartbeatConfig times the pings.

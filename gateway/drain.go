@@ -75,13 +75,19 @@ func (s *shard) sendAway(i uint32, c *conn, reason CloseReason, spread time.Dura
 		return
 	}
 	bye := reply{Type: "bye", Reason: string(reason), ReconnectAfterMS: 1 + rand.Int64N(max(1, spread.Milliseconds()))}
-	raw := c.flags&flagRaw != 0
-	var last []byte
-	switch c.kind {
-	case kindPoll:
+	if c.kind == kindPoll {
 		c.flags |= flagClose
 		s.answerPoll(i, c)
 		return
+	}
+	s.endWith(i, c, reason, s.farewell(c, bye))
+}
+
+// farewell returns the last bytes to an open stream or WebSocket: the bye,
+// except where bare payloads are spoken, and the close frame with its reason.
+func (s *shard) farewell(c *conn, bye reply) (last []byte) {
+	raw := c.flags&flagRaw != 0
+	switch c.kind {
 	case kindEvents:
 		if !raw {
 			last = appendEvent(nil, bye)
@@ -90,7 +96,7 @@ func (s *shard) sendAway(i uint32, c *conn, reason CloseReason, spread time.Dura
 		if !raw {
 			last = append(last, s.replyFrame(bye)...)
 		}
-		last = wsframe.AppendClose(last, closeCode[reason], string(reason))
+		last = wsframe.AppendClose(last, closeCode[CloseReason(bye.Reason)], bye.Reason)
 	}
-	s.endWith(i, c, reason, last)
+	return last
 }

@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"pushgate/fanout"
+	"pushgate/gateway/http1"
 )
 
 // publication is a message as a publisher sends it, in JSON.
@@ -41,18 +43,30 @@ func (p *publication) payload() ([]byte, error) {
 }
 
 // check returns the payload of a publication that can be published.
-func (p *publication) check(maxBytes int) ([]byte, error) {
+func (p *publication) check(maxBytes int) ([]byte, *http1.Error) {
 	if err := fanout.ValidChannel(p.Channel); err != nil {
-		return nil, err
+		return nil, &http1.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
 	}
 	if len(p.IdempotencyKey) > maxIdempotencyKey {
-		return nil, errors.New("idempotency_key is longer than 200 bytes")
+		return nil, badRequest("idempotency_key is longer than %d bytes", maxIdempotencyKey)
 	}
 	payload, err := p.payload()
-	if err == nil && len(payload) > maxBytes {
-		err = errors.New("data is larger than limits.message_bytes")
+	if err != nil {
+		return nil, badRequest("%v", err)
 	}
-	return payload, err
+	if len(payload) > maxBytes {
+		return nil, &http1.Error{Status: 413, Code: codeTooLarge, Message: fmt.Sprintf("data has %d bytes, at most %d are taken", len(payload), maxBytes)}
+	}
+	return payload, nil
+}
+
+// options returns how p is published to a channel with a rule.
+func (p *publication) options(rule *compiledRule) (fanout.PublishOptions, *http1.Error) {
+	o := rule.options(p.Durable, p.IdempotencyKey)
+	if o.IdempotencyKey != "" && !o.Durable {
+		return o, badRequest("idempotency_key needs durable: a plain message is never kept, so nothing can tell a second one")
+	}
+	return o, nil
 }
 
 const (

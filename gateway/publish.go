@@ -11,6 +11,7 @@ import (
 const (
 	codeOverloaded = "overloaded"
 	codeBroker     = "broker_unavailable"
+	codeTooLarge   = "too_large"
 )
 
 // commandPublish handles a client's publish over a WebSocket.
@@ -61,16 +62,20 @@ func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 func (s *shard) publish(c *conn, pub *publication, done func(id string, err error)) *http1.Error {
 	payload, err := pub.check(s.cfg.Limits.MessageBytes)
 	if err != nil {
-		return badRequest("%v", err)
+		return err
 	}
 	rule := s.cfg.rules.of(pub.Channel)
 	if !s.mayPublish(c, pub.Channel, rule) {
 		return &http1.Error{Status: 403, Code: codeForbidden, Message: "publishing to this channel is not allowed"}
 	}
+	options, err := pub.options(rule)
+	if err != nil {
+		return err
+	}
 	ok := s.srv.publisher.offer(publishJob{
 		channel: pub.Channel,
 		payload: bytes.Clone(payload),
-		options: rule.options(pub.Durable, pub.IdempotencyKey),
+		options: options,
 		done:    func(id string, err error) { s.post(func() { done(id, err) }) },
 	})
 	if !ok {

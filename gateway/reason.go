@@ -13,6 +13,7 @@ const (
 	CloseDrain      CloseReason = "drain"          // the gateway is shutting down
 	CloseRebalance  CloseReason = "rebalance"      // asked to reconnect, to find a place in a grown fleet
 	CloseAge        CloseReason = "max_age"        // drain.max_age
+	CloseAdmin      CloseReason = "admin"          // the operator closed it
 	CloseSlow       CloseReason = "slow"           // the client's queue passed its bound
 	CloseProtocol   CloseReason = "protocol"       // a frame against RFC 6455
 	CloseBadData    CloseReason = "bad_data"       // text that is not UTF-8
@@ -33,6 +34,7 @@ var closeCode = map[CloseReason]ws.StatusCode{
 	CloseDrain:     1012,
 	CloseRebalance: 1012,
 	CloseAge:       1012,
+	CloseAdmin:     ws.StatusPolicyViolation,
 	CloseSlow:      4002,
 	CloseToken:     4001,
 	CloseForbidden: 4003,

@@ -14,6 +14,7 @@ import (
 func (c Config) withLive(next Config) Config {
 	c.Origins, c.Channels = next.Origins, next.Channels
 	c.Auth.JWT = next.Auth.JWT
+	c.Admin.Token = next.Admin.Token
 	c.Heartbeat = next.Heartbeat
 	c.Limits = next.Limits
 	c.Drain = next.Drain
@@ -22,9 +23,9 @@ func (c Config) withLive(next Config) Config {
 }
 
 // Reload takes over from cfg what can change while the gateway runs: limits,
-// origins, rules for channels, token keys, heartbeat and drain. It returns the
-// keys that are different in cfg and need a restart; they keep their value.
-// After an error everything is as before.
+// origins, rules for channels, token keys, admin.token, heartbeat and drain. It
+// returns the keys that are different in cfg and need a restart; they keep
+// their value. After an error everything is as before.
 //
 // Clients that are connected stay, with what their tokens allowed them when
 // they came: a limit that is lower now, or a key that is gone, is for the next

@@ -95,10 +95,17 @@ func (c Config) validateListen() error {
 	return nil
 }
 
-// validateAdmin keeps the operator's calls, which need no token, on this
-// machine.
+// minAdminToken is the length from which on a token can't be guessed over a
+// network.
+const minAdminToken = 16
+
+// validateAdmin keeps the operator's calls on this machine, or behind a token.
 func (c Config) validateAdmin() error {
 	const key = "admin.listen"
+	if n := len(c.Admin.Token); n > 0 && n < minAdminToken {
+		// The value stays out of the error: it is a secret.
+		return &ConfigError{Key: "admin.token", Value: fmt.Sprintf("a token of %d bytes", n), Want: fmt.Sprintf("at least %d, or none", minAdminToken)}
+	}
 	if c.Admin.Listen == "" {
 		return nil
 	}
@@ -106,8 +113,8 @@ func (c Config) validateAdmin() error {
 	if !ok {
 		return configError(key, c.Admin.Listen, "host:port, or nothing to turn it off")
 	}
-	if !isLoopback(host) {
-		return configError(key, c.Admin.Listen, "a loopback address")
+	if c.Admin.Token == "" && !isLoopback(host) {
+		return configError(key, c.Admin.Listen, "a loopback address while admin.token is empty")
 	}
 	return nil
 }

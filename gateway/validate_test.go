@@ -40,7 +40,11 @@ func TestValidateRefuses(t *testing.T) {
 		},
 		"admin on a network": {
 			func(c *Config) { c.Admin.Listen = "10.0.0.1:8081" },
-			`admin.listen: "10.0.0.1:8081" is not allowed, want a loopback address`,
+			`admin.listen: "10.0.0.1:8081" is not allowed, want a loopback address while admin.token is empty`,
+		},
+		"admin with a token that can be guessed": {
+			func(c *Config) { c.Admin.Listen, c.Admin.Token = ":8081", "fifteen bytes.." },
+			`admin.token: a token of 15 bytes is not allowed, want at least 16, or none`,
 		},
 		"admin without port": {
 			func(c *Config) { c.Admin.Listen = "localhost" },
@@ -98,6 +102,7 @@ func TestValidateAllows(t *testing.T) {
 		"second loopback address":             func(c *Config) { c.Listen = "127.0.0.2:8080" },
 		"localhost":                           func(c *Config) { c.Listen = "localhost:8080" },
 		"socket file":                         func(c *Config) { c.Listen = "unix:/run/gateway.sock" },
+		"admin on a network, with a token":    func(c *Config) { c.Admin.Listen, c.Admin.Token = ":8081", "sixteen bytes..." },
 		"no admin":                            func(c *Config) { c.Admin.Listen = "" },
 		"kernel buffers":                      func(c *Config) { c.Socket.SendBuffer, c.Socket.ReceiveBuffer = 0, 0 },
 		"no drain":                            func(c *Config) { c.Drain = DrainConfig{} },

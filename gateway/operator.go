@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"pushgate/fanout"
+	"pushgate/gateway/admin"
+	"pushgate/gateway/http1"
+)
+
+// operator does what the admin listener is asked for. Its methods are called
+// on goroutines of requests.
+type operator struct{ srv *Server }
+
+// Bounds of a slice of work that a shard does for the operator between events.
+const (
+	sliceTime = 2 * time.Millisecond
+	// askTimeout is how long a loop may take for its next slice.
+	askTimeout = 5 * time.Second
+)
+
+// ask has a shard's loop run fn and returns the result. Long work is asked for
+// in slices, so that clients wait for one slice only.
+func ask[T any](ctx context.Context, s *shard, fn func() T) (T, error) {
+	var none T
+	answer := make(chan T, 1) // sent to once by the loop
+	if !s.loop.Post(func() { answer <- fn() }) {
+		return none, errLoopStalled
+	}
+	stalled := time.NewTimer(askTimeout)
+	defer stalled.Stop()
+	select {
+	case v := <-answer:
+		return v, nil
+	case <-ctx.Done():
+		return none, ctx.Err()
+	case <-stalled.C:
+		return none, errLoopStalled
+	}
+}
+
+// slice measures how long a piece of work has taken. The clock is read after
+// some units of work only, each of them some tens of nanoseconds.
+type slice struct {
+	start time.Time
+	units int
+}
+
+func newSlice() slice { return slice{start: time.Now()} }
+
+// over notes units of work done, and reports whether the slice is used up.
+func (s *slice) over(units int) bool {
+	if s.units += units; s.units < 128 {
+		return false
+	}
+	s.units = 0
+	return time.Since(s.start) >= sliceTime
+}
+
+// Publish publishes messages of the operator's or a backend's: the rules say
+// how they are kept, but not who may.
+func (o operator) Publish(ctx context.Context, messages []json.RawMessage) []admin.Published {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	results := make([]admin.Published, len(messages))
+	batch := make([]fanout.Publication, 0, len(messages))
+	places := make([]int, 0, len(messages)) // of batch in results
+	for i, text := range messages {
+		var pub publication
+		p, err := o.prepare(&pub, text)
+		results[i].Channel = pub.Channel
+		if err != nil {
+			results[i].Err = adminError(err)
+			continue
+		}
+		batch, places = append(batch, p), append(places, i)
+	}
+	for k, done := range o.srv.broker.PublishBatch(ctx, batch) {
+		r := &results[places[k]]
+		switch {
+		case errors.Is(done.Err, fanout.ErrMarked):
+			r.Err = &admin.Error{Status: 400, Code: codeBadRequest, Message: done.Err.Error()}
+		case done.Err != nil:
+			r.Err = &admin.Error{Status: 503, Code: codeBroker, Message: "the message may not have been published: " + done.Err.Error()}
+		default:
+			r.ID = done.ID
+		}
+	}
+	return results
+}
+
+// prepare reads one message. A slip in a field's name is an error: a durable
+// message must not become a plain one by it.
+func (o operator) prepare(pub *publication, text json.RawMessage) (p fanout.Publication, _ *http1.Error) {
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(pub); err != nil {
+		return p, badRequest("a message is a JSON object with channel, data and more: %v", err)
+	}
+	// More than a client's queue holds would end every client that is a
+	// little behind.
+	cfg := o.srv.live.Load()
+	payload, err := pub.check(cfg.Limits.QueueBytes)
+	if err != nil {
+		return p, err
+	}
+	options, err := pub.options(cfg.rules.of(pub.Channel))
+	return fanout.Publication{Channel: pub.Channel, Payload: payload, Options: options}, err
+}
+
+func adminError(err *http1.Error) *admin.Error {
+	return &admin.Error{Status: err.Status, Code: err.Code, Message: err.Message}
+}
+
+func adminBadRequest(format string, args ...any) error {
+	return &admin.Error{Status: 400, Code: codeBadRequest, Message: fmt.Sprintf(format, args...)}
+}

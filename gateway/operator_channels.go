@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"pushgate/fanout"
+	"pushgate/gateway/admin"
+)
+
+// channelsPerSlice bounds what a shard copies of its channels' names at once.
+const channelsPerSlice = 4096
+
+// channelSlice is a piece of a shard's channels.
+type channelSlice struct {
+	names  []byte // one after the other
+	ends   []int
+	counts []int          // subscribers
+	next   fanout.Channel // where the next piece begins, 0 at the end
+}
+
+func (p *channelSlice) name(i int) []byte {
+	start := 0
+	if i > 0 {
+		start = p.ends[i-1]
+	}
+	return p.names[start:p.ends[i]]
+}
+
+// listChannels returns the next channels whose names begin with prefix.
+func (s *shard) listChannels(from fanout.Channel, prefix string) (p channelSlice) {
+	slice := newSlice()
+	p.next = s.index.EachChannel(from, func(ch fanout.Channel) bool {
+		n := len(p.names)
+		p.names = s.index.AppendName(p.names, ch)
+		count := s.index.Subscribers(ch)
+		if count > 0 && len(p.names)-n >= len(prefix) && string(p.names[n:n+len(prefix)]) == prefix {
+			p.ends, p.counts = append(p.ends, len(p.names)), append(p.counts, count)
+		} else {
+			p.names = p.names[:n]
+		}
+		return len(p.ends) < channelsPerSlice && !slice.over(1)
+	})
+	return p
+}
+
+// countChannels returns how many subscribers this shard has for each channel
+// of another shard's piece.
+func (s *shard) countChannels(p *channelSlice) []int {
+	counts := make([]int, len(p.ends))
+	for i := range counts {
+		if ch, ok := s.index.Lookup(p.name(i)); ok {
+			counts[i] = s.index.Subscribers(ch)
+		}
+	}
+	return counts
+}
+
+// Channels lists channels. A channel's subscribers are spread over the shards,
+// so each piece of one shard's channels is taken to the others to be counted;
+// a shard leaves out what an earlier one has. Memory is bound by the pieces and
+// the page, however many channels there are.
+func (o operator) Channels(ctx context.Context, q admin.ChannelQuery) (admin.ChannelPage, error) {
+	found := channelRanking{query: &q}
+	for k, sh := range o.srv.shards {
+		for next := fanout.Channel(1); next != 0; {
+			p, err := ask(ctx, sh, func() channelSlice { return sh.listChannels(next, q.Prefix) })
+			if err != nil {
+				return admin.ChannelPage{}, err
+			}
+			next = p.next
+			if err := o.countElsewhere(ctx, k, &p); err != nil {
+				return admin.ChannelPage{}, err
+			}
+			found.add(&p)
+		}
+	}
+	return found.page(o.srv.node), nil
+}
+
+// countElsewhere adds the subscribers that other shards than k have for the
+// channels of p. Those that an earlier shard has got are set to 0.
+func (o operator) countElsewhere(ctx context.Context, k int, p *channelSlice) error {
+	if len(p.ends) == 0 {
+		return nil
+	}
+	for j, other := range o.srv.shards {
+		if j == k {
+			continue
+		}
+		counts, err := ask(ctx, other, func() []int { return other.countChannels(p) })
+		if err != nil {
+			return err
+		}
+		for i, n := range counts {
+			switch {
+			case p.counts[i] == 0:
+			case j < k && n > 0:
+				p.counts[i] = 0
+			default:
+				p.counts[i] += n
+			}
+		}
+	}
+	return nil
+}
+
+// channelRanking keeps the first channels in the order of a query.
+type channelRanking struct {
+	query *admin.ChannelQuery
+	total int             // channels that match
+	best  []admin.Channel // up to twice the limit, in no order
+	last  *admin.Channel  // nothing behind it can be in the answer; nil at first
+	after int             // channels behind the query's cursor
+}
+
+// add takes the channels of a piece that have a count.
+func (r *channelRanking) add(p *channelSlice) {
+	names := string(p.names)
+	start := 0
+	for i, end := range p.ends {
+		ch := admin.Channel{Name: names[start:end], Subscribers: p.counts[i]}
+		start = end
+		if ch.Subscribers == 0 {
+			continue
+		}
+		r.total++
+		if r.query.After != nil && !r.query.Before(*r.query.After, ch) {
+			continue
+		}
+		r.after++
+		if r.last != nil && !r.query.Before(ch, *r.last) {
+			continue
+		}
+		ch.Name = strings.Clone(ch.Name) // the piece can go
+		if r.best = append(r.best, ch); len(r.best) >= 2*r.query.Limit {
+			r.cut()
+		}
+	}
+}
+
+// cut sorts and keeps as many as the answer may have.
+func (r *channelRanking) cut() {
+	slices.SortFunc(r.best, func(a, b admin.Channel) int {
+		if r.query.Before(a, b) {
+			return -1
+		}
+		return 1 // names differ
+	})
+	if limit := r.query.Limit; len(r.best) >= limit {
+		r.best = r.best[:limit]
+		last := r.best[limit-1]
+		r.last = &last
+	}
+}
+
+func (r *channelRanking) page(node string) admin.ChannelPage {
+	r.cut()
+	page := admin.ChannelPage{Node: node, Total: r.total, Channels: r.best}
+	if r.after > len(r.best) {
+		page.Next = r.best[len(r.best)-1].Cursor()
+	}
+	return page
+}
+
+// Channel tells what this gateway knows of one channel.
+func (o operator) Channel(ctx context.Context, name string) (admin.ChannelDetail, error) {
+	d := admin.ChannelDetail{Node: o.srv.node, Channel: admin.Channel{Name: name}}
+	if err := fanout.ValidChannel(name); err != nil {
+		return d, &admin.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
+	}
+	one := channelSlice{names: []byte(name), ends: []int{len(name)}}
+	for _, sh := range o.srv.shards {
+		counts, err := ask(ctx, sh, func() []int { return sh.countChannels(&one) })
+		if err != nil {
+			return d, err
+		}
+		d.Subscribers += counts[0]
+	}
+	info := o.srv.broker.Inspect(name)
+	if !info.Known {
+		return d, nil
+	}
+	d.Subscribed, d.Position = info.Live, info.Plain.String()
+	d.Ring = admin.Ring{Messages: info.RingMessages, Bytes: info.RingBytes}
+	if !info.Durable.IsZero() {
+		d.Durable = info.Durable.String()
+	}
+	if info.RingMessages > 0 {
+		d.Ring.First = info.RingFirst.String()
+	}
+	return d, nil
+}

@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"pushgate/fanout"
+	"pushgate/gateway/admin"
+)
+
+// channelList is the answer to GET /v1/channels.
+type channelList struct {
+	Node     string
+	Total    int
+	Channels []admin.Channel
+	Next     string
+}
+
+func readChannels(in *instance, path string) ([]admin.Channel, string) {
+	in.t.Helper()
+	var l channelList
+	if status := in.call("GET", path, "", &l); status != 200 {
+		in.t.Fatalf("%s: %d", path, status)
+	}
+	return l.Channels, l.Next
+}
+
+func TestOperatorListsChannels(t *testing.T) {
+	in := start(t, func(c *Config) { c.Shards = 3 }).ready()
+	want := map[string]int{}
+	for i := range 12 {
+		names := []string{"all", fmt.Sprintf("user.%02d", i)}
+		if i%3 == 0 {
+			names = append(names, "some")
+		}
+		in.subscribed(names...)
+		for _, name := range names {
+			want[name]++
+		}
+	}
+	var l channelList
+	if status := in.call("GET", "/v1/channels", "", &l); status != 200 || l.Total != 14 || l.Next != "" || l.Node != in.node {
+		t.Fatalf("%d %+v", status, l)
+	}
+	for _, ch := range l.Channels {
+		if ch.Subscribers != want[ch.Name] {
+			t.Errorf("%s has %d subscribers, want %d", ch.Name, ch.Subscribers, want[ch.Name])
+		}
+	}
+	if l.Channels[0].Name != "all" || l.Channels[1].Name != "some" || l.Channels[2].Name != "user.00" {
+		t.Errorf("the first are %+v", l.Channels[:3])
+	}
+	for _, path := range []string{"/v1/channels?sort=name", "/v1/channels?sort=subscribers"} {
+		whole, _ := readChannels(in, path)
+		for _, limit := range []int{1, 5, 13} {
+			if got := pages(t, in, fmt.Sprintf("%s&limit=%d", path, limit), readChannels); !slices.Equal(got, whole) {
+				t.Errorf("%s by %d: %+v\nwant %+v", path, limit, got, whole)
+			}
+		}
+	}
+	in.call("GET", "/v1/channels?prefix=user.0&sort=name&limit=3", "", &l)
+	if l.Total != 10 || len(l.Channels) != 3 || l.Channels[0].Name != "user.00" {
+		t.Errorf("with a prefix: %+v", l)
+	}
+	l = channelList{}
+	in.call("GET", "/v1/channels?prefix=absent", "", &l)
+	if l.Total != 0 || l.Channels == nil || len(l.Channels) != 0 {
+		t.Errorf("nothing: %+v", l)
+	}
+	for _, query := range []string{"limit=0", "limit=1001", "limit=x", "sort=size", "cursor=x", "cursor=x,y", "prefx=a", "limit=1&limit=2", "%zz"} {
+		var f failure
+		if status := in.call("GET", "/v1/channels?"+query, "", &f); status != 400 || f.Error.Code != "bad_request" {
+			t.Errorf("%s: %d %+v", query, status, f)
+		}
+	}
+}
+
+// The ranking of pieces is that of a sort of everything.
+func TestChannelRanking(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		counts := rapid.MapOf(rapid.StringMatching(`[a-c]{1,4}`), rapid.IntRange(1, 3)).Draw(t, "counts")
+		q := admin.ChannelQuery{BySubscribers: rapid.Bool().Draw(t, "by subscribers"), Limit: rapid.IntRange(1, 5).Draw(t, "limit")}
+		var all []admin.Channel
+		for name, n := range counts {
+			all = append(all, admin.Channel{Name: name, Subscribers: n})
+		}
+		inOrder := func(list []admin.Channel) []admin.Channel {
+			slices.SortFunc(list, func(a, b admin.Channel) int {
+				if q.Before(a, b) {
+					return -1
+				}
+				return 1
+			})
+			return list
+		}
+		if len(all) > 0 && rapid.Bool().Draw(t, "cursor") {
+			q.After = &rapid.Permutation(inOrder(slices.Clone(all))).Draw(t, "after")[0]
+		}
+		want := inOrder(slices.DeleteFunc(slices.Clone(all), func(c admin.Channel) bool {
+			return q.After != nil && !q.Before(*q.After, c)
+		}))
+		more := len(want) > q.Limit
+		want = want[:min(len(want), q.Limit)]
+
+		r := channelRanking{query: &q}
+		for _, c := range rapid.Permutation(inOrder(slices.Clone(all))).Draw(t, "arrival") {
+			r.add(&channelSlice{names: []byte(c.Name), ends: []int{len(c.Name)}, counts: []int{c.Subscribers}})
+		}
+		page := r.page("node")
+		if !slices.Equal(page.Channels, want) || (page.Next != "") != more || page.Total != len(all) {
+			t.Fatalf("got %+v, want %+v, more %v", page, want, more)
+		}
+	})
+}
+
+// A list over many channels is made of slices, and its memory is bound.
+func TestOperatorListsManyChannels(t *testing.T) {
+	in := start(t, nil).ready()
+	const many = 3*channelsPerSlice + 17
+	for k, sh := range in.shards {
+		done := make(chan bool)
+		sh.post(func() {
+			for i := range many {
+				// Slot 0 is nobody: the index needs no connection behind it.
+				var l fanout.List
+				sh.index.Subscribe(&l, 0, sh.index.Open(fmt.Appendf(nil, "c%d", i+k*many/2)))
+			}
+			done <- true
+		})
+		<-done
+	}
+	page, err := operator{in.Server}.Channels(context.Background(), admin.ChannelQuery{BySubscribers: true, Limit: 10})
+	if err != nil || page.Total != many+many/2 || page.Channels[0].Subscribers != 2 || page.Channels[9].Subscribers != 2 {
+		t.Fatalf("%+v, %v, want a total of %d", page, err, many+many/2)
+	}
+}
+
+func TestOperatorTellsOfOneChannel(t *testing.T) {
+	in := start(t, nil).ready()
+	c := in.subscribed("news/a", "news")
+	in.subscribed("news")
+	var d admin.ChannelDetail
+	if status := in.call("GET", "/v1/channels/news", "", &d); status != 200 || d.Subscribers != 2 || !d.Subscribed || d.Durable != "" || d.Ring.Messages != 0 {
+		t.Fatalf("%d %+v", status, d)
+	}
+	var r publishedResult
+	in.call("POST", "/v1/publish", `{"channel":"news","data":1,"durable":true}`, &r)
+	in.redis.Publish("news", "plain")
+	c.expect("message")
+	c.expect("message")
+	in.call("GET", "/v1/channels/news", "", &d)
+	if d.Durable != r.ID || d.Ring.Messages != 2 || d.Ring.First != r.ID || d.Position != "~"+in.node+"-2" || d.Node != in.node {
+		t.Errorf("%+v, want durable %s", d, r.ID)
+	}
+	// A slash is a part of the name, written either way.
+	for _, path := range []string{"/v1/channels/news/a", "/v1/channels/news%2Fa"} {
+		d = admin.ChannelDetail{}
+		if in.call("GET", path, "", &d); d.Name != "news/a" || d.Subscribers != 1 {
+			t.Errorf("%s: %+v", path, d)
+		}
+	}
+	d = admin.ChannelDetail{}
+	if status := in.call("GET", "/v1/channels/absent", "", &d); status != 200 || d.Subscribers != 0 || d.Subscribed {
+		t.Errorf("a channel that nobody wants: %d %+v", status, d)
+	}
+	var f failure
+	if status := in.call("GET", "/v1/channels/a%20b", "", &f); status != 400 || f.Error.Code != "invalid_channel" {
+		t.Errorf("a bad name: %d %+v", status, f)
+	}
+}

@@ -1,0 +1,263 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"pushgate/fanout"
+	"pushgate/gateway/admin"
+	"pushgate/internal/reactor"
+)
+
+// maxListedChannels bounds what is told of one connection.
+const maxListedChannels = 1000
+
+// matchCost is what a connection that is listed or closed costs, in units of a
+// slot that is looked at.
+const matchCost = 32
+
+// transportOf returns what a connection speaks, as admin.ConnectionFilter
+// names it.
+func transportOf(c *conn) string {
+	if c.phase == phaseOpen {
+		return kindNames[c.kind]
+	}
+	return "http"
+}
+
+// addressOf returns a client's address. The slot doesn't keep it: the kernel
+// does.
+func addressOf(c *conn) netip.AddrPort {
+	a, err := reactor.PeerName(int(c.fd))
+	if err != nil {
+		return netip.AddrPort{} // reset just now
+	}
+	return a
+}
+
+// subjectOf returns the subject of a connection's token.
+func (s *shard) subjectOf(c *conn) string {
+	if g := s.grantOf(c); g != nil {
+		return g.Subject
+	}
+	return ""
+}
+
+// matches reports whether f means the connection; ch is the number of
+// f.Channel. What has said goodbye already is not meant.
+func (s *shard) matches(c *conn, f *admin.ConnectionFilter, ch fanout.Channel) bool {
+	switch {
+	case c.phase == phaseFree, c.phase == phaseClosing:
+		return false
+	case f.Transport != "" && f.Transport != transportOf(c):
+		return false
+	case f.Subject != nil && *f.Subject != s.subjectOf(c):
+		return false
+	}
+	if f.Channel != "" {
+		if _, ok := s.index.Find(c.subs, ch); !ok {
+			return false
+		}
+	}
+	return f.Address.All() || f.Address.Match(addressOf(c))
+}
+
+// walk calls visit for the connections from slot from on that f matches, until
+// it returns false or the slice is over. It returns the slot to go on from, 0
+// at the end. visit may close the connection.
+func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32, c *conn) bool) (next uint32) {
+	var ch fanout.Channel
+	if f.Channel != "" {
+		var ok bool
+		if ch, ok = s.index.Lookup([]byte(f.Channel)); !ok {
+			return 0
+		}
+	}
+	slice := newSlice()
+	for i := max(from, 1); i < s.conns.next; i++ {
+		c, cost := s.conns.at(i), 1
+		if s.matches(c, f, ch) {
+			cost = matchCost
+			if !visit(i, c) {
+				return i + 1
+			}
+		}
+		if slice.over(cost) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// describe returns what is told of a connection.
+func (s *shard) describe(i uint32, c *conn) admin.Connection {
+	d := admin.Connection{
+		ID:            s.connectionID(i, c),
+		Transport:     transportOf(c),
+		Subject:       s.subjectOf(c),
+		AgeSeconds:    float64(s.now-c.born) / float64(time.Second/tick),
+		Subscriptions: int(c.count),
+	}
+	if a := addressOf(c); a.IsValid() {
+		d.Address = a.String()
+	}
+	if c.out != 0 {
+		d.QueuedBytes = s.queues.at(c.out).bytes
+	}
+	return d
+}
+
+// connectionSlice is a piece of a shard's connections.
+type connectionSlice struct {
+	list []admin.Connection
+	next uint32 // slot where the next piece begins, 0 at the end
+}
+
+// Connections lists connections in the order of shards and slots.
+func (o operator) Connections(ctx context.Context, f admin.ConnectionFilter, cursor string, limit int) (admin.ConnectionPage, error) {
+	page := admin.ConnectionPage{Node: o.srv.node}
+	first, slot, err := o.parseCursor(cursor)
+	if err != nil {
+		return page, err
+	}
+	for k := first; k < len(o.srv.shards); k++ {
+		sh := o.srv.shards[k]
+		for more := true; more; more = slot != 0 {
+			room := limit - len(page.Connections)
+			if room == 0 {
+				page.Next = fmt.Sprintf("%d.%d", k, slot)
+				return page, nil
+			}
+			from := slot
+			p, err := ask(ctx, sh, func() (p connectionSlice) {
+				p.next = sh.walk(from, &f, func(i uint32, c *conn) bool {
+					p.list = append(p.list, sh.describe(i, c))
+					return len(p.list) < room
+				})
+				return p
+			})
+			if err != nil {
+				return page, err
+			}
+			page.Connections = append(page.Connections, p.list...)
+			slot = p.next
+		}
+	}
+	return page, nil
+}
+
+// parseCursor returns the shard and slot at which a list goes on.
+func (o operator) parseCursor(text string) (shard int, slot uint32, err error) {
+	if text == "" {
+		return 0, 0, nil
+	}
+	first, second, ok := strings.Cut(text, ".")
+	k, kerr := strconv.Atoi(first)
+	i, ierr := strconv.ParseUint(second, 10, 32)
+	if !ok || kerr != nil || ierr != nil || k < 0 || k >= len(o.srv.shards) {
+		return 0, 0, adminBadRequest("cursor is not the next of an earlier answer")
+	}
+	return k, uint32(i), nil
+}
+
+// Connection tells of one connection.
+func (o operator) Connection(ctx context.Context, id string) (admin.ConnectionDetail, error) {
+	sh, slot, gen, ok := o.parseID(id)
+	if !ok {
+		return admin.ConnectionDetail{}, admin.ErrNoConnection
+	}
+	d, err := ask(ctx, sh, func() *admin.ConnectionDetail { return sh.detail(slot, gen) })
+	if err == nil && d == nil {
+		err = admin.ErrNoConnection
+	}
+	if err != nil {
+		return admin.ConnectionDetail{}, err
+	}
+	return *d, nil
+}
+
+// detail returns what is told of one connection, nil when it's gone.
+func (s *shard) detail(slot, gen uint32) *admin.ConnectionDetail {
+	c := s.conns.find(slot, gen)
+	if c == nil || c.phase == phaseClosing {
+		return nil
+	}
+	d := admin.ConnectionDetail{Node: s.srv.node, Connection: s.describe(slot, c), Channels: []string{}}
+	s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) {
+		if len(d.Channels) < maxListedChannels {
+			d.Channels = append(d.Channels, s.index.Name(ch))
+		}
+	})
+	return &d
+}
+
+// parseID takes a connection's id apart; see connectionID.
+func (o operator) parseID(id string) (sh *shard, slot, gen uint32, ok bool) {
+	rest, ok := strings.CutPrefix(id, o.srv.node+"-")
+	parts := strings.Split(rest, "-")
+	if !ok || len(parts) != 3 {
+		return nil, 0, 0, false
+	}
+	var n [3]uint64
+	for i, part := range parts {
+		v, err := strconv.ParseUint(part, 36, 32)
+		if err != nil {
+			return nil, 0, 0, false
+		}
+		n[i] = v
+	}
+	if n[0] >= uint64(len(o.srv.shards)) {
+		return nil, 0, 0, false
+	}
+	return o.srv.shards[n[0]], uint32(n[1]), uint32(n[2]), true
+}
+
+// Close ends the connections that f matches.
+func (o operator) Close(ctx context.Context, f admin.ConnectionFilter) (closed int, err error) {
+	defer func() { o.srv.log.Info("the operator closed connections", "closed", closed, "err", err) }()
+	if f.ID != "" {
+		return o.closeOne(ctx, f.ID)
+	}
+	for _, sh := range o.srv.shards {
+		slot := uint32(1)
+		for slot != 0 {
+			from := slot
+			p, err := ask(ctx, sh, func() (p struct {
+				closed int
+				next   uint32
+			}) {
+				p.next = sh.walk(from, &f, func(i uint32, c *conn) bool {
+					sh.dismiss(i, c)
+					p.closed++
+					return true
+				})
+				return p
+			})
+			if err != nil {
+				return closed, err
+			}
+			closed += p.closed
+			slot = p.next
+		}
+	}
+	return closed, nil
+}
+
+func (o operator) closeOne(ctx context.Context, id string) (int, error) {
+	sh, slot, gen, ok := o.parseID(id)
+	if !ok {
+		return 0, nil
+	}
+	return ask(ctx, sh, func() int {
+		c := sh.conns.find(slot, gen)
+		if c == nil || c.phase == phaseClosing {
+			return 0
+		}
+		sh.dismiss(slot, c)
+		return 1
+	})
+}
