@@ -84,3 +84,18 @@ func (r *compiledRule) options(durable *bool, key string) fanout.PublishOptions 
 	}
 	return o
 }
+
+// PublishOptions returns how the rule of a channel has a message published,
+// for programs that publish beside a running gateway. durable says otherwise
+// than the rule, unless it's nil. The rules must be valid.
+func (c Config) PublishOptions(channel string, durable *bool, idempotencyKey string) (fanout.PublishOptions, error) {
+	compiled, err := compileRules(c.Channels)
+	if err != nil {
+		return fanout.PublishOptions{}, err
+	}
+	return compiled.of(channel).options(durable, idempotencyKey), nil
+}
+
+// ValidateChannels reports what is wrong with the rules, where nothing else of
+// the configuration is used.
+func (c Config) ValidateChannels() error { return validateRules(c.Channels) }

@@ -46,10 +46,10 @@ func findCommand(name string) (command, bool) {
 
 func everyKey(key) bool { return true }
 
-// redisKeys are the ones that say where Redis is and what is written to it.
-func redisKeys(k key) bool {
+// publishKeys are the ones that say where Redis is and what is written to it.
+func publishKeys(k key) bool {
 	switch k.name {
-	case "redis.url", "redis.prefix", "redis.embedded":
+	case "redis.url", "redis.prefix", "redis.embedded", "channels":
 		return true
 	}
 	return false

@@ -27,10 +27,12 @@ func publishCommand() command {
 DATA is the message; - takes it from standard input, unchanged. Prints the
 number of gateways that received it, which is 0 where nobody is subscribed. A
 durable message is also kept in the channel's history, and its id is printed.
+The rules for channels say how long it's kept, and which channels are durable
+without the flag; --durable=false publishes a plain message there.
 
 Without redis.url it speaks to the embedded server of a gateway that runs on
 this machine.`,
-		keys: redisKeys,
+		keys: publishKeys,
 		flags: func(fs *pflag.FlagSet) {
 			fs.Bool("durable", false, "keep the message in the channel's history")
 			fs.String("idempotency-key", "", "with --durable: a repeated call with the same key publishes once")
@@ -43,16 +45,15 @@ func runPublish(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	if fs.NArg() != 2 {
 		return usageError{command: "publish", text: "publish takes a channel and the data"}
 	}
-	durable, _ := fs.GetBool("durable")
-	once, _ := fs.GetString("idempotency-key")
-	if once != "" && !durable {
-		return usageError{command: "publish", text: "--idempotency-key needs --durable"}
-	}
 	channel := fs.Arg(0)
 	if err := fanout.ValidChannel(channel); err != nil {
 		return err
 	}
-	l, err := load(fs, settings.validateRedis)
+	l, err := load(fs, settings.validatePublish)
+	if err != nil {
+		return err
+	}
+	options, err := publishOptions(fs, l.settings, channel)
 	if err != nil {
 		return err
 	}
@@ -63,8 +64,8 @@ func runPublish(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	var answer string
-	if durable {
-		answer, err = publishDurable(ctx, l.settings.Redis, channel, data, once)
+	if options.Durable {
+		answer, err = publishDurable(ctx, l.settings.Redis, channel, data, options)
 	} else {
 		answer, err = publishPlain(ctx, l.settings.Redis, channel, data)
 	}
@@ -73,6 +74,21 @@ func runPublish(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	}
 	_, err = fmt.Fprintln(std.out, answer)
 	return err
+}
+
+// publishOptions returns what the flags and the channel's rule say.
+func publishOptions(fs *pflag.FlagSet, s settings, channel string) (fanout.PublishOptions, error) {
+	var durable *bool
+	if fs.Changed("durable") {
+		given, _ := fs.GetBool("durable")
+		durable = &given
+	}
+	once, _ := fs.GetString("idempotency-key")
+	o, err := s.PublishOptions(channel, durable, once)
+	if err == nil && once != "" && !o.Durable {
+		err = usageError{command: "publish", text: "--idempotency-key needs --durable"}
+	}
+	return o, err
 }
 
 func publishData(arg string, in io.Reader) ([]byte, error) {
@@ -99,7 +115,7 @@ func publishPlain(ctx context.Context, c fanout.Config, channel string, data []b
 
 // publishDurable returns the message's id. The broker is not run: publishing
 // needs none of its subscriptions.
-func publishDurable(ctx context.Context, c fanout.Config, channel string, data []byte, once string) (id string, err error) {
+func publishDurable(ctx context.Context, c fanout.Config, channel string, data []byte, o fanout.PublishOptions) (id string, err error) {
 	if c.URL == "" {
 		c.URL = "redis://" + c.Embedded // that of another process, not one of our own
 	}
@@ -108,7 +124,7 @@ func publishDurable(ctx context.Context, c fanout.Config, channel string, data [
 		return "", err
 	}
 	defer func() { err = errors.Join(err, broker.Close()) }()
-	return broker.Publish(ctx, channel, data, fanout.PublishOptions{Durable: true, IdempotencyKey: once})
+	return broker.Publish(ctx, channel, data, o)
 }
 
 // redisClient returns a client for one call: no log beside the call's error,

@@ -39,8 +39,10 @@ func (s settings) validate() error {
 	return errors.Join(s.Config.Validate(), s.Redis.Validate(), s.Log.validate())
 }
 
-// validateRedis is for the commands that only speak to Redis.
-func (s settings) validateRedis() error { return s.Redis.Validate() }
+// validatePublish is for publishing, which follows the rules for channels.
+func (s settings) validatePublish() error {
+	return errors.Join(s.Redis.Validate(), s.ValidateChannels())
+}
 
 func (l logSettings) validate() error {
 	return errors.Join(
