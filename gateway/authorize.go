@@ -156,7 +156,7 @@ func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref json.RawMe
 	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
 	gen := c.gen
 	if c.flags&flagRaw == 0 {
-		lead = append(lead, s.replyFrame(s.welcome(i, c, ref))...)
+		lead = append(lead, s.welcomeFrame(i, c, ref)...)
 	}
 	s.sendCopy(i, c, lead)
 	if c.gen == gen {
@@ -187,7 +187,9 @@ func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
 		s.schedule(i, c, at)
 	}
 	gen := c.gen
-	s.reply(i, c, s.welcome(i, c, cmd.Ref))
+	if c.flags&flagRaw == 0 {
+		s.sendCopy(i, c, s.welcomeFrame(i, c, cmd.Ref))
+	}
 	if c.gen == gen && c.phase == phaseOpen {
 		s.revoke(i, c)
 	}

@@ -200,9 +200,9 @@ func (l *Loop) control(op, fd int, k Key, ev Events) error {
 	return nil
 }
 
-// run is easygo's callback: it works until nothing is left to do. It returns
-// to easygo's wait without asking the inner epoll again after a batch that was
-// not full: what is ready by then makes the outer one return at once.
+// run is easygo's callback: it works until nothing is left to do, and asks the
+// inner epoll once more before it returns to easygo's wait. Under load something
+// has come meanwhile, and the wait with its way through Go's scheduler is saved.
 func (l *Loop) run(ev netpoll.EpollEvent) {
 	// Epoll.Close calls with an event of its own, on the closer's goroutine.
 	if ev&(netpoll.EPOLLIN|netpoll.EPOLLERR) == 0 || l.failed {
@@ -234,7 +234,7 @@ func (l *Loop) run(ev netpoll.EpollEvent) {
 			l.handler.Ready(k, Events(e.Events))
 		}
 		l.runPosts()
-		if more := l.handler.Turn(); !more && n < len(l.events) {
+		if more := l.handler.Turn(); !more && n == 0 {
 			return
 		}
 	}
