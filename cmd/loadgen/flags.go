@@ -15,6 +15,7 @@ type flags struct {
 	set    *pflag.FlagSet
 	config loadgen.Config
 	json   string
+	output output
 }
 
 // newFlags declares the flags for the clients and the target.
@@ -35,6 +36,7 @@ func newFlags(name string) *flags {
 	s.IntVar(&c.PID, "pid", c.PID, "the server's process (default: found by the port)")
 	s.BoolVar(&c.AllowRemote, "allow-remote", c.AllowRemote, "allow targets that are not on this host")
 	s.StringVar(&f.json, "json", "", "write the result as JSON to this file; - for stdout, instead of the table")
+	f.output.declare(s)
 	s.BoolP("help", "h", false, "this text")
 	return f
 }
@@ -50,7 +52,7 @@ func (f *flags) parse(args []string, out, errOut io.Writer) (code int, ok bool) 
 		err = fmt.Errorf("unexpected argument %q", f.set.Arg(0))
 	}
 	if err == nil {
-		err = f.config.Validate()
+		err = errors.Join(f.config.Validate(), f.output.validate())
 	}
 	if err != nil {
 		return wrongUse(f.set.Name(), err, errOut), false
@@ -60,12 +62,21 @@ func (f *flags) parse(args []string, out, errOut io.Writer) (code int, ok bool) 
 
 // wrongUse prints every mistake on a line of its own.
 func wrongUse(name string, err error, errOut io.Writer) int {
-	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		all = joined.Unwrap()
-	}
-	for _, e := range all {
+	for _, e := range mistakes(err) {
 		fmt.Fprintf(errOut, "%s: %v\n", name, e)
 	}
 	return exitUsage
+}
+
+// mistakes takes joined errors apart.
+func mistakes(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, mistakes(e)...)
+	}
+	return all
 }

@@ -16,6 +16,7 @@ const (
 	exitGood   = 0
 	exitFailed = 1 // the run was not as asked
 	exitUsage  = 2 // the run can't be as asked
+	exitSLO    = 99
 )
 
 // command is one subcommand.
@@ -29,6 +30,10 @@ func commands() []command {
 	return []command{
 		{"idle", "connect and hold: what does a connection cost?", runIdle},
 		{"fanout", "publish to many: does every message reach every subscriber, and when?", runFanout},
+		{"doctor", "compare this host with what N clients need", runDoctor},
+		{"report", "render the page of a run directory anew", runReport},
+		{"compare", "put two runs side by side, beside their noise", runCompare},
+		{"figures", "list the figures that --slo knows", runFigures},
 	}
 }
 
@@ -64,5 +69,5 @@ func usage(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.about)
 	}
-	fmt.Fprintf(w, "\n\"loadgen COMMAND --help\" lists the flags. Exit codes: 0 good, 1 the run failed, 2 wrong use.\n")
+	fmt.Fprintf(w, "\n\"loadgen COMMAND --help\" lists the flags. Exit codes: 0 good, 1 the run failed, 2 wrong use, 99 an SLO was missed.\n")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"pushgate/internal/loadgen"
 )
@@ -15,30 +16,53 @@ type scenario func(context.Context, loadgen.Config, loadgen.Options) (*loadgen.R
 
 // execute runs a scenario, shows its progress and writes its result.
 func (f *flags) execute(ctx context.Context, s scenario, args []string, out, errOut io.Writer) int {
+	name := f.set.Name()
+	fail := func(err error) int {
+		fmt.Fprintf(errOut, "%s: %v\n", name, err)
+		return exitFailed
+	}
 	// Opened first: a run whose result can't be written is no use.
 	report, err := openReport(f.json, out)
 	if err != nil {
-		return wrongUse(f.set.Name(), err, errOut)
+		return wrongUse(name, err, errOut)
 	}
 	defer report.Close()
-	progress := loadgen.NewProgress(errOut, isTerminal(errOut), f.config.Connections)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	o, err := f.output.open(f, errOut, stop)
+	if err != nil {
+		return wrongUse(name, err, errOut)
+	}
+	defer o.close()
+	knobs := examine(ctx, f, errOut)
 	result, err := s(ctx, f.config, loadgen.Options{
-		Command:  append([]string{f.set.Name()}, args...),
-		Progress: progress.Show,
+		Command:  append([]string{name}, args...),
+		Progress: o.sample,
+		Interval: o.interval,
 	})
-	progress.Done()
+	o.done()
 	if err != nil {
 		if usage := (*loadgen.UsageError)(nil); errors.As(err, &usage) {
-			return wrongUse(f.set.Name(), err, errOut)
+			return wrongUse(name, err, errOut)
 		}
-		fmt.Fprintf(errOut, "%s: %v\n", f.set.Name(), err)
-		return exitFailed
+		return fail(err)
 	}
-	if err := write(result, report, f.json, out); err != nil {
-		fmt.Fprintf(errOut, "%s: %v\n", f.set.Name(), err)
-		return exitFailed
+	result.Knobs = knobs
+	result.Aborted = o.aborted()
+	result.Judge(o.slos)
+	if err := errors.Join(o.finish(result), write(result, report, f.json, out)); err != nil {
+		return fail(err)
 	}
-	if !result.Good() {
+	return exitCode(result)
+}
+
+// exitCode says how a run went. A missed SLO is the answer that was asked for,
+// whatever else is wrong; an interrupted run has none.
+func exitCode(r *loadgen.Result) int {
+	switch {
+	case !r.Met() && (!r.Interrupted || r.Aborted != ""):
+		return exitSLO
+	case !r.Good():
 		return exitFailed
 	}
 	return exitGood
@@ -75,17 +99,5 @@ func write(r *loadgen.Result, report io.Writer, name string, out io.Writer) erro
 	return r.WriteTable(out)
 }
 
-// isTerminal reports whether w is a character device other than the null one,
-// whose lines can be rewritten.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
-}
+// scenarioName is the subcommand of a run.
+func scenarioName(f *flags) string { return strings.TrimPrefix(f.set.Name(), "loadgen ") }

@@ -78,6 +78,8 @@ func short(ns int64) string {
 		return fmt.Sprintf("%.0f ms", float64(d)/1e6)
 	case d >= time.Millisecond:
 		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
+	case d < 10*time.Microsecond:
+		return fmt.Sprintf("%.1f us", float64(d)/1e3)
 	}
 	return fmt.Sprintf("%.0f us", float64(d)/1e3)
 }

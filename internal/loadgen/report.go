@@ -61,16 +61,16 @@ func (r *Result) WriteTable(w io.Writer) error {
 		r.server(&t)
 	}
 	r.self(&t)
+	r.verdicts(&t)
 	for _, x := range r.Warnings {
 		fmt.Fprintf(&t, "\nWARNING: %s\n", x)
 	}
-	if r.Good() {
-		fmt.Fprintf(&t, "\nOK\n")
-	} else {
-		fmt.Fprintf(&t, "\nFAILED\n")
-		for _, x := range r.Failed {
-			fmt.Fprintf(&t, "  %s\n", x)
-		}
+	fmt.Fprintf(&t, "\n%s\n", r.Word())
+	if r.Aborted != "" {
+		fmt.Fprintf(&t, "  ended early: %s\n", r.Aborted)
+	}
+	for _, x := range r.Failed {
+		fmt.Fprintf(&t, "  %s\n", x)
 	}
 	_, err := io.WriteString(w, t.String())
 	return err

@@ -68,6 +68,9 @@ type sampler struct {
 
 func newSampler(r *run, o Options) *sampler {
 	s := &sampler{run: r, progress: o.Progress, interval: o.Interval, stop: make(chan struct{}), done: make(chan struct{}), last: effort{at: r.began, cpu: selfCPU()}}
+	if r.watch != nil {
+		s.before.Server = &r.atStart
+	}
 	go s.loop()
 	return s
 }

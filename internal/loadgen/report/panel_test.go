@@ -1,0 +1,155 @@
+package report
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"pushgate/internal/loadgen"
+)
+
+// screen plays what a panel writes on a terminal of a width; it knows the few
+// sequences that a panel may use.
+type screen struct {
+	t      *testing.T
+	width  int
+	lines  []string
+	row    int
+	column int
+}
+
+func (s *screen) play(text string) {
+	s.t.Helper()
+	for len(text) > 0 {
+		for len(s.lines) <= s.row {
+			s.lines = append(s.lines, "")
+		}
+		switch {
+		case strings.HasPrefix(text, eraseLine):
+			s.lines[s.row] = ""
+			text = text[len(eraseLine):]
+		case strings.HasPrefix(text, eraseDown):
+			s.lines = s.lines[:s.row]
+			text = text[len(eraseDown):]
+		case strings.HasPrefix(text, "\x1b["):
+			end := strings.IndexAny(text, "Am")
+			if text[end] == 'A' {
+				n := int(text[2] - '0')
+				if s.row -= n; s.row < 0 {
+					s.t.Fatalf("%d lines up from %d", n, s.row+n)
+				}
+			}
+			text = text[end+1:]
+		case text[0] == '\r':
+			s.column = 0
+			text = text[1:]
+		case text[0] == '\n':
+			s.row, s.column = s.row+1, 0
+			text = text[1:]
+		default:
+			s.lines[s.row] += text[:1]
+			if s.column++; s.column >= s.width {
+				s.t.Fatalf("line %d wraps: %q", s.row, s.lines[s.row])
+			}
+			text = text[1:]
+		}
+	}
+}
+
+func TestPanel(t *testing.T) {
+	c := loadgen.DefaultConfig()
+	c.Connections, c.Messages, c.Rate = 1000, 100, 10
+	var out bytes.Buffer
+	p := NewPanel(&out, "fanout", c, true, func() int { return 100 })
+	s := &screen{t: t, width: 100}
+	show := func(x loadgen.Sample) string {
+		out.Reset()
+		p.Show(x)
+		s.play(out.String())
+		return strings.Join(s.lines, "\n")
+	}
+	got := show(loadgen.Sample{Seconds: 1, Phase: loadgen.PhaseConnect, Open: 250, Settled: 253, Ready: 250, ReadyPS: 250, Failed: 3,
+		Reasons: map[loadgen.Reason]uint64{"reset": 2, "HTTP 503": 1}})
+	want := `loadgen fanout  ws://127.0.0.1:8080  connect  1 s, about 3 s to go
+clients   #####--------------- 250/1000  250/s  failed 3
+loadgen   CPU 0 %  busiest loop 0 %
+errors    2  reset
+errors    1  HTTP 503`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	got = show(loadgen.Sample{Seconds: 5, Phase: loadgen.PhasePublish, Open: 1000, Ready: 1000, Settled: 1000, Published: 30, Delivered: 29900, Expected: 30000,
+		DeliveredPS: 10000, Due: loadgen.Latency{Count: 1, P50: 1.5e6, P99: 12e6, Max: 250e6}, SelfCPU: 0.3, LoopBusy: 0.95,
+		Server: &loadgen.ProcessSample{RSS: 25 << 20}, RSSPerConnection: 612, ServerCPU: 1.2})
+	want = `loadgen fanout  ws://127.0.0.1:8080  publish  5 s, about 7 s to go
+clients   #################### 1000/1000
+messages  published 30  delivered 29900/30000  10000/s
+latency   p50 1.5 ms  p99 12.0 ms  max 250 ms
+server    25.0 MiB, 612 B a client  CPU 120 %
+loadgen   CPU 30 %  busiest loop 95 %`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	// Less to say than before: nothing of the old lines may be left.
+	got = show(loadgen.Sample{Seconds: 6, Phase: loadgen.PhaseLeave})
+	if n := strings.Count(got, "\n"); n != 2 || strings.Contains(got, "latency") {
+		t.Errorf("%d lines:\n%s", n+1, got)
+	}
+	p.Done()
+	if s.play("$ "); s.lines[len(s.lines)-1] != "$ " || len(s.lines) != 4 {
+		t.Errorf("the next prompt is not under the panel:\n%s", strings.Join(s.lines, "\n"))
+	}
+}
+
+func TestPanelColoursAndWidth(t *testing.T) {
+	c := loadgen.DefaultConfig()
+	x := loadgen.Sample{Phase: loadgen.PhaseHold, Open: 5, Lost: 7, Reasons: map[loadgen.Reason]uint64{
+		loadgen.Reason(strings.Repeat("long ", 40)): 9, "b": 2, "c": 2, "d": 1, "e": 1, "f": 1}}
+	for name, tt := range map[string]struct {
+		colour bool
+		width  int
+	}{"plain, narrow": {false, 40}, "coloured, narrow": {true, 40}, "coloured, tiny": {true, 3}, "plain": {false, 80}} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			NewPanel(&out, "idle", c, tt.colour, func() int { return tt.width }).Show(x)
+			s := &screen{t: t, width: max(tt.width, 20)}
+			s.play(out.String())
+			if got := strings.Contains(out.String(), "\x1b[31m"); got != tt.colour && tt.width > 20 {
+				t.Errorf("red: %v in %q", got, out.String())
+			}
+			if all := strings.Join(s.lines, "\n"); strings.Count(all, "errors") != mostReasons || !strings.Contains(all, "3 other") && tt.width > 30 {
+				t.Errorf("got\n%s", all)
+			}
+		})
+	}
+}
+
+func TestTimeToGo(t *testing.T) {
+	c := loadgen.Config{Connections: 100, Hold: 10 * time.Second, Messages: 50}
+	e := eta{config: c}
+	steps := []struct {
+		s     loadgen.Sample
+		left  float64
+		known bool
+	}{
+		{loadgen.Sample{Seconds: 1, Phase: loadgen.PhaseConnect}, 0, false},
+		{loadgen.Sample{Seconds: 2, Phase: loadgen.PhaseConnect, Settled: 60, ReadyPS: 20}, 2, true},
+		{loadgen.Sample{Seconds: 4, Phase: loadgen.PhaseHold}, 10, true},
+		{loadgen.Sample{Seconds: 7, Phase: loadgen.PhaseHold}, 7, true},
+		{loadgen.Sample{Seconds: 99, Phase: loadgen.PhaseHold}, 0, true},
+		{loadgen.Sample{Seconds: 100, Phase: loadgen.PhasePublish}, 0, false},
+		{loadgen.Sample{Seconds: 105, Phase: loadgen.PhasePublish, Published: 10}, 20, true},
+		{loadgen.Sample{Seconds: 106, Phase: loadgen.PhaseWait}, 0, false},
+	}
+	for i, step := range steps {
+		if left, known := e.left(step.s); left != step.left || known != step.known {
+			t.Errorf("step %d: %v, %v; want %v, %v", i, left, known, step.left, step.known)
+		}
+	}
+	for seconds, want := range map[float64]string{4.4: "4 s", 65: "1:05 min", 3660: "1:01 h"} {
+		if got := clock(seconds); got != want {
+			t.Errorf("%v: %q, want %q", seconds, got, want)
+		}
+	}
+}

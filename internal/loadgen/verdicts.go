@@ -1,0 +1,29 @@
+package loadgen
+
+// verdicts writes how the SLOs came out.
+func (r *Result) verdicts(t *table) {
+	if len(r.SLOs) == 0 {
+		return
+	}
+	t.title("SLOs")
+	for _, v := range r.SLOs {
+		word := "MISSED"
+		if v.Met {
+			word = "met"
+		}
+		t.row(v.SLO, "%-7s %s", word, v.Text())
+	}
+}
+
+// Word is the run in a word or two, the gravest thing first.
+func (r *Result) Word() string {
+	switch {
+	case r.Interrupted && r.Aborted == "":
+		return "INTERRUPTED"
+	case !r.Met():
+		return "SLO MISSED"
+	case !r.Good():
+		return "FAILED"
+	}
+	return "OK"
+}
