@@ -45,6 +45,15 @@ type Config struct {
 	SlowShare   float64       // --slow-share
 	SlowRead    int           // --slow-read, bytes per second that a slow client reads
 
+	// What happens to them, and when.
+	Before       time.Duration // --before: steady time before the storm
+	After        time.Duration // --after: steady time once all are back
+	GiveUp       time.Duration // --give-up: of the storm
+	ServerCmd    string        // --server-cmd: starts the gateway; restarting it is the storm
+	ServerSignal string        // --server-signal: TERM, INT or KILL
+	ChurnRate    float64       // --churn-rate, cycles per second
+	Duration     time.Duration // --duration, of each phase with messages
+
 	timed bool // messages are sent for a time and not by number
 
 	// One process of several: it holds the clients Member, Member+Members, ...
@@ -89,6 +98,14 @@ func DefaultConfig() Config {
 		Size:        128,
 		Settle:      250 * time.Millisecond,
 		MaxLate:     5 * time.Second,
+
+		Backoff:      100 * time.Millisecond,
+		BackoffMost:  5 * time.Second,
+		Before:       2 * time.Second,
+		After:        time.Second,
+		GiveUp:       time.Minute,
+		ServerSignal: "TERM",
+		Duration:     10 * time.Second,
 	}
 }
 
@@ -131,6 +148,12 @@ func (u *usage) rate(flag string, v float64) {
 	}
 }
 
+func (u *usage) share(flag string, v float64) {
+	if !(v >= 0 && v <= 1) {
+		u.add(flag, v, "not allowed, want 0 to 1")
+	}
+}
+
 const (
 	maxConnections = 1 << 24
 	maxSize        = 1 << 20
@@ -141,10 +164,8 @@ const (
 // for each flag that is wrong.
 func (c Config) Validate() error {
 	var u usage
-	switch c.Transport {
-	case WebSocket, SSE, Poll:
-	default:
-		u.add("--transport", c.Transport, "not allowed, want ws, sse or poll")
+	if _, err := c.Transport.shares(); err != nil {
+		u.add("--transport", c.Transport, "%v", err)
 	}
 	u.intRange("-n", c.Connections, 1, maxConnections)
 	u.intRange("-c", c.InFlight, 1, 1<<16)
@@ -155,6 +176,19 @@ func (c Config) Validate() error {
 	u.intRange("--messages", c.Messages, 1, maxMessages)
 	u.rate("--rate", c.Rate)
 	u.intRange("--size", c.Size, minPayload, maxSize)
+	u.share("--share", c.Share)
+	u.share("--slow-share", c.SlowShare)
+	u.intRange("--slow-read", c.SlowRead, 0, 1<<30)
+	u.rate("--churn-rate", c.ChurnRate)
+	u.duration("--backoff", c.Backoff, 0, time.Hour)
+	u.duration("--backoff-max", c.BackoffMost, 0, time.Hour)
+	u.duration("--before", c.Before, 0, time.Hour)
+	u.duration("--after", c.After, 0, time.Hour)
+	u.duration("--give-up", c.GiveUp, 100*time.Millisecond, 24*time.Hour)
+	u.duration("--duration", c.Duration, 10*time.Millisecond, 30*24*time.Hour)
+	if _, ok := signals[c.ServerSignal]; !ok {
+		u.add("--server-signal", c.ServerSignal, "not allowed, want TERM, INT or KILL")
+	}
 	if c.PID < 0 {
 		u.add("--pid", c.PID, "not a process")
 	}

@@ -54,9 +54,10 @@ type plan struct {
 	stages   []Stage // nil: all clients at once
 	minter   *minter // nil: no tokens
 	cast     cast
-	mix      []uint8 // per client, in mixes of transports: which of them
+	mix      []uint8 // per client, in mixes of transports: which of kinds
 	kinds    []Transport
-	mostSeq  int64 // no channel's number goes further
+	paths    []string // of kinds, ready for the query
+	mostSeq  int64    // no channel's number goes further
 	// One process of several holds the clients agent, agent+agents, ...
 	agent, agents int
 }
@@ -74,7 +75,17 @@ func newPlan(ctx context.Context, c Config, l hostLimits) (*plan, error) {
 		p = &plan{Config: c, stages: stages, agent: c.Member, agents: max(c.Members, 1)}
 		u usage
 	)
-	if p.target, err = ParseTarget(ctx, c.URL, c.Transport); err != nil {
+	shares, err := c.Transport.shares()
+	if err != nil {
+		return nil, err // Validate has said so
+	}
+	for _, x := range shares {
+		if p.target, err = ParseTarget(ctx, c.URL, x.kind); err != nil {
+			break
+		}
+		p.kinds, p.paths = append(p.kinds, x.kind), append(p.paths, p.target.Path)
+	}
+	if err != nil {
 		u.add("--url", printableURL(c.URL), "%v", err)
 	} else if a := p.target.Addr.Addr(); !a.IsLoopback() && !c.AllowRemote {
 		u.add("--url", printableURL(c.URL), "%s is not on this host; --allow-remote lets a run load other machines", a)
@@ -99,6 +110,7 @@ func newPlan(ctx context.Context, c Config, l hostLimits) (*plan, error) {
 	if p.mostSeq = int64(c.Messages); c.timed {
 		p.mostSeq = maxMessages // as many as the time brings
 	}
+	p.mix = deal(shares, c.Connections)
 	p.cast = newCast(c.Connections, c.Share, c.SlowShare)
 	p.checkFit(&u, l)
 	if len(u) > 0 {
@@ -113,9 +125,17 @@ func newPlan(ctx context.Context, c Config, l hostLimits) (*plan, error) {
 // kind returns the transport of a client.
 func (p *plan) kind(client uint32) Transport {
 	if p.mix == nil {
-		return p.Transport
+		return p.kinds[0]
 	}
 	return p.kinds[p.mix[client]]
+}
+
+// path returns where a client's requests go, ready for the query.
+func (p *plan) path(client uint32) string {
+	if p.mix == nil {
+		return p.paths[0]
+	}
+	return p.paths[p.mix[client]]
 }
 
 // shape reads the stages and sets what follows from them.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/prometheus/procfs"
 )
@@ -21,8 +22,29 @@ type ProcessSample struct {
 
 // processWatch reads one process.
 type processWatch struct {
-	proc procfs.Proc
 	name string
+
+	// Guarded by mu
+	mu   sync.Mutex
+	proc procfs.Proc
+}
+
+// again looks for the process that listens at the target now.
+func (w *processWatch) again(target netip.AddrPort) error {
+	next, err := watchProcess(0, target)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.proc = next.proc
+	return nil
+}
+
+func (w *processWatch) process() procfs.Proc {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.proc
 }
 
 // errNoProcess says that the target's process can't be found, for example
@@ -98,17 +120,18 @@ func listensFor(local net.IP, target netip.Addr) bool {
 }
 
 func (w *processWatch) sample() (ProcessSample, error) {
-	status, err := w.proc.NewStatus()
+	proc := w.process()
+	status, err := proc.NewStatus()
 	if err != nil {
-		return ProcessSample{}, fmt.Errorf("process %d: %w", w.proc.PID, err)
+		return ProcessSample{}, fmt.Errorf("process %d: %w", proc.PID, err)
 	}
-	stat, err := w.proc.Stat()
+	stat, err := proc.Stat()
 	if err != nil {
-		return ProcessSample{}, fmt.Errorf("process %d: %w", w.proc.PID, err)
+		return ProcessSample{}, fmt.Errorf("process %d: %w", proc.PID, err)
 	}
 	// Not readable for another user's process, and no reason to do without the
 	// rest.
-	descriptors, _ := w.proc.FileDescriptorsLen()
+	descriptors, _ := proc.FileDescriptorsLen()
 	return ProcessSample{
 		RSS:         status.VmRSS,
 		Anon:        status.RssAnon,

@@ -34,7 +34,10 @@ type Result struct {
 	Connect  Connect  `json:"connect"`
 	Steps    []Step   `json:"stages,omitempty"`
 	Idle     *Held    `json:"idle,omitempty"`
-	Fanout   *Sent    `json:"fanout,omitempty"`
+	Fanout   *Sent    `json:"fanout,omitempty"` // the messages that the run is judged by
+	Storm    *Storm   `json:"storm,omitempty"`
+	Churn    *Churn   `json:"churn,omitempty"`
+	Slow     *Slow    `json:"slow,omitempty"`
 	Server   *Server  `json:"server,omitempty"`
 
 	// SLOs are the verdicts on the limits that were asked for; Aborted says

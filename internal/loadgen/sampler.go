@@ -44,6 +44,8 @@ const (
 	PhaseHold    Phase = "hold"
 	PhasePublish Phase = "publish"
 	PhaseWait    Phase = "wait"
+	PhaseStorm   Phase = "storm"
+	PhaseChurn   Phase = "churn"
 	PhaseLeave   Phase = "leave"
 )
 

@@ -41,6 +41,7 @@ type scripted struct {
 	dribble  bool                          // one byte a write, in fragments with a ping between
 	chunkSSE bool                          // the event stream in the chunked coding
 	unheard  bool                          // say that nobody listens
+	patience time.Duration                 // cut a WebSocket client that takes no message for so long; 0: wait
 
 	// publish sends, the goroutine of dispatch receives, stop closes
 	queue chan publication
@@ -55,6 +56,8 @@ type scripted struct {
 	log      []publication // for poll
 	messages int
 	pongs    int
+	resumed  int // subscriptions that came with a position
+	present  int // WebSocket connections
 }
 
 // subscriber is one subscription of one connection.
@@ -173,14 +176,44 @@ func (s *scripted) admit(w http.ResponseWriter) bool {
 }
 
 // subscribe confirms and registers a connection's channels.
-func (s *scripted) subscribe(list string, send func([]byte), end func(bool)) {
+func (s *scripted) subscribe(list string, send func([]byte), end func(bool)) (own []*subscriber) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	send([]byte(`{"type":"welcome","connection":"c","heartbeat":25,"max_message":65536}`))
+	if list == "" {
+		return nil
+	}
 	for i, ch := range strings.Split(list, ",") {
-		s.subs = append(s.subs, &subscriber{channel: ch, send: send, end: end})
+		own = append(own, &subscriber{channel: ch, send: send, end: end})
 		if s.onlyAck < 0 || i < s.onlyAck {
-			send(fmt.Appendf(nil, `{"type":"subscribed","channel":%q,"id":"~n-0"}`, ch))
+			send(fmt.Appendf(nil, `{"type":"subscribed","channel":%q,"id":"~n-%d"}`, ch, len(s.log)))
+		}
+	}
+	s.subs = append(s.subs, own...)
+	return own
+}
+
+// resume subscribes one channel and sends what came after a position.
+func (s *scripted) resume(channel, since string, send func([]byte), end func(bool)) *subscriber {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	send(fmt.Appendf(nil, `{"type":"subscribed","channel":%q,"id":"~n-%d"}`, channel, len(s.log)))
+	s.replay(channel, since, send)
+	sub := &subscriber{channel: channel, send: send, end: end}
+	s.subs = append(s.subs, sub)
+	return sub
+}
+
+// replay sends the messages of a channel after a position, under mu.
+func (s *scripted) replay(channel, since string, send func([]byte)) {
+	from, err := strconv.Atoi(strings.TrimPrefix(since, "~n-"))
+	if err != nil {
+		return
+	}
+	s.resumed++
+	for i := from; i < len(s.log); i++ {
+		if s.log[i].channel == channel {
+			send(envelope(s.log[i], i+1))
 		}
 	}
 }
@@ -207,6 +240,16 @@ func (s *scripted) ws(w http.ResponseWriter, r *http.Request) {
 	if s.dribble {
 		send = func(p []byte) { dribble(c.UnderlyingConn(), p) }
 	}
+	if s.patience > 0 {
+		raw := c.UnderlyingConn().(*net.TCPConn)
+		raw.SetWriteBuffer(4096)
+		send = func(p []byte) {
+			c.SetWriteDeadline(time.Now().Add(s.patience))
+			if c.WriteMessage(gorilla.TextMessage, p) != nil {
+				c.Close()
+			}
+		}
+	}
 	s.subscribe(r.URL.Query().Get("channels"), send, func(polite bool) {
 		if polite {
 			c.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(4002, "slow"), time.Now().Add(time.Second))
@@ -214,9 +257,23 @@ func (s *scripted) ws(w http.ResponseWriter, r *http.Request) {
 		}
 		c.Close()
 	})
+	s.mu.Lock()
+	s.present++
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.present--
+		s.mu.Unlock()
+	}()
 	for {
-		if _, _, err := c.ReadMessage(); err != nil {
+		_, text, err := c.ReadMessage()
+		if err != nil {
 			return
+		}
+		var m struct{ Type, Channel, Since string }
+		json.Unmarshal(text, &m)
+		if m.Type == "subscribe" {
+			s.resume(m.Channel, m.Since, send, func(bool) { c.Close() })
 		}
 	}
 }
@@ -266,21 +323,29 @@ func (s *scripted) sse(w http.ResponseWriter, r *http.Request) {
 	}
 	write([]byte("retry: 1000\n\n:beat\n\n"))
 	send := func(p []byte) {
-		var m struct{ Type string }
+		var m struct{ Type, ID string }
 		json.Unmarshal(p, &m)
 		if m.Type == "welcome" {
 			return
 		}
-		text := fmt.Appendf(nil, "id: 1\nevent: %s\ndata: %s\n\n", m.Type, p)
+		text := fmt.Appendf(nil, "id: %s\nevent: %s\ndata: %s\n\n", m.ID, m.Type, p)
 		write(text[:len(text)/2])
 		write(text[len(text)/2:])
 	}
-	s.subscribe(r.URL.Query().Get("channels"), send, func(bool) { cancel() })
+	var own []*subscriber
+	channels, cut := r.URL.Query().Get("channels"), func(bool) { cancel() }
+	if since := r.Header.Get("Last-Event-ID"); since != "" {
+		for ch := range strings.SplitSeq(channels, ",") {
+			own = append(own, s.resume(ch, since, send, cut))
+		}
+	} else {
+		own = s.subscribe(channels, send, cut)
+	}
 	<-ctx.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, sub := range s.subs {
-		sub.gone = true // the tests end all clients together
+	for _, sub := range own {
+		sub.gone = true // nothing may be written once this returns
 	}
 }
 

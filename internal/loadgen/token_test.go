@@ -150,10 +150,12 @@ func TestTokensSent(t *testing.T) {
 			c := s.start(t, 5, 3)
 			c.Transport, c.JWTKey = transport, keyFile(t, []byte("s3cret\n"))
 			r := mustFanout(t, s, c)
+			mu.Lock()
+			defer mu.Unlock()
 			if !r.Good() || len(seen) != 5 || !seen["user-0"] || !seen["user-4"] {
 				t.Errorf("tokens of %v: %q", seen, r.Failed)
 			}
-			c.JWTKey = keyFile(t, []byte("another"))
+			c.JWTKey = keyFile(t, []byte("another")) // refused before it is noted
 			if r, err := Idle(t.Context(), c, Options{}); err != nil || r.Failures["HTTP 401"] != 5 {
 				t.Errorf("with another key: %v, %v", r.Failures, err)
 			}

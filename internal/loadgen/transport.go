@@ -28,13 +28,13 @@ func (l *loop) speaks(slot uint32) transport {
 // appendGet appends the start of a GET for all of a client's channels, up to
 // where more of the query or " HTTP/1.1" follows.
 func (p *plan) appendGet(dst []byte, client uint32) []byte {
-	dst = append(p.appendTarget(dst), "channels="...)
+	dst = append(p.appendTarget(dst, client), "channels="...)
 	return p.channels.appendQuery(dst, client)
 }
 
 // appendTarget starts a GET, up to the query.
-func (p *plan) appendTarget(dst []byte) []byte {
-	return append(append(dst, "GET "...), p.target.Path...)
+func (p *plan) appendTarget(dst []byte, client uint32) []byte {
+	return append(append(dst, "GET "...), p.path(client)...)
 }
 
 // appendFields ends a request's line and starts its fields, the client's token

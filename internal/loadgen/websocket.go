@@ -32,7 +32,7 @@ func newFrameReader() frameReader { return wsframe.NewReader(wsframe.Client, max
 func (w *websocket) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 	i := l.number(slot)
 	if l.resuming(slot) {
-		dst = w.appendTarget(dst)
+		dst = w.appendTarget(dst, i)
 	} else {
 		dst = w.appendGet(dst, i)
 	}

@@ -48,7 +48,7 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 		r.note("looking for duplicates", err)
 	}
 	f := r.account(w, effort, &before.counters)
-	if s := r.result.Server; s != nil && effort.Seconds > 0 {
+	if s := r.result.Server; s != nil && effort.Seconds > 0 && !r.restarted {
 		s.CPUPublishing = cpu / effort.Seconds
 		if f.Delivered > 0 {
 			s.CPUPerDelivery = cpu / float64(f.Delivered) * 1e6

@@ -1,0 +1,91 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+)
+
+// Slow is what clients that don't keep up do to the others.
+type Slow struct {
+	Clients int `json:"clients"`          // that read too little
+	Read    int `json:"bytes_per_second"` // that each of them reads
+
+	Baseline *Sent `json:"baseline,omitempty"` // the healthy clients' messages, with all reading
+	Loaded   *Sent `json:"loaded"`             // with the slow ones
+	// P99Ratio is the healthy clients' p99 with the slow ones over that
+	// without.
+	P99Ratio float64 `json:"p99_ratio"`
+
+	Ended  uint64 `json:"ended"`  // slow clients that the server closed
+	Closes tally  `json:"closes"` // by reason
+
+	Before *ProcessSample `json:"server_before,omitempty"` // after the baseline
+	After  *ProcessSample `json:"server_after,omitempty"`  // with the slow clients stuck
+	// Memory is what the server grew by, for each slow client.
+	Memory float64 `json:"rss_per_slow_client_bytes"`
+}
+
+// RunSlow publishes twice: while all clients read, and while a share of them
+// reads little or nothing. Its error is a run that could not begin.
+func RunSlow(ctx context.Context, c Config, o Options) (*Result, error) {
+	if err := c.checkSlow(); err != nil {
+		return nil, err
+	}
+	return withPublisher(ctx, c, func(p publisher) (*Result, error) { return slowRun(ctx, c, o, p) })
+}
+
+func (c Config) checkSlow() error {
+	var u usage
+	if c.SlowShare <= 0 || c.SlowShare >= 1 {
+		u.add("--slow-share", c.SlowShare, "not allowed, want more than 0 and less than 1")
+	}
+	if c.Rate <= 0 {
+		u.add("--rate", c.Rate, "without messages nobody falls behind; want more than 0")
+	}
+	return errors.Join(u...)
+}
+
+func slowRun(ctx context.Context, c Config, o Options, p publisher) (*Result, error) {
+	c.timed = true
+	r, err := newRun(ctx, "slow", c, o)
+	if err != nil {
+		return nil, err
+	}
+	if r.connect(ctx) {
+		rest := load{during: func(ctx context.Context) { r.rest(ctx, r.plan.Duration) }}
+		x := &Slow{Clients: r.plan.cast.slow, Read: r.plan.SlowRead}
+		x.Baseline = r.window(ctx, p, rest)
+		if x.Baseline != nil && ctx.Err() == nil {
+			r.result.Slow = x
+			r.slowed(ctx, x, func() { x.Loaded = r.window(ctx, p, rest) })
+			r.result.Fanout = x.Loaded
+		}
+	}
+	return r.finish(), nil
+}
+
+// slowed has the slow clients stop reading while loaded runs, and books what
+// became of them.
+func (r *run) slowed(ctx context.Context, x *Slow, loaded func()) {
+	before := r.sampleServer()
+	r.note("slowing down", r.engine.slowDown())
+	loaded()
+	if r.watch != nil {
+		after := r.sampleServer()
+		x.Before, x.After = &before, &after
+		if x.Clients > 0 {
+			x.Memory = (float64(after.RSS) - float64(before.RSS)) / float64(x.Clients)
+		}
+	}
+	if ctx.Err() == nil {
+		// What the server said at the end stands behind what they did not read.
+		r.note("reading what was left", r.engine.speedUp())
+		r.note("reading what was left", r.engine.sleep(ctx, r.plan.Settle))
+	}
+	if snap, err := r.engine.collect(); err == nil {
+		x.Closes, x.Ended = snap.slow, snap.counters.SlowLost
+	}
+	if x.Baseline != nil && x.Loaded != nil && x.Baseline.Due.P99 > 0 {
+		x.P99Ratio = float64(x.Loaded.Due.P99) / float64(x.Baseline.Due.P99)
+	}
+}
