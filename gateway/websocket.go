@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"encoding/base64"
 	"io"
+	"strings"
 
 	"github.com/gobwas/ws"
 
@@ -51,6 +53,7 @@ func (u *upgrade) run(head []byte) ([]byte, error) {
 
 var (
 	errUpgradeRequired = &http1.Error{Status: 426, Code: "upgrade_required", Message: "this path speaks WebSocket, version 13"}
+	errKey             = &http1.Error{Status: 400, Code: "bad_upgrade", Message: "Sec-WebSocket-Key is to be 16 bytes in base64, once"}
 	upgradeLine        = "Upgrade: websocket\r\nSec-WebSocket-Version: 13"
 )
 
@@ -83,6 +86,10 @@ func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
 		s.failHandshake(i, c, errUpgradeRequired)
 		return nil, false
 	}
+	if !goodKey(&s.request) {
+		s.failHandshake(i, c, errKey)
+		return nil, false
+	}
 	answer, err := s.upgrade.run(s.request.Head)
 	if err != nil {
 		e := &http1.Error{Status: 400, Code: "bad_upgrade", Message: err.Error()}
@@ -93,6 +100,31 @@ func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
 		return nil, false
 	}
 	return answer, true
+}
+
+// goodKey reports whether the request names one key of 16 bytes in base64
+// (RFC 6455, 4.2.1). The upgrader looks at its length only.
+func goodKey(r *http1.Request) bool {
+	const name = "Sec-WebSocket-Key"
+	var key []byte
+	for f := r.Fields(); ; {
+		n, value, ok := f.Next()
+		if !ok {
+			break
+		}
+		if len(n) == len(name) && strings.EqualFold(string(n), name) {
+			if key != nil {
+				return false
+			}
+			key = value
+		}
+	}
+	var nonce [18]byte
+	if len(key) != base64.StdEncoding.EncodedLen(16) {
+		return false
+	}
+	n, err := base64.StdEncoding.Decode(nonce[:], key)
+	return err == nil && n == 16
 }
 
 // handshake answers a WebSocket's request and lets the client in, or waits for
