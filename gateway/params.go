@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"time"
 
 	"pushgate/fanout"
@@ -70,8 +69,16 @@ func (s *shard) query() (p params, err *http1.Error) {
 
 // add adds channels that aren't among p's yet.
 func (p *params) add(channels []string) {
+	if len(channels) == 0 {
+		return
+	}
+	have := make(map[string]bool, len(p.channels)+len(channels))
+	for _, name := range p.channels {
+		have[name] = true
+	}
 	for _, name := range channels {
-		if !slices.Contains(p.channels, name) {
+		if !have[name] {
+			have[name] = true
 			p.channels = append(p.channels, name)
 		}
 	}
@@ -110,7 +117,11 @@ func (s *shard) checkChannels(p *params) *http1.Error {
 			return &http1.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
 		}
 	}
-	p.resume.several = len(p.channels) > 1
+	if len(p.channels) > 1 {
+		given := p.channels
+		p.channels = make([]string, 0, len(given))
+		p.add(given)
+	}
 	return nil
 }
 

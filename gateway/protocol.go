@@ -43,6 +43,7 @@ const (
 	codeTooManyChannels = "too_many_channels"
 	codeNotSubscribed   = "not_subscribed"
 	codeForbidden       = "forbidden"
+	codePending         = "pending"
 )
 
 // maxRef bounds what a client has given back.

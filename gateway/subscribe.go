@@ -33,10 +33,14 @@ type waiter struct {
 func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 	ch := s.index.Open([]byte(name))
 	sub, added := s.index.Subscribe(&c.subs, i, ch)
+	j := s.joins[ch]
 	switch {
+	case !added && j != nil && j.asked:
+		s.replyError(i, c, codePending, "this channel is being subscribed already", w.ref)
+		return
 	case !added:
 		w.again = true
-	case int(c.count) == s.cfg.Limits.ChannelsPerConnection:
+	case int(c.count) >= s.cfg.Limits.ChannelsPerConnection:
 		s.index.Unsubscribe(&c.subs, ch)
 		s.settle(ch)
 		s.replyError(i, c, codeTooManyChannels, fmt.Sprintf("a connection may have %d channels", c.count), w.ref)
@@ -47,13 +51,13 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 		s.index.Hold(sub, true)
 	}
 	w.slot, w.gen = i, c.gen
-	j := s.joins[ch]
 	if j == nil {
 		j = new(join)
 		s.joins[ch] = j
 	}
 	j.waiting = append(j.waiting, &w)
 	if j.asked {
+		s.thin(j, s.index.Subscribers(ch))
 		return
 	}
 	j.asked = true
@@ -105,6 +109,17 @@ func (s *shard) replay(ch fanout.Channel, channel string, w *waiter) {
 	s.srv.broker.Replay(channel, w.since[0], s, func(r fanout.Replay) {
 		s.post(func() { s.replayed(ch, w, r) })
 	})
+}
+
+// thin forgets the requests of clients that have left when these are many, so
+// that clients that come and go while Redis is away don't pile up.
+func (s *shard) thin(j *join, subscribers int) {
+	if len(j.waiting) > 2*subscribers+64 {
+		j.waiting = slices.DeleteFunc(j.waiting, func(w *waiter) bool {
+			c := s.conns.find(w.slot, w.gen)
+			return c == nil || c.phase != phaseOpen
+		})
+	}
 }
 
 // waiting returns the connection and the subscription of w, nil when the
@@ -206,7 +221,8 @@ func (s *shard) unsubscribe(i uint32, c *conn, cmd *command) {
 	s.reply(i, c, reply{Type: "unsubscribed", Channel: cmd.Channel, Ref: cmd.Ref})
 }
 
-// forget drops the outstanding requests of a connection for a channel.
+// forget drops the outstanding requests of a connection for a channel. Those
+// of a connection that ends are void by its generation.
 func (s *shard) forget(i uint32, ch fanout.Channel) {
 	if j := s.joins[ch]; j != nil {
 		mine := func(w *waiter) bool { return w.slot == i }
@@ -215,7 +231,8 @@ func (s *shard) forget(i uint32, ch fanout.Channel) {
 	}
 }
 
-// unsubscribeAll takes a connection out of all its channels.
+// unsubscribeAll takes a connection out of all its channels. That of a poll
+// goes on and may ask for them again.
 func (s *shard) unsubscribeAll(i uint32, c *conn) {
 	if c.count == 0 {
 		return
@@ -224,7 +241,9 @@ func (s *shard) unsubscribeAll(i uint32, c *conn) {
 	c.count = 0
 	for _, ch := range s.channelsOf(c) {
 		s.index.Unsubscribe(&c.subs, ch)
-		s.forget(i, ch)
+		if c.kind == kindPoll {
+			s.forget(i, ch)
+		}
 		s.settle(ch)
 	}
 }
