@@ -10,7 +10,7 @@ FUZZTIME ?= 30s
 # What `make run` passes on: make run ARGS='--listen 127.0.0.1:9000'
 ARGS ?=
 # Debian packages and the program of each that the tests start.
-PACKAGES := redis-server:redis-server redis-tools:redis-cli
+PACKAGES := redis-server:redis-server redis-tools:redis-cli curl:curl
 
 .PHONY: help
 help: ## list the targets
