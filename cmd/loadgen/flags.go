@@ -15,7 +15,10 @@ type flags struct {
 	set    *pflag.FlagSet
 	config loadgen.Config
 	json   string
-	output output
+	// file is --scenario; replaced are the flags that --stages stands for.
+	file     string
+	replaced []string
+	output   output
 }
 
 // newFlags declares the flags for the clients and the target.
@@ -26,7 +29,7 @@ func newFlags(name string) *flags {
 	s.SetOutput(io.Discard) // what is wrong is printed once, by parse
 	s.Usage = func() {}
 	s.StringVar(&c.URL, "url", c.URL, "the gateway; without a path, the endpoint of the transport")
-	s.StringVar((*string)(&c.Transport), "transport", string(c.Transport), "ws, sse or poll")
+	s.StringVar((*string)(&c.Transport), "transport", string(c.Transport), "ws, sse or poll, or shares of them such as ws:70,sse:20,poll:10")
 	s.IntVarP(&c.Connections, "connections", "n", c.Connections, "clients")
 	s.IntVarP(&c.InFlight, "concurrency", "c", c.InFlight, "handshakes at the same time")
 	s.StringVar(&c.Sources, "src", c.Sources, "source addresses: list, ranges (127.0.0.2-127.0.0.9), prefixes (127.1.0.0/28); default: as many of 127.0.0.x as it takes, for a loopback target")
@@ -34,6 +37,9 @@ func newFlags(name string) *flags {
 	s.IntVar(&c.Loops, "loops", c.Loops, "event loops, for a host with CPUs to spare")
 	s.DurationVar(&c.Timeout, "timeout", c.Timeout, "longest handshake, and longest wait while nothing arrives")
 	s.IntVar(&c.PID, "pid", c.PID, "the server's process (default: found by the port)")
+	s.StringVar(&c.JWTKey, "jwt-key", "", "a file with the gateway's secret or a private key in PEM: each client brings a token for user-NUMBER and its channels")
+	s.StringVar(&c.JWTIssuer, "jwt-issuer", "", "the tokens' iss")
+	s.StringVar(&c.JWTAudience, "jwt-audience", "", "the tokens' aud")
 	s.BoolVar(&c.AllowRemote, "allow-remote", c.AllowRemote, "allow targets that are not on this host")
 	s.StringVar(&f.json, "json", "", "write the result as JSON to this file; - for stdout, instead of the table")
 	f.output.declare(s)
@@ -52,7 +58,10 @@ func (f *flags) parse(args []string, out, errOut io.Writer) (code int, ok bool) 
 		err = fmt.Errorf("unexpected argument %q", f.set.Arg(0))
 	}
 	if err == nil {
-		err = errors.Join(f.config.Validate(), f.output.validate())
+		err = f.readFile()
+	}
+	if err == nil {
+		err = errors.Join(f.checkStages(), f.config.Validate(), f.output.validate())
 	}
 	if err != nil {
 		return wrongUse(f.set.Name(), err, errOut), false

@@ -30,6 +30,10 @@ func commands() []command {
 	return []command{
 		{"idle", "connect and hold: what does a connection cost?", runIdle},
 		{"fanout", "publish to many: does every message reach every subscriber, and when?", runFanout},
+		{"storm", "cut many clients, or restart the gateway: when are all back, and what is lost?", runStorm},
+		{"churn", "connect and disconnect steadily: what does it cost?", runChurn},
+		{"slow", "let some clients not read: what do the others feel?", runSlow},
+		{"mixed", "all of it at once, as a scenario file says", runMixed},
 		{"doctor", "compare this host with what N clients need", runDoctor},
 		{"report", "render the page of a run directory anew", runReport},
 		{"compare", "put two runs side by side, beside their noise", runCompare},

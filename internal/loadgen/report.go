@@ -53,6 +53,7 @@ func (r *Result) WriteTable(w io.Writer) error {
 		r.Scenario, s.Connections, s.Transport, s.URL, s.Sources, s.Channels)
 	fmt.Fprintf(&t, "%s  Linux %s, %d CPUs, %s, %s\n", r.Started, r.Host.Kernel, r.Host.CPUs, size(float64(r.Host.Memory)), r.Host.Go)
 	r.clients(&t)
+	r.scenarios(&t)
 	if r.Fanout != nil {
 		r.Fanout.write(&t, &r.Counters)
 	}
@@ -79,7 +80,7 @@ func (r *Result) WriteTable(w io.Writer) error {
 func (r *Result) clients(t *table) {
 	c := &r.Counters
 	t.title("clients")
-	t.row("ready", "%d of %d", c.Ready, r.Settings.Connections)
+	t.row("ready", "%d of %d", c.Ready-c.Returned, r.Settings.Connections)
 	if c.Untried > 0 {
 		t.row("not tried", "%d", c.Untried)
 	}
@@ -101,10 +102,13 @@ func (f *Sent) write(t *table, c *Counters) {
 	t.row("published", "%d of %d %s, %d B each, over %d channel(s), %.0f /s", f.Published, f.Asked, kind, f.Size, f.Channels, f.PerSecond)
 	t.row("late, skipped slots", "%d, %d", f.Late, f.Skipped)
 	t.row("deliveries expected", "%d", f.Expected)
-	t.row("delivered", "%d in %.2f s, %.0f /s", c.Delivered, f.Seconds, f.DeliveredPS)
+	t.row("delivered", "%d in %.2f s, %.0f /s", f.Delivered, f.Seconds, f.DeliveredPS)
 	t.row("missing", "%d", f.Missing)
-	t.row("duplicated", "%d", c.Duplicated)
-	t.row("out of order", "%d", c.Reordered)
+	if f.ExpectedMoved > 0 {
+		t.row("of clients that were away", "%d of %d", f.MissingMoved, f.ExpectedMoved)
+	}
+	t.row("duplicated", "%d", f.Duplicated)
+	t.row("out of order", "%d", f.Reordered)
 	for _, x := range []struct {
 		name string
 		n    uint64
@@ -129,6 +133,7 @@ func (r *Result) latencies(t *table) {
 	t.title("latency")
 	t.latencyHead()
 	t.latency("handshake", r.Connect.Handshake)
+	t.latency("handshake from due time", r.Connect.HandshakeDue)
 	t.latency("ready", r.Connect.Ready)
 	if f := r.Fanout; f != nil {
 		t.latency("delivery from intended time", f.Due)

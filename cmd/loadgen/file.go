@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+
+	"pushgate/internal/loadgen"
+)
+
+// notInFiles are flags that are about the command and not about the load.
+var notInFiles = []string{"scenario", "help"}
+
+// readFile takes flags from a scenario file: its keys are their names. What is
+// on the command line stays. It reports everything that is wrong at once.
+func (f *flags) readFile() error {
+	if f.file == "" {
+		return nil
+	}
+	k := koanf.New("\x00") // no key is taken apart
+	if err := k.Load(file.Provider(f.file), yaml.Parser()); err != nil {
+		return &loadgen.UsageError{Flag: "--scenario", Value: f.file, Want: err.Error()}
+	}
+	given := make(map[string]bool) // on the command line
+	f.set.Visit(func(x *pflag.Flag) { given[x.Name] = true })
+	values := k.Raw()
+	var names []string
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var all []error
+	for _, name := range names {
+		if err := f.setFromFile(name, values[name], given[name]); err != nil {
+			all = append(all, &loadgen.UsageError{Flag: f.file, Value: name, Want: err.Error()})
+		}
+	}
+	return errors.Join(all...)
+}
+
+func (f *flags) setFromFile(name string, value any, given bool) error {
+	x := f.set.Lookup(name)
+	if x == nil || slices.Contains(notInFiles, name) {
+		return fmt.Errorf("no such key; \"%s --help\" lists them, without the dashes", f.set.Name())
+	}
+	texts, err := plainValues(value)
+	if err != nil || given {
+		return err
+	}
+	if slice, ok := x.Value.(pflag.SliceValue); ok {
+		if err := slice.Replace(texts); err != nil {
+			return err
+		}
+		x.Changed = true
+		return nil
+	}
+	// pflag's own message names the flag, which is the key.
+	if err := x.Value.Set(strings.Join(texts, ",")); err != nil {
+		return fmt.Errorf("%v is not allowed: %w", value, err)
+	}
+	x.Changed = true
+	return nil
+}
+
+// plainValues writes a value, or each of a list, as a flag would have it.
+func plainValues(value any) ([]string, error) {
+	list, ok := value.([]any)
+	if !ok {
+		list = []any{value}
+	}
+	var texts []string
+	for _, v := range list {
+		switch v.(type) {
+		case nil:
+			return nil, errors.New("has no value")
+		case map[string]any, []any:
+			return nil, errors.New("want a plain value or a list of them")
+		}
+		texts = append(texts, fmt.Sprint(v))
+	}
+	return texts, nil
+}
