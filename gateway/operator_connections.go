@@ -218,7 +218,7 @@ func (o operator) parseID(id string) (sh *shard, slot, gen uint32, ok bool) {
 
 // Close ends the connections that f matches.
 func (o operator) Close(ctx context.Context, f admin.ConnectionFilter) (closed int, err error) {
-	defer func() { o.srv.log.Info("the operator closed connections", "closed", closed, "err", err) }()
+	defer func() { o.srv.log.Info("the operator closed connections", "closed", closed) }()
 	if f.ID != "" {
 		return o.closeOne(ctx, f.ID)
 	}

@@ -62,7 +62,7 @@ func TestPublishingExamples(t *testing.T) {
 		}
 		found[name]++
 		t.Run(name, func(t *testing.T) {
-			if p := language.probe; p != nil && exec.Command(p[0], p[1:]...).Run() != nil {
+			if !language.installed(dir) {
 				t.Skipf("not run, as this machine lacks %s", language.needs)
 			}
 			runExample(t, dir, language, text)
@@ -73,6 +73,16 @@ func TestPublishingExamples(t *testing.T) {
 			t.Errorf("docs/PUBLISH.md has %d examples in %s, want %d", found[name], name, language.least)
 		}
 	}
+}
+
+// installed reports whether examples can be run in dir.
+func (l exampleLanguage) installed(dir string) bool {
+	if l.probe == nil {
+		return true
+	}
+	probe := exec.Command(l.probe[0], l.probe[1:]...)
+	probe.Dir = dir
+	return probe.Run() == nil
 }
 
 // checkout makes a directory that looks to the examples like the repository
