@@ -39,6 +39,10 @@ deps: ## install the programs that the tests start (as root), or name them
 test: deps ## run all tests, the house rules included
 	$(GO) test ./...
 
+.PHONY: interop
+interop: deps ## have other people's clients talk to the gateway (Python, Node, Go, Chromium)
+	$(GO) test -count=1 -v ./test/interop
+
 .PHONY: race
 race: deps ## run the tests with the race detector, without the long ones (needs gcc)
 	CGO_ENABLED=1 $(GO) test -race -short ./...

@@ -26,6 +26,7 @@ var directions = map[string][]string{
 	"internal/preflight": {},
 	"internal/house":     {},
 	"internal/redistest": {},
+	"test":               {},
 	"internal/loadgen":   {"internal/loadgen", "internal/reactor", "internal/wsframe", "internal/preflight"},
 	// Benchmarks compare the parts from outside.
 	"bench": {"internal/loadgen", "internal/reactor", "internal/wsframe", "internal/preflight"},

@@ -1,0 +1,34 @@
+// Package interop has clients that others wrote talk to the real gateway:
+// libraries of several languages and a browser.
+package interop
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// program is the gateway, built for these tests.
+var program string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "interop")
+	if err != nil {
+		panic(err)
+	}
+	program = filepath.Join(dir, "gateway")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "pushgate/cmd/gateway")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		os.RemoveAll(dir)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
