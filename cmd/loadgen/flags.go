@@ -40,6 +40,7 @@ func newFlags(name string) *flags {
 	s.StringVar(&c.JWTKey, "jwt-key", "", "a file with the gateway's secret or a private key in PEM: each client brings a token for user-NUMBER and its channels")
 	s.StringVar(&c.JWTIssuer, "jwt-issuer", "", "the tokens' iss")
 	s.StringVar(&c.JWTAudience, "jwt-audience", "", "the tokens' aud")
+	s.StringVar(&c.Admin, "admin", c.Admin, "the gateway's admin listener, such as 127.0.0.1:8081: its heap and metrics come into the series")
 	s.BoolVar(&c.AllowRemote, "allow-remote", c.AllowRemote, "allow targets that are not on this host")
 	s.StringVar(&f.json, "json", "", "write the result as JSON to this file; - for stdout, instead of the table")
 	f.output.declare(s)

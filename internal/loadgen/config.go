@@ -65,7 +65,8 @@ type Config struct {
 	JWTAudience string // --jwt-audience
 
 	// The server.
-	PID int // --pid; 0: found by the target's port, where it is on this host
+	PID   int    // --pid; 0: found by the target's port, where it is on this host
+	Admin string // --admin: its admin listener; empty: no metrics
 
 	// Idle.
 	Hold time.Duration // --hold

@@ -61,6 +61,7 @@ func (r *Result) WriteTable(w io.Writer) error {
 	if r.Server != nil {
 		r.server(&t)
 	}
+	r.kernel(&t)
 	r.self(&t)
 	r.verdicts(&t)
 	for _, x := range r.Warnings {
@@ -150,6 +151,10 @@ func (r *Result) server(t *table) {
 	t.row("RSS per connection", "%.0f B, of it %.0f B anonymous (grown in this run: start the server afresh to see all of it)", s.RSSPerConnection, s.AnonPerConnection)
 	if s.RSSGrowth != 0 {
 		t.row("RSS growth, upper half", "%.0f B per connection", s.RSSGrowth)
+	}
+	if m := s.MetricsAfter; m != nil && s.MetricsBefore != nil {
+		t.row("heap in use", "%s before, %s at the end: %.0f B per connection; %d goroutines",
+			size(float64(s.MetricsBefore.HeapInUse)), size(float64(m.HeapInUse)), s.HeapPerConnection, m.Goroutines)
 	}
 	t.row("CPU per handshake", "%.1f us", s.CPUPerHandshake)
 	if r.Idle != nil {

@@ -39,6 +39,7 @@ type Result struct {
 	Churn    *Churn   `json:"churn,omitempty"`
 	Slow     *Slow    `json:"slow,omitempty"`
 	Server   *Server  `json:"server,omitempty"`
+	Kernel   *Kernel  `json:"kernel,omitempty"`
 
 	// SLOs are the verdicts on the limits that were asked for; Aborted says
 	// which of them ended the run early.
@@ -136,6 +137,12 @@ type Server struct {
 	Connected ProcessSample `json:"connected"`
 	After     ProcessSample `json:"after"` // clients still connected
 
+	// The same moments by the gateway's own metrics, with --admin.
+	MetricsBefore    *MetricsSample `json:"metrics_before,omitempty"`
+	MetricsConnected *MetricsSample `json:"metrics_connected,omitempty"`
+	MetricsAfter     *MetricsSample `json:"metrics_after,omitempty"`
+
+	HeapPerConnection float64 `json:"heap_in_use_per_connection_bytes"`
 	RSSPerConnection  float64 `json:"rss_per_connection_bytes"`
 	AnonPerConnection float64 `json:"rss_anon_per_connection_bytes"`
 	// RSSGrowth is the growth per connection over the upper half of the

@@ -16,6 +16,8 @@ type run struct {
 	plan    *plan
 	engine  *engine
 	watch   *processWatch // nil: not found
+	metrics *metricsWatch // nil: no --admin
+	kernel  *kernelWatch  // nil: can't be read
 	atStart ProcessSample // of the server, before the first client
 	sampler *sampler
 	began   time.Time
@@ -66,6 +68,14 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 		return nil, err
 	case p.target.Addr.Addr().IsLoopback():
 		r.warn("%v", err)
+	}
+	if p.Admin != "" {
+		if r.metrics, err = watchMetrics(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	if r.kernel, err = watchKernel(r.watchedPID()); err != nil {
+		r.warn("the kernel's figures can't be read: %v", err)
 	}
 	if most := len(p.sources) * limits.ports / 2; p.Connections > most {
 		r.warn("over %d of the %d ports of a source address are in use: finding a free one costs this host so much that the connects are slow; name more addresses with --src", limits.ports/2, limits.ports)
@@ -127,7 +137,43 @@ func (r *run) sampleServer() ProcessSample {
 // watchServer begins the books on the server's process.
 func (r *run) watchServer() {
 	if r.watch != nil {
-		r.result.Server = &Server{PID: r.watch.process().PID, Name: r.watch.name, Before: r.sampleServer()}
+		s := &Server{PID: r.watchedPID(), Name: r.watch.name, Before: r.sampleServer()}
+		s.MetricsBefore, _ = r.sampleMetrics()
+		r.result.Server = s
+	}
+	if r.kernel != nil {
+		r.result.Kernel = &Kernel{Before: r.kernel.sample()}
+	}
+}
+
+// watchedPID is the server's process, 0 where it was not found.
+func (r *run) watchedPID() int {
+	if r.watch == nil {
+		return 0
+	}
+	return r.watch.process().PID
+}
+
+// sampleMetrics reads the gateway's metrics; nil without --admin.
+func (r *run) sampleMetrics() (*MetricsSample, error) {
+	if r.metrics == nil {
+		return nil, nil
+	}
+	m, err := r.metrics.sample(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// bookConnected notes how server and kernel are once the clients are up.
+func (r *run) bookConnected() {
+	if s := r.result.Server; s != nil {
+		s.Connected = r.sampleServer()
+		s.MetricsConnected, _ = r.sampleMetrics()
+	}
+	if k := r.result.Kernel; k != nil {
+		k.Connected = r.kernel.sample()
 	}
 }
 
@@ -160,9 +206,7 @@ func (r *run) connect(ctx context.Context) bool {
 	l := r.engine.takePhase()
 	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l.handshake, l.paced, l.ready, snap.counters.LateConnects
 	r.warnLate(c.Late)
-	if res.Server != nil {
-		res.Server.Connected = r.sampleServer()
-	}
+	r.bookConnected()
 	if n := snap.counters; n.Ready < uint64(r.plan.Connections) && !res.Interrupted {
 		text := fmt.Sprintf("%d of %d clients did not connect", uint64(r.plan.Connections)-n.Ready, r.plan.Connections)
 		if n.Untried > 0 {
@@ -203,6 +247,13 @@ func (r *run) finish() *Result {
 	res.Counters, res.Failures, res.Losses, res.Errors = snap.counters, snap.failures, snap.losses, snap.errors
 	if s := res.Server; s != nil {
 		s.After = r.sampleServer()
+		var err error
+		if s.MetricsAfter, err = r.sampleMetrics(); err != nil {
+			r.warn("the gateway's metrics can't be read any more: %v", err)
+		}
+	}
+	if k := res.Kernel; k != nil {
+		k.After = r.kernel.sample()
 	}
 	if n := res.Counters.Lost - min(res.Counters.Lost, r.tolerated); n > 0 {
 		r.fail("%d clients were lost", n)
@@ -228,6 +279,13 @@ func (r *run) finish() *Result {
 	if res.Fanout != nil {
 		r.boundBy("publishing", PhasePublish, res.Fanout.Effort)
 	}
+	if res.Storm != nil {
+		r.boundBy("in the storm", PhaseStorm, Effort{})
+	}
+	r.judgeKernel()
+	if r.metrics != nil {
+		r.metrics.close()
+	}
 	r.engine.close()
 	res.Seconds = time.Since(r.began).Seconds()
 	if s := res.Server; s != nil && !r.restarted {
@@ -242,6 +300,9 @@ func (s *Server) perConnection(res *Result) {
 	if n := float64(c.Open); n > 0 {
 		s.RSSPerConnection = (float64(s.After.RSS) - float64(s.Before.RSS)) / n
 		s.AnonPerConnection = (float64(s.After.Anon) - float64(s.Before.Anon)) / n
+	}
+	if n := float64(c.Open); n > 0 && s.MetricsBefore != nil && s.MetricsAfter != nil {
+		s.HeapPerConnection = (float64(s.MetricsAfter.HeapInUse) - float64(s.MetricsBefore.HeapInUse)) / n
 	}
 	if n := float64(c.Established); n > 0 {
 		s.CPUPerHandshake = (s.Connected.CPU - s.Before.CPU) / n * 1e6

@@ -28,7 +28,10 @@ type Sample struct {
 	LoopBusy    float64 `json:"loop_busy"` // of the busiest loop
 	ServerCPU   float64 `json:"server_cpu"`
 
-	Server *ProcessSample `json:"server,omitempty"`
+	Server  *ProcessSample `json:"server,omitempty"`
+	Metrics *MetricsSample `json:"metrics,omitempty"` // with --admin
+	Kernel  *KernelSample  `json:"kernel,omitempty"`
+	HostCPU float64        `json:"host_cpu"` // share of all CPUs in use, by all programs
 	// RSSPerConnection is what the server's memory has grown by since the run
 	// began, for each open client.
 	RSSPerConnection float64 `json:"rss_per_connection_bytes"`
@@ -66,12 +69,17 @@ type sampler struct {
 	series []Sample
 	before Sample
 	last   effort
+	// kernelCPU is the host's CPU time at the last sample.
+	kernelCPU float64
 }
 
 func newSampler(r *run, o Options) *sampler {
 	s := &sampler{run: r, progress: o.Progress, interval: o.Interval, stop: make(chan struct{}), done: make(chan struct{}), last: effort{at: r.began, cpu: selfCPU()}}
 	if r.watch != nil {
 		s.before.Server = &r.atStart
+	}
+	if r.kernel != nil {
+		s.kernelCPU = r.kernel.sample().CPU
 	}
 	go s.loop()
 	return s
@@ -127,9 +135,18 @@ func (s *sampler) take() {
 				x.RSSPerConnection = (float64(p.RSS) - float64(r.atStart.RSS)) / float64(x.Open)
 			}
 			if s.before.Server != nil {
-				x.ServerCPU = (p.CPU - s.before.Server.CPU) / step
+				x.ServerCPU = max(p.CPU-s.before.Server.CPU, 0) / step // another process after a restart
 			}
 		}
+	}
+	if m, err := r.sampleMetrics(); err == nil {
+		x.Metrics = m
+	}
+	if r.kernel != nil {
+		k := r.kernel.sample()
+		x.Kernel = &k
+		x.HostCPU = (k.CPU - s.kernelCPU) / step / float64(r.result.Host.CPUs)
+		s.kernelCPU = k.CPU
 	}
 	s.before, s.last = x, now
 	s.series = append(s.series, x)

@@ -36,11 +36,16 @@ type Step struct {
 func (r *run) stages(ctx context.Context, p publisher) {
 	res := r.result
 	r.watchServer()
+	top := false
 	for _, s := range r.plan.stages {
 		if ctx.Err() != nil || len(res.Steps) > 0 && r.engine.totals().up == 0 && s.Hold > 0 {
 			break
 		}
 		res.Steps = append(res.Steps, r.step(ctx, s, p))
+		if !top && s.Hold == 0 && s.Target == r.plan.Connections {
+			top = true
+			r.bookConnected()
+		}
 	}
 	c := &res.Connect
 	for _, x := range res.Steps {

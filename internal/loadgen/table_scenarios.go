@@ -2,6 +2,18 @@ package loadgen
 
 import "fmt"
 
+// kernel writes what the kernel holds for the connections.
+func (r *Result) kernel(t *table) {
+	k := r.Kernel
+	if k == nil {
+		return
+	}
+	t.title("kernel of this host (all programs; of a gateway here, both ends of each connection)")
+	t.row("slab", "%s before, %s at the end: %.0f B per connection", size(float64(k.Before.Slab)), size(float64(k.After.Slab)), k.SlabPerConnection)
+	t.row("TCP buffers", "%s before, %s at the end: %.0f B per connection", size(float64(k.Before.TCPMemory)), size(float64(k.After.TCPMemory)), k.TCPPerConnection)
+	t.row("listen overflows, drops", "%d, %d", k.After.Overflows, k.After.Drops)
+}
+
 // scenarios writes what the scenarios measured beyond clients and messages.
 func (r *Result) scenarios(t *table) {
 	r.steps(t)

@@ -1,0 +1,168 @@
+package loadgen
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// metricsServer answers with a gateway's metrics, the heap growing by a MiB a
+// scrape.
+func metricsServer(t *testing.T) *httptest.Server {
+	var scrapes atomic.Uint64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/metrics" {
+			http.NotFound(w, r)
+			return
+		}
+		n := scrapes.Add(1)
+		fmt.Fprintf(w, `# TYPE go_memstats_heap_alloc_bytes gauge
+go_memstats_heap_alloc_bytes %d
+# TYPE go_memstats_heap_inuse_bytes gauge
+go_memstats_heap_inuse_bytes %d
+# TYPE go_goroutines gauge
+go_goroutines 7
+# TYPE go_gc_duration_seconds summary
+go_gc_duration_seconds{quantile="1"} 9
+go_gc_duration_seconds_sum 0.5
+go_gc_duration_seconds_count 3
+# TYPE gateway_clients gauge
+gateway_clients{transport="sse"} 2
+gateway_clients{transport="poll"} 3
+# TYPE gateway_pings_total counter
+gateway_pings_total 11
+# TYPE gateway_loop_lag_seconds histogram
+gateway_loop_lag_seconds_bucket{le="+Inf"} 1
+gateway_loop_lag_seconds_sum 1
+gateway_loop_lag_seconds_count 1
+`, n<<20, n<<21)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// The gateway's metrics come into the series and the result as it gave them.
+func TestMetrics(t *testing.T) {
+	s := newScripted()
+	c := s.start(t, 8, 1)
+	c.Admin, c.Hold = strings.TrimPrefix(metricsServer(t).URL, "http://"), 2100*time.Millisecond
+	r, err := Idle(t.Context(), c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, a := r.Server.MetricsBefore, r.Server.MetricsAfter
+	if b == nil || a == nil || a.HeapInUse != 2*a.Heap || a.Goroutines != 7 || a.GCPauses != 0.5 ||
+		len(a.Values) != 2 || a.Values["gateway_clients"] != 5 || a.Values["gateway_pings_total"] != 11 {
+		t.Fatalf("before %+v, after %+v", b, a)
+	}
+	if want := float64(a.HeapInUse-b.HeapInUse) / 8; r.Server.HeapPerConnection != want {
+		t.Errorf("%.0f B of heap per connection, want %.0f", r.Server.HeapPerConnection, want)
+	}
+	last := uint64(0)
+	for _, x := range r.Series {
+		if x.Metrics == nil || x.Metrics.Heap <= last || x.Kernel == nil {
+			t.Fatalf("sample %+v", x)
+		}
+		last = x.Metrics.Heap
+	}
+	if len(r.Series) < 2 {
+		t.Errorf("%d samples", len(r.Series))
+	}
+}
+
+func TestMetricsBad(t *testing.T) {
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	empty := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer empty.Close()
+	html := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }))
+	defer html.Close()
+	tests := map[string]struct{ admin, want string }{
+		"refused":       {freeAddress(t), "connection refused"},
+		"elsewhere":     {"192.0.2.1:1", "not on this host"},
+		"no URL":        {"redis://x", "want the gateway's admin.listen"},
+		"not a gateway": {other.URL, "HTTP 404"},
+		"no metrics":    {empty.URL, "not with a gateway's metrics"},
+		"a page":        {html.URL, "these are no metrics"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newScripted()
+			c := s.start(t, 1, 1)
+			c.Admin = tt.admin
+			_, err := Idle(t.Context(), c, Options{})
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "--admin") {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// The kernel's figures move with what is done to it.
+func TestKernelSample(t *testing.T) {
+	w, err := watchKernel(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := w.sample()
+	if before.Slab == 0 || before.CPU == 0 {
+		t.Errorf("sample %+v", before)
+	}
+	// A listener with room for one that nobody accepts from.
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	for deadline := time.Now().Add(10 * time.Second); w.sample().Overflows == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("connects to a full queue are not counted")
+		}
+		if conn, err := net.DialTimeout("tcp", addr, 50*time.Millisecond); err == nil {
+			defer conn.Close()
+		}
+	}
+	if s := w.sample(); s.Drops < s.Overflows || s.Sockets <= before.Sockets {
+		t.Errorf("sample %+v, before %+v", s, before)
+	}
+}
+
+func TestKernelPerConnection(t *testing.T) {
+	k := Kernel{Before: KernelSample{Slab: 1000, TCPMemory: 50}, After: KernelSample{Slab: 5000, TCPMemory: 150}}
+	if k.perConnection(100); k.SlabPerConnection != 40 || k.TCPPerConnection != 1 {
+		t.Errorf("got %+v", k)
+	}
+}
+
+// Seconds without a free CPU and dropped connects are said loudly.
+func TestJudgeKernel(t *testing.T) {
+	r := &run{result: &Result{Kernel: &Kernel{After: KernelSample{Overflows: 3}}}}
+	for range boundSeconds {
+		r.result.Series = append(r.result.Series, Sample{Phase: PhasePublish, HostCPU: 0.99}, Sample{Phase: PhaseHold, HostCPU: 0.2})
+	}
+	r.judgeKernel()
+	if text := strings.Join(r.result.Warnings, "\n"); !strings.Contains(text, "dropped 3 connects") || !strings.Contains(text, "HOST-BOUND: in 2 seconds") {
+		t.Errorf("warnings %q", text)
+	}
+	r = &run{result: &Result{Kernel: &Kernel{}, Series: []Sample{{Phase: PhasePublish, HostCPU: 0.99}, {Phase: PhasePublish, HostCPU: 0.9}}}}
+	if r.judgeKernel(); len(r.result.Warnings) != 0 {
+		t.Errorf("warnings %q", r.result.Warnings)
+	}
+}
