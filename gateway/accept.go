@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"net/netip"
 
 	"pushgate/internal/reactor"
 )
@@ -21,10 +22,10 @@ func (s *shard) accept() {
 	}
 	short := false // of descriptors
 	for range acceptsPerSlice {
-		fd, _, err := s.listener.Accept()
+		fd, peer, err := s.listener.Accept()
 		switch {
 		case err == nil:
-			s.adopt(fd)
+			s.adopt(fd, peer)
 		case err == reactor.ErrAgain:
 			return
 		case errors.Is(err, reactor.ErrDescriptors):
@@ -43,19 +44,34 @@ func (s *shard) accept() {
 	}
 }
 
-// adopt makes a connection of an accepted socket.
-func (s *shard) adopt(fd int) {
+// adopt makes a connection of an accepted socket, or turns it away where a
+// limit is reached.
+func (s *shard) adopt(fd int, peer netip.AddrPort) {
 	s.stats.accepts++
+	if s.srv.connections.Add(1) > int64(s.cfg.maxConnections) {
+		s.srv.connections.Add(-1)
+		s.srv.limited.warn(s.log, "as many connections as allowed: more are turned away",
+			"connections", s.cfg.maxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
+		s.turnAway(fd, RejectConnections)
+		return
+	}
+	if !s.take(&s.srv.accepts, s.cfg.acceptRate) {
+		s.srv.connections.Add(-1)
+		s.turnAway(fd, RejectAcceptRate)
+		return
+	}
 	i, c := s.conns.take()
 	c.fd, c.heard, c.born, c.phase = int32(fd), s.now, s.now, phaseHead
-	over := s.srv.connections.Add(1) > int64(s.cfg.maxConnections)
+	if !s.locate(i, c, peer) {
+		s.srv.connections.Add(-1)
+		s.moveAway(i)
+		s.conns.put(i)
+		s.turnAway(fd, RejectAddress)
+		return
+	}
 	if err := s.loop.Add(fd, reactor.Key{Slot: i, Gen: c.gen}, reactor.In); err != nil {
 		s.srv.limited.warn(s.log, "cannot watch a socket", "err", err)
 		s.release(i, c, CloseInternal)
-		return
-	}
-	if over {
-		s.turnAway(i, c)
 		return
 	}
 	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
@@ -86,11 +102,11 @@ func (s *shard) stopAccept() {
 		return
 	}
 	for {
-		fd, _, err := s.listener.Accept()
+		fd, peer, err := s.listener.Accept()
 		if err != nil {
 			break
 		}
-		s.adopt(fd)
+		s.adopt(fd, peer)
 	}
 	s.listener.Close()
 	s.listener = nil

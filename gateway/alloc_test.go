@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"strings"
 	"syscall"
@@ -62,7 +63,7 @@ func (s *still) connect() *peer {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { syscall.Close(fds[1]) })
-	s.adopt(fds[0])
+	s.adopt(fds[0], netip.AddrPort{})
 	p := &peer{s: s, fd: fds[1]}
 	s.conns.each(func(i uint32, c *conn) {
 		if int(c.fd) == fds[0] {

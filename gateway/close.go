@@ -113,11 +113,9 @@ func (s *shard) free(i uint32, c *conn) {
 	}
 	s.wheel.Cancel(i)
 	s.freeQueue(c)
+	s.moveAway(i)
+	s.talkers.clear(i)
 	reactor.CloseFD(int(c.fd))
-	if c.kind == kindExcess {
-		s.srv.excess.Add(-1)
-	} else {
-		s.srv.connections.Add(-1)
-	}
+	s.srv.connections.Add(-1)
 	s.conns.put(i)
 }

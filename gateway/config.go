@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"pushgate/gateway/auth"
+	"pushgate/gateway/proxy"
 )
 
 // Config is everything the edge can be told. The tags name the keys as the
@@ -25,6 +26,7 @@ type Config struct {
 	Auth      auth.Config     `koanf:"auth"`
 	Heartbeat HeartbeatConfig `koanf:"heartbeat"`
 	Limits    Limits          `koanf:"limits"`
+	Proxy     ProxyConfig     `koanf:"proxy"`
 	Socket    SocketConfig    `koanf:"socket"`
 	Drain     DrainConfig     `koanf:"drain"`
 	Debug     DebugConfig     `koanf:"debug"`
@@ -52,6 +54,29 @@ type Limits struct {
 	// Connections is the most clients at once; 0 means what the descriptor
 	// limit of the process carries.
 	Connections int `koanf:"connections"`
+	// ConnectionsPerAddress is the most clients at once from one IPv4 address
+	// or one IPv6 /64; 0 is no limit.
+	ConnectionsPerAddress int `koanf:"connections_per_address"`
+	// AcceptsPerSecond is how many connections are taken each second; 0 is no
+	// limit. AcceptsBurst is how many at once after a pause; 0 is what comes in
+	// a second.
+	AcceptsPerSecond int `koanf:"accepts_per_second"`
+	AcceptsBurst     int `koanf:"accepts_burst"`
+	// HandshakesPerSecond and HandshakesBurst are the same for requests that
+	// open a WebSocket or an event stream.
+	HandshakesPerSecond int `koanf:"handshakes_per_second"`
+	HandshakesBurst     int `koanf:"handshakes_burst"`
+	// MessagesPerSecond and MessagesBurst are the same for what one client
+	// sends: messages, pings and requests.
+	MessagesPerSecond int `koanf:"messages_per_second"`
+	MessagesBurst     int `koanf:"messages_burst"`
+	// PublishesPerSecond and PublishesBurst are the same for what one client
+	// publishes.
+	PublishesPerSecond int `koanf:"publishes_per_second"`
+	PublishesBurst     int `koanf:"publishes_burst"`
+	// TotalPublishesPerSecond is how many messages all clients together
+	// publish; 0 is no limit.
+	TotalPublishesPerSecond int `koanf:"total_publishes_per_second"`
 	// ChannelsPerConnection is the most subscriptions of one client.
 	ChannelsPerConnection int `koanf:"channels_per_connection"`
 	// MessageBytes is the largest message taken from a client.
@@ -67,6 +92,16 @@ type Limits struct {
 	QueueBytes int `koanf:"queue_bytes"`
 	// TotalQueueBytes bounds what waits for all clients together.
 	TotalQueueBytes int `koanf:"total_queue_bytes"`
+}
+
+// ProxyConfig says which proxies in front are believed for whom they speak.
+type ProxyConfig struct {
+	// Protocol is the version of the PROXY protocol with which a connection of
+	// a trusted proxy begins: off, v1, v2 or any.
+	Protocol string `koanf:"protocol"`
+	// Trusted are the proxies' addresses and networks, and "unix" for the
+	// peers of a unix socket. Their X-Forwarded-For is believed too.
+	Trusted []string `koanf:"trusted"`
 }
 
 // SocketConfig sets what accepted sockets inherit.
@@ -122,6 +157,7 @@ func DefaultConfig() Config {
 			QueueBytes:            256 << 10,
 			TotalQueueBytes:       256 << 20,
 		},
+		Proxy: ProxyConfig{Protocol: string(proxy.Off)},
 		Socket: SocketConfig{
 			Backlog:     65535,
 			SendBuffer:  16 << 10,

@@ -62,12 +62,12 @@ func (s *shard) drainStep() {
 // together.
 func (s *shard) sendAway(i uint32, c *conn, reason CloseReason, spread time.Duration) {
 	switch c.phase {
-	case phaseHead, phaseBody:
+	case phaseProxy, phaseHead, phaseBody:
 		// A request that is here already gets its answer, and no client a
 		// reset for what it has on its way.
 		gen := c.gen
 		s.read(i, c)
-		if c.gen == gen && (c.phase == phaseHead || c.phase == phaseBody) {
+		if c.gen == gen && c.phase <= phaseBody {
 			s.endWith(i, c, reason, nil)
 		}
 		return

@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"pushgate/gateway/http1"
-	"pushgate/internal/reactor"
 )
 
 // maxPipelined is how much a client may send ahead while it doesn't read the
@@ -101,7 +99,12 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 	case !ok:
 		s.refuse(i, c, RejectNotFound, errNotFound, nil)
 		return nil
+	case !s.forwarded(i, c):
+		return nil
 	case !s.checkOrigin(i, c):
+		return nil
+	case !s.mayTalk(i):
+		s.refuseOver(i, c, RejectMessageRate)
 		return nil
 	case method == "OPTIONS":
 		s.preflight(i, c)
@@ -117,6 +120,9 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 		s.health(i, c, s.srv.Ready())
 	case s.srv.draining.Load():
 		s.refuse(i, c, RejectDraining, errDraining, s.retryAfter())
+	case (path == "/v1/ws" || path == "/v1/sse") && !s.take(&s.srv.handshakes, s.cfg.handshakeRate):
+		s.refuseOver(i, c, RejectHandshakeRate)
+		return nil
 	case path == "/v1/ws":
 		s.websocket(i, c, rest)
 		return nil
@@ -156,7 +162,10 @@ var (
 // malformed answers bytes that are no HTTP request.
 func (s *shard) malformed(i uint32, c *conn, err *http1.Error) {
 	reason := RejectBadRequest
-	if err.Status == 431 || err.Status == 414 {
+	switch err.Status {
+	case 413:
+		reason = RejectMessageSize
+	case 414, 431:
 		reason = RejectHeadTooLong
 	}
 	s.refuse(i, c, reason, err, nil)
@@ -176,46 +185,7 @@ func (s *shard) headTimeout(i uint32, c *conn) {
 	s.refuse(i, c, RejectHeadTimeout, errHeadTimeout, nil)
 }
 
-var (
-	errTooManyConnections = &http1.Error{Status: 503, Code: "too_many_connections", Message: "this gateway holds as many connections as it may"}
-	errDraining           = &http1.Error{Status: 503, Code: "draining", Message: "this gateway is shutting down"}
-)
-
-// kindExcess is a connection over the limit. It isn't counted among those that
-// the limit is for: else a few that come again and again, and never go by
-// themselves, would hold the place of all others.
-const kindExcess = kindCount
-
-// turnAway answers a connection over the limit before it said anything. It
-// keeps its slot until the client has seen the answer, a second at most, and
-// not at all when there are too many like it for the descriptors at hand.
-func (s *shard) turnAway(i uint32, c *conn) {
-	s.srv.limited.warn(s.log, "as many connections as allowed: more are turned away",
-		"connections", s.cfg.maxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
-	c.kind = kindExcess
-	s.srv.connections.Add(-1)
-	crowded := s.srv.excess.Add(1) > s.cfg.maxExcess
-	s.request = http1.Request{}
-	s.refuse(i, c, RejectConnections, errTooManyConnections, s.retryAfter())
-	switch {
-	case c.phase != phaseClosing:
-	case crowded:
-		reactor.Read(int(c.fd), s.rbuf[:]) // unread, it would make the close a reset
-		s.free(i, c)
-	default:
-		s.wheel.Set(i, s.now+turnAwayTicks)
-	}
-}
-
-// turnAwayTicks is how long a connection over the limit may keep its slot.
-const turnAwayTicks = 10
-
-// retryAfter returns the header that spreads the next tries of those that are
-// turned away over ten seconds.
-func (s *shard) retryAfter() []byte {
-	s.retry++
-	return strconv.AppendUint([]byte("Retry-After: "), uint64(1+s.retry%10), 10)
-}
+var errDraining = &http1.Error{Status: 503, Code: "draining", Message: "this gateway is shutting down"}
 
 // refuse answers a request with an error and ends its connection: what follows
 // on it can't be trusted, or isn't wanted. line is a further header line

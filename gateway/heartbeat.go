@@ -35,13 +35,14 @@ func (s *shard) beat(now uint32, at time.Time, date []byte) {
 	s.stats.lag.observe(time.Since(at))
 	s.drainStep()
 	s.resumeAccept()
+	s.closeAway()
 }
 
 // due does what the connection's deadline stands for.
 func (s *shard) due(i uint32) {
 	c := s.conns.at(i)
 	switch c.phase {
-	case phaseHead, phaseBody:
+	case phaseProxy, phaseHead, phaseBody:
 		s.headTimeout(i, c)
 	case phaseOpen:
 		if s.expired(i, c) || s.aged(i, c) {

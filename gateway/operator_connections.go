@@ -3,14 +3,12 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"pushgate/fanout"
 	"pushgate/gateway/admin"
-	"pushgate/internal/reactor"
 )
 
 // maxListedChannels bounds what is told of one connection.
@@ -29,16 +27,6 @@ func transportOf(c *conn) string {
 	return "http"
 }
 
-// addressOf returns a client's address. The slot doesn't keep it: the kernel
-// does.
-func addressOf(c *conn) netip.AddrPort {
-	a, err := reactor.PeerName(int(c.fd))
-	if err != nil {
-		return netip.AddrPort{} // reset just now
-	}
-	return a
-}
-
 // subjectOf returns the subject of a connection's token.
 func (s *shard) subjectOf(c *conn) string {
 	if g := s.grantOf(c); g != nil {
@@ -49,7 +37,7 @@ func (s *shard) subjectOf(c *conn) string {
 
 // matches reports whether f means the connection; ch is the number of
 // f.Channel. What has said goodbye already is not meant.
-func (s *shard) matches(c *conn, f *admin.ConnectionFilter, ch fanout.Channel) bool {
+func (s *shard) matches(i uint32, c *conn, f *admin.ConnectionFilter, ch fanout.Channel) bool {
 	switch {
 	case c.phase == phaseFree, c.phase == phaseClosing:
 		return false
@@ -63,7 +51,7 @@ func (s *shard) matches(c *conn, f *admin.ConnectionFilter, ch fanout.Channel) b
 			return false
 		}
 	}
-	return f.Address.All() || f.Address.Match(addressOf(c))
+	return f.Address.All() || f.Address.Match(s.clientAddr(i, c))
 }
 
 // walk calls visit for the connections from slot from on that f matches, until
@@ -80,7 +68,7 @@ func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32
 	slice := newSlice()
 	for i := max(from, 1); i < s.conns.next; i++ {
 		c, cost := s.conns.at(i), 1
-		if s.matches(c, f, ch) {
+		if s.matches(i, c, f, ch) {
 			cost = matchCost
 			if !visit(i, c) {
 				return i + 1
@@ -102,7 +90,11 @@ func (s *shard) describe(i uint32, c *conn) admin.Connection {
 		AgeSeconds:    float64(s.now-c.born) / float64(time.Second/tick),
 		Subscriptions: int(c.count),
 	}
-	if a := addressOf(c); a.IsValid() {
+	switch a := s.clientAddr(i, c); {
+	case !a.IsValid():
+	case a.Port() == 0:
+		d.Address = a.Addr().String()
+	default:
 		d.Address = a.String()
 	}
 	if c.out != 0 {

@@ -52,7 +52,15 @@ const maxRef = 64
 // message handles a whole text message of a client.
 func (s *shard) message(i uint32, c *conn, text []byte) {
 	var cmd command
-	if err := json.Unmarshal(text, &cmd); err != nil {
+	err := json.Unmarshal(text, &cmd)
+	if !s.mayTalk(i) {
+		if err != nil || !validRef(cmd.Ref) {
+			cmd.Ref = nil
+		}
+		s.tooFast(i, c, cmd.Ref)
+		return
+	}
+	if err != nil {
 		s.replyError(i, c, codeBadMessage, "a message is one JSON object with a type: "+err.Error(), nil)
 		return
 	}

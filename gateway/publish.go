@@ -19,7 +19,7 @@ func (s *shard) commandPublish(i uint32, c *conn, cmd *command) {
 	pub := publication{Channel: cmd.Channel, Data: cmd.Data}
 	gen := c.gen
 	ref := cmd.Ref
-	err := s.publish(c, &pub, func(id string, err error) {
+	err := s.publish(i, c, &pub, func(id string, err error) {
 		c := s.conns.find(i, gen)
 		switch {
 		case c == nil || c.phase != phaseOpen:
@@ -42,7 +42,7 @@ func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 		return
 	}
 	gen := c.gen
-	err := s.publish(c, &pub, func(id string, err error) {
+	err := s.publish(i, c, &pub, func(id string, err error) {
 		c := s.conns.find(i, gen)
 		switch {
 		case c == nil || c.phase != phaseBody:
@@ -59,7 +59,7 @@ func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 
 // publish hands a client's message to the publisher, if its channel's rule
 // lets clients publish. done is called on the shard's loop.
-func (s *shard) publish(c *conn, pub *publication, done func(id string, err error)) *http1.Error {
+func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string, err error)) *http1.Error {
 	payload, err := pub.check(s.cfg.Limits.MessageBytes)
 	if err != nil {
 		return err
@@ -72,6 +72,10 @@ func (s *shard) publish(c *conn, pub *publication, done func(id string, err erro
 	if err != nil {
 		return err
 	}
+	if !s.mayPublishNow(i) {
+		s.stats.rejects[RejectPublishRate]++
+		return overLimit[RejectPublishRate]
+	}
 	ok := s.srv.publisher.offer(publishJob{
 		channel: pub.Channel,
 		payload: bytes.Clone(payload),
@@ -79,6 +83,7 @@ func (s *shard) publish(c *conn, pub *publication, done func(id string, err erro
 		done:    func(id string, err error) { s.post(func() { done(id, err) }) },
 	})
 	if !ok {
+		s.stats.rejects[RejectOverloaded]++
 		return &http1.Error{Status: 503, Code: codeOverloaded, Message: "too many messages wait to be published"}
 	}
 	return nil
@@ -97,8 +102,15 @@ func (s *shard) answerBody(i uint32, c *conn, v any) {
 // refuseBody answers a request that had a body with an error. The body was
 // read, so the connection can go on.
 func (s *shard) refuseBody(i uint32, c *conn, err *http1.Error) {
-	s.stats.rejects[RejectBadRequest]++
 	o := s.connOptions(c)
+	switch err.Status {
+	case 400:
+		s.stats.rejects[RejectBadRequest]++
+	case 403:
+		s.stats.rejects[RejectForbidden]++
+	case 429, 503: // counted where it was found out
+		o.Lines = append(append(o.Lines, s.retryAfter()...), "\r\n"...)
+	}
 	s.respondWith(i, c, http1.AppendError(nil, err.Status, err.Code, err.Message, o))
 }
 

@@ -20,6 +20,7 @@ const (
 	CloseTooBig     CloseReason = "too_big"        // a message over limits.message_bytes
 	CloseToken      CloseReason = "token"          // no token, a bad one, or it has expired; the close text says which
 	CloseForbidden  CloseReason = "forbidden"      // a channel of the request that the token doesn't allow
+	CloseRate       CloseReason = "rate_limited"   // message after message over limits.messages_per_second
 	CloseNotText    CloseReason = "not_text"       // a binary message where JSON is spoken
 	CloseAnswered   CloseReason = "answered"       // a request was answered and its connection not kept
 	CloseRejected   CloseReason = "rejected"       // the request was refused: see RejectReason
@@ -40,6 +41,7 @@ var closeCode = map[CloseReason]ws.StatusCode{
 	CloseForbidden: 4003,
 	CloseProtocol:  ws.StatusProtocolError,
 	CloseBadData:   ws.StatusInvalidFramePayloadData,
+	CloseRate:      ws.StatusPolicyViolation,
 	CloseTooBig:    ws.StatusMessageTooBig,
 	CloseNotText:   ws.StatusUnsupportedData,
 	CloseInternal:  ws.StatusInternalServerError,
@@ -50,17 +52,25 @@ var closeCode = map[CloseReason]ws.StatusCode{
 type RejectReason string
 
 const (
-	RejectConnections RejectReason = "connections"  // limits.connections
-	RejectDescriptors RejectReason = "descriptors"  // out of file descriptors
-	RejectHeadTimeout RejectReason = "head_timeout" // limits.head_timeout
-	RejectHeadTooLong RejectReason = "head_too_long"
-	RejectBadRequest  RejectReason = "bad_request"
-	RejectNotFound    RejectReason = "not_found"
-	RejectMethod      RejectReason = "method"
-	RejectUpgrade     RejectReason = "bad_upgrade"
-	RejectChannels    RejectReason = "channels" // too many, or a bad name
-	RejectDraining    RejectReason = "draining"
-	RejectOrigin      RejectReason = "origin"
-	RejectToken       RejectReason = "token"
-	RejectForbidden   RejectReason = "forbidden" // a channel that the token doesn't allow
+	RejectConnections   RejectReason = "connections"    // limits.connections
+	RejectDescriptors   RejectReason = "descriptors"    // out of file descriptors
+	RejectAddress       RejectReason = "address"        // limits.connections_per_address
+	RejectAcceptRate    RejectReason = "accept_rate"    // limits.accepts_per_second
+	RejectHandshakeRate RejectReason = "handshake_rate" // limits.handshakes_per_second
+	RejectMessageRate   RejectReason = "message_rate"   // limits.messages_per_second
+	RejectPublishRate   RejectReason = "publish_rate"   // limits.publishes_per_second, limits.total_publishes_per_second
+	RejectMessageSize   RejectReason = "message_size"   // limits.message_bytes
+	RejectOverloaded    RejectReason = "overloaded"     // more to publish than Redis takes
+	RejectProxyHeader   RejectReason = "proxy_header"   // none, or a malformed one, from a trusted proxy
+	RejectHeadTimeout   RejectReason = "head_timeout"   // limits.head_timeout
+	RejectHeadTooLong   RejectReason = "head_too_long"
+	RejectBadRequest    RejectReason = "bad_request"
+	RejectNotFound      RejectReason = "not_found"
+	RejectMethod        RejectReason = "method"
+	RejectUpgrade       RejectReason = "bad_upgrade"
+	RejectChannels      RejectReason = "channels" // too many, or a bad name
+	RejectDraining      RejectReason = "draining"
+	RejectOrigin        RejectReason = "origin"
+	RejectToken         RejectReason = "token"
+	RejectForbidden     RejectReason = "forbidden" // a channel that the token doesn't allow
 )

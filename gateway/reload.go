@@ -8,15 +8,18 @@ import (
 	"pushgate/internal/wsframe"
 )
 
-// withLive returns c with what a running gateway can take over from next.
-// Everything else is bound to what was opened at the start: a new key needs a
-// restart unless it is named here.
+// LiveKeys are the keys, or sections of them, that Reload takes over. All
+// others are bound to what was opened at the start.
+var LiveKeys = []string{"origins", "channels", "admin.token", "auth.jwt", "heartbeat", "limits", "proxy", "drain", "debug"}
+
+// withLive returns c with the values that next has for LiveKeys.
 func (c Config) withLive(next Config) Config {
 	c.Origins, c.Channels = next.Origins, next.Channels
 	c.Auth.JWT = next.Auth.JWT
 	c.Admin.Token = next.Admin.Token
 	c.Heartbeat = next.Heartbeat
 	c.Limits = next.Limits
+	c.Proxy = next.Proxy
 	c.Drain = next.Drain
 	c.Debug = next.Debug
 	return c

@@ -40,6 +40,11 @@ type Server struct {
 	connections atomic.Int64             // sockets of clients
 	excess      atomic.Int64             // sockets of those that are being turned away, not in connections
 	draining    atomic.Bool
+	accepts     bucket // limits.accepts_per_second
+	handshakes  bucket // limits.handshakes_per_second
+	publishes   bucket // limits.total_publishes_per_second
+
+	addresses addresses // guards itself
 
 	reloading sync.Mutex    // held by Reload
 	reloaded  chan struct{} // sent to by Reload without waiting, received by runVerifier; never closed

@@ -7,6 +7,7 @@ import (
 
 	"pushgate/fanout"
 	"pushgate/gateway/auth"
+	"pushgate/gateway/proxy"
 )
 
 // settings are a configuration and what is made of it. They never change: a
@@ -19,6 +20,11 @@ type settings struct {
 	rules          rules
 	origins        *auth.Origins
 	verifier       *auth.Verifier
+	trusted        proxy.Networks
+
+	acceptRate, handshakeRate     rate
+	messageRate                   rate // of one connection
+	publishRate, totalPublishRate rate // of one connection, of all
 }
 
 // reservedDescriptors are kept for what is no client: listeners, epolls, Redis,
@@ -38,8 +44,17 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 	if set.verifier, err = auth.New(cfg.Auth, fanout.ValidChannel, log); err != nil {
 		return nil, fmt.Errorf("token keys: %w", err)
 	}
+	if set.trusted, err = proxy.ParseNetworks(cfg.Proxy.Trusted); err != nil {
+		return nil, err
+	}
+	l := cfg.Limits
+	set.acceptRate = perSecond(l.AcceptsPerSecond, l.AcceptsBurst)
+	set.handshakeRate = perSecond(l.HandshakesPerSecond, l.HandshakesBurst)
+	set.messageRate = perSecond(l.MessagesPerSecond, l.MessagesBurst)
+	set.publishRate = perSecond(l.PublishesPerSecond, l.PublishesBurst)
+	set.totalPublishRate = perSecond(l.TotalPublishesPerSecond, 0)
 	set.maxConnections = max(1, int(min(files, 1<<30))-reservedDescriptors)
-	if n := cfg.Limits.Connections; n > 0 {
+	if n := l.Connections; n > 0 {
 		if n > set.maxConnections {
 			log.Warn("the limit on open files is below limits.connections", "connections", n, "files", files,
 				"fix", "gateway doctor --target "+strconv.Itoa(n))

@@ -64,6 +64,11 @@ type shard struct {
 	answers  answers          // polls that have messages
 	listed   []fanout.Channel // by channelsOf
 	date     []byte           // of the Date header, made anew each second
+
+	// Owned by the loop, for limits
+	away      away           // sockets that were told to come back later
+	locations side[location] // where connections come from
+	talkers   side[talker]   // what they have left of their rates
 }
 
 func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
@@ -157,6 +162,8 @@ func (s *shard) read(i uint32, c *conn) {
 	s.stats.bytesIn += uint64(n)
 	s.hear(c)
 	switch c.phase {
+	case phaseProxy:
+		s.proxyHeader(i, c, s.rbuf[:n])
 	case phaseHead:
 		s.head(i, c, s.rbuf[:n])
 	case phaseBody:
@@ -177,7 +184,7 @@ func (s *shard) ended(i uint32, c *conn) {
 	switch {
 	case c.phase == phaseClosing:
 		s.free(i, c)
-	case c.phase == phaseBody, c.phase == phaseHead && c.in != 0:
+	case c.phase == phaseBody, c.phase <= phaseHead && c.in != 0:
 		s.release(i, c, CloseUnreadable)
 	case c.framed() && c.in != 0:
 		s.release(i, c, CloseReset)
@@ -194,6 +201,9 @@ func (s *shard) close() {
 	s.loop.Close()
 	if s.listener != nil {
 		s.listener.Close()
+	}
+	for s.away.n > 0 {
+		s.closeOldest()
 	}
 	s.conns.each(func(_ uint32, c *conn) { reactor.CloseFD(int(c.fd)) })
 }

@@ -7,8 +7,11 @@ import "pushgate/fanout"
 //	          +--- next request on a kept connection
 //	          v                 |
 //	accept -> head -> body -> open -> closing -> free
-//	          |                         ^
-//	          +-- answered or refused --+
+//	     |    ^   |                     ^
+//	     +----+   +-- answered, refused-+
+//	     proxy
+//
+// proxy: a trusted proxy has to say first for whom it speaks.
 //
 // body: a request's body is being read. open: a WebSocket, a stream of events,
 // or a poll that waits.
@@ -21,6 +24,7 @@ type phase uint8
 
 const (
 	phaseFree phase = iota
+	phaseProxy
 	phaseHead
 	phaseBody
 	phaseOpen

@@ -43,6 +43,7 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 	case int(c.count) >= s.cfg.Limits.ChannelsPerConnection:
 		s.index.Unsubscribe(&c.subs, ch)
 		s.settle(ch)
+		s.stats.rejects[RejectChannels]++
 		s.replyError(i, c, codeTooManyChannels, fmt.Sprintf("a connection may have %d channels", c.count), w.ref)
 		return
 	default:

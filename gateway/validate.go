@@ -13,6 +13,7 @@ import (
 
 	"pushgate/fanout"
 	"pushgate/gateway/auth"
+	"pushgate/gateway/proxy"
 )
 
 // ConfigError is one value of the configuration that can't be used.
@@ -55,6 +56,16 @@ func (c Config) Validate() error {
 		c.validateHeartbeat(),
 
 		between("limits.connections", c.Limits.Connections, 0, 1<<24),
+		between("limits.connections_per_address", c.Limits.ConnectionsPerAddress, 0, 1<<24),
+		between("limits.accepts_per_second", c.Limits.AcceptsPerSecond, 0, 1<<20),
+		between("limits.accepts_burst", c.Limits.AcceptsBurst, 0, 1<<20),
+		between("limits.handshakes_per_second", c.Limits.HandshakesPerSecond, 0, 1<<20),
+		between("limits.handshakes_burst", c.Limits.HandshakesBurst, 0, 1<<20),
+		between("limits.messages_per_second", c.Limits.MessagesPerSecond, 0, 1000),
+		between("limits.messages_burst", c.Limits.MessagesBurst, 0, 1<<16),
+		between("limits.publishes_per_second", c.Limits.PublishesPerSecond, 0, 1000),
+		between("limits.publishes_burst", c.Limits.PublishesBurst, 0, 1<<16),
+		between("limits.total_publishes_per_second", c.Limits.TotalPublishesPerSecond, 0, 1<<20),
 		between("limits.channels_per_connection", c.Limits.ChannelsPerConnection, 1, 1<<16),
 		between("limits.message_bytes", c.Limits.MessageBytes, 1, 16<<20),
 		between("limits.head_bytes", c.Limits.HeadBytes, 1<<10, 1<<20),
@@ -62,6 +73,8 @@ func (c Config) Validate() error {
 		between("limits.idle_timeout", c.Limits.IdleTimeout, 100*time.Millisecond, time.Hour),
 		between("limits.queue_bytes", c.Limits.QueueBytes, 1<<10, 1<<30),
 		between("limits.total_queue_bytes", c.Limits.TotalQueueBytes, 1<<20, 1<<40),
+
+		c.validateProxy(),
 
 		between("socket.backlog", c.Socket.Backlog, 1, 1<<20),
 		zeroOrBetween("socket.send_buffer", c.Socket.SendBuffer, 2<<10, 64<<20),
@@ -117,6 +130,23 @@ func (c Config) validateAdmin() error {
 		return configError(key, c.Admin.Listen, "a loopback address while admin.token is empty")
 	}
 	return nil
+}
+
+// validateProxy keeps the PROXY protocol from being taken from nobody, which
+// would be no protocol at all.
+func (c Config) validateProxy() error {
+	var errs []error
+	if err := oneOf("proxy.protocol", c.Proxy.Protocol, proxy.Protocols...); err != nil {
+		errs = append(errs, err)
+	} else if c.Proxy.Protocol != string(proxy.Off) && len(c.Proxy.Trusted) == 0 {
+		errs = append(errs, configError("proxy.trusted", "", "the proxies' addresses while proxy.protocol is " + c.Proxy.Protocol))
+	}
+	for _, item := range c.Proxy.Trusted {
+		if _, err := proxy.ParseNetworks([]string{item}); err != nil {
+			errs = append(errs, configError("proxy.trusted", item, "an address, a network such as 10.0.0.0/8, or unix"))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // validateHeartbeat keeps a client from owing two pongs at once.

@@ -180,6 +180,10 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 			}
 			s.data(i, c, ev)
 		case wsframe.Ping:
+			if !s.mayTalk(i) {
+				s.tooFast(i, c, nil)
+				break
+			}
 			s.scratch = wsframe.AppendFrame(s.scratch[:0], ws.OpPong, ev.Payload)
 			s.sendCopy(i, c, s.scratch)
 		case wsframe.Close:
@@ -224,6 +228,7 @@ func (s *shard) badFrame(i uint32, c *conn, err *wsframe.Error) {
 	switch err.Code {
 	case ws.StatusMessageTooBig:
 		reason = CloseTooBig
+		s.stats.rejects[RejectMessageSize]++
 	case ws.StatusInvalidFramePayloadData:
 		reason = CloseBadData
 	}

@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"strconv"
+	"sync"
+
+	"pushgate/gateway/http1"
+	"pushgate/internal/reactor"
+)
+
+// away are a shard's sockets of clients that were told to come back later. They
+// wait for their client to read that: a close with unread input makes the
+// kernel reset the connection, and some clients then lose the answer. They have
+// no slot, no place in the epoll and no deadline of their own, which is what
+// makes turning away cheap: 6 us where a handshake costs 40 (TestFloodIsCheap).
+type away struct {
+	ring  []turned
+	first int // index of the oldest
+	n     int
+}
+
+type turned struct {
+	fd    int32
+	since uint32 // tick
+}
+
+const (
+	// maxAway is the most sockets that wait in one shard.
+	maxAway = 1024
+	// turnAwayTicks is how long each waits where there is room.
+	turnAwayTicks = 10
+	// retrySeconds is over how many seconds the next tries of those that are
+	// turned away are spread.
+	retrySeconds = 10
+)
+
+// turnAway answers an accepted socket that gets no connection, before it said
+// anything.
+func (s *shard) turnAway(fd int, reason RejectReason) {
+	s.stats.rejects[reason]++
+	s.retry++
+	reactor.WriteLast(fd, turnedAway()[reason][s.retry%retrySeconds])
+	a := &s.away
+	if a.ring == nil {
+		a.ring = make([]turned, maxAway)
+	}
+	for a.n > 0 && (a.n == len(a.ring) || s.srv.excess.Load() >= s.cfg.maxExcess) {
+		s.closeOldest()
+	}
+	a.ring[(a.first+a.n)%len(a.ring)] = turned{int32(fd), s.now}
+	a.n++
+	if s.srv.excess.Add(1) > s.cfg.maxExcess {
+		s.closeOldest()
+	}
+}
+
+// closeAway closes the sockets whose time is up.
+func (s *shard) closeAway() {
+	a := &s.away
+	for a.n > 0 && s.now-a.ring[a.first].since >= turnAwayTicks {
+		s.closeOldest()
+	}
+}
+
+// closeOldest closes the socket that has waited longest.
+func (s *shard) closeOldest() {
+	a := &s.away
+	fd := int(a.ring[a.first].fd)
+	a.first = (a.first + 1) % len(a.ring)
+	a.n--
+	s.srv.excess.Add(-1)
+	s.stats.closes[CloseRejected]++
+	n, err := reactor.Read(fd, s.rbuf[:]) // unread, it would make the close a reset
+	if err == nil {
+		s.stats.bytesIn += uint64(n)
+	}
+	reactor.CloseFD(fd)
+}
+
+// turnedAway are the answers for each reason, made once. They have no Date, as
+// RFC 9110 (6.6.1) allows for a 503.
+var turnedAway = sync.OnceValue(func() map[RejectReason][retrySeconds][]byte {
+	all := make(map[RejectReason][retrySeconds][]byte)
+	for reason, err := range overLimit {
+		var answers [retrySeconds][]byte
+		for i := range answers {
+			answers[i] = err.Append(nil, http1.Options{Lines: append(appendRetryAfter(nil, 1+i), "\r\n"...)})
+		}
+		all[reason] = answers
+	}
+	return all
+})
+
+// overLimit are what clients are told for each limit that is reached.
+var overLimit = map[RejectReason]*http1.Error{
+	RejectConnections:   {Status: 503, Code: "too_many_connections", Message: "this gateway holds as many connections as it may"},
+	RejectAddress:       {Status: 503, Code: "too_many_from_address", Message: "your address holds as many connections as it may"},
+	RejectAcceptRate:    {Status: 503, Code: "too_many_connects", Message: "too many clients connect at this moment"},
+	RejectHandshakeRate: {Status: 503, Code: "too_many_handshakes", Message: "too many clients connect at this moment"},
+	RejectMessageRate:   {Status: 429, Code: codeRateLimited, Message: "too many requests on this connection"},
+	RejectPublishRate:   {Status: 429, Code: codeRateLimited, Message: "too many messages are published"},
+}
+
+// retryAfter returns the header line that spreads the next tries of those that
+// are turned away, without its end.
+func (s *shard) retryAfter() []byte {
+	s.retry++
+	return appendRetryAfter(nil, 1+int(s.retry%retrySeconds))
+}
+
+func appendRetryAfter(dst []byte, seconds int) []byte {
+	return strconv.AppendInt(append(dst, "Retry-After: "...), int64(seconds), 10)
+}
+
+// refuseOver refuses a request over a limit.
+func (s *shard) refuseOver(i uint32, c *conn, reason RejectReason) {
+	s.refuse(i, c, reason, overLimit[reason], s.retryAfter())
+}

@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"net/netip"
+	"strings"
+
+	"pushgate/gateway/http1"
+	"pushgate/gateway/proxy"
+	"pushgate/internal/reactor"
+)
+
+// location is where a connection comes from. It's kept only while addresses are
+// limited or proxies trusted: else the kernel knows, for as long as the
+// connection is there. It takes 20 B.
+type location struct {
+	ip      [16]byte // of the client; zero where only the proxy is known
+	port    uint16   // 0 where it isn't known
+	counted bool     // in the server's addresses
+	trusted bool     // the peer may say in a request for whom it speaks
+}
+
+// locate notes the peer of an accepted connection, and reports whether its
+// address may have one more. A trusted proxy may have as many as it likes.
+func (s *shard) locate(i uint32, c *conn, peer netip.AddrPort) bool {
+	if s.cfg.trusted.None() || !s.cfg.trusted.Contains(peer.Addr()) {
+		return s.moveTo(i, peer)
+	}
+	s.locations.at(i).trusted = true
+	if s.cfg.Proxy.Protocol != string(proxy.Off) {
+		c.phase = phaseProxy
+	}
+	return true
+}
+
+// moveTo sets the client's address, and reports whether that may have one more
+// connection.
+func (s *shard) moveTo(i uint32, at netip.AddrPort) bool {
+	most := s.cfg.Limits.ConnectionsPerAddress
+	proxied := !s.cfg.trusted.None()
+	if !at.IsValid() || most == 0 && !proxied {
+		return true
+	}
+	l := s.locations.at(i)
+	ip := at.Addr().As16()
+	if l.ip == ip {
+		l.port = at.Port()
+		return true
+	}
+	s.uncount(l)
+	if most > 0 {
+		if !s.srv.addresses.enter(addressKey(at.Addr()), most) {
+			s.srv.limited.warn(s.log, "an address holds as many connections as allowed: more are turned away", "address", at.Addr(),
+				"connections", most, "fix", "raise limits.connections_per_address, or name the proxy that they come through in proxy.trusted")
+			return false
+		}
+		l.counted = true
+	}
+	l.ip, l.port = ip, at.Port()
+	return true
+}
+
+// uncount takes the connection off its address.
+func (s *shard) uncount(l *location) {
+	if l.counted {
+		s.srv.addresses.leave(addressKey(netip.AddrFrom16(l.ip)))
+	}
+	l.ip, l.port, l.counted = [16]byte{}, 0, false
+}
+
+// moveAway forgets where a connection came from.
+func (s *shard) moveAway(i uint32) {
+	if l := s.locations.get(i); l != nil {
+		s.uncount(l)
+		*l = location{}
+	}
+}
+
+// clientAddr returns the address of a connection's client, with port 0 where
+// only a proxy knows that. It isn't valid for a unix socket, or when the
+// connection is gone.
+func (s *shard) clientAddr(i uint32, c *conn) netip.AddrPort {
+	if l := s.locations.get(i); l != nil && l.ip != ([16]byte{}) {
+		return netip.AddrPortFrom(netip.AddrFrom16(l.ip).Unmap(), l.port)
+	}
+	peer, err := reactor.PeerName(int(c.fd))
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return peer
+}
+
+// proxyHeader takes the bytes in which a trusted proxy says for whom it speaks.
+func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
+	if c.in != 0 {
+		in := s.inputs.at(c.in)
+		in.buf = append(in.buf, data...)
+		data = in.buf
+	}
+	source, n, err := proxy.Parse(data, proxy.Protocol(s.cfg.Proxy.Protocol))
+	switch {
+	case err != nil:
+		s.srv.limited.warn(s.log, "a trusted proxy does not speak the PROXY protocol", "err", err,
+			"proxy", s.clientAddr(i, c), "fix", "set proxy.protocol to what the proxy sends, or take it out of proxy.trusted")
+		s.request = http1.Request{}
+		s.refuse(i, c, RejectProxyHeader, &http1.Error{Status: 400, Code: "bad_proxy_header", Message: err.Error()}, nil)
+		return
+	case n == 0:
+		s.keep(c, data)
+		return
+	}
+	s.detach(c)
+	c.phase = phaseHead
+	if source.IsValid() {
+		s.locations.at(i).trusted = s.cfg.trusted.Contains(source.Addr())
+		if !s.moveTo(i, source) {
+			s.request = http1.Request{}
+			s.refuseOver(i, c, RejectAddress)
+			return
+		}
+	}
+	if len(data) > n {
+		s.head(i, c, data[n:])
+	}
+}
+
+// forwarded takes the client's address from the request in s.request, where a
+// trusted proxy sent it. It reports whether the address may have one more
+// connection, and has answered if it may not. A proxy may send requests of many
+// clients over one connection, which then counts for the last of them.
+func (s *shard) forwarded(i uint32, c *conn) bool {
+	l := s.locations.get(i)
+	if l == nil || !l.trusted {
+		return true
+	}
+	var values []string
+	for f := s.request.Fields(); ; {
+		name, value, ok := f.Next()
+		if !ok {
+			break
+		}
+		if len(name) == len("x-forwarded-for") && strings.EqualFold(string(name), "x-forwarded-for") {
+			values = append(values, string(value))
+		}
+	}
+	client := s.cfg.trusted.Forwarded(values)
+	if !client.IsValid() || s.moveTo(i, netip.AddrPortFrom(client, 0)) {
+		return true
+	}
+	s.refuseOver(i, c, RejectAddress)
+	return false
+}

@@ -1,0 +1,257 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pushgate/gateway/admin"
+)
+
+func TestAddressKey(t *testing.T) {
+	for name, test := range map[string]struct {
+		a, b  string
+		alike bool
+	}{
+		"one host":          {"192.0.2.1", "192.0.2.1", true},
+		"neighbours":        {"192.0.2.1", "192.0.2.2", false},
+		"mapped":            {"192.0.2.1", "::ffff:192.0.2.1", true},
+		"one /64":           {"2001:db8:0:1::1", "2001:db8:0:1:ffff::", true},
+		"neighbouring /64s": {"2001:db8:0:1::1", "2001:db8:0:2::1", false},
+		"IPv4 and IPv6":     {"192.0.2.1", "2001:db8::192.0.2.1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := addressKey(netip.MustParseAddr(test.a)), addressKey(netip.MustParseAddr(test.b))
+			if (a == b) != test.alike {
+				t.Errorf("%x and %x", a, b)
+			}
+		})
+	}
+}
+
+// counted returns how many connections are counted, and from how many
+// addresses.
+func (a *addresses) counted() (connections, places int) {
+	for i := range a.stripes {
+		t := &a.stripes[i]
+		t.mu.Lock()
+		for _, n := range t.counts {
+			connections += int(n)
+		}
+		places += len(t.counts)
+		t.mu.Unlock()
+	}
+	return connections, places
+}
+
+// status returns the status of the answer on a connection, which stays open.
+func status(t testing.TB, c net.Conn) outcome { return readOutcome(t, bufio.NewReader(c)) }
+
+func TestConnectionsPerAddress(t *testing.T) {
+	const most = 3
+	in := start(t, func(c *Config) { c.Limits.ConnectionsPerAddress = most }).ready()
+	var inside []net.Conn
+	for range most {
+		inside = append(inside, in.from("127.0.0.2", upgradeHead))
+		if o := status(t, inside[len(inside)-1]); o.status != 101 {
+			t.Fatalf("within the limit: %+v", o)
+		}
+	}
+	for _, request := range []string{upgradeHead, ""} {
+		if o := status(t, in.from("127.0.0.2", request)); o.status != 503 || o.code != "too_many_from_address" || o.retry == "" {
+			t.Errorf("one too many: %+v", o)
+		}
+	}
+	if o := status(t, in.from("127.0.0.3", upgradeHead)); o.status != 101 {
+		t.Errorf("another address: %+v", o)
+	}
+	if n := in.totals().rejects[RejectAddress]; n != 2 {
+		t.Errorf("%d counted as turned away, want 2", n)
+	}
+	// One is reset, of which the kernel then knows nothing any more.
+	inside[0].(*net.TCPConn).SetLinger(0)
+	inside[0].Close()
+	eventually(t, "the seat is free", func() bool { n, _ := in.addresses.counted(); return n == most })
+	if o := status(t, in.from("127.0.0.2", upgradeHead)); o.status != 101 {
+		t.Errorf("in the seat of one that left: %+v", o)
+	}
+	// A lower limit is for the next ones; without one nobody is counted.
+	in.reloadWith(func(c *Config) { c.Limits.ConnectionsPerAddress = 1 })
+	if o := status(t, in.from("127.0.0.3", "")); o.status != 503 {
+		t.Errorf("over the new limit: %+v", o)
+	}
+	in.reloadWith(func(c *Config) { c.Limits.ConnectionsPerAddress = 0 })
+	for range 2 * most {
+		if o := status(t, in.from("127.0.0.2", upgradeHead)); o.status != 101 {
+			t.Fatalf("without a limit: %+v", o)
+		}
+	}
+	for _, c := range inside {
+		c.Close()
+	}
+	in.reloadWith(func(c *Config) { c.Limits.ConnectionsPerAddress = most })
+	eventually(t, "the last of the first ones is uncounted", func() bool { n, _ := in.addresses.counted(); return n == 2 })
+}
+
+// connected returns the addresses of all clients as the operator sees them.
+func (in *instance) connected() (list []string) {
+	in.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	page, err := (operator{in.Server}).Connections(ctx, admin.ConnectionFilter{}, "", 1000)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	for _, c := range page.Connections {
+		list = append(list, c.Address)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func withHeader(head, line string) string {
+	return strings.TrimSuffix(head, "\r\n") + line + "\r\n\r\n"
+}
+
+const fromProxy = "PROXY TCP4 192.0.2.1 10.0.0.1 4660 443\r\n"
+
+// v2Local is a health check of a proxy, v2Client a client's connection.
+const (
+	v2Local  = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
+	v2Client = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\x0a\x00\x00\x01\x12\x34\x01\xbb"
+)
+
+func TestProxies(t *testing.T) {
+	for name, test := range map[string]struct {
+		protocol string
+		trusted  string
+		send     string
+		status   int
+		code     string
+		address  string // "" for the peer's own
+	}{
+		"v1":                                  {"v1", "127.0.0.2", fromProxy + upgradeHead, 101, "", "192.0.2.1:4660"},
+		"v2":                                  {"any", "127.0.0.0/8", v2Client + upgradeHead, 101, "", "192.0.2.1:4660"},
+		"v2, health check":                    {"v2", "127.0.0.2", v2Local + "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 200, "", ""},
+		"v2 where v1 is spoken":               {"v1", "127.0.0.2", v2Client + upgradeHead, 400, "bad_proxy_header", ""},
+		"no header from a proxy":              {"any", "127.0.0.2", upgradeHead, 400, "bad_proxy_header", ""},
+		"v1 from a stranger":                  {"any", "127.0.0.3", fromProxy + upgradeHead, 400, "bad_request_line", ""},
+		"v2 from a stranger":                  {"any", "127.0.0.3", v2Client + upgradeHead, 400, "", ""},
+		"v1 while off":                        {"off", "127.0.0.2", fromProxy + upgradeHead, 400, "bad_request_line", ""},
+		"a stranger without":                  {"any", "127.0.0.3", upgradeHead, 101, "", ""},
+		"forwarded":                           {"off", "127.0.0.2", withHeader(upgradeHead, "x-forwarded-for: 198.51.100.1, 192.0.2.1"), 101, "", "192.0.2.1"},
+		"forwarded by a stranger":             {"off", "127.0.0.3", withHeader(upgradeHead, "X-Forwarded-For: 192.0.2.1"), 101, "", ""},
+		"forwarded through a client of PROXY": {"v1", "127.0.0.2", fromProxy + withHeader(upgradeHead, "X-Forwarded-For: 8.8.8.8"), 101, "", "192.0.2.1:4660"},
+		"forwarded through two proxies":       {"v1", "127.0.0.0/8", strings.Replace(fromProxy, "192.0.2.1", "127.9.9.9", 1) + withHeader(upgradeHead, "X-Forwarded-For: 8.8.8.8, 192.0.2.7"), 101, "", "192.0.2.7"},
+		"forwarded nonsense":                  {"off", "127.0.0.2", withHeader(upgradeHead, "X-Forwarded-For: nonsense"), 101, "", ""},
+	} {
+		for _, pieces := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, in pieces %v", name, pieces), func(t *testing.T) {
+				in := start(t, func(c *Config) {
+					c.Proxy = ProxyConfig{Protocol: test.protocol, Trusted: []string{test.trusted}}
+				}).ready()
+				c := in.from("127.0.0.2", "")
+				if pieces {
+					for i := range len(test.send) {
+						if _, err := io.WriteString(c, test.send[i:i+1]); err != nil {
+							break // refused already
+						}
+					}
+				} else {
+					io.WriteString(c, test.send)
+				}
+				o := status(t, c)
+				if o.status != test.status || test.code != "" && o.code != test.code {
+					t.Fatalf("got %+v", o)
+				}
+				if o.code == "bad_proxy_header" {
+					if n := in.totals().rejects[RejectProxyHeader]; n != 1 {
+						t.Errorf("%d counted", n)
+					}
+				}
+				if o.status == 400 {
+					return
+				}
+				want := test.address
+				if want == "" {
+					want = c.LocalAddr().String()
+				}
+				if got := in.connected(); !slices.Equal(got, []string{want}) {
+					t.Errorf("the client is at %v, want %s", got, want)
+				}
+			})
+		}
+	}
+}
+
+// Limits are for the clients behind a proxy and not for the proxy.
+func TestAddressesBehindProxy(t *testing.T) {
+	in := start(t, func(c *Config) {
+		c.Proxy = ProxyConfig{Protocol: "off", Trusted: []string{"127.0.0.2"}}
+		c.Limits.ConnectionsPerAddress = 1
+	}).ready()
+	client := func(i int) string { return withHeader(upgradeHead, fmt.Sprintf("X-Forwarded-For: 192.0.2.%d", i)) }
+	for i := range 5 {
+		if o := status(t, in.from("127.0.0.2", client(i))); o.status != 101 {
+			t.Fatalf("client %d: %+v", i, o)
+		}
+	}
+	if o := status(t, in.from("127.0.0.2", client(3))); o.status != 503 || o.code != "too_many_from_address" {
+		t.Errorf("the second one from there: %+v", o)
+	}
+	// Requests of several clients over one connection of the proxy.
+	c := in.from("127.0.0.2", "")
+	r := bufio.NewReader(c)
+	for i := range 3 {
+		fmt.Fprintf(c, "GET /healthz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.%d\r\n\r\n", i)
+		if o := readOutcome(t, r); o.status != 200 {
+			t.Fatalf("request %d: %+v", i, o)
+		}
+	}
+	if n, places := in.addresses.counted(); n != 6 || places != 6 {
+		t.Errorf("%d connections from %d addresses are counted, want 6 from 6", n, places)
+	}
+}
+
+func TestProxyBeforeUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	in := start(t, func(c *Config) {
+		c.Listen = "unix:" + path
+		c.Proxy = ProxyConfig{Protocol: "v1", Trusted: []string{"unix"}}
+	}).ready()
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	io.WriteString(c, fromProxy+upgradeHead)
+	if o := status(t, c); o.status != 101 {
+		t.Fatalf("got %+v", o)
+	}
+	if got := in.connected(); !slices.Equal(got, []string{"192.0.2.1:4660"}) {
+		t.Errorf("the client is at %v", got)
+	}
+}
+
+// A proxy that says nothing, or not enough, has the time of a head for it.
+func TestSlowProxy(t *testing.T) {
+	in := start(t, func(c *Config) {
+		c.Proxy = ProxyConfig{Protocol: "any", Trusted: []string{"127.0.0.0/8"}}
+		c.Limits.HeadTimeout = 200 * time.Millisecond
+	}).ready()
+	if o := status(t, in.raw("PROXY TCP4 192")); o.status != 408 {
+		t.Errorf("half a header: %+v", o)
+	}
+	if b, err := io.ReadAll(in.raw("")); len(b) != 0 || err != nil {
+		t.Errorf("nothing: %q, %v", b, err)
+	}
+}

@@ -1,0 +1,55 @@
+package gateway
+
+import "encoding/json"
+
+// codeRateLimited is what a client is told whose message is over a rate.
+const codeRateLimited = "rate_limited"
+
+// talker is what a client that talks has left of its rates. It exists only
+// while a rate is configured.
+type talker struct {
+	messages  allowance
+	publishes allowance
+	strikes   uint8 // messages over the rate since it last rested
+}
+
+// maxStrikes is how many messages over the rate are answered with an error
+// before the client is closed. A client that lets its allowance fill up again
+// starts anew.
+const maxStrikes = 20
+
+// mayTalk takes a message, ping or request off what the client may send.
+func (s *shard) mayTalk(i uint32) bool {
+	if s.cfg.messageRate.interval == 0 {
+		return true
+	}
+	t := s.talkers.at(i)
+	ok, rested := t.messages.take(s.cfg.messageRate, s.uptime())
+	if rested {
+		t.strikes = 0
+	}
+	return ok
+}
+
+// tooFast drops a message over the client's rate, and ends a client that
+// doesn't mind its errors.
+func (s *shard) tooFast(i uint32, c *conn, ref json.RawMessage) {
+	s.stats.rejects[RejectMessageRate]++
+	t := s.talkers.at(i)
+	if t.strikes++; t.strikes > maxStrikes {
+		s.end(i, c, CloseRate)
+		return
+	}
+	s.replyError(i, c, codeRateLimited, "too many messages: this one was dropped", ref)
+}
+
+// mayPublishNow takes a message off what the client, and all clients together,
+// may publish.
+func (s *shard) mayPublishNow(i uint32) bool {
+	if one := s.cfg.publishRate; one.interval != 0 {
+		if ok, _ := s.talkers.at(i).publishes.take(one, s.uptime()); !ok {
+			return false
+		}
+	}
+	return s.take(&s.srv.publishes, s.cfg.totalPublishRate)
+}
