@@ -60,6 +60,10 @@ fuzz: ## feed each fuzz target for FUZZTIME (default 30s)
 		done; \
 	done
 
+.PHONY: fuzz-long
+fuzz-long: ## feed each fuzz target for ten minutes
+	$(MAKE) fuzz FUZZTIME=10m
+
 .PHONY: bench
 bench: ## run every Go benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./...
