@@ -139,7 +139,7 @@ func (c Config) validateProxy() error {
 	if err := oneOf("proxy.protocol", c.Proxy.Protocol, proxy.Protocols...); err != nil {
 		errs = append(errs, err)
 	} else if c.Proxy.Protocol != string(proxy.Off) && len(c.Proxy.Trusted) == 0 {
-		errs = append(errs, configError("proxy.trusted", "", "the proxies' addresses while proxy.protocol is " + c.Proxy.Protocol))
+		errs = append(errs, configError("proxy.trusted", "", "the proxies' addresses while proxy.protocol is "+c.Proxy.Protocol))
 	}
 	for _, item := range c.Proxy.Trusted {
 		if _, err := proxy.ParseNetworks([]string{item}); err != nil {

@@ -5,14 +5,15 @@ import (
 	"log/slog"
 )
 
-// newLogger returns the program's logger; the settings have been validated.
-func newLogger(w io.Writer, c logSettings) *slog.Logger {
-	var level slog.Level
+// newLogger returns the program's logger and its level, which may be changed;
+// the settings have been validated.
+func newLogger(w io.Writer, c logSettings) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
 	// The four allowed names are the ones that slog knows.
 	_ = level.UnmarshalText([]byte(c.Level))
 	options := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(slog.NewJSONHandler(w, options)), level
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(slog.NewTextHandler(w, options)), level
 }

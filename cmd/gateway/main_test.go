@@ -2,9 +2,11 @@ package main
 
 import (
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,11 +25,13 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("FREE_PORT", freePort(t))
+			e.Setenv("PUBLIC_PORT", freePort(t))
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"redis":   startRedis,
 			"signal":  sendSignal,
+			"status":  waitStatus,
 			"waitfor": waitFor,
 		},
 		RequireExplicitExec: true,
@@ -74,12 +78,12 @@ func startRedis(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("REDIS_SOCKET", socket)
 }
 
-// sendSignal is the script command "signal TERM|INT": it signals the newest
+// sendSignal is the script command "signal TERM|INT|HUP": it signals the newest
 // background command. The built-in kill knows no TERM.
 func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP}
 	if len(args) != 1 || signals[args[0]] == nil {
-		ts.Fatalf("usage: signal TERM|INT")
+		ts.Fatalf("usage: signal TERM|INT|HUP")
 	}
 	running := ts.BackgroundCmds()
 	if len(running) == 0 {
@@ -100,6 +104,28 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 		return strings.Contains(string(last), args[0])
 	})
 	ts.Logf("%s", last)
+}
+
+// waitStatus is the script command "status CODE URL [HEADER VALUE]": it repeats
+// a request until the answer has that status.
+func waitStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 && len(args) != 4 {
+		ts.Fatalf("usage: status CODE URL [HEADER VALUE]")
+	}
+	until(ts, args[0]+" from "+args[1], func() bool {
+		request, err := http.NewRequest("GET", args[1], nil)
+		ts.Check(err)
+		request.Close = true
+		if len(args) == 4 {
+			request.Header.Set(args[2], args[3])
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return strconv.Itoa(response.StatusCode) == args[0]
+	})
 }
 
 func until(ts *testscript.TestScript, what string, done func() bool) {

@@ -20,7 +20,11 @@ func serveCommand() command {
 		help: `
 SIGTERM or SIGINT drains: readiness turns 503, the listener closes after
 drain.delay, the clients are told to reconnect elsewhere and closed evenly over
-drain.timeout, and the exit code is 0. A second signal exits at once with 1.`,
+drain.timeout, and the exit code is 0. A second signal exits at once with 1.
+
+SIGHUP reads the configuration again and takes over what can change while
+clients are connected; the log names what can't. ` + "`gateway help config`" + ` tells
+which keys those are.`,
 		keys: everyKey,
 		exec: runServe,
 	}
@@ -34,7 +38,8 @@ func runServe(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(std.err, l.settings.Log)
+	log, level := newLogger(std.err, l.settings.Log)
+	reloads := catchReloads()
 	ctx, stop := drainOnSignal(ctx, log)
 	defer stop()
 	broker, err := fanout.NewBroker(l.settings.Redis, log, nodeName())
@@ -46,6 +51,10 @@ func runServe(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 		return errors.Join(err, broker.Close())
 	}
 	log.Info("listening", "public", server.Addr(), "admin", server.AdminAddr(), "version", versionText())
+	logPreflight(log, l.settings)
+	r := reloader{flags: fs, log: log, level: level, server: server, running: l.settings}
+	stopReloads := r.start(reloads)
+	defer stopReloads()
 	writeWelcome(std.out, welcomeFor(l.settings, server))
 	return serve(ctx, server, broker)
 }
