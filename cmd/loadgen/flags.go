@@ -36,6 +36,8 @@ func newFlags(name string) *flags {
 	s.StringVar(&c.Channels, "channels", c.Channels, "channels of each client, comma separated; room.%d{1000} spreads the clients over 1000 rooms, user.%i is one for each client")
 	s.IntVar(&c.Loops, "loops", c.Loops, "event loops, for a host with CPUs to spare")
 	s.DurationVar(&c.Timeout, "timeout", c.Timeout, "longest handshake, and longest wait while nothing arrives")
+	s.IntVar(&c.Agents, "agents", c.Agents, "hold the clients in so many processes of their own, each with its own descriptors; 0: in this one")
+	s.StringArrayVar(&c.AgentCommands, "agent", nil, "hold a share of them elsewhere: a command that runs \"loadgen agent\" there, such as 'ssh host loadgen agent'; may be repeated")
 	s.IntVar(&c.PID, "pid", c.PID, "the server's process (default: found by the port)")
 	s.StringVar(&c.JWTKey, "jwt-key", "", "a file with the gateway's secret or a private key in PEM: each client brings a token for user-NUMBER and its channels")
 	s.StringVar(&c.JWTIssuer, "jwt-issuer", "", "the tokens' iss")

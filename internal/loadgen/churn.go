@@ -53,7 +53,7 @@ func churn(ctx context.Context, c Config, o Options, p publisher) (*Result, erro
 	if err := c.checkChurn(); err != nil {
 		return nil, err
 	}
-	c.timed = true
+	c.Timed = true
 	r, err := newRun(ctx, "churn", c, o)
 	if err != nil {
 		return nil, err
@@ -92,8 +92,8 @@ func (r *run) churn(ctx context.Context) {
 	x.Effort = r.effort().since(from)
 	x.Seconds = r.plan.Duration.Seconds()
 	after, _ := r.engine.collect()
-	c := after.counters
-	c.subtract(&before.counters)
+	c := after.Counters
+	c.subtract(&before.Counters)
 	x.Slots, x.Cycles, x.Skipped, x.Late, x.Failed = c.Churned+c.SkippedConnects, c.Returned, c.SkippedConnects, c.LateConnects, c.Failed
 	x.PerSecond = perSecond(float64(x.Cycles), x.Effort.Seconds)
 	if r.watch != nil {
@@ -115,7 +115,7 @@ func (r *run) judgeChurn() {
 	if x.Failed > 0 {
 		r.fail("%d connects of the churn failed", x.Failed)
 		if snap, err := r.engine.collect(); err == nil {
-			r.hints(snap.failures)
+			r.hints(snap.Failures)
 		}
 	}
 	if x.Skipped > 0 {

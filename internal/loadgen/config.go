@@ -54,10 +54,15 @@ type Config struct {
 	ChurnRate    float64       // --churn-rate, cycles per second
 	Duration     time.Duration // --duration, of each phase with messages
 
-	timed bool // messages are sent for a time and not by number
+	Timed bool // messages are sent for a time and not by number
+
+	// Processes that hold the clients in this one's stead.
+	Agents        int      // --agents: on this host
+	AgentCommands []string // --agent: elsewhere, a command for each
 
 	// One process of several: it holds the clients Member, Member+Members, ...
 	Member, Members int
+	keyData         []byte // of --jwt-key, where another process has read it
 
 	// The clients' tokens.
 	JWTKey      string // --jwt-key: a file; empty: no tokens
@@ -171,6 +176,7 @@ func (c Config) Validate() error {
 	u.intRange("-n", c.Connections, 1, maxConnections)
 	u.intRange("-c", c.InFlight, 1, 1<<16)
 	u.rate("--connect-rate", c.ConnectRate)
+	u.intRange("--agents", c.Agents, 0, 1024)
 	u.intRange("--loops", c.Loops, 1, 64)
 	u.duration("--timeout", c.Timeout, 100*time.Millisecond, time.Hour)
 	u.duration("--hold", c.Hold, 0, 30*24*time.Hour)

@@ -12,15 +12,18 @@ type churnState struct {
 	next   int    // in movers
 }
 
-// startChurn runs on the loop's goroutine; stopChurn lets what is under way
-// come to its end.
-func (l *loop) startChurn(rate float64) {
-	l.churn = churnState{active: rate > 0 && len(l.movers) > 0, start: l.engine.now(), pace: NewPacer(rate)}
-}
-
-func (l *loop) stopChurn() {
-	l.churn.pace = Pacer{}
-	l.churn.done = 1<<64 - 1
+// churnAt has the loop take its part, by its share of all movers, in cycles at
+// a rate. Rate 0 lets what is under way come to its end. It runs on the loop's
+// goroutine.
+func (l *loop) churnAt(rate float64, movers int) {
+	if rate == 0 {
+		l.churn.pace = Pacer{}
+		l.churn.done = 1<<64 - 1
+		return
+	}
+	// The rate is for this process; its clients are one of agents parts.
+	rate *= float64(len(l.movers)) * float64(l.plan.agents) / float64(max(movers, 1))
+	l.churn = churnState{active: rate > 0, start: l.engine.now(), pace: NewPacer(rate)}
 }
 
 // churnSlice closes the clients whose slots are due.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,8 @@ import (
 type engine struct {
 	// Immutable
 	plan  *plan
-	loops []*loop
+	loops []*loop   // none where other processes hold the clients
+	fleet *fleet    // nil: no others; set before any order
 	base  time.Time // the clock's zero, with its monotonic reading
 	wall  int64     // base in ns since the epoch
 
@@ -63,6 +65,9 @@ func newEngine(p *plan) (*engine, error) {
 	}
 	e.tickEvery.Store(int64(tickSlow))
 	n := min(p.Loops, p.Connections)
+	if len(p.agentCommands()) > 0 {
+		n = 0
+	}
 	for i := range n {
 		l, err := newLoop(e, i, n)
 		if err != nil {
@@ -96,8 +101,33 @@ func (e *engine) fail(err error) {
 	})
 }
 
+// hire has other processes hold the clients; close ends them.
+func (e *engine) hire(ctx context.Context) (err error) {
+	e.fleet, err = newFleet(ctx, e.plan, e)
+	return err
+}
+
+// cpus is how many CPUs the clients can use.
+func (e *engine) cpus() int {
+	if e.fleet != nil {
+		return e.fleet.cpus
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// order gives an order to whoever holds the clients.
+func (e *engine) order(o order) (answer, error) {
+	if e.fleet != nil {
+		return e.fleet.order(o)
+	}
+	return e.perform(o)
+}
+
 // close stops everything and cuts what is still connected.
 func (e *engine) close() {
+	if e.fleet != nil {
+		e.fleet.close()
+	}
 	close(e.stop)
 	<-e.done
 	e.closeLoops()
@@ -146,7 +176,34 @@ type totals struct {
 	latest                                int64
 }
 
+// add sums up the totals of several processes.
+func (t *totals) add(o *totals) {
+	mine, others := t.list(), o.list()
+	for i := range mine {
+		mine[i] += others[i]
+	}
+	latest := max(t.latest, o.latest)
+	t.read(mine)
+	t.latest = latest
+}
+
+// list writes the totals for another process, which reads them.
+func (t *totals) list() []int64 {
+	return []int64{int64(t.settled), int64(t.ready), int64(t.lost), int64(t.open), int64(t.delivered),
+		int64(t.moved), int64(t.returned), int64(t.cut), t.up, t.moversUp, t.leaving, t.latest}
+}
+
+func (t *totals) read(list []int64) {
+	var all [12]int64
+	copy(all[:], list)
+	*t = totals{settled: uint64(all[0]), ready: uint64(all[1]), lost: uint64(all[2]), open: uint64(all[3]), delivered: uint64(all[4]),
+		moved: uint64(all[5]), returned: uint64(all[6]), cut: uint64(all[7]), up: all[8], moversUp: all[9], leaving: all[10], latest: all[11]}
+}
+
 func (e *engine) totals() (t totals) {
+	if e.fleet != nil {
+		return e.fleet.totals()
+	}
 	for _, l := range e.loops {
 		// Before the others: a delivery that is counted has its time set.
 		t.delivered += l.live.delivered.Load()
@@ -219,42 +276,31 @@ func (e *engine) connect(ctx context.Context) error {
 // pacing has the loops look at their paces often, until the function that it
 // returns is called.
 func (e *engine) pacing() (done func()) {
-	e.tickEvery.Store(int64(tickFast))
-	return func() { e.tickEvery.Store(int64(tickSlow)) }
+	e.order(order{Do: doPace, On: true})
+	return func() { e.order(order{Do: doPace}) }
 }
 
 // ramp opens clients, or closes the last ones, until there are target, and
 // waits until each is ready, gone or has failed.
 func (e *engine) ramp(ctx context.Context, target int, rate float64) error {
 	defer e.pacing()()
-	n := len(e.loops)
-	k := 0
-	var settled uint64
-	if err := e.each(func(l *loop) {
-		inFlight := e.plan.InFlight / n
-		if k < e.plan.InFlight%n {
-			inFlight++
-		}
-		k++
-		c := &l.counters
-		settled += c.Ready + c.Failed + c.Untried + l.ramp(target, rate/float64(n), inFlight)
-		l.show()
-	}); err != nil {
+	a, err := e.order(order{Do: doRamp, Target: target, Rate: rate})
+	if err != nil {
 		return err
 	}
 	// Every connect has its own timeout; with a slow pace nothing may happen
 	// for longer than that.
 	quiet := e.plan.Timeout + 10*time.Second
 	if rate > 0 {
-		quiet += time.Duration(float64(time.Second) * float64(n) / rate)
+		quiet += time.Duration(float64(time.Second) * float64(e.plan.parts()) / rate)
 	}
-	return e.wait(ctx, quiet, func(t totals) bool { return t.settled >= settled && t.leaving == 0 })
+	return e.wait(ctx, quiet, func(t totals) bool { return t.settled >= a.Settled && t.leaving == 0 })
 }
 
 // leave closes all clients politely and waits for their servers, no longer
 // than closeWait without progress.
 func (e *engine) leave(ctx context.Context) error {
-	if err := e.each((*loop).leave); err != nil {
+	if _, err := e.order(order{Do: doLeave}); err != nil {
 		return err
 	}
 	err := e.wait(ctx, closeWait, func(t totals) bool { return t.open == 0 })
@@ -264,38 +310,37 @@ func (e *engine) leave(ctx context.Context) error {
 	return err
 }
 
-// snapshot is the sum over the loops.
-type snapshot struct {
-	counters Counters
-	failures tally
-	losses   tally
-	errors   tally
-	slow     tally           // slow clients that ended
-	busy     []time.Duration // per loop, in batches since the start
-	exact    bool
+// gather sums up this process's loops, with their latencies since the last
+// time.
+func (e *engine) gather() (*snapshot, error) {
+	s := newSnapshot()
+	err := e.each(func(l *loop) {
+		l.show()
+		s.Counters.add(&l.counters)
+		s.Failures.merge(l.failures)
+		s.Losses.merge(l.losses)
+		s.Errors.merge(l.errors)
+		s.Slow.merge(l.slowLosses)
+		s.Busy = append(s.Busy, time.Duration(l.busy))
+		s.Exact = s.Exact && l.ledger.exact()
+		l.recorder.drain(&s.fresh)
+	})
+	return s, err
 }
 
-// collect sums up the loops and moves their latencies into the engine's.
+// collect sums up all loops and moves their latencies into the engine's.
 func (e *engine) collect() (snapshot, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := snapshot{failures: make(tally), losses: make(tally), errors: make(tally), slow: make(tally), exact: true}
-	fresh := newRecorder()
-	err := e.each(func(l *loop) {
-		l.show()
-		s.counters.add(&l.counters)
-		s.failures.merge(l.failures)
-		s.losses.merge(l.losses)
-		s.errors.merge(l.errors)
-		s.slow.merge(l.slowLosses)
-		s.busy = append(s.busy, time.Duration(l.busy))
-		s.exact = s.exact && l.ledger.exact()
-		l.recorder.drain(&fresh)
-	})
-	fresh.copyTo(&e.total)
-	fresh.copyTo(&e.phase)
-	fresh.drain(&e.recent)
-	return s, err
+	a, err := e.order(order{Do: doCollect})
+	if a.Snapshot == nil {
+		return *newSnapshot(), err
+	}
+	s := a.Snapshot
+	s.fresh.copyTo(&e.total)
+	s.fresh.copyTo(&e.phase)
+	s.fresh.drain(&e.recent)
+	return *s, err
 }
 
 // takePhase returns the latencies collected since its last call.

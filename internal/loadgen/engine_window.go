@@ -5,9 +5,8 @@ package loadgen
 // slow ones left out, moving ones unless movers. It returns the number of
 // such subscriptions per channel, and of moving clients' among them.
 func (e *engine) begin(sequence []uint32, movers bool) (listeners, moved []uint32, err error) {
-	listeners, moved = make([]uint32, len(sequence)), make([]uint32, len(sequence))
-	err = e.each(func(l *loop) { l.begin(sequence, movers, listeners, moved) })
-	return listeners, moved, err
+	a, err := e.order(order{Do: doBegin, Sequence: sequence, On: movers})
+	return a.Listeners, a.Moved, err
 }
 
 func (l *loop) begin(sequence []uint32, movers bool, listeners, moved []uint32) {
@@ -33,39 +32,29 @@ func (l *loop) begin(sequence []uint32, movers bool, listeners, moved []uint32) 
 
 // audit returns what the subscriptions of a window miss.
 func (e *engine) audit(sequence []uint32) (audit, error) {
-	a := audit{Exact: true}
-	err := e.each(func(l *loop) { l.audit(sequence, &a) })
-	return a, err
+	a, err := e.order(order{Do: doAudit, Sequence: sequence})
+	if a.Audit == nil {
+		return audit{}, err
+	}
+	return *a.Audit, err
+}
+
+// tell gives an order that has no answer.
+func (e *engine) tell(o order) error {
+	_, err := e.order(o)
+	return err
 }
 
 // recover has the clients that end from now on come back, or stops that.
-func (e *engine) recover(on bool) error { return e.each(func(l *loop) { l.recover(on) }) }
+func (e *engine) recover(on bool) error { return e.tell(order{Do: doRecover, On: on}) }
 
 // cut resets the connections of all moving clients.
-func (e *engine) cut() error {
-	return e.each(func(l *loop) {
-		l.leaves = leaves{active: true, limit: uint32(len(l.clients)), cut: true}
-	})
-}
+func (e *engine) cut() error { return e.tell(order{Do: doCut}) }
 
 // startChurn closes and opens moving clients at a rate, stopChurn ends that.
-func (e *engine) startChurn(rate float64) error {
-	var all int
-	if err := e.each(func(l *loop) { all += len(l.movers) }); err != nil {
-		return err
-	}
-	return e.each(func(l *loop) {
-		if len(l.movers) > 0 {
-			l.startChurn(rate * float64(len(l.movers)) / float64(all))
-		}
-	})
-}
-
-func (e *engine) stopChurn() error { return e.each((*loop).stopChurn) }
+func (e *engine) startChurn(rate float64) error { return e.tell(order{Do: doChurn, Rate: rate}) }
+func (e *engine) stopChurn() error              { return e.tell(order{Do: doChurn}) }
 
 // slowDown has the slow clients stop reading; speedUp has them go on.
-func (e *engine) slowDown() error {
-	return e.each(func(l *loop) { l.slowDown(l.plan.SlowRead) })
-}
-
-func (e *engine) speedUp() error { return e.each((*loop).speedUp) }
+func (e *engine) slowDown() error { return e.tell(order{Do: doSlow, On: true}) }
+func (e *engine) speedUp() error  { return e.tell(order{Do: doSlow}) }

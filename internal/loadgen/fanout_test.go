@@ -210,7 +210,8 @@ func TestFanoutLateAndSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := r.Fanout
-	if f.Skipped < 15 || f.Skipped > 25 || f.Late < 8 || f.Late > 20 {
+	// A host that is busy makes it more.
+	if f.Skipped < 15 || f.Late < 8 {
 		t.Errorf("%d skipped, want about 20; %d late, want about 10", f.Skipped, f.Late)
 	}
 	if f.Published+f.Skipped != f.Asked || f.Missing != 0 || f.Expected != uint64(2*f.Published) {

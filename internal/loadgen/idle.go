@@ -1,9 +1,6 @@
 package loadgen
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // Idle connects the clients and holds them: what does a connection cost? Its
 // error is a run that could not begin; the result tells of all others.
@@ -25,19 +22,9 @@ func (r *run) hold(ctx context.Context) {
 	r.phase.Store(PhaseHold)
 	before, _ := r.engine.collect()
 	from, serverFrom := r.effort(), r.sampleServer()
-	timer := time.NewTimer(r.plan.Hold)
-	defer timer.Stop()
-	var err error
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-r.engine.dead:
-		err = r.engine.fault
-	}
-	r.note("holding", err)
+	r.rest(ctx, r.plan.Hold)
 	after, _ := r.engine.collect()
-	h := &Held{Pings: after.counters.Pings - before.counters.Pings, Effort: r.effort().since(from)}
+	h := &Held{Pings: after.Counters.Pings - before.Counters.Pings, Effort: r.effort().since(from)}
 	h.Seconds = h.Effort.Seconds
 	r.result.Idle = h
 	if s := r.result.Server; s != nil && h.Seconds > 0 {

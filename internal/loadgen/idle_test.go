@@ -113,7 +113,10 @@ func TestIdleNoGateway(t *testing.T) {
 			t.Parallel()
 			c := DefaultConfig()
 			c.URL, c.Transport = "http://"+answering(t, tt.answer), tt.transport
-			c.Connections, c.InFlight, c.Timeout = 40, 4, 200*time.Millisecond
+			c.Connections, c.InFlight, c.Timeout = 40, 4, 5*time.Second
+			if tt.answer == "-" {
+				c.Timeout = 200 * time.Millisecond
+			}
 			r, err := Idle(t.Context(), c, Options{})
 			if err != nil {
 				t.Fatal(err)

@@ -45,7 +45,7 @@ func TestIntervalsLoseNothing(t *testing.T) {
 }
 
 func TestSampleReasons(t *testing.T) {
-	s := snapshot{failures: tally{ReasonRefused: 2}, losses: tally{ReasonReset: 1}, errors: tally{ReasonReset: 3}}
+	s := snapshot{Failures: tally{ReasonRefused: 2}, Losses: tally{ReasonReset: 1}, Errors: tally{ReasonReset: 3}}
 	if got := s.reasons(); len(got) != 2 || got[ReasonRefused] != 2 || got[ReasonReset] != 4 {
 		t.Errorf("got %v", got)
 	}

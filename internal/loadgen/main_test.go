@@ -1,12 +1,15 @@
 package loadgen
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"os/signal"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -15,9 +18,22 @@ import (
 // instead, for scenarios that restart one.
 const serverVariable = "LOADGEN_TEST_SERVER"
 
+// skewVariable is how far an agent's clock is ahead.
+const skewVariable = "LOADGEN_TEST_SKEW"
+
 func TestMain(m *testing.M) {
 	if addr := os.Getenv(serverVariable); addr != "" {
 		os.Exit(serve(addr))
+	}
+	// As a process that holds clients for --agents and --agent.
+	if len(os.Args) == 2 && os.Args[1] == "agent" {
+		skew, _ := time.ParseDuration(os.Getenv(skewVariable))
+		s := &served{encoder: json.NewEncoder(os.Stdout), began: time.Now(), skew: skew}
+		if err := s.run(context.Background(), os.Stdin); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
 }

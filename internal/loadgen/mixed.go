@@ -30,7 +30,7 @@ func (c Config) checkMixed() error {
 }
 
 func mixed(ctx context.Context, c Config, o Options, p publisher) (*Result, error) {
-	c.timed = true
+	c.Timed = true
 	r, err := newRun(ctx, "mixed", c, o)
 	if err != nil {
 		return nil, err

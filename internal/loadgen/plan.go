@@ -53,6 +53,7 @@ type plan struct {
 	channels Channels
 	stages   []Stage // nil: all clients at once
 	minter   *minter // nil: no tokens
+	key      []byte  // for other processes
 	cast     cast
 	mix      []uint8 // per client, in mixes of transports: which of kinds
 	kinds    []Transport
@@ -94,7 +95,7 @@ func newPlan(ctx context.Context, c Config, l hostLimits) (*plan, error) {
 		u.add("--channels", "", "%v", err)
 	}
 	if c.JWTKey != "" {
-		p.minter = newTokens(&u, c)
+		p.readTokens(&u)
 	}
 	if c.Sources != "" {
 		if p.sources, err = ParseSources(c.Sources); err != nil {
@@ -107,7 +108,7 @@ func newPlan(ctx context.Context, c Config, l hostLimits) (*plan, error) {
 	if p.sources == nil {
 		p.sources = defaultSources(p.target.Addr.Addr(), c.Connections, l.ports)
 	}
-	if p.mostSeq = int64(c.Messages); c.timed {
+	if p.mostSeq = int64(c.Messages); c.Timed {
 		p.mostSeq = maxMessages // as many as the time brings
 	}
 	p.mix = deal(shares, c.Connections)
@@ -147,29 +148,45 @@ func (c *Config) shape() ([]Stage, error) {
 	if err != nil {
 		return nil, &UsageError{Flag: "--stages", Want: err.Error()}
 	}
-	c.Connections, c.timed = peak(stages), true
+	c.Connections, c.Timed = peak(stages), true
 	return stages, nil
 }
 
-// newTokens reads --jwt-key and signs a token to see that it can.
-func newTokens(u *usage, c Config) *minter {
-	m, err := newMinter(c.JWTKey)
+// readTokens reads --jwt-key and signs a token to see that it can.
+func (p *plan) readTokens(u *usage) {
+	var err error
+	if p.key = p.keyData; p.key == nil {
+		p.key, err = readKey(p.JWTKey)
+	}
 	if err == nil {
-		m.issuer, m.audience = c.JWTIssuer, c.JWTAudience
-		_, err = m.mint(0, new(Channels), time.Now())
+		p.minter, err = newMinter(p.key)
+	}
+	if err == nil {
+		p.minter.issuer, p.minter.audience = p.JWTIssuer, p.JWTAudience
+		_, err = p.minter.mint(0, new(Channels), time.Now())
 	}
 	if err != nil {
-		u.add("--jwt-key", c.JWTKey, "%v", err)
-		return nil
+		u.add("--jwt-key", p.JWTKey, "%v", err)
 	}
-	return m
 }
+
+// parts is how many paces a rate is divided into.
+func (p *plan) parts() int {
+	return min(p.Loops, p.Connections) * max(len(p.agentCommands()), 1) * p.agents
+}
+
+// shareOf is how many clients process k of n holds.
+func (p *plan) shareOf(k, n int) int { return max((p.Connections-k+n-1)/n, 0) }
 
 // checkFit refuses what the host can't carry.
 func (p *plan) checkFit(u *usage, l hostLimits) {
-	if most := l.descriptors - spareDescriptors; p.Connections > most {
-		u.add("-n", p.Connections, "needs %d descriptors, this process may open %d: raise the hard limit (ulimit -Hn, LimitNOFILE=) or ask for at most %d",
-			p.Connections+spareDescriptors, l.descriptors, max(most, 0))
+	own := p.shareOf(p.agent, p.agents)
+	if n := len(p.agentCommands()); n > 0 {
+		own = p.shareOf(0, n)
+	}
+	if most := l.descriptors - spareDescriptors; own > most {
+		u.add("-n", p.Connections, "needs %d descriptors in a process, which may open %d: raise the hard limit (ulimit -Hn, LimitNOFILE=), ask for at most %d, or share them out with --agents %d",
+			own+spareDescriptors, l.descriptors, max(most, 0), (p.Connections+max(most, 1)-1)/max(most, 1))
 	}
 	target := p.target.Addr.Addr()
 	for _, a := range p.sources {
@@ -181,6 +198,9 @@ func (p *plan) checkFit(u *usage, l hostLimits) {
 			u.add("--src", a, "can't reach %s: loopback addresses reach only each other", target)
 			return
 		}
+	}
+	if len(p.AgentCommands) > 0 || p.agents > 1 {
+		return // other hosts have ports of their own, and a share was looked at with the rest
 	}
 	if most := len(p.sources) * l.ports; p.Connections > most {
 		need := (p.Connections + l.ports - 1) / l.ports

@@ -62,6 +62,7 @@ func (r *Result) WriteTable(w io.Writer) error {
 		r.server(&t)
 	}
 	r.kernel(&t)
+	r.agents(&t)
 	r.self(&t)
 	r.verdicts(&t)
 	for _, x := range r.Warnings {

@@ -40,6 +40,7 @@ type Result struct {
 	Slow     *Slow    `json:"slow,omitempty"`
 	Server   *Server  `json:"server,omitempty"`
 	Kernel   *Kernel  `json:"kernel,omitempty"`
+	Agents   []Agent  `json:"agents,omitempty"` // processes that held the clients, if not this one
 
 	// SLOs are the verdicts on the limits that were asked for; Aborted says
 	// which of them ended the run early.

@@ -86,6 +86,12 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	if err := r.engine.start(); err != nil {
 		return nil, err
 	}
+	if len(p.agentCommands()) > 0 {
+		if err := r.engine.hire(ctx); err != nil {
+			r.engine.close()
+			return nil, err
+		}
+	}
 	r.atStart = r.sampleServer()
 	r.sampler = newSampler(r, o)
 	return r, nil
@@ -117,7 +123,8 @@ func (r *run) note(doing string, err error) {
 func (r *run) effort() effort {
 	e := effort{at: time.Now(), cpu: selfCPU()}
 	if s, err := r.engine.collect(); err == nil {
-		e.busy = s.busy
+		e.busy, e.cpus = s.Busy, r.engine.cpus()
+		e.cpu += s.CPU
 	}
 	return e
 }
@@ -201,21 +208,21 @@ func (r *run) connect(ctx context.Context) bool {
 	c.Seconds = c.Effort.Seconds
 	snap, _ := r.engine.collect()
 	if c.Seconds > 0 {
-		c.PerSecond = float64(snap.counters.Established) / c.Seconds
+		c.PerSecond = float64(snap.Counters.Established) / c.Seconds
 	}
 	l := r.engine.takePhase()
-	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l.handshake, l.paced, l.ready, snap.counters.LateConnects
+	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l.handshake, l.paced, l.ready, snap.Counters.LateConnects
 	r.warnLate(c.Late)
 	r.bookConnected()
-	if n := snap.counters; n.Ready < uint64(r.plan.Connections) && !res.Interrupted {
+	if n := snap.Counters; n.Ready < uint64(r.plan.Connections) && !res.Interrupted {
 		text := fmt.Sprintf("%d of %d clients did not connect", uint64(r.plan.Connections)-n.Ready, r.plan.Connections)
 		if n.Untried > 0 {
 			text += fmt.Sprintf("; the run gave up after the first %d", n.Attempted)
 		}
 		r.fail("%s", text)
-		r.hints(snap.failures)
+		r.hints(snap.Failures)
 	}
-	return err == nil && snap.counters.Ready > 0
+	return err == nil && snap.Counters.Ready > 0
 }
 
 // boundSeconds is how many single seconds at the limit are no accident.
@@ -244,7 +251,7 @@ func (r *run) finish() *Result {
 	res := r.result
 	snap, err := r.engine.collect()
 	r.note("counting", err)
-	res.Counters, res.Failures, res.Losses, res.Errors = snap.counters, snap.failures, snap.losses, snap.errors
+	res.Counters, res.Failures, res.Losses, res.Errors = snap.Counters, snap.Failures, snap.Losses, snap.Errors
 	if s := res.Server; s != nil {
 		s.After = r.sampleServer()
 		var err error
@@ -285,6 +292,9 @@ func (r *run) finish() *Result {
 	r.judgeKernel()
 	if r.metrics != nil {
 		r.metrics.close()
+	}
+	if f := r.engine.fleet; f != nil {
+		res.Agents = f.results(ctx, r.engine.now)
 	}
 	r.engine.close()
 	res.Seconds = time.Since(r.began).Seconds()

@@ -106,10 +106,10 @@ func (s *sampler) take() {
 	if err != nil {
 		return // a loop has failed; the scenario says so
 	}
-	now := effort{at: time.Now(), cpu: selfCPU(), busy: snap.busy}
+	now := effort{at: time.Now(), cpu: selfCPU() + snap.CPU, busy: snap.Busy, cpus: r.engine.cpus()}
 	spent := now.since(s.last)
 	step := spent.Seconds
-	c := &snap.counters
+	c := &snap.Counters
 	x := Sample{
 		Seconds:   now.at.Sub(r.began).Seconds(),
 		Phase:     r.phase.Load().(Phase),
@@ -167,11 +167,11 @@ func (s *sampler) takeLatencies(now time.Time) Latency {
 
 // reasons merges what went wrong with clients; nil when nothing did.
 func (s *snapshot) reasons() map[Reason]uint64 {
-	if len(s.failures)+len(s.losses)+len(s.errors) == 0 {
+	if len(s.Failures)+len(s.Losses)+len(s.Errors) == 0 {
 		return nil
 	}
 	all := make(tally)
-	for _, t := range []tally{s.failures, s.losses, s.errors} {
+	for _, t := range []tally{s.Failures, s.Losses, s.Errors} {
 		all.merge(t)
 	}
 	return all

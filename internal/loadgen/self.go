@@ -11,6 +11,7 @@ type effort struct {
 	at   time.Time
 	cpu  time.Duration
 	busy []time.Duration // per loop
+	cpus int             // of the hosts that the clients are on
 }
 
 // selfCPU returns the CPU time of this process.
@@ -46,7 +47,7 @@ func (to effort) since(from effort) Effort {
 		return Effort{}
 	}
 	e := Effort{Seconds: wall.Seconds(), CPU: (to.cpu - from.cpu).Seconds()}
-	reach := min(len(to.busy)+1, runtime.GOMAXPROCS(0))
+	reach := min(len(to.busy)+1, max(to.cpus, runtime.GOMAXPROCS(0)))
 	e.Share = e.CPU / e.Seconds / float64(reach)
 	for i := range to.busy {
 		before := time.Duration(0)

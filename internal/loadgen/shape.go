@@ -88,8 +88,8 @@ func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 		x.Server, x.CPU = &now, perSecond(now.CPU-serverFrom.CPU, x.Seconds)
 	}
 	after, _ := r.engine.collect()
-	c := after.counters
-	c.subtract(&before.counters)
+	c := after.Counters
+	c.subtract(&before.Counters)
 	x.Clients = r.engine.totals().up
 	x.Failed, x.Lost, x.Late, x.Pings = c.Failed, c.Lost, c.LateConnects, c.Pings
 	if s.Hold == 0 {
@@ -99,7 +99,7 @@ func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 		x.PerSecond = perSecond(float64(x.Changed), x.Seconds)
 		if missing := int64(s.Target) - x.Clients; missing > 0 && x.Clients >= ready && !r.result.Interrupted {
 			r.fail("stage %s: %d clients are not ready", x.Stage, missing)
-			r.hints(after.failures)
+			r.hints(after.Failures)
 		}
 		r.warnLate(x.Late)
 		if x.Effort.Bound && x.Seconds > 0.5 {

@@ -48,6 +48,7 @@ func TestStages(t *testing.T) {
 // Each hold's messages are accounted for on their own, for the clients that
 // are there.
 func TestStagesFanout(t *testing.T) {
+	t.Parallel()
 	s := newScripted()
 	s.faults = func(sub, n int) fault {
 		if sub == 0 && n == 3 {

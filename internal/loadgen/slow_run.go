@@ -46,7 +46,7 @@ func (c Config) checkSlow() error {
 }
 
 func slowRun(ctx context.Context, c Config, o Options, p publisher) (*Result, error) {
-	c.timed = true
+	c.Timed = true
 	r, err := newRun(ctx, "slow", c, o)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (r *run) slowed(ctx context.Context, x *Slow, loaded func()) {
 		r.note("reading what was left", r.engine.sleep(ctx, r.plan.Settle))
 	}
 	if snap, err := r.engine.collect(); err == nil {
-		x.Closes, x.Ended = snap.slow, snap.counters.SlowLost
+		x.Closes, x.Ended = snap.Slow, snap.Counters.SlowLost
 	}
 	if x.Baseline != nil && x.Loaded != nil && x.Baseline.Due.P99 > 0 {
 		x.P99Ratio = float64(x.Loaded.Due.P99) / float64(x.Baseline.Due.P99)

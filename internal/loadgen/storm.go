@@ -78,7 +78,7 @@ func storm(ctx context.Context, c Config, o Options, p publisher) (*Result, erro
 	if err := c.checkStorm(); err != nil {
 		return nil, err
 	}
-	c.timed = true
+	c.Timed = true
 	var server *serverCommand
 	if c.ServerCmd != "" {
 		c.Share = 1
@@ -111,8 +111,8 @@ func (r *run) storm(ctx context.Context, p publisher, server *serverCommand) {
 	after, _ := r.engine.collect()
 	l := r.phaseLatency
 	s.Handshake, s.Ready = l.handshake, l.ready
-	d := after.counters
-	d.subtract(&before.counters)
+	d := after.Counters
+	d.subtract(&before.Counters)
 	s.Returned, s.Attempts, s.Failed = d.Returned, d.Attempted, d.Failed
 	if s.Back100 > 0 {
 		s.PerSecond = float64(s.Clients) / s.Back100
@@ -173,7 +173,7 @@ func (r *run) disturb(ctx context.Context, s *Storm, server *serverCommand) {
 	case err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errQuiet)):
 		r.fail("only %d of %d clients were back after %v (--give-up)", r.engine.totals().moversUp, s.Clients, r.plan.GiveUp)
 		if snap, err := r.engine.collect(); err == nil {
-			r.hints(snap.failures)
+			r.hints(snap.Failures)
 		}
 	case err != nil:
 		r.note("waiting for the clients to come back", err)

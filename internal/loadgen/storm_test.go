@@ -87,6 +87,7 @@ func TestStormResume(t *testing.T) {
 // What a client that stayed misses in a storm is told apart, and fails the
 // run.
 func TestStormMissing(t *testing.T) {
+	t.Parallel()
 	s := newScripted()
 	s.faults = func(sub, n int) fault {
 		if n == 5 {
@@ -162,6 +163,7 @@ func restartConfig(t *testing.T) Config {
 
 // The gateway is started, stopped and started again, and all come back.
 func TestStormRestart(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []string{"TERM", "KILL"} {
 		c := restartConfig(t)
 		c.ServerSignal = signal

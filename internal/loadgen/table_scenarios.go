@@ -14,6 +14,21 @@ func (r *Result) kernel(t *table) {
 	t.row("listen overflows, drops", "%d, %d", k.After.Overflows, k.After.Drops)
 }
 
+// agents writes who held the clients, and how their clocks were.
+func (r *Result) agents(t *table) {
+	if len(r.Agents) == 0 {
+		return
+	}
+	t.title("processes that held the clients")
+	for _, a := range r.Agents {
+		what := "within its doubt"
+		if a.Corrected {
+			what = "taken off"
+		}
+		t.row(a.Name, "%d clients, clock %+.3f ms +-%.3f ms (%s), drift %+.3f ms", a.Clients, a.Offset, a.Uncertainty, what, a.Drift)
+	}
+}
+
 // scenarios writes what the scenarios measured beyond clients and messages.
 func (r *Result) scenarios(t *table) {
 	r.steps(t)

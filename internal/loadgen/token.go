@@ -35,14 +35,18 @@ type tokenClaims struct {
 	Subscribe []string `json:"subscribe"`
 }
 
-// newMinter reads the key out of a file: a private key in PEM, whose type
-// chooses RS256, ES256 or EdDSA, or any other bytes as the secret for HS256,
-// less one line end.
-func newMinter(file string) (*minter, error) {
+// readKey reads the file of a key.
+func readKey(file string) ([]byte, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("can't be read: %w", errors.Unwrap(err))
 	}
+	return data, nil
+}
+
+// newMinter reads a key: a private key in PEM, whose type chooses RS256, ES256
+// or EdDSA, or any other bytes as the secret for HS256, less one line end.
+func newMinter(data []byte) (*minter, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {
 		secret := bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))

@@ -62,7 +62,7 @@ func TestMint(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			m, err := newMinter(keyFile(t, tt.file))
+			m, err := newMinter(tt.file)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -47,7 +47,7 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 	if err := r.engine.sleep(ctx, r.plan.Settle); err != nil {
 		r.note("looking for duplicates", err)
 	}
-	f := r.account(w, effort, &before.counters)
+	f := r.account(w, effort, &before.Counters)
 	if s := r.result.Server; s != nil && effort.Seconds > 0 && !r.restarted {
 		s.CPUPublishing = cpu / effort.Seconds
 		if f.Delivered > 0 {
@@ -110,7 +110,7 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 		r.note("counting", err)
 		return f
 	}
-	c := snap.counters
+	c := snap.Counters
 	c.subtract(before)
 	f.Delivered, f.Duplicated, f.Reordered = c.Delivered, c.Duplicated, c.Reordered
 	l := r.engine.takePhase()

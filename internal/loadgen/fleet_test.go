@@ -1,0 +1,277 @@
+package loadgen
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// The figures with the clients in other processes are those of one process.
+func TestAgentsFanout(t *testing.T) {
+	t.Parallel()
+	s := newScripted()
+	s.faults = func(sub, n int) fault {
+		return map[[2]int]fault{{1, 5}: drop, {2, 7}: double, {3, 9}: holdBack, {4, 31}: closeOff}[[2]int{sub, n}]
+	}
+	c := s.start(t, 8, 40)
+	c.Agents, c.AgentCommands = 2, []string{os.Args[0] + " agent"}
+	c.JWTKey = keyFile(t, []byte("secret"))
+	r := mustFanout(t, s, c)
+	want := figures{expected: 320, delivered: 309, missing: 11, duplicated: 1, reordered: 1, lost: 1, incomplete: 2}
+	if got := figuresOf(r); got != want {
+		t.Errorf("got %+v, want %+v: %q", got, want, r.Failed)
+	}
+	if r.Fanout.Due.Count != 309 || r.Connect.Handshake.Count != 8 || r.Losses["closed 4002"] != 1 || len(r.Fanout.Examples) != 2 {
+		t.Errorf("latencies of %d, handshakes of %d, losses %v, examples %q", r.Fanout.Due.Count, r.Connect.Handshake.Count, r.Losses, r.Fanout.Examples)
+	}
+	clients := 0
+	for _, a := range r.Agents {
+		clients += a.Clients
+		if a.Offset > 1000 || a.Offset < -1000 || a.Uncertainty <= 0 {
+			t.Errorf("agent %+v", a)
+		}
+	}
+	if len(r.Agents) != 3 || clients != 8 {
+		t.Errorf("agents %+v", r.Agents)
+	}
+	if d := time.Duration(r.Fanout.Real.Max); d <= 0 || d > 5*time.Second {
+		t.Errorf("latency up to %v", d)
+	}
+}
+
+// Stages, storms and churn go over several processes too.
+func TestAgentsScenarios(t *testing.T) {
+	t.Parallel()
+	t.Run("stages", func(t *testing.T) {
+		s := newScripted()
+		c := s.start(t, 1, 1)
+		c.Agents, c.Stages = 2, "->11@500/s, hold 50ms, ->3@500/s, ->0"
+		r, err := Idle(t.Context(), c, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int64
+		for _, x := range r.Steps {
+			got = append(got, x.Clients)
+		}
+		if !r.Good() || fmt.Sprint(got) != "[11 11 3 0]" || r.Counters.Closed != 11 {
+			t.Errorf("clients %v: %q", got, r.Failed)
+		}
+	})
+	t.Run("storm", func(t *testing.T) {
+		s := newScripted()
+		c := stormConfig(t, s, 20)
+		c.Agents, c.Resume = 2, true
+		r := mustStorm(t, s, c)
+		if x, f := r.Storm, r.Fanout; !r.Good() || x.Clients != 10 || x.Returned != 10 || x.Back100 <= 0 || f.Missing != 0 || f.Duplicated != 0 || x.Handshake.Count != 10 {
+			t.Errorf("%+v, %+v: %q", x, f, r.Failed)
+		}
+	})
+	t.Run("churn", func(t *testing.T) {
+		s := newScripted()
+		c := s.start(t, 20, 1)
+		c.Agents, c.Share, c.ChurnRate, c.Rate, c.Duration = 2, 0.5, 100, 0, 500*time.Millisecond
+		r, err := churn(t.Context(), c, Options{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x := r.Churn; r.Good() != (x.Skipped == 0) || x.Slots < 20 || x.Slots > 80 || x.Cycles+x.Skipped != x.Slots {
+			t.Errorf("%+v: %q", x, r.Failed)
+		}
+	})
+}
+
+// A clock that is a minute ahead is found, told and taken off.
+func TestAgentsClock(t *testing.T) {
+	t.Parallel()
+	s := newScripted()
+	c := s.start(t, 4, 20)
+	c.AgentCommands = []string{fmt.Sprintf("env %s=1m %s agent", skewVariable, os.Args[0]), fmt.Sprintf("env %s=-1m %s agent", skewVariable, os.Args[0])}
+	r := mustFanout(t, s, c)
+	if !r.Good() || len(r.Agents) != 2 {
+		t.Fatalf("%+v: %q", r.Agents, r.Failed)
+	}
+	for i, want := range []float64{60000, -60000} {
+		a := r.Agents[i]
+		if d := a.Offset - want; d > 1000 || d < -1000 || !a.Corrected || a.Drift > 1000 || a.Drift < -1000 {
+			t.Errorf("agent %+v, want an offset of %v ms", a, want)
+		}
+	}
+	if l := r.Fanout.Real; time.Duration(l.Max) > 5*time.Second || l.P50 == 0 {
+		t.Errorf("latencies %+v", l)
+	}
+}
+
+func TestReadClock(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		skew := rapid.Int64Range(-1e12, 1e12).Draw(t, "skew")
+		delay := rapid.Int64Range(0, 1e9)
+		var clock int64 = 1e15
+		best := int64(1 << 62)
+		c, err := readClock(func() int64 { return clock }, func() (int64, error) {
+			there, back := delay.Draw(t, "there"), delay.Draw(t, "back")
+			clock += there
+			at := clock + skew
+			clock += back
+			best = min(best, (there+back)/2)
+			return at, nil
+		})
+		if err != nil || c.uncertainty != best {
+			t.Fatalf("%+v, %v, want a doubt of %d", c, err, best)
+		}
+		// The true offset is never further away than the doubt, but for rounding.
+		if d := c.offset - skew; d > c.uncertainty+1 || d < -c.uncertainty-1 {
+			t.Fatalf("offset %d, in truth %d, doubt %d", c.offset, skew, c.uncertainty)
+		}
+		if x := c.correction(); x != 0 && x != c.offset || x == 0 && (c.offset > c.uncertainty || c.offset < -c.uncertainty) {
+			t.Fatalf("%+v is corrected by %d", c, x)
+		}
+	})
+}
+
+// What is no agent, or dies, is told and ends the run.
+func TestAgentsBad(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		command string
+		agents  int
+		want    string
+	}{
+		"not found":     {"/no/such/program", 0, "not found"},
+		"says no":       {"sh -c 'echo permission denied >&2; exit 255'", 0, "permission denied"},
+		"a shell":       {"echo Welcome to host", 0, `does not speak like "loadgen agent"`},
+		"other version": {`sh -c 'read l; echo "{\"id\":1,\"schema\":\"pushgate.loadgen/0\"}"; cat >/dev/null'`, 0, "of another version"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newScripted()
+			c := s.start(t, 4, 1)
+			c.Agents, c.AgentCommands = tt.agents, []string{tt.command}
+			_, err := Idle(t.Context(), c, Options{})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+	t.Run("dies", func(t *testing.T) {
+		s := newScripted()
+		c := s.start(t, 4, 1)
+		c.Hold = time.Hour
+		// Its output ends after it has started; the process with it.
+		c.AgentCommands = []string{fmt.Sprintf("timeout -s KILL 2 %s agent", os.Args[0])}
+		r, err := Idle(t.Context(), c, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.Join(r.Failed, "\n"); r.Good() || !strings.Contains(text, "it ended") {
+			t.Errorf("failed %q", r.Failed)
+		}
+	})
+}
+
+// An agent that gets nonsense says so; at the end of its input it closes what
+// it holds.
+func TestServeAgent(t *testing.T) {
+	s := newScripted()
+	c := s.start(t, 3, 1)
+	toAgent, in := io.Pipe()
+	out, fromAgent := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- ServeAgent(context.Background(), toAgent, fromAgent) }()
+	orders, answers := json.NewEncoder(in), json.NewDecoder(out)
+	do := func(o order) answer {
+		t.Helper()
+		if err := orders.Encode(o); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			var x answer
+			if err := answers.Decode(&x); err != nil {
+				t.Fatal(err)
+			}
+			if x.ID == o.ID {
+				return x
+			}
+		}
+	}
+	if x := do(order{ID: 1, Do: doRamp}); !strings.Contains(x.Error, `before "start"`) {
+		t.Errorf("%+v", x)
+	}
+	bad := c
+	bad.URL = "ws://192.0.2.1"
+	if x := do(order{ID: 2, Do: doStart, Config: &bad}); !x.Usage || !strings.Contains(x.Error, "--allow-remote") {
+		t.Errorf("%+v", x)
+	}
+	if x := do(order{ID: 3, Do: doStart, Config: &c, Run: testRun}); x.Error != "" {
+		t.Fatalf("%+v", x)
+	}
+	if x := do(order{ID: 4, Do: "dance"}); !strings.Contains(x.Error, "different versions") {
+		t.Errorf("%+v", x)
+	}
+	if x := do(order{ID: 5, Do: doRamp, Target: 3}); x.Settled != 3 {
+		t.Errorf("%+v", x)
+	}
+	var t3 totals
+	for id := 6; t3.up != 3; id++ {
+		t3.read(do(order{ID: id, Do: doPace, On: true}).Totals)
+	}
+	go io.Copy(io.Discard, out)
+	in.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		s.mu.Lock()
+		n := s.present
+		s.mu.Unlock()
+		if n == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d clients are still connected", n)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	fromAgent.Close()
+}
+
+// Latencies survive the way between processes without loss.
+func TestSnapshotPack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newSnapshot()
+		for _, h := range s.fresh.all() {
+			for _, v := range rapid.SliceOf(rapid.Int64Range(0, latencyHighest)).Draw(t, "values") {
+				record(h, v)
+			}
+		}
+		want := s.fresh.summary()
+		if err := s.pack(); err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back snapshot
+		if err := errors.Join(json.Unmarshal(text, &back), back.unpack()); err != nil {
+			t.Fatal(err)
+		}
+		if got := back.fresh.summary(); got != want {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+		for i, h := range s.fresh.all() {
+			if !h.Equals(back.fresh.all()[i]) {
+				t.Fatalf("histogram %d differs", i)
+			}
+		}
+	})
+}
