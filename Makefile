@@ -9,6 +9,10 @@ GO ?= go
 FUZZTIME ?= 30s
 # What `make run` passes on: make run ARGS='--listen 127.0.0.1:9000'
 ARGS ?=
+# For `make million`: the clients, anything to force the guest, further flags.
+N ?= 1000000
+GUEST ?=
+MILLION_ARGS ?=
 # Debian packages and the program of each that the tests start.
 PACKAGES := redis-server:redis-server redis-tools:redis-cli curl:curl
 
@@ -71,6 +75,15 @@ bench: ## run every Go benchmark
 .PHONY: bench-bare
 bench-bare: build ## measure against a bare loop and print the ratios
 	$(GO) run ./bench/ratios
+
+.PHONY: million
+million: build ## hold N clients (default 1000000), in an emulated Linux where need be or with GUEST=1, and write docs/MILLION.md
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./bench/million
+	bin/million -n $(N) $(if $(GUEST),-guest) $(MILLION_ARGS)
+
+.PHONY: walls
+walls: ## run into the limits of a plain box and write docs/WALLS.md's figures
+	$(GO) run ./bench/walls -page docs/WALLS.md
 
 .PHONY: lint
 lint: ## run go vet and the house rules, which include gofmt

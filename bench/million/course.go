@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"pushgate/internal/reactor"
+)
+
+// course is a run under way.
+type course struct {
+	// Immutable
+	o       options
+	gateway *gateway
+	clients *clients
+	start   time.Time
+
+	// Owned by the goroutine of runCourse
+	res      *result
+	step     string
+	sampled  time.Time
+	reported time.Time
+	last     scrape // at the end of the step before
+	idleCPU  float64
+}
+
+// runCourse runs all steps on this box and writes the result, also that of a
+// run which failed on the way.
+func runCourse(ctx context.Context, o options) error {
+	o = o.withDefaults()
+	if _, _, err := reactor.RaiseDescriptorLimit(); err != nil {
+		return err
+	}
+	g, err := startGateway(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	c, err := newClients(g.public, o.clients, o.inFlight)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	r := &course{o: o, gateway: g, clients: c, start: time.Now(), res: &result{
+		Date: time.Now().UTC().Format(time.DateOnly), Machine: thisMachine(), Emulated: o.emulated,
+		Clients: o.clients, Few: o.few(), Leavers: o.leavers(), Interval: o.interval.Seconds(),
+		Command: strings.Join(os.Args, " "), Gateway: g.args,
+	}}
+	failed := r.run(ctx)
+	if err := c.do(func() { r.res.Counts = c.counts }); err != nil {
+		failed = errors.Join(failed, err)
+	}
+	failed = errors.Join(failed, r.check())
+	if failed != nil {
+		r.res.Failed = strings.Split(failed.Error(), "\n")
+	}
+	r.res.Points = thin(r.res.Points)
+	return errors.Join(failed, writeResult(o.result, r.res))
+}
+
+func (r *course) run(ctx context.Context) error {
+	for _, s := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"before", r.before},
+		{"connect", r.connect},
+		{"hold", r.hold},
+		{"everyone", func(ctx context.Context) error { return r.message(ctx, 0, everyone, r.o.clients) }},
+		{"few", func(ctx context.Context) error { return r.message(ctx, 1, few, r.o.few()) }},
+		{"return", r.comeBack},
+		{"after", func(ctx context.Context) error { return r.message(ctx, 2, few, r.o.few()) }},
+		{"drain", r.drain},
+	} {
+		r.step = s.name
+		r.say("%s", "begins")
+		if err := s.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// say prints a line of the run's log.
+func (r *course) say(format string, args ...any) {
+	fmt.Printf("%7.1f s  %-8s  %s\n", time.Since(r.start).Seconds(), r.step, fmt.Sprintf(format, args...))
+}
+
+// check says what of the promises was not kept.
+func (r *course) check() error {
+	var wrong []error
+	res := r.res
+	expect := func(what string, got, want int) {
+		if got != want {
+			wrong = append(wrong, fmt.Errorf("%s: %d, want %d", what, got, want))
+		}
+	}
+	expect("clients connected", res.Connect.Reached, res.Clients)
+	expect("messages published", len(res.Messages), messages)
+	for i, m := range res.Messages {
+		expect(fmt.Sprintf("deliveries of message %d", i+1), m.Reached, m.Goal)
+	}
+	expect("clients that came back", res.Return.Reached, res.Leavers)
+	expect("clients that saw bye and 1012", res.Drain.Reached, res.Clients)
+	expect("messages delivered twice", res.Counts.Doubled, 0)
+	expect("gaps", res.Counts.Gaps, 0)
+	expect("connections that broke", res.Counts.Broken, 0)
+	if res.Counts.Why != "" {
+		wrong = append(wrong, errors.New(res.Counts.Why))
+	}
+	if !res.Drain.Clean {
+		wrong = append(wrong, errors.New("the gateway did not exit with 0"))
+	}
+	return errors.Join(wrong...)
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// guestScript boots the guest; it is found from the repository's root.
+const guestScript = "bench/guest/guest.sh"
+
+// Memory that the guest is given for both ends of a connection, and for
+// itself and two processes. Measured are 9 KB a connection.
+const (
+	guestBytesEach = 14 << 10
+	guestBytesBase = 1 << 30
+)
+
+// checkGuestMemory refuses a run that would end in the middle: emulation helps
+// against limits, not against a lack of memory.
+func checkGuestMemory(clients int) error {
+	const least = 9 << 10 // a connection, see above
+	fields, err := kilobytes("/proc/meminfo")
+	if err != nil {
+		return err
+	}
+	if have, need := fields["MemAvailable:"], guestBytesBase+least*int64(clients); have < need {
+		return fmt.Errorf("this box has %d MiB of memory left, the guest needs %d MiB", have>>20, need>>20)
+	}
+	return nil
+}
+
+// runInGuest runs the course in the emulated Linux, with this program and the
+// gateway in its initramfs.
+func runInGuest(ctx context.Context, o options) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	memory := o.memory
+	if memory == "" {
+		memory = fmt.Sprintf("%dM", (guestBytesBase+guestBytesEach*int64(o.clients))>>20)
+	}
+	if err := checkGuestMemory(o.clients); err != nil {
+		return err
+	}
+	course := []string{"million", "course", "-emulated", "-gateway", "/bin/gateway", "-result", "/dev/result",
+		"-n", fmt.Sprint(o.clients), "-c", fmt.Sprint(o.inFlight)}
+	for name, d := range map[string]time.Duration{"-interval": o.interval, "-hold": o.hold, "-drain": o.drain} {
+		if d != 0 {
+			course = append(course, name, d.String())
+		}
+	}
+	cmd := exec.CommandContext(ctx, guestScript, "--mem", memory, "--smp", "2",
+		"--timeout", fmt.Sprint(int(o.limit.Seconds())), "--bin", self, "--bin", o.gateway, "--out", o.result,
+		"--", strings.Join(course, " "))
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends the guest
+	cmd.WaitDelay = 10 * time.Second
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 124 {
+		return fmt.Errorf("the guest was stopped after %v", o.limit)
+	}
+	if err != nil {
+		return fmt.Errorf("guest: %w", err)
+	}
+	return nil
+}

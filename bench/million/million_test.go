@@ -1,0 +1,152 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestClientSize keeps the clients small beside what they measure.
+func TestClientSize(t *testing.T) {
+	if size := unsafe.Sizeof(client{}); size > 16 {
+		t.Errorf("a client takes %d bytes, want at most 16", size)
+	}
+}
+
+// TestCourse runs everything with a real gateway and few clients, and renders
+// the page.
+func TestCourse(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "gateway")
+	build := exec.Command("go", "build", "-o", program, "../../cmd/gateway")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the gateway: %v\n%s", err, output)
+	}
+	o, err := parse([]string{"-n", "300", "-gateway", program, "-docs", dir, "-interval", "500ms", "-hold", "1s", "-drain", "1s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := runAndRender(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	results, err := keptResults(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res := results[0]
+	if res.Held.RSS <= res.Before.RSS {
+		t.Errorf("300 clients took no memory: %d bytes before, %d after", res.Before.RSS, res.Held.RSS)
+	}
+	if res.Hold.Pings == 0 {
+		t.Error("no heartbeat in two intervals")
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "MILLION.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "300 connected, no message lost"; !strings.Contains(string(page), want) {
+		t.Errorf("the page does not say %q:\n%s", want, page)
+	}
+	for _, name := range []string{"connections", "memory", "kernel", "everyone", "drain"} {
+		if _, err := os.Stat(filepath.Join(dir, "million", name+".svg")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestCheckNamesWhatWasNotKept(t *testing.T) {
+	good := func() *result {
+		return &result{
+			Clients: 200, Leavers: 20, Connect: step{Reached: 200}, Return: step{Reached: 20},
+			Messages: []publishing{{step: step{Goal: 200, Reached: 200}}, {step: step{Goal: 2, Reached: 2}}, {step: step{Goal: 2, Reached: 2}}},
+			Drain:    drain{step: step{Reached: 200}, Clean: true},
+		}
+	}
+	for want, spoil := range map[string]func(*result){
+		"":                                           func(*result) {},
+		"clients connected: 199, want 200":           func(r *result) { r.Connect.Reached = 199 },
+		"messages published: 2, want 3":              func(r *result) { r.Messages = r.Messages[:2] },
+		"deliveries of message 1: 150, want 200":     func(r *result) { r.Messages[0].Reached = 150 },
+		"clients that came back: 19, want 20":        func(r *result) { r.Return.Reached = 19 },
+		"clients that saw bye and 1012: 1, want 200": func(r *result) { r.Drain.Reached = 1 },
+		"messages delivered twice: 1, want 0":        func(r *result) { r.Counts.Doubled = 1 },
+		"gaps: 2, want 0":                            func(r *result) { r.Counts.Gaps = 2 },
+		"connections that broke: 3, want 0":          func(r *result) { r.Counts.Broken = 3 },
+		"the gateway did not exit with 0":            func(r *result) { r.Drain.Clean = false },
+	} {
+		r := &course{res: good()}
+		spoil(r.res)
+		got := ""
+		if err := r.check(); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("check: %q, want %q", got, want)
+		}
+	}
+}
+
+func TestProgressCurve(t *testing.T) {
+	var p progress
+	p.begin(10_000)
+	for p.count < p.goal {
+		p.count++
+		p.note()
+	}
+	if n := len(p.curve); n < 90 || n > 110 {
+		t.Errorf("%d points, want about a hundred", n)
+	}
+	if first, last := p.curve[0].Count, p.curve[len(p.curve)-1].Count; first != 1 || last != 10_000 {
+		t.Errorf("the curve goes from %d to %d, want 1 to 10000", first, last)
+	}
+}
+
+func TestLagBetween(t *testing.T) {
+	before := scrape{lagSeries + "_count": 100, lagSeries + "_sum": 1, lagSeries + `_bucket{le="0.001"}`: 50, lagSeries + `_bucket{le="0.1"}`: 100}
+	after := scrape{lagSeries + "_count": 300, lagSeries + "_sum": 2, lagSeries + `_bucket{le="0.001"}`: 249, lagSeries + `_bucket{le="0.1"}`: 300}
+	want := lag{Posts: 200, Mean: 0.005, P99: 0.001, Slowest: 0.1}
+	if got := lagBetween(before, after); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+func TestThin(t *testing.T) {
+	for n, want := range map[int]int{0: 0, 240: 240, 241: 121, 1200: 240} {
+		if got := len(thin(make([]point, n))); got != want {
+			t.Errorf("%d points are thinned to %d, want %d", n, got, want)
+		}
+	}
+}
+
+func TestGrouped(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 0.25: "0.25", 999: "999", 1000: "1,000", 1234567: "1,234,567", -4321: "-4,321", 1234.5: "1,234"} {
+		if got := grouped(v); got != want {
+			t.Errorf("grouped(%v) is %q, want %q", v, got, want)
+		}
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for want, args := range map[string][]string{
+		"-n: 5 is not allowed, want 100 to 4000000":          {"-n", "5"},
+		"-c: 0 is not allowed, want 1 to 4096":               {"-c", "0"},
+		"-timeout: 1s is not allowed, want a minute or more": {"-timeout", "1s"},
+		`unexpected argument "more"`:                         {"more"},
+	} {
+		if _, err := parse(args); err == nil || err.Error() != want {
+			t.Errorf("%v: %v, want %q", args, err, want)
+		}
+	}
+	o := options{clients: 1_000_000, emulated: true}.withDefaults()
+	if o.interval != 15*time.Minute || o.hold != time.Minute {
+		t.Errorf("a million in the guest: interval %v, hold %v", o.interval, o.hold)
+	}
+}

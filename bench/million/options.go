@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"time"
+)
+
+// options are the command line's.
+type options struct {
+	clients  int
+	inFlight int // handshakes under way at a time
+	gateway  string
+	docs     string // folder that the page is written to
+	result   string // file that the course writes to
+	guest    bool
+	memory   string        // of the guest
+	limit    time.Duration // of the guest's run
+
+	// What is slower in emulation.
+	interval time.Duration // of the heartbeat
+	hold     time.Duration
+	drain    time.Duration
+	emulated bool // the course runs in the guest
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("million", flag.ContinueOnError)
+	flags.IntVar(&o.clients, "n", 1_000_000, "`clients`")
+	flags.IntVar(&o.inFlight, "c", 256, "`handshakes` under way at a time")
+	flags.StringVar(&o.gateway, "gateway", "bin/gateway", "the gateway's `program`, static")
+	flags.StringVar(&o.docs, "docs", "docs", "`folder` that MILLION.md, its charts and the result are written to")
+	flags.StringVar(&o.result, "result", "million.json", "`file` that the course alone writes its result to")
+	flags.BoolVar(&o.guest, "guest", false, "run in the guest even where this box would do")
+	flags.StringVar(&o.memory, "memory", "", "the guest's `memory`, such as 16G; default: as much as the clients need")
+	flags.DurationVar(&o.limit, "timeout", time.Hour, "hard limit on the guest's `time`")
+	flags.DurationVar(&o.interval, "interval", 0, "the gateway's heartbeat.`interval`; default 25s, in the guest 900 us a client")
+	flags.DurationVar(&o.hold, "hold", 0, "`time` of nothing but heartbeats; default: one interval, at most a minute")
+	flags.DurationVar(&o.drain, "drain", 0, "the gateway's drain.`timeout`; default 10s, in the guest 250 us a client and 10s at least")
+	flags.BoolVar(&o.emulated, "emulated", false, "this is the guest")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	return o, o.validate()
+}
+
+// validate reports everything that is wrong.
+func (o options) validate() error {
+	var wrong []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
+	}
+	check(o.clients >= 100 && o.clients <= 4_000_000, "-n: %d is not allowed, want 100 to 4000000", o.clients)
+	check(o.inFlight >= 1 && o.inFlight <= 4096, "-c: %d is not allowed, want 1 to 4096", o.inFlight)
+	check(o.limit >= time.Minute, "-timeout: %v is not allowed, want a minute or more", o.limit)
+	return errors.Join(wrong...)
+}
+
+// withDefaults fills in what depends on where the course runs.
+func (o options) withDefaults() options {
+	if o.interval == 0 {
+		o.interval = 25 * time.Second
+		if o.emulated {
+			// Pings that take up the guest's CPUs would hold up the connects.
+			o.interval = max(o.interval, time.Duration(o.clients)*900*time.Microsecond)
+		}
+	}
+	if o.hold == 0 {
+		o.hold = min(o.interval, time.Minute)
+	}
+	if o.drain == 0 {
+		o.drain = 10 * time.Second
+		if o.emulated {
+			o.drain = max(o.drain, time.Duration(o.clients)*250*time.Microsecond)
+		}
+	}
+	return o
+}
+
+// patience is how long nothing may happen before the run is given up.
+func (o options) patience() time.Duration {
+	if o.emulated {
+		return 3 * time.Minute
+	}
+	return 30 * time.Second
+}
+
+// few is the number of clients of the second channel, and leavers the number
+// of those that hang up and come back.
+func (o options) few() int     { return (o.clients + fewStep - 1) / fewStep }
+func (o options) leavers() int { return min(10_000, o.clients/10) }
+
+// fewStep is how far the clients of the second channel are apart.
+const fewStep = 100

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// result is all that a run found out. Times are in seconds, memory in bytes.
+type result struct {
+	Date     string   `json:"date"`
+	Machine  machine  `json:"machine"`
+	Emulated bool     `json:"emulated"`
+	Clients  int      `json:"clients"`
+	Few      int      `json:"few"`
+	Leavers  int      `json:"leavers"`
+	Interval float64  `json:"interval"`
+	Command  string   `json:"command"`
+	Gateway  []string `json:"gateway"`
+
+	Before memory  `json:"before"` // the gateway runs, no client is there
+	Held   memory  `json:"held"`   // all are connected and were quiet for a while
+	After  memory  `json:"after"`  // the leavers are back
+	Points []point `json:"points"`
+
+	Connect  step         `json:"connect"`
+	Hold     hold         `json:"hold"`
+	Messages []publishing `json:"messages"`
+	Return   step         `json:"return"`
+	Drain    drain        `json:"drain"`
+
+	Counts counts   `json:"counts"`
+	Failed []string `json:"failed"`
+}
+
+// machine is where the run took place.
+type machine struct {
+	CPU    string `json:"cpu"`
+	CPUs   int    `json:"cpus"`
+	Memory int64  `json:"memory"`
+	Kernel string `json:"kernel"`
+	Go     string `json:"go"`
+}
+
+// step is a part of the course with a goal.
+type step struct {
+	Goal    int     `json:"goal"`
+	Reached int     `json:"reached"`
+	Seconds float64 `json:"seconds"`
+	CPU     float64 `json:"cpu"` // of the gateway
+	Curve   []mark  `json:"curve"`
+	Lag     lag     `json:"lag"`
+}
+
+// hold is the step of nothing but heartbeats.
+type hold struct {
+	Seconds float64 `json:"seconds"`
+	CPU     float64 `json:"cpu"`
+	IdleCPU float64 `json:"idle_cpu"` // a second, before any client came
+	Pings   int     `json:"pings"`
+	Lag     lag     `json:"lag"`
+}
+
+// publishing is one message on its way to all its subscribers.
+type publishing struct {
+	Channel string `json:"channel"`
+	step
+}
+
+// drain is the shutdown.
+type drain struct {
+	step
+	Planned float64 `json:"planned"` // drain.timeout
+	Exit    float64 `json:"exit"`    // from SIGTERM to the end of the process
+	Clean   bool    `json:"clean"`   // exit code 0
+}
+
+// point is the box at one moment.
+type point struct {
+	Seconds     float64 `json:"s"`
+	Step        string  `json:"step"`
+	Connections int     `json:"connections"`
+	RSS         int64   `json:"rss"`
+	Slab        int64   `json:"slab"`
+	SocketPages int64   `json:"socket_pages"`
+	CPU         float64 `json:"cpu"`
+}
+
+func readResult(name string) (*result, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	res := new(result)
+	if err := json.Unmarshal(text, res); err != nil {
+		return nil, fmt.Errorf("the run left no whole result: %w", err)
+	}
+	return res, nil
+}
+
+// maxPoints is how many samples a result keeps; more would not show in a chart.
+const maxPoints = 240
+
+// thin leaves every nth point out of too many.
+func thin(points []point) []point {
+	step := (len(points) + maxPoints - 1) / maxPoints
+	if step <= 1 {
+		return points
+	}
+	var kept []point
+	for i := 0; i < len(points); i += step {
+		kept = append(kept, points[i])
+	}
+	return kept
+}
+
+// keepResult puts the result beside the charts, so that they can be made anew
+// and other runs compared.
+func keepResult(docs string, res *result) error {
+	if err := os.MkdirAll(filepath.Join(docs, "million"), 0o755); err != nil {
+		return err
+	}
+	name := fmt.Sprint(res.Clients)
+	if res.Emulated {
+		name += "-guest"
+	}
+	return writeResult(filepath.Join(docs, "million", name+".json"), res)
+}
+
+// keptResults returns all of them, the one with the most clients first.
+func keptResults(docs string) ([]*result, error) {
+	names, err := filepath.Glob(filepath.Join(docs, "million", "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	var all []*result
+	for _, name := range names {
+		res, err := readResult(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, res)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no result in %s/million", docs)
+	}
+	slices.SortStableFunc(all, func(a, b *result) int { return b.Clients - a.Clients })
+	return all, nil
+}
+
+// writeResult writes to a file or, in the guest, to the serial port that the
+// host reads.
+func writeResult(name string, res *result) error {
+	text, err := json.Marshal(res)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, append(text, '\n'), 0o644)
+}
