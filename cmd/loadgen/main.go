@@ -35,6 +35,7 @@ func commands() []command {
 		{"slow", "let some clients not read: what do the others feel?", runSlow},
 		{"mixed", "all of it at once, as a scenario file says", runMixed},
 		{"agent", "hold clients for another loadgen, which starts it (--agents, --agent)", runAgent},
+		{"capacity", "climb until it breaks, and write the bill for more", runCapacity},
 		{"doctor", "compare this host with what N clients need", runDoctor},
 		{"report", "render the page of a run directory anew", runReport},
 		{"compare", "put two runs side by side, beside their noise", runCompare},

@@ -16,9 +16,15 @@ func runReport(_ context.Context, args []string, out, errOut io.Writer) int {
 		return code
 	}
 	dir := s.Arg(0)
-	run, err := report.Load(dir)
-	if err == nil {
-		err = report.WritePage(dir, run)
+	outcome, isOne, err := report.LoadCapacity(dir)
+	if isOne && err == nil {
+		err = report.WriteCapacityPage(dir, outcome)
+	}
+	if !isOne {
+		var run *report.Run
+		if run, err = report.Load(dir); err == nil {
+			err = report.WritePage(dir, run)
+		}
 	}
 	if err != nil {
 		fmt.Fprintf(errOut, "loadgen report: %v\n", err)

@@ -178,11 +178,14 @@ func (s SLO) verdict(v float64, measured bool) Verdict {
 		Measured: measured, Value: v, Met: measured && s.holds(v)}
 }
 
+// Judge compares one run with the limit.
+func (s SLO) Judge(r *Result) Verdict { return s.verdict(s.Figure.of(r)) }
+
 // Judge compares the run with the SLOs and keeps the verdicts in the result.
 func (r *Result) Judge(slos []SLO) {
 	r.SLOs = nil
 	for _, s := range slos {
-		r.SLOs = append(r.SLOs, s.verdict(s.Figure.of(r)))
+		r.SLOs = append(r.SLOs, s.Judge(r))
 	}
 }
 

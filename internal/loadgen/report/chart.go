@@ -17,6 +17,7 @@ type point struct{ x, y float64 }
 type line struct {
 	name   string
 	points []point
+	dots   bool // draw the points alone: measurements that are few
 }
 
 // band shades a part of the x axis and names it.
@@ -41,7 +42,6 @@ type chart struct {
 	xText func(float64) string
 	// hits are x values with what to say when the pointer rests there.
 	hits []hit
-	dots bool // draw the points, for measurements that are few
 }
 
 type hit struct {
@@ -70,13 +70,28 @@ func (c *chart) empty() bool {
 	return true
 }
 
+// legendEntry is one line of the legend.
+type legendEntry struct {
+	Name string
+	Dots bool
+}
+
 // Legend lists the lines in the order of their colours.
-func (c *chart) Legend() []string {
+func (c *chart) Legend() []legendEntry {
+	var all []legendEntry
+	for _, l := range c.lines {
+		all = append(all, legendEntry{l.name, l.dots})
+	}
+	return all
+}
+
+// spoken is the drawing for those who can't see it.
+func (c *chart) spoken() string {
 	var names []string
 	for _, l := range c.lines {
 		names = append(names, l.name)
 	}
-	return names
+	return c.Title + ": " + strings.Join(names, ", ")
 }
 
 // Wide is the drawing for desktop screens, Narrow the one for phones.
@@ -94,7 +109,7 @@ func (c *chart) draw(f frame, class string, xTicks, yTicks int) template.HTML {
 	py := func(v float64) float64 { return f.top + (1-y.at(v))*plotHeight }
 
 	fmt.Fprintf(&b, `<svg class="%s" viewBox="0 0 %g %g" role="img" aria-label="%s">`, class, f.width, f.height,
-		html.EscapeString(c.Title+": "+strings.Join(c.Legend(), ", ")))
+		html.EscapeString(c.spoken()))
 	for i, band := range c.bands {
 		from, to := px(band.from), px(band.to)
 		if i%2 == 1 {
@@ -113,7 +128,7 @@ func (c *chart) draw(f frame, class string, xTicks, yTicks int) template.HTML {
 		fmt.Fprintf(&b, `<line class="tick" x1="%.1f" x2="%.1f" y1="%g" y2="%g"/>`, px(v), px(v), f.height-f.bottom, f.height-f.bottom+4)
 		text := c.xText(v)
 		// Half of it would stand out at the right.
-		middle := min(px(v), f.width-float64(len(text))*3.5)
+		middle := min(px(v), f.width-float64(len(text))*3.8)
 		fmt.Fprintf(&b, `<text class="x" x="%.1f" y="%g">%s</text>`, middle, f.height-f.bottom+17, html.EscapeString(text))
 	}
 	fmt.Fprintf(&b, `<line class="axis" x1="%g" x2="%g" y1="%g" y2="%g"/>`, f.left, f.width-f.right, f.height-f.bottom, f.height-f.bottom)
@@ -140,13 +155,13 @@ func (c *chart) drawLine(b *strings.Builder, colour int, l line, px, py func(flo
 		fmt.Fprintf(&path, "%s%.1f %.1f", pen, px(p.x), py(p.y))
 		pen = "L"
 	}
-	if !c.dots || len(l.points) > 1 {
+	if !l.dots {
 		fmt.Fprintf(b, `<path class="line l%d" stroke-dasharray="%s" d="%s"/>`, colour, dashes[colour], path.String())
 	}
 	// A value between two gaps makes no line.
 	for i, p := range l.points {
 		alone := (i == 0 || math.IsNaN(l.points[i-1].y)) && (i == len(l.points)-1 || math.IsNaN(l.points[i+1].y))
-		if !math.IsNaN(p.y) && (alone || c.dots) {
+		if !math.IsNaN(p.y) && (alone || l.dots) {
 			fmt.Fprintf(b, `<circle class="dot l%d" cx="%.1f" cy="%.1f" r="3"/>`, colour, px(p.x), py(p.y))
 		}
 	}

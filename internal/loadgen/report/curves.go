@@ -83,7 +83,7 @@ func overTime(title, about, yLabel string, unit loadgen.Unit, log bool, series [
 	n := (len(series) + mostPoints - 1) / mostPoints
 	for _, curve := range curves {
 		if points := curve.points(series, n); points != nil {
-			c.lines = append(c.lines, line{curve.name, points})
+			c.lines = append(c.lines, line{name: curve.name, points: points})
 		}
 	}
 	c.x = linear(series[len(series)-1].Seconds, 1, false, 8)

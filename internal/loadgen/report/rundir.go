@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,25 +29,15 @@ const (
 const note = "This run has not ended: series.csv and latency.hlog hold what was measured\n" +
 	"up to now. If loadgen is gone, it was killed before it could write the rest.\n"
 
-// Dir writes a run directory. Everything goes to a directory beside it, which
-// takes its name when it is complete: what has the name is whole.
-//
-// Interval and Sample are called on the run's sampler goroutine, Finish and
-// Abandon after it has ended.
-type Dir struct {
-	// Immutable
-	path, partial string
+// place is a directory on its way. Everything goes to a directory beside it,
+// which takes its name when it is complete: what has the name is whole.
+type place struct{ path, partial string }
 
-	series  *seriesLog
-	latency *latencyLog
-	failed  error // the first write that failed
-}
-
-// Create begins a run directory. A path that can't be one is a
+// reserve begins a directory. A path that can't be one is a
 // *loadgen.UsageError: it is found out before the run.
-func Create(path string) (*Dir, error) {
-	refuse := func(want string) (*Dir, error) {
-		return nil, &loadgen.UsageError{Flag: "--out", Value: path, Want: want}
+func reserve(path string) (place, error) {
+	refuse := func(want string) (place, error) {
+		return place{}, &loadgen.UsageError{Flag: "--out", Value: path, Want: want}
 	}
 	path = filepath.Clean(path)
 	entries, err := os.ReadDir(path)
@@ -57,18 +48,18 @@ func Create(path string) (*Dir, error) {
 	case len(entries) > 0:
 		return refuse("is not empty; each run gets a directory of its own")
 	}
-	d := &Dir{path: path, partial: path + partialSuffix}
-	if _, err := os.Lstat(d.partial); err == nil {
-		return refuse(d.partial + " is in the way: another run is writing it, or was killed; remove it if not")
+	p := place{path, path + partialSuffix}
+	if _, err := os.Lstat(p.partial); err == nil {
+		return refuse(p.partial + " is in the way: another run is writing it, or was killed; remove it if not")
 	}
-	if err := os.MkdirAll(d.partial, 0o777); err != nil {
+	if err := os.MkdirAll(p.partial, 0o777); err != nil {
 		return refuse("can't be made: " + reason(err))
 	}
-	if err := d.open(); err != nil {
-		d.Abandon()
+	if err := os.WriteFile(p.file(noteFile), []byte(note), 0o666); err != nil {
+		p.remove()
 		return refuse("can't be written: " + reason(err))
 	}
-	return d, nil
+	return p, nil
 }
 
 // reason leaves out the path, which the message has already.
@@ -79,17 +70,50 @@ func reason(err error) string {
 	return err.Error()
 }
 
-func (d *Dir) file(name string) string { return filepath.Join(d.partial, name) }
+func (p place) file(name string) string { return filepath.Join(p.partial, name) }
 
-func (d *Dir) open() (err error) {
-	if err := os.WriteFile(d.file(noteFile), []byte(note), 0o666); err != nil {
-		return err
+func (p place) remove() { os.RemoveAll(p.partial) }
+
+// take gives the directory its name.
+func (p place) take() error {
+	// An empty directory of that name was allowed; os.Rename wants none.
+	if err := os.Remove(p.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("run directory: %w; everything is in %s", err, p.partial)
 	}
-	if d.series, err = newSeriesLog(d.file(seriesFile)); err != nil {
-		return err
+	if err := os.Remove(p.file(noteFile)); err != nil {
+		return fmt.Errorf("run directory: %w", err)
 	}
-	d.latency, err = newLatencyLog(d.file(latencyFile))
-	return err
+	if err := os.Rename(p.partial, p.path); err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	return nil
+}
+
+// Dir writes a run directory. Interval and Sample are called on the run's
+// sampler goroutine, Finish and Abandon after it has ended.
+type Dir struct {
+	place // immutable
+
+	series  *seriesLog
+	latency *latencyLog
+	failed  error // the first write that failed
+}
+
+// Create begins a run directory; its error is a *loadgen.UsageError.
+func Create(path string) (*Dir, error) {
+	p, err := reserve(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{place: p}
+	if d.series, err = newSeriesLog(d.file(seriesFile)); err == nil {
+		d.latency, err = newLatencyLog(d.file(latencyFile))
+	}
+	if err != nil {
+		d.Abandon()
+		return nil, &loadgen.UsageError{Flag: "--out", Value: path, Want: "can't be written: " + reason(err)}
+	}
+	return d, nil
 }
 
 // keep remembers the first error; Finish returns it.
@@ -121,23 +145,13 @@ func (d *Dir) Finish(r *loadgen.Result) error {
 	if err := WritePage(d.partial, run); err != nil {
 		return err
 	}
-	// An empty directory of that name was allowed; os.Rename wants none.
-	if err := os.Remove(d.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("run directory: %w; everything is in %s", err, d.partial)
-	}
-	if err := os.Remove(d.file(noteFile)); err != nil {
-		return fmt.Errorf("run directory: %w", err)
-	}
-	if err := os.Rename(d.partial, d.path); err != nil {
-		return fmt.Errorf("run directory: %w", err)
-	}
-	return nil
+	return d.take()
 }
 
 // Abandon removes what was written, for a run that did not begin.
 func (d *Dir) Abandon() {
 	d.close()
-	os.RemoveAll(d.partial)
+	d.remove()
 }
 
 func (d *Dir) close() error {
@@ -179,12 +193,20 @@ func Load(path string) (*Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
-	r := new(loadgen.Result)
-	if err := json.Unmarshal(text, r); err != nil {
+	wrong := func(err error) (*Run, error) {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(path, resultFile), err)
 	}
-	if r.Schema != loadgen.Schema {
-		return nil, fmt.Errorf("%s: schema %.40q, want %q", filepath.Join(path, resultFile), r.Schema, loadgen.Schema)
+	// Another schema may have other types: it is looked at first.
+	var named struct{ Schema string }
+	if err := json.Unmarshal(text, &named); err != nil {
+		return wrong(err)
+	}
+	if named.Schema != loadgen.Schema {
+		return wrong(fmt.Errorf("schema %.40q, want %q", named.Schema, loadgen.Schema))
+	}
+	r := new(loadgen.Result)
+	if err := json.Unmarshal(text, r); err != nil {
+		return wrong(err)
 	}
 	run := &Run{Path: path, Result: r}
 	run.Latencies, err = readLatencyLog(filepath.Join(path, latencyFile))
@@ -196,15 +218,20 @@ func Load(path string) (*Run, error) {
 
 // WritePage renders a run's page into a directory, whole or not at all.
 func WritePage(dir string, run *Run) error {
-	f, err := os.CreateTemp(dir, Page+".*")
+	return writeWhole(filepath.Join(dir, Page), func(w io.Writer) error { return Render(w, run) })
+}
+
+// writeWhole writes a file whole or not at all.
+func writeWhole(name string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	defer os.Remove(f.Name()) // gone already when all went well
 	// CreateTemp keeps it to its owner; the other files are not.
-	err = errors.Join(Render(f, run), f.Chmod(0o644), f.Close())
+	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(dir, Page))
+		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {
 		return fmt.Errorf("report: %w", err)

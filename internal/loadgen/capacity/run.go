@@ -1,0 +1,330 @@
+package capacity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pushgate/internal/loadgen"
+	"pushgate/internal/preflight"
+)
+
+// Run climbs, fits and writes the bill. say is called with a line for every
+// step. Its error is a run that could not begin; the outcome tells of all
+// others, an interrupted one with what was found up to then.
+func Run(ctx context.Context, c Config, env preflight.Env, say func(string)) (*Outcome, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c.fill(env)
+	if c.SLOs == nil {
+		c.SLOs = DefaultSLOs()
+	}
+	return run(ctx, c, env, &bench{config: c, say: say})
+}
+
+// steps is what run climbs on.
+type steps interface {
+	// connections holds so many clients.
+	connections(ctx context.Context, n int) (Step, error)
+	// deliveries publishes so many messages per second to the subscribers.
+	deliveries(ctx context.Context, rate float64) (Step, error)
+	// describe completes the outcome with what is known of the server.
+	describe(*Outcome)
+	// close ends what deliveries left running.
+	close()
+}
+
+func run(ctx context.Context, c Config, env preflight.Env, s steps) (*Outcome, error) {
+	began := time.Now()
+	o := &Outcome{Schema: Schema, Command: c.Command, Started: began.UTC().Format(time.RFC3339Nano), Transport: string(c.Run.Transport),
+		Fresh: c.Run.ServerCmd != "", Failed: []string{}, Warnings: []string{}}
+	var err error
+	o.Connections, o.ConnectionsBreak, err = climb(ctx, connectionLevels(c), func(ctx context.Context, n float64) (Step, error) {
+		return s.connections(ctx, int(n))
+	})
+	if err != nil && len(o.Connections) == 0 && ctx.Err() == nil {
+		return nil, err
+	}
+	if o.end(err) {
+		o.Deliveries, o.DeliveriesBreak, err = climb(ctx, deliveryLevels(c), s.deliveries)
+		o.end(err)
+	}
+	s.close()
+	o.fit()
+	if c.Verify > 0 && !o.Interrupted && o.Fits.RSS != nil {
+		o.verify(ctx, c.Verify, s)
+	}
+	s.describe(o)
+	o.Bill = o.bill(c, env)
+	o.judge(c)
+	o.Seconds = time.Since(began).Seconds()
+	return o, nil
+}
+
+// end books why a climb ended; true when it came to its end.
+func (o *Outcome) end(err error) bool {
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		o.Interrupted = true
+		o.Failed = append(o.Failed, "interrupted: the bill is made from the steps up to there")
+	default:
+		o.Failed = append(o.Failed, err.Error())
+	}
+	return false
+}
+
+// fit draws the lines through the steps that were good.
+func (o *Outcome) fit() {
+	var rss, kernel, beat, deliver []Point
+	for _, s := range o.Connections {
+		if !s.Good {
+			continue
+		}
+		n := float64(s.Connections)
+		if s.RSS > 0 {
+			rss = append(rss, Point{n, s.RSS})
+		}
+		if s.Kernel != nil {
+			kernel = append(kernel, Point{n, *s.Kernel})
+		}
+		if s.Pings > 0 {
+			beat = append(beat, Point{s.Pings, s.IdleCPUs})
+		}
+	}
+	for _, s := range o.Deliveries {
+		if s.Good && s.Delivered > 0 {
+			deliver = append(deliver, Point{s.Delivered, s.CPUs})
+		}
+	}
+	o.Fits = Fits{line(rss, FitLine), line(kernel, FitLine), line(beat, FitLine), line(deliver, fitLower)}
+}
+
+func line(points []Point, through func([]Point) (Fit, bool)) *Fit {
+	if f, ok := through(points); ok {
+		return &f
+	}
+	return nil
+}
+
+// verify measures once more, further out, and compares.
+func (o *Outcome) verify(ctx context.Context, n int, s steps) {
+	predicted := o.Fits.RSS.At(float64(n))
+	step, err := s.connections(ctx, n)
+	if err != nil {
+		o.end(fmt.Errorf("verify with %d connections: %w", n, err))
+		return
+	}
+	if !step.Good || step.RSS <= 0 {
+		o.Failed = append(o.Failed, fmt.Sprintf("verify with %d connections: %s", n, step.Why()))
+		return
+	}
+	o.Verified = &Verified{Connections: n, Predicted: predicted, Measured: step.RSS, Percent: (predicted - step.RSS) / step.RSS * 100,
+		Largest: int(o.largest())}
+}
+
+// farOut is from which factor on an extrapolation needs a word of caution.
+const farOut = 10
+
+// judge says with what the figures must be read.
+func (o *Outcome) judge(c Config) {
+	warn := func(format string, args ...any) { o.Warnings = append(o.Warnings, fmt.Sprintf(format, args...)) }
+	switch f := o.Fits.RSS; {
+	case f == nil:
+		o.Failed = append(o.Failed, fmt.Sprintf("memory was measured in fewer than %d good steps: there is no line to draw, and no bill", fewPoints))
+	case !f.Good():
+		warn("the memory of the steps is no straight line (R2 %.3f): take the bill for a guess; longer --hold and larger --max-connections help", f.R2)
+	}
+	if n := o.largest(); n > 0 && float64(c.Target) > farOut*n {
+		warn("the target is %.0f times what was measured: the scatter given knows nothing of what changes on the way, such as how much garbage the runtime lets a larger heap gather", float64(c.Target)/n)
+	}
+	if !o.Fresh {
+		warn("the gateway was running already: memory that it had grown to before is in its base, and the cost of a connection may be too low; --server-cmd starts a fresh one for each step")
+	}
+	if o.Interrupted {
+		return
+	}
+	if f := o.Fits.Heartbeat; f == nil || !f.Good() {
+		warn("the CPU for heartbeats could not be told from the rest; a shorter heartbeat of the gateway or a longer --hold helps")
+	}
+	if f := o.Fits.Delivery; f == nil || !f.Good() {
+		warn("the CPU for deliveries could not be fitted")
+	}
+}
+
+// Good reports whether there is a bill and nothing failed.
+func (o *Outcome) Good() bool { return len(o.Failed) == 0 }
+
+// bench runs the steps for real.
+type bench struct {
+	config Config
+	say    func(string)
+
+	server string
+	host   loadgen.Host
+	stop   func() // of the gateway for deliveries; nil: none is running
+}
+
+func (b *bench) describe(o *Outcome) {
+	o.Server, o.Host = b.server, b.host
+	if cmd := b.config.Run.ServerCmd; cmd != "" {
+		o.Server = cmd
+	}
+}
+
+// launch starts a gateway where there is a command for it. Its heartbeat is
+// made short by the environment, so that flags of the command still rule.
+func (b *bench) launch(ctx context.Context) (stop func(), err error) {
+	c := b.config.Run
+	if c.ServerCmd == "" {
+		return func() {}, nil
+	}
+	if beat := b.config.Beat; beat > 0 {
+		c.ServerCmd = fmt.Sprintf("env GATEWAY_HEARTBEAT__INTERVAL=%v GATEWAY_HEARTBEAT__TIMEOUT=%v %s", beat, beat, c.ServerCmd)
+	}
+	return loadgen.Launch(ctx, c)
+}
+
+// warmClients come and go until the warm-up is done.
+const warmClients = 500
+
+// warm has a few clients come and go until the gateway's allocator has its
+// working size. A process that has just started grows by what each of its
+// first handshakes leaves behind, up to its first garbage collection: 900 B a
+// connection over the first 5,000 and 150 B after that, which is no line.
+func (b *bench) warm(ctx context.Context) error {
+	c := b.config.Run
+	c.Connections, c.Hold = warmClients, 0
+	for left := b.config.Warmup; left > 0; left -= warmClients {
+		if _, err := loadgen.Idle(ctx, c, loadgen.Options{}); err != nil {
+			return fmt.Errorf("warm-up: %w", err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) connections(ctx context.Context, n int) (Step, error) {
+	stop, err := b.launch(ctx)
+	if err != nil {
+		return Step{}, err
+	}
+	defer stop()
+	if err := b.warm(ctx); err != nil {
+		return Step{}, err
+	}
+	c := b.config.Run
+	c.Connections, c.Hold = n, b.config.Hold
+	before, known := kernelBytes()
+	var kernel []float64
+	r, err := loadgen.Idle(ctx, c, loadgen.Options{Progress: func(s loadgen.Sample) {
+		if now, ok := kernelBytes(); ok && s.Phase == loadgen.PhaseHold {
+			kernel = append(kernel, now-before)
+		}
+	}})
+	if err != nil {
+		return Step{}, err
+	}
+	s := b.step(r)
+	if known && len(kernel) > 0 && !c.AllowRemote {
+		grown := median(kernel)
+		s.Kernel = &grown
+	}
+	if h := r.Idle; h != nil && h.Seconds > 0 {
+		s.Pings = float64(h.Pings) / h.Seconds
+		s.ClientBound = h.Effort.Bound
+	}
+	b.report("%d connections: %s", n, s, func() string {
+		return fmt.Sprintf("RSS %s, %.1f %% CPU at %.0f pings/s", loadgen.FormatFigure(loadgen.UnitBytes, s.RSS), s.IdleCPUs*100, s.Pings)
+	})
+	return s, ctx.Err()
+}
+
+func (b *bench) deliveries(ctx context.Context, rate float64) (Step, error) {
+	if b.stop == nil {
+		stop, err := b.launch(ctx)
+		if err != nil {
+			return Step{}, err
+		}
+		b.stop = stop
+	}
+	c := b.config.Run
+	c.Connections, c.Rate = b.config.Subscribers, rate
+	c.Messages = max(int(rate*b.config.Publish.Seconds()), 1)
+	r, err := loadgen.Fanout(ctx, c, loadgen.Options{})
+	if err != nil {
+		return Step{}, err
+	}
+	s := b.step(r)
+	s.Rate = rate
+	if f := r.Fanout; f != nil {
+		s.Latency, s.ClientBound = f.Due, f.Effort.Bound
+		if f.Effort.Seconds > 0 {
+			s.Delivered = float64(r.Counters.Delivered) / f.Effort.Seconds
+		}
+		if n := r.Counters.Delivered; n > 0 {
+			s.Bytes = float64(r.Counters.Bytes) / float64(n)
+		}
+	}
+	s.Good = s.Good && !s.ClientBound
+	b.report("%.0f messages/s to each of %d: %s", rate, s, func() string {
+		return fmt.Sprintf("%.0f deliveries/s, p99 %s, %.0f %% CPU", s.Delivered, loadgen.FormatFigure(loadgen.UnitDuration, float64(s.Latency.P99)), s.CPUs*100)
+	})
+	return s, ctx.Err()
+}
+
+func (b *bench) close() {
+	if b.stop != nil {
+		b.stop()
+		b.stop = nil
+	}
+}
+
+// step takes over what all runs have.
+func (b *bench) step(r *loadgen.Result) Step {
+	b.host = r.Host
+	s := Step{Connections: int(r.Counters.Ready), ConnectRate: r.Connect.PerSecond, Failed: r.Failed}
+	if v := r.Server; v != nil {
+		b.server = fmt.Sprintf("%s, process %d", v.Name, v.PID)
+		s.RSS, s.Anon = float64(v.After.RSS), float64(v.After.Anon)
+		s.Handshake = v.CPUPerHandshake
+		s.IdleCPUs, s.CPUs = v.CPUIdle/100, v.CPUPublishing
+		var rss []float64
+		for _, x := range r.Series {
+			if x.Phase == loadgen.PhaseHold && x.Server != nil {
+				rss = append(rss, float64(x.Server.RSS))
+			}
+		}
+		if len(rss) > 0 {
+			s.RSS = median(rss)
+		}
+	}
+	for _, slo := range b.config.SLOs {
+		// A limit on deliveries says nothing about a step without any.
+		if v := slo.Judge(r); v.Measured {
+			s.SLOs = append(s.SLOs, v)
+		}
+	}
+	s.Good = r.Good()
+	for _, v := range s.SLOs {
+		s.Good = s.Good && v.Met
+	}
+	return s
+}
+
+func (b *bench) report(format string, x any, s Step, text func() string) {
+	verdict := text()
+	if !s.Good {
+		verdict += "; " + s.Why()
+	}
+	args := []any{x, verdict}
+	if _, isRate := x.(float64); isRate {
+		args = []any{x, b.config.Subscribers, verdict}
+	}
+	b.say(fmt.Sprintf(format, args...))
+}
