@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// showGoroutines compares what a connection that waits costs as a goroutine
+// with what it costs as a slot of the gateway's slab. Sockets come on top of
+// both.
+func showGoroutines(out io.Writer) error {
+	t := newTable(out, "a connection is", "connections", "bytes each", "in all", "one collection")
+	for _, c := range []struct {
+		what, name string
+		counts     []int
+	}{
+		{"parked", "a parked goroutine", []int{10_000, 100_000, 1_000_000}},
+		// A million of these would take more than 10 GB.
+		{"buffered", "a goroutine with two buffers of 4 KiB", []int{10_000, 100_000}},
+	} {
+		for _, n := range c.counts {
+			var said bytes.Buffer
+			if err := partCommand(fmt.Sprintf("goroutines %s %d", c.what, n), &said).Run(); err != nil {
+				return err
+			}
+			var grown int64
+			var gc float64
+			if _, err := fmt.Sscan(said.String(), &grown, &gc); err != nil {
+				return fmt.Errorf("%q: %w", said.String(), err)
+			}
+			t.row(c.name, n, grown/int64(n), fmt.Sprintf("%d MB", grown/1e6), fmt.Sprintf("%.1f ms", gc))
+		}
+	}
+	each, gc, err := slabCost()
+	if err != nil {
+		return err
+	}
+	const n = 1_000_000
+	t.row("a slot of the gateway", n, fmt.Sprintf("%.1f", each), fmt.Sprintf("%d MB", int(each*n/1e6)), fmt.Sprintf("%.1f ms", gc))
+	return t.flush()
+}
+
+// parkGoroutines prints the growth of the resident memory by n goroutines, and
+// how long the collector takes with them.
+func parkGoroutines(args []string, out io.Writer) error {
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	before, err := residentBytes()
+	if err != nil {
+		return err
+	}
+	parked := make(chan struct{}, n) // one from each that has begun
+	leave := make(chan struct{})     // closed by this function; ends them all
+	for range n {
+		if args[0] == "parked" {
+			go func() {
+				parked <- struct{}{}
+				<-leave
+			}()
+			continue
+		}
+		go func() {
+			// What a loop on a net.Conn usually has, used once.
+			in, out := bufio.NewReaderSize(zeros{}, buffered), bufio.NewWriterSize(io.Discard, buffered)
+			in.Peek(buffered)
+			for range buffered - 1 {
+				out.WriteByte(0)
+			}
+			parked <- struct{}{}
+			<-leave
+			runtime.KeepAlive(in)
+			runtime.KeepAlive(out)
+		}()
+	}
+	for range n {
+		<-parked
+	}
+	begin := time.Now()
+	runtime.GC()
+	gc := time.Since(begin)
+	after, err := residentBytes()
+	if err != nil {
+		return err
+	}
+	close(leave)
+	_, err = fmt.Fprintln(out, after-before, float64(gc.Microseconds())/1000)
+	return err
+}
+
+// buffered is the size of a buffer, bufio's own default.
+const buffered = 4 << 10
+
+// zeros is an endless reader.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// residentBytes returns the anonymous memory of this process.
+func residentBytes() (int64, error) {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, fmt.Errorf("no RssAnon in /proc/self/status")
+}
+
+var slabLine = regexp.MustCompile(`BenchmarkSlab\S*\s.*?([\d.]+) B/entry\s+([\d.]+) gc-ms`)
+
+// slabCost runs the gateway's own benchmark of its slab, with a million
+// entries.
+func slabCost() (each, gc float64, err error) {
+	out, err := exec.Command("go", "test", "pushgate/gateway", "-run", "^$", "-bench", "^BenchmarkSlab$", "-benchtime", "5x").CombinedOutput()
+	if err != nil {
+		return 0, 0, fmt.Errorf("go test: %w\n%s", err, out)
+	}
+	m := slabLine.FindSubmatch(out)
+	if m == nil {
+		return 0, 0, fmt.Errorf("no figures in %s", out)
+	}
+	each, err = strconv.ParseFloat(string(m[1]), 64)
+	if err != nil {
+		return 0, 0, err
+	}
+	gc, err = strconv.ParseFloat(string(m[2]), 64)
+	return each, gc, err
+}
