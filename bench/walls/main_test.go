@@ -78,9 +78,15 @@ func TestBacklog(t *testing.T) {
 
 func TestDescriptors(t *testing.T) {
 	got := shown(t, "descriptors")
-	for _, row := range []string{"1024|1500|960|540|0|960\n", "4096|1500|1500|0|0|1500\n", "fix: "} {
-		if !strings.Contains(got, row) {
-			t.Errorf("no %q in\n%s", row, got)
+	for name, pattern := range map[string]string{
+		// Refusals that come faster than they are taken use up the spare
+		// files, too; some clients are then closed without an answer.
+		"1024":    `(?m)^1024\|1500\|960\|[45]\d\d\|\d+\|960$`,
+		"4096":    `(?m)^4096\|1500\|1500\|0\|0\|1500$`,
+		"the log": `fix: `,
+	} {
+		if !regexp.MustCompile(pattern).MatchString(got) {
+			t.Errorf("%s: no such row in\n%s", name, got)
 		}
 	}
 }
