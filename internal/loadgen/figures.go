@@ -17,6 +17,7 @@ const (
 	UnitRate     Unit = "per second"
 	UnitPercent  Unit = "percent"
 	UnitCPUs     Unit = "CPUs"
+	UnitRatio    Unit = "ratio"
 )
 
 // Figure is one number of a run that has a name: SLOs judge it, and runs are
@@ -37,7 +38,7 @@ func (f Figure) Of(r *Result) (float64, bool) { return f.of(r) }
 // Figures lists all figures in the order of the manual.
 func Figures() []Figure {
 	all := latencyFigures()
-	for _, rows := range [][]Figure{clientFigures(), messageFigures(), serverFigures(), selfFigures()} {
+	for _, rows := range [][]Figure{clientFigures(), messageFigures(), stormFigures(), churnFigures(), slowFigures(), serverFigures(), kernelFigures(), selfFigures()} {
 		all = append(all, rows...)
 	}
 	return all
@@ -85,11 +86,17 @@ func latencyFigures() []Figure {
 		recorded    string // the name in an Interval
 	}{
 		{"handshake", "connect to the complete answer", func(r *Result) Latency { return r.Connect.Handshake }, LatencyHandshake},
+		{"handshake_due", "the same from the intended time of the connect", func(r *Result) Latency { return r.Connect.HandshakeDue }, LatencyPaced},
 		{"ready", "connect to the last subscription confirmed", func(r *Result) Latency { return r.Connect.Ready }, LatencyReady},
 		{"delivery", "intended send time to receipt", func(r *Result) Latency { return r.sent().Due }, LatencyDelivery},
 		{"delivery_sent", "real send time to receipt", func(r *Result) Latency { return r.sent().Real }, LatencySent},
 		{"completion", "send to the last subscriber (without --rate)", func(r *Result) Latency { return r.sent().Completion }, ""},
 		{"publish", "one round trip to Redis", func(r *Result) Latency { return r.sent().Publish }, ""},
+		{"storm_handshake", "handshakes of clients that come back", func(r *Result) Latency { return r.stormed().Handshake }, ""},
+		{"storm_ready", "the same to the last subscription confirmed", func(r *Result) Latency { return r.stormed().Ready }, ""},
+		{"churn_handshake", "handshakes of clients that come and go", func(r *Result) Latency { return r.churned().Handshake }, ""},
+		{"churn_ready", "the same to the last subscription confirmed", func(r *Result) Latency { return r.churned().Ready }, ""},
+		{"baseline", "deliveries before some clients were slow, from intended time", func(r *Result) Latency { return r.baseline().Due }, ""},
 	} {
 		for _, q := range quantiles {
 			f := Figure{
@@ -167,13 +174,13 @@ func messageFigures() []Figure {
 	return []Figure{
 		row("published", UnitCount, "messages sent", func(f *Sent, _ *Counters) float64 { return float64(f.Published) }),
 		row("published_per_second", UnitRate, "messages sent", func(f *Sent, _ *Counters) float64 { return f.PerSecond }),
-		counter("delivered", "deliveries, each once", func(c *Counters) uint64 { return c.Delivered }),
+		row("delivered", UnitCount, "deliveries, each once", func(f *Sent, _ *Counters) float64 { return float64(f.Delivered) }),
 		row("delivered_per_second", UnitRate, "deliveries, first publish to last receipt", func(f *Sent, _ *Counters) float64 { return f.DeliveredPS }),
 		row("missing", UnitCount, "deliveries that did not come", func(f *Sent, _ *Counters) float64 { return float64(f.Missing) }),
 		{Name: "missing_share", Unit: UnitPercent, About: "missing, of those expected",
 			of: func(r *Result) (float64, bool) { return share(float64(r.sent().Missing), float64(r.sent().Expected)) }},
-		counter("duplicated", "messages that came more than once", func(c *Counters) uint64 { return c.Duplicated }),
-		counter("reordered", "messages that came after a later one of their channel", func(c *Counters) uint64 { return c.Reordered }),
+		row("duplicated", UnitCount, "messages that came more than once", func(f *Sent, _ *Counters) float64 { return float64(f.Duplicated) }),
+		row("reordered", UnitCount, "messages that came after a later one of their channel", func(f *Sent, _ *Counters) float64 { return float64(f.Reordered) }),
 		counter("damaged", "messages that came changed, or in no known form", func(c *Counters) uint64 { return c.Damaged + c.Unknown }),
 		counter("gaps", "gaps that the gateway announced", func(c *Counters) uint64 { return c.Gaps }),
 		row("late", UnitCount, "messages sent over 5 ms after they were due", func(f *Sent, _ *Counters) float64 { return float64(f.Late) }),
@@ -210,13 +217,15 @@ func serverFigures() []Figure {
 		row("anon_per_conn", UnitBytes, "the anonymous part of it",
 			func(s *Server, r *Result) (float64, bool) { return s.AnonPerConnection, r.Counters.Open > 0 }),
 		rss,
+		row("heap_per_conn", UnitBytes, "growth of its heap in use for each connection; with --admin",
+			func(s *Server, _ *Result) (float64, bool) { return s.HeapPerConnection, s.MetricsAfter != nil }),
 		row("cpu_per_handshake", UnitDuration, "the server's CPU time for a handshake",
 			func(s *Server, r *Result) (float64, bool) {
 				return s.CPUPerHandshake * 1e3, r.Counters.Established > 0
 			}),
 		row("cpu_per_delivery", UnitDuration, "the server's CPU time for a delivery",
 			func(s *Server, r *Result) (float64, bool) {
-				return s.CPUPerDelivery * 1e3, r.Fanout != nil && r.Counters.Delivered > 0
+				return s.CPUPerDelivery * 1e3, r.sent().Delivered > 0 && s.CPUPerDelivery > 0
 			}),
 		row("cpu_idle", UnitPercent, "of one CPU that the server uses while the clients are idle",
 			func(s *Server, r *Result) (float64, bool) { return s.CPUIdle, r.Idle != nil }),

@@ -9,6 +9,7 @@ import (
 // Names of the latencies of an Interval.
 const (
 	LatencyHandshake = "handshake"     // connect to the complete answer
+	LatencyPaced     = "handshake_due" // the same from the intended time of the connect
 	LatencyReady     = "ready"         // connect to the last subscription confirmed
 	LatencyDelivery  = "delivery"      // intended send time to receipt
 	LatencySent      = "delivery_sent" // real send time to receipt
@@ -33,7 +34,7 @@ func (e *engine) takeRecent(hand func(map[string]*hdrhistogram.Histogram)) (due 
 	if hand != nil {
 		named := make(map[string]*hdrhistogram.Histogram)
 		for name, h := range map[string]*hdrhistogram.Histogram{
-			LatencyHandshake: r.handshake, LatencyReady: r.ready, LatencyDelivery: r.due, LatencySent: r.sent,
+			LatencyHandshake: r.handshake, LatencyPaced: r.paced, LatencyReady: r.ready, LatencyDelivery: r.due, LatencySent: r.sent,
 		} {
 			if h.TotalCount() > 0 {
 				named[name] = h

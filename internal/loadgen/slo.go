@@ -112,6 +112,7 @@ var suffixes = map[Unit]map[string]float64{
 	UnitRate:     {"": 1, "/s": 1, "k": 1e3, "k/s": 1e3, "M": 1e6, "M/s": 1e6},
 	UnitPercent:  {"": 1, "%": 1},
 	UnitCPUs:     {"": 1},
+	UnitRatio:    {"": 1},
 }
 
 // unitExample shows how a limit of the unit is written.
@@ -122,6 +123,7 @@ var unitExample = map[Unit]string{
 	UnitRate:     "a rate such as 5000/s",
 	UnitPercent:  "a share such as 0.1%",
 	UnitCPUs:     "a number such as 1.5",
+	UnitRatio:    "a number such as 1.5",
 }
 
 func parseLimit(text string, unit Unit) (float64, error) {
@@ -210,6 +212,8 @@ func FormatFigure(u Unit, v float64) string {
 		return strconv.FormatFloat(v, 'g', 3, 64) + " %"
 	case UnitRate:
 		return plainNumber(v) + " /s"
+	case UnitRatio:
+		return strconv.FormatFloat(v, 'f', 2, 64)
 	case UnitCPUs:
 		return strconv.FormatFloat(v, 'f', 2, 64) + " CPUs"
 	}

@@ -111,11 +111,14 @@ func TestJudge(t *testing.T) {
 	r := &Result{
 		Settings: Settings{Connections: 100},
 		Counters: Counters{Ready: 98, Failed: 2, Open: 98, Established: 98, Delivered: 980},
-		Fanout:   &Sent{Due: Latency{Count: 980, P99: 150e6}, Missing: 3, Expected: 983},
+		Fanout:   &Sent{Due: Latency{Count: 980, P99: 150e6}, Missing: 3, Expected: 983, Delivered: 980},
+		Storm:    &Storm{Back95: 1.5},
+		Slow:     &Slow{P99Ratio: 1.25},
 		Server:   &Server{RSSPerConnection: 610},
 	}
 	slos, err := ParseSLOs([]string{"delivery.p99<200ms", "delivery.p99<150ms", "delivery.p99<=150ms", "missing==0", "missing!=0",
-		"rss_per_conn<600B", "failed_share<=2%", "ready.p50<1s", "delivered>979", "delivered>=981"})
+		"rss_per_conn<600B", "failed_share<=2%", "ready.p50<1s", "delivered>979", "delivered>=981",
+		"back_95<=1.5s", "back_100<60s", "slow_p99_ratio<1.25", "cycles_failed==0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,6 +129,7 @@ func TestJudge(t *testing.T) {
 	}{
 		{true, "150 ms"}, {false, "150 ms"}, {true, "150 ms"}, {false, "3"}, {true, "3"},
 		{false, "610 B"}, {true, "2 %"}, {false, "not measured in this run"}, {true, "980"}, {false, "980"},
+		{true, "1.50 s"}, {false, "not measured in this run"}, {false, "1.25"}, {false, "not measured in this run"},
 	}
 	for i, v := range r.SLOs {
 		if v.Met != want[i].met || v.Text() != want[i].text {

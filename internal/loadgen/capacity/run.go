@@ -220,21 +220,12 @@ func (b *bench) connections(ctx context.Context, n int) (Step, error) {
 	}
 	c := b.config.Run
 	c.Connections, c.Hold = n, b.config.Hold
-	before, known := kernelBytes()
-	var kernel []float64
-	r, err := loadgen.Idle(ctx, c, loadgen.Options{Progress: func(s loadgen.Sample) {
-		if now, ok := kernelBytes(); ok && s.Phase == loadgen.PhaseHold {
-			kernel = append(kernel, now-before)
-		}
-	}})
+	r, err := loadgen.Idle(ctx, c, loadgen.Options{})
 	if err != nil {
 		return Step{}, err
 	}
 	s := b.step(r)
-	if known && len(kernel) > 0 && !c.AllowRemote {
-		grown := median(kernel)
-		s.Kernel = &grown
-	}
+	s.Kernel = kernelGrown(r)
 	if h := r.Idle; h != nil && h.Seconds > 0 {
 		s.Pings = float64(h.Pings) / h.Seconds
 		s.ClientBound = h.Effort.Bound
@@ -243,6 +234,26 @@ func (b *bench) connections(ctx context.Context, n int) (Step, error) {
 		return fmt.Sprintf("RSS %s, %.1f %% CPU at %.0f pings/s", loadgen.FormatFigure(loadgen.UnitBytes, s.RSS), s.IdleCPUs*100, s.Pings)
 	})
 	return s, ctx.Err()
+}
+
+// kernelGrown returns by how much the kernel's memory has grown while the
+// clients were held; nil where that was not seen.
+func kernelGrown(r *loadgen.Result) *float64 {
+	if r.Kernel == nil {
+		return nil
+	}
+	sum := func(k *loadgen.KernelSample) float64 { return float64(k.Slab) + float64(k.TCPMemory) }
+	var all []float64
+	for _, x := range r.Series {
+		if x.Phase == loadgen.PhaseHold && x.Kernel != nil {
+			all = append(all, sum(x.Kernel)-sum(&r.Kernel.Before))
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	grown := median(all)
+	return &grown
 }
 
 func (b *bench) deliveries(ctx context.Context, rate float64) (Step, error) {
@@ -265,7 +276,7 @@ func (b *bench) deliveries(ctx context.Context, rate float64) (Step, error) {
 	if f := r.Fanout; f != nil {
 		s.Latency, s.ClientBound = f.Due, f.Effort.Bound
 		if f.Effort.Seconds > 0 {
-			s.Delivered = float64(r.Counters.Delivered) / f.Effort.Seconds
+			s.Delivered = float64(f.Delivered) / f.Effort.Seconds
 		}
 		if n := r.Counters.Delivered; n > 0 {
 			s.Bytes = float64(r.Counters.Bytes) / float64(n)

@@ -47,6 +47,15 @@ func serverCurve(name string, m merge, of func(*loadgen.Sample) float64) curve {
 	}}
 }
 
+func kernelCurve(name string, of func(*loadgen.KernelSample) float64) curve {
+	return curve{name, mergeLast, func(s *loadgen.Sample) (float64, bool) {
+		if s.Kernel == nil {
+			return 0, false
+		}
+		return of(s.Kernel), true
+	}}
+}
+
 // points puts n seconds together to one point each; NaN where there is none.
 func (c curve) points(series []loadgen.Sample, n int) []point {
 	var all []point
@@ -214,10 +223,22 @@ func charts(run *Run) []*chart {
 		byPercentile(run.Latencies),
 		overTime("Server memory", "", "resident memory", loadgen.UnitBytes, false, series,
 			serverCurve("all", mergeLast, func(s *loadgen.Sample) float64 { return float64(s.Server.RSS) }),
-			serverCurve("anonymous", mergeLast, func(s *loadgen.Sample) float64 { return float64(s.Server.Anon) })),
+			serverCurve("anonymous", mergeLast, func(s *loadgen.Sample) float64 { return float64(s.Server.Anon) }),
+			curve{"Go heap in use", mergeLast, func(s *loadgen.Sample) (float64, bool) {
+				if s.Metrics == nil {
+					return 0, false
+				}
+				return float64(s.Metrics.HeapInUse), true
+			}}),
+		overTime("Kernel memory", "Of the whole host; over loopback, both ends of each connection.", "memory", loadgen.UnitBytes, false, series,
+			kernelCurve("slabs", func(k *loadgen.KernelSample) float64 { return float64(k.Slab) }),
+			kernelCurve("TCP buffers", func(k *loadgen.KernelSample) float64 { return float64(k.TCPMemory) })),
 		overTime("CPU", "", "CPUs in use", loadgen.UnitCPUs, false, series,
 			serverCurve("server", mergeMean, func(s *loadgen.Sample) float64 { return s.ServerCPU }),
-			value("loadgen", mergeMean, func(s *loadgen.Sample) float64 { return s.SelfCPU })),
+			value("loadgen", mergeMean, func(s *loadgen.Sample) float64 { return s.SelfCPU }),
+			curve{"all programs", mergeMean, func(s *loadgen.Sample) (float64, bool) {
+				return s.HostCPU * float64(run.Result.Host.CPUs), s.HostCPU > 0
+			}}),
 	}
 	return slices.DeleteFunc(all, func(c *chart) bool { return c.empty() || c.flat() })
 }

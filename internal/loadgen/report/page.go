@@ -151,6 +151,11 @@ var tileFigures = []struct{ figure, title string }{
 	{"delivery.p99", "delivery p99"},
 	{"delivery.max", "delivery max"},
 	{"missing", "missing"},
+	{"back_95", "95 % are back"},
+	{"back_100", "all are back"},
+	{"cycles_per_second", "churn"},
+	{"slow_p99_ratio", "p99 beside slow clients"},
+	{"rss_per_slow_client", "memory per slow client"},
 	{"cpu_per_delivery", "server CPU per delivery"},
 }
 
@@ -171,20 +176,27 @@ func tiles(r *loadgen.Result) []row {
 // figures lists what was measured: latencies by name and percentile, the rest
 // line by line.
 func figures(r *loadgen.Result) (latencies []latencyRow, rest []row) {
-	for _, l := range []struct {
-		name string
-		of   loadgen.Latency
-	}{
-		{"handshake", r.Connect.Handshake},
-		{"ready", r.Connect.Ready},
-	} {
-		latencies = appendLatency(latencies, l.name, l.of)
-	}
+	add := func(name string, l loadgen.Latency) { latencies = appendLatency(latencies, name, l) }
+	add("handshake", r.Connect.Handshake)
+	add("handshake, from intended time", r.Connect.HandshakeDue)
+	add("ready", r.Connect.Ready)
 	if f := r.Fanout; f != nil {
-		latencies = appendLatency(latencies, "delivery, from intended time", f.Due)
-		latencies = appendLatency(latencies, "delivery, from real send time", f.Real)
-		latencies = appendLatency(latencies, "send to the last subscriber", f.Completion)
-		latencies = appendLatency(latencies, "publish to Redis", f.Publish)
+		add("delivery, from intended time", f.Due)
+		add("delivery, from real send time", f.Real)
+		add("send to the last subscriber", f.Completion)
+		add("publish to Redis", f.Publish)
+	}
+	if s := r.Storm; s != nil {
+		add("handshake, coming back", s.Handshake)
+		add("ready, coming back", s.Ready)
+	}
+	if c := r.Churn; c != nil {
+		add("handshake, churn", c.Handshake)
+		add("handshake, churn, from intended time", c.HandshakeDue)
+		add("ready, churn", c.Ready)
+	}
+	if s := r.Slow; s != nil && s.Baseline != nil {
+		add("delivery before the slow clients", s.Baseline.Due)
 	}
 	for _, f := range loadgen.Figures() {
 		if strings.Contains(f.Name, ".") {
@@ -215,6 +227,7 @@ func reasons(r *loadgen.Result) []reasonTable {
 		{"Clients that never were ready", r.Failures},
 		{"Clients lost", r.Losses},
 		{"Error messages", r.Errors},
+		{"Slow clients that were closed", slowCloses(r)},
 	} {
 		table := reasonTable{Title: t.title}
 		for _, why := range slices.SortedFunc(maps.Keys(t.of), func(a, b loadgen.Reason) int {
@@ -230,6 +243,13 @@ func reasons(r *loadgen.Result) []reasonTable {
 		}
 	}
 	return all
+}
+
+func slowCloses(r *loadgen.Result) map[loadgen.Reason]uint64 {
+	if r.Slow == nil {
+		return nil
+	}
+	return r.Slow.Closes
 }
 
 func settings(r *loadgen.Result) []row {

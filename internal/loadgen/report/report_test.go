@@ -48,7 +48,7 @@ func madeUp(seconds int) *loadgen.Result {
 		Counters: loadgen.Counters{Ready: 1000, Open: 1000, Established: 1000, Delivered: 100000},
 		Failures: map[loadgen.Reason]uint64{"error: </table><b>": 3, "reset": 9},
 		Connect:  loadgen.Connect{PerSecond: 500, Handshake: loadgen.Latency{Count: 1000, P50: 1e6, P99: 2e6, Max: 3e6}},
-		Fanout:   &loadgen.Sent{Due: loadgen.Latency{Count: 100000, P50: 1e6, P99: 5e6, Max: 9e6}, DeliveredPS: 10000, Expected: 100000, Asked: 100},
+		Fanout:   &loadgen.Sent{Due: loadgen.Latency{Count: 100000, P50: 1e6, P99: 5e6, Max: 9e6}, DeliveredPS: 10000, Expected: 100000, Delivered: 100000, Asked: 100},
 		Server:   &loadgen.Server{PID: 7, Name: "gateway", After: loadgen.ProcessSample{RSS: 20 << 20}, RSSPerConnection: 600},
 		Failed:   []string{"</li><script>"}, Warnings: []string{"mind & this"},
 		Knobs: []preflight.Finding{{Name: "fs.nr_open", Verdict: preflight.Pass, Value: "9"}, {Name: "RLIMIT_NOFILE hard", Verdict: preflight.Fix, Fix: "prlimit"}},

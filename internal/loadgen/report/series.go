@@ -39,6 +39,15 @@ func ofServer(of func(*loadgen.ProcessSample) string) func(*loadgen.Sample) stri
 	}
 }
 
+func ofKernel(of func(*loadgen.KernelSample) string) func(*loadgen.Sample) string {
+	return func(s *loadgen.Sample) string {
+		if s.Kernel == nil {
+			return ""
+		}
+		return of(s.Kernel)
+	}
+}
+
 var columns = []column{
 	{"seconds", func(s *loadgen.Sample) string { return decimal(s.Seconds, 3) }},
 	{"phase", func(s *loadgen.Sample) string { return string(s.Phase) }},
@@ -72,6 +81,17 @@ var columns = []column{
 	}},
 	{"server_threads", ofServer(func(p *loadgen.ProcessSample) string { return strconv.Itoa(p.Threads) })},
 	{"server_descriptors", ofServer(func(p *loadgen.ProcessSample) string { return strconv.Itoa(p.Descriptors) })},
+	{"server_heap_in_use_bytes", func(s *loadgen.Sample) string {
+		if s.Metrics == nil {
+			return ""
+		}
+		return count(s.Metrics.HeapInUse)
+	}},
+	{"kernel_slab_bytes", ofKernel(func(k *loadgen.KernelSample) string { return count(k.Slab) })},
+	{"kernel_tcp_memory_bytes", ofKernel(func(k *loadgen.KernelSample) string { return count(k.TCPMemory) })},
+	{"kernel_tcp_sockets", ofKernel(func(k *loadgen.KernelSample) string { return strconv.Itoa(k.Sockets) })},
+	{"kernel_listen_overflows", ofKernel(func(k *loadgen.KernelSample) string { return count(k.Overflows) })},
+	{"host_cpu_share", func(s *loadgen.Sample) string { return decimal(s.HostCPU, 3) }},
 	{"self_cpus", func(s *loadgen.Sample) string { return decimal(s.SelfCPU, 3) }},
 	{"self_loop_busy", func(s *loadgen.Sample) string { return decimal(s.LoopBusy, 3) }},
 }
