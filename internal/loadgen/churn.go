@@ -23,7 +23,7 @@ type Churn struct {
 	HandshakeDue Latency `json:"handshake_from_due"`
 	Ready        Latency `json:"ready"`
 
-	CPUPerCycle float64        `json:"server_cpu_per_cycle_us"`
+	CPUPerCycle float64        `json:"server_cpu_per_cycle_us"` // only without messages, which cost too
 	Before      *ProcessSample `json:"server_before,omitempty"`
 	After       *ProcessSample `json:"server_after,omitempty"` // with as many clients
 	Effort      Effort         `json:"effort"`
@@ -99,7 +99,7 @@ func (r *run) churn(ctx context.Context) {
 	if r.watch != nil {
 		now := r.sampleServer()
 		x.Before, x.After = &serverFrom, &now
-		if x.Cycles > 0 {
+		if x.Cycles > 0 && r.plan.Rate == 0 {
 			x.CPUPerCycle = (now.CPU - serverFrom.CPU) / float64(x.Cycles) * 1e6
 		}
 	}
@@ -121,7 +121,7 @@ func (r *run) judgeChurn() {
 	if x.Skipped > 0 {
 		r.fail("%d of %d cycles were skipped: no client was there to be closed, so the churn was less than asked; more clients (-n, --share) or a lower --churn-rate", x.Skipped, x.Slots)
 	}
-	r.warnLate(x.Late)
+	r.warnLate("of the churn ", x.Late)
 	if x.Effort.Bound && x.Seconds > 0.5 {
 		r.warn("CLIENT-BOUND while churning: loadgen was at its own limit; the server can do better than these figures say")
 	}

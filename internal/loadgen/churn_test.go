@@ -173,3 +173,16 @@ func TestDeal(t *testing.T) {
 		})
 	}
 }
+
+// The peak is that of the time with the slow clients, wherever the series has
+// higher values before or after.
+func TestSlowPeak(t *testing.T) {
+	at := func(s float64, rss, tcp uint64) Sample {
+		return Sample{Seconds: s, Server: &ProcessSample{RSS: rss}, Kernel: &KernelSample{TCPMemory: tcp}}
+	}
+	x := Slow{Clients: 10, Before: &ProcessSample{RSS: 1000}, After: &ProcessSample{RSS: 1500}, from: 2, to: 4}
+	x.peak([]Sample{at(1, 9000, 90), at(2.5, 1200, 7), at(3.5, 3000, 5), {Seconds: 3.7}, at(5, 9000, 90)})
+	if x.PeakRSS != 3000 || x.PeakTCP != 7 || x.Memory != 200 {
+		t.Errorf("got %+v", x)
+	}
+}

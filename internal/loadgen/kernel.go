@@ -108,10 +108,10 @@ func since(now *float64, before uint64) uint64 {
 }
 
 // perConnection computes what follows from the samples.
-func (k *Kernel) perConnection(open uint64) {
+func (k *Kernel) perConnection(at KernelSample, open uint64) {
 	if n := float64(open); n > 0 {
-		k.SlabPerConnection = (float64(k.After.Slab) - float64(k.Before.Slab)) / n
-		k.TCPPerConnection = (float64(k.After.TCPMemory) - float64(k.Before.TCPMemory)) / n
+		k.SlabPerConnection = (float64(at.Slab) - float64(k.Before.Slab)) / n
+		k.TCPPerConnection = (float64(at.TCPMemory) - float64(k.Before.TCPMemory)) / n
 	}
 }
 
@@ -124,7 +124,11 @@ func (r *run) judgeKernel() {
 	if k == nil {
 		return
 	}
-	k.perConnection(r.result.Counters.Open)
+	at, open := k.After, r.result.Counters.Open
+	if len(r.result.Steps) > 0 {
+		at, open = k.Connected, r.top
+	}
+	k.perConnection(at, open)
 	if n := k.After.Overflows; n > 0 {
 		r.warn("the kernel dropped %d connects because a listen queue was full: raise net.core.somaxconn and the gateway's socket.backlog", n)
 	}

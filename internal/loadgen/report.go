@@ -149,6 +149,16 @@ func (r *Result) server(t *table) {
 	s := r.Server
 	t.title(fmt.Sprintf("server (%s, process %d)", s.Name, s.PID))
 	t.row("RSS", "%s before, %s connected, %s at the end", size(float64(s.Before.RSS)), size(float64(s.Connected.RSS)), size(float64(s.After.RSS)))
+	if s.Restarted {
+		t.row("restarted", "the figures before are another process's")
+	} else {
+		s.perEach(t, r)
+	}
+	t.row("threads, descriptors", "%d, %d", s.After.Threads, s.After.Descriptors)
+}
+
+// perEach writes what a connection, a handshake and a delivery cost.
+func (s *Server) perEach(t *table, r *Result) {
 	t.row("RSS per connection", "%.0f B, of it %.0f B anonymous (grown in this run: start the server afresh to see all of it)", s.RSSPerConnection, s.AnonPerConnection)
 	if s.RSSGrowth != 0 {
 		t.row("RSS growth, upper half", "%.0f B per connection", s.RSSGrowth)
@@ -165,7 +175,6 @@ func (r *Result) server(t *table) {
 		t.row("CPU per delivery", "%.2f us", s.CPUPerDelivery)
 		t.row("CPU while publishing", "%.0f %% of one CPU", s.CPUPublishing*100)
 	}
-	t.row("threads, descriptors", "%d, %d", s.After.Threads, s.After.Descriptors)
 }
 
 func (r *Result) self(t *table) {

@@ -143,6 +143,8 @@ type Server struct {
 	MetricsConnected *MetricsSample `json:"metrics_connected,omitempty"`
 	MetricsAfter     *MetricsSample `json:"metrics_after,omitempty"`
 
+	Restarted bool `json:"restarted,omitempty"` // by the run: nothing can be said per connection
+
 	HeapPerConnection float64 `json:"heap_in_use_per_connection_bytes"`
 	RSSPerConnection  float64 `json:"rss_per_connection_bytes"`
 	AnonPerConnection float64 `json:"rss_anon_per_connection_bytes"`

@@ -28,6 +28,7 @@ type run struct {
 	phaseLatency latencies // of the window that ended last
 	tolerated    uint64    // losses that the run has brought about
 	restarted    bool      // the server's process is another one than before
+	top          uint64    // clients that were connected when the books on that were made
 
 	// Atomic, for the sampler
 	phase     atomic.Value // Phase
@@ -175,6 +176,7 @@ func (r *run) sampleMetrics() (*MetricsSample, error) {
 
 // bookConnected notes how server and kernel are once the clients are up.
 func (r *run) bookConnected() {
+	r.top = r.engine.totals().open
 	if s := r.result.Server; s != nil {
 		s.Connected = r.sampleServer()
 		s.MetricsConnected, _ = r.sampleMetrics()
@@ -212,7 +214,7 @@ func (r *run) connect(ctx context.Context) bool {
 	}
 	l := r.engine.takePhase()
 	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l.handshake, l.paced, l.ready, snap.Counters.LateConnects
-	r.warnLate(c.Late)
+	r.warnLate("", c.Late)
 	r.bookConnected()
 	if n := snap.Counters; n.Ready < uint64(r.plan.Connections) && !res.Interrupted {
 		text := fmt.Sprintf("%d of %d clients did not connect", uint64(r.plan.Connections)-n.Ready, r.plan.Connections)
@@ -290,6 +292,9 @@ func (r *run) finish() *Result {
 		r.boundBy("in the storm", PhaseStorm, Effort{})
 	}
 	r.judgeKernel()
+	if res.Slow != nil {
+		res.Slow.peak(res.Series)
+	}
 	if r.metrics != nil {
 		r.metrics.close()
 	}
@@ -298,21 +303,28 @@ func (r *run) finish() *Result {
 	}
 	r.engine.close()
 	res.Seconds = time.Since(r.began).Seconds()
-	if s := res.Server; s != nil && !r.restarted {
-		s.perConnection(res)
+	if s := res.Server; s != nil && r.restarted {
+		s.Restarted = true
+	} else if s != nil {
+		s.perConnection(res, r.top)
 	}
 	return res
 }
 
-// perConnection computes what follows from the samples.
-func (s *Server) perConnection(res *Result) {
+// perConnection computes what follows from the samples: with the clients that
+// are there at the end, or after stages with those that were at their top.
+func (s *Server) perConnection(res *Result, top uint64) {
 	c := &res.Counters
-	if n := float64(c.Open); n > 0 {
-		s.RSSPerConnection = (float64(s.After.RSS) - float64(s.Before.RSS)) / n
-		s.AnonPerConnection = (float64(s.After.Anon) - float64(s.Before.Anon)) / n
+	n, at, metrics := float64(c.Open), s.After, s.MetricsAfter
+	if len(res.Steps) > 0 {
+		n, at, metrics = float64(top), s.Connected, s.MetricsConnected
 	}
-	if n := float64(c.Open); n > 0 && s.MetricsBefore != nil && s.MetricsAfter != nil {
-		s.HeapPerConnection = (float64(s.MetricsAfter.HeapInUse) - float64(s.MetricsBefore.HeapInUse)) / n
+	if n > 0 {
+		s.RSSPerConnection = (float64(at.RSS) - float64(s.Before.RSS)) / n
+		s.AnonPerConnection = (float64(at.Anon) - float64(s.Before.Anon)) / n
+	}
+	if n > 0 && s.MetricsBefore != nil && metrics != nil {
+		s.HeapPerConnection = (float64(metrics.HeapInUse) - float64(s.MetricsBefore.HeapInUse)) / n
 	}
 	if n := float64(c.Established); n > 0 {
 		s.CPUPerHandshake = (s.Connected.CPU - s.Before.CPU) / n * 1e6

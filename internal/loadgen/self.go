@@ -59,3 +59,14 @@ func (to effort) since(from effort) Effort {
 	e.Bound = e.Share > clientBound || e.Busy > clientBound
 	return e
 }
+
+// add joins the effort of another phase of the same kind.
+func (e *Effort) add(o Effort) {
+	if all := e.Seconds + o.Seconds; all > 0 {
+		e.Share = (e.Share*e.Seconds + o.Share*o.Seconds) / all
+	}
+	e.Seconds += o.Seconds
+	e.CPU += o.CPU
+	e.Busy = max(e.Busy, o.Busy)
+	e.Bound = e.Bound || o.Bound
+}

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -51,6 +52,7 @@ func (r *run) stages(ctx context.Context, p publisher) {
 	for _, x := range res.Steps {
 		if x.Handshake.Count > 0 {
 			c.Seconds += x.Seconds
+			c.Effort.add(x.Effort)
 		}
 	}
 	l := r.engine.latencies()
@@ -101,7 +103,7 @@ func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 			r.fail("stage %s: %d clients are not ready", x.Stage, missing)
 			r.hints(after.Failures)
 		}
-		r.warnLate(x.Late)
+		r.warnLate(fmt.Sprintf("of stage %s ", x.Stage), x.Late)
 		if x.Effort.Bound && x.Seconds > 0.5 {
 			r.warn("CLIENT-BOUND in stage %s: loadgen was at its own limit; the server can do better than these figures say", x.Stage)
 		}
@@ -110,9 +112,9 @@ func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 }
 
 // warnLate says that the pace of connects was not kept.
-func (r *run) warnLate(n uint64) {
+func (r *run) warnLate(of string, n uint64) {
 	if n > 0 {
-		r.warn("%d connects began more than %v late: with -c %d handshakes at the same time the pace was not kept; read the handshake from its intended time", n, lateAfter, r.plan.InFlight)
+		r.warn("%d connects %sbegan more than %v late: -c allows %d handshakes at the same time, and this host may be busy; read the handshake from its intended time", n, of, lateAfter, r.plan.InFlight)
 	}
 }
 

@@ -90,7 +90,7 @@ func TestStagesLateConnects(t *testing.T) {
 	if x.Late < 10 || time.Duration(x.HandshakeDue.Max) < 5*slowness || x.HandshakeDue.Max < x.Handshake.Min+int64(4*slowness) {
 		t.Errorf("%d late, handshakes %v, from the intended time %v", x.Late, time.Duration(x.Handshake.Max), time.Duration(x.HandshakeDue.Max))
 	}
-	if r.Connect.Late != x.Late || !strings.Contains(strings.Join(r.Warnings, "\n"), "connects began more than") {
+	if r.Connect.Late != x.Late || !strings.Contains(strings.Join(r.Warnings, "\n"), "began more than 5ms late") {
 		t.Errorf("%d late: %q", r.Connect.Late, r.Warnings)
 	}
 }

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Slow is what clients that don't keep up do to the others.
@@ -21,8 +22,14 @@ type Slow struct {
 
 	Before *ProcessSample `json:"server_before,omitempty"` // after the baseline
 	After  *ProcessSample `json:"server_after,omitempty"`  // with the slow clients stuck
-	// Memory is what the server grew by, for each slow client.
+	// The most that was seen meanwhile: of the server, and of TCP buffers on
+	// this host.
+	PeakRSS uint64 `json:"peak_rss_bytes"`
+	PeakTCP uint64 `json:"peak_tcp_memory_bytes"`
+	// Memory is what the server grew by to its peak, for each slow client.
 	Memory float64 `json:"rss_per_slow_client_bytes"`
+
+	from, to float64 // seconds of the run
 }
 
 // RunSlow publishes twice: while all clients read, and while a share of them
@@ -68,14 +75,13 @@ func slowRun(ctx context.Context, c Config, o Options, p publisher) (*Result, er
 // became of them.
 func (r *run) slowed(ctx context.Context, x *Slow, loaded func()) {
 	before := r.sampleServer()
+	x.from = time.Since(r.began).Seconds()
 	r.note("slowing down", r.engine.slowDown())
 	loaded()
+	x.to = time.Since(r.began).Seconds()
 	if r.watch != nil {
 		after := r.sampleServer()
 		x.Before, x.After = &before, &after
-		if x.Clients > 0 {
-			x.Memory = (float64(after.RSS) - float64(before.RSS)) / float64(x.Clients)
-		}
 	}
 	if ctx.Err() == nil {
 		// What the server said at the end stands behind what they did not read.
@@ -87,5 +93,26 @@ func (r *run) slowed(ctx context.Context, x *Slow, loaded func()) {
 	}
 	if x.Baseline != nil && x.Loaded != nil && x.Baseline.Due.P99 > 0 {
 		x.P99Ratio = float64(x.Loaded.Due.P99) / float64(x.Baseline.Due.P99)
+	}
+}
+
+// peak finds the most memory in use while the slow clients were.
+func (x *Slow) peak(series []Sample) {
+	if x.After != nil {
+		x.PeakRSS = x.After.RSS
+	}
+	for _, s := range series {
+		if s.Seconds < x.from || s.Seconds > x.to {
+			continue
+		}
+		if s.Server != nil {
+			x.PeakRSS = max(x.PeakRSS, s.Server.RSS)
+		}
+		if s.Kernel != nil {
+			x.PeakTCP = max(x.PeakTCP, s.Kernel.TCPMemory)
+		}
+	}
+	if x.Before != nil && x.Clients > 0 {
+		x.Memory = (float64(x.PeakRSS) - float64(x.Before.RSS)) / float64(x.Clients)
 	}
 }

@@ -110,7 +110,9 @@ func (x *Churn) write(t *table) {
 	t.row("late, skipped slots", "%d, %d", x.Late, x.Skipped)
 	t.row("failed", "%d", x.Failed)
 	if x.Before != nil && x.After != nil {
-		t.row("server CPU per cycle", "%.1f us", x.CPUPerCycle)
+		if x.CPUPerCycle > 0 {
+			t.row("server CPU per cycle", "%.1f us", x.CPUPerCycle)
+		}
 		t.row("server before and after", "RSS %s and %s, descriptors %d and %d",
 			size(float64(x.Before.RSS)), size(float64(x.After.RSS)), x.Before.Descriptors, x.After.Descriptors)
 	}
@@ -130,7 +132,8 @@ func (x *Slow) write(t *table) {
 	t.row("closed by the server", "%d", x.Ended)
 	t.tally("", x.Closes)
 	if x.Before != nil && x.After != nil {
-		t.row("server RSS", "%s before, %s with them: %.0f B for each", size(float64(x.Before.RSS)), size(float64(x.After.RSS)), x.Memory)
+		t.row("server RSS", "%s before, at most %s with them: %.0f B for each", size(float64(x.Before.RSS)), size(float64(x.PeakRSS)), x.Memory)
+		t.row("TCP buffers of this host", "at most %s", size(float64(x.PeakTCP)))
 	}
 	if x.P99Ratio > 0 {
 		t.row("p99 of the healthy clients", "%.2f times the baseline", x.P99Ratio)

@@ -147,7 +147,7 @@ func TestKernelSample(t *testing.T) {
 
 func TestKernelPerConnection(t *testing.T) {
 	k := Kernel{Before: KernelSample{Slab: 1000, TCPMemory: 50}, After: KernelSample{Slab: 5000, TCPMemory: 150}}
-	if k.perConnection(100); k.SlabPerConnection != 40 || k.TCPPerConnection != 1 {
+	if k.perConnection(k.After, 100); k.SlabPerConnection != 40 || k.TCPPerConnection != 1 {
 		t.Errorf("got %+v", k)
 	}
 }
