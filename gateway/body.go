@@ -30,6 +30,11 @@ func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []b
 
 // body takes bytes of a request's body and of what follows it.
 func (s *shard) body(i uint32, c *conn, data []byte) {
+	s.request = http1.Request{} // it is that of another connection
+	if s.polls.at(c.poll).body.Done() {
+		s.sentAhead(i, c, data)
+		return
+	}
 	gen := c.gen
 	left := s.readBody(i, c, data)
 	if c.gen == gen {
@@ -61,6 +66,7 @@ func (s *shard) readBody(i uint32, c *conn, data []byte) (left []byte) {
 	case targetPoll:
 		s.pollPost(i, c, text)
 	case targetPublish:
+		s.wheel.Cancel(i) // the publisher has a deadline of its own
 		s.publishPost(i, c, text)
 	}
 	return data
@@ -72,7 +78,7 @@ func (s *shard) follow(i uint32, c *conn, data []byte) {
 	case len(data) == 0:
 	case c.phase == phaseHead:
 		s.head(i, c, data)
-	case c.phase == phaseOpen && c.kind == kindPoll:
+	case c.phase == phaseBody, c.phase == phaseOpen && c.kind == kindPoll:
 		s.sentAhead(i, c, data)
 	}
 }

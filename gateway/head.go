@@ -171,18 +171,25 @@ func (s *shard) malformed(i uint32, c *conn, err *http1.Error) {
 	s.refuse(i, c, reason, err, nil)
 }
 
-var errHeadTimeout = &http1.Error{Status: 408, Code: "head_timeout", Message: "the request head did not arrive in time"}
+var (
+	errHeadTimeout = &http1.Error{Status: 408, Code: "head_timeout", Message: "the request head did not arrive in time"}
+	errBodyTimeout = &http1.Error{Status: 408, Code: "body_timeout", Message: "the request body did not arrive in time"}
+)
 
 // headTimeout ends a connection whose next request took too long. One that
 // waits between requests, or never said anything, has nothing to be told.
 func (s *shard) headTimeout(i uint32, c *conn) {
-	if c.in == 0 {
+	if c.phase != phaseBody && c.in == 0 {
 		s.stats.rejects[RejectHeadTimeout]++
 		s.release(i, c, CloseRejected)
 		return
 	}
+	err := errHeadTimeout
+	if c.phase == phaseBody {
+		err = errBodyTimeout
+	}
 	s.request = http1.Request{}
-	s.refuse(i, c, RejectHeadTimeout, errHeadTimeout, nil)
+	s.refuse(i, c, RejectHeadTimeout, err, nil)
 }
 
 var errDraining = &http1.Error{Status: 503, Code: "draining", Message: "this gateway is shutting down"}
