@@ -46,6 +46,7 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 		id = Position{Node: l.b.node, Seq: t.seq + 1}
 	}
 	msg := NewMessage(l.topics.channel(t), id, uint32(t.seq+1), []byte(m.payload))
+	msg.last = t.last
 	l.rings.push(&l.topics, place, t, msg, l.now())
 	t.seq++
 	if m.durable {

@@ -37,14 +37,15 @@ type Message struct {
 
 	Channel string
 	ID      Position
-	Seq     uint32 // order in the channel on this node, starts at 1, wraps
 	Payload []byte
 	notice  func(Form) []byte // nil in a published message
+	last    streamID          // of the durable message before it, or not before that
+	Seq     uint32            // order in the channel on this node, starts at 1, wraps
 
 	// Guarded by mu.
 
+	kind payloadKind // fits behind Seq
 	mu   sync.Mutex
-	kind payloadKind
 
 	// Atomic: written once under mu, read without it.
 
@@ -54,7 +55,11 @@ type Message struct {
 // NewMessage makes a message and takes payload over: nobody may write to it
 // any more. The channel's name is a valid one.
 func NewMessage(channel string, id Position, seq uint32, payload []byte) *Message {
-	return &Message{Channel: channel, ID: id, Seq: seq, Payload: payload}
+	m := &Message{Channel: channel, ID: id, Seq: seq, Payload: payload}
+	if id.Durable() {
+		m.last = idOf(id).before()
+	}
+	return m
 }
 
 // NewNotice makes something else that all subscribers of a channel are told in
@@ -63,6 +68,11 @@ func NewMessage(channel string, id Position, seq uint32, payload []byte) *Messag
 func NewNotice(channel string, seq uint32, encode func(Form) []byte) *Message {
 	return &Message{Channel: channel, Seq: seq, notice: encode}
 }
+
+// Before returns the durable position just before the message: that of the
+// durable message before it where that is known. It is zero for the first one
+// of a stream, and for a plain message of a channel without a stream.
+func (m *Message) Before() Position { return m.last.position() }
 
 // Notice reports whether m was made by NewNotice.
 func (m *Message) Notice() bool { return m.notice != nil }

@@ -29,6 +29,7 @@ type replayWaits struct {
 
 type replayWait struct {
 	since Position
+	time  bool // since is a time, not a message of the channel
 	lost  bool // since can't be found: everything that is left, and a gap
 	done  func(Replay)
 }
@@ -45,6 +46,13 @@ type replayWait struct {
 // config.ReplayMessages of what is left, and a Gap of reason history.
 func (b *Broker) Replay(channel string, since Position, m Member, done func(Replay)) {
 	b.link(channel).replay(channel, replayWait{since: since, done: done})
+}
+
+// ReplayTime is Replay from a time, in milliseconds, such as that of another
+// channel's message. That the channel has had nothing since is no reason for a
+// gap then.
+func (b *Broker) ReplayTime(channel string, ms uint64, m Member, done func(Replay)) {
+	b.link(channel).replay(channel, replayWait{since: Position{Ms: ms}, time: true, done: done})
 }
 
 func (l *link) replay(channel string, w replayWait) {
@@ -89,6 +97,9 @@ func (l *link) fromRing(t *topic, w replayWait) bool {
 		return false
 	case w.since.Durable():
 		id := idOf(w.since)
+		if w.time && !t.last.isZero() && t.last.less(id) {
+			id = t.last
+		}
 		if id.less(r.base) || t.last.less(id) {
 			return false
 		}

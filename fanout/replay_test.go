@@ -275,3 +275,37 @@ func TestReplayJoinsUpWithDelivery(t *testing.T) {
 		}
 	}
 }
+
+// A time is no position of the channel: that there was nothing since is no gap.
+func TestReplayFromATime(t *testing.T) {
+	server := startRedis(t)
+	server.do("XADD", "{push:c}:log", "5000-0", "data", "0")
+	server.do("XADD", "{push:c}:log", "6000-0", "data", "1")
+	b := runBroker(t, testConfig(server.url()))
+	r := newRecorder()
+	b.Join("c", r)
+	r.wait(t, "c", 1)
+	b.Join("empty", r)
+	r.wait(t, "empty", 1)
+	for range 2 {
+		for _, tc := range []struct {
+			channel  string
+			ms       uint64
+			messages string
+			gap      bool
+		}{
+			{"c", 5000, "[1]", false},
+			{"c", 5500, "[1]", false},
+			{"c", 6001, "[]", false},
+			{"c", 1 << 60, "[]", false},
+			{"empty", 5000, "[]", true}, // it may have been emptied since
+		} {
+			done := make(chan Replay, 1)
+			b.ReplayTime(tc.channel, tc.ms, r, func(a Replay) { done <- a })
+			a := <-done
+			if got := fmt.Sprint(payloads(a.Messages)); got != tc.messages || (a.Gap != nil) != tc.gap {
+				t.Errorf("%s from %d: %s, gap %v", tc.channel, tc.ms, got, a.Gap)
+			}
+		}
+	}
+}

@@ -128,10 +128,12 @@ func (r *ring) trim(c RingConfig) {
 }
 
 // afterPlain returns the index of the first message after a plain position,
-// and whether nothing between was forgotten.
+// and whether nothing between was forgotten. Where something was, that is the
+// first message of the channel's count: those before it are history, which the
+// position may be behind.
 func (r *ring) afterPlain(seq uint64) (int, bool) {
 	if seq < r.baseSeq || seq > r.baseSeq+uint64(r.n-r.history) {
-		return 0, false
+		return r.history, false
 	}
 	return r.history + int(seq-r.baseSeq), true
 }

@@ -48,3 +48,42 @@ func TestSince(t *testing.T) {
 		}
 	}
 }
+
+// What was read from the stream stands in front of the ring, but came before
+// the count: no member has missed it.
+func TestSinceBeforeTheRingIsNotHistory(t *testing.T) {
+	r := &ring{base: streamID{ms: 9}, baseSeq: 20}
+	r.push(NewMessage("c", Position{Ms: 10}, 21, nil))
+	r.pushFront([]*Message{NewMessage("c", Position{Ms: 8}, 20, nil), NewMessage("c", Position{Ms: 9}, 20, nil)}, streamID{ms: 7})
+	for seq, want := range map[uint64]int{19: 2, 20: 2, 21: 3} {
+		if i, complete := r.afterPlain(seq); i != want || complete != (seq >= 20) {
+			t.Errorf("after %d: %d, complete %v", seq, i, complete)
+		}
+	}
+}
+
+func TestMessageBefore(t *testing.T) {
+	redis := startRedis(t)
+	b := runBroker(t, testConfig(redis.url()))
+	r := newRecorder()
+	b.Join("c", r)
+	r.wait(t, "c", 1)
+	var want []string
+	last := "0-0"
+	for i := range 6 {
+		want = append(want, last)
+		if i%3 == 1 {
+			redis.publish("c", i)
+		} else {
+			last = redis.publishDurable("c", i, 10)
+		}
+	}
+	for i, e := range r.wait(t, "c", 7)[1:] {
+		if got := e.msg.Before().String(); got != want[i] {
+			t.Errorf("before %d: %s, want %s", i, got, want[i])
+		}
+	}
+	if got := NewMessage("c", mustPosition(t, "5-0"), 1, nil).Before().String(); got != "4-18446744073709551615" {
+		t.Errorf("before an entry of the stream: %s", got)
+	}
+}

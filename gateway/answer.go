@@ -14,11 +14,13 @@ type bundle struct {
 	gaps     []string
 	count    int
 	more     bool
+	early    bool // what there is can't be told yet
 	form     fanout.Form
 }
 
-// gather collects what the channels of a poll have for it, up to its most.
-func (s *shard) gather(c *conn) *bundle {
+// gather collects what the channels of a poll have for it, up to its most; now
+// says that it can't wait for anything.
+func (s *shard) gather(c *conn, now bool) *bundle {
 	b := &bundle{form: fanout.FormJSON}
 	if c.flags&flagRaw != 0 {
 		b.form = fanout.FormData
@@ -38,6 +40,9 @@ func (s *shard) gather(c *conn) *bundle {
 		r := s.srv.broker.Since(name, from)
 		part := part{messages: r.Messages, from: from, recent: r}
 		gap := !r.Complete
+		if gap && s.comeBack(c, b, name, from, now) {
+			return
+		}
 		for _, m := range before {
 			if m.channel == ch {
 				part.history = len(m.messages)
@@ -62,13 +67,44 @@ func (s *shard) gather(c *conn) *bundle {
 // keep puts the position into the cursor that the client came with, for a
 // channel of which it gets nothing this time.
 func (b *bundle) keep(channel, node string, r *resume) {
-	for _, p := range r.positions(channel, node) {
+	list := r.positions(channel, node)
+	if len(list) == 0 {
+		// It has no position to come back with, and might miss something.
+		b.gaps = append(b.gaps, channel)
+	}
+	for _, p := range list {
 		if p == unknown {
 			b.gaps = append(b.gaps, channel)
 			return
 		}
 		b.cursor.Set(channel, p)
 	}
+}
+
+// comeBack leaves a channel whose ring no longer has all messages after from to
+// the client's next poll, which will read them from the stream, if the client
+// has a position for that.
+func (s *shard) comeBack(c *conn, b *bundle, channel string, from uint32, now bool) bool {
+	if c.poll == 0 {
+		p, ok := s.answers.position(channel, from)
+		switch {
+		case !ok && !now:
+			b.early = true
+		case !ok || p == unknown:
+			return false
+		default:
+			b.cursor.Set(channel, p)
+			b.more = true
+		}
+		return true
+	}
+	r := &s.polls.at(c.poll).resume
+	if list := r.positions(channel, s.srv.node); len(list) == 0 || list[0] == unknown {
+		return false
+	}
+	b.keep(channel, s.srv.node, r)
+	b.more = true
+	return true
 }
 
 // add encodes messages.
@@ -153,18 +189,8 @@ func (p *part) durable() fanout.Position {
 			return id
 		}
 	}
-	for _, m := range p.messages[p.taken:] {
-		if id := m.ID; id.Durable() {
-			return before(id)
-		}
+	if p.taken < len(p.messages) {
+		return p.messages[p.taken].Before()
 	}
 	return p.recent.Durable
-}
-
-// before returns the durable position just before p.
-func before(p fanout.Position) fanout.Position {
-	if p.Seq > 0 {
-		return fanout.Position{Ms: p.Ms, Seq: p.Seq - 1}
-	}
-	return fanout.Position{Ms: p.Ms - min(p.Ms, 1), Seq: 1<<64 - 1}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"time"
 
 	"pushgate/fanout"
@@ -21,6 +22,18 @@ type answers struct {
 	ready []uint64    // those whose delay is over
 	timer *time.Timer // posts; running while woken isn't empty
 	last  answer
+
+	// The positions before what polls were woken by, for those whose channel's
+	// ring is too short for what came since.
+	wokenAt map[place]fanout.Position
+	readyAt map[place]fanout.Position
+	noted   *fanout.Message // the last one in wokenAt
+}
+
+// place is a message by its channel and its number there.
+type place struct {
+	channel string
+	seq     uint32
 }
 
 // answer is the last answer that was made: polls that wait for the same
@@ -39,13 +52,21 @@ type answerKey struct {
 	flags   flags
 }
 
-// wake notes that a poll has messages.
-func (s *shard) wake(i uint32, c *conn) {
-	if c.poll != 0 || c.flags&flagWoken != 0 {
+// wake notes that a poll has messages, of which first is the first.
+func (s *shard) wake(i uint32, c *conn, first *fanout.Message) {
+	if c.poll != 0 {
 		return
 	}
-	c.flags |= flagWoken
+	s.answers.note(first)
+	if c.flags&flagWoken == 0 {
+		s.queueAnswer(i, c)
+	}
+}
+
+// queueAnswer has a poll answered a little later.
+func (s *shard) queueAnswer(i uint32, c *conn) {
 	a := &s.answers
+	c.flags |= flagWoken
 	a.woken = append(a.woken, uint64(i)<<32|uint64(c.gen))
 	if len(a.woken) > 1 {
 		return
@@ -57,9 +78,49 @@ func (s *shard) wake(i uint32, c *conn) {
 	}
 }
 
+// note keeps the durable position of the polls that are woken by m; unknown
+// where there is none.
+func (a *answers) note(m *fanout.Message) {
+	if m == a.noted {
+		return
+	}
+	a.noted = m
+	at, seq := m.Before(), m.Seq
+	switch {
+	case m.Notice():
+		at, seq = unknown, m.Seq+1 // of a gap, which takes a number too
+	case at.IsZero() && !m.ID.Durable():
+		at = unknown // the channel has no stream
+	}
+	if a.wokenAt == nil {
+		a.wokenAt = make(map[place]fanout.Position)
+	}
+	a.wokenAt[place{m.Channel, seq}] = at
+}
+
+// position returns the durable position of a poll that was woken after the
+// channel's message seq. It isn't ok while what follows seq is still on its way
+// from the broker.
+func (a *answers) position(channel string, seq uint32) (fanout.Position, bool) {
+	at := place{channel, seq + 1}
+	p, ok := a.readyAt[at]
+	if !ok {
+		p, ok = a.wokenAt[at]
+	}
+	return p, ok
+}
+
 // coalesced ends the delay of the polls that were woken.
 func (s *shard) coalesced() {
 	a := &s.answers
+	if len(a.ready) == 0 {
+		clear(a.readyAt)
+		a.readyAt, a.wokenAt = a.wokenAt, a.readyAt
+	} else {
+		maps.Copy(a.readyAt, a.wokenAt)
+		clear(a.wokenAt)
+	}
+	a.noted = nil
 	a.ready = append(a.ready, a.woken...)
 	a.woken = a.woken[:0]
 }
@@ -74,17 +135,33 @@ func (s *shard) answerWoken() (more bool) {
 	n := min(len(a.ready), answersPerSlice)
 	for _, k := range a.ready[:n] {
 		if c := s.conns.find(uint32(k>>32), uint32(k)); c != nil && c.flags&flagWoken != 0 {
-			s.answerPoll(uint32(k>>32), c)
+			s.tryAnswer(uint32(k>>32), c)
 		}
 	}
 	a.ready = a.ready[:copy(a.ready, a.ready[n:])]
 	return len(a.ready) > 0
 }
 
-// answerPoll sends a poll what there is for it, and makes its connection ready
-// for the next request.
+// tryAnswer answers a poll, unless the broker is so far ahead that it no longer
+// has what it is still handing over. That tells where to go on in the stream.
+func (s *shard) tryAnswer(i uint32, c *conn) {
+	text, n, ok := s.pollAnswer(c, false)
+	if !ok {
+		s.queueAnswer(i, c)
+		return
+	}
+	s.sendAnswer(i, c, text, n)
+}
+
+// answerPoll sends a poll what there is for it now.
 func (s *shard) answerPoll(i uint32, c *conn) {
-	text, n := s.pollAnswer(c)
+	text, n, _ := s.pollAnswer(c, true)
+	s.sendAnswer(i, c, text, n)
+}
+
+// sendAnswer answers a poll with n messages and makes its connection ready for
+// the next request.
+func (s *shard) sendAnswer(i uint32, c *conn, text []byte, n int) {
 	s.stats.deliveries += uint64(n)
 	s.endPoll(i, c)
 	s.respondWith(i, c, text)
@@ -99,23 +176,27 @@ func (s *shard) endPoll(i uint32, c *conn) {
 }
 
 // pollAnswer returns the answer to a poll and how many messages are in it. The
-// bytes may be shared with other polls.
-func (s *shard) pollAnswer(c *conn) (text []byte, n int) {
+// bytes may be shared with other polls. It isn't ok when there will be a better
+// one soon, unless it must be now.
+func (s *shard) pollAnswer(c *conn, now bool) (text []byte, n int, ok bool) {
 	key := s.answerKey(c)
 	if last := &s.answers.last; key != (answerKey{}) && key == last.key {
-		return last.text, last.n
+		return last.text, last.n, true
 	}
-	b := s.gather(c)
+	b := s.gather(c, now)
+	if b.early {
+		return nil, 0, false
+	}
 	o := s.connOptions(c)
 	cursor := b.cursor.AppendTo(nil)
-	if b.count == 0 && len(b.gaps) == 0 {
+	if b.count == 0 && len(b.gaps) == 0 && !b.more {
 		o.Lines = append(append(append(o.Lines, "Poll-Cursor: "...), cursor...), "\r\n"...)
 		text = http1.AppendResponse(nil, 204, nil, o)
 	} else {
 		text = http1.AppendResponse(nil, 200, b.json(cursor), o)
 	}
 	s.answers.last = answer{key, text, b.count}
-	return text, b.count
+	return text, b.count, true
 }
 
 // answerKey returns the key of a poll's answer, zero when it can't be shared.

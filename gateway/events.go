@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 
+	"pushgate/fanout"
 	"pushgate/gateway/http1"
 )
 
@@ -20,7 +22,9 @@ const eventLines = "X-Accel-Buffering: no\r\n"
 // own.
 func (s *shard) events(i uint32, c *conn) {
 	p, err := s.query()
-	if err == nil && !p.resume.given && len(s.request.LastEventID) > 0 {
+	if err == nil && len(s.request.LastEventID) > 0 {
+		// It is newer than a cursor in the URL, which a browser that comes
+		// back repeats as it was.
 		err = p.setCursor(string(s.request.LastEventID))
 		p.resume.several = len(p.channels) > 1
 	}
@@ -45,10 +49,64 @@ func (s *shard) events(i uint32, c *conn) {
 	s.scratch = append(s.scratch, "\n\n"...)
 	s.open(c, kindEvents, p.raw)
 	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
+	if p.resume.given && p.resume.several {
+		var set *poll
+		c.poll, set = s.polls.take()
+		set.pending = len(p.channels)
+	}
 	s.corkIt(i)
 	s.sendCopy(i, c, s.scratch)
 	s.subscribeAll(i, c, &p)
 	s.uncork(i, c)
+}
+
+// eventsCaughtUp notes that one of the channels with which a stream has come
+// back is caught up to a position. Until all of them are, events have no id: a
+// client that is cut off would come back with that of one channel, which hides
+// what it misses of the others. After that the stream as a whole is at the
+// latest of the channels' positions.
+func (s *shard) eventsCaughtUp(i uint32, c *conn, at fanout.Position) {
+	if c.poll == 0 {
+		return
+	}
+	set := s.polls.at(c.poll)
+	if last := set.resume.at; at.Durable() && last.Less(at) {
+		set.resume.at = at
+	}
+	if set.pending--; set.pending > 0 {
+		return
+	}
+	last := set.resume.at
+	s.freePoll(c)
+	if !last.IsZero() {
+		s.scratch = append(last.AppendTo(append(s.scratch[:0], "id: "...)), "\n\n"...)
+		s.sendCopy(i, c, s.scratch)
+	}
+}
+
+// deliverWithoutID hands messages to a stream that is catching up.
+func (s *shard) deliverWithoutID(i uint32, c *conn, b *fanout.Batch) {
+	gen, form := c.gen, c.form()
+	for _, m := range b.Messages() {
+		it := queued{b: withoutID(m.Encoded(form)), from: m}
+		if m.Notice() {
+			it.from = nil
+		} else {
+			s.stats.deliveries++
+		}
+		s.sendItem(i, c, it)
+		if c.gen != gen || c.phase != phaseOpen {
+			return
+		}
+	}
+}
+
+// withoutID returns an encoded event without its id, which is its first line.
+func withoutID(event []byte) []byte {
+	if !bytes.HasPrefix(event, []byte("id: ")) {
+		return event
+	}
+	return event[bytes.IndexByte(event, '\n')+1:]
 }
 
 var errNoChannels = badRequest("name the channels: channels=a,b")

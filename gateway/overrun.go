@@ -21,6 +21,6 @@ func (s *shard) dispatch(ch fanout.Channel, m *fanout.Message) {
 	if !s.overrun[ch] {
 		s.overrun[ch] = true
 		s.srv.limited.warn(s.log, "messages come faster than they can be delivered: some are dropped", "channel", m.Channel)
-		s.index.Publish(ch, gapNotice(m.Channel, fanout.Gap{Since: just(m.ID), Reason: fanout.GapSlow, Seq: m.Seq}))
+		s.index.Publish(ch, gapNotice(m.Channel, fanout.Gap{Since: just(m), Reason: fanout.GapSlow, Seq: m.Seq}))
 	}
 }

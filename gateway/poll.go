@@ -17,7 +17,7 @@ type poll struct {
 	text    []byte // of the body so far
 	target  target
 	pending int    // channels that the broker hasn't confirmed yet
-	wait    uint32 // ticks
+	due     uint32 // tick at which its wait ends
 	resume  resume
 	missed  []missed
 }
@@ -102,11 +102,11 @@ func (s *shard) startPoll(i uint32, c *conn, p *params) {
 	c.max = uint16(p.max)
 	var set *poll
 	c.poll, set = s.polls.take()
-	*set = poll{wait: pollTicks(p.wait), resume: p.resume, missed: set.missed[:0]}
+	*set = poll{due: s.now + pollTicks(p.wait), resume: p.resume, missed: set.missed[:0]}
 	// One more than there are answers to come: none of them ends the poll
 	// before all channels are asked for.
 	set.pending = 1
-	s.schedule(i, c, s.now+max(set.wait, 1))
+	s.schedule(i, c, max(set.due, s.now+pollPatience))
 	set.pending += len(p.channels)
 	gen := c.gen
 	s.subscribeAll(i, c, p)
@@ -114,6 +114,11 @@ func (s *shard) startPoll(i uint32, c *conn, p *params) {
 		s.pollConfirmed(i, c)
 	}
 }
+
+// pollPatience is how many ticks a poll waits for the broker to confirm its
+// channels, however short its own wait is: without them it has no position to
+// come back with.
+const pollPatience = 20
 
 // pollTicks returns a wait in ticks, up to a tenth shorter than asked for, so
 // that clients that came together don't come back together.
@@ -143,10 +148,11 @@ func (s *shard) pollConfirmed(i uint32, c *conn) {
 	if set.pending--; set.pending > 0 {
 		return
 	}
-	if set.wait == 0 || len(set.missed) > 0 || s.pollHasNews(c) {
+	if set.due <= s.now || len(set.missed) > 0 || s.pollHasNews(c) {
 		s.answerPoll(i, c)
 		return
 	}
+	s.schedule(i, c, set.due)
 	s.freePoll(c)
 }
 

@@ -150,7 +150,7 @@ func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command) {
 func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 	gen := c.gen
 	for _, name := range p.channels {
-		s.subscribe(i, c, name, waiter{since: p.resume.positions(name, s.srv.node), asked: p.resume.text})
+		s.subscribe(i, c, name, waiter{since: p.resume.positions(name, s.srv.node), time: p.resume.isTime(), asked: p.resume.text})
 		if c.gen != gen || c.phase != phaseOpen {
 			return
 		}

@@ -28,6 +28,10 @@ func parseResume(text string) (r resume, err error) {
 	return r, err
 }
 
+// isTime reports whether the position is one in time: the id of a durable
+// message of one of several channels.
+func (r *resume) isTime() bool { return r.given && !r.exact && r.several && r.at.Durable() }
+
 // overlap is how far behind a bare id the other channels of a client resume:
 // more than messages of different channels can overtake each other by.
 const overlap = 10 * time.Second
@@ -61,7 +65,7 @@ func (r *resume) positions(channel, node string) []fanout.Position {
 		return list
 	case !r.several:
 		return []fanout.Position{r.at}
-	case r.at.Durable():
+	case r.isTime():
 		back := uint64(overlap.Milliseconds())
 		return []fanout.Position{{Ms: r.at.Ms - min(r.at.Ms, back)}}
 	}

@@ -53,6 +53,7 @@ type instance struct {
 	t     testing.TB
 	redis *redistest.Server
 	stop  func()     // begins the drain
+	halt  func()     // ends it and its broker
 	ended chan error // what Run returned, once
 }
 
@@ -66,6 +67,12 @@ func start(t testing.TB, change func(*Config)) *instance {
 
 func startOn(t testing.TB, redis *redistest.Server, change func(*Config)) *instance {
 	t.Helper()
+	return startWith(t, redis, change, nil)
+}
+
+// startWith is startOn with a broker of its own making too.
+func startWith(t testing.TB, redis *redistest.Server, change func(*Config), changeBroker func(*fanout.Config)) *instance {
+	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Shards = 2
@@ -75,6 +82,9 @@ func startOn(t testing.TB, redis *redistest.Server, change func(*Config)) *insta
 	}
 	fc := fanout.DefaultConfig()
 	fc.URL = redis.URL()
+	if changeBroker != nil {
+		changeBroker(&fc)
+	}
 	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	broker, err := fanout.NewBroker(fc, log, fmt.Sprintf("test%d", nodes.Add(1)))
 	if err != nil {
@@ -98,12 +108,13 @@ func startOn(t testing.TB, redis *redistest.Server, change func(*Config)) *insta
 		}
 		in.ended <- err
 	}()
-	t.Cleanup(func() {
+	in.halt = func() {
 		stop()
 		<-done
 		stopBroker()
 		<-brokerDone
-	})
+	}
+	t.Cleanup(in.halt)
 	return in
 }
 

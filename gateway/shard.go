@@ -133,8 +133,12 @@ func (s *shard) Turn() (more bool) {
 // deliver hands a batch of messages to one subscriber.
 func (s *shard) deliver(i uint32, b *fanout.Batch) {
 	c := s.conns.at(i)
-	if c.kind == kindPoll {
-		s.wake(i, c)
+	switch {
+	case c.kind == kindPoll:
+		s.wake(i, c, b.Messages()[0])
+		return
+	case c.kind == kindEvents && c.poll != 0:
+		s.deliverWithoutID(i, c, b)
 		return
 	}
 	s.stats.deliveries += uint64(b.Count())

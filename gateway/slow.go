@@ -48,7 +48,7 @@ func (s *shard) overflow(i uint32, c *conn, q *queue) {
 	n := q.dropOldest(bound/4*enough,
 		func(m *fanout.Message) bool { return s.cfg.rules.of(m.Channel).slow() == SlowDropOldest },
 		func(m *fanout.Message) []byte {
-			return gapNotice(m.Channel, fanout.Gap{Since: just(m.ID), Reason: fanout.GapSlow}).Encoded(form)
+			return gapNotice(m.Channel, fanout.Gap{Since: just(m), Reason: fanout.GapSlow}).Encoded(form)
 		})
 	s.stats.queueBytes += int64(q.bytes - before)
 	s.stats.drops[DropOldest] += uint64(n)
@@ -58,9 +58,10 @@ func (s *shard) overflow(i uint32, c *conn, q *queue) {
 }
 
 // just returns the position just before a message.
-func just(p fanout.Position) fanout.Position {
+func just(m *fanout.Message) fanout.Position {
+	p := m.ID
 	if p.Durable() {
-		return before(p)
+		return m.Before()
 	}
 	p.Seq--
 	return p

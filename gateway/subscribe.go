@@ -24,6 +24,7 @@ type waiter struct {
 	slot, gen uint32
 	again     bool              // the client has the channel already: it's only told where it stands
 	since     []fanout.Position // it wants what follows the first of these that can be honoured
+	time      bool              // since is a time, not a message of the channel
 	asked     string            // since, as the client spelled it
 	ref       json.RawMessage
 }
@@ -107,9 +108,12 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 
 // replay asks the broker for what w missed.
 func (s *shard) replay(ch fanout.Channel, channel string, w *waiter) {
-	s.srv.broker.Replay(channel, w.since[0], s, func(r fanout.Replay) {
-		s.post(func() { s.replayed(ch, w, r) })
-	})
+	done := func(r fanout.Replay) { s.post(func() { s.replayed(ch, w, r) }) }
+	if w.time {
+		s.srv.broker.ReplayTime(channel, w.since[0].Ms, s, done)
+		return
+	}
+	s.srv.broker.Replay(channel, w.since[0], s, done)
 }
 
 // thin forgets the requests of clients that have left when these are many, so
@@ -185,10 +189,17 @@ func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string, missed
 		bufs = append(bufs, gapNotice(s.index.Name(ch), *missed.Gap).Encoded(form))
 	}
 	for _, m := range missed.Messages {
-		bufs = append(bufs, m.Encoded(form))
+		b := m.Encoded(form)
+		if c.kind == kindEvents && c.poll != 0 {
+			b = withoutID(b)
+		}
+		bufs = append(bufs, b)
 	}
 	s.stats.deliveries += uint64(len(missed.Messages))
 	s.sendHistory(w.slot, c, bufs)
+	if c.kind == kindEvents && c.gen == w.gen && c.phase == phaseOpen {
+		s.eventsCaughtUp(w.slot, c, missed.Position)
+	}
 }
 
 // form is how messages are encoded for the connection.
@@ -269,6 +280,9 @@ func (s *shard) settle(ch fanout.Channel) {
 		s.srv.broker.Leave(s.index.Name(ch), s)
 		delete(s.overrun, ch)
 		s.index.Release(ch)
+		if s.answers.last.key.channel == ch {
+			s.answers.last = answer{} // the number goes to another channel
+		}
 	}
 }
 
