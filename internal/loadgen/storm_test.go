@@ -218,3 +218,20 @@ func TestStormBadServer(t *testing.T) {
 		})
 	}
 }
+
+// When everybody is lost, the wait for what they miss ends at once.
+func TestNobodyLeft(t *testing.T) {
+	s := newScripted()
+	s.faults = func(_, n int) fault {
+		if n == 3 {
+			return cutOff
+		}
+		return deliver
+	}
+	c := s.start(t, 4, 10)
+	c.Timeout = time.Hour
+	r := mustFanout(t, s, c)
+	if got, want := figuresOf(r), (figures{expected: 40, delivered: 8, missing: 32, lost: 4, incomplete: 4}); got != want {
+		t.Errorf("got %+v, want %+v: %q", got, want, r.Failed)
+	}
+}

@@ -71,9 +71,10 @@ func (r *run) send(ctx context.Context, w *publishing, d load) error {
 
 // awaitMessages waits for the messages that are still on their way.
 func (r *run) awaitMessages(ctx context.Context, w *publishing) {
-	err := r.engine.wait(ctx, r.plan.Timeout, w.completeButMoved)
+	// With nobody left nothing more can come.
+	err := r.engine.wait(ctx, r.plan.Timeout, func(t totals) bool { return t.up == 0 || w.completeButMoved(t) })
 	if err == nil && w.expectedMoved > 0 {
-		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), w.complete)
+		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.up == 0 || w.complete(t) })
 	}
 	if !errors.Is(err, errQuiet) {
 		r.note("waiting for the messages", err)

@@ -1,0 +1,51 @@
+package loadgen
+
+// subtract leaves what has happened since before.
+func (c *Counters) subtract(before *Counters) {
+	minus := *before
+	for _, n := range minus.all() {
+		*n = -*n
+	}
+	c.add(&minus)
+}
+
+func (c *Counters) add(o *Counters) {
+	mine := c.all()
+	for i, n := range o.all() {
+		*mine[i] += *n
+	}
+}
+
+// all lists the counters.
+func (c *Counters) all() []*uint64 {
+	return []*uint64{
+		&c.Attempted,
+		&c.Untried,
+		&c.Established,
+		&c.Ready,
+		&c.Failed,
+		&c.Lost,
+		&c.Open,
+		&c.Closed,
+		&c.Cut,
+		&c.Churned,
+		&c.Returned,
+		&c.LateConnects,
+		&c.SkippedConnects,
+		&c.SlowLost,
+		&c.Moved,
+		&c.Aside,
+		&c.Delivered,
+		&c.Duplicated,
+		&c.Reordered,
+		&c.Misdirected,
+		&c.Damaged,
+		&c.Foreign,
+		&c.Unknown,
+		&c.Gaps,
+		&c.Byes,
+		&c.Errors,
+		&c.Pings,
+		&c.Bytes,
+	}
+}
