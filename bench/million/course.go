@@ -55,6 +55,7 @@ func runCourse(ctx context.Context, o options) error {
 		failed = errors.Join(failed, err)
 	}
 	failed = errors.Join(failed, r.check())
+	r.res.Failed = nil
 	if failed != nil {
 		r.res.Failed = strings.Split(failed.Error(), "\n")
 	}
@@ -80,6 +81,10 @@ func (r *course) run(ctx context.Context) error {
 		r.say("%s", "begins")
 		if err := s.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		r.res.Failed = []string{"the run was stopped after the step " + s.name}
+		if err := writeResult(r.o.result, r.res); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -15,7 +15,10 @@ func (r *course) follow(ctx context.Context, p *progress) (s step, err error) {
 	for {
 		var failed error
 		reached := s.Reached
-		if err := r.clients.do(func() { s.Goal, s.Reached, failed = p.goal, p.count, r.clients.err }); err != nil {
+		broken := 0
+		if err := r.clients.do(func() {
+			s.Goal, s.Reached, failed, broken = p.goal, p.count, r.clients.err, r.clients.counts.Broken
+		}); err != nil {
 			return s, err
 		}
 		if failed != nil {
@@ -24,7 +27,7 @@ func (r *course) follow(ctx context.Context, p *progress) (s step, err error) {
 		}
 		used = max(used, r.gateway.cpu())
 		r.sample(s)
-		if s.Reached >= s.Goal {
+		if s.Reached >= s.Goal-broken { // what broke is told by check
 			break
 		}
 		if s.Reached != reached {
@@ -34,7 +37,7 @@ func (r *course) follow(ctx context.Context, p *progress) (s step, err error) {
 			err = fmt.Errorf("stuck at %d of %d", s.Reached, s.Goal)
 			break
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := pause(ctx, r.o.look()); err != nil {
 			return s, err
 		}
 	}

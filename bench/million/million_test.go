@@ -118,6 +118,26 @@ func TestLagBetween(t *testing.T) {
 	}
 }
 
+func TestStoppedRunKeepsItsLastWholeLine(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "result")
+	if err := os.WriteFile(name, []byte("{\"clients\":1}\n{\"clients\":2}\n{\"clients\":"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	res, err := readResult(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Clients != 2 {
+		t.Errorf("%d clients, want those of the last whole line", res.Clients)
+	}
+	if err := os.WriteFile(name, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readResult(name); err == nil {
+		t.Error("an empty file is taken for a result")
+	}
+}
+
 func TestThin(t *testing.T) {
 	for n, want := range map[int]int{0: 0, 240: 240, 241: 121, 1200: 240} {
 		if got := len(thin(make([]point, n))); got != want {

@@ -92,6 +92,14 @@ func (o options) patience() time.Duration {
 	return 30 * time.Second
 }
 
+// look is the time between two looks at how far the clients are.
+func (o options) look() time.Duration {
+	if o.emulated {
+		return 200 * time.Millisecond
+	}
+	return 20 * time.Millisecond
+}
+
 // few is the number of clients of the second channel, and leavers the number
 // of those that hang up and come back.
 func (o options) few() int     { return (o.clients + fewStep - 1) / fewStep }

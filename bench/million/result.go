@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -88,14 +90,22 @@ type point struct {
 	CPU         float64 `json:"cpu"`
 }
 
+// readResult reads the last whole line: a run writes one after each step, so
+// that one which is stopped has not been for nothing.
 func readResult(name string) (*result, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	res := new(result)
-	if err := json.Unmarshal(text, res); err != nil {
-		return nil, fmt.Errorf("the run left no whole result: %w", err)
+	var res *result
+	for line := range bytes.Lines(text) {
+		whole := new(result)
+		if json.Unmarshal(line, whole) == nil {
+			res = whole
+		}
+	}
+	if res == nil {
+		return nil, errors.New("the run left no result")
 	}
 	return res, nil
 }
