@@ -13,13 +13,15 @@ ARGS ?=
 N ?= 1000000
 GUEST ?=
 MILLION_ARGS ?=
+# Rounds in each setting of `make nightly`.
+ROUNDS ?= 1000
 # Debian packages and the program of each that the tests start.
 PACKAGES := redis-server:redis-server redis-tools:redis-cli curl:curl
 
 .PHONY: help
 help: ## list the targets
 	@echo 'Targets:'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  %-11s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  %-13s %s\n", $$1, $$2 }'
 
 .PHONY: build
 build: ## build bin/gateway and bin/loadgen, static
@@ -55,6 +57,10 @@ race: deps ## run the tests with the race detector, without the long ones (needs
 chaos: deps ## cut connections off at random points for CHAOS_TIME (default 60s)
 	CHAOS_TIME=$${CHAOS_TIME:-60s} $(GO) test -count=1 -v -run '^TestChaos$$' ./gateway
 
+.PHONY: nightly
+nightly: deps ## let clients break off and come back for thousands of rounds (ROUNDS, default 1000 a setting)
+	$(GO) test ./gateway -run '^TestResume$$' -rounds $(ROUNDS) -timeout 12h
+
 .PHONY: fuzz
 fuzz: ## feed each fuzz target for FUZZTIME (default 30s)
 	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
@@ -75,6 +81,10 @@ bench: ## run every Go benchmark
 .PHONY: bench-bare
 bench-bare: build ## measure against a bare loop and print the ratios
 	$(GO) run ./bench/ratios
+
+.PHONY: bench-catchup
+bench-catchup: ## have 5,000 clients come back at once and print when all have caught up
+	$(GO) run ./bench/catchup
 
 .PHONY: million
 million: build ## hold N clients (default 1000000), in an emulated Linux where need be or with GUEST=1, and write docs/MILLION.md
