@@ -56,6 +56,7 @@ type Step struct {
 	Latency   loadgen.Latency `json:"latency_from_due"`
 
 	ClientBound bool              `json:"client_bound"`
+	HostBound   bool              `json:"host_bound"`
 	SLOs        []loadgen.Verdict `json:"slos,omitempty"`
 	Failed      []string          `json:"failed,omitempty"`
 	Good        bool              `json:"good"`
@@ -82,7 +83,7 @@ type Verified struct {
 	Predicted   float64 `json:"predicted_rss_bytes"`
 	Measured    float64 `json:"measured_rss_bytes"`
 	Percent     float64 `json:"error_percent"`
-	Largest     int     `json:"fitted_up_to"`
+	Largest     int     `json:"fitted_up_to"` // before the measurement was added to the line
 }
 
 // Basis says where a figure of the bill comes from.

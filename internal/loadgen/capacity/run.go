@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"pushgate/internal/loadgen"
@@ -52,7 +54,7 @@ func run(ctx context.Context, c Config, env preflight.Env, s steps) (*Outcome, e
 		o.end(err)
 	}
 	s.close()
-	o.fit()
+	o.fit(o.Connections)
 	if c.Verify > 0 && !o.Interrupted && o.Fits.RSS != nil {
 		o.verify(ctx, c.Verify, s)
 	}
@@ -77,10 +79,10 @@ func (o *Outcome) end(err error) bool {
 	return false
 }
 
-// fit draws the lines through the steps that were good.
-func (o *Outcome) fit() {
+// fit draws the lines through those of the steps that were good.
+func (o *Outcome) fit(connections []Step) {
 	var rss, kernel, beat, deliver []Point
-	for _, s := range o.Connections {
+	for _, s := range connections {
 		if !s.Good {
 			continue
 		}
@@ -110,7 +112,8 @@ func line(points []Point, through func([]Point) (Fit, bool)) *Fit {
 	return nil
 }
 
-// verify measures once more, further out, and compares.
+// verify measures once more, further out, and compares with the line that
+// does not know of it. The bill is better with it: the lines are drawn anew.
 func (o *Outcome) verify(ctx context.Context, n int, s steps) {
 	predicted := o.Fits.RSS.At(float64(n))
 	step, err := s.connections(ctx, n)
@@ -124,6 +127,7 @@ func (o *Outcome) verify(ctx context.Context, n int, s steps) {
 	}
 	o.Verified = &Verified{Connections: n, Predicted: predicted, Measured: step.RSS, Percent: (predicted - step.RSS) / step.RSS * 100,
 		Largest: int(o.largest())}
+	o.fit(append(slices.Clone(o.Connections), step))
 }
 
 // farOut is from which factor on an extrapolation needs a word of caution.
@@ -144,6 +148,9 @@ func (o *Outcome) judge(c Config) {
 	if !o.Fresh {
 		warn("the gateway was running already: memory that it had grown to before is in its base, and the cost of a connection may be too low; --server-cmd starts a fresh one for each step")
 	}
+	if n := o.hostBound(); n > 0 {
+		warn("in %d steps the CPUs of this host were over 95 %% busy, with whatever else runs here: a break may be the host's and not the gateway's", n)
+	}
 	if o.Interrupted {
 		return
 	}
@@ -153,6 +160,15 @@ func (o *Outcome) judge(c Config) {
 	if f := o.Fits.Delivery; f == nil || !f.Good() {
 		warn("the CPU for deliveries could not be fitted")
 	}
+}
+
+func (o *Outcome) hostBound() (n int) {
+	for _, s := range slices.Concat(o.Connections, o.Deliveries) {
+		if s.HostBound {
+			n++
+		}
+	}
+	return n
 }
 
 // Good reports whether there is a bill and nothing failed.
@@ -299,7 +315,8 @@ func (b *bench) close() {
 // step takes over what all runs have.
 func (b *bench) step(r *loadgen.Result) Step {
 	b.host = r.Host
-	s := Step{Connections: int(r.Counters.Ready), ConnectRate: r.Connect.PerSecond, Failed: r.Failed}
+	s := Step{HostBound: slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.HasPrefix(w, "HOST-BOUND") }),
+		Connections: int(r.Counters.Ready), ConnectRate: r.Connect.PerSecond, Failed: r.Failed}
 	if v := r.Server; v != nil {
 		b.server = fmt.Sprintf("%s, process %d", v.Name, v.PID)
 		s.RSS, s.Anon = float64(v.After.RSS), float64(v.After.Anon)

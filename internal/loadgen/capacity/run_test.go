@@ -126,12 +126,12 @@ func TestRun(t *testing.T) {
 		basis  Basis
 		factor float64
 	}{
-		"memory, the gateway's":  {scriptedBase + scriptedEach*1e6, Extrapolated, 100},
-		"memory, the kernel's":   {4250e6, Extrapolated, 100},
-		"memory, both":           {scriptedBase + (scriptedEach+4250)*1e6, Extrapolated, 100},
+		"memory, the gateway's":  {scriptedBase + scriptedEach*1e6, Extrapolated, 1e6 / 19000.},
+		"memory, the kernel's":   {4250e6, Extrapolated, 1e6 / 19000.},
+		"memory, both":           {scriptedBase + (scriptedEach+4250)*1e6, Extrapolated, 1e6 / 19000.},
 		"file descriptors":       {1000512, Computed, 0},
 		"source addresses":       {36, Computed, 0},
-		"CPU for heartbeats":     {scriptedBeat * 40000, Extrapolated, 8},
+		"CPU for heartbeats":     {scriptedBeat * 40000, Extrapolated, 40000 / 9500.},
 		"CPU for messages":       {scriptedSend * 1e6 / 60, Measured, 1},
 		"CPU when all come back": {20e-6 * 1e6 / 30, Extrapolated, 1e6 / 30 / 10000},
 		"network, out":           {8 * (40000*(2+66+66) + 1e6/60*(250+66)), Computed, 0},
