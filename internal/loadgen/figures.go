@@ -146,7 +146,11 @@ func clientFigures() []Figure {
 	lost := counter("lost", "clients that were ready and were lost", func(c *Counters) uint64 { return c.Lost })
 	lost.live = func(w *Watch) (float64, bool) { return float64(w.sample.Lost), true }
 	return []Figure{
-		counter("clients", "clients that were ready", func(c *Counters) uint64 { return c.Ready }),
+		// A client that comes back is ready again and one client all the same.
+		{Name: "clients", Unit: UnitCount, About: "clients that were ready",
+			of: func(r *Result) (float64, bool) {
+				return min(float64(r.Counters.Ready), float64(r.Settings.Connections)), true
+			}},
 		failed,
 		{Name: "failed_share", Unit: UnitPercent, About: "failed, of those asked for",
 			of: func(r *Result) (float64, bool) {

@@ -145,6 +145,14 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestClientsThatComeBackCountOnce(t *testing.T) {
+	f, _ := FindFigure("clients")
+	r := &Result{Settings: Settings{Connections: 1000}, Counters: Counters{Ready: 1500}}
+	if v, _ := f.Of(r); v != 1000 {
+		t.Errorf("%v clients of 1000", v)
+	}
+}
+
 // TestFiguresAreUnique also keeps names to what the parser can tell from
 // operators.
 func TestFiguresAreUnique(t *testing.T) {

@@ -51,13 +51,14 @@ type hit struct {
 
 // frame is the drawing's size and its plot within.
 type frame struct {
-	width, height            float64
-	left, right, top, bottom float64
+	width, height      float64
+	right, top, bottom float64
+	left               float64 // follows from the texts of the y axis
 }
 
 var (
-	wideFrame   = frame{560, 260, 66, 12, 22, 40}
-	narrowFrame = frame{340, 240, 62, 10, 22, 40}
+	wideFrame   = frame{width: 560, height: 260, right: 12, top: 22, bottom: 40}
+	narrowFrame = frame{width: 340, height: 240, right: 10, top: 22, bottom: 40}
 )
 
 // empty reports that there is nothing to draw.
@@ -98,12 +99,22 @@ func (c *chart) spoken() string {
 func (c *chart) Wide() template.HTML   { return c.draw(wideFrame, "wide", 8, 5) }
 func (c *chart) Narrow() template.HTML { return c.draw(narrowFrame, "narrow", 5, 5) }
 
+// margin is the room for the y axis: its label on its side, and its ticks.
+func (c *chart) margin(y scale) float64 {
+	longest := 0
+	for _, v := range y.ticks {
+		longest = max(longest, len(tickText(c.unit, v, y)))
+	}
+	return 26 + 7*float64(longest)
+}
+
 // dashes tell lines apart without their colours.
 var dashes = [lineColours]string{"", "7 3", "2 3", "9 3 2 3"}
 
 func (c *chart) draw(f frame, class string, xTicks, yTicks int) template.HTML {
 	var b strings.Builder
 	y := c.yScale(yTicks)
+	f.left = c.margin(y)
 	plotWidth, plotHeight := f.width-f.left-f.right, f.height-f.top-f.bottom
 	px := func(v float64) float64 { return f.left + c.x.at(v)*plotWidth }
 	py := func(v float64) float64 { return f.top + (1-y.at(v))*plotHeight }
@@ -219,7 +230,7 @@ func tickText(unit loadgen.Unit, v float64, s scale) string {
 	case loadgen.UnitBytes:
 		return bytesTick(v)
 	case loadgen.UnitCPUs, loadgen.UnitPercent:
-		return trimZeros(fmt.Sprintf("%.2f", v))
+		return trimZeros(fmt.Sprintf("%.3f", v))
 	}
 	switch {
 	case s.high >= 2e6:

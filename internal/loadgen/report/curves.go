@@ -146,7 +146,7 @@ func byPercentile(all Latencies) *chart {
 	c := &chart{
 		Title:  "Latency by percentile",
 		About:  "Read it as: so many percent of all values were not slower than this. A flat line to the far right is what to hope for.",
-		YLabel: "latency (logarithmic)", XLabel: "percentile (each step to the right: ten times rarer)",
+		YLabel: "latency (logarithmic)", XLabel: "percentile (each tick ten times rarer)",
 		unit: loadgen.UnitDuration, log: true,
 	}
 	nines := 1.0
