@@ -61,6 +61,10 @@ chaos: deps ## cut connections off at random points for CHAOS_TIME (default 60s)
 nightly: deps ## let clients break off and come back for thousands of rounds (ROUNDS, default 1000 a setting)
 	$(GO) test ./gateway -run '^TestResume$$' -rounds $(ROUNDS) -timeout 12h
 
+.PHONY: attacks
+attacks: deps ## attack a gateway over loopback in full size and print the figures
+	$(GO) test -count=1 -v -timeout 10m -run '^TestAttack' ./gateway -args -attacks.long
+
 .PHONY: fuzz
 fuzz: ## feed each fuzz target for FUZZTIME (default 30s)
 	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \

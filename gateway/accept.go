@@ -50,8 +50,7 @@ func (s *shard) adopt(fd int, peer netip.AddrPort) {
 	s.stats.accepts++
 	if s.srv.connections.Add(1) > int64(s.cfg.maxConnections) {
 		s.srv.connections.Add(-1)
-		s.srv.limited.warn(s.log, "as many connections as allowed: more are turned away",
-			"connections", s.cfg.maxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
+		s.warnFull()
 		s.turnAway(fd, RejectConnections)
 		return
 	}
@@ -75,6 +74,17 @@ func (s *shard) adopt(fd int, peer netip.AddrPort) {
 		return
 	}
 	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
+}
+
+// warnFull says that limits.connections is reached, to the log's own limit at
+// most once a tick: in a flood it would cost as much as the answers.
+func (s *shard) warnFull() {
+	if s.fullAt == s.now {
+		return
+	}
+	s.fullAt = s.now
+	s.srv.limited.warn(s.log, "as many connections as allowed: more are turned away",
+		"connections", s.cfg.maxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
 }
 
 // pauseAccept leaves the listener alone until the next tick: it stays readable

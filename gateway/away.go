@@ -12,7 +12,9 @@ import (
 // wait for their client to read that: a close with unread input makes the
 // kernel reset the connection, and some clients then lose the answer. They have
 // no slot, no place in the epoll and no deadline of their own, which is what
-// makes turning away cheap: 6 us where a handshake costs 40 (TestFloodIsCheap).
+// makes turning away cheap: on loopback 12 us, nearly all of it the kernel's for
+// accept, send and close, where letting a client in costs 22 without a token and
+// 99 with a signed one (TestAttackFloodIsCheap).
 type away struct {
 	ring  []turned
 	first int // index of the oldest

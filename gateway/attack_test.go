@@ -1,0 +1,463 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"pushgate/fanout"
+	"pushgate/gateway/auth"
+	"pushgate/internal/redistest"
+)
+
+// longAttacks has the attacks come in full size: make attacks.
+var longAttacks = flag.Bool("attacks.long", false, "attack with ten times as many clients")
+
+// targetEnv makes the test binary a gateway to attack; its value is a target
+// in JSON.
+const targetEnv = "GATEWAY_TEST_TARGET"
+
+// attackTarget is what a gateway to attack runs with.
+type attackTarget struct {
+	Config Config
+	Redis  string
+}
+
+// serveTarget is the process' main: it says where it listens and serves until
+// its input ends.
+func serveTarget(text string) error {
+	var t attackTarget
+	if err := json.Unmarshal([]byte(text), &t); err != nil {
+		return err
+	}
+	fc := fanout.DefaultConfig()
+	fc.URL = t.Redis
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	broker, err := fanout.NewBroker(fc, log, "target")
+	if err != nil {
+		return err
+	}
+	srv, err := New(t.Config, broker, log)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go broker.Run(ctx)
+	go func() {
+		fmt.Println(srv.Addr())
+		io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
+	return srv.Run(ctx)
+}
+
+// attacked is a gateway in a process of its own, so that its CPU time is its
+// own too.
+type attacked struct {
+	t    *testing.T
+	addr string
+	pid  int
+}
+
+func attack(t *testing.T, change func(*Config)) *attacked {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("measures CPU time and latency, which the race detector distorts")
+	}
+	cfg := DefaultConfig()
+	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout, cfg.Shards = "127.0.0.1:0", "", 0, 2
+	change(&cfg)
+	text, err := json.Marshal(attackTarget{cfg, redistest.Start(t).URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), targetEnv+"="+string(text))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the gateway ended with %v: %s", err, log.String())
+		}
+	})
+	a := &attacked{t: t, pid: cmd.Process.Pid}
+	if _, err := fmt.Fscan(stdout, &a.addr); err != nil {
+		t.Fatalf("the gateway does not start: %v: %s", err, log.String())
+	}
+	return a
+}
+
+// cpu returns the CPU time that the gateway has used, to the nanosecond.
+func (a *attacked) cpu() time.Duration {
+	a.t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", a.pid))
+	if err != nil || len(tasks) == 0 {
+		a.t.Fatalf("no tasks of %d: %v", a.pid, err)
+	}
+	var sum time.Duration
+	for _, name := range tasks {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		var ns int64
+		fmt.Sscan(string(text), &ns)
+		sum += time.Duration(ns)
+	}
+	return sum
+}
+
+// perConnection returns the gateway's CPU time for each of n connections, over
+// which visit is called.
+func (a *attacked) perConnection(n int, visit func(i int, c net.Conn, r *bufio.Reader)) time.Duration {
+	a.t.Helper()
+	const visitors = 50
+	before := a.cpu()
+	var all sync.WaitGroup
+	for first := range visitors {
+		all.Go(func() {
+			r := bufio.NewReader(nil)
+			for i := range n / visitors {
+				c, err := net.Dial("tcp", a.addr)
+				if err != nil {
+					a.t.Error(err)
+					return
+				}
+				c.SetDeadline(time.Now().Add(patience))
+				r.Reset(c)
+				visit(first*(n/visitors)+i, c, r)
+				c.Close()
+			}
+		})
+	}
+	all.Wait()
+	return (a.cpu() - before) / time.Duration(n/visitors*visitors)
+}
+
+// comes opens a WebSocket, waits until it is let in and leaves. head is what
+// the client with that number sends.
+func comes(t *testing.T, head func(i int) string) func(i int, c net.Conn, r *bufio.Reader) {
+	return func(i int, c net.Conn, r *bufio.Reader) {
+		_, err := io.WriteString(c, head(i))
+		if err == nil {
+			_, err = http.ReadResponse(r, nil)
+		}
+		if err == nil {
+			_, err = r.Peek(2) // the welcome
+		}
+		if err != nil {
+			t.Errorf("a client is not let in: %v", err)
+		}
+	}
+}
+
+// isTurnedAway sends a handshake and must get a 503.
+func isTurnedAway(t *testing.T) func(i int, c net.Conn, r *bufio.Reader) {
+	return func(_ int, c net.Conn, r *bufio.Reader) {
+		// What was answered before it was sent may fail to be.
+		_, _ = io.WriteString(c, upgradeHead)
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+			t.Errorf("a client too many got %v, %v", resp, err)
+			return
+		}
+		io.Copy(io.Discard, resp.Body)
+	}
+}
+
+// A connection over a limit costs a fraction of one that is let in. On loopback
+// the kernel's work to deliver to the client is part of the sender's, which is
+// most of what is left: docs/SECURITY.md has the figures.
+func TestAttackFloodIsCheap(t *testing.T) {
+	n := 2000
+	if *longAttacks {
+		n = 10_000
+	}
+	open := attack(t, func(c *Config) {})
+	shared := attack(t, withTokens)
+	private, public := keyPair(t)
+	signed := attack(t, func(c *Config) { c.Auth.Mode, c.Auth.JWT.PublicKey = auth.ModeJWT, public })
+	shut := attack(t, func(c *Config) { c.Limits.Connections = 1 })
+	holder, err := net.Dial("tcp", shut.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	anonymous := comes(t, func(int) string { return upgradeHead })
+	anonymous(0, holder, bufio.NewReader(holder))
+
+	bySecret, byKey := comes(t, tokenHeads(t, n, []byte(testSecret))), comes(t, tokenHeads(t, n, private))
+
+	const (
+		rounds = 3
+		never  = 24 * time.Hour
+	)
+	plain, hmac, ecdsa, refused := never, never, never, never
+	for range rounds {
+		plain = min(plain, open.perConnection(n, anonymous))
+		hmac = min(hmac, shared.perConnection(n, bySecret))
+		ecdsa = min(ecdsa, signed.perConnection(n, byKey))
+		refused = min(refused, shut.perConnection(n, isTurnedAway(t)))
+	}
+	t.Logf("CPU of the gateway per connection, best of %d times %d:", rounds, n)
+	t.Logf("  over the limit, 503            %6.1f us", us(refused))
+	for _, line := range []struct {
+		what string
+		took time.Duration
+	}{
+		{"let in, anonymous             ", plain},
+		{"let in, HS256 token, a channel", hmac},
+		{"let in, ES256 token, a channel", ecdsa},
+	} {
+		t.Logf("  %s %6.1f us, %.1f times the 503", line.what, us(line.took), us(line.took)/us(refused))
+	}
+	least := time.Duration(4) // on a machine that is busy with other tests
+	if *longAttacks {
+		least = 5
+	}
+	if ecdsa < least*refused {
+		t.Errorf("a 503 costs %v, a client with a signed token %v, which is less than %d times that", refused, ecdsa, least)
+	}
+	if plain < refused {
+		t.Errorf("a 503 costs %v, letting a client in %v", refused, plain)
+	}
+}
+
+func us(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+
+// keyPair returns a new key for ES256 in PEM.
+func keyPair(t *testing.T) (private []byte, public string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der2, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der2}))
+}
+
+// tokenHeads returns the handshakes of n users with a channel each.
+func tokenHeads(t *testing.T, n int, key []byte) func(i int) string {
+	t.Helper()
+	signing, err := auth.NewSigningKey(key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	heads := make([]string, n)
+	for i := range heads {
+		user := fmt.Sprintf("user.%d", i)
+		text, err := auth.Mint(auth.Claims{Subject: user, Channels: []string{user}, Expires: time.Now().Add(time.Hour)}, signing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heads[i] = withHeader(upgradeHead, "Authorization: Bearer "+text)
+	}
+	return func(i int) string { return heads[i] }
+}
+
+// loris are clients that send a request head a byte at a time, and come back
+// when they are cut off.
+type loris struct {
+	addr  string
+	conns []net.Conn
+	ended []atomic.Bool // set by what reads from conns
+	cut   int           // how often one was cut off
+	reads sync.WaitGroup
+}
+
+func newLoris(addr string, n int) *loris {
+	return &loris{addr: addr, conns: make([]net.Conn, n), ended: make([]atomic.Bool, n)}
+}
+
+// step has each client send its next byte, evenly spread over a time.
+func (l *loris) step(over time.Duration) {
+	pause := over / time.Duration(len(l.conns)/50+1)
+	for i, c := range l.conns {
+		switch {
+		case c == nil:
+			l.connect(i)
+		case l.ended[i].Load():
+			c.Close()
+			l.cut++
+			l.connect(i)
+		default:
+			// Cut off just now, it may fail: the next step sees.
+			_, _ = c.Write([]byte("x"))
+		}
+		if i%50 == 49 {
+			time.Sleep(pause) // it's the attack's pace
+		}
+	}
+}
+
+// connect begins a head. What reads from the connection ends with it, and is
+// waited for by close.
+func (l *loris) connect(i int) {
+	c, err := net.Dial("tcp", l.addr)
+	if err != nil {
+		l.conns[i] = nil // again at the next step
+		return
+	}
+	_, _ = io.WriteString(c, "GET /v1/ws HTTP/1.1\r\nHost: a\r\nX-A: ")
+	l.conns[i] = c
+	l.ended[i].Store(false)
+	l.reads.Go(func() {
+		_, _ = io.Copy(io.Discard, c)
+		l.ended[i].Store(true)
+	})
+}
+
+func (l *loris) close() {
+	for _, c := range l.conns {
+		if c != nil {
+			c.Close()
+		}
+	}
+	l.reads.Wait()
+}
+
+// roundTrips has each client send pings at a pace for a time, and returns the
+// 99th percentile of the times to the pong.
+func roundTrips(t *testing.T, clients []*websocket.Conn, pace, during time.Duration) time.Duration {
+	t.Helper()
+	var (
+		mu   sync.Mutex
+		all  []time.Duration
+		busy sync.WaitGroup
+	)
+	end := time.Now().Add(during)
+	for i, c := range clients {
+		busy.Go(func() {
+			time.Sleep(pace * time.Duration(i) / time.Duration(len(clients)))
+			for time.Now().Before(end) {
+				begin := time.Now()
+				c.SetReadDeadline(begin.Add(patience))
+				err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping"}`))
+				if err == nil {
+					_, _, err = c.ReadMessage()
+				}
+				if err != nil {
+					t.Errorf("a good client: %v", err)
+					return
+				}
+				took := time.Since(begin)
+				mu.Lock()
+				all = append(all, took)
+				mu.Unlock()
+				time.Sleep(pace)
+			}
+		})
+	}
+	busy.Wait()
+	slices.Sort(all)
+	if len(all) == 0 {
+		t.Fatal("no round trips")
+	}
+	return all[len(all)*99/100]
+}
+
+// Clients that never finish their head are cut off, and the others don't feel
+// them.
+func TestAttackSlowLoris(t *testing.T) {
+	attackers, good, patient, during := 1000, 100, time.Second, 3*time.Second
+	if *longAttacks {
+		attackers, good, patient, during = 10_000, 1000, 5*time.Second, 12*time.Second
+	}
+	a := attack(t, func(c *Config) { c.Limits.HeadTimeout = patient })
+	var clients []*websocket.Conn
+	for range good {
+		c, _, err := websocket.DefaultDialer.Dial("ws://"+a.addr+"/v1/ws", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, _, err := c.ReadMessage(); err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, c)
+	}
+	pace := time.Duration(good) * time.Millisecond
+
+	// What else runs on the machine can spoil one comparison, not each. Below
+	// the floor it's the machine's noise: attackers and good clients share it.
+	const floor = 5 * time.Millisecond
+	var before, under time.Duration
+	for range 4 {
+		before = roundTrips(t, clients, pace, during)
+		l := newLoris(a.addr, attackers)
+		l.step(patient) // not all in step, or they would be cut off in one
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					l.step(patient / 3)
+				}
+			}
+		}()
+		under = roundTrips(t, clients, pace, during)
+		close(stop)
+		<-stopped
+		l.close()
+		t.Logf("p99 of %d good clients: %v alone, %v beside %d slow heads, of which %d were cut off", good, before, under, attackers, l.cut)
+		if l.cut == 0 {
+			t.Error("no slow head was cut off")
+		}
+		if under <= 2*max(before, floor) {
+			return
+		}
+	}
+	t.Errorf("p99 is %v under attack, %v without", under, before)
+}
