@@ -79,10 +79,10 @@ func (s *shard) adopt(fd int, peer netip.AddrPort) {
 // warnFull says that limits.connections is reached, to the log's own limit at
 // most once a tick: in a flood it would cost as much as the answers.
 func (s *shard) warnFull() {
-	if s.fullAt == s.now {
+	if s.fullAt == s.now+1 {
 		return
 	}
-	s.fullAt = s.now
+	s.fullAt = s.now + 1
 	s.srv.limited.warn(s.log, "as many connections as allowed: more are turned away",
 		"connections", s.cfg.maxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
 }

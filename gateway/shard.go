@@ -66,7 +66,7 @@ type shard struct {
 	date     []byte           // of the Date header, made anew each second
 
 	// Owned by the loop, for limits
-	fullAt    uint32         // tick of the last warning that limits.connections is reached
+	fullAt    uint32         // one more than the tick of the last warning that limits.connections is reached
 	away      away           // sockets that were told to come back later
 	locations side[location] // where connections come from
 	talkers   side[talker]   // what they have left of their rates
