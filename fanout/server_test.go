@@ -3,16 +3,13 @@ package fanout
 import (
 	"context"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"pushgate/internal/redistest"
 )
 
 // testDeadline is how long a test waits for something to come true.
@@ -29,13 +26,11 @@ func eventually(t testing.TB, what string, fn func() bool) {
 	t.Fatalf("still not after %v: %s", testDeadline, what)
 }
 
-// redisServer is a real redis-server on a port of its own, which can be
-// killed and started again.
+// redisServer is a real redis-server with what these tests ask of it.
 type redisServer struct {
+	*redistest.Server
 	t      testing.TB
 	addr   string
-	args   []string
-	cmd    *exec.Cmd
 	client *redis.Client
 }
 
@@ -50,57 +45,19 @@ func startRedis(t testing.TB, args ...string) *redisServer {
 // newRedis reserves an address and starts nothing yet.
 func newRedis(t testing.TB, args ...string) *redisServer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
-	_, port, _ := net.SplitHostPort(addr)
-	s := &redisServer{t: t, addr: addr}
-	s.args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...)
-	s.client = redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true})
-	t.Cleanup(func() {
-		_ = s.client.Close()
-		s.kill()
-	})
-	return s
+	s := redistest.New(t, args...)
+	return &redisServer{s, t, s.Addr, s.Client}
 }
 
-func (s *redisServer) start() {
-	s.t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		s.t.Fatal("these tests need redis-server in PATH: install the Debian package redis-server")
-	}
-	s.cmd = exec.Command(path, s.args...)
-	s.cmd.Stdout, s.cmd.Stderr = nil, os.Stderr
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	eventually(s.t, "redis-server answers", func() bool {
-		err := s.client.Ping(context.Background()).Err()
-		return err == nil || strings.HasPrefix(err.Error(), "NOAUTH")
-	})
-}
+func (s *redisServer) start() { s.t.Helper(); s.Start() }
 
-// kill ends the server as a crash would.
-func (s *redisServer) kill() {
-	if s.cmd != nil {
-		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
-		s.cmd = nil
-	}
-}
+func (s *redisServer) kill() { s.Kill() }
 
-func (s *redisServer) signal(sig syscall.Signal) {
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Fatal(err)
-	}
-}
+func (s *redisServer) signal(sig syscall.Signal) { s.t.Helper(); s.Signal(sig) }
 
-func (s *redisServer) url() string { return "redis://" + s.addr }
+func (s *redisServer) url() string { return s.URL() }
+
+func (s *redisServer) calls(command string) int { s.t.Helper(); return s.Calls(command) }
 
 // do runs one command.
 func (s *redisServer) do(args ...any) any {
@@ -110,23 +67,6 @@ func (s *redisServer) do(args ...any) any {
 		s.t.Fatalf("%v: %v", args, err)
 	}
 	return v
-}
-
-// calls returns how often the server has run a command.
-func (s *redisServer) calls(command string) int {
-	s.t.Helper()
-	info := s.client.Info(context.Background(), "commandstats").Val()
-	for line := range strings.Lines(info) {
-		if rest, ok := strings.CutPrefix(line, "cmdstat_"+command+":calls="); ok {
-			n, _, _ := strings.Cut(rest, ",")
-			count, err := strconv.Atoi(n)
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			return count
-		}
-	}
-	return 0
 }
 
 // subscribers returns how many connections are subscribed to a channel.
