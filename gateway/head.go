@@ -118,7 +118,7 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 		s.health(i, c, nil)
 	case path == "/readyz":
 		s.health(i, c, s.srv.Ready())
-	case s.srv.draining.Load():
+	case s.drain.reason == CloseDrain:
 		s.refuse(i, c, RejectDraining, errDraining, s.retryAfter())
 	case (path == "/v1/ws" || path == "/v1/sse") && !s.take(&s.srv.handshakes, s.cfg.handshakeRate):
 		s.refuseOver(i, c, RejectHandshakeRate)
