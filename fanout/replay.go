@@ -103,7 +103,16 @@ func (l *link) fromRing(t *topic, w replayWait) bool {
 		if id.less(r.base) || t.last.less(id) {
 			return false
 		}
-		i, complete = r.afterDurable(id), r.complete(id)
+		i = r.afterDurable(id)
+		if w.time {
+			// What was lost since the last durable message before that time
+			// may have been lost after it.
+			id = r.base
+			if i > 0 {
+				id = idOf(r.at(i - 1).ID)
+			}
+		}
+		complete = r.complete(id)
 	default:
 		if w.since.Node != l.b.node {
 			return false
@@ -275,7 +284,11 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 			keep = append(keep, w) // came during the read; the next one is for it
 		default:
 			i := sort.Search(len(old), func(i int) bool { return since.less(idOf(old[i].ID)) })
-			l.answer(t, w, all[i:], h.covers(since) && r.complete(since))
+			complete := r.complete(since)
+			if w.time && r.hasLost {
+				complete = i > 0 && r.complete(idOf(old[i-1].ID))
+			}
+			l.answer(t, w, all[i:], complete && h.covers(since))
 		}
 	}
 	clear(waits.list[len(keep):])

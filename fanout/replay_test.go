@@ -309,3 +309,26 @@ func TestReplayFromATime(t *testing.T) {
 		}
 	}
 }
+
+// Plain messages that a ring has lost may have come before a time or after it.
+func TestReplayFromATimeAmidLosses(t *testing.T) {
+	server := startRedis(t)
+	server.do("XADD", "{push:c}:log", "5000-0", "data", "0")
+	config := testConfig(server.url())
+	config.Ring.Messages = 2
+	b := runBroker(t, config)
+	r := newRecorder()
+	b.Join("c", r)
+	r.wait(t, "c", 1)
+	for i := range 6 {
+		server.publish("c", "plain")
+		server.publishDurable("c", i, 100)
+		r.wait(t, "c", 3+2*i)
+		done := make(chan Replay, 1)
+		b.ReplayTime("c", 6000, r, func(a Replay) { done <- a })
+		a := <-done
+		if (a.Gap == nil) != (i == 0) || len(a.Messages) != i+2 {
+			t.Errorf("after %d: gap %v, %v", i, a.Gap, payloads(a.Messages))
+		}
+	}
+}

@@ -191,5 +191,10 @@ func (s *shard) sentAhead(i uint32, c *conn, p []byte) {
 	in.buf = append(in.buf, p...)
 }
 
-// pollTimeout answers a poll whose wait is over.
-func (s *shard) pollTimeout(i uint32, c *conn) { s.answerPoll(i, c) }
+// pollTimeout answers a poll whose wait is over, though it may be that messages
+// are just coming.
+func (s *shard) pollTimeout(i uint32, c *conn) {
+	if c.flags&flagWoken == 0 {
+		s.tryAnswer(i, c)
+	}
+}

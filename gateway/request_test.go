@@ -308,6 +308,7 @@ func TestUnfinishedBodies(t *testing.T) {
 		if status, body := answerOf(t, c); status != 408 || !strings.Contains(body, "body_timeout") {
 			t.Errorf("%s: %d %s", name, status, body)
 		}
+		c.Close()
 		c = in.raw(bytes)
 		c.(*net.TCPConn).CloseWrite()
 		if got := untilClosed(t, c); got != "" {
