@@ -93,6 +93,7 @@ cleanup() {
   if [ -n "$pid" ]; then
     { kill -KILL -- "-$pid"; wait "$pid"; } 2>/dev/null || true
   fi
+  [ -z "$out" ] || [ ! -e "$work/out" ] || cp "$work/out" "$out"
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -190,5 +191,5 @@ if [ $SECONDS -ge "$limit" ] && [ "$status" = 125 ]; then
   echo "guest.sh: stopped after $limit s" >&2
   status=124
 fi
-[ -z "$out" ] || cp "$work/out" "$out"
+
 exit "$status"

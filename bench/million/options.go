@@ -38,7 +38,7 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&o.limit, "timeout", time.Hour, "hard limit on the guest's `time`")
 	flags.DurationVar(&o.interval, "interval", 0, "the gateway's heartbeat.`interval`; default 25s, in the guest 900 us a client")
 	flags.DurationVar(&o.hold, "hold", 0, "`time` of nothing but heartbeats; default: one interval, at most a minute")
-	flags.DurationVar(&o.drain, "drain", 0, "the gateway's drain.`timeout`; default 10s, in the guest 250 us a client and 10s at least")
+	flags.DurationVar(&o.drain, "drain", 0, "the gateway's drain.`timeout`; default 10s, in the guest 400 us a client and 10s at least")
 	flags.BoolVar(&o.emulated, "emulated", false, "this is the guest")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -78,7 +78,7 @@ func (o options) withDefaults() options {
 	if o.drain == 0 {
 		o.drain = 10 * time.Second
 		if o.emulated {
-			o.drain = max(o.drain, time.Duration(o.clients)*250*time.Microsecond)
+			o.drain = max(o.drain, time.Duration(o.clients)*400*time.Microsecond)
 		}
 	}
 	return o

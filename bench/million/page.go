@@ -105,5 +105,7 @@ func (p *page) memory() {
 			grouped(perClient(p.res, b.Slab, h.Slab)/2)),
 		"Slab is what counts: the kernel's MemAvailable takes inodes for reclaimable that open sockets pin.",
 		fmt.Sprintf("Goroutines: %d without clients, %d with all of them.", b.Goroutines, h.Goroutines))
+	p.say(fmt.Sprintf("Go's collector aims at a heap of %s MiB, twice of what was alive at its last run: about half of the heap's growth is room that GOGC", mib(h.HeapNext)),
+		"gives it, the rest is the slots, subscriptions and deadlines of [ARCHITECTURE.md](ARCHITECTURE.md).")
 	p.say("![resident memory of the gateway](million/memory.svg)", "![kernel memory](million/kernel.svg)")
 }

@@ -118,7 +118,8 @@ func (p *page) runs(all []*result) {
 	}
 	p.say(lines...)
 	p.say("With few clients the gateway's resident memory is mostly what it takes to run at all: the heap of a Go program grows to at least",
-		"4 MiB before its first collection, whoever is connected.")
+		"4 MiB before its first collection, whoever is connected. Times and CPU of emulated runs are not comparable with each other: the",
+		"guest's clocks run on while the host does something else, so they tell as much about the host as about the gateway.")
 }
 
 func (p *page) commands() {
