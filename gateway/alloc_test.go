@@ -29,6 +29,7 @@ func newStill(t testing.TB, change func(*Config)) *still {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen, cfg.Shards = "127.0.0.1:0", "", 1
+	cfg.Socket.IOUring = *ioUring
 	if change != nil {
 		change(&cfg)
 	}
@@ -62,15 +63,23 @@ func (s *still) connect() *peer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { syscall.Close(fds[1]) })
-	s.adopt(fds[0], netip.AddrPort{})
 	p := &peer{s: s, fd: fds[1]}
+	s.t.Cleanup(p.close)
+	s.adopt(fds[0], netip.AddrPort{})
 	s.conns.each(func(i uint32, c *conn) {
 		if int(c.fd) == fds[0] {
 			p.slot, p.gen = i, c.gen
 		}
 	})
 	return p
+}
+
+// close ends the client, once.
+func (p *peer) close() {
+	if p.fd >= 0 {
+		syscall.Close(p.fd)
+	}
+	p.fd = -1
 }
 
 // open adds a WebSocket whose channels are live.

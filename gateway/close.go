@@ -90,6 +90,9 @@ func (s *shard) finish(i uint32, c *conn, last []byte) {
 
 // shutdown ends the stream towards the client once all is sent.
 func (s *shard) shutdown(i uint32, c *conn) {
+	if !s.unbatch(c) || c.out != 0 {
+		return
+	}
 	if err := reactor.ShutdownWrite(int(c.fd)); err != nil {
 		s.free(i, c)
 	}
@@ -108,6 +111,9 @@ func (s *shard) release(i uint32, c *conn, reason CloseReason) {
 
 // free gives back all that a connection holds. Its slot may be used again.
 func (s *shard) free(i uint32, c *conn) {
+	if !s.unbatch(c) {
+		return
+	}
 	if s.cork.slot == i {
 		s.cork.slot = 0
 	}

@@ -104,7 +104,7 @@ type ProxyConfig struct {
 	Trusted []string `koanf:"trusted"`
 }
 
-// SocketConfig sets what accepted sockets inherit.
+// SocketConfig sets what accepted sockets inherit, and how they are written to.
 type SocketConfig struct {
 	// Backlog is the listen queue; the kernel caps it at net.core.somaxconn.
 	Backlog int `koanf:"backlog"`
@@ -115,6 +115,8 @@ type SocketConfig struct {
 	// UserTimeout is TCP_USER_TIMEOUT: how long sent data may stay
 	// unacknowledged before the kernel gives the connection up.
 	UserTimeout time.Duration `koanf:"user_timeout"`
+	// IOUring is how sends to many clients enter the kernel: auto or off.
+	IOUring string `koanf:"io_uring"`
 }
 
 // DrainConfig shapes the shutdown.
@@ -162,6 +164,7 @@ func DefaultConfig() Config {
 			Backlog:     65535,
 			SendBuffer:  16 << 10,
 			UserTimeout: 30 * time.Second,
+			IOUring:     string(IOUringAuto),
 		},
 		Drain: DrainConfig{Timeout: 30 * time.Second},
 	}

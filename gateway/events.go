@@ -145,5 +145,5 @@ var eventHeartbeatText = []byte(":\n\n")
 func (s *shard) eventHeartbeat(i uint32, c *conn) {
 	s.schedule(i, c, s.now+ticks(s.cfg.Heartbeat.Interval))
 	s.stats.pings++
-	s.send(i, c, eventHeartbeatText)
+	s.sendBatched(i, c, queued{b: eventHeartbeatText})
 }

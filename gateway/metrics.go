@@ -15,6 +15,7 @@ var (
 	descDeliveries    = desc("deliveries_total", "Messages handed to clients.")
 	descReceived      = desc("client_received_bytes_total", "Bytes read from clients.")
 	descSent          = desc("client_sent_bytes_total", "Bytes written to clients.")
+	descBatched       = desc("batched_sends_total", "Sends to clients that entered the kernel together with others, by io_uring.")
 	descPings         = desc("pings_total", "Heartbeat pings sent.")
 	descQueueBytes    = desc("queue_bytes", "Bytes that wait for clients because the kernel refused them.")
 	descQueues        = desc("queues", "Clients with a queue.")
@@ -79,6 +80,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	counter(descReceived, t.bytesIn)
 	counter(descSent, t.bytesOut)
 	counter(descPings, t.pings)
+	counter(descBatched, t.batched)
 	for result, n := range t.handshakes {
 		counter(descHandshakes, n, string(result))
 	}
@@ -141,6 +143,7 @@ func (st *stats) add(o *stats) {
 	st.bytesIn += o.bytesIn
 	st.bytesOut += o.bytesOut
 	st.pings += o.pings
+	st.batched += o.batched
 	for k, n := range o.clients {
 		st.clients[k] += n
 	}

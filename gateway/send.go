@@ -33,6 +33,9 @@ func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
 		s.cork.bytes = append(s.cork.bytes, b...)
 		return nil
 	}
+	if !s.unbatch(c) {
+		return nil
+	}
 	if c.out != 0 {
 		return b
 	}
@@ -74,6 +77,9 @@ func (s *shard) enqueue(i uint32, c *conn, it queued, begun bool) {
 // the kernel needs. It doesn't count against the client's queue bound: the
 // client asked for it, and its size is bounded where it is read.
 func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
+	if !s.unbatch(c) {
+		return
+	}
 	begun := false
 	for c.out == 0 && len(bufs) > 0 {
 		n, err := reactor.Writev(int(c.fd), bufs)

@@ -118,6 +118,7 @@ func (s *Server) listen() error {
 		}
 		s.shards = append(s.shards, sh)
 	}
+	s.openBatches()
 	if cfg.Admin.Listen == "" {
 		return nil
 	}

@@ -84,6 +84,7 @@ func startWith(t testing.TB, redis *redistest.Server, change func(*Config), chan
 	cfg.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Shards = 2
 	cfg.Drain.Timeout = 0
+	cfg.Socket.IOUring = *ioUring
 	if change != nil {
 		change(&cfg)
 	}

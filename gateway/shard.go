@@ -60,6 +60,7 @@ type shard struct {
 	scratch  []byte     // for small answers
 	spelled  []byte     // JSON that goes into scratch
 	cork     cork
+	batch    batch
 	decoded  []byte           // of a query
 	answers  answers          // polls that have messages
 	listed   []fanout.Channel // by channelsOf
@@ -126,7 +127,9 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 // Turn is called by the loop after each batch of events.
 func (s *shard) Turn() (more bool) {
 	_, beats := s.wheel.Advance(s.now, beatsPerSlice, s.onDue)
+	s.submit()
 	_, sends := s.index.Deliver(sendsPerSlice, s.fan)
+	s.submit()
 	answers := s.answerWoken()
 	return beats || sends || answers
 }
@@ -147,7 +150,7 @@ func (s *shard) deliver(i uint32, b *fanout.Batch) {
 	if it.from.Notice() {
 		it.from = nil
 	}
-	s.sendItem(i, c, it)
+	s.sendBatched(i, c, it)
 }
 
 // read takes what the client sent, once: the rest makes the loop come back.
@@ -204,6 +207,7 @@ func (s *shard) post(fn func()) { s.loop.Post(fn) }
 // close stops the loop and cuts what is left.
 func (s *shard) close() {
 	s.loop.Close()
+	s.batch.close()
 	if s.listener != nil {
 		s.listener.Close()
 	}

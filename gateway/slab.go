@@ -47,7 +47,7 @@ const (
 var kindNames = [kindCount]string{kindWebSocket: "websocket", kindEvents: "sse", kindPoll: "poll", kindEcho: "echo"}
 
 // flags of a connection.
-type flags uint8
+type flags uint16
 
 const (
 	flagRaw     flags = 1 << iota // format=raw: bare payloads
@@ -58,6 +58,7 @@ const (
 	flagWoken                     // a poll that has messages
 	flagCORS                      // a page of an allowed origin asks
 	flagUnknown                   // a WebSocket that hasn't shown its token yet
+	flagBatched                   // a send to it is in the batch
 )
 
 // conn is a connection. It exists a million times: it holds no pointer, and

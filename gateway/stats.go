@@ -16,6 +16,7 @@ type stats struct {
 	bytesIn    uint64
 	bytesOut   uint64
 	pings      uint64
+	batched    uint64 // sends that went through io_uring
 	closes     map[CloseReason]uint64
 	rejects    map[RejectReason]uint64
 	tokens     map[auth.Reason]uint64 // refused

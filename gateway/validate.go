@@ -80,6 +80,7 @@ func (c Config) Validate() error {
 		zeroOrBetween("socket.send_buffer", c.Socket.SendBuffer, 2<<10, 64<<20),
 		zeroOrBetween("socket.receive_buffer", c.Socket.ReceiveBuffer, 2<<10, 64<<20),
 		between("socket.user_timeout", c.Socket.UserTimeout, 0, time.Hour),
+		oneOf("socket.io_uring", c.Socket.IOUring, string(IOUringAuto), string(IOUringOff)),
 
 		between("drain.delay", c.Drain.Delay, 0, 10*time.Minute),
 		between("drain.timeout", c.Drain.Timeout, 0, time.Hour),

@@ -37,6 +37,10 @@ func Read(fd int, p []byte) (int, error) {
 	}
 }
 
+// sendFlags: no wait for room, and a peer that has gone is an error, not a
+// signal.
+const sendFlags = unix.MSG_NOSIGNAL | unix.MSG_DONTWAIT
+
 // Write hands p to the kernel and returns how much of it was taken, which may
 // be less than all; ErrAgain when nothing was.
 func Write(fd int, p []byte) (int, error) {
@@ -44,9 +48,8 @@ func Write(fd int, p []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		// sendto, for its flag: a peer that has gone is an error, not a signal.
 		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
-			unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
+			sendFlags, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}
@@ -79,7 +82,7 @@ func Writev(fd int, bufs [][]byte) (int, error) {
 	msg := unix.Msghdr{Iov: &vec[0]}
 	msg.SetIovlen(n)
 	for {
-		n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), sendFlags)
 		if errno == unix.EINTR {
 			continue
 		}
@@ -130,7 +133,7 @@ func SocketError(fd int) error {
 func WriteLast(fd int, p []byte) {
 	for {
 		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
-			unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT|unix.MSG_MORE, 0, 0)
+			sendFlags|unix.MSG_MORE, 0, 0)
 		if errno != unix.EINTR {
 			break
 		}
