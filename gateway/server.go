@@ -133,6 +133,9 @@ func (s *Server) listen() error {
 // Addr returns the public address as bound.
 func (s *Server) Addr() string { return s.addr }
 
+// Loops returns the number of event loops.
+func (s *Server) Loops() int { return len(s.shards) }
+
 // AdminAddr returns the admin listener's address as bound, empty without one.
 func (s *Server) AdminAddr() string {
 	if s.admin == nil {

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -50,6 +52,7 @@ func runServe(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	if err != nil {
 		return errors.Join(err, broker.Close())
 	}
+	spareProcessor(server.Loops())
 	log.Info("listening", "public", server.Addr(), "admin", server.AdminAddr(), "version", versionText())
 	logPreflight(log, l.settings)
 	r := reloader{flags: fs, log: log, level: level, server: server, running: l.settings}
@@ -81,6 +84,17 @@ func serve(ctx context.Context, server *gateway.Server, broker *fanout.Broker) e
 		err = errors.Join(err, fmt.Errorf("broker: %w", brokerErr))
 	}
 	return err
+}
+
+// spareProcessor gives Go's scheduler one processor more than there are event
+// loops, unless the environment says how many. With each of them in a loop's
+// wait, the runtime's monitor takes one away and gives it back all the time, and
+// wakes up every 20 us for it: 15 % of the CPU time of a flood of handshakes on
+// 2 CPUs, which cost 40 us each in place of 49.
+func spareProcessor(loops int) {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(loops + 1)
+	}
 }
 
 // nodeName names this run of the gateway in the positions of plain messages.
