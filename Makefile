@@ -86,6 +86,10 @@ bench: ## run every Go benchmark
 bench-bare: build ## measure against a bare loop and print the ratios
 	$(GO) run ./bench/ratios
 
+.PHONY: bench-collector
+bench-collector: ## measure what Go's collector does to the event loops at a million connections
+	$(GO) test -count=1 -run '^TestLoopLagDuringCollections$$' ./gateway -args -collector.long
+
 .PHONY: bench-catchup
 bench-catchup: ## have 5,000 clients come back at once and print when all have caught up
 	$(GO) run ./bench/catchup

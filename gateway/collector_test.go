@@ -1,0 +1,216 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"pushgate/fanout"
+)
+
+// fill adds connections that are slots, subscriptions and deadlines like all
+// others, but have no socket.
+func (s *shard) fill(n int) {
+	ch := s.index.Open([]byte("everyone"))
+	s.joins[ch] = &join{}
+	for range n {
+		i, c := s.conns.take()
+		s.index.Subscribe(&c.subs, i, ch)
+		s.wheel.Set(i, s.now+ticks(time.Hour))
+	}
+}
+
+// The collector has nothing to look through in what a million connections hold.
+func TestConnectionsAreNotScanned(t *testing.T) {
+	const connections = 1_000_000
+	s := newStill(t, nil)
+	scannable := []metrics.Sample{{Name: "/gc/scan/heap:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	read := func() (scanned, live float64) {
+		runtime.GC()
+		metrics.Read(scannable)
+		return float64(scannable[0].Value.Uint64()), float64(scannable[1].Value.Uint64())
+	}
+	scanned, live := read()
+	s.fill(connections)
+	scannedAfter, liveAfter := read()
+	if each := (liveAfter - live) / connections; each < 80 || each > 100 {
+		t.Errorf("a connection holds %.1f B of the heap, want 80 and some room", each)
+	}
+	// The tables of the chunks have pointers, 8 bytes for thousands of entries.
+	if each := (scannedAfter - scanned) / connections; each > 0.5 {
+		t.Errorf("%.1f B of a connection are looked through", each)
+	}
+	runtime.KeepAlive(s)
+}
+
+var longCollector = flag.Bool("collector.long", false, "measure the loops' lag during collections with a million connections")
+
+// crowdEnv makes the test binary a gateway with many connections; its value is
+// how many of them have no socket.
+const crowdEnv = "GATEWAY_TEST_CROWD"
+
+// lags are of what is posted to the loops of a gateway.
+type lags struct {
+	Quiet, P99, Max time.Duration // p99 without a collection; during collections
+	Cycles          uint32        // collections
+	Took            time.Duration // the median one
+}
+
+// serveCrowd is the process' main: it says where it listens, and measures for
+// each line of its input.
+func serveCrowd(text string) error {
+	var without int
+	if _, err := fmt.Sscan(text, &without); err != nil {
+		return err
+	}
+	cfg := DefaultConfig()
+	cfg.Listen, cfg.Admin.Listen = "127.0.0.1:0", ""
+	fc := fanout.DefaultConfig()
+	fc.URL = "redis://127.0.0.1:1" // nobody connects: the broker isn't run
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	broker, err := fanout.NewBroker(fc, log, "crowd")
+	if err != nil {
+		return err
+	}
+	srv, err := New(cfg, broker, log)
+	if err != nil {
+		return err
+	}
+	runtime.GOMAXPROCS(srv.Loops() + 1)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go func() {
+		fmt.Println(srv.Addr())
+		for _, sh := range srv.shards {
+			sh.post(func() { sh.fill(without / len(srv.shards)) })
+		}
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			json.NewEncoder(os.Stdout).Encode(srv.measureLags())
+		}
+		stop()
+	}()
+	return srv.Run(ctx)
+}
+
+// measureLags posts to each loop in turn, and collects now and then.
+func (s *Server) measureLags() (l lags) {
+	var collecting atomic.Bool
+	stop := make(chan struct{})           // closed here
+	stopped := make(chan []time.Duration) // sent to by the collecting goroutine, once
+	go func() {
+		var took []time.Duration
+		for {
+			select {
+			case <-stop:
+				stopped <- took
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			begin := time.Now()
+			collecting.Store(true)
+			runtime.GC()
+			collecting.Store(false)
+			took = append(took, time.Since(begin))
+		}
+	}()
+	var quiet, during []time.Duration
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Microsecond) {
+		for _, sh := range s.shards {
+			before := collecting.Load()
+			done := make(chan struct{}) // closed by the loop
+			begin := time.Now()
+			sh.post(func() { close(done) })
+			<-done
+			if lag := time.Since(begin); before || collecting.Load() {
+				during = append(during, lag)
+			} else {
+				quiet = append(quiet, lag)
+			}
+		}
+	}
+	close(stop)
+	took := <-stopped
+	slices.Sort(took)
+	slices.Sort(quiet)
+	slices.Sort(during)
+	return lags{
+		Quiet: quiet[len(quiet)*99/100], P99: during[len(during)*99/100], Max: during[len(during)-1],
+		Cycles: uint32(len(took)), Took: took[len(took)/2],
+	}
+}
+
+// A million connections, 19,000 of them with a client, don't make Go's
+// collector hold the loops up: what is posted to a loop, as every event of a
+// client waits for it too, has its turn in milliseconds while one is under way.
+func TestLoopLagDuringCollections(t *testing.T) {
+	if !*longCollector {
+		t.Skip("make bench-collector runs it")
+	}
+	const clients, all = 19_000, 1_000_000
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", crowdEnv, all-clients))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer stdin.Close()
+	answers := bufio.NewReader(stdout)
+	addr, err := answers.ReadString('\n')
+	if err != nil {
+		t.Fatalf("the gateway does not start: %v: %s", err, log.String())
+	}
+	for range clients {
+		c, err := net.Dial("tcp", strings.TrimSpace(addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, upgradeHead); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Read(make([]byte, 4<<10)); err != nil || n == 0 {
+			t.Fatalf("no answer: %v", err)
+		}
+	}
+	fmt.Fprintln(stdin, "measure")
+	var l lags
+	if err := json.NewDecoder(answers).Decode(&l); err != nil {
+		t.Fatalf("%v: %s", err, log.String())
+	}
+	fmt.Printf("%d connections, %d of them with a client; %d collections of %v\nloop lag: p99 %v without a collection; p99 %v, most %v during one\n",
+		all, clients, l.Cycles, l.Took, l.Quiet, l.P99, l.Max)
+	if l.P99 > 10*time.Millisecond {
+		t.Errorf("p99 of the loops' lag during collections is %v, want at most 10 ms", l.P99)
+	}
+}
