@@ -1,142 +1,133 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
 
-	"pushgate/internal/reactor"
-	"pushgate/internal/wsframe"
+	"pushgate/bench/rig"
 )
 
-// patience is how long all clients may take for any one thing.
-const patience = 2 * time.Minute
-
-// sources are the addresses that clients connect from, in turn: each brings the
-// ports of its own.
-const sources = 8
-
-// clients are all connections, on one event loop.
+// clients are all connections.
 type clients struct {
-	// Immutable
-	loop      *reactor.Loop
-	remote    netip.AddrPort
-	request   []byte
-	subscribe []byte // the frame that subscribes; nil where the request does
-	first     int    // number of the first message that each one has missed
-	last      int    // and of the one that ends the storm
-	caught    int    // and of the last one that was there when it began
-	want      int
-	inFlight  int
+	*rig.Clients
 
-	// Owned by the loop's goroutine
-	conns    []client
-	begun    bool        // they may subscribe
-	open     int         // handshakes done
-	caughtUp []time.Time // when each of them, in order, had what it missed
+	// Immutable
+	subscribe []byte // the text that subscribes; nil where the request does
+	caught    int    // number of the last message that was there when the storm began
+	last      int    // and of the one that ends it
+
+	// Owned by the loop
+	next     []int       // by client: number of the message that comes next
+	opened   int         // handshakes done
+	caughtUp []time.Time // when each client, in order, had what it missed
 	finished int         // clients that have all messages
-	err      error       // why the run is worth nothing
-	in       [64 << 10]byte
-	out      []byte
 }
 
 // newClients prepares the clients. With before they connect now and subscribe
 // when they begin, else they do both then.
 func newClients(remote netip.AddrPort, since string, first, end int, o options, before bool) (*clients, error) {
 	path := "/v1/ws?channels=" + channel + "&cursor=" + since
-	c := &clients{remote: remote, first: first, caught: end - o.live - 1, last: end - 1, want: o.clients, inFlight: o.inFlight}
+	c := &clients{caught: end - o.live - 1, last: end - 1, next: make([]int, o.clients)}
+	for i := range c.next {
+		c.next[i] = first
+	}
 	if before {
 		path = "/v1/ws"
-		text := fmt.Sprintf(`{"type":"subscribe","channel":%q,"since":%q}`, channel, since)
-		c.subscribe = wsframe.AppendMasked(nil, 1, []byte(text), [4]byte{1, 2, 3, 4})
+		c.subscribe = fmt.Appendf(nil, `{"type":"subscribe","channel":%q,"since":%q}`, channel, since)
 	}
-	c.request = []byte("GET " + path + " HTTP/1.1\r\nHost: " + remote.String() + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	request := rig.Request(path, remote)
 	var err error
-	if c.loop, err = reactor.New(c); err != nil {
-		return nil, err
+	c.Clients, err = rig.NewClients(rig.Options{
+		Remote: remote, Clients: o.clients, InFlight: o.inFlight,
+		Request: func(uint32) []byte { return request },
+	}, c)
+	if err == nil && before {
+		c.Post(c.connect)
 	}
-	if err := c.loop.Start(func(err error) { c.loop.Post(func() { c.fail(err) }) }); err != nil {
-		c.loop.Close()
-		return nil, err
+	return c, err
+}
+
+// connect has all clients connect, on the loop.
+func (c *clients) connect() {
+	for i := range c.next {
+		c.Dial(uint32(i))
 	}
-	if before {
-		c.loop.Post(c.connect)
-	}
-	return c, nil
 }
 
 // begin starts the storm, on the loop.
 func (c *clients) begin() {
-	c.begun = true
 	if c.subscribe == nil {
 		c.connect()
 		return
 	}
-	for i := range c.conns {
-		if err := c.send(&c.conns[i], c.subscribe); err != nil {
-			c.fail(err)
+	for i := range c.next {
+		if err := c.Send(uint32(i), c.subscribe); err != nil {
+			c.Fail(err)
 		}
 	}
 }
 
-// connect keeps as many connections under way as there may be.
-func (c *clients) connect() {
-	for c.err == nil && len(c.conns) < c.want && len(c.conns)-c.open < c.inFlight {
-		c.dial()
+// finish waits until all clients have all messages.
+func (c *clients) finish(ctx context.Context) error {
+	_, err := c.Wait(ctx, "all messages", func() bool { return c.finished == len(c.next) })
+	if err != nil {
+		c.Do(func() {
+			err = fmt.Errorf("%d of %d clients connected, %d caught up, %d finished: %w", c.opened, len(c.next), len(c.caughtUp), c.finished, err)
+		})
 	}
+	return err
 }
 
-// await waits until a condition, which is asked on the loop, holds and all
-// clients have come as far as it says.
-func (c *clients) await(ctx context.Context, holds func() bool) error {
-	end := time.Now().Add(patience)
-	for {
-		type outcome struct {
-			done bool
-			err  error
-		}
-		asked := make(chan outcome, 1)
-		if !c.loop.Post(func() {
-			asked <- outcome{holds() && (!c.begun || c.finished == c.want), c.err}
-		}) {
-			return errors.New("the event loop ended")
-		}
-		select {
-		case o := <-asked:
-			if o.done || o.err != nil {
-				return o.err
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%d of %d clients are connected, %d caught up and %d finished after %v",
-				c.open, c.want, len(c.caughtUp), c.finished, patience)
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+// Opened counts the handshake.
+func (c *clients) Opened(slot uint32) {
+	c.opened++
+	c.Settle(slot)
 }
 
-func (c *clients) fail(err error) {
-	if c.err == nil {
-		c.err = err
-	}
-}
+// Ended has the run fail: nobody may leave.
+func (c *clients) Ended(slot uint32, err error) { c.Fail(fmt.Errorf("client %d: %w", slot, err)) }
 
 // Turn has nothing to do.
-func (c *clients) Turn() bool { return false }
+func (c *clients) Turn() {}
 
-// close ends the loop and all connections.
-func (c *clients) close() {
-	c.loop.Close()
-	for i := range c.conns {
-		reactor.CloseFD(c.conns[i].fd)
+// What a text begins with, and what stands before a message's number.
+var (
+	isMessage = []byte(`{"type":"message","channel":"` + channel + `","id":"`)
+	isOther   = [][]byte{[]byte(`{"type":"welcome"`), []byte(`{"type":"subscribed"`)}
+	number    = []byte(`","data":{"n":`)
+)
+
+// Text checks that a message is the next one. It looks only where it has to:
+// the clients share the machine with the gateway.
+func (c *clients) Text(slot uint32, text []byte) error {
+	rest, ok := bytes.CutPrefix(text, isMessage)
+	if !ok {
+		for _, prefix := range isOther {
+			if bytes.HasPrefix(text, prefix) {
+				return nil
+			}
+		}
+		return fmt.Errorf("got %.200q", text)
 	}
+	_, rest, _ = bytes.Cut(rest, number)
+	n := 0
+	for len(rest) > 0 && '0' <= rest[0] && rest[0] <= '9' {
+		n = 10*n + int(rest[0]-'0')
+		rest = rest[1:]
+	}
+	next := c.next[slot]
+	if n != next {
+		return fmt.Errorf("got message %d in place of %d: %.200q", n, next, text)
+	}
+	if next == c.caught {
+		c.caughtUp = append(c.caughtUp, time.Now())
+	}
+	if next == c.last {
+		c.finished++
+	}
+	c.next[slot]++
+	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"pushgate/bench/rig"
 )
 
 // channel is the one that all clients come back to.
@@ -18,21 +20,22 @@ func storms(ctx context.Context, o options) (results []result, err error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := build(ctx, dir); err != nil {
+	if err := rig.Build(ctx, dir, "pushgate/cmd/gateway"); err != nil {
 		return nil, err
 	}
-	u, err := startRedis(ctx, dir)
+	redis, err := rig.StartRedis(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	defer u.close()
+	defer redis.Close()
+	u := &upstream{Redis: redis}
 	if err := u.publish(ctx, 2*o.behind, o.size, false); err != nil {
 		return nil, err
 	}
-	var g *gateway
+	var g *rig.Gateway
 	defer func() {
 		if g != nil {
-			g.kill()
+			g.Kill()
 		}
 	}()
 	for _, s := range []struct {
@@ -46,15 +49,15 @@ func storms(ctx context.Context, o options) (results []result, err error) {
 	} {
 		if s.cold {
 			if g != nil {
-				g.kill()
+				g.Kill()
 			}
-			if g, err = startGateway(ctx, dir, u.addr, o); err != nil {
+			if g, err = startGateway(ctx, dir, u, o); err != nil {
 				return results, err
 			}
 		}
 		r, err := storm(ctx, o, u, g, s.before)
 		if err != nil {
-			return results, fmt.Errorf("%s: %w; the gateway's log: %s", s.name, err, g.log.String())
+			return results, fmt.Errorf("%s: %w; the gateway's log: %s", s.name, err, g.Log())
 		}
 		r.name = s.name
 		results = append(results, r)
@@ -63,15 +66,15 @@ func storms(ctx context.Context, o options) (results []result, err error) {
 }
 
 // storm has all clients come back at once.
-func storm(ctx context.Context, o options, u *upstream, g *gateway, before bool) (r result, err error) {
+func storm(ctx context.Context, o options, u *upstream, g *rig.Gateway, before bool) (r result, err error) {
 	next := u.published - o.behind
-	c, err := newClients(g.listen, u.ids[next-1], next, u.published+o.live, o, before)
+	c, err := newClients(g.Listen, u.ids[next-1], next, u.published+o.live, o, before)
 	if err != nil {
 		return r, err
 	}
-	defer c.close()
+	defer c.Close()
 	if before {
-		if err := c.await(ctx, func() bool { return c.open == o.clients }); err != nil {
+		if _, err := c.Wait(ctx, "all handshakes", func() bool { return c.opened == o.clients }); err != nil {
 			return r, err
 		}
 	}
@@ -79,23 +82,21 @@ func storm(ctx context.Context, o options, u *upstream, g *gateway, before bool)
 	if err != nil {
 		return r, err
 	}
-	cpu, err := g.cpu()
+	cpu, err := g.CPU()
 	if err != nil {
 		return r, err
 	}
 	begin := time.Now()
-	c.loop.Post(c.begin)
+	c.Post(c.begin)
 	for range o.live {
 		if err := u.publish(ctx, 1, o.size, true); err != nil {
 			return r, err
 		}
-		select {
-		case <-ctx.Done():
-			return r, context.Cause(ctx)
-		case <-time.After(10 * time.Millisecond):
+		if err := rig.Pause(ctx, 10*time.Millisecond); err != nil {
+			return r, err
 		}
 	}
-	if err := c.await(ctx, func() bool { return len(c.caughtUp) == o.clients }); err != nil {
+	if err := c.finish(ctx); err != nil {
 		return r, err
 	}
 	took := make([]time.Duration, 0, o.clients)
@@ -107,7 +108,7 @@ func storm(ctx context.Context, o options, u *upstream, g *gateway, before bool)
 	if err != nil {
 		return r, err
 	}
-	used, err := g.cpu()
+	used, err := g.CPU()
 	return result{
 		half: took[(len(took)-1)/2], most: took[(len(took)-1)*99/100], all: took[len(took)-1],
 		reads: after - reads, cpu: used - cpu,

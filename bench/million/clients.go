@@ -1,54 +1,36 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
-	"pushgate/internal/reactor"
-	"pushgate/internal/wsframe"
+	"pushgate/bench/rig"
 )
 
 // messages is how many the course publishes, numbered from 0.
 const messages = 3
 
-// clientsPerAddress leaves the kernel several free ports to choose from: with
-// most of an address's ports taken each connect has to search for one.
-const clientsPerAddress = 10_000
-
-// addressesFor is the number of source addresses of n clients.
-func addressesFor(n int) int { return n/clientsPerAddress + 2 }
-
-// sourceOf returns the address that client i connects from.
-func sourceOf(i, addresses int) netip.Addr {
-	i %= addresses
-	return netip.AddrFrom4([4]byte{127, 1, byte(i / 250), byte(1 + i%250)})
+// client is what is known of one connection. It exists a million times beside
+// the gateway that is measured, so it holds no pointer.
+type client struct {
+	confirmed uint8
+	bye       bool
+	got       [messages]uint8
 }
 
-// clients are all connections, on one event loop.
+// clients are all connections.
 type clients struct {
-	// Immutable
-	loop     *reactor.Loop
-	remote   netip.AddrPort
-	requests [2][]byte // of a client with one channel, and with both
-	inFlight int
-	fresh    wsframe.Reader
+	*rig.Clients
 
-	// Owned by the loop's goroutine
+	// Owned by the loop
 	conns   []client
-	partial map[uint32]*partial // those in the middle of an answer or a frame
-	queue   []uint32            // slots to connect, first to last
-	pending int                 // handshakes under way
-	alive   int                 // connections past their handshake
 	counts  counts
 	ready   progress           // clients with all subscriptions confirmed
 	got     [messages]progress // deliveries
 	gone    progress           // clients that saw bye and 1012, once the drain has begun
 	drained bool               // the drain has begun
-	err     error              // why no more connects are made
-	in      [64 << 10]byte
-	out     []byte
 }
 
 // counts are what can go wrong, and pings.
@@ -60,97 +42,123 @@ type counts struct {
 	Why     string `json:"why,omitempty"`
 }
 
-func newClients(remote netip.AddrPort, n, inFlight int) (*clients, error) {
-	c := &clients{
-		remote: remote, inFlight: inFlight,
-		fresh: wsframe.NewReader(wsframe.Client, 1<<20),
-		conns: make([]client, n), partial: map[uint32]*partial{},
+// channels returns the number of subscriptions of a client.
+func channels(slot uint32) uint8 {
+	if slot%fewStep == 0 {
+		return 2
 	}
-	for i, channels := range []string{everyone, everyone + "," + few} {
-		c.requests[i] = fmt.Appendf(nil, "GET /v1/ws?channels=%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", channels, remote)
-	}
-	loop, err := reactor.New(c)
-	if err != nil {
-		return nil, err
-	}
-	c.loop = loop
-	if err := loop.Start(c.fail); err != nil {
-		loop.Close()
-		return nil, err
-	}
-	return c, nil
+	return 1
 }
 
-// close ends the loop and what is still connected.
-func (c *clients) close() {
-	c.loop.Close()
-	for i := range c.conns {
-		if c.conns[i].phase != phaseNone {
-			reactor.CloseFD(int(c.conns[i].fd))
-		}
-	}
+func newClients(remote netip.AddrPort, n, inFlight int) (*clients, error) {
+	c := &clients{conns: make([]client, n)}
+	one := rig.Request("/v1/ws?channels="+everyone, remote)
+	both := rig.Request("/v1/ws?channels="+everyone+","+few, remote)
+	var err error
+	c.Clients, err = rig.NewClients(rig.Options{
+		Remote: remote, Clients: n, InFlight: inFlight,
+		Request: func(slot uint32) []byte {
+			if channels(slot) == 2 {
+				return both
+			}
+			return one
+		},
+	}, c)
+	return c, err
 }
 
 // connectAll begins to connect every client.
 func (c *clients) connectAll() error {
-	return c.do(func() {
+	return c.Do(func() {
 		c.ready.begin(len(c.conns))
-		c.queue = make([]uint32, len(c.conns))
-		for i := range c.queue {
-			c.queue[i] = uint32(i)
+		for i := range c.conns {
+			c.Dial(uint32(i))
 		}
 	})
 }
 
 // comeBack has n clients, evenly spread over all, hang up and connect anew.
 func (c *clients) comeBack(n int) error {
-	return c.do(func() {
+	return c.Do(func() {
 		c.ready.begin(n)
 		for i := range n {
 			slot := uint32(i * (len(c.conns) / n))
-			c.hangUp(slot)
-			c.queue = append(c.queue, slot)
+			c.HangUp(slot)
+			c.Dial(slot)
 		}
 	})
 }
 
-// Turn starts the connects that are due and keeps the curves.
-func (c *clients) Turn() (more bool) {
-	const slice = 64 // connects between two looks at the events
-	for range slice {
-		if len(c.queue) == 0 || c.pending >= c.inFlight || c.err != nil {
-			break
-		}
-		c.dial(c.queue[0])
-		c.queue = c.queue[1:]
+// Opened begins with no subscription, also for one that came back.
+func (c *clients) Opened(slot uint32) {
+	c.conns[slot].confirmed, c.conns[slot].bye = 0, false
+}
+
+// Text takes a whole text of the gateway, told by its type's first letter.
+func (c *clients) Text(slot uint32, text []byte) error {
+	const letter = len(`{"type":"`)
+	if len(text) <= letter {
+		return fmt.Errorf("unexpected text %q", text)
 	}
+	cn := &c.conns[slot]
+	switch text[letter] {
+	case 'w': // welcome
+	case 's': // subscribed
+		if cn.confirmed++; cn.confirmed == channels(slot) {
+			c.Settle(slot)
+			c.ready.count++
+		}
+	case 'm': // message
+		return c.message(cn, text)
+	case 'b': // bye
+		cn.bye = true
+	case 'g': // gap
+		c.counts.Gaps++
+	default:
+		return fmt.Errorf("unexpected text %q", text)
+	}
+	return nil
+}
+
+func (c *clients) message(cn *client, text []byte) error {
+	at := bytes.Index(text, numberMark)
+	if at < 0 || len(text) <= at+len(numberMark) {
+		return fmt.Errorf("not a message of this run: %q", text)
+	}
+	k := int(text[at+len(numberMark)] - '0')
+	if k >= messages {
+		return fmt.Errorf("not a message of this run: %q", text)
+	}
+	if cn.got[k]++; cn.got[k] > 1 {
+		c.counts.Doubled++
+		return nil
+	}
+	c.got[k].count++
+	return nil
+}
+
+// Ended counts those who were sent away in order, and the others.
+func (c *clients) Ended(slot uint32, err error) {
+	cn := &c.conns[slot]
+	err = fmt.Errorf("client %d, after a bye: %v: %w", slot, cn.bye, err)
+	if closed := (*rig.Closed)(nil); errors.As(err, &closed) && closed.Code == 1012 && c.drained && cn.bye {
+		c.gone.count++
+		return
+	}
+	if cn.confirmed < channels(slot) {
+		c.Fail(err)
+	}
+	c.counts.Broken++
+	if c.counts.Why == "" {
+		c.counts.Why = err.Error()
+	}
+}
+
+// Turn keeps the curves.
+func (c *clients) Turn() {
 	c.ready.note()
 	c.gone.note()
 	for i := range c.got {
 		c.got[i].note()
-	}
-	return len(c.queue) > 0 && c.pending < c.inFlight && c.err == nil
-}
-
-// fail ends the run.
-func (c *clients) fail(err error) {
-	if c.err == nil {
-		c.err = err
-	}
-}
-
-// do runs fn on the loop and waits for it.
-func (c *clients) do(fn func()) error {
-	done := make(chan struct{}) // closed by the loop
-	c.loop.Post(func() {
-		fn()
-		close(done)
-	})
-	select {
-	case <-done:
-		return nil
-	case <-time.After(time.Minute):
-		return errors.New("the clients' loop does not answer")
 	}
 }

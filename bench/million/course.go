@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pushgate/bench/rig"
 	"pushgate/internal/reactor"
 )
 
@@ -40,18 +41,21 @@ func runCourse(ctx context.Context, o options) error {
 		return err
 	}
 	defer g.close()
-	c, err := newClients(g.public, o.clients, o.inFlight)
+	c, err := newClients(g.Listen, o.clients, o.inFlight)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	r := &course{o: o, gateway: g, clients: c, start: time.Now(), res: &result{
-		Date: time.Now().UTC().Format(time.DateOnly), Machine: thisMachine(), Emulated: o.emulated,
+		Date: time.Now().UTC().Format(time.DateOnly), Machine: rig.ThisMachine(), Emulated: o.emulated,
 		Clients: o.clients, Few: o.few(), Leavers: o.leavers(), Interval: o.interval.Seconds(),
 		Command: strings.Join(os.Args, " "), Gateway: g.args,
 	}}
 	failed := r.run(ctx)
-	if err := c.do(func() { r.res.Counts = c.counts }); err != nil {
+	if err := c.Do(func() {
+		r.res.Counts = c.counts
+		r.res.Counts.Pings = c.Pings
+	}); err != nil {
 		failed = errors.Join(failed, err)
 	}
 	failed = errors.Join(failed, r.check())

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"pushgate/bench/rig"
 )
 
 // follow waits until p has reached its goal, taking samples on the way, and
@@ -16,8 +18,8 @@ func (r *course) follow(ctx context.Context, p *progress) (s step, err error) {
 		var failed error
 		reached := s.Reached
 		broken := 0
-		if err := r.clients.do(func() {
-			s.Goal, s.Reached, failed, broken = p.goal, p.count, r.clients.err, r.clients.counts.Broken
+		if err := r.clients.Do(func() {
+			s.Goal, s.Reached, failed, broken = p.goal, p.count, r.clients.Err, r.clients.counts.Broken
 		}); err != nil {
 			return s, err
 		}
@@ -37,12 +39,12 @@ func (r *course) follow(ctx context.Context, p *progress) (s step, err error) {
 			err = fmt.Errorf("stuck at %d of %d", s.Reached, s.Goal)
 			break
 		}
-		if err := pause(ctx, r.o.look()); err != nil {
+		if err := rig.Pause(ctx, r.o.look()); err != nil {
 			return s, err
 		}
 	}
 	s.CPU = used - cpu
-	r.clients.do(func() { s.Curve = p.curve })
+	r.clients.Do(func() { s.Curve = p.curve })
 	if n := len(s.Curve); n > 0 {
 		s.Seconds = s.Curve[n-1].Seconds
 	}
@@ -65,7 +67,7 @@ func (r *course) follow(ctx context.Context, p *progress) (s step, err error) {
 func (r *course) wait(ctx context.Context, d time.Duration) error {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		r.sample(step{})
-		if err := pause(ctx, min(100*time.Millisecond, time.Until(end))); err != nil {
+		if err := rig.Pause(ctx, min(100*time.Millisecond, time.Until(end))); err != nil {
 			return err
 		}
 	}
@@ -77,7 +79,7 @@ func (r *course) memory() (m memory, err error) {
 	if r.last, err = r.gateway.scrape(); err != nil {
 		return m, err
 	}
-	if m, err = processMemory(r.gateway.cmd.Process.Pid, true); err != nil {
+	if m, err = processMemory(r.gateway.PID(), true); err != nil {
 		return m, err
 	}
 	m.addRuntime(r.last)
@@ -91,12 +93,12 @@ func (r *course) sample(s step) {
 		return
 	}
 	r.sampled = time.Now()
-	m, err := processMemory(r.gateway.cmd.Process.Pid, false)
+	m, err := processMemory(r.gateway.PID(), false)
 	if err != nil || m.addKernel() != nil {
 		return // it has ended
 	}
 	open := 0
-	if r.clients.do(func() { open = r.clients.alive }) != nil {
+	if r.clients.Do(func() { open = r.clients.Settled }) != nil {
 		return
 	}
 	r.res.Points = append(r.res.Points, point{
@@ -106,15 +108,5 @@ func (r *course) sample(s step) {
 	if time.Since(r.reported) > 10*time.Second {
 		r.reported = time.Now()
 		r.say("%d of %d, %d open, RSS %d MiB, slab %d MiB", s.Reached, s.Goal, open, m.RSS>>20, m.Slab>>20)
-	}
-}
-
-// pause waits for d.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"pushgate/bench/rig"
 )
 
 // guestScript boots the guest; it is found from the repository's root.
@@ -25,11 +27,11 @@ const (
 // against limits, not against a lack of memory.
 func checkGuestMemory(clients int) error {
 	const least = 9 << 10 // a connection, see above
-	fields, err := kilobytes("/proc/meminfo")
+	fields, err := rig.Kilobytes("/proc/meminfo")
 	if err != nil {
 		return err
 	}
-	if have, need := fields["MemAvailable:"], guestBytesBase+least*int64(clients); have < need {
+	if have, need := fields["MemAvailable"], guestBytesBase+least*int64(clients); have < need {
 		return fmt.Errorf("this box has %d MiB of memory left, the guest needs %d MiB", have>>20, need>>20)
 	}
 	return nil

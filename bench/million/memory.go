@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"pushgate/bench/rig"
 )
 
 // memory is what the gateway's process and the kernel hold, in bytes. The
@@ -33,11 +35,11 @@ type memory struct {
 // processMemory reads what the process has resident. With exact the kernel
 // walks its page tables; without, the figures may be some pages off.
 func processMemory(pid int, exact bool) (m memory, err error) {
-	name, keys := fmt.Sprintf("/proc/%d/status", pid), [3]string{"VmRSS:", "RssAnon:", "RssFile:"}
+	name, keys := fmt.Sprintf("/proc/%d/status", pid), [3]string{"VmRSS", "RssAnon", "RssFile"}
 	if exact {
-		name, keys = fmt.Sprintf("/proc/%d/smaps_rollup", pid), [3]string{"Rss:", "Anonymous:", ""}
+		name, keys = fmt.Sprintf("/proc/%d/smaps_rollup", pid), [3]string{"Rss", "Anonymous", ""}
 	}
-	fields, err := kilobytes(name)
+	fields, err := rig.Kilobytes(name)
 	if err != nil {
 		return m, err
 	}
@@ -48,12 +50,12 @@ func processMemory(pid int, exact bool) (m memory, err error) {
 
 // addKernel reads what the kernel holds for all of the box.
 func (m *memory) addKernel() error {
-	fields, err := kilobytes("/proc/meminfo")
+	fields, err := rig.Kilobytes("/proc/meminfo")
 	if err != nil {
 		return err
 	}
-	m.Slab, m.PageTables, m.Percpu = fields["Slab:"], fields["PageTables:"], fields["Percpu:"]
-	m.Vmalloc, m.Free = fields["VmallocUsed:"], fields["MemFree:"]
+	m.Slab, m.PageTables, m.Percpu = fields["Slab"], fields["PageTables"], fields["Percpu"]
+	m.Vmalloc, m.Free = fields["VmallocUsed"], fields["MemFree"]
 	text, err := os.ReadFile("/proc/net/sockstat")
 	if err != nil {
 		return err
@@ -84,21 +86,4 @@ func (m *memory) addRuntime(s scrape) {
 	m.HeapNext = int64(s["go_memstats_next_gc_bytes"])
 	m.RuntimeOther = int64(s["go_memstats_sys_bytes"] - s["go_memstats_heap_sys_bytes"])
 	m.Goroutines = int64(s["go_goroutines"])
-}
-
-// kilobytes reads the lines "name: number kB" of a file, in bytes.
-func kilobytes(name string) (map[string]int64, error) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	fields := map[string]int64{}
-	for line := range strings.Lines(string(text)) {
-		if words := strings.Fields(line); len(words) == 3 && words[2] == "kB" {
-			if n, err := strconv.ParseInt(words[1], 10, 64); err == nil {
-				fields[words[0]] = n << 10
-			}
-		}
-	}
-	return fields, nil
 }

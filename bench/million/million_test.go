@@ -16,8 +16,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestClientSize keeps the clients small beside what they measure.
 func TestClientSize(t *testing.T) {
-	if size := unsafe.Sizeof(client{}); size > 16 {
-		t.Errorf("a client takes %d bytes, want at most 16", size)
+	if size := unsafe.Sizeof(client{}); size > 8 {
+		t.Errorf("a client takes %d bytes, want at most 8", size)
 	}
 }
 

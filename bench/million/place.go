@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"pushgate/bench/rig"
 	"pushgate/internal/preflight"
 	"pushgate/internal/reactor"
 )
@@ -22,7 +23,7 @@ func shortOf(o options) []string {
 	report := preflight.Run(preflight.Host(), preflight.Target{
 		Connections:     o.clients,
 		Side:            preflight.Both,
-		SourceAddresses: addressesFor(o.clients),
+		SourceAddresses: rig.Sources(o.clients),
 	})
 	var short []string
 	for _, f := range report.Fixes() {

@@ -8,19 +8,21 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"pushgate/bench/rig"
 )
 
 // result is all that a run found out. Times are in seconds, memory in bytes.
 type result struct {
-	Date     string   `json:"date"`
-	Machine  machine  `json:"machine"`
-	Emulated bool     `json:"emulated"`
-	Clients  int      `json:"clients"`
-	Few      int      `json:"few"`
-	Leavers  int      `json:"leavers"`
-	Interval float64  `json:"interval"`
-	Command  string   `json:"command"`
-	Gateway  []string `json:"gateway"`
+	Date     string      `json:"date"`
+	Machine  rig.Machine `json:"machine"`
+	Emulated bool        `json:"emulated"`
+	Clients  int         `json:"clients"`
+	Few      int         `json:"few"`
+	Leavers  int         `json:"leavers"`
+	Interval float64     `json:"interval"`
+	Command  string      `json:"command"`
+	Gateway  []string    `json:"gateway"`
 
 	Before memory  `json:"before"` // the gateway runs, no client is there
 	Held   memory  `json:"held"`   // all are connected and were quiet for a while
@@ -35,15 +37,6 @@ type result struct {
 
 	Counts counts   `json:"counts"`
 	Failed []string `json:"failed"`
-}
-
-// machine is where the run took place.
-type machine struct {
-	CPU    string `json:"cpu"`
-	CPUs   int    `json:"cpus"`
-	Memory int64  `json:"memory"`
-	Kernel string `json:"kernel"`
-	Go     string `json:"go"`
 }
 
 // step is a part of the course with a goal.

@@ -27,7 +27,7 @@ func (g *gateway) scrape() (s scrape, err error) {
 }
 
 func (g *gateway) scrapeOnce() (scrape, error) {
-	answer, err := http.Get(g.admin + "/metrics")
+	answer, err := http.Get(g.Admin + "/metrics")
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func (r *course) hold(ctx context.Context) (err error) {
 
 // message publishes message k and waits until its subscribers have it.
 func (r *course) message(ctx context.Context, k int, channel string, subscribers int) error {
-	if err := r.clients.do(func() { r.clients.got[k].begin(subscribers) }); err != nil {
+	if err := r.clients.Do(func() { r.clients.got[k].begin(subscribers) }); err != nil {
 		return err
 	}
 	if err := r.gateway.publish(ctx, channel, k); err != nil {
@@ -73,20 +73,20 @@ func (r *course) drain(ctx context.Context) (err error) {
 	d := &r.res.Drain
 	d.Planned = r.o.drain.Seconds()
 	begin := time.Now()
-	if err := r.clients.do(func() {
+	if err := r.clients.Do(func() {
 		r.clients.drained = true
 		r.clients.gone.begin(r.o.clients)
 	}); err != nil {
 		return err
 	}
-	if err := r.gateway.drain(); err != nil {
+	if err := r.gateway.Terminate(); err != nil {
 		return err
 	}
 	d.step, err = r.follow(ctx, &r.clients.gone)
 	if err != nil {
 		return err
 	}
-	err = r.gateway.ended(r.o.patience())
+	err = r.gateway.Wait(r.o.patience())
 	d.Exit, d.Clean = time.Since(begin).Seconds(), err == nil
 	return err
 }

@@ -7,8 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"pushgate/internal/reactor"
-	"pushgate/internal/wsframe"
+	"pushgate/bench/rig"
 )
 
 // path is a WebSocket endpoint of both servers; the bare loop takes any.
@@ -17,13 +16,6 @@ const path = "/v1/ws?channels=" + channel
 // channel is what all clients subscribe to.
 const channel = "bench"
 
-// patience is how long the clients may wait for any one thing.
-const patience = 2 * time.Minute
-
-// sources are the addresses that clients connect from, in turn: each brings the
-// ports of its own.
-const sources = 8
-
 // lag is how long the loop sleeps after each turn once all clients are ready,
 // to find many of them with something to read. Asleep in epoll it would be
 // woken by the servers' writes, at their expense, and more often by the bare
@@ -31,105 +23,46 @@ const sources = 8
 // ratio.
 const lag = 500 * time.Microsecond
 
-// clients are all connections to one server, on one event loop.
+// clients are all connections to one server.
 type clients struct {
+	*rig.Clients
+
 	// Immutable
-	loop     *reactor.Loop
-	remote   netip.AddrPort
-	request  []byte
-	gateway  bool // a client is ready once its subscription is confirmed
-	inFlight int
+	gateway bool // a client is ready once its subscription is confirmed
 
-	// Owned by the loop's goroutine
+	// Owned by the loop
 	conns    []client
-	want     int       // how many there should be
-	ready    int       // clients past their handshake
-	messages int       // received by all clients
-	pings    int       // received, each answered
-	heard    time.Time // when something was last read
-	waiting  *condition
-	err      error // why the run is worth nothing
-	fresh    wsframe.Reader
-	in       [64 << 10]byte
-	out      []byte
+	want     int // how many there should be
+	messages int // received by all clients
 }
 
-// condition is what the measuring goroutine waits for.
-type condition struct {
-	holds func() bool  // called on the loop
-	done  chan outcome // buffered; sent to once by the loop
+// client is what is known of one connection.
+type client struct {
+	ready    bool
+	messages int
 }
 
-// outcome says when a condition held, or why it never will.
-type outcome struct {
-	at  time.Time
-	err error
-}
-
-func newClients(remote netip.AddrPort, gateway bool, inFlight int) (*clients, error) {
-	c := &clients{remote: remote, gateway: gateway, inFlight: inFlight, fresh: wsframe.NewReader(wsframe.Client, 1<<20)}
-	c.request = fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", path, remote)
-	loop, err := reactor.New(c)
-	if err != nil {
-		return nil, err
-	}
-	c.loop = loop
-	if err := loop.Start(c.fail); err != nil {
-		loop.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// close ends the loop and resets all connections, so that none of them is left
-// in TIME_WAIT.
-func (c *clients) close() {
-	c.loop.Close()
-	for i := range c.conns {
-		reactor.SetLinger0(c.conns[i].fd)
-		reactor.CloseFD(c.conns[i].fd)
-	}
+// newClients prepares at most n clients.
+func newClients(remote netip.AddrPort, gateway bool, n, inFlight int) (*clients, error) {
+	c := &clients{gateway: gateway, conns: make([]client, n)}
+	request := rig.Request(path, remote)
+	var err error
+	c.Clients, err = rig.NewClients(rig.Options{
+		Remote: remote, Clients: n, InFlight: inFlight,
+		Request: func(uint32) []byte { return request },
+	}, c)
+	return c, err
 }
 
 // connect opens connections until there are n and all of them are ready.
 func (c *clients) connect(ctx context.Context, n int) error {
-	c.loop.Post(func() { c.want = n })
-	_, err := c.wait(ctx, fmt.Sprintf("%d handshakes", n), func() bool { return c.ready == n })
-	return err
-}
-
-// wait returns when holds does, and the time at which it first did.
-func (c *clients) wait(ctx context.Context, what string, holds func() bool) (time.Time, error) {
-	w := &condition{holds: holds, done: make(chan outcome, 1)}
-	c.loop.Post(func() { c.waiting = w })
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("too slow"))
-	defer cancel()
-	select {
-	case o := <-w.done:
-		return o.at, o.err
-	case <-ctx.Done():
-		var state string
-		if c.do(func() { state = fmt.Sprintf("%d ready, %d messages, %d pings", c.ready, c.messages, c.pings) }) != nil {
-			state = "the loop is stuck"
+	c.Post(func() {
+		for ; c.want < n; c.want++ {
+			c.Dial(uint32(c.want))
 		}
-		return time.Time{}, fmt.Errorf("wait for %s: %w, with %s", what, context.Cause(ctx), state)
-	}
-}
-
-// do runs fn on the loop and waits for it.
-func (c *clients) do(fn func()) error {
-	done := make(chan struct{}) // closed by the loop
-	c.loop.Post(func() {
-		fn()
-		close(done)
 	})
-	select {
-	case <-done:
-		return nil
-	case <-time.After(patience):
-		return errors.New("the clients' loop does not answer")
-	}
+	_, err := c.Wait(ctx, fmt.Sprintf("%d handshakes", n), func() bool { return c.Settled == n })
+	return err
 }
 
 // quiet waits for a pause in what the server sends, so that no ping is half
@@ -138,7 +71,7 @@ func (c *clients) quiet() error {
 	const pause = 20 * time.Millisecond
 	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(pause / 4) {
 		var heard time.Time
-		if err := c.do(func() { heard = c.heard }); err != nil {
+		if err := c.Do(func() { heard = c.Heard }); err != nil {
 			return err
 		}
 		if time.Since(heard) >= pause {
@@ -151,8 +84,8 @@ func (c *clients) quiet() error {
 // checkMessages returns an error unless every client has had n messages.
 func (c *clients) checkMessages(n int) error {
 	var wrong error
-	err := c.do(func() {
-		for i := range c.conns {
+	err := c.Do(func() {
+		for i := range c.conns[:c.want] {
 			if got := c.conns[i].messages; got != n {
 				wrong = fmt.Errorf("client %d received %d messages, want %d", i, got, n)
 				return
@@ -162,33 +95,48 @@ func (c *clients) checkMessages(n int) error {
 	return errors.Join(err, wrong)
 }
 
-// Turn starts the connects that are due, tells the one who waits, and lags.
-func (c *clients) Turn() (more bool) {
-	for c.err == nil && len(c.conns) < c.want && len(c.conns)-c.ready < c.inFlight {
-		c.dial()
+// Opened is all that the bare loop has to say.
+func (c *clients) Opened(slot uint32) {
+	if !c.gateway {
+		c.ready(slot)
 	}
-	if w := c.waiting; w != nil && (c.err != nil || w.holds()) {
-		c.tell()
+}
+
+func (c *clients) ready(slot uint32) {
+	c.conns[slot].ready = true
+	c.Settle(slot)
+}
+
+// markAt is where the first letter of the type stands in a text of the gateway,
+// which tells its messages apart.
+const markAt = len(`{"type":"`)
+
+// Text counts a whole text message.
+func (c *clients) Text(slot uint32, text []byte) error {
+	cn := &c.conns[slot]
+	var mark byte
+	if len(text) > markAt {
+		mark = text[markAt]
 	}
-	if c.ready > 0 && c.ready == c.want {
+	switch {
+	case cn.ready && (!c.gateway || mark == 'm'): // message
+		cn.messages++
+		c.messages++
+	case c.gateway && !cn.ready && mark == 'w': // welcome
+	case c.gateway && !cn.ready && mark == 's': // subscribed
+		c.ready(slot)
+	default:
+		return fmt.Errorf("unexpected message whose type starts with %q", mark)
+	}
+	return nil
+}
+
+// Ended has the measurement fail: nobody may leave.
+func (c *clients) Ended(slot uint32, err error) { c.Fail(fmt.Errorf("client %d: %w", slot, err)) }
+
+// Turn lags.
+func (c *clients) Turn() {
+	if c.Settled > 0 && c.Settled == c.want {
 		time.Sleep(lag)
 	}
-	return false
-}
-
-// fail ends the measurement. It is called on the loop's goroutine.
-func (c *clients) fail(err error) {
-	if c.err != nil {
-		return
-	}
-	c.err = err
-	if c.waiting != nil {
-		c.tell()
-	}
-}
-
-// tell ends the wait for the condition.
-func (c *clients) tell() {
-	c.waiting.done <- outcome{at: time.Now(), err: c.err}
-	c.waiting = nil
 }

@@ -55,6 +55,9 @@ type options struct {
 	strict      bool          // a figure over its budget is an error
 }
 
+// most is how many clients a server may have.
+func (o options) most() int { return max(o.connections, o.high) }
+
 // spareDescriptors is what a process needs beside its clients.
 const spareDescriptors = 100
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"pushgate/bench/rig"
 )
 
 // figures are what one round found of one server.
@@ -31,12 +33,12 @@ func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	redis, err := startRedis(ctx, dir, o.size)
+	redis, err := rig.StartRedis(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	defer redis.close()
-	if err := build(ctx, dir); err != nil {
+	defer redis.Close()
+	if err := rig.Build(ctx, dir, "pushgate/cmd/gateway", "pushgate/bench/bare"); err != nil {
 		return nil, err
 	}
 	rounds := make([]round, o.rounds)
@@ -62,21 +64,21 @@ func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
 
 // target is the server under measurement with its clients.
 type target struct {
-	*process
+	*rig.Process
 	clients *clients
 }
 
 // spent runs work and returns the CPU time that the server used meanwhile, in
 // microseconds.
 func (t target) spent(work func() error) (float64, error) {
-	before, err := t.cpu()
+	before, err := t.CPU()
 	if err != nil {
 		return 0, err
 	}
 	if err := work(); err != nil {
 		return 0, err
 	}
-	after, err := t.cpu()
+	after, err := t.CPU()
 	return float64(after-before) / 1e3, err
 }
 
@@ -98,7 +100,7 @@ func (t target) deliveries(ctx context.Context, o options, f *figures, send func
 			return 0, err
 		}
 		// The condition runs on the loop, after want was set for good.
-		at, err := t.clients.wait(ctx, fmt.Sprintf("%d messages", want), func() bool { return t.clients.messages >= want })
+		at, err := t.clients.Wait(ctx, fmt.Sprintf("%d messages", want), func() bool { return t.clients.messages >= want })
 		return at.Sub(start), err
 	}
 	var waits []float64
@@ -140,10 +142,10 @@ func (t target) growth(ctx context.Context, o options, f *figures) error {
 		// pages are still at work.
 		var samples []float64
 		for range 10 {
-			if err := pause(ctx, 100*time.Millisecond); err != nil {
+			if err := rig.Pause(ctx, 100*time.Millisecond); err != nil {
 				return err
 			}
-			bytes, err := t.rss()
+			bytes, err := t.RSS()
 			if err != nil {
 				return err
 			}
@@ -155,24 +157,14 @@ func (t target) growth(ctx context.Context, o options, f *figures) error {
 	return nil
 }
 
-// pause waits for d, to let the server run by itself.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
-}
-
 // with runs fn with clients of the server and takes both down after it.
-func with(p *process, c *clients, err error, fn func(target) error) error {
+func with(p *rig.Process, c *clients, err error, fn func(target) error) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	if err := errors.Join(fn(target{p, c}), p.checkCPU()); err != nil {
-		return fmt.Errorf("%s: %w; its log: %s", p.name, err, p.log.String())
+	defer c.Close()
+	if err := errors.Join(fn(target{p, c}), p.CheckCPU()); err != nil {
+		return fmt.Errorf("%s: %w; its log: %s", p.Name, err, p.Log())
 	}
 	return nil
 }

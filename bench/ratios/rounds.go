@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"pushgate/bench/rig"
 )
 
 // barePings is how often the bare loop pings every client.
@@ -45,8 +47,8 @@ func withBare(ctx context.Context, o options, dir string, fn func(*bare, target)
 		return err
 	}
 	defer b.close()
-	c, err := newClients(b.listen, false, o.inFlight)
-	return with(b.process, c, err, func(t target) error { return fn(b, t) })
+	c, err := newClients(b.listen, false, o.most(), o.inFlight)
+	return with(b.Process, c, err, func(t target) error { return fn(b, t) })
 }
 
 // pings sets the ping's figure: all clients are pinged at once, and the next
@@ -58,10 +60,10 @@ func (b *bare) pings(ctx context.Context, t target, o options, f *figures) error
 			if _, err := b.command("ping"); err != nil {
 				return err
 			}
-			if _, err := t.clients.wait(ctx, "pings", func() bool { return t.clients.pings == want }); err != nil {
+			if _, err := t.clients.Wait(ctx, "pings", func() bool { return t.clients.Pings == want }); err != nil {
 				return err
 			}
-			err := until(ctx, "pongs are missing", func() error {
+			err := b.Until(ctx, "pongs are missing", func() error {
 				s, err := b.command("stats")
 				if err == nil && s.Pongs != want {
 					err = fmt.Errorf("%d of %d", s.Pongs, want)
@@ -78,12 +80,12 @@ func (b *bare) pings(ctx context.Context, t target, o options, f *figures) error
 	return err
 }
 
-func measureGateway(ctx context.Context, o options, dir string, redis *upstream, f *figures) error {
+func measureGateway(ctx context.Context, o options, dir string, redis *rig.Redis, f *figures) error {
 	err := withGateway(ctx, o, dir, redis, noHeartbeat, func(t target) error {
 		if err := t.handshakes(ctx, o.connections, f); err != nil {
 			return err
 		}
-		return t.deliveries(ctx, o, f, func(n int) error { return redis.publish(ctx, n) })
+		return t.deliveries(ctx, o, f, func(n int) error { return publish(ctx, redis, n, o.size) })
 	})
 	if err != nil {
 		return err
@@ -95,20 +97,20 @@ func measureGateway(ctx context.Context, o options, dir string, redis *upstream,
 	return withGateway(ctx, o, dir, redis, usualHeartbeat, func(t target) error { return t.growth(ctx, o, f) })
 }
 
-func withGateway(ctx context.Context, o options, dir string, redis *upstream, interval time.Duration, fn func(target) error) error {
+func withGateway(ctx context.Context, o options, dir string, redis *rig.Redis, interval time.Duration, fn func(target) error) error {
 	g, err := startGateway(ctx, dir, redis, o, interval)
 	if err != nil {
 		return err
 	}
-	defer g.kill()
-	c, err := newClients(g.listen, true, o.inFlight)
-	return with(g.process, c, err, fn)
+	defer g.Kill()
+	c, err := newClients(g.Listen, true, o.most(), o.inFlight)
+	return with(g.Process, c, err, fn)
 }
 
 // heartbeats sets the ping's figure from some intervals of the gateway's own
 // heartbeat.
 func (t target) heartbeats(ctx context.Context, o options, f *figures) error {
-	idle, err := t.spent(func() error { return pause(ctx, idleTime) })
+	idle, err := t.spent(func() error { return rig.Pause(ctx, idleTime) })
 	if err != nil {
 		return err
 	}
@@ -136,12 +138,12 @@ func (t target) heartbeats(ctx context.Context, o options, f *figures) error {
 // beats waits until the clients have had so many pings, and for a pause after
 // that; it returns how many they have had by then.
 func (t target) beats(ctx context.Context, n int) (pings int, err error) {
-	if _, err := t.clients.wait(ctx, fmt.Sprintf("%d pings", n), func() bool { return t.clients.pings >= n }); err != nil {
+	if _, err := t.clients.Wait(ctx, fmt.Sprintf("%d pings", n), func() bool { return t.clients.Pings >= n }); err != nil {
 		return 0, err
 	}
 	if err := t.clients.quiet(); err != nil {
 		return 0, err
 	}
-	err = t.clients.do(func() { pings = t.clients.pings })
+	err = t.clients.Do(func() { pings = t.clients.Pings })
 	return pings, err
 }

@@ -5,19 +5,25 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"pushgate/bench/rig"
 )
+
+// patience is how long the bare loop may take for a command.
+const patience = 2 * time.Minute
 
 // bare is the running bare loop.
 type bare struct {
-	*process
+	*rig.Process
 	listen  netip.AddrPort
 	control net.Conn
 	answers *bufio.Reader
@@ -40,11 +46,11 @@ func startBare(ctx context.Context, dir string) (*bare, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := launch("bare", cmd)
+	p, err := rig.Launch("bare", cmd)
 	if err != nil {
 		return nil, err
 	}
-	b := &bare{process: p}
+	b := &bare{Process: p}
 	var listen, control string
 	if _, err = fmt.Fscanf(stdout, "listen %s control %s\n", &listen, &control); err == nil {
 		if b.listen, err = netip.ParseAddrPort(listen); err == nil {
@@ -52,8 +58,8 @@ func startBare(ctx context.Context, dir string) (*bare, error) {
 		}
 	}
 	if err != nil {
-		p.kill()
-		return nil, fmt.Errorf("start bare: %w; its log: %s", err, p.log.String())
+		p.Kill()
+		return nil, fmt.Errorf("start bare: %w; its log: %s", err, p.Log())
 	}
 	b.answers = bufio.NewReader(b.control)
 	return b, nil
@@ -61,7 +67,7 @@ func startBare(ctx context.Context, dir string) (*bare, error) {
 
 func (b *bare) close() {
 	b.control.Close()
-	b.kill()
+	b.Kill()
 }
 
 // command runs one command of the control connection. A write that was refused
@@ -76,7 +82,7 @@ func (b *bare) command(line string) (s bareStats, err error) {
 		err = json.Unmarshal(answer, &s)
 	}
 	if err != nil {
-		return s, fmt.Errorf("bare: %s: %w; its log: %s", line, err, b.log.String())
+		return s, fmt.Errorf("bare: %s: %w; its log: %s", line, err, b.Log())
 	}
 	if s.Error != "" || s.Refused+s.Closed > 0 {
 		return s, fmt.Errorf("bare: %s: answered %s", line, answer)
@@ -84,76 +90,37 @@ func (b *bare) command(line string) (s bareStats, err error) {
 	return s, nil
 }
 
-// gateway is the running gateway.
-type gateway struct {
-	*process
-	listen netip.AddrPort
-}
-
 // startGateway starts the gateway and waits until it is ready.
-func startGateway(ctx context.Context, dir string, redis *upstream, o options, interval time.Duration) (*gateway, error) {
-	listen, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	admin, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
+func startGateway(ctx context.Context, dir string, redis *rig.Redis, o options, interval time.Duration) (*rig.Gateway, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "gateway"), "serve",
-		"--listen", listen,
-		"--admin.listen", admin,
-		"--redis.url", "redis://"+redis.addr,
+		"--redis.url", "redis://"+redis.Addr,
 		"--redis.prefix", redisPrefix,
 		"--heartbeat.interval", interval.String(),
 		"--heartbeat.timeout", (interval * 3 / 4).String(), // the machine may be busy
-		"--limits.connections", fmt.Sprint(max(o.connections, o.high)),
+		"--limits.connections", fmt.Sprint(o.most()),
 		"--log.level", "warn",
 	)
 	cmd.Env = os.Environ()
 	if o.procs > 0 {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("GOMAXPROCS=%d", o.procs))
 	}
-	p, err := launch("gateway", cmd)
-	if err != nil {
-		return nil, err
-	}
-	g := &gateway{process: p}
-	if g.listen, err = netip.ParseAddrPort(listen); err == nil {
-		err = until(ctx, "the gateway is not ready", func() error { return get(ctx, "http://"+admin+"/readyz") })
-	}
-	if err != nil {
-		p.kill()
-		return nil, fmt.Errorf("start the gateway: %w; its log: %s", err, p.log.String())
-	}
-	return g, nil
+	return rig.StartGateway(ctx, cmd)
 }
 
-// get returns an error unless the URL answers 200. Its connection is not kept.
-func get(ctx context.Context, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		return fmt.Errorf("%s: %s", response.Status, text)
-	}
-	return nil
-}
+// redisPrefix is the gateway's default for the names of its channels in Redis.
+const redisPrefix = "push:"
 
-// build builds both servers into dir.
-func build(ctx context.Context, dir string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator), "pushgate/cmd/gateway", "pushgate/bench/bare")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, output)
+// publish publishes n messages of size bytes in one go.
+func publish(ctx context.Context, u *rig.Redis, n, size int) error {
+	payload := `"` + strings.Repeat("x", size-2) + `"`
+	_, err := u.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for range n {
+			pipe.Publish(ctx, redisPrefix+channel, payload)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
 	}
 	return nil
 }

@@ -1,0 +1,57 @@
+package rig
+
+import (
+	"github.com/gobwas/ws"
+
+	"pushgate/internal/wsframe"
+)
+
+// frames reads what came for a client, tells the owner of whole messages, and
+// answers pings.
+func (c *Clients) frames(slot uint32, cn *conn, p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	held := c.partial[slot]
+	var fresh partial
+	if held == nil {
+		fresh.frames = c.fresh
+		held = &fresh
+	}
+	for len(p) > 0 {
+		ev, n, err := held.frames.Next(p)
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+		switch ev.Kind {
+		case wsframe.Data:
+			text := ev.Payload
+			if len(held.bytes) > 0 || !ev.Final {
+				held.bytes = append(held.bytes, text...)
+				text = held.bytes
+			}
+			if ev.Final {
+				err = c.owner.Text(slot, text)
+				held.bytes = held.bytes[:0]
+			}
+		case wsframe.Ping:
+			c.Pings++
+			err = c.frame(cn, ws.OpPong, ev.Payload)
+		case wsframe.Close:
+			// RFC 6455, 5.5.1. A server that has gone meanwhile did say goodbye.
+			c.frame(cn, ws.OpClose, ev.Payload[:min(2, len(ev.Payload))])
+			err = &Closed{Code: ev.Code, Reason: string(ev.Reason)}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	switch whole := held.frames.Idle() && len(held.bytes) == 0; {
+	case held == &fresh && !whole:
+		c.partial[slot] = &partial{frames: fresh.frames, bytes: fresh.bytes}
+	case held != &fresh && whole:
+		delete(c.partial, slot)
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Redis is a redis-server of its own that keeps nothing on disk.
+type Redis struct {
+	*Process
+	Addr   string
+	Client *redis.Client
+}
+
+// StartRedis starts a redis-server in dir and waits until it answers.
+func StartRedis(ctx context.Context, dir string) (*Redis, error) {
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, errors.New("redis-server is not in PATH: install the Debian package redis-server")
+	}
+	addr, err := FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	p, err := Launch("redis-server", exec.CommandContext(ctx, program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir))
+	if err != nil {
+		return nil, err
+	}
+	r := &Redis{Process: p, Addr: addr, Client: redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true})}
+	if err := p.Until(ctx, "redis-server does not answer", func() error { return r.Client.Ping(ctx).Err() }); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close ends the server.
+func (r *Redis) Close() {
+	r.Client.Close()
+	r.Kill()
+}
+
+// Gateway is the running gateway.
+type Gateway struct {
+	*Process
+	Listen netip.AddrPort
+	Admin  string // its URL
+}
+
+// StartGateway starts the gateway that cmd says, on free addresses, and waits
+// until it is ready.
+func StartGateway(ctx context.Context, cmd *exec.Cmd) (*Gateway, error) {
+	listen, err := FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Args = append(cmd.Args, "--listen", listen, "--admin.listen", admin)
+	p, err := Launch("gateway", cmd)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{Process: p, Admin: "http://" + admin}
+	if g.Listen, err = netip.ParseAddrPort(listen); err == nil {
+		err = p.Until(ctx, "the gateway is not ready", func() error { return Get(ctx, g.Admin+"/readyz") })
+	}
+	if err != nil {
+		p.Kill()
+		return nil, err
+	}
+	return g, nil
+}
+
+// Get returns an error unless the URL answers 200. Its connection is not kept.
+func Get(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		return fmt.Errorf("%s: %s", response.Status, text)
+	}
+	return nil
+}
+
+// Build builds the packages' programs into dir, static.
+func Build(ctx context.Context, dir string, packages ...string) error {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", dir + string(filepath.Separator)}, packages...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, output)
+	}
+	return nil
+}
+
+// FreeAddress returns an address of this machine on which nobody listens.
+func FreeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
