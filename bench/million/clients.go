@@ -56,7 +56,7 @@ func newClients(remote netip.AddrPort, n, inFlight int) (*clients, error) {
 	both := rig.Request("/v1/ws?channels="+everyone+","+few, remote)
 	var err error
 	c.Clients, err = rig.NewClients(rig.Options{
-		Remote: remote, Clients: n, InFlight: inFlight,
+		Remote: remote, Clients: n, InFlight: inFlight, AtOnce: true,
 		Request: func(slot uint32) []byte {
 			if channels(slot) == 2 {
 				return both

@@ -35,8 +35,8 @@ type Owner interface {
 	// Opened tells that a client's handshake has been answered. The client
 	// counts as under way until the owner calls Settle.
 	Opened(slot uint32)
-	// Text takes a whole message, which is valid until it returns. An error
-	// ends the connection.
+	// Text takes a whole message or the data of an event, which are valid until
+	// it returns. An error ends the connection.
 	Text(slot uint32, text []byte) error
 	// Ended tells why a connection is about to be closed: *Closed where the
 	// server sent a close frame.
@@ -51,12 +51,23 @@ type Options struct {
 	Clients  int                      // slots 0 to Clients-1
 	InFlight int                      // handshakes under way at a time
 	Request  func(slot uint32) []byte // opens the connection; called on the loop
+	// AtOnce sends the request without waiting for an event: over loopback the
+	// connection is mostly made by the time that connect returns. It saves the
+	// client a turn, and a server finds the request when it accepts.
+	AtOnce bool
+	// Events: the server answers with an event stream, not with a WebSocket.
+	Events bool
 }
 
 // Request returns a request for a WebSocket.
 func Request(path string, remote netip.AddrPort) []byte {
 	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", path, remote)
+}
+
+// RequestEvents returns a request for an event stream.
+func RequestEvents(path string, remote netip.AddrPort) []byte {
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", path, remote)
 }
 
 // Clients are connections to one server, on one event loop. What an owner
@@ -70,7 +81,7 @@ type Clients struct {
 
 	// Owned by the loop's goroutine
 	Settled int       // clients that are connected and have been settled
-	Pings   int       // received, each answered
+	Pings   int       // received and answered, and an event stream's comments
 	Heard   time.Time // when something was last read
 	Err     error     // why the run is worth nothing
 	conns   []conn

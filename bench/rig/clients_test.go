@@ -3,9 +3,11 @@ package rig
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -42,16 +44,19 @@ func (n *notes) Text(slot uint32, text []byte) error {
 func (n *notes) Ended(slot uint32, err error) { n.ended[slot] = err }
 
 // begin connects clients to a handler.
-func begin(t *testing.T, clients int, handler http.HandlerFunc) *notes {
+func begin(t *testing.T, clients int, events bool, handler http.HandlerFunc) *notes {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	remote := netip.MustParseAddrPort(server.Listener.Addr().String())
 	request := Request("/", remote)
+	if events {
+		request = RequestEvents("/", remote)
+	}
 	n := &notes{texts: map[uint32][]string{}, ended: map[uint32]error{}}
 	var err error
 	n.Clients, err = NewClients(Options{
-		Remote: remote, Clients: clients, InFlight: 2,
+		Remote: remote, Clients: clients, InFlight: 2, Events: events,
 		Request: func(uint32) []byte { return request },
 	}, n)
 	if err != nil {
@@ -85,7 +90,7 @@ func upgrade(problems chan<- error, fn func(*websocket.Conn) error) http.Handler
 func TestClients(t *testing.T) {
 	const clients = 20
 	problems := make(chan error, clients)
-	n := begin(t, clients, upgrade(problems, func(c *websocket.Conn) error {
+	n := begin(t, clients, false, upgrade(problems, func(c *websocket.Conn) error {
 		pongs := make(chan string, 1)
 		c.SetPongHandler(func(text string) error {
 			pongs <- text
@@ -140,7 +145,7 @@ func TestClients(t *testing.T) {
 // TestClientComesBack dials a slot anew.
 func TestClientComesBack(t *testing.T) {
 	problems := make(chan error, 2)
-	n := begin(t, 1, upgrade(problems, func(c *websocket.Conn) error {
+	n := begin(t, 1, false, upgrade(problems, func(c *websocket.Conn) error {
 		if err := c.WriteMessage(websocket.TextMessage, []byte("hello")); err != nil {
 			return err
 		}
@@ -166,7 +171,7 @@ func TestClientComesBack(t *testing.T) {
 }
 
 func TestRefusedHandshakeEndsTheClient(t *testing.T) {
-	n := begin(t, 1, http.NotFound)
+	n := begin(t, 1, false, http.NotFound)
 	if _, err := n.Wait(t.Context(), "the answer", func() bool { return n.ended[0] != nil }); err != nil {
 		t.Fatal(err)
 	}
@@ -180,10 +185,45 @@ func TestRefusedHandshakeEndsTheClient(t *testing.T) {
 }
 
 func TestFailureEndsTheWait(t *testing.T) {
-	n := begin(t, 0, http.NotFound)
+	n := begin(t, 0, false, http.NotFound)
 	failed := errors.New("enough")
 	n.Post(func() { n.Fail(failed) })
 	if _, err := n.Wait(t.Context(), "nothing", func() bool { return false }); !errors.Is(err, failed) {
 		t.Errorf("the wait ended by %v", err)
+	}
+}
+
+// TestEvents reads what net/http's chunked writer makes of events, a piece at
+// a time.
+func TestEvents(t *testing.T) {
+	const clients = 5
+	stream := ": hello\n\nretry: 1000\nid: 1\nevent: message\ndata: first\n\ndata:second\r\n\r\n: ping\n\n"
+	for name, pieces := range map[string]int{"whole": 1, "bytes": len(stream)} {
+		t.Run(name, func(t *testing.T) {
+			n := begin(t, clients, true, func(w http.ResponseWriter, r *http.Request) {
+				for i := range pieces {
+					io.WriteString(w, stream[i*len(stream)/pieces:(i+1)*len(stream)/pieces])
+					w.(http.Flusher).Flush()
+				}
+			})
+			if _, err := n.Wait(t.Context(), "the ends", func() bool { return len(n.ended) == clients }); err != nil {
+				t.Fatal(err)
+			}
+			if err := n.Do(func() {
+				if n.Pings != 2*clients || len(n.partial) != 0 {
+					t.Errorf("%d comments, %d partial", n.Pings, len(n.partial))
+				}
+				for slot, err := range n.ended {
+					if !errors.Is(err, errEnded) {
+						t.Errorf("client %d ended by %v", slot, err)
+					}
+					if want := []string{"first", "second"}; !slices.Equal(n.texts[slot], want) {
+						t.Errorf("client %d got %q, want %q", slot, n.texts[slot], want)
+					}
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"pushgate/internal/chunked"
 	"pushgate/internal/reactor"
 	"pushgate/internal/wsframe"
 )
@@ -28,12 +29,33 @@ type conn struct {
 	fd    int32
 	gen   uint16 // tells an event for its predecessor in the same batch
 	phase phase
+	coded bool // its event stream is chunked
 }
 
 // partial is what is held of an answer or a message under way.
 type partial struct {
-	frames wsframe.Reader
+	frames wsframe.Reader  // of a WebSocket
+	chunks chunked.Decoder // of an event stream
 	bytes  []byte
+}
+
+// borrow returns what is held of a client, or fresh where nothing is.
+func (c *Clients) borrow(slot uint32, fresh *partial) *partial {
+	if held := c.partial[slot]; held != nil {
+		return held
+	}
+	return fresh
+}
+
+// giveBack keeps what was borrowed only in the middle of something.
+func (c *Clients) giveBack(slot uint32, held, fresh *partial, whole bool) {
+	switch {
+	case held == fresh && !whole:
+		kept := *fresh
+		c.partial[slot] = &kept
+	case held != fresh && whole:
+		delete(c.partial, slot)
+	}
 }
 
 // Closed is the error of a connection that the server closed in order.
@@ -45,8 +67,10 @@ type Closed struct {
 func (c *Closed) Error() string { return fmt.Sprintf("closed by the server: %d %q", c.Code, c.Reason) }
 
 var (
-	headEnd    = []byte("\r\n\r\n")
-	statusLine = []byte("HTTP/1.1 101 ")
+	headEnd     = []byte("\r\n\r\n")
+	upgraded    = []byte("HTTP/1.1 101 ")
+	streams     = []byte("HTTP/1.1 200 ")
+	chunkedLine = []byte("\r\ntransfer-encoding: chunked\r\n")
 )
 
 // Dial has a client connect as soon as few enough are under way.
@@ -73,8 +97,7 @@ func (c *Clients) HangUp(slot uint32) {
 	delete(c.partial, slot)
 }
 
-// dial starts a connection. Over loopback it is mostly made by the time the
-// call returns, and the request can be sent without waiting for an event.
+// dial starts a connection.
 func (c *Clients) dial(slot uint32) {
 	cn := &c.conns[slot]
 	fd, err := reactor.Connect(source(int(slot), Sources(len(c.conns))), c.o.Remote, reactor.DialOptions{})
@@ -84,12 +107,14 @@ func (c *Clients) dial(slot uint32) {
 	}
 	*cn = conn{fd: int32(fd), gen: cn.gen + 1, phase: phaseConnect}
 	c.pending++
-	events := reactor.In
-	if err := c.request(slot, cn); err == reactor.ErrAgain {
-		events = reactor.Out
-	} else if err != nil {
-		c.Fail(fmt.Errorf("client %d: %w", slot, err))
-		return
+	events := reactor.Out
+	if c.o.AtOnce {
+		if err = c.request(slot, cn); err == nil {
+			events = reactor.In
+		} else if err != reactor.ErrAgain {
+			c.Fail(fmt.Errorf("client %d: %w", slot, err))
+			return
+		}
 	}
 	if err := c.loop.Add(fd, reactor.Key{Slot: slot, Gen: uint32(cn.gen)}, events); err != nil {
 		c.Fail(fmt.Errorf("client %d: %w", slot, err))
@@ -162,6 +187,9 @@ func (c *Clients) step(slot uint32, cn *conn) error {
 			return err
 		}
 	}
+	if c.o.Events {
+		return c.events(slot, cn, p)
+	}
 	return c.frames(slot, cn, p)
 }
 
@@ -176,7 +204,12 @@ func (c *Clients) answer(slot uint32, cn *conn, p []byte) (rest []byte, err erro
 		c.partial[slot] = &partial{bytes: bytes.Clone(p)}
 		return nil, nil
 	}
-	if !bytes.HasPrefix(p, statusLine) {
+	want := upgraded
+	if c.o.Events {
+		want = streams
+		cn.coded = bytes.Contains(bytes.ToLower(p[:end+len(headEnd)]), chunkedLine)
+	}
+	if !bytes.HasPrefix(p, want) {
 		return nil, fmt.Errorf("handshake answered by %q", p)
 	}
 	cn.phase = phaseOpen

@@ -12,12 +12,8 @@ func (c *Clients) frames(slot uint32, cn *conn, p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	held := c.partial[slot]
-	var fresh partial
-	if held == nil {
-		fresh.frames = c.fresh
-		held = &fresh
-	}
+	fresh := partial{frames: c.fresh}
+	held := c.borrow(slot, &fresh)
 	for len(p) > 0 {
 		ev, n, err := held.frames.Next(p)
 		if err != nil {
@@ -47,11 +43,6 @@ func (c *Clients) frames(slot uint32, cn *conn, p []byte) error {
 			return err
 		}
 	}
-	switch whole := held.frames.Idle() && len(held.bytes) == 0; {
-	case held == &fresh && !whole:
-		c.partial[slot] = &partial{frames: fresh.frames, bytes: fresh.bytes}
-	case held != &fresh && whole:
-		delete(c.partial, slot)
-	}
+	c.giveBack(slot, held, &fresh, held.frames.Idle() && len(held.bytes) == 0)
 	return nil
 }

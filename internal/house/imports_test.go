@@ -27,9 +27,10 @@ var directions = map[string][]string{
 	"internal/house":     {},
 	"internal/redistest": {},
 	"test":               {},
-	"internal/loadgen":   {"internal/loadgen", "internal/reactor", "internal/wsframe", "internal/preflight"},
+	"internal/chunked":   {},
+	"internal/loadgen":   {"internal/loadgen", "internal/chunked", "internal/reactor", "internal/wsframe", "internal/preflight"},
 	// Benchmarks compare the parts from outside.
-	"bench": {"internal/loadgen", "internal/reactor", "internal/wsframe", "internal/preflight"},
+	"bench": {"internal/loadgen", "internal/chunked", "internal/reactor", "internal/wsframe", "internal/preflight"},
 }
 
 // fenced names the only package that may import a module, tests included.

@@ -1,6 +1,10 @@
 package loadgen
 
-import "time"
+import (
+	"time"
+
+	"pushgate/internal/chunked"
+)
 
 // state is how far a client is.
 //
@@ -71,7 +75,7 @@ type scratch struct {
 	again    bool          // not the client's first connection
 	attempt  uint8         // failed ones before this
 	frames   frameReader
-	chunks   chunks
+	chunks   chunked.Decoder
 	in       []byte // received, not yet whole
 	out      []byte // to be sent, refused by the kernel
 }

@@ -338,7 +338,7 @@ func (l *loop) tidy(slot uint32) {
 	if s == nil || l.clients[slot].state != ready {
 		return
 	}
-	if len(s.in) == 0 && len(s.out) == 0 && s.deadline == 0 && s.after == 0 && s.frames.Idle() && s.chunks.idle() {
+	if len(s.in) == 0 && len(s.out) == 0 && s.deadline == 0 && s.after == 0 && s.frames.Idle() && s.chunks.Idle() {
 		l.giveBack(slot)
 	}
 }

@@ -3,6 +3,8 @@ package loadgen
 import (
 	"bytes"
 	"strconv"
+
+	"pushgate/internal/chunked"
 )
 
 // poll is a long-poll client: one GET after the other on a connection that is
@@ -89,16 +91,16 @@ func wholeAnswer(p []byte) (h head, body []byte, whole bool, fault Reason) {
 
 // dechunk returns the body of a chunked answer, in memory of its own.
 func dechunk(p []byte) (body []byte, whole, ok bool) {
-	var coding chunks
-	for len(p) > 0 && !coding.done() {
-		piece, n, ok := coding.next(p)
+	var coding chunked.Decoder
+	for len(p) > 0 && !coding.Done() {
+		piece, n, ok := coding.Next(p)
 		if !ok {
 			return nil, false, false
 		}
 		body = append(body, piece...)
 		p = p[n:]
 	}
-	return body, coding.done(), true
+	return body, coding.Done(), true
 }
 
 // answer takes a whole answer and sends the next request.

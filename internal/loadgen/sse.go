@@ -3,6 +3,8 @@ package loadgen
 import (
 	"bytes"
 	"slices"
+
+	"pushgate/internal/chunked"
 )
 
 // sse is an EventSource: one GET whose answer never ends.
@@ -57,17 +59,17 @@ func (t *sse) body(l *loop, slot uint32, p []byte) {
 		l.tidy(slot)
 		return
 	}
-	var coding chunks
+	var coding chunked.Decoder
 	if s := l.held(slot); s != nil {
 		coding = s.chunks
 	}
 	for len(p) > 0 {
-		piece, n, ok := coding.next(p)
+		piece, n, ok := coding.Next(p)
 		switch {
 		case !ok:
 			l.end(slot, ReasonBody)
 			return
-		case coding.done():
+		case coding.Done():
 			l.end(slot, ReasonCut)
 			return
 		}
@@ -79,7 +81,7 @@ func (t *sse) body(l *loop, slot uint32, p []byte) {
 	}
 	if s := l.held(slot); s != nil {
 		s.chunks = coding
-	} else if !coding.idle() {
+	} else if !coding.Idle() {
 		l.borrow(slot).chunks = coding
 	}
 	l.tidy(slot)

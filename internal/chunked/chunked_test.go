@@ -1,4 +1,4 @@
-package loadgen
+package chunked
 
 import (
 	"bytes"
@@ -10,10 +10,10 @@ import (
 )
 
 // decode feeds the pieces of a stream to a decoder.
-func decode(pieces ...[]byte) (body []byte, c chunks, rest int, ok bool) {
+func decode(pieces ...[]byte) (body []byte, c Decoder, rest int, ok bool) {
 	for _, p := range pieces {
 		for len(p) > 0 {
-			piece, n, ok := c.next(p)
+			piece, n, ok := c.Next(p)
 			if !ok {
 				return body, c, len(p), false
 			}
@@ -28,7 +28,7 @@ func decode(pieces ...[]byte) (body []byte, c chunks, rest int, ok bool) {
 }
 
 // What net/http's writer makes is read back whatever way it is cut.
-func TestChunksProperties(t *testing.T) {
+func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var wire, want bytes.Buffer
 		w := httputil.NewChunkedWriter(&wire)
@@ -45,13 +45,13 @@ func TestChunksProperties(t *testing.T) {
 			b = b[k:]
 		}
 		got, c, rest, ok := decode(pieces...)
-		if !ok || !c.done() || rest != 0 || !bytes.Equal(got, want.Bytes()) {
-			t.Fatalf("ok %v, done %v, rest %d, %d bytes of %d", ok, c.done(), rest, len(got), want.Len())
+		if !ok || !c.Done() || rest != 0 || !bytes.Equal(got, want.Bytes()) {
+			t.Fatalf("ok %v, done %v, rest %d, %d bytes of %d", ok, c.Done(), rest, len(got), want.Len())
 		}
 	})
 }
 
-func TestChunksRefuse(t *testing.T) {
+func TestRefuse(t *testing.T) {
 	for name, text := range map[string]string{
 		"no size":       "\r\nabc",
 		"not hex":       "xyz\r\n",
@@ -67,17 +67,17 @@ func TestChunksRefuse(t *testing.T) {
 	}
 }
 
-func FuzzChunks(f *testing.F) {
+func FuzzDecoder(f *testing.F) {
 	f.Add([]byte("3\r\nabc\r\n0\r\n\r\n"), 4)
 	f.Add([]byte("A;x=y\r\n0123456789\r\n0\r\nT: v\r\n\r\nnext"), 1)
 	f.Fuzz(func(t *testing.T, p []byte, cut int) {
 		whole, c1, rest1, ok1 := decode(p)
 		cut = min(max(cut, 0), len(p))
 		split, c2, _, ok2 := decode(p[:cut], p[cut:])
-		if ok1 != ok2 || ok1 && (!bytes.Equal(whole, split) || c1.done() != c2.done()) {
+		if ok1 != ok2 || ok1 && (!bytes.Equal(whole, split) || c1.Done() != c2.Done()) {
 			t.Fatalf("%q cut at %d: %v %q, whole %v %q", p, cut, ok2, split, ok1, whole)
 		}
-		if ok1 && c1.done() {
+		if ok1 && c1.Done() {
 			want, err := io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(p[:len(p)-rest1])))
 			if err == nil && !bytes.Equal(want, whole) {
 				t.Fatalf("%q: %q, net/http reads %q", p, whole, want)

@@ -1,0 +1,68 @@
+package rig
+
+import (
+	"bytes"
+	"errors"
+)
+
+var (
+	errCoding = errors.New("the chunked coding is broken")
+	errEnded  = errors.New("the server ended the event stream")
+)
+
+// events reads what came of a client's event stream.
+func (c *Clients) events(slot uint32, cn *conn, p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	var fresh partial
+	held := c.borrow(slot, &fresh)
+	for len(p) > 0 {
+		piece, n, ok := p, len(p), true
+		if cn.coded {
+			piece, n, ok = held.chunks.Next(p)
+		}
+		switch {
+		case !ok:
+			return errCoding
+		case held.chunks.Done():
+			return errEnded
+		}
+		p = p[n:]
+		if err := c.lines(slot, held, piece); err != nil {
+			return err
+		}
+	}
+	c.giveBack(slot, held, &fresh, held.chunks.Idle() && len(held.bytes) == 0)
+	return nil
+}
+
+// lines tells the owner of each whole line of data. An event has one: nobody
+// here sends texts with line ends.
+func (c *Clients) lines(slot uint32, held *partial, p []byte) error {
+	for len(p) > 0 {
+		line, rest, whole := bytes.Cut(p, []byte("\n"))
+		if !whole {
+			held.bytes = append(held.bytes, p...)
+			return nil
+		}
+		p = rest
+		if len(held.bytes) > 0 {
+			held.bytes = append(held.bytes, line...)
+			line = held.bytes
+			held.bytes = held.bytes[:0]
+		}
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		if len(line) > 0 && line[0] == ':' {
+			c.Pings++
+		}
+		data, ok := bytes.CutPrefix(line, []byte("data:"))
+		if !ok {
+			continue
+		}
+		if err := c.owner.Text(slot, bytes.TrimPrefix(data, []byte(" "))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
