@@ -146,14 +146,6 @@ func TestThin(t *testing.T) {
 	}
 }
 
-func TestGrouped(t *testing.T) {
-	for v, want := range map[float64]string{0: "0", 0.25: "0.25", 999: "999", 1000: "1,000", 1234567: "1,234,567", -4321: "-4,321", 1234.5: "1,234"} {
-		if got := grouped(v); got != want {
-			t.Errorf("grouped(%v) is %q, want %q", v, got, want)
-		}
-	}
-}
-
 func TestOptionsAreChecked(t *testing.T) {
 	for want, args := range map[string][]string{
 		"-n: 5 is not allowed, want 100 to 4000000":          {"-n", "5"},

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"pushgate/bench/chart"
 )
 
 // renderPage writes MILLION.md and the charts from the results that are kept in
@@ -44,12 +46,12 @@ func (p *page) say(lines ...string) {
 
 func (p *page) opening() {
 	res := p.res
-	p.say(fmt.Sprintf("# %s connections in one process", grouped(float64(res.Clients))))
+	p.say(fmt.Sprintf("# %s connections in one process", chart.Grouped(float64(res.Clients))))
 	p.say("This page was written by `make million` on "+res.Date+". One gateway process holds idle WebSocket clients, each subscribed",
 		"to one channel and every hundredth to a second one, with heartbeats on. Then come a message to all of them, one to the",
 		"second channel, clients that hang up and come back, and a shutdown.")
 	where := fmt.Sprintf("%s, %d CPUs, %s MiB of memory, Linux %s, %s.", res.Machine.CPU, res.Machine.CPUs,
-		grouped(float64(res.Machine.Memory>>20)), res.Machine.Kernel, res.Machine.Go)
+		chart.Grouped(float64(res.Machine.Memory>>20)), res.Machine.Kernel, res.Machine.Go)
 	if res.Emulated {
 		where += "\nThis is a guest in QEMU without hardware support: every instruction is translated, and everything takes some 10 to 20 times" +
 			"\nas long as on the machine itself. The memory figures are those of a real kernel and a real process; times and CPU time only" +
@@ -57,7 +59,7 @@ func (p *page) opening() {
 	}
 	p.say(where)
 	if len(res.Failed) == 0 {
-		p.say(fmt.Sprintf("**%s connected, no message lost or doubled, no connection broken, every client sent away in order.**", grouped(float64(res.Connect.Reached))))
+		p.say(fmt.Sprintf("**%s connected, no message lost or doubled, no connection broken, every client sent away in order.**", chart.Grouped(float64(res.Connect.Reached))))
 	} else {
 		p.say("**This run did not keep every promise:**")
 		for _, f := range res.Failed {
@@ -70,7 +72,7 @@ func (p *page) opening() {
 
 // each returns the growth of a figure for each client.
 func (p *page) each(before, after int64) string {
-	return grouped(perClient(p.res, before, after))
+	return chart.Grouped(perClient(p.res, before, after))
 }
 
 func perClient(res *result, before, after int64) float64 {
@@ -101,8 +103,8 @@ func (p *page) memory() {
 	p.say(lines...)
 	p.say(fmt.Sprintf("A connection costs the gateway %s B of resident memory; the budget is 300 B. The kernel keeps two sockets for each of them here,",
 		p.each(b.RSS, h.RSS)),
-		fmt.Sprintf("as the clients are on the same machine: %s TCP sockets, %s B of slab for one.", grouped(float64(h.Sockets)),
-			grouped(perClient(p.res, b.Slab, h.Slab)/2)),
+		fmt.Sprintf("as the clients are on the same machine: %s TCP sockets, %s B of slab for one.", chart.Grouped(float64(h.Sockets)),
+			chart.Grouped(perClient(p.res, b.Slab, h.Slab)/2)),
 		"Slab is what counts: the kernel's MemAvailable takes inodes for reclaimable that open sockets pin.",
 		fmt.Sprintf("Goroutines: %d without clients, %d with all of them.", b.Goroutines, h.Goroutines))
 	p.say(fmt.Sprintf("Go's collector aims at a heap of %s MiB, twice of what was alive at its last run: about half of the heap's growth is room that GOGC", mib(h.HeapNext)),

@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"pushgate/bench/chart"
 )
 
 func (p *page) steps() {
 	p.say("## Messages and reconnects")
 	row := func(what string, s step) string {
-		return fmt.Sprintf("| %s | %s of %s | %.2f | %.2f | %s | %s |", what, grouped(float64(s.Reached)), grouped(float64(s.Goal)),
+		return fmt.Sprintf("| %s | %s of %s | %.2f | %.2f | %s | %s |", what, chart.Grouped(float64(s.Reached)), chart.Grouped(float64(s.Goal)),
 			s.Seconds, s.CPU, micros(s), lagText(s.Lag))
 	}
 	lines := []string{"| | clients | seconds | CPU seconds of the gateway | CPU us a client | loop lag, p99 |", "|---|---:|---:|---:|---:|---:|",
@@ -36,12 +38,12 @@ func (p *page) heartbeats() {
 	h, interval := p.res.Hold, p.res.Interval
 	p.say("## Heartbeats")
 	lines := []string{fmt.Sprintf("The interval was %s s. In %.0f s without any other work the gateway sent %s pings and read their answers, for %.2f s of CPU;",
-		grouped(interval), h.Seconds, grouped(float64(h.Pings)), h.CPU)}
+		chart.Grouped(interval), h.Seconds, chart.Grouped(float64(h.Pings)), h.CPU)}
 	if h.Pings > 0 {
 		each := pingCPU(h)
 		lines = append(lines, fmt.Sprintf("less the %.1f %% of a CPU that it uses without clients, %.0f us for one ping and its answer.", 100*h.IdleCPU, each*1e6),
 			fmt.Sprintf("A whole interval of %s clients takes %.2g s of CPU at that price, or %.1f %% of one CPU.",
-				grouped(float64(p.res.Clients)), each*float64(p.res.Clients), 100*each*float64(p.res.Clients)/interval))
+				chart.Grouped(float64(p.res.Clients)), each*float64(p.res.Clients), 100*each*float64(p.res.Clients)/interval))
 	}
 	lines = append(lines, fmt.Sprintf("Loop lag, p99: %s.", lagText(h.Lag)))
 	p.say(lines...)
@@ -57,7 +59,7 @@ func (p *page) shutdown() {
 	d := p.res.Drain
 	p.say("## Shutdown")
 	lines := []string{fmt.Sprintf("SIGTERM with a drain.timeout of %s s: %s of %s clients saw a `bye` and close code 1012, the last one after %.1f s.",
-		grouped(d.Planned), grouped(float64(d.Reached)), grouped(float64(d.Goal)), d.Seconds)}
+		chart.Grouped(d.Planned), chart.Grouped(float64(d.Reached)), chart.Grouped(float64(d.Goal)), d.Seconds)}
 	if d.Clean {
 		lines = append(lines, fmt.Sprintf("The process ended with exit code 0 after %.1f s.", d.Exit))
 	}
@@ -95,11 +97,11 @@ func (p *page) runs(all []*result) {
 		if res.Emulated {
 			where = "emulated"
 		}
-		cell(0, fmt.Sprintf("%s %s", grouped(float64(res.Clients)), where))
+		cell(0, fmt.Sprintf("%s %s", chart.Grouped(float64(res.Clients)), where))
 		lines[1] += "---:|"
-		cell(2, grouped(perClient(res, res.Before.RSS, res.Held.RSS)))
-		cell(3, grouped(perClient(res, res.Before.Slab, res.Held.Slab)))
-		cell(4, grouped(float64(res.Connect.Reached)/max(res.Connect.Seconds, 1e-9)))
+		cell(2, chart.Grouped(perClient(res, res.Before.RSS, res.Held.RSS)))
+		cell(3, chart.Grouped(perClient(res, res.Before.Slab, res.Held.Slab)))
+		cell(4, chart.Grouped(float64(res.Connect.Reached)/max(res.Connect.Seconds, 1e-9)))
 		cell(5, micros(res.Connect))
 		var toAll step
 		if len(res.Messages) > 0 {
