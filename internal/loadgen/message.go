@@ -2,8 +2,12 @@ package loadgen
 
 import (
 	"bytes"
+	"strconv"
 	"time"
 )
+
+// mostAway is the longest that a client lets itself be sent away for, in ms.
+const mostAway = 3600_000
 
 // messageType is how every message of the wire starts.
 const messageType = `{"type":"`
@@ -53,9 +57,8 @@ func (l *loop) dismissed(slot uint32, p []byte) {
 		return
 	}
 	if _, after, ok := bytes.Cut(p, []byte(`"reconnect_after_ms":`)); ok {
-		var ms uint64
-		after = append([]byte("~"), after...)
-		if number(&after, "~", &ms, 3600_000) {
+		digits := after[:len(after)-len(bytes.TrimLeft(after, "0123456789"))]
+		if ms, err := strconv.ParseUint(string(digits), 10, 64); err == nil && ms <= mostAway {
 			l.borrow(slot).after = time.Duration(ms) * time.Millisecond
 		}
 	}

@@ -2,7 +2,8 @@ package loadgen
 
 import (
 	"bytes"
-	"strconv"
+	"encoding/base64"
+	"encoding/binary"
 )
 
 // Stamp is what a message carries about itself. Times are nanoseconds since
@@ -14,42 +15,38 @@ type Stamp struct {
 	Sent    int64  // when it was handed to Redis
 }
 
-// A payload is one JSON object with a fixed order of keys and no blanks, so
-// that a receiver finds the numbers by their place and needs no JSON parser:
+// A payload is one JSON object, of which a receiver finds the parts by their
+// place and needs no JSON parser. The stamp's numbers are 24 bytes in base64,
+// so that a payload of 64 bytes has room for them:
 //
-//	{"run":"1f2e3d4c","ch":17,"seq":42,"due":1732345678901234567,"sent":1732345678901299887,"pad":"xx"}
+//	{"run":"1f2e3d4c","at":"AAAAEQAAACoYCoc3cxdLhxgKhzdzGEqvxx"}
 const (
-	stampRun  = `{"run":"`
-	stampCh   = `","ch":`
-	stampSeq  = `,"seq":`
-	stampDue  = `,"due":`
-	stampSent = `,"sent":`
-	stampPad  = `,"pad":"`
-	stampEnd  = `"}`
+	stampRun = `{"run":"`
+	stampAt  = `","at":"`
+	stampEnd = `"}`
 
-	runLength = 8
+	runLength   = 8
+	stampLength = 4 + 4 + 8 + 8
+	stampText   = stampLength / 3 * 4
 )
 
-// minPayload is the length of a payload without padding and with the longest
-// numbers.
-const minPayload = len(stampRun) + runLength + len(stampCh) + 10 + len(stampSeq) + 10 +
-	len(stampDue) + 19 + len(stampSent) + 19 + len(stampPad) + len(stampEnd)
+var stampCoding = base64.RawURLEncoding
+
+// minPayload is the length of a payload without padding.
+const minPayload = len(stampRun) + runLength + len(stampAt) + stampText + len(stampEnd)
 
 // appendPayload appends a payload of size bytes, at least minPayload.
 func appendPayload(dst []byte, run string, s Stamp, size int) []byte {
-	start := len(dst)
 	dst = append(dst, stampRun...)
 	dst = append(dst, run...)
-	dst = append(dst, stampCh...)
-	dst = strconv.AppendUint(dst, uint64(s.Channel), 10)
-	dst = append(dst, stampSeq...)
-	dst = strconv.AppendUint(dst, uint64(s.Seq), 10)
-	dst = append(dst, stampDue...)
-	dst = strconv.AppendInt(dst, s.Due, 10)
-	dst = append(dst, stampSent...)
-	dst = strconv.AppendInt(dst, s.Sent, 10)
-	dst = append(dst, stampPad...)
-	for pad := size - (len(dst) - start) - len(stampEnd); pad > 0; pad-- {
+	dst = append(dst, stampAt...)
+	var b [stampLength]byte
+	binary.BigEndian.PutUint32(b[0:], s.Channel)
+	binary.BigEndian.PutUint32(b[4:], s.Seq)
+	binary.BigEndian.PutUint64(b[8:], uint64(s.Due))
+	binary.BigEndian.PutUint64(b[16:], uint64(s.Sent))
+	dst = stampCoding.AppendEncode(dst, b[:])
+	for range size - minPayload {
 		dst = append(dst, 'x')
 	}
 	return append(dst, stampEnd...)
@@ -81,32 +78,23 @@ func findStamp(p []byte, run string) (s Stamp, rest []byte, r stampResult) {
 		return Stamp{}, p, stampForeign
 	}
 	rest = p
-	var ch, seq, due, sent uint64
-	ok := number(&p, stampCh, &ch, 1<<32-1) && number(&p, stampSeq, &seq, 1<<32-1) &&
-		number(&p, stampDue, &due, 1<<63-1) && number(&p, stampSent, &sent, 1<<63-1) &&
-		bytes.HasPrefix(p, []byte(stampPad))
-	if !ok {
+	text, ok := bytes.CutPrefix(p, []byte(stampAt))
+	if !ok || len(text) < stampText {
 		return Stamp{}, rest, stampBad
 	}
-	return Stamp{Channel: uint32(ch), Seq: uint32(seq), Due: int64(due), Sent: int64(sent)}, p, stampFound
-}
-
-// number takes key and the digits behind it off p.
-func number(p *[]byte, key string, v *uint64, most uint64) bool {
-	s := *p
-	if len(s) <= len(key) || string(s[:len(key)]) != key {
-		return false
+	text, p = text[:stampText], text[stampText:]
+	var b [stampLength]byte
+	if n, err := stampCoding.Decode(b[:], text); err != nil || n < stampLength {
+		return Stamp{}, rest, stampBad
 	}
-	s = s[len(key):]
-	var n uint64
-	i := 0
-	for ; i < len(s) && i < 20 && '0' <= s[i] && s[i] <= '9'; i++ {
-		d := uint64(s[i] - '0')
-		if n > (most-d)/10 {
-			return false
-		}
-		n = n*10 + d
+	s = Stamp{
+		Channel: binary.BigEndian.Uint32(b[0:]),
+		Seq:     binary.BigEndian.Uint32(b[4:]),
+		Due:     int64(binary.BigEndian.Uint64(b[8:])),
+		Sent:    int64(binary.BigEndian.Uint64(b[16:])),
 	}
-	*p, *v = s[i:], n
-	return i > 0
+	if s.Due < 0 || s.Sent < 0 {
+		return Stamp{}, rest, stampBad
+	}
+	return s, p, stampFound
 }
