@@ -9,13 +9,19 @@ import (
 	"sync"
 
 	"github.com/prometheus/procfs"
+
+	"pushgate/internal/reactor"
 )
+
+// userHZ is how many of /proc's ticks make a second, on every Linux.
+const userHZ = 100
 
 // ProcessSample is what /proc says of a process at one moment.
 type ProcessSample struct {
 	RSS         uint64  `json:"rss_bytes"`
 	Anon        uint64  `json:"rss_anon_bytes"`
-	CPU         float64 `json:"cpu_seconds"` // user and system, since it started
+	CPU         float64 `json:"cpu_seconds"`        // user and system, since it started
+	CPUSystem   float64 `json:"cpu_system_seconds"` // of it in the kernel, by its ticks
 	Threads     int     `json:"threads"`
 	Descriptors int     `json:"descriptors"`
 }
@@ -129,13 +135,19 @@ func (w *processWatch) sample() (ProcessSample, error) {
 	if err != nil {
 		return ProcessSample{}, fmt.Errorf("process %d: %w", proc.PID, err)
 	}
+	// /proc counts in ticks of 10 ms, in which 500 handshakes are done.
+	cpu, err := reactor.ProcessCPU(proc.PID)
+	if err != nil {
+		return ProcessSample{}, fmt.Errorf("process %d: %w", proc.PID, err)
+	}
 	// Not readable for another user's process, and no reason to do without the
 	// rest.
 	descriptors, _ := proc.FileDescriptorsLen()
 	return ProcessSample{
 		RSS:         status.VmRSS,
 		Anon:        status.RssAnon,
-		CPU:         stat.CPUTime(),
+		CPU:         cpu.Seconds(),
+		CPUSystem:   float64(stat.STime) / userHZ,
 		Threads:     stat.NumThreads,
 		Descriptors: descriptors,
 	}, nil
