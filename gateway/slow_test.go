@@ -185,7 +185,12 @@ func TestCloseBehindAHalfSentFrame(t *testing.T) {
 		"client":    {1 << 20, func(_ *instance, c *client) { c.WriteMessage(websocket.CloseMessage, []byte{3, 232}) }, 1000, 3},
 		"drain":     {1 << 20, func(in *instance, _ *client) { in.stop() }, 1012, 3},
 		"slow": {1 << 20, func(in *instance, _ *client) {
-			in.redis.Publish("half", strings.Repeat("y", size))
+			// Who begins to read before the bound is passed isn't slow.
+			more := strings.Repeat("y", size)
+			eventually(in.t, "it's closed", func() bool {
+				in.redis.Publish("half", more)
+				return in.totals().closes[CloseSlow] == 1
+			})
 		}, 4002, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
