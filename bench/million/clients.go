@@ -50,14 +50,21 @@ func channels(slot uint32) uint8 {
 	return 1
 }
 
-func newClients(remote netip.AddrPort, n, inFlight int) (*clients, error) {
-	c := &clients{conns: make([]client, n)}
+func newClients(remote netip.AddrPort, o options) (*clients, error) {
+	c := &clients{conns: make([]client, o.clients)}
 	one := rig.Request("/v1/ws?channels="+everyone, remote)
 	both := rig.Request("/v1/ws?channels="+everyone+","+few, remote)
 	var err error
 	c.Clients, err = rig.NewClients(rig.Options{
-		Remote: remote, Clients: n, InFlight: inFlight, AtOnce: true,
+		Remote: remote, Clients: o.clients, InFlight: o.inFlight, AtOnce: true,
 		Request: func(slot uint32) []byte {
+			if o.personal {
+				path := "/v1/ws?channels=" + personal(int(slot))
+				if channels(slot) == 2 {
+					path += "," + few
+				}
+				return rig.Request(path, remote)
+			}
 			if channels(slot) == 2 {
 				return both
 			}

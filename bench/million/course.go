@@ -41,14 +41,14 @@ func runCourse(ctx context.Context, o options) error {
 		return err
 	}
 	defer g.close()
-	c, err := newClients(g.Listen, o.clients, o.inFlight)
+	c, err := newClients(g.Listen, o)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	r := &course{o: o, gateway: g, clients: c, start: time.Now(), res: &result{
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: rig.ThisMachine(), Emulated: o.emulated,
-		Clients: o.clients, Few: o.few(), Leavers: o.leavers(), Interval: o.interval.Seconds(),
+		Clients: o.clients, Personal: o.personal, Few: o.few(), Leavers: o.leavers(), Interval: o.interval.Seconds(),
 		Command: strings.Join(os.Args, " "), Gateway: g.args,
 	}}
 	failed := r.run(ctx)
@@ -75,7 +75,7 @@ func (r *course) run(ctx context.Context) error {
 		{"before", r.before},
 		{"connect", r.connect},
 		{"hold", r.hold},
-		{"everyone", func(ctx context.Context) error { return r.message(ctx, 0, everyone, r.o.clients) }},
+		{"everyone", func(ctx context.Context) error { return r.message(ctx, 0, everyone, r.o.told()) }},
 		{"few", func(ctx context.Context) error { return r.message(ctx, 1, few, r.o.few()) }},
 		{"return", r.comeBack},
 		{"after", func(ctx context.Context) error { return r.message(ctx, 2, few, r.o.few()) }},

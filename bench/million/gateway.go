@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"pushgate/bench/rig"
@@ -18,18 +19,19 @@ type gateway struct {
 	*rig.Gateway
 
 	// Immutable
-	args  []string
-	redis *redis.Client // to its embedded server
+	args     []string
+	redis    *redis.Client
+	upstream *miniredis.Miniredis
 }
 
-// startGateway starts the gateway with its embedded Redis, so that nothing but
-// the two programs has to be there, and waits until it is ready.
+// startGateway starts the gateway, and a Redis for it in this process so that
+// nothing but the two programs has to be there, and waits until it is ready.
 func startGateway(ctx context.Context, o options) (*gateway, error) {
-	embedded, err := rig.FreeAddress()
+	upstream, err := miniredis.Run()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(o.gateway, "serve", "--redis.embedded", embedded,
+	cmd := exec.Command(o.gateway, "serve", "--redis.url", "redis://"+upstream.Addr(),
 		"--heartbeat.interval", o.interval.String(), "--drain.timeout", o.drain.String())
 	answer := 10 * time.Second
 	if o.emulated {
@@ -41,11 +43,12 @@ func startGateway(ctx context.Context, o options) (*gateway, error) {
 	cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
 	started, err := rig.StartGateway(ctx, cmd)
 	if err != nil {
+		upstream.Close()
 		return nil, err
 	}
 	return &gateway{
-		Gateway: started, args: cmd.Args[1:],
-		redis: redis.NewClient(&redis.Options{Addr: embedded, MaxRetries: -1}),
+		Gateway: started, args: cmd.Args[1:], upstream: upstream,
+		redis: redis.NewClient(&redis.Options{Addr: upstream.Addr(), MaxRetries: -1}),
 	}, nil
 }
 
@@ -57,10 +60,28 @@ func (g *gateway) publish(ctx context.Context, channel string, k int) error {
 	return nil
 }
 
+// publishToEach publishes message k to every tenth client's own channel.
+func (g *gateway) publishToEach(ctx context.Context, clients, k int) error {
+	const batch = 500 // commands in one go
+	for first := 0; first < clients; first += batch * toldStep {
+		_, err := g.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for i := first; i < min(first+batch*toldStep, clients); i += toldStep {
+				pipe.Publish(ctx, "push:"+personal(i), payload(k))
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("publish to each: %w", err)
+		}
+	}
+	return nil
+}
+
 // close kills the process and waits for it.
 func (g *gateway) close() {
 	g.Kill()
 	g.redis.Close()
+	g.upstream.Close()
 }
 
 // cpu returns the seconds of CPU that the process has used, 0 once it has

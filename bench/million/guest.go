@@ -53,6 +53,9 @@ func runInGuest(ctx context.Context, o options) error {
 	}
 	course := []string{"million", "course", "-emulated", "-gateway", "/bin/gateway", "-result", "/dev/result",
 		"-n", fmt.Sprint(o.clients), "-c", fmt.Sprint(o.inFlight)}
+	if o.personal {
+		course = append(course, "-personal")
+	}
 	for name, d := range map[string]time.Duration{"-interval": o.interval, "-hold": o.hold, "-drain": o.drain} {
 		if d != 0 {
 			course = append(course, name, d.String())

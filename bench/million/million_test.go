@@ -30,16 +30,22 @@ func TestCourse(t *testing.T) {
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the gateway: %v\n%s", err, output)
 	}
-	o, err := parse([]string{"-n", "300", "-gateway", program, "-docs", dir, "-interval", "500ms", "-hold", "1s", "-drain", "1s"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := runAndRender(t.Context(), o); err != nil {
-		t.Fatal(err)
+	args := []string{"-n", "300", "-gateway", program, "-docs", dir, "-interval", "500ms", "-hold", "1s", "-drain", "1s"}
+	for _, more := range []string{"-personal=false", "-personal"} {
+		o, err := parse(append(args, more))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := runAndRender(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
 	}
 	results, err := keptResults(dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(results) != 2 {
+		t.Fatalf("%d results are kept, want one of each kind", len(results))
 	}
 	res := results[0]
 	if res.Held.RSS <= res.Before.RSS {
@@ -52,8 +58,10 @@ func TestCourse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "300 connected, no message lost"; !strings.Contains(string(page), want) {
-		t.Errorf("the page does not say %q:\n%s", want, page)
+	for _, want := range []string{"300 connected, no message lost", "| 700 | 30 of 30 |"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page does not say %q:\n%s", want, page)
+		}
 	}
 	for _, name := range []string{"connections", "memory", "kernel", "everyone", "drain"} {
 		if _, err := os.Stat(filepath.Join(dir, "million", name+".svg")); err != nil {
@@ -158,7 +166,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 	o := options{clients: 1_000_000, emulated: true}.withDefaults()
-	if o.interval != 15*time.Minute || o.hold != time.Minute {
+	if o.interval != 5*time.Minute || o.hold != time.Minute {
 		t.Errorf("a million in the guest: interval %v, hold %v", o.interval, o.hold)
 	}
 }

@@ -15,6 +15,7 @@ type options struct {
 	docs     string // folder that the page is written to
 	result   string // file that the course writes to
 	guest    bool
+	personal bool          // a channel of its own for each client
 	memory   string        // of the guest
 	limit    time.Duration // of the guest's run
 
@@ -33,12 +34,13 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.gateway, "gateway", "bin/gateway", "the gateway's `program`, static")
 	flags.StringVar(&o.docs, "docs", "docs", "`folder` that MILLION.md, its charts and the result are written to")
 	flags.StringVar(&o.result, "result", "million.json", "`file` that the course alone writes its result to")
+	flags.BoolVar(&o.personal, "personal", false, "each client has a channel of its own in place of the one of all")
 	flags.BoolVar(&o.guest, "guest", false, "run in the guest even where this box would do")
 	flags.StringVar(&o.memory, "memory", "", "the guest's `memory`, such as 16G; default: as much as the clients need")
 	flags.DurationVar(&o.limit, "timeout", time.Hour, "hard limit on the guest's `time`")
-	flags.DurationVar(&o.interval, "interval", 0, "the gateway's heartbeat.`interval`; default 25s, in the guest 900 us a client")
+	flags.DurationVar(&o.interval, "interval", 0, "the gateway's heartbeat.`interval`; default 25s, in the guest 300 us a client")
 	flags.DurationVar(&o.hold, "hold", 0, "`time` of nothing but heartbeats; default: one interval, at most a minute")
-	flags.DurationVar(&o.drain, "drain", 0, "the gateway's drain.`timeout`; default 10s, in the guest 400 us a client and 10s at least")
+	flags.DurationVar(&o.drain, "drain", 0, "the gateway's drain.`timeout`; default 10s, in the guest 300 us a client and 10s at least")
 	flags.BoolVar(&o.emulated, "emulated", false, "this is the guest")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -69,7 +71,7 @@ func (o options) withDefaults() options {
 		o.interval = 25 * time.Second
 		if o.emulated {
 			// Pings that take up the guest's CPUs would hold up the connects.
-			o.interval = max(o.interval, time.Duration(o.clients)*900*time.Microsecond)
+			o.interval = max(o.interval, time.Duration(o.clients)*300*time.Microsecond)
 		}
 	}
 	if o.hold == 0 {
@@ -78,7 +80,7 @@ func (o options) withDefaults() options {
 	if o.drain == 0 {
 		o.drain = 10 * time.Second
 		if o.emulated {
-			o.drain = max(o.drain, time.Duration(o.clients)*400*time.Microsecond)
+			o.drain = max(o.drain, time.Duration(o.clients)*300*time.Microsecond)
 		}
 	}
 	return o
@@ -105,5 +107,17 @@ func (o options) look() time.Duration {
 func (o options) few() int     { return (o.clients + fewStep - 1) / fewStep }
 func (o options) leavers() int { return min(10_000, o.clients/10) }
 
+// told is the number of clients that the first message is for: all of them, or
+// every tenth where each is told by a message of its own.
+func (o options) told() int {
+	if o.personal {
+		return (o.clients + toldStep - 1) / toldStep
+	}
+	return o.clients
+}
+
 // fewStep is how far the clients of the second channel are apart.
 const fewStep = 100
+
+// toldStep is how far those are apart that are told by a message of their own.
+const toldStep = 10

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,9 +15,20 @@ import (
 // the folder. The largest run has the page, the others a column each in the
 // last table.
 func renderPage(docs string) error {
-	all, err := keptResults(docs)
+	kept, err := keptResults(docs)
 	if err != nil {
 		return err
+	}
+	var all, personal []*result
+	for _, res := range kept {
+		if res.Personal {
+			personal = append(personal, res)
+		} else {
+			all = append(all, res)
+		}
+	}
+	if len(all) == 0 {
+		return errors.New("there is no run with a channel for all, which the page is about")
 	}
 	res := all[0]
 	if err := writeCharts(docs, res); err != nil {
@@ -29,6 +41,7 @@ func renderPage(docs string) error {
 	p.heartbeats()
 	p.shutdown()
 	p.runs(all)
+	p.personal(personal)
 	p.commands()
 	return os.WriteFile(filepath.Join(docs, "MILLION.md"), p.text.Bytes(), 0o644)
 }

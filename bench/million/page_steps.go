@@ -37,11 +37,11 @@ func (p *page) steps() {
 func (p *page) heartbeats() {
 	h, interval := p.res.Hold, p.res.Interval
 	p.say("## Heartbeats")
-	lines := []string{fmt.Sprintf("The interval was %s s. In %.0f s without any other work the gateway sent %s pings and read their answers, for %.2f s of CPU;",
+	lines := []string{fmt.Sprintf("The interval was %s s. In %.0f s without any other work the gateway sent %s pings and read their answers, for %.2f s of CPU.",
 		chart.Grouped(interval), h.Seconds, chart.Grouped(float64(h.Pings)), h.CPU)}
 	if h.Pings > 0 {
 		each := pingCPU(h)
-		lines = append(lines, fmt.Sprintf("less the %.1f %% of a CPU that it uses without clients, %.0f us for one ping and its answer.", 100*h.IdleCPU, each*1e6),
+		lines = append(lines, fmt.Sprintf("Less the %.1f %% of a CPU that it uses without clients, it is %.0f us for one ping and its answer.", 100*h.IdleCPU, each*1e6),
 			fmt.Sprintf("A whole interval of %s clients takes %.2g s of CPU at that price, or %.1f %% of one CPU.",
 				chart.Grouped(float64(p.res.Clients)), each*float64(p.res.Clients), 100*each*float64(p.res.Clients)/interval))
 	}
@@ -122,6 +122,36 @@ func (p *page) runs(all []*result) {
 	p.say("With few clients the gateway's resident memory is mostly what it takes to run at all: the heap of a Go program grows to at least",
 		"4 MiB before its first collection, whoever is connected. Times and CPU of emulated runs are not comparable with each other: the",
 		"guest's clocks run on while the host does something else, so they tell as much about the host as about the gateway.")
+}
+
+// personal tells of the runs in which each client has a channel of its own.
+func (p *page) personal(all []*result) {
+	if len(all) == 0 {
+		return
+	}
+	p.say("## With a channel of its own for each client")
+	p.say("The same course with a channel for each client in place of the one of all (`-personal`): as many channels, subscriptions of the gateway",
+		"in Redis and names as clients. Every tenth client is told by a message of its own.")
+	lines := []string{"| clients | resident bytes a client | budget | told by a message each | seconds for that | lost, doubled | kept every promise |",
+		"|---|---:|---:|---:|---:|---:|---|"}
+	for _, res := range all {
+		where := "native"
+		if res.Emulated {
+			where = "emulated"
+		}
+		var told step
+		if len(res.Messages) > 0 {
+			told = res.Messages[0].step
+		}
+		kept := "yes"
+		if len(res.Failed) > 0 {
+			kept = "no: " + strings.Join(res.Failed, "; ")
+		}
+		lines = append(lines, fmt.Sprintf("| %s %s | %s | 700 | %s of %s | %.2f | %d, %d | %s |", chart.Grouped(float64(res.Clients)), where,
+			chart.Grouped(perClient(res, res.Before.RSS, res.Held.RSS)), chart.Grouped(float64(told.Reached)), chart.Grouped(float64(told.Goal)),
+			told.Seconds, told.Goal-told.Reached, res.Counts.Doubled, kept))
+	}
+	p.say(lines...)
 }
 
 func (p *page) commands() {

@@ -5,11 +5,15 @@ import (
 	"fmt"
 )
 
-// The two channels of the course.
+// The two channels of the course; everyone has a channel of his own in place of
+// the first with -personal.
 const (
 	everyone = "everyone"
 	few      = "few"
 )
+
+// personal is the channel of one client.
+func personal(client int) string { return fmt.Sprintf("user.%d", client) }
 
 // numberMark stands before a message's number in the text of its frame.
 var numberMark = []byte(`"data":{"number":`)

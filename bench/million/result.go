@@ -18,6 +18,7 @@ type result struct {
 	Machine  rig.Machine `json:"machine"`
 	Emulated bool        `json:"emulated"`
 	Clients  int         `json:"clients"`
+	Personal bool        `json:"personal,omitempty"` // a channel of its own for each client
 	Few      int         `json:"few"`
 	Leavers  int         `json:"leavers"`
 	Interval float64     `json:"interval"`
@@ -128,6 +129,9 @@ func keepResult(docs string, res *result) error {
 	name := fmt.Sprint(res.Clients)
 	if res.Emulated {
 		name += "-guest"
+	}
+	if res.Personal {
+		name += "-personal"
 	}
 	return writeResult(filepath.Join(docs, "million", name+".json"), res)
 }

@@ -49,7 +49,11 @@ func (r *course) message(ctx context.Context, k int, channel string, subscribers
 	if err := r.clients.Do(func() { r.clients.got[k].begin(subscribers) }); err != nil {
 		return err
 	}
-	if err := r.gateway.publish(ctx, channel, k); err != nil {
+	publish := r.gateway.publish
+	if r.o.personal && channel == everyone {
+		publish = func(ctx context.Context, _ string, k int) error { return r.gateway.publishToEach(ctx, r.o.clients, k) }
+	}
+	if err := publish(ctx, channel, k); err != nil {
 		return err
 	}
 	s, err := r.follow(ctx, &r.clients.got[k])
