@@ -13,6 +13,8 @@ ARGS ?=
 N ?= 1000000
 GUEST ?=
 MILLION_ARGS ?=
+# For `make bench-ratios`: make bench-ratios RATIOS_ARGS='-rounds 9'
+RATIOS_ARGS ?=
 # Rounds in each setting of `make nightly`.
 ROUNDS ?= 1000
 # Debian packages and the program of each that the tests start.
@@ -82,9 +84,11 @@ fuzz-long: ## feed each fuzz target for ten minutes
 bench: ## run every Go benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-.PHONY: bench-bare
-bench-bare: build ## measure against a bare loop and print the ratios
-	$(GO) run ./bench/ratios
+.PHONY: bench-ratios bench-bare
+bench-ratios: build ## measure against a bare loop in repeated runs and print the ratios
+	$(GO) run ./bench/ratios $(RATIOS_ARGS)
+
+bench-bare: bench-ratios ## the same
 
 .PHONY: bench-collector
 bench-collector: ## measure what Go's collector does to the event loops at a million connections

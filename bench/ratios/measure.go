@@ -21,10 +21,13 @@ type figures struct {
 	ping      float64 // us of CPU per ping and pong
 	growth    float64 // bytes of RSS per connection
 	delivered int     // messages received by the clients
+	batched   bool    // deliveries went through io_uring
 }
 
-// round has both servers, measured one after the other.
-type round struct{ bare, gateway figures }
+// round has the bare loop, the gateway that writes to each client by a call of
+// its own, of which only handshake and deliveries are measured, and the gateway
+// as it comes, measured one after the other.
+type round struct{ bare, write, gateway figures }
 
 // measure builds both servers and runs the rounds.
 func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
@@ -46,6 +49,7 @@ func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
 		r := &rounds[i]
 		steps := []func() error{
 			func() error { return measureBare(ctx, o, dir, &r.bare) },
+			func() error { return measureWrites(ctx, o, dir, redis, &r.write) },
 			func() error { return measureGateway(ctx, o, dir, redis, &r.gateway) },
 		}
 		if i%2 == 1 { // neither always has what the other left behind
@@ -56,8 +60,8 @@ func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
 				return nil, fmt.Errorf("round %d: %w", i+1, err)
 			}
 		}
-		fmt.Fprintf(out, "round %d of %d: handshake %.1f and %.1f us, delivery %.2f and %.2f us, ping %.1f and %.1f us\n", i+1, o.rounds,
-			r.bare.handshake, r.gateway.handshake, r.bare.delivery, r.gateway.delivery, r.bare.ping, r.gateway.ping)
+		fmt.Fprintf(out, "round %d of %d: handshake %.1f and %.1f us, delivery %.2f, %.2f and %.2f us, ping %.1f and %.1f us\n", i+1, o.rounds,
+			r.bare.handshake, r.gateway.handshake, r.bare.delivery, r.write.delivery, r.gateway.delivery, r.bare.ping, r.gateway.ping)
 	}
 	return rounds, nil
 }
@@ -66,6 +70,7 @@ func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
 type target struct {
 	*rig.Process
 	clients *clients
+	admin   string // the gateway's URL for the operator
 }
 
 // spent runs work and returns the CPU time that the server used meanwhile, in
@@ -163,7 +168,7 @@ func with(p *rig.Process, c *clients, err error, fn func(target) error) error {
 		return err
 	}
 	defer c.Close()
-	if err := errors.Join(fn(target{p, c}), p.CheckCPU()); err != nil {
+	if err := errors.Join(fn(target{Process: p, clients: c}), p.CheckCPU()); err != nil {
 		return fmt.Errorf("%s: %w; its log: %s", p.Name, err, p.Log())
 	}
 	return nil

@@ -24,7 +24,7 @@ func TestMeasure(t *testing.T) {
 	)
 	o := options{
 		connections: n, inFlight: 20, messages: messages, size: 128, rounds: 1,
-		low: 100, high: 1100, interval: time.Second, cycles: 2, procs: 2,
+		low: 100, high: 1100, interval: time.Second, cycles: 2, loops: 2,
 	}
 	if err := o.validate(); err != nil {
 		t.Fatal(err)
@@ -37,12 +37,18 @@ func TestMeasure(t *testing.T) {
 		t.Fatalf("%d rounds, want %d", len(rounds), o.rounds)
 	}
 	for i, r := range rounds {
-		for name, f := range map[string]*figures{"bare": &r.bare, "gateway": &r.gateway} {
+		for name, f := range map[string]*figures{"bare": &r.bare, "write": &r.write, "gateway": &r.gateway} {
 			// Once each message by itself, once all of them together.
 			if want := 2 * messages * n; f.delivered != want {
 				t.Errorf("round %d, %s: %d messages received, want %d", i, name, f.delivered, want)
 			}
+			if name == "write" && f.batched {
+				t.Errorf("round %d: io_uring was used where it is off", i)
+			}
 			for _, l := range lines {
+				if name == "write" && !l.write {
+					continue
+				}
 				v := l.bare(f)
 				// Memory may not grow at all with so few connections.
 				if positive := v > 0 || l.absolute; !positive || math.Abs(v) > 100_000 || math.IsNaN(v) {
@@ -65,17 +71,19 @@ func TestTable(t *testing.T) {
 	rounds := make([]round, 3)
 	for i := range rounds {
 		rounds[i].bare = figures{handshake: 10, delivery: 4, fullRate: 4, last: 8, ping: 5, growth: 50}
-		rounds[i].gateway = figures{handshake: 15, delivery: 4 + float64(i), fullRate: 1, last: 8, ping: 10, growth: 601}
+		rounds[i].write = figures{delivery: 4 + float64(i)}
+		rounds[i].gateway = figures{handshake: 15, delivery: 2, fullRate: 1, last: 8, ping: 10, growth: 601, batched: true}
 	}
 	var out strings.Builder
 	over := printTable(&out, rounds)
-	if want := []string{"delivery", "RSS growth per connection"}; strings.Join(over, ", ") != strings.Join(want, ", ") {
+	if want := []string{"delivery by write(2)", "RSS growth per connection"}; strings.Join(over, ", ") != strings.Join(want, ", ") {
 		t.Errorf("over budget: %q, want %q", over, want)
 	}
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
 		"handshake us 10.00 15.00 1.50 [1.50..1.50] 1.50 x ok",
-		"delivery us 4.00 5.00 1.25 [1.00..1.50] 1.10 x over",
+		"delivery by write(2) us 4.00 5.00 1.25 [1.00..1.50] 1.10 x over",
+		"delivery by io_uring us 4.00 2.00 0.50 [0.50..0.50] 0.65 x ok",
 		"delivery at full rate us 4.00 1.00 0.25 [0.25..0.25] until",
 		"ping cycle to bare delivery us 4.00 10.00 2.50 [2.50..2.50] 2.50 x ok",
 		"RSS growth per connection B 50.00 601.00 [601..601] 600 B over",

@@ -80,31 +80,47 @@ func (b *bare) pings(ctx context.Context, t target, o options, f *figures) error
 	return err
 }
 
-func measureGateway(ctx context.Context, o options, dir string, redis *rig.Redis, f *figures) error {
-	err := withGateway(ctx, o, dir, redis, noHeartbeat, func(t target) error {
-		if err := t.handshakes(ctx, o.connections, f); err != nil {
-			return err
-		}
-		return t.deliveries(ctx, o, f, func(n int) error { return publish(ctx, redis, n, o.size) })
-	})
-	if err != nil {
-		return err
-	}
-	err = withGateway(ctx, o, dir, redis, o.interval, func(t target) error { return t.heartbeats(ctx, o, f) })
-	if err != nil {
-		return err
-	}
-	return withGateway(ctx, o, dir, redis, usualHeartbeat, func(t target) error { return t.growth(ctx, o, f) })
+// measureWrites measures the gateway without io_uring.
+func measureWrites(ctx context.Context, o options, dir string, redis *rig.Redis, f *figures) error {
+	return withGateway(ctx, o, dir, redis, noHeartbeat, "off", func(t target) error { return t.sends(ctx, o, redis, f) })
 }
 
-func withGateway(ctx context.Context, o options, dir string, redis *rig.Redis, interval time.Duration, fn func(target) error) error {
-	g, err := startGateway(ctx, dir, redis, o, interval)
+// sends sets the figures of handshake and deliveries of a gateway.
+func (t target) sends(ctx context.Context, o options, redis *rig.Redis, f *figures) error {
+	if err := t.handshakes(ctx, o.connections, f); err != nil {
+		return err
+	}
+	if err := t.deliveries(ctx, o, f, func(n int) error { return publish(ctx, redis, n, o.size) }); err != nil {
+		return err
+	}
+	batched, err := rig.Metric(ctx, t.admin, "gateway_batched_sends_total")
+	f.batched = batched > 0
+	return err
+}
+
+func measureGateway(ctx context.Context, o options, dir string, redis *rig.Redis, f *figures) error {
+	err := withGateway(ctx, o, dir, redis, noHeartbeat, "auto", func(t target) error { return t.sends(ctx, o, redis, f) })
+	if err != nil {
+		return err
+	}
+	err = withGateway(ctx, o, dir, redis, o.interval, "auto", func(t target) error { return t.heartbeats(ctx, o, f) })
+	if err != nil {
+		return err
+	}
+	return withGateway(ctx, o, dir, redis, usualHeartbeat, "auto", func(t target) error { return t.growth(ctx, o, f) })
+}
+
+func withGateway(ctx context.Context, o options, dir string, redis *rig.Redis, interval time.Duration, ioUring string, fn func(target) error) error {
+	g, err := startGateway(ctx, dir, redis, o, interval, ioUring)
 	if err != nil {
 		return err
 	}
 	defer g.Kill()
 	c, err := newClients(g.Listen, true, o.most(), o.inFlight)
-	return with(g.Process, c, err, fn)
+	return with(g.Process, c, err, func(t target) error {
+		t.admin = g.Admin
+		return fn(t)
+	})
 }
 
 // heartbeats sets the ping's figure from some intervals of the gateway's own

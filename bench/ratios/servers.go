@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -91,19 +90,17 @@ func (b *bare) command(line string) (s bareStats, err error) {
 }
 
 // startGateway starts the gateway and waits until it is ready.
-func startGateway(ctx context.Context, dir string, redis *rig.Redis, o options, interval time.Duration) (*rig.Gateway, error) {
+func startGateway(ctx context.Context, dir string, redis *rig.Redis, o options, interval time.Duration, ioUring string) (*rig.Gateway, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "gateway"), "serve",
 		"--redis.url", "redis://"+redis.Addr,
 		"--redis.prefix", redisPrefix,
 		"--heartbeat.interval", interval.String(),
 		"--heartbeat.timeout", (interval * 3 / 4).String(), // the machine may be busy
 		"--limits.connections", fmt.Sprint(o.most()),
+		"--socket.io_uring", ioUring,
+		"--shards", fmt.Sprint(o.loops),
 		"--log.level", "warn",
 	)
-	cmd.Env = os.Environ()
-	if o.procs > 0 {
-		cmd.Env = append(cmd.Env, fmt.Sprintf("GOMAXPROCS=%d", o.procs))
-	}
 	return rig.StartGateway(ctx, cmd)
 }
 

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -105,6 +108,27 @@ func Get(ctx context.Context, url string) error {
 		return fmt.Errorf("%s: %s", response.Status, text)
 	}
 	return nil
+}
+
+// Metric returns the value of a series of the gateway's metrics, 0 where there
+// is none.
+func Metric(ctx context.Context, admin, series string) (value float64, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), series+" "); ok {
+			return strconv.ParseFloat(rest, 64)
+		}
+	}
+	return 0, nil
 }
 
 // Build builds the packages' programs into dir, static.
