@@ -31,6 +31,7 @@ func (s *shard) accept() {
 		case errors.Is(err, reactor.ErrDescriptors):
 			s.stats.rejects[RejectDescriptors]++
 			short = true
+			s.closeAllAway()
 			s.srv.limited.warn(s.log, "out of file descriptors: connections are turned away",
 				"err", err, "fix", "raise the limit on open files (ulimit -n, LimitNOFILE) or lower limits.connections; gateway doctor tells")
 		default:

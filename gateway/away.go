@@ -64,6 +64,14 @@ func (s *shard) closeAway() {
 	}
 }
 
+// closeAllAway makes room where descriptors have run out before the bound is
+// reached: those here have their answer, who comes next would get none.
+func (s *shard) closeAllAway() {
+	for s.away.n > 0 {
+		s.closeOldest()
+	}
+}
+
 // closeOldest closes the socket that has waited longest.
 func (s *shard) closeOldest() {
 	a := &s.away

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"runtime"
 	"time"
 
 	"pushgate/gateway/auth"
@@ -138,6 +139,14 @@ type DrainConfig struct {
 type DebugConfig struct {
 	// Echo offers /debug/echo, a WebSocket that sends messages back.
 	Echo bool `koanf:"echo"`
+}
+
+// shards returns the number of event loops.
+func (c *Config) shards() int {
+	if c.Shards == 0 {
+		return runtime.GOMAXPROCS(0)
+	}
+	return c.Shards
 }
 
 // DefaultConfig returns the values that configs/gateway.yaml documents.

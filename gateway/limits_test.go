@@ -223,18 +223,19 @@ func fewFilesGateway(t *testing.T, redis string, open int) (addr, admin string, 
 // A thousand clients want to connect to a gateway that may open 256 files.
 func TestFewFileDescriptors(t *testing.T) {
 	for name, tc := range map[string]struct {
-		open  int    // files that are not the gateway's
-		least string // outcome that some of them must have
-		knob  string // that the log must name
+		open int    // files that are not the gateway's
+		most string // outcome that most of those have who aren't let in
+		knob string // that the log must name
 	}{
 		"at the limit":   {0, "503", "limits.connections"},
+		"a few left":     {30, "503", "LimitNOFILE"},
 		"none left over": {60, "closed", "LimitNOFILE"},
 	} {
-		t.Run(name, func(t *testing.T) { floodFewFiles(t, tc.open, tc.least, tc.knob) })
+		t.Run(name, func(t *testing.T) { floodFewFiles(t, tc.open, tc.most, tc.knob) })
 	}
 }
 
-func floodFewFiles(t *testing.T, open int, least, knob string) {
+func floodFewFiles(t *testing.T, open int, most, knob string) {
 	redis := redistest.Start(t)
 	addr, admin, end := fewFilesGateway(t, redis.URL(), open)
 	dial := func() (*client, error) {
@@ -261,7 +262,7 @@ func floodFewFiles(t *testing.T, open int, least, knob string) {
 	}
 
 	outcomes := make(chan string)
-	let := make(chan struct{}) // closed when all have their outcome
+	done := make(chan struct{}) // closed when all have their outcome
 	begin := time.Now()
 	var flood sync.WaitGroup
 	for range 1000 {
@@ -284,7 +285,7 @@ func floodFewFiles(t *testing.T, open int, least, knob string) {
 			default:
 				outcomes <- err.Error()
 			}
-			<-let
+			<-done
 		})
 	}
 	counts := make(map[string]int)
@@ -297,7 +298,8 @@ func floodFewFiles(t *testing.T, open int, least, knob string) {
 		}
 	}
 	t.Logf("after %v: %v", time.Since(begin).Round(time.Millisecond), counts)
-	if counts["101 Switching Protocols"] == 0 || counts[least] == 0 || counts["101 Switching Protocols"]+counts["503"]+counts["closed"] != 1000 {
+	let := counts["101 Switching Protocols"]
+	if let == 0 || counts[most] < (1000-let)/2 || let+counts["503"]+counts["closed"] != 1000 {
 		t.Errorf("outcomes: %v", counts)
 	}
 	if took := time.Since(begin); took > patience/2 {
@@ -310,7 +312,7 @@ func floodFewFiles(t *testing.T, open int, least, knob string) {
 			}
 		}
 	}
-	close(let)
+	close(done)
 	flood.Wait()
 
 	eventually(t, "the flood has drained away", func() bool {

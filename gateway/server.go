@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,10 +90,6 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 // listen opens a listener for each shard, and the admin listener.
 func (s *Server) listen() error {
 	cfg := s.live.Load().Config
-	n := cfg.Shards
-	if n == 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
 	l, err := reactor.Listen(cfg.Listen, reactor.ListenOptions{
 		Backlog:       cfg.Socket.Backlog,
 		SendBuffer:    cfg.Socket.SendBuffer,
@@ -105,7 +100,7 @@ func (s *Server) listen() error {
 		return err
 	}
 	s.addr = l.Addr()
-	for id := range n {
+	for id := range cfg.shards() {
 		if id > 0 {
 			if l, err = s.shards[0].listener.Share(); err != nil {
 				return err

@@ -27,9 +27,14 @@ type settings struct {
 	publishRate, totalPublishRate rate // of one connection, of all
 }
 
-// reservedDescriptors are kept for what is no client: listeners, epolls, Redis,
-// the admin listener and its clients.
-const reservedDescriptors = 64
+const (
+	// reservedDescriptors are kept for what is no client: Redis, the log, the
+	// admin listener and its clients, and those who are turned away.
+	reservedDescriptors = 52
+	// shardDescriptors is what a shard opens: the listener and a spare
+	// descriptor, two epolls, each with an eventfd.
+	shardDescriptors = 6
+)
 
 // newSettings compiles a valid configuration for a process that may open so
 // many files. What it reads beside it are the files with keys.
@@ -53,7 +58,7 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 	set.messageRate = perSecond(l.MessagesPerSecond, l.MessagesBurst)
 	set.publishRate = perSecond(l.PublishesPerSecond, l.PublishesBurst)
 	set.totalPublishRate = perSecond(l.TotalPublishesPerSecond, 0)
-	set.maxConnections = max(1, int(min(files, 1<<30))-reservedDescriptors)
+	set.maxConnections = max(1, int(min(files, 1<<30))-reservedDescriptors-cfg.shards()*shardDescriptors)
 	if n := l.Connections; n > 0 {
 		if n > set.maxConnections {
 			log.Warn("the limit on open files is below limits.connections", "connections", n, "files", files,
@@ -61,7 +66,7 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 		}
 		set.maxConnections = min(n, set.maxConnections)
 	}
-	set.maxExcess = (min(int64(files), 1<<30) - int64(set.maxConnections)) / 2
+	set.maxExcess = (min(int64(files), 1<<30) - int64(set.maxConnections)) / 4
 	if cfg.Debug.Echo {
 		log.Warn("clients are served " + echoPath + ", which is for development: debug.echo is on")
 	}

@@ -211,8 +211,6 @@ func (s *shard) close() {
 	if s.listener != nil {
 		s.listener.Close()
 	}
-	for s.away.n > 0 {
-		s.closeOldest()
-	}
+	s.closeAllAway()
 	s.conns.each(func(_ uint32, c *conn) { reactor.CloseFD(int(c.fd)) })
 }

@@ -92,10 +92,8 @@ func connect(addr string) (client, int) {
 	}
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
 	c := client{conn, bufio.NewReader(conn)}
-	if _, err := io.WriteString(c, upgradeRequest); err != nil {
-		conn.Close()
-		return client{}, 0
-	}
+	// Who is turned away may be so before it has asked; the answer is there.
+	_, _ = io.WriteString(c, upgradeRequest)
 	r, err := http.ReadResponse(c.in, nil)
 	if err != nil || r.StatusCode != 101 {
 		conn.Close()
