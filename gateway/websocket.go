@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"strings"
 
@@ -91,6 +93,9 @@ func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
 		return nil, false
 	}
 	answer, err := s.upgrade.run(s.request.Head)
+	if err == ws.ErrHandshakeBadConnection || err == ws.ErrHandshakeBadUpgrade {
+		answer, err = s.upgrade.run(plainHead(&s.request))
+	}
 	if err != nil {
 		e := &http1.Error{Status: 400, Code: "bad_upgrade", Message: err.Error()}
 		if rejected, ok := err.(*ws.ConnectionRejectedError); ok && rejected.StatusCode() == 426 {
@@ -100,6 +105,23 @@ func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
 		return nil, false
 	}
 	return answer, true
+}
+
+// plainHead returns the head of a request for a WebSocket with what matters of
+// Connection and Upgrade in a line each. The upgrader reads neither a value in
+// several lines nor a list of protocols, which RFC 9110 (5.3, 7.8) allows.
+func plainHead(r *http1.Request) []byte {
+	end := bytes.IndexByte(r.Head, '\n') + 1
+	head := append(bytes.Clone(r.Head[:end]), "Upgrade: websocket\r\nConnection: Upgrade\r\n"...)
+	for f := r.Fields(); ; {
+		name, value, ok := f.Next()
+		if !ok {
+			return append(head, "\r\n"...)
+		}
+		if !strings.EqualFold(string(name), "Connection") && !strings.EqualFold(string(name), "Upgrade") {
+			head = fmt.Appendf(head, "%s: %s\r\n", name, value)
+		}
+	}
 }
 
 // goodKey reports whether the request names one key of 16 bytes in base64
