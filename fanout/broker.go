@@ -148,6 +148,12 @@ func (b *Broker) Leave(channel string, m Member) {
 	b.link(channel).leave(channel, b.members.bit(m))
 }
 
+// Withdraw ends m's membership if m is still to be told Joined, and reports
+// whether it did. Else nothing changes: Joined has been called.
+func (b *Broker) Withdraw(channel string, m Member) bool {
+	return b.link(channel).withdraw(channel, b.members.bit(m))
+}
+
 // Ready returns nil when every connection to Redis delivers all its channels.
 func (b *Broker) Ready() error {
 	var errs []error

@@ -66,7 +66,7 @@ func (l *link) lingered(e lingerEnd) {
 		return
 	}
 	switch {
-	case l.waits[e.topic] != nil, t.state == topicSubscribing, t.state == topicConfirmed:
+	case !l.giveUpWaits(e.topic), t.state == topicSubscribing, t.state == topicConfirmed:
 		l.linger(e.topic, t) // something is under way that needs the topic
 	case t.state == topicLive:
 		l.unwanted = append(l.unwanted, t.name)

@@ -196,7 +196,7 @@ func (l *link) lost(err error) {
 	l.pending = 0
 	clear(l.held)
 	for _, w := range l.waits {
-		w.queued = false
+		w.queued, w.taken = false, false
 	}
 	l.topics.each(func(id uint32, t *topic) {
 		if t.state == topicLive {

@@ -20,42 +20,29 @@ type Replay struct {
 	Gap *Gap
 }
 
-// replayWaits is who waits for a replay of one topic. One read of the stream
-// answers all of them: it starts at the earliest position.
-type replayWaits struct {
-	list   []replayWait
-	queued bool // a replayer has it or will have it
-}
-
-type replayWait struct {
-	since Position
-	time  bool // since is a time, not a message of the channel
-	lost  bool // since can't be found: everything that is left, and a gap
-	done  func(Replay)
-}
-
 // Replay catches up with a channel from a position. done is called exactly
-// once, unless ctx of Run ends before, and like a Member method: with the
-// channel's lock held, within this call when the ring has all of it, else
-// when the channel is live and its stream has been read. Messages delivered
-// before done are at or below its Seq, those after it are above.
+// once, unless ctx of Run ends or the Wait is cancelled before, and like a
+// Member method: with the channel's lock held, within this call when the ring
+// has all of it, else when the channel is live and its stream has been read.
+// Messages delivered before done are at or below its Seq, those after it are
+// above.
 //
 // A plain position is exact while the ring reaches back to it, a durable one
 // while the stream does. A position that can't be honoured, because it is of
 // another node, from the future or no longer kept, gives the newest
 // config.ReplayMessages of what is left, and a Gap of reason history.
-func (b *Broker) Replay(channel string, since Position, m Member, done func(Replay)) {
-	b.link(channel).replay(channel, replayWait{since: since, done: done})
+func (b *Broker) Replay(channel string, since Position, m Member, done func(Replay)) *Wait {
+	return b.link(channel).replay(channel, &Wait{since: since, done: done})
 }
 
 // ReplayTime is Replay from a time, in milliseconds, such as that of another
 // channel's message. That the channel has had nothing since is no reason for a
 // gap then.
-func (b *Broker) ReplayTime(channel string, ms uint64, m Member, done func(Replay)) {
-	b.link(channel).replay(channel, replayWait{since: Position{Ms: ms}, time: true, done: done})
+func (b *Broker) ReplayTime(channel string, ms uint64, m Member, done func(Replay)) *Wait {
+	return b.link(channel).replay(channel, &Wait{since: Position{Ms: ms}, time: true, done: done})
 }
 
-func (l *link) replay(channel string, w replayWait) {
+func (l *link) replay(channel string, w *Wait) *Wait {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id, t := l.open(channel)
@@ -63,30 +50,22 @@ func (l *link) replay(channel string, w replayWait) {
 		l.linger(id, t)
 	}
 	if t.state == topicLive && l.fromRing(t, w) {
-		return
+		return w
 	}
 	waits := l.waits[id]
 	if waits == nil {
 		waits = &replayWaits{}
 		l.waits[id] = waits
 	}
-	waits.list = append(waits.list, w)
+	waits.add(w)
 	if t.state == topicLive {
 		l.queueReplay(id)
 	}
-}
-
-// queueReplay hands a live topic's waits to the replayers. The caller holds mu.
-func (l *link) queueReplay(id uint32) {
-	if w := l.waits[id]; w != nil && !w.queued {
-		w.queued = true
-		l.replaying = append(l.replaying, id)
-		l.replays.send()
-	}
+	return w
 }
 
 // fromRing answers w when the ring has all that is needed. The caller holds mu.
-func (l *link) fromRing(t *topic, w replayWait) bool {
+func (l *link) fromRing(t *topic, w *Wait) bool {
 	r := t.ring
 	if r == nil {
 		r = newRing(t)
@@ -126,7 +105,7 @@ func (l *link) fromRing(t *topic, w replayWait) bool {
 }
 
 // answer calls done. The caller holds mu.
-func (l *link) answer(t *topic, w replayWait, messages []*Message, complete bool) {
+func (l *link) answer(t *topic, w *Wait, messages []*Message, complete bool) {
 	l.b.counters.replays.Add(1)
 	a := Replay{Messages: messages, Seq: uint32(t.seq), Position: l.position(t)}
 	if !complete {
@@ -152,19 +131,6 @@ func (l *link) replayer(ctx context.Context) {
 			return
 		}
 	}
-}
-
-func (l *link) nextReplay() (id uint32, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.replaying) == 0 {
-		return 0, false
-	}
-	id, l.replaying = l.replaying[0], l.replaying[1:]
-	if len(l.replaying) > 0 {
-		l.replays.send() // for the next replayer
-	}
-	return id, true
 }
 
 // serve reads a topic's stream as often as it takes to answer all waits.
@@ -206,6 +172,7 @@ func (l *link) serve(ctx context.Context, id uint32) error {
 // The caller holds mu.
 func (l *link) serveRings(id uint32, t *topic) (from streamID, ahead, left bool) {
 	waits := l.waits[id]
+	waits.forgetGone()
 	keep := waits.list[:0]
 	first := true
 	for _, w := range waits.list {
@@ -252,8 +219,7 @@ func (l *link) pull(ctx context.Context, id uint32, name string, last streamID) 
 		l.acceptPage(id, t, p)
 		last, more = t.last, p.more
 		if !more {
-			for i := range l.waits[id].list {
-				w := &l.waits[id].list[i]
+			for _, w := range l.waits[id].list {
 				w.lost = w.lost || w.since.Durable() && t.last.less(idOf(w.since))
 			}
 		}
@@ -274,6 +240,7 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 	old := h.messages(l.topics.channel(t), r.base, uint32(r.baseSeq))
 	all := r.from(old[:len(old):len(old)], 0)
 	waits := l.waits[id]
+	waits.forgetGone()
 	keep := waits.list[:0]
 	for _, w := range waits.list {
 		switch since := idOf(w.since); {

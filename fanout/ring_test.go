@@ -41,7 +41,7 @@ func (l *link) take(id uint32, t *topic, m heldMessage) {
 func (l *link) ask(t *topic, since Position) (a Replay, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ok = l.fromRing(t, replayWait{since: since, done: func(r Replay) { a = r }})
+	ok = l.fromRing(t, &Wait{since: since, done: func(r Replay) { a = r }})
 	return a, ok
 }
 
@@ -259,7 +259,7 @@ func (m *channelModel) position(rt *rapid.T, t *topic) Position {
 func checkReplay(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, since Position) {
 	var a Replay
 	got := false
-	l.waits[id] = &replayWaits{list: []replayWait{{since: since, done: func(r Replay) { a, got = r, true }}}}
+	l.waits[id] = &replayWaits{list: []*Wait{{since: since, done: func(r Replay) { a, got = r, true }}}}
 	l.mu.Lock()
 	from, ahead, left := l.serveRings(id, t)
 	l.mu.Unlock()

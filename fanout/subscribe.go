@@ -35,10 +35,25 @@ func (l *link) join(channel string, bit uint64) (at Joined, live bool) {
 func (l *link) leave(channel string, bit uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	id, t := l.topics.find(channel)
-	if t == nil || t.members&bit == 0 {
-		return
+	if id, t := l.topics.find(channel); t != nil && t.members&bit != 0 {
+		l.removeMember(id, t, bit)
 	}
+}
+
+// withdraw is Broker.Withdraw.
+func (l *link) withdraw(channel string, bit uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id, t := l.topics.find(channel)
+	if t == nil || t.waiting&bit == 0 {
+		return false
+	}
+	l.removeMember(id, t, bit)
+	return true
+}
+
+// removeMember takes a member out of a topic. The caller holds mu.
+func (l *link) removeMember(id uint32, t *topic, bit uint64) {
 	t.members &^= bit
 	t.waiting &^= bit
 	if t.members == 0 {

@@ -10,13 +10,13 @@ import (
 
 // join is a channel of the shard that the broker was asked about: until it
 // answers, its new subscribers wait, held in the index so that no message
-// passes them by. The channel is not given up while something is outstanding,
-// so that an answer always belongs to the present subscription.
+// passes them by. The channel is not given up while an answer to Join is on its
+// way, so that it always belongs to the present subscription.
 type join struct {
-	waiting []*waiter // for Joined
-	catchup []*waiter // for Replay
-	asked   bool      // a Join is outstanding
-	busy    int       // answers are being given, which may make clients leave
+	waiting []*waiter            // for Joined
+	catchup map[*waiter]struct{} // for Replay; nil before the first
+	asked   bool                 // a Join is outstanding
+	busy    int                  // answers are being given, which may make clients leave
 }
 
 // waiter is one request to subscribe.
@@ -25,6 +25,7 @@ type waiter struct {
 	again     bool              // the client has the channel already: it's only told where it stands
 	since     []fanout.Position // it wants what follows the first of these that can be honoured
 	time      bool              // since is a time, not a message of the channel
+	replay    *fanout.Wait      // the one that it waits for
 	asked     string            // since, as the client spelled it
 	ref       json.RawMessage
 }
@@ -58,8 +59,8 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 		s.joins[ch] = j
 	}
 	j.waiting = append(j.waiting, &w)
+	s.thin(j, s.index.Subscribers(ch))
 	if j.asked {
-		s.thin(j, s.index.Subscribers(ch))
 		return
 	}
 	j.asked = true
@@ -92,7 +93,10 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 			continue
 		}
 		if len(w.since) > 0 && !w.again {
-			j.catchup = append(j.catchup, w)
+			if j.catchup == nil {
+				j.catchup = make(map[*waiter]struct{})
+			}
+			j.catchup[w] = struct{}{}
 			s.replay(ch, channel, w)
 			continue
 		}
@@ -110,20 +114,31 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 func (s *shard) replay(ch fanout.Channel, channel string, w *waiter) {
 	done := func(r fanout.Replay) { s.post(func() { s.replayed(ch, w, r) }) }
 	if w.time {
-		s.srv.broker.ReplayTime(channel, w.since[0].Ms, s, done)
+		w.replay = s.srv.broker.ReplayTime(channel, w.since[0].Ms, s, done)
 		return
 	}
-	s.srv.broker.Replay(channel, w.since[0], s, done)
+	w.replay = s.srv.broker.Replay(channel, w.since[0], s, done)
 }
 
 // thin forgets the requests of clients that have left when these are many, so
 // that clients that come and go while Redis is away don't pile up.
 func (s *shard) thin(j *join, subscribers int) {
-	if len(j.waiting) > 2*subscribers+64 {
-		j.waiting = slices.DeleteFunc(j.waiting, func(w *waiter) bool {
+	if len(j.waiting)+len(j.catchup) > 2*subscribers+64 {
+		j.drop(func(w *waiter) bool {
 			c := s.conns.find(w.slot, w.gen)
 			return c == nil || c.phase != phaseOpen
 		})
+	}
+}
+
+// drop forgets the requests for which void holds.
+func (j *join) drop(void func(*waiter) bool) {
+	j.waiting = slices.DeleteFunc(j.waiting, void)
+	for w := range j.catchup {
+		if void(w) {
+			w.replay.Cancel()
+			delete(j.catchup, w)
+		}
 	}
 }
 
@@ -147,8 +162,7 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 	if j == nil {
 		return
 	}
-	at := slices.Index(j.catchup, w)
-	if at < 0 {
+	if _, waits := j.catchup[w]; !waits {
 		return // the client has left since
 	}
 	c, sub := s.waiting(w, ch)
@@ -157,7 +171,7 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 		s.replay(ch, s.index.Name(ch), w)
 		return
 	}
-	j.catchup = slices.Delete(j.catchup, at, at+1)
+	delete(j.catchup, w)
 	if c != nil {
 		s.index.SetFrom(sub, r.Seq)
 		s.index.Hold(sub, false)
@@ -237,9 +251,7 @@ func (s *shard) unsubscribe(i uint32, c *conn, cmd *command) {
 // of a connection that ends are void by its generation.
 func (s *shard) forget(i uint32, ch fanout.Channel) {
 	if j := s.joins[ch]; j != nil {
-		mine := func(w *waiter) bool { return w.slot == i }
-		j.waiting = slices.DeleteFunc(j.waiting, mine)
-		j.catchup = slices.DeleteFunc(j.catchup, mine)
+		j.drop(func(w *waiter) bool { return w.slot == i })
 	}
 }
 
@@ -268,10 +280,19 @@ func (s *shard) channelsOf(c *conn) []fanout.Channel {
 }
 
 // settle gives up a channel that nobody here is subscribed to and about which
-// nothing is outstanding.
+// nothing is outstanding. What nobody waits for any more is taken back, or
+// channels would pile up while Redis is away; an answer that is on its way
+// already is waited for.
 func (s *shard) settle(ch fanout.Channel) {
 	if j := s.joins[ch]; j != nil {
-		if j.asked || j.busy > 0 || len(j.catchup) > 0 {
+		if j.busy > 0 {
+			return
+		}
+		if s.index.Subscribers(ch) == 0 {
+			j.drop(func(*waiter) bool { return true })
+			j.asked = j.asked && !s.srv.broker.Withdraw(s.index.Name(ch), s)
+		}
+		if j.asked || len(j.catchup) > 0 {
 			return
 		}
 		delete(s.joins, ch)

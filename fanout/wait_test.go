@@ -1,0 +1,151 @@
+package fanout
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// waitCounts returns how many wait for replays, and the topics that they and
+// the replayers' queue are kept for.
+func (l *link) waitCounts() (waits, topics, queued int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.waits {
+		waits += len(w.list)
+	}
+	return waits, len(l.waits), len(l.replaying)
+}
+
+// While streams can't be read, clients that come and go leave nothing behind,
+// neither in one channel nor in one each.
+func TestCancelledReplaysDontPileUp(t *testing.T) {
+	const clients, rounds = 500, 6
+	server := startRedis(t)
+	c := testConfig(server.url())
+	c.Connections, c.Linger = 1, 20*time.Millisecond
+	c.ProbeInterval = time.Minute // the link holds on to the server that hangs
+	b := runBroker(t, c)
+	waitReady(t, b)
+	l := b.links[0]
+	r := newRecorder()
+	var ids []string
+	for n := range 3 {
+		ids = append(ids, server.publishDurable("shared", n, 100))
+	}
+	join(b, "shared", r)
+	r.wait(t, "shared", 1)
+	own := func(i int) string { return fmt.Sprintf("own%d", i) }
+	for i := range clients {
+		join(b, own(i), r)
+		r.wait(t, own(i), 1)
+	}
+
+	server.signal(syscall.SIGSTOP)
+	done := make(chan Replay, 1)
+	b.Replay("shared", mustPosition(t, ids[0]), r, func(a Replay) { done <- a })
+	never := func(Replay) {}
+	most := 0
+	for range rounds {
+		for i := range clients {
+			for _, channel := range []string{"shared", own(i)} {
+				b.Replay(channel, Position{Ms: 1}, r, never).Cancel()
+			}
+			waits, _, _ := l.waitCounts()
+			most = max(most, waits)
+		}
+	}
+	// One in each channel, which are all subscribed, and few that have gone.
+	if most > clients+2*minWaits {
+		t.Errorf("%d replays were kept at a time", most)
+	}
+	for i := range clients {
+		b.Leave(own(i), r)
+	}
+	eventually(t, "the channels are forgotten", func() bool {
+		_, topics, _ := l.waitCounts()
+		// A replayer may be at one of them.
+		return topics <= 1+replayers && b.Stats().Channels <= 1+replayers
+	})
+	for i := range 3 * clients {
+		join(b, "passing", r)
+		b.Replay("passing", Position{Ms: 1}, r, never).Cancel()
+		b.Leave("passing", r)
+		if _, topics, queued := l.waitCounts(); queued > 3*clients || topics > 2+replayers {
+			t.Fatalf("after %d: %d places in the queue for %d channels", i, queued, topics)
+		}
+	}
+
+	server.signal(syscall.SIGCONT)
+	select {
+	case a := <-done:
+		if got := fmt.Sprint(payloads(a.Messages)); got != "[1 2]" || a.Gap != nil {
+			t.Errorf("who waited got %s, gap %v", got, a.Gap)
+		}
+	case <-time.After(testDeadline):
+		t.Fatal("who waited got no answer")
+	}
+	for i := range clients {
+		id := server.publishDurable(own(i), i, 100)
+		if a := r.replay(t, b, own(i), mustPosition(t, id)); len(a.Messages) > 0 || a.Gap != nil {
+			t.Fatalf("%s: %v, gap %v", own(i), payloads(a.Messages), a.Gap)
+		}
+	}
+	eventually(t, "nobody waits", func() bool { _, topics, queued := l.waitCounts(); return topics == 0 && queued == 0 })
+}
+
+// The places of topics that were given up don't fill the replayers' queue.
+func TestReplayQueueIsBounded(t *testing.T) {
+	_, l := offline(t, DefaultConfig())
+	for i := range 10_000 {
+		id, tp := l.openLive(fmt.Sprint("c", i))
+		l.replay(fmt.Sprint("c", i), &Wait{since: Position{Ms: 1}}).Cancel()
+		l.mu.Lock()
+		if !l.giveUpWaits(id) {
+			t.Fatal("who has gone still waits")
+		}
+		l.forget(id, tp)
+		l.mu.Unlock()
+	}
+	if _, topics, queued := l.waitCounts(); topics != 0 || queued > minWaits {
+		t.Errorf("%d places in the queue, %d topics", queued, topics)
+	}
+	// One that is there again isn't taken twice.
+	l.openLive("c")
+	l.replay("c", &Wait{since: Position{Ms: 1}})
+	if _, ok := l.nextReplay(); !ok {
+		t.Error("nobody is served")
+	}
+	if id, ok := l.nextReplay(); ok {
+		t.Errorf("topic %d is served twice", id)
+	}
+}
+
+// A member takes back what it asked for, until it has been answered.
+func TestWithdraw(t *testing.T) {
+	server := newRedis(t)
+	c := testConfig(server.url())
+	c.Linger = 20 * time.Millisecond
+	b := runBroker(t, c)
+	r := newRecorder()
+	join(b, "a", r)
+	join(b, "b", r)
+	if !b.Withdraw("a", r) {
+		t.Error("a join without an answer can't be withdrawn")
+	}
+	if b.Withdraw("a", r) || b.Withdraw("nowhere", r) {
+		t.Error("what wasn't asked for is withdrawn")
+	}
+	eventually(t, "the channel is forgotten", func() bool { return b.Stats().Channels == 1 })
+	server.start()
+	r.wait(t, "b", 1)
+	if b.Withdraw("b", r) {
+		t.Error("a join that was answered is withdrawn")
+	}
+	server.publish("b", "1")
+	r.wait(t, "b", 2)
+	if got := r.texts("a"); len(got) > 0 {
+		t.Errorf("who withdrew was told %v", got)
+	}
+}
