@@ -37,9 +37,11 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 	sub, added := s.index.Subscribe(&c.subs, i, ch)
 	j := s.joins[ch]
 	switch {
-	case !added && j != nil && j.asked:
+	case !added && s.pending(i, j, len(w.since) > 0):
 		s.replyError(i, c, codePending, "this channel is being subscribed already", w.ref)
 		return
+	case !added && len(w.since) > 0:
+		// It has the channel and goes back: replay holds the live messages.
 	case !added:
 		w.again = true
 	case int(c.count) >= s.cfg.Limits.ChannelsPerConnection:
@@ -69,6 +71,25 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 	}
 }
 
+// pending reports whether a connection has to wait for an answer before it asks
+// for the channel again: one that is caught up for what it misses, any other for
+// the broker's. So it has at most one of each kind outstanding.
+func (s *shard) pending(i uint32, j *join, since bool) bool {
+	if j == nil || !since {
+		return j != nil && j.asked
+	}
+	same := func(w *waiter) bool { return w.slot == i && len(w.since) > 0 }
+	if slices.ContainsFunc(j.waiting, same) {
+		return true
+	}
+	for w := range j.catchup {
+		if same(w) {
+			return true
+		}
+	}
+	return false
+}
+
 // Joined is called by the broker once messages of the channel come in.
 func (s *shard) Joined(channel string, at fanout.Joined) {
 	s.post(func() { s.joined(channel, at) })
@@ -92,11 +113,12 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 		if c == nil {
 			continue
 		}
-		if len(w.since) > 0 && !w.again {
+		if len(w.since) > 0 {
 			if j.catchup == nil {
 				j.catchup = make(map[*waiter]struct{})
 			}
 			j.catchup[w] = struct{}{}
+			s.index.Hold(sub, true)
 			s.replay(ch, channel, w)
 			continue
 		}
