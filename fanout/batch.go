@@ -8,14 +8,14 @@ const (
 )
 
 // Batch is one or more messages of a channel that go to a subscriber
-// together. It is valid only during the call that hands it over; the messages
-// and the encodings stay good.
+// together. It is valid only during the call that hands it over; what its
+// methods return stays good.
 type Batch struct {
 	messages []*Message
 	encoded  *[formCount][]byte // nil until needed, and for a single message
 }
 
-// Messages returns the messages in order. The slice belongs to the batch.
+// Messages returns the messages in order. Nobody may write to the slice.
 func (b *Batch) Messages() []*Message { return b.messages }
 
 // Count returns the number of messages.

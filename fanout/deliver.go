@@ -1,5 +1,7 @@
 package fanout
 
+import "slices"
+
 // turnVisits is how many subscribers a channel serves before the next channel
 // with pending messages has its turn.
 const turnVisits = 256
@@ -12,7 +14,7 @@ type delivery struct {
 	next     Sub        // to be served next; 0 at the end of the list
 	messages []*Message // from head on: the batch under way, and what came since
 	head     int
-	batch    Batch    // part of messages; empty between two passes
+	batch    Batch    // of the next messages; empty between two passes
 	partial  *partial // the last shorter batch, nil mostly
 }
 
@@ -98,7 +100,11 @@ func (d *delivery) begin(first Sub) {
 		}
 		end++
 	}
-	d.batch = Batch{messages: d.messages[d.head:end:end]}
+	messages := d.messages[d.head:end:end]
+	if len(messages) > 1 {
+		messages = slices.Clone(messages) // it outlives its place here
+	}
+	d.batch = Batch{messages: messages}
 	d.next = first
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
 	"pushgate/fanout"
@@ -92,6 +93,60 @@ func TestSlowLatest(t *testing.T) {
 	}
 	if skipped < 20 {
 		t.Errorf("%d messages were skipped", skipped)
+	}
+}
+
+// Messages that come faster than they can be delivered one by one go out in
+// batches. The policies hold for each message of these all the same, so that no
+// number of them ends such a client.
+func TestSlowBatches(t *testing.T) {
+	const size, burst = 1000, 3000
+	for policy, most := range map[SlowPolicy]int{
+		SlowLatest:     3 * size, // one under way, one that waits
+		SlowDropOldest: 32<<10 + 3*size,
+	} {
+		t.Run(string(policy), func(t *testing.T) {
+			in := start(t, func(c *Config) {
+				c.Limits.QueueBytes = 32 << 10
+				c.Channels = []ChannelRule{{Match: []string{"burst"}, Slow: policy}}
+			}).ready()
+			for _, path := range []string{"/v1/ws?channels=burst", "/v1/ws?channels=burst&format=raw"} {
+				in.dialLazy(path)
+			}
+			c := in.lazy("burst")
+			eventually(t, "all have the channel", func() bool { return in.totals().subscriptions == 3 })
+			payload := strings.Repeat("x", size)
+			for sent := 0; sent < burst; {
+				_, err := in.redis.Client.Pipelined(t.Context(), func(pipe redis.Pipeliner) error {
+					for range 500 {
+						pipe.Publish(t.Context(), "push:burst", fmt.Sprintf(`{"n":%d,"x":%q}`, sent, payload))
+						sent++
+					}
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, "all are delivered or dropped", func() bool {
+				st := in.totals()
+				return st.deliveries == 3*burst
+			})
+			if st := in.totals(); st.connections != 3 || st.queueBytes > int64(3*most) || len(st.closes) > 0 {
+				t.Errorf("%d connections have %d bytes queued; closed: %v", st.connections, st.queueBytes, st.closes)
+			}
+			for last := -1; last < burst-1; {
+				e := c.next()
+				if e.Type == "gap" {
+					continue
+				}
+				n := number(t, e)
+				if n <= last {
+					t.Fatalf("%d came after %d", n, last)
+				}
+				last = n
+			}
+		})
 	}
 }
 

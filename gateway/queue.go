@@ -20,6 +20,8 @@ type queued struct {
 	b []byte // must not change any more
 	// from is the first of the messages in b; nil for what can't be dropped.
 	from *fanout.Message
+	// batch are all messages in b, on the way into the queue; they aren't kept.
+	batch []*fanout.Message
 	// gap is the channel whose dropped messages b tells of; empty otherwise.
 	gap string
 }

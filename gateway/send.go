@@ -51,6 +51,10 @@ func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
 // enqueue queues an item; begun says that bytes before it, which belong to it,
 // are sent already.
 func (s *shard) enqueue(i uint32, c *conn, it queued, begun bool) {
+	if s.single(c, &it) {
+		s.enqueueEach(i, c, it, begun)
+		return
+	}
 	if c.out == 0 {
 		if !s.watchOut(i, c, true) {
 			return

@@ -146,7 +146,7 @@ func (s *shard) deliver(i uint32, b *fanout.Batch) {
 		return
 	}
 	s.stats.deliveries += uint64(b.Count())
-	it := queued{b: b.Encoded(c.form()), from: b.Messages()[0]}
+	it := queued{b: b.Encoded(c.form()), from: b.Messages()[0], batch: b.Messages()}
 	if it.from.Notice() {
 		it.from = nil
 	}

@@ -77,6 +77,44 @@ func (s *shard) supersede(q *queue, m *fanout.Message) {
 	s.stats.queueBytes += int64(q.bytes - before)
 }
 
+// single reports whether it is a batch whose messages are to be queued one by
+// one, because the channel's policy drops messages. Any other batch stays one
+// item. Only what the kernel refuses comes here, so that a batch costs nothing
+// more where it is taken.
+func (s *shard) single(c *conn, it *queued) bool {
+	many := len(it.batch) > 1
+	if many && c.phase == phaseOpen && s.cfg.rules.of(it.batch[0].Channel).slow() != SlowDisconnect {
+		return true
+	}
+	it.batch = nil
+	return false
+}
+
+// enqueueEach queues the messages of a batch, which it.b is the rest of.
+func (s *shard) enqueueEach(i uint32, c *conn, it queued, begun bool) {
+	gen, form := c.gen, c.form()
+	sent := -len(it.b)
+	for _, m := range it.batch {
+		sent += len(m.Encoded(form))
+	}
+	for _, m := range it.batch {
+		b := m.Encoded(form)
+		if sent >= len(b) {
+			sent -= len(b)
+			continue
+		}
+		one := queued{b: b[sent:], from: m}
+		if m.Notice() {
+			one.from = nil
+		}
+		s.enqueue(i, c, one, begun && sent > 0)
+		if c.gen != gen || c.phase != phaseOpen {
+			return
+		}
+		sent = 0
+	}
+}
+
 // shed ends the clients with the largest queues while all of the shard's
 // together pass its share of limits.total_queue_bytes. It goes on to nine
 // tenths of that, so that it isn't called for every message.
