@@ -7,7 +7,6 @@ import (
 
 	"pushgate/gateway/auth"
 	"pushgate/gateway/http1"
-	"pushgate/internal/wsframe"
 )
 
 // codeUnauthorized is what a client without a good token is told.
@@ -141,14 +140,14 @@ func (s *shard) allowed(c *conn, p *params) *http1.Error {
 func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref json.RawMessage, lead []byte) {
 	g, err := s.verify(token)
 	if err != nil {
-		s.endWith(i, c, CloseToken, wsframe.AppendClose(bytes.Clone(lead), closeCode[CloseToken], string(err.Reason)))
+		s.turnBack(i, c, CloseToken, err.Error(), lead)
 		return
 	}
 	s.setGrant(c, g)
 	c.flags &^= flagUnknown
 	for _, name := range p.channels {
 		if !g.MaySubscribe(name) {
-			s.endWith(i, c, CloseForbidden, wsframe.AppendClose(bytes.Clone(lead), closeCode[CloseForbidden], name))
+			s.turnBack(i, c, CloseForbidden, "the token does not allow the channel "+name, lead)
 			return
 		}
 	}
@@ -162,6 +161,12 @@ func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref json.RawMe
 	if c.gen == gen {
 		s.subscribeAll(i, c, p)
 	}
+}
+
+// turnBack ends a WebSocket that doesn't come to be a client, behind lead.
+func (s *shard) turnBack(i uint32, c *conn, reason CloseReason, detail string, lead []byte) {
+	last := bytes.Clone(lead)
+	s.endWith(i, c, reason, append(last, s.farewell(c, reason, detail, byeSpread)...))
 }
 
 // commandAuth handles a client's auth: its first token where the request had
@@ -231,16 +236,17 @@ func (s *shard) expired(i uint32, c *conn) bool {
 		return false
 	}
 	s.stats.tokens[auth.ReasonExpired]++
-	switch c.kind {
-	case kindPoll:
+	if c.kind == kindPoll {
 		s.answerPoll(i, c)
-	case kindEvents:
-		s.endWith(i, c, CloseToken, appendEvent(nil, reply{Type: "bye", Reason: string(auth.ReasonExpired)}))
-	default:
-		s.endWith(i, c, CloseToken, wsframe.AppendClose(nil, closeCode[CloseToken], string(auth.ReasonExpired)))
+		return true
 	}
+	s.endSaying(i, c, CloseToken, tokenRefused(auth.ReasonExpired))
 	return true
 }
+
+// tokenRefused is what a client is told whose token isn't there or has run out
+// while it was connected.
+func tokenRefused(reason auth.Reason) string { return "token refused: " + string(reason) }
 
 // errUnknown answers a command before the token.
 const errUnknown = "send {\"type\":\"auth\",\"token\":…} first"

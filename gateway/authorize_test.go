@@ -137,7 +137,7 @@ func TestTokenExpires(t *testing.T) {
 		t.Errorf("closed with %d", code)
 	}
 	stream.expect("subscribed")
-	if _, v := stream.expect("bye"); v.Reason != "expired" {
+	if _, v := stream.expect("bye"); v.Reason != "token" || v.Message != "token refused: expired" || v.ReconnectAfterMS < 1 {
 		t.Errorf("got %+v", v)
 	}
 	in.redis.Publish("a", "1")

@@ -13,11 +13,13 @@ import (
 // its side.
 const linger = 5 * time.Second
 
-// end says goodbye to a client for reason: a WebSocket is sent the close frame
-// with the reason's code behind what is queued, a stream just ends. The client
-// has the linger time to close its side.
-func (s *shard) end(i uint32, c *conn, reason CloseReason) {
-	if reason == CloseSlow && c.out != 0 {
+// end says goodbye to a client for reason, behind what is queued. The client has
+// the linger time to close its side.
+func (s *shard) end(i uint32, c *conn, reason CloseReason) { s.endSaying(i, c, reason, "") }
+
+// endSaying is end with more to say than the reason's word.
+func (s *shard) endSaying(i uint32, c *conn, reason CloseReason, detail string) {
+	if (reason == CloseSlow || reason == CloseOverload) && c.out != 0 {
 		// Nothing can reach the client before its queue, which is what it
 		// doesn't read.
 		q := s.queues.at(c.out)
@@ -25,11 +27,7 @@ func (s *shard) end(i uint32, c *conn, reason CloseReason) {
 		q.dropUnsent()
 		s.stats.queueBytes -= int64(before - q.bytes)
 	}
-	var frame []byte
-	if c.framed() {
-		frame = wsframe.AppendClose(nil, closeCode[reason], string(reason))
-	}
-	s.endWith(i, c, reason, frame)
+	s.endWith(i, c, reason, s.farewell(c, reason, detail, byeSpread))
 }
 
 // endWith is end with last bytes of the caller's.

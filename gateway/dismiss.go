@@ -15,6 +15,6 @@ func (s *shard) dismiss(i uint32, c *conn) {
 		c.flags |= flagClose
 		s.endWith(i, c, CloseAdmin, errDismissed.Append(nil, s.connOptions(c)))
 	default:
-		s.endWith(i, c, CloseAdmin, s.farewell(c, reply{Type: "bye", Reason: string(CloseAdmin)}))
+		s.end(i, c, CloseAdmin)
 	}
 }

@@ -1,11 +1,6 @@
 package gateway
 
-import (
-	"math/rand/v2"
-	"time"
-
-	"pushgate/internal/wsframe"
-)
+import "time"
 
 // drain is a shard's part of a shutdown or of a rebalance: its connections in
 // slot order, closed evenly from start to end.
@@ -74,29 +69,10 @@ func (s *shard) sendAway(i uint32, c *conn, reason CloseReason, spread time.Dura
 	case phaseClosing:
 		return
 	}
-	bye := reply{Type: "bye", Reason: string(reason), ReconnectAfterMS: 1 + rand.Int64N(max(1, spread.Milliseconds()))}
 	if c.kind == kindPoll {
 		c.flags |= flagClose
 		s.answerPoll(i, c)
 		return
 	}
-	s.endWith(i, c, reason, s.farewell(c, bye))
-}
-
-// farewell returns the last bytes to an open stream or WebSocket: the bye,
-// except where bare payloads are spoken, and the close frame with its reason.
-func (s *shard) farewell(c *conn, bye reply) (last []byte) {
-	raw := c.flags&flagRaw != 0
-	switch c.kind {
-	case kindEvents:
-		if !raw {
-			last = appendEvent(nil, bye)
-		}
-	case kindWebSocket, kindEcho:
-		if !raw {
-			last = append(last, s.replyFrame(bye)...)
-		}
-		last = wsframe.AppendClose(last, closeCode[CloseReason(bye.Reason)], bye.Reason)
-	}
-	return last
+	s.endWith(i, c, reason, s.farewell(c, reason, "", spread))
 }

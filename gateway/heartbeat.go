@@ -6,7 +6,6 @@ import (
 	"github.com/gobwas/ws"
 
 	"pushgate/gateway/auth"
-	"pushgate/internal/wsframe"
 )
 
 // tick is the resolution of all deadlines of connections.
@@ -70,7 +69,7 @@ func (s *shard) heartbeat(i uint32, c *conn) {
 	timeout := ticks(s.cfg.Heartbeat.Timeout)
 	switch {
 	case c.flags&flagUnknown != 0:
-		s.endWith(i, c, CloseToken, wsframe.AppendClose(nil, closeCode[CloseToken], string(auth.ReasonMissing)))
+		s.endSaying(i, c, CloseToken, tokenRefused(auth.ReasonMissing))
 	case c.flags&flagPinged != 0:
 		s.end(i, c, CloseTimeout)
 	case c.flags&flagProbing != 0:

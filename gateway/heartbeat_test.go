@@ -120,19 +120,21 @@ func TestWhatAnswersAPing(t *testing.T) {
 				}
 				return
 			}
-			if want := string(pingFrame) + "\x88\x09\x03\xe9timeout"; got != want {
-				t.Errorf("got %q, want %q", got, want)
+			bye := `{"type":"bye","reason":"timeout","reconnect_after_ms":`
+			end := "\x88\x09\x03\xe9timeout"
+			if !strings.HasPrefix(got, string(pingFrame)+"\x81") || !strings.Contains(got, bye) || !strings.HasSuffix(got, end) {
+				t.Errorf("got %q", got)
 			}
 			if s.stats.closes[CloseTimeout] != 1 || s.stats.subscriptions != 0 {
 				t.Errorf("%d timeouts counted, %d subscriptions left", s.stats.closes[CloseTimeout], s.stats.subscriptions)
 			}
 			// The client gets some time to close its side, and no more.
-			end := pinged + 10 + ticks(linger)
-			s.to(end - 1)
+			last := pinged + 10 + ticks(linger)
+			s.to(last - 1)
 			if s.conns.used != 1 {
 				t.Error("it had no time to close its side")
 			}
-			s.to(end)
+			s.to(last)
 			if s.conns.used != 0 || s.srv.connections.Load() != 0 {
 				t.Error("its slot is still taken")
 			}

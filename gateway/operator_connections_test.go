@@ -175,7 +175,7 @@ func TestOperatorClosesConnections(t *testing.T) {
 		t.Errorf("raw: closed with %d", code)
 	}
 	until(t, events, "event: bye")
-	until(t, events, `data: {"type":"bye","reason":"admin"}`)
+	until(t, events, `data: {"type":"bye","reason":"admin","reconnect_after_ms":`)
 	if rest, err := io.ReadAll(events); err != nil || strings.TrimSpace(string(rest)) != "" {
 		t.Errorf("the stream goes on: %q, %v", rest, err)
 	}

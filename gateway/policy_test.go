@@ -163,13 +163,13 @@ func TestQueueTotal(t *testing.T) {
 	for range 8 {
 		in.redis.Publish("light", `"`+payload+`"`)
 	}
-	for end := time.Now().Add(patience); in.totals().closes[CloseSlow] == 0; {
+	for end := time.Now().Add(patience); in.totals().closes[CloseOverload] == 0; {
 		if time.Now().After(end) {
 			t.Fatal("nobody was ended")
 		}
 		in.redis.Publish("heavy", `"`+payload+`"`)
 	}
-	if code := heavy.closed(); code != 4002 {
+	if code := heavy.closed(); code != 1013 {
 		t.Errorf("closed with %d", code)
 	}
 	for range 8 {

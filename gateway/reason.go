@@ -15,10 +15,11 @@ const (
 	CloseAge        CloseReason = "max_age"        // drain.max_age
 	CloseAdmin      CloseReason = "admin"          // the operator closed it
 	CloseSlow       CloseReason = "slow"           // the client's queue passed its bound
+	CloseOverload   CloseReason = "overload"       // all queues together passed theirs, and the client's was among the largest
 	CloseProtocol   CloseReason = "protocol"       // a frame against RFC 6455
 	CloseBadData    CloseReason = "bad_data"       // text that is not UTF-8
 	CloseTooBig     CloseReason = "too_big"        // a message over limits.message_bytes
-	CloseToken      CloseReason = "token"          // no token, a bad one, or it has expired; the close text says which
+	CloseToken      CloseReason = "token"          // no token, a bad one, or it has expired; the bye says which
 	CloseForbidden  CloseReason = "forbidden"      // a channel of the request that the token doesn't allow
 	CloseRate       CloseReason = "rate_limited"   // message after message over limits.messages_per_second
 	CloseNotText    CloseReason = "not_text"       // a binary message where JSON is spoken
@@ -37,6 +38,7 @@ var closeCode = map[CloseReason]ws.StatusCode{
 	CloseAge:       1012,
 	CloseAdmin:     ws.StatusPolicyViolation,
 	CloseSlow:      4002,
+	CloseOverload:  1013,
 	CloseToken:     4001,
 	CloseForbidden: 4003,
 	CloseProtocol:  ws.StatusProtocolError,

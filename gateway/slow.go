@@ -135,7 +135,7 @@ func (s *shard) shed() {
 			return
 		}
 		if c := s.conns.at(q.owner); c.phase == phaseOpen {
-			s.end(q.owner, c, CloseSlow)
+			s.end(q.owner, c, CloseOverload)
 		}
 	}
 }

@@ -254,5 +254,5 @@ func (s *shard) badFrame(i uint32, c *conn, err *wsframe.Error) {
 	case ws.StatusInvalidFramePayloadData:
 		reason = CloseBadData
 	}
-	s.endWith(i, c, reason, wsframe.AppendClose(nil, err.Code, err.Text))
+	s.endSaying(i, c, reason, err.Text)
 }

@@ -1,7 +1,7 @@
 package auth
 
-// Reason says why a token was refused. The same word is the metric label, the
-// log attribute and the close text.
+// Reason says why a token was refused. The same word is the metric label and in
+// what the client is told.
 type Reason string
 
 const (

@@ -1,0 +1,36 @@
+package gateway
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"pushgate/internal/wsframe"
+)
+
+// byeSpread is the time that a client is told to come back within when it is
+// closed for itself and not with others.
+const byeSpread = retryMS * time.Millisecond
+
+// farewell returns the last bytes to an open stream or WebSocket: a bye with
+// the reason and the client's own time within spread to come back at, then the
+// close frame with the reason's code and word. Where bare payloads are spoken,
+// and for a client that was closed because it doesn't read, there is no bye.
+func (s *shard) farewell(c *conn, reason CloseReason, detail string, spread time.Duration) (last []byte) {
+	bye := reply{
+		Type: "bye", Reason: string(reason), Message: detail,
+		ReconnectAfterMS: 1 + rand.Int64N(max(1, spread.Milliseconds())),
+	}
+	silent := c.flags&flagRaw != 0 || reason == CloseSlow
+	switch c.kind {
+	case kindEvents:
+		if !silent {
+			last = appendEvent(nil, bye)
+		}
+	case kindWebSocket, kindEcho:
+		if !silent {
+			last = append(last, s.replyFrame(bye)...)
+		}
+		last = wsframe.AppendClose(last, closeCode[reason], string(reason))
+	}
+	return last
+}
