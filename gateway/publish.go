@@ -26,7 +26,7 @@ func (s *shard) commandPublish(i uint32, c *conn, cmd *command) {
 		case err != nil:
 			s.replyError(i, c, codeBroker, "the message may not have been published", ref)
 		default:
-			s.reply(i, c, reply{Type: "published", Channel: pub.Channel, ID: id, Ref: ref})
+			s.replyAt(i, c, "published", pub.Channel, id, ref) // a plain message has no id yet
 		}
 	})
 	if err != nil {
