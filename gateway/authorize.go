@@ -110,11 +110,18 @@ func (s *shard) verify(token []byte) (*auth.Grant, *auth.Error) {
 func (s *shard) authorize(i uint32, c *conn) bool {
 	g, err := s.verify(s.requestToken())
 	if err != nil {
-		s.refuse(i, c, RejectToken, &http1.Error{Status: 401, Code: codeUnauthorized, Message: err.Error()}, []byte(`WWW-Authenticate: Bearer`))
+		s.refuse(i, c, RejectToken, unauthorized(err), []byte(challenge))
 		return false
 	}
 	s.setGrant(c, g)
 	return true
+}
+
+// challenge is a header line of each 401 (RFC 6750, 3).
+const challenge = "WWW-Authenticate: Bearer"
+
+func unauthorized(err *auth.Error) *http1.Error {
+	return &http1.Error{Status: 401, Code: codeUnauthorized, Message: err.Error()}
 }
 
 // allowed refuses a request for channels that its token doesn't allow, and adds

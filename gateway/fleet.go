@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"pushgate/gateway/jsontext"
 )
 
 // Rebalance asks a fraction of the clients, chosen evenly, to reconnect, spread
@@ -44,7 +46,7 @@ func (r *rebalanceRequest) parse(body io.Reader) (fraction float64, over time.Du
 	case errors.Is(err, io.EOF):
 		return 0, 0, false, nil
 	case err != nil:
-		return 0, 0, false, errors.New("the body is a JSON object with fraction and over: " + err.Error())
+		return 0, 0, false, errors.New("the body is a JSON object with fraction and over: " + jsontext.Explain(err).Error())
 	case r.Fraction == nil || *r.Fraction <= 0 || *r.Fraction > 1:
 		return 0, 0, false, errors.New("fraction is a number over 0, up to 1")
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"pushgate/gateway/auth"
 	"pushgate/gateway/http1"
 )
 
@@ -126,6 +127,8 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 	case path == "/v1/ws":
 		s.websocket(i, c, rest)
 		return nil
+	case path == "/v1/poll" && method == "POST" && s.cfg.Auth.Mode != auth.ModeNone && len(s.requestToken()) == 0:
+		return s.postRequest(i, c, targetPoll, rest) // its token is in the body
 	case !s.authorize(i, c):
 		return nil
 	case path == echoPath:

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"pushgate/fanout"
 	"pushgate/gateway/admin"
 	"pushgate/gateway/http1"
+	"pushgate/gateway/jsontext"
 )
 
 // operator does what the admin listener is asked for. Its methods are called
@@ -97,9 +97,7 @@ func (o operator) Publish(ctx context.Context, messages []json.RawMessage) []adm
 // prepare reads one message. A slip in a field's name is an error: a durable
 // message must not become a plain one by it.
 func (o operator) prepare(pub *publication, text json.RawMessage) (p fanout.Publication, _ *http1.Error) {
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(pub); err != nil {
+	if err := jsontext.Decode(text, pub); err != nil {
 		return p, badRequest("a message is a JSON object with channel, data and more: %v", err)
 	}
 	// More than a client's queue holds would end every client that is a

@@ -1,12 +1,12 @@
 package gateway
 
 import (
-	"encoding/json"
 	"math/rand/v2"
 	"time"
 
 	"pushgate/fanout"
 	"pushgate/gateway/http1"
+	"pushgate/gateway/jsontext"
 )
 
 // poll is a request for messages while it's being set up or its body is being
@@ -52,11 +52,12 @@ type pollBody struct {
 	Wait     *float64 `json:"wait"` // seconds
 	Max      *int     `json:"max"`
 	Format   string   `json:"format"`
+	Token    string   `json:"token"`
 }
 
 // pollPost answers POST /v1/poll, whose body is text.
 func (s *shard) pollPost(i uint32, c *conn, text []byte) {
-	p, err := s.readPoll(text)
+	p, err := s.readPoll(c, text)
 	if err == nil {
 		err = s.allowed(c, &p)
 	}
@@ -67,10 +68,19 @@ func (s *shard) pollPost(i uint32, c *conn, text []byte) {
 	s.startPoll(i, c, &p)
 }
 
-func (s *shard) readPoll(text []byte) (p params, err *http1.Error) {
+// readPoll reads the body of a poll, and the token in it where the request had
+// none.
+func (s *shard) readPoll(c *conn, text []byte) (p params, err *http1.Error) {
 	var b pollBody
-	if e := json.Unmarshal(text, &b); e != nil {
+	if e := jsontext.Decode(text, &b); e != nil {
 		return p, badRequest("the body is a JSON object: %v", e)
+	}
+	if c.grant == 0 {
+		g, e := s.verify([]byte(b.Token))
+		if e != nil {
+			return p, unauthorized(e)
+		}
+		s.setGrant(c, g)
 	}
 	p = params{channels: b.Channels, wait: defaultWait, max: defaultMax}
 	if b.Wait != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"pushgate/fanout"
+	"pushgate/gateway/jsontext"
 	"pushgate/internal/wsframe"
 )
 
@@ -52,23 +53,21 @@ const maxRef = 64
 // message handles a whole text message of a client.
 func (s *shard) message(i uint32, c *conn, text []byte) {
 	var cmd command
-	err := json.Unmarshal(text, &cmd)
-	if !s.mayTalk(i) {
-		if err != nil || !validRef(cmd.Ref) {
-			cmd.Ref = nil
-		}
-		s.tooFast(i, c, cmd.Ref)
-		return
-	}
-	if err != nil {
-		s.replyError(i, c, codeBadMessage, "a message is one JSON object with a type: "+err.Error(), nil)
-		return
-	}
-	if !validRef(cmd.Ref) {
-		s.replyError(i, c, codeBadMessage, "ref is a number or a string of up to 64 bytes", nil)
-		return
+	err := json.Unmarshal(text, &cmd) // fills in the rest where a field has the wrong type
+	goodRef := validRef(cmd.Ref)
+	if !goodRef || string(cmd.Ref) == "null" {
+		cmd.Ref = nil
 	}
 	switch {
+	case !s.mayTalk(i):
+		s.tooFast(i, c, cmd.Ref)
+		return
+	case err != nil:
+		s.replyError(i, c, codeBadMessage, "a message is one JSON object with a type: "+jsontext.Explain(err).Error(), cmd.Ref)
+		return
+	case !goodRef:
+		s.replyError(i, c, codeBadMessage, "ref is a number or a string of up to 64 bytes", nil)
+		return
 	case cmd.Type == "auth":
 		s.commandAuth(i, c, &cmd)
 		return
@@ -92,7 +91,7 @@ func (s *shard) message(i uint32, c *conn, text []byte) {
 
 // validRef reports whether ref is absent, a number or a string, and short.
 func validRef(ref json.RawMessage) bool {
-	if len(ref) == 0 {
+	if len(ref) == 0 || string(ref) == "null" {
 		return true
 	}
 	first := ref[0]

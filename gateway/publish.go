@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"pushgate/gateway/http1"
+	"pushgate/gateway/jsontext"
 )
 
 // Codes of refused publications.
@@ -37,7 +38,7 @@ func (s *shard) commandPublish(i uint32, c *conn, cmd *command) {
 // publishPost answers POST /v1/publish, whose body is text.
 func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 	var pub publication
-	if err := json.Unmarshal(text, &pub); err != nil {
+	if err := jsontext.Decode(text, &pub); err != nil {
 		s.refuseBody(i, c, badRequest("the body is a JSON object: %v", err))
 		return
 	}
@@ -106,6 +107,9 @@ func (s *shard) refuseBody(i uint32, c *conn, err *http1.Error) {
 	switch err.Status {
 	case 400:
 		s.stats.rejects[RejectBadRequest]++
+	case 401:
+		s.stats.rejects[RejectToken]++
+		o.Lines = append(o.Lines, challenge+"\r\n"...)
 	case 403:
 		s.stats.rejects[RejectForbidden]++
 	case 429, 503: // counted where it was found out

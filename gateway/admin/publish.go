@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"pushgate/gateway/jsontext"
 )
 
 // Bounds of a request to publish.
@@ -124,13 +126,13 @@ func split(body []byte) (messages []json.RawMessage, single bool, err error) {
 	}
 	if body[0] == '[' {
 		if err := json.Unmarshal(body, &messages); err != nil {
-			return nil, false, badRequest("the body is not JSON: %v", err)
+			return nil, false, badRequest("the body is not JSON: %v", jsontext.Explain(err))
 		}
 		return messages, false, checkCount(len(messages))
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
-		return nil, false, badRequest("the body is a JSON object, or an array of them: %v", err)
+		return nil, false, badRequest("the body is a JSON object, or an array of them: %v", jsontext.Explain(err))
 	}
 	list, isBatch := fields["messages"]
 	switch {
@@ -140,7 +142,7 @@ func split(body []byte) (messages []json.RawMessage, single bool, err error) {
 		return nil, false, badRequest("nothing may stand beside messages: each message has its own fields")
 	}
 	if err := json.Unmarshal(list, &messages); err != nil {
-		return nil, false, badRequest("messages is an array: %v", err)
+		return nil, false, badRequest("messages is an array: %v", jsontext.Explain(err))
 	}
 	return messages, false, checkCount(len(messages))
 }
