@@ -168,7 +168,7 @@ func (s *shard) malformed(i uint32, c *conn, err *http1.Error) {
 	switch err.Status {
 	case 413:
 		reason = RejectMessageSize
-	case 414, 431:
+	case 431:
 		reason = RejectHeadTooLong
 	}
 	s.refuse(i, c, reason, err, nil)

@@ -44,7 +44,7 @@ var (
 	errTargetByte    = &Error{400, CodeTarget, "the request target holds a byte that must be percent-encoded"}
 	errTargetEscape  = &Error{400, CodeTarget, "the path holds a percent sign without two hexadecimal digits"}
 	errTargetForm    = &Error{400, CodeTarget, "the request target must be a path starting with a slash, or an http URL"}
-	errTargetSize    = &Error{414, CodeTargetSize, "the request line is longer than the limit for a request head"}
+	errTargetSize    = &Error{431, CodeTargetSize, "the request line is longer than the limit for a request head"}
 	errHeadSize      = &Error{431, CodeHeadSize, "the request head is longer than the limit"}
 	errFieldCount    = &Error{431, CodeHeadSize, "the request has too many header lines"}
 )

@@ -205,7 +205,7 @@ var refused = map[string]refusal{
 	"trailer with length":         {withLine("Trailer: X, content-length"), 400, CodeHeader},
 	"handshake with length":       {withLine("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5"), 400, CodeFraming},
 	"handshake with coding":       {withLine("Connection: upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked"), 400, CodeFraming},
-	"long target":                 {"GET /" + strings.Repeat("a", testHead), 414, CodeTargetSize},
+	"long target":                 {"GET /" + strings.Repeat("a", testHead), 431, CodeTargetSize},
 	"long header":                 {"GET / HTTP/1.1\r\nX: " + strings.Repeat("a", testHead), 431, CodeHeadSize},
 	"one line too many":           {lines("GET / HTTP/1.1", "Host: a"+strings.Repeat("\r\nA:", maxFields)), 431, CodeHeadSize},
 	"whole head too long":         {withLine("X: " + strings.Repeat("a", testHead)), 431, CodeHeadSize},
