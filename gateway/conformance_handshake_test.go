@@ -48,7 +48,7 @@ func TestConformanceHandshake(t *testing.T) {
 		"upgrade to other":      {all(line, host, "Upgrade: h2c\r\n", connect, nonce, version), 426},
 		"no connection":         {all(line, host, upgrade, nonce, version), 426},
 		"connection of other":   {all(line, host, upgrade, "Connection: keep-alive\r\n", nonce, version), 426},
-		"no version":            {all(line, host, upgrade, connect, nonce), 400},
+		"no version":            {all(line, host, upgrade, connect, nonce), 426},
 		"version 8":             {all(line, host, upgrade, connect, nonce, "Sec-WebSocket-Version: 8\r\n"), 426},
 		"version 14":            {all(line, host, upgrade, connect, nonce, "Sec-WebSocket-Version: 14\r\n"), 426},
 		"version of words":      {all(line, host, upgrade, connect, nonce, "Sec-WebSocket-Version: thirteen\r\n"), 426},

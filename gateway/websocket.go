@@ -84,7 +84,9 @@ func (s *shard) websocket(i uint32, c *conn, rest []byte) {
 // acceptKey returns the answer to the WebSocket handshake in s.request, or
 // refuses it.
 func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
-	if !s.request.Upgrade() {
+	// The upgrader answers a missing version as a malformed request, but the
+	// client is to be told which one it could speak (RFC 6455, 4.4).
+	if !s.request.Upgrade() || s.request.Header("Sec-WebSocket-Version") == nil {
 		s.failHandshake(i, c, errUpgradeRequired)
 		return nil, false
 	}
