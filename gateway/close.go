@@ -71,10 +71,21 @@ func (s *shard) leave(i uint32, c *conn, reason CloseReason) {
 	c.phase = phaseClosing
 }
 
+// lastLinger is linger in a shutdown, so that the process ends within a second
+// after drain.timeout.
+const lastLinger = 500 * time.Millisecond
+
+func (s *shard) lingerTime() time.Duration {
+	if s.drain.reason == CloseDrain {
+		return lastLinger
+	}
+	return linger
+}
+
 // finish sends the last bytes of a connection that has left and shuts its
 // write side down behind them.
 func (s *shard) finish(i uint32, c *conn, last []byte) {
-	s.wheel.Set(i, s.now+ticks(linger))
+	s.wheel.Set(i, s.now+ticks(s.lingerTime()))
 	c.flags |= flagEnding
 	gen := c.gen
 	s.uncork(i, c)

@@ -67,6 +67,10 @@ func (s *shard) sendAway(i uint32, c *conn, reason CloseReason, spread time.Dura
 		}
 		return
 	case phaseClosing:
+		end := s.now + ticks(s.lingerTime())
+		if due, ok := s.wheel.Due(i); ok && int32(due-end) > 0 {
+			s.wheel.Set(i, end)
+		}
 		return
 	}
 	if c.kind == kindPoll {
