@@ -19,6 +19,10 @@ RATIOS_ARGS ?=
 ROUNDS ?= 1000
 # Debian packages and the program of each that the tests start.
 PACKAGES := redis-server:redis-server redis-tools:redis-cli curl:curl
+# What bench-peers needs beside them, and a file of each.
+PEER_PACKAGES := nginx-light:/usr/sbin/nginx libnginx-mod-nchan:/usr/lib/nginx/modules/ngx_nchan_module.so
+# For `make bench-peers`: further flags, such as -transport sse -n 5000.
+PEERS_ARGS ?=
 
 .PHONY: help
 help: ## list the targets
@@ -36,12 +40,16 @@ run: build ## build and run the gateway with an embedded Redis
 .PHONY: deps
 deps: ## install the programs that the tests start (as root), or name them
 	@missing=; for p in $(PACKAGES); do \
-		command -v "$${p#*:}" >/dev/null || missing="$$missing $${p%%:*}"; done; \
+		command -v "$${p#*:}" >/dev/null || test -e "$${p#*:}" || missing="$$missing $${p%%:*}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	else \
-		echo "the tests need these packages, install them first:$$missing" >&2; exit 1; fi
+		echo "these packages are needed, install them first:$$missing" >&2; exit 1; fi
+
+.PHONY: deps-peers
+deps-peers: ## the same for bench-peers, nginx with nchan included
+	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) $(PEER_PACKAGES)'
 
 .PHONY: test
 test: deps ## run all tests, the house rules included
@@ -50,6 +58,10 @@ test: deps ## run all tests, the house rules included
 .PHONY: interop
 interop: deps ## have other people's clients talk to the gateway (Python, Node, Go, Chromium)
 	$(GO) test -count=1 -v ./test/interop
+
+.PHONY: test-peers
+test-peers: deps ## compare the gateway with the other servers that are here, in small
+	cd bench/peers && $(GO) test -count=1 ./...
 
 .PHONY: race
 race: deps ## run the tests with the race detector, without the long ones (needs gcc)
@@ -98,6 +110,11 @@ bench-collector: ## measure what Go's collector does to the event loops at a mil
 bench-catchup: ## have 5,000 clients come back at once and print when all have caught up
 	$(GO) run ./bench/catchup
 
+.PHONY: bench-peers
+bench-peers: build deps-peers ## compare the gateway with other servers and write docs/BENCHMARKS.md (16 minutes)
+	cd bench/peers && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/peers .
+	bin/peers $(PEERS_ARGS)
+
 .PHONY: million
 million: build ## hold N clients (default 1000000), in an emulated Linux where need be or with GUEST=1, and write docs/MILLION.md
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./bench/million
@@ -110,6 +127,7 @@ walls: ## run into the limits of a plain box and write docs/WALLS.md's figures
 .PHONY: lint
 lint: ## run go vet and the house rules, which include gofmt
 	$(GO) vet ./...
+	cd bench/peers && $(GO) vet ./...
 	$(GO) test -count=1 ./internal/house
 
 .PHONY: clean

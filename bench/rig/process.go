@@ -20,9 +20,11 @@ type Process struct {
 	// Immutable
 	Name  string
 	cmd   *exec.Cmd
-	ended chan struct{} // closed once the program has ended and err is set
+	ended chan struct{} // closed by the goroutine that waits for the program
 
-	err error // how it ended
+	// Set before ended is closed
+	err error // how the program ended
+
 	log tail
 }
 

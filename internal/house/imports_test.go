@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -50,10 +51,23 @@ type goPackage struct {
 	XTestImports []string
 }
 
+// modules are the directories with a go.mod.
+var modules = []string{".", "bench/peers"}
+
+// packages returns those of all modules.
 func packages(t *testing.T) []goPackage {
 	t.Helper()
+	var all []goPackage
+	for _, dir := range modules {
+		all = append(all, packagesOf(t, dir)...)
+	}
+	return all
+}
+
+func packagesOf(t *testing.T, dir string) []goPackage {
+	t.Helper()
 	command := exec.Command("go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
-	command.Dir = root
+	command.Dir = filepath.Join(root, dir)
 	var stderr strings.Builder
 	command.Stderr = &stderr
 	output, err := command.Output()

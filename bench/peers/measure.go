@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+)
+
+// figures are what one round found of one server. Times are in seconds, memory
+// in bytes.
+type figures struct {
+	Connect    float64   `json:"connect"`     // until all clients were subscribed
+	ConnectCPU float64   `json:"connect_cpu"` // meanwhile
+	Before     int64     `json:"before"`      // memory before the first client
+	With       int64     `json:"with"`        // and with all of them
+	Hold       float64   `json:"hold"`
+	HoldCPU    float64   `json:"hold_cpu"`
+	Pings      int       `json:"pings"` // in the hold
+	DeliverCPU float64   `json:"deliver_cpu"`
+	RedisCPU   float64   `json:"redis_cpu,omitempty"` // meanwhile, of redis-server
+	Last       []float64 `json:"last"`                // by message: until the last client had it
+	Deliveries int       `json:"deliveries"`
+	Counts     counts    `json:"counts"`
+	Failed     string    `json:"failed,omitempty"` // why there is no more
+}
+
+// measure runs all rounds and keeps their results.
+func measure(ctx context.Context, o options, out io.Writer) error {
+	var chosen []server
+	for _, s := range servers {
+		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
+			continue
+		}
+		if missing := s.absent(); missing != "" {
+			fmt.Fprintf(out, "%s is left out: %s\n", s.name, missing)
+			continue
+		}
+		chosen = append(chosen, s)
+	}
+	for _, t := range o.transports {
+		for _, n := range o.counts {
+			r, err := measureAll(ctx, o, chosen, t, n, out)
+			if err != nil {
+				return err
+			}
+			if err := r.keep(o.docs); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// measureAll runs the rounds of one transport and number of connections.
+func measureAll(ctx context.Context, o options, chosen []server, t transport, n int, out io.Writer) (*result, error) {
+	r := newResult(o, t, n)
+	for range chosen {
+		r.Servers = append(r.Servers, measured{})
+	}
+	for round := range o.rounds {
+		order := make([]int, len(chosen))
+		for i := range order {
+			order[i] = i
+		}
+		if round%2 == 1 { // nobody always has what the same one left behind
+			slices.Reverse(order)
+		}
+		for _, i := range order {
+			s := chosen[i]
+			f, config, err := measureOne(ctx, o, s, t, n)
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			if err != nil {
+				f.Failed = err.Error()
+			}
+			m := &r.Servers[i]
+			m.Name = s.name
+			if config != "" {
+				m.Config = config
+			}
+			m.Rounds = append(m.Rounds, f)
+			fmt.Fprintf(out, "%s %5d, round %d: %s\n", t, n, round+1, m.line())
+		}
+	}
+	return r, nil
+}
+
+// measureOne starts a server and takes it through everything.
+func measureOne(ctx context.Context, o options, s server, t transport, n int) (f figures, config string, err error) {
+	dir, err := os.MkdirTemp("", "peers")
+	if err != nil {
+		return f, "", err
+	}
+	defer os.RemoveAll(dir)
+	r, err := s.start(ctx, setting{server: s.name, transport: t, connections: n, interval: o.interval, gateway: o.gateway, dir: dir})
+	if err != nil {
+		return f, "", err
+	}
+	defer r.close()
+	c, err := newClients(r, t, n, warmUp+o.messagesFor(n), o.inFlight)
+	if err != nil {
+		return f, r.config, err
+	}
+	defer c.Close()
+	m := &course{o: o, server: r, clients: c, figures: &f}
+	err = errors.Join(m.run(ctx), r.CheckCPU())
+	if err != nil {
+		err = fmt.Errorf("%w; the log of %s: %s", err, s.name, r.Log())
+	}
+	return f, r.config, err
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"pushgate/bench/chart"
+)
+
+// metric is a column of the tables.
+type metric struct {
+	name string
+	unit string
+	of   func(r *result, f *figures) float64
+	more bool // the larger, the better
+}
+
+// metrics that a round has a value of, in the order of the columns.
+var metrics = []metric{
+	{"connects", "/s", func(r *result, f *figures) float64 { return float64(r.Connections) / f.Connect }, true},
+	{"CPU per connect", "us", func(r *result, f *figures) float64 { return f.ConnectCPU * 1e6 / float64(r.Connections) }, false},
+	{"memory per connection", "B", func(r *result, f *figures) float64 { return float64(f.With-f.Before) / float64(r.Connections) }, false},
+	{"idle CPU", "% of one", func(r *result, f *figures) float64 { return 100 * f.HoldCPU / f.Hold }, false},
+	{"CPU per delivery", "us", func(r *result, f *figures) float64 { return f.DeliverCPU * 1e6 / float64(f.Deliveries) }, false},
+	{"last subscriber, p50", "ms", func(r *result, f *figures) float64 { return 1e3 * median(f.Last) }, false},
+}
+
+// The metrics that have a chart.
+var (
+	connectCPU  = metrics[1]
+	memoryEach  = metrics[2]
+	deliveryCPU = metrics[4]
+)
+
+// values are a metric's of all rounds that came to their end.
+func (m metric) values(r *result, s *measured) []float64 {
+	return roundsOf(s, func(f *figures) float64 { return m.of(r, f) })
+}
+
+// roundsOf returns a figure of all rounds that came to their end.
+func roundsOf(s *measured, of func(*figures) float64) []float64 {
+	var all []float64
+	for i := range s.Rounds {
+		if f := &s.Rounds[i]; f.Failed == "" {
+			all = append(all, of(f))
+		}
+	}
+	return all
+}
+
+// cell is the median of the rounds and their range.
+func (m metric) cell(r *result, s *measured) string {
+	all := m.values(r, s)
+	if len(all) == 0 {
+		return "-"
+	}
+	text := number3(median(all))
+	if len(all) > 1 {
+		text += fmt.Sprintf(" (%s-%s)", number3(slices.Min(all)), number3(slices.Max(all)))
+	}
+	return text
+}
+
+// best returns the server that is ahead, by the medians.
+func (m metric) best(r *result) *measured {
+	var best *measured
+	most := math.Inf(-1)
+	for i := range r.Servers {
+		v := median(m.values(r, &r.Servers[i]))
+		if !m.more {
+			v = -v
+		}
+		if v > most { // not a number is not
+			best, most = &r.Servers[i], v
+		}
+	}
+	return best
+}
+
+// lasts are the times until the last subscriber, of all messages of all rounds.
+func (s *measured) lasts() []float64 {
+	var all []float64
+	for _, f := range s.Rounds {
+		if f.Failed == "" {
+			all = append(all, f.Last...)
+		}
+	}
+	return all
+}
+
+// number3 writes a number with three digits that count.
+func number3(v float64) string {
+	switch size := math.Abs(v); {
+	case math.IsNaN(v):
+		return "-"
+	case size < 10:
+		return fmt.Sprintf("%.2f", v)
+	case size < 100:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return chart.Grouped(math.Round(v))
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"pushgate/bench/rig"
+)
+
+// nchanModule is where Debian's package puts it.
+const nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
+
+// nginxProgram is looked for in root's PATH too, which has it under sbin.
+func nginxProgram() (string, error) {
+	if path, err := exec.LookPath("nginx"); err == nil {
+		return path, nil
+	}
+	return exec.LookPath("/usr/sbin/nginx")
+}
+
+func absentNchan() string {
+	_, err := nginxProgram()
+	if err == nil {
+		_, err = os.Stat(nchanModule)
+	}
+	if err != nil {
+		return "nginx with nchan is not here: install the Debian packages nginx-light and libnginx-mod-nchan"
+	}
+	return ""
+}
+
+// nginxConf has DIR, LISTEN, CONNECTIONS and SECONDS in it. nginx allocates all
+// of its connections when it starts; each worker has to have room for all
+// clients, as the kernel doesn't spread them evenly.
+const nginxConf = `load_module ` + nchanModule + `;
+daemon off;
+pid DIR/nginx.pid;
+error_log stderr warn;
+worker_processes auto;
+worker_rlimit_nofile CONNECTIONS;
+events { worker_connections CONNECTIONS; }
+http {
+    access_log off;
+    tcp_nodelay on;
+    client_body_temp_path DIR/body;
+    proxy_temp_path DIR/proxy;
+    fastcgi_temp_path DIR/fastcgi;
+    uwsgi_temp_path DIR/uwsgi;
+    scgi_temp_path DIR/scgi;
+    server {
+        listen LISTEN reuseport;
+        location = /sub {
+            nchan_subscriber websocket eventsource;
+            nchan_channel_id bench;
+            nchan_subscriber_first_message newest;
+            nchan_websocket_ping_interval SECONDS;
+            nchan_eventsource_ping_interval SECONDS;
+            nchan_eventsource_ping_comment ping;
+        }
+        location = /pub {
+            nchan_publisher http;
+            nchan_channel_id bench;
+            nchan_message_buffer_length 0;
+        }
+        location = /ready { return 200; }
+    }
+}
+`
+
+func startNchan(ctx context.Context, s setting) (*running, error) {
+	program, err := nginxProgram()
+	if err != nil {
+		return nil, err
+	}
+	listen, err := rig.FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	conf := strings.NewReplacer(
+		"CONNECTIONS", strconv.Itoa(s.connections+spareDescriptors),
+		"SECONDS", strconv.Itoa(int(s.interval.Seconds())),
+	).Replace(nginxConf)
+	file := filepath.Join(s.dir, "nginx.conf")
+	here := strings.NewReplacer("DIR", s.dir, "LISTEN", listen).Replace(conf)
+	if os.Geteuid() == 0 {
+		here = "user root;\n" + here // the workers have to get into the folder
+	}
+	if err := os.WriteFile(file, []byte(here), 0o644); err != nil {
+		return nil, err
+	}
+	p, err := rig.Launch("nginx", exec.CommandContext(ctx, program, "-c", file, "-p", s.dir))
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Transport: &http.Transport{}}
+	r := &running{
+		Process: p,
+		path:    "/sub",
+		publish: func(ctx context.Context, text []byte) error { return post(ctx, client, "http://"+listen+"/pub", text) },
+		workers: func() ([]int, error) { return children(p.PID()) },
+		config: "nginx -c nginx.conf\n\n" +
+			strings.NewReplacer("DIR", "/tmp/peers", "LISTEN", "127.0.0.1:8080").Replace(conf),
+		close: func() {
+			client.CloseIdleConnections()
+			// The workers end with their master only when it is asked.
+			p.Terminate()
+			p.Wait(patience)
+			p.Kill()
+		},
+	}
+	if r.listen, err = netip.ParseAddrPort(listen); err == nil {
+		err = p.Until(ctx, "nginx does not answer", func() error { return rig.Get(ctx, "http://"+listen+"/ready") })
+	}
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func post(ctx context.Context, client *http.Client, url string, text []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		return err
+	}
+	if answer.StatusCode/100 != 2 {
+		return fmt.Errorf("%s: %s", url, answer.Status)
+	}
+	return nil
+}
+
+// children returns the processes that a process of one thread has started.
+func children(pid int) ([]int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for word := range strings.FieldsSeq(string(text)) {
+		child, err := strconv.Atoi(word)
+		if err != nil {
+			return nil, err
+		}
+		pids = append(pids, child)
+	}
+	return pids, nil
+}
