@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 )
 
 // embedded is a Redis server within the process, for trying things out.
@@ -15,11 +16,23 @@ type embedded struct {
 
 // startEmbedded listens on addr, host:port.
 func startEmbedded(addr string) (*embedded, error) {
-	server := miniredis.NewMiniRedis()
-	if err := server.StartAddr(addr); err != nil {
+	redis := miniredis.NewMiniRedis()
+	if err := redis.StartAddr(addr); err != nil {
 		return nil, fmt.Errorf("embedded redis on %s: %w", addr, err)
 	}
-	return &embedded{server: server}, nil
+	redis.Server().SetPreHook(refuseCommandDocs)
+	return &embedded{server: redis}, nil
+}
+
+// refuseCommandDocs answers COMMAND DOCS like a Redis before 7.0, which didn't
+// have it. The library takes it for COMMAND, and on that answer redis-cli 7
+// aborts before its first prompt.
+func refuseCommandDocs(peer *server.Peer, command string, args ...string) bool {
+	if command != "COMMAND" || len(args) == 0 {
+		return false
+	}
+	peer.WriteError("ERR Unknown subcommand or wrong number of arguments for '" + args[0] + "'")
+	return true
 }
 
 func (e *embedded) addr() string { return e.server.Addr() }

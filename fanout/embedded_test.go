@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -75,6 +76,31 @@ func TestEmbedded(t *testing.T) {
 	b.embedded.server.FastForward(2 * time.Hour)
 	if n := client.Exists(ctx, "{push:news}:log").Val(); n != 0 {
 		t.Error("the stream outlived its TTL")
+	}
+}
+
+// TestEmbeddedTakesRedisCLI types into redis-cli the way a newcomer does: with
+// the command on its standard input it first asks for the server's commands.
+func TestEmbeddedTakesRedisCLI(t *testing.T) {
+	e, err := startEmbedded("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.close()
+	host, port, err := net.SplitHostPort(e.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cli := exec.CommandContext(ctx, "redis-cli", "-h", host, "-p", port)
+	cli.Stdin = strings.NewReader("publish push:news hi\nset greeting hello\nget greeting\ncommand\n")
+	output, err := cli.CombinedOutput()
+	if err != nil {
+		t.Fatalf("redis-cli: %v\n%s", err, output)
+	}
+	if got := string(output); !strings.HasPrefix(got, "0\nOK\nhello\n") || !strings.Contains(got, "\npublish\n") {
+		t.Fatalf("got %q", got)
 	}
 }
 
