@@ -80,6 +80,14 @@ func parseHead(p []byte) (h head, n int, ok bool) {
 	return h, n, true
 }
 
+// foreignAnswer says what an answer is that parseHead does not take.
+func foreignAnswer(p []byte) Reason {
+	if bytes.HasPrefix(p, []byte("HTTP/1.0")) {
+		return ReasonHTTP10
+	}
+	return ReasonNotHTTP
+}
+
 // is compares without regard to case.
 func is(b []byte, word string) bool {
 	return len(b) == len(word) && bytes.EqualFold(b, []byte(word))

@@ -63,7 +63,7 @@ func wholeAnswer(p []byte) (h head, body []byte, whole bool, fault Reason) {
 	h, n, ok := parseHead(p)
 	switch {
 	case !ok:
-		return h, nil, false, ReasonNotHTTP
+		return h, nil, false, foreignAnswer(p)
 	case n == 0:
 		return h, nil, false, ""
 	case h.status == 204:

@@ -24,6 +24,7 @@ const (
 	ReasonCut          Reason = "cut without a close"
 	ReasonEarly        Reason = "cut during the handshake"
 	ReasonNotHTTP      Reason = "answer is not HTTP"
+	ReasonHTTP10       Reason = "answer is HTTP/1.0"
 	ReasonAccept       Reason = "wrong Sec-WebSocket-Accept"
 	ReasonUpgrade      Reason = "answer is not an upgrade"
 	ReasonContentType  Reason = "answer is not an event stream"
@@ -131,6 +132,8 @@ func (r Reason) hint() string {
 		return "the gateway took the connection but did not confirm the channels: is its Redis reachable?"
 	case ReasonNotHTTP:
 		return "the target does not speak plain HTTP/1.1: is --url right, is there TLS on that port?"
+	case ReasonHTTP10:
+		return "the target is a web server of an old kind and no gateway, which speaks HTTP/1.1: is --url right?"
 	case ReasonUpgrade, ReasonAccept, ReasonContentType, ReasonCursor, statusReason(404), statusReason(400), statusReason(405):
 		return "the target does not look like a gateway: is --url right?"
 	case statusReason(401), statusReason(403):

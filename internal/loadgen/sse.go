@@ -34,7 +34,7 @@ func (t *sse) received(l *loop, slot uint32, p []byte) {
 	h, n, ok := parseHead(s.in)
 	switch {
 	case !ok:
-		l.end(slot, ReasonNotHTTP)
+		l.end(slot, foreignAnswer(s.in))
 	case n == 0:
 	case h.status != 200:
 		l.end(slot, statusReason(h.status))
