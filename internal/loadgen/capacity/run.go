@@ -23,7 +23,11 @@ func Run(ctx context.Context, c Config, env preflight.Env, say func(string)) (*O
 	if c.SLOs == nil {
 		c.SLOs = DefaultSLOs()
 	}
-	return run(ctx, c, env, &bench{config: c, say: say})
+	b := &bench{config: c, say: say}
+	if err := b.reach(ctx); err != nil {
+		return nil, err
+	}
+	return run(ctx, c, env, b)
 }
 
 // steps is what run climbs on.
@@ -202,6 +206,22 @@ func (b *bench) launch(ctx context.Context) (stop func(), err error) {
 		c.ServerCmd = fmt.Sprintf("env GATEWAY_HEARTBEAT__INTERVAL=%v GATEWAY_HEARTBEAT__TIMEOUT=%v %s", beat, beat, c.ServerCmd)
 	}
 	return loadgen.Launch(ctx, c)
+}
+
+// reach has one client connect to a gateway that is running already: a climb
+// without one would be minutes of failures.
+func (b *bench) reach(ctx context.Context) error {
+	c := b.config.Run
+	if c.ServerCmd != "" {
+		return nil
+	}
+	c.Connections, c.Hold = 1, 0
+	r, err := loadgen.Idle(ctx, c, loadgen.Options{})
+	if err != nil || r.Counters.Ready > 0 || ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("no client gets into the gateway at %s: %s; start one, name it with --url, or have it started: --server-cmd 'gateway serve'",
+		c.URL, strings.Join(r.Failed, "; "))
 }
 
 // warmClients come and go until the warm-up is done.

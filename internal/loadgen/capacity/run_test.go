@@ -191,7 +191,7 @@ func TestRunBreaks(t *testing.T) {
 	if err := o.WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"breaks between 7", "some did not connect", "THE BILL FOR 1000000", "extrapolated x 1", "THE FIRST LIMIT OF THIS HOST: net.core.somaxconn, at 122880", "sudo sysctl -w net.core.somaxconn="} {
+	for _, want := range []string{"breaks between 7", " us  some did not connect", " %  delivery.p99<1s", "THE BILL FOR 1000000", "extrapolated x 1", "THE FIRST LIMIT OF THIS HOST: net.core.somaxconn, at 122880", "sudo sysctl -w net.core.somaxconn="} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the text has no %q:\n%s", want, text.String())
 		}

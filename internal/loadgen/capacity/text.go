@@ -77,7 +77,7 @@ func (o *Outcome) writeSteps(b *strings.Builder) {
 		if s.Kernel != nil {
 			kernel = bytesText(*s.Kernel)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%.1f %%\t%.0f\t%.1f us\t%s\n", s.Connections, bytesText(s.RSS), kernel, s.IdleCPUs*100, s.Pings, s.Handshake, s.Why())
+		fmt.Fprintf(t, "%d\t%s\t%s\t%.1f %%\t%.0f\t%.1f us\t%s\n", s.Connections, bytesText(s.RSS), kernel, s.IdleCPUs*100, s.Pings, s.Handshake, s.remark())
 	}
 	t.Flush()
 	writeBreak(b, o.ConnectionsBreak, "connections")
@@ -89,10 +89,19 @@ func (o *Outcome) writeSteps(b *strings.Builder) {
 	fmt.Fprintf(t, "messages/s\tdeliveries/s\tp50\tp99\tmax\tCPU\t\n")
 	for _, s := range o.Deliveries {
 		text := func(ns int64) string { return loadgen.FormatFigure(loadgen.UnitDuration, float64(ns)) }
-		fmt.Fprintf(t, "%.0f\t%.0f\t%s\t%s\t%s\t%.0f %%\t%s\n", s.Rate, s.Delivered, text(s.Latency.P50), text(s.Latency.P99), text(s.Latency.Max), s.CPUs*100, s.Why())
+		fmt.Fprintf(t, "%.0f\t%.0f\t%s\t%s\t%s\t%.0f %%\t%s\n", s.Rate, s.Delivered, text(s.Latency.P50), text(s.Latency.P99), text(s.Latency.Max), s.CPUs*100, s.remark())
 	}
 	t.Flush()
 	writeBreak(b, o.DeliveriesBreak, "messages a second")
+}
+
+// remark stands behind the columns, which are aligned to the right: without
+// the space it would touch the last one.
+func (s Step) remark() string {
+	if why := s.Why(); why != "" {
+		return "  " + why
+	}
+	return ""
 }
 
 func writeBreak(b *strings.Builder, x *Break, what string) {
