@@ -68,6 +68,12 @@ func checkPublication(channel string, payload []byte, o PublishOptions) error {
 	if o.Durable {
 		return nil
 	}
+	return CheckPlain(payload)
+}
+
+// CheckPlain returns ErrMarked for a payload that can't be published plain,
+// for programs that publish without a Broker.
+func CheckPlain(payload []byte) error {
 	if _, _, marked := parseWire(string(payload)); marked {
 		return ErrMarked
 	}

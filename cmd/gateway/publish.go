@@ -24,7 +24,8 @@ func publishCommand() command {
 		args:    "CHANNEL DATA",
 		summary: "publish one message",
 		help: `
-DATA is the message; - takes it from standard input, unchanged. Prints the
+DATA is the message; - takes it from standard input, unchanged. Where it begins
+with a dash, put -- before the channel: gateway publish -- news -5. Prints the
 number of gateways that received it, which is 0 where nobody is subscribed. A
 durable message is also kept in the channel's history, and its id is printed.
 The rules for channels say how long it's kept, and which channels are durable
@@ -60,6 +61,11 @@ func runPublish(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	data, err := publishData(fs.Arg(1), std.in)
 	if err != nil {
 		return err
+	}
+	if !options.Durable {
+		if err := fanout.CheckPlain(data); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
