@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,7 +31,7 @@ fixes it. Exits with 1 if there is anything to fix. It changes nothing.
 The limits of the process are those that the doctor itself was started with:
 run it as the user and under the supervisor that run the gateway. The reasons
 for each number are in docs/OPERATIONS.md.`,
-		keys:  doctorKeys,
+		keys: doctorKeys,
 		flags: doctorFlags,
 		exec:  runDoctor,
 	}
@@ -91,7 +92,7 @@ func runDoctor(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 		return err
 	}
 	if n := len(report.Fixes()); n > 0 {
-		return fmt.Errorf("%d of %d limits are too low for %d connections", n, len(report.Findings), target.Connections)
+		return fmt.Errorf("%d of %d limits do not do for %d connections", n, len(report.Findings), target.Connections)
 	}
 	return nil
 }
@@ -148,12 +149,15 @@ func redisParameter(ctx context.Context, client *redis.Client) func(string) (str
 		ctx, cancel := context.WithTimeout(ctx, redisAskTimeout)
 		defer cancel()
 		found, err := client.ConfigGet(ctx, parameter).Result()
+		if answer := redis.Error(nil); errors.As(err, &answer) && !redis.HasErrorPrefix(err, "NOAUTH") && !redis.HasErrorPrefix(err, "WRONGPASS") {
+			return "", &preflight.RedisError{Err: err}
+		}
 		if err != nil {
 			return "", err
 		}
 		value, ok := found[parameter]
 		if !ok {
-			return "", fmt.Errorf("%s is not known to this server", parameter)
+			return "", &preflight.RedisError{Err: fmt.Errorf("%s is not known to this server", parameter)}
 		}
 		return value, nil
 	}

@@ -31,7 +31,7 @@ func (b box) env() Env {
 			if v, ok := b.redis[name]; ok {
 				return v, nil
 			}
-			return "", errors.New("ERR unknown command 'CONFIG'")
+			return "", &RedisError{errors.New("ERR unknown command 'CONFIG'")}
 		}
 	}
 	return e

@@ -22,7 +22,8 @@ type Env struct {
 	// ClockSynced reports whether something keeps the clock right.
 	ClockSynced func() (bool, error)
 	// Redis returns one parameter as CONFIG GET knows it; nil when there is
-	// no Redis to ask. It may block; Run calls it on its own goroutine.
+	// no Redis to ask. It may block; Run calls it on its own goroutine. Where
+	// Redis is there and won't say, the error wraps a *RedisError.
 	Redis func(parameter string) (string, error)
 }
 

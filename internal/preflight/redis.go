@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,6 +14,13 @@ const (
 
 	noRedis = "no Redis to ask; name it with --redis.url"
 )
+
+// RedisError is an answer of Redis to a question of Env.Redis that it would not
+// answer. Any other error means that no Redis is there.
+type RedisError struct{ Err error }
+
+func (e *RedisError) Error() string { return e.Err.Error() }
+func (e *RedisError) Unwrap() error { return e.Err }
 
 func checkRedisOutput(k knob, e Env, t Target) Finding {
 	hard, soft := int64(t.PublishBytes)*redisHardSeconds, int64(t.PublishBytes)*redisSoftSeconds
@@ -78,10 +86,16 @@ func checkRedisClients(k knob, e Env, t Target) Finding {
 	return f
 }
 
-// redisSkipped is the finding for a server that does not answer CONFIG GET,
-// as managed ones often don't.
+// redisSkipped is the finding for a server that refuses CONFIG GET, as managed
+// ones often do. One that can't be reached carries nobody.
 func redisSkipped(needed string, err error) Finding {
-	return Finding{Verdict: Skip, Needed: needed, Why: "CONFIG GET: " + oneLine(err.Error())}
+	f := Finding{Verdict: Skip, Needed: needed, Why: "CONFIG GET: " + oneLine(err.Error())}
+	if refused := (*RedisError)(nil); !errors.As(err, &refused) {
+		f.Verdict = Fix
+		f.Why = "Redis does not answer: " + oneLine(err.Error())
+		f.Fix = "start it, or correct redis.url: redis-cli -u URL ping"
+	}
+	return f
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
