@@ -26,6 +26,20 @@ func TestConfigValidate(t *testing.T) {
 		"leeway":    {func(c *Config) { c.JWT.Leeway = -time.Second }, []string{"auth.jwt.leeway: -1s is not allowed, want 0s to 10m0s"}},
 		"algorithm": {func(c *Config) { c.JWT.Algorithms = []string{"HS256", "none"} }, []string{`auth.jwt.algorithms: "none" is not allowed, want HS256, RS256, ES256 or EdDSA`}},
 		"audience":  {func(c *Config) { c.JWT.Audience = []string{""} }, []string{`auth.jwt.audience: "" is not allowed, want a name`}},
+		"unreadable": {
+			func(c *Config) {
+				c.JWT.Secret, c.JWT.SecretFile, c.JWT.PublicKey = "", "/nonexistent/secret", "garbage"
+			},
+			[]string{
+				"auth.jwt.secret_file: open /nonexistent/secret: no such file or directory",
+				"auth.jwt.public_key: no PEM block in it",
+			},
+		},
+		"keys for something else": {
+			func(c *Config) { c.JWT.Algorithms = []string{"HS256", "RS256"} },
+			[]string{`auth.jwt.algorithms: "RS256" is not allowed, want algorithms that the given keys are for: [HS256]`},
+		},
+		"unread in mode none": {func(c *Config) { c.Mode, c.JWT.PublicKey = ModeNone, "garbage" }, nil},
 		"all at once": {
 			func(c *Config) {
 				c.JWT.SecretFile, c.JWT.PublicKey, c.JWT.PublicKeyFile, c.JWT.JWKSURL = "a", "b", "c", "ftp://user:pass@host"
@@ -38,6 +52,7 @@ func TestConfigValidate(t *testing.T) {
 				`auth.jwt.secret_file: "a" is not allowed, want only one of secret and secret_file`,
 				`auth.jwt.public_key_file: "c" is not allowed, want only one of public_key and public_key_file`,
 				"auth.jwt.jwks_url: the value is not allowed, want an https:// URL",
+				"auth.jwt.public_key: no PEM block in it",
 			},
 		},
 	} {

@@ -102,10 +102,9 @@ func parsePublic(block *pem.Block) (any, error) {
 	return nil, fmt.Errorf("a PEM block %q, want PUBLIC KEY or CERTIFICATE", block.Type)
 }
 
-// staticKeys reads the keys that the configuration holds or names files for.
-func (j JWTConfig) staticKeys() ([]key, error) {
-	var keys []key
-	var errs []error
+// staticKeys reads the keys that the configuration holds or names files for,
+// and returns all that is wrong with them.
+func (j JWTConfig) staticKeys() (keys []key, errs []error) {
 	fail := func(name string, err error) {
 		errs = append(errs, fmt.Errorf("auth.jwt.%s: %w", name, err))
 	}
@@ -133,7 +132,7 @@ func (j JWTConfig) staticKeys() ([]key, error) {
 		}
 		keys = append(keys, public...)
 	}
-	return keys, errors.Join(errs...)
+	return keys, errs
 }
 
 // inlineOrFile returns the key's value and the configuration key it came from;

@@ -20,9 +20,16 @@ func (e *ConfigError) Error() string {
 	return e.Key + ": " + e.Value + " is not allowed, want " + e.Want
 }
 
-// Validate reports every bad value at once, a *ConfigError each. It reads no
-// files; New does.
+// Validate reports everything at once that New would refuse: a *ConfigError for
+// each bad value, and why a key can't be read. It reads the key files.
 func (c Config) Validate() error {
+	_, err := c.keys()
+	return err
+}
+
+// keys validates the configuration and returns the keys that it has, with the
+// JWKS URL's still to come. There are none in mode none.
+func (c Config) keys() (*keySet, error) {
 	var errs []error
 	bad := func(key, value, want string) {
 		errs = append(errs, &ConfigError{"auth." + key, value, want})
@@ -63,7 +70,18 @@ func (c Config) Validate() error {
 	if c.Mode == ModeJWT && j.Secret == "" && j.SecretFile == "" && j.PublicKey == "" && j.PublicKeyFile == "" && j.JWKSURL == "" {
 		bad("jwt", "no key", "secret, secret_file, public_key, public_key_file or jwks_url in mode jwt")
 	}
-	return errors.Join(errs...)
+	if c.Mode != ModeJWT {
+		return &keySet{}, errors.Join(errs...)
+	}
+	static, unreadable := j.staticKeys()
+	errs = append(errs, unreadable...)
+	keys := &keySet{keys: static, remote: j.JWKSURL != ""}
+	for usable, i := keys.allowed(), 0; i < len(j.Algorithms) && len(errs) == 0; i++ {
+		if a := j.Algorithms[i]; !slices.Contains(usable, Algorithm(a)) {
+			bad("jwt.algorithms", fmt.Sprintf("%q", a), fmt.Sprintf("algorithms that the given keys are for: %v", usable))
+		}
+	}
+	return keys, errors.Join(errs...)
 }
 
 // ValidateListen refuses an address that others than this machine can reach

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -47,7 +46,7 @@ type Verifier struct {
 // Run; until then its tokens are refused with ReasonKey. channelName judges the
 // channel names and patterns in tokens.
 func New(cfg Config, channelName func(name string) error, log *slog.Logger) (*Verifier, error) {
-	err := cfg.Validate()
+	keys, err := cfg.keys()
 	if err != nil {
 		return nil, err
 	}
@@ -58,22 +57,15 @@ func New(cfg Config, channelName func(name string) error, log *slog.Logger) (*Ve
 	if cfg.Mode == ModeNone {
 		return v, nil
 	}
-	if v.static, err = cfg.JWT.staticKeys(); err != nil {
-		return nil, err
-	}
+	v.static = keys.keys
 	if cfg.JWT.JWKSURL != "" {
 		v.remote = newRemote(cfg.JWT, log)
 	}
-	keys := &keySet{keys: v.static, remote: v.remote != nil}
 	v.keys.Store(keys)
 	v.allowed = keys.allowed()
 	if len(cfg.JWT.Algorithms) > 0 {
-		usable := v.allowed
 		v.allowed = nil
 		for _, name := range cfg.JWT.Algorithms {
-			if !slices.Contains(usable, Algorithm(name)) {
-				return nil, &ConfigError{"auth.jwt.algorithms", fmt.Sprintf("%q", name), fmt.Sprintf("algorithms that the given keys are for: %v", usable)}
-			}
 			v.allowed = append(v.allowed, Algorithm(name))
 		}
 	}
