@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"io/fs"
 	"runtime"
+	"strconv"
 	"time"
 
 	"pushgate/gateway/auth"
@@ -118,6 +120,14 @@ type SocketConfig struct {
 	UserTimeout time.Duration `koanf:"user_timeout"`
 	// IOUring is how sends to many clients enter the kernel: auto or off.
 	IOUring string `koanf:"io_uring"`
+	// Mode is the mode of a unix socket's file, in octal.
+	Mode string `koanf:"mode"`
+}
+
+// fileMode returns Mode, which is valid, as a number.
+func (s SocketConfig) fileMode() fs.FileMode {
+	mode, _ := strconv.ParseUint(s.Mode, 8, 9)
+	return fs.FileMode(mode)
 }
 
 // DrainConfig shapes the shutdown.
@@ -174,6 +184,7 @@ func DefaultConfig() Config {
 			SendBuffer:  16 << 10,
 			UserTimeout: 30 * time.Second,
 			IOUring:     string(IOUringAuto),
+			Mode:        "0666",
 		},
 		Drain: DrainConfig{Timeout: 30 * time.Second},
 	}

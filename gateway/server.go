@@ -95,6 +95,7 @@ func (s *Server) listen() error {
 		SendBuffer:    cfg.Socket.SendBuffer,
 		ReceiveBuffer: cfg.Socket.ReceiveBuffer,
 		UserTimeout:   cfg.Socket.UserTimeout,
+		Mode:          cfg.Socket.fileMode(),
 	})
 	if err != nil {
 		return err

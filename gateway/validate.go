@@ -81,6 +81,7 @@ func (c Config) Validate() error {
 		zeroOrBetween("socket.receive_buffer", c.Socket.ReceiveBuffer, 2<<10, 64<<20),
 		between("socket.user_timeout", c.Socket.UserTimeout, 0, time.Hour),
 		oneOf("socket.io_uring", c.Socket.IOUring, string(IOUringAuto), string(IOUringOff)),
+		c.validateMode(),
 
 		between("drain.delay", c.Drain.Delay, 0, 10*time.Minute),
 		between("drain.timeout", c.Drain.Timeout, 0, time.Hour),
@@ -148,6 +149,16 @@ func (c Config) validateProxy() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// validateMode wants a number that can't be taken for a decimal one, and that
+// lets somebody in.
+func (c Config) validateMode() error {
+	mode, err := strconv.ParseUint(c.Socket.Mode, 8, 9)
+	if err != nil || !strings.HasPrefix(c.Socket.Mode, "0") || mode&0o222 == 0 {
+		return configError("socket.mode", c.Socket.Mode, `an octal mode such as "0660", with a right to write`)
+	}
+	return nil
 }
 
 // validateHeartbeat keeps a client from owing two pongs at once.

@@ -74,6 +74,18 @@ func TestValidateRefuses(t *testing.T) {
 			func(c *Config) { c.Socket.SendBuffer = 1 },
 			"socket.send_buffer: 1 is not allowed, want 0 or 2048 to 67108864",
 		},
+		"a socket's mode in decimal": {
+			func(c *Config) { c.Socket.Mode = "660" },
+			`socket.mode: "660" is not allowed, want an octal mode such as "0660", with a right to write`,
+		},
+		"a socket that nobody can connect to": {
+			func(c *Config) { c.Socket.Mode = "0444" },
+			`socket.mode: "0444" is not allowed, want an octal mode`,
+		},
+		"a socket's mode beyond all rights": {
+			func(c *Config) { c.Socket.Mode = "01666" },
+			`socket.mode: "01666" is not allowed, want an octal mode`,
+		},
 		"endless drain": {
 			func(c *Config) { c.Drain.Timeout = 24 * time.Hour },
 			"drain.timeout: 24h0m0s is not allowed, want 0s to 1h0m0s",

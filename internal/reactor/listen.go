@@ -20,6 +20,7 @@ type ListenOptions struct {
 	SendBuffer    int           // SO_SNDBUF, bytes
 	ReceiveBuffer int           // SO_RCVBUF, bytes
 	UserTimeout   time.Duration // TCP_USER_TIMEOUT
+	Mode          os.FileMode   // of a unix socket's file; who may write to it may connect
 }
 
 // Listener is a non-blocking listening socket, for one goroutine.
@@ -127,6 +128,12 @@ func (l *Listener) open(sa unix.Sockaddr, family int, shared bool) error {
 	}
 	if err := unix.Bind(l.fd, sa); err != nil {
 		return err
+	}
+	// Nobody can connect before listen, so the umask's mode opens nothing.
+	if l.path != "" && o.Mode != 0 {
+		if err := os.Chmod(l.path, o.Mode); err != nil {
+			return err
+		}
 	}
 	backlog := o.Backlog
 	if backlog == 0 {

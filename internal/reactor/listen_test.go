@@ -42,6 +42,24 @@ func acceptOne(t *testing.T, l *Listener) (int, netip.AddrPort) {
 	panic("unreachable")
 }
 
+// A unix socket has the mode that was asked for, whatever the umask; without
+// one, what the umask leaves.
+func TestListenMode(t *testing.T) {
+	old := unix.Umask(0o077)
+	defer unix.Umask(old)
+	for mode, want := range map[os.FileMode]os.FileMode{0: 0o700, 0o666: 0o666, 0o660: 0o660} {
+		path := filepath.Join(t.TempDir(), "s")
+		listenOn(t, "unix:"+path, ListenOptions{Mode: mode})
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("asked for %v, got %v, want %v", mode, got, want)
+		}
+	}
+}
+
 func TestAccept(t *testing.T) {
 	for name, addr := range map[string]string{
 		"ipv4": "127.0.0.1:0",
