@@ -29,7 +29,7 @@ COPY --from=build /out/gateway /out/loadgen /
 ENV GATEWAY_LISTEN=0.0.0.0:8080 \
     GATEWAY_ADMIN__LISTEN=127.0.0.1:8081 \
     GATEWAY_LOG__FORMAT=json
-EXPOSE 8080 8081
+EXPOSE 8080
 # nobody has a name here; the number belongs to no user of the host.
 USER 65532:65532
 ENTRYPOINT ["/gateway"]

@@ -34,10 +34,11 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("POST /v1/drain", s.handleDrain)
+	// Who types the listener's address into a browser looks for the console.
+	mux.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
 	mux.Handle("GET /console/", web.Handler(s.Addr))
 	o := operator{s}
-	mux.Handle("/v1/", admin.Handler(o, o, o))
+	mux.Handle("/v1/", admin.Handler(o, o, o, s.handleDrain))
 	return admin.Protect(func() string { return s.live.Load().Admin.Token }, mux)
 }
 

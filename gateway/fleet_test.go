@@ -77,6 +77,9 @@ func TestDrainByTheAdmin(t *testing.T) {
 	in := start(t, nil).ready()
 	c := in.dial("/v1/ws")
 	c.expect("welcome")
+	if status, body := in.get("http://" + in.AdminAddr() + "/v1/drain"); status != 405 || !strings.Contains(body, "POST") {
+		t.Fatalf("a GET drains, or isn't told what does: %d %s", status, body)
+	}
 	if status, _ := in.post("/v1/drain", ""); status != 202 {
 		t.Fatal(status)
 	}

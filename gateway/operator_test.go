@@ -205,6 +205,16 @@ func TestOperatorPublishesByTheRules(t *testing.T) {
 	}
 }
 
+func TestAdminRootShowsTheConsole(t *testing.T) {
+	in := start(t, nil)
+	if status, body := in.get("http://" + in.AdminAddr() + "/"); status != 200 || !strings.Contains(body, "<html") {
+		t.Errorf("%d %.200s", status, body)
+	}
+	if status, _ := in.get("http://" + in.AdminAddr() + "/nothing"); status != 404 {
+		t.Errorf("an unknown path: %d", status)
+	}
+}
+
 func TestAdminToken(t *testing.T) {
 	const token = "sixteen bytes or more"
 	in := start(t, func(c *Config) { c.Admin.Token = token }).ready()

@@ -10,14 +10,19 @@ import (
 type routes map[string]map[string]func(w http.ResponseWriter, r *http.Request) error
 
 // Handler serves the operator's calls, those whose paths begin with /v1/.
-func Handler(p Publisher, ch Channels, co Connections) http.Handler {
+// drain answers POST /v1/drain.
+func Handler(p Publisher, ch Channels, co Connections, drain http.HandlerFunc) http.Handler {
 	channels, connections := channelCalls{ch}, connectionCalls{co}
 	return routes{
 		"/v1/publish":            {http.MethodPost: publishCall{p}.publish},
 		"/v1/channels":           {http.MethodGet: channels.list},
 		"/v1/channels/{name...}": {http.MethodGet: channels.one},
 		"/v1/connections":        {http.MethodGet: connections.list, http.MethodDelete: connections.closeAll},
-		"/v1/connections/{id}":   {http.MethodGet: connections.one, http.MethodDelete: connections.closeOne},
+		"/v1/drain": {http.MethodPost: func(w http.ResponseWriter, r *http.Request) error {
+			drain(w, r)
+			return nil
+		}},
+		"/v1/connections/{id}": {http.MethodGet: connections.one, http.MethodDelete: connections.closeOne},
 	}.handler()
 }
 
