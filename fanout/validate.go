@@ -42,7 +42,7 @@ func (c Config) Validate() error {
 	}
 	if c.URL != "" {
 		if _, err := redis.ParseURL(c.URL); err != nil {
-			bad("url", maskURL(c.URL), "redis://[user:password@]host:port[/db], rediss://… or unix:///path")
+			bad("url", maskURL(c.URL), "redis://host:port[/db], rediss:// for TLS, with user:password@ before the host where it has one, or unix:///path")
 		}
 	} else if _, _, err := net.SplitHostPort(c.Embedded); err != nil {
 		bad("embedded", strconv.Quote(c.Embedded), "host:port")

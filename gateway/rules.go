@@ -56,7 +56,7 @@ func compileRules(list []ChannelRule) (rules, error) {
 			errs = append(errs, fmt.Errorf("channels[%d].match: is empty, want at least one pattern", i))
 		}
 		errs = append(errs,
-			oneOf(fmt.Sprintf("channels[%d].slow", i), string(r.Slow), "", string(SlowDisconnect), string(SlowDropOldest), string(SlowLatest)),
+			oneOf(fmt.Sprintf("channels[%d].slow", i), string(cmp.Or(r.Slow, SlowDisconnect)), string(SlowDisconnect), string(SlowDropOldest), string(SlowLatest)),
 			between(fmt.Sprintf("channels[%d].max_len", i), r.MaxLen, 0, 1<<24),
 			between(fmt.Sprintf("channels[%d].ttl", i), r.TTL, 0, 10*365*24*time.Hour))
 		out = append(out, compiledRule{r, match})

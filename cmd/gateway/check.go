@@ -14,8 +14,8 @@ func checkCommand() command {
 		help: `
 Prints what serve would run with, as YAML, with passwords and tokens masked and
 the origin of each value that is not a default. If anything is wrong, prints
-all of it instead and exits with 1.`,
-		keys: everyKey,
+all of it instead and exits with 2.`,
+		keys: everyKey, judges: true,
 		exec: runCheck,
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -17,6 +18,8 @@ type command struct {
 	// keys chooses the configuration keys that the help lists as flags. All of
 	// them are accepted wherever it is set, so that one file fits every command.
 	keys func(k key) bool
+	// judges says that the command runs with a valid configuration only.
+	judges bool
 	// flags adds the flags that are no configuration keys; may be nil.
 	flags func(fs *pflag.FlagSet)
 	exec  func(ctx context.Context, std stdio, fs *pflag.FlagSet) error
@@ -72,14 +75,40 @@ func (c command) flagSet() *pflag.FlagSet {
 }
 
 func (c command) run(ctx context.Context, args []string, std stdio) error {
-	fs := c.flagSet()
-	if err := fs.Parse(args); err != nil {
-		return usageError{command: c.name, text: flagErrorText(err)}
+	fs, err := c.parse(args)
+	if err != nil {
+		return err
 	}
 	if wanted, _ := fs.GetBool("help"); wanted {
 		return c.writeHelp(std.out)
 	}
 	return c.exec(ctx, std, fs)
+}
+
+// parse reads the flags. Its error tells of all that are unknown and, for the
+// commands that judge the whole configuration, of all that is wrong with the rest.
+func (c command) parse(args []string) (*pflag.FlagSet, error) {
+	var unknown []string
+	for {
+		fs := c.flagSet()
+		err := fs.Parse(args)
+		var wrong *pflag.NotExistError
+		switch {
+		case errors.As(err, &wrong) && wrong.GetSpecifiedShortnames() == "":
+			unknown = append(unknown, flagErrorText(err))
+			args = withoutFlag(args, wrong.GetSpecifiedName())
+			continue
+		case err != nil:
+			unknown = append(unknown, flagErrorText(err))
+		case len(unknown) == 0:
+			return fs, nil
+		case c.judges:
+			if _, err := load(fs, settings.validate); err != nil {
+				unknown = append(unknown, err.Error())
+			}
+		}
+		return nil, usageError{command: c.name, text: strings.Join(unknown, "\n")}
+	}
 }
 
 // noArgs refuses arguments where a command takes none.

@@ -66,7 +66,8 @@ func load(flags *pflag.FlagSet, validate func(s settings) error) (loaded, error)
 }
 
 // merge lets each layer override those before it. A value that can't be read
-// is a problem and leaves the one below in place.
+// is a problem and leaves the one below in place, but for a list of rules, of
+// which the rest is taken.
 func merge(layers ...layer) (loaded, configError, error) {
 	l := loaded{settings: defaultSettings(), origins: map[string]string{}}
 	merged := koanf.New(".")
@@ -130,6 +131,7 @@ func (l layer) read() (map[string]any, configError) {
 			for _, item := range bad {
 				problems = append(problems, problem{text: name + item, origin: l.origin(name)})
 			}
+			values[name] = v
 			continue
 		}
 		if err != nil {
@@ -178,11 +180,11 @@ func fileLayer(path string) (layer, error) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return layer{}, fmt.Errorf("read the configuration: %w", err)
+		return layer{}, fileError{fmt.Errorf("read the configuration: %w", err)}
 	}
 	k := koanf.New(".")
 	if err := k.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
-		return layer{}, fmt.Errorf("read the configuration %s: %w", path, err)
+		return layer{}, fileError{fmt.Errorf("read the configuration %s: %w", path, err)}
 	}
 	lines := yamlLines(text)
 	return layer{

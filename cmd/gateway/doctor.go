@@ -31,7 +31,7 @@ fixes it. Exits with 1 if there is anything to fix. It changes nothing.
 The limits of the process are those that the doctor itself was started with:
 run it as the user and under the supervisor that run the gateway. The reasons
 for each number are in docs/OPERATIONS.md.`,
-		keys: doctorKeys,
+		keys: doctorKeys, judges: true,
 		flags: doctorFlags,
 		exec:  runDoctor,
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -37,6 +38,20 @@ func addKeyFlags(fs *pflag.FlagSet) {
 func isKeyFlag(f *pflag.Flag) bool {
 	_, ok := f.Value.(*rawFlag)
 	return ok
+}
+
+// withoutFlag returns args without the first --name and, like pflag where it
+// is told to skip what it doesn't know, without the value behind it.
+func withoutFlag(args []string, name string) []string {
+	i := slices.IndexFunc(args, func(a string) bool { return a == "--"+name || strings.HasPrefix(a, "--"+name+"=") })
+	if i < 0 {
+		panic("pflag refused --" + name + ", which is not there")
+	}
+	end := i + 1
+	if args[i] == "--"+name && end < len(args) && !strings.HasPrefix(args[end], "-") {
+		end++
+	}
+	return slices.Concat(args[:i], args[end:])
 }
 
 // flagErrorText adds to an unknown flag the one that was probably meant.

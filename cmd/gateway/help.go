@@ -50,8 +50,8 @@ spellings; the later one wins:
 ` + "`gateway COMMAND --help`" + ` lists the flags of a command, ` + "`gateway help config`" + ` is the
 manual of every key.
 
-Exit codes: 0 success, 1 failure (the configuration is refused, Redis can't be
-reached, serving failed, a second signal), 2 the command line is wrong.
+Exit codes: 0 success, 1 failure (Redis can't be reached, serving failed, a second
+signal), 2 the command line or the configuration is wrong.
 `
 
 func writeOverview(w io.Writer) error {

@@ -30,7 +30,7 @@ func (e usageError) Error() string { return e.text }
 const (
 	exitOK      = 0
 	exitFailure = 1
-	exitUsage   = 2
+	exitUsage   = 2 // what was asked for can't work, however often it's tried
 )
 
 func main() {
@@ -61,8 +61,16 @@ func report(w io.Writer, err error) int {
 		return exitOK
 	}
 	fmt.Fprintf(w, "gateway: %v\n", err)
-	var usage usageError
-	if !errors.As(err, &usage) {
+	var (
+		usage  usageError
+		config configError
+		file   fileError
+	)
+	switch {
+	case errors.As(err, &usage):
+	case errors.As(err, &config), errors.As(err, &file):
+		return exitUsage
+	default:
 		return exitFailure
 	}
 	help := "gateway help"

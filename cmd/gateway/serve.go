@@ -27,7 +27,7 @@ drain.timeout, and the exit code is 0. A second signal exits at once with 1.
 SIGHUP reads the configuration again and takes over what can change while
 clients are connected; the log names what can't. ` + "`gateway help config`" + ` tells
 which keys those are.`,
-		keys: everyKey,
+		keys: everyKey, judges: true,
 		exec: runServe,
 	}
 }

@@ -46,7 +46,8 @@ func parseTable(text string, t reflect.Type) (any, error) {
 // itemFields returns a struct's fields as keys of their own.
 func itemFields(t reflect.Type) keyTable { return appendKeys(nil, t, "", nil) }
 
-// readTable turns YAML's mappings into a slice of type t.
+// readTable turns YAML's mappings into a slice of type t. With itemErrors comes
+// what could be read: the rest of it can still be judged.
 func readTable(items []any, t reflect.Type) (any, error) {
 	fields := itemFields(t.Elem())
 	table := reflect.MakeSlice(t, len(items), len(items))
@@ -73,7 +74,7 @@ func readTable(items []any, t reflect.Type) (any, error) {
 		}
 	}
 	if len(bad) > 0 {
-		return nil, bad
+		return table.Interface(), bad
 	}
 	return table.Interface(), nil
 }
