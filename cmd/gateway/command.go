@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -45,6 +46,14 @@ func findCommand(name string) (command, bool) {
 		return command{}, false
 	}
 	return all[i], true
+}
+
+func unknownCommand(name string) error {
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	return usageError{text: fmt.Sprintf("unknown command %q, want one of %s", name, strings.Join(names, ", "))}
 }
 
 func everyKey(key) bool { return true }

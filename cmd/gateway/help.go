@@ -34,7 +34,7 @@ func runHelp(_ context.Context, std stdio, fs *pflag.FlagSet) error {
 	default:
 		c, ok := findCommand(name)
 		if !ok {
-			return usageError{text: fmt.Sprintf("unknown command %q", name)}
+			return unknownCommand(name)
 		}
 		return c.writeHelp(std.out)
 	}

@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, std stdio) error {
 	}
 	c, ok := findCommand(name)
 	if !ok {
-		return usageError{text: fmt.Sprintf("unknown command %q", name)}
+		return unknownCommand(name)
 	}
 	return c.run(ctx, args, std)
 }
