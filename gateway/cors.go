@@ -16,13 +16,16 @@ const preflightLines = corsLines +
 var errOrigin = &http1.Error{Status: 403, Code: "origin_not_allowed", Message: "pages of this origin may not connect here"}
 
 // checkOrigin refuses a browser's request from a page that isn't allowed, and
-// notes that an allowed page has to be told so.
+// notes that an allowed page has to be told so. Health is no secret of a page.
 func (s *shard) checkOrigin(i uint32, c *conn) bool {
 	r := &s.request
 	if len(r.Origin) == 0 {
 		return true
 	}
-	if !s.originAllowed(r.Origin, r.Host) {
+	switch allowed := s.originAllowed(r.Origin, r.Host); {
+	case !allowed && isHealth(r.Path):
+		return true
+	case !allowed:
 		s.refuse(i, c, RejectOrigin, errOrigin, nil)
 		return false
 	}

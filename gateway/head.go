@@ -239,13 +239,17 @@ func (s *shard) respondWith(i uint32, c *conn, response []byte) {
 	}
 }
 
-// health answers /healthz and /readyz on the public listener, for load
-// balancers that probe the port they send clients to.
-func (s *shard) health(i uint32, c *conn, err error) {
-	o := http1.Options{ContentType: "text/plain; charset=utf-8"}
-	if err != nil {
-		s.answer(i, c, 503, err.Error()+"\n", o)
-		return
+// isHealth reports whether a path is for those that watch the gateway.
+func isHealth(path []byte) bool { return string(path) == "/healthz" || string(path) == "/readyz" }
+
+// healthOf returns the answer to /healthz or /readyz on the public listener, for
+// load balancers that probe the port they send clients to.
+func (s *shard) healthOf(path []byte) (status int, body []byte, o http1.Options) {
+	o.ContentType = "text/plain; charset=utf-8"
+	if string(path) == "/readyz" {
+		if err := s.srv.Ready(); err != nil {
+			return 503, []byte(err.Error() + "\n"), o
+		}
 	}
 	s.answer(i, c, 200, "ok\n", o)
 }
