@@ -171,7 +171,9 @@ func TestSilentClientIsClosed(t *testing.T) {
 	c := in.dial("/v1/ws")
 	c.expect("welcome")
 	c.SetPingHandler(func(string) error { return nil })
-	c.SetReadDeadline(time.Now().Add(patience))
+	if e := c.expect("bye"); e.Reason != string(CloseTimeout) || e.ReconnectAfterMS < 1 {
+		t.Errorf("got %+v", e)
+	}
 	_, _, err := c.ReadMessage()
 	var ce *websocket.CloseError
 	if !errors.As(err, &ce) || ce.Code != 1001 || ce.Text != string(CloseTimeout) {

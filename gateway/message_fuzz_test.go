@@ -152,7 +152,7 @@ func (p *peer) replies() (n int, closed bool, err error) {
 			if err := json.Unmarshal(message, &e); err != nil {
 				return n, false, fmt.Errorf("%w in %q", err, message)
 			}
-			if !slices.Contains([]string{"welcome", "subscribed", "unsubscribed", "published", "gap", "error", "pong"}, e.Type) {
+			if !slices.Contains([]string{"welcome", "subscribed", "unsubscribed", "published", "gap", "error", "pong", "bye"}, e.Type) {
 				return n, false, fmt.Errorf("the type of %q", message)
 			}
 			message = message[:0]

@@ -2,7 +2,6 @@ package interop
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"testing"
 
@@ -59,7 +58,6 @@ func playCoder(ctx context.Context, o *websocket.DialOptions, url string, say fu
 			}
 		}
 	}
-	nothing := func(text []byte) error { return fmt.Errorf("got %.100s", text) }
 
 	c, err := dial()
 	if err != nil {
@@ -94,7 +92,7 @@ func playCoder(ctx context.Context, o *websocket.DialOptions, url string, say fu
 	if err := c.Write(ctx, websocket.MessageBinary, []byte{0}); err != nil {
 		return r, err
 	}
-	if r.Refused, err = codeOf(c, nothing); err != nil {
+	if r.Refused, err = codeOf(c, r.leave); err != nil {
 		return r, err
 	}
 

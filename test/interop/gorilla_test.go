@@ -96,7 +96,7 @@ func playGorilla(ctx context.Context, d *websocket.Dialer, url string, say func(
 	if err := c.WriteMessage(websocket.BinaryMessage, []byte{0}); err != nil {
 		return r, err
 	}
-	if r.Refused, err = codeOf(c, nothing); err != nil {
+	if r.Refused, err = codeOf(c, r.leave); err != nil {
 		return r, err
 	}
 
