@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"strconv"
 	"sync"
 
@@ -15,20 +16,28 @@ import (
 // makes turning away cheap: on loopback 12 us, nearly all of it the kernel's for
 // accept, send and close, where letting a client in costs 22 without a token and
 // 99 with a signed one (TestAttackFloodIsCheap).
+//
+// They are answered when their request is here, within two ticks, or as soon as
+// maxMute later ones wait too: who asks for the gateway's health is told it
+// however full the gateway is, or a supervisor would end what works at its limit.
 type away struct {
 	ring  []turned
 	first int // index of the oldest
 	n     int
+	mute  int // of the newest, not answered yet
 }
 
 type turned struct {
-	fd    int32
-	since uint32 // tick
+	reason RejectReason // empty: it asked for the health
+	fd     int32
+	since  uint32 // tick
 }
 
 const (
 	// maxAway is the most sockets that wait in one shard.
 	maxAway = 1024
+	// maxMute is the most of them that wait for their answer.
+	maxMute = 16
 	// turnAwayTicks is how long each waits where there is room.
 	turnAwayTicks = 10
 	// retrySeconds is over how many seconds the next tries of those that are
@@ -36,12 +45,8 @@ const (
 	retrySeconds = 10
 )
 
-// turnAway answers an accepted socket that gets no connection, before it said
-// anything.
+// turnAway takes an accepted socket that gets no connection.
 func (s *shard) turnAway(fd int, reason RejectReason) {
-	s.stats.rejects[reason]++
-	s.retry++
-	reactor.WriteLast(fd, turnedAway()[reason][s.retry%retrySeconds])
 	a := &s.away
 	if a.ring == nil {
 		a.ring = make([]turned, maxAway)
@@ -49,16 +54,65 @@ func (s *shard) turnAway(fd int, reason RejectReason) {
 	for a.n > 0 && (a.n == len(a.ring) || s.srv.excess.Load() >= s.cfg.maxExcess) {
 		s.closeOldest()
 	}
-	a.ring[(a.first+a.n)%len(a.ring)] = turned{int32(fd), s.now}
+	a.ring[(a.first+a.n)%len(a.ring)] = turned{reason, int32(fd), s.now}
 	a.n++
+	if a.mute++; a.mute > maxMute {
+		s.answerAway(true)
+	}
 	if s.srv.excess.Add(1) > s.cfg.maxExcess {
 		s.closeOldest()
 	}
 }
 
-// closeAway closes the sockets whose time is up.
+// answerAway answers the socket that has waited longest for it. False: there is
+// no request yet, which is waited for unless must.
+func (s *shard) answerAway(must bool) bool {
+	a := &s.away
+	t := &a.ring[(a.first+a.n-a.mute)%len(a.ring)]
+	n, err := reactor.Read(int(t.fd), s.rbuf[:])
+	if err == reactor.ErrAgain && !must {
+		return false
+	}
+	a.mute--
+	if err == nil {
+		s.stats.bytesIn += uint64(n)
+		if answer := s.probe(s.rbuf[:n]); answer != nil {
+			t.reason = ""
+			reactor.WriteLast(int(t.fd), answer)
+			return true
+		}
+	}
+	s.stats.rejects[t.reason]++
+	s.retry++
+	reactor.WriteLast(int(t.fd), turnedAway()[t.reason][s.retry%retrySeconds])
+	return true
+}
+
+// probe returns the answer to a request for the gateway's health, nil to any
+// other.
+func (s *shard) probe(data []byte) []byte {
+	_, target, _ := bytes.Cut(data, []byte(" "))
+	if !bytes.HasPrefix(target, []byte("/healthz")) && !bytes.HasPrefix(target, []byte("/readyz")) {
+		return nil
+	}
+	r := &s.request
+	if n, err := r.Parse(data, s.cfg.Limits.HeadBytes); n == 0 || err != nil || !isHealth(r.Path) {
+		return nil
+	}
+	status, body, o := s.healthOf(r.Path)
+	o.Close, o.Date, o.NoBody = true, s.date, string(r.Method) == "HEAD"
+	return http1.AppendResponse(nil, status, body, o)
+}
+
+// closeAway answers and closes the sockets whose time is up.
 func (s *shard) closeAway() {
 	a := &s.away
+	for a.mute > 0 {
+		age := s.now - a.ring[(a.first+a.n-a.mute)%len(a.ring)].since
+		if age == 0 || !s.answerAway(age > 1) {
+			break
+		}
+	}
 	for a.n > 0 && s.now-a.ring[a.first].since >= turnAwayTicks {
 		s.closeOldest()
 	}
@@ -75,11 +129,17 @@ func (s *shard) closeAllAway() {
 // closeOldest closes the socket that has waited longest.
 func (s *shard) closeOldest() {
 	a := &s.away
-	fd := int(a.ring[a.first].fd)
+	if a.mute == a.n {
+		s.answerAway(true)
+	}
+	fd, why := int(a.ring[a.first].fd), CloseRejected
+	if a.ring[a.first].reason == "" {
+		why = CloseAnswered
+	}
 	a.first = (a.first + 1) % len(a.ring)
 	a.n--
 	s.srv.excess.Add(-1)
-	s.stats.closes[CloseRejected]++
+	s.stats.closes[why]++
 	n, err := reactor.Read(fd, s.rbuf[:]) // unread, it would make the close a reset
 	if err == nil {
 		s.stats.bytesIn += uint64(n)

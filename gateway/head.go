@@ -115,10 +115,9 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 		return nil
 	}
 	switch path := string(r.Path); {
-	case path == "/healthz":
-		s.health(i, c, nil)
-	case path == "/readyz":
-		s.health(i, c, s.srv.Ready())
+	case isHealth(r.Path):
+		status, body, o := s.healthOf(r.Path)
+		s.answer(i, c, status, string(body), o)
 	case s.drain.reason == CloseDrain:
 		s.refuse(i, c, RejectDraining, errDraining, s.retryAfter())
 	case (path == "/v1/ws" || path == "/v1/sse") && !s.take(&s.srv.handshakes, s.cfg.handshakeRate):
@@ -251,5 +250,5 @@ func (s *shard) healthOf(path []byte) (status int, body []byte, o http1.Options)
 			return 503, []byte(err.Error() + "\n"), o
 		}
 	}
-	s.answer(i, c, 200, "ok\n", o)
+	return 200, []byte("ok\n"), o
 }

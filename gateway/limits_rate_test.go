@@ -60,7 +60,7 @@ func TestAcceptAndHandshakeRate(t *testing.T) {
 	}{
 		"accepts": {
 			func(c *Config) { c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst = 1, burst },
-			"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 200, "too_many_connects", RejectAcceptRate,
+			"GET /v1/poll?channels=a&wait=0 HTTP/1.1\r\nHost: a\r\n\r\n", 204, "too_many_connects", RejectAcceptRate,
 		},
 		"WebSockets": {
 			func(c *Config) { c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst = 1, burst },
