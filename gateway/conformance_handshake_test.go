@@ -33,7 +33,7 @@ func TestConformanceHandshake(t *testing.T) {
 		"connection, then more": {all(line, host, upgrade, connect, nonce, version, "Connection: keep-alive\r\n"), 101},
 		"upgrade of a list":     {all(line, host, "Upgrade: h2c, websocket\r\n", connect, nonce, version), 101},
 		"upgrade in lines":      {all(line, "Upgrade: h2c\r\n", host, upgrade, connect, nonce, version), 101},
-		"lines without version": {all(line, host, upgrade, "Connection: keep-alive\r\n", connect, nonce), 400},
+		"lines without version": {all(line, host, upgrade, "Connection: keep-alive\r\n", connect, nonce), 426},
 		"lines of an old one":   {all(line, host, upgrade, "Connection: keep-alive\r\n", connect, nonce, "Sec-WebSocket-Version: 8\r\n"), 426},
 		"lines without upgrade": {all(line, host, upgrade, "Connection: keep-alive\r\n", "Connection: te\r\n", nonce, version), 426},
 		"unknown headers":       {all(line, host, upgrade, connect, nonce, version, "X-Other: 1\r\nCookie: a=b\r\n"), 101},
