@@ -142,9 +142,14 @@ func TestWhatAnswersAPing(t *testing.T) {
 	}
 }
 
+const (
+	quickInterval = 500 * time.Millisecond
+	quickTimeout  = 400 * time.Millisecond
+)
+
 // quickBeat is a heartbeat for real clocks.
 func quickBeat(c *Config) {
-	c.Heartbeat = HeartbeatConfig{Interval: 500 * time.Millisecond, Timeout: 400 * time.Millisecond}
+	c.Heartbeat = HeartbeatConfig{Interval: quickInterval, Timeout: quickTimeout}
 }
 
 func TestPongKeepsAlive(t *testing.T) {
@@ -192,10 +197,10 @@ func TestVanishedClient(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *Config) {
 		quickBeat(c)
-		c.Limits.QueueBytes = 4 << 20
+		c.Limits.QueueBytes = 1 << 20
 	}).ready()
 	in.lazy("big")
-	in.redis.Publish("big", strings.Repeat("x", 2<<20))
+	in.redis.Publish("big", strings.Repeat("x", 200<<10))
 	eventually(t, "the kernel refuses it", func() bool { return in.totals().queueBytes > 0 })
 	eventually(t, "it's closed", func() bool { return in.totals().closes[CloseTimeout] == 1 })
 	eventually(t, "nothing is kept for it", func() bool {
@@ -208,31 +213,59 @@ func TestVanishedClient(t *testing.T) {
 // alive as long as it reads.
 func TestReadingIsASignOfLife(t *testing.T) {
 	t.Parallel()
-	const size = 3 << 20
 	in := start(t, func(c *Config) {
 		quickBeat(c)
 		c.Limits.QueueBytes = 4 << 20
 	}).ready()
-	c := in.lazy("big")
-	in.redis.Publish("big", strings.Repeat("x", size))
-	eventually(t, "the kernel refuses it", func() bool { return in.totals().queueBytes > 0 })
-	// Read at such a speed that it takes four heartbeats.
-	read, begin := 0, time.Now()
-	pace := time.NewTicker(10 * time.Millisecond)
-	defer pace.Stop()
+	for tries := 1; ; tries++ {
+		before := in.totals().closes[CloseTimeout]
+		pause, ok := in.readsFor(4 * quickInterval)
+		timeouts := in.totals().closes[CloseTimeout] - before
+		switch {
+		case timeouts == 0 && ok:
+			return
+		case pause < quickTimeout/2:
+			t.Fatalf("%d timeouts of a client that never stopped for longer than %v", timeouts, pause)
+		case tries == 20:
+			t.Fatalf("this machine can't read without pauses; the last one took %v", pause)
+		}
+		// The machine was busy with other things: the client did stop.
+	}
+}
+
+// readsFor has a client whose queue is never empty read steadily for a time. It
+// returns the longest pause between two reads, and whether none failed.
+func (in *instance) readsFor(d time.Duration) (pause time.Duration, ok bool) {
+	in.t.Helper()
+	c := in.dialLazy("/v1/ws?format=raw&channels=big")
+	defer c.Close()
+	last := time.Now()
+	timeouts := in.totals().closes[CloseTimeout]
+	eventually(in.t, "it's subscribed", func() bool { return in.totals().subscriptions == 1 })
+	in.subscribed("big").Close() // confirmed behind the first
+	for range 96 {
+		in.redis.Publish("big", strings.Repeat("x", 16<<10))
+	}
+	eventually(in.t, "the kernel refuses it", func() bool {
+		st := in.totals()
+		return st.queueBytes > 0 || st.closes[CloseTimeout] > timeouts
+	})
 	conn := c.NetConn()
 	conn.SetReadDeadline(time.Now().Add(patience))
-	for buf := make([]byte, 16<<10); read < size; <-pace.C {
-		n, err := io.ReadFull(conn, buf)
+	pace := time.NewTicker(10 * time.Millisecond)
+	defer pace.Stop()
+	begin := time.Now()
+	buf := make([]byte, 4<<10)
+	for time.Since(begin) < d {
+		_, err := io.ReadFull(conn, buf)
+		pause, last = max(pause, time.Since(last)), time.Now()
 		if err != nil {
-			t.Fatalf("after %d bytes: %v", read, err)
+			return pause, false
 		}
-		read += n
+		<-pace.C
 	}
-	if took := time.Since(begin); took < 1500*time.Millisecond {
-		t.Errorf("all was read in %v, too soon for a timeout", took)
+	if in.totals().queueBytes == 0 {
+		in.t.Fatal("all was read too soon for a timeout")
 	}
-	if st := in.totals(); st.closes[CloseTimeout] != 0 || st.connections != 1 {
-		t.Errorf("%d timeouts, %d connections", st.closes[CloseTimeout], st.connections)
-	}
+	return pause, true
 }
