@@ -36,7 +36,7 @@ type replayWaits struct {
 }
 
 // minWaits is how many may have gone before it's worth looking.
-const minWaits = 64
+const minWaits = 8
 
 // add appends w. While Redis is away clients come, give up and come back for
 // as long as that takes, so those who have gone must not stay until it answers:
