@@ -15,6 +15,8 @@ GUEST ?=
 MILLION_ARGS ?=
 # For `make bench-ratios`: make bench-ratios RATIOS_ARGS='-rounds 9'
 RATIOS_ARGS ?=
+# For `make bench-growth`, such as -part channels,hot
+GROWTH_ARGS ?=
 # Rounds in each setting of `make nightly`.
 ROUNDS ?= 1000
 # Debian packages and the program of each that the tests start.
@@ -27,7 +29,7 @@ PEERS_ARGS ?=
 .PHONY: help
 help: ## list the targets
 	@echo 'Targets:'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  %-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  %-15s %s\n", $$1, $$2 }'
 
 .PHONY: build
 build: ## build bin/gateway and bin/loadgen, static
@@ -114,6 +116,9 @@ bench-catchup: ## have 5,000 clients come back at once and print when all have c
 bench-peers: build deps-peers ## compare the gateway with other servers and write docs/BENCHMARKS.md (16 minutes)
 	cd bench/peers && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/peers .
 	bin/peers $(PEERS_ARGS)
+.PHONY: bench-growth
+bench-growth: deps ## measure how the costs grow and write docs/GROWTH.md (10 minutes; -part and more: GROWTH_ARGS)
+	$(GO) run ./bench/growth $(GROWTH_ARGS)
 
 .PHONY: million
 million: build ## hold N clients (default 1000000), in an emulated Linux where need be or with GUEST=1, and write docs/MILLION.md

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/procfs"
+	"github.com/redis/go-redis/v9"
+
+	"pushgate/internal/reactor"
+)
+
+// mostOthers is how much of the box other programs may take before a measurement
+// is made again.
+const mostOthers = 0.1 // of all CPUs
+
+// alone measures until others left the box alone meanwhile, and returns their
+// share of it.
+func (l *lab) alone(s *site, measure func() error) (others float64, err error) {
+	for try := 1; ; try++ {
+		before, err := s.others()
+		if err != nil {
+			return 0, err
+		}
+		began := time.Now()
+		if err := measure(); err != nil {
+			return 0, err
+		}
+		after, err := s.others()
+		if err != nil {
+			return 0, err
+		}
+		others = max(after-before, 0).Seconds() / time.Since(began).Seconds() / float64(l.cpus)
+		if others <= mostOthers || try >= l.tries {
+			return others, nil
+		}
+		l.say("others took %.0f %% of the box: again", others*100)
+	}
+}
+
+// others is the CPU time of all programs on the box but those of the
+// measurement.
+func (s *site) others() (time.Duration, error) {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return 0, err
+	}
+	stat, err := fs.Stat()
+	if err != nil {
+		return 0, err
+	}
+	t := stat.CPUTotal
+	all := time.Duration((t.User + t.Nice + t.System + t.IRQ + t.SoftIRQ + t.Steal) * float64(time.Second))
+	for _, pid := range []int{os.Getpid(), s.pid, s.redis} {
+		own, err := reactor.ProcessCPU(pid)
+		if err != nil {
+			return 0, err
+		}
+		all -= own
+	}
+	return all, nil
+}
+
+// redisProcess asks a Redis for its process.
+func redisProcess(ctx context.Context, url string) (pid int, err error) {
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		return 0, err
+	}
+	client := redis.NewClient(o)
+	defer client.Close()
+	text, err := client.Info(ctx, "server").Result()
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(text) {
+		if digits, ok := strings.CutPrefix(strings.TrimSpace(line), "process_id:"); ok {
+			return strconv.Atoi(digits)
+		}
+	}
+	return 0, fmt.Errorf("redis %s does not name its process", url)
+}

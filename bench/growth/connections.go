@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// The figures of the parts without a hot channel. Memory is read with the
+// clients of the step connected.
+const (
+	figureRSS      figure = "rss_bytes"
+	figureLive     figure = "live_heap_bytes"
+	figureCPU      figure = "cpu_per_delivery_us"
+	figureKernel   figure = "kernel_share"
+	figureLast     figure = "last_subscriber_p50_ms" // send to the last subscriber
+	figureLastP99  figure = "last_subscriber_p99_ms"
+	figureConnect  figure = "connect_seconds" // all clients, until each has its channels
+	figurePerMsg   figure = "cpu_per_message_us"
+	figureMessages figure = "messages"
+	figureOthers   figure = "others_share" // of the box, taken by other programs
+)
+
+const (
+	plainSize   = 128 // bytes of a message where its size is not the matter
+	fewMessages = 3
+	ms          = 1e6 // ns
+)
+
+// measureConnections has the clients of one gateway grow from one to the most,
+// and then sends messages to each number of them.
+func measureConnections(ctx context.Context, l *lab, s scale, r *result) error {
+	site, err := l.open(ctx, s, "")
+	if err != nil {
+		return err
+	}
+	defer site.close()
+	clients := append([]int{1}, s.Connections...)
+	_, all, err := site.hold(ctx, clients, "all", s.Hold)
+	if err != nil {
+		return err
+	}
+	for i, m := range all {
+		x := r.at(grouped(float64(clients[i])), float64(clients[i]))
+		x.add(figureRSS, m.rss)
+		x.add(figureLive, m.live)
+	}
+	for _, n := range ordered(l, s.Connections) {
+		l.say("messages to %d connections", n)
+		if err := site.inTurn(ctx, r.at(grouped(float64(n)), 0), n, "all", plainSize, s.Deliveries/n); err != nil {
+			return fmt.Errorf("%d connections: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// inTurn measures messages that are sent one after the other.
+func (s *site) inTurn(ctx context.Context, x *step, clients int, channels string, size, messages int) error {
+	p, err := s.publish(ctx, clients, channels, size, 0, max(messages, fewMessages))
+	if err != nil {
+		return err
+	}
+	x.add(figureMessages, float64(p.Fanout.Published))
+	x.add(figureCPU, p.cpu)
+	x.add(figureKernel, p.kernel)
+	x.add(figureOthers, p.others)
+	x.add(figureLast, float64(p.Fanout.Completion.P50)/ms)
+	x.add(figureLastP99, float64(p.Fanout.Completion.P99)/ms)
+	return nil
+}

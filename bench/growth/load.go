@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/procfs"
+
+	"pushgate/internal/loadgen"
+)
+
+// warmClients come and go until the warm-up is done.
+const warmClients = 500
+
+// warm has clients come and go until the gateway's allocator has its working
+// size: the first handshakes of a process leave 900 B each behind, up to its
+// first garbage collection. Then it sees what the gateway uses when idle.
+func (s *site) warm(ctx context.Context, sc scale) error {
+	c := s.config
+	c.Channels = "warm"
+	for left := sc.Warmup; left > 0; left -= warmClients {
+		c.Stages += fmt.Sprintf("->%d, ->0, ", warmClients)
+	}
+	c.Stages += fmt.Sprintf("->1, hold %v", sc.Idle)
+	r, err := checked(loadgen.Idle(ctx, c, loadgen.Options{}))
+	if err != nil {
+		return fmt.Errorf("warm-up: %w", err)
+	}
+	s.pid, s.idle = r.Server.PID, r.Steps[len(r.Steps)-1].CPU
+	s.redis, err = redisProcess(ctx, s.config.Redis)
+	return err
+}
+
+// memory is the gateway's, right after a garbage collection.
+type memory struct {
+	rss, live float64 // bytes
+	seen      bool
+}
+
+// hold connects more and more clients and reads the gateway's memory at each
+// number of them. Two gateways with the same connections hold different amounts
+// of garbage, so each is made to collect it, as Go does by itself every two
+// minutes.
+func (s *site) hold(ctx context.Context, clients []int, channels string, d time.Duration) (*loadgen.Result, []memory, error) {
+	c := s.config
+	c.Channels = channels
+	var stages []string
+	for _, n := range clients {
+		stages = append(stages, fmt.Sprintf("->%d, hold %v", n, d))
+	}
+	c.Stages = strings.Join(stages, ", ")
+	all := make([]memory, len(clients))
+	var failed error
+	// The run has ended its sampling when it returns.
+	progress := func(x loadgen.Sample) {
+		if i := slices.Index(clients, int(x.Open)); i >= 0 && x.Phase == loadgen.PhaseHold && failed == nil {
+			all[i], failed = s.collect(ctx)
+		}
+	}
+	r, err := checked(loadgen.Idle(ctx, c, loadgen.Options{Progress: progress}))
+	switch {
+	case err != nil:
+	case failed != nil:
+		err = failed
+	case slices.ContainsFunc(all, func(m memory) bool { return !m.seen }):
+		err = fmt.Errorf("no sample in %v", d)
+	}
+	return r, all, err
+}
+
+// collect has the gateway collect its garbage and reads what it has then.
+func (s *site) collect(ctx context.Context) (m memory, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/debug/pprof/heap?gc=1&debug=1", nil)
+	if err != nil {
+		return m, err
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return m, err
+	}
+	defer answer.Body.Close()
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		if digits, ok := strings.CutPrefix(lines.Text(), "# HeapAlloc = "); ok {
+			m.live, err = strconv.ParseFloat(digits, 64)
+			m.seen = err == nil
+		}
+	}
+	if !m.seen {
+		return m, fmt.Errorf("%s: no heap in its profile (HTTP %d)", req.URL, answer.StatusCode)
+	}
+	p, err := procfs.NewProc(s.pid)
+	if err != nil {
+		return m, err
+	}
+	status, err := p.NewStatus()
+	m.rss = float64(status.VmRSS)
+	return m, err
+}
+
+// sent is what publishing cost.
+type sent struct {
+	*loadgen.Result
+	cpu    float64 // of the gateway for a delivery, in us, without what it uses when idle
+	kernel float64 // the kernel's share of it
+	others float64 // of the box, that other programs took
+}
+
+// publish has clients get messages; a rate of 0 sends each when the one before
+// has come to all.
+func (s *site) publish(ctx context.Context, clients int, channels string, size int, rate float64, messages int) (p sent, err error) {
+	c := s.config
+	c.Connections, c.Channels, c.Size, c.Rate, c.Messages = clients, channels, size, rate, messages
+	p.others, err = s.lab.alone(s, func() (err error) {
+		p.Result, err = checked(loadgen.Fanout(ctx, c, loadgen.Options{}))
+		return err
+	})
+	if err != nil {
+		return p, err
+	}
+	v, f := p.Server, p.Fanout
+	p.cpu = (v.CPUPublishing - s.idle) * f.Effort.Seconds / float64(f.Delivered) * 1e6
+	p.kernel = (v.After.CPUSystem - v.Connected.CPUSystem) / (v.After.CPU - v.Connected.CPU)
+	return p, nil
+}
