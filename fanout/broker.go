@@ -75,6 +75,15 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 // Node returns the name of this node in plain positions.
 func (b *Broker) Node() string { return b.node }
 
+// Embedded returns the address of the embedded server as bound, empty without
+// one.
+func (b *Broker) Embedded() string {
+	if b.embedded == nil {
+		return ""
+	}
+	return b.embedded.addr()
+}
+
 // clientOptions returns what both kinds of clients share. Protocol 2 is all
 // that is needed and leaves out push notifications, client-side caching and
 // maintenance hand-overs, which would change connections behind our back.

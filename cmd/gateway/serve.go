@@ -58,7 +58,7 @@ func runServe(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	r := reloader{flags: fs, log: log, level: level, server: server, running: l.settings}
 	stopReloads := r.start(reloads)
 	defer stopReloads()
-	writeWelcome(std.out, welcomeFor(l.settings, server))
+	writeWelcome(std.out, welcomeFor(l.settings, server, broker))
 	return serve(ctx, server, broker)
 }
 

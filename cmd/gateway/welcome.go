@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"pushgate/fanout"
 	"pushgate/gateway"
 )
 
@@ -15,21 +16,18 @@ type welcome struct {
 	program  string // as it was called
 	public   string // the bound public address, "unix:/path" for a socket
 	admin    string // the bound admin address, empty when off
-	embedded string // the embedded server's address, empty with a real Redis
+	embedded string // the embedded server's bound address, empty with a real Redis
 	prefix   string
 }
 
-func welcomeFor(s settings, server *gateway.Server) welcome {
-	w := welcome{
-		program: os.Args[0],
-		public:  server.Addr(),
-		admin:   server.AdminAddr(),
-		prefix:  s.Redis.Prefix,
+func welcomeFor(s settings, server *gateway.Server, broker *fanout.Broker) welcome {
+	return welcome{
+		program:  os.Args[0],
+		public:   server.Addr(),
+		admin:    server.AdminAddr(),
+		embedded: broker.Embedded(),
+		prefix:   s.Redis.Prefix,
 	}
-	if s.Redis.URL == "" {
-		w.embedded = s.Redis.Embedded
-	}
-	return w
 }
 
 // writeWelcome prints nothing where a Redis is configured: who did that knows
