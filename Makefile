@@ -116,6 +116,7 @@ bench-catchup: ## have 5,000 clients come back at once and print when all have c
 bench-peers: build deps-peers ## compare the gateway with other servers and write docs/BENCHMARKS.md (16 minutes)
 	cd bench/peers && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/peers .
 	bin/peers $(PEERS_ARGS)
+
 .PHONY: bench-growth
 bench-growth: deps ## measure how the costs grow and write docs/GROWTH.md (10 minutes; -part and more: GROWTH_ARGS)
 	$(GO) run ./bench/growth $(GROWTH_ARGS)
