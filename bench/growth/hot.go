@@ -103,7 +103,7 @@ func (s *site) undisturbed(ctx context.Context, sc scale, rate float64) (w windo
 // messages at a rate; 0 for none. The hot channel's run goes on a little longer
 // at both ends.
 func (s *site) beside(ctx context.Context, sc scale, rate float64) (w window, err error) {
-	const margin = 3 * time.Second // a second until it is seen to have begun, and the quiet clients' coming and going
+	const margin = 4 * time.Second // a second until it is seen to have begun, and the quiet clients' coming and going
 	hot := s.config
 	hot.Channels, hot.Rate, hot.Size = "hot", rate, plainSize
 	hot.Stages = fmt.Sprintf("->%d, hold %v", sc.Hot, sc.Window+margin)
