@@ -1,6 +1,9 @@
 package fanout
 
-import "math/bits"
+import (
+	"math/bits"
+	"time"
+)
 
 // heldMessage is a message as it came, for a topic that isn't live yet.
 type heldMessage struct {
@@ -38,17 +41,20 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 		return
 	}
 	l.b.counters.messages.Add(1)
+	at := l.moment()
 	id := m.id.position()
 	if m.durable {
 		l.b.counters.durable.Add(1)
 	} else {
 		t.flags |= topicPlain
-		id = Position{Node: l.b.node, Seq: t.seq + 1}
+		id = l.here()
 	}
-	msg := NewMessage(l.topics.channel(t), id, uint32(t.seq+1), []byte(m.payload))
-	msg.last = t.last
+	msg := NewMessage(l.topics.channel(t), id, t.seq+1, []byte(m.payload))
+	msg.last, msg.at = t.last, at
 	l.rings.push(&l.topics, place, t, msg, l.now())
 	t.seq++
+	t.at = at
+	t.flags &^= topicWhole
 	if m.durable {
 		t.last = m.id
 	}
@@ -72,14 +78,14 @@ func (l *link) tellJoined(t *topic, set uint64) {
 
 // joined is where t stands, for a member that joins it. The caller holds mu.
 func (l *link) joined(t *topic) Joined {
-	return Joined{Position: l.position(t), Seq: uint32(t.seq)}
+	return Joined{Position: l.position(t), Seq: t.seq, Unused: t.unused()}
 }
 
 // tellGap says that messages after the topic's present end were lost. The
 // loss takes a number of its own and the ring goes, so that no replay passes
 // over it in silence. The caller holds mu.
 func (l *link) tellGap(t *topic, reason GapReason) {
-	g := Gap{Since: l.plainPosition(t), Reason: reason}
+	g := Gap{Since: l.here(), Reason: reason}
 	if reason == GapHistory {
 		g.Since = t.last.position()
 		l.b.counters.historyGaps.Add(1)
@@ -87,9 +93,10 @@ func (l *link) tellGap(t *topic, reason GapReason) {
 		l.b.counters.brokerGaps.Add(1)
 	}
 	l.rings.drop(t)
-	t.flags = t.flags&^topicLostBefore | topicLostAfter
+	t.flags = t.flags&^(topicLostBefore|topicWhole) | topicLostAfter
 	t.seq++
-	g.Seq = uint32(t.seq)
+	t.at = l.moment()
+	g.Seq = t.seq
 	l.tell(t.members, func(to Member) { to.Gap(l.topics.channel(t), g) })
 }
 
@@ -98,9 +105,30 @@ func (l *link) position(t *topic) Position {
 	if !t.last.isZero() {
 		return t.last.position()
 	}
-	return l.plainPosition(t)
+	return l.here()
 }
 
-func (l *link) plainPosition(t *topic) Position {
-	return Position{Node: l.b.node, Seq: t.seq}
+// here is the plain position after all that has come to any of the link's
+// topics. The caller holds mu.
+func (l *link) here() Position { return Position{Node: l.b.node, Seq: l.at} }
+
+// moment returns the time in microseconds since 1970 by a clock that is only
+// set at the start, or the next number where that isn't above the last one:
+// what comes after a position has a higher one. The caller holds mu.
+func (l *link) moment() uint64 {
+	l.at = max(l.at+1, uint64(l.start.UnixMicro()+time.Since(l.start).Microseconds()))
+	return l.at
+}
+
+// A span is 65 ms, so that their number since the link's start fits a topic.
+const spanBits = 16
+
+// span returns the first one that begins at a moment or after it.
+func (l *link) span(at uint64) uint32 {
+	return uint32((at-uint64(l.start.UnixMicro()))>>spanBits) + 1
+}
+
+// spanStart returns the moment at which a span begins.
+func (l *link) spanStart(span uint32) uint64 {
+	return uint64(l.start.UnixMicro()) + uint64(span)<<spanBits
 }

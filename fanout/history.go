@@ -3,8 +3,6 @@ package fanout
 import (
 	"context"
 	"slices"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // history is the newest part of what a stream holds between two positions.
@@ -12,6 +10,7 @@ type history struct {
 	from, to streamID
 	entries  []entry // oldest first
 	complete bool    // nothing after from is missing
+	whole    bool    // it's a stream of which nothing was ever removed
 }
 
 // readHistory reads a stream from its end back to a position, at most
@@ -27,24 +26,22 @@ func (l *link) readHistory(ctx context.Context, name string, from, received stre
 		limit := min(pageEntries, l.b.config.ReplayMessages-len(h.entries)+1)
 		pipe := l.b.client.Pipeline()
 		read := pipe.XRevRangeN(ctx, key, end, beyond(from, "-"), int64(limit))
-		var first *redis.XMessageSliceCmd
-		var info *redis.XInfoStreamCmd
-		if from.isZero() {
-			info = pipe.XInfoStream(ctx, key)
-		} else {
-			first = pipe.XRangeN(ctx, key, "-", "+", 1)
-		}
+		first, info := pipe.XRangeN(ctx, key, "-", "+", 1), pipe.XInfoStream(ctx, key)
 		_, _ = pipe.Exec(ctx)
 		entries, err := entriesOf(read)
 		if err != nil {
 			return h, err
 		}
-		if h.complete, err = untrimmed(from, first, info); err != nil {
+		if h.whole, err = whole(info); err != nil {
 			return h, err
 		}
+		if h.complete, err = reachesBack(first, from); err != nil {
+			return h, err
+		}
+		h.complete = h.complete || h.whole && from.isZero()
 		h.entries = append(h.entries, entries...)
 		if len(h.entries) > l.b.config.ReplayMessages {
-			h.entries, h.complete = h.entries[:l.b.config.ReplayMessages], false
+			h.entries, h.complete, h.whole = h.entries[:l.b.config.ReplayMessages], false, false
 			break
 		}
 		if len(entries) < limit {
@@ -69,11 +66,11 @@ func (l *link) extend(ctx context.Context, name string, h *history, received str
 		}
 		if !p.complete {
 			// Trimmed behind h: only what comes after the hole is of one piece.
-			h.entries, h.complete = nil, false
+			h.entries, h.complete, h.whole = nil, false, false
 		}
 		h.entries = append(h.entries, p.entries...)
 		if over := len(h.entries) - l.b.config.ReplayMessages; over > 0 {
-			h.entries, h.complete = h.entries[over:], false
+			h.entries, h.complete, h.whole = h.entries[over:], false, false
 		}
 		if n := len(p.entries); n > 0 {
 			h.to = p.entries[n-1].id

@@ -9,7 +9,7 @@ type ChannelInfo struct {
 	Live bool
 	// Durable is the last durable message that came, zero without one.
 	Durable Position
-	// Plain is this node's own count of the channel's messages.
+	// Plain is where the channel stands on this node.
 	Plain Position
 	// RingMessages and RingBytes are what is kept here for those who come back,
 	// RingFirst the id of the oldest of these messages; it is zero
@@ -28,7 +28,7 @@ func (b *Broker) Inspect(channel string) ChannelInfo {
 	if t == nil {
 		return ChannelInfo{}
 	}
-	info := ChannelInfo{Known: true, Live: t.state == topicLive, Plain: l.plainPosition(t)}
+	info := ChannelInfo{Known: true, Live: t.state == topicLive, Plain: Position{Node: l.b.node, Seq: t.at}}
 	if !t.last.isZero() {
 		info.Durable = t.last.position()
 	}

@@ -57,7 +57,8 @@ type link struct {
 	down      error    // why the link doesn't deliver; nil: it does
 	reported  bool     // the log has this outage
 	downSince time.Time
-	floor     uint64 // above the seq of every topic that was forgotten
+	floor     uint32 // above the seq of every topic that was forgotten
+	at        uint64 // the last moment
 }
 
 // signal wakes one goroutine; signals that come while it works are one.

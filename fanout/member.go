@@ -31,6 +31,9 @@ type Joined struct {
 	// stream, else a plain position.
 	Position Position
 	Seq      uint32
+	// Unused says that the channel has had nothing yet, so that 0-0 is the
+	// position of its durable messages.
+	Unused bool
 }
 
 // GapReason says why messages may be missing.

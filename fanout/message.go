@@ -40,6 +40,7 @@ type Message struct {
 	Payload []byte
 	notice  func(Form) []byte // nil in a published message
 	last    streamID          // of the durable message before it, or not before that
+	at      uint64            // when it came to this node; 0: it was read from a stream
 	Seq     uint32            // order in the channel on this node, starts at 1, wraps
 
 	// Guarded by mu.
@@ -73,6 +74,10 @@ func NewNotice(channel string, seq uint32, encode func(Form) []byte) *Message {
 // durable message before it where that is known. It is zero for the first one
 // of a stream, and for a plain message of a channel without a stream.
 func (m *Message) Before() Position { return m.last.position() }
+
+// At returns the number of the plain position after the message on this node,
+// 0 for one that was read from a stream. The position before it is one less.
+func (m *Message) At() uint64 { return m.at }
 
 // Notice reports whether m was made by NewNotice.
 func (m *Message) Notice() bool { return m.notice != nil }

@@ -16,15 +16,17 @@ var ErrPosition = errors.New("not a position")
 
 // Position is a place in a channel: that of a message, or the one after which
 // to go on. A durable position is the message's id in the channel's Redis
-// stream, valid on every node. A plain one counts the channel's messages on
-// one node and means nothing elsewhere. The zero Position is the start of the
+// stream, valid on every node. A plain one is when the message came to one node
+// and means little elsewhere. The zero Position is the start of the
 // stream, 0-0, which no message has.
 type Position struct {
 	// Node names the node of a plain position and is empty for a durable one.
 	Node string
 	// Ms is the first half of the stream id, 0 for a plain position.
 	Ms uint64
-	// Seq is the second half of the stream id, or the plain count.
+	// Seq is the second half of the stream id, or microseconds since 1970: the
+	// time at which a plain message came, or a little more where several came in
+	// the same one, so that what comes later has a higher number.
 	Seq uint64
 }
 
@@ -109,6 +111,15 @@ func (p Position) IsZero() bool { return p == Position{} }
 
 // Durable reports whether p is valid on every node.
 func (p Position) Durable() bool { return p.Node == "" }
+
+// Time returns when the message of that position came to Redis, or to this node
+// for a plain one, in milliseconds since 1970.
+func (p Position) Time() uint64 {
+	if p.Durable() {
+		return p.Ms
+	}
+	return p.Seq / 1000
+}
 
 // Less reports whether p comes before q. Positions are ordered among the
 // durable ones, or among the plain ones of one node; of others neither is less.

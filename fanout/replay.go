@@ -16,9 +16,26 @@ type Replay struct {
 	Seq      uint32
 	// Position resumes at Seq.
 	Position Position
+	// Before is a durable position from which Messages are exactly what follows.
+	Before Position
 	// Gap is set when messages are missing before or among Messages.
 	Gap *Gap
+	// DurableOnly says that the channel has a stream and nothing came or was
+	// lost here that isn't in it.
+	DurableOnly bool
+	// Followed is the number of a plain position from which on this node has
+	// followed the channel, so that Gap tells of all plain messages missed.
+	Followed uint64
 }
+
+const (
+	// Overlap is how many milliseconds before a time a replay from it begins: by
+	// more than messages of different channels overtake each other, and clocks
+	// differ.
+	Overlap = 10_000
+	// overtake is how far a ring has to reach back before a time at least.
+	overtake = 1000
+)
 
 // Replay catches up with a channel from a position. done is called exactly
 // once, unless ctx of Run ends or the Wait is cancelled before, and like a
@@ -35,11 +52,12 @@ func (b *Broker) Replay(channel string, since Position, m Member, done func(Repl
 	return b.link(channel).replay(channel, &Wait{since: since, done: done})
 }
 
-// ReplayTime is Replay from a time, in milliseconds, such as that of another
-// channel's message. That the channel has had nothing since is no reason for a
-// gap then.
+// ReplayTime is Replay for a client that had the channel at a time, in
+// milliseconds since 1970, such as that of another channel's message. It begins a
+// little before. Where the channel's subscription here is older than that time,
+// nothing is missing that the ring still has.
 func (b *Broker) ReplayTime(channel string, ms uint64, m Member, done func(Replay)) *Wait {
-	return b.link(channel).replay(channel, &Wait{since: Position{Ms: ms}, time: true, done: done})
+	return b.link(channel).replay(channel, &Wait{since: Position{Ms: ms - min(ms, Overlap)}, time: true, done: done})
 }
 
 func (l *link) replay(channel string, w *Wait) *Wait {
@@ -74,6 +92,8 @@ func (l *link) fromRing(t *topic, w *Wait) bool {
 	switch {
 	case w.lost:
 		return false
+	case w.time && r.reaches(w.since.Ms) && r.base.ms < w.since.Ms:
+		i = r.afterTime(w.since.Ms)
 	case w.since.Durable():
 		id := idOf(w.since)
 		if w.time && !t.last.isZero() && t.last.less(id) {
@@ -93,21 +113,21 @@ func (l *link) fromRing(t *topic, w *Wait) bool {
 		}
 		complete = r.complete(id)
 	default:
-		if w.since.Node != l.b.node {
+		if w.since.Node != l.b.node || w.since.Seq > l.at {
 			return false
 		}
-		if i, complete = r.afterPlain(w.since.Seq); !complete {
+		if i, complete = r.afterMoment(w.since.Seq); !complete {
 			return false
 		}
 	}
-	l.answer(t, w, r.from(nil, i), complete)
+	l.answer(t, w, r.before(i), r.from(nil, i), complete)
 	return true
 }
 
 // answer calls done. The caller holds mu.
-func (l *link) answer(t *topic, w *Wait, messages []*Message, complete bool) {
+func (l *link) answer(t *topic, w *Wait, before streamID, messages []*Message, complete bool) {
 	l.b.counters.replays.Add(1)
-	a := Replay{Messages: messages, Seq: uint32(t.seq), Position: l.position(t)}
+	a := Replay{Messages: messages, Before: before.position(), Seq: t.seq, Position: l.position(t), DurableOnly: t.durableOnly(), Followed: l.spanStart(t.live)}
 	if !complete {
 		l.b.counters.historyGaps.Add(1)
 		a.Gap = &Gap{Since: w.since, Reason: GapHistory, Seq: a.Seq}
@@ -237,7 +257,11 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 	if h.to.less(r.base) {
 		return t.last, false
 	}
-	old := h.messages(l.topics.channel(t), r.base, uint32(r.baseSeq))
+	if len(h.entries) > 0 && h.entries[0].id == r.first {
+		h.whole = true
+		h.complete = h.complete || h.from.isZero()
+	}
+	old := h.messages(l.topics.channel(t), r.base, r.baseSeq(t.seq))
 	all := r.from(old[:len(old):len(old)], 0)
 	waits := l.waits[id]
 	waits.forgetGone()
@@ -246,16 +270,23 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 		switch since := idOf(w.since); {
 		case l.fromRing(t, w):
 		case w.lost && h.from.isZero():
-			l.answer(t, w, all, false)
+			l.answer(t, w, streamID{}, all, false)
 		case w.lost, !w.since.Durable(), since.less(h.from), t.last.less(since):
 			keep = append(keep, w) // came during the read; the next one is for it
 		default:
 			i := sort.Search(len(old), func(i int) bool { return since.less(idOf(old[i].ID)) })
 			complete := r.complete(since)
 			if w.time && r.hasLost {
-				complete = i > 0 && r.complete(idOf(old[i-1].ID))
+				complete = r.reaches(w.since.Ms) || i > 0 && r.complete(idOf(old[i-1].ID))
 			}
-			l.answer(t, w, all[i:], complete && h.covers(since))
+			before := streamID{} // of the whole stream
+			switch {
+			case i > 0:
+				before = idOf(old[i-1].ID)
+			case h.complete && since == h.from, len(h.entries) > 0 && !since.less(h.entries[0].id):
+				before = since
+			}
+			l.answer(t, w, before, all[i:], complete && (h.covers(since) || w.time && h.whole))
 		}
 	}
 	clear(waits.list[len(keep):])

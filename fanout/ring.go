@@ -5,7 +5,7 @@ package fanout
 // messages came before the channel's count on this node, so only the ones
 // after them have plain positions.
 //
-//	base          history          baseSeq           live            topic.seq
+//	base          history          baseAt           live          topic.seq, topic.at
 //	  | id1 id2 … id(history)         | seq+1 seq+2 …                    |
 type ring struct {
 	// Guarded by the link's mu.
@@ -16,7 +16,9 @@ type ring struct {
 	history int      // of the n, those in front that were read from the stream
 	bytes   int      // ringCost of all
 	base    streamID // durable position before the first message
-	baseSeq uint64   // plain position before the first live message
+	baseAt  uint64   // moment of the message before the first live one, or at which the topic went live
+	whole   bool     // it's the latter: nothing has come before the first live one
+	first   streamID // of the stream, where that has begun while the ring was there
 	// lost: a replay from this durable position or an earlier one misses
 	// messages that no stream holds either.
 	lost    streamID
@@ -35,7 +37,7 @@ func ringCost(m *Message) int { return 2*len(m.Payload) + 256 }
 
 // newRing returns an empty ring at the end of what t has seen.
 func newRing(t *topic) *ring {
-	r := &ring{base: t.last, baseSeq: t.seq}
+	r := &ring{base: t.last, baseAt: t.at, whole: t.flags&topicWhole != 0}
 	switch {
 	case t.flags&topicLostAfter != 0:
 		r.lost, r.hasLost = t.last, true
@@ -111,7 +113,7 @@ func (r *ring) pop() {
 	if r.history > 0 {
 		r.history--
 	} else {
-		r.baseSeq++
+		r.baseAt, r.whole = m.at, false
 	}
 	if m.ID.Durable() {
 		r.base = idOf(m.ID)
@@ -127,16 +129,57 @@ func (r *ring) trim(c RingConfig) {
 	}
 }
 
-// afterPlain returns the index of the first message after a plain position,
-// and whether nothing between was forgotten. Where something was, that is the
-// first message of the channel's count: those before it are history, which the
-// position may be behind.
-func (r *ring) afterPlain(seq uint64) (int, bool) {
-	if seq < r.baseSeq || seq > r.baseSeq+uint64(r.n-r.history) {
+// afterMoment returns the index of the first message after a plain position,
+// and whether nothing between was forgotten.
+func (r *ring) afterMoment(at uint64) (int, bool) {
+	i := r.n
+	for i > r.history && at < r.at(i-1).at {
+		i--
+	}
+	return i, at >= r.baseAt
+}
+
+// afterTime returns the index of the first message that was published or came
+// after a time in milliseconds.
+func (r *ring) afterTime(ms uint64) int {
+	i := 0
+	for i < r.n && max(r.at(i).at/1000, r.at(i).ID.Ms) < ms {
+		i++
+	}
+	return i
+}
+
+// reaches reports whether the ring has all plain messages for a client that had
+// the channel Overlap after a time. Where nothing had come before the ring, it's
+// enough that the channel was live by then.
+func (r *ring) reaches(ms uint64) bool {
+	at := r.baseAt / 1000
+	return at+overtake <= ms+Overlap || r.whole && r.base.isZero() && at <= ms+Overlap
+}
+
+// before returns the durable position before the message at index i.
+func (r *ring) before(i int) streamID {
+	for i--; i >= 0; i-- {
+		if m := r.at(i); m.ID.Durable() {
+			return idOf(m.ID)
+		}
+	}
+	return r.base
+}
+
+// last returns the index of the last n messages, and whether nothing among them
+// was forgotten. Where something was, that is the first one that came to this
+// node: those before it are history, which no member has missed.
+func (r *ring) last(n uint32) (int, bool) {
+	if live := r.n - r.history; int64(n) > int64(live) {
 		return r.history, false
 	}
-	return r.history + int(seq-r.baseSeq), true
+	return r.n - int(n), true
 }
+
+// baseSeq returns the number of the message before the first live one, where seq
+// is that of the last.
+func (r *ring) baseSeq(seq uint32) uint32 { return seq - uint32(r.n-r.history) }
 
 // afterDurable returns the index of the first message after a durable
 // position that is not before base.

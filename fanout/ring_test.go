@@ -26,7 +26,8 @@ func (l *link) openLive(channel string) (uint32, *topic) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id, t := l.open(channel)
-	t.state = topicLive
+	l.pending++
+	l.goLive(id, t)
 	return id, t
 }
 
@@ -63,12 +64,14 @@ func TestRingBounds(t *testing.T) {
 			c.Ring = test.config
 			_, l := offline(t, c)
 			id, topic := l.openLive("c")
+			moments := []uint64{topic.at}
 			for i, size := range test.sizes {
 				l.take(id, topic, heldMessage{payload: strconv.Itoa(i) + string(make([]byte, size-1))})
+				moments = append(moments, topic.at)
 			}
 			n := len(test.sizes)
 			for since := range n + 1 {
-				a, ok := l.ask(topic, Position{Node: "node1", Seq: uint64(since)})
+				a, ok := l.ask(topic, Position{Node: "node1", Seq: moments[since]})
 				if wantOK := since >= n-test.want; ok != wantOK {
 					t.Errorf("since %d: answered %v, want %v", since, ok, wantOK)
 				} else if ok && (len(a.Messages) != n-since || a.Gap != nil) {
@@ -83,10 +86,11 @@ func TestRingsTotalBound(t *testing.T) {
 	c := DefaultConfig()
 	c.Ring.TotalBytes = 10 * 512
 	_, l := offline(t, c)
-	topics := make([]*topic, 20)
+	topics, begin := make([]*topic, 20), make([]uint64, 20)
 	for i := range topics {
 		var id uint32
 		id, topics[i] = l.openLive(strconv.Itoa(i))
+		begin[i] = topics[i].at
 		l.take(id, topics[i], heldMessage{payload: string(make([]byte, 128))})
 		if l.rings.bytes > c.Ring.TotalBytes {
 			t.Fatalf("%d bytes in rings, want at most %d", l.rings.bytes, c.Ring.TotalBytes)
@@ -96,12 +100,12 @@ func TestRingsTotalBound(t *testing.T) {
 		if kept := topic.ring != nil; kept != (i >= 10) {
 			t.Errorf("ring of channel %d: kept %v", i, kept)
 		}
-		a, ok := l.ask(topic, Position{Node: "node1"})
+		a, ok := l.ask(topic, Position{Node: "node1", Seq: begin[i]})
 		if ok != (i >= 10) {
 			t.Errorf("replay of channel %d: %+v", i, a)
 		}
 		// The end of the channel is still known without a ring.
-		if a, ok := l.ask(topic, Position{Node: "node1", Seq: 1}); !ok || len(a.Messages) != 0 || a.Gap != nil {
+		if a, ok := l.ask(topic, Position{Node: "node1", Seq: topic.at}); !ok || len(a.Messages) != 0 || a.Gap != nil {
 			t.Errorf("replay of channel %d from its end: %v %+v", i, ok, a)
 		}
 	}
@@ -139,7 +143,7 @@ func TestRingsExpire(t *testing.T) {
 type past struct {
 	text string
 	id   streamID // zero: plain
-	seq  uint64   // 0: before the topic was joined
+	at   uint64   // 0: before the topic was joined
 }
 
 // channelModel is a channel as an all-knowing observer sees it.
@@ -147,6 +151,7 @@ type channelModel struct {
 	all    []past
 	stream []past // what the stream still has
 	joined int    // the first of all that came while the topic was live
+	live   uint64 // when it went live
 	// blurred: the ring was dropped after plain messages. All that is kept of
 	// them is that some were lost before the last durable one.
 	blurred bool
@@ -178,7 +183,7 @@ func (m *channelModel) after(since Position) int {
 	for i := len(m.all) - 1; i >= 0; i-- {
 		p := m.all[i]
 		if since.Durable() && !p.id.isZero() && !idOf(since).less(p.id) ||
-			!since.Durable() && p.seq > 0 && p.seq <= since.Seq {
+			!since.Durable() && p.at > 0 && p.at <= since.Seq {
 			return i + 1
 		}
 	}
@@ -211,19 +216,21 @@ func TestReplayAgainstModel(t *testing.T) {
 		}
 		m.joined = len(m.all)
 		id, topic := l.openLive("c")
+		m.live = topic.at
 		if len(m.stream) > 0 {
 			topic.last = next
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"durable": func(*rapid.T) {
 				p := durable()
-				m.all[len(m.all)-1].seq = topic.seq + 1
 				l.take(id, topic, heldMessage{p.id, p.text, true})
+				m.all[len(m.all)-1].at = topic.at
 			},
 			"plain": func(*rapid.T) {
-				p := past{text: fmt.Sprintf("p%d", topic.seq+1), seq: topic.seq + 1}
-				m.all = append(m.all, p)
+				p := past{text: fmt.Sprintf("p%d", topic.seq+1)}
 				l.take(id, topic, heldMessage{payload: p.text})
+				p.at = topic.at
+				m.all = append(m.all, p)
 			},
 			"trim": func(rt *rapid.T) {
 				if n := len(m.stream); n > 0 {
@@ -237,7 +244,7 @@ func TestReplayAgainstModel(t *testing.T) {
 				m.blurred = topic.flags&topicPlain != 0
 			},
 			"replay": func(rt *rapid.T) {
-				since := m.position(rt, topic)
+				since := m.position(rt)
 				checkReplay(rt, l, id, topic, &m, since)
 			},
 		})
@@ -245,9 +252,13 @@ func TestReplayAgainstModel(t *testing.T) {
 }
 
 // position draws one that a client may hold.
-func (m *channelModel) position(rt *rapid.T, t *topic) Position {
+func (m *channelModel) position(rt *rapid.T) Position {
 	if rapid.Bool().Draw(rt, "plain position") {
-		return Position{Node: "node1", Seq: rapid.Uint64Range(0, t.seq).Draw(rt, "seq")}
+		p := Position{Node: "node1", Seq: m.live}
+		if n := rapid.IntRange(0, len(m.all)-m.joined).Draw(rt, "after"); n > 0 {
+			p.Seq = m.all[m.joined+n-1].at
+		}
+		return p
 	}
 	since := Position{}
 	if n := len(m.all); n > 0 {

@@ -33,6 +33,9 @@ func (s *rings) of(id uint32, t *topic, now uint32) *ring {
 // topic's seq and last move on to m.
 func (s *rings) push(topics *topics, id uint32, t *topic, m *Message, now uint32) {
 	r := s.of(id, t, now)
+	if m.ID.Durable() && t.last.isZero() {
+		r.first = idOf(m.ID)
+	}
 	s.bytes -= r.bytes
 	r.push(m)
 	r.trim(s.config)

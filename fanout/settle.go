@@ -169,6 +169,11 @@ func (l *link) settleRest(ctx context.Context, u unsettled) error {
 // goLive answers who waited for the topic. The caller holds mu.
 func (l *link) goLive(id uint32, t *topic) {
 	t.state = topicLive
+	if t.flags&topicAgain == 0 {
+		t.at = l.moment()
+		t.live = l.span(t.at)
+		t.flags |= topicWhole
+	}
 	if l.pending == subscribeWindow {
 		l.wake.send()
 	}

@@ -6,10 +6,16 @@ type Recent struct {
 	// Durable and Plain resume after the last of Messages; Durable is zero
 	// where the channel has no stream.
 	Durable, Plain Position
+	// Lossy says that a durable position alone doesn't tell all, because there
+	// were plain messages or losses.
+	Lossy bool
 	// Complete says that nothing is missing before Messages. It is false after
 	// a gap, and when the channel's ring doesn't reach back far enough.
 	Complete bool
 }
+
+// DurableOnly is that of Replay.
+func (r *Recent) DurableOnly() bool { return !r.Durable.IsZero() && !r.Lossy }
 
 // Since returns what a channel got after its message seq. It never waits for
 // Redis: the member has to have joined the channel, and seq to be not older
@@ -22,19 +28,19 @@ func (b *Broker) Since(channel string, seq uint32) Recent {
 	if t == nil {
 		return Recent{}
 	}
-	r := Recent{Plain: l.plainPosition(t)}
+	r := Recent{Plain: l.here(), Lossy: t.lossy()}
 	if !t.last.isZero() {
 		r.Durable = t.last.position()
 	}
-	behind := uint64(uint32(t.seq) - seq)
+	behind := t.seq - seq
 	if behind == 0 {
 		r.Complete = true
 		return r
 	}
-	if t.ring == nil || behind > t.seq {
+	if t.ring == nil {
 		return r
 	}
-	i, complete := t.ring.afterPlain(t.seq - behind)
+	i, complete := t.ring.last(behind)
 	r.Messages, r.Complete = t.ring.from(nil, i), complete
 	return r
 }

@@ -100,22 +100,28 @@ func (k *look) result() (p page, err error) {
 		return p, err
 	}
 	p.more = int64(len(p.entries)) == k.limit
-	p.complete, err = untrimmed(k.after, k.first, k.info)
+	if k.info != nil {
+		p.complete, err = whole(k.info)
+	} else {
+		p.complete, err = reachesBack(k.first, k.after)
+	}
 	return p, err
 }
 
-// untrimmed reports whether a stream still holds everything after a position:
-// the position is within the stream, or it is 0-0 and the stream has as many
-// entries as were ever added. A server that doesn't count them (before Redis
-// 7) is not believed.
-func untrimmed(after streamID, first *redis.XMessageSliceCmd, info *redis.XInfoStreamCmd) (bool, error) {
-	if info != nil {
-		v, err := info.Result()
-		if err != nil {
-			return false, hardError(err)
-		}
-		return v.Length > 0 && v.EntriesAdded == v.Length, nil
+// whole reports whether a stream has as many entries as were ever added to it,
+// so that nothing after 0-0 is missing. A server that doesn't count them (before
+// Redis 7) is not believed.
+func whole(info *redis.XInfoStreamCmd) (bool, error) {
+	v, err := info.Result()
+	if err != nil {
+		return false, hardError(err)
 	}
+	return v.Length > 0 && v.EntriesAdded == v.Length, nil
+}
+
+// reachesBack reports whether a position is within a stream that begins with the
+// entry first, so that the stream still holds everything after it.
+func reachesBack(first *redis.XMessageSliceCmd, after streamID) (bool, error) {
 	id, err := edge(first)
 	return err == nil && !id.isZero() && !after.less(id), err
 }

@@ -81,9 +81,11 @@ func (l *link) forget(id uint32, t *topic) {
 		l.again--
 		l.checkUp()
 	}
-	// The channel counts on from here when it comes back, so that a plain
-	// position from before is older than its ring and not one within it.
-	l.floor = max(l.floor, t.seq+1)
+	// The channel counts on from here when it comes back, so that nobody takes
+	// its new messages for those from before.
+	if int32(t.seq+1-l.floor) > 0 {
+		l.floor = t.seq + 1
+	}
 	l.topics.remove(id)
 }
 

@@ -34,6 +34,9 @@ const (
 	topicLostAfter
 	// topicLostBefore: the same, somewhere before the last durable one.
 	topicLostBefore
+	// topicWhole: nothing has come since it went live, neither a message nor a
+	// gap. Kept here only while there is no ring.
+	topicWhole
 )
 
 // topic is a channel as its link knows it. There may be a million of them,
@@ -43,17 +46,31 @@ type topic struct {
 
 	name    string   // with the prefix, shared with go-redis' own map; empty: a free place
 	ring    *ring    // nil until there is a message, and after its age
-	seq     uint64   // of the last message; the low half is Message.Seq
+	at      uint64   // moment of the last message or gap, or at which the topic went live
 	last    streamID // of the last durable message
 	members uint64   // bit set
 	waiting uint64   // those of members that have not been told Joined
 	due     uint32   // end of the linger, in the link's milliseconds
+	seq     uint32   // of the last message
+	live    uint32   // since when it's live, in the link's spans
 	state   topicState
 	flags   topicFlags
 }
 
 // streamID is a durable Position without room for a node's name.
 type streamID struct{ ms, seq uint64 }
+
+// durableOnly reports whether a durable position tells all: the channel has a
+// stream, and nothing came or was lost here that isn't in it.
+func (t *topic) durableOnly() bool { return !t.last.isZero() && !t.lossy() }
+
+// unused reports whether the channel has had nothing yet.
+func (t *topic) unused() bool { return t.last.isZero() && !t.lossy() }
+
+// lossy reports whether there were plain messages, or losses of any kind.
+func (t *topic) lossy() bool {
+	return t.flags&(topicPlain|topicLostAfter|topicLostBefore) != 0 || t.ring != nil && t.ring.hasLost
+}
 
 func idOf(p Position) streamID { return streamID{p.Ms, p.Seq} }
 

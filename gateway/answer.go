@@ -33,32 +33,35 @@ func (s *shard) gather(c *conn, now bool) *bundle {
 	s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
 		name := s.index.Name(ch)
 		if s.index.Held(sub) {
-			b.keep(name, s.srv.node, &s.polls.at(c.poll).resume)
+			b.keep(name, s.srv.node, &s.polls.at(c.poll).resume, false)
 			return
 		}
 		from := s.index.From(sub)
 		r := s.srv.broker.Since(name, from)
-		part := part{messages: r.Messages, from: from, recent: r}
+		part := part{messages: r.Messages, recent: r}
 		gap := !r.Complete
-		if gap && s.comeBack(c, b, name, from, now) {
+		if gap && s.comeBack(c, b, ch, name, from, &r, now) {
 			return
 		}
 		for _, m := range before {
 			if m.channel == ch {
-				part.history = len(m.messages)
+				part.history, part.before = len(m.messages), m.before
 				part.messages = append(m.messages[:len(m.messages):len(m.messages)], r.Messages...)
 				gap = gap || m.gap
 			}
 		}
 		if gap {
-			b.gaps = append(b.gaps, name)
+			b.gap(name)
 		}
 		part.taken = min(left, len(part.messages))
 		left -= part.taken
 		b.more = b.more || part.taken < len(part.messages)
 		b.add(part.messages[:part.taken])
-		if !part.mark(&b.cursor, name) {
-			b.keep(name, s.srv.node, &s.polls.at(c.poll).resume)
+		switch {
+		case part.taken == 0 && part.history > 0 && s.polls.at(c.poll).resume.isTime():
+			part.markBefore(&b.cursor, name, s.srv.node)
+		case !part.mark(&b.cursor, name):
+			b.keep(name, s.srv.node, &s.polls.at(c.poll).resume, r.DurableOnly())
 		}
 	})
 	return b
@@ -66,43 +69,67 @@ func (s *shard) gather(c *conn, now bool) *bundle {
 
 // keep puts the position into the cursor that the client came with, for a
 // channel of which it gets nothing this time.
-func (b *bundle) keep(channel, node string, r *resume) {
-	list := r.positions(channel, node)
-	if len(list) == 0 {
-		// It has no position to come back with, and might miss something.
-		b.gaps = append(b.gaps, channel)
+func (b *bundle) keep(channel, node string, r *resume, durableOnly bool) {
+	list, elsewhere := r.positions(channel, node)
+	if r.isTime() {
+		// A cursor has no times, but it has positions at that time.
+		list = []fanout.Position{{Ms: r.at.Time() - min(r.at.Time(), fanout.Overlap)}}
+		if !durableOnly && r.at.Node == node {
+			list = append(list, r.at)
+		}
+	}
+	if elsewhere && !durableOnly || len(list) == 0 || len(list) == 1 && !list[0].Durable() && list[0].Node != node {
+		// It has no position to come back with, or none for all of it, and
+		// might miss something.
+		b.gap(channel)
 	}
 	for _, p := range list {
-		if p == unknown {
-			b.gaps = append(b.gaps, channel)
-			return
+		if p.Durable() || p.Node == node {
+			b.cursor.Set(channel, p)
 		}
-		b.cursor.Set(channel, p)
+	}
+}
+
+// gap tells that messages of a channel may be missing.
+func (b *bundle) gap(channel string) {
+	if n := len(b.gaps); n == 0 || b.gaps[n-1] != channel {
+		b.gaps = append(b.gaps, channel)
 	}
 }
 
 // comeBack leaves a channel whose ring no longer has all messages after from to
 // the client's next poll, which will read them from the stream, if the client
 // has a position for that.
-func (s *shard) comeBack(c *conn, b *bundle, channel string, from uint32, now bool) bool {
+func (s *shard) comeBack(c *conn, b *bundle, ch fanout.Channel, channel string, from uint32, r *fanout.Recent, now bool) bool {
 	if c.poll == 0 {
 		p, ok := s.answers.position(channel, from)
 		switch {
 		case !ok && !now:
 			b.early = true
-		case !ok || p == unknown:
+		case !ok || p.durable == unknown:
 			return false
 		default:
-			b.cursor.Set(channel, p)
+			b.cursor.Set(channel, p.durable)
+			if r.Lossy {
+				b.cursor.Set(channel, fanout.Position{Node: s.srv.node, Seq: p.plain})
+			}
 			b.more = true
 		}
 		return true
 	}
-	r := &s.polls.at(c.poll).resume
-	if list := r.positions(channel, s.srv.node); len(list) == 0 || list[0] == unknown {
+	set := s.polls.at(c.poll)
+	old := &set.resume
+	for _, m := range set.missed {
+		if m.channel == ch && old.isTime() && !r.Lossy {
+			b.cursor.Set(channel, m.before)
+			b.more = true
+			return true
+		}
+	}
+	if list, _ := old.positions(channel, s.srv.node); len(list) == 0 {
 		return false
 	}
-	b.keep(channel, s.srv.node, r)
+	b.keep(channel, s.srv.node, old, r.DurableOnly())
 	b.more = true
 	return true
 }
@@ -136,26 +163,37 @@ func (b *bundle) json(cursor []byte) []byte {
 type part struct {
 	messages []*fanout.Message
 	history  int // of the messages, those from before the poll came
+	before   fanout.Position
 	taken    int // of the messages, those that fit into the answer
-	from     uint32
 	recent   fanout.Recent
 }
 
 // mark puts the channel's position after the messages that were taken into the
-// cursor: the plain one, exact on this node, and the durable one for others.
-// False: nothing was taken of what the client came back for, so it is where it
-// was.
+// cursor: the durable one, which is 0-0 while there is no stream, and unless that
+// tells all, the plain one. That is exact on this node, and elsewhere it tells
+// that there may be a gap. False: nothing was taken of what the client came back
+// for, so it is where it was.
 func (p *part) mark(cursor *fanout.Cursor, channel string) bool {
 	if p.taken == 0 && p.history > 0 {
 		return false
 	}
-	if plain := p.plain(); !plain.IsZero() {
+	durable, plain := p.durable(), p.plain()
+	if !plain.IsZero() && (p.recent.Lossy || durable.IsZero()) {
 		cursor.Set(channel, plain)
 	}
-	if durable := p.durable(); !durable.IsZero() {
+	if !p.recent.Lossy || !durable.IsZero() {
 		cursor.Set(channel, durable)
 	}
 	return true
+}
+
+// markBefore puts the channel's position before all of its messages into the
+// cursor, of a client that came with a time, which is none.
+func (p *part) markBefore(cursor *fanout.Cursor, channel, node string) {
+	cursor.Set(channel, p.before)
+	if at := p.messages[0].At(); at > 0 && p.recent.Lossy {
+		cursor.Set(channel, fanout.Position{Node: node, Seq: at - 1})
+	}
 }
 
 // plain returns the plain position after the messages that were taken, zero
@@ -165,19 +203,12 @@ func (p *part) plain() fanout.Position {
 	if p.taken == n || p.recent.Plain.IsZero() {
 		return p.recent.Plain
 	}
-	at := p.from
-	if p.taken > 0 {
-		last := p.messages[p.taken-1]
-		switch {
-		case !last.ID.Durable():
-			return last.ID
-		case p.taken <= p.history:
-			return fanout.Position{}
-		}
-		at = last.Seq
-	}
 	plain := p.recent.Plain
-	plain.Seq -= uint64(p.messages[n-1].Seq - at)
+	if p.taken == 0 {
+		plain.Seq = p.messages[0].At() - 1
+	} else if plain.Seq = p.messages[p.taken-1].At(); plain.Seq == 0 {
+		return fanout.Position{}
+	}
 	return plain
 }
 

@@ -25,10 +25,19 @@ type answers struct {
 
 	// The positions before what polls were woken by, for those whose channel's
 	// ring is too short for what came since.
-	wokenAt map[place]fanout.Position
-	readyAt map[place]fanout.Position
+	wokenAt map[place]before
+	readyAt map[place]before
 	noted   *fanout.Message // the last one in wokenAt
 }
+
+// before is the positions just before a message.
+type before struct {
+	durable fanout.Position
+	plain   uint64 // number of this node's
+}
+
+// unknown stands for the durable position of a channel that has none.
+var unknown = fanout.Position{Node: "unknown"}
 
 // place is a message by its channel and its number there.
 type place struct {
@@ -78,7 +87,7 @@ func (s *shard) queueAnswer(i uint32, c *conn) {
 	}
 }
 
-// note keeps the durable position of the polls that are woken by m; unknown
+// note keeps the positions of the polls that are woken by m; unknown
 // where there is none.
 func (a *answers) note(m *fanout.Message) {
 	if m == a.noted {
@@ -93,15 +102,14 @@ func (a *answers) note(m *fanout.Message) {
 		at = unknown // the channel has no stream
 	}
 	if a.wokenAt == nil {
-		a.wokenAt = make(map[place]fanout.Position)
+		a.wokenAt = make(map[place]before)
 	}
-	a.wokenAt[place{m.Channel, seq}] = at
+	a.wokenAt[place{m.Channel, seq}] = before{at, m.At() - 1}
 }
 
-// position returns the durable position of a poll that was woken after the
-// channel's message seq. It isn't ok while what follows seq is still on its way
-// from the broker.
-func (a *answers) position(channel string, seq uint32) (fanout.Position, bool) {
+// position returns where a poll was that was woken after the channel's message
+// seq. It isn't ok while what follows seq is still on its way from the broker.
+func (a *answers) position(channel string, seq uint32) (before, bool) {
 	at := place{channel, seq + 1}
 	p, ok := a.readyAt[at]
 	if !ok {

@@ -70,7 +70,7 @@ func (s *shard) eventsCaughtUp(i uint32, c *conn, at fanout.Position) {
 		return
 	}
 	set := s.polls.at(c.poll)
-	if last := set.resume.at; at.Durable() && last.Less(at) {
+	if set.resume.at.Time() <= at.Time() {
 		set.resume.at = at
 	}
 	if set.pending--; set.pending > 0 {
@@ -78,10 +78,8 @@ func (s *shard) eventsCaughtUp(i uint32, c *conn, at fanout.Position) {
 	}
 	last := set.resume.at
 	s.freePoll(c)
-	if !last.IsZero() {
-		s.scratch = append(last.AppendTo(append(s.scratch[:0], "id: "...)), "\n\n"...)
-		s.sendCopy(i, c, s.scratch)
-	}
+	s.scratch = append(last.AppendTo(append(s.scratch[:0], "id: "...)), "\n\n"...)
+	s.sendCopy(i, c, s.scratch)
 }
 
 // deliverWithoutID hands messages to a stream that is catching up.

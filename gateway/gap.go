@@ -13,12 +13,17 @@ import (
 // messages, when some of these may have been lost. The broker counts a gap like
 // a message, so those who join behind it don't see it.
 func gapNotice(channel string, g fanout.Gap) *fanout.Message {
+	return gapNoticeSince(channel, g.Since.String(), g)
+}
+
+// gapNoticeSince names the position that the client asked with.
+func gapNoticeSince(channel, since string, g fanout.Gap) *fanout.Message {
 	text, err := json.Marshal(struct {
 		Type    string           `json:"type"`
 		Channel string           `json:"channel"`
 		Since   string           `json:"since"`
 		Reason  fanout.GapReason `json:"reason"`
-	}{"gap", channel, g.Since.String(), g.Reason})
+	}{"gap", channel, since, g.Reason})
 	if err != nil {
 		panic(err) // four strings always encode
 	}

@@ -20,12 +20,14 @@ type poll struct {
 	due     uint32 // tick at which its wait ends
 	resume  resume
 	missed  []missed
+	news    bool // something was missed
 }
 
 // missed is what a channel had for the poll before it came.
 type missed struct {
 	channel  fanout.Channel
 	messages []*fanout.Message
+	before   fanout.Position // durable, just before these
 	gap      bool
 }
 
@@ -144,9 +146,10 @@ func (s *shard) pollSubscribed(i uint32, c *conn, ch fanout.Channel, r *fanout.R
 	if c.poll == 0 {
 		return // it was answered because its time was up
 	}
-	if r != nil && (len(r.Messages) > 0 || r.Gap != nil) {
+	if r != nil {
 		set := s.polls.at(c.poll)
-		set.missed = append(set.missed, missed{ch, r.Messages, r.Gap != nil})
+		set.news = set.news || len(r.Messages) > 0 || r.Gap != nil
+		set.missed = append(set.missed, missed{ch, r.Messages, r.Before, r.Gap != nil})
 	}
 	s.pollConfirmed(i, c)
 }
@@ -158,7 +161,7 @@ func (s *shard) pollConfirmed(i uint32, c *conn) {
 	if set.pending--; set.pending > 0 {
 		return
 	}
-	if set.due <= s.now || len(set.missed) > 0 || s.pollHasNews(c) {
+	if set.due <= s.now || set.news || s.pollHasNews(c) {
 		s.answerPoll(i, c)
 		return
 	}

@@ -140,7 +140,7 @@ func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command) {
 			s.replyError(i, c, codeInvalidPosition, err.Error(), cmd.Ref)
 			return
 		}
-		w.since = at.positions(cmd.Channel, s.srv.node)
+		w.since, w.lost = at.positions(cmd.Channel, s.srv.node)
 	}
 	s.subscribe(i, c, cmd.Channel, w)
 }
@@ -149,7 +149,9 @@ func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command) {
 func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 	gen := c.gen
 	for _, name := range p.channels {
-		s.subscribe(i, c, name, waiter{since: p.resume.positions(name, s.srv.node), time: p.resume.isTime(), asked: p.resume.text})
+		w := waiter{time: p.resume.isTime(), asked: p.resume.text}
+		w.since, w.lost = p.resume.positions(name, s.srv.node)
+		s.subscribe(i, c, name, w)
 		if c.gen != gen || c.phase != phaseOpen {
 			return
 		}

@@ -1,10 +1,6 @@
 package gateway
 
-import (
-	"time"
-
-	"pushgate/fanout"
-)
+import "pushgate/fanout"
 
 // resume is where a client says that it was. The zero value is a client that
 // comes for the first time.
@@ -28,46 +24,42 @@ func parseResume(text string) (r resume, err error) {
 	return r, err
 }
 
-// isTime reports whether the position is one in time: the id of a durable
-// message of one of several channels.
-func (r *resume) isTime() bool { return r.given && !r.exact && r.several && r.at.Durable() }
-
-// overlap is how far behind a bare id the other channels of a client resume:
-// more than messages of different channels can overtake each other by.
-const overlap = 10 * time.Second
-
-// unknown is a position that no node can honour: what follows it is all that
-// is left, and a gap.
-var unknown = fanout.Position{Node: "unknown"}
+// isTime reports whether the position is one in time: the id of a message of
+// one of several channels.
+func (r *resume) isTime() bool { return r.given && !r.exact && r.several }
 
 // positions returns from where a channel is resumed, best first; none for a
-// channel that starts now. node is this one's name.
+// channel that starts now. node is this one's name. elsewhere: there was a plain
+// position of another node too, whose messages this one may have missed.
 //
 // A bare id is exact for a client with one channel. Of several it doesn't say
-// whose it is. A durable one is a time, so all channels resume from a little
-// before; a plain one counts the messages of one channel and says nothing of
-// the others.
-func (r *resume) positions(channel, node string) []fanout.Position {
+// whose it is, but it has a time, and the client had all of its channels then.
+func (r *resume) positions(channel, node string) (list []fanout.Position, elsewhere bool) {
 	switch {
 	case !r.given:
-		return nil
-	case r.exact:
-		var list []fanout.Position
-		plain, isPlain := r.cursor.Plain(channel)
-		if isPlain && plain.Node == node {
-			list = append(list, plain)
-		}
-		if durable, ok := r.cursor.Durable(channel); ok {
-			list = append(list, durable)
-		} else if isPlain && plain.Node != node {
-			list = append(list, plain)
-		}
-		return list
-	case !r.several:
-		return []fanout.Position{r.at}
-	case r.isTime():
-		back := uint64(overlap.Milliseconds())
-		return []fanout.Position{{Ms: r.at.Ms - min(r.at.Ms, back)}}
+		return nil, false
+	case !r.exact:
+		return []fanout.Position{r.at}, r.isTime() && !r.at.Durable() && r.at.Node != node
 	}
-	return []fanout.Position{unknown}
+	plain, isPlain := r.cursor.Plain(channel)
+	durable, isDurable := r.cursor.Durable(channel)
+	elsewhere = isPlain && isDurable && plain.Node != node
+	if isPlain && !elsewhere {
+		list = append(list, plain)
+	}
+	if isDurable {
+		list = append(list, durable)
+	}
+	return list, elsewhere
+}
+
+// cursorOf returns the text of a position in a channel that has had nothing
+// yet: 0-0 of its stream, should it get one, and a plain one on this node. It says
+// more than either: who comes back with it misses nothing of a durable channel,
+// on any node, and hears of what it may have missed of a plain one.
+func cursorOf(channel string, plain fanout.Position) string {
+	var c fanout.Cursor
+	c.Set(channel, plain)
+	c.Set(channel, fanout.Position{})
+	return c.String()
 }

@@ -52,7 +52,7 @@ func newResumer(r *round, number int) *resumer {
 	}
 	for _, channel := range r.channels {
 		c.next[channel], c.got[channel] = 0, make(map[int]string)
-		if !r.plain {
+		if !r.plain && !r.unused {
 			c.at[channel] = "0-0"
 		}
 	}
@@ -162,7 +162,11 @@ func (c *resumer) setCursor(text string) error {
 	c.cursor, c.behind = text, false
 	for channel, id := range c.at {
 		seen, _ := fanout.ParsePosition(id)
-		if at, ok := cursor.Durable(channel); ok && seen.Durable() && at.Less(seen) {
+		at, ok := cursor.Plain(channel)
+		if seen.Durable() {
+			at, ok = cursor.Durable(channel)
+		}
+		if !ok || at.Less(seen) {
 			c.behind = c.repeats
 		}
 	}
@@ -295,7 +299,7 @@ func (c *resumer) visitWebSocket(ctx context.Context) error {
 // saw.
 func (c *resumer) eventsRequest() (path, lastID string, ok bool) {
 	several := len(c.channels) > 1
-	if c.event != "" && c.rng.IntN(2) == 0 && !(several && strings.HasPrefix(c.event, "~")) {
+	if c.event != "" && c.rng.IntN(2) == 0 {
 		c.repeats = several
 		return c.url, c.event, true
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -51,6 +52,8 @@ func TestResume(t *testing.T) {
 		"tiny rings":           {nodes: 2, broker: tiny},
 		"forgetful nodes":      {nodes: 2, broker: forgetful},
 		"plain among durable":  {nodes: 1, plain: true, broker: ample},
+		"nothing but plain":    {nodes: 1, plain: true, only: true, broker: ample},
+		"unused at first":      {nodes: 2, unused: true, broker: tiny},
 		"plain, small rings":   {nodes: 1, plain: true, gaps: true, broker: func(c *fanout.Config) { c.Ring.Messages = 3 }},
 		"a gateway restarts":   {nodes: 2, upset: (*world).restartGateway},
 		"redis restarts":       {nodes: 2, upset: (*world).restartRedis},
@@ -81,6 +84,8 @@ func TestResume(t *testing.T) {
 type setting struct {
 	nodes  int
 	plain  bool // every other message is a plain one
+	only   bool // and so are the others
+	unused bool // the clients come before the streams begin
 	gaps   bool // plain messages may be lost, when that is told
 	broker func(*fanout.Config)
 	upset  func(*world) // happens once a round, amid it
@@ -157,7 +162,7 @@ func (w *world) play(seed uint64) {
 	for i := range 3 + rng.IntN(4) {
 		clients = append(clients, newResumer(r, i))
 	}
-	if w.plain {
+	if w.plain || w.unused {
 		for _, c := range clients {
 			c.arrive(ctx)
 		}
@@ -195,6 +200,24 @@ func (w *world) play(seed uint64) {
 // position that all nodes understand, and with a younger one none that reaches
 // back before it.
 func (r *round) publishFirst(channel string) {
+	r.ids[channel] = make(map[int]string)
+	if r.only {
+		r.redis.Publish(channel, `{"n":0}`)
+		return
+	}
+	if r.unused {
+		for !r.burst(context.Background(), channel, 0, []string{""}, r.ids[channel]) {
+			r.t.Log("publishing once more")
+		}
+		// A node that doesn't know of the stream yet can't tell the channel
+		// from a plain one.
+		for i := range r.nodes {
+			eventually(r.t, "all nodes have the first message", func() bool {
+				return len(r.nodes[i].Load().poll(nil, "wait=0&cursor=0-0&channels="+channel).Messages) > 0
+			})
+		}
+		return
+	}
 	ms := time.Now().Add(-time.Minute).UnixMilli()
 	id := fmt.Sprintf("%d-0", ms)
 	const payload = `{"n":0}`
@@ -208,7 +231,7 @@ func (r *round) publishFirst(channel string) {
 		r.t.Fatal(err)
 	}
 	r.redis.Publish(channel, "\x1e"+id+"\x1e"+payload)
-	r.ids[channel] = map[int]string{0: id}
+	r.ids[channel][0] = id
 }
 
 // compare checks the ids that a client saw.
@@ -256,10 +279,11 @@ func (r *round) publish(ctx context.Context, channel string, rng *rand.Rand) {
 	maps.Copy(r.ids[channel], ids)
 }
 
-// burst publishes a message for each of pads, numbered from n on, in one go.
+// burst publishes a message for each of pads, numbered from n on: all or none,
+// or a server that is just done with loading would take the last of them first.
 func (r *round) burst(ctx context.Context, channel string, n int, pads []string, ids map[int]string) bool {
 	results := make(map[int]*redis.Cmd)
-	_, err := r.redis.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, err := r.redis.Client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		for i, pad := range pads {
 			n := n + i
 			payload := fmt.Sprintf(`{"n":%d,"pad":%q}`, n, pad)
@@ -283,7 +307,7 @@ func (r *round) burst(ctx context.Context, channel string, n int, pads []string,
 }
 
 // isPlain reports whether the message n is a plain one.
-func (r *round) isPlain(n int) bool { return r.plain && n%2 == 1 }
+func (r *round) isPlain(n int) bool { return r.plain && (r.only || n%2 == 1) }
 
 // done reports whether all of the numbers are there.
 func (r *round) done(next map[string]int) bool {
@@ -298,24 +322,18 @@ func (r *round) done(next map[string]int) bool {
 // node returns one of the gateways.
 func (r *round) node(rng *rand.Rand) *instance { return r.nodes[rng.IntN(len(r.nodes))].Load() }
 
-// earliest returns the first of some durable positions.
+// earliest returns the first of some positions.
 func earliest(at map[string]string) string {
 	var list []fanout.Position
 	for _, text := range at {
 		p, err := fanout.ParsePosition(text)
-		if err != nil || !p.Durable() {
+		if err != nil {
 			return ""
 		}
 		list = append(list, p)
 	}
 	return slices.MinFunc(list, func(a, b fanout.Position) int {
-		switch {
-		case a.Less(b):
-			return -1
-		case b.Less(a):
-			return 1
-		}
-		return 0
+		return cmp.Or(cmp.Compare(a.Time(), b.Time()), cmp.Compare(a.Seq, b.Seq))
 	}).String()
 }
 

@@ -26,6 +26,7 @@ type waiter struct {
 	since     []fanout.Position // it wants what follows the first of these that can be honoured
 	time      bool              // since is a time, not a message of the channel
 	replay    *fanout.Wait      // the one that it waits for
+	lost      bool              // it had a plain position before these, since which plain messages may have passed this node by
 	asked     string            // since, as the client spelled it
 	ref       json.RawMessage
 }
@@ -126,7 +127,11 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 			s.index.SetFrom(sub, at.Seq)
 			s.index.Hold(sub, false)
 		}
-		s.confirm(c, w, ch, at.Position.String(), nil)
+		id := at.Position.String()
+		if at.Unused {
+			id = cursorOf(channel, at.Position)
+		}
+		s.confirm(c, w, ch, id, nil)
 	}
 	j.busy--
 	s.settle(ch)
@@ -136,7 +141,7 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 func (s *shard) replay(ch fanout.Channel, channel string, w *waiter) {
 	done := func(r fanout.Replay) { s.post(func() { s.replayed(ch, w, r) }) }
 	if w.time {
-		w.replay = s.srv.broker.ReplayTime(channel, w.since[0].Ms, s, done)
+		w.replay = s.srv.broker.ReplayTime(channel, w.since[0].Time(), s, done)
 		return
 	}
 	w.replay = s.srv.broker.Replay(channel, w.since[0], s, done)
@@ -189,9 +194,13 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 	}
 	c, sub := s.waiting(w, ch)
 	if c != nil && r.Gap != nil && len(w.since) > 1 {
+		w.lost = w.lost || w.since[0].Seq < r.Followed
 		w.since = w.since[1:]
 		s.replay(ch, s.index.Name(ch), w)
 		return
+	}
+	if r.Gap == nil && w.missesPlain(&r) {
+		r.Gap = &fanout.Gap{Reason: fanout.GapHistory, Seq: r.Seq}
 	}
 	delete(j.catchup, w)
 	if c != nil {
@@ -202,6 +211,13 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 		j.busy--
 	}
 	s.settle(ch)
+}
+
+// missesPlain reports whether plain messages may be missing in a replay without
+// a gap, because this node has not followed the channel all the time. A time and the start
+// of a stream are also where clients of durable channels come from.
+func (w *waiter) missesPlain(r *fanout.Replay) bool {
+	return w.lost && !(r.DurableOnly && (w.time || w.since[0].IsZero()))
 }
 
 // confirm tells the client of w that it has the channel from the position id
@@ -222,7 +238,7 @@ func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string, missed
 	form := c.form()
 	bufs := make([][]byte, 0, len(missed.Messages)+1)
 	if missed.Gap != nil {
-		bufs = append(bufs, gapNotice(s.index.Name(ch), *missed.Gap).Encoded(form))
+		bufs = append(bufs, gapNoticeSince(s.index.Name(ch), w.asked, *missed.Gap).Encoded(form))
 	}
 	for _, m := range missed.Messages {
 		b := m.Encoded(form)

@@ -1,0 +1,299 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pushgate/fanout"
+	"pushgate/internal/redistest"
+)
+
+// until collects channel and data of the messages of a stream that has come
+// back, up to the one that is named, and fails at a gap. It returns the stream's
+// last id.
+func (s *stream) until(last string) (got []string, id string) {
+	s.t.Helper()
+	for !slices.Contains(got, last) {
+		at, e, err := readEvent(s.r)
+		switch {
+		case err != nil:
+			s.t.Fatalf("after %v: %v", got, err)
+		case e.Type == "gap":
+			s.t.Fatalf("after %v: %+v", got, e)
+		case e.Type == "message":
+			got = append(got, e.Channel+string(e.Data))
+		}
+		if at != "" {
+			id = at
+		}
+	}
+	return got, id
+}
+
+// An EventSource with several channels that is cut and comes back to the same
+// node gets what it missed of each of them, and hears of no gap.
+func TestEventsOfSeveralChannelsComeBack(t *testing.T) {
+	t.Parallel()
+	in := start(t, nil).ready()
+	plain := func(channel string, n int) { in.redis.Publish(channel, n) }
+	kept := func(channel string, n int) { durable(t, in.redis, channel, n, n+1) }
+	for name, publish := range map[string]map[string]func(string, int){
+		"plain":       {"pa": plain, "pb": plain},
+		"durable":     {"da": kept, "db": kept},
+		"both":        {"ma": plain, "mb": kept},
+		"one is idle": {"ia": plain, "ib": kept, "never": nil},
+	} {
+		var channels []string
+		for channel := range publish {
+			channels = append(channels, channel)
+		}
+		path := "/v1/sse?channels=" + strings.Join(channels, ",")
+		s := in.events(path, "")
+		for range channels {
+			s.expect("subscribed")
+		}
+		id := ""
+		for n := range 4 {
+			for _, channel := range channels {
+				if publish[channel] != nil {
+					publish[channel](channel, n)
+				}
+			}
+			if n%2 == 0 {
+				// The last message of each has to be seen before it is cut.
+				var all []string
+				for _, channel := range channels {
+					if publish[channel] != nil {
+						got, at := s.until(channel + fmt.Sprint(n))
+						all, id = append(all, got...), at
+						if slices.ContainsFunc(channels, func(c string) bool {
+							return publish[c] != nil && !slices.Contains(all, c+fmt.Sprint(n))
+						}) {
+							continue
+						}
+						break
+					}
+				}
+				s.resp.Body.Close()
+				continue
+			}
+			s = in.events(path, id)
+			missing := map[string]bool{}
+			for _, channel := range channels {
+				if publish[channel] != nil {
+					missing[channel+fmt.Sprint(n)] = true
+				}
+			}
+			for len(missing) > 0 {
+				_, e, err := readEvent(s.r)
+				if err != nil || e.Type == "gap" {
+					t.Fatalf("%s: came back with %s, still missing %v: %+v, %v", name, id, missing, e, err)
+				}
+				delete(missing, e.Channel+string(e.Data))
+			}
+		}
+		// The same position serves a WebSocket.
+		c := in.dial("/v1/ws?channels=" + strings.Join(channels, ",") + "&cursor=" + url.QueryEscape(id))
+		for subscribed := 0; subscribed < len(channels); {
+			switch e := c.next(); e.Type {
+			case "gap":
+				t.Fatalf("%s: %+v", name, e)
+			case "subscribed":
+				subscribed++
+			}
+		}
+	}
+}
+
+// Where a ring no longer reaches back there is a gap, and it names the position
+// that the client came with.
+func TestGapNamesWhatWasAsked(t *testing.T) {
+	t.Parallel()
+	in := start(t, nil).ready()
+	s := in.events("/v1/sse?channels=busy,idle", "")
+	s.expect("subscribed")
+	s.expect("subscribed")
+	in.redis.Publish("idle", 0)
+	_, id := s.until("idle0")
+	s.resp.Body.Close()
+	for n := range 200 {
+		in.redis.Publish("busy", n)
+	}
+	s = in.events("/v1/sse?channels=busy,idle", id)
+	for {
+		_, e, err := readEvent(s.r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Type == "gap" {
+			if e.Channel != "busy" || e.Since != id {
+				t.Errorf("got %+v, came back with %s", e, id)
+			}
+			break
+		}
+	}
+}
+
+// A stream that begins while the client is away is whole, and so is one that
+// this node meets for the first time.
+func TestStreamThatBeginsWhileTheClientIsAway(t *testing.T) {
+	t.Parallel()
+	in := start(t, nil).ready()
+	other := startOn(t, in.redis, nil).ready()
+	last := durable(t, in.redis, "a", 0, 1)[0]
+	durable(t, in.redis, "user", 1, 2)
+	for name, node := range map[string]*instance{"one": in, "other": other} {
+		s := node.events("/v1/sse?channels=a,user", last)
+		if got, _ := s.until("user1"); len(got) > 2 {
+			t.Errorf("%s: got %v", name, got)
+		}
+		s.resp.Body.Close()
+	}
+	// Nothing is told of one whose beginning is gone.
+	in.redis.Client.XTrimMaxLen(context.Background(), "{push:user}:log", 0)
+	durable(t, in.redis, "user", 2, 3)
+	third := startOn(t, in.redis, nil).ready()
+	s := third.events("/v1/sse?channels=a,user", last)
+	for {
+		if _, e, err := readEvent(s.r); err != nil || e.Type == "message" && e.Channel == "user" {
+			t.Fatalf("no gap before %+v, %v", e, err)
+		} else if e.Type == "gap" {
+			break
+		}
+	}
+}
+
+// The plain part of a cursor means nothing on another node: that may have
+// missed some, which is told, but only where there have been plain messages.
+func TestCursorOnAnotherNode(t *testing.T) {
+	t.Parallel()
+	in := start(t, nil).ready()
+	other := startOn(t, in.redis, nil).ready()
+	cursor := in.poll(nil, "channels=mixed,kept,plain&wait=0").Cursor
+	durable(t, in.redis, "mixed", 0, 1)
+	durable(t, in.redis, "kept", 0, 1)
+	in.redis.Publish("mixed", 1)
+	in.redis.Publish("plain", 1)
+	for n := 0; n < 4; {
+		p := in.poll(nil, "channels=mixed,kept,plain&wait=10&cursor="+cursor)
+		if len(p.Gaps) > 0 {
+			t.Fatalf("got %+v", p)
+		}
+		n += len(p.Messages)
+		cursor = p.Cursor
+	}
+	in.redis.Publish("mixed", 2)
+	durable(t, in.redis, "mixed", 3, 4)
+	durable(t, in.redis, "kept", 3, 4)
+	p := other.poll(nil, "channels=mixed,kept,plain&wait=0&cursor="+cursor)
+	slices.Sort(p.Gaps)
+	if fmt.Sprint(p.Gaps, p.data(t)) != "[mixed plain] [3 3]" {
+		t.Errorf("on another node: gaps %v, %v", p.Gaps, p.data(t))
+	}
+	// On its own node, the same cursor is exact.
+	p = in.poll(nil, "channels=mixed&wait=0&cursor="+cursor)
+	if fmt.Sprint(p.Gaps, p.data(t)) != "[] [2 3]" {
+		t.Errorf("on its own node: gaps %v, %v", p.Gaps, p.data(t))
+	}
+	// The new one tells of no further gap.
+	c := other.poll(nil, "channels=mixed,kept,plain&wait=0&cursor="+cursor).Cursor
+	if p := other.poll(nil, "channels=mixed,kept,plain&wait=0&cursor="+c); len(p.Gaps) > 0 || len(p.Messages) > 0 {
+		t.Errorf("with the next cursor: %+v", p)
+	}
+}
+
+// A position in a channel that has had nothing is the start of its stream, on
+// every node and however much comes.
+func TestPositionsOfAnUnusedChannel(t *testing.T) {
+	t.Parallel()
+	const messages = 200
+	in := start(t, nil).ready()
+	other := startOn(t, in.redis, nil).ready()
+	begin := in.poll(nil, "channels=c&wait=0").Cursor
+	w := in.dial("/v1/ws?channels=c")
+	w.expect("welcome")
+	since := w.expect("subscribed").ID
+	w.Close()
+	durable(t, in.redis, "c", 0, messages)
+	for name, node := range map[string]*instance{"its own": in, "another": other, "a new one": startOn(t, in.redis, nil).ready()} {
+		checkAll(t, name, node, begin, messages)
+		c := node.dial("/v1/ws?channels=c&cursor=" + since)
+		c.expect("welcome")
+		c.expect("subscribed")
+		for n := range messages {
+			if e := c.expect("message"); string(e.Data) != fmt.Sprint(n) {
+				t.Fatalf("%s: got %+v, want %d", name, e, n)
+			}
+		}
+	}
+	// Of a plain one, another node may have missed something.
+	begin = in.poll(nil, "channels=p&wait=0").Cursor
+	in.redis.Publish("p", 0)
+	for name, tc := range map[string]struct {
+		node *instance
+		want string
+	}{"its own": {in, "[] [0]"}, "another": {other, "[p] []"}} {
+		if p := tc.node.poll(nil, "channels=p&wait=0&cursor="+begin); fmt.Sprint(p.Gaps, p.data(t)) != tc.want {
+			t.Errorf("%s: %v %v, want %s", name, p.Gaps, p.data(t), tc.want)
+		}
+	}
+}
+
+// checkAll polls for all messages of the channel c from a cursor.
+func checkAll(t *testing.T, name string, in *instance, cursor string, messages int) {
+	t.Helper()
+	for n := 0; n < messages; {
+		p := in.poll(nil, "channels=c&wait=10&max=50&cursor="+cursor)
+		if len(p.Gaps) > 0 {
+			t.Fatalf("%s: gaps %v at %d", name, p.Gaps, n)
+		}
+		for _, data := range p.data(t) {
+			if data != fmt.Sprint(n) {
+				t.Fatalf("%s: got %s, want %d", name, data, n)
+			}
+			n++
+		}
+		cursor = p.Cursor
+	}
+}
+
+// The embedded server doesn't count what was ever added to a stream.
+func TestUnusedChannelOfAnEmbeddedServer(t *testing.T) {
+	t.Parallel()
+	in := startWith(t, &redistest.Server{}, nil, func(c *fanout.Config) { c.URL, c.Embedded = "", "127.0.0.1:0" }).ready()
+	cursor := in.poll(nil, "channels=c&wait=0").Cursor
+	const messages = 200
+	for n := range messages {
+		if status := in.call("POST", "/v1/publish", fmt.Sprintf(`{"channel":"c","data":%d,"durable":true}`, n), nil); status != 200 {
+			t.Fatal(status)
+		}
+	}
+	checkAll(t, "embedded", in, cursor, messages)
+}
+
+// On its own node, a plain position that the ring no longer reaches back to
+// costs no gap where all that came since is in the stream.
+func TestMixedChannelOutrunsItsRing(t *testing.T) {
+	t.Parallel()
+	in := start(t, nil).ready()
+	in.poll(nil, "channels=c&wait=0")
+	// The node knows only to a twentieth of a second since when it follows a
+	// channel, so the position has to be younger than that.
+	joined := time.Now()
+	eventually(t, "the clock moves on", func() bool { return time.Since(joined) > 100*time.Millisecond })
+	in.redis.Publish("c", `"plain"`)
+	durable(t, in.redis, "c", -1, 0)
+	var cursor string
+	eventually(t, "both are there", func() bool {
+		p := in.poll(nil, "channels=c&wait=0&cursor=0-0")
+		cursor = p.Cursor
+		return len(p.Messages) > 0 && p.data(t)[len(p.Messages)-1] == "-1"
+	})
+	durable(t, in.redis, "c", 0, 200)
+	checkAll(t, "mixed", in, cursor, 200)
+}
