@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"unsafe"
@@ -19,6 +20,10 @@ func TestSizes(t *testing.T) {
 		if tt.got > tt.most {
 			t.Errorf("%s has %d bytes, want at most %d", name, tt.got, tt.most)
 		}
+	}
+	text, err := os.ReadFile("../docs/ARCHITECTURE.md")
+	if row := fmt.Sprintf("| subscription | %d |", unsafe.Sizeof(subscription{})); err != nil || !strings.Contains(string(text), row) {
+		t.Errorf("ARCHITECTURE.md has no row %q: %v", row, err)
 	}
 }
 

@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -135,6 +137,10 @@ func TestSizeOfConn(t *testing.T) {
 	const budget = 44
 	if n := unsafe.Sizeof(conn{}); n > budget {
 		t.Errorf("a connection takes %d bytes in the slab, %d are budgeted", n, budget)
+	}
+	text, err := os.ReadFile("../docs/ARCHITECTURE.md")
+	if row := fmt.Sprintf("| slot | %d |", unsafe.Sizeof(conn{})); err != nil || !strings.Contains(string(text), row) {
+		t.Errorf("ARCHITECTURE.md has no row %q: %v", row, err)
 	}
 }
 

@@ -1,7 +1,10 @@
 package heartbeat
 
 import (
+	"fmt"
 	"math"
+	"os"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -222,6 +225,10 @@ func TestSpreadAcrossTheWrap(t *testing.T) {
 func TestSize(t *testing.T) {
 	if got := unsafe.Sizeof(entry{}); got != 12 {
 		t.Errorf("an entry has %d bytes, want 12", got)
+	}
+	text, err := os.ReadFile("../docs/ARCHITECTURE.md")
+	if row := fmt.Sprintf("| deadline | %d |", unsafe.Sizeof(entry{})); err != nil || !strings.Contains(string(text), row) {
+		t.Errorf("ARCHITECTURE.md has no row %q: %v", row, err)
 	}
 }
 
