@@ -81,6 +81,10 @@ nightly: deps ## let clients break off and come back for thousands of rounds (RO
 attacks: deps ## attack a gateway over loopback in full size and print the figures
 	$(GO) test -count=1 -v -timeout 10m -run '^TestAttack' ./gateway -args -attacks.long
 
+.PHONY: drain
+drain: deps ## stop a gateway with 15,000 clients and print how they were closed
+	$(GO) test -count=1 -v -timeout 10m -run '^TestDrainOfMany$$' ./cmd/gateway -args -drain.long
+
 .PHONY: fuzz
 fuzz: ## feed each fuzz target for FUZZTIME (default 30s)
 	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \

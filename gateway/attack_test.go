@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -68,7 +69,7 @@ func serveTarget(text string) error {
 	defer stop()
 	go broker.Run(ctx)
 	go func() {
-		fmt.Println(srv.Addr())
+		fmt.Println(srv.Addr(), cmp.Or(srv.AdminAddr(), "none"))
 		io.Copy(io.Discard, os.Stdin)
 		stop()
 	}()
@@ -78,9 +79,10 @@ func serveTarget(text string) error {
 // attacked is a gateway in a process of its own, so that its CPU time is its
 // own too.
 type attacked struct {
-	t    *testing.T
-	addr string
-	pid  int
+	t           *testing.T
+	addr, admin string
+	pid         int
+	redis       *redistest.Server
 }
 
 func attack(t *testing.T, change func(*Config)) *attacked {
@@ -91,7 +93,8 @@ func attack(t *testing.T, change func(*Config)) *attacked {
 	cfg := DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout, cfg.Shards = "127.0.0.1:0", "", 0, 2
 	change(&cfg)
-	text, err := json.Marshal(attackTarget{cfg, redistest.Start(t).URL()})
+	redis := redistest.Start(t)
+	text, err := json.Marshal(attackTarget{cfg, redis.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,8 +124,8 @@ func attack(t *testing.T, change func(*Config)) *attacked {
 			t.Errorf("the gateway ended with %v: %s", err, log.String())
 		}
 	})
-	a := &attacked{t: t, pid: cmd.Process.Pid}
-	if _, err := fmt.Fscan(stdout, &a.addr); err != nil {
+	a := &attacked{t: t, pid: cmd.Process.Pid, redis: redis}
+	if _, err := fmt.Fscan(stdout, &a.addr, &a.admin); err != nil {
 		t.Fatalf("the gateway does not start: %v: %s", err, log.String())
 	}
 	return a

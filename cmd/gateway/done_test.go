@@ -194,6 +194,16 @@ func notMessages(name string) []seen {
 	return []seen{{"unexpected", name}}
 }
 
+// built returns the program.
+func built(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "gateway")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return program
+}
+
 // served is a gateway process that can be killed and started again.
 type served struct {
 	t           *testing.T
@@ -202,9 +212,9 @@ type served struct {
 	addr, admin string
 }
 
-func newServed(t *testing.T, program, redisURL string) *served {
+func newServed(t *testing.T, program, redisURL string, flags ...string) *served {
 	s := &served{t: t, addr: "127.0.0.1:" + freePort(t), admin: "127.0.0.1:" + freePort(t)}
-	s.args = []string{program, "serve", "--listen", s.addr, "--admin.listen", s.admin, "--redis.url", redisURL, "--log.level", "error"}
+	s.args = append([]string{program, "serve", "--listen", s.addr, "--admin.listen", s.admin, "--redis.url", redisURL, "--log.level", "error"}, flags...)
 	s.start()
 	t.Cleanup(s.kill)
 	return s
@@ -256,10 +266,7 @@ func TestOneChannelOnAllTransports(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Fatal("this test needs curl in PATH: install the Debian package curl")
 	}
-	program := filepath.Join(t.TempDir(), "gateway")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	program := built(t)
 	script, err := os.ReadFile("../../configs/publish.lua")
 	if err != nil {
 		t.Fatal(err)
