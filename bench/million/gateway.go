@@ -48,7 +48,7 @@ func startGateway(ctx context.Context, o options) (*gateway, error) {
 	}
 	return &gateway{
 		Gateway: started, args: cmd.Args[1:], upstream: upstream,
-		redis: redis.NewClient(&redis.Options{Addr: upstream.Addr(), MaxRetries: -1}),
+		redis: redis.NewClient(&redis.Options{Addr: upstream.Addr(), MaxRetries: -1, ReadTimeout: o.patience()}),
 	}, nil
 }
 
