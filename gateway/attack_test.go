@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/ecdsa"
@@ -18,12 +17,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -98,35 +95,10 @@ func attack(t *testing.T, change func(*Config)) *attacked {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), targetEnv+"="+string(text))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stdin.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the gateway ended with %v: %s", err, log.String())
-		}
-	})
-	a := &attacked{t: t, pid: cmd.Process.Pid, redis: redis}
-	if _, err := fmt.Fscan(stdout, &a.addr, &a.admin); err != nil {
-		t.Fatalf("the gateway does not start: %v: %s", err, log.String())
+	p := startProcess(t, targetEnv+"="+string(text))
+	a := &attacked{t: t, pid: p.pid, redis: redis}
+	if _, err := fmt.Fscan(p.stdout, &a.addr, &a.admin); err != nil {
+		t.Fatalf("the gateway does not start: %v: %s", err, p.end())
 	}
 	return a
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -11,13 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"runtime"
 	"runtime/metrics"
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -163,32 +160,11 @@ func TestLoopLagDuringCollections(t *testing.T) {
 		t.Skip("make bench-collector runs it")
 	}
 	const clients, all = 19_000, 1_000_000
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", crowdEnv, all-clients))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Wait()
-	defer stdin.Close()
-	answers := bufio.NewReader(stdout)
+	p := startProcess(t, fmt.Sprintf("%s=%d", crowdEnv, all-clients))
+	answers := bufio.NewReader(p.stdout)
 	addr, err := answers.ReadString('\n')
 	if err != nil {
-		t.Fatalf("the gateway does not start: %v: %s", err, log.String())
+		t.Fatalf("the gateway does not start: %v: %s", err, p.end())
 	}
 	for range clients {
 		c, err := net.Dial("tcp", strings.TrimSpace(addr))
@@ -203,10 +179,10 @@ func TestLoopLagDuringCollections(t *testing.T) {
 			t.Fatalf("no answer: %v", err)
 		}
 	}
-	fmt.Fprintln(stdin, "measure")
+	fmt.Fprintln(p.stdin, "measure")
 	var l lags
 	if err := json.NewDecoder(answers).Decode(&l); err != nil {
-		t.Fatalf("%v: %s", err, log.String())
+		t.Fatalf("%v: %s", err, p.end())
 	}
 	fmt.Printf("%d connections, %d of them with a client; %d collections of %v\nloop lag: p99 %v without a collection; p99 %v, most %v during one\n",
 		all, clients, l.Cycles, l.Took, l.Quiet, l.P99, l.Max)

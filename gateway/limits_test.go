@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -186,38 +184,11 @@ func serveFewFiles(redis string) error {
 // function that ends it and returns its log.
 func fewFilesGateway(t *testing.T, redis string, open int) (addr, admin string, end func() string) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), fewFilesEnv+"="+redis, openFilesEnv+"="+strconv.Itoa(open))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	end = sync.OnceValue(func() string {
-		stdin.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the gateway ended with %v: %s", err, log.String())
-		}
-		return log.String()
-	})
-	t.Cleanup(func() { end() })
-	if _, err := fmt.Fscan(stdout, &addr, &admin); err != nil {
+	p := startProcess(t, fewFilesEnv+"="+redis, openFilesEnv+"="+strconv.Itoa(open))
+	if _, err := fmt.Fscan(p.stdout, &addr, &admin); err != nil {
 		t.Fatalf("the gateway does not start: %v", err)
 	}
-	return addr, admin, end
+	return addr, admin, p.end
 }
 
 // A thousand clients want to connect to a gateway that may open 256 files.
