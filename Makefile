@@ -110,7 +110,7 @@ bench-bare: bench-ratios ## the same
 
 .PHONY: bench-collector
 bench-collector: ## measure what Go's collector does to the event loops at a million connections
-	$(GO) test -count=1 -run '^TestLoopLagDuringCollections$$' ./gateway -args -collector.long
+	$(GO) test -count=1 -v -run '^TestLoopLagDuringCollections$$' ./gateway -args -collector.long
 
 .PHONY: bench-catchup
 bench-catchup: ## have 5,000 clients come back at once and print when all have caught up
