@@ -238,7 +238,7 @@ func TestPositionsOfAnUnusedChannel(t *testing.T) {
 		node *instance
 		want string
 	}{"its own": {in, "[] [0]"}, "another": {other, "[p] []"}} {
-		if p := tc.node.poll(nil, "channels=p&wait=0&cursor="+begin); fmt.Sprint(p.Gaps, p.data(t)) != tc.want {
+		if p := tc.node.poll(nil, "channels=p&wait=10&cursor="+begin); fmt.Sprint(p.Gaps, p.data(t)) != tc.want {
 			t.Errorf("%s: %v %v, want %s", name, p.Gaps, p.data(t), tc.want)
 		}
 	}

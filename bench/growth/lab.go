@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pushgate/internal/loadgen"
+	"pushgate/internal/loopback"
 )
 
 // lab starts what is measured.
@@ -82,7 +83,7 @@ func (l *lab) open(ctx context.Context, sc scale, flags string) (*site, error) {
 	var ports [3]string
 	for i := range ports {
 		var err error
-		if ports[i], err = freeAddress(); err != nil {
+		if ports[i], err = loopback.Reserve(); err != nil {
 			return nil, err
 		}
 	}
@@ -120,15 +121,6 @@ func (s *site) close() {
 	for i := len(s.stop) - 1; i >= 0; i-- {
 		s.stop[i]()
 	}
-}
-
-// freeAddress returns an address of the loopback that nothing listens on.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // redisVersion is what the server says of itself, short.

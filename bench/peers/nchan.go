@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"pushgate/bench/rig"
+	"pushgate/internal/loopback"
 )
 
 // nchanModule is where Debian's package puts it.
@@ -81,7 +82,7 @@ func startNchan(ctx context.Context, s setting) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	listen, err := rig.FreeAddress()
+	listen, err := loopback.Reserve()
 	if err != nil {
 		return nil, err
 	}

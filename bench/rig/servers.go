@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 
+	"pushgate/internal/loopback"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -31,7 +33,7 @@ func StartRedis(ctx context.Context, dir string) (*Redis, error) {
 	if err != nil {
 		return nil, errors.New("redis-server is not in PATH: install the Debian package redis-server")
 	}
-	addr, err := FreeAddress()
+	addr, err := loopback.Reserve()
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +69,11 @@ type Gateway struct {
 // StartGateway starts the gateway that cmd says, on free addresses, and waits
 // until it is ready.
 func StartGateway(ctx context.Context, cmd *exec.Cmd) (*Gateway, error) {
-	listen, err := FreeAddress()
+	listen, err := loopback.Reserve()
 	if err != nil {
 		return nil, err
 	}
-	admin, err := FreeAddress()
+	admin, err := loopback.Reserve()
 	if err != nil {
 		return nil, err
 	}
@@ -139,14 +141,4 @@ func Build(ctx context.Context, dir string, packages ...string) error {
 		return fmt.Errorf("go build: %w\n%s", err, output)
 	}
 	return nil
-}
-
-// FreeAddress returns an address of this machine on which nobody listens.
-func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }

@@ -213,7 +213,7 @@ type served struct {
 }
 
 func newServed(t *testing.T, program, redisURL string, flags ...string) *served {
-	s := &served{t: t, addr: "127.0.0.1:" + freePort(t), admin: "127.0.0.1:" + freePort(t)}
+	s := &served{t: t, addr: freeAddress(t), admin: freeAddress(t)}
 	s.args = append([]string{program, "serve", "--listen", s.addr, "--admin.listen", s.admin, "--redis.url", redisURL, "--log.level", "error"}, flags...)
 	s.start()
 	t.Cleanup(s.kill)

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"pushgate/internal/loopback"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -39,14 +41,18 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// freePort returns a port that nobody listened on a moment ago.
-func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// freeAddress returns an address for a server that is told where to listen.
+func freeAddress(t *testing.T) string {
+	addr, err := loopback.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	return addr
+}
+
+// freePort returns the port of one.
+func freePort(t *testing.T) string {
+	_, port, err := net.SplitHostPort(freeAddress(t))
 	if err != nil {
 		t.Fatal(err)
 	}

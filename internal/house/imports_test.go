@@ -26,12 +26,13 @@ var directions = map[string][]string{
 	"internal/wsframe":   {},
 	"internal/preflight": {},
 	"internal/house":     {},
-	"internal/redistest": {},
+	"internal/loopback":  {},
+	"internal/redistest": {"internal/loopback"},
 	"test":               {},
 	"internal/chunked":   {},
 	"internal/loadgen":   {"internal/loadgen", "internal/chunked", "internal/reactor", "internal/wsframe", "internal/preflight"},
 	// Benchmarks compare the parts from outside.
-	"bench": {"internal/loadgen", "internal/chunked", "internal/reactor", "internal/wsframe", "internal/preflight"},
+	"bench": {"internal/loadgen", "internal/chunked", "internal/loopback", "internal/reactor", "internal/wsframe", "internal/preflight"},
 }
 
 // fenced names the only package that may import a module, tests included.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pushgate/internal/loopback"
 )
 
 // stormConfig is quick: the clients are back at once.
@@ -142,12 +144,11 @@ func TestStormRefused(t *testing.T) {
 
 // freeAddress is one that nothing listens on.
 func freeAddress(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := loopback.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return addr
 }
 
 func restartConfig(t *testing.T) Config {

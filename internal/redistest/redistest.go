@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"pushgate/internal/loopback"
 )
 
 // deadline is how long a server may take to answer.
@@ -43,13 +45,12 @@ func Start(t testing.TB, args ...string) *Server {
 // New reserves an address and starts nothing yet.
 func New(t testing.TB, args ...string) *Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := loopback.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, Addr: l.Addr().String()}
-	_, port, _ := net.SplitHostPort(s.Addr)
-	l.Close()
+	s := &Server{t: t, Addr: addr}
+	_, port, _ := net.SplitHostPort(addr)
 	s.args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...)
 	s.Client = redis.NewClient(&redis.Options{Addr: s.Addr, Protocol: 2, DisableIdentity: true})
 	t.Cleanup(func() {
