@@ -126,7 +126,7 @@ bench-growth: deps ## measure how the costs grow and write docs/GROWTH.md (10 mi
 	$(GO) run ./bench/growth $(GROWTH_ARGS)
 
 .PHONY: million
-million: build ## hold N clients (default 1000000), in an emulated Linux where need be or with GUEST=1, and write docs/MILLION.md
+million: build deps ## hold N clients (default 1000000), in an emulated Linux where need be or with GUEST=1, and write docs/MILLION.md
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./bench/million
 	bin/million -n $(N) $(if $(GUEST),-guest) $(MILLION_ARGS)
 

@@ -14,7 +14,8 @@ Boots an emulated Linux with an initramfs made here and runs CMD with /bin/sh.
   --mem SIZE          guest memory, with M or G (default 2G)
   --smp N             virtual CPUs (default 2)
   --timeout SECONDS   hard limit on the whole run (default 1200)
-  --bin FILE          static executable to place in the guest's /bin (repeat)
+  --bin FILE          executable to place in the guest's /bin, with the shared
+                      libraries that it needs (repeat)
   --sysctl KEY=VALUE  sysctl to set before CMD, after the defaults (repeat)
   --kernel PACKAGE    Debian package, or .deb file, that holds the kernel
                       (default linux-image-6.12-cloud-amd64)
@@ -106,8 +107,12 @@ mkdir -p "$r"/{bin,dev,proc,sys,tmp,etc,root}
 cp "$busybox" "$r/bin/busybox"
 for b in ${bins[@]+"${bins[@]}"}; do
   [ -f "$b" ] || die "no such file: $b"
-  ! ldd "$b" >/dev/null 2>&1 || die "$b is not static"
   cp "$b" "$r/bin/"
+  # ldd fails for a static one. A library's line ends in its path and address.
+  for library in $(ldd "$b" 2>/dev/null | sed -n 's/^[^/]*\(\/[^ ]*\) (0x[0-9a-f]*)$/\1/p'); do
+    mkdir -p "$r${library%/*}"
+    cp "$library" "$r$library"
+  done
 done
 printf '%s\n' "$cmd" >"$r/cmd"
 cat >"$r/sysctl" <<'EOF'

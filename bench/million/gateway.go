@@ -8,30 +8,39 @@ import (
 	"os/exec"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"pushgate/bench/rig"
 )
 
-// gateway is the process that is measured.
+// gateway is the process that is measured, with its Redis.
 type gateway struct {
 	*rig.Gateway
 
 	// Immutable
 	args     []string
-	redis    *redis.Client
-	upstream *miniredis.Miniredis
+	dir      string // Redis's
+	upstream *rig.Redis
+	redis    *redis.Client // as patient as the course, and tries once
 }
 
-// startGateway starts the gateway, and a Redis for it in this process so that
-// nothing but the two programs has to be there, and waits until it is ready.
-func startGateway(ctx context.Context, o options) (*gateway, error) {
-	upstream, err := miniredis.Run()
-	if err != nil {
+// startGateway starts a redis-server and the gateway, and waits until it is
+// ready.
+func startGateway(ctx context.Context, o options) (_ *gateway, err error) {
+	g := new(gateway)
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	if g.dir, err = os.MkdirTemp("", "million."); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(o.gateway, "serve", "--redis.url", "redis://"+upstream.Addr(),
+	if g.upstream, err = rig.StartRedis(ctx, g.dir); err != nil {
+		return nil, err
+	}
+	g.redis = redis.NewClient(&redis.Options{Addr: g.upstream.Addr, MaxRetries: -1, ReadTimeout: o.patience(), Protocol: 2, DisableIdentity: true})
+	cmd := exec.Command(o.gateway, "serve", "--redis.url", "redis://"+g.upstream.Addr,
 		"--heartbeat.interval", o.interval.String(), "--drain.timeout", o.drain.String())
 	answer := 10 * time.Second
 	if o.emulated {
@@ -41,15 +50,11 @@ func startGateway(ctx context.Context, o options) (*gateway, error) {
 	}
 	cmd.Args = append(cmd.Args, "--heartbeat.timeout", min(answer, o.interval).String())
 	cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
-	started, err := rig.StartGateway(ctx, cmd)
-	if err != nil {
-		upstream.Close()
+	if g.Gateway, err = rig.StartGateway(ctx, cmd); err != nil {
 		return nil, err
 	}
-	return &gateway{
-		Gateway: started, args: cmd.Args[1:], upstream: upstream,
-		redis: redis.NewClient(&redis.Options{Addr: upstream.Addr(), MaxRetries: -1, ReadTimeout: o.patience()}),
-	}, nil
+	g.args = cmd.Args[1:]
+	return g, nil
 }
 
 // publish publishes message k as a backend does, with one Redis command.
@@ -77,11 +82,16 @@ func (g *gateway) publishToEach(ctx context.Context, clients, k int) error {
 	return nil
 }
 
-// close kills the process and waits for it.
+// close kills both processes and waits for them.
 func (g *gateway) close() {
-	g.Kill()
-	g.redis.Close()
-	g.upstream.Close()
+	if g.Gateway != nil {
+		g.Kill()
+	}
+	if g.upstream != nil {
+		g.redis.Close()
+		g.upstream.Close()
+	}
+	os.RemoveAll(g.dir)
 }
 
 // cpu returns the seconds of CPU that the process has used, 0 once it has

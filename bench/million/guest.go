@@ -37,12 +37,16 @@ func checkGuestMemory(clients int) error {
 	return nil
 }
 
-// runInGuest runs the course in the emulated Linux, with this program and the
-// gateway in its initramfs.
+// runInGuest runs the course in the emulated Linux, with this program, the
+// gateway and this machine's redis-server in its initramfs.
 func runInGuest(ctx context.Context, o options) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
+	}
+	redisServer, err := exec.LookPath("redis-server")
+	if err != nil {
+		return errors.New("redis-server is not in PATH: install the Debian package redis-server")
 	}
 	memory := o.memory
 	if memory == "" {
@@ -62,7 +66,7 @@ func runInGuest(ctx context.Context, o options) error {
 		}
 	}
 	cmd := exec.CommandContext(ctx, guestScript, "--mem", memory, "--smp", "2",
-		"--timeout", fmt.Sprint(int(o.limit.Seconds())), "--bin", self, "--bin", o.gateway, "--out", o.result,
+		"--timeout", fmt.Sprint(int(o.limit.Seconds())), "--bin", self, "--bin", o.gateway, "--bin", redisServer, "--out", o.result,
 		"--", strings.Join(course, " "))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends the guest

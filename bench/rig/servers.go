@@ -15,9 +15,9 @@ import (
 	"strconv"
 	"strings"
 
-	"pushgate/internal/loopback"
-
 	"github.com/redis/go-redis/v9"
+
+	"pushgate/internal/loopback"
 )
 
 // Redis is a redis-server of its own that keeps nothing on disk.

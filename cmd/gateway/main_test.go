@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/loopback"
-
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"pushgate/internal/loopback"
 )
 
 // TestMain lets the scripts run this test binary as the program "gateway".
