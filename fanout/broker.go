@@ -5,16 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Broker brings what is published in Redis to the members of each channel.
-// A channel belongs to one link, one connection to Redis, for as long as the
+// A channel belongs to one link, a connection to Redis, for as long as the
 // process lives; the link's receive goroutine numbers its messages and hands
 // them to the members with the link's lock held, which is all that order
 // takes. Redis may be away at any time, also at the start: the links try for
@@ -26,7 +23,7 @@ type Broker struct {
 	log      *slog.Logger
 	node     string
 	names    names
-	client   *redis.Client // commands; the links subscribe with clients of their own
+	servers  *servers // for commands; the links subscribe with clients of their own
 	links    []*link
 	embedded *embedded // nil when config.URL names a server
 
@@ -61,13 +58,16 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 		log.Warn("no Redis is configured: serving an embedded one, nothing survives a restart", "addr", e.addr())
 		b.embedded, url = e, "redis://"+e.addr()
 	}
-	options, err := clientOptions(url, node)
-	if err != nil {
+	var err error
+	if b.servers, err = newServers(url, "pushgate-"+node); err != nil {
 		return nil, fmt.Errorf("redis.url: %w", err)
 	}
-	b.client = redis.NewClient(options)
-	for i := range config.Connections {
-		b.links = append(b.links, newLink(b, strconv.Itoa(i), options))
+	n := config.Connections
+	if b.servers.cluster != nil {
+		n = max(n, clusterLinks)
+	}
+	for i := range n {
+		b.links = append(b.links, newLink(b, i, n))
 	}
 	return b, nil
 }
@@ -82,31 +82,6 @@ func (b *Broker) Embedded() string {
 		return ""
 	}
 	return b.embedded.addr()
-}
-
-// clientOptions returns what both kinds of clients share. Protocol 2 is all
-// that is needed and leaves out push notifications, client-side caching and
-// maintenance hand-overs, which would change connections behind our back.
-func clientOptions(url, node string) (*redis.Options, error) {
-	quietLog()
-	o, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, err
-	}
-	o.Protocol = 2
-	o.DisableIdentity = true
-	o.ContextTimeoutEnabled = true
-	o.DialerRetries = 1
-	if o.DialTimeout == 0 {
-		o.DialTimeout = 5 * time.Second // go-redis' own, which the gate's dialer would not see
-	}
-	// A PUBLISH that timed out may have been heard: whoever publishes decides
-	// whether to repeat it. Reads are repeated by their callers.
-	o.MaxRetries = -1
-	if o.ClientName == "" {
-		o.ClientName = "pushgate-" + node
-	}
-	return o, nil
 }
 
 // Run connects, receives and probes until ctx ends, and returns nil when all
@@ -130,18 +105,26 @@ func (b *Broker) Run(ctx context.Context) error {
 // Close frees what NewBroker made. Run does it itself; it is for a broker
 // that is never run.
 func (b *Broker) Close() error {
-	err := b.client.Close()
-	for _, l := range b.links {
-		err = errors.Join(err, l.close())
-	}
+	err := b.servers.close()
 	if b.embedded != nil {
 		b.embedded.close()
 	}
 	return err
 }
 
+// clusterLinks is the least number of links on a Cluster. Each has the channels
+// of an equal range of slots. A server usually owns one range, so that its loss
+// concerns the links of that range and leaves the others alone.
+const clusterLinks = 16
+
+// linkOfSlot returns the number of the link that has a slot, of so many.
+func linkOfSlot(slot, of int) int { return slot * of / slots }
+
 // link returns the link of a channel.
 func (b *Broker) link(channel string) *link {
+	if b.servers.cluster != nil {
+		return b.links[linkOfSlot(slot(b.names.channel(channel)), len(b.links))]
+	}
 	return b.links[hashName(channel)>>32%uint64(len(b.links))]
 }
 

@@ -10,37 +10,30 @@ import (
 // errRedial is what go-redis gets when it dials on its own.
 var errRedial = errors.New("the connection is lost")
 
-// gate is the dialer of a link's client. A redis.PubSub that meets an error
+// gate is the dialer of a feed's client. A redis.PubSub that meets an error
 // reconnects at once within the failing call and sends all its channels in a
 // single SUBSCRIBE, and nobody learns which of them are live again. The gate
-// lets one dial through each time it is opened, so that the error comes back
-// to the link, and it keeps the connection to be able to cut it while
-// go-redis holds its lock in a blocked write.
+// lets one dial through, so that the error comes back to the session, and it
+// keeps the connection to be able to cut it while go-redis holds its lock in a
+// blocked write.
 type gate struct {
 	// Immutable.
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Guarded by mu.
 	mu   sync.Mutex
-	open bool
-	shut bool // cut since it was opened
+	used bool // it has let one through
+	shut bool // it was cut
 	conn net.Conn
-}
-
-// allow lets the next dial through.
-func (g *gate) allow() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.open, g.shut, g.conn = true, false, nil
 }
 
 // Dial is go-redis' Options.Dialer.
 func (g *gate) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	g.mu.Lock()
-	open := g.open
-	g.open = false
+	closed := g.used || g.shut
+	g.used = true
 	g.mu.Unlock()
-	if !open {
+	if closed {
 		return nil, errRedial
 	}
 	conn, err := g.dial(ctx, network, addr)
@@ -57,13 +50,12 @@ func (g *gate) Dial(ctx context.Context, network, addr string) (net.Conn, error)
 	return conn, nil
 }
 
-// cut closes the connection under go-redis, until allow.
+// cut closes the connection under go-redis.
 func (g *gate) cut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.open, g.shut = false, true
+	g.shut = true
 	if g.conn != nil {
 		_ = g.conn.Close()
-		g.conn = nil
 	}
 }

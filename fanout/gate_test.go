@@ -12,22 +12,18 @@ func TestGate(t *testing.T) {
 	ctx := context.Background()
 	dials := 0
 	var other net.Conn
-	g := &gate{}
-	g.dial = func(context.Context, string, string) (conn net.Conn, err error) {
+	pipe := func(context.Context, string, string) (conn net.Conn, err error) {
 		dials++
 		conn, other = net.Pipe()
 		return conn, nil
 	}
-	if _, err := g.Dial(ctx, "tcp", "x"); !errors.Is(err, errRedial) {
-		t.Fatalf("before it was opened: %v", err)
-	}
-	g.allow()
+	g := &gate{dial: pipe}
 	conn, err := g.Dial(ctx, "tcp", "x")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := g.Dial(ctx, "tcp", "x"); !errors.Is(err, errRedial) || dials != 1 {
-		t.Fatalf("the second of one opening: %v, %d dials", err, dials)
+		t.Fatalf("the second: %v, %d dials", err, dials)
 	}
 	g.cut()
 	if _, err := conn.Write([]byte("x")); err == nil {
@@ -35,8 +31,15 @@ func TestGate(t *testing.T) {
 	}
 	_ = other.Close()
 
+	// Cut before there is one.
+	g = &gate{dial: pipe}
+	g.cut()
+	if _, err := g.Dial(ctx, "tcp", "x"); !errors.Is(err, errRedial) || dials != 1 {
+		t.Fatalf("cut before the dial: %v, %d dials", err, dials)
+	}
+
 	// Cut while the dial is under way.
-	g.allow()
+	g = new(gate)
 	g.dial = func(context.Context, string, string) (net.Conn, error) {
 		conn, other = net.Pipe()
 		g.cut()

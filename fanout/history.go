@@ -24,7 +24,7 @@ func (l *link) readHistory(ctx context.Context, name string, from, received stre
 	end := "+"
 	for {
 		limit := min(pageEntries, l.b.config.ReplayMessages-len(h.entries)+1)
-		pipe := l.b.client.Pipeline()
+		pipe := l.b.servers.client.Pipeline()
 		read := pipe.XRevRangeN(ctx, key, end, beyond(from, "-"), int64(limit))
 		first, info := pipe.XRangeN(ctx, key, "-", "+", 1), pipe.XInfoStream(ctx, key)
 		_, _ = pipe.Exec(ctx)

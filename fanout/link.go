@@ -3,41 +3,33 @@ package fanout
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
-// link is one subscribing connection to Redis, made again whenever it is
-// lost, and the channels that belong to it.
+// link is a subscribing connection to Redis, made again whenever it is lost,
+// and the channels that belong to it. On a Cluster it is one to each server
+// that owns some of these channels.
 //
-// The goroutines of a session, all started by session and waited for there:
-// receive (the only one that reads the connection; order within a channel
-// comes from it and mu), write (gathers SUBSCRIBE and UNSUBSCRIBE), settle
-// (finds each confirmed channel's place in its stream), probe, and the
-// replayers. They talk through the queues under mu and are woken by signals.
+// The goroutines of a session, which waits for them: write (gathers SUBSCRIBE
+// and UNSUBSCRIBE, and connects), settle (finds each confirmed channel's place
+// in its stream), the replayers, and for each connection receive (the only one
+// that reads it; order within a channel comes from it and mu) and probe. They
+// talk through the queues under mu and are woken by signals.
 type link struct {
 	// Immutable.
 
 	b         *Broker
 	label     string
-	probeName string
-	client    *redis.Client
-	gate      *gate
+	probeName string // on a Cluster of a slot whose channels are the link's
 	start     time.Time
 
 	// Signals: sent by anyone who filled the queue of that name, received by
 	// the goroutine that empties it, never closed.
 
 	wake, confirm, replays signal
-
-	// Atomic.
-
-	heard atomic.Int64 // when the last probe came back, nanoseconds after start
 
 	// Guarded by mu.
 
@@ -73,18 +65,12 @@ func (s signal) send() {
 
 var errStarting = errors.New("not connected yet")
 
-func newLink(b *Broker, label string, options *redis.Options) *link {
-	own := *options
-	g := &gate{dial: redis.NewDialer(options)}
-	own.Dialer = g.Dial
-	// The client's only connection is the one of its PubSub.
-	own.PipelinePoolSize = -1
+func newLink(b *Broker, number, of int) *link {
+	label := strconv.Itoa(number)
 	l := &link{
 		b:         b,
 		label:     label,
 		probeName: b.names.probe(b.node, label),
-		client:    redis.NewClient(&own),
-		gate:      g,
 		start:     time.Now(),
 		wake:      make(signal, 1),
 		confirm:   make(signal, 1),
@@ -95,11 +81,12 @@ func newLink(b *Broker, label string, options *redis.Options) *link {
 		down:      errStarting,
 		downSince: time.Now(),
 	}
-	l.rings.init(b.config.Ring, b.config.Ring.TotalBytes/b.config.Connections)
+	for n := 0; b.servers.cluster != nil && linkOfSlot(slot(l.probeName), of) != number; n++ {
+		l.probeName = b.names.probe(b.node, label+"|"+strconv.Itoa(n))
+	}
+	l.rings.init(b.config.Ring, b.config.Ring.TotalBytes/of)
 	return l
 }
-
-func (l *link) close() error { return l.client.Close() }
 
 func (l *link) now() uint32 { return millis(l.start) }
 
@@ -113,6 +100,7 @@ func (l *link) run(ctx context.Context) {
 			return
 		}
 		l.lost(err)
+		l.b.servers.lookAgain(ctx)
 		if wasUp {
 			delay = first
 		}
@@ -123,60 +111,6 @@ func (l *link) run(ctx context.Context) {
 		}
 		delay = min(2*delay, most)
 		l.b.counters.reconnects.Add(1)
-	}
-}
-
-// session makes a connection and uses it until it fails. It reports whether
-// the link delivered meanwhile.
-func (l *link) session(parent context.Context) (wasUp bool, err error) {
-	ctx, fail := context.WithCancelCause(parent)
-	l.gate.allow()
-	pubsub := l.client.Subscribe(ctx) // connects at the first channel
-	stop := context.AfterFunc(ctx, l.gate.cut)
-	var wg sync.WaitGroup
-	defer func() {
-		fail(err)
-		wg.Wait()
-		stop()
-		_ = pubsub.Close()
-		err = context.Cause(ctx)
-		wasUp = l.ready() == nil
-	}()
-	if err := pubsub.Subscribe(ctx, l.probeName); err != nil {
-		return false, err
-	}
-	l.heard.Store(int64(time.Since(l.start)))
-	wg.Go(func() { l.write(ctx, pubsub, fail) })
-	wg.Go(func() { l.settle(ctx) })
-	wg.Go(func() { l.probe(ctx, fail) })
-	for range replayers {
-		wg.Go(func() { l.replayer(ctx) })
-	}
-	return false, l.receive(ctx, pubsub)
-}
-
-// receive reads the connection until it fails.
-func (l *link) receive(ctx context.Context, pubsub *redis.PubSub) error {
-	// The probes come back more often than that. A timeout must end the
-	// session in any case: it may have struck within a reply.
-	timeout := (missedProbes + 1) * l.b.config.ProbeInterval
-	for {
-		reply, err := pubsub.ReceiveTimeout(ctx, timeout)
-		if err != nil {
-			return fmt.Errorf("receive: %w", err)
-		}
-		switch reply := reply.(type) {
-		case *redis.Message:
-			if reply.Channel == l.probeName {
-				l.probeHeard()
-			} else {
-				l.message(reply.Channel, reply.Payload)
-			}
-		case *redis.Subscription:
-			if reply.Kind == "subscribe" {
-				l.subscribed(reply.Channel)
-			}
-		}
 	}
 }
 

@@ -9,48 +9,49 @@ import (
 // missedProbes in a row mean that Redis doesn't deliver.
 const missedProbes = 3
 
-// probe publishes to the link's own channel at each interval and fails the
-// session when three intervals passed without one coming back. Redis may be
+// probe publishes to the connection's own channel at each interval, and returns
+// an error when three intervals passed without one coming back. Redis may be
 // reachable and still not deliver: stopped, swapping, or cut off in one
 // direction only, and TCP notices that after minutes.
-func (l *link) probe(ctx context.Context, fail context.CancelCauseFunc) {
-	interval := l.b.config.ProbeInterval
+func (f *feed) probe(ctx context.Context) error {
+	interval := f.l.b.config.ProbeInterval
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	missed := 0
 	for {
-		sent := time.Since(l.start)
-		err := l.sendProbe(ctx, interval)
+		sent := time.Since(f.l.start)
+		err := f.sendProbe(ctx, interval)
 		select {
 		case <-ctx.Done():
-			return
+			return context.Cause(ctx)
 		case <-tick.C:
 		}
-		if time.Duration(l.heard.Load()) >= sent {
+		if time.Duration(f.heard.Load()) >= sent {
 			missed = 0
 			continue
 		}
 		missed++
-		l.b.counters.probesMissed.Add(1)
+		f.l.b.counters.probesMissed.Add(1)
 		if missed == missedProbes {
 			if err == nil {
 				err = context.DeadlineExceeded
 			}
-			fail(fmt.Errorf("%d probes did not come back: %w", missedProbes, err))
-			return
+			return fmt.Errorf("%d probes did not come back: %w", missedProbes, err)
 		}
 	}
 }
 
-func (l *link) sendProbe(ctx context.Context, timeout time.Duration) error {
+func (f *feed) sendProbe(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return l.b.client.Publish(ctx, l.probeName, "").Err()
+	_, err := f.l.b.servers.publish(ctx, f.probeName, "")
+	return err
 }
 
 // probeHeard is called by receive for each probe that comes back.
-func (l *link) probeHeard() {
-	l.heard.Store(int64(time.Since(l.start)))
+func (f *feed) probeHeard() {
+	l := f.l
+	f.heard.Store(int64(time.Since(l.start)))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.probed {

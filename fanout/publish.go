@@ -40,24 +40,44 @@ var ErrMarked = errors.New("the payload has the form of a durable message")
 // the message may have been published: repeat durable ones with the same
 // IdempotencyKey.
 func (b *Broker) Publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, err error) {
-	id, err = b.publish(ctx, channel, payload, o)
-	if err != nil {
-		b.counters.publishErrors.Add(1)
-		return "", fmt.Errorf("publish to %q: %w", channel, err)
-	}
-	b.counters.published.Add(1)
-	return id, nil
+	id, _, err = b.publish(ctx, channel, payload, o)
+	return id, err
 }
 
-func (b *Broker) publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (string, error) {
-	if err := checkPublication(channel, payload, o); err != nil {
-		return "", err
+// PublishPlain is Publish for a plain message, and returns how many gateways
+// are subscribed to the channel.
+func (b *Broker) PublishPlain(ctx context.Context, channel string, payload []byte) (receivers int64, err error) {
+	_, receivers, err = b.publish(ctx, channel, payload, PublishOptions{})
+	return receivers, err
+}
+
+func (b *Broker) publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
+	id, receivers, err = b.tryPublish(ctx, channel, payload, o)
+	if err != nil {
+		b.counters.publishErrors.Add(1)
+		return "", 0, fmt.Errorf("publish to %q: %w", channel, err)
 	}
+	b.counters.published.Add(1)
+	return id, receivers, nil
+}
+
+// tryPublish returns the id of a durable message, the number of receivers of a
+// plain one.
+func (b *Broker) tryPublish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
+	if err := checkPublication(channel, payload, o); err != nil {
+		return "", 0, err
+	}
+	full := b.names.channel(channel)
 	if !o.Durable {
-		return "", b.client.Publish(ctx, b.names.channel(channel), payload).Err()
+		receivers, err = b.servers.publish(ctx, full, payload)
+		return "", receivers, err
 	}
 	keys, args := b.scriptCall(channel, payload, o)
-	return publishScript.Run(ctx, b.client, keys, args...).Text()
+	err = b.servers.once(ctx, full, func(c redis.Cmdable) (err error) {
+		id, err = publishScript.Run(ctx, c, keys, args...).Text()
+		return err
+	})
+	return id, 0, err
 }
 
 // checkPublication returns why a message can't be published at all.
@@ -96,7 +116,11 @@ func (b *Broker) scriptCall(channel string, payload []byte, o PublishOptions) (k
 	if o.IdempotencyKey != "" {
 		keys = append(keys, b.names.once(full, o.IdempotencyKey))
 	}
-	return keys, []any{full, payload, o.MaxLen, seconds(o.TTL), seconds(o.IdempotencyTTL)}
+	args = []any{full, payload, o.MaxLen, seconds(o.TTL), seconds(o.IdempotencyTTL)}
+	if b.servers.cluster != nil {
+		args = append(args, "SPUBLISH")
+	}
+	return keys, args
 }
 
 // seconds rounds up: a time that is not zero must not become none.

@@ -12,9 +12,10 @@
 -- ARGV[3]  about how many messages the stream keeps; 0: all
 -- ARGV[4]  seconds after which a stream without new messages is removed; 0: never
 -- ARGV[5]  seconds for which KEYS[2] is remembered; absent or 0: an hour
+-- ARGV[6]  SPUBLISH on a Redis Cluster; absent: PUBLISH
 --
 -- Returns the id of the message. The braces put all keys of a channel into one
--- slot of Redis Cluster. Needs Redis 6.2 or later.
+-- slot of Redis Cluster. Needs Redis 6.2 or later, on a Cluster 7.0.
 
 local once = KEYS[2]
 if once and once ~= '' then
@@ -45,5 +46,5 @@ if once and once ~= '' then
   redis.call('SET', once, id, 'EX', remember)
 end
 
-redis.call('PUBLISH', ARGV[1], '\30' .. id .. '\30' .. ARGV[2])
+redis.call(ARGV[6] or 'PUBLISH', ARGV[1], '\30' .. id .. '\30' .. ARGV[2])
 return id

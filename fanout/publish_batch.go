@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -20,32 +21,35 @@ type Published struct {
 	Err error
 }
 
-// PublishBatch publishes messages in one round trip and returns what became of
-// each. The messages of one channel are published in their order; a message
-// that fails does not keep the others back.
+// PublishBatch publishes messages in one round trip to each server, and returns
+// what became of each. The messages of one channel are published in their
+// order; a message that fails does not keep the others back.
 func (b *Broker) PublishBatch(ctx context.Context, batch []Publication) []Published {
 	results := make([]Published, len(batch))
 	commands := make([]redis.Cmder, len(batch))
-	pipe := b.client.Pipeline()
-	sent := false
+	pipes := make(map[*redis.Client]*batchPipe)
 	for i, p := range batch {
 		if err := checkPublication(p.Channel, p.Payload, p.Options); err != nil {
 			results[i].Err = err
 			continue
 		}
-		if !p.Options.Durable {
-			commands[i] = pipe.Publish(ctx, b.names.channel(p.Channel), p.Payload)
+		server, err := b.servers.of(ctx, b.names.channel(p.Channel))
+		if err != nil {
+			results[i].Err = err
 			continue
 		}
-		keys, args := b.scriptCall(p.Channel, p.Payload, p.Options)
-		if sent {
-			commands[i] = publishScript.EvalSha(ctx, pipe, keys, args...)
-			continue
+		pipe := pipes[server]
+		if pipe == nil {
+			pipe = &batchPipe{Pipeliner: server.Pipeline()}
+			pipes[server] = pipe
 		}
-		// The first call brings the script along, the others find it there.
-		commands[i], sent = publishScript.Eval(ctx, pipe, keys, args...), true
+		commands[i] = pipe.add(ctx, b, p)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	var all sync.WaitGroup
+	for _, pipe := range pipes {
+		all.Go(func() { _, _ = pipe.Exec(ctx) }) // each command has its own error
+	}
+	all.Wait()
 	for i, p := range batch {
 		if commands[i] != nil {
 			results[i] = b.published(ctx, p, commands[i])
@@ -60,17 +64,34 @@ func (b *Broker) PublishBatch(ctx context.Context, batch []Publication) []Publis
 	return results
 }
 
+// batchPipe is a batch's commands for one server.
+type batchPipe struct {
+	redis.Pipeliner
+	sent bool // the script
+}
+
+func (pipe *batchPipe) add(ctx context.Context, b *Broker, p Publication) redis.Cmder {
+	if !p.Options.Durable {
+		return b.servers.send(ctx, pipe, b.names.channel(p.Channel), p.Payload)
+	}
+	keys, args := b.scriptCall(p.Channel, p.Payload, p.Options)
+	if pipe.sent {
+		return publishScript.EvalSha(ctx, pipe, keys, args...)
+	}
+	// The first call brings the script along, the others find it there.
+	pipe.sent = true
+	return publishScript.Eval(ctx, pipe, keys, args...)
+}
+
 // published reads the answer to one message of a batch.
 func (b *Broker) published(ctx context.Context, p Publication, answer redis.Cmder) (r Published) {
-	switch answer := answer.(type) {
-	case *redis.Cmd:
-		r.ID, r.Err = answer.Text()
-		if r.Err != nil && redis.HasErrorPrefix(r.Err, "NOSCRIPT") {
-			// Somebody emptied the script cache meanwhile: nothing was done.
-			r.ID, r.Err = b.publish(ctx, p.Channel, p.Payload, p.Options)
-		}
-	default:
-		r.Err = answer.Err()
+	r.Err = answer.Err()
+	if redis.HasErrorPrefix(r.Err, "NOSCRIPT") || redirected(r.Err) {
+		// Somebody emptied the script cache meanwhile, or the slot has moved:
+		// nothing was done.
+		r.ID, _, r.Err = b.tryPublish(ctx, p.Channel, p.Payload, p.Options)
+	} else if durable, ok := answer.(*redis.Cmd); ok {
+		r.ID, r.Err = durable.Text()
 	}
 	return r
 }

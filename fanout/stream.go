@@ -46,7 +46,7 @@ type look struct {
 // firstPages looks at many streams in one round trip. Of a topic that is new
 // only the end of its stream matters.
 func (l *link) firstPages(ctx context.Context, batch []unsettled) ([]page, error) {
-	pipe := l.b.client.Pipeline()
+	pipe := l.b.servers.client.Pipeline()
 	looks := make([]look, len(batch))
 	for i, u := range batch {
 		key := l.b.names.stream(u.name)
@@ -70,7 +70,7 @@ func (l *link) firstPages(ctx context.Context, batch []unsettled) ([]page, error
 // pageAfter looks at one stream.
 func (l *link) pageAfter(ctx context.Context, name string, after streamID) (page, error) {
 	l.b.counters.historyReads.Add(1)
-	pipe := l.b.client.Pipeline()
+	pipe := l.b.servers.client.Pipeline()
 	k := lookAfter(ctx, pipe, l.b.names.stream(name), after, pageEntries)
 	_, _ = pipe.Exec(ctx)
 	return k.result()

@@ -1,12 +1,5 @@
 package fanout
 
-import (
-	"context"
-	"fmt"
-
-	"github.com/redis/go-redis/v9"
-)
-
 const (
 	// subscribeBatch is the most channels in one SUBSCRIBE or UNSUBSCRIBE.
 	subscribeBatch = 512
@@ -89,32 +82,6 @@ func (l *link) forget(id uint32, t *topic) {
 	l.topics.remove(id)
 }
 
-// write sends what the queues hold until ctx ends.
-func (l *link) write(ctx context.Context, pubsub *redis.PubSub, fail context.CancelCauseFunc) {
-	for {
-		names, subscribe := l.nextBatch()
-		var err error
-		switch {
-		case len(names) == 0:
-			select {
-			case <-ctx.Done():
-				return
-			case <-l.wake:
-			}
-		case subscribe:
-			l.b.counters.subscribes.Add(1)
-			err = pubsub.Subscribe(ctx, names...)
-		default:
-			l.b.counters.unsubscribes.Add(1)
-			err = pubsub.Unsubscribe(ctx, names...)
-		}
-		if err != nil {
-			fail(fmt.Errorf("subscribe: %w", err))
-			return
-		}
-	}
-}
-
 // nextBatch takes the next names from the queues. Everything unwanted goes
 // first: a channel that was forgotten and wanted again is in both.
 func (l *link) nextBatch() (names []string, subscribe bool) {
@@ -145,7 +112,7 @@ func (l *link) nextBatch() (names []string, subscribe bool) {
 
 // subscribed is called by receive for each confirmation.
 func (l *link) subscribed(full string) {
-	if len(full) < l.topics.prefix || full == l.probeName {
+	if len(full) < l.topics.prefix {
 		return
 	}
 	l.mu.Lock()
@@ -157,4 +124,17 @@ func (l *link) subscribed(full string) {
 	t.state = topicConfirmed
 	l.confirmed = append(l.confirmed, id)
 	l.confirm.send()
+}
+
+// follows reports whether a channel's messages are being received. One that
+// was given up is not, also when it is wanted again: the confirmation of that
+// is still to come.
+func (l *link) follows(full string) bool {
+	if len(full) < l.topics.prefix {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, t := l.topics.find(full[l.topics.prefix:])
+	return t != nil && t.state >= topicConfirmed
 }

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // ConfigError is one key with a value that is not allowed.
@@ -41,8 +39,8 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.URL != "" {
-		if _, err := redis.ParseURL(c.URL); err != nil {
-			bad("url", maskURL(c.URL), "redis://host:port[/db], rediss:// for TLS, with user:password@ before the host where it has one, or unix:///path")
+		if _, err := parseURL(c.URL); err != nil {
+			bad("url", maskURL(c.URL), "redis://host:port[/db], rediss:// for TLS, with user:password@ before the host where it has one, unix:///path, redis+sentinel://host:port?master_name=name, or redis+cluster://host:port")
 		}
 	} else if _, _, err := net.SplitHostPort(c.Embedded); err != nil {
 		bad("embedded", strconv.Quote(c.Embedded), "host:port")
@@ -63,12 +61,16 @@ func (c Config) Validate() error {
 
 func notGraphic(r rune) bool { return r <= ' ' || r > '~' }
 
-// maskURL returns u quoted and without its password.
+// maskURL returns u quoted and without its passwords.
 func maskURL(u string) string {
 	parsed, err := url.Parse(u)
 	if err != nil {
 		// The text can't be taken apart, so any of it may be the password.
 		return "the given URL"
+	}
+	if q := parsed.Query(); q.Has("password") {
+		q.Set("password", "xxxxx")
+		parsed.RawQuery = q.Encode()
 	}
 	return strconv.Quote(parsed.Redacted())
 }

@@ -188,6 +188,7 @@ func TestMask(t *testing.T) {
 		"unescaped":         {"redis.url", "redis://me:p:w/@x@host", "redis://me:***@host"},
 		"nothing to hide":   {"redis.url", "redis://host:6379/0", "redis://host:6379/0"},
 		"ordinary key":      {"listen", "127.0.0.1:8080", "127.0.0.1:8080"},
+		"of the sentinels":  {"redis.url", "redis+sentinel://me:pw@a:1?password=qw&master_name=m", "redis+sentinel://me:***@a:1?password=***&master_name=m"},
 		"several addresses": {"redis.url", "redis://me:pw@a:1,b:2", "redis://me:***@a:1,b:2"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
 
+	"pushgate/fanout"
 	"pushgate/internal/preflight"
 )
 
@@ -76,7 +77,7 @@ func runDoctor(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 		return preflight.WriteSystemd(std.out, target)
 	}
 	if l.settings.Redis.URL != "" {
-		client, err := redisClient(l.settings.Redis)
+		client, err := fanout.NewClient(l.settings.Redis)
 		if err != nil {
 			return err
 		}
@@ -144,7 +145,7 @@ func preflightTarget(s settings, connections int) preflight.Target {
 }
 
 // redisParameter asks Redis for one parameter by CONFIG GET.
-func redisParameter(ctx context.Context, client *redis.Client) func(string) (string, error) {
+func redisParameter(ctx context.Context, client redis.UniversalClient) func(string) (string, error) {
 	return func(parameter string) (string, error) {
 		ctx, cancel := context.WithTimeout(ctx, redisAskTimeout)
 		defer cancel()

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/pflag"
 
 	"pushgate/fanout"
@@ -69,14 +68,9 @@ func runPublish(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	var answer string
-	if options.Durable {
-		answer, err = publishDurable(ctx, l.settings.Redis, channel, data, options)
-	} else {
-		answer, err = publishPlain(ctx, l.settings.Redis, channel, data)
-	}
+	answer, err := publishOnce(ctx, l.settings.Redis, channel, data, options)
 	if err != nil {
-		return publishFailure(l.settings.Redis, err)
+		return err
 	}
 	_, err = fmt.Fprintln(std.out, answer)
 	return err
@@ -108,21 +102,11 @@ func publishData(arg string, in io.Reader) ([]byte, error) {
 	return data, nil
 }
 
-// publishPlain returns the number of receivers.
-func publishPlain(ctx context.Context, c fanout.Config, channel string, data []byte) (string, error) {
-	client, err := redisClient(c)
-	if err != nil {
-		return "", err
-	}
-	defer client.Close()
-	receivers, err := client.Publish(ctx, c.Prefix+channel, data).Result()
-	return fmt.Sprint(receivers), err
-}
-
-// publishDurable returns the message's id. The broker is not run: publishing
-// needs none of its subscriptions.
-func publishDurable(ctx context.Context, c fanout.Config, channel string, data []byte, o fanout.PublishOptions) (id string, err error) {
-	if c.URL == "" {
+// publishOnce returns a durable message's id, the number of receivers of a plain
+// one. The broker is not run: publishing needs none of its subscriptions.
+func publishOnce(ctx context.Context, c fanout.Config, channel string, data []byte, o fanout.PublishOptions) (answer string, err error) {
+	embedded := c.URL == ""
+	if embedded {
 		c.URL = "redis://" + c.Embedded // that of another process, not one of our own
 	}
 	broker, err := fanout.NewBroker(c, slog.New(slog.DiscardHandler), "publish")
@@ -130,28 +114,15 @@ func publishDurable(ctx context.Context, c fanout.Config, channel string, data [
 		return "", err
 	}
 	defer func() { err = errors.Join(err, broker.Close()) }()
-	return broker.Publish(ctx, channel, data, o)
-}
-
-// redisClient returns a client for one call: no log beside the call's error,
-// and no retries, which could publish twice.
-func redisClient(c fanout.Config) (*redis.Client, error) {
-	logging.Disable()
-	options := &redis.Options{Addr: c.Embedded}
-	if c.URL != "" {
-		var err error
-		if options, err = redis.ParseURL(c.URL); err != nil {
-			return nil, fmt.Errorf("redis.url: %w", err)
-		}
+	if o.Durable {
+		answer, err = broker.Publish(ctx, channel, data, o)
+	} else {
+		var receivers int64
+		receivers, err = broker.PublishPlain(ctx, channel, data)
+		answer = strconv.FormatInt(receivers, 10)
 	}
-	options.MaxRetries = -1
-	options.DialerRetries = 1
-	return redis.NewClient(options), nil
-}
-
-func publishFailure(c fanout.Config, err error) error {
-	if c.URL == "" {
-		return fmt.Errorf("publish to the gateway's embedded server at %s (--redis.url names another one): %w", c.Embedded, err)
+	if err != nil && embedded {
+		err = fmt.Errorf("%w (a gateway's embedded server; --redis.url names another one)", err)
 	}
-	return fmt.Errorf("publish: %w", err)
+	return answer, err
 }

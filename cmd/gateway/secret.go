@@ -11,9 +11,14 @@ const masked = "***"
 // may hold a colon, a slash or an at sign that its owner forgot to escape.
 var urlPassword = regexp.MustCompile(`(://[^:@/\s"]*):[^\s"]*@`)
 
-// maskPasswords hides the password of every URL in the text.
+// queryPassword finds password=... in a URL, which with Sentinels is that of the
+// server.
+var queryPassword = regexp.MustCompile(`([?&]password=)[^&\s"]*`)
+
+// maskPasswords hides the passwords of every URL in the text.
 func maskPasswords(text string) string {
-	return urlPassword.ReplaceAllString(text, "$1:"+masked+"@")
+	text = urlPassword.ReplaceAllString(text, "$1:"+masked+"@")
+	return queryPassword.ReplaceAllString(text, "$1"+masked)
 }
 
 // maskValue returns a key's value as it may be shown.

@@ -29,6 +29,7 @@ type Server struct {
 	Client *redis.Client
 
 	t    testing.TB
+	port string
 	args []string
 	cmd  *exec.Cmd // nil while it's down
 }
@@ -50,8 +51,8 @@ func New(t testing.TB, args ...string) *Server {
 		t.Fatal(err)
 	}
 	s := &Server{t: t, Addr: addr}
-	_, port, _ := net.SplitHostPort(addr)
-	s.args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...)
+	_, s.port, _ = net.SplitHostPort(addr)
+	s.args = append([]string{"--port", s.port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...)
 	s.Client = redis.NewClient(&redis.Options{Addr: s.Addr, Protocol: 2, DisableIdentity: true})
 	t.Cleanup(func() {
 		s.Client.Close()

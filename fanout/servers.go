@@ -1,0 +1,204 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The schemes of a URL that names more than one server; with TLS, rediss.
+const (
+	sentinelScheme = "+sentinel"
+	clusterScheme  = "+cluster"
+)
+
+// servers is where a URL leads: a server, the one that Sentinels say is the
+// master, or a Cluster, in which every channel has a server of its own, the
+// owner of its slot.
+type servers struct {
+	// client runs commands wherever they belong.
+	client redis.UniversalClient
+	// cluster is client where it is one, else nil.
+	cluster *redis.ClusterClient
+}
+
+// parsed is a URL taken apart, with just one of its fields set.
+type parsed struct {
+	single   *redis.Options
+	sentinel *redis.FailoverOptions
+	cluster  *redis.ClusterOptions
+}
+
+// parseURL takes apart what go-redis knows as the URL of a server, and behind
+// the schemes redis+sentinel and redis+cluster those of the other two.
+func parseURL(text string) (p parsed, err error) {
+	scheme, rest, _ := strings.Cut(text, "://")
+	family, kind, _ := strings.Cut(scheme, "+")
+	switch plain := family + "://" + rest; "+" + kind {
+	case sentinelScheme:
+		p.sentinel, err = redis.ParseFailoverURL(plain)
+		if err == nil && p.sentinel.MasterName == "" {
+			err = errors.New("master_name is missing")
+		}
+	case clusterScheme:
+		p.cluster, err = redis.ParseClusterURL(plain)
+	default:
+		p.single, err = redis.ParseURL(text)
+	}
+	return p, err
+}
+
+// newServers returns clients for a URL; name is what the servers list them as.
+func newServers(url, name string) (*servers, error) {
+	quietLog()
+	p, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	// Protocol 2 is all that is needed and leaves out push notifications,
+	// client-side caching and maintenance hand-overs, which would change
+	// connections behind our back. A PUBLISH that timed out may have been
+	// heard: whoever publishes decides whether to repeat it. Reads are
+	// repeated by their callers.
+	const protocol, maxRetries, dialerRetries = 2, -1, 1
+	fill := func(clientName *string, dialTimeout *time.Duration) {
+		if *clientName == "" {
+			*clientName = name
+		}
+		if *dialTimeout == 0 {
+			*dialTimeout = 5 * time.Second // go-redis' own, which the gate's dialer would not see
+		}
+	}
+	switch {
+	case p.cluster != nil:
+		o := p.cluster
+		o.Protocol, o.DisableIdentity, o.ContextTimeoutEnabled = protocol, true, true
+		o.MaxRetries, o.DialerRetries = maxRetries, dialerRetries
+		fill(&o.ClientName, &o.DialTimeout)
+		c := redis.NewClusterClient(o)
+		return &servers{c, c}, nil
+	case p.sentinel != nil:
+		o := p.sentinel
+		o.Protocol, o.DisableIdentity, o.ContextTimeoutEnabled = protocol, true, true
+		o.MaxRetries, o.DialerRetries = maxRetries, dialerRetries
+		fill(&o.ClientName, &o.DialTimeout)
+		return &servers{client: redis.NewFailoverClient(o)}, nil
+	default:
+		o := p.single
+		o.Protocol, o.DisableIdentity, o.ContextTimeoutEnabled = protocol, true, true
+		o.MaxRetries, o.DialerRetries = maxRetries, dialerRetries
+		fill(&o.ClientName, &o.DialTimeout)
+		return &servers{client: redis.NewClient(o)}, nil
+	}
+}
+
+// NewClient returns a client for the servers of a configuration, or for those of
+// another process that embeds its own. It repeats nothing. On a Cluster a
+// question that concerns no key goes to any of them.
+func NewClient(c Config) (redis.UniversalClient, error) {
+	if c.URL == "" {
+		c.URL = "redis://" + c.Embedded
+	}
+	s, err := newServers(c.URL, "pushgate")
+	if err != nil {
+		return nil, fmt.Errorf("redis.url: %w", err)
+	}
+	return s.client, nil
+}
+
+// of returns the client of the server that a channel, with its prefix, belongs
+// to now.
+func (s *servers) of(ctx context.Context, full string) (*redis.Client, error) {
+	if s.cluster != nil {
+		return s.cluster.MasterForKey(ctx, full)
+	}
+	return s.client.(*redis.Client), nil
+}
+
+// publish publishes to a channel, with its prefix, once: it is only repeated,
+// on the right server, when one refused it because the channel's slot has moved.
+// On a Cluster it is SPUBLISH, which reaches those subscribed at the slot's owner.
+func (s *servers) publish(ctx context.Context, full string, payload any) (receivers int64, err error) {
+	err = s.once(ctx, full, func(c redis.Cmdable) (err error) {
+		receivers, err = s.send(ctx, c, full, payload).Result()
+		return err
+	})
+	return receivers, err
+}
+
+// send is the command that publishes to a channel, with its prefix.
+func (s *servers) send(ctx context.Context, c redis.Cmdable, full string, payload any) *redis.IntCmd {
+	if s.cluster != nil {
+		return c.SPublish(ctx, full, payload)
+	}
+	return c.Publish(ctx, full, payload)
+}
+
+// once calls do with the server of a channel; a Cluster's own client would
+// repeat a command that timed out. Where that server knows that the slot has
+// moved, it has done nothing.
+func (s *servers) once(ctx context.Context, full string, do func(redis.Cmdable) error) error {
+	c, err := s.of(ctx, full)
+	if err != nil {
+		return err
+	}
+	err = do(c)
+	if err != nil {
+		s.lookAgain(ctx)
+	}
+	if redirected(err) {
+		err = do(s.cluster)
+	}
+	return err
+}
+
+// lookAgain has a Cluster asked, in the background, who owns what: when a server
+// fails another takes its place.
+func (s *servers) lookAgain(ctx context.Context) {
+	if s.cluster != nil {
+		s.cluster.ReloadState(ctx)
+	}
+}
+
+// redirected reports whether a server of a Cluster has refused a command
+// because it belongs to another.
+func redirected(err error) bool {
+	return redis.HasErrorPrefix(err, "MOVED ") || redis.HasErrorPrefix(err, "ASK ")
+}
+
+func (s *servers) close() error { return s.client.Close() }
+
+// slots is how many parts a Cluster's keys and channels are divided into.
+const slots = 16384
+
+// slot returns that of a channel, with its prefix, by the Cluster's rule: CRC16
+// (XMODEM) of the name. Neither a channel's name nor the prefix can hold
+// braces, of which only the content would count.
+func slot(full string) int {
+	var crc uint16
+	for i := range len(full) {
+		crc = crc<<8 ^ crcTable[byte(crc>>8)^full[i]]
+	}
+	return int(crc) % slots
+}
+
+// crcTable holds the CRC of each byte.
+var crcTable = func() (table [256]uint16) {
+	const polynomial = 0x1021
+	for i := range table {
+		crc := uint16(i) << 8
+		for range 8 {
+			high := crc & 0x8000
+			crc <<= 1
+			if high != 0 {
+				crc ^= polynomial
+			}
+		}
+		table[i] = crc
+	}
+	return table
+}()

@@ -1,0 +1,318 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pushgate/internal/redistest"
+)
+
+func TestSlot(t *testing.T) {
+	// The first is the check value of CRC-16/XMODEM, the others are of
+	// CLUSTER KEYSLOT.
+	for name, want := range map[string]int{"123456789": 0x31c3, "push:news": 953, "": 0} {
+		if got := slot(name); got != want {
+			t.Errorf("%q is in slot %d, want %d", name, got, want)
+		}
+	}
+}
+
+func TestURLs(t *testing.T) {
+	for url, kind := range map[string]string{
+		"redis://127.0.0.1:6379/2":                                "single",
+		"rediss://user:pass@a":                                    "single",
+		"unix:///run/redis.sock":                                  "single",
+		"redis+sentinel://a:26379?master_name=m&addr=b:26379":     "sentinel",
+		"rediss+sentinel://:p@a/3?master_name=m&password=q":       "sentinel",
+		"redis+cluster://user:pass@a:7000?addr=b:7000&addr=c:700": "cluster",
+		"redis+sentinel://a:26379":                                "", // no name
+		"redis+cluster://a:7000/3":                                "cluster",
+		"redis+else://a":                                          "",
+		"redis://a?addr=b:6379":                                   "",
+		"sentinel://a":                                            "",
+		"+cluster://a":                                            "",
+	} {
+		p, err := parseURL(url)
+		got := ""
+		switch {
+		case err != nil:
+		case p.single != nil:
+			got = "single"
+		case p.sentinel != nil:
+			got = "sentinel"
+		case p.cluster != nil:
+			got = "cluster"
+		}
+		if got != kind {
+			t.Errorf("%s is %q, want %q: %v", url, got, kind, err)
+		}
+	}
+}
+
+// channelsOfLinks returns channels, so many for each link of a broker.
+func channelsOfLinks(b *Broker, each int) (names [][]string) {
+	names = make([][]string, len(b.links))
+	for n, left := 0, each*len(b.links); left > 0; n++ {
+		name := fmt.Sprint("c", n)
+		i := slices.Index(b.links, b.link(name))
+		if len(names[i]) < each {
+			names[i] = append(names[i], name)
+			left--
+		}
+	}
+	return names
+}
+
+// On a Cluster every channel is received from the server that owns its slot,
+// whoever publishes.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3)
+	b := runBroker(t, testConfig(cluster.URL()))
+	r := newRecorder()
+	waitReady(t, b)
+	all := slices.Concat(channelsOfLinks(b, 5)...)
+	for _, name := range all {
+		join(b, name, r)
+	}
+	ctx := t.Context()
+	var batch []Publication
+	for _, name := range all {
+		r.wait(t, name, 1)
+		full := "push:" + name
+		owner := cluster.Owner(name)
+		if n := owner.Client.PubSubShardNumSub(ctx, full).Val()[full]; n != 1 {
+			t.Errorf("%s has %d subscribers at its slot's owner", name, n)
+		}
+		if want := owner.Client.Do(ctx, "CLUSTER", "KEYSLOT", full).Val(); want != int64(slot(full)) {
+			t.Errorf("%s is in slot %d, want %v", name, slot(full), want)
+		}
+		if err := cluster.Client.SPublish(ctx, full, "plain").Err(); err != nil {
+			t.Fatal(err)
+		}
+		key := fmt.Sprintf("{%s}:log", full)
+		if err := publishScript.Run(ctx, cluster.Client, []string{key}, full, "durable", 10, 60, 0, "SPUBLISH").Err(); err != nil {
+			t.Fatal(err)
+		}
+		batch = append(batch, Publication{Channel: name, Payload: []byte("b1")}, Publication{Channel: name, Payload: []byte("b2"), Options: PublishOptions{Durable: true}})
+	}
+	for i, p := range b.PublishBatch(ctx, batch) {
+		if p.Err != nil || (p.ID != "") != batch[i].Options.Durable {
+			t.Fatalf("%s: %+v", batch[i].Channel, p)
+		}
+	}
+	for _, name := range all {
+		if _, err := b.Publish(ctx, name, []byte("last"), PublishOptions{Durable: true, IdempotencyKey: "k"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range all {
+		r.wait(t, name, 6)
+		if got := r.texts(name); !slices.Equal(got, []string{"joined", "plain", "durable", "b1", "b2", "last"}) {
+			t.Errorf("%s: %v", name, got)
+		}
+		if a := r.replay(t, b, name, Position{}); !slices.Equal(payloads(a.Messages), []string{"plain", "durable", "b1", "b2", "last"}) || a.Gap != nil {
+			t.Errorf("%s: replayed %v, gap %v", name, payloads(a.Messages), a.Gap)
+		}
+	}
+	if b.Ready() != nil {
+		t.Error(b.Ready())
+	}
+}
+
+// A master that is lost takes only its own channels along, until a replica is
+// in its place. What was durable comes all the same.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3)
+	c := testConfig(cluster.URL())
+	c.ProbeInterval = time.Second // a busy machine must not make links of other masters seem lost
+	b := runBroker(t, c)
+	r := newRecorder()
+	waitReady(t, b)
+	all := channelsOfLinks(b, 2)
+	lost := cluster.Masters[1]
+	var hit []bool // by link: has something at the master that will be lost
+	var moves []string
+	ctx := context.Background()
+	for _, names := range all {
+		touched := false
+		for _, name := range names {
+			join(b, name, r)
+			if cluster.Owner(name) == lost {
+				touched = true
+				moves = append(moves, "push:"+name)
+			}
+			r.wait(t, name, 1)
+			if err := cluster.Client.SPublish(ctx, "push:"+name, "plain").Err(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Publish(ctx, name, []byte("first"), PublishOptions{Durable: true}); err != nil {
+				t.Fatal(err)
+			}
+			r.wait(t, name, 3)
+		}
+		hit = append(hit, touched)
+	}
+	inherits := cluster.Replicas[1]
+	inherits.CatchUp(lost)
+	lost.Kill()
+	begin := time.Now()
+	for _, names := range all {
+		for _, name := range names {
+			// As a publisher does that wants to be sure.
+			eventually(t, "the message is taken", func() bool {
+				ctx, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				_, err := b.Publish(ctx, name, []byte("second"), PublishOptions{Durable: true, IdempotencyKey: "second"})
+				return err == nil
+			})
+		}
+	}
+	waitReady(t, b)
+	t.Logf("all channels are served %v after a master was lost", time.Since(begin))
+	quiet := 0
+	for i, names := range all {
+		for _, name := range names {
+			eventually(t, name+" has the second message", func() bool { return slices.Contains(r.texts(name), "second") })
+			got := r.texts(name)
+			if !hit[i] {
+				quiet++
+				if !slices.Equal(got, []string{"joined", "plain", "first", "second"}) {
+					t.Errorf("%s of another master: %v", name, got)
+				}
+				continue
+			}
+			got = slices.DeleteFunc(got, func(text string) bool { return text == "gap:broker" })
+			if !slices.Equal(got, []string{"joined", "plain", "first", "second"}) {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+	}
+	if quiet == 0 || len(moves) == 0 {
+		t.Errorf("hit of the links: %v", hit)
+	}
+	for full, n := range inherits.Client.PubSubShardNumSub(ctx, moves...).Val() {
+		if n != 1 {
+			t.Errorf("%s has %d subscribers at the replica that took over", full, n)
+		}
+	}
+}
+
+// A slot that moves to another server takes its channels' subscribers along.
+func TestClusterMovesASlot(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3)
+	b := runBroker(t, testConfig(cluster.URL()))
+	r := newRecorder()
+	waitReady(t, b)
+	join(b, "news", r)
+	r.wait(t, "news", 1)
+	const before, during = 20, 200
+	publish := func(n int) {
+		t.Helper()
+		eventually(t, "the message is taken", func() bool {
+			_, err := b.Publish(t.Context(), "news", fmt.Append(nil, n), PublishOptions{Durable: true, IdempotencyKey: fmt.Sprint(n)})
+			return err == nil
+		})
+	}
+	for n := range before {
+		publish(n)
+	}
+	from := cluster.Owner("news")
+	to := cluster.Masters[(slices.Index(cluster.Masters, from)+1)%3]
+	moved := make(chan struct{})
+	go func() {
+		defer close(moved)
+		cluster.Move(slot("push:news"), from, to)
+	}()
+	for n := range during {
+		publish(before + n)
+	}
+	<-moved
+	publish(before + during)
+	var want []string
+	for n := range before + during + 1 {
+		want = append(want, fmt.Sprint(n))
+	}
+	eventually(t, "all messages have come", func() bool { return slices.Contains(r.texts("news"), want[len(want)-1]) })
+	got := slices.DeleteFunc(r.texts("news"), func(text string) bool { return text == "joined" || strings.HasPrefix(text, "gap:broker") })
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+	waitReady(t, b)
+	if n := to.Client.PubSubShardNumSub(t.Context(), "push:news").Val()["push:news"]; n != 1 {
+		t.Errorf("%d subscribers at the new owner", n)
+	}
+	// What is published plain goes the new way too.
+	n := len(r.of("news"))
+	if _, err := b.Publish(t.Context(), "news", []byte("plain"), PublishOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.wait(t, "news", n+1); e[n].text != "plain" {
+		t.Errorf("got %+v", e[n])
+	}
+}
+
+// A Cluster may be away at the start, as any Redis may.
+func TestClusterComesLater(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3)
+	all := append(cluster.Masters[:3:3], cluster.Replicas...)
+	for _, s := range all {
+		s.Kill()
+	}
+	b := runBroker(t, testConfig(cluster.URL()))
+	r := newRecorder()
+	join(b, "news", r)
+	waitNotReady(t, b)
+	for _, s := range all {
+		s.Start()
+	}
+	waitReady(t, b)
+	r.wait(t, "news", 1)
+	if _, err := b.Publish(t.Context(), "news", []byte("x"), PublishOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(t, "news", 2)
+}
+
+// When Sentinels make another server master, commands and subscriptions go
+// there.
+func TestSentinel(t *testing.T) {
+	t.Parallel()
+	sentinel := redistest.StartSentinel(t)
+	b := runBroker(t, testConfig(sentinel.URL()))
+	r := newRecorder()
+	waitReady(t, b)
+	join(b, "news", r)
+	r.wait(t, "news", 1)
+	ctx := context.Background()
+	if _, err := b.Publish(ctx, "news", []byte("first"), PublishOptions{Durable: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(t, "news", 2)
+	sentinel.Replica.CatchUp(sentinel.Master)
+	sentinel.Master.Kill()
+	begin := time.Now()
+	waitNotReady(t, b)
+	eventually(t, "the message is taken", func() bool {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_, err := b.Publish(ctx, "news", []byte("second"), PublishOptions{Durable: true, IdempotencyKey: "second"})
+		return err == nil
+	})
+	waitReady(t, b)
+	t.Logf("served again %v after the master was lost", time.Since(begin))
+	eventually(t, "the second message", func() bool { return slices.Contains(r.texts("news"), "second") })
+	if n := sentinel.Replica.Client.PubSubNumSub(ctx, "push:news").Val()["push:news"]; n != 1 {
+		t.Errorf("%d subscribers at the new master", n)
+	}
+	if got := slices.DeleteFunc(r.texts("news"), func(text string) bool { return text == "gap:broker" }); !slices.Equal(got, []string{"joined", "first", "second"}) {
+		t.Errorf("got %v", got)
+	}
+}

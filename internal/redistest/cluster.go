@@ -1,0 +1,212 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"pushgate/internal/loopback"
+)
+
+// Slots is how many slots a Cluster has.
+const Slots = 16384
+
+// Cluster is a Redis Cluster of masters that share the slots evenly, in order,
+// each with one replica. A master that is gone is replaced within some seconds.
+type Cluster struct {
+	Masters, Replicas []*Server
+	Client            *redis.ClusterClient
+
+	t testing.TB
+}
+
+// StartCluster starts a Cluster that lives until the test ends.
+func StartCluster(t testing.TB, masters int) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t}
+	var buses []string
+	for range 2 * masters {
+		s, bus := c.node()
+		c.Masters = append(c.Masters, s)
+		buses = append(buses, bus)
+	}
+	c.Masters, c.Replicas = c.Masters[:masters], c.Masters[masters:]
+	ids := make([]string, masters)
+	for i, s := range c.Masters {
+		s.do("CLUSTER", "SET-CONFIG-EPOCH", i+1)
+		s.do("CLUSTER", "ADDSLOTSRANGE", i*Slots/masters, (i+1)*Slots/masters-1)
+		ids[i] = s.do("CLUSTER", "MYID").(string)
+	}
+	all := append(c.Masters[:masters:masters], c.Replicas...)
+	for i, s := range all[1:] {
+		host, port, _ := net.SplitHostPort(s.Addr)
+		c.Masters[0].do("CLUSTER", "MEET", host, port, buses[i+1])
+	}
+	for i, s := range c.Replicas {
+		s.await("the replica knows its master", func() bool {
+			return s.Client.Do(context.Background(), "CLUSTER", "REPLICATE", ids[i]).Err() == nil
+		})
+	}
+	addrs := make([]string, masters)
+	for i, s := range c.Masters {
+		addrs[i] = s.Addr
+		s.await("the cluster is complete", func() bool {
+			info, _ := s.Client.ClusterInfo(context.Background()).Result()
+			slots, _ := s.Client.ClusterSlots(context.Background()).Result()
+			known := 0
+			for _, slot := range slots {
+				known += len(slot.Nodes)
+			}
+			return strings.Contains(info, "cluster_state:ok") && known == 2*masters
+		})
+	}
+	for _, s := range c.Replicas {
+		s.await("the replica has its master's data", func() bool {
+			return s.replication("master_link_status") == "up"
+		})
+	}
+	c.Client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, Protocol: 2, DisableIdentity: true})
+	t.Cleanup(func() { c.Client.Close() })
+	return c
+}
+
+// node starts a server that belongs to no cluster yet, and returns the port of
+// its bus.
+func (c *Cluster) node() (s *Server, bus string) {
+	addr, err := loopback.Reserve()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	_, bus, _ = net.SplitHostPort(addr)
+	s = New(c.t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2500",
+		"--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0", "--loglevel", "warning")
+	s.args = append(s.args, "--cluster-config-file", filepath.Join(c.t.TempDir(), "nodes.conf"))
+	s.Start()
+	return s, bus
+}
+
+// URL returns the address in the form of the configuration.
+func (c *Cluster) URL() string {
+	return fmt.Sprintf("redis+cluster://%s?addr=%s", c.Masters[0].Addr, c.Masters[1].Addr)
+}
+
+// Owner returns the master of a channel of a gateway with the default prefix.
+func (c *Cluster) Owner(channel string) *Server {
+	c.t.Helper()
+	owner, err := c.Client.MasterForKey(context.Background(), "push:"+channel)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, s := range append(c.Masters[:len(c.Masters):len(c.Masters)], c.Replicas...) {
+		if s.Addr == owner.Options().Addr {
+			return s
+		}
+	}
+	c.t.Fatalf("no server has the address %s", owner.Options().Addr)
+	return nil
+}
+
+// Move moves a slot with its keys from one master to another, as redis-cli
+// does.
+func (c *Cluster) Move(slot int, from, to *Server) {
+	c.t.Helper()
+	source, target := from.do("CLUSTER", "MYID"), to.do("CLUSTER", "MYID")
+	to.do("CLUSTER", "SETSLOT", slot, "IMPORTING", source)
+	from.do("CLUSTER", "SETSLOT", slot, "MIGRATING", target)
+	host, port, _ := net.SplitHostPort(to.Addr)
+	for {
+		keys, _ := from.do("CLUSTER", "GETKEYSINSLOT", slot, 100).([]any)
+		if len(keys) == 0 {
+			break
+		}
+		from.do(append([]any{"MIGRATE", host, port, "", 0, 5000, "KEYS"}, keys...)...)
+	}
+	to.do("CLUSTER", "SETSLOT", slot, "NODE", target)
+	from.do("CLUSTER", "SETSLOT", slot, "NODE", target)
+}
+
+// Sentinel is a master with a replica and a Sentinel that makes the replica
+// master within some seconds when the master is gone.
+type Sentinel struct {
+	Master, Replica *Server
+	Addr            string // of the Sentinel
+}
+
+// MasterName is what the Sentinel calls its master.
+const MasterName = "mymaster"
+
+// StartSentinel starts all three; they live until the test ends.
+func StartSentinel(t testing.TB) *Sentinel {
+	t.Helper()
+	master := Start(t, "--repl-diskless-sync-delay", "0")
+	host, port, _ := net.SplitHostPort(master.Addr)
+	replica := Start(t, "--replicaof", host+" "+port)
+	replica.await("the replica has its master's data", func() bool {
+		return replica.replication("master_link_status") == "up"
+	})
+	// A Sentinel is told of its master by a file, which it keeps up to date.
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]s 1\nsentinel down-after-milliseconds %[1]s 500\nsentinel failover-timeout %[1]s 3000\n", MasterName, host, port)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sentinel := New(t)
+	sentinel.args = []string{file, "--sentinel", "--port", sentinel.port, "--bind", "127.0.0.1"}
+	sentinel.Start()
+	sentinel.await("the Sentinel knows the replica", func() bool {
+		found, _ := sentinel.Client.Do(context.Background(), "SENTINEL", "REPLICAS", MasterName).Slice()
+		return len(found) == 1
+	})
+	return &Sentinel{Master: master, Replica: replica, Addr: sentinel.Addr}
+}
+
+// URL returns the address in the form of the configuration.
+func (s *Sentinel) URL() string {
+	return fmt.Sprintf("redis+sentinel://%s?master_name=%s", s.Addr, MasterName)
+}
+
+// CatchUp waits until the server, a replica, has all that its master has.
+func (s *Server) CatchUp(master *Server) {
+	s.t.Helper()
+	s.await("the replica has caught up", func() bool {
+		has := s.replication("slave_repl_offset")
+		return has != "" && has == master.replication("master_repl_offset")
+	})
+}
+
+// replication returns a field of INFO's section on replication.
+func (s *Server) replication(field string) string {
+	for line := range strings.Lines(s.Client.Info(context.Background(), "replication").Val()) {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// do runs one command.
+func (s *Server) do(args ...any) any {
+	s.t.Helper()
+	v, err := s.Client.Do(context.Background(), args...).Result()
+	if err != nil {
+		s.t.Fatalf("%v: %v", args, err)
+	}
+	return v
+}
+
+// await waits until something is true of the server.
+func (s *Server) await(what string, fn func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(deadline); !fn(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("%s: still not after %v: %s", s.Addr, deadline, what)
+		}
+	}
+}
