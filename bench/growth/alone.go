@@ -1,15 +1,10 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/procfs"
-	"github.com/redis/go-redis/v9"
 
 	"pushgate/internal/reactor"
 )
@@ -55,7 +50,7 @@ func (s *site) others() (time.Duration, error) {
 	}
 	t := stat.CPUTotal
 	all := time.Duration((t.User + t.Nice + t.System + t.IRQ + t.SoftIRQ + t.Steal) * float64(time.Second))
-	for _, pid := range []int{os.Getpid(), s.pid, s.redis} {
+	for _, pid := range []int{os.Getpid(), s.gateway.PID(), s.redis.PID()} {
 		own, err := reactor.ProcessCPU(pid)
 		if err != nil {
 			return 0, err
@@ -63,24 +58,4 @@ func (s *site) others() (time.Duration, error) {
 		all -= own
 	}
 	return all, nil
-}
-
-// redisProcess asks a Redis for its process.
-func redisProcess(ctx context.Context, url string) (pid int, err error) {
-	o, err := redis.ParseURL(url)
-	if err != nil {
-		return 0, err
-	}
-	client := redis.NewClient(o)
-	defer client.Close()
-	text, err := client.Info(ctx, "server").Result()
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(text) {
-		if digits, ok := strings.CutPrefix(strings.TrimSpace(line), "process_id:"); ok {
-			return strconv.Atoi(digits)
-		}
-	}
-	return 0, fmt.Errorf("redis %s does not name its process", url)
 }

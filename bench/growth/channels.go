@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"pushgate/bench/chart"
 )
 
 // spreads are the ways in which the clients' subscriptions are spread. First as
@@ -19,7 +21,7 @@ type spread struct {
 
 func spreads(s scale) (all []spread) {
 	for _, n := range s.Channels {
-		all = append(all, spread{grouped(float64(n)), n, fmt.Sprintf("c.%%d{%d}", n), 1})
+		all = append(all, spread{chart.Grouped(float64(n)), n, fmt.Sprintf("c.%%d{%d}", n), 1})
 	}
 	for _, k := range s.Own {
 		all = append(all, spread{fmt.Sprintf("%d own", k), k * s.Clients, each("c%d.%%i", k), k})
@@ -54,7 +56,7 @@ func each(pattern string, n int) string {
 // spread measures one of them with a gateway of its own: it keeps the channels of
 // those who left for a minute.
 func (l *lab) spread(ctx context.Context, s scale, x *step, by spread) error {
-	site, err := l.open(ctx, s, "")
+	site, err := l.open(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"pushgate/bench/chart"
 )
 
 // The figures of the parts without a hot channel. Memory is read with the
@@ -29,7 +31,7 @@ const (
 // measureConnections has the clients of one gateway grow from one to the most,
 // and then sends messages to each number of them.
 func measureConnections(ctx context.Context, l *lab, s scale, r *result) error {
-	site, err := l.open(ctx, s, "")
+	site, err := l.open(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -40,13 +42,13 @@ func measureConnections(ctx context.Context, l *lab, s scale, r *result) error {
 		return err
 	}
 	for i, m := range all {
-		x := r.at(grouped(float64(clients[i])), float64(clients[i]))
+		x := r.at(chart.Grouped(float64(clients[i])), float64(clients[i]))
 		x.add(figureRSS, m.rss)
 		x.add(figureLive, m.live)
 	}
 	for _, n := range ordered(l, s.Connections) {
 		l.say("messages to %d connections", n)
-		if err := site.inTurn(ctx, r.at(grouped(float64(n)), 0), n, "all", plainSize, s.Deliveries/n); err != nil {
+		if err := site.inTurn(ctx, r.at(chart.Grouped(float64(n)), 0), n, "all", plainSize, s.Deliveries/n); err != nil {
 			return fmt.Errorf("%d connections: %w", n, err)
 		}
 	}

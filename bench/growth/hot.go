@@ -27,7 +27,7 @@ const probeDeliveries = 20_000
 // measureHot publishes on quiet channels, by turns with and without messages on a
 // hot one. The clients of both are there all the time.
 func measureHot(ctx context.Context, l *lab, s scale, r *result) error {
-	site, err := l.open(ctx, s, "")
+	site, err := l.open(ctx, s)
 	if err != nil {
 		return err
 	}

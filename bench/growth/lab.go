@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"pushgate/bench/rig"
 	"pushgate/internal/loadgen"
-	"pushgate/internal/loopback"
 )
 
 // lab starts what is measured.
@@ -29,17 +28,15 @@ type lab struct {
 }
 
 // newLab builds the gateway.
-func newLab(tries int) (*lab, error) {
+func newLab(ctx context.Context, tries int) (*lab, error) {
 	dir, err := os.MkdirTemp("", "growth")
 	if err != nil {
 		return nil, err
 	}
 	l := &lab{dir: dir, gateway: filepath.Join(dir, "gateway"), began: time.Now(), cpus: runtime.NumCPU(), tries: tries}
-	build := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", l.gateway, "pushgate/cmd/gateway")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
+	if err := rig.Build(ctx, dir, "pushgate/cmd/gateway"); err != nil {
 		l.close()
-		return nil, fmt.Errorf("go build: %w\n%s", err, out)
+		return nil, err
 	}
 	return l, nil
 }
@@ -63,63 +60,48 @@ func (l *lab) say(format string, args ...any) {
 // site is a gateway and its Redis, both fresh.
 type site struct {
 	// Immutable
-	lab    *lab
-	config loadgen.Config // of the clients
-	admin  string
-	stop   []func()
+	lab     *lab
+	config  loadgen.Config // of the clients
+	redis   *rig.Redis
+	gateway *rig.Gateway
 
 	// Known after warm
-	pid   int     // of the gateway
-	redis int     // the same of its Redis
-	idle  float64 // CPUs that the gateway uses when nothing happens
+	idle float64 // CPUs that the gateway uses when nothing happens
 }
 
 // gatewayFlags keep pings out of what is measured.
-const gatewayFlags = "--heartbeat.interval 1h --heartbeat.timeout 1h"
+var gatewayFlags = []string{"--heartbeat.interval", "1h", "--heartbeat.timeout", "1h"}
 
 // open starts a Redis and a gateway with further flags, which close stops, and
 // warms it up.
-func (l *lab) open(ctx context.Context, sc scale, flags string) (*site, error) {
-	var ports [3]string
-	for i := range ports {
-		var err error
-		if ports[i], err = loopback.Reserve(); err != nil {
-			return nil, err
+func (l *lab) open(ctx context.Context, sc scale, flags ...string) (_ *site, err error) {
+	s := &site{lab: l, config: loadgen.DefaultConfig()}
+	defer func() {
+		if err != nil {
+			s.close()
 		}
-	}
-	public, admin, redis := ports[0], ports[1], ports[2]
-	_, redisPort, _ := net.SplitHostPort(redis)
-	s := &site{lab: l, config: loadgen.DefaultConfig(), admin: admin}
-	c := &s.config
-	c.URL, c.Redis = "ws://"+public, "redis://"+redis
-	c.InFlight, c.Sources = 200, "127.0.0.2-127.0.0.5"
-	start := func(addr, command string) error {
-		x := *c
-		x.URL, x.ServerCmd = "ws://"+addr, command
-		stop, err := loadgen.Launch(ctx, x)
-		if err == nil {
-			s.stop = append(s.stop, stop)
-		}
-		return err
-	}
-	err := start(redis, fmt.Sprintf("redis-server --bind 127.0.0.1 --port %s --save '' --dir %s", redisPort, l.dir))
-	if err == nil {
-		err = start(public, fmt.Sprintf("%s serve --listen %s --admin.listen %s --redis.url %s %s %s", l.gateway, public, admin, c.Redis, gatewayFlags, flags))
-	}
-	if err == nil {
-		err = s.warm(ctx, sc)
-	}
-	if err != nil {
-		s.close()
+	}()
+	if s.redis, err = rig.StartRedis(ctx, l.dir); err != nil {
 		return nil, err
 	}
-	return s, nil
+	c := &s.config
+	c.Redis = "redis://" + s.redis.Addr
+	cmd := exec.Command(l.gateway, slices.Concat([]string{"serve", "--log.level", "warn", "--redis.url", c.Redis}, gatewayFlags, flags)...)
+	if s.gateway, err = rig.StartGateway(ctx, cmd); err != nil {
+		return nil, err
+	}
+	c.URL = "ws://" + s.gateway.Listen.String()
+	c.InFlight, c.Sources = 200, "127.0.0.2-127.0.0.5"
+	return s, s.warm(ctx, sc)
 }
 
 // close stops the gateway and then its Redis.
 func (s *site) close() {
-	for i := len(s.stop) - 1; i >= 0; i-- {
-		s.stop[i]()
+	if s.gateway != nil {
+		s.gateway.Kill()
+	}
+	if s.redis != nil {
+		s.redis.Close()
 	}
 }
 

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/procfs"
-
 	"pushgate/internal/loadgen"
 )
 
@@ -32,9 +30,8 @@ func (s *site) warm(ctx context.Context, sc scale) error {
 	if err != nil {
 		return fmt.Errorf("warm-up: %w", err)
 	}
-	s.pid, s.idle = r.Server.PID, r.Steps[len(r.Steps)-1].CPU
-	s.redis, err = redisProcess(ctx, s.config.Redis)
-	return err
+	s.idle = r.Steps[len(r.Steps)-1].CPU
+	return nil
 }
 
 // memory is the gateway's, right after a garbage collection.
@@ -76,7 +73,7 @@ func (s *site) hold(ctx context.Context, clients []int, channels string, d time.
 
 // collect has the gateway collect its garbage and reads what it has then.
 func (s *site) collect(ctx context.Context) (m memory, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/debug/pprof/heap?gc=1&debug=1", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.gateway.Admin+"/debug/pprof/heap?gc=1&debug=1", nil)
 	if err != nil {
 		return m, err
 	}
@@ -94,12 +91,8 @@ func (s *site) collect(ctx context.Context) (m memory, err error) {
 	if !m.seen {
 		return m, fmt.Errorf("%s: no heap in its profile (HTTP %d)", req.URL, answer.StatusCode)
 	}
-	p, err := procfs.NewProc(s.pid)
-	if err != nil {
-		return m, err
-	}
-	status, err := p.NewStatus()
-	m.rss = float64(status.VmRSS)
+	rss, err := s.gateway.RSS()
+	m.rss = float64(rss)
 	return m, err
 }
 

@@ -101,7 +101,7 @@ func choose(list string) ([]part, error) {
 
 // measure runs the parts one after the other and keeps each one's result.
 func measure(ctx context.Context, chosen []part, s scale, repeat int, docs string) error {
-	l, err := newLab(s.Tries)
+	l, err := newLab(ctx, s.Tries)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"pushgate/bench/chart"
 )
 
 // page is the document under way.
@@ -89,11 +91,23 @@ func (p *page) table(head []string, rows [][]string) {
 }
 
 // draw adds a chart.
-func (p *page) draw(c chart) {
-	if err := c.write(p.dir); err != nil && p.err == nil {
+func (p *page) draw(c chart.Lines) {
+	if err := c.Write(p.dir); err != nil && p.err == nil {
 		p.err = err
 	}
-	p.say("![%s](growth/%s)", c.title, c.file)
+	p.say("![%s](growth/%s)", c.Title, c.File)
+}
+
+// lineOf draws a figure of some steps: the median of each, with a bar from the
+// least to the most.
+func lineOf(name string, steps []*step, of func(*step) values) chart.Line {
+	l := chart.Line{Name: name}
+	for _, s := range steps {
+		v := of(s)
+		l.Xs, l.Ys = append(l.Xs, s.At), append(l.Ys, v.mid())
+		l.Low, l.High = append(l.Low, slices.Min(v)), append(l.High, slices.Max(v))
+	}
+	return l
 }
 
 // claim adds a line to the summary.

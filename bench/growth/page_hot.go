@@ -1,5 +1,7 @@
 package main
 
+import "pushgate/bench/chart"
+
 // writeHot is the section on a hot channel beside quiet ones.
 func writeHot(p *page, r *result) {
 	sc := r.Scale
@@ -7,7 +9,7 @@ func writeHot(p *page, r *result) {
 	p.say("## A hot channel beside quiet ones")
 	p.say(`%s clients on one hot channel and %s quiet channels with one client each, all connected all the time. In windows of %v the quiet ones get %g messages a second
 between them; in every second window the hot one has %s messages a second, %s deliveries, which was to make the box %.0f %% busy. Latencies
-are from the send to the receipt.`, grouped(float64(sc.Hot)), grouped(float64(sc.Quiet)), sc.Window, sc.QuietRate, with.of(figureHotRate).text("%.0f"),
+are from the send to the receipt.`, chart.Grouped(float64(sc.Hot)), chart.Grouped(float64(sc.Quiet)), sc.Window, sc.QuietRate, with.of(figureHotRate).text("%.0f"),
 		with.of(figureRate).text("%.0f"), 100*sc.Busy)
 	row := func(name string, f figure, format string, scale float64) []string {
 		return []string{name, without.of(f).times(scale).text(format), with.of(f).times(scale).text(format)}
@@ -24,14 +26,14 @@ with the hot clients who read them; with clients elsewhere it is less.`, pass, w
 		p.say("**The quiet channels' p99 is longer than the hot one's pass: they do wait for it.**")
 	}
 	p.claim("p99 of quiet channels", "without and with a hot one", "%.2f ms", "[hot](#a-hot-channel-beside-quiet-ones)", without.of(figureP99).mid(), with.of(figureP99).mid())
-	windows := func(name string, s *step, f figure) line {
-		l := line{name: name}
+	windows := func(name string, s *step, f figure) chart.Line {
+		l := chart.Line{Name: name}
 		for i, v := range s.of(f) {
-			l.xs, l.ys = append(l.xs, float64(i+1)), append(l.ys, values{v})
+			l.Xs, l.Ys = append(l.Xs, float64(i+1)), append(l.Ys, v)
 		}
 		return l
 	}
-	p.draw(chart{file: "hot.svg", title: "Quiet channels' latency, window by window", x: "pair of windows", y: "ms", plainX: true, lines: []line{
+	p.draw(chart.Lines{File: "hot.svg", Title: "Quiet channels' latency, window by window", X: "pair of windows", Y: "ms", LogY: true, Lines: []chart.Line{
 		windows("p99 with the hot channel", with, figureP99), windows("p99 without", without, figureP99),
 		windows("p50 with the hot channel", with, figureP50), windows("p50 without", without, figureP50)}})
 }

@@ -1,13 +1,17 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"pushgate/bench/chart"
+)
 
 // writeSizes is the section on the size of messages.
 func writeSizes(p *page, r *result) {
 	steps, wide := r.Steps[:len(r.Steps)-1], r.find(wideStep)
 	first, last := steps[0], steps[len(steps)-1]
 	p.say("## Size of messages")
-	p.say("%s clients on one channel, one message after the other.", grouped(float64(r.Scale.Readers)))
+	p.say("%s clients on one channel, one message after the other.", chart.Grouped(float64(r.Scale.Readers)))
 	p.inTurn("size", steps)
 	var rows [][]string
 	for i, s := range steps {
@@ -34,8 +38,8 @@ and %s ms (p99 %s ms).`, "`", "`", wide.of(figureCPU).text("%.2f"), wide.of(figu
 at once. The rest of a larger one is queued and goes out as the client's kernel acknowledges: that costs three more system calls, and where the
 acknowledgement is delayed, as it is over the loopback with its segments of 64 KB, 40 ms. Raise it where single messages are larger than that.`)
 	}
-	p.draw(chart{file: "sizes.svg", title: "CPU of the gateway for a delivery, by size", x: "bytes", y: "us", lines: []line{
+	p.draw(chart.Lines{File: "sizes.svg", Title: "CPU of the gateway for a delivery, by size", X: "bytes", Y: "us", LogX: true, LogY: true, Lines: []chart.Line{
 		lineOf("all", steps, func(s *step) values { return s.of(figureCPU) })}})
-	p.draw(chart{file: "sizes-last.svg", title: "Time until the last subscriber has the message", x: "bytes", y: "ms", lines: []line{
+	p.draw(chart.Lines{File: "sizes-last.svg", Title: "Time until the last subscriber has the message", X: "bytes", Y: "ms", LogX: true, LogY: true, Lines: []chart.Line{
 		lineOf("p50", steps, func(s *step) values { return s.of(figureLast) }), lineOf("p99", steps, func(s *step) values { return s.of(figureLastP99) })}})
 }

@@ -1,13 +1,17 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"pushgate/bench/chart"
+)
 
 // writeSubscriptions is the section on subscriptions per connection.
 func writeSubscriptions(p *page, r *result) {
 	steps, clients := r.Steps, float64(r.Scale.Subscribers)
 	first, half, last := steps[0], middle(steps), steps[len(steps)-1]
 	p.say("## Subscriptions of one connection")
-	p.say("%s clients of one gateway, each subscribed to the same channels, of which there are more and more. One message after the other, on each channel in turn.", grouped(clients))
+	p.say("%s clients of one gateway, each subscribed to the same channels, of which there are more and more. One message after the other, on each channel in turn.", chart.Grouped(clients))
 	perSubscription := func(from, to *step, f figure) values { return marginal(from, to, f).times(1 / clients) }
 	var rows [][]string
 	for i, s := range steps {
@@ -27,7 +31,7 @@ func writeSubscriptions(p *page, r *result) {
 	p.claim("RSS of a further subscription", over, "%.0f B", "[subscriptions](#subscriptions-of-one-connection)", rss[0].mid(), rss[1].mid())
 	if !flat(rss[0].mid(), rss[1].mid()) || !flat(live[0].mid(), live[1].mid()) {
 		p.say(`A subscription is 24 B in the index. The first %s are few against the chunks by which the index grows and against the smallest heap that
-Go keeps; the collector lets a larger one grow to twice of what is alive.`, grouped(clients*half.At))
+Go keeps; the collector lets a larger one grow to twice of what is alive.`, chart.Grouped(clients*half.At))
 	}
 	p.inTurn("subscriptions", steps)
 	p.claim("CPU of a delivery", over, "%.2f us", "[subscriptions](#subscriptions-of-one-connection)", mids(steps, figureCPU)...)
@@ -35,6 +39,6 @@ Go keeps; the collector lets a larger one grow to twice of what is alive.`, grou
 		p.say(`The gateway's own part is the walk through a channel's subscriptions. With one channel they lie side by side in the index; with many, those of a channel
 are as far apart as a client has subscriptions, and come from memory one by one.`)
 	}
-	p.draw(chart{file: "subscriptions.svg", title: "CPU of the gateway for a delivery", x: "subscriptions of each client", y: "us", plainY: true, lines: []line{
+	p.draw(chart.Lines{File: "subscriptions.svg", Title: "CPU of the gateway for a delivery", X: "subscriptions of each client", Y: "us", LogX: true, Lines: []chart.Line{
 		lineOf("all", steps, func(s *step) values { return s.of(figureCPU) }), lineOf("in the kernel", steps, kernelPart), lineOf("the gateway's own", steps, ownPart)}})
 }

@@ -7,12 +7,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/prometheus/procfs"
+	"pushgate/bench/rig"
 )
 
 // result is what a part found out.
@@ -28,12 +26,8 @@ type result struct {
 
 // machine is where it ran.
 type machine struct {
-	CPU    string `json:"cpu"`
-	CPUs   int    `json:"cpus"`
-	Memory uint64 `json:"memory"`
-	Kernel string `json:"kernel"`
-	Go     string `json:"go"`
-	Redis  string `json:"redis"`
+	rig.Machine
+	Redis string `json:"redis"` // the server's version
 }
 
 // step is one load. A figure has a value for each time that it was measured.
@@ -47,7 +41,7 @@ type step struct {
 type figure string
 
 func newResult(part string, s scale, repeat int) *result {
-	return &result{Part: part, Date: time.Now().UTC().Format(time.DateOnly), Machine: thisMachine(), Scale: s, Repeat: repeat}
+	return &result{Part: part, Date: time.Now().UTC().Format(time.DateOnly), Machine: machine{rig.ThisMachine(), redisVersion()}, Scale: s, Repeat: repeat}
 }
 
 // find returns the step of that name, an empty one where there is none.
@@ -119,22 +113,4 @@ func kept(dir, part string) (*result, error) {
 		return nil, fmt.Errorf("%s.json: %w", part, err)
 	}
 	return r, r.complete()
-}
-
-func thisMachine() machine {
-	m := machine{CPUs: runtime.NumCPU(), Go: runtime.Version(), Redis: redisVersion()}
-	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		m.Kernel = strings.TrimSpace(string(text))
-	}
-	fs, err := procfs.NewDefaultFS()
-	if err != nil {
-		return m
-	}
-	if all, err := fs.CPUInfo(); err == nil && len(all) > 0 {
-		m.CPU = all[0].ModelName
-	}
-	if x, err := fs.Meminfo(); err == nil && x.MemTotalBytes != nil {
-		m.Memory = *x.MemTotalBytes
-	}
-	return m
 }

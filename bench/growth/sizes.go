@@ -3,12 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 )
 
 // measureSizes sends larger and larger messages to the same clients, and the
 // largest once more through a send buffer that holds it.
 func measureSizes(ctx context.Context, l *lab, s scale, r *result) error {
-	site, err := l.open(ctx, s, "")
+	site, err := l.open(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -23,7 +24,7 @@ func measureSizes(ctx context.Context, l *lab, s scale, r *result) error {
 		}
 	}
 	most := s.Sizes[len(s.Sizes)-1]
-	wide, err := l.open(ctx, s, fmt.Sprintf("--socket.send_buffer %d", most))
+	wide, err := l.open(ctx, s, "--socket.send_buffer", strconv.Itoa(most))
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 // measureSubscriptions gives the clients of one gateway more and more channels,
 // which they share, and then sends messages on all of them in turn.
 func measureSubscriptions(ctx context.Context, l *lab, s scale, r *result) error {
-	site, err := l.open(ctx, s, "")
+	site, err := l.open(ctx, s)
 	if err != nil {
 		return err
 	}

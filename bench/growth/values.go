@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 )
 
 // values are what one figure had, a value or more for each round, in their
@@ -83,16 +82,4 @@ func mids(steps []*step, f figure) (all []float64) {
 		all = append(all, s.of(f).mid())
 	}
 	return all
-}
-
-// grouped writes a number with a comma between thousands.
-func grouped(v float64) string {
-	digits := fmt.Sprintf("%.0f", math.Abs(v))
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	if v < 0 && strings.Trim(digits, "0") != "" {
-		return "-" + digits
-	}
-	return digits
 }
