@@ -170,3 +170,17 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Errorf("a million in the guest: interval %v, hold %v", o.interval, o.hold)
 	}
 }
+
+func TestMakeCommand(t *testing.T) {
+	for want, res := range map[string]result{
+		"make million N=1000000 GUEST=1": {Clients: 1_000_000, Emulated: true,
+			Command: "million course -emulated -gateway /bin/gateway -result /dev/result -n 1000000 -c 256"},
+		"make million N=500 GUEST=1 MILLION_ARGS='-c 2000 -personal -hold 5s'": {Clients: 500, Emulated: true,
+			Command: "million course -emulated -gateway /bin/gateway -result /dev/result -n 500 -c 2000 -personal -hold 5s"},
+		"make million N=9000 MILLION_ARGS='-drain 5s'": {Clients: 9000, Command: "bin/million -n 9000 -drain 5s"},
+	} {
+		if got := res.makeCommand(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

@@ -26,11 +26,13 @@ type options struct {
 	emulated bool // the course runs in the guest
 }
 
+const defaultInFlight = 256
+
 func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("million", flag.ContinueOnError)
 	flags.IntVar(&o.clients, "n", 1_000_000, "`clients`")
-	flags.IntVar(&o.inFlight, "c", 256, "`handshakes` under way at a time")
+	flags.IntVar(&o.inFlight, "c", defaultInFlight, "`handshakes` under way at a time")
 	flags.StringVar(&o.gateway, "gateway", "bin/gateway", "the gateway's `program`, static")
 	flags.StringVar(&o.docs, "docs", "docs", "`folder` that MILLION.md, its charts and the result are written to")
 	flags.StringVar(&o.result, "result", "million.json", "`file` that the course alone writes its result to")

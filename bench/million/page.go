@@ -111,7 +111,7 @@ func (p *page) memory() {
 	if p.res.Emulated {
 		// Nothing else runs in the guest.
 		total := p.res.Machine.Memory
-		lines = append(lines, row("**everything: memory that is not free, clients included**", total-b.Free, total-h.Free))
+		lines = append(lines, row("**everything: memory that is not free, clients and Redis included**", total-b.Free, total-h.Free))
 	}
 	p.say(lines...)
 	p.say(fmt.Sprintf("A connection costs the gateway %s B of resident memory; the budget is 300 B. The kernel keeps two sockets for each of them here,",

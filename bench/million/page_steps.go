@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"pushgate/bench/chart"
@@ -132,8 +133,9 @@ func (p *page) personal(all []*result) {
 	p.say("## With a channel of its own for each client")
 	p.say("The same course with a channel for each client in place of the one of all (`-personal`): as many channels, subscriptions of the gateway",
 		"in Redis and names as clients. Every tenth client is told by a message of its own.")
-	lines := []string{"| clients | resident bytes a client | budget | told by a message each | seconds for that | lost, doubled | kept every promise |",
-		"|---|---:|---:|---:|---:|---:|---|"}
+	lines := []string{"| clients | connects a second | resident bytes a client | budget | told by a message each | seconds for that | lost, doubled | drain: planned and taken, seconds | kept every promise |",
+		"|---|---:|---:|---:|---:|---:|---:|---:|---|"}
+	commands := []string{"```sh"}
 	for _, res := range all {
 		where := "native"
 		if res.Emulated {
@@ -147,20 +149,19 @@ func (p *page) personal(all []*result) {
 		if len(res.Failed) > 0 {
 			kept = "no: " + strings.Join(res.Failed, "; ")
 		}
-		lines = append(lines, fmt.Sprintf("| %s %s | %s | 700 | %s of %s | %.2f | %d, %d | %s |", chart.Grouped(float64(res.Clients)), where,
-			chart.Grouped(perClient(res, res.Before.RSS, res.Held.RSS)), chart.Grouped(float64(told.Reached)), chart.Grouped(float64(told.Goal)),
-			told.Seconds, told.Goal-told.Reached, res.Counts.Doubled, kept))
+		lines = append(lines, fmt.Sprintf("| %s %s | %s | %s | 700 | %s of %s | %.2f | %d, %d | %.1f, %.1f | %s |", chart.Grouped(float64(res.Clients)), where,
+			chart.Grouped(math.Round(float64(res.Connect.Reached)/res.Connect.Seconds)), chart.Grouped(perClient(res, res.Before.RSS, res.Held.RSS)),
+			chart.Grouped(float64(told.Reached)), chart.Grouped(float64(told.Goal)), told.Seconds, told.Goal-told.Reached, res.Counts.Doubled,
+			res.Drain.Planned, res.Drain.Seconds, kept))
+		commands = append(commands, res.makeCommand())
 	}
 	p.say(lines...)
+	p.say(append(commands, "```")...)
 }
 
 func (p *page) commands() {
 	p.say("## Commands")
-	guest := ""
-	if p.res.Emulated {
-		guest = " GUEST=1"
-	}
-	p.say("```sh", fmt.Sprintf("make million N=%d%s", p.res.Clients, guest), "```")
+	p.say("```sh", p.res.makeCommand(), "```")
 	p.say("Without `GUEST=1` the run takes place on the machine itself where its limits and memory suffice, as `gateway doctor` tells, and in",
 		"the guest otherwise. [guest.sh](../bench/guest/guest.sh) says what the guest needs. The gateway was started as")
 	p.say("```text", "gateway "+strings.Join(p.res.Gateway, " "), "```")

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"pushgate/bench/rig"
 )
@@ -165,4 +167,32 @@ func writeResult(name string, res *result) error {
 		return err
 	}
 	return os.WriteFile(name, append(text, '\n'), 0o644)
+}
+
+// makeCommand returns the call of make that repeats the run: of the program's
+// flags, those that make doesn't give it by itself.
+func (res *result) makeCommand() string {
+	command := fmt.Sprintf("make million N=%d", res.Clients)
+	if res.Emulated {
+		command += " GUEST=1"
+	}
+	var further []string
+	args := strings.Fields(res.Command)
+	for i := 1; i < len(args); i++ {
+		switch args[i] {
+		case "course", "-emulated", "-guest":
+		case "-n", "-gateway", "-result", "-docs":
+			i++
+		case "-c":
+			if i++; args[i] != strconv.Itoa(defaultInFlight) {
+				further = append(further, "-c", args[i])
+			}
+		default:
+			further = append(further, args[i])
+		}
+	}
+	if len(further) > 0 {
+		command += " MILLION_ARGS='" + strings.Join(further, " ") + "'"
+	}
+	return command
 }
