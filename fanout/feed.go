@@ -16,6 +16,7 @@ type feed struct {
 	// Immutable.
 
 	l         *link
+	server    *redis.Client // for commands
 	client    *redis.Client // its only connection is the one of pubsub
 	gate      *gate
 	pubsub    *redis.PubSub
@@ -33,7 +34,8 @@ func newFeed(ctx context.Context, l *link, server *redis.Client, probeName strin
 	g := &gate{dial: own.Dialer}
 	own.Dialer = g.Dial
 	own.PipelinePoolSize = -1
-	f := &feed{l: l, client: redis.NewClient(&own), gate: g, probeName: probeName}
+	own.MinIdleConns = 0
+	f := &feed{l: l, server: server, client: redis.NewClient(&own), gate: g, probeName: probeName}
 	f.pubsub = f.client.Subscribe(ctx) // connects at the first channel
 	stop := context.AfterFunc(ctx, g.cut)
 	if err := f.subscribe(ctx, probeName); err != nil {

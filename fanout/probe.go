@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -9,10 +10,14 @@ import (
 // missedProbes in a row mean that Redis doesn't deliver.
 const missedProbes = 3
 
+var errNotOwner = errors.New("the server has lost its slots to another")
+
 // probe publishes to the connection's own channel at each interval, and returns
 // an error when three intervals passed without one coming back. Redis may be
 // reachable and still not deliver: stopped, swapping, or cut off in one
-// direction only, and TCP notices that after minutes.
+// direction only, and TCP notices that after minutes. A server of a Cluster that
+// isn't the owner of the probe's slot any more doesn't count either: it may
+// still deliver what a new replica gets.
 func (f *feed) probe(ctx context.Context) error {
 	interval := f.l.b.config.ProbeInterval
 	tick := time.NewTicker(interval)
@@ -26,7 +31,9 @@ func (f *feed) probe(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-tick.C:
 		}
-		if time.Duration(f.heard.Load()) >= sent {
+		if owner, lost := f.l.b.servers.of(ctx, f.probeName); lost != nil || owner != f.server {
+			err = errors.Join(err, errNotOwner)
+		} else if time.Duration(f.heard.Load()) >= sent {
 			missed = 0
 			continue
 		}
@@ -44,8 +51,8 @@ func (f *feed) probe(ctx context.Context) error {
 func (f *feed) sendProbe(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	_, err := f.l.b.servers.publish(ctx, f.probeName, "")
-	return err
+	s := f.l.b.servers
+	return s.publish(ctx, s.client, f.probeName, "").Err()
 }
 
 // probeHeard is called by receive for each probe that comes back.

@@ -61,23 +61,36 @@ func (b *Broker) publish(ctx context.Context, channel string, payload []byte, o 
 	return id, receivers, nil
 }
 
+// moveTime is how long a message waits for its slot while that moves from one
+// server of a Cluster to another, which takes what is already in one place only.
+const moveTime = time.Second
+
 // tryPublish returns the id of a durable message, the number of receivers of a
 // plain one.
 func (b *Broker) tryPublish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
 	if err := checkPublication(channel, payload, o); err != nil {
 		return "", 0, err
 	}
-	full := b.names.channel(channel)
-	if !o.Durable {
-		receivers, err = b.servers.publish(ctx, full, payload)
-		return "", receivers, err
+	for begin := time.Now(); ; {
+		if o.Durable {
+			keys, args := b.scriptCall(channel, payload, o)
+			id, err = publishScript.Run(ctx, b.servers.client, keys, args...).Text()
+		} else {
+			receivers, err = b.servers.publish(ctx, b.servers.client, b.names.channel(channel), payload).Result()
+		}
+		if err == nil {
+			return id, receivers, nil
+		}
+		b.servers.lookAgain(ctx)
+		if !b.servers.movedOn(err) || time.Since(begin) > moveTime {
+			return "", 0, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", 0, err
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	keys, args := b.scriptCall(channel, payload, o)
-	err = b.servers.once(ctx, full, func(c redis.Cmdable) (err error) {
-		id, err = publishScript.Run(ctx, c, keys, args...).Text()
-		return err
-	})
-	return id, 0, err
 }
 
 // checkPublication returns why a message can't be published at all.

@@ -28,15 +28,20 @@ func (b *Broker) PublishBatch(ctx context.Context, batch []Publication) []Publis
 	results := make([]Published, len(batch))
 	commands := make([]redis.Cmder, len(batch))
 	pipes := make(map[*redis.Client]*batchPipe)
+	of := make(map[string]*redis.Client) // by channel: the same for all its messages, which keeps their order
 	for i, p := range batch {
 		if err := checkPublication(p.Channel, p.Payload, p.Options); err != nil {
 			results[i].Err = err
 			continue
 		}
-		server, err := b.servers.of(ctx, b.names.channel(p.Channel))
-		if err != nil {
-			results[i].Err = err
-			continue
+		server := of[p.Channel]
+		if server == nil {
+			var err error
+			if server, err = b.servers.of(ctx, b.names.channel(p.Channel)); err != nil {
+				results[i].Err = err
+				continue
+			}
+			of[p.Channel] = server
 		}
 		pipe := pipes[server]
 		if pipe == nil {
@@ -72,7 +77,7 @@ type batchPipe struct {
 
 func (pipe *batchPipe) add(ctx context.Context, b *Broker, p Publication) redis.Cmder {
 	if !p.Options.Durable {
-		return b.servers.send(ctx, pipe, b.names.channel(p.Channel), p.Payload)
+		return b.servers.publish(ctx, pipe, b.names.channel(p.Channel), p.Payload)
 	}
 	keys, args := b.scriptCall(p.Channel, p.Payload, p.Options)
 	if pipe.sent {
@@ -86,11 +91,14 @@ func (pipe *batchPipe) add(ctx context.Context, b *Broker, p Publication) redis.
 // published reads the answer to one message of a batch.
 func (b *Broker) published(ctx context.Context, p Publication, answer redis.Cmder) (r Published) {
 	r.Err = answer.Err()
-	if redis.HasErrorPrefix(r.Err, "NOSCRIPT") || redirected(r.Err) {
+	switch durable, ok := answer.(*redis.Cmd); {
+	case redis.HasErrorPrefix(r.Err, "NOSCRIPT"), b.servers.movedOn(r.Err):
 		// Somebody emptied the script cache meanwhile, or the slot has moved:
 		// nothing was done.
 		r.ID, _, r.Err = b.tryPublish(ctx, p.Channel, p.Payload, p.Options)
-	} else if durable, ok := answer.(*redis.Cmd); ok {
+	case r.Err != nil:
+		b.servers.lookAgain(ctx)
+	case ok:
 		r.ID, r.Err = durable.Text()
 	}
 	return r

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,16 +42,27 @@ func parseURL(text string) (p parsed, err error) {
 	switch plain := family + "://" + rest; "+" + kind {
 	case sentinelScheme:
 		p.sentinel, err = redis.ParseFailoverURL(plain)
-		if err == nil && p.sentinel.MasterName == "" {
+		if o := p.sentinel; err != nil {
+			break
+		} else if o.MasterName == "" {
 			err = errors.New("master_name is missing")
+		} else if o.ReplicaOnly || o.RouteByLatency || o.RouteRandomly {
+			err = errReplicas
 		}
 	case clusterScheme:
 		p.cluster, err = redis.ParseClusterURL(plain)
+		if o := p.cluster; err == nil && (o.ReadOnly || o.RouteByLatency || o.RouteRandomly) {
+			err = errReplicas
+		}
 	default:
 		p.single, err = redis.ParseURL(text)
 	}
 	return p, err
 }
+
+// errReplicas refuses go-redis' options for reading from replicas: one may not
+// have yet what its master has told the subscribers of.
+var errReplicas = errors.New("a gateway reads from masters only")
 
 // newServers returns clients for a URL; name is what the servers list them as.
 func newServers(url, name string) (*servers, error) {
@@ -80,6 +92,7 @@ func newServers(url, name string) (*servers, error) {
 		o.MaxRetries, o.DialerRetries = maxRetries, dialerRetries
 		fill(&o.ClientName, &o.DialTimeout)
 		c := redis.NewClusterClient(o)
+		c.AddHook(onceHook{})
 		return &servers{c, c}, nil
 	case p.sentinel != nil:
 		o := p.sentinel
@@ -119,41 +132,33 @@ func (s *servers) of(ctx context.Context, full string) (*redis.Client, error) {
 	return s.client.(*redis.Client), nil
 }
 
-// publish publishes to a channel, with its prefix, once: it is only repeated,
-// on the right server, when one refused it because the channel's slot has moved.
-// On a Cluster it is SPUBLISH, which reaches those subscribed at the slot's owner.
-func (s *servers) publish(ctx context.Context, full string, payload any) (receivers int64, err error) {
-	err = s.once(ctx, full, func(c redis.Cmdable) (err error) {
-		receivers, err = s.send(ctx, c, full, payload).Result()
-		return err
-	})
-	return receivers, err
-}
-
-// send is the command that publishes to a channel, with its prefix.
-func (s *servers) send(ctx context.Context, c redis.Cmdable, full string, payload any) *redis.IntCmd {
+// publish is the command that publishes to a channel, with its prefix. On a
+// Cluster it is SPUBLISH, which reaches those subscribed at the slot's owner.
+func (s *servers) publish(ctx context.Context, c redis.Cmdable, full string, payload any) *redis.IntCmd {
 	if s.cluster != nil {
 		return c.SPublish(ctx, full, payload)
 	}
 	return c.Publish(ctx, full, payload)
 }
 
-// once calls do with the server of a channel; a Cluster's own client would
-// repeat a command that timed out. Where that server knows that the slot has
-// moved, it has done nothing.
-func (s *servers) once(ctx context.Context, full string, do func(redis.Cmdable) error) error {
-	c, err := s.of(ctx, full)
-	if err != nil {
-		return err
-	}
-	err = do(c)
-	if err != nil {
-		s.lookAgain(ctx)
-	}
-	if redirected(err) {
-		err = do(s.cluster)
-	}
-	return err
+// once keeps a Cluster's client from repeating a single command that may have
+// been carried out: one that timed out, or whose connection broke. It still
+// goes to another server where one says that it belongs there. Reads are sent
+// in pipelines, which are repeated.
+type once struct{ redis.Cmder }
+
+// NoRetry is asked by go-redis.
+func (once) NoRetry() bool { return true }
+
+// onceHook makes every single command such a one.
+type onceHook struct{}
+
+func (onceHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (onceHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error { return next(ctx, once{cmd}) }
+}
+func (onceHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }
 
 // lookAgain has a Cluster asked, in the background, who owns what: when a server
@@ -164,10 +169,12 @@ func (s *servers) lookAgain(ctx context.Context) {
 	}
 }
 
-// redirected reports whether a server of a Cluster has refused a command
-// because it belongs to another.
-func redirected(err error) bool {
-	return redis.HasErrorPrefix(err, "MOVED ") || redis.HasErrorPrefix(err, "ASK ")
+// movedOn reports whether a server of a Cluster has refused a command because
+// its slot is another's, or on the way to another.
+func (s *servers) movedOn(err error) bool {
+	return s.cluster != nil && slices.ContainsFunc([]string{"MOVED ", "ASK ", "TRYAGAIN "}, func(code string) bool {
+		return redis.HasErrorPrefix(err, code)
+	})
 }
 
 func (s *servers) close() error { return s.client.Close() }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +31,9 @@ func TestURLs(t *testing.T) {
 		"rediss+sentinel://:p@a/3?master_name=m&password=q":       "sentinel",
 		"redis+cluster://user:pass@a:7000?addr=b:7000&addr=c:700": "cluster",
 		"redis+sentinel://a:26379":                                "", // no name
+		"redis+sentinel://a?master_name=m&replica_only=true":      "",
+		"redis+cluster://a?read_only=true":                        "",
+		"redis+cluster://a?route_randomly=true":                   "",
 		"redis+cluster://a:7000/3":                                "cluster",
 		"redis+else://a":                                          "",
 		"redis://a?addr=b:6379":                                   "",
@@ -53,6 +57,13 @@ func TestURLs(t *testing.T) {
 	}
 }
 
+// clusterConfig is that of a busy machine, which must not make links seem lost.
+func clusterConfig(cluster *redistest.Cluster) Config {
+	c := testConfig(cluster.URL())
+	c.ProbeInterval = time.Second
+	return c
+}
+
 // channelsOfLinks returns channels, so many for each link of a broker.
 func channelsOfLinks(b *Broker, each int) (names [][]string) {
 	names = make([][]string, len(b.links))
@@ -67,12 +78,18 @@ func channelsOfLinks(b *Broker, each int) (names [][]string) {
 	return names
 }
 
-// On a Cluster every channel is received from the server that owns its slot,
-// whoever publishes.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3)
-	b := runBroker(t, testConfig(cluster.URL()))
+	t.Run("owners", func(t *testing.T) { testOwners(t, cluster) })
+	t.Run("once", func(t *testing.T) { testPublishedOnce(t, cluster) })
+	t.Run("moved", func(t *testing.T) { testServerOfACluster(t, cluster) })
+}
+
+// Every channel is received from the server that owns its slot, whoever
+// publishes.
+func testOwners(t *testing.T, cluster *redistest.Cluster) {
+	b := runBroker(t, clusterConfig(cluster))
 	r := newRecorder()
 	waitReady(t, b)
 	all := slices.Concat(channelsOfLinks(b, 5)...)
@@ -124,14 +141,64 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// A message that a server didn't answer in time is published once all the same.
+func testPublishedOnce(t *testing.T, cluster *redistest.Cluster) {
+	c := clusterConfig(cluster)
+	c.URL += "&read_timeout=200ms"
+	b := runBroker(t, c)
+	r := newRecorder()
+	waitReady(t, b)
+	join(b, "news", r)
+	r.wait(t, "news", 1)
+	publish := func(text string, o PublishOptions) error {
+		_, err := b.Publish(t.Context(), "news", []byte(text), o)
+		return err
+	}
+	if err := publish("before", PublishOptions{Durable: true}); err != nil { // the server knows the script now
+		t.Fatal(err)
+	}
+	for _, o := range []PublishOptions{{}, {Durable: true}} {
+		owner := cluster.Owner("news")
+		owner.Signal(syscall.SIGSTOP)
+		err := publish("x", o)
+		owner.Signal(syscall.SIGCONT)
+		if err == nil {
+			t.Fatal("a server that was stopped has answered")
+		}
+	}
+	if err := publish("after", PublishOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the last message has come", func() bool { return slices.Contains(r.texts("news"), "after") })
+	if got := r.texts("news"); !slices.Equal(got, []string{"joined", "before", "x", "x", "after"}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// A gateway that takes a server of a Cluster for one of its own is told so.
+func testServerOfACluster(t *testing.T, cluster *redistest.Cluster) {
+	b := runBroker(t, testConfig(cluster.Masters[0].URL()))
+	waitReady(t, b)
+	name := "c0"
+	for n := 1; cluster.Owner(name) == cluster.Masters[0]; n++ {
+		name = fmt.Sprint("c", n)
+	}
+	durable := Publication{Channel: name, Payload: []byte("x"), Options: PublishOptions{Durable: true}}
+	_, err := b.Publish(t.Context(), name, durable.Payload, durable.Options)
+	batch := b.PublishBatch(t.Context(), []Publication{durable})
+	for _, err := range []error{err, batch[0].Err} {
+		if err == nil || !strings.Contains(err.Error(), "MOVED") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 // A master that is lost takes only its own channels along, until a replica is
 // in its place. What was durable comes all the same.
 func TestClusterFailover(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3)
-	c := testConfig(cluster.URL())
-	c.ProbeInterval = time.Second // a busy machine must not make links of other masters seem lost
-	b := runBroker(t, c)
+	b := runBroker(t, clusterConfig(cluster))
 	r := newRecorder()
 	waitReady(t, b)
 	all := channelsOfLinks(b, 2)
@@ -139,8 +206,8 @@ func TestClusterFailover(t *testing.T) {
 	var hit []bool // by link: has something at the master that will be lost
 	var moves []string
 	ctx := context.Background()
-	for _, names := range all {
-		touched := false
+	for i, names := range all {
+		touched := cluster.Owner(strings.TrimPrefix(b.links[i].probeName, "push:")) == lost
 		for _, name := range names {
 			join(b, name, r)
 			if cluster.Owner(name) == lost {
@@ -216,7 +283,13 @@ func TestClusterMovesASlot(t *testing.T) {
 	publish := func(n int) {
 		t.Helper()
 		eventually(t, "the message is taken", func() bool {
-			_, err := b.Publish(t.Context(), "news", fmt.Append(nil, n), PublishOptions{Durable: true, IdempotencyKey: fmt.Sprint(n)})
+			// One with a key is refused while its slot moves and the other key is
+			// still there; one without goes to the new owner at once.
+			o := PublishOptions{Durable: true}
+			if n%2 == 1 {
+				o.IdempotencyKey = fmt.Sprint(n)
+			}
+			_, err := b.Publish(t.Context(), "news", fmt.Append(nil, n), o)
 			return err == nil
 		})
 	}

@@ -45,9 +45,11 @@ func StartCluster(t testing.TB, masters int) *Cluster {
 		ids[i] = s.do("CLUSTER", "MYID").(string)
 	}
 	all := append(c.Masters[:masters:masters], c.Replicas...)
-	for i, s := range all[1:] {
+	for i, s := range all { // each one all others: gossip would take seconds
 		host, port, _ := net.SplitHostPort(s.Addr)
-		c.Masters[0].do("CLUSTER", "MEET", host, port, buses[i+1])
+		for _, other := range all[:i] {
+			other.do("CLUSTER", "MEET", host, port, buses[i])
+		}
 	}
 	for i, s := range c.Replicas {
 		s.await("the replica knows its master", func() bool {
@@ -86,7 +88,7 @@ func (c *Cluster) node() (s *Server, bus string) {
 	}
 	_, bus, _ = net.SplitHostPort(addr)
 	s = New(c.t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2500",
-		"--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0", "--loglevel", "warning")
+		"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", "--cluster-replica-validity-factor", "0", "--loglevel", "warning")
 	s.args = append(s.args, "--cluster-config-file", filepath.Join(c.t.TempDir(), "nodes.conf"))
 	s.Start()
 	return s, bus
@@ -153,7 +155,7 @@ func StartSentinel(t testing.TB) *Sentinel {
 	})
 	// A Sentinel is told of its master by a file, which it keeps up to date.
 	file := filepath.Join(t.TempDir(), "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]s 1\nsentinel down-after-milliseconds %[1]s 500\nsentinel failover-timeout %[1]s 3000\n", MasterName, host, port)
+	text := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]s 1\nsentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 6000\n", MasterName, host, port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
