@@ -63,6 +63,14 @@ type cursorEntry struct {
 	shared bool   // two names met here: only older positions are taken
 }
 
+// NewCursor returns a cursor with one channel's durable and plain position.
+func NewCursor(channel string, durable, plain Position) Cursor {
+	return Cursor{node: plain.Node, entries: []cursorEntry{{
+		channel: cursorKey(channel), name: channel,
+		ms: durable.Ms, seq: durable.Seq, plain: plain.Seq, has: cursorDurable | cursorPlain,
+	}}}
+}
+
 // Set makes p the durable or the plain position of a channel. A cursor holds
 // the plain positions of one node: one of another node displaces them all.
 func (c *Cursor) Set(channel string, p Position) {
@@ -144,8 +152,8 @@ func (c *Cursor) String() string { return string(c.AppendTo(nil)) }
 
 // AppendTo appends the text of c to dst.
 func (c *Cursor) AppendTo(dst []byte) []byte {
-	raw := make([]byte, 0, cursorHeadBytes+len(c.entries)*20)
-	raw = append(raw, cursorVersion, byte(len(c.node)))
+	var few [cursorHeadBytes + 2*cursorEntryBytes]byte // on the stack
+	raw := append(few[:0], cursorVersion, byte(len(c.node)))
 	raw = append(raw, c.node...)
 	raw = binary.AppendUvarint(raw, uint64(len(c.entries)))
 	for _, e := range c.entries {

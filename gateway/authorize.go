@@ -161,10 +161,12 @@ func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref json.RawMe
 	p.add(g.Channels)
 	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
 	gen := c.gen
-	if c.flags&flagRaw == 0 {
-		lead = append(lead, s.welcomeFrame(i, c, ref)...)
+	if len(lead) > 0 {
+		s.sendCopy(i, c, lead)
 	}
-	s.sendCopy(i, c, lead)
+	if c.gen == gen && c.flags&flagRaw == 0 {
+		s.sendCopy(i, c, s.welcomeFrame(i, c, ref))
+	}
 	if c.gen == gen {
 		s.subscribeAll(i, c, p)
 	}

@@ -53,13 +53,11 @@ func (r *resume) positions(channel, node string) (list []fanout.Position, elsewh
 	return list, elsewhere
 }
 
-// cursorOf returns the text of a position in a channel that has had nothing
+// appendUnused appends the text of a position in a channel that has had nothing
 // yet: 0-0 of its stream, should it get one, and a plain one on this node. It says
 // more than either: who comes back with it misses nothing of a durable channel,
 // on any node, and hears of what it may have missed of a plain one.
-func cursorOf(channel string, plain fanout.Position) string {
-	var c fanout.Cursor
-	c.Set(channel, plain)
-	c.Set(channel, fanout.Position{})
-	return c.String()
+func appendUnused(dst []byte, channel string, plain fanout.Position) []byte {
+	c := fanout.NewCursor(channel, fanout.Position{}, plain)
+	return c.AppendTo(dst)
 }

@@ -57,19 +57,42 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 		s.index.Hold(sub, true)
 	}
 	w.slot, w.gen = i, c.gen
+	asked := j != nil && j.asked
+	var at fanout.Joined
+	live := false
+	if !asked {
+		at, live = s.srv.broker.Join(name, s)
+		if live && j == nil && len(w.since) == 0 {
+			// As nearly always: there is nothing to wait for.
+			s.begin(c, sub, &w, ch, name, at)
+			return
+		}
+	}
 	if j == nil {
 		j = new(join)
 		s.joins[ch] = j
 	}
-	j.waiting = append(j.waiting, &w)
+	waits := w // in memory of its own
+	j.waiting = append(j.waiting, &waits)
 	s.thin(j, s.index.Subscribers(ch))
-	if j.asked {
-		return
-	}
 	j.asked = true
-	if at, live := s.srv.broker.Join(name, s); live {
+	if live {
 		s.joined(name, at)
 	}
+}
+
+// begin lets a client have what follows in a channel and tells it so.
+func (s *shard) begin(c *conn, sub fanout.Sub, w *waiter, ch fanout.Channel, channel string, at fanout.Joined) {
+	if !w.again {
+		s.index.SetFrom(sub, at.Seq)
+		s.index.Hold(sub, false)
+	}
+	var text [128]byte
+	id := at.Position.AppendTo(text[:0])
+	if at.Unused {
+		id = appendUnused(text[:0], channel, at.Position)
+	}
+	s.confirm(c, w, ch, string(id), nil)
 }
 
 // pending reports whether a connection has to wait for an answer before it asks
@@ -123,15 +146,7 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 			s.replay(ch, channel, w)
 			continue
 		}
-		if !w.again {
-			s.index.SetFrom(sub, at.Seq)
-			s.index.Hold(sub, false)
-		}
-		id := at.Position.String()
-		if at.Unused {
-			id = cursorOf(channel, at.Position)
-		}
-		s.confirm(c, w, ch, id, nil)
+		s.begin(c, sub, w, ch, channel, at)
 	}
 	j.busy--
 	s.settle(ch)

@@ -163,7 +163,8 @@ func (s *shard) handshake(i uint32, c *conn, answer []byte, p *params) {
 	s.sendCopy(i, c, answer)
 	if c.gen == gen {
 		c.flags |= flagUnknown
-		s.unknown[i] = p
+		kept := *p
+		s.unknown[i] = &kept
 		s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
 	}
 }
