@@ -13,9 +13,9 @@ import (
 // wait for their client to read that: a close with unread input makes the
 // kernel reset the connection, and some clients then lose the answer. They have
 // no slot, no place in the epoll and no deadline of their own, which is what
-// makes turning away cheap: on loopback 12 us, nearly all of it the kernel's for
-// accept, send and close, where letting a client in costs 22 without a token and
-// 99 with a signed one (TestAttackFloodIsCheap).
+// makes turning away cheap: on loopback 12 to 20 us, nearly all of it the
+// kernel's for accept, send and close, where letting a client in costs 22 without
+// a token and 90 to 110 with a signed one (TestAttackFloodIsCheap).
 //
 // They are answered when their request is here, within two ticks, or as soon as
 // maxMute later ones wait too: who asks for the gateway's health is told it
