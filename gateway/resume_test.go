@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"pushgate/fanout"
+	"pushgate/internal/loopback"
 	"pushgate/internal/redistest"
 )
 
@@ -97,6 +98,7 @@ type world struct {
 	t      *testing.T
 	redis  *redistest.Server
 	nodes  []atomic.Pointer[instance]
+	addrs  []string // of the nodes: a client that comes late must not meet another test's gateway
 	script string
 	rounds int
 }
@@ -111,13 +113,18 @@ func newWorld(t *testing.T, s setting) *world {
 	w.redis = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	w.nodes = make([]atomic.Pointer[instance], s.nodes)
 	for i := range w.nodes {
+		addr, err := loopback.Reserve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.addrs = append(w.addrs, addr)
 		w.startGateway(i)
 	}
 	return w
 }
 
 func (w *world) startGateway(i int) {
-	w.nodes[i].Store(startWith(w.t, w.redis, nil, w.broker).ready())
+	w.nodes[i].Store(startWith(w.t, w.redis, func(c *Config) { c.Listen = w.addrs[i] }, w.broker).ready())
 }
 
 func (w *world) restartGateway() {
