@@ -13,18 +13,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pushgate/internal/loopback"
 )
 
 func TestWaysToConnect(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "redis.sock")
 	certificate, key := writeCertificate(t, dir)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	tlsAddr, err := loopback.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	tlsAddr := l.Addr().String()
-	_ = l.Close()
 	_, tlsPort, _ := net.SplitHostPort(tlsAddr)
 	server := startRedis(t, "--unixsocket", socket, "--requirepass", "secret",
 		"--tls-port", tlsPort, "--tls-cert-file", certificate, "--tls-key-file", key,

@@ -59,15 +59,7 @@ func (s *redisServer) url() string { return s.URL() }
 
 func (s *redisServer) calls(command string) int { s.t.Helper(); return s.Calls(command) }
 
-// do runs one command.
-func (s *redisServer) do(args ...any) any {
-	s.t.Helper()
-	v, err := s.client.Do(context.Background(), args...).Result()
-	if err != nil {
-		s.t.Fatalf("%v: %v", args, err)
-	}
-	return v
-}
+func (s *redisServer) do(args ...any) any { s.t.Helper(); return s.Do(args...) }
 
 // subscribers returns how many connections are subscribed to a channel.
 func (s *redisServer) subscribers(channel string) int64 {

@@ -88,9 +88,11 @@ func (s *shard) begin(c *conn, sub fanout.Sub, w *waiter, ch fanout.Channel, cha
 		s.index.Hold(sub, false)
 	}
 	var text [128]byte
-	id := at.Position.AppendTo(text[:0])
+	id := text[:0]
 	if at.Unused {
-		id = appendUnused(text[:0], channel, at.Position)
+		id = appendUnused(id, channel, at.Position)
+	} else {
+		id = at.Position.AppendTo(id)
 	}
 	s.confirm(c, w, ch, string(id), nil)
 }

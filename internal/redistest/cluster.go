@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -40,15 +39,15 @@ func StartCluster(t testing.TB, masters int) *Cluster {
 	c.Masters, c.Replicas = c.Masters[:masters], c.Masters[masters:]
 	ids := make([]string, masters)
 	for i, s := range c.Masters {
-		s.do("CLUSTER", "SET-CONFIG-EPOCH", i+1)
-		s.do("CLUSTER", "ADDSLOTSRANGE", i*Slots/masters, (i+1)*Slots/masters-1)
-		ids[i] = s.do("CLUSTER", "MYID").(string)
+		s.Do("CLUSTER", "SET-CONFIG-EPOCH", i+1)
+		s.Do("CLUSTER", "ADDSLOTSRANGE", i*Slots/masters, (i+1)*Slots/masters-1)
+		ids[i] = s.Do("CLUSTER", "MYID").(string)
 	}
 	all := append(c.Masters[:masters:masters], c.Replicas...)
 	for i, s := range all { // each one all others: gossip would take seconds
 		host, port, _ := net.SplitHostPort(s.Addr)
 		for _, other := range all[:i] {
-			other.do("CLUSTER", "MEET", host, port, buses[i])
+			other.Do("CLUSTER", "MEET", host, port, buses[i])
 		}
 	}
 	for i, s := range c.Replicas {
@@ -119,19 +118,19 @@ func (c *Cluster) Owner(channel string) *Server {
 // does.
 func (c *Cluster) Move(slot int, from, to *Server) {
 	c.t.Helper()
-	source, target := from.do("CLUSTER", "MYID"), to.do("CLUSTER", "MYID")
-	to.do("CLUSTER", "SETSLOT", slot, "IMPORTING", source)
-	from.do("CLUSTER", "SETSLOT", slot, "MIGRATING", target)
+	source, target := from.Do("CLUSTER", "MYID"), to.Do("CLUSTER", "MYID")
+	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", source)
+	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", target)
 	host, port, _ := net.SplitHostPort(to.Addr)
 	for {
-		keys, _ := from.do("CLUSTER", "GETKEYSINSLOT", slot, 100).([]any)
+		keys, _ := from.Do("CLUSTER", "GETKEYSINSLOT", slot, 100).([]any)
 		if len(keys) == 0 {
 			break
 		}
-		from.do(append([]any{"MIGRATE", host, port, "", 0, 5000, "KEYS"}, keys...)...)
+		from.Do(append([]any{"MIGRATE", host, port, "", 0, 5000, "KEYS"}, keys...)...)
 	}
-	to.do("CLUSTER", "SETSLOT", slot, "NODE", target)
-	from.do("CLUSTER", "SETSLOT", slot, "NODE", target)
+	to.Do("CLUSTER", "SETSLOT", slot, "NODE", target)
+	from.Do("CLUSTER", "SETSLOT", slot, "NODE", target)
 }
 
 // Sentinel is a master with a replica and a Sentinel that makes the replica
@@ -191,24 +190,4 @@ func (s *Server) replication(field string) string {
 		}
 	}
 	return ""
-}
-
-// do runs one command.
-func (s *Server) do(args ...any) any {
-	s.t.Helper()
-	v, err := s.Client.Do(context.Background(), args...).Result()
-	if err != nil {
-		s.t.Fatalf("%v: %v", args, err)
-	}
-	return v
-}
-
-// await waits until something is true of the server.
-func (s *Server) await(what string, fn func() bool) {
-	s.t.Helper()
-	for end := time.Now().Add(deadline); !fn(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Fatalf("%s: still not after %v: %s", s.Addr, deadline, what)
-		}
-	}
 }

@@ -77,11 +77,27 @@ func (s *Server) Start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	for end := time.Now().Add(deadline); !s.answers(); time.Sleep(2 * time.Millisecond) {
+	s.await("redis-server answers", s.answers)
+}
+
+// await waits until something is true of the server.
+func (s *Server) await(what string, fn func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(deadline); !fn(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			s.t.Fatalf("redis-server on %s does not answer", s.Addr)
+			s.t.Fatalf("%s: still not after %v: %s", s.Addr, deadline, what)
 		}
 	}
+}
+
+// Do runs one command.
+func (s *Server) Do(args ...any) any {
+	s.t.Helper()
+	v, err := s.Client.Do(context.Background(), args...).Result()
+	if err != nil {
+		s.t.Fatalf("%v: %v", args, err)
+	}
+	return v
 }
 
 // answers reports whether the server takes commands, if only from those who
