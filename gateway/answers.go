@@ -28,6 +28,7 @@ type answers struct {
 	wokenAt map[place]before
 	readyAt map[place]before
 	noted   *fanout.Message // the last one in wokenAt
+	early   bool            // a poll that was ready is among the woken again, and needs readyAt
 }
 
 // before is the positions just before a message.
@@ -121,14 +122,14 @@ func (a *answers) position(channel string, seq uint32) (before, bool) {
 // coalesced ends the delay of the polls that were woken.
 func (s *shard) coalesced() {
 	a := &s.answers
-	if len(a.ready) == 0 {
+	if len(a.ready) == 0 && !a.early {
 		clear(a.readyAt)
 		a.readyAt, a.wokenAt = a.wokenAt, a.readyAt
 	} else {
 		maps.Copy(a.readyAt, a.wokenAt)
 		clear(a.wokenAt)
 	}
-	a.noted = nil
+	a.noted, a.early = nil, false
 	a.ready = append(a.ready, a.woken...)
 	a.woken = a.woken[:0]
 }
@@ -150,11 +151,20 @@ func (s *shard) answerWoken() (more bool) {
 	return len(a.ready) > 0
 }
 
+// earlyPatience is how many ticks a poll waits for what the broker is handing
+// over. It may never come: a shard drops messages when it is overrun.
+const earlyPatience = 20
+
 // tryAnswer answers a poll, unless the broker is so far ahead that it no longer
 // has what it is still handing over. That tells where to go on in the stream.
 func (s *shard) tryAnswer(i uint32, c *conn) {
 	text, n, ok := s.pollAnswer(c, false)
 	if !ok {
+		if c.flags&flagEarly == 0 {
+			c.flags |= flagEarly
+			s.schedule(i, c, s.now+earlyPatience)
+		}
+		s.answers.early = true
 		s.queueAnswer(i, c)
 		return
 	}

@@ -110,9 +110,7 @@ func TestEventsCutWhileCatchingUp(t *testing.T) {
 	// In the end the id is that of the last message of all.
 	s := in.events(path, begin)
 	for {
-		if id, _, err := readEvent(s.r); err != nil {
-			t.Fatal(err)
-		} else if id != "" {
+		if id, _ := s.event(); id != "" {
 			e, v := in.events(path, id).expect("subscribed")
 			if e.id != "" || v.Channel == "" {
 				t.Errorf("came back with %s: %+v", id, e)
@@ -134,10 +132,7 @@ func TestEventsOfAQuietChannel(t *testing.T) {
 		s := in.events("/v1/sse?channels=busy,quiet", last)
 		durable(t, in.redis, "quiet", 2, 3)
 		for {
-			_, e, err := readEvent(s.r)
-			if err != nil {
-				t.Fatal(err)
-			}
+			_, e := s.event()
 			if e.Type == "gap" || e.Channel == "quiet" && string(e.Data) == "1" {
 				t.Fatalf("%s: got %+v", kept, e)
 			}
@@ -157,13 +152,12 @@ func TestPollOverrunByABurst(t *testing.T) {
 	durable(t, in.redis, "d", 0, 1)
 	cursor := in.poll(nil, "channels=c,d&wait=0").Cursor
 	const messages = 1000
-	got := make(chan polled, 1)
 	for range 2 {
-		go func() { got <- in.poll(nil, "channels=c,d&wait=20&cursor="+cursor) }()
+		got := in.pollMeanwhile("channels=c,d&wait=10&cursor=" + cursor)
 		eventually(t, "the poll waits", func() bool { return in.metric(`gateway_clients{transport="poll"}`) == 1 })
 		durable(t, in.redis, "c", 0, messages)
 		durable(t, in.redis, "d", 0, messages)
-		p := <-got
+		p := (<-got)()
 		next := map[string]int{}
 		for {
 			for _, m := range events(t, p) {
@@ -179,7 +173,7 @@ func TestPollOverrunByABurst(t *testing.T) {
 			if next["c"]+next["d"] == 2*messages {
 				break
 			}
-			p = in.poll(nil, "channels=c,d&max=1000&wait=20&cursor="+cursor)
+			p = in.poll(nil, "channels=c,d&max=1000&wait=10&cursor="+cursor)
 		}
 	}
 }
@@ -200,20 +194,15 @@ func TestPollsOfOneChannelAfterTheOther(t *testing.T) {
 func TestPollWhileRedisIsSlow(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
-	first := func() <-chan polled {
-		got := make(chan polled, 1)
-		go func() { got <- in.poll(nil, "channels=c&wait=0") }()
-		return got
-	}
 	in.redis.Signal(syscall.SIGSTOP)
-	got := first()
+	got := in.pollMeanwhile("channels=c&wait=0")
 	select {
 	case p := <-got:
-		t.Errorf("answered with no position: %+v", p)
+		t.Fatalf("answered with no position: %+v", p())
 	case <-time.After(400 * time.Millisecond):
 	}
 	in.redis.Signal(syscall.SIGCONT)
-	p := <-got
+	p := (<-got)()
 	in.redis.Publish("c", "1")
 	if p = in.poll(nil, "channels=c&wait=10&cursor="+url.QueryEscape(p.Cursor)); fmt.Sprint(p.data(t)) != "[1]" {
 		t.Errorf("got %+v", p)

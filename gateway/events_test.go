@@ -40,6 +40,18 @@ func (in *instance) events(path, lastID string) *stream {
 	return &stream{in.t, resp, bufio.NewReader(resp.Body)}
 }
 
+// event returns the next event, or the id that comes without one.
+func (s *stream) event() (id string, e event) {
+	s.t.Helper()
+	timeout := time.AfterFunc(patience, func() { s.resp.Body.Close() })
+	defer timeout.Stop()
+	id, e, err := readEvent(s.r)
+	if err != nil {
+		s.t.Fatalf("the stream ended: %v", err)
+	}
+	return id, e
+}
+
 // next returns the next event as the HTML standard reads it; comments and
 // retry are passed over.
 func (s *stream) next() sseEvent {

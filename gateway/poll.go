@@ -204,10 +204,13 @@ func (s *shard) sentAhead(i uint32, c *conn, p []byte) {
 	in.buf = append(in.buf, p...)
 }
 
-// pollTimeout answers a poll whose wait is over, though it may be that messages
-// are just coming.
+// pollTimeout answers a poll whose wait is over. One that has messages is about
+// to be answered anyway, unless it has waited too long to know where it is.
 func (s *shard) pollTimeout(i uint32, c *conn) {
-	if c.flags&flagWoken == 0 {
+	switch {
+	case c.flags&flagEarly != 0:
+		s.answerPoll(i, c)
+	case c.flags&flagWoken == 0:
 		s.tryAnswer(i, c)
 	}
 }

@@ -33,6 +33,23 @@ func (in *instance) poll(hc *http.Client, query string) polled {
 	return readPolled(in.t, resp)
 }
 
+// pollMeanwhile makes a poll while the test goes on. Calling what comes over the
+// channel returns its answer.
+func (in *instance) pollMeanwhile(query string) <-chan func() polled {
+	got := make(chan func() polled, 1)
+	go func() {
+		resp, err := plainHTTP.Get("http://" + in.Addr() + "/v1/poll?" + query)
+		got <- func() polled {
+			in.t.Helper()
+			if err != nil {
+				in.t.Fatal(err)
+			}
+			return readPolled(in.t, resp)
+		}
+	}()
+	return got
+}
+
 func readPolled(t testing.TB, resp *http.Response) (p polled) {
 	t.Helper()
 	defer resp.Body.Close()
@@ -75,11 +92,10 @@ func TestPollGetsWhatComes(t *testing.T) {
 	if first.status != 204 {
 		t.Fatalf("got %+v", first)
 	}
-	got := make(chan polled, 1)
-	go func() { got <- in.poll(nil, "channels=news&wait=20&cursor="+url.QueryEscape(first.Cursor)) }()
+	got := in.pollMeanwhile("channels=news&wait=10&cursor=" + url.QueryEscape(first.Cursor))
 	eventually(t, "the poll waits", func() bool { return in.metric(`gateway_clients{transport="poll"}`) == 1 })
 	in.redis.Publish("news", "1")
-	p := <-got
+	p := (<-got)()
 	if p.status != 200 || fmt.Sprint(p.data(t)) != "[1]" || len(p.Gaps) != 0 || p.More {
 		t.Errorf("got %+v", p)
 	}
@@ -100,7 +116,10 @@ func TestPollLosesNothingBetween(t *testing.T) {
 			in.redis.Publish("b", fmt.Sprintf(`["b",%d]`, i))
 		}
 	}()
-	for next["a"] < messages || next["b"] < messages {
+	for begin := time.Now(); next["a"] < messages || next["b"] < messages; {
+		if time.Since(begin) > patience {
+			t.Fatalf("still missing after %v: got %v", patience, next)
+		}
 		p := in.poll(hc, "channels=a,b&wait=5&max=7&cursor="+url.QueryEscape(cursor))
 		if len(p.Gaps) > 0 || len(p.Messages) > 7 {
 			t.Fatalf("gaps %v, %d messages", p.Gaps, len(p.Messages))
@@ -244,11 +263,10 @@ func TestPollRaw(t *testing.T) {
 
 func TestPollWhileDraining(t *testing.T) {
 	in := start(t, nil).ready()
-	got := make(chan polled, 1)
-	go func() { got <- in.poll(nil, "channels=d&wait=50") }()
+	got := in.pollMeanwhile("channels=d&wait=50")
 	eventually(t, "the poll waits", func() bool { return in.metric(`gateway_clients{transport="poll"}`) == 1 })
 	in.stop()
-	if p := <-got; p.status != 204 {
+	if p := (<-got)(); p.status != 204 {
 		t.Errorf("got %+v", p)
 	}
 }

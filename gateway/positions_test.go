@@ -19,13 +19,11 @@ import (
 func (s *stream) until(last string) (got []string, id string) {
 	s.t.Helper()
 	for !slices.Contains(got, last) {
-		at, e, err := readEvent(s.r)
-		switch {
-		case err != nil:
-			s.t.Fatalf("after %v: %v", got, err)
-		case e.Type == "gap":
+		at, e := s.event()
+		switch e.Type {
+		case "gap":
 			s.t.Fatalf("after %v: %+v", got, e)
-		case e.Type == "message":
+		case "message":
 			got = append(got, e.Channel+string(e.Data))
 		}
 		if at != "" {
@@ -90,9 +88,9 @@ func TestEventsOfSeveralChannelsComeBack(t *testing.T) {
 				}
 			}
 			for len(missing) > 0 {
-				_, e, err := readEvent(s.r)
-				if err != nil || e.Type == "gap" {
-					t.Fatalf("%s: came back with %s, still missing %v: %+v, %v", name, id, missing, e, err)
+				_, e := s.event()
+				if e.Type == "gap" {
+					t.Fatalf("%s: came back with %s, still missing %v: %+v", name, id, missing, e)
 				}
 				delete(missing, e.Channel+string(e.Data))
 			}
@@ -121,15 +119,14 @@ func TestGapNamesWhatWasAsked(t *testing.T) {
 	in.redis.Publish("idle", 0)
 	_, id := s.until("idle0")
 	s.resp.Body.Close()
+	received := in.metric("gateway_broker_messages_total")
 	for n := range 200 {
 		in.redis.Publish("busy", n)
 	}
+	eventually(t, "the ring is overrun", func() bool { return in.metric("gateway_broker_messages_total") == received+200 })
 	s = in.events("/v1/sse?channels=busy,idle", id)
 	for {
-		_, e, err := readEvent(s.r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		_, e := s.event()
 		if e.Type == "gap" {
 			if e.Channel != "busy" || e.Since != id {
 				t.Errorf("got %+v, came back with %s", e, id)
@@ -160,10 +157,12 @@ func TestStreamThatBeginsWhileTheClientIsAway(t *testing.T) {
 	third := startOn(t, in.redis, nil).ready()
 	s := third.events("/v1/sse?channels=a,user", last)
 	for {
-		if _, e, err := readEvent(s.r); err != nil || e.Type == "message" && e.Channel == "user" {
-			t.Fatalf("no gap before %+v, %v", e, err)
-		} else if e.Type == "gap" {
+		_, e := s.event()
+		if e.Type == "gap" {
 			break
+		}
+		if e.Type == "message" && e.Channel == "user" {
+			t.Fatalf("no gap before %+v", e)
 		}
 	}
 }

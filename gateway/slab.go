@@ -56,6 +56,7 @@ const (
 	flagEnding                    // close once the queue is empty
 	flagClose                     // the connection ends with the answer
 	flagWoken                     // a poll that has messages
+	flagEarly                     // a poll that waits for a message to know where it is
 	flagCORS                      // a page of an allowed origin asks
 	flagUnknown                   // a WebSocket that hasn't shown its token yet
 	flagBatched                   // a send to it is in the batch

@@ -1,0 +1,138 @@
+package gateway
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pushgate/fanout"
+)
+
+// onLoop calls fn on the loop of the gateway's only shard.
+func (in *instance) onLoop(fn func(*shard) bool) bool {
+	done := make(chan bool, 1)
+	in.shards[0].post(func() { done <- fn(in.shards[0]) })
+	return <-done
+}
+
+// parked makes a poll and returns when it is left to wait.
+func (in *instance) parked(query string) <-chan func() polled {
+	in.t.Helper()
+	answer := in.pollMeanwhile(query)
+	eventually(in.t, "the poll waits", func() bool {
+		return in.onLoop(func(s *shard) bool { c := s.pollOf(); return c != nil && c.poll == 0 })
+	})
+	return answer
+}
+
+// pollOf returns the connection of a shard's only poll.
+func (s *shard) pollOf() *conn {
+	for i := uint32(1); i < s.conns.next; i++ {
+		if c := s.conns.at(i); c.phase == phaseOpen && c.kind == kindPoll {
+			return c
+		}
+	}
+	return nil
+}
+
+// burst is more messages than a ring holds.
+const burst = 1000
+
+// overrun publishes a burst and returns when the broker has it, whether or not
+// the loop runs.
+func (in *instance) overrun(channel string) {
+	in.t.Helper()
+	want := in.broker.Stats().Messages + burst
+	durable(in.t, in.redis, channel, 0, burst)
+	eventually(in.t, "the broker has the burst", func() bool { return in.broker.Stats().Messages == want })
+}
+
+// A poll that knows where it is in one channel may have to wait for the next
+// message of another to know it there too. It must not forget the first meanwhile.
+func TestPollOverrunInOneChannelAfterTheOther(t *testing.T) {
+	for range 20 {
+		if overrunOneAfterTheOther(t) {
+			return
+		}
+	}
+	t.Error("never met the moment between two bursts")
+}
+
+func overrunOneAfterTheOther(t *testing.T) (met bool) {
+	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	cursor := in.poll(nil, "channels=c,d&wait=0").Cursor
+	answer := in.parked("channels=c,d&wait=10&cursor=" + cursor)
+
+	// The poll's delay ends behind between. So when the loop is held there, and
+	// the second burst comes in, the poll is ready and the burst isn't handed
+	// over yet.
+	reached, release := make(chan bool, 1), make(chan struct{})
+	defer close(release)
+	between := func() {
+		reached <- true
+		<-release
+	}
+	var look func(*shard)
+	look = func(s *shard) {
+		switch {
+		case len(s.answers.woken) > 0:
+			time.Sleep(4 * coalesce)
+			s.post(between)
+		case s.pollOf() == nil:
+			reached <- false // it was answered before anybody looked
+		default:
+			s.post(func() { look(s) })
+		}
+	}
+	in.shards[0].post(func() { look(in.shards[0]) })
+	in.overrun("c")
+	if !<-reached {
+		return false
+	}
+	in.overrun("d")
+	release <- struct{}{}
+
+	p := (<-answer)()
+	if len(p.Gaps) > 0 || !p.More {
+		t.Errorf("got %d messages, gaps %v, more: %v", len(p.Messages), p.Gaps, p.More)
+	}
+	for next := map[string]int{}; next["c"]+next["d"] < 2*burst; {
+		for _, m := range events(t, p) {
+			if string(m.Data) != fmt.Sprint(next[m.Channel]) {
+				t.Fatalf("%s: got %s in place of %d", m.Channel, m.Data, next[m.Channel])
+			}
+			next[m.Channel]++
+		}
+		p = in.poll(nil, "channels=c,d&max=1000&wait=0&cursor="+p.Cursor)
+		if len(p.Gaps) > 0 || p.status == 204 && next["c"]+next["d"] < 2*burst {
+			t.Fatalf("at %v: gaps %v, status %d", next, p.Gaps, p.status)
+		}
+	}
+	return true
+}
+
+// The message that would tell a poll where it is may have been dropped. Then it
+// hears of a gap.
+func TestPollThatNeverKnowsWhereItIs(t *testing.T) {
+	t.Parallel()
+	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	in.poll(nil, "channels=c,d&wait=0")
+	in.overrun("d")
+	answer := in.parked("channels=c,d&wait=10")
+	in.onLoop(func(s *shard) bool {
+		s.index.Each(s.pollOf().subs, func(sub fanout.Sub, ch fanout.Channel) {
+			if s.index.Name(ch) == "d" {
+				s.index.SetFrom(sub, s.index.From(sub)-burst)
+			}
+		})
+		return true
+	})
+	begin := time.Now()
+	in.redis.Publish("c", "1")
+	if p := (<-answer)(); fmt.Sprint(p.Gaps) != "[d]" || fmt.Sprint(p.data(t)) == "[]" {
+		t.Errorf("gaps %v, messages %v", p.Gaps, p.data(t))
+	}
+	if took := time.Since(begin); took > earlyPatience*tick+2*time.Second {
+		t.Errorf("answered after %v", took)
+	}
+}
