@@ -20,19 +20,19 @@ func (in *instance) parked(query string) <-chan func() polled {
 	in.t.Helper()
 	answer := in.pollMeanwhile(query)
 	eventually(in.t, "the poll waits", func() bool {
-		return in.onLoop(func(s *shard) bool { c := s.pollOf(); return c != nil && c.poll == 0 })
+		return in.onLoop(func(s *shard) bool { _, c := s.onlyPoll(); return c != nil && c.poll == 0 })
 	})
 	return answer
 }
 
-// pollOf returns the connection of a shard's only poll.
-func (s *shard) pollOf() *conn {
+// onlyPoll returns the connection of a shard's only poll, nil when there is none.
+func (s *shard) onlyPoll() (uint32, *conn) {
 	for i := uint32(1); i < s.conns.next; i++ {
 		if c := s.conns.at(i); c.phase == phaseOpen && c.kind == kindPoll {
-			return c
+			return i, c
 		}
 	}
-	return nil
+	return 0, nil
 }
 
 // burst is more messages than a ring holds.
@@ -49,16 +49,27 @@ func (in *instance) overrun(channel string) {
 
 // A poll that knows where it is in one channel may have to wait for the next
 // message of another to know it there too. It must not forget the first meanwhile.
+// Nor is it sent away without it.
 func TestPollOverrunInOneChannelAfterTheOther(t *testing.T) {
-	for range 20 {
-		if overrunOneAfterTheOther(t) {
-			return
-		}
+	for name, meanwhile := range map[string]func(*shard){
+		"nothing": func(*shard) {},
+		"is sent away": func(s *shard) {
+			i, c := s.onlyPoll()
+			s.sendAway(i, c, CloseRebalance, 0)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 20 {
+				if overrunOneAfterTheOther(t, meanwhile) {
+					return
+				}
+			}
+			t.Error("never met the moment between two bursts")
+		})
 	}
-	t.Error("never met the moment between two bursts")
 }
 
-func overrunOneAfterTheOther(t *testing.T) (met bool) {
+func overrunOneAfterTheOther(t *testing.T, meanwhile func(*shard)) (met bool) {
 	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
 	cursor := in.poll(nil, "channels=c,d&wait=0").Cursor
 	answer := in.parked("channels=c,d&wait=10&cursor=" + cursor)
@@ -71,20 +82,21 @@ func overrunOneAfterTheOther(t *testing.T) (met bool) {
 	between := func() {
 		reached <- true
 		<-release
+		meanwhile(in.shards[0])
 	}
-	var look func(*shard)
-	look = func(s *shard) {
-		switch {
-		case len(s.answers.woken) > 0:
+	var look func()
+	look = func() {
+		s := in.shards[0]
+		if _, c := s.onlyPoll(); c == nil {
+			reached <- false // it was answered before anybody looked
+		} else if len(s.answers.woken) > 0 {
 			time.Sleep(4 * coalesce)
 			s.post(between)
-		case s.pollOf() == nil:
-			reached <- false // it was answered before anybody looked
-		default:
-			s.post(func() { look(s) })
+		} else {
+			s.post(look)
 		}
 	}
-	in.shards[0].post(func() { look(in.shards[0]) })
+	in.shards[0].post(look)
 	in.overrun("c")
 	if !<-reached {
 		return false
@@ -120,7 +132,8 @@ func TestPollThatNeverKnowsWhereItIs(t *testing.T) {
 	in.overrun("d")
 	answer := in.parked("channels=c,d&wait=10")
 	in.onLoop(func(s *shard) bool {
-		s.index.Each(s.pollOf().subs, func(sub fanout.Sub, ch fanout.Channel) {
+		_, c := s.onlyPoll()
+		s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
 			if s.index.Name(ch) == "d" {
 				s.index.SetFrom(sub, s.index.From(sub)-burst)
 			}

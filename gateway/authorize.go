@@ -246,7 +246,7 @@ func (s *shard) expired(i uint32, c *conn) bool {
 	}
 	s.stats.tokens[auth.ReasonExpired]++
 	if c.kind == kindPoll {
-		s.answerPoll(i, c)
+		s.finishPoll(i, c)
 		return true
 	}
 	s.endSaying(i, c, CloseToken, tokenRefused(auth.ReasonExpired))

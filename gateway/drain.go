@@ -75,7 +75,9 @@ func (s *shard) sendAway(i uint32, c *conn, reason CloseReason, spread time.Dura
 	}
 	if c.kind == kindPoll {
 		c.flags |= flagClose
-		s.answerPoll(i, c)
+		if c.flags&flagEarly == 0 {
+			s.tryAnswer(i, c)
+		}
 		return
 	}
 	s.endWith(i, c, reason, s.farewell(c, reason, "", spread))
