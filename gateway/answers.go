@@ -124,6 +124,8 @@ func (s *shard) coalesced() {
 	a := &s.answers
 	if len(a.ready) == 0 && !a.early {
 		clear(a.readyAt)
+	}
+	if len(a.readyAt) == 0 {
 		a.readyAt, a.wokenAt = a.wokenAt, a.readyAt
 	} else {
 		maps.Copy(a.readyAt, a.wokenAt)

@@ -3,6 +3,7 @@ package auth
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -119,7 +120,11 @@ func TestVerifyAllocations(t *testing.T) {
 		token []byte
 		most  float64
 	}{"accepted": {token, 14}, "signature": {bad, 11}, "missing": {nil, 0}, "too long": {make([]byte, MaxToken+1), 0}} {
-		if got := testing.AllocsPerRun(200, func() { v.Verify(tt.token, noon) }); got > tt.most {
+		got := math.Inf(1)
+		for range 5 { // the runtime's own goroutines are counted too
+			got = min(got, testing.AllocsPerRun(200, func() { v.Verify(tt.token, noon) }))
+		}
+		if got > tt.most {
 			t.Errorf("%s: %v allocations, want at most %v", name, got, tt.most)
 		}
 	}
