@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -189,6 +191,38 @@ func TestPublishNeedsTheTokensLeave(t *testing.T) {
 	}
 	if e := listener.expect("message"); string(e.Data) != "2" || strings.HasPrefix(e.ID, "~") {
 		t.Errorf("got %+v", e)
+	}
+}
+
+// What one publisher's idempotency key stands for is nobody else's message.
+func TestIdempotencyKeysAreTheSubjects(t *testing.T) {
+	in := start(t, withTokens).ready()
+	publish := func(subject, key string) (id string) {
+		t.Helper()
+		req, _ := http.NewRequest("POST", "http://"+in.Addr()+"/v1/publish",
+			strings.NewReader(fmt.Sprintf(`{"channel":"room","data":%q,"durable":true,"idempotency_key":%q}`, subject, key)))
+		req.Header.Set("Authorization", "Bearer "+token(t, auth.Claims{Subject: subject, Publish: []string{"room"}}))
+		resp, err := plainHTTP.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var answer struct{ ID string }
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.ID == "" {
+			t.Fatalf("%s: %v", resp.Status, err)
+		}
+		return answer.ID
+	}
+	var backend struct{ ID string }
+	first := publish("a", "key")
+	in.call("POST", "/v1/publish", `{"channel":"room","data":1,"durable":true,"idempotency_key":"key"}`, &backend)
+	if again := publish("a", "key"); again != first {
+		t.Errorf("published again: %s after %s", again, first)
+	}
+	ids := []string{first, publish("b", "key"), publish("a:3", "key"), publish("a", "3:key"), backend.ID}
+	slices.Sort(ids)
+	if len(slices.Compact(ids)) != 5 {
+		t.Errorf("a key was taken for another's: %v", ids)
 	}
 }
 

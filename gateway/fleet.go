@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -42,11 +43,16 @@ type rebalanceRequest struct {
 
 // parse returns what is asked for; ok is false for an empty body.
 func (r *rebalanceRequest) parse(body io.Reader) (fraction float64, over time.Duration, ok bool, err error) {
-	switch err := json.NewDecoder(body).Decode(r); {
-	case errors.Is(err, io.EOF):
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
 		return 0, 0, false, nil
+	}
+	switch err := jsontext.Decode(text, r); {
 	case err != nil:
-		return 0, 0, false, errors.New("the body is a JSON object with fraction and over: " + jsontext.Explain(err).Error())
+		return 0, 0, false, errors.New("the body is a JSON object with fraction and over: " + err.Error())
 	case r.Fraction == nil || *r.Fraction <= 0 || *r.Fraction > 1:
 		return 0, 0, false, errors.New("fraction is a number over 0, up to 1")
 	}

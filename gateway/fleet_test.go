@@ -38,10 +38,13 @@ func TestRebalance(t *testing.T) {
 			}
 		}()
 	}
-	for _, bad := range []string{`{"fraction":0}`, `{"fraction":1.5}`, `{"fraction":0.5,"over":"soon"}`, `[]`, `{}`} {
+	for _, bad := range []string{`{"fraction":0}`, `{"fraction":1.5}`, `{"fraction":0.5,"over":"soon"}`, `[]`, `{}`, `{"fraction":0.2,"ovr":"1s"}`} {
 		if status, _ := in.post("/v1/drain", bad); status != 400 {
 			t.Errorf("%s: %d", bad, status)
 		}
+	}
+	if status, _ := in.post("/v1/drain?fraction=0.2", ""); status != 400 {
+		t.Errorf("a fraction in the query: %d", status)
 	}
 	if status, v := in.post("/v1/drain", `{"fraction":0.2,"over":"500ms"}`); status != 202 || v["connections"] != float64(n) {
 		t.Fatalf("%d %v", status, v)

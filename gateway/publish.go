@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 
 	"pushgate/gateway/http1"
 	"pushgate/gateway/jsontext"
@@ -73,6 +74,9 @@ func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string
 	if err != nil {
 		return err
 	}
+	if options.IdempotencyKey != "" {
+		options.IdempotencyKey = clientKey(s.subjectOf(c), options.IdempotencyKey)
+	}
 	if !s.mayPublishNow(i) {
 		s.stats.rejects[RejectPublishRate]++
 		return overLimit[RejectPublishRate]
@@ -88,6 +92,13 @@ func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string
 		return &http1.Error{Status: 503, Code: codeOverloaded, Message: "too many messages wait to be published"}
 	}
 	return nil
+}
+
+// clientKey returns the idempotency key under which a client's is remembered.
+// Those of a subject are its own, so that no client can make a backend's message,
+// or another's, pass for one that was published already.
+func clientKey(subject, key string) string {
+	return fmt.Sprintf("client:%d:%s:%s", len(subject), subject, key)
 }
 
 // answerBody answers a request that had a body with v and makes the connection

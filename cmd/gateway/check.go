@@ -5,6 +5,9 @@ import (
 	"io"
 
 	"github.com/spf13/pflag"
+
+	"pushgate/fanout"
+	"pushgate/gateway/auth"
 )
 
 func checkCommand() command {
@@ -14,7 +17,8 @@ func checkCommand() command {
 		help: `
 Prints what serve would run with, as YAML, with passwords and tokens masked and
 the origin of each value that is not a default. If anything is wrong, prints
-all of it instead and exits with 2.`,
+all of it instead and exits with 2. What is allowed and yet unsafe, such as a
+short secret for tokens, is warned of on standard error.`,
 		keys: everyKey, judges: true,
 		exec: runCheck,
 	}
@@ -26,6 +30,11 @@ func runCheck(_ context.Context, std stdio, fs *pflag.FlagSet) error {
 	}
 	l, err := load(fs, settings.validate)
 	if err != nil {
+		return err
+	}
+	// It warns of what works and should not stay so.
+	log, _ := newLogger(std.err, l.settings.Log)
+	if _, err := auth.New(l.settings.Auth, fanout.ValidChannel, log); err != nil {
 		return err
 	}
 	text, err := settingsYAML(l)

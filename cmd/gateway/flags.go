@@ -14,11 +14,20 @@ import (
 type rawFlag struct {
 	text string
 	kind kind
+	set  bool
 }
 
-func (f *rawFlag) String() string     { return f.text }
-func (f *rawFlag) Set(s string) error { f.text = s; return nil }
-func (f *rawFlag) Type() string       { return f.kind.name }
+func (f *rawFlag) String() string { return f.text }
+func (f *rawFlag) Type() string   { return f.kind.name }
+
+// Set takes a value. A list that is given again goes on.
+func (f *rawFlag) Set(s string) error {
+	if f.set && f.kind.name == listKind.name {
+		s = f.text + "," + s
+	}
+	f.text, f.set = s, true
+	return nil
+}
 
 // addKeyFlags adds one flag for each configuration key. A command's own flag
 // of the same name comes before it.

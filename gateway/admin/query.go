@@ -23,6 +23,9 @@ func query(r *http.Request, known ...string) (url.Values, error) {
 	}
 	for name, values := range q {
 		if !slices.Contains(known, name) {
+			if len(known) == 0 {
+				return nil, badRequest("unknown parameter %.40q: this call takes none", name)
+			}
 			return nil, badRequest("unknown parameter %.40q, known are %s", name, strings.Join(known, ", "))
 		}
 		if len(values) > 1 {

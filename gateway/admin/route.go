@@ -19,6 +19,10 @@ func Handler(p Publisher, ch Channels, co Connections, drain http.HandlerFunc) h
 		"/v1/channels/{name...}": {http.MethodGet: channels.one},
 		"/v1/connections":        {http.MethodGet: connections.list, http.MethodDelete: connections.closeAll},
 		"/v1/drain": {http.MethodPost: func(w http.ResponseWriter, r *http.Request) error {
+			// A fraction in the wrong place must not become a shutdown.
+			if _, err := query(r); err != nil {
+				return err
+			}
 			drain(w, r)
 			return nil
 		}},
