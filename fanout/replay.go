@@ -236,6 +236,9 @@ func (l *link) pull(ctx context.Context, id uint32, name string, last streamID) 
 			return err
 		}
 		t := l.topics.at(id)
+		if len(p.entries) > 0 && !p.complete && !last.isZero() {
+			l.tellGap(t, GapHistory) // what was trimmed is passed over, and dropped when it comes
+		}
 		l.acceptPage(id, t, p)
 		last, more = t.last, p.more
 		if !more {

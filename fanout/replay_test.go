@@ -333,3 +333,19 @@ func TestReplayFromATimeAmidLosses(t *testing.T) {
 		}
 	}
 }
+
+// A client that is ahead of this node has it read on in the stream. What has been
+// trimmed there, and is still on its way here, is not passed over in silence.
+func TestPullOverTrimmed(t *testing.T) {
+	server, b, r, _ := filled(t, nil)
+	before := server.do("XADD", "{push:c}:log", "*", "data", "trimmed").(string)
+	ahead := server.do("XADD", "{push:c}:log", "MAXLEN", "=", "1", "*", "data", "ahead").(string)
+	r.replay(t, b, "c", mustPosition(t, ahead))
+	server.publish("c", "\x1e"+before+"\x1etrimmed")
+	server.publish("c", "\x1e"+ahead+"\x1eahead")
+	server.publish("c", "end")
+	eventually(t, "the end has come", func() bool { return slices.Contains(r.texts("c"), "end") })
+	if got := r.texts("c"); !slices.Contains(got, "trimmed") && !slices.Contains(got, "gap:history") {
+		t.Errorf("trimmed was missed in silence: %v", got[len(got)-4:])
+	}
+}

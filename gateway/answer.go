@@ -15,6 +15,7 @@ type bundle struct {
 	count    int
 	more     bool
 	early    bool // what there is can't be told yet
+	unmoved  bool // no channel has begun yet, and the position is a time, which no cursor says
 	form     fanout.Form
 }
 
@@ -29,10 +30,11 @@ func (s *shard) gather(c *conn, now bool) *bundle {
 	if c.poll != 0 {
 		before = s.polls.at(c.poll).missed
 	}
-	left := int(c.max)
+	left, held := int(c.max), 0
 	s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
 		name := s.index.Name(ch)
 		if s.index.Held(sub) {
+			held++
 			b.keep(name, s.srv.node, &s.polls.at(c.poll).resume, false)
 			return
 		}
@@ -64,6 +66,9 @@ func (s *shard) gather(c *conn, now bool) *bundle {
 			b.keep(name, s.srv.node, &s.polls.at(c.poll).resume, r.DurableOnly())
 		}
 	})
+	if held == int(c.count) && c.poll != 0 && s.polls.at(c.poll).resume.isTime() {
+		b.unmoved, b.gaps = true, nil
+	}
 	return b
 }
 
@@ -178,8 +183,13 @@ func (p *part) mark(cursor *fanout.Cursor, channel string) bool {
 		return false
 	}
 	durable, plain := p.durable(), p.plain()
-	if !plain.IsZero() && (p.recent.Lossy || durable.IsZero()) {
+	switch {
+	case !plain.IsZero() && (p.recent.Lossy || durable.IsZero()):
 		cursor.Set(channel, plain)
+	case plain.IsZero() && p.recent.Lossy && p.taken < len(p.messages):
+		// Within the stream there is no plain position, and yet another node has
+		// to tell that there were plain messages.
+		cursor.Set(channel, fanout.Position{Node: p.recent.Plain.Node})
 	}
 	if !p.recent.Lossy || !durable.IsZero() {
 		cursor.Set(channel, durable)

@@ -164,7 +164,8 @@ func (s *shard) tryAnswer(i uint32, c *conn) {
 	if !ok {
 		if c.flags&flagEarly == 0 {
 			c.flags |= flagEarly
-			s.schedule(i, c, s.now+earlyPatience)
+			// Whatever else ends it, a token or its age, ends it by then.
+			s.wheel.Set(i, s.now+earlyPatience)
 		}
 		s.answers.early = true
 		s.queueAnswer(i, c)
@@ -209,6 +210,9 @@ func (s *shard) pollAnswer(c *conn, now bool) (text []byte, n int, ok bool) {
 	}
 	o := s.connOptions(c)
 	cursor := b.cursor.AppendTo(nil)
+	if b.unmoved {
+		cursor = []byte(s.polls.at(c.poll).resume.text)
+	}
 	if b.count == 0 && len(b.gaps) == 0 && !b.more {
 		o.Lines = append(append(append(o.Lines, "Poll-Cursor: "...), cursor...), "\r\n"...)
 		text = http1.AppendResponse(nil, 204, nil, o)

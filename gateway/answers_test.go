@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pushgate/fanout"
+	"pushgate/gateway/auth"
 )
 
 // onLoop calls fn on the loop of the gateway's only shard.
@@ -151,15 +152,7 @@ func neverKnowsWhereItIs(t *testing.T, end func(*instance)) {
 	in.poll(nil, "channels=c,d&wait=0")
 	in.overrun("d")
 	answer := in.parked("channels=c,d&wait=10")
-	in.onLoop(func(s *shard) bool {
-		_, c := s.onlyPoll()
-		s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
-			if s.index.Name(ch) == "d" {
-				s.index.SetFrom(sub, s.index.From(sub)-burst)
-			}
-		})
-		return true
-	})
+	in.leaveBehind("d")
 	begin := time.Now()
 	end(in)
 	if p := (<-answer)(); fmt.Sprint(p.Gaps) != "[d]" {
@@ -167,5 +160,59 @@ func neverKnowsWhereItIs(t *testing.T, end func(*instance)) {
 	}
 	if took := time.Since(begin); took > earlyPatience*tick+2*time.Second {
 		t.Errorf("answered after %v", took)
+	}
+}
+
+// leaveBehind makes a poll of a channel whose next message it has missed, so that
+// its ring doesn't reach back to where it is.
+func (in *instance) leaveBehind(channel string) {
+	in.onLoop(func(s *shard) bool {
+		_, c := s.onlyPoll()
+		s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
+			if s.index.Name(ch) == channel {
+				s.index.SetFrom(sub, s.index.From(sub)-burst)
+			}
+		})
+		return true
+	})
+}
+
+// Its age ends no poll that waits to know where it is, nor does it make it wait
+// for ever.
+func TestPollThatNeverKnowsWhereItIsGrowsOld(t *testing.T) {
+	t.Parallel()
+	in := start(t, func(c *Config) { c.Shards = 1; c.Drain.MaxAge = 3 * time.Second }).ready()
+	in.poll(nil, "channels=c,d&wait=0")
+	in.overrun("d")
+	answer := in.parked("channels=c,d&wait=10")
+	in.leaveBehind("d")
+	time.Sleep(1500 * time.Millisecond) // the patience ends behind the age
+	in.redis.Publish("c", "1")
+	if p := (<-answer)(); fmt.Sprint(p.Gaps) != "[d]" {
+		t.Errorf("gaps %v", p.Gaps)
+	}
+}
+
+// A token that ends while a burst is handed over costs its poll nothing: all of
+// the burst is in the stream.
+func TestTokenEndsWhileThePollIsOverrun(t *testing.T) {
+	t.Parallel()
+	in := start(t, func(c *Config) { withTokens(c); c.Shards = 1 }).ready()
+	end := time.Now().Add(3 * time.Second).Truncate(time.Second)
+	good := "&token=" + token(t, auth.Claims{Subject: "ann", Subscribe: []string{"**"}, Expires: end})
+	cursor := in.poll(nil, "channels=c&wait=0"+good).Cursor
+	answer := in.parked("channels=c&wait=20&cursor=" + cursor + good)
+	held, release := make(chan bool), make(chan bool)
+	in.shards[0].post(func() {
+		held <- true
+		<-release
+		in.shards[0].now = in.tickOf(time.Now()) // as a beat before the burst would
+	})
+	<-held
+	time.Sleep(time.Until(end.Add(300 * time.Millisecond)))
+	in.overrun("c")
+	release <- true
+	if p := (<-answer)(); len(p.Gaps) > 0 {
+		t.Errorf("gaps %v, %d messages", p.Gaps, len(p.Messages))
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"pushgate/gateway/auth"
@@ -133,6 +134,9 @@ func (s *shard) allowed(c *conn, p *params) *http1.Error {
 		}
 	}
 	p.add(s.grantOf(c).Channels)
+	if n := s.cfg.Limits.ChannelsPerConnection; len(p.channels) > n {
+		return &http1.Error{Status: 400, Code: codeTooManyChannels, Message: fmt.Sprintf("%d channels with those of the token, a connection may have %d", len(p.channels), n)}
+	}
 	if len(p.channels) == 0 {
 		return errNoChannels
 	}

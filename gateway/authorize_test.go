@@ -272,3 +272,14 @@ func TestTokenDeadline(t *testing.T) {
 		return left == 0
 	})
 }
+
+// The channels of a request and of its token together have to be within the limit.
+func TestChannelsOfTheTokenCount(t *testing.T) {
+	in := start(t, func(c *Config) { withTokens(c); c.Limits.ChannelsPerConnection = 2 }).ready()
+	good := token(t, auth.Claims{Subject: "ann", Subscribe: []string{"**"}, Channels: []string{"t1", "t2"}})
+	for _, path := range []string{"/v1/poll?wait=1&", "/v1/sse?"} {
+		if status, body := in.get("http://" + in.Addr() + path + "channels=a&token=" + good); status != 400 || !strings.Contains(body, "too_many_channels") {
+			t.Errorf("%s: %d %q", path, status, body)
+		}
+	}
+}

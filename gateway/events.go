@@ -49,7 +49,7 @@ func (s *shard) events(i uint32, c *conn) {
 	s.scratch = append(s.scratch, "\n\n"...)
 	s.open(c, kindEvents, p.raw)
 	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
-	if p.resume.given && p.resume.several {
+	if len(p.channels) > 1 { // it catches up, or its channels begin one after the other
 		var set *poll
 		c.poll, set = s.polls.take()
 		set.pending = len(p.channels)
@@ -60,8 +60,8 @@ func (s *shard) events(i uint32, c *conn) {
 	s.uncork(i, c)
 }
 
-// eventsCaughtUp notes that one of the channels with which a stream has come
-// back is caught up to a position. Until all of them are, events have no id: a
+// eventsCaughtUp notes that one of several channels of a stream has begun at a
+// position, or is caught up to it. Until all of them are, events have no id: a
 // client that is cut off would come back with that of one channel, which hides
 // what it misses of the others. After that the stream as a whole is at the
 // latest of the channels' positions.
@@ -82,7 +82,7 @@ func (s *shard) eventsCaughtUp(i uint32, c *conn, at fanout.Position) {
 	s.sendCopy(i, c, s.scratch)
 }
 
-// deliverWithoutID hands messages to a stream that is catching up.
+// deliverWithoutID hands messages to a stream of which not all channels have begun.
 func (s *shard) deliverWithoutID(i uint32, c *conn, b *fanout.Batch) {
 	gen, form := c.gen, c.form()
 	for _, m := range b.Messages() {
@@ -117,7 +117,7 @@ func (s *shard) eventSubscribed(i uint32, c *conn, channel, id string) {
 		return
 	}
 	b := s.scratch[:0]
-	if c.count == 1 {
+	if c.poll == 0 {
 		b = append(append(append(b, "id: "...), id...), '\n')
 	}
 	s.scratch = appendEvent(b, reply{Type: "subscribed", Channel: channel, ID: id})

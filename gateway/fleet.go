@@ -105,6 +105,10 @@ func (s *shard) aged(i uint32, c *conn) bool {
 	if !ok || int32(s.now-end) < 0 {
 		return false
 	}
+	if c.flags&flagEarly != 0 {
+		c.flags |= flagClose // and pollTimeout answers it
+		return false
+	}
 	s.sendAway(i, c, CloseAge, s.cfg.Heartbeat.Interval)
 	return true
 }

@@ -31,6 +31,7 @@ var pingFrame = []byte{0x80 | byte(ws.OpPing), 0}
 // was, and date the value for the Date header.
 func (s *shard) beat(now uint32, at time.Time, date []byte) {
 	s.now, s.date = now, date
+	s.answers.last = answer{} // it has the old date
 	s.stats.lag.observe(time.Since(at))
 	s.drainStep()
 	s.resumeAccept()

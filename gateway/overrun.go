@@ -12,7 +12,7 @@ const maxPending = 64 << 20
 // dispatch puts a message up for delivery to the channel's subscribers. When the
 // shard can't keep up it is dropped, and they are told where that began.
 func (s *shard) dispatch(ch fanout.Channel, m *fanout.Message) {
-	if _, bytes := s.index.Pending(); bytes < maxPending || m.Notice() {
+	if _, bytes := s.index.Pending(); bytes < s.room || m.Notice() {
 		delete(s.overrun, ch)
 		s.index.Publish(ch, m)
 		return
@@ -22,5 +22,14 @@ func (s *shard) dispatch(ch fanout.Channel, m *fanout.Message) {
 		s.overrun[ch] = true
 		s.srv.limited.warn(s.log, "messages come faster than they can be delivered: some are dropped", "channel", m.Channel)
 		s.index.Publish(ch, gapNotice(m.Channel, fanout.Gap{Since: just(m), Reason: fanout.GapSlow, Seq: m.Seq}))
+	}
+}
+
+// tellOverrun tells a client that begins at a position while the channel's
+// messages are being dropped. The others were told where that began.
+func (s *shard) tellOverrun(i uint32, c *conn, ch fanout.Channel, since fanout.Position) {
+	gap := gapNotice(s.index.Name(ch), fanout.Gap{Since: since, Reason: fanout.GapSlow})
+	if b := gap.Encoded(c.form()); len(b) > 0 {
+		s.sendCopy(i, c, b)
 	}
 }

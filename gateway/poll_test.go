@@ -270,3 +270,23 @@ func TestPollWhileDraining(t *testing.T) {
 		t.Errorf("got %+v", p)
 	}
 }
+
+// Polls that get the same bytes get those of this second.
+func TestQuietPollsHaveTheDate(t *testing.T) {
+	t.Parallel()
+	in := start(t, nil).ready()
+	in.events("/v1/sse?channels=c", "").expect("subscribed") // the channel stays
+	cursor := ""
+	for range 3 {
+		resp, err := plainHTTP.Get("http://" + in.Addr() + "/v1/poll?channels=c&wait=2&cursor=" + cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		cursor = resp.Header.Get("Poll-Cursor")
+		at, err := http.ParseTime(resp.Header.Get("Date"))
+		if d := time.Since(at); err != nil || d > 2*time.Second {
+			t.Errorf("the date is %v old, %v", d, err)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -298,4 +299,87 @@ func TestMixedChannelOutrunsItsRing(t *testing.T) {
 	})
 	durable(t, in.redis, "c", 0, 200)
 	checkAll(t, "mixed", in, cursor, 200)
+}
+
+// No id of a stream of several channels may be one channel's position alone, or
+// who comes back with it misses what the others had.
+func TestNoIdHidesTheOtherChannels(t *testing.T) {
+	t.Parallel()
+	in := start(t, nil).ready()
+	cursor := in.poll(nil, "channels=a&wait=0").Cursor
+	in.poll(nil, "channels=a,b&wait=0") // both are live and linger
+	for name, path := range map[string]string{
+		"no position":                "/v1/sse?channels=a,b",
+		"a poll's of one of the two": "/v1/sse?channels=a,b&cursor=" + cursor,
+	} {
+		publish := func(n int) {
+			received := in.broker.Stats().Messages
+			in.redis.Publish("b", n)
+			eventually(t, "it is here", func() bool { return in.broker.Stats().Messages == received+1 })
+		}
+		s, id := in.events(path, ""), ""
+		for subscribed := 0; subscribed < 2 || id == ""; {
+			at, e := s.event()
+			if e.Type == "subscribed" {
+				subscribed++
+			}
+			if at != "" {
+				id = at
+			}
+		}
+		s.resp.Body.Close()
+		publish(1)
+		s = in.events(path, id)
+		for {
+			_, e := s.event()
+			if e.Type == "gap" {
+				t.Errorf("%s: came back with %s: %+v", name, id, e)
+			}
+			if e.Type == "message" && string(e.Data) == "1" {
+				break
+			}
+		}
+		for at := ""; at == ""; {
+			at, _ = s.event() // once all channels are caught up
+		}
+		s.resp.Body.Close()
+	}
+}
+
+// A page of a channel's history says to other nodes that there were plain
+// messages behind it.
+func TestPageOfAMixedChannelElsewhere(t *testing.T) {
+	t.Parallel()
+	in := start(t, nil).ready()
+	other := startOn(t, in.redis, nil).ready()
+	durable(t, in.redis, "m", 0, 20) // before any node follows it
+	in.poll(nil, "channels=m&wait=0")
+	in.redis.Publish("m", `"plain"`)
+	eventually(t, "it is here", func() bool { return in.broker.Stats().Messages == 1 })
+	cursor := in.poll(nil, "channels=m&wait=0&max=10&cursor=0-0").Cursor
+	if p := in.poll(nil, "channels=m&wait=0&cursor="+cursor); len(p.Gaps) > 0 || len(p.Messages) != 11 {
+		t.Errorf("here: gaps %v, %v", p.Gaps, p.data(t))
+	}
+	if p := other.poll(nil, "channels=m&wait=0&cursor="+cursor); fmt.Sprint(p.Gaps) != "[m]" || len(p.Messages) != 10 {
+		t.Errorf("elsewhere: gaps %v, %v", p.Gaps, p.data(t))
+	}
+}
+
+// A poll that comes with a time, and meets a Redis that doesn't answer, keeps it.
+func TestTimeOutlastsASlowRedis(t *testing.T) {
+	t.Parallel()
+	in := start(t, nil).ready()
+	entry(t, in.redis, "b", ago(time.Hour), 0)
+	entry(t, in.redis, "b", ago(30*time.Minute), 1)
+	last := durable(t, in.redis, "a", 0, 1)[0]
+	in.redis.Signal(syscall.SIGSTOP)
+	p := in.poll(nil, "channels=a,b&wait=0&cursor="+last)
+	in.redis.Signal(syscall.SIGCONT)
+	if p.status != 204 || p.Cursor != last {
+		t.Errorf("got %+v", p)
+	}
+	in.ready()
+	if p := in.poll(nil, "channels=a,b&wait=0&cursor="+p.Cursor); len(p.Gaps) > 0 {
+		t.Errorf("nothing was lost: gaps %v, %v", p.Gaps, p.data(t))
+	}
 }

@@ -44,7 +44,7 @@ func (r *resume) positions(channel, node string) (list []fanout.Position, elsewh
 	plain, isPlain := r.cursor.Plain(channel)
 	durable, isDurable := r.cursor.Durable(channel)
 	elsewhere = isPlain && isDurable && plain.Node != node
-	if isPlain && !elsewhere {
+	if isPlain && !elsewhere && plain.Seq > 0 { // 0 is for other nodes: see part.mark
 		list = append(list, plain)
 	}
 	if isDurable {

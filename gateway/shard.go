@@ -55,6 +55,7 @@ type shard struct {
 	stats    stats
 	retry    uint32                  // spreads Retry-After
 	overrun  map[fanout.Channel]bool // channels whose messages are being dropped
+	room     int                     // maxPending, less in tests
 	rbuf     [readBuffer]byte
 	vec      [64][]byte // of a flush
 	scratch  []byte     // for small answers
@@ -84,6 +85,7 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		grants:   grants{byGrant: make(map[*auth.Grant]uint32)},
 		unknown:  make(map[uint32]*params),
 		overrun:  make(map[fanout.Channel]bool),
+		room:     maxPending,
 		listener: listener,
 		echo:     wsframe.NewReader(wsframe.Server, maxEcho),
 		stats:    newStats(),

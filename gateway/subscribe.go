@@ -94,7 +94,7 @@ func (s *shard) begin(c *conn, sub fanout.Sub, w *waiter, ch fanout.Channel, cha
 	} else {
 		id = at.Position.AppendTo(id)
 	}
-	s.confirm(c, w, ch, string(id), nil)
+	s.confirm(c, w, ch, string(id), at.Position, nil)
 }
 
 // pending reports whether a connection has to wait for an answer before it asks
@@ -224,7 +224,7 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 		s.index.SetFrom(sub, r.Seq)
 		s.index.Hold(sub, false)
 		j.busy++
-		s.confirm(c, w, ch, w.asked, &r)
+		s.confirm(c, w, ch, w.asked, r.Position, &r)
 		j.busy--
 	}
 	s.settle(ch)
@@ -239,7 +239,7 @@ func (w *waiter) missesPlain(r *fanout.Replay) bool {
 
 // confirm tells the client of w that it has the channel from the position id
 // on, and hands it what it missed, if it asked for that.
-func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string, missed *fanout.Replay) {
+func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string, at fanout.Position, missed *fanout.Replay) {
 	switch c.kind {
 	case kindWebSocket:
 		s.replySubscribed(w.slot, c, s.index.Name(ch), id, w.ref)
@@ -249,9 +249,19 @@ func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string, missed
 		s.pollSubscribed(w.slot, c, ch, missed)
 		return
 	}
-	if missed == nil || c.gen != w.gen || c.phase != phaseOpen {
-		return
+	if missed != nil && c.gen == w.gen && c.phase == phaseOpen {
+		s.sendMissed(c, w, ch, missed)
 	}
+	if s.overrun[ch] && c.gen == w.gen && c.phase == phaseOpen {
+		s.tellOverrun(w.slot, c, ch, at)
+	}
+	if c.kind == kindEvents && c.gen == w.gen && c.phase == phaseOpen {
+		s.eventsCaughtUp(w.slot, c, at)
+	}
+}
+
+// sendMissed sends what a client missed of a channel.
+func (s *shard) sendMissed(c *conn, w *waiter, ch fanout.Channel, missed *fanout.Replay) {
 	form := c.form()
 	bufs := make([][]byte, 0, len(missed.Messages)+1)
 	if missed.Gap != nil {
@@ -266,9 +276,6 @@ func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string, missed
 	}
 	s.stats.deliveries += uint64(len(missed.Messages))
 	s.sendHistory(w.slot, c, bufs)
-	if c.kind == kindEvents && c.gen == w.gen && c.phase == phaseOpen {
-		s.eventsCaughtUp(w.slot, c, missed.Position)
-	}
 }
 
 // form is how messages are encoded for the connection.

@@ -66,7 +66,7 @@ func (c Config) Validate() error {
 		between("limits.publishes_per_second", c.Limits.PublishesPerSecond, 0, 1000),
 		between("limits.publishes_burst", c.Limits.PublishesBurst, 0, 1<<16),
 		between("limits.total_publishes_per_second", c.Limits.TotalPublishesPerSecond, 0, 1<<20),
-		between("limits.channels_per_connection", c.Limits.ChannelsPerConnection, 1, 1<<16),
+		between("limits.channels_per_connection", c.Limits.ChannelsPerConnection, 1, fanout.MaxCursorChannels),
 		between("limits.message_bytes", c.Limits.MessageBytes, 1, 16<<20),
 		between("limits.head_bytes", c.Limits.HeadBytes, 1<<10, 1<<20),
 		between("limits.head_timeout", c.Limits.HeadTimeout, 100*time.Millisecond, 5*time.Minute),

@@ -1,0 +1,51 @@
+package gateway
+
+import "testing"
+
+// A client that begins while a channel's messages are being dropped hears of a
+// gap, as those did who were there before.
+func TestBeginsDuringAnOverrun(t *testing.T) {
+	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	room := func(bytes int) { in.onLoop(func(s *shard) bool { s.room = bytes; return true }) }
+	old := in.subscribed("c")
+	last := durable(t, in.redis, "c", 0, 1)[0]
+	old.expect("message")
+
+	room(0)
+	in.redis.Publish("c", "1")
+	if e := old.expect("gap"); e.Reason != "slow" {
+		t.Errorf("got %+v", e)
+	}
+	young := in.subscribed("c")
+	back := in.dial("/v1/ws")
+	back.expect("welcome")
+	back.write(`{"type":"subscribe","channel":"c","since":"` + last + `"}`)
+	back.expect("subscribed")
+	if e := back.expect("message"); string(e.Data) != "1" {
+		t.Errorf("got %+v", e)
+	}
+	events := in.events("/v1/sse?channels=c", "")
+	events.expect("subscribed")
+	in.redis.Publish("c", "2")
+	eventually(t, "it is dropped", func() bool { return in.metric(`gateway_dropped_messages_total{reason="overrun"}`) == 2 })
+	room(maxPending)
+
+	in.redis.Publish("c", "3")
+	for _, c := range []*client{young, back} {
+		if e := c.expect("gap"); e.Reason != "slow" || e.Since == "" {
+			t.Errorf("got %+v", e)
+		}
+		if e := c.expect("message"); string(e.Data) != "3" {
+			t.Errorf("got %+v", e)
+		}
+	}
+	if _, e := events.expect("gap"); e.Reason != "slow" {
+		t.Errorf("got %+v", e)
+	}
+	if _, e := events.expect("message"); string(e.Data) != "3" {
+		t.Errorf("got %+v", e)
+	}
+	if e := old.expect("message"); string(e.Data) != "3" {
+		t.Errorf("got %+v", e)
+	}
+}
