@@ -216,3 +216,43 @@ func TestTokenEndsWhileThePollIsOverrun(t *testing.T) {
 		t.Errorf("gaps %v, %d messages", p.Gaps, len(p.Messages))
 	}
 }
+
+// A poll that is ended while its answer is about to be sent gets one answer.
+func TestWokenPollIsEnded(t *testing.T) {
+	for name, end := range map[string]func(*shard, uint32, *conn){
+		"by the operator": (*shard).dismiss,
+		"sent away":       func(s *shard, i uint32, c *conn) { s.sendAway(i, c, CloseRebalance, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+			answer := in.pollMeanwhile("channels=c&wait=20")
+			eventually(t, "the poll waits", func() bool {
+				return in.onLoop(func(s *shard) bool { _, c := s.onlyPoll(); return c != nil && c.poll == 0 })
+			})
+			ended := make(chan bool, 1)
+			var look func()
+			look = func() {
+				s := in.shards[0]
+				switch i, c := s.onlyPoll(); {
+				case c == nil:
+					ended <- false
+				case c.flags&flagWoken != 0:
+					end(s, i, c)
+					ended <- true
+				default:
+					s.post(look)
+				}
+			}
+			in.shards[0].post(look)
+			in.redis.Publish("c", "1")
+			if !<-ended {
+				t.Skip("it was answered before anybody looked")
+			}
+			<-answer
+			time.Sleep(4 * coalesce)
+			if st := in.totals(); st.clients[kindPoll] != 0 || st.closes[CloseAdmin]+st.closes[CloseAnswered] != 1 {
+				t.Errorf("%d polls, closes %v", st.clients[kindPoll], st.closes)
+			}
+		})
+	}
+}

@@ -3,7 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
+	"slices"
 	"time"
 
 	"pushgate/gateway/auth"
@@ -134,13 +134,10 @@ func (s *shard) allowed(c *conn, p *params) *http1.Error {
 		}
 	}
 	p.add(s.grantOf(c).Channels)
-	if n := s.cfg.Limits.ChannelsPerConnection; len(p.channels) > n {
-		return &http1.Error{Status: 400, Code: codeTooManyChannels, Message: fmt.Sprintf("%d channels with those of the token, a connection may have %d", len(p.channels), n)}
-	}
 	if len(p.channels) == 0 {
 		return errNoChannels
 	}
-	return nil
+	return s.tooMany(p)
 }
 
 // admit lets a WebSocket in that has shown a token, or ends it. lead is sent
@@ -171,7 +168,7 @@ func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref json.RawMe
 	if c.gen == gen && c.flags&flagRaw == 0 {
 		s.sendCopy(i, c, s.welcomeFrame(i, c, ref))
 	}
-	if c.gen == gen {
+	if c.gen == gen && c.phase == phaseOpen {
 		s.subscribeAll(i, c, p)
 	}
 }
@@ -216,7 +213,7 @@ func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
 // revoke takes a client out of the channels that its new token doesn't allow.
 func (s *shard) revoke(i uint32, c *conn) {
 	gen := c.gen
-	for _, ch := range s.channelsOf(c) {
+	for _, ch := range slices.Clone(s.channelsOf(c)) { // a reply may end others, whose channels are listed then
 		name := s.index.Name(ch)
 		if s.maySubscribe(c, name) {
 			continue
@@ -228,13 +225,22 @@ func (s *shard) revoke(i uint32, c *conn) {
 	}
 }
 
+// expiryOf returns the tick at which a connection's token ends, and whether it
+// does within the next three years: ticks further ahead can't be told from past ones.
+func (s *shard) expiryOf(c *conn) (end uint32, ok bool) {
+	g := s.grantOf(c)
+	if g == nil || g.Expires.IsZero() {
+		return 0, false
+	}
+	ahead := int64(g.Expires.Sub(s.srv.started)/tick) - int64(s.now)
+	return s.now + uint32(ahead), ahead < 1<<30
+}
+
 // schedule sets the connection's next deadline: due, or the end of its token or
 // of its time here where that comes first.
 func (s *shard) schedule(i uint32, c *conn, due uint32) {
-	if g := s.grantOf(c); g != nil && !g.Expires.IsZero() {
-		if end := s.srv.tickOf(g.Expires); int32(end-due) < 0 {
-			due = end
-		}
+	if end, ok := s.expiryOf(c); ok && int32(end-due) < 0 {
+		due = end
 	}
 	if end, ok := s.ageOf(i, c); ok && int32(end-due) < 0 {
 		due = end
@@ -244,8 +250,7 @@ func (s *shard) schedule(i uint32, c *conn, due uint32) {
 
 // expired ends a connection whose token has.
 func (s *shard) expired(i uint32, c *conn) bool {
-	g := s.grantOf(c)
-	if g == nil || g.Expires.IsZero() || int32(s.now-s.srv.tickOf(g.Expires)) < 0 {
+	if end, ok := s.expiryOf(c); !ok || int32(s.now-end) < 0 {
 		return false
 	}
 	s.stats.tokens[auth.ReasonExpired]++

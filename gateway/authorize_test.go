@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pushgate/fanout"
 	"pushgate/gateway/auth"
 )
 
@@ -281,5 +282,70 @@ func TestChannelsOfTheTokenCount(t *testing.T) {
 		if status, body := in.get("http://" + in.Addr() + path + "channels=a&token=" + good); status != 400 || !strings.Contains(body, "too_many_channels") {
 			t.Errorf("%s: %d %q", path, status, body)
 		}
+	}
+}
+
+// A token may be good for longer than ticks can be told apart.
+func TestTokenForYears(t *testing.T) {
+	in := start(t, withTokens).ready()
+	for _, years := range []time.Duration{1, 5, 10, 14, 100} {
+		end := time.Now().Add(years * 365 * 24 * time.Hour)
+		c := in.dial("/v1/ws?channels=news&token=" + token(t, auth.Claims{Subject: "u", Subscribe: []string{"news"}, Expires: end}))
+		c.expect("welcome")
+		c.expect("subscribed")
+		time.Sleep(2 * tick)
+		in.redis.Publish("news", years)
+		c.expect("message")
+		c.Close()
+	}
+}
+
+// A new token takes channels away even while others are ended by the replies.
+func TestRevokedWhileOthersAreEnded(t *testing.T) {
+	in := start(t, func(c *Config) {
+		withTokens(c)
+		c.Shards = 1
+		c.Limits.QueueBytes, c.Limits.TotalQueueBytes = 16<<20, 1<<30
+	}).ready()
+	wide := token(t, auth.Claims{Subject: "u", Subscribe: []string{"*"}})
+	narrow := token(t, auth.Claims{Subject: "u", Subscribe: []string{"small"}})
+	in.dialLazy("/v1/ws?channels=b1,b2,b3,b4,b5,b6,b7,b8&token=" + wide)
+	in.dialLazy("/v1/ws?channels=small,s1,s2,s3,s4,s5&token=" + wide)
+	eventually(t, "both are subscribed", func() bool { return in.totals().subscriptions == 14 })
+	queued := func(count uint16) (bytes int) {
+		in.onLoop(func(s *shard) bool {
+			s.conns.each(func(i uint32, c *conn) {
+				if c.count == count && c.out != 0 {
+					bytes = s.queues.at(c.out).bytes
+				}
+			})
+			return true
+		})
+		return bytes
+	}
+	payload := strings.Repeat("x", 60_000)
+	for queued(6) == 0 {
+		in.redis.Publish("small", payload)
+	}
+	for queued(8) < 2*queued(6)+1<<20 {
+		in.redis.Publish("b1", payload)
+	}
+	var left []string
+	in.onLoop(func(s *shard) bool {
+		s.conns.each(func(i uint32, c *conn) {
+			if c.phase != phaseOpen || c.count != 6 {
+				return
+			}
+			// The first reply behind the welcome passes the bound of all.
+			set := *s.cfg
+			set.Limits.TotalQueueBytes = int(s.stats.queueBytes) + len(s.welcomeFrame(i, c, nil)) + 1
+			s.cfg = &set
+			s.commandAuth(i, c, &command{Token: narrow})
+			s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { left = append(left, s.index.Name(ch)) })
+		})
+		return true
+	})
+	if closes := in.totals().closes[CloseOverload]; closes != 1 || !slices.Equal(left, []string{"small"}) {
+		t.Errorf("with a token for small it has %v, %d others were ended", left, closes)
 	}
 }

@@ -18,7 +18,11 @@ func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []b
 		return nil
 	}
 	if s.request.Expect100 && len(rest) == 0 {
+		gen := c.gen
 		s.sendCopy(i, c, []byte(http1.Continue))
+		if c.gen != gen {
+			return nil
+		}
 	}
 	var p *poll
 	c.poll, p = s.polls.take()

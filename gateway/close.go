@@ -68,6 +68,7 @@ func (s *shard) leave(i uint32, c *conn, reason CloseReason) {
 	if c.flags&flagUnknown != 0 {
 		delete(s.unknown, i)
 	}
+	c.flags &^= flagWoken | flagEarly
 	c.phase = phaseClosing
 }
 

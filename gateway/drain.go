@@ -62,6 +62,10 @@ func (s *shard) sendAway(i uint32, c *conn, reason CloseReason, spread time.Dura
 		// reset for what it has on its way.
 		gen := c.gen
 		s.read(i, c)
+		if c.gen == gen && c.phase == phaseBody && s.polls.at(c.poll).body.Done() {
+			c.flags |= flagClose // Redis is about to answer it
+			return
+		}
 		if c.gen == gen && c.phase <= phaseBody {
 			s.endWith(i, c, reason, nil)
 		}

@@ -110,8 +110,9 @@ func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 	}
 	s.detach(c)
 	c.phase = phaseHead
+	// Whoever the proxy speaks for, unknown or itself, is not trusted in its place.
+	s.locations.at(i).trusted = source.IsValid() && s.cfg.trusted.Contains(source.Addr())
 	if source.IsValid() {
-		s.locations.at(i).trusted = s.cfg.trusted.Contains(source.Addr())
 		if !s.moveTo(i, source) {
 			s.request = http1.Request{}
 			s.refuseOver(i, c, RejectAddress)

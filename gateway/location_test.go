@@ -151,6 +151,7 @@ func TestProxies(t *testing.T) {
 		"forwarded by a stranger":             {"off", "127.0.0.3", withHeader(upgradeHead, "X-Forwarded-For: 192.0.2.1"), 101, "", ""},
 		"forwarded through a client of PROXY": {"v1", "127.0.0.2", fromProxy + withHeader(upgradeHead, "X-Forwarded-For: 8.8.8.8"), 101, "", "192.0.2.1:4660"},
 		"forwarded through two proxies":       {"v1", "127.0.0.0/8", strings.Replace(fromProxy, "192.0.2.1", "127.9.9.9", 1) + withHeader(upgradeHead, "X-Forwarded-For: 8.8.8.8, 192.0.2.7"), 101, "", "192.0.2.7"},
+		"forwarded by a client unknown":       {"v1", "127.0.0.2", "PROXY UNKNOWN\r\n" + withHeader(upgradeHead, "X-Forwarded-For: 192.0.2.1"), 101, "", ""},
 		"forwarded nonsense":                  {"off", "127.0.0.2", withHeader(upgradeHead, "X-Forwarded-For: nonsense"), 101, "", ""},
 	} {
 		for _, pieces := range []bool{false, true} {

@@ -109,8 +109,8 @@ func (p *params) setCursor(value string) *http1.Error {
 
 // checkChannels bounds the channels, checks their names and drops doubles.
 func (s *shard) checkChannels(p *params) *http1.Error {
-	if n := s.cfg.Limits.ChannelsPerConnection; len(p.channels) > n {
-		return &http1.Error{Status: 400, Code: codeTooManyChannels, Message: fmt.Sprintf("%d channels, a connection may have %d", len(p.channels), n)}
+	if err := s.tooMany(p); err != nil {
+		return err
 	}
 	for _, name := range p.channels {
 		if err := fanout.ValidChannel(name); err != nil {
@@ -136,4 +136,13 @@ func (s *shard) refuseParams(i uint32, c *conn, err *http1.Error) {
 
 func badRequest(format string, args ...any) *http1.Error {
 	return &http1.Error{Status: 400, Code: codeBadRequest, Message: fmt.Sprintf(format, args...)}
+}
+
+// tooMany refuses more channels than a connection may have.
+func (s *shard) tooMany(p *params) *http1.Error {
+	n := s.cfg.Limits.ChannelsPerConnection
+	if len(p.channels) <= n {
+		return nil
+	}
+	return &http1.Error{Status: 400, Code: codeTooManyChannels, Message: fmt.Sprintf("%d channels, a connection may have %d", len(p.channels), n)}
 }

@@ -84,6 +84,7 @@ type publishJob struct {
 	payload []byte
 	options fanout.PublishOptions
 	done    func(id string, err error)
+	by      time.Time // when it's too late to begin
 }
 
 // publisher publishes what clients send. Shards can't wait for Redis, so they
@@ -112,6 +113,10 @@ func (p *publisher) run(ctx context.Context) {
 				case <-ctx.Done():
 					return
 				case j := <-jobs:
+					if time.Now().After(j.by) {
+						j.done("", context.DeadlineExceeded)
+						continue
+					}
 					limited, cancel := context.WithTimeout(ctx, publishTimeout)
 					j.done(p.broker.Publish(limited, j.channel, j.payload, j.options))
 					cancel()

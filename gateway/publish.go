@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"pushgate/gateway/http1"
 	"pushgate/gateway/jsontext"
@@ -85,6 +86,7 @@ func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string
 		channel: pub.Channel,
 		payload: bytes.Clone(payload),
 		options: options,
+		by:      time.Now().Add(publishTimeout),
 		done:    func(id string, err error) { s.post(func() { done(id, err) }) },
 	})
 	if !ok {

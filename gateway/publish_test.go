@@ -1,6 +1,11 @@
 package gateway
 
-import "testing"
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
 
 // The id of a published message is there even where it is empty.
 func TestPublishedHasAnID(t *testing.T) {
@@ -12,5 +17,52 @@ func TestPublishedHasAnID(t *testing.T) {
 	c.write(`{"type":"publish","channel":"open","data":1,"ref":4}`)
 	if _, text, err := c.ReadMessage(); err != nil || string(text) != `{"type":"published","channel":"open","id":"","ref":4}` {
 		t.Errorf("got %s, %v", text, err)
+	}
+}
+
+// What a client publishes is answered though it's sent away meanwhile.
+func TestPublishWhileSentAway(t *testing.T) {
+	t.Parallel()
+	in := start(t, func(c *Config) {
+		c.Shards = 1
+		c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}}
+	}).ready()
+	in.redis.Do("CLIENT", "PAUSE", "1000", "ALL")
+	c := in.raw(post("/v1/publish", `{"channel":"a","data":1}`))
+	eventually(t, "it waits for Redis", func() bool {
+		return in.onLoop(func(s *shard) (waits bool) {
+			s.conns.each(func(_ uint32, c *conn) {
+				waits = waits || c.phase == phaseBody && s.polls.at(c.poll).body.Done()
+			})
+			return waits
+		})
+	})
+	in.Rebalance(1, 0)
+	if status, body := answerOf(t, c); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+// All of those who publish while Redis stalls hear of it in time, also those
+// whose messages were behind others.
+func TestPublishBehindOthersWhileRedisStalls(t *testing.T) {
+	t.Parallel()
+	in := start(t, func(c *Config) {
+		c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}}
+	}).ready()
+	in.redis.Do("CLIENT", "PAUSE", "60000", "ALL")
+	begin := time.Now()
+	var clients []net.Conn
+	for range 4 {
+		clients = append(clients, in.raw(post("/v1/publish", `{"channel":"a","data":1}`)))
+	}
+	for _, c := range clients {
+		if status, body := answerOf(t, c); status != 503 || !strings.Contains(body, codeBroker) {
+			t.Errorf("%d %s", status, body)
+		}
+		c.Close()
+	}
+	if took := time.Since(begin); took > publishTimeout+4*time.Second {
+		t.Errorf("the last one was answered after %v", took)
 	}
 }

@@ -24,17 +24,28 @@ type queued struct {
 	batch []*fanout.Message
 	// gap is the channel whose dropped messages b tells of; empty otherwise.
 	gap string
+	// history: the client asked for it.
+	history bool
+	own     bool // b is a copy that nothing else refers to
 }
+
+// ownBytes is up to where copies for a client share an item: an item takes 80 B
+// itself, and a pong two.
+const ownBytes = 4 << 10
 
 // add appends an item.
 func (q *queue) add(it queued) {
+	q.bytes += len(it.b)
+	if n := len(q.items); it.own && n > q.head && q.items[n-1].own && len(q.items[n-1].b) < ownBytes {
+		q.items[n-1].b = append(q.items[n-1].b, it.b...)
+		return
+	}
 	if len(q.items) == cap(q.items) && q.head > len(q.items)/2 {
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0
 	}
 	q.items = append(q.items, it)
-	q.bytes += len(it.b)
 }
 
 // pending appends the buffers to send to dst, oldest first, up to its capacity.
@@ -103,6 +114,10 @@ func (q *queue) dropOldest(limit int, may func(*fanout.Message) bool, note func(
 				continue
 			}
 			it = queued{b: note(it.from), gap: channel}
+			if len(it.b) == 0 { // bare payloads leave no room for it
+				told[channel] = true
+				continue
+			}
 			q.bytes += len(it.b)
 		}
 		switch {

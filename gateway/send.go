@@ -13,7 +13,7 @@ func (s *shard) send(i uint32, c *conn, b []byte) { s.sendItem(i, c, queued{b: b
 // sendCopy is send for bytes that the caller goes on using.
 func (s *shard) sendCopy(i uint32, c *conn, b []byte) {
 	if rest := s.write(i, c, b); len(rest) > 0 {
-		s.enqueue(i, c, queued{b: bytes.Clone(rest)}, len(rest) < len(b))
+		s.enqueue(i, c, queued{b: bytes.Clone(rest), own: true}, len(rest) < len(b))
 	}
 }
 
@@ -65,13 +65,18 @@ func (s *shard) enqueue(i uint32, c *conn, it queued, begun bool) {
 	}
 	q := s.queues.at(c.out)
 	s.supersede(q, it.from)
+	if it.history {
+		q.history += len(it.b)
+	}
 	q.add(it)
 	s.stats.queueBytes += int64(len(it.b))
-	if c.phase != phaseOpen || c.kind == kindEcho {
-		return
-	}
 	gen := c.gen
-	s.overflow(i, c, q)
+	switch {
+	case c.phase == phaseClosing, c.kind == kindEcho:
+		return
+	case c.phase == phaseOpen:
+		s.overflow(i, c, q)
+	}
 	if c.gen == gen {
 		s.shed()
 	}
@@ -105,16 +110,14 @@ func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
 	}
 	gen := c.gen
 	for _, b := range bufs {
-		if c.out != 0 {
-			s.queues.at(c.out).history += len(b)
-			s.enqueue(i, c, queued{b: b}, false)
-			continue
+		if len(b) == 0 {
+			continue // a gap, where bare payloads leave no room for it
 		}
-		s.enqueue(i, c, queued{b: b}, begun)
-		if c.gen != gen {
+		s.enqueue(i, c, queued{b: b, history: true}, begun)
+		if c.gen != gen || c.phase != phaseOpen {
 			return
 		}
-		s.queues.at(c.out).history += len(b)
+		begun = false
 	}
 }
 
@@ -138,6 +141,13 @@ func (s *shard) flush(i uint32, c *conn) {
 		s.stats.queueBytes -= int64(n)
 		// Room in the send buffer means that the client acknowledged bytes.
 		s.hear(c)
+		switch { // an answer may take longer than the time that is left behind it
+		case n == 0 || s.drain.reason == CloseDrain:
+		case c.phase == phaseHead && c.in == 0:
+			s.wheel.Set(i, s.now+ticks(s.cfg.Limits.IdleTimeout))
+		case c.phase == phaseClosing:
+			s.wheel.Set(i, s.now+ticks(s.lingerTime()))
+		}
 	}
 	s.freeQueue(c)
 	if !s.watchOut(i, c, false) {

@@ -134,8 +134,12 @@ func (s *shard) shed() {
 		if s.stats.queueBytes <= share/10*9 {
 			return
 		}
-		if c := s.conns.at(q.owner); c.phase == phaseOpen {
+		switch c := s.conns.at(q.owner); c.phase {
+		case phaseFree:
+		case phaseOpen:
 			s.end(q.owner, c, CloseOverload)
+		default: // an answer is all or nothing
+			s.release(q.owner, c, CloseOverload)
 		}
 	}
 }

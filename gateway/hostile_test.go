@@ -1,0 +1,330 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"pushgate/gateway/auth"
+)
+
+// alive fails the test where the only shard's loop doesn't turn any more: its
+// shutdown would wait for it for ever.
+func (in *instance) alive() {
+	in.t.Helper()
+	done := make(chan struct{})
+	in.shards[0].post(func() { close(done) })
+	select {
+	case <-done:
+	case <-time.After(patience):
+		panic("the loop of a shard hangs")
+	}
+}
+
+// stuff fills a client's buffers with pongs that it doesn't read until n bytes
+// wait for it.
+func (c *client) stuff(in *instance, n int) {
+	c.t.Helper()
+	ping := make([]byte, 125)
+	for end := time.Now().Add(patience); int(in.totals().queueBytes) < n; {
+		if time.Now().After(end) {
+			c.t.Fatal("its pongs don't pile up")
+		}
+		c.SetWriteDeadline(time.Now().Add(patience))
+		for range 20 {
+			c.WriteControl(websocket.PingMessage, ping, time.Now().Add(patience))
+		}
+	}
+}
+
+// history puts entries of a size into a channel's stream and returns a position
+// before them.
+func (in *instance) history(channel string, entries, size int) (since string) {
+	in.t.Helper()
+	for i := range entries {
+		in.redis.Do("XADD", "{push:"+channel+"}:log", fmt.Sprintf("%d-0", time.Now().UnixMilli()-100_000+int64(i)), "data", strings.Repeat("x", size))
+	}
+	return ago(200 * time.Second)
+}
+
+// A client that asks for 100 Continue is gone before it gets it: nothing goes on
+// with its slot.
+func TestExpectContinueOfAClientThatIsGone(t *testing.T) {
+	t.Parallel()
+	in := start(t, func(c *Config) { c.Shards = 1; c.Limits.HeadTimeout = 500 * time.Millisecond }).ready()
+	held := make(chan struct{})
+	in.shards[0].post(func() { <-held })
+	const clients = 20
+	for range clients {
+		c, err := net.Dial("tcp", in.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, "POST /v1/poll HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+		c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+	}
+	close(held)
+	eventually(t, "all were accepted", func() bool { return in.totals().accepts >= clients })
+	time.Sleep(time.Second) // past the deadline
+	in.onLoop(func(s *shard) bool {
+		seen := map[uint32]bool{}
+		for i := s.conns.free; i != 0; i = s.conns.at(i).heard {
+			if seen[i] {
+				t.Errorf("slot %d is free twice", i)
+				break
+			}
+			seen[i] = true
+		}
+		if s.conns.used != 0 || s.polls.used() != 0 || s.wheel.Len() != 0 || in.connections.Load() != 0 {
+			t.Errorf("%d connections, %d slots, %d polls, %d deadlines are left", in.connections.Load(), s.conns.used, s.polls.used(), s.wheel.Len())
+		}
+		return true
+	})
+}
+
+// Gaps have no form among bare payloads. A client that collects many of them
+// without reading must not leave a queue of nothing.
+func TestGapsOfARawClient(t *testing.T) {
+	t.Parallel()
+	for name, collect := range map[string]func(in *instance) *client{
+		"positions of another node": func(in *instance) *client {
+			c := in.dialLazy("/v1/ws?format=raw&channels=a")
+			eventually(in.t, "it is subscribed", func() bool { return in.totals().subscriptions == 1 })
+			c.stuff(in, 1)
+			for i := range 90 {
+				c.write(fmt.Sprintf(`{"type":"subscribe","channel":"c%d","since":"~elsewhere-1"}`, i))
+			}
+			eventually(in.t, "all are told", func() bool {
+				return in.onLoop(func(s *shard) bool { return len(s.joins) == 0 && s.stats.subscriptions == 91 })
+			})
+			return c
+		},
+		"messages dropped": func(in *instance) *client {
+			var names []string
+			for i := range 100 {
+				names = append(names, fmt.Sprintf("lossy.%d", i))
+			}
+			c := in.dialLazy("/v1/ws?format=raw&channels=" + strings.Join(names, ","))
+			eventually(in.t, "it is subscribed", func() bool { return in.totals().subscriptions == len(names) })
+			payload := strings.Repeat("x", 600)
+			for end := time.Now().Add(patience); in.totals().drops[DropOldest] < 300 && time.Now().Before(end); {
+				for _, name := range names {
+					in.redis.Publish(name, payload)
+				}
+			}
+			return c
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := start(t, func(c *Config) {
+				c.Shards = 1
+				c.Limits.QueueBytes = 64 << 10
+				c.Channels = []ChannelRule{{Match: []string{"lossy.**"}, Slow: SlowDropOldest}}
+			}).ready()
+			c := collect(in)
+			go io.Copy(io.Discard, c.NetConn())
+			eventually(t, "it has all", func() bool { in.alive(); return in.totals().queueBytes == 0 })
+		})
+	}
+}
+
+// A client whose welcome is one byte too many is closed, and has no channels: the
+// next client in its slot gets none of its messages.
+func TestWelcomeOverflows(t *testing.T) {
+	in := start(t, func(c *Config) { withTokens(c); c.Shards = 1 }).ready()
+	owner := in.dial("/v1/ws?channels=secret&token=" + token(t, auth.Claims{Subject: "w", Subscribe: []string{"secret"}}))
+	owner.expect("welcome")
+	owner.expect("subscribed")
+	c := in.dialLazy("/v1/ws?channels=secret")
+	c.stuff(in, 1)
+	// Its bound is reached a byte before the end of the welcome.
+	in.onLoop(func(s *shard) bool {
+		s.conns.each(func(i uint32, c *conn) {
+			if c.out != 0 {
+				set := *s.cfg
+				set.Limits.QueueBytes = s.queues.at(c.out).bytes + len(s.welcomeFrame(i, c, nil)) - 1
+				s.cfg = &set
+			}
+		})
+		return true
+	})
+	c.write(`{"type":"auth","token":"` + token(t, auth.Claims{Subject: "u", Subscribe: []string{"secret"}}) + `"}`)
+	eventually(t, "it is closed", func() bool { return in.totals().closes[CloseSlow] == 1 })
+	if n := in.totals().subscriptions; n != 1 {
+		t.Errorf("%d subscriptions, want the owner's", n)
+	}
+	c.Close()
+	eventually(t, "its slot is free", func() bool { return in.connections.Load() == 1 })
+	other := in.dial("/v1/ws?channels=own&token=" + token(t, auth.Claims{Subject: "v", Subscribe: []string{"own"}}))
+	other.expect("welcome")
+	other.expect("subscribed")
+	in.redis.Publish("secret", "1")
+	owner.expect("message")
+	in.redis.Publish("own", "2")
+	if e := other.expect("message"); e.Channel != "own" {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// What waits for a client takes about as much memory as is counted, however
+// small the pieces are.
+func TestPongsTakeWhatIsCounted(t *testing.T) {
+	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	pings := bytes.Repeat([]byte{0x89, 0x80, 0, 0, 0, 0}, 2000)
+	const clients, each = 10, 200 << 10
+	for n := range clients {
+		c := in.dialLazy("/v1/ws").NetConn()
+		for end := time.Now().Add(patience); in.totals().queueBytes < int64(n+1)*each; {
+			c.SetWriteDeadline(end)
+			if _, err := c.Write(pings); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	counted := in.totals().queueBytes
+	if grown := heap() - before; grown > 3*counted {
+		t.Errorf("%d bytes are held, %d are counted", grown, counted)
+	}
+}
+
+// A client that is ended for overload amid its history gets no more of it: not
+// behind its close frame, and not above the bound.
+func TestHistoryEndsWithItsClient(t *testing.T) {
+	t.Parallel()
+	in := start(t, func(c *Config) {
+		c.Shards = 1
+		c.Limits.QueueBytes, c.Limits.TotalQueueBytes = 16<<20, 1<<20
+	}).ready()
+	since := in.history("h", 60, 60_000)
+	c := in.dialLazy("/v1/ws")
+	c.expect("welcome")
+	c.write(fmt.Sprintf(`{"type":"subscribe","channel":"h","since":%q}`, since))
+	eventually(t, "it is closed", func() bool { return in.totals().closes[CloseOverload] == 1 })
+	if n := in.totals().queueBytes; n > 1<<20 {
+		t.Errorf("%d bytes wait for it after its end", n)
+	}
+	c.NetConn().SetDeadline(time.Now().Add(patience))
+	r, after := bufio.NewReader(c.NetConn()), -1 // frames behind the close
+	for {
+		h, err := readFrame(r)
+		if err != nil {
+			break
+		}
+		if h == 8 || after >= 0 {
+			after++
+		}
+	}
+	if after != 0 {
+		t.Errorf("%d frames behind the close frame", after)
+	}
+}
+
+// readFrame reads a frame of the gateway's and returns its opcode.
+func readFrame(r *bufio.Reader) (opcode byte, err error) {
+	var h [2]byte
+	if _, err = io.ReadFull(r, h[:]); err != nil {
+		return 0, err
+	}
+	size := int64(h[1])
+	switch size {
+	case 126:
+		var b [2]byte
+		_, err = io.ReadFull(r, b[:])
+		size = int64(binary.BigEndian.Uint16(b[:]))
+	case 127:
+		var b [8]byte
+		_, err = io.ReadFull(r, b[:])
+		size = int64(binary.BigEndian.Uint64(b[:]))
+	}
+	if err == nil {
+		_, err = io.CopyN(io.Discard, r, size)
+	}
+	return h[0] & 0xf, err
+}
+
+// What a client asks for may be over limits.queue_bytes from the first message on.
+func TestHistoryOfLargeMessages(t *testing.T) {
+	t.Parallel()
+	in := start(t, func(c *Config) { c.Shards = 1; c.Limits.QueueBytes = 64 << 10 }).ready()
+	since := in.history("h", 10, 200_000)
+	c := in.dialLazy("/v1/ws")
+	c.expect("welcome")
+	c.write(fmt.Sprintf(`{"type":"subscribe","channel":"h","since":%q}`, since))
+	eventually(t, "it waits", func() bool { return in.totals().deliveries == 10 })
+	c.expect("subscribed")
+	c.expect("gap")
+	for range 10 {
+		c.expect("message")
+	}
+}
+
+// Answers that nobody reads count against limits.total_queue_bytes, and go first
+// when they are the largest.
+func TestAnswersCountAgainstTheTotal(t *testing.T) {
+	t.Parallel()
+	in := start(t, func(c *Config) { c.Shards = 1; c.Limits.TotalQueueBytes = 1 << 20 }).ready()
+	in.history("h", 60, 60_000)
+	innocent := in.lazy("light")
+	const polls = 4
+	for range polls {
+		io.WriteString(in.dialSmall(), get("/v1/poll?channels=h&wait=0&max=1000&cursor=0-0"))
+	}
+	eventually(t, "they are ended", func() bool { return in.totals().closes[CloseOverload] == polls })
+	if n := in.totals().queueBytes; n > 1<<20 {
+		t.Errorf("%d bytes wait", n)
+	}
+	for range 8 {
+		in.redis.Publish("light", `"`+strings.Repeat("x", 16<<10)+`"`)
+	}
+	for range 8 {
+		innocent.expect("message")
+	}
+}
+
+// A large answer to a client that reads it steadily isn't cut, though it takes
+// longer than a client may be idle or linger.
+func TestLongAnswers(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]string{
+		"kept":     get("/v1/poll?channels=h&wait=0&max=1000&cursor=0-0"),
+		"the last": get("/v1/poll?channels=h&wait=0&max=1000&cursor=0-0", "Connection: close\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := start(t, func(c *Config) { c.Shards = 1; c.Limits.IdleTimeout = 2 * time.Second }).ready()
+			in.history("h", 60, 60_000)
+			c := in.dialSmall()
+			io.WriteString(c, request)
+			resp, err := http.ReadResponse(bufio.NewReaderSize(c, 512), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for got := int64(0); got < resp.ContentLength; {
+				n, err := io.CopyN(io.Discard, resp.Body, min(60_000, resp.ContentLength-got))
+				if got += n; err != nil {
+					t.Fatalf("%d of %d bytes: %v, closes %v", got, resp.ContentLength, err, in.totals().closes)
+				}
+				time.Sleep(120 * time.Millisecond) // seven seconds in all
+			}
+		})
+	}
+}
