@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 )
 
@@ -29,17 +30,18 @@ func WriteSysctl(w io.Writer, e Env, t Target) error {
 }
 
 // WriteReferenceSysctl writes configs/sysctl.conf: all that a server needs,
-// then what a box of clients needs besides.
+// then, commented out, what a box of clients needs besides.
 func WriteReferenceSysctl(w io.Writer) error {
-	var b bytes.Buffer
+	var b, off bytes.Buffer
 	server, client := Reference(Server).withDefaults(), Reference(Client).withDefaults()
 	fmt.Fprintf(&b, "# Kernel settings for a box that carries %d connections, for one whose\n", server.Connections)
 	fmt.Fprintf(&b, "# values are not known. For yours: gateway doctor --target N --sysctl\n")
 	fmt.Fprintf(&b, "# Install as /etc/sysctl.d/90-gateway.conf and run: sudo sysctl --system\n")
 	writeSettings(&b, Env{}, server, func(knob) bool { return true })
-	fmt.Fprintf(&b, "\n# Only where the clients run: a load generator with %d source addresses, or a\n", client.SourceAddresses)
-	fmt.Fprintf(&b, "# proxy in front of the gateway.\n")
-	writeSettings(&b, Env{}, client, func(k knob) bool { return k.side == Client })
+	fmt.Fprintf(&b, "\n# Only where the clients run, a load generator with %d source addresses or a\n", client.SourceAddresses)
+	fmt.Fprintf(&b, "# proxy in front of the gateway: take the # off the settings there.\n")
+	writeSettings(&off, Env{}, client, func(k knob) bool { return k.side == Client })
+	b.WriteString(regexp.MustCompile(`(?m)^([^#\n])`).ReplaceAllString(off.String(), "#$1"))
 	_, err := w.Write(b.Bytes())
 	return err
 }
