@@ -35,7 +35,7 @@ func ParsePosition(s string) (Position, error) {
 	plain := strings.HasPrefix(s, "~")
 	dash := strings.LastIndexByte(s, '-') // a node's name may hold dashes
 	if dash < 0 {
-		return Position{}, fmt.Errorf("%w: want ms-seq or ~node-seq", ErrPosition)
+		return Position{}, fmt.Errorf("%w: want an id as messages have, 1795508363517-0 or ~node-7, or a cursor", ErrPosition)
 	}
 	seq, ok := parsePositionNumber(s[dash+1:])
 	if !ok {

@@ -93,7 +93,7 @@ func runDoctor(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 		return err
 	}
 	if n := len(report.Fixes()); n > 0 {
-		return fmt.Errorf("%d of %d limits do not do for %d connections", n, len(report.Findings), target.Connections)
+		return fmt.Errorf("%d of %d limits are too low for %d connections", n, len(report.Findings), target.Connections)
 	}
 	return nil
 }

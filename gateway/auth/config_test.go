@@ -22,7 +22,7 @@ func TestConfigValidate(t *testing.T) {
 	}{
 		"good":      {func(*Config) {}, nil},
 		"mode":      {func(c *Config) { c.Mode = "open" }, []string{`auth.mode: "open" is not allowed, want "none" or "jwt"`}},
-		"no key":    {func(c *Config) { c.JWT.Secret = "" }, []string{"auth.jwt: no key is not allowed, want secret, secret_file, public_key, public_key_file or jwks_url in mode jwt"}},
+		"no key":    {func(c *Config) { c.JWT.Secret = "" }, []string{"auth.jwt: missing, want secret, secret_file, public_key, public_key_file or jwks_url in mode jwt"}},
 		"leeway":    {func(c *Config) { c.JWT.Leeway = -time.Second }, []string{"auth.jwt.leeway: -1s is not allowed, want 0s to 10m0s"}},
 		"algorithm": {func(c *Config) { c.JWT.Algorithms = []string{"HS256", "none"} }, []string{`auth.jwt.algorithms: "none" is not allowed, want HS256, RS256, ES256 or EdDSA`}},
 		"audience":  {func(c *Config) { c.JWT.Audience = []string{""} }, []string{`auth.jwt.audience: "" is not allowed, want a name`}},

@@ -11,12 +11,15 @@ import (
 	"time"
 )
 
-// ConfigError is a value the operator must change.
+// ConfigError is a value the operator must change; an empty one is missing.
 type ConfigError struct {
 	Key, Value, Want string
 }
 
 func (e *ConfigError) Error() string {
+	if e.Value == "" {
+		return e.Key + ": missing, want " + e.Want
+	}
 	return e.Key + ": " + e.Value + " is not allowed, want " + e.Want
 }
 
@@ -68,7 +71,7 @@ func (c Config) keys() (*keySet, error) {
 		}
 	}
 	if c.Mode == ModeJWT && j.Secret == "" && j.SecretFile == "" && j.PublicKey == "" && j.PublicKeyFile == "" && j.JWKSURL == "" {
-		bad("jwt", "no key", "secret, secret_file, public_key, public_key_file or jwks_url in mode jwt")
+		bad("jwt", "", "secret, secret_file, public_key, public_key_file or jwks_url in mode jwt")
 	}
 	if c.Mode != ModeJWT {
 		return &keySet{}, errors.Join(errs...)
