@@ -58,6 +58,7 @@ func (s *shard) open(c *conn, k kind, raw bool) {
 // leave takes a connection out of everything but the slab and counts why.
 func (s *shard) leave(i uint32, c *conn, reason CloseReason) {
 	s.stats.closes[reason]++
+	s.traceGone(i, c, reason)
 	if c.phase == phaseOpen {
 		s.stats.clients[c.kind]--
 	}

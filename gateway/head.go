@@ -201,6 +201,7 @@ var errDraining = &http1.Error{Status: 503, Code: "draining", Message: "this gat
 // without its end, or nil.
 func (s *shard) refuse(i uint32, c *conn, reason RejectReason, err *http1.Error, line []byte) {
 	s.stats.rejects[reason]++
+	s.traceRefused(i, c, err, s.request.Origin)
 	o := s.connOptions(c)
 	o.NoBody = string(s.request.Method) == "HEAD"
 	if line != nil {

@@ -116,6 +116,7 @@ func (s *shard) answerBody(i uint32, c *conn, v any) {
 // refuseBody answers a request that had a body with an error. The body was
 // read, so the connection can go on.
 func (s *shard) refuseBody(i uint32, c *conn, err *http1.Error) {
+	s.traceRefused(i, c, err, nil)
 	o := s.connOptions(c)
 	switch err.Status {
 	case 400:
