@@ -26,6 +26,9 @@ func (l *link) message(full, wire string) {
 	case t == nil || t.state < topicConfirmed:
 		l.b.counters.dropped.Add(1) // on its way when the channel was unsubscribed
 	case t.state == topicConfirmed:
+		if !durable {
+			t.flags |= topicPlain // the connection may go before it's delivered
+		}
 		l.held[place] = append(l.held[place], m)
 	default:
 		l.accept(place, t, m)
