@@ -100,6 +100,9 @@ func TestUnsubscribesGoFirst(t *testing.T) {
 			t.Fatalf("%d names, subscribe %v", len(names), subscribe)
 		}
 	}
+	if l.unwanted != nil {
+		t.Error("the names are kept")
+	}
 	if names, subscribe := l.nextBatch(); !subscribe || !slices.Equal(names, []string{"push:back"}) {
 		t.Fatalf("%v, subscribe %v", names, subscribe)
 	}

@@ -88,7 +88,10 @@ func (l *link) nextBatch() (names []string, subscribe bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n := min(len(l.unwanted), subscribeBatch); n > 0 {
-		names, l.unwanted = l.unwanted[:n:n], l.unwanted[n:]
+		names = l.unwanted[:n:n]
+		if l.unwanted = l.unwanted[n:]; len(l.unwanted) == 0 {
+			l.unwanted = nil // or the names stay, which may be millions
+		}
 		return names, false
 	}
 	taken := 0
