@@ -91,6 +91,8 @@ func (f *feed) receive(ctx context.Context) error {
 			case reply.Kind == "sunsubscribe" && (reply.Channel == f.probeName || f.l.follows(reply.Channel)):
 				// Nobody asked for it.
 				return fmt.Errorf("the slot of %s has moved to another server", strconv.Quote(reply.Channel))
+			case reply.Kind == "unsubscribe", reply.Kind == "sunsubscribe":
+				f.l.unsubscribed()
 			}
 		}
 	}

@@ -108,6 +108,45 @@ func TestUnsubscribesGoFirst(t *testing.T) {
 	}
 }
 
+// Confirmations of more than Redis keeps for a subscriber are never on their way.
+func TestUnsubscribesHaveAWindow(t *testing.T) {
+	_, l := offline(t, DefaultConfig())
+	l.open("back")
+	for i := range 2 * subscribeWindow {
+		l.unwanted = append(l.unwanted, "push:"+strconv.Itoa(i))
+	}
+	sent := func() (n int) {
+		for {
+			names, subscribe := l.nextBatch()
+			if n += len(names); len(names) == 0 || subscribe {
+				return n
+			}
+		}
+	}
+	if n := sent(); n != subscribeWindow {
+		t.Fatalf("%d are on their way, want %d", n, subscribeWindow)
+	}
+	<-l.wake
+	for range subscribeBatch {
+		if n := sent(); n > 0 {
+			t.Fatalf("%d more are on their way", n)
+		}
+		l.unsubscribed()
+	}
+	select {
+	case <-l.wake:
+	default:
+		t.Error("the writer sleeps")
+	}
+	if n := sent(); n != subscribeBatch {
+		t.Errorf("%d more are on their way, want %d", n, subscribeBatch)
+	}
+	l.lost(errStarting)
+	if names, subscribe := l.nextBatch(); !subscribe || len(names) != 1 {
+		t.Errorf("on a new connection: %v, subscribe %v", names, subscribe)
+	}
+}
+
 // A replay keeps its channel for as long as Redis is away.
 func TestReplayOutlivesTheLinger(t *testing.T) {
 	server := newRedis(t)
@@ -132,10 +171,10 @@ func TestReplayOutlivesTheLinger(t *testing.T) {
 }
 
 func TestUnsubscribeIsBatched(t *testing.T) {
-	const channels = 5000
+	const channels = 2*subscribeWindow + 1000
 	server := startRedis(t)
 	c := testConfig(server.url())
-	c.Linger = 300 * time.Millisecond
+	c.Connections, c.Linger = 1, 300*time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
 	for i := range channels {
@@ -145,7 +184,13 @@ func TestUnsubscribeIsBatched(t *testing.T) {
 		b.Leave(strconv.Itoa(i), r)
 	}
 	eventually(t, "all are forgotten", func() bool { return b.Stats().Channels == 0 })
-	eventually(t, "all are unsubscribed", func() bool { return server.subscribers("push:1") == 0 })
+	eventually(t, "all are unsubscribed", func() bool { return server.subscribers("push:"+strconv.Itoa(channels-1)) == 0 })
+	eventually(t, "it is confirmed", func() bool {
+		l := b.links[0]
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.leaving == 0 && len(l.unwanted) == 0
+	})
 	if n := server.calls("unsubscribe"); n > 400 {
 		t.Errorf("%d UNSUBSCRIBE commands for %d channels", n, channels)
 	}

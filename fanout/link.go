@@ -44,6 +44,7 @@ type link struct {
 	waits     map[uint32]*replayWaits
 	replaying []uint32 // topics of waits that a replayer should look at
 	pending   int      // topics subscribing or confirmed
+	leaving   int      // names of which the end of the subscription isn't confirmed yet
 	again     int      // topics with topicAgain
 	probed    bool     // a probe has come back on this connection
 	down      error    // why the link doesn't deliver; nil: it does
@@ -128,7 +129,7 @@ func (l *link) lost(err error) {
 		l.b.log.Error("redis does not deliver", "connection", l.label, "channels", l.topics.len(), "err", err)
 	}
 	l.wanted, l.unwanted, l.confirmed, l.replaying = l.wanted[:0], nil, nil, nil
-	l.pending = 0
+	l.pending, l.leaving = 0, 0
 	clear(l.held)
 	for _, w := range l.waits {
 		w.queued, w.taken = false, false

@@ -4,8 +4,8 @@ const (
 	// subscribeBatch is the most channels in one SUBSCRIBE or UNSUBSCRIBE.
 	subscribeBatch = 512
 	// subscribeWindow is the most channels on their way from SUBSCRIBE to
-	// live. Each confirmation is a reply of its own, and Redis drops a
-	// subscriber with more than 32 MB of replies waiting.
+	// live, and the most on their way out. Each confirmation is a reply of its
+	// own, and Redis drops a subscriber with more than 32 MB of replies waiting.
 	subscribeWindow = 16 * subscribeBatch
 )
 
@@ -83,11 +83,16 @@ func (l *link) forget(id uint32, t *topic) {
 }
 
 // nextBatch takes the next names from the queues. Everything unwanted goes
-// first: a channel that was forgotten and wanted again is in both.
+// first: a channel that was forgotten and wanted again is in both. There are
+// none while a window is full.
 func (l *link) nextBatch() (names []string, subscribe bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n := min(len(l.unwanted), subscribeBatch); n > 0 {
+		if l.leaving+n > subscribeWindow {
+			return nil, false
+		}
+		l.leaving += n
 		names = l.unwanted[:n:n]
 		if l.unwanted = l.unwanted[n:]; len(l.unwanted) == 0 {
 			l.unwanted = nil // or the names stay, which may be millions
@@ -127,6 +132,18 @@ func (l *link) subscribed(full string) {
 	t.state = topicConfirmed
 	l.confirmed = append(l.confirmed, id)
 	l.confirm.send()
+}
+
+// unsubscribed is called by receive for each confirmation of UNSUBSCRIBE.
+func (l *link) unsubscribed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.leaving == 0 {
+		return
+	}
+	if l.leaving--; l.leaving == subscribeWindow-subscribeBatch {
+		l.wake.send() // there is room for a batch
+	}
 }
 
 // follows reports whether a channel's messages are being received. One that
