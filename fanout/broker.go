@@ -24,6 +24,7 @@ type Broker struct {
 	node     string
 	names    names
 	servers  *servers // for commands; the links subscribe with clients of their own
+	probes   *servers // for probes alone: they don't wait for a connection behind commands
 	links    []*link
 	embedded *embedded // nil when config.URL names a server
 
@@ -58,9 +59,11 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 		log.Warn("no Redis is configured: serving an embedded one, nothing survives a restart", "addr", e.addr())
 		b.embedded, url = e, "redis://"+e.addr()
 	}
-	var err error
-	if b.servers, err = newServers(url, "pushgate-"+node); err != nil {
-		return nil, fmt.Errorf("redis.url: %w", err)
+	for _, s := range []**servers{&b.servers, &b.probes} {
+		var err error
+		if *s, err = newServers(url, "pushgate-"+node); err != nil {
+			return nil, fmt.Errorf("redis.url: %w", err)
+		}
 	}
 	n := config.Connections
 	if b.servers.cluster != nil {
@@ -105,7 +108,7 @@ func (b *Broker) Run(ctx context.Context) error {
 // Close frees what NewBroker made. Run does it itself; it is for a broker
 // that is never run.
 func (b *Broker) Close() error {
-	err := b.servers.close()
+	err := errors.Join(b.servers.close(), b.probes.close())
 	if b.embedded != nil {
 		b.embedded.close()
 	}

@@ -102,6 +102,7 @@ func (l *link) run(ctx context.Context) {
 		}
 		l.lost(err)
 		l.b.servers.lookAgain(ctx)
+		l.b.probes.lookAgain(ctx)
 		if wasUp {
 			delay = first
 		}

@@ -26,6 +26,9 @@ func (f *feed) probe(ctx context.Context) error {
 	for {
 		sent := time.Since(f.l.start)
 		err := f.sendProbe(ctx, interval)
+		if err != nil {
+			f.l.b.probes.lookAgain(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -51,7 +54,7 @@ func (f *feed) probe(ctx context.Context) error {
 func (f *feed) sendProbe(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	s := f.l.b.servers
+	s := f.l.b.probes
 	return s.publish(ctx, s.client, f.probeName, "").Err()
 }
 

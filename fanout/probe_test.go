@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 func TestProbeDetectsAStall(t *testing.T) {
@@ -54,6 +56,20 @@ func TestProbesCountAlone(t *testing.T) {
 	if len(r.texts("news")) < 2 {
 		t.Error("no message came in spite of it: the test did not test")
 	}
+}
+
+// Reads that take all connections for commands don't make the server seem dead.
+func TestProbesDontWaitForCommands(t *testing.T) {
+	server := startRedis(t)
+	b := runBroker(t, testConfig(server.url()+"?pool_size=1"))
+	waitReady(t, b)
+	busy := b.servers.client.(*redis.Client).Conn()
+	defer busy.Close()
+	if err := busy.Ping(t.Context()).Err(); err != nil { // it has the connection now
+		t.Fatal(err)
+	}
+	before := server.calls("publish")
+	eventually(t, "probes go on", func() bool { return server.calls("publish") >= before+3*missedProbes })
 }
 
 func TestProbesStayApart(t *testing.T) {
