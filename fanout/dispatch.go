@@ -39,6 +39,12 @@ func (l *link) message(full, wire string) {
 // there already. Members that wait for Joined get it too: they may have joined
 // again, in an outage, and have others to serve. The caller holds mu.
 func (l *link) accept(place uint32, t *topic, m heldMessage) {
+	if m.durable && t.flags&topicStreamGone != 0 {
+		t.flags &^= topicStreamGone
+		if !t.last.less(m.id) {
+			l.goBack(place, t, m.id.before())
+		}
+	}
 	if m.durable && !t.last.less(m.id) {
 		l.b.counters.duplicates.Add(1)
 		return

@@ -117,13 +117,17 @@ func (l *link) makeUp(id uint32, t *topic, p page, first bool) {
 }
 
 // goBack is for a stream that ends before what has been received from it. One
-// that is gone, by its expiry or with everything else, will go on with higher
-// ids, for they are made of the time. One that lost its end in a failover may
-// repeat some, which must not be taken for duplicates. The caller holds mu.
+// that lost its end in a failover may repeat some ids, which must not be taken
+// for duplicates. One that is gone, by its expiry or with everything else, will
+// go on with higher ids, for they are made of the time, unless the server that
+// lost it has a clock behind that of the one before: accept finds out. The
+// caller holds mu.
 func (l *link) goBack(id uint32, t *topic, tail streamID) {
 	if tail.isZero() {
+		t.flags |= topicStreamGone
 		return
 	}
+	t.flags &^= topicStreamGone
 	l.rings.of(id, t, l.now()).base = tail // and remembers t.last as lost
 	t.last = tail
 }

@@ -32,3 +32,28 @@ func TestHeldPlainMessageIsLost(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// A server that lost its data may begin the streams anew by a clock that is
+// behind: what has lower ids than before is no duplicate.
+func TestStreamBeginsAnewWithLowerIDs(t *testing.T) {
+	b, l := offline(t, DefaultConfig())
+	r := newRecorder()
+	join(b, "news", r)
+	l.settleAll(l.confirmNext(), []page{{complete: true}})
+	l.message("push:news", "\x1e9-1\x1eold")
+	l.lost(errors.New("killed"))
+	l.settleAll(l.confirmNext(), []page{{}})
+	for _, m := range []string{"plain", "\x1e5-1\x1enew", "\x1e5-1\x1eagain", "\x1e6-1\x1enewer"} {
+		l.message("push:news", m)
+	}
+	if got := r.texts("news"); !slices.Equal(got, []string{"joined", "old", "gap:history", "plain", "new", "newer"}) {
+		t.Errorf("got %v", got)
+	}
+	_, news := l.topics.find("news")
+	if a, ok := l.ask(news, Position{Ms: 5, Seq: 1}); !ok || a.Gap == nil || !slices.Equal(payloads(a.Messages), []string{"newer"}) {
+		t.Errorf("from an id that may be of either stream: %+v", a)
+	}
+	if a, ok := l.ask(news, Position{Ms: 9, Seq: 1}); ok {
+		t.Errorf("from an id of the stream before: %+v", a)
+	}
+}

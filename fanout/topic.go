@@ -37,6 +37,9 @@ const (
 	// topicWhole: nothing has come since it went live, neither a message nor a
 	// gap. Kept here only while there is no ring.
 	topicWhole
+	// topicStreamGone: its stream is gone, and what comes next may begin it
+	// anew, by a clock that is behind.
+	topicStreamGone
 )
 
 // topic is a channel as its link knows it. There may be a million of them,
