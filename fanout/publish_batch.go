@@ -23,7 +23,9 @@ type Published struct {
 
 // PublishBatch publishes messages in one round trip to each server, and returns
 // what became of each. The messages of one channel are published in their
-// order; a message that fails does not keep the others back.
+// order, except that those which a server refuses while their slot moves to
+// another are published again behind the others. A message that fails does not
+// keep the others back.
 func (b *Broker) PublishBatch(ctx context.Context, batch []Publication) []Published {
 	results := make([]Published, len(batch))
 	commands := make([]redis.Cmder, len(batch))
@@ -79,13 +81,14 @@ func (pipe *batchPipe) add(ctx context.Context, b *Broker, p Publication) redis.
 	if !p.Options.Durable {
 		return b.servers.publish(ctx, pipe, b.names.channel(p.Channel), p.Payload)
 	}
-	keys, args := b.scriptCall(p.Channel, p.Payload, p.Options)
-	if pipe.sent {
-		return publishScript.EvalSha(ctx, pipe, keys, args...)
+	if !pipe.sent {
+		// Not with the first call, which a server may refuse without a look at
+		// the script.
+		pipe.sent = true
+		pipe.ScriptLoad(ctx, scriptText)
 	}
-	// The first call brings the script along, the others find it there.
-	pipe.sent = true
-	return publishScript.Eval(ctx, pipe, keys, args...)
+	keys, args := b.scriptCall(p.Channel, p.Payload, p.Options)
+	return publishScript.EvalSha(ctx, pipe, keys, args...)
 }
 
 // published reads the answer to one message of a batch.

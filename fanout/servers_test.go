@@ -84,6 +84,7 @@ func TestCluster(t *testing.T) {
 	t.Run("owners", func(t *testing.T) { testOwners(t, cluster) })
 	t.Run("once", func(t *testing.T) { testPublishedOnce(t, cluster) })
 	t.Run("moved", func(t *testing.T) { testServerOfACluster(t, cluster) })
+	t.Run("order", func(t *testing.T) { testOrderBehindARefusal(t, cluster) })
 }
 
 // Every channel is received from the server that owns its slot, whoever
@@ -190,6 +191,34 @@ func testServerOfACluster(t *testing.T, cluster *redistest.Cluster) {
 		if err == nil || !strings.Contains(err.Error(), "MOVED") {
 			t.Errorf("got %v", err)
 		}
+	}
+}
+
+// The messages of one channel stay in order where the server refuses those of
+// another, the first that would have brought the script along.
+func testOrderBehindARefusal(t *testing.T, cluster *redistest.Cluster) {
+	server := cluster.Masters[0]
+	b := runBroker(t, testConfig(server.URL()))
+	var own, other string
+	for n := 0; own == "" || other == ""; n++ {
+		if name := fmt.Sprint("c", n); cluster.Owner(name) == server {
+			own = name
+		} else {
+			other = name
+		}
+	}
+	r := newRecorder()
+	join(b, own, r)
+	r.wait(t, own, 1)
+	server.Do("SCRIPT", "FLUSH")
+	durable := PublishOptions{Durable: true}
+	results := b.PublishBatch(t.Context(), []Publication{{other, []byte("0"), durable}, {own, []byte("1"), durable}, {own, []byte("2"), PublishOptions{}}})
+	if results[0].Err == nil || results[1].Err != nil || results[2].Err != nil {
+		t.Fatalf("got %+v", results)
+	}
+	r.wait(t, own, 3)
+	if got := r.texts(own); !slices.Equal(got, []string{"joined", "1", "2"}) {
+		t.Errorf("got %v", got)
 	}
 }
 
