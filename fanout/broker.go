@@ -101,8 +101,13 @@ func (b *Broker) Run(ctx context.Context) error {
 	if b.embedded != nil {
 		wg.Go(func() { b.embedded.run(ctx) })
 	}
+	var err error
+	wg.Go(func() {
+		<-ctx.Done()
+		err = b.Close() // or the others wait for what is being read until its timeout
+	})
 	wg.Wait()
-	return b.Close()
+	return err
 }
 
 // Close frees what NewBroker made. Run does it itself; it is for a broker

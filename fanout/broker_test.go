@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -248,5 +249,47 @@ func TestPrefixesShareOneServer(t *testing.T) {
 	r.wait(t, "news", 2)
 	if got := r.texts("news"); !slices.Equal(got, []string{"joined", "for other:"}) {
 		t.Fatalf("got %v", got)
+	}
+}
+
+// A read under way is no reason to go on as if Redis delivered, nor to wait with
+// the end.
+func TestReadsUnderWayAreNotWaitedFor(t *testing.T) {
+	server := startRedis(t)
+	b, stop := startBroker(t, testConfig(server.url()+"?read_timeout=10m"), "node1")
+	defer stop()
+	r := newRecorder()
+	join(b, "news", r)
+	r.wait(t, "news", 1)
+	waitReady(t, b)
+	server.signal(syscall.SIGSTOP)
+	b.Replay("news", Position{Ms: 1}, r, func(Replay) {})
+	eventually(t, "the history is being read", func() bool { return b.Stats().HistoryReads == 1 })
+	waitNotReady(t, b)
+	stop()
+}
+
+// What still comes over a connection that was given up doesn't count.
+func TestLateProbe(t *testing.T) {
+	_, l := offline(t, DefaultConfig())
+	f := &feed{l: l}
+	f.probeHeard()
+	if err := l.ready(); err != nil {
+		t.Fatal(err)
+	}
+	if !l.fail(errRedial) {
+		t.Error("the link had not delivered")
+	}
+	f.probeHeard()
+	if l.ready() == nil {
+		t.Error("a link that is lost delivers")
+	}
+	l.lost()
+	if l.ready() == nil {
+		t.Error("a link delivers before its first probe")
+	}
+	f.probeHeard()
+	if err := l.ready(); err != nil {
+		t.Error(err)
 	}
 }

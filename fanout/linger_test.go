@@ -141,7 +141,7 @@ func TestUnsubscribesHaveAWindow(t *testing.T) {
 	if n := sent(); n != subscribeBatch {
 		t.Errorf("%d more are on their way, want %d", n, subscribeBatch)
 	}
-	l.lost(errStarting)
+	l.lost()
 	if names, subscribe := l.nextBatch(); !subscribe || len(names) != 1 {
 		t.Errorf("on a new connection: %v, subscribe %v", names, subscribe)
 	}

@@ -15,9 +15,10 @@ import (
 //
 // The goroutines of a session, which waits for them: write (gathers SUBSCRIBE
 // and UNSUBSCRIBE, and connects), settle (finds each confirmed channel's place
-// in its stream), the replayers, and for each connection receive (the only one
-// that reads it; order within a channel comes from it and mu) and probe. They
-// talk through the queues under mu and are woken by signals.
+// in its stream), the replayers, one that waits for a failure, and for each
+// connection receive (the only one that reads it; order within a channel comes
+// from it and mu) and probe. They talk through the queues under mu and are woken
+// by signals.
 type link struct {
 	// Immutable.
 
@@ -47,6 +48,7 @@ type link struct {
 	leaving   int      // names of which the end of the subscription isn't confirmed yet
 	again     int      // topics with topicAgain
 	probed    bool     // a probe has come back on this connection
+	ending    bool     // the session has failed, and waits for its goroutines
 	down      error    // why the link doesn't deliver; nil: it does
 	reported  bool     // the log has this outage
 	downSince time.Time
@@ -96,11 +98,11 @@ func (l *link) run(ctx context.Context) {
 	const first, most = 50 * time.Millisecond, 5 * time.Second
 	delay := first
 	for {
-		wasUp, err := l.session(ctx)
+		wasUp := l.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		l.lost(err)
+		l.lost()
 		l.b.servers.lookAgain(ctx)
 		l.b.probes.lookAgain(ctx)
 		if wasUp {
@@ -116,19 +118,30 @@ func (l *link) run(ctx context.Context) {
 	}
 }
 
-// lost takes note that the connection is gone: every channel is to be
-// subscribed again, and whoever was served must be told or caught up.
-func (l *link) lost(err error) {
+// fail takes note, as soon as a connection fails, that the link doesn't deliver,
+// and reports whether it did. Nothing else of the session changes yet: a read
+// that is under way may take as long as its timeout.
+func (l *link) fail(err error) (wasUp bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.down == nil {
+	if wasUp = l.down == nil; wasUp {
 		l.downSince = time.Now()
 	}
-	l.down, l.probed = err, false
+	l.down, l.ending = err, true
 	if !l.reported {
 		l.reported = true
 		l.b.log.Error("redis does not deliver", "connection", l.label, "channels", l.topics.len(), "err", err)
 	}
+	return wasUp
+}
+
+// lost takes note that the connection is gone, with all goroutines of its
+// session: every channel is to be subscribed again, and whoever was served must
+// be told or caught up.
+func (l *link) lost() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ending, l.probed = false, false
 	l.wanted, l.unwanted, l.confirmed, l.replaying = l.wanted[:0], nil, nil, nil
 	l.pending, l.leaving = 0, 0
 	clear(l.held)
@@ -148,7 +161,7 @@ func (l *link) lost(err error) {
 // checkUp declares the link up when a probe came back and every channel that
 // was live before delivers again. The caller holds mu.
 func (l *link) checkUp() {
-	if l.down == nil || !l.probed || l.again > 0 {
+	if l.down == nil || l.ending || !l.probed || l.again > 0 {
 		return
 	}
 	l.down = nil

@@ -30,9 +30,9 @@ type session struct {
 	feeds map[*redis.Client]*feed // by the server's client for commands
 }
 
-// session connects and uses the connections until one fails. It reports
-// whether the link delivered meanwhile.
-func (l *link) session(parent context.Context) (wasUp bool, err error) {
+// session connects and uses the connections until one fails, of which the link
+// takes note at once. It reports whether the link delivered until then.
+func (l *link) session(parent context.Context) (wasUp bool) {
 	ctx, fail := context.WithCancelCause(parent)
 	s := &session{l: l, ctx: ctx, fail: fail, feeds: make(map[*redis.Client]*feed)}
 	if _, err := s.feed(l.probeName); err != nil {
@@ -44,11 +44,17 @@ func (l *link) session(parent context.Context) (wasUp bool, err error) {
 			s.wg.Go(func() { l.replayer(ctx) })
 		}
 	}
+	s.wg.Go(func() {
+		<-ctx.Done()
+		if parent.Err() == nil {
+			wasUp = l.fail(context.Cause(ctx))
+		}
+	})
 	s.wg.Wait()
 	for _, f := range s.feeds {
 		f.close()
 	}
-	return l.ready() == nil, context.Cause(ctx)
+	return wasUp
 }
 
 // feed returns the connection to the server that a channel, with its prefix,

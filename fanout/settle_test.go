@@ -1,7 +1,6 @@
 package fanout
 
 import (
-	"errors"
 	"slices"
 	"testing"
 )
@@ -23,10 +22,10 @@ func TestHeldPlainMessageIsLost(t *testing.T) {
 	join(b, "news", r)
 	l.settleAll(l.confirmNext(), []page{{complete: true}})
 	l.message("push:news", "\x1e1-1\x1eone")
-	l.lost(errors.New("once"))
+	l.lost()
 	l.confirmNext()
 	l.message("push:news", "held")
-	l.lost(errors.New("twice"))
+	l.lost()
 	l.settleAll(l.confirmNext(), []page{{tail: streamID{1, 1}, complete: true}})
 	if got := r.texts("news"); !slices.Equal(got, []string{"joined", "one", "gap:broker"}) {
 		t.Errorf("got %v", got)
@@ -41,7 +40,7 @@ func TestStreamBeginsAnewWithLowerIDs(t *testing.T) {
 	join(b, "news", r)
 	l.settleAll(l.confirmNext(), []page{{complete: true}})
 	l.message("push:news", "\x1e9-1\x1eold")
-	l.lost(errors.New("killed"))
+	l.lost()
 	l.settleAll(l.confirmNext(), []page{{}})
 	for _, m := range []string{"plain", "\x1e5-1\x1enew", "\x1e5-1\x1eagain", "\x1e6-1\x1enewer"} {
 		l.message("push:news", m)
