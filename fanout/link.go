@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -50,10 +51,12 @@ type link struct {
 	probed    bool     // a probe has come back on this connection
 	ending    bool     // the session has failed, and waits for its goroutines
 	down      error    // why the link doesn't deliver; nil: it does
+	refused   bool     // settle's reads have failed for so long that the link is down
 	reported  bool     // the log has this outage
 	downSince time.Time
-	floor     uint32 // above the seq of every topic that was forgotten
-	at        uint64 // the last moment
+	readsFail time.Time // since when settle's reads do; zero: they don't
+	floor     uint32    // above the seq of every topic that was forgotten
+	at        uint64    // the last moment
 }
 
 // signal wakes one goroutine; signals that come while it works are one.
@@ -124,15 +127,42 @@ func (l *link) run(ctx context.Context) {
 func (l *link) fail(err error) (wasUp bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if wasUp = l.down == nil; wasUp {
+	wasUp = l.down == nil
+	l.ending = true
+	l.setDown(err)
+	return wasUp
+}
+
+// setDown declares the link down, or down for another reason. The caller holds
+// mu.
+func (l *link) setDown(err error) {
+	if l.down == nil {
 		l.downSince = time.Now()
 	}
-	l.down, l.ending = err, true
+	l.down = err
 	if !l.reported {
 		l.reported = true
 		l.b.log.Error("redis does not deliver", "connection", l.label, "channels", l.topics.len(), "err", err)
 	}
-	return wasUp
+}
+
+// settleRead takes note of how a read of settle ended. When they fail for as
+// long as probes may, the link is down: it delivers what it did, but nothing
+// that is subscribed to now. Redis may be loading its data, or be a replica
+// without its master.
+func (l *link) settleRead(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err == nil:
+		l.readsFail, l.refused = time.Time{}, false
+		l.checkUp()
+	case l.readsFail.IsZero():
+		l.readsFail = time.Now()
+	case !l.ending && time.Since(l.readsFail) > missedProbes*l.b.config.ProbeInterval:
+		l.refused = true
+		l.setDown(fmt.Errorf("read the streams: %w", err))
+	}
 }
 
 // lost takes note that the connection is gone, with all goroutines of its
@@ -141,7 +171,8 @@ func (l *link) fail(err error) (wasUp bool) {
 func (l *link) lost() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ending, l.probed = false, false
+	l.ending, l.probed, l.refused = false, false, false
+	l.readsFail = time.Time{}
 	l.wanted, l.unwanted, l.confirmed, l.replaying = l.wanted[:0], nil, nil, nil
 	l.pending, l.leaving = 0, 0
 	clear(l.held)
@@ -158,10 +189,10 @@ func (l *link) lost() {
 	})
 }
 
-// checkUp declares the link up when a probe came back and every channel that
-// was live before delivers again. The caller holds mu.
+// checkUp declares the link up when a probe came back, every channel that was
+// live before delivers again, and others can be made live. The caller holds mu.
 func (l *link) checkUp() {
-	if l.down == nil || l.ending || !l.probed || l.again > 0 {
+	if l.down == nil || l.ending || l.refused || !l.probed || l.again > 0 {
 		return
 	}
 	l.down = nil

@@ -72,6 +72,25 @@ func TestProbesDontWaitForCommands(t *testing.T) {
 	eventually(t, "probes go on", func() bool { return server.calls("publish") >= before+3*missedProbes })
 }
 
+// A server that takes subscriptions and refuses reads, such as a replica without
+// its master, makes no channel live.
+func TestRefusedReadsAreAnOutage(t *testing.T) {
+	server := startRedis(t, "--replica-serve-stale-data", "no")
+	server.do("REPLICAOF", "127.0.0.1", "1")
+	c := testConfig(server.url())
+	c.Connections, c.ProbeInterval = 1, 100*time.Millisecond
+	b := runBroker(t, c)
+	waitReady(t, b)
+	r := newRecorder()
+	join(b, "news", r)
+	eventually(t, "the reason is known", func() bool {
+		return b.Ready() != nil && strings.Contains(b.Ready().Error(), "MASTERDOWN")
+	})
+	server.do("REPLICAOF", "NO", "ONE")
+	waitReady(t, b)
+	r.wait(t, "news", 1)
+}
+
 func TestProbesStayApart(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.url()))

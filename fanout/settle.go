@@ -20,6 +20,15 @@ type unsettled struct {
 // topic live, until ctx ends. A topic that was live before the connection was
 // lost is caught up on the way.
 func (l *link) settle(ctx context.Context) {
+	read := func(fn func() error) bool {
+		return retry(ctx, func() error {
+			err := fn()
+			if ctx.Err() == nil {
+				l.settleRead(err)
+			}
+			return err
+		})
+	}
 	for {
 		batch := l.takeConfirmed()
 		if len(batch) == 0 {
@@ -31,11 +40,11 @@ func (l *link) settle(ctx context.Context) {
 			continue
 		}
 		var pages []page
-		if !retry(ctx, func() (err error) { pages, err = l.firstPages(ctx, batch); return err }) {
+		if !read(func() (err error) { pages, err = l.firstPages(ctx, batch); return err }) {
 			return
 		}
 		for _, u := range l.settleAll(batch, pages) {
-			if !retry(ctx, func() error { return l.settleRest(ctx, u) }) {
+			if !read(func() error { return l.settleRest(ctx, u) }) {
 				return
 			}
 		}
