@@ -12,6 +12,20 @@ type heldMessage struct {
 	durable bool
 }
 
+// heldMessages is what came for a topic while it was confirmed.
+type heldMessages struct {
+	list  []heldMessage
+	bytes int  // heldCost of all
+	over  bool // there was no room: list is empty, and stays so
+}
+
+// maxHeldBytes is the most that a link holds for topics that aren't live yet:
+// as much as Redis keeps by default for a subscriber that doesn't read.
+const maxHeldBytes = 32 << 20
+
+// heldCost is what a message counts: its payload and itself.
+func heldCost(m heldMessage) int { return len(m.payload) + 64 }
+
 // message is called by receive for each message.
 func (l *link) message(full, wire string) {
 	if len(full) < l.topics.prefix {
@@ -29,10 +43,42 @@ func (l *link) message(full, wire string) {
 		if !durable {
 			t.flags |= topicPlain // the connection may go before it's delivered
 		}
-		l.held[place] = append(l.held[place], m)
+		l.hold(place, m)
 	default:
 		l.accept(place, t, m)
 	}
+}
+
+// hold keeps a message until its topic is live. Where there is no room, all that
+// is held for the topic goes: goLive has its stream looked at again, and tells
+// of plain messages. The caller holds mu.
+func (l *link) hold(place uint32, m heldMessage) {
+	h := l.held[place]
+	if h == nil {
+		h = &heldMessages{}
+		l.held[place] = h
+	}
+	cost := heldCost(m)
+	if h.over = h.over || l.heldBytes+cost > maxHeldBytes; h.over {
+		l.heldBytes -= h.bytes
+		h.list, h.bytes = nil, 0
+		l.b.counters.dropped.Add(1)
+		return
+	}
+	h.list = append(h.list, m)
+	h.bytes += cost
+	l.heldBytes += cost
+}
+
+// release takes what is held for a topic. The caller holds mu.
+func (l *link) release(place uint32) heldMessages {
+	h := l.held[place]
+	if h == nil {
+		return heldMessages{}
+	}
+	delete(l.held, place)
+	l.heldBytes -= h.bytes
+	return *h
 }
 
 // accept makes m the topic's next message and delivers it, unless it has been

@@ -17,13 +17,13 @@ type history struct {
 // config.ReplayMessages entries: who is further behind gets the newest ones.
 // received is the last durable message that has been received already, so the
 // stream reaches at least that far.
-func (l *link) readHistory(ctx context.Context, name string, from, received streamID) (history, error) {
+func (l *link) readHistory(ctx context.Context, name string, from, received streamID, p *portion) (history, error) {
 	l.b.counters.historyReads.Add(1)
 	key := l.b.names.stream(name)
 	h := history{from: from, to: received}
 	end := "+"
 	for {
-		limit := min(pageEntries, l.b.config.ReplayMessages-len(h.entries)+1)
+		limit := min(p.of(pageEntries), l.b.config.ReplayMessages-len(h.entries)+1)
 		pipe := l.b.servers.client.Pipeline()
 		read := pipe.XRevRangeN(ctx, key, end, beyond(from, "-"), int64(limit))
 		first, info := pipe.XRangeN(ctx, key, "-", "+", 1), pipe.XInfoStream(ctx, key)
@@ -58,9 +58,9 @@ func (l *link) readHistory(ctx context.Context, name string, from, received stre
 
 // extend reads on from the end of h, at least up to received: so many messages
 // came during the read that the ring no longer reaches back to it.
-func (l *link) extend(ctx context.Context, name string, h *history, received streamID) error {
+func (l *link) extend(ctx context.Context, name string, h *history, received streamID, portion *portion) error {
 	for more := true; more; {
-		p, err := l.pageAfter(ctx, name, h.to)
+		p, err := l.pageAfter(ctx, name, h.to, portion)
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,8 @@ type link struct {
 	unwanted  []string // names to unsubscribe from
 	confirmed []uint32 // topics to settle
 	lingering []lingerEnd
-	held      map[uint32][]heldMessage // what came for a topic while it was confirmed
+	held      map[uint32]*heldMessages // by topics that are confirmed
+	heldBytes int                      // of all, at most maxHeldBytes
 	waits     map[uint32]*replayWaits
 	replaying []uint32 // topics of waits that a replayer should look at
 	pending   int      // topics subscribing or confirmed
@@ -82,7 +83,7 @@ func newLink(b *Broker, number, of int) *link {
 		confirm:   make(signal, 1),
 		replays:   make(signal, 1),
 		topics:    topics{prefix: len(b.names.prefix)},
-		held:      make(map[uint32][]heldMessage),
+		held:      make(map[uint32]*heldMessages),
 		waits:     make(map[uint32]*replayWaits),
 		down:      errStarting,
 		downSince: time.Now(),
@@ -176,6 +177,7 @@ func (l *link) lost() {
 	l.wanted, l.unwanted, l.confirmed, l.replaying = l.wanted[:0], nil, nil, nil
 	l.pending, l.leaving = 0, 0
 	clear(l.held)
+	l.heldBytes = 0
 	for _, w := range l.waits {
 		w.queued, w.taken = false, false
 	}

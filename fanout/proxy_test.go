@@ -5,12 +5,14 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // proxy stands between a broker and its server, and can part them while the
 // server goes on serving others.
 type proxy struct {
 	target   string
+	rate     int // bytes a second from the server over each connection; 0: no bound
 	listener net.Listener
 	wg       sync.WaitGroup
 
@@ -21,11 +23,17 @@ type proxy struct {
 
 func startProxy(t testing.TB, target string) *proxy {
 	t.Helper()
+	return startSlowProxy(t, target, 0)
+}
+
+// startSlowProxy starts one with a rate.
+func startSlowProxy(t testing.TB, target string, rate int) *proxy {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{target: target, listener: l, conns: make(map[net.Conn]struct{})}
+	p := &proxy{target: target, rate: rate, listener: l, conns: make(map[net.Conn]struct{})}
 	p.wg.Go(p.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -96,5 +104,18 @@ func (p *proxy) serve(c net.Conn) {
 		_, _ = io.Copy(s, c)
 		p.drop(s)
 	})
-	_, _ = io.Copy(c, s)
+	_, _ = io.Copy(slowWriter{c, p.rate}, s)
+}
+
+// slowWriter takes the time that its rate asks for.
+type slowWriter struct {
+	io.Writer
+	rate int
+}
+
+func (w slowWriter) Write(b []byte) (int, error) {
+	if w.rate > 0 {
+		time.Sleep(time.Duration(len(b)) * time.Second / time.Duration(w.rate))
+	}
+	return w.Writer.Write(b)
 }

@@ -137,6 +137,7 @@ func (l *link) answer(t *topic, w *Wait, before streamID, messages []*Message, c
 
 // replayer serves topics from the queue until ctx ends.
 func (l *link) replayer(ctx context.Context) {
+	var p portion
 	for {
 		id, ok := l.nextReplay()
 		if !ok {
@@ -147,14 +148,14 @@ func (l *link) replayer(ctx context.Context) {
 			}
 			continue
 		}
-		if !retry(ctx, func() error { return l.serve(ctx, id) }) {
+		if !retry(ctx, &p, func() error { return l.serve(ctx, id, &p) }) {
 			return
 		}
 	}
 }
 
 // serve reads a topic's stream as often as it takes to answer all waits.
-func (l *link) serve(ctx context.Context, id uint32) error {
+func (l *link) serve(ctx context.Context, id uint32, p *portion) error {
 	for {
 		l.mu.Lock()
 		t := l.topics.at(id)
@@ -165,12 +166,12 @@ func (l *link) serve(ctx context.Context, id uint32) error {
 			return nil
 		}
 		if ahead {
-			if err := l.pull(ctx, id, name, last); err != nil {
+			if err := l.pull(ctx, id, name, last, p); err != nil {
 				return err
 			}
 			continue
 		}
-		h, err := l.readHistory(ctx, name, from, last)
+		h, err := l.readHistory(ctx, name, from, last, p)
 		if err != nil {
 			return err
 		}
@@ -179,7 +180,7 @@ func (l *link) serve(ctx context.Context, id uint32) error {
 			if ok {
 				break
 			}
-			if err := l.extend(ctx, name, &h, received); err != nil {
+			if err := l.extend(ctx, name, &h, received, p); err != nil {
 				return err
 			}
 		}
@@ -224,9 +225,9 @@ func (l *link) serveRings(id uint32, t *topic) (from streamID, ahead, left bool)
 // pull delivers what the stream has beyond last, ahead of its publication. A
 // client may be ahead of this node by the time a message takes to get here.
 // Positions that are still beyond the end are of another stream.
-func (l *link) pull(ctx context.Context, id uint32, name string, last streamID) error {
+func (l *link) pull(ctx context.Context, id uint32, name string, last streamID, portion *portion) error {
 	for more := true; more; {
-		p, err := l.pageAfter(ctx, name, last)
+		p, err := l.pageAfter(ctx, name, last, portion)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -194,7 +195,7 @@ func TestHistoryIsExtended(t *testing.T) {
 			}
 			server.do("XTRIM", "{push:c}:log", "MAXLEN", test.trim)
 			last := idOf(mustPosition(t, ids[59]))
-			if err := b.link("c").extend(t.Context(), "push:c", &h, last); err != nil {
+			if err := b.link("c").extend(t.Context(), "push:c", &h, last, new(portion)); err != nil {
 				t.Fatal(err)
 			}
 			got := []string{}
@@ -224,6 +225,18 @@ func TestReplayWaitsForTheConnection(t *testing.T) {
 	a := <-done
 	if got := payloads(a.Messages); a.Gap != nil || !slices.Equal(got, numbers(10)) {
 		t.Fatalf("gap %v, got %v", a.Gap, got)
+	}
+}
+
+// A history of which one reply doesn't come in time.
+func TestReplayOverASlowWay(t *testing.T) {
+	const messages = 200
+	server, _, b := slowBroker(t)
+	for range messages {
+		server.publishDurable("c", strings.Repeat("x", 8<<10), 1000)
+	}
+	if a := newRecorder().replay(t, b, "c", Position{}); len(a.Messages) != messages || a.Gap != nil {
+		t.Errorf("%d messages, gap %v", len(a.Messages), a.Gap)
 	}
 }
 

@@ -1,9 +1,6 @@
 package fanout
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // settleBatch is the most streams looked at in one pipeline.
 const settleBatch = 512
@@ -20,8 +17,9 @@ type unsettled struct {
 // topic live, until ctx ends. A topic that was live before the connection was
 // lost is caught up on the way.
 func (l *link) settle(ctx context.Context) {
+	var p portion
 	read := func(fn func() error) bool {
-		return retry(ctx, func() error {
+		return retry(ctx, &p, func() error {
 			err := fn()
 			if ctx.Err() == nil {
 				l.settleRead(err)
@@ -39,33 +37,24 @@ func (l *link) settle(ctx context.Context) {
 			}
 			continue
 		}
-		var pages []page
-		if !read(func() (err error) { pages, err = l.firstPages(ctx, batch); return err }) {
-			return
-		}
-		for _, u := range l.settleAll(batch, pages) {
-			if !read(func() error { return l.settleRest(ctx, u) }) {
+		for len(batch) > 0 {
+			var some []unsettled
+			var pages []page
+			if !read(func() (err error) {
+				some = batch[:min(len(batch), p.of(settleBatch))]
+				pages, err = l.firstPages(ctx, some, p.of(firstPageEntries))
+				return err
+			}) {
 				return
 			}
+			for _, u := range l.settleAll(some, pages) {
+				if !read(func() error { return l.settleRest(ctx, u, &p) }) {
+					return
+				}
+			}
+			batch = batch[len(some):]
 		}
 	}
-}
-
-// retry calls fn until it succeeds, and reports whether it did before ctx
-// ended. Redis may be loading its data or changing its role meanwhile.
-func retry(ctx context.Context, fn func() error) bool {
-	delay := 20 * time.Millisecond
-	for ctx.Err() == nil {
-		if fn() == nil {
-			return true
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(delay):
-		}
-		delay = min(2*delay, time.Second)
-	}
-	return false
 }
 
 func (l *link) takeConfirmed() []unsettled {
@@ -157,13 +146,13 @@ func (l *link) acceptPage(id uint32, t *topic, p page) {
 // settleRest delivers page by page what a stream has more, then makes the
 // topic live. Until then nothing else moves the topic on: live messages are
 // held.
-func (l *link) settleRest(ctx context.Context, u unsettled) error {
+func (l *link) settleRest(ctx context.Context, u unsettled, portion *portion) error {
 	for {
 		l.mu.Lock()
 		t := l.topics.at(u.topic)
 		last := t.last
 		l.mu.Unlock()
-		p, err := l.pageAfter(ctx, u.name, last)
+		p, err := l.pageAfter(ctx, u.name, last, portion)
 		if err != nil {
 			return err
 		}
@@ -179,8 +168,16 @@ func (l *link) settleRest(ctx context.Context, u unsettled) error {
 	}
 }
 
-// goLive answers who waited for the topic. The caller holds mu.
+// goLive answers who waited for the topic. One of which messages came that there
+// was no room to hold is settled anew: the durable ones are in its stream, and the
+// loss of plain ones is told like that in an outage. The caller holds mu.
 func (l *link) goLive(id uint32, t *topic) {
+	held := l.release(id)
+	if held.over {
+		l.confirmed = append(l.confirmed, id)
+		l.confirm.send()
+		return
+	}
 	t.state = topicLive
 	if t.flags&topicAgain == 0 {
 		t.at = l.moment()
@@ -197,11 +194,8 @@ func (l *link) goLive(id uint32, t *topic) {
 		l.checkUp()
 	}
 	l.tellJoined(t, t.waiting)
-	if held := l.held[id]; held != nil {
-		delete(l.held, id)
-		for _, m := range held {
-			l.accept(id, t, m)
-		}
+	for _, m := range held.list {
+		l.accept(id, t, m)
 	}
 	l.queueReplay(id)
 }

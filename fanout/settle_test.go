@@ -1,8 +1,11 @@
 package fanout
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 // confirmNext subscribes to the topic that is wanted, as the server confirms it.
@@ -54,5 +57,74 @@ func TestStreamBeginsAnewWithLowerIDs(t *testing.T) {
 	}
 	if a, ok := l.ask(news, Position{Ms: 9, Seq: 1}); ok {
 		t.Errorf("from an id of the stream before: %+v", a)
+	}
+}
+
+// What comes for a channel that isn't live yet is held within a bound. Beyond it
+// the stream tells of the durable messages, and a gap of the plain ones.
+func TestHeldMessagesAreBounded(t *testing.T) {
+	b, l := offline(t, DefaultConfig())
+	r := newRecorder()
+	join(b, "news", r)
+	l.settleAll(l.confirmNext(), []page{{complete: true}})
+	l.message("push:news", "\x1e1-1\x1eone")
+	l.lost()
+	u := l.confirmNext()
+	l.message("push:news", "\x1e1-2\x1etwo")
+	for range maxHeldBytes>>20 + 3 {
+		l.message("push:news", strings.Repeat("x", 1<<20))
+		if l.heldBytes > maxHeldBytes {
+			t.Fatalf("%d bytes are held", l.heldBytes)
+		}
+	}
+	l.settleAll(u, []page{{tail: streamID{1, 1}, complete: true}}) // was read before all that came
+	if n := l.b.Stats().Links[0].Pending; n != 1 {
+		t.Fatalf("%d channels are pending", n)
+	}
+	l.message("push:news", "last")
+	l.settleAll(l.takeConfirmed(), []page{{
+		entries: []entry{{id: streamID{1, 2}, payload: "two"}}, tail: streamID{1, 2}, complete: true,
+	}})
+	got := slices.Compact(r.texts("news"))
+	if !slices.Equal(got, []string{"joined", "one", "gap:broker", "two", "last"}) || l.heldBytes != 0 {
+		t.Errorf("got %v, %d bytes are held", got, l.heldBytes)
+	}
+}
+
+// slowBroker runs a broker on a slow way to a server: what comes in 0.4 s there is
+// too late.
+func slowBroker(t *testing.T) (*redisServer, *proxy, *Broker) {
+	server := startRedis(t)
+	p := startSlowProxy(t, server.addr, 4<<20)
+	c := testConfig(p.url() + "?read_timeout=300ms")
+	c.Connections, c.ProbeInterval = 1, time.Second
+	b := runBroker(t, c)
+	waitReady(t, b)
+	return server, p, b
+}
+
+// Channels that have more to catch up with together than comes in time.
+func TestCatchUpOverASlowWay(t *testing.T) {
+	const channels = 30
+	server, p, b := slowBroker(t)
+	r := newRecorder()
+	name := func(i int) string { return fmt.Sprint("c", i) }
+	for i := range channels {
+		join(b, name(i), r)
+		r.wait(t, name(i), 1)
+		server.publishDurable(name(i), "first", 100)
+		r.wait(t, name(i), 2)
+	}
+	p.part()
+	waitNotReady(t, b)
+	for i := range channels {
+		for range firstPageEntries {
+			server.publishDurable(name(i), strings.Repeat("x", 4<<10), 100)
+		}
+	}
+	p.join()
+	waitReady(t, b)
+	for i := range channels {
+		r.wait(t, name(i), 2+firstPageEntries)
 	}
 }

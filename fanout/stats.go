@@ -19,7 +19,7 @@ type Stats struct {
 	Published       uint64
 	PublishErrors   uint64
 	ProbesMissed    uint64
-	MessagesDropped uint64 // for channels that were no longer wanted
+	MessagesDropped uint64 // for channels that were no longer wanted, or more than is held for those to come
 
 	// Held now.
 

@@ -43,15 +43,15 @@ type look struct {
 	info        *redis.XInfoStreamCmd
 }
 
-// firstPages looks at many streams in one round trip. Of a topic that is new
-// only the end of its stream matters.
-func (l *link) firstPages(ctx context.Context, batch []unsettled) ([]page, error) {
+// firstPages looks at many streams in one round trip, for so many entries of
+// each. Of a topic that is new only the end of its stream matters.
+func (l *link) firstPages(ctx context.Context, batch []unsettled, entries int) ([]page, error) {
 	pipe := l.b.servers.client.Pipeline()
 	looks := make([]look, len(batch))
 	for i, u := range batch {
 		key := l.b.names.stream(u.name)
 		if u.again && !u.last.isZero() {
-			looks[i] = lookAfter(ctx, pipe, key, u.last, firstPageEntries)
+			looks[i] = lookAfter(ctx, pipe, key, u.last, int64(entries))
 		} else {
 			looks[i].tail = pipe.XRevRangeN(ctx, key, "+", "-", 1)
 		}
@@ -68,10 +68,10 @@ func (l *link) firstPages(ctx context.Context, batch []unsettled) ([]page, error
 }
 
 // pageAfter looks at one stream.
-func (l *link) pageAfter(ctx context.Context, name string, after streamID) (page, error) {
+func (l *link) pageAfter(ctx context.Context, name string, after streamID, p *portion) (page, error) {
 	l.b.counters.historyReads.Add(1)
 	pipe := l.b.servers.client.Pipeline()
-	k := lookAfter(ctx, pipe, l.b.names.stream(name), after, pageEntries)
+	k := lookAfter(ctx, pipe, l.b.names.stream(name), after, int64(p.of(pageEntries)))
 	_, _ = pipe.Exec(ctx)
 	return k.result()
 }
