@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"pushgate/internal/loopback"
+	"pushgate/internal/redistest"
 )
 
 func TestWaysToConnect(t *testing.T) {
@@ -52,6 +53,67 @@ func TestWaysToConnect(t *testing.T) {
 		eventually(t, "the reason is known", func() bool {
 			return b.Ready() != nil && strings.Contains(b.Ready().Error(), "WRONGPASS")
 		})
+	})
+}
+
+// gatewayRights is what docs/OPERATIONS.md says a gateway's user needs.
+var gatewayRights = strings.Fields("~{push:* &push:* +@connection +subscribe +unsubscribe +publish" +
+	" +xrange +xrevrange +xinfo|stream +eval +evalsha +script|load +xadd +expire +get +set" +
+	" +ssubscribe +sunsubscribe +spublish +cluster|slots +command")
+
+// setRights makes a user gateway, with the password pw, that has those rights only.
+func setRights(s *redistest.Server) {
+	user := []any{"ACL", "SETUSER", "gateway", "reset", "on", ">pw"}
+	for _, right := range gatewayRights {
+		user = append(user, right)
+	}
+	s.Do(user...)
+}
+
+// useRights does everything that takes rights, by a broker of that user.
+func useRights(t *testing.T, url string) {
+	t.Helper()
+	b := runBroker(t, testConfig(url))
+	r := newRecorder()
+	join(b, "rights", r)
+	r.wait(t, "rights", 1)
+	durable := PublishOptions{Durable: true, IdempotencyKey: "1"}
+	if _, err := b.Publish(t.Context(), "rights", []byte("1"), durable); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range b.PublishBatch(t.Context(), []Publication{{"rights", []byte("2"), PublishOptions{Durable: true}}, {Channel: "rights"}}) {
+		if p.Err != nil {
+			t.Fatal(p.Err)
+		}
+	}
+	r.wait(t, "rights", 4)
+	if a := r.replay(t, b, "rights", Position{Ms: 1}); len(a.Messages) != 3 {
+		t.Errorf("replayed %d messages", len(a.Messages))
+	}
+	waitReady(t, b)
+}
+
+func TestRights(t *testing.T) {
+	server := startRedis(t)
+	setRights(server.Server)
+	useRights(t, "redis://gateway:pw@"+server.addr)
+	operations, err := os.ReadFile("../docs/OPERATIONS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, right := range gatewayRights {
+		if !strings.Contains(string(operations), right) {
+			t.Errorf("docs/OPERATIONS.md lacks %s", right)
+		}
+	}
+
+	// A channel that is refused takes the connection along: the reason says why.
+	server.do("ACL", "SETUSER", "gateway", "resetchannels", "&push:|probe|*", "&push:rights")
+	b := runBroker(t, testConfig("redis://gateway:pw@"+server.addr))
+	waitReady(t, b)
+	join(b, "other", newRecorder())
+	eventually(t, "the reason is known", func() bool {
+		return b.Ready() != nil && strings.Contains(b.Ready().Error(), "NOPERM") && strings.Contains(b.Ready().Error(), "&push:*")
 	})
 }
 

@@ -73,7 +73,12 @@ func (f *feed) receive(ctx context.Context) error {
 	timeout := (missedProbes + 1) * f.l.b.config.ProbeInterval
 	for {
 		reply, err := f.pubsub.ReceiveTimeout(ctx, timeout)
-		if err != nil {
+		switch {
+		case redis.HasErrorPrefix(err, "NOPERM"):
+			// Redis refuses all channels of the command and doesn't say which one
+			// it means.
+			return fmt.Errorf("subscribe: the user lacks a right, such as &%s*: %w", f.l.b.config.Prefix, err)
+		case err != nil:
 			return fmt.Errorf("receive: %w", err)
 		}
 		switch reply := reply.(type) {

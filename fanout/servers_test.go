@@ -84,6 +84,12 @@ func TestCluster(t *testing.T) {
 	t.Run("owners", func(t *testing.T) { testOwners(t, cluster) })
 	t.Run("once", func(t *testing.T) { testPublishedOnce(t, cluster) })
 	t.Run("moved", func(t *testing.T) { testServerOfACluster(t, cluster) })
+	t.Run("rights", func(t *testing.T) {
+		for _, s := range cluster.Masters {
+			setRights(s)
+		}
+		useRights(t, strings.Replace(cluster.URL(), "://", "://gateway:pw@", 1))
+	})
 	t.Run("order", func(t *testing.T) { testOrderBehindARefusal(t, cluster) })
 }
 
