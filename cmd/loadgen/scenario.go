@@ -60,6 +60,8 @@ func (f *flags) execute(ctx context.Context, s scenario, args []string, out, err
 // whatever else is wrong; an interrupted run has none.
 func exitCode(r *loadgen.Result) int {
 	switch {
+	case r.Partial: // what can't be told is not missed
+		return exitFailed
 	case !r.Met() && (!r.Interrupted || r.Aborted != ""):
 		return exitSLO
 	case !r.Good():

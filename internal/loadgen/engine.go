@@ -38,6 +38,7 @@ type engine struct {
 	total  recorder // of the whole run
 	recent recorder // since the last takeRecent
 	phase  recorder // since the last takePhase
+	known  snapshot // the last that was whole, where this process holds the clients
 }
 
 const (
@@ -62,6 +63,7 @@ func newEngine(p *plan) (*engine, error) {
 		total:  newRecorder(),
 		recent: newRecorder(),
 		phase:  newRecorder(),
+		known:  *newSnapshot(),
 	}
 	e.tickEvery.Store(int64(tickSlow))
 	n := min(p.Loops, p.Connections)
@@ -297,18 +299,23 @@ func (e *engine) gather() (*snapshot, error) {
 	return s, err
 }
 
-// collect sums up all loops and moves their latencies into the engine's.
+// collect sums up all loops and moves their latencies into the engine's. With
+// an error the sum is what was known last: counters never go back.
 func (e *engine) collect() (snapshot, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	a, err := e.order(order{Do: doCollect})
-	if a.Snapshot == nil {
-		return *newSnapshot(), err
+	gather := e.gather
+	if e.fleet != nil {
+		gather = e.fleet.collect
 	}
-	s := a.Snapshot
+	s, err := gather()
 	s.fresh.copyTo(&e.total)
 	s.fresh.copyTo(&e.phase)
 	s.fresh.drain(&e.recent)
+	if e.fleet == nil && err != nil {
+		return e.known, err
+	}
+	e.known = *s
 	return *s, err
 }
 

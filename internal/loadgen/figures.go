@@ -41,7 +41,22 @@ func Figures() []Figure {
 	for _, rows := range [][]Figure{clientFigures(), messageFigures(), stormFigures(), churnFigures(), slowFigures(), serverFigures(), kernelFigures(), selfFigures()} {
 		all = append(all, rows...)
 	}
+	for i := range all {
+		all[i].of = all[i].measured
+	}
 	return all
+}
+
+// withoutClients are the figures that no process that holds clients is asked
+// for.
+var withoutClients = []string{"published", "published_per_second", "late", "skipped", "rss", "listen_overflows"}
+
+// measured hides a figure that can't be told once clients are out of sight.
+func (f Figure) measured(r *Result) (float64, bool) {
+	if r.Partial && !slices.Contains(withoutClients, f.Name) && !strings.HasPrefix(f.Name, "publish.") {
+		return 0, false
+	}
+	return f.of(r)
 }
 
 // FindFigure looks for a figure by its name.

@@ -40,6 +40,9 @@ type agent struct {
 	clock  clockReading
 	result Agent
 
+	// Guarded by the engine's mu
+	known *snapshot // the last that it sent; its latencies were taken out
+
 	// Guarded by mu
 	mu      sync.Mutex
 	encoder *json.Encoder
@@ -266,7 +269,8 @@ func (a *agent) do(ctx context.Context, o order) (answer, error) {
 	return a.await(ctx, reply, agentAnswer)
 }
 
-// order gives an order to all and merges their answers.
+// order gives an order to all and merges their answers. The error is that of
+// the first who did not do it.
 func (f *fleet) order(o order) (sum answer, err error) {
 	replies := make([]chan answer, len(f.agents))
 	o.Rate /= float64(len(f.agents))
@@ -283,6 +287,29 @@ func (f *fleet) order(o order) (sum answer, err error) {
 		sum.merge(&x)
 	}
 	return sum, nil
+}
+
+// collect sums up what all have counted. Of a process that does not answer it
+// takes what it said last, and returns why beside the sum.
+func (f *fleet) collect() (*snapshot, error) {
+	replies, errs := make([]chan answer, len(f.agents)), make([]error, len(f.agents))
+	for i, a := range f.agents {
+		replies[i], errs[i] = a.submit(order{Do: doCollect})
+	}
+	sum := newSnapshot()
+	for i, a := range f.agents {
+		var x answer
+		if errs[i] == nil {
+			x, errs[i] = a.await(context.Background(), replies[i], agentAnswer)
+		}
+		if errs[i] == nil && x.Snapshot != nil {
+			a.known = x.Snapshot
+		}
+		if a.known != nil {
+			sum.add(a.known)
+		}
+	}
+	return sum, errors.Join(errs...)
 }
 
 // totals sums up what the processes said last.

@@ -1,13 +1,17 @@
 package loadgen
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -175,6 +179,44 @@ func TestAgentsBad(t *testing.T) {
 			t.Errorf("failed %q", r.Failed)
 		}
 	})
+}
+
+// The counts of a process that is killed stand as they were known last, and no
+// limit is met by what nobody can tell.
+func TestAgentsKilled(t *testing.T) {
+	t.Parallel()
+	pid := filepath.Join(t.TempDir(), "pid")
+	s := newScripted()
+	s.stall = func(n int) time.Duration {
+		if n == 20 {
+			text, _ := os.ReadFile(pid)
+			victim, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+			if victim < 2 || syscall.Kill(victim, syscall.SIGKILL) != nil {
+				t.Errorf("can't kill agent %q", text)
+			}
+		}
+		return 0
+	}
+	c := s.start(t, 8, 40)
+	c.AgentCommands = []string{os.Args[0] + " agent", fmt.Sprintf("sh -c 'echo $$ >%s; exec %s agent'", pid, os.Args[0])}
+	r := mustFanout(t, s, c)
+	if n := r.Counters; r.Good() || !r.Partial || !r.Fanout.Unaudited || n.Ready != 8 || n.Established != 8 {
+		t.Errorf("good %v, partial %v, unaudited %v, counters %+v", r.Good(), r.Partial, r.Fanout.Unaudited, n)
+	}
+	slos, err := ParseSLOs([]string{"missing==0", "missing_share<1%", "lost==0", "failed==0", "clients==8", "delivery.p99<1m", "handshake.p99<1m", "skipped==0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Judge(slos)
+	for _, v := range r.SLOs {
+		if want := v.Figure == "skipped"; v.Measured != want || v.Met != want {
+			t.Errorf("%s: measured %v, met %v", v.SLO, v.Measured, v.Met)
+		}
+	}
+	var table bytes.Buffer
+	if err := r.WriteTable(&table); err != nil || !strings.Contains(table.String(), "missing==0                   -       not measured") || r.Word() != "FAILED" {
+		t.Errorf("%v\n%s", err, table.String())
+	}
 }
 
 // An agent that gets nonsense says so; at the end of its input it closes what

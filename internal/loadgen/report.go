@@ -83,6 +83,9 @@ func (r *Result) clients(t *table) {
 	c := &r.Counters
 	t.title("clients")
 	t.row("ready", "%d of %d", c.Ready-c.Returned, r.Settings.Connections)
+	if r.Partial {
+		t.row("these are the last known", "a process that held clients was lost")
+	}
 	if c.Untried > 0 {
 		t.row("not tried", "%d", c.Untried)
 	}
@@ -104,6 +107,10 @@ func (f *Sent) write(t *table, c *Counters) {
 	t.row("published", "%d of %d %s, %d B each, over %d channel(s), %.0f /s", f.Published, f.Asked, kind, f.Size, f.Channels, f.PerSecond)
 	t.row("late, skipped slots", "%d, %d", f.Late, f.Skipped)
 	t.row("deliveries expected", "%d", f.Expected)
+	if f.Unaudited {
+		t.row("delivered, missing", "not measured: a process that held clients was lost")
+		return
+	}
 	t.row("delivered", "%d in %.2f s, %.0f /s", f.Delivered, f.Seconds, f.DeliveredPS)
 	t.row("missing", "%d", f.Missing)
 	if f.ExpectedMoved > 0 {

@@ -27,6 +27,9 @@ type Result struct {
 	Host        Host     `json:"host"`
 	Settings    Settings `json:"settings"`
 
+	// Partial: a process that held clients was lost. The counters are the last
+	// that were known, and no figure that needs its clients was measured.
+	Partial  bool     `json:"partial,omitempty"`
 	Counters Counters `json:"counters"`
 	Failures tally    `json:"failures"` // clients that never were ready, by reason
 	Losses   tally    `json:"losses"`   // clients lost later, by reason
@@ -120,6 +123,9 @@ type Sent struct {
 	Duplicated    uint64 `json:"duplicated"`
 	Reordered     uint64 `json:"reordered"`
 	Incomplete    uint64 `json:"incomplete_subscriptions"`
+	// Unaudited: a process that held clients was lost, so that nobody can tell
+	// what came; from Missing on nothing was measured.
+	Unaudited bool `json:"unaudited,omitempty"`
 	// Examples names a few subscriptions that miss something.
 	Examples    []string `json:"missing_examples,omitempty"`
 	DeliveredPS float64  `json:"delivered_per_second"`

@@ -253,6 +253,7 @@ func (r *run) finish() *Result {
 	res := r.result
 	snap, err := r.engine.collect()
 	r.note("counting", err)
+	res.Partial = err != nil
 	res.Counters, res.Failures, res.Losses, res.Errors = snap.Counters, snap.Failures, snap.Losses, snap.Errors
 	if s := res.Server; s != nil {
 		s.After = r.sampleServer()

@@ -8,8 +8,11 @@ func (r *Result) verdicts(t *table) {
 	t.title("SLOs")
 	for _, v := range r.SLOs {
 		word := "MISSED"
-		if v.Met {
+		switch {
+		case v.Met:
 			word = "met"
+		case r.Partial && !v.Measured:
+			word = "-"
 		}
 		t.row(v.SLO, "%-7s %s", word, v.Text())
 	}
@@ -20,7 +23,7 @@ func (r *Result) Word() string {
 	switch {
 	case r.Interrupted && r.Aborted == "":
 		return "INTERRUPTED"
-	case !r.Met():
+	case !r.Met() && !r.Partial:
 		return "SLO MISSED"
 	case !r.Good():
 		return "FAILED"

@@ -100,6 +100,7 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 		Completion:    summarize(w.completion),
 		Effort:        e,
 	}
+	f.Unaudited = true
 	a, err := r.engine.audit(r.sequence)
 	if err != nil {
 		r.note("counting", err)
@@ -111,6 +112,7 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 		r.note("counting", err)
 		return f
 	}
+	f.Unaudited = false
 	c := snap.Counters
 	c.subtract(before)
 	f.Delivered, f.Duplicated, f.Reordered = c.Delivered, c.Duplicated, c.Reordered
