@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // clockRounds is how many readings are taken; the quickest counts.
@@ -40,7 +41,7 @@ func readClock(now func() int64, remote func() (int64, error)) (c clockReading, 
 
 // greet waits for a process to be there, and compares the clocks.
 func (a *agent) greet(ctx context.Context, now func() int64) error {
-	reply, err := a.submit(order{Do: doClock})
+	reply, err := a.submit(order{Do: doClock}, agentGreeting)
 	if err != nil {
 		return err
 	}
@@ -52,13 +53,13 @@ func (a *agent) greet(ctx context.Context, now func() int64) error {
 		return fmt.Errorf("agent %s: it is of another version: %q and not %q", a.name, first.Schema, Schema)
 	}
 	a.cpus = first.CPUs
-	a.clock, err = a.compareClock(ctx, now)
+	a.clock, err = a.compareClock(ctx, agentAnswer, now)
 	return err
 }
 
-func (a *agent) compareClock(ctx context.Context, now func() int64) (clockReading, error) {
+func (a *agent) compareClock(ctx context.Context, most time.Duration, now func() int64) (clockReading, error) {
 	return readClock(now, func() (int64, error) {
-		x, err := a.do(ctx, order{Do: doClock})
+		x, err := a.do(ctx, most, order{Do: doClock})
 		return x.Now, err
 	})
 }
@@ -66,7 +67,7 @@ func (a *agent) compareClock(ctx context.Context, now func() int64) (clockReadin
 // results lists the processes, with their clocks compared again.
 func (f *fleet) results(ctx context.Context, now func() int64) (all []Agent) {
 	for _, a := range f.agents {
-		if c, err := a.compareClock(ctx, now); err == nil {
+		if c, err := a.compareClock(ctx, f.patience, now); err == nil {
 			// The clock runs with its correction now.
 			a.result.Drift = float64(c.offset+a.clock.correction()-a.clock.offset) / 1e6
 		}

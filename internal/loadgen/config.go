@@ -64,6 +64,8 @@ type Config struct {
 	Member, Members int
 	keyData         []byte // of --jwt-key, where another process has read it
 
+	agentAnswer time.Duration // how long an agent may take to answer; 0: 30 s
+
 	// The clients' tokens.
 	JWTKey      string // --jwt-key: a file; empty: no tokens
 	JWTIssuer   string // --jwt-issuer

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,8 +19,9 @@ import (
 // fleet is the other processes that hold a run's clients. Process k of n holds
 // the clients k, k+n, k+2n, ...
 type fleet struct {
-	agents []*agent
-	cpus   int // of all hosts
+	agents   []*agent
+	cpus     int           // of all hosts
+	patience time.Duration // how long an answer may take
 }
 
 // agent is one such process: orders go to its standard input, a JSON object a
@@ -43,14 +45,18 @@ type agent struct {
 	// Guarded by the engine's mu
 	known *snapshot // the last that it sent; its latencies were taken out
 
+	// Guarded by sending, which is held while a process does not read
+	sending sync.Mutex
+	encoder *json.Encoder
+
 	// Guarded by mu
 	mu      sync.Mutex
-	encoder *json.Encoder
 	next    int
 	waiting map[int]chan answer // sent to by the reader, room for one
 	totals  totals
 	closing bool
-	err     error
+	lost    error // why it was given up
+	err     error // how it ended
 }
 
 // Agent is one process that held clients.
@@ -77,7 +83,7 @@ const (
 // newFleet starts the processes of a plan and gives them their shares. It
 // closes what it has started when it fails.
 func newFleet(ctx context.Context, p *plan, e *engine) (*fleet, error) {
-	f := &fleet{cpus: runtime.GOMAXPROCS(0)}
+	f := &fleet{cpus: runtime.GOMAXPROCS(0), patience: cmp.Or(p.agentAnswer, agentAnswer)}
 	lines := p.agentCommands()
 	for i, line := range lines {
 		a, err := startAgent(i, line, e)
@@ -100,7 +106,7 @@ func newFleet(ctx context.Context, p *plan, e *engine) (*fleet, error) {
 	for i, a := range f.agents {
 		config.Member = i
 		own := config
-		if _, err := a.do(ctx, order{Do: doStart, Config: &own, Key: p.key, Run: p.run, Offset: a.clock.correction()}); err != nil {
+		if _, err := a.do(ctx, f.patience, order{Do: doStart, Config: &own, Key: p.key, Run: p.run, Offset: a.clock.correction()}); err != nil {
 			f.close()
 			return nil, err
 		}
@@ -172,7 +178,9 @@ func (a *agent) read(stdout io.Reader) {
 		err = fmt.Errorf("%w (%v)", err, end)
 	}
 	a.mu.Lock()
-	a.err = fmt.Errorf("agent %s: %w; it said:\n%s", a.name, err, a.said)
+	if a.err = a.lost; a.err == nil {
+		a.err = fmt.Errorf("agent %s: %w; it said:\n%s", a.name, err, a.said)
+	}
 	expected := a.closing
 	a.mu.Unlock()
 	if !expected {
@@ -208,23 +216,33 @@ func (a *agent) take(x answer) {
 
 // send gives an order; the answer comes over the channel.
 func (a *agent) send(o order) (chan answer, error) {
+	reply := make(chan answer, 1)
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	if a.lost != nil {
+		defer a.mu.Unlock()
+		return nil, a.lost
+	}
 	a.next++
 	o.ID = a.next
-	reply := make(chan answer, 1)
 	a.waiting[o.ID] = reply
-	// A process that does not read blocks this until it is killed.
+	a.mu.Unlock()
+	a.sending.Lock()
+	defer a.sending.Unlock()
 	if err := a.encoder.Encode(o); err != nil {
+		a.mu.Lock()
 		delete(a.waiting, o.ID)
+		a.mu.Unlock()
 		return nil, fmt.Errorf("agent %s: %w", a.name, err)
 	}
 	return reply, nil
 }
 
-// submit is send with a better word for a process that has ended.
-func (a *agent) submit(o order) (chan answer, error) {
+// submit is send with a better word for a process that has ended. One that
+// does not read is given up.
+func (a *agent) submit(o order, most time.Duration) (chan answer, error) {
+	stuck := time.AfterFunc(most, func() { a.giveUp(most) })
 	reply, err := a.send(o)
+	stuck.Stop()
 	if err == nil {
 		return reply, nil
 	}
@@ -236,7 +254,21 @@ func (a *agent) submit(o order) (chan answer, error) {
 	}
 }
 
-// await waits for an answer.
+// giveUp kills a process that does not answer: whoever waits for it, now or
+// later, is told at once.
+func (a *agent) giveUp(most time.Duration) error {
+	a.mu.Lock()
+	if a.lost == nil {
+		a.lost = fmt.Errorf("agent %s: no answer within %v, given up; it said:\n%s", a.name, most, a.said)
+	}
+	lost := a.lost
+	a.mu.Unlock()
+	syscall.Kill(-a.process.Process.Pid, syscall.SIGKILL)
+	a.fail(lost)
+	return lost
+}
+
+// await waits for an answer, which may have come already.
 func (a *agent) await(ctx context.Context, reply chan answer, most time.Duration) (x answer, err error) {
 	t := time.NewTimer(most)
 	defer t.Stop()
@@ -247,7 +279,11 @@ func (a *agent) await(ctx context.Context, reply chan answer, most time.Duration
 	case <-ctx.Done():
 		return x, ctx.Err()
 	case <-t.C:
-		return x, fmt.Errorf("agent %s: no answer within %v; it said:\n%s", a.name, most, a.said)
+		select {
+		case x = <-reply:
+		default:
+			return x, a.giveUp(most)
+		}
 	}
 	switch {
 	case x.Usage:
@@ -261,12 +297,12 @@ func (a *agent) await(ctx context.Context, reply chan answer, most time.Duration
 	return x, err
 }
 
-func (a *agent) do(ctx context.Context, o order) (answer, error) {
-	reply, err := a.submit(o)
+func (a *agent) do(ctx context.Context, most time.Duration, o order) (answer, error) {
+	reply, err := a.submit(o, most)
 	if err != nil {
 		return answer{}, err
 	}
-	return a.await(ctx, reply, agentAnswer)
+	return a.await(ctx, reply, most)
 }
 
 // order gives an order to all and merges their answers. The error is that of
@@ -275,12 +311,12 @@ func (f *fleet) order(o order) (sum answer, err error) {
 	replies := make([]chan answer, len(f.agents))
 	o.Rate /= float64(len(f.agents))
 	for i, a := range f.agents {
-		if replies[i], err = a.submit(o); err != nil {
+		if replies[i], err = a.submit(o, f.patience); err != nil {
 			return sum, err
 		}
 	}
 	for i, a := range f.agents {
-		x, err := a.await(context.Background(), replies[i], agentAnswer)
+		x, err := a.await(context.Background(), replies[i], f.patience)
 		if err != nil {
 			return sum, err
 		}
@@ -294,13 +330,13 @@ func (f *fleet) order(o order) (sum answer, err error) {
 func (f *fleet) collect() (*snapshot, error) {
 	replies, errs := make([]chan answer, len(f.agents)), make([]error, len(f.agents))
 	for i, a := range f.agents {
-		replies[i], errs[i] = a.submit(order{Do: doCollect})
+		replies[i], errs[i] = a.submit(order{Do: doCollect}, f.patience)
 	}
 	sum := newSnapshot()
 	for i, a := range f.agents {
 		var x answer
 		if errs[i] == nil {
-			x, errs[i] = a.await(context.Background(), replies[i], agentAnswer)
+			x, errs[i] = a.await(context.Background(), replies[i], f.patience)
 		}
 		if errs[i] == nil && x.Snapshot != nil {
 			a.known = x.Snapshot

@@ -189,11 +189,7 @@ func TestAgentsKilled(t *testing.T) {
 	s := newScripted()
 	s.stall = func(n int) time.Duration {
 		if n == 20 {
-			text, _ := os.ReadFile(pid)
-			victim, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-			if victim < 2 || syscall.Kill(victim, syscall.SIGKILL) != nil {
-				t.Errorf("can't kill agent %q", text)
-			}
+			signalFrom(t, pid, syscall.SIGKILL)
 		}
 		return 0
 	}
@@ -216,6 +212,37 @@ func TestAgentsKilled(t *testing.T) {
 	var table bytes.Buffer
 	if err := r.WriteTable(&table); err != nil || !strings.Contains(table.String(), "missing==0                   -       not measured") || r.Word() != "FAILED" {
 		t.Errorf("%v\n%s", err, table.String())
+	}
+}
+
+// A process that hangs is given up once; nothing waits for it again.
+func TestAgentsHang(t *testing.T) {
+	t.Parallel()
+	pid := filepath.Join(t.TempDir(), "pid")
+	s := newScripted()
+	s.stall = func(n int) time.Duration {
+		if n == 20 {
+			signalFrom(t, pid, syscall.SIGSTOP)
+		}
+		return 0
+	}
+	c := s.start(t, 8, 40)
+	c.agentAnswer = time.Second
+	c.AgentCommands = []string{os.Args[0] + " agent", fmt.Sprintf("sh -c 'echo $$ >%s; exec %s agent'", pid, os.Args[0])}
+	began := time.Now()
+	r := mustFanout(t, s, c)
+	// It is found out after a second; agents that stay have five to end.
+	if text := strings.Join(r.Failed, "\n"); r.Good() || !r.Partial || !strings.Contains(text, "no answer within 1s, given up") || time.Since(began) > 8*time.Second {
+		t.Errorf("after %v, partial %v: %q", time.Since(began), r.Partial, r.Failed)
+	}
+}
+
+// signalFrom sends a signal to the process of a file.
+func signalFrom(t *testing.T, file string, signal syscall.Signal) {
+	text, _ := os.ReadFile(file)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	if pid < 2 || syscall.Kill(pid, signal) != nil {
+		t.Errorf("can't signal process %q", text)
 	}
 }
 
