@@ -3,6 +3,7 @@ package loadgen
 import (
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,6 +135,34 @@ type Sent struct {
 	Publish     Latency  `json:"publish"`    // one round trip to Redis, of a batch
 	Completion  Latency  `json:"completion"` // send to the last subscriber; only with rate 0
 	Effort      Effort   `json:"effort"`
+	// ServerCPU is what the server's process used meanwhile.
+	ServerCPU float64 `json:"server_cpu_seconds"`
+
+	sending, receiving float64 // seconds that the rates are over
+}
+
+// add joins the account of another hold. Its latencies are not in the sum:
+// percentiles can't be added.
+func (f *Sent) add(o *Sent) {
+	f.sending, f.receiving = f.sending+o.sending, f.receiving+o.receiving
+	f.Channels = max(f.Channels, o.Channels)
+	f.Asked += o.Asked
+	f.Published += o.Published
+	f.Late += o.Late
+	f.Skipped += o.Skipped
+	f.Unheard += o.Unheard
+	f.Seconds += o.Seconds
+	f.Expected += o.Expected
+	f.Missing += o.Missing
+	f.Delivered += o.Delivered
+	f.Duplicated += o.Duplicated
+	f.Reordered += o.Reordered
+	f.Incomplete += o.Incomplete
+	f.Unaudited = f.Unaudited || o.Unaudited
+	f.Examples = append(slices.Clone(f.Examples), o.Examples[:min(len(o.Examples), maxExamples-len(f.Examples))]...)
+	f.PerSecond, f.DeliveredPS = perSecond(float64(f.Published), f.sending), perSecond(float64(f.Delivered), f.receiving)
+	f.Effort.add(o.Effort)
+	f.ServerCPU += o.ServerCPU
 }
 
 // Server is what was seen of the server's process.

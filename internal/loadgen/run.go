@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // run is one execution of a scenario: the engine, the watch on the server, the
@@ -24,11 +26,12 @@ type run struct {
 
 	// Owned by the scenario
 	result       *Result
-	sequence     []uint32  // per channel: the last number sent
-	phaseLatency latencies // of the window that ended last
-	tolerated    uint64    // losses that the run has brought about
-	restarted    bool      // the server's process is another one than before
-	top          uint64    // clients that were connected when the books on that were made
+	sequence     []uint32                // per channel: the last number sent
+	roundTrips   *hdrhistogram.Histogram // to Redis, of all windows
+	phaseLatency latencies               // of the window that ended last
+	tolerated    uint64                  // losses that the run has brought about
+	restarted    bool                    // the server's process is another one than before
+	top          uint64                  // clients that were connected when the books on that were made
 
 	// Atomic, for the sampler
 	phase     atomic.Value // Phase
@@ -58,7 +61,7 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	if err != nil {
 		return nil, err
 	}
-	r := &run{plan: p, began: time.Now()}
+	r := &run{plan: p, began: time.Now(), roundTrips: newHistogram()}
 	r.result = newResult(scenario, p, r.began)
 	r.result.Command = o.Command
 	r.phase.Store(PhaseConnect)

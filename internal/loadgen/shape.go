@@ -48,6 +48,7 @@ func (r *run) stages(ctx context.Context, p publisher) {
 			r.bookConnected()
 		}
 	}
+	r.joinHolds()
 	c := &res.Connect
 	for _, x := range res.Steps {
 		if x.Handshake.Count > 0 {
@@ -66,6 +67,28 @@ func (r *run) stages(ctx context.Context, p publisher) {
 	}
 }
 
+// joinHolds makes one account of the messages of all holds: a limit that one of
+// them misses is missed.
+func (r *run) joinHolds() {
+	var all *Sent
+	for _, x := range r.result.Steps {
+		switch {
+		case x.Fanout == nil:
+		case all == nil:
+			first := *x.Fanout
+			all = &first
+		default:
+			all.add(x.Fanout)
+		}
+	}
+	if all != nil {
+		l := r.engine.latencies()
+		all.Due, all.Real, all.Publish = l.due, l.sent, summarize(r.roundTrips)
+		r.bookPublishing(all)
+	}
+	r.result.Fanout = all
+}
+
 func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 	x := Step{Stage: s.String()}
 	from, serverFrom := r.effort(), r.sampleServer()
@@ -78,7 +101,6 @@ func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 		r.note("in stage "+x.Stage, r.engine.ramp(ctx, s.Target, s.Rate))
 	case p != nil && r.plan.Rate > 0:
 		x.Fanout = r.window(ctx, p, load{during: func(ctx context.Context) { r.rest(ctx, s.Hold) }})
-		r.result.Fanout = x.Fanout
 	default:
 		r.phase.Store(PhaseHold)
 		r.rest(ctx, s.Hold)

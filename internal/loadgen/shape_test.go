@@ -73,6 +73,35 @@ func TestStagesFanout(t *testing.T) {
 	}
 }
 
+// A stall in the first hold is not made good by a quiet last one.
+func TestStagesFanoutSLO(t *testing.T) {
+	t.Parallel()
+	s := newScripted()
+	const stall = 300 * time.Millisecond
+	s.stall = func(n int) time.Duration {
+		if n == 3 {
+			return stall
+		}
+		return 0
+	}
+	c := s.start(t, 1, 1)
+	c.Stages, c.Rate = "->4, hold 200ms, ->6, hold 200ms", 100
+	r := mustFanout(t, s, c)
+	slos, err := ParseSLOs([]string{"delivery.max<290ms"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Judge(slos)
+	f, first, last := r.Fanout, r.Steps[1].Fanout, r.Steps[3].Fanout
+	if r.Met() || last.Due.Max > int64(stall)/2 {
+		t.Errorf("%+v, the last hold's longest is %v", r.SLOs, time.Duration(last.Due.Max))
+	}
+	if f.Published != first.Published+last.Published || f.Delivered != first.Delivered+last.Delivered || f.Due.Count != int64(f.Delivered) || f.Due.Max != first.Due.Max ||
+		f.Publish.Count != first.Publish.Count+last.Publish.Count || f.DeliveredPS <= min(first.DeliveredPS, last.DeliveredPS) || f.DeliveredPS >= max(first.DeliveredPS, last.DeliveredPS) {
+		t.Errorf("all %+v\nfirst %+v\nlast %+v", f, first, last)
+	}
+}
+
 // Connects that the limit of -c keeps back are late, and their handshakes show
 // it from the intended time.
 func TestStagesLateConnects(t *testing.T) {

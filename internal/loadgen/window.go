@@ -48,13 +48,21 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 		r.note("looking for duplicates", err)
 	}
 	f := r.account(w, effort, &before.Counters)
-	if s := r.result.Server; s != nil && effort.Seconds > 0 && !r.restarted {
-		s.CPUPublishing = cpu / effort.Seconds
-		if f.Delivered > 0 {
-			s.CPUPerDelivery = cpu / float64(f.Delivered) * 1e6
-		}
-	}
+	f.ServerCPU = cpu
+	r.bookPublishing(f)
 	return f
+}
+
+// bookPublishing says what the server spent on messages.
+func (r *run) bookPublishing(f *Sent) {
+	s := r.result.Server
+	if s == nil || f.Effort.Seconds <= 0 || r.restarted {
+		return
+	}
+	s.CPUPublishing = f.ServerCPU / f.Effort.Seconds
+	if f.Delivered > 0 {
+		s.CPUPerDelivery = f.ServerCPU / float64(f.Delivered) * 1e6
+	}
 }
 
 // send publishes and runs what is to happen meanwhile.
@@ -100,6 +108,7 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 		Completion:    summarize(w.completion),
 		Effort:        e,
 	}
+	r.roundTrips.Merge(w.roundTrip)
 	f.Unaudited = true
 	a, err := r.engine.audit(r.sequence)
 	if err != nil {
@@ -122,8 +131,8 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 	if w.first > 0 {
 		latest := r.engine.totals().latest
 		f.Seconds = time.Duration(max(latest, w.last) - w.first).Seconds()
-		f.PerSecond = perSecond(float64(w.published), time.Duration(w.last-w.first).Seconds())
-		f.DeliveredPS = perSecond(float64(f.Delivered), time.Duration(latest-w.first).Seconds())
+		f.sending, f.receiving = time.Duration(w.last-w.first).Seconds(), time.Duration(latest-w.first).Seconds()
+		f.PerSecond, f.DeliveredPS = perSecond(float64(w.published), f.sending), perSecond(float64(f.Delivered), f.receiving)
 	}
 	r.judge(f, c, a.Exact)
 	return f
