@@ -112,6 +112,20 @@ func (t tally) merge(from tally) {
 	}
 }
 
+// Hint says what to change for the most frequent reason of failures and losses
+// that there is a word for; empty without one.
+func (r *Result) Hint() string {
+	all := make(tally)
+	all.merge(r.Failures)
+	all.merge(r.Losses)
+	for _, why := range byCount(all) {
+		if h := why.hint(); h != "" {
+			return fmt.Sprintf("%s: %s", why, h)
+		}
+	}
+	return ""
+}
+
 // hint says what to change when clients fail for a reason; empty when the
 // reason says it all.
 func (r Reason) hint() string {

@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -63,7 +64,7 @@ func (o *Outcome) bill(c Config, env preflight.Env) *Bill {
 	}
 	cpu := o.billCPU(b, c, n, scale)
 	o.billNetwork(b, c, n)
-	b.Limits = limits(c, env, rss.Slope, cpu)
+	b.Limits = append(o.breaks(c), limits(c, env, rss.Slope, cpu)...)
 	return b
 }
 
@@ -160,6 +161,25 @@ func median(v []float64) float64 {
 		return (s[n/2-1] + s[n/2]) / 2
 	}
 	return s[len(s)/2]
+}
+
+// breaks lists where the climb itself ended short of the target: measured, so
+// it stands before whatever the tables say.
+func (o *Outcome) breaks(c Config) (all []Limit) {
+	add := func(name string, carries float64, b *Break) {
+		if carries < float64(c.Target) {
+			all = append(all, Limit{Name: name, Carries: int(carries), Why: b.Why, Fix: cmp.Or(b.Hint, "see the steps above, and the gateway's log"), Measured: true})
+		}
+	}
+	if b := o.ConnectionsBreak; b != nil {
+		add("break, measured", b.Good, b)
+	}
+	if b := o.DeliveriesBreak; b != nil {
+		// So many clients get a message each in the bill's time.
+		add("break in deliveries, measured", b.Good*float64(c.Subscribers)*c.Every.Seconds(), b)
+	}
+	slices.SortStableFunc(all, func(a, b Limit) int { return a.Carries - b.Carries })
+	return all
 }
 
 // limits lists what keeps this host from the target, the nearest first.

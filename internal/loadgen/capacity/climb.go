@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
+
+	"pushgate/internal/loadgen"
 )
 
 // halvings is how often the way between a good and a bad step is halved: a
@@ -25,7 +28,7 @@ func climb(ctx context.Context, levels []float64, measure func(ctx context.Conte
 			good = level
 			continue
 		}
-		broke = &Break{Good: good, Bad: level, Why: s.Why()}
+		broke = &Break{Good: good, Bad: level, Why: s.Why(), Hint: s.Hint}
 		break
 	}
 	if broke == nil {
@@ -45,26 +48,30 @@ func climb(ctx context.Context, levels []float64, measure func(ctx context.Conte
 		if s.Good {
 			broke.Good = middle
 		} else {
-			broke.Bad, broke.Why = middle, s.Why()
+			broke.Bad, broke.Why, broke.Hint = middle, s.Why(), s.Hint
 		}
 	}
 	return steps, broke, nil
 }
 
-// Why says what was wrong with a step; empty for a good one.
+// Why says what was wrong with a step, but for its hint; empty for a good one.
 func (s Step) Why() string {
 	if s.ClientBound {
 		return "loadgen itself was the limit, the gateway can do better"
 	}
+	// A bare count such as failed==0 says less than what the run says of it.
+	var all []string
 	for _, v := range s.SLOs {
-		if !v.Met {
-			return fmt.Sprintf("%s: %s", v.SLO, v.Text())
+		if !v.Met && (v.Unit != loadgen.UnitCount || len(s.Failed) == 0) {
+			all = append(all, fmt.Sprintf("%s: %s", v.SLO, v.Text()))
 		}
 	}
-	if len(s.Failed) > 0 {
-		return s.Failed[0]
+	for _, f := range s.Failed {
+		if f != s.Hint {
+			all = append(all, f)
+		}
 	}
-	return ""
+	return strings.Join(all, "; ")
 }
 
 // connectionLevels are even steps up to the most.

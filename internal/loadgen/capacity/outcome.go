@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"fmt"
 	"time"
 
 	"pushgate/internal/loadgen"
@@ -59,6 +60,7 @@ type Step struct {
 	HostBound   bool              `json:"host_bound"`
 	SLOs        []loadgen.Verdict `json:"slos,omitempty"`
 	Failed      []string          `json:"failed,omitempty"`
+	Hint        string            `json:"hint,omitempty"` // what to change for the clients' most frequent reason
 	Good        bool              `json:"good"`
 }
 
@@ -67,6 +69,16 @@ type Break struct {
 	Good float64 `json:"good"` // the highest load that held
 	Bad  float64 `json:"bad"`  // the lowest that did not
 	Why  string  `json:"why"`
+	Hint string  `json:"hint,omitempty"` // what to change, where that is known
+}
+
+// Text says where, in units of what, and why.
+func (b *Break) Text(what string) string {
+	text := fmt.Sprintf("breaks between %.0f and %.0f %s: %s", b.Good, b.Bad, what, b.Why)
+	if b.Hint != "" {
+		text += "; " + b.Hint
+	}
+	return text
 }
 
 // Fits are the lines through the steps; nil where the points don't make one.
@@ -115,6 +127,8 @@ type Limit struct {
 	Carries int    `json:"carries"` // connections
 	Why     string `json:"why"`
 	Fix     string `json:"fix"`
+	// Measured: the climb ended there; the others are limits of this host.
+	Measured bool `json:"measured,omitempty"`
 }
 
 // Bill is what the target costs.

@@ -28,6 +28,9 @@ type scriptedSteps struct {
 	cancel   context.CancelFunc
 }
 
+// scriptedHint is what a run says of a gateway that is full.
+const scriptedHint = "HTTP 503: see limits.connections"
+
 const (
 	scriptedBase = 20 << 20 // bytes
 	scriptedEach = 250.0    // bytes a connection
@@ -53,7 +56,8 @@ func (s *scriptedSteps) connections(_ context.Context, n int) (Step, error) {
 	step := Step{Connections: n, RSS: scriptedBase + scriptedEach*float64(n), Kernel: &kernel, Pings: pings,
 		IdleCPUs: 0.01 + scriptedBeat*pings, Handshake: 20, ConnectRate: 10000, Good: n <= s.carries}
 	if !step.Good {
-		step.Failed = []string{"some did not connect"}
+		step.SLOs = []loadgen.Verdict{{SLO: "failed==0", Measured: true, Unit: loadgen.UnitCount, Value: 9}}
+		step.Failed, step.Hint = []string{"some did not connect", scriptedHint}, scriptedHint
 	}
 	return step, nil
 }
@@ -173,7 +177,7 @@ func TestRunBreaks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b := o.ConnectionsBreak; b == nil || b.Good > 7100 || b.Bad <= 7100 || b.Bad-b.Good > 500 || b.Why != "some did not connect" {
+	if b := o.ConnectionsBreak; b == nil || b.Good > 7100 || b.Bad <= 7100 || b.Bad-b.Good > 500 || b.Why != "some did not connect" || b.Hint != scriptedHint {
 		t.Errorf("connections break at %+v", b)
 	}
 	if b := o.DeliveriesBreak; b == nil || b.Good > 20.5 || b.Bad <= 20.5 || b.Bad-b.Good > 1 || !strings.Contains(b.Why, "delivery.p99<1s: 2.00 s") {
@@ -187,11 +191,17 @@ func TestRunBreaks(t *testing.T) {
 	if len(o.Fits.RSS.Points) < 4 || math.Abs(o.Fits.RSS.Slope-scriptedEach) > 1e-6 {
 		t.Errorf("fit %+v", o.Fits.RSS)
 	}
+	// Where deliveries break, the bill's load of them bounds the clients.
+	o.DeliveriesBreak.Good, c.Every = 20, 10*time.Second
+	if all := o.breaks(c); len(all) != 2 || all[0].Carries != 7000 || all[1].Carries != 200_000 {
+		t.Errorf("limits %+v", all)
+	}
 	var text bytes.Buffer
 	if err := o.WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"breaks between 7", " us  some did not connect", " %  delivery.p99<1s", "THE BILL FOR 1000000", "extrapolated x 1", "THE FIRST LIMIT OF THIS HOST: net.core.somaxconn, at 122880", "sudo sysctl -w net.core.somaxconn="} {
+	for _, want := range []string{"breaks between 7", " us  some did not connect", " %  delivery.p99<1s", "THE BILL FOR 1000000", "extrapolated x 1",
+		"THE FIRST LIMIT: break, measured, at 7000 connections\n  some did not connect\n  " + scriptedHint + "\nthen\n", "net.core.somaxconn  ", "sudo sysctl -w net.core.somaxconn="} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the text has no %q:\n%s", want, text.String())
 		}

@@ -106,7 +106,7 @@ func (s Step) remark() string {
 
 func writeBreak(b *strings.Builder, x *Break, what string) {
 	if x != nil {
-		fmt.Fprintf(b, "breaks between %.0f and %.0f %s: %s\n", x.Good, x.Bad, what, x.Why)
+		fmt.Fprintln(b, x.Text(what))
 	}
 }
 
@@ -208,8 +208,11 @@ func (l *Bill) write(b *strings.Builder) {
 		fmt.Fprintf(b, "\nNo limit of this host is hit before %d connections.\n", l.Target)
 		return
 	}
-	first := l.Limits[0]
-	fmt.Fprintf(b, "\nTHE FIRST LIMIT OF THIS HOST: %s, at %d connections\n  %s\n  %s\n", first.Name, first.Carries, first.Why, first.Fix)
+	first, whose := l.Limits[0], " OF THIS HOST"
+	if first.Measured {
+		whose = ""
+	}
+	fmt.Fprintf(b, "\nTHE FIRST LIMIT%s: %s, at %d connections\n  %s\n  %s\n", whose, first.Name, first.Carries, first.Why, first.Fix)
 	if len(l.Limits) > 1 {
 		fmt.Fprintf(b, "then\n")
 		t = tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)

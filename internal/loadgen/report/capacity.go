@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"pushgate/internal/loadgen"
@@ -208,7 +207,7 @@ func (p *capacityPage) Breaks() []string {
 		b    *capacity.Break
 	}{{"connections", p.ConnectionsBreak}, {"messages a second", p.DeliveriesBreak}} {
 		if x.b != nil {
-			all = append(all, fmt.Sprintf("breaks between %.0f and %.0f %s: %s", x.b.Good, x.b.Bad, x.what, strings.TrimSpace(x.b.Why)))
+			all = append(all, x.b.Text(x.what))
 		}
 	}
 	return all
