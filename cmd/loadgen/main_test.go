@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command lines of testdata/script. Each finds a small
-// gateway of its own at $URL, with its Redis at $REDIS.
+// gateway of its own at $URL, with its Redis at $REDIS; $OTHERREDIS is nobody's.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -32,6 +32,12 @@ func TestScripts(t *testing.T) {
 			e.Values["gateway"] = g
 			e.Setenv("URL", g.server.URL)
 			e.Setenv("REDIS", "redis://"+redis.Addr())
+			other := miniredis.NewMiniRedis()
+			if err := other.Start(); err != nil {
+				return err
+			}
+			e.Defer(other.Close)
+			e.Setenv("OTHERREDIS", "redis://"+other.Addr())
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

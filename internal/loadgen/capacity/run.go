@@ -23,6 +23,9 @@ func Run(ctx context.Context, c Config, env preflight.Env, say func(string)) (*O
 	if c.SLOs == nil {
 		c.SLOs = DefaultSLOs()
 	}
+	if err := c.checkFit(env); err != nil {
+		return nil, err
+	}
 	b := &bench{config: c, say: say}
 	if err := b.reach(ctx); err != nil {
 		return nil, err
@@ -208,20 +211,35 @@ func (b *bench) launch(ctx context.Context) (stop func(), err error) {
 	return loadgen.Launch(ctx, c)
 }
 
-// reach has one client connect to a gateway that is running already: a climb
-// without one would be minutes of failures.
+// reachWait is how long the one client may take: a gateway that has nothing
+// else to do is quicker.
+const reachWait = 5 * time.Second
+
+// reach has one client connect and get one message: a climb without a gateway,
+// or with a Redis that is not the gateway's, would be minutes of failures and
+// end in a break that is none.
 func (b *bench) reach(ctx context.Context) error {
-	c := b.config.Run
-	if c.ServerCmd != "" {
-		return nil
-	}
-	c.Connections, c.Hold = 1, 0
-	r, err := loadgen.Idle(ctx, c, loadgen.Options{})
-	if err != nil || r.Counters.Ready > 0 || ctx.Err() != nil {
+	stop, err := b.launch(ctx)
+	if err != nil {
 		return err
 	}
-	return fmt.Errorf("no client gets into the gateway at %s: %s; start one, name it with --url, or have it started: --server-cmd 'gateway serve'",
-		c.URL, strings.Join(r.Failed, "; "))
+	defer stop()
+	c := b.config.Run
+	c.Connections, c.Hold, c.Timeout = 1, 0, min(c.Timeout, reachWait)
+	r, err := loadgen.Idle(ctx, c, loadgen.Options{})
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	if r.Counters.Ready == 0 {
+		return fmt.Errorf("no client gets into the gateway at %s: %s; start one, name it with --url, or have it started: --server-cmd 'gateway serve'",
+			c.URL, strings.Join(r.Failed, "; "))
+	}
+	c.Messages, c.Rate = 1, 0
+	r, err = loadgen.Fanout(ctx, c, loadgen.Options{})
+	if err != nil || ctx.Err() != nil || r.Good() {
+		return err
+	}
+	return fmt.Errorf("a message through --redis does not come to a client of the gateway at %s: %s", c.URL, strings.Join(r.Failed, "; "))
 }
 
 // warmClients come and go until the warm-up is done.
