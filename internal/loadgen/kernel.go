@@ -3,6 +3,7 @@ package loadgen
 import (
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/prometheus/procfs"
 )
@@ -36,14 +37,23 @@ type Kernel struct {
 }
 
 // kernelWatch reads the kernel's figures in the network namespace of a
-// process.
+// process: by this one where that is its own, so that they outlive the other.
 type kernelWatch struct {
-	host procfs.FS
-	net  procfs.FS // the process's own view
-	proc procfs.Proc
+	host procfs.FS // immutable
 
-	overflows, drops uint64 // at the beginning
+	// Guarded by mu
+	mu    sync.Mutex
+	net   procfs.FS // the process's own view
+	proc  procfs.Proc
+	space string // the namespace; empty: can't be told
+	// What the kernel's counters were at the beginning, or when the watch went
+	// to another namespace; what had been counted up to there, and up to now.
+	overflows, drops uint64
+	counted, seen    listenDrops
 }
+
+// listenDrops are the connects that the kernel dropped.
+type listenDrops struct{ overflows, drops uint64 }
 
 // watchKernel looks from a process, 0 for this one.
 func watchKernel(pid int) (*kernelWatch, error) {
@@ -51,23 +61,60 @@ func watchKernel(pid int) (*kernelWatch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("/proc: %w", err)
 	}
-	if pid == 0 {
-		pid = os.Getpid()
-	}
 	w := &kernelWatch{host: host}
-	if w.proc, err = host.Proc(pid); err == nil {
-		w.net, err = procfs.NewFS(fmt.Sprintf("%s/%d", procfs.DefaultMountPoint, pid))
+	if err := w.again(pid); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("process %d: %w", pid, err)
-	}
-	s := w.sample()
-	w.overflows, w.drops = s.Overflows, s.Drops
 	return w, nil
 }
 
-// sample reads what can be read; the rest stays zero.
-func (w *kernelWatch) sample() (s KernelSample) {
+// again looks from another process.
+func (w *kernelWatch) again(pid int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	own := os.Getpid()
+	space := namespace(pid)
+	if pid == 0 || space == "" || space == namespace(own) {
+		pid, space = own, namespace(own)
+	}
+	proc, err := w.host.Proc(pid)
+	if err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
+	}
+	net, err := procfs.NewFS(fmt.Sprintf("%s/%d", procfs.DefaultMountPoint, pid))
+	if err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
+	}
+	counters, err := proc.Netstat()
+	if err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
+	}
+	if w.proc.PID == 0 || w.space != space {
+		w.counted = w.seen
+		w.overflows, w.drops = since(counters.TcpExt.ListenOverflows, 0), since(counters.TcpExt.ListenDrops, 0)
+	}
+	w.net, w.proc, w.space = net, proc, space
+	return nil
+}
+
+// namespace names the network that a process is in; empty where that can't be
+// read.
+func namespace(pid int) string {
+	name, err := os.Readlink(fmt.Sprintf("%s/%d/ns/net", procfs.DefaultMountPoint, pid))
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// sample reads the kernel's figures; its error is a process that is gone.
+func (w *kernelWatch) sample() (s KernelSample, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, err := w.proc.Netstat()
+	if err != nil {
+		return s, fmt.Errorf("process %d: %w", w.proc.PID, err)
+	}
 	if m, err := w.host.Meminfo(); err == nil && m.SlabBytes != nil {
 		s.Slab = *m.SlabBytes
 	}
@@ -93,11 +140,10 @@ func (w *kernelWatch) sample() (s KernelSample) {
 			}
 		}
 	}
-	if n, err := w.proc.Netstat(); err == nil {
-		s.Overflows = since(n.TcpExt.ListenOverflows, w.overflows)
-		s.Drops = since(n.TcpExt.ListenDrops, w.drops)
-	}
-	return s
+	s.Overflows = w.counted.overflows + since(n.TcpExt.ListenOverflows, w.overflows)
+	s.Drops = w.counted.drops + since(n.TcpExt.ListenDrops, w.drops)
+	w.seen = listenDrops{s.Overflows, s.Drops}
+	return s, nil
 }
 
 func since(now *float64, before uint64) uint64 {

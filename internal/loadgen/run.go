@@ -153,7 +153,9 @@ func (r *run) watchServer() {
 		r.result.Server = s
 	}
 	if r.kernel != nil {
-		r.result.Kernel = &Kernel{Before: r.kernel.sample()}
+		if k, err := r.kernel.sample(); err == nil {
+			r.result.Kernel = &Kernel{Before: k}
+		}
 	}
 }
 
@@ -177,6 +179,18 @@ func (r *run) sampleMetrics() (*MetricsSample, error) {
 	return &m, nil
 }
 
+// sampleKernel reads the kernel's figures; where they can't be had any more,
+// the result has none.
+func (r *run) sampleKernel(into *KernelSample) {
+	s, err := r.kernel.sample()
+	if err != nil {
+		r.warn("the kernel's figures can't be read any more: %v", err)
+		r.result.Kernel = nil
+		return
+	}
+	*into = s
+}
+
 // bookConnected notes how server and kernel are once the clients are up.
 func (r *run) bookConnected() {
 	r.top = r.engine.totals().open
@@ -185,7 +199,7 @@ func (r *run) bookConnected() {
 		s.MetricsConnected, _ = r.sampleMetrics()
 	}
 	if k := r.result.Kernel; k != nil {
-		k.Connected = r.kernel.sample()
+		r.sampleKernel(&k.Connected)
 	}
 }
 
@@ -266,7 +280,7 @@ func (r *run) finish() *Result {
 		}
 	}
 	if k := res.Kernel; k != nil {
-		k.After = r.kernel.sample()
+		r.sampleKernel(&k.After)
 	}
 	if n := res.Counters.Lost - min(res.Counters.Lost, r.tolerated); n > 0 {
 		r.fail("%d clients were lost", n)

@@ -79,7 +79,8 @@ func newSampler(r *run, o Options) *sampler {
 		s.before.Server = &r.atStart
 	}
 	if r.kernel != nil {
-		s.kernelCPU = r.kernel.sample().CPU
+		k, _ := r.kernel.sample()
+		s.kernelCPU = k.CPU
 	}
 	go s.loop()
 	return s
@@ -143,10 +144,11 @@ func (s *sampler) take() {
 		x.Metrics = m
 	}
 	if r.kernel != nil {
-		k := r.kernel.sample()
-		x.Kernel = &k
-		x.HostCPU = (k.CPU - s.kernelCPU) / step / float64(r.result.Host.CPUs)
-		s.kernelCPU = k.CPU
+		if k, err := r.kernel.sample(); err == nil {
+			x.Kernel = &k
+			x.HostCPU = (k.CPU - s.kernelCPU) / step / float64(r.result.Host.CPUs)
+			s.kernelCPU = k.CPU
+		}
 	}
 	s.before, s.last = x, now
 	s.series = append(s.series, x)

@@ -196,10 +196,17 @@ func (r *run) restart(ctx context.Context, s *Storm, server *serverCommand, star
 	}
 	s.Started = timeSince(r.engine.now(), start).Seconds()
 	if r.watch != nil {
+		r.restarted = true
 		if err := r.watch.again(r.plan.target.Addr); err != nil {
 			r.warn("%v", err)
+			return nil
 		}
-		r.restarted = true
+		r.result.Server.PID = r.watchedPID()
+		if r.kernel != nil {
+			if err := r.kernel.again(r.watchedPID()); err != nil {
+				r.warn("the kernel's figures can't be read any more: %v", err)
+			}
+		}
 	}
 	return nil
 }

@@ -176,6 +176,10 @@ func TestStormRestart(t *testing.T) {
 		if x == nil || !r.Good() || x.Clients != 12 || x.Returned != 12 || r.Counters.Lost != 12 || x.Stopped <= 0 || x.Started < x.Stopped || x.Back50 < x.Started {
 			t.Errorf("%s: %+v, losses %v: %q", signal, x, r.Losses, r.Failed)
 		}
+		// The kernel's figures and the server's outlive the first process.
+		if k, s := r.Kernel, r.Server; k == nil || k.After.Sockets == 0 || k.After.Slab == 0 || s == nil || s.After.RSS == 0 {
+			t.Errorf("kernel %+v, server %+v", k, s)
+		}
 		if conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL, "ws://")); err == nil {
 			conn.Close()
 			t.Error("the gateway runs on after the run")

@@ -111,7 +111,15 @@ func TestKernelSample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := w.sample()
+	sample := func() KernelSample {
+		t.Helper()
+		s, err := w.sample()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	before := sample()
 	if before.Slab == 0 || before.CPU == 0 {
 		t.Errorf("sample %+v", before)
 	}
@@ -132,7 +140,7 @@ func TestKernelSample(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
-	for deadline := time.Now().Add(10 * time.Second); w.sample().Overflows == 0; {
+	for deadline := time.Now().Add(10 * time.Second); sample().Overflows == 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("connects to a full queue are not counted")
 		}
@@ -140,8 +148,17 @@ func TestKernelSample(t *testing.T) {
 			defer conn.Close()
 		}
 	}
-	if s := w.sample(); s.Drops < s.Overflows || s.Sockets == 0 {
+	s := sample()
+	if s.Drops < s.Overflows || s.Sockets == 0 {
 		t.Errorf("sample %+v, before %+v", s, before)
+	}
+	// What was counted stays so when the process is another, in another network.
+	w.space = "net:[1]"
+	if err := w.again(0); err != nil {
+		t.Fatal(err)
+	}
+	if again := sample(); again.Overflows < s.Overflows || again.Drops < s.Drops {
+		t.Errorf("sample %+v, before %+v", again, s)
 	}
 }
 
