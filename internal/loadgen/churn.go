@@ -96,12 +96,9 @@ func (r *run) churn(ctx context.Context) {
 	c.subtract(&before.Counters)
 	x.Slots, x.Cycles, x.Skipped, x.Late, x.Failed = c.Churned+c.SkippedConnects, c.Returned, c.SkippedConnects, c.LateConnects, c.Failed
 	x.PerSecond = perSecond(float64(x.Cycles), x.Effort.Seconds)
-	if r.watch != nil {
-		now := r.sampleServer()
-		x.Before, x.After = &serverFrom, &now
-		if x.Cycles > 0 && r.plan.Rate == 0 {
-			x.CPUPerCycle = (now.CPU - serverFrom.CPU) / float64(x.Cycles) * 1e6
-		}
+	x.Before, x.After = serverFrom, r.sampleServer()
+	if cpu, ok := x.After.cpuSince(x.Before); ok && x.Cycles > 0 && r.plan.Rate == 0 {
+		x.CPUPerCycle = cpu / float64(x.Cycles) * 1e6
 	}
 }
 

@@ -210,13 +210,20 @@ func messageFigures() []Figure {
 func serverFigures() []Figure {
 	row := func(name string, unit Unit, about string, of func(*Server, *Result) (float64, bool)) Figure {
 		return Figure{Name: name, Unit: unit, About: about, of: func(r *Result) (float64, bool) {
-			if r.Server == nil {
+			if r.Server == nil || r.Server.Unread {
 				return 0, false
 			}
 			return of(r.Server, r)
 		}}
 	}
-	perConn := row("rss_per_conn", UnitBytes, "growth of the server's resident memory for each connection",
+	// A restart makes another process, whose growth nobody has seen.
+	ofOne := func(name string, unit Unit, about string, of func(*Server, *Result) (float64, bool)) Figure {
+		return row(name, unit, about, func(s *Server, r *Result) (float64, bool) {
+			v, ok := of(s, r)
+			return v, ok && !s.Restarted
+		})
+	}
+	perConn := ofOne("rss_per_conn", UnitBytes, "growth of the server's resident memory for each connection",
 		func(s *Server, r *Result) (float64, bool) { return s.RSSPerConnection, r.Counters.Open > 0 })
 	perConn.live = func(w *Watch) (float64, bool) {
 		// The first connections carry what a process needs once.
@@ -233,23 +240,25 @@ func serverFigures() []Figure {
 	}
 	return []Figure{
 		perConn,
-		row("anon_per_conn", UnitBytes, "the anonymous part of it",
+		ofOne("anon_per_conn", UnitBytes, "the anonymous part of it",
 			func(s *Server, r *Result) (float64, bool) { return s.AnonPerConnection, r.Counters.Open > 0 }),
 		rss,
-		row("heap_per_conn", UnitBytes, "growth of its heap in use for each connection; with --admin",
+		ofOne("heap_per_conn", UnitBytes, "growth of its heap in use for each connection; with --admin",
 			func(s *Server, _ *Result) (float64, bool) { return s.HeapPerConnection, s.MetricsAfter != nil }),
-		row("cpu_per_handshake", UnitDuration, "the server's CPU time for a handshake",
+		ofOne("cpu_per_handshake", UnitDuration, "the server's CPU time for a handshake",
 			func(s *Server, r *Result) (float64, bool) {
 				return s.CPUPerHandshake * 1e3, r.Counters.Established > 0
 			}),
-		row("cpu_per_delivery", UnitDuration, "the server's CPU time for a delivery",
+		ofOne("cpu_per_delivery", UnitDuration, "the server's CPU time for a delivery",
 			func(s *Server, r *Result) (float64, bool) {
 				return s.CPUPerDelivery * 1e3, r.sent().Delivered > 0 && s.CPUPerDelivery > 0
 			}),
-		row("cpu_idle", UnitPercent, "of one CPU that the server uses while the clients are idle",
+		ofOne("cpu_idle", UnitPercent, "of one CPU that the server uses while the clients are idle",
 			func(s *Server, r *Result) (float64, bool) { return s.CPUIdle, r.Idle != nil }),
-		row("cpu_publishing", UnitCPUs, "CPUs that the server uses while messages are published",
-			func(s *Server, r *Result) (float64, bool) { return s.CPUPublishing, r.Fanout != nil }),
+		ofOne("cpu_publishing", UnitCPUs, "CPUs that the server uses while messages are published",
+			func(s *Server, r *Result) (float64, bool) {
+				return s.CPUPublishing, s.CPUPublishing > 0 || r.sent().ServerCPU != nil
+			}),
 	}
 }
 

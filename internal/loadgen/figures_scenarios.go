@@ -50,20 +50,20 @@ func stormFigures() []Figure {
 }
 
 func churnFigures() []Figure {
-	row := func(name string, unit Unit, about string, of func(*Churn) float64) Figure {
+	row := func(name string, unit Unit, about string, of func(*Churn) (float64, bool)) Figure {
 		return Figure{Name: name, Unit: unit, About: about, of: func(r *Result) (float64, bool) {
 			if r.Churn == nil {
 				return 0, false
 			}
-			return of(r.Churn), true
+			return of(r.Churn)
 		}}
 	}
 	return []Figure{
-		row("cycles_per_second", UnitRate, "clients closed and ready again", func(c *Churn) float64 { return c.PerSecond }),
-		row("cycles_failed", UnitCount, "clients closed that did not come back", func(c *Churn) float64 { return float64(c.Failed) }),
-		row("cycles_skipped", UnitCount, "cycles that were due and not begun", func(c *Churn) float64 { return float64(c.Skipped) }),
+		row("cycles_per_second", UnitRate, "clients closed and ready again", func(c *Churn) (float64, bool) { return c.PerSecond, true }),
+		row("cycles_failed", UnitCount, "clients closed that did not come back", func(c *Churn) (float64, bool) { return float64(c.Failed), true }),
+		row("cycles_skipped", UnitCount, "cycles that were due and not begun", func(c *Churn) (float64, bool) { return float64(c.Skipped), true }),
 		row("cpu_per_cycle", UnitDuration, "the server's CPU time for a client that leaves and comes back",
-			func(c *Churn) float64 { return c.CPUPerCycle * 1e3 }),
+			func(c *Churn) (float64, bool) { return c.CPUPerCycle * 1e3, c.CPUPerCycle > 0 }),
 	}
 }
 

@@ -28,6 +28,8 @@ func (r *run) hold(ctx context.Context) {
 	h.Seconds = h.Effort.Seconds
 	r.result.Idle = h
 	if s := r.result.Server; s != nil && h.Seconds > 0 {
-		s.CPUIdle = (r.sampleServer().CPU - serverFrom.CPU) / h.Seconds * 100
+		if cpu, ok := r.sampleServer().cpuSince(serverFrom); ok {
+			s.CPUIdle = cpu / h.Seconds * 100
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -289,4 +290,39 @@ func heapInUse() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// Of a server that ends in the middle nothing is measured, least of all a CPU
+// time below zero or a memory of nothing.
+func TestServerEnds(t *testing.T) {
+	t.Parallel()
+	child := exec.Command("sleep", "60")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Wait()
+	defer child.Process.Kill()
+	s := newScripted()
+	s.stall = func(n int) time.Duration {
+		if n == 20 {
+			child.Process.Kill() // nobody waits for it: a zombie
+		}
+		return 0
+	}
+	c := s.start(t, 4, 40)
+	c.PID = child.Process.Pid
+	r := mustFanout(t, s, c)
+	slos, err := ParseSLOs([]string{"rss<1GiB", "rss_per_conn<600B", "anon_per_conn<600B", "cpu_publishing<1", "cpu_per_delivery<1s", "cpu_per_handshake<1s", "missing==0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Judge(slos)
+	for _, v := range r.SLOs {
+		if want := v.Figure == "missing"; v.Measured != want {
+			t.Errorf("%s: measured %v, %s", v.SLO, v.Measured, v.Text())
+		}
+	}
+	if x := r.Server; !x.Unread || x.After.RSS != 0 || x.CPUPublishing != 0 || r.Fanout.ServerCPU != nil || len(r.Warnings) == 0 || !strings.Contains(r.Warnings[0], "it has ended") {
+		t.Errorf("%+v: %q", x, r.Warnings)
+	}
 }

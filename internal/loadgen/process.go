@@ -26,6 +26,15 @@ type ProcessSample struct {
 	Descriptors int     `json:"descriptors"`
 }
 
+// cpuSince is the CPU time since an earlier sample; false where one of the two
+// is missing, or is another process's.
+func (s *ProcessSample) cpuSince(before *ProcessSample) (seconds float64, known bool) {
+	if s == nil || before == nil || s.CPU < before.CPU {
+		return 0, false
+	}
+	return s.CPU - before.CPU, true
+}
+
 // processWatch reads one process.
 type processWatch struct {
 	name string
@@ -134,6 +143,9 @@ func (w *processWatch) sample() (ProcessSample, error) {
 	stat, err := proc.Stat()
 	if err != nil {
 		return ProcessSample{}, fmt.Errorf("process %d: %w", proc.PID, err)
+	}
+	if stat.State == "Z" || stat.State == "X" || status.VmRSS == 0 {
+		return ProcessSample{}, fmt.Errorf("process %d: it has ended", proc.PID)
 	}
 	// /proc counts in ticks of 10 ms, in which 500 handshakes are done.
 	cpu, err := reactor.ProcessCPU(proc.PID)

@@ -155,7 +155,17 @@ func (r *Result) latencies(t *table) {
 func (r *Result) server(t *table) {
 	s := r.Server
 	t.title(fmt.Sprintf("server (%s, process %d)", s.Name, s.PID))
-	t.row("RSS", "%s before, %s connected, %s at the end", size(float64(s.Before.RSS)), size(float64(s.Connected.RSS)), size(float64(s.After.RSS)))
+	rss := func(p ProcessSample) string {
+		if p.RSS == 0 {
+			return "not read"
+		}
+		return size(float64(p.RSS))
+	}
+	t.row("RSS", "%s before, %s connected, %s at the end", rss(s.Before), rss(s.Connected), rss(s.After))
+	if s.Unread {
+		t.row("ended", "its process could not be read any more: nothing was measured")
+		return
+	}
 	if s.Restarted {
 		t.row("restarted", "the figures before are another process's")
 	} else {

@@ -135,8 +135,8 @@ type Sent struct {
 	Publish     Latency  `json:"publish"`    // one round trip to Redis, of a batch
 	Completion  Latency  `json:"completion"` // send to the last subscriber; only with rate 0
 	Effort      Effort   `json:"effort"`
-	// ServerCPU is what the server's process used meanwhile.
-	ServerCPU float64 `json:"server_cpu_seconds"`
+	// ServerCPU is what the server's process used meanwhile; nil: not measured.
+	ServerCPU *float64 `json:"server_cpu_seconds,omitempty"`
 
 	sending, receiving float64 // seconds that the rates are over
 }
@@ -162,7 +162,12 @@ func (f *Sent) add(o *Sent) {
 	f.Examples = append(slices.Clone(f.Examples), o.Examples[:min(len(o.Examples), maxExamples-len(f.Examples))]...)
 	f.PerSecond, f.DeliveredPS = perSecond(float64(f.Published), f.sending), perSecond(float64(f.Delivered), f.receiving)
 	f.Effort.add(o.Effort)
-	f.ServerCPU += o.ServerCPU
+	if f.ServerCPU != nil && o.ServerCPU != nil {
+		sum := *f.ServerCPU + *o.ServerCPU
+		f.ServerCPU = &sum
+	} else {
+		f.ServerCPU = nil
+	}
 }
 
 // Server is what was seen of the server's process.
@@ -178,6 +183,9 @@ type Server struct {
 	MetricsConnected *MetricsSample `json:"metrics_connected,omitempty"`
 	MetricsAfter     *MetricsSample `json:"metrics_after,omitempty"`
 
+	// Unread: a sample could not be taken, for example because the process has
+	// ended; what follows from samples was not measured.
+	Unread    bool `json:"unread,omitempty"`
 	Restarted bool `json:"restarted,omitempty"` // by the run: nothing can be said per connection
 
 	HeapPerConnection float64 `json:"heap_in_use_per_connection_bytes"`

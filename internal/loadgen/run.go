@@ -17,10 +17,10 @@ type run struct {
 	// Immutable
 	plan    *plan
 	engine  *engine
-	watch   *processWatch // nil: not found
-	metrics *metricsWatch // nil: no --admin
-	kernel  *kernelWatch  // nil: can't be read
-	atStart ProcessSample // of the server, before the first client
+	watch   *processWatch  // nil: not found
+	metrics *metricsWatch  // nil: no --admin
+	kernel  *kernelWatch   // nil: can't be read
+	atStart *ProcessSample // of the server, before the first client; nil: not read
 	sampler *sampler
 	began   time.Time
 
@@ -30,6 +30,7 @@ type run struct {
 	roundTrips   *hdrhistogram.Histogram // to Redis, of all windows
 	phaseLatency latencies               // of the window that ended last
 	tolerated    uint64                  // losses that the run has brought about
+	unread       bool                    // the server's process could not be read
 	restarted    bool                    // the server's process is another one than before
 	top          uint64                  // clients that were connected when the books on that were made
 
@@ -133,24 +134,39 @@ func (r *run) effort() effort {
 	return e
 }
 
-// sampleServer returns the server's figures, zero where they can't be had.
-func (r *run) sampleServer() ProcessSample {
+// sampleServer returns the server's figures, nil where they can't be had.
+func (r *run) sampleServer() *ProcessSample {
 	if r.watch == nil {
-		return ProcessSample{}
+		return nil
 	}
 	s, err := r.watch.sample()
 	if err != nil {
-		r.warn("the server's process can't be read any more: %v", err)
+		if !r.unread {
+			r.unread = true
+			r.warn("the server's process can't be read any more: %v; its figures are not measured", err)
+		}
+		if r.result.Server != nil {
+			r.result.Server.Unread = true
+		}
+		return nil
 	}
-	return s
+	return &s
+}
+
+// bookServer takes a sample for the result.
+func (r *run) bookServer(into *ProcessSample) {
+	if s := r.sampleServer(); s != nil {
+		*into = *s
+	}
 }
 
 // watchServer begins the books on the server's process.
 func (r *run) watchServer() {
 	if r.watch != nil {
-		s := &Server{PID: r.watchedPID(), Name: r.watch.name, Before: r.sampleServer()}
-		s.MetricsBefore, _ = r.sampleMetrics()
+		s := &Server{PID: r.watchedPID(), Name: r.watch.name}
 		r.result.Server = s
+		r.bookServer(&s.Before)
+		s.MetricsBefore, _ = r.sampleMetrics()
 	}
 	if r.kernel != nil {
 		if k, err := r.kernel.sample(); err == nil {
@@ -195,7 +211,7 @@ func (r *run) sampleKernel(into *KernelSample) {
 func (r *run) bookConnected() {
 	r.top = r.engine.totals().open
 	if s := r.result.Server; s != nil {
-		s.Connected = r.sampleServer()
+		r.bookServer(&s.Connected)
 		s.MetricsConnected, _ = r.sampleMetrics()
 	}
 	if k := r.result.Kernel; k != nil {
@@ -273,7 +289,7 @@ func (r *run) finish() *Result {
 	res.Partial = err != nil
 	res.Counters, res.Failures, res.Losses, res.Errors = snap.Counters, snap.Failures, snap.Losses, snap.Errors
 	if s := res.Server; s != nil {
-		s.After = r.sampleServer()
+		r.bookServer(&s.After)
 		var err error
 		if s.MetricsAfter, err = r.sampleMetrics(); err != nil {
 			r.warn("the gateway's metrics can't be read any more: %v", err)
@@ -323,7 +339,7 @@ func (r *run) finish() *Result {
 	res.Seconds = time.Since(r.began).Seconds()
 	if s := res.Server; s != nil && r.restarted {
 		s.Restarted = true
-	} else if s != nil {
+	} else if s != nil && !s.Unread {
 		s.perConnection(res, r.top)
 	}
 	return res

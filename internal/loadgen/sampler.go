@@ -75,9 +75,7 @@ type sampler struct {
 
 func newSampler(r *run, o Options) *sampler {
 	s := &sampler{run: r, progress: o.Progress, interval: o.Interval, stop: make(chan struct{}), done: make(chan struct{}), last: effort{at: r.began, cpu: selfCPU()}}
-	if r.watch != nil {
-		s.before.Server = &r.atStart
-	}
+	s.before.Server = r.atStart
 	if r.kernel != nil {
 		k, _ := r.kernel.sample()
 		s.kernelCPU = k.CPU
@@ -132,11 +130,11 @@ func (s *sampler) take() {
 	if r.watch != nil {
 		if p, err := r.watch.sample(); err == nil {
 			x.Server = &p
-			if x.Open > 0 {
+			if x.Open > 0 && r.atStart != nil {
 				x.RSSPerConnection = (float64(p.RSS) - float64(r.atStart.RSS)) / float64(x.Open)
 			}
-			if s.before.Server != nil {
-				x.ServerCPU = max(p.CPU-s.before.Server.CPU, 0) / step // another process after a restart
+			if cpu, ok := p.cpuSince(s.before.Server); ok {
+				x.ServerCPU = cpu / step
 			}
 		}
 	}

@@ -107,9 +107,9 @@ func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 	}
 	x.Effort = r.effort().since(from)
 	x.Seconds = x.Effort.Seconds
-	if r.watch != nil {
-		now := r.sampleServer()
-		x.Server, x.CPU = &now, perSecond(now.CPU-serverFrom.CPU, x.Seconds)
+	x.Server = r.sampleServer()
+	if cpu, ok := x.Server.cpuSince(serverFrom); ok {
+		x.CPU = perSecond(cpu, x.Seconds)
 	}
 	after, _ := r.engine.collect()
 	c := after.Counters

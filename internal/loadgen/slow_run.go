@@ -79,10 +79,7 @@ func (r *run) slowed(ctx context.Context, x *Slow, loaded func()) {
 	r.note("slowing down", r.engine.slowDown())
 	loaded()
 	x.to = time.Since(r.began).Seconds()
-	if r.watch != nil {
-		after := r.sampleServer()
-		x.Before, x.After = &before, &after
-	}
+	x.Before, x.After = before, r.sampleServer()
 	if ctx.Err() == nil {
 		// What the server said at the end stands behind what they did not read.
 		r.note("reading what was left", r.engine.speedUp())

@@ -41,14 +41,16 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 		r.awaitMessages(ctx, w)
 	}
 	effort := r.effort().since(from)
-	cpu := r.sampleServer().CPU - serverFrom.CPU
+	cpu, cpuKnown := r.sampleServer().cpuSince(serverFrom)
 	// Duplicates may trail behind the last message; they are no progress that
 	// could be waited for.
 	if err := r.engine.sleep(ctx, r.plan.Settle); err != nil {
 		r.note("looking for duplicates", err)
 	}
 	f := r.account(w, effort, &before.Counters)
-	f.ServerCPU = cpu
+	if cpuKnown && !r.restarted {
+		f.ServerCPU = &cpu
+	}
 	r.bookPublishing(f)
 	return f
 }
@@ -56,12 +58,12 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 // bookPublishing says what the server spent on messages.
 func (r *run) bookPublishing(f *Sent) {
 	s := r.result.Server
-	if s == nil || f.Effort.Seconds <= 0 || r.restarted {
+	if s == nil || f.Effort.Seconds <= 0 || f.ServerCPU == nil {
 		return
 	}
-	s.CPUPublishing = f.ServerCPU / f.Effort.Seconds
+	s.CPUPublishing = *f.ServerCPU / f.Effort.Seconds
 	if f.Delivered > 0 {
-		s.CPUPerDelivery = f.ServerCPU / float64(f.Delivered) * 1e6
+		s.CPUPerDelivery = *f.ServerCPU / float64(f.Delivered) * 1e6
 	}
 }
 
