@@ -319,6 +319,17 @@ func (e *engine) collect() (snapshot, error) {
 	return *s, err
 }
 
+// owe records that n deliveries take longer than d, which is all that will be
+// known of them.
+func (e *engine) owe(d time.Duration, n uint32) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range [...]*recorder{&e.total, &e.recent, &e.phase} {
+		// In range by the bounds, so there is no error to see.
+		_ = r.due.RecordValues(min(max(int64(d), 0), latencyHighest), int64(n))
+	}
+}
+
 // takePhase returns the latencies collected since its last call.
 func (e *engine) takePhase() latencies {
 	e.mu.Lock()

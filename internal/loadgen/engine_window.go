@@ -30,9 +30,9 @@ func (l *loop) begin(sequence []uint32, movers bool, listeners, moved []uint32) 
 	}
 }
 
-// audit returns what the subscriptions of a window miss.
-func (e *engine) audit(sequence []uint32) (audit, error) {
-	a, err := e.order(order{Do: doAudit, Sequence: sequence})
+// audit returns what the subscriptions of a window miss, but for the lapses.
+func (e *engine) audit(sequence []uint32, lapses []lapse) (audit, error) {
+	a, err := e.order(order{Do: doAudit, Sequence: sequence, Lapses: lapses})
 	if a.Audit == nil {
 		return audit{}, err
 	}

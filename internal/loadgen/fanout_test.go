@@ -232,7 +232,7 @@ type hangs struct {
 	d     time.Duration
 }
 
-func (h *hangs) publish(ctx context.Context, batch []publication) (int, error) {
+func (h *hangs) publish(ctx context.Context, batch []publication) ([]fate, error) {
 	if h.n += len(batch); h.at > 0 && h.n >= h.at {
 		h.at = 0
 		time.Sleep(h.d)

@@ -49,7 +49,7 @@ func Figures() []Figure {
 
 // withoutClients are the figures that no process that holds clients is asked
 // for.
-var withoutClients = []string{"published", "published_per_second", "late", "skipped", "rss", "listen_overflows"}
+var withoutClients = []string{"published", "published_per_second", "late", "skipped", "not_sent", "fate_unknown", "rss", "listen_overflows"}
 
 // measured hides a figure that can't be told once clients are out of sight.
 func (f Figure) measured(r *Result) (float64, bool) {
@@ -204,6 +204,8 @@ func messageFigures() []Figure {
 		counter("gaps", "gaps that the gateway announced", func(c *Counters) uint64 { return c.Gaps }),
 		row("late", UnitCount, "messages sent over 5 ms after they were due", func(f *Sent, _ *Counters) float64 { return float64(f.Late) }),
 		row("skipped", UnitCount, "messages not sent, too late", func(f *Sent, _ *Counters) float64 { return float64(f.Skipped) }),
+		row("not_sent", UnitCount, "messages not sent after an error, or refused by Redis", func(f *Sent, _ *Counters) float64 { return float64(f.NotSent + f.Refused) }),
+		row("fate_unknown", UnitCount, "messages that Redis did not answer for", func(f *Sent, _ *Counters) float64 { return float64(f.FateUnknown) }),
 	}
 }
 

@@ -18,6 +18,7 @@ type order struct {
 	Target   int      `json:"target,omitempty"`
 	Rate     float64  `json:"rate,omitempty"`
 	Sequence []uint32 `json:"sequence,omitempty"`
+	Lapses   []lapse  `json:"lapses,omitempty"`
 
 	// Of doStart.
 	Config *Config `json:"config,omitempty"`
@@ -116,7 +117,7 @@ func (e *engine) perform(o order) (a answer, err error) {
 		err = e.each(func(l *loop) { l.begin(o.Sequence, o.On, a.Listeners, a.Moved) })
 	case doAudit:
 		a.Audit = &audit{Exact: true}
-		err = e.each(func(l *loop) { l.audit(o.Sequence, a.Audit) })
+		err = e.each(func(l *loop) { l.audit(o.Sequence, o.Lapses, a.Audit) })
 	case doCollect:
 		a.Snapshot, err = e.gather()
 	case doRecover:

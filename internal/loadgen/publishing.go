@@ -30,12 +30,22 @@ type publishing struct {
 
 	batch    []publication
 	payloads [publishBatch][]byte
+	stamps   [publishBatch]Stamp
 
 	asked, published, late, skipped, unheard int
+	notSent, unsent, refused, unknown        int     // after an error, by Redis, without an answer
+	lapses                                   []lapse // what no client is expected to get
 	expected, expectedMoved                  uint64
+	expectedUnknown                          uint64 // beside them, should Redis have taken them
 	before                                   totals
 	first                                    int64 // ns, when the first was sent
 	last                                     int64 // ns, when all were
+
+	// Of the open model.
+	start  int64 // ns; 0: it was not begun
+	next   int   // the first slot that was not reached
+	stopAt int64 // ns, set before stop is closed
+	ended  int64 // ns, when an error came
 
 	roundTrip  *hdrhistogram.Histogram
 	completion *hdrhistogram.Histogram
@@ -69,11 +79,15 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 	}
 	var err error
 	if w.run.plan.Rate > 0 {
+		w.start = w.run.engine.now()
 		err = w.paced(ctx, n, stop)
 	} else {
 		err = w.inTurn(ctx, n)
 	}
 	w.last = w.run.engine.now()
+	if err != nil && ctx.Err() == nil {
+		w.ended = w.last
+	}
 	return err
 }
 
@@ -83,62 +97,92 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) error {
 	p, e := w.run.plan, w.run.engine
 	pace := NewPacer(p.Rate)
-	start := e.now()
 	if n == 0 {
 		n = math.MaxInt
 	}
-	for slot := 0; slot < n; {
+	for w.next < n {
 		select {
 		case <-stop:
-			return nil
+			// What was due by then is late, and not left out.
+			n, stop = w.dueBy(w.stopAt), nil
+			continue
 		default:
 		}
-		elapsed := timeSince(e.now(), start)
+		elapsed := timeSince(e.now(), w.start)
 		due := int(min(pace.Due(elapsed), uint64(n)))
-		if slot >= due {
-			if err := e.sleepOr(ctx, pace.At(uint64(slot))-elapsed, stop); err != nil {
+		if w.next >= due {
+			if err := e.sleepOr(ctx, pace.At(uint64(w.next))-elapsed, stop); err != nil {
 				return err
 			}
 			continue
 		}
 		w.batch = w.batch[:0]
-		for ; slot < due && len(w.batch) < publishBatch; slot++ {
-			at := pace.At(uint64(slot))
-			w.asked++
+		for ; w.next < due && len(w.batch) < publishBatch; w.next++ {
+			at := pace.At(uint64(w.next))
 			if elapsed-at > p.MaxLate {
-				w.skipped++
+				w.skip(w.next, elapsed-at)
 				continue
 			}
 			if elapsed-at > lateAfter {
 				w.late++
 			}
-			w.add(w.channels[slot%len(w.channels)], start+int64(at))
+			w.add(w.channels[w.next%len(w.channels)], w.start+int64(at))
 		}
 		if err := w.flush(ctx); err != nil {
+			w.next = min(w.next, n)
 			return err
 		}
 	}
 	return nil
 }
 
+// dueBy is how many slots were due at a time.
+func (w *publishing) dueBy(at int64) int {
+	return int(min(NewPacer(w.run.plan.Rate).Due(timeSince(at, w.start)), math.MaxInt))
+}
+
+// skip counts a slot that is not sent. Its deliveries take longer than it is
+// late by now, and that much is in the percentiles.
+func (w *publishing) skip(slot int, late time.Duration) {
+	w.skipped++
+	w.run.engine.owe(late, w.listeners[w.channels[slot%len(w.channels)]])
+}
+
+// settle completes the books of the slots: n were asked for, or with n 0 those
+// that were due until the end. Slots that an error kept from being reached were
+// skipped if they were due by then, and else not sent.
+func (w *publishing) settle(n int) {
+	if w.asked = n; w.start > 0 {
+		if n == 0 {
+			w.asked = max(w.next, w.dueBy(w.stopAt))
+		}
+		for ended := w.dueBy(w.ended); w.ended > 0 && w.next < min(ended, w.asked); w.next++ {
+			w.skip(w.next, timeSince(w.ended, w.start)-NewPacer(w.run.plan.Rate).At(uint64(w.next)))
+		}
+	}
+	w.notSent = w.asked - w.next + w.unsent
+}
+
 // inTurn sends one message when the one before has come to all its
 // subscribers. It ends at the first that does not.
 func (w *publishing) inTurn(ctx context.Context, n int) error {
 	p, e := w.run.plan, w.run.engine
-	w.asked = n
-	for i := range n {
-		ch := w.channels[i%len(w.channels)]
+	for ; w.next < n; w.next++ {
+		ch := w.channels[w.next%len(w.channels)]
 		w.batch = w.batch[:0]
 		sent := e.now()
 		w.add(ch, sent)
 		if err := w.flush(ctx); err != nil {
+			w.next++
 			return err
 		}
 		err := e.wait(ctx, p.Timeout, w.complete)
 		if errors.Is(err, errQuiet) {
-			return fmt.Errorf("message %d did not come to all within %v; stopped there", i+1, p.Timeout)
+			w.next++
+			return fmt.Errorf("message %d did not come to all within %v; stopped there", w.next, p.Timeout)
 		}
 		if err != nil {
+			w.next++
 			return err
 		}
 		record(w.completion, e.totals().latest-sent)
@@ -160,14 +204,14 @@ func (w *publishing) add(ch uint32, due int64) {
 	w.run.sequence[ch]++
 	k := len(w.batch)
 	s := Stamp{Channel: ch, Seq: w.run.sequence[ch], Due: due, Sent: w.run.engine.now()}
+	w.stamps[k] = s
 	w.payloads[k] = appendPayload(w.payloads[k][:0], p.run, s, p.Size)
 	w.batch = append(w.batch, publication{string(p.channels.AppendName(nil, ch)), w.payloads[k]})
 	w.expected += uint64(w.listeners[ch])
 	w.expectedMoved += uint64(w.moved[ch])
 }
 
-// flush sends the batch. What the clients will see of a failed one is not
-// known; it stays in the books, so that it shows.
+// flush sends the batch and books what became of each message.
 func (w *publishing) flush(ctx context.Context) error {
 	if len(w.batch) == 0 {
 		return nil
@@ -178,11 +222,37 @@ func (w *publishing) flush(ctx context.Context) error {
 	}
 	w.run.expected.Store(w.before.delivered + w.expected)
 	w.run.published.Add(uint64(len(w.batch)))
-	unheard, err := w.publisher.publish(ctx, w.batch)
-	w.published += len(w.batch)
-	w.unheard += unheard
+	fates, err := w.publisher.publish(ctx, w.batch)
 	record(w.roundTrip, w.run.engine.now()-sent)
+	for k, f := range fates {
+		switch f {
+		case fateUnheard:
+			w.unheard++
+			fallthrough
+		case fateTaken:
+			w.published++
+		default:
+			w.lapsed(w.stamps[k], f)
+		}
+	}
+	w.run.expected.Store(w.before.delivered + w.expected)
 	return err
+}
+
+// lapsed takes a message that Redis may not have off what is expected.
+func (w *publishing) lapsed(s Stamp, f fate) {
+	w.expected -= uint64(w.listeners[s.Channel])
+	w.expectedMoved -= uint64(w.moved[s.Channel])
+	w.lapses = append(w.lapses, lapse{s.Channel, s.Seq, f == fateUnknown})
+	switch f {
+	case fateRefused:
+		w.refused++
+	case fateUnsent:
+		w.unsent++
+	default:
+		w.unknown++
+		w.expectedUnknown += uint64(w.listeners[s.Channel])
+	}
 }
 
 // sleep waits on the run's clock.

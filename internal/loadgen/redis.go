@@ -3,7 +3,6 @@ package loadgen
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -19,10 +18,9 @@ type publication struct {
 // publisher hands messages to the gateways. It is used by one goroutine and
 // may block.
 type publisher interface {
-	// publish sends a batch in its order and returns for how many of them the
-	// other side knew that nobody listens. After an error it is not known what
-	// was sent.
-	publish(ctx context.Context, batch []publication) (unheard int, err error)
+	// publish sends a batch in its order and returns what became of each. The
+	// error is the first of them.
+	publish(ctx context.Context, batch []publication) ([]fate, error)
 	close() error
 }
 
@@ -79,7 +77,7 @@ func newRedisPublisher(ctx context.Context, c Config) (*redisPublisher, error) {
 	return p, nil
 }
 
-func (p *redisPublisher) publish(ctx context.Context, batch []publication) (unheard int, err error) {
+func (p *redisPublisher) publish(ctx context.Context, batch []publication) ([]fate, error) {
 	replies, err := p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for _, m := range batch {
 			channel := p.prefix + m.channel
@@ -91,18 +89,14 @@ func (p *redisPublisher) publish(ctx context.Context, batch []publication) (unhe
 		}
 		return nil
 	})
-	if err != nil {
-		return 0, fmt.Errorf("redis: %w", err)
-	}
-	if len(replies) != len(batch) {
-		return 0, errors.New("redis: a reply is missing")
-	}
+	fates := make([]fate, 0, publishBatch)
 	for _, r := range replies {
-		if n, ok := r.(*redis.IntCmd); ok && n.Val() == 0 {
-			unheard++
-		}
+		fates = append(fates, fateOf(r))
 	}
-	return unheard, nil
+	if err != nil {
+		return fates, fmt.Errorf("redis: %w", err)
+	}
+	return fates, nil
 }
 
 func (p *redisPublisher) close() error { return p.client.Close() }

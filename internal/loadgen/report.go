@@ -106,6 +106,15 @@ func (f *Sent) write(t *table, c *Counters) {
 	}
 	t.row("published", "%d of %d %s, %d B each, over %d channel(s), %.0f /s", f.Published, f.Asked, kind, f.Size, f.Channels, f.PerSecond)
 	t.row("late, skipped slots", "%d, %d", f.Late, f.Skipped)
+	if f.NotSent > 0 {
+		t.row("not sent", "%d", f.NotSent)
+	}
+	if f.Refused > 0 {
+		t.row("refused by Redis", "%d", f.Refused)
+	}
+	if f.FateUnknown > 0 {
+		t.row("fate unknown", "%d without an answer of Redis; %d of their deliveries did not come", f.FateUnknown, f.UnknownMissing)
+	}
 	t.row("deliveries expected", "%d", f.Expected)
 	if f.Unaudited {
 		t.row("delivered, missing", "not measured: a process that held clients was lost")

@@ -113,10 +113,18 @@ type Sent struct {
 	Late      int     `json:"late"`    // sent more than 5 ms after they were due
 	Skipped   int     `json:"skipped"` // not sent: too late
 	Unheard   int     `json:"unheard"` // Redis had no subscriber for them
-	PerSecond float64 `json:"published_per_second"`
-	Seconds   float64 `json:"seconds"` // first publish to last delivery
-	Expected  uint64  `json:"expected"`
-	Missing   uint64  `json:"missing"`
+	// Not published: never written, most of them after an error; refused by
+	// Redis. And those that it did not answer for.
+	NotSent     int     `json:"not_sent,omitempty"`
+	Refused     int     `json:"refused,omitempty"`
+	FateUnknown int     `json:"fate_unknown,omitempty"`
+	PerSecond   float64 `json:"published_per_second"`
+	Seconds     float64 `json:"seconds"` // first publish to last delivery
+	Expected    uint64  `json:"expected"`
+	Missing     uint64  `json:"missing"`
+	// UnknownMissing is what did not come of the messages without an answer,
+	// which are in neither of the two.
+	UnknownMissing uint64 `json:"fate_unknown_missing,omitempty"`
 	// Of the expected and the missing, those of clients that the run cut.
 	ExpectedMoved uint64 `json:"expected_moved,omitempty"`
 	MissingMoved  uint64 `json:"missing_moved,omitempty"`
@@ -151,6 +159,10 @@ func (f *Sent) add(o *Sent) {
 	f.Late += o.Late
 	f.Skipped += o.Skipped
 	f.Unheard += o.Unheard
+	f.NotSent += o.NotSent
+	f.Refused += o.Refused
+	f.FateUnknown += o.FateUnknown
+	f.UnknownMissing += o.UnknownMissing
 	f.Seconds += o.Seconds
 	f.Expected += o.Expected
 	f.Missing += o.Missing

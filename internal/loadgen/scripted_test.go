@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -41,7 +42,10 @@ type scripted struct {
 	dribble  bool                          // one byte a write, in fragments with a ping between
 	chunkSSE bool                          // the event stream in the chunked coding
 	unheard  bool                          // say that nobody listens
+	mishap   func(n int) (fate, bool)      // of the n-th message, from 1; true: it gets lost
 	patience time.Duration                 // cut a WebSocket client that takes no message for so long; 0: wait
+
+	sent int // owned by the publishing goroutine
 
 	// publish sends, the goroutine of dispatch receives, stop closes
 	queue chan publication
@@ -94,15 +98,24 @@ func (s *scripted) stop() {
 
 func (s *scripted) close() error { return nil }
 
-func (s *scripted) publish(_ context.Context, batch []publication) (int, error) {
+func (s *scripted) publish(_ context.Context, batch []publication) (fates []fate, err error) {
 	for _, m := range batch {
 		m.payload = append([]byte(nil), m.payload...)
-		s.queue <- m
+		f, lost := fateTaken, false
+		if s.unheard {
+			f = fateUnheard
+		}
+		if s.mishap != nil {
+			s.sent++
+			if f, lost = s.mishap(s.sent); f != fateTaken {
+				err = errors.New("redis: mishap")
+			}
+		}
+		if fates = append(fates, f); !lost {
+			s.queue <- m
+		}
 	}
-	if s.unheard {
-		return len(batch), nil
-	}
-	return 0, nil
+	return fates, err
 }
 
 // dispatch delivers in the order of publishing.

@@ -69,12 +69,14 @@ func (r *run) bookPublishing(f *Sent) {
 
 // send publishes and runs what is to happen meanwhile.
 func (r *run) send(ctx context.Context, w *publishing, d load) error {
+	defer func() { w.settle(d.messages) }()
 	if d.during == nil {
 		return w.all(ctx, d.messages, nil)
 	}
 	stop, sent := make(chan struct{}), make(chan error, 1)
 	go func() { sent <- w.all(ctx, d.messages, stop) }()
 	d.during(ctx)
+	w.stopAt = r.engine.now()
 	close(stop)
 	return <-sent
 }
@@ -85,6 +87,11 @@ func (r *run) awaitMessages(ctx context.Context, w *publishing) {
 	err := r.engine.wait(ctx, r.plan.Timeout, func(t totals) bool { return t.up == 0 || w.completeButMoved(t) })
 	if err == nil && w.expectedMoved > 0 {
 		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.up == 0 || w.complete(t) })
+	}
+	if err == nil && w.expectedUnknown > 0 {
+		// Those without an answer may stand for some that are still to come.
+		all := w.expected + w.expectedUnknown
+		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.up == 0 || t.delivered-w.before.delivered >= all })
 	}
 	if !errors.Is(err, errQuiet) {
 		r.note("waiting for the messages", err)
@@ -104,6 +111,9 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 		Late:          w.late,
 		Skipped:       w.skipped,
 		Unheard:       w.unheard,
+		NotSent:       w.notSent,
+		Refused:       w.refused,
+		FateUnknown:   w.unknown,
 		Expected:      w.expected,
 		ExpectedMoved: w.expectedMoved,
 		Publish:       summarize(w.roundTrip),
@@ -112,11 +122,14 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 	}
 	r.roundTrips.Merge(w.roundTrip)
 	f.Unaudited = true
-	a, err := r.engine.audit(r.sequence)
+	a, err := r.engine.audit(r.sequence, w.lapses)
 	if err != nil {
 		r.note("counting", err)
 		return f
 	}
+	// What came of the messages without an answer was published after all.
+	f.UnknownMissing = a.Unknown
+	f.Expected += w.expectedUnknown - min(a.Unknown, w.expectedUnknown)
 	f.Missing, f.MissingMoved, f.Incomplete, f.Examples = a.Missing, a.Moved, a.Incomplete, a.Examples
 	snap, err := r.engine.collect()
 	if err != nil {
