@@ -94,7 +94,7 @@ func (r *run) churn(ctx context.Context) {
 	after, _ := r.engine.collect()
 	c := after.Counters
 	c.subtract(&before.Counters)
-	x.Slots, x.Cycles, x.Skipped, x.Late, x.Failed = c.Churned+c.SkippedConnects, c.Returned, c.SkippedConnects, c.LateConnects, c.Failed
+	x.Slots, x.Cycles, x.Skipped, x.Late, x.Failed = c.Churned+c.SkippedConnects, c.Returned, c.SkippedConnects, c.LateConnects, c.Failed+c.Retried
 	x.PerSecond = perSecond(float64(x.Cycles), x.Effort.Seconds)
 	x.Before, x.After = serverFrom, r.sampleServer()
 	if cpu, ok := x.After.cpuSince(x.Before); ok && x.Cycles > 0 && r.plan.Rate == 0 {
@@ -112,7 +112,7 @@ func (r *run) judgeChurn() {
 	if x.Failed > 0 {
 		r.fail("%d connects of the churn failed", x.Failed)
 		if snap, err := r.engine.collect(); err == nil {
-			r.hints(snap.Failures)
+			r.hints(snap.Failures, snap.Retries)
 		}
 	}
 	if x.Skipped > 0 {

@@ -127,6 +127,9 @@ func (l *loop) opened(slot uint32) {
 	}
 }
 
+// knows reports whether a client was ready before.
+func (l *loop) knows(slot uint32) bool { return l.wasReady[slot/64]&(1<<(slot%64)) != 0 }
+
 // confirmed books n confirmed channels of a client.
 func (l *loop) confirmed(slot uint32, n int) {
 	c := &l.clients[slot]
@@ -140,6 +143,10 @@ func (l *loop) confirmed(slot uint32, n int) {
 	c.pending = 0
 	c.state = ready
 	l.counters.Ready++
+	if !l.knows(slot) {
+		l.counters.Clients++
+		l.wasReady[slot/64] |= 1 << (slot % 64)
+	}
 	s := l.held(slot)
 	record(l.recorder.ready, l.now-s.started)
 	s.deadline = 0

@@ -289,6 +289,7 @@ func (e *engine) gather() (*snapshot, error) {
 		l.show()
 		s.Counters.add(&l.counters)
 		s.Failures.merge(l.failures)
+		s.Retries.merge(l.retries)
 		s.Losses.merge(l.losses)
 		s.Errors.merge(l.errors)
 		s.Slow.merge(l.slowLosses)

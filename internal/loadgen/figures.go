@@ -158,14 +158,16 @@ func clientFigures() []Figure {
 	}
 	failed := counter("failed", "clients that never were ready", func(c *Counters) uint64 { return c.Failed + c.Untried })
 	failed.live = func(w *Watch) (float64, bool) { return float64(w.sample.Failed), true }
-	lost := counter("lost", "clients that were ready and were lost", func(c *Counters) uint64 { return c.Lost })
-	lost.live = func(w *Watch) (float64, bool) { return float64(w.sample.Lost), true }
+	lost := Figure{Name: "lost", Unit: UnitCount, About: "clients that were ready and were lost, but not to a restart by the run",
+		of: func(r *Result) (float64, bool) {
+			return float64(r.Counters.Lost - min(r.stormed().Lost, r.Counters.Lost)), true
+		}}
+	lost.live = func(w *Watch) (float64, bool) {
+		// What a storm has ended is told apart at the end.
+		return float64(w.sample.Lost), w.sample.Phase != PhaseStorm && w.sample.Phase != PhaseLeave
+	}
 	return []Figure{
-		// A client that comes back is ready again and one client all the same.
-		{Name: "clients", Unit: UnitCount, About: "clients that were ready",
-			of: func(r *Result) (float64, bool) {
-				return min(float64(r.Counters.Ready), float64(r.Settings.Connections)), true
-			}},
+		counter("clients", "clients that were ready, each once", func(c *Counters) uint64 { return c.Clients }),
 		failed,
 		{Name: "failed_share", Unit: UnitPercent, About: "failed, of those asked for",
 			of: func(r *Result) (float64, bool) {

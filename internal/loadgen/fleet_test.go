@@ -199,11 +199,7 @@ func TestAgentsKilled(t *testing.T) {
 	if n := r.Counters; r.Good() || !r.Partial || !r.Fanout.Unaudited || n.Ready != 8 || n.Established != 8 {
 		t.Errorf("good %v, partial %v, unaudited %v, counters %+v", r.Good(), r.Partial, r.Fanout.Unaudited, n)
 	}
-	slos, err := ParseSLOs([]string{"missing==0", "missing_share<1%", "lost==0", "failed==0", "clients==8", "delivery.p99<1m", "handshake.p99<1m", "skipped==0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Judge(slos)
+	r.Judge(mustSLOs(t, "missing==0", "missing_share<1%", "lost==0", "failed==0", "clients==8", "delivery.p99<1m", "handshake.p99<1m", "skipped==0"))
 	for _, v := range r.SLOs {
 		if want := v.Figure == "skipped"; v.Measured != want || v.Met != want {
 			t.Errorf("%s: measured %v, met %v", v.SLO, v.Measured, v.Met)

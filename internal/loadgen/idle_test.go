@@ -312,11 +312,7 @@ func TestServerEnds(t *testing.T) {
 	c := s.start(t, 4, 40)
 	c.PID = child.Process.Pid
 	r := mustFanout(t, s, c)
-	slos, err := ParseSLOs([]string{"rss<1GiB", "rss_per_conn<600B", "anon_per_conn<600B", "cpu_publishing<1", "cpu_per_delivery<1s", "cpu_per_handshake<1s", "missing==0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Judge(slos)
+	r.Judge(mustSLOs(t, "rss<1GiB", "rss_per_conn<600B", "anon_per_conn<600B", "cpu_publishing<1", "cpu_per_delivery<1s", "cpu_per_handshake<1s", "missing==0"))
 	for _, v := range r.SLOs {
 		if want := v.Figure == "missing"; v.Measured != want {
 			t.Errorf("%s: measured %v, %s", v.SLO, v.Measured, v.Text())

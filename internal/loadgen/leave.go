@@ -106,8 +106,13 @@ func (l *loop) lose(slot uint32, why Reason) {
 		l.losses.add(why, 1)
 		return
 	}
-	l.counters.Failed++
-	l.failures.add(why, 1)
+	if l.knows(slot) {
+		l.counters.Retried++
+		l.retries.add(why, 1)
+	} else {
+		l.counters.Failed++
+		l.failures.add(why, 1)
+	}
 	if c.state < joining {
 		l.connects.inFlight--
 	}

@@ -20,8 +20,10 @@ type Counters struct {
 	Attempted   uint64 `json:"attempted"`
 	Untried     uint64 `json:"untried"`     // given up because none of the first came through
 	Established uint64 `json:"established"` // handshake complete
-	Ready       uint64 `json:"ready"`       // and all channels confirmed
-	Failed      uint64 `json:"failed"`      // ended before ready
+	Ready       uint64 `json:"ready"`       // and all channels confirmed, each time
+	Clients     uint64 `json:"clients"`     // that were ready, each once however often it came
+	Failed      uint64 `json:"failed"`      // attempts of clients that never were ready
+	Retried     uint64 `json:"retried"`     // failed attempts of clients that had been ready before
 	Lost        uint64 `json:"lost"`        // ended after ready, not by the run
 	Open        uint64 `json:"open"`        // established now
 
@@ -49,6 +51,9 @@ type Counters struct {
 	Pings  uint64 `json:"pings"`  // heartbeats seen
 	Bytes  uint64 `json:"bytes"`  // received, over HTTP and WebSocket framing
 }
+
+// settled is how many attempts have come to their end.
+func (c *Counters) settled() uint64 { return c.Ready + c.Failed + c.Retried + c.Untried }
 
 // live is what other goroutines see of a loop between two collections.
 type live struct {
@@ -100,7 +105,9 @@ type loop struct {
 	moversUp      int       // of them with the moving flag
 	parting       int       // closed by the run and not gone yet
 	counters      Counters
+	wasReady      []uint64 // a bit for each slot
 	failures      tally
+	retries       tally
 	losses        tally
 	slowLosses    tally
 	errors        tally
@@ -130,7 +137,9 @@ func newLoop(e *engine, index, stride int) (*loop, error) {
 		ledger:     newLedger(n * e.plan.channels.PerClient()),
 		frames:     newFrameReader(),
 		in:         make([]byte, readBuffer),
+		wasReady:   make([]uint64, (n+63)/64),
 		failures:   make(tally),
+		retries:    make(tally),
 		losses:     make(tally),
 		slowLosses: make(tally),
 		errors:     make(tally),
@@ -206,7 +215,7 @@ func (l *loop) show() {
 	l.live.moversUp.Store(int64(l.moversUp))
 	c := &l.counters
 	l.live.latest.Store(l.latest)
-	l.live.settled.Store(c.Ready + c.Failed + c.Untried)
+	l.live.settled.Store(c.settled())
 	l.live.ready.Store(c.Ready)
 	l.live.lost.Store(c.Lost)
 	l.live.open.Store(c.Open)

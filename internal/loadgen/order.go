@@ -103,7 +103,7 @@ func (e *engine) perform(o order) (a answer, err error) {
 			}
 			k++
 			c := &l.counters
-			a.Settled += c.Ready + c.Failed + c.Untried + l.ramp(o.Target, o.Rate/n, inFlight)
+			a.Settled += c.settled() + l.ramp(o.Target, o.Rate/n, inFlight)
 			l.show()
 		})
 	case doPace:
@@ -149,6 +149,7 @@ func (e *engine) perform(o order) (a answer, err error) {
 type snapshot struct {
 	Counters Counters        `json:"counters"`
 	Failures tally           `json:"failures"`
+	Retries  tally           `json:"retries"` // failed attempts to come back
 	Losses   tally           `json:"losses"`
 	Errors   tally           `json:"errors"`
 	Slow     tally           `json:"slow"` // slow clients that ended
@@ -163,12 +164,13 @@ type snapshot struct {
 }
 
 func newSnapshot() *snapshot {
-	return &snapshot{Failures: make(tally), Losses: make(tally), Errors: make(tally), Slow: make(tally), Exact: true, fresh: newRecorder()}
+	return &snapshot{Failures: make(tally), Retries: make(tally), Losses: make(tally), Errors: make(tally), Slow: make(tally), Exact: true, fresh: newRecorder()}
 }
 
 func (s *snapshot) add(o *snapshot) {
 	s.Counters.add(&o.Counters)
 	s.Failures.merge(o.Failures)
+	s.Retries.merge(o.Retries)
 	s.Losses.merge(o.Losses)
 	s.Errors.merge(o.Errors)
 	s.Slow.merge(o.Slow)

@@ -45,7 +45,7 @@ type publishing struct {
 	start  int64 // ns; 0: it was not begun
 	next   int   // the first slot that was not reached
 	stopAt int64 // ns, set before stop is closed
-	ended  int64 // ns, when an error came
+	ended  int64 // ns, when an error of Redis came
 
 	roundTrip  *hdrhistogram.Histogram
 	completion *hdrhistogram.Histogram
@@ -85,9 +85,6 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 		err = w.inTurn(ctx, n)
 	}
 	w.last = w.run.engine.now()
-	if err != nil && ctx.Err() == nil {
-		w.ended = w.last
-	}
 	return err
 }
 
@@ -223,7 +220,10 @@ func (w *publishing) flush(ctx context.Context) error {
 	w.run.expected.Store(w.before.delivered + w.expected)
 	w.run.published.Add(uint64(len(w.batch)))
 	fates, err := w.publisher.publish(ctx, w.batch)
-	record(w.roundTrip, w.run.engine.now()-sent)
+	now := w.run.engine.now()
+	if record(w.roundTrip, now-sent); err != nil && ctx.Err() == nil {
+		w.ended = now
+	}
 	for k, f := range fates {
 		switch f {
 		case fateUnheard:

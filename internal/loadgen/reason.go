@@ -117,6 +117,7 @@ func (t tally) merge(from tally) {
 func (r *Result) Hint() string {
 	all := make(tally)
 	all.merge(r.Failures)
+	all.merge(r.Retries)
 	all.merge(r.Losses)
 	for _, why := range byCount(all) {
 		if h := why.hint(); h != "" {

@@ -82,7 +82,7 @@ func (r *Result) WriteTable(w io.Writer) error {
 func (r *Result) clients(t *table) {
 	c := &r.Counters
 	t.title("clients")
-	t.row("ready", "%d of %d", c.Ready-c.Returned, r.Settings.Connections)
+	t.row("ready", "%d of %d", c.Clients, r.Settings.Connections)
 	if r.Partial {
 		t.row("these are the last known", "a process that held clients was lost")
 	}
@@ -90,7 +90,11 @@ func (r *Result) clients(t *table) {
 		t.row("not tried", "%d", c.Untried)
 	}
 	t.tally("failed", r.Failures)
+	t.tally("failed to come back", r.Retries)
 	t.tally("lost", r.Losses)
+	if s := r.Storm; s != nil && s.Lost > 0 {
+		t.row("of them to the restart", "%d", s.Lost)
+	}
 	t.tally("errors", r.Errors)
 	t.row("connects", "%.0f /s for %.2f s", r.Connect.PerSecond, r.Connect.Seconds)
 	if h := r.Idle; h != nil {

@@ -33,6 +33,7 @@ type Result struct {
 	Partial  bool     `json:"partial,omitempty"`
 	Counters Counters `json:"counters"`
 	Failures tally    `json:"failures"` // clients that never were ready, by reason
+	Retries  tally    `json:"retries"`  // failed attempts of clients to come back
 	Losses   tally    `json:"losses"`   // clients lost later, by reason
 	Errors   tally    `json:"errors"`   // error messages to ready clients
 	Connect  Connect  `json:"connect"`

@@ -220,8 +220,12 @@ func (r *run) bookConnected() {
 }
 
 // hints says what to change, by why clients failed.
-func (r *run) hints(failures tally) {
-	for _, why := range byCount(failures) {
+func (r *run) hints(failures ...tally) {
+	all := make(tally)
+	for _, t := range failures {
+		all.merge(t)
+	}
+	for _, why := range byCount(all) {
 		if h := why.hint(); h != "" {
 			r.fail("%s: %s", why, h)
 		}
@@ -288,6 +292,7 @@ func (r *run) finish() *Result {
 	r.note("counting", err)
 	res.Partial = err != nil
 	res.Counters, res.Failures, res.Losses, res.Errors = snap.Counters, snap.Failures, snap.Losses, snap.Errors
+	res.Retries = snap.Retries
 	if s := res.Server; s != nil {
 		r.bookServer(&s.After)
 		var err error

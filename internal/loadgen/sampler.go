@@ -112,7 +112,7 @@ func (s *sampler) take() {
 	x := Sample{
 		Seconds:   now.at.Sub(r.began).Seconds(),
 		Phase:     r.phase.Load().(Phase),
-		Settled:   c.Ready + c.Failed + c.Untried,
+		Settled:   c.settled(),
 		Open:      c.Open,
 		Ready:     c.Ready,
 		Failed:    c.Failed,
@@ -167,11 +167,11 @@ func (s *sampler) takeLatencies(now time.Time) Latency {
 
 // reasons merges what went wrong with clients; nil when nothing did.
 func (s *snapshot) reasons() map[Reason]uint64 {
-	if len(s.Failures)+len(s.Losses)+len(s.Errors) == 0 {
+	if len(s.Failures)+len(s.Retries)+len(s.Losses)+len(s.Errors) == 0 {
 		return nil
 	}
 	all := make(tally)
-	for _, t := range []tally{s.Failures, s.Losses, s.Errors} {
+	for _, t := range []tally{s.Failures, s.Retries, s.Losses, s.Errors} {
 		all.merge(t)
 	}
 	return all

@@ -115,7 +115,7 @@ func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 	c := after.Counters
 	c.subtract(&before.Counters)
 	x.Clients = r.engine.totals().up
-	x.Failed, x.Lost, x.Late, x.Pings = c.Failed, c.Lost, c.LateConnects, c.Pings
+	x.Failed, x.Lost, x.Late, x.Pings = c.Failed+c.Retried, c.Lost, c.LateConnects, c.Pings
 	if s.Hold == 0 {
 		l := r.engine.takePhase()
 		x.Handshake, x.HandshakeDue = l.handshake, l.paced
@@ -123,7 +123,7 @@ func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 		x.PerSecond = perSecond(float64(x.Changed), x.Seconds)
 		if missing := int64(s.Target) - x.Clients; missing > 0 && x.Clients >= ready && !r.result.Interrupted {
 			r.fail("stage %s: %d clients are not ready", x.Stage, missing)
-			r.hints(after.Failures)
+			r.hints(after.Failures, after.Retries)
 		}
 		r.warnLate(fmt.Sprintf("of stage %s ", x.Stage), x.Late)
 		if x.Effort.Bound && x.Seconds > 0.5 {

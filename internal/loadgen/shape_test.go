@@ -39,6 +39,9 @@ func TestStages(t *testing.T) {
 		if n := r.Steps[2].HandshakeDue.Count; n != 0 {
 			t.Errorf("%d handshakes from their intended time without a pace", n)
 		}
+		if r.Judge(mustSLOs(t, "clients==30")); !r.Met() || r.Counters.Ready != 34 {
+			t.Errorf("%+v, counters %+v", r.SLOs, r.Counters)
+		}
 		if c := r.Counters; c.Attempted != 34 || c.Closed != 34 || c.Lost != 0 || c.Open != 0 || r.Connect.Handshake.Count != 34 {
 			t.Errorf("counters %+v", c)
 		}
@@ -87,11 +90,7 @@ func TestStagesFanoutSLO(t *testing.T) {
 	c := s.start(t, 1, 1)
 	c.Stages, c.Rate = "->4, hold 200ms, ->6, hold 200ms", 100
 	r := mustFanout(t, s, c)
-	slos, err := ParseSLOs([]string{"delivery.max<290ms"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Judge(slos)
+	r.Judge(mustSLOs(t, "delivery.max<290ms"))
 	f, first, last := r.Fanout, r.Steps[1].Fanout, r.Steps[3].Fanout
 	if r.Met() || last.Due.Max > int64(stall)/2 {
 		t.Errorf("%+v, the last hold's longest is %v", r.SLOs, time.Duration(last.Due.Max))

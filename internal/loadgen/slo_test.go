@@ -107,6 +107,16 @@ func FuzzParseSLO(f *testing.F) {
 	})
 }
 
+// mustSLOs parses limits.
+func mustSLOs(t *testing.T, texts ...string) []SLO {
+	t.Helper()
+	slos, err := ParseSLOs(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slos
+}
+
 func TestJudge(t *testing.T) {
 	r := &Result{
 		Settings: Settings{Connections: 100},
@@ -142,14 +152,6 @@ func TestJudge(t *testing.T) {
 	r.Judge(slos[:1])
 	if !r.Met() || len(r.SLOs) != 1 {
 		t.Errorf("the one was met: %+v", r.SLOs)
-	}
-}
-
-func TestClientsThatComeBackCountOnce(t *testing.T) {
-	f, _ := FindFigure("clients")
-	r := &Result{Settings: Settings{Connections: 1000}, Counters: Counters{Ready: 1500}}
-	if v, _ := f.Of(r); v != 1000 {
-		t.Errorf("%v clients of 1000", v)
 	}
 }
 

@@ -23,6 +23,7 @@ type Storm struct {
 	Back95  float64 `json:"back_95_seconds"`
 	Back100 float64 `json:"back_100_seconds"`
 
+	Lost      uint64  `json:"lost"` // connections that the restart has ended
 	Returned  uint64  `json:"returned"`
 	Attempts  uint64  `json:"attempts"`
 	Failed    uint64  `json:"failed_attempts"`
@@ -113,12 +114,13 @@ func (r *run) storm(ctx context.Context, p publisher, server *serverCommand) {
 	s.Handshake, s.Ready = l.handshake, l.ready
 	d := after.Counters
 	d.subtract(&before.Counters)
-	s.Returned, s.Attempts, s.Failed = d.Returned, d.Attempted, d.Failed
+	s.Returned, s.Attempts, s.Failed = d.Returned, d.Attempted, d.Failed+d.Retried
 	if s.Back100 > 0 {
 		s.PerSecond = float64(s.Clients) / s.Back100
 	}
 	if server != nil {
 		r.tolerated += d.Lost // they were meant to be
+		s.Lost = d.Lost
 	}
 }
 
@@ -173,7 +175,7 @@ func (r *run) disturb(ctx context.Context, s *Storm, server *serverCommand) {
 	case err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errQuiet)):
 		r.fail("only %d of %d clients were back after %v (--give-up)", r.engine.totals().moversUp, s.Clients, r.plan.GiveUp)
 		if snap, err := r.engine.collect(); err == nil {
-			r.hints(snap.Failures)
+			r.hints(snap.Failures, snap.Retries)
 		}
 	case err != nil:
 		r.note("waiting for the clients to come back", err)

@@ -120,7 +120,7 @@ func TestStormRefused(t *testing.T) {
 	c := stormConfig(t, s, 10)
 	c.Rate = 0
 	r := mustStorm(t, s, c)
-	if x := r.Storm; !r.Good() || x.Failed != 12 || x.Attempts != 17 || x.Returned != 5 || r.Failures["HTTP 503"] != 12 {
+	if x := r.Storm; !r.Good() || x.Failed != 12 || x.Attempts != 17 || x.Returned != 5 || r.Retries["HTTP 503"] != 12 || len(r.Failures) != 0 || r.Counters.Failed != 0 {
 		t.Errorf("%+v, failures %v: %q", x, r.Failures, r.Failed)
 	}
 
@@ -175,6 +175,12 @@ func TestStormRestart(t *testing.T) {
 		x := r.Storm
 		if x == nil || !r.Good() || x.Clients != 12 || x.Returned != 12 || r.Counters.Lost != 12 || x.Stopped <= 0 || x.Started < x.Stopped || x.Back50 < x.Started {
 			t.Errorf("%s: %+v, losses %v: %q", signal, x, r.Losses, r.Failed)
+		}
+		// A client that was lost to the restart and came back is one that was
+		// ready, whatever it took.
+		r.Judge(mustSLOs(t, "clients==12", "failed==0", "failed_share==0%", "lost==0"))
+		if !r.Met() {
+			t.Errorf("%s: %+v", signal, r.SLOs)
 		}
 		// The kernel's figures and the server's outlive the first process.
 		if k, s := r.Kernel, r.Server; k == nil || k.After.Sockets == 0 || k.After.Slab == 0 || s == nil || s.After.RSS == 0 {

@@ -354,7 +354,7 @@ func (b *bench) close() {
 func (b *bench) step(r *loadgen.Result) Step {
 	b.host = r.Host
 	s := Step{HostBound: slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.HasPrefix(w, "HOST-BOUND") }),
-		Connections: int(r.Counters.Ready), ConnectRate: r.Connect.PerSecond, Failed: r.Failed, Hint: r.Hint()}
+		Connections: int(r.Counters.Clients), ConnectRate: r.Connect.PerSecond, Failed: r.Failed, Hint: r.Hint()}
 	if v := r.Server; v != nil {
 		b.server = fmt.Sprintf("%s, process %d", v.Name, v.PID)
 		s.RSS, s.Anon = float64(v.After.RSS), float64(v.After.Anon)

@@ -225,6 +225,7 @@ func reasons(r *loadgen.Result) []reasonTable {
 		of    map[loadgen.Reason]uint64
 	}{
 		{"Clients that never were ready", r.Failures},
+		{"Attempts to come back that failed", r.Retries},
 		{"Clients lost", r.Losses},
 		{"Error messages", r.Errors},
 		{"Slow clients that were closed", slowCloses(r)},
