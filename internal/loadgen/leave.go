@@ -106,6 +106,10 @@ func (l *loop) lose(slot uint32, why Reason) {
 		l.losses.add(why, 1)
 		return
 	}
+	// How long the handshake would have taken nobody knows, but longer than this.
+	if s := l.held(slot); s != nil && s.due > 0 && c.state < joining && (why == ReasonTimeout || why == ReasonTimedOut) {
+		record(l.recorder.paced, l.now-s.due)
+	}
 	if l.knows(slot) {
 		l.counters.Retried++
 		l.retries.add(why, 1)

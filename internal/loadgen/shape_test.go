@@ -123,6 +123,31 @@ func TestStagesLateConnects(t *testing.T) {
 	}
 }
 
+// A handshake that times out is in the corrected percentiles, as the least that
+// it would have taken.
+func TestHandshakeTimeoutIsCorrected(t *testing.T) {
+	t.Parallel()
+	s := newScripted()
+	release := make(chan struct{})
+	s.refuse = func(client int) int {
+		if client == 3 {
+			<-release
+		}
+		return 0
+	}
+	c := s.start(t, 1, 1)
+	t.Cleanup(func() { close(release) }) // before the server stops
+	c.Stages, c.Timeout = "0->8@200/s", 300*time.Millisecond
+	r, err := Idle(t.Context(), c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := r.Connect
+	if r.Failures[ReasonTimeout] != 1 || x.Handshake.Count != 7 || x.HandshakeDue.Count != 8 || x.HandshakeDue.Max < int64(c.Timeout) || x.Handshake.Max >= int64(c.Timeout) {
+		t.Errorf("failures %v, handshakes %+v, from the intended time %+v", r.Failures, x.Handshake, x.HandshakeDue)
+	}
+}
+
 // A stage that refuses is told, and a hold with nobody ends the run.
 func TestStagesRefused(t *testing.T) {
 	s := newScripted()
