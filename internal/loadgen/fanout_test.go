@@ -240,6 +240,19 @@ func (h *hangs) publish(ctx context.Context, batch []publication) ([]fate, error
 	return h.scripted.publish(ctx, batch)
 }
 
+// n messages at a rate take n intervals and not one less, which shows where
+// they are few.
+func TestFanoutRate(t *testing.T) {
+	t.Parallel()
+	s := newScripted()
+	c := s.start(t, 3, 4)
+	c.Rate = 8
+	r := mustFanout(t, s, c)
+	if f := r.Fanout; f.PerSecond > 8.1 || f.DeliveredPS > 24.3 || float64(f.Delivered)/f.Effort.Seconds > 24.3 || f.PerSecond < 5 {
+		t.Errorf("published %.1f /s, delivered %.1f /s in %.2f s", f.PerSecond, f.DeliveredPS, f.Effort.Seconds)
+	}
+}
+
 func TestFanoutUnheard(t *testing.T) {
 	s := newScripted()
 	s.unheard = true

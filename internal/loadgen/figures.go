@@ -196,7 +196,7 @@ func messageFigures() []Figure {
 		row("published", UnitCount, "messages sent", func(f *Sent, _ *Counters) float64 { return float64(f.Published) }),
 		row("published_per_second", UnitRate, "messages sent", func(f *Sent, _ *Counters) float64 { return f.PerSecond }),
 		row("delivered", UnitCount, "deliveries, each once", func(f *Sent, _ *Counters) float64 { return float64(f.Delivered) }),
-		row("delivered_per_second", UnitRate, "deliveries, first publish to last receipt", func(f *Sent, _ *Counters) float64 { return f.DeliveredPS }),
+		row("delivered_per_second", UnitRate, "deliveries, over the time of publishing or until the last came", func(f *Sent, _ *Counters) float64 { return f.DeliveredPS }),
 		row("missing", UnitCount, "deliveries that did not come", func(f *Sent, _ *Counters) float64 { return float64(f.Missing) }),
 		{Name: "missing_share", Unit: UnitPercent, About: "missing, of those expected",
 			of: func(r *Result) (float64, bool) { return share(float64(r.sent().Missing), float64(r.sent().Expected)) }},

@@ -94,7 +94,8 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) error {
 	p, e := w.run.plan, w.run.engine
 	pace := NewPacer(p.Rate)
-	if n == 0 {
+	given := n > 0
+	if !given {
 		n = math.MaxInt
 	}
 	for w.next < n {
@@ -129,6 +130,10 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 			w.next = min(w.next, n)
 			return err
 		}
+	}
+	if given {
+		// n messages take n intervals: with one less, the rates would be too high.
+		return e.sleep(ctx, pace.At(uint64(n))-timeSince(e.now(), w.start))
 	}
 	return nil
 }

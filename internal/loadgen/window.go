@@ -146,7 +146,7 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 	if w.first > 0 {
 		latest := r.engine.totals().latest
 		f.Seconds = time.Duration(max(latest, w.last) - w.first).Seconds()
-		f.sending, f.receiving = time.Duration(w.last-w.first).Seconds(), time.Duration(latest-w.first).Seconds()
+		f.sending, f.receiving = time.Duration(w.last-w.first).Seconds(), time.Duration(max(latest, w.last)-w.first).Seconds()
 		f.PerSecond, f.DeliveredPS = perSecond(float64(w.published), f.sending), perSecond(float64(f.Delivered), f.receiving)
 	}
 	r.judge(f, c, a.Exact)
