@@ -80,7 +80,7 @@ func runCapacity(ctx context.Context, args []string, out, errOut io.Writer) int 
 		err = d.Finish(o)
 	}
 	if *toJSON != "" {
-		err = errors.Join(err, o.WriteJSON(file))
+		err = errors.Join(err, file.whole(o.WriteJSON(file)))
 	}
 	if *toJSON != "-" {
 		err = errors.Join(err, o.WriteText(out))

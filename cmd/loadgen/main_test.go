@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,7 +101,7 @@ func TestIsTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if isTerminal(null) || isTerminal(file) || isTerminal(stdout{}) {
+	if isTerminal(null) || isTerminal(file) || isTerminal(new(strings.Builder)) {
 		t.Error("the null device, a file or a buffer is taken for a terminal")
 	}
 }

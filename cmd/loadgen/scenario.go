@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"pushgate/internal/loadgen"
@@ -70,28 +69,10 @@ func exitCode(r *loadgen.Result) int {
 	return exitGood
 }
 
-// openReport opens the file of --json.
-func openReport(name string, out io.Writer) (io.WriteCloser, error) {
-	switch name {
-	case "", "-":
-		return stdout{out}, nil
-	}
-	file, err := os.Create(name)
-	if err != nil {
-		return nil, &loadgen.UsageError{Flag: "--json", Value: name, Want: "can't be written: " + errors.Unwrap(err).Error()}
-	}
-	return file, nil
-}
-
-// stdout is not ours to close.
-type stdout struct{ io.Writer }
-
-func (stdout) Close() error { return nil }
-
 // write writes the result as JSON, as a table, or both.
-func write(r *loadgen.Result, report io.Writer, name string, out io.Writer) error {
+func write(r *loadgen.Result, report *reportFile, name string, out io.Writer) error {
 	if name != "" {
-		if err := r.WriteJSON(report); err != nil {
+		if err := report.whole(r.WriteJSON(report)); err != nil {
 			return err
 		}
 	}
