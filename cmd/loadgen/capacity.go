@@ -18,7 +18,7 @@ func runCapacity(ctx context.Context, args []string, out, errOut io.Writer) int 
 	c := capacity.DefaultConfig()
 	s := newFlagSet("capacity", "--target N")
 	s.IntVar(&c.Target, "target", c.Target, "the connections to write the bill for")
-	s.StringVar(&c.Run.ServerCmd, "server-cmd", c.Run.ServerCmd, "start the gateway with this command, afresh for each step; without it, one must be running")
+	s.StringVar(&c.Run.ServerCmd, "server-cmd", c.Run.ServerCmd, "start the gateway with this command, VAR=value before it if wanted, afresh for each step; without it, one must be running")
 	s.IntVar(&c.Run.PID, "pid", c.Run.PID, "the process of a gateway that is running (default: found by the port)")
 	s.StringVar(&c.Run.URL, "url", c.Run.URL, "the gateway")
 	s.StringVar((*string)(&c.Run.Transport), "transport", string(c.Run.Transport), "ws, sse or poll")

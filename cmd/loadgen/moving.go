@@ -24,7 +24,7 @@ func runStorm(ctx context.Context, args []string, out, errOut io.Writer) int {
 	f.redis()
 	f.rate()
 	f.set.Float64Var(&c.Share, "share", c.Share, "the part of the clients that is cut, 0 to 1")
-	f.set.StringVar(&c.ServerCmd, "server-cmd", c.ServerCmd, "a command that starts the gateway at --url; it is started first, and restarting it is the storm, which hits all clients")
+	f.set.StringVar(&c.ServerCmd, "server-cmd", c.ServerCmd, "a command that starts the gateway at --url, VAR=value before it if wanted; it is started first, and restarting it is the storm, which hits all clients")
 	f.set.StringVar(&c.ServerSignal, "server-signal", c.ServerSignal, "how it is stopped: TERM, INT or KILL")
 	f.set.DurationVar(&c.Before, "before", c.Before, "steady time before the storm")
 	f.set.DurationVar(&c.After, "after", c.After, "steady time once all are back")

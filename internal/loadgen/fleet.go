@@ -133,7 +133,7 @@ func startAgent(i int, line string, e *engine) (*agent, error) {
 		a.name, a.local = fmt.Sprintf("%d (this host)", i), true
 		a.process = exec.Command(self, "agent")
 	} else {
-		a.process = exec.Command("/bin/sh", "-c", "exec "+line)
+		a.process = exec.Command("/bin/sh", "-c", line)
 	}
 	// A group of its own: an interrupt at the terminal is for this process,
 	// which still wants their figures.
@@ -170,7 +170,7 @@ func (a *agent) read(stdout io.Reader) {
 	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
 		rest, _ := io.ReadAll(io.LimitReader(io.MultiReader(d.Buffered(), stdout), 200))
 		err = fmt.Errorf("it does not speak like \"loadgen agent\", but says %q", firstLine(rest))
-		a.process.Process.Kill()
+		syscall.Kill(-a.process.Process.Pid, syscall.SIGKILL) // a shell's child too
 	} else {
 		err = errors.New("it ended")
 	}

@@ -98,7 +98,8 @@ func TestAgentsClock(t *testing.T) {
 	t.Parallel()
 	s := newScripted()
 	c := s.start(t, 4, 20)
-	c.AgentCommands = []string{fmt.Sprintf("env %s=1m %s agent", skewVariable, os.Args[0]), fmt.Sprintf("env %s=-1m %s agent", skewVariable, os.Args[0])}
+	// A line of a shell, whatever it takes.
+	c.AgentCommands = []string{fmt.Sprintf("%s=1m %s agent", skewVariable, os.Args[0]), fmt.Sprintf("cd / && %s=-1m %s agent", skewVariable, os.Args[0])}
 	r := mustFanout(t, s, c)
 	if !r.Good() || len(r.Agents) != 2 {
 		t.Fatalf("%+v: %q", r.Agents, r.Failed)

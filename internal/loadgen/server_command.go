@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,11 +49,23 @@ func launch(ctx context.Context, c Config) (*serverCommand, error) {
 	return s, nil
 }
 
+// assignment is how a variable before a command starts.
+var assignment = regexp.MustCompile(`^\s*[A-Za-z_][A-Za-z0-9_]*=`)
+
+// replaceShell has the gateway take the shell's place: signals and the end of
+// the process must be its own, and not those of a shell around it.
+func replaceShell(line string) string {
+	if assignment.MatchString(line) {
+		return "exec env " + line
+	}
+	return "exec " + line
+}
+
 // start runs the command in a process group of its own. Its goroutine ends
 // with the process.
 func (s *serverCommand) start(ctx context.Context, target netip.AddrPort, timeout time.Duration) error {
 	s.output = &lastLines{}
-	s.process = exec.Command("/bin/sh", "-c", "exec "+s.line)
+	s.process = exec.Command("/bin/sh", "-c", replaceShell(s.line))
 	s.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	s.process.Stdout, s.process.Stderr = s.output, s.output
 	s.process.WaitDelay = time.Second

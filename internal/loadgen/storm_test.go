@@ -193,6 +193,22 @@ func TestStormRestart(t *testing.T) {
 	}
 }
 
+// A variable before the command is the gateway's, which takes the shell's place
+// and so the signal.
+func TestStormRestartVariable(t *testing.T) {
+	t.Parallel()
+	c := restartConfig(t)
+	c.ServerCmd = fmt.Sprintf("%s='%s' %s", serverVariable, strings.TrimPrefix(c.URL, "ws://"), os.Args[0])
+	c.Connections = 3
+	r, err := RunStorm(t.Context(), c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Good() || r.Storm.Returned != 3 || r.Server == nil || r.Server.Name == "sh" {
+		t.Errorf("%+v, server %+v: %q", r.Storm, r.Server, r.Failed)
+	}
+}
+
 func TestStormBadServer(t *testing.T) {
 	tests := map[string]struct {
 		change func(c *Config)
