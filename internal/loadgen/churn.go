@@ -73,12 +73,12 @@ func (r *run) churn(ctx context.Context) {
 	before, _ := r.engine.collect()
 	up := r.engine.totals().moversUp
 	if r.phase.Load() == PhaseHold {
-		r.phase.Store(PhaseChurn)
+		r.enter(PhaseChurn)
 	}
 	done := r.engine.pacing()
 	defer done()
 	r.note("starting the churn", r.engine.startChurn(x.Rate))
-	r.note("churning", r.engine.sleep(ctx, r.plan.Duration))
+	r.note("churning", r.rest(ctx, r.plan.Duration))
 	r.note("ending the churn", r.engine.stopChurn())
 	if ctx.Err() == nil {
 		// Those that failed to come back stay away.

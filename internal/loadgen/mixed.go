@@ -36,7 +36,7 @@ func mixed(ctx context.Context, c Config, o Options, p publisher) (*Result, erro
 		return nil, err
 	}
 	if r.connect(ctx) {
-		d := load{during: func(ctx context.Context) { r.rest(ctx, r.plan.Duration) }}
+		d := load{during: func(ctx context.Context) { r.holdFor(ctx, r.plan.Duration) }}
 		if r.plan.ChurnRate > 0 {
 			d.during = r.churn
 		}

@@ -95,7 +95,9 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 	p, e := w.run.plan, w.run.engine
 	pace := NewPacer(p.Rate)
 	given := n > 0
-	if !given {
+	if given {
+		w.run.lasts(pace.At(uint64(n)))
+	} else {
 		n = math.MaxInt
 	}
 	for w.next < n {

@@ -36,6 +36,7 @@ type run struct {
 
 	// Atomic, for the sampler
 	phase     atomic.Value // Phase
+	phaseEnds atomic.Int64 // ns of the run; 0: not known
 	published atomic.Uint64
 	expected  atomic.Uint64
 }
@@ -65,7 +66,7 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	r := &run{plan: p, began: time.Now(), roundTrips: newHistogram()}
 	r.result = newResult(scenario, p, r.began)
 	r.result.Command = o.Command
-	r.phase.Store(PhaseConnect)
+	r.enter(PhaseConnect)
 	r.watch, err = watchProcess(p.PID, p.target.Addr)
 	switch {
 	case err == nil:
@@ -101,6 +102,22 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	r.sampler = newSampler(r, o)
 	return r, nil
 }
+
+// enter begins a phase whose end is not known.
+func (r *run) enter(p Phase) {
+	r.phaseEnds.Store(0)
+	r.phase.Store(p)
+}
+
+// rest lets a time of the present phase pass.
+func (r *run) rest(ctx context.Context, d time.Duration) error {
+	r.lasts(d)
+	defer r.phaseEnds.Store(0)
+	return r.engine.sleep(ctx, d)
+}
+
+// lasts says how long the present phase goes on.
+func (r *run) lasts(d time.Duration) { r.phaseEnds.Store(int64(time.Since(r.began) + d)) }
 
 func (r *run) fail(format string, args ...any) {
 	r.result.Failed = append(r.result.Failed, fmt.Sprintf(format, args...))
@@ -313,7 +330,7 @@ func (r *run) finish() *Result {
 		r.warn("the gateway sent %d errors to ready clients", n)
 	}
 
-	r.phase.Store(PhaseLeave)
+	r.enter(PhaseLeave)
 	// A context of its own: after an interrupt the clients are closed as well.
 	ctx, cancel := context.WithTimeout(context.Background(), leaveGrace)
 	defer cancel()

@@ -10,6 +10,9 @@ import (
 type Sample struct {
 	Seconds float64 `json:"seconds"` // since the run began
 	Phase   Phase   `json:"phase"`
+	// PhaseEnds is when the phase will have lasted as long as it is to, in
+	// seconds of the run; 0 where that depends on the server.
+	PhaseEnds float64 `json:"phase_ends_seconds,omitempty"`
 
 	Settled   uint64 `json:"settled"` // clients that are ready or failed
 	Open      uint64 `json:"open"`
@@ -112,6 +115,7 @@ func (s *sampler) take() {
 	x := Sample{
 		Seconds:   now.at.Sub(r.began).Seconds(),
 		Phase:     r.phase.Load().(Phase),
+		PhaseEnds: float64(r.phaseEnds.Load()) / 1e9,
 		Settled:   c.settled(),
 		Open:      c.Open,
 		Ready:     c.Ready,

@@ -97,13 +97,13 @@ func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 	ready := r.engine.totals().up
 	switch {
 	case s.Hold == 0:
-		r.phase.Store(PhaseConnect)
+		r.enter(PhaseConnect)
 		r.note("in stage "+x.Stage, r.engine.ramp(ctx, s.Target, s.Rate))
 	case p != nil && r.plan.Rate > 0:
-		x.Fanout = r.window(ctx, p, load{during: func(ctx context.Context) { r.rest(ctx, s.Hold) }})
+		x.Fanout = r.window(ctx, p, load{during: func(ctx context.Context) { r.holdFor(ctx, s.Hold) }})
 	default:
-		r.phase.Store(PhaseHold)
-		r.rest(ctx, s.Hold)
+		r.enter(PhaseHold)
+		r.holdFor(ctx, s.Hold)
 	}
 	x.Effort = r.effort().since(from)
 	x.Seconds = x.Effort.Seconds
@@ -140,7 +140,5 @@ func (r *run) warnLate(of string, n uint64) {
 	}
 }
 
-// rest lets time pass.
-func (r *run) rest(ctx context.Context, d time.Duration) {
-	r.note("holding", r.engine.sleep(ctx, d))
-}
+// holdFor lets time pass.
+func (r *run) holdFor(ctx context.Context, d time.Duration) { r.note("holding", r.rest(ctx, d)) }

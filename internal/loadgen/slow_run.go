@@ -59,7 +59,7 @@ func slowRun(ctx context.Context, c Config, o Options, p publisher) (*Result, er
 		return nil, err
 	}
 	if r.connect(ctx) {
-		rest := load{during: func(ctx context.Context) { r.rest(ctx, r.plan.Duration) }}
+		rest := load{during: func(ctx context.Context) { r.holdFor(ctx, r.plan.Duration) }}
 		x := &Slow{Clients: r.plan.cast.slow, Read: r.plan.SlowRead}
 		x.Baseline = r.window(ctx, p, rest)
 		if x.Baseline != nil && ctx.Err() == nil {

@@ -130,7 +130,7 @@ func (r *run) during(ctx context.Context, p publisher, d load) *Sent {
 		r.result.Fanout = r.window(ctx, p, d)
 		return r.result.Fanout
 	}
-	r.phase.Store(PhaseHold)
+	r.enter(PhaseHold)
 	r.engine.collect()
 	r.engine.takePhase()
 	d.during(ctx)
@@ -141,7 +141,7 @@ func (r *run) during(ctx context.Context, p publisher, d load) *Sent {
 
 // disturb is the storm itself.
 func (r *run) disturb(ctx context.Context, s *Storm, server *serverCommand) {
-	if err := r.engine.sleep(ctx, r.plan.Before); err != nil {
+	if err := r.rest(ctx, r.plan.Before); err != nil {
 		r.note("waiting for the storm", err)
 		return
 	}
@@ -154,7 +154,7 @@ func (r *run) disturb(ctx context.Context, s *Storm, server *serverCommand) {
 	t := r.engine.totals()
 	back := &comeback{want: t.moversUp, returned: t.returned, cut: t.cut, restart: server != nil, start: r.engine.now()}
 	s.Clients = back.want
-	r.phase.Store(PhaseStorm)
+	r.enter(PhaseStorm)
 	var err error
 	if server == nil {
 		err = r.engine.cut()
@@ -180,7 +180,7 @@ func (r *run) disturb(ctx context.Context, s *Storm, server *serverCommand) {
 	case err != nil:
 		r.note("waiting for the clients to come back", err)
 	default:
-		r.note("after the storm", r.engine.sleep(ctx, r.plan.After))
+		r.note("after the storm", r.rest(ctx, r.plan.After))
 	}
 }
 

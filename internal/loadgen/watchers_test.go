@@ -70,6 +70,9 @@ func TestMetrics(t *testing.T) {
 		if x.Metrics == nil || x.Metrics.Heap <= last || x.Kernel == nil {
 			t.Fatalf("sample %+v", x)
 		}
+		if x.Phase == PhaseHold && (x.PhaseEnds < x.Seconds || x.PhaseEnds > x.Seconds+c.Hold.Seconds()) {
+			t.Errorf("the hold ends at %v s, it is %v s", x.PhaseEnds, x.Seconds)
+		}
 		last = x.Metrics.Heap
 	}
 	if len(r.Series) < 2 {

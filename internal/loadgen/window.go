@@ -26,7 +26,7 @@ const awayWait = 2 * time.Second
 // message of every subscription. Nil: it could not begin, or nothing was to be
 // published.
 func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
-	r.phase.Store(PhasePublish)
+	r.enter(PhasePublish)
 	w, err := newPublishing(r, p, d.movers)
 	if err != nil {
 		r.note("counting subscribers", err)
@@ -37,7 +37,7 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 	r.engine.takePhase()
 	r.note("publishing", r.send(ctx, w, d))
 	if ctx.Err() == nil {
-		r.phase.Store(PhaseWait)
+		r.enter(PhaseWait)
 		r.awaitMessages(ctx, w)
 	}
 	effort := r.effort().since(from)

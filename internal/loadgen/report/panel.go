@@ -28,7 +28,7 @@ type Panel struct {
 
 // NewPanel returns a panel for a scenario with its settings.
 func NewPanel(out io.Writer, scenario string, c loadgen.Config, colour bool, width func() int) *Panel {
-	return &Panel{out: out, scenario: scenario, config: c, colour: colour, width: width, eta: eta{config: c}}
+	return &Panel{out: out, scenario: scenario, config: c, colour: colour, width: width, eta: eta{config: c, scenario: scenario}}
 }
 
 // The few attributes that every terminal has.
@@ -206,10 +206,11 @@ func clock(seconds float64) string {
 	return fmt.Sprintf("%d:%02d h", int(d.Hours()), int(d.Minutes())%60)
 }
 
-// eta estimates how long a run goes on.
+// eta estimates how long the phase of a run goes on.
 type eta struct {
 	// Immutable
-	config loadgen.Config
+	config   loadgen.Config
+	scenario string
 
 	phase loadgen.Phase
 	began float64 // of the phase
@@ -221,23 +222,16 @@ func (e *eta) left(s loadgen.Sample) (seconds float64, known bool) {
 		e.phase, e.began = s.Phase, s.Seconds
 	}
 	c := e.config
-	switch s.Phase {
-	case loadgen.PhaseConnect:
-		if s.ReadyPS <= 0 {
-			return 0, false
-		}
+	switch {
+	case s.PhaseEnds > 0:
+		return max(s.PhaseEnds-s.Seconds, 0), true
+	case c.Stages != "":
+		return 0, false // a ramp's target is not in the sample
+	case s.Phase == loadgen.PhaseConnect && s.ReadyPS > 0:
 		return float64(uint64(max(c.Connections, 0))-min(s.Settled, uint64(c.Connections))) / s.ReadyPS, true
-	case loadgen.PhaseHold:
-		return max(c.Hold.Seconds()-(s.Seconds-e.began), 0), true
-	case loadgen.PhasePublish:
-		rate := c.Rate
-		if rate <= 0 {
-			// In turn: as fast as it was up to now.
-			rate = float64(s.Published) / max(s.Seconds-e.began, 1)
-		}
-		if rate <= 0 {
-			return 0, false
-		}
+	case s.Phase == loadgen.PhasePublish && e.scenario == "fanout" && s.Published > 0:
+		// In turn: as fast as it was up to now.
+		rate := float64(s.Published) / max(s.Seconds-e.began, 1)
 		return max(float64(c.Messages)-float64(s.Published), 0) / rate, true
 	}
 	return 0, false

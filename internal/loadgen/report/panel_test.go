@@ -79,7 +79,7 @@ errors    1  HTTP 503`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	got = show(loadgen.Sample{Seconds: 5, Phase: loadgen.PhasePublish, Open: 1000, Ready: 1000, Settled: 1000, Published: 30, Delivered: 29900, Expected: 30000,
+	got = show(loadgen.Sample{Seconds: 5, Phase: loadgen.PhasePublish, PhaseEnds: 12, Open: 1000, Ready: 1000, Settled: 1000, Published: 30, Delivered: 29900, Expected: 30000,
 		DeliveredPS: 10000, Due: loadgen.Latency{Count: 1, P50: 1.5e6, P99: 12e6, Max: 250e6}, SelfCPU: 0.3, LoopBusy: 0.95,
 		Server: &loadgen.ProcessSample{RSS: 25 << 20}, RSSPerConnection: 612, ServerCPU: 1.2})
 	want = `loadgen fanout  ws://127.0.0.1:8080  publish  5 s, about 7 s to go
@@ -127,7 +127,7 @@ func TestPanelColoursAndWidth(t *testing.T) {
 
 func TestTimeToGo(t *testing.T) {
 	c := loadgen.Config{Connections: 100, Hold: 10 * time.Second, Messages: 50}
-	e := eta{config: c}
+	e := eta{config: c, scenario: "fanout"}
 	steps := []struct {
 		s     loadgen.Sample
 		left  float64
@@ -135,9 +135,9 @@ func TestTimeToGo(t *testing.T) {
 	}{
 		{loadgen.Sample{Seconds: 1, Phase: loadgen.PhaseConnect}, 0, false},
 		{loadgen.Sample{Seconds: 2, Phase: loadgen.PhaseConnect, Settled: 60, ReadyPS: 20}, 2, true},
-		{loadgen.Sample{Seconds: 4, Phase: loadgen.PhaseHold}, 10, true},
-		{loadgen.Sample{Seconds: 7, Phase: loadgen.PhaseHold}, 7, true},
-		{loadgen.Sample{Seconds: 99, Phase: loadgen.PhaseHold}, 0, true},
+		{loadgen.Sample{Seconds: 4, Phase: loadgen.PhaseHold}, 0, false},
+		{loadgen.Sample{Seconds: 7, Phase: loadgen.PhaseHold, PhaseEnds: 14}, 7, true},
+		{loadgen.Sample{Seconds: 99, Phase: loadgen.PhaseHold, PhaseEnds: 14}, 0, true},
 		{loadgen.Sample{Seconds: 100, Phase: loadgen.PhasePublish}, 0, false},
 		{loadgen.Sample{Seconds: 105, Phase: loadgen.PhasePublish, Published: 10}, 20, true},
 		{loadgen.Sample{Seconds: 106, Phase: loadgen.PhaseWait}, 0, false},
@@ -145,6 +145,13 @@ func TestTimeToGo(t *testing.T) {
 	for i, step := range steps {
 		if left, known := e.left(step.s); left != step.left || known != step.known {
 			t.Errorf("step %d: %v, %v; want %v, %v", i, left, known, step.left, step.known)
+		}
+	}
+	// The run's number of messages means nothing where they go by time, nor that
+	// of clients in a stage.
+	for _, e := range []eta{{config: c, scenario: "mixed"}, {config: loadgen.Config{Connections: 100, Messages: 50, Stages: "->50, hold 1s"}, scenario: "fanout"}} {
+		if left, known := e.left(loadgen.Sample{Seconds: 5, Phase: loadgen.PhasePublish, Published: 10}); known {
+			t.Errorf("%s: %v s to go", e.scenario, left)
 		}
 	}
 	for seconds, want := range map[float64]string{4.4: "4 s", 65: "1:05 min", 3660: "1:01 h"} {
