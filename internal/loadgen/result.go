@@ -81,6 +81,27 @@ type Settings struct {
 	Channels    string  `json:"channels"`
 	Loops       int     `json:"loops"`
 	Timeout     float64 `json:"timeout_seconds"`
+
+	Load *Load `json:"load,omitempty"` // nil in runs of older versions
+}
+
+// Load is the flags that shape the load over time, at their defaults where a
+// scenario does not go by them.
+type Load struct {
+	Stages       string  `json:"stages"`
+	Agents       int     `json:"agents"` // processes, here and elsewhere
+	Share        float64 `json:"share"`
+	SlowShare    float64 `json:"slow_share"`
+	SlowRead     int     `json:"slow_read_bytes_per_second"`
+	ChurnRate    float64 `json:"churn_rate"`
+	Resume       bool    `json:"resume"`
+	ServerSignal string  `json:"server_signal"` // empty: no restart
+	Backoff      float64 `json:"backoff_seconds"`
+	BackoffMost  float64 `json:"backoff_max_seconds"`
+	Before       float64 `json:"before_seconds"`
+	After        float64 `json:"after_seconds"`
+	Duration     float64 `json:"duration_seconds"`
+	Hold         float64 `json:"hold_seconds"`
 }
 
 // Connect is how the clients came up.
@@ -241,7 +262,30 @@ func settings(p *plan) Settings {
 		Channels:    p.Channels,
 		Loops:       min(p.Loops, p.Connections),
 		Timeout:     p.Timeout.Seconds(),
+		Load:        loadOf(p),
 	}
+}
+
+func loadOf(p *plan) *Load {
+	l := &Load{
+		Stages:      p.Stages,
+		Agents:      len(p.agentCommands()),
+		Share:       p.Share,
+		SlowShare:   p.SlowShare,
+		SlowRead:    p.SlowRead,
+		ChurnRate:   p.ChurnRate,
+		Resume:      p.Resume,
+		Backoff:     p.Backoff.Seconds(),
+		BackoffMost: p.BackoffMost.Seconds(),
+		Before:      p.Before.Seconds(),
+		After:       p.After.Seconds(),
+		Duration:    p.Duration.Seconds(),
+		Hold:        p.Hold.Seconds(),
+	}
+	if p.ServerCmd != "" {
+		l.ServerSignal = p.ServerSignal
+	}
+	return l
 }
 
 // newResult starts the result of a run that begins now.

@@ -181,6 +181,22 @@ func unlike(a, b *loadgen.Result) []string {
 	add("connects at the same time", a.Settings.InFlight, b.Settings.InFlight)
 	add("connect rate", a.Settings.ConnectRate, b.Settings.ConnectRate)
 	add("loops", a.Settings.Loops, b.Settings.Loops)
+	if x, y := a.Settings.Load, b.Settings.Load; x != nil && y != nil {
+		add("stages", x.Stages, y.Stages)
+		add("agents", x.Agents, y.Agents)
+		add("share", x.Share, y.Share)
+		add("slow share", x.SlowShare, y.SlowShare)
+		add("slow read", x.SlowRead, y.SlowRead)
+		add("churn rate", x.ChurnRate, y.ChurnRate)
+		add("resume", x.Resume, y.Resume)
+		add("server signal", x.ServerSignal, y.ServerSignal)
+		add("backoff in s", x.Backoff, y.Backoff)
+		add("longest backoff in s", x.BackoffMost, y.BackoffMost)
+		add("before in s", x.Before, y.Before)
+		add("after in s", x.After, y.After)
+		add("duration in s", x.Duration, y.Duration)
+		add("hold in s", x.Hold, y.Hold)
+	}
 	if a.Fanout != nil && b.Fanout != nil {
 		add("messages", a.Fanout.Asked, b.Fanout.Asked)
 		add("message rate", a.Fanout.Rate, b.Fanout.Rate)

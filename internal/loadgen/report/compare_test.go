@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +52,32 @@ func TestCompare(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
+	}
+}
+
+// TestUnlike: every setting that shapes the load is held against the other's,
+// where both runs tell.
+func TestUnlike(t *testing.T) {
+	a, b := new(loadgen.Result), new(loadgen.Result)
+	a.Settings.Load, b.Settings.Load = new(loadgen.Load), new(loadgen.Load)
+	v := reflect.ValueOf(b.Settings.Load).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.String:
+			f.SetString("x")
+		case reflect.Int:
+			f.SetInt(7)
+		case reflect.Float64:
+			f.SetFloat(0.25)
+		case reflect.Bool:
+			f.SetBool(true)
+		}
+		if got := len(unlike(a, b)); got != i+1 {
+			t.Errorf("%s makes it %d that are not the same, want %d", v.Type().Field(i).Name, got, i+1)
+		}
+	}
+	if a.Settings.Load = nil; len(unlike(a, b)) != 0 {
+		t.Errorf("a run that does not tell: %q", unlike(a, b))
 	}
 }
 
