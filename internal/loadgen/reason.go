@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"syscall"
 )
 
@@ -118,13 +119,25 @@ func (r *Result) Hint() string {
 	all := make(tally)
 	all.merge(r.Failures)
 	all.merge(r.Retries)
-	all.merge(r.Losses)
+	all.merge(r.Losses.closes())
 	for _, why := range byCount(all) {
 		if h := why.hint(); h != "" {
 			return fmt.Sprintf("%s: %s", why, h)
 		}
 	}
 	return ""
+}
+
+// closes leaves the reasons that a gateway gave: why a client's connection
+// broke says something else once it was ready.
+func (t tally) closes() tally {
+	all := make(tally)
+	for why, n := range t {
+		if strings.HasPrefix(string(why), "closed ") {
+			all[why] = n
+		}
+	}
+	return all
 }
 
 // hint says what to change when clients fail for a reason; empty when the
@@ -151,8 +164,12 @@ func (r Reason) hint() string {
 		return "the target is a web server of an old kind and no gateway, which speaks HTTP/1.1: is --url right?"
 	case ReasonUpgrade, ReasonAccept, ReasonContentType, ReasonCursor, statusReason(404), statusReason(400), statusReason(405):
 		return "the target does not look like a gateway: is --url right?"
-	case statusReason(401), statusReason(403):
-		return "the gateway wants a token or refuses the channels"
+	case ReasonEarly, ReasonReset:
+		return "that port may speak TLS, or it isn't a gateway's: is --url right?"
+	case statusReason(401), closedReason(4001):
+		return "the gateway wants a token that it can check: --jwt-key must name its secret or private key, and --jwt-issuer and --jwt-audience what it expects"
+	case statusReason(403), closedReason(4003):
+		return "the gateway refuses the channels: see --jwt-key and --channels"
 	case statusReason(503), statusReason(429):
 		return "the gateway turns clients away: see its limits.connections and its log"
 	}

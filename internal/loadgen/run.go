@@ -322,6 +322,7 @@ func (r *run) finish() *Result {
 	}
 	if n := res.Counters.Lost - min(res.Counters.Lost, r.tolerated); n > 0 {
 		r.fail("%d clients were lost", n)
+		r.hints(res.Losses.closes())
 	}
 	if n := res.Counters.Gaps; n > 0 {
 		r.warn("the gateway announced %d gaps", n)

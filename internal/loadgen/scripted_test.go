@@ -41,6 +41,7 @@ type scripted struct {
 	refuse   func(client int) int          // HTTP status for the client, 0 to serve it
 	dribble  bool                          // one byte a write, in fragments with a ping between
 	chunkSSE bool                          // the event stream in the chunked coding
+	badToken bool                          // close WebSockets with 4001
 	unheard  bool                          // say that nobody listens
 	mishap   func(n int) (fate, bool)      // of the n-th message, from 1; true: it gets lost
 	patience time.Duration                 // cut a WebSocket client that takes no message for so long; 0: wait
@@ -262,6 +263,11 @@ func (s *scripted) ws(w http.ResponseWriter, r *http.Request) {
 				c.Close()
 			}
 		}
+	}
+	if s.badToken {
+		c.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(4001, "token"), time.Now().Add(time.Second))
+		c.ReadMessage()
+		return
 	}
 	s.subscribe(r.URL.Query().Get("channels"), send, func(polite bool) {
 		if polite {
