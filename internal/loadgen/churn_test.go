@@ -183,9 +183,15 @@ func TestSlowPeak(t *testing.T) {
 	at := func(s float64, rss, tcp uint64) Sample {
 		return Sample{Seconds: s, Server: &ProcessSample{RSS: rss}, Kernel: &KernelSample{TCPMemory: tcp}}
 	}
-	x := Slow{Clients: 10, Before: &ProcessSample{RSS: 1000}, After: &ProcessSample{RSS: 1500}, from: 2, to: 4}
+	x := Slow{Clients: 10, Baseline: &Sent{}, Before: &ProcessSample{RSS: 1000}, After: &ProcessSample{RSS: 1500}, from: 2, to: 4}
 	x.peak([]Sample{at(1, 9000, 90), at(2.5, 1200, 7), at(3.5, 3000, 5), {Seconds: 3.7}, at(5, 9000, 90)})
 	if x.PeakRSS != 3000 || x.PeakTCP != 7 || x.Memory != 200 {
 		t.Errorf("got %+v", x)
+	}
+	// In a mix everything else grows as well.
+	r := &Result{Slow: &Slow{Clients: 10, Before: x.Before, After: x.After, from: 2, to: 4}}
+	r.Slow.peak([]Sample{at(3.5, 3000, 5)})
+	if r.Judge(mustSLOs(t, "rss_per_slow_client<1GB")); r.SLOs[0].Measured || r.Slow.Memory != 0 {
+		t.Errorf("%+v, %+v", r.SLOs, r.Slow)
 	}
 }

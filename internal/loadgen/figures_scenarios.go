@@ -79,8 +79,8 @@ func slowFigures() []Figure {
 	return []Figure{
 		row("slow_p99_ratio", UnitRatio, "p99 of the others with slow clients, over that without", func(s *Slow) (float64, bool) { return s.P99Ratio, s.P99Ratio > 0 }),
 		row("slow_ended", UnitCount, "slow clients that the server closed", func(s *Slow) (float64, bool) { return float64(s.Ended), true }),
-		row("rss_per_slow_client", UnitBytes, "growth of the server's resident memory for each slow client",
-			func(s *Slow) (float64, bool) { return s.Memory, s.Before != nil && s.After != nil }),
+		row("rss_per_slow_client", UnitBytes, "growth of the server's resident memory for each slow client, over the baseline",
+			func(s *Slow) (float64, bool) { return s.Memory, s.Baseline != nil && s.Before != nil && s.After != nil }),
 	}
 }
 

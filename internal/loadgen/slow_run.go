@@ -109,7 +109,8 @@ func (x *Slow) peak(series []Sample) {
 			x.PeakTCP = max(x.PeakTCP, s.Kernel.TCPMemory)
 		}
 	}
-	if x.Before != nil && x.Clients > 0 {
+	// Without a baseline the growth is that of everything else as well.
+	if x.Before != nil && x.Baseline != nil && x.Clients > 0 {
 		x.Memory = (float64(x.PeakRSS) - float64(x.Before.RSS)) / float64(x.Clients)
 	}
 }

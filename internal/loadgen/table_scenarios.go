@@ -132,7 +132,11 @@ func (x *Slow) write(t *table) {
 	t.row("closed by the server", "%d", x.Ended)
 	t.tally("", x.Closes)
 	if x.Before != nil && x.After != nil {
-		t.row("server RSS", "%s before, at most %s with them: %.0f B for each", size(float64(x.Before.RSS)), size(float64(x.PeakRSS)), x.Memory)
+		each := ""
+		if x.Baseline != nil {
+			each = fmt.Sprintf(": %.0f B for each", x.Memory)
+		}
+		t.row("server RSS", "%s before, at most %s with them%s", size(float64(x.Before.RSS)), size(float64(x.PeakRSS)), each)
 		t.row("TCP buffers of this host", "at most %s", size(float64(x.PeakTCP)))
 	}
 	if x.P99Ratio > 0 {

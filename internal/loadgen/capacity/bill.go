@@ -8,6 +8,7 @@ import (
 	"sort"
 	"time"
 
+	"pushgate/internal/loadgen"
 	"pushgate/internal/preflight"
 )
 
@@ -55,7 +56,12 @@ func (o *Outcome) bill(c Config, env preflight.Env) *Bill {
 		}
 	}
 	b.add(Item{Name: "memory, the kernel's", Value: kernelEach * n, Unit: "bytes", Basis: kernelBasis, Factor: kernelFactor, How: kernelHow})
-	b.add(Item{Name: "memory, both", Value: user + kernelEach*n, Unit: "bytes", Basis: basis, Factor: factor, How: "without what waits for slow clients"})
+	bothHow := "without what waits for slow clients"
+	if kernelBasis == Table {
+		bothHow = "the kernel's part, " + bothHow
+		basis, factor = Table, 0
+	}
+	b.add(Item{Name: "memory, both", Value: user + kernelEach*n, Unit: "bytes", Basis: basis, Factor: factor, How: bothHow})
 	b.add(Item{Name: "file descriptors", Value: n + preflight.DescriptorReserve, Basis: Computed,
 		How: fmt.Sprintf("one a connection and %d", preflight.DescriptorReserve)})
 	if ports := c.portsEach; ports > 0 {
@@ -113,8 +119,17 @@ func (o *Outcome) billNetwork(b *Bill, c Config, n float64) {
 	out := pings*(pingBytes+packetBytes) + pings*packetBytes + deliveries*(message+packetBytes)
 	in := pings*(pongBytes+packetBytes) + deliveries*packetBytes
 	how := fmt.Sprintf("heartbeats and messages of %.0f B as they were on the wire, with TCP/IP and Ethernet", message)
+	back := "pongs and acknowledgements"
+	switch c.Run.Transport {
+	case loadgen.SSE:
+		how += "; the heartbeats are a WebSocket's"
+		back += " as over WebSocket, which is more than a stream's"
+	case loadgen.Poll:
+		how += "; the heartbeats are a WebSocket's"
+		back += " as over WebSocket; the request after each message comes on top"
+	}
 	b.add(Item{Name: "network, out", Value: out * 8, Unit: "bit/s", Basis: Computed, How: how})
-	b.add(Item{Name: "network, in", Value: in * 8, Unit: "bit/s", Basis: Computed, How: "pongs and acknowledgements"})
+	b.add(Item{Name: "network, in", Value: in * 8, Unit: "bit/s", Basis: Computed, How: back})
 }
 
 // handshake returns the median CPU of a handshake in us.

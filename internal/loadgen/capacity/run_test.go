@@ -24,6 +24,7 @@ type scriptedSteps struct {
 	c        Config
 	measured []string
 	closed   bool
+	noKernel bool
 	stopAt   int // measurements after which the run is interrupted
 	cancel   context.CancelFunc
 }
@@ -55,6 +56,9 @@ func (s *scriptedSteps) connections(_ context.Context, n int) (Step, error) {
 	pings := float64(n) / 2
 	step := Step{Connections: n, RSS: scriptedBase + scriptedEach*float64(n), Kernel: &kernel, Pings: pings,
 		IdleCPUs: 0.01 + scriptedBeat*pings, Handshake: 20, ConnectRate: 10000, Good: n <= s.carries}
+	if s.noKernel {
+		step.Kernel = nil
+	}
 	if !step.Good {
 		step.SLOs = []loadgen.Verdict{{SLO: "failed==0", Measured: true, Unit: loadgen.UnitCount, Value: 9}}
 		step.Failed, step.Hint = []string{"some did not connect", scriptedHint}, scriptedHint
@@ -204,6 +208,34 @@ func TestRunBreaks(t *testing.T) {
 		"THE FIRST LIMIT: break, measured, at 7000 connections\n  some did not connect\n  " + scriptedHint + "\nthen\n", "net.core.somaxconn  ", "sudo sysctl -w net.core.somaxconn="} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the text has no %q:\n%s", want, text.String())
+		}
+	}
+}
+
+// A bill says where a line of it is another transport's, or mostly a table's.
+func TestBillSays(t *testing.T) {
+	for transport, want := range map[loadgen.Transport]string{loadgen.WebSocket: "", loadgen.SSE: "more than a stream's", loadgen.Poll: "the request after each message comes on top"} {
+		c := scriptedConfig()
+		c.Run.Transport = transport
+		s := &scriptedSteps{carries: 1 << 30, most: 1e9, c: c, noKernel: true}
+		o, err := run(t.Context(), c, box(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		how, both := "", Basis("")
+		for _, i := range o.Bill.Items {
+			switch i.Name {
+			case "network, in":
+				how = i.How
+			case "memory, both":
+				both = i.Basis
+			}
+		}
+		if (want == "") != !strings.Contains(how, "WebSocket") || !strings.Contains(how, want) {
+			t.Errorf("%s: network in: %s", transport, how)
+		}
+		if both != Table {
+			t.Errorf("%s: memory, both: %s", transport, both)
 		}
 	}
 }
