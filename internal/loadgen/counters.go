@@ -39,6 +39,7 @@ func (c *Counters) all() []*uint64 {
 		&c.Aside,
 		&c.Delivered,
 		&c.Duplicated,
+		&c.Replayed,
 		&c.Reordered,
 		&c.Misdirected,
 		&c.Damaged,

@@ -201,6 +201,7 @@ func messageFigures() []Figure {
 		{Name: "missing_share", Unit: UnitPercent, About: "missing, of those expected",
 			of: func(r *Result) (float64, bool) { return share(float64(r.sent().Missing), float64(r.sent().Expected)) }},
 		row("duplicated", UnitCount, "messages that came more than once", func(f *Sent, _ *Counters) float64 { return float64(f.Duplicated) }),
+		row("replayed", UnitCount, "messages that came again to event streams of several channels that came back", func(f *Sent, _ *Counters) float64 { return float64(f.Replayed) }),
 		row("reordered", UnitCount, "messages that came after a later one of their channel", func(f *Sent, _ *Counters) float64 { return float64(f.Reordered) }),
 		counter("damaged", "messages that came changed, or in no known form", func(c *Counters) uint64 { return c.Damaged + c.Unknown }),
 		counter("gaps", "gaps that the gateway announced", func(c *Counters) uint64 { return c.Gaps }),

@@ -37,6 +37,7 @@ type Counters struct {
 
 	Delivered   uint64 `json:"delivered"` // each message of each subscription once
 	Duplicated  uint64 `json:"duplicated"`
+	Replayed    uint64 `json:"replayed"`    // beside them, to event streams of several channels that came back
 	Reordered   uint64 `json:"reordered"`   // delivered, but after a later one
 	Moved       uint64 `json:"moved"`       // of the delivered, those to clients that the run cuts
 	Aside       uint64 `json:"aside"`       // to clients of whom no account is kept: slow ones, churned ones
@@ -98,12 +99,13 @@ type loop struct {
 	reopens       reopens
 	churn         churnState
 	slow          slowState
-	movers        []uint32  // slots with the moving flag
-	positions     positions // nil: clients don't resume
-	ending        bool      // the run closes everything
-	up            int       // ready clients
-	moversUp      int       // of them with the moving flag
-	parting       int       // closed by the run and not gone yet
+	movers        []uint32         // slots with the moving flag
+	positions     positions        // nil: clients don't resume
+	cameBack      map[uint32]int64 // ns, when event streams of several channels resumed, by slot; nil as positions
+	ending        bool             // the run closes everything
+	up            int              // ready clients
+	moversUp      int              // of them with the moving flag
+	parting       int              // closed by the run and not gone yet
 	counters      Counters
 	wasReady      []uint64 // a bit for each slot
 	failures      tally
@@ -148,6 +150,7 @@ func newLoop(e *engine, index, stride int) (*loop, error) {
 	}
 	if e.plan.Resume {
 		l.positions = make(positions, n*e.plan.channels.PerClient())
+		l.cameBack = make(map[uint32]int64)
 	}
 	l.assign(e.plan.cast)
 	var err error

@@ -110,6 +110,17 @@ func (l *loop) stamped(slot uint32, p []byte) []byte {
 		l.arrived(slot, k, p)
 		record(l.recorder.due, l.now-s.Due)
 		record(l.recorder.sent, l.now-s.Sent)
+	case l.replays(slot, s):
+		l.ledger.duplicated--
+		l.counters.Replayed++
 	}
 	return rest
+}
+
+// replays reports whether a message that came again is no fault: an event
+// stream's id says the time, and with several channels each is replayed from
+// ten seconds before it.
+func (l *loop) replays(slot uint32, s Stamp) bool {
+	at, resumed := l.cameBack[slot]
+	return resumed && s.Sent < at
 }

@@ -130,6 +130,9 @@ func (f *Sent) write(t *table, c *Counters) {
 		t.row("of clients that were away", "%d of %d", f.MissingMoved, f.ExpectedMoved)
 	}
 	t.row("duplicated", "%d", f.Duplicated)
+	if f.Replayed > 0 {
+		t.row("replayed", "%d to streams of several channels that came back, from ten seconds before", f.Replayed)
+	}
 	t.row("out of order", "%d", f.Reordered)
 	for _, x := range []struct {
 		name string

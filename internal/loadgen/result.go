@@ -152,6 +152,7 @@ type Sent struct {
 	MissingMoved  uint64 `json:"missing_moved,omitempty"`
 	Delivered     uint64 `json:"delivered"`
 	Duplicated    uint64 `json:"duplicated"`
+	Replayed      uint64 `json:"replayed,omitempty"` // came again by design, to streams that came back
 	Reordered     uint64 `json:"reordered"`
 	Incomplete    uint64 `json:"incomplete_subscriptions"`
 	// Unaudited: a process that held clients was lost, so that nobody can tell
@@ -190,6 +191,7 @@ func (f *Sent) add(o *Sent) {
 	f.Missing += o.Missing
 	f.Delivered += o.Delivered
 	f.Duplicated += o.Duplicated
+	f.Replayed += o.Replayed
 	f.Reordered += o.Reordered
 	f.Incomplete += o.Incomplete
 	f.Unaudited = f.Unaudited || o.Unaudited

@@ -41,6 +41,7 @@ type scripted struct {
 	refuse   func(client int) int          // HTTP status for the client, 0 to serve it
 	dribble  bool                          // one byte a write, in fragments with a ping between
 	chunkSSE bool                          // the event stream in the chunked coding
+	rewind   int                           // replay so many messages from before the position
 	badToken bool                          // close WebSockets with 4001
 	unheard  bool                          // say that nobody listens
 	mishap   func(n int) (fate, bool)      // of the n-th message, from 1; true: it gets lost
@@ -225,7 +226,7 @@ func (s *scripted) replay(channel, since string, send func([]byte)) {
 		return
 	}
 	s.resumed++
-	for i := from; i < len(s.log); i++ {
+	for i := max(from-s.rewind, 0); i < len(s.log); i++ {
 		if s.log[i].channel == channel {
 			send(envelope(s.log[i], i+1))
 		}

@@ -18,6 +18,9 @@ func (t *sse) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 	dst = t.appendFields(t.appendGet(dst, i), i)
 	if id := l.cursor(slot); len(id) > 0 {
 		dst = append(append(append(dst, "Last-Event-ID: "...), id...), '\r', '\n')
+		if t.channels.PerClient() > 1 {
+			l.cameBack[slot] = l.engine.now()
+		}
 	}
 	return append(dst, "Accept: text/event-stream\r\nCache-Control: no-store\r\n\r\n"...)
 }

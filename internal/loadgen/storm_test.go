@@ -86,6 +86,23 @@ func TestStormResume(t *testing.T) {
 	}
 }
 
+// An event stream of several channels is replayed from before its position: by
+// design, and no fault. Over WebSocket it would be one.
+func TestStormReplayed(t *testing.T) {
+	t.Parallel()
+	for transport, good := range map[Transport]bool{SSE: true, WebSocket: false} {
+		s := newScripted()
+		s.rewind = 1000
+		c := stormConfig(t, s, 8)
+		c.Transport, c.Resume, c.Durable, c.Channels = transport, true, true, "news,room.%d{2}"
+		r := mustStorm(t, s, c)
+		f := r.Fanout
+		if r.Good() != good || f.Missing != 0 || f.Delivered != f.Expected || (f.Replayed > 0) != good || (f.Duplicated == 0) != good {
+			t.Errorf("%s: %+v: %q", transport, f, r.Failed)
+		}
+	}
+}
+
 // What a client that stayed misses in a storm is told apart, and fails the
 // run.
 func TestStormMissing(t *testing.T) {

@@ -139,7 +139,7 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 	f.Unaudited = false
 	c := snap.Counters
 	c.subtract(before)
-	f.Delivered, f.Duplicated, f.Reordered = c.Delivered, c.Duplicated, c.Reordered
+	f.Delivered, f.Duplicated, f.Replayed, f.Reordered = c.Delivered, c.Duplicated, c.Replayed, c.Reordered
 	l := r.engine.takePhase()
 	f.Due, f.Real = l.due, l.sent
 	r.phaseLatency = l
