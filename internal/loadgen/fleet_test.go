@@ -197,6 +197,9 @@ func TestAgentsKilled(t *testing.T) {
 	c := s.start(t, 8, 40)
 	c.AgentCommands = []string{os.Args[0] + " agent", fmt.Sprintf("sh -c 'echo $$ >%s; exec %s agent'", pid, os.Args[0])}
 	r := mustFanout(t, s, c)
+	if len(r.Failed) != 1 || r.Fanout.PerSecond <= 0 {
+		t.Errorf("%.1f /s, failed %q", r.Fanout.PerSecond, r.Failed)
+	}
 	if n := r.Counters; r.Good() || !r.Partial || !r.Fanout.Unaudited || n.Ready != 8 || n.Established != 8 {
 		t.Errorf("good %v, partial %v, unaudited %v, counters %+v", r.Good(), r.Partial, r.Fanout.Unaudited, n)
 	}

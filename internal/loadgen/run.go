@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -136,6 +137,8 @@ func (r *run) note(doing string, err error) {
 			r.result.Interrupted = true
 			r.fail("interrupted while %s", doing)
 		}
+	case slices.ContainsFunc(r.result.Failed, func(f string) bool { return strings.HasSuffix(f, ": "+err.Error()) }):
+		// A process that is gone fails every order: once is enough.
 	default:
 		r.fail("%s: %v", doing, err)
 	}

@@ -121,6 +121,10 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 		Effort:        e,
 	}
 	r.roundTrips.Merge(w.roundTrip)
+	if w.first > 0 {
+		f.sending = time.Duration(w.last - w.first).Seconds()
+		f.PerSecond = perSecond(float64(w.published), f.sending)
+	}
 	f.Unaudited = true
 	a, err := r.engine.audit(r.sequence, w.lapses)
 	if err != nil {
@@ -146,8 +150,8 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 	if w.first > 0 {
 		latest := r.engine.totals().latest
 		f.Seconds = time.Duration(max(latest, w.last) - w.first).Seconds()
-		f.sending, f.receiving = time.Duration(w.last-w.first).Seconds(), time.Duration(max(latest, w.last)-w.first).Seconds()
-		f.PerSecond, f.DeliveredPS = perSecond(float64(w.published), f.sending), perSecond(float64(f.Delivered), f.receiving)
+		f.receiving = time.Duration(max(latest, w.last) - w.first).Seconds()
+		f.DeliveredPS = perSecond(float64(f.Delivered), f.receiving)
 	}
 	r.judge(f, c, a.Exact)
 	return f
