@@ -3,7 +3,6 @@ package loadgen
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // clockRounds is how many readings are taken; the quickest counts.
@@ -41,7 +40,7 @@ func readClock(now func() int64, remote func() (int64, error)) (c clockReading, 
 
 // greet waits for a process to be there, and compares the clocks.
 func (a *agent) greet(ctx context.Context, now func() int64) error {
-	reply, err := a.submit(order{Do: doClock}, agentGreeting)
+	reply, err := a.submit(order{Do: doClock})
 	if err != nil {
 		return err
 	}
@@ -53,13 +52,13 @@ func (a *agent) greet(ctx context.Context, now func() int64) error {
 		return fmt.Errorf("agent %s: it is of another version: %q and not %q", a.name, first.Schema, Schema)
 	}
 	a.cpus = first.CPUs
-	a.clock, err = a.compareClock(ctx, agentAnswer, now)
+	a.clock, err = a.compareClock(ctx, now)
 	return err
 }
 
-func (a *agent) compareClock(ctx context.Context, most time.Duration, now func() int64) (clockReading, error) {
+func (a *agent) compareClock(ctx context.Context, now func() int64) (clockReading, error) {
 	return readClock(now, func() (int64, error) {
-		x, err := a.do(ctx, most, order{Do: doClock})
+		x, err := a.do(ctx, order{Do: doClock})
 		return x.Now, err
 	})
 }
@@ -67,7 +66,7 @@ func (a *agent) compareClock(ctx context.Context, most time.Duration, now func()
 // results lists the processes, with their clocks compared again.
 func (f *fleet) results(ctx context.Context, now func() int64) (all []Agent) {
 	for _, a := range f.agents {
-		if c, err := a.compareClock(ctx, f.patience, now); err == nil {
+		if c, err := a.compareClock(ctx, now); err == nil {
 			// The clock runs with its correction now.
 			a.result.Drift = float64(c.offset+a.clock.correction()-a.clock.offset) / 1e6
 		}

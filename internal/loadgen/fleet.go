@@ -21,21 +21,22 @@ import (
 type fleet struct {
 	agents   []*agent
 	cpus     int           // of all hosts
-	patience time.Duration // how long an answer may take
+	patience time.Duration // the agents'
 }
 
 // agent is one such process: orders go to its standard input, a JSON object a
 // line, and answers come from its output.
 type agent struct {
 	// Immutable
-	name    string
-	local   bool
-	process *exec.Cmd
-	stdin   io.Closer
-	said    *lastLines    // what it wrote to standard error
-	ended   chan struct{} // closed by the reader's goroutine, after err was set
-	fail    func(error)
-	wake    func()
+	name     string
+	local    bool
+	patience time.Duration // how long an answer may take
+	process  *exec.Cmd
+	stdin    io.Closer
+	said     *lastLines    // what it wrote to standard error
+	ended    chan struct{} // closed by the reader's goroutine, after err was set
+	fail     func(error)
+	wake     func()
 
 	// Owned by whoever starts and ends the fleet
 	cpus   int
@@ -86,7 +87,7 @@ func newFleet(ctx context.Context, p *plan, e *engine) (*fleet, error) {
 	f := &fleet{cpus: runtime.GOMAXPROCS(0), patience: cmp.Or(p.agentAnswer, agentAnswer)}
 	lines := p.agentCommands()
 	for i, line := range lines {
-		a, err := startAgent(i, line, e)
+		a, err := startAgent(i, line, f.patience, e)
 		if err == nil {
 			f.agents = append(f.agents, a)
 			err = a.greet(ctx, e.now)
@@ -106,7 +107,7 @@ func newFleet(ctx context.Context, p *plan, e *engine) (*fleet, error) {
 	for i, a := range f.agents {
 		config.Member = i
 		own := config
-		if _, err := a.do(ctx, f.patience, order{Do: doStart, Config: &own, Key: p.key, Run: p.run, Offset: a.clock.correction()}); err != nil {
+		if _, err := a.do(ctx, order{Do: doStart, Config: &own, Key: p.key, Run: p.run, Offset: a.clock.correction()}); err != nil {
 			f.close()
 			return nil, err
 		}
@@ -123,8 +124,8 @@ func (p *plan) agentCommands() []string {
 }
 
 // startAgent starts one process. The reader's goroutine ends with it.
-func startAgent(i int, line string, e *engine) (*agent, error) {
-	a := &agent{name: fmt.Sprintf("%d (%s)", i, line), said: &lastLines{}, ended: make(chan struct{}), waiting: make(map[int]chan answer), fail: e.fail, wake: e.notify}
+func startAgent(i int, line string, patience time.Duration, e *engine) (*agent, error) {
+	a := &agent{name: fmt.Sprintf("%d (%s)", i, line), patience: patience, said: &lastLines{}, ended: make(chan struct{}), waiting: make(map[int]chan answer), fail: e.fail, wake: e.notify}
 	if line == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -239,8 +240,8 @@ func (a *agent) send(o order) (chan answer, error) {
 
 // submit is send with a better word for a process that has ended. One that
 // does not read is given up.
-func (a *agent) submit(o order, most time.Duration) (chan answer, error) {
-	stuck := time.AfterFunc(most, func() { a.giveUp(most) })
+func (a *agent) submit(o order) (chan answer, error) {
+	stuck := time.AfterFunc(a.patience, func() { a.giveUp() })
 	reply, err := a.send(o)
 	stuck.Stop()
 	if err == nil {
@@ -256,10 +257,10 @@ func (a *agent) submit(o order, most time.Duration) (chan answer, error) {
 
 // giveUp kills a process that does not answer: whoever waits for it, now or
 // later, is told at once.
-func (a *agent) giveUp(most time.Duration) error {
+func (a *agent) giveUp() error {
 	a.mu.Lock()
 	if a.lost == nil {
-		a.lost = fmt.Errorf("agent %s: no answer within %v, given up; it said:\n%s", a.name, most, a.said)
+		a.lost = fmt.Errorf("agent %s: no answer within %v, given up; it said:\n%s", a.name, a.patience, a.said)
 	}
 	lost := a.lost
 	a.mu.Unlock()
@@ -282,7 +283,7 @@ func (a *agent) await(ctx context.Context, reply chan answer, most time.Duration
 		select {
 		case x = <-reply:
 		default:
-			return x, a.giveUp(most)
+			return x, a.giveUp()
 		}
 	}
 	switch {
@@ -297,32 +298,34 @@ func (a *agent) await(ctx context.Context, reply chan answer, most time.Duration
 	return x, err
 }
 
-func (a *agent) do(ctx context.Context, most time.Duration, o order) (answer, error) {
-	reply, err := a.submit(o, most)
+func (a *agent) do(ctx context.Context, o order) (answer, error) {
+	reply, err := a.submit(o)
 	if err != nil {
 		return answer{}, err
 	}
-	return a.await(ctx, reply, most)
+	return a.await(ctx, reply, a.patience)
 }
 
 // order gives an order to all and merges their answers. The error is that of
-// the first who did not do it.
+// one who did not do it.
 func (f *fleet) order(o order) (sum answer, err error) {
 	replies := make([]chan answer, len(f.agents))
 	o.Rate /= float64(len(f.agents))
 	for i, a := range f.agents {
-		if replies[i], err = a.submit(o, f.patience); err != nil {
+		if replies[i], err = a.submit(o); err != nil {
 			return sum, err
 		}
 	}
+	until := time.Now().Add(f.patience)
 	for i, a := range f.agents {
-		x, err := a.await(context.Background(), replies[i], f.patience)
-		if err != nil {
-			return sum, err
+		x, failed := a.await(context.Background(), replies[i], time.Until(until))
+		if failed != nil {
+			err = failed // and what hangs beside it is found out as well
+			continue
 		}
 		sum.merge(&x)
 	}
-	return sum, nil
+	return sum, err
 }
 
 // collect sums up what all have counted. Of a process that does not answer it
@@ -330,13 +333,13 @@ func (f *fleet) order(o order) (sum answer, err error) {
 func (f *fleet) collect() (*snapshot, error) {
 	replies, errs := make([]chan answer, len(f.agents)), make([]error, len(f.agents))
 	for i, a := range f.agents {
-		replies[i], errs[i] = a.submit(order{Do: doCollect}, f.patience)
+		replies[i], errs[i] = a.submit(order{Do: doCollect})
 	}
-	sum := newSnapshot()
+	sum, until := newSnapshot(), time.Now().Add(f.patience)
 	for i, a := range f.agents {
 		var x answer
 		if errs[i] == nil {
-			x, errs[i] = a.await(context.Background(), replies[i], f.patience)
+			x, errs[i] = a.await(context.Background(), replies[i], time.Until(until))
 		}
 		if errs[i] == nil && x.Snapshot != nil {
 			a.known = x.Snapshot

@@ -215,25 +215,57 @@ func TestAgentsKilled(t *testing.T) {
 	}
 }
 
-// A process that hangs is given up once; nothing waits for it again.
+// Processes that hang are given up once; nothing waits for them again.
 func TestAgentsHang(t *testing.T) {
 	t.Parallel()
 	pid := filepath.Join(t.TempDir(), "pid")
 	s := newScripted()
 	s.stall = func(n int) time.Duration {
 		if n == 20 {
-			signalFrom(t, pid, syscall.SIGSTOP)
+			signalFrom(t, pid+"0", syscall.SIGSTOP)
+			signalFrom(t, pid+"1", syscall.SIGSTOP)
 		}
 		return 0
 	}
 	c := s.start(t, 8, 40)
-	c.agentAnswer = time.Second
-	c.AgentCommands = []string{os.Args[0] + " agent", fmt.Sprintf("sh -c 'echo $$ >%s; exec %s agent'", pid, os.Args[0])}
+	c.agentAnswer = 1500 * time.Millisecond
+	for k := range 3 {
+		c.AgentCommands = append(c.AgentCommands, fmt.Sprintf("echo $$ >%s%d; exec %s agent", pid, k, os.Args[0]))
+	}
 	began := time.Now()
 	r := mustFanout(t, s, c)
-	// It is found out after a second; agents that stay have five to end.
-	if text := strings.Join(r.Failed, "\n"); r.Good() || !r.Partial || !strings.Contains(text, "no answer within 1s, given up") || time.Since(began) > 8*time.Second {
+	if text := strings.Join(r.Failed, "\n"); r.Good() || !r.Partial || !strings.Contains(text, "no answer within 1.5s, given up") || time.Since(began) > 8*time.Second {
 		t.Errorf("after %v, partial %v: %q", time.Since(began), r.Partial, r.Failed)
+	}
+}
+
+// All that hang are found out by one order.
+func TestAgentsHangTogether(t *testing.T) {
+	t.Parallel()
+	s := newScripted()
+	c := s.start(t, 4, 1)
+	c.Agents, c.agentAnswer = 3, time.Second
+	r, err := newRun(t.Context(), "idle", c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.finish()
+	agents := r.engine.fleet.agents
+	for _, a := range agents[:2] {
+		if err := a.process.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.engine.order(order{Do: doAudit}); err == nil {
+		t.Fatal("an order that two did not do has no error")
+	}
+	for i, a := range agents {
+		a.mu.Lock()
+		lost := a.lost
+		a.mu.Unlock()
+		if (lost != nil) != (i < 2) {
+			t.Errorf("agent %d is given up: %v", i, lost)
+		}
 	}
 }
 
