@@ -167,7 +167,13 @@ func clientFigures() []Figure {
 		return float64(w.sample.Lost), w.sample.Phase != PhaseStorm && w.sample.Phase != PhaseLeave
 	}
 	return []Figure{
-		counter("clients", "clients that were ready, each once", func(c *Counters) uint64 { return c.Clients }),
+		{Name: "clients", Unit: UnitCount, About: "clients that were ready, each once",
+			of: func(r *Result) (float64, bool) {
+				if c := &r.Counters; c.Clients == 0 { // a run of an older version
+					return min(float64(c.Ready), float64(r.Settings.Connections)), true
+				}
+				return float64(r.Counters.Clients), true
+			}},
 		failed,
 		{Name: "failed_share", Unit: UnitPercent, About: "failed, of those asked for",
 			of: func(r *Result) (float64, bool) {

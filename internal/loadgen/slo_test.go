@@ -155,6 +155,14 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// Runs of older versions have not counted clients once.
+func TestClientsOfOlderRuns(t *testing.T) {
+	r := &Result{Settings: Settings{Connections: 1000}, Counters: Counters{Ready: 1500}}
+	if r.Judge(mustSLOs(t, "clients==1000")); !r.Met() {
+		t.Errorf("%+v", r.SLOs)
+	}
+}
+
 // TestFiguresAreUnique also keeps names to what the parser can tell from
 // operators.
 func TestFiguresAreUnique(t *testing.T) {
