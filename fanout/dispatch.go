@@ -61,8 +61,8 @@ func (l *link) hold(place uint32, m heldMessage) {
 	cost := heldCost(m)
 	if h.over = h.over || l.heldBytes+cost > maxHeldBytes; h.over {
 		l.heldBytes -= h.bytes
+		l.b.counters.dropped.Add(uint64(len(h.list)) + 1)
 		h.list, h.bytes = nil, 0
-		l.b.counters.dropped.Add(1)
 		return
 	}
 	h.list = append(h.list, m)

@@ -237,8 +237,10 @@ func (l *link) pull(ctx context.Context, id uint32, name string, last streamID, 
 			return err
 		}
 		t := l.topics.at(id)
-		if len(p.entries) > 0 && !p.complete && !last.isZero() {
-			l.tellGap(t, GapHistory) // what was trimmed is passed over, and dropped when it comes
+		if len(p.entries) > 0 && !p.complete && !last.isZero() && t.last.less(p.entries[0].id) {
+			// What was trimmed, and hasn't come meanwhile, is passed over, and
+			// dropped when it comes.
+			l.tellGap(t, GapHistory)
 		}
 		l.acceptPage(id, t, p)
 		last, more = t.last, p.more

@@ -362,3 +362,27 @@ func TestPullOverTrimmed(t *testing.T) {
 		t.Errorf("trimmed was missed in silence: %v", got[len(got)-4:])
 	}
 }
+
+// What comes while a client that is ahead has the stream read isn't missing, though
+// it is trimmed by then.
+func TestPullBehindWhatCame(t *testing.T) {
+	server, b, r, _ := filled(t, nil)
+	l := b.link("c")
+	l.mu.Lock()
+	id, topic := l.topics.find("c")
+	last := topic.last
+	l.mu.Unlock()
+	for n := range 300 { // the stream is trimmed by nodes of 100
+		server.publishDurable("c", strconv.Itoa(n), 1)
+	}
+	eventually(t, "all have come", func() bool { return slices.Contains(r.texts("c"), "299") })
+	l.mu.Lock()
+	l.waits[id] = &replayWaits{queued: true, taken: true}
+	l.mu.Unlock()
+	if err := l.pull(t.Context(), id, "push:c", last, new(portion)); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.texts("c"); slices.Contains(got, "gap:history") {
+		t.Errorf("got %v", got[len(got)-4:])
+	}
+}

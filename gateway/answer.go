@@ -31,6 +31,7 @@ func (s *shard) gather(c *conn, now bool) *bundle {
 		before = s.polls.at(c.poll).missed
 	}
 	left, held := int(c.max), 0
+	most := int(s.queueShare() / answerShare)
 	s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
 		name := s.index.Name(ch)
 		if s.index.Held(sub) {
@@ -55,7 +56,7 @@ func (s *shard) gather(c *conn, now bool) *bundle {
 		if gap {
 			b.gap(name)
 		}
-		part.taken = min(left, len(part.messages))
+		part.taken = b.fit(part.messages[:min(left, len(part.messages))], most)
 		left -= part.taken
 		b.more = b.more || part.taken < len(part.messages)
 		b.add(part.messages[:part.taken])
@@ -87,6 +88,9 @@ func (b *bundle) keep(channel, node string, r *resume, durableOnly bool) {
 		// It has no position to come back with, or none for all of it, and
 		// might miss something.
 		b.gap(channel)
+	}
+	if p, ok := r.cursor.Plain(channel); ok && p.Seq == 0 && p.Node == node {
+		b.cursor.Set(channel, p) // see part.mark
 	}
 	for _, p := range list {
 		if p.Durable() || p.Node == node {
@@ -137,6 +141,22 @@ func (s *shard) comeBack(c *conn, b *bundle, ch fanout.Channel, channel string, 
 	b.keep(channel, s.srv.node, old, r.DurableOnly())
 	b.more = true
 	return true
+}
+
+// answerShare is the part of a shard's queueShare that one answer may take: its
+// client reads none of it before all of it waits.
+const answerShare = 4
+
+// fit returns how many of the messages may be added before the answer has more than
+// most bytes, though one at least goes into it.
+func (b *bundle) fit(messages []*fanout.Message, most int) (n int) {
+	for size := b.messages.Len(); n < len(messages); n++ {
+		size += len(messages[n].Encoded(b.form))
+		if size > most && b.count+n > 0 {
+			break
+		}
+	}
+	return n
 }
 
 // add encodes messages.

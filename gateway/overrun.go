@@ -26,8 +26,13 @@ func (s *shard) dispatch(ch fanout.Channel, m *fanout.Message) {
 }
 
 // tellOverrun tells a client that begins at a position while the channel's
-// messages are being dropped. The others were told where that began.
+// messages are being dropped. The others were told where that began. Where there
+// is room again it ends here: should the next message be dropped, all are told.
 func (s *shard) tellOverrun(i uint32, c *conn, ch fanout.Channel, since fanout.Position) {
+	if _, bytes := s.index.Pending(); bytes < s.room {
+		delete(s.overrun, ch)
+		return
+	}
 	gap := gapNotice(s.index.Name(ch), fanout.Gap{Since: since, Reason: fanout.GapSlow})
 	if b := gap.Encoded(c.form()); len(b) > 0 {
 		s.sendCopy(i, c, b)

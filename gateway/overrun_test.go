@@ -49,3 +49,19 @@ func TestBeginsDuringAnOverrun(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 }
+
+// Who begins when an overrun is over has missed nothing.
+func TestBeginsAfterAnOverrun(t *testing.T) {
+	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	room := func(bytes int) { in.onLoop(func(s *shard) bool { s.room = bytes; return true }) }
+	old := in.subscribed("c")
+	room(0)
+	in.redis.Publish("c", "1")
+	old.expect("gap")
+	room(maxPending)
+	young := in.subscribed("c")
+	in.redis.Publish("c", "2")
+	if e := young.expect("message"); string(e.Data) != "2" {
+		t.Errorf("got %+v", e)
+	}
+}

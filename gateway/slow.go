@@ -115,11 +115,16 @@ func (s *shard) enqueueEach(i uint32, c *conn, it queued, begun bool) {
 	}
 }
 
+// queueShare is the shard's share of limits.total_queue_bytes.
+func (s *shard) queueShare() int64 {
+	return int64(s.cfg.Limits.TotalQueueBytes / len(s.srv.shards))
+}
+
 // shed ends the clients with the largest queues while all of the shard's
 // together pass its share of limits.total_queue_bytes. It goes on to nine
 // tenths of that, so that it isn't called for every message.
 func (s *shard) shed() {
-	share := int64(s.cfg.Limits.TotalQueueBytes / len(s.srv.shards))
+	share := s.queueShare()
 	if s.stats.queueBytes <= share {
 		return
 	}
