@@ -74,7 +74,7 @@ const (
 	publishers = 8
 	// publishQueue is how many more may wait for their turn.
 	publishQueue = 4096
-	// publishTimeout bounds one call.
+	// publishTimeout bounds a wait for Redis.
 	publishTimeout = 5 * time.Second
 )
 
@@ -84,7 +84,7 @@ type publishJob struct {
 	payload []byte
 	options fanout.PublishOptions
 	done    func(id string, err error)
-	by      time.Time // when it's too late to begin
+	by      time.Time // when it has waited for publishTimeout
 }
 
 // publisher publishes what clients send. Shards can't wait for Redis, so they
@@ -113,11 +113,7 @@ func (p *publisher) run(ctx context.Context) {
 				case <-ctx.Done():
 					return
 				case j := <-jobs:
-					if time.Now().After(j.by) {
-						j.done("", context.DeadlineExceeded)
-						continue
-					}
-					limited, cancel := context.WithTimeout(ctx, publishTimeout)
+					limited, cancel := context.WithDeadline(ctx, j.by)
 					j.done(p.broker.Publish(limited, j.channel, j.payload, j.options))
 					cancel()
 				}

@@ -120,7 +120,7 @@ func TestNewReadsFiles(t *testing.T) {
 			"auth.jwt.secret: holds a PEM block, which is no shared secret\nauth.jwt.public_key: no PEM block in it"},
 		"algorithm without key": {func(j *JWTConfig) { j.Secret, j.Algorithms = testSecret, []string{"RS256"} },
 			`auth.jwt.algorithms: "RS256" is not allowed, want algorithms that the given keys are for: [HS256]`},
-		"not valid": {func(j *JWTConfig) {}, "auth.jwt: no key"},
+		"not valid": {func(j *JWTConfig) {}, "auth.jwt: missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := New(jwtConfig(func(j *JWTConfig) { j.Secret = ""; tt.change(j) }), channelName, slog.New(slog.DiscardHandler))
