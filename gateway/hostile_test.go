@@ -310,7 +310,7 @@ func TestLongAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in := start(t, func(c *Config) { c.Shards = 1; c.Limits.IdleTimeout = 2 * time.Second }).ready()
+			in := start(t, func(c *Config) { c.Shards = 1; c.Limits.IdleTimeout = 3 * time.Second }).ready()
 			in.history("h", 60, 60_000)
 			c := in.dialSmall()
 			io.WriteString(c, request)
