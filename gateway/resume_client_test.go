@@ -466,6 +466,14 @@ func (c *resumer) poll(ctx context.Context, transport http.RoundTripper, positio
 	default:
 		return broken("%s: %s", resp.Status, body)
 	}
+	if p.Cursor == position && !fanout.IsCursor(position) {
+		// No channel had begun: the client is where it was, at an id.
+		if len(p.Messages) > 0 || len(p.Gaps) > 0 {
+			return broken("%d messages and gaps %v, and yet the cursor %s", len(p.Messages), p.Gaps, p.Cursor)
+		}
+		c.log("nothing yet")
+		return nil
+	}
 	return c.takePoll(p, limit)
 }
 
