@@ -164,7 +164,7 @@ func (s *shard) tryAnswer(i uint32, c *conn) {
 	if !ok {
 		if c.flags&flagEarly == 0 {
 			c.flags |= flagEarly
-			// Whatever else ends it, a token or its age, ends it by then.
+			// Whatever else would end it, a token or its age, waits for that.
 			s.wheel.Set(i, s.now+earlyPatience)
 		}
 		s.answers.early = true

@@ -253,11 +253,9 @@ func (s *shard) expired(i uint32, c *conn) bool {
 	if end, ok := s.expiryOf(c); !ok || int32(s.now-end) < 0 {
 		return false
 	}
-	if c.flags&flagEarly == 0 { // else it was counted
-		s.stats.tokens[auth.ReasonExpired]++
-	}
+	s.stats.tokens[auth.ReasonExpired]++
 	if c.kind == kindPoll {
-		s.finishPoll(i, c)
+		s.tryAnswer(i, c)
 		return true
 	}
 	s.endSaying(i, c, CloseToken, tokenRefused(auth.ReasonExpired))

@@ -99,14 +99,15 @@ func (s *shard) ageOf(i uint32, c *conn) (end uint32, ok bool) {
 	return c.born + age - age/10 + uint32(dither), true
 }
 
-// aged sends a connection away that has lived long enough.
-func (s *shard) aged(i uint32, c *conn) bool {
+// old reports whether a connection has lived long enough.
+func (s *shard) old(i uint32, c *conn) bool {
 	end, ok := s.ageOf(i, c)
-	if !ok || int32(s.now-end) < 0 {
-		return false
-	}
-	if c.flags&flagEarly != 0 {
-		c.flags |= flagClose // and pollTimeout answers it
+	return ok && int32(s.now-end) >= 0
+}
+
+// aged sends a connection away that is old.
+func (s *shard) aged(i uint32, c *conn) bool {
+	if !s.old(i, c) {
 		return false
 	}
 	s.sendAway(i, c, CloseAge, s.cfg.Heartbeat.Interval)

@@ -45,6 +45,10 @@ func (s *shard) due(i uint32) {
 	case phaseProxy, phaseHead, phaseBody:
 		s.headTimeout(i, c)
 	case phaseOpen:
+		if c.flags&flagEarly != 0 {
+			s.endPatience(i, c)
+			return
+		}
 		if s.expired(i, c) || s.aged(i, c) {
 			return
 		}

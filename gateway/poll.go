@@ -205,19 +205,17 @@ func (s *shard) sentAhead(i uint32, c *conn, p []byte) {
 }
 
 // pollTimeout answers a poll whose wait is over. One that has messages is about
-// to be answered anyway, unless it has waited too long to know where it is.
+// to be answered anyway.
 func (s *shard) pollTimeout(i uint32, c *conn) {
-	if c.flags&(flagWoken|flagEarly) != flagWoken {
-		s.finishPoll(i, c)
+	if c.flags&flagWoken == 0 {
+		s.tryAnswer(i, c)
 	}
 }
 
-// finishPoll answers a poll that can wait no longer, except once for knowing
-// where it is.
-func (s *shard) finishPoll(i uint32, c *conn) {
-	if c.flags&flagEarly != 0 {
-		s.answerPoll(i, c)
-		return
+// endPatience answers a poll that has waited too long to know where it is.
+func (s *shard) endPatience(i uint32, c *conn) {
+	if s.old(i, c) {
+		c.flags |= flagClose
 	}
-	s.tryAnswer(i, c)
+	s.answerPoll(i, c)
 }
