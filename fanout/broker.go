@@ -59,11 +59,12 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 		log.Warn("no Redis is configured: serving an embedded one, nothing survives a restart", "addr", e.addr())
 		b.embedded, url = e, "redis://"+e.addr()
 	}
-	for _, s := range []**servers{&b.servers, &b.probes} {
-		var err error
-		if *s, err = newServers(url, "pushgate-"+node); err != nil {
-			return nil, fmt.Errorf("redis.url: %w", err)
-		}
+	var err error
+	if b.servers, err = newServers(url, "pushgate-"+node); err == nil {
+		b.probes, err = newServers(url, "pushgate-"+node)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("redis.url: %w", err)
 	}
 	n := config.Connections
 	if b.servers.cluster != nil {

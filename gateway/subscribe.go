@@ -249,13 +249,14 @@ func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string, at fan
 		s.pollSubscribed(w.slot, c, ch, missed)
 		return
 	}
-	if missed != nil && c.gen == w.gen && c.phase == phaseOpen {
+	open := func() bool { return c.gen == w.gen && c.phase == phaseOpen }
+	if missed != nil && open() {
 		s.sendMissed(c, w, ch, missed)
 	}
-	if s.overrun[ch] && c.gen == w.gen && c.phase == phaseOpen {
+	if s.overrun[ch] && open() {
 		s.tellOverrun(w.slot, c, ch, at)
 	}
-	if c.kind == kindEvents && c.gen == w.gen && c.phase == phaseOpen {
+	if c.kind == kindEvents && open() {
 		s.eventsCaughtUp(w.slot, c, at)
 	}
 }
