@@ -21,9 +21,9 @@ type hostLimits struct {
 	ports       int // local ports for each source address and destination
 }
 
-// spareDescriptors is what a run needs besides its clients' sockets: epolls,
+// SpareDescriptors is what a run needs besides its clients' sockets: epolls,
 // Redis, files.
-const spareDescriptors = 64
+const SpareDescriptors = 64
 
 // readHostLimits raises the descriptor limit and reads the port range.
 func readHostLimits() (hostLimits, error) {
@@ -31,7 +31,7 @@ func readHostLimits() (hostLimits, error) {
 	if err != nil && soft == 0 {
 		return hostLimits{}, fmt.Errorf("read the descriptor limit: %w", err)
 	}
-	l := hostLimits{descriptors: int(min(soft, maxConnections+spareDescriptors)), ports: 28232}
+	l := hostLimits{descriptors: int(min(soft, maxConnections+SpareDescriptors)), ports: 28232}
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
 	if fields := strings.Fields(string(text)); err == nil && len(fields) == 2 {
 		low, err1 := strconv.Atoi(fields[0])
@@ -184,9 +184,9 @@ func (p *plan) checkFit(u *usage, l hostLimits) {
 	if n := len(p.agentCommands()); n > 0 {
 		own = p.shareOf(0, n)
 	}
-	if most := l.descriptors - spareDescriptors; own > most {
+	if most := l.descriptors - SpareDescriptors; own > most {
 		u.add("-n", p.Connections, "needs %d descriptors in a process, which may open %d: raise the hard limit (ulimit -Hn, LimitNOFILE=), ask for at most %d, or share them out with --agents %d",
-			own+spareDescriptors, l.descriptors, max(most, 0), (p.Connections+max(most, 1)-1)/max(most, 1))
+			own+SpareDescriptors, l.descriptors, max(most, 0), (p.Connections+max(most, 1)-1)/max(most, 1))
 	}
 	target := p.target.Addr.Addr()
 	for _, a := range p.sources {

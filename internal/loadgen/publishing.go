@@ -42,6 +42,7 @@ type publishing struct {
 	last                                     int64 // ns, when all were
 
 	// Of the open model.
+	pace   Pacer
 	start  int64 // ns; 0: it was not begun
 	next   int   // the first slot that was not reached
 	stopAt int64 // ns, set before stop is closed
@@ -79,7 +80,7 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 	}
 	var err error
 	if w.run.plan.Rate > 0 {
-		w.start = w.run.engine.now()
+		w.pace, w.start = NewPacer(w.run.plan.Rate), w.run.engine.now()
 		err = w.paced(ctx, n, stop)
 	} else {
 		err = w.inTurn(ctx, n)
@@ -93,10 +94,9 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 // counted and not sent.
 func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) error {
 	p, e := w.run.plan, w.run.engine
-	pace := NewPacer(p.Rate)
 	given := n > 0
 	if given {
-		w.run.lasts(pace.At(uint64(n)))
+		w.run.lasts(w.pace.At(uint64(n)))
 	} else {
 		n = math.MaxInt
 	}
@@ -109,16 +109,16 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 		default:
 		}
 		elapsed := timeSince(e.now(), w.start)
-		due := int(min(pace.Due(elapsed), uint64(n)))
+		due := int(min(w.pace.Due(elapsed), uint64(n)))
 		if w.next >= due {
-			if err := e.sleepOr(ctx, pace.At(uint64(w.next))-elapsed, stop); err != nil {
+			if err := e.sleepOr(ctx, w.pace.At(uint64(w.next))-elapsed, stop); err != nil {
 				return err
 			}
 			continue
 		}
 		w.batch = w.batch[:0]
 		for ; w.next < due && len(w.batch) < publishBatch; w.next++ {
-			at := pace.At(uint64(w.next))
+			at := w.pace.At(uint64(w.next))
 			if elapsed-at > p.MaxLate {
 				w.skip(w.next, elapsed-at)
 				continue
@@ -135,14 +135,14 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 	}
 	if given {
 		// n messages take n intervals: with one less, the rates would be too high.
-		return e.sleep(ctx, pace.At(uint64(n))-timeSince(e.now(), w.start))
+		return e.sleep(ctx, w.pace.At(uint64(n))-timeSince(e.now(), w.start))
 	}
 	return nil
 }
 
 // dueBy is how many slots were due at a time.
 func (w *publishing) dueBy(at int64) int {
-	return int(min(NewPacer(w.run.plan.Rate).Due(timeSince(at, w.start)), math.MaxInt))
+	return int(min(w.pace.Due(timeSince(at, w.start)), math.MaxInt))
 }
 
 // skip counts a slot that is not sent. Its deliveries take longer than it is
@@ -161,7 +161,7 @@ func (w *publishing) settle(n int) {
 			w.asked = max(w.next, w.dueBy(w.stopAt))
 		}
 		for ended := w.dueBy(w.ended); w.ended > 0 && w.next < min(ended, w.asked); w.next++ {
-			w.skip(w.next, timeSince(w.ended, w.start)-NewPacer(w.run.plan.Rate).At(uint64(w.next)))
+			w.skip(w.next, timeSince(w.ended, w.start)-w.pace.At(uint64(w.next)))
 		}
 	}
 	w.notSent = w.asked - w.next + w.unsent
@@ -171,22 +171,20 @@ func (w *publishing) settle(n int) {
 // subscribers. It ends at the first that does not.
 func (w *publishing) inTurn(ctx context.Context, n int) error {
 	p, e := w.run.plan, w.run.engine
-	for ; w.next < n; w.next++ {
+	for w.next < n {
 		ch := w.channels[w.next%len(w.channels)]
+		w.next++
 		w.batch = w.batch[:0]
 		sent := e.now()
 		w.add(ch, sent)
 		if err := w.flush(ctx); err != nil {
-			w.next++
 			return err
 		}
 		err := e.wait(ctx, p.Timeout, w.complete)
 		if errors.Is(err, errQuiet) {
-			w.next++
 			return fmt.Errorf("message %d did not come to all within %v; stopped there", w.next, p.Timeout)
 		}
 		if err != nil {
-			w.next++
 			return err
 		}
 		record(w.completion, e.totals().latest-sent)

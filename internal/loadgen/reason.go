@@ -116,16 +116,29 @@ func (t tally) merge(from tally) {
 // Hint says what to change for the most frequent reason of failures and losses
 // that there is a word for; empty without one.
 func (r *Result) Hint() string {
-	all := make(tally)
-	all.merge(r.Failures)
-	all.merge(r.Retries)
-	all.merge(r.Losses.closes())
-	for _, why := range byCount(all) {
-		if h := why.hint(); h != "" {
-			return fmt.Sprintf("%s: %s", why, h)
-		}
+	if all := hints(r.Failures, r.Retries, r.Losses.closes()); len(all) > 0 {
+		return all[0]
 	}
 	return ""
+}
+
+// hints says what to change for each reason that there is a word for, the most
+// frequent first.
+func hints(of ...tally) (all []string) {
+	for _, why := range byCount(merged(of...)) {
+		if h := why.hint(); h != "" {
+			all = append(all, fmt.Sprintf("%s: %s", why, h))
+		}
+	}
+	return all
+}
+
+func merged(of ...tally) tally {
+	all := make(tally)
+	for _, t := range of {
+		all.merge(t)
+	}
+	return all
 }
 
 // closes leaves the reasons that a gateway gave: why a client's connection

@@ -169,13 +169,13 @@ type Sent struct {
 	// ServerCPU is what the server's process used meanwhile; nil: not measured.
 	ServerCPU *float64 `json:"server_cpu_seconds,omitempty"`
 
-	sending, receiving float64 // seconds that the rates are over
+	sending float64 // seconds of publishing, which PerSecond is over
 }
 
 // add joins the account of another hold. Its latencies are not in the sum:
 // percentiles can't be added.
 func (f *Sent) add(o *Sent) {
-	f.sending, f.receiving = f.sending+o.sending, f.receiving+o.receiving
+	f.sending += o.sending
 	f.Channels = max(f.Channels, o.Channels)
 	f.Asked += o.Asked
 	f.Published += o.Published
@@ -196,7 +196,7 @@ func (f *Sent) add(o *Sent) {
 	f.Incomplete += o.Incomplete
 	f.Unaudited = f.Unaudited || o.Unaudited
 	f.Examples = append(slices.Clone(f.Examples), o.Examples[:min(len(o.Examples), maxExamples-len(f.Examples))]...)
-	f.PerSecond, f.DeliveredPS = perSecond(float64(f.Published), f.sending), perSecond(float64(f.Delivered), f.receiving)
+	f.PerSecond, f.DeliveredPS = perSecond(float64(f.Published), f.sending), perSecond(float64(f.Delivered), f.Seconds)
 	f.Effort.add(o.Effort)
 	if f.ServerCPU != nil && o.ServerCPU != nil {
 		sum := *f.ServerCPU + *o.ServerCPU

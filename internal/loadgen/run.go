@@ -156,14 +156,8 @@ func (r *run) effort() effort {
 
 // hints says what to change, by why clients failed.
 func (r *run) hints(failures ...tally) {
-	all := make(tally)
-	for _, t := range failures {
-		all.merge(t)
-	}
-	for _, why := range byCount(all) {
-		if h := why.hint(); h != "" {
-			r.fail("%s: %s", why, h)
-		}
+	for _, h := range hints(failures...) {
+		r.fail("%s", h)
 	}
 }
 

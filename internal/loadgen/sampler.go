@@ -174,11 +174,7 @@ func (s *snapshot) reasons() map[Reason]uint64 {
 	if len(s.Failures)+len(s.Retries)+len(s.Losses)+len(s.Errors) == 0 {
 		return nil
 	}
-	all := make(tally)
-	for _, t := range []tally{s.Failures, s.Retries, s.Losses, s.Errors} {
-		all.merge(t)
-	}
-	return all
+	return merged(s.Failures, s.Retries, s.Losses, s.Errors)
 }
 
 // halt ends the sampling and returns the series. What was recorded after the

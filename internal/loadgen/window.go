@@ -150,8 +150,7 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 	if w.first > 0 {
 		latest := r.engine.totals().latest
 		f.Seconds = time.Duration(max(latest, w.last) - w.first).Seconds()
-		f.receiving = time.Duration(max(latest, w.last) - w.first).Seconds()
-		f.DeliveredPS = perSecond(float64(f.Delivered), f.receiving)
+		f.DeliveredPS = perSecond(float64(f.Delivered), f.Seconds)
 	}
 	r.judge(f, c, a.Exact)
 	return f

@@ -131,9 +131,6 @@ func (c *Config) fill(env preflight.Env) {
 	c.portsEach = localPorts()
 }
 
-// spareDescriptors is what this process needs besides its clients' sockets.
-const spareDescriptors = 64
-
 // checkFit refuses steps that this process can't hold, before the first.
 func (c Config) checkFit(env preflight.Env) error {
 	_, hard, err := env.Descriptors()
@@ -141,14 +138,14 @@ func (c Config) checkFit(env preflight.Env) error {
 		return nil // the steps will tell
 	}
 	var all []error
-	most := int(min(hard, maxTarget)) - spareDescriptors
+	most := int(min(hard, maxTarget)) - loadgen.SpareDescriptors
 	for _, x := range []struct {
 		flag string
 		n    int
 	}{{"--max-connections", c.Most}, {"--subscribers", c.Subscribers}, {"--verify", c.Verify}} {
 		if x.n > most {
 			all = append(all, &loadgen.UsageError{Flag: x.flag, Value: fmt.Sprint(x.n), Want: fmt.Sprintf(
-				"needs %d descriptors in this process, which may open %d: raise the hard limit (ulimit -Hn, LimitNOFILE=), or ask for at most %d", x.n+spareDescriptors, hard, max(most, 0))})
+				"needs %d descriptors in this process, which may open %d: raise the hard limit (ulimit -Hn, LimitNOFILE=), or ask for at most %d", x.n+loadgen.SpareDescriptors, hard, max(most, 0))})
 		}
 	}
 	return errors.Join(all...)
