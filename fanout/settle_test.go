@@ -17,14 +17,21 @@ func (l *link) confirmNext() []unsettled {
 	return l.takeConfirmed()
 }
 
-// A plain message that was held when the connection was lost may have been the
-// first of its channel.
-func TestHeldPlainMessageIsLost(t *testing.T) {
+// followed returns the link of a broker without a server, and who follows a
+// channel there that has had one message.
+func followed(t *testing.T, message string) (*link, *recorder) {
 	b, l := offline(t, DefaultConfig())
 	r := newRecorder()
 	join(b, "news", r)
 	l.settleAll(l.confirmNext(), []page{{complete: true}})
-	l.message("push:news", "\x1e1-1\x1eone")
+	l.message("push:news", message)
+	return l, r
+}
+
+// A plain message that was held when the connection was lost may have been the
+// first of its channel.
+func TestHeldPlainMessageIsLost(t *testing.T) {
+	l, r := followed(t, "\x1e1-1\x1eone")
 	l.lost()
 	l.confirmNext()
 	l.message("push:news", "held")
@@ -38,11 +45,7 @@ func TestHeldPlainMessageIsLost(t *testing.T) {
 // A server that lost its data may begin the streams anew by a clock that is
 // behind: what has lower ids than before is no duplicate.
 func TestStreamBeginsAnewWithLowerIDs(t *testing.T) {
-	b, l := offline(t, DefaultConfig())
-	r := newRecorder()
-	join(b, "news", r)
-	l.settleAll(l.confirmNext(), []page{{complete: true}})
-	l.message("push:news", "\x1e9-1\x1eold")
+	l, r := followed(t, "\x1e9-1\x1eold")
 	l.lost()
 	l.settleAll(l.confirmNext(), []page{{}})
 	for _, m := range []string{"plain", "\x1e5-1\x1enew", "\x1e5-1\x1eagain", "\x1e6-1\x1enewer"} {
@@ -63,11 +66,7 @@ func TestStreamBeginsAnewWithLowerIDs(t *testing.T) {
 // What comes for a channel that isn't live yet is held within a bound. Beyond it
 // the stream tells of the durable messages, and a gap of the plain ones.
 func TestHeldMessagesAreBounded(t *testing.T) {
-	b, l := offline(t, DefaultConfig())
-	r := newRecorder()
-	join(b, "news", r)
-	l.settleAll(l.confirmNext(), []page{{complete: true}})
-	l.message("push:news", "\x1e1-1\x1eone")
+	l, r := followed(t, "\x1e1-1\x1eone")
 	l.lost()
 	u := l.confirmNext()
 	l.message("push:news", "\x1e1-2\x1etwo")

@@ -43,9 +43,9 @@ func durable(t testing.TB, server *redistest.Server, channel string, from, to in
 
 // entry adds an entry to the stream of a channel that nobody listens to, as if
 // it had been published at another time.
-func entry(t testing.TB, server *redistest.Server, channel, id string, n int) {
+func entry(t testing.TB, server *redistest.Server, channel, id string, data any) {
 	t.Helper()
-	if err := server.Client.Do(context.Background(), "XADD", "{push:"+channel+"}:log", id, "data", n).Err(); err != nil {
+	if err := server.Client.Do(context.Background(), "XADD", "{push:"+channel+"}:log", id, "data", data).Err(); err != nil {
 		t.Fatal(err)
 	}
 }

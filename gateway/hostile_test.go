@@ -3,7 +3,6 @@ package gateway
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
 	"github.com/gorilla/websocket"
 
 	"pushgate/gateway/auth"
@@ -52,7 +52,7 @@ func (c *client) stuff(in *instance, n int) {
 func (in *instance) history(channel string, entries, size int) (since string) {
 	in.t.Helper()
 	for i := range entries {
-		in.redis.Do("XADD", "{push:"+channel+"}:log", fmt.Sprintf("%d-0", time.Now().UnixMilli()-100_000+int64(i)), "data", strings.Repeat("x", size))
+		entry(in.t, in.redis, channel, ago(100*time.Second-time.Duration(i)*time.Second), strings.Repeat("x", size))
 	}
 	return ago(200 * time.Second)
 }
@@ -225,40 +225,20 @@ func TestHistoryEndsWithItsClient(t *testing.T) {
 	c.NetConn().SetDeadline(time.Now().Add(patience))
 	r, after := bufio.NewReader(c.NetConn()), -1 // frames behind the close
 	for {
-		h, err := readFrame(r)
+		h, err := ws.ReadHeader(r)
+		if err == nil {
+			_, err = io.CopyN(io.Discard, r, h.Length)
+		}
 		if err != nil {
 			break
 		}
-		if h == 8 || after >= 0 {
+		if h.OpCode == ws.OpClose || after >= 0 {
 			after++
 		}
 	}
 	if after != 0 {
 		t.Errorf("%d frames behind the close frame", after)
 	}
-}
-
-// readFrame reads a frame of the gateway's and returns its opcode.
-func readFrame(r *bufio.Reader) (opcode byte, err error) {
-	var h [2]byte
-	if _, err = io.ReadFull(r, h[:]); err != nil {
-		return 0, err
-	}
-	size := int64(h[1])
-	switch size {
-	case 126:
-		var b [2]byte
-		_, err = io.ReadFull(r, b[:])
-		size = int64(binary.BigEndian.Uint16(b[:]))
-	case 127:
-		var b [8]byte
-		_, err = io.ReadFull(r, b[:])
-		size = int64(binary.BigEndian.Uint64(b[:]))
-	}
-	if err == nil {
-		_, err = io.CopyN(io.Discard, r, size)
-	}
-	return h[0] & 0xf, err
 }
 
 // What a client asks for may be over limits.queue_bytes from the first message on.
