@@ -12,7 +12,8 @@
 #   - GATEWAY_REDIS__URL. Without it the Redis is an embedded one that only this
 #     container reaches.
 #   - The limit on open files (--ulimit nofile), one for each client.
-#   - The time to stop (docker stop -t), longer than GATEWAY_DRAIN__TIMEOUT.
+#   - The time to stop (docker stop -t 45), 5 s longer than GATEWAY_DRAIN__DELAY
+#     and GATEWAY_DRAIN__TIMEOUT together, 30 s by default.
 # The admin listener stays on the container's loopback, where a sidecar or
 # `docker run --network container:NAME` reaches it.
 

@@ -21,8 +21,14 @@ GROWTH_ARGS ?=
 ROUNDS ?= 1000
 # Debian packages and the program of each that the tests start.
 PACKAGES := redis-server:redis-server redis-tools:redis-cli curl:curl
+# What interop needs beside them, and a file of each.
+INTEROP_PACKAGES := chromium:chromium nginx-light:/usr/sbin/nginx \
+	libnginx-mod-nchan:/usr/lib/nginx/modules/ngx_nchan_module.so haproxy:/usr/sbin/haproxy \
+	python3-websockets:/usr/lib/python3/dist-packages/websockets nodejs:node npm:npm prometheus:prometheus netcat-openbsd:nc
 # What bench-peers needs beside them, and a file of each.
 PEER_PACKAGES := nginx-light:/usr/sbin/nginx libnginx-mod-nchan:/usr/lib/nginx/modules/ngx_nchan_module.so
+# What the guest of `make million` needs beside them, and a file of each.
+GUEST_PACKAGES := qemu-system-x86:qemu-system-x86_64 busybox-static:/usr/share/doc/busybox-static cpio:cpio
 # For `make bench-peers`: further flags, such as -transport sse -n 5000.
 PEERS_ARGS ?=
 
@@ -55,11 +61,15 @@ deps-peers: ## the same for bench-peers, nginx with nchan included
 
 .PHONY: test
 test: deps ## run all tests, the house rules included
-	$(GO) test ./...
+	$(GO) test -timeout 30m ./...
+
+.PHONY: deps-interop
+deps-interop: ## the same for interop: a browser, proxies, client libraries
+	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) $(INTEROP_PACKAGES)'
 
 .PHONY: interop
-interop: deps ## have other people's clients talk to the gateway (Python, Node, Go, Chromium)
-	$(GO) test -count=1 -v ./test/interop
+interop: deps-interop ## have a browser, proxies and other people's clients talk to the gateway
+	INTEROP=1 $(GO) test -count=1 -v -timeout 30m ./test/interop
 
 .PHONY: test-peers
 test-peers: deps ## compare the gateway with the other servers that are here, in small
@@ -67,7 +77,7 @@ test-peers: deps ## compare the gateway with the other servers that are here, in
 
 .PHONY: race
 race: deps ## run the tests with the race detector, without the long ones (needs gcc)
-	CGO_ENABLED=1 $(GO) test -race -short ./...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...
 
 .PHONY: chaos
 chaos: deps ## cut connections off at random points for CHAOS_TIME (default 60s)
@@ -84,6 +94,10 @@ attacks: deps ## attack a gateway over loopback in full size and print the figur
 .PHONY: drain
 drain: deps ## stop a gateway with 15,000 clients and print how they were closed
 	$(GO) test -count=1 -v -timeout 10m -run '^TestDrainOfMany$$' ./cmd/gateway -args -drain.long
+
+.PHONY: restarts
+restarts: deps-interop ## restart two gateways with 1,000 clients behind nginx and HAProxy and print who was away for how long
+	$(GO) test -count=1 -v -timeout 20m -run '^TestRollingRestart$$' ./test/interop -args -restart.long
 
 .PHONY: fuzz
 fuzz: ## feed each fuzz target for FUZZTIME (default 30s)
@@ -125,9 +139,15 @@ bench-peers: build deps-peers ## compare the gateway with other servers and writ
 bench-growth: deps ## measure how the costs grow and write docs/GROWTH.md (10 minutes; -part and more: GROWTH_ARGS)
 	$(GO) run ./bench/growth $(GROWTH_ARGS)
 
+.PHONY: deps-million
+deps-million: ## the same for million, with what an emulated Linux takes
+	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) $(GUEST_PACKAGES)'
+
 .PHONY: million
 million: build deps ## hold N clients (default 1000000), in an emulated Linux where need be or with GUEST=1, and write docs/MILLION.md
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./bench/million
+	@if [ "$$(bin/million -n $(N) $(if $(GUEST),-guest) $(MILLION_ARGS) -where)" = guest ]; then \
+		$(MAKE) --no-print-directory deps-million; fi
 	bin/million -n $(N) $(if $(GUEST),-guest) $(MILLION_ARGS)
 
 .PHONY: walls

@@ -12,7 +12,8 @@
 -- ARGV[3]  about how many messages the stream keeps; 0: all
 -- ARGV[4]  seconds after which a stream without new messages is removed; 0: never
 -- ARGV[5]  seconds for which KEYS[2] is remembered; absent or 0: an hour
--- ARGV[6]  SPUBLISH on a Redis Cluster; absent: PUBLISH
+-- ARGV[6]  SPUBLISH on a Redis Cluster; absent or empty: PUBLISH
+-- ARGV[7]  optional: who publishes it; clients are shown it as "user"
 --
 -- Returns the id of the message. The braces put all keys of a channel into one
 -- slot of Redis Cluster. Needs Redis 6.2 or later, on a Cluster 7.0.
@@ -25,12 +26,18 @@ if once and once ~= '' then
   end
 end
 
+local user = ARGV[7] or ''
+local entry = {'*', 'data', ARGV[2]}
+if user ~= '' then
+  entry = {'*', 'data', ARGV[2], 'user', user}
+end
+
 local keep = tonumber(ARGV[3]) or 0
 local id
 if keep > 0 then
-  id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', keep, '*', 'data', ARGV[2])
+  id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', keep, unpack(entry))
 else
-  id = redis.call('XADD', KEYS[1], '*', 'data', ARGV[2])
+  id = redis.call('XADD', KEYS[1], unpack(entry))
 end
 
 local ttl = tonumber(ARGV[4]) or 0
@@ -46,5 +53,13 @@ if once and once ~= '' then
   redis.call('SET', once, id, 'EX', remember)
 end
 
-redis.call(ARGV[6] or 'PUBLISH', ARGV[1], '\30' .. id .. '\30' .. ARGV[2])
+local command = ARGV[6] or ''
+if command == '' then
+  command = 'PUBLISH'
+end
+local head = id
+if user ~= '' then
+  head = 'U' .. id .. '\30' .. cjson.encode(user)
+end
+redis.call(command, ARGV[1], '\30' .. head .. '\30' .. ARGV[2])
 return id

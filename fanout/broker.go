@@ -22,6 +22,7 @@ type Broker struct {
 	config   Config
 	log      *slog.Logger
 	node     string
+	start    time.Time
 	names    names
 	servers  *servers // for commands; the links subscribe with clients of their own
 	probes   *servers // for probes alone: they don't wait for a connection behind commands
@@ -30,12 +31,14 @@ type Broker struct {
 
 	// Guarded by their own locks.
 
-	members members
+	members  members
+	oversize oversize
 
 	// Atomic.
 
-	counters counters
-	running  atomic.Bool
+	counters  counters
+	running   atomic.Bool
+	roundTrip atomic.Pointer[func(time.Duration)]
 }
 
 // NewBroker returns a broker that waits for Run. The node's name must be
@@ -49,19 +52,19 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 	if err := ValidNode(node); err != nil {
 		return nil, err
 	}
-	b := &Broker{config: config, log: log, node: node, names: names{config.Prefix}}
-	url := config.URL
-	if url == "" {
+	b := &Broker{config: config, log: log, node: node, start: time.Now(), names: names{config.Prefix}}
+	where := config
+	if config.URL == "" {
 		e, err := startEmbedded(config.Embedded)
 		if err != nil {
 			return nil, err
 		}
 		log.Warn("no Redis is configured: serving an embedded one, nothing survives a restart", "addr", e.addr())
-		b.embedded, url = e, "redis://"+e.addr()
+		b.embedded, where.URL = e, "redis://"+e.addr()
 	}
 	var err error
-	if b.servers, err = newServers(url, "pushgate-"+node); err == nil {
-		b.probes, err = newServers(url, "pushgate-"+node)
+	if b.servers, err = newServers(where, "pushgate-"+node); err == nil {
+		b.probes, err = newServers(where, "pushgate-"+node)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("redis.url: %w", err)
@@ -74,6 +77,25 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 		b.links = append(b.links, newLink(b, i, n))
 	}
 	return b, nil
+}
+
+// OnRoundTrip has fn called with the time of each probe from here to Redis and
+// back. It is called by the goroutines that receive, and must not block.
+func (b *Broker) OnRoundTrip(fn func(time.Duration)) { b.roundTrip.Store(&fn) }
+
+// Age returns how long ago a message came to this node, 0 for one that was read
+// from a stream, and for a notice.
+func (b *Broker) Age(m *Message) time.Duration {
+	if m.at == 0 {
+		return 0
+	}
+	return time.Duration(max(0, int64(momentOf(b.start)-m.at))) * time.Microsecond
+}
+
+// momentOf returns the time in microseconds since 1970 by a clock that is only
+// set at start.
+func momentOf(start time.Time) uint64 {
+	return uint64(start.UnixMicro() + time.Since(start).Microseconds())
 }
 
 // Node returns the name of this node in plain positions.
@@ -136,6 +158,9 @@ func (b *Broker) link(channel string) *link {
 	}
 	return b.links[hashName(channel)>>32%uint64(len(b.links))]
 }
+
+// MostHistory is the most messages that a replay gives.
+func (b *Broker) MostHistory() int { return b.config.ReplayMessages }
 
 // Join makes m a member of the channel and returns where it stands if the
 // channel is live. Else m.Joined is called as soon as Redis confirms. It does

@@ -273,14 +273,14 @@ func TestReadsUnderWayAreNotWaitedFor(t *testing.T) {
 func TestLateProbe(t *testing.T) {
 	_, l := offline(t, DefaultConfig())
 	f := &feed{l: l}
-	f.probeHeard()
+	f.probeHeard("")
 	if err := l.ready(); err != nil {
 		t.Fatal(err)
 	}
 	if !l.fail(errRedial) {
 		t.Error("the link had not delivered")
 	}
-	f.probeHeard()
+	f.probeHeard("")
 	if l.ready() == nil {
 		t.Error("a link that is lost delivers")
 	}
@@ -288,7 +288,7 @@ func TestLateProbe(t *testing.T) {
 	if l.ready() == nil {
 		t.Error("a link delivers before its first probe")
 	}
-	f.probeHeard()
+	f.probeHeard("")
 	if err := l.ready(); err != nil {
 		t.Error(err)
 	}

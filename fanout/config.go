@@ -26,6 +26,7 @@ type Config struct {
 	// a gap.
 	ReplayMessages int `koanf:"replay_messages"`
 
+	TLS  TLSConfig  `koanf:"tls"`
 	Ring RingConfig `koanf:"ring"`
 }
 

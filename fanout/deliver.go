@@ -136,6 +136,9 @@ func (x *Index) advance(d *delivery) (more bool) {
 	if d.next != 0 {
 		return true
 	}
+	if x.delivered != nil {
+		x.delivered(d.batch.messages)
+	}
 	for i, m := range d.batch.messages {
 		x.pendingBytes -= len(m.Payload)
 		d.messages[d.head+i] = nil

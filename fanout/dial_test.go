@@ -1,39 +1,22 @@
 package fanout
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"pushgate/internal/loopback"
 	"pushgate/internal/redistest"
 )
 
 func TestWaysToConnect(t *testing.T) {
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "redis.sock")
-	certificate, key := writeCertificate(t, dir)
-	tlsAddr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, tlsPort, _ := net.SplitHostPort(tlsAddr)
-	server := startRedis(t, "--unixsocket", socket, "--requirepass", "secret",
-		"--tls-port", tlsPort, "--tls-cert-file", certificate, "--tls-key-file", key,
-		"--tls-ca-cert-file", certificate, "--tls-auth-clients", "no")
+	socket := filepath.Join(t.TempDir(), "redis.sock")
+	certs := redistest.NewCertificates(t)
+	server := redistest.StartSecure(t, certs, "--unixsocket", socket, "--requirepass", "secret", "--tls-auth-clients", "no")
 	tests := map[string]string{
-		"tcp":  "redis://:secret@" + server.addr + "/3",
+		"tcp":  "redis://:secret@" + server.Addr + "/3",
 		"unix": "unix://:secret@" + socket,
-		"tls":  "rediss://:secret@" + tlsAddr + "?skip_verify=true",
+		"tls":  "rediss://:secret@" + server.Secure + "?skip_verify=true",
 	}
 	for name, url := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +32,7 @@ func TestWaysToConnect(t *testing.T) {
 		})
 	}
 	t.Run("wrong password", func(t *testing.T) {
-		b := runBroker(t, testConfig("redis://:wrong@"+server.addr))
+		b := runBroker(t, testConfig("redis://:wrong@"+server.Addr))
 		eventually(t, "the reason is known", func() bool {
 			return b.Ready() != nil && strings.Contains(b.Ready().Error(), "WRONGPASS")
 		})
@@ -58,7 +41,8 @@ func TestWaysToConnect(t *testing.T) {
 
 // gatewayRights is what docs/OPERATIONS.md says a gateway's user needs.
 var gatewayRights = strings.Fields("~{push:* &push:* +@connection +subscribe +unsubscribe +publish" +
-	" +xrange +xrevrange +xinfo|stream +eval +evalsha +script|load +xadd +expire +get +set" +
+	" +xrange +xrevrange +xinfo|stream +eval +evalsha +script|load +xadd +expire +get +set +exists +xlen" +
+	" +zadd +zrangebyscore +zrem +hset +hdel +hgetall +time" +
 	" +ssubscribe +sunsubscribe +spublish +cluster|slots +command")
 
 // setRights makes a user gateway, with the password pw, that has those rights only.
@@ -90,6 +74,27 @@ func useRights(t *testing.T, url string) {
 	if a := r.replay(t, b, "rights", Position{Ms: 1}); len(a.Messages) != 3 {
 		t.Errorf("replayed %d messages", len(a.Messages))
 	}
+	heard := hearControls(t, b)
+	if fleet, err := b.Beat(t.Context(), "here"); err != nil || fleet[b.Node()] != "here" {
+		t.Errorf("the fleet is %v, %v", fleet, err)
+	}
+	eventually(t, "a command is heard", func() bool {
+		if err := b.Control(t.Context(), "all"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-heard:
+			return true
+		default:
+			return false
+		}
+	})
+	if err := b.Retire(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if had := forget(t, b, "rights"); had != 2 {
+		t.Errorf("%d messages are forgotten", had)
+	}
 	waitReady(t, b)
 }
 
@@ -115,30 +120,4 @@ func TestRights(t *testing.T) {
 	eventually(t, "the reason is known", func() bool {
 		return b.Ready() != nil && strings.Contains(b.Ready().Error(), "NOPERM") && strings.Contains(b.Ready().Error(), "&push:*")
 	})
-}
-
-// writeCertificate makes a self-signed one.
-func writeCertificate(t *testing.T, dir string) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, kind string, b []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", pkcs8)
 }

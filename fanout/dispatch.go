@@ -2,14 +2,15 @@ package fanout
 
 import (
 	"math/bits"
-	"time"
 )
 
 // heldMessage is a message as it came, for a topic that isn't live yet.
 type heldMessage struct {
 	id      streamID
 	payload string
+	user    string
 	durable bool
+	forget  bool // no message: what came before is forgotten, in the stream up to id
 }
 
 // heldMessages is what came for a topic while it was confirmed.
@@ -24,15 +25,17 @@ type heldMessages struct {
 const maxHeldBytes = 32 << 20
 
 // heldCost is what a message counts: its payload and itself.
-func heldCost(m heldMessage) int { return len(m.payload) + 64 }
+func heldCost(m heldMessage) int { return len(m.payload) + len(m.user) + 80 }
 
 // message is called by receive for each message.
 func (l *link) message(full, wire string) {
 	if len(full) < l.topics.prefix {
 		return
 	}
-	id, payload, durable := parseWire(wire)
-	m := heldMessage{idOf(id), payload, durable}
+	m, ok := parseWire(wire)
+	if !ok {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	place, t := l.topics.find(full[l.topics.prefix:])
@@ -40,7 +43,7 @@ func (l *link) message(full, wire string) {
 	case t == nil || t.state < topicConfirmed:
 		l.b.counters.dropped.Add(1) // on its way when the channel was unsubscribed
 	case t.state == topicConfirmed:
-		if !durable {
+		if !m.durable && !m.forget {
 			t.flags |= topicPlain // the connection may go before it's delivered
 		}
 		l.hold(place, m)
@@ -85,6 +88,10 @@ func (l *link) release(place uint32) heldMessages {
 // there already. Members that wait for Joined get it too: they may have joined
 // again, in an outage, and have others to serve. The caller holds mu.
 func (l *link) accept(place uint32, t *topic, m heldMessage) {
+	if m.forget {
+		l.forgetPast(t, m.id)
+		return
+	}
 	if m.durable && t.flags&topicStreamGone != 0 {
 		t.flags &^= topicStreamGone
 		if !t.last.less(m.id) {
@@ -96,6 +103,10 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 		return
 	}
 	l.b.counters.messages.Add(1)
+	if l.b.oversize.is(m.payload) {
+		l.passOver(t, m)
+		return
+	}
 	at := l.moment()
 	id := m.id.position()
 	if m.durable {
@@ -105,7 +116,7 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 		id = l.here()
 	}
 	msg := NewMessage(l.topics.channel(t), id, t.seq+1, []byte(m.payload))
-	msg.last, msg.at = t.last, at
+	msg.User, msg.last, msg.at = m.user, t.last, at
 	l.rings.push(&l.topics, place, t, msg, l.now())
 	t.seq++
 	t.at = at
@@ -141,10 +152,13 @@ func (l *link) joined(t *topic) Joined {
 // over it in silence. The caller holds mu.
 func (l *link) tellGap(t *topic, reason GapReason) {
 	g := Gap{Since: l.here(), Reason: reason}
-	if reason == GapHistory {
+	switch reason {
+	case GapHistory:
 		g.Since = t.last.position()
 		l.b.counters.historyGaps.Add(1)
-	} else {
+	case GapTooLarge:
+		g.Since = l.position(t)
+	default:
 		l.b.counters.brokerGaps.Add(1)
 	}
 	l.rings.drop(t)
@@ -167,11 +181,11 @@ func (l *link) position(t *topic) Position {
 // topics. The caller holds mu.
 func (l *link) here() Position { return Position{Node: l.b.node, Seq: l.at} }
 
-// moment returns the time in microseconds since 1970 by a clock that is only
-// set at the start, or the next number where that isn't above the last one:
-// what comes after a position has a higher one. The caller holds mu.
+// moment returns the time as momentOf tells it, or the next number where that
+// isn't above the last one: a later position is always higher. The caller holds
+// mu.
 func (l *link) moment() uint64 {
-	l.at = max(l.at+1, uint64(l.start.UnixMicro()+time.Since(l.start).Microseconds()))
+	l.at = max(l.at+1, momentOf(l.start))
 	return l.at
 }
 

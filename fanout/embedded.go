@@ -18,7 +18,7 @@ type embedded struct {
 func startEmbedded(addr string) (*embedded, error) {
 	redis := miniredis.NewMiniRedis()
 	if err := redis.StartAddr(addr); err != nil {
-		return nil, fmt.Errorf("embedded redis on %s: %w", addr, err)
+		return nil, fmt.Errorf("redis.embedded: %w", err)
 	}
 	redis.Server().SetPreHook(refuseCommandDocs)
 	return &embedded{server: redis}, nil

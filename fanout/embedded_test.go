@@ -49,7 +49,7 @@ func TestEmbedded(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.wait(t, "news", 2)
-	o := PublishOptions{Durable: true, IdempotencyKey: "k", TTL: time.Hour}
+	o := PublishOptions{Durable: true, IdempotencyKey: "k", TTL: time.Hour, User: `"a"/<é>` + "\x1e"}
 	id, err := b.Publish(ctx, "news", []byte("kept"), o)
 	if err != nil {
 		t.Fatal(err)
@@ -57,8 +57,8 @@ func TestEmbedded(t *testing.T) {
 	if again, err := b.Publish(ctx, "news", []byte("kept"), o); err != nil || again != id {
 		t.Fatalf("repeated: %q, %v, want %q", again, err, id)
 	}
-	if e := r.wait(t, "news", 3)[2]; e.msg.ID.String() != id {
-		t.Fatalf("id %s, want %s", e.msg.ID, id)
+	if e := r.wait(t, "news", 3)[2]; e.msg.ID.String() != id || e.msg.User != o.User {
+		t.Fatalf("id %s from %q, want %s from %q", e.msg.ID, e.msg.User, id, o.User)
 	}
 	if got := r.texts("news"); !slices.Equal(got, []string{"joined", "hello", "kept"}) {
 		t.Fatalf("got %v", got)

@@ -83,20 +83,24 @@ func appendData(dst []byte, m *Message) []byte {
 
 // appendObject appends the JSON object that stands for m on every transport.
 func appendObject(dst []byte, m *Message) []byte {
-	dst = slices.Grow(dst, 64+len(m.Channel)+len(m.ID.Node)+24+len(m.Payload)*4/3)
+	dst = slices.Grow(dst, 64+len(m.Channel)+len(m.ID.Node)+len(m.User)+36+len(m.Payload)*4/3)
 	dst = append(dst, `{"type":"message","channel":"`...)
 	dst = append(dst, m.Channel...) // no byte of a valid name needs escaping
 	dst = append(dst, `","id":"`...)
-	dst = m.ID.AppendTo(dst)
+	dst = append(m.ID.AppendTo(dst), '"')
+	if m.User != "" {
+		dst = append(dst, `,"user":`...)
+		dst = appendJSONText(dst, []byte(m.User))
+	}
 	switch m.kind {
 	case payloadJSON:
-		dst = append(dst, `","data":`...)
+		dst = append(dst, `,"data":`...)
 		dst = append(dst, m.Payload...)
 	case payloadText:
-		dst = append(dst, `","data":`...)
+		dst = append(dst, `,"data":`...)
 		dst = appendJSONText(dst, m.Payload)
 	default:
-		dst = append(dst, `","data_base64":"`...)
+		dst = append(dst, `,"data_base64":"`...)
 		dst = base64.StdEncoding.AppendEncode(dst, m.Payload)
 		dst = append(dst, '"')
 	}

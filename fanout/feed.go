@@ -30,12 +30,8 @@ type feed struct {
 // newFeed connects to a server and subscribes to the probe channel. The
 // connection is cut when ctx ends.
 func newFeed(ctx context.Context, l *link, server *redis.Client, probeName string) (*feed, error) {
-	own := *server.Options()
-	g := &gate{dial: own.Dialer}
-	own.Dialer = g.Dial
-	own.PipelinePoolSize = -1
-	own.MinIdleConns = 0
-	f := &feed{l: l, server: server, client: redis.NewClient(&own), gate: g, probeName: probeName}
+	client, g := subscriber(server)
+	f := &feed{l: l, server: server, client: client, gate: g, probeName: probeName}
 	f.pubsub = f.client.Subscribe(ctx) // connects at the first channel
 	stop := context.AfterFunc(ctx, g.cut)
 	if err := f.subscribe(ctx, probeName); err != nil {
@@ -45,6 +41,17 @@ func newFeed(ctx context.Context, l *link, server *redis.Client, probeName strin
 	}
 	f.heard.Store(int64(time.Since(l.start)))
 	return f, nil
+}
+
+// subscriber returns a client of the server for a subscription, with the gate of
+// its only connection.
+func subscriber(server *redis.Client) (*redis.Client, *gate) {
+	own := *server.Options()
+	g := &gate{dial: own.Dialer}
+	own.Dialer = g.Dial
+	own.PipelinePoolSize = -1
+	own.MinIdleConns = 0
+	return redis.NewClient(&own), g
 }
 
 func (f *feed) close() {
@@ -84,7 +91,7 @@ func (f *feed) receive(ctx context.Context) error {
 		switch reply := reply.(type) {
 		case *redis.Message:
 			if reply.Channel == f.probeName {
-				f.probeHeard()
+				f.probeHeard(reply.Payload)
 			} else {
 				f.l.message(reply.Channel, reply.Payload)
 			}

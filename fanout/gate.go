@@ -10,7 +10,7 @@ import (
 // errRedial is what go-redis gets when it dials on its own.
 var errRedial = errors.New("the connection is lost")
 
-// gate is the dialer of a feed's client. A redis.PubSub that meets an error
+// gate is the dialer of a subscriber. A redis.PubSub that meets an error
 // reconnects at once within the failing call and sends all its channels in a
 // single SUBSCRIBE, and nobody learns which of them are live again. The gate
 // lets one dial through, so that the error comes back to the session, and it

@@ -43,6 +43,7 @@ type Index struct {
 	turns        turnQueue
 	pending      int // messages
 	pendingBytes int // of their payloads
+	delivered    func([]*Message)
 }
 
 // channelEntry is one channel. A million of them exist: 28 bytes.
@@ -55,6 +56,10 @@ type channelEntry struct {
 	nameLen     uint8
 	released    bool // goes as soon as its delivery has ended
 }
+
+// OnDelivered has fn called with messages that the last of their subscribers has
+// been sent. It must not call the index, nor keep the slice.
+func (x *Index) OnDelivered(fn func([]*Message)) { x.delivered = fn }
 
 // NewIndex makes an empty index.
 func NewIndex() *Index {

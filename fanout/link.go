@@ -78,7 +78,7 @@ func newLink(b *Broker, number, of int) *link {
 		b:         b,
 		label:     label,
 		probeName: b.names.probe(b.node, label),
-		start:     time.Now(),
+		start:     b.start,
 		wake:      make(signal, 1),
 		confirm:   make(signal, 1),
 		replays:   make(signal, 1),

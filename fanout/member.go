@@ -47,6 +47,8 @@ const (
 	GapHistory GapReason = "history"
 	// GapSlow: the client did not keep up.
 	GapSlow GapReason = "slow"
+	// GapTooLarge: a message was larger than clients are handed.
+	GapTooLarge GapReason = "too_large"
 )
 
 // Gap tells where messages may be missing: after Since, before Seq's successor.

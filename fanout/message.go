@@ -38,6 +38,7 @@ type Message struct {
 	Channel string
 	ID      Position
 	Payload []byte
+	User    string            // who published it, where a client with a token did or the publisher says so
 	notice  func(Form) []byte // nil in a published message
 	last    streamID          // of the durable message before it, or not before that
 	at      uint64            // when it came to this node; 0: it was read from a stream

@@ -84,6 +84,33 @@ func TestEncoded(t *testing.T) {
 	}
 }
 
+// A user stands behind the id in every form but the raw ones, as a JSON string
+// whatever it holds.
+func TestEncodedUser(t *testing.T) {
+	const spelled = `"user":"a\"\\\n\u001e<é"`
+	for name, payload := range map[string]string{"JSON": `{"user":"eve"}`, "text": "hello", "bytes": "\xff"} {
+		t.Run(name, func(t *testing.T) {
+			bare := NewMessage("news", mustPosition(t, "7-1"), 1, []byte(payload))
+			m := NewMessage("news", mustPosition(t, "7-1"), 1, []byte(payload))
+			m.User = "a\"\\\n\x1e<é"
+			for f := range formCount {
+				got, want := string(m.Encoded(f)), string(bare.Encoded(f))
+				switch f {
+				case FormText: // the frames differ in their length
+					_, got, _ = strings.Cut(got, "{")
+					_, want, _ = strings.Cut(want, "{")
+					fallthrough
+				case FormEvent, FormJSON:
+					want = strings.Replace(want, `"id":"7-1",`, `"id":"7-1",`+spelled+`,`, 1)
+				}
+				if got != want {
+					t.Errorf("form %d:\n got %q\nwant %q", f, got, want)
+				}
+			}
+		})
+	}
+}
+
 // TestEncodedRoundTrip reads every form as a client does.
 func TestEncodedRoundTrip(t *testing.T) {
 	payloads := rapid.OneOf(

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -55,13 +56,20 @@ func (f *feed) sendProbe(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s := f.l.b.probes
-	return s.publish(ctx, s.client, f.probeName, "").Err()
+	sent := strconv.FormatInt(int64(time.Since(f.l.start)), 10)
+	return s.publish(ctx, s.client, f.probeName, sent).Err()
 }
 
-// probeHeard is called by receive for each probe that comes back.
-func (f *feed) probeHeard() {
+// probeHeard is called by receive for each probe that comes back, with the time
+// at which it was sent, in nanoseconds since the link's start.
+func (f *feed) probeHeard(sent string) {
 	l := f.l
-	f.heard.Store(int64(time.Since(l.start)))
+	now := int64(time.Since(l.start))
+	f.heard.Store(now)
+	at, err := strconv.ParseInt(sent, 10, 64)
+	if observe := l.b.roundTrip.Load(); observe != nil && err == nil && at <= now {
+		(*observe)(time.Duration(now - at))
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.probed {

@@ -21,6 +21,9 @@ var publishScript = redis.NewScript(scriptText)
 type PublishOptions struct {
 	// Durable writes the message to the channel's stream as well.
 	Durable bool
+	// User is who published it: clients are shown it beside the data. It has to
+	// be known to be true, such as the subject of a token.
+	User string
 	// MaxLen is about how many messages the stream keeps; 0 means 1000.
 	MaxLen int
 	// TTL is how long the stream outlives its last message; 0 means a day.
@@ -31,9 +34,9 @@ type PublishOptions struct {
 	IdempotencyTTL time.Duration
 }
 
-// ErrMarked is wrapped by the error for a plain message whose payload begins
-// like a durable one's: it would be taken for that.
-var ErrMarked = errors.New("the payload has the form of a durable message")
+// ErrMarked is wrapped by the error for a plain message without a user whose
+// payload begins with a mark: it would be taken for something else.
+var ErrMarked = errors.New("the payload begins like a message of another kind: with the byte 0x1E, some text and 0x1E")
 
 // Publish publishes a message from this process. A durable one returns its
 // id; a plain one has an id only on the nodes that receive it. After an error
@@ -44,10 +47,10 @@ func (b *Broker) Publish(ctx context.Context, channel string, payload []byte, o 
 	return id, err
 }
 
-// PublishPlain is Publish for a plain message, and returns how many gateways
-// are subscribed to the channel.
-func (b *Broker) PublishPlain(ctx context.Context, channel string, payload []byte) (receivers int64, err error) {
-	_, receivers, err = b.publish(ctx, channel, payload, PublishOptions{})
+// PublishPlain is Publish for a plain message of a user, empty for nobody's, and
+// returns how many gateways are subscribed to the channel.
+func (b *Broker) PublishPlain(ctx context.Context, channel string, payload []byte, user string) (receivers int64, err error) {
+	_, receivers, err = b.publish(ctx, channel, payload, PublishOptions{User: user})
 	return receivers, err
 }
 
@@ -71,26 +74,44 @@ func (b *Broker) tryPublish(ctx context.Context, channel string, payload []byte,
 	if err := checkPublication(channel, payload, o); err != nil {
 		return "", 0, err
 	}
-	for begin := time.Now(); ; {
+	err = b.whereItIs(ctx, func() error {
 		if o.Durable {
 			keys, args := b.scriptCall(channel, payload, o)
 			id, err = publishScript.Run(ctx, b.servers.client, keys, args...).Text()
 		} else {
-			receivers, err = b.servers.publish(ctx, b.servers.client, b.names.channel(channel), payload).Result()
+			receivers, err = b.servers.publish(ctx, b.servers.client, b.names.channel(channel), plain(payload, o)).Result()
 		}
+		return err
+	})
+	return id, receivers, err
+}
+
+// whereItIs calls fn, which sends one command for a channel, and again while the
+// channel's slot moves to another server.
+func (b *Broker) whereItIs(ctx context.Context, fn func() error) error {
+	for begin := time.Now(); ; {
+		err := fn()
 		if err == nil {
-			return id, receivers, nil
+			return nil
 		}
 		b.servers.lookAgain(ctx)
 		if !b.servers.movedOn(err) || time.Since(begin) > moveTime {
-			return "", 0, err
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return "", 0, err
+			return err
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// publishCommand is what scripts publish with.
+func (b *Broker) publishCommand() string {
+	if b.servers.cluster != nil {
+		return "SPUBLISH"
+	}
+	return "PUBLISH"
 }
 
 // checkPublication returns why a message can't be published at all.
@@ -98,19 +119,26 @@ func checkPublication(channel string, payload []byte, o PublishOptions) error {
 	if err := ValidChannel(channel); err != nil {
 		return err
 	}
-	if o.Durable {
-		return nil
-	}
-	return CheckPlain(payload)
+	return CheckPayload(payload, o)
 }
 
-// CheckPlain returns ErrMarked for a payload that can't be published plain,
-// for programs that publish without a Broker.
-func CheckPlain(payload []byte) error {
-	if _, _, marked := parseWire(string(payload)); marked {
+// CheckPayload returns ErrMarked for a payload that can't be published so.
+func CheckPayload(payload []byte, o PublishOptions) error {
+	if o.Durable || o.User != "" || len(payload) == 0 || payload[0] != mark {
+		return nil
+	}
+	if m, ok := parseWire(string(payload)); !ok || len(m.payload) < len(payload) {
 		return ErrMarked
 	}
 	return nil
+}
+
+// plain returns what is published for a plain message.
+func plain(payload []byte, o PublishOptions) []byte {
+	if o.User == "" {
+		return payload
+	}
+	return withUser(payload, o.User)
 }
 
 // scriptCall returns what publishScript is called with for a durable message.
@@ -130,10 +158,7 @@ func (b *Broker) scriptCall(channel string, payload []byte, o PublishOptions) (k
 		keys = append(keys, b.names.once(full, o.IdempotencyKey))
 	}
 	args = []any{full, payload, o.MaxLen, seconds(o.TTL), seconds(o.IdempotencyTTL)}
-	if b.servers.cluster != nil {
-		args = append(args, "SPUBLISH")
-	}
-	return keys, args
+	return keys, append(args, b.publishCommand(), o.User)
 }
 
 // seconds rounds up: a time that is not zero must not become none.

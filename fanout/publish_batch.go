@@ -79,7 +79,7 @@ type batchPipe struct {
 
 func (pipe *batchPipe) add(ctx context.Context, b *Broker, p Publication) redis.Cmder {
 	if !p.Options.Durable {
-		return b.servers.publish(ctx, pipe, b.names.channel(p.Channel), p.Payload)
+		return b.servers.publish(ctx, pipe, b.names.channel(p.Channel), plain(p.Payload, p.Options))
 	}
 	if !pipe.sent {
 		// Not with the first call, which a server may refuse without a look at

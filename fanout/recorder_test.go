@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -118,7 +119,12 @@ func runBroker(t testing.TB, c Config) *Broker {
 // startBroker runs a broker until stop is called.
 func startBroker(t testing.TB, c Config, node string) (b *Broker, stop func()) {
 	t.Helper()
-	b, err := NewBroker(c, testLog(), node)
+	return startBrokerLogging(t, c, node, testLog())
+}
+
+func startBrokerLogging(t testing.TB, c Config, node string, log *slog.Logger) (b *Broker, stop func()) {
+	t.Helper()
+	b, err := NewBroker(c, log, node)
 	if err != nil {
 		t.Fatal(err)
 	}

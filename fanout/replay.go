@@ -60,6 +60,14 @@ func (b *Broker) ReplayTime(channel string, ms uint64, m Member, done func(Repla
 	return b.link(channel).replay(channel, &Wait{since: Position{Ms: ms - min(ms, Overlap)}, time: true, done: done})
 }
 
+// ReplayNewest is Replay for a client without a position that wants the newest n
+// messages, at most config.ReplayMessages, and what follows them: from the ring,
+// and from the stream where the ring has fewer and there is one. What is older is
+// no Gap.
+func (b *Broker) ReplayNewest(channel string, n int, m Member, done func(Replay)) *Wait {
+	return b.link(channel).replay(channel, &Wait{newest: min(n, b.config.ReplayMessages), done: done})
+}
+
 func (l *link) replay(channel string, w *Wait) *Wait {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -92,6 +100,11 @@ func (l *link) fromRing(t *topic, w *Wait) bool {
 	switch {
 	case w.lost:
 		return false
+	case w.newest > 0:
+		if r.n < w.newest && !r.bottom && !r.base.isZero() {
+			return false
+		}
+		i = max(0, r.n-w.newest)
 	case w.time && r.reaches(w.since.Ms) && r.base.ms < w.since.Ms:
 		i = r.afterTime(w.since.Ms)
 	case w.since.Durable():
@@ -159,7 +172,7 @@ func (l *link) serve(ctx context.Context, id uint32, p *portion) error {
 	for {
 		l.mu.Lock()
 		t := l.topics.at(id)
-		from, ahead, left := l.serveRings(id, t)
+		from, most, ahead, left := l.serveRings(id, t)
 		name, last := t.name, t.last
 		l.mu.Unlock()
 		if !left {
@@ -171,7 +184,7 @@ func (l *link) serve(ctx context.Context, id uint32, p *portion) error {
 			}
 			continue
 		}
-		h, err := l.readHistory(ctx, name, from, last, p)
+		h, err := l.readHistory(ctx, name, from, last, most, p)
 		if err != nil {
 			return err
 		}
@@ -188,16 +201,22 @@ func (l *link) serve(ctx context.Context, id uint32, p *portion) error {
 }
 
 // serveRings answers the waits of a topic that its ring can answer, and says
-// from where the stream must be read for the others. ahead: some position is
-// beyond what has been received, so the stream must be read up to it first.
-// The caller holds mu.
-func (l *link) serveRings(id uint32, t *topic) (from streamID, ahead, left bool) {
+// from where the stream must be read for the others, and how many entries at
+// most. ahead: some position is beyond what has been received, so the stream must
+// be read up to it first. Those who want the newest messages are served behind
+// those with positions, unless one read does for both. The caller holds mu.
+func (l *link) serveRings(id uint32, t *topic) (from streamID, most int, ahead, left bool) {
 	waits := l.waits[id]
 	waits.forgetGone()
 	keep := waits.list[:0]
 	first := true
 	for _, w := range waits.list {
 		if l.fromRing(t, w) {
+			continue
+		}
+		if w.newest > 0 {
+			most = max(most, w.newest+1) // the first stays the base of the others in the ring
+			keep = append(keep, w)
 			continue
 		}
 		start := streamID{}
@@ -219,7 +238,10 @@ func (l *link) serveRings(id uint32, t *topic) (from streamID, ahead, left bool)
 	if len(keep) == 0 {
 		delete(l.waits, id)
 	}
-	return from, ahead, len(keep) > 0
+	if !first {
+		most = l.b.config.ReplayMessages
+	}
+	return from, most, ahead, len(keep) > 0
 }
 
 // pull delivers what the stream has beyond last, ahead of its publication. A
@@ -267,17 +289,21 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 		h.whole = true
 		h.complete = h.complete || h.from.isZero()
 	}
-	old := h.messages(l.topics.channel(t), r.base, r.baseSeq(t.seq))
+	old, lost := h.messages(l.topics.channel(t), r.base, r.baseSeq(t.seq), &l.b.oversize)
 	all := r.from(old[:len(old):len(old)], 0)
+	short := h.most < l.b.config.ReplayMessages // it was read for those who want the newest
 	waits := l.waits[id]
 	waits.forgetGone()
 	keep := waits.list[:0]
 	for _, w := range waits.list {
 		switch since := idOf(w.since); {
 		case l.fromRing(t, w):
-		case w.lost && h.from.isZero():
+		case w.newest > 0 && (len(all) >= w.newest || h.from.isZero() && h.most > w.newest):
+			i := max(0, len(all)-w.newest)
+			l.answer(t, w, h.before(old, i, r), all[i:], true)
+		case w.lost && h.from.isZero() && !short:
 			l.answer(t, w, streamID{}, all, false)
-		case w.lost, !w.since.Durable(), since.less(h.from), t.last.less(since):
+		case w.newest > 0, w.lost, !w.since.Durable(), since.less(h.from), t.last.less(since), short && !h.covers(since):
 			keep = append(keep, w) // came during the read; the next one is for it
 		default:
 			i := sort.Search(len(old), func(i int) bool { return since.less(idOf(old[i].ID)) })
@@ -292,21 +318,32 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 			case h.complete && since == h.from, len(h.entries) > 0 && !since.less(h.entries[0].id):
 				before = since
 			}
+			complete = complete && !since.less(lost)
 			l.answer(t, w, before, all[i:], complete && (h.covers(since) || w.time && h.whole))
 		}
 	}
 	clear(waits.list[len(keep):])
 	waits.list = keep
-	l.keepHistory(id, t, h, old)
+	l.keepHistory(id, t, h, old, lost)
 	return t.last, true
 }
 
-// keepHistory puts what was read into the ring: a node that starts or lost
-// its connections meets the same positions again and again.
-func (l *link) keepHistory(id uint32, t *topic, h history, old []*Message) {
+// keepHistory puts what was read into the ring, of one piece: a node that starts or
+// lost its connections meets the same positions again and again.
+func (l *link) keepHistory(id uint32, t *topic, h history, old []*Message, lost streamID) {
 	switch {
+	case !lost.isZero():
+		if i := sort.Search(len(old), func(i int) bool { return lost.less(idOf(old[i].ID)) }); i < len(old) {
+			l.rings.pushHistory(&l.topics, id, t, old[i:], lost, l.now())
+		}
 	case h.complete && h.from.less(t.ring.base):
 		l.rings.pushHistory(&l.topics, id, t, old, h.from, l.now())
+	case h.from.isZero() && !h.cut && len(old) > 0:
+		base := idOf(old[0].ID).before()
+		l.rings.pushHistory(&l.topics, id, t, old, base, l.now())
+		t.ring.bottom = t.ring.base == base
+	case h.from.isZero() && !h.cut:
+		t.ring.bottom = true
 	case !h.complete && len(old) > 1:
 		l.rings.pushHistory(&l.topics, id, t, old[1:], idOf(old[0].ID), l.now())
 	}

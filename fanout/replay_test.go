@@ -189,7 +189,7 @@ func TestHistoryIsExtended(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server, b, _, ids := filled(t, func(c *Config) { c.ReplayMessages = test.most })
-			h := history{from: idOf(mustPosition(t, ids[0])), to: idOf(mustPosition(t, ids[20])), complete: true}
+			h := history{from: idOf(mustPosition(t, ids[0])), to: idOf(mustPosition(t, ids[20])), most: test.most, complete: true}
 			for i := 1; i <= 20; i++ {
 				h.entries = append(h.entries, entry{id: idOf(mustPosition(t, ids[i])), payload: strconv.Itoa(i)})
 			}

@@ -18,6 +18,7 @@ type ring struct {
 	base    streamID // durable position before the first message
 	baseAt  uint64   // moment of the message before the first live one, or at which the topic went live
 	whole   bool     // it's the latter: nothing has come before the first live one
+	bottom  bool     // the stream holds no message before base
 	first   streamID // of the stream, where that has begun while the ring was there
 	// lost: a replay from this durable position or an earlier one misses
 	// messages that no stream holds either.
@@ -31,9 +32,9 @@ type ring struct {
 	prev, next *ring
 }
 
-// ringCost is what a message counts: its payload bare and encoded, and the
-// Message with its slot.
-func ringCost(m *Message) int { return 2*len(m.Payload) + 256 }
+// ringCost is what a message counts: its payload and user bare and encoded, and
+// the Message with its slot.
+func ringCost(m *Message) int { return 2*(len(m.Payload)+len(m.User)) + 256 }
 
 // newRing returns an empty ring at the end of what t has seen.
 func newRing(t *topic) *ring {
@@ -116,7 +117,7 @@ func (r *ring) pop() {
 		r.baseAt, r.whole = m.at, false
 	}
 	if m.ID.Durable() {
-		r.base = idOf(m.ID)
+		r.base, r.bottom = idOf(m.ID), false
 	} else {
 		r.lost, r.hasLost = r.base, true
 	}

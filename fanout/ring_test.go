@@ -159,7 +159,7 @@ type channelModel struct {
 
 // readAll is readHistory on the model's stream.
 func (m *channelModel) readAll(from streamID, most int) history {
-	h := history{from: from}
+	h := history{from: from, most: most}
 	for _, p := range m.stream {
 		if from.less(p.id) {
 			h.entries = append(h.entries, entry{id: p.id, payload: p.text})
@@ -173,7 +173,7 @@ func (m *channelModel) readAll(from streamID, most int) history {
 		h.complete = len(m.stream) > 0 && !from.less(m.stream[0].id)
 	}
 	if over := len(h.entries) - most; over > 0 {
-		h.entries, h.complete = h.entries[over:], false
+		h.entries, h.complete, h.cut = h.entries[over:], false, true
 	}
 	return h
 }
@@ -223,7 +223,7 @@ func TestReplayAgainstModel(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"durable": func(*rapid.T) {
 				p := durable()
-				l.take(id, topic, heldMessage{p.id, p.text, true})
+				l.take(id, topic, heldMessage{id: p.id, payload: p.text, durable: true})
 				m.all[len(m.all)-1].at = topic.at
 			},
 			"plain": func(*rapid.T) {
@@ -247,6 +247,9 @@ func TestReplayAgainstModel(t *testing.T) {
 				since := m.position(rt)
 				checkReplay(rt, l, id, topic, &m, since)
 			},
+			"newest": func(rt *rapid.T) {
+				checkNewest(rt, l, id, topic, &m, rapid.IntRange(1, c.ReplayMessages).Draw(rt, "newest"))
+			},
 		})
 	})
 }
@@ -267,12 +270,43 @@ func (m *channelModel) position(rt *rapid.T) Position {
 	return since
 }
 
+// checkNewest asks for the newest n: they are all that the stream has, or n, up to
+// the end, and none that the stream has is left out between them.
+func checkNewest(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, n int) {
+	var a Replay
+	got := false
+	l.waits[id] = &replayWaits{list: []*Wait{{newest: n, done: func(r Replay) { a, got = r, true }}}}
+	l.mu.Lock()
+	_, most, ahead, left := l.serveRings(id, t)
+	l.mu.Unlock()
+	if left {
+		l.serveHistory(id, t, m.readAll(streamID{}, most))
+		delete(l.waits, id)
+	}
+	if !got || ahead || a.Gap != nil || len(a.Messages) > n {
+		rt.Fatalf("the newest %d are %v, gap %v", n, payloads(a.Messages), a.Gap)
+	}
+	have := payloads(a.Messages)
+	kept := func(p past) bool { return slices.Contains(m.stream, p) }
+	for i := len(m.all) - 1; i >= 0; i-- {
+		switch k := len(have) - 1; {
+		case k >= 0 && have[k] == m.all[i].text:
+			have = have[:k]
+		case kept(m.all[i]) && (k >= 0 || len(a.Messages) < n):
+			rt.Fatalf("the newest %d of %v are %v, without %v", n, m.all, payloads(a.Messages), m.all[i])
+		}
+	}
+	if len(have) > 0 {
+		rt.Fatalf("the newest %d of %v are %v", n, m.all, payloads(a.Messages))
+	}
+}
+
 func checkReplay(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, since Position) {
 	var a Replay
 	got := false
 	l.waits[id] = &replayWaits{list: []*Wait{{since: since, done: func(r Replay) { a, got = r, true }}}}
 	l.mu.Lock()
-	from, ahead, left := l.serveRings(id, t)
+	from, _, ahead, left := l.serveRings(id, t)
 	l.mu.Unlock()
 	if ahead {
 		rt.Fatalf("%s is taken for the future", since)

@@ -13,7 +13,7 @@ import (
 )
 
 // testDeadline is how long a test waits for something to come true.
-const testDeadline = 30 * time.Second
+const testDeadline = time.Minute
 
 // eventually fails the test unless fn comes true before the deadline.
 func eventually(t testing.TB, what string, fn func() bool) {

@@ -2,8 +2,10 @@ package fanout
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -27,12 +29,44 @@ type servers struct {
 	cluster *redis.ClusterClient
 }
 
-// parsed is a URL taken apart, with just one of its fields set.
+// parsed is a URL taken apart, with just one of its first three fields set.
 type parsed struct {
 	single   *redis.Options
 	sentinel *redis.FailoverOptions
 	cluster  *redis.ClusterOptions
+
+	tls *secure // nil without
 }
+
+// parse takes apart where c leads, with what it says of TLS.
+func (c Config) parse() (parsed, error) {
+	rest, own, skipVerify, err := c.TLS.Cut(c.URL)
+	if err != nil {
+		return parsed{}, err
+	}
+	p, err := parseURL(rest)
+	if err != nil {
+		return parsed{}, err
+	}
+	var given *tls.Config
+	switch {
+	case p.single != nil:
+		given = p.single.TLSConfig
+	case p.sentinel != nil:
+		given = p.sentinel.TLSConfig
+	default:
+		given = p.cluster.TLSConfig
+	}
+	if given != nil {
+		p.tls = &secure{own, given.ServerName, skipVerify}
+	} else if own != (TLSConfig{}) || skipVerify {
+		return parsed{}, errNoTLS
+	}
+	return p, nil
+}
+
+// errNoTLS refuses what is said of TLS for a URL without.
+var errNoTLS = errors.New("redis.tls and its parameters need a URL with rediss://")
 
 // parseURL takes apart what go-redis knows as the URL of a server, and behind
 // the schemes redis+sentinel and redis+cluster those of the other two.
@@ -64,10 +98,11 @@ func parseURL(text string) (p parsed, err error) {
 // have yet what its master has told the subscribers of.
 var errReplicas = errors.New("a gateway reads from masters only")
 
-// newServers returns clients for a URL; name is what the servers list them as.
-func newServers(url, name string) (*servers, error) {
+// newServers returns clients for a configuration; name is what the servers list
+// them as.
+func newServers(c Config, name string) (*servers, error) {
 	quietLog()
-	p, err := parseURL(url)
+	p, err := c.parse()
 	if err != nil {
 		return nil, err
 	}
@@ -77,12 +112,15 @@ func newServers(url, name string) (*servers, error) {
 	// heard: whoever publishes decides whether to repeat it. Reads are
 	// repeated by their callers.
 	const protocol, maxRetries, dialerRetries = 2, -1, 1
-	fill := func(clientName *string, dialTimeout *time.Duration) {
+	fill := func(clientName *string, dialTimeout *time.Duration, dial *func(ctx context.Context, network, addr string) (net.Conn, error)) {
 		if *clientName == "" {
 			*clientName = name
 		}
 		if *dialTimeout == 0 {
 			*dialTimeout = 5 * time.Second // go-redis' own, which the gate's dialer would not see
+		}
+		if p.tls != nil {
+			*dial = p.tls.dialer(*dialTimeout)
 		}
 	}
 	switch {
@@ -90,23 +128,30 @@ func newServers(url, name string) (*servers, error) {
 		o := p.cluster
 		o.Protocol, o.DisableIdentity, o.ContextTimeoutEnabled = protocol, true, true
 		o.MaxRetries, o.DialerRetries = maxRetries, dialerRetries
-		fill(&o.ClientName, &o.DialTimeout)
+		fill(&o.ClientName, &o.DialTimeout, &o.Dialer)
 		c := redis.NewClusterClient(o)
 		c.AddHook(onceHook{})
+		c.AddHook(wholeHook{})
+		c.OnNewNode(func(server *redis.Client) { server.AddHook(wholeHook{}) })
 		return &servers{c, c}, nil
 	case p.sentinel != nil:
 		o := p.sentinel
 		o.Protocol, o.DisableIdentity, o.ContextTimeoutEnabled = protocol, true, true
 		o.MaxRetries, o.DialerRetries = maxRetries, dialerRetries
-		fill(&o.ClientName, &o.DialTimeout)
-		return &servers{client: redis.NewFailoverClient(o)}, nil
+		fill(&o.ClientName, &o.DialTimeout, &o.Dialer)
+		return single(redis.NewFailoverClient(o)), nil
 	default:
 		o := p.single
 		o.Protocol, o.DisableIdentity, o.ContextTimeoutEnabled = protocol, true, true
 		o.MaxRetries, o.DialerRetries = maxRetries, dialerRetries
-		fill(&o.ClientName, &o.DialTimeout)
-		return &servers{client: redis.NewClient(o)}, nil
+		fill(&o.ClientName, &o.DialTimeout, &o.Dialer)
+		return single(redis.NewClient(o)), nil
 	}
+}
+
+func single(c *redis.Client) *servers {
+	c.AddHook(wholeHook{})
+	return &servers{client: c}
 }
 
 // NewClient returns a client for the servers of a configuration, or for those of
@@ -116,7 +161,7 @@ func NewClient(c Config) (redis.UniversalClient, error) {
 	if c.URL == "" {
 		c.URL = "redis://" + c.Embedded
 	}
-	s, err := newServers(c.URL, "pushgate")
+	s, err := newServers(c, "pushgate")
 	if err != nil {
 		return nil, fmt.Errorf("redis.url: %w", err)
 	}

@@ -126,7 +126,8 @@ func (l *link) goBack(id uint32, t *topic, tail streamID) {
 		return
 	}
 	t.flags &^= topicStreamGone
-	l.rings.of(id, t, l.now()).base = tail // and remembers t.last as lost
+	r := l.rings.of(id, t, l.now())
+	r.base, r.bottom = tail, false // and remembers t.last as lost
 	t.last = tail
 }
 
@@ -139,7 +140,7 @@ func (l *link) acceptPage(id uint32, t *topic, p page) {
 			}
 			continue
 		}
-		l.accept(id, t, heldMessage{e.id, e.payload, true})
+		l.accept(id, t, heldMessage{id: e.id, payload: e.payload, user: e.user, durable: true})
 	}
 }
 

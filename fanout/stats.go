@@ -19,6 +19,7 @@ type Stats struct {
 	Published       uint64
 	PublishErrors   uint64
 	ProbesMissed    uint64
+	TooLarge        uint64 // messages passed over, see LimitPayload
 	MessagesDropped uint64 // for channels that were no longer wanted, or more than is held for those to come
 
 	// Held now.
@@ -61,6 +62,7 @@ func (b *Broker) Stats() Stats {
 		Published:       c.published.Load(),
 		PublishErrors:   c.publishErrors.Load(),
 		ProbesMissed:    c.probesMissed.Load(),
+		TooLarge:        b.oversize.passed.Load(),
 		MessagesDropped: c.dropped.Load(),
 	}
 	for _, l := range b.links {

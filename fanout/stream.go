@@ -8,8 +8,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// streamField holds the payload in an entry of a channel's stream.
-const streamField = "data"
+// Fields of an entry of a channel's stream: the payload, and who published it
+// where that is known.
+const (
+	streamField     = "data"
+	streamUserField = "user"
+)
 
 const (
 	// pageEntries is the most entries of one stream in one reply.
@@ -23,6 +27,7 @@ const (
 type entry struct {
 	id      streamID
 	payload string
+	user    string
 	foreign bool // not written by the publish script
 }
 
@@ -147,7 +152,8 @@ func entriesOf(cmd *redis.XMessageSliceCmd) ([]entry, error) {
 			return nil, err
 		}
 		payload, ok := m.Values[streamField].(string)
-		entries = append(entries, entry{id: idOf(id), payload: payload, foreign: !ok})
+		user, _ := m.Values[streamUserField].(string)
+		entries = append(entries, entry{id: idOf(id), payload: payload, user: user, foreign: !ok})
 	}
 	return entries, nil
 }

@@ -3,11 +3,13 @@ package fanout
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"pushgate/internal/address"
+	"pushgate/internal/redisurl"
 )
 
 // ConfigError is one key with a value that is not allowed.
@@ -22,7 +24,7 @@ func (e *ConfigError) Error() string {
 }
 
 // Validate reports everything that is wrong with c at once: an errors.Join of
-// one *ConfigError per key, or nil.
+// one *ConfigError per key, or nil. It reads the files of TLS.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(key, value, want string) {
@@ -39,11 +41,23 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.URL != "" {
-		if _, err := parseURL(c.URL); err != nil {
+		p, err := c.parse()
+		switch {
+		case err == errNoTLS:
+			bad("url", maskURL(c.URL), "rediss:// or rediss+… where redis.tls or a parameter for TLS is given")
+		case err != nil:
 			bad("url", maskURL(c.URL), "redis://host:port[/db], rediss:// for TLS, with user:password@ before the host where it has one, unix:///path, redis+sentinel://host:port?master_name=name, or redis+cluster://host:port")
+		case redisurl.Want(c.URL) != "":
+			bad("url", maskURL(c.URL), redisurl.Want(c.URL))
+		case p.tls != nil:
+			if _, err := p.tls.load(); err != nil {
+				errs = append(errs, err)
+			}
 		}
-	} else if _, _, err := net.SplitHostPort(c.Embedded); err != nil {
-		bad("embedded", strconv.Quote(c.Embedded), "host:port")
+	} else if _, _, err := address.Split(c.Embedded); err != nil {
+		bad("embedded", strconv.Quote(c.Embedded), err.Error())
+	} else if c.TLS != (TLSConfig{}) {
+		bad("url", `""`, "rediss://host:port where redis.tls is given")
 	}
 	if len(c.Prefix) > 64 || strings.ContainsAny(c.Prefix, "{}|") || strings.ContainsFunc(c.Prefix, notGraphic) {
 		bad("prefix", strconv.Quote(c.Prefix), "at most 64 printable ASCII characters without space, { } and |")
@@ -53,9 +67,9 @@ func (c Config) Validate() error {
 	span("probe_interval", c.ProbeInterval, 10*time.Millisecond, time.Minute)
 	count("replay_messages", c.ReplayMessages, 1, 1_000_000)
 	count("ring.messages", c.Ring.Messages, 1, 65536)
-	count("ring.bytes", c.Ring.Bytes, 1, 1<<30)
 	span("ring.age", c.Ring.Age, time.Millisecond, 24*time.Hour)
 	count("ring.total_bytes", c.Ring.TotalBytes, 1, 1<<40)
+	count("ring.bytes", c.Ring.Bytes, 1, 1<<30)
 	return errors.Join(errs...)
 }
 

@@ -51,3 +51,47 @@ func TestValidateHidesThePassword(t *testing.T) {
 		}
 	}
 }
+
+// go-redis takes all of these, and none can be meant.
+func TestValidateURL(t *testing.T) {
+	for url, want := range map[string]string{ // nothing: it is fine
+		"redis://h:6379":                              "",
+		"redis://h/3":                                 "",
+		"redis://:p@h":                                "",
+		"redis://u:p%23@h":                            "",
+		"redis://[::1]:6379":                          "",
+		"unix:///run/redis.sock?db=1":                 "",
+		"redis+cluster://h:1?addr=h2:2":               "",
+		"redis+sentinel://h:1?master_name=m":          "",
+		"redis://h1,h2":                               "one host; several are redis+sentinel",
+		"redis://h1:6379,h2:6379":                     "one host; several",
+		"redis+cluster://h1:1,h2:2":                   "one host; several",
+		"redis+sentinel://h1:1,h2:2?master_name=m":    "one host; several",
+		"redis://":                                    "a host",
+		"redis://:6379":                               "a host",
+		"redis://h:99999":                             "a port from 1 to 65535",
+		"redis://h:0":                                 "a port from 1 to 65535",
+		"redis://password@h":                          "user:password@ before the host",
+		"redis://u:12#4@h":                            "# written as %23",
+		"unix://run/redis.sock":                       "unix:///path with three slashes",
+		"redis://h/1?db=2":                            "the database once",
+		"redis://h?db=2":                              "",
+		"redis+cluster://h:1/3":                       "no database behind the host",
+		"redis+cluster://h:1?addr=h2:2,h3:3":          "redis://host:port",
+		"redis+sentinel://h:1?master_name=m&addr=h2:": "redis://host:port",
+	} {
+		c := DefaultConfig()
+		c.URL = url
+		err := c.Validate()
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), "want "+want) {
+			t.Errorf("%s: %v, want %q", url, err, want)
+		}
+	}
+	for embedded, want := range map[string]string{"*:6380": `":6380"`, "127.0.0.1:66666": "host:port with a port", "a b:1": "host:port with the name"} {
+		c := DefaultConfig()
+		c.Embedded = embedded
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "want "+want) {
+			t.Errorf("%s: %v", embedded, err)
+		}
+	}
+}

@@ -9,9 +9,10 @@ import (
 type Wait struct {
 	// Immutable.
 
-	since Position
-	time  bool // since is a time, not a message of the channel
-	done  func(Replay)
+	since  Position
+	time   bool // since is a time, not a message of the channel
+	newest int  // so many of the newest messages are wanted, whatever since is; 0: what follows since
+	done   func(Replay)
 
 	// Guarded by the link's mu.
 

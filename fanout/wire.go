@@ -1,27 +1,96 @@
 package fanout
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
-// durableMark stands before and after the stream id that a durable message
-// carries in front of its payload.
-const durableMark = '\x1e'
+// mark begins and ends what stands in front of a payload in Redis:
+//
+//	payload                          plain
+//	mark id mark payload             durable, with its stream id
+//	mark U mark user mark payload    plain, from a user: a JSON string
+//	mark U id mark user mark payload durable, from a user
+//	mark F mark                      no message: the channel's past is forgotten
+//	mark F id mark                   the same, where id stands for it in the stream
+//	mark P mark …                    reserved: nothing that clients are shown
+//
+// A JSON string holds no mark, and the payload is what follows the last of these:
+// nothing in it is looked at.
+const (
+	mark         = '\x1e'
+	userMark     = 'U'
+	forgetMark   = 'F'
+	reservedMark = "\x1eP\x1e"
+)
 
-// parseWire takes a payload from Redis apart: the stream id and the bare
-// payload of a durable message. Anything that isn't exactly of that form is a
-// plain message and belongs to its publisher from the first byte.
-func parseWire(s string) (id Position, payload string, durable bool) {
-	if len(s) == 0 || s[0] != durableMark {
-		return Position{}, s, false
+// parseWire takes what came from Redis apart. Anything that isn't exactly of one
+// of the forms is a plain message and belongs to its publisher from the first
+// byte; it is not ok in the reserved form.
+func parseWire(s string) (m heldMessage, ok bool) {
+	if strings.HasPrefix(s, reservedMark) {
+		return m, false
 	}
-	end := strings.IndexByte(s[1:], durableMark) + 1
-	if end <= 0 || end > maxIDBytes+1 {
-		return Position{}, s, false
+	if head, rest, marked := cutMark(s, maxIDBytes+1); marked {
+		if m, marked = parseMarked(head, rest); marked {
+			return m, true
+		}
 	}
-	id, err := ParsePosition(s[1:end])
-	if err != nil || !id.Durable() || id.IsZero() {
-		return Position{}, s, false
+	return heldMessage{payload: s}, true
+}
+
+// parseMarked reads the forms that begin with a mark, head and another one.
+func parseMarked(head, rest string) (m heldMessage, ok bool) {
+	m.payload = rest
+	if upTo, found := strings.CutPrefix(head, string(forgetMark)); found && rest == "" {
+		m.forget = true
+		if upTo == "" {
+			return m, true
+		}
+		id, err := ParsePosition(upTo)
+		m.id = idOf(id)
+		return m, err == nil && id.Durable() && !id.IsZero()
 	}
-	return id, s[end+1:], true
+	if user, found := strings.CutPrefix(head, string(userMark)); found {
+		var text string
+		head = user
+		if text, m.payload, ok = strings.Cut(rest, string(mark)); !ok {
+			return m, false
+		}
+		if m.user, ok = parseUser(text); !ok || head == "" {
+			return m, ok
+		}
+	}
+	id, err := ParsePosition(head)
+	m.id, m.durable = idOf(id), true
+	return m, err == nil && id.Durable() && !id.IsZero()
+}
+
+// cutMark returns what is between two marks, at most so many bytes, and what is
+// behind the second.
+func cutMark(s string, most int) (head, rest string, ok bool) {
+	if len(s) == 0 || s[0] != mark {
+		return "", "", false
+	}
+	end := strings.IndexByte(s[1:min(len(s), most+2)], mark) + 1
+	if end <= 0 {
+		return "", "", false
+	}
+	return s[1:end], s[end+1:], true
+}
+
+// parseUser reads a JSON string.
+func parseUser(text string) (user string, ok bool) {
+	if len(text) == 0 || text[0] != '"' {
+		return "", false
+	}
+	return user, json.Unmarshal([]byte(text), &user) == nil
+}
+
+// withUser returns a plain message as it is published for a user.
+func withUser(payload []byte, user string) []byte {
+	b := appendJSONText([]byte{mark, userMark, mark}, []byte(user))
+	return append(append(b, mark), payload...)
 }
 
 // maxIDBytes is the length of the longest stream id: two numbers of 20 digits.
@@ -45,3 +114,10 @@ func (n names) once(full, key string) string { return "{" + full + "}:once:" + k
 // probe returns the pub/sub channel on which a connection hears its own
 // probes. No client can name it: ValidChannel refuses the bar.
 func (n names) probe(node, link string) string { return n.prefix + "|probe|" + node + "|" + link }
+
+// nodes returns the key of the nodes by their last beat, node that of what each
+// says of itself, and control the pub/sub channel of commands to all of them. No
+// client can name these: ValidChannel refuses the asterisk.
+func (n names) nodes() string   { return "{" + n.prefix + "*}:nodes" }
+func (n names) node() string    { return "{" + n.prefix + "*}:node" }
+func (n names) control() string { return n.prefix + "*control" }

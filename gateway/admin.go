@@ -38,7 +38,7 @@ func (s *Server) adminHandler() http.Handler {
 	mux.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
 	mux.Handle("GET /console/", web.Handler(s.Addr))
 	o := operator{s}
-	mux.Handle("/v1/", admin.Handler(o, o, o, s.handleDrain))
+	mux.Handle("/v1/", admin.Handler(o, o, o, o, o))
 	return admin.Protect(func() string { return s.live.Load().Admin.Token }, mux)
 }
 

@@ -1,22 +1,27 @@
 package gateway
 
 import (
-	"bytes"
+	"math/rand/v2"
 	"strconv"
 
 	"pushgate/fanout"
+	"pushgate/gateway/http1"
 )
 
 // bundle is the content of an answer.
 type bundle struct {
-	cursor   fanout.Cursor
-	messages bytes.Buffer
-	gaps     []string
-	count    int
-	more     bool
-	early    bool // what there is can't be told yet
-	unmoved  bool // no channel has begun yet, and the position is a time, which no cursor says
-	form     fanout.Form
+	cursor fanout.Cursor
+	// The messages are pieces, text and a large message by turns, and the text
+	// behind them. A large one is not copied: it is shared with other answers.
+	pieces  [][]byte
+	text    []byte
+	size    int // of the messages
+	gaps    []string
+	count   int
+	more    bool
+	early   bool // what there is can't be told yet
+	unmoved bool // no channel has begun yet, and the position is a time, which no cursor says
+	form    fanout.Form
 }
 
 // gather collects what the channels of a poll have for it, up to its most; now
@@ -30,8 +35,7 @@ func (s *shard) gather(c *conn, now bool) *bundle {
 	if c.poll != 0 {
 		before = s.polls.at(c.poll).missed
 	}
-	left, held := int(c.max), 0
-	most := int(s.queueShare() / answerShare)
+	held, parts := 0, s.parts[:0]
 	s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
 		name := s.index.Name(ch)
 		if s.index.Held(sub) {
@@ -41,14 +45,14 @@ func (s *shard) gather(c *conn, now bool) *bundle {
 		}
 		from := s.index.From(sub)
 		r := s.srv.broker.Since(name, from)
-		part := part{messages: r.Messages, recent: r}
+		part := part{channel: name, messages: r.Messages, recent: r}
 		gap := !r.Complete
 		if gap && s.comeBack(c, b, ch, name, from, &r, now) {
 			return
 		}
 		for _, m := range before {
 			if m.channel == ch {
-				part.history, part.before = len(m.messages), m.before
+				part.history, part.before, part.newest = len(m.messages), m.before, m.newest
 				part.messages = append(m.messages[:len(m.messages):len(m.messages)], r.Messages...)
 				gap = gap || m.gap
 			}
@@ -56,17 +60,22 @@ func (s *shard) gather(c *conn, now bool) *bundle {
 		if gap {
 			b.gap(name)
 		}
-		part.taken = b.fit(part.messages[:min(left, len(part.messages))], most)
-		left -= part.taken
+		parts = append(parts, part)
+	})
+	b.share(parts, int(c.max), int(s.queueShare()/answerShare))
+	for k := range parts {
+		part := &parts[k]
 		b.more = b.more || part.taken < len(part.messages)
 		b.add(part.messages[:part.taken])
 		switch {
-		case part.taken == 0 && part.history > 0 && s.polls.at(c.poll).resume.isTime():
-			part.markBefore(&b.cursor, name, s.srv.node)
-		case !part.mark(&b.cursor, name):
-			b.keep(name, s.srv.node, &s.polls.at(c.poll).resume, r.DurableOnly())
+		case part.taken == 0 && part.history > 0 && (part.newest || s.polls.at(c.poll).resume.isTime()):
+			part.markBefore(&b.cursor, part.channel, s.srv.node)
+		case !part.mark(&b.cursor, part.channel):
+			b.keep(part.channel, s.srv.node, &s.polls.at(c.poll).resume, part.recent.DurableOnly())
 		}
-	})
+	}
+	clear(parts)
+	s.parts = parts
 	if held == int(c.count) && c.poll != 0 && s.polls.at(c.poll).resume.isTime() {
 		b.unmoved, b.gaps = true, nil
 	}
@@ -129,7 +138,7 @@ func (s *shard) comeBack(c *conn, b *bundle, ch fanout.Channel, channel string, 
 	set := s.polls.at(c.poll)
 	old := &set.resume
 	for _, m := range set.missed {
-		if m.channel == ch && old.isTime() && !r.Lossy {
+		if m.channel == ch && (m.newest || old.isTime()) && !r.Lossy {
 			b.cursor.Set(channel, m.before)
 			b.more = true
 			return true
@@ -147,49 +156,81 @@ func (s *shard) comeBack(c *conn, b *bundle, ch fanout.Channel, channel string, 
 // client reads none of it before all of it waits.
 const answerShare = 4
 
-// fit returns how many of the messages may be added before the answer has more than
-// most bytes, though one at least goes into it.
-func (b *bundle) fit(messages []*fanout.Message, most int) (n int) {
-	for size := b.messages.Len(); n < len(messages); n++ {
-		size += len(messages[n].Encoded(b.form))
-		if size > most && b.count+n > 0 {
-			break
+// share decides how many messages of each channel go into the answer: up to left
+// in all, and of most bytes, though one at least. The channels take turns, and any of
+// them may be the first, so that a busy one doesn't keep the others out.
+func (b *bundle) share(parts []part, left, most int) {
+	var turns []*part
+	for k := range parts {
+		if len(parts[k].messages) > 0 {
+			turns = append(turns, &parts[k])
 		}
 	}
-	return n
+	if n := len(turns); n > 1 {
+		first := rand.IntN(n)
+		turns = append(turns[first:], turns[:first]...)
+	}
+	for size, taken := 0, 0; len(turns) > 0; {
+		again := turns[:0]
+		for _, p := range turns {
+			size += len(p.messages[p.taken].Encoded(b.form))
+			if taken == left || size > most && taken > 0 {
+				return
+			}
+			taken++
+			if p.taken++; p.taken < len(p.messages) {
+				again = append(again, p)
+			}
+		}
+		turns = again
+	}
 }
 
 // add encodes messages.
 func (b *bundle) add(messages []*fanout.Message) {
 	for _, m := range messages {
 		if b.count > 0 {
-			b.messages.WriteByte(',')
+			b.text = append(b.text, ',')
+			b.size++
 		}
-		b.messages.Write(m.Encoded(b.form))
+		e := m.Encoded(b.form)
+		if len(e) < largeBytes {
+			b.text = append(b.text, e...)
+		} else {
+			b.pieces = append(b.pieces, b.text, e)
+			b.text = nil
+		}
+		b.size += len(e)
 		b.count++
 	}
 }
 
-// json returns the body of an answer.
-func (b *bundle) json(cursor []byte) []byte {
-	out := make([]byte, 0, b.messages.Len()+len(cursor)+64)
-	out = append(append(append(out, `{"cursor":"`...), cursor...), `","messages":[`...)
-	out = append(append(out, b.messages.Bytes()...), `],"gaps":[`...)
+// response returns an answer with what was gathered, in pieces.
+func (b *bundle) response(cursor []byte, o http1.Options) [][]byte {
+	end := append([]byte(nil), `],"gaps":[`...)
 	for i, name := range b.gaps {
 		if i > 0 {
-			out = append(out, ',')
+			end = append(end, ',')
 		}
-		out = append(append(append(out, '"'), name...), '"') // no byte of a name needs escaping
+		end = append(append(append(end, '"'), name...), '"') // no byte of a name needs escaping
 	}
-	return append(strconv.AppendBool(append(out, `],"more":`...), b.more), '}')
+	end = append(strconv.AppendBool(append(end, `],"more":`...), b.more), '}')
+	const begin, middle = `{"cursor":"`, `","messages":[`
+	pieces := append(b.pieces, append(b.text, end...))
+	first := http1.AppendHead(make([]byte, 0, len(pieces[0])+len(cursor)+512), 200, len(begin)+len(cursor)+len(middle)+b.size+len(end), o)
+	first = append(append(append(first, begin...), cursor...), middle...)
+	pieces[0] = append(first, pieces[0]...)
+	return pieces
 }
 
 // part is what one channel has for a poll.
 type part struct {
+	channel  string
 	messages []*fanout.Message
 	history  int // of the messages, those from before the poll came
 	before   fanout.Position
-	taken    int // of the messages, those that fit into the answer
+	newest   bool // the client came for the newest, and has no position
+	taken    int  // of the messages, those that fit into the answer
 	recent   fanout.Recent
 }
 
@@ -218,11 +259,15 @@ func (p *part) mark(cursor *fanout.Cursor, channel string) bool {
 }
 
 // markBefore puts the channel's position before all of its messages into the
-// cursor, of a client that came with a time, which is none.
+// cursor, of a client that came without one: with a time, or for the newest.
 func (p *part) markBefore(cursor *fanout.Cursor, channel, node string) {
 	cursor.Set(channel, p.before)
-	if at := p.messages[0].At(); at > 0 && p.recent.Lossy {
+	switch at := p.messages[0].At(); {
+	case !p.recent.Lossy:
+	case at > 0:
 		cursor.Set(channel, fanout.Position{Node: node, Seq: at - 1})
+	case p.newest: // as in mark
+		cursor.Set(channel, fanout.Position{Node: node})
 	}
 }
 

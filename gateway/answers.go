@@ -49,9 +49,9 @@ type place struct {
 // answer is the last answer that was made: polls that wait for the same
 // channel from the same place get the same bytes.
 type answer struct {
-	key  answerKey
-	text []byte
-	n    int // messages in it
+	key    answerKey
+	pieces [][]byte // of the response, one unless large messages are in it
+	n      int      // messages in it
 }
 
 // answerKey says when two answers are alike. The zero key is no answer.
@@ -60,6 +60,7 @@ type answerKey struct {
 	from    uint32
 	max     uint16
 	flags   flags
+	page    uint16
 }
 
 // wake notes that a poll has messages, of which first is the first.
@@ -160,7 +161,7 @@ const earlyPatience = 20
 // tryAnswer answers a poll, unless the broker is so far ahead that it no longer
 // has what it is still handing over. That tells where to go on in the stream.
 func (s *shard) tryAnswer(i uint32, c *conn) {
-	text, n, ok := s.pollAnswer(c, false)
+	pieces, n, ok := s.pollAnswer(i, c, false)
 	if !ok {
 		if c.flags&flagEarly == 0 {
 			c.flags |= flagEarly
@@ -171,21 +172,21 @@ func (s *shard) tryAnswer(i uint32, c *conn) {
 		s.queueAnswer(i, c)
 		return
 	}
-	s.sendAnswer(i, c, text, n)
+	s.sendAnswer(i, c, pieces, n)
 }
 
 // answerPoll sends a poll what there is for it now.
 func (s *shard) answerPoll(i uint32, c *conn) {
-	text, n, _ := s.pollAnswer(c, true)
-	s.sendAnswer(i, c, text, n)
+	pieces, n, _ := s.pollAnswer(i, c, true)
+	s.sendAnswer(i, c, pieces, n)
 }
 
 // sendAnswer answers a poll with n messages and makes its connection ready for
 // the next request.
-func (s *shard) sendAnswer(i uint32, c *conn, text []byte, n int) {
+func (s *shard) sendAnswer(i uint32, c *conn, pieces [][]byte, n int) {
 	s.stats.deliveries += uint64(n)
 	s.endPoll(i, c)
-	s.respondWith(i, c, text)
+	s.respondWith(i, c, pieces...)
 }
 
 // endPoll takes a poll out of its channels, which the broker keeps for a while
@@ -199,38 +200,41 @@ func (s *shard) endPoll(i uint32, c *conn) {
 // pollAnswer returns the answer to a poll and how many messages are in it. The
 // bytes may be shared with other polls. It isn't ok when there will be a better
 // one soon, unless it must be now.
-func (s *shard) pollAnswer(c *conn, now bool) (text []byte, n int, ok bool) {
-	key := s.answerKey(c)
+func (s *shard) pollAnswer(i uint32, c *conn, now bool) (pieces [][]byte, n int, ok bool) {
+	if s.srv.draining.Load() {
+		c.flags |= flagClose // the next one would be refused here
+	}
+	key := s.answerKey(i, c)
 	if last := &s.answers.last; key != (answerKey{}) && key == last.key {
-		return last.text, last.n, true
+		return last.pieces, last.n, true
 	}
 	b := s.gather(c, now)
 	if b.early {
 		return nil, 0, false
 	}
-	o := s.connOptions(c)
+	o := s.connOptions(i, c)
 	cursor := b.cursor.AppendTo(nil)
 	if b.unmoved {
 		cursor = []byte(s.polls.at(c.poll).resume.text)
 	}
 	if b.count == 0 && len(b.gaps) == 0 && !b.more {
 		o.Lines = append(append(append(o.Lines, "Poll-Cursor: "...), cursor...), "\r\n"...)
-		text = http1.AppendResponse(nil, 204, nil, o)
+		pieces = [][]byte{http1.AppendResponse(nil, 204, nil, o)}
 	} else {
-		text = http1.AppendResponse(nil, 200, b.json(cursor), o)
+		pieces = b.response(cursor, o)
 	}
-	s.answers.last = answer{key, text, b.count}
-	return text, b.count, true
+	s.answers.last = answer{key, pieces, b.count}
+	return pieces, b.count, true
 }
 
 // answerKey returns the key of a poll's answer, zero when it can't be shared.
-func (s *shard) answerKey(c *conn) (k answerKey) {
+func (s *shard) answerKey(i uint32, c *conn) (k answerKey) {
 	if c.count != 1 || c.poll != 0 {
 		return answerKey{}
 	}
 	s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
 		if !s.index.Held(sub) {
-			k = answerKey{ch, s.index.From(sub), c.max, c.flags}
+			k = answerKey{ch, s.index.From(sub), c.max, c.flags &^ flagKept, s.pages.at(i, c)}
 		}
 	})
 	return k

@@ -9,8 +9,13 @@ import (
 	"pushgate/gateway/auth"
 )
 
-// onLoop calls fn on the loop of the gateway's only shard.
+// onLoop calls fn on the loop of the gateway's only shard. What it says of one of
+// several would be true of that one alone.
 func (in *instance) onLoop(fn func(*shard) bool) bool {
+	in.t.Helper()
+	if n := len(in.shards); n != 1 {
+		in.t.Fatalf("the gateway has %d shards", n)
+	}
 	done := make(chan bool, 1)
 	in.shards[0].post(func() { done <- fn(in.shards[0]) })
 	return <-done
@@ -56,7 +61,7 @@ func TestPollOverrunInOneChannelAfterTheOther(t *testing.T) {
 		"nothing": func(*shard) {},
 		"is sent away": func(s *shard) {
 			i, c := s.onlyPoll()
-			s.sendAway(i, c, CloseRebalance, 0)
+			s.sendAway(i, c, CloseRebalance)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +141,7 @@ func TestPollThatNeverKnowsWhereItIs(t *testing.T) {
 			in.shards[0].post(func() {
 				<-release
 				i, c := in.shards[0].onlyPoll()
-				in.shards[0].sendAway(i, c, CloseRebalance, 0)
+				in.shards[0].sendAway(i, c, CloseRebalance)
 			})
 			want := in.broker.Stats().Messages + 1
 			in.redis.Publish("c", "1")
@@ -220,8 +225,8 @@ func TestTokenEndsWhileThePollIsOverrun(t *testing.T) {
 // A poll that is ended while its answer is about to be sent gets one answer.
 func TestWokenPollIsEnded(t *testing.T) {
 	for name, end := range map[string]func(*shard, uint32, *conn){
-		"by the operator": (*shard).dismiss,
-		"sent away":       func(s *shard, i uint32, c *conn) { s.sendAway(i, c, CloseRebalance, 0) },
+		"by the operator": func(s *shard, i uint32, c *conn) { s.dismiss(i, c, 0) },
+		"sent away":       func(s *shard, i uint32, c *conn) { s.sendAway(i, c, CloseRebalance) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 20 {

@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -167,6 +168,22 @@ func comes(t *testing.T, head func(i int) string) func(i int, c net.Conn, r *buf
 	}
 }
 
+// isToldLater asks for a stream of events and must get one that ends with a bye.
+func isToldLater(t *testing.T) func(i int, c net.Conn, r *bufio.Reader) {
+	return func(_ int, c net.Conn, r *bufio.Reader) {
+		_, _ = io.WriteString(c, eventSource)
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Errorf("an EventSource too many got %v", err)
+			return
+		}
+		// What was answered before it was sent got a 503.
+		if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode == 200 && !strings.Contains(string(body), "event: bye") {
+			t.Errorf("an EventSource too many got %v %s, %v", resp, body, err)
+		}
+	}
+}
+
 // isTurnedAway sends a handshake and must get a 503.
 func isTurnedAway(t *testing.T) func(i int, c net.Conn, r *bufio.Reader) {
 	return func(_ int, c net.Conn, r *bufio.Reader) {
@@ -208,12 +225,13 @@ func TestAttackFloodIsCheap(t *testing.T) {
 		rounds = 3
 		never  = 24 * time.Hour
 	)
-	plain, hmac, ecdsa, refused := never, never, never, never
+	plain, hmac, ecdsa, refused, stream := never, never, never, never, never
 	for range rounds {
 		plain = min(plain, open.perConnection(n, anonymous))
 		hmac = min(hmac, shared.perConnection(n, bySecret))
 		ecdsa = min(ecdsa, signed.perConnection(n, byKey))
 		refused = min(refused, shut.perConnection(n, isTurnedAway(t)))
+		stream = min(stream, shut.perConnection(n, isToldLater(t)))
 	}
 	t.Logf("CPU of the gateway per connection, best of %d times %d:", rounds, n)
 	t.Logf("  over the limit, 503            %6.1f us", us(refused))
@@ -221,6 +239,7 @@ func TestAttackFloodIsCheap(t *testing.T) {
 		what string
 		took time.Duration
 	}{
+		{"over the limit, EventSource   ", stream},
 		{"let in, anonymous             ", plain},
 		{"let in, HS256 token, a channel", hmac},
 		{"let in, ES256 token, a channel", ecdsa},
@@ -232,6 +251,9 @@ func TestAttackFloodIsCheap(t *testing.T) {
 	const least = time.Duration(2)
 	if ecdsa < least*refused {
 		t.Errorf("a 503 costs %v, a client with a signed token %v, which is less than %d times that", refused, ecdsa, least)
+	}
+	if ecdsa < least*stream {
+		t.Errorf("an EventSource that is told to come back costs %v, a client with a signed token %v, which is less than %d times that", stream, ecdsa, least)
 	}
 	// Without a token to verify there is little to save: a 503 comes with the end
 	// of a connection, which the gateway begins.
@@ -264,7 +286,7 @@ func keyPair(t *testing.T) (private []byte, public string) {
 // tokenHeads returns the handshakes of n users with a channel each.
 func tokenHeads(t *testing.T, n int, key []byte) func(i int) string {
 	t.Helper()
-	signing, err := auth.NewSigningKey(key, "")
+	signing, err := auth.NewSigningKey(key, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

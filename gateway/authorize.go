@@ -10,8 +10,12 @@ import (
 	"pushgate/gateway/http1"
 )
 
-// codeUnauthorized is what a client without a good token is told.
-const codeUnauthorized = "unauthorized"
+// What a client without a good token is told, and one whose token may be good
+// once its key has been fetched.
+const (
+	codeUnauthorized = "unauthorized"
+	codeKeyPending   = "key_pending"
+)
 
 // grants holds what the tokens of a shard's connections allow: one entry for
 // each different grant, however many connections have it.
@@ -85,9 +89,12 @@ func (s *shard) mayPublish(c *conn, channel string, rule *compiledRule) bool {
 }
 
 // requestToken returns the token of s.request: the Authorization header, else
-// the query parameter.
+// one among a WebSocket's subprotocols, else the query parameter.
 func (s *shard) requestToken() []byte {
 	if token := s.request.Bearer(); len(token) > 0 {
+		return token
+	}
+	if token := offeredToken(&s.request); token != nil {
 		return token
 	}
 	q := s.request.Query(s.decoded[:0])
@@ -110,12 +117,16 @@ func (s *shard) verify(token []byte) (*auth.Grant, *auth.Error) {
 // request without a good one is refused.
 func (s *shard) authorize(i uint32, c *conn) bool {
 	g, err := s.verify(s.requestToken())
-	if err != nil {
+	switch {
+	case err == nil:
+		s.setGrant(c, g)
+		return true
+	case err.Reason == auth.ReasonKeyPending:
+		s.refuseOver(i, c, RejectKeyPending)
+	default:
 		s.refuse(i, c, RejectToken, unauthorized(err), []byte(challenge))
-		return false
 	}
-	s.setGrant(c, g)
-	return true
+	return false
 }
 
 // challenge is a header line of each 401 (RFC 6750, 3).
@@ -148,7 +159,11 @@ func (s *shard) allowed(c *conn, p *params) *http1.Error {
 func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref json.RawMessage, lead []byte) {
 	g, err := s.verify(token)
 	if err != nil {
-		s.turnBack(i, c, CloseToken, err.Error(), lead)
+		reason := CloseToken
+		if err.Reason == auth.ReasonKeyPending {
+			reason = CloseKeyPending
+		}
+		s.turnBack(i, c, reason, err.Error(), lead)
 		return
 	}
 	s.setGrant(c, g)
@@ -190,11 +205,14 @@ func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
 	}
 	g, err := s.verify([]byte(cmd.Token))
 	switch {
+	case err != nil && err.Reason == auth.ReasonKeyPending:
+		s.refuseCommand(i, c, cmd, codeKeyPending, err.Error()) // the old one stays in force
+		return
 	case err != nil:
-		s.replyError(i, c, codeUnauthorized, err.Error(), cmd.Ref)
+		s.refuseCommand(i, c, cmd, codeUnauthorized, err.Error())
 		return
 	case g.Subject != s.grantOf(c).Subject:
-		s.replyError(i, c, codeForbidden, "the token is of another subject", cmd.Ref)
+		s.refuseCommand(i, c, cmd, codeForbidden, "the token is of another subject")
 		return
 	}
 	s.setGrant(c, g)

@@ -58,6 +58,34 @@ func TestTokenBeforeChannels(t *testing.T) {
 	c.expect("message")
 }
 
+// The subjects of identity providers hold what channel names don't, or what
+// parts them. They take nothing away from the rest of their token.
+func TestSubjectsOfIdentityProviders(t *testing.T) {
+	in := start(t, withTokens).ready()
+	for sub, own := range map[string]string{
+		"auth0|x":     "user.auth0=7Cx",
+		"a@b.c":       "user.a@b=2Ec",
+		"urn:user:42": "user.urn=3Auser=3A42",
+		"*":           "user.=2A",
+	} {
+		good := token(t, auth.Claims{Subject: sub, Subscribe: []string{"chat.*", "user.{sub}"}, Channels: []string{"user.{sub}"}})
+		c := in.dial("/v1/ws?channels=chat.1&token=" + good)
+		c.expect("welcome")
+		got := []string{c.expect("subscribed").Channel, c.expect("subscribed").Channel}
+		slices.Sort(got)
+		if !slices.Equal(got, []string{"chat.1", own}) {
+			t.Errorf("%s is subscribed to %v", sub, got)
+		}
+		in.redis.Publish(own, `"for one"`)
+		c.expect("message")
+		for _, path := range []string{"/v1/sse", "/v1/poll"} {
+			if status, _ := in.get("http://" + in.Addr() + path + "?channels=user.a&token=" + good); status != 403 {
+				t.Errorf("%s: %s may follow user.a: %d", path, sub, status)
+			}
+		}
+	}
+}
+
 func TestTokenInTheHeaderAndTheFirstMessage(t *testing.T) {
 	in := start(t, withTokens).ready()
 	good := token(t, auth.Claims{Subject: "ann", Subscribe: []string{"**"}})
@@ -85,7 +113,7 @@ func TestTokenInTheHeaderAndTheFirstMessage(t *testing.T) {
 func TestRefusedTokens(t *testing.T) {
 	in := start(t, func(c *Config) {
 		withTokens(c)
-		c.Limits.HeadTimeout = 300 * time.Millisecond
+		c.Limits.HeadTimeout = 2 * time.Second
 	}).ready()
 	expired := token(t, auth.Claims{Subject: "a", Subscribe: []string{"**"}, Expires: time.Now().Add(-time.Hour)})
 	narrow := token(t, auth.Claims{Subject: "a", Subscribe: []string{"mine"}})
@@ -256,10 +284,10 @@ func TestPublishByRule(t *testing.T) {
 func TestTokenDeadline(t *testing.T) {
 	in := start(t, func(c *Config) {
 		withTokens(c)
-		c.Limits.HeadTimeout = 200 * time.Millisecond
+		c.Limits.HeadTimeout = 2 * time.Second // it holds for the handshake too, on a busy machine
 	})
 	begin := time.Now()
-	if code := in.dial("/v1/ws").closed(); code != 4001 || time.Since(begin) > 5*time.Second {
+	if code := in.dial("/v1/ws").closed(); code != 4001 || time.Since(begin) > patience/2 {
 		t.Errorf("closed with %d after %v", code, time.Since(begin))
 	}
 	eventually(t, "nothing is kept", func() bool {
@@ -338,7 +366,7 @@ func TestRevokedWhileOthersAreEnded(t *testing.T) {
 			}
 			// The first reply behind the welcome passes the bound of all.
 			set := *s.cfg
-			set.Limits.TotalQueueBytes = int(s.stats.queueBytes) + len(s.welcomeFrame(i, c, nil)) + 1
+			set.Limits.TotalQueueBytes = (int(s.tally.bytes) + len(s.welcomeFrame(i, c, nil)) + 1 + 15) / 15 * 16
 			s.cfg = &set
 			s.commandAuth(i, c, &command{Token: narrow})
 			s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { left = append(left, s.index.Name(ch)) })

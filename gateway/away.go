@@ -1,11 +1,10 @@
 package gateway
 
 import (
-	"bytes"
 	"strconv"
-	"sync"
 
 	"pushgate/gateway/http1"
+	"pushgate/gateway/proxy"
 	"pushgate/internal/reactor"
 )
 
@@ -13,31 +12,43 @@ import (
 // wait for their client to read that: a close with unread input makes the
 // kernel reset the connection, and some clients then lose the answer. They have
 // no slot, no place in the epoll and no deadline of their own, which is what
-// makes turning away cheap: on loopback 12 to 20 us, nearly all of it the
-// kernel's for accept, send and close, where letting a client in costs 22 without
-// a token and 90 to 110 with a signed one (TestAttackFloodIsCheap).
+// makes turning away cheap: nearly all of it is the kernel's for accept, send and
+// close; letting a client in costs 1.4 times as much without a token, and 3.4 to 8
+// times with a signed one (TestAttackFloodIsCheap).
 //
-// They are answered when their request is here, within two ticks, or as soon as
-// maxMute later ones wait too: who asks for the gateway's health is told it
-// however full the gateway is, or a supervisor would end what works at its limit.
+// They are answered once their request is here, which a tick looks after, and in
+// a flood every later one: who asks for the gateway's health is told it however
+// full the gateway is, or a supervisor would end what works at its limit, a page
+// can read the answer to it, and an EventSource would never come back from a
+// status. Without a request they are answered after muteTicks, or when maxMute
+// later ones wait too.
 type away struct {
 	ring  []turned
 	first int // index of the oldest
 	n     int
-	mute  int // of the newest, not answered yet
+	mute  int // of the newest: those before them are told
 }
 
 type turned struct {
-	reason RejectReason // empty: it asked for the health
+	reason RejectReason // empty: it got what it asked for
 	fd     int32
 	since  uint32 // tick
+	told   bool
 }
 
 const (
 	// maxAway is the most sockets that wait in one shard.
 	maxAway = 1024
-	// maxMute is the most of them that wait for their answer.
-	maxMute = 16
+	// maxMute is the most of them that wait for their answer. A tick looks at each
+	// of them by a system call, half a millisecond in all; the others have the time
+	// to read their answer.
+	maxMute = maxAway / 2
+	// lookAfter is the number of the newest that only a tick looks after: their
+	// requests are on their way.
+	lookAfter = 16
+	// muteTicks is how long each waits for its request: a round trip of a phone,
+	// and more.
+	muteTicks = 5
 	// turnAwayTicks is how long each waits where there is room.
 	turnAwayTicks = 10
 	// retrySeconds is over how many seconds the next tries of those that are
@@ -54,65 +65,99 @@ func (s *shard) turnAway(fd int, reason RejectReason) {
 	for a.n > 0 && (a.n == len(a.ring) || s.srv.excess.Load() >= s.cfg.maxExcess) {
 		s.closeOldest()
 	}
-	a.ring[(a.first+a.n)%len(a.ring)] = turned{reason, int32(fd), s.now}
 	a.n++
-	if a.mute++; a.mute > maxMute {
-		s.answerAway(true)
+	*a.at(a.n - 1) = turned{reason: reason, fd: int32(fd), since: s.now}
+	a.mute++
+	for k := a.n - a.mute; k < min(a.n-lookAfter, a.n-a.mute+2); k++ {
+		s.answerAway(a.at(k), a.mute > maxMute)
 	}
+	a.skipTold()
 	if s.srv.excess.Add(1) > s.cfg.maxExcess {
 		s.closeOldest()
 	}
 }
 
-// answerAway answers the socket that has waited longest for it. False: there is
-// no request yet, which is waited for unless must.
-func (s *shard) answerAway(must bool) bool {
-	a := &s.away
-	t := &a.ring[(a.first+a.n-a.mute)%len(a.ring)]
-	n, err := reactor.Read(int(t.fd), s.rbuf[:])
-	if err == reactor.ErrAgain && !must {
-		return false
+// at returns the socket that came k-th.
+func (a *away) at(k int) *turned { return &a.ring[(a.first+k)%len(a.ring)] }
+
+// skipTold passes over those that have their answer.
+func (a *away) skipTold() {
+	for a.mute > 0 && a.at(a.n-a.mute).told {
+		a.mute--
 	}
-	a.mute--
-	if err == nil {
-		s.stats.bytesIn += uint64(n)
-		if answer := s.probe(s.rbuf[:n]); answer != nil {
-			t.reason = ""
-			reactor.WriteLast(int(t.fd), answer)
-			return true
+}
+
+// answerAway answers a socket whose request is here, or which must have its
+// answer now.
+func (s *shard) answerAway(t *turned, must bool) {
+	if t.told {
+		return
+	}
+	n, err := reactor.Peek(int(t.fd), s.rbuf[:])
+	if err == reactor.ErrAgain && !must {
+		return
+	}
+	if err != nil {
+		n, must = 0, true
+	}
+	answer, served := s.decline(s.rbuf[:n], t.reason, must)
+	if answer == nil {
+		return
+	}
+	if t.told = true; served {
+		t.reason = ""
+	}
+	reactor.WriteLast(int(t.fd), answer)
+}
+
+// decline returns the answer to a client that gets no connection for reason,
+// of whose request data is here; it is valid until the next one is made. It is nil
+// where more of the head has to come, unless there must be one. Who asks for the
+// gateway's health, or whether a page may ask, is served all the same.
+func (s *shard) decline(data []byte, reason RejectReason, must bool) (answer []byte, served bool) {
+	if s.cfg.Proxy.Protocol != string(proxy.Off) {
+		if _, n, err := proxy.Parse(data, proxy.Protocol(s.cfg.Proxy.Protocol)); err == nil {
+			data = data[n:]
 		}
 	}
-	s.stats.rejects[t.reason]++
+	r, o := &s.request, http1.Options{Close: true, Date: s.date}
+	n, err := r.Parse(data, s.cfg.Limits.HeadBytes)
+	if n == 0 && err == nil && !must {
+		return nil, false
+	}
+	if n > 0 && err == nil {
+		o.NoBody = string(r.Method) == "HEAD"
+		o.AllowOrigin = s.pageOf(r.Origin, r.Host)
+		if resolve(r); isHealth(r.Path) {
+			status, body, health := s.healthOf(r.Path)
+			o.ContentType = health.ContentType
+			return http1.AppendResponse(s.scratch[:0], status, body, o), true
+		}
+	} else {
+		o.AllowOrigin = s.pageIn(data)
+	}
+	if o.AllowOrigin != "" && isPreflight(data) {
+		o.Lines = appendPreflight(nil, data)
+		return http1.AppendResponse(s.scratch[:0], 204, nil, o), true
+	}
+	s.stats.rejects[reason]++
+	if n > 0 && err == nil && wantsEvents(r) {
+		return s.appendLater(s.scratch[:0], reason, overLimit[reason], o), false
+	}
 	s.retry++
-	reactor.WriteLast(int(t.fd), turnedAway()[t.reason][s.retry%retrySeconds])
-	return true
+	var line [32]byte
+	o.Lines = append(appendRetryAfter(line[:0], 1+int(s.retry%retrySeconds)), "\r\n"...)
+	return overLimit[reason].Append(s.scratch[:0], o), false
 }
 
-// probe returns the answer to a request for the gateway's health, nil to any
-// other.
-func (s *shard) probe(data []byte) []byte {
-	_, target, _ := bytes.Cut(data, []byte(" "))
-	if !bytes.HasPrefix(target, []byte("/healthz")) && !bytes.HasPrefix(target, []byte("/readyz")) {
-		return nil
-	}
-	r := &s.request
-	if n, err := r.Parse(data, s.cfg.Limits.HeadBytes); n == 0 || err != nil || !isHealth(r.Path) {
-		return nil
-	}
-	status, body, o := s.healthOf(r.Path)
-	o.Close, o.Date, o.NoBody = true, s.date, string(r.Method) == "HEAD"
-	return http1.AppendResponse(nil, status, body, o)
-}
-
-// closeAway answers and closes the sockets whose time is up.
+// closeAway answers the sockets whose request is here, and closes those whose
+// time is up.
 func (s *shard) closeAway() {
 	a := &s.away
-	for a.mute > 0 {
-		age := s.now - a.ring[(a.first+a.n-a.mute)%len(a.ring)].since
-		if age == 0 || !s.answerAway(age > 1) {
-			break
-		}
+	for k := a.n - a.mute; k < a.n && a.at(k).since != s.now; k++ {
+		s.answerAway(a.at(k), s.now-a.at(k).since >= muteTicks)
 	}
+	a.skipTold()
 	for a.n > 0 && s.now-a.ring[a.first].since >= turnAwayTicks {
 		s.closeOldest()
 	}
@@ -129,9 +174,8 @@ func (s *shard) closeAllAway() {
 // closeOldest closes the socket that has waited longest.
 func (s *shard) closeOldest() {
 	a := &s.away
-	if a.mute == a.n {
-		s.answerAway(true)
-	}
+	s.answerAway(a.at(0), true)
+	a.mute = min(a.mute, a.n-1)
 	fd, why := int(a.ring[a.first].fd), CloseRejected
 	if a.ring[a.first].reason == "" {
 		why = CloseAnswered
@@ -147,21 +191,8 @@ func (s *shard) closeOldest() {
 	reactor.CloseFD(fd)
 }
 
-// turnedAway are the answers for each reason, made once. They have no Date, as
-// RFC 9110 (6.6.1) allows for a 503.
-var turnedAway = sync.OnceValue(func() map[RejectReason][retrySeconds][]byte {
-	all := make(map[RejectReason][retrySeconds][]byte)
-	for reason, err := range overLimit {
-		var answers [retrySeconds][]byte
-		for i := range answers {
-			answers[i] = err.Append(nil, http1.Options{Lines: append(appendRetryAfter(nil, 1+i), "\r\n"...)})
-		}
-		all[reason] = answers
-	}
-	return all
-})
-
-// overLimit are what clients are told for each limit that is reached.
+// overLimit are what clients are told for each limit that is reached, and where
+// else they are to come again.
 var overLimit = map[RejectReason]*http1.Error{
 	RejectConnections:   {Status: 503, Code: "too_many_connections", Message: "this gateway holds as many connections as it may"},
 	RejectAddress:       {Status: 503, Code: "too_many_from_address", Message: "your address holds as many connections as it may"},
@@ -169,6 +200,7 @@ var overLimit = map[RejectReason]*http1.Error{
 	RejectHandshakeRate: {Status: 503, Code: "too_many_handshakes", Message: "too many clients connect at this moment"},
 	RejectMessageRate:   {Status: 429, Code: codeRateLimited, Message: "too many requests on this connection"},
 	RejectPublishRate:   {Status: 429, Code: codeRateLimited, Message: "too many messages are published"},
+	RejectKeyPending:    {Status: 503, Code: codeKeyPending, Message: "the key of this token is not known yet"},
 }
 
 // retryAfter returns the header line that spreads the next tries of those that
@@ -176,6 +208,14 @@ var overLimit = map[RejectReason]*http1.Error{
 func (s *shard) retryAfter() []byte {
 	s.retry++
 	return appendRetryAfter(nil, 1+int(s.retry%retrySeconds))
+}
+
+// retryElsewhere is retryAfter within drain.reconnect, for those who were sent
+// to a gateway that shuts down. The header counts whole seconds, from one on.
+func (s *shard) retryElsewhere() []byte {
+	s.retry++
+	most := max(1, uint32(s.cfg.Drain.Reconnect.Seconds()))
+	return appendRetryAfter(nil, 1+int(s.retry%most))
 }
 
 func appendRetryAfter(dst []byte, seconds int) []byte {

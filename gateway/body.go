@@ -12,6 +12,10 @@ const (
 
 // postRequest begins a request whose body is JSON. rest is what came behind its head.
 func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []byte) {
+	if err := s.positionOutside(); err != nil && to == targetPoll {
+		s.refuse(i, c, RejectBadRequest, err, nil)
+		return nil
+	}
 	body, err := s.request.Body(int64(s.cfg.Limits.MessageBytes))
 	if err != nil {
 		s.malformed(i, c, err.(*http1.Error))

@@ -7,8 +7,9 @@ import (
 	"pushgate/internal/wsframe"
 )
 
-// byeSpread is the time that a client is told to come back within when it is
-// closed for itself and not with others.
+// byeSpread is the time that a client is told to come back within when it was
+// closed here for a reason of its own. One that is sent elsewhere is told
+// drain.reconnect.
 const byeSpread = retryMS * time.Millisecond
 
 // farewell returns the last bytes to an open stream or WebSocket: a bye with
@@ -23,8 +24,11 @@ func (s *shard) farewell(c *conn, reason CloseReason, detail string, spread time
 	silent := c.flags&flagRaw != 0 || reason == CloseSlow
 	switch c.kind {
 	case kindEvents:
+		if reason != CloseSlow {
+			last = appendRetry(nil, bye.ReconnectAfterMS)
+		}
 		if !silent {
-			last = appendEvent(nil, bye)
+			last = appendEvent(last, bye)
 		}
 	case kindWebSocket, kindEcho:
 		if !silent {

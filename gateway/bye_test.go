@@ -19,7 +19,7 @@ func TestEveryCloseHasItsWord(t *testing.T) {
 	in := start(t, func(c *Config) {
 		withTokens(c)
 		quickBeat(c)
-		c.Limits.HeadTimeout = 300 * time.Millisecond
+		c.Limits.HeadTimeout = 2 * time.Second
 		c.Limits.MessageBytes = 1 << 10
 	}).ready()
 	all := token(t, auth.Claims{Subject: "a", Subscribe: []string{"**"}})

@@ -22,10 +22,7 @@ func (s *shard) endSaying(i uint32, c *conn, reason CloseReason, detail string) 
 	if (reason == CloseSlow || reason == CloseOverload) && c.out != 0 {
 		// Nothing can reach the client before its queue, which is what it
 		// doesn't read.
-		q := s.queues.at(c.out)
-		before := q.bytes
-		q.dropUnsent()
-		s.stats.queueBytes -= int64(before - q.bytes)
+		s.queues.at(c.out).dropUnsent()
 	}
 	s.endWith(i, c, reason, s.farewell(c, reason, detail, byeSpread))
 }
@@ -86,13 +83,13 @@ func (s *shard) lingerTime() time.Duration {
 
 // finish sends the last bytes of a connection that has left and shuts its
 // write side down behind them.
-func (s *shard) finish(i uint32, c *conn, last []byte) {
+func (s *shard) finish(i uint32, c *conn, last ...[]byte) {
 	s.wheel.Set(i, s.now+ticks(s.lingerTime()))
 	c.flags |= flagEnding
 	gen := c.gen
 	s.uncork(i, c)
-	if c.gen == gen && len(last) > 0 {
-		s.send(i, c, last)
+	if c.gen == gen {
+		s.sendEach(i, c, last)
 	}
 	if c.gen == gen && c.out == 0 {
 		s.shutdown(i, c)
@@ -104,8 +101,8 @@ func (s *shard) shutdown(i uint32, c *conn) {
 	if !s.unbatch(c) || c.out != 0 {
 		return
 	}
-	if err := reactor.ShutdownWrite(int(c.fd)); err != nil {
-		s.free(i, c)
+	if err := reactor.ShutdownWrite(int(c.fd)); err != nil || c.flags&flagHalf != 0 {
+		s.free(i, c) // nothing of the client's is left to be read
 	}
 }
 
@@ -132,6 +129,7 @@ func (s *shard) free(i uint32, c *conn) {
 	s.freeQueue(c)
 	s.moveAway(i)
 	s.talkers.clear(i)
+	s.pages.of.clear(i)
 	reactor.CloseFD(int(c.fd))
 	s.srv.connections.Add(-1)
 	s.conns.put(i)

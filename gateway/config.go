@@ -31,6 +31,7 @@ type Config struct {
 	Limits    Limits          `koanf:"limits"`
 	Proxy     ProxyConfig     `koanf:"proxy"`
 	Socket    SocketConfig    `koanf:"socket"`
+	WebSocket WebSocketConfig `koanf:"websocket"`
 	Drain     DrainConfig     `koanf:"drain"`
 	Debug     DebugConfig     `koanf:"debug"`
 }
@@ -84,16 +85,21 @@ type Limits struct {
 	ChannelsPerConnection int `koanf:"channels_per_connection"`
 	// MessageBytes is the largest message taken from a client.
 	MessageBytes int `koanf:"message_bytes"`
+	// PayloadBytes is the largest message that clients are sent.
+	PayloadBytes int `koanf:"payload_bytes"`
 	// HeadBytes is the largest request head.
 	HeadBytes int `koanf:"head_bytes"`
 	// HeadTimeout is the time a client has for its request head.
 	HeadTimeout time.Duration `koanf:"head_timeout"`
 	// IdleTimeout is how long a kept connection may be silent between two
-	// requests.
+	// requests: longer than a proxy in front keeps it, or a request of the proxy
+	// meets the close.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
-	// QueueBytes bounds what waits for one client that the kernel refused.
+	// QueueBytes bounds what waits for one client that the kernel refused,
+	// behind the message that is being sent.
 	QueueBytes int `koanf:"queue_bytes"`
-	// TotalQueueBytes bounds what waits for all clients together.
+	// TotalQueueBytes bounds what waits for all clients together, a large
+	// message counted once.
 	TotalQueueBytes int `koanf:"total_queue_bytes"`
 }
 
@@ -102,8 +108,11 @@ type ProxyConfig struct {
 	// Protocol is the version of the PROXY protocol with which a connection of
 	// a trusted proxy begins: off, v1, v2 or any.
 	Protocol string `koanf:"protocol"`
+	// Header is the request header in which a trusted proxy says for whom it
+	// speaks.
+	Header string `koanf:"header"`
 	// Trusted are the proxies' addresses and networks, and "unix" for the
-	// peers of a unix socket. Their X-Forwarded-For is believed too.
+	// peers of a unix socket.
 	Trusted []string `koanf:"trusted"`
 }
 
@@ -130,6 +139,12 @@ func (s SocketConfig) fileMode() fs.FileMode {
 	return fs.FileMode(mode)
 }
 
+// WebSocketConfig is what a WebSocket's handshake agrees on.
+type WebSocketConfig struct {
+	// Subprotocols are chosen where a client offers them and not pushgate.v1.
+	Subprotocols []string `koanf:"subprotocols"`
+}
+
 // DrainConfig shapes the shutdown.
 type DrainConfig struct {
 	// Delay is the time between readiness turning 503 and the listener closing.
@@ -139,6 +154,9 @@ type DrainConfig struct {
 	// Rate is the number of connections closed a second, in place of Timeout;
 	// 0 leaves it to that.
 	Rate int `koanf:"rate"`
+	// Reconnect is the time that a client which is sent elsewhere is told to
+	// come back within, at a moment of its own.
+	Reconnect time.Duration `koanf:"reconnect"`
 	// MaxAge is how long a connection may last, a tenth more or less; 0 is for
 	// ever.
 	MaxAge time.Duration `koanf:"max_age"`
@@ -172,13 +190,14 @@ func DefaultConfig() Config {
 		Limits: Limits{
 			ChannelsPerConnection: 100,
 			MessageBytes:          64 << 10,
+			PayloadBytes:          8 << 20,
 			HeadBytes:             8 << 10,
 			HeadTimeout:           10 * time.Second,
-			IdleTimeout:           60 * time.Second,
+			IdleTimeout:           75 * time.Second,
 			QueueBytes:            256 << 10,
 			TotalQueueBytes:       256 << 20,
 		},
-		Proxy: ProxyConfig{Protocol: string(proxy.Off)},
+		Proxy: ProxyConfig{Protocol: string(proxy.Off), Header: string(proxy.XForwardedFor)},
 		Socket: SocketConfig{
 			Backlog:     65535,
 			SendBuffer:  16 << 10,
@@ -186,6 +205,6 @@ func DefaultConfig() Config {
 			IOUring:     string(IOUringAuto),
 			Mode:        "0666",
 		},
-		Drain: DrainConfig{Timeout: 30 * time.Second},
+		Drain: DrainConfig{Timeout: 30 * time.Second, Reconnect: 2 * time.Second},
 	}
 }

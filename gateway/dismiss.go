@@ -1,20 +1,35 @@
 package gateway
 
-import "pushgate/gateway/http1"
+import (
+	"time"
+
+	"pushgate/gateway/http1"
+)
 
 // errDismissed answers a poll that the operator closed. The client may come
 // back, as after the close code of a WebSocket.
 var errDismissed = &http1.Error{Status: 503, Code: string(CloseAdmin), Message: "the operator closed this connection"}
 
-// dismiss ends a connection for the operator. An open one is told.
-func (s *shard) dismiss(i uint32, c *conn) {
+// dismissSpread is the time that a client which the operator closes is told to
+// come back within, after so many others: a million closed at once come back
+// over half a minute, as from a drain.
+func dismissSpread(before int) time.Duration {
+	return byeSpread + time.Duration(before)*30*time.Microsecond
+}
+
+// dismiss ends a connection for the operator, after so many others by the same
+// call. An open one is told.
+func (s *shard) dismiss(i uint32, c *conn, before int) {
 	switch {
 	case c.phase != phaseOpen:
 		s.release(i, c, CloseAdmin)
 	case c.kind == kindPoll:
 		c.flags |= flagClose
-		s.endWith(i, c, CloseAdmin, errDismissed.Append(nil, s.connOptions(c)))
+		o := s.connOptions(i, c)
+		o.Lines = append(s.retryAfter(), "\r\n"...)
+		answer := behindLead(c, [][]byte{errDismissed.Append(nil, o)})
+		s.endWith(i, c, CloseAdmin, answer[0])
 	default:
-		s.end(i, c, CloseAdmin)
+		s.endWith(i, c, CloseAdmin, s.farewell(c, CloseAdmin, "", dismissSpread(before)))
 	}
 }

@@ -88,7 +88,7 @@ func TestDocumentsHaveEveryWord(t *testing.T) {
 	for _, m := range regexp.MustCompile(`desc\("(\w+)", "[^"]+"((?:, "\w+")*)\)`).FindAllStringSubmatch(read(t, "metrics.go"), -1) {
 		name := "gateway_" + m[1]
 		metrics = append(metrics, name)
-		if labels := strings.ReplaceAll(strings.TrimPrefix(m[2], ", "), `"`, ""); labels != "" {
+		if labels := strings.NewReplacer(`"`, "", " ", "").Replace(strings.TrimPrefix(m[2], ", ")); labels != "" {
 			name += "{" + labels + "}"
 		}
 		missing(operations, "docs/OPERATIONS.md", []string{name}, 1)

@@ -3,15 +3,22 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"math/rand/v2"
 	"strconv"
 
 	"pushgate/fanout"
 	"pushgate/gateway/http1"
 )
 
-// retryMS is what a client is told to wait before it reconnects, unless it's
-// told otherwise by a bye.
+// retryMS is what a client is told to wait before it reconnects, a third more or
+// less and unless it's told otherwise by a bye: those whose connections are cut
+// together, by a proxy or a crash, don't come back together.
 const retryMS = 3000
+
+// drawRetry returns a stream's own time to wait.
+func drawRetry() int64 { return retryMS*2/3 + rand.Int64N(retryMS*2/3) }
+
+const eventStream = "text/event-stream"
 
 // eventLines keep proxies from gathering the stream before they pass it on.
 const eventLines = "X-Accel-Buffering: no\r\n"
@@ -22,12 +29,6 @@ const eventLines = "X-Accel-Buffering: no\r\n"
 // own.
 func (s *shard) events(i uint32, c *conn) {
 	p, err := s.query()
-	if err == nil && len(s.request.LastEventID) > 0 {
-		// It is newer than a cursor in the URL, which a browser that comes
-		// back repeats as it was.
-		err = p.setCursor(string(s.request.LastEventID))
-		p.resume.several = len(p.channels) > 1
-	}
 	if err == nil {
 		err = s.allowed(c, &p)
 	}
@@ -35,18 +36,16 @@ func (s *shard) events(i uint32, c *conn) {
 		s.refuseParams(i, c, err)
 		return
 	}
-	o := s.connOptions(c)
-	o.ContentType = "text/event-stream"
-	o.Lines = append([]byte(eventLines), o.Lines...)
+	o := s.connOptions(i, c)
+	o.ContentType = eventStream
+	o.Lines = []byte(eventLines)
 	if string(s.request.Method) == "HEAD" {
 		s.leave(i, c, CloseAnswered)
 		s.finish(i, c, http1.AppendStream(nil, 200, o))
 		return
 	}
 	s.scratch = http1.AppendStream(s.scratch[:0], 200, o)
-	s.scratch = append(s.scratch, "retry: "...)
-	s.scratch = strconv.AppendInt(s.scratch, retryMS, 10)
-	s.scratch = append(s.scratch, "\n\n"...)
+	s.scratch = append(appendRetry(s.scratch, drawRetry()), '\n')
 	s.open(c, kindEvents, p.raw)
 	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
 	if len(p.channels) > 1 { // it catches up, or its channels begin one after the other
@@ -132,6 +131,12 @@ func appendEvent(dst []byte, r reply) []byte {
 	}
 	dst = append(append(append(dst, "event: "...), r.Type...), "\ndata: "...)
 	return append(append(dst, text...), "\n\n"...)
+}
+
+// appendRetry appends the field that makes an EventSource wait before it comes
+// back. It knows nothing of what a bye says.
+func appendRetry(dst []byte, ms int64) []byte {
+	return append(strconv.AppendInt(append(dst, "retry: "...), ms, 10), '\n')
 }
 
 // eventHeartbeatText is a comment, which clients drop.

@@ -180,39 +180,3 @@ func TestEventsRefusals(t *testing.T) {
 		}
 	}
 }
-
-func TestCORS(t *testing.T) {
-	in := start(t, func(c *Config) { c.Origins = []string{"https://app.example"} })
-	for name, tc := range map[string]struct {
-		method, path, origin string
-		status               int
-		allowed              bool
-	}{
-		"poll":              {"GET", "/v1/poll?channels=a&wait=0", "https://app.example", 204, true},
-		"error":             {"GET", "/v1/poll", "https://app.example", 400, true},
-		"preflight":         {"OPTIONS", "/v1/poll", "https://app.example", 204, true},
-		"other origin":      {"GET", "/v1/poll?channels=a&wait=0", "https://evil.example", 403, false},
-		"other's preflight": {"OPTIONS", "/v1/poll", "https://evil.example", 403, false},
-		"no browser":        {"GET", "/v1/poll?channels=a&wait=0", "", 204, false},
-		"other's websocket": {"GET", "/v1/ws", "https://evil.example", 403, false},
-		"stream":            {"HEAD", "/v1/sse?channels=a", "https://app.example", 200, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			req, _ := http.NewRequest(tc.method, "http://"+in.Addr()+tc.path, nil)
-			if tc.origin != "" {
-				req.Header.Set("Origin", tc.origin)
-			}
-			resp, err := plainHTTP.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			if got := resp.Header.Get("Access-Control-Allow-Origin") != ""; resp.StatusCode != tc.status || got != tc.allowed {
-				t.Errorf("%s %v, want %d, allowed %v", resp.Status, resp.Header, tc.status, tc.allowed)
-			}
-			if tc.method == "OPTIONS" && tc.allowed && !strings.Contains(resp.Header.Get("Access-Control-Allow-Headers"), "Content-Type") {
-				t.Errorf("preflight: %v", resp.Header)
-			}
-		})
-	}
-}

@@ -1,115 +1,268 @@
 package gateway
 
 import (
-	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
-	"errors"
-	"io"
-	"net/http"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
 	"time"
 
-	"pushgate/gateway/jsontext"
+	"pushgate/fanout"
+	"pushgate/gateway/admin"
 )
 
-// Rebalance asks a fraction of the clients, chosen evenly, to reconnect, spread
-// over a time: where a load balancer spreads new connections over a fleet that
-// has grown, they find their way to the new members. It returns how many
-// connections there are.
-func (s *Server) Rebalance(fraction float64, over time.Duration) int64 {
-	for _, sh := range s.shards {
-		sh.post(func() {
-			if sh.drain.reason == "" {
-				sh.beginDrain(CloseRebalance, fraction, over)
-			}
-		})
-	}
-	return s.connections.Load()
+// beatEvery is the time between two beats: a round trip to Redis by which each
+// node tells the others of itself and hears of them.
+const beatEvery = 5 * time.Second
+
+// beatPatience is how long a beat waits for Redis. A shutdown waits
+// for it, since a cancelled context does not interrupt a read from Redis.
+const beatPatience = time.Second
+
+// fleet is what a node knows of all gateways on its Redis. Nothing that clients
+// need depends on it.
+type fleet struct {
+	// Immutable
+	host, version string
+	soon          chan struct{} // sent to without waiting by whoever has news, received by runFleet; never closed
+
+	// Guarded by mu
+	mu    sync.Mutex
+	nodes []admin.Node // by name; nil while they aren't known
+
+	// Owned by runFleet
+	refused bool // it is told that the fleet isn't known
+	uneven  int  // beats in a row
 }
 
-// drainTime is how long the connections take to close at a shutdown.
-func (s *Server) drainTime() time.Duration {
-	d := s.live.Load().Drain
-	if rate := d.Rate; rate > 0 {
-		return time.Duration(float64(s.connections.Load()) / float64(rate) * float64(time.Second))
-	}
-	return d.Timeout
+func newFleet() *fleet {
+	host, _ := os.Hostname()
+	return &fleet{host: host, version: ReadBuild().Version, soon: make(chan struct{}, 1)}
 }
 
-// rebalanceRequest is the body of POST /v1/drain.
-type rebalanceRequest struct {
-	Fraction *float64 `json:"fraction"`
-	Over     string   `json:"over"` // a duration
+// hurry has the next beat come at once.
+func (f *fleet) hurry() {
+	select {
+	case f.soon <- struct{}{}:
+	default:
+	}
 }
 
-// parse returns what is asked for; ok is false for an empty body.
-func (r *rebalanceRequest) parse(body io.Reader) (fraction float64, over time.Duration, ok bool, err error) {
-	text, err := io.ReadAll(body)
-	if err != nil {
-		return 0, 0, false, err
-	}
-	if len(bytes.TrimSpace(text)) == 0 {
-		return 0, 0, false, nil
-	}
-	switch err := jsontext.Decode(text, r); {
-	case err != nil:
-		return 0, 0, false, errors.New("the body is a JSON object with fraction and over: " + err.Error())
-	case r.Fraction == nil || *r.Fraction <= 0 || *r.Fraction > 1:
-		return 0, 0, false, errors.New("fraction is a number over 0, up to 1")
-	}
-	over = 30 * time.Second
-	if r.Over != "" {
-		if over, err = time.ParseDuration(r.Over); err != nil || over < 0 || over > time.Hour {
-			return 0, 0, false, errors.New("over is a duration up to 1h")
+// note has known return nodes from now on.
+func (f *fleet) note(nodes []admin.Node) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.nodes = nodes
+}
+
+// known returns the nodes as of the last beat, nil where it failed. The caller
+// must not change them.
+func (f *fleet) known() []admin.Node {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.nodes
+}
+
+// runFleet beats until ctx ends and is forgotten by the others then. It returns
+// once what it started has ended.
+func (s *Server) runFleet(ctx context.Context) {
+	var listening sync.WaitGroup
+	defer listening.Wait()
+	listening.Go(func() {
+		s.broker.Controls(ctx, s.obey, func(err error) { s.log.Debug("no commands from other nodes", "err", err) })
+	})
+	every := time.NewTicker(beatEvery)
+	defer every.Stop()
+	met := false // by the last beat
+	for ctx.Err() == nil {
+		nodes, err := s.beat(ctx, beatPatience)
+		if err != nil && ctx.Err() != nil {
+			break
+		}
+		met = err == nil
+		s.fleet.note(nodes)
+		s.judgeFleet(nodes, err)
+		select {
+		case <-ctx.Done():
+		case <-s.fleet.soon:
+		case <-every.C:
 		}
 	}
-	return *r.Fraction, over, true, nil
+	if !met { // Redis is away, and the process shall end
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatPatience)
+	defer cancel()
+	_ = s.broker.Retire(ctx)
 }
 
-// handleDrain answers POST /v1/drain. Without a body it shuts the gateway down
-// as SIGTERM does; with a fraction it asks that many of the clients to
-// reconnect, and goes on.
-func (s *Server) handleDrain(w http.ResponseWriter, r *http.Request) {
-	var q rebalanceRequest
-	fraction, over, rebalance, err := q.parse(http.MaxBytesReader(w, r.Body, 4096))
-	w.Header().Set("Content-Type", "application/json")
+// self is what this node says of itself.
+func (s *Server) self() admin.Node {
+	n := admin.Node{
+		Node: s.node, Host: s.fleet.host, Address: s.addr, Version: s.fleet.version,
+		State: admin.Serving, Connections: s.connections.Load(),
+	}
+	switch reason, until := s.departure.now(); {
+	case s.draining.Load():
+		n.State = admin.Draining
+	case reason == CloseRebalance:
+		n.State, n.Until = admin.Rebalancing, until.UTC().Format(time.RFC3339)
+	}
+	return n
+}
+
+// beat tells the others of this node and returns all nodes, by name.
+func (s *Server) beat(ctx context.Context, patience time.Duration) (nodes []admin.Node, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	says, err := json.Marshal(s.self())
 	if err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"code": codeBadRequest, "message": err.Error()}})
+		return nil, err
+	}
+	all, err := s.broker.Beat(ctx, string(says))
+	if err != nil {
+		return nil, err
+	}
+	for name, text := range all {
+		var n admin.Node
+		// One that can't be read is a node of another version, and still one.
+		_ = json.Unmarshal([]byte(text), &n)
+		n.Node = name
+		nodes = append(nodes, n)
+	}
+	slices.SortFunc(nodes, func(a, b admin.Node) int { return cmp.Compare(a.Node, b.Node) })
+	return nodes, nil
+}
+
+// Bounds of what is called uneven.
+const (
+	unevenBeats   = 3    // in a row: it isn't just being restarted
+	unevenClients = 50   // more or fewer than the mean
+	unevenShare   = 0.25 // of the mean
+)
+
+// share returns what a node has and what it would have if all were even, where
+// that can be said: no node is on its way in or out.
+func share(nodes []admin.Node, name string) (has, mean int64, ok bool) {
+	total := int64(0)
+	for _, n := range nodes {
+		if n.State != admin.Serving {
+			return 0, 0, false
+		}
+		if n.Node == name {
+			has, ok = n.Connections, true
+		}
+		total += n.Connections
+	}
+	return has, total / max(1, int64(len(nodes))), ok && len(nodes) > 1
+}
+
+// isUneven reports whether a node has far more or far fewer than its share.
+func isUneven(has, mean int64) bool {
+	off := max(has-mean, mean-has)
+	return off >= unevenClients && float64(off) > unevenShare*float64(mean)
+}
+
+// judgeFleet logs what the operator should know, once each time that it begins.
+func (s *Server) judgeFleet(nodes []admin.Node, err error) {
+	f := s.fleet
+	switch {
+	case err == nil:
+		f.refused = false
+	case fanout.Refused(err) && !f.refused:
+		f.refused = true
+		s.log.Warn("the other nodes are not known: Redis refuses to tell", "err", err,
+			"fix", "the rights of docs/OPERATIONS.md, Redis: clients are served without, GET /v1/nodes and gateway rebalance are not")
+	}
+	has, mean, ok := share(nodes, s.node)
+	if !ok || !isUneven(has, mean) {
+		f.uneven = 0
 		return
 	}
-	w.WriteHeader(http.StatusAccepted)
-	if rebalance {
-		json.NewEncoder(w).Encode(map[string]any{"connections": s.Rebalance(fraction, over), "fraction": fraction})
+	if f.uneven++; f.uneven != unevenBeats {
 		return
 	}
-	json.NewEncoder(w).Encode(map[string]any{"connections": s.connections.Load(), "draining": true})
-	s.stopOnce.Do(func() { close(s.stop) })
-}
-
-// ageOf returns the tick at which a connection has lived long enough, and
-// whether there is one. It is dithered by a tenth to both sides, so that
-// clients that came together don't go together.
-func (s *shard) ageOf(i uint32, c *conn) (end uint32, ok bool) {
-	if s.cfg.Drain.MaxAge == 0 {
-		return 0, false
+	what := "this node has far fewer clients than the others"
+	if has > mean {
+		what = "this node has far more clients than the others"
 	}
-	age := ticks(s.cfg.Drain.MaxAge)
-	hash := (i ^ c.gen<<16) * 2654435761
-	dither := uint64(age) / 5 * uint64(hash>>16) >> 16
-	return c.born + age - age/10 + uint32(dither), true
+	s.log.Warn(what, "connections", has, "mean", mean, "nodes", len(nodes), "fix", "gateway rebalance")
 }
 
-// old reports whether a connection has lived long enough.
-func (s *shard) old(i uint32, c *conn) bool {
-	end, ok := s.ageOf(i, c)
-	return ok && int32(s.now-end) >= 0
+// order is what is sent to all nodes.
+type order struct {
+	Op string `json:"op"` // rebalance
+
+	// Of rebalance
+	Target int64  `json:"target"` // connections that a node keeps
+	Over   string `json:"over"`   // a duration
 }
 
-// aged sends a connection away that is old.
-func (s *shard) aged(i uint32, c *conn) bool {
-	if !s.old(i, c) {
-		return false
+const opRebalance = "rebalance"
+
+// obey does what the operator asked of all nodes. It is called on a goroutine
+// of runFleet.
+func (s *Server) obey(text string) {
+	var c order
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		s.log.Warn("a command to all nodes is malformed", "err", err)
+		return
 	}
-	s.sendAway(i, c, CloseAge, s.cfg.Heartbeat.Interval)
-	return true
+	over, err := time.ParseDuration(c.Over)
+	if c.Op != opRebalance || err != nil || over < 0 || over > admin.LongestOver {
+		s.log.Warn("a command to all nodes is not known here", "op", c.Op, "over", c.Over)
+		return
+	}
+	has := s.connections.Load()
+	surplus := max(0, has-c.Target)
+	// A node without a surplus takes part: no other rebalance may begin meanwhile.
+	if _, err := s.Rebalance(float64(surplus)/float64(max(1, has)), over); err != nil {
+		s.log.Warn("no rebalance begins", "err", err)
+		return
+	}
+	s.log.Info("rebalancing", "connections", has, "target", c.Target, "sends_away", surplus, "over", over)
+	s.fleet.hurry()
+}
+
+// Nodes asks what each node says of itself now.
+func (o operator) Nodes(ctx context.Context) (admin.Fleet, error) {
+	nodes, err := o.srv.beat(ctx, publishTimeout)
+	if err != nil {
+		return admin.Fleet{}, fmt.Errorf("the other nodes are not known: %w", err)
+	}
+	return admin.Fleet{Node: o.srv.node, Nodes: nodes}, nil
+}
+
+// Even has each node that has more than its share of the clients send the
+// surplus away, spread over a time.
+func (o operator) Even(ctx context.Context, over time.Duration) (admin.Fleet, error) {
+	f, err := o.Nodes(ctx)
+	if err != nil {
+		return f, err
+	}
+	total := int64(0)
+	for _, n := range f.Nodes {
+		if err := n.Busy(); err != nil {
+			return f, err
+		}
+		total += n.Connections
+	}
+	// Rounded up: nobody is moved for a client that is left over.
+	count := int64(len(f.Nodes))
+	target := (total + count - 1) / count
+	for i := range f.Nodes {
+		f.Nodes[i].Surplus = max(0, f.Nodes[i].Connections-target)
+		f.Surplus += f.Nodes[i].Surplus
+	}
+	if f.Surplus == 0 {
+		return f, nil
+	}
+	text, err := json.Marshal(order{Op: opRebalance, Target: target, Over: over.String()})
+	if err != nil {
+		return f, err
+	}
+	return f, o.srv.broker.Control(ctx, string(text))
 }

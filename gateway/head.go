@@ -33,6 +33,13 @@ func (s *shard) head(i uint32, c *conn, data []byte) {
 		}
 		n, err := s.request.Parse(data, s.cfg.Limits.HeadBytes)
 		if err != nil {
+			page := s.pageIn(data)
+			s.setPage(i, c, page)
+			if page != "" && isPreflight(data) {
+				c.flags |= flagClose
+				s.preflight(i, c, data)
+				return
+			}
 			s.malformed(i, c, err.(*http1.Error))
 			return
 		}
@@ -83,7 +90,7 @@ func (s *shard) keep(c *conn, data []byte) {
 // returns what of that is left.
 func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 	r := &s.request
-	if !r.KeepAlive() || s.srv.draining.Load() {
+	if !r.KeepAlive() || s.srv.draining.Load() || c.flags&flagOver != 0 {
 		c.flags |= flagClose
 	}
 	if r.HasBody() && string(r.Method) != "POST" {
@@ -91,7 +98,13 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 		c.flags |= flagClose
 		rest = nil
 	}
-	allowed, ok := methods[string(r.Path)]
+	page := s.pageOf(r.Origin, r.Host)
+	s.setPage(i, c, page)
+	if page != "" && isPreflight(r.Head) {
+		s.preflight(i, c, r.Head)
+		return rest
+	}
+	allowed, ok := resolve(r)
 	if string(r.Path) == echoPath && !s.cfg.Debug.Echo {
 		ok = false
 	}
@@ -100,26 +113,34 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 	case !ok:
 		s.refuse(i, c, RejectNotFound, errNotFound, nil)
 		return nil
+	case c.flags&flagOver != 0 && !isHealth(r.Path):
+		s.refuseOver(i, c, RejectAddress)
+		return nil
 	case !s.forwarded(i, c):
 		return nil
-	case !s.checkOrigin(i, c):
+	case page == "" && len(r.Origin) > 0 && !isHealth(r.Path): // health is no secret of a page
+		s.tellStranger(s.request.Origin)
+		s.refuse(i, c, RejectOrigin, errOrigin, nil)
 		return nil
 	case !s.mayTalk(i):
 		s.refuseOver(i, c, RejectMessageRate)
 		return nil
-	case method == "OPTIONS":
-		s.preflight(i, c)
+	case method == "OPTIONS" && !isHealth(r.Path):
+		s.answer(i, c, 204, "", http1.Options{Lines: []byte(allowLine + "\r\n")})
 		return rest
-	case !slices.Contains(allowed, method):
+	case method != "OPTIONS" && !slices.Contains(allowed, method):
 		s.refuse(i, c, RejectMethod, errMethod, []byte("Allow: "+strings.Join(allowed, ", ")))
 		return nil
 	}
 	switch path := string(r.Path); {
 	case isHealth(r.Path):
 		status, body, o := s.healthOf(r.Path)
+		if method == "OPTIONS" {
+			o.Lines = []byte("Allow: GET, HEAD, OPTIONS\r\n")
+		}
 		s.answer(i, c, status, string(body), o)
 	case s.drain.reason == CloseDrain:
-		s.refuse(i, c, RejectDraining, errDraining, s.retryAfter())
+		s.refuse(i, c, RejectDraining, errDraining, s.retryElsewhere())
 	case (path == "/v1/ws" || path == "/v1/sse") && !s.take(&s.srv.handshakes, s.cfg.handshakeRate):
 		s.refuseOver(i, c, RejectHandshakeRate)
 		return nil
@@ -143,17 +164,6 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 		s.pollGet(i, c)
 	}
 	return rest
-}
-
-// methods are what each path takes.
-var methods = map[string][]string{
-	"/v1/ws":      {"GET"},
-	"/v1/sse":     {"GET", "HEAD"},
-	"/v1/poll":    {"GET", "HEAD", "POST"},
-	"/v1/publish": {"POST"},
-	"/healthz":    {"GET", "HEAD"},
-	"/readyz":     {"GET", "HEAD"},
-	echoPath:      {"GET"},
 }
 
 var (
@@ -181,14 +191,20 @@ var (
 // headTimeout ends a connection whose next request took too long. One that
 // waits between requests, or never said anything, has nothing to be told.
 func (s *shard) headTimeout(i uint32, c *conn) {
+	if c.flags&flagOver != 0 {
+		s.request = http1.Request{}
+		s.refuseOver(i, c, RejectAddress)
+		return
+	}
 	if c.phase != phaseBody && c.in == 0 {
 		s.stats.rejects[RejectHeadTimeout]++
 		s.release(i, c, CloseRejected)
 		return
 	}
-	err := errHeadTimeout
-	if c.phase == phaseBody {
-		err = errBodyTimeout
+	err := errBodyTimeout
+	if c.phase != phaseBody {
+		err = errHeadTimeout
+		s.setPage(i, c, s.pageIn(s.inputs.at(c.in).buf))
 	}
 	s.request = http1.Request{}
 	s.refuse(i, c, RejectHeadTimeout, err, nil)
@@ -202,51 +218,58 @@ var errDraining = &http1.Error{Status: 503, Code: "draining", Message: "this gat
 func (s *shard) refuse(i uint32, c *conn, reason RejectReason, err *http1.Error, line []byte) {
 	s.stats.rejects[reason]++
 	s.traceRefused(i, c, err, s.request.Origin)
-	o := s.connOptions(c)
+	o := s.connOptions(i, c)
 	o.NoBody = string(s.request.Method) == "HEAD"
 	if line != nil {
 		o.Lines = append(append(o.Lines, line...), '\r', '\n')
 	}
+	later := isTemporary(err) && wantsEvents(&s.request)
 	s.leave(i, c, CloseRejected)
+	if later {
+		s.finish(i, c, s.appendLater(nil, reason, err, o))
+		return
+	}
 	s.finish(i, c, err.Append(nil, o))
 }
 
 // answer sends a response to a request without a body and goes on with the
 // connection's next one, if it's kept.
 func (s *shard) answer(i uint32, c *conn, status int, body string, o http1.Options) {
-	common := s.connOptions(c)
-	o.Close, o.Date, o.Lines = common.Close, common.Date, append(o.Lines, common.Lines...)
+	common := s.connOptions(i, c)
+	o.Close, o.Date, o.AllowOrigin = common.Close, common.Date, common.AllowOrigin
 	o.NoBody = string(s.request.Method) == "HEAD"
 	s.respondWith(i, c, http1.AppendResponse(nil, status, []byte(body), o))
 }
 
-// respondWith sends a whole response, and ends the connection or makes it
-// ready for the next request.
-func (s *shard) respondWith(i uint32, c *conn, response []byte) {
+// respondWith sends a whole response in one piece or more, and ends the connection
+// or makes it ready for the next request.
+func (s *shard) respondWith(i uint32, c *conn, response ...[]byte) {
 	s.freePoll(c)
+	response = behindLead(c, response)
 	if c.flags&flagClose != 0 {
 		s.leave(i, c, CloseAnswered)
-		s.finish(i, c, response)
+		s.finish(i, c, response...)
 		return
 	}
 	s.setGrant(c, nil)
-	c.phase, c.kind, c.flags = phaseHead, kindNone, 0
+	c.phase, c.kind, c.flags = phaseHead, kindNone, c.flags&flagHalf|flagKept
 	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.IdleTimeout))
 	gen := c.gen
-	s.send(i, c, response)
+	s.sendEach(i, c, response)
 	if c.gen == gen && c.in != 0 && c.out == 0 {
 		s.head(i, c, nil)
 	}
+	if c.gen == gen {
+		s.endHalf(i, c)
+	}
 }
 
-// isHealth reports whether a path is for those that watch the gateway.
-func isHealth(path []byte) bool { return string(path) == "/healthz" || string(path) == "/readyz" }
-
-// healthOf returns the answer to /healthz or /readyz on the public listener, for
-// load balancers that probe the port they send clients to.
+// healthOf returns the answer to a request for the health on the public listener, for
+// load balancers that probe the port they send clients to. HAProxy asks for OPTIONS
+// unless it's told otherwise.
 func (s *shard) healthOf(path []byte) (status int, body []byte, o http1.Options) {
 	o.ContentType = "text/plain; charset=utf-8"
-	if string(path) == "/readyz" {
+	if string(path) != "/healthz" {
 		if err := s.srv.Ready(); err != nil {
 			return 503, []byte(err.Error() + "\n"), o
 		}

@@ -310,7 +310,7 @@ func TestPlainRequests(t *testing.T) {
 		not     string
 		kept    bool
 	}{
-		"healthz":         {healthHead, []string{"HTTP/1.1 200 OK\r\n", "\r\n\r\nok\n", "Cache-Control: no-store\r\n", "Connection: keep-alive\r\n"}, "close", true},
+		"healthz":         {healthHead, []string{"HTTP/1.1 200 OK\r\n", "\r\n\r\nok\n", "Cache-Control: no-store, no-transform\r\n", "Connection: keep-alive\r\n"}, "close", true},
 		"query":           {strings.Replace(healthHead, "/healthz", "/healthz?from=lb", 1), []string{"HTTP/1.1 200 OK\r\n"}, "", true},
 		"readyz":          {"GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n", []string{"HTTP/1.1 200 OK\r\n", "\r\n\r\nok\n"}, "", true},
 		"head":            {"HEAD /readyz HTTP/1.1\r\nHost: test\r\n\r\n", []string{"HTTP/1.1 200 OK\r\n", "Content-Length: 3\r\n"}, "ok\n", true},

@@ -34,6 +34,7 @@ func (s *shard) beat(now uint32, at time.Time, date []byte) {
 	s.answers.last = answer{} // it has the old date
 	s.stats.lag.observe(time.Since(at))
 	s.drainStep()
+	s.shed() // another shard may have brought all queues over their bound
 	s.resumeAccept()
 	s.closeAway()
 }
@@ -43,6 +44,10 @@ func (s *shard) due(i uint32) {
 	c := s.conns.at(i)
 	switch c.phase {
 	case phaseProxy, phaseHead, phaseBody:
+		if c.flags&flagHalf != 0 && c.phase == phaseHead && c.out == 0 {
+			s.release(i, c, CloseByClient)
+			return
+		}
 		s.headTimeout(i, c)
 	case phaseOpen:
 		if c.flags&flagEarly != 0 {

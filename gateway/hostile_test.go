@@ -148,19 +148,23 @@ func TestWelcomeOverflows(t *testing.T) {
 	owner.expect("welcome")
 	owner.expect("subscribed")
 	c := in.dialLazy("/v1/ws?channels=secret")
-	c.stuff(in, 1)
-	// Its bound is reached a byte before the end of the welcome.
+	c.stuff(in, 64<<10) // in more pieces than may wait whatever their size
+	// Its bound is reached a byte before the end of the welcome. The kernel may take
+	// more of the queue at any time, so the loop does nothing in between.
+	last := token(t, auth.Claims{Subject: "u", Subscribe: []string{"secret"}})
 	in.onLoop(func(s *shard) bool {
+		stuffed, full := uint32(0), (*conn)(nil)
 		s.conns.each(func(i uint32, c *conn) {
 			if c.out != 0 {
-				set := *s.cfg
-				set.Limits.QueueBytes = s.queues.at(c.out).bytes + len(s.welcomeFrame(i, c, nil)) - 1
-				s.cfg = &set
+				stuffed, full = i, c
 			}
 		})
+		set := *s.cfg
+		set.Limits.QueueBytes = s.queues.at(full.out).waiting() + len(s.welcomeFrame(stuffed, full, nil)) - 1
+		s.cfg = &set
+		s.commandAuth(stuffed, full, &command{Token: last})
 		return true
 	})
-	c.write(`{"type":"auth","token":"` + token(t, auth.Claims{Subject: "u", Subscribe: []string{"secret"}}) + `"}`)
 	eventually(t, "it is closed", func() bool { return in.totals().closes[CloseSlow] == 1 })
 	if n := in.totals().subscriptions; n != 1 {
 		t.Errorf("%d subscriptions, want the owner's", n)
@@ -262,10 +266,11 @@ func TestHistoryOfLargeMessages(t *testing.T) {
 func TestAnswersCountAgainstTheTotal(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *Config) { c.Shards = 1; c.Limits.TotalQueueBytes = 1 << 20 }).ready()
-	in.history("h", 60, 60_000)
 	innocent := in.lazy("light")
-	for range 8 {
-		io.WriteString(in.dialSmall(), get("/v1/poll?channels=h&wait=0&max=1000&cursor=0-0"))
+	for i := range 8 {
+		channel := fmt.Sprintf("h%d", i) // the same messages would count once
+		in.history(channel, 5, 60_000)
+		io.WriteString(in.dialSmall(), get("/v1/poll?channels="+channel+"&wait=0&max=1000&cursor=0-0"))
 	}
 	// Each may be a quarter of the total.
 	eventually(t, "there are too many", func() bool { return in.totals().closes[CloseOverload] >= 3 })

@@ -34,7 +34,7 @@ func TestConnectionLimit(t *testing.T) {
 	waits := make(map[string]bool)
 	for i := range 100 {
 		c := in.raw("")
-		if i%2 == 0 {
+		if i%10 != 0 {
 			io.WriteString(c, upgradeHead)
 		}
 		resp, err := http.ReadResponse(bufio.NewReader(c), nil)

@@ -112,12 +112,11 @@ func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 	c.phase = phaseHead
 	// Whoever the proxy speaks for, unknown or itself, is not trusted in its place.
 	s.locations.at(i).trusted = source.IsValid() && s.cfg.trusted.Contains(source.Addr())
-	if source.IsValid() {
-		if !s.moveTo(i, source) {
-			s.request = http1.Request{}
-			s.refuseOver(i, c, RejectAddress)
-			return
-		}
+	if source.IsValid() && !s.moveTo(i, source) {
+		// How it's told depends on the request, which proxies send behind their
+		// header and rarely with it.
+		c.flags |= flagOver
+		s.wheel.Set(i, s.now+turnAwayTicks)
 	}
 	if len(data) > n {
 		s.head(i, c, data[n:])
@@ -134,19 +133,37 @@ func (s *shard) forwarded(i uint32, c *conn) bool {
 		return true
 	}
 	var values []string
+	header := string(s.cfg.proxyHeader)
 	for f := s.request.Fields(); ; {
 		name, value, ok := f.Next()
 		if !ok {
 			break
 		}
-		if len(name) == len("x-forwarded-for") && strings.EqualFold(string(name), "x-forwarded-for") {
+		if len(name) == len(header) && strings.EqualFold(string(name), header) {
 			values = append(values, string(value))
 		}
 	}
-	client := s.cfg.trusted.Forwarded(values)
-	if !client.IsValid() || s.moveTo(i, netip.AddrPortFrom(client, 0)) {
+	client := s.cfg.trusted.Client(s.cfg.proxyHeader, values)
+	if !client.IsValid() {
+		s.tellNameless(i, c)
+		return true
+	}
+	if s.moveTo(i, netip.AddrPortFrom(client, 0)) {
 		return true
 	}
 	s.refuseOver(i, c, RejectAddress)
 	return false
+}
+
+// tellNameless logs a proxy that is trusted and names no client: no limit holds for
+// those behind it. A proxy that checks the gateway's health speaks for itself.
+func (s *shard) tellNameless(i uint32, c *conn) {
+	if isHealth(s.request.Path) || s.cfg.Proxy.Protocol != string(proxy.Off) {
+		return
+	}
+	from := s.clientAddr(i, c).Addr()
+	if isNew, _ := s.srv.nameless.isNew(from.String()); isNew {
+		s.log.Warn("a trusted proxy does not say for whom it speaks: no limit on addresses holds for its clients", "proxy", from, "header", s.cfg.proxyHeader,
+			"key", "proxy.header", "fix", "set proxy.header to the header that the proxy sends, or take it out of proxy.trusted")
+	}
 }

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -157,7 +159,7 @@ func TestProxies(t *testing.T) {
 		for _, pieces := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, in pieces %v", name, pieces), func(t *testing.T) {
 				in := start(t, func(c *Config) {
-					c.Proxy = ProxyConfig{Protocol: test.protocol, Trusted: []string{test.trusted}}
+					c.Proxy.Protocol, c.Proxy.Trusted = test.protocol, []string{test.trusted}
 				}).ready()
 				c := in.from("127.0.0.2", "")
 				if pieces {
@@ -193,10 +195,89 @@ func TestProxies(t *testing.T) {
 	}
 }
 
+// TestProxyHeaders: the header that is chosen says who the client is, and no other one does.
+func TestProxyHeaders(t *testing.T) {
+	t.Parallel()
+	lies := []string{"X-Forwarded-For: 8.8.8.8", "Forwarded: for=8.8.8.8", "X-Real-IP: 8.8.8.8", "CF-Connecting-IP: 8.8.8.8", "True-Client-IP: 8.8.8.8"}
+	in := start(t, func(c *Config) { c.Proxy.Trusted = []string{"127.0.0.2"} }).ready()
+	for _, test := range []struct {
+		header, line string
+		address      string // "" for the peer's own
+	}{
+		{"x-forwarded-for", "X-Forwarded-For: 192.0.2.1", "192.0.2.1"},
+		{"forwarded", `FORWARDED: for="[2001:db8::7]:4711";proto=https`, "2001:db8::7"},
+		{"x-real-ip", "x-real-ip: 192.0.2.1", "192.0.2.1"},
+		{"X-Real-IP", "x-real-ip: 192.0.2.1", "192.0.2.1"},
+		{"cf-connecting-ip", "CF-Connecting-IP: 2001:db8::8", "2001:db8::8"},
+		{"true-client-ip", "True-Client-IP: 192.0.2.1", "192.0.2.1"},
+		{"x-real-ip", "X-Real-IP: unknown", ""},
+		{"forwarded", "Forwarded: for=_hidden", ""},
+	} {
+		t.Run(test.header+" "+test.line, func(t *testing.T) {
+			in.reloadWith(func(c *Config) { c.Proxy.Header = test.header })
+			name, _, _ := strings.Cut(test.line, ":")
+			head := upgradeHead
+			for _, lie := range lies { // those of the chosen one go before the proxy's
+				if lied, _, _ := strings.Cut(lie, ":"); !strings.EqualFold(lied, name) || strings.EqualFold(lied, "X-Real-IP") {
+					head = withHeader(head, lie)
+				}
+			}
+			for from, want := range map[string]string{"127.0.0.2": test.address, "127.0.0.3": ""} {
+				c := in.from(from, withHeader(head, test.line))
+				if o := status(t, c); o.status != 101 {
+					t.Fatalf("got %+v", o)
+				}
+				if want == "" {
+					want = c.LocalAddr().String()
+				}
+				if got := in.connected(); !slices.Equal(got, []string{want}) {
+					t.Errorf("from %s: the client is at %v, want %s", from, got, want)
+				}
+				c.Close()
+				eventually(t, "it has left", func() bool { return in.metric("gateway_connections") == 0 })
+			}
+		})
+	}
+	for header, ok := range map[string]bool{"Forwarded": true, "x-real-ip": true, "": false, "x-forwarded-fro": false, "host": false} {
+		cfg := DefaultConfig()
+		cfg.Proxy.Header, cfg.Proxy.Trusted = header, []string{"127.0.0.2"}
+		if err := cfg.Validate(); (err == nil) != ok {
+			t.Errorf("%q: %v", header, err)
+		}
+	}
+}
+
+// A proxy that doesn't say for whom it speaks takes the limits on addresses away from its clients.
+// The log tells of it once, and not where it asks for the health.
+func TestNamelessProxyIsTold(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer // of the loop
+	in := start(t, func(c *Config) { c.Proxy.Trusted = []string{"127.0.0.2"}; c.Shards = 1 }).ready()
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	in.onLoop(func(s *shard) bool { s.log = log; return true })
+	for request, want := range map[string]int{
+		get("/healthz"): 0,
+		get("/v1/poll?channels=a&wait=0", "X-Forwarded-For: 192.0.2.1\r\n"): 0,
+		get("/v1/poll?channels=a&wait=0", "X-Real-IP: 192.0.2.1\r\n"):       1,
+	} {
+		in.onLoop(func(*shard) bool { out.Reset(); return true })
+		for range 3 {
+			status(t, in.from("127.0.0.2", request))
+		}
+		in.onLoop(func(*shard) bool {
+			if n := strings.Count(out.String(), "proxy=127.0.0.2 header=x-forwarded-for key=proxy.header"); n != want {
+				t.Errorf("%.30q: told %d times, want %d: %s", request, n, want, &out)
+			}
+			return true
+		})
+	}
+	in.onLoop(func(s *shard) bool { s.log = slog.New(slog.DiscardHandler); return true })
+}
+
 // Limits are for the clients behind a proxy and not for the proxy.
 func TestAddressesBehindProxy(t *testing.T) {
 	in := start(t, func(c *Config) {
-		c.Proxy = ProxyConfig{Protocol: "off", Trusted: []string{"127.0.0.2"}}
+		c.Proxy.Protocol, c.Proxy.Trusted = "off", []string{"127.0.0.2"}
 		c.Limits.ConnectionsPerAddress = 1
 	}).ready()
 	client := func(i int) string { return withHeader(upgradeHead, fmt.Sprintf("X-Forwarded-For: 192.0.2.%d", i)) }
@@ -226,7 +307,7 @@ func TestProxyBeforeUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	in := start(t, func(c *Config) {
 		c.Listen = "unix:" + path
-		c.Proxy = ProxyConfig{Protocol: "v1", Trusted: []string{"unix"}}
+		c.Proxy.Protocol, c.Proxy.Trusted = "v1", []string{"unix"}
 	}).ready()
 	c, err := net.Dial("unix", path)
 	if err != nil {
@@ -246,8 +327,8 @@ func TestProxyBeforeUnixSocket(t *testing.T) {
 // A proxy that says nothing, or not enough, has the time of a head for it.
 func TestSlowProxy(t *testing.T) {
 	in := start(t, func(c *Config) {
-		c.Proxy = ProxyConfig{Protocol: "any", Trusted: []string{"127.0.0.0/8"}}
-		c.Limits.HeadTimeout = 200 * time.Millisecond
+		c.Proxy.Protocol, c.Proxy.Trusted = "any", []string{"127.0.0.0/8"}
+		c.Limits.HeadTimeout = time.Second
 	}).ready()
 	if o := status(t, in.raw("PROXY TCP4 192")); o.status != 408 {
 		t.Errorf("half a header: %+v", o)

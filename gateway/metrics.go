@@ -6,34 +6,43 @@ import (
 
 // descriptions of the gateway's metrics.
 var (
-	descConnections   = desc("connections", "Sockets of clients, whatever their state.")
-	descClients       = desc("clients", "Established clients.", "transport")
-	descSubscriptions = desc("subscriptions", "Subscriptions of clients.")
-	descChannels      = desc("channels", "Channels with subscribers, summed over the shards.")
-	descAccepts       = desc("accepts_total", "Accepted connections.")
-	descHandshakes    = desc("handshakes_total", "WebSocket handshakes.", "result")
-	descDeliveries    = desc("deliveries_total", "Messages handed to clients.")
-	descReceived      = desc("client_received_bytes_total", "Bytes read from clients.")
-	descSent          = desc("client_sent_bytes_total", "Bytes written to clients.")
-	descBatched       = desc("batched_sends_total", "Sends to clients that entered the kernel together with others, by io_uring.")
-	descPings         = desc("pings_total", "Heartbeat pings sent.")
-	descQueueBytes    = desc("queue_bytes", "Bytes that wait for clients because the kernel refused them.")
-	descQueues        = desc("queues", "Clients with a queue.")
-	descCloses        = desc("closes_total", "Ended connections.", "reason")
-	descRejects       = desc("rejects_total", "Connections and requests turned away.", "reason")
-	descDrops         = desc("dropped_messages_total", "Messages not delivered to a client that did not keep up, or by a gateway that did not.", "reason")
-	descTokens        = desc("tokens_refused_total", "Tokens that were refused.", "reason")
-	descLag           = desc("loop_lag_seconds", "Time from a post to a shard's loop to its run.")
-	descDraining      = desc("draining", "1 while the gateway is shutting down.")
-	descMessages      = desc("broker_messages_total", "Messages received from Redis.")
-	descDuplicates    = desc("broker_duplicates_total", "Durable messages that came a second time and were dropped.")
-	descGaps          = desc("broker_gaps_total", "Channels and replays with possibly lost messages.", "reason")
-	descReconnects    = desc("broker_reconnects_total", "Connections to Redis that were made anew.")
-	descBrokerUp      = desc("broker_up", "1 when the connection to Redis delivers.", "connection")
-	descBrokerTopics  = desc("broker_channels", "Channels subscribed to in Redis.")
-	descReplays       = desc("broker_replays_total", "Requests for missed messages that were answered.")
-	descReads         = desc("broker_history_reads_total", "Reads of a stream in Redis.")
-	descRingBytes     = desc("broker_ring_bytes", "Bytes of recent messages kept for resuming clients.")
+	descConnections      = desc("connections", "Sockets of clients, whatever their state.")
+	descClients          = desc("clients", "Established clients.", "transport")
+	descSubscriptions    = desc("subscriptions", "Subscriptions of clients.")
+	descChannels         = desc("channels", "Channels with subscribers, summed over the shards.")
+	descAccepts          = desc("accepts_total", "Accepted connections.")
+	descHandshakes       = desc("handshakes_total", "WebSocket handshakes.", "result")
+	descDeliveries       = desc("deliveries_total", "Messages handed to clients.")
+	descReceived         = desc("client_received_bytes_total", "Bytes read from clients.")
+	descSent             = desc("client_sent_bytes_total", "Bytes written to clients.")
+	descBatched          = desc("batched_sends_total", "Sends to clients that entered the kernel together with others, by io_uring.")
+	descPings            = desc("pings_total", "Heartbeat pings sent.")
+	descQueueBytes       = desc("queue_bytes", "Bytes that wait for clients because the kernel refused them; a large message counts once for all of them.")
+	descQueues           = desc("queues", "Clients with a queue.")
+	descCloses           = desc("closes_total", "Ended connections.", "reason")
+	descRejects          = desc("rejects_total", "Connections and requests turned away.", "reason")
+	descDrops            = desc("dropped_messages_total", "Messages not delivered to a client that did not keep up, or by a gateway that did not.", "reason")
+	descTokens           = desc("tokens_refused_total", "Tokens that were refused.", "reason")
+	descPublished        = desc("client_publishes_total", "Messages of clients that were passed on to Redis.", "result")
+	descLag              = desc("loop_lag_seconds", "Time from a post to a shard's loop to its run.")
+	descDelivery         = desc("delivery_seconds", "Time of a message from its arrival from Redis to the write to the last of a shard's subscribers.")
+	descDraining         = desc("draining", "1 while the gateway is shutting down.")
+	descFleetNodes       = desc("fleet_nodes", "Gateways on the same Redis, this one included; 0 while they are not known.")
+	descFleetConnections = desc("fleet_connections", "Sockets of clients of all gateways on the same Redis.")
+	descMessages         = desc("broker_messages_total", "Messages received from Redis.")
+	descDuplicates       = desc("broker_duplicates_total", "Durable messages that came a second time and were dropped.")
+	descGaps             = desc("broker_gaps_total", "Channels and replays with possibly lost messages.", "reason")
+	descReconnects       = desc("broker_reconnects_total", "Connections to Redis that were made anew.")
+	descBrokerUp         = desc("broker_up", "1 when the connection to Redis delivers.", "connection")
+	descBrokerTopics     = desc("broker_channels", "Channels subscribed to in Redis.")
+	descReplays          = desc("broker_replays_total", "Requests for missed messages that were answered.")
+	descReads            = desc("broker_history_reads_total", "Reads of a stream in Redis.")
+	descRingBytes        = desc("broker_ring_bytes", "Bytes of recent messages kept for resuming clients.")
+	descRoundTrip        = desc("broker_round_trip_seconds", "Time of a probe to Redis and back.")
+	descBuild            = desc("build_info", "1, with what this program was built from.", "version", "commit", "go")
+	descReloadOK         = desc("config_last_reload_successful", "1 when the last reload was taken over, or none was tried; 0 when it was refused.")
+	descLogLost          = desc("log_lines_lost_total", "Log lines that standard error did not take.")
+	descReloadTime       = desc("config_last_reload_success_timestamp_seconds", "When the present configuration was read, in seconds since 1970.")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -43,8 +52,8 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // collector reads the counters of the shards and the broker at each scrape.
 type collector struct{ srv *Server }
 
-// Describe sends nothing: the collector is unchecked, as some series exist
-// only once their reason has occurred.
+// Describe sends nothing: the collector is unchecked, as the labels of links to
+// Redis are known at each scrape only.
 func (collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect asks each loop for its counters. A loop that doesn't answer within a
@@ -73,7 +82,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(descSubscriptions, float64(t.subscriptions))
 	gauge(descChannels, float64(t.channels))
-	gauge(descQueueBytes, float64(t.queueBytes))
+	gauge(descQueueBytes, float64(c.srv.queued.bytes.Load()))
 	gauge(descQueues, float64(t.queues))
 	counter(descAccepts, t.accepts)
 	counter(descDeliveries, t.deliveries)
@@ -96,12 +105,37 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for reason, n := range t.tokens {
 		counter(descTokens, n, string(reason))
 	}
-	out <- t.lag.metric()
+	for result, n := range t.published {
+		counter(descPublished, n, string(result))
+	}
+	out <- t.lag.metric(descLag)
+	out <- t.delivery.metric(descDelivery)
 	draining := 0.0
 	if c.srv.draining.Load() {
 		draining = 1
 	}
 	gauge(descDraining, draining)
+	fleet, sum := c.srv.fleet.known(), int64(0)
+	for _, n := range fleet {
+		sum += n.Connections
+	}
+	gauge(descFleetNodes, float64(len(fleet)))
+	gauge(descFleetConnections, float64(sum))
+	build := ReadBuild()
+	gauge(descBuild, 1, build.Version, build.Commit, build.Go)
+	reloadedOK := 1.0
+	if c.srv.reloadFailed.Load() {
+		reloadedOK = 0
+	}
+	gauge(descReloadOK, reloadedOK)
+	gauge(descReloadTime, float64(c.srv.configured.Load()))
+	lostLines := uint64(0)
+	if lost := c.srv.logLost.Load(); lost != nil {
+		lostLines = (*lost)()
+	}
+	counter(descLogLost, lostLines)
+	trips := c.srv.roundTrips.copy()
+	out <- trips.metric(descRoundTrip)
 	c.broker(gauge, counter)
 }
 
@@ -111,6 +145,7 @@ func (c collector) broker(gauge func(*prometheus.Desc, float64, ...string), coun
 	counter(descDuplicates, b.Duplicates)
 	counter(descGaps, b.BrokerGaps, "broker")
 	counter(descGaps, b.HistoryGaps, "history")
+	counter(descDrops, b.TooLarge, string(DropTooLarge))
 	counter(descReconnects, b.Reconnects)
 	counter(descReplays, b.Replays)
 	counter(descReads, b.HistoryReads)
@@ -126,14 +161,14 @@ func (c collector) broker(gauge func(*prometheus.Desc, float64, ...string), coun
 }
 
 // metric returns the histogram in Prometheus' form: cumulative, in seconds.
-func (l *lag) metric() prometheus.Metric {
-	buckets := make(map[float64]uint64, len(lagBounds))
+func (h *histogram) metric(d *prometheus.Desc) prometheus.Metric {
+	buckets := make(map[float64]uint64, len(timeBounds))
 	sum := uint64(0)
-	for i, bound := range lagBounds {
-		sum += l.buckets[i]
+	for i, bound := range timeBounds {
+		sum += h.buckets[i]
 		buckets[bound.Seconds()] = sum
 	}
-	return prometheus.MustNewConstHistogram(descLag, l.count, l.sum.Seconds(), buckets)
+	return prometheus.MustNewConstHistogram(d, h.count, h.sum.Seconds(), buckets)
 }
 
 // add adds the figures of another shard.
@@ -167,9 +202,9 @@ func (st *stats) add(o *stats) {
 	for k, n := range o.drops {
 		st.drops[k] += n
 	}
-	for i, n := range o.lag.buckets {
-		st.lag.buckets[i] += n
+	for k, n := range o.published {
+		st.published[k] += n
 	}
-	st.lag.count += o.lag.count
-	st.lag.sum += o.lag.sum
+	st.lag.add(&o.lag)
+	st.delivery.add(&o.delivery)
 }

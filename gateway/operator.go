@@ -71,7 +71,7 @@ func (o operator) Publish(ctx context.Context, messages []json.RawMessage) []adm
 	batch := make([]fanout.Publication, 0, len(messages))
 	places := make([]int, 0, len(messages)) // of batch in results
 	for i, text := range messages {
-		var pub publication
+		var pub operatorPublication
 		p, err := o.prepare(&pub, text)
 		results[i].Channel = pub.Channel
 		if err != nil {
@@ -96,18 +96,17 @@ func (o operator) Publish(ctx context.Context, messages []json.RawMessage) []adm
 
 // prepare reads one message. A slip in a field's name is an error: a durable
 // message must not become a plain one by it.
-func (o operator) prepare(pub *publication, text json.RawMessage) (p fanout.Publication, _ *http1.Error) {
+func (o operator) prepare(pub *operatorPublication, text json.RawMessage) (p fanout.Publication, _ *http1.Error) {
 	if err := jsontext.Decode(text, pub); err != nil {
 		return p, badRequest("a message is a JSON object with channel, data and more: %v", err)
 	}
-	// More than a client's queue holds would end every client that is a
-	// little behind.
 	cfg := o.srv.live.Load()
-	payload, err := pub.check(cfg.Limits.QueueBytes)
+	payload, err := pub.check(cfg.maxPayload) // no client would get more
 	if err != nil {
 		return p, err
 	}
 	options, err := pub.options(cfg.rules.of(pub.Channel))
+	options.User = pub.User
 	return fanout.Publication{Channel: pub.Channel, Payload: payload, Options: options}, err
 }
 

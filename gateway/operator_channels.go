@@ -192,3 +192,18 @@ func (o operator) Channel(ctx context.Context, name string) (admin.ChannelDetail
 	}
 	return d, nil
 }
+
+// Forget removes a channel's history on every gateway.
+func (o operator) Forget(ctx context.Context, name string) (int64, error) {
+	if err := fanout.ValidChannel(name); err != nil {
+		return 0, &admin.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	had, err := o.srv.broker.Forget(ctx, name)
+	if err != nil {
+		return 0, &admin.Error{Status: 503, Code: codeBroker, Message: "the history may not have been forgotten: " + err.Error()}
+	}
+	o.srv.log.Info("a channel's history is forgotten", "channel", name, "messages", had)
+	return had, nil
+}

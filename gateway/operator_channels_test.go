@@ -172,3 +172,33 @@ func TestOperatorTellsOfOneChannel(t *testing.T) {
 		t.Errorf("a bad name: %d %+v", status, f)
 	}
 }
+
+func TestOperatorForgetsAHistory(t *testing.T) {
+	in := start(t, nil).ready()
+	for _, channel := range []string{"news", "a/history", "a/b"} {
+		durable(t, in.redis, channel, 0, 3)
+	}
+	var done struct {
+		Channel   string
+		Forgotten int
+	}
+	for path, channel := range map[string]string{"news": "news", "a/history": "a/history", "a%2Fb": "a/b"} {
+		if status := in.call("DELETE", "/v1/channels/"+path+"/history", "", &done); status != 200 || done.Channel != channel || done.Forgotten != 3 {
+			t.Errorf("%s: %d %+v", path, status, done)
+		}
+	}
+	if status := in.call("DELETE", "/v1/channels/unused/history", "", &done); status != 200 || done.Forgotten != 0 {
+		t.Errorf("%d %+v", status, done)
+	}
+	for path, want := range map[string]int{"/v1/channels/news": 405, "/v1/channels/a%20b/history": 400, "/v1/channels/history": 405, "/v1/channels/news/history?x=1": 400} {
+		var f failure
+		if status := in.call("DELETE", path, "", &f); status != want || f.Error.Code == "" {
+			t.Errorf("%s: %d %+v", path, status, f)
+		}
+	}
+	in.redis.Kill()
+	var f failure
+	if status := in.call("DELETE", "/v1/channels/news/history", "", &f); status != 503 || f.Error.Code != codeBroker {
+		t.Errorf("without Redis: %d %+v", status, f)
+	}
+}

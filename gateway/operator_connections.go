@@ -217,13 +217,13 @@ func (o operator) Close(ctx context.Context, f admin.ConnectionFilter) (closed i
 	for _, sh := range o.srv.shards {
 		slot := uint32(1)
 		for slot != 0 {
-			from := slot
+			from, before := slot, closed
 			p, err := ask(ctx, sh, func() (p struct {
 				closed int
 				next   uint32
 			}) {
 				p.next = sh.walk(from, &f, func(i uint32, c *conn) bool {
-					sh.dismiss(i, c)
+					sh.dismiss(i, c, before+p.closed)
 					p.closed++
 					return true
 				})
@@ -249,7 +249,7 @@ func (o operator) closeOne(ctx context.Context, id string) (int, error) {
 		if c == nil || c.phase == phaseClosing {
 			return 0
 		}
-		sh.dismiss(slot, c)
+		sh.dismiss(slot, c, 0)
 		return 1
 	})
 }

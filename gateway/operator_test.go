@@ -113,7 +113,7 @@ func TestOperatorPublishesBatches(t *testing.T) {
 }
 
 func TestOperatorPublishRefuses(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.QueueBytes = 2048 }).ready()
+	in := start(t, func(c *Config) { c.Limits.PayloadBytes = 2048 }).ready()
 	for name, test := range map[string]struct {
 		body   string
 		status int

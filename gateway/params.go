@@ -15,6 +15,7 @@ type params struct {
 	channels []string
 	raw      bool
 	resume   resume
+	history  int           // newest messages of each channel that resume says nothing of
 	wait     time.Duration // of a poll
 	max      int           // messages in a poll's answer
 }
@@ -27,11 +28,14 @@ const (
 	defaultMax  = 100
 )
 
-// query reads the query of s.request.
+// query reads the query of s.request. The Last-Event-ID header is the newest
+// position: a client that comes back repeats its URL as it was, with what a
+// library adds to it.
 func (s *shard) query() (p params, err *http1.Error) {
 	p = params{wait: defaultWait, max: defaultMax}
 	r := &s.request
 	q := r.Query(s.decoded[:0])
+	newest := noPosition
 	for {
 		name, value, ok := q.Next()
 		if !ok {
@@ -46,8 +50,15 @@ func (s *shard) query() (p params, err *http1.Error) {
 			}
 		case "format":
 			err = p.setFormat(string(value))
-		case "cursor":
-			err = p.setCursor(string(value))
+		case "token", "wait", "max", "history":
+		default:
+			switch named := positionNamed(string(name)); {
+			case len(value) == 0 || named != noPosition && named < newest:
+			case named > strangePosition:
+				newest, err = named, p.setCursor(string(value))
+			case named == strangePosition || isPosition(string(value)):
+				err = &http1.Error{Status: 400, Code: codeInvalidPosition, Message: errStrangePosition(string(name), "cursor, since or lastEventId")}
+			}
 		}
 		if err != nil {
 			return p, err
@@ -58,12 +69,16 @@ func (s *shard) query() (p params, err *http1.Error) {
 	}
 	wait, werr := q.Int("wait", int64(defaultWait/time.Second), 0, int64(maxWait/time.Second))
 	n, nerr := q.Int("max", defaultMax, 1, maxMessages)
-	for _, err := range []error{werr, nerr} {
+	history, herr := q.Int("history", 0, 0, int64(s.srv.broker.MostHistory()))
+	for _, err := range []error{werr, nerr, herr} {
 		if err != nil {
 			return p, err.(*http1.Error)
 		}
 	}
-	p.wait, p.max = time.Duration(wait)*time.Second, int(n)
+	p.wait, p.max, p.history = time.Duration(wait)*time.Second, int(n), int(history)
+	if err := p.setCursor(string(r.LastEventID)); err != nil {
+		return p, err
+	}
 	return p, s.checkChannels(&p)
 }
 
@@ -107,6 +122,14 @@ func (p *params) setCursor(value string) *http1.Error {
 	return nil
 }
 
+// checkHistory refuses a number of messages that no channel keeps.
+func (s *shard) checkHistory(n int) *http1.Error {
+	if most := s.srv.broker.MostHistory(); n < 0 || n > most {
+		return badRequest("history is a number from 0 to %d", most)
+	}
+	return nil
+}
+
 // checkChannels bounds the channels, checks their names and drops doubles.
 func (s *shard) checkChannels(p *params) *http1.Error {
 	if err := s.tooMany(p); err != nil {
@@ -145,4 +168,25 @@ func (s *shard) tooMany(p *params) *http1.Error {
 		return nil
 	}
 	return &http1.Error{Status: 400, Code: codeTooManyChannels, Message: fmt.Sprintf("%d channels, a connection may have %d", len(p.channels), n)}
+}
+
+// positionOutside refuses a position beside the body that a request is read from.
+func (s *shard) positionOutside() *http1.Error {
+	name := ""
+	if len(s.request.LastEventID) > 0 {
+		name = "Last-Event-ID"
+	}
+	for q := s.request.Query(s.decoded[:0]); ; {
+		key, value, ok := q.Next()
+		if !ok {
+			break
+		}
+		if key := string(key); len(value) > 0 && key != "token" && (positionNamed(key) != noPosition || isPosition(string(value))) {
+			name = key
+		}
+	}
+	if name == "" {
+		return nil
+	}
+	return &http1.Error{Status: 400, Code: codeInvalidPosition, Message: errStrangePosition(name, "cursor in the body")}
 }

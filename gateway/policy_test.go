@@ -132,7 +132,7 @@ func TestSlowBatches(t *testing.T) {
 				st := in.totals()
 				return st.deliveries == 3*burst
 			})
-			if st := in.totals(); st.connections != 3 || st.queueBytes > int64(3*most) || len(st.closes) > 0 {
+			if st := in.totals(); st.connections != 3 || st.queueBytes > int64(3*most) || st.closes[CloseSlow] > 0 {
 				t.Errorf("%d connections have %d bytes queued; closed: %v", st.connections, st.queueBytes, st.closes)
 			}
 			for last := -1; last < burst-1; {
@@ -180,8 +180,8 @@ func TestQueueTotal(t *testing.T) {
 // The queue's bookkeeping against a plain list of what a client would get.
 func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		q := &queue{}
-		total := func() (n int) {
+		q := &queue{tally: &tally{all: new(total)}}
+		sum := func() (n int) {
 			for _, it := range q.items[q.head:] {
 				n += len(it.b)
 			}
@@ -208,10 +208,10 @@ func TestQueueModel(t *testing.T) {
 			"drop oldest": func(t *rapid.T) {
 				limit := rapid.IntRange(0, 200).Draw(t, "limit")
 				q.dropOldest(limit, func(m *fanout.Message) bool { return m.Channel == "a" }, func(*fanout.Message) []byte { return []byte("gap") })
-				if q.bytes > limit {
-					for _, it := range q.items[min(q.first(), len(q.items)):] {
+				if q.waiting() > limit {
+					for _, it := range q.items[q.head+1 : len(q.items)-1] {
 						if it.from != nil && it.from.Channel == "a" {
-							t.Fatalf("%d bytes are left over %d, and a message that may go", q.bytes, limit)
+							t.Fatalf("%d bytes are left over %d, and a message that may go", q.waiting(), limit)
 						}
 					}
 				}
@@ -231,8 +231,8 @@ func TestQueueModel(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				if n := total(); n != q.bytes {
-					t.Fatalf("%d bytes counted, %d are there", q.bytes, n)
+				if n := sum(); n != q.bytes || int64(n) != q.tally.bytes || int64(n) != q.tally.all.bytes.Load() {
+					t.Fatalf("%d bytes are there, counted are %d, %d and %d", n, q.bytes, q.tally.bytes, q.tally.all.bytes.Load())
 				}
 				if q.begun && len(q.items[q.head].b) != rest {
 					t.Fatal("the begun item changed")

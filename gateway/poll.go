@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 
 	"pushgate/fanout"
+	"pushgate/gateway/auth"
 	"pushgate/gateway/http1"
 	"pushgate/gateway/jsontext"
 )
@@ -29,6 +31,7 @@ type missed struct {
 	messages []*fanout.Message
 	before   fanout.Position // durable, just before these
 	gap      bool
+	newest   bool // it came without a position, for the newest
 }
 
 // pollGet answers GET /v1/poll.
@@ -51,8 +54,10 @@ func (s *shard) pollGet(i uint32, c *conn) {
 type pollBody struct {
 	Channels []string `json:"channels"`
 	Cursor   string   `json:"cursor"`
-	Wait     *float64 `json:"wait"` // seconds
+	Since    string   `json:"since"` // the same
+	Wait     *float64 `json:"wait"`  // seconds
 	Max      *int     `json:"max"`
+	History  int      `json:"history"`
 	Format   string   `json:"format"`
 	Token    string   `json:"token"`
 }
@@ -79,12 +84,16 @@ func (s *shard) readPoll(c *conn, text []byte) (p params, err *http1.Error) {
 	}
 	if c.grant == 0 {
 		g, e := s.verify([]byte(b.Token))
+		if e != nil && e.Reason == auth.ReasonKeyPending {
+			s.stats.rejects[RejectKeyPending]++
+			return p, overLimit[RejectKeyPending]
+		}
 		if e != nil {
 			return p, unauthorized(e)
 		}
 		s.setGrant(c, g)
 	}
-	p = params{channels: b.Channels, wait: defaultWait, max: defaultMax}
+	p = params{channels: b.Channels, history: b.History, wait: defaultWait, max: defaultMax}
 	if b.Wait != nil {
 		if *b.Wait < 0 || *b.Wait > maxWait.Seconds() {
 			return p, badRequest("wait is a number from 0 to %v", maxWait.Seconds())
@@ -98,7 +107,10 @@ func (s *shard) readPoll(c *conn, text []byte) (p params, err *http1.Error) {
 		p.max = *b.Max
 	}
 	if err = p.setFormat(b.Format); err == nil {
-		err = p.setCursor(b.Cursor)
+		err = p.setCursor(cmp.Or(b.Cursor, b.Since))
+	}
+	if err == nil {
+		err = s.checkHistory(p.history)
 	}
 	if err == nil {
 		err = s.checkChannels(&p)
@@ -142,16 +154,17 @@ func pollTicks(wait time.Duration) uint32 {
 }
 
 // pollSubscribed notes that a channel of a poll is live.
-func (s *shard) pollSubscribed(i uint32, c *conn, ch fanout.Channel, r *fanout.Replay) {
+func (s *shard) pollSubscribed(c *conn, w *waiter, ch fanout.Channel, r *fanout.Replay) {
 	if c.poll == 0 {
 		return // it was answered because its time was up
 	}
 	if r != nil {
 		set := s.polls.at(c.poll)
-		set.news = set.news || len(r.Messages) > 0 || r.Gap != nil
-		set.missed = append(set.missed, missed{ch, r.Messages, r.Before, r.Gap != nil})
+		// Who asks for the past is told at once, also that there is none.
+		set.news = set.news || len(r.Messages) > 0 || r.Gap != nil || w.newest > 0
+		set.missed = append(set.missed, missed{ch, r.Messages, r.Before, r.Gap != nil, w.newest > 0})
 	}
-	s.pollConfirmed(i, c)
+	s.pollConfirmed(w.slot, c)
 }
 
 // pollConfirmed takes one off what a poll waits for. After the last it is

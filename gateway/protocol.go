@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -16,6 +19,8 @@ type command struct {
 	Type    string          `json:"type"`
 	Channel string          `json:"channel"`
 	Since   string          `json:"since"`
+	Cursor  string          `json:"cursor"` // the same
+	History int             `json:"history"`
 	Token   string          `json:"token"`
 	Data    json.RawMessage `json:"data"`
 	Ref     json.RawMessage `json:"ref"` // a number or a string, given back in the answer
@@ -60,24 +65,24 @@ func (s *shard) message(i uint32, c *conn, text []byte) {
 	}
 	switch {
 	case !s.mayTalk(i):
-		s.tooFast(i, c, cmd.Ref)
+		s.tooFast(i, c, &cmd)
 		return
 	case err != nil:
-		s.replyError(i, c, codeBadMessage, "a message is one JSON object with a type: "+jsontext.Explain(err).Error(), cmd.Ref)
+		s.refuseCommand(i, c, &cmd, codeBadMessage, "a message is one JSON object with a type: "+jsontext.Explain(err).Error())
 		return
 	case !goodRef:
-		s.replyError(i, c, codeBadMessage, "ref is a number or a string of up to 64 bytes", nil)
+		s.refuseCommand(i, c, &cmd, codeBadMessage, "ref is a number or a string of up to 64 bytes")
 		return
 	case cmd.Type == "auth":
 		s.commandAuth(i, c, &cmd)
 		return
 	case c.flags&flagUnknown != 0:
-		s.replyError(i, c, codeUnauthorized, errUnknown, cmd.Ref)
+		s.refuseCommand(i, c, &cmd, codeUnauthorized, errUnknown)
 		return
 	}
 	switch cmd.Type {
 	case "subscribe":
-		s.commandSubscribe(i, c, &cmd)
+		s.commandSubscribe(i, c, &cmd, text)
 	case "unsubscribe":
 		s.unsubscribe(i, c, &cmd)
 	case "publish":
@@ -85,7 +90,7 @@ func (s *shard) message(i uint32, c *conn, text []byte) {
 	case "ping":
 		s.reply(i, c, reply{Type: "pong", Ref: cmd.Ref})
 	default:
-		s.replyError(i, c, codeUnknownType, "type is subscribe, unsubscribe, publish, auth or ping", cmd.Ref)
+		s.refuseCommand(i, c, &cmd, codeUnknownType, "type is subscribe, unsubscribe, publish, auth or ping")
 	}
 }
 
@@ -119,30 +124,69 @@ func (s *shard) replyFrame(r reply) []byte {
 	return s.scratch
 }
 
-func (s *shard) replyError(i uint32, c *conn, code, message string, ref json.RawMessage) {
-	s.reply(i, c, reply{Type: "error", Code: code, Message: message, Ref: ref})
+// replyError tells a client that its message was not done; channel is the one
+// that it named, empty for none.
+func (s *shard) replyError(i uint32, c *conn, channel, code, message string, ref json.RawMessage) {
+	if len(channel) > fanout.MaxChannelBytes {
+		channel = "" // no channel, and as long as a message may be
+	}
+	s.reply(i, c, reply{Type: "error", Channel: channel, Code: code, Message: message, Ref: ref})
 }
 
-// commandSubscribe handles a client's subscribe.
-func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command) {
+// refuseCommand tells a client that cmd was not done.
+func (s *shard) refuseCommand(i uint32, c *conn, cmd *command, code, message string) {
+	s.replyError(i, c, cmd.Channel, code, message, cmd.Ref)
+}
+
+// commandSubscribe handles a client's subscribe, of which text is the whole.
+func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command, text []byte) {
 	if err := fanout.ValidChannel(cmd.Channel); err != nil {
-		s.replyError(i, c, codeInvalidChannel, err.Error(), cmd.Ref)
+		s.refuseCommand(i, c, cmd, codeInvalidChannel, err.Error())
 		return
 	}
 	if !s.maySubscribe(c, cmd.Channel) {
-		s.replyError(i, c, codeForbidden, "the token does not allow this channel", cmd.Ref)
+		s.refuseCommand(i, c, cmd, codeForbidden, "the token does not allow this channel")
 		return
 	}
-	w := waiter{ref: cmd.Ref, asked: cmd.Since}
-	if cmd.Since != "" {
-		at, err := parseResume(cmd.Since)
+	since := cmp.Or(cmd.Since, cmd.Cursor)
+	w := waiter{ref: cmd.Ref, asked: since}
+	if since != "" {
+		at, err := parseResume(since)
 		if err != nil {
-			s.replyError(i, c, codeInvalidPosition, err.Error(), cmd.Ref)
+			s.refuseCommand(i, c, cmd, codeInvalidPosition, err.Error())
 			return
 		}
 		w.since, w.lost = at.positions(cmd.Channel, s.srv.node)
+	} else if key := strangePositionIn(text); key != "" {
+		s.refuseCommand(i, c, cmd, codeInvalidPosition, errStrangePosition(key, "since"))
+		return
+	}
+	if err := s.checkHistory(cmd.History); err != nil {
+		s.refuseCommand(i, c, cmd, codeBadRequest, err.Message)
+		return
+	}
+	if len(w.since) == 0 {
+		w.newest = cmd.History
 	}
 	s.subscribe(i, c, cmd.Channel, w)
+}
+
+// strangePositionIn returns a key of a client's message that would be ignored
+// and means a position, if there is one.
+func strangePositionIn(message []byte) (found string) {
+	for key, value := range jsontext.Fields(message) {
+		switch key := string(key); strings.ToLower(key) {
+		case "type", "channel", "since", "cursor", "history", "ref", "token", "data":
+			continue
+		default:
+			var text string
+			_ = json.Unmarshal(value, &text) // a position is a string
+			if positionNamed(key) != noPosition && string(value) != "null" || isPosition(text) {
+				return key
+			}
+		}
+	}
+	return ""
 }
 
 // subscribeAll subscribes a connection to the channels of its request.
@@ -151,6 +195,9 @@ func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 	for _, name := range p.channels {
 		w := waiter{time: p.resume.isTime(), asked: p.resume.text}
 		w.since, w.lost = p.resume.positions(name, s.srv.node)
+		if len(w.since) == 0 {
+			w.newest = p.history
+		}
 		s.subscribe(i, c, name, w)
 		if c.gen != gen || c.phase != phaseOpen {
 			return
@@ -184,6 +231,10 @@ func (s *shard) welcomeFrame(i uint32, c *conn, ref json.RawMessage) []byte {
 	b = strconv.AppendFloat(b, s.cfg.Heartbeat.Interval.Seconds(), 'f', -1, 64)
 	b = append(b, `,"max_message":`...)
 	b = strconv.AppendInt(b, int64(s.cfg.Limits.MessageBytes), 10)
+	if g := s.grantOf(c); g != nil && !g.Expires.IsZero() {
+		b = append(b, `,"expires_in":`...)
+		b = strconv.AppendInt(b, max(0, int64(time.Until(g.Expires)/time.Second)), 10)
+	}
 	return s.spelledFrame(b, ref)
 }
 

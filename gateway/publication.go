@@ -22,6 +22,13 @@ type publication struct {
 	IdempotencyKey string          `json:"idempotency_key"`
 }
 
+// operatorPublication is a publication of the operator's or a backend's, which may
+// say for whom it publishes. That of a client is its token's subject.
+type operatorPublication struct {
+	publication
+	User string `json:"user"`
+}
+
 // maxIdempotencyKey bounds a key, which is part of a key in Redis.
 const maxIdempotencyKey = 200
 

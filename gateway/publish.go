@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"pushgate/fanout"
 	"pushgate/gateway/http1"
 	"pushgate/gateway/jsontext"
 )
@@ -27,13 +28,13 @@ func (s *shard) commandPublish(i uint32, c *conn, cmd *command) {
 		switch {
 		case c == nil || c.phase != phaseOpen:
 		case err != nil:
-			s.replyError(i, c, codeBroker, "the message may not have been published", ref)
+			s.replyError(i, c, pub.Channel, codeBroker, "the message may not have been published", ref)
 		default:
 			s.replyAt(i, c, "published", pub.Channel, id, ref) // a plain message has no id yet
 		}
 	})
 	if err != nil {
-		s.replyError(i, c, err.Code, err.Message, cmd.Ref)
+		s.refuseCommand(i, c, cmd, err.Code, err.Message)
 	}
 }
 
@@ -63,7 +64,7 @@ func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 // publish hands a client's message to the publisher, if its channel's rule
 // lets clients publish. done is called on the shard's loop.
 func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string, err error)) *http1.Error {
-	payload, err := pub.check(s.cfg.Limits.MessageBytes)
+	payload, err := pub.check(min(s.cfg.Limits.MessageBytes, s.cfg.maxPayload))
 	if err != nil {
 		return err
 	}
@@ -75,8 +76,12 @@ func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string
 	if err != nil {
 		return err
 	}
+	options.User = s.subjectOf(c)
 	if options.IdempotencyKey != "" {
-		options.IdempotencyKey = clientKey(s.subjectOf(c), options.IdempotencyKey)
+		options.IdempotencyKey = clientKey(options.User, options.IdempotencyKey)
+	}
+	if err := fanout.CheckPayload(payload, options); err != nil {
+		return badRequest("%v", err)
 	}
 	if !s.mayPublishNow(i) {
 		s.stats.rejects[RejectPublishRate]++
@@ -87,13 +92,25 @@ func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string
 		payload: bytes.Clone(payload),
 		options: options,
 		by:      time.Now().Add(publishTimeout),
-		done:    func(id string, err error) { s.post(func() { done(id, err) }) },
+		done: func(id string, err error) {
+			s.post(func() {
+				s.stats.published[publishResult(err)]++
+				done(id, err)
+			})
+		},
 	})
 	if !ok {
 		s.stats.rejects[RejectOverloaded]++
 		return &http1.Error{Status: 503, Code: codeOverloaded, Message: "too many messages wait to be published"}
 	}
 	return nil
+}
+
+func publishResult(err error) PublishResult {
+	if err != nil {
+		return PublishFailed
+	}
+	return PublishOK
 }
 
 // clientKey returns the idempotency key under which a client's is remembered.
@@ -117,7 +134,7 @@ func (s *shard) answerBody(i uint32, c *conn, v any) {
 // read, so the connection can go on.
 func (s *shard) refuseBody(i uint32, c *conn, err *http1.Error) {
 	s.traceRefused(i, c, err, nil)
-	o := s.connOptions(c)
+	o := s.connOptions(i, c)
 	switch err.Status {
 	case 400:
 		s.stats.rejects[RejectBadRequest]++
@@ -133,5 +150,5 @@ func (s *shard) refuseBody(i uint32, c *conn, err *http1.Error) {
 }
 
 func (s *shard) respond(i uint32, c *conn, status int, body []byte) {
-	s.respondWith(i, c, http1.AppendResponse(nil, status, body, s.connOptions(c)))
+	s.respondWith(i, c, http1.AppendResponse(nil, status, body, s.connOptions(i, c)))
 }

@@ -8,9 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"pushgate/gateway/auth"
 )
 
 // exampleLanguage says how a block of docs/PUBLISH.md is run.
@@ -75,6 +78,41 @@ func TestPublishingExamples(t *testing.T) {
 	}
 }
 
+// subjectBlock is an example that prints the channel user.{sub} of a subject.
+var subjectBlock = regexp.MustCompile("(?ms)^```([a-z]+) user\n(.*?)^```")
+
+// TestSubjectExamples gives every such example subjects of many kinds: it must
+// print the channel that the gateway grants.
+func TestSubjectExamples(t *testing.T) {
+	document, err := os.ReadFile("../docs/PUBLISH.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := subjectBlock.FindAllStringSubmatch(string(document), -1)
+	if len(found) != len(exampleLanguages) {
+		t.Errorf("docs/PUBLISH.md has %d of them, want one in each of %d languages", len(found), len(exampleLanguages))
+	}
+	for _, match := range found {
+		language, text := exampleLanguages[match[1]], match[2]
+		t.Run(match[1], func(t *testing.T) {
+			if _, err := exec.LookPath(language.command[0]); err != nil {
+				t.Skipf("not run, as this machine lacks %s", language.command[0])
+			}
+			dir := t.TempDir()
+			file := filepath.Join(dir, language.file)
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, sub := range []string{"anna", "auth0|5f7c", "anna@example.com", "urn:user:42", "*", "YWJj==", "a=2Eb=", "=é=2f", "a/b {sub}\n#%$"} {
+				command := append(slices.Clone(language.command), file, sub)
+				if got := strings.TrimSuffix(runFile(t, dir, command), "\n"); got != "user."+auth.Escape(sub) {
+					t.Errorf("%q: printed %q, want %q", sub, got, "user."+auth.Escape(sub))
+				}
+			}
+		})
+	}
+}
+
 // installed reports whether examples can be run in dir.
 func (l exampleLanguage) installed(dir string) bool {
 	if l.probe == nil {
@@ -117,7 +155,7 @@ func runExample(t *testing.T, dir string, language exampleLanguage, text string)
 	plain := strings.Contains(text, "hello")
 	printed := ""
 	for round := range 2 {
-		id := lastID(t, runFile(t, dir, language.command, file))
+		id := lastID(t, runFile(t, dir, append(slices.Clone(language.command), file)))
 		if plain {
 			receives(t, c, `{"text":"hello"}`)
 		}
@@ -136,12 +174,12 @@ func runExample(t *testing.T, dir string, language exampleLanguage, text string)
 	receives(t, c, `"the end"`)
 }
 
-func runFile(t *testing.T, dir string, command []string, file string) string {
+func runFile(t *testing.T, dir string, command []string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, command[0], append(command[1:len(command):len(command)], file)...)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s: %v\n%s%s", strings.Join(command, " "), err, &stdout, &stderr)
@@ -167,4 +205,57 @@ func receives(t *testing.T, c *client, want string) event {
 		t.Fatalf("got %s, want %s", e.Data, want)
 	}
 	return e
+}
+
+// forgetBlock is an example that forgets the history of news.
+var forgetBlock = regexp.MustCompile("(?ms)^```sh forget\n(.*?)^```")
+
+// TestForgettingExamples runs each way to forget: it says how much that was, and
+// nothing of it comes to anybody any more.
+func TestForgettingExamples(t *testing.T) {
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := forgetBlock.FindAllStringSubmatch(read(t, "../docs/PUBLISH.md"), -1)
+	if len(found) != 3 {
+		t.Errorf("docs/PUBLISH.md has %d of them, want 3", len(found))
+	}
+	dir := checkout(t, root)
+	for _, match := range found {
+		t.Run(match[1], func(t *testing.T) {
+			in := start(t, nil).ready()
+			c := in.subscribed("news")
+			ids := durable(t, in.redis, "news", 0, 12)
+			in.redis.Publish("news", `"plain"`)
+			text := strings.NewReplacer("127.0.0.1:6379", in.redis.Addr, "127.0.0.1:8081", in.AdminAddr()).Replace(match[1])
+			file := filepath.Join(dir, "forget.sh")
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if got := runFile(t, dir, []string{"bash", "-eu", file}); !strings.Contains(got, "12") {
+				t.Errorf("it says %q", got)
+			}
+			in.redis.Publish("news", `"after"`)
+			for range 14 {
+				c.expect("message") // and no gap
+			}
+			for since, gap := range map[string]bool{ids[0]: true, ids[11]: true, "0-0": true, "": false} {
+				next := in.follow("subscribe", 20, since, "news")
+				if e := next(); e.Type != "subscribed" {
+					t.Fatalf("got %+v", e)
+				}
+				e := next()
+				if gap {
+					if e.Type != "gap" || e.Reason != "history" {
+						t.Errorf("since %q: got %+v", since, e)
+					}
+					e = next()
+				}
+				if e.Type != "message" || string(e.Data) != `"after"` {
+					t.Errorf("since %q: got %+v", since, e)
+				}
+			}
+		})
+	}
 }

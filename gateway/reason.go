@@ -20,6 +20,7 @@ const (
 	CloseBadData    CloseReason = "bad_data"       // text that is not UTF-8
 	CloseTooBig     CloseReason = "too_big"        // a message over limits.message_bytes
 	CloseToken      CloseReason = "token"          // no token, a bad one, or it has expired; the bye says which
+	CloseKeyPending CloseReason = "key_pending"    // the key of its token isn't known yet
 	CloseForbidden  CloseReason = "forbidden"      // a channel of the request that the token doesn't allow
 	CloseRate       CloseReason = "rate_limited"   // message after message over limits.messages_per_second
 	CloseNotText    CloseReason = "not_text"       // a binary message where JSON is spoken
@@ -29,24 +30,31 @@ const (
 	CloseInternal   CloseReason = "internal_error" // the kernel refused what should have worked
 )
 
+// closeReasons are all of them, for those who count them.
+var closeReasons = []CloseReason{
+	CloseByClient, CloseReset, CloseTimeout, CloseDrain, CloseRebalance, CloseAge, CloseAdmin, CloseSlow, CloseOverload, CloseProtocol,
+	CloseBadData, CloseTooBig, CloseToken, CloseKeyPending, CloseForbidden, CloseRate, CloseNotText, CloseAnswered, CloseRejected, CloseUnreadable, CloseInternal,
+}
+
 // closeCode is the WebSocket status code that a reason is sent with; reasons
 // without one end connections that can't be told any more, or are no WebSocket.
 var closeCode = map[CloseReason]ws.StatusCode{
-	CloseTimeout:   ws.StatusGoingAway,
-	CloseDrain:     1012,
-	CloseRebalance: 1012,
-	CloseAge:       1012,
-	CloseAdmin:     ws.StatusPolicyViolation,
-	CloseSlow:      4002,
-	CloseOverload:  1013,
-	CloseToken:     4001,
-	CloseForbidden: 4003,
-	CloseProtocol:  ws.StatusProtocolError,
-	CloseBadData:   ws.StatusInvalidFramePayloadData,
-	CloseRate:      ws.StatusPolicyViolation,
-	CloseTooBig:    ws.StatusMessageTooBig,
-	CloseNotText:   ws.StatusUnsupportedData,
-	CloseInternal:  ws.StatusInternalServerError,
+	CloseTimeout:    ws.StatusGoingAway,
+	CloseDrain:      1012,
+	CloseRebalance:  1012,
+	CloseAge:        1012,
+	CloseAdmin:      ws.StatusPolicyViolation,
+	CloseSlow:       4002,
+	CloseOverload:   1013,
+	CloseToken:      4001,
+	CloseKeyPending: 1013,
+	CloseForbidden:  4003,
+	CloseProtocol:   ws.StatusProtocolError,
+	CloseBadData:    ws.StatusInvalidFramePayloadData,
+	CloseRate:       ws.StatusPolicyViolation,
+	CloseTooBig:     ws.StatusMessageTooBig,
+	CloseNotText:    ws.StatusUnsupportedData,
+	CloseInternal:   ws.StatusInternalServerError,
 }
 
 // RejectReason says why a connection or request was turned away before it
@@ -74,5 +82,13 @@ const (
 	RejectDraining      RejectReason = "draining"
 	RejectOrigin        RejectReason = "origin"
 	RejectToken         RejectReason = "token"
-	RejectForbidden     RejectReason = "forbidden" // a channel that the token doesn't allow
+	RejectKeyPending    RejectReason = "key_pending" // the key of its token isn't known yet
+	RejectForbidden     RejectReason = "forbidden"   // a channel that the token doesn't allow
 )
+
+// rejectReasons are all of them, for those who count them.
+var rejectReasons = []RejectReason{
+	RejectConnections, RejectDescriptors, RejectAddress, RejectAcceptRate, RejectHandshakeRate, RejectMessageRate, RejectPublishRate,
+	RejectMessageSize, RejectOverloaded, RejectProxyHeader, RejectHeadTimeout, RejectHeadTooLong, RejectBadRequest, RejectNotFound,
+	RejectMethod, RejectUpgrade, RejectChannels, RejectDraining, RejectOrigin, RejectToken, RejectKeyPending, RejectForbidden,
+}

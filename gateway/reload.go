@@ -10,7 +10,7 @@ import (
 
 // LiveKeys are the keys, or sections of them, that Reload takes over. All
 // others are bound to what was opened at the start.
-var LiveKeys = []string{"origins", "channels", "admin.token", "auth.jwt", "heartbeat", "limits", "proxy", "drain", "debug"}
+var LiveKeys = []string{"origins", "channels", "admin.token", "auth.jwt", "heartbeat", "limits", "proxy", "websocket", "drain", "debug"}
 
 // withLive returns c with the values that next has for LiveKeys.
 func (c Config) withLive(next Config) Config {
@@ -20,6 +20,7 @@ func (c Config) withLive(next Config) Config {
 	c.Heartbeat = next.Heartbeat
 	c.Limits = next.Limits
 	c.Proxy = next.Proxy
+	c.WebSocket = next.WebSocket
 	c.Drain = next.Drain
 	c.Debug = next.Debug
 	return c
@@ -34,6 +35,14 @@ func (c Config) withLive(next Config) Config {
 // they came: a limit that is lower now, or a key that is gone, is for the next
 // ones. Files with keys are read again even where their names are the same.
 func (s *Server) Reload(cfg Config) (refused []string, err error) {
+	defer func() {
+		if err != nil {
+			s.ReloadFailed()
+			return
+		}
+		s.reloadFailed.Store(false)
+		s.configured.Store(time.Now().Unix())
+	}()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -52,6 +61,10 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	}
 	set.verifier.Adopt(old.verifier)
 	s.live.Store(set)
+	s.strangers.forget()
+	s.speechless.forget()
+	s.nameless.forget()
+	s.broker.LimitPayload(set.maxPayload)
 	s.spread(set)
 	select {
 	case s.reloaded <- struct{}{}:
@@ -59,6 +72,10 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	}
 	return refused, nil
 }
+
+// ReloadFailed notes for the metrics that a new configuration was refused. Reload
+// does it itself; it is for one that could not even be read.
+func (s *Server) ReloadFailed() { s.reloadFailed.Store(true) }
 
 // spread hands set to the shards and waits until all work by it, a second at
 // most: a loop that takes longer has it waiting in its queue.

@@ -1,6 +1,12 @@
 package gateway
 
-import "pushgate/fanout"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"pushgate/fanout"
+)
 
 // resume is where a client says that it was. The zero value is a client that
 // comes for the first time.
@@ -60,4 +66,76 @@ func (r *resume) positions(channel, node string) (list []fanout.Position, elsewh
 func appendUnused(dst []byte, channel string, plain fanout.Position) []byte {
 	c := fanout.NewCursor(channel, fanout.Position{}, plain)
 	return c.AppendTo(dst)
+}
+
+// beforeNewest returns the text of the position before the newest messages of a
+// channel, for a client that is cut off before it gets them: the durable one alone
+// where that tells all.
+func (s *shard) beforeNewest(channel string, r *fanout.Replay) string {
+	before, plain := r.Before, r.Position
+	switch {
+	case len(r.Messages) == 0:
+		if r.Position.Durable() {
+			return r.Position.String()
+		}
+	case r.DurableOnly:
+		return before.String()
+	default:
+		plain = fanout.Position{Node: s.srv.node}
+		if at := r.Messages[0].At(); at > 0 {
+			plain.Seq = at - 1
+		}
+	}
+	c := fanout.NewCursor(channel, before, plain)
+	return c.String()
+}
+
+// positionName says what the name of a parameter has to do with positions.
+type positionName uint8
+
+const (
+	noPosition      positionName = iota
+	strangePosition              // a position is meant, but by a name that isn't known
+	writtenPosition              // in the address that a page wrote
+	addedPosition                // by a library that comes back, to whatever address the page wrote: it is the newer one
+)
+
+// positionNamed tells the names of positions in a query or a message, in any
+// case and however their words are joined. What libraries call theirs is the
+// header's name in some spelling: lastEventId (Yaffle's polyfill),
+// evs_last_event_id (amvtek's), lastEventID and Last-Event-ID (Mercure's clients).
+func positionNamed(name string) positionName {
+	name = strings.ToLower(wordJoints.Replace(name))
+	switch {
+	case name == "cursor", name == "since":
+		return writtenPosition
+	case strings.Contains(name, "lasteventid"):
+		return addedPosition
+	case strings.HasPrefix(name, "last") && slices.ContainsFunc(lastOf, func(s string) bool { return strings.HasSuffix(name, s) }):
+		return strangePosition
+	}
+	switch name {
+	case "after", "afterid", "eventid", "messageid", "offset", "pollcursor", "position", "resume", "resumefrom", "sinceid", "startid":
+		return strangePosition
+	}
+	return noPosition
+}
+
+// lastOf ends the names of positions that begin with last: lastId, last_message.
+var lastOf = []string{"cursor", "event", "id", "message", "msg", "offset", "position", "seq"}
+
+var wordJoints = strings.NewReplacer("-", "", "_", "", ".", "")
+
+// isPosition reports whether the value of a parameter of whatever name can
+// hardly be anything but a position that the gateway has given out.
+func isPosition(value string) bool {
+	const first = 1e12 // milliseconds: the year 2001
+	r, err := parseResume(value)
+	return err == nil && (r.exact || !r.at.Durable() || r.at.Ms >= first)
+}
+
+// errStrangePosition refuses a parameter that would be ignored, and with it
+// whatever the client has missed.
+func errStrangePosition(name, known string) string {
+	return fmt.Sprintf("a position is given as %s, not as %.40q", known, name)
 }

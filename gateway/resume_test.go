@@ -44,7 +44,7 @@ func TestResume(t *testing.T) {
 	}
 	forgetful := func(c *fanout.Config) {
 		c.Ring.Age, c.Linger = 10*time.Millisecond, 10*time.Millisecond
-		c.Ring.TotalBytes = 8 << 10
+		c.Ring.Bytes, c.Ring.TotalBytes = 8<<10, 8<<10
 	}
 	ample := func(c *fanout.Config) { c.Ring.Messages, c.Ring.Bytes = 4096, 16<<20 }
 	for name, s := range map[string]setting{

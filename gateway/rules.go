@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"pushgate/fanout"
@@ -59,9 +60,22 @@ func compileRules(list []ChannelRule) (rules, error) {
 			oneOf(fmt.Sprintf("channels[%d].slow", i), string(cmp.Or(r.Slow, SlowDisconnect)), string(SlowDisconnect), string(SlowDropOldest), string(SlowLatest)),
 			between(fmt.Sprintf("channels[%d].max_len", i), r.MaxLen, 0, 1<<24),
 			between(fmt.Sprintf("channels[%d].ttl", i), r.TTL, 0, 10*365*24*time.Hour))
+		if j := coveredBy(list[:i], r.Match); j >= 0 {
+			errs = append(errs, fmt.Errorf("channels[%d].match: never counts, because channels[%d] is before it and matches the same channels", i, j))
+		}
 		out = append(out, compiledRule{r, match})
 	}
 	return out, errors.Join(errs...)
+}
+
+// coveredBy returns which of the rules matches, by itself, all that the patterns
+// do; -1 for none.
+func coveredBy(before []ChannelRule, patterns []string) int {
+	return slices.IndexFunc(before, func(r ChannelRule) bool {
+		return len(patterns) > 0 && !slices.ContainsFunc(patterns, func(p string) bool {
+			return !slices.ContainsFunc(r.Match, func(q string) bool { return auth.Covers(q, p) })
+		})
+	})
 }
 
 // slow returns the policy for clients that don't keep up.

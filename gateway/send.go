@@ -10,6 +10,16 @@ import (
 // reference: b must not change any more. It may close the connection.
 func (s *shard) send(i uint32, c *conn, b []byte) { s.sendItem(i, c, queued{b: b}) }
 
+// sendEach sends buffers one behind the other, for as long as the connection lasts.
+func (s *shard) sendEach(i uint32, c *conn, bufs [][]byte) {
+	gen := c.gen
+	for _, b := range bufs {
+		if c.gen == gen && len(b) > 0 {
+			s.send(i, c, b)
+		}
+	}
+}
+
 // sendCopy is send for bytes that the caller goes on using.
 func (s *shard) sendCopy(i uint32, c *conn, b []byte) {
 	if rest := s.write(i, c, b); len(rest) > 0 {
@@ -61,7 +71,7 @@ func (s *shard) enqueue(i uint32, c *conn, it queued, begun bool) {
 		}
 		var q *queue
 		c.out, q = s.queues.take()
-		q.begun, q.owner = begun, i
+		q.begun, q.owner, q.tally = begun, i, &s.tally
 	}
 	q := s.queues.at(c.out)
 	s.supersede(q, it.from)
@@ -69,7 +79,6 @@ func (s *shard) enqueue(i uint32, c *conn, it queued, begun bool) {
 		q.history += len(it.b)
 	}
 	q.add(it)
-	s.stats.queueBytes += int64(len(it.b))
 	gen := c.gen
 	switch {
 	case c.phase == phaseClosing, c.kind == kindEcho:
@@ -128,7 +137,9 @@ func (s *shard) flush(i uint32, c *conn) {
 	}
 	q := s.queues.at(c.out)
 	for q.bytes > 0 {
-		n, err := reactor.Writev(int(c.fd), q.pending(s.vec[:0]))
+		bufs := q.pending(s.vec[:0])
+		n, err := reactor.Writev(int(c.fd), bufs)
+		clear(bufs)
 		if err == reactor.ErrAgain {
 			return
 		}
@@ -138,7 +149,6 @@ func (s *shard) flush(i uint32, c *conn) {
 		}
 		q.sent(n)
 		s.stats.bytesOut += uint64(n)
-		s.stats.queueBytes -= int64(n)
 		// Room in the send buffer means that the client acknowledged bytes.
 		s.hear(c)
 		switch { // an answer may take longer than the time that is left behind it
@@ -157,7 +167,12 @@ func (s *shard) flush(i uint32, c *conn) {
 	case c.flags&flagEnding != 0:
 		s.shutdown(i, c)
 	case c.phase == phaseHead && c.in != 0:
-		s.head(i, c, nil)
+		gen := c.gen
+		if s.head(i, c, nil); c.gen == gen {
+			s.endHalf(i, c)
+		}
+	default:
+		s.endHalf(i, c)
 	}
 }
 
@@ -166,9 +181,7 @@ func (s *shard) freeQueue(c *conn) {
 	if c.out == 0 {
 		return
 	}
-	q := s.queues.at(c.out)
-	s.stats.queueBytes -= int64(q.bytes)
-	q.reset()
+	s.queues.at(c.out).reset()
 	s.queues.put(c.out)
 	c.out = 0
 }
@@ -177,6 +190,9 @@ func (s *shard) freeQueue(c *conn) {
 // was lost over it.
 func (s *shard) watchOut(i uint32, c *conn, on bool) bool {
 	ev := reactor.In
+	if c.flags&flagHalf != 0 {
+		ev = reactor.Half
+	}
 	switch {
 	case on && c.kind == kindEcho:
 		ev = reactor.Out // what is read would only be queued as well

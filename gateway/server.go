@@ -33,6 +33,7 @@ type Server struct {
 	started        time.Time // tick 0
 	consoleOrigins map[string]bool
 	publisher      *publisher
+	fleet          *fleet
 
 	// Atomic
 	live        atomic.Pointer[settings] // stored under reloading
@@ -43,7 +44,18 @@ type Server struct {
 	handshakes  bucket // limits.handshakes_per_second
 	publishes   bucket // limits.total_publishes_per_second
 
-	addresses addresses // guards itself
+	configured   atomic.Int64 // when the present settings were read, in seconds since 1970
+	reloadFailed atomic.Bool  // the last try to reload was refused
+
+	logLost atomic.Pointer[func() uint64] // see LogLost
+
+	addresses  addresses       // guards itself
+	strangers  strangers       // pages whose origin isn't allowed; guards itself
+	speechless strangers       // pages that offer no known subprotocol; guards itself
+	nameless   strangers       // proxies that name no client; guards itself
+	departure  departure       // guards itself
+	roundTrips sharedHistogram // to Redis; guards itself
+	queued     total           // guards itself
 
 	reloading sync.Mutex    // held by Reload
 	reloaded  chan struct{} // sent to by Reload without waiting, received by runVerifier; never closed
@@ -67,6 +79,7 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 		reloaded: make(chan struct{}, 1),
 
 		publisher: newPublisher(broker),
+		fleet:     newFleet(),
 	}
 	defer func() {
 		if err != nil {
@@ -81,6 +94,9 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 		return nil, err
 	}
 	s.live.Store(set)
+	s.configured.Store(s.started.Unix())
+	broker.OnRoundTrip(s.roundTrips.observe)
+	broker.LimitPayload(set.maxPayload)
 	if err := s.listen(); err != nil {
 		return nil, err
 	}
@@ -98,7 +114,7 @@ func (s *Server) listen() error {
 		Mode:          cfg.Socket.fileMode(),
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("listen: %w", err)
 	}
 	s.addr = l.Addr()
 	for id := range cfg.shards() {
@@ -119,7 +135,7 @@ func (s *Server) listen() error {
 		return nil
 	}
 	if s.admin, err = net.Listen("tcp", cfg.Admin.Listen); err != nil {
-		return err
+		return fmt.Errorf("admin.listen: %w", err)
 	}
 	_, port, _ := net.SplitHostPort(s.AdminAddr())
 	s.consoleOrigins = map[string]bool{"http://" + s.AdminAddr(): true, "http://localhost:" + port: true}
@@ -128,6 +144,10 @@ func (s *Server) listen() error {
 
 // Addr returns the public address as bound.
 func (s *Server) Addr() string { return s.addr }
+
+// LogLost has the metrics ask fn, from any goroutine, how many lines the log has
+// lost.
+func (s *Server) LogLost(fn func() uint64) { s.logLost.Store(&fn) }
 
 // Loops returns the number of event loops.
 func (s *Server) Loops() int { return len(s.shards) }
@@ -169,13 +189,18 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.tick(inner) })
 	running.Go(func() { s.publisher.run(inner) })
 	running.Go(func() { s.runVerifier(inner) })
+	running.Go(func() { s.runFleet(inner) })
 	for _, sh := range s.shards {
 		if err := sh.loop.Start(s.fail); err != nil {
 			return err
 		}
 	}
 	if s.admin != nil {
-		srv := &http.Server{Handler: s.adminHandler(), ReadHeaderTimeout: 10 * time.Second}
+		srv := &http.Server{
+			Handler:           s.adminHandler(),
+			ReadHeaderTimeout: 10 * time.Second,
+			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		}
 		defer srv.Close()
 		running.Go(func() {
 			if err := srv.Serve(s.admin); !errors.Is(err, http.ErrServerClosed) {
@@ -204,6 +229,8 @@ func (s *Server) fail(err error) {
 func (s *Server) drain() error {
 	delay := s.live.Load().Drain.Delay
 	s.draining.Store(true)
+	_ = s.departure.begin(CloseDrain, time.Now().Add(delay+s.drainTime())) // never refused
+	s.fleet.hurry()
 	s.log.Info("draining", "connections", s.connections.Load(), "delay", delay, "over", s.drainTime())
 	if err := s.wait(delay, func() bool { return false }); err != nil {
 		return err
@@ -215,6 +242,7 @@ func (s *Server) drain() error {
 		sh.post(func() {
 			sh.stopAccept()
 			sh.beginDrain(CloseDrain, 1, over)
+			sh.closeIdle()
 			accepting.Add(-1)
 		})
 	}

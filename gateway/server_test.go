@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for something to come true.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // eventually fails the test unless fn comes true.
 func eventually(t testing.TB, what string, fn func() bool) {
@@ -207,6 +207,7 @@ type event struct {
 	Type             string          `json:"type"`
 	Channel          string          `json:"channel"`
 	ID               string          `json:"id"`
+	User             *string         `json:"user"`
 	Data             json.RawMessage `json:"data"`
 	DataBase64       string          `json:"data_base64"`
 	Since            string          `json:"since"`

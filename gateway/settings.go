@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 
 	"pushgate/fanout"
 	"pushgate/gateway/auth"
@@ -16,21 +17,27 @@ import (
 type settings struct {
 	Config
 	maxConnections int
+	maxPayload     int   // of a message
 	maxExcess      int64 // connections over the limit that may wait for their client to close
 	rules          rules
 	origins        *auth.Origins
 	verifier       *auth.Verifier
 	trusted        proxy.Networks
+	proxyHeader    proxy.Header
 
 	acceptRate, handshakeRate     rate
 	messageRate                   rate // of one connection
 	publishRate, totalPublishRate rate // of one connection, of all
 }
 
+// payloadShare is the part of limits.total_queue_bytes that one message may have, so
+// that a few of them at once end nobody.
+const payloadShare = 8
+
 const (
 	// reservedDescriptors are kept for what is no client: Redis, the log, the
 	// admin listener and its clients, and those who are turned away.
-	reservedDescriptors = 52
+	reservedDescriptors = 54
 	// shardDescriptors is what a shard opens: the listener and a spare
 	// descriptor, two epolls, each with an eventfd.
 	shardDescriptors = 6
@@ -52,7 +59,9 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 	if set.trusted, err = proxy.ParseNetworks(cfg.Proxy.Trusted); err != nil {
 		return nil, err
 	}
+	set.proxyHeader = proxy.Header(strings.ToLower(cfg.Proxy.Header))
 	l := cfg.Limits
+	set.maxPayload = min(l.PayloadBytes, l.TotalQueueBytes/payloadShare)
 	set.acceptRate = perSecond(l.AcceptsPerSecond, l.AcceptsBurst)
 	set.handshakeRate = perSecond(l.HandshakesPerSecond, l.HandshakesBurst)
 	set.messageRate = perSecond(l.MessagesPerSecond, l.MessagesBurst)

@@ -39,7 +39,9 @@ type shard struct {
 	wheel    *heartbeat.Wheel
 	inputs   table[input]
 	queues   table[queue]
+	tally    tally // of the queues
 	polls    table[poll]
+	parts    []part // of the answer that is being gathered
 	grants   grants
 	unknown  map[uint32]*params // of WebSockets that haven't shown their token yet
 	joins    map[fanout.Channel]*join
@@ -72,6 +74,7 @@ type shard struct {
 	away      away           // sockets that were told to come back later
 	locations side[location] // where connections come from
 	talkers   side[talker]   // what they have left of their rates
+	pages     webPages       // which page's requests they carry
 }
 
 func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
@@ -86,11 +89,13 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		unknown:  make(map[uint32]*params),
 		overrun:  make(map[fanout.Channel]bool),
 		room:     maxPending,
+		tally:    tally{all: &srv.queued},
 		listener: listener,
 		echo:     wsframe.NewReader(wsframe.Server, maxEcho),
 		stats:    newStats(),
 	}
 	s.fan, s.onDue = s.deliver, s.due
+	s.index.OnDelivered(s.delivered)
 	s.upgrade.init()
 	s.use(srv.live.Load())
 	loop, err := reactor.New(s)
@@ -155,6 +160,15 @@ func (s *shard) deliver(i uint32, b *fanout.Batch) {
 	s.sendBatched(i, c, it)
 }
 
+// delivered notes how long messages took that have been sent to all.
+func (s *shard) delivered(messages []*fanout.Message) {
+	for _, m := range messages {
+		if age := s.srv.broker.Age(m); age > 0 {
+			s.stats.delivery.observe(age)
+		}
+	}
+}
+
 // read takes what the client sent, once: the rest makes the loop come back.
 func (s *shard) read(i uint32, c *conn) {
 	n, err := reactor.Read(int(c.fd), s.rbuf[:])
@@ -192,6 +206,10 @@ func (s *shard) read(i uint32, c *conn) {
 // ended handles the end of the client's stream.
 func (s *shard) ended(i uint32, c *conn) {
 	switch {
+	case c.flags&flagHalf != 0: // now the other side has ended too
+		s.release(i, c, CloseByClient)
+	case s.owed(c):
+		s.halfClosed(i, c)
 	case c.phase == phaseClosing:
 		s.free(i, c)
 	case c.phase == phaseBody, c.phase <= phaseHead && c.in != 0:

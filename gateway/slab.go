@@ -57,9 +57,13 @@ const (
 	flagClose                     // the connection ends with the answer
 	flagWoken                     // a poll that has messages
 	flagEarly                     // a poll that waits for a message to know where it is
-	flagCORS                      // a page of an allowed origin asks
+	flagCORS                      // a page of an allowed origin asks, see webPages
 	flagUnknown                   // a WebSocket that hasn't shown its token yet
 	flagBatched                   // a send to it is in the batch
+	flagHalf                      // the client has ended its side and reads on, see halfClosed
+	flagLed                       // a poll whose answer has begun with answerLead
+	flagKept                      // it has had an answer and is kept for the next request
+	flagOver                      // its address has as many connections as it may: its request is refused
 )
 
 // conn is a connection. It exists a million times: it holds no pointer, and

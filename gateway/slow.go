@@ -8,7 +8,8 @@ import (
 )
 
 // SlowPolicy says what happens to a client that reads a channel's messages more
-// slowly than they come, once its queue passes limits.queue_bytes.
+// slowly than they come, once more than limits.queue_bytes wait behind the one
+// that is being sent to it.
 type SlowPolicy string
 
 const (
@@ -30,7 +31,13 @@ const (
 	DropOldest  DropReason = "drop_oldest"
 	DropLatest  DropReason = "latest"
 	DropOverrun DropReason = "overrun" // the gateway itself could not keep up
+
+	// DropTooLarge is of a message that no client gets: limits.payload_bytes.
+	DropTooLarge DropReason = "too_large"
 )
+
+// dropReasons are all of them, for those who count them.
+var dropReasons = []DropReason{DropOldest, DropLatest, DropOverrun}
 
 // enough is the part of its bound, in quarters, that a queue is dropped to, so
 // that not every message has to look through it.
@@ -40,19 +47,17 @@ const enough = 3
 // channels in it, and ends the client where that doesn't help.
 func (s *shard) overflow(i uint32, c *conn, q *queue) {
 	bound := s.cfg.Limits.QueueBytes + q.history
-	if q.bytes <= bound {
+	if !q.over(bound) {
 		return
 	}
-	before := q.bytes
 	form := c.form()
 	n := q.dropOldest(bound/4*enough,
 		func(m *fanout.Message) bool { return s.cfg.rules.of(m.Channel).slow() == SlowDropOldest },
 		func(m *fanout.Message) []byte {
 			return gapNotice(m.Channel, fanout.Gap{Since: just(m), Reason: fanout.GapSlow}).Encoded(form)
 		})
-	s.stats.queueBytes += int64(q.bytes - before)
 	s.stats.drops[DropOldest] += uint64(n)
-	if q.bytes > bound {
+	if q.over(bound) {
 		s.end(i, c, CloseSlow)
 	}
 }
@@ -72,9 +77,7 @@ func (s *shard) supersede(q *queue, m *fanout.Message) {
 	if m == nil || s.cfg.rules.of(m.Channel).slow() != SlowLatest {
 		return
 	}
-	before := q.bytes
 	s.stats.drops[DropLatest] += uint64(q.replace(m.Channel))
-	s.stats.queueBytes += int64(q.bytes - before)
 }
 
 // single reports whether it is a batch whose messages are to be queued one by
@@ -120,12 +123,16 @@ func (s *shard) queueShare() int64 {
 	return int64(s.cfg.Limits.TotalQueueBytes / len(s.srv.shards))
 }
 
-// shed ends the clients with the largest queues while all of the shard's
-// together pass its share of limits.total_queue_bytes. It goes on to nine
-// tenths of that, so that it isn't called for every message.
+// shed ends clients while all queues together pass limits.total_queue_bytes, in
+// the shards that have more than their share of it: those with the largest burden,
+// then those with the largest queue. It begins a sixteenth
+// below the bound, because a shard that has less than its share lets that pass until
+// another one notices, and goes on to nine tenths of where it began, so that it isn't
+// called for every message.
 func (s *shard) shed() {
-	share := s.queueShare()
-	if s.stats.queueBytes <= share {
+	limit, share := int64(s.cfg.Limits.TotalQueueBytes)/16*15, s.queueShare()/16*15
+	within := func(limit, share int64) bool { return s.tally.all.bytes.Load() <= limit || s.tally.bytes <= share }
+	if within(limit, share) {
 		return
 	}
 	var all []*queue
@@ -134,16 +141,18 @@ func (s *shard) shed() {
 			all = append(all, q)
 		}
 	}
-	slices.SortFunc(all, func(a, b *queue) int { return cmp.Compare(b.bytes, a.bytes) })
+	slices.SortFunc(all, func(a, b *queue) int {
+		return cmp.Or(cmp.Compare(b.burden(), a.burden()), cmp.Compare(b.bytes, a.bytes))
+	})
 	for _, q := range all {
-		if s.stats.queueBytes <= share/10*9 {
+		if within(limit/10*9, share/10*9) {
 			return
 		}
-		switch c := s.conns.at(q.owner); c.phase {
-		case phaseFree:
-		case phaseOpen:
+		switch c := s.conns.at(q.owner); {
+		case c.phase == phaseFree:
+		case c.phase == phaseOpen && q.droppable() >= q.bytes/2:
 			s.end(q.owner, c, CloseOverload)
-		default: // an answer is all or nothing
+		default: // an answer is all or nothing, and a message whose begin is sent
 			s.release(q.owner, c, CloseOverload)
 		}
 	}

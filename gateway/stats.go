@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"maps"
+	"sync"
 	"time"
 
 	"pushgate/gateway/auth"
@@ -21,13 +22,15 @@ type stats struct {
 	rejects    map[RejectReason]uint64
 	tokens     map[auth.Reason]uint64 // refused
 	drops      map[DropReason]uint64
-	lag        lag
+	published  map[PublishResult]uint64
+	lag        histogram // from a post to the loop to its run
+	delivery   histogram // of a message, from Redis to the last of the shard's subscribers
 
 	// Gauges
 	clients       [kindCount]int // open connections
-	queueBytes    int64
 	subscriptions int
 	// Filled in by snapshot
+	queueBytes                    int64
 	connections, queues, channels int
 }
 
@@ -39,38 +42,82 @@ const (
 	HandshakeFailed HandshakeResult = "failed"
 )
 
+// PublishResult says how a client's publish ended that was passed on to Redis.
+type PublishResult string
+
+const (
+	PublishOK     PublishResult = "ok"
+	PublishFailed PublishResult = "failed" // Redis didn't answer in time, or refused it
+)
+
+// newStats returns counters that have a zero for each reason: a rate over a
+// series that begins with its first incident doesn't see that one.
 func newStats() stats {
 	return stats{
-		handshakes: map[HandshakeResult]uint64{HandshakeOK: 0, HandshakeFailed: 0},
-		closes:     make(map[CloseReason]uint64),
-		rejects:    make(map[RejectReason]uint64),
-		tokens:     make(map[auth.Reason]uint64),
-		drops:      make(map[DropReason]uint64),
+		handshakes: zeros(HandshakeOK, HandshakeFailed),
+		closes:     zeros(closeReasons...),
+		rejects:    zeros(rejectReasons...),
+		tokens:     zeros(auth.Reasons()...),
+		drops:      zeros(dropReasons...),
+		published:  zeros(PublishOK, PublishFailed),
 	}
 }
 
-// lagBounds are the upper bounds of the buckets in which loop lag is counted.
-var lagBounds = [...]time.Duration{
-	100 * time.Microsecond, time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond,
-	20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, time.Second,
+func zeros[K comparable](keys ...K) map[K]uint64 {
+	m := make(map[K]uint64, len(keys))
+	for _, k := range keys {
+		m[k] = 0
+	}
+	return m
 }
 
-// lag is a histogram of the time between a post to the loop and its run: what
-// an event waits for its turn.
-type lag struct {
-	buckets [len(lagBounds) + 1]uint64
+// timeBounds are the upper bounds of a histogram's buckets.
+var timeBounds = [...]time.Duration{
+	100 * time.Microsecond, time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond,
+	20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second,
+}
+
+// histogram counts times by their length.
+type histogram struct {
+	buckets [len(timeBounds) + 1]uint64
 	count   uint64
 	sum     time.Duration
 }
 
-func (l *lag) observe(d time.Duration) {
+func (h *histogram) observe(d time.Duration) {
 	b := 0
-	for b < len(lagBounds) && d > lagBounds[b] {
+	for b < len(timeBounds) && d > timeBounds[b] {
 		b++
 	}
-	l.buckets[b]++
-	l.count++
-	l.sum += d
+	h.buckets[b]++
+	h.count++
+	h.sum += d
+}
+
+func (h *histogram) add(o *histogram) {
+	for i, n := range o.buckets {
+		h.buckets[i] += n
+	}
+	h.count += o.count
+	h.sum += o.sum
+}
+
+// sharedHistogram is for times that are observed outside of the loops.
+type sharedHistogram struct {
+	mu sync.Mutex
+	h  histogram // guarded by mu
+}
+
+func (s *sharedHistogram) observe(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.h.observe(d)
+}
+
+func (s *sharedHistogram) copy() histogram {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.h
 }
 
 // snapshot returns a copy of the counters; ok is false when the loop didn't
@@ -80,8 +127,9 @@ func (s *shard) snapshot() (st stats, ok bool) {
 	s.post(func() {
 		c := s.stats
 		c.handshakes, c.closes, c.rejects = maps.Clone(c.handshakes), maps.Clone(c.closes), maps.Clone(c.rejects)
-		c.tokens, c.drops = maps.Clone(c.tokens), maps.Clone(c.drops)
+		c.tokens, c.drops, c.published = maps.Clone(c.tokens), maps.Clone(c.drops), maps.Clone(c.published)
 		c.connections, c.queues, c.channels = s.conns.used, s.queues.used(), s.index.Channels()
+		c.queueBytes = s.tally.bytes
 		copied <- c
 	})
 	select {

@@ -24,12 +24,16 @@ type waiter struct {
 	slot, gen uint32
 	again     bool              // the client has the channel already: it's only told where it stands
 	since     []fanout.Position // it wants what follows the first of these that can be honoured
+	newest    int               // without since: it wants so many of the newest first
 	time      bool              // since is a time, not a message of the channel
 	replay    *fanout.Wait      // the one that it waits for
 	lost      bool              // it had a plain position before these, since which plain messages may have passed this node by
 	asked     string            // since, as the client spelled it
 	ref       json.RawMessage
 }
+
+// catchesUp reports whether the client wants messages from before it comes.
+func (w *waiter) catchesUp() bool { return len(w.since) > 0 || w.newest > 0 }
 
 // subscribe adds the channel to the connection's; w says how. The client is
 // told once the broker has confirmed.
@@ -38,10 +42,10 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 	sub, added := s.index.Subscribe(&c.subs, i, ch)
 	j := s.joins[ch]
 	switch {
-	case !added && s.pending(i, j, len(w.since) > 0):
-		s.replyError(i, c, codePending, "this channel is being subscribed already", w.ref)
+	case !added && s.pending(i, j, w.catchesUp()):
+		s.replyError(i, c, name, codePending, "this channel is being subscribed already", w.ref)
 		return
-	case !added && len(w.since) > 0:
+	case !added && w.catchesUp():
 		// It has the channel and goes back: replay holds the live messages.
 	case !added:
 		w.again = true
@@ -49,7 +53,7 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 		s.index.Unsubscribe(&c.subs, ch)
 		s.settle(ch)
 		s.stats.rejects[RejectChannels]++
-		s.replyError(i, c, codeTooManyChannels, fmt.Sprintf("a connection may have %d channels", c.count), w.ref)
+		s.replyError(i, c, name, codeTooManyChannels, fmt.Sprintf("a connection may have %d channels", c.count), w.ref)
 		return
 	default:
 		c.count++
@@ -62,7 +66,7 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 	live := false
 	if !asked {
 		at, live = s.srv.broker.Join(name, s)
-		if live && j == nil && len(w.since) == 0 {
+		if live && j == nil && !w.catchesUp() {
 			// As nearly always: there is nothing to wait for.
 			s.begin(c, sub, &w, ch, name, at)
 			return
@@ -100,11 +104,11 @@ func (s *shard) begin(c *conn, sub fanout.Sub, w *waiter, ch fanout.Channel, cha
 // pending reports whether a connection has to wait for an answer before it asks
 // for the channel again: one that is caught up for what it misses, any other for
 // the broker's. So it has at most one of each kind outstanding.
-func (s *shard) pending(i uint32, j *join, since bool) bool {
-	if j == nil || !since {
+func (s *shard) pending(i uint32, j *join, catchesUp bool) bool {
+	if j == nil || !catchesUp {
 		return j != nil && j.asked
 	}
-	same := func(w *waiter) bool { return w.slot == i && len(w.since) > 0 }
+	same := func(w *waiter) bool { return w.slot == i && w.catchesUp() }
 	if slices.ContainsFunc(j.waiting, same) {
 		return true
 	}
@@ -139,7 +143,7 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 		if c == nil {
 			continue
 		}
-		if len(w.since) > 0 {
+		if w.catchesUp() {
 			if j.catchup == nil {
 				j.catchup = make(map[*waiter]struct{})
 			}
@@ -157,6 +161,10 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 // replay asks the broker for what w missed.
 func (s *shard) replay(ch fanout.Channel, channel string, w *waiter) {
 	done := func(r fanout.Replay) { s.post(func() { s.replayed(ch, w, r) }) }
+	if len(w.since) == 0 {
+		w.replay = s.srv.broker.ReplayNewest(channel, w.newest, s, done)
+		return
+	}
 	if w.time {
 		w.replay = s.srv.broker.ReplayTime(channel, w.since[0].Time(), s, done)
 		return
@@ -224,7 +232,11 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 		s.index.SetFrom(sub, r.Seq)
 		s.index.Hold(sub, false)
 		j.busy++
-		s.confirm(c, w, ch, w.asked, r.Position, &r)
+		id := w.asked
+		if w.newest > 0 {
+			id = s.beforeNewest(s.index.Name(ch), &r)
+		}
+		s.confirm(c, w, ch, id, r.Position, &r)
 		j.busy--
 	}
 	s.settle(ch)
@@ -246,7 +258,7 @@ func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string, at fan
 	case kindEvents:
 		s.eventSubscribed(w.slot, c, s.index.Name(ch), id)
 	case kindPoll:
-		s.pollSubscribed(w.slot, c, ch, missed)
+		s.pollSubscribed(c, w, ch, missed)
 		return
 	}
 	open := func() bool { return c.gen == w.gen && c.phase == phaseOpen }
@@ -300,7 +312,7 @@ func (s *shard) unsubscribe(i uint32, c *conn, cmd *command) {
 		ok = s.index.Unsubscribe(&c.subs, ch)
 	}
 	if !ok {
-		s.replyError(i, c, codeNotSubscribed, "not subscribed to this channel", cmd.Ref)
+		s.refuseCommand(i, c, cmd, codeNotSubscribed, "not subscribed to this channel")
 		return
 	}
 	c.count--

@@ -1,7 +1,5 @@
 package gateway
 
-import "encoding/json"
-
 // codeRateLimited is what a client is told whose message is over a rate.
 const codeRateLimited = "rate_limited"
 
@@ -11,6 +9,8 @@ type talker struct {
 	messages  allowance
 	publishes allowance
 	strikes   uint8 // messages over the rate since it last rested
+
+	preflights uint8 // since its last request
 }
 
 // maxStrikes is how many messages over the rate are answered with an error
@@ -24,6 +24,7 @@ func (s *shard) mayTalk(i uint32) bool {
 		return true
 	}
 	t := s.talkers.at(i)
+	t.preflights = 0
 	ok, rested := t.messages.take(s.cfg.messageRate, s.uptime())
 	if rested {
 		t.strikes = 0
@@ -33,14 +34,14 @@ func (s *shard) mayTalk(i uint32) bool {
 
 // tooFast drops a message over the client's rate, and ends a client that
 // doesn't mind its errors.
-func (s *shard) tooFast(i uint32, c *conn, ref json.RawMessage) {
+func (s *shard) tooFast(i uint32, c *conn, cmd *command) {
 	s.stats.rejects[RejectMessageRate]++
 	t := s.talkers.at(i)
 	if t.strikes++; t.strikes > maxStrikes {
 		s.end(i, c, CloseRate)
 		return
 	}
-	s.replyError(i, c, codeRateLimited, "too many messages: this one was dropped", ref)
+	s.refuseCommand(i, c, cmd, codeRateLimited, "too many messages: this one was dropped")
 }
 
 // mayPublishNow takes a message off what the client, and all clients together,

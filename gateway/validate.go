@@ -4,16 +4,17 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"pushgate/fanout"
 	"pushgate/gateway/auth"
 	"pushgate/gateway/proxy"
+	"pushgate/internal/address"
 )
 
 // ConfigError is one value of the configuration that can't be used.
@@ -50,6 +51,7 @@ func (c Config) Validate() error {
 		validateOrigins(c.Origins),
 		validateRules(c.Channels),
 		c.Auth.Validate(),
+		c.validateAnonymous(),
 
 		between("heartbeat.interval", c.Heartbeat.Interval, 100*time.Millisecond, time.Hour),
 		between("heartbeat.timeout", c.Heartbeat.Timeout, 100*time.Millisecond, time.Hour),
@@ -58,21 +60,22 @@ func (c Config) Validate() error {
 		between("limits.connections", c.Limits.Connections, 0, 1<<24),
 		between("limits.connections_per_address", c.Limits.ConnectionsPerAddress, 0, 1<<24),
 		between("limits.accepts_per_second", c.Limits.AcceptsPerSecond, 0, 1<<20),
-		between("limits.accepts_burst", c.Limits.AcceptsBurst, 0, 1<<20),
+		validateBurst("limits.accepts", c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst, 1<<20),
 		between("limits.handshakes_per_second", c.Limits.HandshakesPerSecond, 0, 1<<20),
-		between("limits.handshakes_burst", c.Limits.HandshakesBurst, 0, 1<<20),
+		validateBurst("limits.handshakes", c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst, 1<<20),
 		between("limits.messages_per_second", c.Limits.MessagesPerSecond, 0, 1000),
-		between("limits.messages_burst", c.Limits.MessagesBurst, 0, 1<<16),
+		validateBurst("limits.messages", c.Limits.MessagesPerSecond, c.Limits.MessagesBurst, 1<<16),
 		between("limits.publishes_per_second", c.Limits.PublishesPerSecond, 0, 1000),
-		between("limits.publishes_burst", c.Limits.PublishesBurst, 0, 1<<16),
+		validateBurst("limits.publishes", c.Limits.PublishesPerSecond, c.Limits.PublishesBurst, 1<<16),
 		between("limits.total_publishes_per_second", c.Limits.TotalPublishesPerSecond, 0, 1<<20),
 		between("limits.channels_per_connection", c.Limits.ChannelsPerConnection, 1, fanout.MaxCursorChannels),
 		between("limits.message_bytes", c.Limits.MessageBytes, 1, 16<<20),
+		between("limits.payload_bytes", c.Limits.PayloadBytes, 1<<10, 512<<20),
 		between("limits.head_bytes", c.Limits.HeadBytes, 1<<10, 1<<20),
 		between("limits.head_timeout", c.Limits.HeadTimeout, 100*time.Millisecond, 5*time.Minute),
 		between("limits.idle_timeout", c.Limits.IdleTimeout, 100*time.Millisecond, time.Hour),
-		between("limits.queue_bytes", c.Limits.QueueBytes, 1<<10, 1<<30),
 		between("limits.total_queue_bytes", c.Limits.TotalQueueBytes, 1<<20, 1<<40),
+		c.validateQueues(),
 
 		c.validateProxy(),
 
@@ -82,10 +85,12 @@ func (c Config) Validate() error {
 		between("socket.user_timeout", c.Socket.UserTimeout, 0, time.Hour),
 		oneOf("socket.io_uring", c.Socket.IOUring, string(IOUringAuto), string(IOUringOff)),
 		c.validateMode(),
+		c.validateSubprotocols(),
 
 		between("drain.delay", c.Drain.Delay, 0, 10*time.Minute),
 		between("drain.timeout", c.Drain.Timeout, 0, time.Hour),
 		between("drain.rate", c.Drain.Rate, 0, 1<<24),
+		between("drain.reconnect", c.Drain.Reconnect, 0, time.Hour),
 		zeroOrBetween("drain.max_age", c.Drain.MaxAge, time.Second, 30*24*time.Hour),
 	)
 }
@@ -98,17 +103,49 @@ func (c Config) validateListen() error {
 		if !filepath.IsAbs(path) {
 			return configError(key, c.Listen, "unix: and an absolute path")
 		}
+		if len(path) > maxSocketPath {
+			return configError(key, c.Listen, fmt.Sprintf("a path of at most %d bytes", maxSocketPath))
+		}
 		return nil
 	}
-	host, ok := splitAddress(c.Listen)
-	if !ok {
-		return configError(key, c.Listen, "host:port or unix:/path")
+	host, _, err := address.Split(c.Listen)
+	if err != nil {
+		return configError(key, c.Listen, err.Error()+", or unix:/path")
 	}
 	if c.Auth.Mode == "none" && !c.Auth.AllowAnonymous && !isLoopback(host) {
 		return configError(key, c.Listen, "a loopback address while auth.mode is none and auth.allow_anonymous is false")
 	}
 	return nil
 }
+
+// validateAnonymous keeps a gateway that was given keys from being open because the
+// mode is missing.
+func (c Config) validateAnonymous() error {
+	if c.Auth.Mode != auth.ModeNone || c.Auth.AllowAnonymous || !c.Auth.JWT.HasKey() {
+		return nil
+	}
+	return configError("auth.mode", c.Auth.Mode, "jwt where auth.jwt has a key, or auth.allow_anonymous: true")
+}
+
+// validateQueues keeps one client's queue within what all have together.
+func (c Config) validateQueues() error {
+	const key = "limits.queue_bytes"
+	if l := c.Limits; l.TotalQueueBytes >= 1<<20 && l.QueueBytes > l.TotalQueueBytes {
+		return configError(key, l.QueueBytes, fmt.Sprintf("at most limits.total_queue_bytes, %d", l.TotalQueueBytes))
+	}
+	return between(key, c.Limits.QueueBytes, 1<<10, 1<<30)
+}
+
+// validateBurst refuses a burst whose rate is missing: it would limit nothing.
+func validateBurst(key string, rate, burst, most int) error {
+	if rate == 0 && burst > 0 {
+		return configError(key+"_burst", burst, "a "+key+"_per_second with it")
+	}
+	return between(key+"_burst", burst, 0, most)
+}
+
+// maxSocketPath is how long the path of a Unix socket may be, on Linux.
+const maxSocketPath = 107
 
 // minAdminToken is the length from which on a token can't be guessed over a
 // network.
@@ -121,12 +158,18 @@ func (c Config) validateAdmin() error {
 		// The value stays out of the error: it is a secret.
 		return &ConfigError{Key: "admin.token", Value: fmt.Sprintf("a token of %d bytes", n), Want: fmt.Sprintf("at least %d, or none", minAdminToken)}
 	}
+	if t := c.Admin.Token; strings.TrimSpace(t) != t || strings.ContainsFunc(t, unicode.IsControl) {
+		return &ConfigError{Key: "admin.token", Value: "a token with white space around it or control characters", Want: "one that a request's header can hold"}
+	}
 	if c.Admin.Listen == "" {
 		return nil
 	}
-	host, ok := splitAddress(c.Admin.Listen)
-	if !ok {
-		return configError(key, c.Admin.Listen, "host:port, or nothing to turn it off")
+	host, _, err := address.Split(c.Admin.Listen)
+	if err != nil {
+		return configError(key, c.Admin.Listen, err.Error()+", or nothing to turn it off")
+	}
+	if address.Overlap(c.Admin.Listen, c.Listen) {
+		return configError(key, c.Admin.Listen, "another address than listen, which is "+c.Listen)
 	}
 	if c.Admin.Token == "" && !isLoopback(host) {
 		return configError(key, c.Admin.Listen, "a loopback address while admin.token is empty")
@@ -142,6 +185,11 @@ func (c Config) validateProxy() error {
 		errs = append(errs, err)
 	} else if c.Proxy.Protocol != string(proxy.Off) && len(c.Proxy.Trusted) == 0 {
 		errs = append(errs, configError("proxy.trusted", "", "the proxies' addresses while proxy.protocol is "+c.Proxy.Protocol))
+	}
+	if err := oneOf("proxy.header", strings.ToLower(c.Proxy.Header), proxy.Headers...); err != nil {
+		errs = append(errs, err)
+	} else if !strings.EqualFold(c.Proxy.Header, DefaultConfig().Proxy.Header) && len(c.Proxy.Trusted) == 0 {
+		errs = append(errs, configError("proxy.trusted", "", "the proxies' addresses while proxy.header is "+c.Proxy.Header))
 	}
 	for _, item := range c.Proxy.Trusted {
 		if _, err := proxy.ParseNetworks([]string{item}); err != nil {
@@ -168,17 +216,6 @@ func (c Config) validateHeartbeat() error {
 	}
 	return configError("heartbeat.timeout", c.Heartbeat.Timeout,
 		fmt.Sprintf("at most heartbeat.interval, which is %v", c.Heartbeat.Interval))
-}
-
-// splitAddress returns the host of host:port; the host is empty where every
-// address of the machine is meant.
-func splitAddress(addr string) (host string, ok bool) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", false
-	}
-	_, err = strconv.ParseUint(port, 10, 16)
-	return host, err == nil
 }
 
 func isLoopback(host string) bool {

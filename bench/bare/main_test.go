@@ -14,7 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-const deadline = 10 * time.Second
+const deadline = time.Minute
 
 // TestMain runs the program itself where a test started it.
 func TestMain(m *testing.M) {

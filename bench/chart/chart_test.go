@@ -117,3 +117,29 @@ func TestLines(t *testing.T) {
 		})
 	}
 }
+
+// A page with a figure that is none is not written, and says where it is.
+func TestWritePage(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "PAGE.md")
+	for text, bad := range map[string]bool{
+		"Information on Infinity, NaNo and 100 %! of it": true,
+		"Information on Infinity and NaNo":               false,
+		"| 1 | NaN |":                                    true,
+		"a\n| 2 | -Inf |\nb":                             true,
+		"+Inf":                                           true,
+		`y="NaN"`:                                        true,
+		"%!d(string=a)":                                  true,
+		"":                                               false,
+	} {
+		err := WritePage(file, []byte(text))
+		if (err != nil) != bad {
+			t.Errorf("%q: %v", text, err)
+		}
+		if strings.HasPrefix(text, "a\n") && !strings.HasSuffix(err.Error(), "a figure is none: | 2 | -Inf |") {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"html"
-	"os"
 	"path/filepath"
 	"slices"
 )
@@ -112,5 +111,5 @@ func open(b *bytes.Buffer, height int, title string) {
 // finish ends the drawing and writes it.
 func finish(b *bytes.Buffer, dir, file string) error {
 	b.WriteString("</svg>\n")
-	return os.WriteFile(filepath.Join(dir, file), b.Bytes(), 0o644)
+	return WritePage(filepath.Join(dir, file), b.Bytes())
 }

@@ -197,3 +197,26 @@ func TestChecked(t *testing.T) {
 		})
 	}
 }
+
+// The page made of the results that are kept in the repository has no figure
+// that is none, with several runs of a million clients too.
+func TestKeptPage(t *testing.T) {
+	docs := t.TempDir()
+	for _, dir := range []string{"growth", "million"} {
+		if err := os.CopyFS(filepath.Join(docs, dir), os.DirFS(filepath.Join("..", "..", "docs", dir))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := filepath.Join(docs, "million", "1000000-again.json")
+	if err := os.WriteFile(again, read(t, filepath.Join(docs, "million", "1000000-guest.json")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), []string{"-render", "-docs", docs}, short); err != nil {
+		t.Fatal(err)
+	}
+	checkPage(t, docs)
+	want := read(t, filepath.Join("..", "..", "docs", "GROWTH.md"))
+	if got := read(t, filepath.Join(docs, "GROWTH.md")); !bytes.Equal(got, want) {
+		t.Errorf("docs/GROWTH.md is not made of what is kept, go run ./bench/growth -render; it would be\n%s", got)
+	}
+}

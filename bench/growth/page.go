@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,7 +53,7 @@ func writePage(docs string) error {
 	p.text.WriteString(sections)
 	p.closing(all)
 	text := strings.TrimRight(p.text.String(), "\n") + "\n"
-	return errors.Join(p.err, os.WriteFile(filepath.Join(docs, "GROWTH.md"), []byte(text), 0o644))
+	return errors.Join(p.err, chart.WritePage(filepath.Join(docs, "GROWTH.md"), []byte(text)))
 }
 
 // pageWidth is how long the page's lines are, tables and headings aside.

@@ -66,8 +66,10 @@ func (p *page) inTurn(what string, steps []*step) {
 
 // further is one run of bench/million, as far as it is needed here.
 type further struct {
+	Date     string  `json:"date"`
 	Clients  float64 `json:"clients"`
 	Emulated bool    `json:"emulated"`
+	Personal bool    `json:"personal"` // with a channel for each client, which costs more
 	Before   grown   `json:"before"`
 	Held     grown   `json:"held"`
 }
@@ -77,14 +79,15 @@ type grown struct {
 	Live float64 `json:"heap_live"`
 }
 
-// million puts the emulated runs of bench/million beside the native ones.
+// million puts the emulated runs of bench/million with a channel for all beside
+// the native ones, of each number of clients the newest.
 func (p *page) million() {
 	names, err := filepath.Glob(filepath.Join(p.docs, "million", "*.json"))
 	if err != nil {
 		p.err = err
 		return
 	}
-	var steps []*step
+	newest := make(map[float64]further)
 	for _, name := range names {
 		text, err := os.ReadFile(name)
 		var f further
@@ -95,12 +98,16 @@ func (p *page) million() {
 			p.err = fmt.Errorf("%s: %w", name, err)
 			return
 		}
-		if f.Emulated {
-			s := &step{Name: filepath.Base(name), At: f.Clients, Figures: make(map[figure]values)}
-			s.add(figureRSS, f.Held.RSS-f.Before.RSS)
-			s.add(figureLive, f.Held.Live-f.Before.Live)
-			steps = append(steps, s)
+		if f.Emulated && !f.Personal && f.Date >= newest[f.Clients].Date {
+			newest[f.Clients] = f
 		}
+	}
+	var steps []*step
+	for n, f := range newest {
+		s := &step{Name: chart.Grouped(n), At: n, Figures: make(map[figure]values)}
+		s.add(figureRSS, f.Held.RSS-f.Before.RSS)
+		s.add(figureLive, f.Held.Live-f.Before.Live)
+		steps = append(steps, s)
 	}
 	slices.SortFunc(steps, func(a, b *step) int { return int(a.At - b.At) })
 	if len(steps) < 3 {

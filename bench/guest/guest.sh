@@ -60,11 +60,13 @@ done
 cmd=$*
 
 PATH=$PATH:/sbin:/usr/sbin
+missing=
 for tool in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio dpkg-deb:dpkg; do
-  command -v "${tool%%:*}" >/dev/null || die "${tool%%:*} is missing: apt-get install --no-install-recommends ${tool#*:}"
+  command -v "${tool%%:*}" >/dev/null || missing+=" ${tool#*:}"
 done
-busybox=$(command -v busybox)
-! ldd "$busybox" >/dev/null 2>&1 || die "busybox is not static: install busybox-static"
+busybox=$(command -v busybox || true)
+! ldd "$busybox" >/dev/null 2>&1 || missing+=" busybox-static"
+[ -z "$missing" ] || die "these packages are needed, make deps-million installs them:$missing"
 
 # The kernel: fetched and unpacked once into the cache.
 root=$cache/$(basename "$kernel" .deb)

@@ -62,10 +62,21 @@ func run(ctx context.Context, args []string) error {
 	return runAndRender(ctx, o)
 }
 
+// needsGuest reports whether the run is one in the emulated Linux.
+func (o options) needsGuest(short []string) bool { return o.guest || len(short) > 0 }
+
 // runAndRender runs the course here or in a guest, and renders what came out
 // even when the run failed its own checks.
 func runAndRender(ctx context.Context, o options) error {
 	short := shortOf(o)
+	if o.where {
+		place := "here"
+		if o.needsGuest(short) {
+			place = "guest"
+		}
+		_, err := fmt.Println(place)
+		return err
+	}
 	for _, s := range short {
 		fmt.Println("this box falls short:", s)
 	}
@@ -77,7 +88,7 @@ func runAndRender(ctx context.Context, o options) error {
 	defer os.Remove(file.Name())
 	o.result = file.Name()
 	var failed error
-	if o.guest || len(short) > 0 {
+	if o.needsGuest(short) {
 		failed = runInGuest(ctx, o)
 	} else {
 		failed = runCourse(ctx, o)

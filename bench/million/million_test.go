@@ -184,3 +184,31 @@ func TestMakeCommand(t *testing.T) {
 		}
 	}
 }
+
+// Where the run would be is told without one.
+func TestWhere(t *testing.T) {
+	o, err := parse([]string{"-where", "-n", "500"})
+	if err != nil || !o.where || o.needsGuest(nil) || !o.needsGuest([]string{"too little"}) {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// The guest names all that it lacks at once.
+func TestGuestNamesWhatIsMissing(t *testing.T) {
+	bin := t.TempDir()
+	for _, tool := range []string{"bash", "dirname", "cat", "ldd"} {
+		path, err := exec.LookPath(tool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(path, filepath.Join(bin, tool)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(filepath.Join(bin, "bash"), filepath.Join("..", "..", guestScript), "--", "true")
+	cmd.Env = []string{"PATH=" + bin}
+	out, err := cmd.CombinedOutput()
+	if want := "make deps-million installs them: qemu-system-x86 busybox-static cpio dpkg"; err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("%v: %s, want %q", err, out, want)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -43,7 +42,7 @@ func renderPage(docs string) error {
 	p.runs(all)
 	p.personal(personal)
 	p.commands()
-	return os.WriteFile(filepath.Join(docs, "MILLION.md"), p.text.Bytes(), 0o644)
+	return chart.WritePage(filepath.Join(docs, "MILLION.md"), p.text.Bytes())
 }
 
 // page is the document under way.

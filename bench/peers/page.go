@@ -4,7 +4,6 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,7 +63,7 @@ func renderPage(docs string) error {
 	if err := pageTemplate.Execute(&text, p); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(docs, "BENCHMARKS.md"), text.Bytes(), 0o644)
+	return chart.WritePage(filepath.Join(docs, "BENCHMARKS.md"), text.Bytes())
 }
 
 func dates(all []*result) string {

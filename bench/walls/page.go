@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"pushgate/bench/chart"
 )
 
 // replaceBlock puts text into the page's block behind the comment that names a
@@ -22,7 +24,7 @@ func replaceBlock(page, name, text string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", page, err)
 	}
-	return os.WriteFile(page, []byte(replaced), 0o644)
+	return chart.WritePage(page, []byte(replaced))
 }
 
 func withBlock(page, name, text string) (string, error) {

@@ -34,6 +34,7 @@ func runCheck(_ context.Context, std stdio, fs *pflag.FlagSet) error {
 	}
 	// It warns of what works and should not stay so.
 	log, _ := newLogger(std.err, l.settings.Log)
+	l.logForeign(log)
 	if _, err := auth.New(l.settings.Auth, fanout.ValidChannel, log); err != nil {
 		return err
 	}

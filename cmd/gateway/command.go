@@ -33,6 +33,8 @@ func commands() []command {
 		checkCommand(),
 		doctorCommand(),
 		publishCommand(),
+		forgetCommand(),
+		rebalanceCommand(),
 		tokenCommand(),
 		versionCommand(),
 		helpCommand(),
@@ -64,7 +66,7 @@ func publishKeys(k key) bool {
 	case "redis.url", "redis.prefix", "redis.embedded", "channels":
 		return true
 	}
-	return false
+	return strings.HasPrefix(k.name, "redis.tls.")
 }
 
 // flagSet returns the flags that the command takes.

@@ -3,19 +3,20 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/posflag"
-	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"pushgate/cmd/internal/configtext"
 )
 
 const (
@@ -27,6 +28,7 @@ const (
 type loaded struct {
 	settings settings
 	origins  map[string]string // by key; keys that kept their default are absent
+	foreign  []string          // variables that look like keys and are somebody else's
 }
 
 // layer is one source of values, in ascending order of precedence: the file,
@@ -46,7 +48,7 @@ func load(flags *pflag.FlagSet, validate func(s settings) error) (loaded, error)
 	if err != nil {
 		return loaded{}, err
 	}
-	environment, err := envLayer()
+	environment, foreign, err := envLayer()
 	if err != nil {
 		return loaded{}, err
 	}
@@ -62,7 +64,15 @@ func load(flags *pflag.FlagSet, validate func(s settings) error) (loaded, error)
 	if len(problems) > 0 {
 		return loaded{}, problems
 	}
+	l.foreign = foreign
 	return l, nil
+}
+
+// logForeign warns of variables that no key was meant by, as far as one can tell.
+func (l loaded) logForeign(log *slog.Logger) {
+	if len(l.foreign) > 0 {
+		log.Warn("variables that name no key are taken for another program's", "variables", strings.Join(l.foreign, " "))
+	}
 }
 
 // merge lets each layer override those before it. A value that can't be read
@@ -169,9 +179,9 @@ func show(raw any) string {
 // configPath returns the file to read, "" for none.
 func configPath(flags *pflag.FlagSet) string {
 	if f := flags.Lookup("config"); f != nil && f.Changed {
-		return f.Value.String()
+		return configtext.Trim(f.Value.String())
 	}
-	return os.Getenv(envConfig)
+	return configtext.Trim(os.Getenv(envConfig))
 }
 
 func fileLayer(path string) (layer, error) {
@@ -182,20 +192,14 @@ func fileLayer(path string) (layer, error) {
 	if err != nil {
 		return layer{}, fileError{fmt.Errorf("read the configuration: %w", err)}
 	}
-	k := koanf.New(".")
-	if err := k.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
+	d, err := configtext.Parse(text)
+	if err != nil {
 		return layer{}, fileError{fmt.Errorf("read the configuration %s: %w", path, err)}
 	}
-	lines := yamlLines(text)
 	return layer{
-		values: k.All(),
-		origin: func(name string) string {
-			if line := lines[name]; line > 0 {
-				return fmt.Sprintf("%s:%d", path, line)
-			}
-			return path
-		},
-		spell: func(k key) string { return k.name },
+		values: d.Values,
+		origin: func(name string) string { return fmt.Sprintf("%s:%d", path, d.Lines[name]) },
+		spell:  func(k key) string { return k.name },
 	}, nil
 }
 
@@ -203,28 +207,50 @@ func fileLayer(path string) (layer, error) {
 // a service named "gateway"; they are no keys.
 var serviceLink = regexp.MustCompile(`^GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
-func envLayer() (layer, error) {
+// isForeign reports whether a variable is another program's, as far as one can
+// tell: Kubernetes sets GATEWAY_ADMIN_PORT next to a service named
+// "gateway-admin", a router's firmware GATEWAY_IP. What has our two underscores,
+// or is near a key, was meant to be one, and a slip must not go unnoticed.
+func isForeign(variable string) bool {
+	name := envName(variable)
+	_, known := allKeys().find(name)
+	_, near := allKeys().nearest(name)
+	return !known && !near && len(allKeys().under(name)) == 0 && !strings.Contains(variable, "__")
+}
+
+// envName returns the key that a variable spells.
+func envName(variable string) string {
+	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(variable, envPrefix), "__", "."))
+}
+
+// envLayer returns the variables that are keys, or were meant to be, and the
+// names of the others.
+func envLayer() (_ layer, foreign []string, err error) {
 	variables := map[string]string{}
 	k := koanf.New(".")
 	// No delimiter: a variable named like a section must stay visible beside
 	// the section's keys, to be refused by name.
-	err := k.Load(env.Provider("", env.Opt{
+	err = k.Load(env.Provider("", env.Opt{
 		Prefix: envPrefix,
 		TransformFunc: func(variable, value string) (string, any) {
 			if variable == envConfig || serviceLink.MatchString(variable) {
 				return "", nil
 			}
-			name := strings.TrimPrefix(variable, envPrefix)
-			name = strings.ToLower(strings.ReplaceAll(name, "__", "."))
+			if isForeign(variable) {
+				foreign = append(foreign, variable)
+				return "", nil
+			}
+			name := envName(variable)
 			variables[name] = variable
 			return name, value
 		},
 	}), nil)
+	slices.Sort(foreign)
 	return layer{
 		values: k.All(),
 		origin: func(name string) string { return "environment " + variables[name] },
 		spell:  key.env,
-	}, err
+	}, foreign, err
 }
 
 func flagLayer(flags *pflag.FlagSet) (layer, error) {
@@ -233,7 +259,7 @@ func flagLayer(flags *pflag.FlagSet) (layer, error) {
 		if !isKeyFlag(f) {
 			return "", nil
 		}
-		return f.Name, f.Value.String()
+		return f.Name, f.Value.(*rawFlag).value()
 	}), nil)
 	return layer{
 		values: k.All(),

@@ -72,7 +72,9 @@ func TestReadValue(t *testing.T) {
 		want any // nil: refused
 	}{
 		"plain bytes":          {"limits.head_bytes", "4096", 4096},
-		"bytes from YAML":      {"limits.head_bytes", 4096, 4096},
+		"spaces":               {"limits.head_bytes", " 4096\r\n", 4096},
+		"byte order mark":      {"limits.head_bytes", "\ufeff4096", 4096},
+		"leading zero":         {"limits.connections", "010", 10},
 		"KiB":                  {"limits.head_bytes", "64KiB", 64 << 10},
 		"MiB with a space":     {"limits.head_bytes", "1 MiB", 1 << 20},
 		"GiB":                  {"limits.queue_bytes", "1GiB", 1 << 30},
@@ -81,16 +83,28 @@ func TestReadValue(t *testing.T) {
 		"unit that differs":    {"limits.head_bytes", "64kb", nil},
 		"bytes overflow":       {"limits.head_bytes", "9223372036854775807KiB", nil},
 		"unit on a count":      {"limits.connections", "1KiB", nil},
-		"fraction of a count":  {"limits.connections", 1.5, nil},
+		"fraction of a count":  {"limits.connections", "1.5", nil},
 		"empty number":         {"limits.connections", "", nil},
 		"duration":             {"drain.timeout", "1h30m", 90 * time.Minute},
-		"zero without a unit":  {"drain.timeout", 0, time.Duration(0)},
-		"number as a duration": {"drain.timeout", 30, nil},
+		"zero without a unit":  {"drain.timeout", "0", time.Duration(0)},
+		"number as a duration": {"drain.timeout", "30", nil},
 		"true":                 {"auth.allow_anonymous", "true", true},
-		"false from YAML":      {"auth.allow_anonymous", false, false},
+		"False":                {"auth.allow_anonymous", "False", false},
 		"yes":                  {"auth.allow_anonymous", "yes", nil},
 		"text":                 {"redis.prefix", "", ""},
-		"number as text":       {"redis.prefix", 12, nil},
+		"digits as text":       {"redis.prefix", "12", "12"},
+		"text with spaces":     {"redis.prefix", " push: ", "push:"},
+		"text in quotes":       {"redis.prefix", `"push:"`, nil},
+		"text in single ones":  {"redis.prefix", `'push:'`, nil},
+		"a variable":           {"redis.prefix", "${PREFIX}", nil},
+		"a variable within":    {"redis.url", "redis://${HOST}:6379", nil},
+		"a bare variable":      {"auth.jwt.secret", "$SECRET", nil},
+		"a template":           {"redis.prefix", "{{ .Values.prefix }}", nil},
+		"a dollar":             {"auth.jwt.secret", "$5 and more", "$5 and more"},
+		"a quotation mark":     {"auth.jwt.secret", `5" disk`, `5" disk`},
+		"secret's line end":    {"admin.token", "abc\r\n", "abc"},
+		"secret's spaces":      {"auth.jwt.secret", " abc \n\n", " abc \n"},
+		"secret's mark":        {"auth.jwt.secret", "\ufeffabc", "abc"},
 		"nothing as text":      {"redis.prefix", nil, nil},
 		"list as text":         {"redis.prefix", []any{"a"}, nil},
 		"section as text":      {"redis.prefix", map[string]any{}, nil},
@@ -134,14 +148,23 @@ func TestFormatReads(t *testing.T) {
 func TestListValue(t *testing.T) {
 	k := key{name: "origins", typ: reflect.TypeFor[[]string](), kind: listKind}
 	want := []string{"a", "b"}
-	for _, raw := range []any{"a,b", " a , b,", []any{"a", "b"}} {
+	for _, raw := range []any{
+		"a,b", " a , b,", []any{"a", " b"}, "[a, b]", `["a", "b"]`, ` ["a","b"] ` + "\n", "a\n,b\n", "\ufeffa,b",
+	} {
 		got, err := k.read(raw)
 		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%v is read as %v, %v", raw, got, err)
+			t.Errorf("%q is read as %v, %v", raw, got, err)
 		}
 	}
-	if got, err := k.read([]any{"a", 1}); err == nil {
-		t.Errorf("a number in a list of text is read as %v", got)
+	for _, raw := range []any{
+		[]any{"a", []any{"b"}}, []any{nil}, nil, map[string]any{"a": "b"}, "[a, b", `["a"] b`, `[a, {b: c}]`, `"a","b"`, []any{"${A}"}, "$A",
+	} {
+		if got, err := k.read(raw); err == nil {
+			t.Errorf("%q is read as %v", raw, got)
+		}
+	}
+	if got, err := k.read("[]"); err != nil || len(got.([]string)) != 0 {
+		t.Errorf("[] is read as %v, %v", got, err)
 	}
 }
 
@@ -170,6 +193,10 @@ func TestNearest(t *testing.T) {
 		"head_timeout":     "limits.head_timeout",
 		"timeout":          "", // heartbeat's or drain's
 		"something.else":   "",
+		"level":            "log.level",
+		"jwt_secret":       "auth.jwt.secret",
+		"name":             "", // redis.tls.server_name is none without its section
+		"address":          "",
 	} {
 		got, ok := allKeys().nearest(unknown)
 		if got.name != want || ok != (want != "") {
@@ -215,6 +242,35 @@ func TestServiceLinksAreNoKeys(t *testing.T) {
 	} {
 		if got := serviceLink.MatchString(variable); got != want {
 			t.Errorf("%s: %v, want %v", variable, got, want)
+		}
+	}
+}
+
+// What another program sets is not refused; what was meant for a key is.
+func TestForeignVariables(t *testing.T) {
+	foreign := []string{"GATEWAY_IP", "GATEWAY_INTERFACE", "GATEWAY_URL", "GATEWAY_HOST", "GATEWAY_REDIS_HOST", "GATEWAY_TIMEOUT", "GATEWAY_VERSION"}
+	// Kubernetes, next to services named gateway-admin and so on.
+	for _, service := range []string{"ADMIN", "AUTH", "DRAIN", "LIMITS", "LISTEN", "LOG", "PROXY", "PUBLIC", "REDIS", "SHARDS", "SOCKET", "TLS", "WS"} {
+		for _, end := range []string{"SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_PROTO", "PORT_80_TCP_PORT", "PORT_80_TCP_ADDR"} {
+			foreign = append(foreign, "GATEWAY_"+service+"_"+end)
+		}
+	}
+	for _, variable := range foreign {
+		if !isForeign(variable) {
+			t.Errorf("%s is taken for a key", variable)
+		}
+	}
+	for _, variable := range []string{
+		"GATEWAY_REDIS_URL", "GATEWAY_LISTN", "GATEWAY_ADMIN_LISTEN", "GATEWAY_AUTH_JWT_SECRET", "GATEWAY_JWT_SECRET", "GATEWAY_SECRET",
+		"GATEWAY_TOKEN", "GATEWAY_ORIGIN", "GATEWAY_REDIS", "GATEWAY_AUTH", "GATEWAY_FOO__BAR", "GATEWAY_AUTH__JWT_SECERT",
+	} {
+		if isForeign(variable) {
+			t.Errorf("%s is taken for another program's", variable)
+		}
+	}
+	for _, k := range allKeys() {
+		if isForeign(k.env()) {
+			t.Errorf("%s is taken for another program's", k.env())
 		}
 	}
 }

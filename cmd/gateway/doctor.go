@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -44,7 +45,7 @@ func doctorKeys(k key) bool {
 	case "limits.connections", "socket.send_buffer", "socket.receive_buffer", "drain.timeout", "redis.url":
 		return true
 	}
-	return false
+	return strings.HasPrefix(k.name, "redis.tls.")
 }
 
 func doctorFlags(fs *pflag.FlagSet) {

@@ -24,7 +24,7 @@ import (
 )
 
 // patience is how long the test waits for something to come true.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // seen is a message as a client got it.
 type seen struct{ id, data string }

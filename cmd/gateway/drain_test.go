@@ -141,7 +141,7 @@ func drainMany(t *testing.T, s *served, n int, over, window time.Duration) (most
 	var times []time.Time
 	for i, g := range ends {
 		if g.err != nil || g.code != websocket.CloseServiceRestart || g.bye.Type != "bye" || g.bye.Reason != "drain" ||
-			g.bye.ReconnectAfterMS < 1 || g.bye.ReconnectAfterMS > over.Milliseconds() {
+			g.bye.ReconnectAfterMS < 1 || g.bye.ReconnectAfterMS > defaultSettings().Drain.Reconnect.Milliseconds() {
 			t.Fatalf("client %d: %+v", i, g)
 		}
 		times = append(times, g.at)

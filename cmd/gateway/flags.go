@@ -7,26 +7,43 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"pushgate/cmd/internal/configtext"
 )
 
 // rawFlag is a configuration key on the command line. It keeps the text: the
 // values of all sources are read in one place, and all errors come at once.
 type rawFlag struct {
-	text string
-	kind kind
-	set  bool
+	texts []string // of a list each that was given, else the last
+	kind  kind
 }
 
-func (f *rawFlag) String() string { return f.text }
+func (f *rawFlag) String() string { return strings.Join(f.texts, ",") }
 func (f *rawFlag) Type() string   { return f.kind.name }
 
 // Set takes a value. A list that is given again goes on.
 func (f *rawFlag) Set(s string) error {
-	if f.set && f.kind.name == listKind.name {
-		s = f.text + "," + s
+	if f.kind.name != listKind.name {
+		f.texts = nil
 	}
-	f.text, f.set = s, true
+	f.texts = append(f.texts, s)
 	return nil
+}
+
+// value returns what was given: text, or the items of a list.
+func (f *rawFlag) value() any {
+	if f.kind.name != listKind.name {
+		return f.String()
+	}
+	items := []any{}
+	for _, text := range f.texts {
+		list, err := configtext.List(text)
+		if err != nil {
+			return text // to be refused as it stands
+		}
+		items = append(items, list...)
+	}
+	return items
 }
 
 // addKeyFlags adds one flag for each configuration key. A command's own flag

@@ -81,23 +81,24 @@ func (t keyTable) under(section string) []string {
 }
 
 // nearest returns the key that an unknown name was probably meant to be: one
-// that is at most two letters away, or the only one with the same last part.
+// that is at most two letters away, or the only one that ends with it, if it is
+// all of the key in its section. A variable may have a single underscore in place
+// of the dot.
 func (t keyTable) nearest(name string) (key, bool) {
+	name = strings.ReplaceAll(name, ".", "_")
 	best, distance := key{}, 3
+	var ends []key
 	for _, k := range t {
-		if d := editDistance(k.name, name); d < distance {
+		spelled := strings.ReplaceAll(k.name, ".", "_")
+		if d := editDistance(spelled, name); d < distance {
 			best, distance = k, d
 		}
+		if strings.HasSuffix(spelled, "_"+name) {
+			ends = append(ends, k)
+		}
 	}
-	if best.name != "" {
-		return best, true
-	}
-	last := name[strings.LastIndexByte(name, '.')+1:]
-	for _, k := range t {
-		if strings.HasSuffix(k.name, "."+last) {
-			if best.name != "" {
-				return key{}, false
-			}
+	if best.name == "" && len(ends) == 1 {
+		if k := ends[0]; k.name[len(k.name)-len(name)-1] == '.' {
 			best = k
 		}
 	}

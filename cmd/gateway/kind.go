@@ -3,18 +3,22 @@ package main
 import (
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"pushgate/cmd/internal/configtext"
 )
 
 // kind is how the values of a key are written and read.
 type kind struct {
-	name   string // stands for the value in the help, "bytes"
-	want   string // what is allowed, for errors
-	parse  func(text string, t reflect.Type) (any, error)
+	name   string                                         // stands for the value in the help, "bytes"
+	want   string                                         // what is allowed, for errors
+	parse  func(text string, t reflect.Type) (any, error) // not of a list
 	format func(v reflect.Value) string
 }
 
@@ -36,7 +40,7 @@ var (
 	}
 	fractionKind = kind{
 		name: "fraction", want: "a number",
-		parse:  func(s string, _ reflect.Type) (any, error) { return strconv.ParseFloat(s, 64) },
+		parse:  parseFraction,
 		format: func(v reflect.Value) string { return strconv.FormatFloat(v.Float(), 'g', -1, 64) },
 	}
 	bytesKind = kind{
@@ -50,8 +54,7 @@ var (
 		format: func(v reflect.Value) string { return formatDuration(time.Duration(v.Int())) },
 	}
 	listKind = kind{
-		name: "list", want: "a list, or text with commas between",
-		parse:  func(s string, _ reflect.Type) (any, error) { return parseList(s), nil },
+		name: "list", want: "a list: a, b or [a, b]",
 		format: func(v reflect.Value) string { return strings.Join(v.Interface().([]string), ",") },
 	}
 )
@@ -89,12 +92,21 @@ func isTable(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
 }
 
-// parseBool is stricter than strconv, which also takes "T" and "1".
+func parseFraction(s string, _ reflect.Type) (any, error) {
+	f, err := strconv.ParseFloat(s, 64)
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil, strconv.ErrRange
+	}
+	return f, err
+}
+
+// parseBool takes what YAML calls a boolean. It is stricter than strconv, which
+// also takes "T" and "1".
 func parseBool(s string, _ reflect.Type) (any, error) {
 	switch s {
-	case "true":
+	case "true", "True", "TRUE":
 		return true, nil
-	case "false":
+	case "false", "False", "FALSE":
 		return false, nil
 	}
 	return nil, strconv.ErrSyntax
@@ -154,40 +166,57 @@ func formatDuration(d time.Duration) string {
 	return s
 }
 
-func parseList(s string) []string {
-	list := []string{}
-	for item := range strings.SplitSeq(s, ",") {
-		if item = strings.TrimSpace(item); item != "" {
-			list = append(list, item)
-		}
-	}
-	return list
-}
-
 // wanted is an error of key.read that says what to write, where the kind's own
 // words would not help.
 type wanted string
 
 func (w wanted) Error() string { return "want " + string(w) }
 
-// read turns what a source delivered into the key's Go value. The environment
-// and flags deliver text; YAML delivers what it took the text for.
+// read turns what a source delivered into the key's Go value: text, or from YAML
+// also a list, a mapping or nothing.
 func (k key) read(raw any) (any, error) {
 	switch v := raw.(type) {
 	case string:
-		return k.kind.parse(v, k.typ)
+		return k.readText(v)
 	case []any:
 		if isTable(k.typ) {
 			return readTable(v, k.typ)
 		}
 		return k.readList(v)
-	case nil, map[string]any:
-		return nil, wanted(k.kind.want)
 	}
-	if k.typ.Kind() == reflect.String {
-		return nil, wanted("text: put it in quotes")
+	return nil, wanted(k.kind.want)
+}
+
+// readText reads text of any source, by the rules that configs/gateway.yaml
+// begins with.
+func (k key) readText(text string) (any, error) {
+	if k.kind.name == listKind.name {
+		list, err := configtext.List(text)
+		if err != nil {
+			return nil, err
+		}
+		return k.readList(list)
 	}
-	return k.kind.parse(fmt.Sprint(raw), k.typ)
+	if !isSecret(k.name) {
+		text = configtext.Trim(text)
+	} else if text = configtext.TrimSecret(text); isFile(text) {
+		return nil, wanted("the secret itself, and not the path of a file with it")
+	}
+	if k.kind.name == textKind.name {
+		if err := configtext.Plain(text); err != nil {
+			return nil, wanted(err.Error())
+		}
+	}
+	return k.kind.parse(text, k.typ)
+}
+
+// isFile reports whether a text is the path of a file that exists.
+func isFile(text string) bool {
+	if !filepath.IsAbs(text) {
+		return false
+	}
+	_, err := os.Stat(text)
+	return err == nil
 }
 
 func (k key) readList(raw []any) (any, error) {
@@ -196,11 +225,17 @@ func (k key) readList(raw []any) (any, error) {
 	}
 	list := make([]string, len(raw))
 	for i, item := range raw {
-		s, ok := item.(string)
-		if !ok {
-			return nil, wanted("a list of text: put the items in quotes")
+		text, ok := item.(string)
+		if item == nil { // YAML's null, or an item that was left empty
+			return nil, wanted(`a list of text, and "null" in quotes`)
 		}
-		list[i] = s
+		if !ok {
+			return nil, wanted("a list of text")
+		}
+		list[i] = configtext.Trim(text)
+		if err := configtext.Plain(list[i]); err != nil {
+			return nil, wanted(err.Error())
+		}
 	}
 	return list, nil
 }

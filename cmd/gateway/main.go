@@ -9,13 +9,16 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
+
+	"pushgate/internal/sink"
 )
 
 // stdio is the program's surroundings, so that tests can bring their own.
 type stdio struct {
 	in  io.Reader
-	out io.Writer
-	err io.Writer
+	out *sink.Output
+	err *sink.Writer
 }
 
 // usageError is a command line that can't be understood.
@@ -33,9 +36,20 @@ const (
 	exitUsage   = 2 // what was asked for can't work, however often it's tried
 )
 
+// flushTime is how long the program's end waits for standard error.
+const flushTime = 500 * time.Millisecond
+
 func main() {
-	std := stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}
-	os.Exit(report(std.err, run(context.Background(), os.Args[1:], std)))
+	sink.CatchBrokenPipes()
+	out := sink.NewOutput(os.Stdout)
+	std := stdio{in: os.Stdin, out: out, err: sink.NewWriter(os.Stderr)}
+	err := run(context.Background(), os.Args[1:], std)
+	if err == nil {
+		err = out.Err()
+	}
+	code := report(std.err, err)
+	std.err.Flush(flushTime)
+	os.Exit(code)
 }
 
 // run finds the subcommand and runs it. Without one it serves.

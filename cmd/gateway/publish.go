@@ -36,24 +36,33 @@ this machine.`,
 		flags: func(fs *pflag.FlagSet) {
 			fs.Bool("durable", false, "keep the message in the channel's history")
 			fs.String("idempotency-key", "", "with --durable: a repeated call with the same key publishes once")
+			fs.String("user", "", "who publishes it, which clients are shown")
 		},
 		exec: runPublish,
 	}
 }
 
-func runPublish(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
-	if fs.NArg() != 2 {
-		return usageError{command: "publish", text: "publish takes a channel and the data"}
+// loadForChannel returns the channel, which is the first of n arguments, and the
+// settings for a command that speaks to its Redis; wrong is the error for another
+// number of arguments.
+func loadForChannel(fs *pflag.FlagSet, n int, wrong usageError) (channel string, _ settings, err error) {
+	if fs.NArg() != n {
+		return "", settings{}, wrong
 	}
-	channel := fs.Arg(0)
+	channel = fs.Arg(0)
 	if err := fanout.ValidChannel(channel); err != nil {
-		return err
+		return "", settings{}, err
 	}
 	l, err := load(fs, settings.validatePublish)
+	return channel, l.settings, err
+}
+
+func runPublish(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
+	channel, s, err := loadForChannel(fs, 2, usageError{command: "publish", text: "publish takes a channel and the data"})
 	if err != nil {
 		return err
 	}
-	options, err := publishOptions(fs, l.settings, channel)
+	options, err := publishOptions(fs, s, channel)
 	if err != nil {
 		return err
 	}
@@ -61,14 +70,12 @@ func runPublish(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	if !options.Durable {
-		if err := fanout.CheckPlain(data); err != nil {
-			return err
-		}
+	if err := fanout.CheckPayload(data, options); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	answer, err := publishOnce(ctx, l.settings.Redis, channel, data, options)
+	answer, err := publishOnce(ctx, s.Redis, channel, data, options)
 	if err != nil {
 		return err
 	}
@@ -85,6 +92,7 @@ func publishOptions(fs *pflag.FlagSet, s settings, channel string) (fanout.Publi
 	}
 	once, _ := fs.GetString("idempotency-key")
 	o, err := s.PublishOptions(channel, durable, once)
+	o.User, _ = fs.GetString("user")
 	if err == nil && once != "" && !o.Durable {
 		err = usageError{command: "publish", text: "--idempotency-key needs --durable"}
 	}
@@ -103,26 +111,34 @@ func publishData(arg string, in io.Reader) ([]byte, error) {
 }
 
 // publishOnce returns a durable message's id, the number of receivers of a plain
-// one. The broker is not run: publishing needs none of its subscriptions.
+// one.
 func publishOnce(ctx context.Context, c fanout.Config, channel string, data []byte, o fanout.PublishOptions) (answer string, err error) {
+	err = withBroker(c, func(b *fanout.Broker) (err error) {
+		if o.Durable {
+			answer, err = b.Publish(ctx, channel, data, o)
+			return err
+		}
+		receivers, err := b.PublishPlain(ctx, channel, data, o.User)
+		answer = strconv.FormatInt(receivers, 10)
+		return err
+	})
+	return answer, err
+}
+
+// withBroker calls fn with a broker that is not run: single calls to Redis need
+// none of its subscriptions.
+func withBroker(c fanout.Config, fn func(*fanout.Broker) error) (err error) {
 	embedded := c.URL == ""
 	if embedded {
 		c.URL = "redis://" + c.Embedded // that of another process, not one of our own
 	}
 	broker, err := fanout.NewBroker(c, slog.New(slog.DiscardHandler), "publish")
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { err = errors.Join(err, broker.Close()) }()
-	if o.Durable {
-		answer, err = broker.Publish(ctx, channel, data, o)
-	} else {
-		var receivers int64
-		receivers, err = broker.PublishPlain(ctx, channel, data)
-		answer = strconv.FormatInt(receivers, 10)
-	}
-	if err != nil && embedded {
+	if err = fn(broker); err != nil && embedded {
 		err = fmt.Errorf("%w (a gateway's embedded server; --redis.url names another one)", err)
 	}
-	return answer, err
+	return err
 }

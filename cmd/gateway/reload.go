@@ -64,6 +64,7 @@ func (r *reloader) reload() {
 		refused, err = r.server.Reload(l.settings.Config)
 	}
 	if err != nil {
+		r.server.ReloadFailed()
 		r.logErrors(err)
 		return
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -21,12 +22,17 @@ func maskPasswords(text string) string {
 	return queryPassword.ReplaceAllString(text, "$1"+masked)
 }
 
+// isSecret reports whether a key's value must not be shown.
+func isSecret(name string) bool {
+	return slices.ContainsFunc([]string{"token", "secret", "password"}, func(word string) bool {
+		return strings.HasSuffix(name, word)
+	})
+}
+
 // maskValue returns a key's value as it may be shown.
 func maskValue(name, value string) string {
-	for _, word := range []string{"token", "secret", "password"} {
-		if value != "" && strings.HasSuffix(name, word) {
-			return masked
-		}
+	if value != "" && isSecret(name) {
+		return masked
 	}
 	return maskPasswords(value)
 }

@@ -5,14 +5,17 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/pflag"
 
 	"pushgate/fanout"
 	"pushgate/gateway"
+	"pushgate/internal/sink"
 )
 
 func serveCommand() command {
@@ -41,24 +44,32 @@ func runServe(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 		return err
 	}
 	log, level := newLogger(std.err, l.settings.Log)
+	l.logForeign(log)
 	reloads := catchReloads()
-	ctx, stop := drainOnSignal(ctx, log)
+	slog.SetDefault(log) // for libraries, whose lines went to standard error by themselves
+	std.err.Notice(lostNotice(l.settings.Log))
+	sink.Detach(syscall.Stderr)
+	ctx, stop := drainOnSignal(ctx, log, std)
 	defer stop()
 	broker, err := fanout.NewBroker(l.settings.Redis, log, nodeName())
 	if err != nil {
-		return fmt.Errorf("broker: %w", err)
+		return explainTaken(err, l.settings)
 	}
 	server, err := gateway.New(l.settings.Config, broker, log)
 	if err != nil {
-		return errors.Join(err, broker.Close())
+		return explainTaken(errors.Join(err, broker.Close()), l.settings)
 	}
+	server.LogLost(std.err.Lost)
 	spareProcessor(server.Loops())
 	log.Info("listening", "public", server.Addr(), "admin", server.AdminAddr(), "version", versionText())
 	logPreflight(log, l.settings)
 	r := reloader{flags: fs, log: log, level: level, server: server, running: l.settings}
 	stopReloads := r.start(reloads)
 	defer stopReloads()
-	writeWelcome(std.out, welcomeFor(l.settings, server, broker))
+	writeWelcome(sink.NewWriter(std.out.Unwrap()), welcomeFor(l.settings, server, broker))
+	systemd := newSupervisor()
+	systemd.ready(log)
+	defer context.AfterFunc(ctx, func() { systemd.stopping(log, server.StopTime()) })()
 	return serve(ctx, server, broker)
 }
 

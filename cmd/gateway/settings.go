@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"pushgate/fanout"
 	"pushgate/gateway"
+	"pushgate/internal/address"
 )
 
 // settings is the whole configuration of the program: the edge's keys at the
@@ -36,7 +38,17 @@ func defaultSettings() settings {
 
 // validate reports every bad value at once.
 func (s settings) validate() error {
-	return errors.Join(s.Config.Validate(), s.Redis.Validate(), s.Log.validate())
+	return errors.Join(s.Config.Validate(), s.Redis.Validate(), s.validateEmbedded(), s.Log.validate())
+}
+
+// validateEmbedded keeps the embedded Redis from where the gateway listens.
+func (s settings) validateEmbedded() error {
+	for _, other := range []struct{ key, addr string }{{"listen", s.Listen}, {"admin.listen", s.Admin.Listen}} {
+		if s.Redis.URL == "" && address.Overlap(s.Redis.Embedded, other.addr) {
+			return &fanout.ConfigError{Key: "redis.embedded", Value: strconv.Quote(s.Redis.Embedded), Want: "another address than " + other.key + ", which is " + other.addr}
+		}
+	}
+	return nil
 }
 
 // validatePublish is for publishing, which follows the rules for channels.

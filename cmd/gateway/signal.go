@@ -11,7 +11,7 @@ import (
 // drainOnSignal returns a context that the first SIGTERM or SIGINT ends. A
 // second signal ends the process. The goroutine that waits for them ends when
 // stop is called; nobody has to wait for it.
-func drainOnSignal(ctx context.Context, log *slog.Logger) (_ context.Context, stop func()) {
+func drainOnSignal(ctx context.Context, log *slog.Logger, std stdio) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2) // sent to by the runtime, never closed
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
@@ -22,6 +22,7 @@ func drainOnSignal(ctx context.Context, log *slog.Logger) (_ context.Context, st
 			case s := <-signals:
 				if count > 0 {
 					log.Error("second signal, exiting now", "signal", s.String())
+					std.err.Flush(flushTime)
 					os.Exit(exitFailure)
 				}
 				log.Info("draining, a second signal exits at once", "signal", s.String())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -8,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"pushgate/cmd/internal/configtext"
 )
 
 // tableKind is a list of structs, such as the rules for channels. A file has
@@ -36,9 +39,13 @@ type itemErrors []string
 func (e itemErrors) Error() string { return strings.Join(e, ", ") }
 
 func parseTable(text string, t reflect.Type) (any, error) {
-	var items []any
-	if err := yaml.Unmarshal([]byte(text), &items); err != nil {
+	v, err := configtext.ParseValue(text)
+	if err != nil {
 		return nil, err
+	}
+	items, ok := v.([]any)
+	if !ok && v != nil {
+		return nil, errors.New("no list")
 	}
 	return readTable(items, t)
 }

@@ -29,7 +29,7 @@ func TestTableReads(t *testing.T) {
 	k := ruleKey()
 	for name, raw := range map[string]any{
 		"from a file": []any{
-			map[string]any{"match": []any{"a", "b.*"}, "keep": true, "ttl": "1h"},
+			map[string]any{"match": []any{"a", "b.*"}, "keep": "true", "ttl": "1h"},
 			map[string]any{"match": "c", "most_bytes": "64KiB"},
 		},
 		"from text":  `[{match: [a, b.*], keep: true, ttl: 1h}, {match: c, most_bytes: 65536}]`,
@@ -58,7 +58,7 @@ func TestTableReads(t *testing.T) {
 
 func TestTableReportsAllAtOnce(t *testing.T) {
 	_, err := ruleKey().read([]any{
-		map[string]any{"match": "a", "keep": "yes", "ttl": 5},
+		map[string]any{"match": "a", "keep": "yes", "ttl": "5"},
 		"b",
 		map[string]any{"mtch": "c"},
 	})
@@ -66,7 +66,7 @@ func TestTableReportsAllAtOnce(t *testing.T) {
 	errors.As(err, &got)
 	want := itemErrors{
 		`[0].keep: "yes" is not allowed, want true or false`,
-		`[0].ttl: 5 is not allowed, want a duration such as 500ms, 30s or 2m`,
+		`[0].ttl: "5" is not allowed, want a duration such as 500ms, 30s or 2m`,
 		`[1]: "b" is not allowed, want keys and values`,
 		`[2].mtch: unknown key, want one of match, keep, most_bytes, ttl`,
 	}
@@ -78,7 +78,7 @@ func TestTableReportsAllAtOnce(t *testing.T) {
 func TestTableRefusesOtherShapes(t *testing.T) {
 	for name, raw := range map[string]any{
 		"text":    "a",
-		"number":  1,
+		"number":  "1",
 		"mapping": map[string]any{"match": "a"},
 		"nothing": nil,
 	} {

@@ -27,15 +27,18 @@ func tokenCommand() command {
 		summary: "issue a token for a client, or check one",
 		help: `
 Prints a JWT. It is signed with the secret of the configuration (auth.jwt.secret
-or auth.jwt.secret_file), or with --key-file: a private key in PEM, whose type
-chooses RS256, ES256 or EdDSA, or any other file as the secret for HS256.
+or auth.jwt.secret_file), or with --key-file: a private key in PEM or a secret.
+HS256, RS256, ES256, ES384, ES512 or EdDSA is chosen by the type of the key, and
+others by auth.jwt.algorithms: the first one that the key is for.
 
 Patterns: * is one or more bytes up to the next separator, which is . : or /
-** at the end is the rest, separators too, and {sub} is the subject. A token
-without --subscribe may subscribe to its --channels only.
+** at the end is the rest, separators too, and {sub} is the subject, in which =
+and two digits stand for what would not fit there: user.auth0=7Cx for auth0|x.
+A token without --subscribe may subscribe to its --channels only.
 
---check says what a token allows, or why it is refused, under the keys of the
-configuration or under --key-file, a public key in PEM or a secret.`,
+--check says what a token allows, with the subject put in, or why it is refused,
+under the keys of the configuration or under --key-file, a public key in PEM or
+a secret.`,
 		keys:  tokenKeys,
 		flags: tokenFlags,
 		exec:  runToken,
@@ -124,7 +127,7 @@ func issuingKey(cfg auth.JWTConfig, file, kid string) (auth.SigningKey, error) {
 	if err != nil {
 		return auth.SigningKey{}, fmt.Errorf("--key-file: %w", err)
 	}
-	key, err := auth.NewSigningKey(data, kid)
+	key, err := auth.NewSigningKey(data, kid, cfg.Algorithms)
 	if err != nil {
 		return key, fmt.Errorf("--key-file %s: %w", file, err)
 	}
@@ -161,10 +164,10 @@ func checkToken(ctx context.Context, std stdio, cfg auth.Config, fs *pflag.FlagS
 	}
 	expires := "never"
 	if !g.Expires.IsZero() {
-		expires = g.Expires.Format(time.RFC3339)
+		expires = g.Expires.Add(-cfg.JWT.Leeway).Format(time.RFC3339)
 	}
 	_, err = fmt.Fprintf(std.out, "subject:   %q\nexpires:   %s\nsubscribe: %s\npublish:   %s\nchannels:  %s\n",
-		g.Subject, expires, g.Subscribe, g.Publish, strings.Join(g.Channels, ","))
+		g.Subject, expires, g.Subscribe.For(g.Subject), g.Publish.For(g.Subject), strings.Join(g.Channels, ","))
 	return err
 }
 

@@ -30,9 +30,9 @@ func TestIssueToken(t *testing.T) {
 		at   time.Time
 	}{
 		"defaults":         {args: nil, at: now},
-		"last second":      {args: nil, at: now.Add(time.Hour - 1)},
-		"after an hour":    {args: nil, at: now.Add(time.Hour), want: auth.ReasonExpired},
-		"shorter":          {args: []string{"--ttl", "10s"}, at: now.Add(10 * time.Second), want: auth.ReasonExpired},
+		"last second":      {args: nil, at: now.Add(time.Hour + cfg.JWT.Leeway - 1)},
+		"after an hour":    {args: nil, at: now.Add(time.Hour + cfg.JWT.Leeway), want: auth.ReasonExpired},
+		"shorter":          {args: []string{"--ttl", "10s"}, at: now.Add(10*time.Second + cfg.JWT.Leeway), want: auth.ReasonExpired},
 		"other audience":   {args: []string{"--aud", "other"}, at: now},
 		"unknown audience": {args: []string{"--aud", "web"}, at: now, want: auth.ReasonAudience},
 		"unknown issuer":   {args: []string{"--iss", "me"}, at: now, want: auth.ReasonIssuer},

@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/pflag"
+
+	"pushgate/gateway"
 )
 
 func versionCommand() command {
@@ -23,21 +24,12 @@ func versionCommand() command {
 	}
 }
 
-// versionText describes the build by what the Go toolchain recorded in it.
+// versionText describes the build.
 func versionText() string {
-	version, commit, state := "(devel)", "", ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" {
-			version = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision":
-				commit = " commit " + s.Value[:min(len(s.Value), 12)]
-			case s.Key == "vcs.modified" && s.Value == "true":
-				state = " (modified)"
-			}
-		}
+	b := gateway.ReadBuild()
+	commit := ""
+	if b.Commit != "" {
+		commit = " commit " + b.Commit
 	}
-	return fmt.Sprintf("%s%s%s %s %s/%s", version, commit, state, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%s%s %s %s/%s", b.Version, commit, b.Go, runtime.GOOS, runtime.GOARCH)
 }

@@ -7,18 +7,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// yamlLines returns the line on which each key of a YAML document stands. The
-// document has been parsed before, so a syntax error can't come up here.
-func yamlLines(text []byte) map[string]int {
-	lines := map[string]int{}
-	eachYAMLKey(text, func(name string, key, _ *yaml.Node) {
-		if _, ok := lines[name]; !ok {
-			lines[name] = key.Line
-		}
-	})
-	return lines
-}
-
 // eachYAMLKey calls fn for every key of a YAML document, sections included,
 // in the order of the text.
 func eachYAMLKey(text []byte, fn func(name string, key, value *yaml.Node)) {

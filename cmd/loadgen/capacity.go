@@ -17,28 +17,30 @@ func runCapacity(ctx context.Context, args []string, out, errOut io.Writer) int 
 	const name = "loadgen capacity"
 	c := capacity.DefaultConfig()
 	s := newFlagSet("capacity", "--target N")
-	s.IntVar(&c.Target, "target", c.Target, "the connections to write the bill for")
+	countVar(s, &c.Target, "target", "", "the connections to write the bill for")
 	s.StringVar(&c.Run.ServerCmd, "server-cmd", c.Run.ServerCmd, "start the gateway with this command, VAR=value before it if wanted, afresh for each step; without it, one must be running")
 	s.IntVar(&c.Run.PID, "pid", c.Run.PID, "the process of a gateway that is running (default: found by the port)")
-	s.StringVar(&c.Run.URL, "url", c.Run.URL, "the gateway")
+	declareTarget(s, &c.Run)
+	declareForeign(s, &c.Run)
+	declarePublish(s, &c.Run)
 	s.StringVar((*string)(&c.Run.Transport), "transport", string(c.Run.Transport), "ws, sse or poll")
 	s.StringVar(&c.Run.Channels, "channels", c.Run.Channels, "channels of each client, as for a run")
-	s.StringVar(&c.Run.Redis, "redis", c.Run.Redis, "the gateway's Redis")
+	s.StringVar(&c.Run.Redis, "redis", c.Run.Redis, "the gateway's redis.url, as for a run")
 	s.StringVar(&c.Run.Prefix, "prefix", c.Run.Prefix, "the gateway's redis.prefix")
 	s.StringVar(&c.Run.Sources, "src", c.Run.Sources, "source addresses, as for a run")
 	s.StringVar(&c.Run.JWTKey, "jwt-key", c.Run.JWTKey, "the clients' tokens, as for a run")
-	s.IntVarP(&c.Run.InFlight, "concurrency", "c", c.Run.InFlight, "handshakes at the same time")
+	countVar(s, &c.Run.InFlight, "concurrency", "c", "handshakes at the same time")
 	s.DurationVar(&c.Run.Timeout, "timeout", c.Run.Timeout, "longest handshake, and longest wait while nothing arrives")
-	s.IntVar(&c.Run.Size, "size", c.Run.Size, "bytes of a message")
-	s.IntVar(&c.Most, "max-connections", c.Most, "connections of the largest step; 0: 10000, or what this process may open")
-	s.IntVar(&c.Steps, "steps", c.Steps, "steps of connections")
+	sizeVar(s, &c.Run.Size, "size", "bytes of a message")
+	countVar(s, &c.Most, "max-connections", "", "connections of the largest step; 0: 10000, or what this process may open")
+	countVar(s, &c.Steps, "steps", "", "steps of connections")
 	s.DurationVar(&c.Hold, "hold", c.Hold, "how long each of them is held")
-	s.IntVar(&c.Warmup, "warmup", c.Warmup, "handshakes of clients that leave again, before each step, so that the gateway has its working size")
+	countVar(s, &c.Warmup, "warmup", "", "handshakes of clients that leave again, before each step, so that the gateway has its working size")
 	s.DurationVar(&c.Beat, "test-heartbeat", c.Beat, "heartbeat of a gateway that is started, short so that its cost shows; 0: its own")
-	s.IntVar(&c.Subscribers, "subscribers", c.Subscribers, "clients in the steps of deliveries")
-	s.Float64Var(&c.MostRate, "max-deliveries", c.MostRate, "deliveries per second of the largest step")
+	countVar(s, &c.Subscribers, "subscribers", "", "clients in the steps of deliveries")
+	rateVar(s, &c.MostRate, "max-deliveries", "deliveries per second of the largest step")
 	s.DurationVar(&c.Publish, "publish", c.Publish, "how long each of them lasts")
-	s.IntVar(&c.Verify, "verify", c.Verify, "measure so many connections as well, and compare with the prediction")
+	countVar(s, &c.Verify, "verify", "", "measure so many connections as well, and compare with the prediction")
 	s.DurationVar(&c.Heartbeat, "heartbeat", c.Heartbeat, "the heartbeat to write the bill for")
 	s.DurationVar(&c.Every, "message-every", c.Every, "how often each client gets a message, for the bill")
 	limits := s.StringArray("slo", nil, "what each step must meet; may be repeated (default: failed==0, lost==0, missing==0, delivery.p99<1s)")
@@ -49,7 +51,7 @@ func runCapacity(ctx context.Context, args []string, out, errOut io.Writer) int 
 	}
 	var err error
 	c.SLOs, err = loadgen.ParseSLOs(*limits)
-	c.Command = append([]string{name}, args...)
+	c.Command = append([]string{name}, loadgen.MaskCommand(args)...)
 	if err = errors.Join(err, c.Validate()); err != nil {
 		return wrongUse(name, err, errOut)
 	}
@@ -73,6 +75,7 @@ func runCapacity(ctx context.Context, args []string, out, errOut io.Writer) int 
 		defer d.Abandon()
 	}
 	o, err := capacity.Run(ctx, c, preflight.Host(), func(line string) { fmt.Fprintln(errOut, line) })
+	flush(errOut)
 	if err != nil {
 		return fail(err)
 	}

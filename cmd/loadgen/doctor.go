@@ -13,7 +13,7 @@ import (
 func runDoctor(ctx context.Context, args []string, out, errOut io.Writer) int {
 	s := newFlagSet("doctor", "-n N")
 	c := loadgen.DefaultConfig()
-	s.IntVarP(&c.Connections, "connections", "n", c.Connections, "clients")
+	countVar(s, &c.Connections, "connections", "n", "clients")
 	s.StringVar(&c.Sources, "src", c.Sources, "source addresses, as for a run")
 	s.StringVar(&c.URL, "url", c.URL, "the target; on loopback, source addresses cost nothing")
 	asJSON := s.Bool("json", false, "print the report as JSON")

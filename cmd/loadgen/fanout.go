@@ -14,8 +14,8 @@ func runFanout(ctx context.Context, args []string, out, errOut io.Writer) int {
 	f.pace()
 	f.stages("connections", "connect-rate", "messages")
 	f.redis()
-	f.set.IntVar(&c.Messages, "messages", c.Messages, "messages, over all channels in turn")
-	f.set.Float64Var(&c.Rate, "rate", c.Rate, "messages per second; 0: each when the one before has come to all")
+	countVar(f.set, &c.Messages, "messages", "", "messages, over all channels in turn")
+	rateVar(f.set, &c.Rate, "rate", "messages per second; 0: each when the one before has come to all")
 	if code, ok := f.parse(args, out, errOut); !ok {
 		return code
 	}

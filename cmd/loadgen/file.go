@@ -3,14 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
-	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"pushgate/cmd/internal/configtext"
 	"pushgate/internal/loadgen"
 )
 
@@ -23,13 +22,17 @@ func (f *flags) readFile() error {
 	if f.file == "" {
 		return nil
 	}
-	k := koanf.New("\x00") // no key is taken apart
-	if err := k.Load(file.Provider(f.file), yaml.Parser()); err != nil {
+	text, err := os.ReadFile(f.file)
+	if err != nil {
+		return &loadgen.UsageError{Flag: "--scenario", Value: f.file, Want: err.Error()}
+	}
+	document, err := configtext.Parse(text)
+	if err != nil {
 		return &loadgen.UsageError{Flag: "--scenario", Value: f.file, Want: err.Error()}
 	}
 	given := make(map[string]bool) // on the command line
 	f.set.Visit(func(x *pflag.Flag) { given[x.Name] = true })
-	values := k.Raw()
+	values := document.Values
 	var names []string
 	for name := range values {
 		names = append(names, name)
@@ -37,7 +40,11 @@ func (f *flags) readFile() error {
 	slices.Sort(names)
 	var all []error
 	for _, name := range names {
-		if err := f.setFromFile(name, values[name], given[name]); err != nil {
+		value := values[name]
+		if flag, _, inside := strings.Cut(name, "."); inside {
+			name, value = flag, map[string]any{}
+		}
+		if err := f.setFromFile(name, value, given[name]); err != nil {
 			all = append(all, &loadgen.UsageError{Flag: f.file, Value: name, Want: err.Error()})
 		}
 	}
@@ -76,13 +83,14 @@ func plainValues(value any) ([]string, error) {
 	}
 	var texts []string
 	for _, v := range list {
-		switch v.(type) {
+		switch v := v.(type) {
+		case string:
+			texts = append(texts, configtext.Trim(v))
 		case nil:
 			return nil, errors.New("has no value")
-		case map[string]any, []any:
+		default:
 			return nil, errors.New("want a plain value or a list of them")
 		}
-		texts = append(texts, fmt.Sprint(v))
 	}
 	return texts, nil
 }

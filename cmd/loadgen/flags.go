@@ -28,15 +28,16 @@ func newFlags(name string) *flags {
 	s.SortFlags = false
 	s.SetOutput(io.Discard) // what is wrong is printed once, by parse
 	s.Usage = func() {}
-	s.StringVar(&c.URL, "url", c.URL, "the gateway; without a path, the endpoint of the transport")
+	declareTarget(s, c)
+	declareForeign(s, c)
 	s.StringVar((*string)(&c.Transport), "transport", string(c.Transport), "ws, sse or poll, or shares of them such as ws:70,sse:20,poll:10")
-	s.IntVarP(&c.Connections, "connections", "n", c.Connections, "clients")
-	s.IntVarP(&c.InFlight, "concurrency", "c", c.InFlight, "handshakes at the same time")
+	countVar(s, &c.Connections, "connections", "n", "clients")
+	countVar(s, &c.InFlight, "concurrency", "c", "handshakes at the same time")
 	s.StringVar(&c.Sources, "src", c.Sources, "source addresses: list, ranges (127.0.0.2-127.0.0.9), prefixes (127.1.0.0/28); default: as many of 127.0.0.x as it takes, for a loopback target")
 	s.StringVar(&c.Channels, "channels", c.Channels, "channels of each client, comma separated; room.%d{1000} spreads the clients over 1000 rooms, user.%i is one for each client")
-	s.IntVar(&c.Loops, "loops", c.Loops, "event loops, for a host with CPUs to spare")
+	countVar(s, &c.Loops, "loops", "", "event loops, for a host with CPUs to spare")
 	s.DurationVar(&c.Timeout, "timeout", c.Timeout, "longest handshake, and longest wait while nothing arrives")
-	s.IntVar(&c.Agents, "agents", c.Agents, "hold the clients in so many processes of their own, each with its own descriptors; 0: in this one")
+	countVar(s, &c.Agents, "agents", "", "hold the clients in so many processes of their own, each with its own descriptors; 0: in this one")
 	s.StringArrayVar(&c.AgentCommands, "agent", nil, "hold a share of them elsewhere: a command that runs \"loadgen agent\" there, such as 'ssh host loadgen agent'; may be repeated")
 	s.IntVar(&c.PID, "pid", c.PID, "the server's process (default: found by the port)")
 	s.StringVar(&c.JWTKey, "jwt-key", "", "a file with the gateway's secret or a private key in PEM: each client brings a token for user-NUMBER and its channels")
@@ -48,6 +49,16 @@ func newFlags(name string) *flags {
 	f.output.declare(s)
 	s.BoolP("help", "h", false, "this text")
 	return f
+}
+
+// declareTarget declares the flags for reaching the gateway.
+func declareTarget(s *pflag.FlagSet, c *loadgen.Config) {
+	s.StringVar(&c.URL, "url", c.URL, "the gateway: ws://, wss://, http:// or https://, or unix:/path; without a path, the endpoint of the transport")
+	s.StringVar(&c.CA, "ca", c.CA, "a file with the authorities in PEM that the server's certificate is checked by, instead of this host's")
+	s.BoolVar(&c.Insecure, "insecure", c.Insecure, "check no certificate")
+	s.StringArrayVar(&c.Headers, "header", nil, "a field of every request, 'Name: value', such as Host or Cookie; may be repeated")
+	s.StringVar(&c.Origin, "origin", c.Origin, "the Origin of every request, as browsers send it")
+	s.StringVar(&c.Subprotocol, "subprotocol", c.Subprotocol, "what WebSockets offer as Sec-WebSocket-Protocol, comma separated")
 }
 
 // parse reads the arguments. A false ok: the program ends with code.

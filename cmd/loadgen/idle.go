@@ -11,8 +11,8 @@ import (
 func runIdle(ctx context.Context, args []string, out, errOut io.Writer) int {
 	f := newFlags("idle")
 	c := &f.config
-	f.set.Float64Var(&c.ConnectRate, "rate", c.ConnectRate, "connects per second; 0: as many as -c lets")
-	f.set.Float64Var(&c.ConnectRate, "connect-rate", c.ConnectRate, "the same, as other scenarios spell it")
+	rateVar(f.set, &c.ConnectRate, "rate", "connects per second; 0: as many as -c lets")
+	rateVar(f.set, &c.ConnectRate, "connect-rate", "the same, as other scenarios spell it")
 	f.stages("connections", "rate", "connect-rate", "hold")
 	f.set.DurationVar(&c.Hold, "hold", c.Hold, "how long to hold the connections")
 	if code, ok := f.parse(args, out, errOut); !ok {

@@ -9,6 +9,9 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
+
+	"pushgate/internal/sink"
 )
 
 // Exit codes.
@@ -44,10 +47,28 @@ func commands() []command {
 }
 
 func main() {
+	sink.CatchBrokenPipes()
 	// The second signal ends the process the hard way.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	out, errOut := sink.NewOutput(os.Stdout), sink.NewWriter(os.Stderr)
+	code := run(ctx, os.Args[1:], out, errOut)
+	if out.Err() != nil && code == exitGood {
+		fmt.Fprintf(errOut, "loadgen: %v\n", out.Err())
+		code = exitFailed
+	}
+	flush(errOut)
+	os.Exit(code)
+}
+
+// flushTime is how long what is to follow waits for the progress to be shown.
+const flushTime = 500 * time.Millisecond
+
+// flush has what was written to w stand there, unless nobody takes it.
+func flush(w io.Writer) {
+	if s, ok := w.(*sink.Writer); ok {
+		s.Flush(flushTime)
+	}
 }
 
 // run is the program without the process around it.

@@ -74,7 +74,7 @@ func clients(ts *testscript.TestScript, _ bool, args []string) {
 	g := ts.Value("gateway").(*gateway)
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for g.count() != want {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%d clients, want %d", g.count(), want)

@@ -87,34 +87,35 @@ func runMixed(ctx context.Context, args []string, out, errOut io.Writer) int {
 // pace declares the flag for the pace of connects.
 func (f *flags) pace() {
 	c := &f.config
-	f.set.Float64Var(&c.ConnectRate, "connect-rate", c.ConnectRate, "connects per second; 0: as many as -c lets")
+	rateVar(f.set, &c.ConnectRate, "connect-rate", "connects per second; 0: as many as -c lets")
 }
 
 // redis declares where and what is published.
 func (f *flags) redis() {
 	c := &f.config
-	f.set.StringVar(&c.Redis, "redis", c.Redis, "the gateway's Redis")
+	f.set.StringVar(&c.Redis, "redis", c.Redis, "the gateway's redis.url: a server, redis+cluster:// or redis+sentinel://")
 	f.set.StringVar(&c.Prefix, "prefix", c.Prefix, "the gateway's redis.prefix")
+	declarePublish(f.set, c)
 	f.set.BoolVar(&c.Durable, "durable", c.Durable, "publish durable messages")
-	f.set.IntVar(&c.Size, "size", c.Size, "bytes of a payload")
+	sizeVar(f.set, &c.Size, "size", "bytes of a payload")
 }
 
 // rate declares the rate of messages for as long as a scenario lasts.
 func (f *flags) rate() {
 	c := &f.config
-	f.set.Float64Var(&c.Rate, "rate", c.Rate, "messages per second, over all channels in turn; 0: none, and no Redis is needed")
+	rateVar(f.set, &c.Rate, "rate", "messages per second, over all channels in turn; 0: none, and no Redis is needed")
 }
 
 func (f *flags) churn() {
 	c := &f.config
 	f.set.Float64Var(&c.Share, "share", c.Share, "the part of the clients that is closed and opened again, in turn; messages are accounted for with the others")
-	f.set.Float64Var(&c.ChurnRate, "churn-rate", c.ChurnRate, "clients closed and opened again per second")
+	rateVar(f.set, &c.ChurnRate, "churn-rate", "clients closed and opened again per second")
 }
 
 func (f *flags) slow() {
 	c := &f.config
 	f.set.Float64Var(&c.SlowShare, "slow-share", c.SlowShare, "the part of the clients that reads too little")
-	f.set.IntVar(&c.SlowRead, "slow-read", c.SlowRead, "bytes per second that each of them reads; 0: none")
+	sizeVar(f.set, &c.SlowRead, "slow-read", "bytes per second that each of them reads; 0: none")
 }
 
 func (f *flags) duration(about string) {

@@ -35,11 +35,12 @@ func (f *flags) execute(ctx context.Context, s scenario, args []string, out, err
 	defer o.close()
 	knobs := examine(ctx, f, errOut)
 	result, err := s(ctx, f.config, loadgen.Options{
-		Command:  append([]string{name}, args...),
+		Command:  append([]string{name}, loadgen.MaskCommand(args)...),
 		Progress: o.sample,
 		Interval: o.interval,
 	})
 	o.done()
+	flush(errOut) // the table comes below it
 	if err != nil {
 		if usage := (*loadgen.UsageError)(nil); errors.As(err, &usage) {
 			return wrongUse(name, err, errOut)

@@ -13,6 +13,9 @@ import (
 type Channels interface {
 	Channels(ctx context.Context, q ChannelQuery) (ChannelPage, error)
 	Channel(ctx context.Context, name string) (ChannelDetail, error)
+	// Forget removes a channel's history on every gateway, and returns how many
+	// messages it had in Redis.
+	Forget(ctx context.Context, name string) (int64, error)
 }
 
 // ChannelQuery chooses channels.
@@ -111,6 +114,28 @@ func (c channelCalls) one(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	answer(w, http.StatusOK, detail)
+	return nil
+}
+
+// forget answers DELETE /v1/channels/{name}/history. A name may hold slashes, and
+// the channel itself can't be deleted.
+func (c channelCalls) forget(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	name, ok := strings.CutSuffix(r.PathValue("name"), "/history")
+	if !ok {
+		w.Header().Set("Allow", http.MethodGet)
+		return &Error{http.StatusMethodNotAllowed, codeMethod, "this path takes GET; DELETE is for /v1/channels/NAME/history"}
+	}
+	had, err := c.channels.Forget(r.Context(), name)
+	if err != nil {
+		return err
+	}
+	answer(w, http.StatusOK, struct {
+		Channel   string `json:"channel"`
+		Forgotten int64  `json:"forgotten"`
+	}{name, had})
 	return nil
 }
 

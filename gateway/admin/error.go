@@ -26,8 +26,12 @@ const (
 	codeMethod       = "method_not_allowed"
 	codeTooLarge     = "too_large"
 	codeMediaType    = "unsupported_media_type"
+	codeBusy         = "busy"
 	codeUnavailable  = "unavailable"
 )
+
+// Busy is the answer to what can't begin beside something that runs.
+func Busy(err error) *Error { return &Error{http.StatusConflict, codeBusy, err.Error()} }
 
 func badRequest(format string, args ...any) *Error {
 	return &Error{http.StatusBadRequest, codeBadRequest, fmt.Sprintf(format, args...)}

@@ -10,23 +10,17 @@ import (
 type routes map[string]map[string]func(w http.ResponseWriter, r *http.Request) error
 
 // Handler serves the operator's calls, those whose paths begin with /v1/.
-// drain answers POST /v1/drain.
-func Handler(p Publisher, ch Channels, co Connections, drain http.HandlerFunc) http.Handler {
-	channels, connections := channelCalls{ch}, connectionCalls{co}
+func Handler(p Publisher, ch Channels, co Connections, dr Drainer, no Nodes) http.Handler {
+	channels, connections, fleet := channelCalls{ch}, connectionCalls{co}, fleetCalls{no}
 	return routes{
 		"/v1/publish":            {http.MethodPost: publishCall{p}.publish},
 		"/v1/channels":           {http.MethodGet: channels.list},
-		"/v1/channels/{name...}": {http.MethodGet: channels.one},
+		"/v1/channels/{name...}": {http.MethodGet: channels.one, http.MethodDelete: channels.forget},
 		"/v1/connections":        {http.MethodGet: connections.list, http.MethodDelete: connections.closeAll},
-		"/v1/drain": {http.MethodPost: func(w http.ResponseWriter, r *http.Request) error {
-			// A fraction in the wrong place must not become a shutdown.
-			if _, err := query(r); err != nil {
-				return err
-			}
-			drain(w, r)
-			return nil
-		}},
-		"/v1/connections/{id}": {http.MethodGet: connections.one, http.MethodDelete: connections.closeOne},
+		"/v1/drain":              {http.MethodPost: drainCall{dr}.drain},
+		"/v1/nodes":              {http.MethodGet: fleet.list},
+		"/v1/rebalance":          {http.MethodPost: fleet.even},
+		"/v1/connections/{id}":   {http.MethodGet: connections.one, http.MethodDelete: connections.closeOne},
 	}.handler()
 }
 

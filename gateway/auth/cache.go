@@ -4,9 +4,8 @@ import "sync"
 
 // cache remembers up to twice its size of entries in two generations: what was
 // asked for lately is in the young one, and the old one is dropped when the
-// young one is full. Only what came out of verified tokens is put in, and
-// values are immutable, so an entry that is lost costs a second copy and no
-// more. Safe for concurrent use.
+// young one is full. Values are immutable, and nothing hangs on an entry: one
+// that is lost is made again. Safe for concurrent use.
 type cache[K comparable, V any] struct {
 	// Immutable
 	size int

@@ -180,27 +180,25 @@ func parseRights(c *claims, valid func(string) error) (*rights, error) {
 		return nil, claimError("channels", err)
 	}
 	for _, name := range r.channels {
-		if strings.Contains(name, subject) {
-			r.template = true // judged once the subject is put in
-		} else if err := valid(name); err != nil {
+		r.template = r.template || strings.Contains(name, subject)
+		if err := valid(fill(name, "s")); err != nil {
 			return nil, claimError("channels", fmt.Errorf("%q: %w", name, err))
 		}
 	}
 	return r, nil
 }
 
-// channelsFor returns the channels with the subject put in. Without {sub} it is
-// the shared list.
-func (r *rights) channelsFor(sub string, valid func(string) error) ([]string, error) {
+// channelsFor returns the channels with the subject put in, without names that
+// it makes too long. Without {sub} it is the shared list.
+func (r *rights) channelsFor(sub string, valid func(string) error) []string {
 	if !r.template {
-		return r.channels, nil
+		return r.channels
 	}
-	own := make([]string, len(r.channels))
-	for i, name := range r.channels {
-		own[i] = strings.ReplaceAll(name, subject, sub)
-		if err := valid(own[i]); err != nil {
-			return nil, claimError("channels", fmt.Errorf("%q: %w", own[i], err))
+	own := make([]string, 0, len(r.channels))
+	for _, name := range r.channels {
+		if name = fill(name, sub); valid(name) == nil {
+			own = append(own, name)
 		}
 	}
-	return own, nil
+	return own
 }

@@ -14,7 +14,8 @@ type Config struct {
 	// Mode is "none": every client may do everything, or "jwt": every client
 	// needs a token.
 	Mode string `koanf:"mode"`
-	// AllowAnonymous lets mode none listen on an address that is not loopback.
+	// AllowAnonymous lets mode none listen on an address that is not loopback,
+	// and leave keys unused.
 	AllowAnonymous bool `koanf:"allow_anonymous"`
 
 	JWT JWTConfig `koanf:"jwt"`
@@ -23,14 +24,15 @@ type Config struct {
 // JWTConfig holds the keys that tokens are verified with, at least one of them
 // in mode jwt, and what else is asked of a token.
 type JWTConfig struct {
-	// Secret is shared with those who issue HS256 tokens; 32 random bytes or
-	// more, or it can be guessed from a token.
+	// Secret is shared with those who issue HS256, HS384 or HS512 tokens; 32
+	// random bytes or more, or it can be guessed from a token. Behind "base64:"
+	// it is in base64.
 	Secret string `koanf:"secret"`
 	// SecretFile is a file with the secret; one line end after it is cut off.
 	SecretFile string `koanf:"secret_file"`
 	// PublicKey is one or more PEM blocks, public keys or certificates: RSA
-	// for RS256, P-256 for ES256, Ed25519 for EdDSA. Several allow to change
-	// keys without a gap.
+	// for RS and PS, P-256 for ES256, P-384 for ES384, P-521 for ES512, Ed25519
+	// for EdDSA. Several allow to change keys without a gap.
 	PublicKey string `koanf:"public_key"`
 	// PublicKeyFile is a file with the same.
 	PublicKeyFile string `koanf:"public_key_file"`
@@ -47,8 +49,7 @@ type JWTConfig struct {
 	// JWKSTimeout bounds one fetch.
 	JWKSTimeout time.Duration `koanf:"jwks_timeout"`
 
-	// Algorithms are the allowed ones out of HS256, RS256, ES256 and EdDSA;
-	// empty allows those that the keys are for.
+	// Algorithms are the allowed ones; empty allows those that the keys are for.
 	Algorithms []string `koanf:"algorithms"`
 	// Audience lists the aud values that are accepted; empty accepts any.
 	Audience []string `koanf:"audience"`
@@ -69,6 +70,7 @@ func DefaultConfig() Config {
 			JWKSRefresh: 5 * time.Minute,
 			JWKSRetry:   10 * time.Second,
 			JWKSTimeout: 5 * time.Second,
+			Leeway:      5 * time.Second,
 		},
 	}
 }

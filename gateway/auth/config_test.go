@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"encoding/base64"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -24,7 +25,8 @@ func TestConfigValidate(t *testing.T) {
 		"mode":      {func(c *Config) { c.Mode = "open" }, []string{`auth.mode: "open" is not allowed, want "none" or "jwt"`}},
 		"no key":    {func(c *Config) { c.JWT.Secret = "" }, []string{"auth.jwt: missing, want secret, secret_file, public_key, public_key_file or jwks_url in mode jwt"}},
 		"leeway":    {func(c *Config) { c.JWT.Leeway = -time.Second }, []string{"auth.jwt.leeway: -1s is not allowed, want 0s to 10m0s"}},
-		"algorithm": {func(c *Config) { c.JWT.Algorithms = []string{"HS256", "none"} }, []string{`auth.jwt.algorithms: "none" is not allowed, want HS256, RS256, ES256 or EdDSA`}},
+		"algorithm": {func(c *Config) { c.JWT.Algorithms = []string{"HS256", "none"} }, []string{`auth.jwt.algorithms: "none" is not allowed, want HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA`}},
+		"secret":    {func(c *Config) { c.JWT.Secret = "base64:c2Vj*mV0" }, []string{"auth.jwt.secret: what stands behind base64: is not base64: illegal base64 data at input byte 4"}},
 		"audience":  {func(c *Config) { c.JWT.Audience = []string{""} }, []string{`auth.jwt.audience: "" is not allowed, want a name`}},
 		"unreadable": {
 			func(c *Config) {
@@ -37,7 +39,7 @@ func TestConfigValidate(t *testing.T) {
 		},
 		"keys for something else": {
 			func(c *Config) { c.JWT.Algorithms = []string{"HS256", "RS256"} },
-			[]string{`auth.jwt.algorithms: "RS256" is not allowed, want algorithms that the given keys are for: [HS256]`},
+			[]string{`auth.jwt.algorithms: "RS256" is not allowed, want algorithms that the given keys are for: [HS256 HS384 HS512]`},
 		},
 		"unread in mode none": {func(c *Config) { c.Mode, c.JWT.PublicKey = ModeNone, "garbage" }, nil},
 		"all at once": {
@@ -70,28 +72,6 @@ func TestConfigValidate(t *testing.T) {
 	}
 }
 
-func TestValidateListen(t *testing.T) {
-	for address, ok := range map[string]bool{
-		"127.0.0.1:8080": true, "127.1.2.3:0": true, "[::1]:80": true, "localhost:80": true, "unix:/run/push.sock": true,
-		"[::ffff:127.0.0.1]:80": true,
-		":8080":                 false, "0.0.0.0:80": false, "[::]:80": false, "10.0.0.1:80": false, "example.com:80": false, "": false,
-	} {
-		t.Run(address, func(t *testing.T) {
-			c := DefaultConfig()
-			if err := c.ValidateListen(address); (err == nil) != ok {
-				t.Errorf("mode none: %v", err)
-			}
-			c.AllowAnonymous = true
-			if err := c.ValidateListen(address); err != nil {
-				t.Errorf("allowed: %v", err)
-			}
-			if err := jwtConfig(nil).ValidateListen(address); err != nil {
-				t.Errorf("mode jwt: %v", err)
-			}
-		})
-	}
-}
-
 func TestNewReadsFiles(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) string {
@@ -107,19 +87,35 @@ func TestNewReadsFiles(t *testing.T) {
 		change func(*JWTConfig)
 		want   string // in the error; empty for none
 	}{
-		"secret file":          {func(j *JWTConfig) { j.SecretFile = file("s", testSecret+"\r\n") }, ""},
-		"public key file":      {func(j *JWTConfig) { j.PublicKeyFile = file("p", public) }, ""},
-		"both":                 {func(j *JWTConfig) { j.Secret, j.PublicKey = testSecret, public }, ""},
-		"no such file":         {func(j *JWTConfig) { j.SecretFile = filepath.Join(dir, "none") }, "auth.jwt.secret_file: open "},
-		"empty secret":         {func(j *JWTConfig) { j.SecretFile = file("e", "\n") }, "auth.jwt.secret_file: is empty"},
-		"public key as secret": {func(j *JWTConfig) { j.Secret = public }, "auth.jwt.secret: holds a PEM block"},
-		"private key":          {func(j *JWTConfig) { j.PublicKey = private }, `auth.jwt.public_key: a PEM block "PRIVATE KEY"`},
-		"no PEM":               {func(j *JWTConfig) { j.PublicKey = "ssh-rsa AAAA" }, "auth.jwt.public_key: no PEM block in it"},
-		"broken PEM":           {func(j *JWTConfig) { j.PublicKey = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n" }, "auth.jwt.public_key: "},
+		"secret file":   {func(j *JWTConfig) { j.SecretFile = file("s", testSecret+"\r\n") }, ""},
+		"base64 secret": {func(j *JWTConfig) { j.Secret = "base64:" + base64.StdEncoding.EncodeToString([]byte(testSecret)) }, ""},
+		"base64 secret file": {func(j *JWTConfig) {
+			j.SecretFile = file("b", "base64:"+base64.RawURLEncoding.EncodeToString([]byte(testSecret))+"\n")
+		}, ""},
+		"no base64":                {func(j *JWTConfig) { j.SecretFile = file("n", "base64:é") }, "auth.jwt.secret_file: what stands behind base64: is not base64"},
+		"empty base64":             {func(j *JWTConfig) { j.Secret = "base64:" }, "auth.jwt.secret: is empty"},
+		"public key file":          {func(j *JWTConfig) { j.PublicKeyFile = file("p", public) }, ""},
+		"both":                     {func(j *JWTConfig) { j.Secret, j.PublicKey = testSecret, public }, ""},
+		"no such file":             {func(j *JWTConfig) { j.SecretFile = filepath.Join(dir, "none") }, "auth.jwt.secret_file: open "},
+		"empty secret":             {func(j *JWTConfig) { j.SecretFile = file("e", "\n") }, "auth.jwt.secret_file: is empty"},
+		"public key as secret":     {func(j *JWTConfig) { j.Secret = public }, "auth.jwt.secret: holds a PEM block"},
+		"private key":              {func(j *JWTConfig) { j.PublicKey = private }, `auth.jwt.public_key: a PEM block "PRIVATE KEY"`},
+		"no PEM":                   {func(j *JWTConfig) { j.PublicKey = "ssh-rsa AAAA" }, "auth.jwt.public_key: no PEM block in it"},
+		"broken PEM":               {func(j *JWTConfig) { j.PublicKey = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n" }, "auth.jwt.public_key: "},
+		"line ends of two letters": {func(j *JWTConfig) { j.PublicKey = strings.ReplaceAll(public, "\n", `\n`) }, ""},
+		"in one line":              {func(j *JWTConfig) { j.PublicKey = strings.ReplaceAll(public, "\n", " ") }, ""},
+		"indented, from Windows":   {func(j *JWTConfig) { j.PublicKey = strings.ReplaceAll(public, "\n", "\r\n  ") }, ""},
+		"byte order mark":          {func(j *JWTConfig) { j.PublicKeyFile = file("m", "\ufeff"+public) }, ""},
+		"with remarks":             {func(j *JWTConfig) { j.PublicKey = "subject=x\n" + public + "\nissuer=y\n" }, ""},
+		"one of two broken": {func(j *JWTConfig) {
+			j.PublicKey = public + "-----BEGIN PUBLIC KEY-----\nMFkw?\n-----END PUBLIC KEY-----\n"
+		},
+			"auth.jwt.public_key: 1 of 2 PEM blocks can't be read"},
+		"the second cut off": {func(j *JWTConfig) { j.PublicKey = public + public[:80] }, "auth.jwt.public_key: 1 of 2 PEM blocks can't be read"},
 		"two wrong": {func(j *JWTConfig) { j.Secret, j.PublicKey = public, "x" },
 			"auth.jwt.secret: holds a PEM block, which is no shared secret\nauth.jwt.public_key: no PEM block in it"},
 		"algorithm without key": {func(j *JWTConfig) { j.Secret, j.Algorithms = testSecret, []string{"RS256"} },
-			`auth.jwt.algorithms: "RS256" is not allowed, want algorithms that the given keys are for: [HS256]`},
+			`auth.jwt.algorithms: "RS256" is not allowed, want algorithms that the given keys are for: [HS256 HS384 HS512]`},
 		"not valid": {func(j *JWTConfig) {}, "auth.jwt: missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,5 +139,31 @@ func TestNewReadsFiles(t *testing.T) {
 				t.Error("no key verifies")
 			}
 		})
+	}
+}
+
+func TestWarnsOfKeysThatNobodyNeeds(t *testing.T) {
+	for mode, want := range map[string]bool{ModeNone: true, ModeJWT: false} {
+		var log strings.Builder
+		c := jwtConfig(nil)
+		c.Mode = mode
+		if _, err := New(c, channelName, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(log.String(), "auth.mode is none") != want {
+			t.Errorf("mode %s: logged %q", mode, log.String())
+		}
+	}
+}
+
+func TestKeySetURL(t *testing.T) {
+	for url, want := range map[string]bool{
+		"https://id.example/jwks.json": true, "http://127.0.0.1:8000/k": true, "https://[::1]:443/": true,
+		"https://": false, "https://:443/": false, "id.example/jwks": false, "https://a:99999/": false, "https://a:0/": false, "https://a,b/": false, "ftp://a/": false,
+	} {
+		c := jwtConfig(func(j *JWTConfig) { j.JWKSURL = url })
+		if err := c.Validate(); (err == nil) != want {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 }

@@ -5,9 +5,10 @@
 //
 // # Tokens
 //
-// A token is a JWT signed with HS256, RS256, ES256 or EdDSA. The type of the
-// key decides the algorithm, and the token's header must agree with it, so a
-// public key is never used as a shared secret and "none" is never accepted.
+// A token is a JWT signed with HMAC, RSA (PKCS 1 or PSS) or ECDSA of 256, 384 or
+// 512 bits, or EdDSA. The type of the key decides the algorithms, and the
+// token's header must name one of them, so a public key is never used as a
+// shared secret and "none" is never accepted.
 // The signature is checked before a byte of the claims is parsed. Claims:
 //
 //	sub        who the client is, up to 256 bytes
@@ -29,15 +30,14 @@
 //	*      one or more bytes up to the next separator, which is . : or /
 //	       once in a segment, alone or beside letters: room.*, room.a-*
 //	**     at the end only: one or more bytes of any kind, separators too
-//	{sub}  the subject of the token, literally
+//	{sub}  the subject of the token, as Escape spells it
 //
 // So news.* matches news.uk but neither news nor news. nor news.uk.sport;
 // news.** matches news.uk and news.uk.sport; ** matches every channel; and *
 // every channel without a separator. Separators are not exchangeable: a.*
 // does not match a:b.
 //
-// A token that uses {sub} is refused unless its subject is a channel name
-// without separators. A subject such as "bob.admin" would otherwise reach with
-// user.{sub} into user.bob.**, which belongs to somebody else. The issuer of
-// tokens for such subjects writes the pattern out.
+// A subject never leaves its segment: as it is, "bob.admin" would reach with
+// user.{sub} into user.bob.**, which belongs to somebody else. It may make a
+// name longer than a channel's: such an entry grants nothing, the others stand.
 package auth

@@ -13,9 +13,7 @@ import (
 // was signed here, or its HMAC must be right.
 func FuzzVerify(f *testing.F) {
 	cfg := jwtConfig(func(j *JWTConfig) {
-		for _, a := range []Algorithm{RS256, ES256, EdDSA} {
-			j.PublicKey += publicPEM(f, testKeys()[a].Public())
-		}
+		j.PublicKey = publicPEMs(f)
 	})
 	v := testVerifier(f, cfg)
 	claims := Claims{Subject: "bob", Subscribe: []string{"user.{sub}"}, Expires: noon.AddDate(1, 0, 0)}

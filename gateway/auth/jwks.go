@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/MicahParks/jwkset"
@@ -32,10 +34,20 @@ type remote struct {
 	timeout        time.Duration
 	client         *http.Client
 	log            *slog.Logger
+	seed           maphash.Seed // of the hashes in open
 
 	// Any goroutine sends without waiting, run receives, nobody closes. One
 	// slot: a request while one is waiting adds nothing.
 	asked chan struct{}
+
+	// Guards itself
+	//
+	// open holds when tokens were first seen whose key isn't here, by a hash of
+	// their text. It is all that a bad token leaves behind.
+	open *cache[uint64, time.Time]
+
+	// Atomic
+	told atomic.Int64 // when such a token was last logged, Unix nanoseconds
 }
 
 func newRemote(cfg JWTConfig, log *slog.Logger) *remote {
@@ -44,7 +56,9 @@ func newRemote(cfg JWTConfig, log *slog.Logger) *remote {
 		refresh: cfg.JWKSRefresh, retry: cfg.JWKSRetry, timeout: cfg.JWKSTimeout,
 		client: &http.Client{CheckRedirect: redirect},
 		log:    log,
+		seed:   maphash.MakeSeed(),
 		asked:  make(chan struct{}, 1),
+		open:   newCache[uint64, time.Time](openCache),
 	}
 }
 
@@ -67,13 +81,41 @@ func (r *remote) ask() {
 	}
 }
 
-// run fetches until ctx ends and hands each key set that it could read to
-// store. After a failure it tries again after the retry time, doubled each time
-// up to the refresh time.
-func (r *remote) run(ctx context.Context, store func([]key)) {
+// missed wants a fetch for a token without a key, and reports whether the fetch
+// that the present keys came with was for it already: it began after the token
+// was first seen. A token that is forgotten over a flood of others is seen for
+// the first time again.
+func (r *remote) missed(token, kid string, fetched time.Time) bool {
+	r.ask()
+	if !fetched.IsZero() {
+		r.tell(kid)
+	}
+	hash := maphash.String(r.seed, token)
+	first, ok := r.open.get(hash)
+	if !ok {
+		first = r.open.put(hash, time.Now())
+	}
+	return fetched.After(first)
+}
+
+// tell logs, once between two regular fetches, which key a token has that the
+// fetched ones lack: the issuer has a new one, or is another than the URL's.
+func (r *remote) tell(kid string) {
+	now, last := time.Now().UnixNano(), r.told.Load()
+	if now-last < int64(r.refresh) || !r.told.CompareAndSwap(last, now) {
+		return
+	}
+	r.log.Info("a token has a key that is not among the fetched ones, which are fetched anew", "kid", kid[:min(len(kid), 64)], "key", "auth.jwt.jwks_url")
+}
+
+// run fetches until ctx ends and hands each key set that it could read to store,
+// with the time at which it asked for it. After a failure it tries again after the
+// retry time, doubled each time up to the refresh time.
+func (r *remote) run(ctx context.Context, store func(keys []key, asked time.Time)) {
 	defer r.client.CloseIdleConnections()
 	failures := 0
 	for {
+		began := time.Now()
 		keys, err := r.fetch(ctx)
 		if ctx.Err() != nil {
 			return
@@ -86,7 +128,7 @@ func (r *remote) run(ctx context.Context, store func([]key)) {
 			r.log.Warn("fetching token keys failed, the known ones stay", "error", err, "retry_in", wait)
 		} else {
 			failures = 0
-			store(keys)
+			store(keys, began)
 			r.log.Debug("fetched token keys", "keys", len(keys))
 		}
 		// A dither of a tenth keeps a fleet from asking at the same time.
@@ -190,8 +232,11 @@ func parseJWK(j jwkset.JWKMarshal) (key, error) {
 	if err != nil {
 		return key{}, err
 	}
-	if j.ALG != "" && string(j.ALG) != string(k.algorithm) {
-		return key{}, fmt.Errorf("its alg is %q, want %s", j.ALG, k.algorithm)
+	if a := Algorithm(j.ALG); a != "" {
+		if !slices.Contains(k.algorithms, a) {
+			return key{}, fmt.Errorf("its alg is %q, want one of %v", a, k.algorithms)
+		}
+		k.algorithms = []Algorithm{a}
 	}
 	k.id = j.KID
 	return k, nil

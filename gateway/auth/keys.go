@@ -2,67 +2,48 @@ package auth
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
-
-	"github.com/golang-jwt/jwt/v5"
+	"regexp"
 )
 
-// Algorithm names how a token is signed, as its header spells it.
-type Algorithm string
-
-const (
-	HS256 Algorithm = "HS256"
-	RS256 Algorithm = "RS256"
-	ES256 Algorithm = "ES256"
-	EdDSA Algorithm = "EdDSA"
-)
-
-var algorithms = []Algorithm{HS256, RS256, ES256, EdDSA}
-
-// key verifies tokens of one algorithm, the one that its type is for.
+// key verifies tokens of the algorithms that its type is for.
 type key struct {
-	algorithm Algorithm
-	method    jwt.SigningMethod
-	material  any
+	algorithms []Algorithm
+	material   any
 	// id is the kid; empty for keys out of the configuration, which are tried
 	// for tokens of every kid.
 	id string
 }
 
-func secretKey(secret []byte) key {
-	return key{algorithm: HS256, method: jwt.SigningMethodHS256, material: secret}
+func publicKey(k any) (key, error) {
+	suited, err := algorithmsFor(k)
+	return key{algorithms: suited, material: k}, err
 }
 
-// publicKey refuses keys of types and sizes that no allowed algorithm is for.
-func publicKey(k any) (key, error) {
-	switch k := k.(type) {
-	case *rsa.PublicKey:
-		// Beyond 8192 bits a single check takes a millisecond of a shard's time.
-		if bits := k.N.BitLen(); bits < 2048 || bits > 8192 {
-			return key{}, fmt.Errorf("an RSA key of %d bits, want 2048 to 8192", bits)
-		}
-		return key{algorithm: RS256, method: jwt.SigningMethodRS256, material: k}, nil
-	case *ecdsa.PublicKey:
-		if k.Curve != elliptic.P256() {
-			return key{}, fmt.Errorf("an elliptic curve key on %s, want P-256", k.Curve.Params().Name)
-		}
-		return key{algorithm: ES256, method: jwt.SigningMethodES256, material: k}, nil
-	case ed25519.PublicKey:
-		return key{algorithm: EdDSA, method: jwt.SigningMethodEdDSA, material: k}, nil
-	}
-	return key{}, fmt.Errorf("a key of type %T, want RSA, P-256 or Ed25519", k)
+// pemBlock matches a PEM block, also one whose line ends became spaces, or \n of
+// two letters, on its way through a variable.
+var pemBlock = regexp.MustCompile(`-----BEGIN ([A-Z0-9 ]+)-----((?:\\[nr]|[A-Za-z0-9+/=\s])*)-----END [A-Z0-9 ]+-----`)
+
+// lineEnds matches the line ends within.
+var lineEnds = regexp.MustCompile(`\\[nr]|\s+`)
+
+// pemLines breaks the lines of PEM blocks where the format wants it.
+func pemLines(data []byte) []byte {
+	return pemBlock.ReplaceAllFunc(data, func(block []byte) []byte {
+		parts := pemBlock.FindSubmatch(block)
+		body := lineEnds.ReplaceAll(parts[2], nil)
+		return fmt.Appendf(nil, "\n-----BEGIN %s-----\n%s\n-----END %[1]s-----\n", parts[1], body)
+	})
 }
 
 // publicKeys reads every PEM block in data.
 func publicKeys(data []byte) ([]key, error) {
+	data = pemLines(data)
+	begun := bytes.Count(data, []byte("-----BEGIN "))
 	var keys []key
 	for {
 		block, rest := pem.Decode(data)
@@ -80,8 +61,11 @@ func publicKeys(data []byte) ([]key, error) {
 		}
 		keys = append(keys, k)
 	}
-	if len(keys) == 0 {
+	switch {
+	case begun == 0:
 		return nil, errors.New("no PEM block in it")
+	case len(keys) < begun:
+		return nil, fmt.Errorf("%d of %d PEM blocks can't be read", begun-len(keys), begun)
 	}
 	return keys, nil
 }
@@ -114,11 +98,10 @@ func (j JWTConfig) staticKeys() (keys []key, errs []error) {
 		fail(name, err)
 	case name == "":
 	default:
-		secret = trimLineEnd(secret)
-		if err := checkSecret(secret); err != nil {
+		if secret, err = parseSecret(secret); err != nil {
 			fail(name, err)
 		}
-		keys = append(keys, secretKey(secret))
+		keys = append(keys, key{algorithms: secretAlgorithms, material: secret})
 	}
 	name, text, err := inlineOrFile("public_key", j.PublicKey, j.PublicKeyFile)
 	switch {
@@ -146,20 +129,4 @@ func inlineOrFile(name, inline, file string) (string, []byte, error) {
 		return name + "_file", data, err
 	}
 	return "", nil, nil
-}
-
-// trimLineEnd cuts off the line end that editors and echo put after a secret.
-func trimLineEnd(secret []byte) []byte {
-	return bytes.TrimSuffix(bytes.TrimSuffix(secret, []byte("\n")), []byte("\r"))
-}
-
-// checkSecret refuses a PEM file: if it is a public key, everybody knows it.
-func checkSecret(secret []byte) error {
-	if len(secret) == 0 {
-		return errors.New("is empty")
-	}
-	if bytes.Contains(secret, []byte("-----BEGIN ")) {
-		return errors.New("holds a PEM block, which is no shared secret")
-	}
-	return nil
 }

@@ -1,6 +1,9 @@
 package auth
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // maxTries bounds the signature checks for one token: without a kid every key
 // of its algorithm is a candidate.
@@ -12,41 +15,48 @@ type keySet struct {
 	keys []key
 	// remote is set when keys may be missing that a JWKS server has.
 	remote bool
+	// asked is when the fetch began that it came with; zero without one.
+	asked time.Time
 }
 
 // verify checks the signature over the signed text. It returns errSignature
 // when the keys that the token could be signed with say no, errKey when there
-// are none, or when the one that it names isn't here yet.
-func (s *keySet) verify(h header, signed string, signature []byte) *Error {
-	named, tried := h.kid == "" || !s.remote, 0
+// are none. open says that one which isn't here may say yes: the token names it,
+// or names none.
+func (s *keySet) verify(h header, signed string, signature []byte) (err *Error, open bool) {
+	method := methods[h.algorithm]
+	named, tried := false, 0
 	for i := range s.keys {
 		k := &s.keys[i]
-		if k.algorithm != h.algorithm || h.kid != "" && k.id != "" && k.id != h.kid {
+		if !slices.Contains(k.algorithms, h.algorithm) || h.kid != "" && k.id != "" && k.id != h.kid {
 			continue
 		}
 		if tried++; tried > maxTries {
 			break
 		}
-		if k.method.Verify(signed, signature, k.material) == nil {
-			return nil
+		if method.Verify(signed, signature, k.material) == nil {
+			return nil, false
 		}
-		named = named || k.id == h.kid
+		named = named || h.kid != "" && k.id == h.kid
 	}
-	if tried == 0 || !named {
-		return errKey
+	open = s.remote && !named && slices.Contains(publicAlgorithms, h.algorithm)
+	if tried == 0 || open && h.kid != "" {
+		return errKey, open
 	}
-	return errSignature
+	return errSignature, open
 }
 
 // allowed derives the algorithms that the keys are for.
 func (s *keySet) allowed() []Algorithm {
 	found := make([]Algorithm, 0, len(algorithms))
 	if s.remote {
-		found = append(found, RS256, ES256, EdDSA)
+		found = append(found, publicAlgorithms...)
 	}
 	for _, k := range s.keys {
-		if !slices.Contains(found, k.algorithm) {
-			found = append(found, k.algorithm)
+		for _, a := range k.algorithms {
+			if !slices.Contains(found, a) {
+				found = append(found, a)
+			}
 		}
 	}
 	return found

@@ -29,13 +29,30 @@ const testSecret = "0123456789abcdef0123456789abcdef"
 
 // testKeys are the same in every process, as fuzzing needs it, except for RSA.
 var testKeys = sync.OnceValue(func() map[Algorithm]crypto.Signer {
-	r, err1 := rsa.GenerateKey(rand.Reader, 2048)
-	e, err2 := ecdsa.ParseRawPrivateKey(elliptic.P256(), []byte(testSecret))
-	if err := errors.Join(err1, err2); err != nil {
+	keys := map[Algorithm]crypto.Signer{EdDSA: ed25519.NewKeyFromSeed([]byte(testSecret))}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	for _, a := range rsaAlgorithms {
+		keys[a] = rsaKey
+	}
+	for a, curve := range map[Algorithm]elliptic.Curve{ES256: elliptic.P256(), ES384: elliptic.P384(), ES512: elliptic.P521()} {
+		scalar := make([]byte, (curve.Params().BitSize+7)/8)
+		copy(scalar[len(scalar)-len(testSecret):], testSecret)
+		k, wrong := ecdsa.ParseRawPrivateKey(curve, scalar)
+		keys[a], err = k, errors.Join(err, wrong)
+	}
+	if err != nil {
 		panic(err)
 	}
-	return map[Algorithm]crypto.Signer{RS256: r, ES256: e, EdDSA: ed25519.NewKeyFromSeed([]byte(testSecret))}
+	return keys
 })
+
+// publicPEMs are the public keys for all algorithms.
+func publicPEMs(t testing.TB) (text string) {
+	for _, a := range []Algorithm{RS256, ES256, ES384, ES512, EdDSA} {
+		text += publicPEM(t, testKeys()[a].Public())
+	}
+	return text
+}
 
 func publicPEM(t testing.TB, k crypto.PublicKey) string {
 	t.Helper()
@@ -59,10 +76,10 @@ func privatePEM(t testing.TB, k crypto.Signer) []byte {
 func signingKey(t testing.TB, a Algorithm, kid string) SigningKey {
 	t.Helper()
 	data := []byte(testSecret)
-	if a != HS256 {
-		data = privatePEM(t, testKeys()[a])
+	if private, ok := testKeys()[a]; ok {
+		data = privatePEM(t, private)
 	}
-	k, err := NewSigningKey(data, kid)
+	k, err := NewSigningKey(data, kid, []string{string(a)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,11 +100,12 @@ func channelName(name string) error {
 	return nil
 }
 
-// jwtConfig returns mode jwt with the test secret, changed by change.
+// jwtConfig returns mode jwt with the test secret and without leeway, changed by
+// change.
 func jwtConfig(change func(*JWTConfig)) Config {
 	cfg := DefaultConfig()
 	cfg.Mode = ModeJWT
-	cfg.JWT.Secret = testSecret
+	cfg.JWT.Secret, cfg.JWT.Leeway = testSecret, 0
 	if change != nil {
 		change(&cfg.JWT)
 	}

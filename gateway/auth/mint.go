@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -30,24 +31,34 @@ type SigningKey struct {
 	id       string
 }
 
-// NewSigningKey takes a private key in PEM, which decides the algorithm, or
-// else the bytes as a shared secret for HS256, less one line end. The kid goes
-// into the header unless it is empty.
-func NewSigningKey(data []byte, kid string) (SigningKey, error) {
-	block, _ := pem.Decode(data)
+// NewSigningKey takes a private key in PEM or else a shared secret, as
+// JWTConfig.Secret has it. It signs with the first of the allowed algorithms
+// that the key is for, and without one with what is usual for its type. The kid
+// goes into the header unless it is empty.
+func NewSigningKey(data []byte, kid string, allowed []string) (SigningKey, error) {
+	block, _ := pem.Decode(pemLines(data))
 	if block == nil {
-		secret := trimLineEnd(data)
-		return SigningKey{jwt.SigningMethodHS256, secret, kid}, checkSecret(secret)
+		secret, err := parseSecret(data)
+		return SigningKey{signingMethod(secretAlgorithms, allowed), secret, kid}, err
 	}
 	private, err := parsePrivate(block)
 	if err != nil {
 		return SigningKey{}, err
 	}
-	verifies, err := publicKey(private.Public())
+	suited, err := algorithmsFor(private.Public())
 	if err != nil {
 		return SigningKey{}, err
 	}
-	return SigningKey{verifies.method, private, kid}, nil
+	return SigningKey{signingMethod(suited, allowed), private, kid}, nil
+}
+
+func signingMethod(suited []Algorithm, allowed []string) jwt.SigningMethod {
+	for _, name := range allowed {
+		if a := Algorithm(name); slices.Contains(suited, a) {
+			return methods[a]
+		}
+	}
+	return methods[suited[0]]
 }
 
 func parsePrivate(block *pem.Block) (crypto.Signer, error) {
@@ -65,7 +76,7 @@ func parsePrivate(block *pem.Block) (crypto.Signer, error) {
 		case ed25519.PrivateKey:
 			return k, nil
 		}
-		return nil, fmt.Errorf("a key of type %T, want RSA, P-256 or Ed25519", k)
+		return nil, fmt.Errorf("a key of type %T, want RSA, P-256, P-384, P-521 or Ed25519", k)
 	case "RSA PRIVATE KEY":
 		return x509.ParsePKCS1PrivateKey(block.Bytes)
 	case "EC PRIVATE KEY":
@@ -83,13 +94,12 @@ func (j JWTConfig) SigningKey(kid string) (SigningKey, error) {
 		return SigningKey{}, errors.New("no auth.jwt.secret or auth.jwt.secret_file in the configuration")
 	}
 	if err == nil {
-		secret = trimLineEnd(secret)
-		err = checkSecret(secret)
+		secret, err = parseSecret(secret)
 	}
 	if err != nil {
 		return SigningKey{}, fmt.Errorf("auth.jwt.%s: %w", name, err)
 	}
-	return SigningKey{method: jwt.SigningMethodHS256, material: secret, id: kid}, nil
+	return SigningKey{signingMethod(secretAlgorithms, j.Algorithms), secret, kid}, nil
 }
 
 // wireClaims is Claims as JSON has it.
@@ -115,7 +125,8 @@ func (c Claims) wire() wireClaims {
 }
 
 // Check returns the error with which every verifier would refuse a token with
-// these claims, whatever it asks of times, audience and issuer.
+// these claims, whatever it asks of times, audience and issuer, or why one of
+// their entries would grant nothing.
 func (c Claims) Check(channelName func(name string) error) error {
 	payload, err := json.Marshal(c.wire())
 	if err != nil {
@@ -125,8 +136,16 @@ func (c Claims) Check(channelName func(name string) error) error {
 	if err := parsed.parse(payload); err != nil {
 		return err
 	}
-	_, err = newVerifier(channelName).grant(&parsed, time.Time{})
-	return err
+	if _, err := newVerifier(channelName).grant(&parsed, time.Time{}); err != nil {
+		return err
+	}
+	for _, text := range slices.Concat(c.Subscribe, c.Publish, c.Channels) {
+		own := fill(text, c.Subject)
+		if err := channelName(wildcards.Replace(own)); err != nil {
+			return fmt.Errorf("%q grants nothing: %w", own, err)
+		}
+	}
+	return nil
 }
 
 // Mint returns the signed token. It doesn't judge the claims; Check does.

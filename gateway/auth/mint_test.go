@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -15,9 +16,7 @@ import (
 func TestMintVerifies(t *testing.T) {
 	all := testVerifier(t, jwtConfig(func(j *JWTConfig) {
 		j.Audience, j.Issuer, j.RequireExp = []string{"push"}, "me", true
-		for _, a := range []Algorithm{RS256, ES256, EdDSA} {
-			j.PublicKey += publicPEM(t, testKeys()[a].Public())
-		}
+		j.PublicKey = publicPEMs(t)
 	}))
 	c := Claims{
 		Subject: "bob", Issuer: "me", Audience: []string{"push"},
@@ -55,27 +54,36 @@ func TestNewSigningKey(t *testing.T) {
 	}
 	r, e := testKeys()[RS256].(*rsa.PrivateKey), testKeys()[ES256].(*ecdsa.PrivateKey)
 	ec, ecErr := x509.MarshalECPrivateKey(e)
-	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
+	pkcs1 := block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(r), nil)
 	for name, tt := range map[string]struct {
-		data []byte
-		want string // empty: refused
+		data    []byte
+		allowed []string
+		want    string // empty: refused
 	}{
-		"secret":      {[]byte("s"), "HS256"},
-		"PKCS 1":      {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(r), nil), "RS256"},
-		"SEC 1":       {block("EC PRIVATE KEY", ec, ecErr), "ES256"},
-		"PKCS 8":      {privatePEM(t, testKeys()[EdDSA]), "EdDSA"},
-		"empty":       {nil, ""},
-		"line end":    {[]byte("\n"), ""},
-		"public":      {[]byte(publicPEM(t, r.Public())), ""},
-		"other curve": {privatePEM(t, p384), ""},
-		"broken":      {block("PRIVATE KEY", []byte("x"), nil), ""},
-		"cut off":     {privatePEM(t, r)[:100], ""},
+		"secret":          {[]byte("s"), nil, "HS256"},
+		"longer hash":     {[]byte("s"), []string{"RS256", "HS512", "HS256"}, "HS512"},
+		"base64":          {[]byte("base64:c2VjcmV0\n"), nil, "HS256"},
+		"PKCS 1":          {pkcs1, nil, "RS256"},
+		"PSS":             {pkcs1, []string{"ES256", "PS384"}, "PS384"},
+		"none of allowed": {pkcs1, []string{"HS256"}, "RS256"},
+		"SEC 1":           {block("EC PRIVATE KEY", ec, ecErr), nil, "ES256"},
+		"P-384":           {privatePEM(t, testKeys()[ES384]), []string{"ES256"}, "ES384"},
+		"P-521":           {privatePEM(t, testKeys()[ES512]), nil, "ES512"},
+		"PKCS 8":          {privatePEM(t, testKeys()[EdDSA]), nil, "EdDSA"},
+		"empty":           {nil, nil, ""},
+		"line end":        {[]byte("\n"), nil, ""},
+		"no base64":       {[]byte("base64:c2Vj!"), nil, ""},
+		"public":          {[]byte(publicPEM(t, r.Public())), nil, ""},
+		"other curve":     {privatePEM(t, p224), nil, ""},
+		"broken":          {block("PRIVATE KEY", []byte("x"), nil), nil, ""},
+		"cut off":         {privatePEM(t, r)[:100], nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k, err := NewSigningKey(tt.data, "")
+			k, err := NewSigningKey(tt.data, "", tt.allowed)
 			got := ""
 			if err == nil {
 				got = k.method.Alg()
@@ -119,7 +127,9 @@ func TestClaimsCheck(t *testing.T) {
 		"full":      {Claims{Subject: "bob", Subscribe: []string{"user.{sub}"}, Channels: []string{"a"}, Expires: noon}, true},
 		"pattern":   {Claims{Publish: []string{"a**b"}}, false},
 		"channel":   {Claims{Channels: []string{"a.*"}}, false},
-		"template":  {Claims{Subject: "bob.x", Subscribe: []string{"user.{sub}"}}, false},
+		"template":  {Claims{Subject: "bob.x", Subscribe: []string{"user.{sub}"}}, true},
+		"no room":   {Claims{Subject: strings.Repeat(".", 67), Subscribe: []string{"{sub}"}}, false},
+		"anonymous": {Claims{Subscribe: []string{"user.{sub}"}}, false},
 		"too many":  {Claims{Subscribe: make([]string, maxEntries+1)}, false},
 		"subject":   {Claims{Subject: string(make([]byte, maxSubject+1))}, false},
 		"empty one": {Claims{Subscribe: []string{""}}, false},

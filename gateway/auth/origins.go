@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -15,6 +17,9 @@ import (
 //	https://*.example.com          every name below example.com, at any depth,
 //	                               but not example.com
 //	http://localhost:*             every port
+//	capacitor://localhost          an app or an extension, by a scheme of its own
+//	moz-extension://*              every name of such a scheme: each installation has its own
+//	file://                        files, in apps that name them so
 //	null                           pages without an origin: files, sandboxed frames
 //	*                              everything, null too
 //
@@ -24,6 +29,7 @@ import (
 type Origins struct {
 	any, null bool
 	list      []origin
+	names     map[string]string // of those without a wildcard, as browsers spell them
 }
 
 // origin is a parsed Origin header or pattern. Names compare without case.
@@ -31,11 +37,12 @@ type origin struct {
 	scheme, host []byte // in a pattern for all names below a host: ".example.com"
 	port         []byte // "*" in a pattern for every port
 	below        bool
+	whole        bool // a pattern for the whole scheme
 }
 
 // NewOrigins compiles patterns; its error names each bad one.
 func NewOrigins(patterns []string) (*Origins, error) {
-	o := &Origins{}
+	o := &Origins{names: make(map[string]string)}
 	var errs []error
 	for _, p := range patterns {
 		switch p {
@@ -45,21 +52,63 @@ func NewOrigins(patterns []string) (*Origins, error) {
 			o.null = true
 		default:
 			parsed, ok := parseOriginPattern(p)
+			want := impossible(&parsed)
 			if !ok {
-				errs = append(errs, &ConfigError{"origins", fmt.Sprintf("%q", p),
-					`scheme://host, scheme://host:port, scheme://*.host, "null" or "*"`})
+				want = `scheme://host, scheme://host:port, scheme://*.host, "file://", "null" or "*"`
+			}
+			if rest, found := strings.CutSuffix(p, "/"); found && !strings.HasSuffix(rest, "/") {
+				want = "the origin without the slash behind it"
+			}
+			if want != "" {
+				errs = append(errs, &ConfigError{"origins", fmt.Sprintf("%q", p), want})
 				continue
 			}
 			o.list = append(o.list, parsed)
+			if name := parsed.name(); name != "" {
+				o.names[name] = name
+			}
 		}
 	}
 	return o, errors.Join(errs...)
 }
 
+// impossible says what to write in place of a pattern that no browser's header
+// matches; nothing where one can.
+func impossible(p *origin) string {
+	scheme, host, port := strings.ToLower(string(p.scheme)), string(p.host), string(p.port)
+	if scheme == "ws" || scheme == "wss" {
+		return "the origin of the page, which is http:// or https://"
+	}
+	if number, err := strconv.ParseUint(port, 10, 16); port != "" && port != "*" && (err != nil || number == 0 || port[0] == '0') {
+		return "a port from 1 to 65535"
+	}
+	if defaultPort(p.scheme) == nil {
+		return "" // an extension's host is any text
+	}
+	if strings.Trim(host, "0123456789.") != "" && host[0] != '[' {
+		return ""
+	}
+	// Browsers write an address in one way only.
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	if err != nil || ip.Zone() != "" || ip.Is4() && host != ip.String() || ip.Is6() && !strings.EqualFold(host, "["+ip.String()+"]") && !ip.Is4In6() {
+		return "a name, or an address in its usual form"
+	}
+	return ""
+}
+
 func parseOriginPattern(p string) (origin, bool) {
+	if scheme, ok := strings.CutSuffix(p, "://*"); ok {
+		// Of http and https that would be the whole web, which is *.
+		parsed, ok := parseOrigin([]byte(scheme + "://"))
+		parsed.whole = true
+		return parsed, ok
+	}
 	every := strings.HasSuffix(p, ":*")
 	p = strings.TrimSuffix(p, ":*")
-	scheme, host, _ := strings.Cut(p, "://")
+	scheme, host, ok := strings.Cut(p, "://")
+	if !ok {
+		return origin{}, false
+	}
 	host, below := strings.CutPrefix(host, "*.")
 	parsed, ok := parseOrigin([]byte(scheme + "://" + host))
 	if !ok {
@@ -70,6 +119,9 @@ func parseOriginPattern(p string) (origin, bool) {
 			return origin{}, false
 		}
 		parsed.port = []byte("*")
+	}
+	if host == "" && (every || below) {
+		return origin{}, false
 	}
 	if parsed.below = below; below {
 		parsed.host = append([]byte("."), parsed.host...)
@@ -103,8 +155,36 @@ func (o *Origins) Allow(header, host []byte) bool {
 	return false
 }
 
+// Name returns an allowed origin that a pattern without a wildcard names, empty
+// for others: whom the operator names may send cookies. null is nobody's name,
+// since every page can make a frame with that origin. Name takes no memory.
+func (o *Origins) Name(header []byte) string { return o.names[string(header)] }
+
+// name returns the origin that a pattern names as a browser spells it in the
+// header, which it compares with the answer to the byte.
+func (p *origin) name() string {
+	if p.below || p.whole || string(p.port) == "*" {
+		return ""
+	}
+	host := p.host
+	if defaultPort(p.scheme) != nil {
+		host = bytes.ToLower(host) // elsewhere, as of an extension, its case is kept
+	}
+	name := append(append(bytes.ToLower(p.scheme), "://"...), host...)
+	if !bytes.Equal(p.port, defaultPort(p.scheme)) {
+		name = append(append(name, ':'), p.port...)
+	}
+	return string(name)
+}
+
 func (p *origin) matches(from origin) bool {
-	if !bytes.EqualFold(p.scheme, from.scheme) || string(p.port) != "*" && !bytes.Equal(p.port, from.port) {
+	if !bytes.EqualFold(p.scheme, from.scheme) {
+		return false
+	}
+	if p.whole {
+		return len(from.host) > 0
+	}
+	if string(p.port) != "*" && !bytes.Equal(p.port, from.port) {
 		return false
 	}
 	if !p.below {
@@ -128,7 +208,8 @@ func sameHost(from origin, header []byte) bool {
 }
 
 // parseOrigin splits a serialized origin (RFC 6454 section 6.2), which is
-// ASCII and has neither user, path nor wildcards.
+// ASCII and has neither user, path nor wildcards. Only that of a web page must have
+// a host: a file's is file://.
 func parseOrigin(text []byte) (origin, bool) {
 	scheme, rest, ok := bytes.Cut(text, []byte("://"))
 	if !ok || len(scheme) == 0 || bytes.IndexByte(scheme, '*') >= 0 {
@@ -140,7 +221,10 @@ func parseOrigin(text []byte) (origin, bool) {
 		}
 	}
 	host, port, explicit := cutPort(rest)
-	if len(host) == 0 || bytes.ContainsAny(host, "/@?#*,\\") || host[0] != '[' && bytes.IndexByte(host, ':') >= 0 {
+	if len(host) == 0 && (explicit || defaultPort(scheme) != nil) {
+		return origin{}, false
+	}
+	if bytes.ContainsAny(host, "/@?#*,\\") || !bytes.HasPrefix(host, []byte("[")) && bytes.IndexByte(host, ':') >= 0 {
 		return origin{}, false
 	}
 	if !explicit {

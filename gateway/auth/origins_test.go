@@ -66,6 +66,26 @@ func TestOriginsAllow(t *testing.T) {
 			[]request{{"chrome-extension://abcdef", ""}},
 			[]request{{"chrome-extension://abcde", ""}, {"https://abcdef", ""}},
 		},
+		"files": {
+			[]string{"file://"},
+			[]request{{"file://", "push"}, {"FILE://", ""}},
+			[]request{{"null", ""}, {"file:", ""}, {"file:///", ""}, {"file://host", ""}, {"file://:80", ""}, {"files://", ""}, {"https://push", "push"}},
+		},
+		"apps": {
+			[]string{"capacitor://localhost", "ionic://localhost", "app://.", "safari-web-extension://E4B2-C1F5", "tauri://localhost"},
+			[]request{{"capacitor://localhost", ""}, {"ionic://localhost", ""}, {"app://.", ""}, {"safari-web-extension://E4B2-C1F5", ""}, {"tauri://localhost", ""}},
+			[]request{{"capacitor://localhost:1", ""}, {"capacitor://", ""}, {"http://localhost", ""}, {"app://", ""}, {"app://..", ""}, {"ionic://local", ""}},
+		},
+		"every extension": {
+			[]string{"moz-extension://*"},
+			[]request{{"moz-extension://9c5f-11", ""}, {"moz-extension://x", "push"}},
+			[]request{{"moz-extension://", ""}, {"chrome-extension://x", ""}, {"moz-extension://x/y", ""}, {"https://x", ""}, {"null", ""}, {"file://", ""}},
+		},
+		"not by the host": {
+			nil,
+			[]request{{"https://push", "push"}},
+			[]request{{"file://", ""}, {"file://", "push"}, {"capacitor://push", "push"}, {"app://", ""}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, err := NewOrigins(tt.patterns)
@@ -88,9 +108,12 @@ func TestOriginsAllow(t *testing.T) {
 
 func TestOriginsRefusesPatterns(t *testing.T) {
 	bad := []string{
-		"", "example.com", "*.example.com", "https://", "https://*", "https://a.*.com", "https://*example.com", "*://example.com",
+		"", "example.com", "*.example.com", "https://", "https://*", "http://*", "://*", "x://*:*", "file://:*", "app://*.", "https://:443", "https://a.*.com", "https://*example.com", "*://example.com",
 		"https://example.com/", "https://example.com:x", "https://example.com:1:*", "https://example.com:123456", "https://a b",
 		"https://a,https://b", "http://::1:80", "https://ex\u00e4mple.com", "NULL",
+		// What no browser's header matches.
+		"ws://example.com", "wss://*.example.com", "https://example.com:99999", "https://example.com:0", "https://example.com:0443",
+		"http://127.0.0.256", "http://127.1:80", "http://[::01]", "http://[0:0::1]:80", "http://[fe80::1%25eth0]", "http://[]",
 	}
 	for _, p := range bad {
 		t.Run(p, func(t *testing.T) {
@@ -105,6 +128,24 @@ func TestOriginsRefusesPatterns(t *testing.T) {
 	}
 	if want := `origins: "" is not allowed, want scheme://host`; !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got %q, want %q", err, want)
+	}
+}
+
+func TestOriginNames(t *testing.T) {
+	o, err := NewOrigins([]string{"HTTPS://App.example.com:443", "http://dev:3000", "http://dev:80", "http://[::1]:8080", "app://Host", "file://", "moz-extension://*", "http://localhost:*",
+		"https://*.example.org", "null", "*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, named := range []string{"https://app.example.com", "http://dev:3000", "http://dev", "http://[::1]:8080", "app://Host", "file://"} {
+		if got := o.Name([]byte(named)); got != named || !o.Allow([]byte(named), nil) {
+			t.Errorf("%s: %q", named, got)
+		}
+	}
+	for _, other := range []string{"", "null", "*", "http://localhost:3000", "http://localhost:*", "https://a.example.org", "https://*.example.org", "moz-extension://x", "https://else", "HTTPS://app.example.com"} {
+		if got := o.Name([]byte(other)); got != "" {
+			t.Errorf("%s: %q", other, got)
+		}
 	}
 }
 
@@ -134,8 +175,27 @@ func TestOriginsTakesNoMemory(t *testing.T) {
 	}
 	origin, host := []byte("https://a.example.com"), []byte("push.example.com")
 	for name, o := range map[string]*Origins{"patterns": some, "same host": {}} {
-		if got := testing.AllocsPerRun(100, func() { o.Allow(origin, host) }); got != 0 {
+		if got := testing.AllocsPerRun(100, func() { o.Allow(origin, host); o.Name(origin) }); got != 0 {
 			t.Errorf("%s: %v allocations", name, got)
+		}
+	}
+}
+
+// An address is refused with what to write.
+func TestOriginsSayWhatToWrite(t *testing.T) {
+	for p, want := range map[string]string{
+		"https://example.com/":      "the origin without the slash behind it",
+		"wss://example.com":         "the origin of the page, which is http:// or https://",
+		"https://example.com:99999": "a port from 1 to 65535",
+		"http://127.1":              "a name, or an address in its usual form",
+	} {
+		if _, err := NewOrigins([]string{p}); err == nil || !strings.HasSuffix(err.Error(), "want "+want) {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+	for _, p := range []string{"http://127.0.0.1:3000", "http://[::1]", "http://[::1]:*", "https://*.example.com:8443", "https://1and1.com", "chrome-extension://abc", "file://", "capacitor://localhost"} {
+		if _, err := NewOrigins([]string{p}); err != nil {
+			t.Error(err)
 		}
 	}
 }

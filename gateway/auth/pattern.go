@@ -10,8 +10,6 @@ import (
 // bytes, and {sub} takes five for a subject of any length.
 const maxPattern = 256
 
-const subject = "{sub}"
-
 // Patterns is a compiled list of channel patterns; the package comment has the
 // language. It is one pointer, immutable, and safe for concurrent use. The zero
 // value matches nothing.
@@ -84,13 +82,26 @@ func checkPattern(text string, valid func(string) error) error {
 		return errors.New("has * and ** in one segment")
 	}
 	if strings.ContainsAny(text, "*{") {
-		text = sample.Replace(text)
+		text = wildcards.Replace(fill(text, "s"))
 	}
 	return valid(text)
 }
 
-// sample makes a channel name that a pattern matches.
-var sample = strings.NewReplacer(subject, "s", "**", "s", "*", "s")
+// wildcards makes a channel name of a pattern that matches it.
+var wildcards = strings.NewReplacer("**", "s", "*", "s")
+
+// Covers reports whether a pattern matches all that another does, where that can
+// be told by their texts: they are the same, it ends with ** where the other goes
+// on, or the other is a channel's name.
+func Covers(pattern, other string) bool {
+	if pattern == other {
+		return true
+	}
+	if head, ok := strings.CutSuffix(pattern, "**"); ok && !strings.Contains(head, "*") {
+		return strings.HasPrefix(other, head) && len(other) > len(head)
+	}
+	return !strings.Contains(other, "*") && match(pattern, "", other)
+}
 
 // Match reports whether a pattern of the list matches the channel. Patterns
 // with {sub} match nothing here.
@@ -118,13 +129,17 @@ func (p Patterns) Len() int {
 }
 
 // String returns the patterns as they were written, separated by commas.
-func (p Patterns) String() string {
+func (p Patterns) String() string { return p.For("") }
+
+// For returns the patterns as they are for a subject, separated by commas; for
+// none as they were written.
+func (p Patterns) For(sub string) string {
 	if p.set == nil {
 		return ""
 	}
 	list := make([]string, len(p.set.list))
 	for i, e := range p.set.list {
-		list[i] = e.text
+		list[i] = fill(e.text, sub)
 	}
 	return strings.Join(list, ",")
 }
@@ -147,10 +162,11 @@ func match(p, sub, ch string) bool {
 			}
 			ch = ch[took:]
 		case strings.HasPrefix(p, subject):
-			if sub == "" || !strings.HasPrefix(ch, sub) {
+			rest, ok := cutSubject(ch, sub)
+			if !ok || sub == "" {
 				return false
 			}
-			p, ch = p[len(subject):], ch[len(sub):]
+			p, ch = p[len(subject):], rest
 		default:
 			if ch == "" || ch[0] != p[0] {
 				return false
@@ -173,7 +189,11 @@ func segment(s string) int {
 
 // expanded returns the length of a segment without wildcards once sub is put in.
 func expanded(segment, sub string) int {
-	return len(segment) + strings.Count(segment, subject)*(len(sub)-len(subject))
+	n := strings.Count(segment, subject)
+	if n == 0 {
+		return len(segment)
+	}
+	return len(segment) + n*(escapedLen(sub)-len(subject))
 }
 
 func separator(b byte) bool { return b == '.' || b == ':' || b == '/' }

@@ -79,7 +79,13 @@ func TestPatternMatch(t *testing.T) {
 		},
 		"subject like a wildcard": {
 			pattern: "user.{sub}", sub: "**",
-			no: []string{"user.bob", "user.a.b"},
+			yes: []string{"user.=2A=2A"},
+			no:  []string{"user.bob", "user.a.b", "user.**"},
+		},
+		"subject of several segments": {
+			pattern: "*.{sub}-*.x", sub: "a.b",
+			yes: []string{"user.a=2Eb-1.x"},
+			no:  []string{"user.a.b-1.x", "user.a=2eb-1.x", "user.a=2Eb-.x"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,7 +158,7 @@ func reference(pattern, sub string) *regexp.Regexp {
 			if sub == "" {
 				b.WriteString("[^\x00-\\x{10FFFF}]") // nothing
 			}
-			b.WriteString(regexp.QuoteMeta(sub))
+			b.WriteString(regexp.QuoteMeta(Escape(sub)))
 			pattern = pattern[len(subject):]
 		default:
 			b.WriteString(regexp.QuoteMeta(pattern[:1]))
@@ -176,8 +182,8 @@ func TestPatternReference(t *testing.T) {
 		if checkPattern(pattern, channelName) != nil {
 			r.Skip("not a pattern")
 		}
-		sub := rapid.SampledFrom([]string{"", "a", "b", "ab"}).Draw(r, "sub")
-		letters := rapid.SampledFrom([]string{"a", "b", ".", "/", "ab"})
+		sub := rapid.SampledFrom([]string{"", "a", "b", "ab", "a.", "*", "=2E"}).Draw(r, "sub")
+		letters := rapid.SampledFrom([]string{"a", "b", ".", "/", "ab", "a=2E", "=2A", "=3D2E"})
 		channel := strings.Join(rapid.SliceOfN(letters, 0, 10).Draw(r, "channel"), "")
 		if got, want := match(pattern, sub, channel), reference(pattern, sub).MatchString(channel); got != want {
 			r.Fatalf("match(%q, %q, %q) = %v, want %v", pattern, sub, channel, got, want)
@@ -189,11 +195,12 @@ func FuzzPattern(f *testing.F) {
 	f.Add("news.*", "", "news.uk")
 	f.Add("a*b.{sub}.**", "bob", "aab.bob.x")
 	f.Add("{sub}*{sub}", "aa", "aaaaa")
+	f.Add("{sub}.*", "a.b", "a=2Eb.c")
 	f.Fuzz(func(t *testing.T, pattern, sub, channel string) {
 		if checkPattern(pattern, channelName) != nil || len(channel) > 300 || len(sub) > maxSubject {
 			return
 		}
-		if sub != "" && (channelName(sub) != nil || segment(sub) != len(sub)) || channelName(channel) != nil {
+		if channelName(channel) != nil {
 			return
 		}
 		checkMatch(t, pattern, sub, channel)
@@ -214,5 +221,16 @@ func BenchmarkPattern(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func TestCovers(t *testing.T) {
+	for pair, want := range map[[2]string]bool{
+		{"a", "a"}: true, {"a.*", "a.*"}: true, {"a.*", "a.b"}: true, {"**", "a.*"}: true, {"a.**", "a.b.**"}: true, {"a.**", "a.*.c"}: true, {"a*", "ab"}: true,
+		{"a.b", "a.*"}: false, {"a.*", "a.b.c"}: false, {"a.*", "a.**"}: false, {"a.**", "a."}: false, {"a.**", "a"}: false, {"*.**", "a.*"}: false,
+	} {
+		if got := Covers(pair[0], pair[1]); got != want {
+			t.Errorf("%s covers %s: %v", pair[0], pair[1], got)
+		}
 	}
 }

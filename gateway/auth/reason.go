@@ -10,17 +10,21 @@ const (
 	ReasonExpired   Reason = "expired"   // exp has passed
 	ReasonNotYet    Reason = "not_yet"   // nbf is still to come
 	ReasonSignature Reason = "signature" // not signed by the key it names, or with an algorithm that is not allowed
-	ReasonKey       Reason = "key"       // no key is known for its kid and algorithm; may succeed after a refresh
+	ReasonKey       Reason = "key"       // there is no key for its kid and algorithm
 	ReasonAudience  Reason = "audience"  // issued for somebody else
 	ReasonIssuer    Reason = "issuer"    // issued by somebody else
 	ReasonClaims    Reason = "claims"    // signed, but its claims can't be used
+
+	// ReasonKeyPending is the only one that passes: no key is known, and none has
+	// been fetched since the token was first seen. The client is to try again.
+	ReasonKeyPending Reason = "key_pending"
 )
 
 // Reasons lists every Reason, for those who label metrics.
 func Reasons() []Reason {
 	return []Reason{
 		ReasonMissing, ReasonMalformed, ReasonExpired, ReasonNotYet, ReasonSignature,
-		ReasonKey, ReasonAudience, ReasonIssuer, ReasonClaims,
+		ReasonKey, ReasonAudience, ReasonIssuer, ReasonClaims, ReasonKeyPending,
 	}
 }
 
@@ -46,6 +50,7 @@ var (
 	errAlgorithm   = &Error{ReasonSignature, "the algorithm is not allowed"}
 	errSignature   = &Error{ReasonSignature, "the signature does not match"}
 	errKey         = &Error{ReasonKey, "no key is known for it"}
+	errKeyPending  = &Error{ReasonKeyPending, "its key is not known yet, try again"}
 	errExpired     = &Error{ReasonExpired, "it has expired"}
 	errNotYet      = &Error{ReasonNotYet, "it is not valid yet"}
 	errAudience    = &Error{ReasonAudience, "it is meant for another audience"}
@@ -53,5 +58,5 @@ var (
 	errNotObject   = &Error{ReasonClaims, "the claims are not a JSON object in UTF-8"}
 	errNoExpiry    = &Error{ReasonClaims, "exp is required"}
 	errSubjectLong = &Error{ReasonClaims, "sub is longer than 256 bytes"}
-	errSubject     = &Error{ReasonClaims, "sub must be a channel name without separators where {sub} is used"}
+	errSubject     = &Error{ReasonClaims, "sub is required where {sub} is used"}
 )

@@ -3,10 +3,9 @@ package auth
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -52,7 +51,7 @@ func (c Config) keys() (*keySet, error) {
 	span("jwt.jwks_timeout", j.JWKSTimeout, 100*time.Millisecond, time.Minute)
 	for _, a := range j.Algorithms {
 		if !slices.Contains(algorithms, Algorithm(a)) {
-			bad("jwt.algorithms", fmt.Sprintf("%q", a), "HS256, RS256, ES256 or EdDSA")
+			bad("jwt.algorithms", fmt.Sprintf("%q", a), algorithmNames())
 		}
 	}
 	if j.Secret != "" && j.SecretFile != "" {
@@ -65,12 +64,11 @@ func (c Config) keys() (*keySet, error) {
 		bad("jwt.audience", `""`, "a name")
 	}
 	if j.JWKSURL != "" {
-		u, err := url.Parse(j.JWKSURL)
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		if !isWebURL(j.JWKSURL) {
 			bad("jwt.jwks_url", "the value", "an https:// URL")
 		}
 	}
-	if c.Mode == ModeJWT && j.Secret == "" && j.SecretFile == "" && j.PublicKey == "" && j.PublicKeyFile == "" && j.JWKSURL == "" {
+	if c.Mode == ModeJWT && !j.HasKey() {
 		bad("jwt", "", "secret, secret_file, public_key, public_key_file or jwks_url in mode jwt")
 	}
 	if c.Mode != ModeJWT {
@@ -87,26 +85,17 @@ func (c Config) keys() (*keySet, error) {
 	return keys, errors.Join(errs...)
 }
 
-// ValidateListen refuses an address that others than this machine can reach
-// when nobody needs a token, unless the operator asked for just that.
-func (c Config) ValidateListen(address string) error {
-	if c.Mode != ModeNone || c.AllowAnonymous || local(address) {
-		return nil
-	}
-	return &ConfigError{"auth.mode", fmt.Sprintf("%q with listen %q", c.Mode, address),
-		`"jwt", a loopback address, or auth.allow_anonymous: true`}
+// HasKey reports whether there is anything to verify tokens with.
+func (j JWTConfig) HasKey() bool {
+	return j.Secret != "" || j.SecretFile != "" || j.PublicKey != "" || j.PublicKeyFile != "" || j.JWKSURL != ""
 }
 
-// local is true for Unix sockets and loopback addresses. A name counts as local
-// only if it is localhost: what another one resolves to can change.
-func local(address string) bool {
-	if strings.HasPrefix(address, "unix:") {
-		return true
-	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
+// isWebURL reports whether something can be fetched from a URL by its form.
+func isWebURL(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.ContainsAny(u.Host, ", ") {
 		return false
 	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback() || host == "localhost"
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Port() == "" || err == nil && port > 0
 }

@@ -16,6 +16,7 @@ const (
 	headerCache = 64
 	rightsCache = 1024
 	grantCache  = 4096
+	openCache   = 4096
 )
 
 // Verifier turns tokens into grants. Its methods are safe for concurrent use,
@@ -43,8 +44,8 @@ type Verifier struct {
 }
 
 // New reads the key files and returns a verifier. Keys of a JWKS URL come with
-// Run; until then its tokens are refused with ReasonKey. channelName judges the
-// channel names and patterns in tokens.
+// Run; until then its tokens are refused with ReasonKeyPending. channelName
+// judges the channel names and patterns in tokens.
 func New(cfg Config, channelName func(name string) error, log *slog.Logger) (*Verifier, error) {
 	keys, err := cfg.keys()
 	if err != nil {
@@ -55,6 +56,9 @@ func New(cfg Config, channelName func(name string) error, log *slog.Logger) (*Ve
 	v.audience, v.issuer = slices.Clone(cfg.JWT.Audience), cfg.JWT.Issuer
 	v.leeway, v.requireExp = cfg.JWT.Leeway, cfg.JWT.RequireExp
 	if cfg.Mode == ModeNone {
+		if cfg.JWT.HasKey() {
+			log.Warn("there are keys for tokens, and nobody needs a token: auth.mode is none", "key", "auth.mode")
+		}
 		return v, nil
 	}
 	v.static = keys.keys
@@ -85,9 +89,19 @@ func newVerifier(channelName func(name string) error) *Verifier {
 
 // warn logs what works and yet should not stay so.
 func (v *Verifier) warn(cfg JWTConfig) {
+	want := 32
+	for _, name := range cfg.Algorithms {
+		// It is to be as long as the hash (RFC 7518 section 3.2).
+		switch Algorithm(name) {
+		case HS384:
+			want = max(want, 48)
+		case HS512:
+			want = max(want, 64)
+		}
+	}
 	for _, k := range v.static {
-		if secret, ok := k.material.([]byte); ok && len(secret) < 32 {
-			v.log.Warn("the token secret is short and can be guessed from a token", "key", "auth.jwt.secret", "bytes", len(secret), "want", 32)
+		if secret, ok := k.material.([]byte); ok && len(secret) < want {
+			v.log.Warn("the token secret is short, and the easier to guess from a token", "key", "auth.jwt.secret", "bytes", len(secret), "want", want)
 		}
 	}
 	if strings.HasPrefix(cfg.JWKSURL, "http://") {
@@ -107,21 +121,21 @@ func (v *Verifier) Run(ctx context.Context) error {
 }
 
 // Fetch fetches the keys of the JWKS URL once, for programs that verify a
-// token and end. Without a URL it does nothing.
+// token and end: no other keys are to come. Without a URL it does nothing.
 func (v *Verifier) Fetch(ctx context.Context) error {
 	if v.remote == nil {
 		return nil
 	}
 	keys, err := v.remote.fetch(ctx)
 	if err == nil {
-		v.store(keys)
+		v.keys.Store(&keySet{keys: slices.Concat(v.static, keys)})
 	}
 	return err
 }
 
-// store replaces the fetched keys.
-func (v *Verifier) store(fetched []key) {
-	v.keys.Store(&keySet{keys: slices.Concat(v.static, fetched), remote: true})
+// store replaces the fetched keys by those of a fetch that began at asked.
+func (v *Verifier) store(fetched []key, asked time.Time) {
+	v.keys.Store(&keySet{keys: slices.Concat(v.static, fetched), remote: true, asked: asked})
 }
 
 // Adopt takes over the fetched keys of the verifier that this one replaces, if
@@ -131,7 +145,8 @@ func (v *Verifier) Adopt(old *Verifier) {
 	if v.remote == nil || old.remote == nil || v.remote.url != old.remote.url {
 		return
 	}
-	v.store(old.keys.Load().keys[len(old.static):])
+	known := old.keys.Load()
+	v.store(known.keys[len(old.static):], known.asked)
 }
 
 // Ready returns an error while no token can be accepted because no key is here

@@ -37,8 +37,8 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 var encoding = base64.RawURLEncoding.Strict()
 
 // Verify returns what the token allows at the time now, or a *Error. It keeps
-// nothing of token. It never waits: a token with a key that is not known is
-// refused with ReasonKey, and may be accepted later when the key was fetched.
+// nothing of token. It never waits: a token whose key may still be fetched is
+// refused with ReasonKeyPending, and accepted later or refused for good.
 func (v *Verifier) Verify(token []byte, now time.Time) (*Grant, error) {
 	if v.mode == ModeNone {
 		return everything, nil
@@ -97,9 +97,10 @@ func (v *Verifier) authentic(token []byte, buf *scratch) error {
 	if buf.payload, err = encoding.AppendDecode(buf.payload[:0], []byte(claims)); err != nil {
 		return errBase64
 	}
-	if err := v.keys.Load().verify(h, text[:len(head)+1+len(claims)], buf.signature); err != nil {
-		if v.remote != nil && (err == errKey || h.kid == "") {
-			v.remote.ask()
+	keys := v.keys.Load()
+	if err, open := keys.verify(h, text[:len(head)+1+len(claims)], buf.signature); err != nil {
+		if open && !v.remote.missed(text, h.kid, keys.asked) {
+			return errKeyPending
 		}
 		return err
 	}
@@ -214,7 +215,7 @@ func (v *Verifier) grant(c *claims, expires time.Time) (*Grant, error) {
 			r = v.rights.put(key, r)
 		}
 	}
-	if r.usesSubject() && (segment(sub) != len(sub) || v.valid(sub) != nil) {
+	if sub == "" && r.usesSubject() {
 		return nil, errSubject
 	}
 	same := grantKey{subject: sub, rights: r}
@@ -224,12 +225,8 @@ func (v *Verifier) grant(c *claims, expires time.Time) (*Grant, error) {
 	if g, ok := v.grants.get(same); ok {
 		return g, nil
 	}
-	channels, err := r.channelsFor(sub, v.valid)
-	if err != nil {
-		return nil, err
-	}
 	return v.grants.put(same, &Grant{
 		Subject: sub, Expires: expires,
-		Subscribe: r.subscribe, Publish: r.publish, Channels: channels,
+		Subscribe: r.subscribe, Publish: r.publish, Channels: r.channelsFor(sub, v.valid),
 	}), nil
 }

@@ -42,6 +42,20 @@ func TestVerifyGrants(t *testing.T) {
 			subject: "bob", subscribe: []string{"user.bob", "inbox:bob"}, noSubscribe: []string{"user.alice", "user.{sub}"},
 			channels: []string{"inbox:bob", "news"},
 		},
+		"subject with separators": {
+			claims:  `{"sub":"urn:user:42","subscribe":["user.{sub}.**","chat.*"],"publish":["user.{sub}"],"channels":["inbox:{sub}"]}`,
+			subject: "urn:user:42", subscribe: []string{"user.urn=3Auser=3A42.a.b", "chat.x"}, publish: []string{"user.urn=3Auser=3A42"},
+			noSubscribe: []string{"user.urn:user:42.a", "user.urn=3auser=3a42.a"}, noPublish: []string{"user.urn:user:42"},
+			channels: []string{"inbox:urn=3Auser=3A42"},
+		},
+		"subject like a pattern": {
+			claims:  `{"sub":"**","subscribe":["user.{sub}","news"]}`,
+			subject: "**", subscribe: []string{"user.=2A=2A", "news"}, noSubscribe: []string{"user.bob", "user.a.b"},
+		},
+		"subject that leaves no room": {
+			claims:  `{"sub":"` + strings.Repeat("a", 199) + `","subscribe":["u-{sub}","{sub}"],"channels":["u-{sub}","news"]}`,
+			subject: strings.Repeat("a", 199), subscribe: []string{strings.Repeat("a", 199)}, channels: []string{"news"},
+		},
 		"null is absent": {
 			claims: `{"sub":null,"exp":null,"nbf":null,"subscribe":null,"channels":null,"publish":null}`,
 		},
@@ -134,12 +148,6 @@ func TestVerifyRefusesClaims(t *testing.T) {
 		"bad channel":            {more: `"channels":["a b"]`, want: ReasonClaims},
 		"wildcard channel":       {more: `"channels":["a.*"]`, want: ReasonClaims},
 		"template, no subject":   {more: `"subscribe":["user.{sub}"]`, want: ReasonClaims},
-		"template, dot":          {more: `"sub":"bob.x","subscribe":["user.{sub}"]`, want: ReasonClaims},
-		"template, colon":        {more: `"sub":"bob:x","publish":["user.{sub}"]`, want: ReasonClaims},
-		"template, slash":        {more: `"sub":"bob/x","channels":["user.{sub}"]`, want: ReasonClaims},
-		"template, star":         {more: `"sub":"*","subscribe":["user.{sub}"]`, want: ReasonClaims},
-		"template, template":     {more: `"sub":"{sub}","subscribe":["user.{sub}"]`, want: ReasonClaims},
-		"channel gets too long":  {more: `"sub":"` + strings.Repeat("a", 199) + `","channels":["u-{sub}"]`, want: ReasonClaims},
 		"bad channel by subject": {more: `"sub":"bob","channels":["u {sub}"]`, want: ReasonClaims},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -192,7 +200,9 @@ func TestVerifyRefusesForm(t *testing.T) {
 		"alg none":                {encode(`{"alg":"none"}`) + "." + part[1] + ".", ReasonSignature},
 		"alg none with signature": {string(sign(t, key, `{"alg":"none"}`, `{}`)), ReasonSignature},
 		"alg None":                {string(sign(t, key, `{"alg":"None"}`, `{}`)), ReasonSignature},
-		"alg not allowed":         {string(sign(t, key, `{"alg":"HS512"}`, `{}`)), ReasonSignature},
+		"alg not allowed":         {string(sign(t, key, `{"alg":"RS512"}`, `{}`)), ReasonSignature},
+		"alg unknown":             {string(sign(t, key, `{"alg":"HS1024"}`, `{}`)), ReasonSignature},
+		"hash of another alg":     {string(sign(t, key, `{"alg":"HS512"}`, `{}`)), ReasonSignature},
 		"no signature":            {part[0] + "." + part[1] + ".", ReasonSignature},
 		"other claims":            {part[0] + "." + encode(`{"sub":"eve"}`) + "." + part[2], ReasonSignature},
 		"shorter signature":       {part[0] + "." + part[1] + "." + encode("x"), ReasonSignature},
@@ -237,16 +247,16 @@ func TestKeyDecidesAlgorithm(t *testing.T) {
 			}
 			for _, secret := range []string{public, strings.TrimSpace(public), ""} {
 				forged := SigningKey{method: signingKey(t, HS256, "").method, material: []byte(secret)}
-				for _, name := range []Algorithm{HS256, RS256, ES256, EdDSA, "none"} {
+				for _, name := range append([]Algorithm{"none"}, algorithms...) {
 					token := sign(t, forged, `{"alg":"`+string(name)+`"}`, `{"sub":"eve"}`)
 					if g, err := v.Verify(token, noon); reasonOf(t, err) != ReasonSignature {
 						t.Errorf("alg %s: got %v, %v", name, g, err)
 					}
 				}
 			}
-			for _, other := range []Algorithm{HS256, RS256, ES256, EdDSA} {
-				if other == a {
-					continue
+			for _, other := range algorithms {
+				if slices.Contains(v.allowed, other) {
+					continue // the same key's
 				}
 				if _, err := v.Verify(mint(t, Claims{}, signingKey(t, other, "")), noon); reasonOf(t, err) != ReasonSignature {
 					t.Errorf("a token signed with %s: %v", other, err)
@@ -257,13 +267,14 @@ func TestKeyDecidesAlgorithm(t *testing.T) {
 }
 
 func TestAlgorithmsAllowed(t *testing.T) {
-	both := func(j *JWTConfig) { j.PublicKey = publicPEM(t, testKeys()[ES256].Public()) }
+	both := func(j *JWTConfig) { j.PublicKey = publicPEM(t, testKeys()[ES384].Public()) }
 	for name, tt := range map[string]struct {
 		algorithms []string
 		accepted   []Algorithm
 	}{
-		"derived": {nil, []Algorithm{HS256, ES256}},
-		"one":     {[]string{"ES256"}, []Algorithm{ES256}},
+		"derived": {nil, []Algorithm{HS256, HS384, HS512, ES384}},
+		"one":     {[]string{"ES384"}, []Algorithm{ES384}},
+		"two":     {[]string{"HS512", "ES384"}, []Algorithm{HS512, ES384}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := testVerifier(t, jwtConfig(func(j *JWTConfig) { both(j); j.Algorithms = tt.algorithms }))
@@ -281,11 +292,9 @@ func TestAlgorithmsAllowed(t *testing.T) {
 func TestSeveralPublicKeys(t *testing.T) {
 	v := testVerifier(t, jwtConfig(func(j *JWTConfig) {
 		j.Secret = ""
-		for _, a := range []Algorithm{RS256, ES256, EdDSA} {
-			j.PublicKey += publicPEM(t, testKeys()[a].Public())
-		}
+		j.PublicKey = publicPEMs(t)
 	}))
-	for _, a := range []Algorithm{RS256, ES256, EdDSA} {
+	for _, a := range publicAlgorithms {
 		if _, err := v.Verify(mint(t, Claims{}, signingKey(t, a, "any")), noon); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}

@@ -59,6 +59,10 @@ func (r *Request) field(line []byte) error {
 		if equalFold(name, "transfer-encoding") {
 			return r.coding(value)
 		}
+	case len("sec-websocket-protocol"):
+		if r.Subprotocols == nil && equalFold(name, "sec-websocket-protocol") {
+			r.Subprotocols = value
+		}
 	}
 	return nil
 }
@@ -98,6 +102,30 @@ func (r *Request) Header(name string) []byte {
 		}
 	}
 }
+
+// Peek returns the value of the header of that name in bytes that Parse refused
+// or of which more is to come: nil if there is no whole line of it, or two. It
+// is for the answer's sake only.
+func Peek(head []byte, name string) (value []byte) {
+	for {
+		_, rest, ok := bytes.Cut(head, newline)
+		line, _, whole := bytes.Cut(rest, newline)
+		if line = bytes.TrimSuffix(line, carriageReturn); !ok || !whole || len(line) == 0 {
+			return value
+		}
+		head = rest
+		n, v, ok := bytes.Cut(line, colon)
+		if !ok || len(n) != len(name) || !equalFold(n, name) {
+			continue
+		}
+		if value != nil || !validValue(v) {
+			return nil
+		}
+		value = trimSpace(v)
+	}
+}
+
+var newline, carriageReturn, colon = []byte("\n"), []byte("\r"), []byte(":")
 
 // Fields returns an iterator over all header lines of a parsed request.
 func (r *Request) Fields() Fields { return Fields{r.fields} }

@@ -95,6 +95,8 @@ func (r *Request) connection(value []byte) error {
 			return errConnection
 		case equalFold(token, "close"):
 			r.close = true
+		case equalFold(token, "keep-alive"):
+			r.keepAlive = true
 		case equalFold(token, "upgrade"):
 			r.upgrade = true
 		}

@@ -15,7 +15,8 @@ type Request struct {
 	// Method is a token, in the client's spelling.
 	Method []byte
 	// Path is the path as sent, still percent-encoded; it starts with a slash
-	// (one outside the buffer for an absolute target without a path).
+	// (one outside the buffer for an absolute target without a path), unless it
+	// is the asterisk of OPTIONS.
 	Path []byte
 	// RawQuery is what follows the question mark, unchecked; see Query.
 	RawQuery []byte
@@ -30,6 +31,9 @@ type Request struct {
 	Authorization []byte
 	ContentType   []byte
 	LastEventID   []byte
+	// Subprotocols is the first Sec-WebSocket-Protocol; there may be more of
+	// them.
+	Subprotocols []byte
 
 	// ContentLength is -1 without such a header.
 	ContentLength int64
@@ -41,6 +45,7 @@ type Request struct {
 
 	hostSeen  bool // a Host header was there
 	close     bool // Connection: close
+	keepAlive bool // Connection: keep-alive
 	upgrade   bool // Connection: upgrade
 	websocket bool // Upgrade: websocket
 	elements  uint8
@@ -142,8 +147,8 @@ func cutLine(p []byte) (line []byte, n int, err error) {
 }
 
 // KeepAlive reports whether the connection may carry another request after
-// this one. HTTP/1.0 connections are always closed.
-func (r *Request) KeepAlive() bool { return r.Minor > 0 && !r.close }
+// this one. Of HTTP/1.0 it may where the client asks for that (RFC 9112 9.3).
+func (r *Request) KeepAlive() bool { return (r.Minor > 0 || r.keepAlive) && !r.close }
 
 // Upgrade reports whether the client asks for WebSocket: Connection has the
 // token upgrade and Upgrade the protocol websocket. The rest of the handshake

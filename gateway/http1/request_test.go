@@ -34,7 +34,9 @@ func TestParse(t *testing.T) {
 		"poll":                         "GET /v1/poll?channels=news&wait=25&cursor=c1.bm9kZS0x.MTczMjM0NTY3ODkwMS0w 1.1 host=push.example.com length=-1 keep",
 		"smallest 1.1":                 "GET /? 1.1 host=a length=-1 keep",
 		"smallest 1.0":                 "GET /? 1.0 host= length=-1",
-		"1.0 with host":                "GET /? 1.0 host=a length=-1",
+		"1.0 with host":                "GET /? 1.0 host=a length=-1 keep",
+		"1.0 close":                    "GET /? 1.0 host=a length=-1",
+		"asterisk":                     "OPTIONS *? 1.1 host=a length=-1 keep",
 		"empty line first":             "GET /? 1.1 host=a length=-1 keep",
 		"length":                       "POST /v1/poll? 1.1 host=a length=12 keep",
 		"length zero":                  "POST /v1/poll? 1.1 host=a length=0 keep",
@@ -197,6 +199,36 @@ func TestHeaders(t *testing.T) {
 	want := "Host=a|origin=http://x|AUTHORIZATION=bearer  abc|Content-Type=application/json|Last-Event-ID=|X-Forwarded-For=10.0.0.1|x-forwarded-for=10.0.0.2|Empty="
 	if got := strings.Join(all, "|"); got != want {
 		t.Errorf("fields\n got %s\nwant %s", got, want)
+	}
+}
+
+func TestPeek(t *testing.T) {
+	for name, tc := range map[string]struct {
+		head string
+		want string // "-" for none
+	}{
+		"whole":           {"GET / HTTP/1.1\r\nHost: a\r\noRIGIN:  https://a \r\n\r\n", "https://a"},
+		"amid the head":   {"GET / HTTP/1.1\r\nOrigin: https://a\r\nX", "https://a"},
+		"bare LF":         {"GET /\nOrigin: https://a\nX", "https://a"},
+		"after bad lines": {"\x00\r\n\x00 : \r\nb\r\nOrigin: https://a\r\n", "https://a"},
+		"empty":           {"GET / HTTP/1.1\r\nOrigin:\r\n", ""},
+		"not whole":       {"GET / HTTP/1.1\r\nOrigin: https://a", "-"},
+		"twice":           {"GET / HTTP/1.1\r\nOrigin: a\r\nOrigin: b\r\n\r\n", "-"},
+		"in the body":     {"POST / HTTP/1.1\r\n\r\nOrigin: a\r\n", "-"},
+		"in the line":     {"Origin: a\r\n", "-"},
+		"other name":      {"GET / HTTP/1.1\r\nOrigins: a\r\nXOrigin: a\r\nOrigin : a\r\n", "-"},
+		"bad value":       {"GET / HTTP/1.1\r\nOrigin: a\rX: b\r\n", "-"},
+		"nothing":         {"", "-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := "-"
+			if v := Peek([]byte(tc.head), "Origin"); v != nil {
+				got = string(v)
+			}
+			if got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
 	}
 }
 

@@ -23,25 +23,33 @@ type Options struct {
 	// Date is the value of the Date header as AppendDate makes it, best once
 	// a second for all connections; empty leaves the header out.
 	Date []byte
-	// Lines are further header lines, CORS for one, each complete with its
-	// CR LF. They are sent as they are.
+	// AllowOrigin is the web page that may read the response: its origin, which
+	// may then have sent a cookie, "*" for whichever it is, or empty for none.
+	AllowOrigin string
+	// Lines are further header lines, each complete with its CR LF. They are
+	// sent as they are.
 	Lines []byte
 }
+
+// AnyOrigin lets every page read a response, but none that came with a cookie.
+const AnyOrigin = "*"
 
 // AppendResponse appends a whole response. Statuses that have no body (1xx,
 // 204, 304) are sent without one.
 func AppendResponse(dst []byte, status int, body []byte, o Options) []byte {
-	dst = appendStatus(dst, status)
 	if bodiless(status) {
-		return appendCommon(dst, o)
+		return appendCommon(appendStatus(dst, status), o)
 	}
-	dst = appendType(dst, o)
-	dst = appendLength(dst, len(body))
-	dst = appendCommon(dst, o)
+	dst = AppendHead(dst, status, len(body), o)
 	if o.NoBody {
 		return dst
 	}
 	return append(dst, body...)
+}
+
+// AppendHead appends the head of a response whose body of so many bytes follows.
+func AppendHead(dst []byte, status, length int, o Options) []byte {
+	return appendCommon(appendLength(appendType(appendStatus(dst, status), o), length), o)
 }
 
 // AppendStream appends the head of a response whose body ends with the
@@ -104,20 +112,39 @@ func appendLength(dst []byte, n int) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// appendCommon ends the head. X-Content-Type-Options keeps browsers from
-// reading a payload as a page.
+// appendCommon ends the head. No answer is the same for the next request, and
+// middleware that compressed a stream would hold it back: no-transform is what
+// Express' compression and some content networks look for. X-Content-Type-Options
+// keeps browsers from reading a payload as a page.
 func appendCommon(dst []byte, o Options) []byte {
 	if len(o.Date) > 0 {
 		dst = append(dst, "Date: "...)
 		dst = append(dst, o.Date...)
 		dst = append(dst, "\r\n"...)
 	}
-	dst = append(dst, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"...)
+	dst = append(dst, "Cache-Control: no-store, no-transform\r\nX-Content-Type-Options: nosniff\r\n"...)
+	dst = appendAllow(dst, o.AllowOrigin)
 	dst = append(dst, o.Lines...)
 	if o.Close {
 		return append(dst, "Connection: close\r\n\r\n"...)
 	}
 	return append(dst, "Connection: keep-alive\r\n\r\n"...)
+}
+
+// appendAllow lets a page read the response (Fetch standard, 3.3). A page that
+// is named may send cookies, which no wildcard allows.
+func appendAllow(dst []byte, origin string) []byte {
+	switch origin {
+	case "":
+		return dst
+	case AnyOrigin:
+		dst = append(dst, "Access-Control-Allow-Origin: *\r\n"...)
+	default:
+		dst = append(dst, "Access-Control-Allow-Origin: "...)
+		dst = append(dst, origin...)
+		dst = append(dst, "\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n"...)
+	}
+	return append(dst, "Access-Control-Expose-Headers: Poll-Cursor, Retry-After\r\n"...)
 }
 
 // appendString appends s as a JSON string (RFC 8259 7). Bytes that are not

@@ -12,34 +12,43 @@ import (
 )
 
 func TestAppendResponse(t *testing.T) {
-	cors := []byte("Access-Control-Allow-Origin: https://a\r\nVary: Origin\r\n")
 	cases := map[string]struct {
 		got  []byte
 		want string
 	}{
 		"json": {
 			AppendResponse(nil, 200, []byte(`{"a":1}`), Options{}),
-			"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 7\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: keep-alive\r\n\r\n{\"a\":1}",
+			"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 7\r\nCache-Control: no-store, no-transform\r\nX-Content-Type-Options: nosniff\r\nConnection: keep-alive\r\n\r\n{\"a\":1}",
 		},
 		"after other bytes": {
 			AppendResponse([]byte("x"), 404, nil, Options{Close: true, ContentType: "text/plain"}),
-			"xHTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+			"xHTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nCache-Control: no-store, no-transform\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
 		},
 		"no content": {
-			AppendResponse(nil, 204, []byte("dropped"), Options{Lines: cors}),
-			"HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nAccess-Control-Allow-Origin: https://a\r\nVary: Origin\r\nConnection: keep-alive\r\n\r\n",
+			AppendResponse(nil, 204, []byte("dropped"), Options{Lines: []byte("Poll-Cursor: c\r\n")}),
+			"HTTP/1.1 204 No Content\r\nCache-Control: no-store, no-transform\r\nX-Content-Type-Options: nosniff\r\nPoll-Cursor: c\r\nConnection: keep-alive\r\n\r\n",
+		},
+		"for any page": {
+			AppendResponse(nil, 204, nil, Options{AllowOrigin: AnyOrigin}),
+			"HTTP/1.1 204 No Content\r\nCache-Control: no-store, no-transform\r\nX-Content-Type-Options: nosniff\r\nAccess-Control-Allow-Origin: *\r\n" +
+				"Access-Control-Expose-Headers: Poll-Cursor, Retry-After\r\nConnection: keep-alive\r\n\r\n",
+		},
+		"for one page": {
+			AppendResponse(nil, 204, nil, Options{AllowOrigin: "https://a"}),
+			"HTTP/1.1 204 No Content\r\nCache-Control: no-store, no-transform\r\nX-Content-Type-Options: nosniff\r\nAccess-Control-Allow-Origin: https://a\r\n" +
+				"Access-Control-Allow-Credentials: true\r\nVary: Origin\r\nAccess-Control-Expose-Headers: Poll-Cursor, Retry-After\r\nConnection: keep-alive\r\n\r\n",
 		},
 		"answer to HEAD": {
 			AppendResponse(nil, 200, []byte("four"), Options{NoBody: true, Date: []byte("Thu, 01 Jan 1970 00:00:00 GMT")}),
-			"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: keep-alive\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nCache-Control: no-store, no-transform\r\nX-Content-Type-Options: nosniff\r\nConnection: keep-alive\r\n\r\n",
 		},
 		"stream": {
 			AppendStream(nil, 200, Options{ContentType: "text/event-stream"}),
-			"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
 		},
 		"error": {
 			errTLS.Append(nil, Options{ContentType: "text/event-stream"}),
-			"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 106\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n" +
+			"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 106\r\nCache-Control: no-store, no-transform\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n" +
 				`{"error":{"code":"tls_on_plain_port","message":"this port speaks plain HTTP, but the client started TLS"}}`,
 		},
 	}

@@ -71,10 +71,15 @@ func (r *Request) version(v []byte) error {
 }
 
 // target takes the origin form and, as RFC 9112 3.2.2 demands, the absolute
-// form. The asterisk and the authority form mean nothing to the gateway.
+// form; of OPTIONS also the asterisk. The authority form means nothing to the
+// gateway.
 func (r *Request) target(t []byte) error {
 	if !all(t, isTarget) {
 		return errTargetByte
+	}
+	if string(t) == "*" && string(r.Method) == "OPTIONS" {
+		r.Path = t
+		return nil
 	}
 	if t[0] != '/' {
 		rest, ok := cutScheme(t)

@@ -3,7 +3,6 @@ package proxy
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 )
 
 // Unix stands among networks for the peers of a unix socket, which have no
@@ -52,46 +51,4 @@ func (n Networks) Contains(ip netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// Forwarded returns the client's address by the values of X-Forwarded-For, in
-// the order of the request: the rightmost address that isn't trusted, for only
-// what a trusted proxy has appended is true. Where all are trusted it is the
-// leftmost. It isn't valid where the header says nothing, or where a trusted
-// proxy passes on what is no address.
-func (n Networks) Forwarded(values []string) (client netip.Addr) {
-	for i := len(values) - 1; i >= 0; i-- {
-		for rest, more := values[i], true; more; {
-			var item string
-			if at := strings.LastIndexByte(rest, ','); at >= 0 {
-				rest, item = rest[:at], rest[at+1:]
-			} else {
-				item, more = rest, false
-			}
-			ip, ok := hop(strings.Trim(item, " \t"))
-			if !ok {
-				return netip.Addr{}
-			}
-			client = ip
-			if !n.Contains(ip) {
-				return client
-			}
-		}
-	}
-	return client
-}
-
-// hop reads one item: an address, some proxies append the port.
-func hop(item string) (netip.Addr, bool) {
-	ip, err := netip.ParseAddr(item)
-	if err != nil {
-		var at netip.AddrPort
-		if at, err = netip.ParseAddrPort(item); err == nil {
-			ip = at.Addr()
-		}
-	}
-	if host, ok := strings.CutPrefix(item, "["); err != nil && ok {
-		ip, err = netip.ParseAddr(strings.TrimSuffix(host, "]"))
-	}
-	return ip.Unmap().WithZone(""), err == nil
 }

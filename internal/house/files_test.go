@@ -26,6 +26,17 @@ func TestFilesAreShort(t *testing.T) {
 	})
 }
 
+// maxBytes is more than any source, page or record of a measurement has.
+const maxBytes = 1 << 20
+
+func TestFilesAreSources(t *testing.T) {
+	eachFile(t, []string{""}, func(name string, text []byte) {
+		if len(text) > maxBytes || bytes.HasPrefix(text, []byte("\x7fELF")) {
+			t.Errorf("%s has %d bytes: what is built goes to bin/", name, len(text))
+		}
+	})
+}
+
 func TestFilesAreFormatted(t *testing.T) {
 	eachFile(t, []string{".go"}, func(name string, text []byte) {
 		formatted, err := format.Source(text)

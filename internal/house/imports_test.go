@@ -15,22 +15,26 @@ import (
 // below them included. A package may always import those below itself. The
 // longest matching entry counts.
 var directions = map[string][]string{
-	"cmd/gateway":        {"gateway", "fanout", "configs", "web", "internal/reactor", "internal/preflight"},
-	"cmd/loadgen":        {"internal/loadgen", "internal/reactor", "internal/preflight"},
-	"gateway":            {"gateway", "fanout", "heartbeat", "web", "internal/reactor", "internal/wsframe", "internal/preflight"},
-	"fanout":             {},
+	"cmd/gateway":        {"gateway", "fanout", "configs", "web", "cmd/internal", "internal/address", "internal/reactor", "internal/preflight", "internal/sink"},
+	"cmd/loadgen":        {"internal/loadgen", "cmd/internal", "internal/reactor", "internal/preflight", "internal/sink"},
+	"cmd/internal":       {},
+	"gateway":            {"gateway", "fanout", "heartbeat", "web", "internal/address", "internal/reactor", "internal/wsframe", "internal/preflight"},
+	"fanout":             {"internal/address", "internal/redisurl"},
 	"heartbeat":          {},
 	"configs":            {},
 	"web":                {},
 	"internal/reactor":   {},
 	"internal/wsframe":   {},
 	"internal/preflight": {},
+	"internal/sink":      {},
+	"internal/address":   {},
 	"internal/house":     {},
 	"internal/loopback":  {},
 	"internal/redistest": {"internal/loopback"},
+	"internal/redisurl":  {},
 	"test":               {},
 	"internal/chunked":   {},
-	"internal/loadgen":   {"internal/loadgen", "internal/chunked", "internal/reactor", "internal/wsframe", "internal/preflight"},
+	"internal/loadgen":   {"internal/loadgen", "internal/chunked", "internal/reactor", "internal/redisurl", "internal/wsframe", "internal/preflight"},
 	// Benchmarks compare the parts from outside.
 	"bench": {"internal/loadgen", "internal/chunked", "internal/loopback", "internal/reactor", "internal/wsframe", "internal/preflight"},
 }
@@ -41,7 +45,7 @@ var fenced = map[string]string{
 	"github.com/mailru/easygo": "internal/reactor",
 	"github.com/knadh/koanf":   "cmd",
 	"github.com/spf13/pflag":   "cmd",
-	"go.yaml.in/yaml":          "cmd/gateway",
+	"go.yaml.in/yaml":          "cmd",
 }
 
 // goPackage is what the rules need of `go list -json`.

@@ -65,9 +65,9 @@ func parseTemplate(text string, clients int) (template, error) {
 		t.after, t.count = rest[1:], uint32(clients)
 	case strings.HasPrefix(rest, "d{"):
 		digits, after, closed := strings.Cut(rest[2:], "}")
-		n, err := strconv.ParseUint(digits, 10, 32)
+		n, err := ParseCount(digits)
 		if !closed || err != nil || n == 0 || n > maxSpread {
-			return t, fmt.Errorf("want a count of 1 to %d, as in %%d{1000}", maxSpread)
+			return t, fmt.Errorf("want a count of 1 to %d, as in %%d{1000} or %%d{10k}", maxSpread)
 		}
 		t.after, t.count = after, uint32(n)
 	default:

@@ -191,7 +191,7 @@ func TestSlowPeak(t *testing.T) {
 	// In a mix everything else grows as well.
 	r := &Result{Slow: &Slow{Clients: 10, Before: x.Before, After: x.After, from: 2, to: 4}}
 	r.Slow.peak([]Sample{at(3.5, 3000, 5)})
-	if r.Judge(mustSLOs(t, "rss_per_slow_client<1GB")); r.SLOs[0].Measured || r.Slow.Memory != 0 {
+	if r.Judge(mustSLOs(t, "rss_per_slow_client<1GiB")); r.SLOs[0].Measured || r.Slow.Memory != 0 {
 		t.Errorf("%+v, %+v", r.SLOs, r.Slow)
 	}
 }

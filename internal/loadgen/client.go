@@ -9,8 +9,10 @@ import (
 // state is how far a client is.
 //
 //	waiting -> connecting -> opening -> joining -> ready -> closing -> gone
-//	           (TCP)         (request   (channels           (peer closed,
-//	                          sent)      unconfirmed)        or we leave)
+//	           (TCP)         (request   (channels    |  ^   (peer closed,
+//	                          sent)      unconfirmed) v  |   or we leave)
+//	                                               renewing
+//	                                   (a poll between connections)
 //
 // Every state may fall to gone.
 type state uint8
@@ -21,6 +23,7 @@ const (
 	opening
 	joining
 	ready
+	renewing
 	closing
 	gone
 )
@@ -36,6 +39,10 @@ type client struct {
 	state   state
 	flags   clientFlags
 }
+
+// up reports whether a client counts as there: ready, or a poll between two
+// connections.
+func (c *client) up() bool { return c.state == ready || c.state == renewing }
 
 type clientFlags uint8
 
@@ -69,10 +76,15 @@ type scratch struct {
 	used     bool
 	due      int64         // ns, when a paced connect was to begin; 0 without a pace
 	started  int64         // ns, when the connect began
+	first    int64         // ns, when the first connect began, of those that the server put off; 0: this one
 	deadline int64         // ns, when the client is given up; 0 for never
 	churned  int64         // ns, the slot of the churn that closed the client; 0 for none
 	after    time.Duration // how long the server wants the client to stay away
+	retry    time.Duration // the same by an event stream's retry line
+	bye      bool          // the server has said goodbye
+	welcomed bool          // and welcome before, as gateways do at once
 	again    bool          // not the client's first connection
+	resume   bool          // come with the last position
 	attempt  uint8         // failed ones before this
 	frames   frameReader
 	chunks   chunked.Decoder

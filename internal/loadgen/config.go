@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -35,6 +36,11 @@ type Config struct {
 	Loops       int           // --loops
 	Timeout     time.Duration // --timeout: of a handshake, and of waiting while nothing arrives
 	AllowRemote bool          // --allow-remote
+	CA          string        // --ca: a file of authorities in PEM, instead of the host's
+	Insecure    bool          // --insecure: certificates are not checked
+	Headers     []string      // --header: "Name: value", in every request
+	Origin      string        // --origin
+	Subprotocol string        // --subprotocol: what WebSockets offer, comma separated
 	Stages      string        // --stages; Connections, ConnectRate and Hold follow from it
 
 	// Clients that move or are slow.
@@ -62,7 +68,7 @@ type Config struct {
 
 	// One process of several: it holds the clients Member, Member+Members, ...
 	Member, Members int
-	keyData         []byte // of --jwt-key, where another process has read it
+	keyData, caData []byte // of --jwt-key and --ca, once they were read, maybe by another process
 
 	agentAnswer time.Duration // how long an agent may take to answer; 0: 30 s
 
@@ -70,6 +76,14 @@ type Config struct {
 	JWTKey      string // --jwt-key: a file; empty: no tokens
 	JWTIssuer   string // --jwt-issuer
 	JWTAudience string // --jwt-audience
+
+	// A server that is none of ours; Foreign follows from the others.
+	Foreign        bool     // --foreign
+	Hello          []string // --hello: what a client says after the handshake
+	PublishURL     string   // --publish-url: takes messages by POST
+	PublishHeaders []string // --publish-header
+	PublishBody    string   // --publish-body; empty: the message
+	PublishCmd     string   // --publish-cmd: publishes
 
 	// The server.
 	PID   int    // --pid; 0: found by the target's port, where it is on this host
@@ -198,6 +212,7 @@ func (c Config) Validate() error {
 	if _, ok := signals[c.ServerSignal]; !ok {
 		u.add("--server-signal", c.ServerSignal, "not allowed, want TERM, INT or KILL")
 	}
+	c.checkForeign(&u)
 	if c.PID < 0 {
 		u.add("--pid", c.PID, "not a process")
 	}
@@ -207,32 +222,44 @@ func (c Config) Validate() error {
 	return errors.Join(u...)
 }
 
-// checkRedis refuses a Redis URL that isn't one, or that leaves the host.
-func (c Config) checkRedis(ctx context.Context) error {
+// redisServers reads --redis and refuses one that leaves the host.
+func (c Config) redisServers(ctx context.Context) (redisServers, error) {
 	var e usage
-	u, err := url.Parse(c.Redis)
-	switch {
-	case err != nil || u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
-		e.add("--redis", printableURL(c.Redis), "want a URL such as redis://127.0.0.1:6379")
-	case u.Scheme == "unix" || c.AllowRemote:
-	default:
-		host := u.Hostname()
-		if host == "" {
-			host = "localhost"
+	s, err := parseRedisURL(c.Redis)
+	if err != nil {
+		e.add("--redis", printableURL(c.Redis), "want the gateway's redis.url, such as redis://127.0.0.1:6379, redis+cluster://host:port or redis+sentinel://host:port?master_name=name: %v", err)
+		return s, errors.Join(e...)
+	}
+	for _, host := range s.named() {
+		if c.AllowRemote {
+			break
 		}
 		if a, err := resolve(ctx, host); err != nil {
 			e.add("--redis", printableURL(c.Redis), "%v", err)
 		} else if !a.IsLoopback() {
-			e.add("--redis", printableURL(c.Redis), "%s is not on this host; --allow-remote lets a run load other machines", a)
+			e.add("--redis", printableURL(c.Redis), "%s", notThisHost(a))
 		}
 	}
-	return errors.Join(e...)
+	return s, errors.Join(e...)
 }
 
-// printableURL leaves out the password.
+// notThisHost refuses an address of another machine.
+func notThisHost(a netip.Addr) string {
+	return fmt.Sprintf("%s is not on this host; --allow-remote lets a run load other machines", a)
+}
+
+// printableURL leaves out what may be secret.
 func printableURL(raw string) string {
-	if u, err := url.Parse(raw); err == nil {
-		return u.Redacted()
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "(not a URL)"
 	}
-	return "(not a URL)"
+	pairs := strings.Split(u.RawQuery, "&")
+	for i, pair := range pairs {
+		if name, _, ok := strings.Cut(pair, "="); ok && namesSecret(name) && !strings.HasSuffix(name, "_file") {
+			pairs[i] = name + "=xxxxx"
+		}
+	}
+	u.RawQuery = strings.Join(pairs, "&")
+	return strings.NewReplacer("%7B", "{", "%7D", "}").Replace(u.Redacted())
 }

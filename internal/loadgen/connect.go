@@ -1,6 +1,9 @@
 package loadgen
 
 import (
+	"errors"
+	"syscall"
+
 	"pushgate/internal/reactor"
 )
 
@@ -71,14 +74,15 @@ func (l *loop) connectSlice() (more bool) {
 			l.late(elapsed - at)
 			intended = c.start + int64(at)
 		}
-		l.open(slot, intended)
+		l.open(reopen{slot: slot, due: intended})
 	}
 	c.active = c.next < c.limit
 	return false
 }
 
-// open starts one connection. With a pace, due is the time it was to start.
-func (l *loop) open(slot uint32, due int64) {
+// open starts one connection.
+func (l *loop) open(x reopen) {
+	slot := x.slot
 	c := &l.clients[slot]
 	if c.state == closing {
 		l.end(slot, "") // the server still owes its end of the stream
@@ -86,25 +90,77 @@ func (l *loop) open(slot uint32, due int64) {
 	*c = client{gen: c.gen + 1, state: connecting, flags: c.flags & lasting, pending: uint16(l.plan.channels.PerClient())}
 	l.counters.Attempted++
 	l.connects.inFlight++
-	started := l.engine.now()
-	fd, err := reactor.Connect(l.plan.source(l.number(slot)), l.plan.target.Addr, l.dialOptions(slot))
+	s := l.borrow(slot)
+	s.due, s.first, s.again, s.attempt, s.resume = x.due, x.first, x.again, x.attempt, x.resume
+	l.dial(slot)
+}
+
+// dial begins the connection of a client.
+func (l *loop) dial(slot uint32) {
+	s := l.borrow(slot)
+	s.started = l.engine.now()
+	s.deadline = s.started + int64(l.plan.Timeout)
+	l.connect(slot)
+}
+
+// connect begins the connection itself.
+func (l *loop) connect(slot uint32) {
+	c := &l.clients[slot]
+	fd, err := l.socket(slot)
+	if l.plan.target.Socket != "" && errors.Is(err, syscall.EAGAIN) {
+		// Where TCP would try again by itself.
+		c.fd = -1
+		l.redials = append(l.redials, reactor.Key{Slot: slot, Gen: c.gen})
+		return
+	}
 	c.fd = int32(fd)
 	if err != nil {
 		l.end(slot, socketReason(err))
 		return
 	}
-	s := l.borrow(slot)
-	s.due, s.started, s.deadline = due, started, started+int64(l.plan.Timeout)
 	if err := l.reactor.Add(fd, reactor.Key{Slot: slot, Gen: c.gen}, reactor.Out); err != nil {
 		l.end(slot, ReasonUnregistered)
 	}
 }
 
-// connected sends the request once the TCP connection stands.
+func (l *loop) socket(slot uint32) (fd int, err error) {
+	if path := l.plan.target.Socket; path != "" {
+		return reactor.ConnectUnix(path, l.dialOptions(slot))
+	}
+	from, to := l.plan.ends(l.number(slot))
+	return reactor.Connect(from, to, l.dialOptions(slot))
+}
+
+// redial tries those again that found the listen queue of a unix socket full.
+func (l *loop) redial() {
+	again := l.redials
+	l.redials = nil
+	for _, k := range again {
+		if c := &l.clients[k.Slot]; c.gen == k.Gen && c.fd < 0 && (c.state == connecting || c.state == renewing) {
+			l.connect(k.Slot)
+		}
+	}
+}
+
+// connected goes on once the TCP connection stands.
 func (l *loop) connected(slot uint32) {
 	c := &l.clients[slot]
 	if err := reactor.SocketError(int(c.fd)); err != nil {
 		l.end(slot, socketReason(err))
+		return
+	}
+	if l.wires.config != nil {
+		l.secure(slot)
+		return
+	}
+	l.established(slot)
+}
+
+// established sends the first request over a connection.
+func (l *loop) established(slot uint32) {
+	c := &l.clients[slot]
+	if c.state == renewing {
+		l.renewed(slot)
 		return
 	}
 	c.state = opening
@@ -145,10 +201,15 @@ func (l *loop) confirmed(slot uint32, n int) {
 	l.counters.Ready++
 	if !l.knows(slot) {
 		l.counters.Clients++
+		if a := l.at(slot); a != nil {
+			a.Clients++
+		}
 		l.wasReady[slot/64] |= 1 << (slot % 64)
 	}
 	s := l.held(slot)
-	record(l.recorder.ready, l.now-s.started)
+	if !l.plan.Foreign { // which confirms nothing
+		record(l.recorder.ready, l.now-s.started)
+	}
 	s.deadline = 0
 	l.rose(slot, s.again)
 	if l.slow.active && c.flags&slow != 0 {

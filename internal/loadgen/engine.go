@@ -179,8 +179,10 @@ func (e *engine) totals() (t totals) {
 		// Before the others: a delivery that is counted has its time set.
 		t.delivered += l.live.delivered.Load()
 		t.moved += l.live.moved.Load()
+		t.heard += l.live.heard.Load()
 		t.returned += l.live.returned.Load()
 		t.cut += l.live.cut.Load()
+		t.away += l.live.away.Load()
 		t.up += l.live.up.Load()
 		t.moversUp += l.live.moversUp.Load()
 		t.leaving += l.live.leaving.Load()
@@ -286,11 +288,16 @@ func (e *engine) leave(ctx context.Context) error {
 func (e *engine) gather() (*snapshot, error) {
 	s := newSnapshot()
 	err := e.each(func(l *loop) {
+		l.counters.Away = l.front.stranded(e.now())
 		l.show()
 		s.Counters.add(&l.counters)
 		s.Failures.merge(l.failures)
 		s.Retries.merge(l.retries)
 		s.Losses.merge(l.losses)
+		s.Deferrals.merge(l.deferrals)
+		s.Cuts.merge(l.cuts)
+		s.meet(l.front.name)
+		s.Addresses = addAddresses(s.Addresses, l.addresses)
 		s.Errors.merge(l.errors)
 		s.Slow.merge(l.slowLosses)
 		s.Busy = append(s.Busy, time.Duration(l.busy))

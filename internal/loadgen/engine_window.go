@@ -15,7 +15,8 @@ func (l *loop) begin(sequence []uint32, movers bool, listeners, moved []uint32) 
 	for slot := range l.clients {
 		c := &l.clients[slot]
 		c.flags &^= counted
-		if c.state != ready || c.flags&slow != 0 || c.flags&moving != 0 && !movers {
+		if !c.up() || c.flags&slow != 0 || c.flags&moving != 0 && !movers {
+			l.unhear(uint32(slot))
 			continue
 		}
 		c.flags |= counted
@@ -28,6 +29,7 @@ func (l *loop) begin(sequence []uint32, movers bool, listeners, moved []uint32) 
 			}
 		}
 	}
+	l.show() // who is no longer heard of
 }
 
 // audit returns what the subscriptions of a window miss, but for the lapses.

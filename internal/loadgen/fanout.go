@@ -12,7 +12,7 @@ func Fanout(ctx context.Context, c Config, o Options) (*Result, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p, err := newRedisPublisher(ctx, c)
+	p, err := newPublisher(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +44,16 @@ func perSecond(n, seconds float64) float64 {
 
 // judge says what is wrong with the deliveries.
 func (r *run) judge(f *Sent, c Counters, exact bool) {
-	if n := f.Missing - f.MissingMoved; n > 0 {
+	if n := f.Missing - f.MissingMoved - f.MissingCut; n > 0 {
 		r.fail("%d of %d deliveries are missing, on %d subscriptions", n, f.Expected, f.Incomplete)
+	}
+	if n := f.MissingCut; n > 0 {
+		text := fmt.Sprintf("%d deliveries are missing that passed while clients were cut at the proxy", n)
+		if r.plan.Durable {
+			r.fail("%s, although they came back with their positions and the messages are durable", text)
+		} else {
+			r.warn("%s: plain messages are at most once, and replayed only by the node that had them", text)
+		}
 	}
 	if n := f.MissingMoved; n > 0 {
 		text := fmt.Sprintf("%d of %d deliveries to clients that were away are missing", n, f.ExpectedMoved)
@@ -84,7 +92,7 @@ func (r *run) judge(f *Sent, c Counters, exact bool) {
 		r.fail("%d of %d messages were not sent when they were due, nor within %v, so the load was less than asked", f.Skipped, f.Asked, r.plan.MaxLate)
 	}
 	if f.FateUnknown > 0 {
-		r.fail("Redis did not answer for %d messages: %d of their deliveries did not come, and are not counted as missing", f.FateUnknown, f.UnknownMissing)
+		r.fail("%s did not answer for %d messages: %d of their deliveries did not come, and are not counted as missing", f.by(), f.FateUnknown, f.UnknownMissing)
 	}
 	if f.Late > 0 {
 		r.warn("%d messages were sent more than %v late: publishing did not keep up; read the latency from the intended time", f.Late, lateAfter)
@@ -98,6 +106,7 @@ const maxExamples = 5
 type audit struct {
 	Missing    uint64   `json:"missing"`
 	Moved      uint64   `json:"moved"`   // of it, of clients that the run cut
+	Cut        uint64   `json:"cut"`     // of it, while a proxy may have cut the client
 	Unknown    uint64   `json:"unknown"` // beside it, of messages that Redis did not answer for
 	Incomplete uint64   `json:"incomplete"`
 	Examples   []string `json:"examples"`
@@ -107,6 +116,7 @@ type audit struct {
 func (a *audit) add(o audit) {
 	a.Missing += o.Missing
 	a.Moved += o.Moved
+	a.Cut += o.Cut
 	a.Unknown += o.Unknown
 	a.Incomplete += o.Incomplete
 	a.Exact = a.Exact && o.Exact
@@ -135,8 +145,11 @@ func (l *loop) audit(published []uint32, lapses []lapse, a *audit) {
 			}
 			a.Missing += n
 			a.Incomplete++
-			if c.flags&moving != 0 {
+			switch {
+			case c.flags&moving != 0:
 				a.Moved += n
+			default:
+				a.Cut += min(n, l.ledger.missedAway(sub, published[ch]))
 			}
 			if len(a.Examples) < maxExamples {
 				a.Examples = append(a.Examples, fmt.Sprintf("client %d on %s: %d missing, the first is number %d of %d",

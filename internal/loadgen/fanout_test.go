@@ -95,7 +95,7 @@ func TestFanoutFigures(t *testing.T) {
 				return deliver
 			},
 			want:   figures{expected: 320, delivered: 310, missing: 10, lost: 1, incomplete: 1},
-			losses: "closed 4002"},
+			losses: "closed 4002: slow"},
 	}
 	for name, tt := range tests {
 		for _, loops := range []int{1, 2} {

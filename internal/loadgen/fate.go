@@ -2,7 +2,6 @@ package loadgen
 
 import (
 	"errors"
-	"net"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -24,7 +23,6 @@ func fateOf(reply redis.Cmder) fate {
 	n, plain := reply.(*redis.IntCmd)
 	script, durable := reply.(*redis.Cmd)
 	refusal := redis.Error(nil)
-	dial := (*net.OpError)(nil)
 	switch {
 	case err == nil && plain && n.Val() == 0:
 		return fateUnheard
@@ -32,7 +30,7 @@ func fateOf(reply redis.Cmder) fate {
 		return fateTaken // a reply that was read keeps its value when the next one can't be
 	case errors.As(err, &refusal):
 		return fateRefused
-	case errors.As(err, &dial) && dial.Op == "dial", errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrClosed):
+	case errors.Is(err, errDial), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrClosed):
 		return fateUnsent
 	}
 	return fateUnknown

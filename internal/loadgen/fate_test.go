@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"pushgate/internal/redistest"
 )
 
 // What Redis refused, or was never given, no client can miss; what it did not
@@ -89,5 +91,28 @@ func TestFatesOfRedis(t *testing.T) {
 			}
 			m.Close()
 		}
+	}
+}
+
+// A Redis that lets no new connection in, as for a password that was changed, has
+// taken nothing.
+func TestFatesOfARefusedConnection(t *testing.T) {
+	server := redistest.Start(t)
+	server.Do("ACL", "SETUSER", "loadgen", "on", ">pw", "~*", "&*", "+@all")
+	for _, durable := range []bool{false, true} {
+		c := DefaultConfig()
+		c.Redis, c.Durable = "redis://loadgen:pw@"+server.Addr, durable
+		p, err := newRedisPublisher(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.close()
+		server.Do("ACL", "SETUSER", "loadgen", "resetpass", ">other")
+		server.Do("CLIENT", "KILL", "USER", "loadgen")
+		fates, err := p.publish(t.Context(), []publication{{"a", []byte("one")}, {"a", []byte("two")}})
+		if len(fates) != 2 || fates[0] != fateRefused || fates[1] != fateRefused || err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
+			t.Errorf("durable %v: fates %v, %v", durable, fates, err)
+		}
+		server.Do("ACL", "SETUSER", "loadgen", ">pw")
 	}
 }

@@ -56,6 +56,9 @@ func (f Figure) measured(r *Result) (float64, bool) {
 	if r.Partial && !slices.Contains(withoutClients, f.Name) && !strings.HasPrefix(f.Name, "publish.") {
 		return 0, false
 	}
+	if !r.told(f.Name) {
+		return 0, false
+	}
 	return f.of(r)
 }
 
@@ -143,6 +146,12 @@ func (r *Result) sent() Sent {
 	return *r.Fanout
 }
 
+// connected reports whether there were clients when what each costs was read: at
+// the end, or with stages at their top.
+func (r *Result) connected() bool {
+	return r.Counters.Open > 0 || len(r.Steps) > 0 && r.Counters.Established > 0
+}
+
 // share is a part in percent; false where there is nothing to divide by.
 func share(part, whole float64) (float64, bool) {
 	if whole == 0 {
@@ -180,6 +189,10 @@ func clientFigures() []Figure {
 				return share(float64(r.Counters.Failed+r.Counters.Untried), float64(r.Settings.Connections))
 			}},
 		lost,
+		counter("away", "clients whose connections ended at a proxy and that were not back after 5 s, at the end", func(c *Counters) uint64 { return c.Away }),
+		counter("proxy_cuts", "connections of ready clients that ended at a proxy", func(c *Counters) uint64 { return c.ProxyCut }),
+		counter("renewed", "polls that went on over a new connection, the old one having ended with its answer", func(c *Counters) uint64 { return c.Renewed }),
+		counter("deferred", "answers that told a client to come later", func(c *Counters) uint64 { return c.Deferred }),
 		counter("errors", "error messages to ready clients", func(c *Counters) uint64 { return c.Errors }),
 		{Name: "connects_per_second", Unit: UnitRate, About: "while connecting",
 			of: func(r *Result) (float64, bool) { return r.Connect.PerSecond, r.Connect.PerSecond > 0 }},
@@ -235,7 +248,7 @@ func serverFigures() []Figure {
 		})
 	}
 	perConn := ofOne("rss_per_conn", UnitBytes, "growth of the server's resident memory for each connection",
-		func(s *Server, r *Result) (float64, bool) { return s.RSSPerConnection, r.Counters.Open > 0 })
+		func(s *Server, r *Result) (float64, bool) { return s.RSSPerConnection, r.connected() })
 	perConn.live = func(w *Watch) (float64, bool) {
 		// The first connections carry what a process needs once.
 		s := &w.sample
@@ -252,7 +265,7 @@ func serverFigures() []Figure {
 	return []Figure{
 		perConn,
 		ofOne("anon_per_conn", UnitBytes, "the anonymous part of it",
-			func(s *Server, r *Result) (float64, bool) { return s.AnonPerConnection, r.Counters.Open > 0 }),
+			func(s *Server, r *Result) (float64, bool) { return s.AnonPerConnection, r.connected() }),
 		rss,
 		ofOne("heap_per_conn", UnitBytes, "growth of its heap in use for each connection; with --admin",
 			func(s *Server, _ *Result) (float64, bool) { return s.HeapPerConnection, s.MetricsAfter != nil }),

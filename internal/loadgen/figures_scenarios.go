@@ -87,7 +87,7 @@ func slowFigures() []Figure {
 func kernelFigures() []Figure {
 	row := func(name string, unit Unit, about string, of func(*Kernel) float64) Figure {
 		return Figure{Name: name, Unit: unit, About: about, of: func(r *Result) (float64, bool) {
-			if r.Kernel == nil || r.Counters.Open == 0 {
+			if r.Kernel == nil || !r.connected() {
 				return 0, false
 			}
 			return of(r.Kernel), true

@@ -107,7 +107,7 @@ func newFleet(ctx context.Context, p *plan, e *engine) (*fleet, error) {
 	for i, a := range f.agents {
 		config.Member = i
 		own := config
-		if _, err := a.do(ctx, order{Do: doStart, Config: &own, Key: p.key, Run: p.run, Offset: a.clock.correction()}); err != nil {
+		if _, err := a.do(ctx, order{Do: doStart, Config: &own, Key: p.key, CA: p.caData, Run: p.run, Offset: a.clock.correction(), Proxy: p.proxy}); err != nil {
 			f.close()
 			return nil, err
 		}

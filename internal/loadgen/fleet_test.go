@@ -33,7 +33,7 @@ func TestAgentsFanout(t *testing.T) {
 	if got := figuresOf(r); got != want {
 		t.Errorf("got %+v, want %+v: %q", got, want, r.Failed)
 	}
-	if r.Fanout.Due.Count != 309 || r.Connect.Handshake.Count != 8 || r.Losses["closed 4002"] != 1 || len(r.Fanout.Examples) != 2 {
+	if r.Fanout.Due.Count != 309 || r.Connect.Handshake.Count != 8 || r.Losses["closed 4002: slow"] != 1 || len(r.Fanout.Examples) != 2 {
 		t.Errorf("latencies of %d, handshakes of %d, losses %v, examples %q", r.Fanout.Due.Count, r.Connect.Handshake.Count, r.Losses, r.Fanout.Examples)
 	}
 	clients := 0

@@ -14,11 +14,16 @@ type head struct {
 	status      int
 	length      int64 // of the body; -1 where the head doesn't tell
 	chunked     bool
-	closes      bool // Connection: close
+	closes      bool // the connection ends with this answer
 	upgrade     bool // Upgrade: websocket and Connection: upgrade
 	accept      []byte
+	protocol    []byte // the subprotocol chosen
 	contentType []byte
 	cursor      []byte
+	retryAfter  []byte
+	location    []byte
+	server      []byte
+	via         []byte
 }
 
 // parseHead reads an answer's head. n is its length with the empty line, 0
@@ -70,10 +75,20 @@ func parseHead(p []byte) (h head, n int, ok bool) {
 			websocket = websocket || hasToken(value, "websocket")
 		case is(name, "sec-websocket-accept"):
 			h.accept = value
+		case is(name, "sec-websocket-protocol"):
+			h.protocol = value
 		case is(name, "content-type"):
 			h.contentType = value
 		case is(name, "poll-cursor"):
 			h.cursor = value
+		case is(name, "retry-after"):
+			h.retryAfter = value
+		case is(name, "location"):
+			h.location = value
+		case is(name, "server"):
+			h.server = value
+		case is(name, "via"):
+			h.via = value
 		}
 	}
 	h.upgrade = websocket && connection

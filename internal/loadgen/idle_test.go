@@ -104,13 +104,20 @@ func TestIdleNoGateway(t *testing.T) {
 		"no upgrade":     {WebSocket, "HTTP/1.1 101 X\r\n\r\n", ReasonUpgrade},
 		"sse as text":    {SSE, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", ReasonContentType},
 		"poll no cursor": {Poll, "HTTP/1.1 204 No Content\r\n\r\n", ReasonCursor},
-		"poll no length": {Poll, "HTTP/1.1 200 OK\r\n\r\n{}", ReasonKeepAlive},
+		"poll no length": {Poll, "HTTP/1.1 200 OK\r\n\r\n{}" + andClose, ReasonCursor},
+		"redirect":       {WebSocket, "HTTP/1.1 301 X\r\nLocation: https://push.example/v1/ws\r\nContent-Length: 0\r\n\r\n", "HTTP 301 to https://push.example/v1/ws"},
+		"no content":     {SSE, "HTTP/1.1 204 No Content\r\n\r\n", "HTTP 204"},
+		"proxy by name":  {SSE, "HTTP/1.1 404 X\r\nServer: nginx/1.26.3\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n", "HTTP 404 by nginx"},
+		"proxy by form":  {Poll, "HTTP/1.1 503 X\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n", "HTTP 503 by a proxy"},
+		"gateway's own":  {Poll, "HTTP/1.1 503 X\r\nVia: 1.1 edge\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n", "HTTP 503"},
 		"poll bad chunk": {Poll, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", ReasonBody},
 		"poll too long":  {Poll, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", ReasonBodySize},
 		"bad frame": {WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + webSocketAccept + "\r\n\r\n\x83\x00",
 			"protocol: websocket: reserved opcode"},
 		"refused": {WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + webSocketAccept + "\r\n\r\n\x81\x23{\"type\":\"error\",\"code\":\"forbidden\"}",
 			"error: forbidden"},
+		"refused in words": {WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + webSocketAccept + "\r\n\r\n\x81\x39{\"type\":\"error\",\"code\":\"forbidden\",\"message\":\"not \\\"a\\\"\"}",
+			"error: forbidden: not \"a\""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -135,6 +142,12 @@ func TestIdleNoGateway(t *testing.T) {
 	}
 }
 
+// andClose at the end of an answer closes the connection behind it.
+const andClose = "<close>"
+
+// andPause in an answer has what follows come in another read.
+const andPause = "<pause>"
+
 // answering listens, reads a request from each connection and says always the
 // same.
 func answering(t *testing.T, text string) string {
@@ -156,7 +169,16 @@ func answering(t *testing.T, text string) string {
 			if text == "" {
 				c.Close()
 			} else if text != "-" {
-				c.Write([]byte(text))
+				text, closes := strings.CutSuffix(text, andClose)
+				for i, part := range strings.Split(text, andPause) {
+					if i > 0 {
+						time.Sleep(20 * time.Millisecond)
+					}
+					c.Write([]byte(part))
+				}
+				if closes {
+					c.Close()
+				}
 			}
 		}
 	}()
@@ -305,7 +327,15 @@ func TestServerEnds(t *testing.T) {
 	s := newScripted()
 	s.stall = func(n int) time.Duration {
 		if n == 20 {
-			child.Process.Kill() // nobody waits for it: a zombie
+			child.Process.Kill() // nobody waits for it: a zombie, once the kernel gets to it
+			stat := fmt.Sprintf("/proc/%d/stat", child.Process.Pid)
+			for text := ""; !strings.Contains(text, ") Z "); {
+				b, err := os.ReadFile(stat)
+				if text = string(b); err != nil {
+					t.Error(err)
+					break
+				}
+			}
 		}
 		return 0
 	}

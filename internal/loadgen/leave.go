@@ -60,12 +60,16 @@ func (l *loop) part(slot uint32) {
 	switch c.state {
 	case connecting, opening, joining:
 		l.end(slot, ReasonUnfinished)
-	case ready:
+		l.forget(slot)
+	case gone:
+		l.forget(slot)
+	case ready, renewing:
+		politely := c.state == ready
 		c.flags |= leaving
 		l.fell(slot)
 		l.parting++
 		c.state = closing
-		if !l.speaks(slot).leave(l, slot) {
+		if !politely || !l.speaks(slot).leave(l, slot) {
 			l.end(slot, "")
 		} else if c.state == closing {
 			l.borrow(slot).deadline = l.now + int64(closeWait)
@@ -76,7 +80,7 @@ func (l *loop) part(slot uint32) {
 // cutClient resets the connection of a client that is to be cut.
 func (l *loop) cutClient(slot uint32) {
 	c := &l.clients[slot]
-	if c.flags&moving == 0 || c.state != ready {
+	if c.flags&moving == 0 || !c.up() {
 		return
 	}
 	l.counters.Cut++
@@ -84,7 +88,9 @@ func (l *loop) cutClient(slot uint32) {
 	l.parting++
 	c.flags |= leaving
 	c.state = closing
-	reactor.SetLinger0(int(c.fd))
+	if c.fd >= 0 {
+		reactor.SetLinger0(int(c.fd))
+	}
 	l.end(slot, "")
 }
 
@@ -95,11 +101,17 @@ func (l *loop) lose(slot uint32, why Reason) {
 		return
 	}
 	c.flags |= booked
-	if c.state == ready {
+	if c.up() {
 		l.fell(slot)
 		if c.flags&slow != 0 && l.slow.active {
 			l.counters.SlowLost++
 			l.slowLosses.add(why, 1)
+			return
+		}
+		if a := l.at(slot); a != nil {
+			a.Lost++
+		}
+		if l.cutByProxy(slot, why) {
 			return
 		}
 		l.counters.Lost++
@@ -110,11 +122,17 @@ func (l *loop) lose(slot uint32, why Reason) {
 	if s := l.held(slot); s != nil && s.due > 0 && c.state < joining && (why == ReasonTimeout || why == ReasonTimedOut) {
 		record(l.recorder.paced, l.now-s.due)
 	}
-	if l.knows(slot) {
+	if l.front.isAway(slot) {
+		l.counters.ProxyRetried++
+		l.retries.add(why, 1)
+	} else if l.knows(slot) {
 		l.counters.Retried++
 		l.retries.add(why, 1)
 	} else {
 		l.counters.Failed++
+		if a := l.at(slot); a != nil {
+			a.Failed++
+		}
 		l.failures.add(why, 1)
 	}
 	if c.state < joining {
@@ -136,20 +154,17 @@ func (l *loop) end(slot uint32, why Reason) {
 	if c.state >= joining {
 		l.counters.Open--
 	}
-	if c.fd >= 0 {
-		reactor.CloseFD(int(c.fd))
-	}
 	l.openAgain(slot)
-	l.giveBack(slot)
-	c.fd, c.state = -1, gone
+	l.hangUp(slot)
+	c.state = gone
 }
 
 // closeAll closes what is still open, after the reactor has stopped.
 func (l *loop) closeAll() {
 	for slot := range l.clients {
-		if c := &l.clients[slot]; c.state != waiting && c.state != gone {
-			reactor.CloseFD(int(c.fd))
-			c.fd, c.state = -1, gone
+		if c := &l.clients[slot]; c.state != waiting && c.state != gone && c.fd >= 0 {
+			l.hangUp(uint32(slot))
+			c.state = gone
 		}
 	}
 }

@@ -1,5 +1,10 @@
 package loadgen
 
+import (
+	"math"
+	"slices"
+)
+
 // maxHoles bounds the spans of missing messages that a ledger keeps apart,
 // about 100 B each with the map around them.
 const maxHoles = 1 << 18
@@ -17,6 +22,9 @@ type ledger struct {
 	// given up for want of room: they stay missing, but one that comes late
 	// is taken for a duplicate.
 	forgotten map[uint32]uint64
+	// away has, per subscription, the spans that passed while a proxy had cut its
+	// connection: behind the last message before, up to the first one after.
+	away map[uint32][]hole
 
 	delivered  uint64 // each message of each subscription once
 	duplicated uint64
@@ -32,6 +40,7 @@ func newLedger(subscriptions int) ledger {
 		holes:     make(map[uint32][]hole),
 		most:      maxHoles,
 		forgotten: make(map[uint32]uint64),
+		away:      make(map[uint32][]hole),
 	}
 }
 
@@ -51,9 +60,51 @@ func (g *ledger) observe(sub, seq uint32) (first bool) {
 		g.duplicated++
 		return false
 	}
+	if len(g.away) > 0 {
+		g.back(sub, seq)
+	}
 	g.last[sub] = seq
 	g.delivered++
 	return true
+}
+
+// stillAway ends a span of which nobody knows the end yet.
+const stillAway = math.MaxUint32
+
+// leave notes that a subscription's connection was cut.
+func (g *ledger) leave(sub uint32) {
+	spans := g.away[sub]
+	if n := len(spans); n == 0 || spans[n-1].to != stillAway {
+		g.away[sub] = append(spans, hole{g.last[sub] + 1, stillAway})
+	}
+}
+
+// back notes that a message has come, the first one perhaps after a cut.
+func (g *ledger) back(sub, seq uint32) {
+	spans := g.away[sub]
+	n := len(spans) - 1
+	switch {
+	case n < 0 || spans[n].to != stillAway:
+	case spans[n].from == seq: // nothing has passed
+		g.away[sub] = spans[:n]
+	default:
+		spans[n].to = seq - 1
+	}
+}
+
+// missedAway returns how many of the missing messages 1 to published passed while
+// a subscription was cut.
+func (g *ledger) missedAway(sub, published uint32) (n uint64) {
+	for _, span := range g.away[sub] {
+		span.to = min(span.to, published)
+		missing := append(slices.Clip(g.holes[sub]), hole{g.last[sub] + 1, published})
+		for _, h := range missing {
+			if from, to := max(h.from, span.from), min(h.to, span.to); from <= to {
+				n += hole{from, to}.size()
+			}
+		}
+	}
+	return n
 }
 
 // open writes down a span that was passed over.
@@ -139,6 +190,7 @@ func (g *ledger) begin(sub, seq uint32) {
 	g.spans -= len(g.holes[sub])
 	delete(g.holes, sub)
 	delete(g.forgotten, sub)
+	delete(g.away, sub)
 }
 
 // exact reports whether duplicates and late messages were told apart.

@@ -1,6 +1,8 @@
 package loadgen
 
 import (
+	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +17,7 @@ const readBuffer = 128 << 10
 // frames were exchanged.
 const closeWait = 5 * time.Second
 
-// Counters are what the clients saw. They only grow, but for Open.
+// Counters are what the clients saw. They only grow, but for Open and Away.
 type Counters struct {
 	Attempted   uint64 `json:"attempted"`
 	Untried     uint64 `json:"untried"`     // given up because none of the first came through
@@ -24,7 +26,7 @@ type Counters struct {
 	Clients     uint64 `json:"clients"`     // that were ready, each once however often it came
 	Failed      uint64 `json:"failed"`      // attempts of clients that never were ready
 	Retried     uint64 `json:"retried"`     // failed attempts of clients that had been ready before
-	Lost        uint64 `json:"lost"`        // ended after ready, not by the run
+	Lost        uint64 `json:"lost"`        // ended after ready, not by the run or a proxy
 	Open        uint64 `json:"open"`        // established now
 
 	Closed          uint64 `json:"closed"`           // ended by the run before its end, cut ones too
@@ -35,6 +37,13 @@ type Counters struct {
 	SkippedConnects uint64 `json:"skipped_connects"` // slots of the churn without a client to close, or too late
 	SlowLost        uint64 `json:"slow_lost"`        // slow clients that ended, not by the run
 
+	Renewed       uint64 `json:"renewed"`        // polls that went on over a new connection, the old one having ended with its answer
+	Deferred      uint64 `json:"deferred"`       // answers that told a client to come later
+	ProxyCut      uint64 `json:"proxy_cut"`      // connections of ready clients that ended while a proxy was between
+	ProxyReturned uint64 `json:"proxy_returned"` // of those clients, ready again
+	ProxyRetried  uint64 `json:"proxy_retried"`  // their failed attempts
+	Away          uint64 `json:"away"`           // of those clients, not back after five seconds
+
 	Delivered   uint64 `json:"delivered"` // each message of each subscription once
 	Duplicated  uint64 `json:"duplicated"`
 	Replayed    uint64 `json:"replayed"`    // beside them, to event streams of several channels that came back
@@ -44,17 +53,26 @@ type Counters struct {
 	Misdirected uint64 `json:"misdirected"` // of a channel that the client has not
 	Damaged     uint64 `json:"damaged"`     // of this run, but not as sent
 	Foreign     uint64 `json:"foreign"`     // not of this run
-	Unknown     uint64 `json:"unknown"`     // not in the wire's format
+	// Of a foreign server: subscriptions on which a message for trial has come, and
+	// frames without a message of the run.
+	Heard   uint64 `json:"heard,omitempty"`
+	Other   uint64 `json:"other,omitempty"`
+	Unknown uint64 `json:"unknown"` // not in the wire's format
 
 	Gaps   uint64 `json:"gaps"`
 	Byes   uint64 `json:"byes"`
 	Errors uint64 `json:"errors"` // error messages to ready clients
 	Pings  uint64 `json:"pings"`  // heartbeats seen
-	Bytes  uint64 `json:"bytes"`  // received, over HTTP and WebSocket framing
+	Bytes  uint64 `json:"bytes"`  // received, over HTTP and WebSocket framing; with TLS, as encrypted
+
+	TLSHandshakes uint64 `json:"tls_handshakes,omitempty"`
+	TLSTime       uint64 `json:"tls_handshake_ns,omitempty"` // that loadgen's loops spent on them
 }
 
 // settled is how many attempts have come to their end.
-func (c *Counters) settled() uint64 { return c.Ready + c.Failed + c.Retried + c.Untried }
+func (c *Counters) settled() uint64 {
+	return c.Ready - c.ProxyReturned + c.Failed + c.Retried + c.Untried
+}
 
 // live is what other goroutines see of a loop between two collections.
 type live struct {
@@ -64,8 +82,10 @@ type live struct {
 	open      atomic.Uint64
 	delivered atomic.Uint64
 	moved     atomic.Uint64
+	heard     atomic.Int64
 	returned  atomic.Uint64
 	cut       atomic.Uint64
+	away      atomic.Int64
 	up        atomic.Int64
 	moversUp  atomic.Int64
 	leaving   atomic.Int64 // still to be closed, or not gone yet
@@ -97,10 +117,14 @@ type loop struct {
 	connects      connects
 	leaves        leaves
 	reopens       reopens
+	redials       []reactor.Key // connects to a unix socket that are to be tried again
+	addresses     []Address     // as many as the target has; nil: one
 	churn         churnState
 	slow          slowState
-	movers        []uint32         // slots with the moving flag
-	positions     positions        // nil: clients don't resume
+	movers        []uint32 // slots with the moving flag
+	front         front
+	wires         wires            // of TLS clients
+	positions     positions        // nil: nobody's are kept
 	cameBack      map[uint32]int64 // ns, when event streams of several channels resumed, by slot; nil as positions
 	ending        bool             // the run closes everything
 	up            int              // ready clients
@@ -108,9 +132,12 @@ type loop struct {
 	parting       int              // closed by the run and not gone yet
 	counters      Counters
 	wasReady      []uint64 // a bit for each slot
+	heard         []uint64 // a bit for each subscription; nil: the server is a gateway
 	failures      tally
 	retries       tally
 	losses        tally
+	deferrals     tally
+	cuts          tally
 	slowLosses    tally
 	errors        tally
 	recorder      recorder
@@ -143,16 +170,28 @@ func newLoop(e *engine, index, stride int) (*loop, error) {
 		failures:   make(tally),
 		retries:    make(tally),
 		losses:     make(tally),
+		deferrals:  make(tally),
+		cuts:       make(tally),
 		slowLosses: make(tally),
 		errors:     make(tally),
 		recorder:   newRecorder(),
+		addresses:  newAddresses(&e.plan.target),
 		ws:         websocket{e.plan}, sse: sse{e.plan}, poll: poll{e.plan},
 	}
-	if e.plan.Resume {
-		l.positions = make(positions, n*e.plan.channels.PerClient())
-		l.cameBack = make(map[uint32]int64)
+	l.reopens.backoff, l.reopens.most = e.plan.Backoff, max(e.plan.BackoffMost, e.plan.Backoff)
+	if e.plan.Resume || slices.Contains(e.plan.kinds, Poll) {
+		l.keepPositions()
+	}
+	if e.plan.proxy != "" {
+		l.meet(e.plan.proxy)
+	}
+	if e.plan.Foreign {
+		l.heard = make([]uint64, (n*e.plan.channels.PerClient()+63)/64)
 	}
 	l.assign(e.plan.cast)
+	if e.plan.tls != nil {
+		l.wires = wires{config: e.plan.tls, of: make([]*secured, n), plain: make([]byte, readBuffer)}
+	}
 	var err error
 	l.reactor, err = reactor.New(l)
 	return l, err
@@ -170,7 +209,7 @@ func (l *loop) Ready(k reactor.Key, ev reactor.Events) {
 	if c.gen != k.Gen || c.state == waiting || c.state == gone {
 		return
 	}
-	if c.state == connecting {
+	if (c.state == connecting || c.state == renewing) && (l.wires.config == nil || l.wires.of[k.Slot] == nil) {
 		l.connected(k.Slot)
 		return
 	}
@@ -209,11 +248,12 @@ func (l *loop) show() {
 	if l.leaves.active {
 		leaving += int64(l.leaves.limit - l.leaves.next)
 	}
-	if l.counters == l.shown && l.live.leaving.Load() == leaving {
+	if l.counters == l.shown && l.live.leaving.Load() == leaving && l.live.away.Load() == int64(len(l.front.away)) {
 		return
 	}
 	l.shown = l.counters
 	l.live.leaving.Store(leaving)
+	l.live.away.Store(int64(len(l.front.away)))
 	l.live.up.Store(int64(l.up))
 	l.live.moversUp.Store(int64(l.moversUp))
 	c := &l.counters
@@ -224,6 +264,7 @@ func (l *loop) show() {
 	l.live.open.Store(c.Open)
 	l.live.delivered.Store(c.Delivered)
 	l.live.moved.Store(c.Moved)
+	l.live.heard.Store(int64(c.Heard))
 	l.live.returned.Store(c.Returned)
 	l.live.cut.Store(c.Cut)
 	l.engine.notify()
@@ -237,6 +278,7 @@ const scanEvery = int64(100 * time.Millisecond)
 func (l *loop) tick() {
 	l.ticking.Store(false)
 	l.now = l.engine.now()
+	l.redial()
 	if l.now-l.lastScan < scanEvery {
 		return
 	}
@@ -246,9 +288,12 @@ func (l *loop) tick() {
 		if !s.used || s.deadline == 0 || l.now < s.deadline {
 			continue
 		}
-		if l.clients[s.client].state == joining {
+		switch {
+		case l.clients[s.client].state == joining && !s.welcomed && l.plan.kind(l.number(s.client)) == WebSocket:
+			l.end(s.client, ReasonWelcome)
+		case l.clients[s.client].state == joining:
 			l.end(s.client, ReasonSubscribe)
-		} else {
+		case !l.refuseEnded(s.client):
 			l.end(s.client, ReasonTimeout)
 		}
 	}
@@ -265,21 +310,41 @@ func (l *loop) readUpTo(slot uint32, most int) {
 	switch err {
 	case nil:
 		l.counters.Bytes += uint64(n)
+		if l.wires.config != nil {
+			l.unseal(slot, l.in[:n])
+			return
+		}
 		l.speaks(slot).received(l, slot, l.in[:n])
 	case reactor.ErrAgain:
 	default:
-		reason := socketReason(err)
-		if reason == ReasonCut && c.state == opening {
-			reason = ReasonEarly
-		}
-		l.end(slot, reason)
+		l.streamEnded(slot, err)
 	}
 }
 
-// send writes p to a client, keeping what the kernel refuses. False: the
-// client is gone.
+// streamEnded takes the end of what a client reads.
+func (l *loop) streamEnded(slot uint32, err error) {
+	reason := socketReason(err)
+	if reason == ReasonCut && l.clients[slot].state <= opening {
+		reason = ReasonEarly
+	}
+	if err == io.EOF && l.plan.kind(l.number(slot)) == Poll && l.poll.ended(l, slot) || l.refuseEnded(slot) {
+		return
+	}
+	l.endOfStream(slot, reason)
+}
+
+// send writes p to a client. False: the client is gone.
 func (l *loop) send(slot uint32, p []byte) bool {
 	l.out = p[:0] // p was built on it and may have grown
+	if l.wires.config != nil {
+		p = l.seal(slot, p)
+	}
+	return l.transmit(slot, p)
+}
+
+// transmit writes bytes to a client's socket, keeping what the kernel refuses.
+// False: the client is gone.
+func (l *loop) transmit(slot uint32, p []byte) bool {
 	c := &l.clients[slot]
 	if c.flags&wantsOut == 0 {
 		n, err := reactor.Write(int(c.fd), p)
@@ -350,7 +415,7 @@ func (l *loop) tidy(slot uint32) {
 	if s == nil || l.clients[slot].state != ready {
 		return
 	}
-	if len(s.in) == 0 && len(s.out) == 0 && s.deadline == 0 && s.after == 0 && s.frames.Idle() && s.chunks.Idle() {
+	if len(s.in) == 0 && len(s.out) == 0 && s.deadline == 0 && s.after == 0 && !s.bye && s.frames.Idle() && s.chunks.Idle() {
 		l.giveBack(slot)
 	}
 }

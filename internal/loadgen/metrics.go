@@ -51,7 +51,7 @@ func watchMetrics(ctx context.Context, c Config) (*metricsWatch, error) {
 		return nil, refuse("%v", err)
 	}
 	if !a.IsLoopback() && !c.AllowRemote {
-		return nil, refuse("%s is not on this host; --allow-remote lets a run load other machines", a)
+		return nil, refuse("%s", notThisHost(a))
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path = "/metrics"

@@ -23,8 +23,10 @@ type order struct {
 	// Of doStart.
 	Config *Config `json:"config,omitempty"`
 	Key    []byte  `json:"key,omitempty"` // the content of --jwt-key
+	CA     []byte  `json:"ca,omitempty"`  // the content of --ca
 	Run    string  `json:"run,omitempty"`
 	Offset int64   `json:"offset,omitempty"` // ns that the clock is ahead
+	Proxy  string  `json:"proxy,omitempty"`  // the program that listens at the target, where it is one
 }
 
 // The orders. The first two are for other processes only.
@@ -147,15 +149,22 @@ func (e *engine) perform(o order) (a answer, err error) {
 
 // snapshot is the sum over the loops.
 type snapshot struct {
-	Counters Counters        `json:"counters"`
-	Failures tally           `json:"failures"`
-	Retries  tally           `json:"retries"` // failed attempts to come back
-	Losses   tally           `json:"losses"`
-	Errors   tally           `json:"errors"`
-	Slow     tally           `json:"slow"` // slow clients that ended
-	Busy     []time.Duration `json:"busy"` // per loop, in batches since the start
-	Exact    bool            `json:"exact"`
-	CPU      time.Duration   `json:"cpu"` // of other processes of the run
+	Counters Counters `json:"counters"`
+	Failures tally    `json:"failures"`
+	Retries  tally    `json:"retries"` // failed attempts to come back
+	Losses   tally    `json:"losses"`
+	Errors   tally    `json:"errors"`
+	Slow     tally    `json:"slow"` // slow clients that ended
+
+	Deferrals tally  `json:"deferrals"` // answers that told a client to come later
+	Cuts      tally  `json:"cuts"`      // connections that ended while a proxy was between
+	Proxy     string `json:"proxy"`     // its name; empty: none was met
+
+	Addresses []Address `json:"addresses"` // of the target, where it has several
+
+	Busy  []time.Duration `json:"busy"` // per loop, in batches since the start
+	Exact bool            `json:"exact"`
+	CPU   time.Duration   `json:"cpu"` // of other processes of the run
 
 	// Fresh is the latencies since the snapshot before, for transport one text
 	// for each histogram, empty where it has no values.
@@ -164,7 +173,8 @@ type snapshot struct {
 }
 
 func newSnapshot() *snapshot {
-	return &snapshot{Failures: make(tally), Retries: make(tally), Losses: make(tally), Errors: make(tally), Slow: make(tally), Exact: true, fresh: newRecorder()}
+	return &snapshot{Failures: make(tally), Retries: make(tally), Losses: make(tally), Errors: make(tally), Slow: make(tally),
+		Deferrals: make(tally), Cuts: make(tally), Exact: true, fresh: newRecorder()}
 }
 
 func (s *snapshot) add(o *snapshot) {
@@ -174,6 +184,10 @@ func (s *snapshot) add(o *snapshot) {
 	s.Losses.merge(o.Losses)
 	s.Errors.merge(o.Errors)
 	s.Slow.merge(o.Slow)
+	s.Deferrals.merge(o.Deferrals)
+	s.Cuts.merge(o.Cuts)
+	s.meet(o.Proxy)
+	s.Addresses = addAddresses(s.Addresses, o.Addresses)
 	s.Busy = append(s.Busy, o.Busy...)
 	s.Exact = s.Exact && o.Exact
 	s.CPU += o.CPU

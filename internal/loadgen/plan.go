@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -48,19 +49,26 @@ func readHostLimits() (hostLimits, error) {
 type plan struct {
 	Config
 	run      string // names this run in its payloads
+	proxy    string // the program that listens at the target, where it is a proxy; empty: not known
 	target   Target
-	sources  []netip.Addr
+	sources  sources
+	fields   string      // of every request, behind its first line
+	offered  []string    // subprotocols
+	tls      *tls.Config // nil: plain
 	channels Channels
 	stages   []Stage // nil: all clients at once
 	minter   *minter // nil: no tokens
 	key      []byte  // for other processes
-	cast     cast
-	mix      []uint8 // per client, in mixes of transports: which of kinds
-	kinds    []Transport
-	paths    []string // of kinds, ready for the query
-	mostSeq  int64    // no channel's number goes further
+
+	cast    cast
+	mix     []uint8 // per client, in mixes of transports: which of kinds
+	kinds   []Transport
+	paths   []string // of kinds, ready for the query
+	mostSeq int64    // no channel's number goes further
 	// One process of several holds the clients agent, agent+agents, ...
 	agent, agents int
+	// reached: of the target's addresses those that take no connection are out.
+	reached bool
 }
 
 // newPlan resolves a Config. Its error is a *UsageError or several joined.
@@ -76,21 +84,25 @@ func newPlan(ctx context.Context, c Config, l hostLimits) (*plan, error) {
 		p = &plan{Config: c, stages: stages, agent: c.Member, agents: max(c.Members, 1)}
 		u usage
 	)
+	p.Foreign = c.IsForeign()
 	shares, err := c.Transport.shares()
 	if err != nil {
 		return nil, err // Validate has said so
 	}
-	for _, x := range shares {
-		if p.target, err = ParseTarget(ctx, c.URL, x.kind); err != nil {
-			break
-		}
-		p.kinds, p.paths = append(p.kinds, x.kind), append(p.paths, p.target.Path)
-	}
-	if err != nil {
+	if p.target, err = ParseTarget(ctx, c.URL); err != nil {
 		u.add("--url", printableURL(c.URL), "%v", err)
-	} else if a := p.target.Addr.Addr(); !a.IsLoopback() && !c.AllowRemote {
+	} else if a, remote := p.target.remote(); remote && !c.AllowRemote {
 		u.add("--url", printableURL(c.URL), "%s is not on this host; --allow-remote lets a run load other machines", a)
 	}
+	for _, x := range shares {
+		path := p.target.request(x.kind)
+		if p.Foreign {
+			path = p.target.foreignRequest()
+		}
+		p.kinds, p.paths = append(p.kinds, x.kind), append(p.paths, path)
+	}
+	p.fields, p.offered = c.requestFields(p.target.Host, &u), c.subprotocols(p.kinds, &u)
+	p.tls = p.secureConfig(&u)
 	if p.channels, err = ParseChannels(c.Channels, c.Connections); err != nil {
 		u.add("--channels", "", "%v", err)
 	}
@@ -98,15 +110,18 @@ func newPlan(ctx context.Context, c Config, l hostLimits) (*plan, error) {
 		p.readTokens(&u)
 	}
 	if c.Sources != "" {
-		if p.sources, err = ParseSources(c.Sources); err != nil {
+		all, err := ParseSources(c.Sources)
+		if err != nil {
 			u.add("--src", "", "%v", err)
 		}
+		p.sources = byFamily(all)
+		p.keepReachable()
 	}
 	if len(u) > 0 {
 		return nil, errors.Join(u...)
 	}
-	if p.sources == nil {
-		p.sources = defaultSources(p.target.Addr.Addr(), c.Connections, l.ports)
+	if c.Sources == "" {
+		p.sources = chooseSources(&p.target, c.Connections, l.ports)
 	}
 	if p.mostSeq = int64(c.Messages); c.Timed {
 		p.mostSeq = maxMessages // as many as the time brings
@@ -188,28 +203,57 @@ func (p *plan) checkFit(u *usage, l hostLimits) {
 		u.add("-n", p.Connections, "needs %d descriptors in a process, which may open %d: raise the hard limit (ulimit -Hn, LimitNOFILE=), ask for at most %d, or share them out with --agents %d",
 			own+SpareDescriptors, l.descriptors, max(most, 0), (p.Connections+max(most, 1)-1)/max(most, 1))
 	}
-	target := p.target.Addr.Addr()
-	for _, a := range p.sources {
-		if a.IsValid() && a.Is4() != target.Is4() {
-			u.add("--src", a, "can't reach %s, which is of the other address family", target)
+	for _, to := range p.target.Addrs {
+		if p.checkSources(u, to.Addr()); len(*u) > 0 {
 			return
 		}
-		if a.IsValid() && a.IsLoopback() != target.IsLoopback() {
-			u.add("--src", a, "can't reach %s: loopback addresses reach only each other", target)
-			return
+		// How many share an address is known when reach has been there.
+		if len(p.target.Addrs) == 1 || p.reached {
+			p.checkPorts(u, to.Addr(), l)
 		}
-	}
-	if len(p.AgentCommands) > 0 || p.agents > 1 {
-		return // other hosts have ports of their own, and a share was looked at with the rest
-	}
-	if most := len(p.sources) * l.ports; p.Connections > most {
-		need := (p.Connections + l.ports - 1) / l.ports
-		u.add("-n", p.Connections, "%d source address(es) with %d ports each give %d connections: name %d with --src, or widen net.ipv4.ip_local_port_range",
-			len(p.sources), l.ports, most, need)
 	}
 }
 
-// source returns the address that a client connects from.
-func (p *plan) source(client uint32) netip.Addr {
-	return p.sources[int(client)%len(p.sources)]
+// checkSources refuses what can't reach an address of the target.
+func (p *plan) checkSources(u *usage, to netip.Addr) {
+	from := p.sources.of(to)
+	if len(from) == 0 {
+		from = append(p.sources.four, p.sources.six...)
+		u.add("--src", from[0], "can't reach %s, which is of the other address family", to)
+		return
+	}
+	for _, a := range from {
+		if a.IsValid() && a.IsLoopback() != to.IsLoopback() {
+			u.add("--src", a, "can't reach %s: loopback addresses reach only each other", to)
+			return
+		}
+	}
+}
+
+// checkPorts refuses more connections to an address than its sources have ports.
+func (p *plan) checkPorts(u *usage, to netip.Addr, l hostLimits) {
+	from := p.sources.of(to)
+	if len(p.AgentCommands) > 0 || p.agents > 1 {
+		return // other hosts have ports of their own, and a share was looked at with the rest
+	}
+	clients := (p.Connections + len(p.target.Addrs) - 1) / len(p.target.Addrs)
+	if most := len(from) * l.ports; clients > most {
+		need := (clients + l.ports - 1) / l.ports
+		u.add("-n", p.Connections, "%d source address(es) with %d ports each give %d connections to %s: name %d with --src, or widen net.ipv4.ip_local_port_range",
+			len(from), l.ports, most, to, need)
+	}
+}
+
+// reach settles which addresses of the target the clients use, and returns those
+// of them that take no connection.
+func (p *plan) reach(ctx context.Context, l hostLimits) (out []netip.AddrPort, err error) {
+	out = p.target.reach(ctx)
+	p.reached = true
+	if four, six := p.target.families(); p.Sources == "" && p.target.isLocal() && len(four) > 0 && len(six) > 0 &&
+		float64(p.Connections/len(p.target.Addrs)) > float64(l.ports)*easyPorts {
+		p.target.Addrs = four // ::1 is a single source address
+	}
+	var u usage
+	p.checkFit(&u, l)
+	return out, errors.Join(u...)
 }

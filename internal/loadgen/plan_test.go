@@ -21,7 +21,12 @@ func TestPlanRefuses(t *testing.T) {
 		"no time":          {func(c *Config) { c.Timeout = time.Millisecond }, testLimits, []string{"--timeout 1ms"}},
 		"not a URL":        {func(c *Config) { c.URL = "8080" }, testLimits, []string{"--url", "want a URL such as"}},
 		"wrong scheme":     {func(c *Config) { c.URL = "redis://127.0.0.1" }, testLimits, []string{"--url", `scheme "redis"`}},
-		"TLS":              {func(c *Config) { c.URL = "wss://127.0.0.1" }, testLimits, []string{"TLS is not spoken"}},
+		"no TLS":           {func(c *Config) { c.Insecure = true }, testLimits, []string{"--insecure: only wss://"}},
+		"no TLS for a CA":  {func(c *Config) { c.CA = "x" }, testLimits, []string{"--ca x: only wss://"}},
+		"no CA":            {func(c *Config) { c.URL, c.CA = "wss://127.0.0.1", "/nothing" }, testLimits, []string{"--ca /nothing: can't be read"}},
+		"not a CA":         {func(c *Config) { c.URL, c.CA = "wss://127.0.0.1", "plan_test.go" }, testLimits, []string{"holds no certificate"}},
+		"CA for nothing":   {func(c *Config) { c.URL, c.CA, c.Insecure = "wss://127.0.0.1", "x", true }, testLimits, []string{"leave out --ca"}},
+		"TLS elsewhere":    {func(c *Config) { c.URL = "wss://192.0.2.1" }, testLimits, []string{"192.0.2.1 is not on this host"}},
 		"port":             {func(c *Config) { c.URL = "ws://127.0.0.1:0" }, testLimits, []string{"want 1 to 65535"}},
 		"remote":           {func(c *Config) { c.URL = "ws://192.0.2.1" }, testLimits, []string{"192.0.2.1 is not on this host", "--allow-remote"}},
 		"channels":         {func(c *Config) { c.Channels = "a b" }, testLimits, []string{"--channels"}},
@@ -30,6 +35,8 @@ func TestPlanRefuses(t *testing.T) {
 		"not loopback":     {func(c *Config) { c.Sources = "192.0.2.7" }, testLimits, []string{"loopback addresses reach only each other"}},
 		"descriptors":      {func(c *Config) { c.Connections = 20000 }, testLimits, []string{"-n 20000: needs 20064 descriptors", "at most 19936"}},
 		"ports":            {func(c *Config) { c.Connections = 60000; c.Sources = "127.0.0.2" }, hostLimits{1 << 20, 28232}, []string{"1 source address(es) with 28232 ports each", "name 3 with --src"}},
+		"socket":           {func(c *Config) { c.URL = "unix:run/gateway.sock" }, testLimits, []string{"--url", "unix:/run/gateway.sock"}},
+		"socket's path":    {func(c *Config) { c.URL = "unix:/run/gateway.sock:v1" }, testLimits, []string{"--url", "unix:/run/gateway.sock"}},
 		"ports of ::1":     {func(c *Config) { c.Connections = 60000; c.URL = "ws://[::1]:8080" }, hostLimits{1 << 20, 28232}, []string{"1 source address(es)"}},
 		"negative process": {func(c *Config) { c.PID = -1 }, testLimits, []string{"--pid -1"}},
 	}
@@ -60,13 +67,13 @@ func TestPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := p.target.Path; got != "/push?v=1&" {
+	if got := p.path(0); got != "/push?v=1&" {
 		t.Errorf("path %q", got)
 	}
-	if got := p.target.Addr.Addr(); !got.IsLoopback() {
-		t.Errorf("localhost is %v", got)
+	if !p.target.isLocal() {
+		t.Errorf("localhost is %v", &p.target)
 	}
-	if len(p.sources) != 7 {
+	if len(p.sources.four) != 7 {
 		t.Errorf("sources %v, want seven for 60000 clients", p.sources)
 	}
 	if len(p.run) != runLength {
@@ -79,7 +86,7 @@ func TestPlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.target.Path != want || p.target.Addr.String() != "127.0.0.1:8080" {
+		if p.path(0) != want || p.target.String() != "127.0.0.1:8080" {
 			t.Errorf("%s: %+v", transport, p.target)
 		}
 	}
@@ -95,13 +102,17 @@ func TestCheckRedis(t *testing.T) {
 		"socket":         {"unix:///run/redis.sock", false, ""},
 		"remote":         {"redis://192.0.2.1:6379", false, "not on this host"},
 		"remote allowed": {"redis://192.0.2.1:6379", true, ""},
-		"scheme":         {"http://:secret@127.0.0.1", false, "want a URL such as"},
-		"address only":   {"127.0.0.1:6379", false, "want a URL such as"},
+		"scheme":         {"http://:secret@127.0.0.1", false, "want the gateway's redis.url"},
+		"cluster":        {"redis+cluster://:secret@127.0.0.1:7000?addr=192.0.2.1:7000", false, "192.0.2.1 is not on this host"},
+		"sentinel":       {"redis+sentinel://127.0.0.1?master_name=m&password=secret", false, ""},
+		"sentinels":      {"redis+sentinel://127.0.0.1?master_name=m&password=secret&addr=192.0.2.1:1", false, "not on this host"},
+		"no master":      {"redis+sentinel://127.0.0.1?password=secret", false, "master_name"},
+		"address only":   {"127.0.0.1:6379", false, "want the gateway's redis.url"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := Config{Redis: tt.url, AllowRemote: tt.remote}
-			err := c.checkRedis(t.Context())
+			_, err := c.redisServers(t.Context())
 			if (err == nil) != (tt.want == "") {
 				t.Fatalf("error %v, want %q", err, tt.want)
 			}

@@ -8,8 +8,8 @@ import (
 )
 
 // poll is a long-poll client: one GET after the other on a connection that is
-// kept alive. The first waits for nothing and brings the cursor, with which
-// the next ones miss nothing; while one is parked the client need not know it.
+// kept alive as long as the server does. The first waits for nothing and brings
+// the cursor, with which the next ones miss nothing.
 type poll struct{ *plan }
 
 // pollWait is how long the server may hold a poll, in seconds.
@@ -37,29 +37,43 @@ func (t *poll) leave(*loop, uint32) bool { return false }
 
 // received takes an answer once it is whole. There is never more than one: the
 // next request is sent only then.
-func (t *poll) received(l *loop, slot uint32, p []byte) {
+func (t *poll) received(l *loop, slot uint32, p []byte) { t.take(l, slot, p, false) }
+
+// ended takes the end of the stream, with which an answer without a length is
+// whole. False: there was no such answer.
+func (t *poll) ended(l *loop, slot uint32) bool {
+	s := l.held(slot)
+	if s == nil || len(s.in) == 0 {
+		return false
+	}
+	return t.take(l, slot, nil, true)
+}
+
+func (t *poll) take(l *loop, slot uint32, p []byte, ended bool) bool {
 	s := l.held(slot)
 	if s != nil && len(s.in) > 0 {
 		s.in = append(s.in, p...)
 		p = s.in
 	}
-	h, body, whole, fault := wholeAnswer(p)
+	h, body, whole, fault := wholeAnswer(p, ended)
 	if fault != "" {
 		l.end(slot, fault)
-		return
+		return true
 	}
 	if !whole {
 		if s == nil || len(s.in) == 0 {
 			s = l.borrow(slot)
 			s.in = append(s.in, p...)
 		}
-		return
+		return false
 	}
 	t.answer(l, slot, h, body)
+	return true
 }
 
-// wholeAnswer finds the end of an answer and takes off its chunked coding.
-func wholeAnswer(p []byte) (h head, body []byte, whole bool, fault Reason) {
+// wholeAnswer finds the end of an answer and takes off its chunked coding. ended
+// says that no more will come.
+func wholeAnswer(p []byte, ended bool) (h head, body []byte, whole bool, fault Reason) {
 	h, n, ok := parseHead(p)
 	switch {
 	case !ok:
@@ -83,8 +97,9 @@ func wholeAnswer(p []byte) (h head, body []byte, whole bool, fault Reason) {
 			body = body[:h.length]
 		}
 	default:
-		// Without a length the body ends with the connection.
-		return h, nil, false, ReasonKeepAlive
+		// RFC 9112 section 6.3: without a length the body ends with the
+		// connection.
+		h.closes, whole = true, ended
 	}
 	return h, body, whole, ""
 }
@@ -114,7 +129,8 @@ func (t *poll) answer(l *loop, slot uint32, h head, body []byte) {
 		}
 	case 204:
 	default:
-		l.end(slot, statusReason(h.status))
+		h.chunked, h.length = false, int64(len(body)) // it is whole, and bare
+		l.refuse(slot, h, body, true)
 		return
 	}
 	if len(cursor) == 0 {
@@ -123,6 +139,7 @@ func (t *poll) answer(l *loop, slot uint32, h head, body []byte) {
 	}
 	l.setCursor(slot, cursor)
 	if c.state == opening {
+		l.meet(h.intermediary())
 		l.opened(slot)
 		l.confirmed(slot, t.channels.PerClient())
 	}
@@ -132,7 +149,8 @@ func (t *poll) answer(l *loop, slot uint32, h head, body []byte) {
 		l.counters.Pings++
 	}
 	if h.closes {
-		l.end(slot, ReasonKeepAlive)
+		l.counters.Renewed++
+		l.renew(slot, 0)
 		return
 	}
 	if !l.send(slot, t.appendNext(l.out[:0], l.number(slot), cursor)) {

@@ -24,6 +24,9 @@ type ProcessSample struct {
 	CPUSystem   float64 `json:"cpu_system_seconds"` // of it in the kernel, by its ticks
 	Threads     int     `json:"threads"`
 	Descriptors int     `json:"descriptors"`
+	// Processes is how many a foreign server has, of which these are the sums;
+	// shared memory is counted once.
+	Processes int `json:"processes,omitempty"`
 }
 
 // cpuSince is the CPU time since an earlier sample; false where one of the two
@@ -37,7 +40,10 @@ func (s *ProcessSample) cpuSince(before *ProcessSample) (seconds float64, known 
 
 // processWatch reads one process.
 type processWatch struct {
+	// Immutable
 	name string
+	fs   procfs.FS
+	all  bool // with its family
 
 	// Guarded by mu
 	mu   sync.Mutex
@@ -45,8 +51,8 @@ type processWatch struct {
 }
 
 // again looks for the process that listens at the target now.
-func (w *processWatch) again(target netip.AddrPort) error {
-	next, err := watchProcess(0, target)
+func (w *processWatch) again(target *Target) error {
+	next, err := watchProcess(0, target, w.all)
 	if err != nil {
 		return err
 	}
@@ -66,9 +72,9 @@ func (w *processWatch) process() procfs.Proc {
 // because it belongs to another user or another host.
 var errNoProcess = errors.New("the server's process was not found: name it with --pid, or run as its user")
 
-// watchProcess finds the process by its id, or the one that listens on the
-// target's port if pid is 0.
-func watchProcess(pid int, target netip.AddrPort) (*processWatch, error) {
+// watchProcess finds the process by its id, or the one that listens at the
+// target if pid is 0; with all it is read with its family.
+func watchProcess(pid int, target *Target, all bool) (*processWatch, error) {
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
 		return nil, fmt.Errorf("/proc: %w", err)
@@ -77,33 +83,32 @@ func watchProcess(pid int, target netip.AddrPort) (*processWatch, error) {
 		if pid, err = findListener(fs, target); err != nil {
 			return nil, err
 		}
+		if all {
+			pid = familyHead(fs, pid)
+		}
 	}
 	p, err := fs.Proc(pid)
 	if err != nil {
 		return nil, &UsageError{Flag: "--pid", Value: fmt.Sprint(pid), Want: "no such process"}
 	}
 	name, _ := p.Comm()
-	w := &processWatch{proc: p, name: name}
+	w := &processWatch{proc: p, name: name, fs: fs, all: all}
 	if _, err := w.sample(); err != nil {
 		return nil, err
 	}
 	return w, nil
 }
 
-// findListener looks for the socket that listens at the target and for the
-// first process that holds it.
-func findListener(fs procfs.FS, target netip.AddrPort) (pid int, err error) {
-	const listening = 0x0a
+// findListener looks for the socket that listens at the target, the first of its
+// addresses that has one, and for the first process that holds it.
+func findListener(fs procfs.FS, target *Target) (pid int, err error) {
 	var want []string
-	for _, read := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
-		lines, err := read()
-		if err != nil {
-			continue // a kernel without IPv6
-		}
-		for _, l := range lines {
-			if l.St == listening && l.LocalPort == uint64(target.Port()) && listensFor(l.LocalAddr, target.Addr()) {
-				want = append(want, fmt.Sprintf("socket:[%d]", l.Inode))
-			}
+	if target.Socket != "" {
+		want = socketListeners(fs, target.Socket)
+	}
+	for _, a := range target.Addrs {
+		if want = listeners(fs, a); len(want) > 0 {
+			break
 		}
 	}
 	if len(want) == 0 {
@@ -125,6 +130,39 @@ func findListener(fs procfs.FS, target netip.AddrPort) (pid int, err error) {
 	return 0, errNoProcess
 }
 
+// listeners returns the sockets that listen at an address, as descriptors name
+// them.
+func listeners(fs procfs.FS, target netip.AddrPort) (all []string) {
+	const listening = 0x0a
+	for _, read := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
+		lines, err := read()
+		if err != nil {
+			continue // a kernel without IPv6
+		}
+		for _, l := range lines {
+			if l.St == listening && l.LocalPort == uint64(target.Port()) && listensFor(l.LocalAddr, target.Addr()) {
+				all = append(all, fmt.Sprintf("socket:[%d]", l.Inode))
+			}
+		}
+	}
+	return all
+}
+
+// socketListeners returns the same for a unix socket.
+func socketListeners(fs procfs.FS, path string) (all []string) {
+	const acceptsConnections = 1 << 16
+	table, err := fs.NetUNIX()
+	if err != nil {
+		return nil
+	}
+	for _, l := range table.Rows {
+		if l.Path == path && l.Flags&acceptsConnections != 0 {
+			all = append(all, fmt.Sprintf("socket:[%d]", l.Inode))
+		}
+	}
+	return all
+}
+
 func listensFor(local net.IP, target netip.Addr) bool {
 	a, ok := netip.AddrFromSlice(local)
 	if !ok {
@@ -136,6 +174,13 @@ func listensFor(local net.IP, target netip.Addr) bool {
 
 func (w *processWatch) sample() (ProcessSample, error) {
 	proc := w.process()
+	if w.all {
+		return sampleFamily(w.fs, proc.PID)
+	}
+	return sampleOf(proc)
+}
+
+func sampleOf(proc procfs.Proc) (ProcessSample, error) {
 	status, err := proc.NewStatus()
 	if err != nil {
 		return ProcessSample{}, fmt.Errorf("process %d: %w", proc.PID, err)

@@ -53,6 +53,9 @@ func (p *Progress) line(s Sample) string {
 	if s.Lost > 0 {
 		fmt.Fprintf(&b, " lost %d", s.Lost)
 	}
+	if s.Away > 0 {
+		fmt.Fprintf(&b, " away %d", s.Away)
+	}
 	if s.Published > 0 {
 		fmt.Fprintf(&b, "  published %d  delivered %d/%d (%.0f/s)", s.Published, s.Delivered, s.Expected, s.DeliveredPS)
 	}

@@ -207,10 +207,18 @@ func (w *publishing) add(ch uint32, due int64) {
 	k := len(w.batch)
 	s := Stamp{Channel: ch, Seq: w.run.sequence[ch], Due: due, Sent: w.run.engine.now()}
 	w.stamps[k] = s
-	w.payloads[k] = appendPayload(w.payloads[k][:0], p.run, s, p.Size)
+	w.payloads[k] = p.appendMessage(w.payloads[k][:0], s)
 	w.batch = append(w.batch, publication{string(p.channels.AppendName(nil, ch)), w.payloads[k]})
 	w.expected += uint64(w.listeners[ch])
 	w.expectedMoved += uint64(w.moved[ch])
+}
+
+// appendMessage appends a message of the size that is asked for.
+func (p *plan) appendMessage(dst []byte, s Stamp) []byte {
+	if p.Foreign {
+		return appendForeignPayload(dst, p.run, s, p.Size)
+	}
+	return appendPayload(dst, p.run, s, p.Size)
 }
 
 // flush sends the batch and books what became of each message.

@@ -22,17 +22,20 @@ const (
 	ReasonTimedOut     Reason = "timed out in the network"
 	ReasonTimeout      Reason = "handshake timeout"
 	ReasonSubscribe    Reason = "subscribe timeout"
+	ReasonWelcome      Reason = "no welcome"
+	ReasonForeign      Reason = "messages are not a gateway's"
 	ReasonCut          Reason = "cut without a close"
 	ReasonEarly        Reason = "cut during the handshake"
 	ReasonNotHTTP      Reason = "answer is not HTTP"
 	ReasonHTTP10       Reason = "answer is HTTP/1.0"
 	ReasonAccept       Reason = "wrong Sec-WebSocket-Accept"
 	ReasonUpgrade      Reason = "answer is not an upgrade"
+	ReasonSubprotocol  Reason = "no subprotocol of those offered"
 	ReasonContentType  Reason = "answer is not an event stream"
 	ReasonCursor       Reason = "answer without a cursor"
 	ReasonBody         Reason = "answer's body malformed"
 	ReasonBodySize     Reason = "answer's body too long"
-	ReasonKeepAlive    Reason = "poll connection not kept alive"
+	ReasonBye          Reason = "put off by a stream that ends at once"
 	ReasonUnregistered Reason = "epoll refused the socket"
 	ReasonUnfinished   Reason = "unfinished at the end"
 )
@@ -43,9 +46,15 @@ const (
 	reasonClosedFormat = "closed %d"
 	reasonProtocol     = "protocol: "
 	reasonErrorEvent   = "error: "
+	reasonBy           = " by " // whose answer it is, if not the gateway's
+	reasonTo           = " to " // where a redirect points
+
+	reasonWords = ": " // before the server's own words
 
 	maxReasonText      = 60
+	maxReasonWords     = 160
 	maxReasonVarieties = 100
+	maxWordings        = 5 // of one reason
 )
 
 // socketReason finds the word for what the kernel said.
@@ -77,6 +86,33 @@ func socketReason(err error) Reason {
 func statusReason(status int) Reason { return Reason(fmt.Sprintf(reasonStatusFormat, status)) }
 func closedReason(code int) Reason   { return Reason(fmt.Sprintf(reasonClosedFormat, code)) }
 
+// with adds the server's own words.
+func (r Reason) with(words string) Reason {
+	if words == "" {
+		return r
+	}
+	if len(words) > maxReasonWords {
+		words = words[:maxReasonWords]
+	}
+	return r + reasonWords + Reason(printable([]byte(words)))
+}
+
+// bare takes the server's own words off.
+func (r Reason) bare() Reason {
+	text, kind := string(r), ""
+	switch {
+	case strings.HasPrefix(text, reasonErrorEvent):
+		kind = reasonErrorEvent
+	case !strings.HasPrefix(text, "HTTP ") && !strings.HasPrefix(text, "closed "):
+		return r
+	}
+	rest, _, _ := strings.Cut(text[len(kind):], reasonWords)
+	return Reason(kind + rest)
+}
+
+// words reports whether a reason has the server's own words.
+func (r Reason) words() bool { return r.bare() != r }
+
 // foreignReason makes a reason with text of the server's.
 func foreignReason(prefix string, text []byte) Reason {
 	if len(text) > maxReasonText {
@@ -101,10 +137,23 @@ func printable(text []byte) []byte {
 type tally map[Reason]uint64
 
 func (t tally) add(r Reason, n uint64) {
+	if _, known := t[r]; !known && r.words() && t.wordings(r.bare()) >= maxWordings {
+		r = r.bare()
+	}
 	if _, known := t[r]; !known && len(t) >= maxReasonVarieties {
 		r = "other"
 	}
 	t[r] += n
+}
+
+// wordings counts the ways in which the server has put a reason.
+func (t tally) wordings(bare Reason) (n int) {
+	for r := range t {
+		if r != bare && r.bare() == bare {
+			n++
+		}
+	}
+	return n
 }
 
 func (t tally) merge(from tally) {
@@ -116,7 +165,7 @@ func (t tally) merge(from tally) {
 // Hint says what to change for the most frequent reason of failures and losses
 // that there is a word for; empty without one.
 func (r *Result) Hint() string {
-	if all := hints(r.Failures, r.Retries, r.Losses.closes()); len(all) > 0 {
+	if all := hints(r.Settings.Foreign, r.Failures, r.Retries, r.Losses.closes()); len(all) > 0 {
 		return all[0]
 	}
 	return ""
@@ -124,10 +173,13 @@ func (r *Result) Hint() string {
 
 // hints says what to change for each reason that there is a word for, the most
 // frequent first.
-func hints(of ...tally) (all []string) {
+func hints(foreign bool, of ...tally) (all []string) {
 	for _, why := range byCount(merged(of...)) {
-		if h := why.hint(); h != "" {
+		switch h := why.hint(foreign); {
+		case h != "":
 			all = append(all, fmt.Sprintf("%s: %s", why, h))
+		case why.words():
+			all = append(all, string(why)) // which says it all
 		}
 	}
 	return all
@@ -155,8 +207,29 @@ func (t tally) closes() tally {
 
 // hint says what to change when clients fail for a reason; empty when the
 // reason says it all.
-func (r Reason) hint() string {
-	switch r {
+func (r Reason) hint(foreign bool) string {
+	if foreign {
+		if h, ok := r.foreignHint(); ok {
+			return h
+		}
+	}
+	switch text := string(r.bare()); {
+	case strings.HasPrefix(text, "HTTP 3") && strings.Contains(text, reasonTo):
+		return "the target sends clients elsewhere, where a WebSocket can't follow: is that the address for --url?"
+	case strings.HasPrefix(text, "HTTP 502 by ") || strings.HasPrefix(text, "HTTP 503 by "):
+		return "the proxy answered, because it reaches no gateway: is one running where its configuration says?"
+	case strings.HasPrefix(text, "HTTP 504 by "):
+		return "the proxy answered, because the gateway took longer than its read timeout: that must be longer than a poll waits (25 s)"
+	case strings.HasPrefix(text, "HTTP ") && strings.Contains(text, reasonBy):
+		return "the proxy answered and not the gateway: does its configuration pass this path on?"
+	}
+	switch r.bare() {
+	case ReasonNotTLS:
+		return "the port speaks no TLS: ws:// or http://?"
+	case ReasonIssuer:
+		return "--ca FILE names who signed it; --insecure takes any certificate"
+	case ReasonName:
+		return "--url must have a name that the certificate is for; --insecure takes any certificate"
 	case ReasonRefused:
 		return "nothing listens there: is the gateway running, is --url right?"
 	case ReasonUnreachable:
@@ -168,17 +241,24 @@ func (r Reason) hint() string {
 	case ReasonSource:
 		return "an address of --src can't be bound on this host or not reach the target"
 	case ReasonTimeout, ReasonTimedOut:
-		return "the server does not keep up: lower -c or --connect-rate, or raise --timeout; also look for TLS on that port"
+		return "the server does not keep up: lower -c or --connect-rate, or raise --timeout; also look for TLS on that port (wss://)"
 	case ReasonSubscribe:
 		return "the gateway took the connection but did not confirm the channels: is its Redis reachable?"
+	case ReasonWelcome, ReasonForeign:
+		return "this server is no gateway, or not one of pushgate: --foreign has it measured all the same, --hello and --publish-url or --publish-cmd say how"
 	case ReasonNotHTTP:
-		return "the target does not speak plain HTTP/1.1: is --url right, is there TLS on that port?"
+		return "the target does not speak plain HTTP/1.1: is --url right, is there TLS on that port (wss://)?"
 	case ReasonHTTP10:
 		return "the target is a web server of an old kind and no gateway, which speaks HTTP/1.1: is --url right?"
 	case ReasonUpgrade, ReasonAccept, ReasonContentType, ReasonCursor, statusReason(404), statusReason(400), statusReason(405):
-		return "the target does not look like a gateway: is --url right?"
+		if r.words() && !strings.HasSuffix(string(r), `"`) {
+			return "" // a gateway's own
+		}
+		return "the target does not look like a gateway: is --url right? Another server is measured with --foreign"
 	case ReasonEarly, ReasonReset:
-		return "that port may speak TLS, or it isn't a gateway's: is --url right?"
+		return "that port may speak TLS, or it isn't a gateway's: is --url right, ws:// or wss://?"
+	case ReasonSubprotocol:
+		return "browsers end such a connection: --subprotocol must name one that the server chooses"
 	case statusReason(401), closedReason(4001):
 		return "the gateway wants a token that it can check: --jwt-key must name its secret or private key, and --jwt-issuer and --jwt-audience what it expects"
 	case statusReason(403), closedReason(4003):

@@ -53,7 +53,7 @@ func TestHintToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := strings.Join(r.Failed, "\n"); r.Failures["closed 4001"] != 2 || !strings.Contains(text, "closed 4001: the gateway wants a token that it can check: --jwt-key") {
+	if text := strings.Join(r.Failed, "\n"); r.Failures["closed 4001: token"] != 2 || !strings.Contains(text, "closed 4001: token: the gateway wants a token that it can check: --jwt-key") {
 		t.Errorf("%v: %q", r.Failures, text)
 	}
 }

@@ -61,7 +61,7 @@ func TestRedisPublisher(t *testing.T) {
 	}
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("received %q", got)
 	}
 	if got[0] != "one" || got[1] != "three" {

@@ -3,11 +3,13 @@ package loadgen
 import (
 	"container/heap"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
 // reopens is a loop's part of bringing clients back: those that were lost or
-// cut while recovering, and those that the churn has closed.
+// cut while recovering, those that the churn has closed, those that a proxy has
+// cut, those that the server has put off, and polls that go on.
 type reopens struct {
 	recovering bool
 	backoff    time.Duration // longest wait before the first attempt, doubled with each failure
@@ -18,9 +20,32 @@ type reopens struct {
 // reopen is an attempt to come.
 type reopen struct {
 	at      int64 // ns
-	due     int64 // the slot of the churn, 0 without
+	due     int64 // when the pace or the churn wanted it, 0 without
+	first   int64 // ns, of the first attempt of a client that was put off
 	slot    uint32
+	kind    reopenKind
 	attempt uint8
+	again   bool // not the client's first connection
+	resume  bool // come with the last position
+}
+
+// reopenKind is why a client comes.
+type reopenKind uint8
+
+const (
+	recovery reopenKind = iota // only as long as the run recovers
+	cycle                      // of the churn
+	proxyCut                   // a proxy may have cut it
+	putOff                     // the server wanted it later
+	renewal                    // a ready poll's next connection
+)
+
+func (r *reopens) add(x reopen) { heap.Push(&r.queue, x) }
+
+// stopRecovering leaves out those that were to come only for that.
+func (r *reopens) stopRecovering() {
+	r.queue = slices.DeleteFunc(r.queue, func(x reopen) bool { return x.kind == recovery })
+	heap.Init(&r.queue)
 }
 
 // reopenQueue is a heap, the earliest first.
@@ -41,9 +66,8 @@ func (q *reopenQueue) Pop() any {
 // that. It runs on the loop's goroutine.
 func (l *loop) recover(on bool) {
 	l.reopens.recovering = on
-	l.reopens.backoff, l.reopens.most = l.plan.Backoff, max(l.plan.BackoffMost, l.plan.Backoff)
 	if !on {
-		l.reopens.queue = nil
+		l.reopens.stopRecovering()
 	}
 }
 
@@ -56,9 +80,12 @@ func (l *loop) openAgain(slot uint32) {
 	s := l.held(slot)
 	switch {
 	case l.churn.active && c.flags&moving != 0 && c.flags&leaving != 0 && s != nil && s.churned > 0:
-		heap.Push(&r.queue, reopen{at: l.now, due: s.churned, slot: slot})
-	case r.recovering && c.flags&slow == 0:
-		x := reopen{slot: slot}
+		r.add(reopen{at: l.now, due: s.churned, slot: slot, kind: cycle, again: true})
+	case r.recovering && c.flags&slow == 0, l.front.isAway(slot):
+		x := reopen{slot: slot, again: true}
+		if l.front.isAway(slot) {
+			x.kind, x.resume = proxyCut, true
+		}
 		wait := r.backoff
 		if s != nil && c.state < ready && s.again {
 			x.attempt = min(s.attempt+1, 30)
@@ -74,7 +101,7 @@ func (l *loop) openAgain(slot uint32) {
 			delay = s.after // the server has spread them
 		}
 		x.at = l.engine.now() + int64(delay)
-		heap.Push(&r.queue, x)
+		r.add(x)
 	}
 }
 
@@ -86,12 +113,15 @@ func (l *loop) reopenSlice() (more bool) {
 			return true
 		}
 		x := heap.Pop(&r.queue).(reopen)
-		if s := l.clients[x.slot].state; s != gone && s != closing {
-			continue
-		}
-		l.open(x.slot, x.due)
-		if s := l.held(x.slot); s != nil {
-			s.again, s.attempt = true, x.attempt
+		c := &l.clients[x.slot]
+		switch {
+		case x.kind == renewal:
+			if c.state == renewing && c.fd < 0 {
+				l.dial(x.slot)
+			}
+		case x.slot >= l.connects.next: // a ramp downwards has closed it for good
+		case c.state == gone || c.state == closing:
+			l.open(x)
 		}
 	}
 	return false

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -49,10 +50,14 @@ func (t *table) tally(name string, n tally) {
 func (r *Result) WriteTable(w io.Writer) error {
 	var t table
 	s := &r.Settings
-	fmt.Fprintf(&t, "loadgen %s  %d clients over %s to %s, %d source address(es), channels %s\n",
-		r.Scenario, s.Connections, s.Transport, s.URL, s.Sources, s.Channels)
+	from := ""
+	if s.Sources > 0 { // none to a unix socket
+		from = fmt.Sprintf(" %d source address(es),", s.Sources)
+	}
+	fmt.Fprintf(&t, "loadgen %s  %d clients over %s to %s,%s channels %s\n", r.Scenario, s.Connections, s.Transport, s.URL, from, s.Channels)
 	fmt.Fprintf(&t, "%s  Linux %s, %d CPUs, %s, %s\n", r.Started, r.Host.Kernel, r.Host.CPUs, size(float64(r.Host.Memory)), r.Host.Go)
 	r.clients(&t)
+	r.addresses(&t)
 	r.scenarios(&t)
 	if r.Fanout != nil {
 		r.Fanout.write(&t, &r.Counters)
@@ -64,6 +69,7 @@ func (r *Result) WriteTable(w io.Writer) error {
 	r.kernel(&t)
 	r.agents(&t)
 	r.self(&t)
+	r.unmeasured(&t)
 	r.verdicts(&t)
 	for _, x := range r.Warnings {
 		fmt.Fprintf(&t, "\nWARNING: %s\n", x)
@@ -95,6 +101,8 @@ func (r *Result) clients(t *table) {
 	if s := r.Storm; s != nil && s.Lost > 0 {
 		t.row("of them to the restart", "%d", s.Lost)
 	}
+	t.tally("told to come later", r.Deferrals)
+	r.proxy(t)
 	t.tally("errors", r.Errors)
 	t.row("connects", "%.0f /s for %.2f s", r.Connect.PerSecond, r.Connect.Seconds)
 	if h := r.Idle; h != nil {
@@ -114,10 +122,10 @@ func (f *Sent) write(t *table, c *Counters) {
 		t.row("not sent", "%d", f.NotSent)
 	}
 	if f.Refused > 0 {
-		t.row("refused by Redis", "%d", f.Refused)
+		t.row("refused by "+f.by(), "%d", f.Refused)
 	}
 	if f.FateUnknown > 0 {
-		t.row("fate unknown", "%d without an answer of Redis; %d of their deliveries did not come", f.FateUnknown, f.UnknownMissing)
+		t.row("fate unknown", "%d without an answer of %s; %d of their deliveries did not come", f.FateUnknown, f.by(), f.UnknownMissing)
 	}
 	t.row("deliveries expected", "%d", f.Expected)
 	if f.Unaudited {
@@ -126,6 +134,9 @@ func (f *Sent) write(t *table, c *Counters) {
 	}
 	t.row("delivered", "%d in %.2f s, %.0f /s", f.Delivered, f.Seconds, f.DeliveredPS)
 	t.row("missing", "%d", f.Missing)
+	if f.MissingCut > 0 {
+		t.row("while cut at a proxy", "%d", f.MissingCut)
+	}
 	if f.ExpectedMoved > 0 {
 		t.row("of clients that were away", "%d of %d", f.MissingMoved, f.ExpectedMoved)
 	}
@@ -151,6 +162,32 @@ func (f *Sent) write(t *table, c *Counters) {
 	}
 }
 
+// by names the way of publishing: Redis, HTTP or a command.
+func (f *Sent) by() string { return cmp.Or(f.Via, "Redis") }
+
+// PublishTitle names the time that publishing took.
+func (f *Sent) PublishTitle() string {
+	switch f.by() {
+	case "--publish-url":
+		return "publish by URL"
+	case "--publish-cmd":
+		return "publish by command"
+	}
+	return "publish to Redis"
+}
+
+// unmeasured writes which figures the server does not tell.
+func (r *Result) unmeasured(t *table) {
+	if len(r.NotMeasured) == 0 {
+		return
+	}
+	t.title("not measured of this server, which is no pushgate")
+	for _, line := range r.NotMeasured {
+		what, why, _ := strings.Cut(line, ": ")
+		t.row(what, "%s", why)
+	}
+}
+
 func (r *Result) latencies(t *table) {
 	if r.Connect.Handshake.Count == 0 {
 		return
@@ -164,7 +201,7 @@ func (r *Result) latencies(t *table) {
 		t.latency("delivery from intended time", f.Due)
 		t.latency("delivery from send time", f.Real)
 		t.latency("send to last subscriber", f.Completion)
-		t.latency("publish to Redis, a batch", f.Publish)
+		t.latency(f.PublishTitle()+", a batch", f.Publish)
 	}
 }
 
@@ -188,11 +225,22 @@ func (r *Result) server(t *table) {
 		s.perEach(t, r)
 	}
 	t.row("threads, descriptors", "%d, %d", s.After.Threads, s.After.Descriptors)
+	if n := s.After.Processes; n > 1 {
+		t.row("processes", "%d, of which these are the sums; shared memory is counted once", n)
+	}
 }
 
 // perEach writes what a connection, a handshake and a delivery cost.
 func (s *Server) perEach(t *table, r *Result) {
-	t.row("RSS per connection", "%.0f B, of it %.0f B anonymous (grown in this run: start the server afresh to see all of it)", s.RSSPerConnection, s.AnonPerConnection)
+	figure := func(name string) (float64, bool) {
+		f, _ := FindFigure(name)
+		return f.Of(r)
+	}
+	if each, known := figure("rss_per_conn"); known {
+		t.row("RSS per connection", "%.0f B, of it %.0f B anonymous (grown in this run: start the server afresh to see all of it)", each, s.AnonPerConnection)
+	} else {
+		t.row("RSS per connection", notSeen)
+	}
 	if s.RSSGrowth != 0 {
 		t.row("RSS growth, upper half", "%.0f B per connection", s.RSSGrowth)
 	}
@@ -200,19 +248,35 @@ func (s *Server) perEach(t *table, r *Result) {
 		t.row("heap in use", "%s before, %s at the end: %.0f B per connection; %d goroutines",
 			size(float64(s.MetricsBefore.HeapInUse)), size(float64(m.HeapInUse)), s.HeapPerConnection, m.Goroutines)
 	}
-	t.row("CPU per handshake", "%.1f us", s.CPUPerHandshake)
-	if r.Idle != nil {
-		t.row("CPU while idle", "%.1f %% of one CPU", s.CPUIdle)
-	}
-	if r.Fanout != nil {
-		t.row("CPU per delivery", "%.2f us", s.CPUPerDelivery)
-		t.row("CPU while publishing", "%.0f %% of one CPU", s.CPUPublishing*100)
+	for _, x := range []struct {
+		name, figure, format string
+		scale                float64
+		wanted               bool
+	}{
+		{"CPU per handshake", "cpu_per_handshake", "%.1f us", 1e-3, true},
+		{"CPU while idle", "cpu_idle", "%.1f %% of one CPU", 1, r.Idle != nil},
+		{"CPU per delivery", "cpu_per_delivery", "%.2f us", 1e-3, r.Fanout != nil},
+		{"CPU while publishing", "cpu_publishing", "%.0f %% of one CPU", 100, r.Fanout != nil},
+	} {
+		switch v, known := figure(x.figure); {
+		case !x.wanted:
+		case known:
+			t.row(x.name, x.format, v*x.scale)
+		default:
+			t.row(x.name, notSeen)
+		}
 	}
 }
+
+// notSeen stands for a figure that the run had nothing to take it from.
+const notSeen = "not measured"
 
 func (r *Result) self(t *table) {
 	t.title("loadgen itself")
 	t.row("connecting", "%s", r.Connect.Effort)
+	if n := r.Counters.TLSHandshakes; n > 0 {
+		t.row("TLS handshakes", "%d, which took its loops %.0f us each; none was resumed", n, float64(r.Counters.TLSTime)/float64(n)/1e3)
+	}
 	if r.Idle != nil {
 		t.row("holding", "%s", r.Idle.Effort)
 	}

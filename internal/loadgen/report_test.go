@@ -3,6 +3,7 @@ package loadgen
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func TestReport(t *testing.T) {
 	if err := d.Decode(&back); err != nil {
 		t.Fatal(err)
 	}
-	if back.Schema != Schema || back.Counters != r.Counters || back.Fanout.Missing != 3 || back.Losses["closed 4002"] != 1 {
+	if back.Schema != Schema || back.Counters != r.Counters || back.Fanout.Missing != 3 || back.Losses["closed 4002: slow"] != 1 {
 		t.Errorf("read back %+v", back)
 	}
 }
@@ -96,3 +97,30 @@ func TestEffort(t *testing.T) {
 }
 
 func inSeconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// Where no client came up there is nothing that a client costs.
+func TestTableWithoutClients(t *testing.T) {
+	s := newScripted()
+	s.refuse = func(int) int { return 404 }
+	c := s.start(t, 5, 5)
+	c.PID = os.Getpid()
+	r, err := fanout(t.Context(), c, Options{}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := r.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	text := table.String()
+	for _, never := range []string{"0 B per connection", "0 B, of it", "0.0 us", "NaN", "Inf"} {
+		if strings.Contains(text, never) {
+			t.Errorf("the table has %q:\n%s", never, text)
+		}
+	}
+	for _, want := range []string{"RSS per connection           not measured", "CPU per handshake            not measured"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}

@@ -36,16 +36,25 @@ type Result struct {
 	Retries  tally    `json:"retries"`  // failed attempts of clients to come back
 	Losses   tally    `json:"losses"`   // clients lost later, by reason
 	Errors   tally    `json:"errors"`   // error messages to ready clients
-	Connect  Connect  `json:"connect"`
-	Steps    []Step   `json:"stages,omitempty"`
-	Idle     *Held    `json:"idle,omitempty"`
-	Fanout   *Sent    `json:"fanout,omitempty"` // the messages that the run is judged by
-	Storm    *Storm   `json:"storm,omitempty"`
-	Churn    *Churn   `json:"churn,omitempty"`
-	Slow     *Slow    `json:"slow,omitempty"`
-	Server   *Server  `json:"server,omitempty"`
-	Kernel   *Kernel  `json:"kernel,omitempty"`
-	Agents   []Agent  `json:"agents,omitempty"` // processes that held the clients, if not this one
+	// Deferrals are answers that told a client to come later.
+	Deferrals tally `json:"deferrals,omitempty"`
+	// Proxy is what stands between the clients and the gateway, empty where
+	// none is known; ProxyCuts are connections of ready clients that ended there.
+	Proxy     string `json:"proxy,omitempty"`
+	ProxyCuts tally  `json:"proxy_cuts,omitempty"`
+	// Addresses is how the clients fared at each address of a name with several.
+	Addresses []Address `json:"addresses,omitempty"`
+
+	Connect Connect `json:"connect"`
+	Steps   []Step  `json:"stages,omitempty"`
+	Idle    *Held   `json:"idle,omitempty"`
+	Fanout  *Sent   `json:"fanout,omitempty"` // the messages that the run is judged by
+	Storm   *Storm  `json:"storm,omitempty"`
+	Churn   *Churn  `json:"churn,omitempty"`
+	Slow    *Slow   `json:"slow,omitempty"`
+	Server  *Server `json:"server,omitempty"`
+	Kernel  *Kernel `json:"kernel,omitempty"`
+	Agents  []Agent `json:"agents,omitempty"` // processes that held the clients, if not this one
 
 	// SLOs are the verdicts on the limits that were asked for; Aborted says
 	// which of them ended the run early.
@@ -54,6 +63,9 @@ type Result struct {
 	// Knobs is what the host's limits were for this run.
 	Knobs []preflight.Finding `json:"knobs,omitempty"`
 
+	// NotMeasured says which figures could not be had from a foreign server, and
+	// why: what they are here means nothing.
+	NotMeasured []string `json:"not_measured,omitempty"`
 	// Failed says why the run failed; empty when all was well.
 	Failed []string `json:"failed"`
 	// Warnings says what the figures must be read with.
@@ -81,6 +93,16 @@ type Settings struct {
 	Channels    string  `json:"channels"`
 	Loops       int     `json:"loops"`
 	Timeout     float64 `json:"timeout_seconds"`
+	// Foreign: the server is none of ours, and Publish is how it's published to.
+	Foreign bool     `json:"foreign,omitempty"`
+	Hello   []string `json:"hello,omitempty"`
+	Publish string   `json:"publish,omitempty"`
+
+	Insecure bool `json:"insecure,omitempty"` // certificates were not checked
+	// What every request has beside; secrets are hidden.
+	Headers     []string `json:"headers,omitempty"`
+	Origin      string   `json:"origin,omitempty"`
+	Subprotocol string   `json:"subprotocol,omitempty"`
 
 	Load *Load `json:"load,omitempty"` // nil in runs of older versions
 }
@@ -127,6 +149,7 @@ type Held struct {
 // Sent is what Fanout measured.
 type Sent struct {
 	Channels  uint32  `json:"channels"` // with subscribers
+	Via       string  `json:"via"`      // Redis, --publish-url or --publish-cmd; empty in runs of older versions
 	Size      int     `json:"size"`
 	Durable   bool    `json:"durable"`
 	Rate      float64 `json:"rate"`
@@ -150,11 +173,13 @@ type Sent struct {
 	// Of the expected and the missing, those of clients that the run cut.
 	ExpectedMoved uint64 `json:"expected_moved,omitempty"`
 	MissingMoved  uint64 `json:"missing_moved,omitempty"`
-	Delivered     uint64 `json:"delivered"`
-	Duplicated    uint64 `json:"duplicated"`
-	Replayed      uint64 `json:"replayed,omitempty"` // came again by design, to streams that came back
-	Reordered     uint64 `json:"reordered"`
-	Incomplete    uint64 `json:"incomplete_subscriptions"`
+	// Of the missing, those that passed while a proxy may have cut the client.
+	MissingCut uint64 `json:"missing_proxy,omitempty"`
+	Delivered  uint64 `json:"delivered"`
+	Duplicated uint64 `json:"duplicated"`
+	Replayed   uint64 `json:"replayed,omitempty"` // came again by design, to streams that came back
+	Reordered  uint64 `json:"reordered"`
+	Incomplete uint64 `json:"incomplete_subscriptions"`
 	// Unaudited: a process that held clients was lost, so that nobody can tell
 	// what came; from Missing on nothing was measured.
 	Unaudited bool `json:"unaudited,omitempty"`
@@ -189,6 +214,7 @@ func (f *Sent) add(o *Sent) {
 	f.Seconds += o.Seconds
 	f.Expected += o.Expected
 	f.Missing += o.Missing
+	f.MissingCut += o.MissingCut
 	f.Delivered += o.Delivered
 	f.Duplicated += o.Duplicated
 	f.Replayed += o.Replayed
@@ -254,18 +280,37 @@ func thisHost() Host {
 }
 
 func settings(p *plan) Settings {
-	return Settings{
-		URL:         p.URL,
+	var headers []string
+	for _, field := range p.Headers {
+		headers = append(headers, maskField(field))
+	}
+	s := Settings{
+		Insecure:    p.Insecure,
+		Headers:     headers,
+		Origin:      p.Origin,
+		Subprotocol: maskSubprotocol(p.Subprotocol),
+		URL:         printableURL(p.URL),
 		Transport:   string(p.Transport),
 		Connections: p.Connections,
 		InFlight:    p.InFlight,
 		ConnectRate: p.ConnectRate,
-		Sources:     len(p.sources),
+		Sources:     p.sources.len(),
 		Channels:    p.Channels,
 		Loops:       min(p.Loops, p.Connections),
 		Timeout:     p.Timeout.Seconds(),
 		Load:        loadOf(p),
+		Foreign:     p.Foreign,
 	}
+	for _, hello := range p.Hello {
+		s.Hello = append(s.Hello, maskWords(hello))
+	}
+	switch {
+	case p.PublishURL != "":
+		s.Publish = maskURL(p.PublishURL)
+	case p.PublishCmd != "":
+		s.Publish = maskWords(p.PublishCmd)
+	}
+	return s
 }
 
 func loadOf(p *plan) *Load {
@@ -292,7 +337,7 @@ func loadOf(p *plan) *Load {
 
 // newResult starts the result of a run that begins now.
 func newResult(scenario string, p *plan, now time.Time) *Result {
-	return &Result{
+	r := &Result{
 		Schema:   Schema,
 		Scenario: scenario,
 		Run:      p.run,
@@ -303,4 +348,8 @@ func newResult(scenario string, p *plan, now time.Time) *Result {
 		Warnings: []string{},
 		Series:   []Sample{},
 	}
+	if p.Foreign {
+		r.NotMeasured = notMeasured()
+	}
+	return r
 }

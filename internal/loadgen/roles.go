@@ -62,13 +62,18 @@ func (l *loop) rose(slot uint32, again bool) {
 	if l.clients[slot].flags&moving != 0 {
 		l.moversUp++
 	}
-	if again {
+	switch {
+	case l.front.isAway(slot):
+		l.counters.ProxyReturned++
+		l.forget(slot)
+	case again:
 		l.counters.Returned++
 	}
 }
 
 // fell books that a ready client no longer is.
 func (l *loop) fell(slot uint32) {
+	l.unhear(slot)
 	l.up--
 	if l.clients[slot].flags&moving != 0 {
 		l.moversUp--

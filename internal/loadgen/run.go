@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -68,14 +69,20 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	r.result = newResult(scenario, p, r.began)
 	r.result.Command = o.Command
 	r.enter(PhaseConnect)
-	r.watch, err = watchProcess(p.PID, p.target.Addr)
+	out, err := p.reach(ctx, limits)
+	if err != nil {
+		return nil, err
+	}
+	r.unreached(out)
+	r.watch, err = watchProcess(p.PID, &p.target, p.Foreign)
 	switch {
 	case err == nil:
 	case p.PID != 0:
 		return nil, err
-	case p.target.Addr.Addr().IsLoopback():
+	case p.target.isLocal():
 		r.warn("%v", err)
 	}
+	p.proxy = proxyAt(&p.target)
 	if p.Admin != "" {
 		if r.metrics, err = watchMetrics(ctx, c); err != nil {
 			return nil, err
@@ -84,7 +91,7 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	if r.kernel, err = watchKernel(r.watchedPID()); err != nil {
 		r.warn("the kernel's figures can't be read: %v", err)
 	}
-	if most := len(p.sources) * limits.ports / 2; p.Connections > most {
+	if p.crowded(limits.ports) {
 		r.warn("over %d of the %d ports of a source address are in use: finding a free one costs this host so much that the connects are slow; name more addresses with --src", limits.ports/2, limits.ports)
 	}
 	if r.engine, err = newEngine(p); err != nil {
@@ -102,6 +109,15 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	r.atStart = r.sampleServer()
 	r.sampler = newSampler(r, o)
 	return r, nil
+}
+
+// unreached says which addresses of the target were left out. That a name of
+// this host stands for both families goes without saying.
+func (r *run) unreached(out []netip.AddrPort) {
+	if len(out) > 0 && !r.plan.target.isLocal() {
+		t := Target{Addrs: out}
+		r.warn("these addresses of --url take no connection, and no client was sent there: %s", &t)
+	}
 }
 
 // enter begins a phase whose end is not known.
@@ -156,7 +172,7 @@ func (r *run) effort() effort {
 
 // hints says what to change, by why clients failed.
 func (r *run) hints(failures ...tally) {
-	for _, h := range hints(failures...) {
+	for _, h := range hints(r.plan.Foreign, failures...) {
 		r.fail("%s", h)
 	}
 }
@@ -217,11 +233,13 @@ const leaveGrace = 10 * time.Second
 // finish closes the clients, stops everything and completes the result.
 func (r *run) finish() *Result {
 	res := r.result
+	r.awaitReturns()
 	snap, err := r.engine.collect()
 	r.note("counting", err)
 	res.Partial = err != nil
 	res.Counters, res.Failures, res.Losses, res.Errors = snap.Counters, snap.Failures, snap.Losses, snap.Errors
-	res.Retries = snap.Retries
+	res.Addresses = snap.Addresses
+	res.Retries, res.Deferrals, res.Proxy, res.ProxyCuts = snap.Retries, snap.Deferrals, snap.Proxy, snap.Cuts
 	if s := res.Server; s != nil {
 		r.bookServer(&s.After)
 		var err error
@@ -236,6 +254,7 @@ func (r *run) finish() *Result {
 		r.fail("%d clients were lost", n)
 		r.hints(res.Losses.closes())
 	}
+	r.judgeProxy()
 	if n := res.Counters.Gaps; n > 0 {
 		r.warn("the gateway announced %d gaps", n)
 	}

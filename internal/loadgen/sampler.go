@@ -19,6 +19,7 @@ type Sample struct {
 	Ready     uint64 `json:"ready"`
 	Failed    uint64 `json:"failed"`
 	Lost      uint64 `json:"lost"`
+	Away      uint64 `json:"away,omitempty"` // cut at a proxy and not back
 	Published uint64 `json:"published"`
 	Delivered uint64 `json:"delivered"`
 	Expected  uint64 `json:"expected"` // by what was published up to now
@@ -38,7 +39,8 @@ type Sample struct {
 	// RSSPerConnection is what the server's memory has grown by since the run
 	// began, for each open client.
 	RSSPerConnection float64 `json:"rss_per_connection_bytes"`
-	// Reasons counts failures, losses and errors up to now, by their reason.
+	// Reasons counts failures, losses, errors, ends at a proxy and what was told to
+	// come later up to now, by their reason.
 	Reasons map[Reason]uint64 `json:"reasons,omitempty"`
 }
 
@@ -121,6 +123,7 @@ func (s *sampler) take() {
 		Ready:     c.Ready,
 		Failed:    c.Failed,
 		Lost:      c.Lost,
+		Away:      c.Away,
 		Published: r.published.Load(),
 		Delivered: c.Delivered,
 		Expected:  r.expected.Load(),
@@ -171,10 +174,11 @@ func (s *sampler) takeLatencies(now time.Time) Latency {
 
 // reasons merges what went wrong with clients; nil when nothing did.
 func (s *snapshot) reasons() map[Reason]uint64 {
-	if len(s.Failures)+len(s.Retries)+len(s.Losses)+len(s.Errors) == 0 {
+	all := merged(s.Failures, s.Retries, s.Losses, s.Errors, s.Cuts, s.Deferrals)
+	if len(all) == 0 {
 		return nil
 	}
-	return merged(s.Failures, s.Retries, s.Losses, s.Errors)
+	return all
 }
 
 // halt ends the sampling and returns the series. What was recorded after the

@@ -27,6 +27,7 @@ const (
 	holdBack       // sent after the next one
 	cutOff         // the connection ends without a close
 	closeOff       // the connection ends with a close frame, 4002
+	byeOff         // the connection ends with a goodbye and without a close
 )
 
 // scripted is a gateway that does everything wrong in known amounts. It is
@@ -39,6 +40,7 @@ type scripted struct {
 	stall    func(n int) time.Duration     // before the n-th message goes out, from 1
 	onlyAck  int                           // confirm no more than this many channels of a client; -1: all
 	refuse   func(client int) int          // HTTP status for the client, 0 to serve it
+	secure   bool                          // speak TLS
 	dribble  bool                          // one byte a write, in fragments with a ping between
 	chunkSSE bool                          // the event stream in the chunked coding
 	rewind   int                           // replay so many messages from before the position
@@ -58,6 +60,7 @@ type scripted struct {
 	changed  *sync.Cond // a message was logged or the server stops
 	stopped  bool
 	clients  int
+	putOff   int // tell so many clients by a stream that ends, or close code 1013, to come later
 	subs     []*subscriber
 	log      []publication // for poll
 	messages int
@@ -99,6 +102,7 @@ func (s *scripted) stop() {
 }
 
 func (s *scripted) close() error { return nil }
+func (s *scripted) via() string  { return "Redis" }
 
 func (s *scripted) publish(_ context.Context, batch []publication) (fates []fate, err error) {
 	for _, m := range batch {
@@ -143,7 +147,7 @@ func (s *scripted) dispatch() {
 }
 
 func envelope(m publication, n int) []byte {
-	return fmt.Appendf(nil, `{"type":"message","channel":%q,"id":"~n-%d","data":%s}`, m.channel, n, m.payload)
+	return fmt.Appendf(nil, `{"type":"message","channel":%q,"id":"~n-%d","user":"a \"user\"","data":%s}`, m.channel, n, m.payload)
 }
 
 // deliver plays the script for one message and one subscriber, under mu.
@@ -162,8 +166,10 @@ func (s *scripted) deliver(sub *subscriber, index int, text []byte) {
 		sub.send(text)
 	case holdBack:
 		sub.held = text
-	case cutOff, closeOff:
-		sub.gone = true
+	case cutOff, closeOff, byeOff:
+		if sub.gone = true; what == byeOff {
+			sub.send([]byte(`{"type":"bye","reason":"drain"}`))
+		}
 		sub.end(what == closeOff)
 		return
 	default:
@@ -188,6 +194,14 @@ func (s *scripted) admit(w http.ResponseWriter) bool {
 		}
 	}
 	return true
+}
+
+// putsOff reports whether a client is to come later.
+func (s *scripted) putsOff() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.putOff--
+	return s.putOff >= 0
 }
 
 // subscribe confirms and registers a connection's channels.
@@ -237,12 +251,18 @@ func (s *scripted) ws(w http.ResponseWriter, r *http.Request) {
 	if !s.admit(w) {
 		return
 	}
-	up := gorilla.Upgrader{}
+	up := gorilla.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
 	c, err := up.Upgrade(w, r, nil)
 	if err != nil {
 		return
 	}
 	defer c.Close()
+	if s.putsOff() {
+		c.WriteMessage(gorilla.TextMessage, []byte(`{"type":"bye","reason":"overload","reconnect_after_ms":20}`))
+		c.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(1013, "overload"), time.Now().Add(time.Second))
+		c.ReadMessage()
+		return
+	}
 	c.SetPongHandler(func(text string) error {
 		if text == "beat" {
 			s.mu.Lock()
@@ -341,6 +361,10 @@ func (s *scripted) sse(w http.ResponseWriter, r *http.Request) {
 			cancel()
 		}()
 	}
+	if s.putsOff() {
+		write([]byte("retry: 20\n\nevent: bye\ndata: {\"type\":\"bye\",\"reason\":\"overload\"}\n\n"))
+		return
+	}
 	write([]byte("retry: 1000\n\n:beat\n\n"))
 	send := func(p []byte) {
 		var m struct{ Type, ID string }
@@ -421,7 +445,11 @@ func (s *scripted) poll(w http.ResponseWriter, r *http.Request) {
 // start starts the server, which nothing may be set of any more, and returns
 // a Config for a run against it.
 func (s *scripted) start(t *testing.T, clients, messages int) Config {
-	s.Start()
+	if s.secure {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
 	go s.dispatch()
 	t.Cleanup(s.stop)
 	c := DefaultConfig()

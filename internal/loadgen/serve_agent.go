@@ -137,12 +137,15 @@ func (s *served) start(ctx context.Context, o order) error {
 		return err
 	}
 	c := *o.Config
-	c.keyData = o.Key
+	c.keyData, c.caData = o.Key, o.CA
 	p, err := newPlan(ctx, c, limits)
 	if err != nil {
 		return err
 	}
-	p.run = o.Run
+	p.run, p.proxy = o.Run, o.Proxy
+	if _, err := p.reach(ctx, limits); err != nil {
+		return err
+	}
 	e, err := newEngine(p)
 	if err != nil {
 		return err

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -21,7 +19,7 @@ const stopGrace = 10 * time.Second
 // restart it. It is used by one goroutine.
 type serverCommand struct {
 	line   string
-	target netip.AddrPort
+	target Target
 
 	process *exec.Cmd
 	output  *lastLines
@@ -31,19 +29,18 @@ type serverCommand struct {
 
 // launch starts --server-cmd and waits until it takes connections.
 func launch(ctx context.Context, c Config) (*serverCommand, error) {
-	t, err := ParseTarget(ctx, c.URL, c.Transport.first())
+	t, err := ParseTarget(ctx, c.URL)
 	if err != nil {
 		return nil, &UsageError{Flag: "--url", Value: printableURL(c.URL), Want: err.Error()}
 	}
-	if !t.Addr.Addr().IsLoopback() {
+	if !t.isLocal() {
 		return nil, &UsageError{Flag: "--server-cmd", Want: "starts a gateway on this host, but --url is another one"}
 	}
-	if conn, err := net.DialTimeout("tcp", t.Addr.String(), time.Second); err == nil {
-		conn.Close()
-		return nil, &UsageError{Flag: "--server-cmd", Want: fmt.Sprintf("something listens on %v already; the run starts and stops the gateway itself", t.Addr)}
+	if t.dial(ctx, time.Second) == nil {
+		return nil, &UsageError{Flag: "--server-cmd", Want: fmt.Sprintf("something listens on %v already; the run starts and stops the gateway itself", &t)}
 	}
-	s := &serverCommand{line: c.ServerCmd, target: t.Addr}
-	if err := s.start(ctx, t.Addr, c.Timeout); err != nil {
+	s := &serverCommand{line: c.ServerCmd, target: t}
+	if err := s.start(ctx, c.Timeout); err != nil {
 		return nil, fmt.Errorf("--server-cmd: %w", err)
 	}
 	return s, nil
@@ -63,7 +60,7 @@ func replaceShell(line string) string {
 
 // start runs the command in a process group of its own. Its goroutine ends
 // with the process.
-func (s *serverCommand) start(ctx context.Context, target netip.AddrPort, timeout time.Duration) error {
+func (s *serverCommand) start(ctx context.Context, timeout time.Duration) error {
 	s.output = &lastLines{}
 	s.process = exec.Command("/bin/sh", "-c", replaceShell(s.line))
 	s.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -83,8 +80,8 @@ func (s *serverCommand) start(ctx context.Context, target netip.AddrPort, timeou
 	limit := time.NewTimer(timeout)
 	defer limit.Stop()
 	for {
-		if conn, err := net.DialTimeout("tcp", target.String(), time.Second); err == nil {
-			return conn.Close()
+		if s.target.dial(ctx, time.Second) == nil {
+			return nil
 		}
 		select {
 		case <-tick.C:
@@ -92,7 +89,7 @@ func (s *serverCommand) start(ctx context.Context, target netip.AddrPort, timeou
 			return fmt.Errorf("it ended at once (%v); it said:\n%s", s.err, s.output)
 		case <-limit.C:
 			s.stop(0)
-			return fmt.Errorf("nothing listens on %v after %v: does it listen where --url aims at? It said:\n%s", target, timeout, s.output)
+			return fmt.Errorf("nothing listens on %v after %v: does it listen where --url aims at? It said:\n%s", &s.target, timeout, s.output)
 		case <-ctx.Done():
 			s.stop(0)
 			return ctx.Err()

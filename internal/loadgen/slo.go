@@ -103,13 +103,12 @@ func figureNames() []string {
 	return names
 }
 
-// suffixes are the units that a limit may be written in. An empty one lets the
-// bare number pass.
-var suffixes = map[Unit]map[string]float64{
-	UnitCount:    {"": 1, "k": 1e3, "M": 1e6},
+// limitUnits are the units that a limit may be written in.
+var limitUnits = map[Unit]units{
+	UnitCount:    countUnits,
 	UnitDuration: {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9},
-	UnitBytes:    {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30},
-	UnitRate:     {"": 1, "/s": 1, "k": 1e3, "k/s": 1e3, "M": 1e6, "M/s": 1e6},
+	UnitBytes:    {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30},
+	UnitRate:     rateUnits,
 	UnitPercent:  {"": 1, "%": 1},
 	UnitCPUs:     {"": 1},
 	UnitRatio:    {"": 1},
@@ -119,7 +118,7 @@ var suffixes = map[Unit]map[string]float64{
 var unitExample = map[Unit]string{
 	UnitCount:    "a number such as 0 or 10k",
 	UnitDuration: "a duration such as 200ms; units are ns, us, ms, s, m",
-	UnitBytes:    "a size such as 600B; units are B, KB, MB, GB, KiB, MiB, GiB",
+	UnitBytes:    "a size such as 600B; units are B, KiB, MiB, GiB",
 	UnitRate:     "a rate such as 5000/s",
 	UnitPercent:  "a share such as 0.1%",
 	UnitCPUs:     "a number such as 1.5",
@@ -127,14 +126,11 @@ var unitExample = map[Unit]string{
 }
 
 func parseLimit(text string, unit Unit) (float64, error) {
-	end := strings.IndexFunc(text, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
-	if end < 0 {
-		end = len(text)
-	}
-	v, err := strconv.ParseFloat(text[:end], 64)
-	factor, known := suffixes[unit][strings.TrimSpace(text[end:])]
+	number, suffix := splitUnit(text)
+	v, err := strconv.ParseFloat(number, 64)
+	factor, known := limitUnits[unit][suffix]
 	if err != nil || !known || math.IsInf(v*factor, 0) {
-		return 0, fmt.Errorf("the limit %q is not %s", text, unitExample[unit])
+		return 0, fmt.Errorf("the limit %q is not %s%s", text, unitExample[unit], ambiguous(suffix, limitUnits[unit]))
 	}
 	v *= factor
 	if unit == UnitDuration {
@@ -149,7 +145,7 @@ func (s SLO) String() string {
 	factor := 1.0
 	if s.Figure.Unit == UnitDuration {
 		for _, u := range []string{"s", "ms", "us"} {
-			if f := suffixes[UnitDuration][u]; s.Limit >= f && s.Limit/f*f == s.Limit {
+			if f := limitUnits[UnitDuration][u]; s.Limit >= f && s.Limit/f*f == s.Limit {
 				suffix, factor = u, f
 				break
 			}

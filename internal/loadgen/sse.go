@@ -22,7 +22,13 @@ func (t *sse) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 			l.cameBack[slot] = l.engine.now()
 		}
 	}
-	return append(dst, "Accept: text/event-stream\r\nCache-Control: no-store\r\n\r\n"...)
+	accept := "*/*"
+	if t.Foreign {
+		accept = "text/event-stream"
+	}
+	// A gateway tells who asks for an event stream by name of a refusal by a stream,
+	// with no status to count it by.
+	return append(append(append(dst, "Accept: "...), accept...), "\r\nCache-Control: no-store\r\n\r\n"...)
 }
 
 func (t *sse) leave(*loop, uint32) bool { return false }
@@ -40,16 +46,20 @@ func (t *sse) received(l *loop, slot uint32, p []byte) {
 		l.end(slot, foreignAnswer(s.in))
 	case n == 0:
 	case h.status != 200:
-		l.end(slot, statusReason(h.status))
+		l.refuse(slot, h, s.in[n:], false)
 	case !bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("text/event-stream")):
 		l.end(slot, ReasonContentType)
 	default:
 		if h.chunked {
 			l.clients[slot].flags |= chunkedBody
 		}
+		l.meet(h.intermediary())
 		rest := bytes.Clone(s.in[n:])
 		s.in = s.in[:0]
 		l.opened(slot)
+		if t.Foreign {
+			l.greet(slot)
+		}
 		t.body(l, slot, rest)
 	}
 }
@@ -73,7 +83,7 @@ func (t *sse) body(l *loop, slot uint32, p []byte) {
 			l.end(slot, ReasonBody)
 			return
 		case coding.Done():
-			l.end(slot, ReasonCut)
+			l.endOfStream(slot, ReasonCut)
 			return
 		}
 		t.events(l, slot, piece)
@@ -142,6 +152,10 @@ func (t *sse) event(l *loop, slot uint32, p []byte) {
 		}
 		if id, ok := bytes.CutPrefix(line, []byte("id:")); ok {
 			l.setCursor(slot, bytes.TrimPrefix(id, []byte(" ")))
+			continue
+		}
+		if wait, ok := bytes.CutPrefix(line, []byte("retry:")); ok {
+			l.setRetry(slot, bytes.TrimPrefix(wait, []byte(" ")))
 			continue
 		}
 		value, ok := bytes.CutPrefix(line, []byte("data:"))

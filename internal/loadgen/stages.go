@@ -3,8 +3,6 @@ package loadgen
 import (
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -64,49 +62,34 @@ func parseStage(part string, at int) (Stage, error) {
 		return Stage{}, errors.New("want a ramp such as 0->10k@500/s, or hold 60s")
 	}
 	if from = strings.TrimSpace(from); from != "" {
-		if n, err := parseCount(from); err != nil {
+		if n, err := ParseCount(from); err != nil {
 			return Stage{}, err
-		} else if int(n) != at {
+		} else if n != at {
 			return Stage{}, fmt.Errorf("starts at %s, but there are %d clients by then", from, at)
 		}
 	}
 	target, rate, paced := strings.Cut(to, "@")
-	n, err := parseCount(strings.TrimSpace(target))
+	n, err := ParseCount(strings.TrimSpace(target))
 	if err != nil {
 		return Stage{}, err
 	}
-	if n > maxConnections || n != math.Trunc(n) {
-		return Stage{}, fmt.Errorf("%s clients, want a whole number up to %d", strings.TrimSpace(target), maxConnections)
+	if n > maxConnections {
+		return Stage{}, fmt.Errorf("%d clients, want at most %d", n, maxConnections)
 	}
-	s := Stage{Target: int(n)}
+	s := Stage{Target: n}
 	if s.Target == at {
 		return Stage{}, fmt.Errorf("there are %d clients already; hold TIME keeps them", at)
 	}
 	if paced {
-		rate, ok = strings.CutSuffix(strings.TrimSpace(rate), "/s")
-		if s.Rate, err = parseCount(strings.TrimSpace(rate)); err != nil || !ok || s.Rate <= 0 || s.Rate > 1e7 {
+		rate = strings.TrimSpace(rate)
+		if s.Rate, err = ParseRate(rate); err != nil {
+			return Stage{}, err
+		}
+		if !strings.HasSuffix(rate, "/s") || s.Rate <= 0 || s.Rate > 1e7 {
 			return Stage{}, errors.New("want a rate such as @500/s")
 		}
 	}
 	return s, nil
-}
-
-// parseCount reads a number with k for thousands or m for millions.
-func parseCount(text string) (float64, error) {
-	scale := 1.0
-	digits := text
-	switch {
-	case strings.HasSuffix(text, "k"):
-		scale, digits = 1e3, text[:len(text)-1]
-	case strings.HasSuffix(text, "m"):
-		scale, digits = 1e6, text[:len(text)-1]
-	}
-	n, err := strconv.ParseFloat(digits, 64)
-	if err != nil || !(n >= 0 && n <= 1e12) {
-		return 0, fmt.Errorf("%q is no number such as 500, 10k or 1.5m", text)
-	}
-	// 1.1k is 1100 and not a little more.
-	return math.Round(n*scale*1000) / 1000, nil
 }
 
 // peak is the highest number of clients.
@@ -122,7 +105,7 @@ func (s Stage) String() string {
 	case s.Hold > 0:
 		return fmt.Sprintf("hold %v", s.Hold)
 	case s.Rate > 0:
-		return fmt.Sprintf("->%d@%g/s", s.Target, s.Rate)
+		return fmt.Sprintf("->%d@%s/s", s.Target, FormatQuantity(s.Rate))
 	}
 	return fmt.Sprintf("->%d", s.Target)
 }

@@ -39,17 +39,36 @@ const minPayload = len(stampRun) + runLength + len(stampAt) + stampText + len(st
 func appendPayload(dst []byte, run string, s Stamp, size int) []byte {
 	dst = append(dst, stampRun...)
 	dst = append(dst, run...)
-	dst = append(dst, stampAt...)
+	dst = s.appendText(append(dst, stampAt...))
+	for range size - minPayload {
+		dst = append(dst, 'x')
+	}
+	return append(dst, stampEnd...)
+}
+
+// appendText appends the stamp's numbers as stampText bytes.
+func (s Stamp) appendText(dst []byte) []byte {
 	var b [stampLength]byte
 	binary.BigEndian.PutUint32(b[0:], s.Channel)
 	binary.BigEndian.PutUint32(b[4:], s.Seq)
 	binary.BigEndian.PutUint64(b[8:], uint64(s.Due))
 	binary.BigEndian.PutUint64(b[16:], uint64(s.Sent))
-	dst = stampCoding.AppendEncode(dst, b[:])
-	for range size - minPayload {
-		dst = append(dst, 'x')
+	return stampCoding.AppendEncode(dst, b[:])
+}
+
+// readStamp reads them; false where they are damaged.
+func readStamp(text []byte) (s Stamp, ok bool) {
+	var b [stampLength]byte
+	if n, err := stampCoding.Decode(b[:], text); err != nil || n < stampLength {
+		return Stamp{}, false
 	}
-	return append(dst, stampEnd...)
+	s = Stamp{
+		Channel: binary.BigEndian.Uint32(b[0:]),
+		Seq:     binary.BigEndian.Uint32(b[4:]),
+		Due:     int64(binary.BigEndian.Uint64(b[8:])),
+		Sent:    int64(binary.BigEndian.Uint64(b[16:])),
+	}
+	return s, s.Due >= 0 && s.Sent >= 0
 }
 
 // stampResult says what a search for a stamp met.
@@ -83,17 +102,7 @@ func findStamp(p []byte, run string) (s Stamp, rest []byte, r stampResult) {
 		return Stamp{}, rest, stampBad
 	}
 	text, p = text[:stampText], text[stampText:]
-	var b [stampLength]byte
-	if n, err := stampCoding.Decode(b[:], text); err != nil || n < stampLength {
-		return Stamp{}, rest, stampBad
-	}
-	s = Stamp{
-		Channel: binary.BigEndian.Uint32(b[0:]),
-		Seq:     binary.BigEndian.Uint32(b[4:]),
-		Due:     int64(binary.BigEndian.Uint64(b[8:])),
-		Sent:    int64(binary.BigEndian.Uint64(b[16:])),
-	}
-	if s.Due < 0 || s.Sent < 0 {
+	if s, ok = readStamp(text); !ok {
 		return Stamp{}, rest, stampBad
 	}
 	return s, p, stampFound

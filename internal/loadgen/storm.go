@@ -46,7 +46,7 @@ func RunStorm(ctx context.Context, c Config, o Options) (*Result, error) {
 	return withPublisher(ctx, c, func(p publisher) (*Result, error) { return storm(ctx, c, o, p) })
 }
 
-// withPublisher runs a scenario with Redis, or without where nothing is to be
+// withPublisher runs a scenario with what publishes, or without where nothing is to be
 // published.
 func withPublisher(ctx context.Context, c Config, run func(publisher) (*Result, error)) (*Result, error) {
 	if err := c.Validate(); err != nil {
@@ -55,7 +55,7 @@ func withPublisher(ctx context.Context, c Config, run func(publisher) (*Result, 
 	if c.Rate == 0 {
 		return run(nil)
 	}
-	p, err := newRedisPublisher(ctx, c)
+	p, err := newPublisher(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -193,13 +193,13 @@ func (r *run) restart(ctx context.Context, s *Storm, server *serverCommand, star
 		return fmt.Errorf("stopping the gateway: %w", err)
 	}
 	s.Stopped = timeSince(r.engine.now(), start).Seconds()
-	if err := server.start(ctx, r.plan.target.Addr, r.plan.Timeout); err != nil {
+	if err := server.start(ctx, r.plan.Timeout); err != nil {
 		return fmt.Errorf("starting the gateway again: %w", err)
 	}
 	s.Started = timeSince(r.engine.now(), start).Seconds()
 	if r.watch != nil {
 		r.restarted = true
-		if err := r.watch.again(r.plan.target.Addr); err != nil {
+		if err := r.watch.again(&r.plan.target); err != nil {
 			r.warn("%v", err)
 			return nil
 		}

@@ -9,8 +9,20 @@ func (r *Result) kernel(t *table) {
 		return
 	}
 	t.title("kernel of this host (all programs; of a gateway here, both ends of each connection)")
-	t.row("slab", "%s before, %s at the end: %.0f B per connection", size(float64(k.Before.Slab)), size(float64(k.After.Slab)), k.SlabPerConnection)
-	t.row("TCP buffers", "%s before, %s at the end: %.0f B per connection", size(float64(k.Before.TCPMemory)), size(float64(k.After.TCPMemory)), k.TCPPerConnection)
+	for _, x := range []struct {
+		name, figure  string
+		before, after uint64
+	}{
+		{"slab", "slab_per_conn", k.Before.Slab, k.After.Slab},
+		{"TCP buffers", "tcp_memory_per_conn", k.Before.TCPMemory, k.After.TCPMemory},
+	} {
+		each := ""
+		f, _ := FindFigure(x.figure)
+		if v, known := f.Of(r); known {
+			each = fmt.Sprintf(": %.0f B per connection", v)
+		}
+		t.row(x.name, "%s before, %s at the end%s", size(float64(x.before)), size(float64(x.after)), each)
+	}
 	t.row("listen overflows, drops", "%d, %d", k.After.Overflows, k.After.Drops)
 }
 

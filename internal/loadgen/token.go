@@ -7,10 +7,12 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -44,12 +46,25 @@ func readKey(file string) ([]byte, error) {
 	return data, nil
 }
 
-// newMinter reads a key: a private key in PEM, whose type chooses RS256, ES256
-// or EdDSA, or any other bytes as the secret for HS256, less one line end.
+// newMinter reads a key: a private key in PEM, whose type chooses RS256, ES256,
+// ES384, ES512 or EdDSA, or any other bytes as the secret for HS256, which are
+// read as the gateway reads them: less a byte order mark and one line end, and
+// behind base64: in it.
 func newMinter(data []byte) (*minter, error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	block, _ := pem.Decode(data)
 	if block == nil {
+		if bytes.Contains(data, []byte("-----BEGIN ")) {
+			return nil, errors.New("holds a PEM block that can't be read")
+		}
 		secret := bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
+		if text, ok := strings.CutPrefix(string(secret), "base64:"); ok {
+			text = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "=\r\n "))
+			var err error
+			if secret, err = base64.RawStdEncoding.DecodeString(text); err != nil {
+				return nil, fmt.Errorf("what stands behind base64: is not base64: %w", err)
+			}
+		}
 		if len(secret) == 0 {
 			return nil, errors.New("is empty, want the gateway's secret or a private key in PEM")
 		}
@@ -65,11 +80,16 @@ func newMinter(data []byte) (*minter, error) {
 	case ed25519.PrivateKey:
 		return &minter{method: jwt.SigningMethodEdDSA, key: k}, nil
 	case *ecdsa.PrivateKey:
-		if k.Curve == elliptic.P256() {
+		switch k.Curve {
+		case elliptic.P256():
 			return &minter{method: jwt.SigningMethodES256, key: k}, nil
+		case elliptic.P384():
+			return &minter{method: jwt.SigningMethodES384, key: k}, nil
+		case elliptic.P521():
+			return &minter{method: jwt.SigningMethodES512, key: k}, nil
 		}
 	}
-	return nil, errors.New("want a key for RSA, P-256 or Ed25519")
+	return nil, errors.New("want a key for RSA, P-256, P-384, P-521 or Ed25519")
 }
 
 func parsePrivate(block *pem.Block) (any, error) {

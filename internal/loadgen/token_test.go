@@ -46,6 +46,10 @@ func TestMint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p521Key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, edKey, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +59,8 @@ func TestMint(t *testing.T) {
 		alg    string
 		verify any
 	}{
+		"base64":  {[]byte("base64:_-c=\n"), "HS256", []byte{0xff, 0xe7}},
+		"P-521":   {privatePEM(t, p521Key), "ES512", p521Key.Public()},
 		"secret":  {[]byte("top secret\r\n"), "HS256", []byte("top secret")},
 		"RSA":     {privatePEM(t, rsaKey), "RS256", rsaKey.Public()},
 		"P-256":   {privatePEM(t, ecKey), "ES256", ecKey.Public()},
@@ -88,7 +94,7 @@ func TestMint(t *testing.T) {
 }
 
 func TestMintBadKeys(t *testing.T) {
-	ecKey, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	ecKey, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +108,10 @@ func TestMintBadKeys(t *testing.T) {
 		want string
 	}{
 		"empty":       {[]byte("\n"), "is empty"},
-		"P-384":       {privatePEM(t, ecKey), "want a key for RSA, P-256 or Ed25519"},
+		"P-224":       {privatePEM(t, ecKey), "want a key for RSA, P-256, P-384, P-521 or Ed25519"},
+		"broken PEM":  {[]byte("-----BEGIN PRIVATE KEY-----\nAA"), "a PEM block that can't be read"},
+		"marked":      {[]byte("\ufeffbase64:?"), "is not base64"},
+		"no base64":   {[]byte("base64:?"), "is not base64"},
 		"public":      {pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), `PEM block "PUBLIC KEY"`},
 		"not a key":   {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")}), "no private key"},
 		"not a file":  {nil, "no such file"},
@@ -156,7 +165,7 @@ func TestTokensSent(t *testing.T) {
 				t.Errorf("tokens of %v: %q", seen, r.Failed)
 			}
 			c.JWTKey = keyFile(t, []byte("another")) // refused before it is noted
-			if r, err := Idle(t.Context(), c, Options{}); err != nil || r.Failures["HTTP 401"] != 5 {
+			if r, err := Idle(t.Context(), c, Options{}); err != nil || r.Failures[`HTTP 401: "token signature is invalid: signature is invalid"`] != 5 {
 				t.Errorf("with another key: %v, %v", r.Failures, err)
 			}
 		})

@@ -28,6 +28,9 @@ func (l *loop) speaks(slot uint32) transport {
 // appendGet appends the start of a GET for all of a client's channels, up to
 // where more of the query or " HTTP/1.1" follows.
 func (p *plan) appendGet(dst []byte, client uint32) []byte {
+	if p.Foreign {
+		return p.appendPlaced(append(dst, "GET "...), p.path(client), client, 0, true)
+	}
 	dst = append(p.appendTarget(dst, client), "channels="...)
 	return p.channels.appendQuery(dst, client)
 }
@@ -40,7 +43,5 @@ func (p *plan) appendTarget(dst []byte, client uint32) []byte {
 // appendFields ends a request's line and starts its fields, the client's token
 // among them.
 func (p *plan) appendFields(dst []byte, client uint32) []byte {
-	dst = append(dst, " HTTP/1.1\r\nHost: "...)
-	dst = append(dst, p.target.Host...)
-	return p.appendToken(append(dst, "\r\nUser-Agent: loadgen\r\n"...), client)
+	return p.appendToken(append(append(dst, " HTTP/1.1\r\n"...), p.fields...), client)
 }

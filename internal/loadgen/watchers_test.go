@@ -70,7 +70,9 @@ func TestMetrics(t *testing.T) {
 		if x.Metrics == nil || x.Metrics.Heap <= last || x.Kernel == nil {
 			t.Fatalf("sample %+v", x)
 		}
-		if x.Phase == PhaseHold && (x.PhaseEnds < x.Seconds || x.PhaseEnds > x.Seconds+c.Hold.Seconds()) {
+		// A busy machine samples late, when the hold may be over.
+		hold, ends := c.Hold.Seconds(), x.PhaseEnds
+		if x.Phase == PhaseHold && (ends == 0 && x.Seconds < hold || ends > 0 && (ends < hold || ends > x.Seconds+hold)) {
 			t.Errorf("the hold ends at %v s, it is %v s", x.PhaseEnds, x.Seconds)
 		}
 		last = x.Metrics.Heap

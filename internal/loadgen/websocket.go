@@ -2,7 +2,9 @@ package loadgen
 
 import (
 	"bytes"
+	"cmp"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/gobwas/ws"
 
@@ -37,6 +39,12 @@ func (w *websocket) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 		dst = w.appendGet(dst, i)
 	}
 	dst = w.appendFields(dst, i)
+	for k, name := range w.offered {
+		dst = append(append(dst, []string{"Sec-WebSocket-Protocol: ", ", "}[min(k, 1)]...), name...)
+	}
+	if len(w.offered) > 0 {
+		dst = append(dst, "\r\n"...)
+	}
 	return append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+webSocketKey+"\r\n\r\n"...)
 }
 
@@ -56,21 +64,30 @@ func (w *websocket) received(l *loop, slot uint32, p []byte) {
 		l.end(slot, foreignAnswer(s.in))
 	case n == 0:
 	case h.status != 101:
-		l.end(slot, statusReason(h.status))
+		l.refuse(slot, h, s.in[n:], false)
 	case !h.upgrade:
 		l.end(slot, ReasonUpgrade)
 	case string(h.accept) != webSocketAccept:
 		l.end(slot, ReasonAccept)
+	case !w.agrees(h.protocol):
+		l.end(slot, ReasonSubprotocol)
 	default:
+		l.meet(h.intermediary())
 		rest := bytes.Clone(s.in[n:])
 		s.in = s.in[:0]
 		resuming := l.resuming(slot)
 		l.opened(slot)
-		if resuming && !w.subscribe(l, slot) {
+		if w.Foreign && !l.greet(slot) || resuming && !w.subscribe(l, slot) {
 			return
 		}
 		w.frames(l, slot, rest)
 	}
+}
+
+// agrees reports whether a server's choice of a subprotocol is one that a
+// browser goes on with: one of those offered, or none where none was.
+func (w *websocket) agrees(chosen []byte) bool {
+	return len(w.offered) == 0 && len(chosen) == 0 || slices.Contains(w.offered, string(chosen))
 }
 
 // subscribe asks for a client's channels from where it left.
@@ -137,7 +154,7 @@ func (w *websocket) data(l *loop, slot uint32, ev wsframe.Event) {
 		return
 	}
 	s = l.borrow(slot)
-	room := maxEnvelope - len(s.in)
+	room := w.envelope() - len(s.in)
 	s.in = append(s.in, ev.Payload[:min(room, len(ev.Payload))]...)
 	if ev.Final {
 		l.message(slot, s.in)
@@ -149,9 +166,14 @@ func (w *websocket) data(l *loop, slot uint32, ev wsframe.Event) {
 // as RFC 6455 section 7.1.1 wants it.
 func (w *websocket) closed(l *loop, slot uint32, ev wsframe.Event) {
 	c := &l.clients[slot]
+	why := closedReason(int(ev.Code)).with(string(ev.Payload[min(len(ev.Payload), 2):]))
+	if s := l.held(slot); c.state == joining && s != nil && s.bye && (ev.Code == 1012 || ev.Code == 1013) {
+		l.later(slot, why, cmp.Or(s.after, defaultLater))
+		return
+	}
 	c.flags |= closeSeen
 	if c.flags&leaving == 0 {
-		l.lose(slot, closedReason(int(ev.Code)))
+		l.lose(slot, why)
 		payload := ev.Payload[:min(len(ev.Payload), 2)]
 		if l.send(slot, wsframe.AppendMasked(l.out[:0], ws.OpClose, payload, mask())); c.state == gone {
 			return

@@ -32,6 +32,12 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 		r.note("counting subscribers", err)
 		return nil
 	}
+	if r.plan.Foreign {
+		if err := r.trial(ctx, w); err != nil {
+			r.note("publishing for a trial", err)
+			return nil
+		}
+	}
 	from, serverFrom := r.effort(), r.sampleServer()
 	before, _ := r.engine.collect()
 	r.engine.takePhase()
@@ -84,14 +90,14 @@ func (r *run) send(ctx context.Context, w *publishing, d load) error {
 // awaitMessages waits for the messages that are still on their way.
 func (r *run) awaitMessages(ctx context.Context, w *publishing) {
 	// With nobody left nothing more can come.
-	err := r.engine.wait(ctx, r.plan.Timeout, func(t totals) bool { return t.up == 0 || w.completeButMoved(t) })
+	err := r.engine.wait(ctx, r.plan.Timeout, func(t totals) bool { return t.nobody() || w.completeButMoved(t) })
 	if err == nil && w.expectedMoved > 0 {
-		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.up == 0 || w.complete(t) })
+		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.nobody() || w.complete(t) })
 	}
 	if err == nil && w.expectedUnknown > 0 {
 		// Those without an answer may stand for some that are still to come.
 		all := w.expected + w.expectedUnknown
-		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.up == 0 || t.delivered-w.before.delivered >= all })
+		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.nobody() || t.delivered-w.before.delivered >= all })
 	}
 	if !errors.Is(err, errQuiet) {
 		r.note("waiting for the messages", err)
@@ -103,6 +109,7 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 	p := r.plan
 	f := &Sent{
 		Channels:      uint32(len(w.channels)),
+		Via:           w.publisher.via(),
 		Size:          p.Size,
 		Durable:       p.Durable,
 		Rate:          p.Rate,
@@ -134,7 +141,7 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 	// What came of the messages without an answer was published after all.
 	f.UnknownMissing = a.Unknown
 	f.Expected += w.expectedUnknown - min(a.Unknown, w.expectedUnknown)
-	f.Missing, f.MissingMoved, f.Incomplete, f.Examples = a.Missing, a.Moved, a.Incomplete, a.Examples
+	f.Missing, f.MissingMoved, f.MissingCut, f.Incomplete, f.Examples = a.Missing, a.Moved, a.Cut, a.Incomplete, a.Examples
 	snap, err := r.engine.collect()
 	if err != nil {
 		r.note("counting", err)

@@ -79,6 +79,29 @@ func Connect(local netip.Addr, remote netip.AddrPort, o DialOptions) (fd int, er
 	return fd, nil
 }
 
+// ConnectUnix is Connect to a unix socket. Its error wraps unix.EAGAIN where the
+// listen queue is full.
+func ConnectUnix(path string, o DialOptions) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("socket: %w", err)
+	}
+	err = setOptions(fd, []option{
+		{unix.SOL_SOCKET, unix.SO_SNDBUF, o.SendBuffer, "SO_SNDBUF"},
+		{unix.SOL_SOCKET, unix.SO_RCVBUF, o.ReceiveBuffer, "SO_RCVBUF"},
+	})
+	if err == nil {
+		if err = unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+			err = fmt.Errorf("connect %s: %w", path, err)
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
 // option is one integer socket option; a value of 0 is left alone.
 type option struct {
 	level, name, value int

@@ -181,9 +181,14 @@ func removeStale(path string) error {
 		return fmt.Errorf("%s exists and is not a socket", path)
 	}
 	c, err := net.Dial("unix", path)
-	if err == nil {
+	switch {
+	case err == nil:
 		c.Close()
 		return unix.EADDRINUSE
+	case errors.Is(err, unix.EAGAIN): // somebody's queue of connections is full
+		return unix.EADDRINUSE
+	case !errors.Is(err, unix.ECONNREFUSED):
+		return err
 	}
 	return os.Remove(path)
 }

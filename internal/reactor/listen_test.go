@@ -173,6 +173,28 @@ func TestUnixSocketFile(t *testing.T) {
 	}
 }
 
+// A listener that is too busy to take one more connection is not a dead one.
+func TestUnixSocketFileOfABusyListener(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	listenOn(t, "unix:"+path, ListenOptions{Backlog: 1})
+	var err error
+	for n := 0; err == nil && n < 100; n++ {
+		var c net.Conn
+		if c, err = net.Dial("unix", path); err == nil {
+			defer c.Close()
+		}
+	}
+	if !errors.Is(err, unix.EAGAIN) {
+		t.Fatalf("the queue is not full: %v", err)
+	}
+	if _, err := Listen("unix:"+path, ListenOptions{}); !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("a second listener: %v", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("its file: %v", err)
+	}
+}
+
 func TestOutOfDescriptors(t *testing.T) {
 	l := listenOn(t, "127.0.0.1:0", ListenOptions{})
 	var clients []net.Conn

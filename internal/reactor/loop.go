@@ -30,6 +30,9 @@ const (
 	// Hup: the peer closed its side, or the socket failed. It needs no
 	// registration.
 	Hup Events = unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLRDHUP
+	// Half: of Hup, only that both sides are closed or the socket failed, for an
+	// owner who goes on after the peer closed its side. It stands in place of In.
+	Half Events = 1 << 20 // means nothing to the kernel
 )
 
 // Key names a registered descriptor by the owner's slot and its generation.
@@ -197,8 +200,12 @@ func (l *Loop) Del(fd int) error {
 }
 
 func (l *Loop) control(op, fd int, k Key, ev Events) error {
+	events := uint32(ev) | unix.EPOLLRDHUP
+	if ev&Half != 0 {
+		events = uint32(ev &^ (Half | unix.EPOLLRDHUP))
+	}
 	e := unix.EpollEvent{
-		Events: uint32(ev) | unix.EPOLLRDHUP,
+		Events: events,
 		Fd:     int32(k.Slot),
 		Pad:    int32(k.Gen),
 	}

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,7 +55,7 @@ func receive[T any](t *testing.T, from <-chan T) T {
 	select {
 	case v := <-from:
 		return v
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing came")
 		panic("unreachable")
 	}
@@ -277,6 +278,26 @@ func TestWritevKeepsOrder(t *testing.T) {
 	}
 	if n, err := Writev(a, nil); n != 0 || err != nil {
 		t.Errorf("Writev of nothing: %d, %v", n, err)
+	}
+}
+
+func TestPeekLeavesWhatIsThere(t *testing.T) {
+	a, b := pair(t)
+	var p [16]byte
+	if n, err := Peek(b, p[:]); n != 0 || err != ErrAgain {
+		t.Errorf("of nothing: %d, %v", n, err)
+	}
+	if _, err := Write(a, []byte("ab")); err != nil {
+		t.Fatal(err)
+	}
+	for i, read := range []func(int, []byte) (int, error){Peek, Peek, Read} {
+		if n, err := read(b, p[:]); string(p[:n]) != "ab" || err != nil {
+			t.Errorf("%d: %q, %v", i, p[:n], err)
+		}
+	}
+	unix.Close(a)
+	if _, err := Peek(b, p[:]); err != io.EOF {
+		t.Errorf("at the end: %v", err)
 	}
 }
 

@@ -23,13 +23,20 @@ type Cluster struct {
 	Masters, Replicas []*Server
 	Client            *redis.ClusterClient
 
-	t testing.TB
+	t     testing.TB
+	certs *Certificates // nil without TLS
 }
 
 // StartCluster starts a Cluster that lives until the test ends.
 func StartCluster(t testing.TB, masters int) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t}
+	return StartSecureCluster(t, masters, nil)
+}
+
+// StartSecureCluster starts one whose servers listen with TLS too.
+func StartSecureCluster(t testing.TB, masters int, certs *Certificates) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, certs: certs}
 	var buses []string
 	for range 2 * masters {
 		s, bus := c.node()
@@ -45,7 +52,11 @@ func StartCluster(t testing.TB, masters int) *Cluster {
 	}
 	all := append(c.Masters[:masters:masters], c.Replicas...)
 	for i, s := range all { // each one all others: gossip would take seconds
-		host, port, _ := net.SplitHostPort(s.Addr)
+		addr := s.Addr
+		if certs != nil {
+			addr = s.Secure // the servers speak TLS among themselves
+		}
+		host, port, _ := net.SplitHostPort(addr)
 		for _, other := range all[:i] {
 			other.Do("CLUSTER", "MEET", host, port, buses[i])
 		}
@@ -89,12 +100,19 @@ func (c *Cluster) node() (s *Server, bus string) {
 	s = New(c.t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2500",
 		"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", "--cluster-replica-validity-factor", "0", "--loglevel", "warning")
 	s.args = append(s.args, "--cluster-config-file", filepath.Join(c.t.TempDir(), "nodes.conf"))
+	if c.certs != nil {
+		c.certs.listen(s)
+		s.args = append(s.args, "--tls-cluster", "yes")
+	}
 	s.Start()
 	return s, bus
 }
 
 // URL returns the address in the form of the configuration.
 func (c *Cluster) URL() string {
+	if c.certs != nil {
+		return fmt.Sprintf("rediss+cluster://%s?addr=%s&%s", c.Masters[0].Secure, c.Masters[1].Secure, c.certs.Query())
+	}
 	return fmt.Sprintf("redis+cluster://%s?addr=%s", c.Masters[0].Addr, c.Masters[1].Addr)
 }
 
@@ -138,6 +156,8 @@ func (c *Cluster) Move(slot int, from, to *Server) {
 type Sentinel struct {
 	Master, Replica *Server
 	Addr            string // of the Sentinel
+
+	certs *Certificates // nil without TLS
 }
 
 // MasterName is what the Sentinel calls its master.
@@ -168,8 +188,28 @@ func StartSentinel(t testing.TB) *Sentinel {
 	return &Sentinel{Master: master, Replica: replica, Addr: sentinel.Addr}
 }
 
+// StartSecureSentinel starts a master without a replica, and a Sentinel, which
+// both listen with TLS too.
+func StartSecureSentinel(t testing.TB, certs *Certificates) *Sentinel {
+	t.Helper()
+	master := StartSecure(t, certs)
+	host, port, _ := net.SplitHostPort(master.Secure)
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "sentinel monitor %s %s %s 1\n", MasterName, host, port), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sentinel := New(t)
+	sentinel.args = []string{file, "--sentinel", "--port", sentinel.port, "--bind", "127.0.0.1"}
+	certs.listen(sentinel)
+	sentinel.Start()
+	return &Sentinel{Master: master, Addr: sentinel.Secure, certs: certs}
+}
+
 // URL returns the address in the form of the configuration.
 func (s *Sentinel) URL() string {
+	if s.certs != nil {
+		return fmt.Sprintf("rediss+sentinel://%s?master_name=%s&%s", s.Addr, MasterName, s.certs.Query())
+	}
 	return fmt.Sprintf("redis+sentinel://%s?master_name=%s", s.Addr, MasterName)
 }
 

@@ -18,13 +18,15 @@ import (
 )
 
 // deadline is how long a server may take to answer.
-const deadline = 30 * time.Second
+const deadline = time.Minute
 
 // Server is a redis-server on a port of its own, which can be killed and
 // started again.
 type Server struct {
 	// Addr is host:port, the same after each start.
 	Addr string
+	// Secure is where it also listens, with TLS; empty without Certificates.
+	Secure string
 	// Client is for the test's own commands.
 	Client *redis.Client
 
@@ -148,5 +150,21 @@ func (s *Server) Calls(command string) int {
 			return count
 		}
 	}
+	return 0
+}
+
+// Stat returns a count that the server keeps.
+func (s *Server) Stat(name string) int {
+	s.t.Helper()
+	for line := range strings.Lines(s.Client.Info(context.Background(), "stats").Val()) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			n, err := strconv.Atoi(strings.TrimSpace(value))
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			return n
+		}
+	}
+	s.t.Fatalf("%s: no %s", s.Addr, name)
 	return 0
 }

@@ -1,15 +1,12 @@
 package interop
 
 import (
-	"context"
 	_ "embed"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -29,13 +26,7 @@ type browsed struct {
 // TestChromium plays with WebSocket, EventSource and fetch of a real browser,
 // all at once in one page of another origin than the gateway's.
 func TestChromium(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a browser: left out with -short")
-	}
-	browser, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("install the Debian package chromium for this test")
-	}
+	needs(t, "chromium")
 	g := startGateway(t)
 	said := make(chan string, 8)
 	reported := make(chan browsed, 1)
@@ -58,27 +49,7 @@ func TestChromium(t *testing.T) {
 	}))
 	defer server.Close()
 
-	ctx, cancel := context.WithCancel(t.Context())
-	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-		"--no-first-run", "--no-default-browser-check", "--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-		"--user-data-dir="+t.TempDir(), "--remote-debugging-port=0", server.URL)
-	// Its processes are a group of their own, all of which end with the test.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	var complaint strings.Builder
-	cmd.Stderr = &complaint
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		cancel()
-		cmd.Wait()
-		if t.Failed() {
-			t.Log(complaint.String())
-		}
-	}()
+	browse(t, server.URL)
 
 	var none error
 	await(t, said, "subscribed", &none)

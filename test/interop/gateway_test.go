@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,19 +26,31 @@ type gateway struct {
 	t             testing.TB
 	redis         *redistest.Server
 	cmd           *exec.Cmd
-	public, admin string     // host:port
-	exited        chan error // how the process ended, once
+	public, admin string // host:port
+
+	mu     sync.Mutex
+	log    strings.Builder // guarded by mu
+	exited chan error      // how the process ended, once
 }
 
-// startGateway runs the program until the test ends. Its heartbeat is quick, so
-// that every client that stays is pinged.
-func startGateway(t testing.TB) *gateway {
+// startGateway runs the program with a Redis of its own until the test ends. Its
+// heartbeat is quick, so that every client that stays is pinged. Further flags
+// override its own.
+func startGateway(t testing.TB, flags ...string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, redis: redistest.Start(t), exited: make(chan error, 1)}
-	g.cmd = exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0",
+	return startGatewayOn(t, redistest.Start(t), flags...)
+}
+
+// startGatewayOn runs another one on a Redis that is there.
+func startGatewayOn(t testing.TB, redis *redistest.Server, flags ...string) *gateway {
+	t.Helper()
+	g := &gateway{t: t, redis: redis, exited: make(chan error, 1)}
+	if !slices.Contains(flags, "--origins") {
+		flags = append(flags, "--origins", "http://127.0.0.1:*")
+	}
+	g.cmd = exec.Command(program, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0",
 		"--redis.url", g.redis.URL(), "--log.format", "json",
-		"--heartbeat.interval", "400ms", "--heartbeat.timeout", "400ms", "--drain.timeout", "500ms",
-		"--origins", "http://127.0.0.1:*")
+		"--heartbeat.interval", "400ms", "--heartbeat.timeout", "400ms", "--drain.timeout", "500ms"}, flags...)...)
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log, err := g.cmd.StderrPipe()
 	if err != nil {
@@ -49,6 +63,9 @@ func startGateway(t testing.TB) *gateway {
 	go func() {
 		// Ends with the process, which the cleanup waits for.
 		for lines := bufio.NewScanner(log); lines.Scan(); {
+			g.mu.Lock()
+			g.log.WriteString(lines.Text() + "\n")
+			g.mu.Unlock()
 			var r struct{ Level, Msg, Public, Admin string }
 			if json.Unmarshal(lines.Bytes(), &r); r.Msg == "listening" {
 				g.public, g.admin = r.Public, r.Admin
@@ -78,6 +95,13 @@ func startGateway(t testing.TB) *gateway {
 		return status == 200
 	})
 	return g
+}
+
+// logged returns the log so far.
+func (g *gateway) logged() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.log.String()
 }
 
 // messages is how many are published to each client; one of them is large, and
@@ -131,6 +155,15 @@ func (g *gateway) drain() {
 	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		g.t.Fatal(err)
 	}
+}
+
+// kill ends the process as a crash does.
+func (g *gateway) kill() {
+	g.t.Helper()
+	if err := g.cmd.Process.Kill(); err != nil {
+		g.t.Fatal(err)
+	}
+	<-g.exited
 }
 
 // exits waits for the end of the process, which must be a good one.

@@ -12,16 +12,16 @@ import (
 	"go.uber.org/goleak"
 )
 
-// program is the gateway, built for these tests.
-var program string
+// program is the gateway and loader is loadgen, built for these tests.
+var program, loader string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "interop")
 	if err != nil {
 		panic(err)
 	}
-	program = filepath.Join(dir, "gateway")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "pushgate/cmd/gateway")
+	program, loader = filepath.Join(dir, "gateway"), filepath.Join(dir, "loadgen")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "pushgate/cmd/gateway", "pushgate/cmd/loadgen")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		os.RemoveAll(dir)

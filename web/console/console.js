@@ -6,35 +6,28 @@ const MOST_ENTRIES = 1000;
 const CLOSE_NAMES = {
   1000: "normal", 1001: "going away", 1002: "protocol error", 1003: "unsupported data",
   1006: "connection lost", 1007: "bad text", 1008: "policy", 1009: "message too big",
-  1011: "server error", 1012: "drain", 1013: "overload",
+  1011: "server error", 1012: "drain", 1013: "try again later",
   4001: "token missing, bad or expired", 4002: "slow consumer", 4003: "forbidden",
 };
-// A publish that is answered by one of these is no use trying again.
-const NO_PUBLISH = new Set(["forbidden", "unknown_type"]);
-
 const $ = id => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 
 let client = null;
 let received = 0;
-let awaiting = null; // {ref, channel} of the publish that has not been answered
-const refused = new Map(); // channel -> why the server takes no messages for it
 const subscribed = new Map(); // channel -> its chip
 
 function connect(address, token) {
   const own = client = new PushClient(address, { token });
   setState("waiting", "connecting");
   $("toggle").textContent = "Disconnect";
-  refused.clear();
-  showPublish();
-
-  client.on("open", () => setState("open", `connected to ${address}`));
-  client.on("welcome", m => note(`welcome, connection ${m.connection}`));
+  client.on("welcome", m => {
+    setState("open", `connected to ${address}`);
+    note(`welcome, connection ${m.connection}`);
+  });
   client.on("message", showMessage);
   client.on("gap", m => append("gap", m.channel, `gap (${m.reason}): messages may be missing here`, `since ${m.since}`));
   client.on("subscribed", m => { confirm(m.channel, true); note("subscribed", m.channel, m.id); });
   client.on("unsubscribed", m => note("unsubscribed", m.channel));
-  client.on("published", m => { awaiting = null; note("published", m.channel, m.id); });
   client.on("bye", m => note(`the server says bye: ${m.reason}`));
   client.on("error", showError);
   client.on("close", closed => { if (own === client) showClose(closed); }); // not by our own wish
@@ -54,15 +47,11 @@ function showMessage(m) {
   $("count").textContent = received === 1 ? "1 message" : `${received} messages`;
   let text = typeof m.data === "string" ? m.data : JSON.stringify(m.data);
   if (m.data_base64 !== undefined) text = `base64: ${m.data_base64}`;
-  append("message", m.channel, text, m.id);
+  append("message", m.channel, text, m.id, m.user);
 }
 
 function showError(m) {
   append("error", m.channel, `${m.code}: ${m.message}`);
-  if (m.ref === undefined || m.ref !== awaiting?.ref) return;
-  if (NO_PUBLISH.has(m.code)) refused.set(awaiting.channel, m.message);
-  awaiting = null;
-  showPublish();
 }
 
 function showClose({ code, reason, retryIn }) {
@@ -82,24 +71,19 @@ function setState(state, text) {
   $("state").textContent = text;
 }
 
-// showPublish offers to publish where the server has not refused it.
-function showPublish() {
-  const why = refused.get($("target").value.trim());
-  $("send").disabled = why !== undefined;
-  $("publish-note").hidden = why === undefined;
-  $("publish-note").textContent = why ?? "";
-}
-
 function note(text, channel = "", id = "") {
   append("note", channel, text, id);
 }
 
-function append(kind, channel, text, id = "") {
+function append(kind, channel, text, id = "", user = "") {
   const now = new Date();
   const entry = element("li", kind);
   const time = element("time", "", now.toTimeString().slice(0, 8));
   time.dateTime = now.toISOString();
-  entry.append(time, element("span", "channel", channel ?? ""), element("span", "text", text));
+  entry.append(time, element("span", "channel", channel ?? ""));
+  const said = element("span", "text", text);
+  if (user) said.prepend(element("span", "user", user), " ");
+  entry.append(said);
   if (id) entry.append(element("span", "id", id));
   const list = $("entries");
   list.append(entry);
@@ -132,7 +116,6 @@ function subscribe(channel) {
     client?.subscribe(channel);
   }
   $("target").value ||= channel;
-  showPublish();
 }
 
 function confirm(channel, confirmed) {
@@ -166,14 +149,23 @@ onSubmit("subscribe", () => {
   $("channel").value = "";
 });
 
-onSubmit("publish", () => {
+// It publishes as the operator, through the admin listener that served the page:
+// what clients may publish is another matter.
+onSubmit("publish", async () => {
   const channel = $("target").value.trim();
-  const ref = client?.publish(channel, parsed($("data").value)) ?? null;
-  if (ref === null) append("error", "", "not connected, nothing was published");
-  else awaiting = { ref, channel };
+  try {
+    const answer = await fetch("../v1/publish", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ channel, data: parsed($("data").value) }),
+    });
+    const { id, error } = await answer.json();
+    if (error) append("error", channel, `${error.code}: ${error.message}`);
+    else note("published", channel, id);
+  } catch (cause) {
+    append("error", channel, `not published: ${cause.message}`);
+  }
 });
-
-$("target").addEventListener("input", showPublish);
 
 $("clear").onclick = () => {
   $("entries").replaceChildren();

@@ -198,14 +198,15 @@ func (b *bench) describe(o *Outcome) {
 	}
 }
 
-// launch starts a gateway where there is a command for it. Its heartbeat is
-// made short by the environment, so that flags of the command still rule.
+// launch starts the server where there is a command for it. A gateway's
+// heartbeat is made short by the environment, so that flags of the command still
+// rule.
 func (b *bench) launch(ctx context.Context) (stop func(), err error) {
 	c := b.config.Run
 	if c.ServerCmd == "" {
 		return func() {}, nil
 	}
-	if beat := b.config.Beat; beat > 0 {
+	if beat := b.config.Beat; beat > 0 && !c.IsForeign() {
 		c.ServerCmd = fmt.Sprintf("env GATEWAY_HEARTBEAT__INTERVAL=%v GATEWAY_HEARTBEAT__TIMEOUT=%v %s", beat, beat, c.ServerCmd)
 	}
 	return loadgen.Launch(ctx, c)
@@ -231,13 +232,16 @@ func (b *bench) reach(ctx context.Context) error {
 		return err
 	}
 	if r.Counters.Ready == 0 {
-		return fmt.Errorf("no client gets into the gateway at %s: %s; start one, name it with --url, or have it started: --server-cmd 'gateway serve'",
+		return fmt.Errorf("no client gets into the server at %s: %s; start one, name it with --url, or have it started: --server-cmd 'gateway serve'",
 			c.URL, strings.Join(r.Failed, "; "))
 	}
 	c.Messages, c.Rate = 1, 0
 	r, err = loadgen.Fanout(ctx, c, loadgen.Options{})
 	if err != nil || ctx.Err() != nil || r.Good() {
 		return err
+	}
+	if c.IsForeign() {
+		return fmt.Errorf("a message does not come to a client of the server at %s: %s", c.URL, strings.Join(r.Failed, "; "))
 	}
 	return fmt.Errorf("a message through --redis does not come to a client of the gateway at %s: %s", c.URL, strings.Join(r.Failed, "; "))
 }

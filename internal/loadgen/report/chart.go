@@ -234,9 +234,9 @@ func tickText(unit loadgen.Unit, v float64, s scale) string {
 	}
 	switch {
 	case s.high >= 2e6:
-		return trimZeros(fmt.Sprintf("%.2f", v/1e6)) + " M"
+		return trimZeros(fmt.Sprintf("%.2f", v/1e6)) + "M"
 	case s.high >= 20e3:
-		return trimZeros(fmt.Sprintf("%.2f", v/1e3)) + " k"
+		return trimZeros(fmt.Sprintf("%.2f", v/1e3)) + "k"
 	}
 	return trimZeros(fmt.Sprintf("%.1f", v))
 }

@@ -180,6 +180,12 @@ func unlike(a, b *loadgen.Result) []string {
 	add("channels", a.Settings.Channels, b.Settings.Channels)
 	add("connects at the same time", a.Settings.InFlight, b.Settings.InFlight)
 	add("connect rate", a.Settings.ConnectRate, b.Settings.ConnectRate)
+	add("headers", strings.Join(a.Settings.Headers, "; "), strings.Join(b.Settings.Headers, "; "))
+	add("origin", a.Settings.Origin, b.Settings.Origin)
+	add("subprotocol", a.Settings.Subprotocol, b.Settings.Subprotocol)
+	add("foreign server", a.Settings.Foreign, b.Settings.Foreign)
+	add("hello", strings.Join(a.Settings.Hello, "; "), strings.Join(b.Settings.Hello, "; "))
+	add("published by", a.Settings.Publish, b.Settings.Publish)
 	add("loops", a.Settings.Loops, b.Settings.Loops)
 	if x, y := a.Settings.Load, b.Settings.Load; x != nil && y != nil {
 		add("stages", x.Stages, y.Stages)

@@ -184,7 +184,7 @@ func figures(r *loadgen.Result) (latencies []latencyRow, rest []row) {
 		add("delivery, from intended time", f.Due)
 		add("delivery, from real send time", f.Real)
 		add("send to the last subscriber", f.Completion)
-		add("publish to Redis", f.Publish)
+		add(f.PublishTitle(), f.Publish)
 	}
 	if s := r.Storm; s != nil {
 		add("handshake, coming back", s.Handshake)
@@ -227,6 +227,8 @@ func reasons(r *loadgen.Result) []reasonTable {
 		{"Clients that never were ready", r.Failures},
 		{"Attempts to come back that failed", r.Retries},
 		{"Clients lost", r.Losses},
+		{"Connections that ended at the proxy", r.ProxyCuts},
+		{"Told to come later", r.Deferrals},
 		{"Error messages", r.Errors},
 		{"Slow clients that were closed", slowCloses(r)},
 	} {
@@ -243,6 +245,13 @@ func reasons(r *loadgen.Result) []reasonTable {
 			all = append(all, table)
 		}
 	}
+	if len(r.Addresses) > 0 {
+		table := reasonTable{Title: "Addresses"}
+		for _, a := range r.Addresses {
+			table.Rows = append(table.Rows, row{Name: a.Address, Value: a.Account()})
+		}
+		all = append(all, table)
+	}
 	return all
 }
 
@@ -258,16 +267,28 @@ func settings(r *loadgen.Result) []row {
 	rows := []row{
 		{Name: "url", Value: s.URL},
 		{Name: "transport", Value: s.Transport},
+		{Name: "through", Value: r.Proxy},
 		{Name: "clients", Value: fmt.Sprint(s.Connections)},
 		{Name: "handshakes at the same time", Value: fmt.Sprint(s.InFlight)},
 		{Name: "channels", Value: s.Channels},
 		{Name: "source addresses", Value: fmt.Sprint(s.Sources)},
 		{Name: "event loops", Value: fmt.Sprint(s.Loops)},
 	}
+	rows = slices.DeleteFunc(rows, func(x row) bool { return x.Value == "" })
+	for _, hello := range s.Hello {
+		rows = append(rows, row{Name: "hello", Value: hello})
+	}
+	if s.Publish != "" {
+		rows = append(rows, row{Name: "published by", Value: s.Publish})
+	}
+	for _, x := range r.NotMeasured {
+		what, why, _ := strings.Cut(x, ": ")
+		rows = append(rows, row{Name: "not measured: " + what, Value: why})
+	}
 	if f := r.Fanout; f != nil {
 		rows = append(rows, row{Name: "messages", Value: fmt.Sprint(f.Asked)}, row{Name: "bytes of a message", Value: fmt.Sprint(f.Size)})
 		if f.Rate > 0 {
-			rows = append(rows, row{Name: "messages per second", Value: fmt.Sprintf("%g", f.Rate)})
+			rows = append(rows, row{Name: "messages per second", Value: loadgen.FormatQuantity(f.Rate)})
 		}
 	}
 	if v := r.Server; v != nil {

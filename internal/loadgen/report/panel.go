@@ -134,6 +134,9 @@ func (p *Panel) clients(s loadgen.Sample) panelLine {
 	if s.Lost > 0 {
 		l.add(red, "  lost %d", s.Lost)
 	}
+	if s.Away > 0 {
+		l.add("", "  away %d", s.Away)
+	}
 	return l
 }
 

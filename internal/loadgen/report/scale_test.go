@@ -41,8 +41,8 @@ func TestTickText(t *testing.T) {
 		v    float64
 		high float64
 	}{
-		"20 k":    {loadgen.UnitRate, 20000, 25000},
-		"2.5 M":   {loadgen.UnitCount, 2.5e6, 5e6},
+		"20k":     {loadgen.UnitRate, 20000, 25000},
+		"2.5M":    {loadgen.UnitCount, 2.5e6, 5e6},
 		"1500":    {loadgen.UnitCount, 1500, 3000},
 		"0.05":    {loadgen.UnitCPUs, 0.05, 0.2},
 		"50 ms":   {loadgen.UnitDuration, 50e6, 1e8},

@@ -94,6 +94,7 @@ var columns = []column{
 	{"host_cpu_share", func(s *loadgen.Sample) string { return decimal(s.HostCPU, 3) }},
 	{"self_cpus", func(s *loadgen.Sample) string { return decimal(s.SelfCPU, 3) }},
 	{"self_loop_busy", func(s *loadgen.Sample) string { return decimal(s.LoopBusy, 3) }},
+	{"away", func(s *loadgen.Sample) string { return count(s.Away) }},
 }
 
 // seriesLog writes series.csv, a line at a time.

@@ -1,6 +1,6 @@
 // Package proxy finds out who a client is when it comes through proxies: by
 // the PROXY protocol, which a proxy speaks before the client's first byte, and
-// by the X-Forwarded-For header of a request.
+// by a header of its requests, such as X-Forwarded-For.
 package proxy
 
 import (

@@ -1,0 +1,321 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+
+	"pushgate/fanout"
+	"pushgate/internal/redistest"
+)
+
+// largeSizes are those of messages that no kernel takes at once.
+var largeSizes = []int{400_000, 1_000_000, 5_000_000}
+
+// publishLarge publishes a message of each size at once, so that the next one
+// comes while the one before is being sent.
+func (in *instance) publishLarge(channel string, sizes ...int) {
+	in.t.Helper()
+	_, err := in.redis.Client.Pipelined(in.t.Context(), func(pipe redis.Pipeliner) error {
+		for i, n := range sizes {
+			pipe.Publish(in.t.Context(), "push:"+channel, fmt.Sprintf("%d %s", i, strings.Repeat("x", n)))
+		}
+		return nil
+	})
+	if err != nil {
+		in.t.Fatal(err)
+	}
+}
+
+// isLarge reports whether data is message i of publishLarge.
+func isLarge(data string, i, size int) bool {
+	return len(data) == size+4 && strings.HasPrefix(data, fmt.Sprintf(`"%d xx`, i))
+}
+
+// Messages far over limits.queue_bytes, several in a row, and together far over
+// limits.total_queue_bytes if they counted for each client, reach all who read,
+// whatever the transport and the channel's policy.
+func TestLargeMessagesReachWhoReads(t *testing.T) {
+	const each = 6 // clients of a transport
+	ways(t, func(t *testing.T, way IOUring) {
+		policy := map[IOUring]SlowPolicy{IOUringAuto: SlowDisconnect, IOUringOff: SlowDropOldest}[way]
+		in := startWith(t, redistest.Start(t), func(c *Config) {
+			c.Socket.IOUring = string(way)
+			c.Limits.TotalQueueBytes = 40 << 20
+			c.Channels = []ChannelRule{{Match: []string{"big"}, Slow: policy}}
+		}, func(c *fanout.Config) {
+			c.Ring.Bytes = 32 << 20 // for the polls, which come one after the other
+		}).ready()
+		var readers sync.WaitGroup
+		defer readers.Wait()
+		for range each {
+			c := in.subscribed("big")
+			readers.Go(func() {
+				for i, size := range largeSizes {
+					c.SetReadDeadline(time.Now().Add(patience))
+					if _, text, err := c.ReadMessage(); err != nil || len(text) < size {
+						t.Errorf("a WebSocket got %.100s, %v in place of message %d", text, err, i)
+						return
+					}
+				}
+			})
+			s := in.events("/v1/sse?channels=big,other", "")
+			s.expect("subscribed")
+			s.expect("subscribed")
+			readers.Go(func() {
+				for i, size := range largeSizes {
+					_, e, err := readEvent(s.r)
+					for err == nil && e.Type == "" { // an id alone, a heartbeat
+						_, e, err = readEvent(s.r)
+					}
+					if err != nil || !isLarge(string(e.Data), i, size) {
+						t.Errorf("an event stream got %.100s, %v in place of message %d", e.Data, err, i)
+						return
+					}
+				}
+			})
+			for _, channels := range []string{"big", "big,other"} {
+				cursor := in.poll(nil, "wait=0&channels="+channels).Cursor
+				readers.Go(func() {
+					for i := 0; i < len(largeSizes); {
+						resp, err := plainHTTP.Get("http://" + in.Addr() + "/v1/poll?wait=25&channels=" + channels + "&cursor=" + cursor)
+						if err != nil {
+							t.Errorf("a poll for message %d: %v", i, err)
+							return
+						}
+						p, err := tryReadPolled(resp)
+						if err != nil || len(p.Gaps) > 0 {
+							t.Errorf("a poll for message %d: gaps %v, %v", i, p.Gaps, err)
+							return
+						}
+						for _, data := range p.data(t) {
+							if !isLarge(data, i, largeSizes[i]) {
+								t.Errorf("a poll got %.100s in place of message %d", data, i)
+								return
+							}
+							i++
+						}
+						cursor = p.Cursor
+					}
+				})
+			}
+		}
+		in.publishLarge("big", largeSizes...)
+		readers.Wait()
+		if st := in.totals(); st.closes[CloseSlow]+st.closes[CloseOverload] > 0 || st.drops[DropOldest] > 0 {
+			t.Errorf("closes %v, drops %v", st.closes, st.drops)
+		}
+		eventually(t, "nothing is queued", func() bool { return in.metric("gateway_queue_bytes") == 0 })
+	})
+}
+
+// A client that reads none of the large messages is closed all the same, with a
+// few of them in its queue at most, while one beside it gets them all.
+func TestLargeMessagesCloseWhoDoesNotRead(t *testing.T) {
+	const size = 1_000_000
+	ways(t, func(t *testing.T, way IOUring) {
+		in := start(t, func(c *Config) { c.Socket.IOUring = string(way) }).ready()
+		deaf, healthy := in.lazy("big"), in.subscribed("big")
+		most, sent := int64(0), 0
+		for end := time.Now().Add(patience); in.totals().closes[CloseSlow] == 0; sent++ {
+			if time.Now().After(end) {
+				t.Fatalf("not closed after %d messages", sent)
+			}
+			in.publishLarge("big", size)
+			healthy.expect("message")
+			most = max(most, in.totals().queueBytes)
+		}
+		if most > (freeItems+2)*(size+100) {
+			t.Errorf("%d bytes were queued after %d messages", most, sent)
+		}
+		if code := deaf.closed(); code != 4002 {
+			t.Errorf("closed with %d", code)
+		}
+		in.publishLarge("big", size)
+		healthy.expect("message")
+	})
+}
+
+// Deaf clients whose large messages are their own stay within the bound of all.
+// Those who hold little are not ended for them.
+func TestLargeMessagesOfManyWhoDoNotRead(t *testing.T) {
+	const clients, size, total, few = 40, 1_000_000, 16 << 20, 6
+	in := start(t, func(c *Config) { c.Limits.TotalQueueBytes = total }).ready()
+	for i := range clients {
+		in.dialLazy(fmt.Sprintf("/v1/ws?channels=own.%d", i))
+	}
+	for range few {
+		in.dialLazy("/v1/ws?channels=small")
+	}
+	eventually(t, "all have their channels", func() bool { return in.totals().subscriptions == clients+few })
+	eventually(t, "all that get small messages have a queue", func() bool {
+		in.redis.Publish("small", strings.Repeat("x", largeBytes/2))
+		return in.totals().queues == few
+	})
+	for i := range clients {
+		in.publishLarge(fmt.Sprintf("own.%d", i), size)
+		// A shard that has less than its half waits for the other one to notice.
+		if n := in.metric("gateway_queue_bytes"); n > total*3/2+2*size {
+			t.Fatalf("%.0f bytes are queued, %d are allowed", n, total)
+		}
+	}
+	eventually(t, "some were closed for it", func() bool {
+		return in.totals().closes[CloseOverload] > clients/4 && in.metric("gateway_queue_bytes") < total
+	})
+	var small struct{ Subscribers int }
+	if in.call("GET", "/v1/channels/small", "", &small); small.Subscribers != few {
+		t.Errorf("%d of %d who hold little are left", small.Subscribers, few)
+	}
+}
+
+// A message over limits.payload_bytes reaches nobody and closes nobody: all are told
+// of the gap and go on, and it counts. A reload lets the next one through.
+func TestMessageOverTheLimit(t *testing.T) {
+	const limit = 64 << 10
+	in := start(t, func(c *Config) {
+		c.Limits.PayloadBytes = limit
+		c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}}
+	}).ready()
+	ws, raw, sse := in.subscribed("big"), in.dial("/v1/ws?format=raw&channels=big"), in.events("/v1/sse?channels=big", "")
+	sse.expect("subscribed")
+	poll := in.poll(nil, "wait=0&channels=big")
+	eventually(t, "all have the channel", func() bool { return in.totals().subscriptions == 3 })
+	in.publishLarge("big", limit)
+	in.redis.Publish("big", "1")
+	if e := ws.expect("gap"); e.Reason != "too_large" || e.Channel != "big" {
+		t.Errorf("got %+v", e)
+	}
+	ws.expect("message")
+	if _, e := sse.expect("gap"); e.Reason != "too_large" {
+		t.Errorf("got %+v", e)
+	}
+	sse.expect("message")
+	if _, text, err := raw.ReadMessage(); err != nil || string(text) != "1" {
+		t.Errorf("raw: %q, %v", text, err)
+	}
+	eventually(t, "a poll has what follows", func() bool {
+		p := in.poll(nil, "wait=0&channels=big&cursor="+poll.Cursor)
+		return slices.Equal(p.Gaps, []string{"big"}) && slices.Equal(p.data(t), []string{"1"})
+	})
+	if n := in.metric(`gateway_dropped_messages_total{reason="too_large"}`); n != 1 {
+		t.Errorf("%v are counted", n)
+	}
+	for listener, addr := range map[string]string{"the operator's": in.AdminAddr(), "the clients'": in.Addr()} {
+		resp, err := plainHTTP.Post("http://"+addr+"/v1/publish", "application/json",
+			strings.NewReader(`{"channel":"big","data":"`+strings.Repeat("x", limit-1)+`"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 413 {
+			t.Errorf("%s publish: %s", listener, resp.Status)
+		}
+	}
+	next := in.live.Load().Config
+	next.Limits.PayloadBytes = 2 * limit
+	if _, err := in.Reload(next); err != nil {
+		t.Fatal(err)
+	}
+	in.publishLarge("big", limit)
+	ws.expect("message")
+	sse.expect("message")
+}
+
+// The tallies against the queues that they count, some of whose items share
+// buffers.
+func TestTallyModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		all := new(total)
+		var queues []*queue
+		for range 2 { // shards
+			y := &tally{all: all}
+			queues = append(queues, &queue{tally: y}, &queue{tally: y})
+		}
+		buffers := [][]byte{make([]byte, 100), make([]byte, largeBytes), make([]byte, 3*largeBytes)}
+		some := func(t *rapid.T) *queue { return rapid.SampledFrom(queues).Draw(t, "queue") }
+		// count returns the least and the most that all items of some queues are.
+		count := func(queues []*queue) (least, most int64) {
+			held := map[*byte]int64{}
+			for _, q := range queues {
+				for i := q.head; i < len(q.items); i++ {
+					it := &q.items[i]
+					n := int64(len(it.b))
+					if !it.large {
+						least, most = least+n, most+n
+						continue
+					}
+					key := &it.b[n-1]
+					held[key] = max(held[key], n)
+				}
+			}
+			for _, b := range buffers {
+				if n := held[&b[len(b)-1]]; n > 0 {
+					least, most = least+n, most+int64(len(b))
+				}
+			}
+			return least, most
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				b := rapid.SampledFrom(buffers).Draw(t, "buffer")
+				some(t).add(queued{b: b[rapid.IntRange(0, 99).Draw(t, "sent"):], own: rapid.Bool().Draw(t, "own")})
+			},
+			"sent": func(t *rapid.T) {
+				q := some(t)
+				q.sent(rapid.IntRange(0, q.bytes).Draw(t, "n"))
+			},
+			"drop unsent": func(t *rapid.T) { some(t).dropUnsent() },
+			"reset":       func(t *rapid.T) { some(t).reset() },
+			"": func(t *rapid.T) {
+				for i := 0; i < len(queues); i += 2 {
+					least, most := count(queues[i : i+2])
+					if n := queues[i].tally.bytes; n < least || n > most {
+						t.Fatalf("shard %d: counted are %d, there are %d to %d", i/2, n, least, most)
+					}
+				}
+				least, most := count(queues)
+				if n := all.bytes.Load(); n < least || n > most {
+					t.Fatalf("counted are %d, there are %d to %d", n, least, most)
+				}
+			},
+		})
+	})
+}
+
+// tryReadPolled is readPolled away from the test's goroutine.
+func tryReadPolled(resp *http.Response) (p polled, err error) {
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 {
+		return p, fmt.Errorf("%s: %.100s, %w", resp.Status, body, err)
+	}
+	return p, json.Unmarshal(body, &p)
+}
+
+// What was flushed is held by nobody any more.
+func TestFlushHoldsNothing(t *testing.T) {
+	s := newStill(t, nil)
+	p := s.openWebSocket("c")
+	c := s.conns.at(p.slot)
+	for range 3 {
+		s.send(p.slot, c, make([]byte, 1_000_000))
+	}
+	for c.out != 0 {
+		p.receive()
+		s.flush(p.slot, c)
+	}
+	for i, b := range s.vec {
+		if b != nil {
+			t.Fatalf("buffer %d of %d bytes is held", i, len(b))
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"pushgate/gateway/admin"
+)
+
+// departure is what sends clients away at present: the shutdown or a
+// rebalance, one at a time.
+type departure struct {
+	// Guarded by mu
+	mu     sync.Mutex
+	reason CloseReason // CloseDrain, CloseRebalance, or empty
+	until  time.Time
+}
+
+// BusyError says that clients are being sent away already.
+type BusyError struct {
+	Reason CloseReason // CloseDrain or CloseRebalance
+	Until  time.Time
+}
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("a %s runs until %s", e.Reason, e.Until.UTC().Format(time.RFC3339))
+}
+
+// begin notes that clients are sent away until a time. A shutdown takes the
+// place of a rebalance; all else is refused with a *BusyError.
+func (d *departure) begin(reason CloseReason, until time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if reason != CloseDrain {
+		if running, end := d.current(); running != "" {
+			return &BusyError{running, end}
+		}
+	}
+	d.reason, d.until = reason, until
+	return nil
+}
+
+// now returns what sends clients away, empty where nothing does.
+func (d *departure) now() (CloseReason, time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.current()
+}
+
+func (d *departure) current() (CloseReason, time.Time) {
+	if d.reason == CloseRebalance && time.Now().After(d.until) {
+		return "", time.Time{}
+	}
+	return d.reason, d.until
+}
+
+// Rebalance asks a fraction of the clients, chosen evenly, to reconnect, spread
+// over a time: where a load balancer spreads new connections over a fleet that
+// has grown, they find their way to the new members. It returns how many
+// connections there are, or a *BusyError.
+func (s *Server) Rebalance(fraction float64, over time.Duration) (connections int64, err error) {
+	// The shards need a tick for the last of them.
+	if err := s.departure.begin(CloseRebalance, time.Now().Add(over+tick)); err != nil {
+		return 0, err
+	}
+	for _, sh := range s.shards {
+		sh.post(func() {
+			if sh.drain.reason != CloseDrain {
+				sh.beginDrain(CloseRebalance, fraction, over)
+			}
+		})
+	}
+	return s.connections.Load(), nil
+}
+
+// drainTime is how long the connections take to close at a shutdown.
+func (s *Server) drainTime() time.Duration {
+	d := s.live.Load().Drain
+	if rate := d.Rate; rate > 0 {
+		return time.Duration(float64(s.connections.Load()) / float64(rate) * float64(time.Second))
+	}
+	return d.Timeout
+}
+
+// StopTime is how long Run takes at most to return once its context has ended.
+func (s *Server) StopTime() time.Duration {
+	return s.live.Load().Drain.Delay + s.drainTime() + linger
+}
+
+// Drain ends Run as the end of its context does.
+func (o operator) Drain() (connections int64) {
+	connections = o.srv.connections.Load()
+	o.srv.stopOnce.Do(func() { close(o.srv.stop) })
+	return connections
+}
+
+// Shed is Rebalance for an operator.
+func (o operator) Shed(fraction float64, over time.Duration) (connections int64, err error) {
+	connections, err = o.srv.Rebalance(fraction, over)
+	if err != nil {
+		return 0, admin.Busy(err)
+	}
+	o.srv.log.Info("the operator sends clients away", "connections", connections, "fraction", fraction, "over", over)
+	return connections, nil
+}

@@ -1,0 +1,32 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// Whoever makes up origins can't fill the log with them.
+func TestStrangersAreTold(t *testing.T) {
+	var log bytes.Buffer
+	s := &shard{srv: &Server{}, log: slog.New(slog.NewTextHandler(&log, nil))}
+	for range 3 {
+		s.tellStranger([]byte("https://a.example"))
+	}
+	if n := strings.Count(log.String(), "origin=https://a.example key=origins"); n != 1 {
+		t.Errorf("told %d times of one origin:\n%s", n, &log)
+	}
+	for i := range 3 * maxStrangers {
+		s.tellStranger(fmt.Appendf(nil, "https://%d.example", i))
+	}
+	if n := strings.Count(log.String(), "\n"); n != maxStrangers+1 {
+		t.Errorf("%d lines, want one for each of %d origins and one that there are no more", n, maxStrangers)
+	}
+	s.srv.strangers.forget()
+	log.Reset()
+	if s.tellStranger([]byte("https://a.example")); log.Len() == 0 {
+		t.Error("after a reload it isn't told")
+	}
+}

@@ -1,0 +1,77 @@
+package loadgen
+
+import (
+	"os/exec"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/procfs"
+)
+
+// A server of several processes is measured with all of them.
+func TestFamily(t *testing.T) {
+	cmd := exec.Command("/bin/sh", "-c", `/bin/sh -c 'sleep 1000 & sleep 1000 & wait'; :`)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		cmd.Wait()
+	}()
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	var sum ProcessSample
+	for end := time.Now().Add(time.Minute); len(pids) != 4 || sum.Processes != 4; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("processes %v, %+v", pids, sum)
+		}
+		pids = family(cmd.Process.Pid)
+		if sum, err = sampleFamily(fs, cmd.Process.Pid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var apart ProcessSample
+	for _, pid := range pids {
+		p, err := fs.Proc(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, err := sampleOf(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apart.RSS += one.RSS
+	}
+	if sum.RSS == 0 || sum.RSS >= apart.RSS || sum.Anon == 0 || sum.Anon > sum.RSS || sum.Threads != 4 {
+		t.Errorf("%+v; one by one they have %d B, with what they share", sum, apart.RSS)
+	}
+	// The two shells are one program, the sleeps another.
+	for _, pid := range pids {
+		want := cmd.Process.Pid
+		if slices.Index(pids, pid) >= 2 {
+			want = pid
+		}
+		if got := familyHead(fs, pid); got != want {
+			t.Errorf("the head of %d among %v is %d, want %d", pid, pids, got, want)
+		}
+	}
+	// One process is measured as ever, and one that has ended is an error.
+	if one, err := sampleFamily(fs, pids[3]); err != nil || one.Processes != 1 || one.RSS == 0 {
+		t.Errorf("%+v, %v", one, err)
+	}
+	syscall.Kill(pids[3], syscall.SIGKILL)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if _, err := sampleFamily(fs, pids[3]); err != nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("an ended process is measured")
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package loadgen
+
+import (
+	"crypto/tls"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// startSecure starts a server that speaks TLS, and returns a Config for a run
+// that trusts its certificate, which is for 127.0.0.1 and example.com.
+func startSecure(t *testing.T, s *scripted, clients, messages int) Config {
+	t.Helper()
+	s.secure = true
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	c := s.start(t, clients, messages)
+	c.CA = filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(c.CA, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Timeout = time.Minute
+	return c
+}
+
+// All transports work over TLS as they do without, whatever its version and
+// however its records are cut, and from other processes.
+func TestSecure(t *testing.T) {
+	for _, transport := range []Transport{WebSocket, SSE, Poll} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			for _, agents := range []int{0, 2} {
+				t.Run(fmt.Sprintf("%s, %s, %d agents", transport, tls.VersionName(version), agents), func(t *testing.T) {
+					t.Parallel()
+					s := newScripted()
+					s.TLS = &tls.Config{MaxVersion: version}
+					s.dribble = transport == WebSocket
+					c := startSecure(t, s, 16, 20)
+					c.Transport, c.Agents, c.Loops = transport, agents, 2
+					r := mustFanout(t, s, c)
+					want := figures{expected: 320, delivered: 320}
+					if got := figuresOf(r); !r.Good() || got != want || r.Counters.TLSHandshakes != 16 || r.Counters.TLSTime == 0 {
+						t.Errorf("got %+v, want %+v, %+v, failed %q", got, want, r.Counters, r.Failed)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Clients that are cut come back over TLS as well.
+func TestSecureStorm(t *testing.T) {
+	s := newScripted()
+	c := startSecure(t, s, 20, 1)
+	c.Share, c.Before, c.After, c.Rate = 0.5, 50*time.Millisecond, 50*time.Millisecond, 0
+	r, err := storm(t.Context(), c, Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Good() || r.Counters.Returned != 10 || r.Counters.TLSHandshakes != 30 {
+		t.Errorf("%+v, failed %q", r.Counters, r.Failed)
+	}
+}
+
+// What is wrong with a server's TLS is told by name, with what to change.
+func TestSecureRefused(t *testing.T) {
+	tests := map[string]struct {
+		change func(c *Config)
+		want   Reason
+	}{
+		"trusted":       {func(c *Config) {}, ""},
+		"unknown":       {func(c *Config) { c.CA = "" }, ReasonIssuer},
+		"insecure":      {func(c *Config) { c.CA, c.Insecure = "", true }, ""},
+		"another name":  {func(c *Config) { c.URL = strings.Replace(c.URL, "127.0.0.1", "localhost", 1) }, ReasonName},
+		"name by Host":  {func(c *Config) { c.Headers = []string{"Host: example.com:443"} }, ""},
+		"other by Host": {func(c *Config) { c.Headers = []string{"Host: push.example"} }, ReasonName},
+		"wss":           {func(c *Config) { c.URL = strings.Replace(c.URL, "https", "wss", 1) }, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScripted()
+			c := startSecure(t, s, 4, 1)
+			tt.change(&c)
+			r, err := Idle(t.Context(), c, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.want == "" && !r.Good() || tt.want != "" && r.Failures[tt.want] == 0 {
+				t.Errorf("failures %v, want %q; %q", r.Failures, tt.want, r.Failed)
+			}
+		})
+	}
+	t.Run("plain", func(t *testing.T) {
+		s := newScripted()
+		c := s.start(t, 4, 1)
+		c.URL = strings.Replace(c.URL, "http", "https", 1)
+		r, err := Idle(t.Context(), c, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Failures[ReasonNotTLS] == 0 {
+			t.Errorf("failures %v, want %q", r.Failures, ReasonNotTLS)
+		}
+	})
+}
+
+// A server that says nothing, or goes away, in the middle of a handshake leaves
+// nothing behind: TestMain looks for goroutines.
+func TestSecureUnfinished(t *testing.T) {
+	for _, stays := range []bool{true, false} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				conn, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				if !stays {
+					conn.Read(make([]byte, 4096))
+					conn.Close()
+				}
+			}
+		}()
+		c := DefaultConfig()
+		c.URL, c.Insecure, c.Connections, c.Timeout = "wss://"+ln.Addr().String(), true, 5, 300*time.Millisecond
+		r, err := Idle(t.Context(), c, Options{})
+		ln.Close()
+		<-done
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[bool]Reason{true: ReasonTimeout, false: ReasonEarly}[stays]
+		if r.Failures[want] != 5 {
+			t.Errorf("failures %v, want %q", r.Failures, want)
+		}
+	}
+}

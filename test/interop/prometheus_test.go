@@ -1,0 +1,88 @@
+package interop
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"pushgate/internal/loopback"
+)
+
+// TestPrometheus has Prometheus scrape the gateway and load the alerts. The first
+// incident of a kind counts.
+func TestPrometheus(t *testing.T) {
+	path := needs(t, "prometheus")
+	g := startGateway(t)
+	rules, err := filepath.Abs("../../deploy/prometheus-rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(t.TempDir(), "prometheus.yml")
+	text := fmt.Sprintf(`global: {scrape_interval: 200ms, evaluation_interval: 200ms}
+rule_files: [%s]
+scrape_configs: [{job_name: pushgate, static_configs: [{targets: ["%s"]}]}]
+`, rules, g.admin)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := loopback.Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, path, "--config.file", config, "--storage.tsdb.path", t.TempDir(), "--web.listen-address", addr)
+
+	p := prometheus{t, "http://" + addr}
+	p.eventually(`count_over_time(gateway_rejects_total{reason="not_found"}[5m]) > 5`)
+	if status, _ := get(t, "http://"+g.public+"/nothing"); status != http.StatusNotFound {
+		t.Fatalf("status %d", status)
+	}
+	p.eventually(`increase(gateway_rejects_total{reason="not_found"}[5m]) > 0`)
+
+	var groups struct {
+		Groups []struct {
+			Rules []struct{ Name, Health, LastError, State string }
+		}
+	}
+	p.get("/api/v1/rules", &groups)
+	count := 0
+	for _, group := range groups.Groups {
+		for _, rule := range group.Rules {
+			count++
+			if rule.Health != "ok" || rule.State == "firing" {
+				t.Errorf("%+v", rule)
+			}
+		}
+	}
+	if count == 0 {
+		t.Error("Prometheus has no rules")
+	}
+}
+
+// prometheus is a running one.
+type prometheus struct {
+	t   testing.TB
+	url string
+}
+
+// get reads the data of an answer of its API into v, and reports whether it had any.
+func (p prometheus) get(path string, v any) bool {
+	r, err := once.Get(p.url + path)
+	if err != nil {
+		return false // it starts
+	}
+	defer r.Body.Close()
+	return json.NewDecoder(r.Body).Decode(&struct{ Data any }{v}) == nil
+}
+
+// eventually waits until a query has a result.
+func (p prometheus) eventually(query string) {
+	p.t.Helper()
+	eventually(p.t, query, func() bool {
+		var data struct{ Result []any }
+		return p.get("/api/v1/query?query="+url.QueryEscape(query), &data) && len(data.Result) > 0
+	})
+}
