@@ -75,7 +75,7 @@ func (c *client) parted() (p parting) {
 func TestDrain(t *testing.T) {
 	const (
 		clients = 300
-		delay   = 500 * time.Millisecond
+		delay   = 2 * time.Second
 		over    = 3 * time.Second
 		back    = 1500 * time.Millisecond
 	)
@@ -117,7 +117,7 @@ func TestDrain(t *testing.T) {
 	reading.Wait()
 	in.returned()
 	took := time.Since(begin)
-	if took < delay+over-2*tick || took > delay+over+time.Second {
+	if took < delay+over-2*tick || took > delay+over+linger-time.Second {
 		t.Errorf("the drain took %v", took)
 	}
 
@@ -181,7 +181,7 @@ func TestDrainLeavesTheDeafBehind(t *testing.T) {
 	begin := time.Now()
 	in.stop()
 	in.returned()
-	if took := time.Since(begin); took > over+time.Second {
+	if took := time.Since(begin); took > over+linger-time.Second {
 		t.Errorf("the exit took %v", took)
 	}
 	full.Close()
