@@ -145,14 +145,14 @@ func TestRedisCluster(t *testing.T) {
 	}
 
 	t.Run("nothing is repeated", func(t *testing.T) {
-		p := openPublisher(t, cluster.URL()+"&read_timeout=200ms", false)
+		p := openPublisher(t, cluster.URL()+"&read_timeout=1s", false)
 		name := names[0]
 		owner := cluster.Owner(name)
 		if _, err := p.publish(t.Context(), []publication{{name, []byte("begin")}}); err != nil {
 			t.Fatal(err) // and the connection stands
 		}
 		owner.Signal(syscall.SIGSTOP)
-		goOn := time.AfterFunc(300*time.Millisecond, func() { owner.Signal(syscall.SIGCONT) })
+		goOn := time.AfterFunc(1200*time.Millisecond, func() { owner.Signal(syscall.SIGCONT) })
 		fates, err := p.publish(t.Context(), []publication{{name, []byte("once")}})
 		if goOn.Stop() {
 			owner.Signal(syscall.SIGCONT)
