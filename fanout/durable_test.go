@@ -273,11 +273,13 @@ func TestPublish(t *testing.T) {
 }
 
 func TestScriptForOtherLanguages(t *testing.T) {
-	text, err := os.ReadFile("../configs/publish.lua")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(text) != scriptText {
-		t.Error("configs/publish.lua and fanout/publish.lua differ: copy one over the other")
+	for name, want := range map[string]string{"publish.lua": scriptText, "forget.lua": forgetText} {
+		text, err := os.ReadFile("../configs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(text) != want {
+			t.Errorf("configs/%s and fanout/%[1]s differ: copy one over the other", name)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package fanout
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -177,7 +176,7 @@ func TestForgetKeepsIdsRising(t *testing.T) {
 	}
 }
 
-// Readers of the stream that are under way don't bring back what is forgotten.
+// A read of the stream that is under way doesn't bring forgotten messages back.
 func TestForgetAmidReplays(t *testing.T) {
 	server := startRedis(t)
 	c := testConfig(server.url())
@@ -251,15 +250,5 @@ func TestForgetOnACluster(t *testing.T) {
 		if a := r.replay(t, b, channel, mustPosition(t, first)); a.Gap == nil {
 			t.Error("a position from before is honoured")
 		}
-	}
-}
-
-func TestForgetScriptForOtherLanguages(t *testing.T) {
-	text, err := os.ReadFile("../configs/forget.lua")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(text) != forgetText {
-		t.Error("configs/forget.lua and fanout/forget.lua differ: copy one over the other")
 	}
 }

@@ -7,25 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
-
-// newest asks for a channel's newest messages and waits for them.
-func (r *recorder) newest(t testing.TB, b *Broker, channel string, n int) Replay {
-	t.Helper()
-	done := make(chan Replay, 1)
-	b.ReplayNewest(channel, n, r, func(a Replay) {
-		r.add(channel, event{text: "replay", replay: a})
-		done <- a
-	})
-	select {
-	case a := <-done:
-		return a
-	case <-time.After(testDeadline):
-		t.Fatalf("no newest %d of %s after %v", n, channel, testDeadline)
-		return Replay{}
-	}
-}
 
 // Whatever the ring holds of a stream, the newest of it come, without a gap. The
 // position before them leads to them again.

@@ -78,8 +78,20 @@ func (r *recorder) wait(t testing.TB, channel string, n int) []event {
 // replay asks for a replay and waits for it.
 func (r *recorder) replay(t testing.TB, b *Broker, channel string, since Position) Replay {
 	t.Helper()
+	return r.answer(t, channel, fmt.Sprint("since ", since), func(done func(Replay)) { b.Replay(channel, since, r, done) })
+}
+
+// newest asks for a channel's newest messages and waits for them.
+func (r *recorder) newest(t testing.TB, b *Broker, channel string, n int) Replay {
+	t.Helper()
+	return r.answer(t, channel, fmt.Sprint("newest ", n), func(done func(Replay)) { b.ReplayNewest(channel, n, r, done) })
+}
+
+// answer waits for the replay that ask begins, which comes among the events.
+func (r *recorder) answer(t testing.TB, channel, what string, ask func(done func(Replay))) Replay {
+	t.Helper()
 	done := make(chan Replay, 1)
-	b.Replay(channel, since, r, func(a Replay) {
+	ask(func(a Replay) {
 		r.add(channel, event{text: "replay", replay: a})
 		done <- a
 	})
@@ -87,7 +99,7 @@ func (r *recorder) replay(t testing.TB, b *Broker, channel string, since Positio
 	case a := <-done:
 		return a
 	case <-time.After(testDeadline):
-		t.Fatalf("no replay of %s since %s after %v", channel, since, testDeadline)
+		t.Fatalf("no replay of %s, %s, after %v", channel, what, testDeadline)
 		return Replay{}
 	}
 }
