@@ -181,7 +181,7 @@ func testPublishedOnce(t *testing.T, cluster *redistest.Cluster) {
 				_, err := b.Publish(t.Context(), "news", []byte("after "+text), durable)
 				return err == nil
 			})
-			eventually(t, "what was published behind it has come", func() bool { return slices.Contains(r.texts("news"), "after "+text) })
+			eventually(t, "the message behind it has come", func() bool { return slices.Contains(r.texts("news"), "after "+text) })
 			came = slices.Contains(r.texts("news"), text)
 		}
 		if !came {

@@ -66,8 +66,8 @@ func parseMarked(head, rest string) (m heldMessage, ok bool) {
 	return m, err == nil && id.Durable() && !id.IsZero()
 }
 
-// cutMark returns what is between two marks, at most so many bytes, and what is
-// behind the second.
+// cutMark returns the text between two marks, at most so many bytes of it, and the
+// rest behind the second.
 func cutMark(s string, most int) (head, rest string, ok bool) {
 	if len(s) == 0 || s[0] != mark {
 		return "", "", false

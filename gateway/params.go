@@ -29,8 +29,8 @@ const (
 )
 
 // query reads the query of s.request. The Last-Event-ID header is the newest
-// position: a client that comes back repeats its URL as it was, with what a
-// library adds to it.
+// position: a client that comes back repeats its first URL, older positions
+// included, with the parameters that a library adds.
 func (s *shard) query() (p params, err *http1.Error) {
 	p = params{wait: defaultWait, max: defaultMax}
 	r := &s.request

@@ -106,7 +106,7 @@ func TestPositionsByAnyName(t *testing.T) {
 	}
 }
 
-// The same in what a client writes as JSON.
+// The same names in the JSON that a client sends.
 func TestPositionsByAnyNameInJSON(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

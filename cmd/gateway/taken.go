@@ -16,8 +16,8 @@ import (
 // probeTimeout bounds the look at one address.
 const probeTimeout = 2 * time.Second
 
-// explainTaken adds to the error of a start that found an address in use who is
-// on each of the addresses: most often a gateway that runs already.
+// explainTaken adds to the error of a start that found an address in use which
+// program runs on each of the addresses: most often a gateway.
 func explainTaken(err error, s settings) error {
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return err

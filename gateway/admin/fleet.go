@@ -27,7 +27,7 @@ type Node struct {
 	Surplus     int64  `json:"surplus,omitempty"` // that it sends away
 }
 
-// State is what a node is doing.
+// State says whether a node serves, drains or rebalances.
 type State string
 
 const (

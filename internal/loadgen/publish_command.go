@@ -14,8 +14,9 @@ import (
 // commandPublisher publishes by --publish-cmd. A command with {message} in it is
 // run for each message, one after the other, and has published when it ends with
 // 0. Any other is run once and reads lines of a channel, a blank and a message;
-// what it has read counts as published. Either may take --timeout, for a message
-// or a batch of lines, and is killed then: publishing must not outlast the run.
+// each line that it has read counts as published. Either may take --timeout, for a
+// message or a batch of lines, and is killed then: publishing must not outlast the
+// run.
 type commandPublisher struct {
 	line    string
 	each    bool
@@ -46,7 +47,7 @@ func newCommandPublisher(c Config) (*commandPublisher, error) {
 	p.ended = make(chan struct{})
 	go func() {
 		p.err = p.process.Wait()
-		p.kill() // what it has left behind in its group
+		p.kill() // the processes that it has left behind in its group
 		close(p.ended)
 	}()
 	return p, nil

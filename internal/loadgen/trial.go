@@ -15,10 +15,10 @@ const (
 )
 
 // trial has messages published to a foreign server until one has come on every
-// subscription of which account is kept. Such a server does not say when a client is subscribed: what was
-// published before would be missing by no fault of its own. It also shows at once
-// when what is published comes to nobody. The messages for trial have number 0
-// and are in no account.
+// subscription whose messages are counted. Such a server does not say when a
+// client is subscribed: a message from before would be missing by no fault of the
+// server. A trial also shows at once when messages come to nobody. Its own have
+// number 0 and are not counted.
 func (r *run) trial(ctx context.Context, w *publishing) error {
 	var want int64
 	for _, n := range w.listeners {

@@ -18,8 +18,8 @@ import (
 	"pushgate/internal/loopback"
 )
 
-// ServerName is what the servers' certificates are for, and nothing else: not
-// the address that they listen on.
+// ServerName is the only name in the servers' certificates: the address that they
+// listen on is in none.
 const ServerName = "redis.example"
 
 // Certificates are those of an authority of its own, by their files: for the

@@ -21,8 +21,8 @@ type TLS struct {
 	// ask for one, and its private key, in PEM.
 	CertFile string `koanf:"cert_file"`
 	KeyFile  string `koanf:"key_file"`
-	// ServerName is what the servers' certificates are for; empty is the host
-	// of the URL, or the one under which a server is reached.
+	// ServerName is the name that the servers' certificates must have; empty
+	// stands for the host of the URL, or the one under which a server is reached.
 	ServerName string `koanf:"server_name"`
 }
 

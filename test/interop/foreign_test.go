@@ -83,8 +83,8 @@ http {
 	return foreign{name: "nginx", sse: true, flags: []string{"--url", "ws://" + addr + "/sub/{channel}", "--publish-url", "http://" + addr + "/pub/{channel}"}}
 }
 
-// TestForeignServers measures servers that others wrote: what a connection takes
-// of them, and whether every message comes to every client that subscribed.
+// TestForeignServers measures servers that others wrote: the cost of a
+// connection, and whether every message comes to every client that subscribed.
 func TestForeignServers(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T) foreign{"Node": startHub, "nchan": startNchan} {
 		t.Run(name, func(t *testing.T) {

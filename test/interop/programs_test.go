@@ -71,9 +71,9 @@ func lookPath(name string) (string, error) {
 	return path, nil
 }
 
-// start runs a program until the test ends. Its processes are a group of their
-// own, all of which end then. What it wrote to standard error is logged when the
-// test has failed.
+// start runs a program until the test ends. Its processes form a group of
+// their own, and all of them end with the test. Its standard error is logged when
+// the test has failed.
 func start(t testing.TB, path string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
