@@ -27,7 +27,11 @@ func TestFamily(t *testing.T) {
 	}
 	var pids []int
 	var sum ProcessSample
-	for end := time.Now().Add(time.Minute); len(pids) != 4 || sum.Processes != 4; time.Sleep(time.Millisecond) {
+	// A shell's child is a shell too until it runs sleep.
+	begun := func() bool {
+		return len(pids) == 4 && sum.Processes == 4 && !sameProgram(pids[0], pids[2]) && !sameProgram(pids[0], pids[3])
+	}
+	for end := time.Now().Add(time.Minute); !begun(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("processes %v, %+v", pids, sum)
 		}
