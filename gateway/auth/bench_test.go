@@ -115,11 +115,16 @@ func TestVerifyAllocations(t *testing.T) {
 	v, token := testVerifier(t, jwtConfig(nil)), mint(t, benchClaims, signingKey(t, HS256, ""))
 	bad := append([]byte(nil), token...)
 	bad[len(bad)-2] ^= 1
-	// 7 of them are the HMAC's.
+	g, err := v.Verify(token, noon) // from here on its header is known
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 7 of them are the HMAC's. The race detector makes the pool forget a
+	// quarter of what it is given, which costs one more on average.
 	for name, tt := range map[string]struct {
 		token []byte
 		most  float64
-	}{"accepted": {token, 14}, "signature": {bad, 11}, "missing": {nil, 0}, "too long": {make([]byte, MaxToken+1), 0}} {
+	}{"accepted": {token, 14}, "signature": {bad, 10}, "missing": {nil, 0}, "too long": {make([]byte, MaxToken+1), 0}} {
 		got := math.Inf(1)
 		for range 5 { // the runtime's own goroutines are counted too
 			got = min(got, testing.AllocsPerRun(200, func() { v.Verify(tt.token, noon) }))
@@ -128,7 +133,6 @@ func TestVerifyAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations, want at most %v", name, got, tt.most)
 		}
 	}
-	g, _ := v.Verify(token, noon)
 	if got := testing.AllocsPerRun(200, func() { g.MaySubscribe("user.user-1234567"); g.MayPublish("chat.x") }); got != 0 {
 		t.Errorf("asking a grant takes %v allocations", got)
 	}
