@@ -143,8 +143,8 @@ func TestWhatAnswersAPing(t *testing.T) {
 }
 
 const (
-	quickInterval = 500 * time.Millisecond
-	quickTimeout  = 400 * time.Millisecond
+	quickInterval = time.Second
+	quickTimeout  = 900 * time.Millisecond
 )
 
 // quickBeat is a heartbeat for real clocks.

@@ -38,7 +38,7 @@ func TestChurnFailed(t *testing.T) {
 	s.refuse = func(client int) int { return map[int]int{12: 503, 15: 503}[client] }
 	c := s.start(t, 10, 1)
 	c.Share, c.ChurnRate, c.Rate, c.Duration = 1, 50, 0, 400*time.Millisecond
-	c.Timeout = 300 * time.Millisecond
+	c.Timeout = time.Second
 	r, err := churn(t.Context(), c, Options{}, nil)
 	if err != nil {
 		t.Fatal(err)

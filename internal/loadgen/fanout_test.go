@@ -189,7 +189,7 @@ func TestFanoutInTurn(t *testing.T) {
 		return deliver
 	}
 	c = s.start(t, 5, 20)
-	c.Rate, c.Timeout = 0, 200*time.Millisecond
+	c.Rate, c.Timeout = 0, time.Second
 	r = mustFanout(t, s, c)
 	if got, want := figuresOf(r), (figures{expected: 20, delivered: 19, missing: 1, incomplete: 1}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -258,7 +258,7 @@ func TestFanoutUnheard(t *testing.T) {
 	s.unheard = true
 	s.faults = func(int, int) fault { return drop }
 	c := s.start(t, 2, 5)
-	c.Timeout = 200 * time.Millisecond
+	c.Timeout = time.Second
 	r := mustFanout(t, s, c)
 	if r.Fanout.Unheard != 5 || !slices.ContainsFunc(r.Failed, func(f string) bool { return strings.Contains(f, "--prefix") }) {
 		t.Errorf("unheard %d: %q", r.Fanout.Unheard, r.Failed)
@@ -290,7 +290,7 @@ func TestFanoutTransports(t *testing.T) {
 			s := newScripted()
 			tt.prepare(s)
 			c := s.start(t, 4, 30)
-			c.Transport, c.Timeout = tt.transport, 500*time.Millisecond
+			c.Transport, c.Timeout = tt.transport, 2*time.Second
 			r := mustFanout(t, s, c)
 			if got := figuresOf(r); got != tt.want {
 				t.Errorf("got %+v, want %+v: %q", got, tt.want, r.Failed)

@@ -106,7 +106,7 @@ func TestSubprotocol(t *testing.T) {
 				answer += "Sec-WebSocket-Protocol: " + tt.chosen + "\r\n"
 			}
 			c := DefaultConfig()
-			c.URL, c.Subprotocol, c.Connections, c.Timeout = "ws://"+answering(t, answer+"\r\n"), tt.offered, 1, 300*time.Millisecond
+			c.URL, c.Subprotocol, c.Connections, c.Timeout = "ws://"+answering(t, answer+"\r\n"), tt.offered, 1, 2*time.Second
 			r, err := Idle(t.Context(), c, Options{})
 			if err != nil {
 				t.Fatal(err)

@@ -512,7 +512,7 @@ func TestForeignIsTold(t *testing.T) {
 	if text := strings.Join(r.Failed, "\n"); err != nil || r.Failures[ReasonForeign] != 3 || !strings.Contains(text, "--foreign has it measured all the same") || time.Since(began) > c.Timeout {
 		t.Errorf("%v: %v, %s", err, r.Failures, text)
 	}
-	c.URL, c.Timeout = "http://"+answering(t, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: "+webSocketAccept+"\r\n\r\n"), 500*time.Millisecond
+	c.URL, c.Timeout = "http://"+answering(t, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: "+webSocketAccept+"\r\n\r\n"), 2*time.Second
 	r, err = Idle(t.Context(), c, Options{})
 	if text := strings.Join(r.Failed, "\n"); err != nil || r.Failures[ReasonWelcome] != 3 || !strings.Contains(text, "--foreign has it measured all the same") {
 		t.Errorf("%v: %v, %s", err, r.Failures, text)

@@ -74,7 +74,7 @@ func TestIdleUnconfirmed(t *testing.T) {
 	s := newScripted()
 	s.onlyAck = 1
 	c := s.start(t, 5, 1)
-	c.Channels, c.Timeout = "a,b", 200*time.Millisecond
+	c.Channels, c.Timeout = "a,b", time.Second
 	r, err := Idle(t.Context(), c, Options{})
 	if err != nil {
 		t.Fatal(err)

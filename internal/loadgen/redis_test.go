@@ -99,7 +99,7 @@ func TestFanoutWrongRedis(t *testing.T) {
 	m := miniredis.RunT(t)
 	s := newScripted()
 	c := s.start(t, 3, 4)
-	c.Redis, c.Timeout = "redis://"+m.Addr(), 200*time.Millisecond
+	c.Redis, c.Timeout = "redis://"+m.Addr(), time.Second
 	r, err := Fanout(t.Context(), c, Options{})
 	if err != nil {
 		t.Fatal(err)

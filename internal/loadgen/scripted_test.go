@@ -456,7 +456,7 @@ func (s *scripted) start(t *testing.T, clients, messages int) Config {
 	c.URL = s.URL
 	c.Connections, c.InFlight = clients, 10
 	c.Messages, c.Rate = messages, 2000
-	c.Timeout = time.Second
+	c.Timeout = 3 * time.Second
 	c.Hold = 100 * time.Millisecond
 	c.Settle = 50 * time.Millisecond
 	return c

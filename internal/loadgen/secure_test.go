@@ -135,7 +135,7 @@ func TestSecureUnfinished(t *testing.T) {
 			}
 		}()
 		c := DefaultConfig()
-		c.URL, c.Insecure, c.Connections, c.Timeout = "wss://"+ln.Addr().String(), true, 5, 300*time.Millisecond
+		c.URL, c.Insecure, c.Connections, c.Timeout = "wss://"+ln.Addr().String(), true, 5, time.Second
 		r, err := Idle(t.Context(), c, Options{})
 		ln.Close()
 		<-done

@@ -137,7 +137,7 @@ func TestHandshakeTimeoutIsCorrected(t *testing.T) {
 	}
 	c := s.start(t, 1, 1)
 	t.Cleanup(func() { close(release) }) // before the server stops
-	c.Stages, c.Timeout = "0->8@200/s", 300*time.Millisecond
+	c.Stages, c.Timeout = "0->8@200/s", 1500*time.Millisecond
 	r, err := Idle(t.Context(), c, Options{})
 	if err != nil {
 		t.Fatal(err)
