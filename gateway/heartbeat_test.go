@@ -252,7 +252,7 @@ func (in *instance) readsFor(d time.Duration) (pause time.Duration, ok bool) {
 	})
 	conn := c.NetConn()
 	conn.SetReadDeadline(time.Now().Add(patience))
-	pace := time.NewTicker(10 * time.Millisecond)
+	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
 	begin := time.Now()
 	buf := make([]byte, 4<<10)
