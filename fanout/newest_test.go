@@ -195,8 +195,7 @@ func TestNewestJoinUpWithDelivery(t *testing.T) {
 		sentBy = append(sentBy, int(sent.Load()))
 	}
 	eventually(t, "the last message", func() bool {
-		got := r.of("c")
-		return got[len(got)-1].text == strconv.Itoa(messages-1)
+		return slices.Contains(r.texts("c"), strconv.Itoa(messages-1)) // an answer may come behind it
 	})
 	seen := -1
 	for i, e := range r.of("c")[1:] {

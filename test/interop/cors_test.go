@@ -51,10 +51,12 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 		Seen map[string]string
 	}
 	reports := make(chan report, 4)
-	var text, frames string // of the pages, set before Chromium starts
+	var text, frames string // of the pages
+	written := make(chan struct{})
 	pages := map[string]*httptest.Server{}
 	for _, name := range []string{"named", "wildcard", "foreign"} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			<-written
 			switch r.URL.Path {
 			case "/":
 				io.WriteString(w, strings.NewReplacer("PAGE", name, "FRAMES", frames).Replace(text))
@@ -101,6 +103,7 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 		"REPORTS", strings.TrimPrefix(pages["named"].URL, "http://")).Replace(corsPage)
 	frames = fmt.Sprintf(`<iframe src="%s/frame?as=wildcard"></iframe><iframe src="%s/frame?as=foreign"></iframe>
 			<iframe sandbox="allow-scripts" src="/frame?as=null"></iframe>`, pages["wildcard"].URL, foreign)
+	close(written)
 	browse(t, pages["named"].URL)
 
 	for range cap(reports) {
