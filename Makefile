@@ -77,8 +77,7 @@ test-peers: deps ## compare the gateway with the other servers that are here, in
 
 .PHONY: race
 race: deps ## run the tests with the race detector, without the long ones (needs gcc)
-	@# What is allocated is judged by make test: the detector's own counts too.
-	CGO_ENABLED=1 $(GO) test -race -short -skip 'Alloc|Memory' -timeout 30m ./...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...
 
 .PHONY: chaos
 chaos: deps ## cut connections off at random points for CHAOS_TIME (default 60s)

@@ -51,8 +51,8 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 		Seen map[string]string
 	}
 	reports := make(chan report, 4)
-	var text, frames string // of the pages
-	written := make(chan struct{})
+	var text, frames string        // of the pages
+	written := make(chan struct{}) // closed when both are set
 	pages := map[string]*httptest.Server{}
 	for _, name := range []string{"named", "wildcard", "foreign"} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -190,7 +190,7 @@ func judge(t *testing.T, clients []*roamer, sent int) {
 	if least := len(clients) * 2 / 3; len(away) < least {
 		t.Errorf("clients were away %d times, want %d at least", len(away), least)
 	}
-	if at(0.5) > 2*time.Second || at(0.95) > 4*time.Second {
+	if at(0.5) > 1500*time.Millisecond || at(0.95) > 4*time.Second {
 		t.Errorf("clients are away for %v (p50) and %v (p95)", at(0.5), at(0.95))
 	}
 	if vain > len(clients)/10 {
