@@ -37,6 +37,7 @@ type Broker struct {
 	// Atomic.
 
 	counters  counters
+	held      atomic.Int64 // bytes held by all links, at most maxHeldBytes
 	running   atomic.Bool
 	roundTrip atomic.Pointer[func(time.Duration)]
 }

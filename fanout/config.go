@@ -32,8 +32,8 @@ type Config struct {
 
 // RingConfig bounds the recent messages that are kept in memory for clients
 // that come back. What a ring no longer holds is a gap, or is read from the
-// stream when the message was durable. A message counts twice its payload,
-// bare and encoded, and 256 bytes.
+// stream when the message was durable. A message counts the memory that it
+// takes: 160 bytes, its payload, and each form in which it has been encoded.
 type RingConfig struct {
 	// Messages is the most kept for one channel.
 	Messages int `koanf:"messages"`
@@ -42,7 +42,8 @@ type RingConfig struct {
 	// Age is how long after a channel's last message its ring is kept.
 	Age time.Duration `koanf:"age"`
 	// TotalBytes is the most kept for all channels together, an equal part of
-	// it on each connection; the channel silent for longest goes first.
+	// it on each connection, with 176 bytes for each ring and its table; the
+	// channel silent for longest goes first.
 	TotalBytes int `koanf:"total_bytes"`
 }
 

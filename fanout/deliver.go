@@ -35,11 +35,12 @@ func (x *Index) Publish(ch Channel, m *Message) {
 	if c.delivery == 0 {
 		c.delivery = x.newDelivery(ch)
 		x.turns.push(c.delivery)
+		x.pendingBytes += deliveryBytes
 	}
 	d := x.deliveries[c.delivery]
 	d.messages = append(d.messages, m)
 	x.pending++
-	x.pendingBytes += len(m.Payload)
+	x.pendingBytes += m.pendingBytes()
 }
 
 // Deliver hands pending messages to their subscribers by calling send, until
@@ -140,7 +141,7 @@ func (x *Index) advance(d *delivery) (more bool) {
 		x.delivered(d.batch.messages)
 	}
 	for i, m := range d.batch.messages {
-		x.pendingBytes -= len(m.Payload)
+		x.pendingBytes -= m.pendingBytes()
 		d.messages[d.head+i] = nil
 	}
 	x.pending -= len(d.batch.messages)

@@ -1,5 +1,11 @@
 package fanout
 
+import "unsafe"
+
+// deliveryBytes is what a channel with pending messages counts besides these: its
+// delivery, and a place in the tables of deliveries and of turns, which double.
+const deliveryBytes = int(unsafe.Sizeof(delivery{})) + 4*pointerBytes
+
 const (
 	// idleDeliveries is how many delivery records are kept for reuse once
 	// nothing is pending; a burst over a million channels leaves 1024.
@@ -27,6 +33,7 @@ func (x *Index) newDelivery(ch Channel) uint32 {
 func (x *Index) endDelivery(n uint32) {
 	d := x.deliveries[n]
 	ch := d.channel
+	x.pendingBytes -= deliveryBytes
 	if cap(d.messages) > idleBacklog {
 		d.messages = nil
 	}

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"math/bits"
+	"unsafe"
 )
 
 // heldMessage is a message as it came, for a topic that isn't live yet.
@@ -16,16 +17,30 @@ type heldMessage struct {
 // heldMessages is what came for a topic while it was confirmed.
 type heldMessages struct {
 	list  []heldMessage
-	bytes int  // heldCost of all
+	bytes int  // heldBytes of all, and heldTopicBytes
 	over  bool // there was no room: list is empty, and stays so
 }
 
-// maxHeldBytes is the most that a link holds for topics that aren't live yet:
-// as much as Redis keeps by default for a subscriber that doesn't read.
-const maxHeldBytes = 32 << 20
+// maxHeldBytes is the most that all links hold for topics that aren't live yet:
+// twice as much as Redis keeps by default for a subscriber that doesn't read.
+const maxHeldBytes = 64 << 20
 
-// heldCost is what a message counts: its payload and itself.
-func heldCost(m heldMessage) int { return len(m.payload) + len(m.user) + 80 }
+// heldTopicBytes is what a topic counts that messages are held for: its
+// heldMessages with a place in the map, the least that an allocation takes.
+const heldTopicBytes = 128
+
+// heldMessageBytes is a message with nothing behind it and its share of a list that
+// doubles.
+const heldMessageBytes = 2 * int(unsafe.Sizeof(heldMessage{}))
+
+// bytes returns what the message takes in memory. The payload holds on to all that
+// came with it from Redis.
+func (m *heldMessage) bytes() int {
+	return heldMessageBytes + allocated(len(m.payload)+maxHead) + 2*allocated(len(m.user))
+}
+
+// maxHead is a durable message's two marks and its id of common length.
+const maxHead = 20
 
 // message is called by receive for each message.
 func (l *link) message(full, wire string) {
@@ -60,17 +75,31 @@ func (l *link) hold(place uint32, m heldMessage) {
 	if h == nil {
 		h = &heldMessages{}
 		l.held[place] = h
+		l.holdBytes(h, heldTopicBytes)
 	}
-	cost := heldCost(m)
-	if h.over = h.over || l.heldBytes+cost > maxHeldBytes; h.over {
-		l.heldBytes -= h.bytes
+	cost := m.bytes()
+	if h.over = h.over || l.b.held.Load()+int64(cost) > maxHeldBytes; h.over {
+		l.holdBytes(h, heldTopicBytes-h.bytes)
 		l.b.counters.dropped.Add(uint64(len(h.list)) + 1)
-		h.list, h.bytes = nil, 0
+		h.list = nil
 		return
 	}
 	h.list = append(h.list, m)
-	h.bytes += cost
-	l.heldBytes += cost
+	l.holdBytes(h, cost)
+}
+
+// holdBytes counts bytes that are held for a topic, or negative ones no more.
+func (l *link) holdBytes(h *heldMessages, bytes int) {
+	h.bytes += bytes
+	l.b.held.Add(int64(bytes))
+}
+
+// releaseAll forgets what is held. The caller holds mu.
+func (l *link) releaseAll() {
+	for _, h := range l.held {
+		l.holdBytes(h, -h.bytes)
+	}
+	l.held = make(map[uint32]*heldMessages) // the old one never shrinks
 }
 
 // release takes what is held for a topic. The caller holds mu.
@@ -80,7 +109,10 @@ func (l *link) release(place uint32) heldMessages {
 		return heldMessages{}
 	}
 	delete(l.held, place)
-	l.heldBytes -= h.bytes
+	if len(l.held) == 0 {
+		l.held = make(map[uint32]*heldMessages) // the old one never shrinks
+	}
+	l.holdBytes(h, -h.bytes)
 	return *h
 }
 

@@ -42,7 +42,7 @@ type Index struct {
 	freeDelivery []uint32
 	turns        turnQueue
 	pending      int // messages
-	pendingBytes int // of their payloads
+	pendingBytes int // what they take, with their deliveries
 	delivered    func([]*Message)
 }
 
@@ -76,7 +76,7 @@ func (x *Index) Channels() int { return x.channelCount }
 func (x *Index) Subscriptions() int { return x.subCount }
 
 // Pending returns the number of messages that have not reached all their
-// subscribers yet, and the bytes of their payloads.
+// subscribers yet, and the bytes of memory that they take, each with one encoding.
 func (x *Index) Pending() (messages, bytes int) { return x.pending, x.pendingBytes }
 
 // Lookup finds a channel by name.

@@ -14,7 +14,7 @@ func TestSizes(t *testing.T) {
 		"subscription": {unsafe.Sizeof(subscription{}), 24},
 		"channelEntry": {unsafe.Sizeof(channelEntry{}), 28},
 		"delivery":     {unsafe.Sizeof(delivery{}), 80},
-		"Message":      {unsafe.Sizeof(Message{}), 184},
+		"Message":      {unsafe.Sizeof(Message{}), 160},
 	}
 	for name, tt := range tests {
 		if tt.got > tt.most {

@@ -33,7 +33,7 @@ func (b *Broker) Inspect(channel string) ChannelInfo {
 		info.Durable = t.last.position()
 	}
 	if r := t.ring; r != nil && r.n > 0 {
-		info.RingMessages, info.RingBytes = r.n, r.bytes
+		info.RingMessages, info.RingBytes = r.n, r.size()
 		info.RingFirst = r.at(0).ID
 	}
 	return info

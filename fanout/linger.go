@@ -31,8 +31,9 @@ func (l *link) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			for l.sweepSome() {
-			}
+		case <-l.rings.over:
+		}
+		for l.sweepSome() {
 		}
 	}
 }
@@ -45,6 +46,7 @@ func (l *link) sweepSome() bool {
 	defer l.mu.Unlock()
 	now := l.now()
 	l.rings.expire(&l.topics, now)
+	fits := l.rings.fitSome(&l.topics, slice)
 	n := 0
 	for n < slice && n < len(l.lingering) && int32(now-l.lingering[n].due) >= 0 {
 		l.lingered(l.lingering[n])
@@ -56,7 +58,7 @@ func (l *link) sweepSome() bool {
 	if len(l.unwanted) > 0 {
 		l.wake.send()
 	}
-	return n == slice
+	return n == slice || !fits
 }
 
 // lingered ends a topic's linger, if this is still the end of it.

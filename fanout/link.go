@@ -43,7 +43,6 @@ type link struct {
 	confirmed []uint32 // topics to settle
 	lingering []lingerEnd
 	held      map[uint32]*heldMessages // by topics that are confirmed
-	heldBytes int                      // of all, at most maxHeldBytes
 	waits     map[uint32]*replayWaits
 	replaying []uint32 // topics of waits that a replayer should look at
 	pending   int      // topics subscribing or confirmed
@@ -176,8 +175,7 @@ func (l *link) lost() {
 	l.readsFail = time.Time{}
 	l.wanted, l.unwanted, l.confirmed, l.replaying = l.wanted[:0], nil, nil, nil
 	l.pending, l.leaving = 0, 0
-	clear(l.held)
-	l.heldBytes = 0
+	l.releaseAll()
 	for _, w := range l.waits {
 		w.queued, w.taken = false, false
 	}
@@ -217,5 +215,5 @@ func (l *link) stats() (s LinkStats, ringBytes int) {
 	if l.down != nil {
 		s.Err = l.down.Error()
 	}
-	return s, l.rings.bytes
+	return s, int(l.rings.bytes.Load())
 }

@@ -31,7 +31,7 @@ const (
 
 // Message is what was published to a channel once, on its way to all its
 // subscribers. The encodings are made on first need and shared by all shards;
-// a form that nobody uses costs 8 bytes and no work.
+// a form that nobody uses costs nothing.
 type Message struct {
 	// Immutable.
 
@@ -49,9 +49,21 @@ type Message struct {
 	kind payloadKind // fits behind Seq
 	mu   sync.Mutex
 
-	// Atomic: written once under mu, read without it.
+	// Atomic: see weigh.
 
-	encoded [formCount]atomic.Pointer[[]byte]
+	weight atomic.Uint32
+	ring   atomic.Pointer[ring] // the one that has kept it, and may have let it go
+
+	// Atomic: written under mu, read without it.
+
+	encoded atomic.Pointer[encoding] // the latest one
+}
+
+// encoding is a message in one form. The fields don't change.
+type encoding struct {
+	bytes []byte
+	next  *encoding // the one that was made before
+	form  Form
 }
 
 // NewMessage makes a message and takes payload over: nobody may write to it
@@ -86,17 +98,27 @@ func (m *Message) Notice() bool { return m.notice != nil }
 // Encoded returns the message in form f. It is safe for concurrent use, and
 // one goroutine does the work. The bytes are shared: nobody may write to them.
 func (m *Message) Encoded(f Form) []byte {
-	if p := m.encoded[f].Load(); p != nil {
-		return *p
+	if e := m.find(f); e != nil {
+		return e.bytes
 	}
 	return m.encode(f)
+}
+
+// find returns the encoding in form f, nil where it hasn't been made. A message is
+// seldom needed in more than two forms.
+func (m *Message) find(f Form) *encoding {
+	e := m.encoded.Load()
+	for e != nil && e.form != f {
+		e = e.next
+	}
+	return e
 }
 
 func (m *Message) encode(f Form) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := m.encoded[f].Load(); p != nil {
-		return *p
+	if e := m.find(f); e != nil {
+		return e.bytes
 	}
 	var b []byte
 	if m.notice != nil {
@@ -107,6 +129,7 @@ func (m *Message) encode(f Form) []byte {
 		}
 		b = appendForm(nil, f, m)
 	}
-	m.encoded[f].Store(&b)
+	m.encoded.Store(&encoding{b, m.encoded.Load(), f})
+	m.weigh(cap(b))
 	return b
 }

@@ -240,7 +240,7 @@ func TestEncodedIsMadeOnce(t *testing.T) {
 		}
 	}
 	for f := range formCount {
-		if made := m.encoded[f].Load() != nil; made != (f == FormText) {
+		if made := m.find(f) != nil; made != (f == FormText) {
 			t.Errorf("form %d made: %v", f, made)
 		}
 	}

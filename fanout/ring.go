@@ -1,5 +1,10 @@
 package fanout
 
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
 // ring holds a channel's most recent messages, oldest first, and knows what
 // it no longer holds. The front may be history read from the stream: those
 // messages came before the channel's count on this node, so only the ones
@@ -14,7 +19,7 @@ type ring struct {
 	head    int
 	n       int
 	history int      // of the n, those in front that were read from the stream
-	bytes   int      // ringCost of all
+	bytes   int      // of all messages, without their encodings
 	base    streamID // durable position before the first message
 	baseAt  uint64   // moment of the message before the first live one, or at which the topic went live
 	whole   bool     // it's the latter: nothing has come before the first live one
@@ -29,12 +34,23 @@ type ring struct {
 
 	topic      uint32
 	touched    uint32 // milliseconds of the link
+	all        *rings
 	prev, next *ring
+
+	// Atomic.
+
+	encodings atomic.Int64 // bytes of all messages' encodings
 }
 
-// ringCost is what a message counts: its payload and user bare and encoded, and
-// the Message with its slot.
-func ringCost(m *Message) int { return 2*(len(m.Payload)+len(m.User)) + 256 }
+// ringBytes is the ring itself.
+const ringBytes = (int(unsafe.Sizeof(ring{})) + weightUnit - 1) &^ (weightUnit - 1)
+
+// size returns the bytes of the ring's messages with the encodings that they have
+// by now.
+func (r *ring) size() int { return r.bytes + int(r.encodings.Load()) }
+
+// overhead returns the bytes of the ring itself with its table.
+func (r *ring) overhead() int { return ringBytes + pointerBytes*len(r.buf) }
 
 // newRing returns an empty ring at the end of what t has seen.
 func newRing(t *topic) *ring {
@@ -54,6 +70,7 @@ func (r *ring) leave(t *topic) {
 	for r.n > 0 {
 		r.pop()
 	}
+	r.buf = nil // messages on their way to clients hold on to the ring
 	if r.hasLost {
 		if r.lost.less(t.last) {
 			t.flags |= topicLostBefore
@@ -72,7 +89,8 @@ func (r *ring) push(m *Message) {
 	}
 	r.buf[(r.head+r.n)&(len(r.buf)-1)] = m
 	r.n++
-	r.bytes += ringCost(m)
+	r.bytes += m.ownBytes()
+	m.enter(r)
 }
 
 // pushFront puts history, oldest first, before everything else; base is the
@@ -82,7 +100,8 @@ func (r *ring) pushFront(history []*Message, base streamID) {
 	for i := len(history) - 1; i >= 0; i-- {
 		r.head = (r.head - 1) & (len(r.buf) - 1)
 		r.buf[r.head] = history[i]
-		r.bytes += ringCost(history[i])
+		r.bytes += history[i].ownBytes()
+		history[i].enter(r)
 	}
 	r.n += len(history)
 	r.history += len(history)
@@ -110,7 +129,8 @@ func (r *ring) pop() {
 	r.buf[r.head] = nil
 	r.head = (r.head + 1) & (len(r.buf) - 1)
 	r.n--
-	r.bytes -= ringCost(m)
+	r.bytes -= m.ownBytes()
+	m.leave(r)
 	if r.history > 0 {
 		r.history--
 	} else {
@@ -125,7 +145,7 @@ func (r *ring) pop() {
 
 // trim forgets the oldest messages beyond the bounds.
 func (r *ring) trim(c RingConfig) {
-	for r.n > c.Messages || r.bytes > c.Bytes && r.n > 1 {
+	for r.n > c.Messages || r.size() > c.Bytes && r.n > 1 {
 		r.pop()
 	}
 }

@@ -53,7 +53,7 @@ func TestRingBounds(t *testing.T) {
 		want   int   // messages that are left
 	}{
 		"count":             {RingConfig{Messages: 3, Bytes: 1 << 20}, []int{1, 1, 1, 1, 1}, 3},
-		"bytes":             {RingConfig{Messages: 9, Bytes: 3 * (256 + 20)}, []int{10, 10, 10, 10, 10}, 3},
+		"bytes":             {RingConfig{Messages: 9, Bytes: 3 * (messageBytes + 16)}, []int{10, 10, 10, 10, 10}, 3},
 		"newest always":     {RingConfig{Messages: 9, Bytes: 300}, []int{1, 5000}, 1},
 		"less than a bound": {RingConfig{Messages: 9, Bytes: 1 << 20}, []int{1, 2}, 2},
 	}
@@ -84,7 +84,7 @@ func TestRingBounds(t *testing.T) {
 
 func TestRingsTotalBound(t *testing.T) {
 	c := DefaultConfig()
-	c.Ring.TotalBytes = 10 * 512
+	c.Ring.TotalBytes = 10 * (ringBytes + pointerBytes + messageBytes + 128)
 	_, l := offline(t, c)
 	topics, begin := make([]*topic, 20), make([]uint64, 20)
 	for i := range topics {
@@ -92,8 +92,8 @@ func TestRingsTotalBound(t *testing.T) {
 		id, topics[i] = l.openLive(strconv.Itoa(i))
 		begin[i] = topics[i].at
 		l.take(id, topics[i], heldMessage{payload: string(make([]byte, 128))})
-		if l.rings.bytes > c.Ring.TotalBytes {
-			t.Fatalf("%d bytes in rings, want at most %d", l.rings.bytes, c.Ring.TotalBytes)
+		if n := int(l.rings.bytes.Load()); n > c.Ring.TotalBytes {
+			t.Fatalf("%d bytes in rings, want at most %d", n, c.Ring.TotalBytes)
 		}
 	}
 	for i, topic := range topics {
@@ -112,8 +112,8 @@ func TestRingsTotalBound(t *testing.T) {
 	// One that is larger than everything.
 	id, big := l.openLive("big")
 	l.take(id, big, heldMessage{payload: string(make([]byte, 1<<20))})
-	if l.rings.bytes != 0 {
-		t.Errorf("%d bytes in rings after a message that fits in none", l.rings.bytes)
+	if n := int(l.rings.bytes.Load()); n != ringBytes+pointerBytes || big.ring.n != 0 {
+		t.Errorf("%d bytes in rings after a message that fits in none", n)
 	}
 }
 
@@ -134,8 +134,8 @@ func TestRingsExpire(t *testing.T) {
 		}
 	}
 	l.rings.expire(&l.topics, age+100_000)
-	if l.rings.bytes != 0 || l.rings.list.next != &l.rings.list {
-		t.Errorf("%d bytes left", l.rings.bytes)
+	if n := l.rings.bytes.Load(); n != 0 || l.rings.list.next != &l.rings.list {
+		t.Errorf("%d bytes left", n)
 	}
 }
 

@@ -1,20 +1,25 @@
 package fanout
 
+import "sync/atomic"
+
 // rings keeps all rings of a link in the order of their last message and
 // within a bound. A ring is dropped whole: the channel that has been silent
 // for longest loses its past first, a busy one only what its own bounds say.
 type rings struct {
 	// Immutable.
 	config RingConfig
-	total  int // this link's part of config.TotalBytes
+	total  int    // this link's part of config.TotalBytes
+	over   signal // sent by whoever makes an encoding that goes beyond total, received by sweep, never closed
 
 	// Guarded by the link's mu.
-	list  ring // head of the circular list: next is the newest, prev the oldest
-	bytes int
+	list ring // head of the circular list: next is the newest, prev the oldest
+
+	// Atomic.
+	bytes atomic.Int64 // the rings with their tables, the messages, and their encodings
 }
 
 func (s *rings) init(c RingConfig, total int) {
-	s.config, s.total = c, total
+	s.config, s.total, s.over = c, total, make(signal, 1)
 	s.list.next, s.list.prev = &s.list, &s.list
 }
 
@@ -22,7 +27,8 @@ func (s *rings) init(c RingConfig, total int) {
 func (s *rings) of(id uint32, t *topic, now uint32) *ring {
 	if t.ring == nil {
 		t.ring = newRing(t)
-		t.ring.topic, t.ring.touched = id, now
+		t.ring.topic, t.ring.touched, t.ring.all = id, now, s
+		s.bytes.Add(int64(t.ring.overhead()))
 		t.flags &^= topicLostAfter | topicLostBefore
 		s.link(t.ring)
 	}
@@ -36,10 +42,10 @@ func (s *rings) push(topics *topics, id uint32, t *topic, m *Message, now uint32
 	if m.ID.Durable() && t.last.isZero() {
 		r.first = idOf(m.ID)
 	}
-	s.bytes -= r.bytes
-	r.push(m)
-	r.trim(s.config)
-	s.bytes += r.bytes
+	s.change(r, func() {
+		r.push(m)
+		r.trim(s.config)
+	})
 	s.touch(r, now)
 	s.fit(topics, r)
 }
@@ -49,9 +55,9 @@ func (s *rings) push(topics *topics, id uint32, t *topic, m *Message, now uint32
 // base is the position before the first of them.
 func (s *rings) pushHistory(topics *topics, id uint32, t *topic, messages []*Message, base streamID, now uint32) {
 	r := s.of(id, t, now)
-	room, bytes, fit := s.config.Messages-r.n, r.bytes, 0
+	room, bytes, fit := s.config.Messages-r.n, r.size(), 0
 	for fit < min(len(messages), room) {
-		bytes += ringCost(messages[len(messages)-1-fit])
+		bytes += messages[len(messages)-1-fit].bytes()
 		if bytes > s.config.Bytes {
 			break
 		}
@@ -63,9 +69,7 @@ func (s *rings) pushHistory(topics *topics, id uint32, t *topic, messages []*Mes
 	if cut := len(messages) - fit; cut > 0 {
 		base, messages = idOf(messages[cut-1].ID), messages[cut:]
 	}
-	s.bytes -= r.bytes
-	r.pushFront(messages, base)
-	s.bytes += r.bytes
+	s.change(r, func() { r.pushFront(messages, base) })
 	s.touch(r, now)
 	s.fit(topics, r)
 }
@@ -76,9 +80,11 @@ func (s *rings) drop(t *topic) {
 	if r == nil {
 		return
 	}
-	s.bytes -= r.bytes
 	r.prev.next, r.next.prev = r.next, r.prev
+	r.prev, r.next = nil, nil
+	before := r.bytes + r.overhead()
 	r.leave(t)
+	s.bytes.Add(int64(-before))
 	t.ring = nil
 }
 
@@ -92,14 +98,35 @@ func (s *rings) expire(topics *topics, now uint32) {
 
 // fit keeps the total bound at the cost of the rings other than keep.
 func (s *rings) fit(topics *topics, keep *ring) {
-	for s.bytes > s.total && s.list.prev != keep {
+	for s.isOver() && s.list.prev != keep {
 		s.drop(topics.at(s.list.prev.topic))
 	}
-	for s.bytes > s.total && keep.n > 0 {
-		before := keep.bytes
-		keep.pop()
-		s.bytes -= before - keep.bytes
+	for s.isOver() && keep.n > 0 {
+		s.change(keep, keep.pop)
 	}
+}
+
+// fitSome keeps the total bound once messages have been encoded, until so many of
+// them have gone, and reports whether that is all.
+func (s *rings) fitSome(topics *topics, most int) (all bool) {
+	for gone := 0; s.isOver() && s.list.prev != &s.list; {
+		if gone >= most {
+			return false
+		}
+		gone += max(1, s.list.prev.n)
+		s.drop(topics.at(s.list.prev.topic))
+	}
+	return true
+}
+
+func (s *rings) isOver() bool { return s.bytes.Load() > int64(s.total) }
+
+// change counts what fn makes of a ring, but for encodings, which count
+// themselves.
+func (s *rings) change(r *ring, fn func()) {
+	before := r.bytes + r.overhead()
+	fn()
+	s.bytes.Add(int64(r.bytes + r.overhead() - before))
 }
 
 func (s *rings) touch(r *ring, now uint32) {

@@ -72,8 +72,8 @@ func TestHeldMessagesAreBounded(t *testing.T) {
 	l.message("push:news", "\x1e1-2\x1etwo")
 	for range maxHeldBytes>>20 + 3 {
 		l.message("push:news", strings.Repeat("x", 1<<20))
-		if l.heldBytes > maxHeldBytes {
-			t.Fatalf("%d bytes are held", l.heldBytes)
+		if n := l.b.held.Load(); n > maxHeldBytes {
+			t.Fatalf("%d bytes are held", n)
 		}
 	}
 	l.settleAll(u, []page{{tail: streamID{1, 1}, complete: true}}) // was read before all that came
@@ -85,8 +85,8 @@ func TestHeldMessagesAreBounded(t *testing.T) {
 		entries: []entry{{id: streamID{1, 2}, payload: "two"}}, tail: streamID{1, 2}, complete: true,
 	}})
 	got := slices.Compact(r.texts("news"))
-	if !slices.Equal(got, []string{"joined", "one", "gap:broker", "two", "last"}) || l.heldBytes != 0 {
-		t.Errorf("got %v, %d bytes are held", got, l.heldBytes)
+	if !slices.Equal(got, []string{"joined", "one", "gap:broker", "two", "last"}) || l.b.held.Load() != 0 {
+		t.Errorf("got %v, %d bytes are held", got, l.b.held.Load())
 	}
 }
 

@@ -4,8 +4,8 @@ import (
 	"pushgate/fanout"
 )
 
-// maxPending bounds the payload bytes of the messages that wait in a shard
-// for their turn to be delivered. More come only when publishers are faster
+// maxPending bounds the memory of the messages that wait in a shard for their turn
+// to be delivered, each with one encoding. More come only when publishers are faster
 // than the box can write.
 const maxPending = 64 << 20
 
