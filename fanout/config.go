@@ -18,6 +18,9 @@ type Config struct {
 	// Linger is how long a channel stays subscribed after its last local
 	// subscriber left.
 	Linger time.Duration `koanf:"linger"`
+	// MaxLingering is the most channels that do so, an equal part of them on
+	// each connection; those that were left first go. 0: none stays.
+	MaxLingering int `koanf:"max_lingering"`
 	// ProbeInterval is the time between two liveness probes on each
 	// connection; three missed probes mean that Redis is down.
 	ProbeInterval time.Duration `koanf:"probe_interval"`
@@ -54,6 +57,7 @@ func DefaultConfig() Config {
 		Embedded:       "127.0.0.1:6380",
 		Connections:    2,
 		Linger:         60 * time.Second,
+		MaxLingering:   100_000,
 		ProbeInterval:  time.Second,
 		ReplayMessages: 1000,
 		Ring: RingConfig{

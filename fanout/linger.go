@@ -1,79 +1,93 @@
 package fanout
 
-import (
-	"context"
-	"time"
-)
+// lingering is the topics without members, which stay subscribed for a time: a list
+// through the topics themselves, by place + 1, those that were left first in front.
+// The linger is the same for all, so the list is in the order of its ends, and a
+// topic that is joined again is taken out at once.
+type lingering struct {
+	// Immutable.
+	most int // this link's part of Config.MaxLingering
 
-// lingerEnd is a topic's place in the queue of those without members. The
-// linger is the same for all, so the queue is in the order of its ends, and
-// the sweep looks at no topic before its time.
-type lingerEnd struct {
-	topic uint32
-	due   uint32
+	// Guarded by the link's mu.
+	first, last uint32 // 0: the list is empty
+	n           int
 }
 
-// linger starts the time that a topic without members stays subscribed. The
-// caller holds mu.
+// linger starts the time that a topic without members stays subscribed. The caller
+// holds mu, and calls trimLingering as soon as it is through with the topic.
 func (l *link) linger(id uint32, t *topic) {
+	l.endLinger(t)
+	s := &l.lingering
 	t.flags |= topicLingers
 	t.due = l.now() + uint32(l.b.config.Linger.Milliseconds())
-	l.lingering = append(l.lingering, lingerEnd{id, t.due})
+	t.earlier, t.later = s.last, 0
+	if s.last != 0 {
+		l.topics.at(s.last - 1).later = id + 1
+	} else {
+		s.first = id + 1
+	}
+	s.last = id + 1
+	s.n++
 }
 
-// sweep forgets what nobody wants any more, until ctx ends.
-func (l *link) sweep(ctx context.Context) {
-	c := l.b.config
-	tick := time.NewTicker(min(time.Second, max(5*time.Millisecond, min(c.Linger, c.Ring.Age)/8)))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-l.rings.over:
-		}
-		for l.sweepSome() {
-		}
-	}
-}
-
-// sweepSome bounds the time for which the lock is held, and reports whether
-// there is more to do.
-func (l *link) sweepSome() bool {
-	const slice = 4096
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.now()
-	l.rings.expire(&l.topics, now)
-	fits := l.rings.fitSome(&l.topics, slice)
-	n := 0
-	for n < slice && n < len(l.lingering) && int32(now-l.lingering[n].due) >= 0 {
-		l.lingered(l.lingering[n])
-		n++
-	}
-	if l.lingering = l.lingering[n:]; len(l.lingering) == 0 {
-		l.lingering = nil
-	}
-	if len(l.unwanted) > 0 {
-		l.wake.send()
-	}
-	return n == slice || !fits
-}
-
-// lingered ends a topic's linger, if this is still the end of it.
-func (l *link) lingered(e lingerEnd) {
-	t := l.topics.at(e.topic)
-	if t.name == "" || t.flags&topicLingers == 0 || t.due != e.due {
+// endLinger takes a topic out of the list if it's there. The caller holds mu.
+func (l *link) endLinger(t *topic) {
+	if t.flags&topicLingers == 0 {
 		return
 	}
+	s := &l.lingering
+	t.flags &^= topicLingers
+	if t.earlier != 0 {
+		l.topics.at(t.earlier - 1).later = t.later
+	} else {
+		s.first = t.later
+	}
+	if t.later != 0 {
+		l.topics.at(t.later - 1).earlier = t.earlier
+	} else {
+		s.last = t.earlier
+	}
+	t.earlier, t.later = 0, 0
+	s.n--
+}
+
+// trimLingering forgets the topics that were left first where there are too many.
+// Something may be under way for some of them, so it visits more than one; what is
+// left is for the next call, by sweep if by nobody else. The caller holds mu.
+func (l *link) trimLingering() {
+	const visits = 4
+	l.forgetLingering(visits, func(*topic) bool { return l.lingering.n > l.lingering.most })
+}
+
+// forgetLingering ends the linger of the topics in front, so many at most, for as
+// long as due says so, and reports whether that is all. The caller holds mu.
+func (l *link) forgetLingering(most int, due func(*topic) bool) (all bool) {
+	for n := 0; ; n++ {
+		if l.lingering.first == 0 {
+			return true
+		}
+		id := l.lingering.first - 1
+		t := l.topics.at(id)
+		if !due(t) {
+			return true
+		}
+		if n == most {
+			return false
+		}
+		l.lingered(id, t)
+	}
+}
+
+// lingered ends a topic's linger, or begins it anew. The caller holds mu.
+func (l *link) lingered(id uint32, t *topic) {
 	switch {
-	case !l.giveUpWaits(e.topic), t.state == topicSubscribing, t.state == topicConfirmed:
-		l.linger(e.topic, t) // something is under way that needs the topic
+	case !l.giveUpWaits(id), t.state == topicSubscribing, t.state == topicConfirmed:
+		l.linger(id, t) // something is under way that needs the topic
 	case t.state == topicLive:
 		l.unwanted = append(l.unwanted, t.name)
-		l.forget(e.topic, t)
+		l.forget(id, t)
+		l.wake.send()
 	default:
-		l.forget(e.topic, t)
+		l.forget(id, t)
 	}
 }

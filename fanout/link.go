@@ -41,7 +41,7 @@ type link struct {
 	wanted    []uint32 // topics to subscribe to
 	unwanted  []string // names to unsubscribe from
 	confirmed []uint32 // topics to settle
-	lingering []lingerEnd
+	lingering lingering
 	held      map[uint32]*heldMessages // by topics that are confirmed
 	waits     map[uint32]*replayWaits
 	replaying []uint32 // topics of waits that a replayer should look at
@@ -90,6 +90,7 @@ func newLink(b *Broker, number, of int) *link {
 	for n := 0; b.servers.cluster != nil && linkOfSlot(slot(l.probeName), of) != number; n++ {
 		l.probeName = b.names.probe(b.node, label+"|"+strconv.Itoa(n))
 	}
+	l.lingering.most = (b.config.MaxLingering + of - 1 - number) / of
 	l.rings.init(b.config.Ring, b.config.Ring.TotalBytes/of)
 	return l
 }
@@ -211,7 +212,10 @@ func (l *link) ready() error {
 func (l *link) stats() (s LinkStats, ringBytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s = LinkStats{Label: l.label, Up: l.down == nil, Channels: l.topics.len(), Pending: l.pending + len(l.wanted)}
+	s = LinkStats{
+		Label: l.label, Up: l.down == nil,
+		Channels: l.topics.len(), Lingering: l.lingering.n, Pending: l.pending + len(l.wanted),
+	}
 	if l.down != nil {
 		s.Err = l.down.Error()
 	}

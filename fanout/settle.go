@@ -199,4 +199,5 @@ func (l *link) goLive(id uint32, t *topic) {
 		l.accept(id, t, m)
 	}
 	l.queueReplay(id)
+	l.trimLingering() // this one may be the first that can go
 }

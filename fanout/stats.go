@@ -25,17 +25,19 @@ type Stats struct {
 	// Held now.
 
 	Channels  int
+	Lingering int // of Channels, those without subscribers
 	RingBytes int
 	Links     []LinkStats
 }
 
 // LinkStats is one connection to Redis.
 type LinkStats struct {
-	Label    string
-	Up       bool
-	Err      string // why it isn't
-	Channels int
-	Pending  int // channels that aren't live yet
+	Label     string
+	Up        bool
+	Err       string // why it isn't
+	Channels  int
+	Lingering int // of Channels, those without subscribers
+	Pending   int // channels that aren't live yet
 }
 
 type counters struct {
@@ -69,6 +71,7 @@ func (b *Broker) Stats() Stats {
 		ls, bytes := l.stats()
 		s.Links = append(s.Links, ls)
 		s.Channels += ls.Channels
+		s.Lingering += ls.Lingering
 		s.RingBytes += bytes
 	}
 	return s

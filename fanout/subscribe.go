@@ -15,7 +15,7 @@ func (l *link) join(channel string, bit uint64) (at Joined, live bool) {
 	defer l.mu.Unlock()
 	_, t := l.open(channel)
 	t.members |= bit
-	t.flags &^= topicLingers
+	l.endLinger(t)
 	if t.state == topicLive {
 		t.waiting &^= bit
 		return l.joined(t), true
@@ -51,6 +51,7 @@ func (l *link) removeMember(id uint32, t *topic, bit uint64) {
 	t.waiting &^= bit
 	if t.members == 0 {
 		l.linger(id, t)
+		l.trimLingering()
 	}
 }
 
@@ -62,14 +63,31 @@ func (l *link) open(channel string) (uint32, *topic) {
 	}
 	id, t := l.topics.add(l.b.names.channel(channel))
 	t.seq = l.floor
-	l.wanted = append(l.wanted, id)
+	l.want(id)
 	l.wake.send()
 	return id, t
+}
+
+// want has a topic subscribed to. While Redis is away topics come and go, so those
+// that have gone must not stay in the queue: it is at most twice as long as there
+// are places for topics, and a bit. The caller holds mu.
+func (l *link) want(id uint32) {
+	if len(l.wanted) >= 2*int(l.topics.used)+subscribeBatch {
+		l.wanted = l.wanted[:0]
+		l.topics.each(func(id uint32, t *topic) {
+			if t.state == topicWanted {
+				l.wanted = append(l.wanted, id)
+			}
+		})
+		return
+	}
+	l.wanted = append(l.wanted, id)
 }
 
 // forget frees a topic. The caller holds mu.
 func (l *link) forget(id uint32, t *topic) {
 	l.rings.drop(t)
+	l.endLinger(t)
 	if t.flags&topicAgain != 0 {
 		l.again--
 		l.checkUp()

@@ -54,6 +54,8 @@ type topic struct {
 	members uint64   // bit set
 	waiting uint64   // those of members that have not been told Joined
 	due     uint32   // end of the linger, in the link's milliseconds
+	earlier uint32   // place + 1 of the topics that began to linger just before this one
+	later   uint32   // and just after it
 	seq     uint32   // of the last message
 	live    uint32   // since when it's live, in the link's spans
 	state   topicState

@@ -64,6 +64,7 @@ func (c Config) Validate() error {
 	}
 	count("connections", c.Connections, 1, 64)
 	span("linger", c.Linger, time.Millisecond, 24*time.Hour)
+	count("max_lingering", c.MaxLingering, 0, 100_000_000)
 	span("probe_interval", c.ProbeInterval, 10*time.Millisecond, time.Minute)
 	count("replay_messages", c.ReplayMessages, 1, 1_000_000)
 	count("ring.messages", c.Ring.Messages, 1, 65536)

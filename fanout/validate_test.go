@@ -23,6 +23,7 @@ func TestValidate(t *testing.T) {
 		"probe interval": {func(c *Config) { c.ProbeInterval = time.Hour }, "redis.probe_interval: 1h0m0s is not allowed, want 10ms to 1m0s"},
 		"replay":         {func(c *Config) { c.ReplayMessages = 0 }, "redis.replay_messages: 0 is not allowed, want 1 to 1000000"},
 		"ring messages":  {func(c *Config) { c.Ring.Messages = -1 }, "redis.ring.messages: -1 is not allowed, want 1 to 65536"},
+		"max lingering":  {func(c *Config) { c.MaxLingering = -1 }, "redis.max_lingering: -1 is not allowed"},
 		"ring bytes":     {func(c *Config) { c.Ring.Bytes = 0 }, "redis.ring.bytes: 0 is not allowed"},
 		"ring age":       {func(c *Config) { c.Ring.Age = 0 }, "redis.ring.age: 0s is not allowed"},
 		"ring total":     {func(c *Config) { c.Ring.TotalBytes = 0 }, "redis.ring.total_bytes: 0 is not allowed"},

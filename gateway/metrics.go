@@ -37,6 +37,7 @@ var (
 	descBrokerTopics     = desc("broker_channels", "Channels subscribed to in Redis.")
 	descReplays          = desc("broker_replays_total", "Requests for missed messages that were answered.")
 	descReads            = desc("broker_history_reads_total", "Reads of a stream in Redis.")
+	descLingering        = desc("broker_lingering_channels", "Channels subscribed to in Redis that no client has any more.")
 	descRingBytes        = desc("broker_ring_bytes", "Bytes of recent messages kept for resuming clients.")
 	descRoundTrip        = desc("broker_round_trip_seconds", "Time of a probe to Redis and back.")
 	descBuild            = desc("build_info", "1, with what this program was built from.", "version", "commit", "go")
@@ -150,6 +151,7 @@ func (c collector) broker(gauge func(*prometheus.Desc, float64, ...string), coun
 	counter(descReplays, b.Replays)
 	counter(descReads, b.HistoryReads)
 	gauge(descBrokerTopics, float64(b.Channels))
+	gauge(descLingering, float64(b.Lingering))
 	gauge(descRingBytes, float64(b.RingBytes))
 	for _, l := range b.Links {
 		up := 0.0
