@@ -47,10 +47,13 @@ var cursorEncoding = base64.RawURLEncoding.Strict()
 // channels resume from the older of their positions. That repeats messages,
 // whose ids tell it, and loses none.
 //
-// The zero Cursor is empty and ready to use.
+// The zero Cursor is empty and ready to use. Positions are put in order when the
+// cursor is read: to keep them so with each Set takes the square of their number
+// (BenchmarkCursor).
 type Cursor struct {
 	node    string
-	entries []cursorEntry // sorted by channel, each once
+	entries []cursorEntry // those up to sorted by channel, each once, then as they were set
+	sorted  int
 }
 
 type cursorEntry struct {
@@ -58,6 +61,7 @@ type cursorEntry struct {
 	ms, seq uint64 // with cursorDurable
 	plain   uint64 // with cursorPlain
 	has     uint8
+	order   uint32 // among those that aren't sorted yet
 
 	name   string // who set it here; empty as parsed
 	shared bool   // two names met here: only older positions are taken
@@ -65,7 +69,7 @@ type cursorEntry struct {
 
 // NewCursor returns a cursor with one channel's durable and plain position.
 func NewCursor(channel string, durable, plain Position) Cursor {
-	return Cursor{node: plain.Node, entries: []cursorEntry{{
+	return Cursor{node: plain.Node, sorted: 1, entries: []cursorEntry{{
 		channel: cursorKey(channel), name: channel,
 		ms: durable.Ms, seq: durable.Seq, plain: plain.Seq, has: cursorDurable | cursorPlain,
 	}}}
@@ -78,12 +82,46 @@ func (c *Cursor) Set(channel string, p Position) {
 		c.dropPlain()
 		c.node = p.Node
 	}
-	key := cursorKey(channel)
-	at, found := slices.BinarySearchFunc(c.entries, key, compareCursorEntry)
-	if !found {
-		c.entries = slices.Insert(c.entries, at, cursorEntry{channel: key})
+	if n := len(c.entries); n > 0 && c.entries[n-1].name == channel {
+		c.entries[n-1].set(channel, p)
+		return
 	}
-	c.entries[at].set(channel, p)
+	c.entries = append(c.entries, cursorEntry{channel: cursorKey(channel), order: uint32(len(c.entries))})
+	c.entries[len(c.entries)-1].set(channel, p)
+}
+
+// sort puts the entries in order, and those of one channel together as if each
+// of their positions had been set in turn.
+func (c *Cursor) sort() {
+	if c.sorted == len(c.entries) {
+		return
+	}
+	for i := range c.sorted {
+		c.entries[i].order = 0
+	}
+	slices.SortFunc(c.entries, func(a, b cursorEntry) int {
+		return cmp.Or(cmp.Compare(a.channel, b.channel), cmp.Compare(a.order, b.order))
+	})
+	kept := c.entries[:0]
+	for _, e := range c.entries {
+		if n := len(kept); n > 0 && kept[n-1].channel == e.channel {
+			kept[n-1].merge(&e)
+		} else {
+			kept = append(kept, e)
+		}
+	}
+	clear(c.entries[len(kept):])
+	c.entries, c.sorted = kept, len(kept)
+}
+
+// merge sets what a later entry of the same key holds.
+func (e *cursorEntry) merge(later *cursorEntry) {
+	if later.has&cursorDurable != 0 {
+		e.set(later.name, Position{Ms: later.ms, Seq: later.seq})
+	}
+	if later.has&cursorPlain != 0 {
+		e.set(later.name, Position{Node: "any", Seq: later.plain})
+	}
 }
 
 func (e *cursorEntry) set(channel string, p Position) {
@@ -106,11 +144,13 @@ func (e *cursorEntry) set(channel string, p Position) {
 
 // dropPlain forgets all plain positions.
 func (c *Cursor) dropPlain() {
+	c.sort()
 	for i := range c.entries {
 		c.entries[i].has &^= cursorPlain
 		c.entries[i].plain = 0
 	}
 	c.entries = slices.DeleteFunc(c.entries, func(e cursorEntry) bool { return e.has == 0 })
+	c.sorted = len(c.entries)
 }
 
 // Durable returns the channel's durable position, if the cursor holds one.
@@ -130,9 +170,19 @@ func (c *Cursor) Plain(channel string) (Position, bool) {
 }
 
 // Len returns the number of channels.
-func (c *Cursor) Len() int { return len(c.entries) }
+func (c *Cursor) Len() int {
+	c.sort()
+	return len(c.entries)
+}
+
+// Both returns both of a channel's positions, if the cursor holds them.
+func (c *Cursor) Both(channel string) (durable, plain Position, hasDurable, hasPlain bool) {
+	e := c.find(channel)
+	return Position{Ms: e.ms, Seq: e.seq}, Position{Node: c.node, Seq: e.plain}, e.has&cursorDurable != 0, e.has&cursorPlain != 0
+}
 
 func (c *Cursor) find(channel string) cursorEntry {
+	c.sort()
 	at, found := slices.BinarySearchFunc(c.entries, cursorKey(channel), compareCursorEntry)
 	if !found {
 		return cursorEntry{}
@@ -152,6 +202,7 @@ func (c *Cursor) String() string { return string(c.AppendTo(nil)) }
 
 // AppendTo appends the text of c to dst.
 func (c *Cursor) AppendTo(dst []byte) []byte {
+	c.sort()
 	var few [cursorHeadBytes + 2*cursorEntryBytes]byte // on the stack
 	raw := append(few[:0], cursorVersion, byte(len(c.node)))
 	raw = append(raw, c.node...)
@@ -201,7 +252,7 @@ func ParseCursor(s string) (Cursor, error) {
 	if count > MaxCursorChannels || count > uint64(len(r.rest)/10) {
 		return Cursor{}, fmt.Errorf("%w: %d channels", ErrCursor, count)
 	}
-	c.entries = make([]cursorEntry, count)
+	c.entries, c.sorted = make([]cursorEntry, count), int(count)
 	for i := range c.entries {
 		e := r.entry()
 		if i > 0 && e.channel <= c.entries[i-1].channel || e.has&cursorPlain != 0 && c.node == "" {

@@ -33,6 +33,12 @@ func (x *Index) Subscribe(l *List, conn uint32, ch Channel) (s Sub, added bool) 
 	if s, ok := x.Find(*l, ch); ok {
 		return s, false
 	}
+	return x.Add(l, conn, ch), true
+}
+
+// Add is Subscribe for a connection that isn't in the channel yet, as the caller
+// knows: it takes the same time however many channels the connection has.
+func (x *Index) Add(l *List, conn uint32, ch Channel) (s Sub) {
 	if s = x.freeSub; s != 0 {
 		x.freeSub = x.subs.at(uint32(s)).next
 	} else {
@@ -55,7 +61,14 @@ func (x *Index) Subscribe(l *List, conn uint32, ch Channel) (s Sub, added bool) 
 	c.subscribers++
 	x.subCount++
 	*l = List(s)
-	return s, true
+	return s
+}
+
+// Is reports whether s, which may have ended since, is the subscription of a
+// connection to a channel.
+func (x *Index) Is(s Sub, conn uint32, ch Channel) bool {
+	e := x.subs.at(uint32(s))
+	return e.conn == conn && e.channel&subChannelMask == uint32(ch)
 }
 
 // Find looks for a channel in a connection's list.

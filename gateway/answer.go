@@ -31,9 +31,10 @@ func (s *shard) gather(c *conn, now bool) *bundle {
 	if c.flags&flagRaw != 0 {
 		b.form = fanout.FormData
 	}
-	var before []missed
+	var set *poll
 	if c.poll != 0 {
-		before = s.polls.at(c.poll).missed
+		set = s.polls.at(c.poll)
+		set.sortMissed()
 	}
 	held, parts := 0, s.parts[:0]
 	s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
@@ -50,12 +51,10 @@ func (s *shard) gather(c *conn, now bool) *bundle {
 		if gap && s.comeBack(c, b, ch, name, from, &r, now) {
 			return
 		}
-		for _, m := range before {
-			if m.channel == ch {
-				part.history, part.before, part.newest = len(m.messages), m.before, m.newest
-				part.messages = append(m.messages[:len(m.messages):len(m.messages)], r.Messages...)
-				gap = gap || m.gap
-			}
+		if m := set.missedOf(ch); m != nil {
+			part.history, part.before, part.newest = len(m.messages), m.before, m.newest
+			part.messages = append(m.messages[:len(m.messages):len(m.messages)], r.Messages...)
+			gap = gap || m.gap
 		}
 		if gap {
 			b.gap(name)
@@ -137,12 +136,10 @@ func (s *shard) comeBack(c *conn, b *bundle, ch fanout.Channel, channel string, 
 	}
 	set := s.polls.at(c.poll)
 	old := &set.resume
-	for _, m := range set.missed {
-		if m.channel == ch && (m.newest || old.isTime()) && !r.Lossy {
-			b.cursor.Set(channel, m.before)
-			b.more = true
-			return true
-		}
+	if m := set.missedOf(ch); m != nil && (m.newest || old.isTime()) && !r.Lossy {
+		b.cursor.Set(channel, m.before)
+		b.more = true
+		return true
 	}
 	if list, _ := old.positions(channel, s.srv.node); len(list) == 0 {
 		return false

@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"pushgate/fanout"
@@ -32,6 +33,24 @@ type missed struct {
 	before   fanout.Position // durable, just before these
 	gap      bool
 	newest   bool // it came without a position, for the newest
+}
+
+// sortMissed puts what was missed in order for missedOf.
+func (p *poll) sortMissed() {
+	slices.SortFunc(p.missed, func(a, b missed) int { return cmp.Compare(a.channel, b.channel) })
+}
+
+// missedOf returns what a channel had for the poll, nil when it came for nothing
+// from before or waits no longer.
+func (p *poll) missedOf(ch fanout.Channel) *missed {
+	if p == nil {
+		return nil
+	}
+	k, ok := slices.BinarySearchFunc(p.missed, ch, func(m missed, ch fanout.Channel) int { return cmp.Compare(m.channel, ch) })
+	if !ok {
+		return nil
+	}
+	return &p.missed[k]
 }
 
 // pollGet answers GET /v1/poll.

@@ -189,7 +189,8 @@ func strangePositionIn(message []byte) (found string) {
 	return ""
 }
 
-// subscribeAll subscribes a connection to the channels of its request.
+// subscribeAll subscribes a connection, which has no channel yet, to those of its
+// request, each of which is there once.
 func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 	gen := c.gen
 	for _, name := range p.channels {
@@ -198,7 +199,8 @@ func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 		if len(w.since) == 0 {
 			w.newest = p.history
 		}
-		s.subscribe(i, c, name, w)
+		ch := s.index.Open([]byte(name))
+		s.subscribed(i, c, ch, name, s.index.Add(&c.subs, i, ch), true, w)
 		if c.gen != gen || c.phase != phaseOpen {
 			return
 		}

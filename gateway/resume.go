@@ -47,8 +47,7 @@ func (r *resume) positions(channel, node string) (list []fanout.Position, elsewh
 	case !r.exact:
 		return []fanout.Position{r.at}, r.isTime() && !r.at.Durable() && r.at.Node != node
 	}
-	plain, isPlain := r.cursor.Plain(channel)
-	durable, isDurable := r.cursor.Durable(channel)
+	durable, plain, isDurable, isPlain := r.cursor.Both(channel)
 	elsewhere = isPlain && isDurable && plain.Node != node
 	if isPlain && !elsewhere && plain.Seq > 0 { // 0 is for other nodes: see part.mark
 		list = append(list, plain)

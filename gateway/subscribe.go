@@ -22,6 +22,7 @@ type join struct {
 // waiter is one request to subscribe.
 type waiter struct {
 	slot, gen uint32
+	sub       fanout.Sub
 	again     bool              // the client has the channel already: it's only told where it stands
 	since     []fanout.Position // it wants what follows the first of these that can be honoured
 	newest    int               // without since: it wants so many of the newest first
@@ -40,6 +41,12 @@ func (w *waiter) catchesUp() bool { return len(w.since) > 0 || w.newest > 0 }
 func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 	ch := s.index.Open([]byte(name))
 	sub, added := s.index.Subscribe(&c.subs, i, ch)
+	s.subscribed(i, c, ch, name, sub, added, w)
+}
+
+// subscribed asks the broker for what the connection's subscription sub needs,
+// which was added or has been there.
+func (s *shard) subscribed(i uint32, c *conn, ch fanout.Channel, name string, sub fanout.Sub, added bool, w waiter) {
 	j := s.joins[ch]
 	switch {
 	case !added && s.pending(i, j, w.catchesUp()):
@@ -60,7 +67,7 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 		s.stats.subscriptions++
 		s.index.Hold(sub, true)
 	}
-	w.slot, w.gen = i, c.gen
+	w.slot, w.gen, w.sub = i, c.gen, sub
 	asked := j != nil && j.asked
 	var at fanout.Joined
 	live := false
@@ -201,11 +208,10 @@ func (s *shard) waiting(w *waiter, ch fanout.Channel) (*conn, fanout.Sub) {
 	if c == nil || c.phase != phaseOpen {
 		return nil, 0
 	}
-	sub, ok := s.index.Find(c.subs, ch)
-	if !ok {
+	if !s.index.Is(w.sub, w.slot, ch) {
 		return nil, 0
 	}
-	return c, sub
+	return c, w.sub
 }
 
 // replayed sends what a client missed and lets the live messages follow.

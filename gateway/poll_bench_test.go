@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"pushgate/fanout"
+)
+
+// manyChannels returns the names of n channels.
+func manyChannels(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("room.%d", i)
+	}
+	return names
+}
+
+// longestTurn asks the loop to run something again and again until stop is called,
+// which returns the longest time that it took to come to it.
+func (in *instance) longestTurn() (stop func() time.Duration) {
+	ended, longest := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		var most time.Duration
+		for {
+			asked, ran := time.Now(), make(chan struct{})
+			in.shards[0].post(func() { close(ran) })
+			<-ran
+			most = max(most, time.Since(asked))
+			select {
+			case <-ended:
+				longest <- most
+				return
+			case <-time.After(100 * time.Microsecond):
+			}
+		}
+	}()
+	return func() time.Duration { close(ended); return <-longest }
+}
+
+// BenchmarkPollChannels has what a poll of many channels takes that nothing comes
+// for, from the request to the answer, and the longest that the loop was away.
+func BenchmarkPollChannels(b *testing.B) {
+	for _, n := range []int{100, 1000, fanout.MaxCursorChannels} {
+		b.Run(fmt.Sprintf("channels=%d", n), func(b *testing.B) {
+			in := start(b, func(c *Config) {
+				c.Shards, c.Limits.ChannelsPerConnection, c.Limits.MessageBytes = 1, fanout.MaxCursorChannels, 1<<20
+			}).ready()
+			hc := &http.Client{Timeout: patience}
+			defer hc.CloseIdleConnections()
+			poll := func(cursor string) string {
+				body, err := json.Marshal(map[string]any{"channels": manyChannels(n), "cursor": cursor, "wait": 0})
+				if err != nil {
+					b.Fatal(err)
+				}
+				resp, err := hc.Post("http://"+in.Addr()+"/v1/poll", "application/json", strings.NewReader(string(body)))
+				if err != nil {
+					b.Fatal(err)
+				}
+				return readPolled(b, resp).Cursor
+			}
+			cursor := poll(poll(""))
+			stop := in.longestTurn()
+			for b.Loop() {
+				cursor = poll(cursor)
+			}
+			b.ReportMetric(float64(stop().Microseconds()), "us-longest")
+		})
+	}
+}
