@@ -7,8 +7,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"pushgate/internal/reactor"
 )
 
 // halfClosed sends bytes and ends its side.
@@ -195,5 +198,26 @@ func TestGoneClientsAreNotHalfClosed(t *testing.T) {
 				return n.closes[CloseByClient]+n.closes[CloseReset] == before+1 && in.metric("gateway_connections") == 0
 			})
 		})
+	}
+}
+
+// The end of a client's side may be told by an event from before it was known.
+func TestEndOfASideIsToldTwice(t *testing.T) {
+	s := newStill(t, nil)
+	p := s.connect()
+	p.send([]byte("GET /v1/sse?channels=c HTTP/1.1\r\nHost: a\r\n\r\n"))
+	if err := syscall.Shutdown(p.fd, syscall.SHUT_WR); err != nil {
+		t.Fatal(err)
+	}
+	event := reactor.In | reactor.Events(syscall.EPOLLRDHUP)
+	for range 2 {
+		s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, event)
+		if c := s.conns.find(p.slot, p.gen); c == nil || c.phase != phaseOpen || c.flags&flagHalf == 0 {
+			t.Fatalf("got %+v", c)
+		}
+	}
+	s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, reactor.Gone)
+	if c := s.conns.find(p.slot, p.gen); c != nil && c.phase == phaseOpen {
+		t.Error("the client stays when it has gone")
 	}
 }

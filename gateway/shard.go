@@ -126,7 +126,11 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 			return
 		}
 	}
-	if ev&(reactor.In|reactor.Hup) != 0 {
+	ends := reactor.In | reactor.Hup
+	if c.flags&flagHalf != 0 {
+		ends = reactor.Gone // the end of its side may be told once more, from before
+	}
+	if ev&ends != 0 {
 		s.read(k.Slot, c)
 	}
 }

@@ -30,8 +30,10 @@ const (
 	// Hup: the peer closed its side, or the socket failed. It needs no
 	// registration.
 	Hup Events = unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLRDHUP
-	// Half: of Hup, only that both sides are closed or the socket failed, for an
-	// owner who goes on after the peer closed its side. It stands in place of In.
+	// Gone: of Hup, that both sides are closed or the socket failed.
+	Gone Events = unix.EPOLLHUP | unix.EPOLLERR
+	// Half: of Hup, only Gone, for an owner who goes on after the peer closed its
+	// side. It stands in place of In.
 	Half Events = 1 << 20 // means nothing to the kernel
 )
 
@@ -52,8 +54,8 @@ type Handler interface {
 	// Ready tells that the descriptor of k is ready for ev. The owner compares
 	// k.Gen with what the slot holds now.
 	Ready(k Key, ev Events)
-	// Turn is called after each batch of events and posts, to do a slice of
-	// long work, about 2 ms. With more it is called again before the loop
+	// Turn is called after each slice of events and of posts, to do a slice of
+	// long work, about Slice. With more it is called again before the loop
 	// sleeps, after the events that came meanwhile.
 	Turn() (more bool)
 }
@@ -73,9 +75,12 @@ type Loop struct {
 
 	// Owned by the loop's goroutine
 	events  [maxEvents]unix.EpollEvent
+	next    int // of the events, the first that the handler hasn't been told of
+	got     int // how many there are
 	failed  bool
 	yielded time.Duration // after started
-	spare   []func()      // the posts' other buffer
+	running []func()      // the posts' other buffer
+	ran     int           // of running
 
 	// Owned by the goroutine that starts and closes the loop
 	outer *netpoll.Epoll
@@ -89,6 +94,10 @@ type Loop struct {
 	// Atomic
 	stopping atomic.Bool // closed, for the loop between two rounds
 }
+
+// Slice is how long events are handled, then posts, then the owner's long work,
+// before it's another's turn: a burst of one doesn't keep the others waiting.
+const Slice = 2 * time.Millisecond
 
 // yieldInterval is how long a loop works without giving way to others.
 const yieldInterval = 4 * time.Millisecond
@@ -232,36 +241,53 @@ func (l *Loop) run(ev netpoll.EpollEvent) {
 	}()
 	for !l.stopping.Load() {
 		l.yield()
-		n, err := l.poll()
-		if err != nil {
-			l.failed = true
-			l.outer.Del(l.inner)
-			l.fatal(err)
-			return
-		}
-		for i := range l.events[:n] {
-			e := &l.events[i]
-			k := Key{Slot: uint32(e.Fd), Gen: uint32(e.Pad)}
-			if k.Slot == wakeSlot {
-				var drained [8]byte
-				unix.Read(l.wake, drained[:])
-				continue
+		if l.next == l.got {
+			n, err := l.poll()
+			if err != nil {
+				l.failed = true
+				l.outer.Del(l.inner)
+				l.fatal(err)
+				return
 			}
-			l.handler.Ready(k, Events(e.Events))
+			l.next, l.got = 0, n
 		}
-		l.runPosts()
-		if more := l.handler.Turn(); !more && n == 0 {
+		events := l.got > 0
+		l.handleEvents()
+		posts := l.runPosts()
+		if more := l.handler.Turn(); !more && !posts && !events {
 			return
 		}
 	}
 }
+
+// handleEvents tells the handler of events for a slice of time. The others are
+// told before the kernel is asked again, which would name the first ones first.
+func (l *Loop) handleEvents() {
+	for start := l.time(); l.next < l.got; {
+		e := &l.events[l.next]
+		l.next++
+		k := Key{Slot: uint32(e.Fd), Gen: uint32(e.Pad)}
+		if k.Slot == wakeSlot {
+			var drained [8]byte
+			unix.Read(l.wake, drained[:])
+			continue
+		}
+		l.handler.Ready(k, Events(e.Events))
+		if l.time()-start > Slice {
+			return
+		}
+	}
+}
+
+// time returns how long it is since the loop was made.
+func (l *Loop) time() time.Duration { return time.Since(l.started) }
 
 // yield gives way to Go's scheduler now and then, before its monitor thread makes
 // it: a goroutine that runs for 10 ms gets a signal, and the monitor wakes up
 // every 20 us for a while after each that it had to send. In a flood of handshakes
 // that is 7 % of the CPU time, and 10 % of a heartbeat's.
 func (l *Loop) yield() {
-	if now := time.Since(l.started); now-l.yielded > yieldInterval {
+	if now := l.time(); now-l.yielded > yieldInterval {
 		runtime.Gosched()
 		l.yielded = now
 	}
@@ -280,16 +306,25 @@ func (l *Loop) poll() (int, error) {
 	return 0, fmt.Errorf("epoll_wait: %w", errno)
 }
 
-// runPosts runs what was posted up to now. What these post themselves waits
-// for the next round.
-func (l *Loop) runPosts() {
-	l.mu.Lock()
-	batch := l.posts
-	l.posts = l.spare[:0]
-	l.mu.Unlock()
-	for i, fn := range batch {
-		fn()
-		batch[i] = nil
+// runPosts runs what was posted up to now, for a slice of time, and reports
+// whether it must be called again: some of it is left, or it was begun in an earlier
+// round, and the wake-up for what was posted since is through. What posts post
+// themselves waits for the next round.
+func (l *Loop) runPosts() (more bool) {
+	begun := l.ran < len(l.running)
+	if !begun {
+		l.mu.Lock()
+		l.running, l.posts, l.ran = l.posts, l.running[:0], 0
+		l.mu.Unlock()
 	}
-	l.spare = batch
+	for start := l.time(); l.ran < len(l.running); {
+		fn := l.running[l.ran]
+		l.running[l.ran] = nil
+		l.ran++
+		fn()
+		if l.time()-start > Slice {
+			break
+		}
+	}
+	return begun || l.ran < len(l.running)
 }
