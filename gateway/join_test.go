@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestWaitingForRedis(t *testing.T) {
 	waiting := make(chan int, 1)
 	in.shards[0].post(func() {
 		for _, j := range in.shards[0].joins {
-			waiting <- len(j.waiting)
+			waiting <- j.waiting.n
 		}
 	})
 	if n := <-waiting; n > 100 {
@@ -51,5 +52,60 @@ func TestChannelGivenTwice(t *testing.T) {
 	c.expect("pong")
 	if p := in.poll(nil, "channels="+strings.Repeat("a,", 50)+"b&wait=0"); p.status != 204 {
 		t.Errorf("got %+v", p)
+	}
+}
+
+// When Redis comes back, many may wait for one channel. They are told in slices,
+// between which the loop does other things, and each misses nothing of what comes
+// meanwhile.
+func TestManyWaitersAreToldInSlices(t *testing.T) {
+	redis := redistest.New(t)
+	in := startOn(t, redis, func(c *Config) { c.Shards = 1 })
+	const clients = 1500
+	var all []*stream
+	for range clients {
+		all = append(all, in.events("/v1/sse?channels=c", ""))
+	}
+	waiting := func(s *shard) int {
+		if ch, ok := s.index.Lookup([]byte("c")); ok && s.joins[ch] != nil {
+			return s.joins[ch].waiting.n
+		}
+		return 0
+	}
+	eventually(t, "all wait", func() bool { return in.onLoop(func(s *shard) bool { return waiting(s) == clients }) })
+
+	// Is there ever a moment for others when some are told and some aren't?
+	between := make(chan int, 1)
+	var look func()
+	seen := 0
+	look = func() {
+		n := waiting(in.shards[0])
+		if n > 0 && n < clients {
+			seen++
+		}
+		if n == 0 {
+			between <- seen
+			return
+		}
+		in.shards[0].post(look)
+	}
+	in.shards[0].post(look)
+	redis.Start()
+	var ids []string
+	for len(between) == 0 {
+		ids = append(ids, durable(t, redis, "c", len(ids), len(ids)+1)...)
+	}
+	ids = append(ids, durable(t, redis, "c", len(ids), len(ids)+1)...)
+	if n := <-between; n == 0 {
+		t.Error("all were told in one go")
+	}
+	for _, c := range all {
+		_, begun := c.expect("subscribed")
+		// Who came to a stream that had nothing yet gets all of it.
+		for _, id := range ids[slices.Index(ids, begun.ID)+1:] {
+			if _, m := c.expect("message"); m.ID != id {
+				t.Fatalf("from %s on, got %+v in place of %s", begun.ID, m, id)
+			}
+		}
 	}
 }

@@ -26,7 +26,7 @@ func (in *instance) outstanding() (requests, channels int) {
 		sh.post(func() {
 			n := 0
 			for _, j := range sh.joins {
-				n += len(j.waiting) + len(j.catchup)
+				n += j.waiting.n + j.catchup.n
 			}
 			count <- [2]int{n, len(sh.joins)}
 		})

@@ -45,6 +45,7 @@ type shard struct {
 	grants   grants
 	unknown  map[uint32]*params // of WebSockets that haven't shown their token yet
 	joins    map[fanout.Channel]*join
+	live     []fanout.Channel  // joins of which not all who wait are told yet
 	listener *reactor.Listener // nil once closed
 	paused   bool              // the listener isn't watched for this tick
 	drain    drain
@@ -142,7 +143,8 @@ func (s *shard) Turn() (more bool) {
 	_, sends := s.index.Deliver(sendsPerSlice, s.fan)
 	s.submit()
 	answers := s.answerWoken()
-	return beats || sends || answers
+	joins := s.tellLive()
+	return beats || sends || answers || joins
 }
 
 // deliver hands a batch of messages to one subscriber.

@@ -3,21 +3,9 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"pushgate/fanout"
 )
-
-// join is a channel of the shard that the broker was asked about: until it
-// answers, its new subscribers wait, held in the index so that no message
-// passes them by. The channel is not given up while an answer to Join is on its
-// way, so that it always belongs to the present subscription.
-type join struct {
-	waiting []*waiter            // for Joined
-	catchup map[*waiter]struct{} // for Replay; nil before the first
-	asked   bool                 // a Join is outstanding
-	busy    int                  // answers are being given, which may make clients leave
-}
 
 // waiter is one request to subscribe.
 type waiter struct {
@@ -31,6 +19,10 @@ type waiter struct {
 	lost      bool              // it had a plain position before these, since which plain messages may have passed this node by
 	asked     string            // since, as the client spelled it
 	ref       json.RawMessage
+
+	// Of the list that it is in; nil in none.
+	list       *waiters
+	prev, next *waiter
 }
 
 // catchesUp reports whether the client wants messages from before it comes.
@@ -68,12 +60,10 @@ func (s *shard) subscribed(i uint32, c *conn, ch fanout.Channel, name string, su
 		s.index.Hold(sub, true)
 	}
 	w.slot, w.gen, w.sub = i, c.gen, sub
-	asked := j != nil && j.asked
-	var at fanout.Joined
 	live := false
-	if !asked {
-		at, live = s.srv.broker.Join(name, s)
-		if live && j == nil && !w.catchesUp() {
+	if j == nil || !j.asked {
+		var at fanout.Joined
+		if at, live = s.srv.broker.Join(name, s); live && !w.catchesUp() {
 			// As nearly always: there is nothing to wait for.
 			s.begin(c, sub, &w, ch, name, at)
 			return
@@ -84,12 +74,12 @@ func (s *shard) subscribed(i uint32, c *conn, ch fanout.Channel, name string, su
 		s.joins[ch] = j
 	}
 	waits := w // in memory of its own
-	j.waiting = append(j.waiting, &waits)
-	s.thin(j, s.index.Subscribers(ch))
-	j.asked = true
 	if live {
-		s.joined(name, at)
+		s.catchUp(ch, name, j, &waits)
+		return
 	}
+	j.waiting.add(&waits)
+	j.asked = true
 }
 
 // begin lets a client have what follows in a channel and tells it so.
@@ -108,63 +98,6 @@ func (s *shard) begin(c *conn, sub fanout.Sub, w *waiter, ch fanout.Channel, cha
 	s.confirm(c, w, ch, string(id), at.Position, nil)
 }
 
-// pending reports whether a connection has to wait for an answer before it asks
-// for the channel again: one that is caught up for what it misses, any other for
-// the broker's. So it has at most one of each kind outstanding.
-func (s *shard) pending(i uint32, j *join, catchesUp bool) bool {
-	if j == nil || !catchesUp {
-		return j != nil && j.asked
-	}
-	same := func(w *waiter) bool { return w.slot == i && w.catchesUp() }
-	if slices.ContainsFunc(j.waiting, same) {
-		return true
-	}
-	for w := range j.catchup {
-		if same(w) {
-			return true
-		}
-	}
-	return false
-}
-
-// Joined is called by the broker once messages of the channel come in.
-func (s *shard) Joined(channel string, at fanout.Joined) {
-	s.post(func() { s.joined(channel, at) })
-}
-
-func (s *shard) joined(channel string, at fanout.Joined) {
-	ch, ok := s.index.Lookup([]byte(channel))
-	if !ok {
-		return
-	}
-	j := s.joins[ch]
-	if j == nil || !j.asked {
-		return
-	}
-	j.asked = false
-	j.busy++
-	waiting := j.waiting
-	j.waiting = nil
-	for _, w := range waiting {
-		c, sub := s.waiting(w, ch)
-		if c == nil {
-			continue
-		}
-		if w.catchesUp() {
-			if j.catchup == nil {
-				j.catchup = make(map[*waiter]struct{})
-			}
-			j.catchup[w] = struct{}{}
-			s.index.Hold(sub, true)
-			s.replay(ch, channel, w)
-			continue
-		}
-		s.begin(c, sub, w, ch, channel, at)
-	}
-	j.busy--
-	s.settle(ch)
-}
-
 // replay asks the broker for what w missed.
 func (s *shard) replay(ch fanout.Channel, channel string, w *waiter) {
 	done := func(r fanout.Replay) { s.post(func() { s.replayed(ch, w, r) }) }
@@ -177,28 +110,6 @@ func (s *shard) replay(ch fanout.Channel, channel string, w *waiter) {
 		return
 	}
 	w.replay = s.srv.broker.Replay(channel, w.since[0], s, done)
-}
-
-// thin forgets the requests of clients that have left when these are many, so
-// that clients that come and go while Redis is away don't pile up.
-func (s *shard) thin(j *join, subscribers int) {
-	if len(j.waiting)+len(j.catchup) > 2*subscribers+64 {
-		j.drop(func(w *waiter) bool {
-			c := s.conns.find(w.slot, w.gen)
-			return c == nil || c.phase != phaseOpen
-		})
-	}
-}
-
-// drop forgets the requests for which void holds.
-func (j *join) drop(void func(*waiter) bool) {
-	j.waiting = slices.DeleteFunc(j.waiting, void)
-	for w := range j.catchup {
-		if void(w) {
-			w.replay.Cancel()
-			delete(j.catchup, w)
-		}
-	}
 }
 
 // waiting returns the connection and the subscription of w, nil when the
@@ -217,10 +128,7 @@ func (s *shard) waiting(w *waiter, ch fanout.Channel) (*conn, fanout.Sub) {
 // replayed sends what a client missed and lets the live messages follow.
 func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 	j := s.joins[ch]
-	if j == nil {
-		return
-	}
-	if _, waits := j.catchup[w]; !waits {
+	if j == nil || w.list != &j.catchup {
 		return // the client has left since
 	}
 	c, sub := s.waiting(w, ch)
@@ -233,7 +141,7 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 	if r.Gap == nil && w.missesPlain(&r) {
 		r.Gap = &fanout.Gap{Reason: fanout.GapHistory, Seq: r.Seq}
 	}
-	delete(j.catchup, w)
+	j.catchup.remove(w)
 	if c != nil {
 		s.index.SetFrom(sub, r.Seq)
 		s.index.Hold(sub, false)
@@ -328,16 +236,7 @@ func (s *shard) unsubscribe(i uint32, c *conn, cmd *command) {
 	s.reply(i, c, reply{Type: "unsubscribed", Channel: cmd.Channel, Ref: cmd.Ref})
 }
 
-// forget drops the outstanding requests of a connection for a channel. Those
-// of a connection that ends are void by its generation.
-func (s *shard) forget(i uint32, ch fanout.Channel) {
-	if j := s.joins[ch]; j != nil {
-		j.drop(func(w *waiter) bool { return w.slot == i })
-	}
-}
-
-// unsubscribeAll takes a connection out of all its channels. That of a poll
-// goes on and may ask for them again.
+// unsubscribeAll takes a connection out of all its channels.
 func (s *shard) unsubscribeAll(i uint32, c *conn) {
 	if c.count == 0 {
 		return
@@ -346,9 +245,7 @@ func (s *shard) unsubscribeAll(i uint32, c *conn) {
 	c.count = 0
 	for _, ch := range s.channelsOf(c) {
 		s.index.Unsubscribe(&c.subs, ch)
-		if c.kind == kindPoll {
-			s.forget(i, ch)
-		}
+		s.forget(i, ch)
 		s.settle(ch)
 	}
 }
@@ -358,34 +255,6 @@ func (s *shard) channelsOf(c *conn) []fanout.Channel {
 	s.listed = s.listed[:0]
 	s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { s.listed = append(s.listed, ch) })
 	return s.listed
-}
-
-// settle gives up a channel that nobody here is subscribed to and about which
-// nothing is outstanding. What nobody waits for any more is taken back, or
-// channels would pile up while Redis is away; an answer that is on its way
-// already is waited for.
-func (s *shard) settle(ch fanout.Channel) {
-	if j := s.joins[ch]; j != nil {
-		if j.busy > 0 {
-			return
-		}
-		if s.index.Subscribers(ch) == 0 {
-			j.drop(func(*waiter) bool { return true })
-			j.asked = j.asked && !s.srv.broker.Withdraw(s.index.Name(ch), s)
-		}
-		if j.asked || len(j.catchup) > 0 {
-			return
-		}
-		delete(s.joins, ch)
-	}
-	if s.index.Subscribers(ch) == 0 {
-		s.srv.broker.Leave(s.index.Name(ch), s)
-		delete(s.overrun, ch)
-		s.index.Release(ch)
-		if s.answers.last.key.channel == ch {
-			s.answers.last = answer{} // the number goes to another channel
-		}
-	}
 }
 
 // Deliver is called by the broker with a channel's next message.

@@ -1,0 +1,235 @@
+package gateway
+
+import (
+	"time"
+
+	"pushgate/fanout"
+	"pushgate/internal/reactor"
+)
+
+// join is a channel of the shard that the broker was asked about: until it
+// answers, its new subscribers wait, held in the index so that no message
+// passes them by. The channel is not given up while an answer to Join is on its
+// way, so that it always belongs to the present subscription.
+type join struct {
+	waiting waiters // for Joined
+	catchup waiters // for Replay
+	asked   bool    // a Join is outstanding
+	live    bool    // it was answered, and those who wait are told a slice at a time
+	busy    int     // answers are being given, which may make clients leave
+}
+
+// waiters are requests for one channel that wait for the same, the oldest first.
+// Hundreds of thousands may, for as long as Redis is away, and come and go all the
+// time: each is found by its client.
+type waiters struct {
+	first, last *waiter
+	n           int
+	found       map[waiterKey]*waiter // nil while there are few
+}
+
+// waiterKey is what a channel has one request of at most.
+type waiterKey struct {
+	slot      uint32
+	catchesUp bool
+}
+
+// fewWaiters are found one after the other: most channels have one, and a map for it
+// would take four times its memory.
+const fewWaiters = 8
+
+func (w *waiter) key() waiterKey { return waiterKey{w.slot, w.catchesUp()} }
+
+// of returns the request of k, nil when there is none.
+func (l *waiters) of(k waiterKey) *waiter {
+	if l.found != nil {
+		return l.found[k]
+	}
+	w := l.first
+	for w != nil && w.key() != k {
+		w = w.next
+	}
+	return w
+}
+
+// add puts w, which has no place in any list, behind the others.
+func (l *waiters) add(w *waiter) {
+	w.list, w.prev, w.next = l, l.last, nil
+	if l.last != nil {
+		l.last.next = w
+	} else {
+		l.first = w
+	}
+	l.last = w
+	l.n++
+	switch {
+	case l.found != nil:
+		l.found[w.key()] = w
+	case l.n > fewWaiters:
+		l.found = make(map[waiterKey]*waiter, 2*fewWaiters)
+		for w := l.first; w != nil; w = w.next {
+			l.found[w.key()] = w
+		}
+	}
+}
+
+// remove takes w out of the list.
+func (l *waiters) remove(w *waiter) {
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		l.first = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		l.last = w.prev
+	}
+	w.list, w.prev, w.next = nil, nil, nil
+	if l.n--; l.n == 0 {
+		l.found = nil
+	} else if l.found != nil {
+		delete(l.found, w.key())
+	}
+}
+
+// forget drops the outstanding requests of a connection for a channel.
+func (s *shard) forget(i uint32, ch fanout.Channel) {
+	j := s.joins[ch]
+	if j == nil {
+		return
+	}
+	for _, catchesUp := range [...]bool{false, true} {
+		k := waiterKey{i, catchesUp}
+		if w := j.waiting.of(k); w != nil {
+			j.waiting.remove(w)
+		}
+		if w := j.catchup.of(k); w != nil {
+			w.replay.Cancel()
+			j.catchup.remove(w)
+		}
+	}
+}
+
+// pending reports whether a connection has to wait for an answer before it asks
+// for the channel again: one that is caught up for what it misses, any other for
+// the broker's. So it has at most one of each kind outstanding.
+func (s *shard) pending(i uint32, j *join, catchesUp bool) bool {
+	switch {
+	case j == nil:
+		return false
+	case !catchesUp && j.asked:
+		return true
+	}
+	k := waiterKey{i, catchesUp}
+	return j.waiting.of(k) != nil || catchesUp && j.catchup.of(k) != nil
+}
+
+// Joined is called by the broker once messages of the channel come in.
+func (s *shard) Joined(channel string, at fanout.Joined) {
+	s.post(func() { s.joined(channel, at) })
+}
+
+func (s *shard) joined(channel string, at fanout.Joined) {
+	ch, ok := s.index.Lookup([]byte(channel))
+	if !ok {
+		return
+	}
+	j := s.joins[ch]
+	if j == nil || !j.asked {
+		return
+	}
+	j.asked = false
+	s.tellJoined(ch, channel, j, at, time.Now())
+}
+
+// tellJoined lets those who wait for a channel have it from at on, until a slice
+// that began at start is over. The others are told in the next ones, with where the
+// channel is by then: what comes meanwhile passes them by.
+func (s *shard) tellJoined(ch fanout.Channel, channel string, j *join, at fanout.Joined, start time.Time) {
+	j.busy++
+	for told := 0; j.waiting.n > 0; told++ {
+		if told%fewWaiters == fewWaiters-1 && time.Since(start) > reactor.Slice {
+			break
+		}
+		w := j.waiting.first
+		j.waiting.remove(w)
+		c, sub := s.waiting(w, ch)
+		switch {
+		case c == nil:
+		case w.catchesUp():
+			s.catchUp(ch, channel, j, w)
+		default:
+			s.begin(c, sub, w, ch, channel, at)
+		}
+	}
+	j.busy--
+	if was := j.live; j.waiting.n == 0 {
+		j.live = false
+	} else if j.live = true; !was {
+		s.live = append(s.live, ch)
+	}
+	s.settle(ch)
+}
+
+// tellLive goes on with the channels of which not all who wait were told. It takes
+// one of them at a time.
+func (s *shard) tellLive() (more bool) {
+	if len(s.live) == 0 {
+		return false
+	}
+	ch := s.live[0]
+	j := s.joins[ch]
+	if j != nil && j.live && !j.asked {
+		channel := s.index.Name(ch)
+		if at, live := s.srv.broker.Join(channel, s); live {
+			s.tellJoined(ch, channel, j, at, time.Now())
+		} else {
+			j.asked = true // Redis went away again
+		}
+	}
+	if j = s.joins[ch]; j == nil || !j.live || j.asked {
+		if j != nil {
+			j.live = false
+		}
+		s.live = s.live[1:]
+	} else if len(s.live) > 1 {
+		s.live = append(s.live[1:], ch)
+	}
+	return len(s.live) > 0
+}
+
+// catchUp asks for what w misses of a live channel, whose messages it has only
+// behind that.
+func (s *shard) catchUp(ch fanout.Channel, channel string, j *join, w *waiter) {
+	j.catchup.add(w)
+	s.index.Hold(w.sub, true)
+	s.replay(ch, channel, w)
+}
+
+// settle gives up a channel that nobody here is subscribed to and about which
+// nothing is outstanding. What nobody waits for any more is taken back, or
+// channels would pile up while Redis is away; an answer that is on its way
+// already is waited for.
+func (s *shard) settle(ch fanout.Channel) {
+	if j := s.joins[ch]; j != nil {
+		if j.busy > 0 {
+			return
+		}
+		if s.index.Subscribers(ch) == 0 {
+			j.asked = j.asked && !s.srv.broker.Withdraw(s.index.Name(ch), s)
+		}
+		if j.asked || j.waiting.n > 0 || j.catchup.n > 0 {
+			return
+		}
+		delete(s.joins, ch)
+	}
+	if s.index.Subscribers(ch) == 0 {
+		s.srv.broker.Leave(s.index.Name(ch), s)
+		delete(s.overrun, ch)
+		s.index.Release(ch)
+		if s.answers.last.key.channel == ch {
+			s.answers.last = answer{} // the number goes to another channel
+		}
+	}
+}
