@@ -181,6 +181,19 @@ func (c *Cursor) Both(channel string) (durable, plain Position, hasDurable, hasP
 	return Position{Ms: e.ms, Seq: e.seq}, Position{Node: c.node, Seq: e.plain}, e.has&cursorDurable != 0, e.has&cursorPlain != 0
 }
 
+// Only returns a cursor with the positions of these channels alone.
+func (c *Cursor) Only(channels ...string) Cursor {
+	only := Cursor{node: c.node}
+	for _, name := range channels {
+		if e := c.find(name); e.has != 0 {
+			e.order = uint32(len(only.entries))
+			only.entries = append(only.entries, e)
+		}
+	}
+	only.sort()
+	return only
+}
+
 func (c *Cursor) find(channel string) cursorEntry {
 	c.sort()
 	at, found := slices.BinarySearchFunc(c.entries, cursorKey(channel), compareCursorEntry)

@@ -65,6 +65,34 @@ func TestCursorRoundTrip(t *testing.T) {
 	})
 }
 
+// A cursor of some channels resumes these as the whole one does, and is as long as
+// they need.
+func TestCursorOnly(t *testing.T) {
+	var c, want Cursor
+	for i := range 100 {
+		name := fmt.Sprintf("c%d", i)
+		durable, plain := Position{Ms: uint64(1000 + i), Seq: 1}, Position{Node: "one", Seq: uint64(i)}
+		c.Set(name, durable)
+		c.Set(name, plain)
+		if i == 3 || i == 50 {
+			want.Set(name, durable)
+			want.Set(name, plain)
+		}
+	}
+	whole := c.String()
+	for _, names := range [][]string{{"c3", "c50"}, {"c50", "other", "c3", "c50"}} {
+		if only := c.Only(names...); only.String() != want.String() {
+			t.Errorf("only %v is %v, want %v", names, only.String(), want.String())
+		}
+	}
+	if c.String() != whole {
+		t.Error("the cursor itself has changed")
+	}
+	if none := c.Only("other"); none.Len() != 0 {
+		t.Errorf("%d channels of none", none.Len())
+	}
+}
+
 func TestCursorKeepsOneNode(t *testing.T) {
 	var c Cursor
 	c.Set("a", mustPosition(t, "~one-5"))

@@ -130,7 +130,8 @@ func (s *shard) checkHistory(n int) *http1.Error {
 	return nil
 }
 
-// checkChannels bounds the channels, checks their names and drops doubles.
+// checkChannels bounds the channels, checks their names, drops doubles and what the
+// position says of other channels.
 func (s *shard) checkChannels(p *params) *http1.Error {
 	if err := s.tooMany(p); err != nil {
 		return err
@@ -145,6 +146,7 @@ func (s *shard) checkChannels(p *params) *http1.Error {
 		p.channels = make([]string, 0, len(given))
 		p.add(given)
 	}
+	p.resume.narrow(p.channels...)
 	return nil
 }
 

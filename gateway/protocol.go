@@ -149,13 +149,15 @@ func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command, text []byte) {
 		return
 	}
 	since := cmp.Or(cmd.Since, cmd.Cursor)
-	w := waiter{ref: cmd.Ref, asked: since}
+	w := waiter{ref: cmd.Ref}
 	if since != "" {
 		at, err := parseResume(since)
 		if err != nil {
 			s.refuseCommand(i, c, cmd, codeInvalidPosition, err.Error())
 			return
 		}
+		at.narrow(cmd.Channel)
+		w.asked = at.text
 		w.since, w.lost = at.positions(cmd.Channel, s.srv.node)
 	} else if key := strangePositionIn(text); key != "" {
 		s.refuseCommand(i, c, cmd, codeInvalidPosition, errStrangePosition(key, "since"))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"pushgate/fanout"
 	"pushgate/internal/redistest"
 )
 
@@ -78,5 +79,34 @@ func TestSubscribeSinceBeforeTheFirstAnswer(t *testing.T) {
 			t.Errorf("got %+v", e)
 		}
 		redis.Publish("c", "live")
+	}
+}
+
+// A client that gives the cursor of many channels for one of them is answered with
+// its position in that one, and resumes there: the rest of it isn't kept while the
+// request waits for Redis.
+func TestSubscribeKeepsThePositionOfItsChannel(t *testing.T) {
+	t.Parallel()
+	in := start(t, nil).ready()
+	at, err := fanout.ParsePosition(durable(t, in.redis, "c", 0, 3)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all fanout.Cursor
+	for i := range 1000 {
+		all.Set(fmt.Sprintf("other.%d", i), fanout.Position{Ms: 1, Seq: uint64(i)})
+	}
+	all.Set("c", at)
+	only := all.Only("c")
+	c := in.dial("/v1/ws")
+	c.expect("welcome")
+	c.write(fmt.Sprintf(`{"type":"subscribe","channel":"c","since":%q}`, all.String()))
+	if e := c.expect("subscribed"); e.ID != only.String() {
+		t.Errorf("it has the channel from %q, want %q", e.ID, only.String())
+	}
+	for n := 1; n < 3; n++ {
+		if e := c.expect("message"); string(e.Data) != fmt.Sprint(n) {
+			t.Errorf("message %s in place of %d", e.Data, n)
+		}
 	}
 }

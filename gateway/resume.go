@@ -30,6 +30,18 @@ func parseResume(text string) (r resume, err error) {
 	return r, err
 }
 
+// narrow leaves what concerns these channels, which the client asks for: a request
+// may wait for Redis, and must not keep a cursor of 4,096 channels meanwhile.
+func (r *resume) narrow(channels ...string) {
+	if !r.exact {
+		return
+	}
+	all := r.cursor.Len()
+	if r.cursor = r.cursor.Only(channels...); r.cursor.Len() < all {
+		r.text = r.cursor.String()
+	}
+}
+
 // isTime reports whether the position is one in time: the id of a message of
 // one of several channels.
 func (r *resume) isTime() bool { return r.given && !r.exact && r.several }
