@@ -20,13 +20,9 @@ func (l *link) linger(id uint32, t *topic) {
 	s := &l.lingering
 	t.flags |= topicLingers
 	t.due = l.now() + uint32(l.b.config.Linger.Milliseconds())
-	t.earlier, t.later = s.last, 0
-	if s.last != 0 {
-		l.topics.at(s.last - 1).later = id + 1
-	} else {
-		s.first = id + 1
-	}
-	s.last = id + 1
+	t.setNeighbours(0, 0)
+	l.neighbours(s.last, id+1)
+	l.neighbours(id+1, 0)
 	s.n++
 }
 
@@ -35,20 +31,30 @@ func (l *link) endLinger(t *topic) {
 	if t.flags&topicLingers == 0 {
 		return
 	}
-	s := &l.lingering
+	l.neighbours(t.neighbours())
 	t.flags &^= topicLingers
-	if t.earlier != 0 {
-		l.topics.at(t.earlier - 1).later = t.later
+	t.waiting = 0
+	l.lingering.n--
+}
+
+// neighbours makes two topics of the list neighbours, by place + 1; 0 stands for the
+// end of it.
+func (l *link) neighbours(earlier, later uint32) {
+	s := &l.lingering
+	if earlier == 0 {
+		s.first = later
 	} else {
-		s.first = t.later
+		t := l.topics.at(earlier - 1)
+		before, _ := t.neighbours()
+		t.setNeighbours(before, later)
 	}
-	if t.later != 0 {
-		l.topics.at(t.later - 1).earlier = t.earlier
+	if later == 0 {
+		s.last = earlier
 	} else {
-		s.last = t.earlier
+		t := l.topics.at(later - 1)
+		_, behind := t.neighbours()
+		t.setNeighbours(earlier, behind)
 	}
-	t.earlier, t.later = 0, 0
-	s.n--
 }
 
 // trimLingering forgets the topics that were left first where there are too many.

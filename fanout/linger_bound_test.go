@@ -215,11 +215,11 @@ func TestLingeringAgainstAModel(t *testing.T) {
 			},
 			"": func(rt *rapid.T) {
 				var got []string
-				for p := l.lingering.first; p != 0; p = l.topics.at(p - 1).later {
+				for p := l.lingering.first; p != 0; _, p = l.topics.at(p - 1).neighbours() {
 					got = append(got, l.topics.channel(l.topics.at(p-1)))
 				}
 				var back []string
-				for p := l.lingering.last; p != 0; p = l.topics.at(p - 1).earlier {
+				for p := l.lingering.last; p != 0; p, _ = l.topics.at(p - 1).neighbours() {
 					back = append([]string{l.topics.channel(l.topics.at(p - 1))}, back...)
 				}
 				if fmt.Sprint(got) != fmt.Sprint(model) || fmt.Sprint(back) != fmt.Sprint(model) || l.lingering.n != len(model) {

@@ -194,7 +194,7 @@ func (l *link) goLive(id uint32, t *topic) {
 		l.again--
 		l.checkUp()
 	}
-	l.tellJoined(t, t.waiting)
+	l.tellJoined(t, t.untold())
 	for _, m := range held.list {
 		l.accept(id, t, m)
 	}

@@ -38,7 +38,7 @@ func (l *link) withdraw(channel string, bit uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id, t := l.topics.find(channel)
-	if t == nil || t.waiting&bit == 0 {
+	if t == nil || t.untold()&bit == 0 {
 		return false
 	}
 	l.removeMember(id, t, bit)

@@ -52,15 +52,30 @@ type topic struct {
 	at      uint64   // moment of the last message or gap, or at which the topic went live
 	last    streamID // of the last durable message
 	members uint64   // bit set
-	waiting uint64   // those of members that have not been told Joined
+	waiting uint64   // those of members that have not been told Joined; see untold
 	due     uint32   // end of the linger, in the link's milliseconds
-	earlier uint32   // place + 1 of the topics that began to linger just before this one
-	later   uint32   // and just after it
 	seq     uint32   // of the last message
 	live    uint32   // since when it's live, in the link's spans
 	state   topicState
 	flags   topicFlags
 }
+
+// untold returns those of the members that have not been told Joined. A topic that
+// lingers has no members, and its place in the list of those in waiting.
+func (t *topic) untold() uint64 {
+	if t.flags&topicLingers != 0 {
+		return 0
+	}
+	return t.waiting
+}
+
+// neighbours returns place + 1 of the topics that began to linger just before this
+// one, which does, and just after it; 0 for none.
+func (t *topic) neighbours() (earlier, later uint32) {
+	return uint32(t.waiting >> 32), uint32(t.waiting)
+}
+
+func (t *topic) setNeighbours(earlier, later uint32) { t.waiting = uint64(earlier)<<32 | uint64(later) }
 
 // streamID is a durable Position without room for a node's name.
 type streamID struct{ ms, seq uint64 }
