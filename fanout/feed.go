@@ -85,6 +85,8 @@ func (f *feed) receive(ctx context.Context) error {
 			// Redis refuses all channels of the command and doesn't say which one
 			// it means.
 			return fmt.Errorf("subscribe: the user lacks a right, such as &%s*: %w", f.l.b.config.Prefix, err)
+		case f.l.b.servers.movedOn(err):
+			return fmt.Errorf("%w: %w", errSlotMoved, err)
 		case err != nil:
 			return fmt.Errorf("receive: %w", err)
 		}
@@ -102,7 +104,7 @@ func (f *feed) receive(ctx context.Context) error {
 				f.l.subscribed(reply.Channel)
 			case reply.Kind == "sunsubscribe" && (reply.Channel == f.probeName || f.l.follows(reply.Channel)):
 				// Nobody asked for it.
-				return fmt.Errorf("the slot of %s has moved to another server", strconv.Quote(reply.Channel))
+				return fmt.Errorf("%w: that of %s", errSlotMoved, strconv.Quote(reply.Channel))
 			case reply.Kind == "unsubscribe", reply.Kind == "sunsubscribe":
 				f.l.unsubscribed()
 			}

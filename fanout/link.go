@@ -55,6 +55,7 @@ type link struct {
 	reported  bool     // the log has this outage
 	downSince time.Time
 	readsFail time.Time // since when settle's reads do; zero: they don't
+	moved     time.Time // since when the link follows a slot to another server; zero: it doesn't
 	floor     uint32    // above the seq of every topic that was forgotten
 	at        uint64    // the last moment
 }
@@ -97,10 +98,15 @@ func newLink(b *Broker, number, of int) *link {
 
 func (l *link) now() uint32 { return millis(l.start) }
 
+// The times between two tries to connect, on the average, and half as much more or
+// less: a server that accepts again, or a password that is right again, is found
+// within a second. A hundred nodes with two connections each are 400 tries a second,
+// spread evenly, which an idle Redis hardly notices.
+const firstDelay, mostDelay = 50 * time.Millisecond, 500 * time.Millisecond
+
 // run keeps the link connected until ctx ends.
 func (l *link) run(ctx context.Context) {
-	const first, most = 50 * time.Millisecond, 5 * time.Second
-	delay := first
+	delay := firstDelay
 	for {
 		wasUp := l.session(ctx)
 		if ctx.Err() != nil {
@@ -110,14 +116,14 @@ func (l *link) run(ctx context.Context) {
 		l.b.servers.lookAgain(ctx)
 		l.b.probes.lookAgain(ctx)
 		if wasUp {
-			delay = first
+			delay = firstDelay
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(delay/2 + rand.N(delay)):
 		}
-		delay = min(2*delay, most)
+		delay = min(2*delay, mostDelay)
 		l.b.counters.reconnects.Add(1)
 	}
 }
@@ -130,7 +136,11 @@ func (l *link) fail(err error) (wasUp bool) {
 	defer l.mu.Unlock()
 	wasUp = l.down == nil
 	l.ending = true
-	l.setDown(err)
+	if wasUp && errors.Is(err, errSlotMoved) {
+		l.follow(err)
+	} else {
+		l.setDown(err)
+	}
 	return wasUp
 }
 
@@ -140,7 +150,7 @@ func (l *link) setDown(err error) {
 	if l.down == nil {
 		l.downSince = time.Now()
 	}
-	l.down = err
+	l.down, l.moved = err, time.Time{}
 	if !l.reported {
 		l.reported = true
 		l.b.log.Error("redis does not deliver", "connection", l.label, "channels", l.topics.len(), "err", err)
@@ -193,7 +203,11 @@ func (l *link) lost() {
 // checkUp declares the link up when a probe came back, every channel that was
 // live before delivers again, and others can be made live. The caller holds mu.
 func (l *link) checkUp() {
-	if l.down == nil || l.ending || l.refused || !l.probed || l.again > 0 {
+	if l.down == nil && l.moved.IsZero() || l.ending || l.refused || !l.probed || l.again > 0 {
+		return
+	}
+	if l.down == nil {
+		l.followed()
 		return
 	}
 	l.down = nil
@@ -206,12 +220,14 @@ func (l *link) checkUp() {
 func (l *link) ready() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.checkMoved()
 	return l.down
 }
 
 func (l *link) stats() (s LinkStats, ringBytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.checkMoved()
 	s = LinkStats{
 		Label: l.label, Up: l.down == nil,
 		Channels: l.topics.len(), Lingering: l.lingering.n, Pending: l.pending + len(l.wanted),

@@ -29,6 +29,7 @@ func (l *link) sweepSome() (more bool) {
 	const slice = 4096
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.checkMoved()
 	now := l.now()
 	l.rings.expire(&l.topics, now)
 	all := l.rings.fitSome(&l.topics, slice)
