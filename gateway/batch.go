@@ -26,7 +26,7 @@ type batch struct {
 }
 
 type batchedSend struct {
-	it        queued
+	outgoing
 	slot, gen uint32
 }
 
@@ -53,14 +53,14 @@ func (b *batch) close() {
 
 // sendBatched is sendItem by the end of a slice of the loop's turn, together
 // with others.
-func (s *shard) sendBatched(i uint32, c *conn, it queued) {
+func (s *shard) sendBatched(i uint32, c *conn, o outgoing) {
 	b := &s.batch
 	if b.ring == nil || c.out != 0 || c.flags&flagBatched != 0 {
-		s.sendItem(i, c, it)
+		s.sendItem(i, c, o)
 		return
 	}
-	b.ring.Add(int(c.fd), it.b)
-	b.sends = append(b.sends, batchedSend{it, i, c.gen})
+	b.ring.Add(int(c.fd), o.b)
+	b.sends = append(b.sends, batchedSend{o, i, c.gen})
 	c.flags |= flagBatched
 	if b.ring.Full() {
 		s.submit()
@@ -88,7 +88,7 @@ func (s *shard) submit() {
 	shorts := b.ring.Submit()
 	for n := range b.sends {
 		send := &b.sends[n]
-		s.stats.bytesOut += uint64(len(send.it.b))
+		s.stats.bytesOut += uint64(len(send.b))
 		if c := s.conns.find(send.slot, send.gen); c != nil {
 			c.flags &^= flagBatched
 		}
@@ -96,16 +96,16 @@ func (s *shard) submit() {
 	// Only now: to queue for one client may end others, which are written to.
 	for _, short := range shorts {
 		send := &b.sends[short.Index]
-		s.stats.bytesOut -= uint64(len(send.it.b) - short.N)
+		s.stats.bytesOut -= uint64(len(send.b) - short.N)
 		c := s.conns.find(send.slot, send.gen)
 		switch {
 		case c == nil:
 		case short.Err != nil && short.Err != reactor.ErrAgain:
 			s.lost(send.slot, c)
 		default:
-			it := send.it
-			it.b = it.b[short.N:]
-			s.enqueue(send.slot, c, it, short.N > 0)
+			o := send.outgoing
+			o.sent = short.N
+			s.enqueue(send.slot, c, o)
 		}
 	}
 	clear(b.sends)

@@ -131,7 +131,7 @@ func TestBatchedClientIsSettledFirst(t *testing.T) {
 		"a send":   func(s *still, p *peer, c *conn) { s.send(p.slot, c, []byte("2")) },
 		"a copy":   func(s *still, p *peer, c *conn) { s.sendCopy(p.slot, c, []byte("2")) },
 		"history":  func(s *still, p *peer, c *conn) { s.sendHistory(p.slot, c, [][]byte{[]byte("2")}) },
-		"a batch":  func(s *still, p *peer, c *conn) { s.sendBatched(p.slot, c, queued{b: []byte("2")}) },
+		"a batch":  func(s *still, p *peer, c *conn) { s.sendBatched(p.slot, c, outgoing{b: []byte("2")}) },
 		"a goodby": func(s *still, p *peer, c *conn) { s.endWith(p.slot, c, CloseDrain, []byte("2")) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -140,8 +140,8 @@ func TestBatchedClientIsSettledFirst(t *testing.T) {
 				t.Skip("io_uring is not available")
 			}
 			p, other := s.openWebSocket(), s.openWebSocket()
-			s.sendBatched(p.slot, s.conns.at(p.slot), queued{b: []byte("1")})
-			s.sendBatched(other.slot, s.conns.at(other.slot), queued{b: []byte("x")})
+			s.sendBatched(p.slot, s.conns.at(p.slot), outgoing{b: []byte("1")})
+			s.sendBatched(other.slot, s.conns.at(other.slot), outgoing{b: []byte("x")})
 			if got := p.receive(); got != nil {
 				t.Fatalf("sent %q before the end of the turn", got)
 			}
@@ -165,7 +165,7 @@ func TestReleaseOfABatchedClient(t *testing.T) {
 		t.Skip("io_uring is not available")
 	}
 	p := s.openWebSocket()
-	s.sendBatched(p.slot, s.conns.at(p.slot), queued{b: []byte("last")})
+	s.sendBatched(p.slot, s.conns.at(p.slot), outgoing{b: []byte("last")})
 	s.release(p.slot, s.conns.at(p.slot), CloseByClient)
 	next := s.openWebSocket()
 	s.submit()

@@ -95,11 +95,11 @@ type Limits struct {
 	// requests: longer than a proxy in front keeps it, or a request of the proxy
 	// meets the close.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
-	// QueueBytes bounds what waits for one client that the kernel refused,
-	// behind the message that is being sent.
+	// QueueBytes bounds the memory of what waits for one client that the kernel
+	// refused, behind the message that is being sent.
 	QueueBytes int `koanf:"queue_bytes"`
-	// TotalQueueBytes bounds what waits for all clients together, a large
-	// message counted once.
+	// TotalQueueBytes bounds the memory of what waits for all clients together, a
+	// large message counted once.
 	TotalQueueBytes int `koanf:"total_queue_bytes"`
 }
 

@@ -85,13 +85,10 @@ func (s *shard) eventsCaughtUp(i uint32, c *conn, at fanout.Position) {
 func (s *shard) deliverWithoutID(i uint32, c *conn, b *fanout.Batch) {
 	gen, form := c.gen, c.form()
 	for _, m := range b.Messages() {
-		it := queued{b: withoutID(m.Encoded(form)), from: m}
-		if m.Notice() {
-			it.from = nil
-		} else {
+		if !m.Notice() {
 			s.stats.deliveries++
 		}
-		s.sendItem(i, c, it)
+		s.sendItem(i, c, outgoing{b: withoutID(m.Encoded(form)), message: m})
 		if c.gen != gen || c.phase != phaseOpen {
 			return
 		}
@@ -148,5 +145,5 @@ var eventHeartbeatText = []byte(":\n\n")
 func (s *shard) eventHeartbeat(i uint32, c *conn) {
 	s.schedule(i, c, s.now+ticks(s.cfg.Heartbeat.Interval))
 	s.stats.pings++
-	s.sendBatched(i, c, queued{b: eventHeartbeatText})
+	s.sendBatched(i, c, outgoing{b: eventHeartbeatText})
 }

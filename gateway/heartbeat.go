@@ -91,7 +91,7 @@ func (s *shard) heartbeat(i uint32, c *conn) {
 		c.flags |= flagPinged | flagProbing
 		s.schedule(i, c, s.now+timeout)
 		s.stats.pings++
-		s.sendBatched(i, c, queued{b: pingFrame})
+		s.sendBatched(i, c, outgoing{b: pingFrame})
 	}
 }
 

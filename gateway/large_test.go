@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"pgregory.net/rapid"
 
 	"pushgate/fanout"
 	"pushgate/internal/redistest"
@@ -228,67 +227,6 @@ func TestMessageOverTheLimit(t *testing.T) {
 	in.publishLarge("big", limit)
 	ws.expect("message")
 	sse.expect("message")
-}
-
-// The tallies against the queues that they count, some of whose items share
-// buffers.
-func TestTallyModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		all := new(total)
-		var queues []*queue
-		for range 2 { // shards
-			y := &tally{all: all}
-			queues = append(queues, &queue{tally: y}, &queue{tally: y})
-		}
-		buffers := [][]byte{make([]byte, 100), make([]byte, largeBytes), make([]byte, 3*largeBytes)}
-		some := func(t *rapid.T) *queue { return rapid.SampledFrom(queues).Draw(t, "queue") }
-		// count returns the least and the most that all items of some queues are.
-		count := func(queues []*queue) (least, most int64) {
-			held := map[*byte]int64{}
-			for _, q := range queues {
-				for i := q.head; i < len(q.items); i++ {
-					it := &q.items[i]
-					n := int64(len(it.b))
-					if !it.large {
-						least, most = least+n, most+n
-						continue
-					}
-					key := &it.b[n-1]
-					held[key] = max(held[key], n)
-				}
-			}
-			for _, b := range buffers {
-				if n := held[&b[len(b)-1]]; n > 0 {
-					least, most = least+n, most+int64(len(b))
-				}
-			}
-			return least, most
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"add": func(t *rapid.T) {
-				b := rapid.SampledFrom(buffers).Draw(t, "buffer")
-				some(t).add(queued{b: b[rapid.IntRange(0, 99).Draw(t, "sent"):], own: rapid.Bool().Draw(t, "own")})
-			},
-			"sent": func(t *rapid.T) {
-				q := some(t)
-				q.sent(rapid.IntRange(0, q.bytes).Draw(t, "n"))
-			},
-			"drop unsent": func(t *rapid.T) { some(t).dropUnsent() },
-			"reset":       func(t *rapid.T) { some(t).reset() },
-			"": func(t *rapid.T) {
-				for i := 0; i < len(queues); i += 2 {
-					least, most := count(queues[i : i+2])
-					if n := queues[i].tally.bytes; n < least || n > most {
-						t.Fatalf("shard %d: counted are %d, there are %d to %d", i/2, n, least, most)
-					}
-				}
-				least, most := count(queues)
-				if n := all.bytes.Load(); n < least || n > most {
-					t.Fatalf("counted are %d, there are %d to %d", n, least, most)
-				}
-			},
-		})
-	})
 }
 
 // tryReadPolled is readPolled away from the test's goroutine.

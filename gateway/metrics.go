@@ -17,7 +17,7 @@ var (
 	descSent             = desc("client_sent_bytes_total", "Bytes written to clients.")
 	descBatched          = desc("batched_sends_total", "Sends to clients that entered the kernel together with others, by io_uring.")
 	descPings            = desc("pings_total", "Heartbeat pings sent.")
-	descQueueBytes       = desc("queue_bytes", "Bytes that wait for clients because the kernel refused them; a large message counts once for all of them.")
+	descQueueBytes       = desc("queue_bytes", "Memory of what waits for clients because the kernel refused it; a large message counts once for all of them.")
 	descQueues           = desc("queues", "Clients with a queue.")
 	descCloses           = desc("closes_total", "Ended connections.", "reason")
 	descRejects          = desc("rejects_total", "Connections and requests turned away.", "reason")

@@ -8,9 +8,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"pgregory.net/rapid"
-
-	"pushgate/fanout"
 )
 
 // stalled publishes to a client that doesn't read until its queue has overflown
@@ -175,78 +172,4 @@ func TestQueueTotal(t *testing.T) {
 	for range 8 {
 		light.expect("message")
 	}
-}
-
-// The queue's bookkeeping against a plain list of what a client would get.
-func TestQueueModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		q := &queue{tally: &tally{all: new(total)}}
-		sum := func() (n int) {
-			for _, it := range q.items[q.head:] {
-				n += len(it.b)
-			}
-			return n
-		}
-		seq := uint32(0)
-		rest := 0 // bytes of a begun item that must stay
-		t.Repeat(map[string]func(*rapid.T){
-			"add": func(t *rapid.T) {
-				it := queued{b: make([]byte, rapid.IntRange(1, 50).Draw(t, "size"))}
-				if channel := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "channel"); channel != "" {
-					seq++
-					it.from = fanout.NewMessage(channel, fanout.Position{Node: "n", Seq: uint64(seq)}, seq, nil)
-				}
-				q.add(it)
-			},
-			"sent": func(t *rapid.T) {
-				q.sent(rapid.IntRange(0, q.bytes).Draw(t, "n"))
-				rest = 0
-				if q.begun {
-					rest = len(q.items[q.head].b)
-				}
-			},
-			"drop oldest": func(t *rapid.T) {
-				limit := rapid.IntRange(0, 200).Draw(t, "limit")
-				q.dropOldest(limit, func(m *fanout.Message) bool { return m.Channel == "a" }, func(*fanout.Message) []byte { return []byte("gap") })
-				if q.waiting() > limit {
-					for _, it := range q.items[q.head+1 : len(q.items)-1] {
-						if it.from != nil && it.from.Channel == "a" {
-							t.Fatalf("%d bytes are left over %d, and a message that may go", q.waiting(), limit)
-						}
-					}
-				}
-			},
-			"replace": func(t *rapid.T) {
-				q.replace("b")
-				for _, it := range q.items[min(q.first(), len(q.items)):] {
-					if it.from != nil && it.from.Channel == "b" {
-						t.Fatal("a message of the channel is left")
-					}
-				}
-			},
-			"drop unsent": func(t *rapid.T) {
-				q.dropUnsent()
-				if q.bytes != rest {
-					t.Fatalf("%d bytes are left, want %d", q.bytes, rest)
-				}
-			},
-			"": func(t *rapid.T) {
-				if n := sum(); n != q.bytes || int64(n) != q.tally.bytes || int64(n) != q.tally.all.bytes.Load() {
-					t.Fatalf("%d bytes are there, counted are %d, %d and %d", n, q.bytes, q.tally.bytes, q.tally.all.bytes.Load())
-				}
-				if q.begun && len(q.items[q.head].b) != rest {
-					t.Fatal("the begun item changed")
-				}
-				last := map[string]uint64{}
-				for _, it := range q.items[q.head:] {
-					if it.from != nil {
-						if it.from.ID.Seq <= last[it.from.Channel] {
-							t.Fatal("messages are out of order")
-						}
-						last[it.from.Channel] = it.from.ID.Seq
-					}
-				}
-			},
-		})
-	})
 }

@@ -1,216 +1,264 @@
 package gateway
 
-import "pushgate/fanout"
-
 // queue is what waits for a client because the kernel's send buffer is full.
-// It holds references to shared encodings, not copies of them.
+// Large messages are references to encodings that all clients share, small ones
+// are copied into buffers of the queue's own. All of it is counted in the memory
+// that it takes (held), which is what limits.queue_bytes and
+// limits.total_queue_bytes bound. No operation looks through the queue: each
+// takes the same time a message, amortised, whatever waits.
 type queue struct {
-	items []queued // items[head:] is still to be sent
-	head  int
-	bytes int    // the sum of these
-	tally *tally // where they are counted
+	items []queued // items[head:] is still to be sent, but for those that were dropped
+	head  int      // never at a dropped item
+	live  int      // of items[head:], those that weren't dropped
+	bytes int      // that are still to be sent
+	held  int      // bytes of memory, with queueBytes, while anything waits
+	count int      // messages
 	// history is how much of what was queued the client asked for, which its
 	// bound is raised by while the queue lasts.
 	history int
+	tally   *tally // where held is counted
+	drops   drops
 	begun   bool   // the first bytes of items[head] are sent: the rest has to follow
 	owner   uint32 // slot
+	index   uint32 // in the shard's table
+
+	bucket     uint16 // of the tally's ranks, 0 = in none
+	prev, next uint32 // in the bucket, by index
 }
 
-// queued is one thing to send.
+// queued is an item that waits: a message, a batch of them, or small ones that
+// were copied one behind the other. It takes 40 B.
 type queued struct {
-	b []byte // must not change any more
-	// from is the first of the messages in b; nil for what can't be dropped.
-	from *fanout.Message
-	// batch are all messages in b, on the way into the queue; they aren't kept.
-	batch []*fanout.Message
-	// gap is the channel whose dropped messages b tells of; empty otherwise.
-	gap string
-	// history: the client asked for it.
-	history bool
-	own     bool // b is a copy that nothing else refers to
-	large   bool // b is counted once for all of its clients; set by the tally
+	b     []byte  // what is still to be sent; nil: it was dropped
+	from  *origin // nil for what can't be dropped
+	cost  uint32  // bytes of memory that it takes
+	count uint16  // messages, capped
+	kind  itemKind
 }
 
-// ownBytes is up to where copies for a client share an item: an item takes 80 B
-// itself, and a pong two.
-const ownBytes = 4 << 10
+// itemKind are properties of an item.
+type itemKind uint8
 
-// add appends an item.
-func (q *queue) add(it queued) {
-	q.bytes += len(it.b)
-	q.tally.add(&it)
-	if n := len(q.items); it.own && n > q.head && q.items[n-1].own && len(q.items[n-1].b) < ownBytes {
-		q.items[n-1].b = append(q.items[n-1].b, it.b...)
-		return
+const (
+	itemOwn     itemKind = 1 << iota // b is a copy that nothing else refers to
+	itemLarge                        // b is counted once for all of its clients
+	itemLatest                       // a newer message of its channel replaces it
+	itemHistory                      // some of it the client asked for
+)
+
+const (
+	// queueBytes is what a queue takes besides its items.
+	queueBytes = 192
+	// itemBytes is what an item takes besides its bytes: 40 B, of a slice that has
+	// room for more.
+	itemBytes = 64
+	// originBytes and a channel's name are what an origin takes.
+	originBytes = 48
+	// smallBytes is up to where something is copied while it waits: an item for each
+	// would take more than the copy, and the buffer that it's a part of may be large.
+	smallBytes = 256
+	// ownBytes is up to where copies for a client share an item.
+	ownBytes = 4 << 10
+)
+
+// whole returns the bytes of an item's buffer, with those that were sent.
+func (it *queued) whole() int {
+	n := int(it.cost) - itemBytes
+	if it.from != nil {
+		n -= it.from.bytes(it.kind)
 	}
-	if len(q.items) == cap(q.items) && q.head > len(q.items)/2 {
-		n := copy(q.items, q.items[q.head:])
-		clear(q.items[n:])
-		q.items, q.head = q.items[:n], 0
+	return n
+}
+
+// add appends b, which waits as a part of whole bytes of memory. It is kept as it
+// is, or copied where it's small and can't be dropped.
+func (q *queue) add(b []byte, whole int, from *origin, kind itemKind) {
+	q.begin()
+	q.bytes += len(b)
+	switch {
+	case from == nil && (kind&itemOwn != 0 || len(b) <= smallBytes):
+		q.copy(b, kind)
+	default:
+		it := queued{b: b, from: from, cost: uint32(itemBytes + whole), count: 1, kind: kind}
+		if from != nil {
+			it.cost += uint32(from.bytes(kind))
+		}
+		if whole >= largeBytes {
+			it.kind |= itemLarge
+		}
+		q.push(it)
+	}
+	q.settle()
+}
+
+// begin counts the queue itself.
+func (q *queue) begin() {
+	if q.live == 0 && q.held == 0 {
+		q.hold(queueBytes)
+	}
+}
+
+// hold counts bytes of memory that are the client's alone.
+func (q *queue) hold(n int) {
+	q.held += n
+	q.tally.hold(n)
+}
+
+// copy appends bytes to the last item, if that has room, or as an own one.
+func (q *queue) copy(b []byte, kind itemKind) {
+	kind |= itemOwn
+	if n := len(q.items); n > q.head {
+		last := &q.items[n-1]
+		if last.kind&itemOwn != 0 && len(last.b)+len(b) <= ownBytes {
+			if cap(last.b)-len(last.b) < len(b) {
+				grown := ownBuffer(len(last.b) + len(b))
+				cost := itemBytes + cap(grown)
+				q.hold(cost - int(last.cost))
+				last.cost = uint32(cost)
+				last.b = append(grown, last.b...)
+			}
+			last.b = append(last.b, b...)
+			last.kind |= kind
+			if last.count < 1<<16-1 {
+				last.count++
+				q.count++
+			}
+			return
+		}
+	}
+	own := ownBuffer(len(b))
+	q.push(queued{b: append(own, b...), cost: uint32(itemBytes + cap(own)), count: 1, kind: kind})
+}
+
+// ownBuffer returns a buffer for n bytes, with room for more up to ownBytes.
+func ownBuffer(n int) []byte {
+	const least = 64
+	room := max(n, min(max(2*n, least), ownBytes))
+	return append([]byte(nil), make([]byte, room)...)[:0] // its capacity is all that is allocated
+}
+
+// push appends an item and counts it.
+func (q *queue) push(it queued) {
+	if len(q.items) == cap(q.items) {
+		q.makeRoom()
 	}
 	q.items = append(q.items, it)
+	q.live++
+	q.held += int(it.cost)
+	q.count += int(it.count)
+	q.tally.add(&it, q)
+	if it.kind&itemLatest != 0 {
+		q.drops.remember(q, it.from.channel, len(q.items)-1)
+	}
 }
 
 // pending appends the buffers to send to dst, oldest first, up to its capacity.
 func (q *queue) pending(dst [][]byte) [][]byte {
-	for _, it := range q.items[q.head:] {
+	const most = 256 // items that are looked at: many in a row may have been dropped
+	items := q.items[q.head:]
+	for _, it := range items[:min(most, len(items))] {
 		if len(dst) == cap(dst) {
 			break
 		}
-		dst = append(dst, it.b)
+		if it.b != nil {
+			dst = append(dst, it.b)
+		}
 	}
 	return dst
 }
 
 // sent takes n bytes off the front.
 func (q *queue) sent(n int) {
-	q.bytes -= n
 	for n > 0 {
 		it := &q.items[q.head]
 		if n < len(it.b) {
-			q.tally.shrink(it, n)
 			it.b = it.b[n:]
+			q.bytes -= n
 			q.begun = true
-			return
+			break
 		}
 		n -= len(it.b)
-		q.tally.remove(it)
-		*it = queued{}
-		q.head++
 		q.begun = false
+		q.remove(q.head)
 	}
-	if q.head == len(q.items) {
-		q.items, q.head = q.items[:0], 0
+	q.fit()
+	q.settle()
+}
+
+// remove takes an item out, which is counted no more.
+func (q *queue) remove(i int) {
+	it := &q.items[i]
+	q.bytes -= len(it.b)
+	q.held -= int(it.cost)
+	q.count -= int(it.count)
+	q.tally.remove(it, q)
+	if it.kind&itemLatest != 0 {
+		q.drops.forget(it.from.channel, i)
 	}
+	*it = queued{}
+	q.live--
+	for q.head < len(q.items) && q.items[q.head].b == nil {
+		q.head++
+	}
+	q.drops.passed(q)
+	if q.live == 0 {
+		q.items, q.head, q.drops.next = q.items[:0], 0, 0
+	}
+}
+
+// reset empties the queue.
+func (q *queue) reset() {
+	q.tally.rank(q, 0)
+	for i := q.head; i < len(q.items); i++ {
+		if it := &q.items[i]; it.b != nil {
+			q.held -= int(it.cost)
+			q.tally.remove(it, q)
+		}
+	}
+	q.tally.hold(-q.held)
+	items := q.items[:0]
+	if clear(q.items); cap(items) > spareItems {
+		items = nil
+	}
+	*q = queue{items: items, tally: q.tally, index: q.index}
+}
+
+// settle notes what the client is to blame for.
+func (q *queue) settle() {
+	if q.live == 0 {
+		q.drops.clear(q)
+		q.hold(-q.held)
+		q.tally.rank(q, 0)
+		return
+	}
+	// Of those who are equally to blame, the largest.
+	q.tally.rank(q, q.burden()+q.held/1024)
 }
 
 // waiting returns the bytes behind the item that is being sent, or is the next
 // to be: what the client is behind by. One message is never that, whatever its
 // size.
 func (q *queue) waiting() int {
-	if q.head == len(q.items) {
+	if q.live == 0 {
 		return 0
 	}
-	return q.bytes - len(q.items[q.head].b)
+	return q.held - queueBytes - int(q.items[q.head].cost)
 }
 
 // burden returns the bytes that the client is to blame for: those that wait, and
 // those that are being sent unless others are sent them as well.
 func (q *queue) burden() int {
-	if q.head == len(q.items) || q.tally.shared(&q.items[q.head]) {
+	if q.live == 0 || q.tally.shared(&q.items[q.head]) {
 		return q.waiting()
 	}
-	return q.bytes
+	return q.held
 }
 
-// freeItems is how many items may wait behind the one that is being sent whatever
-// their size, so that a few large messages in a row are no reason to end a client.
+// freeItems is how many messages may wait behind what is being sent whatever
+// their size, so that a few large ones in a row are no reason to end a client.
 const freeItems = 4
 
 // over reports whether more waits than bound allows.
 func (q *queue) over(bound int) bool {
-	return q.waiting() > bound && len(q.items)-q.head-1 > freeItems
-}
-
-// forget takes an item that won't be sent off what is counted.
-func (q *queue) forget(it *queued) {
-	q.bytes -= len(it.b)
-	q.tally.remove(it)
-}
-
-// first returns the index of the first item that can be dropped without
-// breaking the stream.
-func (q *queue) first() int {
-	if q.begun {
-		return q.head + 1
-	}
-	return q.head
-}
-
-// droppable returns the bytes that dropUnsent frees.
-func (q *queue) droppable() int {
-	if q.begun {
-		return q.waiting()
-	}
-	return q.bytes
-}
-
-// dropUnsent forgets all but the rest of an item whose first bytes are on the
-// wire already.
-func (q *queue) dropUnsent() {
-	keep := q.first()
-	for i := keep; i < len(q.items); i++ {
-		q.forget(&q.items[i])
-	}
-	clear(q.items[min(keep, len(q.items)):])
-	q.items = q.items[:min(keep, len(q.items))]
-}
-
-// dropOldest drops messages for which may holds, oldest first, until at most
-// limit bytes wait, and returns how many items it dropped. The newest stays.
-// Where those of a channel begin to be missing, note's bytes take their place.
-func (q *queue) dropOldest(limit int, may func(*fanout.Message) bool, note func(*fanout.Message) []byte) (dropped int) {
-	kept := q.items[:min(q.head+1, len(q.items))]
-	rest := q.items[len(kept):]
-	told := make(map[string]bool) // channels whose gap is in front of the item
-	for i, it := range rest {
-		if i < len(rest)-1 && q.waiting() > limit && it.from != nil && may(it.from) {
-			q.forget(&it)
-			dropped++
-			channel := it.from.Channel
-			if told[channel] {
-				continue
-			}
-			it = queued{b: note(it.from), gap: channel}
-			if len(it.b) == 0 { // bare payloads leave no room for it
-				told[channel] = true
-				continue
-			}
-			q.bytes += len(it.b)
-			q.tally.add(&it)
-		}
-		switch {
-		case it.gap != "":
-			told[it.gap] = true
-		case it.from != nil:
-			delete(told, it.from.Channel)
-		}
-		kept = append(kept, it)
-	}
-	clear(q.items[len(kept):])
-	q.items = kept
-	return dropped
-}
-
-// replace drops the messages of a channel that wait, because a newer one says
-// all that they did.
-func (q *queue) replace(channel string) (dropped int) {
-	kept := q.items[:min(q.first(), len(q.items))]
-	for _, it := range q.items[len(kept):] {
-		if it.from != nil && it.from.Channel == channel {
-			q.forget(&it)
-			dropped++
-			continue
-		}
-		kept = append(kept, it)
-	}
-	clear(q.items[len(kept):])
-	q.items = kept
-	return dropped
-}
-
-// maxIdleItems is the capacity that a freed queue keeps for its next owner.
-const maxIdleItems = 64
-
-// reset empties the queue.
-func (q *queue) reset() {
-	items := q.items
-	for i := q.head; i < len(items); i++ {
-		q.tally.remove(&items[i])
-	}
-	clear(items)
-	if cap(items) > maxIdleItems {
-		items = nil
-	}
-	*q = queue{items: items[:0], tally: q.tally}
+	return q.waiting() > bound && q.count-int(q.items[q.head].count) > freeItems
 }

@@ -1,14 +1,23 @@
 package gateway
 
 import (
-	"bytes"
-
+	"pushgate/fanout"
 	"pushgate/internal/reactor"
 )
 
+// outgoing is something on its way to a client.
+type outgoing struct {
+	b       []byte            // must not change any more, unless own
+	sent    int               // of b
+	message *fanout.Message   // the first in b, if any
+	batch   []*fanout.Message // all in b, of use where they are several
+	history bool              // the client asked for it
+	own     bool              // the caller goes on using b
+}
+
 // send writes b to the client and queues what the kernel refuses, as a
 // reference: b must not change any more. It may close the connection.
-func (s *shard) send(i uint32, c *conn, b []byte) { s.sendItem(i, c, queued{b: b}) }
+func (s *shard) send(i uint32, c *conn, b []byte) { s.sendItem(i, c, outgoing{b: b}) }
 
 // sendEach sends buffers one behind the other, for as long as the connection lasts.
 func (s *shard) sendEach(i uint32, c *conn, bufs [][]byte) {
@@ -22,17 +31,14 @@ func (s *shard) sendEach(i uint32, c *conn, bufs [][]byte) {
 
 // sendCopy is send for bytes that the caller goes on using.
 func (s *shard) sendCopy(i uint32, c *conn, b []byte) {
-	if rest := s.write(i, c, b); len(rest) > 0 {
-		s.enqueue(i, c, queued{b: bytes.Clone(rest), own: true}, len(rest) < len(b))
-	}
+	s.sendItem(i, c, outgoing{b: b, own: true})
 }
 
 // sendItem is send for something that may be dropped while it waits.
-func (s *shard) sendItem(i uint32, c *conn, it queued) {
-	if rest := s.write(i, c, it.b); len(rest) > 0 {
-		begun := len(rest) < len(it.b)
-		it.b = rest
-		s.enqueue(i, c, it, begun)
+func (s *shard) sendItem(i uint32, c *conn, o outgoing) {
+	if rest := s.write(i, c, o.b); len(rest) > 0 {
+		o.sent = len(o.b) - len(rest)
+		s.enqueue(i, c, o)
 	}
 }
 
@@ -58,27 +64,42 @@ func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
 	return b[n:]
 }
 
-// enqueue queues an item; begun says that bytes before it, which belong to it,
-// are sent already.
-func (s *shard) enqueue(i uint32, c *conn, it queued, begun bool) {
-	if s.single(c, &it) {
-		s.enqueueEach(i, c, it, begun)
+// enqueue queues what is left of something.
+func (s *shard) enqueue(i uint32, c *conn, o outgoing) {
+	if kind, lossy := s.lossy(c, &o); lossy {
+		s.enqueueEach(i, c, o, kind)
 		return
 	}
+	s.enqueueOne(i, c, &o, nil, 0)
+}
+
+// enqueueOne queues an item; from is where it comes from if it may be dropped.
+func (s *shard) enqueueOne(i uint32, c *conn, o *outgoing, from *origin, kind itemKind) {
 	if c.out == 0 {
 		if !s.watchOut(i, c, true) {
 			return
 		}
 		var q *queue
 		c.out, q = s.queues.take()
-		q.begun, q.owner, q.tally = begun, i, &s.tally
+		q.begun, q.owner, q.index, q.tally = o.sent > 0, i, c.out, &s.tally
 	}
 	q := s.queues.at(c.out)
-	s.supersede(q, it.from)
-	if it.history {
-		q.history += len(it.b)
+	if from == nil {
+		kind = 0
+	} else if kind&itemLatest != 0 {
+		s.stats.drops[DropLatest] += uint64(q.replace(from.channel))
 	}
-	q.add(it)
+	if o.own {
+		kind |= itemOwn
+	}
+	if o.history {
+		kind |= itemHistory
+	}
+	before := q.held
+	q.add(o.b[o.sent:], cap(o.b), from, kind)
+	if o.history {
+		q.history += q.held - before
+	}
 	gen := c.gen
 	switch {
 	case c.phase == phaseClosing, c.kind == kindEcho:
@@ -98,7 +119,7 @@ func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
 	if !s.unbatch(c) {
 		return
 	}
-	begun := false
+	sent := 0 // of the first
 	for c.out == 0 && len(bufs) > 0 {
 		n, err := reactor.Writev(int(c.fd), bufs)
 		if err == reactor.ErrAgain {
@@ -113,8 +134,8 @@ func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
 			n -= len(bufs[0])
 			bufs = bufs[1:]
 		}
-		if begun = n > 0; begun {
-			bufs[0] = bufs[0][n:]
+		if sent = n; sent > 0 {
+			break
 		}
 	}
 	gen := c.gen
@@ -122,11 +143,11 @@ func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
 		if len(b) == 0 {
 			continue // a gap, where bare payloads leave no room for it
 		}
-		s.enqueue(i, c, queued{b: b, history: true}, begun)
+		s.enqueue(i, c, outgoing{b: b, sent: sent, history: true})
 		if c.gen != gen || c.phase != phaseOpen {
 			return
 		}
-		begun = false
+		sent = 0
 	}
 }
 

@@ -39,7 +39,8 @@ type shard struct {
 	wheel    *heartbeat.Wheel
 	inputs   table[input]
 	queues   table[queue]
-	tally    tally // of the queues
+	tally    tally   // of the queues
+	origins  origins // of what waits in them
 	polls    table[poll]
 	parts    []part // of the answer that is being gathered
 	grants   grants
@@ -90,12 +91,12 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		unknown:  make(map[uint32]*params),
 		overrun:  make(map[fanout.Channel]bool),
 		room:     maxPending,
-		tally:    tally{all: &srv.queued},
 		listener: listener,
 		echo:     wsframe.NewReader(wsframe.Server, maxEcho),
 		stats:    newStats(),
 	}
 	s.fan, s.onDue = s.deliver, s.due
+	s.tally = tally{all: &srv.queued, queues: &s.queues}
 	s.index.OnDelivered(s.delivered)
 	s.upgrade.init()
 	s.use(srv.live.Load())
@@ -159,11 +160,7 @@ func (s *shard) deliver(i uint32, b *fanout.Batch) {
 		return
 	}
 	s.stats.deliveries += uint64(b.Count())
-	it := queued{b: b.Encoded(c.form()), from: b.Messages()[0], batch: b.Messages()}
-	if it.from.Notice() {
-		it.from = nil
-	}
-	s.sendBatched(i, c, it)
+	s.sendBatched(i, c, outgoing{b: b.Encoded(c.form()), message: b.Messages()[0], batch: b.Messages()})
 }
 
 // delivered notes how long messages took that have been sent to all.

@@ -1,11 +1,6 @@
 package gateway
 
-import (
-	"cmp"
-	"slices"
-
-	"pushgate/fanout"
-)
+import "pushgate/fanout"
 
 // SlowPolicy says what happens to a client that reads a channel's messages more
 // slowly than they come, once more than limits.queue_bytes wait behind the one
@@ -40,7 +35,7 @@ const (
 var dropReasons = []DropReason{DropOldest, DropLatest, DropOverrun}
 
 // enough is the part of its bound, in quarters, that a queue is dropped to, so
-// that not every message has to look through it.
+// that those of a channel are dropped in a row, of which one gap tells.
 const enough = 3
 
 // overflow keeps a client's queue within its bound by the policies of the
@@ -51,11 +46,9 @@ func (s *shard) overflow(i uint32, c *conn, q *queue) {
 		return
 	}
 	form := c.form()
-	n := q.dropOldest(bound/4*enough,
-		func(m *fanout.Message) bool { return s.cfg.rules.of(m.Channel).slow() == SlowDropOldest },
-		func(m *fanout.Message) []byte {
-			return gapNotice(m.Channel, fanout.Gap{Since: just(m), Reason: fanout.GapSlow}).Encoded(form)
-		})
+	n := q.dropOldest(bound/4*enough, func(o *origin) []byte {
+		return gapNotice(o.channel, fanout.Gap{Since: o.before, Reason: fanout.GapSlow}).Encoded(form)
+	})
 	s.stats.drops[DropOldest] += uint64(n)
 	if q.over(bound) {
 		s.end(i, c, CloseSlow)
@@ -72,88 +65,49 @@ func just(m *fanout.Message) fanout.Position {
 	return p
 }
 
-// supersede drops what waits of a channel of which only the newest counts.
-func (s *shard) supersede(q *queue, m *fanout.Message) {
-	if m == nil || s.cfg.rules.of(m.Channel).slow() != SlowLatest {
+// lossy reports whether the messages of something are to be queued one by one,
+// because their channel's policy drops messages. Any other batch stays one item.
+// Only what the kernel refuses comes here, so that a batch costs nothing more
+// where it is taken.
+func (s *shard) lossy(c *conn, o *outgoing) (kind itemKind, yes bool) {
+	if o.message == nil || c.phase != phaseOpen {
+		return 0, false
+	}
+	switch s.cfg.rules.of(o.message.Channel).slow() {
+	case SlowLatest:
+		return itemLatest, true
+	case SlowDropOldest:
+		return 0, true
+	}
+	return 0, false
+}
+
+// enqueueEach queues the messages of a batch each for itself.
+func (s *shard) enqueueEach(i uint32, c *conn, o outgoing, kind itemKind) {
+	if len(o.batch) <= 1 {
+		s.enqueueOne(i, c, &o, s.originOf(&o), kind)
 		return
 	}
-	s.stats.drops[DropLatest] += uint64(q.replace(m.Channel))
-}
-
-// single reports whether it is a batch whose messages are to be queued one by
-// one, because the channel's policy drops messages. Any other batch stays one
-// item. Only what the kernel refuses comes here, so that a batch costs nothing
-// more where it is taken.
-func (s *shard) single(c *conn, it *queued) bool {
-	many := len(it.batch) > 1
-	if many && c.phase == phaseOpen && s.cfg.rules.of(it.batch[0].Channel).slow() != SlowDisconnect {
-		return true
-	}
-	it.batch = nil
-	return false
-}
-
-// enqueueEach queues the messages of a batch, which it.b is the rest of.
-func (s *shard) enqueueEach(i uint32, c *conn, it queued, begun bool) {
 	gen, form := c.gen, c.form()
-	sent := -len(it.b)
-	for _, m := range it.batch {
-		sent += len(m.Encoded(form))
-	}
-	for _, m := range it.batch {
-		b := m.Encoded(form)
-		if sent >= len(b) {
-			sent -= len(b)
+	for _, m := range o.batch {
+		one := outgoing{b: m.Encoded(form), sent: o.sent, message: m}
+		if o.sent >= len(one.b) {
+			o.sent -= len(one.b)
 			continue
 		}
-		one := queued{b: b[sent:], from: m}
-		if m.Notice() {
-			one.from = nil
-		}
-		s.enqueue(i, c, one, begun && sent > 0)
+		o.sent = 0
+		s.enqueueOne(i, c, &one, s.originOf(&one), kind)
 		if c.gen != gen || c.phase != phaseOpen {
 			return
 		}
-		sent = 0
 	}
 }
 
-// queueShare is the shard's share of limits.total_queue_bytes.
-func (s *shard) queueShare() int64 {
-	return int64(s.cfg.Limits.TotalQueueBytes / len(s.srv.shards))
-}
-
-// shed ends clients while all queues together pass limits.total_queue_bytes, in
-// the shards that have more than their share of it: those with the largest burden,
-// then those with the largest queue. It begins a sixteenth
-// below the bound, because a shard that has less than its share lets that pass until
-// another one notices, and goes on to nine tenths of where it began, so that it isn't
-// called for every message.
-func (s *shard) shed() {
-	limit, share := int64(s.cfg.Limits.TotalQueueBytes)/16*15, s.queueShare()/16*15
-	within := func(limit, share int64) bool { return s.tally.all.bytes.Load() <= limit || s.tally.bytes <= share }
-	if within(limit, share) {
-		return
+// originOf returns where a message comes from, nil for what can't be dropped: a
+// notice, and what has begun to be sent.
+func (s *shard) originOf(o *outgoing) *origin {
+	if o.sent > 0 || o.message.Notice() {
+		return nil
 	}
-	var all []*queue
-	for _, q := range s.queues.items {
-		if q.bytes > 0 {
-			all = append(all, q)
-		}
-	}
-	slices.SortFunc(all, func(a, b *queue) int {
-		return cmp.Or(cmp.Compare(b.burden(), a.burden()), cmp.Compare(b.bytes, a.bytes))
-	})
-	for _, q := range all {
-		if within(limit/10*9, share/10*9) {
-			return
-		}
-		switch c := s.conns.at(q.owner); {
-		case c.phase == phaseFree:
-		case c.phase == phaseOpen && q.droppable() >= q.bytes/2:
-			s.end(q.owner, c, CloseOverload)
-		default: // an answer is all or nothing, and a message whose begin is sent
-			s.release(q.owner, c, CloseOverload)
-		}
-	}
+	return s.origins.of(o.message)
 }

@@ -6,16 +6,18 @@ import (
 )
 
 // largeBytes is the size from which on something that waits for several clients
-// is counted once. Smaller ones are counted for each of them: an item of a queue
-// takes 80 B itself.
+// is counted once. Smaller ones are counted for each of them, as if each had one
+// of its own.
 const largeBytes = 4 << 10
 
 // tally counts the memory of all that waits for a shard's clients: a large message
 // once, however many of them it waits for. It is owned by the shard's loop.
 type tally struct {
-	all   *total
-	bytes int64
-	large map[*byte]largeItem
+	all    *total
+	queues *table[queue]
+	bytes  int64
+	large  map[*byte]largeItem
+	ranks  ranks
 }
 
 // total is the sum of the shards' tallies, where a large message that waits in
@@ -23,7 +25,8 @@ type tally struct {
 type total struct {
 	// Atomic
 
-	bytes atomic.Int64
+	bytes  atomic.Int64
+	asking atomic.Int32 // shards that are asked to shed and haven't yet
 
 	// Guarded by mu
 
@@ -35,20 +38,31 @@ type total struct {
 // what waits for each client for the longest.
 type largeItem struct {
 	refs  int // clients, or shards in total
-	bytes int // the most that any of them has to get
+	bytes int // of the buffer
+	// holders are the indices of the queues that it waits in, added up without
+	// carry: where there is one, it says which.
+	holders uint32
+}
+
+// hold counts memory that is one client's alone.
+func (t *tally) hold(n int) {
+	t.bytes += int64(n)
+	t.all.bytes.Add(int64(n))
 }
 
 // add counts an item that is queued.
-func (t *tally) add(it *queued) {
-	n := len(it.b)
-	if it.large = !it.own && n >= largeBytes; !it.large {
-		t.bytes += int64(n)
-		t.all.bytes.Add(int64(n))
+func (t *tally) add(it *queued, q *queue) {
+	if it.kind&itemLarge == 0 {
+		t.hold(int(it.cost))
 		return
 	}
-	key := &it.b[n-1]
+	n := it.whole()
+	t.hold(int(it.cost) - n)
+	key := &it.b[len(it.b)-1]
 	l, known := t.large[key]
+	only := l.holders
 	l.refs++
+	l.holders ^= q.index
 	if more := n - l.bytes; more > 0 {
 		l.bytes = n
 		t.bytes += int64(more)
@@ -58,18 +72,26 @@ func (t *tally) add(it *queued) {
 		t.large = make(map[*byte]largeItem)
 	}
 	t.large[key] = l
+	if l.refs == 2 {
+		t.blame(only)
+	}
 }
 
-// remove takes off an item that leaves its queue, with what is left of it.
-func (t *tally) remove(it *queued) {
-	if !it.large {
-		t.shrink(it, len(it.b))
+// remove takes off an item that leaves its queue.
+func (t *tally) remove(it *queued, q *queue) {
+	if it.kind&itemLarge == 0 {
+		t.hold(-int(it.cost))
 		return
 	}
+	t.hold(it.whole() - int(it.cost))
 	key := &it.b[len(it.b)-1]
 	l := t.large[key]
+	l.holders ^= q.index
 	if l.refs--; l.refs > 0 {
 		t.large[key] = l
+		if l.refs == 1 {
+			t.blame(l.holders)
+		}
 		return
 	}
 	delete(t.large, key)
@@ -77,23 +99,23 @@ func (t *tally) remove(it *queued) {
 	t.all.release(key)
 }
 
-// shared reports whether an item waits for other clients of the shard too.
-func (t *tally) shared(it *queued) bool {
-	return it.large && t.large[&it.b[len(it.b)-1]].refs > 1
-}
-
-// shrink takes n bytes off an item that were sent. A large one is kept whole
-// until its last byte is.
-func (t *tally) shrink(it *queued, n int) {
-	if it.large {
+// blame ranks a queue anew whose message has begun, or ceased, to be its own.
+func (t *tally) blame(index uint32) {
+	if index == 0 { // the same queue twice
 		return
 	}
-	t.bytes -= int64(n)
-	t.all.bytes.Add(-int64(n))
+	if q := t.queues.at(index); q.bucket != 0 {
+		q.settle()
+	}
 }
 
-// hold counts a large buffer of which a shard has to send n bytes; first says
-// that it wasn't waiting there before.
+// shared reports whether an item waits for other clients of the shard too.
+func (t *tally) shared(it *queued) bool {
+	return it.kind&itemLarge != 0 && t.large[&it.b[len(it.b)-1]].refs > 1
+}
+
+// hold counts a large buffer of n bytes; first says that it wasn't waiting in the
+// shard before.
 func (t *total) hold(key *byte, n int, first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"pushgate/fanout"
+)
+
+// stuck adds clients of a shard that never read and whose buffers are full.
+func (s *still) stuck(n int, path string) (all []*peer) {
+	s.t.Helper()
+	for range n {
+		p := s.connect()
+		p.send([]byte(strings.Replace(upgradeHead, "/v1/ws", path, 1)))
+		p.receive()
+		if c := s.conns.at(p.slot); c.phase != phaseOpen {
+			s.t.Fatalf("a client of %s is in phase %d", path, c.phase)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// mixes are what clients that don't read may be sent, each to a client alone or
+// to all; n grows.
+var mixes = map[string]struct {
+	path string
+	send func(s *still, p *peer, c *conn, n int)
+}{
+	"one byte, raw":     {"/v1/ws?format=raw", own("c", 1)},
+	"200 bytes":         {"/v1/ws", own("c", 200)},
+	"300 bytes, raw":    {"/v1/ws?format=raw", own("c", 300)},
+	"4 KiB":             {"/v1/ws", own("c", 4<<10)},
+	"64 KiB":            {"/v1/ws", own("c", 64<<10)},
+	"one byte, oldest":  {"/v1/ws?format=raw", own("old.c", 1)},
+	"200 bytes, oldest": {"/v1/ws", own("old.c", 200)},
+	"4 KiB, oldest":     {"/v1/ws", own("old.c", 4<<10)},
+	"one byte, latest of many": {"/v1/ws?format=raw", func(s *still, p *peer, c *conn, n int) {
+		own(fmt.Sprintf("new.%d", n%300), 1)(s, p, c, n)
+	}},
+	"one byte, by turns": {"/v1/ws?format=raw", func(s *still, p *peer, c *conn, n int) {
+		own([]string{"c", "old.c"}[n%2], 1)(s, p, c, n)
+	}},
+	"events": {"/v1/sse?channels=c", own("c", 100)},
+	"pongs": {"/v1/ws", func(s *still, p *peer, c *conn, n int) {
+		s.sendCopy(p.slot, c, []byte{0x8a, 0})
+	}},
+	"replies": {"/v1/ws", func(s *still, p *peer, c *conn, n int) {
+		s.reply(p.slot, c, reply{Type: "pong"})
+	}},
+	"gaps": {"/v1/ws", func(s *still, p *peer, c *conn, n int) {
+		b := gapNotice("some.channel", fanout.Gap{Reason: fanout.GapSlow}).Encoded(fanout.FormText)
+		s.send(p.slot, c, b)
+	}},
+	"the end of batches": {"/v1/ws?format=raw", func(s *still, p *peer, c *conn, n int) {
+		b := make([]byte, 2<<10)
+		s.enqueue(p.slot, c, outgoing{b: b, sent: len(b) - 10})
+	}},
+}
+
+// own returns a way to send messages of a size that no other client gets.
+func own(channel string, size int) func(s *still, p *peer, c *conn, n int) {
+	return func(s *still, p *peer, c *conn, n int) {
+		m := fanout.NewMessage(channel, fanout.Position{Node: "still", Seq: uint64(n + 1)}, uint32(n+1), []byte(strings.Repeat("x", size)))
+		s.sendItem(p.slot, c, outgoing{b: m.Encoded(c.form()), message: m})
+	}
+}
+
+// What waits for clients takes the memory that is counted for it, whatever it is:
+// never more than half as much again.
+func TestQueuesTakeWhatIsCounted(t *testing.T) {
+	const clients, each = 40, 100 << 10
+	for name, mix := range mixes {
+		t.Run(name, func(t *testing.T) {
+			s := newStill(t, func(c *Config) {
+				c.Limits.QueueBytes, c.Limits.TotalQueueBytes = 1<<20, 1<<30
+				c.Channels = []ChannelRule{{Match: []string{"old.*"}, Slow: SlowDropOldest}, {Match: []string{"new.*"}, Slow: SlowLatest}}
+			})
+			all := s.stuck(clients, mix.path)
+			filler := make([]byte, 64<<10)
+			for _, p := range all {
+				for c := s.conns.at(p.slot); c.out == 0; {
+					s.send(p.slot, c, filler)
+				}
+			}
+			filler = nil
+			before, n := heap(), 0
+			for _, p := range all {
+				c := s.conns.at(p.slot)
+				q := s.queues.at(c.out)
+				for most := n + 30_000; q.held < each && n < most; n++ {
+					mix.send(s, p, c, n)
+				}
+			}
+			held, counted := heap()-before, s.tally.bytes
+			t.Logf("%d KiB held, %d KiB counted", held>>10, counted>>10)
+			if held > counted*3/2 || held < counted/4 {
+				t.Errorf("%d KiB are held, %d KiB are counted", held>>10, counted>>10)
+			}
+			for _, p := range all { // who has read all but the last item, and a byte before it
+				q := s.queues.at(s.conns.at(p.slot).out)
+				q.sent(q.bytes / 2)
+				q.sent(max(q.bytes-len(q.items[len(q.items)-1].b)-1, 0))
+			}
+			// What is held is what ending the clients gives back.
+			before, counted = heap(), s.tally.bytes
+			for _, p := range all {
+				s.queues.at(s.conns.at(p.slot).out).reset()
+			}
+			held = before - heap()
+			t.Logf("at the end: %d KiB held, %d KiB counted", held>>10, counted>>10)
+			if held > counted*3/2 {
+				t.Errorf("at the end %d KiB are held, %d KiB are counted", held>>10, counted>>10)
+			}
+			if s.tally.bytes != 0 || s.tally.all.bytes.Load() != 0 {
+				t.Errorf("%d bytes are counted of nothing", s.tally.bytes)
+			}
+			runtime.KeepAlive(all)
+		})
+	}
+}
+
+// A message costs the same whatever waits already and whatever its channel's
+// policy is.
+func TestPoliciesTakeTheirTime(t *testing.T) {
+	const few, many, most = 1000, 60_000, 8
+	for name, tc := range map[string]struct {
+		before, then string // channels of what waits and of what comes
+		bound        func(q *queue) int
+	}{
+		"latest behind others":            {"c", "new.c", nil},
+		"latest behind those of its kind": {"new.%d", "new.c", nil},
+		"oldest":                          {"old.c", "old.c", (*queue).waiting},
+		"oldest behind what may not go":   {"c", "old.c", func(q *queue) int { return q.waiting() + 1<<10 }},
+		"latest and oldest":               {"old.c", "new.c", (*queue).waiting},
+		"disconnect, at the bound of all": {"c", "c", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cost := func(items int) time.Duration {
+				s := newStill(t, func(c *Config) {
+					c.Limits.QueueBytes, c.Limits.TotalQueueBytes = 1<<30, 1<<40
+					c.Channels = []ChannelRule{{Match: []string{"old.*"}, Slow: SlowDropOldest}, {Match: []string{"new.*"}, Slow: SlowLatest}}
+				})
+				p := s.stuck(1, "/v1/ws?format=raw")[0]
+				c := s.conns.at(p.slot)
+				for c.out == 0 {
+					s.send(p.slot, c, make([]byte, 64<<10))
+				}
+				q := s.queues.at(c.out)
+				n := 0
+				for ; n < items; n++ {
+					channel := tc.before
+					if strings.Contains(channel, "%") {
+						channel = fmt.Sprintf(channel, n)
+					}
+					own(channel, smallBytes)(s, p, c, n) // too large to be copied
+				}
+				if tc.bound != nil {
+					set := *s.cfg
+					set.Limits.QueueBytes = tc.bound(q)
+					s.cfg = &set
+				}
+				best := time.Hour
+				for range 5 {
+					begin := time.Now()
+					for end := n + 1000; n < end; n++ {
+						own(tc.then, smallBytes)(s, p, c, n)
+					}
+					best = min(best, time.Since(begin))
+				}
+				if c.phase != phaseOpen {
+					t.Fatal("the client was ended")
+				}
+				return best / 1000
+			}
+			a, b := cost(few), cost(many)
+			t.Logf("%v a message behind %d, %v behind %d", a, few, b, many)
+			if b > most*a {
+				t.Errorf("%v a message behind %d, %v behind %d", a, few, b, many)
+			}
+		})
+	}
+}

@@ -1,0 +1,59 @@
+package gateway
+
+// queueShare is the shard's share of limits.total_queue_bytes.
+func (s *shard) queueShare() int64 {
+	return int64(s.cfg.Limits.TotalQueueBytes / len(s.srv.shards))
+}
+
+// shed ends clients while all queues together pass limits.total_queue_bytes, in
+// the shards that have more than their share of it: those with the largest burden,
+// then those with the largest queue. It begins a sixteenth below the bound, because
+// a shard that has less than its share asks the others, which takes them a turn, and
+// goes on to nine tenths of where it began, so that it isn't called for every message.
+func (s *shard) shed() {
+	limit, share := int64(s.cfg.Limits.TotalQueueBytes)/16*15, s.queueShare()/16*15
+	if s.tally.all.bytes.Load() <= limit {
+		return
+	}
+	if s.tally.bytes <= share {
+		s.askToShed()
+		return
+	}
+	for s.tally.all.bytes.Load() > limit/10*9 && s.tally.bytes > share/10*9 {
+		q := s.tally.heaviest()
+		if q == nil {
+			return
+		}
+		c := s.conns.at(q.owner)
+		if c.phase == phaseOpen && q.droppable() >= q.held/2 {
+			s.end(q.owner, c, CloseOverload)
+		} else { // an answer is all or nothing, and a message whose begin is sent
+			s.release(q.owner, c, CloseOverload)
+		}
+	}
+}
+
+// askToShed has the other shards look whether they have more than their share:
+// nothing may come for the clients of those who do, and nobody else can end them.
+func (s *shard) askToShed() {
+	asking := &s.tally.all.asking
+	others := int32(len(s.srv.shards) - 1)
+	if others == 0 || asking.Load() > 0 || !asking.CompareAndSwap(0, others) {
+		return
+	}
+	for _, other := range s.srv.shards {
+		if other != s {
+			other.post(func() {
+				asking.Add(-1)
+				other.shedWhenAsked()
+			})
+		}
+	}
+}
+
+// shedWhenAsked is shed without asking others in turn.
+func (s *shard) shedWhenAsked() {
+	if s.tally.bytes > s.queueShare()/16*15 {
+		s.shed()
+	}
+}
