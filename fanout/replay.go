@@ -14,8 +14,9 @@ type Replay struct {
 	// other replays; what follows Seq comes by Deliver.
 	Messages []*Message
 	Seq      uint32
-	// Position resumes at Seq.
-	Position Position
+	// Position resumes at Seq. Plain does on this node, for as long as its ring
+	// reaches back to it.
+	Position, Plain Position
 	// Before is a durable position from which Messages are exactly what follows.
 	Before Position
 	// Gap is set when messages are missing before or among Messages.
@@ -140,7 +141,7 @@ func (l *link) fromRing(t *topic, w *Wait) bool {
 // answer calls done. The caller holds mu.
 func (l *link) answer(t *topic, w *Wait, before streamID, messages []*Message, complete bool) {
 	l.b.counters.replays.Add(1)
-	a := Replay{Messages: messages, Before: before.position(), Seq: t.seq, Position: l.position(t), DurableOnly: t.durableOnly(), Followed: l.spanStart(t.live)}
+	a := Replay{Messages: messages, Before: before.position(), Seq: t.seq, Position: l.position(t), Plain: l.here(), DurableOnly: t.durableOnly(), Followed: l.spanStart(t.live)}
 	if !complete {
 		l.b.counters.historyGaps.Add(1)
 		a.Gap = &Gap{Since: w.since, Reason: GapHistory, Seq: a.Seq}

@@ -6,6 +6,7 @@ import (
 
 	"pushgate/fanout"
 	"pushgate/gateway/http1"
+	"pushgate/internal/reactor"
 )
 
 // coalesce is how long a poll is left open after its first message: what else
@@ -144,13 +145,14 @@ func (s *shard) answerWoken() (more bool) {
 		return false
 	}
 	a.last = answer{} // more may have come since the last slice
-	n := min(len(a.ready), answersPerSlice)
-	for _, k := range a.ready[:n] {
+	// One with 4,096 channels takes as long as many with one.
+	for n, start := 0, time.Now(); n < answersPerSlice && len(a.ready) > 0 && time.Since(start) < reactor.Slice; n++ {
+		k := a.ready[0]
+		a.ready = a.ready[1:]
 		if c := s.conns.find(uint32(k>>32), uint32(k)); c != nil && c.flags&flagWoken != 0 {
 			s.tryAnswer(uint32(k>>32), c)
 		}
 	}
-	a.ready = a.ready[:copy(a.ready, a.ready[n:])]
 	return len(a.ready) > 0
 }
 

@@ -121,7 +121,7 @@ func TestHalfClosedClients(t *testing.T) {
 		atEnd(t, r)
 	})
 	t.Run("a long answer", func(t *testing.T) {
-		in.history("long", 10, 100_000)
+		in.history("long", 1, 1_000_000)
 		c := in.dialSmall()
 		io.WriteString(c, get("/v1/poll?channels=long&wait=0&cursor=0-0"))
 		eventually(t, "its answer waits", func() bool { return in.totals().queueBytes > 0 })

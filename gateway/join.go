@@ -199,14 +199,6 @@ func (s *shard) tellLive() (more bool) {
 	return len(s.live) > 0
 }
 
-// catchUp asks for what w misses of a live channel, whose messages it has only
-// behind that.
-func (s *shard) catchUp(ch fanout.Channel, channel string, j *join, w *waiter) {
-	j.catchup.add(w)
-	s.index.Hold(w.sub, true)
-	s.replay(ch, channel, w)
-}
-
 // settle gives up a channel that nobody here is subscribed to and about which
 // nothing is outstanding. What nobody waits for any more is taken back, or
 // channels would pile up while Redis is away; an answer that is on its way

@@ -46,6 +46,8 @@ type shard struct {
 	grants   grants
 	unknown  map[uint32]*params // of WebSockets that haven't shown their token yet
 	joins    map[fanout.Channel]*join
+	behind   []behind          // clients that are sent what they missed
+	missed   [][]byte          // what of it is being sent
 	live     []fanout.Channel  // joins of which not all who wait are told yet
 	listener *reactor.Listener // nil once closed
 	paused   bool              // the listener isn't watched for this tick
@@ -145,7 +147,8 @@ func (s *shard) Turn() (more bool) {
 	s.submit()
 	answers := s.answerWoken()
 	joins := s.tellLive()
-	return beats || sends || answers || joins
+	behind := s.sendBehind()
+	return beats || sends || answers || joins || behind
 }
 
 // deliver hands a batch of messages to one subscriber.

@@ -20,6 +20,10 @@ type waiter struct {
 	asked     string            // since, as the client spelled it
 	ref       json.RawMessage
 
+	// While it is sent what it missed.
+	missed *fanout.Replay // what is left of it
+	told   bool           // that it has the channel
+
 	// Of the list that it is in; nil in none.
 	list       *waiters
 	prev, next *waiter
@@ -95,21 +99,12 @@ func (s *shard) begin(c *conn, sub fanout.Sub, w *waiter, ch fanout.Channel, cha
 	} else {
 		id = at.Position.AppendTo(id)
 	}
-	s.confirm(c, w, ch, string(id), at.Position, nil)
-}
-
-// replay asks the broker for what w missed.
-func (s *shard) replay(ch fanout.Channel, channel string, w *waiter) {
-	done := func(r fanout.Replay) { s.post(func() { s.replayed(ch, w, r) }) }
-	if len(w.since) == 0 {
-		w.replay = s.srv.broker.ReplayNewest(channel, w.newest, s, done)
+	if c.kind == kindPoll {
+		s.pollSubscribed(c, w, ch, nil)
 		return
 	}
-	if w.time {
-		w.replay = s.srv.broker.ReplayTime(channel, w.since[0].Time(), s, done)
-		return
-	}
-	w.replay = s.srv.broker.Replay(channel, w.since[0], s, done)
+	s.confirm(c, w, ch, string(id))
+	s.follows(c, w, ch, at.Position)
 }
 
 // waiting returns the connection and the subscription of w, nil when the
@@ -125,84 +120,26 @@ func (s *shard) waiting(w *waiter, ch fanout.Channel) (*conn, fanout.Sub) {
 	return c, w.sub
 }
 
-// replayed sends what a client missed and lets the live messages follow.
-func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
-	j := s.joins[ch]
-	if j == nil || w.list != &j.catchup {
-		return // the client has left since
-	}
-	c, sub := s.waiting(w, ch)
-	if c != nil && r.Gap != nil && len(w.since) > 1 {
-		w.lost = w.lost || w.since[0].Seq < r.Followed
-		w.since = w.since[1:]
-		s.replay(ch, s.index.Name(ch), w)
-		return
-	}
-	if r.Gap == nil && w.missesPlain(&r) {
-		r.Gap = &fanout.Gap{Reason: fanout.GapHistory, Seq: r.Seq}
-	}
-	j.catchup.remove(w)
-	if c != nil {
-		s.index.SetFrom(sub, r.Seq)
-		s.index.Hold(sub, false)
-		j.busy++
-		id := w.asked
-		if w.newest > 0 {
-			id = s.beforeNewest(s.index.Name(ch), &r)
-		}
-		s.confirm(c, w, ch, id, r.Position, &r)
-		j.busy--
-	}
-	s.settle(ch)
-}
-
-// missesPlain reports whether plain messages may be missing in a replay without
-// a gap, because this node has not followed the channel all the time. A time and the start
-// of a stream are also where clients of durable channels come from.
-func (w *waiter) missesPlain(r *fanout.Replay) bool {
-	return w.lost && !(r.DurableOnly && (w.time || w.since[0].IsZero()))
-}
-
-// confirm tells the client of w that it has the channel from the position id
-// on, and hands it what it missed, if it asked for that.
-func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string, at fanout.Position, missed *fanout.Replay) {
+// confirm tells the client of w that it has the channel from the position id on.
+func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string) {
 	switch c.kind {
 	case kindWebSocket:
 		s.replySubscribed(w.slot, c, s.index.Name(ch), id, w.ref)
 	case kindEvents:
 		s.eventSubscribed(w.slot, c, s.index.Name(ch), id)
-	case kindPoll:
-		s.pollSubscribed(c, w, ch, missed)
-		return
 	}
+}
+
+// follows tells a client that has the channel up to a position, from which on its
+// messages follow, what there is to tell of that.
+func (s *shard) follows(c *conn, w *waiter, ch fanout.Channel, at fanout.Position) {
 	open := func() bool { return c.gen == w.gen && c.phase == phaseOpen }
-	if missed != nil && open() {
-		s.sendMissed(c, w, ch, missed)
-	}
 	if s.overrun[ch] && open() {
 		s.tellOverrun(w.slot, c, ch, at)
 	}
 	if c.kind == kindEvents && open() {
 		s.eventsCaughtUp(w.slot, c, at)
 	}
-}
-
-// sendMissed sends what a client missed of a channel.
-func (s *shard) sendMissed(c *conn, w *waiter, ch fanout.Channel, missed *fanout.Replay) {
-	form := c.form()
-	bufs := make([][]byte, 0, len(missed.Messages)+1)
-	if missed.Gap != nil {
-		bufs = append(bufs, gapNoticeSince(s.index.Name(ch), w.asked, *missed.Gap).Encoded(form))
-	}
-	for _, m := range missed.Messages {
-		b := m.Encoded(form)
-		if c.kind == kindEvents && c.poll != 0 {
-			b = withoutID(b)
-		}
-		bufs = append(bufs, b)
-	}
-	s.stats.deliveries += uint64(len(missed.Messages))
-	s.sendHistory(w.slot, c, bufs)
 }
 
 // form is how messages are encoded for the connection.

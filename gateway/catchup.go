@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"time"
+
+	"pushgate/fanout"
+	"pushgate/internal/reactor"
+)
+
+// catchUp asks for what w misses of a live channel, whose messages it has only
+// behind that.
+func (s *shard) catchUp(ch fanout.Channel, channel string, j *join, w *waiter) {
+	j.catchup.add(w)
+	s.index.Hold(w.sub, true)
+	s.replay(ch, channel, w)
+}
+
+// replay asks the broker for what w missed.
+func (s *shard) replay(ch fanout.Channel, channel string, w *waiter) {
+	done := func(r fanout.Replay) { s.post(func() { s.replayed(ch, w, r) }) }
+	if len(w.since) == 0 {
+		w.replay = s.srv.broker.ReplayNewest(channel, w.newest, s, done)
+		return
+	}
+	if w.time {
+		w.replay = s.srv.broker.ReplayTime(channel, w.since[0].Time(), s, done)
+		return
+	}
+	w.replay = s.srv.broker.Replay(channel, w.since[0], s, done)
+}
+
+// replayed has what a client missed, which it is sent before the live messages
+// follow.
+func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
+	j := s.joins[ch]
+	if j == nil || w.list != &j.catchup {
+		return // the client has left since
+	}
+	c, sub := s.waiting(w, ch)
+	if c == nil {
+		j.catchup.remove(w)
+		s.settle(ch)
+		return
+	}
+	if r.Gap != nil && len(w.since) > 1 {
+		// Who is being caught up was told of what had been lost by then.
+		w.lost = w.lost || !w.told && w.since[0].Seq < r.Followed
+		w.since = w.since[1:]
+		s.replay(ch, s.index.Name(ch), w)
+		return
+	}
+	if r.Gap == nil && w.missesPlain(&r) {
+		r.Gap = &fanout.Gap{Reason: fanout.GapHistory, Seq: r.Seq}
+	}
+	if c.kind == kindPoll {
+		j.catchup.remove(w)
+		s.index.SetFrom(sub, r.Seq)
+		s.index.Hold(sub, false)
+		j.busy++
+		s.pollSubscribed(c, w, ch, &r)
+		j.busy--
+		s.settle(ch)
+		return
+	}
+	if !w.told {
+		w.told = true
+		id := w.asked
+		if w.newest > 0 {
+			id = s.beforeNewest(s.index.Name(ch), &r)
+		}
+		s.confirm(c, w, ch, id)
+	}
+	w.missed = &r
+	if s.sendMissed(ch, w, true) {
+		s.behind = append(s.behind, behind{ch, w})
+	}
+}
+
+// missesPlain reports whether plain messages may be missing in a replay without
+// a gap, because this node has not followed the channel all the time. A time and the start
+// of a stream are also where clients of durable channels come from.
+func (w *waiter) missesPlain(r *fanout.Replay) bool {
+	return w.lost && !(r.DurableOnly && (w.time || w.since[0].IsZero()))
+}
+
+// behind is a client that is being sent what it missed of a channel.
+type behind struct {
+	channel fanout.Channel
+	waiter  *waiter
+}
+
+// missedSlice is how many bytes of messages a client is sent before it's another's
+// turn. What a client asks to catch up with may be 1,000 messages of 64 KB, which
+// take 185 ms to encode.
+const missedSlice = 64 << 10
+
+// sendBehind sends a slice of what they missed to one client after the other, until
+// a slice of the loop's time is over.
+func (s *shard) sendBehind() (more bool) {
+	for start := time.Now(); len(s.behind) > 0; {
+		b := s.behind[0]
+		s.behind[0] = behind{}
+		s.behind = s.behind[1:]
+		if s.sendMissed(b.channel, b.waiter, false) {
+			s.behind = append(s.behind, b)
+		}
+		if time.Since(start) > reactor.Slice {
+			break
+		}
+	}
+	return len(s.behind) > 0
+}
+
+// sendMissed sends a client a slice of what it missed of a channel. When that was
+// all, and all that came meanwhile, the live messages follow. fresh says that nothing
+// can have come. More: the client needs another slice.
+func (s *shard) sendMissed(ch fanout.Channel, w *waiter, fresh bool) (more bool) {
+	j := s.joins[ch]
+	waits := func() bool { return j != nil && j == s.joins[ch] && w.list == &j.catchup }
+	if !waits() {
+		return false // the client has left, or the channel
+	}
+	c := s.conns.at(w.slot)
+	r := w.missed
+	for left := missedSlice; ; fresh = true {
+		left = s.sendSome(c, w, ch, left)
+		if !waits() {
+			return false
+		}
+		if len(r.Messages) > 0 {
+			return true
+		}
+		if fresh {
+			break
+		}
+		name := s.index.Name(ch)
+		now := s.srv.broker.Since(name, r.Seq)
+		if !now.Complete {
+			// More came than this node keeps: it comes back from where it is.
+			w.since, w.newest, w.time, w.lost = w.since[:0], 0, false, false
+			for _, p := range [...]fanout.Position{r.Plain, r.Position} {
+				if len(w.since) == 0 || p.Durable() {
+					w.since = append(w.since, p)
+				}
+			}
+			w.asked, w.missed = r.Position.String(), nil
+			s.replay(ch, name, w)
+			return false
+		}
+		r.Messages, r.Seq = now.Messages, r.Seq+uint32(len(now.Messages))
+		r.Plain, r.Position = now.Plain, now.Plain
+		if !now.Durable.IsZero() {
+			r.Position = now.Durable
+		}
+	}
+	j.catchup.remove(w)
+	s.index.SetFrom(w.sub, r.Seq)
+	s.index.Hold(w.sub, false)
+	j.busy++
+	s.follows(c, w, ch, r.Position)
+	j.busy--
+	s.settle(ch)
+	return false
+}
+
+// sendSome sends a client what it missed of a channel up to left bytes, though one
+// message at least, and returns what is left of them.
+func (s *shard) sendSome(c *conn, w *waiter, ch fanout.Channel, left int) int {
+	form := c.form()
+	r := w.missed
+	bufs := s.missed[:0]
+	if r.Gap != nil {
+		bufs = append(bufs, gapNoticeSince(s.index.Name(ch), w.asked, *r.Gap).Encoded(form))
+		r.Gap = nil
+	}
+	n := 0
+	for ; n < len(r.Messages) && left > 0; n++ {
+		b := r.Messages[n].Encoded(form)
+		if left -= len(b); c.kind == kindEvents && c.poll != 0 {
+			b = withoutID(b)
+		}
+		bufs = append(bufs, b)
+	}
+	r.Messages = r.Messages[n:]
+	s.stats.deliveries += uint64(n)
+	if len(bufs) > 0 {
+		s.sendHistory(w.slot, c, bufs)
+	}
+	clear(bufs)
+	s.missed = bufs[:0]
+	return left
+}

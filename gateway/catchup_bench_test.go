@@ -1,0 +1,39 @@
+package gateway
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"pushgate/internal/redistest"
+)
+
+// BenchmarkCatchUp has a client ask for 200 messages of 60 KB, and what the longest
+// is that the loop was away meanwhile.
+func BenchmarkCatchUp(b *testing.B) {
+	const past = 200
+	redis := redistest.Start(b)
+	in := startOn(b, redis, func(c *Config) { c.Shards = 1 }).ready()
+	script, err := os.ReadFile("../configs/publish.lua")
+	if err != nil {
+		b.Fatal(err)
+	}
+	payload := `"` + strings.Repeat("x", 60_000) + `"`
+	for range past {
+		if err := redis.Client.Eval(context.Background(), string(script), []string{"{push:big}:log"}, "push:big", payload, 0, 3600).Err(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	stop := in.longestTurn()
+	for b.Loop() {
+		c := in.dial("/v1/ws?channels=big&since=0-0")
+		c.expect("welcome")
+		c.expect("subscribed")
+		for range past {
+			c.expect("message")
+		}
+		c.Close()
+	}
+	b.ReportMetric(float64(stop().Microseconds()), "us-longest")
+}

@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"pushgate/fanout"
+	"pushgate/internal/redistest"
+)
+
+// What clients ask for from the past is encoded and sent in slices, between which
+// the loop does other things. They get all of it once and in order, and then what
+// came meanwhile, be it more than the node keeps.
+func TestCatchUpsLeaveTheLoopAlone(t *testing.T) {
+	for name, ring := range map[string]int{"kept": fanout.DefaultConfig().Ring.Messages, "more than is kept": 5} {
+		t.Run(name, func(t *testing.T) {
+			const past, size, later = 100, 60_000, 40
+			redis := redistest.Start(t)
+			in := startWith(t, redis, func(c *Config) { c.Shards = 1 }, func(c *fanout.Config) { c.Ring.Messages = ring }).ready()
+			script, err := os.ReadFile("../configs/publish.lua")
+			if err != nil {
+				t.Fatal(err)
+			}
+			publish := func(n, size int) {
+				payload := fmt.Sprintf(`"%d %s"`, n, strings.Repeat("x", size))
+				if err := redis.Client.Eval(context.Background(), string(script), []string{"{push:big}:log"}, "push:big", payload, 0, 3600).Err(); err != nil {
+					t.Error(err)
+				}
+			}
+			for n := range past {
+				publish(n, size)
+			}
+			// How often is there a moment for others when a client has some of it?
+			slices, stop := make(chan int, 1), make(chan struct{})
+			s := in.shards[0]
+			seen := 0
+			var look func()
+			look = func() {
+				if len(s.behind) > 0 {
+					seen++
+				}
+				select {
+				case <-stop:
+					slices <- seen
+				default:
+					s.post(look)
+				}
+			}
+			s.post(look)
+
+			ws := in.dial("/v1/ws?channels=big&since=0-0")
+			ws.expect("welcome")
+			several := in.events("/v1/sse?channels=other,big&since=0-0", "")
+			next := map[string]func() string{
+				"websocket": func() string { return string(ws.expect("message").Data) },
+				"several channels": func() string {
+					for {
+						if e := several.next(); e.name == "message" {
+							var v event
+							if err := json.Unmarshal([]byte(e.data), &v); err != nil {
+								t.Fatal(err)
+							}
+							return string(v.Data)
+						}
+					}
+				},
+			}
+			ws.expect("subscribed")
+			go func() { // while they are sent the past
+				for n := range later {
+					publish(past+n, 10)
+				}
+			}()
+			for name, next := range next {
+				for n := range past + later {
+					if got := next(); !strings.HasPrefix(got, fmt.Sprintf(`"%d `, n)) {
+						t.Fatalf("%s: got %.20s in place of %d", name, got, n)
+					}
+				}
+			}
+			close(stop)
+			if n := <-slices; n < 10 {
+				t.Errorf("there was time for others between %d slices", n)
+			}
+			eventually(t, "nothing is left of it", func() bool {
+				return in.onLoop(func(s *shard) bool { return len(s.behind) == 0 && len(s.joins) == 0 })
+			})
+		})
+	}
+}
+
+// A poll gets as much as the loop encodes in a slice of its time, and the rest in the
+// next ones.
+func TestPollsLeaveTheLoopAlone(t *testing.T) {
+	redis := redistest.Start(t)
+	in := startOn(t, redis, func(c *Config) { c.Shards = 1 }).ready()
+	const past, size = 40, 60_000
+	for n := range past {
+		entry(t, redis, "big", fmt.Sprintf("%d-0", n+1), fmt.Sprintf(`"%d %s"`, n, strings.Repeat("x", size)))
+	}
+	cursor, next := "0-0", 0
+	for next < past {
+		p := in.poll(nil, "channels=big&max=1000&wait=0&cursor="+cursor)
+		got := 0
+		for _, data := range p.data(t) {
+			if !strings.HasPrefix(data, fmt.Sprintf(`"%d `, next)) {
+				t.Fatalf("got %.20s in place of %d", data, next)
+			}
+			got += len(data)
+			next++
+		}
+		if got == 0 || got > answerBytes+size || len(p.Gaps) > 0 || p.More != (next < past) {
+			t.Fatalf("%d messages, %d bytes in the last answer, more: %v, gaps %v", next, got, p.More, p.Gaps)
+		}
+		cursor = p.Cursor
+	}
+}
