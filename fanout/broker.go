@@ -33,6 +33,7 @@ type Broker struct {
 
 	members  members
 	oversize oversize
+	refusals refusals
 
 	// Atomic.
 
@@ -181,7 +182,8 @@ func (b *Broker) Withdraw(channel string, m Member) bool {
 	return b.link(channel).withdraw(channel, b.members.bit(m))
 }
 
-// Ready returns nil when every connection to Redis delivers all its channels.
+// Ready returns nil when every connection to Redis delivers all its channels, and
+// Redis takes durable messages, as far as any were published here lately.
 func (b *Broker) Ready() error {
 	var errs []error
 	for _, l := range b.links {
@@ -189,7 +191,7 @@ func (b *Broker) Ready() error {
 			errs = append(errs, fmt.Errorf("redis connection %s: %w", l.label, err))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, b.refusals.ready())...)
 }
 
 // millis is the clock of the links: milliseconds since start, compared by

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -55,12 +54,13 @@ func (b *Broker) PublishPlain(ctx context.Context, channel string, payload []byt
 }
 
 func (b *Broker) publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
-	id, receivers, err = b.tryPublish(ctx, channel, payload, o)
-	if err != nil {
-		b.counters.publishErrors.Add(1)
-		return "", 0, fmt.Errorf("publish to %q: %w", channel, err)
+	if err = checkPublication(channel, payload, o); err != nil {
+		return "", 0, b.countPublish(channel, o, false, err)
 	}
-	b.counters.published.Add(1)
+	id, receivers, err = b.tryPublish(ctx, channel, payload, o)
+	if err = b.countPublish(channel, o, true, err); err != nil {
+		return "", 0, err
+	}
 	return id, receivers, nil
 }
 
@@ -68,12 +68,9 @@ func (b *Broker) publish(ctx context.Context, channel string, payload []byte, o 
 // server of a Cluster to another, which takes what is already in one place only.
 const moveTime = time.Second
 
-// tryPublish returns the id of a durable message, the number of receivers of a
-// plain one.
+// tryPublish sends a message that can be published. It returns the id of a durable
+// one, the number of receivers of a plain one.
 func (b *Broker) tryPublish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
-	if err := checkPublication(channel, payload, o); err != nil {
-		return "", 0, err
-	}
 	err = b.whereItIs(ctx, func() error {
 		if o.Durable {
 			keys, args := b.scriptCall(channel, payload, o)

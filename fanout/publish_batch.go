@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -61,12 +60,10 @@ func (b *Broker) PublishBatch(ctx context.Context, batch []Publication) []Publis
 		if commands[i] != nil {
 			results[i] = b.published(ctx, p, commands[i])
 		}
-		if results[i].Err != nil {
-			b.counters.publishErrors.Add(1)
-			results[i] = Published{Err: fmt.Errorf("publish to %q: %w", p.Channel, results[i].Err)}
-			continue
+		sent := commands[i] != nil || checkPublication(p.Channel, p.Payload, p.Options) == nil // else its server isn't known
+		if err := b.countPublish(p.Channel, p.Options, sent, results[i].Err); err != nil {
+			results[i] = Published{Err: err}
 		}
-		b.counters.published.Add(1)
 	}
 	return results
 }

@@ -18,6 +18,7 @@ type Stats struct {
 	HistoryReads    uint64 // reads of a stream for replays and catching up
 	Published       uint64
 	PublishErrors   uint64
+	Failures        map[FailureKind]uint64 // of PublishErrors, those of Redis
 	ProbesMissed    uint64
 	TooLarge        uint64 // messages passed over, see LimitPayload
 	MessagesDropped uint64 // for channels that were no longer wanted, or more than is held for those to come
@@ -63,6 +64,7 @@ func (b *Broker) Stats() Stats {
 		HistoryReads:    c.historyReads.Load(),
 		Published:       c.published.Load(),
 		PublishErrors:   c.publishErrors.Load(),
+		Failures:        b.refusals.counts(),
 		ProbesMissed:    c.probesMissed.Load(),
 		TooLarge:        b.oversize.passed.Load(),
 		MessagesDropped: c.dropped.Load(),

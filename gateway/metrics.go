@@ -33,6 +33,7 @@ var (
 	descDuplicates       = desc("broker_duplicates_total", "Durable messages that came a second time and were dropped.")
 	descGaps             = desc("broker_gaps_total", "Channels and replays with possibly lost messages.", "reason")
 	descReconnects       = desc("broker_reconnects_total", "Connections to Redis that were made anew.")
+	descBrokerFailures   = desc("broker_failures_total", "Messages that were published here and that Redis did not take.", "reason")
 	descBrokerUp         = desc("broker_up", "1 when the connection to Redis delivers.", "connection")
 	descBrokerTopics     = desc("broker_channels", "Channels subscribed to in Redis.")
 	descReplays          = desc("broker_replays_total", "Requests for missed messages that were answered.")
@@ -148,6 +149,9 @@ func (c collector) broker(gauge func(*prometheus.Desc, float64, ...string), coun
 	counter(descGaps, b.HistoryGaps, "history")
 	counter(descDrops, b.TooLarge, string(DropTooLarge))
 	counter(descReconnects, b.Reconnects)
+	for kind, n := range b.Failures {
+		counter(descBrokerFailures, n, string(kind))
+	}
 	counter(descReplays, b.Replays)
 	counter(descReads, b.HistoryReads)
 	gauge(descBrokerTopics, float64(b.Channels))
