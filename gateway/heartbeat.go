@@ -30,13 +30,43 @@ var pingFrame = []byte{0x80 | byte(ws.OpPing), 0}
 // beat moves the shard's clock. The server's ticker posts it; at is when that
 // was, and date the value for the Date header.
 func (s *shard) beat(now uint32, at time.Time, date []byte) {
-	s.now, s.date = now, date
+	if int32(now-s.now) > 0 {
+		s.now = now
+	}
+	s.date = date
 	s.answers.last = answer{} // it has the old date
 	s.stats.lag.observe(time.Since(at))
 	s.drainStep()
 	s.shed() // another shard may have brought all queues over their bound
 	s.resumeAccept()
 	s.closeAway()
+}
+
+// eventsPerRound is how many sockets the kernel names at once.
+const eventsPerRound = 512
+
+// wakeUp has the clock right before the first event of a round is handled. After
+// a stall the ticks of that time are still to come, and what begins now would
+// begin in the past.
+func (s *shard) wakeUp() {
+	s.awake = true
+	if now := s.srv.tickOf(time.Now()); int32(now-s.now) > 1 {
+		s.now = now
+	}
+}
+
+// settled reports whether deadlines may be judged. After a stall of the loop, as
+// where the machine was suspended, the requests and pongs of that time still
+// wait in the sockets: each of them is read first, or clients would be closed that
+// did all that they had to.
+func (s *shard) settled() bool {
+	if s.stalled == 0 && s.now-s.wheel.Now() > 1 {
+		// A round more for what the first one accepts.
+		s.stalled = 2 + s.conns.used/eventsPerRound
+	} else if s.stalled > 0 && s.loop.AllTold() {
+		s.stalled--
+	}
+	return s.stalled == 0
 }
 
 // due does what the connection's deadline stands for.

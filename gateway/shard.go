@@ -53,6 +53,8 @@ type shard struct {
 	paused   bool              // the listener isn't watched for this tick
 	drain    drain
 	now      uint32         // tick
+	awake    bool           // an event of this round was handled
+	stalled  int            // rounds until they are looked at again, after a stall
 	frame    wsframe.Reader // as it is between two messages
 	echo     wsframe.Reader // the same for the echo endpoint
 	fresh    wsframe.Reader // works on what begins between two messages
@@ -116,6 +118,9 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 
 // Ready is called by the loop for a descriptor that has something to say.
 func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
+	if !s.awake {
+		s.wakeUp()
+	}
 	if k.Slot == listenerSlot {
 		s.accept()
 		return
@@ -141,7 +146,11 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 
 // Turn is called by the loop after each batch of events.
 func (s *shard) Turn() (more bool) {
-	_, beats := s.wheel.Advance(s.now, beatsPerSlice, s.onDue)
+	s.awake = false
+	beats := true
+	if s.settled() {
+		_, beats = s.wheel.Advance(s.now, beatsPerSlice, s.onDue)
+	}
 	s.submit()
 	_, sends := s.index.Deliver(sendsPerSlice, s.fan)
 	s.submit()

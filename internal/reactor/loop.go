@@ -260,6 +260,10 @@ func (l *Loop) run(ev netpoll.EpollEvent) {
 	}
 }
 
+// AllTold reports whether the handler has been told of all events that the kernel
+// named last. It is for the loop's goroutine.
+func (l *Loop) AllTold() bool { return l.next == l.got }
+
 // handleEvents tells the handler of events for a slice of time. The others are
 // told before the kernel is asked again, which would name the first ones first.
 func (l *Loop) handleEvents() {
