@@ -1,0 +1,91 @@
+package torture
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// call has the admin listener do something.
+func (g *gateway) call(method, path, body string) (status int, answer string, err error) {
+	return request(method, "http://"+g.admin+path, body)
+}
+
+// caller is for one request a connection, so that none is left over.
+var caller = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+
+// request makes one request.
+func request(method, url, body string) (status int, answer string, err error) {
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	resp, err := caller.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
+}
+
+// operate makes one of the operator's calls, on which the clients have an effect
+// or that have one on clients.
+func (r *round) operate(random *rand.Rand) {
+	channel := noiseChannel(random)
+	switch random.IntN(12) {
+	case 0:
+		r.judgeCall("GET", "/metrics", "")
+	case 1:
+		r.judgeCall("GET", "/v1/channels", "")
+	case 2:
+		r.judgeCall("GET", "/v1/channels/"+channel, "")
+	case 3:
+		r.judgeCall("DELETE", "/v1/channels/"+channel, "")
+	case 4:
+		r.judgeCall("GET", "/v1/nodes", "")
+	case 5:
+		r.judgeCall("POST", "/v1/rebalance", `{"over":"100ms"}`)
+	case 6:
+		r.judgeCall("GET", "/debug/pprof/heap?gc=1", "")
+	case 7:
+		r.judgeCall("POST", "/v1/drain", `{"fraction":0.3,"over":"100ms"}`)
+	case 8:
+		r.judgeCall("POST", "/v1/publish", fmt.Sprintf(`{"messages":[{"channel":%q,"data":1},{"channel":%q,"data":{"a":"b"},"durable":true,"idempotency_key":"k"}]}`, channel, channel))
+	case 9:
+		r.judgeCall("POST", "/v1/publish", `{"messages":[{"channel":"a b","data":1},`)
+	default:
+		body := r.judgeCall("GET", "/v1/connections?limit=50", "")
+		var list struct{ Connections []struct{ ID string } }
+		if json.Unmarshal([]byte(body), &list); len(list.Connections) == 0 {
+			return
+		}
+		id := list.Connections[random.IntN(len(list.Connections))].ID
+		r.judgeCall("GET", "/v1/connections/"+id, "")
+		r.judgeCall("DELETE", "/v1/connections/"+id, "")
+	}
+}
+
+// slowest is the most that a call, and /healthz, may take while the gateway runs.
+const slowest = 10 * time.Second
+
+// judgeCall makes a call, and judges its answer.
+func (r *round) judgeCall(method, path, body string) string {
+	begun := time.Now()
+	status, answer, err := r.gateway.call(method, path, body)
+	switch took := time.Since(begun); {
+	case err != nil:
+		r.fault("%s %s: %v", method, path, err)
+	case took > slowest:
+		r.fault("%s %s took %v", method, path, took)
+	case status >= 500 && status != 503 && status != 504 && path != "/metrics":
+		r.fault("%s %s: %d %s", method, path, status, answer)
+	case strings.HasPrefix(path, "/v1/") && answer != "" && !json.Valid([]byte(answer)):
+		r.fault("%s %s: the answer is no JSON: %q", method, path, answer)
+	}
+	return answer
+}
