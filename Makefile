@@ -17,6 +17,9 @@ MILLION_ARGS ?=
 RATIOS_ARGS ?=
 # For `make bench-growth`, such as -part channels,hot
 GROWTH_ARGS ?=
+# For `make torture`: for how long, and further flags, such as -torture.seed 7
+TORTURE_TIME ?= 30m
+TORTURE_ARGS ?=
 # Rounds in each setting of `make nightly`.
 ROUNDS ?= 1000
 # Debian packages and the program of each that the tests start.
@@ -82,6 +85,10 @@ race: deps ## run the tests with the race detector, without the long ones (needs
 .PHONY: chaos
 chaos: deps ## cut connections off at random points for CHAOS_TIME (default 60s)
 	CHAOS_TIME=$${CHAOS_TIME:-60s} $(GO) test -count=1 -v -run '^TestChaos$$' ./gateway
+
+.PHONY: torture
+torture: deps ## let random clients loose on a gateway with the race detector for TORTURE_TIME (default 30m; needs gcc)
+	CGO_ENABLED=1 $(GO) test -count=1 -v -timeout 25h -run '^TestTorture$$' ./test/torture -args -torture.race -torture.time $(TORTURE_TIME) $(TORTURE_ARGS)
 
 .PHONY: nightly
 nightly: deps ## let clients break off and come back for thousands of rounds (ROUNDS, default 1000 a setting)

@@ -36,7 +36,7 @@ func (w *witness) webSocket(ctx context.Context) {
 		conn, resp, err := dialer.DialContext(ctx, "ws://"+w.r.gateway.public+"/v1/ws", w.header())
 		if err != nil {
 			if resp != nil && resp.StatusCode != 503 && resp.StatusCode != 429 {
-				w.r.fault("the witness %s is refused with %s", w.name, resp.Status)
+				w.fault("the witness %s is refused with %s", w.name, resp.Status)
 			}
 			continue
 		}
@@ -65,7 +65,7 @@ func (w *witness) overWebSocket(conn *websocket.Conn) {
 		}
 		var m heard
 		if err := json.Unmarshal(text, &m); err != nil {
-			w.r.fault("the witness %s got %q: %v", w.name, text, err)
+			w.fault("the witness %s got %q: %v", w.name, text, err)
 			return
 		}
 		switch m.Type {
@@ -94,7 +94,7 @@ func (w *witness) events(ctx context.Context) {
 	for ; ctx.Err() == nil; w.await(ctx) {
 		req, err := http.NewRequestWithContext(ctx, "GET", "http://"+w.r.gateway.public+"/v1/sse?channels="+strings.Join(w.channels(), ","), nil)
 		if err != nil {
-			w.r.fault("%v", err)
+			w.fault("%v", err)
 			return
 		}
 		req.Header = w.header()
@@ -109,7 +109,7 @@ func (w *witness) events(ctx context.Context) {
 			w.journal.note("open after %s", id)
 			w.overEvents(resp.Body, &id)
 		} else if resp.StatusCode != 503 && resp.StatusCode != 429 && resp.StatusCode != 408 {
-			w.r.fault("the witness %s is refused with %s", w.name, resp.Status)
+			w.fault("the witness %s is refused with %s", w.name, resp.Status)
 		}
 		resp.Body.Close()
 	}
@@ -136,7 +136,7 @@ func (w *witness) overEvents(body io.Reader, id *string) {
 			*id = next
 			var m heard
 			if err := json.Unmarshal([]byte(data), &m); data != "" && err != nil {
-				w.r.fault("the witness %s got %q: %v", w.name, data, err)
+				w.fault("the witness %s got %q: %v", w.name, data, err)
 				return
 			}
 			data = ""
@@ -187,7 +187,7 @@ func (w *witness) poll(ctx context.Context, client *http.Client, cursor *string,
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, at, bytes.NewReader(body))
 	if err != nil {
-		w.r.fault("%v", err)
+		w.fault("%v", err)
 		return false
 	}
 	req.Header = w.header()
@@ -214,7 +214,7 @@ func (w *witness) poll(ctx context.Context, client *http.Client, cursor *string,
 			Gaps     []string
 		}
 		if err := json.Unmarshal(text, &a); err != nil {
-			w.r.fault("the witness %s got %q: %v", w.name, text, err)
+			w.fault("the witness %s got %q: %v", w.name, text, err)
 			return false
 		}
 		w.back()
@@ -229,7 +229,7 @@ func (w *witness) poll(ctx context.Context, client *http.Client, cursor *string,
 		w.journal.note("%s", text)
 		return false
 	default:
-		w.r.fault("the witness %s is answered %s: %s", w.name, resp.Status, text)
+		w.fault("the witness %s is answered %s: %s", w.name, resp.Status, text)
 		return false
 	}
 	w.isPlaced()

@@ -18,6 +18,7 @@ const witnesses = 7
 type witness struct {
 	// Immutable
 	r       *round
+	fault   func(format string, args ...any) // notes what it must not get
 	name    string
 	token   string
 	loose   bool // coming back, it may get messages again: an event stream of several channels
@@ -53,7 +54,7 @@ func (b *book) seen() int {
 
 // newWitness returns one for some of the channels.
 func (r *round) newWitness(name string, jwt bool, channels ...string) *witness {
-	w := &witness{r: r, name: name, books: map[string]*book{}, placed: make(chan struct{}),
+	w := &witness{r: r, fault: r.fault, name: name, books: map[string]*book{}, placed: make(chan struct{}),
 		journal: r.newJournal("witness-" + name), random: rand.New(rand.NewPCG(r.seed, 3000))}
 	if jwt {
 		w.token = token(claims{Subject: "witness", Subscribe: []string{"witness.*"}}, time.Hour)
@@ -150,12 +151,12 @@ func (w *witness) gapped(channel, reason string) {
 	w.journal.note("gap of %s: %s", channel, reason)
 	b := w.books[channel]
 	if b == nil {
-		w.r.fault("the witness %s is told of a gap in %q", w.name, channel)
+		w.fault("the witness %s is told of a gap in %q", w.name, channel)
 		return
 	}
 	b.gap = true
 	if b.p.durable && reason != "slow" {
-		w.r.fault("the witness %s is told of a gap in %s, whose messages are durable: %s (it has %d)", w.name, channel, reason, b.seen())
+		w.fault("the witness %s is told of a gap in %s, whose messages are durable: %s (it has %d)", w.name, channel, reason, b.seen())
 	}
 }
 
@@ -164,25 +165,25 @@ func (w *witness) message(channel string, data json.RawMessage) {
 	b := w.books[channel]
 	n, err := strconv.Atoi(string(data))
 	if b == nil || err != nil {
-		w.r.fault("the witness %s got %s of %q", w.name, data, channel)
+		w.fault("the witness %s got %s of %q", w.name, data, channel)
 		return
 	}
 	defer func() { b.gap = false }()
 	last := b.seen()
 	if w.loose && b.behind < last && n <= last {
 		if b.behind > 0 && n <= b.behind {
-			w.r.fault("the witness %s got %d of %s after %d", w.name, n, channel, b.behind)
+			w.fault("the witness %s got %d of %s after %d", w.name, n, channel, b.behind)
 		}
 		b.behind = n
 		return
 	}
 	if n <= last {
-		w.r.fault("the witness %s got %d of %s again, after %d", w.name, n, channel, last)
+		w.fault("the witness %s got %d of %s again, after %d", w.name, n, channel, last)
 		return
 	}
 	for missing := last + 1; missing < n && !b.gap; missing++ {
 		if b.p.durable || !b.p.maybe(missing) {
-			w.r.fault("the witness %s misses %d of %s, without a gap: %d came after %d", w.name, missing, channel, n, last)
+			w.fault("the witness %s misses %d of %s, without a gap: %d came after %d", w.name, missing, channel, n, last)
 			break
 		}
 	}
