@@ -104,9 +104,10 @@ func (g *gateway) start() {
 
 // expected are the errors that Redis' failures, and the round itself, bring about.
 var expected = map[string]bool{
-	"redis does not deliver":     true,
-	"the configuration is wrong": true,
-	"nothing was reloaded":       true,
+	"redis does not deliver":       true,
+	"redis did not take a message": true,
+	"the configuration is wrong":   true,
+	"nothing was reloaded":         true,
 }
 
 // line keeps a line of standard error and judges it.
@@ -125,7 +126,7 @@ func (g *gateway) line(text string) {
 		}
 	case record.Level == "ERROR" && !expected[record.Msg]:
 		g.r.fault("the log has %s", text)
-	case record.Level == "ERROR" && record.Msg != "redis does not deliver" && !g.refused.Load():
+	case record.Level == "ERROR" && !strings.HasPrefix(record.Msg, "redis ") && !g.refused.Load():
 		g.r.fault("a good configuration was refused: %s", text)
 	}
 }
