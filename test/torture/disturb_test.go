@@ -56,9 +56,9 @@ func (r *round) reconfigure(random *rand.Rand, clients int, set *settings) {
 	if chance(random, 20) {
 		r.gateway.refused.Store(true)
 		r.gateway.configure(strings.Replace(text, "head_bytes: ", "head_bites: ", 1))
-		r.gateway.reload()
 		// What it reads is the wrong one: the good one comes after it was refused.
 		before := strings.Count(r.gateway.logged(), "nothing was reloaded")
+		r.gateway.reload()
 		if !until(func() bool {
 			return strings.Count(r.gateway.logged(), "nothing was reloaded") > before || r.gateway.ended()
 		}) {
