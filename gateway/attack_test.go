@@ -63,6 +63,7 @@ func serveTarget(text string) error {
 	if err != nil {
 		return err
 	}
+	srv.CollectEarlier()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go broker.Run(ctx)

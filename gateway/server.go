@@ -56,6 +56,7 @@ type Server struct {
 	departure  departure       // guards itself
 	roundTrips sharedHistogram // to Redis; guards itself
 	queued     total           // guards itself
+	garbage    garbage         // owned by tick
 
 	reloading sync.Mutex    // held by Reload
 	reloaded  chan struct{} // sent to by Reload without waiting, received by runVerifier; never closed
@@ -286,6 +287,7 @@ func (s *Server) tick(ctx context.Context) {
 		at := time.Now()
 		now := s.tickOf(at)
 		date := http1.AppendDate(nil, at)
+		s.garbage.note(s.queued.bytes.Load(), int64(s.live.Load().Limits.TotalQueueBytes))
 		for _, sh := range s.shards {
 			sh.post(func() { sh.beat(now, at, date) })
 		}

@@ -61,6 +61,9 @@ func runServe(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	}
 	server.LogLost(std.err.Lost)
 	spareProcessor(server.Loops())
+	if os.Getenv("GOGC") == "" {
+		server.CollectEarlier()
+	}
 	log.Info("listening", "public", server.Addr(), "admin", server.AdminAddr(), "version", versionText())
 	logPreflight(log, l.settings)
 	r := reloader{flags: fs, log: log, level: level, server: server, running: l.settings}
