@@ -198,8 +198,7 @@ func (s *shard) turnBack(i uint32, c *conn, reason CloseReason, detail string, l
 // none, or a new one before the old one expires.
 func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
 	if c.flags&flagUnknown != 0 {
-		p := s.unknown[i]
-		delete(s.unknown, i)
+		p := s.known(i)
 		s.admit(i, c, []byte(cmd.Token), p, cmd.Ref, nil)
 		return
 	}

@@ -200,6 +200,7 @@ var overLimit = map[RejectReason]*http1.Error{
 	RejectHandshakeRate: {Status: 503, Code: "too_many_handshakes", Message: "too many clients connect at this moment"},
 	RejectMessageRate:   {Status: 429, Code: codeRateLimited, Message: "too many requests on this connection"},
 	RejectPublishRate:   {Status: 429, Code: codeRateLimited, Message: "too many messages are published"},
+	RejectTotalInput:    {Status: 503, Code: codeOverloaded, Message: "too much of unfinished requests is held for all clients"},
 	RejectKeyPending:    {Status: 503, Code: codeKeyPending, Message: "the key of this token is not known yet"},
 }
 

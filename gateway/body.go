@@ -54,22 +54,28 @@ func (s *shard) body(i uint32, c *conn, data []byte) {
 // its request is answered, and what is left returned.
 func (s *shard) readBody(i uint32, c *conn, data []byte) (left []byte) {
 	p := s.polls.at(c.poll)
+	var text []byte
 	for {
 		piece, n, done, err := p.body.Next(data)
 		if err != nil {
 			s.malformed(i, c, err.(*http1.Error))
 			return nil
 		}
-		p.text = append(p.text, piece...)
 		data = data[n:]
+		if done && c.in == 0 {
+			text = piece // whole where it was read
+			break
+		}
+		in := s.takeInput(i, c, piece, s.cfg.Limits.MessageBytes)
 		if done {
+			text = in.buf
+			s.detach(c)
 			break
 		}
 		if len(data) == 0 {
 			return nil
 		}
 	}
-	text := p.text
 	switch p.target {
 	case targetPoll:
 		s.pollPost(i, c, text)

@@ -64,7 +64,7 @@ func (s *shard) leave(i uint32, c *conn, reason CloseReason) {
 	s.freePoll(c)
 	s.setGrant(c, nil)
 	if c.flags&flagUnknown != 0 {
-		delete(s.unknown, i)
+		s.known(i)
 	}
 	c.flags &^= flagWoken | flagEarly
 	c.phase = phaseClosing

@@ -101,6 +101,9 @@ type Limits struct {
 	// TotalQueueBytes bounds the memory of what waits for all clients together, a
 	// large message counted once.
 	TotalQueueBytes int `koanf:"total_queue_bytes"`
+	// TotalInputBytes bounds what is kept of the requests and messages of all
+	// clients together that aren't whole yet, or wait for their turn.
+	TotalInputBytes int `koanf:"total_input_bytes"`
 }
 
 // ProxyConfig says which proxies in front are believed for whom they speak.
@@ -191,11 +194,12 @@ func DefaultConfig() Config {
 			ChannelsPerConnection: 100,
 			MessageBytes:          64 << 10,
 			PayloadBytes:          8 << 20,
-			HeadBytes:             8 << 10,
+			HeadBytes:             16 << 10,
 			HeadTimeout:           10 * time.Second,
 			IdleTimeout:           75 * time.Second,
 			QueueBytes:            256 << 10,
 			TotalQueueBytes:       256 << 20,
+			TotalInputBytes:       64 << 20,
 		},
 		Proxy: ProxyConfig{Protocol: string(proxy.Off), Header: string(proxy.XForwardedFor)},
 		Socket: SocketConfig{

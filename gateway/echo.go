@@ -39,7 +39,7 @@ func (s *shard) echoPiece(i uint32, c *conn, ev wsframe.Event) {
 		op = ws.OpContinuation
 	}
 	if c.in != 0 || !ev.Final {
-		s.inputOf(c).begun = !ev.Final
+		s.inputOf(i, c).begun = !ev.Final
 	}
 	s.scratch = wsframe.AppendHeader(s.scratch[:0], op, ev.Final, len(ev.Payload))
 	s.scratch = append(s.scratch, ev.Payload...)

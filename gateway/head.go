@@ -8,27 +8,23 @@ import (
 	"pushgate/gateway/http1"
 )
 
-// maxPipelined is how much a client may send ahead while it doesn't read the
-// answers it has.
-const maxPipelined = 64 << 10
-
 // head takes bytes of request heads. Once one is complete it is routed; until
 // then, and while an earlier answer waits for the client to read, they are
 // kept.
 func (s *shard) head(i uint32, c *conn, data []byte) {
+	fresh, parsed := len(data), 0
 	if c.in != 0 {
-		in := s.inputs.at(c.in)
-		in.buf = append(in.buf, data...)
-		data = in.buf
+		in := s.takeInput(i, c, data, s.cfg.Limits.HeadBytes)
+		data, parsed = in.buf, in.parsed
 	}
 	gen := c.gen
 	for c.gen == gen && c.phase == phaseHead {
 		if c.out != 0 {
-			if len(data) > maxPipelined {
-				s.release(i, c, CloseSlow)
-				return
-			}
-			s.keep(c, data)
+			s.keep(i, c, data)
+			s.pauseAhead(i, c)
+			return
+		}
+		if parsed > 0 && !http1.Worth(data, fresh, parsed, s.cfg.Limits.HeadBytes) {
 			return
 		}
 		n, err := s.request.Parse(data, s.cfg.Limits.HeadBytes)
@@ -44,13 +40,15 @@ func (s *shard) head(i uint32, c *conn, data []byte) {
 			return
 		}
 		if n == 0 {
-			if c.in == 0 && len(data) > 0 {
+			if parsed == 0 && len(data) > 0 {
 				s.hurry(i)
 			}
-			s.keep(c, data)
+			s.keep(i, c, data)
+			s.parsed(c, len(data))
 			return
 		}
 		s.detach(c)
+		parsed = 0
 		data = s.route(i, c, data[n:])
 	}
 	if c.gen == gen {
@@ -67,23 +65,16 @@ func (s *shard) hurry(i uint32) {
 	}
 }
 
-// detach frees the connection's input and leaves its buffer to the bytes that
-// are being worked on.
-func (s *shard) detach(c *conn) {
-	if c.in != 0 {
-		s.inputs.at(c.in).buf = nil
-		s.freeInput(c)
-	}
-}
-
-// keep holds the bytes of an incomplete head until more come.
-func (s *shard) keep(c *conn, data []byte) {
-	if len(data) == 0 {
-		s.freeInput(c)
+// parsed notes that n bytes of a head are no whole one, and reads on for more.
+func (s *shard) parsed(c *conn, n int) {
+	if c.in == 0 {
 		return
 	}
-	in := s.inputOf(c)
-	in.buf = append(in.buf[:0], data...)
+	in := s.inputs.at(c.in)
+	in.parsed = n
+	if in.paused {
+		s.resumeReading(c)
+	}
 }
 
 // route answers the request in s.request; rest is what follows its head. It
@@ -194,6 +185,10 @@ func (s *shard) headTimeout(i uint32, c *conn) {
 	if c.flags&flagOver != 0 {
 		s.request = http1.Request{}
 		s.refuseOver(i, c, RejectAddress)
+		return
+	}
+	if c.in != 0 && c.out != 0 {
+		s.release(i, c, CloseSlow) // it doesn't read the answer that it has
 		return
 	}
 	if c.phase != phaseBody && c.in == 0 {

@@ -38,6 +38,7 @@ func (s *shard) beat(now uint32, at time.Time, date []byte) {
 	s.stats.lag.observe(time.Since(at))
 	s.drainStep()
 	s.shed() // another shard may have brought all queues over their bound
+	s.shedInputs()
 	s.resumeAccept()
 	s.closeAway()
 }

@@ -1,37 +1,121 @@
 package gateway
 
-import "pushgate/internal/wsframe"
+import (
+	"slices"
+	"unsafe"
+
+	"pushgate/internal/wsframe"
+)
 
 // input is what is kept of a client's bytes between reads: the start of a
-// request head, or of a WebSocket message. Few connections have one at a time.
+// request head, or of a body, or of a WebSocket message, or what was sent ahead of
+// an answer. Few connections have one at a time.
 type input struct {
-	buf   []byte         // bytes of the head, or of the message so far
-	frame wsframe.Reader // amid a message
-	begun bool           // of the message, a part is echoed already
+	buf    []byte         // bytes of the head, or of the body or the message so far
+	frame  wsframe.Reader // amid a message
+	begun  bool           // of the message, a part is echoed already
+	paused bool           // no more is read before the client has its answer
+	parsed int            // bytes of the head that were looked at and aren't a whole one
+
+	// For limits.total_input_bytes
+
+	owner uint32 // slot
+	since uint32 // tick of its first bytes
+	held  int    // bytes that are counted
 }
 
-// maxIdleInput is the buffer size that a freed input keeps for its next owner.
-const maxIdleInput = 4 << 10
+// inputBytes is what an input takes beside its buffer, with its place in the table
+// and the poll that decodes a body.
+const inputBytes = int(unsafe.Sizeof(input{}) + unsafe.Sizeof(poll{}) + 2*unsafe.Sizeof(uintptr(0)))
+
+const (
+	// maxIdleInput is the buffer size that a freed input keeps for its next owner.
+	maxIdleInput = 4 << 10
+	// maxIdleInputs is how many freed inputs of a shard keep theirs.
+	maxIdleInputs = 64
+)
 
 // inputOf returns the connection's input, a new one where it has none.
-func (s *shard) inputOf(c *conn) *input {
+func (s *shard) inputOf(i uint32, c *conn) *input {
 	if c.in == 0 {
-		c.in, _ = s.inputs.take()
+		var in *input
+		c.in, in = s.inputs.take()
+		in.owner, in.since = i, s.now
+		s.countInput(in)
 	}
 	return s.inputs.at(c.in)
 }
 
-// freeInput forgets what is kept.
+// takeInput appends data to the connection's input, which is to hold most bytes at
+// most, unless data alone is more.
+func (s *shard) takeInput(i uint32, c *conn, data []byte, most int) *input {
+	in := s.inputOf(i, c)
+	in.buf = appendTight(in.buf, data, most)
+	s.countInput(in)
+	return in
+}
+
+// appendTight appends data to buf, whose capacity grows by a fifth or so: a buffer
+// that doubles takes twice what is in it. Beyond most it grows no further than needed.
+func appendTight(buf, data []byte, most int) []byte {
+	need := len(buf) + len(data)
+	if need <= cap(buf) {
+		return append(buf, data...)
+	}
+	grown := slices.Grow([]byte(nil), max(need, min(need+need/5, most)))
+	return append(append(grown, buf...), data...)
+}
+
+// countInput counts what an input takes since its buffer has changed.
+func (s *shard) countInput(in *input) {
+	n := inputBytes + cap(in.buf)
+	s.holdInput(n - in.held)
+	in.held = n
+}
+
+// holdInput counts n bytes more, or fewer, that are kept of what clients sent.
+func (s *shard) holdInput(n int) {
+	if n != 0 {
+		s.inputBytes += int64(n)
+		s.srv.inputBytes.Add(int64(n))
+	}
+}
+
+// freeInput forgets what is kept, and reads on where the client was paused.
 func (s *shard) freeInput(c *conn) {
 	if c.in == 0 {
 		return
 	}
 	in := s.inputs.at(c.in)
+	if in.paused {
+		s.resumeReading(c)
+	}
 	buf := in.buf[:0]
-	if cap(buf) > maxIdleInput {
+	if cap(buf) > maxIdleInput || len(s.inputs.free) >= maxIdleInputs {
 		buf = nil
 	}
+	s.holdInput(-in.held)
 	*in = input{buf: buf}
 	s.inputs.put(c.in)
 	c.in = 0
+}
+
+// detach frees the connection's input and leaves its buffer to the bytes that
+// are being worked on.
+func (s *shard) detach(c *conn) {
+	if c.in != 0 {
+		s.inputs.at(c.in).buf = nil
+		s.freeInput(c)
+	}
+}
+
+// keep holds the bytes of an incomplete head, or of one that has to wait. They are
+// the input's own, or there is none.
+func (s *shard) keep(i uint32, c *conn, data []byte) {
+	switch {
+	case len(data) == 0:
+		s.freeInput(c)
+	case c.in == 0:
+		s.takeInput(i, c, data, s.cfg.Limits.HeadBytes)
+	}
 }

@@ -92,9 +92,7 @@ func (s *shard) clientAddr(i uint32, c *conn) netip.AddrPort {
 // proxyHeader takes the bytes in which a trusted proxy says for whom it speaks.
 func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 	if c.in != 0 {
-		in := s.inputs.at(c.in)
-		in.buf = append(in.buf, data...)
-		data = in.buf
+		data = s.takeInput(i, c, data, s.cfg.Limits.HeadBytes).buf
 	}
 	source, n, err := proxy.Parse(data, proxy.Protocol(s.cfg.Proxy.Protocol))
 	switch {
@@ -105,7 +103,7 @@ func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 		s.refuse(i, c, RejectProxyHeader, &http1.Error{Status: 400, Code: "bad_proxy_header", Message: err.Error()}, nil)
 		return
 	case n == 0:
-		s.keep(c, data)
+		s.keep(i, c, data)
 		return
 	}
 	s.detach(c)

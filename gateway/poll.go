@@ -17,7 +17,6 @@ import (
 // the numbers of the messages that these begin after are its position.
 type poll struct {
 	body    http1.Body
-	text    []byte // of the body so far
 	target  target
 	pending int    // channels that the broker hasn't confirmed yet
 	due     uint32 // tick at which its wait ends
@@ -224,16 +223,6 @@ func (s *shard) freePoll(c *conn) {
 	*set = poll{missed: set.missed[:0]}
 	s.polls.put(c.poll)
 	c.poll = 0
-}
-
-// sentAhead keeps what a client sends while its poll waits.
-func (s *shard) sentAhead(i uint32, c *conn, p []byte) {
-	in := s.inputOf(c)
-	if len(in.buf)+len(p) > maxPipelined {
-		s.release(i, c, CloseSlow)
-		return
-	}
-	in.buf = append(in.buf, p...)
 }
 
 // pollTimeout answers a poll whose wait is over. One that has messages is about

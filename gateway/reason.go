@@ -15,7 +15,7 @@ const (
 	CloseAge        CloseReason = "max_age"        // drain.max_age
 	CloseAdmin      CloseReason = "admin"          // the operator closed it
 	CloseSlow       CloseReason = "slow"           // the client's queue passed its bound
-	CloseOverload   CloseReason = "overload"       // all queues together passed theirs, and the client's was among the largest
+	CloseOverload   CloseReason = "overload"       // all queues, or all unfinished requests and messages, passed theirs, and the client's was among the largest
 	CloseProtocol   CloseReason = "protocol"       // a frame against RFC 6455
 	CloseBadData    CloseReason = "bad_data"       // text that is not UTF-8
 	CloseTooBig     CloseReason = "too_big"        // a message over limits.message_bytes
@@ -70,6 +70,7 @@ const (
 	RejectMessageRate   RejectReason = "message_rate"   // limits.messages_per_second
 	RejectPublishRate   RejectReason = "publish_rate"   // limits.publishes_per_second, limits.total_publishes_per_second
 	RejectMessageSize   RejectReason = "message_size"   // limits.message_bytes
+	RejectTotalInput    RejectReason = "total_input"    // limits.total_input_bytes
 	RejectOverloaded    RejectReason = "overloaded"     // more to publish than Redis takes
 	RejectProxyHeader   RejectReason = "proxy_header"   // none, or a malformed one, from a trusted proxy
 	RejectHeadTimeout   RejectReason = "head_timeout"   // limits.head_timeout
@@ -89,6 +90,6 @@ const (
 // rejectReasons are all of them, for those who count them.
 var rejectReasons = []RejectReason{
 	RejectConnections, RejectDescriptors, RejectAddress, RejectAcceptRate, RejectHandshakeRate, RejectMessageRate, RejectPublishRate,
-	RejectMessageSize, RejectOverloaded, RejectProxyHeader, RejectHeadTimeout, RejectHeadTooLong, RejectBadRequest, RejectNotFound,
+	RejectMessageSize, RejectTotalInput, RejectOverloaded, RejectProxyHeader, RejectHeadTimeout, RejectHeadTooLong, RejectBadRequest, RejectNotFound,
 	RejectMethod, RejectUpgrade, RejectChannels, RejectDraining, RejectOrigin, RejectToken, RejectKeyPending, RejectForbidden,
 }

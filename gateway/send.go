@@ -174,7 +174,7 @@ func (s *shard) flush(i uint32, c *conn) {
 		s.hear(c)
 		switch { // an answer may take longer than the time that is left behind it
 		case n == 0 || s.drain.reason == CloseDrain:
-		case c.phase == phaseHead && c.in == 0:
+		case c.phase == phaseHead:
 			s.wheel.Set(i, s.now+ticks(s.cfg.Limits.IdleTimeout))
 		case c.phase == phaseClosing:
 			s.wheel.Set(i, s.now+ticks(s.lingerTime()))
@@ -210,17 +210,7 @@ func (s *shard) freeQueue(c *conn) {
 // watchOut starts or ends the wait for room to write. False: the connection
 // was lost over it.
 func (s *shard) watchOut(i uint32, c *conn, on bool) bool {
-	ev := reactor.In
-	if c.flags&flagHalf != 0 {
-		ev = reactor.Half
-	}
-	switch {
-	case on && c.kind == kindEcho:
-		ev = reactor.Out // what is read would only be queued as well
-	case on:
-		ev |= reactor.Out
-	}
-	if err := s.loop.Mod(int(c.fd), reactor.Key{Slot: i, Gen: c.gen}, ev); err != nil {
+	if err := s.loop.Mod(int(c.fd), reactor.Key{Slot: i, Gen: c.gen}, s.interest(c, on)); err != nil {
 		s.log.Error("cannot watch a socket", "err", err)
 		s.release(i, c, CloseInternal)
 		return false

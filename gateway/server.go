@@ -57,6 +57,7 @@ type Server struct {
 	roundTrips sharedHistogram // to Redis; guards itself
 	queued     total           // guards itself
 	garbage    garbage         // owned by tick
+	inputBytes atomic.Int64    // of all that is kept of what clients sent
 
 	reloading sync.Mutex    // held by Reload
 	reloaded  chan struct{} // sent to by Reload without waiting, received by runVerifier; never closed

@@ -17,6 +17,10 @@ import (
 // is kept between events.
 const readBuffer = 64 << 10
 
+// readRequests is how much is read at once of what may be requests or commands, so
+// that those of one client take the loop a few milliseconds at most.
+const readRequests = 16 << 10
+
 // sendsPerSlice is how many deliveries are made before events are asked for
 // again: about 2 ms at 8 us each.
 const sendsPerSlice = 256
@@ -38,6 +42,7 @@ type shard struct {
 	index    *fanout.Index
 	wheel    *heartbeat.Wheel
 	inputs   table[input]
+	held     heldInputs
 	queues   table[queue]
 	tally    tally   // of the queues
 	origins  origins // of what waits in them
@@ -76,11 +81,12 @@ type shard struct {
 	date     []byte           // of the Date header, made anew each second
 
 	// Owned by the loop, for limits
-	fullAt    uint32         // one more than the tick of the last warning that limits.connections is reached
-	away      away           // sockets that were told to come back later
-	locations side[location] // where connections come from
-	talkers   side[talker]   // what they have left of their rates
-	pages     webPages       // which page's requests they carry
+	inputBytes int64          // of what is kept of clients' bytes
+	fullAt     uint32         // one more than the tick of the last warning that limits.connections is reached
+	away       away           // sockets that were told to come back later
+	locations  side[location] // where connections come from
+	talkers    side[talker]   // what they have left of their rates
+	pages      webPages       // which page's requests they carry
 }
 
 func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
@@ -141,6 +147,7 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 	}
 	if ev&ends != 0 {
 		s.read(k.Slot, c)
+		s.boundInput()
 	}
 }
 
@@ -157,7 +164,8 @@ func (s *shard) Turn() (more bool) {
 	answers := s.answerWoken()
 	joins := s.tellLive()
 	behind := s.sendBehind()
-	return beats || sends || answers || joins || behind
+	victims := s.endVictims(victimsPerSlice)
+	return beats || sends || answers || joins || behind || victims
 }
 
 // deliver hands a batch of messages to one subscriber.
@@ -186,7 +194,11 @@ func (s *shard) delivered(messages []*fanout.Message) {
 
 // read takes what the client sent, once: the rest makes the loop come back.
 func (s *shard) read(i uint32, c *conn) {
-	n, err := reactor.Read(int(c.fd), s.rbuf[:])
+	buf := s.rbuf[:]
+	if c.phase == phaseHead || c.phase == phaseOpen && c.kind != kindEcho {
+		buf = buf[:readRequests]
+	}
+	n, err := reactor.Read(int(c.fd), buf)
 	switch err {
 	case nil:
 	case reactor.ErrAgain:

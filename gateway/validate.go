@@ -75,6 +75,7 @@ func (c Config) Validate() error {
 		between("limits.head_timeout", c.Limits.HeadTimeout, 100*time.Millisecond, 5*time.Minute),
 		between("limits.idle_timeout", c.Limits.IdleTimeout, 100*time.Millisecond, time.Hour),
 		between("limits.total_queue_bytes", c.Limits.TotalQueueBytes, 1<<20, 1<<40),
+		c.validateInputs(),
 		c.validateQueues(),
 
 		c.validateProxy(),
@@ -134,6 +135,15 @@ func (c Config) validateQueues() error {
 		return configError(key, l.QueueBytes, fmt.Sprintf("at most limits.total_queue_bytes, %d", l.TotalQueueBytes))
 	}
 	return between(key, c.Limits.QueueBytes, 1<<10, 1<<30)
+}
+
+// validateInputs keeps one client's message within what all have together.
+func (c Config) validateInputs() error {
+	const key = "limits.total_input_bytes"
+	if l := c.Limits; l.MessageBytes <= 16<<20 && l.TotalInputBytes >= 1<<20 && l.TotalInputBytes/4 < l.MessageBytes {
+		return configError(key, l.TotalInputBytes, fmt.Sprintf("at least four times limits.message_bytes, %d", l.MessageBytes))
+	}
+	return between(key, c.Limits.TotalInputBytes, 1<<20, 1<<40)
 }
 
 // validateBurst refuses a burst whose rate is missing: it would limit nothing.

@@ -170,6 +170,7 @@ func (s *shard) handshake(i uint32, c *conn, answer []byte, p *params) {
 		c.flags |= flagUnknown
 		kept := *p
 		s.unknown[i] = &kept
+		s.holdInput(kept.bytes())
 		s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
 	}
 }
@@ -227,7 +228,7 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 		s.freeInput(c)
 		return
 	}
-	if in := s.inputOf(c); reader != &in.frame {
+	if in := s.inputOf(i, c); reader != &in.frame {
 		in.frame = *reader
 	}
 }
@@ -241,8 +242,7 @@ func (s *shard) data(i uint32, c *conn, ev wsframe.Event) {
 	}
 	message := ev.Payload
 	if held := c.in != 0 && len(s.inputs.at(c.in).buf) > 0; held || !ev.Final {
-		in := s.inputOf(c)
-		in.buf = append(in.buf, ev.Payload...)
+		in := s.takeInput(i, c, ev.Payload, s.cfg.Limits.MessageBytes)
 		if !ev.Final {
 			return
 		}

@@ -1,0 +1,154 @@
+package gateway
+
+import (
+	"math/bits"
+	"unsafe"
+
+	"pushgate/gateway/http1"
+)
+
+// heldInputs are a shard's clients that are to be ended because all inputs
+// together passed limits.total_input_bytes.
+type heldInputs struct {
+	victims []slotGen
+	buckets []int64 // bytes by size and age; made when first needed
+}
+
+// slotGen names a connection that may be gone by the time it's looked at.
+type slotGen struct{ slot, gen uint32 }
+
+const (
+	// victimsPerSlice is how many clients are ended before events are asked for
+	// again: about 1 ms.
+	victimsPerSlice = 64
+	// agesPerSize is how many ages of inputs of about the same size are told apart.
+	agesPerSize = 64
+	// sizesPerDouble is how many sizes are told apart between one and its double.
+	sizesPerDouble = 4
+)
+
+// inputLimit is where clients begin to be ended: a sixteenth below the bound,
+// because a shard that has less than its share lets that pass until another one
+// notices.
+func (s *shard) inputLimit() (all, share int64) {
+	all = int64(s.cfg.Limits.TotalInputBytes) / 16 * 15
+	return all, all / int64(len(s.srv.shards))
+}
+
+// shedInputs chooses clients to end while all that is kept of what clients sent
+// passes limits.total_input_bytes, in the shards that have more than their share of
+// it: those with the largest inputs, of these the oldest, down to nine tenths, so
+// that it isn't called for every read. More that come meanwhile wait for the
+// next call. It looks at each input twice, in no order: sorting them would take
+// tens of milliseconds where they are many and small.
+func (s *shard) shedInputs() {
+	limit, share := s.inputLimit()
+	if len(s.held.victims) > 0 || s.inputBytes <= share || s.srv.inputBytes.Load() <= limit {
+		return
+	}
+	excess := min(s.srv.inputBytes.Load()-limit/10*9, s.inputBytes-share/10*9)
+	h := &s.held
+	if h.buckets == nil {
+		h.buckets = make([]int64, 32*sizesPerDouble*agesPerSize)
+	}
+	clear(h.buckets)
+	s.eachInput(func(_ uint32, bytes int, since uint32) { h.buckets[s.bucket(bytes, since)] += int64(bytes) })
+	first := len(h.buckets) - 1
+	for ; first > 0 && excess > h.buckets[first]; first-- {
+		excess -= h.buckets[first]
+	}
+	s.eachInput(func(slot uint32, bytes int, since uint32) {
+		switch b := s.bucket(bytes, since); {
+		case b < first, b == first && excess <= 0:
+			return
+		case b == first:
+			excess -= int64(bytes)
+		}
+		h.victims = append(h.victims, slotGen{slot, s.conns.at(slot).gen})
+	})
+}
+
+// eachInput calls fn for all that is kept of what clients sent.
+func (s *shard) eachInput(fn func(slot uint32, bytes int, since uint32)) {
+	for _, in := range s.inputs.items {
+		if in.owner != 0 {
+			fn(in.owner, in.held, in.since)
+		}
+	}
+	for slot, p := range s.unknown {
+		fn(slot, p.bytes(), s.conns.at(slot).born)
+	}
+}
+
+// bucket returns the place of an input of a size and age: the larger and then
+// the older, the later.
+func (s *shard) bucket(bytes int, since uint32) int {
+	n := uint(max(bytes, sizesPerDouble))
+	double := bits.Len(n) - 1
+	size := double*sizesPerDouble + int(n>>(double-2))&(sizesPerDouble-1)
+	age := min(int(s.now-since)/8, agesPerSize-1)
+	return min(size, 32*sizesPerDouble-1)*agesPerSize + age
+}
+
+// boundInput makes room for what was read just now, so that it doesn't take the
+// events that are under way as well to get back below the bound.
+func (s *shard) boundInput() {
+	s.shedInputs()
+	limit, _ := s.inputLimit()
+	for n := 0; n < victimsPerSlice && s.srv.inputBytes.Load() > limit && s.endVictims(1); n++ {
+	}
+}
+
+// endVictims ends the next of the clients that were chosen, at most so many.
+func (s *shard) endVictims(most int) (more bool) {
+	h := &s.held
+	n := min(len(h.victims), most)
+	for _, v := range h.victims[:n] {
+		c := s.conns.find(v.slot, v.gen)
+		if c != nil && c.phase != phaseClosing && (c.in != 0 || c.flags&flagUnknown != 0) {
+			s.endInput(v.slot, c)
+		}
+	}
+	if h.victims = h.victims[n:]; len(h.victims) == 0 {
+		h.victims = nil
+	}
+	return len(h.victims) > 0
+}
+
+// endInput ends a client for what is kept of what it sent.
+func (s *shard) endInput(i uint32, c *conn) {
+	s.request = http1.Request{}
+	switch {
+	case c.framed():
+		s.stats.rejects[RejectTotalInput]++
+		s.end(i, c, CloseOverload)
+	case c.phase == phaseOpen, c.out != 0, s.owed(c): // it sent ahead of its answer
+		s.stats.rejects[RejectTotalInput]++
+		s.release(i, c, CloseOverload)
+	default:
+		if c.phase == phaseHead {
+			s.setPage(i, c, s.pageIn(s.inputs.at(c.in).buf))
+		}
+		s.refuseOver(i, c, RejectTotalInput)
+	}
+}
+
+// known returns what a WebSocket asked for that hasn't shown its token before.
+func (s *shard) known(i uint32) *params {
+	p := s.unknown[i]
+	if p != nil {
+		s.holdInput(-p.bytes())
+		delete(s.unknown, i)
+	}
+	return p
+}
+
+// bytes returns about what it takes to keep p.
+func (p *params) bytes() int {
+	const place = 160 // in a map that grows
+	n := int(unsafe.Sizeof(*p)) + place + len(p.resume.text)
+	for _, name := range p.channels {
+		n += len(name) + int(unsafe.Sizeof(name))
+	}
+	return n
+}

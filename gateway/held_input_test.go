@@ -1,0 +1,220 @@
+package gateway
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"pushgate/gateway/auth"
+)
+
+// unfinished are the ways to have the gateway keep what a client sends: what each
+// client says, of about n bytes.
+var unfinished = map[string]func(n int) string{
+	"heads": func(n int) string { return "GET /v1/sse HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", n) },
+	"bodies without a token": func(n int) string {
+		return fmt.Sprintf("POST /v1/poll HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", n+1, strings.Repeat(" ", n))
+	},
+	"chunked bodies": func(n int) string {
+		return fmt.Sprintf("POST /v1/poll HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s", n+1, strings.Repeat(" ", n))
+	},
+	"WebSocket messages": func(n int) string { return upgradeHead + partialMessage(n) },
+	"WebSockets without a token": func(n int) string {
+		names := ""
+		for k := range n / 100 {
+			names += fmt.Sprintf("%099d,", k)
+		}
+		return strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels="+names, 1)
+	},
+	"requests ahead of an answer": func(n int) string {
+		return "GET /v1/poll?channels=a&wait=55&token=TOKEN HTTP/1.1\r\nHost: a\r\n\r\n" + strings.Repeat("x", n)
+	},
+}
+
+// partialMessage returns the first n bytes of a longer text message.
+func partialMessage(n int) string {
+	head := []byte{0x81, 0x80 | 126, 0, 0, 0, 0, 0, 0}
+	binary.BigEndian.PutUint16(head[2:], uint16(max(n+1, 126)))
+	return string(head) + strings.Repeat("x", n)
+}
+
+// keeping returns a gateway and what to say to it in one of these ways.
+func keeping(t *testing.T, way string, n int, change func(*Config)) (*instance, string) {
+	in := start(t, func(c *Config) {
+		withTokens(c)
+		c.Shards = 1
+		c.Limits.HeadBytes, c.Limits.HeadTimeout = 80<<10, patience
+		c.Limits.ChannelsPerConnection = 1000
+		change(c)
+	}).ready()
+	tok := token(t, auth.Claims{Subject: "u", Subscribe: []string{"a"}})
+	return in, strings.Replace(unfinished[way](n), "TOKEN", tok, 1)
+}
+
+// What clients send without ever ending it stays within limits.total_input_bytes,
+// whoever they are, and others are served meanwhile.
+func TestInputIsBounded(t *testing.T) {
+	t.Parallel()
+	const bound, each, clients = 2 << 20, 50 << 10, 200
+	for way := range unfinished {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			in, text := keeping(t, way, each, func(c *Config) { c.Limits.TotalInputBytes = bound })
+			told := make(chan string, clients)
+			send := func() {
+				c, err := net.Dial("tcp", in.Addr())
+				if err != nil {
+					told <- err.Error()
+					return
+				}
+				io.WriteString(c, text)
+				go func() {
+					defer c.Close()
+					got, _ := io.ReadAll(c)
+					told <- string(got)
+				}()
+			}
+			most := int64(0)
+			for range clients {
+				send()
+				most = max(most, in.inputBytes.Load())
+			}
+			eventually(t, "some are turned away", func() bool {
+				most = max(most, in.inputBytes.Load())
+				return in.totals().rejects[RejectTotalInput] > 20
+			})
+			if most > bound {
+				t.Errorf("%d bytes were held, at most %d may be", most, bound)
+			}
+			got := <-told
+			switch {
+			case way == "requests ahead of an answer": // its answer is cut off
+			case strings.HasPrefix(way, "WebSocket"):
+				if !strings.Contains(got, "overload") {
+					t.Errorf("the client is told %q", got)
+				}
+			case !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.Contains(got, "Retry-After: ") || !strings.Contains(got, `"overloaded"`):
+				t.Errorf("the client is told %q", got)
+			}
+			if status, _ := in.get("http://" + in.Addr() + "/healthz"); status != 200 {
+				t.Errorf("health is %d", status)
+			}
+			if n := in.metric("gateway_input_bytes"); n <= 0 || n > bound {
+				t.Errorf("the gauge is %v", n)
+			}
+			in.halt()
+			if n := in.inputBytes.Load(); n > bound {
+				t.Errorf("%d bytes are held at the end", n)
+			}
+		})
+	}
+}
+
+// The largest are ended, and of these the oldest; the small ones go on.
+func TestLargestInputGoes(t *testing.T) {
+	t.Parallel()
+	in, small := keeping(t, "heads", 1000, func(c *Config) { c.Limits.TotalInputBytes = 1 << 20 })
+	first := in.raw(small)
+	eventually(t, "it is held", func() bool { return in.inputBytes.Load() > 1000 })
+	_, large := keeping(t, "heads", 60<<10, func(*Config) {})
+	for range 100 {
+		in.raw(large)
+	}
+	eventually(t, "many are turned away", func() bool { return in.totals().rejects[RejectTotalInput] > 50 })
+	io.WriteString(first, "\r\nAccept: text/event-stream\r\n\r\n")
+	if resp, err := http.ReadResponse(bufio.NewReader(first), nil); err != nil || resp.StatusCode != 401 {
+		t.Errorf("the small request is answered %v, %v; want 401", resp, err)
+	}
+}
+
+// When its client goes on, or goes, nothing is left of an input.
+func TestInputIsGivenBack(t *testing.T) {
+	t.Parallel()
+	for way := range unfinished {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			in, text := keeping(t, way, 20<<10, func(*Config) {})
+			for range 10 {
+				in.raw(text)
+			}
+			eventually(t, "they are held", func() bool { return in.inputBytes.Load() > 10*10<<10 })
+			in.onLoop(func(s *shard) bool {
+				s.conns.each(func(i uint32, c *conn) { s.release(i, c, CloseReset) })
+				return true
+			})
+			if n := in.inputBytes.Load(); n != 0 {
+				t.Errorf("%d bytes are counted of nothing", n)
+			}
+		})
+	}
+}
+
+// What is kept of unfinished requests takes about as much memory as is counted,
+// however it came.
+func TestInputsTakeWhatIsCounted(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for way := range unfinished {
+		for _, size := range []int{100, 700, 10_000, 50_000} {
+			if size == 100 && (way == "WebSockets without a token" || way == "requests ahead of an answer") {
+				continue // what else such a client takes is more
+			}
+			clients := max(200, min(1000, 2_000_000/size))
+			in, text := keeping(t, way, size, func(c *Config) {})
+			var conns []net.Conn
+			for range clients {
+				conns = append(conns, in.raw(""))
+			}
+			eventually(t, "all are connected", func() bool { return in.totals().connections == clients })
+			before := heap()
+			for _, c := range conns {
+				io.WriteString(c, text[:len(text)-1])
+			}
+			read := func() bool { return in.totals().bytesIn >= uint64(clients*(len(text)-1)) }
+			if way == "requests ahead of an answer" && size > maxPipelined {
+				read = func() bool { return in.onLoop(allPaused) }
+			}
+			eventually(t, "all is read", read)
+			for _, c := range conns { // the last byte comes alone
+				io.WriteString(c, text[len(text)-1:])
+			}
+			held := func() (n int) {
+				in.onLoop(func(s *shard) bool { n = max(s.inputs.used(), len(s.unknown)); return true })
+				return n
+			}
+			eventually(t, "all is held", func() bool {
+				return held() == clients && (size > maxPipelined || in.totals().bytesIn == uint64(clients*len(text)))
+			})
+			counted, grown := in.inputBytes.Load(), heap()-before
+			if grown > counted*3/2 || counted > grown*2 {
+				t.Errorf("%s of %d bytes: %d bytes are held, %d are counted", way, size, grown, counted)
+			}
+			t.Logf("%s of %d bytes: %d bytes are held, %d are counted", way, size, grown, counted)
+			in.halt()
+			for _, c := range conns {
+				c.Close()
+			}
+		}
+	}
+}
+
+// allPaused reports whether all clients have sent as much ahead as is read.
+func allPaused(s *shard) bool {
+	n := 0
+	s.conns.each(func(_ uint32, c *conn) {
+		if s.isPaused(c) {
+			n++
+		}
+	})
+	return n == s.conns.used
+}

@@ -1,0 +1,63 @@
+package gateway
+
+import "pushgate/internal/reactor"
+
+// A client may send requests ahead of the answers that it reads. Up to
+// maxPipelined bytes of them are kept; then no more is read from it until it has
+// its answer, so that TCP slows it down as it would with a server that takes one
+// request after the other. One that never reads its answer ends by the time for
+// its next request.
+
+// maxPipelined is how much a client may send ahead before it is paused.
+const maxPipelined = 16 << 10
+
+// sentAhead keeps what a client sends before it has the answer to its last request.
+func (s *shard) sentAhead(i uint32, c *conn, p []byte) {
+	s.takeInput(i, c, p, maxPipelined)
+	s.pauseAhead(i, c)
+}
+
+// pauseAhead stops reading from a client that has sent enough ahead.
+func (s *shard) pauseAhead(i uint32, c *conn) {
+	if c.in == 0 {
+		return
+	}
+	in := s.inputs.at(c.in)
+	if in.paused || len(in.buf) < maxPipelined {
+		return
+	}
+	in.paused = true
+	s.watchOut(i, c, c.out != 0)
+}
+
+// resumeReading reads from a paused client again.
+func (s *shard) resumeReading(c *conn) {
+	in := s.inputs.at(c.in)
+	in.paused = false
+	key := reactor.Key{Slot: in.owner, Gen: c.gen}
+	if err := s.loop.Mod(int(c.fd), key, s.interest(c, c.out != 0)); err != nil {
+		s.log.Error("cannot watch a socket", "err", err) // its deadline ends it
+	}
+}
+
+// isPaused reports whether nothing is read from the connection for now.
+func (s *shard) isPaused(c *conn) bool { return c.in != 0 && s.inputs.at(c.in).paused }
+
+// interest returns the events that a connection waits for; out says that it has
+// something to send.
+func (s *shard) interest(c *conn, out bool) reactor.Events {
+	ev := reactor.In
+	switch {
+	case s.isPaused(c):
+		ev = reactor.Half // closed on both sides, or failed
+	case c.flags&flagHalf != 0:
+		ev = reactor.Half
+	}
+	switch {
+	case out && c.kind == kindEcho:
+		ev = reactor.Out // what is read would only be queued as well
+	case out:
+		ev |= reactor.Out
+	}
+	return ev
+}
