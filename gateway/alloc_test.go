@@ -32,6 +32,7 @@ func newStill(t testing.TB, change func(*Config)) *still {
 	cfg := DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen, cfg.Shards = "127.0.0.1:0", "", 1
 	cfg.Socket.IOUring = *ioUring
+	withoutRates(&cfg)
 	if change != nil {
 		change(&cfg)
 	}

@@ -83,6 +83,14 @@ type Limits struct {
 	TotalPublishesPerSecond int `koanf:"total_publishes_per_second"`
 	// ChannelsPerConnection is the most subscriptions of one client.
 	ChannelsPerConnection int `koanf:"channels_per_connection"`
+	// NewChannelsPerSecond is how many channels that nobody else has one client may
+	// subscribe to each second, after a burst of four times ChannelsPerConnection;
+	// 0 is no limit.
+	NewChannelsPerSecond int `koanf:"new_channels_per_second"`
+	// TotalSubscriptions and TotalChannels are the most that all clients together
+	// may have, the channels summed over the shards.
+	TotalSubscriptions int `koanf:"total_subscriptions"`
+	TotalChannels      int `koanf:"total_channels"`
 	// MessageBytes is the largest message taken from a client.
 	MessageBytes int `koanf:"message_bytes"`
 	// PayloadBytes is the largest message that clients are sent.
@@ -191,7 +199,14 @@ func DefaultConfig() Config {
 			Timeout:  10 * time.Second,
 		},
 		Limits: Limits{
+			MessagesPerSecond:     100,
+			MessagesBurst:         1000,
+			PublishesPerSecond:    50,
+			PublishesBurst:        500,
 			ChannelsPerConnection: 100,
+			NewChannelsPerSecond:  40,
+			TotalSubscriptions:    4_000_000,
+			TotalChannels:         2_000_000,
 			MessageBytes:          64 << 10,
 			PayloadBytes:          8 << 20,
 			HeadBytes:             16 << 10,

@@ -11,7 +11,7 @@ import (
 
 // Section 4.2 of RFC 6455: what a handshake must have, and how it's answered.
 func TestConformanceHandshake(t *testing.T) {
-	in := start(t, nil)
+	in := start(t, withDefaultRates)
 	const (
 		version = "Sec-WebSocket-Version: 13\r\n"
 		nonce   = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -123,7 +123,7 @@ func TestConformanceCompressionIsDeclined(t *testing.T) {
 
 // The echo endpoint asks for a token where everything else does.
 func TestEchoAsksForToken(t *testing.T) {
-	in := start(t, func(c *Config) { withTokens(c); c.Debug.Echo = true })
+	in := start(t, func(c *Config) { withTokens(c); withDefaultRates(c); c.Debug.Echo = true })
 	request := func(query string) string {
 		return strings.Replace(upgradeHead, "/v1/ws", echoPath+query, 1)
 	}

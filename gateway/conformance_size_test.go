@@ -14,7 +14,7 @@ func TestConformanceSizes(t *testing.T) {
 	// With traffic both ways clients delay their acknowledgements, and a send
 	// buffer smaller than a segment, which is 64 KiB on the loopback, waits for
 	// each: 5 s for 16 MiB in place of 0.1 s.
-	in := start(t, func(c *Config) { c.Debug.Echo, c.Socket.SendBuffer = true, 1<<20 })
+	in := start(t, func(c *Config) { c.Debug.Echo, c.Socket.SendBuffer = true, 1<<20; withDefaultRates(c) })
 	const most = 16 << 20
 	limit := most
 	if testing.Short() {
@@ -75,7 +75,7 @@ func TestConformanceRoundTrips(t *testing.T) {
 // one of just the limit is taken.
 func TestConformanceLimits(t *testing.T) {
 	const limit = 1000
-	in := start(t, func(c *Config) { c.Debug.Echo, c.Limits.MessageBytes = true, limit })
+	in := start(t, func(c *Config) { c.Debug.Echo, c.Limits.MessageBytes = true, limit; withDefaultRates(c) })
 	for name, tc := range map[string]struct {
 		path  string
 		limit int

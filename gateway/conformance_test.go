@@ -42,7 +42,7 @@ const perFrame = -2
 
 // echoing runs a gateway with the echo endpoint.
 func echoing(t testing.TB) *instance {
-	return start(t, func(c *Config) { c.Debug.Echo = true })
+	return start(t, func(c *Config) { c.Debug.Echo = true; withDefaultRates(c) })
 }
 
 func (in *instance) conform(t *testing.T, cases map[string]conformance) {

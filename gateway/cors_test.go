@@ -94,8 +94,8 @@ func TestPagesReadEveryAnswer(t *testing.T) {
 		"bad token":           {tokens, post("/v1/poll", `{"channels":["a"],"token":"x"}`), 401},
 		"malformed":           {listPages, get("/v1/poll", "Bad Header: x\r\n"), 400},
 		"malformed before it": {listPages, strings.Replace(get("/v1/poll"), " HTTP/1.1", "  HTTP/1.1", 1), 400},
-		"too long a head":     {listPages, get("/v1/poll", "X: "+strings.Repeat("x", 9<<10)+"\r\n"), 431},
-		"too long a line":     {listPages, get("/v1/poll?channels=" + strings.Repeat("x", 9<<10)), 431},
+		"too long a head":     {listPages, get("/v1/poll", "X: "+strings.Repeat("x", 17<<10)+"\r\n"), 431},
+		"too long a line":     {listPages, get("/v1/poll?channels=" + strings.Repeat("x", 17<<10)), 431},
 		"slow head":           {hurried, "GET /v1/poll HTTP/1.1\r\nHost: test\r\n", 408},
 		"slow body":           {hurried, "POST /v1/poll HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n{", 408},
 		"handshakes":          {func(c *Config) { listPages(c); c.Limits.HandshakesPerSecond = 1 }, get("/v1/sse?channels=a"), 0},
@@ -201,7 +201,7 @@ func TestPreflights(t *testing.T) {
 		t.Errorf("private network: %v", resp.Header)
 	}
 	// What is wrong with the request is told in answer to the request.
-	for _, head := range []string{preflight("/v1/poll?channels=" + strings.Repeat("x", 9<<10)), preflight("/v1/poll", "Bad Header: x\r\n")} {
+	for _, head := range []string{preflight("/v1/poll?channels=" + strings.Repeat("x", 17<<10)), preflight("/v1/poll", "Bad Header: x\r\n")} {
 		resp := in.askAs(namedPage, head)
 		if checkPage(t, resp, namedPage); resp.StatusCode != 204 || !resp.Close {
 			t.Errorf("%.50s: %s", head, resp.Status)

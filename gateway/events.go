@@ -36,6 +36,10 @@ func (s *shard) events(i uint32, c *conn) {
 		s.refuseParams(i, c, err)
 		return
 	}
+	if over := s.roomFor(i, &p); over != "" {
+		s.refuseOver(i, c, over)
+		return
+	}
 	o := s.connOptions(i, c)
 	o.ContentType = eventStream
 	o.Lines = []byte(eventLines)

@@ -113,7 +113,7 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 		s.tellStranger(s.request.Origin)
 		s.refuse(i, c, RejectOrigin, errOrigin, nil)
 		return nil
-	case !s.mayTalk(i):
+	case c.flags&flagKept != 0 && !s.mayTalk(i): // the first is counted with the next
 		s.refuseOver(i, c, RejectMessageRate)
 		return nil
 	case method == "OPTIONS" && !isHealth(r.Path):

@@ -59,9 +59,9 @@ func TestLongHeads(t *testing.T) {
 		"unfinished":        {"GET /v1/ws HTTP/1.1\r\nHost: test\r\nX-Long: " + long, 431},
 		"whole":             {"GET /v1/ws HTTP/1.1\r\nHost: test\r\nX-Long: " + long + "\r\n\r\n", 431},
 		"many lines":        {"GET /v1/ws HTTP/1.1\r\nHost: test\r\n" + strings.Repeat("X-Line: value\r\n", 5000) + "\r\n", 431},
-		"just over":         {"GET /healthz HTTP/1.1\r\nHost: test\r\nX-Long: " + long[:8<<10] + "\r\n\r\n", 431},
+		"just over":         {"GET /healthz HTTP/1.1\r\nHost: test\r\nX-Long: " + long[:16<<10] + "\r\n\r\n", 431},
 		"long path":         {"GET /" + long + " HTTP/1.1\r\nHost: test\r\n\r\n", 431},
-		"as long as it may": {"GET /healthz HTTP/1.1\r\nHost: test\r\nX-Long: " + long[:8000] + "\r\n\r\n", 200},
+		"as long as it may": {"GET /healthz HTTP/1.1\r\nHost: test\r\nX-Long: " + long[:16000] + "\r\n\r\n", 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := in.raw(tc.head)

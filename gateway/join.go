@@ -220,6 +220,7 @@ func (s *shard) settle(ch fanout.Channel) {
 		s.srv.broker.Leave(s.index.Name(ch), s)
 		delete(s.overrun, ch)
 		s.index.Release(ch)
+		s.sumChannels()
 		if s.answers.last.key.channel == ch {
 			s.answers.last = answer{} // the number goes to another channel
 		}

@@ -58,11 +58,14 @@ func (s *shard) pollGet(i uint32, c *conn) {
 	if err == nil {
 		err = s.allowed(c, &p)
 	}
+	over := s.roomFor(i, &p)
 	switch {
 	case err != nil:
 		s.refuseParams(i, c, err)
 	case string(s.request.Method) == "HEAD":
 		s.answer(i, c, 200, "", http1.Options{})
+	case over != "":
+		s.refuseOver(i, c, over)
 	default:
 		s.startPoll(i, c, &p)
 	}
@@ -88,6 +91,11 @@ func (s *shard) pollPost(i uint32, c *conn, text []byte) {
 	}
 	if err != nil {
 		s.refuseBody(i, c, err)
+		return
+	}
+	if over := s.roomFor(i, &p); over != "" {
+		s.stats.rejects[over]++
+		s.refuseBody(i, c, overLimit[over])
 		return
 	}
 	s.startPoll(i, c, &p)

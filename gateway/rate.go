@@ -70,6 +70,16 @@ type allowance uint32
 // allowed, the interval is ten.
 const grain = 100 * time.Microsecond
 
+// has reports whether n tokens are there.
+func (a *allowance) has(r rate, n int, now time.Duration) bool {
+	at := uint32(now / grain)
+	full := time.Duration(int32(uint32(*a)-at)) * grain
+	if full < 0 || full > r.depth+r.interval {
+		full = 0
+	}
+	return full+time.Duration(n-1)*r.interval <= r.depth
+}
+
 // take takes a token, if there is one; rested says that none was missing.
 func (a *allowance) take(r rate, now time.Duration) (ok, rested bool) {
 	at := uint32(now / grain)

@@ -68,6 +68,7 @@ const (
 	RejectAcceptRate    RejectReason = "accept_rate"    // limits.accepts_per_second
 	RejectHandshakeRate RejectReason = "handshake_rate" // limits.handshakes_per_second
 	RejectMessageRate   RejectReason = "message_rate"   // limits.messages_per_second
+	RejectChannelRate   RejectReason = "channel_rate"   // limits.new_channels_per_second
 	RejectPublishRate   RejectReason = "publish_rate"   // limits.publishes_per_second, limits.total_publishes_per_second
 	RejectMessageSize   RejectReason = "message_size"   // limits.message_bytes
 	RejectTotalInput    RejectReason = "total_input"    // limits.total_input_bytes
@@ -80,6 +81,8 @@ const (
 	RejectMethod        RejectReason = "method"
 	RejectUpgrade       RejectReason = "bad_upgrade"
 	RejectChannels      RejectReason = "channels" // too many, or a bad name
+	RejectSubscriptions RejectReason = "total_subscriptions"
+	RejectTotalChannels RejectReason = "total_channels"
 	RejectDraining      RejectReason = "draining"
 	RejectOrigin        RejectReason = "origin"
 	RejectToken         RejectReason = "token"
@@ -90,6 +93,6 @@ const (
 // rejectReasons are all of them, for those who count them.
 var rejectReasons = []RejectReason{
 	RejectConnections, RejectDescriptors, RejectAddress, RejectAcceptRate, RejectHandshakeRate, RejectMessageRate, RejectPublishRate,
-	RejectMessageSize, RejectTotalInput, RejectOverloaded, RejectProxyHeader, RejectHeadTimeout, RejectHeadTooLong, RejectBadRequest, RejectNotFound,
+	RejectChannelRate, RejectSubscriptions, RejectTotalChannels, RejectMessageSize, RejectTotalInput, RejectOverloaded, RejectProxyHeader, RejectHeadTimeout, RejectHeadTooLong, RejectBadRequest, RejectNotFound,
 	RejectMethod, RejectUpgrade, RejectChannels, RejectDraining, RejectOrigin, RejectToken, RejectKeyPending, RejectForbidden,
 }

@@ -44,6 +44,9 @@ type Server struct {
 	handshakes  bucket // limits.handshakes_per_second
 	publishes   bucket // limits.total_publishes_per_second
 
+	subscriptions, channels atomic.Int64 // of all shards
+	inputBytes              atomic.Int64 // of all that is kept of what clients sent
+
 	configured   atomic.Int64 // when the present settings were read, in seconds since 1970
 	reloadFailed atomic.Bool  // the last try to reload was refused
 
@@ -57,7 +60,6 @@ type Server struct {
 	roundTrips sharedHistogram // to Redis; guards itself
 	queued     total           // guards itself
 	garbage    garbage         // owned by tick
-	inputBytes atomic.Int64    // of all that is kept of what clients sent
 
 	reloading sync.Mutex    // held by Reload
 	reloaded  chan struct{} // sent to by Reload without waiting, received by runVerifier; never closed

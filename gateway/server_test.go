@@ -92,6 +92,7 @@ func startWith(t testing.TB, redis *redistest.Server, change func(*Config), chan
 	cfg.Shards = 2
 	cfg.Drain.Timeout = 0
 	cfg.Socket.IOUring = *ioUring
+	withoutRates(&cfg)
 	if change != nil {
 		change(&cfg)
 	}
@@ -131,6 +132,21 @@ func startWith(t testing.TB, redis *redistest.Server, change func(*Config), chan
 	}
 	t.Cleanup(in.halt)
 	return in
+}
+
+// withoutRates lets clients send as fast as a test does.
+func withoutRates(c *Config) {
+	c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 0, 0
+	c.Limits.PublishesPerSecond, c.Limits.PublishesBurst = 0, 0
+	c.Limits.NewChannelsPerSecond = 0
+}
+
+// withDefaultRates bounds them as a gateway does by default.
+func withDefaultRates(c *Config) {
+	l := DefaultConfig().Limits
+	c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = l.MessagesPerSecond, l.MessagesBurst
+	c.Limits.PublishesPerSecond, c.Limits.PublishesBurst = l.PublishesPerSecond, l.PublishesBurst
+	c.Limits.NewChannelsPerSecond = l.NewChannelsPerSecond
 }
 
 // testLog sends a gateway's warnings to the test's log.

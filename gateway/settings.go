@@ -26,7 +26,7 @@ type settings struct {
 	proxyHeader    proxy.Header
 
 	acceptRate, handshakeRate     rate
-	messageRate                   rate // of one connection
+	messageRate, channelRate      rate // of one connection
 	publishRate, totalPublishRate rate // of one connection, of all
 }
 
@@ -35,6 +35,10 @@ type settings struct {
 const payloadShare = 8
 
 const (
+	// channelBursts is how many times limits.channels_per_connection a client may
+	// subscribe to channels that are new, at once.
+	channelBursts = 4
+
 	// reservedDescriptors are kept for what is no client: Redis, the log, the
 	// admin listener and its clients, and those who are turned away.
 	reservedDescriptors = 54
@@ -65,6 +69,7 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 	set.acceptRate = perSecond(l.AcceptsPerSecond, l.AcceptsBurst)
 	set.handshakeRate = perSecond(l.HandshakesPerSecond, l.HandshakesBurst)
 	set.messageRate = perSecond(l.MessagesPerSecond, l.MessagesBurst)
+	set.channelRate = perSecond(l.NewChannelsPerSecond, channelBursts*l.ChannelsPerConnection)
 	set.publishRate = perSecond(l.PublishesPerSecond, l.PublishesBurst)
 	set.totalPublishRate = perSecond(l.TotalPublishesPerSecond, 0)
 	set.maxConnections = max(1, int(min(files, 1<<30))-reservedDescriptors-cfg.shards()*shardDescriptors)

@@ -81,11 +81,13 @@ type shard struct {
 	date     []byte           // of the Date header, made anew each second
 
 	// Owned by the loop, for limits
+	channels   int            // that are in the server's sum
 	inputBytes int64          // of what is kept of clients' bytes
 	fullAt     uint32         // one more than the tick of the last warning that limits.connections is reached
 	away       away           // sockets that were told to come back later
 	locations  side[location] // where connections come from
 	talkers    side[talker]   // what they have left of their rates
+	awaited    bool           // the client whose bytes are read was pinged and hasn't answered yet
 	pages      webPages       // which page's requests they carry
 }
 
@@ -195,7 +197,10 @@ func (s *shard) delivered(messages []*fanout.Message) {
 // read takes what the client sent, once: the rest makes the loop come back.
 func (s *shard) read(i uint32, c *conn) {
 	buf := s.rbuf[:]
-	if c.phase == phaseHead || c.phase == phaseOpen && c.kind != kindEcho {
+	switch {
+	case c.phase == phaseHead: // with what tells the page of a head that is too long
+		buf = buf[:min(len(buf), max(readRequests, 2*s.cfg.Limits.HeadBytes))]
+	case c.phase == phaseOpen && c.kind != kindEcho:
 		buf = buf[:readRequests]
 	}
 	n, err := reactor.Read(int(c.fd), buf)
@@ -211,6 +216,7 @@ func (s *shard) read(i uint32, c *conn) {
 		return
 	}
 	s.stats.bytesIn += uint64(n)
+	s.awaited = c.flags&flagPinged != 0
 	s.hear(c)
 	switch c.phase {
 	case phaseProxy:

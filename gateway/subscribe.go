@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"pushgate/fanout"
 )
@@ -43,6 +42,7 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 // subscribed asks the broker for what the connection's subscription sub needs,
 // which was added or has been there.
 func (s *shard) subscribed(i uint32, c *conn, ch fanout.Channel, name string, sub fanout.Sub, added bool, w waiter) {
+	s.sumChannels()
 	j := s.joins[ch]
 	switch {
 	case !added && s.pending(i, j, w.catchesUp()):
@@ -52,22 +52,20 @@ func (s *shard) subscribed(i uint32, c *conn, ch fanout.Channel, name string, su
 		// It has the channel and goes back: replay holds the live messages.
 	case !added:
 		w.again = true
-	case int(c.count) >= s.cfg.Limits.ChannelsPerConnection:
-		s.index.Unsubscribe(&c.subs, ch)
-		s.settle(ch)
-		s.stats.rejects[RejectChannels]++
-		s.replyError(i, c, name, codeTooManyChannels, fmt.Sprintf("a connection may have %d channels", c.count), w.ref)
+	case s.takeBack(i, c, ch, name, w.ref):
 		return
 	default:
 		c.count++
-		s.stats.subscriptions++
+		s.countSubscriptions(1)
 		s.index.Hold(sub, true)
 	}
 	w.slot, w.gen, w.sub = i, c.gen, sub
 	live := false
 	if j == nil || !j.asked {
 		var at fanout.Joined
-		if at, live = s.srv.broker.Join(name, s); live && !w.catchesUp() {
+		if at, live = s.srv.broker.Join(name, s); !live {
+			s.opened(i)
+		} else if !w.catchesUp() {
 			// As nearly always: there is nothing to wait for.
 			s.begin(c, sub, &w, ch, name, at)
 			return
@@ -167,7 +165,7 @@ func (s *shard) unsubscribe(i uint32, c *conn, cmd *command) {
 		return
 	}
 	c.count--
-	s.stats.subscriptions--
+	s.countSubscriptions(-1)
 	s.forget(i, ch)
 	s.settle(ch)
 	s.reply(i, c, reply{Type: "unsubscribed", Channel: cmd.Channel, Ref: cmd.Ref})
@@ -178,7 +176,7 @@ func (s *shard) unsubscribeAll(i uint32, c *conn) {
 	if c.count == 0 {
 		return
 	}
-	s.stats.subscriptions -= int(c.count)
+	s.countSubscriptions(-int(c.count))
 	c.count = 0
 	for _, ch := range s.channelsOf(c) {
 		s.index.Unsubscribe(&c.subs, ch)

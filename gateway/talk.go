@@ -1,5 +1,7 @@
 package gateway
 
+import "time"
+
 // codeRateLimited is what a client is told whose message is over a rate.
 const codeRateLimited = "rate_limited"
 
@@ -8,7 +10,8 @@ const codeRateLimited = "rate_limited"
 type talker struct {
 	messages  allowance
 	publishes allowance
-	strikes   uint8 // messages over the rate since it last rested
+	channels  allowance // new ones
+	strikes   uint8     // messages over the rate since it last rested
 
 	preflights uint8 // since its last request
 }
@@ -18,12 +21,20 @@ type talker struct {
 // starts anew.
 const maxStrikes = 20
 
-// mayTalk takes a message, ping or request off what the client may send.
+// mayTalk takes a message, ping, pong that nobody asked for, or request off what the
+// client may send.
 func (s *shard) mayTalk(i uint32) bool {
 	if s.cfg.messageRate.interval == 0 {
 		return true
 	}
 	t := s.talkers.at(i)
+	if t.messages == 0 && t.preflights == 0 {
+		// Its first request is counted with what comes next: most clients never
+		// send anything else, and need no talker.
+		if age := time.Duration(s.now-s.conns.at(i).born) * tick; age <= s.cfg.messageRate.depth {
+			t.messages.take(s.cfg.messageRate, max(0, s.uptime()-age))
+		}
+	}
 	t.preflights = 0
 	ok, rested := t.messages.take(s.cfg.messageRate, s.uptime())
 	if rested {

@@ -184,6 +184,10 @@ func (s *shard) failHandshake(i uint32, c *conn, err *http1.Error) {
 	s.refuse(i, c, RejectUpgrade, err, line)
 }
 
+// framesPerMessage is how many frames count as a message of the client: it may send
+// fragments without data.
+const framesPerMessage = 100
+
 // frames takes bytes of an open WebSocket.
 func (s *shard) frames(i uint32, c *conn, p []byte) {
 	gen := c.gen
@@ -212,15 +216,29 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 			s.data(i, c, ev)
 		case wsframe.Ping:
 			if !s.mayTalk(i) {
-				s.tooFast(i, c, &command{Type: "ping"})
+				s.tooFast(i, c, &command{})
 				break
 			}
 			s.scratch = wsframe.AppendFrame(s.scratch[:0], ws.OpPong, ev.Payload)
 			s.sendCopy(i, c, s.scratch)
+		case wsframe.Pong:
+			if s.awaited {
+				s.awaited = false
+			} else if !s.mayTalk(i) {
+				s.tooFast(i, c, &command{})
+			}
 		case wsframe.Close:
 			s.answerClose(i, c, ev.Code)
 		}
 		if c.gen != gen || c.phase != phaseOpen {
+			return
+		}
+	}
+	for range reader.TakeFrames(framesPerMessage) {
+		if s.mayTalk(i) {
+			continue
+		}
+		if s.tooFast(i, c, &command{}); c.gen != gen || c.phase != phaseOpen {
 			return
 		}
 	}

@@ -44,6 +44,7 @@ func (r *Reader) header(p []byte) (n int, f failure) {
 		return n, f
 	}
 
+	r.frames++
 	r.openFrame(length)
 	copy(r.mask[:], r.head[lengthEnd:end])
 	return n, ok

@@ -59,6 +59,7 @@ type Reader struct {
 	// The connection: ended once a Close was read, failed for good otherwise.
 	ended  bool
 	failed failure
+	frames int64 // that have begun since TakeFrames
 
 	// The message under way.
 	op   ws.OpCode // ws.OpContinuation where there is none
@@ -93,6 +94,14 @@ func NewReader(side Side, maxMessage int64) Reader {
 // held, so that a new Reader would do as well.
 func (r *Reader) Idle() bool {
 	return r.got == 0 && !r.open && r.op == ws.OpContinuation && !r.ended && r.failed == ok
+}
+
+// TakeFrames returns how many times each frames have begun that it didn't return
+// before. A fragment without data is no event, and costs something too.
+func (r *Reader) TakeFrames(each int) (times int) {
+	times = int(r.frames) / each
+	r.frames -= int64(times * each)
+	return times
 }
 
 // Next takes n bytes of p up to the end of the next event and unmasks their

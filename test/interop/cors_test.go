@@ -20,7 +20,7 @@ import (
 var corsPage string
 
 // long makes a request line too long for limits.head_bytes.
-var long = strings.Repeat("x", 9000)
+var long = strings.Repeat("x", 17000)
 
 // pageRequests are a page's requests, and the statuses of their answers: method,
 // path, body.

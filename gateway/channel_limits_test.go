@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// A client that cycles through names is told to stop, whatever it speaks; one that
+// comes and goes in channels that are there is not.
+func TestNewChannelRate(t *testing.T) {
+	t.Parallel()
+	const most = 10
+	cycle := func(t *testing.T, in *instance, name func(int) string) (refused int) {
+		c := in.dial("/v1/ws")
+		c.expect("welcome")
+		for k := range 10 * most {
+			c.write(fmt.Sprintf(`{"type":"subscribe","channel":%q}`, name(k)))
+			switch e := c.next(); {
+			case e.Type == "subscribed":
+				c.write(fmt.Sprintf(`{"type":"unsubscribe","channel":%q}`, name(k)))
+				c.expect("unsubscribed")
+			case e.Type == "error" && e.Code == codeRateLimited:
+				refused++
+			default:
+				t.Fatalf("got %+v", e)
+			}
+		}
+		return refused
+	}
+	slow := func(c *Config) { c.Limits.ChannelsPerConnection, c.Limits.NewChannelsPerSecond = most, 1 }
+	t.Run("WebSocket", func(t *testing.T) {
+		t.Parallel()
+		in := start(t, slow).ready()
+		begin := time.Now()
+		refused := cycle(t, in, func(k int) string { return fmt.Sprint("new.", k) })
+		had, bound := 10*most-refused, channelBursts*most+1+int(time.Since(begin).Seconds())
+		if had < channelBursts*most || had > bound {
+			t.Errorf("it had %d new channels, want %d to %d", had, channelBursts*most, bound)
+		}
+		if n := in.metric("gateway_broker_channels"); n > float64(had) {
+			t.Errorf("%v channels linger", n)
+		}
+		if n := in.metric(`gateway_rejects_total{reason="channel_rate"}`); n != float64(refused) {
+			t.Errorf("%v counted, %d refused", n, refused)
+		}
+	})
+	t.Run("there already", func(t *testing.T) {
+		t.Parallel()
+		in := start(t, slow).ready()
+		in.subscribed("news")
+		if refused := cycle(t, in, func(int) string { return "news" }); refused > 0 {
+			t.Errorf("%d subscriptions were refused", refused)
+		}
+	})
+	t.Run("polls", func(t *testing.T) {
+		t.Parallel()
+		in := start(t, slow).ready()
+		c := in.raw("")
+		r := bufio.NewReader(c)
+		for round := 0; ; round++ {
+			if round == 20 {
+				t.Fatalf("%d polls for %d new channels each were answered", round, most)
+			}
+			names := ""
+			for k := range most {
+				names += fmt.Sprintf("p.%d.%d,", round, k)
+			}
+			io.WriteString(c, postHead("/v1/poll", `{"wait":0,"channels":["`+strings.ReplaceAll(strings.Trim(names, ","), ",", `","`)+`"]}`))
+			o := readOutcome(t, r)
+			if o.status/100 == 2 {
+				continue
+			}
+			if o.status != 429 || o.code != codeRateLimited || o.retry == "" || round < channelBursts-1 {
+				t.Errorf("poll %d got %+v", round, o)
+			}
+			break
+		}
+	})
+}
+
+// All clients together have as many subscriptions and channels as they may, on
+// every transport, and who leaves makes room.
+func TestTotalsOfChannels(t *testing.T) {
+	t.Parallel()
+	for reason, change := range map[RejectReason]func(*Limits){
+		RejectSubscriptions: func(l *Limits) { l.TotalSubscriptions = 3 },
+		RejectTotalChannels: func(l *Limits) { l.TotalChannels = 3 },
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			t.Parallel()
+			in := start(t, func(c *Config) { c.Shards = 1; change(&c.Limits) }).ready()
+			first := in.subscribed("a", "b", "c")
+			second := in.dial("/v1/ws")
+			second.expect("welcome")
+			second.write(`{"type":"subscribe","channel":"d"}`)
+			if e := second.expect("error"); e.Code != codeTooManyChannels || e.Channel != "d" {
+				t.Errorf("got %+v", e)
+			}
+			for _, request := range []string{
+				"GET /v1/poll?channels=d&wait=0 HTTP/1.1\r\nHost: a\r\n\r\n",
+				"GET /v1/sse?channels=d HTTP/1.1\r\nHost: a\r\n\r\n",
+				postHead("/v1/poll", `{"wait":0,"channels":["d"]}`),
+			} {
+				if o := in.ask(request); o.status != 503 || o.code != codeTooManyChannels || o.retry == "" {
+					t.Errorf("%.20s got %+v", request, o)
+				}
+			}
+			if n := in.metric(fmt.Sprintf("gateway_rejects_total{reason=%q}", reason)); n != 4 {
+				t.Errorf("%v counted, want 4", n)
+			}
+			first.write(`{"type":"unsubscribe","channel":"b"}`)
+			first.expect("unsubscribed")
+			second.write(`{"type":"subscribe","channel":"d"}`)
+			second.expect("subscribed")
+		})
+	}
+}
+
+// What makes the gateway work counts, also where it gets no answer.
+func TestMessageRateHoldsForFrames(t *testing.T) {
+	t.Parallel()
+	for name, frames := range map[string]string{
+		"pongs":           strings.Repeat("\x8a\x80\x00\x00\x00\x00", 60),
+		"empty fragments": "\x01\x80\x00\x00\x00\x00" + strings.Repeat("\x00\x80\x00\x00\x00\x00", 60*framesPerMessage),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := start(t, func(c *Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 5 }).ready()
+			c := in.dial("/v1/ws?format=raw")
+			io.WriteString(c.NetConn(), frames) // the gateway may have closed before the last one
+			if code := c.closed(); code != websocket.ClosePolicyViolation {
+				t.Errorf("closed with %d", code)
+			}
+		})
+	}
+}
+
+// An idle client answers its pings and costs nothing for rates; a gateway that bounds
+// them by default takes no more for it.
+func TestIdleClientsHaveNoRates(t *testing.T) {
+	s := newStill(t, withDefaultRates)
+	p := s.openWebSocket("news")
+	c := s.conns.at(p.slot)
+	for range 3 {
+		c.flags |= flagPinged
+		p.send([]byte("\x8a\x80\x00\x00\x00\x00"))
+	}
+	if s.talkers.get(p.slot) != nil && s.talkers.get(p.slot).messages != 0 {
+		t.Error("a pong that was asked for is counted")
+	}
+	p.send([]byte("\x8a\x80\x00\x00\x00\x00"))
+	if s.talkers.get(p.slot) == nil || s.talkers.get(p.slot).messages == 0 {
+		t.Error("a pong that nobody asked for is not counted")
+	}
+}
