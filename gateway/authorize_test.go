@@ -255,6 +255,33 @@ func TestIdempotencyKeysAreTheSubjects(t *testing.T) {
 	}
 }
 
+// Clients without a subject share their keys, and yet none can swallow what another
+// publishes.
+func TestIdempotencyKeysOfNobody(t *testing.T) {
+	in := start(t, func(c *Config) { c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}} }).ready()
+	publish := func(data string) string {
+		t.Helper()
+		resp, err := plainHTTP.Post("http://"+in.Addr()+"/v1/publish", "application/json",
+			strings.NewReader(fmt.Sprintf(`{"channel":"room","data":%q,"durable":true,"idempotency_key":"key"}`, data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var answer struct{ ID string }
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.ID == "" {
+			t.Fatalf("%s: %v", resp.Status, err)
+		}
+		return answer.ID
+	}
+	first := publish("mine")
+	if again := publish("mine"); again != first {
+		t.Errorf("published again: %s after %s", again, first)
+	}
+	if other := publish("another's"); other == first {
+		t.Error("another's message was taken for the first")
+	}
+}
+
 func TestPublishByRule(t *testing.T) {
 	in := start(t, func(c *Config) {
 		c.Channels = []ChannelRule{{Match: []string{"open.*"}, Publish: true, Durable: true, MaxLen: 10, TTL: time.Minute}}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -78,7 +79,7 @@ func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string
 	}
 	options.User = s.subjectOf(c)
 	if options.IdempotencyKey != "" {
-		options.IdempotencyKey = clientKey(options.User, options.IdempotencyKey)
+		options.IdempotencyKey = clientKey(options.User, options.IdempotencyKey, payload)
 	}
 	if err := fanout.CheckPayload(payload, options); err != nil {
 		return badRequest("%v", err)
@@ -115,8 +116,13 @@ func publishResult(err error) PublishResult {
 
 // clientKey returns the idempotency key under which a client's is remembered.
 // Those of a subject are its own, so that no client can make a backend's message,
-// or another's, pass for one that was published already.
-func clientKey(subject, key string) string {
+// or another's, pass for one that was published already. Clients without one can't be
+// told apart, so theirs stand for the payload too.
+func clientKey(subject, key string, payload []byte) string {
+	if subject == "" {
+		sum := sha256.Sum256(payload)
+		return fmt.Sprintf("client:0::%s:%x", key, sum[:16])
+	}
 	return fmt.Sprintf("client:%d:%s:%s", len(subject), subject, key)
 }
 

@@ -21,7 +21,9 @@ var open = map[string]bool{"/healthz": true, "/readyz": true}
 // Web pages in the operator's browser can reach it too. They are kept out by
 // the Origin and Sec-Fetch-Site that browsers send along, and, without a token,
 // by the name that the request is for: a page can point a name of its own at
-// 127.0.0.1, but it can't make the browser ask for localhost then.
+// 127.0.0.1, but it can't make the browser ask for localhost then. That holds for
+// reading too, for a profile costs CPU time whoever reads it; only the console may be
+// linked to.
 //
 // present returns the token as configured now.
 func Protect(present func() string, next http.Handler) http.Handler {
@@ -38,12 +40,33 @@ func Protect(present func() string, next http.Handler) http.Handler {
 			w.Header().Add("WWW-Authenticate", `Basic realm="gateway", charset="UTF-8"`)
 			fail(w, &Error{http.StatusUnauthorized, codeUnauthorized, "this needs admin.token as a bearer token"})
 			return
-		case foreign.Check(r) != nil:
+		case foreign.Check(r) != nil, isForeign(r) && !isConsole(r):
 			fail(w, &Error{http.StatusForbidden, codeForbidden, "a page of another origin may not do this"})
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// isForeign reports whether a page of another origin has the browser make the
+// request. Only browsers send these headers.
+func isForeign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none": // none: the user typed the address
+		return false
+	case "":
+		origin := r.Header.Get("Origin")
+		_, host, _ := strings.Cut(origin, "://")
+		return origin != "" && !strings.EqualFold(host, r.Host)
+	}
+	return true
+}
+
+// isConsole reports whether a request is for the console's page, which others may
+// link to.
+func isConsole(r *http.Request) bool {
+	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	return read && (r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/console/"))
 }
 
 // shows reports whether a request holds the token. Hashes are compared, which

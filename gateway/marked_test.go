@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"pushgate/gateway/auth"
+)
+
+// marked is "\x1e1-1\x1ehello" in base64: a payload that would pass for a durable
+// message's.
+const marked = `{"channel":"a","data_base64":"HjEtMR5oZWxsbw=="}`
+
+// A payload that passes for another message's is the publisher's error, whoever
+// publishes and however.
+func TestMarkedPayloadIsABadRequest(t *testing.T) {
+	t.Parallel()
+	open := start(t, func(c *Config) { c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}} }).ready()
+	signed := start(t, withTokens).ready()
+	nobody := token(t, auth.Claims{Publish: []string{"a"}, Subscribe: []string{"a"}})
+	with := func(in *instance, head string) outcome {
+		return in.ask(strings.Replace(postHead("/v1/publish", marked), "Host: a\r\n", "Host: a\r\n"+head, 1))
+	}
+	for name, got := range map[string]outcome{
+		"anonymous":         with(open, ""),
+		"without a subject": with(signed, "Authorization: Bearer "+nobody+"\r\n"),
+	} {
+		if got.status != 400 || got.code != codeBadRequest {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+	for _, c := range []struct {
+		body   string
+		status int
+	}{{marked, 400}, {"[" + marked + "]", 200}} { // a batch tells it of each
+		status, body := open.post("/v1/publish", c.body)
+		if text := fmt.Sprint(body); status != c.status || !strings.Contains(text, codeBadRequest) || !strings.Contains(text, "0x1E") {
+			t.Errorf("the operator gets %d %v", status, body)
+		}
+	}
+}
