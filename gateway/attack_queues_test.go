@@ -15,6 +15,7 @@ import (
 func TestAttackQueuesResident(t *testing.T) {
 	const clients, total, during = 400, 64 << 20, 6 * time.Second
 	a := attack(t, func(c *Config) {
+		withoutRates(c) // by default the attackers are closed for their pings
 		c.Admin.Listen = "127.0.0.1:0"
 		c.Limits.QueueBytes, c.Limits.TotalQueueBytes = 1<<20, total
 	})
