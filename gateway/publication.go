@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pushgate/fanout"
@@ -100,10 +101,15 @@ type publishJob struct {
 type publisher struct {
 	broker *fanout.Broker
 	jobs   [publishers]chan publishJob // sent to by the shards, received by the workers; never closed
+
+	// Atomic
+
+	inputs  *atomic.Int64 // what all clients sent, these messages included
+	waiting atomic.Int64  // bytes of memory of all jobs that aren't done
 }
 
-func newPublisher(b *fanout.Broker) *publisher {
-	p := &publisher{broker: b}
+func newPublisher(b *fanout.Broker, inputs *atomic.Int64) *publisher {
+	p := &publisher{broker: b, inputs: inputs}
 	for i := range p.jobs {
 		p.jobs[i] = make(chan publishJob, publishQueue/publishers)
 	}
@@ -121,8 +127,10 @@ func (p *publisher) run(ctx context.Context) {
 					return
 				case j := <-jobs:
 					limited, cancel := context.WithDeadline(ctx, j.by)
-					j.done(p.broker.Publish(limited, j.channel, j.payload, j.options))
+					id, err := p.broker.Publish(limited, j.channel, j.payload, j.options)
 					cancel()
+					p.hold(-j.bytes())
+					j.done(id, err)
 				}
 			}
 		})
@@ -130,8 +138,26 @@ func (p *publisher) run(ctx context.Context) {
 	workers.Wait()
 }
 
-// offer takes a job unless too many are waiting. It never blocks.
-func (p *publisher) offer(j publishJob) bool {
+// jobBytes is about what a job takes beside its payload, with what is to be done then.
+const jobBytes = 400
+
+// bytes returns the memory that a job takes.
+func (j *publishJob) bytes() int64 { return int64(len(j.payload) + len(j.channel) + jobBytes) }
+
+// hold counts bytes, and returns those of all jobs.
+func (p *publisher) hold(n int64) int64 {
+	p.inputs.Add(n)
+	return p.waiting.Add(n)
+}
+
+// offer takes a job unless too many are waiting, or they take more than most bytes
+// with it and aren't without. It never blocks.
+func (p *publisher) offer(j publishJob, most int64) bool {
+	n := j.bytes()
+	if sum := p.hold(n); sum > most && sum > n {
+		p.hold(-n)
+		return false
+	}
 	hash := uint32(2166136261) // FNV-1a
 	for _, b := range []byte(j.channel) {
 		hash = (hash ^ uint32(b)) * 16777619
@@ -140,6 +166,7 @@ func (p *publisher) offer(j publishJob) bool {
 	case p.jobs[hash%publishers] <- j:
 		return true
 	default:
+		p.hold(-n)
 		return false
 	}
 }

@@ -62,6 +62,10 @@ func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 	}
 }
 
+// publishShare is the part of limits.total_input_bytes that messages may take which
+// wait for Redis.
+const publishShare = 4
+
 // publish hands a client's message to the publisher, if its channel's rule
 // lets clients publish. done is called on the shard's loop.
 func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string, err error)) *http1.Error {
@@ -99,7 +103,7 @@ func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string
 				done(id, err)
 			})
 		},
-	})
+	}, int64(s.cfg.Limits.TotalInputBytes)/publishShare)
 	if !ok {
 		s.stats.rejects[RejectOverloaded]++
 		return &http1.Error{Status: 503, Code: codeOverloaded, Message: "too many messages wait to be published"}

@@ -82,9 +82,9 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 		stop:     make(chan struct{}),
 		reloaded: make(chan struct{}, 1),
 
-		publisher: newPublisher(broker),
-		fleet:     newFleet(),
+		fleet: newFleet(),
 	}
+	s.publisher = newPublisher(broker, &s.inputBytes)
 	defer func() {
 		if err != nil {
 			s.close()
