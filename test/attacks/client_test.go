@@ -1,0 +1,121 @@
+package attacks
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"pushgate/internal/wsframe"
+)
+
+// small is for clients that don't read: with a receive buffer of 2 KiB, what they
+// leave is the gateway's burden.
+var small = &net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+	if e := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2048) }); e != nil {
+		return e
+	}
+	return err
+}}
+
+// get returns a request for a path.
+func get(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n" }
+
+// upgrade returns a request for a WebSocket.
+func upgrade(path string) string {
+	return strings.TrimSuffix(get(path), "\r\n") + "Upgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+}
+
+// post returns the head of a request with a body of so many bytes.
+func post(path string, body int) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, body)
+}
+
+// text returns a client's text message as a frame.
+func text(message string) []byte {
+	return wsframe.AppendMasked(nil, ws.OpText, []byte(message), [4]byte{1, 2, 3, 4})
+}
+
+// open makes n connections that say something each, by several at a time, and
+// returns them; the test closes them at its end.
+func open(t testing.TB, addr string, n int, say func(i int) []byte) []net.Conn {
+	t.Helper()
+	conns := make([]net.Conn, n)
+	t.Cleanup(func() { closeAll(conns) })
+	const workers = 8
+	var all sync.WaitGroup
+	for w := range workers {
+		all.Go(func() {
+			for i := w; i < n; i += workers {
+				c, err := small.Dial("tcp", addr)
+				if err != nil {
+					t.Errorf("connection %d of %d: %v", i, n, err)
+					return
+				}
+				conns[i] = c
+				if _, err := c.Write(say(i)); err != nil {
+					t.Errorf("connection %d of %d: %v", i, n, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	return conns
+}
+
+func closeAll(conns []net.Conn) {
+	for _, c := range conns {
+		if c != nil {
+			c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+		}
+	}
+}
+
+// names returns channels of a client, separated by commas; each client has others
+// unless i is the same.
+func names(kind string, i, n int) string {
+	var b strings.Builder
+	for k := range n {
+		if k > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, "%s.%d.%d", kind, i, k)
+	}
+	return b.String()
+}
+
+// welcomed reads a handshake's answer and the first message.
+func welcomed(c net.Conn) (*bufio.Reader, error) {
+	r := bufio.NewReader(c)
+	c.SetReadDeadline(time.Now().Add(patience))
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != 101 {
+		return nil, fmt.Errorf("status %s", resp.Status)
+	}
+	_, err = message(r)
+	return r, err
+}
+
+// message reads a server's frame and returns its payload.
+func message(r *bufio.Reader) ([]byte, error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, h.Length)
+	_, err = io.ReadFull(r, b)
+	return b, err
+}

@@ -1,0 +1,202 @@
+package attacks
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// good are clients that read what they are sent: WebSockets, event streams and
+// polls, each with a channel of its own that gets numbered messages.
+type good struct {
+	t     testing.TB
+	g     *gateway
+	begin time.Time
+	conns []net.Conn
+	all   sync.WaitGroup
+
+	mu    sync.Mutex
+	got   []int           // by client; guarded by mu
+	times []time.Duration // from publish to read; guarded by mu
+	first error           // of a client; guarded by mu
+	ended bool            // what fails from here on is no fault; guarded by mu
+}
+
+// payload is a message of a good client.
+type payload struct {
+	N  int           `json:"n"`
+	At time.Duration `json:"at"` // since begin
+}
+
+// goodClients has n clients connect and read until close.
+func goodClients(t testing.TB, g *gateway, n int) *good {
+	t.Helper()
+	o := &good{t: t, g: g, begin: time.Now(), got: make([]int, n)}
+	for i := range n {
+		c, err := net.Dial("tcp", g.public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.conns = append(o.conns, c)
+		o.all.Go(func() {
+			var err error
+			switch i % 5 {
+			case 0, 1:
+				err = o.websocket(i, c)
+			case 2, 3:
+				err = o.events(i, c)
+			default:
+				err = o.polls(i, c)
+			}
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			if !o.ended && o.first == nil {
+				o.first = fmt.Errorf("good client %d: %w", i, err)
+			}
+		})
+	}
+	return o
+}
+
+// close ends them all.
+func (o *good) close() {
+	o.mu.Lock()
+	o.ended = true
+	o.mu.Unlock()
+	closeAll(o.conns)
+	o.all.Wait()
+}
+
+// take notes a client's next message.
+func (o *good) take(i int, data json.RawMessage) error {
+	var p payload
+	if err := json.Unmarshal(data, &p); err != nil {
+		return fmt.Errorf("%w: %s", err, data)
+	}
+	took := time.Since(o.begin) - p.At
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if p.N != o.got[i] {
+		return fmt.Errorf("message %d in place of %d", p.N, o.got[i])
+	}
+	o.got[i]++
+	o.times = append(o.times, took)
+	return nil
+}
+
+// event is what a client is sent.
+type event struct {
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
+}
+
+func (o *good) object(i int, text []byte) error {
+	var e event
+	if err := json.Unmarshal(text, &e); err != nil {
+		return fmt.Errorf("%w: %.100s", err, text)
+	}
+	switch e.Type {
+	case "message":
+		return o.take(i, e.Data)
+	case "welcome", "subscribed":
+		return nil
+	}
+	return fmt.Errorf("was sent %.200s", text)
+}
+
+func (o *good) websocket(i int, c net.Conn) error {
+	if _, err := io.WriteString(c, upgrade(fmt.Sprintf("/v1/ws?channels=good.%d", i))); err != nil {
+		return err
+	}
+	r, err := welcomed(c)
+	if err != nil {
+		return err
+	}
+	c.SetReadDeadline(time.Time{})
+	for {
+		b, err := message(r)
+		if err != nil {
+			return err
+		}
+		if len(b) == 0 || b[0] != '{' {
+			continue // a ping
+		}
+		if err := o.object(i, b); err != nil {
+			return err
+		}
+	}
+}
+
+func (o *good) events(i int, c net.Conn) error {
+	if _, err := io.WriteString(c, get(fmt.Sprintf("/v1/sse?channels=good.%d", i))); err != nil {
+		return err
+	}
+	lines := bufio.NewReader(c)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		if data, ok := strings.CutPrefix(line, "data: {"); ok && strings.Contains(data, `"message"`) {
+			if err := o.object(i, []byte("{"+data)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (o *good) polls(i int, c net.Conn) error {
+	r := bufio.NewReader(c)
+	cursor := ""
+	for {
+		if _, err := io.WriteString(c, get(fmt.Sprintf("/v1/poll?wait=20&channels=good.%d&cursor=%s", i, cursor))); err != nil {
+			return err
+		}
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			return err
+		}
+		var a struct {
+			Messages []event `json:"messages"`
+			Cursor   string  `json:"cursor"`
+		}
+		err = json.NewDecoder(resp.Body).Decode(&a)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 {
+			return fmt.Errorf("a poll got %s: %v", resp.Status, err)
+		}
+		for _, m := range a.Messages {
+			if err := o.take(i, m.Data); err != nil {
+				return err
+			}
+		}
+		cursor = a.Cursor
+	}
+}
+
+// publish publishes a message to each client in turn, so many in all a second, for
+// a time, and returns how many each of them is to get.
+func (o *good) publish(perSecond int, during time.Duration) (each int) {
+	n := len(o.got)
+	begin := time.Now()
+	total := int(during.Seconds()*float64(perSecond)) / n * n
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for sent := 0; sent < total; <-tick.C {
+		for due := min(total, int(time.Since(begin).Seconds()*float64(perSecond))+1); sent < due; sent++ {
+			text, err := json.Marshal(payload{sent / n, time.Since(o.begin)})
+			if err != nil {
+				o.t.Fatal(err)
+			}
+			o.g.redis.Publish(fmt.Sprintf("good.%d", sent%n), text)
+		}
+	}
+	return total / n
+}

@@ -1,0 +1,130 @@
+package attacks
+
+import (
+	"context"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fmt"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"pushgate/internal/redistest"
+)
+
+// Hostile clients of every kind at once don't make good ones wait, nor lose
+// anything, nor keep the gateway from telling that it's well.
+func TestAttackOfEveryKind(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures latency, which the race detector distorts")
+	}
+	attackers, goods, during := 200, 100, 4*time.Second
+	if *long {
+		attackers, goods, during = 2000, 1000, 30*time.Second
+	}
+	redis := redistest.Start(t)
+	rules := `[{"match":["hot.latest"],"slow":"latest"},{"match":["hot.oldest"],"slow":"drop_oldest"}]`
+	g := startGateway(t, redis, redis.URL(), "--channels="+rules)
+	for range 200 {
+		if err := redis.Client.XAdd(context.Background(), &goredis.XAddArgs{Stream: "{push:large}:log", Values: []any{"data", strings.Repeat("x", 60_000)}}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := goodClients(t, g, goods)
+	defer o.close()
+	eventually(t, "the good clients are there", func() bool { return g.figure("gateway_subscriptions") == float64(goods) })
+
+	names := slices.Sorted(maps.Keys(kinds))
+	came := assaulted(t, assault{Addr: g.public, Clients: attackers, Kinds: names})
+	defer came()
+
+	stop := make(chan struct{}) // closed when the publishing is over
+	var beside sync.WaitGroup
+	beside.Go(func() { hot(g, stop) })
+	var worst time.Duration
+	beside.Go(func() { worst = health(t, g, stop) })
+	each := o.publish(goods, during)
+	close(stop)
+	beside.Wait()
+	ends := g.figure("gateway_closes_total{")
+	n := came()
+	eventually(t, "the good clients have all", func() bool {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.first != nil || !slices.ContainsFunc(o.got, func(got int) bool { return got < each })
+	})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.first != nil {
+		t.Error(o.first)
+	}
+	slices.Sort(o.times)
+	if len(o.times) == 0 {
+		t.Fatal("nothing was delivered")
+	}
+	p99 := o.times[len(o.times)*99/100]
+	report(t, "kinds", fmt.Sprintf("```text\n%d hostile clients of %d kinds for %v: they came %d times, and %.0f connections have ended\n"+
+		"  %d good clients got %d messages of %d: p50 %.1f ms, p99 %.1f ms, at worst %.1f ms\n"+
+		"  /healthz on a connection of its own: at worst %.1f ms; resident: %s\n```\n",
+		attackers, len(names), during, n, ends, goods, len(o.times), each*goods,
+		ms(o.times[len(o.times)/2]), ms(p99), ms(o.times[len(o.times)-1]), ms(worst), mib(g.memory())))
+	if p99 > 5*time.Millisecond {
+		t.Errorf("p99 of good clients is %v", p99)
+	}
+	if worst > 50*time.Millisecond {
+		t.Errorf("/healthz took %v", worst)
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// hot publishes to the channels that deaf clients have.
+func hot(g *gateway, stop <-chan struct{}) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		pipe := g.redis.Client.Pipeline()
+		for range 5 {
+			pipe.Publish(context.Background(), "push:hot", "x")
+			pipe.Publish(context.Background(), "push:hot.latest", strings.Repeat("x", 200))
+			pipe.Publish(context.Background(), "push:hot.oldest", strings.Repeat("x", 1000))
+		}
+		if _, err := pipe.Exec(context.Background()); err != nil {
+			g.t.Error(err)
+			return
+		}
+	}
+}
+
+// health asks for the gateway's health over and over and returns the longest time
+// that took.
+func health(t testing.TB, g *gateway, stop <-chan struct{}) (worst time.Duration) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return worst
+		case <-tick.C:
+		}
+		begin := time.Now()
+		resp, err := plain.Get("http://" + g.public + "/healthz")
+		if err != nil {
+			t.Error(err)
+			return worst
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		worst = max(worst, time.Since(begin))
+	}
+}

@@ -1,0 +1,41 @@
+// Package attacks has clients do to a real gateway what a hostile one would, and
+// measures what that costs it and its good clients. make attacks runs it in full
+// size and writes the figures into docs/SECURITY.md.
+package attacks
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+var (
+	long      = flag.Bool("attacks.long", false, "attack in full size, at the default bounds")
+	writePage = flag.Bool("attacks.write", false, "write the figures into docs/SECURITY.md")
+)
+
+// program is the gateway, built for these tests.
+var program string
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(hostileEnv); text != "" {
+		os.Exit(beHostile(text))
+	}
+	dir, err := os.MkdirTemp("", "attacks")
+	if err != nil {
+		panic(err)
+	}
+	program = filepath.Join(dir, "gateway")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "pushgate/cmd/gateway")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		os.RemoveAll(dir)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
