@@ -2,6 +2,7 @@ package attacks
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -9,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"fmt"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -30,7 +29,7 @@ func TestAttackOfEveryKind(t *testing.T) {
 	redis := redistest.Start(t)
 	rules := `[{"match":["hot.latest"],"slow":"latest"},{"match":["hot.oldest"],"slow":"drop_oldest"}]`
 	g := startGateway(t, redis, redis.URL(), "--channels="+rules)
-	for range 200 {
+	for range 1000 {
 		if err := redis.Client.XAdd(context.Background(), &goredis.XAddArgs{Stream: "{push:large}:log", Values: []any{"data", strings.Repeat("x", 60_000)}}).Err(); err != nil {
 			t.Fatal(err)
 		}
