@@ -1,7 +1,6 @@
 package attacks
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -105,32 +104,6 @@ func holdLingering(t *testing.T) (rows []row) {
 		rows = append(rows, row{
 			what: "channels that nobody has any more", client: "`limits.channel_rate`", all: "`redis.max_lingering`, 100,000",
 			reached: fmt.Sprintf("%d channels came and went", came), memory: g.memory() - before, things: kept,
-		})
-	})
-	return rows
-}
-
-// holdWaiters has requests wait for a Redis that doesn't answer.
-func holdWaiters(t *testing.T) (rows []row) {
-	t.Run("waiters", func(t *testing.T) {
-		redis := redistest.Start(t)
-		proxy := stall(t, redis.Addr)
-		g := startGateway(t, redis, "redis://"+proxy.addr, calm...)
-		n := size(4000)
-		channels := names("w", 0, 100)
-		open(t, g.public, 1, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + channels)) })
-		eventually(t, "the channels are there", func() bool { return g.figure("gateway_broker_channels") >= 100 })
-		proxy.history.Store(true)
-		before := g.resident()
-		var ask bytes.Buffer
-		for k := range 100 {
-			ask.Write(text(fmt.Sprintf(`{"type":"subscribe","channel":"w.0.%d","since":"1700000000000-0","ref":"%s"}`, k, strings.Repeat("r", 60))))
-		}
-		open(t, g.public, n, func(i int) []byte { return append([]byte(upgrade("/v1/ws")), ask.Bytes()...) })
-		eventually(t, "all wait", func() bool { return g.figure("gateway_subscriptions") == float64(100*n+100) })
-		rows = append(rows, row{
-			what: "requests to catch up that wait for Redis, with their subscriptions", client: "one for each of `limits.channels_per_connection`, 100", all: "`limits.total_subscriptions`, 4,000,000",
-			reached: fmt.Sprintf("%d requests of %d clients", 100*n, n), memory: g.memory() - before, things: 100 * n,
 		})
 	})
 	return rows

@@ -19,6 +19,7 @@ type stalledRedis struct {
 
 	subscribe atomic.Bool // SUBSCRIBE waits
 	history   atomic.Bool // reads of streams wait
+	publish   atomic.Bool // PUBLISH and scripts wait
 }
 
 // stall returns such a stand-in, which ends with the test.
@@ -77,6 +78,7 @@ func (s *stalledRedis) pass(to, from net.Conn, done <-chan struct{}) {
 }
 
 func (s *stalledRedis) waits(command []byte) bool {
-	return s.subscribe.Load() && bytes.Contains(command, []byte("subscribe\r\n")) ||
+	return s.publish.Load() && (bytes.Contains(command, []byte("publish\r\n")) || bytes.Contains(command, []byte("evalsha\r\n"))) ||
+		s.subscribe.Load() && bytes.Contains(command, []byte("subscribe\r\n")) ||
 		s.history.Load() && (bytes.Contains(command, []byte("range\r\n")) || bytes.Contains(command, []byte("xinfo\r\n")))
 }
