@@ -30,7 +30,7 @@ func holdWaiters(t *testing.T) (rows []row) {
 		eventually(t, "all wait", func() bool { return g.figure("gateway_subscriptions") == float64(100*n+100) })
 		rows = append(rows, row{
 			what: "requests to catch up that wait for Redis, with their subscriptions", client: "one for each of `limits.channels_per_connection`, 100", all: "`limits.total_subscriptions`, 4,000,000",
-			reached: fmt.Sprintf("%d requests of %d clients", 100*n, n), memory: g.memory() - before, things: 100 * n,
+			reached: fmt.Sprintf("%d requests of %d clients", 100*n, n), memory: g.memory() - before, things: 100 * n, each: 700,
 		})
 	})
 	return rows
@@ -55,9 +55,10 @@ func holdCursors(t *testing.T) (rows []row) {
 		clients int
 		say     string
 		things  int // of a client
+		each    int
 	}{
-		{"polls", 4000, post("/v1/poll", len(body)) + body, 1},
-		{"WebSockets", 160, upgrade("/v1/ws") + ask.String(), 100},
+		{"polls", 4000, post("/v1/poll", len(body)) + body, 1, 4 << 10},
+		{"WebSockets", 160, upgrade("/v1/ws") + ask.String(), 100, 800},
 	} {
 		t.Run("cursors/"+kind.name, func(t *testing.T) {
 			redis := redistest.Start(t)
@@ -70,7 +71,7 @@ func holdCursors(t *testing.T) (rows []row) {
 			eventually(t, "all wait", func() bool { return g.figure("gateway_subscriptions") == float64(kind.things*n) })
 			rows = append(rows, row{
 				what: kind.name + " that wait for Redis with a cursor of 2,501 channels", client: "as large as the cursor of its channels", all: "`limits.total_subscriptions`, 4,000,000",
-				reached: fmt.Sprintf("%d cursors of %d bytes", kind.things*n, len(cursor)), memory: g.memory() - before, things: kind.things * n,
+				reached: fmt.Sprintf("%d cursors of %d bytes", kind.things*n, len(cursor)), memory: g.memory() - before, things: kind.things * n, each: kind.each,
 			})
 		})
 	}

@@ -16,6 +16,7 @@ type row struct {
 	memory  int    // bytes by which the process has grown
 	bound   int    // bytes that are allowed; 0 where the bound is a number of things
 	things  int    // where it's a number: how many there were
+	each    int    // bytes that one of them may take at most
 }
 
 // resident says what the memory is to the bound.
