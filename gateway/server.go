@@ -290,7 +290,8 @@ func (s *Server) tick(ctx context.Context) {
 		at := time.Now()
 		now := s.tickOf(at)
 		date := http1.AppendDate(nil, at)
-		s.garbage.note(s.queued.bytes.Load(), int64(s.live.Load().Limits.TotalQueueBytes))
+		l := &s.live.Load().Limits
+		s.garbage.note(float64(s.queued.bytes.Load())/float64(l.TotalQueueBytes), float64(s.inputBytes.Load())/float64(l.TotalInputBytes))
 		for _, sh := range s.shards {
 			sh.post(func() { sh.beat(now, at, date) })
 		}

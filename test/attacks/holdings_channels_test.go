@@ -19,24 +19,29 @@ func holdRings(t *testing.T) (rows []row) {
 	} {
 		t.Run("rings/"+name, func(t *testing.T) {
 			redis := redistest.Start(t)
-			g := startGateway(t, redis, redis.URL(), append(calm, bytesFlag("redis.ring.total_bytes", total))...)
-			n := max(1, size(m.clients))
+			g := startGateway(t, redis, redis.URL(), calm...)
+			n := max(1, m.clients)
 			open(t, g.public, n, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + names("r", i, 100))) })
 			open(t, g.public, n, func(i int) []byte { return []byte(get("/v1/sse?channels=" + names("r", i, 100))) })
 			eventually(t, "all are subscribed", func() bool { return g.figure("gateway_broker_channels") >= float64(100*n) })
 			before := g.resident()
 			payload := strings.Repeat("x", m.payload)
+			sent := 0
 			for range m.each {
 				pipe := redis.Client.Pipeline()
 				for i := range n {
 					for k := range 100 {
 						pipe.Publish(context.Background(), fmt.Sprintf("push:r.%d.%d", i, k), payload)
 					}
-					if pipe.Len() > 5000 || pipe.Len()*m.payload > 4<<20 || i == n-1 {
-						if _, err := pipe.Exec(context.Background()); err != nil {
-							t.Fatal(err)
-						}
+					if pipe.Len() < 5000 && pipe.Len()*m.payload < 4<<20 && i < n-1 {
+						continue
 					}
+					sent += pipe.Len()
+					if _, err := pipe.Exec(context.Background()); err != nil {
+						t.Fatal(err)
+					}
+					// Redis ends a subscriber for whom more than 32 MiB wait.
+					eventually(t, "these have come", func() bool { return g.figure("gateway_broker_messages_total") >= float64(sent) })
 				}
 			}
 			eventually(t, "all have come", func() bool { return g.figure("gateway_broker_messages_total") == float64(100*n*m.each) })
@@ -44,7 +49,7 @@ func holdRings(t *testing.T) (rows []row) {
 			grown := g.memory() - before - int(g.figure("gateway_queue_bytes"))
 			rows = append(rows, row{
 				what: "recent messages of channels: " + name, client: "backends decide", all: "`redis.ring.total_bytes`, 64 MiB",
-				reached: fmt.Sprintf("%d channels, %s counted", 100*n, mib(int(g.figure("gateway_broker_ring_bytes")))), memory: grown, bound: size(total),
+				reached: fmt.Sprintf("%d channels, %s counted", 100*n, mib(int(g.figure("gateway_broker_ring_bytes")))), memory: grown, bound: total,
 			})
 		})
 	}
@@ -87,10 +92,10 @@ func holdLingering(t *testing.T) (rows []row) {
 	const most = 100_000
 	t.Run("lingering", func(t *testing.T) {
 		redis := redistest.Start(t)
-		g := startGateway(t, redis, redis.URL(), append(calm, fmt.Sprintf("--redis.max_lingering=%d", size(most)))...)
+		g := startGateway(t, redis, redis.URL(), append(calm, fmt.Sprintf("--redis.max_lingering=%d", most))...)
 		before := g.resident()
 		came := 0
-		for came < 2*size(most) {
+		for came < 2*most {
 			conns := open(t, g.public, 50, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + names("l", came+i, 100))) })
 			eventually(t, "all are subscribed", func() bool { return g.figure("gateway_subscriptions") == 5000 })
 			closeAll(conns)
@@ -98,8 +103,8 @@ func holdLingering(t *testing.T) (rows []row) {
 			came += 5000
 		}
 		kept := int(g.figure("gateway_broker_lingering_channels"))
-		if kept > size(most) || kept < size(most)/2 {
-			t.Errorf("%d channels linger of %d that may", kept, size(most))
+		if kept > most || kept < most/2 {
+			t.Errorf("%d channels linger of %d that may", kept, most)
 		}
 		rows = append(rows, row{
 			what: "channels that nobody has any more", client: "`limits.channel_rate`", all: "`redis.max_lingering`, 100,000",
@@ -115,7 +120,7 @@ func holdSubscriptions(t *testing.T) (rows []row) {
 		t.Run(fmt.Sprintf("subscriptions/own=%v", own), func(t *testing.T) {
 			redis := redistest.Start(t)
 			g := startGateway(t, redis, redis.URL(), calm...)
-			n := size(4000)
+			n := 4000
 			channels := func(i int) string { return names("s", 0, 100) }
 			r := row{what: "subscriptions, to the same channels", client: "`limits.channels_per_connection`, 100", all: "`limits.total_subscriptions`, 4,000,000"}
 			if own {
@@ -146,7 +151,7 @@ func holdConnections(t *testing.T) (rows []row) {
 		t.Run("connections/"+name, func(t *testing.T) {
 			redis := redistest.Start(t)
 			g := startGateway(t, redis, redis.URL(), calm...)
-			n := size(16_000)
+			n := 16_000
 			before := g.resident()
 			open(t, g.public, n, func(i int) []byte { return []byte(say) })
 			eventually(t, "all are there", func() bool { return g.figure("gateway_subscriptions") == float64(n) })

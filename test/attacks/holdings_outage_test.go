@@ -16,7 +16,7 @@ func holdWaiters(t *testing.T) (rows []row) {
 		redis := redistest.Start(t)
 		proxy := stall(t, redis.Addr)
 		g := startGateway(t, redis, "redis://"+proxy.addr, calm...)
-		n := size(4000)
+		n := 4000
 		channels := names("w", 0, 100)
 		open(t, g.public, 1, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + channels)) })
 		eventually(t, "the channels are there", func() bool { return g.figure("gateway_broker_channels") >= 100 })
@@ -64,7 +64,7 @@ func holdCursors(t *testing.T) (rows []row) {
 			redis := redistest.Start(t)
 			proxy := stall(t, redis.Addr)
 			g := startGateway(t, redis, "redis://"+proxy.addr, calm...)
-			n := size(kind.clients)
+			n := kind.clients
 			proxy.history.Store(true)
 			before := g.resident()
 			open(t, g.public, n, func(i int) []byte { return []byte(kind.say) })
@@ -85,10 +85,10 @@ func holdPublications(t *testing.T) (rows []row) {
 		redis := redistest.Start(t)
 		proxy := stall(t, redis.Addr)
 		g := startGateway(t, redis, "redis://"+proxy.addr, append(calm,
-			`--channels=[{"match":["pub.*"],"publish":true}]`, bytesFlag("limits.total_input_bytes", total))...)
+			`--channels=[{"match":["pub.*"],"publish":true}]`)...)
 		proxy.publish.Store(true)
 		before := g.resident()
-		n := size(400)
+		n := 400
 		open(t, g.public, n, func(i int) []byte {
 			one := text(fmt.Sprintf(`{"type":"publish","channel":"pub.%d","data":"%s"}`, i, strings.Repeat("x", 60_000)))
 			return append([]byte(upgrade("/v1/ws")), bytes.Repeat(one, 10)...)
@@ -98,7 +98,7 @@ func holdPublications(t *testing.T) (rows []row) {
 		})
 		rows = append(rows, row{
 			what: "messages that wait to be published", client: "`limits.publishes_per_second`", all: "`limits.total_input_bytes`, 64 MiB",
-			reached: fmt.Sprintf("%d messages of 60 kB", 10*n), memory: g.memory() - before, bound: size(total),
+			reached: fmt.Sprintf("%d messages of 60 kB", 10*n), memory: g.memory() - before, bound: total,
 		})
 	})
 	return rows
