@@ -105,17 +105,17 @@ func welcomed(c net.Conn) (*bufio.Reader, error) {
 	if resp.StatusCode != 101 {
 		return nil, fmt.Errorf("status %s", resp.Status)
 	}
-	_, err = message(r)
+	_, _, err = frame(r)
 	return r, err
 }
 
-// message reads a server's frame and returns its payload.
-func message(r *bufio.Reader) ([]byte, error) {
+// frame reads a server's frame and returns its payload.
+func frame(r *bufio.Reader) (ws.OpCode, []byte, error) {
 	h, err := ws.ReadHeader(r)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	b := make([]byte, h.Length)
 	_, err = io.ReadFull(r, b)
-	return b, err
+	return h.OpCode, b, err
 }

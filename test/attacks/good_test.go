@@ -11,6 +11,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gobwas/ws"
+
+	"pushgate/internal/wsframe"
 )
 
 // good are clients that read what they are sent: WebSockets, event streams and
@@ -121,12 +125,16 @@ func (o *good) websocket(i int, c net.Conn) error {
 	}
 	c.SetReadDeadline(time.Time{})
 	for {
-		b, err := message(r)
+		op, b, err := frame(r)
+		if err == nil && op == ws.OpPing {
+			_, err = c.Write(wsframe.AppendMasked(nil, ws.OpPong, b, [4]byte{1, 2, 3, 4}))
+			b = nil
+		}
 		if err != nil {
 			return err
 		}
-		if len(b) == 0 || b[0] != '{' {
-			continue // a ping
+		if b == nil {
+			continue
 		}
 		if err := o.object(i, b); err != nil {
 			return err
