@@ -12,11 +12,11 @@ import (
 // holdRings fills the rings with recent messages of many channels.
 func holdRings(t *testing.T) (rows []row) {
 	const total = 64 << 20
-	for name, m := range map[string]struct{ clients, payload, each int }{
+	for name, m := range inOrder(map[string]struct{ clients, payload, each int }{
 		"one byte, a message a channel": {1400, 1, 1},
 		"1,000 bytes":                   {50, 1000, 128},
 		"60 KB":                         {5, 60_000, 4},
-	} {
+	}) {
 		t.Run("rings/"+name, func(t *testing.T) {
 			redis := redistest.Start(t)
 			g := startGateway(t, redis, redis.URL(), calm...)
@@ -58,8 +58,8 @@ func holdRings(t *testing.T) (rows []row) {
 
 // holdMessages has messages come for channels whose streams can't be read yet.
 func holdMessages(t *testing.T) (rows []row) {
-	const total = 2 * 32 << 20 // of two connections to Redis
-	for name, m := range map[string]struct{ channels, payload int }{"one byte": {100, 1}, "1,000 bytes": {100, 1000}} {
+	const total = 64 << 20
+	for name, m := range inOrder(map[string]struct{ channels, payload int }{"one byte": {100, 1}, "1,000 bytes": {100, 1000}}) {
 		t.Run("held/"+name, func(t *testing.T) {
 			redis := redistest.Start(t)
 			proxy := stall(t, redis.Addr)
@@ -79,7 +79,7 @@ func holdMessages(t *testing.T) (rows []row) {
 				return g.figure("gateway_broker_messages_total") >= 0 && redis.Stat("total_net_output_bytes") > 0
 			})
 			rows = append(rows, row{
-				what: "messages of channels that are being subscribed: " + name, client: "backends decide", all: "32 MiB for each of `redis.connections`",
+				what: "messages of channels that are being subscribed: " + name, client: "backends decide", all: "64 MiB",
 				reached: fmt.Sprintf("%d messages", each*m.channels), memory: g.memory() - before, bound: total,
 			})
 		})
@@ -107,7 +107,7 @@ func holdLingering(t *testing.T) (rows []row) {
 			t.Errorf("%d channels linger of %d that may", kept, most)
 		}
 		rows = append(rows, row{
-			what: "channels that nobody has any more", client: "`limits.channel_rate`", all: "`redis.max_lingering`, 100,000",
+			what: "channels that nobody has any more", client: "`limits.new_channels_per_second`", all: "`redis.max_lingering`, 100,000",
 			reached: fmt.Sprintf("%d channels came and went", came), memory: g.memory() - before, things: kept, each: 1000,
 		})
 	})
@@ -142,12 +142,12 @@ func holdSubscriptions(t *testing.T) (rows []row) {
 
 // holdConnections has clients that are merely there.
 func holdConnections(t *testing.T) (rows []row) {
-	for name, say := range map[string]string{
+	for name, say := range inOrder(map[string]string{
 		"WebSockets that said nothing":   upgrade("/v1/ws?channels=c"),
 		"WebSockets that talked (rates)": upgrade("/v1/ws?channels=c") + string(text(`{"type":"ping"}`)),
 		"event streams":                  get("/v1/sse?channels=c"),
 		"waiting polls":                  get("/v1/poll?wait=30&channels=c"),
-	} {
+	}) {
 		t.Run("connections/"+name, func(t *testing.T) {
 			redis := redistest.Start(t)
 			g := startGateway(t, redis, redis.URL(), calm...)

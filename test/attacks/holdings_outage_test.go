@@ -57,8 +57,8 @@ func holdCursors(t *testing.T) (rows []row) {
 		things  int // of a client
 		each    int
 	}{
-		{"polls", 4000, post("/v1/poll", len(body)) + body, 1, 4 << 10},
-		{"WebSockets", 160, upgrade("/v1/ws") + ask.String(), 100, 800},
+		{"polls", 4000, post("/v1/poll", len(body)) + body, 1, 5000},
+		{"WebSockets", 160, upgrade("/v1/ws") + ask.String(), 100, 1500},
 	} {
 		t.Run("cursors/"+kind.name, func(t *testing.T) {
 			redis := redistest.Start(t)

@@ -82,13 +82,13 @@ type queueMix struct {
 // forms of messages in turn.
 func holdQueues(t *testing.T) (rows []row) {
 	const total = 256 << 20
-	for name, m := range map[string]queueMix{
+	for name, m := range inOrder(map[string]queueMix{
 		"one byte, bare":     {"/v1/ws?format=raw&channels=q", 1, 2000},
 		"200 bytes":          {"/v1/ws?channels=q.%d", 200, 20},
 		"300 bytes, events":  {"/v1/sse?channels=q.%d", 300, 20},
 		"4,000 bytes":        {"/v1/ws?channels=q.%d", 4000, 1},
 		"60 KB, own channel": {"/v1/ws?channels=q.%d", 60_000, 1},
-	} {
+	}) {
 		t.Run("queues/"+name, func(t *testing.T) {
 			redis := redistest.Start(t)
 			g := startGateway(t, redis, redis.URL(), calm...)
@@ -130,7 +130,7 @@ func holdQueues(t *testing.T) (rows []row) {
 // holdInputs has requests and messages that are never ended.
 func holdInputs(t *testing.T) (rows []row) {
 	const total = 64 << 20
-	for name, in := range map[string]struct {
+	for name, in := range inOrder(map[string]struct {
 		clients int
 		say     string
 	}{
@@ -138,7 +138,7 @@ func holdInputs(t *testing.T) (rows []row) {
 		"bodies":           {1500, post("/v1/poll", 60_000) + strings.Repeat("a", 59_000)},
 		"partial messages": {1500, upgrade("/v1/ws") + string(append([]byte{0x01, 0x80 | 126, 0xea, 0x60, 0, 0, 0, 0}, strings.Repeat("a", 59_000)...))},
 		"bytes":            {12_000, "G"},
-	} {
+	}) {
 		t.Run("inputs/"+name, func(t *testing.T) {
 			redis := redistest.Start(t)
 			g := startGateway(t, redis, redis.URL(), calm...)

@@ -2,7 +2,10 @@ package attacks
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -64,5 +67,16 @@ func report(t testing.TB, name, text string) {
 	}
 	if err := os.WriteFile(page, []byte(before+begin+text+end+after), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// inOrder walks through a map in the order of its keys.
+func inOrder[V any](m map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if !yield(k, m[k]) {
+				return
+			}
+		}
 	}
 }
