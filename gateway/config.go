@@ -71,7 +71,8 @@ type Limits struct {
 	HandshakesPerSecond int `koanf:"handshakes_per_second"`
 	HandshakesBurst     int `koanf:"handshakes_burst"`
 	// MessagesPerSecond and MessagesBurst are the same for what one client
-	// sends: messages, pings and requests.
+	// sends: messages, pings and requests. Here a burst of 0 is what comes in ten
+	// seconds.
 	MessagesPerSecond int `koanf:"messages_per_second"`
 	MessagesBurst     int `koanf:"messages_burst"`
 	// PublishesPerSecond and PublishesBurst are the same for what one client
@@ -200,9 +201,7 @@ func DefaultConfig() Config {
 		},
 		Limits: Limits{
 			MessagesPerSecond:     100,
-			MessagesBurst:         1000,
 			PublishesPerSecond:    50,
-			PublishesBurst:        500,
 			ChannelsPerConnection: 100,
 			NewChannelsPerSecond:  40,
 			TotalSubscriptions:    4_000_000,

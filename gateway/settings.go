@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -35,6 +36,9 @@ type settings struct {
 const payloadShare = 8
 
 const (
+	// clientBurst is for how many seconds' worth a client may send at once, where
+	// no burst is set: an app that starts asks for all that it shows.
+	clientBurst = 10
 	// channelBursts is how many times limits.channels_per_connection a client may
 	// subscribe to channels that are new, at once.
 	channelBursts = 4
@@ -68,9 +72,9 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 	set.maxPayload = min(l.PayloadBytes, l.TotalQueueBytes/payloadShare)
 	set.acceptRate = perSecond(l.AcceptsPerSecond, l.AcceptsBurst)
 	set.handshakeRate = perSecond(l.HandshakesPerSecond, l.HandshakesBurst)
-	set.messageRate = perSecond(l.MessagesPerSecond, l.MessagesBurst)
+	set.messageRate = perSecond(l.MessagesPerSecond, cmp.Or(l.MessagesBurst, clientBurst*l.MessagesPerSecond))
 	set.channelRate = perSecond(l.NewChannelsPerSecond, channelBursts*l.ChannelsPerConnection)
-	set.publishRate = perSecond(l.PublishesPerSecond, l.PublishesBurst)
+	set.publishRate = perSecond(l.PublishesPerSecond, cmp.Or(l.PublishesBurst, clientBurst*l.PublishesPerSecond))
 	set.totalPublishRate = perSecond(l.TotalPublishesPerSecond, 0)
 	set.maxConnections = max(1, int(min(files, 1<<30))-reservedDescriptors-cfg.shards()*shardDescriptors)
 	if n := l.Connections; n > 0 {

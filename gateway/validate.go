@@ -64,9 +64,9 @@ func (c Config) Validate() error {
 		between("limits.handshakes_per_second", c.Limits.HandshakesPerSecond, 0, 1<<20),
 		validateBurst("limits.handshakes", c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst, 1<<20),
 		between("limits.messages_per_second", c.Limits.MessagesPerSecond, 0, 1000),
-		validateBurst("limits.messages", c.Limits.MessagesPerSecond, besides(c.Limits.MessagesBurst, DefaultConfig().Limits.MessagesBurst), 1<<16),
+		validateBurst("limits.messages", c.Limits.MessagesPerSecond, c.Limits.MessagesBurst, 1<<16),
 		between("limits.publishes_per_second", c.Limits.PublishesPerSecond, 0, 1000),
-		validateBurst("limits.publishes", c.Limits.PublishesPerSecond, besides(c.Limits.PublishesBurst, DefaultConfig().Limits.PublishesBurst), 1<<16),
+		validateBurst("limits.publishes", c.Limits.PublishesPerSecond, c.Limits.PublishesBurst, 1<<16),
 		between("limits.total_publishes_per_second", c.Limits.TotalPublishesPerSecond, 0, 1<<20),
 		between("limits.channels_per_connection", c.Limits.ChannelsPerConnection, 1, fanout.MaxCursorChannels),
 		between("limits.new_channels_per_second", c.Limits.NewChannelsPerSecond, 0, 1000),
@@ -147,15 +147,6 @@ func (c Config) validateInputs() error {
 		return configError(key, l.TotalInputBytes, fmt.Sprintf("at least four times limits.message_bytes, %d", l.MessageBytes))
 	}
 	return between(key, c.Limits.TotalInputBytes, 1<<20, 1<<40)
-}
-
-// besides returns a burst, 0 where it's the default one, which may stand when its
-// rate is turned off.
-func besides(burst, usual int) int {
-	if burst == usual {
-		return 0
-	}
-	return burst
 }
 
 // validateBurst refuses a burst whose rate is missing: it would limit nothing.
