@@ -52,7 +52,7 @@ type topic struct {
 	at      uint64   // moment of the last message or gap, or at which the topic went live
 	last    streamID // of the last durable message
 	members uint64   // bit set
-	waiting uint64   // those of members that have not been told Joined; see untold
+	waiting uint64   // the members that are still to be told Joined; see untold
 	due     uint32   // end of the linger, in the link's milliseconds
 	seq     uint32   // of the last message
 	live    uint32   // since when it's live, in the link's spans

@@ -17,8 +17,8 @@ const (
 // ownBytes returns what the message takes in memory without its encodings.
 func (m *Message) ownBytes() int { return messageBytes + cap(m.Payload) + allocated(len(m.User)) }
 
-// bytes returns what the message takes in memory with the encodings that it has by
-// now: one that is made later adds its own.
+// bytes returns the memory of the message and of its present encodings. A later
+// encoding adds its own.
 func (m *Message) bytes() int { return m.ownBytes() + weightOf(m.weight.Load()) }
 
 // pendingBytes returns what a message counts that waits to be delivered: itself,

@@ -223,24 +223,35 @@ func TestPublishNeedsTheTokensLeave(t *testing.T) {
 	}
 }
 
+// publishedID publishes durably to the channel room with an idempotency key, over the
+// public listener, and returns the message's id. token is empty for nobody's.
+func (in *instance) publishedID(token, data, key string) string {
+	in.t.Helper()
+	req, err := http.NewRequest("POST", "http://"+in.Addr()+"/v1/publish",
+		strings.NewReader(fmt.Sprintf(`{"channel":"room","data":%q,"durable":true,"idempotency_key":%q}`, data, key)))
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := plainHTTP.Do(req)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct{ ID string }
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.ID == "" {
+		in.t.Fatalf("%s: %v", resp.Status, err)
+	}
+	return answer.ID
+}
+
 // What one publisher's idempotency key stands for is nobody else's message.
 func TestIdempotencyKeysAreTheSubjects(t *testing.T) {
 	in := start(t, withTokens).ready()
-	publish := func(subject, key string) (id string) {
-		t.Helper()
-		req, _ := http.NewRequest("POST", "http://"+in.Addr()+"/v1/publish",
-			strings.NewReader(fmt.Sprintf(`{"channel":"room","data":%q,"durable":true,"idempotency_key":%q}`, subject, key)))
-		req.Header.Set("Authorization", "Bearer "+token(t, auth.Claims{Subject: subject, Publish: []string{"room"}}))
-		resp, err := plainHTTP.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		var answer struct{ ID string }
-		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.ID == "" {
-			t.Fatalf("%s: %v", resp.Status, err)
-		}
-		return answer.ID
+	publish := func(subject, key string) string {
+		return in.publishedID(token(t, auth.Claims{Subject: subject, Publish: []string{"room"}}), subject, key)
 	}
 	var backend struct{ ID string }
 	first := publish("a", "key")
@@ -259,20 +270,7 @@ func TestIdempotencyKeysAreTheSubjects(t *testing.T) {
 // publishes.
 func TestIdempotencyKeysOfNobody(t *testing.T) {
 	in := start(t, func(c *Config) { c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}} }).ready()
-	publish := func(data string) string {
-		t.Helper()
-		resp, err := plainHTTP.Post("http://"+in.Addr()+"/v1/publish", "application/json",
-			strings.NewReader(fmt.Sprintf(`{"channel":"room","data":%q,"durable":true,"idempotency_key":"key"}`, data)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		var answer struct{ ID string }
-		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.ID == "" {
-			t.Fatalf("%s: %v", resp.Status, err)
-		}
-		return answer.ID
-	}
+	publish := func(data string) string { return in.publishedID("", data, "key") }
 	first := publish("mine")
 	if again := publish("mine"); again != first {
 		t.Errorf("published again: %s after %s", again, first)

@@ -18,7 +18,7 @@ func (s *shard) mayOpen(i uint32, n int) bool {
 	return s.cfg.channelRate.interval == 0 || t == nil || t.channels.has(s.cfg.channelRate, n, s.uptime())
 }
 
-// opened takes a channel that was new off what the client may subscribe to.
+// opened charges the client's rate of new channels with one.
 func (s *shard) opened(i uint32) {
 	if s.cfg.channelRate.interval != 0 {
 		s.talkers.at(i).channels.take(s.cfg.channelRate, s.uptime())

@@ -1,21 +1,18 @@
 package gateway
 
 import (
-	"math/bits"
 	"unsafe"
 
 	"pushgate/gateway/http1"
+	"pushgate/internal/reactor"
 )
 
 // heldInputs are a shard's clients that are to be ended because all inputs
 // together passed limits.total_input_bytes.
 type heldInputs struct {
-	victims []slotGen
-	buckets []int64 // bytes by size and age; made when first needed
+	victims []reactor.Key // some may be gone by the time they are looked at
+	buckets []int64       // bytes by size and age; made when first needed
 }
-
-// slotGen names a connection that may be gone by the time it's looked at.
-type slotGen struct{ slot, gen uint32 }
 
 const (
 	// victimsPerSlice is how many clients are ended before events are asked for
@@ -23,8 +20,8 @@ const (
 	victimsPerSlice = 64
 	// agesPerSize is how many ages of inputs of about the same size are told apart.
 	agesPerSize = 64
-	// sizesPerDouble is how many sizes are told apart between one and its double.
-	sizesPerDouble = 4
+	// inputSizes is how many sizes are told apart, as bucketOf does up to 8 GiB.
+	inputSizes = 128
 )
 
 // inputLimit is where clients begin to be ended: a sixteenth below the bound,
@@ -49,7 +46,7 @@ func (s *shard) shedInputs() {
 	excess := min(s.srv.inputBytes.Load()-limit/10*9, s.inputBytes-share/10*9)
 	h := &s.held
 	if h.buckets == nil {
-		h.buckets = make([]int64, 32*sizesPerDouble*agesPerSize)
+		h.buckets = make([]int64, inputSizes*agesPerSize)
 	}
 	clear(h.buckets)
 	s.eachInput(func(_ uint32, bytes int, since uint32) { h.buckets[s.bucket(bytes, since)] += int64(bytes) })
@@ -64,7 +61,7 @@ func (s *shard) shedInputs() {
 		case b == first:
 			excess -= int64(bytes)
 		}
-		h.victims = append(h.victims, slotGen{slot, s.conns.at(slot).gen})
+		h.victims = append(h.victims, reactor.Key{Slot: slot, Gen: s.conns.at(slot).gen})
 	})
 }
 
@@ -83,11 +80,8 @@ func (s *shard) eachInput(fn func(slot uint32, bytes int, since uint32)) {
 // bucket returns the place of an input of a size and age: the larger and then
 // the older, the later.
 func (s *shard) bucket(bytes int, since uint32) int {
-	n := uint(max(bytes, sizesPerDouble))
-	double := bits.Len(n) - 1
-	size := double*sizesPerDouble + int(n>>(double-2))&(sizesPerDouble-1)
 	age := min(int(s.now-since)/8, agesPerSize-1)
-	return min(size, 32*sizesPerDouble-1)*agesPerSize + age
+	return min(int(bucketOf(bytes)), inputSizes-1)*agesPerSize + age
 }
 
 // boundInput makes room for what was read just now, so that it doesn't take the
@@ -104,9 +98,9 @@ func (s *shard) endVictims(most int) (more bool) {
 	h := &s.held
 	n := min(len(h.victims), most)
 	for _, v := range h.victims[:n] {
-		c := s.conns.find(v.slot, v.gen)
+		c := s.conns.find(v.Slot, v.Gen)
 		if c != nil && c.phase != phaseClosing && (c.in != 0 || c.flags&flagUnknown != 0) {
-			s.endInput(v.slot, c)
+			s.endInput(v.Slot, c)
 		}
 	}
 	if h.victims = h.victims[n:]; len(h.victims) == 0 {
@@ -143,7 +137,7 @@ func (s *shard) known(i uint32) *params {
 	return p
 }
 
-// bytes returns about what it takes to keep p.
+// bytes estimates the memory that p takes while it is kept.
 func (p *params) bytes() int {
 	const place = 160 // in a map that grows
 	n := int(unsafe.Sizeof(*p)) + place + len(p.resume.text)

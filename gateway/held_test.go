@@ -129,7 +129,7 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 func TestPoliciesTakeTheirTime(t *testing.T) {
 	const few, many, most = 1000, 60_000, 8
 	for name, tc := range map[string]struct {
-		before, then string // channels of what waits and of what comes
+		before, then string // channels of the waiting and of the new messages
 		bound        func(q *queue) int
 	}{
 		"latest behind others":            {"c", "new.c", nil},

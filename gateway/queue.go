@@ -47,7 +47,7 @@ const (
 )
 
 const (
-	// queueBytes is what a queue takes besides its items.
+	// queueBytes is the memory of an empty queue.
 	queueBytes = 192
 	// itemBytes is what an item takes besides its bytes: 40 B, of a slice that has
 	// room for more.
@@ -254,8 +254,8 @@ func (q *queue) burden() int {
 	return q.held
 }
 
-// freeItems is how many messages may wait behind what is being sent whatever
-// their size, so that a few large ones in a row are no reason to end a client.
+// freeItems is the number of messages that may wait behind the one being sent,
+// whatever their size, so that a few large ones in a row are no reason to end a client.
 const freeItems = 4
 
 // over reports whether more waits than bound allows.

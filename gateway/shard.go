@@ -86,7 +86,7 @@ type shard struct {
 	fullAt     uint32         // one more than the tick of the last warning that limits.connections is reached
 	away       away           // sockets that were told to come back later
 	locations  side[location] // where connections come from
-	talkers    side[talker]   // what they have left of their rates
+	talkers    side[talker]   // their remaining rates
 	awaited    bool           // the client whose bytes are read was pinged and hasn't answered yet
 	pages      webPages       // which page's requests they carry
 }

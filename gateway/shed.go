@@ -27,7 +27,7 @@ func (s *shard) shed() {
 		c := s.conns.at(q.owner)
 		if c.phase == phaseOpen && q.droppable() >= q.held/2 {
 			s.end(q.owner, c, CloseOverload)
-		} else { // an answer is all or nothing, and a message whose begin is sent
+		} else { // an answer is all or nothing, and a message whose beginning is sent
 			s.release(q.owner, c, CloseOverload)
 		}
 	}

@@ -22,7 +22,7 @@ type row struct {
 	each    int    // bytes that one of them may take at most
 }
 
-// resident says what the memory is to the bound.
+// resident gives the memory, and its ratio to the bound or its share for each thing.
 func (r row) resident() string {
 	switch {
 	case r.bound > 0:

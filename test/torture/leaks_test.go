@@ -14,7 +14,7 @@ import (
 	"pushgate/internal/redistest"
 )
 
-// What a gateway without clients may have more of than one that never had any.
+// Allowances of a gateway whose clients have left, over one that never had any.
 const (
 	// Slabs, pools of buffers and hash tables keep the size that they had at most.
 	spareHeap = 24 << 20

@@ -97,7 +97,7 @@ func (r *round) startClients(n int, set *settings) (stop func()) {
 	}
 }
 
-// report writes down what is needed to look into a round that failed.
+// report keeps the evidence of a failed round: journals, log and configuration.
 func (r *round) report() {
 	if !r.t.Failed() {
 		return

@@ -44,7 +44,7 @@ func TestTorture(t *testing.T) {
 	t.Logf("%d rounds, %d failed", rounds, failed)
 }
 
-// keptSeeds reads the file: a seed a line, with what it is kept for behind it.
+// keptSeeds reads the seed file: on each line a seed, then the reason for keeping it.
 func keptSeeds(t *testing.T) []uint64 {
 	t.Helper()
 	file, err := os.Open(seedFile)
