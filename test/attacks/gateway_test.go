@@ -136,6 +136,24 @@ func (g *gateway) memory() int {
 	return resident * os.Getpagesize()
 }
 
+// profile writes a CPU profile of the process to a file.
+func (g *gateway) profile(file string, during time.Duration) {
+	g.t.Helper()
+	resp, err := plain.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", g.admin, during.Seconds()))
+	if err != nil {
+		g.t.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil {
+		err = os.WriteFile(file, text, 0o644)
+	}
+	if err != nil {
+		g.t.Error(err)
+	}
+}
+
 // eventually waits until something holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()

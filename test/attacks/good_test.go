@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,11 +28,30 @@ type good struct {
 	all   sync.WaitGroup
 
 	mu    sync.Mutex
-	got   []int           // by client; guarded by mu
-	times []time.Duration // from publish to read; guarded by mu
-	first error           // of a client; guarded by mu
-	ended bool            // what fails from here on is no fault; guarded by mu
+	got   []int     // by client; guarded by mu
+	times [2]delays // of streams, and of polls; guarded by mu
+	first error     // of a client; guarded by mu
+	ended bool      // what fails from here on is no fault; guarded by mu
 }
+
+// delays are the times from publish to read.
+type delays []time.Duration
+
+// of returns what so many hundredths of the delays are at most.
+func (d delays) of(hundredths int) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	slices.Sort(d)
+	return d[(len(d)-1)*hundredths/100]
+}
+
+func (d delays) String() string {
+	return fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, at worst %.1f ms", ms(d.of(50)), ms(d.of(99)), ms(d.of(100)))
+}
+
+// isPoll reports whether client i is a poll.
+func isPoll(i int) bool { return i%5 == 4 }
 
 // payload is a message of a good client.
 type payload struct {
@@ -51,13 +71,13 @@ func goodClients(t testing.TB, g *gateway, n int) *good {
 		o.conns = append(o.conns, c)
 		o.all.Go(func() {
 			var err error
-			switch i % 5 {
-			case 0, 1:
-				err = o.websocket(i, c)
-			case 2, 3:
-				err = o.events(i, c)
-			default:
+			switch {
+			case isPoll(i):
 				err = o.polls(i, c)
+			case i%5 < 2:
+				err = o.websocket(i, c)
+			default:
+				err = o.events(i, c)
 			}
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -91,7 +111,11 @@ func (o *good) take(i int, data json.RawMessage) error {
 		return fmt.Errorf("message %d in place of %d", p.N, o.got[i])
 	}
 	o.got[i]++
-	o.times = append(o.times, took)
+	kind := 0
+	if isPoll(i) {
+		kind = 1
+	}
+	o.times[kind] = append(o.times[kind], took)
 	return nil
 }
 
@@ -190,21 +214,37 @@ func (o *good) polls(i int, c net.Conn) error {
 }
 
 // publish publishes a message to each client in turn, so many in all a second, for
-// a time, and returns how many each of them is to get.
-func (o *good) publish(perSecond int, during time.Duration) (each int) {
+// a time, waits until all have come and returns their delays, those of streams and
+// those of polls.
+func (o *good) publish(perSecond int, during time.Duration) [2]delays {
+	o.t.Helper()
 	n := len(o.got)
+	o.mu.Lock()
+	o.times = [2]delays{}
+	before := o.got[0] // by each: all have what was published
+	o.mu.Unlock()
 	begin := time.Now()
 	total := int(during.Seconds()*float64(perSecond)) / n * n
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for sent := 0; sent < total; <-tick.C {
 		for due := min(total, int(time.Since(begin).Seconds()*float64(perSecond))+1); sent < due; sent++ {
-			text, err := json.Marshal(payload{sent / n, time.Since(o.begin)})
+			text, err := json.Marshal(payload{before + sent/n, time.Since(o.begin)})
 			if err != nil {
 				o.t.Fatal(err)
 			}
 			o.g.redis.Publish(fmt.Sprintf("good.%d", sent%n), text)
 		}
 	}
-	return total / n
+	eventually(o.t, "the good clients have all", func() bool {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.first != nil || !slices.ContainsFunc(o.got, func(got int) bool { return got < before+total/n })
+	})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.first != nil {
+		o.t.Error(o.first)
+	}
+	return o.times
 }

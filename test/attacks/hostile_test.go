@@ -182,9 +182,6 @@ func beHostile(spec string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	// Good clients and the gateway get their share of the machine whatever the
-	// attackers would like to take of it: theirs are other machines.
-	syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
@@ -225,7 +222,10 @@ func assaulted(t testing.TB, a assault) (end func() int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0])
+	// Good clients and the gateway get their share of the machine whatever the
+	// attackers would like to take of it, who have machines of their own elsewhere. A
+	// process can't ask for that itself: it has several threads by then.
+	cmd := exec.Command("chrt", "--idle", "0", os.Args[0])
 	cmd.Env = append(os.Environ(), hostileEnv+"="+string(spec))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

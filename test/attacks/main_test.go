@@ -15,6 +15,8 @@ import (
 var (
 	long      = flag.Bool("attacks.long", false, "attack in full size, at the default bounds")
 	writePage = flag.Bool("attacks.write", false, "write the figures into docs/SECURITY.md")
+	only      = flag.String("attacks.kinds", "", "kinds of hostile clients that take part, as a regular expression; all by default")
+	profile   = flag.String("attacks.profile", "", "write a CPU profile of the gateway under attack to this file")
 )
 
 // program is the gateway, built for these tests.
