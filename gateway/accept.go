@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net/netip"
+	"time"
 
 	"pushgate/internal/reactor"
 )
@@ -17,11 +18,16 @@ const acceptsPerSlice = 32
 
 // accept takes waiting connections.
 func (s *shard) accept() {
+	s.backlog = false
 	if s.listener == nil {
 		return
 	}
 	short := false // of descriptors
+	start := time.Now()
 	for range acceptsPerSlice {
+		if time.Since(start) > reactor.Slice {
+			break
+		}
 		fd, peer, err := s.listener.Accept()
 		switch {
 		case err == nil:
@@ -42,7 +48,21 @@ func (s *shard) accept() {
 	}
 	if short {
 		s.pauseAccept()
+		return
 	}
+	s.backlog = true
+}
+
+// acceptMore takes connections that wait behind those that were accepted last. Where
+// a thousand clients send at the same time the listener has its turn behind them
+// all, and the kernel's queue of 4,096 would overflow: its clients try again after a
+// second, or three.
+func (s *shard) acceptMore() (more bool) {
+	if s.backlog {
+		s.wakeUp()
+		s.accept()
+	}
+	return s.backlog
 }
 
 // adopt makes a connection of an accepted socket, or turns it away where a
@@ -75,6 +95,9 @@ func (s *shard) adopt(fd int, peer netip.AddrPort) {
 		return
 	}
 	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
+	if !s.loop.AllTold() {
+		s.read(i, c) // it has waited for its turn already
+	}
 }
 
 // warnFull says that limits.connections is reached, to the log's own limit at

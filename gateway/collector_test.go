@@ -89,7 +89,7 @@ func serveCrowd(text string) error {
 	if err != nil {
 		return err
 	}
-	runtime.GOMAXPROCS(srv.Loops() + 1)
+	runtime.GOMAXPROCS(srv.Loops() + 2)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go func() {

@@ -57,10 +57,10 @@ func (s *shard) events(i uint32, c *conn) {
 		c.poll, set = s.polls.take()
 		set.pending = len(p.channels)
 	}
-	s.corkIt(i)
-	s.sendCopy(i, c, s.scratch)
-	s.subscribeAll(i, c, &p)
-	s.uncork(i, c)
+	gen := c.gen
+	if s.sendCopy(i, c, s.scratch); c.gen == gen {
+		s.subscribeAll(i, c, &p)
+	}
 }
 
 // eventsCaughtUp notes that one of several channels of a stream has begun at a

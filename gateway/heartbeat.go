@@ -16,8 +16,8 @@ const tick = 100 * time.Millisecond
 const wheelSize = 512
 
 // beatsPerSlice is how many connections that are due are looked at before
-// events are asked for again: about 2 ms of pings.
-const beatsPerSlice = 256
+// events are asked for again: about 500 us of pings.
+const beatsPerSlice = 64
 
 // ticks returns d in ticks, at least one.
 func ticks(d time.Duration) uint32 {
@@ -73,6 +73,10 @@ func (s *shard) settled() bool {
 // due does what the connection's deadline stands for.
 func (s *shard) due(i uint32) {
 	c := s.conns.at(i)
+	if c.flags&flagUnread != 0 && c.phase != phaseClosing {
+		s.wheel.Set(i, s.now+1) // what it has sent counts
+		return
+	}
 	switch c.phase {
 	case phaseProxy, phaseHead, phaseBody:
 		if c.flags&flagHalf != 0 && c.phase == phaseHead && c.out == 0 {

@@ -45,11 +45,7 @@ func (s *shard) sendItem(i uint32, c *conn, o outgoing) {
 // write hands b to the kernel where nothing is queued before it, and returns
 // what has to be queued.
 func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
-	if s.cork.slot == i {
-		s.cork.bytes = append(s.cork.bytes, b...)
-		return nil
-	}
-	if !s.unbatch(c) {
+	if taken, ok := s.gatherFor(i, c, b); taken || !ok || !s.unbatch(c) {
 		return nil
 	}
 	if c.out != 0 {
@@ -189,7 +185,11 @@ func (s *shard) flush(i uint32, c *conn) {
 		s.shutdown(i, c)
 	case c.phase == phaseHead && c.in != 0:
 		gen := c.gen
+		s.corkIt(i)
 		if s.head(i, c, nil); c.gen == gen {
+			s.uncork(i, c)
+		}
+		if c.gen == gen {
 			s.endHalf(i, c)
 		}
 	default:

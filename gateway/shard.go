@@ -22,8 +22,8 @@ const readBuffer = 64 << 10
 const readRequests = 16 << 10
 
 // sendsPerSlice is how many deliveries are made before events are asked for
-// again: about 2 ms at 8 us each.
-const sendsPerSlice = 256
+// again: about 500 us at 8 us each.
+const sendsPerSlice = 64
 
 // shard owns a part of the connections: everything about them is touched only
 // by its loop. Other goroutines reach it by post.
@@ -56,6 +56,8 @@ type shard struct {
 	live     []fanout.Channel  // joins of which not all who wait are told yet
 	listener *reactor.Listener // nil once closed
 	paused   bool              // the listener isn't watched for this tick
+	backlog  bool              // more connections wait than were accepted
+	putOffs  putOffs           // clients that aren't read from for now
 	drain    drain
 	now      uint32         // tick
 	awake    bool           // an event of this round was handled
@@ -151,6 +153,9 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 		s.read(k.Slot, c)
 		s.boundInput()
 	}
+	if took := s.loop.Spent(); took > costly && c.gen == k.Gen && c.phase != phaseClosing {
+		s.putOff(k.Slot, c, took)
+	}
 }
 
 // Turn is called by the loop after each batch of events.
@@ -163,11 +168,13 @@ func (s *shard) Turn() (more bool) {
 	s.submit()
 	_, sends := s.index.Deliver(sendsPerSlice, s.fan)
 	s.submit()
+	accepts := s.acceptMore()
+	unread := s.readPutOff()
 	answers := s.answerWoken()
 	joins := s.tellLive()
 	behind := s.sendBehind()
 	victims := s.endVictims(victimsPerSlice)
-	return beats || sends || answers || joins || behind || victims
+	return beats || sends || accepts || unread || answers || joins || behind || victims
 }
 
 // deliver hands a batch of messages to one subscriber.
@@ -218,19 +225,29 @@ func (s *shard) read(i uint32, c *conn) {
 	s.stats.bytesIn += uint64(n)
 	s.awaited = c.flags&flagPinged != 0
 	s.hear(c)
+	gen := c.gen
+	s.corkIt(i)
+	s.received(i, c, s.rbuf[:n])
+	if c.gen == gen {
+		s.uncork(i, c)
+	}
+}
+
+// received takes what was read from a client.
+func (s *shard) received(i uint32, c *conn, p []byte) {
 	switch c.phase {
 	case phaseProxy:
-		s.proxyHeader(i, c, s.rbuf[:n])
+		s.proxyHeader(i, c, p)
 	case phaseHead:
-		s.head(i, c, s.rbuf[:n])
+		s.head(i, c, p)
 	case phaseBody:
-		s.body(i, c, s.rbuf[:n])
+		s.body(i, c, p)
 	case phaseOpen:
 		switch c.kind {
 		case kindWebSocket, kindEcho:
-			s.frames(i, c, s.rbuf[:n])
+			s.frames(i, c, p)
 		case kindPoll:
-			s.sentAhead(i, c, s.rbuf[:n])
+			s.sentAhead(i, c, p)
 		}
 		// A stream of events has nothing more to hear from its client.
 	}

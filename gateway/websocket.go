@@ -74,9 +74,7 @@ func (s *shard) websocket(i uint32, c *conn, rest []byte) {
 	s.stats.handshakes[HandshakeOK]++
 	s.open(c, kindWebSocket, p.raw)
 	gen := c.gen
-	s.corkIt(i)
 	s.handshake(i, c, answer, &p)
-	s.uncork(i, c)
 	if c.gen == gen && c.phase == phaseOpen && len(rest) > 0 {
 		s.frames(i, c, rest)
 	}

@@ -79,6 +79,7 @@ type Loop struct {
 	got     int // how many there are
 	failed  bool
 	yielded time.Duration // after started
+	told    time.Duration // after started: when the handler was told of the event
 	running []func()      // the posts' other buffer
 	ran     int           // of running
 
@@ -97,7 +98,7 @@ type Loop struct {
 
 // Slice is how long events are handled, then posts, then the owner's long work,
 // before it's another's turn: a burst of one doesn't keep the others waiting.
-const Slice = 2 * time.Millisecond
+const Slice = 500 * time.Microsecond
 
 // yieldInterval is how long a loop works without giving way to others.
 const yieldInterval = 4 * time.Millisecond
@@ -267,7 +268,8 @@ func (l *Loop) AllTold() bool { return l.next == l.got }
 // handleEvents tells the handler of events for a slice of time. The others are
 // told before the kernel is asked again, which would name the first ones first.
 func (l *Loop) handleEvents() {
-	for start := l.time(); l.next < l.got; {
+	start := l.time()
+	for l.told = start; l.next < l.got; {
 		e := &l.events[l.next]
 		l.next++
 		k := Key{Slot: uint32(e.Fd), Gen: uint32(e.Pad)}
@@ -277,11 +279,15 @@ func (l *Loop) handleEvents() {
 			continue
 		}
 		l.handler.Ready(k, Events(e.Events))
-		if l.time()-start > Slice {
+		if l.told = l.time(); l.told-start > Slice {
 			return
 		}
 	}
 }
+
+// Spent returns how long it is since the handler was told of the event. It is for
+// Ready.
+func (l *Loop) Spent() time.Duration { return l.time() - l.told }
 
 // time returns how long it is since the loop was made.
 func (l *Loop) time() time.Duration { return time.Since(l.started) }

@@ -126,6 +126,9 @@ func (s *Server) Signal(sig syscall.Signal) {
 	}
 }
 
+// PID returns the server's process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Publish publishes to a channel of a gateway with the default prefix and
 // returns the number of receivers.
 func (s *Server) Publish(channel string, payload any) int64 {

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +28,7 @@ func TestAttackOfEveryKind(t *testing.T) {
 	}
 	attackers, goods, during := 200, 100, 4*time.Second
 	if *long {
-		attackers, goods, during = 2000, 1000, 30*time.Second
+		attackers, goods, during = 2000, 1000, *attackFor
 	}
 	redis := redistest.Start(t)
 	rules := `[{"match":["hot.latest"],"slow":"latest"},{"match":["hot.oldest"],"slow":"drop_oldest"}]`
@@ -39,6 +42,9 @@ func TestAttackOfEveryKind(t *testing.T) {
 	defer o.close()
 	eventually(t, "the good clients are there", func() bool { return g.figure("gateway_subscriptions") == float64(goods) })
 
+	if *long {
+		elsewhere(t, os.Getpid(), redis.PID())
+	}
 	stop := make(chan struct{}) // closed when the publishing is over
 	var beside sync.WaitGroup
 	beside.Go(func() { hot(g, stop) })
@@ -77,6 +83,18 @@ func TestAttackOfEveryKind(t *testing.T) {
 	}
 	if worst > 50*time.Millisecond {
 		t.Errorf("/healthz took %v", worst)
+	}
+}
+
+// elsewhere has processes take a CPU whenever they want one, as if each had a machine
+// of its own: what good clients and Redis would have to wait for one isn't the
+// gateway's doing.
+func elsewhere(t testing.TB, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
+		if out, err := exec.Command("chrt", "--all-tasks", "--rr", "--pid", "1", strconv.Itoa(pid)).CombinedOutput(); err != nil {
+			t.Logf("good clients and Redis wait for the CPU as all do: %v: %s", err, out)
+		}
 	}
 }
 

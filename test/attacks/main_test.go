@@ -10,11 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 var (
 	long      = flag.Bool("attacks.long", false, "attack in full size, at the default bounds")
 	writePage = flag.Bool("attacks.write", false, "write the figures into docs/SECURITY.md")
+	attackFor = flag.Duration("attacks.during", 30*time.Second, "how long hostile clients of every kind attack in full size")
 	only      = flag.String("attacks.kinds", "", "kinds of hostile clients that take part, as a regular expression; all by default")
 	profile   = flag.String("attacks.profile", "", "write a CPU profile of the gateway under attack to this file")
 )

@@ -1,0 +1,240 @@
+package gateway
+
+import (
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"golang.org/x/sys/unix"
+
+	"pushgate/internal/reactor"
+	"pushgate/internal/wsframe"
+)
+
+// onLoop runs fn on a shard's loop and waits for it.
+func onLoop(s *shard, fn func()) {
+	done := make(chan struct{}) // closed by the loop
+	s.post(func() {
+		fn()
+		close(done)
+	})
+	<-done
+}
+
+// handshaken opens a WebSocket without channels and reads its welcome.
+func (in *instance) handshaken() net.Conn {
+	in.t.Helper()
+	c := in.raw("GET /v1/ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	for text := ""; !strings.HasSuffix(text, "}"); {
+		var b [1024]byte
+		n, err := c.Read(b[:])
+		if err != nil {
+			in.t.Fatal(err)
+		}
+		text += string(b[:n])
+	}
+	return c
+}
+
+// segments returns how many segments with data a client got.
+func segments(t testing.TB, c net.Conn) (n uint32) {
+	t.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) {
+			info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n = info.Data_segs_in
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// All that a client sends at once is answered in one write, or few.
+func TestAnswersGoTogether(t *testing.T) {
+	in := start(t, withoutRates).ready()
+	const many = 100
+	ping := wsframe.AppendMasked(nil, ws.OpPing, []byte("0123456789"), [4]byte{1, 2, 3, 4})
+	large := wsframe.AppendMasked(nil, ws.OpPing, make([]byte, 125), [4]byte{1, 2, 3, 4})
+	healthz := "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+	one := in.raw(healthz)
+	var b [1024]byte
+	answer, err := one.Read(b[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		c      net.Conn
+		send   string
+		answer int // bytes of all
+	}{
+		"pings":       {in.handshaken(), strings.Repeat(string(ping), many), many * (2 + 10)},
+		"large pings": {in.handshaken(), strings.Repeat(string(large), 2*many), 2 * many * (2 + 125)}, // more than is gathered
+		"requests":    {one, strings.Repeat(healthz, many), many * answer},
+	} {
+		before := segments(t, test.c)
+		if _, err := io.WriteString(test.c, test.send); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyN(io.Discard, test.c, int64(test.answer)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if n := segments(t, test.c) - before; n > 8 {
+			t.Errorf("%s: %d answers came in %d segments", name, many, n)
+		}
+	}
+}
+
+// A client that sends little has its turn before those whose bytes keep the loop
+// busy, however many they are.
+func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
+	in := start(t, func(c *Config) {
+		withoutRates(c)
+		c.Shards = 1
+	}).ready()
+	s := in.shards[0]
+	const clients = 40
+	stop := make(chan struct{}) // closed at the end
+	requests := []byte(strings.Repeat("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 4000))
+	for range clients {
+		c := in.raw("")
+		go io.Copy(io.Discard, c) // ends with the connection, as does the next
+		go func() {
+			for {
+				if _, err := c.Write(requests); err != nil {
+					return
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		}()
+	}
+	defer close(stop)
+	modest := in.handshaken()
+	var fd int
+	onLoop(s, func() {
+		s.conns.each(func(_ uint32, c *conn) {
+			if c.kind == kindWebSocket {
+				fd = int(c.fd)
+			}
+		})
+	})
+	ping := wsframe.AppendMasked(nil, ws.OpPing, nil, [4]byte{1, 2, 3, 4})
+	eventually(t, "all are put off", func() (all bool) {
+		onLoop(s, func() { all = len(s.putOffs.list) > clients/2 })
+		return all
+	})
+	var meanwhile []uint64 // bytes read from others for each ping
+	for range 50 {
+		sent, taken := make(chan struct{}), make(chan uint64, 1)
+		s.post(func() {
+			<-sent
+			before := s.stats.bytesIn
+			var look func()
+			look = func() {
+				if waiting, err := unix.IoctlGetInt(fd, unix.TIOCINQ); err == nil && waiting > 0 {
+					s.post(look)
+					return
+				}
+				taken <- s.stats.bytesIn - before
+			}
+			s.post(look)
+		})
+		_, err := modest.Write(ping)
+		close(sent)
+		if err == nil {
+			_, err = io.ReadFull(modest, make([]byte, 2))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		meanwhile = append(meanwhile, <-taken)
+	}
+	slices.Sort(meanwhile)
+	if median := meanwhile[len(meanwhile)/2]; median > clients/4*readRequests {
+		t.Errorf("%d KiB of others are read before a ping is, of %d clients with %d KiB each", median>>10, clients, readRequests>>10)
+	}
+}
+
+// What a client has sent counts when its deadline comes, also where nobody has read
+// it yet.
+func TestPutOffClientsAreNotTimedOut(t *testing.T) {
+	in := start(t, func(c *Config) {
+		c.Shards = 1
+		c.Heartbeat = HeartbeatConfig{Interval: time.Second, Timeout: 500 * time.Millisecond}
+	}).ready()
+	s := in.shards[0]
+	c := in.handshaken()
+	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil { // a ping
+		t.Fatal(err)
+	}
+	var slot uint32
+	onLoop(s, func() {
+		s.conns.each(func(i uint32, conn *conn) {
+			if conn.kind == kindWebSocket {
+				slot = i
+			}
+		})
+		s.conns.at(slot).flags |= flagUnread
+		s.watchOut(slot, s.conns.at(slot), false)
+	})
+	pong := wsframe.AppendMasked(nil, ws.OpPong, nil, [4]byte{1, 2, 3, 4})
+	if _, err := c.Write(pong); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second)
+	onLoop(s, func() {
+		s.putOffs.list = append(s.putOffs.list, putOffClient{key: reactor.Key{Slot: slot, Gen: s.conns.at(slot).gen}})
+	})
+	if _, err := c.Write(pong); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil { // the next one
+		t.Fatal(err)
+	}
+	if n := in.metric(`gateway_closes_total{reason="timeout"}`); n != 0 {
+		t.Errorf("%v clients are closed", n)
+	}
+}
+
+// Connections that wait in the kernel are accepted in each round of the loop, not
+// once in all that clients have sent.
+func TestWaitingConnectionsAreAccepted(t *testing.T) {
+	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	s := in.shards[0]
+	const waiting = 3*acceptsPerSlice + 1
+	blocked, let := make(chan struct{}), make(chan struct{})
+	turns, more := 0, true
+	before := 0
+	s.post(func() {
+		before = s.conns.used
+		close(blocked)
+		<-let
+		for s.accept(); more; turns++ {
+			more = s.Turn()
+		}
+	})
+	<-blocked
+	for range waiting {
+		in.raw("")
+	}
+	close(let)
+	used := 0
+	onLoop(s, func() { used = s.conns.used })
+	if used-before < waiting || turns > 10 {
+		t.Errorf("%d of %d connections are accepted in %d turns", used-before, waiting, turns)
+	}
+}
