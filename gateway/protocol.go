@@ -55,24 +55,16 @@ const (
 // maxRef bounds what a client has given back.
 const maxRef = 64
 
-// maxRefused is how long a message over the rate may be whose ref is looked for.
-const maxRefused = 1 << 10
-
 // message handles a whole text message of a client.
 func (s *shard) message(i uint32, c *conn, text []byte) {
 	var cmd command
-	ok := s.mayTalk(i)
-	if !ok && len(text) > maxRefused {
-		s.tooFast(i, c, &cmd)
-		return
-	}
 	err := json.Unmarshal(text, &cmd) // fills in the rest where a field has the wrong type
 	goodRef := validRef(cmd.Ref)
 	if !goodRef || string(cmd.Ref) == "null" {
 		cmd.Ref = nil
 	}
 	switch {
-	case !ok:
+	case !s.mayTalk(i):
 		s.tooFast(i, c, &cmd)
 		return
 	case err != nil:
