@@ -247,7 +247,7 @@ func (s *shard) respondWith(i uint32, c *conn, response ...[]byte) {
 		return
 	}
 	s.setGrant(c, nil)
-	c.phase, c.kind, c.flags = phaseHead, kindNone, c.flags&(flagHalf|flagUnread)|flagKept
+	c.phase, c.kind, c.flags = phaseHead, kindNone, c.flags&(flagHalf|flagDemoted)|flagKept
 	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.IdleTimeout))
 	gen := c.gen
 	s.sendEach(i, c, response)

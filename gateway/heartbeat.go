@@ -73,7 +73,7 @@ func (s *shard) settled() bool {
 // due does what the connection's deadline stands for.
 func (s *shard) due(i uint32) {
 	c := s.conns.at(i)
-	if c.flags&flagUnread != 0 && c.phase != phaseClosing {
+	if c.flags&flagDemoted != 0 && c.phase != phaseClosing {
 		s.wheel.Set(i, s.now+1) // what it has sent counts
 		return
 	}

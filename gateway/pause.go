@@ -48,7 +48,7 @@ func (s *shard) isPaused(c *conn) bool { return c.in != 0 && s.inputs.at(c.in).p
 func (s *shard) interest(c *conn, out bool) reactor.Events {
 	ev := reactor.In
 	switch {
-	case s.isPaused(c), c.flags&flagUnread != 0:
+	case s.isPaused(c), c.flags&flagDemoted != 0:
 		ev = reactor.Half // closed on both sides, or failed
 	case c.flags&flagHalf != 0:
 		ev = reactor.Half

@@ -57,7 +57,7 @@ type shard struct {
 	listener *reactor.Listener // nil once closed
 	paused   bool              // the listener isn't watched for this tick
 	backlog  bool              // more connections wait than were accepted
-	putOffs  putOffs           // clients that aren't read from for now
+	demoted  demoted           // clients that aren't read from for now
 	drain    drain
 	now      uint32         // tick
 	awake    bool           // an event of this round was handled
@@ -154,7 +154,7 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 		s.boundInput()
 	}
 	if took := s.loop.Spent(); took > costly && c.gen == k.Gen && c.phase != phaseClosing {
-		s.putOff(k.Slot, c, took)
+		s.demote(k.Slot, c, took)
 	}
 }
 
@@ -169,12 +169,12 @@ func (s *shard) Turn() (more bool) {
 	_, sends := s.index.Deliver(sendsPerSlice, s.fan)
 	s.submit()
 	accepts := s.acceptMore()
-	unread := s.readPutOff()
+	demoted := s.readDemoted()
 	answers := s.answerWoken()
 	joins := s.tellLive()
 	behind := s.sendBehind()
 	victims := s.endVictims(victimsPerSlice)
-	return beats || sends || accepts || unread || answers || joins || behind || victims
+	return beats || sends || accepts || demoted || answers || joins || behind || victims
 }
 
 // deliver hands a batch of messages to one subscriber.

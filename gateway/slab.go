@@ -64,7 +64,7 @@ const (
 	flagLed                       // a poll whose answer has begun with answerLead
 	flagKept                      // it has had an answer and is kept for the next request
 	flagOver                      // its address has as many connections as it may: its request is refused
-	flagUnread                    // nothing is read from it until it's its turn, see putOff
+	flagDemoted                   // nothing is read from it until it's its turn, see demote
 )
 
 // conn is a connection. It exists a million times: it holds no pointer, and

@@ -133,8 +133,8 @@ func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
 		})
 	})
 	ping := wsframe.AppendMasked(nil, ws.OpPing, nil, [4]byte{1, 2, 3, 4})
-	eventually(t, "all are put off", func() (all bool) {
-		onLoop(s, func() { all = len(s.putOffs.list) > clients/2 })
+	eventually(t, "all are demoted", func() (all bool) {
+		onLoop(s, func() { all = len(s.demoted.list) > clients/2 })
 		return all
 	})
 	var meanwhile []uint64 // bytes read from others for each ping
@@ -171,7 +171,7 @@ func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
 
 // What a client has sent counts when its deadline comes, also where nobody has read
 // it yet.
-func TestPutOffClientsAreNotTimedOut(t *testing.T) {
+func TestDemotedClientsAreNotTimedOut(t *testing.T) {
 	in := start(t, func(c *Config) {
 		c.Shards = 1
 		c.Heartbeat = HeartbeatConfig{Interval: time.Second, Timeout: 500 * time.Millisecond}
@@ -188,7 +188,7 @@ func TestPutOffClientsAreNotTimedOut(t *testing.T) {
 				slot = i
 			}
 		})
-		s.conns.at(slot).flags |= flagUnread
+		s.conns.at(slot).flags |= flagDemoted
 		s.watchOut(slot, s.conns.at(slot), false)
 	})
 	pong := wsframe.AppendMasked(nil, ws.OpPong, nil, [4]byte{1, 2, 3, 4})
@@ -197,7 +197,7 @@ func TestPutOffClientsAreNotTimedOut(t *testing.T) {
 	}
 	time.Sleep(2 * time.Second)
 	onLoop(s, func() {
-		s.putOffs.list = append(s.putOffs.list, putOffClient{key: reactor.Key{Slot: slot, Gen: s.conns.at(slot).gen}})
+		s.demoted.list = append(s.demoted.list, demotedClient{key: reactor.Key{Slot: slot, Gen: s.conns.at(slot).gen}})
 	})
 	if _, err := c.Write(pong); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"time"
+
+	"pushgate/internal/reactor"
+)
+
+// Clients that keep the loop busy are demoted, as tasks are in a multilevel feedback
+// queue: one that took long isn't read from again until all that did so before it
+// were, and these get a part of the loop's time together. What they send meanwhile waits in the
+// kernel, which slows them down. A loop that has nothing else to do reads from them
+// at once. So a client that sends little, as good ones do, has to wait for the others
+// of its kind only, whatever hundreds of others ask for.
+
+const (
+	// costly is how long a client may take at once without being demoted.
+	costly = 100 * time.Microsecond
+	// demotedShare is how long what costly clients send may take for each round of
+	// the loop.
+	demotedShare = reactor.Slice / 2
+)
+
+// demoted are clients in the order in which they are read from again.
+type demoted struct {
+	list []demotedClient
+	left time.Duration // of their share; less than 0 where the last took more
+}
+
+// demotedClient is a client with the time that it took.
+type demotedClient struct {
+	key  reactor.Key
+	took time.Duration
+}
+
+// demote stops reading from a client until it's its turn.
+func (s *shard) demote(i uint32, c *conn, took time.Duration) {
+	if c.flags&flagDemoted != 0 {
+		return
+	}
+	c.flags |= flagDemoted
+	if s.watchOut(i, c, c.out != 0) {
+		s.demoted.list = append(s.demoted.list, demotedClient{reactor.Key{Slot: i, Gen: c.gen}, took})
+	}
+}
+
+// readDemoted reads again from clients that were demoted, for as long as their share
+// lasts if they take as long as before.
+func (s *shard) readDemoted() (more bool) {
+	p := &s.demoted
+	for p.left = min(p.left+demotedShare, demotedShare); len(p.list) > 0 && p.left > 0; {
+		next := p.list[0]
+		p.list = p.list[1:]
+		if c := s.conns.find(next.key.Slot, next.key.Gen); c != nil && c.flags&flagDemoted != 0 {
+			p.left -= next.took
+			c.flags &^= flagDemoted
+			s.watchOut(next.key.Slot, c, c.out != 0)
+		}
+	}
+	return len(p.list) > 0
+}
