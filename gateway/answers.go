@@ -236,7 +236,7 @@ func (s *shard) answerKey(i uint32, c *conn) (k answerKey) {
 	}
 	s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
 		if !s.index.Held(sub) {
-			k = answerKey{ch, s.index.From(sub), c.max, c.flags &^ flagKept, s.pages.at(i, c)}
+			k = answerKey{ch, s.index.From(sub), c.max, c.flags &^ (flagKept | flagDemoted), s.pages.at(i, c)}
 		}
 	})
 	return k
