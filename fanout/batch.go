@@ -8,8 +8,8 @@ const (
 )
 
 // Batch is one or more messages of a channel that go to a subscriber
-// together. It is valid only during the call that hands it over; what its
-// methods return stays good.
+// together. It is valid only during the call that hands it over, and so is
+// the slice of a single message; all else that its methods return stays good.
 type Batch struct {
 	messages []*Message
 	encoded  *[formCount][]byte // nil until needed, and for a single message

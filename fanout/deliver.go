@@ -103,7 +103,7 @@ func (d *delivery) begin(first Sub) {
 	}
 	messages := d.messages[d.head:end:end]
 	if len(messages) > 1 {
-		messages = slices.Clone(messages) // it outlives its place here
+		messages = slices.Clone(messages) // it outlives its place here, see Batch
 	}
 	d.batch = Batch{messages: messages}
 	d.next = first

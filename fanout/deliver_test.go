@@ -174,6 +174,29 @@ func TestBatchOfOneSharesTheMessage(t *testing.T) {
 	})
 }
 
+// What a batch of several messages returns is kept by those who send it later, while
+// the channel goes on.
+func TestBatchOutlivesItsCall(t *testing.T) {
+	x := NewIndex()
+	ch, _ := fill(x, "c", 1)
+	var want, got []*Message
+	deliver := func(n int, send func(conn uint32, b *Batch)) {
+		for range n {
+			want = append(want, publishText(x, ch, uint32(len(want)+1), "1"))
+		}
+		for more := true; more; {
+			_, more = x.Deliver(10, send)
+		}
+	}
+	var encoded []byte
+	deliver(3, func(_ uint32, b *Batch) { got, encoded = b.Messages(), b.Encoded(FormText) })
+	text := string(encoded)
+	deliver(5, func(uint32, *Batch) {})
+	if !slices.Equal(got, want[:3]) || string(encoded) != text {
+		t.Errorf("the batch has become %v, %q", got, encoded)
+	}
+}
+
 // TestNotice tells a gap to those who were there, in its place.
 func TestNotice(t *testing.T) {
 	x := NewIndex()

@@ -10,7 +10,7 @@ type outgoing struct {
 	b       []byte            // must not change any more, unless own
 	sent    int               // of b
 	message *fanout.Message   // the first in b, if any
-	batch   []*fanout.Message // all in b, of use where they are several
+	batch   []*fanout.Message // all in b where they are several, else nil
 	history bool              // the client asked for it
 	own     bool              // the caller goes on using b
 }

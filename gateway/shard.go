@@ -189,7 +189,11 @@ func (s *shard) deliver(i uint32, b *fanout.Batch) {
 		return
 	}
 	s.stats.deliveries += uint64(b.Count())
-	s.sendBatched(i, c, outgoing{b: b.Encoded(c.form()), message: b.Messages()[0], batch: b.Messages()})
+	o := outgoing{b: b.Encoded(c.form()), message: b.Messages()[0]}
+	if b.Count() > 1 {
+		o.batch = b.Messages()
+	}
+	s.sendBatched(i, c, o)
 }
 
 // delivered notes how long messages took that have been sent to all.

@@ -84,7 +84,7 @@ func (s *shard) lossy(c *conn, o *outgoing) (kind itemKind, yes bool) {
 
 // enqueueEach queues the messages of a batch each for itself.
 func (s *shard) enqueueEach(i uint32, c *conn, o outgoing, kind itemKind) {
-	if len(o.batch) <= 1 {
+	if o.batch == nil {
 		s.enqueueOne(i, c, &o, s.originOf(&o), kind)
 		return
 	}
