@@ -134,8 +134,8 @@ bench-ratios: build ## measure against a bare loop in repeated runs and print th
 bench-bare: bench-ratios ## the same
 
 .PHONY: bench-collector
-bench-collector: ## measure what Go's collector does to the event loops at a million connections
-	$(GO) test -count=1 -v -run '^TestLoopLagDuringCollections$$' ./gateway -args -collector.long
+bench-collector: ## measure what Go's collector does to the event loops at a million connections, and costs with full rings
+	$(GO) test -count=1 -v -run '^(TestLoopLagDuringCollections|TestCostOfCollectingForRings)$$' ./gateway -args -collector.long
 
 .PHONY: bench-catchup
 bench-catchup: ## have 5,000 clients come back at once and print when all have caught up

@@ -39,6 +39,15 @@ func (m *heldMessage) bytes() int {
 	return heldMessageBytes + allocated(len(m.payload)+maxHead) + 2*allocated(len(m.user))
 }
 
+// takePayload returns the payload for a Message. It's not copied but where it came with
+// a user, which may be longer and would stay with it.
+func (m *heldMessage) takePayload() []byte {
+	if m.user != "" {
+		return []byte(m.payload)
+	}
+	return unsafe.Slice(unsafe.StringData(m.payload), len(m.payload))
+}
+
 // maxHead is a durable message's two marks and its id of common length.
 const maxHead = 20
 
@@ -147,7 +156,7 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 		t.flags |= topicPlain
 		id = l.here()
 	}
-	msg := NewMessage(l.topics.channel(t), id, t.seq+1, []byte(m.payload))
+	msg := NewMessage(l.topics.channel(t), id, t.seq+1, m.takePayload())
 	msg.User, msg.last, msg.at = m.user, t.last, at
 	l.rings.push(&l.topics, place, t, msg, l.now())
 	t.seq++

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"pushgate/internal/wsframe"
 )
 
 // payloadKind says how a payload can be shown in text.
@@ -37,14 +39,15 @@ func payloadKindOf(p []byte) payloadKind {
 func appendForm(dst []byte, f Form, m *Message) []byte {
 	switch f {
 	case FormText:
-		object := appendObject(nil, m)
-		return appendMessageFrame(dst, ws.OpText, object)
+		return textFrame(m)
 	case FormRaw:
+		op := ws.OpText
 		if m.kind == payloadBytes {
-			return appendMessageFrame(dst, ws.OpBinary, m.Payload)
+			op = ws.OpBinary
 		}
-		return appendMessageFrame(dst, ws.OpText, m.Payload)
+		return wsframe.AppendFrame(slices.Grow(dst, maxFrameHead+len(m.Payload)), op, m.Payload)
 	case FormEvent:
+		dst = slices.Grow(dst, eventBytes+objectBytes(m))
 		dst = appendEventHead(dst, m, "message")
 		dst = append(dst, "data: "...)
 		start := len(dst)
@@ -58,14 +61,53 @@ func appendForm(dst []byte, f Form, m *Message) []byte {
 			dst = base64.StdEncoding.AppendEncode(dst, m.Payload)
 			return append(dst, "\n\n"...)
 		}
+		lines := bytes.Count(m.Payload, []byte{'\n'}) + bytes.Count(m.Payload, []byte{'\r'})
+		dst = slices.Grow(dst, eventBytes+len("data: ")*lines+len(m.Payload))
 		dst = appendEventHead(dst, m, "message")
 		dst = appendDataLines(dst, m.Payload)
 		return append(dst, '\n')
 	case FormData:
-		return appendData(dst, m)
+		return appendData(slices.Grow(dst, dataBytes(m)), m)
 	default:
-		return appendObject(dst, m)
+		return appendObject(slices.Grow(dst, objectBytes(m)), m)
 	}
+}
+
+// A large message in one form is all but one allocation of its size. To grow on the
+// way, or to encode it once more for a frame, would be twice as much for the collector.
+
+const (
+	// maxFrameHead is the longest header of an unmasked frame (RFC 6455, 5.2).
+	maxFrameHead = 10
+	// eventBytes is what an event has besides its data, in one line.
+	eventBytes = 80
+)
+
+// objectBytes returns a little more than the JSON object that stands for m takes.
+func objectBytes(m *Message) int {
+	return 96 + len(m.Channel) + len(m.ID.Node) + jsonTextBytes(m.User) + dataBytes(m)
+}
+
+// dataBytes returns what the payload takes as a JSON value.
+func dataBytes(m *Message) int {
+	switch m.kind {
+	case payloadJSON:
+		return len(m.Payload)
+	case payloadText:
+		return jsonTextBytes(m.Payload)
+	}
+	return len(`{"data_base64":""}`) + base64.StdEncoding.EncodedLen(len(m.Payload))
+}
+
+// textFrame returns the text frame with the object that stands for m. The header
+// comes last, as it tells the length, into the room before the object.
+func textFrame(m *Message) []byte {
+	b := appendObject(make([]byte, maxFrameHead, maxFrameHead+objectBytes(m)), m)
+	var room [maxFrameHead]byte
+	head := wsframe.AppendHeader(room[:0], ws.OpText, true, len(b)-maxFrameHead)
+	b = b[maxFrameHead-len(head):]
+	copy(b, head)
+	return b
 }
 
 // appendData appends the payload as a JSON value.
@@ -83,14 +125,13 @@ func appendData(dst []byte, m *Message) []byte {
 
 // appendObject appends the JSON object that stands for m on every transport.
 func appendObject(dst []byte, m *Message) []byte {
-	dst = slices.Grow(dst, 64+len(m.Channel)+len(m.ID.Node)+len(m.User)+36+len(m.Payload)*4/3)
 	dst = append(dst, `{"type":"message","channel":"`...)
 	dst = append(dst, m.Channel...) // no byte of a valid name needs escaping
 	dst = append(dst, `","id":"`...)
 	dst = append(m.ID.AppendTo(dst), '"')
 	if m.User != "" {
 		dst = append(dst, `,"user":`...)
-		dst = appendJSONText(dst, []byte(m.User))
+		dst = appendJSONText(dst, m.User)
 	}
 	switch m.kind {
 	case payloadJSON:
@@ -107,29 +148,8 @@ func appendObject(dst []byte, m *Message) []byte {
 	return append(dst, '}')
 }
 
-// appendJSONText appends UTF-8 text as a JSON string. Unlike json.Marshal it
-// leaves < > and & alone.
-func appendJSONText(dst, text []byte) []byte {
-	buf := bytes.NewBuffer(dst)
-	enc := json.NewEncoder(buf)
-	enc.SetEscapeHTML(false)
-	// A string can't fail to encode, and a buffer takes every write.
-	_ = enc.Encode(string(text))
-	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
-}
-
-// appendMessageFrame appends a whole unmasked frame.
-func appendMessageFrame(dst []byte, op ws.OpCode, payload []byte) []byte {
-	h := ws.Header{Fin: true, OpCode: op, Length: int64(len(payload))}
-	buf := bytes.NewBuffer(slices.Grow(dst, ws.HeaderSize(h)+len(payload)))
-	// The header is well-formed, and a buffer takes every write.
-	_ = ws.WriteHeader(buf, h)
-	return append(buf.Bytes(), payload...)
-}
-
 // appendEventHead appends what stands before an event's data.
 func appendEventHead(dst []byte, m *Message, event string) []byte {
-	dst = slices.Grow(dst, 128+len(m.Channel)+len(m.Payload)*4/3)
 	dst = append(dst, "id: "...)
 	dst = m.ID.AppendTo(dst)
 	dst = append(dst, "\nevent: "...)

@@ -66,6 +66,10 @@ func TestLingeringIsBounded(t *testing.T) {
 	if s := b.Stats(); s.Channels != most || s.Lingering != most {
 		t.Errorf("%d channels, %d of them linger, want %d", s.Channels, s.Lingering, most)
 	}
+	// A connection that is made again has what lingers only, too.
+	if n := b.Stats().Unsubscribes; n < uint64(names/subscribeBatch/2) {
+		t.Errorf("%d times names were unsubscribed from", n)
+	}
 	// Those that were left last are there, and they alone.
 	if n := server.subscribers(fmt.Sprint("push:c", names-1)); n != 1 {
 		t.Errorf("%d subscribers of the channel that was left last", n)

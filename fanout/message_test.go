@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -246,6 +247,39 @@ func TestEncodedIsMadeOnce(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { m.Encoded(FormText) }); n != 0 {
 		t.Errorf("%v allocations for a form that is made, want 0", n)
+	}
+}
+
+// A large message is allocated once as it comes and once for each form in which it goes.
+func TestLargeMessageIsAllocatedOnce(t *testing.T) {
+	const size = 60_000
+	allocated := func(fn func()) int {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		fn()
+		runtime.ReadMemStats(&after)
+		return int(after.TotalAlloc - before.TotalAlloc)
+	}
+	for name, payload := range map[string]string{
+		"JSON":  `"` + strings.Repeat("x", size) + `"`,
+		"text":  strings.Repeat("a line\n\"", size/8),
+		"lines": strings.Repeat(strings.Repeat("x", 100)+"\n", size/101),
+		"bytes": strings.Repeat("\xff", size),
+	} {
+		_, l := offline(t, DefaultConfig())
+		id, topic := l.openLive("c")
+		wire := "\x1e1-1\x1e" + payload
+		m, _ := parseWire(wire)
+		if n := allocated(func() { l.take(id, topic, m) }); n > size/4 {
+			t.Errorf("%s: %d bytes are allocated for %d that came", name, n, len(payload))
+		}
+		for f := range formCount {
+			msg := topic.ring.at(0)
+			n := allocated(func() { msg.Encoded(f) })
+			if most := len(msg.Encoded(f)) + 16<<10; n > most {
+				t.Errorf("%s: %d bytes are allocated for %d of form %d", name, n, len(msg.Encoded(f)), f)
+			}
+		}
 	}
 }
 

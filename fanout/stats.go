@@ -48,6 +48,15 @@ type counters struct {
 	probesMissed, dropped                                  atomic.Uint64
 }
 
+// RingShare returns how much of Config.Ring.TotalBytes the rings take, mostly 0 to 1.
+func (b *Broker) RingShare() float64 {
+	sum := int64(0)
+	for _, l := range b.links {
+		sum += l.rings.bytes.Load()
+	}
+	return float64(sum) / float64(b.config.Ring.TotalBytes)
+}
+
 // Stats returns the present figures. It takes each link's lock for a moment.
 func (b *Broker) Stats() Stats {
 	c := &b.counters

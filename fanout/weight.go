@@ -15,7 +15,9 @@ const (
 )
 
 // ownBytes returns what the message takes in memory without its encodings.
-func (m *Message) ownBytes() int { return messageBytes + cap(m.Payload) + allocated(len(m.User)) }
+func (m *Message) ownBytes() int {
+	return messageBytes + allocated(cap(m.Payload)) + allocated(len(m.User))
+}
 
 // bytes returns the memory of the message and of its present encodings. A later
 // encoding adds its own.
@@ -29,8 +31,14 @@ func (m *Message) pendingBytes() int {
 }
 
 // allocated returns what n bytes take at least, where they are allocated for
-// themselves: a multiple of 16.
-func allocated(n int) int { return (n + weightUnit - 1) &^ (weightUnit - 1) }
+// themselves: a multiple of 16, or of 8 KiB for large ones.
+func allocated(n int) int {
+	const large, page = 32 << 10, 8 << 10
+	if n > large {
+		return (n + page - 1) &^ (page - 1)
+	}
+	return (n + weightUnit - 1) &^ (weightUnit - 1)
+}
 
 func weightOf(w uint32) int { return int(w&^inRing) * weightUnit }
 
@@ -40,7 +48,7 @@ func weightOf(w uint32) int { return int(w&^inRing) * weightUnit }
 // encoding is either found or comes in between and adds itself, though nothing is
 // locked: encoding a large payload takes a shard longer than others may wait.
 func (m *Message) weigh(bytes int) {
-	units := allocated(bytes+encodingBytes) / weightUnit
+	units := (allocated(bytes) + encodingBytes) / weightUnit
 	if m.weight.Add(uint32(units))&inRing != 0 {
 		m.ring.Load().encoded(units * weightUnit)
 	}

@@ -266,6 +266,15 @@ func TestPendingTakesWhatIsCounted(t *testing.T) {
 	}
 }
 
+// Large slices are counted with the rest of their last page.
+func TestLargeSlicesAreCountedInPages(t *testing.T) {
+	for _, n := range []int{32<<10 + 1, 60_000, 64 << 10, 1 << 20, 1_000_001} {
+		if got, want := allocated(n), cap(append([]byte(nil), make([]byte, n)...)); got != want {
+			t.Errorf("%d bytes count %d, and take %d", n, got, want)
+		}
+	}
+}
+
 // A million messages may wait: two words more are 16 MB.
 func TestMessageSize(t *testing.T) {
 	if got := int(unsafe.Sizeof(Message{})); got != messageBytes || got > 160 {

@@ -89,7 +89,7 @@ func parseUser(text string) (user string, ok bool) {
 
 // withUser returns a plain message as it is published for a user.
 func withUser(payload []byte, user string) []byte {
-	b := appendJSONText([]byte{mark, userMark, mark}, []byte(user))
+	b := appendJSONText([]byte{mark, userMark, mark}, user)
 	return append(append(b, mark), payload...)
 }
 

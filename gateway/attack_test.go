@@ -43,6 +43,7 @@ const targetEnv = "GATEWAY_TEST_TARGET"
 type attackTarget struct {
 	Config Config
 	Redis  string
+	Late   bool // without CollectEarlier
 }
 
 // serveTarget is the process' main: it says where it listens and serves until
@@ -63,7 +64,9 @@ func serveTarget(text string) error {
 	if err != nil {
 		return err
 	}
-	srv.CollectEarlier()
+	if !t.Late {
+		srv.CollectEarlier()
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go broker.Run(ctx)
@@ -86,14 +89,20 @@ type attacked struct {
 
 func attack(t *testing.T, change func(*Config)) *attacked {
 	t.Helper()
+	return attackOn(t, redistest.Start(t), false, change)
+}
+
+// attackOn is attack with a Redis that others have too; late says that the collector
+// runs as Go has it.
+func attackOn(t *testing.T, redis *redistest.Server, late bool, change func(*Config)) *attacked {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("measures CPU time and latency, which the race detector distorts")
 	}
 	cfg := DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout, cfg.Shards = "127.0.0.1:0", "", 0, 2
 	change(&cfg)
-	redis := redistest.Start(t)
-	text, err := json.Marshal(attackTarget{cfg, redis.URL()})
+	text, err := json.Marshal(attackTarget{cfg, redis.URL(), late})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,6 +114,16 @@ func TestTotalsOfChannels(t *testing.T) {
 			if n := in.metric(fmt.Sprintf("gateway_rejects_total{reason=%q}", reason)); n != 4 {
 				t.Errorf("%v counted, want 4", n)
 			}
+			// A channel that somebody has is none more, also where fewer may be there now.
+			if reason == RejectTotalChannels {
+				in.reloadWith(func(c *Config) { c.Limits.TotalChannels = 2 })
+				second.write(`{"type":"subscribe","channel":"a"}`)
+				second.expect("subscribed")
+				if o := in.ask("GET /v1/poll?channels=a&wait=0 HTTP/1.1\r\nHost: a\r\n\r\n"); o.status != 204 {
+					t.Errorf("a poll of a channel that is there got %+v", o)
+				}
+				in.reloadWith(func(c *Config) { c.Limits.TotalChannels = 3 })
+			}
 			first.write(`{"type":"unsubscribe","channel":"b"}`)
 			first.expect("unsubscribed")
 			second.write(`{"type":"subscribe","channel":"d"}`)

@@ -291,7 +291,8 @@ func (s *Server) tick(ctx context.Context) {
 		now := s.tickOf(at)
 		date := http1.AppendDate(nil, at)
 		l := &s.live.Load().Limits
-		s.garbage.note(float64(s.queued.bytes.Load())/float64(l.TotalQueueBytes), float64(s.inputBytes.Load())/float64(l.TotalInputBytes))
+		s.garbage.note(float64(s.queued.bytes.Load())/float64(l.TotalQueueBytes),
+			float64(s.inputBytes.Load())/float64(l.TotalInputBytes), s.broker.RingShare())
 		for _, sh := range s.shards {
 			sh.post(func() { sh.beat(now, at, date) })
 		}

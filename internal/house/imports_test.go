@@ -19,7 +19,7 @@ var directions = map[string][]string{
 	"cmd/loadgen":        {"internal/loadgen", "cmd/internal", "internal/reactor", "internal/preflight", "internal/sink"},
 	"cmd/internal":       {},
 	"gateway":            {"gateway", "fanout", "heartbeat", "web", "internal/address", "internal/reactor", "internal/wsframe", "internal/preflight"},
-	"fanout":             {"internal/address", "internal/redisurl"},
+	"fanout":             {"internal/address", "internal/redisurl", "internal/wsframe"},
 	"heartbeat":          {},
 	"configs":            {},
 	"web":                {},
