@@ -76,6 +76,9 @@ func TestHeldMessagesAreBounded(t *testing.T) {
 			t.Fatalf("%d bytes are held", n)
 		}
 	}
+	if h := l.held[u[0].topic]; h.list != nil || l.b.held.Load() != heldTopicBytes {
+		t.Errorf("%d messages are held, %d bytes counted, where there was no room", len(h.list), l.b.held.Load())
+	}
 	l.settleAll(u, []page{{tail: streamID{1, 1}, complete: true}}) // was read before all that came
 	if n := l.b.Stats().Links[0].Pending; n != 1 {
 		t.Fatalf("%d channels are pending", n)

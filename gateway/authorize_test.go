@@ -307,6 +307,7 @@ func TestPublishByRule(t *testing.T) {
 // A client that shows no token may hold its connection no longer than one that
 // sends no request.
 func TestTokenDeadline(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *Config) {
 		withTokens(c)
 		c.Limits.HeadTimeout = 2 * time.Second // it holds for the handshake too, on a busy machine

@@ -16,6 +16,7 @@ import (
 // Whatever the gateway closes a WebSocket for, the close text is the reason's
 // word, the same as the metric's label, and a bye before it says the rest.
 func TestEveryCloseHasItsWord(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *Config) {
 		withTokens(c)
 		quickBeat(c)

@@ -46,6 +46,7 @@ func (in *instance) kept(n int, to *instance) {
 // One call to any node has those with more than their share send the surplus
 // away; nobody else is touched.
 func TestRebalanceOfAFleet(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	a, b := startOn(t, redis, nil).ready(), startOn(t, redis, nil).ready()
 	allKnow(t, 2, a, b)
@@ -80,6 +81,7 @@ func TestRebalanceOfAFleet(t *testing.T) {
 }
 
 func TestRebalanceOfABusyFleet(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	a, b := startOn(t, redis, nil).ready(), startOn(t, redis, nil).ready()
 	allKnow(t, 2, a, b)
@@ -105,6 +107,7 @@ func TestRebalanceOfABusyFleet(t *testing.T) {
 
 // A node that shuts down takes no part, and is forgotten when it has.
 func TestFleetOfOneThatGoes(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	a, b := startOn(t, redis, nil).ready(), startOn(t, redis, func(c *Config) { c.Drain.Timeout = time.Hour }).ready()
 	b.kept(1, a)

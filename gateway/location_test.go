@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pushgate/gateway/admin"
+	"pushgate/internal/redistest"
 )
 
 func TestAddressKey(t *testing.T) {
@@ -132,6 +133,7 @@ const (
 )
 
 func TestProxies(t *testing.T) {
+	redis := redistest.Start(t)
 	for name, test := range map[string]struct {
 		protocol string
 		trusted  string
@@ -158,7 +160,7 @@ func TestProxies(t *testing.T) {
 	} {
 		for _, pieces := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, in pieces %v", name, pieces), func(t *testing.T) {
-				in := start(t, func(c *Config) {
+				in := startOn(t, redis, func(c *Config) {
 					c.Proxy.Protocol, c.Proxy.Trusted = test.protocol, []string{test.trusted}
 				}).ready()
 				c := in.from("127.0.0.2", "")
