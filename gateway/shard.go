@@ -54,6 +54,8 @@ type shard struct {
 	behind   []behind          // clients that are sent what they missed
 	missed   [][]byte          // what of it is being sent
 	live     []fanout.Channel  // joins of which not all who wait are told yet
+	tasks    []*task           // those that are dropped included
+	taskOf   map[uint32]*task  // by slot
 	listener *reactor.Listener // nil once closed
 	paused   bool              // the listener isn't watched for this tick
 	backlog  bool              // more connections wait than were accepted
@@ -101,6 +103,7 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		index:    fanout.NewIndex(),
 		wheel:    heartbeat.New(wheelSize),
 		joins:    make(map[fanout.Channel]*join),
+		taskOf:   make(map[uint32]*task),
 		grants:   grants{byGrant: make(map[*auth.Grant]uint32)},
 		unknown:  make(map[uint32]*params),
 		overrun:  make(map[fanout.Channel]bool),
@@ -172,9 +175,10 @@ func (s *shard) Turn() (more bool) {
 	demoted := s.readDemoted()
 	answers := s.answerWoken()
 	joins := s.tellLive()
+	tasks := s.runTasks()
 	behind := s.sendBehind()
 	victims := s.endVictims(victimsPerSlice)
-	return beats || sends || accepts || demoted || answers || joins || behind || victims
+	return beats || sends || accepts || demoted || answers || joins || tasks || behind || victims
 }
 
 // deliver hands a batch of messages to one subscriber.
