@@ -36,6 +36,8 @@ type shard struct {
 	fan   func(conn uint32, b *fanout.Batch) // deliver, bound once
 	onDue func(i uint32)                     // due, bound once
 
+	handover handover // by the broker's goroutines
+
 	// Owned by the loop
 	cfg      *settings // swapped by a reload
 	conns    slab
@@ -108,6 +110,7 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		unknown:  make(map[uint32]*params),
 		overrun:  make(map[fanout.Channel]bool),
 		room:     maxPending,
+		handover: handover{room: maxHandover, drops: make(map[string]uint64)},
 		listener: listener,
 		echo:     wsframe.NewReader(wsframe.Server, maxEcho),
 		stats:    newStats(),

@@ -194,14 +194,5 @@ func (s *shard) channelsOf(c *conn) []fanout.Channel {
 	return s.listed
 }
 
-// Deliver is called by the broker with a channel's next message.
-func (s *shard) Deliver(m *fanout.Message) {
-	s.post(func() {
-		if ch, ok := s.index.Lookup([]byte(m.Channel)); ok {
-			s.dispatch(ch, m)
-		}
-	})
-}
-
 // Gap is called by the broker when messages may have been lost.
 func (s *shard) Gap(channel string, g fanout.Gap) { s.Deliver(gapNotice(channel, g)) }
