@@ -17,9 +17,9 @@ type task struct {
 	revokes []string   // channels that a new token may not allow
 	gathers *gathering // the answer to a poll
 
-	took time.Duration
-	rest []byte // what a WebSocket sent meanwhile, which is handled then
-	held int    // bytes that are counted for limits.total_input_bytes
+	took time.Duration // so far
+	rest []byte        // what a WebSocket sent meanwhile, which is handled then
+	held int           // bytes that are counted for limits.total_input_bytes
 }
 
 // taskSlice is how many channels are handled at once: 0.2 to 0.6 ms.
