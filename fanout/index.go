@@ -34,7 +34,9 @@ type Index struct {
 	subs     chunked[subscription]
 	freeSub  Sub // linked by subscription.next
 	subCount int
-	walks    []Sub // next of every EachSubscriber under way
+	walks    []Sub                        // next of every EachSubscriber under way
+	few      int                          // fewSubs, less in tests
+	many     map[uint32]map[Channel]place // by connection, of those with more, see fewSubs
 
 	// Owned by the shard's loop: messages on their way.
 
@@ -63,7 +65,7 @@ func (x *Index) OnDelivered(fn func([]*Message)) { x.delivered = fn }
 
 // NewIndex makes an empty index.
 func NewIndex() *Index {
-	x := &Index{seed: maphash.MakeSeed(), deliveries: make([]*delivery, 1)}
+	x := &Index{seed: maphash.MakeSeed(), few: fewSubs, many: make(map[uint32]map[Channel]place), deliveries: make([]*delivery, 1)}
 	x.channels.grow() // number 0 means none
 	x.subs.grow()
 	return x

@@ -114,6 +114,37 @@ func BenchmarkUnsubscribe(b *testing.B) {
 	}
 }
 
+// resubscribing returns a client of so many channels, and what has it leave one of
+// them and come back to it, which are far apart in its list.
+func resubscribing(n int) func() {
+	x := NewIndex()
+	var l List
+	channels := make([]Channel, n)
+	for i := range channels {
+		channels[i] = x.Open(strconv.AppendInt([]byte("user."), int64(i), 10))
+		x.Subscribe(&l, 1, channels[i])
+	}
+	at := 0
+	return func() {
+		at = (at + n/2 + 1) % n
+		x.Unsubscribe(&l, channels[at])
+		x.Subscribe(&l, 1, channels[at])
+	}
+}
+
+// BenchmarkResubscribe has a client leave one of its channels and come back.
+func BenchmarkResubscribe(b *testing.B) {
+	for _, n := range []int{1, 10, 100, 4096} {
+		b.Run("channels="+strconv.Itoa(n), func(b *testing.B) {
+			turn := resubscribing(n)
+			b.ReportAllocs()
+			for b.Loop() {
+				turn()
+			}
+		})
+	}
+}
+
 func BenchmarkLookup(b *testing.B) {
 	x := NewIndex()
 	names := make([][]byte, 100_000)

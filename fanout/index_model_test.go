@@ -38,10 +38,12 @@ type modelSub struct {
 	held bool
 }
 
-var modelNames = rapid.SampledFrom([]string{"a", "room/1", "user.123456789012345678901"})
+var modelNames = rapid.SampledFrom([]string{"a", "b", "c", "room/1", "user.123456789012345678901"})
 
 func newIndexModel(t *rapid.T) *indexModel {
-	return &indexModel{t: t, x: NewIndex(), channels: map[string]*modelChannel{}, last: map[string]uint32{}, subs: map[modelKey]*modelSub{}}
+	x := NewIndex()
+	x.few = rapid.IntRange(0, 2).Draw(t, "few")
+	return &indexModel{t: t, x: x, channels: map[string]*modelChannel{}, last: map[string]uint32{}, subs: map[modelKey]*modelSub{}}
 }
 
 func (m *indexModel) drawConn() uint32 {
@@ -285,6 +287,9 @@ func (m *indexModel) check(t *rapid.T) {
 		}
 	}
 	for conn, l := range m.conns {
+		if l == 0 && m.x.many[uint32(conn)] != nil {
+			t.Fatalf("%d has no channel, and a table", conn)
+		}
 		if got := m.x.Len(l); got != lens[uint32(conn)] {
 			t.Fatalf("list of %d has %d, want %d", conn, got, lens[uint32(conn)])
 		}

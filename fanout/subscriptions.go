@@ -9,7 +9,7 @@ type Sub uint32
 type List uint32
 
 // subscription is one connection in one channel. It is in two lists: that of
-// its connection, singly linked because a connection has few, and that of the
+// its connection, singly linked because most connections have few, and that of the
 // channel, in order of subscription and doubly linked because a channel may
 // have half a million. Millions of them exist: 24 bytes.
 type subscription struct {
@@ -60,6 +60,7 @@ func (x *Index) Add(l *List, conn uint32, ch Channel) (s Sub) {
 	c.last = s
 	c.subscribers++
 	x.subCount++
+	x.added(conn, ch, s, Sub(*l))
 	*l = List(s)
 	return s
 }
@@ -73,31 +74,37 @@ func (x *Index) Is(s Sub, conn uint32, ch Channel) bool {
 
 // Find looks for a channel in a connection's list.
 func (x *Index) Find(l List, ch Channel) (Sub, bool) {
-	for s := Sub(l); s != 0; {
-		e := x.subs.at(uint32(s))
-		if e.channel&subChannelMask == uint32(ch) {
-			return s, true
-		}
-		s = e.sibling
-	}
-	return 0, false
+	_, s := x.locate(l, ch)
+	return s, s != 0
 }
 
-// Unsubscribe takes a connection out of a channel. It walks the connection's
-// list, but not the channel's.
-func (x *Index) Unsubscribe(l *List, ch Channel) (removed bool) {
-	link := (*Sub)(l)
-	for *link != 0 {
-		s := *link
+// locate returns a channel's subscription in a connection's list, 0 when it isn't
+// there, and the one before it.
+func (x *Index) locate(l List, ch Channel) (before, s Sub) {
+	s = Sub(l)
+	for n := 0; s != 0; n++ {
 		e := x.subs.at(uint32(s))
 		if e.channel&subChannelMask == uint32(ch) {
-			*link = e.sibling
-			x.remove(s)
-			return true
+			return before, s
 		}
-		link = &e.sibling
+		if n == x.few {
+			at := x.placesOf(l)[ch]
+			return at.before, at.s
+		}
+		before, s = s, e.sibling
 	}
-	return false
+	return 0, 0
+}
+
+// Unsubscribe takes a connection out of a channel.
+func (x *Index) Unsubscribe(l *List, ch Channel) (removed bool) {
+	before, s := x.locate(*l, ch)
+	if s == 0 {
+		return false
+	}
+	x.unlink(l, before, s)
+	x.remove(s)
+	return true
 }
 
 // remove unlinks s, which its connection's list doesn't hold any more, from
@@ -184,6 +191,22 @@ func (x *Index) Each(l List, fn func(Sub, Channel)) {
 		fn(s, Channel(e.channel&subChannelMask))
 		s = next
 	}
+}
+
+// EachSome is Each for most subscriptions at most, from one on that an earlier call
+// returned, 0 for the first. It returns the next one, 0 at the end. The list must be
+// the same all the time.
+func (x *Index) EachSome(l List, from Sub, most int, fn func(Sub, Channel)) (next Sub) {
+	if from == 0 {
+		from = Sub(l)
+	}
+	for ; from != 0 && most > 0; most-- {
+		e := x.subs.at(uint32(from))
+		next := e.sibling
+		fn(from, Channel(e.channel&subChannelMask))
+		from = next
+	}
+	return from
 }
 
 // EachSubscriber calls fn for each subscription of a channel, the earliest

@@ -13,72 +13,104 @@ type bundle struct {
 	cursor fanout.Cursor
 	// The messages are pieces, text and a large message by turns, and the text
 	// behind them. A large one is not copied: it is shared with other answers.
-	pieces  [][]byte
-	text    []byte
-	size    int // of the messages
-	gaps    []string
-	count   int
-	more    bool
-	early   bool // what there is can't be told yet
-	unmoved bool // no channel has begun yet, and the position is a time, which no cursor says
-	form    fanout.Form
+	pieces [][]byte
+	text   []byte
+	size   int // of the messages
+	gaps   []string
+	count  int
+	more   bool
+	early  bool // what there is can't be told yet
+	form   fanout.Form
 }
 
-// gather collects what the channels of a poll have for it, up to its most; now
-// says that it can't wait for anything.
-func (s *shard) gather(c *conn, now bool) *bundle {
-	b := &bundle{form: fanout.FormJSON}
-	if c.flags&flagRaw != 0 {
-		b.form = fanout.FormData
+// gathering is the answer to a poll in the making, a slice of its channels at a time.
+type gathering struct {
+	bundle
+	now      bool       // the answer can't wait for anything
+	next     fanout.Sub // the channel to go on with, 0 for the first
+	all      bool       // all channels were looked at
+	parts    []part     // of those that have messages
+	marked   int        // of parts, those whose position is in the cursor
+	shared   bool       // it's decided how many messages of each go into the answer
+	held     int        // channels that haven't begun
+	position []byte     // the cursor's text
+}
+
+// gatherSome collects a slice of what the channels of a poll have for it, up to its
+// most, and reports whether that is all.
+func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
+	switch {
+	case !g.all:
+		if c.poll != 0 {
+			s.polls.at(c.poll).sortMissed()
+		}
+		g.next = s.index.EachSome(c.subs, g.next, taskSlice, func(sub fanout.Sub, ch fanout.Channel) { s.gatherOne(c, g, sub, ch) })
+		g.all = g.next == 0
+	case !g.shared:
+		g.share(g.parts, int(c.max), min(int(s.queueShare()/answerShare), answerBytes))
+		g.shared = true
+	case g.marked < len(g.parts):
+		for end := min(g.marked+taskSlice, len(g.parts)); g.marked < end; g.marked++ {
+			s.takePart(c, g, &g.parts[g.marked])
+		}
+	default:
+		unmoved := g.held == int(c.count) && c.poll != 0 && s.polls.at(c.poll).resume.isTime()
+		if unmoved {
+			// No channel has begun yet, and the position is a time, which no cursor says.
+			g.position, g.gaps = []byte(s.polls.at(c.poll).resume.text), nil
+		} else {
+			g.position = g.cursor.AppendTo(nil)
+		}
+		return true
+	}
+	return false
+}
+
+// gatherOne looks at one channel of a poll.
+func (s *shard) gatherOne(c *conn, g *gathering, sub fanout.Sub, ch fanout.Channel) {
+	name := s.index.Name(ch)
+	if s.index.Held(sub) {
+		g.held++
+		g.keep(name, s.srv.node, &s.polls.at(c.poll).resume, false)
+		return
+	}
+	from := s.index.From(sub)
+	r := s.srv.broker.Since(name, from)
+	part := part{channel: name, messages: r.Messages, recent: r}
+	gap := !r.Complete
+	if gap && s.comeBack(c, g, ch, name, from, &r) {
+		return
 	}
 	var set *poll
 	if c.poll != 0 {
 		set = s.polls.at(c.poll)
-		set.sortMissed()
 	}
-	held, parts := 0, s.parts[:0]
-	s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
-		name := s.index.Name(ch)
-		if s.index.Held(sub) {
-			held++
-			b.keep(name, s.srv.node, &s.polls.at(c.poll).resume, false)
-			return
-		}
-		from := s.index.From(sub)
-		r := s.srv.broker.Since(name, from)
-		part := part{channel: name, messages: r.Messages, recent: r}
-		gap := !r.Complete
-		if gap && s.comeBack(c, b, ch, name, from, &r, now) {
-			return
-		}
-		if m := set.missedOf(ch); m != nil {
-			part.history, part.before, part.newest = len(m.messages), m.before, m.newest
-			part.messages = append(m.messages[:len(m.messages):len(m.messages)], r.Messages...)
-			gap = gap || m.gap
-		}
-		if gap {
-			b.gap(name)
-		}
-		parts = append(parts, part)
-	})
-	b.share(parts, int(c.max), min(int(s.queueShare()/answerShare), answerBytes))
-	for k := range parts {
-		part := &parts[k]
-		b.more = b.more || part.taken < len(part.messages)
-		b.add(part.messages[:part.taken])
-		switch {
-		case part.taken == 0 && part.history > 0 && (part.newest || s.polls.at(c.poll).resume.isTime()):
-			part.markBefore(&b.cursor, part.channel, s.srv.node)
-		case !part.mark(&b.cursor, part.channel):
-			b.keep(part.channel, s.srv.node, &s.polls.at(c.poll).resume, part.recent.DurableOnly())
-		}
+	if m := set.missedOf(ch); m != nil {
+		part.history, part.before, part.newest = len(m.messages), m.before, m.newest
+		part.messages = append(m.messages[:len(m.messages):len(m.messages)], r.Messages...)
+		gap = gap || m.gap
 	}
-	clear(parts)
-	s.parts = parts
-	if held == int(c.count) && c.poll != 0 && s.polls.at(c.poll).resume.isTime() {
-		b.unmoved, b.gaps = true, nil
+	if gap {
+		g.gap(name)
 	}
-	return b
+	if len(part.messages) == 0 {
+		s.takePart(c, g, &part)
+		return
+	}
+	g.parts = append(g.parts, part)
+}
+
+// takePart puts what there is room for of a channel into the answer, and where that
+// leaves the client into the cursor.
+func (s *shard) takePart(c *conn, g *gathering, part *part) {
+	g.more = g.more || part.taken < len(part.messages)
+	g.add(part.messages[:part.taken])
+	switch {
+	case part.taken == 0 && part.history > 0 && (part.newest || s.polls.at(c.poll).resume.isTime()):
+		part.markBefore(&g.cursor, part.channel, s.srv.node)
+	case !part.mark(&g.cursor, part.channel):
+		g.keep(part.channel, s.srv.node, &s.polls.at(c.poll).resume, part.recent.DurableOnly())
+	}
 }
 
 // keep puts the position into the cursor that the client came with, for a
@@ -117,11 +149,12 @@ func (b *bundle) gap(channel string) {
 // comeBack leaves a channel whose ring no longer has all messages after from to
 // the client's next poll, which will read them from the stream, if the client
 // has a position for that.
-func (s *shard) comeBack(c *conn, b *bundle, ch fanout.Channel, channel string, from uint32, r *fanout.Recent, now bool) bool {
+func (s *shard) comeBack(c *conn, g *gathering, ch fanout.Channel, channel string, from uint32, r *fanout.Recent) bool {
+	b := &g.bundle
 	if c.poll == 0 {
 		p, ok := s.answers.position(channel, from)
 		switch {
-		case !ok && !now:
+		case !ok && !g.now:
 			b.early = true
 		case !ok || p.durable == unknown:
 			return false
@@ -207,19 +240,19 @@ func (b *bundle) add(messages []*fanout.Message) {
 }
 
 // response returns an answer with what was gathered, in pieces.
-func (b *bundle) response(cursor []byte, o http1.Options) [][]byte {
+func (g *gathering) response(o http1.Options) [][]byte {
 	end := append([]byte(nil), `],"gaps":[`...)
-	for i, name := range b.gaps {
+	for i, name := range g.gaps {
 		if i > 0 {
 			end = append(end, ',')
 		}
 		end = append(append(append(end, '"'), name...), '"') // no byte of a name needs escaping
 	}
-	end = append(strconv.AppendBool(append(end, `],"more":`...), b.more), '}')
+	end = append(strconv.AppendBool(append(end, `],"more":`...), g.more), '}')
 	const begin, middle = `{"cursor":"`, `","messages":[`
-	pieces := append(b.pieces, append(b.text, end...))
-	first := http1.AppendHead(make([]byte, 0, len(pieces[0])+len(cursor)+512), 200, len(begin)+len(cursor)+len(middle)+b.size+len(end), o)
-	first = append(append(append(first, begin...), cursor...), middle...)
+	pieces := append(g.pieces, append(g.text, end...))
+	first := http1.AppendHead(make([]byte, 0, len(pieces[0])+len(g.position)+512), 200, len(begin)+len(g.position)+len(middle)+g.size+len(end), o)
+	first = append(append(append(first, begin...), g.position...), middle...)
 	pieces[0] = append(first, pieces[0]...)
 	return pieces
 }

@@ -162,9 +162,57 @@ const earlyPatience = 20
 
 // tryAnswer answers a poll, unless the broker is so far ahead that it no longer
 // has what it is still handing over. That tells where to go on in the stream.
-func (s *shard) tryAnswer(i uint32, c *conn) {
-	pieces, n, ok := s.pollAnswer(i, c, false)
-	if !ok {
+func (s *shard) tryAnswer(i uint32, c *conn) { s.makeAnswer(i, c, false) }
+
+// answerPoll sends a poll what there is for it now.
+func (s *shard) answerPoll(i uint32, c *conn) { s.makeAnswer(i, c, true) }
+
+// makeAnswer answers a poll, one of many channels over the next turns. The answer
+// may be shared with other polls.
+func (s *shard) makeAnswer(i uint32, c *conn, now bool) {
+	if s.srv.draining.Load() {
+		c.flags |= flagClose // the next one would be refused here
+	}
+	key := s.answerKey(i, c)
+	if last := &s.answers.last; key != (answerKey{}) && key == last.key {
+		s.sendAnswer(i, c, last.pieces, last.n)
+		return
+	}
+	g := &gathering{now: now, parts: s.parts[:0]}
+	if g.form = fanout.FormJSON; c.flags&flagRaw != 0 {
+		g.form = fanout.FormData
+	}
+	if c.flags&flagTask != 0 {
+		t := s.taskOf[i]
+		if t.gathers != nil {
+			t.gathers.now = t.gathers.now || now
+			return
+		}
+		// It has waited too long for its channels.
+		for _, name := range t.opens.channels {
+			g.keep(name, s.srv.node, &t.opens.resume, false)
+		}
+		s.dropTask(i, c)
+	}
+	if c.count > taskSlice {
+		g.parts = nil // others are answered meanwhile
+		s.putOff(i, c, &task{gathers: g})
+		return
+	}
+	for !s.gatherSome(c, g) {
+	}
+	clear(g.parts)
+	s.parts = g.parts[:0]
+	s.gathered(i, c, g)
+}
+
+// gathered answers a poll with what was gathered.
+func (s *shard) gathered(i uint32, c *conn, g *gathering) {
+	if g.early {
+		if g.now {
+			s.answerPoll(i, c)
+			return
+		}
 		if c.flags&flagEarly == 0 {
 			c.flags |= flagEarly
 			// Whatever else would end it, a token or its age, waits for that.
@@ -174,13 +222,16 @@ func (s *shard) tryAnswer(i uint32, c *conn) {
 		s.queueAnswer(i, c)
 		return
 	}
-	s.sendAnswer(i, c, pieces, n)
-}
-
-// answerPoll sends a poll what there is for it now.
-func (s *shard) answerPoll(i uint32, c *conn) {
-	pieces, n, _ := s.pollAnswer(i, c, true)
-	s.sendAnswer(i, c, pieces, n)
+	o := s.connOptions(i, c)
+	var pieces [][]byte
+	if g.count == 0 && len(g.gaps) == 0 && !g.more {
+		o.Lines = append(append(append(o.Lines, "Poll-Cursor: "...), g.position...), "\r\n"...)
+		pieces = [][]byte{http1.AppendResponse(nil, 204, nil, o)}
+	} else {
+		pieces = g.response(o)
+	}
+	s.answers.last = answer{s.answerKey(i, c), pieces, g.count}
+	s.sendAnswer(i, c, pieces, g.count)
 }
 
 // sendAnswer answers a poll with n messages and makes its connection ready for
@@ -197,36 +248,6 @@ func (s *shard) endPoll(i uint32, c *conn) {
 	s.stats.clients[kindPoll]--
 	s.unsubscribeAll(i, c)
 	c.phase, c.kind = phaseBody, kindNone
-}
-
-// pollAnswer returns the answer to a poll and how many messages are in it. The
-// bytes may be shared with other polls. It isn't ok when there will be a better
-// one soon, unless it must be now.
-func (s *shard) pollAnswer(i uint32, c *conn, now bool) (pieces [][]byte, n int, ok bool) {
-	if s.srv.draining.Load() {
-		c.flags |= flagClose // the next one would be refused here
-	}
-	key := s.answerKey(i, c)
-	if last := &s.answers.last; key != (answerKey{}) && key == last.key {
-		return last.pieces, last.n, true
-	}
-	b := s.gather(c, now)
-	if b.early {
-		return nil, 0, false
-	}
-	o := s.connOptions(i, c)
-	cursor := b.cursor.AppendTo(nil)
-	if b.unmoved {
-		cursor = []byte(s.polls.at(c.poll).resume.text)
-	}
-	if b.count == 0 && len(b.gaps) == 0 && !b.more {
-		o.Lines = append(append(append(o.Lines, "Poll-Cursor: "...), cursor...), "\r\n"...)
-		pieces = [][]byte{http1.AppendResponse(nil, 204, nil, o)}
-	} else {
-		pieces = b.response(cursor, o)
-	}
-	s.answers.last = answer{key, pieces, b.count}
-	return pieces, b.count, true
 }
 
 // answerKey returns the key of a poll's answer, zero when it can't be shared.

@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"pushgate/gateway/auth"
@@ -229,17 +228,30 @@ func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
 
 // revoke takes a client out of the channels that its new token doesn't allow.
 func (s *shard) revoke(i uint32, c *conn) {
+	var names []string
+	for _, ch := range s.channelsOf(c) {
+		names = append(names, s.index.Name(ch))
+	}
+	n := min(len(names), taskSlice)
+	if s.revokeSome(i, c, names[:n]) && n < len(names) {
+		s.putOff(i, c, &task{revokes: names[n:]})
+	}
+}
+
+// revokeSome is revoke for some of its channels, and reports whether the client is
+// still there.
+func (s *shard) revokeSome(i uint32, c *conn, names []string) (open bool) {
 	gen := c.gen
-	for _, ch := range slices.Clone(s.channelsOf(c)) { // a reply may end others, whose channels are listed then
-		name := s.index.Name(ch)
+	for _, name := range names {
 		if s.maySubscribe(c, name) {
 			continue
 		}
 		s.unsubscribe(i, c, &command{Channel: name})
 		if c.gen != gen || c.phase != phaseOpen {
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // expiryOf returns the tick at which a connection's token ends, and whether it

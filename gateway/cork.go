@@ -4,8 +4,9 @@ package gateway
 // takes 5 us: the answer to a handshake, the welcome and the confirmed channels would
 // be three, and those to what a client may send ahead hundreds.
 type cork struct {
-	slot  uint32 // of the connection, 0 = none
-	bytes []byte
+	slot    uint32 // of the connection, 0 = none
+	bytes   []byte
+	history bool // it's what the client asked for in one request, see outgoing
 }
 
 // corkBytes is the most that is gathered.
@@ -14,7 +15,7 @@ const corkBytes = 16 << 10
 // corkIt begins to gather what is sent to the connection. Nothing that waits
 // for anything may happen before uncork.
 func (s *shard) corkIt(i uint32) {
-	s.cork.slot, s.cork.bytes = i, s.cork.bytes[:0]
+	s.cork.slot, s.cork.bytes, s.cork.history = i, s.cork.bytes[:0], false
 }
 
 // gatherFor takes b where it is for the connection that is corked and there is room. Else
@@ -27,12 +28,13 @@ func (s *shard) gatherFor(i uint32, c *conn, b []byte) (taken, ok bool) {
 		s.cork.bytes = append(s.cork.bytes, b...)
 		return true, true
 	}
-	gen, phase := c.gen, c.phase
+	gen, phase, history := c.gen, c.phase, s.cork.history
 	s.uncork(i, c)
 	if c.gen != gen || c.phase != phase {
 		return false, false
 	}
 	s.corkIt(i)
+	s.cork.history = history
 	return false, true
 }
 
@@ -43,6 +45,6 @@ func (s *shard) uncork(i uint32, c *conn) {
 	}
 	s.cork.slot = 0
 	if len(s.cork.bytes) > 0 {
-		s.sendCopy(i, c, s.cork.bytes)
+		s.sendItem(i, c, outgoing{b: s.cork.bytes, own: true, history: s.cork.history})
 	}
 }

@@ -112,7 +112,7 @@ var errNoChannels = badRequest("name the channels: channels=a,b")
 // eventSubscribed tells a stream that it has a channel. The event is a position
 // to resume from only where it can't hide messages of another channel that are
 // still to come.
-func (s *shard) eventSubscribed(i uint32, c *conn, channel, id string) {
+func (s *shard) eventSubscribed(w *waiter, c *conn, channel, id string) {
 	if c.flags&flagRaw != 0 {
 		return
 	}
@@ -121,7 +121,7 @@ func (s *shard) eventSubscribed(i uint32, c *conn, channel, id string) {
 		b = append(append(append(b, "id: "...), id...), '\n')
 	}
 	s.scratch = appendEvent(b, reply{Type: "subscribed", Channel: channel, ID: id})
-	s.sendCopy(i, c, s.scratch)
+	s.sendItem(w.slot, c, outgoing{b: s.scratch, own: true, history: w.first})
 }
 
 // appendEvent appends r as an event of its type.

@@ -73,7 +73,8 @@ func (s *shard) parsed(c *conn, n int) {
 	in := s.inputs.at(c.in)
 	in.parsed = n
 	if in.paused {
-		s.resumeReading(c)
+		in.paused = false
+		s.resumeReading(in.owner, c)
 	}
 }
 

@@ -75,6 +75,9 @@ func (s *shard) eachInput(fn func(slot uint32, bytes int, since uint32)) {
 	for slot, p := range s.unknown {
 		fn(slot, p.bytes(), s.conns.at(slot).born)
 	}
+	for slot, t := range s.taskOf {
+		fn(slot, t.held, s.conns.at(slot).born)
+	}
 }
 
 // bucket returns the place of an input of a size and age: the larger and then
@@ -99,7 +102,7 @@ func (s *shard) endVictims(most int) (more bool) {
 	n := min(len(h.victims), most)
 	for _, v := range h.victims[:n] {
 		c := s.conns.find(v.Slot, v.Gen)
-		if c != nil && c.phase != phaseClosing && (c.in != 0 || c.flags&flagUnknown != 0) {
+		if c != nil && c.phase != phaseClosing && (c.in != 0 || c.flags&(flagUnknown|flagTask) != 0) {
 			s.endInput(v.Slot, c)
 		}
 	}

@@ -88,7 +88,8 @@ func (s *shard) freeInput(c *conn) {
 	}
 	in := s.inputs.at(c.in)
 	if in.paused {
-		s.resumeReading(c)
+		in.paused = false
+		s.resumeReading(in.owner, c)
 	}
 	buf := in.buf[:0]
 	if cap(buf) > maxIdleInput || len(s.inputs.free) >= maxIdleInputs {

@@ -18,10 +18,16 @@ func (s *shard) dispatch(ch fanout.Channel, m *fanout.Message) {
 		return
 	}
 	s.stats.drops[DropOverrun]++
+	s.tellDropped(ch, m.Channel, just(m), m.Seq)
+}
+
+// tellDropped tells a channel's subscribers that its messages are being dropped, from
+// the one with number seq on, which is the first after since.
+func (s *shard) tellDropped(ch fanout.Channel, channel string, since fanout.Position, seq uint32) {
 	if !s.overrun[ch] {
 		s.overrun[ch] = true
-		s.srv.limited.warn(s.log, "messages come faster than they can be delivered: some are dropped", "channel", m.Channel)
-		s.index.Publish(ch, gapNotice(m.Channel, fanout.Gap{Since: just(m), Reason: fanout.GapSlow, Seq: m.Seq}))
+		s.srv.limited.warn(s.log, "messages come faster than they can be delivered: some are dropped", "channel", channel)
+		s.index.Publish(ch, gapNotice(channel, fanout.Gap{Since: since, Reason: fanout.GapSlow, Seq: seq}))
 	}
 }
 

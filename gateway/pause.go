@@ -30,18 +30,17 @@ func (s *shard) pauseAhead(i uint32, c *conn) {
 	s.watchOut(i, c, c.out != 0)
 }
 
-// resumeReading reads from a paused client again.
-func (s *shard) resumeReading(c *conn) {
-	in := s.inputs.at(c.in)
-	in.paused = false
-	key := reactor.Key{Slot: in.owner, Gen: c.gen}
-	if err := s.loop.Mod(int(c.fd), key, s.interest(c, c.out != 0)); err != nil {
+// resumeReading reads from a client again that is paused no longer.
+func (s *shard) resumeReading(i uint32, c *conn) {
+	if err := s.loop.Mod(int(c.fd), reactor.Key{Slot: i, Gen: c.gen}, s.interest(c, c.out != 0)); err != nil {
 		s.log.Error("cannot watch a socket", "err", err) // its deadline ends it
 	}
 }
 
 // isPaused reports whether nothing is read from the connection for now.
-func (s *shard) isPaused(c *conn) bool { return c.in != 0 && s.inputs.at(c.in).paused }
+func (s *shard) isPaused(c *conn) bool {
+	return c.flags&flagTask != 0 && c.kind == kindWebSocket || c.in != 0 && s.inputs.at(c.in).paused
+}
 
 // interest returns the events that a connection waits for; out says that it has
 // something to send.

@@ -158,11 +158,7 @@ func (s *shard) startPoll(i uint32, c *conn, p *params) {
 	set.pending = 1
 	s.schedule(i, c, max(set.due, s.now+pollPatience))
 	set.pending += len(p.channels)
-	gen := c.gen
 	s.subscribeAll(i, c, p)
-	if c.gen == gen {
-		s.pollConfirmed(i, c)
-	}
 }
 
 // pollPatience is how many ticks a poll waits for the broker to confirm its
@@ -197,8 +193,8 @@ func (s *shard) pollSubscribed(c *conn, w *waiter, ch fanout.Channel, r *fanout.
 // answered with what was missed, or left to wait.
 func (s *shard) pollConfirmed(i uint32, c *conn) {
 	set := s.polls.at(c.poll)
-	if set.pending--; set.pending > 0 {
-		return
+	if set.pending--; set.pending > 0 || c.flags&flagTask != 0 {
+		return // more is to come, or it's being answered
 	}
 	if set.due <= s.now || set.news || s.pollHasNews(c) {
 		s.answerPoll(i, c)

@@ -192,11 +192,27 @@ func strangePositionIn(message []byte) (found string) {
 }
 
 // subscribeAll subscribes a connection, which has no channel yet, to those of its
-// request, each of which is there once.
+// request, each of which is there once: to the first of them now, to the others in
+// the next turns.
 func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
+	n := min(len(p.channels), taskSlice)
+	switch {
+	case !s.subscribeSome(i, c, p, p.channels[:n]):
+	case n < len(p.channels):
+		left := *p
+		left.channels = left.channels[n:]
+		s.putOff(i, c, &task{opens: &left})
+	case c.kind == kindPoll:
+		s.pollConfirmed(i, c)
+	}
+}
+
+// subscribeSome subscribes a connection to some of the channels of its request, and
+// reports whether it is still there.
+func (s *shard) subscribeSome(i uint32, c *conn, p *params, names []string) (open bool) {
 	gen := c.gen
-	for _, name := range p.channels {
-		w := waiter{time: p.resume.isTime(), asked: p.resume.text}
+	for _, name := range names {
+		w := waiter{first: true, time: p.resume.isTime(), asked: p.resume.text}
 		w.since, w.lost = p.resume.positions(name, s.srv.node)
 		if len(w.since) == 0 {
 			w.newest = p.history
@@ -204,26 +220,34 @@ func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 		ch := s.index.Open([]byte(name))
 		s.subscribed(i, c, ch, name, s.index.Add(&c.subs, i, ch), true, w)
 		if c.gen != gen || c.phase != phaseOpen {
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // replySubscribed tells a client that it has a channel.
-func (s *shard) replySubscribed(i uint32, c *conn, channel, id string, ref json.RawMessage) {
-	s.replyAt(i, c, "subscribed", channel, id, ref)
+func (s *shard) replySubscribed(w *waiter, c *conn, channel, id string) {
+	if c.flags&flagRaw == 0 {
+		s.sendItem(w.slot, c, outgoing{b: s.frameAt("subscribed", channel, id, w.ref), own: true, history: w.first})
+	}
 }
 
-// replyAt tells a client of a position in a channel. This and the welcome go to
-// every client, so they are spelled out: json.Marshal takes 1.1 us for each.
+// replyAt tells a client of a position in a channel.
 func (s *shard) replyAt(i uint32, c *conn, kind, channel, id string, ref json.RawMessage) {
-	if c.flags&flagRaw != 0 {
-		return
+	if c.flags&flagRaw == 0 {
+		s.sendCopy(i, c, s.frameAt(kind, channel, id, ref))
 	}
+}
+
+// frameAt returns a message that tells of a position in a channel, valid until the
+// next use of the scratch buffer. This and the welcome go to every client, so they
+// are spelled out: json.Marshal takes 1.1 us for each.
+func (s *shard) frameAt(kind, channel, id string, ref json.RawMessage) []byte {
 	b := append(append(s.spelled[:0], `{"type":"`...), kind...)
 	b = append(b, `","channel":"`...)
 	b = append(append(append(b, channel...), `","id":"`...), id...) // neither has bytes to escape
-	s.sendCopy(i, c, s.spelledFrame(append(b, '"'), ref))
+	return s.spelledFrame(append(b, '"'), ref)
 }
 
 // welcomeFrame returns the first message to a client, which is the answer to a

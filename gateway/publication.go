@@ -86,7 +86,8 @@ const (
 	publishTimeout = 5 * time.Second
 )
 
-// publishJob is what a client published; done is called by a publisher.
+// publishJob is what a client published; done is called by a publisher, and has the
+// job's bytes counted no more.
 type publishJob struct {
 	channel string
 	payload []byte
@@ -129,7 +130,6 @@ func (p *publisher) run(ctx context.Context) {
 					limited, cancel := context.WithDeadline(ctx, j.by)
 					id, err := p.broker.Publish(limited, j.channel, j.payload, j.options)
 					cancel()
-					p.hold(-j.bytes())
 					j.done(id, err)
 				}
 			}

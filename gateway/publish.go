@@ -23,15 +23,15 @@ const (
 func (s *shard) commandPublish(i uint32, c *conn, cmd *command) {
 	pub := publication{Channel: cmd.Channel, Data: cmd.Data}
 	gen := c.gen
-	ref := cmd.Ref
+	channel, ref := cmd.Channel, cmd.Ref
 	err := s.publish(i, c, &pub, func(id string, err error) {
 		c := s.conns.find(i, gen)
 		switch {
 		case c == nil || c.phase != phaseOpen:
 		case err != nil:
-			s.replyError(i, c, pub.Channel, codeBroker, "the message may not have been published", ref)
+			s.replyError(i, c, channel, codeBroker, "the message may not have been published", ref)
 		default:
-			s.replyAt(i, c, "published", pub.Channel, id, ref) // a plain message has no id yet
+			s.replyAt(i, c, "published", channel, id, ref) // a plain message has no id yet
 		}
 	})
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 		s.refuseBody(i, c, badRequest("the body is a JSON object: %v", err))
 		return
 	}
-	gen := c.gen
+	gen, channel := c.gen, pub.Channel
 	err := s.publish(i, c, &pub, func(id string, err error) {
 		c := s.conns.find(i, gen)
 		switch {
@@ -54,7 +54,7 @@ func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 		case err != nil:
 			s.refuseBody(i, c, &http1.Error{Status: 503, Code: codeBroker, Message: "the message may not have been published"})
 		default:
-			s.answerBody(i, c, map[string]string{"channel": pub.Channel, "id": id})
+			s.answerBody(i, c, map[string]string{"channel": channel, "id": id})
 		}
 	})
 	if err != nil {
@@ -92,19 +92,21 @@ func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string
 		s.stats.rejects[RejectPublishRate]++
 		return overLimit[RejectPublishRate]
 	}
-	ok := s.srv.publisher.offer(publishJob{
+	job := publishJob{
 		channel: pub.Channel,
 		payload: bytes.Clone(payload),
 		options: options,
 		by:      time.Now().Add(publishTimeout),
-		done: func(id string, err error) {
-			s.post(func() {
-				s.stats.published[publishResult(err)]++
-				done(id, err)
-			})
-		},
-	}, int64(s.cfg.Limits.TotalInputBytes)/publishShare)
-	if !ok {
+	}
+	held := job.bytes()
+	job.done = func(id string, err error) {
+		s.post(func() {
+			s.srv.publisher.hold(-held) // only now: it waits here too
+			s.stats.published[publishResult(err)]++
+			done(id, err)
+		})
+	}
+	if !s.srv.publisher.offer(job, int64(s.cfg.Limits.TotalInputBytes)/publishShare) {
 		s.stats.rejects[RejectOverloaded]++
 		return &http1.Error{Status: 503, Code: codeOverloaded, Message: "too many messages wait to be published"}
 	}

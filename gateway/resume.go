@@ -33,10 +33,10 @@ func parseResume(text string) (r resume, err error) {
 // narrow leaves what concerns these channels, which the client asks for: a request
 // may wait for Redis, and must not keep a cursor of 4,096 channels meanwhile.
 func (r *resume) narrow(channels ...string) {
-	if !r.exact {
-		return
-	}
 	all := r.cursor.Len()
+	if !r.exact || all <= len(channels) {
+		return // it's no longer than the request
+	}
 	if r.cursor = r.cursor.Only(channels...); r.cursor.Len() < all {
 		r.text = r.cursor.String()
 	}

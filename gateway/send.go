@@ -36,6 +36,9 @@ func (s *shard) sendCopy(i uint32, c *conn, b []byte) {
 
 // sendItem is send for something that may be dropped while it waits.
 func (s *shard) sendItem(i uint32, c *conn, o outgoing) {
+	if o.history && s.cork.slot == i {
+		s.cork.history = true
+	}
 	if rest := s.write(i, c, o.b); len(rest) > 0 {
 		o.sent = len(o.b) - len(rest)
 		s.enqueue(i, c, o)

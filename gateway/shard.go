@@ -36,6 +36,8 @@ type shard struct {
 	fan   func(conn uint32, b *fanout.Batch) // deliver, bound once
 	onDue func(i uint32)                     // due, bound once
 
+	handover handover // by the broker's goroutines
+
 	// Owned by the loop
 	cfg      *settings // swapped by a reload
 	conns    slab
@@ -54,6 +56,8 @@ type shard struct {
 	behind   []behind          // clients that are sent what they missed
 	missed   [][]byte          // what of it is being sent
 	live     []fanout.Channel  // joins of which not all who wait are told yet
+	tasks    []*task           // those that are dropped included
+	taskOf   map[uint32]*task  // by slot
 	listener *reactor.Listener // nil once closed
 	paused   bool              // the listener isn't watched for this tick
 	backlog  bool              // more connections wait than were accepted
@@ -101,10 +105,12 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		index:    fanout.NewIndex(),
 		wheel:    heartbeat.New(wheelSize),
 		joins:    make(map[fanout.Channel]*join),
+		taskOf:   make(map[uint32]*task),
 		grants:   grants{byGrant: make(map[*auth.Grant]uint32)},
 		unknown:  make(map[uint32]*params),
 		overrun:  make(map[fanout.Channel]bool),
 		room:     maxPending,
+		handover: handover{room: maxHandover, drops: make(map[string]uint64)},
 		listener: listener,
 		echo:     wsframe.NewReader(wsframe.Server, maxEcho),
 		stats:    newStats(),
@@ -172,9 +178,10 @@ func (s *shard) Turn() (more bool) {
 	demoted := s.readDemoted()
 	answers := s.answerWoken()
 	joins := s.tellLive()
+	tasks := s.runTasks()
 	behind := s.sendBehind()
 	victims := s.endVictims(victimsPerSlice)
-	return beats || sends || accepts || demoted || answers || joins || behind || victims
+	return beats || sends || accepts || demoted || answers || joins || tasks || behind || victims
 }
 
 // deliver hands a batch of messages to one subscriber.

@@ -63,6 +63,7 @@ const (
 	flagHalf                      // the client has ended its side and reads on, see halfClosed
 	flagLed                       // a poll whose answer has begun with answerLead
 	flagKept                      // it has had an answer and is kept for the next request
+	flagTask                      // something of it is done a slice at a time, see task
 	flagOver                      // its address has as many connections as it may: its request is refused
 	flagDemoted                   // nothing is read from it until it's its turn, see demote
 )

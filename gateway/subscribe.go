@@ -10,6 +10,7 @@ import (
 type waiter struct {
 	slot, gen uint32
 	sub       fanout.Sub
+	first     bool              // it's for a channel of the request that the client came with
 	again     bool              // the client has the channel already: it's only told where it stands
 	since     []fanout.Position // it wants what follows the first of these that can be honoured
 	newest    int               // without since: it wants so many of the newest first
@@ -122,9 +123,9 @@ func (s *shard) waiting(w *waiter, ch fanout.Channel) (*conn, fanout.Sub) {
 func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string) {
 	switch c.kind {
 	case kindWebSocket:
-		s.replySubscribed(w.slot, c, s.index.Name(ch), id, w.ref)
+		s.replySubscribed(w, c, s.index.Name(ch), id)
 	case kindEvents:
-		s.eventSubscribed(w.slot, c, s.index.Name(ch), id)
+		s.eventSubscribed(w, c, s.index.Name(ch), id)
 	}
 }
 
@@ -173,6 +174,7 @@ func (s *shard) unsubscribe(i uint32, c *conn, cmd *command) {
 
 // unsubscribeAll takes a connection out of all its channels.
 func (s *shard) unsubscribeAll(i uint32, c *conn) {
+	s.dropTask(i, c)
 	if c.count == 0 {
 		return
 	}
@@ -190,15 +192,6 @@ func (s *shard) channelsOf(c *conn) []fanout.Channel {
 	s.listed = s.listed[:0]
 	s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { s.listed = append(s.listed, ch) })
 	return s.listed
-}
-
-// Deliver is called by the broker with a channel's next message.
-func (s *shard) Deliver(m *fanout.Message) {
-	s.post(func() {
-		if ch, ok := s.index.Lookup([]byte(m.Channel)); ok {
-			s.dispatch(ch, m)
-		}
-	})
 }
 
 // Gap is called by the broker when messages may have been lost.

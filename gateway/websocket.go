@@ -188,6 +188,10 @@ const framesPerMessage = 100
 
 // frames takes bytes of an open WebSocket.
 func (s *shard) frames(i uint32, c *conn, p []byte) {
+	if c.flags&flagTask != 0 {
+		s.keepBehind(i, p)
+		return
+	}
 	gen := c.gen
 	reader := &s.fresh
 	switch {
@@ -230,6 +234,10 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 		}
 		if c.gen != gen || c.phase != phaseOpen {
 			return
+		}
+		if c.flags&flagTask != 0 {
+			s.keepBehind(i, p)
+			break
 		}
 	}
 	for range reader.TakeFrames(framesPerMessage) {
