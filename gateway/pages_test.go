@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A client that catches up and doesn't read is given a page, while one beside it gets
+// all that it asks for.
+func TestDeafClientsAreGivenAPage(t *testing.T) {
+	const deaf, past, size = 3, 60, 60_000
+	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	since := in.history("h", past, size)
+	for range deaf {
+		c := in.dialLazy("/v1/ws")
+		c.expect("welcome")
+		c.write(fmt.Sprintf(`{"type":"subscribe","channel":"h","since":%q}`, since))
+	}
+	eventually(t, "pages wait for them", func() bool { return in.totals().queues == deaf })
+	c := in.dial("/v1/ws?channels=h&since=" + since)
+	c.expect("welcome")
+	c.expect("subscribed")
+	c.expect("gap")
+	for range past {
+		c.expect("message")
+	}
+	page := uint64(crowdedBytes / size)
+	if n := in.totals().deliveries; n > past+deaf*page {
+		t.Errorf("%d messages were sent to clients that don't read", n-past)
+	}
+	if n := in.totals().queueBytes; n > deaf*(crowdedBytes+size) {
+		t.Errorf("%d bytes wait for them", n)
+	}
+}
+
+// What a client catches up with beyond the first 4 MiB comes at 2 MiB a second,
+// however often it asks.
+func TestCatchUpsHaveAPace(t *testing.T) {
+	const past, size, rounds = 60, 60_000, 2
+	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	since := in.history("h", past, size)
+	c := in.dial("/v1/ws")
+	c.expect("welcome")
+	begin := time.Now()
+	for range rounds {
+		c.write(fmt.Sprintf(`{"type":"subscribe","channel":"h","since":%q}`, since))
+		c.expect("subscribed")
+		c.expect("gap")
+		for range past {
+			c.expect("message")
+		}
+	}
+	least := time.Duration(rounds*past*size-historyBurst-2*crowdedBytes) * time.Second / historyRate
+	if took := time.Since(begin); took < least {
+		t.Errorf("it took %v, want %v at least", took, least)
+	}
+}
+
+// A poll gets a page, whose cursor goes on behind it, also where plain messages follow
+// what is in the stream, or have been lost before.
+func TestPollsComeInPages(t *testing.T) {
+	const past = 20
+	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	for n := range past {
+		entry(t, in.redis, "h", fmt.Sprintf("%d-0", n+1), fmt.Sprintf(`"%d %s"`, n, strings.Repeat("x", 60_000)))
+	}
+	keeper := in.subscribed("h")
+	for n := range 3 {
+		in.redis.Publish("h", fmt.Sprintf(`"%d x"`, past+n))
+		keeper.expect("message")
+	}
+	for name, query := range map[string]string{
+		"from the beginning": "cursor=0-0", "the newest": "history=1000",
+	} {
+		t.Run(name, func(t *testing.T) {
+			next, polls := 0, 0
+			for more := true; more; polls++ {
+				p := in.poll(nil, "channels=h&max=1000&wait=0&"+query)
+				for _, text := range p.Messages {
+					var e event
+					if err := json.Unmarshal(text, &e); err != nil {
+						t.Fatal(err)
+					}
+					if !strings.HasPrefix(string(e.Data), fmt.Sprintf(`"%d `, next)) {
+						t.Fatalf("got %.20s in place of %d", e.Data, next)
+					}
+					next++
+				}
+				if len(p.Gaps) > 0 {
+					t.Errorf("a gap at %d", next)
+				}
+				more, query = p.More, "cursor="+p.Cursor
+			}
+			if next != past+3 || polls < 4 {
+				t.Errorf("%d messages in %d polls", next, polls)
+			}
+		})
+	}
+}
+
+// A message that takes the loop long to encode is encoded elsewhere, on any transport.
+func TestLargeMessagesOfThePast(t *testing.T) {
+	const size = 1 << 20
+	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	for n := range 3 {
+		entry(t, in.redis, "h", fmt.Sprintf("%d-0", n+1), fmt.Sprintf(`"%d %s"`, n, strings.Repeat("x", size)))
+	}
+	for _, transport := range transports {
+		next := in.follow(transport, 3, "", "h")
+		for n := 0; n < 3; {
+			switch m := next(); {
+			case m.Type != "message":
+			case len(m.Data) < size || !strings.HasPrefix(string(m.Data), fmt.Sprintf(`"%d `, n)):
+				t.Fatalf("%s: got %.20s in place of %d", transport, m.Data, n)
+			default:
+				n++
+			}
+		}
+	}
+}
