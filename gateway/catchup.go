@@ -15,10 +15,13 @@ func (s *shard) catchUp(ch fanout.Channel, j *join, w *waiter) {
 	s.ask(ch, w)
 }
 
-// ask asks for w's first page, or the next one.
+// ask asks for w's first page, or the next one. The first is asked for at once, unless
+// the client has too much to read already: most miss less than a page. The answer to a
+// poll has no more than a page of each channel.
 func (s *shard) ask(ch fanout.Channel, w *waiter) {
-	if s.conns.at(w.slot).kind == kindPoll {
-		s.replay(ch, w) // its answer has no more than a page of each channel
+	c := s.conns.at(w.slot)
+	if c.kind == kindPoll || w.page == nil && !s.crowded(c) && s.paced(w.slot) {
+		s.replay(ch, w)
 		return
 	}
 	s.park(ch, w)

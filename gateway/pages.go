@@ -50,11 +50,8 @@ func (s *shard) charge(i uint32, messages []*fanout.Message) {
 	*a = allowance((now + ahead) / grain)
 }
 
-// mayCatchUp reports whether a client has room and pace for a page.
-func (s *shard) mayCatchUp(i uint32) bool {
-	if s.conns.at(i).out != 0 {
-		return false
-	}
+// paced reports whether a client's pace allows a page.
+func (s *shard) paced(i uint32) bool {
 	a := s.paces.get(i)
 	return a == nil || a.ahead(s.uptime()) < historyBurst*time.Second/historyRate
 }
@@ -72,7 +69,7 @@ func (s *shard) goOn(i uint32) {
 	if len(list) == 0 {
 		return
 	}
-	for len(list) > 0 && s.mayCatchUp(i) {
+	for len(list) > 0 && s.conns.at(i).out == 0 && s.paced(i) {
 		b := list[0]
 		list[0] = behind{}
 		list = list[1:]
