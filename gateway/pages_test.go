@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
+
+	"pushgate/fanout"
 )
 
 // A client that catches up and doesn't read is given a page, while one beside it gets
@@ -36,26 +37,28 @@ func TestDeafClientsAreGivenAPage(t *testing.T) {
 	}
 }
 
-// What a client catches up with beyond the first 4 MiB comes at 2 MiB a second,
-// however often it asks.
+// Who has caught up with more than 4 MiB waits for its next page, a client with less
+// doesn't. The pace of a connection ends with it.
 func TestCatchUpsHaveAPace(t *testing.T) {
-	const past, size, rounds = 60, 60_000, 2
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
-	since := in.history("h", past, size)
-	c := in.dial("/v1/ws")
-	c.expect("welcome")
-	begin := time.Now()
-	for range rounds {
-		c.write(fmt.Sprintf(`{"type":"subscribe","channel":"h","since":%q}`, since))
-		c.expect("subscribed")
-		c.expect("gap")
-		for range past {
-			c.expect("message")
-		}
+	s := newStill(t, nil)
+	eager, calm := s.openWebSocket(), s.openWebSocket()
+	mib := []*fanout.Message{fanout.NewMessage("c", fanout.Position{Ms: 1}, 1, make([]byte, 1<<20))}
+	for range 6 {
+		s.charge(eager.slot, mib)
 	}
-	least := time.Duration(rounds*past*size-historyBurst-2*crowdedBytes) * time.Second / historyRate
-	if took := time.Since(begin); took < least {
-		t.Errorf("it took %v, want %v at least", took, least)
+	s.charge(calm.slot, mib)
+	if s.paced(eager.slot) || !s.paced(calm.slot) {
+		t.Errorf("after 6 MiB: %v, after 1 MiB: %v", s.paced(eager.slot), s.paced(calm.slot))
+	}
+	for range 100 {
+		s.charge(eager.slot, mib)
+	}
+	if ahead := s.paces.at(eager.slot).ahead(s.uptime()); ahead > mostDebt {
+		t.Errorf("it is to wait for %v", ahead)
+	}
+	s.release(eager.slot, s.conns.at(eager.slot), CloseReset)
+	if !s.paced(eager.slot) {
+		t.Error("the next client in its slot waits too")
 	}
 }
 
