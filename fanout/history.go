@@ -3,91 +3,254 @@ package fanout
 import (
 	"context"
 	"slices"
+
+	"github.com/redis/go-redis/v9"
 )
 
-// history is the newest part of what a stream holds between two positions.
+const (
+	// pageBytes is the most that one answer has of a stream, unless a single message
+	// is larger.
+	pageBytes = 256 << 10
+	// pieceBytes is about the most that Redis is asked for at once where nothing is
+	// kept but the ids.
+	pieceBytes = 1 << 20
+	// entryBytes is what an entry counts besides its payload.
+	entryBytes = 160
+	// firstEntries is how many entries are asked for at once while their size is a
+	// guess, and moreEntries by how many times more the next time.
+	firstEntries, moreEntries = 32, 4
+)
+
+// history is a part of a stream: its entries behind from, up to to.
 type history struct {
 	from, to streamID
-	most     int     // entries that were asked for, from its end back
 	entries  []entry // oldest first
+	bytes    int     // that they count
+	size     int     // of the last entries, on the average
+	length   int64   // of the stream; negative where the server doesn't tell
 	complete bool    // nothing after from is missing
 	whole    bool    // it's a stream of which nothing was ever removed
-	cut      bool    // the stream may have more after from than entries
+	end      bool    // the stream had nothing after to
+	deleted  streamID
 }
 
-// readHistory reads a stream from its end back to a position, at most so many
-// entries: who is further behind gets the newest ones. received is the last durable
-// message that has been received already, so the stream reaches at least that far.
-func (l *link) readHistory(ctx context.Context, name string, from, received streamID, most int, p *portion) (history, error) {
+// readPage reads what a stream has after a position, up to a page. size is that of its
+// entries where it's known, received the last durable message that has been received
+// already, so the stream reaches at least that far.
+func (l *link) readPage(ctx context.Context, name string, from, received streamID, size int, p *portion) (history, error) {
 	l.b.counters.historyReads.Add(1)
+	h := history{from: from, to: from, size: size}
+	if size == 0 {
+		key := l.b.names.stream(name)
+		e, err := l.extentOf(ctx, key, l.b.servers.client.XInfoStream(ctx, key))
+		if err != nil {
+			return h, err
+		}
+		h.size = e.size
+	}
+	return h, l.extend(ctx, name, &h, received, p)
+}
+
+// extend reads on behind h, to the end of the page or of the stream.
+func (l *link) extend(ctx context.Context, name string, h *history, received streamID, p *portion) error {
 	key := l.b.names.stream(name)
-	h := history{from: from, to: received, most: most}
-	end := "+"
-	for {
-		limit := min(p.of(pageEntries), most-len(h.entries)+1)
+	h.end = false
+	for limit := 0; !h.end && (len(h.entries) == 0 || h.bytes+h.size <= l.page); {
+		limit = nextLimit(limit, l.page-h.bytes, h.size)
 		pipe := l.b.servers.client.Pipeline()
-		read := pipe.XRevRangeN(ctx, key, end, beyond(from, "-"), int64(limit))
-		first, info := pipe.XRangeN(ctx, key, "-", "+", 1), pipe.XInfoStream(ctx, key)
+		read := pipe.XRangeN(ctx, key, beyond(h.to, "-"), "+", int64(p.of(limit)))
+		info := pipe.XInfoStream(ctx, key)
 		_, _ = pipe.Exec(ctx)
 		entries, err := entriesOf(read)
 		if err != nil {
-			return h, err
+			return err
 		}
-		if h.whole, err = whole(info); err != nil {
-			return h, err
-		}
-		if h.complete, err = reachesBack(first, from); err != nil {
-			return h, err
-		}
-		h.complete = h.complete || h.whole && from.isZero()
-		h.entries = append(h.entries, entries...)
-		if len(h.entries) > most {
-			h.entries, h.complete, h.whole, h.cut = h.entries[:most], false, false, true
-			break
-		}
-		if len(entries) < limit {
-			break
-		}
-		end = beyond(entries[len(entries)-1].id, "+")
-	}
-	slices.Reverse(h.entries)
-	if n := len(h.entries); n > 0 && h.to.less(h.entries[n-1].id) {
-		h.to = h.entries[n-1].id
-	}
-	return h, nil
-}
-
-// extend reads on from the end of h, at least up to received: so many messages
-// came during the read that the ring no longer reaches back to it.
-func (l *link) extend(ctx context.Context, name string, h *history, received streamID, portion *portion) error {
-	for more := true; more; {
-		p, err := l.pageAfter(ctx, name, h.to, portion)
+		// Behind the entries: what is trimmed in between makes them seem
+		// incomplete, never the other way round.
+		e, err := l.extentOf(ctx, key, info)
 		if err != nil {
 			return err
 		}
-		if !p.complete {
-			// Trimmed behind h: only what comes after the hole is of one piece.
-			h.entries, h.complete, h.whole = nil, false, false
+		if len(h.entries) > 0 && (e.first.isZero() || h.to.less(e.first)) {
+			return nil // it was trimmed behind h: the next page tells of that
 		}
-		h.entries = append(h.entries, p.entries...)
-		if over := len(h.entries) - h.most; over > 0 {
-			h.entries, h.complete, h.whole, h.cut = h.entries[over:], false, false, true
+		h.length, h.whole, h.deleted = e.length, e.whole, e.deleted
+		h.complete = !e.first.isZero() && !h.from.less(e.first) || e.whole && h.from.isZero()
+		h.end = len(entries) < p.of(limit)
+		if !h.add(entries, l.page) {
+			h.end = false
+			return nil
 		}
-		if n := len(p.entries); n > 0 {
-			h.to = p.entries[n-1].id
-		}
-		more = p.more
 	}
-	if h.to.less(received) {
+	if h.end && h.to.less(received) {
 		h.to = received
 	}
 	return nil
 }
 
+// add appends entries as far as there is room, one at least, and reports whether all
+// had room.
+func (h *history) add(entries []entry, most int) bool {
+	before, count := h.bytes, len(h.entries)
+	for _, e := range entries {
+		n := e.bytes()
+		if len(h.entries) > 0 && h.bytes+n > most {
+			h.size = max(h.size, n)
+			return false
+		}
+		h.entries = append(h.entries, e)
+		h.bytes += n
+		h.to = e.id
+	}
+	if n := len(h.entries) - count; n > 0 {
+		h.size = (h.bytes - before) / n
+	}
+	return true
+}
+
+func (e *entry) bytes() int { return entryBytes + len(e.payload) + len(e.user) }
+
+// nextLimit returns how many entries to ask for that are of a size, after a number
+// before, 0 at first. What they really are may be another thing.
+func nextLimit(before, room, size int) int {
+	most := moreEntries * before
+	if before == 0 {
+		most = firstEntries
+	}
+	return max(1, min(room/max(size, entryBytes), most, pageEntries))
+}
+
+// starts is where the newest entries of a stream begin.
+type starts struct {
+	ids  []streamID // newest first
+	all  bool       // there are none before these
+	few  int        // there are no more entries than that, whose ids aren't known
+	seq  uint32     // of the topic's last message then
+	when uint32     // in the link's milliseconds
+}
+
+// of returns the position before the newest n entries of those up to until, zero for
+// the whole stream; it is zero where there are no more than n.
+func (s *starts) of(n int, until streamID) (start streamID, ok bool) {
+	i := 0
+	for !until.isZero() && i < len(s.ids) && until.less(s.ids[i]) {
+		i++
+	}
+	if i += n; i < len(s.ids) {
+		return s.ids[i], true
+	}
+	return streamID{}, s.all && n >= s.few
+}
+
+// readBack finds where the newest n entries of a stream begin, by their ids alone,
+// which is not looked for where there are no more than few. What was read is returned
+// too where it's no more than a page.
+func (l *link) readBack(ctx context.Context, name string, received streamID, n, few int, p *portion) (s starts, h *history, err error) {
+	key := l.b.names.stream(name)
+	e, err := l.extentOf(ctx, key, l.b.servers.client.XInfoStream(ctx, key))
+	if err != nil {
+		return s, nil, err
+	}
+	if e.length >= 0 && e.length <= int64(few) {
+		return starts{all: true, few: int(e.length)}, nil, nil
+	}
+	l.b.counters.historyReads.Add(1)
+	h = &history{size: e.size, whole: e.whole, deleted: e.deleted, length: e.length, end: true}
+	size, end := e.size, "+"
+	for limit := 0; len(s.ids) <= n && !s.all; {
+		limit = min(nextLimit(limit, pieceBytes, size), n+1-len(s.ids))
+		entries, err := entriesOf(l.b.servers.client.XRevRangeN(ctx, key, end, "-", int64(p.of(limit))))
+		if err != nil {
+			return s, nil, err
+		}
+		s.all = len(entries) < p.of(limit)
+		bytes := 0
+		for _, e := range entries {
+			s.ids = append(s.ids, e.id)
+			bytes += e.bytes()
+		}
+		if len(entries) > 0 {
+			size, end = bytes/len(entries), beyond(entries[len(entries)-1].id, "+")
+		}
+		if h != nil {
+			if h.bytes += bytes; h.bytes > l.page {
+				h = nil
+			} else {
+				h.entries = append(h.entries, entries...)
+			}
+		}
+	}
+	if h != nil {
+		h.complete = h.whole
+		if len(s.ids) > n {
+			h.from, h.complete, h.whole = s.ids[n], true, false
+			h.entries = h.entries[:n]
+		}
+		slices.Reverse(h.entries)
+		h.to, h.size = received, size
+		if len(s.ids) > 0 && h.to.less(s.ids[0]) {
+			h.to = s.ids[0]
+		}
+	}
+	return s, h, nil
+}
+
+// extent is what XINFO STREAM tells of a stream.
+type extent struct {
+	length  int64    // negative where it isn't known
+	first   streamID // entry; zero: there is none
+	whole   bool     // it has as many entries as were ever added to it
+	size    int      // that of its first or last entry, the larger one
+	deleted streamID // the newest that was ever removed from among the others
+}
+
+// extentOf reads the reply. A server that doesn't tell all of it, or won't, is asked
+// for the first entry.
+func (l *link) extentOf(ctx context.Context, key string, info *redis.XInfoStreamCmd) (e extent, err error) {
+	v, err := info.Result()
+	if err = hardError(err); err != nil {
+		return e, err
+	}
+	e.length = -1
+	var ends []redis.XMessage
+	if v != nil && info.Err() == nil {
+		e.length = v.Length
+		// A server that doesn't count what was added (before Redis 7) is not believed.
+		e.whole = v.Length > 0 && v.EntriesAdded == v.Length
+		ends = []redis.XMessage{v.FirstEntry, v.LastEntry}
+		if id, err := ParsePosition(v.MaxDeletedEntryID); err == nil {
+			e.deleted = idOf(id)
+		}
+	}
+	if e.length != 0 && (ends == nil || ends[0].ID == "") {
+		read := l.b.servers.client.XRangeN(ctx, key, "-", "+", 1)
+		if ends, err = read.Result(); hardError(err) != nil {
+			return e, err
+		}
+		if len(ends) == 0 {
+			e.length = 0
+		}
+	}
+	for i, m := range ends {
+		if m.ID == "" {
+			continue
+		}
+		one, err := entryOf(m)
+		if err != nil {
+			return e, err
+		}
+		if i == 0 {
+			e.first = one.id
+		}
+		e.size = max(e.size, one.bytes())
+	}
+	return e, nil
+}
+
 // messages makes the messages of h up to a position, in order, to be shared
 // by all who wait for them. Seq is below those of the messages that follow. lost is
 // the last of those that are left out because they are too large, zero for none.
-func (h history) messages(channel string, to streamID, seq uint32, o *oversize) (list []*Message, lost streamID) {
+func (h *history) messages(channel string, to streamID, seq uint32, o *oversize) (list []*Message, lost streamID) {
 	list = make([]*Message, 0, len(h.entries))
 	for _, e := range h.entries {
 		if to.less(e.id) {
@@ -107,21 +270,11 @@ func (h history) messages(channel string, to streamID, seq uint32, o *oversize) 
 }
 
 // covers reports whether nothing is missing between id and the first entry
-// that h gives after it.
-func (h history) covers(id streamID) bool {
-	return h.complete || len(h.entries) > 0 && !id.less(h.entries[0].id)
-}
-
-// before returns the durable position before message i of those that h and then
-// r hold; old are those of h.
-func (h history) before(old []*Message, i int, r *ring) streamID {
-	switch {
-	case i > len(old):
-		return r.before(r.history + i - len(old))
-	case i > 0:
-		return idOf(old[i-1].ID)
-	case len(old) > 0 && !h.complete:
-		return idOf(old[0].ID).before()
+// that h gives after it. A server that tells (from Redis 7) is asked whether an entry
+// was removed from within what was read, up to a position.
+func (h *history) covers(id, to streamID) bool {
+	if id.less(h.deleted) && !to.less(h.deleted) {
+		return false
 	}
-	return streamID{} // of the whole stream
+	return h.complete || len(h.entries) > 0 && !id.less(h.entries[0].id)
 }

@@ -27,6 +27,8 @@ type link struct {
 	label     string
 	probeName string // on a Cluster of a slot whose channels are the link's
 	start     time.Time
+	page      int // bytes of a page of history, less in tests
+	mostLent  int // bytes that are lent before no more is read
 
 	// Signals: sent by anyone who filled the queue of that name, received by
 	// the goroutine that empties it, never closed.
@@ -45,14 +47,16 @@ type link struct {
 	held      map[uint32]*heldMessages // by topics that are confirmed
 	waits     map[uint32]*replayWaits
 	replaying []uint32 // topics of waits that a replayer should look at
-	pending   int      // topics subscribing or confirmed
-	leaving   int      // names of which the end of the subscription isn't confirmed yet
-	again     int      // topics with topicAgain
-	probed    bool     // a probe has come back on this connection
-	ending    bool     // the session has failed, and waits for its goroutines
-	down      error    // why the link doesn't deliver; nil: it does
-	refused   bool     // settle's reads have failed for so long that the link is down
-	reported  bool     // the log has this outage
+	lent      int      // bytes that were read of streams and that somebody still needs
+	windows   windows
+	pending   int   // topics subscribing or confirmed
+	leaving   int   // names of which the end of the subscription isn't confirmed yet
+	again     int   // topics with topicAgain
+	probed    bool  // a probe has come back on this connection
+	ending    bool  // the session has failed, and waits for its goroutines
+	down      error // why the link doesn't deliver; nil: it does
+	refused   bool  // settle's reads have failed for so long that the link is down
+	reported  bool  // the log has this outage
 	downSince time.Time
 	readsFail time.Time // since when settle's reads do; zero: they don't
 	moved     time.Time // since when the link follows a slot to another server; zero: it doesn't
@@ -79,6 +83,8 @@ func newLink(b *Broker, number, of int) *link {
 		label:     label,
 		probeName: b.names.probe(b.node, label),
 		start:     b.start,
+		page:      pageBytes,
+		mostLent:  max(pageBytes, lentBytes/of),
 		wake:      make(signal, 1),
 		confirm:   make(signal, 1),
 		replays:   make(signal, 1),

@@ -104,6 +104,9 @@ func (m *Message) Encoded(f Form) []byte {
 	return m.encode(f)
 }
 
+// IsEncoded reports whether Encoded has only to look it up.
+func (m *Message) IsEncoded(f Form) bool { return m.find(f) != nil }
+
 // find returns the encoding in form f, nil where it hasn't been made. A message is
 // seldom needed in more than two forms.
 func (m *Message) find(f Form) *encoding {

@@ -81,6 +81,23 @@ func (r *recorder) replay(t testing.TB, b *Broker, channel string, since Positio
 	return r.answer(t, channel, fmt.Sprint("since ", since), func(done func(Replay)) { b.Replay(channel, since, r, done) })
 }
 
+// pages asks for a replay and all that goes on with it, which it returns as one.
+func (r *recorder) pages(t testing.TB, b *Broker, channel string, since Position) Replay {
+	t.Helper()
+	all := r.replay(t, b, channel, since)
+	for page := all; page.More; {
+		next := r.answer(t, channel, fmt.Sprint("behind ", page.Position), func(done func(Replay)) { b.ReplayMore(channel, &page, r, done) })
+		gap := all.Gap
+		if gap == nil {
+			gap = next.Gap
+		}
+		page = next
+		next.Messages, next.Gap, next.Before = append(all.Messages[:len(all.Messages):len(all.Messages)], next.Messages...), gap, all.Before
+		all = next
+	}
+	return all
+}
+
 // newest asks for a channel's newest messages and waits for them.
 func (r *recorder) newest(t testing.TB, b *Broker, channel string, n int) Replay {
 	t.Helper()
@@ -97,6 +114,7 @@ func (r *recorder) answer(t testing.TB, channel, what string, ask func(done func
 	})
 	select {
 	case a := <-done:
+		a.Done()
 		return a
 	case <-time.After(testDeadline):
 		t.Fatalf("no replay of %s, %s, after %v", channel, what, testDeadline)

@@ -8,14 +8,17 @@ import (
 // replayers is how many streams a link reads at the same time.
 const replayers = 4
 
-// Replay is what a client that comes back has missed.
+// Replay is what a client that comes back has missed, or a page of it.
 type Replay struct {
-	// Messages is everything after the asked position up to Seq, shared with
-	// other replays; what follows Seq comes by Deliver.
+	// Messages is everything after the asked position up to Position, shared with
+	// other replays. Done says that they aren't needed any more.
 	Messages []*Message
-	Seq      uint32
-	// Position resumes at Seq. Plain does on this node, for as long as its ring
-	// reaches back to it.
+	// More says that the stream has more after Position, which Broker.ReplayMore
+	// goes on with. Else Position is that of Seq, and what follows comes by Deliver.
+	More bool
+	Seq  uint32
+	// Position resumes after Messages. Plain does so at Seq on this node, for as long
+	// as its ring reaches back to it; it is zero if there is more.
 	Position, Plain Position
 	// Before is a durable position from which Messages are exactly what follows.
 	Before Position
@@ -27,6 +30,10 @@ type Replay struct {
 	// Followed is the number of a plain position from which on this node has
 	// followed the channel, so that Gap tells of all plain messages missed.
 	Followed uint64
+
+	size int    // of the stream's entries
+	told uint64 // the moment of the last plain message that may have been lost, as far as Gap has told of it
+	loan *loan  // nil: Messages are in the ring
 }
 
 const (
@@ -43,7 +50,7 @@ const (
 // Member method: with the channel's lock held, within this call when the ring
 // has all of it, else when the channel is live and its stream has been read.
 // Messages delivered before done are at or below its Seq, those after it are
-// above.
+// above. What is read of a stream comes in pages of about 256 KiB: see ReplayMore.
 //
 // A plain position is exact while the ring reaches back to it, a durable one
 // while the stream does. A position that can't be honoured, because it is of
@@ -67,6 +74,23 @@ func (b *Broker) ReplayTime(channel string, ms uint64, m Member, done func(Repla
 // no Gap.
 func (b *Broker) ReplayNewest(channel string, n int, m Member, done func(Replay)) *Wait {
 	return b.link(channel).replay(channel, &Wait{newest: min(n, b.config.ReplayMessages), done: done})
+}
+
+// ReplayMore is Replay for what follows a page that says that there is more. What is
+// trimmed, or lost in the ring, between the two is a Gap.
+func (b *Broker) ReplayMore(channel string, r *Replay, m Member, done func(Replay)) *Wait {
+	return b.link(channel).replay(channel, &Wait{
+		since: r.Position, found: true, start: idOf(r.Position), told: r.told, size: r.size, done: done,
+	})
+}
+
+// Done says that the caller needs no message of r any more. It is called for each
+// Replay, or the broker reads no streams once pages of 16 MiB are out.
+func (r *Replay) Done() {
+	if r.loan != nil {
+		r.loan.release()
+		r.loan = nil
+	}
 }
 
 func (l *link) replay(channel string, w *Wait) *Wait {
@@ -125,7 +149,7 @@ func (l *link) fromRing(t *topic, w *Wait) bool {
 				id = idOf(r.at(i - 1).ID)
 			}
 		}
-		complete = r.complete(id)
+		complete = r.complete(id) || r.lostAt <= w.told
 	default:
 		if w.since.Node != l.b.node || w.since.Seq > l.at {
 			return false
@@ -134,17 +158,25 @@ func (l *link) fromRing(t *topic, w *Wait) bool {
 			return false
 		}
 	}
-	l.answer(t, w, r.before(i), r.from(nil, i), complete)
+	l.answer(t, w, Replay{Before: r.before(i).position(), Messages: r.from(nil, i)}, complete)
 	return true
 }
 
-// answer calls done. The caller holds mu.
-func (l *link) answer(t *topic, w *Wait, before streamID, messages []*Message, complete bool) {
+// answer completes a and calls done. The caller holds mu.
+func (l *link) answer(t *topic, w *Wait, a Replay, complete bool) {
 	l.b.counters.replays.Add(1)
-	a := Replay{Messages: messages, Before: before.position(), Seq: t.seq, Position: l.position(t), Plain: l.here(), DurableOnly: t.durableOnly(), Followed: l.spanStart(t.live)}
+	a.Seq, a.DurableOnly, a.Followed = t.seq, t.durableOnly(), l.spanStart(t.live)
+	if !a.More {
+		a.Position, a.Plain = l.position(t), l.here()
+	}
+	a.told = w.told
+	if t.ring != nil {
+		a.told = max(a.told, t.ring.lostAt)
+	}
 	if !complete {
 		l.b.counters.historyGaps.Add(1)
 		a.Gap = &Gap{Since: w.since, Reason: GapHistory, Seq: a.Seq}
+		a.told = l.at
 	}
 	w.done(a)
 }
@@ -153,8 +185,8 @@ func (l *link) answer(t *topic, w *Wait, before streamID, messages []*Message, c
 func (l *link) replayer(ctx context.Context) {
 	var p portion
 	for {
-		id, ok := l.nextReplay()
-		if !ok {
+		id, waits := l.nextReplay()
+		if waits == nil {
 			select {
 			case <-ctx.Done():
 				return
@@ -165,72 +197,88 @@ func (l *link) replayer(ctx context.Context) {
 		if !retry(ctx, &p, func() error { return l.serve(ctx, id, &p) }) {
 			return
 		}
+		l.requeueReplay(id, waits)
 	}
 }
 
-// serve reads a topic's stream as often as it takes to answer all waits.
+// serve reads once for those who wait for a topic, as the first of them needs. The
+// others take part where that does for them too.
 func (l *link) serve(ctx context.Context, id uint32, p *portion) error {
-	for {
-		l.mu.Lock()
-		t := l.topics.at(id)
-		from, most, ahead, left := l.serveRings(id, t)
-		name, last := t.name, t.last
-		l.mu.Unlock()
-		if !left {
-			return nil
-		}
-		if ahead {
-			if err := l.pull(ctx, id, name, last, p); err != nil {
-				return err
-			}
-			continue
-		}
-		h, err := l.readHistory(ctx, name, from, last, most, p)
+	l.mu.Lock()
+	t := l.topics.at(id)
+	n := l.serveRings(id, t)
+	name, last := t.name, t.last
+	l.mu.Unlock()
+	switch {
+	case n.ahead:
+		return l.pull(ctx, id, name, last, p)
+	case n.back > 0:
+		s, h, err := l.readBack(ctx, name, last, n.back, n.few, p)
 		if err != nil {
 			return err
 		}
-		for {
-			received, ok := l.serveHistory(id, t, h)
-			if ok {
-				break
-			}
-			if err := l.extend(ctx, name, &h, received, p); err != nil {
+		l.begin(id, t, s)
+		if h != nil {
+			return l.serveAll(ctx, id, t, h, p)
+		}
+	case n.left:
+		h, err := l.readPage(ctx, name, n.from, last, n.size, p)
+		if err != nil {
+			return err
+		}
+		if most := l.b.config.ReplayMessages; !n.within && (h.length < 0 || h.length > int64(most)) && !(h.end && len(h.entries) <= most) {
+			s, _, err := l.readBack(ctx, name, last, most, most, p)
+			if err != nil {
 				return err
 			}
+			l.begin(id, t, s)
+		}
+		return l.serveAll(ctx, id, t, &h, p)
+	}
+	return nil
+}
+
+// serveAll serves h, which is read on first where so many messages came during the
+// read that the ring no longer reaches back to it.
+func (l *link) serveAll(ctx context.Context, id uint32, t *topic, h *history, p *portion) error {
+	for {
+		received, ok := l.serveHistory(id, t, *h)
+		if ok {
+			return nil
+		}
+		if err := l.extend(ctx, t.name, h, received, p); err != nil {
+			return err
 		}
 	}
 }
 
+// need is what the first who waits for a topic needs of its stream.
+type need struct {
+	left   bool     // somebody waits
+	ahead  bool     // a position is beyond what has been received: the stream must be read up to it first
+	back   int      // how many of the newest entries to find the start of; 0: the start is known
+	few    int      // there may be fewer, and then it's the stream's
+	from   streamID // the start
+	within bool     // no more than the newest config.ReplayMessages follow it
+	size   int      // of the entries; 0: not known
+}
+
 // serveRings answers the waits of a topic that its ring can answer, and says
-// from where the stream must be read for the others, and how many entries at
-// most. ahead: some position is beyond what has been received, so the stream must
-// be read up to it first. Those who want the newest messages are served behind
-// those with positions, unless one read does for both. The caller holds mu.
-func (l *link) serveRings(id uint32, t *topic) (from streamID, most int, ahead, left bool) {
+// what the first of the others needs. The caller holds mu.
+func (l *link) serveRings(id uint32, t *topic) (n need) {
 	waits := l.waits[id]
 	waits.forgetGone()
 	keep := waits.list[:0]
-	first := true
 	for _, w := range waits.list {
 		if l.fromRing(t, w) {
 			continue
 		}
-		if w.newest > 0 {
-			most = max(most, w.newest+1) // the first stays the base of the others in the ring
-			keep = append(keep, w)
-			continue
-		}
-		start := streamID{}
-		switch {
-		case !w.since.Durable():
-			w.lost = true
-		case w.lost:
-		default:
-			start = idOf(w.since)
-			ahead = ahead || t.last.less(start)
-		}
-		if first || start.less(from) {
-			first, from = false, start
+		if w.newest == 0 && !w.lost {
+			if !w.since.Durable() {
+				w.lose()
+			} else {
+				n.ahead = n.ahead || t.last.less(idOf(w.since))
+			}
 		}
 		keep = append(keep, w)
 	}
@@ -238,11 +286,65 @@ func (l *link) serveRings(id uint32, t *topic) (from streamID, most int, ahead, 
 	waits.list = keep
 	if len(keep) == 0 {
 		delete(l.waits, id)
+		return n
 	}
-	if !first {
-		most = l.b.config.ReplayMessages
+	if s, ok := l.windows.get(t.name, t.seq, l.now()); ok {
+		l.beginAll(t, waits, s)
 	}
-	return from, most, ahead, len(keep) > 0
+	w := keep[0]
+	n.left = true
+	start, known := w.from()
+	switch {
+	case known:
+		n.from, n.within, n.size = start, w.found, w.size
+	case w.newest == 0:
+		n.back = l.b.config.ReplayMessages
+		n.few = n.back
+	default:
+		// Those who want not many more are served with it.
+		for _, o := range keep {
+			if o.newest <= max(2*w.newest, 64) {
+				n.back = max(n.back, o.newest)
+			}
+		}
+		n.few = w.newest - t.kept()
+	}
+	return n
+}
+
+// begin tells those who wait for a topic where the newest entries of its stream begin.
+func (l *link) begin(id uint32, t *topic, s starts) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.beginAll(t, l.waits[id], s)
+	l.windows.put(t.name, s, t.seq, l.now())
+}
+
+// beginAll is begin. The caller holds mu.
+func (l *link) beginAll(t *topic, waits *replayWaits, s starts) {
+	base, kept := t.last, t.kept()
+	if t.ring != nil {
+		base = t.ring.base
+	}
+	window, ok := s.of(l.b.config.ReplayMessages, streamID{})
+	ok = ok && !t.last.less(window) // else it's of another stream
+	for _, w := range waits.list {
+		switch {
+		case w.found:
+		case w.newest > 0:
+			if w.start, w.found = s.of(max(0, w.newest-kept), base); !w.found && len(s.ids) > w.newest {
+				w.start, w.found = s.ids[len(s.ids)-1], true // the newest are still on their way here
+			}
+		case !ok:
+		case w.lost:
+			w.start, w.found = window, true
+		case w.since.Durable():
+			w.start, w.found = idOf(w.since), true
+			if w.start.less(window) {
+				w.start, w.lost = window, true
+			}
+		}
+	}
 }
 
 // pull delivers what the stream has beyond last, ahead of its publication. A
@@ -269,7 +371,9 @@ func (l *link) pull(ctx context.Context, id uint32, name string, last streamID, 
 		last, more = t.last, p.more
 		if !more {
 			for _, w := range l.waits[id].list {
-				w.lost = w.lost || w.since.Durable() && t.last.less(idOf(w.since))
+				if w.newest == 0 && w.since.Durable() && t.last.less(idOf(w.since)) {
+					w.lose()
+				}
 			}
 		}
 		l.mu.Unlock()
@@ -277,55 +381,74 @@ func (l *link) pull(ctx context.Context, id uint32, name string, last streamID, 
 	return nil
 }
 
-// serveHistory answers the waits that h reaches. It is not ok when h ends
-// before the ring begins.
+// serveHistory answers the waits whose positions are within h, up to the end of h or,
+// where that reaches the ring, of all. It is not ok when h ends with the stream, as it
+// was, and before the ring, though there is room for more.
 func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.rings.of(id, t, l.now())
-	if h.to.less(r.base) {
+	reaches, to := !h.to.less(r.base), h.to
+	switch {
+	case reaches:
+		to = r.base
+	case h.end && h.bytes+h.size <= l.page:
 		return t.last, false
 	}
 	if len(h.entries) > 0 && h.entries[0].id == r.first {
 		h.whole = true
 		h.complete = h.complete || h.from.isZero()
 	}
-	old, lost := h.messages(l.topics.channel(t), r.base, r.baseSeq(t.seq), &l.b.oversize)
-	all := r.from(old[:len(old):len(old)], 0)
-	short := h.most < l.b.config.ReplayMessages // it was read for those who want the newest
+	old, lost := h.messages(l.topics.channel(t), to, r.baseSeq(t.seq), &l.b.oversize)
+	all := old
+	if reaches {
+		all = r.from(old[:len(old):len(old)], 0)
+	}
 	waits := l.waits[id]
 	waits.forgetGone()
 	keep := waits.list[:0]
+	loan := l.lend(h.bytes)
 	for _, w := range waits.list {
-		switch since := idOf(w.since); {
+		start, known := w.from()
+		switch {
 		case l.fromRing(t, w):
-		case w.newest > 0 && (len(all) >= w.newest || h.from.isZero() && h.most > w.newest):
-			i := max(0, len(all)-w.newest)
-			l.answer(t, w, h.before(old, i, r), all[i:], true)
-		case w.lost && h.from.isZero() && !short:
-			l.answer(t, w, streamID{}, all, false)
-		case w.newest > 0, w.lost, !w.since.Durable(), since.less(h.from), t.last.less(since), short && !h.covers(since):
-			keep = append(keep, w) // came during the read; the next one is for it
-		default:
-			i := sort.Search(len(old), func(i int) bool { return since.less(idOf(old[i].ID)) })
-			complete := r.complete(since)
+			continue
+		case !known, start.less(h.from), !reaches && !start.less(to), w.isAhead(t):
+			keep = append(keep, w) // for the next read
+			continue
+		}
+		since := idOf(w.since)
+		i := sort.Search(len(old), func(i int) bool { return start.less(idOf(old[i].ID)) })
+		complete := !w.lost
+		if w.newest == 0 && complete {
+			complete = r.complete(since) || r.lostAt <= w.told
 			if w.time && r.hasLost {
 				complete = r.reaches(w.since.Ms) || i > 0 && r.complete(idOf(old[i-1].ID))
 			}
-			before := streamID{} // of the whole stream
-			switch {
-			case i > 0:
-				before = idOf(old[i-1].ID)
-			case h.complete && since == h.from, len(h.entries) > 0 && !since.less(h.entries[0].id):
-				before = since
-			}
-			complete = complete && !since.less(lost)
-			l.answer(t, w, before, all[i:], complete && (h.covers(since) || w.time && h.whole))
+			complete = complete && !since.less(lost) && (h.covers(since, to) || w.time && h.whole)
 		}
+		if w.newest > 0 && reaches {
+			i = max(i, len(all)-w.newest) // more may have come meanwhile
+		}
+		a := Replay{Messages: all[i:], More: !reaches, Position: to.position(), size: h.size, loan: loan.add()}
+		switch {
+		case i > len(old):
+			a.Before = r.before(i - len(old)).position()
+		case i > 0:
+			a.Before = old[i-1].ID
+		case h.complete && start == h.from, len(h.entries) > 0 && !start.less(h.entries[0].id):
+			a.Before = start.position()
+		case w.newest > 0 && len(old) > 0 && !h.complete:
+			a.Before = idOf(old[0].ID).before().position()
+		}
+		l.answer(t, w, a, complete)
 	}
 	clear(waits.list[len(keep):])
 	waits.list = keep
-	l.keepHistory(id, t, h, old, lost)
+	loan.releaseLocked()
+	if reaches {
+		l.keepHistory(id, t, h, old, lost)
+	}
 	return t.last, true
 }
 
@@ -339,11 +462,11 @@ func (l *link) keepHistory(id uint32, t *topic, h history, old []*Message, lost 
 		}
 	case h.complete && h.from.less(t.ring.base):
 		l.rings.pushHistory(&l.topics, id, t, old, h.from, l.now())
-	case h.from.isZero() && !h.cut && len(old) > 0:
+	case h.from.isZero() && len(old) > 0:
 		base := idOf(old[0].ID).before()
 		l.rings.pushHistory(&l.topics, id, t, old, base, l.now())
 		t.ring.bottom = t.ring.base == base
-	case h.from.isZero() && !h.cut:
+	case h.from.isZero():
 		t.ring.bottom = true
 	case !h.complete && len(old) > 1:
 		l.rings.pushHistory(&l.topics, id, t, old[1:], idOf(old[0].ID), l.now())

@@ -142,7 +142,7 @@ func TestReplayAheadOfThisNode(t *testing.T) {
 func TestReplaysShareTheirReads(t *testing.T) {
 	const clients = 1000
 	server, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages = 4 })
-	before := server.calls("xrevrange")
+	before := server.calls("xrange")
 	var wg sync.WaitGroup
 	answers := make([]Replay, clients)
 	wg.Add(clients)
@@ -162,50 +162,13 @@ func TestReplaysShareTheirReads(t *testing.T) {
 			shared[m] = true
 		}
 	}
-	reads := server.calls("xrevrange") - before
+	reads := server.calls("xrange") - before
 	t.Logf("%d reads of the stream and %d messages made for %d replays", reads, len(shared), clients)
 	if reads > 20 {
 		t.Errorf("%d reads of the stream for %d replays", reads, clients)
 	}
 	if len(shared) > 59*reads+4 {
 		t.Errorf("%d messages made for %d reads of 59", len(shared), reads)
-	}
-}
-
-// A read of the stream that the ring has run away from is continued.
-func TestHistoryIsExtended(t *testing.T) {
-	tests := map[string]struct {
-		trim     int // to that many
-		most     int
-		want     int // the first of what h holds then
-		complete bool
-	}{
-		"to the end":          {trim: 60, most: 100, want: 1, complete: true},
-		"trimmed before h":    {trim: 45, most: 100, want: 1, complete: true},
-		"trimmed behind h":    {trim: 10, most: 100, want: 50},
-		"more than is wanted": {trim: 60, most: 15, want: 45},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server, b, _, ids := filled(t, func(c *Config) { c.ReplayMessages = test.most })
-			h := history{from: idOf(mustPosition(t, ids[0])), to: idOf(mustPosition(t, ids[20])), most: test.most, complete: true}
-			for i := 1; i <= 20; i++ {
-				h.entries = append(h.entries, entry{id: idOf(mustPosition(t, ids[i])), payload: strconv.Itoa(i)})
-			}
-			server.do("XTRIM", "{push:c}:log", "MAXLEN", test.trim)
-			last := idOf(mustPosition(t, ids[59]))
-			if err := b.link("c").extend(t.Context(), "push:c", &h, last, new(portion)); err != nil {
-				t.Fatal(err)
-			}
-			got := []string{}
-			for _, e := range h.entries {
-				got = append(got, e.payload)
-			}
-			if !slices.Equal(got, numbers(test.want)) || h.complete != test.complete || h.to != last {
-				t.Errorf("complete %v, to %v, got %v", h.complete, h.to, got)
-			}
-		})
 	}
 }
 
@@ -235,7 +198,7 @@ func TestReplayOverASlowWay(t *testing.T) {
 	for range messages {
 		server.publishDurable("c", strings.Repeat("x", 8<<10), 1000)
 	}
-	if a := newRecorder().replay(t, b, "c", Position{}); len(a.Messages) != messages || a.Gap != nil {
+	if a := newRecorder().pages(t, b, "c", Position{}); len(a.Messages) != messages || a.Gap != nil {
 		t.Errorf("%d messages, gap %v", len(a.Messages), a.Gap)
 	}
 }
@@ -253,7 +216,7 @@ func TestReplayWithoutJoin(t *testing.T) {
 
 // Deliver goes on where a replay ends, whatever is published meanwhile.
 func TestReplayJoinsUpWithDelivery(t *testing.T) {
-	const messages = 2000
+	const messages = 1500 // a page at most
 	server := startRedis(t)
 	c := testConfig(server.url())
 	c.Ring.Messages, c.ReplayMessages = 16, 10_000

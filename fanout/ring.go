@@ -24,11 +24,12 @@ type ring struct {
 	baseAt  uint64   // moment of the message before the first live one, or at which the topic went live
 	whole   bool     // it's the latter: nothing has come before the first live one
 	bottom  bool     // the stream holds no message before base
+	hasLost bool     // see lost
 	first   streamID // of the stream, where that has begun while the ring was there
 	// lost: a replay from this durable position or an earlier one misses
 	// messages that no stream holds either.
-	lost    streamID
-	hasLost bool
+	lost   streamID
+	lostAt uint64 // moment of the last of these, or later
 
 	// Owned by rings: the list of all rings by their last message.
 
@@ -57,9 +58,9 @@ func newRing(t *topic) *ring {
 	r := &ring{base: t.last, baseAt: t.at, whole: t.flags&topicWhole != 0}
 	switch {
 	case t.flags&topicLostAfter != 0:
-		r.lost, r.hasLost = t.last, true
+		r.lost, r.lostAt, r.hasLost = t.last, t.at, true
 	case t.flags&topicLostBefore != 0:
-		r.lost, r.hasLost = t.last.before(), true
+		r.lost, r.lostAt, r.hasLost = t.last.before(), t.at, true
 	}
 	return r
 }
@@ -139,7 +140,7 @@ func (r *ring) pop() {
 	if m.ID.Durable() {
 		r.base, r.bottom = idOf(m.ID), false
 	} else {
-		r.lost, r.hasLost = r.base, true
+		r.lost, r.lostAt, r.hasLost = r.base, m.at, true
 	}
 }
 

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"testing"
@@ -157,14 +158,16 @@ type channelModel struct {
 	blurred bool
 }
 
-// readAll is readHistory on the model's stream.
-func (m *channelModel) readAll(from streamID, most int) history {
-	h := history{from: from, most: most}
+// readPage is that of a link on the model's stream.
+func (m *channelModel) readPage(from, received streamID, most int) history {
+	h := history{from: from, to: from, length: int64(len(m.stream)), end: true}
 	for _, p := range m.stream {
-		if from.less(p.id) {
-			h.entries = append(h.entries, entry{id: p.id, payload: p.text})
+		if from.less(p.id) && h.end {
+			h.end = h.add([]entry{{id: p.id, payload: p.text}}, most)
 		}
-		h.to = p.id
+	}
+	if h.end && h.to.less(received) {
+		h.to = received
 	}
 	if from.isZero() {
 		trimmed := slices.IndexFunc(m.all, func(p past) bool { return !p.id.isZero() })
@@ -172,10 +175,67 @@ func (m *channelModel) readAll(from streamID, most int) history {
 	} else {
 		h.complete = len(m.stream) > 0 && !from.less(m.stream[0].id)
 	}
-	if over := len(h.entries) - most; over > 0 {
-		h.entries, h.complete, h.cut = h.entries[over:], false, true
-	}
 	return h
+}
+
+// readBack is that of a link on the model's stream.
+func (m *channelModel) readBack(n, few int) starts {
+	if len(m.stream) <= few {
+		return starts{all: true, few: len(m.stream)}
+	}
+	s := starts{all: len(m.stream) <= n}
+	for i := len(m.stream) - 1; i >= 0 && len(s.ids) <= n; i-- {
+		s.ids = append(s.ids, m.stream[i].id)
+	}
+	return s
+}
+
+// answer does what serve does until w and all that goes on with it is answered. What
+// the pages have is one answer, with the first gap of them.
+func (m *channelModel) answer(rt *rapid.T, l *link, id uint32, t *topic, w *Wait, between func()) (a Replay) {
+	for pages := 0; ; pages++ {
+		var got *Replay
+		w.done = func(r Replay) { got = &r }
+		l.waits[id] = &replayWaits{list: []*Wait{w}}
+		for reads := 0; got == nil; reads++ {
+			if reads > 3 {
+				rt.Fatalf("no answer after %d reads", reads)
+			}
+			l.windows = windows{}
+			l.mu.Lock()
+			n := l.serveRings(id, t)
+			l.mu.Unlock()
+			switch most := l.b.config.ReplayMessages; {
+			case n.ahead:
+				rt.Fatal("the position is taken for the future")
+			case n.back > 0:
+				l.begin(id, t, m.readBack(n.back, n.few))
+			case n.left:
+				h := m.readPage(n.from, t.last, l.page)
+				if !n.within && h.length > int64(most) && !(h.end && len(h.entries) <= most) {
+					l.begin(id, t, m.readBack(most, most))
+				}
+				if _, ok := l.serveHistory(id, t, h); !ok {
+					rt.Fatalf("the history of %d entries ends before the ring", len(m.stream))
+				}
+			}
+		}
+		delete(l.waits, id)
+		a.Messages = append(a.Messages, got.Messages...)
+		if a.Gap == nil {
+			a.Gap = got.Gap
+		}
+		got.Done()
+		if !got.More {
+			break
+		}
+		between()
+		w = &Wait{since: got.Position, found: true, start: idOf(got.Position), told: got.told}
+	}
+	if l.lent != 0 {
+		rt.Fatalf("%d bytes are still lent", l.lent)
+	}
+	return a
 }
 
 // after returns what should be replayed after a position: the index in all.
@@ -203,6 +263,7 @@ func TestReplayAgainstModel(t *testing.T) {
 		c.Ring.Messages = rapid.IntRange(1, 6).Draw(rt, "ring")
 		c.ReplayMessages = rapid.IntRange(1, 12).Draw(rt, "most")
 		_, l := offline(t, c)
+		l.page = rapid.SampledFrom([]int{1, 3 * entryBytes, pageBytes}).Draw(rt, "page")
 		var m channelModel
 		next := streamID{ms: 10}
 		durable := func() past {
@@ -220,7 +281,7 @@ func TestReplayAgainstModel(t *testing.T) {
 		if len(m.stream) > 0 {
 			topic.last = next
 		}
-		rt.Repeat(map[string]func(*rapid.T){
+		actions := map[string]func(*rapid.T){
 			"durable": func(*rapid.T) {
 				p := durable()
 				l.take(id, topic, heldMessage{id: p.id, payload: p.text, durable: true})
@@ -243,14 +304,18 @@ func TestReplayAgainstModel(t *testing.T) {
 				l.rings.drop(topic)
 				m.blurred = topic.flags&topicPlain != 0
 			},
-			"replay": func(rt *rapid.T) {
-				since := m.position(rt)
-				checkReplay(rt, l, id, topic, &m, since)
-			},
-			"newest": func(rt *rapid.T) {
-				checkNewest(rt, l, id, topic, &m, rapid.IntRange(1, c.ReplayMessages).Draw(rt, "newest"))
-			},
-		})
+		}
+		meanwhile := func(rt *rapid.T) {
+			if name := rapid.SampledFrom([]string{"nothing", "durable", "plain", "trim", "age"}).Draw(rt, "meanwhile"); actions[name] != nil {
+				actions[name](rt)
+			}
+		}
+		both := maps.Clone(actions)
+		both["replay"] = func(rt *rapid.T) { checkReplay(rt, l, id, topic, &m, m.position(rt), meanwhile) }
+		both["newest"] = func(rt *rapid.T) {
+			checkNewest(rt, l, id, topic, &m, rapid.IntRange(1, c.ReplayMessages).Draw(rt, "newest"))
+		}
+		rt.Repeat(both)
 	})
 }
 
@@ -273,17 +338,8 @@ func (m *channelModel) position(rt *rapid.T) Position {
 // checkNewest asks for the newest n: they are all that the stream has, or n, up to
 // the end, and none that the stream has is left out between them.
 func checkNewest(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, n int) {
-	var a Replay
-	got := false
-	l.waits[id] = &replayWaits{list: []*Wait{{newest: n, done: func(r Replay) { a, got = r, true }}}}
-	l.mu.Lock()
-	_, most, ahead, left := l.serveRings(id, t)
-	l.mu.Unlock()
-	if left {
-		l.serveHistory(id, t, m.readAll(streamID{}, most))
-		delete(l.waits, id)
-	}
-	if !got || ahead || a.Gap != nil || len(a.Messages) > n {
+	a := m.answer(rt, l, id, t, &Wait{newest: n}, func() {})
+	if a.Gap != nil || len(a.Messages) > n {
 		rt.Fatalf("the newest %d are %v, gap %v", n, payloads(a.Messages), a.Gap)
 	}
 	have := payloads(a.Messages)
@@ -301,26 +357,9 @@ func checkNewest(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, n i
 	}
 }
 
-func checkReplay(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, since Position) {
-	var a Replay
-	got := false
-	l.waits[id] = &replayWaits{list: []*Wait{{since: since, done: func(r Replay) { a, got = r, true }}}}
-	l.mu.Lock()
-	from, _, ahead, left := l.serveRings(id, t)
-	l.mu.Unlock()
-	if ahead {
-		rt.Fatalf("%s is taken for the future", since)
-	}
-	if left {
-		if _, ok := l.serveHistory(id, t, m.readAll(from, l.b.config.ReplayMessages)); !ok {
-			// The ring begins after the stream's end only when the stream is empty.
-			rt.Fatalf("the history of %d entries ends before the ring", len(m.stream))
-		}
-		delete(l.waits, id)
-	}
-	if !got {
-		rt.Fatalf("no answer for %s", since)
-	}
+// checkReplay asks for what follows a position; meanwhile happens between two pages.
+func checkReplay(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, since Position, meanwhile func(*rapid.T)) {
+	a := m.answer(rt, l, id, t, &Wait{since: since}, func() { meanwhile(rt) })
 	var want []string
 	for _, p := range m.all[m.after(since):] {
 		want = append(want, p.text)

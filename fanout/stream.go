@@ -147,15 +147,23 @@ func entriesOf(cmd *redis.XMessageSliceCmd) ([]entry, error) {
 	}
 	entries := make([]entry, 0, len(messages))
 	for _, m := range messages {
-		id, err := ParsePosition(m.ID)
+		e, err := entryOf(m)
 		if err != nil {
 			return nil, err
 		}
-		payload, ok := m.Values[streamField].(string)
-		user, _ := m.Values[streamUserField].(string)
-		entries = append(entries, entry{id: idOf(id), payload: payload, user: user, foreign: !ok})
+		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+func entryOf(m redis.XMessage) (entry, error) {
+	id, err := ParsePosition(m.ID)
+	if err != nil {
+		return entry{}, err
+	}
+	payload, ok := m.Values[streamField].(string)
+	user, _ := m.Values[streamUserField].(string)
+	return entry{id: idOf(id), payload: payload, user: user, foreign: !ok}, nil
 }
 
 // hardError returns nil for the answers of a server that works but has no

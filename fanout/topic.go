@@ -80,6 +80,14 @@ func (t *topic) setNeighbours(earlier, later uint32) { t.waiting = uint64(earlie
 // streamID is a durable Position without room for a node's name.
 type streamID struct{ ms, seq uint64 }
 
+// kept returns how many messages are in the topic's ring.
+func (t *topic) kept() int {
+	if t.ring == nil {
+		return 0
+	}
+	return t.ring.n
+}
+
 // durableOnly reports whether a durable position tells all: the channel has a
 // stream, and nothing came or was lost here that isn't in it.
 func (t *topic) durableOnly() bool { return !t.last.isZero() && !t.lossy() }

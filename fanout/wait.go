@@ -10,13 +10,17 @@ type Wait struct {
 	// Immutable.
 
 	since  Position
-	time   bool // since is a time, not a message of the channel
-	newest int  // so many of the newest messages are wanted, whatever since is; 0: what follows since
+	time   bool   // since is a time, not a message of the channel
+	newest int    // so many of the newest messages are wanted, whatever since is; 0: what follows since
+	told   uint64 // of the page before: see Replay
+	size   int    // of the entries, where it's known
 	done   func(Replay)
 
 	// Guarded by the link's mu.
 
-	lost bool // since can't be found: everything that is left, and a gap
+	lost  bool     // since can't be honoured: the newest that are left, and a gap
+	found bool     // start is known, and no more than the newest config.ReplayMessages follow it
+	start streamID // the messages that it gets begin after it
 
 	// Atomic.
 
@@ -27,8 +31,27 @@ type Wait struct {
 // at any time; done may be called all the same, or not.
 func (w *Wait) Cancel() { w.gone.Store(true) }
 
-// replayWaits is who waits for a replay of one topic. One read of the stream
-// answers all of them: it starts at the earliest position.
+// from returns where w is to be read from, once that is known.
+func (w *Wait) from() (start streamID, known bool) {
+	switch {
+	case w.found:
+		return w.start, true
+	case w.newest > 0, w.lost:
+		return streamID{}, false
+	}
+	return idOf(w.since), w.since.Durable()
+}
+
+// lose notes that since can't be honoured.
+func (w *Wait) lose() { w.lost, w.found = true, false }
+
+// isAhead reports whether w's position is beyond what t has received.
+func (w *Wait) isAhead(t *topic) bool {
+	return w.newest == 0 && !w.lost && w.since.Durable() && t.last.less(idOf(w.since))
+}
+
+// replayWaits is who waits for a replay of one topic, the oldest first. A read of the
+// stream is for the first of them, and answers those whose positions are within it.
 type replayWaits struct {
 	list   []*Wait
 	most   int  // list is looked through for those who have gone when it's as long
@@ -76,21 +99,35 @@ func (l *link) inQueue(id uint32) bool {
 	return w != nil && w.queued && !w.taken
 }
 
-// nextReplay takes the first topic from the queue.
-func (l *link) nextReplay() (id uint32, ok bool) {
+// nextReplay takes the first topic from the queue, with its waits.
+func (l *link) nextReplay() (id uint32, waits *replayWaits) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.replaying) > 0 && !ok {
-		id, l.replaying = l.replaying[0], l.replaying[1:]
-		ok = l.inQueue(id)
+	if l.lent >= l.mostLent {
+		return 0, nil // until some of it is released
 	}
-	if ok {
-		l.waits[id].taken = true
+	for len(l.replaying) > 0 && waits == nil {
+		id, l.replaying = l.replaying[0], l.replaying[1:]
+		if l.inQueue(id) {
+			waits = l.waits[id]
+			waits.taken = true
+		}
 	}
 	if len(l.replaying) > 0 {
 		l.replays.send() // for the next replayer
 	}
-	return id, ok
+	return id, waits
+}
+
+// requeueReplay puts a topic that was served behind the others if some of its waits are
+// left. Once none are, others may have come, and another replayer may be at them.
+func (l *link) requeueReplay(id uint32, waits *replayWaits) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waits[id] == waits {
+		waits.queued, waits.taken = false, false
+		l.queueReplay(id)
+	}
 }
 
 // giveUpWaits forgets the waits of a topic if all who waited have gone, and

@@ -113,10 +113,10 @@ func TestReplayQueueIsBounded(t *testing.T) {
 	// One that is there again isn't taken twice.
 	l.openLive("c")
 	l.replay("c", &Wait{since: Position{Ms: 1}})
-	if _, ok := l.nextReplay(); !ok {
+	if _, waits := l.nextReplay(); waits == nil {
 		t.Error("nobody is served")
 	}
-	if id, ok := l.nextReplay(); ok {
+	if id, waits := l.nextReplay(); waits != nil {
 		t.Errorf("topic %d is served twice", id)
 	}
 }

@@ -23,6 +23,14 @@ type bundle struct {
 	form   fanout.Form
 }
 
+// pollForm is how messages are encoded in the answer to a poll.
+func (c *conn) pollForm() fanout.Form {
+	if c.flags&flagRaw != 0 {
+		return fanout.FormData
+	}
+	return fanout.FormJSON
+}
+
 // gathering is the answer to a poll in the making, a slice of its channels at a time.
 type gathering struct {
 	bundle
@@ -77,15 +85,21 @@ func (s *shard) gatherOne(c *conn, g *gathering, sub fanout.Sub, ch fanout.Chann
 	from := s.index.From(sub)
 	r := s.srv.broker.Since(name, from)
 	part := part{channel: name, messages: r.Messages, recent: r}
-	gap := !r.Complete
-	if gap && s.comeBack(c, g, ch, name, from, &r) {
-		return
-	}
 	var set *poll
 	if c.poll != 0 {
 		set = s.polls.at(c.poll)
 	}
-	if m := set.missedOf(ch); m != nil {
+	m := set.missedOf(ch)
+	gap := !r.Complete
+	if m != nil && m.more {
+		// There is more of the past before these, for the next poll.
+		gap, r.Messages, part.recent.Messages = false, nil, nil
+		part.messages, part.more, part.end = nil, true, m.end
+	}
+	if gap && s.comeBack(c, g, ch, name, from, &r) {
+		return
+	}
+	if m != nil {
 		part.history, part.before, part.newest = len(m.messages), m.before, m.newest
 		part.messages = append(m.messages[:len(m.messages):len(m.messages)], r.Messages...)
 		gap = gap || m.gap
@@ -103,7 +117,7 @@ func (s *shard) gatherOne(c *conn, g *gathering, sub fanout.Sub, ch fanout.Chann
 // takePart puts what there is room for of a channel into the answer, and where that
 // leaves the client into the cursor.
 func (s *shard) takePart(c *conn, g *gathering, part *part) {
-	g.more = g.more || part.taken < len(part.messages)
+	g.more = g.more || part.taken < len(part.messages) || part.more
 	g.add(part.messages[:part.taken])
 	switch {
 	case part.taken == 0 && part.history > 0 && (part.newest || s.polls.at(c.poll).resume.isTime()):
@@ -263,8 +277,10 @@ type part struct {
 	messages []*fanout.Message
 	history  int // of the messages, those from before the poll came
 	before   fanout.Position
-	newest   bool // the client came for the newest, and has no position
-	taken    int  // of the messages, those that fit into the answer
+	newest   bool            // the client came for the newest, and has no position
+	more     bool            // there is more of the stream behind messages
+	end      fanout.Position // of messages, where there is more
+	taken    int             // of the messages, those that fit into the answer
 	recent   fanout.Recent
 }
 
@@ -281,7 +297,7 @@ func (p *part) mark(cursor *fanout.Cursor, channel string) bool {
 	switch {
 	case !plain.IsZero() && (p.recent.Lossy || durable.IsZero()):
 		cursor.Set(channel, plain)
-	case plain.IsZero() && p.recent.Lossy && p.taken < len(p.messages):
+	case plain.IsZero() && p.recent.Lossy && (p.taken < len(p.messages) || p.more):
 		// Within the stream there is no plain position, and yet another node has
 		// to tell that there were plain messages.
 		cursor.Set(channel, fanout.Position{Node: p.recent.Plain.Node})
@@ -309,7 +325,10 @@ func (p *part) markBefore(cursor *fanout.Cursor, channel, node string) {
 // when the last of them was read from a stream and has none.
 func (p *part) plain() fanout.Position {
 	n := len(p.messages)
-	if p.taken == n || p.recent.Plain.IsZero() {
+	switch {
+	case p.taken == n && p.more:
+		return fanout.Position{}
+	case p.taken == n, p.recent.Plain.IsZero():
 		return p.recent.Plain
 	}
 	plain := p.recent.Plain
@@ -324,6 +343,9 @@ func (p *part) plain() fanout.Position {
 // durable returns the last durable position that the client has seen with the
 // messages that were taken, or may have seen before them.
 func (p *part) durable() fanout.Position {
+	if p.taken == len(p.messages) && p.more {
+		return p.end
+	}
 	for i := p.taken - 1; i >= 0; i-- {
 		if id := p.messages[i].ID; id.Durable() {
 			return id

@@ -179,9 +179,7 @@ func (s *shard) makeAnswer(i uint32, c *conn, now bool) {
 		return
 	}
 	g := &gathering{now: now, parts: s.parts[:0]}
-	if g.form = fanout.FormJSON; c.flags&flagRaw != 0 {
-		g.form = fanout.FormData
-	}
+	g.form = c.pollForm()
 	if c.flags&flagTask != 0 {
 		t := s.taskOf[i]
 		if t.gathers != nil {

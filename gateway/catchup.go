@@ -9,47 +9,68 @@ import (
 
 // catchUp asks for what w misses of a live channel, whose messages it has only
 // behind that.
-func (s *shard) catchUp(ch fanout.Channel, channel string, j *join, w *waiter) {
+func (s *shard) catchUp(ch fanout.Channel, j *join, w *waiter) {
 	j.catchup.add(w)
 	s.index.Hold(w.sub, true)
-	s.replay(ch, channel, w)
+	s.ask(ch, w)
 }
 
-// replay asks the broker for what w missed.
-func (s *shard) replay(ch fanout.Channel, channel string, w *waiter) {
-	done := func(r fanout.Replay) { s.post(func() { s.replayed(ch, w, r) }) }
-	if len(w.since) == 0 {
-		w.replay = s.srv.broker.ReplayNewest(channel, w.newest, s, done)
+// ask asks for w's first page, or the next one. The first is asked for at once, unless
+// the client has too much to read already: most miss less than a page. The answer to a
+// poll has no more than a page of each channel.
+func (s *shard) ask(ch fanout.Channel, w *waiter) {
+	c := s.conns.at(w.slot)
+	if c.kind == kindPoll || w.page == nil && !s.crowded(c) && s.paced(w.slot) {
+		s.replay(ch, w)
 		return
 	}
-	if w.time {
-		w.replay = s.srv.broker.ReplayTime(channel, w.since[0].Time(), s, done)
-		return
-	}
-	w.replay = s.srv.broker.Replay(channel, w.since[0], s, done)
+	s.park(ch, w)
+	s.goOn(w.slot)
 }
 
-// replayed has what a client missed, which it is sent before the live messages
-// follow.
-func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
+// replay asks the broker for a page of what w missed.
+func (s *shard) replay(ch fanout.Channel, w *waiter) {
+	channel, broker := s.index.Name(ch), s.srv.broker
+	done := func(r fanout.Replay) { s.post(func() { s.replayed(ch, w, &r) }) }
+	switch {
+	case w.page != nil:
+		w.replay = broker.ReplayMore(channel, w.page, s, done)
+	case len(w.since) == 0:
+		w.replay = broker.ReplayNewest(channel, w.newest, s, done)
+	case w.time:
+		w.replay = broker.ReplayTime(channel, w.since[0].Time(), s, done)
+	default:
+		w.replay = broker.Replay(channel, w.since[0], s, done)
+	}
+}
+
+// replayed has a page of what a client missed, which it is sent before the live
+// messages follow.
+func (s *shard) replayed(ch fanout.Channel, w *waiter, r *fanout.Replay) {
 	j := s.joins[ch]
 	if j == nil || w.list != &j.catchup {
+		r.Done()
 		return // the client has left since
 	}
 	c, sub := s.waiting(w, ch)
-	if c == nil {
+	switch {
+	case c == nil:
+		r.Done()
 		j.catchup.remove(w)
 		s.settle(ch)
+		return
+	case s.encodeFirst(c, ch, w, r):
 		return
 	}
 	if r.Gap != nil && len(w.since) > 1 {
 		// Who is being caught up was told of what had been lost by then.
 		w.lost = w.lost || !w.told && w.since[0].Seq < r.Followed
 		w.since = w.since[1:]
-		s.replay(ch, s.index.Name(ch), w)
+		r.Done()
+		s.replay(ch, w)
 		return
 	}
-	if r.Gap == nil && w.missesPlain(&r) {
+	if r.Gap == nil && w.missesPlain(r) {
 		r.Gap = &fanout.Gap{Reason: fanout.GapHistory, Seq: r.Seq}
 	}
 	if c.kind == kindPoll {
@@ -57,23 +78,41 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r fanout.Replay) {
 		s.index.SetFrom(sub, r.Seq)
 		s.index.Hold(sub, false)
 		j.busy++
-		s.pollSubscribed(c, w, ch, &r)
+		s.pollSubscribed(c, w, ch, r)
+		r.Done()
 		j.busy--
 		s.settle(ch)
 		return
 	}
+	w.missed, w.begun = r, false
+	if len(r.Messages) > 0 || s.sendMissed(ch, w, true) {
+		// Not at once: pages that come in a row would keep the live messages behind
+		// them waiting.
+		s.behind = append(s.behind, behind{ch, w})
+	}
+}
+
+// beginMissed begins to send a client a page, unless so much waits for it that the
+// page is to be asked for again.
+func (s *shard) beginMissed(c *conn, ch fanout.Channel, w *waiter) bool {
+	r := w.missed
+	if len(r.Messages) > 0 && s.crowded(c) {
+		w.missed = nil
+		r.Done()
+		s.park(ch, w)
+		return false
+	}
+	w.begun = true
+	s.charge(w.slot, r.Messages)
 	if !w.told {
 		w.told = true
 		id := w.asked
 		if w.newest > 0 {
-			id = s.beforeNewest(s.index.Name(ch), &r)
+			id = s.beforeNewest(s.index.Name(ch), r)
 		}
 		s.confirm(c, w, ch, id)
 	}
-	w.missed = &r
-	if s.sendMissed(ch, w, true) {
-		s.behind = append(s.behind, behind{ch, w})
-	}
+	return true
 }
 
 // missesPlain reports whether plain messages may be missing in a replay without
@@ -116,12 +155,22 @@ func (s *shard) sendBehind() (more bool) {
 // can have come. More: the client needs another slice.
 func (s *shard) sendMissed(ch fanout.Channel, w *waiter, fresh bool) (more bool) {
 	j := s.joins[ch]
-	waits := func() bool { return j != nil && j == s.joins[ch] && w.list == &j.catchup }
+	r := w.missed
+	waits := func() bool {
+		if j != nil && j == s.joins[ch] && w.list == &j.catchup {
+			return true
+		}
+		r.Messages = nil
+		r.Done() // the client has left, or the channel
+		return false
+	}
 	if !waits() {
-		return false // the client has left, or the channel
+		return false
 	}
 	c := s.conns.at(w.slot)
-	r := w.missed
+	if !w.begun && (!s.beginMissed(c, ch, w) || !waits()) {
+		return false
+	}
 	for left := missedSlice; ; fresh = true {
 		left = s.sendSome(c, w, ch, left)
 		if !waits() {
@@ -129,6 +178,14 @@ func (s *shard) sendMissed(ch fanout.Channel, w *waiter, fresh bool) (more bool)
 		}
 		if len(r.Messages) > 0 {
 			return true
+		}
+		r.Messages = nil
+		r.Done()
+		if r.More {
+			w.page, w.missed, w.asked = r, nil, r.Position.String()
+			w.since, w.newest, w.time, w.lost = append(w.since[:0], r.Position), 0, false, false
+			s.ask(ch, w)
+			return false
 		}
 		if fresh {
 			break
@@ -143,8 +200,8 @@ func (s *shard) sendMissed(ch fanout.Channel, w *waiter, fresh bool) (more bool)
 					w.since = append(w.since, p)
 				}
 			}
-			w.asked, w.missed = r.Position.String(), nil
-			s.replay(ch, name, w)
+			w.asked, w.missed, w.page = r.Position.String(), nil, nil
+			s.ask(ch, w)
 			return false
 		}
 		r.Messages, r.Seq = now.Messages, r.Seq+uint32(len(now.Messages))
@@ -160,6 +217,7 @@ func (s *shard) sendMissed(ch fanout.Channel, w *waiter, fresh bool) (more bool)
 	s.follows(c, w, ch, r.Position)
 	j.busy--
 	s.settle(ch)
+	s.goOn(w.slot)
 	return false
 }
 

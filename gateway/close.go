@@ -129,6 +129,8 @@ func (s *shard) free(i uint32, c *conn) {
 	s.freeQueue(c)
 	s.moveAway(i)
 	s.talkers.clear(i)
+	s.paces.clear(i)
+	delete(s.parked, i)
 	s.pages.of.clear(i)
 	reactor.CloseFD(int(c.fd))
 	s.srv.connections.Add(-1)

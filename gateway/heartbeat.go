@@ -41,6 +41,7 @@ func (s *shard) beat(now uint32, at time.Time, date []byte) {
 	s.shedInputs()
 	s.resumeAccept()
 	s.closeAway()
+	s.goOnAll()
 }
 
 // eventsPerRound is how many sockets the kernel names at once.

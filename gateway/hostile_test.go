@@ -15,7 +15,9 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gorilla/websocket"
 
+	"pushgate/fanout"
 	"pushgate/gateway/auth"
+	"pushgate/internal/redistest"
 )
 
 // alive fails the test where the only shard's loop doesn't turn any more: its
@@ -215,11 +217,18 @@ func TestPongsTakeWhatIsCounted(t *testing.T) {
 // behind its close frame, and not above the bound.
 func TestHistoryEndsWithItsClient(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
+	in := startWith(t, redistest.Start(t), func(c *Config) {
 		c.Shards = 1
 		c.Limits.QueueBytes, c.Limits.TotalQueueBytes = 16<<20, 1<<20
-	}).ready()
-	since := in.history("h", 60, 60_000)
+	}, func(c *fanout.Config) { c.Ring.Bytes = 8 << 20 }).ready()
+	first := in.subscribed("h")
+	since := ""
+	for n := range 60 {
+		in.redis.Publish("h", strings.Repeat("x", 60_000))
+		if e := first.expect("message"); n == 0 {
+			since = e.ID
+		}
+	}
 	c := in.dialLazy("/v1/ws")
 	c.expect("welcome")
 	c.write(fmt.Sprintf(`{"type":"subscribe","channel":"h","since":%q}`, since))
@@ -254,7 +263,7 @@ func TestHistoryOfLargeMessages(t *testing.T) {
 	c := in.dialLazy("/v1/ws")
 	c.expect("welcome")
 	c.write(fmt.Sprintf(`{"type":"subscribe","channel":"h","since":%q}`, since))
-	eventually(t, "it waits", func() bool { return in.totals().deliveries == 10 })
+	eventually(t, "it waits", func() bool { return in.totals().queueBytes > 64<<10 })
 	c.expect("subscribed")
 	c.expect("gap")
 	for range 10 {

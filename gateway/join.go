@@ -105,7 +105,9 @@ func (s *shard) forget(i uint32, ch fanout.Channel) {
 			j.waiting.remove(w)
 		}
 		if w := j.catchup.of(k); w != nil {
-			w.replay.Cancel()
+			if w.replay != nil {
+				w.replay.Cancel()
+			}
 			j.catchup.remove(w)
 		}
 	}
@@ -158,7 +160,7 @@ func (s *shard) tellJoined(ch fanout.Channel, channel string, j *join, at fanout
 		switch {
 		case c == nil:
 		case w.catchesUp():
-			s.catchUp(ch, channel, j, w)
+			s.catchUp(ch, j, w)
 		default:
 			s.begin(c, sub, w, ch, channel, at)
 		}

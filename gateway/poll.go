@@ -22,6 +22,7 @@ type poll struct {
 	due     uint32 // tick at which its wait ends
 	resume  resume
 	missed  []missed
+	bytes   int  // of their messages
 	news    bool // something was missed
 }
 
@@ -32,11 +33,25 @@ type missed struct {
 	before   fanout.Position // durable, just before these
 	gap      bool
 	newest   bool // it came without a position, for the newest
+	more     bool // the stream has more behind them
+	end      fanout.Position
 }
 
 // sortMissed puts what was missed in order for missedOf.
 func (p *poll) sortMissed() {
 	slices.SortFunc(p.missed, func(a, b missed) int { return cmp.Compare(a.channel, b.channel) })
+}
+
+// add adds what a channel had, of which no more than a message is kept once there is
+// enough for an answer.
+func (p *poll) add(m missed) {
+	if n := len(m.messages); n > 1 && p.bytes > answerBytes && m.messages[0].ID.Durable() {
+		m.messages, m.more, m.end = slices.Clone(m.messages[:1]), true, m.messages[0].ID
+	}
+	for _, one := range m.messages {
+		p.bytes += len(one.Payload)
+	}
+	p.missed = append(p.missed, m)
 }
 
 // missedOf returns what a channel had for the poll, nil when it came for nothing
@@ -183,8 +198,8 @@ func (s *shard) pollSubscribed(c *conn, w *waiter, ch fanout.Channel, r *fanout.
 	if r != nil {
 		set := s.polls.at(c.poll)
 		// Who asks for the past is told at once, also that there is none.
-		set.news = set.news || len(r.Messages) > 0 || r.Gap != nil || w.newest > 0
-		set.missed = append(set.missed, missed{ch, r.Messages, r.Before, r.Gap != nil, w.newest > 0})
+		set.news = set.news || len(r.Messages) > 0 || r.Gap != nil || r.More || w.newest > 0
+		set.add(missed{ch, r.Messages, r.Before, r.Gap != nil, w.newest > 0, r.More, r.Position})
 	}
 	s.pollConfirmed(w.slot, c)
 }

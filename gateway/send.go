@@ -186,6 +186,9 @@ func (s *shard) flush(i uint32, c *conn) {
 	switch {
 	case c.flags&flagEnding != 0:
 		s.shutdown(i, c)
+	case c.phase == phaseOpen:
+		s.goOn(i)
+		s.endHalf(i, c)
 	case c.phase == phaseHead && c.in != 0:
 		gen := c.gen
 		s.corkIt(i)

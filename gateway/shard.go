@@ -53,15 +53,17 @@ type shard struct {
 	grants   grants
 	unknown  map[uint32]*params // of WebSockets that haven't shown their token yet
 	joins    map[fanout.Channel]*join
-	behind   []behind          // clients that are sent what they missed
-	missed   [][]byte          // what of it is being sent
-	live     []fanout.Channel  // joins of which not all who wait are told yet
-	tasks    []*task           // those that are dropped included
-	taskOf   map[uint32]*task  // by slot
-	listener *reactor.Listener // nil once closed
-	paused   bool              // the listener isn't watched for this tick
-	backlog  bool              // more connections wait than were accepted
-	demoted  demoted           // clients that aren't read from for now
+	behind   []behind            // clients that are sent what they missed
+	parked   map[uint32][]behind // by slot: those that wait for their next page
+	paces    side[allowance]     // of what clients may catch up with
+	missed   [][]byte            // what of it is being sent
+	live     []fanout.Channel    // joins of which not all who wait are told yet
+	tasks    []*task             // those that are dropped included
+	taskOf   map[uint32]*task    // by slot
+	listener *reactor.Listener   // nil once closed
+	paused   bool                // the listener isn't watched for this tick
+	backlog  bool                // more connections wait than were accepted
+	demoted  demoted             // clients that aren't read from for now
 	drain    drain
 	now      uint32         // tick
 	awake    bool           // an event of this round was handled
@@ -109,6 +111,7 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		grants:   grants{byGrant: make(map[*auth.Grant]uint32)},
 		unknown:  make(map[uint32]*params),
 		overrun:  make(map[fanout.Channel]bool),
+		parked:   make(map[uint32][]behind),
 		room:     maxPending,
 		handover: handover{room: maxHandover, drops: make(map[string]uint64)},
 		listener: listener,

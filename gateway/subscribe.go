@@ -15,13 +15,15 @@ type waiter struct {
 	since     []fanout.Position // it wants what follows the first of these that can be honoured
 	newest    int               // without since: it wants so many of the newest first
 	time      bool              // since is a time, not a message of the channel
-	replay    *fanout.Wait      // the one that it waits for
+	replay    *fanout.Wait      // the page that it waits for, or the one before
 	lost      bool              // it had a plain position before these, since which plain messages may have passed this node by
 	asked     string            // since, as the client spelled it
 	ref       json.RawMessage
 
 	// While it is sent what it missed.
-	missed *fanout.Replay // what is left of it
+	missed *fanout.Replay // what is left of the page
+	page   *fanout.Replay // the one before, without its messages
+	begun  bool           // some of it is sent
 	told   bool           // that it has the channel
 
 	// Of the list that it is in; nil in none.
@@ -78,7 +80,7 @@ func (s *shard) subscribed(i uint32, c *conn, ch fanout.Channel, name string, su
 	}
 	waits := w // in memory of its own
 	if live {
-		s.catchUp(ch, name, j, &waits)
+		s.catchUp(ch, j, &waits)
 		return
 	}
 	j.waiting.add(&waits)
