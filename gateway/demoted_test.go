@@ -1,15 +1,17 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"io"
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/gobwas/ws"
-	"golang.org/x/sys/unix"
 
 	"pushgate/internal/reactor"
 	"pushgate/internal/wsframe"
@@ -47,11 +49,14 @@ func segments(t testing.TB, c net.Conn) (n uint32) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err == nil {
 		err = raw.Control(func(fd uintptr) {
-			info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-			if err != nil {
-				t.Fatal(err)
+			var info [160]byte // struct tcp_info of linux/tcp.h, up to tcpi_data_segs_in
+			size := uint32(len(info))
+			_, _, errno := syscall.Syscall6(syscall.SYS_GETSOCKOPT, fd, syscall.IPPROTO_TCP, syscall.TCP_INFO,
+				uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+			if errno != 0 || size < 156 {
+				t.Fatalf("getsockopt: %v, %d bytes", errno, size)
 			}
-			n = info.Data_segs_in
+			n = binary.NativeEndian.Uint32(info[152:])
 		})
 	}
 	if err != nil {
@@ -145,7 +150,7 @@ func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
 			before := s.stats.bytesIn
 			var look func()
 			look = func() {
-				if waiting, err := unix.IoctlGetInt(fd, unix.TIOCINQ); err == nil && waiting > 0 {
+				if n, _, _ := syscall.Recvfrom(fd, make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT); n > 0 {
 					s.post(look)
 					return
 				}
