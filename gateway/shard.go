@@ -160,7 +160,6 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 	}
 	if ev&ends != 0 {
 		s.read(k.Slot, c)
-		s.boundInput()
 	}
 	if took := s.loop.Spent(); took > costly && c.gen == k.Gen && c.phase != phaseClosing {
 		s.demote(k.Slot, c, took)
@@ -245,6 +244,7 @@ func (s *shard) read(i uint32, c *conn) {
 	if c.gen == gen {
 		s.uncork(i, c)
 	}
+	s.boundInput()
 }
 
 // received takes what was read from a client.
