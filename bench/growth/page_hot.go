@@ -19,7 +19,7 @@ are from the send to the receipt.`, chart.Grouped(float64(sc.Hot)), chart.Groupe
 		row("CPUs in use, %", figureHost, "%.0f", 100), row("hot channel's p99, ms", figureHotP99, "%.0f", 1)})
 	pass := with.of(figureHotP99).mid()
 	p.say(`A pass of the hot channel through its subscribers takes up to %.0f ms (its p99). The quiet channels' p99 is %.1f ms: they don't wait for the end of it. A shard
-serves the hot channel in slices of 256 deliveries, about 2 ms, between which it takes what is new, and channels take turns. What is left are
+serves the hot channel in slices of 64 deliveries, about 500 us, between which it takes what is new, and channels take turns. What is left are
 the wake-ups on the way of a quiet message, of Redis, of the gateway's receiver and of the client, which find all %d CPUs busy with the hot one's deliveries and
 with the hot clients who read them; with clients elsewhere it is less.`, pass, with.of(figureP99).mid(), r.Machine.CPUs)
 	if q := with.of(figureP99).mid(); q > pass {
