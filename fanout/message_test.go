@@ -252,6 +252,9 @@ func TestEncodedIsMadeOnce(t *testing.T) {
 
 // A large message is allocated once as it comes and once for each form in which it goes.
 func TestLargeMessageIsAllocatedOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("counts allocations, of which the race detector makes others")
+	}
 	const size = 60_000
 	allocated := func(fn func()) int {
 		var before, after runtime.MemStats
