@@ -34,8 +34,8 @@ type history struct {
 	deleted  streamID
 }
 
-// readPage reads what a stream has after a position, up to a page. size is that of its
-// entries where it's known, received the last durable message that has been received
+// readPage reads what a stream has after a position, up to a page. size is the size of its
+// entries where that is known, received the last durable message that has been received
 // already, so the stream reaches at least that far.
 func (l *link) readPage(ctx context.Context, name string, from, received streamID, size int, p *portion) (history, error) {
 	l.b.counters.historyReads.Add(1)
@@ -111,7 +111,7 @@ func (h *history) add(entries []entry, most int) bool {
 func (e *entry) bytes() int { return entryBytes + len(e.payload) + len(e.user) }
 
 // nextLimit returns how many entries to ask for that are of a size, after a number
-// before, 0 at first. What they really are may be another thing.
+// before, 0 at first. Their real size may differ.
 func nextLimit(before, room, size int) int {
 	most := moreEntries * before
 	if before == 0 {
@@ -200,7 +200,7 @@ type extent struct {
 	length  int64    // negative where it isn't known
 	first   streamID // entry; zero: there is none
 	whole   bool     // it has as many entries as were ever added to it
-	size    int      // that of its first or last entry, the larger one
+	size    int      // bytes of its first or last entry, whichever is larger
 	deleted streamID // the newest that was ever removed from among the others
 }
 

@@ -8,7 +8,7 @@ import (
 // replayers is how many streams a link reads at the same time.
 const replayers = 4
 
-// Replay is what a client that comes back has missed, or a page of it.
+// Replay holds the messages that a returning client has missed, or a page of them.
 type Replay struct {
 	// Messages is everything after the asked position up to Position, shared with
 	// other replays. Done says that they aren't needed any more.

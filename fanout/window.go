@@ -16,7 +16,8 @@ const (
 	windowIDs = 1 << 16
 )
 
-// get returns what is remembered of a stream at the message seq of its topic.
+// get returns the starts that are remembered of a stream; seq is the number of its
+// topic's last message.
 func (s *windows) get(name string, seq, now uint32) (starts, bool) {
 	w, ok := s.byName[name]
 	if ok && (now-w.when >= windowAge || seq-w.seq > uint32(len(w.ids))/8) {

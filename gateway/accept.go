@@ -53,10 +53,10 @@ func (s *shard) accept() {
 	s.backlog = true
 }
 
-// acceptMore takes connections that wait behind those that were accepted last. Where
-// a thousand clients send at the same time the listener has its turn behind them
-// all, and the kernel's queue of 4,096 would overflow: its clients try again after a
-// second, or three.
+// acceptMore accepts more of the waiting connections in each round of the loop. While
+// a thousand clients send at the same time, the listener's own event comes once for
+// the events of all of them, and the kernel's queue of 4,096 connections would
+// overflow: a client that finds it full tries again after a second, then after two.
 func (s *shard) acceptMore() (more bool) {
 	if s.backlog {
 		s.wakeUp()

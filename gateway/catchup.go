@@ -44,8 +44,8 @@ func (s *shard) replay(ch fanout.Channel, w *waiter) {
 	}
 }
 
-// replayed has a page of what a client missed, which it is sent before the live
-// messages follow.
+// replayed takes a page of the messages that a client missed. They are sent before
+// the live messages.
 func (s *shard) replayed(ch fanout.Channel, w *waiter, r *fanout.Replay) {
 	j := s.joins[ch]
 	if j == nil || w.list != &j.catchup {

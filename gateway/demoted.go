@@ -7,11 +7,11 @@ import (
 )
 
 // Clients that keep the loop busy are demoted, as tasks are in a multilevel feedback
-// queue: one that took long isn't read from again until all that did so before it
-// were, and these get a part of the loop's time together. What they send meanwhile waits in the
-// kernel, which slows them down. A loop that has nothing else to do reads from them
-// at once. So a client that sends little, as good ones do, has to wait for the others
-// of its kind only, whatever hundreds of others ask for.
+// queue: the loop reads from one that took long only after all those that did so
+// before it, and all of them together get a part of its time. The bytes that they send
+// meanwhile wait in the kernel, which slows them down. A loop that has nothing else to
+// do reads from them at once. So a client that sends little, as good ones do, waits
+// only for others that do, whatever hundreds of demoted ones ask for.
 
 const (
 	// costly is how long a client may take at once without being demoted.

@@ -17,21 +17,10 @@ import (
 	"pushgate/internal/wsframe"
 )
 
-// onLoop runs fn on a shard's loop and waits for it.
-func onLoop(s *shard, fn func()) {
-	done := make(chan struct{}) // closed by the loop
-	s.post(func() {
-		fn()
-		close(done)
-	})
-	<-done
-}
-
 // handshaken opens a WebSocket without channels and reads its welcome.
 func (in *instance) handshaken() net.Conn {
 	in.t.Helper()
-	c := in.raw("GET /v1/ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	c := in.raw(upgradeHead)
 	for text := ""; !strings.HasSuffix(text, "}"); {
 		var b [1024]byte
 		n, err := c.Read(b[:])
@@ -130,17 +119,17 @@ func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
 	defer close(stop)
 	modest := in.handshaken()
 	var fd int
-	onLoop(s, func() {
+	in.onLoop(func(s *shard) bool {
 		s.conns.each(func(_ uint32, c *conn) {
 			if c.kind == kindWebSocket {
 				fd = int(c.fd)
 			}
 		})
+		return true
 	})
 	ping := wsframe.AppendMasked(nil, ws.OpPing, nil, [4]byte{1, 2, 3, 4})
-	eventually(t, "all are demoted", func() (all bool) {
-		onLoop(s, func() { all = len(s.demoted.list) > clients/2 })
-		return all
+	eventually(t, "most are demoted", func() bool {
+		return in.onLoop(func(s *shard) bool { return len(s.demoted.list) > clients/2 })
 	})
 	var meanwhile []uint64 // bytes read from others for each ping
 	for range 50 {
@@ -181,28 +170,28 @@ func TestDemotedClientsAreNotTimedOut(t *testing.T) {
 		c.Shards = 1
 		c.Heartbeat = HeartbeatConfig{Interval: time.Second, Timeout: 500 * time.Millisecond}
 	}).ready()
-	s := in.shards[0]
 	c := in.handshaken()
 	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil { // a ping
 		t.Fatal(err)
 	}
 	var slot uint32
-	onLoop(s, func() {
+	in.onLoop(func(s *shard) bool {
 		s.conns.each(func(i uint32, conn *conn) {
 			if conn.kind == kindWebSocket {
 				slot = i
 			}
 		})
 		s.conns.at(slot).flags |= flagDemoted
-		s.watchOut(slot, s.conns.at(slot), false)
+		return s.watchOut(slot, s.conns.at(slot), false)
 	})
 	pong := wsframe.AppendMasked(nil, ws.OpPong, nil, [4]byte{1, 2, 3, 4})
 	if _, err := c.Write(pong); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(2 * time.Second)
-	onLoop(s, func() {
+	in.onLoop(func(s *shard) bool {
 		s.demoted.list = append(s.demoted.list, demotedClient{key: reactor.Key{Slot: slot, Gen: s.conns.at(slot).gen}})
+		return true
 	})
 	if _, err := c.Write(pong); err != nil {
 		t.Fatal(err)
@@ -238,7 +227,7 @@ func TestWaitingConnectionsAreAccepted(t *testing.T) {
 	}
 	close(let)
 	used := 0
-	onLoop(s, func() { used = s.conns.used })
+	in.onLoop(func(s *shard) bool { used = s.conns.used; return true })
 	if used-before < waiting || turns > 10 {
 		t.Errorf("%d of %d connections are accepted in %d turns", used-before, waiting, turns)
 	}

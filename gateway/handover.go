@@ -7,7 +7,8 @@ import (
 	"pushgate/fanout"
 )
 
-// handover is what the broker has handed to a shard and its loop hasn't taken yet.
+// handover counts the messages that the broker has handed to a shard and that its loop
+// hasn't taken yet.
 // The broker can't wait, and the loop may be busy, so that there must be a bound. It
 // is reached when messages come faster than a loop takes them in, which is far more
 // than it can deliver.

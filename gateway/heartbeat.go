@@ -75,7 +75,7 @@ func (s *shard) settled() bool {
 func (s *shard) due(i uint32) {
 	c := s.conns.at(i)
 	if c.flags&flagDemoted != 0 && c.phase != phaseClosing {
-		s.wheel.Set(i, s.now+1) // what it has sent counts
+		s.wheel.Set(i, s.now+1) // the bytes that it has sent may be the answer
 		return
 	}
 	switch c.phase {

@@ -46,7 +46,7 @@ func (s *shard) holdTask(t *task, n int) {
 	s.holdInput(n)
 }
 
-// keepBehind keeps what a WebSocket has sent behind a request that isn't done yet.
+// keepBehind keeps the bytes that a WebSocket has sent after a request that isn't done yet.
 func (s *shard) keepBehind(i uint32, p []byte) {
 	t := s.taskOf[i]
 	before := cap(t.rest)

@@ -221,7 +221,7 @@ func (o *good) publish(perSecond int, during time.Duration) [2]delays {
 	n := len(o.got)
 	o.mu.Lock()
 	o.times = [2]delays{}
-	before := o.got[0] // by each: all have what was published
+	before := o.got[0] // messages that each client has got so far
 	o.mu.Unlock()
 	begin := time.Now()
 	total := int(during.Seconds()*float64(perSecond)) / n * n
