@@ -39,8 +39,9 @@ func (x *Index) endDelivery(n uint32) {
 	}
 	d.channel, d.next = 0, 0
 	x.freeDelivery = append(x.freeDelivery, n)
-	if x.turns.len() == 0 && len(x.deliveries) > idleDeliveries {
+	if x.turns.len()+x.fewTurns.len() == 0 && len(x.deliveries) > idleDeliveries {
 		x.deliveries, x.freeDelivery, x.turns = make([]*delivery, 1), nil, turnQueue{}
+		x.fewTurns = turnQueue{}
 	}
 	c := x.channels.at(uint32(ch))
 	c.delivery = 0

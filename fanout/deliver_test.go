@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -29,10 +30,12 @@ func TestDeliverTakesTurns(t *testing.T) {
 	other, _ := fill(x, "other", 300)
 	publishText(x, huge, 1, "1")
 	publishText(x, other, 1, "2")
-	var small List
-	ch := x.Open([]byte("small"))
-	x.Subscribe(&small, 77_777, ch)
-	publishText(x, ch, 1, "3")
+	smaller := x.Open([]byte("smaller"))
+	lists := make([]List, fewSubscribers+1)
+	for i := range lists {
+		x.Subscribe(&lists[i], 77_777, smaller)
+	}
+	publishText(x, smaller, 1, "3")
 
 	before, after, others := 0, 0, 0
 	for more := true; more; {
@@ -52,10 +55,54 @@ func TestDeliverTakesTurns(t *testing.T) {
 		}
 	}
 	if after == 0 || after > 2*turnVisits {
-		t.Errorf("the small channel had to wait for %d sends of the huge one, want at most %d", after, 2*turnVisits)
+		t.Errorf("the smaller channel had to wait for %d sends of the huge one, want at most %d", after, 2*turnVisits)
 	}
 	if before != 10_000 || others != 300 {
 		t.Errorf("%d and %d sends, want 10000 and 300", before, others)
+	}
+}
+
+// A channel with few subscribers doesn't wait for one with many, and a flood of messages
+// to the former leaves the latter half of the sends.
+func TestChannelsWithFewSubscribersGoFirst(t *testing.T) {
+	const limit, hugeSize, huges, smalls = 64, 10_000, 3, 500
+	x := NewIndex()
+	for n := range huges {
+		ch, _ := fill(x, fmt.Sprint("huge.", n), hugeSize)
+		publishText(x, ch, 1, "1")
+	}
+	small := make([]Channel, smalls)
+	lists := make([]List, smalls)
+	for n := range small {
+		small[n] = x.Open(fmt.Appendf(nil, "small.%d", n))
+		x.Subscribe(&lists[n], uint32(hugeSize+n), small[n])
+	}
+	ofHuge, ofSmall := 0, 0
+	send := func(conn uint32, _ *Batch) {
+		if conn < hugeSize {
+			ofHuge++
+		} else {
+			ofSmall++
+		}
+	}
+	publishText(x, small[0], 1, "1")
+	if x.Deliver(limit, send); ofSmall != 1 || ofHuge < limit/2 {
+		t.Errorf("the first %d sends are %d of a small channel and %d of large ones", limit, ofSmall, ofHuge)
+	}
+	for seq := range uint32(20) {
+		for _, ch := range small {
+			publishText(x, ch, 2+seq, "1")
+		}
+		ofHuge, ofSmall = 0, 0
+		if x.Deliver(limit, send); ofHuge != limit/2 || ofSmall != limit/2 {
+			t.Fatalf("in a flood, %d sends are %d of small channels and %d of large ones", limit, ofSmall, ofHuge)
+		}
+	}
+	for more := true; more; {
+		_, more = x.Deliver(limit, send)
+	}
+	if messages, bytes := x.Pending(); messages != 0 || bytes != 0 {
+		t.Errorf("%d messages are pending, %d bytes", messages, bytes)
 	}
 }
 

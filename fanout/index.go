@@ -42,9 +42,10 @@ type Index struct {
 
 	deliveries   []*delivery // by delivery number; 0 is not used
 	freeDelivery []uint32
-	turns        turnQueue
-	pending      int // messages
-	pendingBytes int // what they take, with their deliveries
+	turns        turnQueue // of those with many subscribers
+	fewTurns     turnQueue // of those with fewSubscribers at most
+	pending      int       // messages
+	pendingBytes int       // what they take, with their deliveries
 	delivered    func([]*Message)
 }
 

@@ -58,7 +58,7 @@ func (s *shard) accept() {
 // the events of all of them, and the kernel's queue of 4,096 connections would
 // overflow: a client that finds it full tries again after a second, then after two.
 func (s *shard) acceptMore() (more bool) {
-	if s.backlog {
+	if s.backlog || !s.loop.AllTold() && !s.paused {
 		s.wakeUp()
 		s.accept()
 	}

@@ -9,9 +9,13 @@ import (
 	"pushgate/internal/reactor"
 )
 
-// coalesce is how long a poll is left open after its first message: what else
-// comes at that moment goes with it instead of costing a round trip.
-const coalesce = 5 * time.Millisecond
+const (
+	// coalesce is how long a poll is left open after its first message has come to this
+	// node: what else comes at that moment goes with it instead of costing a round trip.
+	coalesce = 5 * time.Millisecond
+	// leastCoalesce is what is left of that where the loop was busy.
+	leastCoalesce = time.Millisecond
+)
 
 // answersPerSlice is how many polls are answered before events are asked for
 // again.
@@ -21,7 +25,8 @@ const answersPerSlice = 256
 type answers struct {
 	woken []uint64    // slot and generation, the next one last
 	ready []uint64    // those whose delay is over
-	timer *time.Timer // posts; running while woken isn't empty
+	due   time.Duration // the server's uptime at which the delay of those woken is over
+	timer *time.Timer   // posts; running while woken isn't empty
 	last  answer
 
 	// The positions before what polls were woken by, for those whose channel's
@@ -71,22 +76,23 @@ func (s *shard) wake(i uint32, c *conn, first *fanout.Message) {
 	}
 	s.answers.note(first)
 	if c.flags&flagWoken == 0 {
-		s.queueAnswer(i, c)
+		s.queueAnswer(i, c, max(leastCoalesce, coalesce-s.srv.broker.Age(first)))
 	}
 }
 
-// queueAnswer has a poll answered a little later.
-func (s *shard) queueAnswer(i uint32, c *conn) {
+// queueAnswer has a poll answered after a delay, or with those that are woken already.
+func (s *shard) queueAnswer(i uint32, c *conn, delay time.Duration) {
 	a := &s.answers
 	c.flags |= flagWoken
 	a.woken = append(a.woken, uint64(i)<<32|uint64(c.gen))
 	if len(a.woken) > 1 {
 		return
 	}
+	a.due = s.uptime() + delay
 	if a.timer == nil {
-		a.timer = time.AfterFunc(coalesce, func() { s.post(s.coalesced) })
+		a.timer = time.AfterFunc(delay, func() { s.post(s.coalesced) })
 	} else {
-		a.timer.Reset(coalesce)
+		a.timer.Reset(delay)
 	}
 }
 
@@ -121,9 +127,13 @@ func (a *answers) position(channel string, seq uint32) (before, bool) {
 	return p, ok
 }
 
-// coalesced ends the delay of the polls that were woken.
+// coalesced ends the delay of the polls that were woken, once it's over. A busy loop
+// calls it in each round: the timer's goroutine would have to wait for a CPU too.
 func (s *shard) coalesced() {
 	a := &s.answers
+	if len(a.woken) == 0 || s.uptime() < a.due {
+		return
+	}
 	if len(a.ready) == 0 && !a.early {
 		clear(a.readyAt)
 	}
@@ -141,6 +151,7 @@ func (s *shard) coalesced() {
 // answerWoken answers some of the polls that have messages.
 func (s *shard) answerWoken() (more bool) {
 	a := &s.answers
+	s.coalesced()
 	if len(a.ready) == 0 {
 		return false
 	}
@@ -217,7 +228,7 @@ func (s *shard) gathered(i uint32, c *conn, g *gathering) {
 			s.wheel.Set(i, s.now+earlyPatience)
 		}
 		s.answers.early = true
-		s.queueAnswer(i, c)
+		s.queueAnswer(i, c, coalesce)
 		return
 	}
 	o := s.connOptions(i, c)

@@ -80,28 +80,20 @@ func overrunOneAfterTheOther(t *testing.T, meanwhile func(*shard)) (met bool) {
 	cursor := in.poll(nil, "channels=c,d&wait=0").Cursor
 	answer := in.parked("channels=c,d&wait=10&cursor=" + cursor)
 
-	// The poll's delay ends behind between. So when the loop is held there, and
-	// the second burst comes in, the poll is ready and the burst isn't handed
-	// over yet.
+	// The loop is held from the first burst until the poll's delay is over and the second
+	// has come in: the poll is ready then, and the burst isn't handed over yet.
 	reached, release := make(chan bool, 1), make(chan struct{})
 	defer close(release)
-	between := func() {
-		if _, c := in.shards[0].onlyPoll(); c == nil {
-			reached <- false // a slice of the loop's time was over before
-			return
-		}
-		reached <- true
-		<-release
-		meanwhile(in.shards[0])
-	}
 	var look func()
 	look = func() {
 		s := in.shards[0]
 		if _, c := s.onlyPoll(); c == nil {
 			reached <- false // it was answered before anybody looked
 		} else if len(s.answers.woken) > 0 {
+			reached <- true
+			<-release
 			time.Sleep(4 * coalesce)
-			s.post(between)
+			meanwhile(s)
 		} else {
 			s.post(look)
 		}
@@ -271,4 +263,32 @@ func wokenPollIsEnded(t *testing.T, end func(*shard, uint32, *conn)) (met bool) 
 		t.Errorf("%d polls, closes %v", st.clients[kindPoll], st.closes)
 	}
 	return true
+}
+
+// The delay of a poll begins when its message has come to this node: what it has waited
+// for a busy loop is a part of it.
+func TestDelayOfAPollBeginsWithItsMessage(t *testing.T) {
+	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	s := in.shards[0]
+	var took []time.Duration
+	for n := range 5 { // the machine may be busy too
+		cursor := in.poll(nil, "channels=a&wait=0").Cursor
+		answer := in.parked("channels=a&wait=10&cursor=" + cursor)
+		before := in.broker.Stats().Messages
+		blocked, release := make(chan struct{}), make(chan struct{})
+		s.post(func() { close(blocked); <-release })
+		<-blocked
+		in.redis.Publish("a", n)
+		eventually(t, "the message has come", func() bool { return in.broker.Stats().Messages > before })
+		time.Sleep(2 * coalesce)
+		begin := time.Now()
+		close(release)
+		if got := (<-answer)(); len(got.Messages) != 1 {
+			t.Fatalf("the poll got %+v", got)
+		}
+		if took = append(took, time.Since(begin)); took[n] < coalesce {
+			return
+		}
+	}
+	t.Errorf("polls are answered %v after the loop was free again", took)
 }

@@ -21,10 +21,32 @@ const (
 	demotedShare = reactor.Slice / 2
 )
 
+// costlyTicks is for how long it's remembered that a client took long. Whoever does so
+// once isn't demoted for it: the loop may have been away itself, on a busy machine.
+const costlyTicks = 20
+
 // demoted are clients in the order in which they are read from again.
 type demoted struct {
 	list []demotedClient
 	left time.Duration // of their share; less than 0 where the last took more
+
+	lately, before map[reactor.Key]struct{} // who took long since the tick, and in the time before it
+	since          uint32                   // tick
+}
+
+// again takes note that a client took long, and reports whether it did so before,
+// costlyTicks ago or twice as many at most.
+func (d *demoted) again(k reactor.Key, now uint32) bool {
+	switch passed := now - d.since; {
+	case d.lately == nil, passed >= 2*costlyTicks:
+		d.before, d.lately, d.since = nil, make(map[reactor.Key]struct{}), now
+	case passed >= costlyTicks:
+		d.before, d.lately, d.since = d.lately, make(map[reactor.Key]struct{}), now
+	}
+	_, lately := d.lately[k]
+	_, before := d.before[k]
+	d.lately[k] = struct{}{}
+	return lately || before
 }
 
 // demotedClient is a client with the time that it took.

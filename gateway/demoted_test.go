@@ -163,6 +163,34 @@ func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
 	}
 }
 
+// A client that takes long once isn't demoted for it: only if it does so again within
+// a few seconds.
+func TestOnceCostlyIsForgiven(t *testing.T) {
+	var d demoted
+	one, other := reactor.Key{Slot: 1, Gen: 1}, reactor.Key{Slot: 2, Gen: 1}
+	for n, step := range []struct {
+		at   uint32
+		who  reactor.Key
+		want bool
+	}{
+		{5, one, false}, {6, other, false}, {7, one, true}, {7 + costlyTicks, one, true},
+		{8 + 3*costlyTicks, one, false}, {9 + 4*costlyTicks, one, true}, {9 + 6*costlyTicks, one, false},
+		{10 + 6*costlyTicks, reactor.Key{Slot: 1, Gen: 2}, false},
+	} {
+		if got := d.again(step.who, step.at); got != step.want {
+			t.Errorf("step %d: %v", n, got)
+		}
+	}
+	for at := range uint32(100) {
+		for n := range uint32(10) {
+			d.again(reactor.Key{Slot: at, Gen: n}, 1000+at*costlyTicks)
+		}
+	}
+	if n := len(d.lately) + len(d.before); n > 20 {
+		t.Errorf("%d clients are remembered", n)
+	}
+}
+
 // What a client has sent counts when its deadline comes, also where nobody has read
 // it yet.
 func TestDemotedClientsAreNotTimedOut(t *testing.T) {
@@ -230,5 +258,48 @@ func TestWaitingConnectionsAreAccepted(t *testing.T) {
 	in.onLoop(func(s *shard) bool { used = s.conns.used; return true })
 	if used-before < waiting || turns > 10 {
 		t.Errorf("%d of %d connections are accepted in %d turns", used-before, waiting, turns)
+	}
+}
+
+// A connection that comes while a thousand clients have sent something is accepted
+// before all of them are read.
+func TestBusyLoopAccepts(t *testing.T) {
+	in := start(t, func(c *Config) { withoutRates(c); c.Shards = 1 }).ready()
+	s := in.shards[0]
+	const clients = 300
+	requests := strings.Repeat("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 100)
+	conns := make([]net.Conn, clients)
+	for i := range conns {
+		conns[i] = in.raw(requests[:len(requests)/100])
+		if _, err := io.ReadFull(conns[i], make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	blocked, release, accepted := make(chan struct{}), make(chan struct{}), make(chan uint64, 1)
+	s.post(func() {
+		accepts, before := s.stats.accepts, s.stats.bytesIn
+		close(blocked)
+		<-release
+		var look func()
+		look = func() {
+			if s.stats.accepts == accepts {
+				s.post(look)
+				return
+			}
+			accepted <- s.stats.bytesIn - before
+		}
+		s.post(look)
+	})
+	<-blocked
+	for _, c := range conns {
+		go io.Copy(io.Discard, c) // ends with the connection
+		if _, err := io.WriteString(c, requests); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in.raw("")
+	close(release)
+	if n := <-accepted; n > clients*uint64(len(requests))/4 {
+		t.Errorf("%d KiB of %d are read before the connection is accepted", n>>10, clients*len(requests)>>10)
 	}
 }

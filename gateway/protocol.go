@@ -22,8 +22,17 @@ type command struct {
 	Cursor  string          `json:"cursor"` // the same
 	History int             `json:"history"`
 	Token   string          `json:"token"`
-	Data    json.RawMessage `json:"data"`
+	Data    spelled         `json:"data"`
 	Ref     json.RawMessage `json:"ref"` // a number or a string, given back in the answer
+}
+
+// spelled is a JSON value as it is spelled: a part of the text that is decoded, where
+// a json.RawMessage is a copy. It must not outlive the text.
+type spelled []byte
+
+func (v *spelled) UnmarshalJSON(text []byte) error {
+	*v = text
+	return nil
 }
 
 // reply is what the gateway sends of itself; messages of channels are encoded

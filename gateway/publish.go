@@ -21,7 +21,7 @@ const (
 
 // commandPublish handles a client's publish over a WebSocket.
 func (s *shard) commandPublish(i uint32, c *conn, cmd *command) {
-	pub := publication{Channel: cmd.Channel, Data: cmd.Data}
+	pub := publication{Channel: cmd.Channel, Data: json.RawMessage(cmd.Data)}
 	gen := c.gen
 	channel, ref := cmd.Channel, cmd.Ref
 	err := s.publish(i, c, &pub, func(id string, err error) {

@@ -19,6 +19,7 @@ const readBuffer = 64 << 10
 
 // readRequests is how much is read at once of what may be requests or commands, so
 // that those of one client take the loop a few milliseconds at most.
+// What is left of a frame is read whole: it's one command.
 const readRequests = 16 << 10
 
 // sendsPerSlice is how many deliveries are made before events are asked for
@@ -161,7 +162,7 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 	if ev&ends != 0 {
 		s.read(k.Slot, c)
 	}
-	if took := s.loop.Spent(); took > costly && c.gen == k.Gen && c.phase != phaseClosing {
+	if took := s.loop.Spent(costly); took > costly && c.gen == k.Gen && c.phase != phaseClosing && s.demoted.again(k, s.now) {
 		s.demote(k.Slot, c, took)
 	}
 }
@@ -221,7 +222,11 @@ func (s *shard) read(i uint32, c *conn) {
 	case c.phase == phaseHead: // with what tells the page of a head that is too long
 		buf = buf[:min(len(buf), max(readRequests, 2*s.cfg.Limits.HeadBytes))]
 	case c.phase == phaseOpen && c.kind != kindEcho:
-		buf = buf[:readRequests]
+		most := readRequests
+		if c.in != 0 {
+			most = max(most, int(min(s.inputs.at(c.in).frame.Left(), readBuffer)))
+		}
+		buf = buf[:most]
 	}
 	n, err := reactor.Read(int(c.fd), buf)
 	switch err {

@@ -80,6 +80,9 @@ type Loop struct {
 	failed  bool
 	yielded time.Duration // after started
 	told    time.Duration // after started: when the handler was told of the event
+	slice   time.Duration // after started: when this slice of events began
+	cpu     time.Duration // of the thread, as the slice began; 0: not known
+	away    time.Duration // of the slice, that the thread had no CPU as far as is known
 	running []func()      // the posts' other buffer
 	ran     int           // of running
 
@@ -269,6 +272,10 @@ func (l *Loop) AllTold() bool { return l.next == l.got }
 // told before the kernel is asked again, which would name the first ones first.
 func (l *Loop) handleEvents() {
 	start := l.time()
+	l.slice, l.cpu, l.away = start, 0, 0
+	if l.got-l.next >= busyEvents {
+		l.cpu = threadTime()
+	}
 	for l.told = start; l.next < l.got; {
 		e := &l.events[l.next]
 		l.next++
@@ -285,9 +292,35 @@ func (l *Loop) handleEvents() {
 	}
 }
 
-// Spent returns how long it is since the handler was told of the event. It is for
-// Ready.
-func (l *Loop) Spent() time.Duration { return l.time() - l.told }
+// Spent returns how long the handler has worked since it was told of the event. Where
+// that is longer than the given time and many events wait, the time doesn't count in which the
+// thread had no CPU. It is for Ready.
+func (l *Loop) Spent(than time.Duration) time.Duration {
+	now := l.time()
+	spent := now - l.told
+	if spent <= than || l.cpu == 0 {
+		return spent
+	}
+	worked := threadTime() - l.cpu
+	if worked < 0 || worked > now-l.slice {
+		return 0 // Go's scheduler has moved the loop to another thread
+	}
+	away := now - l.slice - worked
+	spent -= max(0, away-l.away)
+	l.away = away
+	return max(0, spent)
+}
+
+// busyEvents is how many events make it worth 1.5 us to know how long the thread had
+// a CPU.
+const busyEvents = 16
+
+// threadTime returns how long the thread has had a CPU.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_THREAD_CPUTIME_ID, uintptr(unsafe.Pointer(&t)), 0)
+	return time.Duration(t.Nano())
+}
 
 // time returns how long it is since the loop was made.
 func (l *Loop) time() time.Duration { return time.Since(l.started) }

@@ -96,6 +96,15 @@ func (r *Reader) Idle() bool {
 	return r.got == 0 && !r.open && r.op == ws.OpContinuation && !r.ended && r.failed == ok
 }
 
+// Left returns how many bytes of the frame under way are still to come, 0 between
+// two frames.
+func (r *Reader) Left() int64 {
+	if !r.open {
+		return 0
+	}
+	return r.left
+}
+
 // TakeFrames returns how many times each frames have begun that it didn't return
 // before. A fragment without data is no event, and costs something too.
 func (r *Reader) TakeFrames(each int) (times int) {

@@ -218,3 +218,26 @@ func TestEveryByteStops(t *testing.T) {
 		}
 	})
 }
+
+// Left is what is still to come of a frame, and nothing between two.
+func TestLeft(t *testing.T) {
+	r := NewReader(Server, testLimit)
+	in := join(frame(Server, 1, strings.Repeat("a", 300)), frame(Server, fin|0, "bc"))
+	head := len(in) - 300 - len(frame(Server, fin|0, "bc"))
+	for _, step := range []struct {
+		n    int
+		left int64
+	}{{0, 0}, {head - 1, 0}, {1, 300}, {100, 200}, {200, 0}, {len(in) - head - 301, 1}, {1, 0}} {
+		for p := in[:step.n]; len(p) > 0; {
+			_, n, err := r.Next(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p = p[n:]
+		}
+		in = in[step.n:]
+		if got := r.Left(); got != step.left {
+			t.Errorf("%d are left after %d bytes, want %d", got, step.n, step.left)
+		}
+	}
+}

@@ -23,6 +23,7 @@ import (
 type good struct {
 	t     testing.TB
 	g     *gateway
+	name  string // what their channels begin with
 	begin time.Time
 	conns []net.Conn
 	all   sync.WaitGroup
@@ -59,10 +60,11 @@ type payload struct {
 	At time.Duration `json:"at"` // since begin
 }
 
-// goodClients has n clients connect and read until close.
-func goodClients(t testing.TB, g *gateway, n int) *good {
+// goodClients has n clients connect, subscribe to a channel of that name each and
+// read until close.
+func goodClients(t testing.TB, g *gateway, name string, n int) *good {
 	t.Helper()
-	o := &good{t: t, g: g, begin: time.Now(), got: make([]int, n)}
+	o := &good{t: t, g: g, name: name, begin: time.Now(), got: make([]int, n)}
 	for i := range n {
 		c, err := net.Dial("tcp", g.public)
 		if err != nil {
@@ -140,7 +142,7 @@ func (o *good) object(i int, text []byte) error {
 }
 
 func (o *good) websocket(i int, c net.Conn) error {
-	if _, err := io.WriteString(c, upgrade(fmt.Sprintf("/v1/ws?channels=good.%d", i))); err != nil {
+	if _, err := io.WriteString(c, upgrade(fmt.Sprintf("/v1/ws?channels=%s.%d", o.name, i))); err != nil {
 		return err
 	}
 	r, err := welcomed(c)
@@ -167,7 +169,7 @@ func (o *good) websocket(i int, c net.Conn) error {
 }
 
 func (o *good) events(i int, c net.Conn) error {
-	if _, err := io.WriteString(c, get(fmt.Sprintf("/v1/sse?channels=good.%d", i))); err != nil {
+	if _, err := io.WriteString(c, get(fmt.Sprintf("/v1/sse?channels=%s.%d", o.name, i))); err != nil {
 		return err
 	}
 	lines := bufio.NewReader(c)
@@ -188,7 +190,7 @@ func (o *good) polls(i int, c net.Conn) error {
 	r := bufio.NewReader(c)
 	cursor := ""
 	for {
-		if _, err := io.WriteString(c, get(fmt.Sprintf("/v1/poll?wait=20&channels=good.%d&cursor=%s", i, cursor))); err != nil {
+		if _, err := io.WriteString(c, get(fmt.Sprintf("/v1/poll?wait=20&channels=%s.%d&cursor=%s", o.name, i, cursor))); err != nil {
 			return err
 		}
 		resp, err := http.ReadResponse(r, nil)
@@ -233,7 +235,7 @@ func (o *good) publish(perSecond int, during time.Duration) [2]delays {
 			if err != nil {
 				o.t.Fatal(err)
 			}
-			o.g.redis.Publish(fmt.Sprintf("good.%d", sent%n), text)
+			o.g.redis.Publish(fmt.Sprintf("%s.%d", o.name, sent%n), text)
 		}
 	}
 	eventually(o.t, "the good clients have all", func() bool {

@@ -225,7 +225,7 @@ func assaulted(t testing.TB, a assault) (end func() int) {
 	// Good clients and the gateway get their share of the machine whatever the
 	// attackers would like to take of it, who have machines of their own elsewhere. A
 	// process can't ask for that itself: it has several threads by then.
-	cmd := exec.Command("chrt", "--idle", "0", os.Args[0])
+	cmd := exec.Command("taskset", "--cpu-list", lastCPU(), "chrt", "--idle", "0", os.Args[0])
 	cmd.Env = append(os.Environ(), hostileEnv+"="+string(spec))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
