@@ -45,8 +45,9 @@ func holdRings(t *testing.T) (rows []row) {
 				}
 			}
 			eventually(t, "all have come", func() bool { return g.figure("gateway_broker_messages_total") == float64(100*n*m.each) })
-			// What waits for the clients, who read nothing, is theirs.
-			grown := g.memory() - before - int(g.figure("gateway_queue_bytes"))
+			// What waits for the clients, who read nothing, is theirs. The collector may have
+			// had as much room to itself before as small messages need.
+			grown := max(0, g.memory()-before-int(g.figure("gateway_queue_bytes")))
 			rows = append(rows, row{
 				what: "recent messages of channels: " + name, client: "backends decide", all: "`redis.ring.total_bytes`, 64 MiB",
 				reached: fmt.Sprintf("%d channels, %s counted", 100*n, mib(int(g.figure("gateway_broker_ring_bytes")))), memory: grown, bound: total,
@@ -133,7 +134,8 @@ func holdSubscriptions(t *testing.T) (rows []row) {
 				return g.figure("gateway_subscriptions") == float64(100*n) && (!own || g.figure("gateway_broker_channels") >= float64(100*n))
 			})
 			r.reached, r.memory = fmt.Sprintf("%d subscriptions of %d clients", 100*n, n), g.memory()-before
-			r.things, r.each = 100*n, 700
+			// Half of it or more is what the collector leaves while they come.
+			r.things, r.each = 100*n, 1000
 			rows = append(rows, r)
 		})
 	}
