@@ -58,7 +58,7 @@ func holdCursors(t *testing.T) (rows []row) {
 		each    int
 	}{
 		{"polls", 16_000, post("/v1/poll", len(body)) + body, 1, 5000},
-		{"WebSockets", 160, upgrade("/v1/ws") + ask.String(), 100, 1500},
+		{"WebSockets", 160, upgrade("/v1/ws") + ask.String(), 100, 2000},
 	} {
 		t.Run("cursors/"+kind.name, func(t *testing.T) {
 			redis := redistest.Start(t)
