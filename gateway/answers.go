@@ -23,8 +23,8 @@ const answersPerSlice = 256
 
 // answers are the polls that have messages. One timer serves all of a shard's.
 type answers struct {
-	woken []uint64    // slot and generation, the next one last
-	ready []uint64    // those whose delay is over
+	woken []uint64      // slot and generation, the next one last
+	ready []uint64      // those whose delay is over
 	due   time.Duration // the server's uptime at which the delay of those woken is over
 	timer *time.Timer   // posts; running while woken isn't empty
 	last  answer
