@@ -202,9 +202,12 @@ func TestPongsTakeWhatIsCounted(t *testing.T) {
 		c := in.dialLazy("/v1/ws").NetConn()
 		for end := time.Now().Add(patience); in.totals().queueBytes < int64(n+1)*each; {
 			c.SetWriteDeadline(end)
+			read := in.totals().bytesIn + uint64(len(pings))
 			if _, err := c.Write(pings); err != nil {
 				t.Fatal(err)
 			}
+			// Nothing is on its way then that would take the client over its bound.
+			eventually(t, "the pings are read", func() bool { return in.totals().bytesIn >= read })
 		}
 	}
 	counted := in.totals().queueBytes
