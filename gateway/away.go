@@ -62,7 +62,7 @@ func (s *shard) turnAway(fd int, reason RejectReason) {
 	if a.ring == nil {
 		a.ring = make([]turned, maxAway)
 	}
-	for a.n > 0 && (a.n == len(a.ring) || s.srv.excess.Load() >= s.cfg.maxExcess) {
+	for room := s.roomAway(); a.n > 0 && a.n >= room; {
 		s.closeOldest()
 	}
 	a.n++
@@ -72,9 +72,13 @@ func (s *shard) turnAway(fd int, reason RejectReason) {
 		s.answerAway(a.at(k), a.mute > maxMute)
 	}
 	a.skipTold()
-	if s.srv.excess.Add(1) > s.cfg.maxExcess {
-		s.closeOldest()
-	}
+}
+
+// roomAway is how many sockets may wait here: the shard's share of a quarter of the
+// descriptors that no client has.
+func (s *shard) roomAway() int {
+	free := s.cfg.files - s.srv.connections.Load()
+	return int(min(maxAway, free/int64(4*len(s.srv.shards))))
 }
 
 // at returns the socket that came k-th.
@@ -182,7 +186,6 @@ func (s *shard) closeOldest() {
 	}
 	a.first = (a.first + 1) % len(a.ring)
 	a.n--
-	s.srv.excess.Add(-1)
 	s.stats.closes[why]++
 	n, err := reactor.Read(fd, s.rbuf[:]) // unread, it would make the close a reset
 	if err == nil {

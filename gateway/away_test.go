@@ -2,10 +2,13 @@ package gateway
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A gateway that is full is healthy, and says so to whoever asks, or its
@@ -54,5 +57,29 @@ func TestHealthForAnyOrigin(t *testing.T) {
 		if status, body := answerOf(t, c); status != want {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
+	}
+}
+
+// Who is turned away has time to say what it wants, however many are beside it: an
+// answer to nothing is an error for some HTTP clients.
+func TestTurnedAwayHaveTimeToAsk(t *testing.T) {
+	t.Parallel()
+	in := start(t, func(c *Config) {
+		c.Shards = 2
+		c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst = 1, 1
+	}).ready()
+	in.useUp("accepts")
+	slow := in.raw("")
+	for range 100 {
+		in.raw("")
+	}
+	slow.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if n, err := slow.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("before its request it got %d bytes, %v", n, err)
+	}
+	slow.SetDeadline(time.Now().Add(patience))
+	io.WriteString(slow, get("/healthz"))
+	if resp, err := http.ReadResponse(bufio.NewReader(slow), nil); err != nil || resp.StatusCode != 200 {
+		t.Errorf("/healthz: %v %v", resp, err)
 	}
 }

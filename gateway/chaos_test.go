@@ -160,8 +160,12 @@ func TestChaos(t *testing.T) {
 	good.expect("pong")
 	good.Close()
 	eventually(t, "nobody is left", func() bool { return in.connections.Load() == 0 })
-	if n := in.excess.Load(); n != 0 {
-		t.Errorf("%d connections over the limit are left", n)
+	for _, s := range in.shards {
+		left := make(chan int)
+		s.post(func() { left <- s.away.n })
+		if n := <-left; n != 0 {
+			t.Errorf("%d connections over the limit are left", n)
+		}
 	}
 	for _, series := range []string{"gateway_connections", `gateway_clients{transport="websocket"}`,
 		"gateway_subscriptions", "gateway_channels", "gateway_queues", "gateway_queue_bytes"} {

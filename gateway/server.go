@@ -38,7 +38,6 @@ type Server struct {
 	// Atomic
 	live        atomic.Pointer[settings] // stored under reloading
 	connections atomic.Int64             // sockets of clients
-	excess      atomic.Int64             // sockets of those that are being turned away, not in connections
 	draining    atomic.Bool
 	accepts     bucket // limits.accepts_per_second
 	handshakes  bucket // limits.handshakes_per_second

@@ -19,7 +19,7 @@ type settings struct {
 	Config
 	maxConnections int
 	maxPayload     int   // of a message
-	maxExcess      int64 // connections over the limit that may wait for their client to close
+	files          int64 // descriptors that the process may have
 	rules          rules
 	origins        *auth.Origins
 	verifier       *auth.Verifier
@@ -84,7 +84,7 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 		}
 		set.maxConnections = min(n, set.maxConnections)
 	}
-	set.maxExcess = (min(int64(files), 1<<30) - int64(set.maxConnections)) / 4
+	set.files = min(int64(files), 1<<30)
 	if cfg.Debug.Echo {
 		log.Warn("clients are served " + echoPath + ", which is for development: debug.echo is on")
 	}

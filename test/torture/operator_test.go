@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -60,11 +61,15 @@ func (r *round) operate(random *rand.Rand) {
 		r.judgeCall("POST", "/v1/publish", `{"messages":[{"channel":"a b","data":1},`)
 	default:
 		body := r.judgeCall("GET", "/v1/connections?limit=50", "")
-		var list struct{ Connections []struct{ ID string } }
-		if json.Unmarshal([]byte(body), &list); len(list.Connections) == 0 {
+		type connection struct{ ID, Transport string }
+		var list struct{ Connections []connection }
+		json.Unmarshal([]byte(body), &list)
+		// One that makes a request may be who watches /healthz.
+		clients := slices.DeleteFunc(list.Connections, func(c connection) bool { return c.Transport == "http" })
+		if len(clients) == 0 {
 			return
 		}
-		id := list.Connections[random.IntN(len(list.Connections))].ID
+		id := clients[random.IntN(len(clients))].ID
 		r.judgeCall("GET", "/v1/connections/"+id, "")
 		r.judgeCall("DELETE", "/v1/connections/"+id, "")
 	}
