@@ -6,7 +6,7 @@ import "slices"
 // with pending messages has its turn.
 const turnVisits = 256
 
-// fewSubscribers is how many a channel may have to be served before those with more.
+// fewSubscribers is the most subscribers of a channel that is served before larger ones.
 const fewSubscribers = 16
 
 // delivery is a channel's messages on their way. A channel has one only while
@@ -71,7 +71,7 @@ func (x *Index) Deliver(limit int, send func(conn uint32, b *Batch)) (sent int, 
 	return sent + n + m, x.turns.len()+x.fewTurns.len() > 0
 }
 
-// deliverOf is Deliver for the channels of one queue. left is what is left of the limit.
+// deliverOf delivers to the channels of one queue, and returns the rest of the limit.
 func (x *Index) deliverOf(q *turnQueue, limit int, send func(conn uint32, b *Batch)) (sent, left int) {
 	for limit > 0 && q.len() > 0 {
 		n := q.pop()

@@ -45,7 +45,7 @@ type Index struct {
 	turns        turnQueue // of those with many subscribers
 	fewTurns     turnQueue // of those with fewSubscribers at most
 	pending      int       // messages
-	pendingBytes int       // what they take, with their deliveries
+	pendingBytes int       // memory of these messages and their deliveries
 	delivered    func([]*Message)
 }
 

@@ -13,7 +13,7 @@ const (
 	// coalesce is how long a poll is left open after its first message has come to this
 	// node: what else comes at that moment goes with it instead of costing a round trip.
 	coalesce = 5 * time.Millisecond
-	// leastCoalesce is what is left of that where the loop was busy.
+	// leastCoalesce is the shortest delay, for a message that a busy loop took late.
 	leastCoalesce = time.Millisecond
 )
 

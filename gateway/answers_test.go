@@ -265,8 +265,8 @@ func wokenPollIsEnded(t *testing.T, end func(*shard, uint32, *conn)) (met bool) 
 	return true
 }
 
-// The delay of a poll begins when its message has come to this node: what it has waited
-// for a busy loop is a part of it.
+// A poll's delay begins when its message arrives at this node, so that it includes the
+// time that the message waits for a busy loop.
 func TestDelayOfAPollBeginsWithItsMessage(t *testing.T) {
 	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
 	s := in.shards[0]

@@ -60,8 +60,8 @@ func TestHealthForAnyOrigin(t *testing.T) {
 	}
 }
 
-// Who is turned away has time to say what it wants, however many are beside it: an
-// answer to nothing is an error for some HTTP clients.
+// A client that is turned away has time to send its request, however many others are
+// turned away with it: some HTTP clients fail on an answer that comes before the request.
 func TestTurnedAwayHaveTimeToAsk(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *Config) {

@@ -11,8 +11,7 @@ import (
 	"pushgate/internal/wsframe"
 )
 
-// A frame that is longer than what is read at once of many commands is read in two
-// goes, not in one for each 16 KiB.
+// A frame longer than readRequests takes two reads, not one for every 16 KiB.
 func TestRestOfAFrameIsReadWhole(t *testing.T) {
 	s := newStill(t, nil)
 	p := s.openWebSocket("news")

@@ -19,7 +19,7 @@ const readBuffer = 64 << 10
 
 // readRequests is how much is read at once of what may be requests or commands, so
 // that those of one client take the loop a few milliseconds at most.
-// What is left of a frame is read whole: it's one command.
+// The rest of a frame that has begun is read whole, since it is one command.
 const readRequests = 16 << 10
 
 // sendsPerSlice is how many deliveries are made before events are asked for

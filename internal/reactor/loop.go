@@ -82,7 +82,7 @@ type Loop struct {
 	told    time.Duration // after started: when the handler was told of the event
 	slice   time.Duration // after started: when this slice of events began
 	cpu     time.Duration // of the thread, as the slice began; 0: not known
-	away    time.Duration // of the slice, that the thread had no CPU as far as is known
+	away    time.Duration // time of the slice without a CPU that Spent has left out so far
 	running []func()      // the posts' other buffer
 	ran     int           // of running
 
@@ -292,9 +292,9 @@ func (l *Loop) handleEvents() {
 	}
 }
 
-// Spent returns how long the handler has worked since it was told of the event. Where
-// that is longer than the given time and many events wait, the time doesn't count in which the
-// thread had no CPU. It is for Ready.
+// Spent returns how long the handler has worked since it was told of the event. If that
+// is longer than the given time and many events wait, the time in which the thread had
+// no CPU is left out. Ready may call it once for an event.
 func (l *Loop) Spent(than time.Duration) time.Duration {
 	now := l.time()
 	spent := now - l.told

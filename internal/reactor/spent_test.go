@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a handler waits for the CPU isn't what it has spent, where many events wait.
+// While many events wait, the time that a handler had no CPU is left out of Spent.
 func TestSpentIsTimeOnTheCPU(t *testing.T) {
 	const work, than = 2 * time.Millisecond, 100 * time.Microsecond
 	spin := func() {

@@ -219,7 +219,7 @@ func TestEveryByteStops(t *testing.T) {
 	})
 }
 
-// Left is what is still to come of a frame, and nothing between two.
+// Left counts the bytes that a frame still lacks, and is 0 between two frames.
 func TestLeft(t *testing.T) {
 	r := NewReader(Server, testLimit)
 	in := join(frame(Server, 1, strings.Repeat("a", 300)), frame(Server, fin|0, "bc"))

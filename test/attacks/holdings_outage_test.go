@@ -67,7 +67,7 @@ func holdCursors(t *testing.T) (rows []row) {
 			n := kind.clients
 			proxy.history.Store(true)
 			before := g.resident()
-			// In steps: what they send at once is an input until it's read, and has a bound too.
+			// In steps, or what all of them send at once is more than limits.total_input_bytes.
 			const steps = 10
 			for step := range steps {
 				open(t, g.public, n/steps, func(i int) []byte { return []byte(kind.say) })

@@ -23,8 +23,8 @@ import (
 )
 
 // Hostile clients of every kind at once don't make good ones wait, nor lose
-// anything, nor keep the gateway from telling that it's well. What they do to the
-// machine is told apart by good clients of a gateway beside it that nobody attacks.
+// anything, nor keep the gateway from telling that it's well. Good clients of a second
+// gateway, which nobody attacks, show how much of the delay is the machine's.
 func TestAttackOfEveryKind(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures latency, which the race detector distorts")
@@ -88,15 +88,13 @@ func TestAttackOfEveryKind(t *testing.T) {
 	if !*long {
 		return // the machine has other tests to run
 	}
-	// Or twice as long as on the gateway beside it: the machine is too small
-	// to tell then.
-	if p99 := streams.of(99); p99 > max(5*time.Millisecond, 2*control[0].of(99)) {
+	if p99 := streams.of(99); p99 > 5*time.Millisecond {
 		t.Errorf("p99 of good clients is %v", p99)
 	}
-	if p99 := polls.of(99); p99 > max(coalesce+5*time.Millisecond, 2*control[1].of(99)) {
+	if p99 := polls.of(99); p99 > coalesce+5*time.Millisecond {
 		t.Errorf("p99 of polls is %v", p99)
 	}
-	if worst > max(50*time.Millisecond, 2*worstBeside) {
+	if worst > 50*time.Millisecond {
 		t.Errorf("/healthz took %v", worst)
 	}
 }
