@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -22,24 +23,27 @@ func TestGarbage(t *testing.T) {
 	g := garbage{wanted: true}
 	for _, step := range []struct {
 		queues, inputs, rings float64
-		want                  int
+		at, then              int // at once, and after a collection
 	}{
-		{0.25, 0.25, 0.5, 77},
-		{0, 0, 0.51, keptPercent},
-		{0.26, 0, 1, waitingPercent},
-		{0.13, 0, 1, waitingPercent},
-		{0.12, 0.26, 0.26, waitingPercent},
-		{0, 0.1, 0.26, keptPercent},
-		{0, 0, 0.24, 77},
-		{0, 0, 0.5, 77},
-		{0, 0.5, 0, waitingPercent},
-		{0, 0, 0, 77},
+		{0.25, 0.25, 0.5, 77, 77},
+		{0, 0, 0.51, keptPercent, keptPercent},
+		{0.26, 0, 1, keptPercent, waitingPercent},
+		{0.13, 0, 1, waitingPercent, waitingPercent},
+		{0.12, 0.26, 0.26, waitingPercent, waitingPercent},
+		{0, 0.1, 0.26, keptPercent, keptPercent},
+		{0, 0, 0.24, keptPercent, 77},
+		{0, 0, 0.5, 77, 77},
+		{0, 0.5, 0, waitingPercent, waitingPercent},
+		{0, 0, 0, waitingPercent, 77},
 	} {
-		g.note(step.queues, step.inputs, step.rings)
-		if got := debug.SetGCPercent(77); got != step.want {
-			t.Errorf("after %+v it runs with %d %%", step, got)
-		} else {
+		for i, want := range []int{step.at, step.at, step.then} {
+			g.note(step.queues, step.inputs, step.rings)
+			got := debug.SetGCPercent(77)
 			debug.SetGCPercent(got)
+			if got != want {
+				t.Errorf("at call %d with %+v it runs with %d %%", i, step, got)
+			}
+			runtime.GC() // the second has begun after the first call
 		}
 	}
 	g = garbage{}

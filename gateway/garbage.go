@@ -1,6 +1,9 @@
 package gateway
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+	"runtime/metrics"
+)
 
 // garbage has Go's collector run more often while much waits for clients, or is kept
 // of what they sent, or for those who come back. It lets garbage become as much as what
@@ -8,10 +11,11 @@ import "runtime/debug"
 // is owned by the ticker.
 type garbage struct {
 	wanted  bool
-	waiting bool // queues or inputs hold much
-	kept    bool // rings do
-	percent int  // that the collector runs with; 0: as before
-	before  int  // percent
+	waiting bool   // queues or inputs hold much
+	kept    bool   // rings do
+	percent int    // that the collector runs with; 0: as before
+	before  int    // percent
+	until   uint64 // collections, after which more garbage is allowed again; 0: none asked for
 }
 
 // How much garbage there may be, in percent of what is in use.
@@ -47,17 +51,33 @@ func (g *garbage) note(queues, inputs, rings float64) {
 	case g.kept:
 		percent = keptPercent
 	}
-	switch {
-	case percent == g.percent:
+	if percent == g.percent {
+		g.until = 0
 		return
-	case percent == 0:
+	}
+	// The last collection found in use what is garbage by now. With a higher percentage
+	// as much again could be added before the next, so that comes first.
+	if g.percent != 0 && (percent == 0 || percent > g.percent) && !g.collected() {
+		return
+	}
+	g.until = 0
+	if percent == 0 {
 		debug.SetGCPercent(g.before)
-	default:
-		if before := debug.SetGCPercent(percent); g.percent == 0 {
-			g.before = before
-		}
+	} else if before := debug.SetGCPercent(percent); g.percent == 0 {
+		g.before = before
 	}
 	g.percent = percent
+}
+
+// collected reports whether a collection has begun and ended since it was first asked.
+func (g *garbage) collected() bool {
+	cycles := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
+	metrics.Read(cycles)
+	ended := cycles[0].Value.Uint64()
+	if g.until == 0 {
+		g.until = ended + 2 // one may have been under way
+	}
+	return ended >= g.until
 }
 
 // isMuch reports whether held is above a bound, or was and isn't below half of it.
