@@ -15,6 +15,7 @@ func TestSizes(t *testing.T) {
 		"channelEntry": {unsafe.Sizeof(channelEntry{}), 28},
 		"delivery":     {unsafe.Sizeof(delivery{}), 80},
 		"Message":      {unsafe.Sizeof(Message{}), 160},
+		"Wait":         {unsafe.Sizeof(Wait{}), 80},
 	}
 	for name, tt := range tests {
 		if tt.got > tt.most {

@@ -73,14 +73,14 @@ func (b *Broker) ReplayTime(channel string, ms uint64, m Member, done func(Repla
 // and from the stream where the ring has fewer and there is one. What is older is
 // no Gap.
 func (b *Broker) ReplayNewest(channel string, n int, m Member, done func(Replay)) *Wait {
-	return b.link(channel).replay(channel, &Wait{newest: min(n, b.config.ReplayMessages), done: done})
+	return b.link(channel).replay(channel, &Wait{newest: int32(min(n, b.config.ReplayMessages)), done: done})
 }
 
 // ReplayMore is Replay for what follows a page that says that there is more. What is
 // trimmed, or lost in the ring, between the two is a Gap.
 func (b *Broker) ReplayMore(channel string, r *Replay, m Member, done func(Replay)) *Wait {
 	return b.link(channel).replay(channel, &Wait{
-		since: r.Position, found: true, start: idOf(r.Position), told: r.told, size: r.size, done: done,
+		since: r.Position, found: true, start: idOf(r.Position), told: r.told, size: int32(r.size), done: done,
 	})
 }
 
@@ -126,10 +126,10 @@ func (l *link) fromRing(t *topic, w *Wait) bool {
 	case w.lost:
 		return false
 	case w.newest > 0:
-		if r.n < w.newest && !r.bottom && !r.base.isZero() {
+		if r.n < int(w.newest) && !r.bottom && !r.base.isZero() {
 			return false
 		}
-		i = max(0, r.n-w.newest)
+		i = max(0, r.n-int(w.newest))
 	case w.time && r.reaches(w.since.Ms) && r.base.ms < w.since.Ms:
 		i = r.afterTime(w.since.Ms)
 	case w.since.Durable():
@@ -296,7 +296,7 @@ func (l *link) serveRings(id uint32, t *topic) (n need) {
 	start, known := w.from()
 	switch {
 	case known:
-		n.from, n.within, n.size = start, w.found, w.size
+		n.from, n.within, n.size = start, w.found, int(w.size)
 	case w.newest == 0:
 		n.back = l.b.config.ReplayMessages
 		n.few = n.back
@@ -304,10 +304,10 @@ func (l *link) serveRings(id uint32, t *topic) (n need) {
 		// Those who want not many more are served with it.
 		for _, o := range keep {
 			if o.newest <= max(2*w.newest, 64) {
-				n.back = max(n.back, o.newest)
+				n.back = max(n.back, int(o.newest))
 			}
 		}
-		n.few = w.newest - t.kept()
+		n.few = int(w.newest) - t.kept()
 	}
 	return n
 }
@@ -332,7 +332,7 @@ func (l *link) beginAll(t *topic, waits *replayWaits, s starts) {
 		switch {
 		case w.found:
 		case w.newest > 0:
-			if w.start, w.found = s.of(max(0, w.newest-kept), base); !w.found && len(s.ids) > w.newest {
+			if w.start, w.found = s.of(max(0, int(w.newest)-kept), base); !w.found && len(s.ids) > int(w.newest) {
 				w.start, w.found = s.ids[len(s.ids)-1], true // the newest are still on their way here
 			}
 		case !ok:
@@ -428,7 +428,7 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 			complete = complete && !since.less(lost) && (h.covers(since, to) || w.time && h.whole)
 		}
 		if w.newest > 0 && reaches {
-			i = max(i, len(all)-w.newest) // more may have come meanwhile
+			i = max(i, len(all)-int(w.newest)) // more may have come meanwhile
 		}
 		a := Replay{Messages: all[i:], More: !reaches, Position: to.position(), size: h.size, loan: loan.add()}
 		switch {

@@ -338,7 +338,7 @@ func (m *channelModel) position(rt *rapid.T) Position {
 // checkNewest asks for the newest n: they are all that the stream has, or n, up to
 // the end, and none that the stream has is left out between them.
 func checkNewest(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, n int) {
-	a := m.answer(rt, l, id, t, &Wait{newest: n}, func() {})
+	a := m.answer(rt, l, id, t, &Wait{newest: int32(n)}, func() {})
 	if a.Gap != nil || len(a.Messages) > n {
 		rt.Fatalf("the newest %d are %v, gap %v", n, payloads(a.Messages), a.Gap)
 	}

@@ -5,16 +5,17 @@ import (
 	"sync/atomic"
 )
 
-// Wait is a replay that was asked for.
+// Wait is a replay that was asked for. While Redis is away millions may wait, so its
+// size is one of Go's, 80 bytes.
 type Wait struct {
 	// Immutable.
 
 	since  Position
-	time   bool   // since is a time, not a message of the channel
-	newest int    // so many of the newest messages are wanted, whatever since is; 0: what follows since
 	told   uint64 // of the page before: see Replay
-	size   int    // of the entries, where it's known
 	done   func(Replay)
+	size   int32 // of the entries, where it's known
+	newest int32 // so many of the newest messages are wanted, whatever since is; 0: what follows since
+	time   bool  // since is a time, not a message of the channel
 
 	// Guarded by the link's mu.
 

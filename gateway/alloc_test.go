@@ -145,6 +145,12 @@ func TestSizeOfConn(t *testing.T) {
 	}
 }
 
+func TestSizeOfWaiter(t *testing.T) {
+	if n := unsafe.Sizeof(waiter{}); n > 128 {
+		t.Errorf("a request to subscribe takes %d bytes, which Go gives more than 128", n)
+	}
+}
+
 func TestHotPathsAllocateNothing(t *testing.T) {
 	s := newStill(t, nil)
 	p := s.openWebSocket("news")

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/json"
 	"time"
 
 	"pushgate/gateway/auth"
@@ -155,7 +154,7 @@ func (s *shard) allowed(c *conn, p *params) *http1.Error {
 //
 // The handshake succeeds in any case: a browser tells its page nothing of a
 // refused one, but a close code it does.
-func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref json.RawMessage, lead []byte) {
+func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref requestRef, lead []byte) {
 	g, err := s.verify(token)
 	if err != nil {
 		reason := CloseToken

@@ -36,7 +36,7 @@ func (s *shard) replay(ch fanout.Channel, w *waiter) {
 	case w.page != nil:
 		w.replay = broker.ReplayMore(channel, w.page, s, done)
 	case len(w.since) == 0:
-		w.replay = broker.ReplayNewest(channel, w.newest, s, done)
+		w.replay = broker.ReplayNewest(channel, int(w.newest), s, done)
 	case w.time:
 		w.replay = broker.ReplayTime(channel, w.since[0].Time(), s, done)
 	default:

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"pushgate/fanout"
@@ -51,7 +50,7 @@ func (s *shard) anyNew(p *params) bool {
 
 // takeBack undoes a WebSocket's subscription to a channel that it can't have, and
 // tells why. Requests were looked at by roomFor.
-func (s *shard) takeBack(i uint32, c *conn, ch fanout.Channel, name string, ref json.RawMessage) (done bool) {
+func (s *shard) takeBack(i uint32, c *conn, ch fanout.Channel, name string, ref requestRef) (done bool) {
 	code, text, reason := codeTooManyChannels, "", RejectChannels
 	switch {
 	case int(c.count) >= s.cfg.Limits.ChannelsPerConnection:

@@ -16,14 +16,14 @@ import (
 
 // command is what a client sends: one JSON object in a text message.
 type command struct {
-	Type    string          `json:"type"`
-	Channel string          `json:"channel"`
-	Since   string          `json:"since"`
-	Cursor  string          `json:"cursor"` // the same
-	History int             `json:"history"`
-	Token   string          `json:"token"`
-	Data    spelled         `json:"data"`
-	Ref     json.RawMessage `json:"ref"` // a number or a string, given back in the answer
+	Type    string     `json:"type"`
+	Channel string     `json:"channel"`
+	Since   string     `json:"since"`
+	Cursor  string     `json:"cursor"` // the same
+	History int        `json:"history"`
+	Token   string     `json:"token"`
+	Data    spelled    `json:"data"`
+	Ref     requestRef `json:"ref"`
 }
 
 // spelled is a JSON value as it is spelled: a part of the text that is decoded, where
@@ -35,17 +35,28 @@ func (v *spelled) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// requestRef is a number or a string that a client gives with a request, as it is
+// spelled. It is given back in the answer.
+type requestRef string
+
+func (r *requestRef) UnmarshalJSON(text []byte) error {
+	*r = requestRef(text)
+	return nil
+}
+
+func (r requestRef) MarshalJSON() ([]byte, error) { return []byte(r), nil }
+
 // reply is what the gateway sends of itself; messages of channels are encoded
 // by fanout.
 type reply struct {
-	Type             string          `json:"type"`
-	Channel          string          `json:"channel,omitempty"`
-	ID               string          `json:"id,omitempty"`
-	Code             string          `json:"code,omitempty"`
-	Message          string          `json:"message,omitempty"`
-	Reason           string          `json:"reason,omitempty"`
-	ReconnectAfterMS int64           `json:"reconnect_after_ms,omitempty"`
-	Ref              json.RawMessage `json:"ref,omitempty"`
+	Type             string     `json:"type"`
+	Channel          string     `json:"channel,omitempty"`
+	ID               string     `json:"id,omitempty"`
+	Code             string     `json:"code,omitempty"`
+	Message          string     `json:"message,omitempty"`
+	Reason           string     `json:"reason,omitempty"`
+	ReconnectAfterMS int64      `json:"reconnect_after_ms,omitempty"`
+	Ref              requestRef `json:"ref,omitempty"`
 }
 
 // Codes of errors that clients are told.
@@ -70,7 +81,7 @@ func (s *shard) message(i uint32, c *conn, text []byte) {
 	err := json.Unmarshal(text, &cmd) // fills in the rest where a field has the wrong type
 	goodRef := validRef(cmd.Ref)
 	if !goodRef || string(cmd.Ref) == "null" {
-		cmd.Ref = nil
+		cmd.Ref = ""
 	}
 	switch {
 	case !s.mayTalk(i):
@@ -104,8 +115,8 @@ func (s *shard) message(i uint32, c *conn, text []byte) {
 }
 
 // validRef reports whether ref is absent, a number or a string, and short.
-func validRef(ref json.RawMessage) bool {
-	if len(ref) == 0 || string(ref) == "null" {
+func validRef(ref requestRef) bool {
+	if ref == "" || ref == "null" {
 		return true
 	}
 	first := ref[0]
@@ -126,7 +137,7 @@ func (s *shard) reply(i uint32, c *conn, r reply) {
 func (s *shard) replyFrame(r reply) []byte {
 	text, err := json.Marshal(r)
 	if err != nil {
-		// Only a RawMessage that is no JSON fails, and refs come from JSON.
+		// Only a ref that is no JSON fails, and each comes from JSON.
 		panic(err)
 	}
 	s.scratch = wsframe.AppendFrame(s.scratch[:0], ws.OpText, text)
@@ -135,7 +146,7 @@ func (s *shard) replyFrame(r reply) []byte {
 
 // replyError tells a client that its message was not done; channel is the one
 // that it named, empty for none.
-func (s *shard) replyError(i uint32, c *conn, channel, code, message string, ref json.RawMessage) {
+func (s *shard) replyError(i uint32, c *conn, channel, code, message string, ref requestRef) {
 	if len(channel) > fanout.MaxChannelBytes {
 		channel = "" // no channel, and as long as a message may be
 	}
@@ -177,7 +188,7 @@ func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command, text []byte) {
 		return
 	}
 	if len(w.since) == 0 {
-		w.newest = cmd.History
+		w.newest = int32(cmd.History)
 	}
 	s.subscribe(i, c, cmd.Channel, w)
 }
@@ -224,7 +235,7 @@ func (s *shard) subscribeSome(i uint32, c *conn, p *params, names []string) (ope
 		w := waiter{first: true, time: p.resume.isTime(), asked: p.resume.text}
 		w.since, w.lost = p.resume.positions(name, s.srv.node)
 		if len(w.since) == 0 {
-			w.newest = p.history
+			w.newest = int32(p.history)
 		}
 		ch := s.index.Open([]byte(name))
 		s.subscribed(i, c, ch, name, s.index.Add(&c.subs, i, ch), true, w)
@@ -243,7 +254,7 @@ func (s *shard) replySubscribed(w *waiter, c *conn, channel, id string) {
 }
 
 // replyAt tells a client of a position in a channel.
-func (s *shard) replyAt(i uint32, c *conn, kind, channel, id string, ref json.RawMessage) {
+func (s *shard) replyAt(i uint32, c *conn, kind, channel, id string, ref requestRef) {
 	if c.flags&flagRaw == 0 {
 		s.sendCopy(i, c, s.frameAt(kind, channel, id, ref))
 	}
@@ -252,7 +263,7 @@ func (s *shard) replyAt(i uint32, c *conn, kind, channel, id string, ref json.Ra
 // frameAt returns a message that tells of a position in a channel, valid until the
 // next use of the scratch buffer. This and the welcome go to every client, so they
 // are spelled out: json.Marshal takes 1.1 us for each.
-func (s *shard) frameAt(kind, channel, id string, ref json.RawMessage) []byte {
+func (s *shard) frameAt(kind, channel, id string, ref requestRef) []byte {
 	b := append(append(s.spelled[:0], `{"type":"`...), kind...)
 	b = append(b, `","channel":"`...)
 	b = append(append(append(b, channel...), `","id":"`...), id...) // neither has bytes to escape
@@ -261,7 +272,7 @@ func (s *shard) frameAt(kind, channel, id string, ref json.RawMessage) []byte {
 
 // welcomeFrame returns the first message to a client, which is the answer to a
 // token too, valid until the next use of the scratch buffer.
-func (s *shard) welcomeFrame(i uint32, c *conn, ref json.RawMessage) []byte {
+func (s *shard) welcomeFrame(i uint32, c *conn, ref requestRef) []byte {
 	b := append(s.spelled[:0], `{"type":"welcome","connection":"`...)
 	b = s.appendConnectionID(b, i, c)
 	b = append(b, `","heartbeat":`...)
@@ -277,8 +288,8 @@ func (s *shard) welcomeFrame(i uint32, c *conn, ref json.RawMessage) []byte {
 
 // spelledFrame ends the JSON object b with the client's ref, if there is one,
 // and returns it as a frame.
-func (s *shard) spelledFrame(b []byte, ref json.RawMessage) []byte {
-	if len(ref) > 0 {
+func (s *shard) spelledFrame(b []byte, ref requestRef) []byte {
+	if ref != "" {
 		b = append(append(b, `,"ref":`...), ref...)
 	}
 	s.spelled = append(b, '}')

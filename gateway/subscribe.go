@@ -1,30 +1,29 @@
 package gateway
 
 import (
-	"encoding/json"
-
 	"pushgate/fanout"
 )
 
-// waiter is one request to subscribe.
+// waiter is one request to subscribe. While Redis is away millions may wait, so its
+// size is one of Go's, 128 bytes.
 type waiter struct {
 	slot, gen uint32
 	sub       fanout.Sub
+	newest    int32             // without since: it wants so many of the newest first
 	first     bool              // it's for a channel of the request that the client came with
 	again     bool              // the client has the channel already: it's only told where it stands
-	since     []fanout.Position // it wants what follows the first of these that can be honoured
-	newest    int               // without since: it wants so many of the newest first
 	time      bool              // since is a time, not a message of the channel
-	replay    *fanout.Wait      // the page that it waits for, or the one before
 	lost      bool              // it had a plain position before these, since which plain messages may have passed this node by
+	begun     bool              // some of what it missed is sent
+	told      bool              // that it has the channel
+	since     []fanout.Position // it wants what follows the first of these that can be honoured
 	asked     string            // since, as the client spelled it
-	ref       json.RawMessage
+	ref       requestRef
+	replay    *fanout.Wait // the page that it waits for, or the one before
 
 	// While it is sent what it missed.
 	missed *fanout.Replay // what is left of the page
 	page   *fanout.Replay // the one before, without its messages
-	begun  bool           // some of it is sent
-	told   bool           // that it has the channel
 
 	// Of the list that it is in; nil in none.
 	list       *waiters

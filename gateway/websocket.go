@@ -159,7 +159,7 @@ func goodKey(r *http1.Request) bool {
 func (s *shard) handshake(i uint32, c *conn, answer []byte, p *params) {
 	token := s.requestToken()
 	if len(token) > 0 || s.cfg.Auth.Mode == auth.ModeNone {
-		s.admit(i, c, token, p, nil, answer)
+		s.admit(i, c, token, p, "", answer)
 		return
 	}
 	gen := c.gen
