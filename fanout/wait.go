@@ -8,12 +8,16 @@ import (
 // Wait is a replay that was asked for. While Redis is away millions may wait, so its
 // size is one of Go's, 80 bytes.
 type Wait struct {
+	// Atomic.
+
+	gone atomic.Bool
+
 	// Immutable.
 
+	size   int32 // of the entries, where it's known
 	since  Position
 	told   uint64 // of the page before: see Replay
 	done   func(Replay)
-	size   int32 // of the entries, where it's known
 	newest int32 // so many of the newest messages are wanted, whatever since is; 0: what follows since
 	time   bool  // since is a time, not a message of the channel
 
@@ -22,10 +26,6 @@ type Wait struct {
 	lost  bool     // since can't be honoured: the newest that are left, and a gap
 	found bool     // start is known, and no more than the newest config.ReplayMessages follow it
 	start streamID // the messages that it gets begin after it
-
-	// Atomic.
-
-	gone atomic.Bool
 }
 
 // Cancel says that nobody waits any more. It doesn't block and may be called
