@@ -25,6 +25,14 @@ type event struct {
 	replay Replay
 }
 
+// seq is where a message or a gap stands in its channel.
+func (e event) seq() uint32 {
+	if e.msg != nil {
+		return e.msg.Seq
+	}
+	return e.gap.Seq
+}
+
 func newRecorder() *recorder { return &recorder{events: make(map[string][]event)} }
 
 func (r *recorder) add(channel string, e event) {
@@ -35,9 +43,32 @@ func (r *recorder) add(channel string, e event) {
 
 // join joins a channel and records where it stands in any case.
 func join(b *Broker, channel string, m Member) {
-	if at, live := b.Join(channel, m); live {
+	r, _ := m.(*recorder)
+	came := 0
+	if r != nil {
+		came = len(r.of(channel))
+	}
+	at, live := b.Join(channel, m)
+	switch {
+	case !live:
+	case r != nil:
+		r.joinedAt(channel, at, came)
+	default:
 		m.Joined(channel, at)
 	}
+}
+
+// joinedAt puts where the channel stands before what followed by now. So many events
+// had come before it was asked.
+func (r *recorder) joinedAt(channel string, at Joined, came int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.events[channel]
+	for came < len(list) && list[came].seq() <= at.Seq {
+		came++
+	}
+	// In a copy: others read the old one.
+	r.events[channel] = slices.Insert(slices.Clone(list), came, event{text: "joined", joined: at})
 }
 
 func (r *recorder) Joined(channel string, j Joined) {

@@ -178,6 +178,7 @@ func (l *link) answer(t *topic, w *Wait, a Replay, complete bool) {
 		a.Gap = &Gap{Since: w.since, Reason: GapHistory, Seq: a.Seq}
 		a.told = l.at
 	}
+	w.gone.Store(true)
 	w.done(a)
 }
 
@@ -264,12 +265,10 @@ type need struct {
 }
 
 // serveRings answers the waits of a topic that its ring can answer, and says
-// what the first of the others needs. The caller holds mu.
+// what the first of the others needs. The caller holds mu, which is let go now and then.
 func (l *link) serveRings(id uint32, t *topic) (n need) {
 	waits := l.waits[id]
-	waits.forgetGone()
-	keep := waits.list[:0]
-	for _, w := range waits.list {
+	for w := range l.inTurns(waits) {
 		if l.fromRing(t, w) {
 			continue
 		}
@@ -280,18 +279,15 @@ func (l *link) serveRings(id uint32, t *topic) (n need) {
 				n.ahead = n.ahead || t.last.less(idOf(w.since))
 			}
 		}
-		keep = append(keep, w)
 	}
-	clear(waits.list[len(keep):])
-	waits.list = keep
-	if len(keep) == 0 {
+	if waits.forgetGone(); len(waits.list) == 0 {
 		delete(l.waits, id)
 		return n
 	}
 	if s, ok := l.windows.get(t.name, t.seq, l.now()); ok {
 		l.beginAll(t, waits, s)
 	}
-	w := keep[0]
+	w := waits.list[0]
 	n.left = true
 	start, known := w.from()
 	switch {
@@ -302,7 +298,7 @@ func (l *link) serveRings(id uint32, t *topic) (n need) {
 		n.few = n.back
 	default:
 		// Those who want not many more are served with it.
-		for _, o := range keep {
+		for _, o := range waits.list {
 			if o.newest <= max(2*w.newest, 64) {
 				n.back = max(n.back, int(o.newest))
 			}
@@ -404,18 +400,18 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 	if reaches {
 		all = r.from(old[:len(old):len(old)], 0)
 	}
-	waits := l.waits[id]
-	waits.forgetGone()
-	keep := waits.list[:0]
+	waits, seq, base := l.waits[id], t.seq, r.base
 	loan := l.lend(h.bytes)
-	for _, w := range waits.list {
+	for w := range l.inTurns(waits) {
+		if t.seq != seq || t.ring != r || r.base != base {
+			break // what is left is for the next read
+		}
 		start, known := w.from()
 		switch {
 		case l.fromRing(t, w):
 			continue
 		case !known, start.less(h.from), !reaches && !start.less(to), w.isAhead(t):
-			keep = append(keep, w) // for the next read
-			continue
+			continue // for the next read
 		}
 		since := idOf(w.since)
 		i := sort.Search(len(old), func(i int) bool { return start.less(idOf(old[i].ID)) })
@@ -443,10 +439,9 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 		}
 		l.answer(t, w, a, complete)
 	}
-	clear(waits.list[len(keep):])
-	waits.list = keep
+	waits.forgetGone()
 	loan.releaseLocked()
-	if reaches {
+	if reaches && t.ring == r && r.base == base {
 		l.keepHistory(id, t, h, old, lost)
 	}
 	return t.last, true

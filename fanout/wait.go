@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"iter"
 	"slices"
 	"sync/atomic"
 )
@@ -28,7 +29,7 @@ type Wait struct {
 	start streamID // the messages that it gets begin after it
 }
 
-// Cancel says that nobody waits any more. It doesn't block and may be called
+// Cancel says that nobody waits any more, as nobody does once done was called. It doesn't block and may be called
 // at any time; done may be called all the same, or not.
 func (w *Wait) Cancel() { w.gone.Store(true) }
 
@@ -71,6 +72,27 @@ func (s *replayWaits) add(w *Wait) {
 	if len(s.list) >= max(s.most, minWaits) {
 		s.forgetGone()
 		s.most = 2 * len(s.list)
+	}
+}
+
+// waitsPerTurn is after how many waits others may have the link's mu.
+const waitsPerTurn = 1024
+
+// inTurns yields those who wait for a topic. Hundreds of thousands may, so mu, which the
+// caller holds, is let go from time to time: what it guards may change meanwhile.
+func (l *link) inTurns(waits *replayWaits) iter.Seq[*Wait] {
+	return func(yield func(*Wait) bool) {
+		for i := 0; i < len(waits.list); i++ {
+			if i%waitsPerTurn == waitsPerTurn-1 {
+				l.mu.Unlock()
+				l.mu.Lock()
+			}
+			// The list may be shorter by now. Who is passed over for that waits for the
+			// next turn.
+			if i < len(waits.list) && !waits.list[i].gone.Load() && !yield(waits.list[i]) {
+				return
+			}
+		}
 	}
 }
 

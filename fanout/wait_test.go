@@ -148,3 +148,63 @@ func TestWithdraw(t *testing.T) {
 		t.Errorf("who withdrew was told %v", got)
 	}
 }
+
+// A message comes in while those who wait for one topic are answered, from its ring or
+// from its stream, and who is answered after it has it.
+func TestManyWaitsLeaveTheLink(t *testing.T) {
+	const clients = 20_000
+	for from, since := range map[string]Position{"ring": {Ms: 4}, "stream": {Ms: 1}} {
+		t.Run(from, func(t *testing.T) {
+			c := DefaultConfig()
+			c.Ring.Messages = 2
+			_, l := offline(t, c)
+			id, tp := l.openLive("c")
+			come := func(ms uint64) {
+				l.take(id, tp, heldMessage{id: streamID{ms, 0}, payload: fmt.Sprint(ms), durable: true})
+			}
+			read := history{from: streamID{1, 0}, to: streamID{4, 0}, length: 4, complete: true, end: true}
+			for ms := uint64(2); ms <= 4; ms++ {
+				come(ms)
+				read.entries = append(read.entries, entry{id: streamID{ms, 0}, payload: fmt.Sprint(ms)})
+			}
+			answers, before := map[string]int{}, make(chan int, 1)
+			answered := 0 // guarded by the link's mu
+			done := func(a Replay) {
+				answers[fmt.Sprint(payloads(a.Messages))]++
+				if answered++; answered == 1 {
+					go func() {
+						come(5)
+						l.mu.Lock()
+						defer l.mu.Unlock()
+						before <- answered
+					}()
+				}
+				for began := time.Now(); time.Since(began) < 5*time.Microsecond; {
+				}
+			}
+			waits := &replayWaits{}
+			for range clients {
+				waits.add(&Wait{since: since, done: done})
+			}
+			l.waits[id] = waits
+			for rounds := 0; answered < clients; rounds++ {
+				if rounds > clients/waitsPerTurn {
+					t.Fatalf("%d are answered after %d rounds", answered, rounds)
+				}
+				l.mu.Lock()
+				left := l.serveRings(id, tp).left
+				l.mu.Unlock()
+				if left {
+					l.serveHistory(id, tp, read)
+				}
+			}
+			if n := <-before; n > clients/2 {
+				t.Errorf("%d were answered before others had the link", n)
+			}
+			want := map[string][2]string{"ring": {"[]", "[5]"}, "stream": {"[2 3 4]", "[2 3 4 5]"}}[from]
+			if len(answers) != 2 || answers[want[0]] == 0 || answers[want[1]] == 0 {
+				t.Errorf("they got %v", answers)
+			}
+		})
+	}
+}
