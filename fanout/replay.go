@@ -282,7 +282,7 @@ func (l *link) serveRings(id uint32, t *topic) (n need) {
 	}
 	if waits.forgetGone(); len(waits.list) == 0 {
 		delete(l.waits, id)
-		return n
+		return need{}
 	}
 	if s, ok := l.windows.get(t.name, t.seq, l.now()); ok {
 		l.beginAll(t, waits, s)

@@ -149,6 +149,23 @@ func TestWithdraw(t *testing.T) {
 	}
 }
 
+// Who leaves while others are answered needs nothing any more.
+func TestLastWaitLeavesAmongAnswers(t *testing.T) {
+	_, l := offline(t, DefaultConfig())
+	id, tp := l.openLive("c")
+	l.take(id, tp, heldMessage{id: streamID{1, 0}, payload: "1", durable: true})
+	ahead := &Wait{since: Position{Ms: 2}}
+	waits := &replayWaits{}
+	waits.add(ahead)
+	waits.add(&Wait{since: Position{Ms: 1}, done: func(Replay) { ahead.Cancel() }})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waits[id] = waits
+	if n := l.serveRings(id, tp); n != (need{}) {
+		t.Errorf("%+v is to be read for nobody", n)
+	}
+}
+
 // A message comes in while those who wait for one topic are answered, from its ring or
 // from its stream, and who is answered after it has it.
 func TestManyWaitsLeaveTheLink(t *testing.T) {
