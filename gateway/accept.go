@@ -95,9 +95,7 @@ func (s *shard) adopt(fd int, peer netip.AddrPort) {
 		return
 	}
 	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
-	if !s.loop.AllTold() {
-		s.read(i, c) // it has waited for its turn already
-	}
+	s.newcomers.add(reactor.Key{Slot: i, Gen: c.gen})
 }
 
 // warnFull says that limits.connections is reached, to the log's own limit at

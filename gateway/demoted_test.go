@@ -261,8 +261,8 @@ func TestWaitingConnectionsAreAccepted(t *testing.T) {
 	}
 }
 
-// A connection that comes while a thousand clients have sent something is accepted
-// before all of them are read.
+// A connection that comes while hundreds of clients have sent something is accepted
+// before all of them are read, and what it sends then is answered before that.
 func TestBusyLoopAccepts(t *testing.T) {
 	in := start(t, func(c *Config) { withoutRates(c); c.Shards = 1 }).ready()
 	s := in.shards[0]
@@ -275,6 +275,7 @@ func TestBusyLoopAccepts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	began := in.totals().bytesIn
 	blocked, release, accepted := make(chan struct{}), make(chan struct{}), make(chan uint64, 1)
 	s.post(func() {
 		accepts, before := s.stats.accepts, s.stats.bytesIn
@@ -297,9 +298,20 @@ func TestBusyLoopAccepts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	in.raw("")
+	late := in.raw("")
 	close(release)
-	if n := <-accepted; n > clients*uint64(len(requests))/4 {
-		t.Errorf("%d KiB of %d are read before the connection is accepted", n>>10, clients*len(requests)>>10)
+	all := clients * uint64(len(requests))
+	before := <-accepted
+	if before > all/4 {
+		t.Errorf("%d KiB of %d are read before the connection is accepted", before>>10, all>>10)
+	}
+	if _, err := io.WriteString(late, requests[:len(requests)/100]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(late, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if n := in.totals().bytesIn - began; n > all/2 {
+		t.Errorf("%d KiB of %d are read before its request is answered", n>>10, all>>10)
 	}
 }

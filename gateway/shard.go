@@ -89,6 +89,8 @@ type shard struct {
 	listed   []fanout.Channel // by channelsOf
 	date     []byte           // of the Date header, made anew each second
 
+	newcomers newcomers
+
 	// Owned by the loop, for limits
 	channels   int            // that are in the server's sum
 	inputBytes int64          // of what is kept of clients' bytes
@@ -178,6 +180,7 @@ func (s *shard) Turn() (more bool) {
 	_, sends := s.index.Deliver(sendsPerSlice, s.fan)
 	s.submit()
 	accepts := s.acceptMore()
+	s.readNewcomers()
 	demoted := s.readDemoted()
 	answers := s.answerWoken()
 	joins := s.tellLive()
@@ -215,8 +218,9 @@ func (s *shard) delivered(messages []*fanout.Message) {
 	}
 }
 
-// read takes what the client sent, once: the rest makes the loop come back.
-func (s *shard) read(i uint32, c *conn) {
+// read takes what the client sent, once: the rest makes the loop come back. It reports
+// whether there was something.
+func (s *shard) read(i uint32, c *conn) bool {
 	buf := s.rbuf[:]
 	switch {
 	case c.phase == phaseHead: // with what tells the page of a head that is too long
@@ -232,13 +236,13 @@ func (s *shard) read(i uint32, c *conn) {
 	switch err {
 	case nil:
 	case reactor.ErrAgain:
-		return
+		return false
 	case io.EOF:
 		s.ended(i, c)
-		return
+		return true
 	default:
 		s.lost(i, c)
-		return
+		return true
 	}
 	s.stats.bytesIn += uint64(n)
 	s.awaited = c.flags&flagPinged != 0
@@ -250,6 +254,7 @@ func (s *shard) read(i uint32, c *conn) {
 		s.uncork(i, c)
 	}
 	s.boundInput()
+	return true
 }
 
 // received takes what was read from a client.
