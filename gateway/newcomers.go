@@ -11,9 +11,9 @@ import (
 // the newest last. A request comes a few microseconds behind its connection. A busy loop
 // accepts in each of its rounds but would read the request only after the events of all
 // who had sent something before: with a thousand such clients on a machine that is short
-// of CPU, a load balancer's probe took two seconds. So it looks for the request in the
-// next rounds, the newest connection's first: in a rush most are then served at once,
-// where in the order in which they came each would wait as long as all the others.
+// of CPU, a load balancer's probe took two seconds. So a loop that is late looks for the
+// requests itself, the newest connection's first: most are then served at once, where in
+// the order in which they came each would wait as long as all the others.
 type newcomers []reactor.Key
 
 // maxNewcomers is how many are looked at in a round, which takes 150 us if nothing has
@@ -30,22 +30,18 @@ func (n *newcomers) add(k reactor.Key) {
 	*n = append(*n, k)
 }
 
-// readNewcomers reads from connections that are new while others wait for their events
-// to be handled.
+// readNewcomers reads from connections that are new, where the loop is late.
 func (s *shard) readNewcomers() {
-	if len(s.newcomers) == 0 || s.loop.AllTold() {
-		return // the events are next
+	if len(s.newcomers) == 0 || !s.loop.Late() {
+		return
 	}
 	start := time.Now()
 	for n := len(s.newcomers) - 1; n >= 0 && time.Since(start) < reactor.Slice; n-- {
 		k := s.newcomers[n]
 		c := s.conns.find(k.Slot, k.Gen)
-		silent := c != nil && c.phase <= phaseHead && c.in == 0 && s.now-c.born < newcomerTicks
-		if silent {
-			silent = !s.read(k.Slot, c)
+		if c != nil && c.phase <= phaseHead && c.in == 0 && !s.read(k.Slot, c) && s.now-c.born < newcomerTicks {
+			continue
 		}
-		if !silent {
-			s.newcomers = slices.Delete(s.newcomers, n, n+1)
-		}
+		s.newcomers = slices.Delete(s.newcomers, n, n+1)
 	}
 }

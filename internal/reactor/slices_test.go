@@ -108,3 +108,51 @@ func TestEventsComeInSlices(t *testing.T) {
 		t.Errorf("the post ran after %d events, want after the first", posted)
 	}
 }
+
+// A loop is late while events wait that the kernel named more than 4 ms ago.
+func TestLate(t *testing.T) {
+	const events = 3
+	var l *Loop
+	handled := 0
+	lates := make(map[int]bool) // by how many are handled
+	done := make(chan struct{})
+	h := &recorder{
+		ready: func(k Key, _ Events) {
+			var p [1]byte
+			Read(int(k.Slot), p[:])
+			if handled++; handled == events-1 {
+				for start := time.Now(); time.Since(start) <= late; {
+				}
+			}
+		},
+		turn: func() bool {
+			if _, known := lates[handled]; handled > events || known {
+				return false
+			}
+			if lates[handled] = l.Late(); handled == events {
+				handled++ // no more
+				close(done)
+			}
+			return false
+		},
+	}
+	l, err := New(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range events {
+		a, b := pair(t)
+		if err := l.Add(a, Key{Slot: uint32(a)}, In); err != nil {
+			t.Fatal(err)
+		}
+		Write(b, []byte("x"))
+	}
+	if err := l.Start(func(err error) { t.Errorf("loop failed: %v", err) }); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	receive(t, done)
+	if !lates[events-1] || lates[events] {
+		t.Errorf("it was late, by how many of %d are handled: %v", events, lates)
+	}
+}
