@@ -99,8 +99,10 @@ nightly: deps ## let clients break off and come back for thousands of rounds (RO
 
 .PHONY: attacks
 attacks: deps ## attack a gateway in full size, print the figures and write those of docs/SECURITY.md (15 minutes)
-	$(GO) test -count=1 -v -timeout 20m ./test/attacks -args -attacks.long -attacks.write
-	$(GO) test -count=1 -v -timeout 10m -run '^TestAttack' ./gateway -args -attacks.long
+	@failed=; \
+	$(GO) test -count=1 -v -timeout 20m ./test/attacks -args -attacks.long -attacks.write || failed=1; \
+	$(GO) test -count=1 -v -timeout 10m -run '^TestAttack' ./gateway -args -attacks.long || failed=1; \
+	[ -z "$$failed" ]
 
 .PHONY: drain
 drain: deps ## stop a gateway with 15,000 clients and print how they were closed
