@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Wait is a replay that was asked for. While Redis is away millions may wait, so its
-// size is one of Go's, 80 bytes.
+// Wait is a replay that was asked for. Millions may wait while Redis is away: one takes
+// 80 bytes, which is a size class of Go's allocator.
 type Wait struct {
 	// Atomic.
 
@@ -29,8 +29,8 @@ type Wait struct {
 	start streamID // the messages that it gets begin after it
 }
 
-// Cancel says that nobody waits any more, as nobody does once done was called. It doesn't block and may be called
-// at any time; done may be called all the same, or not.
+// Cancel says that nobody waits any more, as nobody does once done was called. It
+// doesn't block and may be called at any time; done may be called all the same, or not.
 func (w *Wait) Cancel() { w.gone.Store(true) }
 
 // from returns where w is to be read from, once that is known.
@@ -87,8 +87,8 @@ func (l *link) inTurns(waits *replayWaits) iter.Seq[*Wait] {
 				l.mu.Unlock()
 				l.mu.Lock()
 			}
-			// The list may be shorter by now. Who is passed over for that waits for the
-			// next turn.
+			// The list may be shorter by now. Those who are passed over because of that
+			// are in the next call's.
 			if i < len(waits.list) && !waits.list[i].gone.Load() && !yield(waits.list[i]) {
 				return
 			}

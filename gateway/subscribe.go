@@ -4,8 +4,8 @@ import (
 	"pushgate/fanout"
 )
 
-// waiter is one request to subscribe. While Redis is away millions may wait, so its
-// size is one of Go's, 128 bytes.
+// waiter is one request to subscribe. Millions may wait while Redis is away: one takes
+// 128 bytes, which is a size class of Go's allocator.
 type waiter struct {
 	slot, gen uint32
 	sub       fanout.Sub
