@@ -265,7 +265,7 @@ type need struct {
 }
 
 // serveRings answers the waits of a topic that its ring can answer, and says
-// what the first of the others needs. The caller holds mu, which is let go now and then.
+// what the first of the others needs. The caller holds mu, which inTurns releases.
 func (l *link) serveRings(id uint32, t *topic) (n need) {
 	waits := l.waits[id]
 	for w := range l.inTurns(waits) {
@@ -401,10 +401,11 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 		all = r.from(old[:len(old):len(old)], 0)
 	}
 	waits, seq, base := l.waits[id], t.seq, r.base
+	unmoved := func() bool { return t.ring == r && r.base == base }
 	loan := l.lend(h.bytes)
 	for w := range l.inTurns(waits) {
-		if t.seq != seq || t.ring != r || r.base != base {
-			break // what is left is for the next read
+		if t.seq != seq || !unmoved() {
+			break // all and to are out of date: the next read answers the other waits
 		}
 		start, known := w.from()
 		switch {
@@ -441,7 +442,7 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 	}
 	waits.forgetGone()
 	loan.releaseLocked()
-	if reaches && t.ring == r && r.base == base {
+	if reaches && unmoved() {
 		l.keepHistory(id, t, h, old, lost)
 	}
 	return t.last, true

@@ -75,22 +75,22 @@ func (s *replayWaits) add(w *Wait) {
 	}
 }
 
-// waitsPerTurn is after how many waits others may have the link's mu.
+// waitsPerTurn is how many waits are looked at before the link's mu is released.
 const waitsPerTurn = 1024
 
-// inTurns yields those who wait for a topic. Hundreds of thousands may, so mu, which the
-// caller holds, is let go from time to time: what it guards may change meanwhile.
+// inTurns yields the waits of a topic. There may be hundreds of thousands, so mu, which
+// the caller holds, is released for a moment after each turn: the link's state may be
+// another when the next wait is yielded. Some are passed over where the list was
+// compacted meanwhile; they stay in it for the next call.
 func (l *link) inTurns(waits *replayWaits) iter.Seq[*Wait] {
 	return func(yield func(*Wait) bool) {
 		for i := 0; i < len(waits.list); i++ {
-			if i%waitsPerTurn == waitsPerTurn-1 {
+			if w := waits.list[i]; !w.gone.Load() && !yield(w) {
+				return
+			}
+			if (i+1)%waitsPerTurn == 0 {
 				l.mu.Unlock()
 				l.mu.Lock()
-			}
-			// The list may be shorter by now. Those who are passed over because of that
-			// are in the next call's.
-			if i < len(waits.list) && !waits.list[i].gone.Load() && !yield(waits.list[i]) {
-				return
 			}
 		}
 	}

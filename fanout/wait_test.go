@@ -149,7 +149,7 @@ func TestWithdraw(t *testing.T) {
 	}
 }
 
-// Who leaves while others are answered needs nothing any more.
+// Nothing is read for a wait that is cancelled while others are answered.
 func TestLastWaitLeavesAmongAnswers(t *testing.T) {
 	_, l := offline(t, DefaultConfig())
 	id, tp := l.openLive("c")
@@ -166,8 +166,8 @@ func TestLastWaitLeavesAmongAnswers(t *testing.T) {
 	}
 }
 
-// A message comes in while those who wait for one topic are answered, from its ring or
-// from its stream, and who is answered after it has it.
+// A message comes in while the waits of one topic are answered, from its ring or from
+// its stream, and the later answers have the message.
 func TestManyWaitsLeaveTheLink(t *testing.T) {
 	const clients = 20_000
 	for from, since := range map[string]Position{"ring": {Ms: 4}, "stream": {Ms: 1}} {

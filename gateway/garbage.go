@@ -15,7 +15,7 @@ type garbage struct {
 	kept    bool   // rings do
 	percent int    // that the collector runs with; 0: as before
 	before  int    // percent
-	until   uint64 // collections, after which more garbage is allowed again; 0: none asked for
+	until   uint64 // number of the collection that a higher percentage waits for; 0: none does
 }
 
 // How much garbage there may be, in percent of what is in use.
@@ -55,8 +55,8 @@ func (g *garbage) note(queues, inputs, rings float64) {
 		g.until = 0
 		return
 	}
-	// The last collection found in use what is garbage by now. With a higher percentage
-	// as much again could be added before the next, so that comes first.
+	// What the last collection found in use may be garbage by now. A higher percentage
+	// would let as much again pile up before the next collection, which is waited for.
 	if g.percent != 0 && (percent == 0 || percent > g.percent) && !g.collected() {
 		return
 	}
@@ -69,7 +69,7 @@ func (g *garbage) note(queues, inputs, rings float64) {
 	g.percent = percent
 }
 
-// collected reports whether a collection has begun and ended since it was first asked.
+// collected reports whether a collection has begun and ended since its first call.
 func (g *garbage) collected() bool {
 	cycles := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
 	metrics.Read(cycles)

@@ -20,7 +20,8 @@ type newcomers []reactor.Key
 // come from any. With 64 of them some probes still took two seconds, in a rush.
 const maxNewcomers = 512
 
-// newcomerTicks is for how long they are looked at. What comes later is told by an event.
+// newcomerTicks is how long a silent connection stays on the list. A request that comes
+// later waits for its event.
 const newcomerTicks = 2
 
 func (n *newcomers) add(k reactor.Key) {

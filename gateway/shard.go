@@ -218,8 +218,8 @@ func (s *shard) delivered(messages []*fanout.Message) {
 	}
 }
 
-// read takes what the client sent, once: the rest makes the loop come back. It reports
-// whether there was something.
+// read makes one read of what the client sent; if there is more, the loop's next event
+// tells of it. It reports whether there was anything: bytes, their end or an error.
 func (s *shard) read(i uint32, c *conn) bool {
 	buf := s.rbuf[:]
 	switch {

@@ -1,8 +1,6 @@
 package gateway
 
-import (
-	"pushgate/fanout"
-)
+import "pushgate/fanout"
 
 // waiter is one request to subscribe. Millions may wait while Redis is away: one takes
 // 128 bytes, which is a size class of Go's allocator.
@@ -14,7 +12,7 @@ type waiter struct {
 	again     bool              // the client has the channel already: it's only told where it stands
 	time      bool              // since is a time, not a message of the channel
 	lost      bool              // it had a plain position before these, since which plain messages may have passed this node by
-	begun     bool              // some of what it missed is sent
+	begun     bool              // some of the messages that it missed are sent
 	told      bool              // that it has the channel
 	since     []fanout.Position // it wants what follows the first of these that can be honoured
 	asked     string            // since, as the client spelled it
