@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 func TestWaysToConnect(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"testing"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 func forget(t testing.TB, b *Broker, channel string) int64 {

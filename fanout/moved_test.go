@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // unready counts how often a broker turns from ready to not ready until the end of

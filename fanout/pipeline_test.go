@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // A Redis that lets no new connection in has published nothing, and has no empty

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"pushgate/internal/redisurl"
+	"github.com/pushgate/pushgate/internal/redisurl"
 )
 
 // TLSConfig is what connections to Redis with TLS take beside a URL with

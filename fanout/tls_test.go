@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // secureConfig is for a server that asks for a client certificate, by keys.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/internal/address"
-	"pushgate/internal/redisurl"
+	"github.com/pushgate/pushgate/internal/address"
+	"github.com/pushgate/pushgate/internal/redisurl"
 )
 
 // ConfigError is one key with a value that is not allowed.

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // listenerSlot is the listener's key in the loop; connections have smaller

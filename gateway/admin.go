@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"pushgate/gateway/admin"
-	"pushgate/web"
+	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/web"
 )
 
 var errLoopStalled = errors.New("a shard's loop does not answer")

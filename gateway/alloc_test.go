@@ -15,8 +15,8 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/fanout"
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // still is a shard whose loop doesn't run: the test is the loop, and the clock.

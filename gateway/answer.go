@@ -4,8 +4,8 @@ import (
 	"math/rand/v2"
 	"strconv"
 
-	"pushgate/fanout"
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 // bundle is the content of an answer.

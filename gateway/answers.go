@@ -4,9 +4,9 @@ import (
 	"maps"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/http1"
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 const (

@@ -27,9 +27,9 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // longAttacks has the attacks come in full size: make attacks.

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"time"
 
-	"pushgate/gateway/auth"
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 // What a client without a good token is told, and one whose token may be good

@@ -12,8 +12,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 const testSecret = "a secret of more than thirty-two bytes"

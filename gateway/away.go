@@ -3,9 +3,9 @@ package gateway
 import (
 	"strconv"
 
-	"pushgate/gateway/http1"
-	"pushgate/gateway/proxy"
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/proxy"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // away are a shard's sockets of clients that were told to come back later. They

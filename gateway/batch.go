@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // IOUring says whether what goes to many clients goes through io_uring.

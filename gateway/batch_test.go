@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // ioUring is the way of all gateways under test, so that the whole suite can

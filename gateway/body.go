@@ -1,6 +1,6 @@
 package gateway
 
-import "pushgate/gateway/http1"
+import "github.com/pushgate/pushgate/gateway/http1"
 
 // target is what a request with a body is for.
 type target uint8

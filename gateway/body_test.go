@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // A poll's body takes all that its query does, the token too, and nothing else.

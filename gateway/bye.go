@@ -4,7 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // byeSpread is the time that a client is told to come back within when it was

@@ -3,8 +3,8 @@ package gateway
 import (
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // catchUp asks for what w misses of a live channel, whose messages it has only

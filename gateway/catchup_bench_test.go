@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // BenchmarkCatchUp has a client ask for 200 messages of 60 KB, and what the longest

@@ -3,7 +3,7 @@ package gateway
 import (
 	"fmt"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // A channel that nobody has yet costs a subscription in Redis, and it lingers after its

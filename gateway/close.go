@@ -5,8 +5,8 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/reactor"
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // linger is how long a connection that was told goodbye may take to close

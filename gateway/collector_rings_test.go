@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // The collector runs as often as it has to for what is held, and as before when that

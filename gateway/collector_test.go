@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // fill adds connections that are slots, subscriptions and deadlines like all

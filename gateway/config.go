@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"time"
 
-	"pushgate/gateway/auth"
-	"pushgate/gateway/proxy"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
 // Config is everything the edge can be told. The tags name the keys as the

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // Section 4.2 of RFC 6455: what a handshake must have, and how it's answered.

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 // webPages are those whose requests a shard's connections carry, by their

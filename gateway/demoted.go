@@ -3,7 +3,7 @@ package gateway
 import (
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // Clients that keep the loop busy are demoted, as tasks are in a multilevel feedback

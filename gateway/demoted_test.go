@@ -13,8 +13,8 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/reactor"
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // handshaken opens a WebSocket without channels and reads its welcome.

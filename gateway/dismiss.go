@@ -3,7 +3,7 @@ package gateway
 import (
 	"time"
 
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 // errDismissed answers a poll that the operator closed. The client may come

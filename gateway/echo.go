@@ -3,7 +3,7 @@ package gateway
 import (
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // echoPath is where a WebSocket gets its own text and binary messages back, for

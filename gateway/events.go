@@ -6,8 +6,8 @@ import (
 	"math/rand/v2"
 	"strconv"
 
-	"pushgate/fanout"
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 // retryMS is what a client is told to wait before it reconnects, a third more or

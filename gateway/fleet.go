@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/admin"
 )
 
 // beatEvery is the time between two beats: a round trip to Redis by which each

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/admin"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // allKnow waits until every instance knows of so many nodes.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // A frame longer than readRequests takes two reads, not one for every 16 KiB.

@@ -5,8 +5,8 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/fanout"
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // gapNotice is what the subscribers of a channel are told, in order with its

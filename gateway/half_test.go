@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // halfClosed sends bytes and ends its side.

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // handover counts the messages that the broker has handed to a shard and that its loop

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"pushgate/gateway/auth"
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 // head takes bytes of request heads. Once one is complete it is routed; until

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 const healthHead = "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"

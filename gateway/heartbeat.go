@@ -5,7 +5,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // tick is the resolution of all deadlines of connections.

@@ -3,8 +3,8 @@ package gateway
 import (
 	"unsafe"
 
-	"pushgate/gateway/http1"
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // heldInputs are a shard's clients that are to be ended because all inputs

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // unfinished are the ways to have the gateway keep what a client sends: what each

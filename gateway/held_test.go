@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // stuck adds clients of a shard that never read and whose buffers are full.

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // transports are the ways to ask for the newest messages.

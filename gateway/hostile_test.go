@@ -15,9 +15,9 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gorilla/websocket"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // alive fails the test where the only shard's loop doesn't turn any more: its

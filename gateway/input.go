@@ -4,7 +4,7 @@ import (
 	"slices"
 	"unsafe"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // input is what is kept of a client's bytes between reads: the start of a

@@ -3,8 +3,8 @@ package gateway
 import (
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // join is a channel of the shard that the broker was asked about: until it

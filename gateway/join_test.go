@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // While Redis is away, clients that come and go must leave nothing behind, and

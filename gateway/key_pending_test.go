@@ -17,7 +17,7 @@ import (
 
 	"github.com/MicahParks/jwkset"
 
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // keyServer publishes the keys of its issuer, once it is up.

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 // An EventSource comes back by itself when its stream ends, but after any status

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/gateway/proxy"
+	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
 // eventSource is the request of a page's EventSource.

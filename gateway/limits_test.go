@@ -19,8 +19,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"pushgate/fanout"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 func TestConnectionLimit(t *testing.T) {

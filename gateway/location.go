@@ -4,9 +4,9 @@ import (
 	"net/netip"
 	"strings"
 
-	"pushgate/gateway/http1"
-	"pushgate/gateway/proxy"
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/proxy"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // location is where a connection comes from. It's kept only while addresses are

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/gateway/admin"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 func TestAddressKey(t *testing.T) {

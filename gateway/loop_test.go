@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/fanout"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // What clients ask for from the past is encoded and sent in slices, between which

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // marked is "\x1e1-1\x1ehello" in base64: a payload that would pass for a durable

@@ -10,9 +10,9 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // FuzzMessage sends a client's messages, one a line, to a shard. Whatever they

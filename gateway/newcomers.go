@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // newcomers are the last connections that were accepted and haven't sent anything yet,

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/admin"
-	"pushgate/gateway/http1"
-	"pushgate/gateway/jsontext"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
 // operator does what the admin listener is asked for. Its methods are called

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"pushgate/fanout"
-	"pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/admin"
 )
 
 // BenchmarkOperator looks through a million connections and through a million

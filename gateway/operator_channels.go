@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"pushgate/fanout"
-	"pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/admin"
 )
 
 // channelsPerSlice bounds what a shard copies of its channels' names at once.

@@ -8,8 +8,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"pushgate/fanout"
-	"pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/admin"
 )
 
 // channelList is the answer to GET /v1/channels.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/admin"
 )
 
 // maxListedChannels bounds what is told of one connection.

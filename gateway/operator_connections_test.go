@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/admin"
 )
 
 // connectionList is the answer to GET /v1/connections.

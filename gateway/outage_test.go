@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // outstanding returns how many requests and channels the shards keep for the

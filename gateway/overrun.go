@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // maxPending bounds the memory of the messages that wait in a shard for their turn

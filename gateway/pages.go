@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // What clients catch up with comes in pages, and the next one is asked for when a client

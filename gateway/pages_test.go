@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // A client that catches up and doesn't read is given a page, while one beside it gets

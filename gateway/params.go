@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 // params are what a request for messages can say, in its query or, for a poll,

@@ -1,6 +1,6 @@
 package gateway
 
-import "pushgate/gateway/http1"
+import "github.com/pushgate/pushgate/gateway/http1"
 
 // endpoint is a path that is served.
 type endpoint struct {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 // TestPaths: the ways in which proxies and people spell a path, and the checks of

@@ -1,6 +1,6 @@
 package gateway
 
-import "pushgate/internal/reactor"
+import "github.com/pushgate/pushgate/internal/reactor"
 
 // A client may send requests ahead of the answers that it reads. Up to
 // maxPipelined bytes of them are kept; then no more is read from it until it has

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
-	"pushgate/gateway/http1"
-	"pushgate/gateway/jsontext"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
 // poll is a request for messages while it's being set up or its body is being

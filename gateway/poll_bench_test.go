@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // manyChannels returns the names of n channels.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // until collects channel and data of the messages of a stream that has come

@@ -9,9 +9,9 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/fanout"
-	"pushgate/gateway/jsontext"
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/jsontext"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // command is what a client sends: one JSON object in a text message.

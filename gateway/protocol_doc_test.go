@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // protocolBlocks returns docs/PROTOCOL.md's blocks in a language.

@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 // publication is a message as a publisher sends it, in JSON.

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/http1"
-	"pushgate/gateway/jsontext"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
 // Codes of refused publications.

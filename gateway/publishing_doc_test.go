@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // exampleLanguage says how a block of docs/PUBLISH.md is run.

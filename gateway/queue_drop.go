@@ -1,6 +1,6 @@
 package gateway
 
-import "pushgate/fanout"
+import "github.com/pushgate/pushgate/fanout"
 
 // origin is what is known of a message that may be dropped while it waits: the
 // message itself would keep its payload and all its encodings.

@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // newQueue returns a queue of a shard with that tally.

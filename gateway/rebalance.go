@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/admin"
 )
 
 // departure is what sends clients away at present: the shutdown or a

@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"time"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // LiveKeys are the keys, or sections of them, that Reload takes over. All

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // exchange is what a connection answers.

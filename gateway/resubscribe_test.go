@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"testing"
 
-	"pushgate/fanout"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // A client that has its channels from the URL and says later where it was gets

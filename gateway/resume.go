@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // resume is where a client says that it was. The zero value is a client that

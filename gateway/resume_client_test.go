@@ -16,7 +16,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // resumer is a client that comes and goes and remembers where it was.

@@ -18,9 +18,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"pushgate/fanout"
-	"pushgate/internal/loopback"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 var (

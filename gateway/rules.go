@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // ChannelRule says how some channels are treated. Of several rules that match

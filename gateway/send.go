@@ -1,8 +1,8 @@
 package gateway
 
 import (
-	"pushgate/fanout"
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // outgoing is something on its way to a client.

@@ -14,9 +14,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/http1"
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // Server is one gateway.

@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
-	"pushgate/gateway/proxy"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
 // settings are a configuration and what is made of it. They never change: a

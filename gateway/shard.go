@@ -5,12 +5,12 @@ import (
 	"io"
 	"log/slog"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
-	"pushgate/gateway/http1"
-	"pushgate/heartbeat"
-	"pushgate/internal/reactor"
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/heartbeat"
+	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // readBuffer is the size of the buffer that a shard reads into; nothing of it

@@ -1,6 +1,6 @@
 package gateway
 
-import "pushgate/fanout"
+import "github.com/pushgate/pushgate/fanout"
 
 // phase is where a connection is in its life:
 //

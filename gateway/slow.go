@@ -1,6 +1,6 @@
 package gateway
 
-import "pushgate/fanout"
+import "github.com/pushgate/pushgate/fanout"
 
 // SlowPolicy says what happens to a client that reads a channel's messages more
 // slowly than they come, once more than limits.queue_bytes wait behind the one

@@ -10,7 +10,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // stall stops the only shard's loop for longer than d, and has clients do

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // stats are a shard's counters, owned by its loop. The metrics collector asks

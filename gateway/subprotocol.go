@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // offering is a handshake with further header lines.

@@ -1,6 +1,6 @@
 package gateway
 
-import "pushgate/fanout"
+import "github.com/pushgate/pushgate/fanout"
 
 // waiter is one request to subscribe. Millions may wait while Redis is away: one takes
 // 128 bytes, which is a size class of Go's allocator.

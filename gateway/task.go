@@ -3,7 +3,7 @@ package gateway
 import (
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // task is what one request asks for many channels, of which a slice is done at a

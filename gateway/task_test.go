@@ -13,8 +13,8 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gorilla/websocket"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // many is the most channels that a client can be allowed.

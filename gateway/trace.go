@@ -4,7 +4,7 @@ import (
 	"context"
 	"log/slog"
 
-	"pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/http1"
 )
 
 // traced reports whether the log wants each client's comings and goings: at

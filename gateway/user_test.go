@@ -10,8 +10,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"pushgate/gateway/auth"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // publishes lets clients publish, with tokens: what they send to kept.* is durable.

@@ -11,10 +11,10 @@ import (
 	"time"
 	"unicode"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
-	"pushgate/gateway/proxy"
-	"pushgate/internal/address"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/proxy"
+	"github.com/pushgate/pushgate/internal/address"
 )
 
 // ConfigError is one value of the configuration that can't be used.

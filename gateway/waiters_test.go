@@ -5,7 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // Requests that wait are found by their client however many there are, and come in

@@ -9,9 +9,9 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/gateway/auth"
-	"pushgate/gateway/http1"
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // upgrade answers WebSocket handshakes by gobwas' upgrader over the bytes of

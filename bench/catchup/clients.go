@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // clients are all connections.

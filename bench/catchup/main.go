@@ -29,7 +29,7 @@ import (
 	"syscall"
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // options are the command line's.

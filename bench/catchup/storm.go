@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // channel is the one that all clients come back to.
@@ -20,7 +20,7 @@ func storms(ctx context.Context, o options) (results []result, err error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := rig.Build(ctx, dir, "pushgate/cmd/gateway"); err != nil {
+	if err := rig.Build(ctx, dir, "github.com/pushgate/pushgate/cmd/gateway"); err != nil {
 		return nil, err
 	}
 	redis, err := rig.StartRedis(ctx, dir)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // mostOthers is how much of the box other programs may take before a measurement

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // spreads are the ways in which the clients' subscriptions are spread. First as

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // The figures of the parts without a hot channel. Memory is read with the

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // short is every part in a small form.

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // The figures of the quiet channels' messages, and of the box meanwhile.

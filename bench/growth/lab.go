@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/bench/rig"
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // lab starts what is measured.
@@ -34,7 +34,7 @@ func newLab(ctx context.Context, tries int) (*lab, error) {
 		return nil, err
 	}
 	l := &lab{dir: dir, gateway: filepath.Join(dir, "gateway"), began: time.Now(), cpus: runtime.NumCPU(), tries: tries}
-	if err := rig.Build(ctx, dir, "pushgate/cmd/gateway"); err != nil {
+	if err := rig.Build(ctx, dir, "github.com/pushgate/pushgate/cmd/gateway"); err != nil {
 		l.close()
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // warmClients come and go until the warm-up is done.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // page is the document under way.

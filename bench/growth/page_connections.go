@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // writeConnections is the section on connections.

@@ -1,6 +1,6 @@
 package main
 
-import "pushgate/bench/chart"
+import "github.com/pushgate/pushgate/bench/chart"
 
 // writeHot is the section on a hot channel beside quiet ones.
 func writeHot(p *page, r *result) {

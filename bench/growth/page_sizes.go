@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // writeSizes is the section on the size of messages.

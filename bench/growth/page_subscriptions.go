@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // writeSubscriptions is the section on subscriptions per connection.

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // result is what a part found out.

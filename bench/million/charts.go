@@ -3,7 +3,7 @@ package main
 import (
 	"path/filepath"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // writeCharts draws the result into docs/million.

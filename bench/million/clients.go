@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // messages is how many the course publishes, numbered from 0.

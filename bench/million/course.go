@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/bench/rig"
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // course is a run under way.

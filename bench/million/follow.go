@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // follow waits until p has reached its goal, taking samples on the way, and

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // guestScript boots the guest; it is found from the repository's root.

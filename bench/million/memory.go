@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // memory is what the gateway's process and the kernel hold, in bytes. The

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // renderPage writes MILLION.md and the charts from the results that are kept in

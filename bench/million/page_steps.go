@@ -5,7 +5,7 @@ import (
 	"math"
 	"strings"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 func (p *page) steps() {

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"slices"
 
-	"pushgate/bench/rig"
-	"pushgate/internal/preflight"
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // decisive are the limits that no run gets around; the others make it slower

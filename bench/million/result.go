@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // result is all that a run found out. Times are in seconds, memory in bytes.

@@ -5,7 +5,7 @@ import (
 	"math"
 	"path/filepath"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // writeCharts draws the results with so many connections.

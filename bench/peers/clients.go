@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // lag is how long the loop sleeps after each turn once all clients are

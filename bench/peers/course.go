@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // patience is how long a server may take to end.

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // memory returns what the processes hold of memory together, in bytes: each

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // metric is a column of the tables.

@@ -13,8 +13,8 @@ import (
 	"strconv"
 	"strings"
 
-	"pushgate/bench/rig"
-	"pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // nchanModule is where Debian's package puts it.

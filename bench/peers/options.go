@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // transport is how the clients come.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // pongTimeout is how long a client may take to answer a ping, where a server

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"text/template"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 //go:embed page.tmpl

@@ -6,7 +6,7 @@ import (
 	"os/exec"
 	"strings"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 func absentRedis() string {

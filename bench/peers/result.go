@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // result is all that a run found out about one transport and number of

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // channel is what all clients subscribe to.

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // path is a WebSocket endpoint of both servers; the bare loop takes any.

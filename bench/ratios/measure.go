@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // figures are what one round found of one server.
@@ -41,7 +41,7 @@ func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
 		return nil, err
 	}
 	defer redis.Close()
-	if err := rig.Build(ctx, dir, "pushgate/cmd/gateway", "pushgate/bench/bare"); err != nil {
+	if err := rig.Build(ctx, dir, "github.com/pushgate/pushgate/cmd/gateway", "github.com/pushgate/pushgate/bench/bare"); err != nil {
 		return nil, err
 	}
 	rounds := make([]round, o.rounds)

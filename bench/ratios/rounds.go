@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // barePings is how often the bare loop pings every client.

@@ -9,8 +9,8 @@ import (
 	"net/netip"
 	"time"
 
-	"pushgate/internal/reactor"
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // patience is how long the clients may take for any one thing.

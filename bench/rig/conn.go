@@ -7,9 +7,9 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/chunked"
-	"pushgate/internal/reactor"
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/chunked"
+	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // phase says what a connection waits for.

@@ -3,7 +3,7 @@ package rig
 import (
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // frames reads what came for a client, tells the owner of whole messages, and

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // showDescriptors connects more WebSocket clients than a gateway may have open

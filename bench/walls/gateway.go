@@ -35,7 +35,7 @@ func startGateway(files int, args ...string) (*gateway, error) {
 		return nil, err
 	}
 	program := filepath.Join(dir, "gateway")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, "pushgate/cmd/gateway").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, "github.com/pushgate/pushgate/cmd/gateway").CombinedOutput(); err != nil {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("go build: %w\n%s", err, out)
 	}

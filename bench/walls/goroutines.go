@@ -129,7 +129,7 @@ var slabLine = regexp.MustCompile(`BenchmarkSlab\S*\s.*?([\d.]+) B/entry\s+([\d.
 // slabCost runs the gateway's own benchmark of its slab, with a million
 // entries.
 func slabCost() (each, gc float64, err error) {
-	out, err := exec.Command("go", "test", "pushgate/gateway", "-run", "^$", "-bench", "^BenchmarkSlab$", "-benchtime", "5x").CombinedOutput()
+	out, err := exec.Command("go", "test", "github.com/pushgate/pushgate/gateway", "-run", "^$", "-bench", "^BenchmarkSlab$", "-benchtime", "5x").CombinedOutput()
 	if err != nil {
 		return 0, 0, fmt.Errorf("go test: %w\n%s", err, out)
 	}

@@ -5,7 +5,7 @@ import (
 	"os"
 	"strings"
 
-	"pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // replaceBlock puts text into the page's block behind the comment that names a

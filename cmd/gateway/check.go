@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 func checkCommand() command {

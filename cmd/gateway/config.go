@@ -16,7 +16,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
-	"pushgate/cmd/internal/configtext"
+	"github.com/pushgate/pushgate/cmd/internal/configtext"
 )
 
 const (

@@ -10,7 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"pushgate/configs"
+	"github.com/pushgate/pushgate/configs"
 )
 
 func TestDefaultsAreValid(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
 
-	"pushgate/fanout"
-	"pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 // redisAskTimeout bounds each question of the doctor to Redis.

@@ -20,7 +20,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // patience is how long the test waits for something to come true.

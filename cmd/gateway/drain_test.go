@@ -14,7 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // longDrain has the drain come in full size: make drain.

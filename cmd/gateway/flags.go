@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/cmd/internal/configtext"
+	"github.com/pushgate/pushgate/cmd/internal/configtext"
 )
 
 // rawFlag is a configuration key on the command line. It keeps the text: the

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 func forgetCommand() command {

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
-	"pushgate/configs"
+	"github.com/pushgate/pushgate/configs"
 )
 
 func helpCommand() command {

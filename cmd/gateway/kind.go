@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/cmd/internal/configtext"
+	"github.com/pushgate/pushgate/cmd/internal/configtext"
 )
 
 // kind is how the values of a key are written and read.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/internal/sink"
+	"github.com/pushgate/pushgate/internal/sink"
 )
 
 // stdio is the program's surroundings, so that tests can bring their own.

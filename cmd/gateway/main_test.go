@@ -14,7 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // TestMain lets the scripts run this test binary as the program "gateway".

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout"
 )
 
 // publishTimeout bounds the whole call, connecting included.

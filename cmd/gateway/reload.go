@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/gateway"
-	"pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 // reloader reads the configuration again on SIGHUP. What it holds is touched

@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/fanout"
-	"pushgate/gateway"
-	"pushgate/internal/sink"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/sink"
 )
 
 func serveCommand() command {

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strconv"
 
-	"pushgate/fanout"
-	"pushgate/gateway"
-	"pushgate/internal/address"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/address"
 )
 
 // settings is the whole configuration of the program: the edge's keys at the

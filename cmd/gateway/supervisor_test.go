@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // A drain that takes longer than the unit's TimeoutStopSec is not cut short:

@@ -10,7 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"pushgate/cmd/internal/configtext"
+	"github.com/pushgate/pushgate/cmd/internal/configtext"
 )
 
 // tableKind is a list of structs, such as the rules for channels. A file has

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // maxTokenTTL keeps a typing error from making a token for a lifetime; 0 says

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/fanout"
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // TestIssueToken issues with a configuration and verifies with the same.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway"
 )
 
 func versionCommand() command {

@@ -7,8 +7,8 @@ import (
 	"os"
 	"strings"
 
-	"pushgate/fanout"
-	"pushgate/gateway"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // welcome is what a first run prints: the lines to type next.

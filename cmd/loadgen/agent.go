@@ -6,8 +6,8 @@ import (
 	"io"
 	"os"
 
-	"pushgate/internal/loadgen"
-	"pushgate/internal/sink"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/sink"
 )
 
 // runAgent is "loadgen agent": orders come over standard input.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 
-	"pushgate/internal/loadgen"
-	"pushgate/internal/loadgen/capacity"
-	"pushgate/internal/loadgen/report"
-	"pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/capacity"
+	"github.com/pushgate/pushgate/internal/loadgen/report"
+	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 // runCapacity is "loadgen capacity".

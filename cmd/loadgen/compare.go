@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"pushgate/internal/loadgen/report"
+	"github.com/pushgate/pushgate/internal/loadgen/report"
 )
 
 // runCompare is "loadgen compare A B".

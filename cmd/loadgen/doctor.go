@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 
-	"pushgate/internal/loadgen"
-	"pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 // runDoctor is "loadgen doctor".

@@ -4,7 +4,7 @@ import (
 	"context"
 	"io"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // runFanout is "loadgen fanout".

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/cmd/internal/configtext"
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/cmd/internal/configtext"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // notInFiles are flags that are about the command and not about the load.

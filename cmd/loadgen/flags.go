@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // flags is what all subcommands take.

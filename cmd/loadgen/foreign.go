@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/pflag"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // declareForeign declares the flags for clients of a server that is no pushgate.

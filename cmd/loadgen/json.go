@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // reportFile is where --json goes. What had the name before stays until the

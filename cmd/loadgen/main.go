@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"pushgate/internal/sink"
+	"github.com/pushgate/pushgate/internal/sink"
 )
 
 // Exit codes.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/internal/loadgen"
-	"pushgate/internal/loadgen/report"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/report"
 )
 
 // output is the flags for what a run's figures are held against, and for

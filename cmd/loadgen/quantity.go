@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // The flags for numbers are read as loadgen reads all quantities: 10k, 1.5M,

@@ -6,7 +6,7 @@ import (
 	"io"
 	"path/filepath"
 
-	"pushgate/internal/loadgen/report"
+	"github.com/pushgate/pushgate/internal/loadgen/report"
 )
 
 // runReport is "loadgen report DIR".

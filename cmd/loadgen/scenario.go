@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // scenario is a run of the library.

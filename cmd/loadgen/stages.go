@@ -4,7 +4,7 @@ import (
 	"errors"
 	"slices"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // stages declares --stages, which takes the place of other flags.

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"pushgate/gateway/jsontext"
+	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
 // Drainer sends clients of this gateway away.

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"pushgate/gateway/jsontext"
+	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
 // Bounds of a request to publish.

@@ -12,7 +12,7 @@ import (
 const root = "../.."
 
 // module is the import path of the repository's root.
-const module = "pushgate"
+const module = "github.com/pushgate/pushgate"
 
 // skipped directories hold nothing that somebody wrote.
 var skipped = map[string]bool{".git": true, "bin": true, "out": true, "node_modules": true}

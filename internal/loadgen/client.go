@@ -3,7 +3,7 @@ package loadgen
 import (
 	"time"
 
-	"pushgate/internal/chunked"
+	"github.com/pushgate/pushgate/internal/chunked"
 )
 
 // state is how far a client is.

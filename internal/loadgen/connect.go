@@ -4,7 +4,7 @@ import (
 	"errors"
 	"syscall"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // connects is a loop's part of a ramp upwards. Slots below next were opened.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 // What a client costs loadgen at most. With TLS 4,000 took 9.7 KB each.

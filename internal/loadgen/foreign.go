@@ -8,7 +8,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // A foreign server is any server but pushgate that broadcasts publications, over

@@ -3,7 +3,7 @@ package loadgen
 import (
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // leaves is a loop's part of closing clients: those of a ramp downwards, those

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // readBuffer is what one read takes: a client that is behind gets its turn

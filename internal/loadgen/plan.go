@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // hostLimits is what the host lets one process do.

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
-	"pushgate/internal/chunked"
+	"github.com/pushgate/pushgate/internal/chunked"
 )
 
 // poll is a long-poll client: one GET after the other on a connection that is

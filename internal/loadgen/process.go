@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // userHZ is how many of /proc's ticks make a second, on every Linux.

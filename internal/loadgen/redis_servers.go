@@ -12,7 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"pushgate/internal/redisurl"
+	"github.com/pushgate/pushgate/internal/redisurl"
 )
 
 // redisServers is where --redis leads, with just one of its first three fields set: to a

@@ -10,7 +10,7 @@ import (
 	"net"
 	"syscall"
 
-	"pushgate/internal/redisurl"
+	"github.com/pushgate/pushgate/internal/redisurl"
 )
 
 // redisTLS is what a URL of --redis says of TLS, in the parameters that the

@@ -3,7 +3,7 @@ package loadgen
 import (
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // renew gives a ready poll a new connection, after a while if the server wants

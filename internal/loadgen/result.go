@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 // Schema names the layout of a Result as JSON. Fields may be added to it; any

@@ -4,7 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // rolesSeed makes the choice of clients the same in every run, and on all

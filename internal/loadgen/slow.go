@@ -3,7 +3,7 @@ package loadgen
 import (
 	"time"
 
-	"pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // slowState is a loop's part of clients that don't read, or trickle.

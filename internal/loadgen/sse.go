@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"pushgate/internal/chunked"
+	"github.com/pushgate/pushgate/internal/chunked"
 )
 
 // sse is an EventSource: one GET whose answer never ends.

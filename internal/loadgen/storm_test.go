@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // stormConfig is quick: the clients are back at once.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // websocket is RFC 6455 from the client's side. All clients send the same key,

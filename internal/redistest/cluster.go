@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // Slots is how many slots a Cluster has.

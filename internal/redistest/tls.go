@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // ServerName is the only name in the servers' certificates: the address that they

@@ -14,7 +14,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // small is for clients that don't read: with a receive buffer of 2 KiB, what they

@@ -15,7 +15,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // good are clients that read what they are sent: WebSockets, event streams and

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/fanout"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // holdWaiters has requests wait for a Redis that doesn't answer.

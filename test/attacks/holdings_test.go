@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // ratio is how much more memory than its bound a thing may take, in all.

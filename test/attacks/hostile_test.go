@@ -19,7 +19,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // hostileEnv makes the test binary a process of hostile clients; its value is an

@@ -19,7 +19,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // Hostile clients of every kind at once don't make good ones wait, nor lose

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	program = filepath.Join(dir, "gateway")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "pushgate/cmd/gateway")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "github.com/pushgate/pushgate/cmd/gateway")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		os.RemoveAll(dir)

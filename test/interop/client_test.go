@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"

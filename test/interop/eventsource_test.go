@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/loopback"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // listens is a function of a page that opens an EventSource and reports what it

@@ -13,7 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // TestExpressCompression has Express with its compression middleware in front, as

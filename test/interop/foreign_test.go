@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // foreign is a server that is no pushgate, and how loadgen is told of it.

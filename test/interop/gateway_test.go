@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // patience is how long a test waits for something to come true. Chromium's start

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // balancer is a running HAProxy.

@@ -3,7 +3,7 @@ package interop
 import (
 	"testing"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // TestLoadgenRedis publishes to gateways on a Cluster, through Sentinels and with

@@ -13,8 +13,8 @@ import (
 	"syscall"
 	"testing"
 
-	"pushgate/internal/loopback"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // loadResult is what these tests read of loadgen's result.

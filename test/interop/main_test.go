@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	program, loader = filepath.Join(dir, "gateway"), filepath.Join(dir, "loadgen")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "pushgate/cmd/gateway", "pushgate/cmd/loadgen")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "github.com/pushgate/pushgate/cmd/gateway", "github.com/pushgate/pushgate/cmd/loadgen")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		os.RemoveAll(dir)

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"pushgate/internal/loopback"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // durable publishes a durable message as a backend does.

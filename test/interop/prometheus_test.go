@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // TestPrometheus has Prometheus scrape the gateway and load the alerts. The first

@@ -9,7 +9,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // TestRedisWithClientCertificates runs every command that speaks to Redis on one

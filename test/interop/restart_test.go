@@ -20,8 +20,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"pushgate/internal/loopback"
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // longRestart has the restarts come in full size: make restarts.

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // gateway is the process that is tortured. It has the same addresses after each

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // Allowances of a gateway whose clients have left, over one that never had any.

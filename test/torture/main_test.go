@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	if *tortureRace {
 		args = append(args, "-race")
 	}
-	if out, err := exec.Command("go", append(args, "pushgate/cmd/gateway")...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append(args, "github.com/pushgate/pushgate/cmd/gateway")...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		os.RemoveAll(dir)
 		os.Exit(1)

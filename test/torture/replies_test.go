@@ -12,7 +12,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // replies reads what a gateway sends over one connection, and holds it against

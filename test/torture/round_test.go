@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // patience is how long something may take that has to come true.

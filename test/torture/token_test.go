@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 type claims = auth.Claims

@@ -8,8 +8,8 @@ import (
 	"sort"
 	"time"
 
-	"pushgate/internal/loadgen"
-	"pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 	"math"
 	"strings"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // halvings is how often the way between a good and a bad step is halved: a

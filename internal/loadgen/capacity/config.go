@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/internal/loadgen"
-	"pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 // Config is what to find out; the comments name the flags. Start from

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // Schema names the layout of an Outcome as JSON.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/internal/loadgen"
-	"pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 // Run climbs, fits and writes the bill. say is called with a line for every

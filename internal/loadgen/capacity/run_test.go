@@ -12,8 +12,8 @@ import (
 	"testing/fstest"
 	"time"
 
-	"pushgate/internal/loadgen"
-	"pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 // scriptedSteps is a gateway whose costs are known: what comes out must be

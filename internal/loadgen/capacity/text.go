@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // WriteJSON writes the outcome for programs.

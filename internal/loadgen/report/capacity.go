@@ -12,8 +12,8 @@ import (
 	"slices"
 	"time"
 
-	"pushgate/internal/loadgen"
-	"pushgate/internal/loadgen/capacity"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/capacity"
 )
 
 //go:embed capacity.html

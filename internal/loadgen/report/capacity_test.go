@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/loadgen"
-	"pushgate/internal/loadgen/capacity"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/capacity"
 )
 
 func outcome(t *testing.T) *capacity.Outcome {

@@ -7,7 +7,7 @@ import (
 	"math"
 	"strings"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // point is one value of a line.

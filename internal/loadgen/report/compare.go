@@ -8,7 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // Opinion says what a difference between two runs is worth.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 func TestCompare(t *testing.T) {

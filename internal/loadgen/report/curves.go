@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // mostPoints is how many points a line over time has at most; longer series

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // Panel shows a run on a terminal: a few lines that are drawn anew, in place,

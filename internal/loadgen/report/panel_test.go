@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // screen plays what a panel writes on a terminal of a width; it knows the few

@@ -18,8 +18,8 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"pushgate/internal/loadgen"
-	"pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 // sample returns one second of a made-up run.

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // Page is the file of a run directory that is for people.

@@ -3,7 +3,7 @@ package report
 import (
 	"math"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // scale maps values to a length and knows where its ticks are.

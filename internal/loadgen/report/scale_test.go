@@ -6,7 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // TestScaleHoldsItsValues: whatever the values, they lie on the scale, and the

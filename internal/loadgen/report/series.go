@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
 // column is one of series.csv; an empty text is a value that was not measured.
