@@ -106,6 +106,7 @@ func (p *peer) send(b []byte) {
 	}
 	if c := p.s.conns.find(p.slot, p.gen); c != nil {
 		p.s.read(p.slot, c)
+		p.s.reap()
 	}
 }
 
@@ -324,7 +325,8 @@ func BenchmarkHandshake(b *testing.B) {
 			b.Fatal("no answer")
 		}
 		c := s.conns.at(p.slot)
-		s.leave(p.slot, c, CloseByClient)
+		s.mark(p.slot, c, CloseByClient)
+		s.reap()
 		c.phase = phaseHead
 	}
 }

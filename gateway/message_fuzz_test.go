@@ -97,6 +97,7 @@ func FuzzMessage(f *testing.F) {
 		if c := s.conns.find(p.slot, p.gen); c != nil {
 			s.read(p.slot, c)
 		}
+		s.reap()
 		st := &s.stats
 		if s.conns.used != 0 || st.subscriptions != 0 || s.tally.bytes != 0 || st.clients != [kindCount]int{} ||
 			s.inputs.used() != 0 || s.queues.used() != 0 || s.polls.used() != 0 || s.grants.entries.used() != 0 || len(s.unknown) != 0 {

@@ -57,6 +57,7 @@ func TestCatchUpsHaveAPace(t *testing.T) {
 		t.Errorf("it is to wait for %v", ahead)
 	}
 	s.release(eager.slot, s.conns.at(eager.slot), CloseReset)
+	s.reap()
 	if !s.paced(eager.slot) {
 		t.Error("the next client in its slot waits too")
 	}

@@ -16,14 +16,13 @@ type outgoing struct {
 }
 
 // send writes b to the client and queues what the kernel refuses, as a
-// reference: b must not change any more. It may close the connection.
+// reference: b must not change any more. It may end the connection.
 func (s *shard) send(i uint32, c *conn, b []byte) { s.sendItem(i, c, outgoing{b: b}) }
 
-// sendEach sends buffers one behind the other, for as long as the connection lasts.
+// sendEach sends buffers one behind the other.
 func (s *shard) sendEach(i uint32, c *conn, bufs [][]byte) {
-	gen := c.gen
 	for _, b := range bufs {
-		if c.gen == gen && len(b) > 0 {
+		if len(b) > 0 {
 			s.send(i, c, b)
 		}
 	}
@@ -34,8 +33,16 @@ func (s *shard) sendCopy(i uint32, c *conn, b []byte) {
 	s.sendItem(i, c, outgoing{b: b, own: true})
 }
 
-// sendItem is send for something that may be dropped while it waits.
+// sendItem is send for something that may be dropped while it waits. What comes for a
+// connection that has ended is dropped.
 func (s *shard) sendItem(i uint32, c *conn, o outgoing) {
+	if c.phase < phaseClosing {
+		s.transmit(i, c, o)
+	}
+}
+
+// transmit is sendItem for the last bytes too.
+func (s *shard) transmit(i uint32, c *conn, o outgoing) {
 	if o.history && s.cork.slot == i {
 		s.cork.history = true
 	}
@@ -48,7 +55,11 @@ func (s *shard) sendItem(i uint32, c *conn, o outgoing) {
 // write hands b to the kernel where nothing is queued before it, and returns
 // what has to be queued.
 func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
-	if taken, ok := s.gatherFor(i, c, b); taken || !ok || !s.unbatch(c) {
+	if taken, ok := s.gatherFor(i, c, b); taken || !ok {
+		return nil
+	}
+	s.unbatch(c)
+	if c.phase == phaseGone {
 		return nil
 	}
 	if c.out != 0 {
@@ -65,6 +76,9 @@ func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
 
 // enqueue queues what is left of something.
 func (s *shard) enqueue(i uint32, c *conn, o outgoing) {
+	if c.phase == phaseGone {
+		return
+	}
 	if kind, lossy := s.lossy(c, &o); lossy {
 		s.enqueueEach(i, c, o, kind)
 		return
@@ -99,23 +113,21 @@ func (s *shard) enqueueOne(i uint32, c *conn, o *outgoing, from *origin, kind it
 	if o.history {
 		q.history += q.held - before
 	}
-	gen := c.gen
 	switch {
 	case c.phase == phaseClosing, c.kind == kindEcho:
 		return
 	case c.phase == phaseOpen:
 		s.overflow(i, c, q)
 	}
-	if c.gen == gen {
-		s.shed()
-	}
+	s.shed()
 }
 
 // sendHistory sends what a client asked to catch up with, in as few calls as
 // the kernel needs. It doesn't count against the client's queue bound: the
 // client asked for it, and its size is bounded where it is read.
 func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
-	if !s.unbatch(c) {
+	s.unbatch(c)
+	if c.phase >= phaseClosing {
 		return
 	}
 	sent := 0 // of the first
@@ -137,15 +149,11 @@ func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
 			break
 		}
 	}
-	gen := c.gen
 	for _, b := range bufs {
-		if len(b) == 0 {
+		if len(b) == 0 || c.phase != phaseOpen {
 			continue // a gap, where bare payloads leave no room for it
 		}
 		s.enqueue(i, c, outgoing{b: b, sent: sent, history: true})
-		if c.gen != gen || c.phase != phaseOpen {
-			return
-		}
 		sent = 0
 	}
 }
@@ -190,14 +198,10 @@ func (s *shard) flush(i uint32, c *conn) {
 		s.goOn(i)
 		s.endHalf(i, c)
 	case c.phase == phaseHead && c.in != 0:
-		gen := c.gen
 		s.corkIt(i)
-		if s.head(i, c, nil); c.gen == gen {
-			s.uncork(i, c)
-		}
-		if c.gen == gen {
-			s.endHalf(i, c)
-		}
+		s.head(i, c, nil)
+		s.uncork(i, c)
+		s.endHalf(i, c)
 	default:
 		s.endHalf(i, c)
 	}

@@ -88,7 +88,7 @@ func (s *shard) enqueueEach(i uint32, c *conn, o outgoing, kind itemKind) {
 		s.enqueueOne(i, c, &o, s.originOf(&o), kind)
 		return
 	}
-	gen, form := c.gen, c.form()
+	form := c.form()
 	for _, m := range o.batch {
 		one := outgoing{b: m.Encoded(form), sent: o.sent, message: m}
 		if o.sent >= len(one.b) {
@@ -96,8 +96,7 @@ func (s *shard) enqueueEach(i uint32, c *conn, o outgoing, kind itemKind) {
 			continue
 		}
 		o.sent = 0
-		s.enqueueOne(i, c, &one, s.originOf(&one), kind)
-		if c.gen != gen || c.phase != phaseOpen {
+		if s.enqueueOne(i, c, &one, s.originOf(&one), kind); c.phase != phaseOpen {
 			return
 		}
 	}
