@@ -59,6 +59,7 @@ func (s *shard) sendBatched(i uint32, c *conn, o outgoing) {
 		s.sendItem(i, c, o)
 		return
 	}
+	s.touch(i, c)
 	b.ring.Add(int(c.fd), o.b)
 	b.sends = append(b.sends, batchedSend{o, i})
 	c.flags |= flagBatched

@@ -70,14 +70,14 @@ func (s *shard) mark(i uint32, c *conn, reason CloseReason) {
 		s.stats.clients[c.kind]--
 	}
 	c.phase = phaseClosing
-	s.left = append(s.left, i)
+	s.marked = append(s.marked, i)
 }
 
 // reap takes the connections that have ended out of everything but the slab, and frees
 // those that are cut off.
 func (s *shard) reap() {
 	s.submit() // while their descriptors are theirs
-	for _, i := range s.left {
+	for _, i := range s.marked {
 		c := s.conns.at(i)
 		s.unsubscribeAll(i, c)
 		s.dropInput(i, c)
@@ -85,7 +85,7 @@ func (s *shard) reap() {
 		s.setGrant(c, nil)
 		c.flags &^= flagWoken | flagEarly
 	}
-	s.left = s.left[:0]
+	s.marked = s.marked[:0]
 	for _, i := range s.gone {
 		s.free(i, s.conns.at(i))
 	}

@@ -65,6 +65,7 @@ func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
 	if c.out != 0 {
 		return b
 	}
+	s.touch(i, c)
 	n, err := reactor.Write(int(c.fd), b)
 	s.stats.bytesOut += uint64(n)
 	if err != nil && err != reactor.ErrAgain {
@@ -72,6 +73,13 @@ func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
 		return nil
 	}
 	return b[n:]
+}
+
+// touch is called right before bytes are written to a connection.
+func (s *shard) touch(i uint32, c *conn) {
+	if s.onWrite != nil {
+		s.onWrite(i, c)
+	}
 }
 
 // enqueue queues what is left of something.
@@ -132,6 +140,7 @@ func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
 	}
 	sent := 0 // of the first
 	for c.out == 0 && len(bufs) > 0 {
+		s.touch(i, c)
 		n, err := reactor.Writev(int(c.fd), bufs)
 		if err == reactor.ErrAgain {
 			break
@@ -165,6 +174,7 @@ func (s *shard) flush(i uint32, c *conn) {
 	}
 	q := s.queues.at(c.out)
 	for q.bytes > 0 {
+		s.touch(i, c)
 		bufs := q.pending(s.vec[:0])
 		n, err := reactor.Writev(int(c.fd), bufs)
 		clear(bufs)

@@ -78,8 +78,9 @@ type shard struct {
 	retry    uint32                  // spreads Retry-After
 	overrun  map[fanout.Channel]bool // channels whose messages are being dropped
 	room     int                     // maxPending, less in tests
-	left     []uint32                // slots of connections that are marked since the last reap
+	marked   []uint32                // slots of connections that are marked since the last reap
 	gone     []uint32                // of these and others, those to be freed
+	onWrite  func(i uint32, c *conn) // of tests
 	rbuf     [readBuffer]byte
 	vec      [64][]byte // of a flush
 	scratch  []byte     // for small answers
