@@ -393,7 +393,7 @@ func TestRevokedWhileOthersAreEnded(t *testing.T) {
 			// The replies behind the welcome, for which its buffer has to grow, pass the
 			// bound of all.
 			set := *s.cfg
-			set.Limits.TotalQueueBytes = (int(s.tally.bytes) + itemBytes + 2*len(s.welcomeFrame(i, c, "")) + 15) / 15 * 16
+			set.Limits.TotalQueueBytes = (int(s.queues.bytes) + itemBytes + 2*len(s.welcomeFrame(i, c, "")) + 15) / 15 * 16
 			s.cfg = &set
 			s.commandAuth(i, c, &command{Token: narrow})
 			s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { left = append(left, s.index.Name(ch)) })

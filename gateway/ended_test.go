@@ -16,7 +16,7 @@ func (s *shard) left() string {
 	var left []string
 	for name, n := range map[string]int{
 		"connections": s.conns.used, "subscriptions": s.stats.subscriptions, "inputs": s.inputs.used(), "bytes of inputs": int(s.inputBytes),
-		"queues": s.queues.used(), "bytes of queues": int(s.tally.bytes), "polls": s.polls.used(), "grants": s.grants.entries.used(),
+		"queues": s.queues.used(), "bytes of queues": int(s.queues.bytes), "polls": s.polls.used(), "grants": s.grants.entries.used(),
 		"sockets without a token": len(s.unknown), "joins": len(s.joins), "channels": s.index.Channels(), "tasks": len(s.taskOf),
 		"parked": len(s.parked), "marked": len(s.marked),
 	} {

@@ -67,11 +67,11 @@ func (s *shard) shedInputs() {
 
 // eachInput calls fn for all that is kept of what clients sent.
 func (s *shard) eachInput(fn func(slot uint32, bytes int, since uint32)) {
-	for _, in := range s.inputs.items {
+	s.inputs.each(func(in *input) {
 		if in.owner != 0 {
 			fn(in.owner, in.held, in.since)
 		}
-	}
+	})
 	for slot, p := range s.unknown {
 		fn(slot, p.bytes(), s.conns.at(slot).born)
 	}

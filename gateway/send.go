@@ -100,14 +100,10 @@ func (s *shard) enqueueOne(i uint32, c *conn, o *outgoing, from *origin, kind it
 		if !s.watchOut(i, c, true) {
 			return
 		}
-		var q *queue
-		c.out, q = s.queues.take()
-		q.begun, q.owner, q.index, q.tally = o.sent > 0, i, c.out, &s.tally
+		c.out, _ = s.queues.open(i, o.sent > 0)
 	}
 	q := s.queues.at(c.out)
-	if from == nil {
-		kind = 0
-	} else if kind&itemLatest != 0 {
+	if from != nil && kind&itemLatest != 0 {
 		s.stats.drops[DropLatest] += uint64(q.replace(from.channel))
 	}
 	if o.own {
@@ -116,11 +112,7 @@ func (s *shard) enqueueOne(i uint32, c *conn, o *outgoing, from *origin, kind it
 	if o.history {
 		kind |= itemHistory
 	}
-	before := q.held
 	q.add(o.b[o.sent:], cap(o.b), from, kind)
-	if o.history {
-		q.history += q.held - before
-	}
 	switch {
 	case c.phase == phaseClosing, c.kind == kindEcho:
 		return
@@ -222,8 +214,7 @@ func (s *shard) freeQueue(c *conn) {
 	if c.out == 0 {
 		return
 	}
-	s.queues.at(c.out).reset()
-	s.queues.put(c.out)
+	s.queues.free(c.out)
 	c.out = 0
 }
 

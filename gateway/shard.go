@@ -46,8 +46,7 @@ type shard struct {
 	wheel    *heartbeat.Wheel
 	inputs   table[input]
 	held     heldInputs
-	queues   table[queue]
-	tally    tally   // of the queues
+	queues   set
 	origins  origins // of what waits in them
 	polls    table[poll]
 	parts    []part // of the answer that is being gathered
@@ -125,7 +124,7 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		stats:    newStats(),
 	}
 	s.fan, s.onDue = s.deliver, s.due
-	s.tally = tally{all: &srv.queued, queues: &s.queues}
+	s.queues.all = &srv.queued
 	s.index.OnDelivered(s.delivered)
 	s.upgrade.init()
 	s.use(srv.live.Load())

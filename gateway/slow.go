@@ -34,35 +34,16 @@ const (
 // dropReasons are all of them, for those who count them.
 var dropReasons = []DropReason{DropOldest, DropLatest, DropOverrun}
 
-// enough is the part of its bound, in quarters, that a queue is dropped to, so
-// that those of a channel are dropped in a row, of which one gap tells.
-const enough = 3
-
 // overflow keeps a client's queue within its bound by the policies of the
 // channels in it, and ends the client where that doesn't help.
 func (s *shard) overflow(i uint32, c *conn, q *queue) {
-	bound := s.cfg.Limits.QueueBytes + q.history
-	if !q.over(bound) {
-		return
-	}
-	form := c.form()
-	n := q.dropOldest(bound/4*enough, func(o *origin) []byte {
-		return gapNotice(o.channel, fanout.Gap{Since: o.before, Reason: fanout.GapSlow}).Encoded(form)
+	n, ok := q.bound(s.cfg.Limits.QueueBytes, func(o *origin) []byte {
+		return gapNotice(o.channel, fanout.Gap{Since: o.before, Reason: fanout.GapSlow}).Encoded(c.form())
 	})
 	s.stats.drops[DropOldest] += uint64(n)
-	if q.over(bound) {
+	if !ok {
 		s.end(i, c, CloseSlow)
 	}
-}
-
-// just returns the position just before a message.
-func just(m *fanout.Message) fanout.Position {
-	p := m.ID
-	if p.Durable() {
-		return m.Before()
-	}
-	p.Seq--
-	return p
 }
 
 // lossy reports whether the messages of something are to be queued one by one,
