@@ -3,12 +3,9 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
-	"net/netip"
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -16,124 +13,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/fanout"
-	"github.com/pushgate/pushgate/internal/wsframe"
 )
-
-// still is a shard whose loop doesn't run: the test is the loop, and the clock.
-type still struct {
-	*shard
-	t    testing.TB
-	date []byte
-	buf  []byte
-}
-
-func newStill(t testing.TB, change func(*Config)) *still {
-	t.Helper()
-	cfg := DefaultConfig()
-	cfg.Listen, cfg.Admin.Listen, cfg.Shards = "127.0.0.1:0", "", 1
-	cfg.Socket.IOUring = *ioUring
-	withoutRates(&cfg)
-	if change != nil {
-		change(&cfg)
-	}
-	fc := fanout.DefaultConfig()
-	fc.URL = "redis://127.0.0.1:1" // nobody connects: the broker isn't run
-	broker, err := fanout.NewBroker(fc, slog.New(slog.DiscardHandler), "still")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { broker.Close() })
-	srv, err := New(cfg, broker, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(srv.close)
-	return &still{shard: srv.shards[0], t: t, buf: make([]byte, 64<<10)}
-}
-
-// peer is the client's end of a connection to a still shard.
-type peer struct {
-	s    *still
-	fd   int
-	slot uint32
-	gen  uint32
-}
-
-// connect adds a connection that has sent nothing yet.
-func (s *still) connect() *peer {
-	s.t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	p := &peer{s: s, fd: fds[1]}
-	s.t.Cleanup(p.close)
-	s.adopt(fds[0], netip.AddrPort{})
-	s.conns.each(func(i uint32, c *conn) {
-		if int(c.fd) == fds[0] {
-			p.slot, p.gen = i, c.gen
-		}
-	})
-	return p
-}
-
-// close ends the client, once.
-func (p *peer) close() {
-	if p.fd >= 0 {
-		syscall.Close(p.fd)
-	}
-	p.fd = -1
-}
-
-// open adds a WebSocket whose channels are live.
-func (s *still) openWebSocket(channels ...string) *peer {
-	s.t.Helper()
-	p := s.connect()
-	p.send([]byte(strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels="+strings.Join(channels, ","), 1)))
-	for _, channel := range channels {
-		s.joined(channel, fanout.Joined{})
-	}
-	if got := p.receive(); !strings.HasPrefix(string(got), "HTTP/1.1 101 ") || strings.Count(string(got), `"subscribed"`) != len(channels) {
-		s.t.Fatalf("got %q", got)
-	}
-	return p
-}
-
-// send has the shard read b.
-func (p *peer) send(b []byte) {
-	if _, err := syscall.Write(p.fd, b); err != nil {
-		p.s.t.Fatal(err)
-	}
-	if c := p.s.conns.find(p.slot, p.gen); c != nil {
-		p.s.read(p.slot, c)
-		p.s.reap()
-	}
-}
-
-// receive returns what the shard has sent, valid until the next call: nil when
-// there is nothing, and an empty slice at the end of the stream.
-func (p *peer) receive() []byte {
-	n, err := syscall.Read(p.fd, p.s.buf)
-	if err == syscall.EAGAIN {
-		return nil
-	}
-	if err != nil {
-		p.s.t.Fatal(err)
-	}
-	return p.s.buf[:n]
-}
-
-// to moves the clock.
-func (s *still) to(tick uint32) {
-	s.beat(tick, time.Now(), s.date)
-	for s.Turn() {
-	}
-}
-
-// frame returns a client's frame.
-func frame(op ws.OpCode, payload string) []byte {
-	return wsframe.AppendMasked(nil, op, []byte(payload), [4]byte{1, 2, 3, 4})
-}
 
 func TestSizeOfConn(t *testing.T) {
 	const budget = 44
@@ -287,14 +167,6 @@ func BenchmarkSlab(b *testing.B) {
 		b.ReportMetric(float64(bytes)/entries, "B/entry")
 		runtime.KeepAlive(&s)
 	}
-}
-
-// heap returns the bytes in use after a collection.
-func heap() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // BenchmarkDeliver hands a message of 128 bytes to one subscriber, by one

@@ -1,44 +1,22 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
-
-// onLoop calls fn on the loop of the gateway's only shard. What it says of one of
-// several would be true of that one alone.
-func (in *instance) onLoop(fn func(*shard) bool) bool {
-	in.t.Helper()
-	if n := len(in.shards); n != 1 {
-		in.t.Fatalf("the gateway has %d shards", n)
-	}
-	done := make(chan bool, 1)
-	in.shards[0].post(func() { done <- fn(in.shards[0]) })
-	return <-done
-}
 
 // parked makes a poll and returns when it is left to wait.
 func (in *instance) parked(query string) <-chan func() polled {
 	in.t.Helper()
 	answer := in.pollMeanwhile(query)
 	eventually(in.t, "the poll waits", func() bool {
-		return in.onLoop(func(s *shard) bool { _, c := s.onlyPoll(); return c != nil && c.poll == 0 })
+		return in.Kept().Parked == 1
 	})
 	return answer
-}
-
-// onlyPoll returns the connection of a shard's only poll, nil when there is none.
-func (s *shard) onlyPoll() (uint32, *conn) {
-	for i := uint32(1); i < s.conns.next; i++ {
-		if c := s.conns.at(i); c.phase == phaseOpen && c.kind == kindPoll {
-			return i, c
-		}
-	}
-	return 0, nil
 }
 
 // burst is more messages than a ring holds.
@@ -57,54 +35,47 @@ func (in *instance) overrun(channel string) {
 // message of another to know it there too. It must not forget the first meanwhile.
 // Nor is it sent away without it.
 func TestPollOverrunInOneChannelAfterTheOther(t *testing.T) {
-	for name, meanwhile := range map[string]func(*shard){
-		"nothing": func(*shard) {},
-		"is sent away": func(s *shard) {
-			i, c := s.onlyPoll()
-			s.sendAway(i, c, CloseRebalance)
-		},
+	for name, meanwhile := range map[string]func(gateway.Loop){
+		"nothing":      func(gateway.Loop) {},
+		"is sent away": gateway.Loop.SendPollAway,
 	} {
-		t.Run(name, func(t *testing.T) {
-			for range 20 {
-				if overrunOneAfterTheOther(t, meanwhile) {
-					return
-				}
-			}
-			t.Error("never met the moment between two bursts")
-		})
+		t.Run(name, func(t *testing.T) { overrunOneAfterTheOther(t, meanwhile) })
 	}
 }
 
-func overrunOneAfterTheOther(t *testing.T, meanwhile func(*shard)) (met bool) {
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+// whenWoken calls fn in a turn of the loop between the message for the only poll and
+// its answer, and then closes done.
+func (in *instance) whenWoken(fn func(gateway.Loop)) (done <-chan struct{}) {
+	called := make(chan struct{}) // closed by the loop
+	in.EachTurn(func(l gateway.Loop) bool {
+		if l.Kept().Woken == 0 {
+			return true
+		}
+		fn(l)
+		close(called)
+		return false
+	})
+	return called
+}
+
+func overrunOneAfterTheOther(t *testing.T, meanwhile func(gateway.Loop)) {
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	cursor := in.poll(nil, "channels=c,d&wait=0").Cursor
 	answer := in.parked("channels=c,d&wait=10&cursor=" + cursor)
 
 	// The loop is held from the first burst until the poll's delay is over and the second
 	// has come in: the poll is ready then, and the burst isn't handed over yet.
-	reached, release := make(chan bool, 1), make(chan struct{})
-	defer close(release)
-	var look func()
-	look = func() {
-		s := in.shards[0]
-		if _, c := s.onlyPoll(); c == nil {
-			reached <- false // it was answered before anybody looked
-		} else if len(s.answers.woken) > 0 {
-			reached <- true
-			<-release
-			time.Sleep(4 * coalesce)
-			meanwhile(s)
-		} else {
-			s.post(look)
-		}
-	}
-	in.shards[0].post(look)
+	reached, release := make(chan struct{}), make(chan struct{})
+	in.whenWoken(func(l gateway.Loop) {
+		close(reached)
+		<-release
+		time.Sleep(4 * gateway.Coalesce)
+		meanwhile(l)
+	})
 	in.overrun("c")
-	if !<-reached {
-		return false
-	}
+	<-reached
 	in.overrun("d")
-	release <- struct{}{}
+	close(release)
 
 	p := (<-answer)()
 	if len(p.Gaps) > 0 || !p.More {
@@ -122,7 +93,6 @@ func overrunOneAfterTheOther(t *testing.T, meanwhile func(*shard)) (met bool) {
 			t.Fatalf("at %v: gaps %v, status %d", next, p.Gaps, p.status)
 		}
 	}
-	return true
 }
 
 // The message that would tell a poll where it is may have been dropped. Then it
@@ -132,13 +102,9 @@ func TestPollThatNeverKnowsWhereItIs(t *testing.T) {
 	for name, end := range map[string]func(*instance){
 		"woken": func(in *instance) { in.redis.Publish("c", "1") },
 		"sent away, then woken": func(in *instance) {
-			release := make(chan struct{})
-			defer close(release)
-			in.shards[0].post(func() {
-				<-release
-				i, c := in.shards[0].onlyPoll()
-				in.shards[0].sendAway(i, c, CloseRebalance)
-			})
+			release := in.HoldLoops()
+			defer release()
+			in.Post(gateway.Loop.SendPollAway)
 			want := in.broker.Stats().Messages + 1
 			in.redis.Publish("c", "1")
 			eventually(in.t, "the broker has the message", func() bool { return in.broker.Stats().Messages == want })
@@ -149,7 +115,7 @@ func TestPollThatNeverKnowsWhereItIs(t *testing.T) {
 }
 
 func neverKnowsWhereItIs(t *testing.T, end func(*instance)) {
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	in.poll(nil, "channels=c,d&wait=0")
 	in.overrun("d")
 	answer := in.parked("channels=c,d&wait=10")
@@ -159,7 +125,7 @@ func neverKnowsWhereItIs(t *testing.T, end func(*instance)) {
 	if p := (<-answer)(); fmt.Sprint(p.Gaps) != "[d]" {
 		t.Errorf("gaps %v", p.Gaps)
 	}
-	if took := time.Since(begin); took > earlyPatience*tick+2*time.Second {
+	if took := time.Since(begin); took > gateway.EarlyPatience*gateway.Tick+2*time.Second {
 		t.Errorf("answered after %v", took)
 	}
 }
@@ -167,22 +133,15 @@ func neverKnowsWhereItIs(t *testing.T, end func(*instance)) {
 // leaveBehind makes a poll of a channel whose next message it has missed, so that
 // its ring doesn't reach back to where it is.
 func (in *instance) leaveBehind(channel string) {
-	in.onLoop(func(s *shard) bool {
-		_, c := s.onlyPoll()
-		s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
-			if s.index.Name(ch) == channel {
-				s.index.SetFrom(sub, s.index.From(sub)-burst)
-			}
-		})
-		return true
-	})
+	in.Post(func(l gateway.Loop) { l.LeaveBehind(channel, burst) })
+	in.Turn()
 }
 
 // Its age ends no poll that waits to know where it is, nor does it make it wait
 // for ever.
 func TestPollThatNeverKnowsWhereItIsGrowsOld(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Shards = 1; c.Drain.MaxAge = 3 * time.Second }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Drain.MaxAge = 3 * time.Second }).ready()
 	in.poll(nil, "channels=c,d&wait=0")
 	in.overrun("d")
 	answer := in.parked("channels=c,d&wait=10")
@@ -198,21 +157,17 @@ func TestPollThatNeverKnowsWhereItIsGrowsOld(t *testing.T) {
 // the burst is in the stream.
 func TestTokenEndsWhileThePollIsOverrun(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { withTokens(c); c.Shards = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { withTokens(c); c.Shards = 1 }).ready()
 	end := time.Now().Add(3 * time.Second).Truncate(time.Second)
 	good := "&token=" + token(t, auth.Claims{Subject: "ann", Subscribe: []string{"**"}, Expires: end})
 	cursor := in.poll(nil, "channels=c&wait=0"+good).Cursor
 	answer := in.parked("channels=c&wait=20&cursor=" + cursor + good)
-	held, release := make(chan bool), make(chan bool)
-	in.shards[0].post(func() {
-		held <- true
-		<-release
-		in.shards[0].now = in.tickOf(time.Now()) // as a beat before the burst would
-	})
-	<-held
+	release := in.HoldLoops()
+	defer release()
+	in.Post(func(l gateway.Loop) { l.SetNow(time.Now()) }) // as a beat before the burst would
 	time.Sleep(time.Until(end.Add(300 * time.Millisecond)))
 	in.overrun("c")
-	release <- true
+	release()
 	if p := (<-answer)(); len(p.Gaps) > 0 {
 		t.Errorf("gaps %v, %d messages", p.Gaps, len(p.Messages))
 	}
@@ -220,73 +175,46 @@ func TestTokenEndsWhileThePollIsOverrun(t *testing.T) {
 
 // A poll that is ended while its answer is about to be sent gets one answer.
 func TestWokenPollIsEnded(t *testing.T) {
-	for name, end := range map[string]func(*shard, uint32, *conn){
-		"by the operator": func(s *shard, i uint32, c *conn) { s.dismiss(i, c, 0) },
-		"sent away":       func(s *shard, i uint32, c *conn) { s.sendAway(i, c, CloseRebalance) },
+	for name, end := range map[string]func(gateway.Loop){
+		"by the operator": gateway.Loop.DismissPoll,
+		"sent away":       gateway.Loop.SendPollAway,
 	} {
-		t.Run(name, func(t *testing.T) {
-			for range 20 {
-				if wokenPollIsEnded(t, end) {
-					return
-				}
-			}
-			t.Error("never met a poll between its message and its answer")
-		})
+		t.Run(name, func(t *testing.T) { wokenPollIsEnded(t, end) })
 	}
 }
 
-func wokenPollIsEnded(t *testing.T, end func(*shard, uint32, *conn)) (met bool) {
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+func wokenPollIsEnded(t *testing.T, end func(gateway.Loop)) {
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	answer := in.parked("channels=c&wait=10")
-	ended := make(chan bool, 1)
-	var look func()
-	look = func() {
-		s := in.shards[0]
-		switch i, c := s.onlyPoll(); {
-		case c == nil:
-			ended <- false // it was answered before anybody looked
-		case c.flags&flagWoken != 0:
-			end(s, i, c)
-			ended <- true
-		default:
-			s.post(look)
-		}
-	}
-	in.shards[0].post(look)
+	ended := in.whenWoken(end)
 	in.redis.Publish("c", "1")
-	if !<-ended {
-		return false
-	}
+	<-ended
 	<-answer
-	time.Sleep(4 * coalesce)
-	if st := in.totals(); st.clients[kindPoll] != 0 || st.closes[CloseAdmin]+st.closes[CloseAnswered] != 1 {
-		t.Errorf("%d polls, closes %v", st.clients[kindPoll], st.closes)
+	time.Sleep(4 * gateway.Coalesce)
+	if st := in.totals(); st.clients["poll"] != 0 || st.closes[gateway.CloseAdmin]+st.closes[gateway.CloseAnswered] != 1 {
+		t.Errorf("%d polls, closes %v", st.clients["poll"], st.closes)
 	}
-	return true
 }
 
 // A poll's delay begins when its message arrives at this node, so that it includes the
 // time that the message waits for a busy loop.
 func TestDelayOfAPollBeginsWithItsMessage(t *testing.T) {
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
-	s := in.shards[0]
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	var took []time.Duration
 	for n := range 5 { // the machine may be busy too
 		cursor := in.poll(nil, "channels=a&wait=0").Cursor
 		answer := in.parked("channels=a&wait=10&cursor=" + cursor)
 		before := in.broker.Stats().Messages
-		blocked, release := make(chan struct{}), make(chan struct{})
-		s.post(func() { close(blocked); <-release })
-		<-blocked
+		release := in.HoldLoops()
 		in.redis.Publish("a", n)
 		eventually(t, "the message has come", func() bool { return in.broker.Stats().Messages > before })
-		time.Sleep(2 * coalesce)
+		time.Sleep(2 * gateway.Coalesce)
 		begin := time.Now()
-		close(release)
+		release()
 		if got := (<-answer)(); len(got.Messages) != 1 {
 			t.Fatalf("the poll got %+v", got)
 		}
-		if took = append(took, time.Since(begin)); took[n] < coalesce {
+		if took = append(took, time.Since(begin)); took[n] < gateway.Coalesce {
 			return
 		}
 	}

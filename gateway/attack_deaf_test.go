@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // deafClients are clients that subscribe to a channel, never read, and come
@@ -143,9 +145,9 @@ func (a *attacked) publishAt(channel string, n, perSecond int, begin time.Time) 
 func TestAttackDeafClients(t *testing.T) {
 	deaf, good, perSecond, during, total := 200, 10, 500, 6*time.Second, 16<<20
 	if *longAttacks {
-		deaf, good, perSecond, during, total = 2000, 20, 1000, 30*time.Second, DefaultConfig().Limits.TotalQueueBytes
+		deaf, good, perSecond, during, total = 2000, 20, 1000, 30*time.Second, gateway.DefaultConfig().Limits.TotalQueueBytes
 	}
-	a := attack(t, func(c *Config) {
+	a := attack(t, func(c *gateway.Config) {
 		c.Admin.Listen = "127.0.0.1:0"
 		c.Limits.TotalQueueBytes = total
 	})

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bytes"
@@ -8,13 +8,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // Clients that ask and never read fill all queues up to limits.total_queue_bytes,
 // again and again. The process grows by what is allowed and half as much at most.
 func TestAttackQueuesResident(t *testing.T) {
 	const clients, total, during = 400, 64 << 20, 4 * time.Second
-	a := attack(t, func(c *Config) {
+	a := attack(t, func(c *gateway.Config) {
 		withoutRates(c) // by default the attackers are closed for their pings
 		c.Admin.Listen = "127.0.0.1:0"
 		c.Limits.QueueBytes, c.Limits.TotalQueueBytes = 1<<20, total

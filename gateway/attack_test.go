@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -28,6 +28,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
@@ -41,7 +42,7 @@ const targetEnv = "GATEWAY_TEST_TARGET"
 
 // attackTarget is what a gateway to attack runs with.
 type attackTarget struct {
-	Config Config
+	Config gateway.Config
 	Redis  string
 	Late   bool // without CollectEarlier
 }
@@ -60,7 +61,7 @@ func serveTarget(text string) error {
 	if err != nil {
 		return err
 	}
-	srv, err := New(t.Config, broker, log)
+	srv, err := gateway.New(t.Config, broker, log)
 	if err != nil {
 		return err
 	}
@@ -87,19 +88,19 @@ type attacked struct {
 	redis       *redistest.Server
 }
 
-func attack(t *testing.T, change func(*Config)) *attacked {
+func attack(t *testing.T, change func(*gateway.Config)) *attacked {
 	t.Helper()
 	return attackOn(t, redistest.Start(t), false, change)
 }
 
 // attackOn is attack with a Redis that others have too; late says that the collector
 // runs as Go has it.
-func attackOn(t *testing.T, redis *redistest.Server, late bool, change func(*Config)) *attacked {
+func attackOn(t *testing.T, redis *redistest.Server, late bool, change func(*gateway.Config)) *attacked {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("measures CPU time and latency, which the race detector distorts")
 	}
-	cfg := DefaultConfig()
+	cfg := gateway.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout, cfg.Shards = "127.0.0.1:0", "", 0, 2
 	change(&cfg)
 	text, err := json.Marshal(attackTarget{cfg, redis.URL(), late})
@@ -216,11 +217,11 @@ func TestAttackFloodIsCheap(t *testing.T) {
 	if *longAttacks {
 		n = 10_000
 	}
-	open := attack(t, func(c *Config) {})
+	open := attack(t, func(c *gateway.Config) {})
 	shared := attack(t, withTokens)
 	private, public := keyPair(t)
-	signed := attack(t, func(c *Config) { c.Auth.Mode, c.Auth.JWT.PublicKey = auth.ModeJWT, public })
-	shut := attack(t, func(c *Config) { c.Limits.Connections = 1 })
+	signed := attack(t, func(c *gateway.Config) { c.Auth.Mode, c.Auth.JWT.PublicKey = auth.ModeJWT, public })
+	shut := attack(t, func(c *gateway.Config) { c.Limits.Connections = 1 })
 	holder, err := net.Dial("tcp", shut.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -420,7 +421,7 @@ func TestAttackSlowLoris(t *testing.T) {
 	if *longAttacks {
 		attackers, good, patient, during = 10_000, 1000, 5*time.Second, 12*time.Second
 	}
-	impatient := func(c *Config) { c.Limits.HeadTimeout = patient }
+	impatient := func(c *gateway.Config) { c.Limits.HeadTimeout = patient }
 	a, other := attack(t, impatient), attack(t, impatient) // the other is attacked to see what the attackers' own work does
 	var clients []*websocket.Conn
 	for range good {

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/json"
@@ -12,14 +12,14 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 const testSecret = "a secret of more than thirty-two bytes"
 
 // withTokens makes a gateway ask for HS256 tokens.
-func withTokens(c *Config) {
+func withTokens(c *gateway.Config) {
 	c.Auth.Mode = auth.ModeJWT
 	c.Auth.JWT.Secret = testSecret
 }
@@ -111,7 +111,7 @@ func TestTokenInTheHeaderAndTheFirstMessage(t *testing.T) {
 }
 
 func TestRefusedTokens(t *testing.T) {
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		withTokens(c)
 		c.Limits.HeadTimeout = 2 * time.Second
 	}).ready()
@@ -144,7 +144,7 @@ func TestRefusedTokens(t *testing.T) {
 }
 
 func TestTokenExpires(t *testing.T) {
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		withTokens(c)
 		c.Auth.JWT.Leeway = 0
 	}).ready()
@@ -269,7 +269,7 @@ func TestIdempotencyKeysAreTheSubjects(t *testing.T) {
 // Clients without a subject share their keys, and yet none can swallow what another
 // publishes.
 func TestIdempotencyKeysOfNobody(t *testing.T) {
-	in := start(t, func(c *Config) { c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}} }).ready()
+	in := start(t, func(c *gateway.Config) { c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}} }).ready()
 	publish := func(data string) string { return in.publishedID("", data, "key") }
 	first := publish("mine")
 	if again := publish("mine"); again != first {
@@ -281,8 +281,8 @@ func TestIdempotencyKeysOfNobody(t *testing.T) {
 }
 
 func TestPublishByRule(t *testing.T) {
-	in := start(t, func(c *Config) {
-		c.Channels = []ChannelRule{{Match: []string{"open.*"}, Publish: true, Durable: true, MaxLen: 10, TTL: time.Minute}}
+	in := start(t, func(c *gateway.Config) {
+		c.Channels = []gateway.ChannelRule{{Match: []string{"open.*"}, Publish: true, Durable: true, MaxLen: 10, TTL: time.Minute}}
 	}).ready()
 	c := in.subscribed("open.1")
 	c.write(`{"type":"publish","channel":"open.1","data":"x","ref":1}`)
@@ -308,7 +308,7 @@ func TestPublishByRule(t *testing.T) {
 // sends no request.
 func TestTokenDeadline(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		withTokens(c)
 		c.Limits.HeadTimeout = 2 * time.Second // it holds for the handshake too, on a busy machine
 	})
@@ -317,20 +317,14 @@ func TestTokenDeadline(t *testing.T) {
 		t.Errorf("closed with %d after %v", code, time.Since(begin))
 	}
 	eventually(t, "nothing is kept", func() bool {
-		left := -1
-		in.shards[0].snapshot()
-		for _, sh := range in.shards {
-			done := make(chan int, 1)
-			sh.post(func() { done <- len(sh.unknown) + sh.grants.entries.used() })
-			left = max(left, <-done)
-		}
-		return left == 0
+		k := in.Kept()
+		return k.Unknown == 0 && k.Grants == 0
 	})
 }
 
 // The channels of a request and of its token together have to be within the limit.
 func TestChannelsOfTheTokenCount(t *testing.T) {
-	in := start(t, func(c *Config) { withTokens(c); c.Limits.ChannelsPerConnection = 2 }).ready()
+	in := start(t, func(c *gateway.Config) { withTokens(c); c.Limits.ChannelsPerConnection = 2 }).ready()
 	good := token(t, auth.Claims{Subject: "ann", Subscribe: []string{"**"}, Channels: []string{"t1", "t2"}})
 	for _, path := range []string{"/v1/poll?wait=1&", "/v1/sse?"} {
 		if status, body := in.get("http://" + in.Addr() + path + "channels=a&token=" + good); status != 400 || !strings.Contains(body, "too_many_channels") {
@@ -347,60 +341,9 @@ func TestTokenForYears(t *testing.T) {
 		c := in.dial("/v1/ws?channels=news&token=" + token(t, auth.Claims{Subject: "u", Subscribe: []string{"news"}, Expires: end}))
 		c.expect("welcome")
 		c.expect("subscribed")
-		time.Sleep(2 * tick)
+		time.Sleep(2 * gateway.Tick)
 		in.redis.Publish("news", years)
 		c.expect("message")
 		c.Close()
-	}
-}
-
-// A new token takes channels away even while others are ended by the replies.
-func TestRevokedWhileOthersAreEnded(t *testing.T) {
-	in := start(t, func(c *Config) {
-		withTokens(c)
-		c.Shards = 1
-		c.Limits.QueueBytes, c.Limits.TotalQueueBytes = 16<<20, 1<<30
-	}).ready()
-	wide := token(t, auth.Claims{Subject: "u", Subscribe: []string{"*"}})
-	narrow := token(t, auth.Claims{Subject: "u", Subscribe: []string{"small"}})
-	in.dialLazy("/v1/ws?channels=b1,b2,b3,b4,b5,b6,b7,b8&token=" + wide)
-	in.dialLazy("/v1/ws?channels=small,s1,s2,s3,s4,s5&token=" + wide)
-	eventually(t, "both are subscribed", func() bool { return in.totals().subscriptions == 14 })
-	queued := func(count uint16) (bytes int) {
-		in.onLoop(func(s *shard) bool {
-			s.conns.each(func(i uint32, c *conn) {
-				if c.count == count && c.out != 0 {
-					bytes = s.queues.at(c.out).bytes
-				}
-			})
-			return true
-		})
-		return bytes
-	}
-	payload := strings.Repeat("x", 60_000)
-	for queued(6) == 0 {
-		in.redis.Publish("small", payload)
-	}
-	for queued(8) < 2*queued(6)+1<<20 {
-		in.redis.Publish("b1", payload)
-	}
-	var left []string
-	in.onLoop(func(s *shard) bool {
-		s.conns.each(func(i uint32, c *conn) {
-			if c.phase != phaseOpen || c.count != 6 {
-				return
-			}
-			// The replies behind the welcome, for which its buffer has to grow, pass the
-			// bound of all.
-			set := *s.cfg
-			set.Limits.TotalQueueBytes = (int(s.queues.bytes) + itemBytes + 2*len(s.welcomeFrame(i, c, "")) + 15) / 15 * 16
-			s.cfg = &set
-			s.commandAuth(i, c, &command{Token: narrow})
-			s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { left = append(left, s.index.Name(ch)) })
-		})
-		return true
-	})
-	if closes := in.totals().closes[CloseOverload]; closes != 1 || !slices.Equal(left, []string{"small"}) {
-		t.Errorf("with a token for small it has %v, %d others were ended", left, closes)
 	}
 }

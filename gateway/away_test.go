@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -9,12 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // A gateway that is full is healthy, and says so to whoever asks, or its
 // supervisor would end it for that.
 func TestFullGatewayTellsItsHealth(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.Connections = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.Connections = 1 }).ready()
 	in.subscribed("news")
 	for name, tc := range map[string]struct {
 		head   string
@@ -64,7 +66,7 @@ func TestHealthForAnyOrigin(t *testing.T) {
 // turned away with it: some HTTP clients fail on an answer that comes before the request.
 func TestTurnedAwayHaveTimeToAsk(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Shards = 2
 		c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst = 1, 1
 	}).ready()

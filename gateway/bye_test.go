@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gorilla/websocket"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -17,7 +18,7 @@ import (
 // word, the same as the metric's label, and a bye before it says the rest.
 func TestEveryCloseHasItsWord(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		withTokens(c)
 		quickBeat(c)
 		c.Limits.HeadTimeout = 2 * time.Second
@@ -31,19 +32,19 @@ func TestEveryCloseHasItsWord(t *testing.T) {
 	for name, tc := range map[string]struct {
 		query  string
 		does   func(*client)
-		reason CloseReason
+		reason gateway.CloseReason
 		code   int
 		detail string
 	}{
-		"no token":    {"", nil, CloseToken, 4001, "token refused: missing"},
-		"bad token":   {"?token=x", nil, CloseToken, 4001, "token refused: malformed"},
-		"bad auth":    {"", func(c *client) { c.write(`{"type":"auth","token":"x"}`) }, CloseToken, 4001, "token refused: malformed"},
-		"not allowed": {"?channels=news&token=" + narrow, nil, CloseForbidden, 4003, "the token does not allow the channel news"},
-		"unmasked":    {"?token=" + all, raw("\x81\x02hi"), CloseProtocol, 1002, "frame from a client is not masked"},
-		"bad UTF-8":   {"?token=" + all, raw(string(frame(ws.OpText, "\xff"))), CloseBadData, 1007, "text is not UTF-8"},
-		"too big":     {"?token=" + all, func(c *client) { c.write(strings.Repeat("x", 2<<10)) }, CloseTooBig, 1009, "message over the limit"},
-		"binary":      {"?token=" + all, raw(string(frame(ws.OpBinary, "x"))), CloseNotText, 1003, ""},
-		"silent":      {"?token=" + all, func(c *client) { c.SetPingHandler(func(string) error { return nil }) }, CloseTimeout, 1001, ""},
+		"no token":    {"", nil, gateway.CloseToken, 4001, "token refused: missing"},
+		"bad token":   {"?token=x", nil, gateway.CloseToken, 4001, "token refused: malformed"},
+		"bad auth":    {"", func(c *client) { c.write(`{"type":"auth","token":"x"}`) }, gateway.CloseToken, 4001, "token refused: malformed"},
+		"not allowed": {"?channels=news&token=" + narrow, nil, gateway.CloseForbidden, 4003, "the token does not allow the channel news"},
+		"unmasked":    {"?token=" + all, raw("\x81\x02hi"), gateway.CloseProtocol, 1002, "frame from a client is not masked"},
+		"bad UTF-8":   {"?token=" + all, raw(string(gateway.Frame(ws.OpText, "\xff"))), gateway.CloseBadData, 1007, "text is not UTF-8"},
+		"too big":     {"?token=" + all, func(c *client) { c.write(strings.Repeat("x", 2<<10)) }, gateway.CloseTooBig, 1009, "message over the limit"},
+		"binary":      {"?token=" + all, raw(string(gateway.Frame(ws.OpBinary, "x"))), gateway.CloseNotText, 1003, ""},
+		"silent":      {"?token=" + all, func(c *client) { c.SetPingHandler(func(string) error { return nil }) }, gateway.CloseTimeout, 1001, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := in.dial("/v1/ws" + tc.query)
@@ -70,7 +71,7 @@ func TestEveryCloseHasItsWord(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if last.Type != "bye" || last.Reason != string(tc.reason) || last.ReconnectAfterMS < 1 || last.ReconnectAfterMS > retryMS {
+			if last.Type != "bye" || last.Reason != string(tc.reason) || last.ReconnectAfterMS < 1 || last.ReconnectAfterMS > gateway.RetryMS {
 				t.Errorf("the last message is %+v", last)
 			}
 			if tc.detail == "" && last.Message != "" || !strings.HasPrefix(last.Message, tc.detail) {
@@ -90,7 +91,7 @@ func TestNoByeAmongBarePayloads(t *testing.T) {
 	c.NetConn().Write([]byte("\x81\x02hi"))
 	_, text, err := c.ReadMessage()
 	var ce *websocket.CloseError
-	if !errors.As(err, &ce) || ce.Code != 1002 || ce.Text != string(CloseProtocol) {
+	if !errors.As(err, &ce) || ce.Code != 1002 || ce.Text != string(gateway.CloseProtocol) {
 		t.Errorf("got %q, %v", text, err)
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -14,7 +15,7 @@ import (
 func BenchmarkCatchUp(b *testing.B) {
 	const past = 200
 	redis := redistest.Start(b)
-	in := startOn(b, redis, func(c *Config) { c.Shards = 1 }).ready()
+	in := startOn(b, redis, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	script, err := os.ReadFile("../configs/publish.lua")
 	if err != nil {
 		b.Fatal(err)

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -181,7 +182,7 @@ func TestPollOverrunByABurst(t *testing.T) {
 // The number that a shard gives to a channel goes to another one later.
 func TestPollsOfOneChannelAfterTheOther(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	in.poll(nil, "channels=first&wait=1")
 	p := in.poll(nil, "channels=second&wait=1")
 	in.redis.Publish("second", "1")

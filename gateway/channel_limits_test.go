@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // A client that cycles through names is told to stop, whatever it speaks; one that
@@ -25,7 +27,7 @@ func TestNewChannelRate(t *testing.T) {
 			case e.Type == "subscribed":
 				c.write(fmt.Sprintf(`{"type":"unsubscribe","channel":%q}`, name(k)))
 				c.expect("unsubscribed")
-			case e.Type == "error" && e.Code == codeRateLimited:
+			case e.Type == "error" && e.Code == "rate_limited":
 				refused++
 			default:
 				t.Fatalf("got %+v", e)
@@ -33,15 +35,15 @@ func TestNewChannelRate(t *testing.T) {
 		}
 		return refused
 	}
-	slow := func(c *Config) { c.Limits.ChannelsPerConnection, c.Limits.NewChannelsPerSecond = most, 1 }
+	slow := func(c *gateway.Config) { c.Limits.ChannelsPerConnection, c.Limits.NewChannelsPerSecond = most, 1 }
 	t.Run("WebSocket", func(t *testing.T) {
 		t.Parallel()
 		in := start(t, slow).ready()
 		begin := time.Now()
 		refused := cycle(t, in, func(k int) string { return fmt.Sprint("new.", k) })
-		had, bound := 10*most-refused, channelBursts*most+1+int(time.Since(begin).Seconds())
-		if had < channelBursts*most || had > bound {
-			t.Errorf("it had %d new channels, want %d to %d", had, channelBursts*most, bound)
+		had, bound := 10*most-refused, gateway.ChannelBursts*most+1+int(time.Since(begin).Seconds())
+		if had < gateway.ChannelBursts*most || had > bound {
+			t.Errorf("it had %d new channels, want %d to %d", had, gateway.ChannelBursts*most, bound)
 		}
 		if n := in.metric("gateway_broker_channels"); n > float64(had) {
 			t.Errorf("%v channels linger", n)
@@ -76,7 +78,7 @@ func TestNewChannelRate(t *testing.T) {
 			if o.status/100 == 2 {
 				continue
 			}
-			if o.status != 429 || o.code != codeRateLimited || o.retry == "" || round < channelBursts-1 {
+			if o.status != 429 || o.code != "rate_limited" || o.retry == "" || round < gateway.ChannelBursts-1 {
 				t.Errorf("poll %d got %+v", round, o)
 			}
 			break
@@ -88,18 +90,18 @@ func TestNewChannelRate(t *testing.T) {
 // every transport, and who leaves makes room.
 func TestTotalsOfChannels(t *testing.T) {
 	t.Parallel()
-	for reason, change := range map[RejectReason]func(*Limits){
-		RejectSubscriptions: func(l *Limits) { l.TotalSubscriptions = 3 },
-		RejectTotalChannels: func(l *Limits) { l.TotalChannels = 3 },
+	for reason, change := range map[gateway.RejectReason]func(*gateway.Limits){
+		gateway.RejectSubscriptions: func(l *gateway.Limits) { l.TotalSubscriptions = 3 },
+		gateway.RejectTotalChannels: func(l *gateway.Limits) { l.TotalChannels = 3 },
 	} {
 		t.Run(string(reason), func(t *testing.T) {
 			t.Parallel()
-			in := start(t, func(c *Config) { c.Shards = 1; change(&c.Limits) }).ready()
+			in := start(t, func(c *gateway.Config) { c.Shards = 1; change(&c.Limits) }).ready()
 			first := in.subscribed("a", "b", "c")
 			second := in.dial("/v1/ws")
 			second.expect("welcome")
 			second.write(`{"type":"subscribe","channel":"d"}`)
-			if e := second.expect("error"); e.Code != codeTooManyChannels || e.Channel != "d" {
+			if e := second.expect("error"); e.Code != "too_many_channels" || e.Channel != "d" {
 				t.Errorf("got %+v", e)
 			}
 			for _, request := range []string{
@@ -107,7 +109,7 @@ func TestTotalsOfChannels(t *testing.T) {
 				"GET /v1/sse?channels=d HTTP/1.1\r\nHost: a\r\n\r\n",
 				postHead("/v1/poll", `{"wait":0,"channels":["d"]}`),
 			} {
-				if o := in.ask(request); o.status != 503 || o.code != codeTooManyChannels || o.retry == "" {
+				if o := in.ask(request); o.status != 503 || o.code != "too_many_channels" || o.retry == "" {
 					t.Errorf("%.20s got %+v", request, o)
 				}
 			}
@@ -115,14 +117,14 @@ func TestTotalsOfChannels(t *testing.T) {
 				t.Errorf("%v counted, want 4", n)
 			}
 			// A channel that somebody has is none more, also where fewer may be there now.
-			if reason == RejectTotalChannels {
-				in.reloadWith(func(c *Config) { c.Limits.TotalChannels = 2 })
+			if reason == gateway.RejectTotalChannels {
+				in.reloadWith(func(c *gateway.Config) { c.Limits.TotalChannels = 2 })
 				second.write(`{"type":"subscribe","channel":"a"}`)
 				second.expect("subscribed")
 				if o := in.ask("GET /v1/poll?channels=a&wait=0 HTTP/1.1\r\nHost: a\r\n\r\n"); o.status != 204 {
 					t.Errorf("a poll of a channel that is there got %+v", o)
 				}
-				in.reloadWith(func(c *Config) { c.Limits.TotalChannels = 3 })
+				in.reloadWith(func(c *gateway.Config) { c.Limits.TotalChannels = 3 })
 			}
 			first.write(`{"type":"unsubscribe","channel":"b"}`)
 			first.expect("unsubscribed")
@@ -137,35 +139,16 @@ func TestMessageRateHoldsForFrames(t *testing.T) {
 	t.Parallel()
 	for name, frames := range map[string]string{
 		"pongs":           strings.Repeat("\x8a\x80\x00\x00\x00\x00", 60),
-		"empty fragments": "\x01\x80\x00\x00\x00\x00" + strings.Repeat("\x00\x80\x00\x00\x00\x00", 60*framesPerMessage),
+		"empty fragments": "\x01\x80\x00\x00\x00\x00" + strings.Repeat("\x00\x80\x00\x00\x00\x00", 60*gateway.FramesPerMessage),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in := start(t, func(c *Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 5 }).ready()
+			in := start(t, func(c *gateway.Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 5 }).ready()
 			c := in.dial("/v1/ws?format=raw")
 			io.WriteString(c.NetConn(), frames) // the gateway may have closed before the last one
 			if code := c.closed(); code != websocket.ClosePolicyViolation {
 				t.Errorf("closed with %d", code)
 			}
 		})
-	}
-}
-
-// An idle client answers its pings and costs nothing for rates; a gateway that bounds
-// them by default takes no more for it.
-func TestIdleClientsHaveNoRates(t *testing.T) {
-	s := newStill(t, withDefaultRates)
-	p := s.openWebSocket("news")
-	c := s.conns.at(p.slot)
-	for range 3 {
-		c.flags |= flagPinged
-		p.send([]byte("\x8a\x80\x00\x00\x00\x00"))
-	}
-	if s.talkers.get(p.slot) != nil && s.talkers.get(p.slot).messages != 0 {
-		t.Error("a pong that was asked for is counted")
-	}
-	p.send([]byte("\x8a\x80\x00\x00\x00\x00"))
-	if s.talkers.get(p.slot) == nil || s.talkers.get(p.slot).messages == 0 {
-		t.Error("a pong that nobody asked for is not counted")
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // chaosTimeEnv sets for how long TestChaos goes on; `make chaos` says a minute.
@@ -36,19 +38,19 @@ func script(random *rand.Rand) []byte {
 	for range random.IntN(6) {
 		switch random.IntN(6) {
 		case 0:
-			b = append(b, frame(ws.OpPing, "chaos")...)
+			b = append(b, gateway.Frame(ws.OpPing, "chaos")...)
 		case 1:
-			b = append(b, frame(ws.OpText, `{"type":"unsubscribe","channel":"`+channel+`"}`)...)
+			b = append(b, gateway.Frame(ws.OpText, `{"type":"unsubscribe","channel":"`+channel+`"}`)...)
 		case 2:
-			b = append(b, frame(ws.OpText, `{"type":"subscribe","channel":"`+channel+`","since":"~x-1"}`)...)
+			b = append(b, gateway.Frame(ws.OpText, `{"type":"subscribe","channel":"`+channel+`","since":"~x-1"}`)...)
 		case 3: // in two fragments
-			first := frame(ws.OpText, `{"type":`)
+			first := gateway.Frame(ws.OpText, `{"type":`)
 			first[0] &^= 0x80
-			b = append(append(b, first...), frame(ws.OpContinuation, `"ping"}`)...)
+			b = append(append(b, first...), gateway.Frame(ws.OpContinuation, `"ping"}`)...)
 		case 4:
-			b = append(b, frame(ws.OpText, strings.Repeat("x", random.IntN(9000)))...)
+			b = append(b, gateway.Frame(ws.OpText, strings.Repeat("x", random.IntN(9000)))...)
 		case 5:
-			b = append(b, frame(ws.OpClose, "\x03\xe8")...)
+			b = append(b, gateway.Frame(ws.OpClose, "\x03\xe8")...)
 		}
 	}
 	return b
@@ -105,10 +107,10 @@ func TestChaos(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Limits.QueueBytes = 64 << 10
 		c.Limits.HeadTimeout, c.Limits.IdleTimeout = time.Second, time.Second
-		c.Heartbeat = HeartbeatConfig{Interval: 5 * time.Second, Timeout: 5 * time.Second}
+		c.Heartbeat = gateway.HeartbeatConfig{Interval: 5 * time.Second, Timeout: 5 * time.Second}
 	}).ready()
 	good := in.subscribed("all")
 	goroutines := runtime.NumGoroutine()
@@ -159,40 +161,15 @@ func TestChaos(t *testing.T) {
 	good.write(`{"type":"ping"}`)
 	good.expect("pong")
 	good.Close()
-	eventually(t, "nobody is left", func() bool { return in.connections.Load() == 0 })
-	for _, s := range in.shards {
-		left := make(chan int)
-		s.post(func() { left <- s.away.n })
-		if n := <-left; n != 0 {
-			t.Errorf("%d connections over the limit are left", n)
-		}
-	}
+	eventually(t, "nobody is left", func() bool { return in.totals().connections == 0 })
 	for _, series := range []string{"gateway_connections", `gateway_clients{transport="websocket"}`,
 		"gateway_subscriptions", "gateway_channels", "gateway_queues", "gateway_queue_bytes"} {
 		if v := in.metric(series); v != 0 {
 			t.Errorf("%s is %v", series, v)
 		}
 	}
-	for _, sh := range in.shards {
-		sh.inspect(func() {
-			if sh.inputs.used() != 0 || sh.polls.used() != 0 || sh.wheel.Len() != 0 || len(sh.joins) != 0 {
-				t.Errorf("shard %d keeps %d inputs, %d polls, %d deadlines, %d joins",
-					sh.id, sh.inputs.used(), sh.polls.used(), sh.wheel.Len(), len(sh.joins))
-			}
-			if n := sh.index.Subscriptions(); n != 0 {
-				t.Errorf("shard %d keeps %d subscriptions", sh.id, n)
-			}
-		})
+	if k := in.Kept(); k != (gateway.Kept{}) {
+		t.Errorf("the shards keep %+v", k)
 	}
 	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
-}
-
-// inspect runs fn on the shard's loop and waits for it.
-func (s *shard) inspect(fn func()) {
-	done := make(chan struct{})
-	s.post(func() {
-		defer close(done)
-		fn()
-	})
-	<-done
 }

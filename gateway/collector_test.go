@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"runtime/metrics"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -19,42 +18,8 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 )
-
-// fill adds connections that are slots, subscriptions and deadlines like all
-// others, but have no socket.
-func (s *shard) fill(n int) {
-	ch := s.index.Open([]byte("everyone"))
-	s.joins[ch] = &join{}
-	for range n {
-		i, c := s.conns.take()
-		s.index.Subscribe(&c.subs, i, ch)
-		s.wheel.Set(i, s.now+ticks(time.Hour))
-	}
-}
-
-// The collector has nothing to look through in what a million connections hold.
-func TestConnectionsAreNotScanned(t *testing.T) {
-	const connections = 1_000_000
-	s := newStill(t, nil)
-	scannable := []metrics.Sample{{Name: "/gc/scan/heap:bytes"}, {Name: "/gc/heap/live:bytes"}}
-	read := func() (scanned, live float64) {
-		runtime.GC()
-		metrics.Read(scannable)
-		return float64(scannable[0].Value.Uint64()), float64(scannable[1].Value.Uint64())
-	}
-	scanned, live := read()
-	s.fill(connections)
-	scannedAfter, liveAfter := read()
-	if each := (liveAfter - live) / connections; each < 60 || each > 100 {
-		t.Errorf("a connection holds %.1f B of the heap, want 80, more or less", each)
-	}
-	// The tables of the chunks have pointers, 8 bytes for thousands of entries.
-	if each := (scannedAfter - scanned) / connections; each > 0.5 {
-		t.Errorf("%.1f B of a connection are looked through", each)
-	}
-	runtime.KeepAlive(s)
-}
 
 var longCollector = flag.Bool("collector.long", false, "measure the loops' lag during collections with a million connections")
 
@@ -76,7 +41,7 @@ func serveCrowd(text string) error {
 	if _, err := fmt.Sscan(text, &without); err != nil {
 		return err
 	}
-	cfg := DefaultConfig()
+	cfg := gateway.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen = "127.0.0.1:0", ""
 	fc := fanout.DefaultConfig()
 	fc.URL = "redis://127.0.0.1:1" // nobody connects: the broker isn't run
@@ -85,7 +50,7 @@ func serveCrowd(text string) error {
 	if err != nil {
 		return err
 	}
-	srv, err := New(cfg, broker, log)
+	srv, err := gateway.New(cfg, broker, log)
 	if err != nil {
 		return err
 	}
@@ -94,11 +59,9 @@ func serveCrowd(text string) error {
 	defer stop()
 	go func() {
 		fmt.Println(srv.Addr())
-		for _, sh := range srv.shards {
-			sh.post(func() { sh.fill(without / len(srv.shards)) })
-		}
+		srv.Crowd(without)
 		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-			json.NewEncoder(os.Stdout).Encode(srv.measureLags())
+			json.NewEncoder(os.Stdout).Encode(measureLags(srv))
 		}
 		stop()
 	}()
@@ -106,7 +69,7 @@ func serveCrowd(text string) error {
 }
 
 // measureLags posts to each loop in turn, and collects now and then.
-func (s *Server) measureLags() (l lags) {
+func measureLags(srv *gateway.Server) (l lags) {
 	var collecting atomic.Bool
 	stop := make(chan struct{})           // closed here
 	stopped := make(chan []time.Duration) // sent to by the collecting goroutine, once
@@ -128,12 +91,10 @@ func (s *Server) measureLags() (l lags) {
 	}()
 	var quiet, during []time.Duration
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Microsecond) {
-		for _, sh := range s.shards {
+		for n := range srv.Loops() {
 			before := collecting.Load()
-			done := make(chan struct{}) // closed by the loop
 			begin := time.Now()
-			sh.post(func() { close(done) })
-			<-done
+			srv.LoopTurn(n)
 			if lag := time.Since(begin); before || collecting.Load() {
 				during = append(during, lag)
 			} else {

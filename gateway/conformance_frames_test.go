@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"strings"
@@ -137,7 +137,7 @@ func fragmentationCases() map[string]conformance {
 
 // A ping inside a message is answered although the message isn't complete.
 func testPingAmidMessage(t *testing.T, in *instance, chop int) {
-	p := in.tester(t, echoPath)
+	p := in.tester(t, "/debug/echo")
 	send := func(frames ...string) {
 		t.Helper()
 		if chop == 0 {

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -105,7 +106,7 @@ func TestConformanceCompressionIsDeclined(t *testing.T) {
 		"old":  "x-webkit-deflate-frame",
 	} {
 		t.Run(name, func(t *testing.T) {
-			head := strings.Replace(upgradeHead, "/v1/ws", echoPath, 1)
+			head := strings.Replace(upgradeHead, "/v1/ws", "/debug/echo", 1)
 			head = strings.TrimSuffix(head, "\r\n") + "Sec-WebSocket-Extensions: " + offer + "\r\n\r\n"
 			p := newTester(t, in.raw(head))
 			if p.extensions != "" {
@@ -123,9 +124,9 @@ func TestConformanceCompressionIsDeclined(t *testing.T) {
 
 // The echo endpoint asks for a token where everything else does.
 func TestEchoAsksForToken(t *testing.T) {
-	in := start(t, func(c *Config) { withTokens(c); withDefaultRates(c); c.Debug.Echo = true })
+	in := start(t, func(c *gateway.Config) { withTokens(c); withDefaultRates(c); c.Debug.Echo = true })
 	request := func(query string) string {
-		return strings.Replace(upgradeHead, "/v1/ws", echoPath+query, 1)
+		return strings.Replace(upgradeHead, "/v1/ws", "/debug/echo"+query, 1)
 	}
 	for name, query := range map[string]string{"none": "", "nonsense": "?token=nonsense"} {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +144,7 @@ func TestEchoAsksForToken(t *testing.T) {
 // didn't send.
 func TestEchoIsDrained(t *testing.T) {
 	in := echoing(t)
-	p := in.tester(t, echoPath)
+	p := in.tester(t, "/debug/echo")
 	p.write(masked(1, hello), 0)
 	if b0, payload, err := p.frame(); err != nil || b0 != 1 || string(payload) != hello {
 		t.Fatalf("got %#x %q, %v", b0, payload, err)

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // Sections 9.1 to 9.6 and 10: large messages, whole, in fragments, and in many
@@ -14,7 +16,7 @@ func TestConformanceSizes(t *testing.T) {
 	// With traffic both ways clients delay their acknowledgements, and a send
 	// buffer smaller than a segment, which is 64 KiB on the loopback, waits for
 	// each: 5 s for 16 MiB in place of 0.1 s.
-	in := start(t, func(c *Config) { c.Debug.Echo, c.Socket.SendBuffer = true, 1<<20; withDefaultRates(c) })
+	in := start(t, func(c *gateway.Config) { c.Debug.Echo, c.Socket.SendBuffer = true, 1<<20; withDefaultRates(c) })
 	const most = 16 << 20
 	limit := most
 	if testing.Short() {
@@ -59,7 +61,7 @@ func TestConformanceRoundTrips(t *testing.T) {
 			t.Run(fmt.Sprintf("9.%d.%d", section, i+1), func(t *testing.T) {
 				payload := strings.Repeat("*", n)
 				want := map[byte]string{1: "text ", 2: "binary "}[op] + payload
-				p := in.tester(t, echoPath)
+				p := in.tester(t, "/debug/echo")
 				for range count {
 					if err := p.write(masked(fin|op, payload), 0); err != nil {
 						t.Fatal(err)
@@ -75,11 +77,11 @@ func TestConformanceRoundTrips(t *testing.T) {
 // one of just the limit is taken.
 func TestConformanceLimits(t *testing.T) {
 	const limit = 1000
-	in := start(t, func(c *Config) { c.Debug.Echo, c.Limits.MessageBytes = true, limit; withDefaultRates(c) })
+	in := start(t, func(c *gateway.Config) { c.Debug.Echo, c.Limits.MessageBytes = true, limit; withDefaultRates(c) })
 	for name, tc := range map[string]struct {
 		path  string
 		limit int
-	}{"ws": {"/v1/ws?format=raw", limit}, "echo": {echoPath, maxEcho}} {
+	}{"ws": {"/v1/ws?format=raw", limit}, "echo": {"/debug/echo", gateway.MaxEcho}} {
 		for id, c := range map[string]struct {
 			send []string
 			code int
@@ -97,14 +99,14 @@ func TestConformanceLimits(t *testing.T) {
 				}
 				if c.code == 0 {
 					// It waits for the rest.
-					if n := in.totals().clients; n[kindWebSocket]+n[kindEcho] != 1 {
+					if n := in.totals().clients; n["websocket"]+n["echo"] != 1 {
 						t.Errorf("%v clients", n)
 					}
 					p.Close()
 				} else if got := p.listen(t); got.code != c.code || got.err != io.EOF {
 					t.Errorf("closed with %d, then %v; want %d", got.code, got.err, c.code)
 				}
-				eventually(t, "it's gone", func() bool { p.Close(); return in.connections.Load() == 0 })
+				eventually(t, "it's gone", func() bool { p.Close(); return in.totals().connections == 0 })
 			})
 		}
 	}
@@ -113,15 +115,15 @@ func TestConformanceLimits(t *testing.T) {
 // While a client doesn't read its answers it isn't read from either, and is not
 // taken for slow; once it reads, all of it is there.
 func TestEchoWaitsForItsClient(t *testing.T) {
-	in := start(t, func(c *Config) { c.Debug.Echo, c.Limits.QueueBytes = true, 1<<10 })
+	in := start(t, func(c *gateway.Config) { c.Debug.Echo, c.Limits.QueueBytes = true, 1<<10 })
 	for name, send := range map[string][]string{
-		"one message":   fragments(2, strings.Repeat("0123456789abcdef", maxEcho/16), maxEcho),
+		"one message":   fragments(2, strings.Repeat("0123456789abcdef", gateway.MaxEcho/16), gateway.MaxEcho),
 		"tiny messages": slices.Repeat([]string{masked(fin|2, "0123456789abcdef")}, 200_000),
 		"pings":         slices.Repeat([]string{masked(fin|9, strings.Repeat("x", 125))}, 60_000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := in.dialSmall()
-			io.WriteString(c, strings.Replace(upgradeHead, "/v1/ws", echoPath, 1))
+			io.WriteString(c, strings.Replace(upgradeHead, "/v1/ws", "/debug/echo", 1))
 			sent := make(chan error, 1)
 			go func() {
 				_, err := io.WriteString(c, strings.Join(send, "")+closeFrame(1000, ""))
@@ -140,7 +142,7 @@ func TestEchoWaitsForItsClient(t *testing.T) {
 				t.Fatal("all of it was taken")
 			}
 			// The answer to one read.
-			if most > readBuffer+1024 {
+			if most > gateway.ReadBuffer+1024 {
 				t.Errorf("%d bytes were queued", most)
 			}
 			p := newTester(t, c)
@@ -156,7 +158,7 @@ func TestEchoWaitsForItsClient(t *testing.T) {
 			want := len(send) * len("0123456789abcdef")
 			switch name {
 			case "one message":
-				want = maxEcho
+				want = gateway.MaxEcho
 			case "pings":
 				want = len(send) * 125
 			}
@@ -170,7 +172,7 @@ func TestEchoWaitsForItsClient(t *testing.T) {
 			})
 		})
 	}
-	if n := in.totals().closes[CloseSlow]; n != 0 {
+	if n := in.totals().closes[gateway.CloseSlow]; n != 0 {
 		t.Errorf("%d were closed as slow", n)
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // The conformance tests hold a running gateway to RFC 6455 over raw sockets.
@@ -42,7 +44,7 @@ const perFrame = -2
 
 // echoing runs a gateway with the echo endpoint.
 func echoing(t testing.TB) *instance {
-	return start(t, func(c *Config) { c.Debug.Echo = true; withDefaultRates(c) })
+	return start(t, func(c *gateway.Config) { c.Debug.Echo = true; withDefaultRates(c) })
 }
 
 func (in *instance) conform(t *testing.T, cases map[string]conformance) {
@@ -54,7 +56,7 @@ func (in *instance) conform(t *testing.T, cases map[string]conformance) {
 // check plays one case.
 func (in *instance) check(t *testing.T, c conformance) {
 	t.Helper()
-	p := in.tester(t, echoPath)
+	p := in.tester(t, "/debug/echo")
 	send := c.send
 	if c.code == 0 {
 		send = append(slices.Clip(send), masked(fin|8, "\x03\xe8"))
@@ -295,7 +297,7 @@ func (p *tester) frame() (b0 byte, payload []byte, err error) {
 	if err != nil {
 		return 0, nil, io.ErrUnexpectedEOF
 	}
-	if n < least || n > maxEcho {
+	if n < least || n > gateway.MaxEcho {
 		return 0, nil, fmt.Errorf("a length of %d", n)
 	}
 	payload = make([]byte, n)

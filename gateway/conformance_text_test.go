@@ -1,10 +1,12 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // kosme is the Greek word that Markus Kuhn's UTF-8 decoder stress test begins
@@ -62,12 +64,12 @@ func TestConformanceTextFailsFast(t *testing.T) {
 		"6.4.4": {header(fin|1, len(text)) + mask(text)[:12], mask(text)[12:13]},
 	} {
 		t.Run(id, func(t *testing.T) {
-			p := in.tester(t, echoPath)
-			before := in.totals().closes[CloseBadData]
+			p := in.tester(t, "/debug/echo")
+			before := in.totals().closes[gateway.CloseBadData]
 			if err := p.writeSlowly(in, []string{tc.first}, perFrame); err != nil {
 				t.Fatal(err)
 			}
-			if n := in.totals().closes[CloseBadData]; n != before {
+			if n := in.totals().closes[gateway.CloseBadData]; n != before {
 				t.Fatal("failed too early")
 			}
 			if err := p.writeSlowly(in, []string{tc.second}, perFrame); err != nil {

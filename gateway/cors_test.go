@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 	foreignPage = "https://evil.example"
 )
 
-func listPages(c *Config) { c.Origins = []string{namedPage, "https://*.example.org"} }
+func listPages(c *gateway.Config) { c.Origins = []string{namedPage, "https://*.example.org"} }
 
 // askAs sends the start of a request by a page of origin, and returns the head of the answer.
 func (in *instance) askAs(origin, request string) *http.Response {
@@ -68,10 +70,10 @@ func preflight(path string, headers ...string) string {
 // TestPagesReadEveryAnswer: what a page is not let read is a network error to it.
 func TestPagesReadEveryAnswer(t *testing.T) {
 	t.Parallel()
-	tokens := func(c *Config) { listPages(c); withTokens(c) }
-	hurried := func(c *Config) { listPages(c); c.Limits.HeadTimeout = 3 * time.Second }
+	tokens := func(c *gateway.Config) { listPages(c); withTokens(c) }
+	hurried := func(c *gateway.Config) { listPages(c); c.Limits.HeadTimeout = 3 * time.Second }
 	for name, tc := range map[string]struct {
-		change  func(*Config)
+		change  func(*gateway.Config)
 		request string
 		status  int
 	}{
@@ -98,7 +100,7 @@ func TestPagesReadEveryAnswer(t *testing.T) {
 		"too long a line":     {listPages, get("/v1/poll?channels=" + strings.Repeat("x", 17<<10)), 431},
 		"slow head":           {hurried, "GET /v1/poll HTTP/1.1\r\nHost: test\r\n", 408},
 		"slow body":           {hurried, "POST /v1/poll HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n{", 408},
-		"handshakes":          {func(c *Config) { listPages(c); c.Limits.HandshakesPerSecond = 1 }, get("/v1/sse?channels=a"), 0},
+		"handshakes":          {func(c *gateway.Config) { listPages(c); c.Limits.HandshakesPerSecond = 1 }, get("/v1/sse?channels=a"), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -138,7 +140,7 @@ func TestPagesShareConnections(t *testing.T) {
 // Polls that wait at the same place share an answer, but not with other pages.
 func TestParkedPollsOfPages(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { listPages(c); c.Shards = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { listPages(c); c.Shards = 1 }).ready()
 	polls := make(map[string]net.Conn)
 	for _, origin := range []string{namedPage, patternPage, ""} {
 		line := ""
@@ -148,15 +150,7 @@ func TestParkedPollsOfPages(t *testing.T) {
 		polls[origin] = in.raw(get("/v1/poll?channels=a&wait=50", line))
 	}
 	eventually(t, "three polls wait", func() bool {
-		return in.onLoop(func(s *shard) bool {
-			n := 0
-			s.conns.each(func(_ uint32, c *conn) {
-				if c.phase == phaseOpen && c.kind == kindPoll && c.poll == 0 {
-					n++
-				}
-			})
-			return n == len(polls)
-		})
+		return in.Kept().Parked == len(polls)
 	})
 	in.redis.Publish("a", "1")
 	for origin, c := range polls {
@@ -174,7 +168,7 @@ func TestParkedPollsOfPages(t *testing.T) {
 // told must not hang on a limit.
 func TestPreflights(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		listPages(c)
 		withTokens(c)
 		c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 1
@@ -221,7 +215,7 @@ func TestPreflights(t *testing.T) {
 // no connection carries preflights alone without end.
 func TestPreflightsAreNoMessages(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		listPages(c)
 		c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 1
 	}).ready()
@@ -236,7 +230,7 @@ func TestPreflightsAreNoMessages(t *testing.T) {
 		io.Copy(io.Discard, resp.Body)
 		return resp
 	}
-	for range maxPreflights - 1 {
+	for range gateway.MaxPreflights - 1 {
 		if resp := next(preflight("/v1/poll")); resp.StatusCode != 204 || resp.Close {
 			t.Fatalf("preflight: %s %v", resp.Status, resp.Header)
 		}
@@ -255,7 +249,7 @@ func TestPreflightsAreNoMessages(t *testing.T) {
 	c = in.raw("")
 	r = bufio.NewReader(c)
 	for n := 1; ; n++ {
-		if resp := next(preflight("/v1/poll")); resp.StatusCode != 204 || n > maxPreflights {
+		if resp := next(preflight("/v1/poll")); resp.StatusCode != 204 || n > gateway.MaxPreflights {
 			t.Fatalf("preflight %d: %s", n, resp.Status)
 		} else if resp.Close {
 			break
@@ -267,14 +261,14 @@ func TestPreflightsAreNoMessages(t *testing.T) {
 // when to come back.
 func TestPagesLearnOfAFullGateway(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*Config){
-		"connections": func(c *Config) { c.Limits.Connections = 1 },
-		"address":     func(c *Config) { c.Limits.ConnectionsPerAddress = 1 },
-		"accept rate": func(c *Config) { c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst = 1, 1 },
+	for name, change := range map[string]func(*gateway.Config){
+		"connections": func(c *gateway.Config) { c.Limits.Connections = 1 },
+		"address":     func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = 1 },
+		"accept rate": func(c *gateway.Config) { c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst = 1, 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in := start(t, func(c *Config) { listPages(c); change(c) }).ready()
+			in := start(t, func(c *gateway.Config) { listPages(c); change(c) }).ready()
 			c := in.subscribed("news")
 			defer c.Close()
 			for _, origin := range []string{namedPage, patternPage, foreignPage, ""} {
@@ -297,11 +291,11 @@ func TestPagesLearnOfAFullGateway(t *testing.T) {
 
 func TestPagesLearnOfADrain(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { listPages(c); c.Drain.Timeout = time.Minute }).ready()
+	in := start(t, func(c *gateway.Config) { listPages(c); c.Drain.Timeout = time.Minute }).ready()
 	c := in.raw("")
 	eventually(t, "the connection is taken", func() bool { return in.metric("gateway_connections") == 1 })
 	in.stop()
-	in.drains()
+	eventually(t, "all are sent away", in.Draining)
 	io.WriteString(c, get("/v1/poll?channels=a", "Origin: "+namedPage+"\r\n"))
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {

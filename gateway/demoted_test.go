@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/binary"
@@ -8,12 +8,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/gobwas/ws"
 
-	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
@@ -92,11 +91,10 @@ func TestAnswersGoTogether(t *testing.T) {
 // A client that sends little has its turn before those whose bytes keep the loop
 // busy, however many they are.
 func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		withoutRates(c)
 		c.Shards = 1
 	}).ready()
-	s := in.shards[0]
 	const clients = 40
 	stop := make(chan struct{}) // closed at the end
 	requests := []byte(strings.Repeat("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 4000))
@@ -118,34 +116,25 @@ func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
 	}
 	defer close(stop)
 	modest := in.handshaken()
-	var fd int
-	in.onLoop(func(s *shard) bool {
-		s.conns.each(func(_ uint32, c *conn) {
-			if c.kind == kindWebSocket {
-				fd = int(c.fd)
-			}
-		})
-		return true
-	})
 	ping := wsframe.AppendMasked(nil, ws.OpPing, nil, [4]byte{1, 2, 3, 4})
 	eventually(t, "most are demoted", func() bool {
-		return in.onLoop(func(s *shard) bool { return len(s.demoted.list) > clients/2 })
+		demoted := make(chan int, 1)
+		in.Post(func(l gateway.Loop) { demoted <- l.Demoted() })
+		return <-demoted > clients/2
 	})
 	var meanwhile []uint64 // bytes read from others for each ping
 	for range 50 {
 		sent, taken := make(chan struct{}), make(chan uint64, 1)
-		s.post(func() {
+		in.Post(func(l gateway.Loop) {
 			<-sent
-			before := s.stats.bytesIn
-			var look func()
-			look = func() {
-				if n, _, _ := syscall.Recvfrom(fd, make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT); n > 0 {
-					s.post(look)
-					return
+			before := l.Counted().BytesIn
+			in.EachTurn(func(l gateway.Loop) bool {
+				if l.Unread() {
+					return true
 				}
-				taken <- s.stats.bytesIn - before
-			}
-			s.post(look)
+				taken <- l.Counted().BytesIn - before
+				return false
+			})
 		})
 		_, err := modest.Write(ping)
 		close(sent)
@@ -158,114 +147,15 @@ func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
 		meanwhile = append(meanwhile, <-taken)
 	}
 	slices.Sort(meanwhile)
-	if median := meanwhile[len(meanwhile)/2]; median > clients/4*readRequests {
-		t.Errorf("%d KiB of others are read before a ping is, of %d clients with %d KiB each", median>>10, clients, readRequests>>10)
-	}
-}
-
-// A client that takes long once isn't demoted for it: only if it does so again within
-// a few seconds.
-func TestOnceCostlyIsForgiven(t *testing.T) {
-	var d demoted
-	one, other := reactor.Key{Slot: 1, Gen: 1}, reactor.Key{Slot: 2, Gen: 1}
-	for n, step := range []struct {
-		at   uint32
-		who  reactor.Key
-		want bool
-	}{
-		{5, one, false}, {6, other, false}, {7, one, true}, {7 + costlyTicks, one, true},
-		{8 + 3*costlyTicks, one, false}, {9 + 4*costlyTicks, one, true}, {9 + 6*costlyTicks, one, false},
-		{10 + 6*costlyTicks, reactor.Key{Slot: 1, Gen: 2}, false},
-	} {
-		if got := d.again(step.who, step.at); got != step.want {
-			t.Errorf("step %d: %v", n, got)
-		}
-	}
-	for at := range uint32(100) {
-		for n := range uint32(10) {
-			d.again(reactor.Key{Slot: at, Gen: n}, 1000+at*costlyTicks)
-		}
-	}
-	if n := len(d.lately) + len(d.before); n > 20 {
-		t.Errorf("%d clients are remembered", n)
-	}
-}
-
-// What a client has sent counts when its deadline comes, also where nobody has read
-// it yet.
-func TestDemotedClientsAreNotTimedOut(t *testing.T) {
-	in := start(t, func(c *Config) {
-		c.Shards = 1
-		c.Heartbeat = HeartbeatConfig{Interval: time.Second, Timeout: 500 * time.Millisecond}
-	}).ready()
-	c := in.handshaken()
-	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil { // a ping
-		t.Fatal(err)
-	}
-	var slot uint32
-	in.onLoop(func(s *shard) bool {
-		s.conns.each(func(i uint32, conn *conn) {
-			if conn.kind == kindWebSocket {
-				slot = i
-			}
-		})
-		s.conns.at(slot).flags |= flagDemoted
-		return s.watchOut(slot, s.conns.at(slot), false)
-	})
-	pong := wsframe.AppendMasked(nil, ws.OpPong, nil, [4]byte{1, 2, 3, 4})
-	if _, err := c.Write(pong); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(2 * time.Second)
-	in.onLoop(func(s *shard) bool {
-		s.demoted.list = append(s.demoted.list, demotedClient{key: reactor.Key{Slot: slot, Gen: s.conns.at(slot).gen}})
-		return true
-	})
-	if _, err := c.Write(pong); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil { // the next one
-		t.Fatal(err)
-	}
-	if n := in.metric(`gateway_closes_total{reason="timeout"}`); n != 0 {
-		t.Errorf("%v clients are closed", n)
-	}
-}
-
-// Connections that wait in the kernel are accepted in each round of the loop, not
-// once in all that clients have sent.
-func TestWaitingConnectionsAreAccepted(t *testing.T) {
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
-	s := in.shards[0]
-	const waiting = 3*acceptsPerSlice + 1
-	blocked, let := make(chan struct{}), make(chan struct{})
-	turns, more := 0, true
-	before := 0
-	s.post(func() {
-		before = s.conns.used
-		close(blocked)
-		<-let
-		for s.accept(); more; turns++ {
-			more = s.Turn()
-		}
-	})
-	<-blocked
-	for range waiting {
-		in.raw("")
-	}
-	close(let)
-	used := 0
-	in.onLoop(func(s *shard) bool { used = s.conns.used; return true })
-	if used-before < waiting || turns > 10 {
-		t.Errorf("%d of %d connections are accepted in %d turns", used-before, waiting, turns)
+	if median := meanwhile[len(meanwhile)/2]; median > clients/4*gateway.ReadRequests {
+		t.Errorf("%d KiB of others are read before a ping is, of %d clients with %d KiB each", median>>10, clients, gateway.ReadRequests>>10)
 	}
 }
 
 // While hundreds of clients have sent requests, a new connection is accepted, and its
 // request answered, before all of theirs are read.
 func TestBusyLoopAccepts(t *testing.T) {
-	in := start(t, func(c *Config) { withoutRates(c); c.Shards = 1 }).ready()
-	s := in.shards[0]
+	in := start(t, func(c *gateway.Config) { withoutRates(c); c.Shards = 1 }).ready()
 	const clients = 300
 	requests := strings.Repeat("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 100)
 	conns := make([]net.Conn, clients)
@@ -277,29 +167,26 @@ func TestBusyLoopAccepts(t *testing.T) {
 	}
 	blocked, release, asked := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	accepted, answered := make(chan uint64, 1), make(chan uint64, 1)
-	s.post(func() {
-		accepts, before := s.stats.accepts, s.stats.bytesIn
+	in.Post(func(l gateway.Loop) {
+		before := l.Counted()
 		close(blocked)
 		<-release
-		var look func()
-		look = func() {
-			if s.stats.accepts == accepts {
-				s.post(look)
-				return
+		in.EachTurn(func(l gateway.Loop) bool {
+			n := l.Counted()
+			if n.Accepts == before.Accepts {
+				return true
 			}
-			accepted <- s.stats.bytesIn - before
+			accepted <- n.BytesIn - before.BytesIn
 			<-asked
-			closes := s.stats.closes[CloseAnswered]
-			look = func() {
-				if s.stats.closes[CloseAnswered] == closes {
-					s.post(look)
-					return
+			in.EachTurn(func(l gateway.Loop) bool {
+				if n := l.Counted(); n.Answered > before.Answered {
+					answered <- n.BytesIn - before.BytesIn
+					return false
 				}
-				answered <- s.stats.bytesIn - before
-			}
-			s.post(look)
-		}
-		s.post(look)
+				return true
+			})
+			return false
+		})
 	})
 	<-blocked
 	for _, c := range conns {

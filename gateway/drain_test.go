@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // returned waits for the end of Run.
@@ -79,7 +81,7 @@ func TestDrain(t *testing.T) {
 		over    = 3 * time.Second
 		back    = 1500 * time.Millisecond
 	)
-	in := start(t, func(c *Config) { c.Drain = DrainConfig{Delay: delay, Timeout: over, Reconnect: back} }).ready()
+	in := start(t, func(c *gateway.Config) { c.Drain = gateway.DrainConfig{Delay: delay, Timeout: over, Reconnect: back} }).ready()
 	var all []*client
 	for range clients {
 		c := in.dial("/v1/ws")
@@ -117,7 +119,7 @@ func TestDrain(t *testing.T) {
 	reading.Wait()
 	in.returned()
 	took := time.Since(begin)
-	if took < delay+over-2*tick || took > delay+over+linger-time.Second {
+	if took < delay+over-2*gateway.Tick || took > delay+over+gateway.Linger-time.Second {
 		t.Errorf("the drain took %v", took)
 	}
 
@@ -170,7 +172,7 @@ func TestDrain(t *testing.T) {
 func TestDrainLeavesTheDeafBehind(t *testing.T) {
 	t.Parallel()
 	const over = 300 * time.Millisecond
-	in := start(t, func(c *Config) { c.Drain.Timeout = over }).ready()
+	in := start(t, func(c *gateway.Config) { c.Drain.Timeout = over }).ready()
 	deaf := in.raw(upgradeHead)
 	if status, _ := answerOf(t, deaf); status != 101 {
 		t.Fatalf("handshake: %d", status)
@@ -181,14 +183,14 @@ func TestDrainLeavesTheDeafBehind(t *testing.T) {
 	begin := time.Now()
 	in.stop()
 	in.returned()
-	if took := time.Since(begin); took > over+linger-time.Second {
+	if took := time.Since(begin); took > over+gateway.Linger-time.Second {
 		t.Errorf("the exit took %v", took)
 	}
 	full.Close()
 }
 
 func TestDrainOfNobodyIsQuick(t *testing.T) {
-	in := start(t, func(c *Config) { c.Drain.Timeout = time.Minute }).ready()
+	in := start(t, func(c *gateway.Config) { c.Drain.Timeout = time.Minute }).ready()
 	begin := time.Now()
 	in.stop()
 	in.returned()
@@ -207,16 +209,7 @@ func TestDrainResetsNobody(t *testing.T) {
 	in := start(t, nil).ready()
 	// Both loops stand still while the kernel completes connections and the
 	// drain begins.
-	release := make(chan struct{})
-	var standing sync.WaitGroup
-	for _, sh := range in.shards {
-		standing.Add(1)
-		sh.post(func() {
-			standing.Done()
-			<-release
-		})
-	}
-	standing.Wait()
+	release := in.HoldLoops()
 	var all []net.Conn
 	for i := range clients {
 		head := healthHead
@@ -231,11 +224,11 @@ func TestDrainResetsNobody(t *testing.T) {
 		all = append(all, in.raw(head))
 	}
 	in.stop()
-	eventually(t, "the drain has begun", func() bool { return in.draining.Load() })
+	eventually(t, "the drain has begun", func() bool { return in.totals().draining })
 	// Let the posts of the drain and of a tick or two pile up.
-	waited := time.NewTimer(3 * tick)
+	waited := time.NewTimer(3 * gateway.Tick)
 	<-waited.C
-	close(release)
+	release()
 	for i, c := range all {
 		r := bufio.NewReader(c)
 		resp, err := http.ReadResponse(r, nil)
@@ -265,25 +258,13 @@ func TestDrainResetsNobody(t *testing.T) {
 	in.returned()
 }
 
-// drains waits until every shard sends its clients away.
-func (in *instance) drains() {
-	in.t.Helper()
-	for _, sh := range in.shards {
-		eventually(in.t, "the shard drains", func() bool {
-			done := make(chan bool, 1)
-			sh.post(func() { done <- sh.drain.reason == CloseDrain })
-			return <-done
-		})
-	}
-}
-
 // A client that comes during drain.delay is served: what sent it here doesn't
 // know yet. It goes with the others.
 func TestHandshakeWhileDraining(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Drain.Delay = 2 * time.Second }).ready()
+	in := start(t, func(c *gateway.Config) { c.Drain.Delay = 2 * time.Second }).ready()
 	in.stop()
-	eventually(t, "the drain has begun", func() bool { return in.draining.Load() })
+	eventually(t, "the drain has begun", func() bool { return in.totals().draining })
 	c := in.dial("/v1/ws")
 	c.expect("welcome")
 	if e := c.expect("bye"); e.Reason != "drain" {
@@ -299,7 +280,7 @@ func TestHandshakeWhileDraining(t *testing.T) {
 // refused while the other nodes are ready.
 func TestDrainKeepsNoConnectionForAnother(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Drain.Timeout = time.Hour }).ready()
+	in := start(t, func(c *gateway.Config) { c.Drain.Timeout = time.Hour }).ready()
 	stays := in.dial("/v1/ws")
 	stays.expect("welcome")
 	idle := in.raw(healthHead)
@@ -310,7 +291,7 @@ func TestDrainKeepsNoConnectionForAnother(t *testing.T) {
 	}
 	io.Copy(io.Discard, resp.Body)
 	poll := in.raw("GET /v1/poll?channels=news&wait=50 HTTP/1.1\r\nHost: x\r\n\r\n")
-	eventually(t, "the poll waits", func() bool { return in.totals().clients[kindPoll] == 1 && in.totals().subscriptions == 1 })
+	eventually(t, "the poll waits", func() bool { return in.totals().clients["poll"] == 1 && in.totals().subscriptions == 1 })
 	in.stop()
 	if n, err := io.Copy(io.Discard, r); n != 0 || err != nil {
 		t.Errorf("the idle connection got %d bytes, %v", n, err)
@@ -319,8 +300,8 @@ func TestDrainKeepsNoConnectionForAnother(t *testing.T) {
 	if resp, err := http.ReadResponse(bufio.NewReader(poll), nil); err != nil || resp.StatusCode != 200 || !resp.Close {
 		t.Errorf("the poll got %v, %v", resp, err)
 	}
-	if n := in.totals().clients[kindWebSocket]; n != 1 {
+	if n := in.totals().clients["websocket"]; n != 1 {
 		t.Errorf("%d clients are left of one that has an hour", n)
 	}
-	in.Server.fail(nil)
+	stays.Close() // the last one
 }

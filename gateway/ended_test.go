@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
@@ -9,30 +9,16 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
-)
 
-// left tells what a shard still keeps for clients, empty for nothing.
-func (s *shard) left() string {
-	var left []string
-	for name, n := range map[string]int{
-		"connections": s.conns.used, "subscriptions": s.stats.subscriptions, "inputs": s.inputs.used(), "bytes of inputs": int(s.inputBytes),
-		"queues": s.queues.used(), "bytes of queues": int(s.queues.bytes), "polls": s.polls.used(), "grants": s.grants.entries.used(),
-		"sockets without a token": len(s.unknown), "joins": len(s.joins), "channels": s.index.Channels(), "tasks": len(s.taskOf),
-		"parked": len(s.parked), "marked": len(s.marked),
-	} {
-		if n != 0 {
-			left = append(left, fmt.Sprintf("%d %s", n, name))
-		}
-	}
-	return strings.Join(left, ", ")
-}
+	"github.com/pushgate/pushgate/gateway"
+)
 
 // A client may be lost, or be ended for its slowness, at any write to it. Whatever is being
 // done for it then, nothing of it stays behind for the slot's next client.
 func TestEndAtEveryWrite(t *testing.T) {
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Shards, c.Limits.ChannelsPerConnection, c.Socket.SendBuffer = 1, 400, 4<<10
-		c.Channels = []ChannelRule{{Match: []string{"*"}, Publish: true}}
+		c.Channels = []gateway.ChannelRule{{Match: []string{"*"}, Publish: true}}
 	}).ready()
 	old := ago(time.Minute)
 	for n := range 50 {
@@ -44,7 +30,7 @@ func TestEndAtEveryWrite(t *testing.T) {
 		`{"type":"subscribe","channel":"c","history":5}`, `{"type":"nonsense"}`, `{"type":"unsubscribe","channel":"a"}`,
 		`{"type":"ping"}`, `{"type":"publish","channel":"b","data":1}`,
 	} {
-		socket += string(frame(ws.OpText, command))
+		socket += string(gateway.Frame(ws.OpText, command))
 	}
 	many := make([]string, 300)
 	for n := range many {
@@ -54,7 +40,7 @@ func TestEndAtEveryWrite(t *testing.T) {
 	clients := map[string]struct{ send, last string }{
 		"WebSocket": {socket, `"live"`},
 		"WebSocket with many channels": {
-			strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels=a,"+list, 1) + string(frame(ws.OpText, `{"type":"publish","channel":"many.299","data":1}`)), `"live"`},
+			strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels=a,"+list, 1) + string(gateway.Frame(ws.OpText, `{"type":"publish","channel":"many.299","data":1}`)), `"live"`},
 		"stream":  {get("/v1/sse?channels=a,kept&cursor=" + old), `"live"`},
 		"history": {get("/v1/sse?channels=kept&history=30"), `"live"`},
 		"polls": {get("/v1/poll?channels=a&wait=0") + get("/v1/poll?channels=a,kept&wait=0&cursor="+old) +
@@ -62,20 +48,15 @@ func TestEndAtEveryWrite(t *testing.T) {
 			get("/healthz") + get("/v1/poll?channels=a", "Connection: close\r\n"), ""},
 	}
 	for name, client := range clients {
-		for how, end := range map[string]func(s *shard, i uint32, c *conn){
-			"lost": func(s *shard, i uint32, c *conn) { s.lost(i, c) },
-			"slow": func(s *shard, i uint32, c *conn) { s.end(i, c, CloseSlow) },
-		} {
-			t.Run(name+", "+how, func(t *testing.T) {
+		for _, reason := range []gateway.CloseReason{gateway.CloseReset, gateway.CloseSlow} {
+			t.Run(name+", "+string(reason), func(t *testing.T) {
 				for n := 1; ; n++ {
 					writes := 0
-					in.onLoop(func(s *shard) bool {
-						s.onWrite = func(i uint32, c *conn) {
-							if writes++; writes == n {
-								end(s, i, c)
-							}
+					in.OnWrite(func() gateway.CloseReason {
+						if writes++; writes == n {
+							return reason
 						}
-						return true
+						return ""
 					})
 					c := in.raw(client.send)
 					done := make(chan struct{})
@@ -93,11 +74,7 @@ func TestEndAtEveryWrite(t *testing.T) {
 							in.redis.Publish("kept", `"live"`)
 						}
 					}
-					left := ""
-					eventually(t, "nothing is left", func() bool {
-						in.onLoop(func(s *shard) bool { left = s.left(); return true })
-						return left == ""
-					})
+					eventually(t, "nothing is left", func() bool { return in.Left() == "" })
 					if writes < n {
 						if n < 3 {
 							t.Errorf("%d writes are too few", writes)

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // stream is a client of /v1/sse.
@@ -145,7 +147,7 @@ func TestRawEvents(t *testing.T) {
 
 func TestEventsHeartbeatAndDrain(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Heartbeat.Interval = 100 * time.Millisecond }).ready()
+	in := start(t, func(c *gateway.Config) { c.Heartbeat.Interval = 100 * time.Millisecond }).ready()
 	s := in.events("/v1/sse?channels=news", "")
 	s.expect("subscribed")
 	for {

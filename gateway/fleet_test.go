@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/admin"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
@@ -73,9 +74,9 @@ func TestRebalanceOfAFleet(t *testing.T) {
 	}
 	eventually(t, "they are even", func() bool {
 		// Each shard rounds its part down.
-		return a.connections.Load() >= 48 && a.connections.Load() <= 52 && b.connections.Load() >= 48
+		return a.totals().connections >= 48 && a.totals().connections <= 52 && b.totals().connections >= 48
 	})
-	if n := b.totals().closes[CloseRebalance]; n > 0 {
+	if n := b.totals().closes[gateway.CloseRebalance]; n > 0 {
 		t.Errorf("%d clients left the node that had fewer", n)
 	}
 }
@@ -109,7 +110,7 @@ func TestRebalanceOfABusyFleet(t *testing.T) {
 func TestFleetOfOneThatGoes(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	a, b := startOn(t, redis, nil).ready(), startOn(t, redis, func(c *Config) { c.Drain.Timeout = time.Hour }).ready()
+	a, b := startOn(t, redis, nil).ready(), startOn(t, redis, func(c *gateway.Config) { c.Drain.Timeout = time.Hour }).ready()
 	b.kept(1, a)
 	allKnow(t, 2, a, b)
 	b.stop()
@@ -117,7 +118,7 @@ func TestFleetOfOneThatGoes(t *testing.T) {
 		var e failure
 		return a.call("POST", "/v1/rebalance", "", &e) == 409 && strings.Contains(e.Error.Message, b.node)
 	})
-	b.Server.fail(nil) // as after the drain
+	b.call("DELETE", "/v1/connections?transport=websocket", "", nil) // the last one
 	eventually(t, "it is forgotten", func() bool {
 		var f admin.Fleet
 		return a.call("GET", "/v1/nodes", "", &f) == 200 && len(f.Nodes) == 1
@@ -131,7 +132,7 @@ func TestExitBesideASilentRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close() // the kernel takes who connects
-	cfg, fc := DefaultConfig(), fanout.DefaultConfig()
+	cfg, fc := gateway.DefaultConfig(), fanout.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout = "127.0.0.1:0", "", 0
 	fc.URL = "redis://" + l.Addr().String()
 	log := slog.New(slog.DiscardHandler)
@@ -139,7 +140,7 @@ func TestExitBesideASilentRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := New(cfg, broker, log)
+	srv, err := gateway.New(cfg, broker, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +160,7 @@ func TestExitBesideASilentRedis(t *testing.T) {
 	if err := broker.Close(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begin); took > beatEvery-time.Second {
+	if took := time.Since(begin); took > gateway.BeatEvery-time.Second {
 		t.Errorf("it took %v", took)
 	}
 }
@@ -170,7 +171,7 @@ func TestNodesForOneWhoGoes(t *testing.T) {
 	allKnow(t, 1, in)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (operator{in.Server}).Nodes(ctx); err == nil {
+	if _, err := in.Nodes(ctx); err == nil {
 		t.Error("it got an answer")
 	}
 	if n := in.metric("gateway_fleet_nodes"); n != 1 {
@@ -193,51 +194,11 @@ func TestFleetIsRefused(t *testing.T) {
 
 	_, err := in.broker.Beat(t.Context(), "here")
 	var text bytes.Buffer
-	s := &Server{fleet: newFleet(), log: slog.New(slog.NewTextHandler(&text, nil))}
+	judge := gateway.FleetJudge("here", slog.New(slog.NewTextHandler(&text, nil)))
 	for range 3 {
-		s.judgeFleet(nil, err)
+		judge(nil, err)
 	}
 	if strings.Count(text.String(), "\n") != 1 || !strings.Contains(text.String(), "the other nodes are not known") {
 		t.Errorf("the log says\n%s", &text)
-	}
-}
-
-func TestJudgeFleet(t *testing.T) {
-	node := func(name string, n int64) admin.Node {
-		return admin.Node{Node: name, State: admin.Serving, Connections: n}
-	}
-	away := node("b", 0)
-	away.State = admin.Draining
-	for name, tc := range map[string]struct {
-		nodes []admin.Node
-		want  string
-	}{
-		"came back":        {[]admin.Node{node("a", 43), node("b", 257)}, "far fewer"},
-		"has all":          {[]admin.Node{node("a", 257), node("b", 43)}, "far more"},
-		"even":             {[]admin.Node{node("a", 140), node("b", 160)}, ""},
-		"one of ten":       {[]admin.Node{node("a", 0), node("b", 100), node("c", 100), node("d", 100)}, "far fewer"},
-		"the rest of ten":  {[]admin.Node{node("a", 1100), node("b", 1100), node("c", 1100), node("d", 1100), node("e", 0)}, ""},
-		"a handful":        {[]admin.Node{node("a", 0), node("b", 40)}, ""},
-		"alone":            {[]admin.Node{node("a", 1000)}, ""},
-		"while one drains": {[]admin.Node{node("a", 1000), away}, ""},
-		"not told of":      {[]admin.Node{node("b", 1000), node("c", 0)}, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var text bytes.Buffer
-			s := &Server{node: "a", fleet: newFleet(), log: slog.New(slog.NewTextHandler(&text, nil))}
-			for range unevenBeats - 1 {
-				s.judgeFleet(tc.nodes, nil)
-			}
-			if text.Len() > 0 {
-				t.Errorf("told too early: %s", &text)
-			}
-			for range 10 {
-				s.judgeFleet(tc.nodes, nil)
-			}
-			lines := strings.Count(text.String(), "\n")
-			if tc.want == "" && lines > 0 || tc.want != "" && (lines != 1 || !strings.Contains(text.String(), tc.want) || !strings.Contains(text.String(), `fix="gateway rebalance"`)) {
-				t.Errorf("want %q once, got\n%s", tc.want, &text)
-			}
-		})
 	}
 }

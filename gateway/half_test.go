@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -7,11 +7,10 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // halfClosed sends bytes and ends its side.
@@ -28,15 +27,7 @@ func (in *instance) halfClosed(bytes string) net.Conn {
 func (in *instance) halved(n int) {
 	in.t.Helper()
 	eventually(in.t, "the gateway knows that the client has ended its side", func() bool {
-		return in.onLoop(func(s *shard) bool {
-			have := 0
-			s.conns.each(func(_ uint32, c *conn) {
-				if c.flags&flagHalf != 0 && c.poll == 0 {
-					have++
-				}
-			})
-			return have == n
-		})
+		return in.Kept().HalfClosed == n
 	})
 }
 
@@ -44,9 +35,9 @@ func (in *instance) halved(n int) {
 // it asked for.
 func TestHalfClosedClients(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Shards = 1
-		c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}}
+		c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}}
 	}).ready()
 	whole := func(t *testing.T, r *bufio.Reader, method string) (*http.Response, string) {
 		t.Helper()
@@ -162,7 +153,7 @@ func TestHalfClosedClients(t *testing.T) {
 	t.Run("one that the operator closes", func(t *testing.T) {
 		r := bufio.NewReader(in.halfClosed(get("/v1/poll?channels=half&wait=50")))
 		in.halved(1)
-		in.onLoop(func(s *shard) bool { i, c := s.onlyPoll(); s.dismiss(i, c, 0); return true })
+		in.call("DELETE", "/v1/connections?transport=poll", "", nil)
 		if resp, _ := whole(t, r, "GET"); resp.StatusCode != 503 {
 			t.Errorf("%s", resp.Status)
 		}
@@ -175,7 +166,7 @@ func TestHalfClosedClients(t *testing.T) {
 // same, and frees what it holds at once.
 func TestGoneClientsAreNotHalfClosed(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Heartbeat.Interval = time.Hour; c.Shards = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Heartbeat.Interval = time.Hour; c.Shards = 1 }).ready()
 	for name, request := range map[string]string{
 		"poll":        get("/v1/poll?channels=a&wait=55"),
 		"stream":      get("/v1/sse?channels=a"),
@@ -183,41 +174,18 @@ func TestGoneClientsAreNotHalfClosed(t *testing.T) {
 		"between two": get("/v1/poll?channels=a&wait=0"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := in.totals().closes[CloseByClient] + in.totals().closes[CloseReset]
+			before := in.totals().closes[gateway.CloseByClient] + in.totals().closes[gateway.CloseReset]
 			c := in.raw(request)
 			if name == "poll" {
-				eventually(t, "the poll waits", func() bool {
-					return in.onLoop(func(s *shard) bool { _, c := s.onlyPoll(); return c != nil && c.poll == 0 })
-				})
+				eventually(t, "the poll waits", func() bool { return in.Kept().Parked == 1 })
 			} else if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode/100 != 2 {
 				t.Fatal(resp, err)
 			}
 			c.Close()
 			eventually(t, "it has left", func() bool {
 				n := in.totals()
-				return n.closes[CloseByClient]+n.closes[CloseReset] == before+1 && in.metric("gateway_connections") == 0
+				return n.closes[gateway.CloseByClient]+n.closes[gateway.CloseReset] == before+1 && in.metric("gateway_connections") == 0
 			})
 		})
-	}
-}
-
-// The end of a client's side may be told by an event from before it was known.
-func TestEndOfASideIsToldTwice(t *testing.T) {
-	s := newStill(t, nil)
-	p := s.connect()
-	p.send([]byte("GET /v1/sse?channels=c HTTP/1.1\r\nHost: a\r\n\r\n"))
-	if err := syscall.Shutdown(p.fd, syscall.SHUT_WR); err != nil {
-		t.Fatal(err)
-	}
-	event := reactor.In | reactor.Events(syscall.EPOLLRDHUP)
-	for range 2 {
-		s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, event)
-		if c := s.conns.find(p.slot, p.gen); c == nil || c.phase != phaseOpen || c.flags&flagHalf == 0 {
-			t.Fatalf("got %+v", c)
-		}
-	}
-	s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, reactor.Gone)
-	if c := s.conns.find(p.slot, p.gen); c != nil && c.phase == phaseOpen {
-		t.Error("the client stays when it has gone")
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -80,7 +81,7 @@ func TestLongHeads(t *testing.T) {
 
 func TestSlowHeads(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Limits.HeadTimeout, c.Limits.IdleTimeout = 400*time.Millisecond, time.Hour })
+	in := start(t, func(c *gateway.Config) { c.Limits.HeadTimeout, c.Limits.IdleTimeout = 400*time.Millisecond, time.Hour })
 	t.Run("half a head", func(t *testing.T) {
 		begin := time.Now()
 		got := untilClosed(t, in.raw("GET /v1/ws HTTP/1.1\r\nHost: te"))
@@ -136,14 +137,14 @@ func TestSlowHeads(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
-	eventually(t, "no connection is left", func() bool { return in.connections.Load() == 0 })
+	eventually(t, "no connection is left", func() bool { return in.totals().connections == 0 })
 	if n := in.metric(`gateway_rejects_total{reason="head_timeout"}`); n != 5 {
 		t.Errorf("%v timeouts counted, want 5", n)
 	}
 }
 
 func TestIdleKeptConnection(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.IdleTimeout = 300 * time.Millisecond })
+	in := start(t, func(c *gateway.Config) { c.Limits.IdleTimeout = 300 * time.Millisecond })
 	got := untilClosed(t, in.raw(healthHead))
 	if !strings.HasPrefix(got, "HTTP/1.1 200 ") || strings.Count(got, "HTTP/1.1") != 1 {
 		t.Errorf("got %q", got)
@@ -191,7 +192,7 @@ func TestTLSOnThePlainPort(t *testing.T) {
 		t.Errorf("the client was told %v, want an answer in HTTP", err)
 	}
 	c.NetConn().Close()
-	eventually(t, "no connection is left", func() bool { return in.connections.Load() == 0 })
+	eventually(t, "no connection is left", func() bool { return in.totals().connections == 0 })
 	if n := in.metric(`gateway_rejects_total{reason="bad_request"}`); n != 1 {
 		t.Errorf("%v bad requests counted", n)
 	}
@@ -260,7 +261,7 @@ func TestPipelinedRequests(t *testing.T) {
 	t.Run("read late", func(t *testing.T) {
 		requests, heads := alternate(5000)
 		c := in.dialSmall()
-		if len(heads) < 4*maxPipelined {
+		if len(heads) < 4*gateway.MaxPipelined {
 			t.Fatalf("%d bytes of requests are no more than a client may send ahead", len(heads))
 		}
 		go io.WriteString(c, heads)
@@ -269,12 +270,12 @@ func TestPipelinedRequests(t *testing.T) {
 		eventually(t, "nothing is queued", func() bool { st := in.totals(); return st.queueBytes == 0 && st.queues == 0 })
 	})
 	t.Run("never read", func(t *testing.T) {
-		in := start(t, func(c *Config) { c.Limits.IdleTimeout = time.Second })
+		in := start(t, func(c *gateway.Config) { c.Limits.IdleTimeout = time.Second })
 		_, heads := alternate(100_000)
 		c := in.dialSmall()
 		go io.WriteString(c, heads) // fails once the gateway has cut the connection
-		eventually(t, "it is paused", func() bool { return in.inputBytes.Load() >= maxPipelined })
-		if n := in.inputBytes.Load(); n > 3*maxPipelined {
+		eventually(t, "it is paused", func() bool { return in.totals().inputBytes >= gateway.MaxPipelined })
+		if n := in.totals().inputBytes; n > 3*gateway.MaxPipelined {
 			t.Errorf("%d bytes are kept of what it sent ahead", n)
 		}
 		eventually(t, "the client is cut off", func() bool { return in.metric(`gateway_closes_total{reason="slow"}`) == 1 })
@@ -285,23 +286,6 @@ func TestPipelinedRequests(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
-}
-
-// totals returns the counters of all shards together.
-func (in *instance) totals() stats {
-	in.t.Helper()
-	sum := newStats()
-	for _, sh := range in.shards {
-		st, ok := sh.snapshot()
-		// A busy machine is no stalled loop.
-		for end := time.Now().Add(patience); !ok; st, ok = sh.snapshot() {
-			if time.Now().After(end) {
-				in.t.Fatal(errLoopStalled)
-			}
-		}
-		sum.add(&st)
-	}
-	return sum
 }
 
 func TestPlainRequests(t *testing.T) {

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -45,8 +46,8 @@ func partialMessage(n int) string {
 }
 
 // keeping returns a gateway and what to say to it in one of these ways.
-func keeping(t *testing.T, way string, n int, change func(*Config)) (*instance, string) {
-	in := start(t, func(c *Config) {
+func keeping(t *testing.T, way string, n int, change func(*gateway.Config)) (*instance, string) {
+	in := start(t, func(c *gateway.Config) {
 		withTokens(c)
 		c.Shards = 1
 		c.Limits.HeadBytes, c.Limits.HeadTimeout = 80<<10, patience
@@ -65,7 +66,7 @@ func TestInputIsBounded(t *testing.T) {
 	for way := range unfinished {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			in, text := keeping(t, way, each, func(c *Config) { c.Limits.TotalInputBytes = bound })
+			in, text := keeping(t, way, each, func(c *gateway.Config) { c.Limits.TotalInputBytes = bound })
 			told := make(chan string, clients)
 			send := func() {
 				c, err := net.Dial("tcp", in.Addr())
@@ -83,11 +84,11 @@ func TestInputIsBounded(t *testing.T) {
 			most := int64(0)
 			for range clients {
 				send()
-				most = max(most, in.inputBytes.Load())
+				most = max(most, in.totals().inputBytes)
 			}
 			eventually(t, "some are turned away", func() bool {
-				most = max(most, in.inputBytes.Load())
-				return in.totals().rejects[RejectTotalInput] > 20
+				most = max(most, in.totals().inputBytes)
+				return in.totals().rejects[gateway.RejectTotalInput] > 20
 			})
 			if most > bound {
 				t.Errorf("%d bytes were held, at most %d may be", most, bound)
@@ -109,7 +110,7 @@ func TestInputIsBounded(t *testing.T) {
 				t.Errorf("the gauge is %v", n)
 			}
 			in.halt()
-			if n := in.inputBytes.Load(); n > bound {
+			if n := in.totals().inputBytes; n > bound {
 				t.Errorf("%d bytes are held at the end", n)
 			}
 		})
@@ -119,14 +120,14 @@ func TestInputIsBounded(t *testing.T) {
 // The largest are ended, and of these the oldest; the small ones go on.
 func TestLargestInputGoes(t *testing.T) {
 	t.Parallel()
-	in, small := keeping(t, "heads", 1000, func(c *Config) { c.Limits.TotalInputBytes = 1 << 20 })
+	in, small := keeping(t, "heads", 1000, func(c *gateway.Config) { c.Limits.TotalInputBytes = 1 << 20 })
 	first := in.raw(small)
-	eventually(t, "it is held", func() bool { return in.inputBytes.Load() > 1000 })
-	_, large := keeping(t, "heads", 60<<10, func(*Config) {})
+	eventually(t, "it is held", func() bool { return in.totals().inputBytes > 1000 })
+	_, large := keeping(t, "heads", 60<<10, func(*gateway.Config) {})
 	for range 100 {
 		in.raw(large)
 	}
-	eventually(t, "many are turned away", func() bool { return in.totals().rejects[RejectTotalInput] > 50 })
+	eventually(t, "many are turned away", func() bool { return in.totals().rejects[gateway.RejectTotalInput] > 50 })
 	io.WriteString(first, "\r\nAccept: text/event-stream\r\n\r\n")
 	if resp, err := http.ReadResponse(bufio.NewReader(first), nil); err != nil || resp.StatusCode != 401 {
 		t.Errorf("the small request is answered %v, %v; want 401", resp, err)
@@ -139,18 +140,18 @@ func TestInputIsGivenBack(t *testing.T) {
 	for way := range unfinished {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			in, text := keeping(t, way, 20<<10, func(*Config) {})
+			in, text := keeping(t, way, 20<<10, func(*gateway.Config) {})
+			var conns []net.Conn
 			for range 10 {
-				in.raw(text)
+				conns = append(conns, in.raw(text))
 			}
-			eventually(t, "they are held", func() bool { return in.inputBytes.Load() > 10*10<<10 && in.totals().accepts == 10 })
-			// What some of them say may still be on its way.
-			eventually(t, "no bytes are counted of nothing", func() bool {
-				in.onLoop(func(s *shard) bool {
-					s.conns.each(func(i uint32, c *conn) { s.release(i, c, CloseReset) })
-					return true
-				})
-				return in.inputBytes.Load() == 0
+			eventually(t, "they are held", func() bool { return in.totals().inputBytes > 10*10<<10 && in.totals().accepts == 10 })
+			for _, c := range conns {
+				c.(*net.TCPConn).SetLinger(0)
+				c.Close()
+			}
+			eventually(t, "nothing is left of them", func() bool {
+				return in.totals().inputBytes == 0 && in.Kept() == gateway.Kept{}
 			})
 		})
 	}
@@ -171,7 +172,7 @@ func TestInputsTakeWhatIsCounted(t *testing.T) {
 				continue // what else such a client takes is more
 			}
 			clients := max(200, min(1000, 2_000_000/size))
-			in, text := keeping(t, way, size, func(c *Config) {})
+			in, text := keeping(t, way, size, func(c *gateway.Config) {})
 			var conns []net.Conn
 			for range clients {
 				conns = append(conns, in.raw(""))
@@ -182,21 +183,21 @@ func TestInputsTakeWhatIsCounted(t *testing.T) {
 				io.WriteString(c, text[:len(text)-1])
 			}
 			read := func() bool { return in.totals().bytesIn >= uint64(clients*(len(text)-1)) }
-			if way == "requests ahead of an answer" && size > maxPipelined {
-				read = func() bool { return in.onLoop(allPaused) }
+			if way == "requests ahead of an answer" && size > gateway.MaxPipelined {
+				read = func() bool { return in.Kept().Paused == clients }
 			}
 			eventually(t, "all is read", read)
 			for _, c := range conns { // the last byte comes alone
 				io.WriteString(c, text[len(text)-1:])
 			}
-			held := func() (n int) {
-				in.onLoop(func(s *shard) bool { n = max(s.inputs.used(), len(s.unknown)); return true })
-				return n
+			held := func() int {
+				k := in.Kept()
+				return max(k.Inputs, k.Unknown)
 			}
 			eventually(t, "all is held", func() bool {
-				return held() == clients && (size > maxPipelined || in.totals().bytesIn == uint64(clients*len(text)))
+				return held() == clients && (size > gateway.MaxPipelined || in.totals().bytesIn == uint64(clients*len(text)))
 			})
-			counted, grown := in.inputBytes.Load(), heap()-before
+			counted, grown := in.totals().inputBytes, heap()-before
 			if grown > counted*3/2 || counted > grown*2 {
 				t.Errorf("%s of %d bytes: %d bytes are held, %d are counted", way, size, grown, counted)
 			}
@@ -207,15 +208,4 @@ func TestInputsTakeWhatIsCounted(t *testing.T) {
 			}
 		}
 	}
-}
-
-// allPaused reports whether all clients have sent as much ahead as is read.
-func allPaused(s *shard) bool {
-	n := 0
-	s.conns.each(func(_ uint32, c *conn) {
-		if s.isPaused(c) {
-			n++
-		}
-	})
-	return n == s.conns.used
 }

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"context"
@@ -290,7 +290,7 @@ func TestHistoryIsRefused(t *testing.T) {
 	c = locked.dial("/v1/ws?token=" + narrow)
 	c.expect("welcome")
 	c.write(`{"type":"subscribe","channel":"c","history":5}`)
-	if e := c.expect("error"); e.Code != codeForbidden {
+	if e := c.expect("error"); e.Code != "forbidden" {
 		t.Errorf("got %+v", e)
 	}
 }

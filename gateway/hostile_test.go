@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pushgate/pushgate/fanout"
-	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -24,13 +24,9 @@ import (
 // shutdown would wait for it for ever.
 func (in *instance) alive() {
 	in.t.Helper()
-	done := make(chan struct{})
-	in.shards[0].post(func() { close(done) })
-	select {
-	case <-done:
-	case <-time.After(patience):
-		panic("the loop of a shard hangs")
-	}
+	timer := time.AfterFunc(patience, func() { panic("the loop of a shard hangs") })
+	in.Turn()
+	timer.Stop()
 }
 
 // stuff fills a client's buffers with pongs that it doesn't read until n bytes
@@ -63,9 +59,8 @@ func (in *instance) history(channel string, entries, size int) (since string) {
 // with its slot.
 func TestExpectContinueOfAClientThatIsGone(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Shards = 1; c.Limits.HeadTimeout = 500 * time.Millisecond }).ready()
-	held := make(chan struct{})
-	in.shards[0].post(func() { <-held })
+	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.HeadTimeout = 500 * time.Millisecond }).ready()
+	release := in.HoldLoops()
 	const clients = 20
 	for range clients {
 		c, err := net.Dial("tcp", in.Addr())
@@ -76,23 +71,13 @@ func TestExpectContinueOfAClientThatIsGone(t *testing.T) {
 		c.(*net.TCPConn).SetLinger(0)
 		c.Close()
 	}
-	close(held)
+	release()
 	eventually(t, "all were accepted", func() bool { return in.totals().accepts >= clients })
-	time.Sleep(time.Second) // past the deadline
-	in.onLoop(func(s *shard) bool {
-		seen := map[uint32]bool{}
-		for i := s.conns.free; i != 0; i = s.conns.at(i).heard {
-			if seen[i] {
-				t.Errorf("slot %d is free twice", i)
-				break
-			}
-			seen[i] = true
-		}
-		if s.conns.used != 0 || s.polls.used() != 0 || s.wheel.Len() != 0 || in.connections.Load() != 0 {
-			t.Errorf("%d connections, %d slots, %d polls, %d deadlines are left", in.connections.Load(), s.conns.used, s.polls.used(), s.wheel.Len())
-		}
-		return true
-	})
+	deadline := time.Now().Add(500*time.Millisecond + 3*gateway.Tick)
+	eventually(t, "their deadline is over", func() bool { return in.Judged(deadline) })
+	if k := in.Kept(); k != (gateway.Kept{}) || in.totals().connections != 0 {
+		t.Errorf("%+v are left", k)
+	}
 }
 
 // Gaps have no form among bare payloads. A client that collects many of them
@@ -108,7 +93,7 @@ func TestGapsOfARawClient(t *testing.T) {
 				c.write(fmt.Sprintf(`{"type":"subscribe","channel":"c%d","since":"~elsewhere-1"}`, i))
 			}
 			eventually(in.t, "all are told", func() bool {
-				return in.onLoop(func(s *shard) bool { return len(s.joins) == 0 && s.stats.subscriptions == 91 })
+				return in.Kept().Joins == 0 && in.totals().subscriptions == 91
 			})
 			return c
 		},
@@ -120,7 +105,7 @@ func TestGapsOfARawClient(t *testing.T) {
 			c := in.dialLazy("/v1/ws?format=raw&channels=" + strings.Join(names, ","))
 			eventually(in.t, "it is subscribed", func() bool { return in.totals().subscriptions == len(names) })
 			payload := strings.Repeat("x", 600)
-			for end := time.Now().Add(patience); in.totals().drops[DropOldest] < 300 && time.Now().Before(end); {
+			for end := time.Now().Add(patience); in.totals().drops[gateway.DropOldest] < 300 && time.Now().Before(end); {
 				for _, name := range names {
 					in.redis.Publish(name, payload)
 				}
@@ -130,10 +115,10 @@ func TestGapsOfARawClient(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in := start(t, func(c *Config) {
+			in := start(t, func(c *gateway.Config) {
 				c.Shards = 1
 				c.Limits.QueueBytes = 64 << 10
-				c.Channels = []ChannelRule{{Match: []string{"lossy.**"}, Slow: SlowDropOldest}}
+				c.Channels = []gateway.ChannelRule{{Match: []string{"lossy.**"}, Slow: gateway.SlowDropOldest}}
 			}).ready()
 			c := collect(in)
 			go io.Copy(io.Discard, c.NetConn())
@@ -142,53 +127,10 @@ func TestGapsOfARawClient(t *testing.T) {
 	}
 }
 
-// A client whose welcome is too much is closed, and has no channels: the
-// next client in its slot gets none of its messages.
-func TestWelcomeOverflows(t *testing.T) {
-	in := start(t, func(c *Config) { withTokens(c); c.Shards = 1 }).ready()
-	owner := in.dial("/v1/ws?channels=secret&token=" + token(t, auth.Claims{Subject: "w", Subscribe: []string{"secret"}}))
-	owner.expect("welcome")
-	owner.expect("subscribed")
-	c := in.dialLazy("/v1/ws?channels=secret")
-	c.stuff(in, 64<<10) // in more pieces than may wait whatever their size
-	// Its bound is a byte below what it has with the welcome, for which there is room in
-	// the last buffer. The kernel may take more of the queue at any time, so the loop does
-	// nothing in between.
-	last := token(t, auth.Claims{Subject: "u", Subscribe: []string{"secret"}})
-	in.onLoop(func(s *shard) bool {
-		stuffed, full := uint32(0), (*conn)(nil)
-		s.conns.each(func(i uint32, c *conn) {
-			if c.out != 0 {
-				stuffed, full = i, c
-			}
-		})
-		set := *s.cfg
-		set.Limits.QueueBytes = s.queues.at(full.out).waiting() - 1
-		s.cfg = &set
-		s.commandAuth(stuffed, full, &command{Token: last})
-		return true
-	})
-	eventually(t, "it is closed", func() bool { return in.totals().closes[CloseSlow] == 1 })
-	if n := in.totals().subscriptions; n != 1 {
-		t.Errorf("%d subscriptions, want the owner's", n)
-	}
-	c.Close()
-	eventually(t, "its slot is free", func() bool { return in.connections.Load() == 1 })
-	other := in.dial("/v1/ws?channels=own&token=" + token(t, auth.Claims{Subject: "v", Subscribe: []string{"own"}}))
-	other.expect("welcome")
-	other.expect("subscribed")
-	in.redis.Publish("secret", "1")
-	owner.expect("message")
-	in.redis.Publish("own", "2")
-	if e := other.expect("message"); e.Channel != "own" {
-		t.Errorf("got %+v", e)
-	}
-}
-
 // What waits for a client takes about as much memory as is counted, however
 // small the pieces are.
 func TestPongsTakeWhatIsCounted(t *testing.T) {
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	heap := func() int64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -220,7 +162,7 @@ func TestPongsTakeWhatIsCounted(t *testing.T) {
 // behind its close frame, and not above the bound.
 func TestHistoryEndsWithItsClient(t *testing.T) {
 	t.Parallel()
-	in := startWith(t, redistest.Start(t), func(c *Config) {
+	in := startWith(t, redistest.Start(t), func(c *gateway.Config) {
 		c.Shards = 1
 		c.Limits.QueueBytes, c.Limits.TotalQueueBytes = 16<<20, 1<<20
 	}, func(c *fanout.Config) { c.Ring.Bytes = 8 << 20 }).ready()
@@ -235,7 +177,7 @@ func TestHistoryEndsWithItsClient(t *testing.T) {
 	c := in.dialLazy("/v1/ws")
 	c.expect("welcome")
 	c.write(fmt.Sprintf(`{"type":"subscribe","channel":"h","since":%q}`, since))
-	eventually(t, "it is closed", func() bool { return in.totals().closes[CloseOverload] == 1 })
+	eventually(t, "it is closed", func() bool { return in.totals().closes[gateway.CloseOverload] == 1 })
 	if n := in.totals().queueBytes; n > 1<<20 {
 		t.Errorf("%d bytes wait for it after its end", n)
 	}
@@ -261,7 +203,7 @@ func TestHistoryEndsWithItsClient(t *testing.T) {
 // What a client asks for may be over limits.queue_bytes from the first message on.
 func TestHistoryOfLargeMessages(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Shards = 1; c.Limits.QueueBytes = 64 << 10 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.QueueBytes = 64 << 10 }).ready()
 	since := in.history("h", 10, 200_000)
 	c := in.dialLazy("/v1/ws")
 	c.expect("welcome")
@@ -278,7 +220,7 @@ func TestHistoryOfLargeMessages(t *testing.T) {
 // when they are the largest.
 func TestAnswersCountAgainstTheTotal(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Shards = 1; c.Limits.TotalQueueBytes = 1 << 20 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.TotalQueueBytes = 1 << 20 }).ready()
 	innocent := in.lazy("light")
 	for i := range 8 {
 		channel := fmt.Sprintf("h%d", i) // the same messages would count once
@@ -286,7 +228,7 @@ func TestAnswersCountAgainstTheTotal(t *testing.T) {
 		io.WriteString(in.dialSmall(), get("/v1/poll?channels="+channel+"&wait=0&max=1000&cursor=0-0"))
 	}
 	// Each may be a quarter of the total.
-	eventually(t, "there are too many", func() bool { return in.totals().closes[CloseOverload] >= 3 })
+	eventually(t, "there are too many", func() bool { return in.totals().closes[gateway.CloseOverload] >= 3 })
 	if n := in.totals().queueBytes; n > 1<<20 {
 		t.Errorf("%d bytes wait", n)
 	}
@@ -308,7 +250,7 @@ func TestLongAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in := start(t, func(c *Config) { c.Shards = 1; c.Limits.IdleTimeout = 3 * time.Second }).ready()
+			in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.IdleTimeout = 3 * time.Second }).ready()
 			in.history("h", 60, 60_000)
 			c := in.dialSmall()
 			io.WriteString(c, request)
@@ -330,7 +272,7 @@ func TestLongAnswers(t *testing.T) {
 // An answer is no larger than a client can get, however much there is for it.
 func TestAnswersFitTheTotal(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Shards = 1; c.Limits.TotalQueueBytes = 1 << 20 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.TotalQueueBytes = 1 << 20 }).ready()
 	in.history("h", 60, 60_000)
 	p := in.poll(nil, "channels=h&wait=0&max=1000&cursor=0-0")
 	for got := len(p.Messages); got < 60; got += len(p.Messages) {
@@ -338,7 +280,7 @@ func TestAnswersFitTheTotal(t *testing.T) {
 			t.Fatalf("after %d messages: %d, gaps %v", got, len(p.Messages), p.Gaps)
 		}
 	}
-	if p.More || in.totals().closes[CloseOverload] > 0 {
+	if p.More || in.totals().closes[gateway.CloseOverload] > 0 {
 		t.Errorf("more: %v, closes %v", p.More, in.totals().closes)
 	}
 }

@@ -1,10 +1,11 @@
-package gateway
+package gateway_test
 
 import (
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -12,7 +13,7 @@ import (
 // one that asks again and again must not either.
 func TestWaitingForRedis(t *testing.T) {
 	redis := redistest.New(t)
-	in := startOn(t, redis, func(c *Config) { c.Shards = 1 })
+	in := startOn(t, redis, func(c *gateway.Config) { c.Shards = 1 })
 	stay := in.dial("/v1/ws?channels=c")
 	stay.expect("welcome")
 	for range 3 {
@@ -26,14 +27,8 @@ func TestWaitingForRedis(t *testing.T) {
 		c.expect("welcome")
 		c.Close()
 	}
-	eventually(t, "they are gone", func() bool { return in.connections.Load() == 1 })
-	waiting := make(chan int, 1)
-	in.shards[0].post(func() {
-		for _, j := range in.shards[0].joins {
-			waiting <- j.waiting.n
-		}
-	})
-	if n := <-waiting; n > 100 {
+	eventually(t, "they are gone", func() bool { return in.totals().connections == 1 })
+	if n := in.Kept().Waiting; n > 100 {
 		t.Errorf("%d requests are kept for one client", n)
 	}
 	redis.Start()
@@ -60,36 +55,26 @@ func TestChannelGivenTwice(t *testing.T) {
 // meanwhile.
 func TestManyWaitersAreToldInSlices(t *testing.T) {
 	redis := redistest.New(t)
-	in := startOn(t, redis, func(c *Config) { c.Shards = 1 })
+	in := startOn(t, redis, func(c *gateway.Config) { c.Shards = 1 })
 	const clients = 1500
 	var all []*stream
 	for range clients {
 		all = append(all, in.events("/v1/sse?channels=c", ""))
 	}
-	waiting := func(s *shard) int {
-		if ch, ok := s.index.Lookup([]byte("c")); ok && s.joins[ch] != nil {
-			return s.joins[ch].waiting.n
-		}
-		return 0
-	}
-	eventually(t, "all wait", func() bool { return in.onLoop(func(s *shard) bool { return waiting(s) == clients }) })
+	eventually(t, "all wait", func() bool { return in.Kept().Waiting == clients })
 
 	// Is there ever a moment for others when some are told and some aren't?
-	between := make(chan int, 1)
-	var look func()
-	seen := 0
-	look = func() {
-		n := waiting(in.shards[0])
-		if n > 0 && n < clients {
+	between, seen := make(chan int, 1), 0
+	in.EachTurn(func(l gateway.Loop) bool {
+		k := l.Kept()
+		if k.Waiting > 0 && k.Waiting < clients {
 			seen++
 		}
-		if n == 0 {
+		if k.Waiting == 0 {
 			between <- seen
-			return
 		}
-		in.shards[0].post(look)
-	}
-	in.shards[0].post(look)
+		return k.Waiting > 0
+	})
 	redis.Start()
 	var ids []string
 	for len(between) == 0 {

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/MicahParks/jwkset"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -51,7 +52,7 @@ func newKeyServer(t *testing.T, kids ...string) *keyServer {
 
 // use makes a gateway take its keys from here, with a secret beside them so
 // that it is ready without.
-func (s *keyServer) use(c *Config) {
+func (s *keyServer) use(c *gateway.Config) {
 	withTokens(c)
 	c.Auth.JWT.JWKSURL, c.Auth.JWT.JWKSRetry = s.URL, 100*time.Millisecond
 }
@@ -96,7 +97,7 @@ func (s *keyServer) token(kid string) string {
 // its client is told to come again, and let in once the key is there.
 func TestUnknownKeyIsLater(t *testing.T) {
 	keys := newKeyServer(t, "new", "never")
-	in := start(t, func(c *Config) { keys.use(c); c.Origins = []string{"https://app.example"} }).ready()
+	in := start(t, func(c *gateway.Config) { keys.use(c); c.Origins = []string{"https://app.example"} }).ready()
 	token := keys.token("new")
 	body := fmt.Sprintf(`{"channels":["room"],"wait":0,"token":%q}`, token)
 	bearer := "Host: x\r\nAuthorization: Bearer " + token + "\r\n"

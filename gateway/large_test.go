@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/json"
@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -45,12 +46,12 @@ func isLarge(data string, i, size int) bool {
 // whatever the transport and the channel's policy.
 func TestLargeMessagesReachWhoReads(t *testing.T) {
 	const each = 6 // clients of a transport
-	ways(t, func(t *testing.T, way IOUring) {
-		policy := map[IOUring]SlowPolicy{IOUringAuto: SlowDisconnect, IOUringOff: SlowDropOldest}[way]
-		in := startWith(t, redistest.Start(t), func(c *Config) {
+	ways(t, func(t *testing.T, way gateway.IOUring) {
+		policy := map[gateway.IOUring]gateway.SlowPolicy{gateway.IOUringAuto: gateway.SlowDisconnect, gateway.IOUringOff: gateway.SlowDropOldest}[way]
+		in := startWith(t, redistest.Start(t), func(c *gateway.Config) {
 			c.Socket.IOUring = string(way)
 			c.Limits.TotalQueueBytes = 40 << 20
-			c.Channels = []ChannelRule{{Match: []string{"big"}, Slow: policy}}
+			c.Channels = []gateway.ChannelRule{{Match: []string{"big"}, Slow: policy}}
 		}, func(c *fanout.Config) {
 			c.Ring.Bytes = 32 << 20 // for the polls, which come one after the other
 		}).ready()
@@ -110,7 +111,7 @@ func TestLargeMessagesReachWhoReads(t *testing.T) {
 		}
 		in.publishLarge("big", largeSizes...)
 		readers.Wait()
-		if st := in.totals(); st.closes[CloseSlow]+st.closes[CloseOverload] > 0 || st.drops[DropOldest] > 0 {
+		if st := in.totals(); st.closes[gateway.CloseSlow]+st.closes[gateway.CloseOverload] > 0 || st.drops[gateway.DropOldest] > 0 {
 			t.Errorf("closes %v, drops %v", st.closes, st.drops)
 		}
 		eventually(t, "nothing is queued", func() bool { return in.metric("gateway_queue_bytes") == 0 })
@@ -121,11 +122,11 @@ func TestLargeMessagesReachWhoReads(t *testing.T) {
 // few of them in its queue at most, while one beside it gets them all.
 func TestLargeMessagesCloseWhoDoesNotRead(t *testing.T) {
 	const size = 1_000_000
-	ways(t, func(t *testing.T, way IOUring) {
-		in := start(t, func(c *Config) { c.Socket.IOUring = string(way) }).ready()
+	ways(t, func(t *testing.T, way gateway.IOUring) {
+		in := start(t, func(c *gateway.Config) { c.Socket.IOUring = string(way) }).ready()
 		deaf, healthy := in.lazy("big"), in.subscribed("big")
 		most, sent := int64(0), 0
-		for end := time.Now().Add(patience); in.totals().closes[CloseSlow] == 0; sent++ {
+		for end := time.Now().Add(patience); in.totals().closes[gateway.CloseSlow] == 0; sent++ {
 			if time.Now().After(end) {
 				t.Fatalf("not closed after %d messages", sent)
 			}
@@ -133,7 +134,7 @@ func TestLargeMessagesCloseWhoDoesNotRead(t *testing.T) {
 			healthy.expect("message")
 			most = max(most, in.totals().queueBytes)
 		}
-		if most > (freeItems+2)*(size+100) {
+		if most > (gateway.FreeItems+2)*(size+100) {
 			t.Errorf("%d bytes were queued after %d messages", most, sent)
 		}
 		if code := deaf.closed(); code != 4002 {
@@ -148,7 +149,7 @@ func TestLargeMessagesCloseWhoDoesNotRead(t *testing.T) {
 // Those who hold little are not ended for them.
 func TestLargeMessagesOfManyWhoDoNotRead(t *testing.T) {
 	const clients, size, total, few = 40, 1_000_000, 16 << 20, 6
-	in := start(t, func(c *Config) { c.Limits.TotalQueueBytes = total }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.TotalQueueBytes = total }).ready()
 	for i := range clients {
 		in.dialLazy(fmt.Sprintf("/v1/ws?channels=own.%d", i))
 	}
@@ -157,7 +158,7 @@ func TestLargeMessagesOfManyWhoDoNotRead(t *testing.T) {
 	}
 	eventually(t, "all have their channels", func() bool { return in.totals().subscriptions == clients+few })
 	eventually(t, "all that get small messages have a queue", func() bool {
-		in.redis.Publish("small", strings.Repeat("x", largeBytes/2))
+		in.redis.Publish("small", strings.Repeat("x", gateway.LargeBytes/2))
 		return in.totals().queues == few
 	})
 	for i := range clients {
@@ -168,7 +169,7 @@ func TestLargeMessagesOfManyWhoDoNotRead(t *testing.T) {
 		}
 	}
 	eventually(t, "some were closed for it", func() bool {
-		return in.totals().closes[CloseOverload] > clients/4 && in.metric("gateway_queue_bytes") < total
+		return in.totals().closes[gateway.CloseOverload] > clients/4 && in.metric("gateway_queue_bytes") < total
 	})
 	var small struct{ Subscribers int }
 	if in.call("GET", "/v1/channels/small", "", &small); small.Subscribers != few {
@@ -180,9 +181,9 @@ func TestLargeMessagesOfManyWhoDoNotRead(t *testing.T) {
 // of the gap and go on, and it counts. A reload lets the next one through.
 func TestMessageOverTheLimit(t *testing.T) {
 	const limit = 64 << 10
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Limits.PayloadBytes = limit
-		c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}}
+		c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}}
 	}).ready()
 	ws, raw, sse := in.subscribed("big"), in.dial("/v1/ws?format=raw&channels=big"), in.events("/v1/sse?channels=big", "")
 	sse.expect("subscribed")
@@ -219,7 +220,7 @@ func TestMessageOverTheLimit(t *testing.T) {
 			t.Errorf("%s publish: %s", listener, resp.Status)
 		}
 	}
-	next := in.live.Load().Config
+	next := in.Live()
 	next.Limits.PayloadBytes = 2 * limit
 	if _, err := in.Reload(next); err != nil {
 		t.Fatal(err)
@@ -237,23 +238,4 @@ func tryReadPolled(resp *http.Response) (p polled, err error) {
 		return p, fmt.Errorf("%s: %.100s, %w", resp.Status, body, err)
 	}
 	return p, json.Unmarshal(body, &p)
-}
-
-// What was flushed is held by nobody any more.
-func TestFlushHoldsNothing(t *testing.T) {
-	s := newStill(t, nil)
-	p := s.openWebSocket("c")
-	c := s.conns.at(p.slot)
-	for range 3 {
-		s.send(p.slot, c, make([]byte, 1_000_000))
-	}
-	for c.out != 0 {
-		p.receive()
-		s.flush(p.slot, c)
-	}
-	for i, b := range s.vec {
-		if b != nil {
-			t.Fatalf("buffer %d of %d bytes is held", i, len(b))
-		}
-	}
 }

@@ -1,8 +1,7 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
@@ -64,26 +64,26 @@ func later(t testing.TB, r *bufio.Reader) (told toldLater) {
 // who doesn't ask for a stream of events is told by the status.
 func TestEventSourceIsToldLater(t *testing.T) {
 	t.Parallel()
-	page := func(c *Config) { c.Origins = []string{"https://app.example"} }
+	page := func(c *gateway.Config) { c.Origins = []string{"https://app.example"} }
 	// fill uses up what is limited.
 	for name, tc := range map[string]struct {
-		change func(*Config)
+		change func(*gateway.Config)
 		fill   func(in *instance)
 		before string // on the connection, before the request
 		code   string
-		reason RejectReason
+		reason gateway.RejectReason
 		status int
 	}{
 		"connections": {
-			func(c *Config) { c.Limits.Connections = 1 }, func(in *instance) { in.subscribed("a") },
-			"", "too_many_connections", RejectConnections, 503,
+			func(c *gateway.Config) { c.Limits.Connections = 1 }, func(in *instance) { in.subscribed("a") },
+			"", "too_many_connections", gateway.RejectConnections, 503,
 		},
 		"one address": {
-			func(c *Config) { c.Limits.ConnectionsPerAddress = 1 }, func(in *instance) { in.subscribed("a") },
-			"", "too_many_from_address", RejectAddress, 503,
+			func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = 1 }, func(in *instance) { in.subscribed("a") },
+			"", "too_many_from_address", gateway.RejectAddress, 503,
 		},
 		"one address behind a proxy": {
-			func(c *Config) {
+			func(c *gateway.Config) {
 				c.Limits.ConnectionsPerAddress = 1
 				c.Proxy.Trusted, c.Proxy.Protocol = []string{"127.0.0.0/8"}, string(proxy.Any)
 			},
@@ -91,29 +91,29 @@ func TestEventSourceIsToldLater(t *testing.T) {
 				in.raw(fromProxy + get("/v1/sse?channels=a"))
 				eventually(in.t, "the address has a client", func() bool { return in.totals().subscriptions == 1 })
 			},
-			fromProxy, "too_many_from_address", RejectAddress, 503,
+			fromProxy, "too_many_from_address", gateway.RejectAddress, 503,
 		},
 		"accepts": {
-			func(c *Config) { c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst = 1, 1 },
-			func(in *instance) { in.useUp("accepts") }, "", "too_many_connects", RejectAcceptRate, 503,
+			func(c *gateway.Config) { c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst = 1, 1 },
+			func(in *instance) { in.useUp("accepts") }, "", "too_many_connects", gateway.RejectAcceptRate, 503,
 		},
 		"handshakes": {
-			func(c *Config) { c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst = 1, 1 },
-			func(in *instance) { in.useUp("handshakes") }, "", "too_many_handshakes", RejectHandshakeRate, 503,
+			func(c *gateway.Config) { c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst = 1, 1 },
+			func(in *instance) { in.useUp("handshakes") }, "", "too_many_handshakes", gateway.RejectHandshakeRate, 503,
 		},
 		"requests": {
-			func(c *Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 1 }, func(*instance) {},
-			"", codeRateLimited, RejectMessageRate, 429,
+			func(c *gateway.Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 1 }, func(*instance) {},
+			"", "rate_limited", gateway.RejectMessageRate, 429,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in := start(t, func(c *Config) { page(c); tc.change(c) }).ready()
+			in := start(t, func(c *gateway.Config) { page(c); tc.change(c) }).ready()
 			tc.fill(in)
 			ask := func(request string) *bufio.Reader {
 				c := in.raw(tc.before)
 				r := bufio.NewReader(c)
-				if tc.reason == RejectMessageRate {
+				if tc.reason == gateway.RejectMessageRate {
 					// Both at once, so that no token comes between them on a busy machine.
 					io.WriteString(c, get("/v1/poll?channels=a&wait=0")+request)
 					if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 204 {
@@ -121,8 +121,8 @@ func TestEventSourceIsToldLater(t *testing.T) {
 					}
 					return r
 				}
-				if tc.reason == RejectAddress && tc.before != "" {
-					eventually(t, "the proxy's header is read", func() bool { return in.connections.Load() >= 2 })
+				if tc.reason == gateway.RejectAddress && tc.before != "" {
+					eventually(t, "the proxy's header is read", func() bool { return in.totals().connections >= 2 })
 				}
 				io.WriteString(c, request)
 				return r
@@ -130,7 +130,7 @@ func TestEventSourceIsToldLater(t *testing.T) {
 			waits := make(map[int64]bool)
 			for range 5 {
 				told := later(t, ask(eventSource))
-				if told.bye.Reason != tc.code || told.retry > retrySeconds*1000 {
+				if told.bye.Reason != tc.code || told.retry > gateway.RetrySeconds*1000 {
 					t.Errorf("told %+v, want %s", told, tc.code)
 				}
 				waits[told.retry] = true
@@ -179,14 +179,14 @@ func (in *instance) useUp(what string) {
 	in.t.Cleanup(func() { close(stop); <-done })
 	eventually(in.t, "the rate is used up", func() bool {
 		n := in.totals().rejects
-		return n[RejectAcceptRate]+n[RejectHandshakeRate] > 2
+		return n[gateway.RejectAcceptRate]+n[gateway.RejectHandshakeRate] > 2
 	})
 }
 
 // A gateway that shuts down tells it too, and to come back within drain.reconnect.
 func TestDrainingGatewayTellsEventSource(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Origins = []string{"https://app.example"}
 		c.Drain.Delay, c.Drain.Timeout, c.Drain.Reconnect = 0, time.Minute, 700*time.Millisecond
 	}).ready()
@@ -194,9 +194,9 @@ func TestDrainingGatewayTellsEventSource(t *testing.T) {
 	for range 30 {
 		waiting = append(waiting, in.raw(""))
 	}
-	eventually(t, "they are in", func() bool { return in.connections.Load() == 30 })
+	eventually(t, "they are in", func() bool { return in.totals().connections == 30 })
 	in.stop()
-	in.drains()
+	eventually(t, "all are sent away", in.Draining)
 	told := 0
 	for _, c := range waiting {
 		io.WriteString(c, eventSource)
@@ -217,42 +217,9 @@ func TestDrainingGatewayTellsEventSource(t *testing.T) {
 	}
 }
 
-// A request may take a while to a gateway that is full, amid others that say
-// nothing at all.
-func TestFullGatewayWaitsForTheRequest(t *testing.T) {
-	s := newStill(t, func(c *Config) { c.Limits.Connections, c.Origins = 1, []string{"https://app.example"} })
-	s.connect()
-	silent := func() (last *peer) {
-		for range 100 {
-			last = s.connect()
-		}
-		return last
-	}
-	first := silent()
-	p := s.connect()
-	last := silent()
-	for tick := uint32(1); tick < muteTicks-1; tick++ {
-		s.to(tick)
-		if got := p.receive(); got != nil {
-			t.Fatalf("after %d ticks it got %s", tick, got)
-		}
-	}
-	p.send([]byte(eventSource))
-	s.to(muteTicks - 1)
-	if told := later(t, bufio.NewReader(bytes.NewReader(p.receive()))); told.bye.Reason != "too_many_connections" {
-		t.Errorf("told %+v", told)
-	}
-	s.to(muteTicks)
-	for _, p := range []*peer{first, last} {
-		if got := string(p.receive()); !strings.HasPrefix(got, "HTTP/1.1 503 ") {
-			t.Errorf("a silent one got %q", got)
-		}
-	}
-}
-
 // What is final keeps its status.
 func TestEventSourceIsToldWhatIsFinal(t *testing.T) {
-	in := start(t, func(c *Config) { c.Origins = []string{"https://app.example"}; withTokens(c) }).ready()
+	in := start(t, func(c *gateway.Config) { c.Origins = []string{"https://app.example"}; withTokens(c) }).ready()
 	for path, want := range map[string]int{"/v1/sse?channels=a": 401, "/v1/sse?channels=a&token=x": 401, "/v1/sses": 404} {
 		c := in.raw(strings.Replace(eventSource, "/v1/sse?channels=a", path, 1))
 		if status, body := answerOf(t, c); status != want {
@@ -266,14 +233,14 @@ func TestEventSourceIsToldWhatIsFinal(t *testing.T) {
 // from stream to stream.
 func TestStreamsSayWhenToComeBack(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Drain.Reconnect = 700 * time.Millisecond }).ready()
+	in := start(t, func(c *gateway.Config) { c.Drain.Reconnect = 700 * time.Millisecond }).ready()
 	first := make(map[string]bool)
 	var readers []*bufio.Reader
 	for k := range 12 {
 		s := in.events("/v1/sse?channels=a&format="+[]string{"json", "raw"}[k%2], "")
 		line, err := s.r.ReadString('\n')
 		ms, _ := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(line, "retry:")))
-		if err != nil || ms < retryMS*2/3 || ms >= retryMS*4/3 {
+		if err != nil || ms < gateway.RetryMS*2/3 || ms >= gateway.RetryMS*4/3 {
 			t.Fatalf("a stream begins with %q, %v", line, err)
 		}
 		first[line] = true
@@ -305,41 +272,9 @@ func TestStreamsSayWhenToComeBack(t *testing.T) {
 func TestEventSourceIsToldOfAPendingKey(t *testing.T) {
 	t.Parallel()
 	keys := newKeyServer(t, "new")
-	in := start(t, func(c *Config) { keys.use(c); c.Origins = []string{"https://app.example"} }).ready()
+	in := start(t, func(c *gateway.Config) { keys.use(c); c.Origins = []string{"https://app.example"} }).ready()
 	c := in.raw(strings.Replace(eventSource, "channels=a", "channels=room&token="+keys.token("new"), 1))
-	if told := later(t, bufio.NewReader(c)); told.bye.Reason != codeKeyPending {
+	if told := later(t, bufio.NewReader(c)); told.bye.Reason != "key_pending" {
 		t.Errorf("told %+v", told)
-	}
-}
-
-// The head of a request may come in pieces: behind the header of a proxy, or of
-// more than one segment.
-func TestFullGatewayWaitsForTheWholeRequest(t *testing.T) {
-	head := strings.Index(eventSource, "Accept")
-	for name, pieces := range map[string][]string{
-		"behind a proxy": {fromProxy, eventSource},
-		"in two":         {eventSource[:head], eventSource[head:]},
-		"in three":       {eventSource[:head], eventSource[head : head+3], eventSource[head+3:]},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newStill(t, func(c *Config) {
-				c.Limits.Connections, c.Origins = 1, []string{"https://app.example"}
-				if name == "behind a proxy" {
-					c.Proxy.Trusted, c.Proxy.Protocol = []string{"127.0.0.0/8"}, string(proxy.Any)
-				}
-			})
-			s.connect()
-			p := s.connect()
-			for i, piece := range pieces {
-				if got := p.receive(); got != nil {
-					t.Fatalf("before piece %d it got %s", i, got)
-				}
-				p.send([]byte(piece))
-				s.to(uint32(i + 1))
-			}
-			if told := later(t, bufio.NewReader(bytes.NewReader(p.receive()))); told.bye.Reason != "too_many_connections" {
-				t.Errorf("told %+v", told)
-			}
-		})
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // outcome is an answer to a request over a limit.
@@ -52,23 +54,23 @@ func readOutcome(t testing.TB, r *bufio.Reader) outcome {
 func TestAcceptAndHandshakeRate(t *testing.T) {
 	const burst = 5
 	for name, test := range map[string]struct {
-		change  func(*Config)
+		change  func(*gateway.Config)
 		request string
 		status  int // within the rate
 		code    string
-		reason  RejectReason
+		reason  gateway.RejectReason
 	}{
 		"accepts": {
-			func(c *Config) { c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst = 1, burst },
-			"GET /v1/poll?channels=a&wait=0 HTTP/1.1\r\nHost: a\r\n\r\n", 204, "too_many_connects", RejectAcceptRate,
+			func(c *gateway.Config) { c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst = 1, burst },
+			"GET /v1/poll?channels=a&wait=0 HTTP/1.1\r\nHost: a\r\n\r\n", 204, "too_many_connects", gateway.RejectAcceptRate,
 		},
 		"WebSockets": {
-			func(c *Config) { c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst = 1, burst },
-			upgradeHead, 101, "too_many_handshakes", RejectHandshakeRate,
+			func(c *gateway.Config) { c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst = 1, burst },
+			upgradeHead, 101, "too_many_handshakes", gateway.RejectHandshakeRate,
 		},
 		"event streams": {
-			func(c *Config) { c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst = 1, burst },
-			"GET /v1/sse?channels=a HTTP/1.1\r\nHost: a\r\n\r\n", 200, "too_many_handshakes", RejectHandshakeRate,
+			func(c *gateway.Config) { c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst = 1, burst },
+			"GET /v1/sse?channels=a HTTP/1.1\r\nHost: a\r\n\r\n", 200, "too_many_handshakes", gateway.RejectHandshakeRate,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +103,7 @@ func TestAcceptAndHandshakeRate(t *testing.T) {
 
 // Other requests than handshakes are served whatever their rate.
 func TestHandshakeRateIsForHandshakes(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.HandshakesPerSecond = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.HandshakesPerSecond = 1 }).ready()
 	for range 10 {
 		if o := in.ask("GET /v1/poll?channels=a&wait=0 HTTP/1.1\r\nHost: a\r\n\r\n"); o.status/100 != 2 {
 			t.Fatalf("a poll got %+v", o)
@@ -110,21 +112,21 @@ func TestHandshakeRateIsForHandshakes(t *testing.T) {
 }
 
 func TestMessageRate(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 5 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 5 }).ready()
 	c := in.dial("/v1/ws")
 	c.expect("welcome")
 	pongs, errors := 0, 0
 	begin := time.Now()
-	for i := 0; errors <= maxStrikes; i++ {
+	for i := 0; errors <= gateway.MaxStrikes; i++ {
 		c.write(fmt.Sprintf(`{"type":"ping","ref":%d}`, i))
 		c.SetReadDeadline(time.Now().Add(patience))
-		if errors == maxStrikes {
+		if errors == gateway.MaxStrikes {
 			break
 		}
 		switch e := c.next(); {
 		case e.Type == "pong":
 			pongs++
-		case e.Type == "error" && e.Code == codeRateLimited && string(e.Ref) == fmt.Sprint(i):
+		case e.Type == "error" && e.Code == "rate_limited" && string(e.Ref) == fmt.Sprint(i):
 			errors++
 		default:
 			t.Fatalf("got %+v", e)
@@ -142,13 +144,13 @@ func TestMessageRate(t *testing.T) {
 	}
 	eventually(t, "it's counted", func() bool {
 		st := in.totals()
-		return st.rejects[RejectMessageRate] == maxStrikes+1 && st.closes[CloseRate] == 1
+		return st.rejects[gateway.RejectMessageRate] == gateway.MaxStrikes+1 && st.closes[gateway.CloseRate] == 1
 	})
 }
 
 // Pings cost an answer too.
 func TestMessageRateHoldsForPings(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 5 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 5 }).ready()
 	c := in.dial("/v1/ws?format=raw")
 	pongs := 0
 	c.SetPongHandler(func(string) error { pongs++; return nil })
@@ -168,11 +170,11 @@ func TestMessageRateHoldsForPings(t *testing.T) {
 
 // A client that rests has its allowance and its patience back.
 func TestMessageRateForgives(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 100, 3 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 100, 3 }).ready()
 	c := in.dial("/v1/ws")
 	c.expect("welcome")
 	errors := 0
-	for errors < 2*maxStrikes {
+	for errors < 2*gateway.MaxStrikes {
 		for range 6 {
 			c.write(`{"type":"ping"}`)
 		}
@@ -187,7 +189,7 @@ func TestMessageRateForgives(t *testing.T) {
 }
 
 func TestRequestRate(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 3 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 3 }).ready()
 	c := in.raw("")
 	r := bufio.NewReader(c)
 	for i := range 10 {
@@ -196,7 +198,7 @@ func TestRequestRate(t *testing.T) {
 		if o.status == 200 {
 			continue
 		}
-		if o.status != 429 || o.code != codeRateLimited || o.retry == "" || i < 3 {
+		if o.status != 429 || o.code != "rate_limited" || o.retry == "" || i < 3 {
 			t.Fatalf("request %d got %+v", i, o)
 		}
 		return
@@ -206,15 +208,15 @@ func TestRequestRate(t *testing.T) {
 
 func TestPublishRate(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(*Limits)
+		change func(*gateway.Limits)
 		others bool // are bounded with the first client
 	}{
-		"of one client":  {func(l *Limits) { l.PublishesPerSecond, l.PublishesBurst = 1, 3 }, false},
-		"of all clients": {func(l *Limits) { l.TotalPublishesPerSecond = 3 }, true},
+		"of one client":  {func(l *gateway.Limits) { l.PublishesPerSecond, l.PublishesBurst = 1, 3 }, false},
+		"of all clients": {func(l *gateway.Limits) { l.TotalPublishesPerSecond = 3 }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := start(t, func(c *Config) {
-				c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}}
+			in := start(t, func(c *gateway.Config) {
+				c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}}
 				test.change(&c.Limits)
 			}).ready()
 			first, second := in.dial("/v1/ws"), in.dial("/v1/ws")
@@ -227,7 +229,7 @@ func TestPublishRate(t *testing.T) {
 			for range 50 {
 				switch e := first.next(); {
 				case e.Type == "published":
-				case e.Type == "error" && e.Code == codeRateLimited:
+				case e.Type == "error" && e.Code == "rate_limited":
 					limited++
 				default:
 					t.Fatalf("got %+v", e)
@@ -241,10 +243,10 @@ func TestPublishRate(t *testing.T) {
 			if e := second.next(); (e.Type == "error") != test.others {
 				t.Errorf("another client got %+v", e)
 			}
-			if test.others && (o.status != 429 || o.code != codeRateLimited || o.retry == "") || !test.others && o.status != 200 {
+			if test.others && (o.status != 429 || o.code != "rate_limited" || o.retry == "") || !test.others && o.status != 200 {
 				t.Errorf("a request got %+v", o)
 			}
-			if n := in.totals().rejects[RejectPublishRate]; n < uint64(limited) {
+			if n := in.totals().rejects[gateway.RejectPublishRate]; n < uint64(limited) {
 				t.Errorf("%d counted", n)
 			}
 		})

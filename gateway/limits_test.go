@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -20,13 +20,14 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
 	const most, more = 10, 40
-	in := start(t, func(c *Config) { c.Limits.Connections = most }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.Connections = most }).ready()
 	var inside []*client
 	for range most {
 		inside = append(inside, in.subscribed("news"))
@@ -59,7 +60,7 @@ func TestConnectionLimit(t *testing.T) {
 	for _, c := range inside[:3] {
 		c.Close()
 	}
-	eventually(t, "three have left", func() bool { return in.connections.Load() == most-3 })
+	eventually(t, "three have left", func() bool { return in.totals().connections == most-3 })
 	for range 3 {
 		in.subscribed("news")
 	}
@@ -71,14 +72,14 @@ func TestConnectionLimit(t *testing.T) {
 // Those who are turned away and don't go take no seat from those who come
 // after them.
 func TestFreedSeatDuringAFlood(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.Connections = 2 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.Connections = 2 }).ready()
 	staying, leaving := in.subscribed("news"), in.subscribed("news")
 	stop := make(chan struct{})
 	var flood sync.WaitGroup
 	for i := range 40 {
 		flood.Go(func() {
 			// Evenly spread over the time that each is borne with.
-			time.Sleep(time.Duration(i) * turnAwayTicks * tick / 40)
+			time.Sleep(time.Duration(i) * gateway.TurnAwayTicks * gateway.Tick / 40)
 			for {
 				select {
 				case <-stop:
@@ -106,7 +107,7 @@ func TestFreedSeatDuringAFlood(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "the flood is there", func() bool { return in.totals().rejects[RejectConnections] >= 40 })
+	eventually(t, "the flood is there", func() bool { return in.totals().rejects[gateway.RejectConnections] >= 40 })
 	leaving.Close()
 	var lucky *client
 	eventually(t, "the seat is taken again", func() bool {
@@ -156,7 +157,7 @@ func serveFewFiles(redis string) error {
 		}
 		defer f.Close()
 	}
-	cfg := DefaultConfig()
+	cfg := gateway.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout = "127.0.0.1:0", "127.0.0.1:0", 0
 	cfg.Shards = 2
 	fc := fanout.DefaultConfig()
@@ -166,7 +167,7 @@ func serveFewFiles(redis string) error {
 	if err != nil {
 		return err
 	}
-	srv, err := New(cfg, broker, log)
+	srv, err := gateway.New(cfg, broker, log)
 	if err != nil {
 		return err
 	}

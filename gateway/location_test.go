@@ -1,66 +1,28 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/admin"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
-
-func TestAddressKey(t *testing.T) {
-	for name, test := range map[string]struct {
-		a, b  string
-		alike bool
-	}{
-		"one host":          {"192.0.2.1", "192.0.2.1", true},
-		"neighbours":        {"192.0.2.1", "192.0.2.2", false},
-		"mapped":            {"192.0.2.1", "::ffff:192.0.2.1", true},
-		"one /64":           {"2001:db8:0:1::1", "2001:db8:0:1:ffff::", true},
-		"neighbouring /64s": {"2001:db8:0:1::1", "2001:db8:0:2::1", false},
-		"IPv4 and IPv6":     {"192.0.2.1", "2001:db8::192.0.2.1", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a, b := addressKey(netip.MustParseAddr(test.a)), addressKey(netip.MustParseAddr(test.b))
-			if (a == b) != test.alike {
-				t.Errorf("%x and %x", a, b)
-			}
-		})
-	}
-}
-
-// counted returns how many connections are counted, and from how many
-// addresses.
-func (a *addresses) counted() (connections, places int) {
-	for i := range a.stripes {
-		t := &a.stripes[i]
-		t.mu.Lock()
-		for _, n := range t.counts {
-			connections += int(n)
-		}
-		places += len(t.counts)
-		t.mu.Unlock()
-	}
-	return connections, places
-}
 
 // status returns the status of the answer on a connection, which stays open.
 func status(t testing.TB, c net.Conn) outcome { return readOutcome(t, bufio.NewReader(c)) }
 
 func TestConnectionsPerAddress(t *testing.T) {
 	const most = 3
-	in := start(t, func(c *Config) { c.Limits.ConnectionsPerAddress = most }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = most }).ready()
 	var inside []net.Conn
 	for range most {
 		inside = append(inside, in.from("127.0.0.2", upgradeHead))
@@ -76,22 +38,22 @@ func TestConnectionsPerAddress(t *testing.T) {
 	if o := status(t, in.from("127.0.0.3", upgradeHead)); o.status != 101 {
 		t.Errorf("another address: %+v", o)
 	}
-	if n := in.totals().rejects[RejectAddress]; n != 2 {
+	if n := in.totals().rejects[gateway.RejectAddress]; n != 2 {
 		t.Errorf("%d counted as turned away, want 2", n)
 	}
 	// One is reset, of which the kernel then knows nothing any more.
 	inside[0].(*net.TCPConn).SetLinger(0)
 	inside[0].Close()
-	eventually(t, "the seat is free", func() bool { n, _ := in.addresses.counted(); return n == most })
+	eventually(t, "the seat is free", func() bool { n, _ := in.Addresses(); return n == most })
 	if o := status(t, in.from("127.0.0.2", upgradeHead)); o.status != 101 {
 		t.Errorf("in the seat of one that left: %+v", o)
 	}
 	// A lower limit is for the next ones; without one nobody is counted.
-	in.reloadWith(func(c *Config) { c.Limits.ConnectionsPerAddress = 1 })
+	in.reloadWith(func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = 1 })
 	if o := status(t, in.from("127.0.0.3", "")); o.status != 503 {
 		t.Errorf("over the new limit: %+v", o)
 	}
-	in.reloadWith(func(c *Config) { c.Limits.ConnectionsPerAddress = 0 })
+	in.reloadWith(func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = 0 })
 	for range 2 * most {
 		if o := status(t, in.from("127.0.0.2", upgradeHead)); o.status != 101 {
 			t.Fatalf("without a limit: %+v", o)
@@ -100,18 +62,16 @@ func TestConnectionsPerAddress(t *testing.T) {
 	for _, c := range inside {
 		c.Close()
 	}
-	in.reloadWith(func(c *Config) { c.Limits.ConnectionsPerAddress = most })
-	eventually(t, "the last of the first ones is uncounted", func() bool { n, _ := in.addresses.counted(); return n == 2 })
+	in.reloadWith(func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = most })
+	eventually(t, "the last of the first ones is uncounted", func() bool { n, _ := in.Addresses(); return n == 2 })
 }
 
 // connected returns the addresses of all clients as the operator sees them.
 func (in *instance) connected() (list []string) {
 	in.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	page, err := (operator{in.Server}).Connections(ctx, admin.ConnectionFilter{}, "", 1000)
-	if err != nil {
-		in.t.Fatal(err)
+	var page struct{ Connections []admin.Connection }
+	if status := in.call("GET", "/v1/connections?limit=1000", "", &page); status != 200 {
+		in.t.Fatal(status)
 	}
 	for _, c := range page.Connections {
 		list = append(list, c.Address)
@@ -160,7 +120,7 @@ func TestProxies(t *testing.T) {
 	} {
 		for _, pieces := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, in pieces %v", name, pieces), func(t *testing.T) {
-				in := startOn(t, redis, func(c *Config) {
+				in := startOn(t, redis, func(c *gateway.Config) {
 					c.Proxy.Protocol, c.Proxy.Trusted = test.protocol, []string{test.trusted}
 				}).ready()
 				c := in.from("127.0.0.2", "")
@@ -178,7 +138,7 @@ func TestProxies(t *testing.T) {
 					t.Fatalf("got %+v", o)
 				}
 				if o.code == "bad_proxy_header" {
-					if n := in.totals().rejects[RejectProxyHeader]; n != 1 {
+					if n := in.totals().rejects[gateway.RejectProxyHeader]; n != 1 {
 						t.Errorf("%d counted", n)
 					}
 				}
@@ -201,7 +161,7 @@ func TestProxies(t *testing.T) {
 func TestProxyHeaders(t *testing.T) {
 	t.Parallel()
 	lies := []string{"X-Forwarded-For: 8.8.8.8", "Forwarded: for=8.8.8.8", "X-Real-IP: 8.8.8.8", "CF-Connecting-IP: 8.8.8.8", "True-Client-IP: 8.8.8.8"}
-	in := start(t, func(c *Config) { c.Proxy.Trusted = []string{"127.0.0.2"} }).ready()
+	in := start(t, func(c *gateway.Config) { c.Proxy.Trusted = []string{"127.0.0.2"} }).ready()
 	for _, test := range []struct {
 		header, line string
 		address      string // "" for the peer's own
@@ -216,7 +176,7 @@ func TestProxyHeaders(t *testing.T) {
 		{"forwarded", "Forwarded: for=_hidden", ""},
 	} {
 		t.Run(test.header+" "+test.line, func(t *testing.T) {
-			in.reloadWith(func(c *Config) { c.Proxy.Header = test.header })
+			in.reloadWith(func(c *gateway.Config) { c.Proxy.Header = test.header })
 			name, _, _ := strings.Cut(test.line, ":")
 			head := upgradeHead
 			for _, lie := range lies { // those of the chosen one go before the proxy's
@@ -241,7 +201,7 @@ func TestProxyHeaders(t *testing.T) {
 		})
 	}
 	for header, ok := range map[string]bool{"Forwarded": true, "x-real-ip": true, "": false, "x-forwarded-fro": false, "host": false} {
-		cfg := DefaultConfig()
+		cfg := gateway.DefaultConfig()
 		cfg.Proxy.Header, cfg.Proxy.Trusted = header, []string{"127.0.0.2"}
 		if err := cfg.Validate(); (err == nil) != ok {
 			t.Errorf("%q: %v", header, err)
@@ -253,32 +213,27 @@ func TestProxyHeaders(t *testing.T) {
 // The log tells of it once, and not where it asks for the health.
 func TestNamelessProxyIsTold(t *testing.T) {
 	t.Parallel()
-	var out bytes.Buffer // of the loop
-	in := start(t, func(c *Config) { c.Proxy.Trusted = []string{"127.0.0.2"}; c.Shards = 1 }).ready()
-	log := slog.New(slog.NewTextHandler(&out, nil))
-	in.onLoop(func(s *shard) bool { s.log = log; return true })
+	in := startLogged(t, slog.LevelInfo, func(c *gateway.Config) { c.Proxy.Trusted = []string{"127.0.0.2"}; c.Shards = 1 }).ready()
 	for request, want := range map[string]int{
 		get("/healthz"): 0,
 		get("/v1/poll?channels=a&wait=0", "X-Forwarded-For: 192.0.2.1\r\n"): 0,
 		get("/v1/poll?channels=a&wait=0", "X-Real-IP: 192.0.2.1\r\n"):       1,
 	} {
-		in.onLoop(func(*shard) bool { out.Reset(); return true })
+		before := len(in.log.String())
 		for range 3 {
 			status(t, in.from("127.0.0.2", request))
 		}
-		in.onLoop(func(*shard) bool {
-			if n := strings.Count(out.String(), "proxy=127.0.0.2 header=x-forwarded-for key=proxy.header"); n != want {
-				t.Errorf("%.30q: told %d times, want %d: %s", request, n, want, &out)
-			}
-			return true
-		})
+		in.Turn()
+		log := in.log.String()[before:]
+		if n := strings.Count(log, "proxy=127.0.0.2 header=x-forwarded-for key=proxy.header"); n != want {
+			t.Errorf("%.30q: told %d times, want %d: %s", request, n, want, log)
+		}
 	}
-	in.onLoop(func(s *shard) bool { s.log = slog.New(slog.DiscardHandler); return true })
 }
 
 // Limits are for the clients behind a proxy and not for the proxy.
 func TestAddressesBehindProxy(t *testing.T) {
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Proxy.Protocol, c.Proxy.Trusted = "off", []string{"127.0.0.2"}
 		c.Limits.ConnectionsPerAddress = 1
 	}).ready()
@@ -300,14 +255,14 @@ func TestAddressesBehindProxy(t *testing.T) {
 			t.Fatalf("request %d: %+v", i, o)
 		}
 	}
-	if n, places := in.addresses.counted(); n != 6 || places != 6 {
+	if n, places := in.Addresses(); n != 6 || places != 6 {
 		t.Errorf("%d connections from %d addresses are counted, want 6 from 6", n, places)
 	}
 }
 
 func TestProxyBeforeUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Listen = "unix:" + path
 		c.Proxy.Protocol, c.Proxy.Trusted = "v1", []string{"unix"}
 	}).ready()
@@ -328,7 +283,7 @@ func TestProxyBeforeUnixSocket(t *testing.T) {
 
 // A proxy that says nothing, or not enough, has the time of a head for it.
 func TestSlowProxy(t *testing.T) {
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Proxy.Protocol, c.Proxy.Trusted = "any", []string{"127.0.0.0/8"}
 		c.Limits.HeadTimeout = time.Second
 	}).ready()

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -20,7 +21,7 @@ func TestCatchUpsLeaveTheLoopAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const past, size, later = 100, 60_000, 40
 			redis := redistest.Start(t)
-			in := startWith(t, redis, func(c *Config) { c.Shards = 1 }, func(c *fanout.Config) { c.Ring.Messages = ring }).ready()
+			in := startWith(t, redis, func(c *gateway.Config) { c.Shards = 1 }, func(c *fanout.Config) { c.Ring.Messages = ring }).ready()
 			script, err := os.ReadFile("../configs/publish.lua")
 			if err != nil {
 				t.Fatal(err)
@@ -36,21 +37,19 @@ func TestCatchUpsLeaveTheLoopAlone(t *testing.T) {
 			}
 			// How often is there a moment for others when the clients have got some of it?
 			slices, stop := make(chan int, 1), make(chan struct{})
-			s := in.shards[0]
 			seen, sent := 0, uint64(0)
-			var look func()
-			look = func() {
-				if s.stats.deliveries != sent {
-					seen, sent = seen+1, s.stats.deliveries
+			in.EachTurn(func(l gateway.Loop) bool {
+				if n := l.Counted().Deliveries; n != sent {
+					seen, sent = seen+1, n
 				}
 				select {
 				case <-stop:
 					slices <- seen
+					return false
 				default:
-					s.post(look)
+					return true
 				}
-			}
-			s.post(look)
+			})
 
 			ws := in.dial("/v1/ws?channels=big&since=0-0")
 			ws.expect("welcome")
@@ -87,7 +86,8 @@ func TestCatchUpsLeaveTheLoopAlone(t *testing.T) {
 				t.Errorf("there was time for others between %d slices", n)
 			}
 			eventually(t, "nothing is left of it", func() bool {
-				return in.onLoop(func(s *shard) bool { return len(s.behind) == 0 && len(s.joins) == 0 })
+				k := in.Kept()
+				return k.CatchUps == 0 && k.Joins == 0
 			})
 		})
 	}
@@ -97,7 +97,7 @@ func TestCatchUpsLeaveTheLoopAlone(t *testing.T) {
 // next ones.
 func TestPollsLeaveTheLoopAlone(t *testing.T) {
 	redis := redistest.Start(t)
-	in := startOn(t, redis, func(c *Config) { c.Shards = 1 }).ready()
+	in := startOn(t, redis, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	const past, size = 40, 60_000
 	for n := range past {
 		entry(t, redis, "big", fmt.Sprintf("%d-0", n+1), fmt.Sprintf(`"%d %s"`, n, strings.Repeat("x", size)))
@@ -113,7 +113,7 @@ func TestPollsLeaveTheLoopAlone(t *testing.T) {
 			got += len(data)
 			next++
 		}
-		if got == 0 || got > answerBytes+size || len(p.Gaps) > 0 || p.More != (next < past) {
+		if got == 0 || got > gateway.AnswerBytes+size || len(p.Gaps) > 0 || p.More != (next < past) {
 			t.Fatalf("%d messages, %d bytes in the last answer, more: %v, gaps %v", next, got, p.More, p.Gaps)
 		}
 		cursor = p.Cursor

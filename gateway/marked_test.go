@@ -1,10 +1,11 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -16,7 +17,7 @@ const marked = `{"channel":"a","data_base64":"HjEtMR5oZWxsbw=="}`
 // publishes and however.
 func TestMarkedPayloadIsABadRequest(t *testing.T) {
 	t.Parallel()
-	open := start(t, func(c *Config) { c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}} }).ready()
+	open := start(t, func(c *gateway.Config) { c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}} }).ready()
 	signed := start(t, withTokens).ready()
 	nobody := token(t, auth.Claims{Publish: []string{"a"}, Subscribe: []string{"a"}})
 	with := func(in *instance, head string) outcome {
@@ -26,7 +27,7 @@ func TestMarkedPayloadIsABadRequest(t *testing.T) {
 		"anonymous":         with(open, ""),
 		"without a subject": with(signed, "Authorization: Bearer "+nobody+"\r\n"),
 	} {
-		if got.status != 400 || got.code != codeBadRequest {
+		if got.status != 400 || got.code != "bad_request" {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}
@@ -35,7 +36,7 @@ func TestMarkedPayloadIsABadRequest(t *testing.T) {
 		status int
 	}{{marked, 400}, {"[" + marked + "]", 200}} { // a batch tells it of each
 		status, body := open.post("/v1/publish", c.body)
-		if text := fmt.Sprint(body); status != c.status || !strings.Contains(text, codeBadRequest) || !strings.Contains(text, "0x1E") {
+		if text := fmt.Sprint(body); status != c.status || !strings.Contains(text, "bad_request") || !strings.Contains(text, "0x1E") {
 			t.Errorf("the operator gets %d %v", status, body)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // say, what comes back is whole frames of JSON, no more than one to each
 // message, and nothing is left of the client once it has gone.
 func FuzzMessage(f *testing.F) {
-	good := token(f, auth.Claims{Subject: "ann", Subscribe: []string{"a.**", "b"}, Channels: []string{"b"}, Publish: []string{"a.*"}})
+	good := mint(f, auth.Claims{Subject: "ann", Subscribe: []string{"a.**", "b"}, Channels: []string{"b"}, Publish: []string{"a.*"}})
 	seeds := []string{
 		`{"type":"ping"}`,
 		`{"type":"ping","ref":7}`,
@@ -60,7 +60,7 @@ func FuzzMessage(f *testing.F) {
 			c.Limits.ChannelsPerConnection = 3
 			c.Channels = []ChannelRule{{Match: []string{"a.*"}, Publish: true}}
 			if tokens {
-				withTokens(c)
+				withStillTokens(c)
 			}
 		})
 		p := s.connect()
@@ -149,7 +149,7 @@ func (p *peer) replies() (n int, closed bool, err error) {
 			if message = append(message, ev.Payload...); !ev.Final {
 				continue
 			}
-			var e event
+			var e struct{ Type string }
 			if err := json.Unmarshal(message, &e); err != nil {
 				return n, false, fmt.Errorf("%w in %q", err, message)
 			}

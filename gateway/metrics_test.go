@@ -1,10 +1,12 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // Every series is there before anything has happened: increase() and rate() see
@@ -43,8 +45,8 @@ func TestMetricsBeginAtZero(t *testing.T) {
 }
 
 func TestTimesAreMeasured(t *testing.T) {
-	in := start(t, func(c *Config) {
-		c.Channels = []ChannelRule{{Match: []string{"chat"}, Publish: true}}
+	in := start(t, func(c *gateway.Config) {
+		c.Channels = []gateway.ChannelRule{{Match: []string{"chat"}, Publish: true}}
 	}).ready()
 	c := in.subscribed("chat")
 	c.write(`{"type":"publish","channel":"chat","data":1,"ref":1}`)
@@ -71,7 +73,7 @@ func TestReloadsAreTold(t *testing.T) {
 	if now := float64(time.Now().Unix()); begin < now-patience.Seconds() || begin > now {
 		t.Errorf("read at %v, now is %v", begin, now)
 	}
-	wrong := in.live.Load().Config
+	wrong := in.Live()
 	wrong.Limits.HeadBytes = 1
 	if _, err := in.Reload(wrong); err == nil {
 		t.Fatal("a wrong configuration was taken over")
@@ -79,7 +81,7 @@ func TestReloadsAreTold(t *testing.T) {
 	if got := in.metric(success); got != 0 || in.metric(at) != begin {
 		t.Errorf("after a refused one: %s is %v, %s %v", success, got, at, in.metric(at))
 	}
-	in.reloadWith(func(c *Config) { c.Limits.HeadBytes = 4096 })
+	in.reloadWith(func(c *gateway.Config) { c.Limits.HeadBytes = 4096 })
 	if got := in.metric(success); got != 1 || in.metric(at) < begin {
 		t.Errorf("after a good one: %s is %v, %s %v", success, got, at, in.metric(at))
 	}

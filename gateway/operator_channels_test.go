@@ -1,14 +1,11 @@
-package gateway
+package gateway_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
 
-	"pgregory.net/rapid"
-
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
@@ -30,7 +27,7 @@ func readChannels(in *instance, path string) ([]admin.Channel, string) {
 }
 
 func TestOperatorListsChannels(t *testing.T) {
-	in := start(t, func(c *Config) { c.Shards = 3 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 3 }).ready()
 	want := map[string]int{}
 	for i := range 12 {
 		names := []string{"all", fmt.Sprintf("user.%02d", i)}
@@ -79,63 +76,16 @@ func TestOperatorListsChannels(t *testing.T) {
 	}
 }
 
-// The ranking of pieces is that of a sort of everything.
-func TestChannelRanking(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		counts := rapid.MapOf(rapid.StringMatching(`[a-c]{1,4}`), rapid.IntRange(1, 3)).Draw(t, "counts")
-		q := admin.ChannelQuery{BySubscribers: rapid.Bool().Draw(t, "by subscribers"), Limit: rapid.IntRange(1, 5).Draw(t, "limit")}
-		var all []admin.Channel
-		for name, n := range counts {
-			all = append(all, admin.Channel{Name: name, Subscribers: n})
-		}
-		inOrder := func(list []admin.Channel) []admin.Channel {
-			slices.SortFunc(list, func(a, b admin.Channel) int {
-				if q.Before(a, b) {
-					return -1
-				}
-				return 1
-			})
-			return list
-		}
-		if len(all) > 0 && rapid.Bool().Draw(t, "cursor") {
-			q.After = &rapid.Permutation(inOrder(slices.Clone(all))).Draw(t, "after")[0]
-		}
-		want := inOrder(slices.DeleteFunc(slices.Clone(all), func(c admin.Channel) bool {
-			return q.After != nil && !q.Before(*q.After, c)
-		}))
-		more := len(want) > q.Limit
-		want = want[:min(len(want), q.Limit)]
-
-		r := channelRanking{query: &q}
-		for _, c := range rapid.Permutation(inOrder(slices.Clone(all))).Draw(t, "arrival") {
-			r.add(&channelSlice{names: []byte(c.Name), ends: []int{len(c.Name)}, counts: []int{c.Subscribers}})
-		}
-		page := r.page("node")
-		if !slices.Equal(page.Channels, want) || (page.Next != "") != more || page.Total != len(all) {
-			t.Fatalf("got %+v, want %+v, more %v", page, want, more)
-		}
-	})
-}
-
 // A list over many channels is made of slices, and its memory is bound.
 func TestOperatorListsManyChannels(t *testing.T) {
 	in := start(t, nil).ready()
-	const many = 3*channelsPerSlice + 17
-	for k, sh := range in.shards {
-		done := make(chan bool)
-		sh.post(func() {
-			for i := range many {
-				// Slot 0 is nobody: the index needs no connection behind it.
-				var l fanout.List
-				sh.index.Subscribe(&l, 0, sh.index.Open(fmt.Appendf(nil, "c%d", i+k*many/2)))
-			}
-			done <- true
-		})
-		<-done
-	}
-	page, err := operator{in.Server}.Channels(context.Background(), admin.ChannelQuery{BySubscribers: true, Limit: 10})
-	if err != nil || page.Total != many+many/2 || page.Channels[0].Subscribers != 2 || page.Channels[9].Subscribers != 2 {
-		t.Fatalf("%+v, %v, want a total of %d", page, err, many+many/2)
+	const many = 3*gateway.ChannelsPerSlice + 17
+	in.Populate(many, func(shard, i int) string { return fmt.Sprint("c", i+shard*many/2) })
+	defer in.Depopulate()
+	var page channelList
+	status := in.call("GET", "/v1/channels?sort=subscribers&limit=10", "", &page)
+	if status != 200 || page.Total != many+many/2 || page.Channels[0].Subscribers != 2 || page.Channels[9].Subscribers != 2 {
+		t.Fatalf("%d %+v, want a total of %d", status, page, many+many/2)
 	}
 }
 
@@ -198,7 +148,7 @@ func TestOperatorForgetsAHistory(t *testing.T) {
 	}
 	in.redis.Kill()
 	var f failure
-	if status := in.call("DELETE", "/v1/channels/news/history", "", &f); status != 503 || f.Error.Code != codeBroker {
+	if status := in.call("DELETE", "/v1/channels/news/history", "", &f); status != 503 || f.Error.Code != "broker_unavailable" {
 		t.Errorf("without Redis: %d %+v", status, f)
 	}
 }

@@ -1,8 +1,7 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
@@ -60,7 +60,7 @@ func until(t testing.TB, r *bufio.Reader, text string) {
 }
 
 func TestOperatorListsConnections(t *testing.T) {
-	in := start(t, func(c *Config) { c.Shards = 3 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 3 }).ready()
 	sockets := []string{}
 	for i := range 10 {
 		c := in.dial(fmt.Sprintf("/v1/ws?channels=all,user.%d", i))
@@ -196,29 +196,5 @@ func TestOperatorClosesConnections(t *testing.T) {
 		if status := in.call("DELETE", "/v1/connections"+query, "", nil); status != 400 {
 			t.Errorf("DELETE %q: %d", query, status)
 		}
-	}
-}
-
-// A walk over many connections gives other work its turn.
-func TestWalkIsCutIntoSlices(t *testing.T) {
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
-	const many = 200_000
-	sh := in.shards[0]
-	next, err := ask(context.Background(), sh, func() uint32 {
-		for range many {
-			_, c := sh.conns.take()
-			c.fd, c.phase = -1, phaseHead
-		}
-		next := sh.walk(1, &admin.ConnectionFilter{}, func(i uint32, c *conn) bool {
-			sh.describe(i, c)
-			return true
-		})
-		for i := range uint32(many) {
-			sh.conns.put(i + 1)
-		}
-		return next
-	})
-	if err != nil || next == 0 || next > many {
-		t.Fatalf("a slice ends at slot %d of %d, %v", next, many, err)
 	}
 }

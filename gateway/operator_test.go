@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // call makes a request to the admin listener and reads the answer into out,
@@ -113,7 +115,7 @@ func TestOperatorPublishesBatches(t *testing.T) {
 }
 
 func TestOperatorPublishRefuses(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.PayloadBytes = 2048 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.PayloadBytes = 2048 }).ready()
 	for name, test := range map[string]struct {
 		body   string
 		status int
@@ -183,8 +185,8 @@ func TestOperatorPublishWithoutRedis(t *testing.T) {
 }
 
 func TestOperatorPublishesByTheRules(t *testing.T) {
-	in := start(t, func(c *Config) {
-		c.Channels = []ChannelRule{{Match: []string{"kept.*"}, Durable: true, MaxLen: 10, TTL: time.Minute}}
+	in := start(t, func(c *gateway.Config) {
+		c.Channels = []gateway.ChannelRule{{Match: []string{"kept.*"}, Durable: true, MaxLen: 10, TTL: time.Minute}}
 	}).ready()
 	batch := make([]string, 500)
 	for i := range batch {
@@ -217,7 +219,7 @@ func TestAdminRootShowsTheConsole(t *testing.T) {
 
 func TestAdminToken(t *testing.T) {
 	const token = "sixteen bytes or more"
-	in := start(t, func(c *Config) { c.Admin.Token = token }).ready()
+	in := start(t, func(c *gateway.Config) { c.Admin.Token = token }).ready()
 	for path, want := range map[string]int{
 		"/healthz": 200, "/readyz": 200,
 		"/metrics": 401, "/debug/pprof/": 401, "/console/": 401, "/v1/channels": 401, "/v1/connections": 401, "/": 401,

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -16,25 +16,6 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
-
-// outstanding returns how many requests and channels the shards keep for the
-// broker's answers.
-func (in *instance) outstanding() (requests, channels int) {
-	in.t.Helper()
-	for _, sh := range in.shards {
-		count := make(chan [2]int, 1)
-		sh.post(func() {
-			n := 0
-			for _, j := range sh.joins {
-				n += j.waiting.n + j.catchup.n
-			}
-			count <- [2]int{n, len(sh.joins)}
-		})
-		c := <-count
-		requests, channels = requests+c[0], channels+c[1]
-	}
-	return requests, channels
-}
 
 // comeAndGo has clients resume a stream each of two channels, one of them the
 // client's own, and leave as soon as they are let in.
@@ -64,7 +45,7 @@ func (in *instance) comeAndGo(round, clients int, position string) {
 		})
 	}
 	all.Wait()
-	eventually(in.t, "they are gone", func() bool { return in.connections.Load() == 1 })
+	eventually(in.t, "they are gone", func() bool { return in.totals().connections == 1 })
 }
 
 // A thousand clients that come with a position and go again, over and over,
@@ -101,10 +82,9 @@ func TestOutageOfRedisWithClientsInALoop(t *testing.T) {
 			goroutines := 0
 			for round := range rounds {
 				in.comeAndGo(round, clients, ids[0])
-				requests, channels := in.outstanding()
 				// Two shards keep 64 each that they haven't looked for yet.
-				if requests > 140 || channels > 2 {
-					t.Fatalf("round %d: %d requests for %d channels are kept for one client", round, requests, channels)
+				if k := in.Kept(); k.Waiting+k.CatchingUp > 140 || k.Joins > 2 {
+					t.Fatalf("round %d: for one client %+v are kept", round, k)
 				}
 				if round > 0 {
 					continue

@@ -1,17 +1,20 @@
-package gateway
+package gateway_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/pushgate/pushgate/gateway"
+)
 
 // A client that begins while a channel's messages are being dropped hears of a
 // gap, as those did who were there before.
 func TestBeginsDuringAnOverrun(t *testing.T) {
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
-	room := func(bytes int) { in.onLoop(func(s *shard) bool { s.room = bytes; return true }) }
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	old := in.subscribed("c")
 	last := durable(t, in.redis, "c", 0, 1)[0]
 	old.expect("message")
 
-	room(0)
+	in.SetOverrun(0)
 	in.redis.Publish("c", "1")
 	if e := old.expect("gap"); e.Reason != "slow" {
 		t.Errorf("got %+v", e)
@@ -28,7 +31,7 @@ func TestBeginsDuringAnOverrun(t *testing.T) {
 	events.expect("subscribed")
 	in.redis.Publish("c", "2")
 	eventually(t, "it is dropped", func() bool { return in.metric(`gateway_dropped_messages_total{reason="overrun"}`) == 2 })
-	room(maxPending)
+	in.SetOverrun(gateway.MaxPending)
 
 	in.redis.Publish("c", "3")
 	for _, c := range []*client{young, back} {
@@ -52,13 +55,12 @@ func TestBeginsDuringAnOverrun(t *testing.T) {
 
 // Who begins when an overrun is over has missed nothing.
 func TestBeginsAfterAnOverrun(t *testing.T) {
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
-	room := func(bytes int) { in.onLoop(func(s *shard) bool { s.room = bytes; return true }) }
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	old := in.subscribed("c")
-	room(0)
+	in.SetOverrun(0)
 	in.redis.Publish("c", "1")
 	old.expect("gap")
-	room(maxPending)
+	in.SetOverrun(gateway.MaxPending)
 	young := in.subscribed("c")
 	in.redis.Publish("c", "2")
 	if e := young.expect("message"); string(e.Data) != "2" {

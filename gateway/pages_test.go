@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/json"
@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // A client that catches up and doesn't read is given a page, while one beside it gets
 // all that it asks for.
 func TestDeafClientsAreGivenAPage(t *testing.T) {
 	const deaf, past, size = 3, 60, 60_000
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	since := in.history("h", past, size)
 	for range deaf {
 		c := in.dialLazy("/v1/ws")
@@ -28,38 +28,12 @@ func TestDeafClientsAreGivenAPage(t *testing.T) {
 	for range past {
 		c.expect("message")
 	}
-	page := uint64(crowdedBytes / size)
+	page := uint64(gateway.CrowdedBytes / size)
 	if n := in.totals().deliveries; n > past+deaf*page {
 		t.Errorf("%d messages were sent to clients that don't read", n-past)
 	}
-	if n := in.totals().queueBytes; n > deaf*(crowdedBytes+size) {
+	if n := in.totals().queueBytes; n > deaf*(gateway.CrowdedBytes+size) {
 		t.Errorf("%d bytes wait for them", n)
-	}
-}
-
-// Who has caught up with more than 4 MiB waits for its next page, a client with less
-// doesn't. The pace of a connection ends with it.
-func TestCatchUpsHaveAPace(t *testing.T) {
-	s := newStill(t, nil)
-	eager, calm := s.openWebSocket(), s.openWebSocket()
-	mib := []*fanout.Message{fanout.NewMessage("c", fanout.Position{Ms: 1}, 1, make([]byte, 1<<20))}
-	for range 6 {
-		s.charge(eager.slot, mib)
-	}
-	s.charge(calm.slot, mib)
-	if s.paced(eager.slot) || !s.paced(calm.slot) {
-		t.Errorf("after 6 MiB: %v, after 1 MiB: %v", s.paced(eager.slot), s.paced(calm.slot))
-	}
-	for range 100 {
-		s.charge(eager.slot, mib)
-	}
-	if ahead := s.paces.at(eager.slot).ahead(s.uptime(), 2*mostDebt); ahead > mostDebt {
-		t.Errorf("it is to wait for %v", ahead)
-	}
-	s.release(eager.slot, s.conns.at(eager.slot), CloseReset)
-	s.reap()
-	if !s.paced(eager.slot) {
-		t.Error("the next client in its slot waits too")
 	}
 }
 
@@ -67,7 +41,7 @@ func TestCatchUpsHaveAPace(t *testing.T) {
 // what is in the stream, or have been lost before.
 func TestPollsComeInPages(t *testing.T) {
 	const past = 20
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	for n := range past {
 		entry(t, in.redis, "h", fmt.Sprintf("%d-0", n+1), fmt.Sprintf(`"%d %s"`, n, strings.Repeat("x", 60_000)))
 	}
@@ -108,7 +82,7 @@ func TestPollsComeInPages(t *testing.T) {
 // A message that takes the loop long to encode is encoded elsewhere, on any transport.
 func TestLargeMessagesOfThePast(t *testing.T) {
 	const size = 1 << 20
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	for n := range 3 {
 		entry(t, in.redis, "h", fmt.Sprintf("%d-0", n+1), fmt.Sprintf(`"%d %s"`, n, strings.Repeat("x", size)))
 	}

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // stalled publishes to a client that doesn't read until its queue has overflown
@@ -17,7 +19,7 @@ func (in *instance) stalled(channel string, size int) (sent int) {
 	payload := strings.Repeat("x", size)
 	dropped := func() uint64 {
 		t := in.totals()
-		return t.drops[DropOldest] + t.drops[DropLatest]
+		return t.drops[gateway.DropOldest] + t.drops[gateway.DropLatest]
 	}
 	for end := time.Now().Add(patience); dropped() < 20; sent++ {
 		if time.Now().After(end) {
@@ -38,9 +40,9 @@ func number(t testing.TB, e event) int {
 }
 
 func TestSlowDropOldest(t *testing.T) {
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Limits.QueueBytes = 64 << 10
-		c.Channels = []ChannelRule{{Match: []string{"lossy"}, Slow: SlowDropOldest}}
+		c.Channels = []gateway.ChannelRule{{Match: []string{"lossy"}, Slow: gateway.SlowDropOldest}}
 	}).ready()
 	c := in.lazy("lossy")
 	sent := in.stalled("lossy", 4<<10)
@@ -71,8 +73,8 @@ func TestSlowDropOldest(t *testing.T) {
 }
 
 func TestSlowLatest(t *testing.T) {
-	in := start(t, func(c *Config) {
-		c.Channels = []ChannelRule{{Match: []string{"price"}, Slow: SlowLatest}}
+	in := start(t, func(c *gateway.Config) {
+		c.Channels = []gateway.ChannelRule{{Match: []string{"price"}, Slow: gateway.SlowLatest}}
 	}).ready()
 	c := in.lazy("price")
 	sent := in.stalled("price", 4<<10)
@@ -98,14 +100,14 @@ func TestSlowLatest(t *testing.T) {
 // number of them ends such a client.
 func TestSlowBatches(t *testing.T) {
 	const size, burst = 1000, 3000
-	for policy, most := range map[SlowPolicy]int{
-		SlowLatest:     3 * size, // one under way, one that waits
-		SlowDropOldest: 32<<10 + 3*size,
+	for policy, most := range map[gateway.SlowPolicy]int{
+		gateway.SlowLatest:     3 * size, // one under way, one that waits
+		gateway.SlowDropOldest: 32<<10 + 3*size,
 	} {
 		t.Run(string(policy), func(t *testing.T) {
-			in := start(t, func(c *Config) {
+			in := start(t, func(c *gateway.Config) {
 				c.Limits.QueueBytes = 32 << 10
-				c.Channels = []ChannelRule{{Match: []string{"burst"}, Slow: policy}}
+				c.Channels = []gateway.ChannelRule{{Match: []string{"burst"}, Slow: policy}}
 			}).ready()
 			for _, path := range []string{"/v1/ws?channels=burst", "/v1/ws?channels=burst&format=raw"} {
 				in.dialLazy(path)
@@ -129,7 +131,7 @@ func TestSlowBatches(t *testing.T) {
 				st := in.totals()
 				return st.deliveries == 3*burst
 			})
-			if st := in.totals(); st.connections != 3 || st.queueBytes > int64(3*most) || st.closes[CloseSlow] > 0 {
+			if st := in.totals(); st.connections != 3 || st.queueBytes > int64(3*most) || st.closes[gateway.CloseSlow] > 0 {
 				t.Errorf("%d connections have %d bytes queued; closed: %v", st.connections, st.queueBytes, st.closes)
 			}
 			for last := -1; last < burst-1; {
@@ -149,7 +151,7 @@ func TestSlowBatches(t *testing.T) {
 
 // The sum of all queues is bounded too: the largest ones go.
 func TestQueueTotal(t *testing.T) {
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Shards = 1
 		c.Limits.QueueBytes = 16 << 20
 		c.Limits.TotalQueueBytes = 1 << 20
@@ -160,7 +162,7 @@ func TestQueueTotal(t *testing.T) {
 	for range 8 {
 		in.redis.Publish("light", `"`+payload+`"`)
 	}
-	for end := time.Now().Add(patience); in.totals().closes[CloseOverload] == 0; {
+	for end := time.Now().Add(patience); in.totals().closes[gateway.CloseOverload] == 0; {
 		if time.Now().After(end) {
 			t.Fatal("nobody was ended")
 		}

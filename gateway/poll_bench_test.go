@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/json"
@@ -9,16 +9,8 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 )
-
-// manyChannels returns the names of n channels.
-func manyChannels(n int) []string {
-	names := make([]string, n)
-	for i := range names {
-		names[i] = fmt.Sprintf("room.%d", i)
-	}
-	return names
-}
 
 // longestTurn asks the loop to run something again and again until stop is called,
 // which returns the longest time that it took to come to it.
@@ -27,9 +19,8 @@ func (in *instance) longestTurn() (stop func() time.Duration) {
 	go func() {
 		var most time.Duration
 		for {
-			asked, ran := time.Now(), make(chan struct{})
-			in.shards[0].post(func() { close(ran) })
-			<-ran
+			asked := time.Now()
+			in.Turn()
 			most = max(most, time.Since(asked))
 			select {
 			case <-ended:
@@ -47,13 +38,13 @@ func (in *instance) longestTurn() (stop func() time.Duration) {
 func BenchmarkPollChannels(b *testing.B) {
 	for _, n := range []int{100, 1000, fanout.MaxCursorChannels} {
 		b.Run(fmt.Sprintf("channels=%d", n), func(b *testing.B) {
-			in := start(b, func(c *Config) {
+			in := start(b, func(c *gateway.Config) {
 				c.Shards, c.Limits.ChannelsPerConnection, c.Limits.MessageBytes = 1, fanout.MaxCursorChannels, 1<<20
 			}).ready()
 			hc := &http.Client{Timeout: patience}
 			defer hc.CloseIdleConnections()
 			poll := func(cursor string) string {
-				body, err := json.Marshal(map[string]any{"channels": manyChannels(n), "cursor": cursor, "wait": 0})
+				body, err := json.Marshal(map[string]any{"channels": gateway.ManyChannels(n), "cursor": cursor, "wait": 0})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // pollAnswer is what /v1/poll answers.
@@ -187,7 +189,7 @@ func TestPollTimesOut(t *testing.T) {
 	in := start(t, nil).ready()
 	begin := time.Now()
 	p := in.poll(nil, "channels=quiet&wait=1")
-	if d := time.Since(begin); p.status != 204 || d < 800*time.Millisecond || d > defaultWait/2 {
+	if d := time.Since(begin); p.status != 204 || d < 800*time.Millisecond || d > gateway.DefaultWait/2 {
 		t.Errorf("%d after %v", p.status, d)
 	}
 }
@@ -235,7 +237,7 @@ func TestPollWithABody(t *testing.T) {
 }
 
 func TestPollBadQueries(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.ChannelsPerConnection = 10 })
+	in := start(t, func(c *gateway.Config) { c.Limits.ChannelsPerConnection = 10 })
 	for _, query := range []string{
 		"", "channels=", "channels=a&wait=56", "channels=a&wait=-1", "channels=a&wait=99999", "channels=a&wait=x", "channels=a&max=0",
 		"channels=a&cursor=c", "channels=a&cursor=%00", "channels=" + strings.Repeat("a,", 11) + "b", "channels=a&format=yaml",
@@ -267,7 +269,7 @@ func TestPollerThatGoesIsNoticed(t *testing.T) {
 	eventually(t, "the poll waits", func() bool { return in.metric(`gateway_clients{transport="poll"}`) == 1 })
 	begin := time.Now()
 	c.Close()
-	eventually(t, "it is gone", func() bool { return in.connections.Load() == 0 })
+	eventually(t, "it is gone", func() bool { return in.totals().connections == 0 })
 	if d := time.Since(begin); d > 20*time.Second { // its wait is 45 s at least
 		t.Errorf("noticed after %v", d)
 	}

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/json"
@@ -64,11 +64,11 @@ func TestPositionsByAnyName(t *testing.T) {
 			}
 			if tc.want == refused {
 				for _, request := range []string{stream, socket} {
-					if x := in.exchange(request, 0, "GET"); x.statuses[0] != 400 || !strings.Contains(x.bodies[0], codeInvalidPosition) {
+					if x := in.exchange(request, 0, "GET"); x.statuses[0] != 400 || !strings.Contains(x.bodies[0], "invalid_position") {
 						t.Errorf("%q: %d %s", request, x.statuses[0], x.bodies[0])
 					}
 				}
-				if poll.statuses[0] != 400 || !strings.Contains(poll.bodies[0], codeInvalidPosition) {
+				if poll.statuses[0] != 400 || !strings.Contains(poll.bodies[0], "invalid_position") {
 					t.Errorf("poll: %d %s", poll.statuses[0], poll.bodies[0])
 				}
 				return
@@ -134,7 +134,7 @@ func TestPositionsByAnyNameInJSON(t *testing.T) {
 			c.expect("welcome")
 			c.write(`{"type":"subscribe","channel":"c",` + fields + `}`)
 			if want.message == refused {
-				if e := c.expect("error"); e.Channel != "c" || e.Code != codeInvalidPosition && e.Code != codeBadMessage {
+				if e := c.expect("error"); e.Channel != "c" || e.Code != "invalid_position" && e.Code != "bad_message" {
 					t.Errorf("refused with %+v", e)
 				}
 			} else {
@@ -157,7 +157,7 @@ func TestPositionsByAnyNameInJSON(t *testing.T) {
 		{"?cursor=" + ids[0], ""}, {"?lastEventId=" + ids[0], ""}, {"?m=" + ids[0], ""}, {"", "Last-Event-ID: " + ids[0] + "\r\n"},
 	} {
 		x := in.exchange(post("/v1/poll"+beside.query, `{"channels":["c"],"wait":0}`, beside.header), 0, "POST")
-		if x.statuses[0] != 400 || !strings.Contains(x.bodies[0], codeInvalidPosition) {
+		if x.statuses[0] != 400 || !strings.Contains(x.bodies[0], "invalid_position") {
 			t.Errorf("%+v: %d %s", beside, x.statuses[0], x.bodies[0])
 		}
 	}

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"context"
@@ -381,28 +381,5 @@ func TestTimeOutlastsASlowRedis(t *testing.T) {
 	in.ready()
 	if p := in.poll(nil, "channels=a,b&wait=0&cursor="+p.Cursor); len(p.Gaps) > 0 {
 		t.Errorf("nothing was lost: gaps %v, %v", p.Gaps, p.data(t))
-	}
-}
-
-// What one poll was told of plain messages is not forgotten by the next, which
-// gets nothing of that channel.
-func TestMarkOfPlainMessagesIsKept(t *testing.T) {
-	var c fanout.Cursor
-	c.Set("b", fanout.Position{Node: "node1"})
-	c.Set("b", fanout.Position{Ms: 5, Seq: 1})
-	for _, node := range []string{"node1", "node2"} {
-		r, err := parseResume(c.String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, elsewhere := r.positions("b", node); elsewhere != (node == "node2") {
-			t.Errorf("%s: elsewhere is %v", node, elsewhere)
-		}
-		var b bundle
-		b.keep("b", node, &r, false)
-		if told := len(b.gaps) > 0; told != (node == "node2") {
-			t.Errorf("%s: gaps %v", node, b.gaps)
-		}
-		c = b.cursor
 	}
 }

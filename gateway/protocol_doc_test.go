@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -86,7 +87,7 @@ func TestProtocolClients(t *testing.T) {
 				shows("news first\n")
 				left := func() uint64 { // a poll that waits is answered
 					n := in.totals().closes
-					return n[CloseRebalance] + n[CloseAnswered]
+					return n[gateway.CloseRebalance] + n[gateway.CloseAnswered]
 				}
 				before := left()
 				in.Rebalance(1, 0)
@@ -181,8 +182,8 @@ func TestProtocolMessages(t *testing.T) {
 		kind, fields := shape(t, []byte(line))
 		documented[kind+": "+fields] = true
 	}
-	in := start(t, func(c *Config) {
-		c.Channels = []ChannelRule{{Match: []string{"news"}, Publish: true, Durable: true}}
+	in := start(t, func(c *gateway.Config) {
+		c.Channels = []gateway.ChannelRule{{Match: []string{"news"}, Publish: true, Durable: true}}
 	}).ready()
 	c := in.dial("/v1/ws?channels=other")
 	read := func() event {

@@ -1,15 +1,17 @@
-package gateway
+package gateway_test
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // What is wrong with a message is told in the client's words, with the ref of
 // the message.
 func TestErrorsOfMessages(t *testing.T) {
-	in := start(t, func(c *Config) {
-		c.Channels = []ChannelRule{{Match: []string{"open"}, Publish: true}}
+	in := start(t, func(c *gateway.Config) {
+		c.Channels = []gateway.ChannelRule{{Match: []string{"open"}, Publish: true}}
 	}).ready()
 	c := in.dial("/v1/ws")
 	c.expect("welcome")

@@ -1,16 +1,18 @@
-package gateway
+package gateway_test
 
 import (
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // The id of a published message is there even where it is empty.
 func TestPublishedHasAnID(t *testing.T) {
-	in := start(t, func(c *Config) {
-		c.Channels = []ChannelRule{{Match: []string{"open"}, Publish: true}}
+	in := start(t, func(c *gateway.Config) {
+		c.Channels = []gateway.ChannelRule{{Match: []string{"open"}, Publish: true}}
 	}).ready()
 	c := in.dial("/v1/ws")
 	c.expect("welcome")
@@ -23,19 +25,14 @@ func TestPublishedHasAnID(t *testing.T) {
 // What a client publishes is answered though it's sent away meanwhile.
 func TestPublishWhileSentAway(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Shards = 1
-		c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}}
+		c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}}
 	}).ready()
 	in.redis.Do("CLIENT", "PAUSE", "1000", "ALL")
 	c := in.raw(post("/v1/publish", `{"channel":"a","data":1}`))
 	eventually(t, "it waits for Redis", func() bool {
-		return in.onLoop(func(s *shard) (waits bool) {
-			s.conns.each(func(_ uint32, c *conn) {
-				waits = waits || c.phase == phaseBody && s.polls.at(c.poll).body.Done()
-			})
-			return waits
-		})
+		return in.Kept().Publishing == 1
 	})
 	in.Rebalance(1, 0)
 	if status, body := answerOf(t, c); status != 200 {
@@ -47,8 +44,8 @@ func TestPublishWhileSentAway(t *testing.T) {
 // whose messages were behind others.
 func TestPublishBehindOthersWhileRedisStalls(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
-		c.Channels = []ChannelRule{{Match: []string{"**"}, Publish: true}}
+	in := start(t, func(c *gateway.Config) {
+		c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}}
 	}).ready()
 	in.redis.Do("CLIENT", "PAUSE", "60000", "ALL")
 	begin := time.Now()
@@ -57,12 +54,12 @@ func TestPublishBehindOthersWhileRedisStalls(t *testing.T) {
 		clients = append(clients, in.raw(post("/v1/publish", `{"channel":"a","data":1}`)))
 	}
 	for _, c := range clients {
-		if status, body := answerOf(t, c); status != 503 || !strings.Contains(body, codeBroker) {
+		if status, body := answerOf(t, c); status != 503 || !strings.Contains(body, "broker_unavailable") {
 			t.Errorf("%d %s", status, body)
 		}
 		c.Close()
 	}
-	if took := time.Since(begin); took > publishTimeout+3*time.Second {
+	if took := time.Since(begin); took > gateway.PublishTimeout+3*time.Second {
 		t.Errorf("the last one was answered after %v", took)
 	}
 }

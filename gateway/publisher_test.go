@@ -1,18 +1,20 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // What clients publish while Redis takes nothing is bounded in memory, whatever the
 // messages' size, and all of it is published when Redis goes on.
 func TestPublicationsAreBounded(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
-		c.Channels = []ChannelRule{{Match: []string{"a"}, Publish: true}}
+	in := start(t, func(c *gateway.Config) {
+		c.Channels = []gateway.ChannelRule{{Match: []string{"a"}, Publish: true}}
 		c.Limits.TotalInputBytes = 1 << 20
 	}).ready()
 	c := in.dial("/v1/ws?channels=a")
@@ -23,12 +25,12 @@ func TestPublicationsAreBounded(t *testing.T) {
 	publish := func(n int) {
 		c.write(fmt.Sprintf(`{"type":"publish","channel":"a","data":"%s%d"}`, data, n))
 	}
-	const taken = 1 << 20 / publishShare / 61_000
+	const taken = 1 << 20 / gateway.PublishShare / 61_000
 	for n := range taken {
 		publish(n)
 	}
 	publish(taken)
-	if e := c.expect("error"); e.Code != codeOverloaded {
+	if e := c.expect("error"); e.Code != "overloaded" {
 		t.Errorf("one too many got %+v", e)
 	}
 	in.redis.Signal(syscall.SIGCONT)
@@ -45,7 +47,7 @@ func TestPublicationsAreBounded(t *testing.T) {
 			t.Fatalf("%+v", e)
 		}
 	}
-	if n := in.inputBytes.Load(); n != 0 {
+	if n := in.totals().inputBytes; n != 0 {
 		t.Errorf("%d bytes are still counted", n)
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // exchange is what a connection answers.
@@ -203,7 +204,7 @@ func TestMethods(t *testing.T) {
 				}
 			case method == "OPTIONS":
 				want := 204
-				if isHealth([]byte(path)) {
+				if gateway.IsHealth([]byte(path)) {
 					want = 200
 				}
 				if status != want || !x.kept || x.headers[0].Get("Allow") == "" {
@@ -264,7 +265,7 @@ func TestPositions(t *testing.T) {
 					t.Errorf("%.100q: %d %s", request, x.statuses[0], x.bodies[0])
 				}
 			}
-			if e := ws.expect("error"); e.Code != codeInvalidPosition {
+			if e := ws.expect("error"); e.Code != "invalid_position" {
 				t.Errorf("subscribe since %.50q: %+v", text, e)
 			}
 			continue
@@ -305,7 +306,7 @@ func TestExpectContinue(t *testing.T) {
 
 func TestUnfinishedBodies(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Limits.HeadTimeout = time.Second }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.HeadTimeout = time.Second }).ready()
 	for name, bytes := range map[string]string{
 		"length": "POST /v1/poll HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\n{\"channels\"",
 		"chunk":  "POST /v1/poll HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"ch",
@@ -321,7 +322,7 @@ func TestUnfinishedBodies(t *testing.T) {
 			t.Errorf("%s cut: %q", name, got)
 		}
 	}
-	eventually(t, "no connection is left", func() bool { return in.connections.Load() == 0 })
+	eventually(t, "no connection is left", func() bool { return in.totals().connections == 0 })
 	if n := in.metric(`gateway_closes_total{reason="head_cut"}`); n != 2 {
 		t.Errorf("%v cut requests counted", n)
 	}
@@ -331,7 +332,7 @@ func TestUnfinishedBodies(t *testing.T) {
 // meanwhile.
 func TestErrorInABodyBesideAHead(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	c := in.raw("POST /v1/poll HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
 	r := bufio.NewReader(c)
 	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 100 {
@@ -352,9 +353,9 @@ func TestErrorInABodyBesideAHead(t *testing.T) {
 // Requests behind one that is being published wait for it.
 func TestPipelinedPublish(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Shards = 1
-		c.Channels = []ChannelRule{{Match: []string{"p"}, Publish: true}}
+		c.Channels = []gateway.ChannelRule{{Match: []string{"p"}, Publish: true}}
 	}).ready()
 	listener := in.subscribed("p")
 	publish := func(n int) string { return post("/v1/publish", fmt.Sprintf(`{"channel":"p","data":%d}`, n)) }
@@ -397,7 +398,7 @@ func TestPipelinedPublish(t *testing.T) {
 // for and nothing of each other.
 func TestRequestsInPieces(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Shards = 1 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	seed := uint64(time.Now().UnixNano())
 	const clients, polls = 30, 20
 	for i := range clients {

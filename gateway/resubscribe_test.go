@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
@@ -63,7 +63,7 @@ func TestSubscribeSinceBeforeTheFirstAnswer(t *testing.T) {
 		c.write(fmt.Sprintf(`{"type":"subscribe","channel":"c","since":"1-0","ref":%d}`, ref))
 	}
 	for range 2 { // one is enough
-		if e := c.expect("error"); e.Code != codePending {
+		if e := c.expect("error"); e.Code != "pending" {
 			t.Errorf("got %+v", e)
 		}
 	}

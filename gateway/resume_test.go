@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"cmp"
@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/loopback"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
@@ -124,7 +125,7 @@ func newWorld(t *testing.T, s setting) *world {
 }
 
 func (w *world) startGateway(i int) {
-	w.nodes[i].Store(startWith(w.t, w.redis, func(c *Config) { c.Listen = w.addrs[i] }, w.broker).ready())
+	w.nodes[i].Store(startWith(w.t, w.redis, func(c *gateway.Config) { c.Listen = w.addrs[i] }, w.broker).ready())
 }
 
 func (w *world) restartGateway() {

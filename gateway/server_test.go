@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -63,35 +65,49 @@ func eventually(t testing.TB, what string, fn func() bool) {
 
 // instance is a running gateway with its Redis.
 type instance struct {
-	*Server
-	t     testing.TB
-	redis *redistest.Server
-	stop  func()     // begins the drain
-	halt  func()     // ends it and its broker
-	ended chan error // what Run returned, once
+	*gateway.Server
+	t      testing.TB
+	redis  *redistest.Server
+	broker *fanout.Broker
+	node   string // its name among the others
+	log    *lockedLog
+	stop   func()     // begins the drain
+	halt   func()     // ends it and its broker
+	ended  chan error // what Run returned, once
 }
 
 var nodes atomic.Int64
 
 // start runs a gateway on real sockets and a real Redis until the test ends.
-func start(t testing.TB, change func(*Config)) *instance {
+func start(t testing.TB, change func(*gateway.Config)) *instance {
 	t.Helper()
 	return startOn(t, redistest.Start(t), change)
 }
 
-func startOn(t testing.TB, redis *redistest.Server, change func(*Config)) *instance {
+func startOn(t testing.TB, redis *redistest.Server, change func(*gateway.Config)) *instance {
 	t.Helper()
 	return startWith(t, redis, change, nil)
 }
 
-// startWith is startOn with a broker of its own making too.
-func startWith(t testing.TB, redis *redistest.Server, change func(*Config), changeBroker func(*fanout.Config)) *instance {
+// startLogged runs one that logs at a lower level than warn.
+func startLogged(t testing.TB, level slog.Level, change func(*gateway.Config)) *instance {
 	t.Helper()
-	cfg := DefaultConfig()
+	return startAt(t, level, redistest.Start(t), change, nil)
+}
+
+// startWith is startOn with a broker of its own making too.
+func startWith(t testing.TB, redis *redistest.Server, change func(*gateway.Config), changeBroker func(*fanout.Config)) *instance {
+	t.Helper()
+	return startAt(t, slog.LevelWarn, redis, change, changeBroker)
+}
+
+func startAt(t testing.TB, level slog.Level, redis *redistest.Server, change func(*gateway.Config), changeBroker func(*fanout.Config)) *instance {
+	t.Helper()
+	cfg := gateway.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Shards = 2
 	cfg.Drain.Timeout = 0
-	cfg.Socket.IOUring = *ioUring
+	cfg.Socket.IOUring = *gateway.IOUringOfTests
 	withoutRates(&cfg)
 	if change != nil {
 		change(&cfg)
@@ -101,20 +117,22 @@ func startWith(t testing.TB, redis *redistest.Server, change func(*Config), chan
 	if changeBroker != nil {
 		changeBroker(&fc)
 	}
-	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	broker, err := fanout.NewBroker(fc, log, fmt.Sprintf("test%d", nodes.Add(1)))
+	in := &instance{t: t, redis: redis, node: fmt.Sprintf("test%d", nodes.Add(1)), log: &lockedLog{t: t}, ended: make(chan error, 1)}
+	log := slog.New(slog.NewTextHandler(in.log, &slog.HandlerOptions{Level: level}))
+	broker, err := fanout.NewBroker(fc, log, in.node)
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := New(cfg, broker, log)
+	srv, err := gateway.New(cfg, broker, log)
 	if err != nil {
 		t.Fatal(err)
 	}
+	in.Server, in.broker = srv, broker
 	brokerCtx, stopBroker := context.WithCancel(context.Background())
 	brokerDone := make(chan struct{})
 	go func() { defer close(brokerDone); broker.Run(brokerCtx) }()
 	ctx, stop := context.WithCancel(context.Background())
-	in := &instance{Server: srv, t: t, redis: redis, stop: stop, ended: make(chan error, 1)}
+	in.stop = stop
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -135,26 +153,40 @@ func startWith(t testing.TB, redis *redistest.Server, change func(*Config), chan
 }
 
 // withoutRates lets clients send as fast as a test does.
-func withoutRates(c *Config) {
+func withoutRates(c *gateway.Config) {
 	c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 0, 0
 	c.Limits.PublishesPerSecond, c.Limits.PublishesBurst = 0, 0
 	c.Limits.NewChannelsPerSecond = 0
 }
 
 // withDefaultRates bounds them as a gateway does by default.
-func withDefaultRates(c *Config) {
-	l := DefaultConfig().Limits
+func withDefaultRates(c *gateway.Config) {
+	l := gateway.DefaultConfig().Limits
 	c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = l.MessagesPerSecond, l.MessagesBurst
 	c.Limits.PublishesPerSecond, c.Limits.PublishesBurst = l.PublishesPerSecond, l.PublishesBurst
 	c.Limits.NewChannelsPerSecond = l.NewChannelsPerSecond
 }
 
-// testLog sends a gateway's warnings to the test's log.
-type testLog struct{ t testing.TB }
+// lockedLog keeps what a gateway logs, and sends it to the test's log.
+type lockedLog struct {
+	t testing.TB
 
-func (l testLog) Write(p []byte) (int, error) {
+	// Guarded by mu
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
 	l.t.Log(strings.TrimSpace(string(p)))
-	return len(p), nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func (in *instance) ready() *instance {
@@ -178,6 +210,55 @@ func (in *instance) metric(series string) float64 {
 		}
 	}
 	return 0
+}
+
+// totals are the gateway's metrics.
+type totals struct {
+	accepts, deliveries, bytesIn, bytesOut, pings, batched uint64
+	closes                                                 map[gateway.CloseReason]uint64
+	rejects                                                map[gateway.RejectReason]uint64
+	drops                                                  map[gateway.DropReason]uint64
+	clients                                                map[string]int // by transport
+	connections, subscriptions, channels, queues           int
+	queueBytes, inputBytes                                 int64
+	draining                                               bool
+}
+
+// totals returns them.
+func (in *instance) totals() totals {
+	in.t.Helper()
+	figures, err := in.Figures()
+	// A busy machine is no stalled loop.
+	for end := time.Now().Add(patience); err != nil; figures, err = in.Figures() {
+		if time.Now().After(end) {
+			in.t.Fatal(err)
+		}
+	}
+	count := func(name string) uint64 { return uint64(figures["gateway_"+name]) }
+	gauge := func(name string) int { return int(figures["gateway_"+name]) }
+	return totals{
+		accepts: count("accepts_total"), deliveries: count("deliveries_total"), pings: count("pings_total"),
+		bytesIn: count("client_received_bytes_total"), bytesOut: count("client_sent_bytes_total"), batched: count("batched_sends_total"),
+		closes:  labelled[gateway.CloseReason, uint64](figures, "closes_total"),
+		rejects: labelled[gateway.RejectReason, uint64](figures, "rejects_total"),
+		drops:   labelled[gateway.DropReason, uint64](figures, "dropped_messages_total"),
+		clients: labelled[string, int](figures, "clients"),
+
+		connections: gauge("connections"), subscriptions: gauge("subscriptions"), channels: gauge("channels"), queues: gauge("queues"),
+		queueBytes: int64(gauge("queue_bytes")), inputBytes: int64(gauge("input_bytes")), draining: gauge("draining") == 1,
+	}
+}
+
+// labelled returns the values of a metric by its only label.
+func labelled[K ~string, V uint64 | int](figures map[string]float64, name string) map[K]V {
+	values := make(map[K]V)
+	for series, v := range figures {
+		if rest, ok := strings.CutPrefix(series, "gateway_"+name+"{"); ok {
+			_, label, _ := strings.Cut(strings.TrimSuffix(rest, `"}`), `="`)
+			values[K(label)] = V(v)
+		}
+	}
+	return values
 }
 
 // plainHTTP makes one request on one connection.

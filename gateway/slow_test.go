@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gorilla/websocket"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
@@ -42,11 +43,11 @@ func (in *instance) dialLazy(path string) *client {
 // beside it on the same channel notices nothing.
 func TestSlowClientIsClosed(t *testing.T) {
 	const bound, size = 64 << 10, 8 << 10
-	in := start(t, func(c *Config) { c.Limits.QueueBytes = bound }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.QueueBytes = bound }).ready()
 	slow, healthy := in.lazy("flood"), in.subscribed("flood")
 	payload := strings.Repeat("x", size)
 	sent, most := 0, int64(0)
-	for end := time.Now().Add(patience); in.totals().closes[CloseSlow] == 0; sent++ {
+	for end := time.Now().Add(patience); in.totals().closes[gateway.CloseSlow] == 0; sent++ {
 		if time.Now().After(end) {
 			t.Fatalf("not closed after %d messages", sent)
 		}
@@ -74,7 +75,7 @@ func TestSlowClientIsClosed(t *testing.T) {
 		_, text, err := slow.ReadMessage()
 		var ce *websocket.CloseError
 		if errors.As(err, &ce) {
-			if ce.Code != 4002 || ce.Text != string(CloseSlow) {
+			if ce.Code != 4002 || ce.Text != string(gateway.CloseSlow) {
 				t.Errorf("closed with %d %q", ce.Code, ce.Text)
 			}
 			break
@@ -107,12 +108,12 @@ func TestSlowClientIsClosed(t *testing.T) {
 // linger time.
 func TestDeafClientIsForgotten(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.Limits.QueueBytes = 16 << 10 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.QueueBytes = 16 << 10 }).ready()
 	in.lazy("flood")
 	payload := strings.Repeat("x", 16<<10)
 	eventually(t, "it's closed", func() bool {
 		in.redis.Publish("flood", payload)
-		return in.totals().closes[CloseSlow] == 1
+		return in.totals().closes[gateway.CloseSlow] == 1
 	})
 	eventually(t, "nothing is kept for it", func() bool {
 		st := in.totals()
@@ -124,7 +125,7 @@ func TestDeafClientIsForgotten(t *testing.T) {
 // stream is the same to the byte, however it was cut.
 func TestSlowReaderWithinTheBound(t *testing.T) {
 	const messages = 60
-	in := start(t, func(c *Config) { c.Limits.QueueBytes = 4 << 20 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.QueueBytes = 4 << 20 }).ready()
 	c := in.dialSmall()
 	io.WriteString(c, strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?format=raw&channels=big", 1))
 	eventually(t, "it's subscribed", func() bool { return in.totals().subscriptions == 1 })
@@ -189,12 +190,12 @@ func TestCloseBehindAHalfSentFrame(t *testing.T) {
 			more := strings.Repeat("y", size)
 			eventually(in.t, "it's closed", func() bool {
 				in.redis.Publish("half", more)
-				return in.totals().closes[CloseSlow] == 1
+				return in.totals().closes[gateway.CloseSlow] == 1
 			})
 		}, 4002, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := start(t, func(c *Config) { c.Limits.QueueBytes = tc.queueBytes }).ready()
+			in := start(t, func(c *gateway.Config) { c.Limits.QueueBytes = tc.queueBytes }).ready()
 			c := in.lazy("half")
 			for range 3 {
 				in.redis.Publish("half", strings.Repeat("x", size))
@@ -231,7 +232,7 @@ func TestCloseBehindAHalfSentFrame(t *testing.T) {
 
 // What a client asks to catch up with may be more than its queue may hold.
 func TestHistoryIsNotSlowness(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.QueueBytes = 1 << 10 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.QueueBytes = 1 << 10 }).ready()
 	first := in.subscribed("h")
 	var since string
 	for i := range 20 {

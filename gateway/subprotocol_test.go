@@ -1,7 +1,6 @@
-package gateway
+package gateway_test
 
 import (
-	"bytes"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -19,7 +19,10 @@ func offering(lines ...string) string {
 
 func TestSubprotocols(t *testing.T) {
 	t.Parallel()
-	in := start(t, func(c *Config) { c.WebSocket.Subprotocols = []string{"mine", "graphql-ws"}; c.Debug.Echo = true })
+	in := start(t, func(c *gateway.Config) {
+		c.WebSocket.Subprotocols = []string{"mine", "graphql-ws"}
+		c.Debug.Echo = true
+	})
 	for name, tc := range map[string]struct {
 		lines  []string
 		status int
@@ -41,7 +44,7 @@ func TestSubprotocols(t *testing.T) {
 		"separators":           {[]string{"Sec-WebSocket-Protocol: pushgate.v1\r\n", "Sec-WebSocket-Protocol: a/b\r\n"}, 400, nil},
 		"a list in Connection": {[]string{"Connection: keep-alive\r\n", "Sec-WebSocket-Protocol: mine\r\n"}, 101, []string{"mine"}},
 	} {
-		for _, path := range []string{"/v1/ws", echoPath} {
+		for _, path := range []string{"/v1/ws", "/debug/echo"} {
 			t.Run(name+" "+path, func(t *testing.T) {
 				resp := in.askAs("", strings.Replace(offering(tc.lines...), "/v1/ws", path, 1))
 				if got := resp.Header["Sec-Websocket-Protocol"]; resp.StatusCode != tc.status || strings.Join(got, ";") != strings.Join(tc.chosen, ";") {
@@ -111,19 +114,16 @@ func TestTokenAsSubprotocol(t *testing.T) {
 func TestTokenStaysOutOfTheLog(t *testing.T) {
 	t.Parallel()
 	const secret = "bearer.eyJsecret.secret.secret"
-	var out bytes.Buffer // of the loop
-	in := start(t, func(c *Config) { withTokens(c); listPages(c); c.Shards = 1 })
-	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	in.onLoop(func(s *shard) bool { s.log = log; return true })
+	in := startLogged(t, slog.LevelDebug, func(c *gateway.Config) { withTokens(c); listPages(c); c.Shards = 1 })
 	offers := []string{secret, secret + ", pushgate.v1", secret + ", a b"}
 	for _, list := range append(offers, offers...) {
 		in.askAs(namedPage, offering("Sec-WebSocket-Protocol: "+list+"\r\n"))
 	}
 	var text string
 	eventually(t, "the ends are logged", func() bool {
-		return in.onLoop(func(*shard) bool { text = out.String(); return strings.Count(text, "msg=closed") == 2*len(offers) })
+		text = in.log.String()
+		return strings.Count(text, "msg=closed") == 2*len(offers)
 	})
-	in.onLoop(func(s *shard) bool { s.log = slog.New(slog.DiscardHandler); return true })
 	if strings.Contains(text, "secret") {
 		t.Errorf("the log has the token: %s", text)
 	}
@@ -134,7 +134,7 @@ func TestTokenStaysOutOfTheLog(t *testing.T) {
 
 func TestSubprotocolsAreValidated(t *testing.T) {
 	for name, ok := range map[string]bool{"mine": true, "a.b-c_d": true, "": false, "a b": false, "a,b": false, "bearer.x": false, "a/b": false} {
-		cfg := DefaultConfig()
+		cfg := gateway.DefaultConfig()
 		cfg.WebSocket.Subprotocols = []string{name}
 		if err := cfg.Validate(); (err == nil) != ok {
 			t.Errorf("%q: %v", name, err)

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/base64"
@@ -10,14 +10,15 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // publishes lets clients publish, with tokens: what they send to kept.* is durable.
-func publishes(c *Config) {
+func publishes(c *gateway.Config) {
 	withTokens(c)
-	c.Channels = []ChannelRule{
+	c.Channels = []gateway.ChannelRule{
 		{Match: []string{"kept.*"}, Publish: true, Durable: true},
 		{Match: []string{"**"}, Publish: true},
 	}
@@ -139,9 +140,9 @@ func TestUserOfWhatClientsPublish(t *testing.T) {
 // No client makes a message be from somebody else, or from nobody in particular
 // be from somebody.
 func TestUserIsNotForged(t *testing.T) {
-	for mode, change := range map[string]func(*Config){
+	for mode, change := range map[string]func(*gateway.Config){
 		"tokens": publishes,
-		"none":   func(c *Config) { publishes(c); c.Auth.Mode = "none" },
+		"none":   func(c *gateway.Config) { publishes(c); c.Auth.Mode = "none" },
 	} {
 		t.Run(mode, func(t *testing.T) {
 			in := start(t, change).ready()

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/json"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 func TestMessageReachesEverySubscriber(t *testing.T) {
@@ -35,7 +37,7 @@ func TestMessageReachesEverySubscriber(t *testing.T) {
 }
 
 func TestWelcome(t *testing.T) {
-	in := start(t, func(c *Config) {
+	in := start(t, func(c *gateway.Config) {
 		c.Heartbeat.Interval = 7 * time.Second
 		c.Limits.MessageBytes = 1234
 	})
@@ -49,7 +51,7 @@ func TestWelcome(t *testing.T) {
 }
 
 func TestCommands(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.ChannelsPerConnection = 2 }).ready()
+	in := start(t, func(c *gateway.Config) { c.Limits.ChannelsPerConnection = 2 }).ready()
 	c := in.dial("/v1/ws")
 	c.expect("welcome")
 	for _, step := range []struct{ send, want string }{
@@ -209,11 +211,11 @@ func TestCloseHandshake(t *testing.T) {
 			c.Close()
 		})
 	}
-	eventually(t, "no connection is left", func() bool { return in.connections.Load() == 0 })
+	eventually(t, "no connection is left", func() bool { return in.totals().connections == 0 })
 }
 
 func TestBadFrames(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.MessageBytes = 1000 })
+	in := start(t, func(c *gateway.Config) { c.Limits.MessageBytes = 1000 })
 	for name, tc := range map[string]struct {
 		frame string
 		code  int
@@ -294,7 +296,7 @@ func TestBytesBehindTheHead(t *testing.T) {
 }
 
 func TestHandshakeRefusals(t *testing.T) {
-	in := start(t, func(c *Config) { c.Limits.ChannelsPerConnection = 3 })
+	in := start(t, func(c *gateway.Config) { c.Limits.ChannelsPerConnection = 3 })
 	for name, tc := range map[string]struct {
 		path   string
 		change func(http.Header)

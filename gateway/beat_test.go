@@ -1,0 +1,202 @@
+package gateway
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// slowBeat is a heartbeat for shards whose clock is moved by hand: a ping every
+// 40 ticks, an answer within 10.
+func slowBeat(c *Config) {
+	c.Heartbeat = HeartbeatConfig{Interval: 4 * time.Second, Timeout: time.Second}
+}
+
+func TestPingEachInterval(t *testing.T) {
+	s := newStill(t, slowBeat)
+	p := s.openWebSocket()
+	var at []uint32
+	for now := uint32(1); now <= 210; now++ {
+		s.to(now)
+		if got := p.receive(); got != nil {
+			if string(got) != string(pingFrame) {
+				t.Fatalf("got %q", got)
+			}
+			at = append(at, now)
+			p.send(frame(ws.OpPong, ""))
+		}
+	}
+	if len(at) != 5 || at[0] > 40 {
+		t.Fatalf("pings at %v", at)
+	}
+	for i, tick := range at {
+		if tick != at[0]+uint32(i)*40 {
+			t.Errorf("pings at %v: the connection lost its place in the interval", at)
+		}
+	}
+	if s.stats.pings != 5 || s.stats.closes[CloseTimeout] != 0 {
+		t.Errorf("counted %d pings, %d timeouts", s.stats.pings, s.stats.closes[CloseTimeout])
+	}
+}
+
+// Thousands that connect at once aren't pinged at once.
+func TestPingsAreSpread(t *testing.T) {
+	const clients = 200
+	s := newStill(t, slowBeat)
+	peers := make([]*peer, clients)
+	for i := range peers {
+		peers[i] = s.openWebSocket()
+	}
+	// Those whose turn comes before they were silent for half an interval get
+	// their first ping an interval later.
+	for now := uint32(1); now <= 60; now++ {
+		before := s.stats.pings
+		s.to(now)
+		if n := s.stats.pings - before; n > 2*clients/40 {
+			t.Errorf("%d pings at tick %d", n, now)
+		}
+	}
+	if s.stats.pings != clients {
+		t.Errorf("%d pings in one and a half intervals, want %d", s.stats.pings, clients)
+	}
+}
+
+func TestNoPingWhileTheClientTalks(t *testing.T) {
+	for name, said := range map[string][]byte{
+		"text": frame(ws.OpText, `{"type":"ping"}`),
+		"ping": frame(ws.OpPing, ""),
+		"pong": frame(ws.OpPong, ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStill(t, slowBeat)
+			p := s.openWebSocket()
+			for now := uint32(1); now <= 400; now++ {
+				s.to(now)
+				if now%15 == 0 {
+					p.send(said)
+					p.receive()
+				}
+			}
+			if s.stats.pings != 0 || s.stats.closes[CloseTimeout] != 0 {
+				t.Errorf("%d pings, %d timeouts", s.stats.pings, s.stats.closes[CloseTimeout])
+			}
+		})
+	}
+}
+
+// Anything that the client sends after a ping answers it, up to the last tick.
+func TestWhatAnswersAPing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		said  []byte
+		after uint32 // ticks
+		alive bool
+	}{
+		"pong at once":           {frame(ws.OpPong, ""), 0, true},
+		"pong just in time":      {frame(ws.OpPong, ""), 9, true},
+		"text":                   {frame(ws.OpText, `{"type":"ping"}`), 5, true},
+		"the start of a message": {[]byte{0x81}, 5, true},
+		"pong too late":          {frame(ws.OpPong, ""), 10, false},
+		"nothing":                {nil, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStill(t, slowBeat)
+			p := s.openWebSocket("news")
+			pinged, _ := s.wheel.Due(p.slot)
+			for now := uint32(1); now <= pinged+10; now++ {
+				s.to(now)
+				if tc.said != nil && now == pinged+tc.after {
+					p.send(tc.said)
+				}
+			}
+			got := string(p.receive())
+			if tc.alive {
+				if s.stats.closes[CloseTimeout] != 0 || !strings.HasPrefix(got, string(pingFrame)) || strings.Contains(got, "\x88") {
+					t.Errorf("closed: %q", got)
+				}
+				return
+			}
+			bye := `{"type":"bye","reason":"timeout","reconnect_after_ms":`
+			end := "\x88\x09\x03\xe9timeout"
+			if !strings.HasPrefix(got, string(pingFrame)+"\x81") || !strings.Contains(got, bye) || !strings.HasSuffix(got, end) {
+				t.Errorf("got %q", got)
+			}
+			if s.stats.closes[CloseTimeout] != 1 || s.stats.subscriptions != 0 {
+				t.Errorf("%d timeouts counted, %d subscriptions left", s.stats.closes[CloseTimeout], s.stats.subscriptions)
+			}
+			// The client gets some time to close its side, and no more.
+			last := pinged + 10 + ticks(linger)
+			s.to(last - 1)
+			if s.conns.used != 1 {
+				t.Error("it had no time to close its side")
+			}
+			s.to(last)
+			if s.conns.used != 0 || s.srv.connections.Load() != 0 {
+				t.Error("its slot is still taken")
+			}
+		})
+	}
+}
+
+// After a stall every socket is read before a deadline is judged: the loop brings
+// the events of some of them at a time.
+func TestPongsOfAStall(t *testing.T) {
+	const clients = 2*eventsPerRound + 10
+	s := newStill(t, slowBeat)
+	var peers []*peer
+	for range clients {
+		peers = append(peers, s.openWebSocket())
+	}
+	now := uint32(1)
+	for ; s.stats.pings == 0; now++ {
+		s.to(now)
+	}
+	s.to(now + 8) // the first of them have two ticks left
+	owed := s.stats.pings
+	for _, p := range peers {
+		if _, err := syscall.Write(p.fd, frame(ws.OpPong, "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.beat(now+30, time.Now(), nil)
+	for len(peers) > 0 {
+		s.Turn()
+		// Those that were pinged last are read first.
+		n := max(0, len(peers)-eventsPerRound)
+		for _, p := range peers[n:] {
+			s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, reactor.In)
+		}
+		peers = peers[:n]
+	}
+	for s.Turn() {
+	}
+	if n := s.stats.closes[CloseTimeout]; n != 0 {
+		t.Errorf("%d of %d clients were closed that had sent their pong", n, owed)
+	}
+}
+
+// A client that the operator closes alone is back soon; as many as the gateway
+// holds don't come back within the same seconds.
+func TestDismissedAreSpread(t *testing.T) {
+	if d := dismissSpread(0); d != byeSpread {
+		t.Errorf("one comes back within %v", d)
+	}
+	if d := dismissSpread(1_000_000); d < 30*time.Second || d > 40*time.Second {
+		t.Errorf("a million come back within %v", d)
+	}
+}
+
+func TestAgesAreSpread(t *testing.T) {
+	s := &shard{cfg: &settings{Config: Config{Drain: DrainConfig{MaxAge: 1000 * tick}}}}
+	low, high := uint32(1<<31), uint32(0)
+	for i := range uint32(10_000) {
+		end, _ := s.ageOf(i, &conn{gen: 1})
+		low, high = min(low, end), max(high, end)
+	}
+	if low < 900 || low > 905 || high > 1100 || high < 1095 {
+		t.Errorf("ages from %d to %d ticks, want 900 to 1100", low, high)
+	}
+}

@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"syscall"
+	"testing"
+
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// The end of a client's side may be told by an event from before it was known.
+func TestEndOfASideIsToldTwice(t *testing.T) {
+	s := newStill(t, nil)
+	p := s.connect()
+	p.send([]byte("GET /v1/sse?channels=c HTTP/1.1\r\nHost: a\r\n\r\n"))
+	if err := syscall.Shutdown(p.fd, syscall.SHUT_WR); err != nil {
+		t.Fatal(err)
+	}
+	event := reactor.In | reactor.Events(syscall.EPOLLRDHUP)
+	for range 2 {
+		s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, event)
+		if c := s.conns.find(p.slot, p.gen); c == nil || c.phase != phaseOpen || c.flags&flagHalf == 0 {
+			t.Fatalf("got %+v", c)
+		}
+	}
+	s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, reactor.Gone)
+	if c := s.conns.find(p.slot, p.gen); c != nil && c.phase == phaseOpen {
+		t.Error("the client stays when it has gone")
+	}
+}
+
+// What was flushed is held by nobody any more.
+func TestFlushHoldsNothing(t *testing.T) {
+	s := newStill(t, nil)
+	p := s.openWebSocket("c")
+	c := s.conns.at(p.slot)
+	for range 3 {
+		s.send(p.slot, c, make([]byte, 1_000_000))
+	}
+	for c.out != 0 {
+		p.receive()
+		s.flush(p.slot, c)
+	}
+	for i, b := range s.vec {
+		if b != nil {
+			t.Fatalf("buffer %d of %d bytes is held", i, len(b))
+		}
+	}
+}

@@ -1,0 +1,397 @@
+package gateway
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/admin"
+)
+
+// What the tests outside of the package need from inside is in this file: the
+// figures that no metric tells, and moments that only the loops know.
+
+// IOUringOfTests is the way of all gateways under test, so that the whole suite can
+// be run on both.
+var IOUringOfTests = flag.String("io_uring", string(IOUringAuto), "socket.io_uring of the gateways under test: auto or off")
+
+// Constants and functions that the tests compare with.
+const (
+	AcceptsPerSlice  = acceptsPerSlice
+	AnswerBytes      = answerBytes
+	BeatEvery        = beatEvery
+	ChannelBursts    = channelBursts
+	ChannelsPerSlice = channelsPerSlice
+	Coalesce         = coalesce
+	CrowdedBytes     = crowdedBytes
+	DefaultWait      = defaultWait
+	EarlyPatience    = earlyPatience
+	FramesPerMessage = framesPerMessage
+	FreeItems        = freeItems
+	HandoverBytes    = handoverBytes
+	JobBytes         = jobBytes
+	KeptPercent      = keptPercent
+	LargeBytes       = largeBytes
+	Linger           = linger
+	MaxEcho          = maxEcho
+	MaxMessages      = maxMessages
+	MaxPending       = maxPending
+	MaxPipelined     = maxPipelined
+	MaxPreflights    = maxPreflights
+	MaxStrikes       = maxStrikes
+	MaxWait          = maxWait
+	PublishShare     = publishShare
+	PublishTimeout   = publishTimeout
+	ReadBuffer       = readBuffer
+	ReadRequests     = readRequests
+	RetryMS          = retryMS
+	RetrySeconds     = retrySeconds
+	Tick             = tick
+	TurnAwayTicks    = turnAwayTicks
+)
+
+var (
+	Frame    = frame
+	IsHealth = isHealth
+)
+
+// Figures returns the metrics by their series, as in gateway_closes_total{reason="slow"},
+// without a request for them.
+func (s *Server) Figures() (map[string]float64, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collector{s})
+	families, err := registry.Gather()
+	figures := make(map[string]float64)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for i, l := range m.GetLabel() {
+				name += fmt.Sprintf("%s%s=%q", []string{"{", ","}[min(i, 1)], l.GetName(), l.GetValue())
+			}
+			if len(m.GetLabel()) > 0 {
+				name += "}"
+			}
+			figures[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return figures, err
+}
+
+// Live returns the running configuration.
+func (s *Server) Live() Config { return s.live.Load().Config }
+
+// onLoops runs fn on the loop of each shard, one after the other, and waits for it.
+func (s *Server) onLoops(fn func(*shard)) {
+	for _, sh := range s.shards {
+		done := make(chan struct{}) // closed by the loop
+		sh.post(func() { defer close(done); fn(sh) })
+		<-done
+	}
+}
+
+// onLoop is onLoops for a gateway of one shard.
+func (s *Server) onLoop(fn func(*shard)) {
+	if n := len(s.shards); n != 1 {
+		panic(fmt.Sprintf("the gateway has %d shards", n))
+	}
+	s.onLoops(fn)
+}
+
+// HoldLoops returns when all loops stand still. They do until release is called.
+func (s *Server) HoldLoops() (release func()) {
+	hold := make(chan struct{}) // closed by release
+	var standing sync.WaitGroup
+	for _, sh := range s.shards {
+		standing.Add(1)
+		sh.post(func() { standing.Done(); <-hold })
+	}
+	standing.Wait()
+	return sync.OnceFunc(func() { close(hold) })
+}
+
+// Turn waits until each loop has had a turn.
+func (s *Server) Turn() { s.onLoops(func(*shard) {}) }
+
+// LoopTurn waits until the loop of one shard has had a turn.
+func (s *Server) LoopTurn(n int) {
+	done := make(chan struct{}) // closed by the loop
+	s.shards[n].post(func() { close(done) })
+	<-done
+}
+
+// Kept is what the shards hold together for clients, beside what metrics tell.
+type Kept struct {
+	Connections, Rejected                int // slots; sockets without one
+	Inputs, Polls, Deadlines, Tasks      int
+	Unknown, Grants                      int // connections without a token; tokens
+	Channels, Subscriptions              int
+	Joins, Waiting, CatchingUp, CatchUps int // channels that are joined, and the requests for them
+	Parked, Woken, HalfClosed, Paused    int // connections
+	Publishing                           int // requests to publish that wait for Redis
+	FreeTwice                            int // slots
+}
+
+// Kept returns it.
+func (s *Server) Kept() (k Kept) {
+	s.onLoops(func(sh *shard) { k.add(sh) })
+	return k
+}
+
+func (k *Kept) add(sh *shard) {
+	k.Connections += sh.conns.used
+	k.Rejected += sh.away.n
+	k.Inputs += sh.inputs.used()
+	k.Polls += sh.polls.used()
+	k.Deadlines += sh.wheel.Len()
+	k.Tasks += len(sh.taskOf)
+	k.Unknown += len(sh.unknown)
+	k.Grants += sh.grants.entries.used()
+	k.Channels += sh.index.Channels()
+	k.Subscriptions += sh.index.Subscriptions()
+	k.Joins += len(sh.joins)
+	for _, j := range sh.joins {
+		k.Waiting += j.waiting.n
+		k.CatchingUp += j.catchup.n
+	}
+	k.CatchUps += len(sh.behind)
+	sh.conns.each(func(_ uint32, c *conn) {
+		switch {
+		case c.phase != phaseOpen || c.kind != kindPoll || c.poll != 0:
+		case c.flags&flagWoken != 0:
+			k.Woken++
+		default:
+			k.Parked++
+		}
+		if c.phase == phaseBody && sh.polls.at(c.poll).body.Done() {
+			k.Publishing++
+		}
+		if c.flags&flagHalf != 0 && c.poll == 0 {
+			k.HalfClosed++
+		}
+		if sh.isPaused(c) {
+			k.Paused++
+		}
+	})
+	seen := map[uint32]bool{}
+	for i := sh.conns.free; i != 0 && !seen[i]; i = sh.conns.at(i).heard {
+		seen[i] = true
+	}
+	if sh.conns.used+len(seen) != int(max(sh.conns.next, 1))-1 {
+		k.FreeTwice++
+	}
+}
+
+// Loop is the only shard's loop, in a turn of it.
+type Loop struct{ s *shard }
+
+// Post calls fn in a turn of the only shard's loop.
+func (s *Server) Post(fn func(Loop)) { s.shards[0].post(func() { fn(Loop{s.shards[0]}) }) }
+
+// EachTurn calls fn in each turn for as long as it returns true.
+func (s *Server) EachTurn(fn func(Loop) bool) {
+	s.Post(func(l Loop) {
+		if fn(l) {
+			s.EachTurn(fn)
+		}
+	})
+}
+
+// Kept returns what the shard holds.
+func (l Loop) Kept() (k Kept) { k.add(l.s); return k }
+
+// Counted are some of the shard's counters.
+type Counted struct{ Accepts, Deliveries, BytesIn, Answered uint64 }
+
+// Counted returns them.
+func (l Loop) Counted() Counted {
+	st := &l.s.stats
+	return Counted{st.accepts, st.deliveries, st.bytesIn, st.closes[CloseAnswered]}
+}
+
+// poll returns the shard's only poll, nil when there is none.
+func (l Loop) poll() (slot uint32, poll *conn) {
+	l.s.conns.each(func(i uint32, c *conn) {
+		if c.phase == phaseOpen && c.kind == kindPoll {
+			slot, poll = i, c
+		}
+	})
+	return slot, poll
+}
+
+// SendPollAway ends the only poll as a rebalance does.
+func (l Loop) SendPollAway() { i, c := l.poll(); l.s.sendAway(i, c, CloseRebalance) }
+
+// DismissPoll ends it as the operator does.
+func (l Loop) DismissPoll() { i, c := l.poll(); l.s.dismiss(i, c, 0) }
+
+// LeaveBehind has the only poll begin so many messages before where it is in a
+// channel.
+func (l Loop) LeaveBehind(channel string, messages uint32) {
+	_, c := l.poll()
+	l.s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
+		if l.s.index.Name(ch) == channel {
+			l.s.index.SetFrom(sub, l.s.index.From(sub)-messages)
+		}
+	})
+}
+
+// SetNow moves the shard's clock, and judges no deadline.
+func (l Loop) SetNow(t time.Time) { l.s.now = l.s.srv.tickOf(t) }
+
+// Demoted returns how many clients have their turn last.
+func (l Loop) Demoted() int { return len(l.s.demoted.list) }
+
+// Unread reports whether the kernel has bytes of the only WebSocket.
+func (l Loop) Unread() (unread bool) {
+	l.s.conns.each(func(_ uint32, c *conn) {
+		if c.kind == kindWebSocket {
+			n, _, _ := syscall.Recvfrom(int(c.fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			unread = n > 0
+		}
+	})
+	return unread
+}
+
+// Populate adds to each shard connections without a socket, with a channel each.
+func (s *Server) Populate(each int, channel func(shard, i int) string) {
+	for k, sh := range s.shards {
+		done := make(chan struct{})
+		sh.post(func() {
+			defer close(done)
+			for i := range each {
+				slot, c := sh.conns.take()
+				c.fd, c.phase, c.kind = -1, phaseOpen, kindWebSocket
+				sh.index.Subscribe(&c.subs, slot, sh.index.Open([]byte(channel(k, i))))
+			}
+		})
+		<-done
+	}
+}
+
+// Depopulate forgets all connections and channels.
+func (s *Server) Depopulate() {
+	s.onLoops(func(sh *shard) { sh.conns, sh.index = slab{}, fanout.NewIndex() })
+}
+
+// ChannelsOf returns the channels of a shard's clients, one for each subscription.
+func (s *Server) ChannelsOf(n int) (names []string) {
+	sh, done := s.shards[n], make(chan struct{})
+	sh.post(func() {
+		defer close(done)
+		sh.conns.each(func(i uint32, c *conn) {
+			for _, ch := range sh.channelsOf(c) {
+				names = append(names, sh.index.Name(ch))
+			}
+		})
+	})
+	<-done
+	return names
+}
+
+// Draining reports whether all shards send their clients away.
+func (s *Server) Draining() bool {
+	all := true
+	s.onLoops(func(sh *shard) { all = all && sh.drain.reason == CloseDrain })
+	return all
+}
+
+// Addresses returns how many connections are counted for how many addresses.
+func (s *Server) Addresses() (connections, addresses int) {
+	for i := range s.addresses.stripes {
+		t := &s.addresses.stripes[i]
+		t.mu.Lock()
+		for _, n := range t.counts {
+			connections += int(n)
+		}
+		addresses += len(t.counts)
+		t.mu.Unlock()
+	}
+	return connections, addresses
+}
+
+// SetOverrun bounds what waits in a shard for delivery, in bytes.
+func (s *Server) SetOverrun(bytes int) { s.onLoop(func(sh *shard) { sh.room = bytes }) }
+
+// SetHandover bounds what waits for the loop to take it, in bytes.
+func (s *Server) SetHandover(bytes int64) { s.onLoop(func(sh *shard) { sh.handover.room = bytes }) }
+
+// Handover returns how many bytes wait for the loop to take them, and how many
+// messages were dropped in their favour.
+func (s *Server) Handover() (bytes int64, dropped uint64) {
+	h := &s.shards[0].handover
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, k := range h.drops {
+		dropped += k
+	}
+	return h.bytes.Load(), dropped
+}
+
+// Judged returns up to when deadlines have been judged.
+func (s *Server) Judged(t time.Time) (judged bool) {
+	s.onLoop(func(sh *shard) { judged = sh.wheel.Now() >= s.tickOf(t) })
+	return judged
+}
+
+// PublishesWaiting returns the bytes of clients' messages that Redis is to take, or
+// whose clients are to be told.
+func (s *Server) PublishesWaiting() int64 { return s.publisher.waiting.Load() }
+
+// SetDraining has the gateway say that it drains.
+func (s *Server) SetDraining(on bool) { s.draining.Store(on) }
+
+// Nodes returns the nodes as the operator is told.
+func (s *Server) Nodes(ctx context.Context) (admin.Fleet, error) { return operator{s}.Nodes(ctx) }
+
+// FleetJudge returns what judges the nodes at each beat, for one that has judged none.
+func FleetJudge(node string, log *slog.Logger) func(nodes []admin.Node, err error) {
+	return (&Server{node: node, fleet: newFleet(), log: log}).judgeFleet
+}
+
+// Crowd adds connections without a socket to the shards, of one channel and with a
+// deadline each.
+func (s *Server) Crowd(n int) {
+	s.onLoops(func(sh *shard) { sh.fill(n / len(s.shards)) })
+}
+
+// OnWrite has fn called right before each write to a client, which then ends for the
+// reason that fn returns, if any.
+func (s *Server) OnWrite(fn func() CloseReason) {
+	s.onLoops(func(sh *shard) {
+		sh.onWrite = func(i uint32, c *conn) {
+			switch reason := fn(); reason {
+			case "":
+			case CloseReset:
+				sh.lost(i, c)
+			default:
+				sh.end(i, c, reason)
+			}
+		}
+	})
+}
+
+// Left tells what the shards still keep for clients, empty for nothing.
+func (s *Server) Left() string {
+	var left []string
+	s.onLoops(func(sh *shard) {
+		for name, n := range map[string]int{
+			"connections": sh.conns.used, "subscriptions": sh.stats.subscriptions, "inputs": sh.inputs.used(), "bytes of inputs": int(sh.inputBytes),
+			"queues": sh.queues.used(), "bytes of queues": int(sh.queues.bytes), "polls": sh.polls.used(), "grants": sh.grants.entries.used(),
+			"sockets without a token": len(sh.unknown), "joins": len(sh.joins), "channels": sh.index.Channels(), "tasks": len(sh.taskOf),
+			"parked": len(sh.parked), "marked": len(sh.marked),
+		} {
+			if n != 0 {
+				left = append(left, fmt.Sprintf("%d %s", n, name))
+			}
+		}
+	})
+	return strings.Join(left, ", ")
+}

@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+)
+
+// The collector runs as often as it has to for what is held, and as before when that
+// has gone.
+func TestGarbage(t *testing.T) {
+	usual := debug.SetGCPercent(77)
+	defer debug.SetGCPercent(usual)
+	g := garbage{wanted: true}
+	for _, step := range []struct {
+		queues, inputs, rings float64
+		at, then              int // at once, and after a collection
+	}{
+		{0.25, 0.25, 0.5, 77, 77},
+		{0, 0, 0.51, keptPercent, keptPercent},
+		{0.26, 0, 1, keptPercent, waitingPercent},
+		{0.13, 0, 1, waitingPercent, waitingPercent},
+		{0.12, 0.26, 0.26, waitingPercent, waitingPercent},
+		{0, 0.1, 0.26, keptPercent, keptPercent},
+		{0, 0, 0.24, keptPercent, 77},
+		{0, 0, 0.5, 77, 77},
+		{0, 0.5, 0, waitingPercent, waitingPercent},
+		{0, 0, 0, waitingPercent, 77},
+	} {
+		for i, want := range []int{step.at, step.at, step.then} {
+			g.note(step.queues, step.inputs, step.rings)
+			got := debug.SetGCPercent(77)
+			debug.SetGCPercent(got)
+			if got != want {
+				t.Errorf("at call %d with %+v it runs with %d %%", i, step, got)
+			}
+			runtime.GC() // the second has begun after the first call
+		}
+	}
+	g = garbage{}
+	g.note(1, 1, 1)
+	if got := debug.SetGCPercent(usual); got != 77 {
+		t.Errorf("it runs with %d %%, which nobody has allowed", got)
+	}
+}

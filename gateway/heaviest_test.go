@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"testing"
+	"time"
+)
+
+// Who is to be ended is found in the same time among many clients as among few.
+func TestHeaviestTakesItsTime(t *testing.T) {
+	const few, many, most = 100, 20_000, 8
+	cost := func(clients int) time.Duration {
+		y := &set{all: new(total)}
+		b := make([]byte, 100)
+		for n := range clients {
+			for q := newQueue(y); q.bytes < 100*(n%50+1); {
+				q.add(b, len(b), nil, 0)
+			}
+		}
+		best := time.Hour
+		for range 5 {
+			begin := time.Now()
+			for range 10_000 {
+				q := y.heaviest()
+				q.reset()
+				for q.bytes < 5000 {
+					q.add(b, len(b), nil, 0)
+				}
+			}
+			best = min(best, time.Since(begin))
+		}
+		return best / 10_000
+	}
+	// What else runs on the machine can spoil one comparison, not each.
+	for range 5 {
+		a, b := cost(few), cost(many)
+		t.Logf("%v among %d, %v among %d", a, few, b, many)
+		if b <= most*a {
+			return
+		}
+	}
+	t.Errorf("it takes more than %d times as long among %d as among %d", most, many, few)
+}

@@ -1,0 +1,33 @@
+package gateway
+
+import (
+	"testing"
+
+	"github.com/pushgate/pushgate/fanout"
+)
+
+// Who has caught up with more than 4 MiB waits for its next page, a client with less
+// doesn't. The pace of a connection ends with it.
+func TestCatchUpsHaveAPace(t *testing.T) {
+	s := newStill(t, nil)
+	eager, calm := s.openWebSocket(), s.openWebSocket()
+	mib := []*fanout.Message{fanout.NewMessage("c", fanout.Position{Ms: 1}, 1, make([]byte, 1<<20))}
+	for range 6 {
+		s.charge(eager.slot, mib)
+	}
+	s.charge(calm.slot, mib)
+	if s.paced(eager.slot) || !s.paced(calm.slot) {
+		t.Errorf("after 6 MiB: %v, after 1 MiB: %v", s.paced(eager.slot), s.paced(calm.slot))
+	}
+	for range 100 {
+		s.charge(eager.slot, mib)
+	}
+	if ahead := s.paces.at(eager.slot).ahead(s.uptime(), 2*mostDebt); ahead > mostDebt {
+		t.Errorf("it is to wait for %v", ahead)
+	}
+	s.release(eager.slot, s.conns.at(eager.slot), CloseReset)
+	s.reap()
+	if !s.paced(eager.slot) {
+		t.Error("the next client in its slot waits too")
+	}
+}

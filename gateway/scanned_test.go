@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"runtime"
+	"runtime/metrics"
+	"testing"
+	"time"
+)
+
+// fill adds connections that are slots, subscriptions and deadlines like all
+// others, but have no socket.
+func (s *shard) fill(n int) {
+	ch := s.index.Open([]byte("everyone"))
+	s.joins[ch] = &join{}
+	for range n {
+		i, c := s.conns.take()
+		s.index.Subscribe(&c.subs, i, ch)
+		s.wheel.Set(i, s.now+ticks(time.Hour))
+	}
+}
+
+// The collector has nothing to look through in what a million connections hold.
+func TestConnectionsAreNotScanned(t *testing.T) {
+	const connections = 1_000_000
+	s := newStill(t, nil)
+	scannable := []metrics.Sample{{Name: "/gc/scan/heap:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	read := func() (scanned, live float64) {
+		runtime.GC()
+		metrics.Read(scannable)
+		return float64(scannable[0].Value.Uint64()), float64(scannable[1].Value.Uint64())
+	}
+	scanned, live := read()
+	s.fill(connections)
+	scannedAfter, liveAfter := read()
+	if each := (liveAfter - live) / connections; each < 60 || each > 100 {
+		t.Errorf("a connection holds %.1f B of the heap, want 80, more or less", each)
+	}
+	// The tables of the chunks have pointers, 8 bytes for thousands of entries.
+	if each := (scannedAfter - scanned) / connections; each > 0.5 {
+		t.Errorf("%.1f B of a connection are looked through", each)
+	}
+	runtime.KeepAlive(s)
+}

@@ -1,0 +1,228 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/pushgate/pushgate/fanout"
+)
+
+// A request for thousands of channels is done a slice at a time, and nothing of it is
+// left when its client goes in the middle.
+func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
+	for name, request := range AskFor(ManyChannels(Many)) {
+		t.Run(name, func(t *testing.T) {
+			s := newStill(t, ManyAllowed)
+			for _, leaves := range []bool{false, true} {
+				p := s.connect()
+				p.send([]byte(request))
+				c := s.conns.at(p.slot)
+				if c.count > 256 {
+					t.Fatalf("it has %d channels at once", c.count)
+				}
+				p.send(frame(ws.OpPing, "behind"))
+				for slices := 1; slices <= 5; slices++ {
+					if int(c.count) != slices*taskSlice {
+						t.Fatalf("it has %d channels after %d slices", c.count, slices)
+					}
+					s.work(p.slot, c, s.taskOf[p.slot])
+				}
+				if !leaves {
+					for s.runTasks() {
+					}
+					if c.count != Many || c.flags&flagDemoted == 0 {
+						t.Errorf("it has %d channels, and is demoted: %v", c.count, c.flags&flagDemoted != 0)
+					}
+				}
+				p.close()
+				s.read(p.slot, c) // what is there
+				s.read(p.slot, c)
+				if c.phase == phaseOpen { // a poll may read on, of which nothing tells before it's written to
+					s.release(p.slot, c, CloseByClient)
+				}
+				for s.Turn() {
+				}
+				if len(s.taskOf)+len(s.tasks)+len(s.joins)+s.index.Subscriptions()+s.index.Channels() > 0 || s.srv.subscriptions.Load() != 0 {
+					t.Errorf("leaves: %v: %d tasks, %d joins, %d subscriptions to %d channels are left", leaves,
+						len(s.taskOf), len(s.joins), s.index.Subscriptions(), s.index.Channels())
+				}
+				if n := s.srv.inputBytes.Load(); n != 0 {
+					t.Errorf("leaves: %v: %d bytes are counted", leaves, n)
+				}
+			}
+		})
+	}
+}
+
+// A new token takes a client out of thousands of channels a slice at a time.
+func TestManyChannelsAreRevokedInSlices(t *testing.T) {
+	s := newStill(t, func(c *Config) { ManyAllowed(c); withStillTokens(c); c.Limits.QueueBytes = 4 << 10 })
+	p := s.connect()
+	request := AskFor(ManyChannels(Many))["websocket"]
+	p.send([]byte(strings.TrimSuffix(request, "\r\n") + "Authorization: Bearer " + stillToken(t, "room.*") + "\r\n\r\n"))
+	for s.Turn() {
+	}
+	c := s.conns.at(p.slot)
+	if c.count != Many {
+		t.Fatalf("it has %d channels", c.count)
+	}
+	drop := func() (got []byte) {
+		for b := p.receive(); len(b) > 0; b = p.receive() {
+			got = append(got, b...)
+			s.flush(p.slot, c)
+		}
+		return got
+	}
+	drop()
+	text := fmt.Sprintf(`{"type":"auth","token":%q}`, stillToken(t, "room.1"))
+	p.send(append(frame(ws.OpText, text), frame(ws.OpText, `{"type":"ping","ref":7}`)...))
+	if int(c.count) < Many-taskSlice {
+		t.Errorf("%d channels are left at once", c.count)
+	}
+	for s.Turn() {
+	}
+	got := string(drop())
+	if n := strings.Count(got, `"unsubscribed"`); n != Many-1 || c.count != 1 || strings.Contains(got, `"channel":"room.1"`) {
+		t.Errorf("it was told of %d channels and has %d", n, c.count)
+	}
+	if strings.Index(got, `"pong"`) < strings.LastIndex(got, `"unsubscribed"`) {
+		t.Error("what it sent behind its token was answered before")
+	}
+}
+
+// A poll whose time is up before it could ask for all of its channels keeps its
+// position in each of them.
+func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
+	s := newStill(t, ManyAllowed)
+	names := ManyChannels(Many)
+	var cursor fanout.Cursor
+	for n, name := range names {
+		cursor.Set(name, fanout.Position{Ms: uint64(n + 1)})
+	}
+	body := fmt.Sprintf(`{"channels":["%s"],"cursor":%q}`, strings.Join(names, `","`), cursor.String())
+	p := s.connect()
+	p.send([]byte(fmt.Sprintf("POST /v1/poll HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", len(body))))
+	for len(body) > 0 {
+		n := min(len(body), readRequests)
+		p.send([]byte(body[:n]))
+		body = body[n:]
+	}
+	c := s.conns.at(p.slot)
+	if t0 := s.taskOf[p.slot]; t0 == nil || t0.opens == nil || int(c.count) >= Many {
+		t.Fatalf("it has %d channels", c.count)
+	}
+	s.answerPoll(p.slot, c)
+	for s.Turn() {
+	}
+	var got []byte
+	for b := p.receive(); len(b) > 0; b = p.receive() {
+		got = append(got, b...)
+		s.flush(p.slot, c)
+	}
+	_, rest, _ := strings.Cut(string(got), "Poll-Cursor: ")
+	text, _, _ := strings.Cut(rest, "\r\n")
+	if text != cursor.String() {
+		t.Errorf("it goes on at %.100s of %d bytes, was at %.100s of %d", text, len(text), cursor.String(), len(cursor.String()))
+	}
+	if s.index.Subscriptions() > 0 || len(s.taskOf) > 0 || s.inputBytes != 0 {
+		t.Errorf("%d subscriptions, %d tasks, %d bytes are left", s.index.Subscriptions(), len(s.taskOf), s.inputBytes)
+	}
+}
+
+// A client of thousands of channels that comes and goes in one of them costs about as much
+// as one of ten.
+func TestOneOfManyChannelsIsCheap(t *testing.T) {
+	per := func(n int) time.Duration {
+		s := newStill(t, ManyAllowed)
+		p := s.connect()
+		p.send([]byte(AskFor(ManyChannels(n))["websocket"]))
+		for s.runTasks() {
+		}
+		c := s.conns.at(p.slot)
+		if int(c.count) != n {
+			t.Fatalf("it has %d channels", c.count)
+		}
+		c.flags |= flagRaw // it's told nothing
+		at := 0
+		turn := func() {
+			at = (at + n/2 + 1) % n
+			name := fmt.Sprintf("room.%d", at)
+			s.unsubscribe(p.slot, c, &command{Channel: name})
+			s.subscribe(p.slot, c, name, waiter{})
+		}
+		turn()
+		const turns = 2000
+		began := time.Now()
+		for range turns {
+			turn()
+		}
+		return time.Since(began) / turns
+	}
+	const most = 3
+	var few, lots time.Duration
+	for range 5 { // what else runs on the machine can spoil one comparison, not each
+		if few, lots = per(10), per(Many); lots < most*few {
+			t.Logf("%v with 10 channels, %v with %d", few, lots, Many)
+			return
+		}
+	}
+	t.Errorf("%v with %d channels, %v with 10", lots, Many, few)
+}
+
+// A slice of the answer to a poll looks at some of its channels, and no more.
+func TestAnswerOfManyChannelsComesInSlices(t *testing.T) {
+	names := ManyChannels(Many)
+	s := newStill(t, ManyAllowed)
+	p := s.connect()
+	p.send([]byte(AskFor(names)["poll"]))
+	for s.runTasks() {
+	}
+	c := s.conns.at(p.slot)
+	s.tryAnswer(p.slot, c)
+	slices := 1
+	task := s.taskOf[p.slot]
+	if task == nil {
+		t.Fatal("it is answered in one go")
+	}
+	s.tryAnswer(p.slot, c) // another reason
+	for s.taskOf[p.slot] == task && !s.work(p.slot, c, task) {
+		slices++
+	}
+	if slices < Many/taskSlice {
+		t.Errorf("it is answered in %d slices", slices)
+	}
+	s.endTask(p.slot, c, task)
+	if c.phase != phaseHead || s.index.Subscriptions() > 0 {
+		t.Errorf("it is in phase %d with %d subscriptions", c.phase, s.index.Subscriptions())
+	}
+}
+
+// Many is the most channels that a client can be allowed.
+const Many = fanout.MaxCursorChannels
+
+func ManyAllowed(c *Config) {
+	c.Shards = 1
+	c.Limits.ChannelsPerConnection, c.Limits.HeadBytes, c.Limits.MessageBytes = Many, 128<<10, 1<<20
+}
+
+// AskFor returns requests for channels, by transport.
+func AskFor(names []string) map[string]string {
+	list := strings.Join(names, ",")
+	return map[string]string{
+		"websocket": strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels="+list, 1),
+		"sse":       "GET /v1/sse?channels=" + list + " HTTP/1.1\r\nHost: a\r\n\r\n",
+		"poll":      "GET /v1/poll?channels=" + list + " HTTP/1.1\r\nHost: a\r\n\r\n",
+	}
+}
+
+// ManyChannels returns the names of n channels.
+func ManyChannels(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("room.%d", i)
+	}
+	return names
+}

@@ -1,0 +1,197 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/wsframe"
+)
+
+// still is a shard whose loop doesn't run: the test is the loop, and the clock.
+type still struct {
+	*shard
+	t    testing.TB
+	date []byte
+	buf  []byte
+}
+
+func newStill(t testing.TB, change func(*Config)) *still {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Listen, cfg.Admin.Listen, cfg.Shards = "127.0.0.1:0", "", 1
+	cfg.Socket.IOUring = *IOUringOfTests
+	cfg.Limits.MessagesPerSecond, cfg.Limits.PublishesPerSecond, cfg.Limits.NewChannelsPerSecond = 0, 0, 0
+	if change != nil {
+		change(&cfg)
+	}
+	fc := fanout.DefaultConfig()
+	fc.URL = "redis://127.0.0.1:1" // nobody connects: the broker isn't run
+	broker, err := fanout.NewBroker(fc, slog.New(slog.DiscardHandler), "still")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { broker.Close() })
+	srv, err := New(cfg, broker, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.close)
+	return &still{shard: srv.shards[0], t: t, buf: make([]byte, 64<<10)}
+}
+
+// peer is the client's end of a connection to a still shard.
+type peer struct {
+	s    *still
+	fd   int
+	slot uint32
+	gen  uint32
+}
+
+// connect adds a connection that has sent nothing yet.
+func (s *still) connect() *peer {
+	s.t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p := &peer{s: s, fd: fds[1]}
+	s.t.Cleanup(p.close)
+	s.adopt(fds[0], netip.AddrPort{})
+	s.conns.each(func(i uint32, c *conn) {
+		if int(c.fd) == fds[0] {
+			p.slot, p.gen = i, c.gen
+		}
+	})
+	return p
+}
+
+// close ends the client, once.
+func (p *peer) close() {
+	if p.fd >= 0 {
+		syscall.Close(p.fd)
+	}
+	p.fd = -1
+}
+
+// open adds a WebSocket whose channels are live.
+func (s *still) openWebSocket(channels ...string) *peer {
+	s.t.Helper()
+	p := s.connect()
+	p.send([]byte(strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels="+strings.Join(channels, ","), 1)))
+	for _, channel := range channels {
+		s.joined(channel, fanout.Joined{})
+	}
+	if got := p.receive(); !strings.HasPrefix(string(got), "HTTP/1.1 101 ") || strings.Count(string(got), `"subscribed"`) != len(channels) {
+		s.t.Fatalf("got %q", got)
+	}
+	return p
+}
+
+// send has the shard read b.
+func (p *peer) send(b []byte) {
+	if _, err := syscall.Write(p.fd, b); err != nil {
+		p.s.t.Fatal(err)
+	}
+	if c := p.s.conns.find(p.slot, p.gen); c != nil {
+		p.s.read(p.slot, c)
+		p.s.reap()
+	}
+}
+
+// receive returns what the shard has sent, valid until the next call: nil when
+// there is nothing, and an empty slice at the end of the stream.
+func (p *peer) receive() []byte {
+	n, err := syscall.Read(p.fd, p.s.buf)
+	if err == syscall.EAGAIN {
+		return nil
+	}
+	if err != nil {
+		p.s.t.Fatal(err)
+	}
+	return p.s.buf[:n]
+}
+
+// to moves the clock.
+func (s *still) to(tick uint32) {
+	s.beat(tick, time.Now(), s.date)
+	for s.Turn() {
+	}
+}
+
+// frame returns a client's frame.
+func frame(op ws.OpCode, payload string) []byte {
+	return wsframe.AppendMasked(nil, op, []byte(payload), [4]byte{1, 2, 3, 4})
+}
+
+// heap returns the bytes in use after a collection.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+const stillSecret = "a secret of more than thirty-two bytes"
+
+// withStillTokens makes a gateway ask for the tokens of stillToken.
+func withStillTokens(c *Config) {
+	c.Auth.Mode, c.Auth.JWT.Secret = auth.ModeJWT, stillSecret
+}
+
+// stillToken issues a token to subscribe.
+func stillToken(t testing.TB, channels ...string) string {
+	t.Helper()
+	return mint(t, auth.Claims{Subject: "u", Subscribe: channels})
+}
+
+func mint(t testing.TB, claims auth.Claims) string {
+	t.Helper()
+	key, err := auth.JWTConfig{Secret: stillSecret}.SigningKey("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := auth.Mint(claims, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// openAs adds a WebSocket with a token, or none, whose channels are live.
+func (s *still) openAs(token string, channels ...string) *peer {
+	s.t.Helper()
+	p := s.connect()
+	path := "/v1/ws?channels=" + strings.Join(channels, ",")
+	if token != "" {
+		path += "&token=" + token
+	}
+	p.send([]byte(strings.Replace(upgradeHead, "/v1/ws", path, 1)))
+	for _, channel := range channels {
+		s.joined(channel, fanout.Joined{})
+	}
+	p.receive()
+	return p
+}
+
+// deliver has the subscribers of a channel get a message of a size.
+func (s *still) deliver(channel string, seq uint32, size int) {
+	s.t.Helper()
+	ch, ok := s.index.Lookup([]byte(channel))
+	if !ok {
+		s.t.Fatalf("nobody has channel %s", channel)
+	}
+	s.index.Publish(ch, fanout.NewMessage(channel, fanout.Position{Node: "still", Seq: uint64(seq)}, seq, []byte(strings.Repeat("x", size))))
+	for s.Turn() {
+	}
+}
+
+const upgradeHead = "GET /v1/ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

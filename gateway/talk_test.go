@@ -1,0 +1,22 @@
+package gateway
+
+import "testing"
+
+// An idle client answers its pings and costs nothing for rates; a gateway that bounds
+// them by default takes no more for it.
+func TestIdleClientsHaveNoRates(t *testing.T) {
+	s := newStill(t, func(c *Config) { c.Limits = DefaultConfig().Limits })
+	p := s.openWebSocket("news")
+	c := s.conns.at(p.slot)
+	for range 3 {
+		c.flags |= flagPinged
+		p.send([]byte("\x8a\x80\x00\x00\x00\x00"))
+	}
+	if s.talkers.get(p.slot) != nil && s.talkers.get(p.slot).messages != 0 {
+		t.Error("a pong that was asked for is counted")
+	}
+	p.send([]byte("\x8a\x80\x00\x00\x00\x00"))
+	if s.talkers.get(p.slot) == nil || s.talkers.get(p.slot).messages == 0 {
+		t.Error("a pong that nobody asked for is not counted")
+	}
+}
