@@ -38,10 +38,10 @@ func (s *shard) accept() {
 			s.stats.rejects[RejectDescriptors]++
 			short = true
 			s.closeAllAway()
-			s.srv.limited.warn(s.log, "out of file descriptors: connections are turned away",
+			s.srv.limited.Warn(s.log, "out of file descriptors: connections are turned away",
 				"err", err, "fix", "raise the limit on open files (ulimit -n, LimitNOFILE) or lower limits.connections; gateway doctor tells")
 		default:
-			s.srv.limited.warn(s.log, "cannot accept", "err", err)
+			s.srv.limited.Warn(s.log, "cannot accept", "err", err)
 			s.pauseAccept()
 			return
 		}
@@ -90,7 +90,7 @@ func (s *shard) adopt(fd int, peer netip.AddrPort) {
 		return
 	}
 	if err := s.loop.Add(fd, reactor.Key{Slot: i, Gen: c.gen}, reactor.In); err != nil {
-		s.srv.limited.warn(s.log, "cannot watch a socket", "err", err)
+		s.srv.limited.Warn(s.log, "cannot watch a socket", "err", err)
 		s.release(i, c, CloseInternal)
 		return
 	}
@@ -105,7 +105,7 @@ func (s *shard) warnFull() {
 		return
 	}
 	s.fullAt = s.now + 1
-	s.srv.limited.warn(s.log, "as many connections as allowed: more are turned away",
+	s.srv.limited.Warn(s.log, "as many connections as allowed: more are turned away",
 		"connections", s.cfg.maxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
 }
 

@@ -156,7 +156,7 @@ func BenchmarkSlab(b *testing.B) {
 	const entries = 1_000_000
 	for b.Loop() {
 		before := heap()
-		var s slab
+		var s slots
 		for range entries {
 			s.take()
 		}

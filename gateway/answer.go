@@ -6,6 +6,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
 // bundle is the content of an answer.
@@ -50,7 +51,7 @@ func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
 	switch {
 	case !g.all:
 		if c.poll != 0 {
-			s.polls.at(c.poll).sortMissed()
+			s.polls.At(c.poll).sortMissed()
 		}
 		g.next = s.index.EachSome(c.subs, g.next, taskSlice, func(sub fanout.Sub, ch fanout.Channel) { s.gatherOne(c, g, sub, ch) })
 		g.all = g.next == 0
@@ -62,10 +63,10 @@ func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
 			s.takePart(c, g, &g.parts[g.marked])
 		}
 	default:
-		unmoved := g.held == int(c.count) && c.poll != 0 && s.polls.at(c.poll).resume.isTime()
+		unmoved := g.held == int(c.count) && c.poll != 0 && s.polls.At(c.poll).resume.isTime()
 		if unmoved {
 			// No channel has begun yet, and the position is a time, which no cursor says.
-			g.position, g.gaps = []byte(s.polls.at(c.poll).resume.text), nil
+			g.position, g.gaps = []byte(s.polls.At(c.poll).resume.text), nil
 		} else {
 			g.position = g.cursor.AppendTo(nil)
 		}
@@ -79,7 +80,7 @@ func (s *shard) gatherOne(c *conn, g *gathering, sub fanout.Sub, ch fanout.Chann
 	name := s.index.Name(ch)
 	if s.index.Held(sub) {
 		g.held++
-		g.keep(name, s.srv.node, &s.polls.at(c.poll).resume, false)
+		g.keep(name, s.srv.node, &s.polls.At(c.poll).resume, false)
 		return
 	}
 	from := s.index.From(sub)
@@ -87,7 +88,7 @@ func (s *shard) gatherOne(c *conn, g *gathering, sub fanout.Sub, ch fanout.Chann
 	part := part{channel: name, messages: r.Messages, recent: r}
 	var set *poll
 	if c.poll != 0 {
-		set = s.polls.at(c.poll)
+		set = s.polls.At(c.poll)
 	}
 	m := set.missedOf(ch)
 	gap := !r.Complete
@@ -120,10 +121,10 @@ func (s *shard) takePart(c *conn, g *gathering, part *part) {
 	g.more = g.more || part.taken < len(part.messages) || part.more
 	g.add(part.messages[:part.taken])
 	switch {
-	case part.taken == 0 && part.history > 0 && (part.newest || s.polls.at(c.poll).resume.isTime()):
+	case part.taken == 0 && part.history > 0 && (part.newest || s.polls.At(c.poll).resume.isTime()):
 		part.markBefore(&g.cursor, part.channel, s.srv.node)
 	case !part.mark(&g.cursor, part.channel):
-		g.keep(part.channel, s.srv.node, &s.polls.at(c.poll).resume, part.recent.DurableOnly())
+		g.keep(part.channel, s.srv.node, &s.polls.At(c.poll).resume, part.recent.DurableOnly())
 	}
 }
 
@@ -181,7 +182,7 @@ func (s *shard) comeBack(c *conn, g *gathering, ch fanout.Channel, channel strin
 		}
 		return true
 	}
-	set := s.polls.at(c.poll)
+	set := s.polls.At(c.poll)
 	old := &set.resume
 	if m := set.missedOf(ch); m != nil && (m.newest || old.isTime()) && !r.Lossy {
 		b.cursor.Set(channel, m.before)
@@ -242,7 +243,7 @@ func (b *bundle) add(messages []*fanout.Message) {
 			b.size++
 		}
 		e := m.Encoded(b.form)
-		if len(e) < largeBytes {
+		if len(e) < queue.LargeBytes {
 			b.text = append(b.text, e...)
 		} else {
 			b.pieces = append(b.pieces, b.text, e)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
 
 // What a client without a good token is told, and one whose token may be good
@@ -18,7 +19,7 @@ const (
 // grants holds what the tokens of a shard's connections allow: one entry for
 // each different grant, however many connections have it.
 type grants struct {
-	entries table[grantEntry]
+	entries slab.Table[grantEntry]
 	byGrant map[*auth.Grant]uint32
 }
 
@@ -32,11 +33,11 @@ func (t *grants) hold(g *auth.Grant) uint32 {
 	i, ok := t.byGrant[g]
 	if !ok {
 		var e *grantEntry
-		i, e = t.entries.take()
+		i, e = t.entries.Take()
 		*e = grantEntry{grant: g}
 		t.byGrant[g] = i
 	}
-	t.entries.at(i).users++
+	t.entries.At(i).users++
 	return i
 }
 
@@ -45,11 +46,11 @@ func (t *grants) drop(i uint32) {
 	if i == 0 {
 		return
 	}
-	e := t.entries.at(i)
+	e := t.entries.At(i)
 	if e.users--; e.users == 0 {
 		delete(t.byGrant, e.grant)
 		*e = grantEntry{}
-		t.entries.put(i)
+		t.entries.Put(i)
 	}
 }
 
@@ -58,7 +59,7 @@ func (s *shard) grantOf(c *conn) *auth.Grant {
 	if c.grant == 0 {
 		return nil
 	}
-	return s.grants.entries.at(c.grant).grant
+	return s.grants.entries.At(c.grant).grant
 }
 
 // setGrant gives the connection g, nil for nothing.

@@ -28,7 +28,7 @@ func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []b
 		}
 	}
 	var p *poll
-	c.poll, p = s.polls.take()
+	c.poll, p = s.polls.Take()
 	p.body, p.target = body, to
 	c.phase = phaseBody
 	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
@@ -38,7 +38,7 @@ func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []b
 // body takes bytes of a request's body and of what follows it.
 func (s *shard) body(i uint32, c *conn, data []byte) {
 	s.request = http1.Request{} // it is that of another connection
-	if s.polls.at(c.poll).body.Done() {
+	if s.polls.At(c.poll).body.Done() {
 		s.sentAhead(i, c, data)
 		return
 	}
@@ -48,7 +48,7 @@ func (s *shard) body(i uint32, c *conn, data []byte) {
 // readBody takes what belongs to the body off data. Once the body is complete
 // its request is answered, and what is left returned.
 func (s *shard) readBody(i uint32, c *conn, data []byte) (left []byte) {
-	p := s.polls.at(c.poll)
+	p := s.polls.At(c.poll)
 	var text []byte
 	for {
 		piece, n, done, err := p.body.Next(data)

@@ -22,7 +22,7 @@ func (s *shard) endSaying(i uint32, c *conn, reason CloseReason, detail string) 
 	if (reason == CloseSlow || reason == CloseOverload) && c.out != 0 {
 		// Nothing can reach the client before its queue, which is what it
 		// doesn't read.
-		s.queues.at(c.out).dropUnsent()
+		s.queues.At(c.out).DropUnsent()
 	}
 	s.endWith(i, c, reason, s.farewell(c, reason, detail, byeSpread))
 }
@@ -160,10 +160,10 @@ func (s *shard) free(i uint32, c *conn) {
 	}
 	s.wheel.Cancel(i)
 	s.moveAway(i)
-	s.talkers.clear(i)
-	s.paces.clear(i)
+	s.talkers.Clear(i)
+	s.paces.Clear(i)
 	delete(s.parked, i)
-	s.pages.of.clear(i)
+	s.pages.of.Clear(i)
 	reactor.CloseFD(int(c.fd))
 	s.srv.connections.Add(-1)
 	s.conns.put(i)

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
 
 // webPages are those whose requests a shard's connections carry, by their
@@ -13,13 +15,13 @@ import (
 // pattern, and an index too, in 2 B, for one that it names.
 type webPages struct {
 	names []string // origins as the configuration names them; they only grow
-	of    side[uint16]
+	of    slab.Sparse[uint16]
 }
 
 // at returns the index of the connection's page, one more than its place in
 // names; 0 is a page that isn't named, or none.
 func (p *webPages) at(i uint32, c *conn) uint16 {
-	if at := p.of.get(i); at != nil && c.flags&flagCORS != 0 {
+	if at := p.of.Get(i); at != nil && c.flags&flagCORS != 0 {
 		return *at
 	}
 	return 0
@@ -51,7 +53,7 @@ func (s *shard) pageIn(head []byte) string {
 // setPage notes which page may read the next answer on a connection.
 func (s *shard) setPage(i uint32, c *conn, page string) {
 	c.flags &^= flagCORS
-	s.pages.of.clear(i)
+	s.pages.of.Clear(i)
 	if page == "" {
 		return
 	}
@@ -65,7 +67,7 @@ func (s *shard) setPage(i uint32, c *conn, page string) {
 		at = len(p.names)
 		p.names = append(p.names, page)
 	}
-	*p.of.at(i) = uint16(at + 1)
+	*p.of.At(i) = uint16(at + 1)
 }
 
 // connOptions returns what the answers on a connection have in common.
@@ -123,8 +125,8 @@ const maxPreflights = 20
 // nor is a fault told, since the page would learn nothing of that: the request
 // itself is refused then, readably.
 func (s *shard) preflight(i uint32, c *conn, head []byte) {
-	if s.cfg.messageRate.isSet() {
-		t := s.talkers.at(i)
+	if s.cfg.messageRate.IsSet() {
+		t := s.talkers.At(i)
 		if t.preflights++; t.preflights >= maxPreflights {
 			c.flags |= flagClose
 		}
@@ -135,13 +137,13 @@ func (s *shard) preflight(i uint32, c *conn, head []byte) {
 // tellStranger logs the origin of a page that is refused. A browser tells neither
 // the page nor its user why.
 func (s *shard) tellStranger(origin []byte) {
-	isNew, last := s.srv.strangers.isNew(string(origin))
+	isNew, last := s.srv.strangers.IsNew(string(origin))
 	if !isNew {
 		return
 	}
 	s.log.Info("a page is refused: its origin is not allowed", "origin", string(origin), "key", "origins",
 		"fix", "list it in origins and reload; or, where a proxy in front changes Host, have it pass that on")
 	if last {
-		s.log.Info("further origins that are refused are not logged", "logged", maxStrangers)
+		s.log.Info("further origins that are refused are not logged", "logged", limit.MaxNames)
 	}
 }

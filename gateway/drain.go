@@ -74,7 +74,7 @@ func (s *shard) sendAway(i uint32, c *conn, reason CloseReason) {
 		switch {
 		case c.phase >= phaseClosing:
 			return
-		case c.phase == phaseBody && s.polls.at(c.poll).body.Done():
+		case c.phase == phaseBody && s.polls.At(c.poll).body.Done():
 			c.flags |= flagClose // Redis is about to answer it
 			return
 		case c.phase != phaseOpen:

@@ -34,7 +34,7 @@ func (s *shard) openEcho(i uint32, c *conn, rest []byte) {
 // queue holds no more than the answer to one read.
 func (s *shard) echoPiece(i uint32, c *conn, ev wsframe.Event) {
 	op := ev.Op
-	if c.in != 0 && s.inputs.at(c.in).begun {
+	if c.in != 0 && s.inputs.At(c.in).begun {
 		op = ws.OpContinuation
 	}
 	if c.in != 0 || !ev.Final {

@@ -53,7 +53,7 @@ func (s *shard) events(i uint32, c *conn) {
 	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
 	if len(p.channels) > 1 { // it catches up, or its channels begin one after the other
 		var set *poll
-		c.poll, set = s.polls.take()
+		c.poll, set = s.polls.Take()
 		set.pending = len(p.channels)
 	}
 	s.sendCopy(i, c, s.scratch)
@@ -69,7 +69,7 @@ func (s *shard) eventsCaughtUp(i uint32, c *conn, at fanout.Position) {
 	if c.poll == 0 {
 		return
 	}
-	set := s.polls.at(c.poll)
+	set := s.polls.At(c.poll)
 	if set.resume.at.Time() <= at.Time() {
 		set.resume.at = at
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
 // What the tests outside of the package need from inside is in this file: the
@@ -35,11 +36,11 @@ const (
 	DefaultWait      = defaultWait
 	EarlyPatience    = earlyPatience
 	FramesPerMessage = framesPerMessage
-	FreeItems        = freeItems
+	FreeItems        = queue.FreeItems
 	HandoverBytes    = handoverBytes
 	JobBytes         = jobBytes
 	KeptPercent      = keptPercent
-	LargeBytes       = largeBytes
+	LargeBytes       = queue.LargeBytes
 	Linger           = linger
 	MaxEcho          = maxEcho
 	MaxMessages      = maxMessages
@@ -148,12 +149,12 @@ func (s *Server) Kept() (k Kept) {
 func (k *Kept) add(sh *shard) {
 	k.Connections += sh.conns.used
 	k.Rejected += sh.away.n
-	k.Inputs += sh.inputs.used()
-	k.Polls += sh.polls.used()
+	k.Inputs += sh.inputs.Used()
+	k.Polls += sh.polls.Used()
 	k.Deadlines += sh.wheel.Len()
 	k.Tasks += len(sh.taskOf)
 	k.Unknown += len(sh.unknown)
-	k.Grants += sh.grants.entries.used()
+	k.Grants += sh.grants.entries.Used()
 	k.Channels += sh.index.Channels()
 	k.Subscriptions += sh.index.Subscriptions()
 	k.Joins += len(sh.joins)
@@ -170,7 +171,7 @@ func (k *Kept) add(sh *shard) {
 		default:
 			k.Parked++
 		}
-		if c.phase == phaseBody && sh.polls.at(c.poll).body.Done() {
+		if c.phase == phaseBody && sh.polls.At(c.poll).body.Done() {
 			k.Publishing++
 		}
 		if c.flags&flagHalf != 0 && c.poll == 0 {
@@ -278,7 +279,7 @@ func (s *Server) Populate(each int, channel func(shard, i int) string) {
 
 // Depopulate forgets all connections and channels.
 func (s *Server) Depopulate() {
-	s.onLoops(func(sh *shard) { sh.conns, sh.index = slab{}, fanout.NewIndex() })
+	s.onLoops(func(sh *shard) { sh.conns, sh.index = slots{}, fanout.NewIndex() })
 }
 
 // ChannelsOf returns the channels of a shard's clients, one for each subscription.
@@ -304,18 +305,7 @@ func (s *Server) Draining() bool {
 }
 
 // Addresses returns how many connections are counted for how many addresses.
-func (s *Server) Addresses() (connections, addresses int) {
-	for i := range s.addresses.stripes {
-		t := &s.addresses.stripes[i]
-		t.mu.Lock()
-		for _, n := range t.counts {
-			connections += int(n)
-		}
-		addresses += len(t.counts)
-		t.mu.Unlock()
-	}
-	return connections, addresses
-}
+func (s *Server) Addresses() (connections, addresses int) { return s.addresses.Totals() }
 
 // SetOverrun bounds what waits in a shard for delivery, in bytes.
 func (s *Server) SetOverrun(bytes int) { s.onLoop(func(sh *shard) { sh.room = bytes }) }
@@ -383,8 +373,8 @@ func (s *Server) Left() string {
 	var left []string
 	s.onLoops(func(sh *shard) {
 		for name, n := range map[string]int{
-			"connections": sh.conns.used, "subscriptions": sh.stats.subscriptions, "inputs": sh.inputs.used(), "bytes of inputs": int(sh.inputBytes),
-			"queues": sh.queues.used(), "bytes of queues": int(sh.queues.bytes), "polls": sh.polls.used(), "grants": sh.grants.entries.used(),
+			"connections": sh.conns.used, "subscriptions": sh.stats.subscriptions, "inputs": sh.inputs.Used(), "bytes of inputs": int(sh.inputBytes),
+			"queues": sh.queues.Used(), "bytes of queues": int(sh.queues.Bytes), "polls": sh.polls.Used(), "grants": sh.grants.entries.Used(),
 			"sockets without a token": len(sh.unknown), "joins": len(sh.joins), "channels": sh.index.Channels(), "tasks": len(sh.taskOf),
 			"parked": len(sh.parked), "marked": len(sh.marked),
 		} {

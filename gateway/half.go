@@ -13,7 +13,7 @@ const answerLead = "HTTP/1.1 "
 func (s *shard) owed(c *conn) bool {
 	switch c.phase {
 	case phaseBody:
-		return s.polls.at(c.poll).body.Done()
+		return s.polls.At(c.poll).body.Done()
 	case phaseOpen:
 		return !c.framed()
 	case phaseHead, phaseClosing:

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
 // handover counts the messages that the broker has handed to a shard and that its loop
@@ -64,7 +65,7 @@ func (s *shard) passOver(m *fanout.Message, full bool) (dropped bool) {
 		return true
 	}
 	h.dropped.Add(1)
-	channel, since, seq := m.Channel, positionBefore(m), m.Seq // the message itself goes
+	channel, since, seq := m.Channel, queue.PositionBefore(m), m.Seq // the message itself goes
 	s.post(func() {
 		h.mu.Lock()
 		n := h.drops[channel]

@@ -67,7 +67,7 @@ func (s *shard) parsed(c *conn, n int) {
 	if c.in == 0 {
 		return
 	}
-	in := s.inputs.at(c.in)
+	in := s.inputs.At(c.in)
 	in.parsed = n
 	if in.paused {
 		in.paused = false
@@ -197,7 +197,7 @@ func (s *shard) headTimeout(i uint32, c *conn) {
 	err := errBodyTimeout
 	if c.phase != phaseBody {
 		err = errHeadTimeout
-		s.setPage(i, c, s.pageIn(s.inputs.at(c.in).buf))
+		s.setPage(i, c, s.pageIn(s.inputs.At(c.in).buf))
 	}
 	s.request = http1.Request{}
 	s.refuse(i, c, RejectHeadTimeout, err, nil)

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -67,7 +68,7 @@ func (s *shard) shedInputs() {
 
 // eachInput calls fn for all that is kept of what clients sent.
 func (s *shard) eachInput(fn func(slot uint32, bytes int, since uint32)) {
-	s.inputs.each(func(in *input) {
+	s.inputs.Each(func(in *input) {
 		if in.owner != 0 {
 			fn(in.owner, in.held, in.since)
 		}
@@ -84,7 +85,7 @@ func (s *shard) eachInput(fn func(slot uint32, bytes int, since uint32)) {
 // the older, the later.
 func (s *shard) bucket(bytes int, since uint32) int {
 	age := min(int(s.now-since)/8, agesPerSize-1)
-	return min(int(bucketOf(bytes)), inputSizes-1)*agesPerSize + age
+	return min(int(queue.BucketOf(bytes)), inputSizes-1)*agesPerSize + age
 }
 
 // boundInput makes room for what was read just now, so that it doesn't take the
@@ -125,7 +126,7 @@ func (s *shard) endInput(i uint32, c *conn) {
 		s.release(i, c, CloseOverload)
 	default:
 		if c.phase == phaseHead {
-			s.setPage(i, c, s.pageIn(s.inputs.at(c.in).buf))
+			s.setPage(i, c, s.pageIn(s.inputs.At(c.in).buf))
 		}
 		s.refuseOver(i, c, RejectTotalInput)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
 // stuck adds clients of a shard that never read and whose buffers are full.
@@ -91,33 +92,33 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 			before, n := heap(), 0
 			for _, p := range all {
 				c := s.conns.at(p.slot)
-				q := s.queues.at(c.out)
-				for most := n + 30_000; q.held < each && n < most; n++ {
+				q := s.queues.At(c.out)
+				for most := n + 30_000; q.Held < each && n < most; n++ {
 					mix.send(s, p, c, n)
 				}
 			}
-			held, counted := heap()-before, s.queues.bytes
+			held, counted := heap()-before, s.queues.Bytes
 			t.Logf("%d KiB held, %d KiB counted", held>>10, counted>>10)
 			if held > counted*3/2 || held < counted/4 {
 				t.Errorf("%d KiB are held, %d KiB are counted", held>>10, counted>>10)
 			}
 			for _, p := range all { // who has read all but the last item, and a byte before it
-				q := s.queues.at(s.conns.at(p.slot).out)
-				q.sent(q.bytes / 2)
-				q.sent(max(q.bytes-len(q.items[len(q.items)-1].b)-1, 0))
+				q := s.queues.At(s.conns.at(p.slot).out)
+				q.Sent(q.Bytes / 2)
+				q.Sent(q.Bytes - 1)
 			}
 			// What is held is what ending the clients gives back.
-			before, counted = heap(), s.queues.bytes
+			before, counted = heap(), s.queues.Bytes
 			for _, p := range all {
-				s.queues.at(s.conns.at(p.slot).out).reset()
+				s.queues.At(s.conns.at(p.slot).out).Reset()
 			}
 			held = before - heap()
 			t.Logf("at the end: %d KiB held, %d KiB counted", held>>10, counted>>10)
 			if held > counted*3/2 {
 				t.Errorf("at the end %d KiB are held, %d KiB are counted", held>>10, counted>>10)
 			}
-			if s.queues.bytes != 0 || s.srv.queued.bytes.Load() != 0 {
-				t.Errorf("%d bytes are counted of nothing", s.queues.bytes)
+			if s.queues.Bytes != 0 || s.srv.queued.Bytes.Load() != 0 {
+				t.Errorf("%d bytes are counted of nothing", s.queues.Bytes)
 			}
 			runtime.KeepAlive(all)
 		})
@@ -130,13 +131,13 @@ func TestPoliciesTakeTheirTime(t *testing.T) {
 	const few, many, most = 1000, 60_000, 8
 	for name, tc := range map[string]struct {
 		before, then string // channels of the waiting and of the new messages
-		bound        func(q *queue) int
+		bound        func(q *queue.Queue) int
 	}{
 		"latest behind others":            {"c", "new.c", nil},
 		"latest behind those of its kind": {"new.%d", "new.c", nil},
-		"oldest":                          {"old.c", "old.c", (*queue).waiting},
-		"oldest behind what may not go":   {"c", "old.c", func(q *queue) int { return q.waiting() + 1<<10 }},
-		"latest and oldest":               {"old.c", "new.c", (*queue).waiting},
+		"oldest":                          {"old.c", "old.c", (*queue.Queue).Waiting},
+		"oldest behind what may not go":   {"c", "old.c", func(q *queue.Queue) int { return q.Waiting() + 1<<10 }},
+		"latest and oldest":               {"old.c", "new.c", (*queue.Queue).Waiting},
 		"disconnect, at the bound of all": {"c", "c", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -150,14 +151,14 @@ func TestPoliciesTakeTheirTime(t *testing.T) {
 				for c.out == 0 {
 					s.send(p.slot, c, make([]byte, 64<<10))
 				}
-				q := s.queues.at(c.out)
+				q := s.queues.At(c.out)
 				n := 0
 				for ; n < items; n++ {
 					channel := tc.before
 					if strings.Contains(channel, "%") {
 						channel = fmt.Sprintf(channel, n)
 					}
-					own(channel, smallBytes)(s, p, c, n) // too large to be copied
+					own(channel, queue.SmallBytes)(s, p, c, n) // too large to be copied
 				}
 				if tc.bound != nil {
 					set := *s.cfg
@@ -168,7 +169,7 @@ func TestPoliciesTakeTheirTime(t *testing.T) {
 				for range 5 {
 					begin := time.Now()
 					for end := n + 1000; n < end; n++ {
-						own(tc.then, smallBytes)(s, p, c, n)
+						own(tc.then, queue.SmallBytes)(s, p, c, n)
 					}
 					best = min(best, time.Since(begin))
 				}

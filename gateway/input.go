@@ -39,11 +39,11 @@ const (
 func (s *shard) inputOf(i uint32, c *conn) *input {
 	if c.in == 0 {
 		var in *input
-		c.in, in = s.inputs.take()
+		c.in, in = s.inputs.Take()
 		in.owner, in.since = i, s.now
 		s.countInput(in)
 	}
-	return s.inputs.at(c.in)
+	return s.inputs.At(c.in)
 }
 
 // takeInput appends data to the connection's input, which is to hold most bytes at
@@ -86,18 +86,18 @@ func (s *shard) freeInput(c *conn) {
 	if c.in == 0 {
 		return
 	}
-	in := s.inputs.at(c.in)
+	in := s.inputs.At(c.in)
 	if in.paused {
 		in.paused = false
 		s.resumeReading(in.owner, c)
 	}
 	buf := in.buf[:0]
-	if cap(buf) > maxIdleInput || s.inputs.idle() >= maxIdleInputs {
+	if cap(buf) > maxIdleInput || s.inputs.Idle() >= maxIdleInputs {
 		buf = nil
 	}
 	s.holdInput(-in.held)
 	*in = input{buf: buf}
-	s.inputs.put(c.in)
+	s.inputs.Put(c.in)
 	c.in = 0
 }
 
@@ -105,7 +105,7 @@ func (s *shard) freeInput(c *conn) {
 // are being worked on.
 func (s *shard) detach(c *conn) {
 	if c.in != 0 {
-		s.inputs.at(c.in).buf = nil
+		s.inputs.At(c.in).buf = nil
 		s.freeInput(c)
 	}
 }

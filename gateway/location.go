@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/limit"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
@@ -25,7 +26,7 @@ func (s *shard) locate(i uint32, c *conn, peer netip.AddrPort) bool {
 	if s.cfg.trusted.None() || !s.cfg.trusted.Contains(peer.Addr()) {
 		return s.moveTo(i, peer)
 	}
-	s.locations.at(i).trusted = true
+	s.locations.At(i).trusted = true
 	if s.cfg.Proxy.Protocol != string(proxy.Off) {
 		c.phase = phaseProxy
 	}
@@ -40,7 +41,7 @@ func (s *shard) moveTo(i uint32, at netip.AddrPort) bool {
 	if !at.IsValid() || most == 0 && !proxied {
 		return true
 	}
-	l := s.locations.at(i)
+	l := s.locations.At(i)
 	ip := at.Addr().As16()
 	if l.ip == ip {
 		l.port = at.Port()
@@ -48,8 +49,8 @@ func (s *shard) moveTo(i uint32, at netip.AddrPort) bool {
 	}
 	s.uncount(l)
 	if most > 0 {
-		if !s.srv.addresses.enter(addressKey(at.Addr()), most) {
-			s.srv.limited.warn(s.log, "an address holds as many connections as allowed: more are turned away", "address", at.Addr(),
+		if !s.srv.addresses.Enter(limit.AddressKey(at.Addr()), most) {
+			s.srv.limited.Warn(s.log, "an address holds as many connections as allowed: more are turned away", "address", at.Addr(),
 				"connections", most, "fix", "raise limits.connections_per_address, or name the proxy that they come through in proxy.trusted")
 			return false
 		}
@@ -62,14 +63,14 @@ func (s *shard) moveTo(i uint32, at netip.AddrPort) bool {
 // uncount takes the connection off its address.
 func (s *shard) uncount(l *location) {
 	if l.counted {
-		s.srv.addresses.leave(addressKey(netip.AddrFrom16(l.ip)))
+		s.srv.addresses.Leave(limit.AddressKey(netip.AddrFrom16(l.ip)))
 	}
 	l.ip, l.port, l.counted = [16]byte{}, 0, false
 }
 
 // moveAway forgets where a connection came from.
 func (s *shard) moveAway(i uint32) {
-	if l := s.locations.get(i); l != nil {
+	if l := s.locations.Get(i); l != nil {
 		s.uncount(l)
 		*l = location{}
 	}
@@ -79,7 +80,7 @@ func (s *shard) moveAway(i uint32) {
 // only a proxy knows that. It isn't valid for a unix socket, or when the
 // connection is gone.
 func (s *shard) clientAddr(i uint32, c *conn) netip.AddrPort {
-	if l := s.locations.get(i); l != nil && l.ip != ([16]byte{}) {
+	if l := s.locations.Get(i); l != nil && l.ip != ([16]byte{}) {
 		return netip.AddrPortFrom(netip.AddrFrom16(l.ip).Unmap(), l.port)
 	}
 	peer, err := reactor.PeerName(int(c.fd))
@@ -97,7 +98,7 @@ func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 	source, n, err := proxy.Parse(data, proxy.Protocol(s.cfg.Proxy.Protocol))
 	switch {
 	case err != nil:
-		s.srv.limited.warn(s.log, "a trusted proxy does not speak the PROXY protocol", "err", err,
+		s.srv.limited.Warn(s.log, "a trusted proxy does not speak the PROXY protocol", "err", err,
 			"proxy", s.clientAddr(i, c), "fix", "set proxy.protocol to what the proxy sends, or take it out of proxy.trusted")
 		s.request = http1.Request{}
 		s.refuse(i, c, RejectProxyHeader, &http1.Error{Status: 400, Code: "bad_proxy_header", Message: err.Error()}, nil)
@@ -109,7 +110,7 @@ func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 	s.detach(c)
 	c.phase = phaseHead
 	// Whoever the proxy speaks for, unknown or itself, is not trusted in its place.
-	s.locations.at(i).trusted = source.IsValid() && s.cfg.trusted.Contains(source.Addr())
+	s.locations.At(i).trusted = source.IsValid() && s.cfg.trusted.Contains(source.Addr())
 	if source.IsValid() && !s.moveTo(i, source) {
 		// How it's told depends on the request, which proxies send behind their
 		// header and rarely with it.
@@ -126,7 +127,7 @@ func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 // connection, and has answered if it may not. A proxy may send requests of many
 // clients over one connection, which then counts for the last of them.
 func (s *shard) forwarded(i uint32, c *conn) bool {
-	l := s.locations.get(i)
+	l := s.locations.Get(i)
 	if l == nil || !l.trusted {
 		return true
 	}
@@ -160,7 +161,7 @@ func (s *shard) tellNameless(i uint32, c *conn) {
 		return
 	}
 	from := s.clientAddr(i, c).Addr()
-	if isNew, _ := s.srv.nameless.isNew(from.String()); isNew {
+	if isNew, _ := s.srv.nameless.IsNew(from.String()); isNew {
 		s.log.Warn("a trusted proxy does not say for whom it speaks: no limit on addresses holds for its clients", "proxy", from, "header", s.cfg.proxyHeader,
 			"key", "proxy.header", "fix", "set proxy.header to the header that the proxy sends, or take it out of proxy.trusted")
 	}

@@ -99,11 +99,11 @@ func FuzzMessage(f *testing.F) {
 		}
 		s.reap()
 		st := &s.stats
-		if s.conns.used != 0 || st.subscriptions != 0 || s.queues.bytes != 0 || st.clients != [kindCount]int{} ||
-			s.inputs.used() != 0 || s.queues.used() != 0 || s.polls.used() != 0 || s.grants.entries.used() != 0 || len(s.unknown) != 0 {
+		if s.conns.used != 0 || st.subscriptions != 0 || s.queues.Bytes != 0 || st.clients != [kindCount]int{} ||
+			s.inputs.Used() != 0 || s.queues.Used() != 0 || s.polls.Used() != 0 || s.grants.entries.Used() != 0 || len(s.unknown) != 0 {
 			t.Fatalf("left: %d connections, %d subscriptions, %d bytes, clients %v, %d inputs, %d queues, %d polls, %d grants, %d unknown",
-				s.conns.used, st.subscriptions, s.queues.bytes, st.clients,
-				s.inputs.used(), s.queues.used(), s.polls.used(), s.grants.entries.used(), len(s.unknown))
+				s.conns.used, st.subscriptions, s.queues.Bytes, st.clients,
+				s.inputs.Used(), s.queues.Used(), s.polls.Used(), s.grants.entries.Used(), len(s.unknown))
 		}
 		if n := s.index.Channels(); n != 0 && !outstanding {
 			t.Fatalf("%d channels are left", n)

@@ -85,7 +85,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(descSubscriptions, float64(t.subscriptions))
 	gauge(descChannels, float64(t.channels))
-	gauge(descQueueBytes, float64(c.srv.queued.bytes.Load()))
+	gauge(descQueueBytes, float64(c.srv.queued.Bytes.Load()))
 	gauge(descInputBytes, float64(c.srv.inputBytes.Load()))
 	gauge(descQueues, float64(t.queues))
 	counter(descAccepts, t.accepts)

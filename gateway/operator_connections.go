@@ -98,7 +98,7 @@ func (s *shard) describe(i uint32, c *conn) admin.Connection {
 		d.Address = a.String()
 	}
 	if c.out != 0 {
-		d.QueuedBytes = s.queues.at(c.out).bytes
+		d.QueuedBytes = s.queues.At(c.out).Bytes
 	}
 	return d
 }

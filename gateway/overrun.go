@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
 // maxPending bounds the memory of the messages that wait in a shard for their turn
@@ -18,7 +19,7 @@ func (s *shard) dispatch(ch fanout.Channel, m *fanout.Message) {
 		return
 	}
 	s.stats.drops[DropOverrun]++
-	s.tellDropped(ch, m.Channel, positionBefore(m), m.Seq)
+	s.tellDropped(ch, m.Channel, queue.PositionBefore(m), m.Seq)
 }
 
 // tellDropped tells a channel's subscribers that its messages are being dropped, from
@@ -26,7 +27,7 @@ func (s *shard) dispatch(ch fanout.Channel, m *fanout.Message) {
 func (s *shard) tellDropped(ch fanout.Channel, channel string, since fanout.Position, seq uint32) {
 	if !s.overrun[ch] {
 		s.overrun[ch] = true
-		s.srv.limited.warn(s.log, "messages come faster than they can be delivered: some are dropped", "channel", channel)
+		s.srv.limited.Warn(s.log, "messages come faster than they can be delivered: some are dropped", "channel", channel)
 		s.index.Publish(ch, gapNotice(channel, fanout.Gap{Since: since, Reason: fanout.GapSlow, Seq: seq}))
 	}
 }

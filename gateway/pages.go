@@ -24,7 +24,7 @@ const (
 // crowded reports whether so much waits for a client that it must take some of that
 // before it's given more to catch up with.
 func (s *shard) crowded(c *conn) bool {
-	return c.out != 0 && s.queues.at(c.out).held >= crowdedBytes
+	return c.out != 0 && s.queues.At(c.out).Held >= crowdedBytes
 }
 
 // charge takes messages off what a client may catch up with.
@@ -36,13 +36,13 @@ func (s *shard) charge(i uint32, messages []*fanout.Message) {
 	for _, m := range messages {
 		bytes += len(m.Payload)
 	}
-	s.paces.at(i).charge(time.Duration(bytes)*time.Second/historyRate, s.uptime(), mostDebt)
+	s.paces.At(i).Charge(time.Duration(bytes)*time.Second/historyRate, s.uptime(), mostDebt)
 }
 
 // paced reports whether a client's pace allows a page.
 func (s *shard) paced(i uint32) bool {
-	a := s.paces.get(i)
-	return a == nil || a.ahead(s.uptime(), mostDebt) < historyBurst*time.Second/historyRate
+	a := s.paces.Get(i)
+	return a == nil || a.Ahead(s.uptime(), mostDebt) < historyBurst*time.Second/historyRate
 }
 
 // park puts w behind the others of its client that wait for their next page. goOn has

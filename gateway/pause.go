@@ -22,7 +22,7 @@ func (s *shard) pauseAhead(i uint32, c *conn) {
 	if c.in == 0 {
 		return
 	}
-	in := s.inputs.at(c.in)
+	in := s.inputs.At(c.in)
 	if in.paused || len(in.buf) < maxPipelined {
 		return
 	}
@@ -39,7 +39,7 @@ func (s *shard) resumeReading(i uint32, c *conn) {
 
 // isPaused reports whether nothing is read from the connection for now.
 func (s *shard) isPaused(c *conn) bool {
-	return c.flags&flagTask != 0 && c.kind == kindWebSocket || c.in != 0 && s.inputs.at(c.in).paused
+	return c.flags&flagTask != 0 && c.kind == kindWebSocket || c.in != 0 && s.inputs.At(c.in).paused
 }
 
 // interest returns the events that a connection waits for; out says that it has

@@ -166,7 +166,7 @@ func (s *shard) startPoll(i uint32, c *conn, p *params) {
 	s.open(c, kindPoll, p.raw)
 	c.max = uint16(p.max)
 	var set *poll
-	c.poll, set = s.polls.take()
+	c.poll, set = s.polls.Take()
 	*set = poll{due: s.now + pollTicks(p.wait), resume: p.resume, missed: set.missed[:0]}
 	// One more than there are answers to come: none of them ends the poll
 	// before all channels are asked for.
@@ -196,7 +196,7 @@ func (s *shard) pollSubscribed(c *conn, w *waiter, ch fanout.Channel, r *fanout.
 		return // it was answered because its time was up
 	}
 	if r != nil {
-		set := s.polls.at(c.poll)
+		set := s.polls.At(c.poll)
 		// Who asks for the past is told at once, also that there is none.
 		set.news = set.news || len(r.Messages) > 0 || r.Gap != nil || r.More || w.newest > 0
 		set.add(missed{ch, r.Messages, r.Before, r.Gap != nil, w.newest > 0, r.More, r.Position})
@@ -207,7 +207,7 @@ func (s *shard) pollSubscribed(c *conn, w *waiter, ch fanout.Channel, r *fanout.
 // pollConfirmed takes one off what a poll waits for. After the last it is
 // answered with what was missed, or left to wait.
 func (s *shard) pollConfirmed(i uint32, c *conn) {
-	set := s.polls.at(c.poll)
+	set := s.polls.At(c.poll)
 	if set.pending--; set.pending > 0 || c.flags&flagTask != 0 {
 		return // more is to come, or it's being answered
 	}
@@ -237,10 +237,10 @@ func (s *shard) freePoll(c *conn) {
 	if c.poll == 0 {
 		return
 	}
-	set := s.polls.at(c.poll)
+	set := s.polls.At(c.poll)
 	clear(set.missed)
 	*set = poll{missed: set.missed[:0]}
-	s.polls.put(c.poll)
+	s.polls.Put(c.poll)
 	c.poll = 0
 }
 

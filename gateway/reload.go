@@ -61,9 +61,9 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	}
 	set.verifier.Adopt(old.verifier)
 	s.live.Store(set)
-	s.strangers.forget()
-	s.speechless.forget()
-	s.nameless.forget()
+	s.strangers.Forget()
+	s.speechless.Forget()
+	s.nameless.Forget()
 	s.broker.LimitPayload(set.maxPayload)
 	s.spread(set)
 	select {

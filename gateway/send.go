@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -95,24 +96,24 @@ func (s *shard) enqueue(i uint32, c *conn, o outgoing) {
 }
 
 // enqueueOne queues an item; from is where it comes from if it may be dropped.
-func (s *shard) enqueueOne(i uint32, c *conn, o *outgoing, from *origin, kind itemKind) {
+func (s *shard) enqueueOne(i uint32, c *conn, o *outgoing, from *queue.Origin, kind queue.Kind) {
 	if c.out == 0 {
 		if !s.watchOut(i, c, true) {
 			return
 		}
-		c.out, _ = s.queues.open(i, o.sent > 0)
+		c.out, _ = s.queues.Open(i, o.sent > 0)
 	}
-	q := s.queues.at(c.out)
-	if from != nil && kind&itemLatest != 0 {
-		s.stats.drops[DropLatest] += uint64(q.replace(from.channel))
+	q := s.queues.At(c.out)
+	if from != nil && kind&queue.Latest != 0 {
+		s.stats.drops[DropLatest] += uint64(q.Replace(from.Channel))
 	}
 	if o.own {
-		kind |= itemOwn
+		kind |= queue.Own
 	}
 	if o.history {
-		kind |= itemHistory
+		kind |= queue.History
 	}
-	q.add(o.b[o.sent:], cap(o.b), from, kind)
+	q.Add(o.b[o.sent:], cap(o.b), from, kind)
 	switch {
 	case c.phase == phaseClosing, c.kind == kindEcho:
 		return
@@ -164,10 +165,10 @@ func (s *shard) flush(i uint32, c *conn) {
 	if c.out == 0 {
 		return
 	}
-	q := s.queues.at(c.out)
-	for q.bytes > 0 {
+	q := s.queues.At(c.out)
+	for q.Bytes > 0 {
 		s.touch(i, c)
-		bufs := q.pending(s.vec[:0])
+		bufs := q.Pending(s.vec[:0])
 		n, err := reactor.Writev(int(c.fd), bufs)
 		clear(bufs)
 		if err == reactor.ErrAgain {
@@ -177,7 +178,7 @@ func (s *shard) flush(i uint32, c *conn) {
 			s.lost(i, c)
 			return
 		}
-		q.sent(n)
+		q.Sent(n)
 		s.stats.bytesOut += uint64(n)
 		// Room in the send buffer means that the client acknowledged bytes.
 		s.hear(c)
@@ -214,7 +215,7 @@ func (s *shard) freeQueue(c *conn) {
 	if c.out == 0 {
 		return
 	}
-	s.queues.free(c.out)
+	s.queues.Free(c.out)
 	c.out = 0
 }
 

@@ -16,6 +16,8 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -29,7 +31,7 @@ type Server struct {
 	shards         []*shard
 	addr           string
 	admin          net.Listener // nil when turned off
-	limited        *limited
+	limited        *limit.LogLimiter
 	started        time.Time // tick 0
 	consoleOrigins map[string]bool
 	publisher      *publisher
@@ -40,9 +42,9 @@ type Server struct {
 	connections atomic.Int64             // sockets of clients
 	draining    atomic.Bool
 	askedToShed atomic.Int32 // shards that haven't looked yet whether they have too much queued
-	accepts     bucket       // limits.accepts_per_second
-	handshakes  bucket       // limits.handshakes_per_second
-	publishes   bucket       // limits.total_publishes_per_second
+	accepts     limit.Bucket // limits.accepts_per_second
+	handshakes  limit.Bucket // limits.handshakes_per_second
+	publishes   limit.Bucket // limits.total_publishes_per_second
 
 	subscriptions, channels atomic.Int64 // of all shards
 	inputBytes              atomic.Int64 // of all that is kept of what clients sent
@@ -52,13 +54,13 @@ type Server struct {
 
 	logLost atomic.Pointer[func() uint64] // see LogLost
 
-	addresses  addresses       // guards itself
-	strangers  strangers       // pages whose origin isn't allowed; guards itself
-	speechless strangers       // pages that offer no known subprotocol; guards itself
-	nameless   strangers       // proxies that name no client; guards itself
+	addresses  limit.Addresses // guards itself
+	strangers  limit.LogOnce   // pages whose origin isn't allowed; guards itself
+	speechless limit.LogOnce   // pages that offer no known subprotocol; guards itself
+	nameless   limit.LogOnce   // proxies that name no client; guards itself
 	departure  departure       // guards itself
 	roundTrips sharedHistogram // to Redis; guards itself
-	queued     total           // guards itself
+	queued     queue.Total     // guards itself
 	garbage    garbage         // owned by tick
 
 	reloading sync.Mutex    // held by Reload
@@ -76,7 +78,7 @@ func New(cfg Config, broker *fanout.Broker, log *slog.Logger) (_ *Server, err er
 		log:      log,
 		broker:   broker,
 		node:     broker.Node(),
-		limited:  newLimited(time.Second),
+		limited:  limit.NewLogLimiter(time.Second),
 		started:  time.Now(),
 		failed:   make(chan error, 1),
 		stop:     make(chan struct{}),
@@ -291,7 +293,7 @@ func (s *Server) tick(ctx context.Context) {
 		now := s.tickOf(at)
 		date := http1.AppendDate(nil, at)
 		l := &s.live.Load().Limits
-		s.garbage.note(float64(s.queued.bytes.Load())/float64(l.TotalQueueBytes),
+		s.garbage.note(float64(s.queued.Bytes.Load())/float64(l.TotalQueueBytes),
 			float64(s.inputBytes.Load())/float64(l.TotalInputBytes), s.broker.RingShare())
 		for _, sh := range s.shards {
 			sh.post(func() { sh.beat(now, at, date) })

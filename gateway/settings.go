@@ -9,6 +9,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/limit"
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
@@ -26,9 +27,9 @@ type settings struct {
 	trusted        proxy.Networks
 	proxyHeader    proxy.Header
 
-	acceptRate, handshakeRate     rate
-	messageRate, channelRate      rate // of one connection
-	publishRate, totalPublishRate rate // of one connection, of all
+	acceptRate, handshakeRate     limit.Rate
+	messageRate, channelRate      limit.Rate // of one connection
+	publishRate, totalPublishRate limit.Rate // of one connection, of all
 }
 
 // payloadShare is the part of limits.total_queue_bytes that one message may have, so
@@ -70,12 +71,12 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 	set.proxyHeader = proxy.Header(strings.ToLower(cfg.Proxy.Header))
 	l := cfg.Limits
 	set.maxPayload = min(l.PayloadBytes, l.TotalQueueBytes/payloadShare)
-	set.acceptRate = perSecond(l.AcceptsPerSecond, l.AcceptsBurst)
-	set.handshakeRate = perSecond(l.HandshakesPerSecond, l.HandshakesBurst)
-	set.messageRate = perSecond(l.MessagesPerSecond, cmp.Or(l.MessagesBurst, clientBurst*l.MessagesPerSecond))
-	set.channelRate = perSecond(l.NewChannelsPerSecond, channelBursts*l.ChannelsPerConnection)
-	set.publishRate = perSecond(l.PublishesPerSecond, cmp.Or(l.PublishesBurst, clientBurst*l.PublishesPerSecond))
-	set.totalPublishRate = perSecond(l.TotalPublishesPerSecond, 0)
+	set.acceptRate = limit.PerSecond(l.AcceptsPerSecond, l.AcceptsBurst)
+	set.handshakeRate = limit.PerSecond(l.HandshakesPerSecond, l.HandshakesBurst)
+	set.messageRate = limit.PerSecond(l.MessagesPerSecond, cmp.Or(l.MessagesBurst, clientBurst*l.MessagesPerSecond))
+	set.channelRate = limit.PerSecond(l.NewChannelsPerSecond, channelBursts*l.ChannelsPerConnection)
+	set.publishRate = limit.PerSecond(l.PublishesPerSecond, cmp.Or(l.PublishesBurst, clientBurst*l.PublishesPerSecond))
+	set.totalPublishRate = limit.PerSecond(l.TotalPublishesPerSecond, 0)
 	set.maxConnections = max(1, int(min(files, 1<<30))-reservedDescriptors-cfg.shards()*shardDescriptors)
 	if n := l.Connections; n > 0 {
 		if n > set.maxConnections {

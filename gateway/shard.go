@@ -8,6 +8,9 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/slab"
 	"github.com/pushgate/pushgate/heartbeat"
 	"github.com/pushgate/pushgate/internal/reactor"
 	"github.com/pushgate/pushgate/internal/wsframe"
@@ -41,29 +44,29 @@ type shard struct {
 
 	// Owned by the loop
 	cfg      *settings // swapped by a reload
-	conns    slab
+	conns    slots
 	index    *fanout.Index
 	wheel    *heartbeat.Wheel
-	inputs   table[input]
+	inputs   slab.Table[input]
 	held     heldInputs
-	queues   set
-	origins  origins // of what waits in them
-	polls    table[poll]
+	queues   queue.Set
+	origins  queue.Origins // of what waits in them
+	polls    slab.Table[poll]
 	parts    []part // of the answer that is being gathered
 	grants   grants
 	unknown  map[uint32]*params // of WebSockets that haven't shown their token yet
 	joins    map[fanout.Channel]*join
-	behind   []behind            // clients that are sent what they missed
-	parked   map[uint32][]behind // by slot: those that wait for their next page
-	paces    side[allowance]     // of what clients may catch up with
-	missed   [][]byte            // what of it is being sent
-	live     []fanout.Channel    // joins of which not all who wait are told yet
-	tasks    []*task             // those that are dropped included
-	taskOf   map[uint32]*task    // by slot
-	listener *reactor.Listener   // nil once closed
-	paused   bool                // the listener isn't watched for this tick
-	backlog  bool                // more connections wait than were accepted
-	demoted  demoted             // clients that aren't read from for now
+	behind   []behind                     // clients that are sent what they missed
+	parked   map[uint32][]behind          // by slot: those that wait for their next page
+	paces    slab.Sparse[limit.Allowance] // of what clients may catch up with
+	missed   [][]byte                     // what of it is being sent
+	live     []fanout.Channel             // joins of which not all who wait are told yet
+	tasks    []*task                      // those that are dropped included
+	taskOf   map[uint32]*task             // by slot
+	listener *reactor.Listener            // nil once closed
+	paused   bool                         // the listener isn't watched for this tick
+	backlog  bool                         // more connections wait than were accepted
+	demoted  demoted                      // clients that aren't read from for now
 	drain    drain
 	now      uint32         // tick
 	awake    bool           // an event of this round was handled
@@ -94,14 +97,14 @@ type shard struct {
 	newcomers newcomers
 
 	// Owned by the loop, for limits
-	channels   int            // that are in the server's sum
-	inputBytes int64          // of what is kept of clients' bytes
-	fullAt     uint32         // one more than the tick of the last warning that limits.connections is reached
-	away       away           // sockets that were told to come back later
-	locations  side[location] // where connections come from
-	talkers    side[talker]   // their remaining rates
-	awaited    bool           // the client whose bytes are read was pinged and hasn't answered yet
-	pages      webPages       // which page's requests they carry
+	channels   int                   // that are in the server's sum
+	inputBytes int64                 // of what is kept of clients' bytes
+	fullAt     uint32                // one more than the tick of the last warning that limits.connections is reached
+	away       away                  // sockets that were told to come back later
+	locations  slab.Sparse[location] // where connections come from
+	talkers    slab.Sparse[talker]   // their remaining rates
+	awaited    bool                  // the client whose bytes are read was pinged and hasn't answered yet
+	pages      webPages              // which page's requests they carry
 }
 
 func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
@@ -124,7 +127,7 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		stats:    newStats(),
 	}
 	s.fan, s.onDue = s.deliver, s.due
-	s.queues.all = &srv.queued
+	s.queues = queue.NewSet(&srv.queued)
 	s.index.OnDelivered(s.delivered)
 	s.upgrade.init()
 	s.use(srv.live.Load())
@@ -231,7 +234,7 @@ func (s *shard) read(i uint32, c *conn) bool {
 	case c.phase == phaseOpen && c.kind != kindEcho:
 		most := readRequests
 		if c.in != 0 {
-			most = max(most, int(min(s.inputs.at(c.in).frame.Left(), readBuffer)))
+			most = max(most, int(min(s.inputs.At(c.in).frame.Left(), readBuffer)))
 		}
 		buf = buf[:most]
 	}

@@ -12,23 +12,23 @@ func (s *shard) queueShare() int64 {
 // goes on to nine tenths of where it began, so that it isn't called for every message.
 func (s *shard) shed() {
 	limit, share := int64(s.cfg.Limits.TotalQueueBytes)/16*15, s.queueShare()/16*15
-	if s.srv.queued.bytes.Load() <= limit {
+	if s.srv.queued.Bytes.Load() <= limit {
 		return
 	}
-	if s.queues.bytes <= share {
+	if s.queues.Bytes <= share {
 		s.askToShed()
 		return
 	}
-	for s.srv.queued.bytes.Load() > limit/10*9 && s.queues.bytes > share/10*9 {
-		q := s.queues.heaviest()
+	for s.srv.queued.Bytes.Load() > limit/10*9 && s.queues.Bytes > share/10*9 {
+		q := s.queues.Heaviest()
 		if q == nil {
 			return
 		}
-		c := s.conns.at(q.owner)
-		if c.phase == phaseOpen && q.droppable() {
-			s.end(q.owner, c, CloseOverload)
+		c := s.conns.at(q.Owner)
+		if c.phase == phaseOpen && q.Droppable() {
+			s.end(q.Owner, c, CloseOverload)
 		} else { // an answer is all or nothing, and a message whose beginning is sent
-			s.release(q.owner, c, CloseOverload)
+			s.release(q.Owner, c, CloseOverload)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func (s *shard) askToShed() {
 
 // shedWhenAsked is shed without asking others in turn.
 func (s *shard) shedWhenAsked() {
-	if s.queues.bytes > s.queueShare()/16*15 {
+	if s.queues.Bytes > s.queueShare()/16*15 {
 		s.shed()
 	}
 }

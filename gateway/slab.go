@@ -96,10 +96,10 @@ const (
 	chunkSize = 1 << chunkBits
 )
 
-// slab holds a shard's connections in chunks that never move. At a million
+// slots holds a shard's connections in chunks that never move. At a million
 // entries it costs the collector 2.6 ms a cycle where a map of pointers costs
 // 246 ms, and 44.1 B an entry (BenchmarkSlab).
-type slab struct {
+type slots struct {
 	chunks []*[chunkSize]conn
 	free   uint32 // head of the list of free slots; 0 = none, slot 0 is never used
 	next   uint32 // first slot that was never used
@@ -110,10 +110,10 @@ type slab struct {
 func (c *conn) framed() bool { return c.kind == kindWebSocket || c.kind == kindEcho }
 
 // at returns the connection in slot i, which was given out by take.
-func (s *slab) at(i uint32) *conn { return &s.chunks[i>>chunkBits][i&(chunkSize-1)] }
+func (s *slots) at(i uint32) *conn { return &s.chunks[i>>chunkBits][i&(chunkSize-1)] }
 
 // take returns an unused slot with nothing set but its generation.
-func (s *slab) take() (uint32, *conn) {
+func (s *slots) take() (uint32, *conn) {
 	s.used++
 	if i := s.free; i != 0 {
 		c := s.at(i)
@@ -135,7 +135,7 @@ func (s *slab) take() (uint32, *conn) {
 }
 
 // put frees slot i: keys that name it with the old generation are void.
-func (s *slab) put(i uint32) {
+func (s *slots) put(i uint32) {
 	c := s.at(i)
 	*c = conn{gen: c.gen + 1, heard: s.free}
 	s.free = i
@@ -143,7 +143,7 @@ func (s *slab) put(i uint32) {
 }
 
 // find returns the connection that k names, or nil when it is gone.
-func (s *slab) find(slot, gen uint32) *conn {
+func (s *slots) find(slot, gen uint32) *conn {
 	if slot == 0 || slot >= s.next {
 		return nil
 	}
@@ -155,7 +155,7 @@ func (s *slab) find(slot, gen uint32) *conn {
 }
 
 // each calls fn for all connections; fn may free the one that it is given.
-func (s *slab) each(fn func(i uint32, c *conn)) {
+func (s *slots) each(fn func(i uint32, c *conn)) {
 	for i := uint32(1); i < s.next; i++ {
 		if c := s.at(i); c.phase != phaseFree {
 			fn(i, c)

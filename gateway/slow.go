@@ -1,6 +1,10 @@
 package gateway
 
-import "github.com/pushgate/pushgate/fanout"
+import (
+	"github.com/pushgate/pushgate/fanout"
+
+	"github.com/pushgate/pushgate/gateway/internal/queue"
+)
 
 // SlowPolicy says what happens to a client that reads a channel's messages more
 // slowly than they come, once more than limits.queue_bytes wait behind the one
@@ -36,9 +40,9 @@ var dropReasons = []DropReason{DropOldest, DropLatest, DropOverrun}
 
 // overflow keeps a client's queue within its bound by the policies of the
 // channels in it, and ends the client where that doesn't help.
-func (s *shard) overflow(i uint32, c *conn, q *queue) {
-	n, ok := q.bound(s.cfg.Limits.QueueBytes, func(o *origin) []byte {
-		return gapNotice(o.channel, fanout.Gap{Since: o.before, Reason: fanout.GapSlow}).Encoded(c.form())
+func (s *shard) overflow(i uint32, c *conn, q *queue.Queue) {
+	n, ok := q.Bound(s.cfg.Limits.QueueBytes, func(o *queue.Origin) []byte {
+		return gapNotice(o.Channel, fanout.Gap{Since: o.Before, Reason: fanout.GapSlow}).Encoded(c.form())
 	})
 	s.stats.drops[DropOldest] += uint64(n)
 	if !ok {
@@ -50,13 +54,13 @@ func (s *shard) overflow(i uint32, c *conn, q *queue) {
 // because their channel's policy drops messages. Any other batch stays one item.
 // Only what the kernel refuses comes here, so that a batch costs nothing more
 // where it is taken.
-func (s *shard) lossy(c *conn, o *outgoing) (kind itemKind, yes bool) {
+func (s *shard) lossy(c *conn, o *outgoing) (kind queue.Kind, yes bool) {
 	if o.message == nil || c.phase != phaseOpen {
 		return 0, false
 	}
 	switch s.cfg.rules.of(o.message.Channel).slow() {
 	case SlowLatest:
-		return itemLatest, true
+		return queue.Latest, true
 	case SlowDropOldest:
 		return 0, true
 	}
@@ -64,7 +68,7 @@ func (s *shard) lossy(c *conn, o *outgoing) (kind itemKind, yes bool) {
 }
 
 // enqueueEach queues the messages of a batch each for itself.
-func (s *shard) enqueueEach(i uint32, c *conn, o outgoing, kind itemKind) {
+func (s *shard) enqueueEach(i uint32, c *conn, o outgoing, kind queue.Kind) {
 	if o.batch == nil {
 		s.enqueueOne(i, c, &o, s.originOf(&o), kind)
 		return
@@ -85,9 +89,9 @@ func (s *shard) enqueueEach(i uint32, c *conn, o outgoing, kind itemKind) {
 
 // originOf returns where a message comes from, nil for what can't be dropped: a
 // notice, and what has begun to be sent.
-func (s *shard) originOf(o *outgoing) *origin {
+func (s *shard) originOf(o *outgoing) *queue.Origin {
 	if o.sent > 0 || o.message.Notice() {
 		return nil
 	}
-	return s.origins.of(o.message)
+	return s.origins.Of(o.message)
 }

@@ -128,8 +128,8 @@ func (s *shard) snapshot() (st stats, ok bool) {
 		c := s.stats
 		c.handshakes, c.closes, c.rejects = maps.Clone(c.handshakes), maps.Clone(c.closes), maps.Clone(c.rejects)
 		c.tokens, c.drops, c.published = maps.Clone(c.tokens), maps.Clone(c.drops), maps.Clone(c.published)
-		c.connections, c.queues, c.channels = s.conns.used, s.queues.used(), s.index.Channels()
-		c.queueBytes = s.queues.bytes
+		c.connections, c.queues, c.channels = s.conns.used, s.queues.Used(), s.index.Channels()
+		c.queueBytes = s.queues.Bytes
 		copied <- c
 	})
 	select {

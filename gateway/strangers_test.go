@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/pushgate/pushgate/gateway/internal/limit"
 )
 
 // Whoever makes up origins can't fill the log with them.
@@ -18,13 +20,13 @@ func TestStrangersAreTold(t *testing.T) {
 	if n := strings.Count(log.String(), "origin=https://a.example key=origins"); n != 1 {
 		t.Errorf("told %d times of one origin:\n%s", n, &log)
 	}
-	for i := range 3 * maxStrangers {
+	for i := range 3 * limit.MaxNames {
 		s.tellStranger(fmt.Appendf(nil, "https://%d.example", i))
 	}
-	if n := strings.Count(log.String(), "\n"); n != maxStrangers+1 {
-		t.Errorf("%d lines, want one for each of %d origins and one that there are no more", n, maxStrangers)
+	if n := strings.Count(log.String(), "\n"); n != limit.MaxNames+1 {
+		t.Errorf("%d lines, want one for each of %d origins and one that there are no more", n, limit.MaxNames)
 	}
-	s.srv.strangers.forget()
+	s.srv.strangers.Forget()
 	log.Reset()
 	if s.tellStranger([]byte("https://a.example")); log.Len() == 0 {
 		t.Error("after a reload it isn't told")

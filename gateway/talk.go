@@ -1,6 +1,10 @@
 package gateway
 
-import "time"
+import (
+	"time"
+
+	"github.com/pushgate/pushgate/gateway/internal/limit"
+)
 
 // codeRateLimited is what a client is told whose message is over a rate.
 const codeRateLimited = "rate_limited"
@@ -8,10 +12,10 @@ const codeRateLimited = "rate_limited"
 // talker is what a client that talks has left of its rates. It exists only
 // while a rate is configured.
 type talker struct {
-	messages  allowance
-	publishes allowance
-	channels  allowance // new ones
-	strikes   uint8     // messages over the rate since it last rested
+	messages  limit.Allowance
+	publishes limit.Allowance
+	channels  limit.Allowance // new ones
+	strikes   uint8           // messages over the rate since it last rested
 
 	preflights uint8 // since its last request
 }
@@ -24,19 +28,19 @@ const maxStrikes = 20
 // mayTalk takes a message, ping, pong that nobody asked for, or request off what the
 // client may send.
 func (s *shard) mayTalk(i uint32) bool {
-	if !s.cfg.messageRate.isSet() {
+	if !s.cfg.messageRate.IsSet() {
 		return true
 	}
-	t := s.talkers.at(i)
+	t := s.talkers.At(i)
 	if t.messages == 0 && t.preflights == 0 {
 		// Its first request is counted with what comes next: most clients never
 		// send anything else, and need no talker.
-		if age := time.Duration(s.now-s.conns.at(i).born) * tick; !s.cfg.messageRate.refills(age) {
-			t.messages.take(s.cfg.messageRate, max(0, s.uptime()-age))
+		if age := time.Duration(s.now-s.conns.at(i).born) * tick; !s.cfg.messageRate.Refills(age) {
+			t.messages.Take(s.cfg.messageRate, max(0, s.uptime()-age))
 		}
 	}
 	t.preflights = 0
-	ok, rested := t.messages.take(s.cfg.messageRate, s.uptime())
+	ok, rested := t.messages.Take(s.cfg.messageRate, s.uptime())
 	if rested {
 		t.strikes = 0
 	}
@@ -47,7 +51,7 @@ func (s *shard) mayTalk(i uint32) bool {
 // doesn't mind its errors.
 func (s *shard) tooFast(i uint32, c *conn, cmd *command) {
 	s.stats.rejects[RejectMessageRate]++
-	t := s.talkers.at(i)
+	t := s.talkers.At(i)
 	if t.strikes++; t.strikes > maxStrikes {
 		s.end(i, c, CloseRate)
 		return
@@ -58,8 +62,8 @@ func (s *shard) tooFast(i uint32, c *conn, cmd *command) {
 // mayPublishNow takes a message off what the client, and all clients together,
 // may publish.
 func (s *shard) mayPublishNow(i uint32) bool {
-	if one := s.cfg.publishRate; one.isSet() {
-		if ok, _ := s.talkers.at(i).publishes.take(one, s.uptime()); !ok {
+	if one := s.cfg.publishRate; one.IsSet() {
+		if ok, _ := s.talkers.At(i).publishes.Take(one, s.uptime()); !ok {
 			return false
 		}
 	}
@@ -67,8 +71,8 @@ func (s *shard) mayPublishNow(i uint32) bool {
 }
 
 // take takes a token of a bucket that all shards share, where there is a rate.
-func (s *shard) take(b *bucket, r rate) bool {
-	return !r.isSet() || b.take(r, s.uptime())
+func (s *shard) take(b *limit.Bucket, r limit.Rate) bool {
+	return !r.IsSet() || b.Take(r, s.uptime())
 }
 
 // uptime is the time since the server's start.

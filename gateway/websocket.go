@@ -193,7 +193,7 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 	reader := &s.fresh
 	switch {
 	case c.in != 0:
-		reader = &s.inputs.at(c.in).frame
+		reader = &s.inputs.At(c.in).frame
 	case c.kind == kindEcho:
 		*reader = s.echo
 	default:
@@ -262,7 +262,7 @@ func (s *shard) data(i uint32, c *conn, ev wsframe.Event) {
 		return
 	}
 	message := ev.Payload
-	if held := c.in != 0 && len(s.inputs.at(c.in).buf) > 0; held || !ev.Final {
+	if held := c.in != 0 && len(s.inputs.At(c.in).buf) > 0; held || !ev.Final {
 		in := s.takeInput(i, c, ev.Payload, s.cfg.Limits.MessageBytes)
 		if !ev.Final {
 			return

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
 // queued returns the bytes that wait for a peer.
@@ -15,7 +16,7 @@ func (p *peer) queued() int {
 	if c.out == 0 {
 		return 0
 	}
-	return p.s.queues.at(c.out).bytes
+	return p.s.queues.At(c.out).Bytes
 }
 
 // A new token takes channels away even while others are ended by the replies.
@@ -38,7 +39,7 @@ func TestRevokedWhileOthersAreEnded(t *testing.T) {
 	// bound of all.
 	c := s.conns.at(small.slot)
 	set := *s.cfg
-	set.Limits.TotalQueueBytes = (int(s.queues.bytes) + itemBytes + 2*len(s.welcomeFrame(small.slot, c, "")) + 15) / 15 * 16
+	set.Limits.TotalQueueBytes = (int(s.queues.Bytes) + queue.ItemBytes + 2*len(s.welcomeFrame(small.slot, c, "")) + 15) / 15 * 16
 	s.cfg = &set
 	s.commandAuth(small.slot, c, &command{Token: stillToken(t, "small")})
 	var left []string
@@ -62,7 +63,7 @@ func TestWelcomeOverflows(t *testing.T) {
 	// the last buffer.
 	c := s.conns.at(p.slot)
 	set := *s.cfg
-	set.Limits.QueueBytes = s.queues.at(c.out).waiting() - 1
+	set.Limits.QueueBytes = s.queues.At(c.out).Waiting() - 1
 	s.cfg = &set
 	s.commandAuth(p.slot, c, &command{Token: stillToken(t, "secret")})
 	if s.stats.closes[CloseSlow] != 1 || s.stats.subscriptions != 1 {

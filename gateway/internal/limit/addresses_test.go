@@ -1,4 +1,4 @@
-package gateway
+package limit
 
 import (
 	"net/netip"
@@ -18,7 +18,7 @@ func TestAddressKey(t *testing.T) {
 		"IPv4 and IPv6":     {"192.0.2.1", "2001:db8::192.0.2.1", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, b := addressKey(netip.MustParseAddr(test.a)), addressKey(netip.MustParseAddr(test.b))
+			a, b := AddressKey(netip.MustParseAddr(test.a)), AddressKey(netip.MustParseAddr(test.b))
 			if (a == b) != test.alike {
 				t.Errorf("%x and %x", a, b)
 			}

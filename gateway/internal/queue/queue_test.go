@@ -1,4 +1,4 @@
-package gateway
+package queue
 
 import (
 	"bytes"
@@ -12,13 +12,13 @@ import (
 )
 
 // newQueue returns a queue of a shard's set.
-func newQueue(y *set) *queue {
-	_, q := y.open(0, false)
+func newQueue(y *Set) *Queue {
+	_, q := y.Open(0, false)
 	return q
 }
 
 // check compares a queue's figures with what is in it.
-func (q *queue) check(t *rapid.T) {
+func (q *Queue) check(t *rapid.T) {
 	var bytes, count, live, held, waiting int
 	last := map[string]bool{} // channels of which the newest waits
 	for i := q.head; i < len(q.items); i++ {
@@ -34,17 +34,17 @@ func (q *queue) check(t *rapid.T) {
 		if it.whole() < cap(it.b) {
 			t.Fatalf("item %d is counted with %d bytes, and keeps %d", i, it.whole(), cap(it.b))
 		}
-		if it.from == nil && it.kind&itemOwn == 0 && it.whole() <= smallBytes {
+		if it.from == nil && it.kind&Own == 0 && it.whole() <= SmallBytes {
 			t.Fatalf("item %d of %d bytes is shared", i, it.whole())
 		}
-		if it.kind&itemLatest == 0 || i < q.first() {
+		if it.kind&Latest == 0 || i < q.first() {
 			continue
 		}
-		if last[it.from.channel] {
-			t.Fatalf("two of %s wait", it.from.channel)
+		if last[it.from.Channel] {
+			t.Fatalf("two of %s wait", it.from.Channel)
 		}
-		if last[it.from.channel] = true; q.drops.newest[it.from.channel] != i {
-			t.Fatalf("the newest of %s is %d, not %d", it.from.channel, i, q.drops.newest[it.from.channel])
+		if last[it.from.Channel] = true; q.drops.newest[it.from.Channel] != i {
+			t.Fatalf("the newest of %s is %d, not %d", it.from.Channel, i, q.drops.newest[it.from.Channel])
 		}
 	}
 	tables := q.drops.held
@@ -54,9 +54,9 @@ func (q *queue) check(t *rapid.T) {
 	if live > 0 {
 		held += queueBytes + tables
 	}
-	if bytes != q.bytes || count != q.count || live != q.live || held != q.held || live > 0 && waiting+tables != q.waiting() {
+	if bytes != q.Bytes || count != q.count || live != q.live || held != q.Held || live > 0 && waiting+tables != q.Waiting() {
 		t.Fatalf("%d bytes, %d messages, %d items, %d held, %d waiting; the queue says %d, %d, %d, %d, %d",
-			bytes, count, live, held, waiting+tables, q.bytes, q.count, q.live, q.held, q.waiting())
+			bytes, count, live, held, waiting+tables, q.Bytes, q.count, q.live, q.Held, q.Waiting())
 	}
 	if live > 0 && q.items[q.head].b == nil {
 		t.Fatal("the first item was dropped")
@@ -64,11 +64,11 @@ func (q *queue) check(t *rapid.T) {
 	if n := cap(q.items); n > 2*live+2*spareItems+1 {
 		t.Fatalf("there is room for %d items, %d wait", n, live)
 	}
-	weight := q.burden() + q.held/1024
+	weight := q.burden() + q.Held/1024
 	if live == 0 {
 		weight = 0
 	}
-	if q.bucket != bucketOf(weight) {
+	if q.bucket != BucketOf(weight) {
 		t.Fatalf("of weight %d, but in bucket %d", weight, q.bucket)
 	}
 }
@@ -78,15 +78,15 @@ func (q *queue) check(t *rapid.T) {
 // others are missing.
 func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		y := &set{all: new(total)}
+		y := &Set{all: new(Total)}
 		q := newQueue(y)
-		var from origins
+		var from Origins
 		var read []byte
 		seq, newest, sent := 0, map[string]int{}, map[string][]int{}
 		message := func(t *rapid.T, channel string) []byte {
 			seq++
 			sent[channel] = append(sent[channel], seq)
-			size := rapid.SampledFrom([]int{0, 1, 30, smallBytes, 700, largeBytes}).Draw(t, "size")
+			size := rapid.SampledFrom([]int{0, 1, 30, SmallBytes, 700, LargeBytes}).Draw(t, "size")
 			return fmt.Appendf(nil, "%s %d %s\n", channel, seq, strings.Repeat("x", size))
 		}
 		cut := false // those that wait are dropped untold: the client is ended
@@ -94,50 +94,50 @@ func TestQueueModel(t *testing.T) {
 			"add": func(t *rapid.T) {
 				channel := rapid.SampledFrom([]string{"keep", "own", "past", "old.a", "old.b", "new.a", "new.b"}).Draw(t, "channel")
 				b := message(t, channel)
-				kind, m := itemKind(0), (*origin)(nil)
+				kind, m := Kind(0), (*Origin)(nil)
 				switch {
 				case channel == "own":
-					kind = itemOwn
+					kind = Own
 				case channel == "past":
-					kind = itemHistory
+					kind = History
 				case strings.HasPrefix(channel, "new"):
-					q.replace(channel)
-					kind, newest[channel] = itemLatest, seq
+					q.Replace(channel)
+					kind, newest[channel] = Latest, seq
 					fallthrough
 				case strings.HasPrefix(channel, "old"):
-					m = from.of(fanout.NewMessage(channel, fanout.Position{Node: "n", Seq: uint64(seq)}, uint32(seq), nil))
+					m = from.Of(fanout.NewMessage(channel, fanout.Position{Node: "n", Seq: uint64(seq)}, uint32(seq), nil))
 				}
-				q.add(b, cap(b), m, kind)
+				q.Add(b, cap(b), m, kind)
 			},
 			"sent": func(t *rapid.T) {
-				most := q.bytes
+				most := q.Bytes
 				if rapid.Bool().Draw(t, "few") {
 					most = min(most, 100)
 				}
 				n := rapid.IntRange(0, most).Draw(t, "n")
 				for n > 0 {
-					b := bytes.Join(q.pending(make([][]byte, 0, 3)), nil)
+					b := bytes.Join(q.Pending(make([][]byte, 0, 3)), nil)
 					b = b[:min(n, len(b))]
 					n -= len(b)
 					read = append(read, b...)
-					q.sent(len(b))
+					q.Sent(len(b))
 				}
 			},
 			"drop oldest": func(t *rapid.T) {
 				limit := rapid.IntRange(0, 4000).Draw(t, "limit")
-				before := q.waiting()
-				dropped := q.dropOldest(limit, func(o *origin) []byte {
-					return fmt.Appendf(nil, "gap %s %d\n", o.channel, o.before.Seq)
+				before := q.Waiting()
+				dropped := q.dropOldest(limit, func(o *Origin) []byte {
+					return fmt.Appendf(nil, "gap %s %d\n", o.Channel, o.Before.Seq)
 				})
 				if before <= limit && dropped > 0 {
 					t.Fatalf("dropped %d, though only %d bytes waited of %d", dropped, before, limit)
 				}
-				if q.waiting() <= limit || q.live < 2 {
+				if q.Waiting() <= limit || q.live < 2 {
 					return
 				}
 				for _, it := range q.items[q.head+1 : len(q.items)-1] {
-					if it.from != nil && it.kind&itemLatest == 0 {
-						t.Fatalf("%d bytes are left over %d, and a message that may go", q.waiting(), limit)
+					if it.from != nil && it.kind&Latest == 0 {
+						t.Fatalf("%d bytes are left over %d, and a message that may go", q.Waiting(), limit)
 					}
 				}
 			},
@@ -149,25 +149,25 @@ func TestQueueModel(t *testing.T) {
 				if q.begun {
 					rest = len(q.items[q.head].b)
 				}
-				if q.dropUnsent(); q.bytes != rest {
-					t.Fatalf("%d bytes are left, want %d", q.bytes, rest)
+				if q.DropUnsent(); q.Bytes != rest {
+					t.Fatalf("%d bytes are left, want %d", q.Bytes, rest)
 				}
 				cut = true
 			},
 			"reset": func(t *rapid.T) {
 				if seq%30 == 0 {
-					q.reset()
+					q.Reset()
 					read, cut, newest, sent = nil, false, map[string]int{}, map[string][]int{}
 					seq = 0
 				}
 			},
 			"": func(t *rapid.T) {
 				q.check(t)
-				if held := int64(q.held); y.bytes < held-3*largeBytes*int64(len(y.large)) || len(y.large) == 0 && y.bytes != held || y.all.bytes.Load() != y.bytes {
-					t.Fatalf("%d bytes are held; counted are %d and %d", held, y.bytes, y.all.bytes.Load())
+				if held := int64(q.Held); y.Bytes < held-3*LargeBytes*int64(len(y.large)) || len(y.large) == 0 && y.Bytes != held || y.all.Bytes.Load() != y.Bytes {
+					t.Fatalf("%d bytes are held; counted are %d and %d", held, y.Bytes, y.all.Bytes.Load())
 				}
 				if q.live == 0 && len(y.large) > 0 {
-					t.Fatal("the tally has what nobody has")
+					t.Fatal("the set has what nobody has")
 				}
 			},
 		})
@@ -179,7 +179,7 @@ func TestQueueModel(t *testing.T) {
 }
 
 // rest returns all buffers that wait.
-func (q *queue) rest() (all [][]byte) {
+func (q *Queue) rest() (all [][]byte) {
 	for _, it := range q.items[q.head:] {
 		if it.b != nil {
 			all = append(all, it.b)

@@ -1,4 +1,4 @@
-package gateway
+package queue
 
 import "math/bits"
 
@@ -13,8 +13,8 @@ type ranks struct {
 // maxBucket is that of the largest int.
 const maxBucket = 4*(63-2) + 3
 
-// bucketOf returns the bucket of a weight, 0 for none.
-func bucketOf(weight int) uint16 {
+// BucketOf returns the bucket of a weight, 0 for none.
+func BucketOf(weight int) uint16 {
 	if weight < 4 {
 		return uint16(max(weight, 0))
 	}
@@ -23,18 +23,18 @@ func bucketOf(weight int) uint16 {
 }
 
 // rank puts a queue where it belongs by its weight, or nowhere with none.
-func (t *set) rank(q *queue, weight int) {
+func (t *Set) rank(q *Queue, weight int) {
 	r := &t.ranks
-	bucket := bucketOf(weight)
+	bucket := BucketOf(weight)
 	if bucket == q.bucket {
 		return
 	}
 	if old := q.bucket; old != 0 {
 		if q.next != 0 {
-			t.queues.at(q.next).prev = q.prev
+			t.queues.At(q.next).prev = q.prev
 		}
 		if q.prev != 0 {
-			t.queues.at(q.prev).next = q.next
+			t.queues.At(q.prev).next = q.next
 		} else if r.first[old] = q.next; q.next == 0 {
 			r.some[old/64] &^= 1 << (old % 64)
 		}
@@ -44,18 +44,18 @@ func (t *set) rank(q *queue, weight int) {
 		return
 	}
 	if q.next = r.first[bucket]; q.next != 0 {
-		t.queues.at(q.next).prev = q.index
+		t.queues.At(q.next).prev = q.index
 	}
 	r.first[bucket] = q.index
 	r.some[bucket/64] |= 1 << (bucket % 64)
 }
 
-// heaviest returns one of the queues in the highest bucket, nil when there are
+// Heaviest returns one of the queues in the highest bucket, nil when there are
 // none.
-func (t *set) heaviest() *queue {
+func (t *Set) Heaviest() *Queue {
 	for i := len(t.ranks.some) - 1; i >= 0; i-- {
 		if set := t.ranks.some[i]; set != 0 {
-			return t.queues.at(t.ranks.first[64*i+bits.Len64(set)-1])
+			return t.queues.At(t.ranks.first[64*i+bits.Len64(set)-1])
 		}
 	}
 	return nil

@@ -1,49 +1,54 @@
-package gateway
+package queue
 
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
 
 // largeBytes is the size from which on something that waits for several clients
 // is counted once. Smaller ones are counted for each of them, as if each had one
 // of its own.
-const largeBytes = 4 << 10
+const LargeBytes = 4 << 10
 
-// set is a shard's queues. It counts the memory of all that waits in them: a large
+// Set is a shard's queues. It counts the memory of all that waits in them: a large
 // message once, however many clients it waits for. It is owned by the shard's loop.
-type set struct {
-	queues table[queue]
-	all    *total
-	bytes  int64
+type Set struct {
+	queues slab.Table[Queue]
+	all    *Total
+	Bytes  int64
 	large  map[*byte]largeItem
 	ranks  ranks
 }
 
-// open returns a queue for the client in a slot, of what is to be sent to it behind
+// NewSet returns a shard's, which is counted in a sum.
+func NewSet(all *Total) Set { return Set{all: all} }
+
+// Open returns a queue for the client in a slot, of what is to be sent to it behind
 // the beginning of a message, if that has begun.
-func (t *set) open(owner uint32, begun bool) (i uint32, q *queue) {
-	i, q = t.queues.take()
-	q.begun, q.owner, q.index, q.set = begun, owner, i, t
+func (t *Set) Open(owner uint32, begun bool) (i uint32, q *Queue) {
+	i, q = t.queues.Take()
+	q.begun, q.Owner, q.index, q.Set = begun, owner, i, t
 	return i, q
 }
 
-// at returns the queue with an index.
-func (t *set) at(i uint32) *queue { return t.queues.at(i) }
+// At returns the queue with an index.
+func (t *Set) At(i uint32) *Queue { return t.queues.At(i) }
 
-// free gives up a queue, with what is in it.
-func (t *set) free(i uint32) {
-	t.queues.at(i).reset()
-	t.queues.put(i)
+// Free gives up a queue, with what is in it.
+func (t *Set) Free(i uint32) {
+	t.queues.At(i).Reset()
+	t.queues.Put(i)
 }
 
-// used returns how many queues there are.
-func (t *set) used() int { return t.queues.used() }
+// Used returns how many queues there are.
+func (t *Set) Used() int { return t.queues.Used() }
 
-// total is the sum over the shards' sets, where a large message that waits in
+// Total is the sum over the shards' sets, where a large message that waits in
 // several of them counts once too.
-type total struct {
-	bytes atomic.Int64
+type Total struct {
+	Bytes atomic.Int64
 
 	// Guarded by mu
 
@@ -62,13 +67,13 @@ type largeItem struct {
 }
 
 // hold counts memory that is one client's alone.
-func (t *set) hold(n int) {
-	t.bytes += int64(n)
-	t.all.bytes.Add(int64(n))
+func (t *Set) hold(n int) {
+	t.Bytes += int64(n)
+	t.all.Bytes.Add(int64(n))
 }
 
 // add counts an item that is queued.
-func (t *set) add(it *queued, q *queue) {
+func (t *Set) add(it *item, q *Queue) {
 	if it.kind&itemLarge == 0 {
 		t.hold(int(it.cost))
 		return
@@ -82,7 +87,7 @@ func (t *set) add(it *queued, q *queue) {
 	l.holders ^= q.index
 	if more := n - l.bytes; more > 0 {
 		l.bytes = n
-		t.bytes += int64(more)
+		t.Bytes += int64(more)
 		t.all.hold(key, n, !known)
 	}
 	if t.large == nil {
@@ -95,7 +100,7 @@ func (t *set) add(it *queued, q *queue) {
 }
 
 // remove takes off an item that leaves its queue.
-func (t *set) remove(it *queued, q *queue) {
+func (t *Set) remove(it *item, q *Queue) {
 	if it.kind&itemLarge == 0 {
 		t.hold(-int(it.cost))
 		return
@@ -112,28 +117,28 @@ func (t *set) remove(it *queued, q *queue) {
 		return
 	}
 	delete(t.large, key)
-	t.bytes -= int64(l.bytes)
+	t.Bytes -= int64(l.bytes)
 	t.all.release(key)
 }
 
 // blame ranks a queue anew whose message has begun, or ceased, to be its own.
-func (t *set) blame(index uint32) {
+func (t *Set) blame(index uint32) {
 	if index == 0 { // the same queue twice
 		return
 	}
-	if q := t.queues.at(index); q.bucket != 0 {
+	if q := t.queues.At(index); q.bucket != 0 {
 		q.settle()
 	}
 }
 
 // shared reports whether an item waits for other clients of the shard too.
-func (t *set) shared(it *queued) bool {
+func (t *Set) shared(it *item) bool {
 	return it.kind&itemLarge != 0 && t.large[&it.b[len(it.b)-1]].refs > 1
 }
 
 // hold counts a large buffer of n bytes; first says that it wasn't waiting in the
 // shard before.
-func (t *total) hold(key *byte, n int, first bool) {
+func (t *Total) hold(key *byte, n int, first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.large[key]
@@ -142,7 +147,7 @@ func (t *total) hold(key *byte, n int, first bool) {
 	}
 	if more := n - l.bytes; more > 0 {
 		l.bytes = n
-		t.bytes.Add(int64(more))
+		t.Bytes.Add(int64(more))
 	}
 	if t.large == nil {
 		t.large = make(map[*byte]largeItem)
@@ -151,7 +156,7 @@ func (t *total) hold(key *byte, n int, first bool) {
 }
 
 // release is for a shard that has sent all of a large buffer.
-func (t *total) release(key *byte) {
+func (t *Total) release(key *byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.large[key]
@@ -160,5 +165,5 @@ func (t *total) release(key *byte) {
 		return
 	}
 	delete(t.large, key)
-	t.bytes.Add(-int64(l.bytes))
+	t.Bytes.Add(-int64(l.bytes))
 }

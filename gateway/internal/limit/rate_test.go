@@ -1,4 +1,4 @@
-package gateway
+package limit
 
 import (
 	"testing"
@@ -13,10 +13,10 @@ func TestRateEqualsTokenBucket(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.SampledFrom([]int{1, 2, 5, 10, 50, 100, 1000}).Draw(t, "per second") // grains divide their intervals
 		burst := rapid.IntRange(1, 30).Draw(t, "burst")
-		r := perSecond(n, burst)
+		r := PerSecond(n, burst)
 		var (
-			b      bucket
-			a      allowance
+			b      Bucket
+			a      Allowance
 			now    = time.Duration(rapid.Int64Range(0, int64(200*time.Hour/grain)).Draw(t, "start")) * grain
 			tokens = time.Duration(burst) * r.interval // in time that it takes to come
 		)
@@ -30,10 +30,10 @@ func TestRateEqualsTokenBucket(t *testing.T) {
 			if want {
 				tokens -= r.interval
 			}
-			if got := b.take(r, now); got != want {
+			if got := b.Take(r, now); got != want {
 				t.Fatalf("bucket: %v, want %v", got, want)
 			}
-			got, rested := a.take(r, now)
+			got, rested := a.Take(r, now)
 			if got != want || rested != full {
 				t.Fatalf("allowance: %v, %v, want %v, %v", got, rested, want, full)
 			}
@@ -43,18 +43,18 @@ func TestRateEqualsTokenBucket(t *testing.T) {
 
 // A bucket that a slow rate has emptied is not held against a fast one.
 func TestRateChanges(t *testing.T) {
-	var b bucket
-	var a allowance
-	slow, fast := perSecond(1, 1000), perSecond(1000, 10)
+	var b Bucket
+	var a Allowance
+	slow, fast := PerSecond(1, 1000), PerSecond(1000, 10)
 	for range 1000 {
-		if ok, _ := a.take(slow, 0); !ok || !b.take(slow, 0) {
+		if ok, _ := a.Take(slow, 0); !ok || !b.Take(slow, 0) {
 			t.Fatal("the burst is cut")
 		}
 	}
-	if ok, _ := a.take(slow, 0); ok || b.take(slow, 0) {
+	if ok, _ := a.Take(slow, 0); ok || b.Take(slow, 0) {
 		t.Fatal("the burst is exceeded")
 	}
-	if ok, _ := a.take(fast, 0); !ok || !b.take(fast, 0) {
+	if ok, _ := a.Take(fast, 0); !ok || !b.Take(fast, 0) {
 		t.Error("the new rate waits for the old one")
 	}
 }
@@ -62,14 +62,14 @@ func TestRateChanges(t *testing.T) {
 // A client that was silent until the time of its allowance goes round has all
 // of it.
 func TestAllowanceGoesRound(t *testing.T) {
-	r := perSecond(10, 5)
+	r := PerSecond(10, 5)
 	for _, silence := range []time.Duration{time.Hour, 59 * time.Hour, 60 * time.Hour, 100 * time.Hour, 118 * time.Hour} {
-		var a allowance
+		var a Allowance
 		for range 5 {
-			a.take(r, 0)
+			a.Take(r, 0)
 		}
 		for i := range 5 {
-			if ok, _ := a.take(r, silence); !ok {
+			if ok, _ := a.Take(r, silence); !ok {
 				t.Errorf("after %v: %d messages are too many", silence, i+1)
 			}
 		}
@@ -77,10 +77,10 @@ func TestAllowanceGoesRound(t *testing.T) {
 }
 
 func BenchmarkTakeBucket(b *testing.B) {
-	r := perSecond(1<<20, 0)
-	var full bucket
+	r := PerSecond(1<<20, 0)
+	var full Bucket
 	begin := time.Now()
 	for b.Loop() {
-		full.take(r, time.Since(begin))
+		full.Take(r, time.Since(begin))
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package queue
 
 import (
 	"testing"
@@ -9,21 +9,21 @@ import (
 func TestHeaviestTakesItsTime(t *testing.T) {
 	const few, many, most = 100, 20_000, 8
 	cost := func(clients int) time.Duration {
-		y := &set{all: new(total)}
+		y := &Set{all: new(Total)}
 		b := make([]byte, 100)
 		for n := range clients {
-			for q := newQueue(y); q.bytes < 100*(n%50+1); {
-				q.add(b, len(b), nil, 0)
+			for q := newQueue(y); q.Bytes < 100*(n%50+1); {
+				q.Add(b, len(b), nil, 0)
 			}
 		}
 		best := time.Hour
 		for range 5 {
 			begin := time.Now()
 			for range 10_000 {
-				q := y.heaviest()
-				q.reset()
-				for q.bytes < 5000 {
-					q.add(b, len(b), nil, 0)
+				q := y.Heaviest()
+				q.Reset()
+				for q.Bytes < 5000 {
+					q.Add(b, len(b), nil, 0)
 				}
 			}
 			best = min(best, time.Since(begin))

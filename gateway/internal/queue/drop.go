@@ -1,16 +1,16 @@
-package gateway
+package queue
 
 import "github.com/pushgate/pushgate/fanout"
 
-// origin is what is known of a message that may be dropped while it waits: the
+// Origin is what is known of a message that may be dropped while it waits: the
 // message itself would keep its payload and all its encodings.
-type origin struct {
-	channel string
-	before  fanout.Position // the position just before it
+type Origin struct {
+	Channel string
+	Before  fanout.Position // the position just before it
 }
 
-// positionBefore returns the position just before a message.
-func positionBefore(m *fanout.Message) fanout.Position {
+// PositionBefore returns the position just before a message.
+func PositionBefore(m *fanout.Message) fanout.Position {
 	p := m.ID
 	if p.Durable() {
 		return m.Before()
@@ -20,24 +20,24 @@ func positionBefore(m *fanout.Message) fanout.Position {
 }
 
 // bytes returns the memory that an item takes for its origin.
-func (o *origin) bytes(kind itemKind) int {
-	n := originBytes + len(o.channel)
-	if kind&itemLatest != 0 {
+func (o *Origin) bytes(kind Kind) int {
+	n := originBytes + len(o.Channel)
+	if kind&Latest != 0 {
 		n += entryBytes
 	}
 	return n
 }
 
-// origins are those of the last messages, which clients share that are handed
+// Origins are those of the last messages, which clients share that are handed
 // the same one, one after the other.
-type origins [64]*origin
+type Origins [64]*Origin
 
-// of returns the origin of a message.
-func (o *origins) of(m *fanout.Message) *origin {
+// Of returns the origin of a message.
+func (o *Origins) Of(m *fanout.Message) *Origin {
 	last := &o[m.Seq%uint32(len(o))]
-	before := positionBefore(m)
-	if *last == nil || (*last).channel != m.Channel || (*last).before != before {
-		*last = &origin{m.Channel, before}
+	before := PositionBefore(m)
+	if *last == nil || (*last).Channel != m.Channel || (*last).Before != before {
+		*last = &Origin{m.Channel, before}
 	}
 	return *last
 }
@@ -60,7 +60,7 @@ const (
 )
 
 // remember notes the newest item of a channel.
-func (d *drops) remember(q *queue, channel string, i int) {
+func (d *drops) remember(q *Queue, channel string, i int) {
 	if d.newest == nil {
 		d.newest = make(map[string]int)
 		q.hold(tableBytes)
@@ -83,7 +83,7 @@ func (d *drops) moved(channel string, from, to int) {
 }
 
 // fit gives back the memory of entries that have gone.
-func (d *drops) fit(q *queue) {
+func (d *drops) fit(q *Queue) {
 	if d.newest == nil {
 		return
 	}
@@ -95,7 +95,7 @@ func (d *drops) fit(q *queue) {
 }
 
 // tell notes that a channel's gap is told.
-func (d *drops) tell(q *queue, channel string) {
+func (d *drops) tell(q *Queue, channel string) {
 	n := entryBytes + len(channel)
 	if d.told == nil {
 		d.told = make(map[string]bool)
@@ -108,19 +108,19 @@ func (d *drops) tell(q *queue, channel string) {
 
 // passed is for items that have gone: once all that dropOldest has seen have,
 // the gaps that were told are told.
-func (d *drops) passed(q *queue) {
+func (d *drops) passed(q *Queue) {
 	if d.told != nil && q.head >= d.next {
 		d.untell(q)
 	}
 }
 
-func (d *drops) untell(q *queue) {
+func (d *drops) untell(q *Queue) {
 	q.hold(-d.held)
 	d.told, d.held = nil, 0
 }
 
 // clear is for a queue that is empty.
-func (d *drops) clear(q *queue) {
+func (d *drops) clear(q *Queue) {
 	if d.told != nil {
 		d.untell(q)
 	}
@@ -129,19 +129,19 @@ func (d *drops) clear(q *queue) {
 
 // first returns the index of the first item that can be dropped without
 // breaking the stream.
-func (q *queue) first() int {
+func (q *Queue) first() int {
 	if q.begun {
 		return q.head + 1
 	}
 	return q.head
 }
 
-// droppable reports whether dropUnsent frees half of the queue or more.
-func (q *queue) droppable() bool { return !q.begun || q.waiting() >= q.held/2 }
+// Droppable reports whether dropUnsent frees half of the queue or more.
+func (q *Queue) Droppable() bool { return !q.begun || q.Waiting() >= q.Held/2 }
 
-// dropUnsent drops all but the rest of an item whose first bytes are on the
+// DropUnsent drops all but the rest of an item whose first bytes are on the
 // wire already.
-func (q *queue) dropUnsent() {
+func (q *Queue) DropUnsent() {
 	keep := q.first()
 	for i := len(q.items) - 1; i >= keep && q.live > 0; i-- {
 		if q.items[i].b != nil {
@@ -158,27 +158,27 @@ func (q *queue) dropUnsent() {
 // most limit bytes wait, and returns how many it dropped. The newest stays, and
 // what is the next to be sent. Where those of a channel begin to be missing,
 // note's bytes take their place.
-func (q *queue) dropOldest(limit int, note func(*origin) []byte) (dropped int) {
-	d, held := &q.drops, q.held
-	for d.next = max(d.next, q.head+1); d.next < len(q.items)-1 && q.waiting() > limit; d.next++ {
+func (q *Queue) dropOldest(limit int, note func(*Origin) []byte) (dropped int) {
+	d, held := &q.drops, q.Held
+	for d.next = max(d.next, q.head+1); d.next < len(q.items)-1 && q.Waiting() > limit; d.next++ {
 		it := q.items[d.next]
-		if it.kind&itemHistory != 0 && d.told != nil {
+		if it.kind&History != 0 && d.told != nil {
 			d.untell(q) // it may be of these channels
 		}
-		if it.from == nil || it.kind&itemLatest != 0 {
+		if it.from == nil || it.kind&Latest != 0 {
 			continue
 		}
 		q.remove(d.next)
 		dropped++
-		if d.told[it.from.channel] {
+		if d.told[it.from.Channel] {
 			continue
 		}
-		d.tell(q, it.from.channel)
+		d.tell(q, it.from.Channel)
 		if b := note(it.from); len(b) > 0 { // bare payloads leave no room for it
 			q.place(d.next, b)
 		}
 	}
-	if q.held != held {
+	if q.Held != held {
 		q.fit()
 		q.settle()
 	}
@@ -186,19 +186,19 @@ func (q *queue) dropOldest(limit int, note func(*origin) []byte) (dropped int) {
 }
 
 // place puts bytes where an item was dropped.
-func (q *queue) place(i int, b []byte) {
-	it := queued{b: b, cost: uint32(itemBytes + cap(b)), count: 1, kind: itemOwn}
+func (q *Queue) place(i int, b []byte) {
+	it := item{b: b, cost: uint32(ItemBytes + cap(b)), count: 1, kind: Own}
 	q.items[i] = it
 	q.live++
-	q.bytes += len(b)
-	q.held += int(it.cost)
+	q.Bytes += len(b)
+	q.Held += int(it.cost)
 	q.count++
-	q.set.add(&it, q)
+	q.Set.add(&it, q)
 }
 
-// replace drops the message of a channel that waits, because a newer one says
+// Replace drops the message of a channel that waits, because a newer one says
 // all that it did.
-func (q *queue) replace(channel string) (dropped int) {
+func (q *Queue) Replace(channel string) (dropped int) {
 	i, ok := q.drops.newest[channel]
 	if !ok || i < q.first() {
 		return 0

@@ -1,0 +1,3 @@
+// Package limit bounds how often and how many: token buckets, connections from
+// an address, and lines in the log.
+package limit

@@ -1,0 +1,37 @@
+package slab
+
+// Table holds the things that only some connections have, by an index that
+// fits into the slot; 0 means none. Freed ones are used again.
+type Table[T any] struct {
+	items []*T
+	free  []uint32
+}
+
+// Take returns an unused entry as its last owner left it.
+func (t *Table[T]) Take() (uint32, *T) {
+	if n := len(t.free); n > 0 {
+		i := t.free[n-1]
+		t.free = t.free[:n-1]
+		return i, t.items[i-1]
+	}
+	v := new(T)
+	t.items = append(t.items, v)
+	return uint32(len(t.items)), v
+}
+
+func (t *Table[T]) At(i uint32) *T { return t.items[i-1] }
+
+func (t *Table[T]) Put(i uint32) { t.free = append(t.free, i) }
+
+// Used returns how many entries have an owner.
+func (t *Table[T]) Used() int { return len(t.items) - len(t.free) }
+
+// Idle returns how many are kept for their next owner.
+func (t *Table[T]) Idle() int { return len(t.free) }
+
+// Each calls fn for all entries, the idle ones included.
+func (t *Table[T]) Each(fn func(*T)) {
+	for _, v := range t.items {
+		fn(v)
+	}
+}
