@@ -111,6 +111,7 @@ func TestTokenInTheHeaderAndTheFirstMessage(t *testing.T) {
 }
 
 func TestRefusedTokens(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
 		withTokens(c)
 		c.Limits.HeadTimeout = 2 * time.Second
@@ -144,6 +145,7 @@ func TestRefusedTokens(t *testing.T) {
 }
 
 func TestTokenExpires(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
 		withTokens(c)
 		c.Auth.JWT.Leeway = 0
@@ -335,6 +337,7 @@ func TestChannelsOfTheTokenCount(t *testing.T) {
 
 // A token may be good for longer than ticks can be told apart.
 func TestTokenForYears(t *testing.T) {
+	t.Parallel()
 	in := start(t, withTokens).ready()
 	for _, years := range []time.Duration{1, 5, 10, 14, 100} {
 		end := time.Now().Add(years * 365 * 24 * time.Hour)

@@ -360,3 +360,11 @@ func FleetJudge(node string, log *slog.Logger) func(nodes []admin.Node, err erro
 func (s *Server) Crowd(n int) {
 	s.onLoops(func(sh *shard) { sh.fill(n / len(s.shards)) })
 }
+
+// DrainBegun reports whether the gateway says that it drains, also while its loops
+// stand still.
+func (s *Server) DrainBegun() bool { return s.draining.Load() }
+
+// InputBytes returns the memory of what clients sent and that isn't whole yet, also
+// when the loops have ended.
+func (s *Server) InputBytes() int64 { return s.inputBytes.Load() }

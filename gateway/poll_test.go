@@ -186,6 +186,7 @@ func TestChannelsOfAPollTakeTurns(t *testing.T) {
 }
 
 func TestPollTimesOut(t *testing.T) {
+	t.Parallel()
 	in := start(t, nil).ready()
 	begin := time.Now()
 	p := in.poll(nil, "channels=quiet&wait=1")
@@ -249,6 +250,7 @@ func TestPollBadQueries(t *testing.T) {
 }
 
 func TestPipelinedPolls(t *testing.T) {
+	t.Parallel()
 	in := start(t, nil).ready()
 	request := func(wait string) string {
 		return "GET /v1/poll?channels=p&wait=" + wait + " HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -279,6 +281,7 @@ func TestPollerThatGoesIsNoticed(t *testing.T) {
 }
 
 func TestPollAcrossNodes(t *testing.T) {
+	t.Parallel()
 	a := start(t, nil).ready()
 	b := startOn(t, a.redis, nil).ready()
 	cursor := a.poll(nil, "channels=plain&wait=0").Cursor

@@ -189,6 +189,14 @@ func (l *lockedLog) String() string {
 	return l.text.String()
 }
 
+// hold returns when all loops stand still. They do until release is called, or the
+// test ends.
+func (in *instance) hold() (release func()) {
+	release = in.HoldLoops()
+	in.t.Cleanup(release)
+	return release
+}
+
 func (in *instance) ready() *instance {
 	in.t.Helper()
 	eventually(in.t, "the gateway is ready", func() bool { return in.Ready() == nil })
@@ -220,8 +228,7 @@ type totals struct {
 	drops                                                  map[gateway.DropReason]uint64
 	clients                                                map[string]int // by transport
 	connections, subscriptions, channels, queues           int
-	queueBytes, inputBytes                                 int64
-	draining                                               bool
+	queueBytes                                             int64
 }
 
 // totals returns them.
@@ -245,7 +252,7 @@ func (in *instance) totals() totals {
 		clients: labelled[string, int](figures, "clients"),
 
 		connections: gauge("connections"), subscriptions: gauge("subscriptions"), channels: gauge("channels"), queues: gauge("queues"),
-		queueBytes: int64(gauge("queue_bytes")), inputBytes: int64(gauge("input_bytes")), draining: gauge("draining") == 1,
+		queueBytes: int64(gauge("queue_bytes")),
 	}
 }
 

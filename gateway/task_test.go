@@ -104,7 +104,7 @@ func TestManyChannelsKeepTheirOrder(t *testing.T) {
 		return in.totals().subscriptions == 4*gateway.Many-1
 	})
 	eventually(t, "nothing is left to do", func() bool {
-		return in.Kept().Tasks == 0 && in.totals().inputBytes == 0
+		return in.Kept().Tasks == 0 && in.InputBytes() == 0
 	})
 }
 
