@@ -14,6 +14,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 const testSecret = "a secret of more than thirty-two bytes"
@@ -206,7 +207,7 @@ func TestPublishNeedsTheTokensLeave(t *testing.T) {
 	post := func(token string) int {
 		req, _ := http.NewRequest("POST", "http://"+in.Addr()+"/v1/publish", strings.NewReader(`{"channel":"room","data":2,"durable":true}`))
 		req.Header.Set("Authorization", "Bearer "+token)
-		resp, err := plainHTTP.Do(req)
+		resp, err := gatewaytest.Once.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +238,7 @@ func (in *instance) publishedID(token, data, key string) string {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := plainHTTP.Do(req)
+	resp, err := gatewaytest.Once.Do(req)
 	if err != nil {
 		in.t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -88,7 +89,7 @@ func TestLargeMessagesReachWhoReads(t *testing.T) {
 				cursor := in.poll(nil, "wait=0&channels="+channels).Cursor
 				readers.Go(func() {
 					for i := 0; i < len(largeSizes); {
-						resp, err := plainHTTP.Get("http://" + in.Addr() + "/v1/poll?wait=25&channels=" + channels + "&cursor=" + cursor)
+						resp, err := gatewaytest.Once.Get("http://" + in.Addr() + "/v1/poll?wait=25&channels=" + channels + "&cursor=" + cursor)
 						if err != nil {
 							t.Errorf("a poll for message %d: %v", i, err)
 							return
@@ -212,7 +213,7 @@ func TestMessageOverTheLimit(t *testing.T) {
 		t.Errorf("%v are counted", n)
 	}
 	for listener, addr := range map[string]string{"the operator's": in.AdminAddr(), "the clients'": in.Addr()} {
-		resp, err := plainHTTP.Post("http://"+addr+"/v1/publish", "application/json",
+		resp, err := gatewaytest.Once.Post("http://"+addr+"/v1/publish", "application/json",
 			strings.NewReader(`{"channel":"big","data":"`+strings.Repeat("x", limit-1)+`"}`))
 		if err != nil {
 			t.Fatal(err)

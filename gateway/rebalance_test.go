@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 func (in *instance) post(path, body string) (int, map[string]any) {
 	in.t.Helper()
-	resp, err := plainHTTP.Post("http://"+in.AdminAddr()+path, "application/json", strings.NewReader(body))
+	resp, err := gatewaytest.Once.Post("http://"+in.AdminAddr()+path, "application/json", strings.NewReader(body))
 	if err != nil {
 		in.t.Fatal(err)
 	}

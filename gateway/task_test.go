@@ -15,6 +15,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // leading is a connection whose first writes up to the end of a request's head are
@@ -155,7 +156,7 @@ func TestPollsOfManyChannelsAreAnsweredInSlices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, err := plainHTTP.Post("http://"+in.Addr()+"/v1/poll", "application/json", bytes.NewReader(body))
+		resp, err := gatewaytest.Once.Post("http://"+in.Addr()+"/v1/poll", "application/json", bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
