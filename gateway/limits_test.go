@@ -196,7 +196,6 @@ func fewFilesGateway(t *testing.T, redis string, open int) (addr, admin string, 
 
 // A thousand clients want to connect to a gateway that may open 256 files.
 func TestFewFileDescriptors(t *testing.T) {
-	t.Parallel()
 	for name, tc := range map[string]struct {
 		open int    // files that are not the gateway's
 		most string // outcome that most of those have who aren't let in

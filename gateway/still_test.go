@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/gobwas/ws"
 	"github.com/pushgate/pushgate/fanout"
@@ -194,3 +195,21 @@ func (s *still) deliver(channel string, seq uint32, size int) {
 
 const upgradeHead = "GET /v1/ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+// spent returns the CPU time that fn takes, which other work of the machine doesn't
+// lengthen.
+func spent(fn func()) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const clock = 3 // CLOCK_THREAD_CPUTIME_ID
+	at := func() time.Duration {
+		var now syscall.Timespec
+		if _, _, err := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&now)), 0); err != 0 {
+			panic(err)
+		}
+		return time.Duration(now.Nano())
+	}
+	begin := at()
+	fn()
+	return at() - begin
+}
