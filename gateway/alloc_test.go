@@ -197,7 +197,8 @@ func BenchmarkHandshake(b *testing.B) {
 			b.Fatal("no answer")
 		}
 		c := s.conns.at(p.slot)
-		s.leave(p.slot, c, CloseByClient)
+		s.mark(p.slot, c, CloseByClient)
+		s.reap()
 		c.phase = phaseHead
 	}
 }

@@ -181,6 +181,9 @@ func (s *shard) answerPoll(i uint32, c *conn) { s.makeAnswer(i, c, true) }
 // makeAnswer answers a poll, one of many channels over the next turns. The answer
 // may be shared with other polls.
 func (s *shard) makeAnswer(i uint32, c *conn, now bool) {
+	if c.phase != phaseOpen {
+		return
+	}
 	if s.srv.draining.Load() {
 		c.flags |= flagClose // the next one would be refused here
 	}

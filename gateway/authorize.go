@@ -174,16 +174,13 @@ func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref requestRef
 	}
 	p.add(g.Channels)
 	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
-	gen := c.gen
 	if len(lead) > 0 {
 		s.sendCopy(i, c, lead)
 	}
-	if c.gen == gen && c.flags&flagRaw == 0 {
+	if c.flags&flagRaw == 0 {
 		s.sendCopy(i, c, s.welcomeFrame(i, c, ref))
 	}
-	if c.gen == gen && c.phase == phaseOpen {
-		s.subscribeAll(i, c, p)
-	}
+	s.subscribeAll(i, c, p)
 }
 
 // turnBack ends a WebSocket that doesn't come to be a client, behind lead.
@@ -216,13 +213,10 @@ func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
 	if at, ok := s.wheel.Due(i); ok {
 		s.schedule(i, c, at)
 	}
-	gen := c.gen
 	if c.flags&flagRaw == 0 {
 		s.sendCopy(i, c, s.welcomeFrame(i, c, cmd.Ref))
 	}
-	if c.gen == gen && c.phase == phaseOpen {
-		s.revoke(i, c)
-	}
+	s.revoke(i, c)
 }
 
 // revoke takes a client out of the channels that its new token doesn't allow.
@@ -232,25 +226,19 @@ func (s *shard) revoke(i uint32, c *conn) {
 		names = append(names, s.index.Name(ch))
 	}
 	n := min(len(names), taskSlice)
-	if s.revokeSome(i, c, names[:n]) && n < len(names) {
+	s.revokeSome(i, c, names[:n])
+	if n < len(names) && c.phase == phaseOpen {
 		s.putOff(i, c, &task{revokes: names[n:]})
 	}
 }
 
-// revokeSome is revoke for some of its channels, and reports whether the client is
-// still there.
-func (s *shard) revokeSome(i uint32, c *conn, names []string) (open bool) {
-	gen := c.gen
+// revokeSome is revoke for some of its channels.
+func (s *shard) revokeSome(i uint32, c *conn, names []string) {
 	for _, name := range names {
-		if s.maySubscribe(c, name) {
-			continue
-		}
-		s.unsubscribe(i, c, &command{Channel: name})
-		if c.gen != gen || c.phase != phaseOpen {
-			return false
+		if !s.maySubscribe(c, name) {
+			s.unsubscribe(i, c, &command{Channel: name})
 		}
 	}
-	return true
 }
 
 // expiryOf returns the tick at which a connection's token ends, and whether it

@@ -27,7 +27,7 @@ type batch struct {
 
 type batchedSend struct {
 	outgoing
-	slot, gen uint32
+	slot uint32
 }
 
 // openBatches readies the shards' batches where they are wanted and can be had.
@@ -55,27 +55,24 @@ func (b *batch) close() {
 // with others.
 func (s *shard) sendBatched(i uint32, c *conn, o outgoing) {
 	b := &s.batch
-	if b.ring == nil || c.out != 0 || c.flags&flagBatched != 0 {
+	if b.ring == nil || c.out != 0 || c.flags&flagBatched != 0 || c.phase >= phaseClosing {
 		s.sendItem(i, c, o)
 		return
 	}
+	s.touch(i, c)
 	b.ring.Add(int(c.fd), o.b)
-	b.sends = append(b.sends, batchedSend{o, i, c.gen})
+	b.sends = append(b.sends, batchedSend{o, i})
 	c.flags |= flagBatched
 	if b.ring.Full() {
 		s.submit()
 	}
 }
 
-// unbatch empties the batch if a send to the connection is in it. False: the
-// connection was lost over it.
-func (s *shard) unbatch(c *conn) bool {
-	if c.flags&flagBatched == 0 {
-		return true
+// unbatch empties the batch if a send to the connection is in it.
+func (s *shard) unbatch(c *conn) {
+	if c.flags&flagBatched != 0 {
+		s.submit()
 	}
-	gen := c.gen
-	s.submit()
-	return c.gen == gen
 }
 
 // submit empties the batch. What the kernel refuses is queued.
@@ -89,24 +86,20 @@ func (s *shard) submit() {
 	for n := range b.sends {
 		send := &b.sends[n]
 		s.stats.bytesOut += uint64(len(send.b))
-		if c := s.conns.find(send.slot, send.gen); c != nil {
-			c.flags &^= flagBatched
-		}
+		s.conns.at(send.slot).flags &^= flagBatched
 	}
 	// Only now: to queue for one client may end others, which are written to.
 	for _, short := range shorts {
 		send := &b.sends[short.Index]
 		s.stats.bytesOut -= uint64(len(send.b) - short.N)
-		c := s.conns.find(send.slot, send.gen)
-		switch {
-		case c == nil:
-		case short.Err != nil && short.Err != reactor.ErrAgain:
+		c := s.conns.at(send.slot)
+		if short.Err != nil && short.Err != reactor.ErrAgain {
 			s.lost(send.slot, c)
-		default:
-			o := send.outgoing
-			o.sent = short.N
-			s.enqueue(send.slot, c, o)
+			continue
 		}
+		o := send.outgoing
+		o.sent = short.N
+		s.enqueue(send.slot, c, o)
 	}
 	clear(b.sends)
 	b.sends = b.sends[:0]

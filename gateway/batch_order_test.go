@@ -49,6 +49,7 @@ func TestReleaseOfABatchedClient(t *testing.T) {
 	p := s.openWebSocket()
 	s.sendBatched(p.slot, s.conns.at(p.slot), outgoing{b: []byte("last")})
 	s.release(p.slot, s.conns.at(p.slot), CloseByClient)
+	s.reap()
 	next := s.openWebSocket()
 	s.submit()
 	if got := p.receive(); string(got) != "last" {

@@ -22,9 +22,8 @@ func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []b
 		return nil
 	}
 	if s.request.Expect100 && len(rest) == 0 {
-		gen := c.gen
 		s.sendCopy(i, c, []byte(http1.Continue))
-		if c.gen != gen {
+		if c.phase != phaseHead {
 			return nil
 		}
 	}
@@ -43,11 +42,7 @@ func (s *shard) body(i uint32, c *conn, data []byte) {
 		s.sentAhead(i, c, data)
 		return
 	}
-	gen := c.gen
-	left := s.readBody(i, c, data)
-	if c.gen == gen {
-		s.follow(i, c, left)
-	}
+	s.follow(i, c, s.readBody(i, c, data))
 }
 
 // readBody takes what belongs to the body off data. Once the body is complete

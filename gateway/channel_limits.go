@@ -14,12 +14,12 @@ import (
 // mayOpen reports whether a client may subscribe to n channels that may be new.
 func (s *shard) mayOpen(i uint32, n int) bool {
 	t := s.talkers.get(i)
-	return s.cfg.channelRate.interval == 0 || t == nil || t.channels.has(s.cfg.channelRate, n, s.uptime())
+	return !s.cfg.channelRate.isSet() || t == nil || t.channels.has(s.cfg.channelRate, n, s.uptime())
 }
 
 // opened charges the client's rate of new channels with one.
 func (s *shard) opened(i uint32) {
-	if s.cfg.channelRate.interval != 0 {
+	if s.cfg.channelRate.isSet() {
 		s.talkers.at(i).channels.take(s.cfg.channelRate, s.uptime())
 	}
 }

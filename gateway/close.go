@@ -29,8 +29,7 @@ func (s *shard) endSaying(i uint32, c *conn, reason CloseReason, detail string) 
 
 // endWith is end with last bytes of the caller's.
 func (s *shard) endWith(i uint32, c *conn, reason CloseReason, frame []byte) {
-	s.leave(i, c, reason)
-	s.finish(i, c, frame)
+	s.finish(i, c, reason, frame)
 }
 
 // answerClose ends an open WebSocket at the client's request, echoing its code
@@ -52,22 +51,45 @@ func (s *shard) open(c *conn, k kind, raw bool) {
 	s.stats.clients[k]++
 }
 
-// leave takes a connection out of everything but the slab and counts why.
-func (s *shard) leave(i uint32, c *conn, reason CloseReason) {
+// Connections end at any moment, in the middle of whatever is being done for them or for
+// others: a send may find the peer gone, or the queue over its bound. So to end one only
+// marks it. It keeps its slot, descriptor and subscriptions until reap, which the loop calls
+// when a turn is done, and what is sent to it meanwhile is dropped. Nobody has to look
+// whether a connection is still there after a call that may end it. Slots are given out again
+// only after that, so generations matter only to those who remember a connection over turns:
+// the kernel, other goroutines, and the shard's lists of connections to come back to.
+
+// mark notes that a connection has ended, and counts why.
+func (s *shard) mark(i uint32, c *conn, reason CloseReason) {
+	if c.phase >= phaseClosing {
+		return
+	}
 	s.stats.closes[reason]++
 	s.traceGone(i, c, reason)
 	if c.phase == phaseOpen {
 		s.stats.clients[c.kind]--
 	}
-	s.unsubscribeAll(i, c)
-	s.freeInput(c)
-	s.freePoll(c)
-	s.setGrant(c, nil)
-	if c.flags&flagUnknown != 0 {
-		s.known(i)
-	}
-	c.flags &^= flagWoken | flagEarly
 	c.phase = phaseClosing
+	s.marked = append(s.marked, i)
+}
+
+// reap takes the connections that have ended out of everything but the slab, and frees
+// those that are cut off.
+func (s *shard) reap() {
+	s.submit() // while their descriptors are theirs
+	for _, i := range s.marked {
+		c := s.conns.at(i)
+		s.unsubscribeAll(i, c)
+		s.dropInput(i, c)
+		s.freePoll(c)
+		s.setGrant(c, nil)
+		c.flags &^= flagWoken | flagEarly
+	}
+	s.marked = s.marked[:0]
+	for _, i := range s.gone {
+		s.free(i, s.conns.at(i))
+	}
+	s.gone = s.gone[:0]
 }
 
 // lastLinger is linger in a shutdown, so that the process ends within a second
@@ -81,28 +103,34 @@ func (s *shard) lingerTime() time.Duration {
 	return linger
 }
 
-// finish sends the last bytes of a connection that has left and shuts its
+// finish ends a connection with its last bytes, behind what is queued, and shuts its
 // write side down behind them.
-func (s *shard) finish(i uint32, c *conn, last ...[]byte) {
+func (s *shard) finish(i uint32, c *conn, reason CloseReason, last ...[]byte) {
+	if c.phase >= phaseClosing {
+		return
+	}
+	s.mark(i, c, reason)
 	s.wheel.Set(i, s.now+ticks(s.lingerTime()))
 	c.flags |= flagEnding
-	gen := c.gen
 	s.uncork(i, c)
-	if c.gen == gen {
-		s.sendEach(i, c, last)
+	for _, b := range last {
+		if len(b) > 0 {
+			s.transmit(i, c, outgoing{b: b})
+		}
 	}
-	if c.gen == gen && c.out == 0 {
+	if c.out == 0 {
 		s.shutdown(i, c)
 	}
 }
 
 // shutdown ends the stream towards the client once all is sent.
 func (s *shard) shutdown(i uint32, c *conn) {
-	if !s.unbatch(c) || c.out != 0 {
+	s.unbatch(c)
+	if c.phase == phaseGone || c.out != 0 {
 		return
 	}
 	if err := reactor.ShutdownWrite(int(c.fd)); err != nil || c.flags&flagHalf != 0 {
-		s.free(i, c) // nothing of the client's is left to be read
+		s.drop(i, c) // nothing of the client's is left to be read
 	}
 }
 
@@ -111,22 +139,26 @@ func (s *shard) lost(i uint32, c *conn) { s.release(i, c, CloseReset) }
 
 // release ends a connection at once.
 func (s *shard) release(i uint32, c *conn, reason CloseReason) {
-	if c.phase != phaseClosing {
-		s.leave(i, c, reason)
+	s.mark(i, c, reason)
+	s.drop(i, c)
+}
+
+// drop cuts a connection off that has ended. What waits for it is given up now, since
+// others may have to end if that isn't enough.
+func (s *shard) drop(i uint32, c *conn) {
+	if c.phase != phaseGone {
+		c.phase = phaseGone
+		s.freeQueue(c)
+		s.gone = append(s.gone, i)
 	}
-	s.free(i, c)
 }
 
 // free gives back all that a connection holds. Its slot may be used again.
 func (s *shard) free(i uint32, c *conn) {
-	if !s.unbatch(c) {
-		return
-	}
 	if s.cork.slot == i {
 		s.cork.slot = 0
 	}
 	s.wheel.Cancel(i)
-	s.freeQueue(c)
 	s.moveAway(i)
 	s.talkers.clear(i)
 	s.paces.clear(i)

@@ -28,9 +28,9 @@ func (s *shard) gatherFor(i uint32, c *conn, b []byte) (taken, ok bool) {
 		s.cork.bytes = append(s.cork.bytes, b...)
 		return true, true
 	}
-	gen, phase, history := c.gen, c.phase, s.cork.history
+	phase, history := c.phase, s.cork.history
 	s.uncork(i, c)
-	if c.gen != gen || c.phase != phase {
+	if c.phase != phase {
 		return false, false
 	}
 	s.corkIt(i)
@@ -45,6 +45,6 @@ func (s *shard) uncork(i uint32, c *conn) {
 	}
 	s.cork.slot = 0
 	if len(s.cork.bytes) > 0 {
-		s.sendItem(i, c, outgoing{b: s.cork.bytes, own: true, history: s.cork.history})
+		s.transmit(i, c, outgoing{b: s.cork.bytes, own: true, history: s.cork.history})
 	}
 }

@@ -123,11 +123,25 @@ const maxPreflights = 20
 // nor is a fault told, since the page would learn nothing of that: the request
 // itself is refused then, readably.
 func (s *shard) preflight(i uint32, c *conn, head []byte) {
-	if s.cfg.messageRate.interval != 0 {
+	if s.cfg.messageRate.isSet() {
 		t := s.talkers.at(i)
 		if t.preflights++; t.preflights >= maxPreflights {
 			c.flags |= flagClose
 		}
 	}
 	s.answer(i, c, 204, "", http1.Options{Lines: appendPreflight(nil, head)})
+}
+
+// tellStranger logs the origin of a page that is refused. A browser tells neither
+// the page nor its user why.
+func (s *shard) tellStranger(origin []byte) {
+	isNew, last := s.srv.strangers.isNew(string(origin))
+	if !isNew {
+		return
+	}
+	s.log.Info("a page is refused: its origin is not allowed", "origin", string(origin), "key", "origins",
+		"fix", "list it in origins and reload; or, where a proxy in front changes Host, have it pass that on")
+	if last {
+		s.log.Info("further origins that are refused are not logged", "logged", maxStrangers)
+	}
 }

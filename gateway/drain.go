@@ -48,7 +48,7 @@ func (s *shard) drainStep() {
 		i := d.cursor
 		d.cursor++
 		c := s.conns.at(i)
-		if c.phase == phaseFree {
+		if c.phase == phaseFree || c.phase == phaseGone {
 			continue
 		}
 		d.done++
@@ -68,12 +68,11 @@ func (s *shard) sendAway(i uint32, c *conn, reason CloseReason) {
 	case phaseProxy, phaseHead, phaseBody:
 		// A request that is here already gets its answer, and no client a
 		// reset for what it has on its way.
-		gen := c.gen
 		if c.flags&flagHalf == 0 {
 			s.read(i, c)
 		}
 		switch {
-		case c.gen != gen || c.phase == phaseClosing:
+		case c.phase >= phaseClosing:
 			return
 		case c.phase == phaseBody && s.polls.at(c.poll).body.Done():
 			c.flags |= flagClose // Redis is about to answer it

@@ -22,9 +22,8 @@ func (s *shard) openEcho(i uint32, c *conn, rest []byte) {
 	s.stats.handshakes[HandshakeOK]++
 	s.open(c, kindEcho, true)
 	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
-	gen := c.gen
 	s.sendCopy(i, c, answer)
-	if c.gen == gen && len(rest) > 0 {
+	if len(rest) > 0 {
 		s.frames(i, c, rest)
 	}
 }

@@ -44,8 +44,7 @@ func (s *shard) events(i uint32, c *conn) {
 	o.ContentType = eventStream
 	o.Lines = []byte(eventLines)
 	if string(s.request.Method) == "HEAD" {
-		s.leave(i, c, CloseAnswered)
-		s.finish(i, c, http1.AppendStream(nil, 200, o))
+		s.finish(i, c, CloseAnswered, http1.AppendStream(nil, 200, o))
 		return
 	}
 	s.scratch = http1.AppendStream(s.scratch[:0], 200, o)
@@ -57,10 +56,8 @@ func (s *shard) events(i uint32, c *conn) {
 		c.poll, set = s.polls.take()
 		set.pending = len(p.channels)
 	}
-	gen := c.gen
-	if s.sendCopy(i, c, s.scratch); c.gen == gen {
-		s.subscribeAll(i, c, &p)
-	}
+	s.sendCopy(i, c, s.scratch)
+	s.subscribeAll(i, c, &p)
 }
 
 // eventsCaughtUp notes that one of several channels of a stream has begun at a
@@ -87,15 +84,12 @@ func (s *shard) eventsCaughtUp(i uint32, c *conn, at fanout.Position) {
 
 // deliverWithoutID hands messages to a stream of which not all channels have begun.
 func (s *shard) deliverWithoutID(i uint32, c *conn, b *fanout.Batch) {
-	gen, form := c.gen, c.form()
+	form := c.form()
 	for _, m := range b.Messages() {
 		if !m.Notice() {
 			s.stats.deliveries++
 		}
 		s.sendItem(i, c, outgoing{b: withoutID(m.Encoded(form)), message: m})
-		if c.gen != gen || c.phase != phaseOpen {
-			return
-		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -368,3 +369,37 @@ func (s *Server) DrainBegun() bool { return s.draining.Load() }
 // InputBytes returns the memory of what clients sent and that isn't whole yet, also
 // when the loops have ended.
 func (s *Server) InputBytes() int64 { return s.inputBytes.Load() }
+
+// OnWrite has fn called right before each write to a client, which then ends for the
+// reason that fn returns, if any.
+func (s *Server) OnWrite(fn func() CloseReason) {
+	s.onLoops(func(sh *shard) {
+		sh.onWrite = func(i uint32, c *conn) {
+			switch reason := fn(); reason {
+			case "":
+			case CloseReset:
+				sh.lost(i, c)
+			default:
+				sh.end(i, c, reason)
+			}
+		}
+	})
+}
+
+// Left tells what the shards still keep for clients, empty for nothing.
+func (s *Server) Left() string {
+	var left []string
+	s.onLoops(func(sh *shard) {
+		for name, n := range map[string]int{
+			"connections": sh.conns.used, "subscriptions": sh.stats.subscriptions, "inputs": sh.inputs.used(), "bytes of inputs": int(sh.inputBytes),
+			"queues": sh.queues.used(), "bytes of queues": int(sh.queues.bytes), "polls": sh.polls.used(), "grants": sh.grants.entries.used(),
+			"sockets without a token": len(sh.unknown), "joins": len(sh.joins), "channels": sh.index.Channels(), "tasks": len(sh.taskOf),
+			"parked": len(sh.parked), "marked": len(sh.marked),
+		} {
+			if n != 0 {
+				left = append(left, fmt.Sprintf("%d %s", n, name))
+			}
+		}
+	})
+	return strings.Join(left, ", ")
+}

@@ -64,7 +64,7 @@ func (s *shard) passOver(m *fanout.Message, full bool) (dropped bool) {
 		return true
 	}
 	h.dropped.Add(1)
-	channel, since, seq := m.Channel, just(m), m.Seq // the message itself goes
+	channel, since, seq := m.Channel, positionBefore(m), m.Seq // the message itself goes
 	s.post(func() {
 		h.mu.Lock()
 		n := h.drops[channel]

@@ -17,8 +17,7 @@ func (s *shard) head(i uint32, c *conn, data []byte) {
 		in := s.takeInput(i, c, data, s.cfg.Limits.HeadBytes)
 		data, parsed = in.buf, in.parsed
 	}
-	gen := c.gen
-	for c.gen == gen && c.phase == phaseHead {
+	for c.phase == phaseHead {
 		if c.out != 0 {
 			s.keep(i, c, data)
 			s.pauseAhead(i, c)
@@ -51,9 +50,7 @@ func (s *shard) head(i uint32, c *conn, data []byte) {
 		parsed = 0
 		data = s.route(i, c, data[n:])
 	}
-	if c.gen == gen {
-		s.follow(i, c, data)
-	}
+	s.follow(i, c, data)
 }
 
 // hurry gives a request that has begun on a kept connection the time for a
@@ -219,13 +216,11 @@ func (s *shard) refuse(i uint32, c *conn, reason RejectReason, err *http1.Error,
 	if line != nil {
 		o.Lines = append(append(o.Lines, line...), '\r', '\n')
 	}
-	later := isTemporary(err) && wantsEvents(&s.request)
-	s.leave(i, c, CloseRejected)
-	if later {
-		s.finish(i, c, s.appendLater(nil, reason, err, o))
+	if isTemporary(err) && wantsEvents(&s.request) {
+		s.finish(i, c, CloseRejected, s.appendLater(nil, reason, err, o))
 		return
 	}
-	s.finish(i, c, err.Append(nil, o))
+	s.finish(i, c, CloseRejected, err.Append(nil, o))
 }
 
 // answer sends a response to a request without a body and goes on with the
@@ -240,24 +235,23 @@ func (s *shard) answer(i uint32, c *conn, status int, body string, o http1.Optio
 // respondWith sends a whole response in one piece or more, and ends the connection
 // or makes it ready for the next request.
 func (s *shard) respondWith(i uint32, c *conn, response ...[]byte) {
+	if c.phase >= phaseClosing {
+		return
+	}
 	s.freePoll(c)
 	response = behindLead(c, response)
 	if c.flags&flagClose != 0 {
-		s.leave(i, c, CloseAnswered)
-		s.finish(i, c, response...)
+		s.finish(i, c, CloseAnswered, response...)
 		return
 	}
 	s.setGrant(c, nil)
 	c.phase, c.kind, c.flags = phaseHead, kindNone, c.flags&(flagHalf|flagDemoted)|flagKept
 	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.IdleTimeout))
-	gen := c.gen
 	s.sendEach(i, c, response)
-	if c.gen == gen && c.in != 0 && c.out == 0 {
+	if c.phase == phaseHead && c.in != 0 && c.out == 0 {
 		s.head(i, c, nil)
 	}
-	if c.gen == gen {
-		s.endHalf(i, c)
-	}
+	s.endHalf(i, c)
 }
 
 // healthOf returns the answer to a request for the health on the public listener, for

@@ -74,7 +74,7 @@ func (s *shard) settled() bool {
 // due does what the connection's deadline stands for.
 func (s *shard) due(i uint32) {
 	c := s.conns.at(i)
-	if c.flags&flagDemoted != 0 && c.phase != phaseClosing {
+	if c.flags&flagDemoted != 0 && c.phase < phaseClosing {
 		s.wheel.Set(i, s.now+1) // the bytes that it has sent may be the answer
 		return
 	}
@@ -102,7 +102,7 @@ func (s *shard) due(i uint32) {
 			s.pollTimeout(i, c)
 		}
 	case phaseClosing:
-		s.free(i, c)
+		s.drop(i, c)
 	}
 }
 

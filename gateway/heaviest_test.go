@@ -9,7 +9,7 @@ import (
 func TestHeaviestTakesItsTime(t *testing.T) {
 	const few, many, most = 100, 20_000, 8
 	cost := func(clients int) time.Duration {
-		y := &tally{all: new(total), queues: new(table[queue])}
+		y := &set{all: new(total)}
 		b := make([]byte, 100)
 		for n := range clients {
 			for q := newQueue(y); q.bytes < 100*(n%50+1); {

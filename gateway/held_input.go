@@ -67,11 +67,11 @@ func (s *shard) shedInputs() {
 
 // eachInput calls fn for all that is kept of what clients sent.
 func (s *shard) eachInput(fn func(slot uint32, bytes int, since uint32)) {
-	for _, in := range s.inputs.items {
+	s.inputs.each(func(in *input) {
 		if in.owner != 0 {
 			fn(in.owner, in.held, in.since)
 		}
-	}
+	})
 	for slot, p := range s.unknown {
 		fn(slot, p.bytes(), s.conns.at(slot).born)
 	}
@@ -102,8 +102,9 @@ func (s *shard) endVictims(most int) (more bool) {
 	n := min(len(h.victims), most)
 	for _, v := range h.victims[:n] {
 		c := s.conns.find(v.Slot, v.Gen)
-		if c != nil && c.phase != phaseClosing && (c.in != 0 || c.flags&(flagUnknown|flagTask) != 0) {
+		if c != nil && c.phase < phaseClosing && (c.in != 0 || c.flags&(flagUnknown|flagTask) != 0) {
 			s.endInput(v.Slot, c)
+			s.dropInput(v.Slot, c) // now: the next one ends only if that isn't enough
 		}
 	}
 	if h.victims = h.victims[n:]; len(h.victims) == 0 {
@@ -127,6 +128,16 @@ func (s *shard) endInput(i uint32, c *conn) {
 			s.setPage(i, c, s.pageIn(s.inputs.at(c.in).buf))
 		}
 		s.refuseOver(i, c, RejectTotalInput)
+	}
+}
+
+// dropInput gives back all that is kept of what a client that has ended sent.
+func (s *shard) dropInput(i uint32, c *conn) {
+	s.dropTask(i, c)
+	s.freeInput(c)
+	if c.flags&flagUnknown != 0 {
+		s.known(i)
+		c.flags &^= flagUnknown
 	}
 }
 

@@ -96,7 +96,7 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 					mix.send(s, p, c, n)
 				}
 			}
-			held, counted := heap()-before, s.tally.bytes
+			held, counted := heap()-before, s.queues.bytes
 			t.Logf("%d KiB held, %d KiB counted", held>>10, counted>>10)
 			if held > counted*3/2 || held < counted/4 {
 				t.Errorf("%d KiB are held, %d KiB are counted", held>>10, counted>>10)
@@ -107,7 +107,7 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 				q.sent(max(q.bytes-len(q.items[len(q.items)-1].b)-1, 0))
 			}
 			// What is held is what ending the clients gives back.
-			before, counted = heap(), s.tally.bytes
+			before, counted = heap(), s.queues.bytes
 			for _, p := range all {
 				s.queues.at(s.conns.at(p.slot).out).reset()
 			}
@@ -116,8 +116,8 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 			if held > counted*3/2 {
 				t.Errorf("at the end %d KiB are held, %d KiB are counted", held>>10, counted>>10)
 			}
-			if s.tally.bytes != 0 || s.tally.all.bytes.Load() != 0 {
-				t.Errorf("%d bytes are counted of nothing", s.tally.bytes)
+			if s.queues.bytes != 0 || s.srv.queued.bytes.Load() != 0 {
+				t.Errorf("%d bytes are counted of nothing", s.queues.bytes)
 			}
 			runtime.KeepAlive(all)
 		})

@@ -92,7 +92,7 @@ func (s *shard) freeInput(c *conn) {
 		s.resumeReading(in.owner, c)
 	}
 	buf := in.buf[:0]
-	if cap(buf) > maxIdleInput || len(s.inputs.free) >= maxIdleInputs {
+	if cap(buf) > maxIdleInput || s.inputs.idle() >= maxIdleInputs {
 		buf = nil
 	}
 	s.holdInput(-in.held)

@@ -97,11 +97,12 @@ func FuzzMessage(f *testing.F) {
 		if c := s.conns.find(p.slot, p.gen); c != nil {
 			s.read(p.slot, c)
 		}
+		s.reap()
 		st := &s.stats
-		if s.conns.used != 0 || st.subscriptions != 0 || s.tally.bytes != 0 || st.clients != [kindCount]int{} ||
+		if s.conns.used != 0 || st.subscriptions != 0 || s.queues.bytes != 0 || st.clients != [kindCount]int{} ||
 			s.inputs.used() != 0 || s.queues.used() != 0 || s.polls.used() != 0 || s.grants.entries.used() != 0 || len(s.unknown) != 0 {
 			t.Fatalf("left: %d connections, %d subscriptions, %d bytes, clients %v, %d inputs, %d queues, %d polls, %d grants, %d unknown",
-				s.conns.used, st.subscriptions, s.tally.bytes, st.clients,
+				s.conns.used, st.subscriptions, s.queues.bytes, st.clients,
 				s.inputs.used(), s.queues.used(), s.polls.used(), s.grants.entries.used(), len(s.unknown))
 		}
 		if n := s.index.Channels(); n != 0 && !outstanding {

@@ -39,7 +39,7 @@ func (s *shard) subjectOf(c *conn) string {
 // f.Channel. What has said goodbye already is not meant.
 func (s *shard) matches(i uint32, c *conn, f *admin.ConnectionFilter, ch fanout.Channel) bool {
 	switch {
-	case c.phase == phaseFree, c.phase == phaseClosing:
+	case c.phase == phaseFree, c.phase >= phaseClosing:
 		return false
 	case f.Transport != "" && f.Transport != transportOf(c):
 		return false
@@ -175,7 +175,7 @@ func (o operator) Connection(ctx context.Context, id string) (admin.ConnectionDe
 // detail returns what is told of one connection, nil when it's gone.
 func (s *shard) detail(slot, gen uint32) *admin.ConnectionDetail {
 	c := s.conns.find(slot, gen)
-	if c == nil || c.phase == phaseClosing {
+	if c == nil || c.phase >= phaseClosing {
 		return nil
 	}
 	d := admin.ConnectionDetail{Node: s.srv.node, Connection: s.describe(slot, c), Channels: []string{}}
@@ -246,7 +246,7 @@ func (o operator) closeOne(ctx context.Context, id string) (int, error) {
 	}
 	return ask(ctx, sh, func() int {
 		c := sh.conns.find(slot, gen)
-		if c == nil || c.phase == phaseClosing {
+		if c == nil || c.phase >= phaseClosing {
 			return 0
 		}
 		sh.dismiss(slot, c, 0)

@@ -18,7 +18,7 @@ func (s *shard) dispatch(ch fanout.Channel, m *fanout.Message) {
 		return
 	}
 	s.stats.drops[DropOverrun]++
-	s.tellDropped(ch, m.Channel, just(m), m.Seq)
+	s.tellDropped(ch, m.Channel, positionBefore(m), m.Seq)
 }
 
 // tellDropped tells a channel's subscribers that its messages are being dropped, from

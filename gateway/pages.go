@@ -27,15 +27,6 @@ func (s *shard) crowded(c *conn) bool {
 	return c.out != 0 && s.queues.at(c.out).held >= crowdedBytes
 }
 
-// ahead returns how long it takes until the allowance is full again.
-func (a *allowance) ahead(now time.Duration) time.Duration {
-	ahead := time.Duration(int32(uint32(*a)-uint32(now/grain))) * grain
-	if ahead > mostDebt {
-		return 0 // a time long ago: they go round
-	}
-	return max(0, ahead)
-}
-
 // charge takes messages off what a client may catch up with.
 func (s *shard) charge(i uint32, messages []*fanout.Message) {
 	if len(messages) == 0 {
@@ -45,15 +36,13 @@ func (s *shard) charge(i uint32, messages []*fanout.Message) {
 	for _, m := range messages {
 		bytes += len(m.Payload)
 	}
-	now, a := s.uptime(), s.paces.at(i)
-	ahead := min(a.ahead(now)+time.Duration(bytes)*time.Second/historyRate, mostDebt)
-	*a = allowance((now + ahead) / grain)
+	s.paces.at(i).charge(time.Duration(bytes)*time.Second/historyRate, s.uptime(), mostDebt)
 }
 
 // paced reports whether a client's pace allows a page.
 func (s *shard) paced(i uint32) bool {
 	a := s.paces.get(i)
-	return a == nil || a.ahead(s.uptime()) < historyBurst*time.Second/historyRate
+	return a == nil || a.ahead(s.uptime(), mostDebt) < historyBurst*time.Second/historyRate
 }
 
 // park puts w behind the others of its client that wait for their next page. goOn has

@@ -216,8 +216,9 @@ func strangePositionIn(message []byte) (found string) {
 // the next turns.
 func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 	n := min(len(p.channels), taskSlice)
+	s.subscribeSome(i, c, p, p.channels[:n])
 	switch {
-	case !s.subscribeSome(i, c, p, p.channels[:n]):
+	case c.phase != phaseOpen:
 	case n < len(p.channels):
 		left := *p
 		left.channels = left.channels[n:]
@@ -227,11 +228,12 @@ func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 	}
 }
 
-// subscribeSome subscribes a connection to some of the channels of its request, and
-// reports whether it is still there.
-func (s *shard) subscribeSome(i uint32, c *conn, p *params, names []string) (open bool) {
-	gen := c.gen
+// subscribeSome subscribes a connection to some of the channels of its request.
+func (s *shard) subscribeSome(i uint32, c *conn, p *params, names []string) {
 	for _, name := range names {
+		if c.phase != phaseOpen {
+			return
+		}
 		w := waiter{first: true, time: p.resume.isTime(), asked: p.resume.text}
 		w.since, w.lost = p.resume.positions(name, s.srv.node)
 		if len(w.since) == 0 {
@@ -239,11 +241,7 @@ func (s *shard) subscribeSome(i uint32, c *conn, p *params, names []string) (ope
 		}
 		ch := s.index.Open([]byte(name))
 		s.subscribed(i, c, ch, name, s.index.Add(&c.subs, i, ch), true, w)
-		if c.gen != gen || c.phase != phaseOpen {
-			return false
-		}
 	}
-	return true
 }
 
 // replySubscribed tells a client that it has a channel.

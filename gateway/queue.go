@@ -16,13 +16,13 @@ type queue struct {
 	// history is how much of what was queued the client asked for, which its
 	// bound is raised by while the queue lasts.
 	history int
-	tally   *tally // where held is counted
+	set     *set // where held is counted
 	drops   drops
 	begun   bool   // the first bytes of items[head] are sent: the rest has to follow
 	owner   uint32 // slot
 	index   uint32 // in the shard's table
 
-	bucket     uint16 // of the tally's ranks, 0 = in none
+	bucket     uint16 // of the set's ranks, 0 = in none
 	prev, next uint32 // in the bucket, by index
 }
 
@@ -73,6 +73,10 @@ func (it *queued) whole() int {
 // add appends b, which waits as a part of whole bytes of memory. It is kept as it
 // is, or copied where it's small and can't be dropped.
 func (q *queue) add(b []byte, whole int, from *origin, kind itemKind) {
+	if from == nil {
+		kind &^= itemLatest
+	}
+	before := q.held
 	q.begin()
 	q.bytes += len(b)
 	switch {
@@ -89,6 +93,9 @@ func (q *queue) add(b []byte, whole int, from *origin, kind itemKind) {
 		q.push(it)
 	}
 	q.settle()
+	if kind&itemHistory != 0 {
+		q.history += q.held - before
+	}
 }
 
 // begin counts the queue itself.
@@ -101,7 +108,7 @@ func (q *queue) begin() {
 // hold counts bytes of memory that are the client's alone.
 func (q *queue) hold(n int) {
 	q.held += n
-	q.tally.hold(n)
+	q.set.hold(n)
 }
 
 // copy appends bytes to the last item, if that has room, or as an own one.
@@ -146,7 +153,7 @@ func (q *queue) push(it queued) {
 	q.live++
 	q.held += int(it.cost)
 	q.count += int(it.count)
-	q.tally.add(&it, q)
+	q.set.add(&it, q)
 	if it.kind&itemLatest != 0 {
 		q.drops.remember(q, it.from.channel, len(q.items)-1)
 	}
@@ -191,7 +198,7 @@ func (q *queue) remove(i int) {
 	q.bytes -= len(it.b)
 	q.held -= int(it.cost)
 	q.count -= int(it.count)
-	q.tally.remove(it, q)
+	q.set.remove(it, q)
 	if it.kind&itemLatest != 0 {
 		q.drops.forget(it.from.channel, i)
 	}
@@ -208,19 +215,19 @@ func (q *queue) remove(i int) {
 
 // reset empties the queue.
 func (q *queue) reset() {
-	q.tally.rank(q, 0)
+	q.set.rank(q, 0)
 	for i := q.head; i < len(q.items); i++ {
 		if it := &q.items[i]; it.b != nil {
 			q.held -= int(it.cost)
-			q.tally.remove(it, q)
+			q.set.remove(it, q)
 		}
 	}
-	q.tally.hold(-q.held)
+	q.set.hold(-q.held)
 	items := q.items[:0]
 	if clear(q.items); cap(items) > spareItems {
 		items = nil
 	}
-	*q = queue{items: items, tally: q.tally, index: q.index}
+	*q = queue{items: items, set: q.set, index: q.index}
 }
 
 // settle notes what the client is to blame for.
@@ -228,11 +235,11 @@ func (q *queue) settle() {
 	if q.live == 0 {
 		q.drops.clear(q)
 		q.hold(-q.held)
-		q.tally.rank(q, 0)
+		q.set.rank(q, 0)
 		return
 	}
 	// Of those who are equally to blame, the largest.
-	q.tally.rank(q, q.burden()+q.held/1024)
+	q.set.rank(q, q.burden()+q.held/1024)
 }
 
 // waiting returns the bytes behind the item that is being sent, or is the next
@@ -248,7 +255,7 @@ func (q *queue) waiting() int {
 // burden returns the bytes that the client is to blame for: those that wait, and
 // those that are being sent unless others are sent them as well.
 func (q *queue) burden() int {
-	if q.live == 0 || q.tally.shared(&q.items[q.head]) {
+	if q.live == 0 || q.set.shared(&q.items[q.head]) {
 		return q.waiting()
 	}
 	return q.held
@@ -258,7 +265,21 @@ func (q *queue) burden() int {
 // whatever their size, so that a few large ones in a row are no reason to end a client.
 const freeItems = 4
 
-// over reports whether more waits than bound allows.
+// over reports whether more waits than a bound allows, besides what the client asked for.
 func (q *queue) over(bound int) bool {
-	return q.waiting() > bound && q.count-int(q.items[q.head].count) > freeItems
+	return q.waiting() > bound+q.history && q.count-int(q.items[q.head].count) > freeItems
+}
+
+// enough is the part of its bound, in quarters, that a queue is dropped to, so
+// that those of a channel are dropped in a row, of which one gap tells.
+const enough = 3
+
+// bound drops messages where more waits than a bound allows, as dropOldest does, and
+// reports how many, and whether that was enough.
+func (q *queue) bound(bound int, note func(*origin) []byte) (dropped int, ok bool) {
+	if !q.over(bound) {
+		return 0, true
+	}
+	dropped = q.dropOldest((bound+q.history)/4*enough, note)
+	return dropped, !q.over(bound)
 }

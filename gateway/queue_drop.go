@@ -9,6 +9,16 @@ type origin struct {
 	before  fanout.Position // the position just before it
 }
 
+// positionBefore returns the position just before a message.
+func positionBefore(m *fanout.Message) fanout.Position {
+	p := m.ID
+	if p.Durable() {
+		return m.Before()
+	}
+	p.Seq--
+	return p
+}
+
 // bytes returns the memory that an item takes for its origin.
 func (o *origin) bytes(kind itemKind) int {
 	n := originBytes + len(o.channel)
@@ -25,7 +35,7 @@ type origins [64]*origin
 // of returns the origin of a message.
 func (o *origins) of(m *fanout.Message) *origin {
 	last := &o[m.Seq%uint32(len(o))]
-	before := just(m)
+	before := positionBefore(m)
 	if *last == nil || (*last).channel != m.Channel || (*last).before != before {
 		*last = &origin{m.Channel, before}
 	}
@@ -126,13 +136,8 @@ func (q *queue) first() int {
 	return q.head
 }
 
-// droppable returns the bytes that dropUnsent frees.
-func (q *queue) droppable() int {
-	if q.begun {
-		return q.waiting()
-	}
-	return q.held
-}
+// droppable reports whether dropUnsent frees half of the queue or more.
+func (q *queue) droppable() bool { return !q.begun || q.waiting() >= q.held/2 }
 
 // dropUnsent drops all but the rest of an item whose first bytes are on the
 // wire already.
@@ -188,7 +193,7 @@ func (q *queue) place(i int, b []byte) {
 	q.bytes += len(b)
 	q.held += int(it.cost)
 	q.count++
-	q.tally.add(&it, q)
+	q.set.add(&it, q)
 }
 
 // replace drops the message of a channel that waits, because a newer one says

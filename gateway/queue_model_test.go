@@ -11,10 +11,9 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 )
 
-// newQueue returns a queue of a shard with that tally.
-func newQueue(y *tally) *queue {
-	index, q := y.queues.take()
-	q.index, q.tally = index, y
+// newQueue returns a queue of a shard's set.
+func newQueue(y *set) *queue {
+	_, q := y.open(0, false)
 	return q
 }
 
@@ -79,7 +78,7 @@ func (q *queue) check(t *rapid.T) {
 // others are missing.
 func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		y := &tally{all: new(total), queues: new(table[queue])}
+		y := &set{all: new(total)}
 		q := newQueue(y)
 		var from origins
 		var read []byte

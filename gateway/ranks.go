@@ -23,7 +23,7 @@ func bucketOf(weight int) uint16 {
 }
 
 // rank puts a queue where it belongs by its weight, or nowhere with none.
-func (t *tally) rank(q *queue, weight int) {
+func (t *set) rank(q *queue, weight int) {
 	r := &t.ranks
 	bucket := bucketOf(weight)
 	if bucket == q.bucket {
@@ -52,7 +52,7 @@ func (t *tally) rank(q *queue, weight int) {
 
 // heaviest returns one of the queues in the highest bucket, nil when there are
 // none.
-func (t *tally) heaviest() *queue {
+func (t *set) heaviest() *queue {
 	for i := len(t.ranks.some) - 1; i >= 0; i-- {
 		if set := t.ranks.some[i]; set != 0 {
 			return t.queues.at(t.ranks.first[64*i+bits.Len64(set)-1])

@@ -29,6 +29,12 @@ func perSecond(n, burst int) rate {
 	return rate{interval, interval * time.Duration(burst-1)}
 }
 
+// isSet reports whether there is a bound.
+func (r rate) isSet() bool { return r.interval != 0 }
+
+// refills reports whether an empty bucket is full again after a time.
+func (r rate) refills(after time.Duration) bool { return after > r.depth }
+
 // next returns when a bucket that is full again at full will be so after one
 // more token is taken at now; ok is false where there is none.
 func (r rate) next(full, now time.Duration) (_ time.Duration, ok bool) {
@@ -52,14 +58,6 @@ func (b *bucket) take(r rate, now time.Duration) bool {
 		}
 	}
 }
-
-// take takes a token of a bucket that all shards share, where there is a rate.
-func (s *shard) take(b *bucket, r rate) bool {
-	return r.interval == 0 || b.take(r, s.uptime())
-}
-
-// uptime is the time since the server's start.
-func (s *shard) uptime() time.Duration { return time.Since(s.srv.started) }
 
 // allowance is the bucket of one connection, in 4 bytes: the time at which it
 // is full again in grains, which go round after five days. The zero value is
@@ -89,4 +87,18 @@ func (a *allowance) take(r rate, now time.Duration) (ok, rested bool) {
 		*a = allowance(at + uint32((next+grain/2)/grain))
 	}
 	return ok, ahead <= 0 || ahead > r.depth+r.interval
+}
+
+// ahead returns how long it takes until the allowance is full again, most at most.
+func (a *allowance) ahead(now, most time.Duration) time.Duration {
+	ahead := time.Duration(int32(uint32(*a)-uint32(now/grain))) * grain
+	if ahead > most {
+		return 0 // a time long ago: they go round
+	}
+	return max(0, ahead)
+}
+
+// charge takes something that takes as long to come back, though no more than most is owed.
+func (a *allowance) charge(cost, now, most time.Duration) {
+	*a = allowance((now + min(a.ahead(now, most)+cost, most)) / grain)
 }

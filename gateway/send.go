@@ -16,14 +16,13 @@ type outgoing struct {
 }
 
 // send writes b to the client and queues what the kernel refuses, as a
-// reference: b must not change any more. It may close the connection.
+// reference: b must not change any more. It may end the connection.
 func (s *shard) send(i uint32, c *conn, b []byte) { s.sendItem(i, c, outgoing{b: b}) }
 
-// sendEach sends buffers one behind the other, for as long as the connection lasts.
+// sendEach sends buffers one behind the other.
 func (s *shard) sendEach(i uint32, c *conn, bufs [][]byte) {
-	gen := c.gen
 	for _, b := range bufs {
-		if c.gen == gen && len(b) > 0 {
+		if len(b) > 0 {
 			s.send(i, c, b)
 		}
 	}
@@ -34,8 +33,16 @@ func (s *shard) sendCopy(i uint32, c *conn, b []byte) {
 	s.sendItem(i, c, outgoing{b: b, own: true})
 }
 
-// sendItem is send for something that may be dropped while it waits.
+// sendItem is send for something that may be dropped while it waits. What comes for a
+// connection that has ended is dropped.
 func (s *shard) sendItem(i uint32, c *conn, o outgoing) {
+	if c.phase < phaseClosing {
+		s.transmit(i, c, o)
+	}
+}
+
+// transmit is sendItem for the last bytes too.
+func (s *shard) transmit(i uint32, c *conn, o outgoing) {
 	if o.history && s.cork.slot == i {
 		s.cork.history = true
 	}
@@ -48,12 +55,17 @@ func (s *shard) sendItem(i uint32, c *conn, o outgoing) {
 // write hands b to the kernel where nothing is queued before it, and returns
 // what has to be queued.
 func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
-	if taken, ok := s.gatherFor(i, c, b); taken || !ok || !s.unbatch(c) {
+	if taken, ok := s.gatherFor(i, c, b); taken || !ok {
+		return nil
+	}
+	s.unbatch(c)
+	if c.phase == phaseGone {
 		return nil
 	}
 	if c.out != 0 {
 		return b
 	}
+	s.touch(i, c)
 	n, err := reactor.Write(int(c.fd), b)
 	s.stats.bytesOut += uint64(n)
 	if err != nil && err != reactor.ErrAgain {
@@ -63,8 +75,18 @@ func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
 	return b[n:]
 }
 
+// touch is called right before bytes are written to a connection.
+func (s *shard) touch(i uint32, c *conn) {
+	if s.onWrite != nil {
+		s.onWrite(i, c)
+	}
+}
+
 // enqueue queues what is left of something.
 func (s *shard) enqueue(i uint32, c *conn, o outgoing) {
+	if c.phase == phaseGone {
+		return
+	}
 	if kind, lossy := s.lossy(c, &o); lossy {
 		s.enqueueEach(i, c, o, kind)
 		return
@@ -78,14 +100,10 @@ func (s *shard) enqueueOne(i uint32, c *conn, o *outgoing, from *origin, kind it
 		if !s.watchOut(i, c, true) {
 			return
 		}
-		var q *queue
-		c.out, q = s.queues.take()
-		q.begun, q.owner, q.index, q.tally = o.sent > 0, i, c.out, &s.tally
+		c.out, _ = s.queues.open(i, o.sent > 0)
 	}
 	q := s.queues.at(c.out)
-	if from == nil {
-		kind = 0
-	} else if kind&itemLatest != 0 {
+	if from != nil && kind&itemLatest != 0 {
 		s.stats.drops[DropLatest] += uint64(q.replace(from.channel))
 	}
 	if o.own {
@@ -94,32 +112,27 @@ func (s *shard) enqueueOne(i uint32, c *conn, o *outgoing, from *origin, kind it
 	if o.history {
 		kind |= itemHistory
 	}
-	before := q.held
 	q.add(o.b[o.sent:], cap(o.b), from, kind)
-	if o.history {
-		q.history += q.held - before
-	}
-	gen := c.gen
 	switch {
 	case c.phase == phaseClosing, c.kind == kindEcho:
 		return
 	case c.phase == phaseOpen:
 		s.overflow(i, c, q)
 	}
-	if c.gen == gen {
-		s.shed()
-	}
+	s.shed()
 }
 
 // sendHistory sends what a client asked to catch up with, in as few calls as
 // the kernel needs. It doesn't count against the client's queue bound: the
 // client asked for it, and its size is bounded where it is read.
 func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
-	if !s.unbatch(c) {
+	s.unbatch(c)
+	if c.phase >= phaseClosing {
 		return
 	}
 	sent := 0 // of the first
 	for c.out == 0 && len(bufs) > 0 {
+		s.touch(i, c)
 		n, err := reactor.Writev(int(c.fd), bufs)
 		if err == reactor.ErrAgain {
 			break
@@ -137,15 +150,11 @@ func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
 			break
 		}
 	}
-	gen := c.gen
 	for _, b := range bufs {
-		if len(b) == 0 {
+		if len(b) == 0 || c.phase != phaseOpen {
 			continue // a gap, where bare payloads leave no room for it
 		}
 		s.enqueue(i, c, outgoing{b: b, sent: sent, history: true})
-		if c.gen != gen || c.phase != phaseOpen {
-			return
-		}
 		sent = 0
 	}
 }
@@ -157,6 +166,7 @@ func (s *shard) flush(i uint32, c *conn) {
 	}
 	q := s.queues.at(c.out)
 	for q.bytes > 0 {
+		s.touch(i, c)
 		bufs := q.pending(s.vec[:0])
 		n, err := reactor.Writev(int(c.fd), bufs)
 		clear(bufs)
@@ -190,14 +200,10 @@ func (s *shard) flush(i uint32, c *conn) {
 		s.goOn(i)
 		s.endHalf(i, c)
 	case c.phase == phaseHead && c.in != 0:
-		gen := c.gen
 		s.corkIt(i)
-		if s.head(i, c, nil); c.gen == gen {
-			s.uncork(i, c)
-		}
-		if c.gen == gen {
-			s.endHalf(i, c)
-		}
+		s.head(i, c, nil)
+		s.uncork(i, c)
+		s.endHalf(i, c)
 	default:
 		s.endHalf(i, c)
 	}
@@ -208,8 +214,7 @@ func (s *shard) freeQueue(c *conn) {
 	if c.out == 0 {
 		return
 	}
-	s.queues.at(c.out).reset()
-	s.queues.put(c.out)
+	s.queues.free(c.out)
 	c.out = 0
 }
 

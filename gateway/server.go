@@ -39,9 +39,10 @@ type Server struct {
 	live        atomic.Pointer[settings] // stored under reloading
 	connections atomic.Int64             // sockets of clients
 	draining    atomic.Bool
-	accepts     bucket // limits.accepts_per_second
-	handshakes  bucket // limits.handshakes_per_second
-	publishes   bucket // limits.total_publishes_per_second
+	askedToShed atomic.Int32 // shards that haven't looked yet whether they have too much queued
+	accepts     bucket       // limits.accepts_per_second
+	handshakes  bucket       // limits.handshakes_per_second
+	publishes   bucket       // limits.total_publishes_per_second
 
 	subscriptions, channels atomic.Int64 // of all shards
 	inputBytes              atomic.Int64 // of all that is kept of what clients sent

@@ -46,8 +46,7 @@ type shard struct {
 	wheel    *heartbeat.Wheel
 	inputs   table[input]
 	held     heldInputs
-	queues   table[queue]
-	tally    tally   // of the queues
+	queues   set
 	origins  origins // of what waits in them
 	polls    table[poll]
 	parts    []part // of the answer that is being gathered
@@ -78,6 +77,9 @@ type shard struct {
 	retry    uint32                  // spreads Retry-After
 	overrun  map[fanout.Channel]bool // channels whose messages are being dropped
 	room     int                     // maxPending, less in tests
+	marked   []uint32                // slots of connections that are marked since the last reap
+	gone     []uint32                // of these and others, those to be freed
+	onWrite  func(i uint32, c *conn) // of tests
 	rbuf     [readBuffer]byte
 	vec      [64][]byte // of a flush
 	scratch  []byte     // for small answers
@@ -122,7 +124,7 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		stats:    newStats(),
 	}
 	s.fan, s.onDue = s.deliver, s.due
-	s.tally = tally{all: &srv.queued, queues: &s.queues}
+	s.queues.all = &srv.queued
 	s.index.OnDelivered(s.delivered)
 	s.upgrade.init()
 	s.use(srv.live.Load())
@@ -153,7 +155,7 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 	}
 	if ev&reactor.Out != 0 {
 		s.flush(k.Slot, c)
-		if c.gen != k.Gen {
+		if c.phase == phaseGone {
 			return
 		}
 	}
@@ -164,7 +166,7 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 	if ev&ends != 0 {
 		s.read(k.Slot, c)
 	}
-	if took := s.loop.Spent(costly); took > costly && c.gen == k.Gen && c.phase != phaseClosing && s.demoted.again(k, s.now) {
+	if took := s.loop.Spent(costly); took > costly && c.phase < phaseClosing && s.demoted.again(k, s.now) {
 		s.demote(k.Slot, c, took)
 	}
 }
@@ -187,6 +189,7 @@ func (s *shard) Turn() (more bool) {
 	tasks := s.runTasks()
 	behind := s.sendBehind()
 	victims := s.endVictims(victimsPerSlice)
+	s.reap()
 	return beats || sends || accepts || demoted || answers || joins || tasks || behind || victims
 }
 
@@ -247,12 +250,9 @@ func (s *shard) read(i uint32, c *conn) bool {
 	s.stats.bytesIn += uint64(n)
 	s.awaited = c.flags&flagPinged != 0
 	s.hear(c)
-	gen := c.gen
 	s.corkIt(i)
 	s.received(i, c, s.rbuf[:n])
-	if c.gen == gen {
-		s.uncork(i, c)
-	}
+	s.uncork(i, c)
 	s.boundInput()
 	return true
 }
@@ -285,7 +285,7 @@ func (s *shard) ended(i uint32, c *conn) {
 	case s.owed(c):
 		s.halfClosed(i, c)
 	case c.phase == phaseClosing:
-		s.free(i, c)
+		s.drop(i, c)
 	case c.phase == phaseBody, c.phase <= phaseHead && c.in != 0:
 		s.release(i, c, CloseUnreadable)
 	case c.framed() && c.in != 0:

@@ -12,20 +12,20 @@ func (s *shard) queueShare() int64 {
 // goes on to nine tenths of where it began, so that it isn't called for every message.
 func (s *shard) shed() {
 	limit, share := int64(s.cfg.Limits.TotalQueueBytes)/16*15, s.queueShare()/16*15
-	if s.tally.all.bytes.Load() <= limit {
+	if s.srv.queued.bytes.Load() <= limit {
 		return
 	}
-	if s.tally.bytes <= share {
+	if s.queues.bytes <= share {
 		s.askToShed()
 		return
 	}
-	for s.tally.all.bytes.Load() > limit/10*9 && s.tally.bytes > share/10*9 {
-		q := s.tally.heaviest()
+	for s.srv.queued.bytes.Load() > limit/10*9 && s.queues.bytes > share/10*9 {
+		q := s.queues.heaviest()
 		if q == nil {
 			return
 		}
 		c := s.conns.at(q.owner)
-		if c.phase == phaseOpen && q.droppable() >= q.held/2 {
+		if c.phase == phaseOpen && q.droppable() {
 			s.end(q.owner, c, CloseOverload)
 		} else { // an answer is all or nothing, and a message whose beginning is sent
 			s.release(q.owner, c, CloseOverload)
@@ -36,7 +36,7 @@ func (s *shard) shed() {
 // askToShed has the other shards look whether they have more than their share:
 // nothing may come for the clients of those who do, and nobody else can end them.
 func (s *shard) askToShed() {
-	asking := &s.tally.all.asking
+	asking := &s.srv.askedToShed
 	others := int32(len(s.srv.shards) - 1)
 	if others == 0 || asking.Load() > 0 || !asking.CompareAndSwap(0, others) {
 		return
@@ -53,7 +53,7 @@ func (s *shard) askToShed() {
 
 // shedWhenAsked is shed without asking others in turn.
 func (s *shard) shedWhenAsked() {
-	if s.tally.bytes > s.queueShare()/16*15 {
+	if s.queues.bytes > s.queueShare()/16*15 {
 		s.shed()
 	}
 }

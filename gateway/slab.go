@@ -6,7 +6,7 @@ import "github.com/pushgate/pushgate/fanout"
 //
 //	          +--- next request on a kept connection
 //	          v                 |
-//	accept -> head -> body -> open -> closing -> free
+//	accept -> head -> body -> open -> closing -> gone -> free
 //	     |    ^   |                     ^
 //	     +----+   +-- answered, refused-+
 //	     proxy
@@ -20,6 +20,8 @@ import "github.com/pushgate/pushgate/fanout"
 // still sends is read and dropped until it closes too or its time is up, since
 // a close with unread input would make the kernel reset the connection and the
 // client lose what it was told.
+//
+// gone: it is cut off, and freed as soon as the loop is done with the event, see reap.
 type phase uint8
 
 const (
@@ -29,6 +31,7 @@ const (
 	phaseBody
 	phaseOpen
 	phaseClosing
+	phaseGone
 )
 
 // kind is what an open connection speaks.
@@ -145,7 +148,7 @@ func (s *slab) find(slot, gen uint32) *conn {
 		return nil
 	}
 	c := s.at(slot)
-	if c.gen != gen || c.phase == phaseFree {
+	if c.gen != gen || c.phase == phaseFree || c.phase == phaseGone {
 		return nil
 	}
 	return c

@@ -34,35 +34,16 @@ const (
 // dropReasons are all of them, for those who count them.
 var dropReasons = []DropReason{DropOldest, DropLatest, DropOverrun}
 
-// enough is the part of its bound, in quarters, that a queue is dropped to, so
-// that those of a channel are dropped in a row, of which one gap tells.
-const enough = 3
-
 // overflow keeps a client's queue within its bound by the policies of the
 // channels in it, and ends the client where that doesn't help.
 func (s *shard) overflow(i uint32, c *conn, q *queue) {
-	bound := s.cfg.Limits.QueueBytes + q.history
-	if !q.over(bound) {
-		return
-	}
-	form := c.form()
-	n := q.dropOldest(bound/4*enough, func(o *origin) []byte {
-		return gapNotice(o.channel, fanout.Gap{Since: o.before, Reason: fanout.GapSlow}).Encoded(form)
+	n, ok := q.bound(s.cfg.Limits.QueueBytes, func(o *origin) []byte {
+		return gapNotice(o.channel, fanout.Gap{Since: o.before, Reason: fanout.GapSlow}).Encoded(c.form())
 	})
 	s.stats.drops[DropOldest] += uint64(n)
-	if q.over(bound) {
+	if !ok {
 		s.end(i, c, CloseSlow)
 	}
-}
-
-// just returns the position just before a message.
-func just(m *fanout.Message) fanout.Position {
-	p := m.ID
-	if p.Durable() {
-		return m.Before()
-	}
-	p.Seq--
-	return p
 }
 
 // lossy reports whether the messages of something are to be queued one by one,
@@ -88,7 +69,7 @@ func (s *shard) enqueueEach(i uint32, c *conn, o outgoing, kind itemKind) {
 		s.enqueueOne(i, c, &o, s.originOf(&o), kind)
 		return
 	}
-	gen, form := c.gen, c.form()
+	form := c.form()
 	for _, m := range o.batch {
 		one := outgoing{b: m.Encoded(form), sent: o.sent, message: m}
 		if o.sent >= len(one.b) {
@@ -96,8 +77,7 @@ func (s *shard) enqueueEach(i uint32, c *conn, o outgoing, kind itemKind) {
 			continue
 		}
 		o.sent = 0
-		s.enqueueOne(i, c, &one, s.originOf(&one), kind)
-		if c.gen != gen || c.phase != phaseOpen {
+		if s.enqueueOne(i, c, &one, s.originOf(&one), kind); c.phase != phaseOpen {
 			return
 		}
 	}

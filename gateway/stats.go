@@ -129,7 +129,7 @@ func (s *shard) snapshot() (st stats, ok bool) {
 		c.handshakes, c.closes, c.rejects = maps.Clone(c.handshakes), maps.Clone(c.closes), maps.Clone(c.rejects)
 		c.tokens, c.drops, c.published = maps.Clone(c.tokens), maps.Clone(c.drops), maps.Clone(c.published)
 		c.connections, c.queues, c.channels = s.conns.used, s.queues.used(), s.index.Channels()
-		c.queueBytes = s.tally.bytes
+		c.queueBytes = s.queues.bytes
 		copied <- c
 	})
 	select {

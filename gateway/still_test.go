@@ -103,6 +103,7 @@ func (p *peer) send(b []byte) {
 	}
 	if c := p.s.conns.find(p.slot, p.gen); c != nil {
 		p.s.read(p.slot, c)
+		p.s.reap()
 	}
 }
 

@@ -34,17 +34,3 @@ func (s *strangers) forget() {
 	defer s.mu.Unlock()
 	s.seen = nil
 }
-
-// tellStranger logs the origin of a page that is refused. A browser tells neither
-// the page nor its user why.
-func (s *shard) tellStranger(origin []byte) {
-	isNew, last := s.srv.strangers.isNew(string(origin))
-	if !isNew {
-		return
-	}
-	s.log.Info("a page is refused: its origin is not allowed", "origin", string(origin), "key", "origins",
-		"fix", "list it in origins and reload; or, where a proxy in front changes Host, have it pass that on")
-	if last {
-		s.log.Info("further origins that are refused are not logged", "logged", maxStrangers)
-	}
-}

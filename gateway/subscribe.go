@@ -5,19 +5,19 @@ import "github.com/pushgate/pushgate/fanout"
 // waiter is one request to subscribe. Millions may wait while Redis is away: one takes
 // 128 bytes, which is a size class of Go's allocator.
 type waiter struct {
-	slot, gen uint32
-	sub       fanout.Sub
-	newest    int32             // without since: it wants so many of the newest first
-	first     bool              // it's for a channel of the request that the client came with
-	again     bool              // the client has the channel already: it's only told where it stands
-	time      bool              // since is a time, not a message of the channel
-	lost      bool              // it had a plain position before these, since which plain messages may have passed this node by
-	begun     bool              // some of the messages that it missed are sent
-	told      bool              // that it has the channel
-	since     []fanout.Position // it wants what follows the first of these that can be honoured
-	asked     string            // since, as the client spelled it
-	ref       requestRef
-	replay    *fanout.Wait // the page that it waits for, or the one before
+	slot   uint32
+	sub    fanout.Sub
+	newest int32             // without since: it wants so many of the newest first
+	first  bool              // it's for a channel of the request that the client came with
+	again  bool              // the client has the channel already: it's only told where it stands
+	time   bool              // since is a time, not a message of the channel
+	lost   bool              // it had a plain position before these, since which plain messages may have passed this node by
+	begun  bool              // some of the messages that it missed are sent
+	told   bool              // that it has the channel
+	since  []fanout.Position // it wants what follows the first of these that can be honoured
+	asked  string            // since, as the client spelled it
+	ref    requestRef
+	replay *fanout.Wait // the page that it waits for, or the one before
 
 	// While it is sent what it missed.
 	missed *fanout.Replay // what is left of the page
@@ -59,7 +59,7 @@ func (s *shard) subscribed(i uint32, c *conn, ch fanout.Channel, name string, su
 		s.countSubscriptions(1)
 		s.index.Hold(sub, true)
 	}
-	w.slot, w.gen, w.sub = i, c.gen, sub
+	w.slot, w.sub = i, sub
 	live := false
 	if j == nil || !j.asked {
 		var at fanout.Joined
@@ -108,8 +108,8 @@ func (s *shard) begin(c *conn, sub fanout.Sub, w *waiter, ch fanout.Channel, cha
 // waiting returns the connection and the subscription of w, nil when the
 // client has left the channel or the gateway.
 func (s *shard) waiting(w *waiter, ch fanout.Channel) (*conn, fanout.Sub) {
-	c := s.conns.find(w.slot, w.gen)
-	if c == nil || c.phase != phaseOpen {
+	c := s.conns.at(w.slot)
+	if c.phase != phaseOpen {
 		return nil, 0
 	}
 	if !s.index.Is(w.sub, w.slot, ch) {
@@ -131,11 +131,10 @@ func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string) {
 // follows tells a client that has the channel up to a position, from which on its
 // messages follow, what there is to tell of that.
 func (s *shard) follows(c *conn, w *waiter, ch fanout.Channel, at fanout.Position) {
-	open := func() bool { return c.gen == w.gen && c.phase == phaseOpen }
-	if s.overrun[ch] && open() {
+	if s.overrun[ch] {
 		s.tellOverrun(w.slot, c, ch, at)
 	}
-	if c.kind == kindEvents && open() {
+	if c.kind == kindEvents {
 		s.eventsCaughtUp(w.slot, c, at)
 	}
 }

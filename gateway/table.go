@@ -25,3 +25,13 @@ func (t *table[T]) put(i uint32) { t.free = append(t.free, i) }
 
 // used returns how many entries have an owner.
 func (t *table[T]) used() int { return len(t.items) - len(t.free) }
+
+// idle returns how many are kept for their next owner.
+func (t *table[T]) idle() int { return len(t.free) }
+
+// each calls fn for all entries, the idle ones included.
+func (t *table[T]) each(fn func(*T)) {
+	for _, v := range t.items {
+		fn(v)
+	}
+}

@@ -24,14 +24,14 @@ const maxStrikes = 20
 // mayTalk takes a message, ping, pong that nobody asked for, or request off what the
 // client may send.
 func (s *shard) mayTalk(i uint32) bool {
-	if s.cfg.messageRate.interval == 0 {
+	if !s.cfg.messageRate.isSet() {
 		return true
 	}
 	t := s.talkers.at(i)
 	if t.messages == 0 && t.preflights == 0 {
 		// Its first request is counted with what comes next: most clients never
 		// send anything else, and need no talker.
-		if age := time.Duration(s.now-s.conns.at(i).born) * tick; age <= s.cfg.messageRate.depth {
+		if age := time.Duration(s.now-s.conns.at(i).born) * tick; !s.cfg.messageRate.refills(age) {
 			t.messages.take(s.cfg.messageRate, max(0, s.uptime()-age))
 		}
 	}
@@ -58,10 +58,18 @@ func (s *shard) tooFast(i uint32, c *conn, cmd *command) {
 // mayPublishNow takes a message off what the client, and all clients together,
 // may publish.
 func (s *shard) mayPublishNow(i uint32) bool {
-	if one := s.cfg.publishRate; one.interval != 0 {
+	if one := s.cfg.publishRate; one.isSet() {
 		if ok, _ := s.talkers.at(i).publishes.take(one, s.uptime()); !ok {
 			return false
 		}
 	}
 	return s.take(&s.srv.publishes, s.cfg.totalPublishRate)
 }
+
+// take takes a token of a bucket that all shards share, where there is a rate.
+func (s *shard) take(b *bucket, r rate) bool {
+	return !r.isSet() || b.take(r, s.uptime())
+}
+
+// uptime is the time since the server's start.
+func (s *shard) uptime() time.Duration { return time.Since(s.srv.started) }

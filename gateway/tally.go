@@ -10,23 +10,40 @@ import (
 // of its own.
 const largeBytes = 4 << 10
 
-// tally counts the memory of all that waits for a shard's clients: a large message
-// once, however many of them it waits for. It is owned by the shard's loop.
-type tally struct {
+// set is a shard's queues. It counts the memory of all that waits in them: a large
+// message once, however many clients it waits for. It is owned by the shard's loop.
+type set struct {
+	queues table[queue]
 	all    *total
-	queues *table[queue]
 	bytes  int64
 	large  map[*byte]largeItem
 	ranks  ranks
 }
 
-// total is the sum of the shards' tallies, where a large message that waits in
+// open returns a queue for the client in a slot, of what is to be sent to it behind
+// the beginning of a message, if that has begun.
+func (t *set) open(owner uint32, begun bool) (i uint32, q *queue) {
+	i, q = t.queues.take()
+	q.begun, q.owner, q.index, q.set = begun, owner, i, t
+	return i, q
+}
+
+// at returns the queue with an index.
+func (t *set) at(i uint32) *queue { return t.queues.at(i) }
+
+// free gives up a queue, with what is in it.
+func (t *set) free(i uint32) {
+	t.queues.at(i).reset()
+	t.queues.put(i)
+}
+
+// used returns how many queues there are.
+func (t *set) used() int { return t.queues.used() }
+
+// total is the sum over the shards' sets, where a large message that waits in
 // several of them counts once too.
 type total struct {
-	// Atomic
-
-	bytes  atomic.Int64
-	asking atomic.Int32 // shards that are asked to shed and haven't yet
+	bytes atomic.Int64
 
 	// Guarded by mu
 
@@ -45,13 +62,13 @@ type largeItem struct {
 }
 
 // hold counts memory that is one client's alone.
-func (t *tally) hold(n int) {
+func (t *set) hold(n int) {
 	t.bytes += int64(n)
 	t.all.bytes.Add(int64(n))
 }
 
 // add counts an item that is queued.
-func (t *tally) add(it *queued, q *queue) {
+func (t *set) add(it *queued, q *queue) {
 	if it.kind&itemLarge == 0 {
 		t.hold(int(it.cost))
 		return
@@ -78,7 +95,7 @@ func (t *tally) add(it *queued, q *queue) {
 }
 
 // remove takes off an item that leaves its queue.
-func (t *tally) remove(it *queued, q *queue) {
+func (t *set) remove(it *queued, q *queue) {
 	if it.kind&itemLarge == 0 {
 		t.hold(-int(it.cost))
 		return
@@ -100,7 +117,7 @@ func (t *tally) remove(it *queued, q *queue) {
 }
 
 // blame ranks a queue anew whose message has begun, or ceased, to be its own.
-func (t *tally) blame(index uint32) {
+func (t *set) blame(index uint32) {
 	if index == 0 { // the same queue twice
 		return
 	}
@@ -110,7 +127,7 @@ func (t *tally) blame(index uint32) {
 }
 
 // shared reports whether an item waits for other clients of the shard too.
-func (t *tally) shared(it *queued) bool {
+func (t *set) shared(it *queued) bool {
 	return it.kind&itemLarge != 0 && t.large[&it.b[len(it.b)-1]].refs > 1
 }
 

@@ -13,7 +13,7 @@ func TestTallyModel(t *testing.T) {
 		all := new(total)
 		var queues []*queue
 		for range 2 { // shards
-			y := &tally{all: all, queues: new(table[queue])}
+			y := &set{all: all}
 			queues = append(queues, newQueue(y), newQueue(y))
 		}
 		buffers := [][]byte{make([]byte, 100), make([]byte, 1000), make([]byte, largeBytes), make([]byte, 3*largeBytes)}
@@ -52,7 +52,7 @@ func TestTallyModel(t *testing.T) {
 			"reset":       func(t *rapid.T) { some(t).reset() },
 			"": func(t *rapid.T) {
 				for i := 0; i < len(queues); i += 2 {
-					y, most := queues[i].tally, uint16(0)
+					y, most := queues[i].set, uint16(0)
 					if n := count(queues[i : i+2]); y.bytes != n {
 						t.Fatalf("shard %d: counted are %d, there are %d", i/2, y.bytes, n)
 					}

@@ -10,7 +10,7 @@ import (
 // time: 4,096 channels take the loop 4 to 14 ms. A connection has one at most. It
 // ends with the connection's subscriptions.
 type task struct {
-	slot, gen uint32
+	slot uint32
 
 	// One of these
 	opens   *params    // its channels are those still to be subscribed to
@@ -28,7 +28,7 @@ const taskSlice = 128
 // putOff leaves what t says to the next turns of the loop. Nothing is read from a
 // WebSocket before it's done, so that all is answered in order.
 func (s *shard) putOff(i uint32, c *conn, t *task) {
-	t.slot, t.gen = i, c.gen
+	t.slot = i
 	s.taskOf[i] = t
 	s.tasks = append(s.tasks, t)
 	c.flags |= flagTask
@@ -78,7 +78,7 @@ func (s *shard) runTasks() (more bool) {
 			continue
 		}
 		s.endTask(t.slot, c, t)
-		if t.took += time.Since(began); t.took > costly && c.gen == t.gen && c.phase != phaseClosing {
+		if t.took += time.Since(began); t.took > costly && c.phase < phaseClosing {
 			s.demote(t.slot, c, t.took)
 		}
 	}
@@ -106,16 +106,15 @@ func (s *shard) work(i uint32, c *conn, t *task) (done bool) {
 func (s *shard) endTask(i uint32, c *conn, t *task) {
 	s.dropTask(i, c)
 	switch {
+	case c.phase != phaseOpen:
 	case t.gathers != nil:
 		s.gathered(i, c, t.gathers)
 	case c.kind == kindPoll:
 		s.pollConfirmed(i, c)
 	case len(t.rest) > 0:
-		gen := c.gen
 		s.corkIt(i)
-		if s.frames(i, c, t.rest); c.gen == gen {
-			s.uncork(i, c)
-		}
+		s.frames(i, c, t.rest)
+		s.uncork(i, c)
 	}
 }
 

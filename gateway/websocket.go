@@ -73,9 +73,8 @@ func (s *shard) websocket(i uint32, c *conn, rest []byte) {
 	}
 	s.stats.handshakes[HandshakeOK]++
 	s.open(c, kindWebSocket, p.raw)
-	gen := c.gen
 	s.handshake(i, c, answer, &p)
-	if c.gen == gen && c.phase == phaseOpen && len(rest) > 0 {
+	if c.phase == phaseOpen && len(rest) > 0 {
 		s.frames(i, c, rest)
 	}
 }
@@ -162,9 +161,8 @@ func (s *shard) handshake(i uint32, c *conn, answer []byte, p *params) {
 		s.admit(i, c, token, p, "", answer)
 		return
 	}
-	gen := c.gen
 	s.sendCopy(i, c, answer)
-	if c.gen == gen {
+	if c.phase == phaseOpen {
 		c.flags |= flagUnknown
 		kept := *p
 		s.unknown[i] = &kept
@@ -192,7 +190,6 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 		s.keepBehind(i, p)
 		return
 	}
-	gen := c.gen
 	reader := &s.fresh
 	switch {
 	case c.in != 0:
@@ -232,7 +229,7 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 		case wsframe.Close:
 			s.answerClose(i, c, ev.Code)
 		}
-		if c.gen != gen || c.phase != phaseOpen {
+		if c.phase != phaseOpen {
 			return
 		}
 		if c.flags&flagTask != 0 {
@@ -244,7 +241,7 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 		if s.mayTalk(i) {
 			continue
 		}
-		if s.tooFast(i, c, &command{}); c.gen != gen || c.phase != phaseOpen {
+		if s.tooFast(i, c, &command{}); c.phase != phaseOpen {
 			return
 		}
 	}

@@ -38,7 +38,7 @@ func TestRevokedWhileOthersAreEnded(t *testing.T) {
 	// bound of all.
 	c := s.conns.at(small.slot)
 	set := *s.cfg
-	set.Limits.TotalQueueBytes = (int(s.tally.bytes) + itemBytes + 2*len(s.welcomeFrame(small.slot, c, "")) + 15) / 15 * 16
+	set.Limits.TotalQueueBytes = (int(s.queues.bytes) + itemBytes + 2*len(s.welcomeFrame(small.slot, c, "")) + 15) / 15 * 16
 	s.cfg = &set
 	s.commandAuth(small.slot, c, &command{Token: stillToken(t, "small")})
 	var left []string
@@ -70,6 +70,8 @@ func TestWelcomeOverflows(t *testing.T) {
 	}
 	p.close()
 	s.read(p.slot, c)
+	for s.Turn() {
+	}
 	other := s.openAs(stillToken(t, "own"), "own")
 	if other.slot != p.slot {
 		t.Fatalf("the next client is in slot %d, not %d", other.slot, p.slot)
