@@ -202,10 +202,10 @@ func TestInputsTakeWhatIsCounted(t *testing.T) {
 				t.Errorf("%s of %d bytes: %d bytes are held, %d are counted", way, size, grown, counted)
 			}
 			t.Logf("%s of %d bytes: %d bytes are held, %d are counted", way, size, grown, counted)
-			in.halt()
 			for _, c := range conns {
 				c.Close()
 			}
+			in.halt()
 		}
 	}
 }
