@@ -25,6 +25,9 @@ TORTURE_TIME ?= 30m
 TORTURE_ARGS ?=
 # Rounds in each setting of `make nightly`.
 ROUNDS ?= 1000
+# Most tests wait for processes and deadlines, not for a CPU: so many packages at a time,
+# and so many tests of each of those that may run beside others.
+WAITING ?= -p 3 -parallel 8
 # Debian packages and the program of each that the tests start.
 PACKAGES := redis-server:redis-server redis-tools:redis-cli curl:curl
 # What interop needs beside them, and a file of each.
@@ -67,7 +70,7 @@ deps-peers: ## the same for bench-peers, nginx with nchan included
 
 .PHONY: test
 test: deps ## run all tests, the house rules included
-	$(GO) test -timeout 30m ./...
+	$(GO) test $(WAITING) -timeout 30m ./...
 
 .PHONY: deps-interop
 deps-interop: ## the same for interop: a browser, proxies, client libraries
@@ -83,7 +86,7 @@ test-peers: deps ## compare the gateway with the other servers that are here, in
 
 .PHONY: race
 race: deps ## run the tests with the race detector, without the long ones (needs gcc)
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...
+	CGO_ENABLED=1 $(GO) test $(WAITING) -race -short -timeout 30m ./...
 
 .PHONY: chaos
 chaos: deps ## cut connections off at random points for CHAOS_TIME (default 60s)

@@ -102,7 +102,7 @@ func TestPollThatNeverKnowsWhereItIs(t *testing.T) {
 	for name, end := range map[string]func(*instance){
 		"woken": func(in *instance) { in.redis.Publish("c", "1") },
 		"sent away, then woken": func(in *instance) {
-			release := in.HoldLoops()
+			release := in.hold()
 			defer release()
 			in.Post(gateway.Loop.SendPollAway)
 			want := in.broker.Stats().Messages + 1
@@ -162,8 +162,7 @@ func TestTokenEndsWhileThePollIsOverrun(t *testing.T) {
 	good := "&token=" + token(t, auth.Claims{Subject: "ann", Subscribe: []string{"**"}, Expires: end})
 	cursor := in.poll(nil, "channels=c&wait=0"+good).Cursor
 	answer := in.parked("channels=c&wait=20&cursor=" + cursor + good)
-	release := in.HoldLoops()
-	defer release()
+	release := in.hold()
 	in.Post(func(l gateway.Loop) { l.SetNow(time.Now()) }) // as a beat before the burst would
 	time.Sleep(time.Until(end.Add(300 * time.Millisecond)))
 	in.overrun("c")
@@ -205,7 +204,7 @@ func TestDelayOfAPollBeginsWithItsMessage(t *testing.T) {
 		cursor := in.poll(nil, "channels=a&wait=0").Cursor
 		answer := in.parked("channels=a&wait=10&cursor=" + cursor)
 		before := in.broker.Stats().Messages
-		release := in.HoldLoops()
+		release := in.hold()
 		in.redis.Publish("a", n)
 		eventually(t, "the message has come", func() bool { return in.broker.Stats().Messages > before })
 		time.Sleep(2 * gateway.Coalesce)

@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // deafClients are clients that subscribe to a channel, never read, and come
@@ -90,7 +91,7 @@ func (r *reader) read(begin time.Time, want int) {
 // figures returns the value of some series of a gateway's metrics.
 func (a *attacked) figures(series ...string) []float64 {
 	a.t.Helper()
-	resp, err := plainHTTP.Get("http://" + a.admin + "/metrics")
+	resp, err := gatewaytest.Once.Get("http://" + a.admin + "/metrics")
 	if err != nil {
 		a.t.Fatal(err)
 	}

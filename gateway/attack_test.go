@@ -417,7 +417,7 @@ func roundTrips(t *testing.T, clients []*websocket.Conn, pace, during time.Durat
 // Clients that never finish their head are cut off, and the others don't feel
 // them.
 func TestAttackSlowLoris(t *testing.T) {
-	attackers, good, patient, during := 1000, 100, time.Second, 3*time.Second
+	attackers, good, patient, during := 1000, 100, time.Second, 2*time.Second
 	if *longAttacks {
 		attackers, good, patient, during = 10_000, 1000, 5*time.Second, 12*time.Second
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 const testSecret = "a secret of more than thirty-two bytes"
@@ -111,6 +112,7 @@ func TestTokenInTheHeaderAndTheFirstMessage(t *testing.T) {
 }
 
 func TestRefusedTokens(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
 		withTokens(c)
 		c.Limits.HeadTimeout = 2 * time.Second
@@ -144,6 +146,7 @@ func TestRefusedTokens(t *testing.T) {
 }
 
 func TestTokenExpires(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
 		withTokens(c)
 		c.Auth.JWT.Leeway = 0
@@ -204,7 +207,7 @@ func TestPublishNeedsTheTokensLeave(t *testing.T) {
 	post := func(token string) int {
 		req, _ := http.NewRequest("POST", "http://"+in.Addr()+"/v1/publish", strings.NewReader(`{"channel":"room","data":2,"durable":true}`))
 		req.Header.Set("Authorization", "Bearer "+token)
-		resp, err := plainHTTP.Do(req)
+		resp, err := gatewaytest.Once.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +238,7 @@ func (in *instance) publishedID(token, data, key string) string {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := plainHTTP.Do(req)
+	resp, err := gatewaytest.Once.Do(req)
 	if err != nil {
 		in.t.Fatal(err)
 	}
@@ -335,6 +338,7 @@ func TestChannelsOfTheTokenCount(t *testing.T) {
 
 // A token may be good for longer than ticks can be told apart.
 func TestTokenForYears(t *testing.T) {
+	t.Parallel()
 	in := start(t, withTokens).ready()
 	for _, years := range []time.Duration{1, 5, 10, 14, 100} {
 		end := time.Now().Add(years * 365 * 24 * time.Hour)

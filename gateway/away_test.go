@@ -16,6 +16,7 @@ import (
 // A gateway that is full is healthy, and says so to whoever asks, or its
 // supervisor would end it for that.
 func TestFullGatewayTellsItsHealth(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Limits.Connections = 1 }).ready()
 	in.subscribed("news")
 	for name, tc := range map[string]struct {

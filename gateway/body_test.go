@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // A poll's body takes all that its query does, the token too, and nothing else.
@@ -34,7 +35,7 @@ func TestPollBody(t *testing.T) {
 			if tc.header != "" {
 				req.Header.Set("Authorization", "Bearer "+tc.header)
 			}
-			resp, err := plainHTTP.Do(req)
+			resp, err := gatewaytest.Once.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,6 +13,7 @@ import (
 // Sections 9.1 to 9.6 and 10: large messages, whole, in fragments, and in many
 // small packets. With -short none is over 1 MiB.
 func TestConformanceSizes(t *testing.T) {
+	t.Parallel()
 	// With traffic both ways clients delay their acknowledgements, and a send
 	// buffer smaller than a segment, which is 64 KiB on the loopback, waits for
 	// each: 5 s for 16 MiB in place of 0.1 s.

@@ -16,6 +16,7 @@ const kosme = "κ\u1f79σμε"
 
 // Section 6: text is UTF-8, however it's cut.
 func TestConformanceText(t *testing.T) {
+	t.Parallel()
 	in := echoing(t)
 	const umlauts = "Hello-µ@ßöäüàá-UTF-8!!"
 	broken := kosme + "\xed\xa0\x80edited"

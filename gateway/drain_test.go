@@ -75,6 +75,7 @@ func (c *client) parted() (p parting) {
 }
 
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	const (
 		clients = 300
 		delay   = 2 * time.Second
@@ -209,7 +210,7 @@ func TestDrainResetsNobody(t *testing.T) {
 	in := start(t, nil).ready()
 	// Both loops stand still while the kernel completes connections and the
 	// drain begins.
-	release := in.HoldLoops()
+	release := in.hold()
 	var all []net.Conn
 	for i := range clients {
 		head := healthHead
@@ -224,7 +225,7 @@ func TestDrainResetsNobody(t *testing.T) {
 		all = append(all, in.raw(head))
 	}
 	in.stop()
-	eventually(t, "the drain has begun", func() bool { return in.totals().draining })
+	eventually(t, "the drain has begun", func() bool { return in.DrainBegun() })
 	// Let the posts of the drain and of a tick or two pile up.
 	waited := time.NewTimer(3 * gateway.Tick)
 	<-waited.C
@@ -264,7 +265,7 @@ func TestHandshakeWhileDraining(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Drain.Delay = 2 * time.Second }).ready()
 	in.stop()
-	eventually(t, "the drain has begun", func() bool { return in.totals().draining })
+	eventually(t, "the drain has begun", func() bool { return in.DrainBegun() })
 	c := in.dial("/v1/ws")
 	c.expect("welcome")
 	if e := c.expect("bye"); e.Reason != "drain" {

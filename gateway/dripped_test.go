@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // A byte of a head costs the same however much of the head is there.
@@ -17,13 +19,14 @@ func TestDrippedHeads(t *testing.T) {
 			for piece := strings.Repeat("x", 8<<10); first > 0; first -= len(piece) {
 				p.send([]byte(piece[:min(len(piece), first)]))
 			}
-			begin := time.Now()
-			for range 1000 / len(drip) {
-				for k := range drip {
-					p.send([]byte(drip[k : k+1]))
+			took := gatewaytest.CPUTime(func() {
+				for range 1000 / len(drip) {
+					for k := range drip {
+						p.send([]byte(drip[k : k+1]))
+					}
 				}
-			}
-			best = min(best, time.Since(begin)/1000)
+			})
+			best = min(best, took/1000)
 			p.send([]byte("\r\n\r\n"))
 			if got := string(p.receive()); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
 				t.Errorf("the head is answered %.40q", got)

@@ -352,6 +352,14 @@ func (s *Server) Crowd(n int) {
 	s.onLoops(func(sh *shard) { sh.fill(n / len(s.shards)) })
 }
 
+// DrainBegun reports whether the gateway says that it drains, also while its loops
+// stand still.
+func (s *Server) DrainBegun() bool { return s.draining.Load() }
+
+// InputBytes returns the memory of what clients sent and that isn't whole yet, also
+// when the loops have ended.
+func (s *Server) InputBytes() int64 { return s.inputBytes.Load() }
+
 // OnWrite has fn called right before each write to a client, which then ends for the
 // reason that fn returns, if any.
 func (s *Server) OnWrite(fn func() CloseReason) {

@@ -127,6 +127,7 @@ func TestFleetOfOneThatGoes(t *testing.T) {
 
 // A Redis that is there and says nothing holds up no exit.
 func TestExitBesideASilentRedis(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -17,8 +17,7 @@ func TestMessagesForABusyLoopAreBounded(t *testing.T) {
 	const room = fit*(size+gateway.HandoverBytes) + gateway.HandoverBytes + 100 // for a small one more
 	in.SetHandover(room)
 	c, other := in.subscribed("c"), in.subscribed("other")
-	release := in.HoldLoops()
-	defer release()
+	release := in.hold()
 	payload := func(n int) string { return fmt.Sprintf(`"%03d %s"`, n, strings.Repeat("x", size-6)) }
 	for n := range 5 * fit {
 		in.redis.Publish("c", payload(n))
@@ -73,8 +72,7 @@ func TestPublishedCountsUntilItsClientIsTold(t *testing.T) {
 	}
 	const both = 2 * int64(len(`"12345678"`)+len("c")+gateway.JobBytes)
 	eventually(t, "both are counted", func() bool { return in.PublishesWaiting() == both })
-	release := in.HoldLoops()
-	defer release()
+	release := in.hold()
 	in.redis.Do("CLIENT", "UNPAUSE")
 	eventually(t, "Redis has both", func() bool { // so the first is done, whose client can't be told
 		n, err := in.redis.Client.XLen(context.Background(), "{push:c}:log").Result()

@@ -144,6 +144,7 @@ func TestSlowHeads(t *testing.T) {
 }
 
 func TestIdleKeptConnection(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Limits.IdleTimeout = 300 * time.Millisecond })
 	got := untilClosed(t, in.raw(healthHead))
 	if !strings.HasPrefix(got, "HTTP/1.1 200 ") || strings.Count(got, "HTTP/1.1") != 1 {
@@ -236,6 +237,7 @@ func alternate(n int) (requests []*http.Request, heads string) {
 }
 
 func TestPipelinedRequests(t *testing.T) {
+	t.Parallel()
 	in := start(t, nil)
 	t.Run("in one write", func(t *testing.T) {
 		requests, heads := alternate(200)
@@ -274,8 +276,8 @@ func TestPipelinedRequests(t *testing.T) {
 		_, heads := alternate(100_000)
 		c := in.dialSmall()
 		go io.WriteString(c, heads) // fails once the gateway has cut the connection
-		eventually(t, "it is paused", func() bool { return in.totals().inputBytes >= gateway.MaxPipelined })
-		if n := in.totals().inputBytes; n > 3*gateway.MaxPipelined {
+		eventually(t, "it is paused", func() bool { return in.InputBytes() >= gateway.MaxPipelined })
+		if n := in.InputBytes(); n > 3*gateway.MaxPipelined {
 			t.Errorf("%d bytes are kept of what it sent ahead", n)
 		}
 		eventually(t, "the client is cut off", func() bool { return in.metric(`gateway_closes_total{reason="slow"}`) == 1 })

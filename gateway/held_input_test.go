@@ -84,10 +84,10 @@ func TestInputIsBounded(t *testing.T) {
 			most := int64(0)
 			for range clients {
 				send()
-				most = max(most, in.totals().inputBytes)
+				most = max(most, in.InputBytes())
 			}
 			eventually(t, "some are turned away", func() bool {
-				most = max(most, in.totals().inputBytes)
+				most = max(most, in.InputBytes())
 				return in.totals().rejects[gateway.RejectTotalInput] > 20
 			})
 			if most > bound {
@@ -110,7 +110,7 @@ func TestInputIsBounded(t *testing.T) {
 				t.Errorf("the gauge is %v", n)
 			}
 			in.halt()
-			if n := in.totals().inputBytes; n > bound {
+			if n := in.InputBytes(); n > bound {
 				t.Errorf("%d bytes are held at the end", n)
 			}
 		})
@@ -122,7 +122,7 @@ func TestLargestInputGoes(t *testing.T) {
 	t.Parallel()
 	in, small := keeping(t, "heads", 1000, func(c *gateway.Config) { c.Limits.TotalInputBytes = 1 << 20 })
 	first := in.raw(small)
-	eventually(t, "it is held", func() bool { return in.totals().inputBytes > 1000 })
+	eventually(t, "it is held", func() bool { return in.InputBytes() > 1000 })
 	_, large := keeping(t, "heads", 60<<10, func(*gateway.Config) {})
 	for range 100 {
 		in.raw(large)
@@ -145,13 +145,13 @@ func TestInputIsGivenBack(t *testing.T) {
 			for range 10 {
 				conns = append(conns, in.raw(text))
 			}
-			eventually(t, "they are held", func() bool { return in.totals().inputBytes > 10*10<<10 && in.totals().accepts == 10 })
+			eventually(t, "they are held", func() bool { return in.InputBytes() > 10*10<<10 && in.totals().accepts == 10 })
 			for _, c := range conns {
 				c.(*net.TCPConn).SetLinger(0)
 				c.Close()
 			}
 			eventually(t, "nothing is left of them", func() bool {
-				return in.totals().inputBytes == 0 && in.Kept() == gateway.Kept{}
+				return in.InputBytes() == 0 && in.Kept() == gateway.Kept{}
 			})
 		})
 	}
@@ -197,15 +197,15 @@ func TestInputsTakeWhatIsCounted(t *testing.T) {
 			eventually(t, "all is held", func() bool {
 				return held() == clients && (size > gateway.MaxPipelined || in.totals().bytesIn == uint64(clients*len(text)))
 			})
-			counted, grown := in.totals().inputBytes, heap()-before
+			counted, grown := in.InputBytes(), heap()-before
 			if grown > counted*3/2 || counted > grown*2 {
 				t.Errorf("%s of %d bytes: %d bytes are held, %d are counted", way, size, grown, counted)
 			}
 			t.Logf("%s of %d bytes: %d bytes are held, %d are counted", way, size, grown, counted)
-			in.halt()
 			for _, c := range conns {
 				c.Close()
 			}
+			in.halt()
 		}
 	}
 }

@@ -298,6 +298,7 @@ func TestHistoryIsRefused(t *testing.T) {
 // What is published while clients come for the newest messages is neither missing
 // behind these nor there twice, on any transport.
 func TestHistoryWhileMessagesCome(t *testing.T) {
+	t.Parallel()
 	const history, upTo = 20, 60 // messages of a channel
 	for _, ring := range []int{8, 1 << 14} {
 		in := startWith(t, redistest.Start(t), nil, func(c *fanout.Config) { c.Ring.Messages, c.Ring.Bytes = ring, 64<<20 }).ready()

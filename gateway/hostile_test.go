@@ -60,7 +60,7 @@ func (in *instance) history(channel string, entries, size int) (since string) {
 func TestExpectContinueOfAClientThatIsGone(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.HeadTimeout = 500 * time.Millisecond }).ready()
-	release := in.HoldLoops()
+	release := in.hold()
 	const clients = 20
 	for range clients {
 		c, err := net.Dial("tcp", in.Addr())

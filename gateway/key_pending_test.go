@@ -96,6 +96,7 @@ func (s *keyServer) token(kid string) string {
 // While the server of the keys is away a token may be good: on every transport
 // its client is told to come again, and let in once the key is there.
 func TestUnknownKeyIsLater(t *testing.T) {
+	t.Parallel()
 	keys := newKeyServer(t, "new", "never")
 	in := start(t, func(c *gateway.Config) { keys.use(c); c.Origins = []string{"https://app.example"} }).ready()
 	token := keys.token("new")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -45,6 +46,7 @@ func isLarge(data string, i, size int) bool {
 // limits.total_queue_bytes if they counted for each client, reach all who read,
 // whatever the transport and the channel's policy.
 func TestLargeMessagesReachWhoReads(t *testing.T) {
+	t.Parallel()
 	const each = 6 // clients of a transport
 	ways(t, func(t *testing.T, way gateway.IOUring) {
 		policy := map[gateway.IOUring]gateway.SlowPolicy{gateway.IOUringAuto: gateway.SlowDisconnect, gateway.IOUringOff: gateway.SlowDropOldest}[way]
@@ -87,7 +89,7 @@ func TestLargeMessagesReachWhoReads(t *testing.T) {
 				cursor := in.poll(nil, "wait=0&channels="+channels).Cursor
 				readers.Go(func() {
 					for i := 0; i < len(largeSizes); {
-						resp, err := plainHTTP.Get("http://" + in.Addr() + "/v1/poll?wait=25&channels=" + channels + "&cursor=" + cursor)
+						resp, err := gatewaytest.Once.Get("http://" + in.Addr() + "/v1/poll?wait=25&channels=" + channels + "&cursor=" + cursor)
 						if err != nil {
 							t.Errorf("a poll for message %d: %v", i, err)
 							return
@@ -121,6 +123,7 @@ func TestLargeMessagesReachWhoReads(t *testing.T) {
 // A client that reads none of the large messages is closed all the same, with a
 // few of them in its queue at most, while one beside it gets them all.
 func TestLargeMessagesCloseWhoDoesNotRead(t *testing.T) {
+	t.Parallel()
 	const size = 1_000_000
 	ways(t, func(t *testing.T, way gateway.IOUring) {
 		in := start(t, func(c *gateway.Config) { c.Socket.IOUring = string(way) }).ready()
@@ -210,7 +213,7 @@ func TestMessageOverTheLimit(t *testing.T) {
 		t.Errorf("%v are counted", n)
 	}
 	for listener, addr := range map[string]string{"the operator's": in.AdminAddr(), "the clients'": in.Addr()} {
-		resp, err := plainHTTP.Post("http://"+addr+"/v1/publish", "application/json",
+		resp, err := gatewaytest.Once.Post("http://"+addr+"/v1/publish", "application/json",
 			strings.NewReader(`{"channel":"big","data":"`+strings.Repeat("x", limit-1)+`"}`))
 		if err != nil {
 			t.Fatal(err)

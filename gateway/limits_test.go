@@ -21,6 +21,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -289,7 +290,7 @@ func floodFewFiles(t *testing.T, open int, most, knob string) {
 	flood.Wait()
 
 	eventually(t, "the flood has drained away", func() bool {
-		r, err := plainHTTP.Get("http://" + admin + "/metrics")
+		r, err := gatewaytest.Once.Get("http://" + admin + "/metrics")
 		if err != nil {
 			return false
 		}

@@ -21,6 +21,7 @@ import (
 func status(t testing.TB, c net.Conn) outcome { return readOutcome(t, bufio.NewReader(c)) }
 
 func TestConnectionsPerAddress(t *testing.T) {
+	t.Parallel()
 	const most = 3
 	in := start(t, func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = most }).ready()
 	var inside []net.Conn
@@ -93,6 +94,7 @@ const (
 )
 
 func TestProxies(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	for name, test := range map[string]struct {
 		protocol string
@@ -283,6 +285,7 @@ func TestProxyBeforeUnixSocket(t *testing.T) {
 
 // A proxy that says nothing, or not enough, has the time of a head for it.
 func TestSlowProxy(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
 		c.Proxy.Protocol, c.Proxy.Trusted = "any", []string{"127.0.0.0/8"}
 		c.Limits.HeadTimeout = time.Second

@@ -19,7 +19,7 @@ import (
 func TestCatchUpsLeaveTheLoopAlone(t *testing.T) {
 	for name, ring := range map[string]int{"kept": fanout.DefaultConfig().Ring.Messages, "more than is kept": 5} {
 		t.Run(name, func(t *testing.T) {
-			const past, size, later = 100, 60_000, 40
+			const past, size, later = 60, 60_000, 40 // less than what has a pace
 			redis := redistest.Start(t)
 			in := startWith(t, redis, func(c *gateway.Config) { c.Shards = 1 }, func(c *fanout.Config) { c.Ring.Messages = ring }).ready()
 			script, err := os.ReadFile("../configs/publish.lua")

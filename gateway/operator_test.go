@@ -2,9 +2,7 @@ package gateway_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,31 +10,14 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // call makes a request to the admin listener and reads the answer into out,
 // unless that is nil.
 func (in *instance) call(method, path, body string, out any) int {
 	in.t.Helper()
-	r, err := http.NewRequest(method, "http://"+in.AdminAddr()+path, strings.NewReader(body))
-	if err != nil {
-		in.t.Fatal(err)
-	}
-	answer, err := plainHTTP.Do(r)
-	if err != nil {
-		in.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		in.t.Fatal(err)
-	}
-	if out != nil {
-		if err := json.Unmarshal(text, out); err != nil {
-			in.t.Fatalf("%s %s: %s is not JSON: %v", method, path, text, err)
-		}
-	}
-	return answer.StatusCode
+	return gatewaytest.Call(in.t, method, "http://"+in.AdminAddr()+path, body, out)
 }
 
 // failure is an error as the admin listener writes it.
@@ -232,7 +213,7 @@ func TestAdminToken(t *testing.T) {
 		}
 		r, _ := http.NewRequest("GET", "http://"+in.AdminAddr()+path, nil)
 		r.Header.Set("Authorization", "Bearer "+token)
-		answer, err := plainHTTP.Do(r)
+		answer, err := gatewaytest.Once.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 // A client that catches up and doesn't read is given a page, while one beside it gets
 // all that it asks for.
 func TestDeafClientsAreGivenAPage(t *testing.T) {
+	t.Parallel()
 	const deaf, past, size = 3, 60, 60_000
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	since := in.history("h", past, size)
@@ -81,6 +82,7 @@ func TestPollsComeInPages(t *testing.T) {
 
 // A message that takes the loop long to encode is encoded elsewhere, on any transport.
 func TestLargeMessagesOfThePast(t *testing.T) {
+	t.Parallel()
 	const size = 1 << 20
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	for n := range 3 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // pollAnswer is what /v1/poll answers.
@@ -28,7 +29,7 @@ type polled struct {
 func (in *instance) poll(hc *http.Client, query string) polled {
 	in.t.Helper()
 	if hc == nil {
-		hc = plainHTTP
+		hc = gatewaytest.Once
 	}
 	resp, err := hc.Get("http://" + in.Addr() + "/v1/poll?" + query)
 	if err != nil {
@@ -42,7 +43,7 @@ func (in *instance) poll(hc *http.Client, query string) polled {
 func (in *instance) pollMeanwhile(query string) <-chan func() polled {
 	got := make(chan func() polled, 1)
 	go func() {
-		resp, err := plainHTTP.Get("http://" + in.Addr() + "/v1/poll?" + query)
+		resp, err := gatewaytest.Once.Get("http://" + in.Addr() + "/v1/poll?" + query)
 		if err == nil { // read here, so that the connection ends whether or not anybody takes it
 			var body []byte
 			body, err = io.ReadAll(resp.Body)
@@ -186,6 +187,7 @@ func TestChannelsOfAPollTakeTurns(t *testing.T) {
 }
 
 func TestPollTimesOut(t *testing.T) {
+	t.Parallel()
 	in := start(t, nil).ready()
 	begin := time.Now()
 	p := in.poll(nil, "channels=quiet&wait=1")
@@ -197,7 +199,7 @@ func TestPollTimesOut(t *testing.T) {
 func TestPollWithABody(t *testing.T) {
 	in := start(t, nil).ready()
 	post := func(body string) (int, string) {
-		resp, err := plainHTTP.Post("http://"+in.Addr()+"/v1/poll", "application/json", strings.NewReader(body))
+		resp, err := gatewaytest.Once.Post("http://"+in.Addr()+"/v1/poll", "application/json", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,6 +251,7 @@ func TestPollBadQueries(t *testing.T) {
 }
 
 func TestPipelinedPolls(t *testing.T) {
+	t.Parallel()
 	in := start(t, nil).ready()
 	request := func(wait string) string {
 		return "GET /v1/poll?channels=p&wait=" + wait + " HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -279,6 +282,7 @@ func TestPollerThatGoesIsNoticed(t *testing.T) {
 }
 
 func TestPollAcrossNodes(t *testing.T) {
+	t.Parallel()
 	a := start(t, nil).ready()
 	b := startOn(t, a.redis, nil).ready()
 	cursor := a.poll(nil, "channels=plain&wait=0").Cursor
@@ -323,7 +327,7 @@ func TestQuietPollsHaveTheDate(t *testing.T) {
 	in.events("/v1/sse?channels=c", "").expect("subscribed") // the channel stays
 	cursor, last := "", time.Time{}
 	for range 3 {
-		resp, err := plainHTTP.Get("http://" + in.Addr() + "/v1/poll?channels=c&wait=2&cursor=" + cursor)
+		resp, err := gatewaytest.Once.Get("http://" + in.Addr() + "/v1/poll?channels=c&wait=2&cursor=" + cursor)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,7 +47,7 @@ func TestPublicationsAreBounded(t *testing.T) {
 			t.Fatalf("%+v", e)
 		}
 	}
-	if n := in.totals().inputBytes; n != 0 {
+	if n := in.InputBytes(); n != 0 {
 		t.Errorf("%d bytes are still counted", n)
 	}
 }

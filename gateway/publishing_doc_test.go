@@ -47,6 +47,7 @@ var (
 // must receive what it publishes plain each time, and what it publishes durable
 // once, with the id that it prints.
 func TestPublishingExamples(t *testing.T) {
+	t.Parallel()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +85,7 @@ var subjectBlock = regexp.MustCompile("(?ms)^```([a-z]+) user\n(.*?)^```")
 // TestSubjectExamples gives every such example subjects of many kinds: it must
 // print the channel that the gateway grants.
 func TestSubjectExamples(t *testing.T) {
+	t.Parallel()
 	document, err := os.ReadFile("../docs/PUBLISH.md")
 	if err != nil {
 		t.Fatal(err)
@@ -217,6 +219,7 @@ var forgetBlock = regexp.MustCompile("(?ms)^```sh forget\n(.*?)^```")
 // TestForgettingExamples runs each way to forget: it says how much that was, and
 // nothing of it comes to anybody any more.
 func TestForgettingExamples(t *testing.T) {
+	t.Parallel()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)

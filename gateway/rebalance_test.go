@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 func (in *instance) post(path, body string) (int, map[string]any) {
 	in.t.Helper()
-	resp, err := plainHTTP.Post("http://"+in.AdminAddr()+path, "application/json", strings.NewReader(body))
+	resp, err := gatewaytest.Once.Post("http://"+in.AdminAddr()+path, "application/json", strings.NewReader(body))
 	if err != nil {
 		in.t.Fatal(err)
 	}
@@ -101,7 +102,7 @@ func TestRebalanceBesideAnother(t *testing.T) {
 	if status, _ := in.post("/v1/drain", ""); status != 202 {
 		t.Fatal("a rebalance holds up the shutdown")
 	}
-	eventually(t, "the drain has begun", func() bool { return in.totals().draining })
+	eventually(t, "the drain has begun", func() bool { return in.DrainBegun() })
 	refused("drain")
 }
 
@@ -129,6 +130,7 @@ func TestDrainByTheAdmin(t *testing.T) {
 }
 
 func TestDrainRate(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
 		c.Drain.Rate = 20
 		c.Drain.Timeout = time.Hour
@@ -155,6 +157,7 @@ func TestDrainRate(t *testing.T) {
 }
 
 func TestMaxAge(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Drain.MaxAge = time.Second }).ready()
 	begin := time.Now()
 	c := in.dial("/v1/ws")

@@ -26,6 +26,7 @@ func (in *instance) reloadWith(change func(*gateway.Config)) []string {
 }
 
 func TestReload(t *testing.T) {
+	t.Parallel()
 	in := start(t, nil).ready()
 	c := in.subscribed("news")
 	refused := in.reloadWith(func(c *gateway.Config) {
@@ -73,6 +74,7 @@ func TestReload(t *testing.T) {
 }
 
 func TestReloadConnections(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Limits.Connections = 1 }).ready()
 	in.subscribed("news")
 	if status, _ := answerOf(t, in.raw("")); status != 503 {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -53,14 +54,9 @@ func TestMain(m *testing.M) {
 // patience is how long a test waits for something to come true.
 const patience = time.Minute
 
-// eventually fails the test unless fn comes true.
 func eventually(t testing.TB, what string, fn func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !fn(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("still not after %v: %s", patience, what)
-		}
-	}
+	gatewaytest.Eventually(t, what, fn)
 }
 
 // instance is a running gateway with its Redis.
@@ -189,6 +185,14 @@ func (l *lockedLog) String() string {
 	return l.text.String()
 }
 
+// hold returns when all loops stand still. They do until release is called, or the
+// test ends.
+func (in *instance) hold() (release func()) {
+	release = in.HoldLoops()
+	in.t.Cleanup(release)
+	return release
+}
+
 func (in *instance) ready() *instance {
 	in.t.Helper()
 	eventually(in.t, "the gateway is ready", func() bool { return in.Ready() == nil })
@@ -199,17 +203,7 @@ func (in *instance) ready() *instance {
 // `gateway_closes_total{reason="drain"}`; 0 when it isn't there.
 func (in *instance) metric(series string) float64 {
 	in.t.Helper()
-	_, body := in.get("http://" + in.AdminAddr() + "/metrics")
-	for line := range strings.Lines(body) {
-		if rest, ok := strings.CutPrefix(line, series+" "); ok {
-			var v float64
-			if _, err := fmt.Sscan(rest, &v); err != nil {
-				in.t.Fatal(err)
-			}
-			return v
-		}
-	}
-	return 0
+	return gatewaytest.Metric(in.t, in.AdminAddr(), series)
 }
 
 // totals are the gateway's metrics.
@@ -220,8 +214,7 @@ type totals struct {
 	drops                                                  map[gateway.DropReason]uint64
 	clients                                                map[string]int // by transport
 	connections, subscriptions, channels, queues           int
-	queueBytes, inputBytes                                 int64
-	draining                                               bool
+	queueBytes                                             int64
 }
 
 // totals returns them.
@@ -245,7 +238,7 @@ func (in *instance) totals() totals {
 		clients: labelled[string, int](figures, "clients"),
 
 		connections: gauge("connections"), subscriptions: gauge("subscriptions"), channels: gauge("channels"), queues: gauge("queues"),
-		queueBytes: int64(gauge("queue_bytes")), inputBytes: int64(gauge("input_bytes")), draining: gauge("draining") == 1,
+		queueBytes: int64(gauge("queue_bytes")),
 	}
 }
 
@@ -261,21 +254,9 @@ func labelled[K ~string, V uint64 | int](figures map[string]float64, name string
 	return values
 }
 
-// plainHTTP makes one request on one connection.
-var plainHTTP = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
-
 func (in *instance) get(url string) (int, string) {
 	in.t.Helper()
-	r, err := plainHTTP.Get(url)
-	if err != nil {
-		in.t.Fatal(err)
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		in.t.Fatal(err)
-	}
-	return r.StatusCode, string(body)
+	return gatewaytest.Get(in.t, url)
 }
 
 // client is a WebSocket client.

@@ -175,6 +175,7 @@ func TestSlowReaderWithinTheBound(t *testing.T) {
 // Whatever ends a connection whose last frame is only half sent must send the
 // rest of it before the close frame.
 func TestCloseBehindAHalfSentFrame(t *testing.T) {
+	t.Parallel()
 	const size = 300 << 10
 	for name, tc := range map[string]struct {
 		queueBytes int

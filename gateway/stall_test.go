@@ -14,7 +14,7 @@ import (
 // something meanwhile.
 func (in *instance) stall(d time.Duration, meanwhile func()) {
 	in.t.Helper()
-	release := in.HoldLoops()
+	release := in.hold()
 	end := time.Now().Add(d)
 	meanwhile()
 	eventually(in.t, "the stall is long enough", func() bool { return time.Now().After(end) })

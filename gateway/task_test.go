@@ -15,6 +15,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // leading is a connection whose first writes up to the end of a request's head are
@@ -104,7 +105,7 @@ func TestManyChannelsKeepTheirOrder(t *testing.T) {
 		return in.totals().subscriptions == 4*gateway.Many-1
 	})
 	eventually(t, "nothing is left to do", func() bool {
-		return in.Kept().Tasks == 0 && in.totals().inputBytes == 0
+		return in.Kept().Tasks == 0 && in.InputBytes() == 0
 	})
 }
 
@@ -155,7 +156,7 @@ func TestPollsOfManyChannelsAreAnsweredInSlices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, err := plainHTTP.Post("http://"+in.Addr()+"/v1/poll", "application/json", bytes.NewReader(body))
+		resp, err := gatewaytest.Once.Post("http://"+in.Addr()+"/v1/poll", "application/json", bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}

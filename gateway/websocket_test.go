@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 func TestMessageReachesEverySubscriber(t *testing.T) {
@@ -323,7 +324,7 @@ func TestHandshakeRefusals(t *testing.T) {
 			if tc.change != nil {
 				tc.change(r.Header)
 			}
-			resp, err := plainHTTP.Do(r)
+			resp, err := gatewaytest.Once.Do(r)
 			if err != nil {
 				t.Fatal(err)
 			}

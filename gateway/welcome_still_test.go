@@ -71,7 +71,8 @@ func TestWelcomeOverflows(t *testing.T) {
 	}
 	p.close()
 	s.read(p.slot, c)
-	s.reap()
+	for s.Turn() {
+	}
 	other := s.openAs(stillToken(t, "own"), "own")
 	if other.slot != p.slot {
 		t.Fatalf("the next client is in slot %d, not %d", other.slot, p.slot)

@@ -6,8 +6,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,23 +32,89 @@ type Server struct {
 	// Client is for the test's own commands.
 	Client *redis.Client
 
-	t    testing.TB
-	port string
-	args []string
-	cmd  *exec.Cmd // nil while it's down
+	t       testing.TB
+	port    string
+	args    []string
+	cmd     *exec.Cmd // nil while it's down
+	touched bool      // killed or signalled: no other test's
 }
 
-// Start starts a server that lives until the test ends. args are added to its
-// command line, --appendonly yes for one.
+// Start returns a running server that is the test's until it ends. Without args, which
+// are added to its command line, --appendonly yes for one, it may be one that an
+// earlier test has used: nothing is left of that.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := New(t, args...)
-	s.Start()
+	if len(args) > 0 {
+		s := New(t, args...)
+		s.Start()
+		return s
+	}
+	s := takeSpare()
+	if s == nil {
+		s = reserve(t, os.TempDir()) // it writes no file
+	}
+	s.t = t
+	if s.cmd == nil {
+		s.Start()
+	}
+	t.Cleanup(s.giveBack)
 	return s
+}
+
+// spares are servers that tests have given back. They end with the process.
+var spares struct {
+	mu   sync.Mutex
+	idle []*Server // guarded by mu
+}
+
+func takeSpare() *Server {
+	spares.mu.Lock()
+	defer spares.mu.Unlock()
+	n := len(spares.idle)
+	if n == 0 {
+		return nil
+	}
+	s := spares.idle[n-1]
+	spares.idle = spares.idle[:n-1]
+	return s
+}
+
+// giveBack empties the server for the next test, or ends it when it isn't as it was
+// started.
+func (s *Server) giveBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.touched || s.configured(ctx) ||
+		s.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub").Err() != nil ||
+		s.Client.FlushAll(ctx).Err() != nil || s.Client.ScriptFlush(ctx).Err() != nil || s.Client.ConfigResetStat(ctx).Err() != nil {
+		s.Client.Close()
+		s.Kill()
+		return
+	}
+	spares.mu.Lock()
+	defer spares.mu.Unlock()
+	spares.idle = append(spares.idle, s)
+}
+
+// configured reports whether somebody has changed how the server works.
+func (s *Server) configured(ctx context.Context) bool {
+	stats, err := s.Client.Info(ctx, "commandstats").Result()
+	return err != nil || slices.ContainsFunc([]string{"config|set", "acl|setuser", "client|pause", "replicaof", "debug"},
+		func(command string) bool { return strings.Contains(stats, "cmdstat_"+command+":") })
 }
 
 // New reserves an address and starts nothing yet.
 func New(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := reserve(t, t.TempDir(), args...)
+	t.Cleanup(func() {
+		s.Client.Close()
+		s.Kill()
+	})
+	return s
+}
+
+func reserve(t testing.TB, dir string, args ...string) *Server {
 	t.Helper()
 	addr, err := loopback.Reserve()
 	if err != nil {
@@ -54,12 +122,8 @@ func New(t testing.TB, args ...string) *Server {
 	}
 	s := &Server{t: t, Addr: addr}
 	_, s.port, _ = net.SplitHostPort(addr)
-	s.args = append([]string{"--port", s.port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...)
+	s.args = append([]string{"--port", s.port, "--bind", "127.0.0.1", "--save", "", "--dir", dir}, args...)
 	s.Client = redis.NewClient(&redis.Options{Addr: s.Addr, Protocol: 2, DisableIdentity: true})
-	t.Cleanup(func() {
-		s.Client.Close()
-		s.Kill()
-	})
 	return s
 }
 
@@ -111,6 +175,7 @@ func (s *Server) answers() bool {
 
 // Kill ends the server as a crash would.
 func (s *Server) Kill() {
+	s.touched = true
 	if s.cmd != nil {
 		s.cmd.Process.Kill()
 		s.cmd.Wait()
@@ -121,6 +186,7 @@ func (s *Server) Kill() {
 // Signal sends a signal: SIGSTOP makes a server that accepts and never answers.
 func (s *Server) Signal(sig syscall.Signal) {
 	s.t.Helper()
+	s.touched = true
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		s.t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func goodClients(t testing.TB, g *gateway, name string, n int) *good {
 	t.Helper()
 	o := &good{t: t, g: g, name: name, begin: time.Now(), got: make([]int, n)}
 	for i := range n {
-		c, err := net.Dial("tcp", g.public)
+		c, err := net.Dial("tcp", g.Public)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +235,7 @@ func (o *good) publish(perSecond int, during time.Duration) [2]delays {
 			if err != nil {
 				o.t.Fatal(err)
 			}
-			o.g.redis.Publish(fmt.Sprintf("%s.%d", o.name, sent%n), text)
+			o.g.Redis.Publish(fmt.Sprintf("%s.%d", o.name, sent%n), text)
 		}
 	}
 	eventually(o.t, "the good clients have all", func() bool {

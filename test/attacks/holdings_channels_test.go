@@ -21,9 +21,9 @@ func holdRings(t *testing.T) (rows []row) {
 			redis := redistest.Start(t)
 			g := startGateway(t, redis, redis.URL(), calm...)
 			n := max(1, m.clients)
-			open(t, g.public, n, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + names("r", i, 100))) })
-			open(t, g.public, n, func(i int) []byte { return []byte(get("/v1/sse?channels=" + names("r", i, 100))) })
-			eventually(t, "all are subscribed", func() bool { return g.figure("gateway_broker_channels") >= float64(100*n) })
+			open(t, g.Public, n, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + names("r", i, 100))) })
+			open(t, g.Public, n, func(i int) []byte { return []byte(get("/v1/sse?channels=" + names("r", i, 100))) })
+			eventually(t, "all are subscribed", func() bool { return g.Metric("gateway_broker_channels") >= float64(100*n) })
 			before := g.resident()
 			payload := strings.Repeat("x", m.payload)
 			sent := 0
@@ -41,16 +41,16 @@ func holdRings(t *testing.T) (rows []row) {
 						t.Fatal(err)
 					}
 					// Redis ends a subscriber for whom more than 32 MiB wait.
-					eventually(t, "these have come", func() bool { return g.figure("gateway_broker_messages_total") >= float64(sent) })
+					eventually(t, "these have come", func() bool { return g.Metric("gateway_broker_messages_total") >= float64(sent) })
 				}
 			}
-			eventually(t, "all have come", func() bool { return g.figure("gateway_broker_messages_total") == float64(100*n*m.each) })
+			eventually(t, "all have come", func() bool { return g.Metric("gateway_broker_messages_total") == float64(100*n*m.each) })
 			// What waits for the clients, who read nothing, is theirs. The collector may have
 			// had as much room to itself before as small messages need.
-			grown := max(0, g.memory()-before-int(g.figure("gateway_queue_bytes")))
+			grown := max(0, g.memory()-before-int(g.Metric("gateway_queue_bytes")))
 			rows = append(rows, row{
 				what: "recent messages of channels: " + name, client: "backends decide", all: "`redis.ring.total_bytes`, 64 MiB",
-				reached: fmt.Sprintf("%d channels, %s counted", 100*n, mib(int(g.figure("gateway_broker_ring_bytes")))), memory: grown, bound: total,
+				reached: fmt.Sprintf("%d channels, %s counted", 100*n, mib(int(g.Metric("gateway_broker_ring_bytes")))), memory: grown, bound: total,
 			})
 		})
 	}
@@ -67,7 +67,7 @@ func holdMessages(t *testing.T) (rows []row) {
 			g := startGateway(t, redis, "redis://"+proxy.addr, calm...)
 			before := g.resident()
 			proxy.history.Store(true)
-			open(t, g.public, 1, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + names("h", i, m.channels))) })
+			open(t, g.Public, 1, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + names("h", i, m.channels))) })
 			eventually(t, "Redis has all channels", func() bool {
 				return redis.Client.PubSubNumSub(context.Background(), "push:h.0.99").Val()["push:h.0.99"] == 1
 			})
@@ -77,7 +77,7 @@ func holdMessages(t *testing.T) (rows []row) {
 				g.publish(fmt.Sprintf("h.0.%d", k), payload, each)
 			}
 			eventually(t, "all have come", func() bool {
-				return g.figure("gateway_broker_messages_total") >= 0 && redis.Stat("total_net_output_bytes") > 0
+				return g.Metric("gateway_broker_messages_total") >= 0 && redis.Stat("total_net_output_bytes") > 0
 			})
 			rows = append(rows, row{
 				what: "messages of channels that are being subscribed: " + name, client: "backends decide", all: "64 MiB",
@@ -97,13 +97,13 @@ func holdLingering(t *testing.T) (rows []row) {
 		before := g.resident()
 		came := 0
 		for came < 2*most {
-			conns := open(t, g.public, 50, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + names("l", came+i, 100))) })
-			eventually(t, "all are subscribed", func() bool { return g.figure("gateway_subscriptions") == 5000 })
+			conns := open(t, g.Public, 50, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + names("l", came+i, 100))) })
+			eventually(t, "all are subscribed", func() bool { return g.Metric("gateway_subscriptions") == 5000 })
 			closeAll(conns)
-			eventually(t, "all have left", func() bool { return g.figure("gateway_subscriptions") == 0 })
+			eventually(t, "all have left", func() bool { return g.Metric("gateway_subscriptions") == 0 })
 			came += 5000
 		}
-		kept := int(g.figure("gateway_broker_lingering_channels"))
+		kept := int(g.Metric("gateway_broker_lingering_channels"))
 		if kept > most || kept < most/2 {
 			t.Errorf("%d channels linger of %d that may", kept, most)
 		}
@@ -132,10 +132,10 @@ func holdSubscriptions(t *testing.T) (rows []row) {
 			// In steps, or it's the collector's room for the rush that is measured.
 			const steps = 20
 			for step := range steps {
-				open(t, g.public, n/steps, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + channels(i+step*n/steps))) })
+				open(t, g.Public, n/steps, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + channels(i+step*n/steps))) })
 				here := float64(100 * n * (step + 1) / steps)
 				eventually(t, "all are subscribed", func() bool {
-					return g.figure("gateway_subscriptions") == here && (!own || g.figure("gateway_broker_channels") >= here)
+					return g.Metric("gateway_subscriptions") == here && (!own || g.Metric("gateway_broker_channels") >= here)
 				})
 			}
 			r.reached, r.memory = fmt.Sprintf("%d subscriptions of %d clients", 100*n, n), g.memory()-before
@@ -159,8 +159,8 @@ func holdConnections(t *testing.T) (rows []row) {
 			g := startGateway(t, redis, redis.URL(), calm...)
 			n := 16_000
 			before := g.resident()
-			open(t, g.public, n, func(i int) []byte { return []byte(say) })
-			eventually(t, "all are there", func() bool { return g.figure("gateway_subscriptions") == float64(n) })
+			open(t, g.Public, n, func(i int) []byte { return []byte(say) })
+			eventually(t, "all are there", func() bool { return g.Metric("gateway_subscriptions") == float64(n) })
 			rows = append(rows, row{
 				what: "connections: " + name, client: "`limits.connections_per_address`", all: "`limits.connections`",
 				reached: fmt.Sprintf("%d clients", n), memory: g.resident() - before, things: n, each: 2500,

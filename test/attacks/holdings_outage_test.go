@@ -18,8 +18,8 @@ func holdWaiters(t *testing.T) (rows []row) {
 		g := startGateway(t, redis, "redis://"+proxy.addr, calm...)
 		n := 4000
 		channels := names("w", 0, 100)
-		open(t, g.public, 1, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + channels)) })
-		eventually(t, "the channels are there", func() bool { return g.figure("gateway_broker_channels") >= 100 })
+		open(t, g.Public, 1, func(i int) []byte { return []byte(upgrade("/v1/ws?channels=" + channels)) })
+		eventually(t, "the channels are there", func() bool { return g.Metric("gateway_broker_channels") >= 100 })
 		proxy.history.Store(true)
 		before := g.resident()
 		var ask bytes.Buffer
@@ -28,9 +28,9 @@ func holdWaiters(t *testing.T) (rows []row) {
 		}
 		const steps = 20
 		for step := range steps {
-			open(t, g.public, n/steps, func(i int) []byte { return append([]byte(upgrade("/v1/ws")), ask.Bytes()...) })
+			open(t, g.Public, n/steps, func(i int) []byte { return append([]byte(upgrade("/v1/ws")), ask.Bytes()...) })
 			eventually(t, "all wait", func() bool {
-				return g.figure("gateway_subscriptions") == float64(100*n*(step+1)/steps+100)
+				return g.Metric("gateway_subscriptions") == float64(100*n*(step+1)/steps+100)
 			})
 		}
 		rows = append(rows, row{
@@ -75,9 +75,9 @@ func holdCursors(t *testing.T) (rows []row) {
 			// In steps, or what all of them send at once is more than limits.total_input_bytes.
 			const steps = 10
 			for step := range steps {
-				open(t, g.public, n/steps, func(i int) []byte { return []byte(kind.say) })
+				open(t, g.Public, n/steps, func(i int) []byte { return []byte(kind.say) })
 				eventually(t, "all wait", func() bool {
-					return g.figure("gateway_subscriptions") == float64(kind.things*n*(step+1)/steps)
+					return g.Metric("gateway_subscriptions") == float64(kind.things*n*(step+1)/steps)
 				})
 			}
 			rows = append(rows, row{
@@ -100,12 +100,12 @@ func holdPublications(t *testing.T) (rows []row) {
 		proxy.publish.Store(true)
 		before := g.resident()
 		n := 400
-		open(t, g.public, n, func(i int) []byte {
+		open(t, g.Public, n, func(i int) []byte {
 			one := text(fmt.Sprintf(`{"type":"publish","channel":"pub.%d","data":"%s"}`, i, strings.Repeat("x", 60_000)))
 			return append([]byte(upgrade("/v1/ws")), bytes.Repeat(one, 10)...)
 		})
 		eventually(t, "all are taken or refused", func() bool {
-			return g.figure("gateway_client_received_bytes_total") > float64(n)*10*60_000
+			return g.Metric("gateway_client_received_bytes_total") > float64(n)*10*60_000
 		})
 		rows = append(rows, row{
 			what: "messages that wait to be published", client: "`limits.publishes_per_second`", all: "`limits.total_input_bytes`, 64 MiB",

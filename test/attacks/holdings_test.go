@@ -60,7 +60,7 @@ func (g *gateway) fill(before int, what string, full func() bool, step func()) (
 func (g *gateway) publish(channel, payload string, n int) {
 	g.t.Helper()
 	for n > 0 {
-		pipe := g.redis.Client.Pipeline()
+		pipe := g.Redis.Client.Pipeline()
 		for range min(n, 1000) {
 			pipe.Publish(context.Background(), "push:"+channel, payload)
 		}
@@ -94,7 +94,7 @@ func holdQueues(t *testing.T) (rows []row) {
 			g := startGateway(t, redis, redis.URL(), calm...)
 			n := 2400
 			own := strings.Contains(m.path, "%d")
-			open(t, g.public, n, func(i int) []byte {
+			open(t, g.Public, n, func(i int) []byte {
 				path := m.path
 				if own {
 					path = fmt.Sprintf(path, i)
@@ -104,10 +104,10 @@ func holdQueues(t *testing.T) (rows []row) {
 				}
 				return []byte(get(path))
 			})
-			eventually(t, "all are subscribed", func() bool { return g.figure("gateway_subscriptions") == float64(n) })
+			eventually(t, "all are subscribed", func() bool { return g.Metric("gateway_subscriptions") == float64(n) })
 			before := g.resident()
 			payload := strings.Repeat("x", m.payload)
-			full := func() bool { return g.figure("gateway_queue_bytes") > 0.75*float64(total) }
+			full := func() bool { return g.Metric("gateway_queue_bytes") > 0.75*float64(total) }
 			grown := g.fill(before, "the bound of the queues", full, func() {
 				if !own {
 					g.publish("q", payload, m.each)
@@ -117,8 +117,8 @@ func holdQueues(t *testing.T) (rows []row) {
 					g.publish(fmt.Sprintf("q.%d", i), payload, m.each)
 				}
 			})
-			grown -= int(g.figure("gateway_broker_ring_bytes")) // which has a bound of its own
-			counted := g.figure("gateway_queue_bytes")
+			grown -= int(g.Metric("gateway_broker_ring_bytes")) // which has a bound of its own
+			counted := g.Metric("gateway_queue_bytes")
 			rows = append(rows, row{
 				what: "queues of clients that don't read: " + name, client: "`limits.queue_bytes`, 256 KiB", all: "`limits.total_queue_bytes`, 256 MiB",
 				reached: fmt.Sprintf("%d clients, %s counted", n, mib(int(counted))), memory: grown, bound: total,
@@ -146,19 +146,19 @@ func holdInputs(t *testing.T) (rows []row) {
 			before := g.resident()
 			n := in.clients
 			first := n / 4
-			openAll := func(n int) { openAny(t, g.public, n, []byte(in.say)) }
+			openAll := func(n int) { openAny(t, g.Public, n, []byte(in.say)) }
 			openAll(first)
 			opened := first
 			grown := g.fill(before, "the bound of the inputs",
 				func() bool { return opened >= n },
 				func() { openAll(n / 4); opened += n / 4 })
 			eventually(t, "all that came is read", func() bool {
-				at := g.figure("gateway_input_bytes")
+				at := g.Metric("gateway_input_bytes")
 				time.Sleep(200 * time.Millisecond)
-				return g.figure("gateway_input_bytes") == at
+				return g.Metric("gateway_input_bytes") == at
 			})
 			grown = max(grown, g.memory()-before)
-			counted := g.figure("gateway_input_bytes")
+			counted := g.Metric("gateway_input_bytes")
 			if counted > float64(total) {
 				t.Errorf("%.0f bytes of inputs are counted", counted)
 			}

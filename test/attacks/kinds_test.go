@@ -19,6 +19,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -46,7 +47,7 @@ func TestAttackOfEveryKind(t *testing.T) {
 	beside := goodClients(t, startGateway(t, redis, redis.URL()), "beside", goods/5)
 	defer beside.close()
 	for _, o := range []*good{o, beside} {
-		eventually(t, "the good clients are there", func() bool { return o.g.figure("gateway_subscriptions") == float64(len(o.conns)) })
+		eventually(t, "the good clients are there", func() bool { return o.g.Metric("gateway_subscriptions") == float64(len(o.conns)) })
 	}
 
 	if *long {
@@ -61,7 +62,7 @@ func TestAttackOfEveryKind(t *testing.T) {
 	calm := o.publish(goods, during/6)
 
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(kinds)), func(name string) bool { return !regexp.MustCompile(*only).MatchString(name) })
-	came := assaulted(t, assault{Addr: g.public, Clients: attackers, Kinds: names})
+	came := assaulted(t, assault{Addr: g.Public, Clients: attackers, Kinds: names})
 	defer came()
 	var worst, worstBeside time.Duration
 	var control [2]delays
@@ -74,7 +75,7 @@ func TestAttackOfEveryKind(t *testing.T) {
 	got := o.publish(goods, during)
 	close(stop)
 	meanwhile.Wait()
-	ends := g.figure("gateway_closes_total{")
+	ends := g.Metric("gateway_closes_total{")
 	n := came()
 
 	streams, polls := got[0], got[1]
@@ -137,7 +138,7 @@ func hot(g *gateway, stop <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		pipe := g.redis.Client.Pipeline()
+		pipe := g.Redis.Client.Pipeline()
 		for range 5 {
 			pipe.Publish(context.Background(), "push:hot", "x")
 			pipe.Publish(context.Background(), "push:hot.latest", strings.Repeat("x", 200))
@@ -162,7 +163,7 @@ func health(t testing.TB, g *gateway, stop <-chan struct{}) (worst time.Duration
 		case <-tick.C:
 		}
 		begin := time.Now()
-		resp, err := plain.Get("http://" + g.public + "/healthz")
+		resp, err := gatewaytest.Once.Get("http://" + g.Public + "/healthz")
 		if err != nil {
 			t.Error(err)
 			return worst

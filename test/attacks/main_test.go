@@ -7,10 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 var (
@@ -33,9 +34,8 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	program = filepath.Join(dir, "gateway")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "github.com/pushgate/pushgate/cmd/gateway")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+	if err := gatewaytest.Build(dir, []string{"gateway"}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.RemoveAll(dir)
 		os.Exit(1)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -34,7 +35,7 @@ func TestChromium(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		switch r.URL.Path {
 		case "/":
-			io.WriteString(w, strings.ReplaceAll(page, "GATEWAY", g.public))
+			io.WriteString(w, strings.ReplaceAll(page, "GATEWAY", g.Public))
 		case "/say":
 			said <- string(body)
 		case "/report":
@@ -55,11 +56,11 @@ func TestChromium(t *testing.T) {
 	await(t, said, "subscribed", &none)
 	g.publish(channel)
 	await(t, said, "waiting", &none)
-	eventually(t, "the gateway has pinged it", func() bool { return g.metric("gateway_pings_total") >= 4 })
-	if n := g.metric(`gateway_closes_total{reason="timeout"}`); n != 0 {
+	eventually(t, "the gateway has pinged it", func() bool { return g.Metric("gateway_pings_total") >= 4 })
+	if n := g.Metric(`gateway_closes_total{reason="timeout"}`); n != 0 {
 		t.Errorf("%v connections ended for a ping without an answer", n)
 	}
-	g.drain()
+	g.Signal(syscall.SIGTERM)
 	var got browsed
 	select {
 	case got = <-reported:
@@ -81,5 +82,5 @@ func TestChromium(t *testing.T) {
 	if got.Poll != poll {
 		t.Errorf("fetch %+v\n want %+v", got.Poll, poll)
 	}
-	g.exits()
+	g.Exits()
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/pushgate/pushgate/internal/loopback"
@@ -147,7 +148,7 @@ func TestClientMeetsFaults(t *testing.T) {
 	t.Run("a connection that dies in silence", func(t *testing.T) {
 		p := p.in(t)
 		g := startGateway(t)
-		x := openCrossing(t, g.public)
+		x := openCrossing(t, g.Public)
 		p.run(fmt.Sprintf(`tab.dead = tab.open("dead", %q)`, socketURL(x.Addr().String())), `tab.dead.subscribe("news")`)
 		p.expect("dead", "subscribed")
 		x.fallSilent()
@@ -161,7 +162,7 @@ func TestClientMeetsFaults(t *testing.T) {
 	t.Run("the network changes", func(t *testing.T) {
 		p := p.in(t)
 		g := startGateway(t, "--heartbeat.interval", "10m", "--heartbeat.timeout", "10m")
-		x := openCrossing(t, g.public)
+		x := openCrossing(t, g.Public)
 		p.run(fmt.Sprintf(`tab.moved = tab.open("moved", %q)`, socketURL(x.Addr().String())), `tab.moved.subscribe("news")`)
 		p.expect("moved", "subscribed")
 		x.fallSilent()
@@ -178,7 +179,7 @@ func TestClientMeetsFaults(t *testing.T) {
 		life.Store("3s")
 		tokens.Store(0)
 		g := startGateway(t, jwt...)
-		p.run(fmt.Sprintf(`tab.aged = tab.open("aged", %q, %s)`, socketURL(g.public), fetchToken))
+		p.run(fmt.Sprintf(`tab.aged = tab.open("aged", %q, %s)`, socketURL(g.Public), fetchToken))
 		first := p.expect("aged", "welcome")["connection"]
 		for range 2 {
 			if again := p.expect("aged", "welcome")["connection"]; again != first {
@@ -196,11 +197,11 @@ func TestClientMeetsFaults(t *testing.T) {
 		life.Store("1h")
 		tokens.Store(0)
 		g := startGateway(t, jwt...)
-		p.run(fmt.Sprintf(`tab.restarted = tab.open("restarted", %q, %s)`, socketURL(g.public), fetchToken))
+		p.run(fmt.Sprintf(`tab.restarted = tab.open("restarted", %q, %s)`, socketURL(g.Public), fetchToken))
 		p.expect("restarted", "welcome")
-		g.drain()
-		g.exits()
-		startGatewayOn(t, g.redis, append(jwt, "--listen", g.public)...)
+		g.Signal(syscall.SIGTERM)
+		g.Exits()
+		startGatewayOn(t, g.Redis, append(jwt, "--listen", g.Public)...)
 		p.expect("restarted", "close")
 		p.expect("restarted", "welcome")
 		p.run(`tab.restarted.close()`)
@@ -213,7 +214,7 @@ func TestClientMeetsFaults(t *testing.T) {
 		p := p.in(t)
 		life.Store("1h")
 		g := startGateway(t, jwt...)
-		p.run(fmt.Sprintf(`tab.two = tab.open("two", %q, %s)`, socketURL(g.public), fetchToken),
+		p.run(fmt.Sprintf(`tab.two = tab.open("two", %q, %s)`, socketURL(g.Public), fetchToken),
 			`tab.two.subscribe("a.1")`, `tab.two.subscribe("b.1")`)
 		if e := p.expect("two", "error"); e["channel"] != "b.1" || e["code"] != "forbidden" {
 			t.Errorf("got %v", e)
@@ -248,7 +249,7 @@ func TestClientMeetsFaults(t *testing.T) {
 	t.Run("a publish that is cut off", func(t *testing.T) {
 		p := p.in(t)
 		g := startGateway(t, "--channels", "[{match: [open], publish: true}]")
-		x := openCrossing(t, g.public)
+		x := openCrossing(t, g.Public)
 		p.run(fmt.Sprintf(`tab.cut = tab.open("cut", %q, { publishTimeout: 60000 });`, socketURL(x.Addr().String())))
 		p.expect("cut", "welcome")
 		x.fallSilent()
@@ -300,7 +301,7 @@ func TestClientMeetsFaults(t *testing.T) {
 	t.Run("the past of a channel", func(t *testing.T) {
 		p := p.in(t)
 		g := startGateway(t, "--channels", "[{match: [open], publish: true, durable: true}]")
-		p.run(fmt.Sprintf(`tab.past = tab.open("past", %q);`, socketURL(g.public)),
+		p.run(fmt.Sprintf(`tab.past = tab.open("past", %q);`, socketURL(g.Public)),
 			`(async () => { for (const n of [1, 2, 3]) await tab.past.publish("open", n); tab.past.subscribe("open", undefined, 2); })()`)
 		for _, want := range []float64{2, 3} {
 			if e := p.expect("past", "message"); e["data"] != want {
@@ -313,13 +314,13 @@ func TestClientMeetsFaults(t *testing.T) {
 	t.Run("an origin that is refused", func(t *testing.T) {
 		p := p.in(t)
 		g := startGateway(t, "--origins", "https://elsewhere.example")
-		p.run(fmt.Sprintf(`tab.foreign = tab.open("foreign", %q)`, socketURL(g.public)))
+		p.run(fmt.Sprintf(`tab.foreign = tab.open("foreign", %q)`, socketURL(g.Public)))
 		if e := p.expect("foreign", "error"); e["code"] != "origin_not_allowed" || !strings.Contains(fmt.Sprint(e["message"]), p.url) {
 			t.Errorf("got %v", e)
 		}
 		p.run(`tab.foreign.close()`)
-		if n := strings.Count(g.logged(), `"level":"INFO","msg":"a page is refused: its origin is not allowed"`); n != 1 {
-			t.Errorf("%d lines in the log, want one: %s", n, g.logged())
+		if n := strings.Count(g.Log(), `"level":"INFO","msg":"a page is refused: its origin is not allowed"`); n != 1 {
+			t.Errorf("%d lines in the log, want one: %s", n, g.Log())
 		}
 	})
 }

@@ -27,7 +27,7 @@ func TestConsole(t *testing.T) {
 			g := startGateway(t, c.flags...)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, "node", "testdata/console.js", chromium, "http://"+g.admin+"/console/")
+			cmd := exec.CommandContext(ctx, "node", "testdata/console.js", chromium, "http://"+g.Admin+"/console/")
 			cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
 			out, err := cmd.Output()
 			if err != nil {

@@ -82,7 +82,7 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 	full := startGateway(t, "--origins", origins, "--limits.connections", "1")
 	tokens := startGateway(t, "--origins", origins, "--auth.mode", "jwt", "--auth.jwt.secret", strings.Repeat("s", 32))
 	slow := startGateway(t, "--origins", origins, "--limits.messages_per_second", "1", "--limits.messages_burst", "1")
-	held, _, err := websocket.DefaultDialer.Dial("ws://"+full.public+"/v1/ws", nil)
+	held, _, err := websocket.DefaultDialer.Dial("ws://"+full.Public+"/v1/ws", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = strings.NewReplacer("REQUESTS", string(list), "GATEWAY", g.public, "FULL", full.public, "TOKENS", tokens.public, "SLOW", slow.public,
+	text = strings.NewReplacer("REQUESTS", string(list), "GATEWAY", g.Public, "FULL", full.Public, "TOKENS", tokens.Public, "SLOW", slow.Public,
 		"REPORTS", strings.TrimPrefix(pages["named"].URL, "http://")).Replace(corsPage)
 	frames = fmt.Sprintf(`<iframe src="%s/frame?as=wildcard"></iframe><iframe src="%s/frame?as=foreign"></iframe>
 			<iframe sandbox="allow-scripts" src="/frame?as=null"></iframe>`, pages["wildcard"].URL, foreign)

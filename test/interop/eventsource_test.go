@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,7 +49,7 @@ func TestEventSourceComesBackFromLimits(t *testing.T) {
 		"too_many_handshakes":   {[]string{"--limits.handshakes_per_second", "1", "--limits.handshakes_burst", "1"}, rush},
 	} {
 		g := startGateway(t, limit.flags...)
-		gateways[name], addrs[name], free[name] = g, g.public, limit.fill(t, g.public)
+		gateways[name], addrs[name], free[name] = g, g.Public, limit.fill(t, g.Public)
 	}
 	list, err := json.Marshal(addrs)
 	if err != nil {
@@ -62,7 +63,7 @@ func TestEventSourceComesBackFromLimits(t *testing.T) {
 		}
 		free[name]()
 		page.expect(name, "subscribed")
-		durable(t, g.redis, "c", "1")
+		durable(t, g.Redis, "c", "1")
 		page.expect(name, "message")
 	}
 }
@@ -80,11 +81,11 @@ func TestEventSourceComesBackFromDrain(t *testing.T) {
 	page := openTab(t, nil)
 	page.run(listens, `listen("stream", "`+addr+`");`)
 	page.expect("stream", "subscribed")
-	g.drain()
+	g.Signal(syscall.SIGTERM)
 	if reason := page.expect("stream", "bye")["value"]; reason != "drain" {
 		t.Errorf("bye %v", reason)
 	}
-	g.exits()
+	g.Exits()
 	startGatewayOn(t, redis, "--listen", addr)
 	page.expect("stream", "subscribed")
 	durable(t, redis, "c", "1")

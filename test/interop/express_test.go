@@ -37,7 +37,7 @@ func TestExpressCompression(t *testing.T) {
 		app.get("/page", (req, res) => res.type("text").send("x".repeat(5000)));
 		const proxy = createProxyMiddleware({ target: "http://%s", ws: true });
 		app.use(proxy);
-		app.listen(%s, "%s").on("upgrade", proxy.upgrade);`, g.public, port, host)
+		app.listen(%s, "%s").on("upgrade", proxy.upgrade);`, g.Public, port, host)
 	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestExpressCompression(t *testing.T) {
 	lines := bufio.NewScanner(stream.Body)
 	for n := range 3 {
 		want := fmt.Sprintf(`"data":%d`, n)
-		g.redis.Publish(channel, fmt.Sprint(n))
+		g.Redis.Publish(channel, fmt.Sprint(n))
 		for lines.Scan() && !strings.Contains(lines.Text(), want) {
 		}
 		if err := lines.Err(); err != nil {

@@ -34,7 +34,7 @@ func startHAProxy(t testing.TB, lines string, gateways ...*gateway) *balancer {
 	}
 	var addresses []any
 	for _, g := range gateways {
-		addresses = append(addresses, g.public)
+		addresses = append(addresses, g.Public)
 	}
 	b := &balancer{t: t, public: addr, stats: filepath.Join(dir, "stats")}
 	config := filepath.Join(dir, "haproxy.cfg")

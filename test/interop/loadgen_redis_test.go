@@ -22,7 +22,7 @@ func TestLoadgenRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := startGatewayOn(t, x.server, "--redis.url", x.url)
 			for _, durable := range []string{"--durable=false", "--durable"} {
-				r, code := load(t, "fanout", "--url", "ws://"+g.public, "-n", "60", "--channels", "room.%d{20}", durable,
+				r, code := load(t, "fanout", "--url", "ws://"+g.Public, "-n", "60", "--channels", "room.%d{20}", durable,
 					"--messages", "200", "--rate", "100", "--redis", x.url, "--timeout", "90s")
 				if code != 0 || r.Fanout == nil || r.Fanout.Expected != 600 || r.Fanout.Delivered != 600 {
 					t.Errorf("%s: exit code %d", durable, code)

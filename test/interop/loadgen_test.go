@@ -135,7 +135,7 @@ func awaitListener(t testing.TB, addr string) {
 
 // passTo is nginx's way to a gateway, with further directives.
 func passTo(g *gateway, directives string) string {
-	return directives + " location /v1/ { proxy_pass http://" + g.public + "; proxy_http_version 1.1;" +
+	return directives + " location /v1/ { proxy_pass http://" + g.Public + "; proxy_http_version 1.1;" +
 		" proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; proxy_buffering off; }"
 }
 
@@ -145,7 +145,7 @@ func TestLoadgenKeepAlive(t *testing.T) {
 	g := loadedGateway(t)
 	addr, _ := startNginx(t, passTo(g, "keepalive_requests 10;"))
 	r, code := load(t, "fanout", "--url", "ws://"+addr, "--transport", "poll", "-n", "60", "--channels", "room.%d{4}",
-		"--messages", "400", "--rate", "40", "--redis", g.redis.URL(), "--timeout", "90s", "--agents", "2")
+		"--messages", "400", "--rate", "40", "--redis", g.Redis.URL(), "--timeout", "90s", "--agents", "2")
 	if code != 0 || r.Fanout == nil || r.Fanout.Missing != 0 || r.Counters.Lost != 0 || r.Counters.Duplicated != 0 || r.Counters.Renewed < 60 || r.Proxy != "nginx" {
 		t.Errorf("exit code %d, proxy %q", code, r.Proxy)
 	}
@@ -170,7 +170,7 @@ func TestLoadgenProxyCuts(t *testing.T) {
 				needs(t, name)
 				g := loadedGateway(t)
 				r, code := load(t, "fanout", "--url", "ws://"+proxy(t, g), "--transport", transport, "-n", "20", "--channels", "news",
-					"--messages", "4", "--rate", "0.4", "--redis", g.redis.URL(), "--timeout", "90s", "--durable")
+					"--messages", "4", "--rate", "0.4", "--redis", g.Redis.URL(), "--timeout", "90s", "--durable")
 				if code != 0 || r.Fanout == nil || r.Fanout.Missing != 0 || r.Counters.Lost != 0 || r.Counters.Away != 0 || r.Counters.ProxyCut < 20 || r.Proxy != name {
 					t.Errorf("exit code %d, proxy %q", code, r.Proxy)
 				}
@@ -185,8 +185,8 @@ func TestLoadgenProxyReload(t *testing.T) {
 	g := loadedGateway(t)
 	addr, nginx := startNginx(t, passTo(g, ""))
 	wait := beginLoad(t, "fanout", "--url", "ws://"+addr, "--transport", "ws:1,sse:1,poll:1", "-n", "60", "--channels", "news",
-		"--messages", "300", "--rate", "50", "--redis", g.redis.URL(), "--timeout", "90s")
-	eventually(t, "the clients are there", func() bool { return g.metric(`gateway_clients{transport="websocket"}`) == 20 })
+		"--messages", "300", "--rate", "50", "--redis", g.Redis.URL(), "--timeout", "90s")
+	eventually(t, "the clients are there", func() bool { return g.Metric(`gateway_clients{transport="websocket"}`) == 20 })
 	if err := nginx.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestLoadgenNoGatewayBehindProxy(t *testing.T) {
 // TestLoadgenSaysWhy: a gateway that refuses says why, and so does loadgen.
 func TestLoadgenSaysWhy(t *testing.T) {
 	g := loadedGateway(t)
-	direct := g.public
+	direct := g.Public
 	proxied, _ := startNginx(t, passTo(g, ""))
 	for name, addr := range map[string]string{"direct": direct, "through nginx": proxied} {
 		for _, transport := range []string{"ws", "sse", "poll"} {
@@ -239,8 +239,8 @@ func TestLoadgenComesLater(t *testing.T) {
 	t.Run("poll", func(t *testing.T) {
 		t.Parallel()
 		g := loadedGateway(t, "--limits.messages_per_second", "2")
-		r, code := load(t, "fanout", "--url", "ws://"+g.public, "--transport", "poll", "-n", "5", "--channels", "news",
-			"--messages", "60", "--rate", "10", "--redis", g.redis.URL(), "--timeout", "90s")
+		r, code := load(t, "fanout", "--url", "ws://"+g.Public, "--transport", "poll", "-n", "5", "--channels", "news",
+			"--messages", "60", "--rate", "10", "--redis", g.Redis.URL(), "--timeout", "90s")
 		if code != 0 || r.Fanout == nil || r.Fanout.Missing != 0 || r.Counters.Lost != 0 || r.Counters.Deferred == 0 {
 			t.Errorf("exit code %d", code)
 		}
@@ -249,7 +249,7 @@ func TestLoadgenComesLater(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			g := loadedGateway(t, "--limits.handshakes_per_second", "5")
-			r, code := load(t, "idle", "--url", "ws://"+g.public, "--transport", transport, "-n", "40", "--hold", "0s", "--timeout", "90s")
+			r, code := load(t, "idle", "--url", "ws://"+g.Public, "--transport", transport, "-n", "40", "--hold", "0s", "--timeout", "90s")
 			if code != 0 || r.Counters.Clients != 40 || r.Counters.Failed != 0 || r.Counters.Deferred == 0 {
 				t.Errorf("exit code %d, failures %v", code, r.Failures)
 			}
@@ -262,14 +262,14 @@ func TestLoadgenComesLater(t *testing.T) {
 func TestLoadgenSocket(t *testing.T) {
 	path := "unix:" + filepath.Join(t.TempDir(), "gateway.sock")
 	g := loadedGateway(t, "--listen", path)
-	r, code := load(t, "fanout", "--url", g.public, "--transport", "ws:1,sse:1,poll:1", "-n", "60", "--channels", "room.%d{4}",
-		"--messages", "50", "--rate", "50", "--redis", g.redis.URL(), "--timeout", "90s", "--agents", "2")
-	if code != 0 || r.Fanout == nil || r.Fanout.Missing != 0 || r.Counters.Clients != 60 || r.Server.Name != "gateway" || g.public != path {
+	r, code := load(t, "fanout", "--url", g.Public, "--transport", "ws:1,sse:1,poll:1", "-n", "60", "--channels", "room.%d{4}",
+		"--messages", "50", "--rate", "50", "--redis", g.Redis.URL(), "--timeout", "90s", "--agents", "2")
+	if code != 0 || r.Fanout == nil || r.Fanout.Missing != 0 || r.Counters.Clients != 60 || r.Server.Name != "gateway" || g.Public != path {
 		t.Errorf("exit code %d, server %+v", code, r.Server)
 	}
 	other := "unix:" + filepath.Join(t.TempDir(), "gateway.sock")
 	r, code = load(t, "storm", "--url", other, "-n", "20", "--timeout", "90s", "--give-up", "90s", "--before", "100ms", "--after", "100ms",
-		"--server-cmd", program+" serve --listen "+other+" --admin.listen 127.0.0.1:0 --drain.timeout 200ms --redis.url "+g.redis.URL())
+		"--server-cmd", program+" serve --listen "+other+" --admin.listen 127.0.0.1:0 --drain.timeout 200ms --redis.url "+g.Redis.URL())
 	if code != 0 || r.Counters.Returned != 20 {
 		t.Errorf("exit code %d", code)
 	}
@@ -288,7 +288,7 @@ func TestLoadgenSecure(t *testing.T) {
 	_, port, _ := strings.Cut(secure, ":")
 	for _, agents := range []string{"0", "2"} {
 		r, code := load(t, "fanout", "--url", "wss://localhost:"+port, "--ca", certs.CA, "--transport", "ws:1,sse:1,poll:1", "-n", "90", "--channels", "room.%d{4}",
-			"--messages", "200", "--rate", "40", "--redis", g.redis.URL(), "--timeout", "90s", "--agents", agents)
+			"--messages", "200", "--rate", "40", "--redis", g.Redis.URL(), "--timeout", "90s", "--agents", agents)
 		if code != 0 || r.Fanout == nil || r.Fanout.Missing != 0 || r.Counters.Lost != 0 || r.Counters.Renewed < 30 || r.Proxy != "nginx" {
 			t.Errorf("exit code %d, proxy %q", code, r.Proxy)
 		}

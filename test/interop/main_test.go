@@ -5,10 +5,10 @@ package interop
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"go.uber.org/goleak"
 )
 
@@ -21,9 +21,8 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	program, loader = filepath.Join(dir, "gateway"), filepath.Join(dir, "loadgen")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "github.com/pushgate/pushgate/cmd/gateway", "github.com/pushgate/pushgate/cmd/loadgen")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+	if err := gatewaytest.Build(dir, []string{"gateway", "loadgen"}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.RemoveAll(dir)
 		os.Exit(1)
 	}

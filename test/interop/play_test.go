@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -52,16 +53,16 @@ func perform(t *testing.T, play player) {
 	var err error
 	go func() {
 		defer close(said)
-		got, err = play(ctx, "ws://"+g.public+"/v1/ws", func(line string) { said <- line })
+		got, err = play(ctx, "ws://"+g.Public+"/v1/ws", func(line string) { said <- line })
 	}()
 	await(t, said, "subscribed", &err)
 	g.publish(channel)
 	await(t, said, "waiting", &err)
-	eventually(t, "the gateway has pinged it twice", func() bool { return g.metric("gateway_pings_total") >= 2 })
-	if n := g.metric(`gateway_closes_total{reason="timeout"}`); n != 0 {
+	eventually(t, "the gateway has pinged it twice", func() bool { return g.Metric("gateway_pings_total") >= 2 })
+	if n := g.Metric(`gateway_closes_total{reason="timeout"}`); n != 0 {
 		t.Errorf("%v connections ended for a ping without an answer", n)
 	}
-	g.drain()
+	g.Signal(syscall.SIGTERM)
 	for line := range said {
 		t.Errorf("it says %q", line)
 	}
@@ -71,7 +72,7 @@ func perform(t *testing.T, play player) {
 	if got != played {
 		t.Errorf("it reports %+v\n        want %+v", got, played)
 	}
-	g.exits()
+	g.Exits()
 }
 
 // await waits until the player says a line.

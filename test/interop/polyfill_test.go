@@ -59,7 +59,7 @@ func TestPolyfillResumes(t *testing.T) {
 	page.expect("polyfill", "subscribed")
 	durable(t, redis, "c", "1")
 	heard(1)
-	g.kill()
+	g.Kill()
 	durable(t, redis, "c", "2")
 	startGatewayOn(t, redis, "--listen", addr)
 	page.expect("polyfill", "subscribed")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/loopback"
 )
 
@@ -25,7 +26,7 @@ func TestPrometheus(t *testing.T) {
 	text := fmt.Sprintf(`global: {scrape_interval: 200ms, evaluation_interval: 200ms}
 rule_files: [%s]
 scrape_configs: [{job_name: pushgate, static_configs: [{targets: ["%s"]}]}]
-`, rules, g.admin)
+`, rules, g.Admin)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ scrape_configs: [{job_name: pushgate, static_configs: [{targets: ["%s"]}]}]
 
 	p := prometheus{t, "http://" + addr}
 	p.eventually(`count_over_time(gateway_rejects_total{reason="not_found"}[5m]) > 5`)
-	if status, _ := get(t, "http://"+g.public+"/nothing"); status != http.StatusNotFound {
+	if status, _ := get(t, "http://"+g.Public+"/nothing"); status != http.StatusNotFound {
 		t.Fatalf("status %d", status)
 	}
 	p.eventually(`increase(gateway_rejects_total{reason="not_found"}[5m]) > 0`)
@@ -70,7 +71,7 @@ type prometheus struct {
 
 // get reads the data of an answer of its API into v, and reports whether it had any.
 func (p prometheus) get(path string, v any) bool {
-	r, err := once.Get(p.url + path)
+	r, err := gatewaytest.Once.Get(p.url + path)
 	if err != nil {
 		return false // it starts
 	}

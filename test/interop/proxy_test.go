@@ -14,7 +14,7 @@ import (
 func (g *gateway) addresses() (list []string) {
 	g.t.Helper()
 	var page struct{ Connections []struct{ Address string } }
-	_, body := get(g.t, "http://"+g.admin+"/v1/connections?transport=websocket")
+	_, body := get(g.t, "http://"+g.Admin+"/v1/connections?transport=websocket")
 	if err := json.Unmarshal([]byte(body), &page); err != nil {
 		g.t.Fatalf("%s: %v", body, err)
 	}
@@ -32,7 +32,7 @@ func TestProxyHeader(t *testing.T) {
 	}
 	nginx := func(set string) func(*testing.T, *gateway) string {
 		return func(t *testing.T, g *gateway) string {
-			addr, _ := startNginx(t, "location /v1/ { proxy_pass http://"+g.public+"; proxy_http_version 1.1;"+
+			addr, _ := startNginx(t, "location /v1/ { proxy_pass http://"+g.Public+"; proxy_http_version 1.1;"+
 				" proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; proxy_set_header "+set+"; }")
 			return addr
 		}

@@ -37,7 +37,7 @@ func TestRedisWithClientCertificates(t *testing.T) {
 	for name, flags := range map[string][]string{"keys": keys, "URL": inURL} {
 		t.Run(name, func(t *testing.T) {
 			g := startGatewayOn(t, redis, flags...)
-			c, _, err := websocket.DefaultDialer.Dial("ws://"+g.public+"/v1/ws?channels=news", nil)
+			c, _, err := websocket.DefaultDialer.Dial("ws://"+g.Public+"/v1/ws?channels=news", nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -37,7 +38,7 @@ func TestHAProxyChecks(t *testing.T) {
 			if status, body := get(t, "http://"+b.public+"/v1/poll?channels=a&wait=0"); status != 204 {
 				t.Errorf("%d %s", status, body)
 			}
-			g.drain()
+			g.Signal(syscall.SIGTERM)
 			eventually(t, "the gateway is out", is("STS"))
 		})
 	}
@@ -47,7 +48,7 @@ func TestHAProxyChecks(t *testing.T) {
 func TestCurl(t *testing.T) {
 	needs(t, "curl")
 	g := startGateway(t, "--auth.mode", "none")
-	url := "http://" + g.public
+	url := "http://" + g.Public
 	for name, test := range map[string]struct {
 		args []string
 		want string // statuses, and how many connections it took
@@ -106,13 +107,13 @@ func TestHalfClosedThroughHAProxy(t *testing.T) {
 	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the poll waits", func() bool { return g.metric(`gateway_clients{transport="poll"}`) == 1 })
+	eventually(t, "the poll waits", func() bool { return g.Metric(`gateway_clients{transport="poll"}`) == 1 })
 	// The answer begins when its end has arrived.
 	r := bufio.NewReader(c)
 	if lead, err := r.Peek(len("HTTP/1.1 ")); err != nil {
 		t.Fatalf("%q, %v", lead, err)
 	}
-	g.redis.Publish(channel, `"half"`)
+	g.Redis.Publish(channel, `"half"`)
 	all, err := io.ReadAll(r)
 	if text := string(all); err != nil || !strings.HasPrefix(text, "HTTP/1.1 200 OK\r\n") || !strings.Contains(text, `"data":"half"`) {
 		t.Errorf("%q, %v", text, err)
@@ -122,7 +123,7 @@ func TestHalfClosedThroughHAProxy(t *testing.T) {
 // TestNetcat: nc is given a request on its standard input, and prints what comes.
 func TestNetcat(t *testing.T) {
 	g := startGateway(t)
-	host, port, _ := net.SplitHostPort(g.public)
+	host, port, _ := net.SplitHostPort(g.Public)
 	nc := exec.Command(needs(t, "nc"), "-N", host, port)
 	nc.Stdin = strings.NewReader("GET /v1/sse?channels=" + channel + " HTTP/1.0\r\n\r\n")
 	out, err := nc.StdoutPipe()
@@ -136,7 +137,7 @@ func TestNetcat(t *testing.T) {
 	defer nc.Process.Kill()
 	lines := bufio.NewScanner(out)
 	for n := range 3 {
-		eventually(t, "it is subscribed", func() bool { return g.redis.Publish(channel, fmt.Sprint(n)) == 1 })
+		eventually(t, "it is subscribed", func() bool { return g.Redis.Publish(channel, fmt.Sprint(n)) == 1 })
 		for lines.Scan() && !strings.Contains(lines.Text(), fmt.Sprintf(`"data":%d`, n)) {
 		}
 		if err := lines.Err(); err != nil {

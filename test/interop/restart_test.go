@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -105,29 +106,29 @@ func TestRollingRestart(t *testing.T) {
 			stopPublishing := b.keepPublishing()
 
 			for k := 1; k <= 2; k++ {
-				gateways[k].drain()
-				gateways[k].exits()
+				gateways[k].Signal(syscall.SIGTERM)
+				gateways[k].Exits()
 				if k == 2 { // while its program is replaced
 					eventually(t, "all clients are at the other node", allHere)
 				}
 				gateways[k] = serve(k)
 				if f.checks {
-					eventually(t, "the proxy has asked the new one", func() bool { return gateways[k].metric("gateway_accepts_total") >= 2 })
+					eventually(t, "the proxy has asked the new one", func() bool { return gateways[k].Metric("gateway_accepts_total") >= 2 })
 				}
 				eventually(t, "all clients are back", allHere)
 			}
 			// Clients stay where they are, so the last node is empty; it says so, and
 			// one command evens both.
 			eventually(t, "the last node says that it has few clients", func() bool {
-				return strings.Contains(gateways[2].logged(), "this node has far fewer clients than the others")
+				return strings.Contains(gateways[2].Log(), "this node has far fewer clients than the others")
 			})
-			out, err := exec.Command(program, "rebalance", "--admin.listen", gateways[2].admin, "--over", "2s").CombinedOutput()
+			out, err := exec.Command(program, "rebalance", "--admin.listen", gateways[2].Admin, "--over", "2s").CombinedOutput()
 			t.Logf("gateway rebalance: %s", out)
 			if err != nil {
 				t.Fatal(err)
 			}
 			eventually(t, "the nodes are even", func() bool {
-				a, b := gateways[1].metric("gateway_connections"), gateways[2].metric("gateway_connections")
+				a, b := gateways[1].Metric("gateway_connections"), gateways[2].Metric("gateway_connections")
 				return allHere() && max(a, b) < 1.3*min(a, b)
 			})
 			sent := stopPublishing()
@@ -137,8 +138,8 @@ func TestRollingRestart(t *testing.T) {
 			judge(t, clients, sent)
 
 			for k := 1; k <= 2; k++ {
-				gateways[k].drain()
-				gateways[k].exits()
+				gateways[k].Signal(syscall.SIGTERM)
+				gateways[k].Exits()
 			}
 			// An event stream is told to come back, which no EventSource does by itself
 			// after a 502.
@@ -269,7 +270,7 @@ func tryGet(trust *tls.Config, url, origin string) (status int, answer string) {
 // connectionsFrom returns how many connections a gateway has from an address.
 func connectionsFrom(t *testing.T, g *gateway, address string) int {
 	t.Helper()
-	_, text := get(t, "http://"+g.admin+"/v1/connections?limit=1000&address="+address)
+	_, text := get(t, "http://"+g.Admin+"/v1/connections?limit=1000&address="+address)
 	var page struct{ Connections []json.RawMessage }
 	if err := json.Unmarshal([]byte(text), &page); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ func TestSubprotocols(t *testing.T) {
 	t.Run("Chromium", func(t *testing.T) {
 		page := openTab(t, nil)
 		page.run(`for (const [name, offers] of Object.entries(` + string(list) + `)) {
-				const socket = new WebSocket("ws://` + g.public + `/v1/ws?channels=news", offers);
+				const socket = new WebSocket("ws://` + g.Public + `/v1/ws?channels=news", offers);
 				const end = what => { tab.report(name, "offered", what); socket.onerror = socket.onmessage = null; socket.close(); };
 				socket.onerror = () => end("failed");
 				socket.onmessage = e => end(JSON.parse(e.data).type + " " + socket.protocol);
@@ -49,7 +49,7 @@ async def play():
         if not offers: continue
         async with websockets.connect(sys.argv[1], subprotocols=offers) as ws:
             print(name, json.loads(await ws.recv())["type"], ws.subprotocol)
-asyncio.run(play())`, "ws://"+g.public+"/v1/ws?channels=news", string(list)).CombinedOutput()
+asyncio.run(play())`, "ws://"+g.Public+"/v1/ws?channels=news", string(list)).CombinedOutput()
 		want := "configured welcome mine\nown welcome pushgate.v1\ntoken alone welcome None\ntoken first welcome pushgate.v1\nunknown welcome None\n"
 		if string(out) != want || err != nil {
 			t.Errorf("got %s, %v", out, err)

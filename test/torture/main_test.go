@@ -8,11 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 )
@@ -40,12 +40,12 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	program = filepath.Join(dir, "gateway")
-	args := []string{"build", "-buildvcs=false", "-o", program}
+	var flags []string
 	if *tortureRace {
-		args = append(args, "-race")
+		flags = append(flags, "-race")
 	}
-	if out, err := exec.Command("go", append(args, "github.com/pushgate/pushgate/cmd/gateway")...).CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+	if err := gatewaytest.Build(dir, []string{"gateway"}, flags...); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.RemoveAll(dir)
 		os.Exit(1)
 	}

@@ -1,0 +1,90 @@
+// Package gatewaytest runs the gateway for tests, as a program, and asks it what
+// operators ask. It imports nothing of the gateway, so that its own tests can use it.
+package gatewaytest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Patience is how long a test waits for something to come true. Chromium's start alone
+// takes 20 s where the machine has other work.
+const Patience = 90 * time.Second
+
+// Eventually fails the test unless fn comes true. It asks every few milliseconds.
+func Eventually(t testing.TB, what string, fn func() bool) {
+	t.Helper()
+	for end := time.Now().Add(Patience); !fn(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("still not after %v: %s", Patience, what)
+		}
+	}
+}
+
+// Once makes one request on one connection.
+var Once = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Patience}
+
+// Get returns the status and the body of an answer.
+func Get(t testing.TB, url string) (status int, body string) {
+	t.Helper()
+	resp, err := Once.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// Call makes a request and reads the JSON of its answer into out, unless that is nil.
+func Call(t testing.TB, method, url, body string, out any) (status int) {
+	t.Helper()
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := Once.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out != nil {
+		if err := json.Unmarshal(text, out); err != nil {
+			t.Fatalf("%s %s: %s is not JSON: %v", method, url, text, err)
+		}
+	}
+	return resp.StatusCode
+}
+
+// Metric returns the value of one series of the gateway whose admin listener is at an
+// address, with its labels as in gateway_closes_total{reason="drain"}, and 0 when it
+// isn't there. One that ends with a brace is the sum of all series of that name.
+func Metric(t testing.TB, admin, series string) (sum float64) {
+	t.Helper()
+	_, body := Get(t, "http://"+admin+"/metrics")
+	if !strings.HasSuffix(series, "{") {
+		series += " "
+	}
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(line, series) {
+			var v float64
+			if _, err := fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &v); err != nil {
+				t.Fatal(err)
+			}
+			sum += v
+		}
+	}
+	return sum
+}
