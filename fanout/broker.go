@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // Broker brings what is published in Redis to the members of each channel.
@@ -51,7 +53,7 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	if err := ValidNode(node); err != nil {
+	if err := message.ValidNode(node); err != nil {
 		return nil, err
 	}
 	b := &Broker{config: config, log: log, node: node, start: time.Now(), names: names{config.Prefix}}
@@ -87,11 +89,11 @@ func (b *Broker) OnRoundTrip(fn func(time.Duration)) { b.roundTrip.Store(&fn) }
 
 // Age returns how long ago a message came to this node, 0 for one that was read
 // from a stream, and for a notice.
-func (b *Broker) Age(m *Message) time.Duration {
-	if m.at == 0 {
+func (b *Broker) Age(m *message.Message) time.Duration {
+	if m.Arrived == 0 {
 		return 0
 	}
-	return time.Duration(max(0, int64(momentOf(b.start)-m.at))) * time.Microsecond
+	return time.Duration(max(0, int64(momentOf(b.start)-m.Arrived))) * time.Microsecond
 }
 
 // momentOf returns the time in microseconds since 1970 by a clock that is only
@@ -167,18 +169,18 @@ func (b *Broker) MostHistory() int { return b.config.ReplayMessages }
 // Join makes m a member of the channel and returns where it stands if the
 // channel is live. Else m.Joined is called as soon as Redis confirms. It does
 // no I/O. Joining again is answered again.
-func (b *Broker) Join(channel string, m Member) (at Joined, live bool) {
+func (b *Broker) Join(channel string, m Sink) (at Joined, live bool) {
 	return b.link(channel).join(channel, b.members.bit(m))
 }
 
 // Leave ends m's membership. Redis is unsubscribed after the linger.
-func (b *Broker) Leave(channel string, m Member) {
+func (b *Broker) Leave(channel string, m Sink) {
 	b.link(channel).leave(channel, b.members.bit(m))
 }
 
 // Withdraw ends m's membership if m is still to be told Joined, and reports
 // whether it did. Else nothing changes: Joined has been called.
-func (b *Broker) Withdraw(channel string, m Member) bool {
+func (b *Broker) Withdraw(channel string, m Sink) bool {
 	return b.link(channel).withdraw(channel, b.members.bit(m))
 }
 

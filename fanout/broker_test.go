@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 func TestPlainMessagesArriveInOrder(t *testing.T) {
@@ -27,7 +29,7 @@ func TestPlainMessagesArriveInOrder(t *testing.T) {
 	}
 	last := first.joined.Position
 	for i, e := range r.wait(t, "news", 501)[1:] {
-		if e.text != strconv.Itoa(i) || e.msg.Seq != uint32(i+1) || !last.Less(e.msg.ID) || e.msg.At() != e.msg.ID.Seq {
+		if e.text != strconv.Itoa(i) || e.msg.Seq != uint32(i+1) || !last.Less(e.msg.ID) || e.msg.Arrived != e.msg.ID.Seq {
 			t.Fatalf("message %d: %q seq %d id %s after %s", i, e.text, e.msg.Seq, e.msg.ID, last)
 		}
 		last = e.msg.ID
@@ -263,7 +265,7 @@ func TestReadsUnderWayAreNotWaitedFor(t *testing.T) {
 	r.wait(t, "news", 1)
 	waitReady(t, b)
 	server.signal(syscall.SIGSTOP)
-	b.Replay("news", Position{Ms: 1}, r, func(Replay) {})
+	b.Replay("news", message.Position{Ms: 1}, func(Replay) {})
 	eventually(t, "the history is being read", func() bool { return b.Stats().HistoryReads == 1 })
 	waitNotReady(t, b)
 	stop()

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -71,7 +72,7 @@ func useRights(t *testing.T, url string) {
 		}
 	}
 	r.wait(t, "rights", 4)
-	if a := r.replay(t, b, "rights", Position{Ms: 1}); len(a.Messages) != 3 {
+	if a := r.replay(t, b, "rights", message.Position{Ms: 1}); len(a.Messages) != 3 {
 		t.Errorf("replayed %d messages", len(a.Messages))
 	}
 	heard := hearControls(t, b)

@@ -3,11 +3,14 @@ package fanout
 import (
 	"math/bits"
 	"unsafe"
+
+	"github.com/pushgate/pushgate/fanout/internal/memory"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // heldMessage is a message as it came, for a topic that isn't live yet.
 type heldMessage struct {
-	id      streamID
+	id      message.StreamID
 	payload string
 	user    string
 	durable bool
@@ -36,7 +39,7 @@ const heldMessageBytes = 2 * int(unsafe.Sizeof(heldMessage{}))
 // bytes returns what the message takes in memory. The payload holds on to all that
 // came with it from Redis.
 func (m *heldMessage) bytes() int {
-	return heldMessageBytes + allocated(len(m.payload)+maxHead) + 2*allocated(len(m.user))
+	return heldMessageBytes + memory.Allocated(len(m.payload)+maxHead) + 2*memory.Allocated(len(m.user))
 }
 
 // takePayload returns the payload for a Message. It's not copied but where it came with
@@ -53,16 +56,13 @@ const maxHead = 20
 
 // message is called by receive for each message.
 func (l *link) message(full, wire string) {
-	if len(full) < l.topics.prefix {
-		return
-	}
 	m, ok := parseWire(wire)
 	if !ok {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	place, t := l.topics.find(full[l.topics.prefix:])
+	place, t := l.topics.findFull(full)
 	switch {
 	case t == nil || t.state < topicConfirmed:
 		l.b.counters.dropped.Add(1) // on its way when the channel was unsubscribed
@@ -135,11 +135,11 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 	}
 	if m.durable && t.flags&topicStreamGone != 0 {
 		t.flags &^= topicStreamGone
-		if !t.last.less(m.id) {
-			l.goBack(place, t, m.id.before())
+		if !t.last.Less(m.id) {
+			l.goBack(place, t, m.id.Before())
 		}
 	}
-	if m.durable && !t.last.less(m.id) {
+	if m.durable && !t.last.Less(m.id) {
 		l.b.counters.duplicates.Add(1)
 		return
 	}
@@ -149,15 +149,15 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 		return
 	}
 	at := l.moment()
-	id := m.id.position()
+	id := m.id.Position()
 	if m.durable {
 		l.b.counters.durable.Add(1)
 	} else {
 		t.flags |= topicPlain
 		id = l.here()
 	}
-	msg := NewMessage(l.topics.channel(t), id, t.seq+1, m.takePayload())
-	msg.User, msg.last, msg.at = m.user, t.last, at
+	msg := message.New(l.topics.channel(t), id, t.seq+1, m.takePayload())
+	msg.User, msg.Previous, msg.Arrived = m.user, t.last, at
 	l.rings.push(&l.topics, place, t, msg, l.now())
 	t.seq++
 	t.at = at
@@ -165,11 +165,11 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 	if m.durable {
 		t.last = m.id
 	}
-	l.tell(t.members, func(to Member) { to.Deliver(msg) })
+	l.tell(t.members, func(to Sink) { to.Deliver(msg) })
 }
 
 // tell calls fn for each member of the set.
-func (l *link) tell(set uint64, fn func(Member)) {
+func (l *link) tell(set uint64, fn func(Sink)) {
 	all := l.b.members.all()
 	for ; set != 0; set &= set - 1 {
 		fn(all[bits.TrailingZeros64(set)])
@@ -180,7 +180,7 @@ func (l *link) tell(set uint64, fn func(Member)) {
 func (l *link) tellJoined(t *topic, set uint64) {
 	t.waiting &^= set
 	j := l.joined(t)
-	l.tell(set, func(to Member) { to.Joined(l.topics.channel(t), j) })
+	l.tell(set, func(to Sink) { to.Joined(l.topics.channel(t), j) })
 }
 
 // joined is where t stands, for a member that joins it. The caller holds mu.
@@ -195,7 +195,7 @@ func (l *link) tellGap(t *topic, reason GapReason) {
 	g := Gap{Since: l.here(), Reason: reason}
 	switch reason {
 	case GapHistory:
-		g.Since = t.last.position()
+		g.Since = t.last.Position()
 		l.b.counters.historyGaps.Add(1)
 	case GapTooLarge:
 		g.Since = l.position(t)
@@ -207,20 +207,20 @@ func (l *link) tellGap(t *topic, reason GapReason) {
 	t.seq++
 	t.at = l.moment()
 	g.Seq = t.seq
-	l.tell(t.members, func(to Member) { to.Gap(l.topics.channel(t), g) })
+	l.tell(t.members, func(to Sink) { to.Gap(l.topics.channel(t), g) })
 }
 
 // position is where t stands, for a client to resume from.
-func (l *link) position(t *topic) Position {
-	if !t.last.isZero() {
-		return t.last.position()
+func (l *link) position(t *topic) message.Position {
+	if !t.last.IsZero() {
+		return t.last.Position()
 	}
 	return l.here()
 }
 
 // here is the plain position after all that has come to any of the link's
 // topics. The caller holds mu.
-func (l *link) here() Position { return Position{Node: l.b.node, Seq: l.at} }
+func (l *link) here() message.Position { return message.Position{Node: l.b.node, Seq: l.at} }
 
 // moment returns the time as momentOf tells it, or the next number where that
 // isn't above the last one: a later position is always higher. The caller holds

@@ -1,9 +1,8 @@
-// Package fanout knows channels and messages and no sockets: what a message
-// looks like on each wire, who subscribes to what within a shard, and how
-// messages get here from Redis.
+// Package fanout brings messages that are published in Redis to the shards of a
+// process, and publishes messages itself. It knows no sockets.
 //
-// The Broker numbers what Redis delivers and hands it to its members, the
-// shards. Each shard has an Index that leads from a channel to its
-// subscribers. A Position or a Cursor says where in the channels a client
-// stands, and Broker.Replay gives it what it has missed.
+// The Broker numbers the messages of each channel and hands them to its sinks,
+// the shards. Broker.Replay gives a client that comes back the messages that it
+// has missed. Messages, positions and cursors are in package message below; a
+// shard leads each message to its subscribers with package index.
 package fanout

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 func TestDurableMessagesCarryTheirID(t *testing.T) {
@@ -126,7 +128,7 @@ func TestOutageOfADurableChannel(t *testing.T) {
 				want = append(want, fmt.Sprintf("before %d", i))
 			}
 			r.wait(t, "c", len(want))
-			var last Position
+			var last message.Position
 			if test.before > 0 {
 				last = r.of("c")[len(want)-1].msg.ID
 			}

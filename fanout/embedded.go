@@ -16,12 +16,12 @@ type embedded struct {
 
 // startEmbedded listens on addr, host:port.
 func startEmbedded(addr string) (*embedded, error) {
-	redis := miniredis.NewMiniRedis()
-	if err := redis.StartAddr(addr); err != nil {
+	mini := miniredis.NewMiniRedis()
+	if err := mini.StartAddr(addr); err != nil {
 		return nil, fmt.Errorf("redis.embedded: %w", err)
 	}
-	redis.Server().SetPreHook(refuseCommandDocs)
-	return &embedded{server: redis}, nil
+	mini.Server().SetPreHook(refuseCommandDocs)
+	return &embedded{server: mini}, nil
 }
 
 // refuseCommandDocs answers COMMAND DOCS like a Redis before 7.0, which didn't

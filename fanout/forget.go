@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 //go:embed forget.lua
@@ -18,7 +20,7 @@ var forgetScript = redis.NewScript(forgetText)
 // hear nothing of it. Who comes back with a position from before is told of a Gap
 // of reason history, also where nothing came in between.
 func (b *Broker) Forget(ctx context.Context, channel string) (had int64, err error) {
-	if err := ValidChannel(channel); err != nil {
+	if err := message.ValidChannel(channel); err != nil {
 		return 0, err
 	}
 	full := b.names.channel(channel)
@@ -34,15 +36,15 @@ func (b *Broker) Forget(ctx context.Context, channel string) (had int64, err err
 
 // forgetPast drops what is kept of a topic. upTo is the entry that stands in its
 // stream for what is forgotten, zero where there is no stream. The caller holds mu.
-func (l *link) forgetPast(t *topic, upTo streamID) {
+func (l *link) forgetPast(t *topic, upTo message.StreamID) {
 	l.rings.drop(t)
 	// What was lost before is forgotten too: where there is a stream, it begins
 	// with upTo and tells everybody from before of a gap.
 	t.flags &^= topicLostBefore | topicLostAfter | topicWhole
 	switch {
-	case upTo.isZero():
+	case upTo.IsZero():
 		t.flags |= topicLostAfter
-	case t.last.less(upTo):
+	case t.last.Less(upTo):
 		t.last = upTo
 	}
 	t.at = l.moment()

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -74,7 +75,7 @@ func TestForget(t *testing.T) {
 					durables = n / 2
 				}
 			}
-			before := []Position{unused, {}}
+			before := []message.Position{unused, {}}
 			for _, e := range r.wait(t, "c", len(want))[1:] {
 				before = append(before, e.msg.ID)
 			}
@@ -195,7 +196,7 @@ func TestForgetAmidReplays(t *testing.T) {
 			defer close(asked)
 			for {
 				done := make(chan struct{})
-				b.ReplayNewest("c", 15, r, func(Replay) { close(done) })
+				b.ReplayNewest("c", 15, func(Replay) { close(done) })
 				<-done
 				select {
 				case <-stop:

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 const (
@@ -23,7 +25,7 @@ const (
 
 // history is a part of a stream: its entries behind from, up to to.
 type history struct {
-	from, to streamID
+	from, to message.StreamID
 	entries  []entry // oldest first
 	bytes    int     // that they count
 	size     int     // of the last entries, on the average
@@ -31,13 +33,13 @@ type history struct {
 	complete bool    // nothing after from is missing
 	whole    bool    // it's a stream of which nothing was ever removed
 	end      bool    // the stream had nothing after to
-	deleted  streamID
+	deleted  message.StreamID
 }
 
 // readPage reads what a stream has after a position, up to a page. size is the size of its
 // entries where that is known, received the last durable message that has been received
 // already, so the stream reaches at least that far.
-func (l *link) readPage(ctx context.Context, name string, from, received streamID, size int, p *portion) (history, error) {
+func (l *link) readPage(ctx context.Context, name string, from, received message.StreamID, size int, p *portion) (history, error) {
 	l.b.counters.historyReads.Add(1)
 	h := history{from: from, to: from, size: size}
 	if size == 0 {
@@ -52,7 +54,7 @@ func (l *link) readPage(ctx context.Context, name string, from, received streamI
 }
 
 // extend reads on behind h, to the end of the page or of the stream.
-func (l *link) extend(ctx context.Context, name string, h *history, received streamID, p *portion) error {
+func (l *link) extend(ctx context.Context, name string, h *history, received message.StreamID, p *portion) error {
 	key := l.b.names.stream(name)
 	h.end = false
 	for limit := 0; !h.end && (len(h.entries) == 0 || h.bytes+h.size <= l.page); {
@@ -71,18 +73,18 @@ func (l *link) extend(ctx context.Context, name string, h *history, received str
 		if err != nil {
 			return err
 		}
-		if len(h.entries) > 0 && (e.first.isZero() || h.to.less(e.first)) {
+		if len(h.entries) > 0 && (e.first.IsZero() || h.to.Less(e.first)) {
 			return nil // it was trimmed behind h: the next page tells of that
 		}
 		h.length, h.whole, h.deleted = e.length, e.whole, e.deleted
-		h.complete = !e.first.isZero() && !h.from.less(e.first) || e.whole && h.from.isZero()
+		h.complete = !e.first.IsZero() && !h.from.Less(e.first) || e.whole && h.from.IsZero()
 		h.end = len(entries) < p.of(limit)
 		if !h.add(entries, l.page) {
 			h.end = false
 			return nil
 		}
 	}
-	if h.end && h.to.less(received) {
+	if h.end && h.to.Less(received) {
 		h.to = received
 	}
 	return nil
@@ -122,30 +124,30 @@ func nextLimit(before, room, size int) int {
 
 // starts is where the newest entries of a stream begin.
 type starts struct {
-	ids  []streamID // newest first
-	all  bool       // there are none before these
-	few  int        // there are no more entries than that, whose ids aren't known
-	seq  uint32     // of the topic's last message then
-	when uint32     // in the link's milliseconds
+	ids  []message.StreamID // newest first
+	all  bool               // there are none before these
+	few  int                // there are no more entries than that, whose ids aren't known
+	seq  uint32             // of the topic's last message then
+	when uint32             // in the link's milliseconds
 }
 
 // of returns the position before the newest n entries of those up to until, zero for
 // the whole stream; it is zero where there are no more than n.
-func (s *starts) of(n int, until streamID) (start streamID, ok bool) {
+func (s *starts) of(n int, until message.StreamID) (start message.StreamID, ok bool) {
 	i := 0
-	for !until.isZero() && i < len(s.ids) && until.less(s.ids[i]) {
+	for !until.IsZero() && i < len(s.ids) && until.Less(s.ids[i]) {
 		i++
 	}
 	if i += n; i < len(s.ids) {
 		return s.ids[i], true
 	}
-	return streamID{}, s.all && n >= s.few
+	return message.StreamID{}, s.all && n >= s.few
 }
 
 // readBack finds where the newest n entries of a stream begin, by their ids alone,
 // which is not looked for where there are no more than few. What was read is returned
 // too where it's no more than a page.
-func (l *link) readBack(ctx context.Context, name string, received streamID, n, few int, p *portion) (s starts, h *history, err error) {
+func (l *link) readBack(ctx context.Context, name string, received message.StreamID, n, few int, p *portion) (s starts, h *history, err error) {
 	key := l.b.names.stream(name)
 	e, err := l.extentOf(ctx, key, l.b.servers.client.XInfoStream(ctx, key))
 	if err != nil {
@@ -188,7 +190,7 @@ func (l *link) readBack(ctx context.Context, name string, received streamID, n, 
 		}
 		slices.Reverse(h.entries)
 		h.to, h.size = received, size
-		if len(s.ids) > 0 && h.to.less(s.ids[0]) {
+		if len(s.ids) > 0 && h.to.Less(s.ids[0]) {
 			h.to = s.ids[0]
 		}
 	}
@@ -197,11 +199,11 @@ func (l *link) readBack(ctx context.Context, name string, received streamID, n, 
 
 // extent is what XINFO STREAM tells of a stream.
 type extent struct {
-	length  int64    // negative where it isn't known
-	first   streamID // entry; zero: there is none
-	whole   bool     // it has as many entries as were ever added to it
-	size    int      // bytes of its first or last entry, whichever is larger
-	deleted streamID // the newest that was ever removed from among the others
+	length  int64            // negative where it isn't known
+	first   message.StreamID // entry; zero: there is none
+	whole   bool             // it has as many entries as were ever added to it
+	size    int              // bytes of its first or last entry, whichever is larger
+	deleted message.StreamID // the newest that was ever removed from among the others
 }
 
 // extentOf reads the reply. A server that doesn't tell all of it, or won't, is asked
@@ -218,8 +220,8 @@ func (l *link) extentOf(ctx context.Context, key string, info *redis.XInfoStream
 		// A server that doesn't count what was added (before Redis 7) is not believed.
 		e.whole = v.Length > 0 && v.EntriesAdded == v.Length
 		ends = []redis.XMessage{v.FirstEntry, v.LastEntry}
-		if id, err := ParsePosition(v.MaxDeletedEntryID); err == nil {
-			e.deleted = idOf(id)
+		if id, err := message.ParsePosition(v.MaxDeletedEntryID); err == nil {
+			e.deleted = id.StreamID()
 		}
 	}
 	if e.length != 0 && (ends == nil || ends[0].ID == "") {
@@ -250,10 +252,10 @@ func (l *link) extentOf(ctx context.Context, key string, info *redis.XInfoStream
 // messages makes the messages of h up to a position, in order, to be shared
 // by all who wait for them. Seq is below those of the messages that follow. lost is
 // the last of those that are left out because they are too large, zero for none.
-func (h *history) messages(channel string, to streamID, seq uint32, o *oversize) (list []*Message, lost streamID) {
-	list = make([]*Message, 0, len(h.entries))
+func (h *history) messages(channel string, to message.StreamID, seq uint32, o *oversize) (list []*message.Message, lost message.StreamID) {
+	list = make([]*message.Message, 0, len(h.entries))
 	for _, e := range h.entries {
-		if to.less(e.id) {
+		if to.Less(e.id) {
 			break
 		}
 		if o.is(e.payload) {
@@ -261,7 +263,7 @@ func (h *history) messages(channel string, to streamID, seq uint32, o *oversize)
 			continue
 		}
 		if !e.foreign {
-			m := NewMessage(channel, e.id.position(), seq, []byte(e.payload))
+			m := message.New(channel, e.id.Position(), seq, []byte(e.payload))
 			m.User = e.user
 			list = append(list, m)
 		}
@@ -272,9 +274,9 @@ func (h *history) messages(channel string, to streamID, seq uint32, o *oversize)
 // covers reports whether nothing is missing between id and the first entry
 // that h gives after it. A server that tells (from Redis 7) is asked whether an entry
 // was removed from within what was read, up to a position.
-func (h *history) covers(id, to streamID) bool {
-	if id.less(h.deleted) && !to.less(h.deleted) {
+func (h *history) covers(id, to message.StreamID) bool {
+	if id.Less(h.deleted) && !to.Less(h.deleted) {
 		return false
 	}
-	return h.complete || len(h.entries) > 0 && !id.less(h.entries[0].id)
+	return h.complete || len(h.entries) > 0 && !id.Less(h.entries[0].id)
 }

@@ -1,5 +1,7 @@
 package fanout
 
+import "github.com/pushgate/pushgate/fanout/message"
+
 // ChannelInfo is what this node knows of a channel.
 type ChannelInfo struct {
 	// Known is false for a channel that nobody here subscribed to lately; the
@@ -8,15 +10,15 @@ type ChannelInfo struct {
 	// Live says that the messages of the channel come in.
 	Live bool
 	// Durable is the last durable message that came, zero without one.
-	Durable Position
+	Durable message.Position
 	// Plain is where the channel stands on this node.
-	Plain Position
+	Plain message.Position
 	// RingMessages and RingBytes are what is kept here for those who come back,
 	// RingFirst the id of the oldest of these messages; it is zero
 	// when nothing is kept.
 	RingMessages int
 	RingBytes    int
-	RingFirst    Position
+	RingFirst    message.Position
 }
 
 // Inspect tells what this node knows of a channel. It asks nothing of Redis.
@@ -28,9 +30,9 @@ func (b *Broker) Inspect(channel string) ChannelInfo {
 	if t == nil {
 		return ChannelInfo{}
 	}
-	info := ChannelInfo{Known: true, Live: t.state == topicLive, Plain: Position{Node: l.b.node, Seq: t.at}}
-	if !t.last.isZero() {
-		info.Durable = t.last.position()
+	info := ChannelInfo{Known: true, Live: t.state == topicLive, Plain: message.Position{Node: l.b.node, Seq: t.at}}
+	if !t.last.IsZero() {
+		info.Durable = t.last.Position()
 	}
 	if r := t.ring; r != nil && r.n > 0 {
 		info.RingMessages, info.RingBytes = r.n, r.size()

@@ -1,7 +1,7 @@
 package fanout
 
 // lingering is the topics without members, which stay subscribed for a time: a list
-// through the topics themselves, by place + 1, those that were left first in front.
+// through the topics themselves, by place, those that were left first in front.
 // The linger is the same for all, so the list is in the order of its ends, and a
 // topic that is joined again is taken out at once.
 type lingering struct {
@@ -21,8 +21,8 @@ func (l *link) linger(id uint32, t *topic) {
 	t.flags |= topicLingers
 	t.due = l.now() + uint32(l.b.config.Linger.Milliseconds())
 	t.setNeighbours(0, 0)
-	l.neighbours(s.last, id+1)
-	l.neighbours(id+1, 0)
+	l.neighbours(s.last, id)
+	l.neighbours(id, 0)
 	s.n++
 }
 
@@ -37,21 +37,21 @@ func (l *link) endLinger(t *topic) {
 	l.lingering.n--
 }
 
-// neighbours makes two topics of the list neighbours, by place + 1; 0 stands for the
+// neighbours makes two topics of the list neighbours, by place; 0 stands for the
 // end of it.
 func (l *link) neighbours(earlier, later uint32) {
 	s := &l.lingering
 	if earlier == 0 {
 		s.first = later
 	} else {
-		t := l.topics.at(earlier - 1)
+		t := l.topics.at(earlier)
 		before, _ := t.neighbours()
 		t.setNeighbours(before, later)
 	}
 	if later == 0 {
 		s.last = earlier
 	} else {
-		t := l.topics.at(later - 1)
+		t := l.topics.at(later)
 		_, behind := t.neighbours()
 		t.setNeighbours(earlier, behind)
 	}
@@ -72,7 +72,7 @@ func (l *link) forgetLingering(most int, due func(*topic) bool) (all bool) {
 		if l.lingering.first == 0 {
 			return true
 		}
-		id := l.lingering.first - 1
+		id := l.lingering.first
 		t := l.topics.at(id)
 		if !due(t) {
 			return true

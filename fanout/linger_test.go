@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 func TestChannelsLinger(t *testing.T) {
@@ -155,7 +157,7 @@ func TestReplayOutlivesTheLinger(t *testing.T) {
 	b := runBroker(t, c)
 	r := newRecorder()
 	done := make(chan Replay, 1)
-	b.Replay("kept", Position{}, r, func(a Replay) { done <- a })
+	b.Replay("kept", message.Position{}, func(a Replay) { done <- a })
 	for range 5 {
 		join(b, "clock", r)
 		b.Leave("clock", r)

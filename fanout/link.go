@@ -88,7 +88,7 @@ func newLink(b *Broker, number, of int) *link {
 		wake:      make(signal, 1),
 		confirm:   make(signal, 1),
 		replays:   make(signal, 1),
-		topics:    topics{prefix: len(b.names.prefix)},
+		topics:    newTopics(b.names.prefix),
 		held:      make(map[uint32]*heldMessages),
 		waits:     make(map[uint32]*replayWaits),
 		down:      errStarting,

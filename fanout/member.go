@@ -4,23 +4,25 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// MaxMembers is how many members a broker takes. A channel's members are one
+// MaxSinks is how many members a broker takes. A channel's members are one
 // machine word of bits, so that a million channels pay 8 bytes each for them.
-const MaxMembers = 64
+const MaxSinks = 64
 
-// Member is a shard. The broker calls it from its own goroutines and from
+// Sink is a shard. The broker calls it from its own goroutines and from
 // within Replay, in channel order and with the channel's lock held:
 // it must not block and must not call the broker. Members are compared by
 // identity, so the dynamic type must be a pointer.
-type Member interface {
+type Sink interface {
 	// Joined says that Redis confirmed the subscription: the messages with a
 	// Seq after j.Seq follow. Those before it may have come already, which are
 	// for whom the member has joined earlier.
 	Joined(channel string, j Joined)
 	// Deliver hands over the channel's next message.
-	Deliver(m *Message)
+	Deliver(m *message.Message)
 	// Gap says that messages may have been lost since g.Since.
 	Gap(channel string, g Gap)
 }
@@ -29,7 +31,7 @@ type Member interface {
 type Joined struct {
 	// Position resumes at Seq: the last durable id when the channel has a
 	// stream, else a plain position.
-	Position Position
+	Position message.Position
 	Seq      uint32
 	// Unused says that the channel has had nothing yet, so that 0-0 is the
 	// position of its durable messages.
@@ -53,7 +55,7 @@ const (
 
 // Gap tells where messages may be missing: after Since, before Seq's successor.
 type Gap struct {
-	Since  Position
+	Since  message.Position
 	Reason GapReason
 	Seq    uint32
 }
@@ -62,14 +64,14 @@ type Gap struct {
 type members struct {
 	// Guarded by mu.
 	mu    sync.RWMutex
-	index map[Member]int
+	index map[Sink]int
 
 	// Atomic: replaced by each new member, read with any lock.
-	list atomic.Pointer[[]Member]
+	list atomic.Pointer[[]Sink]
 }
 
 // bit returns the bit of m and gives it one at its first call.
-func (s *members) bit(m Member) uint64 {
+func (s *members) bit(m Sink) uint64 {
 	s.mu.RLock()
 	i, ok := s.index[m]
 	s.mu.RUnlock()
@@ -82,14 +84,14 @@ func (s *members) bit(m Member) uint64 {
 		return 1 << i
 	}
 	i = len(s.index)
-	if i == MaxMembers {
-		panic(fmt.Sprintf("fanout: a broker takes %d members", MaxMembers))
+	if i == MaxSinks {
+		panic(fmt.Sprintf("fanout: a broker takes %d members", MaxSinks))
 	}
 	if s.index == nil {
-		s.index = make(map[Member]int)
+		s.index = make(map[Sink]int)
 	}
 	s.index[m] = i
-	list := make([]Member, i+1)
+	list := make([]Sink, i+1)
 	if old := s.list.Load(); old != nil {
 		copy(list, *old)
 	}
@@ -99,7 +101,7 @@ func (s *members) bit(m Member) uint64 {
 }
 
 // all returns the members by their bits' numbers.
-func (s *members) all() []Member {
+func (s *members) all() []Sink {
 	if list := s.list.Load(); list != nil {
 		return *list
 	}

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // counter is a member that only counts.
@@ -12,9 +14,9 @@ type counter struct {
 	joined, messages, gaps atomic.Int64
 }
 
-func (c *counter) Joined(string, Joined) { c.joined.Add(1) }
-func (c *counter) Deliver(*Message)      { c.messages.Add(1) }
-func (c *counter) Gap(string, Gap)       { c.gaps.Add(1) }
+func (c *counter) Joined(string, Joined)    { c.joined.Add(1) }
+func (c *counter) Deliver(*message.Message) { c.messages.Add(1) }
+func (c *counter) Gap(string, Gap)          { c.gaps.Add(1) }
 
 // What a channel of its own costs each connection, with go-redis' map of names
 // and after the connection has been lost and made again.

@@ -120,7 +120,7 @@ func TestNewestOfPlainMessages(t *testing.T) {
 // back to positions, who get all that they have missed.
 func TestNewestShareTheirReads(t *testing.T) {
 	const clients = 1000
-	server, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages, c.Ring.Bytes = 4, 1<<20 })
+	server, b, _, ids := filled(t, func(c *Config) { c.Ring.Messages, c.Ring.Bytes = 4, 1<<20 })
 	before := server.calls("xrevrange")
 	var wg sync.WaitGroup
 	wg.Add(clients)
@@ -131,9 +131,9 @@ func TestNewestShareTheirReads(t *testing.T) {
 			wg.Done()
 		}
 		if i%4 == 0 {
-			b.Replay("c", mustPosition(t, ids[i%40]), r, done)
+			b.Replay("c", mustPosition(t, ids[i%40]), done)
 		} else {
-			b.ReplayNewest("c", i%40+1, r, done)
+			b.ReplayNewest("c", i%40+1, done)
 		}
 	}
 	wg.Wait()

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 func TestProbeDetectsAStall(t *testing.T) {
@@ -99,7 +101,7 @@ func TestProbesStayApart(t *testing.T) {
 		if n := server.subscribers(l.probeName); n != 1 {
 			t.Errorf("%d subscribers of %q, want 1", n, l.probeName)
 		}
-		if ValidChannel(strings.TrimPrefix(l.probeName, "push:")) == nil {
+		if message.ValidChannel(strings.TrimPrefix(l.probeName, "push:")) == nil {
 			t.Errorf("a client can name %q", l.probeName)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 //go:embed publish.lua
@@ -113,7 +115,7 @@ func (b *Broker) publishCommand() string {
 
 // checkPublication returns why a message can't be published at all.
 func checkPublication(channel string, payload []byte, o PublishOptions) error {
-	if err := ValidChannel(channel); err != nil {
+	if err := message.ValidChannel(channel); err != nil {
 		return err
 	}
 	return CheckPayload(payload, o)

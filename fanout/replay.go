@@ -3,6 +3,8 @@ package fanout
 import (
 	"context"
 	"sort"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // replayers is how many streams a link reads at the same time.
@@ -12,16 +14,16 @@ const replayers = 4
 type Replay struct {
 	// Messages is everything after the asked position up to Position, shared with
 	// other replays. Done says that they aren't needed any more.
-	Messages []*Message
+	Messages []*message.Message
 	// More says that the stream has more after Position, which Broker.ReplayMore
 	// goes on with. Else Position is that of Seq, and what follows comes by Deliver.
 	More bool
 	Seq  uint32
 	// Position resumes after Messages. Plain does so at Seq on this node, for as long
 	// as its ring reaches back to it; it is zero if there is more.
-	Position, Plain Position
+	Position, Plain message.Position
 	// Before is a durable position from which Messages are exactly what follows.
-	Before Position
+	Before message.Position
 	// Gap is set when messages are missing before or among Messages.
 	Gap *Gap
 	// DurableOnly says that the channel has a stream and nothing came or was
@@ -46,8 +48,8 @@ const (
 )
 
 // Replay catches up with a channel from a position. done is called exactly
-// once, unless ctx of Run ends or the Wait is cancelled before, and like a
-// Member method: with the channel's lock held, within this call when the ring
+// once, unless ctx of Run ends or the Request is cancelled before, and like a
+// Sink method: with the channel's lock held, within this call when the ring
 // has all of it, else when the channel is live and its stream has been read.
 // Messages delivered before done are at or below its Seq, those after it are
 // above. What is read of a stream comes in pages of about 256 KiB: see ReplayMore.
@@ -56,31 +58,31 @@ const (
 // while the stream does. A position that can't be honoured, because it is of
 // another node, from the future or no longer kept, gives the newest
 // config.ReplayMessages of what is left, and a Gap of reason history.
-func (b *Broker) Replay(channel string, since Position, m Member, done func(Replay)) *Wait {
-	return b.link(channel).replay(channel, &Wait{since: since, done: done})
+func (b *Broker) Replay(channel string, since message.Position, done func(Replay)) *Request {
+	return b.link(channel).replay(channel, &Request{since: since, done: done})
 }
 
 // ReplayTime is Replay for a client that had the channel at a time, in
 // milliseconds since 1970, such as that of another channel's message. It begins a
 // little before. Where the channel's subscription here is older than that time,
 // nothing is missing that the ring still has.
-func (b *Broker) ReplayTime(channel string, ms uint64, m Member, done func(Replay)) *Wait {
-	return b.link(channel).replay(channel, &Wait{since: Position{Ms: ms - min(ms, Overlap)}, time: true, done: done})
+func (b *Broker) ReplayTime(channel string, ms uint64, done func(Replay)) *Request {
+	return b.link(channel).replay(channel, &Request{since: message.Position{Ms: ms - min(ms, Overlap)}, time: true, done: done})
 }
 
 // ReplayNewest is Replay for a client without a position that wants the newest n
 // messages, at most config.ReplayMessages, and what follows them: from the ring,
 // and from the stream where the ring has fewer and there is one. What is older is
 // no Gap.
-func (b *Broker) ReplayNewest(channel string, n int, m Member, done func(Replay)) *Wait {
-	return b.link(channel).replay(channel, &Wait{newest: int32(min(n, b.config.ReplayMessages)), done: done})
+func (b *Broker) ReplayNewest(channel string, n int, done func(Replay)) *Request {
+	return b.link(channel).replay(channel, &Request{newest: int32(min(n, b.config.ReplayMessages)), done: done})
 }
 
 // ReplayMore is Replay for what follows a page that says that there is more. What is
 // trimmed, or lost in the ring, between the two is a Gap.
-func (b *Broker) ReplayMore(channel string, r *Replay, m Member, done func(Replay)) *Wait {
-	return b.link(channel).replay(channel, &Wait{
-		since: r.Position, found: true, start: idOf(r.Position), told: r.told, size: int32(r.size), done: done,
+func (b *Broker) ReplayMore(channel string, r *Replay, done func(Replay)) *Request {
+	return b.link(channel).replay(channel, &Request{
+		since: r.Position, found: true, start: r.Position.StreamID(), told: r.told, size: int32(r.size), done: done,
 	})
 }
 
@@ -93,7 +95,7 @@ func (r *Replay) Done() {
 	}
 }
 
-func (l *link) replay(channel string, w *Wait) *Wait {
+func (l *link) replay(channel string, w *Request) *Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id, t := l.open(channel)
@@ -116,7 +118,7 @@ func (l *link) replay(channel string, w *Wait) *Wait {
 }
 
 // fromRing answers w when the ring has all that is needed. The caller holds mu.
-func (l *link) fromRing(t *topic, w *Wait) bool {
+func (l *link) fromRing(t *topic, w *Request) bool {
 	r := t.ring
 	if r == nil {
 		r = newRing(t)
@@ -126,18 +128,18 @@ func (l *link) fromRing(t *topic, w *Wait) bool {
 	case w.lost:
 		return false
 	case w.newest > 0:
-		if r.n < int(w.newest) && !r.bottom && !r.base.isZero() {
+		if r.n < int(w.newest) && !r.bottom && !r.base.IsZero() {
 			return false
 		}
 		i = max(0, r.n-int(w.newest))
-	case w.time && r.reaches(w.since.Ms) && r.base.ms < w.since.Ms:
+	case w.time && r.reaches(w.since.Ms) && r.base.Ms < w.since.Ms:
 		i = r.afterTime(w.since.Ms)
 	case w.since.Durable():
-		id := idOf(w.since)
-		if w.time && !t.last.isZero() && t.last.less(id) {
+		id := w.since.StreamID()
+		if w.time && !t.last.IsZero() && t.last.Less(id) {
 			id = t.last
 		}
-		if id.less(r.base) || t.last.less(id) {
+		if id.Less(r.base) || t.last.Less(id) {
 			return false
 		}
 		i = r.afterDurable(id)
@@ -146,7 +148,7 @@ func (l *link) fromRing(t *topic, w *Wait) bool {
 			// may have been lost after it.
 			id = r.base
 			if i > 0 {
-				id = idOf(r.at(i - 1).ID)
+				id = r.at(i - 1).ID.StreamID()
 			}
 		}
 		complete = r.complete(id) || r.lostAt <= w.told
@@ -158,12 +160,12 @@ func (l *link) fromRing(t *topic, w *Wait) bool {
 			return false
 		}
 	}
-	l.answer(t, w, Replay{Before: r.before(i).position(), Messages: r.from(nil, i)}, complete)
+	l.answer(t, w, Replay{Before: r.before(i).Position(), Messages: r.from(nil, i)}, complete)
 	return true
 }
 
 // answer completes a and calls done. The caller holds mu.
-func (l *link) answer(t *topic, w *Wait, a Replay, complete bool) {
+func (l *link) answer(t *topic, w *Request, a Replay, complete bool) {
 	l.b.counters.replays.Add(1)
 	a.Seq, a.DurableOnly, a.Followed = t.seq, t.durableOnly(), l.spanStart(t.live)
 	if !a.More {
@@ -255,13 +257,13 @@ func (l *link) serveAll(ctx context.Context, id uint32, t *topic, h *history, p 
 
 // need is what the first who waits for a topic needs of its stream.
 type need struct {
-	left   bool     // somebody waits
-	ahead  bool     // a position is beyond what has been received: the stream must be read up to it first
-	back   int      // how many of the newest entries to find the start of; 0: the start is known
-	few    int      // there may be fewer, and then it's the stream's
-	from   streamID // the start
-	within bool     // no more than the newest config.ReplayMessages follow it
-	size   int      // of the entries; 0: not known
+	left   bool             // somebody waits
+	ahead  bool             // a position is beyond what has been received: the stream must be read up to it first
+	back   int              // how many of the newest entries to find the start of; 0: the start is known
+	few    int              // there may be fewer, and then it's the stream's
+	from   message.StreamID // the start
+	within bool             // no more than the newest config.ReplayMessages follow it
+	size   int              // of the entries; 0: not known
 }
 
 // serveRings answers the waits of a topic that its ring can answer, and says
@@ -276,7 +278,7 @@ func (l *link) serveRings(id uint32, t *topic) (n need) {
 			if !w.since.Durable() {
 				w.lose()
 			} else {
-				n.ahead = n.ahead || t.last.less(idOf(w.since))
+				n.ahead = n.ahead || t.last.Less(w.since.StreamID())
 			}
 		}
 	}
@@ -322,8 +324,8 @@ func (l *link) beginAll(t *topic, waits *replayWaits, s starts) {
 	if t.ring != nil {
 		base = t.ring.base
 	}
-	window, ok := s.of(l.b.config.ReplayMessages, streamID{})
-	ok = ok && !t.last.less(window) // else it's of another stream
+	window, ok := s.of(l.b.config.ReplayMessages, message.StreamID{})
+	ok = ok && !t.last.Less(window) // else it's of another stream
 	for _, w := range waits.list {
 		switch {
 		case w.found:
@@ -335,8 +337,8 @@ func (l *link) beginAll(t *topic, waits *replayWaits, s starts) {
 		case w.lost:
 			w.start, w.found = window, true
 		case w.since.Durable():
-			w.start, w.found = idOf(w.since), true
-			if w.start.less(window) {
+			w.start, w.found = w.since.StreamID(), true
+			if w.start.Less(window) {
 				w.start, w.lost = window, true
 			}
 		}
@@ -346,7 +348,7 @@ func (l *link) beginAll(t *topic, waits *replayWaits, s starts) {
 // pull delivers what the stream has beyond last, ahead of its publication. A
 // client may be ahead of this node by the time a message takes to get here.
 // Positions that are still beyond the end are of another stream.
-func (l *link) pull(ctx context.Context, id uint32, name string, last streamID, portion *portion) error {
+func (l *link) pull(ctx context.Context, id uint32, name string, last message.StreamID, portion *portion) error {
 	for more := true; more; {
 		p, err := l.pageAfter(ctx, name, last, portion)
 		if err != nil {
@@ -358,7 +360,7 @@ func (l *link) pull(ctx context.Context, id uint32, name string, last streamID, 
 			return err
 		}
 		t := l.topics.at(id)
-		if len(p.entries) > 0 && !p.complete && !last.isZero() && t.last.less(p.entries[0].id) {
+		if len(p.entries) > 0 && !p.complete && !last.IsZero() && t.last.Less(p.entries[0].id) {
 			// What was trimmed, and hasn't come meanwhile, is passed over, and
 			// dropped when it comes.
 			l.tellGap(t, GapHistory)
@@ -367,7 +369,7 @@ func (l *link) pull(ctx context.Context, id uint32, name string, last streamID, 
 		last, more = t.last, p.more
 		if !more {
 			for _, w := range l.waits[id].list {
-				if w.newest == 0 && w.since.Durable() && t.last.less(idOf(w.since)) {
+				if w.newest == 0 && w.since.Durable() && t.last.Less(w.since.StreamID()) {
 					w.lose()
 				}
 			}
@@ -380,11 +382,11 @@ func (l *link) pull(ctx context.Context, id uint32, name string, last streamID, 
 // serveHistory answers the waits whose positions are within h, up to the end of h or,
 // where that reaches the ring, of all. It is not ok when h ends with the stream, as it
 // was, and before the ring, though there is room for more.
-func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, ok bool) {
+func (l *link) serveHistory(id uint32, t *topic, h history) (received message.StreamID, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.rings.of(id, t, l.now())
-	reaches, to := !h.to.less(r.base), h.to
+	reaches, to := !h.to.Less(r.base), h.to
 	switch {
 	case reaches:
 		to = r.base
@@ -393,7 +395,7 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 	}
 	if len(h.entries) > 0 && h.entries[0].id == r.first {
 		h.whole = true
-		h.complete = h.complete || h.from.isZero()
+		h.complete = h.complete || h.from.IsZero()
 	}
 	old, lost := h.messages(l.topics.channel(t), to, r.baseSeq(t.seq), &l.b.oversize)
 	all := old
@@ -411,32 +413,32 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 		switch {
 		case l.fromRing(t, w):
 			continue
-		case !known, start.less(h.from), !reaches && !start.less(to), w.isAhead(t):
+		case !known, start.Less(h.from), !reaches && !start.Less(to), w.isAhead(t):
 			continue // for the next read
 		}
-		since := idOf(w.since)
-		i := sort.Search(len(old), func(i int) bool { return start.less(idOf(old[i].ID)) })
+		since := w.since.StreamID()
+		i := sort.Search(len(old), func(i int) bool { return start.Less(old[i].ID.StreamID()) })
 		complete := !w.lost
 		if w.newest == 0 && complete {
 			complete = r.complete(since) || r.lostAt <= w.told
 			if w.time && r.hasLost {
-				complete = r.reaches(w.since.Ms) || i > 0 && r.complete(idOf(old[i-1].ID))
+				complete = r.reaches(w.since.Ms) || i > 0 && r.complete(old[i-1].ID.StreamID())
 			}
-			complete = complete && !since.less(lost) && (h.covers(since, to) || w.time && h.whole)
+			complete = complete && !since.Less(lost) && (h.covers(since, to) || w.time && h.whole)
 		}
 		if w.newest > 0 && reaches {
 			i = max(i, len(all)-int(w.newest)) // more may have come meanwhile
 		}
-		a := Replay{Messages: all[i:], More: !reaches, Position: to.position(), size: h.size, loan: loan.add()}
+		a := Replay{Messages: all[i:], More: !reaches, Position: to.Position(), size: h.size, loan: loan.add()}
 		switch {
 		case i > len(old):
-			a.Before = r.before(i - len(old)).position()
+			a.Before = r.before(i - len(old)).Position()
 		case i > 0:
 			a.Before = old[i-1].ID
-		case h.complete && start == h.from, len(h.entries) > 0 && !start.less(h.entries[0].id):
-			a.Before = start.position()
+		case h.complete && start == h.from, len(h.entries) > 0 && !start.Less(h.entries[0].id):
+			a.Before = start.Position()
 		case w.newest > 0 && len(old) > 0 && !h.complete:
-			a.Before = idOf(old[0].ID).before().position()
+			a.Before = old[0].ID.StreamID().Before().Position()
 		}
 		l.answer(t, w, a, complete)
 	}
@@ -450,21 +452,21 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, 
 
 // keepHistory puts what was read into the ring, of one piece: a node that starts or
 // lost its connections meets the same positions again and again.
-func (l *link) keepHistory(id uint32, t *topic, h history, old []*Message, lost streamID) {
+func (l *link) keepHistory(id uint32, t *topic, h history, old []*message.Message, lost message.StreamID) {
 	switch {
-	case !lost.isZero():
-		if i := sort.Search(len(old), func(i int) bool { return lost.less(idOf(old[i].ID)) }); i < len(old) {
+	case !lost.IsZero():
+		if i := sort.Search(len(old), func(i int) bool { return lost.Less(old[i].ID.StreamID()) }); i < len(old) {
 			l.rings.pushHistory(&l.topics, id, t, old[i:], lost, l.now())
 		}
-	case h.complete && h.from.less(t.ring.base):
+	case h.complete && h.from.Less(t.ring.base):
 		l.rings.pushHistory(&l.topics, id, t, old, h.from, l.now())
-	case h.from.isZero() && len(old) > 0:
-		base := idOf(old[0].ID).before()
+	case h.from.IsZero() && len(old) > 0:
+		base := old[0].ID.StreamID().Before()
 		l.rings.pushHistory(&l.topics, id, t, old, base, l.now())
 		t.ring.bottom = t.ring.base == base
-	case h.from.isZero():
+	case h.from.IsZero():
 		t.ring.bottom = true
 	case !h.complete && len(old) > 1:
-		l.rings.pushHistory(&l.topics, id, t, old[1:], idOf(old[0].ID), l.now())
+		l.rings.pushHistory(&l.topics, id, t, old[1:], old[0].ID.StreamID(), l.now())
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // filled runs a broker with a channel that had 30 durable messages before it
@@ -141,19 +143,19 @@ func TestReplayAheadOfThisNode(t *testing.T) {
 // Everyone who was connected to a node that went away comes at once.
 func TestReplaysShareTheirReads(t *testing.T) {
 	const clients = 1000
-	server, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages = 4 })
+	server, b, _, ids := filled(t, func(c *Config) { c.Ring.Messages = 4 })
 	before := server.calls("xrange")
 	var wg sync.WaitGroup
 	answers := make([]Replay, clients)
 	wg.Add(clients)
 	for i := range clients {
-		b.Replay("c", mustPosition(t, ids[i%50]), r, func(a Replay) {
+		b.Replay("c", mustPosition(t, ids[i%50]), func(a Replay) {
 			answers[i] = a
 			wg.Done()
 		})
 	}
 	wg.Wait()
-	shared := make(map[*Message]bool)
+	shared := make(map[*message.Message]bool)
 	for i, a := range answers {
 		if got := payloads(a.Messages); a.Gap != nil || !slices.Equal(got, numbers(i%50+1)) {
 			t.Fatalf("client %d: gap %v, got %v", i, a.Gap, got)
@@ -173,11 +175,11 @@ func TestReplaysShareTheirReads(t *testing.T) {
 }
 
 func TestReplayWaitsForTheConnection(t *testing.T) {
-	server, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages = 2 })
+	server, b, _, ids := filled(t, func(c *Config) { c.Ring.Messages = 2 })
 	waitReady(t, b)
 	server.signal(syscall.SIGSTOP)
 	done := make(chan Replay, 1)
-	b.Replay("c", mustPosition(t, ids[9]), r, func(a Replay) { done <- a })
+	b.Replay("c", mustPosition(t, ids[9]), func(a Replay) { done <- a })
 	waitNotReady(t, b)
 	select {
 	case a := <-done:
@@ -198,7 +200,7 @@ func TestReplayOverASlowWay(t *testing.T) {
 	for range messages {
 		server.publishDurable("c", strings.Repeat("x", 8<<10), 1000)
 	}
-	if a := newRecorder().pages(t, b, "c", Position{}); len(a.Messages) != messages || a.Gap != nil {
+	if a := newRecorder().pages(t, b, "c", message.Position{}); len(a.Messages) != messages || a.Gap != nil {
 		t.Errorf("%d messages, gap %v", len(a.Messages), a.Gap)
 	}
 }
@@ -277,7 +279,7 @@ func TestReplayFromATime(t *testing.T) {
 			{"empty", 1 << 60, "[]", false},
 		} {
 			done := make(chan Replay, 1)
-			b.ReplayTime(tc.channel, tc.ms, r, func(a Replay) { done <- a })
+			b.ReplayTime(tc.channel, tc.ms, func(a Replay) { done <- a })
 			a := <-done
 			if got := fmt.Sprint(payloads(a.Messages)); got != tc.messages || (a.Gap != nil) != tc.gap {
 				t.Errorf("%s from %d: %s, gap %v", tc.channel, tc.ms, got, a.Gap)
@@ -301,7 +303,7 @@ func TestReplayFromATimeAmidLosses(t *testing.T) {
 		server.publishDurable("c", i, 100)
 		r.wait(t, "c", 3+2*i)
 		done := make(chan Replay, 1)
-		b.ReplayTime("c", 16_000, r, func(a Replay) { done <- a })
+		b.ReplayTime("c", 16_000, func(a Replay) { done <- a })
 		a := <-done
 		if (a.Gap == nil) != (i == 0) || len(a.Messages) != i+2 {
 			t.Errorf("after %d: gap %v, %v", i, a.Gap, payloads(a.Messages))

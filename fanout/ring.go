@@ -1,8 +1,10 @@
 package fanout
 
 import (
-	"sync/atomic"
 	"unsafe"
+
+	"github.com/pushgate/pushgate/fanout/internal/memory"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // ring holds a channel's most recent messages, oldest first, and knows what
@@ -15,43 +17,42 @@ import (
 type ring struct {
 	// Guarded by the link's mu.
 
-	buf     []*Message // circular, a power of two long
+	buf     []*message.Message // circular, a power of two long
 	head    int
 	n       int
-	history int      // of the n, those in front that were read from the stream
-	bytes   int      // of all messages, without their encodings
-	base    streamID // durable position before the first message
-	baseAt  uint64   // moment of the message before the first live one, or at which the topic went live
-	whole   bool     // it's the latter: nothing has come before the first live one
-	bottom  bool     // the stream holds no message before base
-	hasLost bool     // see lost
-	first   streamID // of the stream, where that has begun while the ring was there
+	history int              // of the n, those in front that were read from the stream
+	bytes   int              // of all messages, without their encodings
+	base    message.StreamID // durable position before the first message
+	baseAt  uint64           // moment of the message before the first live one, or at which the topic went live
+	whole   bool             // it's the latter: nothing has come before the first live one
+	bottom  bool             // the stream holds no message before base
+	hasLost bool             // see lost
+	first   message.StreamID // of the stream, where that has begun while the ring was there
 	// lost: a replay from this durable position or an earlier one misses
 	// messages that no stream holds either.
-	lost   streamID
+	lost   message.StreamID
 	lostAt uint64 // moment of the last of these, or later
 
 	// Owned by rings: the list of all rings by their last message.
 
 	topic      uint32
 	touched    uint32 // milliseconds of the link
-	all        *rings
 	prev, next *ring
 
 	// Atomic.
 
-	encodings atomic.Int64 // bytes of all messages' encodings
+	encodings message.Meter // of all messages
 }
 
 // ringBytes is the ring itself.
-const ringBytes = (int(unsafe.Sizeof(ring{})) + weightUnit - 1) &^ (weightUnit - 1)
+const ringBytes = (int(unsafe.Sizeof(ring{})) + memory.Unit - 1) &^ (memory.Unit - 1)
 
 // size returns the bytes of the ring's messages with the encodings that they have
 // by now.
-func (r *ring) size() int { return r.bytes + int(r.encodings.Load()) }
+func (r *ring) size() int { return r.bytes + r.encodings.Bytes() }
 
 // overhead returns the bytes of the ring itself with its table.
-func (r *ring) overhead() int { return ringBytes + pointerBytes*len(r.buf) }
+func (r *ring) overhead() int { return ringBytes + memory.PointerBytes*len(r.buf) }
 
 // newRing returns an empty ring at the end of what t has seen.
 func newRing(t *topic) *ring {
@@ -60,7 +61,7 @@ func newRing(t *topic) *ring {
 	case t.flags&topicLostAfter != 0:
 		r.lost, r.lostAt, r.hasLost = t.last, t.at, true
 	case t.flags&topicLostBefore != 0:
-		r.lost, r.lostAt, r.hasLost = t.last.before(), t.at, true
+		r.lost, r.lostAt, r.hasLost = t.last.Before(), t.at, true
 	}
 	return r
 }
@@ -73,7 +74,7 @@ func (r *ring) leave(t *topic) {
 	}
 	r.buf = nil // messages on their way to clients hold on to the ring
 	if r.hasLost {
-		if r.lost.less(t.last) {
+		if r.lost.Less(t.last) {
 			t.flags |= topicLostBefore
 		} else {
 			t.flags |= topicLostAfter
@@ -81,28 +82,28 @@ func (r *ring) leave(t *topic) {
 	}
 }
 
-func (r *ring) at(i int) *Message { return r.buf[(r.head+i)&(len(r.buf)-1)] }
+func (r *ring) at(i int) *message.Message { return r.buf[(r.head+i)&(len(r.buf)-1)] }
 
 // push adds the message with the next plain position.
-func (r *ring) push(m *Message) {
+func (r *ring) push(m *message.Message) {
 	if r.n == len(r.buf) {
 		r.grow(r.n + 1)
 	}
 	r.buf[(r.head+r.n)&(len(r.buf)-1)] = m
 	r.n++
-	r.bytes += m.ownBytes()
-	m.enter(r)
+	r.bytes += m.OwnBytes()
+	m.Enter(&r.encodings)
 }
 
 // pushFront puts history, oldest first, before everything else; base is the
 // durable position before it.
-func (r *ring) pushFront(history []*Message, base streamID) {
+func (r *ring) pushFront(history []*message.Message, base message.StreamID) {
 	r.grow(r.n + len(history))
 	for i := len(history) - 1; i >= 0; i-- {
 		r.head = (r.head - 1) & (len(r.buf) - 1)
 		r.buf[r.head] = history[i]
-		r.bytes += history[i].ownBytes()
-		history[i].enter(r)
+		r.bytes += history[i].OwnBytes()
+		history[i].Enter(&r.encodings)
 	}
 	r.n += len(history)
 	r.history += len(history)
@@ -117,7 +118,7 @@ func (r *ring) grow(n int) {
 	if size == len(r.buf) {
 		return
 	}
-	buf := make([]*Message, size)
+	buf := make([]*message.Message, size)
 	for i := range r.n {
 		buf[i] = r.at(i)
 	}
@@ -130,17 +131,17 @@ func (r *ring) pop() {
 	r.buf[r.head] = nil
 	r.head = (r.head + 1) & (len(r.buf) - 1)
 	r.n--
-	r.bytes -= m.ownBytes()
-	m.leave(r)
+	r.bytes -= m.OwnBytes()
+	m.Leave(&r.encodings)
 	if r.history > 0 {
 		r.history--
 	} else {
-		r.baseAt, r.whole = m.at, false
+		r.baseAt, r.whole = m.Arrived, false
 	}
 	if m.ID.Durable() {
-		r.base, r.bottom = idOf(m.ID), false
+		r.base, r.bottom = m.ID.StreamID(), false
 	} else {
-		r.lost, r.lostAt, r.hasLost = r.base, m.at, true
+		r.lost, r.lostAt, r.hasLost = r.base, m.Arrived, true
 	}
 }
 
@@ -155,7 +156,7 @@ func (r *ring) trim(c RingConfig) {
 // and whether nothing between was forgotten.
 func (r *ring) afterMoment(at uint64) (int, bool) {
 	i := r.n
-	for i > r.history && at < r.at(i-1).at {
+	for i > r.history && at < r.at(i-1).Arrived {
 		i--
 	}
 	return i, at >= r.baseAt
@@ -165,7 +166,7 @@ func (r *ring) afterMoment(at uint64) (int, bool) {
 // after a time in milliseconds.
 func (r *ring) afterTime(ms uint64) int {
 	i := 0
-	for i < r.n && max(r.at(i).at/1000, r.at(i).ID.Ms) < ms {
+	for i < r.n && max(r.at(i).Arrived/1000, r.at(i).ID.Ms) < ms {
 		i++
 	}
 	return i
@@ -176,14 +177,14 @@ func (r *ring) afterTime(ms uint64) int {
 // enough that the channel was live by then.
 func (r *ring) reaches(ms uint64) bool {
 	at := r.baseAt / 1000
-	return at+overtake <= ms+Overlap || r.whole && r.base.isZero() && at <= ms+Overlap
+	return at+overtake <= ms+Overlap || r.whole && r.base.IsZero() && at <= ms+Overlap
 }
 
 // before returns the durable position before the message at index i.
-func (r *ring) before(i int) streamID {
+func (r *ring) before(i int) message.StreamID {
 	for i--; i >= 0; i-- {
 		if m := r.at(i); m.ID.Durable() {
-			return idOf(m.ID)
+			return m.ID.StreamID()
 		}
 	}
 	return r.base
@@ -205,9 +206,9 @@ func (r *ring) baseSeq(seq uint32) uint32 { return seq - uint32(r.n-r.history) }
 
 // afterDurable returns the index of the first message after a durable
 // position that is not before base.
-func (r *ring) afterDurable(id streamID) int {
+func (r *ring) afterDurable(id message.StreamID) int {
 	for i := r.n - 1; i >= 0; i-- {
-		if m := r.at(i); m.ID.Durable() && !id.less(idOf(m.ID)) {
+		if m := r.at(i); m.ID.Durable() && !id.Less(m.ID.StreamID()) {
 			return i + 1
 		}
 	}
@@ -216,10 +217,10 @@ func (r *ring) afterDurable(id streamID) int {
 
 // complete reports whether a replay from id, by ring and stream, holds all
 // messages that this node has seen.
-func (r *ring) complete(id streamID) bool { return !r.hasLost || r.lost.less(id) }
+func (r *ring) complete(id message.StreamID) bool { return !r.hasLost || r.lost.Less(id) }
 
 // from returns the messages from index i on, appended to dst.
-func (r *ring) from(dst []*Message, i int) []*Message {
+func (r *ring) from(dst []*message.Message, i int) []*message.Message {
 	for ; i < r.n; i++ {
 		dst = append(dst, r.at(i))
 	}

@@ -1,6 +1,10 @@
 package fanout
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/pushgate/pushgate/fanout/message"
+)
 
 // rings keeps all rings of a link in the order of their last message and
 // within a bound. A ring is dropped whole: the channel that has been silent
@@ -27,7 +31,7 @@ func (s *rings) init(c RingConfig, total int) {
 func (s *rings) of(id uint32, t *topic, now uint32) *ring {
 	if t.ring == nil {
 		t.ring = newRing(t)
-		t.ring.topic, t.ring.touched, t.ring.all = id, now, s
+		t.ring.topic, t.ring.touched, t.ring.encodings.OnChange = id, now, s.encoded
 		s.bytes.Add(int64(t.ring.overhead()))
 		t.flags &^= topicLostAfter | topicLostBefore
 		s.link(t.ring)
@@ -37,10 +41,10 @@ func (s *rings) of(id uint32, t *topic, now uint32) *ring {
 
 // push appends m to the ring of t and keeps the bounds. It returns before the
 // topic's seq and last move on to m.
-func (s *rings) push(topics *topics, id uint32, t *topic, m *Message, now uint32) {
+func (s *rings) push(topics *topics, id uint32, t *topic, m *message.Message, now uint32) {
 	r := s.of(id, t, now)
-	if m.ID.Durable() && t.last.isZero() {
-		r.first = idOf(m.ID)
+	if m.ID.Durable() && t.last.IsZero() {
+		r.first = m.ID.StreamID()
 	}
 	s.change(r, func() {
 		r.push(m)
@@ -53,11 +57,11 @@ func (s *rings) push(topics *topics, id uint32, t *topic, m *Message, now uint32
 // pushHistory puts the newest of messages that fit before the ring of t, so
 // that the next ones who come back are served without reading the stream.
 // base is the position before the first of them.
-func (s *rings) pushHistory(topics *topics, id uint32, t *topic, messages []*Message, base streamID, now uint32) {
+func (s *rings) pushHistory(topics *topics, id uint32, t *topic, messages []*message.Message, base message.StreamID, now uint32) {
 	r := s.of(id, t, now)
 	room, bytes, fit := s.config.Messages-r.n, r.size(), 0
 	for fit < min(len(messages), room) {
-		bytes += messages[len(messages)-1-fit].bytes()
+		bytes += messages[len(messages)-1-fit].Bytes()
 		if bytes > s.config.Bytes {
 			break
 		}
@@ -67,7 +71,7 @@ func (s *rings) pushHistory(topics *topics, id uint32, t *topic, messages []*Mes
 		return
 	}
 	if cut := len(messages) - fit; cut > 0 {
-		base, messages = idOf(messages[cut-1].ID), messages[cut:]
+		base, messages = messages[cut-1].ID.StreamID(), messages[cut:]
 	}
 	s.change(r, func() { r.pushFront(messages, base) })
 	s.touch(r, now)
@@ -138,4 +142,11 @@ func (s *rings) touch(r *ring, now uint32) {
 func (s *rings) link(r *ring) {
 	r.prev, r.next = &s.list, s.list.next
 	r.prev.next, r.next.prev = r, r
+}
+
+// encoded counts encodings of the rings' messages, with or without the link's mu.
+func (s *rings) encoded(bytes int) {
+	if s.bytes.Add(int64(bytes)) > int64(s.total) && bytes > 0 {
+		s.over.send()
+	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -85,4 +86,13 @@ func (s *redisServer) publishDurable(channel string, payload any, maxLen int) st
 		s.t.Fatal(err)
 	}
 	return id
+}
+
+func mustPosition(t testing.TB, s string) message.Position {
+	t.Helper()
+	p, err := message.ParsePosition(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -139,7 +140,7 @@ func testOwners(t *testing.T, cluster *redistest.Cluster) {
 		if got := r.texts(name); !slices.Equal(got, []string{"joined", "plain", "durable", "b1", "b2", "last"}) {
 			t.Errorf("%s: %v", name, got)
 		}
-		if a := r.replay(t, b, name, Position{}); !slices.Equal(payloads(a.Messages), []string{"plain", "durable", "b1", "b2", "last"}) || a.Gap != nil {
+		if a := r.replay(t, b, name, message.Position{}); !slices.Equal(payloads(a.Messages), []string{"plain", "durable", "b1", "b2", "last"}) || a.Gap != nil {
 			t.Errorf("%s: replayed %v, gap %v", name, payloads(a.Messages), a.Gap)
 		}
 	}

@@ -1,6 +1,10 @@
 package fanout
 
-import "context"
+import (
+	"context"
+
+	"github.com/pushgate/pushgate/fanout/message"
+)
 
 // settleBatch is the most streams looked at in one pipeline.
 const settleBatch = 512
@@ -10,7 +14,7 @@ type unsettled struct {
 	topic uint32
 	name  string
 	again bool
-	last  streamID
+	last  message.StreamID
 }
 
 // settle finds the place of each confirmed topic in its stream and makes the
@@ -82,7 +86,7 @@ func (l *link) settleAll(batch []unsettled, pages []page) (rest []unsettled) {
 		switch {
 		case !u.again:
 			t.last = pages[i].tail
-		case u.last.isZero() && !pages[i].tail.isZero():
+		case u.last.IsZero() && !pages[i].tail.IsZero():
 			// The stream is new: only a closer look tells whether all of it
 			// is still there.
 			rest = append(rest, u)
@@ -103,12 +107,12 @@ func (l *link) settleAll(batch []unsettled, pages []page) (rest []unsettled) {
 // it has delayed, as far as the page goes. The caller holds mu.
 func (l *link) makeUp(id uint32, t *topic, p page, first bool) {
 	switch {
-	case p.tail.less(t.last):
+	case p.tail.Less(t.last):
 		l.tellGap(t, GapHistory)
 		l.goBack(id, t, p.tail)
-	case !p.tail.isZero() && !p.complete:
+	case !p.tail.IsZero() && !p.complete:
 		l.tellGap(t, GapHistory)
-	case first && (t.flags&topicPlain != 0 || p.tail.isZero()):
+	case first && (t.flags&topicPlain != 0 || p.tail.IsZero()):
 		l.tellGap(t, GapBroker)
 	}
 	l.acceptPage(id, t, p)
@@ -120,8 +124,8 @@ func (l *link) makeUp(id uint32, t *topic, p page, first bool) {
 // go on with higher ids, for they are made of the time, unless the server that
 // lost it has a clock behind that of the one before: accept finds out. The
 // caller holds mu.
-func (l *link) goBack(id uint32, t *topic, tail streamID) {
-	if tail.isZero() {
+func (l *link) goBack(id uint32, t *topic, tail message.StreamID) {
+	if tail.IsZero() {
 		t.flags |= topicStreamGone
 		return
 	}
@@ -135,7 +139,7 @@ func (l *link) goBack(id uint32, t *topic, tail streamID) {
 func (l *link) acceptPage(id uint32, t *topic, p page) {
 	for _, e := range p.entries {
 		if e.foreign {
-			if t.last.less(e.id) {
+			if t.last.Less(e.id) {
 				t.last = e.id
 			}
 			continue
@@ -158,7 +162,7 @@ func (l *link) settleRest(ctx context.Context, u unsettled, portion *portion) er
 			return err
 		}
 		l.mu.Lock()
-		l.makeUp(u.topic, t, p, last.isZero())
+		l.makeUp(u.topic, t, p, last.IsZero())
 		if !p.more {
 			l.goLive(u.topic, t)
 		}

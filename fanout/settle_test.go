@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // confirmNext subscribes to the topic that is wanted, as the server confirms it.
@@ -36,7 +38,7 @@ func TestHeldPlainMessageIsLost(t *testing.T) {
 	l.confirmNext()
 	l.message("push:news", "held")
 	l.lost()
-	l.settleAll(l.confirmNext(), []page{{tail: streamID{1, 1}, complete: true}})
+	l.settleAll(l.confirmNext(), []page{{tail: message.StreamID{Ms: 1, Seq: 1}, complete: true}})
 	if got := r.texts("news"); !slices.Equal(got, []string{"joined", "one", "gap:broker"}) {
 		t.Errorf("got %v", got)
 	}
@@ -55,10 +57,10 @@ func TestStreamBeginsAnewWithLowerIDs(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	_, news := l.topics.find("news")
-	if a, ok := l.ask(news, Position{Ms: 5, Seq: 1}); !ok || a.Gap == nil || !slices.Equal(payloads(a.Messages), []string{"newer"}) {
+	if a, ok := l.ask(news, message.Position{Ms: 5, Seq: 1}); !ok || a.Gap == nil || !slices.Equal(payloads(a.Messages), []string{"newer"}) {
 		t.Errorf("from an id that may be of either stream: %+v", a)
 	}
-	if a, ok := l.ask(news, Position{Ms: 9, Seq: 1}); ok {
+	if a, ok := l.ask(news, message.Position{Ms: 9, Seq: 1}); ok {
 		t.Errorf("from an id of the stream before: %+v", a)
 	}
 }
@@ -79,13 +81,13 @@ func TestHeldMessagesAreBounded(t *testing.T) {
 	if h := l.held[u[0].topic]; h.list != nil || l.b.held.Load() != heldTopicBytes {
 		t.Errorf("%d messages are held, %d bytes counted, where there was no room", len(h.list), l.b.held.Load())
 	}
-	l.settleAll(u, []page{{tail: streamID{1, 1}, complete: true}}) // was read before all that came
+	l.settleAll(u, []page{{tail: message.StreamID{Ms: 1, Seq: 1}, complete: true}}) // was read before all that came
 	if n := l.b.Stats().Links[0].Pending; n != 1 {
 		t.Fatalf("%d channels are pending", n)
 	}
 	l.message("push:news", "last")
 	l.settleAll(l.takeConfirmed(), []page{{
-		entries: []entry{{id: streamID{1, 2}, payload: "two"}}, tail: streamID{1, 2}, complete: true,
+		entries: []entry{{id: message.StreamID{Ms: 1, Seq: 2}, payload: "two"}}, tail: message.StreamID{Ms: 1, Seq: 2}, complete: true,
 	}})
 	got := slices.Compact(r.texts("news"))
 	if !slices.Equal(got, []string{"joined", "one", "gap:broker", "two", "last"}) || l.b.held.Load() != 0 {

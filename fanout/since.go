@@ -1,11 +1,13 @@
 package fanout
 
+import "github.com/pushgate/pushgate/fanout/message"
+
 // Recent is what a channel got after some place, as far as this node has it.
 type Recent struct {
-	Messages []*Message // shared
+	Messages []*message.Message // shared
 	// Durable and Plain resume after the last of Messages; Durable is zero
 	// where the channel has no stream.
-	Durable, Plain Position
+	Durable, Plain message.Position
 	// Lossy says that a durable position alone doesn't tell all, because there
 	// were plain messages or losses.
 	Lossy bool
@@ -29,8 +31,8 @@ func (b *Broker) Since(channel string, seq uint32) Recent {
 		return Recent{}
 	}
 	r := Recent{Plain: l.here(), Lossy: t.lossy()}
-	if !t.last.isZero() {
-		r.Durable = t.last.position()
+	if !t.last.IsZero() {
+		r.Durable = t.last.Position()
 	}
 	behind := t.seq - seq
 	if behind == 0 {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // Fields of an entry of a channel's stream: the payload, and who published it
@@ -25,7 +27,7 @@ const (
 
 // entry is one durable message as the stream holds it.
 type entry struct {
-	id      streamID
+	id      message.StreamID
 	payload string
 	user    string
 	foreign bool // not written by the publish script
@@ -33,15 +35,15 @@ type entry struct {
 
 // page is one look at a stream.
 type page struct {
-	entries  []entry  // after the asked position, oldest first
-	more     bool     // there are more after these
-	complete bool     // nothing after the asked position has been trimmed
-	tail     streamID // of the last entry; zero: there is no stream
+	entries  []entry          // after the asked position, oldest first
+	more     bool             // there are more after these
+	complete bool             // nothing after the asked position has been trimmed
+	tail     message.StreamID // of the last entry; zero: there is no stream
 }
 
 // look is the commands of one page in a pipeline.
 type look struct {
-	after       streamID
+	after       message.StreamID
 	limit       int64
 	tail, first *redis.XMessageSliceCmd
 	page        *redis.XMessageSliceCmd
@@ -55,7 +57,7 @@ func (l *link) firstPages(ctx context.Context, batch []unsettled, entries int) (
 	looks := make([]look, len(batch))
 	for i, u := range batch {
 		key := l.b.names.stream(u.name)
-		if u.again && !u.last.isZero() {
+		if u.again && !u.last.IsZero() {
 			looks[i] = lookAfter(ctx, pipe, key, u.last, int64(entries))
 		} else {
 			looks[i].tail = pipe.XRevRangeN(ctx, key, "+", "-", 1)
@@ -73,7 +75,7 @@ func (l *link) firstPages(ctx context.Context, batch []unsettled, entries int) (
 }
 
 // pageAfter looks at one stream.
-func (l *link) pageAfter(ctx context.Context, name string, after streamID, p *portion) (page, error) {
+func (l *link) pageAfter(ctx context.Context, name string, after message.StreamID, p *portion) (page, error) {
 	l.b.counters.historyReads.Add(1)
 	pipe := l.b.servers.client.Pipeline()
 	k := lookAfter(ctx, pipe, l.b.names.stream(name), after, int64(p.of(pageEntries)))
@@ -84,11 +86,11 @@ func (l *link) pageAfter(ctx context.Context, name string, after streamID, p *po
 // lookAfter asks for the page first and for the stream's first entry behind
 // it: what is trimmed in between makes a page seem incomplete, never the
 // other way round.
-func lookAfter(ctx context.Context, pipe redis.Pipeliner, key string, after streamID, limit int64) look {
+func lookAfter(ctx context.Context, pipe redis.Pipeliner, key string, after message.StreamID, limit int64) look {
 	k := look{after: after, limit: limit}
 	k.page = pipe.XRangeN(ctx, key, beyond(after, "-"), "+", limit)
 	k.tail = pipe.XRevRangeN(ctx, key, "+", "-", 1)
-	if after.isZero() {
+	if after.IsZero() {
 		k.info = pipe.XInfoStream(ctx, key)
 	} else {
 		k.first = pipe.XRangeN(ctx, key, "-", "+", 1)
@@ -126,16 +128,16 @@ func whole(info *redis.XInfoStreamCmd) (bool, error) {
 
 // reachesBack reports whether a position is within a stream that begins with the
 // entry first, so that the stream still holds everything after it.
-func reachesBack(first *redis.XMessageSliceCmd, after streamID) (bool, error) {
+func reachesBack(first *redis.XMessageSliceCmd, after message.StreamID) (bool, error) {
 	id, err := edge(first)
-	return err == nil && !id.isZero() && !after.less(id), err
+	return err == nil && !id.IsZero() && !after.Less(id), err
 }
 
 // edge returns the id of the single entry asked for, zero when there is none.
-func edge(cmd *redis.XMessageSliceCmd) (streamID, error) {
+func edge(cmd *redis.XMessageSliceCmd) (message.StreamID, error) {
 	entries, err := entriesOf(cmd)
 	if err != nil || len(entries) == 0 {
-		return streamID{}, err
+		return message.StreamID{}, err
 	}
 	return entries[0].id, nil
 }
@@ -157,13 +159,13 @@ func entriesOf(cmd *redis.XMessageSliceCmd) ([]entry, error) {
 }
 
 func entryOf(m redis.XMessage) (entry, error) {
-	id, err := ParsePosition(m.ID)
+	id, err := message.ParsePosition(m.ID)
 	if err != nil {
 		return entry{}, err
 	}
 	payload, ok := m.Values[streamField].(string)
 	user, _ := m.Values[streamUserField].(string)
-	return entry{id: idOf(id), payload: payload, user: user, foreign: !ok}, nil
+	return entry{id: id.StreamID(), payload: payload, user: user, foreign: !ok}, nil
 }
 
 // hardError returns nil for the answers of a server that works but has no
@@ -186,9 +188,9 @@ func hardError(err error) error {
 }
 
 // beyond returns id as the exclusive bound of a range, or open for zero.
-func beyond(id streamID, open string) string {
-	if id.isZero() {
+func beyond(id message.StreamID, open string) string {
+	if id.IsZero() {
 		return open
 	}
-	return "(" + id.position().String()
+	return "(" + id.Position().String()
 }

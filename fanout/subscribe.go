@@ -72,7 +72,7 @@ func (l *link) open(channel string) (uint32, *topic) {
 // that have gone must not stay in the queue: it is at most twice as long as there
 // are places for topics, and a bit. The caller holds mu.
 func (l *link) want(id uint32) {
-	if len(l.wanted) >= 2*int(l.topics.used)+subscribeBatch {
+	if len(l.wanted) >= 2*int(l.topics.chunks.Last())+subscribeBatch {
 		l.wanted = l.wanted[:0]
 		l.topics.each(func(id uint32, t *topic) {
 			if t.state == topicWanted {
@@ -138,12 +138,9 @@ func (l *link) nextBatch() (names []string, subscribe bool) {
 
 // subscribed is called by receive for each confirmation.
 func (l *link) subscribed(full string) {
-	if len(full) < l.topics.prefix {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	id, t := l.topics.find(full[l.topics.prefix:])
+	id, t := l.topics.findFull(full)
 	if t == nil || t.state != topicSubscribing {
 		return
 	}
@@ -168,11 +165,8 @@ func (l *link) unsubscribed() {
 // was given up is not, also when it is wanted again: the confirmation of that
 // is still to come.
 func (l *link) follows(full string) bool {
-	if len(full) < l.topics.prefix {
-		return false
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, t := l.topics.find(full[l.topics.prefix:])
+	_, t := l.topics.findFull(full)
 	return t != nil && t.state >= topicConfirmed
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -36,7 +37,7 @@ func works(t *testing.T, c Config) {
 		t.Fatal(err)
 	}
 	r.wait(t, news, 3)
-	if a := r.replay(t, b, news, Position{Ms: 1}); !slices.Equal(payloads(a.Messages), []string{"1", "2"}) {
+	if a := r.replay(t, b, news, message.Position{Ms: 1}); !slices.Equal(payloads(a.Messages), []string{"1", "2"}) {
 		t.Errorf("replayed %v", payloads(a.Messages))
 	}
 	client, err := NewClient(c)

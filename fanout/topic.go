@@ -1,5 +1,12 @@
 package fanout
 
+import (
+	"hash/maphash"
+
+	"github.com/pushgate/pushgate/fanout/internal/memory"
+	"github.com/pushgate/pushgate/fanout/message"
+)
+
 // topicState is how far a channel's subscription in Redis has come.
 //
 //	wanted -> subscribing -> confirmed -> live
@@ -47,15 +54,15 @@ const (
 type topic struct {
 	// Guarded by the link's mu.
 
-	name    string   // with the prefix, shared with go-redis' own map; empty: a free place
-	ring    *ring    // nil until there is a message, and after its age
-	at      uint64   // moment of the last message or gap, or at which the topic went live
-	last    streamID // of the last durable message
-	members uint64   // bit set
-	waiting uint64   // the members that are still to be told Joined; see untold
-	due     uint32   // end of the linger, in the link's milliseconds
-	seq     uint32   // of the last message
-	live    uint32   // since when it's live, in the link's spans
+	name    string           // with the prefix, shared with go-redis' own map; empty: a free place
+	ring    *ring            // nil until there is a message, and after its age
+	at      uint64           // moment of the last message or gap, or at which the topic went live
+	last    message.StreamID // of the last durable message
+	members uint64           // bit set
+	waiting uint64           // the members that are still to be told Joined; see untold
+	due     uint32           // end of the linger, in the link's milliseconds
+	seq     uint32           // of the last message
+	live    uint32           // since when it's live, in the link's spans
 	state   topicState
 	flags   topicFlags
 }
@@ -69,16 +76,13 @@ func (t *topic) untold() uint64 {
 	return t.waiting
 }
 
-// neighbours returns place + 1 of the topics that began to linger just before this
+// neighbours returns the places of the topics that began to linger just before this
 // one, which does, and just after it; 0 for none.
 func (t *topic) neighbours() (earlier, later uint32) {
 	return uint32(t.waiting >> 32), uint32(t.waiting)
 }
 
 func (t *topic) setNeighbours(earlier, later uint32) { t.waiting = uint64(earlier)<<32 | uint64(later) }
-
-// streamID is a durable Position without room for a node's name.
-type streamID struct{ ms, seq uint64 }
 
 // kept returns how many messages are in the topic's ring.
 func (t *topic) kept() int {
@@ -90,99 +94,87 @@ func (t *topic) kept() int {
 
 // durableOnly reports whether a durable position tells all: the channel has a
 // stream, and nothing came or was lost here that isn't in it.
-func (t *topic) durableOnly() bool { return !t.last.isZero() && !t.lossy() }
+func (t *topic) durableOnly() bool { return !t.last.IsZero() && !t.lossy() }
 
 // unused reports whether the channel has had nothing yet.
-func (t *topic) unused() bool { return t.last.isZero() && !t.lossy() }
+func (t *topic) unused() bool { return t.last.IsZero() && !t.lossy() }
 
 // lossy reports whether there were plain messages, or losses of any kind.
 func (t *topic) lossy() bool {
 	return t.flags&(topicPlain|topicLostAfter|topicLostBefore) != 0 || t.ring != nil && t.ring.hasLost
 }
 
-func idOf(p Position) streamID { return streamID{p.Ms, p.Seq} }
-
-func (a streamID) position() Position { return Position{Ms: a.ms, Seq: a.seq} }
-
-func (a streamID) isZero() bool { return a == streamID{} }
-
-func (a streamID) less(b streamID) bool { return a.ms < b.ms || a.ms == b.ms && a.seq < b.seq }
-
-// before returns the id just before a; the zero id has none and stays.
-func (a streamID) before() streamID {
-	switch {
-	case a.seq > 0:
-		return streamID{a.ms, a.seq - 1}
-	case a.ms > 0:
-		return streamID{a.ms - 1, 1<<64 - 1}
-	}
-	return a
-}
-
-// topics is a link's registry: places in chunks that never move, and a table
-// from names to places. A Go map of a million strings would cost 38 bytes an
-// entry where the table costs 7.
+// topics is a link's registry: topics by their places, from 1, which never move, and
+// by their names. The zero value isn't usable.
 type topics struct {
-	chunks []*[topicChunk]topic
+	chunks memory.Chunks[topic]
 	free   []uint32
-	used   uint32 // places ever used
-	table  topicTable
+	lookup memory.Lookup
 	prefix int // bytes before the channel's name in topic.name
 }
 
-const topicChunk = 1024
+func newTopics(prefix string) topics {
+	return topics{chunks: memory.NewChunks[topic](), prefix: len(prefix)}
+}
 
-func (s *topics) at(id uint32) *topic { return &s.chunks[id/topicChunk][id%topicChunk] }
+// hashSeed is the process's own, so that nobody can choose names that collide.
+var hashSeed = maphash.MakeSeed()
+
+// hashName places a channel on a link, by its upper half, and in that link's lookup
+// by the lower one.
+func hashName(channel string) uint64 { return maphash.String(hashSeed, channel) }
+
+func (s *topics) at(place uint32) *topic { return s.chunks.At(place) }
 
 // channel returns the name as clients know it.
 func (s *topics) channel(t *topic) string { return t.name[s.prefix:] }
 
-func (s *topics) len() int { return int(s.used) - len(s.free) }
+func (s *topics) len() int { return int(s.chunks.Last()) - len(s.free) }
 
-// find returns the topic of a channel, or nil.
-func (s *topics) find(channel string) (uint32, *topic) {
-	id, ok := s.table.find(hashName(channel), func(id uint32) bool {
-		return s.channel(s.at(id)) == channel
-	})
-	if !ok {
+// find returns the topic of a channel, or 0 and nil.
+func (s *topics) find(channel string) (place uint32, t *topic) {
+	place = s.lookup.Find(uint32(hashName(channel)), func(n uint32) bool { return s.channel(s.at(n)) == channel })
+	if place == 0 {
 		return 0, nil
 	}
-	return id, s.at(id)
+	return place, s.at(place)
 }
 
-// add makes the topic of a channel that has none.
-func (s *topics) add(full string) (uint32, *topic) {
-	var id uint32
-	if n := len(s.free); n > 0 {
-		id, s.free = s.free[n-1], s.free[:n-1]
-	} else {
-		id = s.used
-		s.used++
-		if int(id/topicChunk) == len(s.chunks) {
-			s.chunks = append(s.chunks, new([topicChunk]topic))
-		}
+// findFull is find for a name with the prefix, which it may lack.
+func (s *topics) findFull(full string) (uint32, *topic) {
+	if len(full) < s.prefix {
+		return 0, nil
 	}
-	t := s.at(id)
+	return s.find(full[s.prefix:])
+}
+
+// add makes the topic of a channel that has none, by its name with the prefix.
+func (s *topics) add(full string) (place uint32, t *topic) {
+	if n := len(s.free); n > 0 {
+		place, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		place = s.chunks.Grow()
+	}
+	t = s.at(place)
 	*t = topic{name: full}
-	s.table.insert(hashName(full[s.prefix:]), id, s.hash)
-	return id, t
+	s.lookup.Insert(place, s.hash(place), s.hash)
+	return place, t
 }
 
 // remove frees a place. The caller has taken care of the ring.
-func (s *topics) remove(id uint32) {
-	t := s.at(id)
-	s.table.remove(hashName(s.channel(t)), id, s.hash)
-	*t = topic{}
-	s.free = append(s.free, id)
+func (s *topics) remove(place uint32) {
+	s.lookup.Remove(place, s.hash(place), s.hash)
+	*s.at(place) = topic{}
+	s.free = append(s.free, place)
 }
 
-func (s *topics) hash(id uint32) uint64 { return hashName(s.channel(s.at(id))) }
+func (s *topics) hash(place uint32) uint32 { return uint32(hashName(s.channel(s.at(place)))) }
 
 // each calls fn for every topic; fn may remove it.
-func (s *topics) each(fn func(id uint32, t *topic)) {
-	for id := range s.used {
-		if t := s.at(id); t.name != "" {
-			fn(id, t)
+func (s *topics) each(fn func(place uint32, t *topic)) {
+	for place := uint32(1); place <= s.chunks.Last(); place++ {
+		if t := s.at(place); t.name != "" {
+			fn(place, t)
 		}
 	}
 }

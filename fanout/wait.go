@@ -4,11 +4,13 @@ import (
 	"iter"
 	"slices"
 	"sync/atomic"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Wait is a replay that was asked for. Millions may wait while Redis is away: one takes
+// Request is a replay that was asked for. Millions may wait while Redis is away: one takes
 // 80 bytes, which is a size class of Go's allocator.
-type Wait struct {
+type Request struct {
 	// Atomic.
 
 	gone atomic.Bool
@@ -16,7 +18,7 @@ type Wait struct {
 	// Immutable.
 
 	size   int32 // of the entries, where it's known
-	since  Position
+	since  message.Position
 	told   uint64 // of the page before: see Replay
 	done   func(Replay)
 	newest int32 // so many of the newest messages are wanted, whatever since is; 0: what follows since
@@ -24,38 +26,38 @@ type Wait struct {
 
 	// Guarded by the link's mu.
 
-	lost  bool     // since can't be honoured: the newest that are left, and a gap
-	found bool     // start is known, and no more than the newest config.ReplayMessages follow it
-	start streamID // the messages that it gets begin after it
+	lost  bool             // since can't be honoured: the newest that are left, and a gap
+	found bool             // start is known, and no more than the newest config.ReplayMessages follow it
+	start message.StreamID // the messages that it gets begin after it
 }
 
 // Cancel says that nobody waits any more, as nobody does once done was called. It
 // doesn't block and may be called at any time; done may be called all the same, or not.
-func (w *Wait) Cancel() { w.gone.Store(true) }
+func (w *Request) Cancel() { w.gone.Store(true) }
 
 // from returns where w is to be read from, once that is known.
-func (w *Wait) from() (start streamID, known bool) {
+func (w *Request) from() (start message.StreamID, known bool) {
 	switch {
 	case w.found:
 		return w.start, true
 	case w.newest > 0, w.lost:
-		return streamID{}, false
+		return message.StreamID{}, false
 	}
-	return idOf(w.since), w.since.Durable()
+	return w.since.StreamID(), w.since.Durable()
 }
 
 // lose notes that since can't be honoured.
-func (w *Wait) lose() { w.lost, w.found = true, false }
+func (w *Request) lose() { w.lost, w.found = true, false }
 
 // isAhead reports whether w's position is beyond what t has received.
-func (w *Wait) isAhead(t *topic) bool {
-	return w.newest == 0 && !w.lost && w.since.Durable() && t.last.less(idOf(w.since))
+func (w *Request) isAhead(t *topic) bool {
+	return w.newest == 0 && !w.lost && w.since.Durable() && t.last.Less(w.since.StreamID())
 }
 
 // replayWaits is who waits for a replay of one topic, the oldest first. A read of the
 // stream is for the first of them, and answers those whose positions are within it.
 type replayWaits struct {
-	list   []*Wait
+	list   []*Request
 	most   int  // list is looked through for those who have gone when it's as long
 	queued bool // a replayer has it or will have it
 	taken  bool // a replayer has it
@@ -67,7 +69,7 @@ const minWaits = 8
 // add appends w. While Redis is away clients come, give up and come back for
 // as long as that takes, so those who have gone must not stay until it answers:
 // the list is at most twice as long as those who wait, and a bit.
-func (s *replayWaits) add(w *Wait) {
+func (s *replayWaits) add(w *Request) {
 	s.list = append(s.list, w)
 	if len(s.list) >= max(s.most, minWaits) {
 		s.forgetGone()
@@ -82,8 +84,8 @@ const waitsPerTurn = 1024
 // the caller holds, is released for a moment after each turn: the link's state may be
 // another when the next wait is yielded. Some are passed over where the list was
 // compacted meanwhile; they stay in it for the next call.
-func (l *link) inTurns(waits *replayWaits) iter.Seq[*Wait] {
-	return func(yield func(*Wait) bool) {
+func (l *link) inTurns(waits *replayWaits) iter.Seq[*Request] {
+	return func(yield func(*Request) bool) {
 		for i := 0; i < len(waits.list); i++ {
 			if w := waits.list[i]; !w.gone.Load() && !yield(w) {
 				return
@@ -97,7 +99,7 @@ func (l *link) inTurns(waits *replayWaits) iter.Seq[*Wait] {
 }
 
 func (s *replayWaits) forgetGone() {
-	s.list = slices.DeleteFunc(s.list, func(w *Wait) bool { return w.gone.Load() })
+	s.list = slices.DeleteFunc(s.list, func(w *Request) bool { return w.gone.Load() })
 }
 
 // queueReplay hands a live topic's waits to the replayers. The caller holds mu.

@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // waitCounts returns how many wait for replays, and the topics that they and
@@ -44,13 +46,13 @@ func TestCancelledReplaysDontPileUp(t *testing.T) {
 
 	server.signal(syscall.SIGSTOP)
 	done := make(chan Replay, 1)
-	b.Replay("shared", mustPosition(t, ids[0]), r, func(a Replay) { done <- a })
+	b.Replay("shared", mustPosition(t, ids[0]), func(a Replay) { done <- a })
 	never := func(Replay) {}
 	most := 0
 	for range rounds {
 		for i := range clients {
 			for _, channel := range []string{"shared", own(i)} {
-				b.Replay(channel, Position{Ms: 1}, r, never).Cancel()
+				b.Replay(channel, message.Position{Ms: 1}, never).Cancel()
 			}
 			waits, _, _ := l.waitCounts()
 			most = max(most, waits)
@@ -69,7 +71,7 @@ func TestCancelledReplaysDontPileUp(t *testing.T) {
 	})
 	for i := range 3 * clients {
 		join(b, "passing", r)
-		b.Replay("passing", Position{Ms: 1}, r, never).Cancel()
+		b.Replay("passing", message.Position{Ms: 1}, never).Cancel()
 		b.Leave("passing", r)
 		if _, topics, queued := l.waitCounts(); queued > 3*clients || topics > 2+replayers {
 			t.Fatalf("after %d: %d places in the queue for %d channels", i, queued, topics)
@@ -99,7 +101,7 @@ func TestReplayQueueIsBounded(t *testing.T) {
 	_, l := offline(t, DefaultConfig())
 	for i := range 10_000 {
 		id, tp := l.openLive(fmt.Sprint("c", i))
-		l.replay(fmt.Sprint("c", i), &Wait{since: Position{Ms: 1}}).Cancel()
+		l.replay(fmt.Sprint("c", i), &Request{since: message.Position{Ms: 1}}).Cancel()
 		l.mu.Lock()
 		if !l.giveUpWaits(id) {
 			t.Fatal("who has gone still waits")
@@ -112,7 +114,7 @@ func TestReplayQueueIsBounded(t *testing.T) {
 	}
 	// One that is there again isn't taken twice.
 	l.openLive("c")
-	l.replay("c", &Wait{since: Position{Ms: 1}})
+	l.replay("c", &Request{since: message.Position{Ms: 1}})
 	if _, waits := l.nextReplay(); waits == nil {
 		t.Error("nobody is served")
 	}
@@ -153,11 +155,11 @@ func TestWithdraw(t *testing.T) {
 func TestLastWaitLeavesAmongAnswers(t *testing.T) {
 	_, l := offline(t, DefaultConfig())
 	id, tp := l.openLive("c")
-	l.take(id, tp, heldMessage{id: streamID{1, 0}, payload: "1", durable: true})
-	ahead := &Wait{since: Position{Ms: 2}}
+	l.take(id, tp, heldMessage{id: message.StreamID{Ms: 1, Seq: 0}, payload: "1", durable: true})
+	ahead := &Request{since: message.Position{Ms: 2}}
 	waits := &replayWaits{}
 	waits.add(ahead)
-	waits.add(&Wait{since: Position{Ms: 1}, done: func(Replay) { ahead.Cancel() }})
+	waits.add(&Request{since: message.Position{Ms: 1}, done: func(Replay) { ahead.Cancel() }})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waits[id] = waits
@@ -170,19 +172,19 @@ func TestLastWaitLeavesAmongAnswers(t *testing.T) {
 // its stream, and the later answers have the message.
 func TestManyWaitsLeaveTheLink(t *testing.T) {
 	const clients = 20_000
-	for from, since := range map[string]Position{"ring": {Ms: 4}, "stream": {Ms: 1}} {
+	for from, since := range map[string]message.Position{"ring": {Ms: 4}, "stream": {Ms: 1}} {
 		t.Run(from, func(t *testing.T) {
 			c := DefaultConfig()
 			c.Ring.Messages = 2
 			_, l := offline(t, c)
 			id, tp := l.openLive("c")
 			come := func(ms uint64) {
-				l.take(id, tp, heldMessage{id: streamID{ms, 0}, payload: fmt.Sprint(ms), durable: true})
+				l.take(id, tp, heldMessage{id: message.StreamID{Ms: ms, Seq: 0}, payload: fmt.Sprint(ms), durable: true})
 			}
-			read := history{from: streamID{1, 0}, to: streamID{4, 0}, length: 4, complete: true, end: true}
+			read := history{from: message.StreamID{Ms: 1, Seq: 0}, to: message.StreamID{Ms: 4, Seq: 0}, length: 4, complete: true, end: true}
 			for ms := uint64(2); ms <= 4; ms++ {
 				come(ms)
-				read.entries = append(read.entries, entry{id: streamID{ms, 0}, payload: fmt.Sprint(ms)})
+				read.entries = append(read.entries, entry{id: message.StreamID{Ms: ms, Seq: 0}, payload: fmt.Sprint(ms)})
 			}
 			answers, before := map[string]int{}, make(chan int, 1)
 			answered := 0 // guarded by the link's mu
@@ -201,7 +203,7 @@ func TestManyWaitsLeaveTheLink(t *testing.T) {
 			}
 			waits := &replayWaits{}
 			for range clients {
-				waits.add(&Wait{since: since, done: done})
+				waits.add(&Request{since: since, done: done})
 			}
 			l.waits[id] = waits
 			for rounds := 0; answered < clients; rounds++ {

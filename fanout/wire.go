@@ -2,7 +2,10 @@ package fanout
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // mark begins and ends what stands in front of a payload in Redis:
@@ -47,8 +50,8 @@ func parseMarked(head, rest string) (m heldMessage, ok bool) {
 		if upTo == "" {
 			return m, true
 		}
-		id, err := ParsePosition(upTo)
-		m.id = idOf(id)
+		id, err := message.ParsePosition(upTo)
+		m.id = id.StreamID()
 		return m, err == nil && id.Durable() && !id.IsZero()
 	}
 	if user, found := strings.CutPrefix(head, string(userMark)); found {
@@ -61,8 +64,8 @@ func parseMarked(head, rest string) (m heldMessage, ok bool) {
 			return m, ok
 		}
 	}
-	id, err := ParsePosition(head)
-	m.id, m.durable = idOf(id), true
+	id, err := message.ParsePosition(head)
+	m.id, m.durable = id.StreamID(), true
 	return m, err == nil && id.Durable() && !id.IsZero()
 }
 
@@ -89,8 +92,8 @@ func parseUser(text string) (user string, ok bool) {
 
 // withUser returns a plain message as it is published for a user.
 func withUser(payload []byte, user string) []byte {
-	b := appendJSONText([]byte{mark, userMark, mark}, user)
-	return append(append(b, mark), payload...)
+	quoted, _ := json.Marshal(user) // a string always can be
+	return slices.Concat([]byte{mark, userMark, mark}, quoted, []byte{mark}, payload)
 }
 
 // maxIDBytes is the length of the longest stream id: two numbers of 20 digits.

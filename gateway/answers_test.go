@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -169,7 +169,7 @@ func neverKnowsWhereItIs(t *testing.T, end func(*instance)) {
 func (in *instance) leaveBehind(channel string) {
 	in.onLoop(func(s *shard) bool {
 		_, c := s.onlyPoll()
-		s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
+		s.index.Each(c.subs, func(sub index.Sub, ch index.Channel) {
 			if s.index.Name(ch) == channel {
 				s.index.SetFrom(sub, s.index.From(sub)-burst)
 			}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -396,7 +396,7 @@ func TestRevokedWhileOthersAreEnded(t *testing.T) {
 			set.Limits.TotalQueueBytes = (int(s.tally.bytes) + itemBytes + 2*len(s.welcomeFrame(i, c, "")) + 15) / 15 * 16
 			s.cfg = &set
 			s.commandAuth(i, c, &command{Token: narrow})
-			s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { left = append(left, s.index.Name(ch)) })
+			s.index.Each(c.subs, func(_ index.Sub, ch index.Channel) { left = append(left, s.index.Name(ch)) })
 		})
 		return true
 	})

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -186,13 +186,13 @@ func TestBatchToTheDead(t *testing.T) {
 	dead, alive := s.openWebSocket("news"), s.openWebSocket("news")
 	dead.close()
 	ch, _ := s.index.Lookup([]byte("news"))
-	m := fanout.NewMessage("news", fanout.Position{Node: "still", Seq: 1}, 1, []byte("hello"))
+	m := message.New("news", message.Position{Node: "still", Seq: 1}, 1, []byte("hello"))
 	s.index.Publish(ch, m)
 	s.Turn()
 	if s.conns.find(dead.slot, dead.gen) != nil {
 		t.Error("the dead client is still there")
 	}
-	if got := alive.receive(); string(got) != string(m.Encoded(fanout.FormText)) {
+	if got := alive.receive(); string(got) != string(m.Encoded(message.FormText)) {
 		t.Errorf("the other client got %q", got)
 	}
 	if st := &s.stats; st.closes[CloseReset] != 1 || st.batched < 2 {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
@@ -30,7 +30,7 @@ func BenchmarkOperator(b *testing.B) {
 	}
 	b.Cleanup(func() {
 		for _, sh := range in.shards {
-			ask(context.Background(), sh, func() bool { sh.conns, sh.index = slab{}, fanout.NewIndex(); return true })
+			ask(context.Background(), sh, func() bool { sh.conns, sh.index = slab{}, index.New(); return true })
 		}
 	})
 	o := operator{in.Server}

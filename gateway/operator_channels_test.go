@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
@@ -126,7 +126,7 @@ func TestOperatorListsManyChannels(t *testing.T) {
 		sh.post(func() {
 			for i := range many {
 				// Slot 0 is nobody: the index needs no connection behind it.
-				var l fanout.List
+				var l index.List
 				sh.index.Subscribe(&l, 0, sh.index.Open(fmt.Appendf(nil, "c%d", i+k*many/2)))
 			}
 			done <- true

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // A client that catches up and doesn't read is given a page, while one beside it gets
@@ -42,7 +42,7 @@ func TestDeafClientsAreGivenAPage(t *testing.T) {
 func TestCatchUpsHaveAPace(t *testing.T) {
 	s := newStill(t, nil)
 	eager, calm := s.openWebSocket(), s.openWebSocket()
-	mib := []*fanout.Message{fanout.NewMessage("c", fanout.Position{Ms: 1}, 1, make([]byte, 1<<20))}
+	mib := []*message.Message{message.New("c", message.Position{Ms: 1}, 1, make([]byte, 1<<20))}
 	for range 6 {
 		s.charge(eager.slot, mib)
 	}

@@ -1,12 +1,12 @@
 package gateway
 
-import "github.com/pushgate/pushgate/fanout"
+import "github.com/pushgate/pushgate/fanout/message"
 
 // origin is what is known of a message that may be dropped while it waits: the
 // message itself would keep its payload and all its encodings.
 type origin struct {
 	channel string
-	before  fanout.Position // the position just before it
+	before  message.Position // the position just before it
 }
 
 // bytes returns the memory that an item takes for its origin.
@@ -23,7 +23,7 @@ func (o *origin) bytes(kind itemKind) int {
 type origins [64]*origin
 
 // of returns the origin of a message.
-func (o *origins) of(m *fanout.Message) *origin {
+func (o *origins) of(m *message.Message) *origin {
 	last := &o[m.Seq%uint32(len(o))]
 	before := just(m)
 	if *last == nil || (*last).channel != m.Channel || (*last).before != before {

@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // newQueue returns a queue of a shard with that tally.
@@ -84,7 +84,7 @@ func TestQueueModel(t *testing.T) {
 		var from origins
 		var read []byte
 		seq, newest, sent := 0, map[string]int{}, map[string][]int{}
-		message := func(t *rapid.T, channel string) []byte {
+		text := func(t *rapid.T, channel string) []byte {
 			seq++
 			sent[channel] = append(sent[channel], seq)
 			size := rapid.SampledFrom([]int{0, 1, 30, smallBytes, 700, largeBytes}).Draw(t, "size")
@@ -94,7 +94,7 @@ func TestQueueModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				channel := rapid.SampledFrom([]string{"keep", "own", "past", "old.a", "old.b", "new.a", "new.b"}).Draw(t, "channel")
-				b := message(t, channel)
+				b := text(t, channel)
 				kind, m := itemKind(0), (*origin)(nil)
 				switch {
 				case channel == "own":
@@ -106,7 +106,7 @@ func TestQueueModel(t *testing.T) {
 					kind, newest[channel] = itemLatest, seq
 					fallthrough
 				case strings.HasPrefix(channel, "old"):
-					m = from.of(fanout.NewMessage(channel, fanout.Position{Node: "n", Seq: uint64(seq)}, uint32(seq), nil))
+					m = from.of(message.New(channel, message.Position{Node: "n", Seq: uint64(seq)}, uint32(seq), nil))
 				}
 				q.add(b, cap(b), m, kind)
 			},

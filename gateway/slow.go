@@ -1,6 +1,9 @@
 package gateway
 
-import "github.com/pushgate/pushgate/fanout"
+import (
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
+)
 
 // SlowPolicy says what happens to a client that reads a channel's messages more
 // slowly than they come, once more than limits.queue_bytes wait behind the one
@@ -56,7 +59,7 @@ func (s *shard) overflow(i uint32, c *conn, q *queue) {
 }
 
 // just returns the position just before a message.
-func just(m *fanout.Message) fanout.Position {
+func just(m *message.Message) message.Position {
 	p := m.ID
 	if p.Durable() {
 		return m.Before()

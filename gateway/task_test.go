@@ -13,12 +13,12 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gorilla/websocket"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
 // many is the most channels that a client can be allowed.
-const many = fanout.MaxCursorChannels
+const many = message.MaxCursorChannels
 
 func manyAllowed(c *Config) {
 	c.Shards = 1
@@ -317,9 +317,9 @@ func TestPollsOfManyChannelsAreAnsweredInSlices(t *testing.T) {
 func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 	s := newStill(t, manyAllowed)
 	names := manyChannels(many)
-	var cursor fanout.Cursor
+	var cursor message.Cursor
 	for n, name := range names {
-		cursor.Set(name, fanout.Position{Ms: uint64(n + 1)})
+		cursor.Set(name, message.Position{Ms: uint64(n + 1)})
 	}
 	body := fmt.Sprintf(`{"channels":["%s"],"cursor":%q}`, strings.Join(names, `","`), cursor.String())
 	p := s.connect()

@@ -1,4 +1,4 @@
-package fanout
+package message
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/gobwas/ws"
 	"pgregory.net/rapid"
@@ -64,8 +65,8 @@ func TestEncoded(t *testing.T) {
 			if tt.rawOp == 0 {
 				tt.rawOp = ws.OpText
 			}
-			m := NewMessage("news", mustPosition(t, id), 1, []byte(tt.payload))
-			want := [formCount]string{
+			m := New("news", mustPosition(t, id), 1, []byte(tt.payload))
+			want := [Forms]string{
 				FormText:     string(ws.MustCompileFrame(ws.NewTextFrame([]byte(head + tt.object)))),
 				FormRaw:      string(ws.MustCompileFrame(ws.NewFrame(tt.rawOp, true, []byte(tt.payload)))),
 				FormEvent:    event + "data: " + head + tt.event + "\n\n",
@@ -91,10 +92,10 @@ func TestEncodedUser(t *testing.T) {
 	const spelled = `"user":"a\"\\\n\u001e<é"`
 	for name, payload := range map[string]string{"JSON": `{"user":"eve"}`, "text": "hello", "bytes": "\xff"} {
 		t.Run(name, func(t *testing.T) {
-			bare := NewMessage("news", mustPosition(t, "7-1"), 1, []byte(payload))
-			m := NewMessage("news", mustPosition(t, "7-1"), 1, []byte(payload))
+			bare := New("news", mustPosition(t, "7-1"), 1, []byte(payload))
+			m := New("news", mustPosition(t, "7-1"), 1, []byte(payload))
 			m.User = "a\"\\\n\x1e<é"
-			for f := range formCount {
+			for f := range Forms {
 				got, want := string(m.Encoded(f)), string(bare.Encoded(f))
 				switch f {
 				case FormText: // the frames differ in their length
@@ -126,7 +127,7 @@ func TestEncodedRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		payload := payloads.Draw(t, "payload")
 		id := drawPosition(t, "node-1")
-		m := NewMessage("a/b:c", id, 7, bytes.Clone(payload))
+		m := New("a/b:c", id, 7, bytes.Clone(payload))
 
 		frame := readServerFrame(t, m.Encoded(FormText))
 		if frame.Header.OpCode != ws.OpText || !utf8.Valid(frame.Payload) {
@@ -228,7 +229,7 @@ func readEvent(t *rapid.T, b []byte) (name, id, data string) {
 }
 
 func TestEncodedIsMadeOnce(t *testing.T) {
-	m := NewMessage("news", Position{Ms: 1}, 1, []byte(`{"a":1}`))
+	m := New("news", Position{Ms: 1}, 1, []byte(`{"a":1}`))
 	var first [8][]byte
 	var wg sync.WaitGroup
 	for i := range first {
@@ -240,7 +241,7 @@ func TestEncodedIsMadeOnce(t *testing.T) {
 			t.Fatal("two goroutines got two encodings")
 		}
 	}
-	for f := range formCount {
+	for f := range Forms {
 		if made := m.find(f) != nil; made != (f == FormText) {
 			t.Errorf("form %d made: %v", f, made)
 		}
@@ -269,15 +270,8 @@ func TestLargeMessageIsAllocatedOnce(t *testing.T) {
 		"lines": strings.Repeat(strings.Repeat("x", 100)+"\n", size/101),
 		"bytes": strings.Repeat("\xff", size),
 	} {
-		_, l := offline(t, DefaultConfig())
-		id, topic := l.openLive("c")
-		wire := "\x1e1-1\x1e" + payload
-		m, _ := parseWire(wire)
-		if n := allocated(func() { l.take(id, topic, m) }); n > size/4 {
-			t.Errorf("%s: %d bytes are allocated for %d that came", name, n, len(payload))
-		}
-		for f := range formCount {
-			msg := topic.ring.at(0)
+		for f := range Forms {
+			msg := New("c", Position{Ms: 1}, 1, []byte(payload))
 			n := allocated(func() { msg.Encoded(f) })
 			if most := len(msg.Encoded(f)) + 16<<10; n > most {
 				t.Errorf("%s: %d bytes are allocated for %d of form %d", name, n, len(msg.Encoded(f)), f)
@@ -292,8 +286,15 @@ func BenchmarkEncode(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				NewMessage("news", Position{Ms: 1732345678901}, 1, payload).Encoded(f)
+				New("news", Position{Ms: 1732345678901}, 1, payload).Encoded(f)
 			}
 		})
+	}
+}
+
+// A million messages may wait: two words more are 16 MB.
+func TestMessageSize(t *testing.T) {
+	if got := int(unsafe.Sizeof(Message{})); got != messageBytes || got > 160 {
+		t.Errorf("a message takes %d bytes, counted as %d, want 160", got, messageBytes)
 	}
 }

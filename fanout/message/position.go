@@ -1,4 +1,4 @@
-package fanout
+package message
 
 import (
 	"errors"
@@ -7,9 +7,6 @@ import (
 	"strconv"
 	"strings"
 )
-
-// MaxNodeBytes is the longest name of a node.
-const MaxNodeBytes = 64
 
 // ErrPosition is wrapped by the error for a text that is no position.
 var ErrPosition = errors.New("not a position")
@@ -70,24 +67,6 @@ func parsePositionNumber(s string) (n uint64, ok bool) {
 	return n, true
 }
 
-// ValidNode returns nil for a name that a node may have: 1 to 64 letters,
-// digits and _ . - which need no escaping wherever a position is written.
-func ValidNode(name string) error {
-	if len(name) == 0 || len(name) > MaxNodeBytes {
-		return fmt.Errorf("node name has %d bytes, want 1 to %d", len(name), MaxNodeBytes)
-	}
-	for i := range len(name) {
-		c := name[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			c == '_', c == '.', c == '-':
-		default:
-			return fmt.Errorf("node name holds %q, allowed are letters, digits and _.-", []byte{c})
-		}
-	}
-	return nil
-}
-
 // String returns the text that ParsePosition reads.
 func (p Position) String() string {
 	var buf [MaxNodeBytes + 24]byte
@@ -121,6 +100,9 @@ func (p Position) Time() uint64 {
 	return p.Seq / 1000
 }
 
+// StreamID returns a durable position without room for a node's name.
+func (p Position) StreamID() StreamID { return StreamID{p.Ms, p.Seq} }
+
 // Less reports whether p comes before q. Positions are ordered among the
 // durable ones, or among the plain ones of one node; of others neither is less.
 func (p Position) Less(q Position) bool {
@@ -128,4 +110,29 @@ func (p Position) Less(q Position) bool {
 		return false
 	}
 	return p.Ms < q.Ms || p.Ms == q.Ms && p.Seq < q.Seq
+}
+
+// StreamID is a durable Position in half of the memory: the id of an entry in a
+// channel's Redis stream, with the milliseconds since 1970 first. The zero StreamID
+// is the start of the stream.
+type StreamID struct{ Ms, Seq uint64 }
+
+// Position returns a as a Position.
+func (a StreamID) Position() Position { return Position{Ms: a.Ms, Seq: a.Seq} }
+
+// IsZero reports whether a is the start of the stream.
+func (a StreamID) IsZero() bool { return a == StreamID{} }
+
+// Less reports whether a comes before b.
+func (a StreamID) Less(b StreamID) bool { return a.Ms < b.Ms || a.Ms == b.Ms && a.Seq < b.Seq }
+
+// Before returns the id just before a; the zero id has none and stays.
+func (a StreamID) Before() StreamID {
+	switch {
+	case a.Seq > 0:
+		return StreamID{a.Ms, a.Seq - 1}
+	case a.Ms > 0:
+		return StreamID{a.Ms - 1, 1<<64 - 1}
+	}
+	return a
 }

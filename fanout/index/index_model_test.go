@@ -1,4 +1,4 @@
-package fanout
+package index
 
 import (
 	"math"
@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // indexModel is what an Index does, by maps and slices. A subscriber must see
@@ -41,7 +43,7 @@ type modelSub struct {
 var modelNames = rapid.SampledFrom([]string{"a", "b", "c", "room/1", "user.123456789012345678901"})
 
 func newIndexModel(t *rapid.T) *indexModel {
-	x := NewIndex()
+	x := New()
 	x.few = rapid.IntRange(0, 2).Draw(t, "few")
 	return &indexModel{t: t, x: x, channels: map[string]*modelChannel{}, last: map[string]uint32{}, subs: map[modelKey]*modelSub{}}
 }
@@ -160,7 +162,7 @@ func (m *indexModel) publish() {
 	}
 	for range rapid.IntRange(1, 3).Draw(m.t, "messages") {
 		mc.last++
-		m.x.Publish(mc.ch, NewMessage(name, Position{}, mc.last, []byte("1")))
+		m.x.Publish(mc.ch, message.New(name, message.Position{}, mc.last, []byte("1")))
 	}
 }
 
@@ -329,7 +331,7 @@ func TestIndexModel(t *testing.T) {
 // that parts grow, shrink and meet, and names reuse each other's place.
 func TestIndexLookupModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		x, model := NewIndex(), map[string]Channel{}
+		x, model := New(), map[string]Channel{}
 		names := rapid.SliceOfN(rapid.StringMatching(`[a-z]{1,9}[0-9]{0,90}[A-Z]{0,100}`), 1, 200).Draw(t, "names")
 		// All in one part of eight slots at first: chains and wraps.
 		crowd := rapid.Uint32Range(0, 20).Draw(t, "hashes")
@@ -341,9 +343,9 @@ func TestIndexLookupModel(t *testing.T) {
 			if ch := x.find([]byte(name), h); ch != 0 {
 				return ch
 			}
-			ch := Channel(x.channels.grow())
-			*x.channels.at(uint32(ch)) = channelEntry{name: x.names.put([]byte(name)), hash: h, nameLen: uint8(len(name))}
-			x.lookup.insert(ch, h, &x.channels)
+			ch := Channel(x.channels.Grow())
+			*x.channels.At(uint32(ch)) = channelEntry{name: x.names.put([]byte(name)), hash: h, nameLen: uint8(len(name))}
+			x.lookup.Insert(uint32(ch), h, x.hashOf)
 			x.channelCount++
 			return ch
 		}

@@ -1,8 +1,13 @@
-package fanout
+// Package index leads a message from a channel to its subscribers within one
+// shard, in slices that leave room for others.
+package index
 
 import (
 	"bytes"
 	"hash/maphash"
+
+	"github.com/pushgate/pushgate/fanout/internal/memory"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // Channel is a channel's number in one Index: dense, from 1, and used again
@@ -23,15 +28,15 @@ type Index struct {
 	// Owned by the shard's loop: channels.
 
 	seed         maphash.Seed
-	lookup       channelLookup
+	lookup       memory.Lookup
 	names        nameArena
-	channels     chunked[channelEntry]
+	channels     memory.Chunks[channelEntry]
 	freeChannel  Channel // linked by channelEntry.first
 	channelCount int
 
 	// Owned by the shard's loop: subscriptions.
 
-	subs     chunked[subscription]
+	subs     memory.Chunks[subscription]
 	freeSub  Sub // linked by subscription.next
 	subCount int
 	walks    []Sub                        // next of every EachSubscriber under way
@@ -46,7 +51,7 @@ type Index struct {
 	fewTurns     turnQueue // of those with fewSubscribers at most
 	pending      int       // messages
 	pendingBytes int       // memory of these messages and their deliveries
-	delivered    func([]*Message)
+	delivered    func([]*message.Message)
 }
 
 // channelEntry is one channel. A million of them exist: 28 bytes.
@@ -62,14 +67,18 @@ type channelEntry struct {
 
 // OnDelivered has fn called with messages that the last of their subscribers has
 // been sent. It must not call the index, nor keep the slice.
-func (x *Index) OnDelivered(fn func([]*Message)) { x.delivered = fn }
+func (x *Index) OnDelivered(fn func([]*message.Message)) { x.delivered = fn }
 
-// NewIndex makes an empty index.
-func NewIndex() *Index {
-	x := &Index{seed: maphash.MakeSeed(), few: fewSubs, many: make(map[uint32]map[Channel]place), deliveries: make([]*delivery, 1)}
-	x.channels.grow() // number 0 means none
-	x.subs.grow()
-	return x
+// New makes an empty index.
+func New() *Index {
+	return &Index{
+		seed:       maphash.MakeSeed(),
+		channels:   memory.NewChunks[channelEntry](),
+		subs:       memory.NewChunks[subscription](),
+		few:        fewSubs,
+		many:       make(map[uint32]map[Channel]place),
+		deliveries: make([]*delivery, 1),
+	}
 }
 
 // Channels returns the number of channels.
@@ -85,7 +94,7 @@ func (x *Index) Pending() (messages, bytes int) { return x.pending, x.pendingByt
 // Lookup finds a channel by name.
 func (x *Index) Lookup(name []byte) (Channel, bool) {
 	ch := x.find(name, x.hash(name))
-	if ch == 0 || x.channels.at(uint32(ch)).released {
+	if ch == 0 || x.channels.At(uint32(ch)).released {
 		return 0, false
 	}
 	return ch, true
@@ -96,16 +105,16 @@ func (x *Index) Open(name []byte) Channel {
 	h := x.hash(name)
 	ch := x.find(name, h)
 	if ch != 0 {
-		x.channels.at(uint32(ch)).released = false
+		x.channels.At(uint32(ch)).released = false
 		return ch
 	}
 	if ch = x.freeChannel; ch != 0 {
-		x.freeChannel = Channel(x.channels.at(uint32(ch)).first)
+		x.freeChannel = Channel(x.channels.At(uint32(ch)).first)
 	} else {
-		ch = Channel(x.channels.grow())
+		ch = Channel(x.channels.Grow())
 	}
-	*x.channels.at(uint32(ch)) = channelEntry{name: x.names.put(name), hash: h, nameLen: uint8(len(name))}
-	x.lookup.insert(ch, h, &x.channels)
+	*x.channels.At(uint32(ch)) = channelEntry{name: x.names.put(name), hash: h, nameLen: uint8(len(name))}
+	x.lookup.Insert(uint32(ch), h, x.hashOf)
 	x.channelCount++
 	return ch
 }
@@ -118,7 +127,7 @@ func (x *Index) AppendName(dst []byte, ch Channel) []byte { return append(dst, x
 
 // Subscribers returns the number of a channel's subscribers.
 func (x *Index) Subscribers(ch Channel) int {
-	return int(x.channels.at(uint32(ch)).subscribers)
+	return int(x.channels.At(uint32(ch)).subscribers)
 }
 
 // EachChannel calls fn for the channels in the order of their numbers, from
@@ -126,8 +135,8 @@ func (x *Index) Subscribers(ch Channel) int {
 // the end, so that a walk over all of them can be cut into slices; a channel
 // that comes or goes meanwhile may be met or not. fn must not change the index.
 func (x *Index) EachChannel(from Channel, fn func(Channel) bool) (next Channel) {
-	for i := max(1, uint32(from)); i < x.channels.used; i++ {
-		c := x.channels.at(i)
+	for i := max(1, uint32(from)); i <= x.channels.Last(); i++ {
+		c := x.channels.At(i)
 		if c.nameLen == 0 || c.released {
 			continue
 		}
@@ -142,7 +151,7 @@ func (x *Index) EachChannel(from Channel, fn func(Channel) bool) (next Channel) 
 // of it is pending, as soon as Deliver is through with it; Open brings it
 // back until then. A channel with subscribers stays.
 func (x *Index) Release(ch Channel) {
-	c := x.channels.at(uint32(ch))
+	c := x.channels.At(uint32(ch))
 	if c.subscribers != 0 {
 		return
 	}
@@ -150,7 +159,7 @@ func (x *Index) Release(ch Channel) {
 		c.released = true
 		return
 	}
-	x.lookup.remove(ch, c.hash, &x.channels)
+	x.lookup.Remove(uint32(ch), c.hash, x.hashOf)
 	x.names.drop(c.name, int(c.nameLen))
 	*c = channelEntry{first: Sub(x.freeChannel)}
 	x.freeChannel = ch
@@ -158,20 +167,16 @@ func (x *Index) Release(ch Channel) {
 }
 
 func (x *Index) nameOf(ch Channel) []byte {
-	c := x.channels.at(uint32(ch))
+	c := x.channels.At(uint32(ch))
 	return x.names.get(c.name, int(c.nameLen))
 }
 
 func (x *Index) hash(name []byte) uint32 { return uint32(maphash.Bytes(x.seed, name) >> 32) }
 
 func (x *Index) find(name []byte, hash uint32) Channel {
-	t, at := x.lookup.start(hash)
-	for len(t) != 0 && t[at] != 0 {
-		ch := Channel(t[at])
-		if x.channels.at(uint32(ch)).hash == hash && bytes.Equal(x.nameOf(ch), name) {
-			return ch
-		}
-		at = (at + 1) & uint32(len(t)-1)
-	}
-	return 0
+	return Channel(x.lookup.Find(hash, func(n uint32) bool {
+		return x.channels.At(n).hash == hash && bytes.Equal(x.nameOf(Channel(n)), name)
+	}))
 }
+
+func (x *Index) hashOf(n uint32) uint32 { return x.channels.At(n).hash }

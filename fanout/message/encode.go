@@ -1,9 +1,10 @@
-package fanout
+package message
 
 import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"unicode/utf8"
 
@@ -186,4 +187,67 @@ func appendDataLines(dst, text []byte) []byte {
 		}
 		text = text[end+1:]
 	}
+}
+
+// UTF-8 text in a JSON string is escaped as encoding/json does it, but for < > and &.
+
+// appendJSONText appends UTF-8 text as a JSON string.
+func appendJSONText[T string | []byte](dst []byte, text T) []byte {
+	dst = append(dst, '"')
+	done := 0
+	for i := range len(text) {
+		if isPlain(text[i]) {
+			continue
+		}
+		if escaped, n := escape(text, i); n > 0 {
+			dst = append(append(dst, text[done:i]...), escaped...)
+			done = i + n
+		}
+	}
+	return append(append(dst, text[done:]...), '"')
+}
+
+// jsonTextBytes returns the length of what appendJSONText appends.
+func jsonTextBytes[T string | []byte](text T) int {
+	size := len(`""`) + len(text)
+	for i := range len(text) {
+		if !isPlain(text[i]) {
+			escaped, n := escape(text, i)
+			size += len(escaped) - n
+		}
+	}
+	return size
+}
+
+// lineSeparator is U+2028, which ends a line in JavaScript, as does U+2029 behind it.
+const lineSeparator = "\u2028"
+
+// escapes holds the text that stands for an ASCII character in a JSON string, empty
+// where that is the character itself.
+var escapes = func() (table [utf8.RuneSelf]string) {
+	for c := range ' ' {
+		table[c] = fmt.Sprintf(`\u%04x`, c)
+	}
+	for c, text := range map[byte]string{'"': `\"`, '\\': `\\`, '\b': `\b`, '\f': `\f`, '\n': `\n`, '\r': `\r`, '\t': `\t`} {
+		table[c] = text
+	}
+	return table
+}()
+
+// isPlain reports whether a byte is never escaped.
+func isPlain(c byte) bool { return c >= ' ' && c != '"' && c != '\\' && c != lineSeparator[0] }
+
+// escape returns the text that stands for the n bytes of text at i; n is 0 where
+// these stand for themselves.
+func escape[T string | []byte](text T, i int) (escaped string, n int) {
+	if c := text[i]; c < utf8.RuneSelf {
+		return escapes[c], min(len(escapes[c]), 1)
+	}
+	switch string(text[i:min(i+len(lineSeparator), len(text))]) {
+	case lineSeparator:
+		return `\u2028`, len(lineSeparator)
+	case "\u2029":
+		return `\u2029`, len(lineSeparator)
+	}
+	return "", 0
 }

@@ -1,4 +1,6 @@
-package fanout
+package index
+
+import "github.com/pushgate/pushgate/fanout/message"
 
 const (
 	// batchMessages and batchBytes end a batch: more would not fit the
@@ -11,12 +13,12 @@ const (
 // together. It is valid only during the call that hands it over, and so is
 // the slice of a single message; all else that its methods return stays good.
 type Batch struct {
-	messages []*Message
-	encoded  *[formCount][]byte // nil until needed, and for a single message
+	messages []*message.Message
+	encoded  *[message.Forms][]byte // nil until needed, and for a single message
 }
 
 // Messages returns the messages in order. Nobody may write to the slice.
-func (b *Batch) Messages() []*Message { return b.messages }
+func (b *Batch) Messages() []*message.Message { return b.messages }
 
 // Count returns the number of messages.
 func (b *Batch) Count() int { return len(b.messages) }
@@ -24,12 +26,12 @@ func (b *Batch) Count() int { return len(b.messages) }
 // Encoded returns all messages in form f, one behind the other; JSON objects
 // are separated by commas, as in an array. It is made once for all
 // subscribers of the shard, and shared: nobody may write to it.
-func (b *Batch) Encoded(f Form) []byte {
+func (b *Batch) Encoded(f message.Form) []byte {
 	if len(b.messages) == 1 {
 		return b.messages[0].Encoded(f)
 	}
 	if b.encoded == nil {
-		b.encoded = new([formCount][]byte)
+		b.encoded = new([message.Forms][]byte)
 	}
 	if b.encoded[f] == nil {
 		b.encoded[f] = b.join(f)
@@ -37,7 +39,7 @@ func (b *Batch) Encoded(f Form) []byte {
 	return b.encoded[f]
 }
 
-func (b *Batch) join(f Form) []byte {
+func (b *Batch) join(f message.Form) []byte {
 	size := len(b.messages)
 	for _, m := range b.messages {
 		size += len(m.Encoded(f))
@@ -45,7 +47,7 @@ func (b *Batch) join(f Form) []byte {
 	joined := make([]byte, 0, size)
 	for _, m := range b.messages {
 		e := m.Encoded(f)
-		if (f == FormJSON || f == FormData) && len(joined) != 0 && len(e) != 0 {
+		if (f == message.FormJSON || f == message.FormData) && len(joined) != 0 && len(e) != 0 {
 			joined = append(joined, ',')
 		}
 		joined = append(joined, e...)

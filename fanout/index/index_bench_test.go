@@ -1,10 +1,12 @@
-package fanout
+package index
 
 import (
 	"runtime"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 const benchEntries = 1_000_000
@@ -16,10 +18,10 @@ func BenchmarkIndexMemory(b *testing.B) {
 	report := func(b *testing.B, unit string, build func(x *Index)) {
 		for b.Loop() {
 			clear(lists)
-			before := heapBytes()
-			x := NewIndex()
+			before := heap()
+			x := New()
 			build(x)
-			b.ReportMetric(float64(heapBytes()-before)/benchEntries, unit)
+			b.ReportMetric(float64(heap()-before)/benchEntries, unit)
 			began := time.Now()
 			runtime.GC()
 			b.ReportMetric(float64(time.Since(began).Microseconds())/1000, "ms/gc")
@@ -45,22 +47,15 @@ func BenchmarkIndexMemory(b *testing.B) {
 	})
 }
 
-func heapBytes() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
 // BenchmarkDeliver is the index's own cost of one send.
 func BenchmarkDeliver(b *testing.B) {
 	for name, batch := range map[string]int{"single": 1, "batch": 16} {
 		b.Run(name, func(b *testing.B) {
-			x := NewIndex()
+			x := New()
 			ch, _ := fill(x, "c", 100_000)
-			m := NewMessage("c", Position{}, 1, []byte("1"))
+			m := message.New("c", message.Position{}, 1, []byte("1"))
 			sends, size := 0, 0
-			send := func(_ uint32, b *Batch) { size += len(b.Encoded(FormText)) }
+			send := func(_ uint32, b *Batch) { size += len(b.Encoded(message.FormText)) }
 			b.ReportAllocs()
 			for b.Loop() {
 				for range batch {
@@ -80,7 +75,7 @@ func BenchmarkDeliver(b *testing.B) {
 // BenchmarkSubscribe and BenchmarkUnsubscribe work on a channel of 100,000,
 // leaving from the middle.
 func BenchmarkSubscribe(b *testing.B) {
-	x := NewIndex()
+	x := New()
 	ch, _ := fill(x, "c", 100_000)
 	lists := make([]List, 10_000)
 	b.ReportAllocs()
@@ -98,7 +93,7 @@ func BenchmarkSubscribe(b *testing.B) {
 }
 
 func BenchmarkUnsubscribe(b *testing.B) {
-	x := NewIndex()
+	x := New()
 	ch, lists := fill(x, "c", 100_000)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -117,7 +112,7 @@ func BenchmarkUnsubscribe(b *testing.B) {
 // resubscribing returns a client of so many channels, and what has it leave one of
 // them and come back to it, which are far apart in its list.
 func resubscribing(n int) func() {
-	x := NewIndex()
+	x := New()
 	var l List
 	channels := make([]Channel, n)
 	for i := range channels {
@@ -146,7 +141,7 @@ func BenchmarkResubscribe(b *testing.B) {
 }
 
 func BenchmarkLookup(b *testing.B) {
-	x := NewIndex()
+	x := New()
 	names := make([][]byte, 100_000)
 	for i := range names {
 		names[i] = strconv.AppendInt([]byte("user."), int64(i), 10)
@@ -166,7 +161,7 @@ func BenchmarkLookup(b *testing.B) {
 func BenchmarkOpen(b *testing.B) {
 	best, rounds := time.Hour, 0
 	for b.Loop() {
-		x := NewIndex()
+		x := New()
 		name := []byte("user.")
 		var longest time.Duration
 		for i := range int64(benchEntries) {

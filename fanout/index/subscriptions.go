@@ -1,4 +1,4 @@
-package fanout
+package index
 
 // Sub is a subscription's number in one Index, from 1, and used again after
 // Unsubscribe.
@@ -40,20 +40,20 @@ func (x *Index) Subscribe(l *List, conn uint32, ch Channel) (s Sub, added bool) 
 // knows: it takes the same time however many channels the connection has.
 func (x *Index) Add(l *List, conn uint32, ch Channel) (s Sub) {
 	if s = x.freeSub; s != 0 {
-		x.freeSub = x.subs.at(uint32(s)).next
+		x.freeSub = x.subs.At(uint32(s)).next
 	} else {
-		s = Sub(x.subs.grow())
+		s = Sub(x.subs.Grow())
 	}
-	c := x.channels.at(uint32(ch))
+	c := x.channels.At(uint32(ch))
 	c.released = false
-	e := x.subs.at(uint32(s))
+	e := x.subs.At(uint32(s))
 	*e = subscription{conn: conn, channel: uint32(ch), prev: c.last, sibling: Sub(*l)}
 	if c.delivery != 0 {
 		e.channel |= subFrom
 		e.from = x.deliveries[c.delivery].lastSeq()
 	}
 	if c.last != 0 {
-		x.subs.at(uint32(c.last)).next = s
+		x.subs.At(uint32(c.last)).next = s
 	} else {
 		c.first = s
 	}
@@ -68,7 +68,7 @@ func (x *Index) Add(l *List, conn uint32, ch Channel) (s Sub) {
 // Is reports whether s, which may have ended since, is the subscription of a
 // connection to a channel.
 func (x *Index) Is(s Sub, conn uint32, ch Channel) bool {
-	e := x.subs.at(uint32(s))
+	e := x.subs.At(uint32(s))
 	return e.conn == conn && e.channel&subChannelMask == uint32(ch)
 }
 
@@ -83,7 +83,7 @@ func (x *Index) Find(l List, ch Channel) (Sub, bool) {
 func (x *Index) locate(l List, ch Channel) (before, s Sub) {
 	s = Sub(l)
 	for n := 0; s != 0; n++ {
-		e := x.subs.at(uint32(s))
+		e := x.subs.At(uint32(s))
 		if e.channel&subChannelMask == uint32(ch) {
 			return before, s
 		}
@@ -111,8 +111,8 @@ func (x *Index) Unsubscribe(l *List, ch Channel) (removed bool) {
 // its channel. Whoever stands before it on the way through the channel goes
 // on behind it.
 func (x *Index) remove(s Sub) {
-	e := x.subs.at(uint32(s))
-	c := x.channels.at(e.channel & subChannelMask)
+	e := x.subs.At(uint32(s))
+	c := x.channels.At(e.channel & subChannelMask)
 	if c.delivery != 0 {
 		if d := x.deliveries[c.delivery]; d.next == s {
 			d.next = e.next
@@ -124,12 +124,12 @@ func (x *Index) remove(s Sub) {
 		}
 	}
 	if e.prev != 0 {
-		x.subs.at(uint32(e.prev)).next = e.next
+		x.subs.At(uint32(e.prev)).next = e.next
 	} else {
 		c.first = e.next
 	}
 	if e.next != 0 {
-		x.subs.at(uint32(e.next)).prev = e.prev
+		x.subs.At(uint32(e.next)).prev = e.prev
 	} else {
 		c.last = e.prev
 	}
@@ -142,19 +142,19 @@ func (x *Index) remove(s Sub) {
 // SetFrom makes s get only messages with a Seq after seq. Seqs wrap: after
 // means less than half of their range ahead.
 func (x *Index) SetFrom(s Sub, seq uint32) {
-	e := x.subs.at(uint32(s))
+	e := x.subs.At(uint32(s))
 	e.channel |= subFrom
 	e.from = seq
 }
 
 // From returns what SetFrom was last told, 0 without.
-func (x *Index) From(s Sub) uint32 { return x.subs.at(uint32(s)).from }
+func (x *Index) From(s Sub) uint32 { return x.subs.At(uint32(s)).from }
 
 // Hold makes Deliver pass s by until it is released. What passes meanwhile
 // does not come back: the holder catches up by other means and says with
 // SetFrom how far it came.
 func (x *Index) Hold(s Sub, on bool) {
-	e := x.subs.at(uint32(s))
+	e := x.subs.At(uint32(s))
 	if on {
 		e.channel |= subHeld
 	} else {
@@ -163,19 +163,19 @@ func (x *Index) Hold(s Sub, on bool) {
 }
 
 // Held reports whether s is held.
-func (x *Index) Held(s Sub) bool { return x.subs.at(uint32(s)).channel&subHeld != 0 }
+func (x *Index) Held(s Sub) bool { return x.subs.At(uint32(s)).channel&subHeld != 0 }
 
 // Conn returns the connection of s.
-func (x *Index) Conn(s Sub) uint32 { return x.subs.at(uint32(s)).conn }
+func (x *Index) Conn(s Sub) uint32 { return x.subs.At(uint32(s)).conn }
 
 // ChannelOf returns the channel of s.
 func (x *Index) ChannelOf(s Sub) Channel {
-	return Channel(x.subs.at(uint32(s)).channel & subChannelMask)
+	return Channel(x.subs.At(uint32(s)).channel & subChannelMask)
 }
 
 // Len counts the subscriptions of a list.
 func (x *Index) Len(l List) (n int) {
-	for s := Sub(l); s != 0; s = x.subs.at(uint32(s)).sibling {
+	for s := Sub(l); s != 0; s = x.subs.At(uint32(s)).sibling {
 		n++
 	}
 	return n
@@ -186,7 +186,7 @@ func (x *Index) Len(l List) (n int) {
 // of the list, and no other of the same list.
 func (x *Index) Each(l List, fn func(Sub, Channel)) {
 	for s := Sub(l); s != 0; {
-		e := x.subs.at(uint32(s))
+		e := x.subs.At(uint32(s))
 		next := e.sibling
 		fn(s, Channel(e.channel&subChannelMask))
 		s = next
@@ -201,7 +201,7 @@ func (x *Index) EachSome(l List, from Sub, most int, fn func(Sub, Channel)) (nex
 		from = Sub(l)
 	}
 	for ; from != 0 && most > 0; most-- {
-		e := x.subs.at(uint32(from))
+		e := x.subs.At(uint32(from))
 		next := e.sibling
 		fn(from, Channel(e.channel&subChannelMask))
 		from = next
@@ -214,12 +214,74 @@ func (x *Index) EachSome(l List, from Sub, most int, fn func(Sub, Channel)) (nex
 // what goes to all subscribers of a large channel goes by Publish.
 func (x *Index) EachSubscriber(ch Channel, fn func(s Sub, conn uint32)) {
 	depth := len(x.walks)
-	x.walks = append(x.walks, x.channels.at(uint32(ch)).first)
+	x.walks = append(x.walks, x.channels.At(uint32(ch)).first)
 	for x.walks[depth] != 0 {
 		s := x.walks[depth]
-		e := x.subs.at(uint32(s))
+		e := x.subs.At(uint32(s))
 		x.walks[depth] = e.next
 		fn(s, e.conn)
 	}
 	x.walks = x.walks[:depth]
+}
+
+// fewSubs is how many of a connection's subscriptions are looked through to find
+// that to one channel. For one that has more there is a table from when it's first
+// needed: with 4,096 channels, to unsubscribe from one and subscribe again takes
+// 0.3 us in place of 20 (BenchmarkResubscribe), for 14 to 28 B a subscription.
+const fewSubs = 16
+
+// place is a subscription in its connection's list.
+type place struct {
+	s      Sub
+	before Sub // the one before it; of no meaning for the first
+}
+
+// placesOf returns the subscriptions of a list, which isn't empty, by their channels.
+func (x *Index) placesOf(l List) map[Channel]place {
+	conn := x.subs.At(uint32(l)).conn
+	places := x.many[conn]
+	if places == nil {
+		places = make(map[Channel]place, 2*x.few)
+		var before Sub
+		x.Each(l, func(s Sub, ch Channel) {
+			places[ch] = place{s, before}
+			before = s
+		})
+		x.many[conn] = places
+	}
+	return places
+}
+
+// added notes that s is the first of a connection's list now, and next the second.
+func (x *Index) added(conn uint32, ch Channel, s, next Sub) {
+	places := x.many[conn]
+	if places == nil {
+		return
+	}
+	places[ch] = place{s: s}
+	if next != 0 {
+		places[x.ChannelOf(next)] = place{next, s}
+	}
+}
+
+// unlink takes s out of its connection's list, where it is behind before, or first.
+func (x *Index) unlink(l *List, before, s Sub) {
+	e := x.subs.At(uint32(s))
+	first := Sub(*l) == s
+	if first {
+		*l = List(e.sibling)
+	} else {
+		x.subs.At(uint32(before)).sibling = e.sibling
+	}
+	places := x.many[e.conn]
+	if places == nil {
+		return
+	}
+	delete(places, Channel(e.channel&subChannelMask))
+	if e.sibling != 0 && !first {
+		places[x.ChannelOf(e.sibling)] = place{e.sibling, before}
+	}
+	if len(places) <= x.few/2 {
+		delete(x.many, e.conn)
+	}
 }

@@ -1,10 +1,12 @@
-package fanout
+package index
+
+import "github.com/pushgate/pushgate/fanout/message"
 
 const (
 	nameGranule    = 4 // bytes; a free block holds the number of the next
 	nameChunkBytes = 64 << 10
 	nameChunkUnits = nameChunkBytes / nameGranule
-	nameClasses    = MaxChannelBytes / nameGranule
+	nameClasses    = message.MaxChannelBytes / nameGranule
 )
 
 // nameArena keeps the bytes of channel names in large chunks. Names are

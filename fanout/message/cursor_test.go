@@ -1,4 +1,4 @@
-package fanout
+package message
 
 import (
 	"encoding/base64"

@@ -1,4 +1,4 @@
-package fanout
+package index
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // fill makes a channel with n subscribers, connections 0 to n-1.
@@ -18,14 +20,14 @@ func fill(x *Index, name string, n int) (Channel, []List) {
 	return ch, lists
 }
 
-func publishText(x *Index, ch Channel, seq uint32, payload string) *Message {
-	m := NewMessage(x.Name(ch), Position{Node: "n", Seq: uint64(seq)}, seq, []byte(payload))
+func publishText(x *Index, ch Channel, seq uint32, payload string) *message.Message {
+	m := message.New(x.Name(ch), message.Position{Node: "n", Seq: uint64(seq)}, seq, []byte(payload))
 	x.Publish(ch, m)
 	return m
 }
 
 func TestDeliverTakesTurns(t *testing.T) {
-	x := NewIndex()
+	x := New()
 	huge, _ := fill(x, "huge", 10_000)
 	other, _ := fill(x, "other", 300)
 	publishText(x, huge, 1, "1")
@@ -66,7 +68,7 @@ func TestDeliverTakesTurns(t *testing.T) {
 // to the former leaves the latter half of the sends.
 func TestChannelsWithFewSubscribersGoFirst(t *testing.T) {
 	const limit, hugeSize, huges, smalls = 64, 10_000, 3, 500
-	x := NewIndex()
+	x := New()
 	for n := range huges {
 		ch, _ := fill(x, fmt.Sprint("huge.", n), hugeSize)
 		publishText(x, ch, 1, "1")
@@ -107,7 +109,7 @@ func TestChannelsWithFewSubscribersGoFirst(t *testing.T) {
 }
 
 func TestDeliverVisitsNoMoreThanLimit(t *testing.T) {
-	x := NewIndex()
+	x := New()
 	ch, _ := fill(x, "held", 1000)
 	x.EachSubscriber(ch, func(s Sub, _ uint32) { x.Hold(s, true) })
 	publishText(x, ch, 1, "1")
@@ -140,7 +142,7 @@ func TestDeliverBatches(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			x := NewIndex()
+			x := New()
 			ch, _ := fill(x, "c", 1)
 			for i, size := range tt.payloads {
 				publishText(x, ch, uint32(i+1), strings.Repeat("x", size))
@@ -157,9 +159,9 @@ func TestDeliverBatches(t *testing.T) {
 }
 
 func TestBatchEncoded(t *testing.T) {
-	x := NewIndex()
+	x := New()
 	ch, lists := fill(x, "c", 4)
-	var all [3]*Message
+	var all [3]*message.Message
 	for i := range all {
 		all[i] = publishText(x, ch, uint32(i+1), `{"a":1}`)
 	}
@@ -182,10 +184,10 @@ func TestBatchEncoded(t *testing.T) {
 			if !slices.Equal(b.Messages(), all[first:]) {
 				t.Fatalf("%d gets %d messages from %d", conn, b.Count(), b.Messages()[0].Seq)
 			}
-			for f := range formCount {
+			for f := range message.Forms {
 				var want []byte
 				for i, m := range all[first:] {
-					if i > 0 && (f == FormJSON || f == FormData) {
+					if i > 0 && (f == message.FormJSON || f == message.FormData) {
 						want = append(want, ',')
 					}
 					want = append(want, m.Encoded(f)...)
@@ -198,7 +200,7 @@ func TestBatchEncoded(t *testing.T) {
 					t.Errorf("form %d is made twice", f)
 				}
 			}
-			at := &b.Encoded(FormText)[0]
+			at := &b.Encoded(message.FormText)[0]
 			if shared[first] != nil && shared[first] != at {
 				t.Errorf("the batch from %d is encoded for each subscriber", first)
 			}
@@ -211,11 +213,11 @@ func TestBatchEncoded(t *testing.T) {
 }
 
 func TestBatchOfOneSharesTheMessage(t *testing.T) {
-	x := NewIndex()
+	x := New()
 	ch, _ := fill(x, "c", 1)
 	m := publishText(x, ch, 1, "1")
 	x.Deliver(10, func(_ uint32, b *Batch) {
-		if &b.Encoded(FormText)[0] != &m.Encoded(FormText)[0] {
+		if &b.Encoded(message.FormText)[0] != &m.Encoded(message.FormText)[0] {
 			t.Error("a single message is copied")
 		}
 	})
@@ -224,9 +226,9 @@ func TestBatchOfOneSharesTheMessage(t *testing.T) {
 // What a batch of several messages returns is kept by those who send it later, while
 // the channel goes on.
 func TestBatchOutlivesItsCall(t *testing.T) {
-	x := NewIndex()
+	x := New()
 	ch, _ := fill(x, "c", 1)
-	var want, got []*Message
+	var want, got []*message.Message
 	deliver := func(n int, send func(conn uint32, b *Batch)) {
 		for range n {
 			want = append(want, publishText(x, ch, uint32(len(want)+1), "1"))
@@ -236,7 +238,7 @@ func TestBatchOutlivesItsCall(t *testing.T) {
 		}
 	}
 	var encoded []byte
-	deliver(3, func(_ uint32, b *Batch) { got, encoded = b.Messages(), b.Encoded(FormText) })
+	deliver(3, func(_ uint32, b *Batch) { got, encoded = b.Messages(), b.Encoded(message.FormText) })
 	text := string(encoded)
 	deliver(5, func(uint32, *Batch) {})
 	if !slices.Equal(got, want[:3]) || string(encoded) != text {
@@ -246,15 +248,15 @@ func TestBatchOutlivesItsCall(t *testing.T) {
 
 // TestNotice tells a gap to those who were there, in its place.
 func TestNotice(t *testing.T) {
-	x := NewIndex()
+	x := New()
 	ch, lists := fill(x, "c", 2)
 	s, _ := x.Find(lists[0], ch)
 	x.SetFrom(s, 5) // joined at 5, as the gap that follows is reported
 	ahead, _ := x.Find(lists[1], ch)
 	x.SetFrom(ahead, 6)
 	publishText(x, ch, 5, "5")
-	x.Publish(ch, NewNotice("c", 5, func(f Form) []byte {
-		if f == FormJSON {
+	x.Publish(ch, message.NewNotice("c", 5, func(f message.Form) []byte {
+		if f == message.FormJSON {
 			return nil
 		}
 		return []byte("gap")
@@ -262,16 +264,16 @@ func TestNotice(t *testing.T) {
 	six, seven := publishText(x, ch, 6, "6"), publishText(x, ch, 7, "7")
 	got, json := map[uint32]string{}, map[uint32]string{}
 	x.Deliver(10, func(conn uint32, b *Batch) {
-		got[conn] += string(b.Encoded(FormText))
-		json[conn] += string(b.Encoded(FormJSON))
+		got[conn] += string(b.Encoded(message.FormText))
+		json[conn] += string(b.Encoded(message.FormJSON))
 	})
-	if want := "gap" + string(six.Encoded(FormText)) + string(seven.Encoded(FormText)); got[0] != want {
+	if want := "gap" + string(six.Encoded(message.FormText)) + string(seven.Encoded(message.FormText)); got[0] != want {
 		t.Errorf("got %q, want %q", got[0], want)
 	}
-	if want := string(six.Encoded(FormJSON)) + "," + string(seven.Encoded(FormJSON)); json[0] != want {
+	if want := string(six.Encoded(message.FormJSON)) + "," + string(seven.Encoded(message.FormJSON)); json[0] != want {
 		t.Errorf("JSON is %q, want %q", json[0], want)
 	}
-	if want := string(seven.Encoded(FormText)); got[1] != want {
+	if want := string(seven.Encoded(message.FormText)); got[1] != want {
 		t.Errorf("the one ahead got %q, want %q", got[1], want)
 	}
 }
@@ -279,7 +281,7 @@ func TestNotice(t *testing.T) {
 // TestFromIsForgotten lets the count go once around: a start that stayed
 // would be ahead of the channel again.
 func TestFromIsForgotten(t *testing.T) {
-	x := NewIndex()
+	x := New()
 	ch, lists := fill(x, "c", 1)
 	s, _ := x.Find(lists[0], ch)
 	x.SetFrom(s, 1)
@@ -294,7 +296,7 @@ func TestFromIsForgotten(t *testing.T) {
 }
 
 func TestReleaseWaitsForPendingMessages(t *testing.T) {
-	x := NewIndex()
+	x := New()
 	ch, lists := fill(x, "c", 2)
 	publishText(x, ch, 1, "1")
 	for i := range lists {
@@ -318,7 +320,7 @@ func TestReleaseWaitsForPendingMessages(t *testing.T) {
 }
 
 func TestPublishToNobody(t *testing.T) {
-	x := NewIndex()
+	x := New()
 	publishText(x, x.Open([]byte("c")), 1, "1")
 	if n, _ := x.Pending(); n != 0 {
 		t.Errorf("%d messages pending, want 0", n)
@@ -328,10 +330,10 @@ func TestPublishToNobody(t *testing.T) {
 // TestBurstIsForgotten publishes to many channels at once: their delivery
 // records must not stay.
 func TestBurstIsForgotten(t *testing.T) {
-	x := NewIndex()
+	x := New()
 	const n = 4 * idleDeliveries
 	lists := make([]List, n)
-	m := NewMessage("any", Position{}, 1, []byte("1"))
+	m := message.New("any", message.Position{}, 1, []byte("1"))
 	for range 3 {
 		for i := range lists {
 			ch := x.Open([]byte{'a' + byte(i%26), 'a' + byte(i/26%26), 'a' + byte(i/676)})
@@ -356,13 +358,13 @@ func TestBurstIsForgotten(t *testing.T) {
 }
 
 func TestDeliverAllocatesNothing(t *testing.T) {
-	x := NewIndex()
+	x := New()
 	ch, _ := fill(x, "c", 100)
 	small, _ := fill(x, "small", 1)
-	m := NewMessage("c", Position{}, 1, []byte("1"))
-	m.Encoded(FormText)
+	m := message.New("c", message.Position{}, 1, []byte("1"))
+	m.Encoded(message.FormText)
 	size := 0
-	send := func(_ uint32, b *Batch) { size += len(b.Encoded(FormText)) }
+	send := func(_ uint32, b *Batch) { size += len(b.Encoded(message.FormText)) }
 	n := testing.AllocsPerRun(100, func() {
 		x.Publish(ch, m)
 		x.Publish(small, m)

@@ -1,6 +1,12 @@
-package fanout
+package index
 
-import "slices"
+import (
+	"slices"
+	"unsafe"
+
+	"github.com/pushgate/pushgate/fanout/internal/memory"
+	"github.com/pushgate/pushgate/fanout/message"
+)
 
 // turnVisits is how many subscribers a channel serves before the next channel
 // with pending messages has its turn.
@@ -14,8 +20,8 @@ const fewSubscribers = 16
 // batch, and where it stands survives every change of the list.
 type delivery struct {
 	channel  Channel
-	next     Sub        // to be served next; 0 at the end of the list
-	messages []*Message // from head on: the batch under way, and what came since
+	next     Sub                // to be served next; 0 at the end of the list
+	messages []*message.Message // from head on: the batch under way, and what came since
 	head     int
 	batch    Batch    // of the next messages; empty between two passes
 	partial  *partial // the last shorter batch, nil mostly
@@ -30,8 +36,8 @@ type partial struct {
 
 // Publish puts a message on its way to all present subscribers of a channel.
 // Its Seq is after those of the messages before.
-func (x *Index) Publish(ch Channel, m *Message) {
-	c := x.channels.at(uint32(ch))
+func (x *Index) Publish(ch Channel, m *message.Message) {
+	c := x.channels.At(uint32(ch))
 	if c.subscribers == 0 {
 		return
 	}
@@ -43,7 +49,7 @@ func (x *Index) Publish(ch Channel, m *Message) {
 	d := x.deliveries[c.delivery]
 	d.messages = append(d.messages, m)
 	x.pending++
-	x.pendingBytes += m.pendingBytes()
+	x.pendingBytes += m.PendingBytes()
 }
 
 // Deliver hands pending messages to their subscribers by calling send, until
@@ -89,7 +95,7 @@ func (x *Index) deliverOf(q *turnQueue, limit int, send func(conn uint32, b *Bat
 
 // pushTurn has a channel wait for its turn.
 func (x *Index) pushTurn(n uint32) {
-	if x.channels.at(uint32(x.deliveries[n].channel)).subscribers <= fewSubscribers {
+	if x.channels.At(uint32(x.deliveries[n].channel)).subscribers <= fewSubscribers {
 		x.fewTurns.push(n)
 	} else {
 		x.turns.push(n)
@@ -99,10 +105,10 @@ func (x *Index) pushTurn(n uint32) {
 // serve visits at most limit subscribers of a channel.
 func (x *Index) serve(d *delivery, limit int, send func(conn uint32, b *Batch)) (visits, sends int) {
 	if d.batch.messages == nil {
-		d.begin(x.channels.at(uint32(d.channel)).first)
+		d.begin(x.channels.At(uint32(d.channel)).first)
 	}
 	for visits < limit && d.next != 0 {
-		e := x.subs.at(uint32(d.next))
+		e := x.subs.At(uint32(d.next))
 		d.next = e.next
 		visits++
 		b := &d.batch
@@ -167,7 +173,7 @@ func (x *Index) advance(d *delivery) (more bool) {
 		x.delivered(d.batch.messages)
 	}
 	for i, m := range d.batch.messages {
-		x.pendingBytes -= m.pendingBytes()
+		x.pendingBytes -= m.PendingBytes()
 		d.messages[d.head+i] = nil
 	}
 	x.pending -= len(d.batch.messages)
@@ -188,3 +194,79 @@ func (x *Index) advance(d *delivery) (more bool) {
 
 // lastSeq returns the order of the latest message.
 func (d *delivery) lastSeq() uint32 { return d.messages[len(d.messages)-1].Seq }
+
+// deliveryBytes is what a channel with pending messages counts besides these: its
+// delivery, and a place in the tables of deliveries and of turns, which double.
+const deliveryBytes = int(unsafe.Sizeof(delivery{})) + 4*memory.PointerBytes
+
+const (
+	// idleDeliveries is how many delivery records are kept for reuse once
+	// nothing is pending; a burst over a million channels leaves 1024.
+	idleDeliveries = 1024
+	// idleBacklog is the capacity for messages that a kept record may have.
+	idleBacklog = 256
+)
+
+// newDelivery returns the number of an empty delivery.
+func (x *Index) newDelivery(ch Channel) uint32 {
+	var n uint32
+	if last := len(x.freeDelivery) - 1; last >= 0 {
+		n = x.freeDelivery[last]
+		x.freeDelivery = x.freeDelivery[:last]
+	} else {
+		n = uint32(len(x.deliveries))
+		x.deliveries = append(x.deliveries, &delivery{})
+	}
+	x.deliveries[n].channel = ch
+	return n
+}
+
+// endDelivery takes a delivery that has nothing left off its channel, and
+// completes a Release that waited for it.
+func (x *Index) endDelivery(n uint32) {
+	d := x.deliveries[n]
+	ch := d.channel
+	x.pendingBytes -= deliveryBytes
+	if cap(d.messages) > idleBacklog {
+		d.messages = nil
+	}
+	d.channel, d.next = 0, 0
+	x.freeDelivery = append(x.freeDelivery, n)
+	if x.turns.len()+x.fewTurns.len() == 0 && len(x.deliveries) > idleDeliveries {
+		x.deliveries, x.freeDelivery, x.turns = make([]*delivery, 1), nil, turnQueue{}
+		x.fewTurns = turnQueue{}
+	}
+	c := x.channels.At(uint32(ch))
+	c.delivery = 0
+	if c.released {
+		x.Release(ch)
+	}
+}
+
+// turnQueue is the deliveries in order of their turns: a ring that doubles.
+type turnQueue struct {
+	ring  []uint32 // power of two
+	first uint32
+	count uint32
+}
+
+func (q *turnQueue) len() int { return int(q.count) }
+
+func (q *turnQueue) push(n uint32) {
+	if int(q.count) == len(q.ring) {
+		ring := make([]uint32, max(16, 2*len(q.ring)))
+		for i := range q.count {
+			ring[i] = q.ring[(q.first+i)&(q.count-1)]
+		}
+		q.ring, q.first = ring, 0
+	}
+	q.ring[(q.first+q.count)&uint32(len(q.ring)-1)] = n
+	q.count++
+}
+
+func (q *turnQueue) pop() uint32 {
+	n := q.ring[q.first]
+	q.first = (q.first + 1) & uint32(len(q.ring)-1)
+	q.count--
+	return n
+}

@@ -1,4 +1,4 @@
-package fanout
+package message
 
 import (
 	"errors"
@@ -39,6 +39,27 @@ func ValidChannel(name string) error {
 		if c := name[i]; !channelBytes[c] {
 			return fmt.Errorf("channel name holds %q at byte %d, allowed are letters, digits and %s",
 				[]byte{c}, i, channelPunctuation)
+		}
+	}
+	return nil
+}
+
+// MaxNodeBytes is the longest name of a node.
+const MaxNodeBytes = 64
+
+// ValidNode returns nil for a name that a node may have: 1 to 64 letters,
+// digits and _ . - which need no escaping wherever a position is written.
+func ValidNode(name string) error {
+	if len(name) == 0 || len(name) > MaxNodeBytes {
+		return fmt.Errorf("node name has %d bytes, want 1 to %d", len(name), MaxNodeBytes)
+	}
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
+			c == '_', c == '.', c == '-':
+		default:
+			return fmt.Errorf("node name holds %q, allowed are letters, digits and _.-", []byte{c})
 		}
 	}
 	return nil

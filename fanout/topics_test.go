@@ -11,7 +11,7 @@ import (
 
 func TestTopicsAgainstAMap(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		s := topics{prefix: len("push:")}
+		s := newTopics("push:")
 		model := make(map[string]uint32)
 		name := rapid.Custom(func(rt *rapid.T) string {
 			return "c" + strconv.Itoa(rapid.IntRange(0, 300).Draw(rt, "n"))
@@ -53,7 +53,7 @@ func TestTopicsAgainstAMap(t *testing.T) {
 func TestTopicMemory(t *testing.T) {
 	const n, want = 1 << 20, 130
 	before := heap()
-	s := &topics{prefix: len("push:")}
+	s := newTopics("push:")
 	for i := range n {
 		s.add(fmt.Sprintf("push:user.%07d", i))
 	}
@@ -73,7 +73,7 @@ func heap() int64 {
 }
 
 func BenchmarkTopicsFind(b *testing.B) {
-	s := &topics{prefix: len("push:")}
+	s := newTopics("push:")
 	names := make([]string, 1<<17)
 	for i := range names {
 		names[i] = fmt.Sprintf("user.%07d", i)
