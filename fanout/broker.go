@@ -1,3 +1,10 @@
+// Package fanout brings messages that are published in Redis to the shards of a
+// process, and publishes messages itself. It knows no sockets.
+//
+// The Broker numbers the messages of each channel and hands them to its sinks,
+// the shards. Broker.Replay gives a client that comes back the messages that it
+// has missed. Messages, positions and cursors are in package message below; a
+// shard leads each message to its subscribers with package index.
 package fanout
 
 import (
@@ -9,6 +16,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pushgate/pushgate/fanout/internal/upstream"
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
@@ -26,8 +38,8 @@ type Broker struct {
 	node     string
 	start    time.Time
 	names    names
-	servers  *servers // for commands; the links subscribe with clients of their own
-	probes   *servers // for probes alone: they don't wait for a connection behind commands
+	servers  *upstream.Servers // for commands; the links subscribe with clients of their own
+	probes   *upstream.Servers // for probes alone: they don't wait for a connection behind commands
 	links    []*link
 	embedded *embedded // nil when config.URL names a server
 
@@ -67,14 +79,14 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 		b.embedded, where.URL = e, "redis://"+e.addr()
 	}
 	var err error
-	if b.servers, err = newServers(where, "pushgate-"+node); err == nil {
-		b.probes, err = newServers(where, "pushgate-"+node)
+	if b.servers, err = upstream.Open(where.URL, where.TLS, "pushgate-"+node); err == nil {
+		b.probes, err = upstream.Open(where.URL, where.TLS, "pushgate-"+node)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("redis.url: %w", err)
 	}
 	n := config.Connections
-	if b.servers.cluster != nil {
+	if b.servers.Sharded() {
 		n = max(n, clusterLinks)
 	}
 	for i := range n {
@@ -137,10 +149,34 @@ func (b *Broker) Run(ctx context.Context) error {
 	return err
 }
 
+// NewClient returns a client for the servers of a configuration, or for those of
+// another process that embeds its own. It repeats nothing. On a Cluster a command
+// without a key goes to any of them. The caller closes it.
+func NewClient(c Config) (redis.UniversalClient, error) {
+	if c.URL == "" {
+		c.URL = "redis://" + c.Embedded
+	}
+	s, err := upstream.Open(c.URL, c.TLS, "pushgate")
+	if err != nil {
+		return nil, fmt.Errorf("redis.url: %w", err)
+	}
+	return s.Client, nil
+}
+
+// DiscardRedisLog turns off the log of go-redis, which writes a line to standard
+// error for each failed dial: while Redis is away that is several a second. The
+// broker logs the same once. go-redis has one logger for the process, so it is for
+// the program to call.
+func DiscardRedisLog() { redis.SetLogger(discardLog{}) }
+
+type discardLog struct{}
+
+func (discardLog) Printf(context.Context, string, ...any) {}
+
 // Close frees what NewBroker made. Run does it itself; it is for a broker
 // that is never run.
 func (b *Broker) Close() error {
-	err := errors.Join(b.servers.close(), b.probes.close())
+	err := errors.Join(b.servers.Close(), b.probes.Close())
 	if b.embedded != nil {
 		b.embedded.close()
 	}
@@ -148,17 +184,17 @@ func (b *Broker) Close() error {
 }
 
 // clusterLinks is the least number of links on a Cluster. Each has the channels
-// of an equal range of slots. A server usually owns one range, so that its loss
+// of an equal range of upstream.Slots. A server usually owns one range, so that its loss
 // concerns the links of that range and leaves the others alone.
 const clusterLinks = 16
 
 // linkOfSlot returns the number of the link that has a slot, of so many.
-func linkOfSlot(slot, of int) int { return slot * of / slots }
+func linkOfSlot(slot, of int) int { return slot * of / upstream.Slots }
 
 // link returns the link of a channel.
 func (b *Broker) link(channel string) *link {
-	if b.servers.cluster != nil {
-		return b.links[linkOfSlot(slot(b.names.channel(channel)), len(b.links))]
+	if b.servers.Sharded() {
+		return b.links[linkOfSlot(upstream.Slot(b.names.channel(channel)), len(b.links))]
 	}
 	return b.links[hashName(channel)>>32%uint64(len(b.links))]
 }
@@ -199,3 +235,50 @@ func (b *Broker) Ready() error {
 // millis is the clock of the links: milliseconds since start, compared by
 // difference because they wrap after 49 days.
 func millis(start time.Time) uint32 { return uint32(time.Since(start).Milliseconds()) }
+
+// embedded is a Redis server within the process, for trying things out.
+type embedded struct {
+	server *miniredis.Miniredis
+}
+
+// startEmbedded listens on addr, host:port.
+func startEmbedded(addr string) (*embedded, error) {
+	mini := miniredis.NewMiniRedis()
+	if err := mini.StartAddr(addr); err != nil {
+		return nil, fmt.Errorf("redis.embedded: %w", err)
+	}
+	mini.Server().SetPreHook(refuseCommandDocs)
+	return &embedded{server: mini}, nil
+}
+
+// refuseCommandDocs answers COMMAND DOCS like a Redis before 7.0, which didn't
+// have it. The library takes it for COMMAND, and on that answer redis-cli 7
+// aborts before its first prompt.
+func refuseCommandDocs(peer *server.Peer, command string, args ...string) bool {
+	if command != "COMMAND" || len(args) == 0 {
+		return false
+	}
+	peer.WriteError("ERR Unknown subcommand or wrong number of arguments for '" + args[0] + "'")
+	return true
+}
+
+func (e *embedded) addr() string { return e.server.Addr() }
+
+// run makes time pass until ctx ends: keys of this server expire only when
+// they are told that it has.
+func (e *embedded) run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			e.server.FastForward(now.Sub(last))
+			last = now
+		}
+	}
+}
+
+func (e *embedded) close() { e.server.Close() }

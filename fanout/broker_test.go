@@ -274,15 +274,15 @@ func TestReadsUnderWayAreNotWaitedFor(t *testing.T) {
 // What still comes over a connection that was given up doesn't count.
 func TestLateProbe(t *testing.T) {
 	_, l := offline(t, DefaultConfig())
-	f := &feed{l: l}
-	f.probeHeard("")
+	p := &pubsub{l: l}
+	p.probeHeard("")
 	if err := l.ready(); err != nil {
 		t.Fatal(err)
 	}
-	if !l.fail(errRedial) {
+	if !l.fail(context.Canceled) {
 		t.Error("the link had not delivered")
 	}
-	f.probeHeard("")
+	p.probeHeard("")
 	if l.ready() == nil {
 		t.Error("a link that is lost delivers")
 	}
@@ -290,7 +290,7 @@ func TestLateProbe(t *testing.T) {
 	if l.ready() == nil {
 		t.Error("a link delivers before its first probe")
 	}
-	f.probeHeard("")
+	p.probeHeard("")
 	if err := l.ready(); err != nil {
 		t.Error(err)
 	}

@@ -1,6 +1,15 @@
 package fanout
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pushgate/pushgate/fanout/internal/upstream"
+	"github.com/pushgate/pushgate/internal/address"
+)
 
 // Config is what the broker can be told. The tags name the keys under "redis"
 // as the operator writes them. The zero value is not usable: start from
@@ -32,6 +41,13 @@ type Config struct {
 	TLS  TLSConfig  `koanf:"tls"`
 	Ring RingConfig `koanf:"ring"`
 }
+
+// TLSConfig is the settings for a URL with rediss://. The URL's parameters of the
+// same names take precedence.
+type TLSConfig = upstream.TLS
+
+// ConfigError is one key with a value that is not allowed.
+type ConfigError = upstream.ConfigError
 
 // RingConfig bounds the recent messages that are kept in memory for clients
 // that come back. What a ring no longer holds is a gap, or is read from the
@@ -68,3 +84,47 @@ func DefaultConfig() Config {
 		},
 	}
 }
+
+// Validate reports everything that is wrong with c at once: an errors.Join of
+// one *ConfigError per key, or nil. It reads the files of TLS.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(key, value, want string) {
+		errs = append(errs, &ConfigError{Key: "redis." + key, Value: value, Want: want})
+	}
+	count := func(key string, v, low, high int) {
+		if v < low || v > high {
+			bad(key, strconv.Itoa(v), fmt.Sprintf("%d to %d", low, high))
+		}
+	}
+	span := func(key string, v, low, high time.Duration) {
+		if v < low || v > high {
+			bad(key, v.String(), fmt.Sprintf("%v to %v", low, high))
+		}
+	}
+	switch _, _, err := address.Split(c.Embedded); {
+	case c.URL != "":
+		if err := upstream.Validate(c.URL, c.TLS); err != nil {
+			errs = append(errs, err)
+		}
+	case err != nil:
+		bad("embedded", strconv.Quote(c.Embedded), err.Error())
+	case c.TLS != TLSConfig{}:
+		bad("url", `""`, "rediss://host:port where redis.tls is given")
+	}
+	if len(c.Prefix) > 64 || strings.ContainsAny(c.Prefix, "{}|") || strings.ContainsFunc(c.Prefix, notGraphic) {
+		bad("prefix", strconv.Quote(c.Prefix), "at most 64 printable ASCII characters without space, { } and |")
+	}
+	count("connections", c.Connections, 1, 64)
+	span("linger", c.Linger, time.Millisecond, 24*time.Hour)
+	count("max_lingering", c.MaxLingering, 0, 100_000_000)
+	span("probe_interval", c.ProbeInterval, 10*time.Millisecond, time.Minute)
+	count("replay_messages", c.ReplayMessages, 1, 1_000_000)
+	count("ring.messages", c.Ring.Messages, 1, 65536)
+	span("ring.age", c.Ring.Age, time.Millisecond, 24*time.Hour)
+	count("ring.total_bytes", c.Ring.TotalBytes, 1, 1<<40)
+	count("ring.bytes", c.Ring.Bytes, 1, 1<<30)
+	return errors.Join(errs...)
+}
+
+func notGraphic(r rune) bool { return r <= ' ' || r > '~' }

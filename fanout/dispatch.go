@@ -242,3 +242,60 @@ func (l *link) span(at uint64) uint32 {
 func (l *link) spanStart(span uint32) uint64 {
 	return uint64(l.start.UnixMicro()) + uint64(span)<<spanBits
 }
+
+// goBack is for a stream that ends before what has been received from it. One
+// that lost its end in a failover may repeat some ids, which must not be taken
+// for duplicates. One that is gone, by its expiry or with everything else, will
+// go on with higher ids, for they are made of the time, unless the server that
+// lost it has a clock behind that of the one before: accept finds out. The
+// caller holds mu.
+func (l *link) goBack(id uint32, t *topic, tail message.StreamID) {
+	if tail.IsZero() {
+		t.flags |= topicStreamGone
+		return
+	}
+	t.flags &^= topicStreamGone
+	r := l.rings.of(id, t, l.now())
+	r.base, r.bottom = tail, false // and remembers t.last as lost
+	t.last = tail
+}
+
+// acceptPage delivers what a page holds. The caller holds mu.
+func (l *link) acceptPage(id uint32, t *topic, p page) {
+	for _, e := range p.entries {
+		if e.foreign {
+			if t.last.Less(e.id) {
+				t.last = e.id
+			}
+			continue
+		}
+		l.accept(id, t, heldMessage{id: e.id, payload: e.payload, user: e.user, durable: true})
+	}
+}
+
+// forgetPast drops what is kept of a topic. upTo is the entry that stands in its
+// stream for what is forgotten, zero where there is no stream. The caller holds mu.
+func (l *link) forgetPast(t *topic, upTo message.StreamID) {
+	l.rings.drop(t)
+	// What was lost before is forgotten too: where there is a stream, it begins
+	// with upTo and tells everybody from before of a gap.
+	t.flags &^= topicLostBefore | topicLostAfter | topicWhole
+	switch {
+	case upTo.IsZero():
+		t.flags |= topicLostAfter
+	case t.last.Less(upTo):
+		t.last = upTo
+	}
+	t.at = l.moment()
+}
+
+// passOver has a gap in place of a message that is too large. The caller holds mu.
+func (l *link) passOver(t *topic, m heldMessage) {
+	l.b.oversize.note(l.b.log, l.topics.channel(t), len(m.payload))
+	l.tellGap(t, GapTooLarge)
+	if m.durable {
+		// It is lost to those who come from before it, and not behind it.
+		t.last = m.id
+		t.flags = t.flags&^topicLostAfter | topicLostBefore
+	}
+}

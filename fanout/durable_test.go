@@ -3,7 +3,6 @@ package fanout
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -271,17 +270,5 @@ func TestPublish(t *testing.T) {
 	}
 	if n := server.do("XLEN", "{push:news}:log").(int64); n > 250 {
 		t.Errorf("%d entries in a stream of about 10", n)
-	}
-}
-
-func TestScriptForOtherLanguages(t *testing.T) {
-	for name, want := range map[string]string{"publish.lua": scriptText, "forget.lua": forgetText} {
-		text, err := os.ReadFile("../configs/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(text) != want {
-			t.Errorf("configs/%s and fanout/%[1]s differ: copy one over the other", name)
-		}
 	}
 }

@@ -44,7 +44,7 @@ func (l *link) readPage(ctx context.Context, name string, from, received message
 	h := history{from: from, to: from, size: size}
 	if size == 0 {
 		key := l.b.names.stream(name)
-		e, err := l.extentOf(ctx, key, l.b.servers.client.XInfoStream(ctx, key))
+		e, err := l.extentOf(ctx, key, l.b.servers.Client.XInfoStream(ctx, key))
 		if err != nil {
 			return h, err
 		}
@@ -59,7 +59,7 @@ func (l *link) extend(ctx context.Context, name string, h *history, received mes
 	h.end = false
 	for limit := 0; !h.end && (len(h.entries) == 0 || h.bytes+h.size <= l.page); {
 		limit = nextLimit(limit, l.page-h.bytes, h.size)
-		pipe := l.b.servers.client.Pipeline()
+		pipe := l.b.servers.Client.Pipeline()
 		read := pipe.XRangeN(ctx, key, beyond(h.to, "-"), "+", int64(p.of(limit)))
 		info := pipe.XInfoStream(ctx, key)
 		_, _ = pipe.Exec(ctx)
@@ -149,7 +149,7 @@ func (s *starts) of(n int, until message.StreamID) (start message.StreamID, ok b
 // too where it's no more than a page.
 func (l *link) readBack(ctx context.Context, name string, received message.StreamID, n, few int, p *portion) (s starts, h *history, err error) {
 	key := l.b.names.stream(name)
-	e, err := l.extentOf(ctx, key, l.b.servers.client.XInfoStream(ctx, key))
+	e, err := l.extentOf(ctx, key, l.b.servers.Client.XInfoStream(ctx, key))
 	if err != nil {
 		return s, nil, err
 	}
@@ -161,7 +161,7 @@ func (l *link) readBack(ctx context.Context, name string, received message.Strea
 	size, end := e.size, "+"
 	for limit := 0; len(s.ids) <= n && !s.all; {
 		limit = min(nextLimit(limit, pieceBytes, size), n+1-len(s.ids))
-		entries, err := entriesOf(l.b.servers.client.XRevRangeN(ctx, key, end, "-", int64(p.of(limit))))
+		entries, err := entriesOf(l.b.servers.Client.XRevRangeN(ctx, key, end, "-", int64(p.of(limit))))
 		if err != nil {
 			return s, nil, err
 		}
@@ -225,7 +225,7 @@ func (l *link) extentOf(ctx context.Context, key string, info *redis.XInfoStream
 		}
 	}
 	if e.length != 0 && (ends == nil || ends[0].ID == "") {
-		read := l.b.servers.client.XRangeN(ctx, key, "-", "+", 1)
+		read := l.b.servers.Client.XRangeN(ctx, key, "-", "+", 1)
 		if ends, err = read.Result(); hardError(err) != nil {
 			return e, err
 		}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/internal/upstream"
 )
 
 // link is a subscribing connection to Redis, made again whenever it is lost,
@@ -94,7 +96,7 @@ func newLink(b *Broker, number, of int) *link {
 		down:      errStarting,
 		downSince: time.Now(),
 	}
-	for n := 0; b.servers.cluster != nil && linkOfSlot(slot(l.probeName), of) != number; n++ {
+	for n := 0; b.servers.Sharded() && linkOfSlot(upstream.Slot(l.probeName), of) != number; n++ {
 		l.probeName = b.names.probe(b.node, label+"|"+strconv.Itoa(n))
 	}
 	l.lingering.most = (b.config.MaxLingering + of - 1 - number) / of
@@ -119,8 +121,8 @@ func (l *link) run(ctx context.Context) {
 			return
 		}
 		l.lost()
-		l.b.servers.lookAgain(ctx)
-		l.b.probes.lookAgain(ctx)
+		l.b.servers.Refresh(ctx)
+		l.b.probes.Refresh(ctx)
 		if wasUp {
 			delay = firstDelay
 		}
@@ -242,4 +244,77 @@ func (l *link) stats() (s LinkStats, ringBytes int) {
 		s.Err = l.down.Error()
 	}
 	return s, int(l.rings.bytes.Load())
+}
+
+// errSlotMoved ends a session of a Cluster: a slot of the link's belongs to another
+// server than the one that was subscribed to.
+var errSlotMoved = errors.New("a slot has moved to another server")
+
+// moveGrace is how many probe intervals a link may take to subscribe to its channels
+// again where a slot of theirs has moved, before it counts as down. It takes 0.1 s,
+// so that moving slots one by one, as an operator does for hours, leaves readiness
+// alone. What was published meanwhile is made up for, or told, as after any outage.
+const moveGrace = missedProbes
+
+// follow begins the time of grace. One that has begun goes on: a link that follows
+// slots and never arrives delivers nothing. The caller holds mu.
+func (l *link) follow(err error) {
+	if !l.moved.IsZero() {
+		return
+	}
+	l.moved = time.Now()
+	l.b.log.Info("redis moves a slot: its channels are subscribed to again", "connection", l.label, "channels", l.topics.len(), "err", err)
+}
+
+// followed ends the time of grace: the link delivers all its channels. The caller
+// holds mu.
+func (l *link) followed() {
+	l.b.log.Info("redis delivers from the slot's new server", "connection", l.label,
+		"after", time.Since(l.moved).Round(time.Millisecond))
+	l.moved = time.Time{}
+}
+
+// checkMoved declares the link down when the grace is over. The caller holds mu.
+func (l *link) checkMoved() {
+	if !l.moved.IsZero() && time.Since(l.moved) > moveGrace*l.b.config.ProbeInterval {
+		l.setDown(errSlotMoved)
+	}
+}
+
+// sweep forgets what nobody wants any more, until ctx ends.
+func (l *link) sweep(ctx context.Context) {
+	c := l.b.config
+	tick := time.NewTicker(min(time.Second, max(5*time.Millisecond, min(c.Linger, c.Ring.Age)/8)))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-l.rings.over:
+		}
+		for more := true; more; {
+			more = l.sweepSome()
+		}
+	}
+}
+
+// sweepSome bounds the time for which the lock is held, and reports whether
+// there is more to do.
+func (l *link) sweepSome() (more bool) {
+	const slice = 4096
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.checkMoved()
+	now := l.now()
+	l.rings.expire(&l.topics, now)
+	all := l.rings.fitSome(&l.topics, slice)
+	all = l.forgetLingering(slice, func(t *topic) bool { return int32(now-t.due) >= 0 }) && all
+	// Those that can't go yet are not visited again and again.
+	excess := min(slice, l.lingering.n-l.lingering.most)
+	left := l.lingering.n - excess
+	if excess > 0 {
+		l.forgetLingering(excess, func(*topic) bool { return true })
+	}
+	return !all || excess == slice && l.lingering.n == left
 }

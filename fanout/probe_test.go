@@ -65,7 +65,7 @@ func TestProbesDontWaitForCommands(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.url()+"?pool_size=1"))
 	waitReady(t, b)
-	busy := b.servers.client.(*redis.Client).Conn()
+	busy := b.servers.Client.(*redis.Client).Conn()
 	defer busy.Close()
 	if err := busy.Ping(t.Context()).Err(); err != nil { // it has the connection now
 		t.Fatal(err)

@@ -2,20 +2,22 @@ package fanout
 
 import (
 	"context"
-	_ "embed"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/configs"
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-//go:embed publish.lua
-var scriptText string
-
-// publishScript is sent once to each server and then called by its hash.
-var publishScript = redis.NewScript(scriptText)
+// The scripts are sent once to each server and then called by their hashes.
+var (
+	publishScript = redis.NewScript(configs.Publish)
+	forgetScript  = redis.NewScript(configs.Forget)
+)
 
 // PublishOptions says how a message is kept. The zero value publishes a plain
 // message: whoever is subscribed now gets it, at most once.
@@ -76,9 +78,9 @@ func (b *Broker) tryPublish(ctx context.Context, channel string, payload []byte,
 	err = b.whereItIs(ctx, func() error {
 		if o.Durable {
 			keys, args := b.scriptCall(channel, payload, o)
-			id, err = publishScript.Run(ctx, b.servers.client, keys, args...).Text()
+			id, err = publishScript.Run(ctx, b.servers.Client, keys, args...).Text()
 		} else {
-			receivers, err = b.servers.publish(ctx, b.servers.client, b.names.channel(channel), plain(payload, o)).Result()
+			receivers, err = b.servers.Publish(ctx, b.servers.Client, b.names.channel(channel), plain(payload, o)).Result()
 		}
 		return err
 	})
@@ -93,8 +95,8 @@ func (b *Broker) whereItIs(ctx context.Context, fn func() error) error {
 		if err == nil {
 			return nil
 		}
-		b.servers.lookAgain(ctx)
-		if !b.servers.movedOn(err) || time.Since(begin) > moveTime {
+		b.servers.Refresh(ctx)
+		if !b.servers.Moved(err) || time.Since(begin) > moveTime {
 			return err
 		}
 		select {
@@ -107,7 +109,7 @@ func (b *Broker) whereItIs(ctx context.Context, fn func() error) error {
 
 // publishCommand is what scripts publish with.
 func (b *Broker) publishCommand() string {
-	if b.servers.cluster != nil {
+	if b.servers.Sharded() {
 		return "SPUBLISH"
 	}
 	return "PUBLISH"
@@ -162,3 +164,119 @@ func (b *Broker) scriptCall(channel string, payload []byte, o PublishOptions) (k
 
 // seconds rounds up: a time that is not zero must not become none.
 func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+
+// Publication is one message of a batch.
+type Publication struct {
+	Channel string
+	Payload []byte
+	Options PublishOptions
+}
+
+// Published is what became of one message of a batch, as from Publish.
+type Published struct {
+	ID  string
+	Err error
+}
+
+// PublishBatch publishes messages in one round trip to each server, and returns
+// what became of each. The messages of one channel are published in their
+// order, except that those which a server refuses while their slot moves to
+// another are published again behind the others. A message that fails does not
+// keep the others back.
+func (b *Broker) PublishBatch(ctx context.Context, batch []Publication) []Published {
+	results := make([]Published, len(batch))
+	commands := make([]redis.Cmder, len(batch))
+	pipes := make(map[*redis.Client]*batchPipe)
+	of := make(map[string]*redis.Client) // by channel: the same for all its messages, which keeps their order
+	for i, p := range batch {
+		if err := checkPublication(p.Channel, p.Payload, p.Options); err != nil {
+			results[i].Err = err
+			continue
+		}
+		server := of[p.Channel]
+		if server == nil {
+			var err error
+			if server, err = b.servers.Of(ctx, b.names.channel(p.Channel)); err != nil {
+				results[i].Err = err
+				continue
+			}
+			of[p.Channel] = server
+		}
+		pipe := pipes[server]
+		if pipe == nil {
+			pipe = &batchPipe{Pipeliner: server.Pipeline()}
+			pipes[server] = pipe
+		}
+		commands[i] = pipe.add(ctx, b, p)
+	}
+	var all sync.WaitGroup
+	for _, pipe := range pipes {
+		all.Go(func() { _, _ = pipe.Exec(ctx) }) // each command has its own error
+	}
+	all.Wait()
+	for i, p := range batch {
+		if commands[i] != nil {
+			results[i] = b.published(ctx, p, commands[i])
+		}
+		sent := commands[i] != nil || checkPublication(p.Channel, p.Payload, p.Options) == nil // else its server isn't known
+		if err := b.countPublish(p.Channel, p.Options, sent, results[i].Err); err != nil {
+			results[i] = Published{Err: err}
+		}
+	}
+	return results
+}
+
+// batchPipe is a batch's commands for one server.
+type batchPipe struct {
+	redis.Pipeliner
+	sent bool // the script
+}
+
+func (pipe *batchPipe) add(ctx context.Context, b *Broker, p Publication) redis.Cmder {
+	if !p.Options.Durable {
+		return b.servers.Publish(ctx, pipe, b.names.channel(p.Channel), plain(p.Payload, p.Options))
+	}
+	if !pipe.sent {
+		// Not with the first call, which a server may refuse without a look at
+		// the script.
+		pipe.sent = true
+		pipe.ScriptLoad(ctx, configs.Publish)
+	}
+	keys, args := b.scriptCall(p.Channel, p.Payload, p.Options)
+	return publishScript.EvalSha(ctx, pipe, keys, args...)
+}
+
+// published reads the answer to one message of a batch.
+func (b *Broker) published(ctx context.Context, p Publication, answer redis.Cmder) (r Published) {
+	r.Err = answer.Err()
+	switch durable, ok := answer.(*redis.Cmd); {
+	case redis.HasErrorPrefix(r.Err, "NOSCRIPT"), b.servers.Moved(r.Err):
+		// Somebody emptied the script cache meanwhile, or the slot has moved:
+		// nothing was done.
+		r.ID, _, r.Err = b.tryPublish(ctx, p.Channel, p.Payload, p.Options)
+	case r.Err != nil:
+		b.servers.Refresh(ctx)
+	case ok:
+		r.ID, r.Err = durable.Text()
+	}
+	return r
+}
+
+// Forget removes the history of a channel, in Redis and in the memory of every
+// node, and returns how many messages its stream had. Those who are subscribed
+// hear nothing of it. Who comes back with a position from before is told of a Gap
+// of reason history, also where nothing came in between.
+func (b *Broker) Forget(ctx context.Context, channel string) (had int64, err error) {
+	if err := message.ValidChannel(channel); err != nil {
+		return 0, err
+	}
+	full := b.names.channel(channel)
+	err = b.whereItIs(ctx, func() error {
+		had, err = forgetScript.Run(ctx, b.servers.Client, []string{b.names.stream(full)}, full, b.publishCommand()).Int64()
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("forget the history of %q: %w", channel, err)
+	}
+	return had, nil
+}

@@ -11,18 +11,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-//go:embed fleet.lua
-var fleetText string
+//go:embed nodes.lua
+var nodesText string
 
-// fleetScript is sent once to each server and then called by its hash.
-var fleetScript = redis.NewScript(fleetText)
+// nodesScript is sent once to each server and then called by its hash.
+var nodesScript = redis.NewScript(nodesText)
 
 // forgetAfter is the silence after which a node is taken for dead: three beats.
 const forgetAfter = 15 * time.Second
 
 // Beat tells the other nodes what this one says of itself, and returns what
 // each says, by the nodes' names. It is one round trip, made every 5 s by each node.
-func (b *Broker) Beat(ctx context.Context, says string) (fleet map[string]string, err error) {
+func (b *Broker) Beat(ctx context.Context, says string) (nodes map[string]string, err error) {
 	return b.beat(ctx, says)
 }
 
@@ -34,16 +34,16 @@ func (b *Broker) Retire(ctx context.Context) error {
 
 func (b *Broker) beat(ctx context.Context, says string) (map[string]string, error) {
 	keys := []string{b.names.nodes(), b.names.node()}
-	pairs, err := fleetScript.Run(ctx, b.servers.client, keys, b.node, says, forgetAfter.Milliseconds()).StringSlice()
+	pairs, err := nodesScript.Run(ctx, b.servers.Client, keys, b.node, says, forgetAfter.Milliseconds()).StringSlice()
 	if err != nil {
-		b.servers.lookAgain(ctx)
+		b.servers.Refresh(ctx)
 		return nil, fmt.Errorf("meet the other nodes: %w", err)
 	}
-	fleet := make(map[string]string, len(pairs)/2)
+	nodes := make(map[string]string, len(pairs)/2)
 	for i := 0; i+1 < len(pairs); i += 2 {
-		fleet[pairs[i]] = pairs[i+1]
+		nodes[pairs[i]] = pairs[i+1]
 	}
-	return fleet, nil
+	return nodes, nil
 }
 
 // Refused reports whether a server answered with an error, such as that of a
@@ -55,7 +55,7 @@ func Refused(err error) bool {
 
 // Control publishes a command to all nodes, this one included.
 func (b *Broker) Control(ctx context.Context, command string) error {
-	if err := b.servers.publish(ctx, b.servers.client, b.names.control(), command).Err(); err != nil {
+	if err := b.servers.Publish(ctx, b.servers.Client, b.names.control(), command).Err(); err != nil {
 		return fmt.Errorf("publish to all nodes: %w", err)
 	}
 	return nil
@@ -71,7 +71,7 @@ func (b *Broker) Controls(ctx context.Context, handle func(command string), fail
 			return
 		}
 		failed(fmt.Errorf("listen to other nodes: %w", err))
-		b.servers.lookAgain(ctx)
+		b.servers.Refresh(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -85,21 +85,14 @@ func (b *Broker) Controls(ctx context.Context, handle func(command string), fail
 func (b *Broker) listen(ctx context.Context, handle func(command string)) error {
 	const silence = 10 * time.Second
 	name := b.names.control()
-	server, err := b.servers.of(ctx, name)
+	server, err := b.servers.Of(ctx, name)
 	if err != nil {
 		return err
 	}
-	client, g := subscriber(server)
-	defer client.Close()
-	defer context.AfterFunc(ctx, g.cut)() // nothing that is read ends with ctx
-	c := client.Subscribe(ctx)            // connects at the first channel
+	c := b.servers.Subscribe(ctx, server)
 	defer c.Close()
-	if b.servers.cluster != nil {
-		err = c.SSubscribe(ctx, name)
-	} else {
-		err = c.Subscribe(ctx, name)
-	}
-	if err != nil {
+	defer context.AfterFunc(ctx, c.Cut)() // no read ends with ctx
+	if err := c.Add(ctx, name); err != nil {
 		return err
 	}
 	for pinged := false; ; {

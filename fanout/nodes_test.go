@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/fanout/internal/upstream"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -117,7 +118,7 @@ func TestControlsOfACluster(t *testing.T) {
 	hears()
 	from := cluster.Owner("*control")
 	to := cluster.Masters[(slices.Index(cluster.Masters, from)+1)%3]
-	cluster.Move(slot("push:*control"), from, to)
+	cluster.Move(upstream.Slot("push:*control"), from, to)
 	eventually(t, "the new owner has its listener", func() bool {
 		return to.Client.PubSubShardNumSub(t.Context(), "push:*control").Val()["push:*control"] == 1
 	})

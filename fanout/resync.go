@@ -118,36 +118,6 @@ func (l *link) makeUp(id uint32, t *topic, p page, first bool) {
 	l.acceptPage(id, t, p)
 }
 
-// goBack is for a stream that ends before what has been received from it. One
-// that lost its end in a failover may repeat some ids, which must not be taken
-// for duplicates. One that is gone, by its expiry or with everything else, will
-// go on with higher ids, for they are made of the time, unless the server that
-// lost it has a clock behind that of the one before: accept finds out. The
-// caller holds mu.
-func (l *link) goBack(id uint32, t *topic, tail message.StreamID) {
-	if tail.IsZero() {
-		t.flags |= topicStreamGone
-		return
-	}
-	t.flags &^= topicStreamGone
-	r := l.rings.of(id, t, l.now())
-	r.base, r.bottom = tail, false // and remembers t.last as lost
-	t.last = tail
-}
-
-// acceptPage delivers what a page holds. The caller holds mu.
-func (l *link) acceptPage(id uint32, t *topic, p page) {
-	for _, e := range p.entries {
-		if e.foreign {
-			if t.last.Less(e.id) {
-				t.last = e.id
-			}
-			continue
-		}
-		l.accept(id, t, heldMessage{id: e.id, payload: e.payload, user: e.user, durable: true})
-	}
-}
-
 // settleRest delivers page by page what a stream has more, then makes the
 // topic live. Until then nothing else moves the topic on: live messages are
 // held.

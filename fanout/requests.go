@@ -169,3 +169,103 @@ func (l *link) giveUpWaits(id uint32) bool {
 	delete(l.waits, id)
 	return true
 }
+
+// windows remembers for a second where the newest entries of streams begin, which
+// takes a read of all of them to find, while few have come since: who gets what follows
+// such a start gets those as well.
+type windows struct {
+	// Guarded by the link's mu.
+
+	byName map[string]starts
+	ids    int // of all
+}
+
+const (
+	windowAge = 1000 // milliseconds
+	// windowIDs is the most ids, of 16 B, that a link remembers.
+	windowIDs = 1 << 16
+)
+
+// get returns the starts that are remembered of a stream; seq is the number of its
+// topic's last message.
+func (s *windows) get(name string, seq, now uint32) (starts, bool) {
+	w, ok := s.byName[name]
+	if ok && (now-w.when >= windowAge || seq-w.seq > uint32(len(w.ids))/8) {
+		s.forget(name)
+		return starts{}, false
+	}
+	return w, ok
+}
+
+// put remembers w, unless more is known of the stream.
+func (s *windows) put(name string, w starts, seq, now uint32) {
+	if old, _ := s.get(name, seq, now); len(w.ids) <= len(old.ids) || len(w.ids) > windowIDs {
+		return
+	}
+	s.forget(name)
+	for other, o := range s.byName {
+		if s.ids+len(w.ids) <= windowIDs && now-o.when < windowAge {
+			break
+		}
+		s.forget(other)
+	}
+	if s.byName == nil {
+		s.byName = make(map[string]starts)
+	}
+	w.seq, w.when = seq, now
+	s.byName[name] = w
+	s.ids += len(w.ids)
+}
+
+func (s *windows) forget(name string) {
+	s.ids -= len(s.byName[name].ids)
+	delete(s.byName, name)
+}
+
+// lentBytes is how much of streams may be read that all links together have handed
+// over, and that is still needed: what waits between Redis and the clients' queues.
+// Each replayer may add a page to it.
+const lentBytes = 16 << 20
+
+// loan is what one read of a stream brought, as long as somebody who got some of it
+// needs it.
+type loan struct {
+	link  *link
+	bytes int
+	users atomic.Int32
+}
+
+// lend returns a loan with one user. The caller holds mu.
+func (l *link) lend(bytes int) *loan {
+	p := &loan{link: l, bytes: bytes}
+	p.users.Store(1)
+	l.lent += bytes
+	return p
+}
+
+// add returns p for one more user.
+func (p *loan) add() *loan {
+	p.users.Add(1)
+	return p
+}
+
+// release ends the use by one of them.
+func (p *loan) release() {
+	if p.users.Add(-1) == 0 {
+		p.link.mu.Lock()
+		p.free()
+		p.link.mu.Unlock()
+	}
+}
+
+// releaseLocked is release for who holds the link's mu.
+func (p *loan) releaseLocked() {
+	if p.users.Add(-1) == 0 {
+		p.free()
+	}
+}
+
+func (p *loan) free() {
+	p.link.lent -= p.bytes
+	p.link.replays.send()
+}

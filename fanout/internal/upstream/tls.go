@@ -1,4 +1,4 @@
-package fanout
+package upstream
 
 import (
 	"context"
@@ -14,14 +14,14 @@ import (
 	"github.com/pushgate/pushgate/internal/redisurl"
 )
 
-// TLSConfig is what connections to Redis with TLS take beside a URL with
-// rediss://. The URL's parameters of the same names go before it.
-type TLSConfig = redisurl.TLS
+// TLS is the settings for a URL with rediss://. The URL's parameters of the same
+// names take precedence.
+type TLS = redisurl.TLS
 
 // secure makes connections with TLS. It reads the files for each, so that
 // renewed ones are in force from the next connection on.
 type secure struct {
-	TLSConfig
+	TLS
 	host       string // of the URL
 	skipVerify bool
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -53,7 +54,7 @@ type look struct {
 // firstPages looks at many streams in one round trip, for so many entries of
 // each. Of a topic that is new only the end of its stream matters.
 func (l *link) firstPages(ctx context.Context, batch []unsettled, entries int) ([]page, error) {
-	pipe := l.b.servers.client.Pipeline()
+	pipe := l.b.servers.Client.Pipeline()
 	looks := make([]look, len(batch))
 	for i, u := range batch {
 		key := l.b.names.stream(u.name)
@@ -77,7 +78,7 @@ func (l *link) firstPages(ctx context.Context, batch []unsettled, entries int) (
 // pageAfter looks at one stream.
 func (l *link) pageAfter(ctx context.Context, name string, after message.StreamID, p *portion) (page, error) {
 	l.b.counters.historyReads.Add(1)
-	pipe := l.b.servers.client.Pipeline()
+	pipe := l.b.servers.Client.Pipeline()
 	k := lookAfter(ctx, pipe, l.b.names.stream(name), after, int64(p.of(pageEntries)))
 	_, _ = pipe.Exec(ctx)
 	return k.result()
@@ -193,4 +194,55 @@ func beyond(id message.StreamID, open string) string {
 		return open
 	}
 	return "(" + id.Position().String()
+}
+
+// portion is how much one goroutine asks of Redis at once, as a part of the most
+// that it may. What doesn't come within read_timeout wouldn't come when asked
+// for again: each failure halves the portion, and some successes double it, so
+// that a slow way is tried once in a while only.
+type portion struct {
+	halved    int
+	successes int // since it last changed
+}
+
+const (
+	// mostHalved makes the largest number that is asked for one.
+	mostHalved = 9
+	// successesToDouble bounds the time lost for portions that are too large
+	// to a timeout in so many reads.
+	successesToDouble = 8
+)
+
+// of returns the present part of n.
+func (p *portion) of(n int) int { return max(1, n>>p.halved) }
+
+func (p *portion) adapt(err error) {
+	switch {
+	case err != nil:
+		p.halved, p.successes = min(p.halved+1, mostHalved), 0
+	case p.halved > 0:
+		if p.successes++; p.successes == successesToDouble {
+			p.halved, p.successes = p.halved-1, 0
+		}
+	}
+}
+
+// retry calls fn until it succeeds, and reports whether it did before ctx
+// ended. Redis may be loading its data or changing its role meanwhile. What fn
+// asks for is by p.
+func retry(ctx context.Context, p *portion, fn func() error) bool {
+	delay := 20 * time.Millisecond
+	for ctx.Err() == nil {
+		err := fn()
+		p.adapt(err)
+		if err == nil {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, time.Second)
+	}
+	return false
 }
