@@ -24,13 +24,16 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Broker brings what is published in Redis to the members of each channel.
+// Broker brings what is published in Redis to the sinks of each channel.
 // A channel belongs to one link, a connection to Redis, for as long as the
 // process lives; the link's receive goroutine numbers its messages and hands
-// them to the members with the link's lock held, which is all that order
+// them to the sinks with the link's lock held, which is all that order
 // takes. Redis may be away at any time, also at the start: the links try for
 // ever, Ready says so, and what was asked for stays pending.
 type Broker struct {
+	publisher
+	nodes
+
 	// Immutable.
 
 	config   Config
@@ -45,9 +48,8 @@ type Broker struct {
 
 	// Guarded by their own locks.
 
-	members  members
+	sinks    sinks
 	oversize oversize
-	refusals refusals
 
 	// Atomic.
 
@@ -85,6 +87,8 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis.url: %w", err)
 	}
+	b.publisher.servers, b.publisher.names, b.publisher.log, b.publisher.counters = b.servers, b.names, log, &b.counters
+	b.nodes = nodes{node, b.servers, b.names}
 	n := config.Connections
 	if b.servers.Sharded() {
 		n = max(n, clusterLinks)
@@ -105,13 +109,7 @@ func (b *Broker) Age(m *message.Message) time.Duration {
 	if m.Arrived == 0 {
 		return 0
 	}
-	return time.Duration(max(0, int64(momentOf(b.start)-m.Arrived))) * time.Microsecond
-}
-
-// momentOf returns the time in microseconds since 1970 by a clock that is only
-// set at start.
-func momentOf(start time.Time) uint64 {
-	return uint64(start.UnixMicro() + time.Since(start).Microseconds())
+	return time.Duration(max(0, int64(microseconds(b.start)-m.Arrived))) * time.Microsecond
 }
 
 // Node returns the name of this node in plain positions.
@@ -202,22 +200,23 @@ func (b *Broker) link(channel string) *link {
 // MostHistory is the most messages that a replay gives.
 func (b *Broker) MostHistory() int { return b.config.ReplayMessages }
 
-// Join makes m a member of the channel and returns where it stands if the
-// channel is live. Else m.Joined is called as soon as Redis confirms. It does
+// Join makes s a sink of the channel and returns where it stands if the
+// channel is live. Else s.Joined is called as soon as Redis confirms. It does
 // no I/O. Joining again is answered again.
-func (b *Broker) Join(channel string, m Sink) (at Joined, live bool) {
-	return b.link(channel).join(channel, b.members.bit(m))
+func (b *Broker) Join(channel string, s Sink) (at Joined, live bool) {
+	return b.link(channel).join(channel, b.sinks.bit(s))
 }
 
-// Leave ends m's membership. Redis is unsubscribed after the linger.
-func (b *Broker) Leave(channel string, m Sink) {
-	b.link(channel).leave(channel, b.members.bit(m))
+// Leave has the channel's messages no longer handed to s. Redis is unsubscribed
+// after Config.Linger.
+func (b *Broker) Leave(channel string, s Sink) {
+	b.link(channel).leave(channel, b.sinks.bit(s))
 }
 
-// Withdraw ends m's membership if m is still to be told Joined, and reports
-// whether it did. Else nothing changes: Joined has been called.
-func (b *Broker) Withdraw(channel string, m Sink) bool {
-	return b.link(channel).withdraw(channel, b.members.bit(m))
+// Withdraw is Leave if s is still to be told Joined, and reports whether it was.
+// Else nothing changes: Joined has been called.
+func (b *Broker) Withdraw(channel string, s Sink) bool {
+	return b.link(channel).withdraw(channel, b.sinks.bit(s))
 }
 
 // Ready returns nil when every connection to Redis delivers all its channels, and
@@ -229,12 +228,8 @@ func (b *Broker) Ready() error {
 			errs = append(errs, fmt.Errorf("redis connection %s: %w", l.label, err))
 		}
 	}
-	return errors.Join(append(errs, b.refusals.ready())...)
+	return errors.Join(append(errs, b.failures.ready())...)
 }
-
-// millis is the clock of the links: milliseconds since start, compared by
-// difference because they wrap after 49 days.
-func millis(start time.Time) uint32 { return uint32(time.Since(start).Milliseconds()) }
 
 // embedded is a Redis server within the process, for trying things out.
 type embedded struct {

@@ -2,11 +2,66 @@ package fanout
 
 import (
 	"math/bits"
+	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/pushgate/pushgate/fanout/internal/memory"
 	"github.com/pushgate/pushgate/fanout/message"
 )
+
+// dispatcher is the lowest layer of a link: its channels, and their messages on the
+// way to the sinks. It numbers each message, keeps it in the channel's ring and hands
+// it over, with mu held, which is all that order takes.
+type dispatcher struct {
+	// Immutable.
+
+	b     *Broker
+	start time.Time
+
+	// Guarded by mu.
+
+	mu     sync.Mutex
+	clock  hybridClock
+	topics topics
+	rings  rings
+	held   map[uint32]*heldMessages // by topics that are confirmed
+}
+
+// now returns the milliseconds since start, which wrap after 49 days: they are
+// compared by difference.
+func (l *dispatcher) now() uint32 { return uint32(time.Since(l.start).Milliseconds()) }
+
+// hybridClock gives the messages of a link times that rise with each message.
+type hybridClock struct {
+	start time.Time // immutable
+	last  uint64    // guarded by the link's mu
+}
+
+// next returns the time in microseconds since 1970, by a clock that is only set at
+// start, or the next number where that isn't above the last one: a later position
+// is always higher. The caller holds mu.
+func (c *hybridClock) next() uint64 {
+	c.last = max(c.last+1, microseconds(c.start))
+	return c.last
+}
+
+func microseconds(start time.Time) uint64 {
+	return uint64(start.UnixMicro() + time.Since(start).Microseconds())
+}
+
+// A span is 65 ms, so that their number since the clock's start fits a topic.
+const spanBits = 16
+
+// span returns the first one that begins at a time or after it.
+func (c *hybridClock) span(at uint64) uint32 {
+	return uint32((at-uint64(c.start.UnixMicro()))>>spanBits) + 1
+}
+
+// spanStart returns the time at which a span begins.
+func (c *hybridClock) spanStart(span uint32) uint64 {
+	return uint64(c.start.UnixMicro()) + uint64(span)<<spanBits
+}
 
 // heldMessage is a message as it came, for a topic that isn't live yet.
 type heldMessage struct {
@@ -55,7 +110,7 @@ func (m *heldMessage) takePayload() []byte {
 const maxHead = 20
 
 // message is called by receive for each message.
-func (l *link) message(full, wire string) {
+func (l *dispatcher) message(full, wire string) {
 	m, ok := parseWire(wire)
 	if !ok {
 		return
@@ -79,7 +134,7 @@ func (l *link) message(full, wire string) {
 // hold keeps a message until its topic is live. Where there is no room, all that
 // is held for the topic goes: goLive has its stream looked at again, and tells
 // of plain messages. The caller holds mu.
-func (l *link) hold(place uint32, m heldMessage) {
+func (l *dispatcher) hold(place uint32, m heldMessage) {
 	h := l.held[place]
 	if h == nil {
 		h = &heldMessages{}
@@ -98,13 +153,13 @@ func (l *link) hold(place uint32, m heldMessage) {
 }
 
 // holdBytes counts bytes that are held for a topic, or negative ones no more.
-func (l *link) holdBytes(h *heldMessages, bytes int) {
+func (l *dispatcher) holdBytes(h *heldMessages, bytes int) {
 	h.bytes += bytes
 	l.b.held.Add(int64(bytes))
 }
 
 // releaseAll forgets what is held. The caller holds mu.
-func (l *link) releaseAll() {
+func (l *dispatcher) releaseAll() {
 	for _, h := range l.held {
 		l.holdBytes(h, -h.bytes)
 	}
@@ -112,7 +167,7 @@ func (l *link) releaseAll() {
 }
 
 // release takes what is held for a topic. The caller holds mu.
-func (l *link) release(place uint32) heldMessages {
+func (l *dispatcher) release(place uint32) heldMessages {
 	h := l.held[place]
 	if h == nil {
 		return heldMessages{}
@@ -128,7 +183,7 @@ func (l *link) release(place uint32) heldMessages {
 // accept makes m the topic's next message and delivers it, unless it has been
 // there already. Members that wait for Joined get it too: they may have joined
 // again, in an outage, and have others to serve. The caller holds mu.
-func (l *link) accept(place uint32, t *topic, m heldMessage) {
+func (l *dispatcher) accept(place uint32, t *topic, m heldMessage) {
 	if m.forget {
 		l.forgetPast(t, m.id)
 		return
@@ -148,7 +203,7 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 		l.passOver(t, m)
 		return
 	}
-	at := l.moment()
+	at := l.clock.next()
 	id := m.id.Position()
 	if m.durable {
 		l.b.counters.durable.Add(1)
@@ -165,33 +220,33 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 	if m.durable {
 		t.last = m.id
 	}
-	l.tell(t.members, func(to Sink) { to.Deliver(msg) })
+	l.tell(t.sinks, func(to Sink) { to.Deliver(msg) })
 }
 
-// tell calls fn for each member of the set.
-func (l *link) tell(set uint64, fn func(Sink)) {
-	all := l.b.members.all()
+// tell calls fn for each sink of the set.
+func (l *dispatcher) tell(set uint64, fn func(Sink)) {
+	all := l.b.sinks.all()
 	for ; set != 0; set &= set - 1 {
 		fn(all[bits.TrailingZeros64(set)])
 	}
 }
 
 // tellJoined answers the joins of the set. The caller holds mu.
-func (l *link) tellJoined(t *topic, set uint64) {
+func (l *dispatcher) tellJoined(t *topic, set uint64) {
 	t.waiting &^= set
 	j := l.joined(t)
 	l.tell(set, func(to Sink) { to.Joined(l.topics.channel(t), j) })
 }
 
-// joined is where t stands, for a member that joins it. The caller holds mu.
-func (l *link) joined(t *topic) Joined {
+// joined is where t stands, for a sink that joins it. The caller holds mu.
+func (l *dispatcher) joined(t *topic) Joined {
 	return Joined{Position: l.position(t), Seq: t.seq, Unused: t.unused()}
 }
 
 // tellGap says that messages after the topic's present end were lost. The
 // loss takes a number of its own and the ring goes, so that no replay passes
 // over it in silence. The caller holds mu.
-func (l *link) tellGap(t *topic, reason GapReason) {
+func (l *dispatcher) tellGap(t *topic, reason GapReason) {
 	g := Gap{Since: l.here(), Reason: reason}
 	switch reason {
 	case GapHistory:
@@ -205,13 +260,13 @@ func (l *link) tellGap(t *topic, reason GapReason) {
 	l.rings.drop(t)
 	t.flags = t.flags&^(topicLostBefore|topicWhole) | topicLostAfter
 	t.seq++
-	t.at = l.moment()
+	t.at = l.clock.next()
 	g.Seq = t.seq
-	l.tell(t.members, func(to Sink) { to.Gap(l.topics.channel(t), g) })
+	l.tell(t.sinks, func(to Sink) { to.Gap(l.topics.channel(t), g) })
 }
 
 // position is where t stands, for a client to resume from.
-func (l *link) position(t *topic) message.Position {
+func (l *dispatcher) position(t *topic) message.Position {
 	if !t.last.IsZero() {
 		return t.last.Position()
 	}
@@ -220,27 +275,8 @@ func (l *link) position(t *topic) message.Position {
 
 // here is the plain position after all that has come to any of the link's
 // topics. The caller holds mu.
-func (l *link) here() message.Position { return message.Position{Node: l.b.node, Seq: l.at} }
-
-// moment returns the time as momentOf tells it, or the next number where that
-// isn't above the last one: a later position is always higher. The caller holds
-// mu.
-func (l *link) moment() uint64 {
-	l.at = max(l.at+1, momentOf(l.start))
-	return l.at
-}
-
-// A span is 65 ms, so that their number since the link's start fits a topic.
-const spanBits = 16
-
-// span returns the first one that begins at a moment or after it.
-func (l *link) span(at uint64) uint32 {
-	return uint32((at-uint64(l.start.UnixMicro()))>>spanBits) + 1
-}
-
-// spanStart returns the moment at which a span begins.
-func (l *link) spanStart(span uint32) uint64 {
-	return uint64(l.start.UnixMicro()) + uint64(span)<<spanBits
+func (l *dispatcher) here() message.Position {
+	return message.Position{Node: l.b.node, Seq: l.clock.last}
 }
 
 // goBack is for a stream that ends before what has been received from it. One
@@ -249,7 +285,7 @@ func (l *link) spanStart(span uint32) uint64 {
 // go on with higher ids, for they are made of the time, unless the server that
 // lost it has a clock behind that of the one before: accept finds out. The
 // caller holds mu.
-func (l *link) goBack(id uint32, t *topic, tail message.StreamID) {
+func (l *dispatcher) goBack(id uint32, t *topic, tail message.StreamID) {
 	if tail.IsZero() {
 		t.flags |= topicStreamGone
 		return
@@ -261,7 +297,7 @@ func (l *link) goBack(id uint32, t *topic, tail message.StreamID) {
 }
 
 // acceptPage delivers what a page holds. The caller holds mu.
-func (l *link) acceptPage(id uint32, t *topic, p page) {
+func (l *dispatcher) acceptPage(id uint32, t *topic, p page) {
 	for _, e := range p.entries {
 		if e.foreign {
 			if t.last.Less(e.id) {
@@ -275,7 +311,7 @@ func (l *link) acceptPage(id uint32, t *topic, p page) {
 
 // forgetPast drops what is kept of a topic. upTo is the entry that stands in its
 // stream for what is forgotten, zero where there is no stream. The caller holds mu.
-func (l *link) forgetPast(t *topic, upTo message.StreamID) {
+func (l *dispatcher) forgetPast(t *topic, upTo message.StreamID) {
 	l.rings.drop(t)
 	// What was lost before is forgotten too: where there is a stream, it begins
 	// with upTo and tells everybody from before of a gap.
@@ -286,11 +322,11 @@ func (l *link) forgetPast(t *topic, upTo message.StreamID) {
 	case t.last.Less(upTo):
 		t.last = upTo
 	}
-	t.at = l.moment()
+	t.at = l.clock.next()
 }
 
 // passOver has a gap in place of a message that is too large. The caller holds mu.
-func (l *link) passOver(t *topic, m heldMessage) {
+func (l *dispatcher) passOver(t *topic, m heldMessage) {
 	l.b.oversize.note(l.b.log, l.topics.channel(t), len(m.payload))
 	l.tellGap(t, GapTooLarge)
 	if m.durable {

@@ -60,10 +60,10 @@ const (
 	refusalsLast = 10 * time.Second
 )
 
-// refusals takes note of messages that Redis didn't take. A server that is full or
+// publishFailures takes note of messages that Redis didn't take. A server that is full or
 // can't write refuses all durable ones while what it has taken is delivered, so the
 // links notice nothing.
-type refusals struct {
+type publishFailures struct {
 	// Atomic: by the place in failureKinds.
 
 	count [6]atomic.Uint64
@@ -80,7 +80,7 @@ type refusals struct {
 }
 
 // failed counts and logs a message that Redis didn't take, one line a second at most.
-func (r *refusals) failed(log *slog.Logger, channel string, durable bool, err error) {
+func (r *publishFailures) failed(log *slog.Logger, channel string, durable bool, err error) {
 	kind := failureKindOf(err)
 	for i, k := range failureKinds {
 		if k == kind {
@@ -110,7 +110,7 @@ func (r *refusals) failed(log *slog.Logger, channel string, durable bool, err er
 }
 
 // taken takes note that a durable message was taken.
-func (r *refusals) taken() {
+func (r *publishFailures) taken() {
 	if !r.some.Load() {
 		return
 	}
@@ -121,7 +121,7 @@ func (r *refusals) taken() {
 }
 
 // ready returns why durable messages can't be published, or nil.
-func (r *refusals) ready() error {
+func (r *publishFailures) ready() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.inTurn < refusalsInTurn || time.Since(r.last) > refusalsLast {
@@ -131,7 +131,7 @@ func (r *refusals) ready() error {
 }
 
 // counts returns how often each kind occurred.
-func (r *refusals) counts() map[FailureKind]uint64 {
+func (r *publishFailures) counts() map[FailureKind]uint64 {
 	counts := make(map[FailureKind]uint64, len(failureKinds))
 	for i, kind := range failureKinds {
 		counts[kind] = r.count[i].Load()
@@ -141,17 +141,17 @@ func (r *refusals) counts() map[FailureKind]uint64 {
 
 // countPublish counts what became of a message and returns its error for the
 // publisher. One that was never sent is the publisher's mistake, and none of Redis'.
-func (b *Broker) countPublish(channel string, o PublishOptions, sent bool, err error) error {
+func (b *publisher) countPublish(channel string, o PublishOptions, sent bool, err error) error {
 	if err != nil {
 		b.counters.publishErrors.Add(1)
 		if sent {
-			b.refusals.failed(b.log, channel, o.Durable, err)
+			b.failures.failed(b.log, channel, o.Durable, err)
 		}
 		return fmt.Errorf("publish to %q: %w", channel, err)
 	}
 	b.counters.published.Add(1)
 	if o.Durable {
-		b.refusals.taken()
+		b.failures.taken()
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ type oversize struct {
 	held   int // lines left out since
 }
 
-// LimitPayload has the broker hand no message to its members whose payload has
+// LimitPayload has the broker hand no message to its sinks whose payload has
 // more bytes. They get a gap of reason GapTooLarge in its place, as do those who
 // come back for it, and the log a line, one a second at most.
 func (b *Broker) LimitPayload(bytes int) { b.oversize.most.Store(int64(bytes)) }

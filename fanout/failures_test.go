@@ -132,7 +132,7 @@ func TestFailureKinds(t *testing.T) {
 
 // When nobody publishes any more, it passes.
 func TestRefusalsPass(t *testing.T) {
-	var r refusals
+	var r publishFailures
 	for range refusalsInTurn {
 		r.failed(testLog(), "news", true, answered("OOM command not allowed"))
 	}

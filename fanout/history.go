@@ -39,27 +39,27 @@ type history struct {
 // readPage reads what a stream has after a position, up to a page. size is the size of its
 // entries where that is known, received the last durable message that has been received
 // already, so the stream reaches at least that far.
-func (l *link) readPage(ctx context.Context, name string, from, received message.StreamID, size int, p *portion) (history, error) {
-	l.b.counters.historyReads.Add(1)
+func (r *streamReader) readPage(ctx context.Context, name string, from, received message.StreamID, size int, p *pageSizer) (history, error) {
+	r.reads.Add(1)
 	h := history{from: from, to: from, size: size}
 	if size == 0 {
-		key := l.b.names.stream(name)
-		e, err := l.extentOf(ctx, key, l.b.servers.Client.XInfoStream(ctx, key))
+		key := r.names.stream(name)
+		e, err := r.extentOf(ctx, key, r.servers.Client.XInfoStream(ctx, key))
 		if err != nil {
 			return h, err
 		}
 		h.size = e.size
 	}
-	return h, l.extend(ctx, name, &h, received, p)
+	return h, r.extend(ctx, name, &h, received, p)
 }
 
 // extend reads on behind h, to the end of the page or of the stream.
-func (l *link) extend(ctx context.Context, name string, h *history, received message.StreamID, p *portion) error {
-	key := l.b.names.stream(name)
+func (r *streamReader) extend(ctx context.Context, name string, h *history, received message.StreamID, p *pageSizer) error {
+	key := r.names.stream(name)
 	h.end = false
-	for limit := 0; !h.end && (len(h.entries) == 0 || h.bytes+h.size <= l.page); {
-		limit = nextLimit(limit, l.page-h.bytes, h.size)
-		pipe := l.b.servers.Client.Pipeline()
+	for limit := 0; !h.end && (len(h.entries) == 0 || h.bytes+h.size <= r.page); {
+		limit = nextLimit(limit, r.page-h.bytes, h.size)
+		pipe := r.servers.Client.Pipeline()
 		read := pipe.XRangeN(ctx, key, beyond(h.to, "-"), "+", int64(p.of(limit)))
 		info := pipe.XInfoStream(ctx, key)
 		_, _ = pipe.Exec(ctx)
@@ -69,7 +69,7 @@ func (l *link) extend(ctx context.Context, name string, h *history, received mes
 		}
 		// Behind the entries: what is trimmed in between makes them seem
 		// incomplete, never the other way round.
-		e, err := l.extentOf(ctx, key, info)
+		e, err := r.extentOf(ctx, key, info)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (l *link) extend(ctx context.Context, name string, h *history, received mes
 		h.length, h.whole, h.deleted = e.length, e.whole, e.deleted
 		h.complete = !e.first.IsZero() && !h.from.Less(e.first) || e.whole && h.from.IsZero()
 		h.end = len(entries) < p.of(limit)
-		if !h.add(entries, l.page) {
+		if !h.add(entries, r.page) {
 			h.end = false
 			return nil
 		}
@@ -147,21 +147,21 @@ func (s *starts) of(n int, until message.StreamID) (start message.StreamID, ok b
 // readBack finds where the newest n entries of a stream begin, by their ids alone,
 // which is not looked for where there are no more than few. What was read is returned
 // too where it's no more than a page.
-func (l *link) readBack(ctx context.Context, name string, received message.StreamID, n, few int, p *portion) (s starts, h *history, err error) {
-	key := l.b.names.stream(name)
-	e, err := l.extentOf(ctx, key, l.b.servers.Client.XInfoStream(ctx, key))
+func (r *streamReader) readBack(ctx context.Context, name string, received message.StreamID, n, few int, p *pageSizer) (s starts, h *history, err error) {
+	key := r.names.stream(name)
+	e, err := r.extentOf(ctx, key, r.servers.Client.XInfoStream(ctx, key))
 	if err != nil {
 		return s, nil, err
 	}
 	if e.length >= 0 && e.length <= int64(few) {
 		return starts{all: true, few: int(e.length)}, nil, nil
 	}
-	l.b.counters.historyReads.Add(1)
+	r.reads.Add(1)
 	h = &history{size: e.size, whole: e.whole, deleted: e.deleted, length: e.length, end: true}
 	size, end := e.size, "+"
 	for limit := 0; len(s.ids) <= n && !s.all; {
 		limit = min(nextLimit(limit, pieceBytes, size), n+1-len(s.ids))
-		entries, err := entriesOf(l.b.servers.Client.XRevRangeN(ctx, key, end, "-", int64(p.of(limit))))
+		entries, err := entriesOf(r.servers.Client.XRevRangeN(ctx, key, end, "-", int64(p.of(limit))))
 		if err != nil {
 			return s, nil, err
 		}
@@ -175,7 +175,7 @@ func (l *link) readBack(ctx context.Context, name string, received message.Strea
 			size, end = bytes/len(entries), beyond(entries[len(entries)-1].id, "+")
 		}
 		if h != nil {
-			if h.bytes += bytes; h.bytes > l.page {
+			if h.bytes += bytes; h.bytes > r.page {
 				h = nil
 			} else {
 				h.entries = append(h.entries, entries...)
@@ -208,7 +208,7 @@ type extent struct {
 
 // extentOf reads the reply. A server that doesn't tell all of it, or won't, is asked
 // for the first entry.
-func (l *link) extentOf(ctx context.Context, key string, info *redis.XInfoStreamCmd) (e extent, err error) {
+func (r *streamReader) extentOf(ctx context.Context, key string, info *redis.XInfoStreamCmd) (e extent, err error) {
 	v, err := info.Result()
 	if err = hardError(err); err != nil {
 		return e, err
@@ -225,7 +225,7 @@ func (l *link) extentOf(ctx context.Context, key string, info *redis.XInfoStream
 		}
 	}
 	if e.length != 0 && (ends == nil || ends[0].ID == "") {
-		read := l.b.servers.Client.XRangeN(ctx, key, "-", "+", 1)
+		read := r.servers.Client.XRangeN(ctx, key, "-", "+", 1)
 		if ends, err = read.Result(); hardError(err) != nil {
 			return e, err
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/pushgate/pushgate/fanout/internal/upstream"
@@ -16,54 +15,34 @@ import (
 // and the channels that belong to it. On a Cluster it is one to each server
 // that owns some of these channels.
 //
+// It is made of layers, each of which calls only those below: subscriptions, the
+// channels that Redis is to send; replays, for clients that come back; and the
+// dispatcher, which holds mu for all of them.
+//
 // The goroutines of a session, which waits for them: write (gathers SUBSCRIBE
-// and UNSUBSCRIBE, and connects), settle (finds each confirmed channel's place
+// and UNSUBSCRIBE, and connects), resync (finds each confirmed channel's place
 // in its stream), the replayers, one that waits for a failure, and for each
 // connection receive (the only one that reads it; order within a channel comes
 // from it and mu) and probe. They talk through the queues under mu and are woken
 // by signals.
 type link struct {
+	subscriptions
+
 	// Immutable.
 
-	b         *Broker
 	label     string
 	probeName string // on a Cluster of a slot whose channels are the link's
-	start     time.Time
-	page      int // bytes of a page of history, less in tests
-	mostLent  int // bytes that are lent before no more is read
-
-	// Signals: sent by anyone who filled the queue of that name, received by
-	// the goroutine that empties it, never closed.
-
-	wake, confirm, replays signal
 
 	// Guarded by mu.
 
-	mu        sync.Mutex
-	topics    topics
-	rings     rings
-	wanted    []uint32 // topics to subscribe to
-	unwanted  []string // names to unsubscribe from
-	confirmed []uint32 // topics to settle
-	lingering lingering
-	held      map[uint32]*heldMessages // by topics that are confirmed
-	waits     map[uint32]*replayWaits
-	replaying []uint32 // topics of waits that a replayer should look at
-	lent      int      // bytes that were read of streams and that somebody still needs
-	windows   windows
-	pending   int   // topics subscribing or confirmed
-	leaving   int   // names of which the end of the subscription isn't confirmed yet
-	again     int   // topics with topicAgain
 	probed    bool  // a probe has come back on this connection
 	ending    bool  // the session has failed, and waits for its goroutines
 	down      error // why the link doesn't deliver; nil: it does
-	refused   bool  // settle's reads have failed for so long that the link is down
+	refused   bool  // resync's reads have failed for so long that the link is down
 	reported  bool  // the log has this outage
 	downSince time.Time
-	readsFail time.Time // since when settle's reads do; zero: they don't
+	readsFail time.Time // since when resync's reads do; zero: they don't
 	moved     time.Time // since when the link follows a slot to another server; zero: it doesn't
-	floor     uint32    // above the seq of every topic that was forgotten
-	at        uint64    // the last moment
 }
 
 // signal wakes one goroutine; signals that come while it works are one.
@@ -80,22 +59,15 @@ var errStarting = errors.New("not connected yet")
 
 func newLink(b *Broker, number, of int) *link {
 	label := strconv.Itoa(number)
-	l := &link{
-		b:         b,
-		label:     label,
-		probeName: b.names.probe(b.node, label),
-		start:     b.start,
-		page:      pageBytes,
-		mostLent:  max(pageBytes, lentBytes/of),
-		wake:      make(signal, 1),
-		confirm:   make(signal, 1),
-		replays:   make(signal, 1),
-		topics:    newTopics(b.names.prefix),
-		held:      make(map[uint32]*heldMessages),
-		waits:     make(map[uint32]*replayWaits),
-		down:      errStarting,
-		downSince: time.Now(),
-	}
+	l := &link{label: label, probeName: b.names.probe(b.node, label), down: errStarting, downSince: time.Now()}
+	l.b, l.start, l.clock = b, b.start, hybridClock{start: b.start}
+	l.topics = newTopics(b.names.prefix)
+	l.held = make(map[uint32]*heldMessages)
+	l.streams = streamReader{servers: b.servers, names: b.names, reads: &b.counters.historyReads, page: pageBytes}
+	l.mostLent = max(pageBytes, lentBytes/of)
+	l.replaysWake = make(signal, 1)
+	l.waits = make(map[uint32]*replayWaits)
+	l.wake, l.confirm = make(signal, 1), make(signal, 1)
 	for n := 0; b.servers.Sharded() && linkOfSlot(upstream.Slot(l.probeName), of) != number; n++ {
 		l.probeName = b.names.probe(b.node, label+"|"+strconv.Itoa(n))
 	}
@@ -103,8 +75,6 @@ func newLink(b *Broker, number, of int) *link {
 	l.rings.init(b.config.Ring, b.config.Ring.TotalBytes/of)
 	return l
 }
-
-func (l *link) now() uint32 { return millis(l.start) }
 
 // The times between two tries to connect, on the average, and half as much more or
 // less: a server that accepts again, or a password that is right again, is found
@@ -165,11 +135,11 @@ func (l *link) setDown(err error) {
 	}
 }
 
-// settleRead takes note of how a read of settle ended. When they fail for as
+// noteRead takes note of how a read of resync ended. When they fail for as
 // long as probes may, the link is down: it delivers what it did, but nothing
 // that is subscribed to now. Redis may be loading its data, or be a replica
 // without its master.
-func (l *link) settleRead(err error) {
+func (l *link) noteRead(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -310,6 +280,7 @@ func (l *link) sweepSome() (more bool) {
 	l.rings.expire(&l.topics, now)
 	all := l.rings.fitSome(&l.topics, slice)
 	all = l.forgetLingering(slice, func(t *topic) bool { return int32(now-t.due) >= 0 }) && all
+	l.checkUp() // a channel that was still to be resynced may be among the forgotten
 	// Those that can't go yet are not visited again and again.
 	excess := min(slice, l.lingering.n-l.lingering.most)
 	left := l.lingering.n - excess

@@ -60,7 +60,7 @@ func BenchmarkMessage(b *testing.B) {
 	_, l := offline(b, DefaultConfig())
 	l.openLive("news")
 	m := &counter{}
-	l.join("news", l.b.members.bit(m))
+	l.join("news", l.b.sinks.bit(m))
 	payload := string(make([]byte, 128))
 	b.ReportAllocs()
 	for b.Loop() {

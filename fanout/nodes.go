@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pushgate/pushgate/fanout/internal/upstream"
 )
 
 //go:embed nodes.lua
@@ -20,19 +22,28 @@ var nodesScript = redis.NewScript(nodesText)
 // forgetAfter is the silence after which a node is taken for dead: three beats.
 const forgetAfter = 15 * time.Second
 
+// nodes is the part of a Broker that knows the other nodes.
+type nodes struct {
+	// Immutable.
+
+	node    string // the name of this one
+	servers *upstream.Servers
+	names   names
+}
+
 // Beat tells the other nodes what this one says of itself, and returns what
 // each says, by the nodes' names. It is one round trip, made every 5 s by each node.
-func (b *Broker) Beat(ctx context.Context, says string) (nodes map[string]string, err error) {
+func (b *nodes) Beat(ctx context.Context, says string) (nodes map[string]string, err error) {
 	return b.beat(ctx, says)
 }
 
 // Retire has the other nodes forget this one at once.
-func (b *Broker) Retire(ctx context.Context) error {
+func (b *nodes) Retire(ctx context.Context) error {
 	_, err := b.beat(ctx, "")
 	return err
 }
 
-func (b *Broker) beat(ctx context.Context, says string) (map[string]string, error) {
+func (b *nodes) beat(ctx context.Context, says string) (map[string]string, error) {
 	keys := []string{b.names.nodes(), b.names.node()}
 	pairs, err := nodesScript.Run(ctx, b.servers.Client, keys, b.node, says, forgetAfter.Milliseconds()).StringSlice()
 	if err != nil {
@@ -54,7 +65,7 @@ func Refused(err error) bool {
 }
 
 // Control publishes a command to all nodes, this one included.
-func (b *Broker) Control(ctx context.Context, command string) error {
+func (b *nodes) Control(ctx context.Context, command string) error {
 	if err := b.servers.Publish(ctx, b.servers.Client, b.names.control(), command).Err(); err != nil {
 		return fmt.Errorf("publish to all nodes: %w", err)
 	}
@@ -64,7 +75,7 @@ func (b *Broker) Control(ctx context.Context, command string) error {
 // Controls hands every command of Control to handle, one after the other, until
 // ctx ends. What is published while Redis is away doesn't come. failed is called
 // with each reason why nothing comes, before the next try a second later.
-func (b *Broker) Controls(ctx context.Context, handle func(command string), failed func(error)) {
+func (b *nodes) Controls(ctx context.Context, handle func(command string), failed func(error)) {
 	for {
 		err := b.listen(ctx, handle)
 		if ctx.Err() != nil {
@@ -82,7 +93,7 @@ func (b *Broker) Controls(ctx context.Context, handle func(command string), fail
 
 // listen receives commands until the connection fails, or is silent for longer
 // than a ping takes.
-func (b *Broker) listen(ctx context.Context, handle func(command string)) error {
+func (b *nodes) listen(ctx context.Context, handle func(command string)) error {
 	const silence = 10 * time.Second
 	name := b.names.control()
 	server, err := b.servers.Of(ctx, name)

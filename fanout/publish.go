@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pushgate/pushgate/configs"
+	"github.com/pushgate/pushgate/fanout/internal/upstream"
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
@@ -18,6 +20,20 @@ var (
 	publishScript = redis.NewScript(configs.Publish)
 	forgetScript  = redis.NewScript(configs.Forget)
 )
+
+// publisher is the part of a Broker that writes to Redis.
+type publisher struct {
+	// Immutable.
+
+	servers  *upstream.Servers
+	names    names
+	log      *slog.Logger
+	counters *counters
+
+	// Guarded by its own lock.
+
+	failures publishFailures
+}
 
 // PublishOptions says how a message is kept. The zero value publishes a plain
 // message: whoever is subscribed now gets it, at most once.
@@ -45,19 +61,19 @@ var ErrMarked = errors.New("the payload begins like a message of another kind: w
 // id; a plain one has an id only on the nodes that receive it. After an error
 // the message may have been published: repeat durable ones with the same
 // IdempotencyKey.
-func (b *Broker) Publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, err error) {
+func (b *publisher) Publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, err error) {
 	id, _, err = b.publish(ctx, channel, payload, o)
 	return id, err
 }
 
 // PublishPlain is Publish for a plain message of a user, empty for nobody's, and
 // returns how many gateways are subscribed to the channel.
-func (b *Broker) PublishPlain(ctx context.Context, channel string, payload []byte, user string) (receivers int64, err error) {
+func (b *publisher) PublishPlain(ctx context.Context, channel string, payload []byte, user string) (receivers int64, err error) {
 	_, receivers, err = b.publish(ctx, channel, payload, PublishOptions{User: user})
 	return receivers, err
 }
 
-func (b *Broker) publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
+func (b *publisher) publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
 	if err = checkPublication(channel, payload, o); err != nil {
 		return "", 0, b.countPublish(channel, o, false, err)
 	}
@@ -74,8 +90,8 @@ const moveTime = time.Second
 
 // tryPublish sends a message that can be published. It returns the id of a durable
 // one, the number of receivers of a plain one.
-func (b *Broker) tryPublish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
-	err = b.whereItIs(ctx, func() error {
+func (b *publisher) tryPublish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
+	err = b.followSlot(ctx, func() error {
 		if o.Durable {
 			keys, args := b.scriptCall(channel, payload, o)
 			id, err = publishScript.Run(ctx, b.servers.Client, keys, args...).Text()
@@ -87,9 +103,9 @@ func (b *Broker) tryPublish(ctx context.Context, channel string, payload []byte,
 	return id, receivers, err
 }
 
-// whereItIs calls fn, which sends one command for a channel, and again while the
+// followSlot calls fn, which sends one command for a channel, and again while the
 // channel's slot moves to another server.
-func (b *Broker) whereItIs(ctx context.Context, fn func() error) error {
+func (b *publisher) followSlot(ctx context.Context, fn func() error) error {
 	for begin := time.Now(); ; {
 		err := fn()
 		if err == nil {
@@ -108,7 +124,7 @@ func (b *Broker) whereItIs(ctx context.Context, fn func() error) error {
 }
 
 // publishCommand is what scripts publish with.
-func (b *Broker) publishCommand() string {
+func (b *publisher) publishCommand() string {
 	if b.servers.Sharded() {
 		return "SPUBLISH"
 	}
@@ -143,7 +159,7 @@ func plain(payload []byte, o PublishOptions) []byte {
 }
 
 // scriptCall returns what publishScript is called with for a durable message.
-func (b *Broker) scriptCall(channel string, payload []byte, o PublishOptions) (keys []string, args []any) {
+func (b *publisher) scriptCall(channel string, payload []byte, o PublishOptions) (keys []string, args []any) {
 	if o.MaxLen <= 0 {
 		o.MaxLen = 1000
 	}
@@ -183,7 +199,7 @@ type Published struct {
 // order, except that those which a server refuses while their slot moves to
 // another are published again behind the others. A message that fails does not
 // keep the others back.
-func (b *Broker) PublishBatch(ctx context.Context, batch []Publication) []Published {
+func (b *publisher) PublishBatch(ctx context.Context, batch []Publication) []Published {
 	results := make([]Published, len(batch))
 	commands := make([]redis.Cmder, len(batch))
 	pipes := make(map[*redis.Client]*batchPipe)
@@ -232,7 +248,7 @@ type batchPipe struct {
 	sent bool // the script
 }
 
-func (pipe *batchPipe) add(ctx context.Context, b *Broker, p Publication) redis.Cmder {
+func (pipe *batchPipe) add(ctx context.Context, b *publisher, p Publication) redis.Cmder {
 	if !p.Options.Durable {
 		return b.servers.Publish(ctx, pipe, b.names.channel(p.Channel), plain(p.Payload, p.Options))
 	}
@@ -247,7 +263,7 @@ func (pipe *batchPipe) add(ctx context.Context, b *Broker, p Publication) redis.
 }
 
 // published reads the answer to one message of a batch.
-func (b *Broker) published(ctx context.Context, p Publication, answer redis.Cmder) (r Published) {
+func (b *publisher) published(ctx context.Context, p Publication, answer redis.Cmder) (r Published) {
 	r.Err = answer.Err()
 	switch durable, ok := answer.(*redis.Cmd); {
 	case redis.HasErrorPrefix(r.Err, "NOSCRIPT"), b.servers.Moved(r.Err):
@@ -266,12 +282,12 @@ func (b *Broker) published(ctx context.Context, p Publication, answer redis.Cmde
 // node, and returns how many messages its stream had. Those who are subscribed
 // hear nothing of it. Who comes back with a position from before is told of a Gap
 // of reason history, also where nothing came in between.
-func (b *Broker) Forget(ctx context.Context, channel string) (had int64, err error) {
+func (b *publisher) Forget(ctx context.Context, channel string) (had int64, err error) {
 	if err := message.ValidChannel(channel); err != nil {
 		return 0, err
 	}
 	full := b.names.channel(channel)
-	err = b.whereItIs(ctx, func() error {
+	err = b.followSlot(ctx, func() error {
 		had, err = forgetScript.Run(ctx, b.servers.Client, []string{b.names.stream(full)}, full, b.publishCommand()).Int64()
 		return err
 	})

@@ -12,7 +12,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// recorder is a member that writes down what happens to each channel, in
+// recorder is a sink that writes down what happens to each channel, in
 // order: "joined", the payload of a message, "gap:reason".
 type recorder struct {
 	mu     sync.Mutex

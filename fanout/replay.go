@@ -7,7 +7,29 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// replayers is how many streams a link reads at the same time.
+// replays is the layer of a link that catches clients up from the rings and the
+// streams of its channels.
+type replays struct {
+	dispatcher
+	streams streamReader
+
+	// Immutable.
+
+	mostLent int // bytes that are lent before no more is read
+
+	// Sent by anyone who filled replaying, received by the replayers, never closed.
+
+	replaysWake signal
+
+	// Guarded by mu.
+
+	waits     map[uint32]*replayWaits
+	replaying []uint32 // topics of waits that a replayer should look at
+	lent      int      // bytes that were read of streams and that somebody still needs
+	windows   windows
+}
+
+// replayers is the number of streams that a link reads at the same time.
 const replayers = 4
 
 // Replay holds the messages that a returning client has missed, or a page of them.
@@ -95,11 +117,11 @@ func (r *Replay) Done() {
 	}
 }
 
-func (l *link) replay(channel string, w *Request) *Request {
+func (l *subscriptions) replay(channel string, w *Request) *Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id, t := l.open(channel)
-	if t.members == 0 && t.flags&topicLingers == 0 {
+	if t.sinks == 0 && t.flags&topicLingers == 0 {
 		l.linger(id, t)
 	}
 	if t.state == topicLive && l.fromRing(t, w) {
@@ -118,7 +140,7 @@ func (l *link) replay(channel string, w *Request) *Request {
 }
 
 // fromRing answers w when the ring has all that is needed. The caller holds mu.
-func (l *link) fromRing(t *topic, w *Request) bool {
+func (l *replays) fromRing(t *topic, w *Request) bool {
 	r := t.ring
 	if r == nil {
 		r = newRing(t)
@@ -153,7 +175,7 @@ func (l *link) fromRing(t *topic, w *Request) bool {
 		}
 		complete = r.complete(id) || r.lostAt <= w.told
 	default:
-		if w.since.Node != l.b.node || w.since.Seq > l.at {
+		if w.since.Node != l.b.node || w.since.Seq > l.clock.last {
 			return false
 		}
 		if i, complete = r.afterMoment(w.since.Seq); !complete {
@@ -165,9 +187,9 @@ func (l *link) fromRing(t *topic, w *Request) bool {
 }
 
 // answer completes a and calls done. The caller holds mu.
-func (l *link) answer(t *topic, w *Request, a Replay, complete bool) {
+func (l *replays) answer(t *topic, w *Request, a Replay, complete bool) {
 	l.b.counters.replays.Add(1)
-	a.Seq, a.DurableOnly, a.Followed = t.seq, t.durableOnly(), l.spanStart(t.live)
+	a.Seq, a.DurableOnly, a.Followed = t.seq, t.durableOnly(), l.clock.spanStart(t.live)
 	if !a.More {
 		a.Position, a.Plain = l.position(t), l.here()
 	}
@@ -178,22 +200,22 @@ func (l *link) answer(t *topic, w *Request, a Replay, complete bool) {
 	if !complete {
 		l.b.counters.historyGaps.Add(1)
 		a.Gap = &Gap{Since: w.since, Reason: GapHistory, Seq: a.Seq}
-		a.told = l.at
+		a.told = l.clock.last
 	}
 	w.gone.Store(true)
 	w.done(a)
 }
 
 // replayer serves topics from the queue until ctx ends.
-func (l *link) replayer(ctx context.Context) {
-	var p portion
+func (l *replays) replayer(ctx context.Context) {
+	var p pageSizer
 	for {
 		id, waits := l.nextReplay()
 		if waits == nil {
 			select {
 			case <-ctx.Done():
 				return
-			case <-l.replays:
+			case <-l.replaysWake:
 			}
 			continue
 		}
@@ -206,7 +228,7 @@ func (l *link) replayer(ctx context.Context) {
 
 // serve reads once for those who wait for a topic, as the first of them needs. The
 // others take part where that does for them too.
-func (l *link) serve(ctx context.Context, id uint32, p *portion) error {
+func (l *replays) serve(ctx context.Context, id uint32, p *pageSizer) error {
 	l.mu.Lock()
 	t := l.topics.at(id)
 	n := l.serveRings(id, t)
@@ -216,7 +238,7 @@ func (l *link) serve(ctx context.Context, id uint32, p *portion) error {
 	case n.ahead:
 		return l.pull(ctx, id, name, last, p)
 	case n.back > 0:
-		s, h, err := l.readBack(ctx, name, last, n.back, n.few, p)
+		s, h, err := l.streams.readBack(ctx, name, last, n.back, n.few, p)
 		if err != nil {
 			return err
 		}
@@ -225,12 +247,12 @@ func (l *link) serve(ctx context.Context, id uint32, p *portion) error {
 			return l.serveAll(ctx, id, t, h, p)
 		}
 	case n.left:
-		h, err := l.readPage(ctx, name, n.from, last, n.size, p)
+		h, err := l.streams.readPage(ctx, name, n.from, last, n.size, p)
 		if err != nil {
 			return err
 		}
 		if most := l.b.config.ReplayMessages; !n.within && (h.length < 0 || h.length > int64(most)) && !(h.end && len(h.entries) <= most) {
-			s, _, err := l.readBack(ctx, name, last, most, most, p)
+			s, _, err := l.streams.readBack(ctx, name, last, most, most, p)
 			if err != nil {
 				return err
 			}
@@ -243,13 +265,13 @@ func (l *link) serve(ctx context.Context, id uint32, p *portion) error {
 
 // serveAll serves h, which is read on first where so many messages came during the
 // read that the ring no longer reaches back to it.
-func (l *link) serveAll(ctx context.Context, id uint32, t *topic, h *history, p *portion) error {
+func (l *replays) serveAll(ctx context.Context, id uint32, t *topic, h *history, p *pageSizer) error {
 	for {
 		received, ok := l.serveHistory(id, t, *h)
 		if ok {
 			return nil
 		}
-		if err := l.extend(ctx, t.name, h, received, p); err != nil {
+		if err := l.streams.extend(ctx, t.name, h, received, p); err != nil {
 			return err
 		}
 	}
@@ -268,7 +290,7 @@ type need struct {
 
 // serveRings answers the waits of a topic that its ring can answer, and says
 // what the first of the others needs. The caller holds mu, which inTurns releases.
-func (l *link) serveRings(id uint32, t *topic) (n need) {
+func (l *replays) serveRings(id uint32, t *topic) (n need) {
 	waits := l.waits[id]
 	for w := range l.inTurns(waits) {
 		if l.fromRing(t, w) {
@@ -311,7 +333,7 @@ func (l *link) serveRings(id uint32, t *topic) (n need) {
 }
 
 // begin tells those who wait for a topic where the newest entries of its stream begin.
-func (l *link) begin(id uint32, t *topic, s starts) {
+func (l *replays) begin(id uint32, t *topic, s starts) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.beginAll(t, l.waits[id], s)
@@ -319,7 +341,7 @@ func (l *link) begin(id uint32, t *topic, s starts) {
 }
 
 // beginAll is begin. The caller holds mu.
-func (l *link) beginAll(t *topic, waits *replayWaits, s starts) {
+func (l *replays) beginAll(t *topic, waits *replayWaits, s starts) {
 	base, kept := t.last, t.kept()
 	if t.ring != nil {
 		base = t.ring.base
@@ -348,9 +370,9 @@ func (l *link) beginAll(t *topic, waits *replayWaits, s starts) {
 // pull delivers what the stream has beyond last, ahead of its publication. A
 // client may be ahead of this node by the time a message takes to get here.
 // Positions that are still beyond the end are of another stream.
-func (l *link) pull(ctx context.Context, id uint32, name string, last message.StreamID, portion *portion) error {
+func (l *replays) pull(ctx context.Context, id uint32, name string, last message.StreamID, pageSizer *pageSizer) error {
 	for more := true; more; {
-		p, err := l.pageAfter(ctx, name, last, portion)
+		p, err := l.streams.pageAfter(ctx, name, last, pageSizer)
 		if err != nil {
 			return err
 		}
@@ -382,7 +404,7 @@ func (l *link) pull(ctx context.Context, id uint32, name string, last message.St
 // serveHistory answers the waits whose positions are within h, up to the end of h or,
 // where that reaches the ring, of all. It is not ok when h ends with the stream, as it
 // was, and before the ring, though there is room for more.
-func (l *link) serveHistory(id uint32, t *topic, h history) (received message.StreamID, ok bool) {
+func (l *replays) serveHistory(id uint32, t *topic, h history) (received message.StreamID, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.rings.of(id, t, l.now())
@@ -390,7 +412,7 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received message.St
 	switch {
 	case reaches:
 		to = r.base
-	case h.end && h.bytes+h.size <= l.page:
+	case h.end && h.bytes+h.size <= l.streams.page:
 		return t.last, false
 	}
 	if len(h.entries) > 0 && h.entries[0].id == r.first {
@@ -452,7 +474,7 @@ func (l *link) serveHistory(id uint32, t *topic, h history) (received message.St
 
 // keepHistory puts what was read into the ring, of one piece: a node that starts or
 // lost its connections meets the same positions again and again.
-func (l *link) keepHistory(id uint32, t *topic, h history, old []*message.Message, lost message.StreamID) {
+func (l *replays) keepHistory(id uint32, t *topic, h history, old []*message.Message, lost message.StreamID) {
 	switch {
 	case !lost.IsZero():
 		if i := sort.Search(len(old), func(i int) bool { return lost.Less(old[i].ID.StreamID()) }); i < len(old) {
@@ -489,7 +511,7 @@ type Recent struct {
 func (r *Recent) DurableOnly() bool { return !r.Durable.IsZero() && !r.Lossy }
 
 // Since returns what a channel got after its message seq. It never waits for
-// Redis: the member has to have joined the channel, and seq to be not older
+// Redis: the sink has to have joined the channel, and seq to be not older
 // than that.
 func (b *Broker) Since(channel string, seq uint32) Recent {
 	l := b.link(channel)

@@ -343,7 +343,7 @@ func TestPullBehindWhatCame(t *testing.T) {
 	l.mu.Lock()
 	l.waits[id] = &replayWaits{queued: true, taken: true}
 	l.mu.Unlock()
-	if err := l.pull(t.Context(), id, "push:c", last, new(portion)); err != nil {
+	if err := l.pull(t.Context(), id, "push:c", last, new(pageSizer)); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.texts("c"); slices.Contains(got, "gap:history") {

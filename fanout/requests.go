@@ -84,7 +84,7 @@ const waitsPerTurn = 1024
 // the caller holds, is released for a moment after each turn: the link's state may be
 // another when the next wait is yielded. Some are passed over where the list was
 // compacted meanwhile; they stay in it for the next call.
-func (l *link) inTurns(waits *replayWaits) iter.Seq[*Request] {
+func (l *replays) inTurns(waits *replayWaits) iter.Seq[*Request] {
 	return func(yield func(*Request) bool) {
 		for i := 0; i < len(waits.list); i++ {
 			if w := waits.list[i]; !w.gone.Load() && !yield(w) {
@@ -103,7 +103,7 @@ func (s *replayWaits) forgetGone() {
 }
 
 // queueReplay hands a live topic's waits to the replayers. The caller holds mu.
-func (l *link) queueReplay(id uint32) {
+func (l *replays) queueReplay(id uint32) {
 	w := l.waits[id]
 	if w == nil || w.queued {
 		return
@@ -113,19 +113,19 @@ func (l *link) queueReplay(id uint32) {
 	}
 	w.queued = true
 	l.replaying = append(l.replaying, id)
-	l.replays.send()
+	l.replaysWake.send()
 }
 
 // inQueue reports whether a place in the queue stands for waits that no
 // replayer has yet. It doesn't where their topic was given up. The caller holds
 // mu.
-func (l *link) inQueue(id uint32) bool {
+func (l *replays) inQueue(id uint32) bool {
 	w := l.waits[id]
 	return w != nil && w.queued && !w.taken
 }
 
 // nextReplay takes the first topic from the queue, with its waits.
-func (l *link) nextReplay() (id uint32, waits *replayWaits) {
+func (l *replays) nextReplay() (id uint32, waits *replayWaits) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lent >= l.mostLent {
@@ -139,14 +139,14 @@ func (l *link) nextReplay() (id uint32, waits *replayWaits) {
 		}
 	}
 	if len(l.replaying) > 0 {
-		l.replays.send() // for the next replayer
+		l.replaysWake.send() // for the next replayer
 	}
 	return id, waits
 }
 
 // requeueReplay puts a topic that was served behind the others if some of its waits are
 // left. Once none are, others may have come, and another replayer may be at them.
-func (l *link) requeueReplay(id uint32, waits *replayWaits) {
+func (l *replays) requeueReplay(id uint32, waits *replayWaits) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waits[id] == waits {
@@ -157,7 +157,7 @@ func (l *link) requeueReplay(id uint32, waits *replayWaits) {
 
 // giveUpWaits forgets the waits of a topic if all who waited have gone, and
 // reports whether there are none. The caller holds mu.
-func (l *link) giveUpWaits(id uint32) bool {
+func (l *replays) giveUpWaits(id uint32) bool {
 	w := l.waits[id]
 	if w == nil {
 		return true
@@ -230,14 +230,14 @@ const lentBytes = 16 << 20
 // loan is what one read of a stream brought, as long as somebody who got some of it
 // needs it.
 type loan struct {
-	link  *link
-	bytes int
-	users atomic.Int32
+	replays *replays
+	bytes   int
+	users   atomic.Int32
 }
 
 // lend returns a loan with one user. The caller holds mu.
-func (l *link) lend(bytes int) *loan {
-	p := &loan{link: l, bytes: bytes}
+func (l *replays) lend(bytes int) *loan {
+	p := &loan{replays: l, bytes: bytes}
 	p.users.Store(1)
 	l.lent += bytes
 	return p
@@ -252,9 +252,9 @@ func (p *loan) add() *loan {
 // release ends the use by one of them.
 func (p *loan) release() {
 	if p.users.Add(-1) == 0 {
-		p.link.mu.Lock()
+		p.replays.mu.Lock()
 		p.free()
-		p.link.mu.Unlock()
+		p.replays.mu.Unlock()
 	}
 }
 
@@ -266,6 +266,6 @@ func (p *loan) releaseLocked() {
 }
 
 func (p *loan) free() {
-	p.link.lent -= p.bytes
-	p.link.replays.send()
+	p.replays.lent -= p.bytes
+	p.replays.replaysWake.send()
 }

@@ -6,27 +6,27 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// settleBatch is the most streams looked at in one pipeline.
-const settleBatch = 512
+// resyncBatch is the most streams looked at in one pipeline.
+const resyncBatch = 512
 
-// unsettled is what settle needs to know of a topic without the lock.
-type unsettled struct {
+// unsynced is what resync needs to know of a topic without the lock.
+type unsynced struct {
 	topic uint32
 	name  string
 	again bool
 	last  message.StreamID
 }
 
-// settle finds the place of each confirmed topic in its stream and makes the
+// resync finds the place of each confirmed topic in its stream and makes the
 // topic live, until ctx ends. A topic that was live before the connection was
 // lost is caught up on the way.
-func (l *link) settle(ctx context.Context) {
-	var p portion
+func (l *link) resync(ctx context.Context) {
+	var p pageSizer
 	read := func(fn func() error) bool {
 		return retry(ctx, &p, func() error {
 			err := fn()
 			if ctx.Err() == nil {
-				l.settleRead(err)
+				l.noteRead(err)
 			}
 			return err
 		})
@@ -42,17 +42,17 @@ func (l *link) settle(ctx context.Context) {
 			continue
 		}
 		for len(batch) > 0 {
-			var some []unsettled
+			var some []unsynced
 			var pages []page
 			if !read(func() (err error) {
-				some = batch[:min(len(batch), p.of(settleBatch))]
-				pages, err = l.firstPages(ctx, some, p.of(firstPageEntries))
+				some = batch[:min(len(batch), p.of(resyncBatch))]
+				pages, err = l.streams.firstPages(ctx, some, p.of(firstPageEntries))
 				return err
 			}) {
 				return
 			}
-			for _, u := range l.settleAll(some, pages) {
-				if !read(func() error { return l.settleRest(ctx, u, &p) }) {
+			for _, u := range l.resyncAll(some, pages) {
+				if !read(func() error { return l.resyncRest(ctx, u, &p) }) {
 					return
 				}
 			}
@@ -61,14 +61,14 @@ func (l *link) settle(ctx context.Context) {
 	}
 }
 
-func (l *link) takeConfirmed() []unsettled {
+func (l *link) takeConfirmed() []unsynced {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := min(len(l.confirmed), settleBatch)
-	batch := make([]unsettled, n)
+	n := min(len(l.confirmed), resyncBatch)
+	batch := make([]unsynced, n)
 	for i, id := range l.confirmed[:n] {
 		t := l.topics.at(id)
-		batch[i] = unsettled{topic: id, name: t.name, again: t.flags&topicAgain != 0, last: t.last}
+		batch[i] = unsynced{topic: id, name: t.name, again: t.flags&topicAgain != 0, last: t.last}
 	}
 	if l.confirmed = l.confirmed[n:]; len(l.confirmed) == 0 {
 		l.confirmed = nil
@@ -76,9 +76,9 @@ func (l *link) takeConfirmed() []unsettled {
 	return batch
 }
 
-// settleAll makes the topics live whose first page says all, and returns the
+// resyncAll makes the topics live whose first page says all, and returns the
 // others.
-func (l *link) settleAll(batch []unsettled, pages []page) (rest []unsettled) {
+func (l *link) resyncAll(batch []unsynced, pages []page) (rest []unsynced) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, u := range batch {
@@ -92,7 +92,7 @@ func (l *link) settleAll(batch []unsettled, pages []page) (rest []unsettled) {
 			rest = append(rest, u)
 			continue
 		default:
-			l.makeUp(u.topic, t, pages[i], true)
+			l.catchUp(u.topic, t, pages[i], true)
 			if pages[i].more {
 				rest = append(rest, u)
 				continue
@@ -103,9 +103,9 @@ func (l *link) settleAll(batch []unsettled, pages []page) (rest []unsettled) {
 	return rest
 }
 
-// makeUp tells what an outage has lost and delivers the durable messages that
+// catchUp tells what an outage has lost and delivers the durable messages that
 // it has delayed, as far as the page goes. The caller holds mu.
-func (l *link) makeUp(id uint32, t *topic, p page, first bool) {
+func (l *link) catchUp(id uint32, t *topic, p page, first bool) {
 	switch {
 	case p.tail.Less(t.last):
 		l.tellGap(t, GapHistory)
@@ -118,21 +118,21 @@ func (l *link) makeUp(id uint32, t *topic, p page, first bool) {
 	l.acceptPage(id, t, p)
 }
 
-// settleRest delivers page by page what a stream has more, then makes the
+// resyncRest delivers page by page what a stream has more, then makes the
 // topic live. Until then nothing else moves the topic on: live messages are
 // held.
-func (l *link) settleRest(ctx context.Context, u unsettled, portion *portion) error {
+func (l *link) resyncRest(ctx context.Context, u unsynced, pageSizer *pageSizer) error {
 	for {
 		l.mu.Lock()
 		t := l.topics.at(u.topic)
 		last := t.last
 		l.mu.Unlock()
-		p, err := l.pageAfter(ctx, u.name, last, portion)
+		p, err := l.streams.pageAfter(ctx, u.name, last, pageSizer)
 		if err != nil {
 			return err
 		}
 		l.mu.Lock()
-		l.makeUp(u.topic, t, p, last.IsZero())
+		l.catchUp(u.topic, t, p, last.IsZero())
 		if !p.more {
 			l.goLive(u.topic, t)
 		}
@@ -144,7 +144,7 @@ func (l *link) settleRest(ctx context.Context, u unsettled, portion *portion) er
 }
 
 // goLive answers who waited for the topic. One of which messages came that there
-// was no room to hold is settled anew: the durable ones are in its stream, and the
+// was no room to hold is resynced: the durable ones are in its stream, and the
 // loss of plain ones is told like that in an outage. The caller holds mu.
 func (l *link) goLive(id uint32, t *topic) {
 	held := l.release(id)
@@ -155,8 +155,8 @@ func (l *link) goLive(id uint32, t *topic) {
 	}
 	t.state = topicLive
 	if t.flags&topicAgain == 0 {
-		t.at = l.moment()
-		t.live = l.span(t.at)
+		t.at = l.clock.next()
+		t.live = l.clock.span(t.at)
 		t.flags |= topicWhole
 	}
 	if l.pending == subscribeWindow {

@@ -11,7 +11,7 @@ import (
 )
 
 // confirmNext subscribes to the topic that is wanted, as the server confirms it.
-func (l *link) confirmNext() []unsettled {
+func (l *link) confirmNext() []unsynced {
 	names, _ := l.nextBatch()
 	for _, name := range names {
 		l.subscribed(name)
@@ -25,7 +25,7 @@ func followed(t *testing.T, message string) (*link, *recorder) {
 	b, l := offline(t, DefaultConfig())
 	r := newRecorder()
 	join(b, "news", r)
-	l.settleAll(l.confirmNext(), []page{{complete: true}})
+	l.resyncAll(l.confirmNext(), []page{{complete: true}})
 	l.message("push:news", message)
 	return l, r
 }
@@ -38,7 +38,7 @@ func TestHeldPlainMessageIsLost(t *testing.T) {
 	l.confirmNext()
 	l.message("push:news", "held")
 	l.lost()
-	l.settleAll(l.confirmNext(), []page{{tail: message.StreamID{Ms: 1, Seq: 1}, complete: true}})
+	l.resyncAll(l.confirmNext(), []page{{tail: message.StreamID{Ms: 1, Seq: 1}, complete: true}})
 	if got := r.texts("news"); !slices.Equal(got, []string{"joined", "one", "gap:broker"}) {
 		t.Errorf("got %v", got)
 	}
@@ -49,7 +49,7 @@ func TestHeldPlainMessageIsLost(t *testing.T) {
 func TestStreamBeginsAnewWithLowerIDs(t *testing.T) {
 	l, r := followed(t, "\x1e9-1\x1eold")
 	l.lost()
-	l.settleAll(l.confirmNext(), []page{{}})
+	l.resyncAll(l.confirmNext(), []page{{}})
 	for _, m := range []string{"plain", "\x1e5-1\x1enew", "\x1e5-1\x1eagain", "\x1e6-1\x1enewer"} {
 		l.message("push:news", m)
 	}
@@ -81,12 +81,12 @@ func TestHeldMessagesAreBounded(t *testing.T) {
 	if h := l.held[u[0].topic]; h.list != nil || l.b.held.Load() != heldTopicBytes {
 		t.Errorf("%d messages are held, %d bytes counted, where there was no room", len(h.list), l.b.held.Load())
 	}
-	l.settleAll(u, []page{{tail: message.StreamID{Ms: 1, Seq: 1}, complete: true}}) // was read before all that came
+	l.resyncAll(u, []page{{tail: message.StreamID{Ms: 1, Seq: 1}, complete: true}}) // was read before all that came
 	if n := l.b.Stats().Links[0].Pending; n != 1 {
 		t.Fatalf("%d channels are pending", n)
 	}
 	l.message("push:news", "last")
-	l.settleAll(l.takeConfirmed(), []page{{
+	l.resyncAll(l.takeConfirmed(), []page{{
 		entries: []entry{{id: message.StreamID{Ms: 1, Seq: 2}, payload: "two"}}, tail: message.StreamID{Ms: 1, Seq: 2}, complete: true,
 	}})
 	got := slices.Compact(r.texts("news"))

@@ -193,7 +193,7 @@ func (r *ring) before(i int) message.StreamID {
 
 // last returns the index of the last n messages, and whether nothing among them
 // was forgotten. Where something was, that is the first one that came to this
-// node: those before it are history, which no member has missed.
+// node: those before it are history, which no sink has missed.
 func (r *ring) last(n uint32) (int, bool) {
 	if live := r.n - r.history; int64(n) > int64(live) {
 		return r.history, false

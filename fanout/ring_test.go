@@ -217,7 +217,7 @@ func (m *channelModel) answer(rt *rapid.T, l *link, id uint32, t *topic, w *Requ
 			case n.back > 0:
 				l.begin(id, t, m.readBack(n.back, n.few))
 			case n.left:
-				h := m.readPage(n.from, t.last, l.page)
+				h := m.readPage(n.from, t.last, l.streams.page)
 				if !n.within && h.length > int64(most) && !(h.end && len(h.entries) <= most) {
 					l.begin(id, t, m.readBack(most, most))
 				}
@@ -269,7 +269,7 @@ func TestReplayAgainstModel(t *testing.T) {
 		c.Ring.Messages = rapid.IntRange(1, 6).Draw(rt, "ring")
 		c.ReplayMessages = rapid.IntRange(1, 12).Draw(rt, "most")
 		_, l := offline(t, c)
-		l.page = rapid.SampledFrom([]int{1, 3 * entryBytes, pageBytes}).Draw(rt, "page")
+		l.streams.page = rapid.SampledFrom([]int{1, 3 * entryBytes, pageBytes}).Draw(rt, "page")
 		var m channelModel
 		next := message.StreamID{Ms: 10}
 		durable := func() past {

@@ -41,7 +41,7 @@ func (l *link) session(parent context.Context) (wasUp bool) {
 		fail(err)
 	} else {
 		s.wg.Go(s.write)
-		s.wg.Go(func() { l.settle(ctx) })
+		s.wg.Go(func() { l.resync(ctx) })
 		for range replayers {
 			s.wg.Go(func() { l.replayer(ctx) })
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// MaxSinks is how many members a broker takes. A channel's members are one
+// MaxSinks is how many sinks a broker takes. A channel's sinks are one
 // machine word of bits, so that a million channels pay 8 bytes each for them.
 const MaxSinks = 64
 
@@ -19,7 +19,7 @@ const MaxSinks = 64
 type Sink interface {
 	// Joined says that Redis confirmed the subscription: the messages with a
 	// Seq after j.Seq follow. Those before it may have come already, which are
-	// for whom the member has joined earlier.
+	// for whom the sink has joined earlier.
 	Joined(channel string, j Joined)
 	// Deliver hands over the channel's next message.
 	Deliver(m *message.Message)
@@ -27,7 +27,7 @@ type Sink interface {
 	Gap(channel string, g Gap)
 }
 
-// Joined is where a member's view of a channel begins.
+// Joined is where a sink's view of a channel begins.
 type Joined struct {
 	// Position resumes at Seq: the last durable id when the channel has a
 	// stream, else a plain position.
@@ -60,18 +60,18 @@ type Gap struct {
 	Seq    uint32
 }
 
-// members gives each member a bit. Members are few and stay for ever.
-type members struct {
+// sinks gives each sink a bit. Members are few and stay for ever.
+type sinks struct {
 	// Guarded by mu.
 	mu    sync.RWMutex
 	index map[Sink]int
 
-	// Atomic: replaced by each new member, read with any lock.
+	// Atomic: replaced by each new sink, read with any lock.
 	list atomic.Pointer[[]Sink]
 }
 
 // bit returns the bit of m and gives it one at its first call.
-func (s *members) bit(m Sink) uint64 {
+func (s *sinks) bit(m Sink) uint64 {
 	s.mu.RLock()
 	i, ok := s.index[m]
 	s.mu.RUnlock()
@@ -85,7 +85,7 @@ func (s *members) bit(m Sink) uint64 {
 	}
 	i = len(s.index)
 	if i == MaxSinks {
-		panic(fmt.Sprintf("fanout: a broker takes %d members", MaxSinks))
+		panic(fmt.Sprintf("fanout: a broker takes %d sinks", MaxSinks))
 	}
 	if s.index == nil {
 		s.index = make(map[Sink]int)
@@ -100,8 +100,8 @@ func (s *members) bit(m Sink) uint64 {
 	return 1 << i
 }
 
-// all returns the members by their bits' numbers.
-func (s *members) all() []Sink {
+// all returns the sinks by their bits' numbers.
+func (s *sinks) all() []Sink {
 	if list := s.list.Load(); list != nil {
 		return *list
 	}

@@ -77,7 +77,7 @@ func (b *Broker) Stats() Stats {
 		HistoryReads:    c.historyReads.Load(),
 		Published:       c.published.Load(),
 		PublishErrors:   c.publishErrors.Load(),
-		Failures:        b.refusals.counts(),
+		Failures:        b.failures.counts(),
 		ProbesMissed:    c.probesMissed.Load(),
 		TooLarge:        b.oversize.passed.Load(),
 		MessagesDropped: c.dropped.Load(),

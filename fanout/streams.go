@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/fanout/internal/upstream"
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
@@ -51,13 +53,26 @@ type look struct {
 	info        *redis.XInfoStreamCmd
 }
 
+// streamReader reads the streams of a link's channels.
+type streamReader struct {
+	// Immutable.
+
+	servers *upstream.Servers
+	names   names
+	page    int // bytes of a page of history, less in tests
+
+	// Atomic.
+
+	reads *atomic.Uint64 // counts them
+}
+
 // firstPages looks at many streams in one round trip, for so many entries of
 // each. Of a topic that is new only the end of its stream matters.
-func (l *link) firstPages(ctx context.Context, batch []unsettled, entries int) ([]page, error) {
-	pipe := l.b.servers.Client.Pipeline()
+func (r *streamReader) firstPages(ctx context.Context, batch []unsynced, entries int) ([]page, error) {
+	pipe := r.servers.Client.Pipeline()
 	looks := make([]look, len(batch))
 	for i, u := range batch {
-		key := l.b.names.stream(u.name)
+		key := r.names.stream(u.name)
 		if u.again && !u.last.IsZero() {
 			looks[i] = lookAfter(ctx, pipe, key, u.last, int64(entries))
 		} else {
@@ -76,10 +91,10 @@ func (l *link) firstPages(ctx context.Context, batch []unsettled, entries int) (
 }
 
 // pageAfter looks at one stream.
-func (l *link) pageAfter(ctx context.Context, name string, after message.StreamID, p *portion) (page, error) {
-	l.b.counters.historyReads.Add(1)
-	pipe := l.b.servers.Client.Pipeline()
-	k := lookAfter(ctx, pipe, l.b.names.stream(name), after, int64(p.of(pageEntries)))
+func (r *streamReader) pageAfter(ctx context.Context, name string, after message.StreamID, p *pageSizer) (page, error) {
+	r.reads.Add(1)
+	pipe := r.servers.Client.Pipeline()
+	k := lookAfter(ctx, pipe, r.names.stream(name), after, int64(p.of(pageEntries)))
 	_, _ = pipe.Exec(ctx)
 	return k.result()
 }
@@ -196,11 +211,11 @@ func beyond(id message.StreamID, open string) string {
 	return "(" + id.Position().String()
 }
 
-// portion is how much one goroutine asks of Redis at once, as a part of the most
+// pageSizer is how much one goroutine asks of Redis at once, as a part of the most
 // that it may. What doesn't come within read_timeout wouldn't come when asked
-// for again: each failure halves the portion, and some successes double it, so
+// for again: each failure halves the pageSizer, and some successes double it, so
 // that a slow way is tried once in a while only.
-type portion struct {
+type pageSizer struct {
 	halved    int
 	successes int // since it last changed
 }
@@ -214,9 +229,9 @@ const (
 )
 
 // of returns the present part of n.
-func (p *portion) of(n int) int { return max(1, n>>p.halved) }
+func (p *pageSizer) of(n int) int { return max(1, n>>p.halved) }
 
-func (p *portion) adapt(err error) {
+func (p *pageSizer) adapt(err error) {
 	switch {
 	case err != nil:
 		p.halved, p.successes = min(p.halved+1, mostHalved), 0
@@ -230,7 +245,7 @@ func (p *portion) adapt(err error) {
 // retry calls fn until it succeeds, and reports whether it did before ctx
 // ended. Redis may be loading its data or changing its role meanwhile. What fn
 // asks for is by p.
-func retry(ctx context.Context, p *portion, fn func() error) bool {
+func retry(ctx context.Context, p *pageSizer, fn func() error) bool {
 	delay := 20 * time.Millisecond
 	for ctx.Err() == nil {
 		err := fn()

@@ -32,7 +32,7 @@ const (
 	// topicAgain was live on an earlier connection: whatever was published
 	// since then must be made up for.
 	topicAgain topicFlags = 1 << iota
-	// topicLingers has no member and is due at its deadline.
+	// topicLingers has no sink and is due at its deadline.
 	topicLingers
 	// topicPlain had plain messages, which an outage loses.
 	topicPlain
@@ -58,8 +58,8 @@ type topic struct {
 	ring    *ring            // nil until there is a message, and after its age
 	at      uint64           // moment of the last message or gap, or at which the topic went live
 	last    message.StreamID // of the last durable message
-	members uint64           // bit set
-	waiting uint64           // the members that are still to be told Joined; see untold
+	sinks   uint64           // bit set
+	waiting uint64           // the sinks that are still to be told Joined; see untold
 	due     uint32           // end of the linger, in the link's milliseconds
 	seq     uint32           // of the last message
 	live    uint32           // since when it's live, in the link's spans
@@ -67,8 +67,8 @@ type topic struct {
 	flags   topicFlags
 }
 
-// untold returns those of the members that have not been told Joined. A topic that
-// lingers has no members, and its place in the list of those in waiting.
+// untold returns those of the sinks that have not been told Joined. A topic that
+// lingers has no sinks, and its place in the list of those in waiting.
 func (t *topic) untold() uint64 {
 	if t.flags&topicLingers != 0 {
 		return 0

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-func TestPortion(t *testing.T) {
-	var p portion
+func TestPageSizer(t *testing.T) {
+	var p pageSizer
 	adapt := func(n int, err error) {
 		for range n {
 			p.adapt(err)
@@ -14,21 +14,21 @@ func TestPortion(t *testing.T) {
 	}
 	check := func(want int) {
 		t.Helper()
-		if got := p.of(settleBatch); got != want {
-			t.Errorf("%d of %d, want %d", got, settleBatch, want)
+		if got := p.of(resyncBatch); got != want {
+			t.Errorf("%d of %d, want %d", got, resyncBatch, want)
 		}
 	}
 	slow := errors.New("i/o timeout")
 	adapt(100, nil)
-	check(settleBatch)
+	check(resyncBatch)
 	adapt(2, slow)
-	check(settleBatch / 4)
+	check(resyncBatch / 4)
 	adapt(successesToDouble-1, nil)
-	check(settleBatch / 4)
+	check(resyncBatch / 4)
 	adapt(1, nil)
-	check(settleBatch / 2)
+	check(resyncBatch / 2)
 	adapt(100, slow)
 	check(1)
 	adapt(100*successesToDouble, nil)
-	check(settleBatch)
+	check(resyncBatch)
 }
