@@ -24,12 +24,12 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Broker brings what is published in Redis to the sinks of each channel.
+// Broker brings messages that are published in Redis to the sinks of each channel.
 // A channel belongs to one link, a connection to Redis, for as long as the
 // process lives; the link's receive goroutine numbers its messages and hands
 // them to the sinks with the link's lock held, which is all that order
 // takes. Redis may be away at any time, also at the start: the links try for
-// ever, Ready says so, and what was asked for stays pending.
+// ever, Ready says so, and requests stay pending.
 type Broker struct {
 	publisher
 	nodes
@@ -44,7 +44,7 @@ type Broker struct {
 	servers  *upstream.Servers // for commands; the links subscribe with clients of their own
 	probes   *upstream.Servers // for probes alone: they don't wait for a connection behind commands
 	links    []*link
-	embedded *embedded // nil when config.URL names a server
+	embedded *miniredis.Miniredis // nil when config.URL names a server
 
 	// Guarded by their own locks.
 
@@ -77,8 +77,8 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 		if err != nil {
 			return nil, err
 		}
-		log.Warn("no Redis is configured: serving an embedded one, nothing survives a restart", "addr", e.addr())
-		b.embedded, where.URL = e, "redis://"+e.addr()
+		log.Warn("no Redis is configured: serving an embedded one, nothing survives a restart", "addr", e.Addr())
+		b.embedded, where.URL = e, "redis://"+e.Addr()
 	}
 	var err error
 	if b.servers, err = upstream.Open(where.URL, where.TLS, "pushgate-"+node); err == nil {
@@ -121,7 +121,7 @@ func (b *Broker) Embedded() string {
 	if b.embedded == nil {
 		return ""
 	}
-	return b.embedded.addr()
+	return b.embedded.Addr()
 }
 
 // Run connects, receives and probes until ctx ends, and returns nil when all
@@ -136,12 +136,12 @@ func (b *Broker) Run(ctx context.Context) error {
 		wg.Go(func() { l.sweep(ctx) })
 	}
 	if b.embedded != nil {
-		wg.Go(func() { b.embedded.run(ctx) })
+		wg.Go(func() { expireKeys(ctx, b.embedded) })
 	}
 	var err error
 	wg.Go(func() {
 		<-ctx.Done()
-		err = b.Close() // or the others wait for what is being read until its timeout
+		err = b.Close() // or the others wait for reads under way until their timeout
 	})
 	wg.Wait()
 	return err
@@ -171,12 +171,12 @@ type discardLog struct{}
 
 func (discardLog) Printf(context.Context, string, ...any) {}
 
-// Close frees what NewBroker made. Run does it itself; it is for a broker
+// Close frees the resources of NewBroker. Run does it itself; it is for a broker
 // that is never run.
 func (b *Broker) Close() error {
 	err := errors.Join(b.servers.Close(), b.probes.Close())
 	if b.embedded != nil {
-		b.embedded.close()
+		b.embedded.Close()
 	}
 	return err
 }
@@ -231,19 +231,15 @@ func (b *Broker) Ready() error {
 	return errors.Join(append(errs, b.failures.ready())...)
 }
 
-// embedded is a Redis server within the process, for trying things out.
-type embedded struct {
-	server *miniredis.Miniredis
-}
-
-// startEmbedded listens on addr, host:port.
-func startEmbedded(addr string) (*embedded, error) {
+// startEmbedded starts a Redis server within the process, for trying things out,
+// that listens on addr, host:port.
+func startEmbedded(addr string) (*miniredis.Miniredis, error) {
 	mini := miniredis.NewMiniRedis()
 	if err := mini.StartAddr(addr); err != nil {
 		return nil, fmt.Errorf("redis.embedded: %w", err)
 	}
 	mini.Server().SetPreHook(refuseCommandDocs)
-	return &embedded{server: mini}, nil
+	return mini, nil
 }
 
 // refuseCommandDocs answers COMMAND DOCS like a Redis before 7.0, which didn't
@@ -257,11 +253,9 @@ func refuseCommandDocs(peer *server.Peer, command string, args ...string) bool {
 	return true
 }
 
-func (e *embedded) addr() string { return e.server.Addr() }
-
-// run makes time pass until ctx ends: keys of this server expire only when
-// they are told that it has.
-func (e *embedded) run(ctx context.Context) {
+// expireKeys makes time pass in the embedded server until ctx ends: its keys expire
+// only when it is told so.
+func expireKeys(ctx context.Context, mini *miniredis.Miniredis) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	last := time.Now()
@@ -270,10 +264,8 @@ func (e *embedded) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			e.server.FastForward(now.Sub(last))
+			mini.FastForward(now.Sub(last))
 			last = now
 		}
 	}
 }
-
-func (e *embedded) close() { e.server.Close() }

@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/address"
 )
 
-// Config is what the broker can be told. The tags name the keys under "redis"
+// Config is the settings of a broker. The tags name the keys under "redis"
 // as the operator writes them. The zero value is not usable: start from
 // DefaultConfig.
 type Config struct {

@@ -69,10 +69,10 @@ type heldMessage struct {
 	payload string
 	user    string
 	durable bool
-	forget  bool // no message: what came before is forgotten, in the stream up to id
+	forget  bool // no message: the past is forgotten, in the stream up to id
 }
 
-// heldMessages is what came for a topic while it was confirmed.
+// heldMessages are those that came for a topic while it was confirmed.
 type heldMessages struct {
 	list  []heldMessage
 	bytes int  // heldBytes of all, and heldTopicBytes
@@ -83,7 +83,7 @@ type heldMessages struct {
 // twice as much as Redis keeps by default for a subscriber that doesn't read.
 const maxHeldBytes = 64 << 20
 
-// heldTopicBytes is what a topic counts that messages are held for: its
+// heldTopicBytes is the count of a topic that messages are held for: its
 // heldMessages with a place in the map, the least that an allocation takes.
 const heldTopicBytes = 128
 
@@ -91,7 +91,7 @@ const heldTopicBytes = 128
 // doubles.
 const heldMessageBytes = 2 * int(unsafe.Sizeof(heldMessage{}))
 
-// bytes returns what the message takes in memory. The payload holds on to all that
+// bytes returns the memory of the message. The payload holds on to all that
 // came with it from Redis.
 func (m *heldMessage) bytes() int {
 	return heldMessageBytes + memory.Allocated(len(m.payload)+maxHead) + 2*memory.Allocated(len(m.user))
@@ -158,7 +158,7 @@ func (l *dispatcher) holdBytes(h *heldMessages, bytes int) {
 	l.b.held.Add(int64(bytes))
 }
 
-// releaseAll forgets what is held. The caller holds mu.
+// releaseAll forgets all held messages. The caller holds mu.
 func (l *dispatcher) releaseAll() {
 	for _, h := range l.held {
 		l.holdBytes(h, -h.bytes)
@@ -166,7 +166,7 @@ func (l *dispatcher) releaseAll() {
 	l.held = make(map[uint32]*heldMessages) // the old one never shrinks
 }
 
-// release takes what is held for a topic. The caller holds mu.
+// release takes the messages held for a topic. The caller holds mu.
 func (l *dispatcher) release(place uint32) heldMessages {
 	h := l.held[place]
 	if h == nil {
@@ -279,7 +279,7 @@ func (l *dispatcher) here() message.Position {
 	return message.Position{Node: l.b.node, Seq: l.clock.last}
 }
 
-// goBack is for a stream that ends before what has been received from it. One
+// goBack is for a stream that ends before the last message received from it. One
 // that lost its end in a failover may repeat some ids, which must not be taken
 // for duplicates. One that is gone, by its expiry or with everything else, will
 // go on with higher ids, for they are made of the time, unless the server that
@@ -296,7 +296,7 @@ func (l *dispatcher) goBack(id uint32, t *topic, tail message.StreamID) {
 	t.last = tail
 }
 
-// acceptPage delivers what a page holds. The caller holds mu.
+// acceptPage delivers the messages of a page. The caller holds mu.
 func (l *dispatcher) acceptPage(id uint32, t *topic, p page) {
 	for _, e := range p.entries {
 		if e.foreign {
@@ -309,8 +309,8 @@ func (l *dispatcher) acceptPage(id uint32, t *topic, p page) {
 	}
 }
 
-// forgetPast drops what is kept of a topic. upTo is the entry that stands in its
-// stream for what is forgotten, zero where there is no stream. The caller holds mu.
+// forgetPast drops the past of a topic. upTo is the entry that stands in its
+// stream for it, zero where there is no stream. The caller holds mu.
 func (l *dispatcher) forgetPast(t *topic, upTo message.StreamID) {
 	l.rings.drop(t)
 	// What was lost before is forgotten too: where there is a stream, it begins

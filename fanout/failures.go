@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// FailureKind says why Redis did not take a message that was published here.
+// FailureKind is the reason why Redis did not take a message that was published here.
 type FailureKind string
 
 const (
@@ -24,19 +25,18 @@ const (
 	FailureNoAnswer FailureKind = "no_answer" // away, or too slow
 )
 
-// failureKinds is all of them, and failureCodes the words in Redis' answers. Those of a
-// script stand within the text up to Redis 6, behind a minus.
-var (
-	failureKinds = []FailureKind{FailureMemory, FailureReadOnly, FailureDisk, FailureRights, FailureRefused, FailureNoAnswer}
-	failureCodes = map[FailureKind][]string{
-		FailureMemory:   {"OOM"},
-		FailureReadOnly: {"READONLY"},
-		FailureDisk:     {"MISCONF"},
-		FailureRights:   {"NOPERM", "NOAUTH", "WRONGPASS"},
-	}
-)
+// failureCodes are the words in Redis' answers.
+var failureCodes = map[FailureKind][]string{
+	FailureMemory:   {"OOM"},
+	FailureReadOnly: {"READONLY"},
+	FailureDisk:     {"MISCONF"},
+	FailureRights:   {"NOPERM", "NOAUTH", "WRONGPASS"},
+	FailureRefused:  {},
+	FailureNoAnswer: {},
+}
 
-// failureKindOf returns the kind of an error of a command that publishes.
+// failureKindOf returns the kind of an error of a command that publishes. The codes
+// of a script's commands stand within the text up to Redis 6, behind a minus.
 func failureKindOf(err error) FailureKind {
 	var answer redis.Error
 	if !errors.As(err, &answer) {
@@ -53,94 +53,84 @@ func failureKindOf(err error) FailureKind {
 }
 
 const (
-	// refusalsInTurn is how many durable messages a server refuses, one after the
-	// other, before the broker isn't ready.
+	// refusalsInTurn is the number of durable messages that a server refuses, one
+	// after the other, before the broker isn't ready.
 	refusalsInTurn = 3
-	// refusalsLast is how long that stays so when no more is published.
+	// refusalsLast is the time for which that stays so when no more is published.
 	refusalsLast = 10 * time.Second
 )
 
-// publishFailures takes note of messages that Redis didn't take. A server that is full or
-// can't write refuses all durable ones while what it has taken is delivered, so the
-// links notice nothing.
+// publishFailures counts messages that Redis didn't take. A server that is full or
+// can't write refuses all durable ones and still delivers those that it has taken,
+// so the links notice nothing.
 type publishFailures struct {
-	// Atomic: by the place in failureKinds.
+	// Atomic.
 
-	count [6]atomic.Uint64
-	some  atomic.Bool // inTurn is above 0
+	some atomic.Bool // inTurn is above 0
 
 	// Guarded by mu.
 
 	mu     sync.Mutex
+	counts map[FailureKind]uint64
 	inTurn int // durable messages that were refused since one was taken
 	last   time.Time
 	err    error
-	logged time.Time
-	held   int // lines left out since
+	lines  lineLimit
 }
 
 // failed counts and logs a message that Redis didn't take, one line a second at most.
-func (r *publishFailures) failed(log *slog.Logger, channel string, durable bool, err error) {
+func (f *publishFailures) failed(log *slog.Logger, channel string, durable bool, err error) {
 	kind := failureKindOf(err)
-	for i, k := range failureKinds {
-		if k == kind {
-			r.count[i].Add(1)
-		}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.counts == nil {
+		f.counts = make(map[FailureKind]uint64)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := time.Now()
-	// What concerns one channel or its publisher is not among these, or a client could
-	// have the node taken for unfit.
+	f.counts[kind]++
+	// Errors that concern one channel or its publisher are not among these, or a
+	// client could have the node taken for unfit.
 	if durable && (kind == FailureMemory || kind == FailureReadOnly || kind == FailureDisk) {
-		r.inTurn++
-		r.some.Store(true)
-		r.last, r.err = now, err
+		f.inTurn++
+		f.some.Store(true)
+		f.last, f.err = time.Now(), err
 	}
-	if now.Sub(r.logged) < time.Second {
-		r.held++
-		return
-	}
-	args := []any{"reason", string(kind), "channel", channel, "durable", durable, "err", err}
-	if r.held > 0 {
-		args = append(args, "repeated", r.held)
-	}
-	r.logged, r.held = now, 0
-	log.Error("redis did not take a message", args...)
+	f.lines.log(log, slog.LevelError, "redis did not take a message", "reason", string(kind), "channel", channel, "durable", durable, "err", err)
 }
 
-// taken takes note that a durable message was taken.
-func (r *publishFailures) taken() {
-	if !r.some.Load() {
+// taken notes that a durable message was taken.
+func (f *publishFailures) taken() {
+	if !f.some.Load() {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.inTurn, r.err = 0, nil
-	r.some.Store(false)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.inTurn, f.err = 0, nil
+	f.some.Store(false)
 }
 
-// ready returns why durable messages can't be published, or nil.
-func (r *publishFailures) ready() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.inTurn < refusalsInTurn || time.Since(r.last) > refusalsLast {
+// ready returns the reason why durable messages can't be published, or nil.
+func (f *publishFailures) ready() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.inTurn < refusalsInTurn || time.Since(f.last) > refusalsLast {
 		return nil
 	}
-	return fmt.Errorf("redis takes no durable messages: %w", r.err)
+	return fmt.Errorf("redis takes no durable messages: %w", f.err)
 }
 
-// counts returns how often each kind occurred.
-func (r *publishFailures) counts() map[FailureKind]uint64 {
-	counts := make(map[FailureKind]uint64, len(failureKinds))
-	for i, kind := range failureKinds {
-		counts[kind] = r.count[i].Load()
+// stats returns the number of failures of each kind.
+func (f *publishFailures) stats() map[FailureKind]uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	counts := make(map[FailureKind]uint64, len(failureCodes))
+	for kind := range failureCodes {
+		counts[kind] = f.counts[kind]
 	}
 	return counts
 }
 
-// countPublish counts what became of a message and returns its error for the
-// publisher. One that was never sent is the publisher's mistake, and none of Redis'.
+// countPublish counts the result of a publish and returns its error for the
+// publisher. A message that was never sent is the publisher's mistake, not Redis'.
 func (b *publisher) countPublish(channel string, o PublishOptions, sent bool, err error) error {
 	if err != nil {
 		b.counters.publishErrors.Add(1)
@@ -166,9 +156,8 @@ type oversize struct {
 
 	// Guarded by mu.
 
-	mu     sync.Mutex
-	logged time.Time
-	held   int // lines left out since
+	mu    sync.Mutex
+	lines lineLimit
 }
 
 // LimitPayload has the broker hand no message to its sinks whose payload has
@@ -187,15 +176,26 @@ func (o *oversize) note(log *slog.Logger, channel string, bytes int) {
 	o.passed.Add(1)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.lines.log(log, slog.LevelWarn, "a message is larger than limits.payload_bytes: no client gets it",
+		"channel", channel, "bytes", bytes, "most", o.most.Load())
+}
+
+// lineLimit lets one line a second through to a log, with the number of those left
+// out since the last one.
+type lineLimit struct {
+	logged   time.Time
+	repeated int
+}
+
+func (l *lineLimit) log(log *slog.Logger, level slog.Level, text string, args ...any) {
 	now := time.Now()
-	if now.Sub(o.logged) < time.Second {
-		o.held++
+	if now.Sub(l.logged) < time.Second {
+		l.repeated++
 		return
 	}
-	args := []any{"channel", channel, "bytes", bytes, "most", o.most.Load()}
-	if o.held > 0 {
-		args = append(args, "repeated", o.held)
+	if l.repeated > 0 {
+		args = append(args, "repeated", l.repeated)
 	}
-	o.logged, o.held = now, 0
-	log.Warn("a message is larger than limits.payload_bytes: no client gets it", args...)
+	l.logged, l.repeated = now, 0
+	log.Log(context.Background(), level, text, args...)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
@@ -16,7 +14,7 @@ const (
 	// pieceBytes is about the most that Redis is asked for at once where nothing is
 	// kept but the ids.
 	pieceBytes = 1 << 20
-	// entryBytes is what an entry counts besides its payload.
+	// entryBytes is the count of an entry besides its payload.
 	entryBytes = 160
 	// firstEntries is how many entries are asked for at once while their size is a
 	// guess, and moreEntries by how many times more the next time.
@@ -36,7 +34,7 @@ type history struct {
 	deleted  message.StreamID
 }
 
-// readPage reads what a stream has after a position, up to a page. size is the size of its
+// readPage reads a stream from a position on, up to a page. size is the size of its
 // entries where that is known, received the last durable message that has been received
 // already, so the stream reaches at least that far.
 func (r *streamReader) readPage(ctx context.Context, name string, from, received message.StreamID, size int, p *pageSizer) (history, error) {
@@ -67,7 +65,7 @@ func (r *streamReader) extend(ctx context.Context, name string, h *history, rece
 		if err != nil {
 			return err
 		}
-		// Behind the entries: what is trimmed in between makes them seem
+		// Behind the entries: a trim in between makes them seem
 		// incomplete, never the other way round.
 		e, err := r.extentOf(ctx, key, info)
 		if err != nil {
@@ -77,7 +75,7 @@ func (r *streamReader) extend(ctx context.Context, name string, h *history, rece
 			return nil // it was trimmed behind h: the next page tells of that
 		}
 		h.length, h.whole, h.deleted = e.length, e.whole, e.deleted
-		h.complete = !e.first.IsZero() && !h.from.Less(e.first) || e.whole && h.from.IsZero()
+		h.complete = e.holds(h.from)
 		h.end = len(entries) < p.of(limit)
 		if !h.add(entries, r.page) {
 			h.end = false
@@ -197,58 +195,6 @@ func (r *streamReader) readBack(ctx context.Context, name string, received messa
 	return s, h, nil
 }
 
-// extent is what XINFO STREAM tells of a stream.
-type extent struct {
-	length  int64            // negative where it isn't known
-	first   message.StreamID // entry; zero: there is none
-	whole   bool             // it has as many entries as were ever added to it
-	size    int              // bytes of its first or last entry, whichever is larger
-	deleted message.StreamID // the newest that was ever removed from among the others
-}
-
-// extentOf reads the reply. A server that doesn't tell all of it, or won't, is asked
-// for the first entry.
-func (r *streamReader) extentOf(ctx context.Context, key string, info *redis.XInfoStreamCmd) (e extent, err error) {
-	v, err := info.Result()
-	if err = hardError(err); err != nil {
-		return e, err
-	}
-	e.length = -1
-	var ends []redis.XMessage
-	if v != nil && info.Err() == nil {
-		e.length = v.Length
-		// A server that doesn't count what was added (before Redis 7) is not believed.
-		e.whole = v.Length > 0 && v.EntriesAdded == v.Length
-		ends = []redis.XMessage{v.FirstEntry, v.LastEntry}
-		if id, err := message.ParsePosition(v.MaxDeletedEntryID); err == nil {
-			e.deleted = id.StreamID()
-		}
-	}
-	if e.length != 0 && (ends == nil || ends[0].ID == "") {
-		read := r.servers.Client.XRangeN(ctx, key, "-", "+", 1)
-		if ends, err = read.Result(); hardError(err) != nil {
-			return e, err
-		}
-		if len(ends) == 0 {
-			e.length = 0
-		}
-	}
-	for i, m := range ends {
-		if m.ID == "" {
-			continue
-		}
-		one, err := entryOf(m)
-		if err != nil {
-			return e, err
-		}
-		if i == 0 {
-			e.first = one.id
-		}
-		e.size = max(e.size, one.bytes())
-	}
-	return e, nil
-}
-
 // messages makes the messages of h up to a position, in order, to be shared
 // by all who wait for them. Seq is below those of the messages that follow. lost is
 // the last of those that are left out because they are too large, zero for none.
@@ -273,7 +219,7 @@ func (h *history) messages(channel string, to message.StreamID, seq uint32, o *o
 
 // covers reports whether nothing is missing between id and the first entry
 // that h gives after it. A server that tells (from Redis 7) is asked whether an entry
-// was removed from within what was read, up to a position.
+// was removed from within h, up to a position.
 func (h *history) covers(id, to message.StreamID) bool {
 	if id.Less(h.deleted) && !to.Less(h.deleted) {
 		return false

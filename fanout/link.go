@@ -136,7 +136,7 @@ func (l *link) setDown(err error) {
 }
 
 // noteRead takes note of how a read of resync ended. When they fail for as
-// long as probes may, the link is down: it delivers what it did, but nothing
+// long as probes may, the link is down: it delivers as before, but nothing
 // that is subscribed to now. Redis may be loading its data, or be a replica
 // without its master.
 func (l *link) noteRead(err error) {
@@ -251,7 +251,7 @@ func (l *link) checkMoved() {
 	}
 }
 
-// sweep forgets what nobody wants any more, until ctx ends.
+// sweep forgets channels and rings that nobody needs any more, until ctx ends.
 func (l *link) sweep(ctx context.Context) {
 	c := l.b.config
 	tick := time.NewTicker(min(time.Second, max(5*time.Millisecond, min(c.Linger, c.Ring.Age)/8)))

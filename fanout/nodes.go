@@ -31,10 +31,10 @@ type nodes struct {
 	names   names
 }
 
-// Beat tells the other nodes what this one says of itself, and returns what
-// each says, by the nodes' names. It is one round trip, made every 5 s by each node.
-func (b *nodes) Beat(ctx context.Context, says string) (nodes map[string]string, err error) {
-	return b.beat(ctx, says)
+// Beat tells the other nodes the status of this one, and returns the status of
+// each, by the nodes' names. It is one round trip, made every 5 s by each node.
+func (b *nodes) Beat(ctx context.Context, status string) (nodes map[string]string, err error) {
+	return b.beat(ctx, status)
 }
 
 // Retire has the other nodes forget this one at once.
@@ -43,9 +43,9 @@ func (b *nodes) Retire(ctx context.Context) error {
 	return err
 }
 
-func (b *nodes) beat(ctx context.Context, says string) (map[string]string, error) {
+func (b *nodes) beat(ctx context.Context, status string) (map[string]string, error) {
 	keys := []string{b.names.nodes(), b.names.node()}
-	pairs, err := nodesScript.Run(ctx, b.servers.Client, keys, b.node, says, forgetAfter.Milliseconds()).StringSlice()
+	pairs, err := nodesScript.Run(ctx, b.servers.Client, keys, b.node, status, forgetAfter.Milliseconds()).StringSlice()
 	if err != nil {
 		b.servers.Refresh(ctx)
 		return nil, fmt.Errorf("meet the other nodes: %w", err)

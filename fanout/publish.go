@@ -85,7 +85,7 @@ func (b *publisher) publish(ctx context.Context, channel string, payload []byte,
 }
 
 // moveTime is how long a message waits for its slot while that moves from one
-// server of a Cluster to another, which takes what is already in one place only.
+// server of a Cluster to another, which may take keys that are in one place only.
 const moveTime = time.Second
 
 // tryPublish sends a message that can be published. It returns the id of a durable
@@ -123,7 +123,7 @@ func (b *publisher) followSlot(ctx context.Context, fn func() error) error {
 	}
 }
 
-// publishCommand is what scripts publish with.
+// publishCommand is the command by which scripts publish.
 func (b *publisher) publishCommand() string {
 	if b.servers.Sharded() {
 		return "SPUBLISH"
@@ -150,7 +150,7 @@ func CheckPayload(payload []byte, o PublishOptions) error {
 	return nil
 }
 
-// plain returns what is published for a plain message.
+// plain returns the text that is published for a plain message.
 func plain(payload []byte, o PublishOptions) []byte {
 	if o.User == "" {
 		return payload
@@ -158,7 +158,7 @@ func plain(payload []byte, o PublishOptions) []byte {
 	return withUser(payload, o.User)
 }
 
-// scriptCall returns what publishScript is called with for a durable message.
+// scriptCall returns the keys and arguments of publishScript for a durable message.
 func (b *publisher) scriptCall(channel string, payload []byte, o PublishOptions) (keys []string, args []any) {
 	if o.MaxLen <= 0 {
 		o.MaxLen = 1000
@@ -188,14 +188,14 @@ type Publication struct {
 	Options PublishOptions
 }
 
-// Published is what became of one message of a batch, as from Publish.
+// Published is the result for one message of a batch, as of Publish.
 type Published struct {
 	ID  string
 	Err error
 }
 
 // PublishBatch publishes messages in one round trip to each server, and returns
-// what became of each. The messages of one channel are published in their
+// the result of each. The messages of one channel are published in their
 // order, except that those which a server refuses while their slot moves to
 // another are published again behind the others. A message that fails does not
 // keep the others back.

@@ -21,7 +21,7 @@ type Request struct {
 	since  message.Position
 	told   uint64 // of the page before: see Replay
 	done   func(Replay)
-	newest int32 // so many of the newest messages are wanted, whatever since is; 0: what follows since
+	newest int32 // so many of the newest messages are wanted, whatever since is; 0: those after since
 	time   bool  // since is a time, not a message of the channel
 
 	// Guarded by the link's mu.
@@ -49,7 +49,7 @@ func (w *Request) from() (start message.StreamID, known bool) {
 // lose notes that since can't be honoured.
 func (w *Request) lose() { w.lost, w.found = true, false }
 
-// isAhead reports whether w's position is beyond what t has received.
+// isAhead reports whether w's position is beyond t's last message.
 func (w *Request) isAhead(t *topic) bool {
 	return w.newest == 0 && !w.lost && w.since.Durable() && t.last.Less(w.since.StreamID())
 }
@@ -171,7 +171,7 @@ func (l *replays) giveUpWaits(id uint32) bool {
 }
 
 // windows remembers for a second where the newest entries of streams begin, which
-// takes a read of all of them to find, while few have come since: who gets what follows
+// takes a read of all of them to find, while few have come since: who gets the messages after
 // such a start gets those as well.
 type windows struct {
 	// Guarded by the link's mu.
@@ -223,12 +223,12 @@ func (s *windows) forget(name string) {
 }
 
 // lentBytes is how much of streams may be read that all links together have handed
-// over, and that is still needed: what waits between Redis and the clients' queues.
+// over, and that is still needed: it waits between Redis and the clients' queues.
 // Each replayer may add a page to it.
 const lentBytes = 16 << 20
 
-// loan is what one read of a stream brought, as long as somebody who got some of it
-// needs it.
+// loan is the result of one read of a stream, as long as somebody who got some of
+// it needs it.
 type loan struct {
 	replays *replays
 	bytes   int

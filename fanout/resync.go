@@ -9,7 +9,7 @@ import (
 // resyncBatch is the most streams looked at in one pipeline.
 const resyncBatch = 512
 
-// unsynced is what resync needs to know of a topic without the lock.
+// unsynced is a confirmed topic as resync needs it without the lock.
 type unsynced struct {
 	topic uint32
 	name  string
@@ -103,7 +103,7 @@ func (l *link) resyncAll(batch []unsynced, pages []page) (rest []unsynced) {
 	return rest
 }
 
-// catchUp tells what an outage has lost and delivers the durable messages that
+// catchUp tells the losses of an outage and delivers the durable messages that
 // it has delayed, as far as the page goes. The caller holds mu.
 func (l *link) catchUp(id uint32, t *topic, p page, first bool) {
 	switch {
@@ -118,7 +118,7 @@ func (l *link) catchUp(id uint32, t *topic, p page, first bool) {
 	l.acceptPage(id, t, p)
 }
 
-// resyncRest delivers page by page what a stream has more, then makes the
+// resyncRest delivers the rest of a stream page by page, then makes the
 // topic live. Until then nothing else moves the topic on: live messages are
 // held.
 func (l *link) resyncRest(ctx context.Context, u unsynced, pageSizer *pageSizer) error {

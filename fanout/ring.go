@@ -8,8 +8,8 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// ring holds a channel's most recent messages, oldest first, and knows what
-// it no longer holds. The front may be history read from the stream: those
+// ring holds a channel's most recent messages, oldest first, and knows which
+// ones it no longer holds. The front may be history read from the stream: those
 // messages came before the channel's count on this node, so only the ones
 // after them have plain positions.
 //
@@ -55,7 +55,7 @@ func (r *ring) size() int { return r.bytes + r.encodings.Bytes() }
 // overhead returns the bytes of the ring itself with its table.
 func (r *ring) overhead() int { return ringBytes + memory.PointerBytes*len(r.buf) }
 
-// newRing returns an empty ring at the end of what t has seen.
+// newRing returns an empty ring behind t's last message.
 func newRing(t *topic) *ring {
 	r := &ring{base: t.last, baseAt: t.at, whole: t.flags&topicWhole != 0}
 	switch {
@@ -67,7 +67,7 @@ func newRing(t *topic) *ring {
 	return r
 }
 
-// leave writes into t what newRing needs after r is dropped.
+// leave leaves in t the facts that newRing needs after r is dropped.
 func (r *ring) leave(t *topic) {
 	t.flags &^= topicLostAfter | topicLostBefore
 	for r.n > 0 {
@@ -230,7 +230,7 @@ func (r *ring) from(dst []*message.Message, i int) []*message.Message {
 
 // rings keeps all rings of a link in the order of their last message and
 // within a bound. A ring is dropped whole: the channel that has been silent
-// for longest loses its past first, a busy one only what its own bounds say.
+// for longest loses its past first, a busy one only by its own bounds.
 type rings struct {
 	// Immutable.
 	config RingConfig
@@ -347,7 +347,7 @@ func (s *rings) fitSome(topics *topics, most int) (all bool) {
 
 func (s *rings) isOver() bool { return s.bytes.Load() > int64(s.total) }
 
-// change counts what fn makes of a ring, but for encodings, which count
+// change counts the growth of a ring by fn, but for encodings, which count
 // themselves.
 func (s *rings) change(r *ring, fn func()) {
 	before := r.bytes + r.overhead()

@@ -14,7 +14,7 @@ import (
 
 // session is one life of a link's connections: one, or on a Cluster one to each
 // server that owns slots of the link's channels. When any of them fails, all
-// are given up and the next session finds out anew who owns what.
+// are given up and the next session finds the owners anew.
 type session struct {
 	// Immutable.
 
@@ -96,7 +96,7 @@ func (s *session) probeName(server *redis.Client) (string, error) {
 	return "", fmt.Errorf("%s owns no slot", server.Options().Addr)
 }
 
-// write sends what the queues hold until the session ends.
+// write empties the queues until the session ends.
 func (s *session) write() {
 	for {
 		names, subscribe := s.l.nextBatch()

@@ -44,7 +44,7 @@ type GapReason = string
 const (
 	// GapBroker: Redis did not deliver for a while.
 	GapBroker GapReason = "broker"
-	// GapHistory: what the position asks for is no longer kept, or the
+	// GapHistory: the messages after the position are no longer kept, or the
 	// position is not of this system.
 	GapHistory GapReason = "history"
 	// GapSlow: the client did not keep up.

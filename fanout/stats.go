@@ -6,7 +6,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Stats is what the broker has done and holds, for metrics.
+// Stats is the broker's counts, for metrics.
 type Stats struct {
 	// Counted since the start.
 
@@ -77,7 +77,7 @@ func (b *Broker) Stats() Stats {
 		HistoryReads:    c.historyReads.Load(),
 		Published:       c.published.Load(),
 		PublishErrors:   c.publishErrors.Load(),
-		Failures:        b.failures.counts(),
+		Failures:        b.failures.stats(),
 		ProbesMissed:    c.probesMissed.Load(),
 		TooLarge:        b.oversize.passed.Load(),
 		MessagesDropped: c.dropped.Load(),
@@ -92,7 +92,7 @@ func (b *Broker) Stats() Stats {
 	return s
 }
 
-// ChannelInfo is what this node knows of a channel.
+// ChannelInfo is this node's view of a channel.
 type ChannelInfo struct {
 	// Known is false for a channel that nobody here subscribed to lately; the
 	// rest is zero then.
@@ -103,7 +103,7 @@ type ChannelInfo struct {
 	Durable message.Position
 	// Plain is where the channel stands on this node.
 	Plain message.Position
-	// RingMessages and RingBytes are what is kept here for those who come back,
+	// RingMessages and RingBytes are the messages kept for clients that come back,
 	// RingFirst the id of the oldest of these messages; it is zero
 	// when nothing is kept.
 	RingMessages int
@@ -111,7 +111,7 @@ type ChannelInfo struct {
 	RingFirst    message.Position
 }
 
-// Inspect tells what this node knows of a channel. It asks nothing of Redis.
+// Inspect returns this node's view of a channel. It asks nothing of Redis.
 func (b *Broker) Inspect(channel string) ChannelInfo {
 	l := b.link(channel)
 	l.mu.Lock()

@@ -44,15 +44,6 @@ type page struct {
 	tail     message.StreamID // of the last entry; zero: there is no stream
 }
 
-// look is the commands of one page in a pipeline.
-type look struct {
-	after       message.StreamID
-	limit       int64
-	tail, first *redis.XMessageSliceCmd
-	page        *redis.XMessageSliceCmd
-	info        *redis.XInfoStreamCmd
-}
-
 // streamReader reads the streams of a link's channels.
 type streamReader struct {
 	// Immutable.
@@ -74,16 +65,23 @@ func (r *streamReader) firstPages(ctx context.Context, batch []unsynced, entries
 	for i, u := range batch {
 		key := r.names.stream(u.name)
 		if u.again && !u.last.IsZero() {
-			looks[i] = lookAfter(ctx, pipe, key, u.last, int64(entries))
+			looks[i] = lookAfter(ctx, pipe, key, u.last, entries)
 		} else {
 			looks[i].tail = pipe.XRevRangeN(ctx, key, "+", "-", 1)
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	pages := make([]page, len(batch))
-	for i := range looks {
+	for i, k := range looks {
 		var err error
-		if pages[i], err = looks[i].result(); err != nil {
+		if k.tail == nil {
+			pages[i], err = r.result(ctx, k)
+		} else if ends, e := entriesOf(k.tail); e != nil {
+			err = e
+		} else if len(ends) > 0 {
+			pages[i].tail = ends[0].id
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -94,68 +92,99 @@ func (r *streamReader) firstPages(ctx context.Context, batch []unsynced, entries
 func (r *streamReader) pageAfter(ctx context.Context, name string, after message.StreamID, p *pageSizer) (page, error) {
 	r.reads.Add(1)
 	pipe := r.servers.Client.Pipeline()
-	k := lookAfter(ctx, pipe, r.names.stream(name), after, int64(p.of(pageEntries)))
+	k := lookAfter(ctx, pipe, r.names.stream(name), after, p.of(pageEntries))
 	_, _ = pipe.Exec(ctx)
-	return k.result()
+	return r.result(ctx, k)
 }
 
-// lookAfter asks for the page first and for the stream's first entry behind
-// it: what is trimmed in between makes a page seem incomplete, never the
-// other way round.
-func lookAfter(ctx context.Context, pipe redis.Pipeliner, key string, after message.StreamID, limit int64) look {
-	k := look{after: after, limit: limit}
-	k.page = pipe.XRangeN(ctx, key, beyond(after, "-"), "+", limit)
-	k.tail = pipe.XRevRangeN(ctx, key, "+", "-", 1)
-	if after.IsZero() {
-		k.info = pipe.XInfoStream(ctx, key)
-	} else {
-		k.first = pipe.XRangeN(ctx, key, "-", "+", 1)
-	}
-	return k
+// look is the commands of one page in a pipeline.
+type look struct {
+	key     string
+	after   message.StreamID
+	limit   int
+	entries *redis.XMessageSliceCmd
+	info    *redis.XInfoStreamCmd
+	tail    *redis.XMessageSliceCmd // instead of the others
 }
 
-func (k *look) result() (p page, err error) {
-	if p.tail, err = edge(k.tail); err != nil || k.page == nil {
-		p.complete = true
+// lookAfter asks for the ends of the stream behind the entries: a trim in
+// between makes a page seem incomplete, never the other way round.
+func lookAfter(ctx context.Context, pipe redis.Pipeliner, key string, after message.StreamID, limit int) look {
+	return look{
+		key: key, after: after, limit: limit,
+		entries: pipe.XRangeN(ctx, key, beyond(after, "-"), "+", int64(limit)),
+		info:    pipe.XInfoStream(ctx, key),
+	}
+}
+
+func (r *streamReader) result(ctx context.Context, k look) (p page, err error) {
+	if p.entries, err = entriesOf(k.entries); err != nil {
 		return p, err
 	}
-	if p.entries, err = entriesOf(k.page); err != nil {
-		return p, err
-	}
-	p.more = int64(len(p.entries)) == k.limit
-	if k.info != nil {
-		p.complete, err = whole(k.info)
-	} else {
-		p.complete, err = reachesBack(k.first, k.after)
-	}
+	e, err := r.extentOf(ctx, k.key, k.info)
+	p.tail, p.more, p.complete = e.last, len(p.entries) == k.limit, e.holds(k.after)
 	return p, err
 }
 
-// whole reports whether a stream has as many entries as were ever added to it,
-// so that nothing after 0-0 is missing. A server that doesn't count them (before
-// Redis 7) is not believed.
-func whole(info *redis.XInfoStreamCmd) (bool, error) {
+// extent is the ends of a stream, as XINFO STREAM tells them.
+type extent struct {
+	length      int64            // negative where it isn't known
+	first, last message.StreamID // entries; zero: there is none
+	whole       bool             // it has as many entries as were ever added to it
+	size        int              // bytes of its first or last entry, whichever is larger
+	deleted     message.StreamID // the newest that was ever removed from among the others
+}
+
+// holds reports whether the stream still has everything after a position.
+func (e *extent) holds(after message.StreamID) bool {
+	return !e.first.IsZero() && !after.Less(e.first) || e.whole && after.IsZero()
+}
+
+// extentOf reads the reply. A server that doesn't tell all of it, or won't, is asked
+// for the first entry and the last.
+func (r *streamReader) extentOf(ctx context.Context, key string, info *redis.XInfoStreamCmd) (e extent, err error) {
 	v, err := info.Result()
-	if err != nil {
-		return false, hardError(err)
+	if redis.HasErrorPrefix(err, "no such key") {
+		return e, nil
+	} else if hardError(err) != nil {
+		return e, err
 	}
-	return v.Length > 0 && v.EntriesAdded == v.Length, nil
-}
-
-// reachesBack reports whether a position is within a stream that begins with the
-// entry first, so that the stream still holds everything after it.
-func reachesBack(first *redis.XMessageSliceCmd, after message.StreamID) (bool, error) {
-	id, err := edge(first)
-	return err == nil && !id.IsZero() && !after.Less(id), err
-}
-
-// edge returns the id of the single entry asked for, zero when there is none.
-func edge(cmd *redis.XMessageSliceCmd) (message.StreamID, error) {
-	entries, err := entriesOf(cmd)
-	if err != nil || len(entries) == 0 {
-		return message.StreamID{}, err
+	e.length = -1
+	var ends []redis.XMessage
+	if err == nil {
+		e.length = v.Length
+		// Before Redis 7 a server doesn't count added entries.
+		e.whole = v.Length > 0 && v.EntriesAdded == v.Length
+		ends = []redis.XMessage{v.FirstEntry, v.LastEntry}
+		if id, err := message.ParsePosition(v.MaxDeletedEntryID); err == nil {
+			e.deleted = id.StreamID()
+		}
 	}
-	return entries[0].id, nil
+	if e.length != 0 && (ends == nil || ends[0].ID == "" || ends[1].ID == "") {
+		pipe := r.servers.Client.Pipeline()
+		first, last := pipe.XRangeN(ctx, key, "-", "+", 1), pipe.XRevRangeN(ctx, key, "+", "-", 1)
+		_, _ = pipe.Exec(ctx)
+		if err := errors.Join(hardError(first.Err()), hardError(last.Err())); err != nil {
+			return e, err
+		}
+		if ends = append(first.Val(), last.Val()...); len(ends) == 0 {
+			e.length = 0
+		}
+	}
+	for _, m := range ends {
+		if m.ID == "" {
+			continue
+		}
+		one, err := entryOf(m)
+		if err != nil {
+			return e, err
+		}
+		if e.first.IsZero() {
+			e.first = one.id
+		}
+		e.last, e.size = one.id, max(e.size, one.bytes())
+	}
+	return e, nil
 }
 
 func entriesOf(cmd *redis.XMessageSliceCmd) ([]entry, error) {

@@ -44,7 +44,7 @@ const (
 	// topicWhole: nothing has come since it went live, neither a message nor a
 	// gap. Kept here only while there is no ring.
 	topicWhole
-	// topicStreamGone: its stream is gone, and what comes next may begin it
+	// topicStreamGone: its stream is gone, and the next message may begin it
 	// anew, by a clock that is behind.
 	topicStreamGone
 )

@@ -8,7 +8,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// mark begins and ends what stands in front of a payload in Redis:
+// mark begins and ends the head in front of a payload in Redis:
 //
 //	payload                          plain
 //	mark id mark payload             durable, with its stream id
@@ -18,7 +18,7 @@ import (
 //	mark F id mark                   the same, where id stands for it in the stream
 //	mark P mark …                    reserved: nothing that clients are shown
 //
-// A JSON string holds no mark, and the payload is what follows the last of these:
+// A JSON string holds no mark, and the payload follows the last of these:
 // nothing in it is looked at.
 const (
 	mark         = '\x1e'
@@ -27,7 +27,7 @@ const (
 	reservedMark = "\x1eP\x1e"
 )
 
-// parseWire takes what came from Redis apart. Anything that isn't exactly of one
+// parseWire takes a message as Redis delivers it apart. Anything that isn't exactly of one
 // of the forms is a plain message and belongs to its publisher from the first
 // byte; it is not ok in the reserved form.
 func parseWire(s string) (m heldMessage, ok bool) {
@@ -118,8 +118,8 @@ func (n names) once(full, key string) string { return "{" + full + "}:once:" + k
 // probes. No client can name it: ValidChannel refuses the bar.
 func (n names) probe(node, link string) string { return n.prefix + "|probe|" + node + "|" + link }
 
-// nodes returns the key of the nodes by their last beat, node that of what each
-// says of itself, and control the pub/sub channel of commands to all of them. No
+// nodes returns the key of the nodes by their last beat, node that of the
+// status of each, and control the pub/sub channel of commands to all of them. No
 // client can name these: ValidChannel refuses the asterisk.
 func (n names) nodes() string   { return "{" + n.prefix + "*}:nodes" }
 func (n names) node() string    { return "{" + n.prefix + "*}:node" }

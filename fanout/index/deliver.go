@@ -21,7 +21,7 @@ const fewSubscribers = 16
 type delivery struct {
 	channel  Channel
 	next     Sub                // to be served next; 0 at the end of the list
-	messages []*message.Message // from head on: the batch under way, and what came since
+	messages []*message.Message // from head on: the batch under way, and later ones
 	head     int
 	batch    Batch    // of the next messages; empty between two passes
 	partial  *partial // the last shorter batch, nil mostly
@@ -63,8 +63,8 @@ func (x *Index) Publish(ch Channel, m *message.Message) {
 // 16 subscribers come first, with half of the limit where others wait too.
 //
 // send may change everything, for the connection that it is called for and
-// for others, but not call Deliver. A send costs 4 ns here besides what it
-// does itself, and no allocation (BenchmarkDeliver).
+// for others, but not call Deliver. A send costs 4 ns here besides its
+// own work, and no allocation (BenchmarkDeliver).
 func (x *Index) Deliver(limit int, send func(conn uint32, b *Batch)) (sent int, more bool) {
 	few := limit
 	if x.turns.len() > 0 {
@@ -123,7 +123,7 @@ func (x *Index) serve(d *delivery, limit int, send func(conn uint32, b *Batch)) 
 	return visits, sends
 }
 
-// begin starts a pass with a batch of what is pending.
+// begin starts a pass with a batch of the pending messages.
 func (d *delivery) begin(first Sub) {
 	end, size := d.head, 0
 	for end < len(d.messages) && end-d.head < batchMessages {
@@ -141,7 +141,7 @@ func (d *delivery) begin(first Sub) {
 	d.next = first
 }
 
-// batchFor returns what a subscriber with a flag gets of the batch, nil for
+// batchFor returns the part of the batch for a subscriber with a flag, nil for
 // nothing. Once a message was after its start all later ones are too, and
 // the flag goes: a start that stayed would be ahead again after 2^31 messages.
 func (d *delivery) batchFor(e *subscription) *Batch {
@@ -195,7 +195,7 @@ func (x *Index) advance(d *delivery) (more bool) {
 // lastSeq returns the order of the latest message.
 func (d *delivery) lastSeq() uint32 { return d.messages[len(d.messages)-1].Seq }
 
-// deliveryBytes is what a channel with pending messages counts besides these: its
+// deliveryBytes is the count of a channel with pending messages besides these: its
 // delivery, and a place in the tables of deliveries and of turns, which double.
 const deliveryBytes = int(unsafe.Sizeof(delivery{})) + 4*memory.PointerBytes
 
@@ -243,30 +243,23 @@ func (x *Index) endDelivery(n uint32) {
 	}
 }
 
-// turnQueue is the deliveries in order of their turns: a ring that doubles.
+// turnQueue is the deliveries in order of their turns.
 type turnQueue struct {
-	ring  []uint32 // power of two
-	first uint32
-	count uint32
+	list []uint32 // from head on
+	head int
 }
 
-func (q *turnQueue) len() int { return int(q.count) }
+func (q *turnQueue) len() int { return len(q.list) - q.head }
 
 func (q *turnQueue) push(n uint32) {
-	if int(q.count) == len(q.ring) {
-		ring := make([]uint32, max(16, 2*len(q.ring)))
-		for i := range q.count {
-			ring[i] = q.ring[(q.first+i)&(q.count-1)]
-		}
-		q.ring, q.first = ring, 0
+	if q.head > len(q.list)/2 { // to move the rest down costs at most one step for each pop
+		q.list = q.list[:copy(q.list, q.list[q.head:])]
+		q.head = 0
 	}
-	q.ring[(q.first+q.count)&uint32(len(q.ring)-1)] = n
-	q.count++
+	q.list = append(q.list, n)
 }
 
 func (q *turnQueue) pop() uint32 {
-	n := q.ring[q.first]
-	q.first = (q.first + 1) & uint32(len(q.ring)-1)
-	q.count--
-	return n
+	q.head++
+	return q.list[q.head-1]
 }

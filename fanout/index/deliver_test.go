@@ -110,8 +110,10 @@ func TestChannelsWithFewSubscribersGoFirst(t *testing.T) {
 
 func TestDeliverVisitsNoMoreThanLimit(t *testing.T) {
 	x := New()
-	ch, _ := fill(x, "held", 1000)
-	x.EachSubscriber(ch, func(s Sub, _ uint32) { x.Hold(s, true) })
+	ch, lists := fill(x, "held", 1000)
+	for _, l := range lists {
+		x.Each(l, func(s Sub, _ Channel) { x.Hold(s, true) })
+	}
 	publishText(x, ch, 1, "1")
 	calls := 0
 	for more := true; more; calls++ {
@@ -351,8 +353,8 @@ func TestBurstIsForgotten(t *testing.T) {
 		if got != n {
 			t.Fatalf("%d sends, want %d", got, n)
 		}
-		if len(x.deliveries) > idleDeliveries || len(x.turns.ring) > idleDeliveries {
-			t.Errorf("%d delivery records and a ring of %d stay", len(x.deliveries), len(x.turns.ring))
+		if len(x.deliveries) > idleDeliveries || len(x.turns.list) > idleDeliveries {
+			t.Errorf("%d delivery records and a ring of %d stay", len(x.deliveries), len(x.turns.list))
 		}
 	}
 }

@@ -21,7 +21,7 @@ type Channel uint32
 // in every table, so that no table holds a pointer for each: the collector
 // skips them, and a collection costs the same for one channel and for a
 // million. Tables grow by chunks, never by copying into a larger array, and
-// the entries of what has left are used again. A channel with one subscriber
+// entries that are freed are used again. A channel with one subscriber
 // and a name of 12 bytes costs 72.5 B of heap, each further subscription
 // 24.1 B (BenchmarkIndexMemory).
 type Index struct {
@@ -39,7 +39,6 @@ type Index struct {
 	subs     memory.Chunks[subscription]
 	freeSub  Sub // linked by subscription.next
 	subCount int
-	walks    []Sub                        // next of every EachSubscriber under way
 	few      int                          // fewSubs, less in tests
 	many     map[uint32]map[Channel]place // by connection, of those with more, see fewSubs
 

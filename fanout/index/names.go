@@ -36,7 +36,7 @@ func (a *nameArena) put(name []byte) uint32 {
 	return place
 }
 
-// next starts a chunk and gives what is left of the last one to the free
+// next starts a chunk and gives the rest of the last one to the free
 // blocks. That is less than the longest name.
 func (a *nameArena) next() {
 	if left := nameChunkUnits - a.used; len(a.chunks) != 0 && left != 0 {

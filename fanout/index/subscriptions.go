@@ -1,5 +1,7 @@
 package index
 
+import "math"
+
 // Sub is a subscription's number in one Index, from 1, and used again after
 // Unsubscribe.
 type Sub uint32
@@ -27,8 +29,8 @@ const (
 )
 
 // Subscribe adds a connection, whose list is l, to a channel, behind the ones
-// that are there. It gets what is published from now on, not what is still
-// pending. If it is there already, nothing changes and added is false.
+// that are there. It gets messages that are published from now on, not
+// those pending. If it is there already, nothing changes and added is false.
 func (x *Index) Subscribe(l *List, conn uint32, ch Channel) (s Sub, added bool) {
 	if s, ok := x.Find(*l, ch); ok {
 		return s, false
@@ -118,11 +120,6 @@ func (x *Index) remove(s Sub) {
 			d.next = e.next
 		}
 	}
-	for i, next := range x.walks {
-		if next == s {
-			x.walks[i] = e.next
-		}
-	}
 	if e.prev != 0 {
 		x.subs.At(uint32(e.prev)).next = e.next
 	} else {
@@ -147,7 +144,7 @@ func (x *Index) SetFrom(s Sub, seq uint32) {
 	e.from = seq
 }
 
-// From returns what SetFrom was last told, 0 without.
+// From returns the number of the latest SetFrom, 0 without.
 func (x *Index) From(s Sub) uint32 { return x.subs.At(uint32(s)).from }
 
 // Hold makes Deliver pass s by until it is released. What passes meanwhile
@@ -165,33 +162,14 @@ func (x *Index) Hold(s Sub, on bool) {
 // Held reports whether s is held.
 func (x *Index) Held(s Sub) bool { return x.subs.At(uint32(s)).channel&subHeld != 0 }
 
-// Conn returns the connection of s.
-func (x *Index) Conn(s Sub) uint32 { return x.subs.At(uint32(s)).conn }
-
-// ChannelOf returns the channel of s.
-func (x *Index) ChannelOf(s Sub) Channel {
+func (x *Index) channelOf(s Sub) Channel {
 	return Channel(x.subs.At(uint32(s)).channel & subChannelMask)
-}
-
-// Len counts the subscriptions of a list.
-func (x *Index) Len(l List) (n int) {
-	for s := Sub(l); s != 0; s = x.subs.At(uint32(s)).sibling {
-		n++
-	}
-	return n
 }
 
 // Each calls fn for each subscription of a list, the latest first. fn may
 // unsubscribe the one that it is called for, which is then found at the head
 // of the list, and no other of the same list.
-func (x *Index) Each(l List, fn func(Sub, Channel)) {
-	for s := Sub(l); s != 0; {
-		e := x.subs.At(uint32(s))
-		next := e.sibling
-		fn(s, Channel(e.channel&subChannelMask))
-		s = next
-	}
-}
+func (x *Index) Each(l List, fn func(Sub, Channel)) { x.EachSome(l, 0, math.MaxInt, fn) }
 
 // EachSome is Each for most subscriptions at most, from one on that an earlier call
 // returned, 0 for the first. It returns the next one, 0 at the end. The list must be
@@ -207,21 +185,6 @@ func (x *Index) EachSome(l List, from Sub, most int, fn func(Sub, Channel)) (nex
 		from = next
 	}
 	return from
-}
-
-// EachSubscriber calls fn for each subscription of a channel, the earliest
-// first. fn may subscribe and unsubscribe anybody. It isn't cut into slices:
-// what goes to all subscribers of a large channel goes by Publish.
-func (x *Index) EachSubscriber(ch Channel, fn func(s Sub, conn uint32)) {
-	depth := len(x.walks)
-	x.walks = append(x.walks, x.channels.At(uint32(ch)).first)
-	for x.walks[depth] != 0 {
-		s := x.walks[depth]
-		e := x.subs.At(uint32(s))
-		x.walks[depth] = e.next
-		fn(s, e.conn)
-	}
-	x.walks = x.walks[:depth]
 }
 
 // fewSubs is how many of a connection's subscriptions are looked through to find
@@ -260,7 +223,7 @@ func (x *Index) added(conn uint32, ch Channel, s, next Sub) {
 	}
 	places[ch] = place{s: s}
 	if next != 0 {
-		places[x.ChannelOf(next)] = place{next, s}
+		places[x.channelOf(next)] = place{next, s}
 	}
 }
 
@@ -279,7 +242,7 @@ func (x *Index) unlink(l *List, before, s Sub) {
 	}
 	delete(places, Channel(e.channel&subChannelMask))
 	if e.sibling != 0 && !first {
-		places[x.ChannelOf(e.sibling)] = place{e.sibling, before}
+		places[x.channelOf(e.sibling)] = place{e.sibling, before}
 	}
 	if len(places) <= x.few/2 {
 		delete(x.many, e.conn)

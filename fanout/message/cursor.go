@@ -114,7 +114,7 @@ func (c *Cursor) sort() {
 	c.entries, c.sorted = kept, len(kept)
 }
 
-// merge sets what a later entry of the same key holds.
+// merge sets the positions of a later entry of the same key.
 func (e *cursorEntry) merge(later *cursorEntry) {
 	if later.has&cursorDurable != 0 {
 		e.set(later.name, Position{Ms: later.ms, Seq: later.seq})

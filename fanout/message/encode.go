@@ -80,7 +80,7 @@ func appendForm(dst []byte, f Form, m *Message) []byte {
 const (
 	// maxFrameHead is the longest header of an unmasked frame (RFC 6455, 5.2).
 	maxFrameHead = 10
-	// eventBytes is what an event has besides its data, in one line.
+	// eventBytes is the rest of an event, with its data in one line.
 	eventBytes = 80
 )
 
@@ -89,7 +89,7 @@ func objectBytes(m *Message) int {
 	return 96 + len(m.Channel) + len(m.ID.Node) + jsonTextBytes(m.User) + dataBytes(m)
 }
 
-// dataBytes returns what the payload takes as a JSON value.
+// dataBytes returns the length of the payload as a JSON value.
 func dataBytes(m *Message) int {
 	switch m.kind {
 	case payloadJSON:
@@ -149,7 +149,7 @@ func appendObject(dst []byte, m *Message) []byte {
 	return append(dst, '}')
 }
 
-// appendEventHead appends what stands before an event's data.
+// appendEventHead appends the lines before an event's data.
 func appendEventHead(dst []byte, m *Message, event string) []byte {
 	dst = append(dst, "id: "...)
 	dst = m.ID.AppendTo(dst)
@@ -207,7 +207,7 @@ func appendJSONText[T string | []byte](dst []byte, text T) []byte {
 	return append(append(dst, text[done:]...), '"')
 }
 
-// jsonTextBytes returns the length of what appendJSONText appends.
+// jsonTextBytes returns the length of appendJSONText's text.
 func jsonTextBytes[T string | []byte](text T) int {
 	size := len(`""`) + len(text)
 	for i := range len(text) {

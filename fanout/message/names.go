@@ -8,7 +8,7 @@ import (
 // MaxChannelBytes is the longest channel name.
 const MaxChannelBytes = 200
 
-// channelPunctuation is what a channel name may hold besides letters and
+// channelPunctuation is the characters of a channel name besides letters and
 // digits. None of it needs escaping in a JSON string, an SSE line or a Redis
 // channel name, and the encodings rely on that.
 const channelPunctuation = "_-.:/@=~!$+#"

@@ -23,7 +23,7 @@ type Position struct {
 	Ms uint64
 	// Seq is the second half of the stream id, or microseconds since 1970: the
 	// time at which a plain message came, or a little more where several came in
-	// the same one, so that what comes later has a higher number.
+	// the same one, so that later ones have higher numbers.
 	Seq uint64
 }
 

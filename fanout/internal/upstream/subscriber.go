@@ -57,7 +57,7 @@ func (s *Subscriber) Close() {
 	_ = s.client.Close()
 }
 
-// errRedial is what go-redis gets when it dials on its own.
+// errRedial is the result where go-redis dials on its own.
 var errRedial = errors.New("the connection is lost")
 
 // oneShotDialer is the dialer of a subscriber. A redis.PubSub that meets an error

@@ -75,7 +75,7 @@ func (s *secure) dialer(timeout time.Duration) func(ctx context.Context, network
 
 // securedConn is a connection to a server that asked for the gateway's
 // certificate. With TLS 1.3 it says only after the handshake that it doesn't
-// take what it got.
+// take it.
 type securedConn struct {
 	*tls.Conn
 
@@ -100,7 +100,7 @@ func (c *securedConn) Write(p []byte) (int, error) {
 	return n, c.explain(err)
 }
 
-// explain adds what to do about an error before the server has said anything.
+// explain adds the remedy to an error before the server has said anything.
 func (c *securedConn) explain(err error) error {
 	var (
 		authority x509.UnknownAuthorityError

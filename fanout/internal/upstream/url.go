@@ -100,10 +100,10 @@ func parse(text string, settings TLS) (parsed, error) {
 	return p, nil
 }
 
-// errNoTLS refuses what is said of TLS for a URL without.
+// errNoTLS refuses settings for TLS beside a URL without.
 var errNoTLS = errors.New("redis.tls and its parameters need a URL with rediss://")
 
-// parseURL takes apart what go-redis knows as the URL of a server, and behind
+// parseURL takes apart the URL of a server, as go-redis does, and behind
 // the schemes redis+sentinel and redis+cluster those of the other two.
 func parseURL(text string) (p parsed, err error) {
 	scheme, rest, _ := strings.Cut(text, "://")
@@ -130,5 +130,5 @@ func parseURL(text string) (p parsed, err error) {
 }
 
 // errReplicas refuses go-redis' options for reading from replicas: one may not
-// have yet what its master has told the subscribers of.
+// have yet the messages that its master's subscribers have.
 var errReplicas = errors.New("a gateway reads from masters only")
