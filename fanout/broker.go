@@ -31,17 +31,12 @@ import (
 // takes. Redis may be away at any time, also at the start: the links try for
 // ever, Ready says so, and requests stay pending.
 type Broker struct {
-	publisher
 	nodes
 
 	// Immutable.
 
 	config   Config
-	log      *slog.Logger
-	node     string
 	start    time.Time
-	names    names
-	servers  *upstream.Servers // for commands; the links subscribe with clients of their own
 	probes   *upstream.Servers // for probes alone: they don't wait for a connection behind commands
 	links    []*link
 	embedded *miniredis.Miniredis // nil when config.URL names a server
@@ -53,7 +48,6 @@ type Broker struct {
 
 	// Atomic.
 
-	counters  counters
 	held      atomic.Int64 // bytes held by all links, at most maxHeldBytes
 	running   atomic.Bool
 	roundTrip atomic.Pointer[func(time.Duration)]
@@ -70,7 +64,8 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 	if err := message.ValidNode(node); err != nil {
 		return nil, err
 	}
-	b := &Broker{config: config, log: log, node: node, start: time.Now(), names: names{config.Prefix}}
+	b := &Broker{config: config, start: time.Now()}
+	b.node, b.log, b.names = node, log, names{config.Prefix}
 	where := config
 	if config.URL == "" {
 		e, err := startEmbedded(config.Embedded)
@@ -87,8 +82,6 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis.url: %w", err)
 	}
-	b.publisher.servers, b.publisher.names, b.publisher.log, b.publisher.counters = b.servers, b.names, log, &b.counters
-	b.nodes = nodes{node, b.servers, b.names}
 	n := config.Connections
 	if b.servers.Sharded() {
 		n = max(n, clusterLinks)

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/pushgate/pushgate/fanout/internal/upstream"
 )
 
 //go:embed nodes.lua
@@ -24,37 +22,33 @@ const forgetAfter = 15 * time.Second
 
 // nodes is the part of a Broker that knows the other nodes.
 type nodes struct {
+	publisher
+
 	// Immutable.
 
-	node    string // the name of this one
-	servers *upstream.Servers
-	names   names
+	node string // the name of this one
 }
 
 // Beat tells the other nodes the status of this one, and returns the status of
 // each, by the nodes' names. It is one round trip, made every 5 s by each node.
 func (b *nodes) Beat(ctx context.Context, status string) (nodes map[string]string, err error) {
-	return b.beat(ctx, status)
-}
-
-// Retire has the other nodes forget this one at once.
-func (b *nodes) Retire(ctx context.Context) error {
-	_, err := b.beat(ctx, "")
-	return err
-}
-
-func (b *nodes) beat(ctx context.Context, status string) (map[string]string, error) {
 	keys := []string{b.names.nodes(), b.names.node()}
 	pairs, err := nodesScript.Run(ctx, b.servers.Client, keys, b.node, status, forgetAfter.Milliseconds()).StringSlice()
 	if err != nil {
 		b.servers.Refresh(ctx)
 		return nil, fmt.Errorf("meet the other nodes: %w", err)
 	}
-	nodes := make(map[string]string, len(pairs)/2)
+	nodes = make(map[string]string, len(pairs)/2)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		nodes[pairs[i]] = pairs[i+1]
 	}
 	return nodes, nil
+}
+
+// Retire has the other nodes forget this one at once.
+func (b *nodes) Retire(ctx context.Context) error {
+	_, err := b.Beat(ctx, "")
+	return err
 }
 
 // Refused reports whether a server answered with an error, such as that of a

@@ -25,10 +25,13 @@ var (
 type publisher struct {
 	// Immutable.
 
-	servers  *upstream.Servers
-	names    names
-	log      *slog.Logger
-	counters *counters
+	servers *upstream.Servers // for commands; the links subscribe with clients of their own
+	names   names
+	log     *slog.Logger
+
+	// Atomic.
+
+	counters counters
 
 	// Guarded by its own lock.
 
