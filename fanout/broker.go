@@ -5,6 +5,18 @@
 // the shards. Broker.Replay gives a client that comes back the messages that it
 // has missed. Messages, positions and cursors are in package message below; a
 // shard leads each message to its subscribers with package index.
+//
+// The way of a message, and the file of each step:
+//
+//  1. a link's session subscribes and receives it: session.go, pubsub.go
+//  2. it is read, and held where its channel isn't caught up: wire.go, held.go
+//  3. it gets its number and position: dispatch.go
+//  4. it enters the channel's ring of recent messages: ring.go
+//  5. each sink of the channel gets it by Deliver: sink.go
+//  6. the shard publishes it to its index, and delivers it: index
+//
+// A channel's way to that: subscribe.go, resync.go. A client's that comes back:
+// replay.go, requests.go, catchup.go, from streams.go and history.go.
 package fanout
 
 import (
@@ -76,8 +88,8 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 		b.embedded, where.URL = e, "redis://"+e.Addr()
 	}
 	var err error
-	if b.servers, err = upstream.Open(where.URL, where.TLS, "pushgate-"+node); err == nil {
-		b.probes, err = upstream.Open(where.URL, where.TLS, "pushgate-"+node)
+	if b.servers, err = upstream.Open(where.URL, upstream.TLS(where.TLS), "pushgate-"+node); err == nil {
+		b.probes, err = upstream.Open(where.URL, upstream.TLS(where.TLS), "pushgate-"+node)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("redis.url: %w", err)
@@ -147,7 +159,7 @@ func NewClient(c Config) (redis.UniversalClient, error) {
 	if c.URL == "" {
 		c.URL = "redis://" + c.Embedded
 	}
-	s, err := upstream.Open(c.URL, c.TLS, "pushgate")
+	s, err := upstream.Open(c.URL, upstream.TLS(c.TLS), "pushgate")
 	if err != nil {
 		return nil, fmt.Errorf("redis.url: %w", err)
 	}

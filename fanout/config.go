@@ -43,11 +43,20 @@ type Config struct {
 }
 
 // TLSConfig is the settings for a URL with rediss://. The URL's parameters of the
-// same names take precedence.
-type TLSConfig = upstream.TLS
-
-// ConfigError is one key with a value that is not allowed.
-type ConfigError = upstream.ConfigError
+// same names take precedence. The files are read for each connection, so that
+// renewed ones are in force from the next one on.
+type TLSConfig struct {
+	// CAFile holds the certificates, in PEM, of the authorities that the servers'
+	// are held against; empty takes the system's.
+	CAFile string `koanf:"ca_file"`
+	// CertFile and KeyFile hold the gateway's own certificate, for servers that
+	// ask for one, and its private key, in PEM.
+	CertFile string `koanf:"cert_file"`
+	KeyFile  string `koanf:"key_file"`
+	// ServerName is the name that the servers' certificates must have; empty
+	// stands for the host of the URL, or the one under which a server is reached.
+	ServerName string `koanf:"server_name"`
+}
 
 // RingConfig bounds the recent messages that are kept in memory for clients
 // that come back. What a ring no longer holds is a gap, or is read from the
@@ -85,6 +94,17 @@ func DefaultConfig() Config {
 	}
 }
 
+// ConfigError is one key with a value that is not allowed.
+type ConfigError struct {
+	Key   string // as the operator writes it
+	Value string
+	Want  string
+}
+
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("%s: %s is not allowed, want %s", e.Key, e.Value, e.Want)
+}
+
 // Validate reports everything that is wrong with c at once: an errors.Join of
 // one *ConfigError per key, or nil. It reads the files of TLS.
 func (c Config) Validate() error {
@@ -104,9 +124,7 @@ func (c Config) Validate() error {
 	}
 	switch _, _, err := address.Split(c.Embedded); {
 	case c.URL != "":
-		if err := upstream.Validate(c.URL, c.TLS); err != nil {
-			errs = append(errs, err)
-		}
+		upstream.Validate(c.URL, upstream.TLS(c.TLS), bad)
 	case err != nil:
 		bad("embedded", strconv.Quote(c.Embedded), err.Error())
 	case c.TLS != TLSConfig{}:

@@ -106,7 +106,7 @@ func (l *link) run(ctx context.Context) {
 	}
 }
 
-// fail takes note, as soon as a connection fails, that the link doesn't deliver,
+// fail notes, as soon as a connection fails, that the link doesn't deliver,
 // and reports whether it did. Nothing else of the session changes yet: a read
 // that is under way may take as long as its timeout.
 func (l *link) fail(err error) (wasUp bool) {
@@ -135,7 +135,7 @@ func (l *link) setDown(err error) {
 	}
 }
 
-// noteRead takes note of how a read of resync ended. When they fail for as
+// noteRead notes how a read of resync ended. When they fail for as
 // long as probes may, the link is down: it delivers as before, but nothing
 // that is subscribed to now. Redis may be loading its data, or be a replica
 // without its master.
@@ -154,7 +154,7 @@ func (l *link) noteRead(err error) {
 	}
 }
 
-// lost takes note that the connection is gone, with all goroutines of its
+// lost notes that the connection is gone, with all goroutines of its
 // session: every channel is to be subscribed again, and whoever was served must
 // be told or caught up.
 func (l *link) lost() {
@@ -223,7 +223,7 @@ var errSlotMoved = errors.New("a slot has moved to another server")
 // moveGrace is how many probe intervals a link may take to subscribe to its channels
 // again where a slot of theirs has moved, before it counts as down. It takes 0.1 s,
 // so that moving slots one by one, as an operator does for hours, leaves readiness
-// alone. What was published meanwhile is made up for, or told, as after any outage.
+// alone. What was published meanwhile is recovered, or told, as after any outage.
 const moveGrace = missedProbes
 
 // follow begins the time of grace. One that has begun goes on: a link that follows

@@ -30,7 +30,7 @@ type topicFlags uint8
 
 const (
 	// topicAgain was live on an earlier connection: whatever was published
-	// since then must be made up for.
+	// since then must be recovered.
 	topicAgain topicFlags = 1 << iota
 	// topicLingers has no sink and is due at its deadline.
 	topicLingers

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -26,12 +25,11 @@ type secure struct {
 	skipVerify bool
 }
 
-// load reads the files. Its error is an errors.Join of one *ConfigError for each
-// key with something wrong.
+// load reads the files.
 func (s *secure) load() (*tls.Config, error) {
 	var errs []error
 	config := s.Load(func(key, value, want string) {
-		errs = append(errs, &ConfigError{"redis.tls." + key, strconv.Quote(value), want})
+		errs = append(errs, fmt.Errorf("redis.tls.%s: %q is not allowed, want %s", key, value, want))
 	})
 	return config, errors.Join(errs...)
 }

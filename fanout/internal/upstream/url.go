@@ -3,7 +3,6 @@ package upstream
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -19,35 +18,23 @@ const (
 	clusterScheme  = "+cluster"
 )
 
-// ConfigError is one key with a value that is not allowed.
-type ConfigError struct {
-	Key   string // as the operator writes it
-	Value string
-	Want  string
-}
-
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("%s: %s is not allowed, want %s", e.Key, e.Value, e.Want)
-}
-
-// Validate returns the reasons why a URL with settings for TLS can't be meant: an
-// errors.Join of one *ConfigError for each key, or nil. It reads the files.
-func Validate(text string, settings TLS) error {
-	bad := func(want string) error { return &ConfigError{"redis.url", maskURL(text), want} }
+// Validate calls bad for each key under "redis" with a value that can't be meant: for
+// the URL, and for the settings for TLS. It reads the files.
+func Validate(text string, settings TLS, bad func(key, value, want string)) {
 	p, err := parse(text, settings)
+	want := redisurl.Want(text)
 	switch {
 	case err == errNoTLS:
-		return bad("rediss:// or rediss+… where redis.tls or a parameter for TLS is given")
+		want = "rediss:// or rediss+… where redis.tls or a parameter for TLS is given"
 	case err != nil:
-		return bad("redis://host:port[/db], rediss:// for TLS, with user:password@ before the host where it has one, " +
-			"unix:///path, redis+sentinel://host:port?master_name=name, or redis+cluster://host:port")
-	case redisurl.Want(text) != "":
-		return bad(redisurl.Want(text))
-	case p.tls != nil:
-		_, err = p.tls.load()
-		return err
+		want = "redis://host:port[/db], rediss:// for TLS, with user:password@ before the host where it has one, " +
+			"unix:///path, redis+sentinel://host:port?master_name=name, or redis+cluster://host:port"
+	case want == "" && p.tls != nil:
+		p.tls.Load(func(key, value, want string) { bad("tls."+key, strconv.Quote(value), want) })
 	}
-	return nil
+	if want != "" {
+		bad("url", maskURL(text), want)
+	}
 }
 
 // maskURL returns u quoted and without its passwords.
