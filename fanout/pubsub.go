@@ -91,7 +91,7 @@ var errNotOwner = errors.New("the server has lost its slots to another")
 // reachable and still not deliver: stopped, swapping, or cut off in one
 // direction only, and TCP notices that after minutes. A server of a Cluster that
 // isn't the owner of the probe's slot any more doesn't count either: it may
-// still deliver to its replica's clients.
+// still deliver, as a replica does.
 func (p *pubsub) probe(ctx context.Context) error {
 	interval := p.l.b.config.ProbeInterval
 	tick := time.NewTicker(interval)

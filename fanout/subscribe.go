@@ -1,7 +1,5 @@
 package fanout
 
-import ()
-
 const (
 	// subscribeBatch is the most channels in one SUBSCRIBE or UNSUBSCRIBE.
 	subscribeBatch = 512

@@ -134,19 +134,13 @@ func appendObject(dst []byte, m *Message) []byte {
 		dst = append(dst, `,"user":`...)
 		dst = appendJSONText(dst, m.User)
 	}
-	switch m.kind {
-	case payloadJSON:
-		dst = append(dst, `,"data":`...)
-		dst = append(dst, m.Payload...)
-	case payloadText:
-		dst = append(dst, `,"data":`...)
-		dst = appendJSONText(dst, m.Payload)
-	default:
+	if m.kind == payloadBytes {
 		dst = append(dst, `,"data_base64":"`...)
 		dst = base64.StdEncoding.AppendEncode(dst, m.Payload)
-		dst = append(dst, '"')
+		return append(dst, `"}`...)
 	}
-	return append(dst, '}')
+	dst = append(dst, `,"data":`...)
+	return append(appendData(dst, m), '}')
 }
 
 // appendEventHead appends the lines before an event's data.

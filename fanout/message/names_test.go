@@ -11,7 +11,7 @@ func TestValidChannel(t *testing.T) {
 		ok   bool
 	}{
 		"letters":       {"news", true},
-		"every mark":    {channelPunctuation, true},
+		"every mark":    {channelBytes.punctuation, true},
 		"one byte":      {"a", true},
 		"longest":       {strings.Repeat("x", 200), true},
 		"empty":         {"", false},
