@@ -1,10 +1,10 @@
-// Package fanout brings messages that are published in Redis to the shards of a
-// process, and publishes messages itself. It knows no sockets.
+// Package fanout brings messages that are published in Redis to the shards of a process,
+// and publishes messages itself. It knows no sockets.
 //
-// The Broker numbers the messages of each channel and hands them to its sinks,
-// the shards. Broker.Replay gives a client that comes back the messages that it
-// has missed. Messages, positions and cursors are in package message below; a
-// shard leads each message to its subscribers with package index.
+// The Broker numbers the messages of each channel and hands them to its sinks, the
+// shards. Broker.Replay gives a client that comes back the messages that it has missed.
+// Messages, positions and cursors are in package message below; a shard leads each
+// message to its subscribers with package index.
 //
 // The way of a message, and the file of each step:
 //
@@ -36,12 +36,11 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Broker brings messages that are published in Redis to the sinks of each channel.
-// A channel belongs to one link, a connection to Redis, for as long as the
-// process lives; the link's receive goroutine numbers its messages and hands
-// them to the sinks with the link's lock held, which is all that order
-// takes. Redis may be away at any time, also at the start: the links try for
-// ever, Ready says so, and requests stay pending.
+// Broker brings messages that are published in Redis to the sinks of each channel. A
+// channel belongs to one link, a connection to Redis, for as long as the process lives;
+// the link's receive goroutine numbers its messages and hands them to the sinks with the
+// link's lock held, which is all that order takes. Redis may be away at any time, also at
+// the start: the links try for ever, Ready says so, and requests stay pending.
 type Broker struct {
 	nodes
 
@@ -65,10 +64,9 @@ type Broker struct {
 	roundTrip atomic.Pointer[func(time.Duration)]
 }
 
-// NewBroker returns a broker that waits for Run. The node's name must be
-// another one at each start of the process, or a plain position from before
-// it would seem to be valid. With an empty config.URL the embedded server is
-// started here.
+// NewBroker returns a broker that waits for Run. The node's name must be another one at
+// each start of the process, or a plain position from before it would seem to be valid.
+// With an empty config.URL the embedded server is started here.
 func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -104,12 +102,12 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 	return b, nil
 }
 
-// OnRoundTrip has fn called with the time of each probe from here to Redis and
-// back. It is called by the goroutines that receive, and must not block.
+// OnRoundTrip has fn called with the time of each probe from here to Redis and back. It
+// is called by the goroutines that receive, and must not block.
 func (b *Broker) OnRoundTrip(fn func(time.Duration)) { b.roundTrip.Store(&fn) }
 
-// Age returns how long ago a message came to this node, 0 for one that was read
-// from a stream, and for a notice.
+// Age returns how long ago a message came to this node, 0 for one that was read from a
+// stream, and for a notice.
 func (b *Broker) Age(m *message.Message) time.Duration {
 	if m.Arrived == 0 {
 		return 0
@@ -120,8 +118,7 @@ func (b *Broker) Age(m *message.Message) time.Duration {
 // Node returns the name of this node in plain positions.
 func (b *Broker) Node() string { return b.node }
 
-// Embedded returns the address of the embedded server as bound, empty without
-// one.
+// Embedded returns the address of the embedded server as bound, empty without one.
 func (b *Broker) Embedded() string {
 	if b.embedded == nil {
 		return ""
@@ -129,8 +126,8 @@ func (b *Broker) Embedded() string {
 	return b.embedded.Addr()
 }
 
-// Run connects, receives and probes until ctx ends, and returns nil when all
-// its goroutines have ended. It is called once.
+// Run connects, receives and probes until ctx ends, and returns nil when all its
+// goroutines have ended. It is called once.
 func (b *Broker) Run(ctx context.Context) error {
 	if b.running.Swap(true) {
 		return errors.New("the broker runs already")
@@ -152,9 +149,9 @@ func (b *Broker) Run(ctx context.Context) error {
 	return err
 }
 
-// NewClient returns a client for the servers of a configuration, or for those of
-// another process that embeds its own. It repeats nothing. On a Cluster a command
-// without a key goes to any of them. The caller closes it.
+// NewClient returns a client for the servers of a configuration, or for those of another
+// process that embeds its own. It repeats nothing. On a Cluster a command without a key
+// goes to any of them. The caller closes it.
 func NewClient(c Config) (redis.UniversalClient, error) {
 	if c.URL == "" {
 		c.URL = "redis://" + c.Embedded
@@ -166,18 +163,17 @@ func NewClient(c Config) (redis.UniversalClient, error) {
 	return s.Client, nil
 }
 
-// DiscardRedisLog turns off the log of go-redis, which writes a line to standard
-// error for each failed dial: while Redis is away that is several a second. The
-// broker logs the same once. go-redis has one logger for the process, so it is for
-// the program to call.
+// DiscardRedisLog turns off the log of go-redis, which writes a line to standard error
+// for each failed dial: while Redis is away that is several a second. The broker logs the
+// same once. go-redis has one logger for the process, so it is for the program to call.
 func DiscardRedisLog() { redis.SetLogger(discardLog{}) }
 
 type discardLog struct{}
 
 func (discardLog) Printf(context.Context, string, ...any) {}
 
-// Close frees the resources of NewBroker. Run does it itself; it is for a broker
-// that is never run.
+// Close frees the resources of NewBroker. Run does it itself; it is for a broker that is
+// never run.
 func (b *Broker) Close() error {
 	err := errors.Join(b.servers.Close(), b.probes.Close())
 	if b.embedded != nil {
@@ -186,8 +182,8 @@ func (b *Broker) Close() error {
 	return err
 }
 
-// clusterLinks is the least number of links on a Cluster. Each has the channels
-// of an equal range of upstream.Slots. A server usually owns one range, so that its loss
+// clusterLinks is the least number of links on a Cluster. Each has the channels of an
+// equal range of slots. A server usually owns one range, so that its loss
 // concerns the links of that range and leaves the others alone.
 const clusterLinks = 16
 
@@ -205,27 +201,27 @@ func (b *Broker) link(channel string) *link {
 // MostHistory is the most messages that a replay gives.
 func (b *Broker) MostHistory() int { return b.config.ReplayMessages }
 
-// Join makes s a sink of the channel and returns where it stands if the
-// channel is live. Else s.Joined is called as soon as Redis confirms. It does
-// no I/O. Joining again is answered again.
+// Join makes s a sink of the channel and returns where it stands if the channel is live.
+// Else s.Joined is called as soon as Redis confirms. It does no I/O. Joining again is
+// answered again.
 func (b *Broker) Join(channel string, s Sink) (at Joined, live bool) {
 	return b.link(channel).join(channel, b.sinks.bit(s))
 }
 
-// Leave has the channel's messages no longer handed to s. Redis is unsubscribed
-// after Config.Linger.
+// Leave has the channel's messages no longer handed to s. Redis is unsubscribed after
+// Config.Linger.
 func (b *Broker) Leave(channel string, s Sink) {
 	b.link(channel).leave(channel, b.sinks.bit(s))
 }
 
-// Withdraw is Leave if s is still to be told Joined, and reports whether it was.
-// Else nothing changes: Joined has been called.
+// Withdraw is Leave if s is still to be told Joined, and reports whether it was. Else
+// nothing changes: Joined has been called.
 func (b *Broker) Withdraw(channel string, s Sink) bool {
 	return b.link(channel).withdraw(channel, b.sinks.bit(s))
 }
 
-// Ready returns nil when every connection to Redis delivers all its channels, and
-// Redis takes durable messages, as far as any were published here lately.
+// Ready returns nil when every connection to Redis delivers all its channels, and Redis
+// takes durable messages, as far as any were published here lately.
 func (b *Broker) Ready() error {
 	var errs []error
 	for _, l := range b.links {
@@ -236,8 +232,8 @@ func (b *Broker) Ready() error {
 	return errors.Join(append(errs, b.failures.ready())...)
 }
 
-// startEmbedded starts a Redis server within the process, for trying things out,
-// that listens on addr, host:port.
+// startEmbedded starts a Redis server within the process, for trying things out, that
+// listens on addr, host:port.
 func startEmbedded(addr string) (*miniredis.Miniredis, error) {
 	mini := miniredis.NewMiniRedis()
 	if err := mini.StartAddr(addr); err != nil {
@@ -247,9 +243,9 @@ func startEmbedded(addr string) (*miniredis.Miniredis, error) {
 	return mini, nil
 }
 
-// refuseCommandDocs answers COMMAND DOCS like a Redis before 7.0, which didn't
-// have it. The library takes it for COMMAND, and on that answer redis-cli 7
-// aborts before its first prompt.
+// refuseCommandDocs answers COMMAND DOCS like a Redis before 7.0, which didn't have it.
+// The library takes it for COMMAND, and on that answer redis-cli 7 aborts before its
+// first prompt.
 func refuseCommandDocs(peer *server.Peer, command string, args ...string) bool {
 	if command != "COMMAND" || len(args) == 0 {
 		return false
@@ -258,8 +254,8 @@ func refuseCommandDocs(peer *server.Peer, command string, args ...string) bool {
 	return true
 }
 
-// expireKeys makes time pass in the embedded server until ctx ends: its keys expire
-// only when it is told so.
+// expireKeys makes time pass in the embedded server until ctx ends: its keys expire only
+// when it is told so.
 func expireKeys(ctx context.Context, mini *miniredis.Miniredis) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

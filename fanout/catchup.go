@@ -7,8 +7,8 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// replays is the layer of a link that catches clients up from the rings and the
-// streams of its channels.
+// replays is the layer of a link that catches clients up from the rings and the streams
+// of its channels.
 type replays struct {
 	dispatcher
 	streams streamReader
@@ -52,8 +52,8 @@ func (l *replays) replayer(ctx context.Context) {
 	}
 }
 
-// serve reads once for those who wait for a topic, as the first of them needs. The
-// others take part where that does for them too.
+// serve reads once for those who wait for a topic, as the first of them needs. The others
+// take part where that does for them too.
 func (l *replays) serve(ctx context.Context, id uint32, p *pageSizer) error {
 	l.mu.Lock()
 	t := l.topics.at(id)
@@ -89,8 +89,8 @@ func (l *replays) serve(ctx context.Context, id uint32, p *pageSizer) error {
 	return nil
 }
 
-// serveAll serves h, which is read on first where so many messages came during the
-// read that the ring no longer reaches back to it.
+// serveAll serves h, which is read on first where so many messages came during the read
+// that the ring no longer reaches back to it.
 func (l *replays) serveAll(ctx context.Context, id uint32, t *topic, h *history, p *pageSizer) error {
 	for {
 		received, ok := l.serveHistory(id, t, *h)
@@ -114,8 +114,8 @@ type need struct {
 	size   int              // of the entries; 0: not known
 }
 
-// serveRings answers the waits of a topic that its ring can answer, and says
-// the need of the first of the others. The caller holds mu, which inTurns releases.
+// serveRings answers the waits of a topic that its ring can answer, and says the need of
+// the first of the others. The caller holds mu, which inTurns releases.
 func (l *replays) serveRings(id uint32, t *topic) (n need) {
 	waits := l.waits[id]
 	for w := range l.inTurns(waits) {
@@ -193,9 +193,9 @@ func (l *replays) beginAll(t *topic, waits *replayWaits, s starts) {
 	}
 }
 
-// pull delivers the stream's messages beyond last, ahead of their publication. A
-// client may be ahead of this node by the time a message takes to get here.
-// Positions that are still beyond the end are of another stream.
+// pull delivers the stream's messages beyond last, ahead of their publication. A client
+// may be ahead of this node by the time a message takes to get here. Positions that are
+// still beyond the end are of another stream.
 func (l *replays) pull(ctx context.Context, id uint32, name string, last message.StreamID, pageSizer *pageSizer) error {
 	for more := true; more; {
 		p, err := l.streams.pageAfter(ctx, name, last, pageSizer)
@@ -209,8 +209,8 @@ func (l *replays) pull(ctx context.Context, id uint32, name string, last message
 		}
 		t := l.topics.at(id)
 		if len(p.entries) > 0 && !p.complete && !last.IsZero() && t.last.Less(p.entries[0].id) {
-			// What was trimmed, and hasn't come meanwhile, is passed over, and
-			// dropped when it comes.
+			// What was trimmed, and hasn't come meanwhile, is passed over, and dropped
+			// when it comes.
 			l.tellGap(t, GapHistory)
 		}
 		l.acceptPage(id, t, p)
@@ -298,8 +298,8 @@ func (l *replays) serveHistory(id uint32, t *topic, h history) (received message
 	return t.last, true
 }
 
-// keepHistory puts the history into the ring, of one piece: a node that starts or
-// lost its connections meets the same positions again and again.
+// keepHistory puts the history into the ring, of one piece: a node that starts or lost
+// its connections meets the same positions again and again.
 func (l *replays) keepHistory(id uint32, t *topic, h history, old []*message.Message, lost message.StreamID) {
 	switch {
 	case !lost.IsZero():

@@ -8,9 +8,9 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// dispatcher is the lowest layer of a link: its channels, and their messages on the
-// way to the sinks. It numbers each message, keeps it in the channel's ring and hands
-// it over, with mu held, which is all that order takes.
+// dispatcher is the lowest layer of a link: its channels, and their messages on the way
+// to the sinks. It numbers each message, keeps it in the channel's ring and hands it
+// over, with mu held, which is all that order takes.
 type dispatcher struct {
 	// Immutable.
 
@@ -26,8 +26,8 @@ type dispatcher struct {
 	held   map[uint32]*heldMessages // by topics that are confirmed
 }
 
-// now returns the milliseconds since start, which wrap after 49 days: they are
-// compared by difference.
+// now returns the milliseconds since start, which wrap after 49 days: they are compared
+// by difference.
 func (l *dispatcher) now() uint32 { return uint32(time.Since(l.start).Milliseconds()) }
 
 // hybridClock gives the messages of a link times that rise with each message.
@@ -36,9 +36,9 @@ type hybridClock struct {
 	last  uint64    // guarded by the link's mu
 }
 
-// next returns the time in microseconds since 1970, by a clock that is only set at
-// start, or the next number where that isn't above the last one: a later position
-// is always higher. The caller holds mu.
+// next returns the time in microseconds since 1970, by a clock that is only set at start,
+// or the next number where that isn't above the last one: a later position is always
+// higher. The caller holds mu.
 func (c *hybridClock) next() uint64 {
 	c.last = max(c.last+1, microseconds(c.start))
 	return c.last
@@ -83,9 +83,9 @@ func (l *dispatcher) message(full, wire string) {
 	}
 }
 
-// accept makes m the topic's next message and delivers it, unless it has been
-// there already. Members that wait for Joined get it too: they may have joined
-// again, in an outage, and have others to serve. The caller holds mu.
+// accept makes m the topic's next message and delivers it, unless it has been there
+// already. Members that wait for Joined get it too: they may have joined again, in an
+// outage, and have others to serve. The caller holds mu.
 func (l *dispatcher) accept(place uint32, t *topic, m heldMessage) {
 	if m.forget {
 		l.forgetPast(t, m.id)
@@ -146,9 +146,9 @@ func (l *dispatcher) joined(t *topic) Joined {
 	return Joined{Position: l.position(t), Seq: t.seq, Unused: t.unused()}
 }
 
-// tellGap says that messages after the topic's present end were lost. The
-// loss takes a number of its own and the ring goes, so that no replay passes
-// over it in silence. The caller holds mu.
+// tellGap says that messages after the topic's present end were lost. The loss takes a
+// number of its own and the ring goes, so that no replay passes over it in silence. The
+// caller holds mu.
 func (l *dispatcher) tellGap(t *topic, reason GapReason) {
 	g := Gap{Since: l.here(), Reason: reason}
 	switch reason {
@@ -176,18 +176,17 @@ func (l *dispatcher) position(t *topic) message.Position {
 	return l.here()
 }
 
-// here is the plain position after all that has come to any of the link's
-// topics. The caller holds mu.
+// here is the plain position after all that has come to any of the link's topics. The
+// caller holds mu.
 func (l *dispatcher) here() message.Position {
 	return message.Position{Node: l.b.node, Seq: l.clock.last}
 }
 
-// goBack is for a stream that ends before the last message received from it. One
-// that lost its end in a failover may repeat some ids, which must not be taken
-// for duplicates. One that is gone, by its expiry or with everything else, will
-// go on with higher ids, for they are made of the time, unless the server that
-// lost it has a clock behind that of the one before: accept finds out. The
-// caller holds mu.
+// goBack is for a stream that ends before the last message received from it. One that
+// lost its end in a failover may repeat some ids, which must not be taken for duplicates.
+// One that is gone, by its expiry or with everything else, will go on with higher ids,
+// for they are made of the time, unless the server that lost it has a clock behind that
+// of the one before: accept finds out. The caller holds mu.
 func (l *dispatcher) goBack(id uint32, t *topic, tail message.StreamID) {
 	if tail.IsZero() {
 		t.flags |= topicStreamGone
@@ -212,12 +211,12 @@ func (l *dispatcher) acceptPage(id uint32, t *topic, p page) {
 	}
 }
 
-// forgetPast drops the past of a topic. upTo is the entry that stands in its
-// stream for it, zero where there is no stream. The caller holds mu.
+// forgetPast drops the past of a topic. upTo is the entry that stands in its stream for
+// it, zero where there is no stream. The caller holds mu.
 func (l *dispatcher) forgetPast(t *topic, upTo message.StreamID) {
 	l.rings.drop(t)
-	// What was lost before is forgotten too: where there is a stream, it begins
-	// with upTo and tells everybody from before of a gap.
+	// What was lost before is forgotten too: where there is a stream, it begins with upTo
+	// and tells everybody from before of a gap.
 	t.flags &^= topicLostBefore | topicLostAfter | topicWhole
 	switch {
 	case upTo.IsZero():

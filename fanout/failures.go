@@ -35,8 +35,8 @@ var failureCodes = map[FailureKind][]string{
 	FailureNoAnswer: {},
 }
 
-// failureKindOf returns the kind of an error of a command that publishes. The codes
-// of a script's commands stand within the text up to Redis 6, behind a minus.
+// failureKindOf returns the kind of an error of a command that publishes. The codes of a
+// script's commands stand within the text up to Redis 6, behind a minus.
 func failureKindOf(err error) FailureKind {
 	var answer redis.Error
 	if !errors.As(err, &answer) {
@@ -53,16 +53,16 @@ func failureKindOf(err error) FailureKind {
 }
 
 const (
-	// refusalsInTurn is the number of durable messages that a server refuses, one
-	// after the other, before the broker isn't ready.
+	// refusalsInTurn is the number of durable messages that a server refuses, one after
+	// the other, before the broker isn't ready.
 	refusalsInTurn = 3
 	// refusalsLast is the time for which that stays so when no more is published.
 	refusalsLast = 10 * time.Second
 )
 
-// publishFailures counts messages that Redis didn't take. A server that is full or
-// can't write refuses all durable ones and still delivers those that it has taken,
-// so the links notice nothing.
+// publishFailures counts messages that Redis didn't take. A server that is full or can't
+// write refuses all durable ones and still delivers those that it has taken, so the links
+// notice nothing.
 type publishFailures struct {
 	// Atomic.
 
@@ -87,8 +87,8 @@ func (f *publishFailures) failed(log *slog.Logger, channel string, durable bool,
 		f.counts = make(map[FailureKind]uint64)
 	}
 	f.counts[kind]++
-	// Errors that concern one channel or its publisher are not among these, or a
-	// client could have the node taken for unfit.
+	// Errors that concern one channel or its publisher are not among these, or a client
+	// could have the node taken for unfit.
 	if durable && (kind == FailureMemory || kind == FailureReadOnly || kind == FailureDisk) {
 		f.inTurn++
 		f.some.Store(true)
@@ -129,8 +129,8 @@ func (f *publishFailures) stats() map[FailureKind]uint64 {
 	return counts
 }
 
-// countPublish counts the result of a publish and returns its error for the
-// publisher. A message that was never sent is the publisher's mistake, not Redis'.
+// countPublish counts the result of a publish and returns its error for the publisher. A
+// message that was never sent is the publisher's mistake, not Redis'.
 func (b *publisher) countPublish(channel string, o PublishOptions, sent bool, err error) error {
 	if err != nil {
 		b.counters.publishErrors.Add(1)
@@ -146,8 +146,8 @@ func (b *publisher) countPublish(channel string, o PublishOptions, sent bool, er
 	return nil
 }
 
-// oversize passes over messages that are larger than a client may be handed: one of
-// them would fill the queues of all who get it, and have them closed.
+// oversize passes over messages that are larger than a client may be handed: one of them
+// would fill the queues of all who get it, and have them closed.
 type oversize struct {
 	// Atomic.
 
@@ -160,9 +160,9 @@ type oversize struct {
 	lines lineLimit
 }
 
-// LimitPayload has the broker hand no message to its sinks whose payload has
-// more bytes. They get a gap of reason GapTooLarge in its place, as do those who
-// come back for it, and the log a line, one a second at most.
+// LimitPayload has the broker hand no message to its sinks whose payload has more bytes.
+// They get a gap of reason GapTooLarge in its place, as do those who come back for it,
+// and the log a line, one a second at most.
 func (b *Broker) LimitPayload(bytes int) { b.oversize.most.Store(int64(bytes)) }
 
 // is reports whether a payload is too large.
@@ -180,8 +180,8 @@ func (o *oversize) note(log *slog.Logger, channel string, bytes int) {
 		"channel", channel, "bytes", bytes, "most", o.most.Load())
 }
 
-// lineLimit lets one line a second through to a log, with the number of those left
-// out since the last one.
+// lineLimit lets one line a second through to a log, with the number of those left out
+// since the last one.
 type lineLimit struct {
 	logged   time.Time
 	repeated int

@@ -23,26 +23,26 @@ type heldMessages struct {
 	over  bool // there was no room: list is empty, and stays so
 }
 
-// maxHeldBytes is the most that all links hold for topics that aren't live yet:
-// twice as much as Redis keeps by default for a subscriber that doesn't read.
+// maxHeldBytes is the most that all links hold for topics that aren't live yet: twice as
+// much as Redis keeps by default for a subscriber that doesn't read.
 const maxHeldBytes = 64 << 20
 
-// heldTopicBytes is the count of a topic that messages are held for: its
-// heldMessages with a place in the map, the least that an allocation takes.
+// heldTopicBytes is the count of a topic that messages are held for: its heldMessages
+// with a place in the map, the least that an allocation takes.
 const heldTopicBytes = 128
 
 // heldMessageBytes is a message with nothing behind it and its share of a list that
 // doubles.
 const heldMessageBytes = 2 * int(unsafe.Sizeof(heldMessage{}))
 
-// bytes returns the memory of the message. The payload holds on to all that
-// came with it from Redis.
+// bytes returns the memory of the message. The payload holds on to all that came with it
+// from Redis.
 func (m *heldMessage) bytes() int {
 	return heldMessageBytes + memory.Allocated(len(m.payload)+maxHead) + 2*memory.Allocated(len(m.user))
 }
 
-// takePayload returns the payload for a Message. It's not copied but where it came with
-// a user, which may be longer and would stay with it.
+// takePayload returns the payload for a Message. It's not copied but where it came with a
+// user, which may be longer and would stay with it.
 func (m *heldMessage) takePayload() []byte {
 	if m.user != "" {
 		return []byte(m.payload)
@@ -53,9 +53,9 @@ func (m *heldMessage) takePayload() []byte {
 // maxHead is a durable message's two marks and its id of common length.
 const maxHead = 20
 
-// hold keeps a message until its topic is live. Where there is no room, all that
-// is held for the topic goes: goLive has its stream looked at again, and tells
-// of plain messages. The caller holds mu.
+// hold keeps a message until its topic is live. Where there is no room, all that is held
+// for the topic goes: goLive has its stream looked at again, and tells of plain messages.
+// The caller holds mu.
 func (l *dispatcher) hold(place uint32, m heldMessage) {
 	h := l.held[place]
 	if h == nil {

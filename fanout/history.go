@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// pageBytes is the most that one answer has of a stream, unless a single message
-	// is larger.
+	// pageBytes is the most that one answer has of a stream, unless a single message is
+	// larger.
 	pageBytes = 256 << 10
-	// pieceBytes is about the most that Redis is asked for at once where nothing is
-	// kept but the ids.
+	// pieceBytes is about the most that Redis is asked for at once where nothing is kept
+	// but the ids.
 	pieceBytes = 1 << 20
 	// entryBytes is the count of an entry besides its payload.
 	entryBytes = 160
-	// firstEntries is how many entries are asked for at once while their size is a
-	// guess, and moreEntries by how many times more the next time.
+	// firstEntries is how many entries are asked for at once while their size is a guess,
+	// and moreEntries by how many times more the next time.
 	firstEntries, moreEntries = 32, 4
 )
 
@@ -65,8 +65,8 @@ func (r *streamReader) extend(ctx context.Context, name string, h *history, rece
 		if err != nil {
 			return err
 		}
-		// Behind the entries: a trim in between makes them seem
-		// incomplete, never the other way round.
+		// Behind the entries: a trim in between makes them seem incomplete, never the
+		// other way round.
 		e, err := r.extentOf(ctx, key, info)
 		if err != nil {
 			return err
@@ -88,8 +88,8 @@ func (r *streamReader) extend(ctx context.Context, name string, h *history, rece
 	return nil
 }
 
-// add appends entries as far as there is room, one at least, and reports whether all
-// had room.
+// add appends entries as far as there is room, one at least, and reports whether all had
+// room.
 func (h *history) add(entries []entry, most int) bool {
 	before, count := h.bytes, len(h.entries)
 	for _, e := range entries {
@@ -129,8 +129,8 @@ type starts struct {
 	when uint32             // in the link's milliseconds
 }
 
-// of returns the position before the newest n entries of those up to until, zero for
-// the whole stream; it is zero where there are no more than n.
+// of returns the position before the newest n entries of those up to until, zero for the
+// whole stream; it is zero where there are no more than n.
 func (s *starts) of(n int, until message.StreamID) (start message.StreamID, ok bool) {
 	i := 0
 	for !until.IsZero() && i < len(s.ids) && until.Less(s.ids[i]) {
@@ -142,9 +142,9 @@ func (s *starts) of(n int, until message.StreamID) (start message.StreamID, ok b
 	return message.StreamID{}, s.all && n >= s.few
 }
 
-// readBack finds where the newest n entries of a stream begin, by their ids alone,
-// which is not looked for where there are no more than few. What was read is returned
-// too where it's no more than a page.
+// readBack finds where the newest n entries of a stream begin, by their ids alone, which
+// is not looked for where there are no more than few. What was read is returned too where
+// it's no more than a page.
 func (r *streamReader) readBack(ctx context.Context, name string, received message.StreamID, n, few int, p *pageSizer) (s starts, h *history, err error) {
 	key := r.names.stream(name)
 	e, err := r.extentOf(ctx, key, r.servers.Client.XInfoStream(ctx, key))
@@ -195,9 +195,9 @@ func (r *streamReader) readBack(ctx context.Context, name string, received messa
 	return s, h, nil
 }
 
-// messages makes the messages of h up to a position, in order, to be shared
-// by all who wait for them. Seq is below those of the messages that follow. lost is
-// the last of those that are left out because they are too large, zero for none.
+// messages makes the messages of h up to a position, in order, to be shared by all who
+// wait for them. Seq is below those of the messages that follow. lost is the last of
+// those that are left out because they are too large, zero for none.
 func (h *history) messages(channel string, to message.StreamID, seq uint32, o *oversize) (list []*message.Message, lost message.StreamID) {
 	list = make([]*message.Message, 0, len(h.entries))
 	for _, e := range h.entries {
@@ -217,9 +217,9 @@ func (h *history) messages(channel string, to message.StreamID, seq uint32, o *o
 	return list, lost
 }
 
-// covers reports whether nothing is missing between id and the first entry
-// that h gives after it. A server that tells (from Redis 7) is asked whether an entry
-// was removed from within h, up to a position.
+// covers reports whether nothing is missing between id and the first entry that h gives
+// after it. A server that tells (from Redis 7) is asked whether an entry was removed from
+// within h, up to a position.
 func (h *history) covers(id, to message.StreamID) bool {
 	if id.Less(h.deleted) && !to.Less(h.deleted) {
 		return false

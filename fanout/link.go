@@ -11,20 +11,19 @@ import (
 	"github.com/pushgate/pushgate/fanout/internal/upstream"
 )
 
-// link is a subscribing connection to Redis, made again whenever it is lost,
-// and the channels that belong to it. On a Cluster it is one to each server
-// that owns some of these channels.
+// link is a subscribing connection to Redis, made again whenever it is lost, and the
+// channels that belong to it. On a Cluster it is one to each server that owns some of
+// these channels.
 //
-// It is made of layers, each of which calls only those below: subscriptions, the
-// channels that Redis is to send; replays, for clients that come back; and the
-// dispatcher, which holds mu for all of them.
+// It is made of layers, each of which calls only those below: subscriptions, the channels
+// that Redis is to send; replays, for clients that come back; and the dispatcher, which
+// holds mu for all of them.
 //
-// The goroutines of a session, which waits for them: write (gathers SUBSCRIBE
-// and UNSUBSCRIBE, and connects), resync (finds each confirmed channel's place
-// in its stream), the replayers, one that waits for a failure, and for each
-// connection receive (the only one that reads it; order within a channel comes
-// from it and mu) and probe. They talk through the queues under mu and are woken
-// by signals.
+// The goroutines of a session, which waits for them: write (gathers SUBSCRIBE and
+// UNSUBSCRIBE, and connects), resync (finds each confirmed channel's place in its
+// stream), the replayers, one that waits for a failure, and for each connection receive
+// (the only one that reads it; order within a channel comes from it and mu) and probe.
+// They talk through the queues under mu and are woken by signals.
 type link struct {
 	subscriptions
 
@@ -76,10 +75,10 @@ func newLink(b *Broker, number, of int) *link {
 	return l
 }
 
-// The times between two tries to connect, on the average, and half as much more or
-// less: a server that accepts again, or a password that is right again, is found
-// within a second. A hundred nodes with two connections each are 400 tries a second,
-// spread evenly, which an idle Redis hardly notices.
+// The times between two tries to connect, on the average, and half as much more or less:
+// a server that accepts again, or a password that is right again, is found within a
+// second. A hundred nodes with two connections each are 400 tries a second, spread
+// evenly, which an idle Redis hardly notices.
 const firstDelay, mostDelay = 50 * time.Millisecond, 500 * time.Millisecond
 
 // run keeps the link connected until ctx ends.
@@ -106,9 +105,9 @@ func (l *link) run(ctx context.Context) {
 	}
 }
 
-// fail notes, as soon as a connection fails, that the link doesn't deliver,
-// and reports whether it did. Nothing else of the session changes yet: a read
-// that is under way may take as long as its timeout.
+// fail notes, as soon as a connection fails, that the link doesn't deliver, and reports
+// whether it did. Nothing else of the session changes yet: a read that is under way may
+// take as long as its timeout.
 func (l *link) fail(err error) (wasUp bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -122,8 +121,7 @@ func (l *link) fail(err error) (wasUp bool) {
 	return wasUp
 }
 
-// setDown declares the link down, or down for another reason. The caller holds
-// mu.
+// setDown declares the link down, or down for another reason. The caller holds mu.
 func (l *link) setDown(err error) {
 	if l.down == nil {
 		l.downSince = time.Now()
@@ -135,10 +133,9 @@ func (l *link) setDown(err error) {
 	}
 }
 
-// noteRead notes how a read of resync ended. When they fail for as
-// long as probes may, the link is down: it delivers as before, but nothing
-// that is subscribed to now. Redis may be loading its data, or be a replica
-// without its master.
+// noteRead notes how a read of resync ended. When they fail for as long as probes may,
+// the link is down: it delivers as before, but nothing that is subscribed to now. Redis
+// may be loading its data, or be a replica without its master.
 func (l *link) noteRead(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -154,9 +151,8 @@ func (l *link) noteRead(err error) {
 	}
 }
 
-// lost notes that the connection is gone, with all goroutines of its
-// session: every channel is to be subscribed again, and whoever was served must
-// be told or caught up.
+// lost notes that the connection is gone, with all goroutines of its session: every
+// channel is to be subscribed again, and whoever was served must be told or caught up.
 func (l *link) lost() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -178,8 +174,8 @@ func (l *link) lost() {
 	})
 }
 
-// checkUp declares the link up when a probe came back, every channel that was
-// live before delivers again, and others can be made live. The caller holds mu.
+// checkUp declares the link up when a probe came back, every channel that was live before
+// delivers again, and others can be made live. The caller holds mu.
 func (l *link) checkUp() {
 	if l.down == nil && l.moved.IsZero() || l.ending || l.refused || !l.probed || l.again > 0 {
 		return
@@ -221,13 +217,13 @@ func (l *link) stats() (s LinkStats, ringBytes int) {
 var errSlotMoved = errors.New("a slot has moved to another server")
 
 // moveGrace is how many probe intervals a link may take to subscribe to its channels
-// again where a slot of theirs has moved, before it counts as down. It takes 0.1 s,
-// so that moving slots one by one, as an operator does for hours, leaves readiness
-// alone. What was published meanwhile is recovered, or told, as after any outage.
+// again where a slot of theirs has moved, before it counts as down. It takes 0.1 s, so
+// that moving slots one by one, as an operator does for hours, leaves readiness alone.
+// What was published meanwhile is recovered, or told, as after any outage.
 const moveGrace = missedProbes
 
-// follow begins the time of grace. One that has begun goes on: a link that follows
-// slots and never arrives delivers nothing. The caller holds mu.
+// follow begins the time of grace. One that has begun goes on: a link that follows slots
+// and never arrives delivers nothing. The caller holds mu.
 func (l *link) follow(err error) {
 	if !l.moved.IsZero() {
 		return
@@ -236,8 +232,8 @@ func (l *link) follow(err error) {
 	l.b.log.Info("redis moves a slot: its channels are subscribed to again", "connection", l.label, "channels", l.topics.len(), "err", err)
 }
 
-// followed ends the time of grace: the link delivers all its channels. The caller
-// holds mu.
+// followed ends the time of grace: the link delivers all its channels. The caller holds
+// mu.
 func (l *link) followed() {
 	l.b.log.Info("redis delivers from the slot's new server", "connection", l.label,
 		"after", time.Since(l.moved).Round(time.Millisecond))
@@ -269,8 +265,8 @@ func (l *link) sweep(ctx context.Context) {
 	}
 }
 
-// sweepSome bounds the time for which the lock is held, and reports whether
-// there is more to do.
+// sweepSome bounds the time for which the lock is held, and reports whether there is more
+// to do.
 func (l *link) sweepSome() (more bool) {
 	const slice = 4096
 	l.mu.Lock()

@@ -29,8 +29,8 @@ type nodes struct {
 	node string // the name of this one
 }
 
-// Beat tells the other nodes the status of this one, and returns the status of
-// each, by the nodes' names. It is one round trip, made every 5 s by each node.
+// Beat tells the other nodes the status of this one, and returns the status of each, by
+// the nodes' names. It is one round trip, made every 5 s by each node.
 func (b *nodes) Beat(ctx context.Context, status string) (nodes map[string]string, err error) {
 	keys := []string{b.names.nodes(), b.names.node()}
 	pairs, err := nodesScript.Run(ctx, b.servers.Client, keys, b.node, status, forgetAfter.Milliseconds()).StringSlice()
@@ -51,8 +51,8 @@ func (b *nodes) Retire(ctx context.Context) error {
 	return err
 }
 
-// Refused reports whether a server answered with an error, such as that of a
-// right that its user lacks, and was not just away.
+// Refused reports whether a server answered with an error, such as that of a right that
+// its user lacks, and was not just away.
 func Refused(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer)
@@ -66,9 +66,9 @@ func (b *nodes) Control(ctx context.Context, command string) error {
 	return nil
 }
 
-// Controls hands every command of Control to handle, one after the other, until
-// ctx ends. What is published while Redis is away doesn't come. failed is called
-// with each reason why nothing comes, before the next try a second later.
+// Controls hands every command of Control to handle, one after the other, until ctx ends.
+// What is published while Redis is away doesn't come. failed is called with each reason
+// why nothing comes, before the next try a second later.
 func (b *nodes) Controls(ctx context.Context, handle func(command string), failed func(error)) {
 	for {
 		err := b.listen(ctx, handle)
@@ -85,8 +85,8 @@ func (b *nodes) Controls(ctx context.Context, handle func(command string), faile
 	}
 }
 
-// listen receives commands until the connection fails, or is silent for longer
-// than a ping takes.
+// listen receives commands until the connection fails, or is silent for longer than a
+// ping takes.
 func (b *nodes) listen(ctx context.Context, handle func(command string)) error {
 	const silence = 10 * time.Second
 	name := b.names.control()

@@ -38,39 +38,38 @@ type publisher struct {
 	failures publishFailures
 }
 
-// PublishOptions says how a message is kept. The zero value publishes a plain
-// message: whoever is subscribed now gets it, at most once.
+// PublishOptions says how a message is kept. The zero value publishes a plain message:
+// whoever is subscribed now gets it, at most once.
 type PublishOptions struct {
 	// Durable writes the message to the channel's stream as well.
 	Durable bool
-	// User is who published it: clients are shown it beside the data. It has to
-	// be known to be true, such as the subject of a token.
+	// User is who published it: clients are shown it beside the data. It has to be known
+	// to be true, such as the subject of a token.
 	User string
 	// MaxLen is about how many messages the stream keeps; 0 means 1000.
 	MaxLen int
 	// TTL is how long the stream outlives its last message; 0 means a day.
 	TTL time.Duration
-	// IdempotencyKey makes a repeated durable publish return the first id
-	// and publish nothing, for IdempotencyTTL; 0 means an hour.
+	// IdempotencyKey makes a repeated durable publish return the first id and publish
+	// nothing, for IdempotencyTTL; 0 means an hour.
 	IdempotencyKey string
 	IdempotencyTTL time.Duration
 }
 
-// ErrMarked is wrapped by the error for a plain message without a user whose
-// payload begins with a mark: it would be taken for something else.
+// ErrMarked is wrapped by the error for a plain message without a user whose payload
+// begins with a mark: it would be taken for something else.
 var ErrMarked = errors.New("the payload begins like a message of another kind: with the byte 0x1E, some text and 0x1E")
 
-// Publish publishes a message from this process. A durable one returns its
-// id; a plain one has an id only on the nodes that receive it. After an error
-// the message may have been published: repeat durable ones with the same
-// IdempotencyKey.
+// Publish publishes a message from this process. A durable one returns its id; a plain
+// one has an id only on the nodes that receive it. After an error the message may have
+// been published: repeat durable ones with the same IdempotencyKey.
 func (b *publisher) Publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, err error) {
 	id, _, err = b.publish(ctx, channel, payload, o)
 	return id, err
 }
 
-// PublishPlain is Publish for a plain message of a user, empty for nobody's, and
-// returns how many gateways are subscribed to the channel.
+// PublishPlain is Publish for a plain message of a user, empty for nobody's, and returns
+// how many gateways are subscribed to the channel.
 func (b *publisher) PublishPlain(ctx context.Context, channel string, payload []byte, user string) (receivers int64, err error) {
 	_, receivers, err = b.publish(ctx, channel, payload, PublishOptions{User: user})
 	return receivers, err
@@ -87,12 +86,12 @@ func (b *publisher) publish(ctx context.Context, channel string, payload []byte,
 	return id, receivers, nil
 }
 
-// moveTime is how long a message waits for its slot while that moves from one
-// server of a Cluster to another, which may take keys that are in one place only.
+// moveTime is how long a message waits for its slot while that moves from one server of a
+// Cluster to another, which may take keys that are in one place only.
 const moveTime = time.Second
 
-// tryPublish sends a message that can be published. It returns the id of a durable
-// one, the number of receivers of a plain one.
+// tryPublish sends a message that can be published. It returns the id of a durable one,
+// the number of receivers of a plain one.
 func (b *publisher) tryPublish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
 	err = b.followSlot(ctx, func() error {
 		if o.Durable {
@@ -197,11 +196,10 @@ type Published struct {
 	Err error
 }
 
-// PublishBatch publishes messages in one round trip to each server, and returns
-// the result of each. The messages of one channel are published in their
-// order, except that those which a server refuses while their slot moves to
-// another are published again behind the others. A message that fails does not
-// keep the others back.
+// PublishBatch publishes messages in one round trip to each server, and returns the
+// result of each. The messages of one channel are published in their order, except that
+// those which a server refuses while their slot moves to another are published again
+// behind the others. A message that fails does not keep the others back.
 func (b *publisher) PublishBatch(ctx context.Context, batch []Publication) []Published {
 	results := make([]Published, len(batch))
 	commands := make([]redis.Cmder, len(batch))
@@ -256,8 +254,8 @@ func (pipe *batchPipe) add(ctx context.Context, b *publisher, p Publication) red
 		return b.servers.Publish(ctx, pipe, b.names.channel(p.Channel), plain(p.Payload, p.Options))
 	}
 	if !pipe.sent {
-		// Not with the first call, which a server may refuse without a look at
-		// the script.
+		// Not with the first call, which a server may refuse without a look at the
+		// script.
 		pipe.sent = true
 		pipe.ScriptLoad(ctx, configs.Publish)
 	}
@@ -270,8 +268,8 @@ func (b *publisher) published(ctx context.Context, p Publication, answer redis.C
 	r.Err = answer.Err()
 	switch durable, ok := answer.(*redis.Cmd); {
 	case redis.HasErrorPrefix(r.Err, "NOSCRIPT"), b.servers.Moved(r.Err):
-		// Somebody emptied the script cache meanwhile, or the slot has moved:
-		// nothing was done.
+		// Somebody emptied the script cache meanwhile, or the slot has moved: nothing was
+		// done.
 		r.ID, _, r.Err = b.tryPublish(ctx, p.Channel, p.Payload, p.Options)
 	case r.Err != nil:
 		b.servers.Refresh(ctx)
@@ -281,10 +279,10 @@ func (b *publisher) published(ctx context.Context, p Publication, answer redis.C
 	return r
 }
 
-// Forget removes the history of a channel, in Redis and in the memory of every
-// node, and returns how many messages its stream had. Those who are subscribed
-// hear nothing of it. Who comes back with a position from before is told of a Gap
-// of reason history, also where nothing came in between.
+// Forget removes the history of a channel, in Redis and in the memory of every node, and
+// returns how many messages its stream had. Those who are subscribed hear nothing of it.
+// Who comes back with a position from before is told of a Gap of reason history, also
+// where nothing came in between.
 func (b *publisher) Forget(ctx context.Context, channel string) (had int64, err error) {
 	if err := message.ValidChannel(channel); err != nil {
 		return 0, err

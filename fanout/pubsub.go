@@ -13,8 +13,8 @@ import (
 	"github.com/pushgate/pushgate/fanout/internal/upstream"
 )
 
-// pubsub is one subscribing connection to one server. It lives as long as the
-// session that made it, or shorter.
+// pubsub is one subscribing connection to one server. It lives as long as the session
+// that made it, or shorter.
 type pubsub struct {
 	// Immutable.
 
@@ -28,8 +28,8 @@ type pubsub struct {
 	heard atomic.Int64 // when the last probe came back, nanoseconds after the link's start
 }
 
-// newPubsub connects to a server and subscribes to the probe channel. The
-// connection is cut when ctx ends.
+// newPubsub connects to a server and subscribes to the probe channel. The connection is
+// cut when ctx ends.
 func newPubsub(ctx context.Context, l *link, server *redis.Client, probeName string) (*pubsub, error) {
 	p := &pubsub{Subscriber: l.b.servers.Subscribe(ctx, server), l: l, server: server, probeName: probeName}
 	stop := context.AfterFunc(ctx, p.Cut)
@@ -44,15 +44,15 @@ func newPubsub(ctx context.Context, l *link, server *redis.Client, probeName str
 
 // receive reads the connection until it fails.
 func (p *pubsub) receive(ctx context.Context) error {
-	// The probes come back more often than that. A timeout must end the
-	// session in any case: it may have struck within a reply.
+	// The probes come back more often than that. A timeout must end the session in any
+	// case: it may have struck within a reply.
 	timeout := (missedProbes + 1) * p.l.b.config.ProbeInterval
 	for {
 		reply, err := p.ReceiveTimeout(ctx, timeout)
 		switch {
 		case redis.HasErrorPrefix(err, "NOPERM"):
-			// Redis refuses all channels of the command and doesn't say which one
-			// it means.
+			// Redis refuses all channels of the command and doesn't say which one it
+			// means.
 			return fmt.Errorf("subscribe: the user lacks a right, such as &%s*: %w", p.l.b.config.Prefix, err)
 		case p.l.b.servers.Moved(err):
 			return fmt.Errorf("%w: %w", errSlotMoved, err)
@@ -86,12 +86,11 @@ const missedProbes = 3
 
 var errNotOwner = errors.New("the server has lost its slots to another")
 
-// probe publishes to the connection's own channel at each interval, and returns
-// an error when three intervals passed without one coming back. Redis may be
-// reachable and still not deliver: stopped, swapping, or cut off in one
-// direction only, and TCP notices that after minutes. A server of a Cluster that
-// isn't the owner of the probe's slot any more doesn't count either: it may
-// still deliver, as a replica does.
+// probe publishes to the connection's own channel at each interval, and returns an error
+// when three intervals passed without one coming back. Redis may be reachable and still
+// not deliver: stopped, swapping, or cut off in one direction only, and TCP notices that
+// after minutes. A server of a Cluster that isn't the owner of the probe's slot any more
+// doesn't count either: it may still deliver, as a replica does.
 func (p *pubsub) probe(ctx context.Context) error {
 	interval := p.l.b.config.ProbeInterval
 	tick := time.NewTicker(interval)
@@ -133,8 +132,8 @@ func (p *pubsub) sendProbe(ctx context.Context, timeout time.Duration) error {
 	return s.Publish(ctx, s.Client, p.probeName, sent).Err()
 }
 
-// probeHeard is called by receive for each probe that comes back, with the time
-// at which it was sent, in nanoseconds since the link's start.
+// probeHeard is called by receive for each probe that comes back, with the time at which
+// it was sent, in nanoseconds since the link's start.
 func (p *pubsub) probeHeard(sent string) {
 	l := p.l
 	now := int64(time.Since(l.start))

@@ -4,25 +4,25 @@ import "github.com/pushgate/pushgate/fanout/message"
 
 // Replay holds the messages that a returning client has missed, or a page of them.
 type Replay struct {
-	// Messages is everything after the asked position up to Position, shared with
-	// other replays. Done says that they aren't needed any more.
+	// Messages is everything after the asked position up to Position, shared with other
+	// replays. Done says that they aren't needed any more.
 	Messages []*message.Message
-	// More says that the stream has more after Position, which Broker.ReplayMore
-	// goes on with. Else Position is that of Seq, and later messages come by Deliver.
+	// More says that the stream has more after Position, which Broker.ReplayMore goes on
+	// with. Else Position is that of Seq, and later messages come by Deliver.
 	More bool
 	Seq  uint32
-	// Position resumes after Messages. Plain does so at Seq on this node, for as long
-	// as its ring reaches back to it; it is zero if there is more.
+	// Position resumes after Messages. Plain does so at Seq on this node, for as long as
+	// its ring reaches back to it; it is zero if there is more.
 	Position, Plain message.Position
 	// Before is a durable position that Messages follow without a hole.
 	Before message.Position
 	// Gap is set when messages are missing before or among Messages.
 	Gap *Gap
-	// DurableOnly says that the channel has a stream and nothing came or was
-	// lost here that isn't in it.
+	// DurableOnly says that the channel has a stream and nothing came or was lost here
+	// that isn't in it.
 	DurableOnly bool
-	// Followed is the number of a plain position from which on this node has
-	// followed the channel, so that Gap tells of all plain messages missed.
+	// Followed is the number of a plain position from which on this node has followed the
+	// channel, so that Gap tells of all plain messages missed.
 	Followed uint64
 
 	size int    // of the stream's entries
@@ -31,55 +31,53 @@ type Replay struct {
 }
 
 const (
-	// Overlap is how many milliseconds before a time a replay from it begins: by
-	// more than messages of different channels overtake each other, and clocks
-	// differ.
+	// Overlap is how many milliseconds before a time a replay from it begins: by more
+	// than messages of different channels overtake each other, and clocks differ.
 	Overlap = 10_000
 	// overtake is how far a ring has to reach back before a time at least.
 	overtake = 1000
 )
 
-// Replay catches up with a channel from a position. done is called exactly
-// once, unless ctx of Run ends or the Request is cancelled before, and like a
-// Sink method: with the channel's lock held, within this call when the ring
-// has all of it, else when the channel is live and its stream has been read.
-// Messages delivered before done are at or below its Seq, those after it are
-// above. What is read of a stream comes in pages of about 256 KiB: see ReplayMore.
+// Replay catches up with a channel from a position. done is called exactly once, unless
+// ctx of Run ends or the Request is cancelled before, and like a Sink method: with the
+// channel's lock held, within this call when the ring has all of it, else when the
+// channel is live and its stream has been read. Messages delivered before done are at or
+// below its Seq, those after it are above. What is read of a stream comes in pages of
+// about 256 KiB: see ReplayMore.
 //
-// A plain position is exact while the ring reaches back to it, a durable one
-// while the stream does. A position that can't be honoured, because it is of
-// another node, from the future or no longer kept, gives the newest
-// config.ReplayMessages of those left, and a Gap of reason history.
+// A plain position is exact while the ring reaches back to it, a durable one while the
+// stream does. A position that can't be honoured, because it is of another node, from the
+// future or no longer kept, gives the newest config.ReplayMessages of those left, and a
+// Gap of reason history.
 func (b *Broker) Replay(channel string, since message.Position, done func(Replay)) *Request {
 	return b.link(channel).replay(channel, &Request{since: since, done: done})
 }
 
-// ReplayTime is Replay for a client that had the channel at a time, in
-// milliseconds since 1970, such as that of another channel's message. It begins a
-// little before. Where the channel's subscription here is older than that time,
-// nothing is missing that the ring still has.
+// ReplayTime is Replay for a client that had the channel at a time, in milliseconds since
+// 1970, such as that of another channel's message. It begins a little before. Where the
+// channel's subscription here is older than that time, nothing is missing that the ring
+// still has.
 func (b *Broker) ReplayTime(channel string, ms uint64, done func(Replay)) *Request {
 	return b.link(channel).replay(channel, &Request{since: message.Position{Ms: ms - min(ms, Overlap)}, time: true, done: done})
 }
 
 // ReplayNewest is Replay for a client without a position that wants the newest n
-// messages, at most config.ReplayMessages, and those after them: from the ring,
-// and from the stream where the ring has fewer and there is one. What is older is
-// no Gap.
+// messages, at most config.ReplayMessages, and those after them: from the ring, and from
+// the stream where the ring has fewer and there is one. What is older is no Gap.
 func (b *Broker) ReplayNewest(channel string, n int, done func(Replay)) *Request {
 	return b.link(channel).replay(channel, &Request{newest: int32(min(n, b.config.ReplayMessages)), done: done})
 }
 
-// ReplayMore is Replay for the messages after a page with More. Those that are
-// trimmed, or lost in the ring, between the two are a Gap.
+// ReplayMore is Replay for the messages after a page with More. Those that are trimmed,
+// or lost in the ring, between the two are a Gap.
 func (b *Broker) ReplayMore(channel string, r *Replay, done func(Replay)) *Request {
 	return b.link(channel).replay(channel, &Request{
 		since: r.Position, found: true, start: r.Position.StreamID(), told: r.told, size: int32(r.size), done: done,
 	})
 }
 
-// Done says that the caller needs no message of r any more. It is called for each
-// Replay, or the broker reads no streams once pages of 16 MiB are out.
+// Done says that the caller needs no message of r any more. It is called for each Replay,
+// or the broker reads no streams once pages of 16 MiB are out.
 func (r *Replay) Done() {
 	if r.loan != nil {
 		r.loan.release()
@@ -136,8 +134,8 @@ func (l *replays) fromRing(t *topic, w *Request) bool {
 		}
 		i = r.afterDurable(id)
 		if w.time {
-			// What was lost since the last durable message before that time
-			// may have been lost after it.
+			// What was lost since the last durable message before that time may have been
+			// lost after it.
 			id = r.base
 			if i > 0 {
 				id = r.at(i - 1).ID.StreamID()
@@ -176,18 +174,17 @@ func (l *replays) answer(t *topic, w *Request, a Replay, complete bool) {
 	w.done(a)
 }
 
-// Recent is the messages of a channel after one of them, as far as this node has
-// them.
+// Recent is the messages of a channel after one of them, as far as this node has them.
 type Recent struct {
 	Messages []*message.Message // shared
-	// Durable and Plain resume after the last of Messages; Durable is zero
-	// where the channel has no stream.
+	// Durable and Plain resume after the last of Messages; Durable is zero where the
+	// channel has no stream.
 	Durable, Plain message.Position
-	// Lossy says that a durable position alone doesn't tell all, because there
-	// were plain messages or losses.
+	// Lossy says that a durable position alone doesn't tell all, because there were plain
+	// messages or losses.
 	Lossy bool
-	// Complete says that nothing is missing before Messages. It is false after
-	// a gap, and when the channel's ring doesn't reach back far enough.
+	// Complete says that nothing is missing before Messages. It is false after a gap, and
+	// when the channel's ring doesn't reach back far enough.
 	Complete bool
 }
 
@@ -195,8 +192,7 @@ type Recent struct {
 func (r *Recent) DurableOnly() bool { return !r.Durable.IsZero() && !r.Lossy }
 
 // Since returns the messages of a channel after the one numbered seq. It never waits for
-// Redis: the sink has to have joined the channel, and seq to be not older
-// than that.
+// Redis: the sink has to have joined the channel, and seq to be not older than that.
 func (b *Broker) Since(channel string, seq uint32) Recent {
 	l := b.link(channel)
 	l.mu.Lock()

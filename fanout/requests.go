@@ -8,8 +8,8 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Request is a replay that was asked for. Millions may wait while Redis is away: one takes
-// 80 bytes, which is a size class of Go's allocator.
+// Request is a replay that was asked for. Millions may wait while Redis is away: one
+// takes 80 bytes, which is a size class of Go's allocator.
 type Request struct {
 	// Atomic.
 
@@ -31,8 +31,8 @@ type Request struct {
 	start message.StreamID // the messages that it gets begin after it
 }
 
-// Cancel says that nobody waits any more, as nobody does once done was called. It
-// doesn't block and may be called at any time; done may be called all the same, or not.
+// Cancel says that nobody waits any more, as nobody does once done was called. It doesn't
+// block and may be called at any time; done may be called all the same, or not.
 func (w *Request) Cancel() { w.gone.Store(true) }
 
 // from returns where w is to be read from, once that is known.
@@ -66,9 +66,9 @@ type replayWaits struct {
 // minWaits is how many may have gone before it's worth looking.
 const minWaits = 8
 
-// add appends w. While Redis is away clients come, give up and come back for
-// as long as that takes, so those who have gone must not stay until it answers:
-// the list is at most twice as long as those who wait, and a bit.
+// add appends w. While Redis is away clients come, give up and come back for as long as
+// that takes, so those who have gone must not stay until it answers: the list is at most
+// twice as long as those who wait, and a bit.
 func (s *replayWaits) add(w *Request) {
 	s.list = append(s.list, w)
 	if len(s.list) >= max(s.most, minWaits) {
@@ -116,9 +116,8 @@ func (l *replays) queueReplay(id uint32) {
 	l.replaysWake.send()
 }
 
-// inQueue reports whether a place in the queue stands for waits that no
-// replayer has yet. It doesn't where their topic was given up. The caller holds
-// mu.
+// inQueue reports whether a place in the queue stands for waits that no replayer has yet.
+// It doesn't where their topic was given up. The caller holds mu.
 func (l *replays) inQueue(id uint32) bool {
 	w := l.waits[id]
 	return w != nil && w.queued && !w.taken
@@ -155,8 +154,8 @@ func (l *replays) requeueReplay(id uint32, waits *replayWaits) {
 	}
 }
 
-// giveUpWaits forgets the waits of a topic if all who waited have gone, and
-// reports whether there are none. The caller holds mu.
+// giveUpWaits forgets the waits of a topic if all who waited have gone, and reports
+// whether there are none. The caller holds mu.
 func (l *replays) giveUpWaits(id uint32) bool {
 	w := l.waits[id]
 	if w == nil {
@@ -170,8 +169,8 @@ func (l *replays) giveUpWaits(id uint32) bool {
 	return true
 }
 
-// windows remembers for a second where the newest entries of streams begin, which
-// takes a read of all of them to find, while few have come since: who gets the messages after
+// windows remembers for a second where the newest entries of streams begin, which takes a
+// read of all of them to find, while few have come since: who gets the messages after
 // such a start gets those as well.
 type windows struct {
 	// Guarded by the link's mu.
@@ -222,13 +221,13 @@ func (s *windows) forget(name string) {
 	delete(s.byName, name)
 }
 
-// lentBytes is how much of streams may be read that all links together have handed
-// over, and that is still needed: it waits between Redis and the clients' queues.
-// Each replayer may add a page to it.
+// lentBytes is how much of streams may be read that all links together have handed over,
+// and that is still needed: it waits between Redis and the clients' queues. Each replayer
+// may add a page to it.
 const lentBytes = 16 << 20
 
-// loan is the result of one read of a stream, as long as somebody who got some of
-// it needs it.
+// loan is the result of one read of a stream, as long as somebody who got some of it
+// needs it.
 type loan struct {
 	replays *replays
 	bytes   int

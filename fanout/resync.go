@@ -17,9 +17,9 @@ type unsynced struct {
 	last  message.StreamID
 }
 
-// resync finds the place of each confirmed topic in its stream and makes the
-// topic live, until ctx ends. A topic that was live before the connection was
-// lost is caught up on the way.
+// resync finds the place of each confirmed topic in its stream and makes the topic live,
+// until ctx ends. A topic that was live before the connection was lost is caught up on
+// the way.
 func (l *link) resync(ctx context.Context) {
 	var p pageSizer
 	read := func(fn func() error) bool {
@@ -76,8 +76,7 @@ func (l *link) takeConfirmed() []unsynced {
 	return batch
 }
 
-// resyncAll makes the topics live whose first page says all, and returns the
-// others.
+// resyncAll makes the topics live whose first page says all, and returns the others.
 func (l *link) resyncAll(batch []unsynced, pages []page) (rest []unsynced) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,8 +86,8 @@ func (l *link) resyncAll(batch []unsynced, pages []page) (rest []unsynced) {
 		case !u.again:
 			t.last = pages[i].tail
 		case u.last.IsZero() && !pages[i].tail.IsZero():
-			// The stream is new: only a closer look tells whether all of it
-			// is still there.
+			// The stream is new: only a closer look tells whether all of it is still
+			// there.
 			rest = append(rest, u)
 			continue
 		default:
@@ -103,8 +102,8 @@ func (l *link) resyncAll(batch []unsynced, pages []page) (rest []unsynced) {
 	return rest
 }
 
-// catchUp tells the losses of an outage and delivers the durable messages that
-// it has delayed, as far as the page goes. The caller holds mu.
+// catchUp tells the losses of an outage and delivers the durable messages that it has
+// delayed, as far as the page goes. The caller holds mu.
 func (l *link) catchUp(id uint32, t *topic, p page, first bool) {
 	switch {
 	case p.tail.Less(t.last):
@@ -118,9 +117,8 @@ func (l *link) catchUp(id uint32, t *topic, p page, first bool) {
 	l.acceptPage(id, t, p)
 }
 
-// resyncRest delivers the rest of a stream page by page, then makes the
-// topic live. Until then nothing else moves the topic on: live messages are
-// held.
+// resyncRest delivers the rest of a stream page by page, then makes the topic live. Until
+// then nothing else moves the topic on: live messages are held.
 func (l *link) resyncRest(ctx context.Context, u unsynced, pageSizer *pageSizer) error {
 	for {
 		l.mu.Lock()
@@ -143,9 +141,9 @@ func (l *link) resyncRest(ctx context.Context, u unsynced, pageSizer *pageSizer)
 	}
 }
 
-// goLive answers who waited for the topic. One of which messages came that there
-// was no room to hold is resynced: the durable ones are in its stream, and the
-// loss of plain ones is told like that in an outage. The caller holds mu.
+// goLive answers who waited for the topic. One of which messages came that there was no
+// room to hold is resynced: the durable ones are in its stream, and the loss of plain
+// ones is told like that in an outage. The caller holds mu.
 func (l *link) goLive(id uint32, t *topic) {
 	held := l.release(id)
 	if held.over {

@@ -8,10 +8,9 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// ring holds a channel's most recent messages, oldest first, and knows which
-// ones it no longer holds. The front may be history read from the stream: those
-// messages came before the channel's count on this node, so only the ones
-// after them have plain positions.
+// ring holds a channel's most recent messages, oldest first, and knows which ones it no
+// longer holds. The front may be history read from the stream: those messages came before
+// the channel's count on this node, so only the ones after them have plain positions.
 //
 //	base          history          baseAt           live          topic.seq, topic.at
 //	  | id1 id2 … id(history)         | seq+1 seq+2 …                    |
@@ -29,8 +28,8 @@ type ring struct {
 	bottom  bool             // the stream holds no message before base
 	hasLost bool             // see lost
 	first   message.StreamID // of the stream, where that has begun while the ring was there
-	// lost: a replay from this durable position or an earlier one misses
-	// messages that no stream holds either.
+	// lost: a replay from this durable position or an earlier one misses messages that no
+	// stream holds either.
 	lost   message.StreamID
 	lostAt uint64 // moment of the last of these, or later
 
@@ -48,8 +47,7 @@ type ring struct {
 // ringBytes is the ring itself.
 const ringBytes = (int(unsafe.Sizeof(ring{})) + memory.Unit - 1) &^ (memory.Unit - 1)
 
-// size returns the bytes of the ring's messages with the encodings that they have
-// by now.
+// size returns the bytes of the ring's messages with the encodings that they have by now.
 func (r *ring) size() int { return r.bytes + r.encodings.Bytes() }
 
 // overhead returns the bytes of the ring itself with its table.
@@ -96,8 +94,8 @@ func (r *ring) push(m *message.Message) {
 	m.Enter(&r.encodings)
 }
 
-// pushFront puts history, oldest first, before everything else; base is the
-// durable position before it.
+// pushFront puts history, oldest first, before everything else; base is the durable
+// position before it.
 func (r *ring) pushFront(history []*message.Message, base message.StreamID) {
 	r.grow(r.n + len(history))
 	for i := len(history) - 1; i >= 0; i-- {
@@ -153,8 +151,8 @@ func (r *ring) trim(c RingConfig) {
 	}
 }
 
-// afterMoment returns the index of the first message after a plain position,
-// and whether nothing between was forgotten.
+// afterMoment returns the index of the first message after a plain position, and whether
+// nothing between was forgotten.
 func (r *ring) afterMoment(at uint64) (int, bool) {
 	i := r.n
 	for i > r.history && at < r.at(i-1).Arrived {
@@ -163,8 +161,8 @@ func (r *ring) afterMoment(at uint64) (int, bool) {
 	return i, at >= r.baseAt
 }
 
-// afterTime returns the index of the first message that was published or came
-// after a time in milliseconds.
+// afterTime returns the index of the first message that was published or came after a
+// time in milliseconds.
 func (r *ring) afterTime(ms uint64) int {
 	i := 0
 	for i < r.n && max(r.at(i).Arrived/1000, r.at(i).ID.Ms) < ms {
@@ -173,9 +171,9 @@ func (r *ring) afterTime(ms uint64) int {
 	return i
 }
 
-// reaches reports whether the ring has all plain messages for a client that had
-// the channel Overlap after a time. Where nothing had come before the ring, it's
-// enough that the channel was live by then.
+// reaches reports whether the ring has all plain messages for a client that had the
+// channel Overlap after a time. Where nothing had come before the ring, it's enough that
+// the channel was live by then.
 func (r *ring) reaches(ms uint64) bool {
 	at := r.baseAt / 1000
 	return at+overtake <= ms+Overlap || r.whole && r.base.IsZero() && at <= ms+Overlap
@@ -191,9 +189,9 @@ func (r *ring) before(i int) message.StreamID {
 	return r.base
 }
 
-// last returns the index of the last n messages, and whether nothing among them
-// was forgotten. Where something was, that is the first one that came to this
-// node: those before it are history, which no sink has missed.
+// last returns the index of the last n messages, and whether nothing among them was
+// forgotten. Where something was, that is the first one that came to this node: those
+// before it are history, which no sink has missed.
 func (r *ring) last(n uint32) (int, bool) {
 	if live := r.n - r.history; int64(n) > int64(live) {
 		return r.history, false
@@ -201,12 +199,12 @@ func (r *ring) last(n uint32) (int, bool) {
 	return r.n - int(n), true
 }
 
-// baseSeq returns the number of the message before the first live one, where seq
-// is that of the last.
+// baseSeq returns the number of the message before the first live one, where seq is that
+// of the last.
 func (r *ring) baseSeq(seq uint32) uint32 { return seq - uint32(r.n-r.history) }
 
-// afterDurable returns the index of the first message after a durable
-// position that is not before base.
+// afterDurable returns the index of the first message after a durable position that is
+// not before base.
 func (r *ring) afterDurable(id message.StreamID) int {
 	for i := r.n - 1; i >= 0; i-- {
 		if m := r.at(i); m.ID.Durable() && !id.Less(m.ID.StreamID()) {
@@ -216,8 +214,8 @@ func (r *ring) afterDurable(id message.StreamID) int {
 	return 0
 }
 
-// complete reports whether a replay from id, by ring and stream, holds all
-// messages that this node has seen.
+// complete reports whether a replay from id, by ring and stream, holds all messages that
+// this node has seen.
 func (r *ring) complete(id message.StreamID) bool { return !r.hasLost || r.lost.Less(id) }
 
 // from returns the messages from index i on, appended to dst.
@@ -228,9 +226,9 @@ func (r *ring) from(dst []*message.Message, i int) []*message.Message {
 	return dst
 }
 
-// rings keeps all rings of a link in the order of their last message and
-// within a bound. A ring is dropped whole: the channel that has been silent
-// for longest loses its past first, a busy one only by its own bounds.
+// rings keeps all rings of a link in the order of their last message and within a bound.
+// A ring is dropped whole: the channel that has been silent for longest loses its past
+// first, a busy one only by its own bounds.
 type rings struct {
 	// Immutable.
 	config RingConfig
@@ -261,8 +259,8 @@ func (s *rings) of(id uint32, t *topic, now uint32) *ring {
 	return t.ring
 }
 
-// push appends m to the ring of t and keeps the bounds. It returns before the
-// topic's seq and last move on to m.
+// push appends m to the ring of t and keeps the bounds. It returns before the topic's seq
+// and last move on to m.
 func (s *rings) push(topics *topics, id uint32, t *topic, m *message.Message, now uint32) {
 	r := s.of(id, t, now)
 	if m.ID.Durable() && t.last.IsZero() {
@@ -276,9 +274,9 @@ func (s *rings) push(topics *topics, id uint32, t *topic, m *message.Message, no
 	s.fit(topics, r)
 }
 
-// pushHistory puts the newest of messages that fit before the ring of t, so
-// that the next ones who come back are served without reading the stream.
-// base is the position before the first of them.
+// pushHistory puts the newest of messages that fit before the ring of t, so that the next
+// ones who come back are served without reading the stream. base is the position before
+// the first of them.
 func (s *rings) pushHistory(topics *topics, id uint32, t *topic, messages []*message.Message, base message.StreamID, now uint32) {
 	r := s.of(id, t, now)
 	room, bytes, fit := s.config.Messages-r.n, r.size(), 0
@@ -332,8 +330,8 @@ func (s *rings) fit(topics *topics, keep *ring) {
 	}
 }
 
-// fitSome keeps the total bound once messages have been encoded, until so many of
-// them have gone, and reports whether that is all.
+// fitSome keeps the total bound once messages have been encoded, until so many of them
+// have gone, and reports whether that is all.
 func (s *rings) fitSome(topics *topics, most int) (all bool) {
 	for gone := 0; s.isOver() && s.list.prev != &s.list; {
 		if gone >= most {
@@ -347,8 +345,7 @@ func (s *rings) fitSome(topics *topics, most int) (all bool) {
 
 func (s *rings) isOver() bool { return s.bytes.Load() > int64(s.total) }
 
-// change counts the growth of a ring by fn, but for encodings, which count
-// themselves.
+// change counts the growth of a ring by fn, but for encodings, which count themselves.
 func (s *rings) change(r *ring, fn func()) {
 	before := r.bytes + r.overhead()
 	fn()

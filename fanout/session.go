@@ -12,9 +12,9 @@ import (
 	"github.com/pushgate/pushgate/fanout/internal/upstream"
 )
 
-// session is one life of a link's connections: one, or on a Cluster one to each
-// server that owns slots of the link's channels. When any of them fails, all
-// are given up and the next session finds the owners anew.
+// session is one life of a link's connections: one, or on a Cluster one to each server
+// that owns slots of the link's channels. When any of them fails, all are given up and
+// the next session finds the owners anew.
 type session struct {
 	// Immutable.
 
@@ -26,14 +26,13 @@ type session struct {
 
 	wg sync.WaitGroup
 
-	// Owned by session until write runs, by write while it does, then by
-	// session again.
+	// Owned by session until write runs, by write while it does, then by session again.
 
 	pubsubs map[*redis.Client]*pubsub // by the server's client for commands
 }
 
-// session connects and uses the connections until one fails, of which the link
-// takes note at once. It reports whether the link delivered until then.
+// session connects and uses the connections until one fails, of which the link takes note
+// at once. It reports whether the link delivered until then.
 func (l *link) session(parent context.Context) (wasUp bool) {
 	ctx, fail := context.WithCancelCause(parent)
 	s := &session{l: l, ctx: ctx, fail: fail, pubsubs: make(map[*redis.Client]*pubsub)}
@@ -59,8 +58,8 @@ func (l *link) session(parent context.Context) (wasUp bool) {
 	return wasUp
 }
 
-// pubsub returns the connection to the server that a channel, with its prefix,
-// belongs to, and makes it if there is none yet.
+// pubsub returns the connection to the server that a channel, with its prefix, belongs
+// to, and makes it if there is none yet.
 func (s *session) pubsub(full string) (*pubsub, error) {
 	server, err := s.l.b.servers.Of(s.ctx, full)
 	if err != nil {
@@ -115,8 +114,8 @@ func (s *session) write() {
 	}
 }
 
-// send subscribes to channels, or unsubscribes. On a Cluster a command takes
-// those of one slot.
+// send subscribes to channels, or unsubscribes. On a Cluster a command takes those of one
+// slot.
 func (s *session) send(names []string, subscribe bool) error {
 	sharded := s.l.b.servers.Sharded()
 	if sharded {

@@ -8,18 +8,17 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// MaxSinks is how many sinks a broker takes. A channel's sinks are one
-// machine word of bits, so that a million channels pay 8 bytes each for them.
+// MaxSinks is how many sinks a broker takes. A channel's sinks are one machine word of
+// bits, so that a million channels pay 8 bytes each for them.
 const MaxSinks = 64
 
-// Sink is a shard. The broker calls it from its own goroutines and from
-// within Replay, in channel order and with the channel's lock held:
-// it must not block and must not call the broker. Members are compared by
-// identity, so the dynamic type must be a pointer.
+// Sink is a shard. The broker calls it from its own goroutines and from within Replay, in
+// channel order and with the channel's lock held: it must not block and must not call the
+// broker. Members are compared by identity, so the dynamic type must be a pointer.
 type Sink interface {
-	// Joined says that Redis confirmed the subscription: the messages with a
-	// Seq after j.Seq follow. Those before it may have come already, which are
-	// for whom the sink has joined earlier.
+	// Joined says that Redis confirmed the subscription: the messages with a Seq after
+	// j.Seq follow. Those before it may have come already, which are for whom the sink
+	// has joined earlier.
 	Joined(channel string, j Joined)
 	// Deliver hands over the channel's next message.
 	Deliver(m *message.Message)
@@ -29,12 +28,12 @@ type Sink interface {
 
 // Joined is where a sink's view of a channel begins.
 type Joined struct {
-	// Position resumes at Seq: the last durable id when the channel has a
-	// stream, else a plain position.
+	// Position resumes at Seq: the last durable id when the channel has a stream, else a
+	// plain position.
 	Position message.Position
 	Seq      uint32
-	// Unused says that the channel has had nothing yet, so that 0-0 is the
-	// position of its durable messages.
+	// Unused says that the channel has had nothing yet, so that 0-0 is the position of
+	// its durable messages.
 	Unused bool
 }
 
@@ -44,8 +43,8 @@ type GapReason = string
 const (
 	// GapBroker: Redis did not deliver for a while.
 	GapBroker GapReason = "broker"
-	// GapHistory: the messages after the position are no longer kept, or the
-	// position is not of this system.
+	// GapHistory: the messages after the position are no longer kept, or the position is
+	// not of this system.
 	GapHistory GapReason = "history"
 	// GapSlow: the client did not keep up.
 	GapSlow GapReason = "slow"

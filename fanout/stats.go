@@ -94,8 +94,8 @@ func (b *Broker) Stats() Stats {
 
 // ChannelInfo is this node's view of a channel.
 type ChannelInfo struct {
-	// Known is false for a channel that nobody here subscribed to lately; the
-	// rest is zero then.
+	// Known is false for a channel that nobody here subscribed to lately; the rest is
+	// zero then.
 	Known bool
 	// Live says that the messages of the channel come in.
 	Live bool
@@ -104,8 +104,7 @@ type ChannelInfo struct {
 	// Plain is where the channel stands on this node.
 	Plain message.Position
 	// RingMessages and RingBytes are the messages kept for clients that come back,
-	// RingFirst the id of the oldest of these messages; it is zero
-	// when nothing is kept.
+	// RingFirst the id of the oldest of these messages; it is zero when nothing is kept.
 	RingMessages int
 	RingBytes    int
 	RingFirst    message.Position

@@ -13,8 +13,8 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Fields of an entry of a channel's stream: the payload, and who published it
-// where that is known.
+// Fields of an entry of a channel's stream: the payload, and who published it where that
+// is known.
 const (
 	streamField     = "data"
 	streamUserField = "user"
@@ -23,8 +23,8 @@ const (
 const (
 	// pageEntries is the most entries of one stream in one reply.
 	pageEntries = 500
-	// firstPageEntries is the same where many streams are looked at at once:
-	// after a short outage most have a few new entries or none.
+	// firstPageEntries is the same where many streams are looked at at once: after a
+	// short outage most have a few new entries or none.
 	firstPageEntries = 16
 )
 
@@ -57,8 +57,8 @@ type streamReader struct {
 	reads *atomic.Uint64 // counts them
 }
 
-// firstPages looks at many streams in one round trip, for so many entries of
-// each. Of a topic that is new only the end of its stream matters.
+// firstPages looks at many streams in one round trip, for so many entries of each. Of a
+// topic that is new only the end of its stream matters.
 func (r *streamReader) firstPages(ctx context.Context, batch []unsynced, entries int) ([]page, error) {
 	pipe := r.servers.Client.Pipeline()
 	looks := make([]look, len(batch))
@@ -107,8 +107,8 @@ type look struct {
 	tail    *redis.XMessageSliceCmd // instead of the others
 }
 
-// lookAfter asks for the ends of the stream behind the entries: a trim in
-// between makes a page seem incomplete, never the other way round.
+// lookAfter asks for the ends of the stream behind the entries: a trim in between makes a
+// page seem incomplete, never the other way round.
 func lookAfter(ctx context.Context, pipe redis.Pipeliner, key string, after message.StreamID, limit int) look {
 	return look{
 		key: key, after: after, limit: limit,
@@ -140,8 +140,8 @@ func (e *extent) holds(after message.StreamID) bool {
 	return !e.first.IsZero() && !after.Less(e.first) || e.whole && after.IsZero()
 }
 
-// extentOf reads the reply. A server that doesn't tell all of it, or won't, is asked
-// for the first entry and the last.
+// extentOf reads the reply. A server that doesn't tell all of it, or won't, is asked for
+// the first entry and the last.
 func (r *streamReader) extentOf(ctx context.Context, key string, info *redis.XInfoStreamCmd) (e extent, err error) {
 	v, err := info.Result()
 	if redis.HasErrorPrefix(err, "no such key") {
@@ -213,9 +213,9 @@ func entryOf(m redis.XMessage) (entry, error) {
 	return entry{id: id.StreamID(), payload: payload, user: user, foreign: !ok}, nil
 }
 
-// hardError returns nil for the answers of a server that works but has no
-// such stream for us: there is none, the key is something else, or an ACL
-// keeps it from us. Other errors are worth another try.
+// hardError returns nil for the answers of a server that works but has no such stream for
+// us: there is none, the key is something else, or an ACL keeps it from us. Other errors
+// are worth another try.
 func hardError(err error) error {
 	var reply redis.Error
 	switch {
@@ -240,10 +240,10 @@ func beyond(id message.StreamID, open string) string {
 	return "(" + id.Position().String()
 }
 
-// pageSizer is how much one goroutine asks of Redis at once, as a part of the most
-// that it may. What doesn't come within read_timeout wouldn't come when asked
-// for again: each failure halves the pageSizer, and some successes double it, so
-// that a slow way is tried once in a while only.
+// pageSizer is how much one goroutine asks of Redis at once, as a part of the most that
+// it may. What doesn't come within read_timeout wouldn't come when asked for again: each
+// failure halves the pageSizer, and some successes double it, so that a slow way is tried
+// once in a while only.
 type pageSizer struct {
 	halved    int
 	successes int // since it last changed
@@ -252,8 +252,8 @@ type pageSizer struct {
 const (
 	// mostHalved makes the largest number that is asked for one.
 	mostHalved = 9
-	// successesToDouble bounds the time lost for portions that are too large
-	// to a timeout in so many reads.
+	// successesToDouble bounds the time lost for portions that are too large to a timeout
+	// in so many reads.
 	successesToDouble = 8
 )
 
@@ -271,9 +271,8 @@ func (p *pageSizer) adapt(err error) {
 	}
 }
 
-// retry calls fn until it succeeds, and reports whether it did before ctx
-// ended. Redis may be loading its data or changing its role meanwhile. What fn
-// asks for is by p.
+// retry calls fn until it succeeds, and reports whether it did before ctx ended. Redis
+// may be loading its data or changing its role meanwhile. What fn asks for is by p.
 func retry(ctx context.Context, p *pageSizer, fn func() error) bool {
 	delay := 20 * time.Millisecond
 	for ctx.Err() == nil {

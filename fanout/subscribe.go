@@ -3,19 +3,19 @@ package fanout
 const (
 	// subscribeBatch is the most channels in one SUBSCRIBE or UNSUBSCRIBE.
 	subscribeBatch = 512
-	// subscribeWindow is the most channels on their way from SUBSCRIBE to
-	// live, and the most on their way out. Each confirmation is a reply of its
-	// own, and Redis drops a subscriber with more than 32 MB of replies waiting.
+	// subscribeWindow is the most channels on their way from SUBSCRIBE to live, and the
+	// most on their way out. Each confirmation is a reply of its own, and Redis drops a
+	// subscriber with more than 32 MB of replies waiting.
 	subscribeWindow = 16 * subscribeBatch
 )
 
-// subscriptions is the layer of a link that has Redis send its channels, and
-// forgets those that nobody here wants any more.
+// subscriptions is the layer of a link that has Redis send its channels, and forgets
+// those that nobody here wants any more.
 type subscriptions struct {
 	replays
 
-	// Signals: sent by anyone who filled the queue, received by the goroutine
-	// that empties it, never closed.
+	// Signals: sent by anyone who filled the queue, received by the goroutine that
+	// empties it, never closed.
 
 	wake    signal // for wanted and unwanted
 	confirm signal // for confirmed
@@ -78,8 +78,8 @@ func (l *subscriptions) removeSink(id uint32, t *topic, bit uint64) {
 	}
 }
 
-// open finds the topic of a channel or makes one that waits for the writer.
-// The caller holds mu.
+// open finds the topic of a channel or makes one that waits for the writer. The caller
+// holds mu.
 func (l *subscriptions) open(channel string) (uint32, *topic) {
 	if id, t := l.topics.find(channel); t != nil {
 		return id, t
@@ -91,9 +91,9 @@ func (l *subscriptions) open(channel string) (uint32, *topic) {
 	return id, t
 }
 
-// want has a topic subscribed to. While Redis is away topics come and go, so those
-// that have gone must not stay in the queue: it is at most twice as long as there
-// are places for topics, and a bit. The caller holds mu.
+// want has a topic subscribed to. While Redis is away topics come and go, so those that
+// have gone must not stay in the queue: it is at most twice as long as there are places
+// for topics, and a bit. The caller holds mu.
 func (l *subscriptions) want(id uint32) {
 	if len(l.wanted) >= 2*int(l.topics.chunks.Last())+subscribeBatch {
 		l.wanted = l.wanted[:0]
@@ -114,17 +114,17 @@ func (l *subscriptions) forget(id uint32, t *topic) {
 	if t.flags&topicAgain != 0 {
 		l.again-- // sweep finds out whether the link delivers all others
 	}
-	// The channel counts on from here when it comes back, so that nobody takes
-	// its new messages for those from before.
+	// The channel counts on from here when it comes back, so that nobody takes its new
+	// messages for those from before.
 	if int32(t.seq+1-l.floor) > 0 {
 		l.floor = t.seq + 1
 	}
 	l.topics.remove(id)
 }
 
-// nextBatch takes the next names from the queues. Everything unwanted goes
-// first: a channel that was forgotten and wanted again is in both. There are
-// none while a window is full.
+// nextBatch takes the next names from the queues. Everything unwanted goes first: a
+// channel that was forgotten and wanted again is in both. There are none while a window
+// is full.
 func (l *subscriptions) nextBatch() (names []string, subscribe bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -183,9 +183,8 @@ func (l *subscriptions) unsubscribed() {
 	}
 }
 
-// follows reports whether a channel's messages are being received. One that
-// was given up is not, also when it is wanted again: the confirmation of that
-// is still to come.
+// follows reports whether a channel's messages are being received. One that was given up
+// is not, also when it is wanted again: the confirmation of that is still to come.
 func (l *subscriptions) follows(full string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,10 +192,10 @@ func (l *subscriptions) follows(full string) bool {
 	return t != nil && t.state >= topicConfirmed
 }
 
-// lingering is the topics without sinks, which stay subscribed for a time: a list
-// through the topics themselves, by place, those that were left first in front.
-// The linger is the same for all, so the list is in the order of its ends, and a
-// topic that is joined again is taken out at once.
+// lingering is the topics without sinks, which stay subscribed for a time: a list through
+// the topics themselves, by place, those that were left first in front. The linger is the
+// same for all, so the list is in the order of its ends, and a topic that is joined again
+// is taken out at once.
 type lingering struct {
 	// Immutable.
 	most int // this link's part of Config.MaxLingering
@@ -206,8 +205,8 @@ type lingering struct {
 	n           int
 }
 
-// linger starts the time that a topic without sinks stays subscribed. The caller
-// holds mu, and calls trimLingering as soon as it is through with the topic.
+// linger starts the time that a topic without sinks stays subscribed. The caller holds
+// mu, and calls trimLingering as soon as it is through with the topic.
 func (l *subscriptions) linger(id uint32, t *topic) {
 	l.endLinger(t)
 	s := &l.lingering
@@ -230,8 +229,8 @@ func (l *subscriptions) endLinger(t *topic) {
 	l.lingering.n--
 }
 
-// neighbours makes two topics of the list neighbours, by place; 0 stands for the
-// end of it.
+// neighbours makes two topics of the list neighbours, by place; 0 stands for the end of
+// it.
 func (l *subscriptions) neighbours(earlier, later uint32) {
 	s := &l.lingering
 	if earlier == 0 {
@@ -251,15 +250,15 @@ func (l *subscriptions) neighbours(earlier, later uint32) {
 }
 
 // trimLingering forgets the topics that were left first where there are too many.
-// Something may be under way for some of them, so it visits more than one; the
-// rest is for the next call, by sweep if by nobody else. The caller holds mu.
+// Something may be under way for some of them, so it visits more than one; the rest is
+// for the next call, by sweep if by nobody else. The caller holds mu.
 func (l *subscriptions) trimLingering() {
 	const visits = 4
 	l.forgetLingering(visits, func(*topic) bool { return l.lingering.n > l.lingering.most })
 }
 
-// forgetLingering ends the linger of the topics in front, so many at most, for as
-// long as due says so, and reports whether that is all. The caller holds mu.
+// forgetLingering ends the linger of the topics in front, so many at most, for as long as
+// due says so, and reports whether that is all. The caller holds mu.
 func (l *subscriptions) forgetLingering(most int, due func(*topic) bool) (all bool) {
 	for n := 0; ; n++ {
 		if l.lingering.first == 0 {

@@ -18,8 +18,8 @@ const (
 	topicWanted topicState = iota
 	// topicSubscribing has its SUBSCRIBE sent.
 	topicSubscribing
-	// topicConfirmed is subscribed, but its place in the stream isn't known
-	// yet. What arrives meanwhile is held.
+	// topicConfirmed is subscribed, but its place in the stream isn't known yet. What
+	// arrives meanwhile is held.
 	topicConfirmed
 	// topicLive delivers.
 	topicLive
@@ -29,28 +29,28 @@ const (
 type topicFlags uint8
 
 const (
-	// topicAgain was live on an earlier connection: whatever was published
-	// since then must be recovered.
+	// topicAgain was live on an earlier connection: whatever was published since then
+	// must be recovered.
 	topicAgain topicFlags = 1 << iota
 	// topicLingers has no sink and is due at its deadline.
 	topicLingers
 	// topicPlain had plain messages, which an outage loses.
 	topicPlain
-	// topicLostAfter: messages after the last durable one are in no ring and
-	// no stream. Kept here only while there is no ring.
+	// topicLostAfter: messages after the last durable one are in no ring and no stream.
+	// Kept here only while there is no ring.
 	topicLostAfter
 	// topicLostBefore: the same, somewhere before the last durable one.
 	topicLostBefore
-	// topicWhole: nothing has come since it went live, neither a message nor a
-	// gap. Kept here only while there is no ring.
+	// topicWhole: nothing has come since it went live, neither a message nor a gap. Kept
+	// here only while there is no ring.
 	topicWhole
-	// topicStreamGone: its stream is gone, and the next message may begin it
-	// anew, by a clock that is behind.
+	// topicStreamGone: its stream is gone, and the next message may begin it anew, by a
+	// clock that is behind.
 	topicStreamGone
 )
 
-// topic is a channel as its link knows it. There may be a million of them,
-// one for each user's personal channel: a test pins its size.
+// topic is a channel as its link knows it. There may be a million of them, one for each
+// user's personal channel: a test pins its size.
 type topic struct {
 	// Guarded by the link's mu.
 
@@ -67,8 +67,8 @@ type topic struct {
 	flags   topicFlags
 }
 
-// untold returns those of the sinks that have not been told Joined. A topic that
-// lingers has no sinks, and its place in the list of those in waiting.
+// untold returns those of the sinks that have not been told Joined. A topic that lingers
+// has no sinks, and its place in the list of those in waiting.
 func (t *topic) untold() uint64 {
 	if t.flags&topicLingers != 0 {
 		return 0
@@ -76,8 +76,8 @@ func (t *topic) untold() uint64 {
 	return t.waiting
 }
 
-// neighbours returns the places of the topics that began to linger just before this
-// one, which does, and just after it; 0 for none.
+// neighbours returns the places of the topics that began to linger just before this one,
+// which does, and just after it; 0 for none.
 func (t *topic) neighbours() (earlier, later uint32) {
 	return uint32(t.waiting >> 32), uint32(t.waiting)
 }
@@ -92,8 +92,8 @@ func (t *topic) kept() int {
 	return t.ring.n
 }
 
-// durableOnly reports whether a durable position tells all: the channel has a
-// stream, and nothing came or was lost here that isn't in it.
+// durableOnly reports whether a durable position tells all: the channel has a stream, and
+// nothing came or was lost here that isn't in it.
 func (t *topic) durableOnly() bool { return !t.last.IsZero() && !t.lossy() }
 
 // unused reports whether the channel has had nothing yet.
@@ -104,8 +104,8 @@ func (t *topic) lossy() bool {
 	return t.flags&(topicPlain|topicLostAfter|topicLostBefore) != 0 || t.ring != nil && t.ring.hasLost
 }
 
-// topics is a link's registry: topics by their places, from 1, which never move, and
-// by their names. The zero value isn't usable.
+// topics is a link's registry: topics by their places, from 1, which never move, and by
+// their names. The zero value isn't usable.
 type topics struct {
 	chunks memory.Chunks[topic]
 	free   []uint32
@@ -120,8 +120,8 @@ func newTopics(prefix string) topics {
 // hashSeed is the process's own, so that nobody can choose names that collide.
 var hashSeed = maphash.MakeSeed()
 
-// hashName places a channel on a link, by its upper half, and in that link's lookup
-// by the lower one.
+// hashName places a channel on a link, by its upper half, and in that link's lookup by
+// the lower one.
 func hashName(channel string) uint64 { return maphash.String(hashSeed, channel) }
 
 func (s *topics) at(place uint32) *topic { return s.chunks.At(place) }

@@ -8,16 +8,16 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// turnVisits is how many subscribers a channel serves before the next channel
-// with pending messages has its turn.
+// turnVisits is how many subscribers a channel serves before the next channel with
+// pending messages has its turn.
 const turnVisits = 256
 
 // fewSubscribers is the most subscribers of a channel that is served before larger ones.
 const fewSubscribers = 16
 
-// delivery is a channel's messages on their way. A channel has one only while
-// it has messages pending; it goes through the subscribers once for each
-// batch, and where it stands survives every change of the list.
+// delivery is a channel's messages on their way. A channel has one only while it has
+// messages pending; it goes through the subscribers once for each batch, and where it
+// stands survives every change of the list.
 type delivery struct {
 	channel  Channel
 	next     Sub                // to be served next; 0 at the end of the list
@@ -27,15 +27,15 @@ type delivery struct {
 	partial  *partial // the last shorter batch, nil mostly
 }
 
-// partial is a batch without its first messages, for a subscriber that wants
-// only the ones after.
+// partial is a batch without its first messages, for a subscriber that wants only the
+// ones after.
 type partial struct {
 	Batch
 	skip int
 }
 
-// Publish puts a message on its way to all present subscribers of a channel.
-// Its Seq is after those of the messages before.
+// Publish puts a message on its way to all present subscribers of a channel. Its Seq is
+// after those of the messages before.
 func (x *Index) Publish(ch Channel, m *message.Message) {
 	c := x.channels.At(uint32(ch))
 	if c.subscribers == 0 {
@@ -52,19 +52,19 @@ func (x *Index) Publish(ch Channel, m *message.Message) {
 	x.pendingBytes += m.PendingBytes()
 }
 
-// Deliver hands pending messages to their subscribers by calling send, until
-// it has visited limit subscribers (held ones count too) or nothing is
-// pending. sent is the number of calls; more says that something is pending.
+// Deliver hands pending messages to their subscribers by calling send, until it has
+// visited limit subscribers (held ones count too) or nothing is pending. sent is the
+// number of calls; more says that something is pending.
 //
-// The messages of a channel that wait as a pass through its subscribers
-// begins go together as a batch. Subscribers are served in order of
-// subscription, and channels take turns, so that one waits for at most 256
-// visits of each other channel and not for a huge one's end. Those with up to
-// 16 subscribers come first, with half of the limit where others wait too.
+// The messages of a channel that wait as a pass through its subscribers begins go
+// together as a batch. Subscribers are served in order of subscription, and channels take
+// turns, so that one waits for at most 256 visits of each other channel and not for a
+// huge one's end. Those with up to 16 subscribers come first, with half of the limit
+// where others wait too.
 //
-// send may change everything, for the connection that it is called for and
-// for others, but not call Deliver. A send costs 4 ns here besides its
-// own work, and no allocation (BenchmarkDeliver).
+// send may change everything, for the connection that it is called for and for others,
+// but not call Deliver. A send costs 4 ns here besides its own work, and no allocation
+// (BenchmarkDeliver).
 func (x *Index) Deliver(limit int, send func(conn uint32, b *Batch)) (sent int, more bool) {
 	few := limit
 	if x.turns.len() > 0 {
@@ -141,9 +141,9 @@ func (d *delivery) begin(first Sub) {
 	d.next = first
 }
 
-// batchFor returns the part of the batch for a subscriber with a flag, nil for
-// nothing. Once a message was after its start all later ones are too, and
-// the flag goes: a start that stayed would be ahead again after 2^31 messages.
+// batchFor returns the part of the batch for a subscriber with a flag, nil for nothing.
+// Once a message was after its start all later ones are too, and the flag goes: a start
+// that stayed would be ahead again after 2^31 messages.
 func (d *delivery) batchFor(e *subscription) *Batch {
 	if e.channel&subHeld != 0 {
 		return nil
@@ -163,8 +163,8 @@ func (d *delivery) batchFor(e *subscription) *Batch {
 	return &d.partial.Batch
 }
 
-// advance drops the batch if its pass is through, and reports whether there
-// is more to do.
+// advance drops the batch if its pass is through, and reports whether there is more to
+// do.
 func (x *Index) advance(d *delivery) (more bool) {
 	if d.next != 0 {
 		return true
@@ -200,8 +200,8 @@ func (d *delivery) lastSeq() uint32 { return d.messages[len(d.messages)-1].Seq }
 const deliveryBytes = int(unsafe.Sizeof(delivery{})) + 4*memory.PointerBytes
 
 const (
-	// idleDeliveries is how many delivery records are kept for reuse once
-	// nothing is pending; a burst over a million channels leaves 1024.
+	// idleDeliveries is how many delivery records are kept for reuse once nothing is
+	// pending; a burst over a million channels leaves 1024.
 	idleDeliveries = 1024
 	// idleBacklog is the capacity for messages that a kept record may have.
 	idleBacklog = 256
@@ -221,8 +221,8 @@ func (x *Index) newDelivery(ch Channel) uint32 {
 	return n
 }
 
-// endDelivery takes a delivery that has nothing left off its channel, and
-// completes a Release that waited for it.
+// endDelivery takes a delivery that has nothing left off its channel, and completes a
+// Release that waited for it.
 func (x *Index) endDelivery(n uint32) {
 	d := x.deliveries[n]
 	ch := d.channel

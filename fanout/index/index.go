@@ -1,5 +1,5 @@
-// Package index leads a message from a channel to its subscribers within one
-// shard, in slices that leave room for others.
+// Package index leads a message from a channel to its subscribers within one shard, in
+// slices that leave room for others.
 package index
 
 import (
@@ -10,20 +10,19 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Channel is a channel's number in one Index: dense, from 1, and used again
-// after Release.
+// Channel is a channel's number in one Index: dense, from 1, and used again after
+// Release.
 type Channel uint32
 
-// Index knows the channels of one shard, who subscribed to them, and which
-// messages are still on their way. It is not for concurrent use.
+// Index knows the channels of one shard, who subscribed to them, and which messages are
+// still on their way. It is not for concurrent use.
 //
-// A million connections with a personal channel each make a million entries
-// in every table, so that no table holds a pointer for each: the collector
-// skips them, and a collection costs the same for one channel and for a
-// million. Tables grow by chunks, never by copying into a larger array, and
-// entries that are freed are used again. A channel with one subscriber
-// and a name of 12 bytes costs 72.5 B of heap, each further subscription
-// 24.1 B (BenchmarkIndexMemory).
+// A million connections with a personal channel each make a million entries in every
+// table, so that no table holds a pointer for each: the collector skips them, and a
+// collection costs the same for one channel and for a million. Tables grow by chunks,
+// never by copying into a larger array, and entries that are freed are used again. A
+// channel with one subscriber and a name of 12 bytes costs 72.5 B of heap, each further
+// subscription 24.1 B (BenchmarkIndexMemory).
 type Index struct {
 	// Owned by the shard's loop: channels.
 
@@ -64,8 +63,8 @@ type channelEntry struct {
 	released    bool // goes as soon as its delivery has ended
 }
 
-// OnDelivered has fn called with messages that the last of their subscribers has
-// been sent. It must not call the index, nor keep the slice.
+// OnDelivered has fn called with messages that the last of their subscribers has been
+// sent. It must not call the index, nor keep the slice.
 func (x *Index) OnDelivered(fn func([]*message.Message)) { x.delivered = fn }
 
 // New makes an empty index.
@@ -86,8 +85,8 @@ func (x *Index) Channels() int { return x.channelCount }
 // Subscriptions returns the number of subscriptions.
 func (x *Index) Subscriptions() int { return x.subCount }
 
-// Pending returns the number of messages that have not reached all their
-// subscribers yet, and the bytes of memory that they take, each with one encoding.
+// Pending returns the number of messages that have not reached all their subscribers yet,
+// and the bytes of memory that they take, each with one encoding.
 func (x *Index) Pending() (messages, bytes int) { return x.pending, x.pendingBytes }
 
 // Lookup finds a channel by name.
@@ -129,10 +128,10 @@ func (x *Index) Subscribers(ch Channel) int {
 	return int(x.channels.At(uint32(ch)).subscribers)
 }
 
-// EachChannel calls fn for the channels in the order of their numbers, from
-// one on, until fn returns false. It returns the number to go on from, 0 at
-// the end, so that a walk over all of them can be cut into slices; a channel
-// that comes or goes meanwhile may be met or not. fn must not change the index.
+// EachChannel calls fn for the channels in the order of their numbers, from one on, until
+// fn returns false. It returns the number to go on from, 0 at the end, so that a walk
+// over all of them can be cut into slices; a channel that comes or goes meanwhile may be
+// met or not. fn must not change the index.
 func (x *Index) EachChannel(from Channel, fn func(Channel) bool) (next Channel) {
 	for i := max(1, uint32(from)); i <= x.channels.Last(); i++ {
 		c := x.channels.At(i)
@@ -146,9 +145,9 @@ func (x *Index) EachChannel(from Channel, fn func(Channel) bool) (next Channel) 
 	return 0
 }
 
-// Release forgets a channel without subscribers, at once or, while a message
-// of it is pending, as soon as Deliver is through with it; Open brings it
-// back until then. A channel with subscribers stays.
+// Release forgets a channel without subscribers, at once or, while a message of it is
+// pending, as soon as Deliver is through with it; Open brings it back until then. A
+// channel with subscribers stays.
 func (x *Index) Release(ch Channel) {
 	c := x.channels.At(uint32(ch))
 	if c.subscribers != 0 {

@@ -9,9 +9,9 @@ const (
 	nameClasses    = message.MaxChannelBytes / nameGranule
 )
 
-// nameArena keeps the bytes of channel names in large chunks. Names are
-// rounded up to 4 bytes, and a dropped one is used again for the next name
-// of the same rounded length. The arena never shrinks.
+// nameArena keeps the bytes of channel names in large chunks. Names are rounded up to 4
+// bytes, and a dropped one is used again for the next name of the same rounded length.
+// The arena never shrinks.
 type nameArena struct {
 	chunks []*[nameChunkBytes]byte
 	used   uint32                  // granules of the last chunk
@@ -36,8 +36,8 @@ func (a *nameArena) put(name []byte) uint32 {
 	return place
 }
 
-// next starts a chunk and gives the rest of the last one to the free
-// blocks. That is less than the longest name.
+// next starts a chunk and gives the rest of the last one to the free blocks. That is less
+// than the longest name.
 func (a *nameArena) next() {
 	if left := nameChunkUnits - a.used; len(a.chunks) != 0 && left != 0 {
 		a.drop(uint32(len(a.chunks)-1)*nameChunkUnits+a.used, int(left)*nameGranule)

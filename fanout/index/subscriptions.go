@@ -2,18 +2,17 @@ package index
 
 import "math"
 
-// Sub is a subscription's number in one Index, from 1, and used again after
-// Unsubscribe.
+// Sub is a subscription's number in one Index, from 1, and used again after Unsubscribe.
 type Sub uint32
 
-// List is the head of a connection's subscriptions. The connection keeps it
-// and passes it in; 0 is the empty list.
+// List is the head of a connection's subscriptions. The connection keeps it and passes it
+// in; 0 is the empty list.
 type List uint32
 
-// subscription is one connection in one channel. It is in two lists: that of
-// its connection, singly linked because most connections have few, and that of the
-// channel, in order of subscription and doubly linked because a channel may
-// have half a million. Millions of them exist: 24 bytes.
+// subscription is one connection in one channel. It is in two lists: that of its
+// connection, singly linked because most connections have few, and that of the channel,
+// in order of subscription and doubly linked because a channel may have half a million.
+// Millions of them exist: 24 bytes.
 type subscription struct {
 	conn       uint32
 	channel    uint32 // with subHeld and subFrom
@@ -28,9 +27,9 @@ const (
 	subChannelMask = subFrom - 1
 )
 
-// Subscribe adds a connection, whose list is l, to a channel, behind the ones
-// that are there. It gets messages that are published from now on, not
-// those pending. If it is there already, nothing changes and added is false.
+// Subscribe adds a connection, whose list is l, to a channel, behind the ones that are
+// there. It gets messages that are published from now on, not those pending. If it is
+// there already, nothing changes and added is false.
 func (x *Index) Subscribe(l *List, conn uint32, ch Channel) (s Sub, added bool) {
 	if s, ok := x.Find(*l, ch); ok {
 		return s, false
@@ -38,8 +37,8 @@ func (x *Index) Subscribe(l *List, conn uint32, ch Channel) (s Sub, added bool) 
 	return x.Add(l, conn, ch), true
 }
 
-// Add is Subscribe for a connection that isn't in the channel yet, as the caller
-// knows: it takes the same time however many channels the connection has.
+// Add is Subscribe for a connection that isn't in the channel yet, as the caller knows:
+// it takes the same time however many channels the connection has.
 func (x *Index) Add(l *List, conn uint32, ch Channel) (s Sub) {
 	if s = x.freeSub; s != 0 {
 		x.freeSub = x.subs.At(uint32(s)).next
@@ -67,8 +66,8 @@ func (x *Index) Add(l *List, conn uint32, ch Channel) (s Sub) {
 	return s
 }
 
-// Is reports whether s, which may have ended since, is the subscription of a
-// connection to a channel.
+// Is reports whether s, which may have ended since, is the subscription of a connection
+// to a channel.
 func (x *Index) Is(s Sub, conn uint32, ch Channel) bool {
 	e := x.subs.At(uint32(s))
 	return e.conn == conn && e.channel&subChannelMask == uint32(ch)
@@ -80,8 +79,8 @@ func (x *Index) Find(l List, ch Channel) (Sub, bool) {
 	return s, s != 0
 }
 
-// locate returns a channel's subscription in a connection's list, 0 when it isn't
-// there, and the one before it.
+// locate returns a channel's subscription in a connection's list, 0 when it isn't there,
+// and the one before it.
 func (x *Index) locate(l List, ch Channel) (before, s Sub) {
 	s = Sub(l)
 	for n := 0; s != 0; n++ {
@@ -109,9 +108,8 @@ func (x *Index) Unsubscribe(l *List, ch Channel) (removed bool) {
 	return true
 }
 
-// remove unlinks s, which its connection's list doesn't hold any more, from
-// its channel. Whoever stands before it on the way through the channel goes
-// on behind it.
+// remove unlinks s, which its connection's list doesn't hold any more, from its channel.
+// Whoever stands before it on the way through the channel goes on behind it.
 func (x *Index) remove(s Sub) {
 	e := x.subs.At(uint32(s))
 	c := x.channels.At(e.channel & subChannelMask)
@@ -136,8 +134,8 @@ func (x *Index) remove(s Sub) {
 	x.freeSub = s
 }
 
-// SetFrom makes s get only messages with a Seq after seq. Seqs wrap: after
-// means less than half of their range ahead.
+// SetFrom makes s get only messages with a Seq after seq. Seqs wrap: after means less
+// than half of their range ahead.
 func (x *Index) SetFrom(s Sub, seq uint32) {
 	e := x.subs.At(uint32(s))
 	e.channel |= subFrom
@@ -147,9 +145,8 @@ func (x *Index) SetFrom(s Sub, seq uint32) {
 // From returns the number of the latest SetFrom, 0 without.
 func (x *Index) From(s Sub) uint32 { return x.subs.At(uint32(s)).from }
 
-// Hold makes Deliver pass s by until it is released. What passes meanwhile
-// does not come back: the holder catches up by other means and says with
-// SetFrom how far it came.
+// Hold makes Deliver pass s by until it is released. What passes meanwhile does not come
+// back: the holder catches up by other means and says with SetFrom how far it came.
 func (x *Index) Hold(s Sub, on bool) {
 	e := x.subs.At(uint32(s))
 	if on {
@@ -166,14 +163,14 @@ func (x *Index) channelOf(s Sub) Channel {
 	return Channel(x.subs.At(uint32(s)).channel & subChannelMask)
 }
 
-// Each calls fn for each subscription of a list, the latest first. fn may
-// unsubscribe the one that it is called for, which is then found at the head
-// of the list, and no other of the same list.
+// Each calls fn for each subscription of a list, the latest first. fn may unsubscribe the
+// one that it is called for, which is then found at the head of the list, and no other of
+// the same list.
 func (x *Index) Each(l List, fn func(Sub, Channel)) { x.EachSome(l, 0, math.MaxInt, fn) }
 
 // EachSome is Each for most subscriptions at most, from one on that an earlier call
-// returned, 0 for the first. It returns the next one, 0 at the end. The list must be
-// the same all the time.
+// returned, 0 for the first. It returns the next one, 0 at the end. The list must be the
+// same all the time.
 func (x *Index) EachSome(l List, from Sub, most int, fn func(Sub, Channel)) (next Sub) {
 	if from == 0 {
 		from = Sub(l)
@@ -187,10 +184,10 @@ func (x *Index) EachSome(l List, from Sub, most int, fn func(Sub, Channel)) (nex
 	return from
 }
 
-// fewSubs is how many of a connection's subscriptions are looked through to find
-// that to one channel. For one that has more there is a table from when it's first
-// needed: with 4,096 channels, to unsubscribe from one and subscribe again takes
-// 0.3 us in place of 20 (BenchmarkResubscribe), for 14 to 28 B a subscription.
+// fewSubs is how many of a connection's subscriptions are looked through to find that to
+// one channel. For one that has more there is a table from when it's first needed: with
+// 4,096 channels, to unsubscribe from one and subscribe again takes 0.3 us in place of 20
+// (BenchmarkResubscribe), for 14 to 28 B a subscription.
 const fewSubs = 16
 
 // place is a subscription in its connection's list.

@@ -34,21 +34,19 @@ var ErrCursor = errors.New("not a cursor")
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
 
-// Cursor is the exact position of a client that takes its messages by single
-// requests: for each of its channels the last durable and the last plain
-// position it has seen. Its text is opaque and safe in a query: the letter c
-// and base64url of a version, the node that the plain positions belong to,
-// and about 18 bytes for each channel, so that 50 channels take 1.2 KB and
-// stay far below the limit of a request's head.
+// Cursor is the exact position of a client that takes its messages by single requests:
+// for each of its channels the last durable and the last plain position it has seen. Its
+// text is opaque and safe in a query: the letter c and base64url of a version, the node
+// that the plain positions belong to, and about 18 bytes for each channel, so that 50
+// channels take 1.2 KB and stay far below the limit of a request's head.
 //
-// Channels are kept as the first 64 bits of the SHA-256 of their name rather
-// than by name. Where two names of one cursor collide (once in 10^15 for a
-// hundred channels, and of use to nobody: the cursor grants nothing) both
-// channels resume from the older of their positions. That repeats messages,
-// whose ids tell it, and loses none.
+// Channels are kept as the first 64 bits of the SHA-256 of their name rather than by
+// name. Where two names of one cursor collide (once in 10^15 for a hundred channels, and
+// of use to nobody: the cursor grants nothing) both channels resume from the older of
+// their positions. That repeats messages, whose ids tell it, and loses none.
 //
-// The zero Cursor is empty and ready to use. Positions are put in order when the
-// cursor is read: to keep them so with each Set takes the square of their number
+// The zero Cursor is empty and ready to use. Positions are put in order when the cursor
+// is read: to keep them so with each Set takes the square of their number
 // (BenchmarkCursor).
 type Cursor struct {
 	node    string
@@ -75,8 +73,8 @@ func NewCursor(channel string, durable, plain Position) Cursor {
 	}}}
 }
 
-// Set makes p the durable or the plain position of a channel. A cursor holds
-// the plain positions of one node: one of another node displaces them all.
+// Set makes p the durable or the plain position of a channel. A cursor holds the plain
+// positions of one node: one of another node displaces them all.
 func (c *Cursor) Set(channel string, p Position) {
 	if !p.Durable() && p.Node != c.node {
 		c.dropPlain()
@@ -90,8 +88,8 @@ func (c *Cursor) Set(channel string, p Position) {
 	c.entries[len(c.entries)-1].set(channel, p)
 }
 
-// sort puts the entries in order, and those of one channel together as if each
-// of their positions had been set in turn.
+// sort puts the entries in order, and those of one channel together as if each of their
+// positions had been set in turn.
 func (c *Cursor) sort() {
 	if c.sorted == len(c.entries) {
 		return
@@ -159,8 +157,8 @@ func (c *Cursor) Durable(channel string) (Position, bool) {
 	return Position{Ms: e.ms, Seq: e.seq}, e.has&cursorDurable != 0
 }
 
-// Plain returns the channel's plain position, if the cursor holds one. It
-// may be another node's.
+// Plain returns the channel's plain position, if the cursor holds one. It may be another
+// node's.
 func (c *Cursor) Plain(channel string) (Position, bool) {
 	e := c.find(channel)
 	if e.has&cursorPlain == 0 {
@@ -237,8 +235,8 @@ func (c *Cursor) AppendTo(dst []byte) []byte {
 // IsCursor reports whether s is meant to be a cursor and not a bare position.
 func IsCursor(s string) bool { return strings.HasPrefix(s, string(rune(cursorMark))) }
 
-// ParseCursor reads the text of a cursor. It refuses texts longer than
-// MaxCursorBytes before it looks at them.
+// ParseCursor reads the text of a cursor. It refuses texts longer than MaxCursorBytes
+// before it looks at them.
 func ParseCursor(s string) (Cursor, error) {
 	if len(s) > MaxCursorBytes {
 		return Cursor{}, fmt.Errorf("%w: %d bytes, want at most %d", ErrCursor, len(s), MaxCursorBytes)
@@ -260,8 +258,8 @@ func ParseCursor(s string) (Cursor, error) {
 		return Cursor{}, fmt.Errorf("%w: damaged node name", ErrCursor)
 	}
 	count := r.uvarint()
-	// An entry takes at least 10 bytes: a count that the text can't hold
-	// is refused before memory is spent on it.
+	// An entry takes at least 10 bytes: a count that the text can't hold is refused
+	// before memory is spent on it.
 	if count > MaxCursorChannels || count > uint64(len(r.rest)/10) {
 		return Cursor{}, fmt.Errorf("%w: %d channels", ErrCursor, count)
 	}

@@ -23,8 +23,8 @@ const (
 	payloadBytes               // is neither
 )
 
-// payloadKindOf looks at UTF-8 first: json.Valid accepts any bytes inside a
-// string, but a text frame or an event stream may not hold them.
+// payloadKindOf looks at UTF-8 first: json.Valid accepts any bytes inside a string, but a
+// text frame or an event stream may not hold them.
 func payloadKindOf(p []byte) payloadKind {
 	switch {
 	case !utf8.Valid(p):
@@ -74,8 +74,8 @@ func appendForm(dst []byte, f Form, m *Message) []byte {
 	}
 }
 
-// A large message in one form is all but one allocation of its size. To grow on the
-// way, or to encode it once more for a frame, would be twice as much for the collector.
+// A large message in one form is all but one allocation of its size. To grow on the way,
+// or to encode it once more for a frame, would be twice as much for the collector.
 
 const (
 	// maxFrameHead is the longest header of an unmasked frame (RFC 6455, 5.2).
@@ -100,8 +100,8 @@ func dataBytes(m *Message) int {
 	return len(`{"data_base64":""}`) + base64.StdEncoding.EncodedLen(len(m.Payload))
 }
 
-// textFrame returns the text frame with the object that stands for m. The header
-// comes last, as it tells the length, into the room before the object.
+// textFrame returns the text frame with the object that stands for m. The header comes
+// last, as it tells the length, into the room before the object.
 func textFrame(m *Message) []byte {
 	b := appendObject(make([]byte, maxFrameHead, maxFrameHead+objectBytes(m)), m)
 	var room [maxFrameHead]byte
@@ -152,9 +152,9 @@ func appendEventHead(dst []byte, m *Message, event string) []byte {
 	return append(dst, '\n')
 }
 
-// blankLineBreaks turns raw line breaks into spaces, because they would end
-// the data line of an event. In a JSON value they stand between tokens only,
-// where a space means the same.
+// blankLineBreaks turns raw line breaks into spaces, because they would end the data line
+// of an event. In a JSON value they stand between tokens only, where a space means the
+// same.
 func blankLineBreaks(object []byte) {
 	for i, c := range object {
 		if c == '\n' || c == '\r' {
@@ -163,9 +163,8 @@ func blankLineBreaks(object []byte) {
 	}
 }
 
-// appendDataLines appends one data line for each line of text. The client
-// joins them by newlines; CR and CRLF count as line ends too and arrive as
-// newlines.
+// appendDataLines appends one data line for each line of text. The client joins them by
+// newlines; CR and CRLF count as line ends too and arrive as newlines.
 func appendDataLines(dst, text []byte) []byte {
 	for {
 		dst = append(dst, "data: "...)
@@ -216,8 +215,8 @@ func jsonTextBytes[T string | []byte](text T) int {
 // lineSeparator is U+2028, which ends a line in JavaScript, as does U+2029 behind it.
 const lineSeparator = "\u2028"
 
-// escapes holds the text that stands for an ASCII character in a JSON string, empty
-// where that is the character itself.
+// escapes holds the text that stands for an ASCII character in a JSON string, empty where
+// that is the character itself.
 var escapes = func() (table [utf8.RuneSelf]string) {
 	for c := range ' ' {
 		table[c] = fmt.Sprintf(`\u%04x`, c)
@@ -231,8 +230,8 @@ var escapes = func() (table [utf8.RuneSelf]string) {
 // isPlain reports whether a byte is never escaped.
 func isPlain(c byte) bool { return c >= ' ' && c != '"' && c != '\\' && c != lineSeparator[0] }
 
-// escape returns the text that stands for the n bytes of text at i; n is 0 where
-// these stand for themselves.
+// escape returns the text that stands for the n bytes of text at i; n is 0 where these
+// stand for themselves.
 func escape[T string | []byte](text T, i int) (escaped string, n int) {
 	if c := text[i]; c < utf8.RuneSelf {
 		return escapes[c], min(len(escapes[c]), 1)

@@ -32,8 +32,8 @@ var channelBytes, nodeBytes = newAlphabet("_-.:/@=~!$+#"), newAlphabet("_.-")
 // name.
 func ValidChannel(name string) error { return channelBytes.check("channel", name, MaxChannelBytes) }
 
-// ValidNode returns nil for a name that a node may have: 1 to 64 letters, digits and
-// _.- which need no escaping wherever a position is written.
+// ValidNode returns nil for a name that a node may have: 1 to 64 letters, digits and _.-
+// which need no escaping wherever a position is written.
 func ValidNode(name string) error { return nodeBytes.check("node", name, MaxNodeBytes) }
 
 func (a *alphabet) check(kind, name string, most int) error {

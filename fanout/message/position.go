@@ -11,19 +11,18 @@ import (
 // ErrPosition is wrapped by the error for a text that is no position.
 var ErrPosition = errors.New("not a position")
 
-// Position is a place in a channel: that of a message, or the one after which
-// to go on. A durable position is the message's id in the channel's Redis
-// stream, valid on every node. A plain one is when the message came to one node
-// and means little elsewhere. The zero Position is the start of the
-// stream, 0-0, which no message has.
+// Position is a place in a channel: that of a message, or the one after which to go on. A
+// durable position is the message's id in the channel's Redis stream, valid on every
+// node. A plain one is when the message came to one node and means little elsewhere. The
+// zero Position is the start of the stream, 0-0, which no message has.
 type Position struct {
 	// Node names the node of a plain position and is empty for a durable one.
 	Node string
 	// Ms is the first half of the stream id, 0 for a plain position.
 	Ms uint64
-	// Seq is the second half of the stream id, or microseconds since 1970: the
-	// time at which a plain message came, or a little more where several came in
-	// the same one, so that later ones have higher numbers.
+	// Seq is the second half of the stream id, or microseconds since 1970: the time at
+	// which a plain message came, or a little more where several came in the same one, so
+	// that later ones have higher numbers.
 	Seq uint64
 }
 
@@ -91,8 +90,8 @@ func (p Position) IsZero() bool { return p == Position{} }
 // Durable reports whether p is valid on every node.
 func (p Position) Durable() bool { return p.Node == "" }
 
-// Time returns when the message of that position came to Redis, or to this node
-// for a plain one, in milliseconds since 1970.
+// Time returns when the message of that position came to Redis, or to this node for a
+// plain one, in milliseconds since 1970.
 func (p Position) Time() uint64 {
 	if p.Durable() {
 		return p.Ms
@@ -103,8 +102,8 @@ func (p Position) Time() uint64 {
 // StreamID returns a durable position without room for a node's name.
 func (p Position) StreamID() StreamID { return StreamID{p.Ms, p.Seq} }
 
-// Less reports whether p comes before q. Positions are ordered among the
-// durable ones, or among the plain ones of one node; of others neither is less.
+// Less reports whether p comes before q. Positions are ordered among the durable ones, or
+// among the plain ones of one node; of others neither is less.
 func (p Position) Less(q Position) bool {
 	if p.Node != q.Node {
 		return false
@@ -112,9 +111,9 @@ func (p Position) Less(q Position) bool {
 	return p.Ms < q.Ms || p.Ms == q.Ms && p.Seq < q.Seq
 }
 
-// StreamID is a durable Position in half of the memory: the id of an entry in a
-// channel's Redis stream, with the milliseconds since 1970 first. The zero StreamID
-// is the start of the stream.
+// StreamID is a durable Position in half of the memory: the id of an entry in a channel's
+// Redis stream, with the milliseconds since 1970 first. The zero StreamID is the start of
+// the stream.
 type StreamID struct{ Ms, Seq uint64 }
 
 // Position returns a as a Position.

@@ -11,8 +11,7 @@ import (
 	"strings"
 )
 
-// TLS is what connections to the servers of a URL with rediss:// take beside it, as
-// keys and in its parameters.
+// TLS is the settings for a URL with rediss://, as keys beside it or in its parameters.
 type TLS struct {
 	// CAFile holds the certificates, in PEM, of the authorities that the
 	// servers' are held against; empty takes the system's.

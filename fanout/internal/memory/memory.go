@@ -1,5 +1,5 @@
-// Package memory holds tables with a million entries: they grow without copying,
-// hold no pointer for each entry, and it is known how much memory they take.
+// Package memory holds tables with a million entries: they grow without copying, hold no
+// pointer for each entry, and it is known how much memory they take.
 package memory
 
 import "unsafe"
@@ -10,8 +10,8 @@ const PointerBytes = int(unsafe.Sizeof(uintptr(0)))
 // Unit is the step of the allocator's smallest sizes, in bytes.
 const Unit = 16
 
-// Allocated returns the least memory in bytes that n bytes take with an
-// allocation of their own: a multiple of Unit, or of 8 KiB for large ones.
+// Allocated returns the least memory in bytes that n bytes take with an allocation of
+// their own: a multiple of Unit, or of 8 KiB for large ones.
 func Allocated(n int) int {
 	const large, page = 32 << 10, 8 << 10
 	if n > large {
@@ -25,9 +25,9 @@ const (
 	chunkSize = 1 << chunkBits
 )
 
-// Chunks is an array that grows without moving: a pointer to an entry stays
-// good, and growing to a million entries leaves no old copies behind. Its
-// entries are numbered from 1, so that 0 can stand for none; At(0) is a zero entry.
+// Chunks is an array that grows without moving: a pointer to an entry stays good, and
+// growing to a million entries leaves no old copies behind. Its entries are numbered from
+// 1, so that 0 can stand for none; At(0) is a zero entry.
 type Chunks[T any] struct {
 	chunks []*[chunkSize]T
 	last   uint32

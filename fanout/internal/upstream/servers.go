@@ -1,5 +1,5 @@
-// Package upstream connects to Redis: to one server, to the master that Sentinels
-// name, or to a Cluster, with TLS or without.
+// Package upstream connects to Redis: to one server, to the master that Sentinels name,
+// or to a Cluster, with TLS or without.
 package upstream
 
 import (
@@ -11,9 +11,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Servers is the other end of a URL: a server, the one that Sentinels say is the
-// master, or a Cluster, in which every channel has a server of its own, the
-// owner of its slot. It is safe for concurrent use.
+// Servers is the other end of a URL: a server, the one that Sentinels say is the master,
+// or a Cluster, in which every channel has a server of its own, the owner of its slot. It
+// is safe for concurrent use.
 type Servers struct {
 	// Client runs commands wherever they belong. It repeats none.
 	Client redis.UniversalClient
@@ -24,18 +24,17 @@ type Servers struct {
 // Sharded reports whether the servers are a Cluster.
 func (s *Servers) Sharded() bool { return s.cluster != nil }
 
-// Open returns clients for a URL, which connect when they are used; name is the
-// one under which the servers list them.
+// Open returns clients for a URL, which connect when they are used; name is the one under
+// which the servers list them.
 func Open(text string, settings TLS, name string) (*Servers, error) {
 	p, err := parse(text, settings)
 	if err != nil {
 		return nil, err
 	}
-	// Protocol 2 is all that is needed and leaves out push notifications,
-	// client-side caching and maintenance hand-overs, which would change
-	// connections behind our back. A PUBLISH that timed out may have been
-	// heard: whoever publishes decides whether to repeat it. Reads are
-	// repeated by their callers.
+	// Protocol 2 is all that is needed and leaves out push notifications, client-side
+	// caching and maintenance hand-overs, which would change connections behind our back.
+	// A PUBLISH that timed out may have been heard: whoever publishes decides whether to
+	// repeat it. Reads are repeated by their callers.
 	const protocol, maxRetries, dialerRetries = 2, -1, 1
 	fill := func(clientName *string, dialTimeout *time.Duration, dial *func(ctx context.Context, network, addr string) (net.Conn, error)) {
 		if *clientName == "" {
@@ -79,8 +78,7 @@ func single(c *redis.Client) *Servers {
 	return &Servers{Client: c}
 }
 
-// Of returns the client of the server that a channel, with its prefix, belongs
-// to now.
+// Of returns the client of the server that a channel, with its prefix, belongs to now.
 func (s *Servers) Of(ctx context.Context, full string) (*redis.Client, error) {
 	if s.cluster != nil {
 		return s.cluster.MasterForKey(ctx, full)
@@ -88,8 +86,8 @@ func (s *Servers) Of(ctx context.Context, full string) (*redis.Client, error) {
 	return s.Client.(*redis.Client), nil
 }
 
-// Publish is the command that publishes to a channel, with its prefix. On a
-// Cluster it is SPUBLISH, which reaches those subscribed at the slot's owner.
+// Publish is the command that publishes to a channel, with its prefix. On a Cluster it is
+// SPUBLISH, which reaches those subscribed at the slot's owner.
 func (s *Servers) Publish(ctx context.Context, c redis.Cmdable, full string, payload any) *redis.IntCmd {
 	if s.cluster != nil {
 		return c.SPublish(ctx, full, payload)
@@ -97,10 +95,10 @@ func (s *Servers) Publish(ctx context.Context, c redis.Cmdable, full string, pay
 	return c.Publish(ctx, full, payload)
 }
 
-// once keeps a Cluster's client from repeating a single command that may have
-// been carried out: one that timed out, or whose connection broke. It still
-// goes to another server where one says that it belongs there. Reads are sent
-// in pipelines, which are repeated.
+// once keeps a Cluster's client from repeating a single command that may have been
+// carried out: one that timed out, or whose connection broke. It still goes to another
+// server where one says that it belongs there. Reads are sent in pipelines, which are
+// repeated.
 type once struct{ redis.Cmder }
 
 // NoRetry is asked by go-redis.
@@ -117,16 +115,16 @@ func (onceHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	return next
 }
 
-// Refresh has a Cluster asked, in the background, for the owners of its slots: when a server
-// fails another takes its place.
+// Refresh has a Cluster asked, in the background, for the owners of its slots: when a
+// server fails another takes its place.
 func (s *Servers) Refresh(ctx context.Context) {
 	if s.cluster != nil {
 		s.cluster.ReloadState(ctx)
 	}
 }
 
-// Moved reports whether a server of a Cluster has refused a command because
-// its slot is another's, or on the way to another.
+// Moved reports whether a server of a Cluster has refused a command because its slot is
+// another's, or on the way to another.
 func (s *Servers) Moved(err error) bool {
 	return s.cluster != nil && slices.ContainsFunc([]string{"MOVED ", "ASK ", "TRYAGAIN "}, func(code string) bool {
 		return redis.HasErrorPrefix(err, code)
@@ -140,8 +138,8 @@ func (s *Servers) Close() error { return s.Client.Close() }
 const Slots = 16384
 
 // Slot returns the slot of a channel, with its prefix, by the Cluster's rule: CRC16
-// (XMODEM) of the name. Neither a channel's name nor its prefix can hold
-// braces, of which only the content would count.
+// (XMODEM) of the name. Neither a channel's name nor its prefix can hold braces, of which
+// only the content would count.
 func Slot(full string) int {
 	var crc uint16
 	for i := range len(full) {
@@ -168,10 +166,9 @@ var crcTable = func() (table [256]uint16) {
 }()
 
 // wholeHook gives the error of a pipeline that has failed as a whole to each of its
-// commands. go-redis does so only where the error is its own: when Redis refuses
-// the new connection that a pipeline needs, for a password or because it is busy,
-// Exec says so and no command does. A message would count as published, and a
-// history as empty.
+// commands. go-redis does so only where the error is its own: when Redis refuses the new
+// connection that a pipeline needs, for a password or because it is busy, Exec says so
+// and no command does. A message would count as published, and a history as empty.
 type wholeHook struct{}
 
 func (wholeHook) DialHook(next redis.DialHook) redis.DialHook          { return next }

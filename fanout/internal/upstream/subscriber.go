@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Subscriber is a subscribing connection to one server, which go-redis never makes
-// anew by itself.
+// Subscriber is a subscribing connection to one server, which go-redis never makes anew
+// by itself.
 type Subscriber struct {
 	*redis.PubSub // connects at the first channel
 
@@ -47,8 +47,8 @@ func (s *Subscriber) Remove(ctx context.Context, names ...string) error {
 	return s.PubSub.Unsubscribe(ctx, names...)
 }
 
-// Cut closes the connection under go-redis, which may hold its lock in a blocked
-// write, and keeps it from being made. Close is still to be called.
+// Cut closes the connection under go-redis, which may hold its lock in a blocked write,
+// and keeps it from being made. Close is still to be called.
 func (s *Subscriber) Cut() { s.dialer.cut() }
 
 // Close frees the connection.
@@ -61,11 +61,10 @@ func (s *Subscriber) Close() {
 var errRedial = errors.New("the connection is lost")
 
 // oneShotDialer is the dialer of a subscriber. A redis.PubSub that meets an error
-// reconnects at once within the failing call and sends all its channels in a
-// single SUBSCRIBE, and nobody learns which of them are live again. It
-// lets one dial through, so that the error comes back to the session, and it
-// keeps the connection to be able to cut it while go-redis holds its lock in a
-// blocked write.
+// reconnects at once within the failing call and sends all its channels in a single
+// SUBSCRIBE, and nobody learns which of them are live again. It lets one dial through, so
+// that the error comes back to the session, and it keeps the connection to be able to cut
+// it while go-redis holds its lock in a blocked write.
 type oneShotDialer struct {
 	// Immutable.
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)

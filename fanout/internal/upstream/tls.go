@@ -13,12 +13,12 @@ import (
 	"github.com/pushgate/pushgate/internal/redisurl"
 )
 
-// TLS is the settings for a URL with rediss://. The URL's parameters of the same
-// names take precedence.
+// TLS is the settings for a URL with rediss://. The URL's parameters of the same names
+// take precedence.
 type TLS = redisurl.TLS
 
-// secure makes connections with TLS. It reads the files for each, so that
-// renewed ones are in force from the next connection on.
+// secure makes connections with TLS. It reads the files for each, so that renewed ones
+// are in force from the next connection on.
 type secure struct {
 	TLS
 	host       string // of the URL
@@ -71,9 +71,8 @@ func (s *secure) dialer(timeout time.Duration) func(ctx context.Context, network
 	}
 }
 
-// securedConn is a connection to a server that asked for the gateway's
-// certificate. With TLS 1.3 it says only after the handshake that it doesn't
-// take it.
+// securedConn is a connection to a server that asked for the gateway's certificate. With
+// TLS 1.3 it says only after the handshake that it doesn't take it.
 type securedConn struct {
 	*tls.Conn
 
@@ -128,8 +127,8 @@ func (c *securedConn) explain(err error) error {
 	return explained{err, "the server asks for a client certificate, redis.tls.cert_file and redis.tls.key_file: %v"}
 }
 
-// explained is an error in other words. It is no wrapping one, of which go-redis
-// takes a layer off, and yet is whatever the error is.
+// explained is an error in other words. It is no wrapping one, of which go-redis takes a
+// layer off, and yet is whatever the error is.
 type explained struct {
 	err   error
 	words string

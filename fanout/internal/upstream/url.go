@@ -18,8 +18,8 @@ const (
 	clusterScheme  = "+cluster"
 )
 
-// Validate calls bad for each key under "redis" with a value that can't be meant: for
-// the URL, and for the settings for TLS. It reads the files.
+// Validate calls bad for each key under "redis" with a value that can't be meant: for the
+// URL, and for the settings for TLS. It reads the files.
 func Validate(text string, settings TLS, bad func(key, value, want string)) {
 	p, err := parse(text, settings)
 	want := redisurl.Want(text)
@@ -90,8 +90,8 @@ func parse(text string, settings TLS) (parsed, error) {
 // errNoTLS refuses settings for TLS beside a URL without.
 var errNoTLS = errors.New("redis.tls and its parameters need a URL with rediss://")
 
-// parseURL takes apart the URL of a server, as go-redis does, and behind
-// the schemes redis+sentinel and redis+cluster those of the other two.
+// parseURL takes apart the URL of a server, as go-redis does, and behind the schemes
+// redis+sentinel and redis+cluster those of the other two.
 func parseURL(text string) (p parsed, err error) {
 	scheme, rest, _ := strings.Cut(text, "://")
 	family, kind, _ := strings.Cut(scheme, "+")
@@ -116,6 +116,6 @@ func parseURL(text string) (p parsed, err error) {
 	return p, err
 }
 
-// errReplicas refuses go-redis' options for reading from replicas: one may not
-// have yet the messages that its master's subscribers have.
+// errReplicas refuses go-redis' options for reading from replicas: one may not have yet
+// the messages that its master's subscribers have.
 var errReplicas = errors.New("a gateway reads from masters only")
