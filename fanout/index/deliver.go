@@ -34,9 +34,34 @@ type partial struct {
 	skip int
 }
 
+// deliverer is the messages of an Index on their way from the channels to their
+// subscriptions.
+type deliverer struct {
+	channelTable
+
+	// Owned by the shard's loop.
+
+	subs         memory.Chunks[subscription]
+	deliveries   []*delivery // by delivery number; 0 is not used
+	freeDelivery []uint32
+	turns        turnQueue // of those with many subscribers
+	fewTurns     turnQueue // of those with fewSubscribers at most
+	pending      int       // messages
+	pendingBytes int       // memory of these messages and their deliveries
+	delivered    func([]*message.Message)
+}
+
+// OnDelivered has fn called with messages that the last of their subscribers has been
+// sent. It must not call the index, nor keep the slice.
+func (x *deliverer) OnDelivered(fn func([]*message.Message)) { x.delivered = fn }
+
+// Pending returns the number of messages that have not reached all their subscribers yet,
+// and the bytes of memory that they take, each with one encoding.
+func (x *deliverer) Pending() (messages, bytes int) { return x.pending, x.pendingBytes }
+
 // Publish puts a message on its way to all present subscribers of a channel. Its Seq is
 // after those of the messages before.
-func (x *Index) Publish(ch Channel, m *message.Message) {
+func (x *deliverer) Publish(ch Channel, m *message.Message) {
 	c := x.channels.At(uint32(ch))
 	if c.subscribers == 0 {
 		return
@@ -65,7 +90,7 @@ func (x *Index) Publish(ch Channel, m *message.Message) {
 // send may change everything, for the connection that it is called for and for others,
 // but not call Deliver. A send costs 4 ns here besides its own work, and no allocation
 // (BenchmarkDeliver).
-func (x *Index) Deliver(limit int, send func(conn uint32, b *Batch)) (sent int, more bool) {
+func (x *deliverer) Deliver(limit int, send func(conn uint32, b *Batch)) (sent int, more bool) {
 	few := limit
 	if x.turns.len() > 0 {
 		few = limit / 2
@@ -78,7 +103,7 @@ func (x *Index) Deliver(limit int, send func(conn uint32, b *Batch)) (sent int, 
 }
 
 // deliverOf delivers to the channels of one queue, and returns the rest of the limit.
-func (x *Index) deliverOf(q *turnQueue, limit int, send func(conn uint32, b *Batch)) (sent, left int) {
+func (x *deliverer) deliverOf(q *turnQueue, limit int, send func(conn uint32, b *Batch)) (sent, left int) {
 	for limit > 0 && q.len() > 0 {
 		n := q.pop()
 		visits, sends := x.serve(x.deliveries[n], min(limit, turnVisits), send)
@@ -94,7 +119,7 @@ func (x *Index) deliverOf(q *turnQueue, limit int, send func(conn uint32, b *Bat
 }
 
 // pushTurn has a channel wait for its turn.
-func (x *Index) pushTurn(n uint32) {
+func (x *deliverer) pushTurn(n uint32) {
 	if x.channels.At(uint32(x.deliveries[n].channel)).subscribers <= fewSubscribers {
 		x.fewTurns.push(n)
 	} else {
@@ -103,7 +128,7 @@ func (x *Index) pushTurn(n uint32) {
 }
 
 // serve visits at most limit subscribers of a channel.
-func (x *Index) serve(d *delivery, limit int, send func(conn uint32, b *Batch)) (visits, sends int) {
+func (x *deliverer) serve(d *delivery, limit int, send func(conn uint32, b *Batch)) (visits, sends int) {
 	if d.batch.messages == nil {
 		d.begin(x.channels.At(uint32(d.channel)).first)
 	}
@@ -165,7 +190,7 @@ func (d *delivery) batchFor(e *subscription) *Batch {
 
 // advance drops the batch if its pass is through, and reports whether there is more to
 // do.
-func (x *Index) advance(d *delivery) (more bool) {
+func (x *deliverer) advance(d *delivery) (more bool) {
 	if d.next != 0 {
 		return true
 	}
@@ -208,7 +233,7 @@ const (
 )
 
 // newDelivery returns the number of an empty delivery.
-func (x *Index) newDelivery(ch Channel) uint32 {
+func (x *deliverer) newDelivery(ch Channel) uint32 {
 	var n uint32
 	if last := len(x.freeDelivery) - 1; last >= 0 {
 		n = x.freeDelivery[last]
@@ -223,7 +248,7 @@ func (x *Index) newDelivery(ch Channel) uint32 {
 
 // endDelivery takes a delivery that has nothing left off its channel, and completes a
 // Release that waited for it.
-func (x *Index) endDelivery(n uint32) {
+func (x *deliverer) endDelivery(n uint32) {
 	d := x.deliveries[n]
 	ch := d.channel
 	x.pendingBytes -= deliveryBytes

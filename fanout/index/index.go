@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 
 	"github.com/pushgate/pushgate/fanout/internal/memory"
-	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // Channel is a channel's number in one Index: dense, from 1, and used again after
@@ -24,7 +23,19 @@ type Channel uint32
 // channel with one subscriber and a name of 12 bytes costs 72.5 B of heap, each further
 // subscription 24.1 B (BenchmarkIndexMemory).
 type Index struct {
-	// Owned by the shard's loop: channels.
+	deliverer
+
+	// Owned by the shard's loop.
+
+	freeSub  Sub // linked by subscription.next
+	subCount int
+	few      int                          // fewSubs, less in tests
+	many     map[uint32]map[Channel]place // by connection, of those with more, see fewSubs
+}
+
+// channelTable is the channels of an Index by number and by name.
+type channelTable struct {
+	// Owned by the shard's loop.
 
 	seed         maphash.Seed
 	lookup       memory.Lookup
@@ -32,24 +43,6 @@ type Index struct {
 	channels     memory.Chunks[channelEntry]
 	freeChannel  Channel // linked by channelEntry.first
 	channelCount int
-
-	// Owned by the shard's loop: subscriptions.
-
-	subs     memory.Chunks[subscription]
-	freeSub  Sub // linked by subscription.next
-	subCount int
-	few      int                          // fewSubs, less in tests
-	many     map[uint32]map[Channel]place // by connection, of those with more, see fewSubs
-
-	// Owned by the shard's loop: messages on their way.
-
-	deliveries   []*delivery // by delivery number; 0 is not used
-	freeDelivery []uint32
-	turns        turnQueue // of those with many subscribers
-	fewTurns     turnQueue // of those with fewSubscribers at most
-	pending      int       // messages
-	pendingBytes int       // memory of these messages and their deliveries
-	delivered    func([]*message.Message)
 }
 
 // channelEntry is one channel. A million of them exist: 28 bytes.
@@ -63,34 +56,19 @@ type channelEntry struct {
 	released    bool // goes as soon as its delivery has ended
 }
 
-// OnDelivered has fn called with messages that the last of their subscribers has been
-// sent. It must not call the index, nor keep the slice.
-func (x *Index) OnDelivered(fn func([]*message.Message)) { x.delivered = fn }
-
 // New makes an empty index.
 func New() *Index {
-	return &Index{
-		seed:       maphash.MakeSeed(),
-		channels:   memory.NewChunks[channelEntry](),
-		subs:       memory.NewChunks[subscription](),
-		few:        fewSubs,
-		many:       make(map[uint32]map[Channel]place),
-		deliveries: make([]*delivery, 1),
-	}
+	x := &Index{few: fewSubs, many: make(map[uint32]map[Channel]place)}
+	x.seed, x.channels = maphash.MakeSeed(), memory.NewChunks[channelEntry]()
+	x.subs, x.deliveries = memory.NewChunks[subscription](), make([]*delivery, 1)
+	return x
 }
 
 // Channels returns the number of channels.
-func (x *Index) Channels() int { return x.channelCount }
-
-// Subscriptions returns the number of subscriptions.
-func (x *Index) Subscriptions() int { return x.subCount }
-
-// Pending returns the number of messages that have not reached all their subscribers yet,
-// and the bytes of memory that they take, each with one encoding.
-func (x *Index) Pending() (messages, bytes int) { return x.pending, x.pendingBytes }
+func (x *channelTable) Channels() int { return x.channelCount }
 
 // Lookup finds a channel by name.
-func (x *Index) Lookup(name []byte) (Channel, bool) {
+func (x *channelTable) Lookup(name []byte) (Channel, bool) {
 	ch := x.find(name, x.hash(name))
 	if ch == 0 || x.channels.At(uint32(ch)).released {
 		return 0, false
@@ -99,7 +77,7 @@ func (x *Index) Lookup(name []byte) (Channel, bool) {
 }
 
 // Open finds or makes the channel of a valid name, which it copies.
-func (x *Index) Open(name []byte) Channel {
+func (x *channelTable) Open(name []byte) Channel {
 	h := x.hash(name)
 	ch := x.find(name, h)
 	if ch != 0 {
@@ -118,13 +96,13 @@ func (x *Index) Open(name []byte) Channel {
 }
 
 // Name returns a channel's name in memory of its own.
-func (x *Index) Name(ch Channel) string { return string(x.nameOf(ch)) }
+func (x *channelTable) Name(ch Channel) string { return string(x.nameOf(ch)) }
 
 // AppendName appends a channel's name to dst.
-func (x *Index) AppendName(dst []byte, ch Channel) []byte { return append(dst, x.nameOf(ch)...) }
+func (x *channelTable) AppendName(dst []byte, ch Channel) []byte { return append(dst, x.nameOf(ch)...) }
 
 // Subscribers returns the number of a channel's subscribers.
-func (x *Index) Subscribers(ch Channel) int {
+func (x *channelTable) Subscribers(ch Channel) int {
 	return int(x.channels.At(uint32(ch)).subscribers)
 }
 
@@ -132,7 +110,7 @@ func (x *Index) Subscribers(ch Channel) int {
 // fn returns false. It returns the number to go on from, 0 at the end, so that a walk
 // over all of them can be cut into slices; a channel that comes or goes meanwhile may be
 // met or not. fn must not change the index.
-func (x *Index) EachChannel(from Channel, fn func(Channel) bool) (next Channel) {
+func (x *channelTable) EachChannel(from Channel, fn func(Channel) bool) (next Channel) {
 	for i := max(1, uint32(from)); i <= x.channels.Last(); i++ {
 		c := x.channels.At(i)
 		if c.nameLen == 0 || c.released {
@@ -148,7 +126,7 @@ func (x *Index) EachChannel(from Channel, fn func(Channel) bool) (next Channel) 
 // Release forgets a channel without subscribers, at once or, while a message of it is
 // pending, as soon as Deliver is through with it; Open brings it back until then. A
 // channel with subscribers stays.
-func (x *Index) Release(ch Channel) {
+func (x *channelTable) Release(ch Channel) {
 	c := x.channels.At(uint32(ch))
 	if c.subscribers != 0 {
 		return
@@ -164,17 +142,17 @@ func (x *Index) Release(ch Channel) {
 	x.channelCount--
 }
 
-func (x *Index) nameOf(ch Channel) []byte {
+func (x *channelTable) nameOf(ch Channel) []byte {
 	c := x.channels.At(uint32(ch))
 	return x.names.get(c.name, int(c.nameLen))
 }
 
-func (x *Index) hash(name []byte) uint32 { return uint32(maphash.Bytes(x.seed, name) >> 32) }
+func (x *channelTable) hash(name []byte) uint32 { return uint32(maphash.Bytes(x.seed, name) >> 32) }
 
-func (x *Index) find(name []byte, hash uint32) Channel {
+func (x *channelTable) find(name []byte, hash uint32) Channel {
 	return Channel(x.lookup.Find(hash, func(n uint32) bool {
 		return x.channels.At(n).hash == hash && bytes.Equal(x.nameOf(Channel(n)), name)
 	}))
 }
 
-func (x *Index) hashOf(n uint32) uint32 { return x.channels.At(n).hash }
+func (x *channelTable) hashOf(n uint32) uint32 { return x.channels.At(n).hash }

@@ -27,6 +27,9 @@ const (
 	subChannelMask = subFrom - 1
 )
 
+// Subscriptions returns the number of subscriptions.
+func (x *Index) Subscriptions() int { return x.subCount }
+
 // Subscribe adds a connection, whose list is l, to a channel, behind the ones that are
 // there. It gets messages that are published from now on, not those pending. If it is
 // there already, nothing changes and added is false.
