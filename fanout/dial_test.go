@@ -76,8 +76,8 @@ func useRights(t *testing.T, url string) {
 		t.Errorf("replayed %d messages", len(a.Messages))
 	}
 	heard := hearControls(t, b)
-	if fleet, err := b.Beat(t.Context(), "here"); err != nil || fleet[b.Node()] != "here" {
-		t.Errorf("the fleet is %v, %v", fleet, err)
+	if nodes, err := b.Beat(t.Context(), "here"); err != nil || nodes[b.Node()] != "here" {
+		t.Errorf("the nodes is %v, %v", nodes, err)
 	}
 	eventually(t, "a command is heard", func() bool {
 		if err := b.Control(t.Context(), "all"); err != nil {

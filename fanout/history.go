@@ -57,17 +57,7 @@ func (r *streamReader) extend(ctx context.Context, name string, h *history, rece
 	h.end = false
 	for limit := 0; !h.end && (len(h.entries) == 0 || h.bytes+h.size <= r.page); {
 		limit = nextLimit(limit, r.page-h.bytes, h.size)
-		pipe := r.servers.Client.Pipeline()
-		read := pipe.XRangeN(ctx, key, beyond(h.to, "-"), "+", int64(p.of(limit)))
-		info := pipe.XInfoStream(ctx, key)
-		_, _ = pipe.Exec(ctx)
-		entries, err := entriesOf(read)
-		if err != nil {
-			return err
-		}
-		// Behind the entries: a trim in between makes them seem incomplete, never the
-		// other way round.
-		e, err := r.extentOf(ctx, key, info)
+		entries, e, err := r.entriesAfter(ctx, key, h.to, p.of(limit))
 		if err != nil {
 			return err
 		}

@@ -135,9 +135,9 @@ func TestEmbeddedFleet(t *testing.T) {
 	b := runNode(t, c, "a")
 	waitReady(t, b)
 	heard := hearControls(t, b)
-	fleet, err := b.Beat(t.Context(), "here")
-	if err != nil || !slices.Equal(slices.Collect(maps.Values(fleet)), []string{"here"}) {
-		t.Errorf("the fleet is %v, %v", fleet, err)
+	nodes, err := b.Beat(t.Context(), "here")
+	if err != nil || !slices.Equal(slices.Collect(maps.Values(nodes)), []string{"here"}) {
+		t.Errorf("the nodes is %v, %v", nodes, err)
 	}
 	eventually(t, "a command is heard", func() bool { return b.Control(t.Context(), "do") == nil && len(heard) > 0 })
 	if err := b.Retire(t.Context()); err != nil {

@@ -26,7 +26,7 @@ type Replay struct {
 	Followed uint64
 
 	size int    // of the stream's entries
-	told uint64 // the moment of the last plain message that may have been lost, as far as Gap has told of it
+	told uint64 // the time of the last plain message that may have been lost, as far as Gap has told of it
 	loan *loan  // nil: Messages are in the ring
 }
 
@@ -146,7 +146,7 @@ func (l *replays) fromRing(t *topic, w *Request) bool {
 		if w.since.Node != l.b.node || w.since.Seq > l.clock.last {
 			return false
 		}
-		if i, complete = r.afterMoment(w.since.Seq); !complete {
+		if i, complete = r.afterPlain(w.since.Seq); !complete {
 			return false
 		}
 	}

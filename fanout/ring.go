@@ -23,7 +23,7 @@ type ring struct {
 	history int              // of the n, those in front that were read from the stream
 	bytes   int              // of all messages, without their encodings
 	base    message.StreamID // durable position before the first message
-	baseAt  uint64           // moment of the message before the first live one, or at which the topic went live
+	baseAt  uint64           // time of the message before the first live one, or at which the topic went live
 	whole   bool             // it's the latter: nothing has come before the first live one
 	bottom  bool             // the stream holds no message before base
 	hasLost bool             // see lost
@@ -31,7 +31,7 @@ type ring struct {
 	// lost: a replay from this durable position or an earlier one misses messages that no
 	// stream holds either.
 	lost   message.StreamID
-	lostAt uint64 // moment of the last of these, or later
+	lostAt uint64 // time of the last of these, or later
 
 	// Owned by rings: the list of all rings by their last message.
 
@@ -151,9 +151,9 @@ func (r *ring) trim(c RingConfig) {
 	}
 }
 
-// afterMoment returns the index of the first message after a plain position, and whether
+// afterPlain returns the index of the first message after a plain position, and whether
 // nothing between was forgotten.
-func (r *ring) afterMoment(at uint64) (int, bool) {
+func (r *ring) afterPlain(at uint64) (int, bool) {
 	i := r.n
 	for i > r.history && at < r.at(i-1).Arrived {
 		i--

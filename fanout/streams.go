@@ -73,16 +73,16 @@ func (r *streamReader) firstPages(ctx context.Context, batch []unsynced, entries
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	pages := make([]page, len(batch))
 	for i, k := range looks {
-		var err error
 		if k.tail == nil {
-			pages[i], err = r.result(ctx, k)
-		} else if ends, e := entriesOf(k.tail); e != nil {
-			err = e
+			found, e, err := r.result(ctx, r.names.stream(batch[i].name), k)
+			if err != nil {
+				return nil, err
+			}
+			pages[i] = pageOf(found, e, batch[i].last, entries)
+		} else if ends, err := entriesOf(k.tail); err != nil {
+			return nil, err
 		} else if len(ends) > 0 {
 			pages[i].tail = ends[0].id
-		}
-		if err != nil {
-			return nil, err
 		}
 	}
 	return pages, nil
@@ -91,39 +91,46 @@ func (r *streamReader) firstPages(ctx context.Context, batch []unsynced, entries
 // pageAfter looks at one stream.
 func (r *streamReader) pageAfter(ctx context.Context, name string, after message.StreamID, p *pageSizer) (page, error) {
 	r.reads.Add(1)
+	limit := p.of(pageEntries)
+	entries, e, err := r.entriesAfter(ctx, r.names.stream(name), after, limit)
+	return pageOf(entries, e, after, limit), err
+}
+
+func pageOf(entries []entry, e extent, after message.StreamID, limit int) page {
+	return page{entries: entries, more: len(entries) == limit, complete: e.holds(after), tail: e.last}
+}
+
+// entriesAfter returns entries of a stream, and its ends.
+func (r *streamReader) entriesAfter(ctx context.Context, key string, after message.StreamID, limit int) ([]entry, extent, error) {
 	pipe := r.servers.Client.Pipeline()
-	k := lookAfter(ctx, pipe, r.names.stream(name), after, p.of(pageEntries))
+	k := lookAfter(ctx, pipe, key, after, limit)
 	_, _ = pipe.Exec(ctx)
-	return r.result(ctx, k)
+	return r.result(ctx, key, k)
 }
 
-// look is the commands of one page in a pipeline.
+// look is the commands for one stream in a pipeline: for its entries after a position and
+// its ends, or for its last entry alone.
 type look struct {
-	key     string
-	after   message.StreamID
-	limit   int
-	entries *redis.XMessageSliceCmd
-	info    *redis.XInfoStreamCmd
-	tail    *redis.XMessageSliceCmd // instead of the others
+	entries, tail *redis.XMessageSliceCmd
+	info          *redis.XInfoStreamCmd
 }
 
-// lookAfter asks for the ends of the stream behind the entries: a trim in between makes a
-// page seem incomplete, never the other way round.
+// lookAfter asks for the ends of the stream behind the entries: a trim in between makes
+// these seem incomplete, never the other way round.
 func lookAfter(ctx context.Context, pipe redis.Pipeliner, key string, after message.StreamID, limit int) look {
 	return look{
-		key: key, after: after, limit: limit,
 		entries: pipe.XRangeN(ctx, key, beyond(after, "-"), "+", int64(limit)),
 		info:    pipe.XInfoStream(ctx, key),
 	}
 }
 
-func (r *streamReader) result(ctx context.Context, k look) (p page, err error) {
-	if p.entries, err = entriesOf(k.entries); err != nil {
-		return p, err
+func (r *streamReader) result(ctx context.Context, key string, k look) ([]entry, extent, error) {
+	entries, err := entriesOf(k.entries)
+	if err != nil {
+		return nil, extent{}, err
 	}
-	e, err := r.extentOf(ctx, k.key, k.info)
-	p.tail, p.more, p.complete = e.last, len(p.entries) == k.limit, e.holds(k.after)
-	return p, err
+	e, err := r.extentOf(ctx, key, k.info)
+	return entries, e, err
 }
 
 // extent is the ends of a stream, as XINFO STREAM tells them.
@@ -252,7 +259,7 @@ type pageSizer struct {
 const (
 	// mostHalved makes the largest number that is asked for one.
 	mostHalved = 9
-	// successesToDouble bounds the time lost for portions that are too large to a timeout
+	// successesToDouble bounds the time lost for page sizes that are too large to a timeout
 	// in so many reads.
 	successesToDouble = 8
 )

@@ -56,7 +56,7 @@ type topic struct {
 
 	name    string           // with the prefix, shared with go-redis' own map; empty: a free place
 	ring    *ring            // nil until there is a message, and after its age
-	at      uint64           // moment of the last message or gap, or at which the topic went live
+	at      uint64           // time of the last message or gap, or at which the topic went live
 	last    message.StreamID // of the last durable message
 	sinks   uint64           // bit set
 	waiting uint64           // the sinks that are still to be told Joined; see untold
