@@ -14,10 +14,10 @@ import (
 const (
 	// MaxCursorChannels is the most channels that a cursor's text may hold.
 	MaxCursorChannels = 4096
-	// MaxCursorBytes is the longest text of a cursor that is read.
-	MaxCursorBytes = 1 + (cursorHeadBytes+MaxCursorChannels*cursorEntryBytes+2)/3*4
+	// maxCursorBytes is the longest text of a cursor that is read.
+	maxCursorBytes = 1 + (cursorHeadBytes+MaxCursorChannels*cursorEntryBytes+2)/3*4
 
-	cursorHeadBytes  = 2 + MaxNodeBytes + binary.MaxVarintLen64
+	cursorHeadBytes  = 2 + maxNodeBytes + binary.MaxVarintLen64
 	cursorEntryBytes = 8 + 1 + 3*binary.MaxVarintLen64
 
 	// cursorMark begins a cursor's text; no position begins so.
@@ -29,8 +29,8 @@ const (
 	cursorPlain   = 1 << 1
 )
 
-// ErrCursor is wrapped by the error for a text that is no cursor.
-var ErrCursor = errors.New("not a cursor")
+// errCursor is wrapped by the error for a text that is no cursor.
+var errCursor = errors.New("not a cursor")
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
 
@@ -235,33 +235,33 @@ func (c *Cursor) AppendTo(dst []byte) []byte {
 // IsCursor reports whether s is meant to be a cursor and not a bare position.
 func IsCursor(s string) bool { return strings.HasPrefix(s, string(rune(cursorMark))) }
 
-// ParseCursor reads the text of a cursor. It refuses texts longer than MaxCursorBytes
+// ParseCursor reads the text of a cursor. It refuses texts longer than maxCursorBytes
 // before it looks at them.
 func ParseCursor(s string) (Cursor, error) {
-	if len(s) > MaxCursorBytes {
-		return Cursor{}, fmt.Errorf("%w: %d bytes, want at most %d", ErrCursor, len(s), MaxCursorBytes)
+	if len(s) > maxCursorBytes {
+		return Cursor{}, fmt.Errorf("%w: %d bytes, want at most %d", errCursor, len(s), maxCursorBytes)
 	}
 	if !IsCursor(s) {
-		return Cursor{}, fmt.Errorf("%w: does not begin with %q", ErrCursor, cursorMark)
+		return Cursor{}, fmt.Errorf("%w: does not begin with %q", errCursor, cursorMark)
 	}
 	raw, err := cursorEncoding.DecodeString(s[1:])
 	// The decoder skips line breaks, which no cursor has.
 	if err != nil || len(raw) < 3 || strings.ContainsAny(s, "\r\n") {
-		return Cursor{}, fmt.Errorf("%w: damaged", ErrCursor)
+		return Cursor{}, fmt.Errorf("%w: damaged", errCursor)
 	}
 	if raw[0] != cursorVersion {
-		return Cursor{}, fmt.Errorf("%w: version %d, want %d", ErrCursor, raw[0], cursorVersion)
+		return Cursor{}, fmt.Errorf("%w: version %d, want %d", errCursor, raw[0], cursorVersion)
 	}
 	r := cursorReader{rest: raw[1:]}
 	c := Cursor{node: string(r.bytes(int(r.byte())))}
 	if c.node != "" && ValidNode(c.node) != nil {
-		return Cursor{}, fmt.Errorf("%w: damaged node name", ErrCursor)
+		return Cursor{}, fmt.Errorf("%w: damaged node name", errCursor)
 	}
 	count := r.uvarint()
 	// An entry takes at least 10 bytes: a count that the text can't hold is refused
 	// before memory is spent on it.
 	if count > MaxCursorChannels || count > uint64(len(r.rest)/10) {
-		return Cursor{}, fmt.Errorf("%w: %d channels", ErrCursor, count)
+		return Cursor{}, fmt.Errorf("%w: %d channels", errCursor, count)
 	}
 	c.entries, c.sorted = make([]cursorEntry, count), int(count)
 	for i := range c.entries {
@@ -272,7 +272,7 @@ func ParseCursor(s string) (Cursor, error) {
 		c.entries[i] = e
 	}
 	if r.bad || len(r.rest) != 0 {
-		return Cursor{}, fmt.Errorf("%w: damaged", ErrCursor)
+		return Cursor{}, fmt.Errorf("%w: damaged", errCursor)
 	}
 	return c, nil
 }

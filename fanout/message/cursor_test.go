@@ -142,7 +142,7 @@ func TestCursorIsShort(t *testing.T) {
 }
 
 func TestCursorLargestCanBeRead(t *testing.T) {
-	c := Cursor{node: strings.Repeat("n", MaxNodeBytes)}
+	c := Cursor{node: strings.Repeat("n", maxNodeBytes)}
 	for i := range uint64(MaxCursorChannels) {
 		c.entries = append(c.entries, cursorEntry{
 			channel: i, has: cursorDurable | cursorPlain,
@@ -174,7 +174,7 @@ func TestParseCursorRefuses(t *testing.T) {
 		"line break":        good[:5] + "\n" + good[5:],
 		"truncated":         encode(raw[:len(raw)-1]...),
 		"trailing":          encode(append(raw[:len(raw):len(raw)], 0)...),
-		"too long":          "c" + strings.Repeat("A", MaxCursorBytes),
+		"too long":          "c" + strings.Repeat("A", maxCursorBytes),
 		"version 2":         encode(2, 0, 0),
 		"bad node":          encode(1, 1, '\n', 0),
 		"node past end":     encode(1, 64, 'a'),
@@ -192,8 +192,8 @@ func TestParseCursorRefuses(t *testing.T) {
 	}
 	for name, text := range tests {
 		t.Run(name, func(t *testing.T) {
-			if c, err := ParseCursor(text); !errors.Is(err, ErrCursor) {
-				t.Errorf("ParseCursor(%q) = %+v, %v, want ErrCursor", text, c, err)
+			if c, err := ParseCursor(text); !errors.Is(err, errCursor) {
+				t.Errorf("ParseCursor(%q) = %+v, %v, want errCursor", text, c, err)
 			}
 		})
 	}
@@ -210,8 +210,8 @@ func FuzzParseCursor(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		c, err := ParseCursor(s)
 		if err != nil {
-			if !errors.Is(err, ErrCursor) {
-				t.Fatalf("error %v is not ErrCursor", err)
+			if !errors.Is(err, errCursor) {
+				t.Fatalf("error %v is not errCursor", err)
 			}
 			return
 		}

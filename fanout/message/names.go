@@ -5,8 +5,8 @@ import "fmt"
 const (
 	// MaxChannelBytes is the length of the longest channel name.
 	MaxChannelBytes = 200
-	// MaxNodeBytes is the length of the longest name of a node.
-	MaxNodeBytes = 64
+	// maxNodeBytes is the length of the longest name of a node.
+	maxNodeBytes = 64
 )
 
 // alphabet is the bytes that a name may hold: letters, digits and some punctuation.
@@ -34,7 +34,7 @@ func ValidChannel(name string) error { return channelBytes.check("channel", name
 
 // ValidNode returns nil for a name that a node may have: 1 to 64 letters, digits and _.-
 // which need no escaping wherever a position is written.
-func ValidNode(name string) error { return nodeBytes.check("node", name, MaxNodeBytes) }
+func ValidNode(name string) error { return nodeBytes.check("node", name, maxNodeBytes) }
 
 func (a *alphabet) check(kind, name string, most int) error {
 	switch {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ErrPosition is wrapped by the error for a text that is no position.
-var ErrPosition = errors.New("not a position")
+// errPosition is wrapped by the error for a text that is no position.
+var errPosition = errors.New("not a position")
 
 // Position is a place in a channel: that of a message, or the one after which to go on. A
 // durable position is the message's id in the channel's Redis stream, valid on every
@@ -31,22 +31,22 @@ func ParsePosition(s string) (Position, error) {
 	plain := strings.HasPrefix(s, "~")
 	dash := strings.LastIndexByte(s, '-') // a node's name may hold dashes
 	if dash < 0 {
-		return Position{}, fmt.Errorf("%w: want an id as messages have, 1795508363517-0 or ~node-7, or a cursor", ErrPosition)
+		return Position{}, fmt.Errorf("%w: want an id as messages have, 1795508363517-0 or ~node-7, or a cursor", errPosition)
 	}
 	seq, ok := parsePositionNumber(s[dash+1:])
 	if !ok {
-		return Position{}, fmt.Errorf("%w: bad number after the dash", ErrPosition)
+		return Position{}, fmt.Errorf("%w: bad number after the dash", errPosition)
 	}
 	if plain {
 		node := s[1:dash]
 		if err := ValidNode(node); err != nil {
-			return Position{}, fmt.Errorf("%w: %w", ErrPosition, err)
+			return Position{}, fmt.Errorf("%w: %w", errPosition, err)
 		}
 		return Position{Node: strings.Clone(node), Seq: seq}, nil
 	}
 	ms, ok := parsePositionNumber(s[:dash])
 	if !ok {
-		return Position{}, fmt.Errorf("%w: bad number before the dash", ErrPosition)
+		return Position{}, fmt.Errorf("%w: bad number before the dash", errPosition)
 	}
 	return Position{Ms: ms, Seq: seq}, nil
 }
@@ -68,7 +68,7 @@ func parsePositionNumber(s string) (n uint64, ok bool) {
 
 // String returns the text that ParsePosition reads.
 func (p Position) String() string {
-	var buf [MaxNodeBytes + 24]byte
+	var buf [maxNodeBytes + 24]byte
 	return string(p.AppendTo(buf[:0]))
 }
 

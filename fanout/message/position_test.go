@@ -40,8 +40,8 @@ func TestParsePosition(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := ParsePosition(tt.text)
 			if tt.bad {
-				if !errors.Is(err, ErrPosition) {
-					t.Fatalf("ParsePosition(%q) = %v, %v, want ErrPosition", tt.text, got, err)
+				if !errors.Is(err, errPosition) {
+					t.Fatalf("ParsePosition(%q) = %v, %v, want errPosition", tt.text, got, err)
 				}
 				return
 			}
@@ -85,8 +85,8 @@ func FuzzParsePosition(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		p, err := ParsePosition(s)
 		if err != nil {
-			if !errors.Is(err, ErrPosition) {
-				t.Fatalf("error %v is not ErrPosition", err)
+			if !errors.Is(err, errPosition) {
+				t.Fatalf("error %v is not errPosition", err)
 			}
 			return
 		}
