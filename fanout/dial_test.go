@@ -102,7 +102,7 @@ func useRights(t *testing.T, url string) {
 func TestRights(t *testing.T) {
 	server := startRedis(t)
 	setRights(server.Server)
-	useRights(t, "redis://gateway:pw@"+server.addr)
+	useRights(t, "redis://gateway:pw@"+server.Addr)
 	operations, err := os.ReadFile("../docs/OPERATIONS.md")
 	if err != nil {
 		t.Fatal(err)
@@ -114,8 +114,8 @@ func TestRights(t *testing.T) {
 	}
 
 	// A channel that is refused takes the connection along: the reason says why.
-	server.do("ACL", "SETUSER", "gateway", "resetchannels", "&push:|probe|*", "&push:rights")
-	b := runBroker(t, testConfig("redis://gateway:pw@"+server.addr))
+	server.Do("ACL", "SETUSER", "gateway", "resetchannels", "&push:|probe|*", "&push:rights")
+	b := runBroker(t, testConfig("redis://gateway:pw@"+server.Addr))
 	waitReady(t, b)
 	join(b, "other", newRecorder())
 	eventually(t, "the reason is known", func() bool {

@@ -24,7 +24,7 @@ func TestRedisTakesNoMessages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			b, stop := startBrokerLogging(t, testConfig(server.url()), "node1", slog.New(slog.NewTextHandler(&log, nil)))
+			b, stop := startBrokerLogging(t, testConfig(server.URL()), "node1", slog.New(slog.NewTextHandler(&log, nil)))
 			defer stop()
 			waitReady(t, b)
 			durable := PublishOptions{Durable: true}
@@ -32,7 +32,7 @@ func TestRedisTakesNoMessages(t *testing.T) {
 			if _, err := b.Publish(t.Context(), "news", []byte("x"), durable); err != nil {
 				t.Fatal(err)
 			}
-			server.do(fault.begin...)
+			server.Do(fault.begin...)
 			for i := range refusalsInTurn {
 				if err := b.Ready(); err != nil {
 					t.Fatalf("after %d: %v", i, err)
@@ -57,7 +57,7 @@ func TestRedisTakesNoMessages(t *testing.T) {
 			if b.Ready() == nil {
 				t.Error("ready again after a plain message")
 			}
-			server.do(fault.end...)
+			server.Do(fault.end...)
 			if _, err := b.Publish(t.Context(), "news", []byte("x"), durable); err != nil {
 				t.Fatal(err)
 			}
@@ -79,8 +79,8 @@ func TestRedisTakesNoMessages(t *testing.T) {
 // The mistakes of publishers, and what concerns one channel, turn nobody away.
 func TestRefusalsOfOneChannel(t *testing.T) {
 	server := startRedis(t)
-	server.do("SET", "{push:odd}:log", "not a stream")
-	b := runBroker(t, testConfig(server.url()))
+	server.Do("SET", "{push:odd}:log", "not a stream")
+	b := runBroker(t, testConfig(server.URL()))
 	waitReady(t, b)
 	for range 2 * refusalsInTurn {
 		for _, p := range []Publication{

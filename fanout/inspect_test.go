@@ -7,7 +7,7 @@ import (
 
 func TestInspect(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	if got := b.Inspect("news"); got != (ChannelInfo{}) {
 		t.Fatalf("a channel that nobody wants: %+v", got)
 	}

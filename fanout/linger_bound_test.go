@@ -21,7 +21,7 @@ func TestLingeringIsBounded(t *testing.T) {
 		names = 50_000
 	}
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.MaxLingering = most
 	b := runBroker(t, c)
 	waitReady(t, b)
@@ -41,14 +41,14 @@ func TestLingeringIsBounded(t *testing.T) {
 		}
 	}
 	subscribed := func() (clients, channels int) {
-		list := server.client.ClientList(context.Background()).Val()
+		list := server.Client.ClientList(context.Background()).Val()
 		for field := range strings.FieldsSeq(list) {
 			if n, ok := strings.CutPrefix(field, "sub="); ok {
 				n, _ := strconv.Atoi(n)
 				clients += n
 			}
 		}
-		return clients, len(server.client.PubSubChannels(context.Background(), "push:c*").Val())
+		return clients, len(server.Client.PubSubChannels(context.Background(), "push:c*").Val())
 	}
 	settled := func() {
 		t.Helper()
@@ -83,7 +83,7 @@ func TestLingeringIsBounded(t *testing.T) {
 
 func TestNoneLingers(t *testing.T) {
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.MaxLingering = 0
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -98,7 +98,7 @@ func TestNoneLingers(t *testing.T) {
 	b.Replay("read", message.Position{}, func(Replay) {}) // nobody joins it
 	eventually(t, "all are forgotten", func() bool { return b.Stats().Channels == 0 })
 	eventually(t, "all are unsubscribed", func() bool {
-		return len(server.client.PubSubChannels(context.Background(), "push:[cr]*").Val()) == 0
+		return len(server.Client.PubSubChannels(context.Background(), "push:[cr]*").Val()) == 0
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 
 func TestChannelsLinger(t *testing.T) {
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Linger = 200 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -34,7 +34,7 @@ func TestChannelsLinger(t *testing.T) {
 
 func TestAReturnEndsTheLinger(t *testing.T) {
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Linger = 150 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -61,7 +61,7 @@ func TestAReturnEndsTheLinger(t *testing.T) {
 func TestForgottenAndJoinedAgain(t *testing.T) {
 	const rounds = 30
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Linger = 5 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -152,7 +152,7 @@ func TestUnsubscribesHaveAWindow(t *testing.T) {
 // A replay keeps its channel for as long as Redis is away.
 func TestReplayOutlivesTheLinger(t *testing.T) {
 	server := newRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Linger = 20 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -163,7 +163,7 @@ func TestReplayOutlivesTheLinger(t *testing.T) {
 		b.Leave("clock", r)
 		eventually(t, "the other channel is forgotten", func() bool { return b.Stats().Channels == 1 })
 	}
-	server.start()
+	server.Start()
 	select {
 	case <-done:
 	case <-time.After(testDeadline):
@@ -175,7 +175,7 @@ func TestReplayOutlivesTheLinger(t *testing.T) {
 func TestUnsubscribeIsBatched(t *testing.T) {
 	const channels = 2*subscribeWindow + 1000
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Connections, c.Linger = 1, 300*time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -193,7 +193,7 @@ func TestUnsubscribeIsBatched(t *testing.T) {
 		defer l.mu.Unlock()
 		return l.leaving == 0 && len(l.unwanted) == 0
 	})
-	if n := server.calls("unsubscribe"); n > 400 {
+	if n := server.Calls("unsubscribe"); n > 400 {
 		t.Errorf("%d UNSUBSCRIBE commands for %d channels", n, channels)
 	}
 }

@@ -27,7 +27,7 @@ func TestMemoryPerChannel(t *testing.T) {
 		n = 20_000
 	}
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	waitReady(t, b)
 	m := &counter{}
 	names := make([]string, n)
@@ -49,7 +49,7 @@ func TestMemoryPerChannel(t *testing.T) {
 		}
 	}
 	report("joined")
-	server.do("CLIENT", "KILL", "TYPE", "pubsub")
+	server.Do("CLIENT", "KILL", "TYPE", "pubsub")
 	start = time.Now()
 	eventually(t, "all are told of the outage", func() bool { return m.gaps.Load() == int64(n) && b.Ready() == nil })
 	t.Logf("%d channels joined in %v and again in %v after a lost connection", n, joined, time.Since(start))

@@ -38,8 +38,8 @@ func runNode(t testing.TB, c Config, name string) *Broker {
 // one that dies when it has missed three.
 func TestBeat(t *testing.T) {
 	server := startRedis(t)
-	a := runNode(t, testConfig(server.url()), "a")
-	b := runNode(t, testConfig(server.url()), "b")
+	a := runNode(t, testConfig(server.URL()), "a")
+	b := runNode(t, testConfig(server.URL()), "b")
 	beat := func(x *Broker, says string, want map[string]string) {
 		t.Helper()
 		if got, err := x.Beat(t.Context(), says); err != nil || !maps.Equal(got, want) {
@@ -49,14 +49,14 @@ func TestBeat(t *testing.T) {
 	beat(a, "1", map[string]string{"a": "1"})
 	beat(b, "2", map[string]string{"a": "1", "b": "2"})
 	beat(a, "3", map[string]string{"a": "3", "b": "2"})
-	if n := server.calls("evalsha"); n != 3 {
+	if n := server.Calls("evalsha"); n != 3 {
 		t.Errorf("%d calls for 3 beats", n)
 	}
-	score := server.client.ZScore(t.Context(), "{push:*}:nodes", "a").Val()
+	score := server.Client.ZScore(t.Context(), "{push:*}:nodes", "a").Val()
 	if d := time.Since(time.UnixMilli(int64(score))); d < -time.Second || d > time.Minute {
 		t.Errorf("the last beat was %v ago", d)
 	}
-	server.client.ZAdd(t.Context(), "{push:*}:nodes", redis.Z{Score: score - 16_000, Member: "a"})
+	server.Client.ZAdd(t.Context(), "{push:*}:nodes", redis.Z{Score: score - 16_000, Member: "a"})
 	beat(b, "4", map[string]string{"b": "4"})
 	// It was held up and isn't dead.
 	beat(a, "5", map[string]string{"a": "5", "b": "4"})
@@ -67,7 +67,7 @@ func TestBeat(t *testing.T) {
 	if err := a.Retire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if keys := server.client.Keys(t.Context(), "*").Val(); len(keys) > 0 {
+	if keys := server.Client.Keys(t.Context(), "*").Val(); len(keys) > 0 {
 		t.Errorf("%v are left", keys)
 	}
 }
@@ -75,8 +75,8 @@ func TestBeat(t *testing.T) {
 // Every node hears a command, also after its connection was lost.
 func TestControls(t *testing.T) {
 	server := startRedis(t)
-	a := runNode(t, testConfig(server.url()), "a")
-	b := runNode(t, testConfig(server.url()), "b")
+	a := runNode(t, testConfig(server.URL()), "a")
+	b := runNode(t, testConfig(server.URL()), "b")
 	heard := []<-chan string{hearControls(t, a), hearControls(t, b)}
 	bothHear := func() {
 		t.Helper()
@@ -95,7 +95,7 @@ func TestControls(t *testing.T) {
 		}
 	}
 	bothHear()
-	server.do("CLIENT", "KILL", "TYPE", "pubsub")
+	server.Do("CLIENT", "KILL", "TYPE", "pubsub")
 	for _, ch := range heard {
 		for len(ch) > 0 {
 			<-ch
@@ -148,8 +148,8 @@ func TestEmbeddedFleet(t *testing.T) {
 // A user without the rights is told so, and nothing else suffers.
 func TestFleetWithoutRights(t *testing.T) {
 	server := startRedis(t)
-	server.do("ACL", "SETUSER", "gateway", "on", ">pw", "~*", "&*", "+@all", "-zadd")
-	b := runBroker(t, testConfig("redis://gateway:pw@"+server.addr))
+	server.Do("ACL", "SETUSER", "gateway", "on", ">pw", "~*", "&*", "+@all", "-zadd")
+	b := runBroker(t, testConfig("redis://gateway:pw@"+server.Addr))
 	if _, err := b.Beat(t.Context(), "here"); !Refused(err) {
 		t.Errorf("a beat without its rights: %v", err)
 	}

@@ -19,7 +19,7 @@ func largeStream(t *testing.T, n, size int, c func(*Config)) (*redisServer, *Bro
 	for i := range n {
 		ids = append(ids, server.publishDurable("c", strconv.Itoa(i)+" "+strings.Repeat("x", size), 100_000))
 	}
-	config := testConfig(server.url())
+	config := testConfig(server.URL())
 	if c != nil {
 		c(&config)
 	}
@@ -94,7 +94,7 @@ func TestReplayComesInPages(t *testing.T) {
 func TestReplayOfALongStreamBeginsAtItsNewest(t *testing.T) {
 	const n, size, newest = 60, 60_000, 30
 	server, b, r, ids := largeStream(t, n, size, func(c *Config) { c.ReplayMessages = newest })
-	before := server.calls("xrevrange")
+	before := server.Calls("xrevrange")
 	for range 5 {
 		a := r.pages(t, b, "c", mustPosition(t, ids[3]))
 		if got := firstWords(a.Messages); a.Gap == nil || !slices.Equal(got, fromTo(n-newest, n)) {
@@ -104,7 +104,7 @@ func TestReplayOfALongStreamBeginsAtItsNewest(t *testing.T) {
 			t.Errorf("within the bound: gap %v, %d messages", a.Gap, len(a.Messages))
 		}
 	}
-	if reads := server.calls("xrevrange") - before; reads > 10 {
+	if reads := server.Calls("xrevrange") - before; reads > 10 {
 		t.Errorf("%d reads backwards", reads)
 	}
 	// What follows the newest of them isn't passed over later.
@@ -124,7 +124,7 @@ func TestTrimBetweenPages(t *testing.T) {
 		t.Fatalf("gap %v, more %v", a.Gap, a.More)
 	}
 	last := a.Position
-	server.do("XTRIM", "{push:c}:log", "MAXLEN", 10)
+	server.Do("XTRIM", "{push:c}:log", "MAXLEN", 10)
 	a = r.answer(t, "c", "more", func(done func(Replay)) { b.ReplayMore("c", &a, done) })
 	if a.Gap == nil || a.Gap.Since != last || firstWords(a.Messages)[0] != n-10 {
 		t.Errorf("gap %+v, from %v on", a.Gap, firstWords(a.Messages))
@@ -155,7 +155,7 @@ func TestLossBetweenPages(t *testing.T) {
 func TestReplaysWaitForThoseThatAreOut(t *testing.T) {
 	const pages = 40
 	server := startRedis(t)
-	config := testConfig(server.url())
+	config := testConfig(server.URL())
 	config.Connections = 1
 	b := runBroker(t, config)
 	l := b.links[0]
@@ -229,8 +229,8 @@ func TestRemovedEntryIsAGap(t *testing.T) {
 	for i := range 10 {
 		ids = append(ids, server.publishDurable("c", strconv.Itoa(i)+" x", 100))
 	}
-	server.do("XDEL", "{push:c}:log", ids[5])
-	c := testConfig(server.url())
+	server.Do("XDEL", "{push:c}:log", ids[5])
+	c := testConfig(server.URL())
 	c.Ring.Messages = 1 // no replay finds what an earlier one has read
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -244,7 +244,7 @@ func TestRemovedEntryIsAGap(t *testing.T) {
 	if a := r.newest(t, b, "c", 7); a.Gap != nil || len(a.Messages) != 7 {
 		t.Errorf("the newest: gap %v, %v", a.Gap, payloads(a.Messages))
 	}
-	server.do("XTRIM", "{push:c}:log", "MAXLEN", 8)
+	server.Do("XTRIM", "{push:c}:log", "MAXLEN", 8)
 	if a := r.replay(t, b, "c", mustPosition(t, ids[6])); a.Gap != nil {
 		t.Errorf("trimmed before it: gap %v", a.Gap)
 	}

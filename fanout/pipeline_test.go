@@ -19,7 +19,7 @@ func TestRefusedConnections(t *testing.T) {
 		servers []*redistest.Server
 		url     string
 	}{
-		"single":  {[]*redistest.Server{s.Server}, "redis://gateway:pw@" + s.addr},
+		"single":  {[]*redistest.Server{s.Server}, "redis://gateway:pw@" + s.Addr},
 		"cluster": {cluster.Masters, "redis+cluster://gateway:pw@" + cluster.Masters[0].Addr},
 	} {
 		t.Run(name, func(t *testing.T) {

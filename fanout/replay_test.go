@@ -17,7 +17,7 @@ import (
 func filled(t *testing.T, c func(*Config)) (*redisServer, *Broker, *recorder, []string) {
 	t.Helper()
 	server := startRedis(t)
-	config := testConfig(server.url())
+	config := testConfig(server.URL())
 	if c != nil {
 		c(&config)
 	}
@@ -95,13 +95,13 @@ func TestPositionsThatCannotBeHonoured(t *testing.T) {
 		"future of the node":   {since: "~node1-99999999999999999", want: 0},
 		"future of the stream": {since: "99999999999999-0", want: 0},
 		"trimmed": {since: "1-1", want: 20,
-			before: func(s *redisServer) { s.do("XTRIM", "{push:c}:log", "MAXLEN", 40) }},
+			before: func(s *redisServer) { s.Do("XTRIM", "{push:c}:log", "MAXLEN", 40) }},
 		"from the start of a trimmed stream": {since: "0-0", want: 20,
-			before: func(s *redisServer) { s.do("XTRIM", "{push:c}:log", "MAXLEN", 40) }},
-		"emptied": {since: "1-1", want: 30, before: func(s *redisServer) { s.do("FLUSHALL") }},
+			before: func(s *redisServer) { s.Do("XTRIM", "{push:c}:log", "MAXLEN", 40) }},
+		"emptied": {since: "1-1", want: 30, before: func(s *redisServer) { s.Do("FLUSHALL") }},
 		"something else is there": {since: "1-1", want: 30, before: func(s *redisServer) {
-			s.do("DEL", "{push:c}:log")
-			s.do("SET", "{push:c}:log", "x")
+			s.Do("DEL", "{push:c}:log")
+			s.Do("SET", "{push:c}:log", "x")
 		}},
 	}
 	for name, test := range tests {
@@ -125,8 +125,8 @@ func TestPositionsThatCannotBeHonoured(t *testing.T) {
 // A client may have seen a message on another node before it gets here.
 func TestReplayAheadOfThisNode(t *testing.T) {
 	server, b, r, _ := filled(t, nil)
-	ahead := server.do("XADD", "{push:c}:log", "*", "data", "60").(string)
-	last := server.do("XADD", "{push:c}:log", "*", "data", "61").(string)
+	ahead := server.Do("XADD", "{push:c}:log", "*", "data", "60").(string)
+	last := server.Do("XADD", "{push:c}:log", "*", "data", "61").(string)
 	a := r.replay(t, b, "c", mustPosition(t, ahead))
 	if got := payloads(a.Messages); a.Gap != nil || !slices.Equal(got, []string{"61"}) {
 		t.Fatalf("gap %v, got %v", a.Gap, got)
@@ -144,7 +144,7 @@ func TestReplayAheadOfThisNode(t *testing.T) {
 func TestReplaysShareTheirReads(t *testing.T) {
 	const clients = 1000
 	server, b, _, ids := filled(t, func(c *Config) { c.Ring.Messages = 4 })
-	before := server.calls("xrange")
+	before := server.Calls("xrange")
 	var wg sync.WaitGroup
 	answers := make([]Replay, clients)
 	wg.Add(clients)
@@ -164,7 +164,7 @@ func TestReplaysShareTheirReads(t *testing.T) {
 			shared[m] = true
 		}
 	}
-	reads := server.calls("xrange") - before
+	reads := server.Calls("xrange") - before
 	t.Logf("%d reads of the stream and %d messages made for %d replays", reads, len(shared), clients)
 	if reads > 20 {
 		t.Errorf("%d reads of the stream for %d replays", reads, clients)
@@ -177,7 +177,7 @@ func TestReplaysShareTheirReads(t *testing.T) {
 func TestReplayWaitsForTheConnection(t *testing.T) {
 	server, b, _, ids := filled(t, func(c *Config) { c.Ring.Messages = 2 })
 	waitReady(t, b)
-	server.signal(syscall.SIGSTOP)
+	server.Signal(syscall.SIGSTOP)
 	done := make(chan Replay, 1)
 	b.Replay("c", mustPosition(t, ids[9]), func(a Replay) { done <- a })
 	waitNotReady(t, b)
@@ -186,7 +186,7 @@ func TestReplayWaitsForTheConnection(t *testing.T) {
 		t.Fatalf("answered by a stopped server: %+v", a)
 	default:
 	}
-	server.signal(syscall.SIGCONT)
+	server.Signal(syscall.SIGCONT)
 	a := <-done
 	if got := payloads(a.Messages); a.Gap != nil || !slices.Equal(got, numbers(10)) {
 		t.Fatalf("gap %v, got %v", a.Gap, got)
@@ -207,7 +207,7 @@ func TestReplayOverASlowWay(t *testing.T) {
 
 func TestReplayWithoutJoin(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	first := server.publishDurable("c", "one", 10)
 	server.publishDurable("c", "two", 10)
 	a := newRecorder().replay(t, b, "c", mustPosition(t, first))
@@ -220,7 +220,7 @@ func TestReplayWithoutJoin(t *testing.T) {
 func TestReplayJoinsUpWithDelivery(t *testing.T) {
 	const messages = 1500 // a page at most
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Ring.Messages, c.ReplayMessages = 16, 10_000
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -256,9 +256,9 @@ func TestReplayJoinsUpWithDelivery(t *testing.T) {
 // A time is no position of the channel: that there was nothing since is no gap.
 func TestReplayFromATime(t *testing.T) {
 	server := startRedis(t)
-	server.do("XADD", "{push:c}:log", "5000-0", "data", "0")
-	server.do("XADD", "{push:c}:log", "6000-0", "data", "1")
-	b := runBroker(t, testConfig(server.url()))
+	server.Do("XADD", "{push:c}:log", "5000-0", "data", "0")
+	server.Do("XADD", "{push:c}:log", "6000-0", "data", "1")
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	b.Join("c", r)
 	r.wait(t, "c", 1)
@@ -291,8 +291,8 @@ func TestReplayFromATime(t *testing.T) {
 // Plain messages that a ring has lost may have come before a time or after it.
 func TestReplayFromATimeAmidLosses(t *testing.T) {
 	server := startRedis(t)
-	server.do("XADD", "{push:c}:log", "5000-0", "data", "0")
-	config := testConfig(server.url())
+	server.Do("XADD", "{push:c}:log", "5000-0", "data", "0")
+	config := testConfig(server.URL())
 	config.Ring.Messages = 2
 	b := runBroker(t, config)
 	r := newRecorder()
@@ -315,8 +315,8 @@ func TestReplayFromATimeAmidLosses(t *testing.T) {
 // trimmed there, and is still on its way here, is not passed over in silence.
 func TestPullOverTrimmed(t *testing.T) {
 	server, b, r, _ := filled(t, nil)
-	before := server.do("XADD", "{push:c}:log", "*", "data", "trimmed").(string)
-	ahead := server.do("XADD", "{push:c}:log", "MAXLEN", "=", "1", "*", "data", "ahead").(string)
+	before := server.Do("XADD", "{push:c}:log", "*", "data", "trimmed").(string)
+	ahead := server.Do("XADD", "{push:c}:log", "MAXLEN", "=", "1", "*", "data", "ahead").(string)
 	r.replay(t, b, "c", mustPosition(t, ahead))
 	server.publish("c", "\x1e"+before+"\x1etrimmed")
 	server.publish("c", "\x1e"+ahead+"\x1eahead")

@@ -25,7 +25,7 @@ func (l *link) waitCounts() (waits, topics, queued int) {
 func TestCancelledReplaysDontPileUp(t *testing.T) {
 	const clients, rounds = 200, 20
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Connections, c.Linger = 1, 20*time.Millisecond
 	c.ProbeInterval = time.Minute // the link holds on to the server that hangs
 	b := runBroker(t, c)
@@ -44,7 +44,7 @@ func TestCancelledReplaysDontPileUp(t *testing.T) {
 		r.wait(t, own(i), 1)
 	}
 
-	server.signal(syscall.SIGSTOP)
+	server.Signal(syscall.SIGSTOP)
 	done := make(chan Replay, 1)
 	b.Replay("shared", mustPosition(t, ids[0]), func(a Replay) { done <- a })
 	never := func(Replay) {}
@@ -78,7 +78,7 @@ func TestCancelledReplaysDontPileUp(t *testing.T) {
 		}
 	}
 
-	server.signal(syscall.SIGCONT)
+	server.Signal(syscall.SIGCONT)
 	select {
 	case a := <-done:
 		if got := fmt.Sprint(payloads(a.Messages)); got != "[1 2]" || a.Gap != nil {
@@ -126,7 +126,7 @@ func TestReplayQueueIsBounded(t *testing.T) {
 // A member takes back what it asked for, until it has been answered.
 func TestWithdraw(t *testing.T) {
 	server := newRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Linger = 20 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -139,7 +139,7 @@ func TestWithdraw(t *testing.T) {
 		t.Error("what wasn't asked for is withdrawn")
 	}
 	eventually(t, "the channel is forgotten", func() bool { return b.Stats().Channels == 1 })
-	server.start()
+	server.Start()
 	r.wait(t, "b", 1)
 	if b.Withdraw("b", r) {
 		t.Error("a join that was answered is withdrawn")

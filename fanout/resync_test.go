@@ -99,7 +99,7 @@ func TestHeldMessagesAreBounded(t *testing.T) {
 // too late.
 func slowBroker(t *testing.T) (*redisServer, *proxy, *Broker) {
 	server := startRedis(t)
-	p := startSlowProxy(t, server.addr, 4<<20)
+	p := startSlowProxy(t, server.Addr, 4<<20)
 	c := testConfig(p.url() + "?read_timeout=300ms")
 	c.Connections, c.ProbeInterval = 1, time.Second
 	b := runBroker(t, c)

@@ -401,7 +401,7 @@ func TestSentinel(t *testing.T) {
 // A lost connection is made again once, and go-redis makes none of its own.
 func TestLostConnectionIsMadeOnce(t *testing.T) {
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Connections = 1
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -410,11 +410,11 @@ func TestLostConnectionIsMadeOnce(t *testing.T) {
 	}
 	eventually(t, "all are joined", func() bool { return b.Stats().Links[0].Pending == 0 })
 	waitReady(t, b)
-	sent, seen := b.Stats().Subscribes, server.calls("subscribe")
-	server.do("CLIENT", "KILL", "TYPE", "pubsub")
+	sent, seen := b.Stats().Subscribes, server.Calls("subscribe")
+	server.Do("CLIENT", "KILL", "TYPE", "pubsub")
 	eventually(t, "the connection is made again", func() bool { return b.Stats().Reconnects == 1 && b.Ready() == nil })
 	ours := int(b.Stats().Subscribes-sent) + 1 // and the one of the probe
-	if got := server.calls("subscribe") - seen; got != ours {
+	if got := server.Calls("subscribe") - seen; got != ours {
 		t.Errorf("the server has seen %d SUBSCRIBE commands, the link sent %d", got, ours)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 func TestSince(t *testing.T) {
 	redis := startRedis(t)
-	c := testConfig(redis.url())
+	c := testConfig(redis.URL())
 	c.Ring.Messages = 4
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -66,7 +66,7 @@ func TestSinceBeforeTheRingIsNotHistory(t *testing.T) {
 
 func TestMessageBefore(t *testing.T) {
 	redis := startRedis(t)
-	b := runBroker(t, testConfig(redis.url()))
+	b := runBroker(t, testConfig(redis.URL()))
 	r := newRecorder()
 	b.Join("c", r)
 	r.wait(t, "c", 1)
