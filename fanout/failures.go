@@ -131,17 +131,17 @@ func (f *publishFailures) stats() map[FailureKind]uint64 {
 
 // countPublish counts the result of a publish and returns its error for the publisher. A
 // message that was never sent is the publisher's mistake, not Redis'.
-func (b *publisher) countPublish(channel string, o PublishOptions, sent bool, err error) error {
+func (p *publisher) countPublish(channel string, o PublishOptions, sent bool, err error) error {
 	if err != nil {
-		b.counters.publishErrors.Add(1)
+		p.counters.publishErrors.Add(1)
 		if sent {
-			b.failures.failed(b.log, channel, o.Durable, err)
+			p.failures.failed(p.log, channel, o.Durable, err)
 		}
 		return fmt.Errorf("publish to %q: %w", channel, err)
 	}
-	b.counters.published.Add(1)
+	p.counters.published.Add(1)
 	if o.Durable {
-		b.failures.taken()
+		p.failures.taken()
 	}
 	return nil
 }

@@ -31,11 +31,11 @@ type nodes struct {
 
 // Beat tells the other nodes the status of this one, and returns the status of each, by
 // the nodes' names. It is one round trip, made every 5 s by each node.
-func (b *nodes) Beat(ctx context.Context, status string) (nodes map[string]string, err error) {
-	keys := []string{b.names.nodes(), b.names.node()}
-	pairs, err := nodesScript.Run(ctx, b.servers.Client, keys, b.node, status, forgetAfter.Milliseconds()).StringSlice()
+func (n *nodes) Beat(ctx context.Context, status string) (nodes map[string]string, err error) {
+	keys := []string{n.names.nodes(), n.names.node()}
+	pairs, err := nodesScript.Run(ctx, n.servers.Client, keys, n.node, status, forgetAfter.Milliseconds()).StringSlice()
 	if err != nil {
-		b.servers.Refresh(ctx)
+		n.servers.Refresh(ctx)
 		return nil, fmt.Errorf("meet the other nodes: %w", err)
 	}
 	nodes = make(map[string]string, len(pairs)/2)
@@ -46,8 +46,8 @@ func (b *nodes) Beat(ctx context.Context, status string) (nodes map[string]strin
 }
 
 // Retire has the other nodes forget this one at once.
-func (b *nodes) Retire(ctx context.Context) error {
-	_, err := b.Beat(ctx, "")
+func (n *nodes) Retire(ctx context.Context) error {
+	_, err := n.Beat(ctx, "")
 	return err
 }
 
@@ -59,8 +59,8 @@ func Refused(err error) bool {
 }
 
 // Control publishes a command to all nodes, this one included.
-func (b *nodes) Control(ctx context.Context, command string) error {
-	if err := b.servers.Publish(ctx, b.servers.Client, b.names.control(), command).Err(); err != nil {
+func (n *nodes) Control(ctx context.Context, command string) error {
+	if err := n.servers.Publish(ctx, n.servers.Client, n.names.control(), command).Err(); err != nil {
 		return fmt.Errorf("publish to all nodes: %w", err)
 	}
 	return nil
@@ -69,14 +69,14 @@ func (b *nodes) Control(ctx context.Context, command string) error {
 // Controls hands every command of Control to handle, one after the other, until ctx ends.
 // What is published while Redis is away doesn't come. failed is called with each reason
 // why nothing comes, before the next try a second later.
-func (b *nodes) Controls(ctx context.Context, handle func(command string), failed func(error)) {
+func (n *nodes) Controls(ctx context.Context, handle func(command string), failed func(error)) {
 	for {
-		err := b.listen(ctx, handle)
+		err := n.listen(ctx, handle)
 		if ctx.Err() != nil {
 			return
 		}
 		failed(fmt.Errorf("listen to other nodes: %w", err))
-		b.servers.Refresh(ctx)
+		n.servers.Refresh(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -87,14 +87,14 @@ func (b *nodes) Controls(ctx context.Context, handle func(command string), faile
 
 // listen receives commands until the connection fails, or is silent for longer than a
 // ping takes.
-func (b *nodes) listen(ctx context.Context, handle func(command string)) error {
+func (n *nodes) listen(ctx context.Context, handle func(command string)) error {
 	const silence = 10 * time.Second
-	name := b.names.control()
-	server, err := b.servers.Of(ctx, name)
+	name := n.names.control()
+	server, err := n.servers.Of(ctx, name)
 	if err != nil {
 		return err
 	}
-	c := b.servers.Subscribe(ctx, server)
+	c := n.servers.Subscribe(ctx, server)
 	defer c.Close()
 	defer context.AfterFunc(ctx, c.Cut)() // no read ends with ctx
 	if err := c.Add(ctx, name); err != nil {

@@ -63,24 +63,24 @@ var ErrMarked = errors.New("the payload begins like a message of another kind: w
 // Publish publishes a message from this process. A durable one returns its id; a plain
 // one has an id only on the nodes that receive it. After an error the message may have
 // been published: repeat durable ones with the same IdempotencyKey.
-func (b *publisher) Publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, err error) {
-	id, _, err = b.publish(ctx, channel, payload, o)
+func (p *publisher) Publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, err error) {
+	id, _, err = p.publish(ctx, channel, payload, o)
 	return id, err
 }
 
 // PublishPlain is Publish for a plain message of a user, empty for nobody's, and returns
 // how many gateways are subscribed to the channel.
-func (b *publisher) PublishPlain(ctx context.Context, channel string, payload []byte, user string) (receivers int64, err error) {
-	_, receivers, err = b.publish(ctx, channel, payload, PublishOptions{User: user})
+func (p *publisher) PublishPlain(ctx context.Context, channel string, payload []byte, user string) (receivers int64, err error) {
+	_, receivers, err = p.publish(ctx, channel, payload, PublishOptions{User: user})
 	return receivers, err
 }
 
-func (b *publisher) publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
+func (p *publisher) publish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
 	if err = checkPublication(channel, payload, o); err != nil {
-		return "", 0, b.countPublish(channel, o, false, err)
+		return "", 0, p.countPublish(channel, o, false, err)
 	}
-	id, receivers, err = b.tryPublish(ctx, channel, payload, o)
-	if err = b.countPublish(channel, o, true, err); err != nil {
+	id, receivers, err = p.tryPublish(ctx, channel, payload, o)
+	if err = p.countPublish(channel, o, true, err); err != nil {
 		return "", 0, err
 	}
 	return id, receivers, nil
@@ -92,13 +92,13 @@ const moveTime = time.Second
 
 // tryPublish sends a message that can be published. It returns the id of a durable one,
 // the number of receivers of a plain one.
-func (b *publisher) tryPublish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
-	err = b.followSlot(ctx, func() error {
+func (p *publisher) tryPublish(ctx context.Context, channel string, payload []byte, o PublishOptions) (id string, receivers int64, err error) {
+	err = p.followSlot(ctx, func() error {
 		if o.Durable {
-			keys, args := b.scriptCall(channel, payload, o)
-			id, err = publishScript.Run(ctx, b.servers.Client, keys, args...).Text()
+			keys, args := p.scriptCall(channel, payload, o)
+			id, err = publishScript.Run(ctx, p.servers.Client, keys, args...).Text()
 		} else {
-			receivers, err = b.servers.Publish(ctx, b.servers.Client, b.names.channel(channel), plain(payload, o)).Result()
+			receivers, err = p.servers.Publish(ctx, p.servers.Client, p.names.channel(channel), plain(payload, o)).Result()
 		}
 		return err
 	})
@@ -107,14 +107,14 @@ func (b *publisher) tryPublish(ctx context.Context, channel string, payload []by
 
 // followSlot calls fn, which sends one command for a channel, and again while the
 // channel's slot moves to another server.
-func (b *publisher) followSlot(ctx context.Context, fn func() error) error {
+func (p *publisher) followSlot(ctx context.Context, fn func() error) error {
 	for begin := time.Now(); ; {
 		err := fn()
 		if err == nil {
 			return nil
 		}
-		b.servers.Refresh(ctx)
-		if !b.servers.Moved(err) || time.Since(begin) > moveTime {
+		p.servers.Refresh(ctx)
+		if !p.servers.Moved(err) || time.Since(begin) > moveTime {
 			return err
 		}
 		select {
@@ -126,8 +126,8 @@ func (b *publisher) followSlot(ctx context.Context, fn func() error) error {
 }
 
 // publishCommand is the command by which scripts publish.
-func (b *publisher) publishCommand() string {
-	if b.servers.Sharded() {
+func (p *publisher) publishCommand() string {
+	if p.servers.Sharded() {
 		return "SPUBLISH"
 	}
 	return "PUBLISH"
@@ -161,7 +161,7 @@ func plain(payload []byte, o PublishOptions) []byte {
 }
 
 // scriptCall returns the keys and arguments of publishScript for a durable message.
-func (b *publisher) scriptCall(channel string, payload []byte, o PublishOptions) (keys []string, args []any) {
+func (p *publisher) scriptCall(channel string, payload []byte, o PublishOptions) (keys []string, args []any) {
 	if o.MaxLen <= 0 {
 		o.MaxLen = 1000
 	}
@@ -171,13 +171,13 @@ func (b *publisher) scriptCall(channel string, payload []byte, o PublishOptions)
 	if o.IdempotencyTTL <= 0 {
 		o.IdempotencyTTL = time.Hour
 	}
-	full := b.names.channel(channel)
-	keys = []string{b.names.stream(full)}
+	full := p.names.channel(channel)
+	keys = []string{p.names.stream(full)}
 	if o.IdempotencyKey != "" {
-		keys = append(keys, b.names.once(full, o.IdempotencyKey))
+		keys = append(keys, p.names.once(full, o.IdempotencyKey))
 	}
 	args = []any{full, payload, o.MaxLen, seconds(o.TTL), seconds(o.IdempotencyTTL)}
-	return keys, append(args, b.publishCommand(), o.User)
+	return keys, append(args, p.publishCommand(), o.User)
 }
 
 // seconds rounds up: a time that is not zero must not become none.
@@ -200,43 +200,43 @@ type Published struct {
 // result of each. The messages of one channel are published in their order, except that
 // those which a server refuses while their slot moves to another are published again
 // behind the others. A message that fails does not keep the others back.
-func (b *publisher) PublishBatch(ctx context.Context, batch []Publication) []Published {
+func (p *publisher) PublishBatch(ctx context.Context, batch []Publication) []Published {
 	results := make([]Published, len(batch))
 	commands := make([]redis.Cmder, len(batch))
 	pipes := make(map[*redis.Client]*batchPipe)
 	of := make(map[string]*redis.Client) // by channel: the same for all its messages, which keeps their order
-	for i, p := range batch {
-		if err := checkPublication(p.Channel, p.Payload, p.Options); err != nil {
+	for i, m := range batch {
+		if err := checkPublication(m.Channel, m.Payload, m.Options); err != nil {
 			results[i].Err = err
 			continue
 		}
-		server := of[p.Channel]
+		server := of[m.Channel]
 		if server == nil {
 			var err error
-			if server, err = b.servers.Of(ctx, b.names.channel(p.Channel)); err != nil {
+			if server, err = p.servers.Of(ctx, p.names.channel(m.Channel)); err != nil {
 				results[i].Err = err
 				continue
 			}
-			of[p.Channel] = server
+			of[m.Channel] = server
 		}
 		pipe := pipes[server]
 		if pipe == nil {
 			pipe = &batchPipe{Pipeliner: server.Pipeline()}
 			pipes[server] = pipe
 		}
-		commands[i] = pipe.add(ctx, b, p)
+		commands[i] = pipe.add(ctx, p, m)
 	}
 	var all sync.WaitGroup
 	for _, pipe := range pipes {
 		all.Go(func() { _, _ = pipe.Exec(ctx) }) // each command has its own error
 	}
 	all.Wait()
-	for i, p := range batch {
+	for i, m := range batch {
 		if commands[i] != nil {
-			results[i] = b.published(ctx, p, commands[i])
+			results[i] = p.published(ctx, m, commands[i])
 		}
-		sent := commands[i] != nil || checkPublication(p.Channel, p.Payload, p.Options) == nil // else its server isn't known
-		if err := b.countPublish(p.Channel, p.Options, sent, results[i].Err); err != nil {
+		sent := commands[i] != nil || checkPublication(m.Channel, m.Payload, m.Options) == nil // else its server isn't known
+		if err := p.countPublish(m.Channel, m.Options, sent, results[i].Err); err != nil {
 			results[i] = Published{Err: err}
 		}
 	}
@@ -249,9 +249,9 @@ type batchPipe struct {
 	sent bool // the script
 }
 
-func (pipe *batchPipe) add(ctx context.Context, b *publisher, p Publication) redis.Cmder {
-	if !p.Options.Durable {
-		return b.servers.Publish(ctx, pipe, b.names.channel(p.Channel), plain(p.Payload, p.Options))
+func (pipe *batchPipe) add(ctx context.Context, p *publisher, m Publication) redis.Cmder {
+	if !m.Options.Durable {
+		return p.servers.Publish(ctx, pipe, p.names.channel(m.Channel), plain(m.Payload, m.Options))
 	}
 	if !pipe.sent {
 		// Not with the first call, which a server may refuse without a look at the
@@ -259,20 +259,20 @@ func (pipe *batchPipe) add(ctx context.Context, b *publisher, p Publication) red
 		pipe.sent = true
 		pipe.ScriptLoad(ctx, configs.Publish)
 	}
-	keys, args := b.scriptCall(p.Channel, p.Payload, p.Options)
+	keys, args := p.scriptCall(m.Channel, m.Payload, m.Options)
 	return publishScript.EvalSha(ctx, pipe, keys, args...)
 }
 
 // published reads the answer to one message of a batch.
-func (b *publisher) published(ctx context.Context, p Publication, answer redis.Cmder) (r Published) {
+func (p *publisher) published(ctx context.Context, m Publication, answer redis.Cmder) (r Published) {
 	r.Err = answer.Err()
 	switch durable, ok := answer.(*redis.Cmd); {
-	case redis.HasErrorPrefix(r.Err, "NOSCRIPT"), b.servers.Moved(r.Err):
+	case redis.HasErrorPrefix(r.Err, "NOSCRIPT"), p.servers.Moved(r.Err):
 		// Somebody emptied the script cache meanwhile, or the slot has moved: nothing was
 		// done.
-		r.ID, _, r.Err = b.tryPublish(ctx, p.Channel, p.Payload, p.Options)
+		r.ID, _, r.Err = p.tryPublish(ctx, m.Channel, m.Payload, m.Options)
 	case r.Err != nil:
-		b.servers.Refresh(ctx)
+		p.servers.Refresh(ctx)
 	case ok:
 		r.ID, r.Err = durable.Text()
 	}
@@ -283,13 +283,13 @@ func (b *publisher) published(ctx context.Context, p Publication, answer redis.C
 // returns how many messages its stream had. Those who are subscribed hear nothing of it.
 // Who comes back with a position from before is told of a Gap of reason history, also
 // where nothing came in between.
-func (b *publisher) Forget(ctx context.Context, channel string) (had int64, err error) {
+func (p *publisher) Forget(ctx context.Context, channel string) (had int64, err error) {
 	if err := message.ValidChannel(channel); err != nil {
 		return 0, err
 	}
-	full := b.names.channel(channel)
-	err = b.followSlot(ctx, func() error {
-		had, err = forgetScript.Run(ctx, b.servers.Client, []string{b.names.stream(full)}, full, b.publishCommand()).Int64()
+	full := p.names.channel(channel)
+	err = p.followSlot(ctx, func() error {
+		had, err = forgetScript.Run(ctx, p.servers.Client, []string{p.names.stream(full)}, full, p.publishCommand()).Int64()
 		return err
 	})
 	if err != nil {
