@@ -1,5 +1,5 @@
-// Package configs holds the reference configuration, so that the programs can
-// show it without the repository at hand.
+// Package configs holds the reference configuration and the scripts for Redis, so
+// that the programs have them without the repository at hand.
 package configs
 
 import _ "embed"
@@ -9,3 +9,13 @@ import _ "embed"
 //
 //go:embed gateway.yaml
 var Gateway []byte
+
+// Publish is publish.lua, which publishes a durable message.
+//
+//go:embed publish.lua
+var Publish string
+
+// Forget is forget.lua, which forgets the history of a channel.
+//
+//go:embed forget.lua
+var Forget string

@@ -11,11 +11,13 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 func TestPlainMessagesArriveInOrder(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	join(b, "news", r)
 	first := r.wait(t, "news", 1)[0]
@@ -27,7 +29,7 @@ func TestPlainMessagesArriveInOrder(t *testing.T) {
 	}
 	last := first.joined.Position
 	for i, e := range r.wait(t, "news", 501)[1:] {
-		if e.text != strconv.Itoa(i) || e.msg.Seq != uint32(i+1) || !last.Less(e.msg.ID) || e.msg.At() != e.msg.ID.Seq {
+		if e.text != strconv.Itoa(i) || e.msg.Seq != uint32(i+1) || !last.Less(e.msg.ID) || e.msg.Arrived != e.msg.ID.Seq {
 			t.Fatalf("message %d: %q seq %d id %s after %s", i, e.text, e.msg.Seq, e.msg.ID, last)
 		}
 		last = e.msg.ID
@@ -40,7 +42,7 @@ func TestPlainMessagesArriveInOrder(t *testing.T) {
 func TestConcurrentPublishersKeepTheirOrder(t *testing.T) {
 	const publishers, each = 8, 500
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r1, r2 := newRecorder(), newRecorder()
 	join(b, "busy", r1)
 	join(b, "busy", r2)
@@ -75,7 +77,7 @@ func TestConcurrentPublishersKeepTheirOrder(t *testing.T) {
 
 func TestJoinOfALiveChannelIsAnsweredAtOnce(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r1, r2 := newRecorder(), newRecorder()
 	join(b, "news", r1)
 	r1.wait(t, "news", 1)
@@ -96,7 +98,7 @@ func TestJoinOfALiveChannelIsAnsweredAtOnce(t *testing.T) {
 
 func TestForeignPayloadsArePlain(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	join(b, "bytes", r)
 	r.wait(t, "bytes", 1)
@@ -113,7 +115,7 @@ func TestForeignPayloadsArePlain(t *testing.T) {
 func TestManyJoinsAreFewCommands(t *testing.T) {
 	const channels = 10_000
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	waitReady(t, b)
 	r := newRecorder()
 	for i := range channels {
@@ -123,7 +125,7 @@ func TestManyJoinsAreFewCommands(t *testing.T) {
 		s := b.Stats()
 		return s.Channels == channels && s.Links[0].Pending+s.Links[1].Pending == 0
 	})
-	if n := server.calls("subscribe"); n > 400 {
+	if n := server.Calls("subscribe"); n > 400 {
 		t.Errorf("%d SUBSCRIBE commands for %d channels", n, channels)
 	} else {
 		t.Logf("%d SUBSCRIBE commands for %d channels", n, channels)
@@ -137,7 +139,7 @@ func TestManyJoinsAreFewCommands(t *testing.T) {
 
 func TestConnectionKilled(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	for i := range 1000 {
 		join(b, "c"+strconv.Itoa(i), r)
@@ -148,7 +150,7 @@ func TestConnectionKilled(t *testing.T) {
 	waitReady(t, b)
 	server.publish("c7", "before")
 	r.wait(t, "c7", 2)
-	server.do("CLIENT", "KILL", "TYPE", "pubsub")
+	server.Do("CLIENT", "KILL", "TYPE", "pubsub")
 	eventually(t, "both connections are made again", func() bool {
 		return b.Stats().Reconnects >= 2 && b.Ready() == nil
 	})
@@ -173,14 +175,14 @@ func TestConnectionKilled(t *testing.T) {
 
 func TestAbsentAtStart(t *testing.T) {
 	server := newRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	join(b, "early", r)
 	eventually(t, "the reason is known", func() bool {
 		err := b.Ready()
 		return err != nil && strings.Contains(err.Error(), "connection refused")
 	})
-	server.start()
+	server.Start()
 	r.wait(t, "early", 1)
 	waitReady(t, b)
 	server.publish("early", "hello")
@@ -192,16 +194,16 @@ func TestAbsentAtStart(t *testing.T) {
 
 func TestServerKilledAndStarted(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	join(b, "news", r)
 	r.wait(t, "news", 1)
 	waitReady(t, b)
 	for range 3 {
-		server.kill()
+		server.Kill()
 		waitNotReady(t, b)
 		join(b, "meanwhile", r)
-		server.start()
+		server.Start()
 		waitReady(t, b)
 		server.publish("news", "again")
 		eventually(t, "the message after the restart", func() bool {
@@ -220,7 +222,7 @@ func TestServerKilledAndStarted(t *testing.T) {
 
 func TestRunReturnsWhileRedisIsAway(t *testing.T) {
 	server := newRedis(t)
-	b, stop := startBroker(t, testConfig(server.url()), "node1")
+	b, stop := startBroker(t, testConfig(server.URL()), "node1")
 	waitNotReady(t, b)
 	stop()
 	if err := b.Run(context.Background()); err == nil {
@@ -236,14 +238,14 @@ func TestTopicSize(t *testing.T) {
 
 func TestPrefixesShareOneServer(t *testing.T) {
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Prefix = "other:"
 	b := runBroker(t, c)
 	r := newRecorder()
 	join(b, "news", r)
 	r.wait(t, "news", 1)
 	server.publish("news", "for push:")
-	if err := server.client.Publish(context.Background(), "other:news", "for other:").Err(); err != nil {
+	if err := server.Client.Publish(context.Background(), "other:news", "for other:").Err(); err != nil {
 		t.Fatal(err)
 	}
 	r.wait(t, "news", 2)
@@ -256,14 +258,14 @@ func TestPrefixesShareOneServer(t *testing.T) {
 // the end.
 func TestReadsUnderWayAreNotWaitedFor(t *testing.T) {
 	server := startRedis(t)
-	b, stop := startBroker(t, testConfig(server.url()+"?read_timeout=10m"), "node1")
+	b, stop := startBroker(t, testConfig(server.URL()+"?read_timeout=10m"), "node1")
 	defer stop()
 	r := newRecorder()
 	join(b, "news", r)
 	r.wait(t, "news", 1)
 	waitReady(t, b)
-	server.signal(syscall.SIGSTOP)
-	b.Replay("news", Position{Ms: 1}, r, func(Replay) {})
+	server.Signal(syscall.SIGSTOP)
+	b.Replay("news", message.Position{Ms: 1}, func(Replay) {})
 	eventually(t, "the history is being read", func() bool { return b.Stats().HistoryReads == 1 })
 	waitNotReady(t, b)
 	stop()
@@ -272,15 +274,15 @@ func TestReadsUnderWayAreNotWaitedFor(t *testing.T) {
 // What still comes over a connection that was given up doesn't count.
 func TestLateProbe(t *testing.T) {
 	_, l := offline(t, DefaultConfig())
-	f := &feed{l: l}
-	f.probeHeard("")
+	p := &pubsub{l: l}
+	p.probeHeard("")
 	if err := l.ready(); err != nil {
 		t.Fatal(err)
 	}
-	if !l.fail(errRedial) {
+	if !l.fail(context.Canceled) {
 		t.Error("the link had not delivered")
 	}
-	f.probeHeard("")
+	p.probeHeard("")
 	if l.ready() == nil {
 		t.Error("a link that is lost delivers")
 	}
@@ -288,7 +290,7 @@ func TestLateProbe(t *testing.T) {
 	if l.ready() == nil {
 		t.Error("a link delivers before its first probe")
 	}
-	f.probeHeard("")
+	p.probeHeard("")
 	if err := l.ready(); err != nil {
 		t.Error(err)
 	}

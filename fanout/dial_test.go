@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -71,12 +72,12 @@ func useRights(t *testing.T, url string) {
 		}
 	}
 	r.wait(t, "rights", 4)
-	if a := r.replay(t, b, "rights", Position{Ms: 1}); len(a.Messages) != 3 {
+	if a := r.replay(t, b, "rights", message.Position{Ms: 1}); len(a.Messages) != 3 {
 		t.Errorf("replayed %d messages", len(a.Messages))
 	}
 	heard := hearControls(t, b)
-	if fleet, err := b.Beat(t.Context(), "here"); err != nil || fleet[b.Node()] != "here" {
-		t.Errorf("the fleet is %v, %v", fleet, err)
+	if nodes, err := b.Beat(t.Context(), "here"); err != nil || nodes[b.Node()] != "here" {
+		t.Errorf("the nodes is %v, %v", nodes, err)
 	}
 	eventually(t, "a command is heard", func() bool {
 		if err := b.Control(t.Context(), "all"); err != nil {
@@ -101,7 +102,7 @@ func useRights(t *testing.T, url string) {
 func TestRights(t *testing.T) {
 	server := startRedis(t)
 	setRights(server.Server)
-	useRights(t, "redis://gateway:pw@"+server.addr)
+	useRights(t, "redis://gateway:pw@"+server.Addr)
 	operations, err := os.ReadFile("../docs/OPERATIONS.md")
 	if err != nil {
 		t.Fatal(err)
@@ -113,8 +114,8 @@ func TestRights(t *testing.T) {
 	}
 
 	// A channel that is refused takes the connection along: the reason says why.
-	server.do("ACL", "SETUSER", "gateway", "resetchannels", "&push:|probe|*", "&push:rights")
-	b := runBroker(t, testConfig("redis://gateway:pw@"+server.addr))
+	server.Do("ACL", "SETUSER", "gateway", "resetchannels", "&push:|probe|*", "&push:rights")
+	b := runBroker(t, testConfig("redis://gateway:pw@"+server.Addr))
 	waitReady(t, b)
 	join(b, "other", newRecorder())
 	eventually(t, "the reason is known", func() bool {

@@ -2,67 +2,74 @@ package fanout
 
 import (
 	"math/bits"
-	"unsafe"
+	"sync"
+	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// heldMessage is a message as it came, for a topic that isn't live yet.
-type heldMessage struct {
-	id      streamID
-	payload string
-	user    string
-	durable bool
-	forget  bool // no message: what came before is forgotten, in the stream up to id
+// dispatcher is the lowest layer of a link: its channels, and their messages on the way
+// to the sinks. It numbers each message, keeps it in the channel's ring and hands it
+// over, with mu held, which is all that order takes.
+type dispatcher struct {
+	// Immutable.
+
+	b     *Broker
+	start time.Time
+
+	// Guarded by mu.
+
+	mu     sync.Mutex
+	clock  hybridClock
+	topics topics
+	rings  rings
+	held   map[uint32]*heldMessages // by topics that are confirmed
 }
 
-// heldMessages is what came for a topic while it was confirmed.
-type heldMessages struct {
-	list  []heldMessage
-	bytes int  // heldBytes of all, and heldTopicBytes
-	over  bool // there was no room: list is empty, and stays so
+// now returns the milliseconds since start, which wrap after 49 days: they are compared
+// by difference.
+func (l *dispatcher) now() uint32 { return uint32(time.Since(l.start).Milliseconds()) }
+
+// hybridClock gives the messages of a link times that rise with each message.
+type hybridClock struct {
+	start time.Time // immutable
+	last  uint64    // guarded by the link's mu
 }
 
-// maxHeldBytes is the most that all links hold for topics that aren't live yet:
-// twice as much as Redis keeps by default for a subscriber that doesn't read.
-const maxHeldBytes = 64 << 20
-
-// heldTopicBytes is what a topic counts that messages are held for: its
-// heldMessages with a place in the map, the least that an allocation takes.
-const heldTopicBytes = 128
-
-// heldMessageBytes is a message with nothing behind it and its share of a list that
-// doubles.
-const heldMessageBytes = 2 * int(unsafe.Sizeof(heldMessage{}))
-
-// bytes returns what the message takes in memory. The payload holds on to all that
-// came with it from Redis.
-func (m *heldMessage) bytes() int {
-	return heldMessageBytes + allocated(len(m.payload)+maxHead) + 2*allocated(len(m.user))
+// next returns the time in microseconds since 1970, by a clock that is only set at start,
+// or the next number where that isn't above the last one: a later position is always
+// higher. The caller holds mu.
+func (c *hybridClock) next() uint64 {
+	c.last = max(c.last+1, microseconds(c.start))
+	return c.last
 }
 
-// takePayload returns the payload for a Message. It's not copied but where it came with
-// a user, which may be longer and would stay with it.
-func (m *heldMessage) takePayload() []byte {
-	if m.user != "" {
-		return []byte(m.payload)
-	}
-	return unsafe.Slice(unsafe.StringData(m.payload), len(m.payload))
+func microseconds(start time.Time) uint64 {
+	return uint64(start.UnixMicro() + time.Since(start).Microseconds())
 }
 
-// maxHead is a durable message's two marks and its id of common length.
-const maxHead = 20
+// A span is 65 ms, so that their number since the clock's start fits a topic.
+const spanBits = 16
+
+// span returns the first one that begins at a time or after it.
+func (c *hybridClock) span(at uint64) uint32 {
+	return uint32((at-uint64(c.start.UnixMicro()))>>spanBits) + 1
+}
+
+// spanStart returns the time at which a span begins.
+func (c *hybridClock) spanStart(span uint32) uint64 {
+	return uint64(c.start.UnixMicro()) + uint64(span)<<spanBits
+}
 
 // message is called by receive for each message.
-func (l *link) message(full, wire string) {
-	if len(full) < l.topics.prefix {
-		return
-	}
+func (l *dispatcher) message(full, wire string) {
 	m, ok := parseWire(wire)
 	if !ok {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	place, t := l.topics.find(full[l.topics.prefix:])
+	place, t := l.topics.findFull(full)
 	switch {
 	case t == nil || t.state < topicConfirmed:
 		l.b.counters.dropped.Add(1) // on its way when the channel was unsubscribed
@@ -76,70 +83,21 @@ func (l *link) message(full, wire string) {
 	}
 }
 
-// hold keeps a message until its topic is live. Where there is no room, all that
-// is held for the topic goes: goLive has its stream looked at again, and tells
-// of plain messages. The caller holds mu.
-func (l *link) hold(place uint32, m heldMessage) {
-	h := l.held[place]
-	if h == nil {
-		h = &heldMessages{}
-		l.held[place] = h
-		l.holdBytes(h, heldTopicBytes)
-	}
-	cost := m.bytes()
-	if h.over = h.over || l.b.held.Load()+int64(cost) > maxHeldBytes; h.over {
-		l.holdBytes(h, heldTopicBytes-h.bytes)
-		l.b.counters.dropped.Add(uint64(len(h.list)) + 1)
-		h.list = nil
-		return
-	}
-	h.list = append(h.list, m)
-	l.holdBytes(h, cost)
-}
-
-// holdBytes counts bytes that are held for a topic, or negative ones no more.
-func (l *link) holdBytes(h *heldMessages, bytes int) {
-	h.bytes += bytes
-	l.b.held.Add(int64(bytes))
-}
-
-// releaseAll forgets what is held. The caller holds mu.
-func (l *link) releaseAll() {
-	for _, h := range l.held {
-		l.holdBytes(h, -h.bytes)
-	}
-	l.held = make(map[uint32]*heldMessages) // the old one never shrinks
-}
-
-// release takes what is held for a topic. The caller holds mu.
-func (l *link) release(place uint32) heldMessages {
-	h := l.held[place]
-	if h == nil {
-		return heldMessages{}
-	}
-	delete(l.held, place)
-	if len(l.held) == 0 {
-		l.held = make(map[uint32]*heldMessages) // the old one never shrinks
-	}
-	l.holdBytes(h, -h.bytes)
-	return *h
-}
-
-// accept makes m the topic's next message and delivers it, unless it has been
-// there already. Members that wait for Joined get it too: they may have joined
-// again, in an outage, and have others to serve. The caller holds mu.
-func (l *link) accept(place uint32, t *topic, m heldMessage) {
+// accept makes m the topic's next message and delivers it, unless it has been there
+// already. Members that wait for Joined get it too: they may have joined again, in an
+// outage, and have others to serve. The caller holds mu.
+func (l *dispatcher) accept(place uint32, t *topic, m heldMessage) {
 	if m.forget {
 		l.forgetPast(t, m.id)
 		return
 	}
 	if m.durable && t.flags&topicStreamGone != 0 {
 		t.flags &^= topicStreamGone
-		if !t.last.less(m.id) {
-			l.goBack(place, t, m.id.before())
+		if !t.last.Less(m.id) {
+			l.goBack(place, t, m.id.Before())
 		}
 	}
-	if m.durable && !t.last.less(m.id) {
+	if m.durable && !t.last.Less(m.id) {
 		l.b.counters.duplicates.Add(1)
 		return
 	}
@@ -148,16 +106,16 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 		l.passOver(t, m)
 		return
 	}
-	at := l.moment()
-	id := m.id.position()
+	at := l.clock.next()
+	id := m.id.Position()
 	if m.durable {
 		l.b.counters.durable.Add(1)
 	} else {
 		t.flags |= topicPlain
 		id = l.here()
 	}
-	msg := NewMessage(l.topics.channel(t), id, t.seq+1, m.takePayload())
-	msg.User, msg.last, msg.at = m.user, t.last, at
+	msg := message.New(l.topics.channel(t), id, t.seq+1, m.takePayload())
+	msg.User, msg.Previous, msg.Arrived = m.user, t.last, at
 	l.rings.push(&l.topics, place, t, msg, l.now())
 	t.seq++
 	t.at = at
@@ -165,37 +123,37 @@ func (l *link) accept(place uint32, t *topic, m heldMessage) {
 	if m.durable {
 		t.last = m.id
 	}
-	l.tell(t.members, func(to Member) { to.Deliver(msg) })
+	l.tell(t.sinks, func(to Sink) { to.Deliver(msg) })
 }
 
-// tell calls fn for each member of the set.
-func (l *link) tell(set uint64, fn func(Member)) {
-	all := l.b.members.all()
+// tell calls fn for each sink of the set.
+func (l *dispatcher) tell(set uint64, fn func(Sink)) {
+	all := l.b.sinks.all()
 	for ; set != 0; set &= set - 1 {
 		fn(all[bits.TrailingZeros64(set)])
 	}
 }
 
 // tellJoined answers the joins of the set. The caller holds mu.
-func (l *link) tellJoined(t *topic, set uint64) {
+func (l *dispatcher) tellJoined(t *topic, set uint64) {
 	t.waiting &^= set
 	j := l.joined(t)
-	l.tell(set, func(to Member) { to.Joined(l.topics.channel(t), j) })
+	l.tell(set, func(to Sink) { to.Joined(l.topics.channel(t), j) })
 }
 
-// joined is where t stands, for a member that joins it. The caller holds mu.
-func (l *link) joined(t *topic) Joined {
+// joined is where t stands, for a sink that joins it. The caller holds mu.
+func (l *dispatcher) joined(t *topic) Joined {
 	return Joined{Position: l.position(t), Seq: t.seq, Unused: t.unused()}
 }
 
-// tellGap says that messages after the topic's present end were lost. The
-// loss takes a number of its own and the ring goes, so that no replay passes
-// over it in silence. The caller holds mu.
-func (l *link) tellGap(t *topic, reason GapReason) {
+// tellGap says that messages after the topic's present end were lost. The loss takes a
+// number of its own and the ring goes, so that no replay passes over it in silence. The
+// caller holds mu.
+func (l *dispatcher) tellGap(t *topic, reason GapReason) {
 	g := Gap{Since: l.here(), Reason: reason}
 	switch reason {
 	case GapHistory:
-		g.Since = t.last.position()
+		g.Since = t.last.Position()
 		l.b.counters.historyGaps.Add(1)
 	case GapTooLarge:
 		g.Since = l.position(t)
@@ -205,40 +163,77 @@ func (l *link) tellGap(t *topic, reason GapReason) {
 	l.rings.drop(t)
 	t.flags = t.flags&^(topicLostBefore|topicWhole) | topicLostAfter
 	t.seq++
-	t.at = l.moment()
+	t.at = l.clock.next()
 	g.Seq = t.seq
-	l.tell(t.members, func(to Member) { to.Gap(l.topics.channel(t), g) })
+	l.tell(t.sinks, func(to Sink) { to.Gap(l.topics.channel(t), g) })
 }
 
 // position is where t stands, for a client to resume from.
-func (l *link) position(t *topic) Position {
-	if !t.last.isZero() {
-		return t.last.position()
+func (l *dispatcher) position(t *topic) message.Position {
+	if !t.last.IsZero() {
+		return t.last.Position()
 	}
 	return l.here()
 }
 
-// here is the plain position after all that has come to any of the link's
-// topics. The caller holds mu.
-func (l *link) here() Position { return Position{Node: l.b.node, Seq: l.at} }
-
-// moment returns the time as momentOf tells it, or the next number where that
-// isn't above the last one: a later position is always higher. The caller holds
-// mu.
-func (l *link) moment() uint64 {
-	l.at = max(l.at+1, momentOf(l.start))
-	return l.at
+// here is the plain position after all that has come to any of the link's topics. The
+// caller holds mu.
+func (l *dispatcher) here() message.Position {
+	return message.Position{Node: l.b.node, Seq: l.clock.last}
 }
 
-// A span is 65 ms, so that their number since the link's start fits a topic.
-const spanBits = 16
-
-// span returns the first one that begins at a moment or after it.
-func (l *link) span(at uint64) uint32 {
-	return uint32((at-uint64(l.start.UnixMicro()))>>spanBits) + 1
+// goBack is for a stream that ends before the last message received from it. One that
+// lost its end in a failover may repeat some ids, which must not be taken for duplicates.
+// One that is gone, by its expiry or with everything else, will go on with higher ids,
+// for they are made of the time, unless the server that lost it has a clock behind that
+// of the one before: accept finds out. The caller holds mu.
+func (l *dispatcher) goBack(id uint32, t *topic, tail message.StreamID) {
+	if tail.IsZero() {
+		t.flags |= topicStreamGone
+		return
+	}
+	t.flags &^= topicStreamGone
+	r := l.rings.of(id, t, l.now())
+	r.base, r.bottom = tail, false // and remembers t.last as lost
+	t.last = tail
 }
 
-// spanStart returns the moment at which a span begins.
-func (l *link) spanStart(span uint32) uint64 {
-	return uint64(l.start.UnixMicro()) + uint64(span)<<spanBits
+// acceptPage delivers the messages of a page. The caller holds mu.
+func (l *dispatcher) acceptPage(id uint32, t *topic, p page) {
+	for _, e := range p.entries {
+		if e.foreign {
+			if t.last.Less(e.id) {
+				t.last = e.id
+			}
+			continue
+		}
+		l.accept(id, t, heldMessage{id: e.id, payload: e.payload, user: e.user, durable: true})
+	}
+}
+
+// forgetPast drops the past of a topic. upTo is the entry that stands in its stream for
+// it, zero where there is no stream. The caller holds mu.
+func (l *dispatcher) forgetPast(t *topic, upTo message.StreamID) {
+	l.rings.drop(t)
+	// What was lost before is forgotten too: where there is a stream, it begins with upTo
+	// and tells everybody from before of a gap.
+	t.flags &^= topicLostBefore | topicLostAfter | topicWhole
+	switch {
+	case upTo.IsZero():
+		t.flags |= topicLostAfter
+	case t.last.Less(upTo):
+		t.last = upTo
+	}
+	t.at = l.clock.next()
+}
+
+// passOver has a gap in place of a message that is too large. The caller holds mu.
+func (l *dispatcher) passOver(t *topic, m heldMessage) {
+	l.b.oversize.note(l.b.log, l.topics.channel(t), len(m.payload))
+	l.tellGap(t, GapTooLarge)
+	if m.durable {
+		// It is lost to those who come from before it, and not behind it.
+		t.last = m.id
+		t.flags = t.flags&^topicLostAfter | topicLostBefore
+	}
 }

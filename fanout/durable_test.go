@@ -3,16 +3,17 @@ package fanout
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 func TestDurableMessagesCarryTheirID(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	join(b, "news", r)
 	r.wait(t, "news", 1)
@@ -35,7 +36,7 @@ func TestDurableMessagesCarryTheirID(t *testing.T) {
 
 func TestJoinedTellsTheEndOfTheStream(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	server.publishDurable("news", "one", 100)
 	id := server.publishDurable("news", "two", 100)
@@ -50,7 +51,7 @@ func TestJoinedTellsTheEndOfTheStream(t *testing.T) {
 func TestJoinAmongDurableMessages(t *testing.T) {
 	const messages = 400
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	waitReady(t, b)
 	ids := make([]string, messages)
 	recorders := make([]*recorder, 0, 20)
@@ -95,21 +96,21 @@ func TestOutageOfADurableChannel(t *testing.T) {
 		"the stream was made meanwhile": {during: 40},
 		"plain messages too":            {before: 1, during: 3, plain: true, gap: GapBroker},
 		"trimmed past the last": {before: 3, during: 10, gap: GapHistory, missing: 6,
-			meanwhile: func(s *redisServer) { s.do("XTRIM", "{push:c}:log", "MAXLEN", 4) }},
+			meanwhile: func(s *redisServer) { s.Do("XTRIM", "{push:c}:log", "MAXLEN", 4) }},
 		"new and trimmed": {during: 10, gap: GapHistory, missing: 6,
-			meanwhile: func(s *redisServer) { s.do("XTRIM", "{push:c}:log", "MAXLEN", 4) }},
+			meanwhile: func(s *redisServer) { s.Do("XTRIM", "{push:c}:log", "MAXLEN", 4) }},
 		"trimmed, but not past the last": {before: 9, during: 3,
-			meanwhile: func(s *redisServer) { s.do("XTRIM", "{push:c}:log", "MAXLEN", 4) }},
+			meanwhile: func(s *redisServer) { s.Do("XTRIM", "{push:c}:log", "MAXLEN", 4) }},
 		"lost its end": {before: 3, gap: GapHistory, meanwhile: func(s *redisServer) {
-			last := s.client.XRevRangeN(context.Background(), "{push:c}:log", "+", "-", 1).Val()
-			s.do("XDEL", "{push:c}:log", last[0].ID)
+			last := s.Client.XRevRangeN(context.Background(), "{push:c}:log", "+", "-", 1).Val()
+			s.Do("XDEL", "{push:c}:log", last[0].ID)
 		}},
-		"emptied": {before: 3, gap: GapHistory, meanwhile: func(s *redisServer) { s.do("FLUSHALL") }},
+		"emptied": {before: 3, gap: GapHistory, meanwhile: func(s *redisServer) { s.Do("FLUSHALL") }},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			server := startRedis(t)
-			p := startProxy(t, server.addr)
+			p := startProxy(t, server.Addr)
 			c := testConfig(p.url())
 			c.ReplayMessages = 10_000
 			b := runBroker(t, c)
@@ -126,7 +127,7 @@ func TestOutageOfADurableChannel(t *testing.T) {
 				want = append(want, fmt.Sprintf("before %d", i))
 			}
 			r.wait(t, "c", len(want))
-			var last Position
+			var last message.Position
 			if test.before > 0 {
 				last = r.of("c")[len(want)-1].msg.ID
 			}
@@ -174,7 +175,7 @@ func TestOutageOfADurableChannel(t *testing.T) {
 func TestExactlyOnceAcrossKills(t *testing.T) {
 	const messages, kills = 600, 4
 	server := startRedis(t, "--appendonly", "yes", "--appendfsync", "always")
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	join(b, "ledger", r)
 	r.wait(t, "ledger", 1)
@@ -197,8 +198,8 @@ func TestExactlyOnceAcrossKills(t *testing.T) {
 	}()
 	for i := range published {
 		if i%(messages/(kills+1)) == messages/(kills+1)-1 && i < messages-2 {
-			server.kill()
-			server.start()
+			server.Kill()
+			server.Start()
 		}
 	}
 	if ctx.Err() != nil {
@@ -227,7 +228,7 @@ func TestExactlyOnceAcrossKills(t *testing.T) {
 
 func TestPublish(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	join(b, "news", r)
 	r.wait(t, "news", 1)
@@ -250,10 +251,10 @@ func TestPublish(t *testing.T) {
 	if got := r.texts("news"); !slices.Equal(got, []string{"joined", "plain", "durable", "last"}) {
 		t.Fatalf("got %v", got)
 	}
-	if ttl := server.do("TTL", "{push:news}:log").(int64); ttl < 50 || ttl > 60 {
+	if ttl := server.Do("TTL", "{push:news}:log").(int64); ttl < 50 || ttl > 60 {
 		t.Errorf("the stream lives for %d s, want 60", ttl)
 	}
-	if ttl := server.do("TTL", "{push:news}:once:k").(int64); ttl < 80 || ttl > 90 {
+	if ttl := server.Do("TTL", "{push:news}:once:k").(int64); ttl < 80 || ttl > 90 {
 		t.Errorf("the key is remembered for %d s, want 90", ttl)
 	}
 	if _, err := b.Publish(ctx, "news", []byte("\x1e9-9\x1ex"), PublishOptions{}); err == nil {
@@ -267,19 +268,7 @@ func TestPublish(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := server.do("XLEN", "{push:news}:log").(int64); n > 250 {
+	if n := server.Do("XLEN", "{push:news}:log").(int64); n > 250 {
 		t.Errorf("%d entries in a stream of about 10", n)
-	}
-}
-
-func TestScriptForOtherLanguages(t *testing.T) {
-	for name, want := range map[string]string{"publish.lua": scriptText, "forget.lua": forgetText} {
-		text, err := os.ReadFile("../configs/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(text) != want {
-			t.Errorf("configs/%s and fanout/%[1]s differ: copy one over the other", name)
-		}
 	}
 }

@@ -24,7 +24,7 @@ func TestEmbedded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if line := log.String(); !strings.Contains(line, "nothing survives a restart") || !strings.Contains(line, b.embedded.addr()) {
+	if line := log.String(); !strings.Contains(line, "nothing survives a restart") || !strings.Contains(line, b.embedded.Addr()) {
 		t.Errorf("the log says %q", line)
 	}
 	b.log = testLog()
@@ -43,7 +43,7 @@ func TestEmbedded(t *testing.T) {
 	r.wait(t, "news", 1)
 
 	// As redis-cli -p 6380 would.
-	client := redis.NewClient(&redis.Options{Addr: b.embedded.addr(), Protocol: 2})
+	client := redis.NewClient(&redis.Options{Addr: b.embedded.Addr(), Protocol: 2})
 	defer client.Close()
 	if err := client.Publish(ctx, "push:news", "hello").Err(); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestEmbedded(t *testing.T) {
 	if a := r.replay(t, b, "other", mustPosition(t, last)); a.Gap != nil || !slices.Equal(payloads(a.Messages), []string{"second"}) {
 		t.Fatalf("replay: %+v", a)
 	}
-	b.embedded.server.FastForward(2 * time.Hour)
+	b.embedded.FastForward(2 * time.Hour)
 	if n := client.Exists(ctx, "{push:news}:log").Val(); n != 0 {
 		t.Error("the stream outlived its TTL")
 	}
@@ -86,8 +86,8 @@ func TestEmbeddedTakesRedisCLI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.close()
-	host, port, err := net.SplitHostPort(e.addr())
+	defer e.Close()
+	host, port, err := net.SplitHostPort(e.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}

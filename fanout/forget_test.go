@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -45,8 +46,8 @@ func TestForget(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := startRedis(t)
-			b := runBroker(t, testConfig(server.url()))
-			other, stop := startBroker(t, testConfig(server.url()), "node2")
+			b := runBroker(t, testConfig(server.URL()))
+			other, stop := startBroker(t, testConfig(server.URL()), "node2")
 			defer stop()
 			r, r2 := newRecorder(), newRecorder()
 			publish := func(k int) {
@@ -74,7 +75,7 @@ func TestForget(t *testing.T) {
 					durables = n / 2
 				}
 			}
-			before := []Position{unused, {}}
+			before := []message.Position{unused, {}}
 			for _, e := range r.wait(t, "c", len(want))[1:] {
 				before = append(before, e.msg.ID)
 			}
@@ -123,7 +124,7 @@ func TestForget(t *testing.T) {
 // after a restart of the gateway, and one from before is told of the gap then too.
 func TestForgetOutlivesTheGateway(t *testing.T) {
 	server := startRedis(t)
-	b, stop := startBroker(t, testConfig(server.url()), "node1")
+	b, stop := startBroker(t, testConfig(server.URL()), "node1")
 	r := newRecorder()
 	join(b, "c", r)
 	r.wait(t, "c", 1)
@@ -132,7 +133,7 @@ func TestForgetOutlivesTheGateway(t *testing.T) {
 	r.heardOf(t, server, "c")
 	stop()
 
-	b = runBroker(t, testConfig(server.url()))
+	b = runBroker(t, testConfig(server.URL()))
 	r = newRecorder()
 	join(b, "c", r)
 	since := r.wait(t, "c", 1)[0].joined.Position
@@ -155,11 +156,11 @@ func TestForgetOutlivesTheGateway(t *testing.T) {
 // a new message for an old one.
 func TestForgetKeepsIdsRising(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	join(b, "c", r)
 	r.wait(t, "c", 1)
-	pipe := server.client.Pipeline()
+	pipe := server.Client.Pipeline()
 	const n = 50
 	for k := range n {
 		publishScript.Eval(t.Context(), pipe, []string{"{push:c}:log"}, "push:c", k, 100, 60)
@@ -171,7 +172,7 @@ func TestForgetKeepsIdsRising(t *testing.T) {
 	if got := r.wait(t, "c", n+1); len(got) != n+1 {
 		t.Errorf("%d messages came of %d", len(got)-1, n)
 	}
-	if ttl := server.do("TTL", "{push:c}:log").(int64); ttl < 1 || ttl > 60 {
+	if ttl := server.Do("TTL", "{push:c}:log").(int64); ttl < 1 || ttl > 60 {
 		t.Errorf("the stream is kept for %d s", ttl)
 	}
 }
@@ -179,7 +180,7 @@ func TestForgetKeepsIdsRising(t *testing.T) {
 // A read of the stream that is under way doesn't bring forgotten messages back.
 func TestForgetAmidReplays(t *testing.T) {
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Ring.Messages = 4
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -195,7 +196,7 @@ func TestForgetAmidReplays(t *testing.T) {
 			defer close(asked)
 			for {
 				done := make(chan struct{})
-				b.ReplayNewest("c", 15, r, func(Replay) { close(done) })
+				b.ReplayNewest("c", 15, func(Replay) { close(done) })
 				<-done
 				select {
 				case <-stop:

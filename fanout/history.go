@@ -4,26 +4,26 @@ import (
 	"context"
 	"slices"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 const (
-	// pageBytes is the most that one answer has of a stream, unless a single message
-	// is larger.
+	// pageBytes is the most that one answer has of a stream, unless a single message is
+	// larger.
 	pageBytes = 256 << 10
-	// pieceBytes is about the most that Redis is asked for at once where nothing is
-	// kept but the ids.
+	// pieceBytes is about the most that Redis is asked for at once where nothing is kept
+	// but the ids.
 	pieceBytes = 1 << 20
-	// entryBytes is what an entry counts besides its payload.
+	// entryBytes is the count of an entry besides its payload.
 	entryBytes = 160
-	// firstEntries is how many entries are asked for at once while their size is a
-	// guess, and moreEntries by how many times more the next time.
+	// firstEntries is how many entries are asked for at once while their size is a guess,
+	// and moreEntries by how many times more the next time.
 	firstEntries, moreEntries = 32, 4
 )
 
 // history is a part of a stream: its entries behind from, up to to.
 type history struct {
-	from, to streamID
+	from, to message.StreamID
 	entries  []entry // oldest first
 	bytes    int     // that they count
 	size     int     // of the last entries, on the average
@@ -31,65 +31,55 @@ type history struct {
 	complete bool    // nothing after from is missing
 	whole    bool    // it's a stream of which nothing was ever removed
 	end      bool    // the stream had nothing after to
-	deleted  streamID
+	deleted  message.StreamID
 }
 
-// readPage reads what a stream has after a position, up to a page. size is the size of its
+// readPage reads a stream from a position on, up to a page. size is the size of its
 // entries where that is known, received the last durable message that has been received
 // already, so the stream reaches at least that far.
-func (l *link) readPage(ctx context.Context, name string, from, received streamID, size int, p *portion) (history, error) {
-	l.b.counters.historyReads.Add(1)
+func (r *streamReader) readPage(ctx context.Context, name string, from, received message.StreamID, size int, p *pageSizer) (history, error) {
+	r.reads.Add(1)
 	h := history{from: from, to: from, size: size}
 	if size == 0 {
-		key := l.b.names.stream(name)
-		e, err := l.extentOf(ctx, key, l.b.servers.client.XInfoStream(ctx, key))
+		key := r.names.stream(name)
+		e, err := r.extentOf(ctx, key, r.servers.Client.XInfoStream(ctx, key))
 		if err != nil {
 			return h, err
 		}
 		h.size = e.size
 	}
-	return h, l.extend(ctx, name, &h, received, p)
+	return h, r.extend(ctx, name, &h, received, p)
 }
 
 // extend reads on behind h, to the end of the page or of the stream.
-func (l *link) extend(ctx context.Context, name string, h *history, received streamID, p *portion) error {
-	key := l.b.names.stream(name)
+func (r *streamReader) extend(ctx context.Context, name string, h *history, received message.StreamID, p *pageSizer) error {
+	key := r.names.stream(name)
 	h.end = false
-	for limit := 0; !h.end && (len(h.entries) == 0 || h.bytes+h.size <= l.page); {
-		limit = nextLimit(limit, l.page-h.bytes, h.size)
-		pipe := l.b.servers.client.Pipeline()
-		read := pipe.XRangeN(ctx, key, beyond(h.to, "-"), "+", int64(p.of(limit)))
-		info := pipe.XInfoStream(ctx, key)
-		_, _ = pipe.Exec(ctx)
-		entries, err := entriesOf(read)
+	for limit := 0; !h.end && (len(h.entries) == 0 || h.bytes+h.size <= r.page); {
+		limit = nextLimit(limit, r.page-h.bytes, h.size)
+		entries, e, err := r.entriesAfter(ctx, key, h.to, p.of(limit))
 		if err != nil {
 			return err
 		}
-		// Behind the entries: what is trimmed in between makes them seem
-		// incomplete, never the other way round.
-		e, err := l.extentOf(ctx, key, info)
-		if err != nil {
-			return err
-		}
-		if len(h.entries) > 0 && (e.first.isZero() || h.to.less(e.first)) {
+		if len(h.entries) > 0 && (e.first.IsZero() || h.to.Less(e.first)) {
 			return nil // it was trimmed behind h: the next page tells of that
 		}
 		h.length, h.whole, h.deleted = e.length, e.whole, e.deleted
-		h.complete = !e.first.isZero() && !h.from.less(e.first) || e.whole && h.from.isZero()
+		h.complete = e.holds(h.from)
 		h.end = len(entries) < p.of(limit)
-		if !h.add(entries, l.page) {
+		if !h.add(entries, r.page) {
 			h.end = false
 			return nil
 		}
 	}
-	if h.end && h.to.less(received) {
+	if h.end && h.to.Less(received) {
 		h.to = received
 	}
 	return nil
 }
 
-// add appends entries as far as there is room, one at least, and reports whether all
-// had room.
+// add appends entries as far as there is room, one at least, and reports whether all had
+// room.
 func (h *history) add(entries []entry, most int) bool {
 	before, count := h.bytes, len(h.entries)
 	for _, e := range entries {
@@ -122,44 +112,44 @@ func nextLimit(before, room, size int) int {
 
 // starts is where the newest entries of a stream begin.
 type starts struct {
-	ids  []streamID // newest first
-	all  bool       // there are none before these
-	few  int        // there are no more entries than that, whose ids aren't known
-	seq  uint32     // of the topic's last message then
-	when uint32     // in the link's milliseconds
+	ids  []message.StreamID // newest first
+	all  bool               // there are none before these
+	few  int                // there are no more entries than that, whose ids aren't known
+	seq  uint32             // of the topic's last message then
+	when uint32             // in the link's milliseconds
 }
 
-// of returns the position before the newest n entries of those up to until, zero for
-// the whole stream; it is zero where there are no more than n.
-func (s *starts) of(n int, until streamID) (start streamID, ok bool) {
+// of returns the position before the newest n entries of those up to until, zero for the
+// whole stream; it is zero where there are no more than n.
+func (s *starts) of(n int, until message.StreamID) (start message.StreamID, ok bool) {
 	i := 0
-	for !until.isZero() && i < len(s.ids) && until.less(s.ids[i]) {
+	for !until.IsZero() && i < len(s.ids) && until.Less(s.ids[i]) {
 		i++
 	}
 	if i += n; i < len(s.ids) {
 		return s.ids[i], true
 	}
-	return streamID{}, s.all && n >= s.few
+	return message.StreamID{}, s.all && n >= s.few
 }
 
-// readBack finds where the newest n entries of a stream begin, by their ids alone,
-// which is not looked for where there are no more than few. What was read is returned
-// too where it's no more than a page.
-func (l *link) readBack(ctx context.Context, name string, received streamID, n, few int, p *portion) (s starts, h *history, err error) {
-	key := l.b.names.stream(name)
-	e, err := l.extentOf(ctx, key, l.b.servers.client.XInfoStream(ctx, key))
+// readBack finds where the newest n entries of a stream begin, by their ids alone, which
+// is not looked for where there are no more than few. What was read is returned too where
+// it's no more than a page.
+func (r *streamReader) readBack(ctx context.Context, name string, received message.StreamID, n, few int, p *pageSizer) (s starts, h *history, err error) {
+	key := r.names.stream(name)
+	e, err := r.extentOf(ctx, key, r.servers.Client.XInfoStream(ctx, key))
 	if err != nil {
 		return s, nil, err
 	}
 	if e.length >= 0 && e.length <= int64(few) {
 		return starts{all: true, few: int(e.length)}, nil, nil
 	}
-	l.b.counters.historyReads.Add(1)
+	r.reads.Add(1)
 	h = &history{size: e.size, whole: e.whole, deleted: e.deleted, length: e.length, end: true}
 	size, end := e.size, "+"
 	for limit := 0; len(s.ids) <= n && !s.all; {
 		limit = min(nextLimit(limit, pieceBytes, size), n+1-len(s.ids))
-		entries, err := entriesOf(l.b.servers.client.XRevRangeN(ctx, key, end, "-", int64(p.of(limit))))
+		entries, err := entriesOf(r.servers.Client.XRevRangeN(ctx, key, end, "-", int64(p.of(limit))))
 		if err != nil {
 			return s, nil, err
 		}
@@ -173,7 +163,7 @@ func (l *link) readBack(ctx context.Context, name string, received streamID, n, 
 			size, end = bytes/len(entries), beyond(entries[len(entries)-1].id, "+")
 		}
 		if h != nil {
-			if h.bytes += bytes; h.bytes > l.page {
+			if h.bytes += bytes; h.bytes > r.page {
 				h = nil
 			} else {
 				h.entries = append(h.entries, entries...)
@@ -188,72 +178,20 @@ func (l *link) readBack(ctx context.Context, name string, received streamID, n, 
 		}
 		slices.Reverse(h.entries)
 		h.to, h.size = received, size
-		if len(s.ids) > 0 && h.to.less(s.ids[0]) {
+		if len(s.ids) > 0 && h.to.Less(s.ids[0]) {
 			h.to = s.ids[0]
 		}
 	}
 	return s, h, nil
 }
 
-// extent is what XINFO STREAM tells of a stream.
-type extent struct {
-	length  int64    // negative where it isn't known
-	first   streamID // entry; zero: there is none
-	whole   bool     // it has as many entries as were ever added to it
-	size    int      // bytes of its first or last entry, whichever is larger
-	deleted streamID // the newest that was ever removed from among the others
-}
-
-// extentOf reads the reply. A server that doesn't tell all of it, or won't, is asked
-// for the first entry.
-func (l *link) extentOf(ctx context.Context, key string, info *redis.XInfoStreamCmd) (e extent, err error) {
-	v, err := info.Result()
-	if err = hardError(err); err != nil {
-		return e, err
-	}
-	e.length = -1
-	var ends []redis.XMessage
-	if v != nil && info.Err() == nil {
-		e.length = v.Length
-		// A server that doesn't count what was added (before Redis 7) is not believed.
-		e.whole = v.Length > 0 && v.EntriesAdded == v.Length
-		ends = []redis.XMessage{v.FirstEntry, v.LastEntry}
-		if id, err := ParsePosition(v.MaxDeletedEntryID); err == nil {
-			e.deleted = idOf(id)
-		}
-	}
-	if e.length != 0 && (ends == nil || ends[0].ID == "") {
-		read := l.b.servers.client.XRangeN(ctx, key, "-", "+", 1)
-		if ends, err = read.Result(); hardError(err) != nil {
-			return e, err
-		}
-		if len(ends) == 0 {
-			e.length = 0
-		}
-	}
-	for i, m := range ends {
-		if m.ID == "" {
-			continue
-		}
-		one, err := entryOf(m)
-		if err != nil {
-			return e, err
-		}
-		if i == 0 {
-			e.first = one.id
-		}
-		e.size = max(e.size, one.bytes())
-	}
-	return e, nil
-}
-
-// messages makes the messages of h up to a position, in order, to be shared
-// by all who wait for them. Seq is below those of the messages that follow. lost is
-// the last of those that are left out because they are too large, zero for none.
-func (h *history) messages(channel string, to streamID, seq uint32, o *oversize) (list []*Message, lost streamID) {
-	list = make([]*Message, 0, len(h.entries))
+// messages makes the messages of h up to a position, in order, to be shared by all who
+// wait for them. Seq is below those of the messages that follow. lost is the last of
+// those that are left out because they are too large, zero for none.
+func (h *history) messages(channel string, to message.StreamID, seq uint32, o *oversize) (list []*message.Message, lost message.StreamID) {
+	list = make([]*message.Message, 0, len(h.entries))
 	for _, e := range h.entries {
-		if to.less(e.id) {
+		if to.Less(e.id) {
 			break
 		}
 		if o.is(e.payload) {
@@ -261,7 +199,7 @@ func (h *history) messages(channel string, to streamID, seq uint32, o *oversize)
 			continue
 		}
 		if !e.foreign {
-			m := NewMessage(channel, e.id.position(), seq, []byte(e.payload))
+			m := message.New(channel, e.id.Position(), seq, []byte(e.payload))
 			m.User = e.user
 			list = append(list, m)
 		}
@@ -269,12 +207,12 @@ func (h *history) messages(channel string, to streamID, seq uint32, o *oversize)
 	return list, lost
 }
 
-// covers reports whether nothing is missing between id and the first entry
-// that h gives after it. A server that tells (from Redis 7) is asked whether an entry
-// was removed from within what was read, up to a position.
-func (h *history) covers(id, to streamID) bool {
-	if id.less(h.deleted) && !to.less(h.deleted) {
+// covers reports whether nothing is missing between id and the first entry that h gives
+// after it. A server that tells (from Redis 7) is asked whether an entry was removed from
+// within h, up to a position.
+func (h *history) covers(id, to message.StreamID) bool {
+	if id.Less(h.deleted) && !to.Less(h.deleted) {
 		return false
 	}
-	return h.complete || len(h.entries) > 0 && !id.less(h.entries[0].id)
+	return h.complete || len(h.entries) > 0 && !id.Less(h.entries[0].id)
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // A client that goes through channel after channel leaves as many behind as are to
@@ -19,7 +21,7 @@ func TestLingeringIsBounded(t *testing.T) {
 		names = 50_000
 	}
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.MaxLingering = most
 	b := runBroker(t, c)
 	waitReady(t, b)
@@ -39,14 +41,14 @@ func TestLingeringIsBounded(t *testing.T) {
 		}
 	}
 	subscribed := func() (clients, channels int) {
-		list := server.client.ClientList(context.Background()).Val()
+		list := server.Client.ClientList(context.Background()).Val()
 		for field := range strings.FieldsSeq(list) {
 			if n, ok := strings.CutPrefix(field, "sub="); ok {
 				n, _ := strconv.Atoi(n)
 				clients += n
 			}
 		}
-		return clients, len(server.client.PubSubChannels(context.Background(), "push:c*").Val())
+		return clients, len(server.Client.PubSubChannels(context.Background(), "push:c*").Val())
 	}
 	settled := func() {
 		t.Helper()
@@ -81,7 +83,7 @@ func TestLingeringIsBounded(t *testing.T) {
 
 func TestNoneLingers(t *testing.T) {
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.MaxLingering = 0
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -93,10 +95,10 @@ func TestNoneLingers(t *testing.T) {
 		}
 		b.Leave(name, r)
 	}
-	b.Replay("read", Position{}, r, func(Replay) {}) // nobody joins it
+	b.Replay("read", message.Position{}, func(Replay) {}) // nobody joins it
 	eventually(t, "all are forgotten", func() bool { return b.Stats().Channels == 0 })
 	eventually(t, "all are unsubscribed", func() bool {
-		return len(server.client.PubSubChannels(context.Background(), "push:[cr]*").Val()) == 0
+		return len(server.Client.PubSubChannels(context.Background(), "push:[cr]*").Val()) == 0
 	})
 }
 
@@ -110,7 +112,7 @@ func TestNamesComeAndGoDuringAnOutage(t *testing.T) {
 		l.join(name, 1)
 		l.leave(name, 1)
 	}
-	if n := l.topics.used; n > 200 {
+	if n := l.topics.chunks.Last(); n > 200 {
 		t.Errorf("%d places for topics, want about 100", n)
 	}
 	if n := cap(l.wanted); n > 4*subscribeBatch {
@@ -219,12 +221,12 @@ func TestLingeringAgainstAModel(t *testing.T) {
 			},
 			"": func(rt *rapid.T) {
 				var got []string
-				for p := l.lingering.first; p != 0; _, p = l.topics.at(p - 1).neighbours() {
-					got = append(got, l.topics.channel(l.topics.at(p-1)))
+				for p := l.lingering.first; p != 0; _, p = l.topics.at(p).neighbours() {
+					got = append(got, l.topics.channel(l.topics.at(p)))
 				}
 				var back []string
-				for p := l.lingering.last; p != 0; p, _ = l.topics.at(p - 1).neighbours() {
-					back = append([]string{l.topics.channel(l.topics.at(p - 1))}, back...)
+				for p := l.lingering.last; p != 0; p, _ = l.topics.at(p).neighbours() {
+					back = append([]string{l.topics.channel(l.topics.at(p))}, back...)
 				}
 				if fmt.Sprint(got) != fmt.Sprint(model) || fmt.Sprint(back) != fmt.Sprint(model) || l.lingering.n != len(model) {
 					rt.Fatalf("%v linger, backwards %v, counted %d, want %v", got, back, l.lingering.n, model)

@@ -5,11 +5,13 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 func TestChannelsLinger(t *testing.T) {
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Linger = 200 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -32,7 +34,7 @@ func TestChannelsLinger(t *testing.T) {
 
 func TestAReturnEndsTheLinger(t *testing.T) {
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Linger = 150 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -59,7 +61,7 @@ func TestAReturnEndsTheLinger(t *testing.T) {
 func TestForgottenAndJoinedAgain(t *testing.T) {
 	const rounds = 30
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Linger = 5 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -150,18 +152,18 @@ func TestUnsubscribesHaveAWindow(t *testing.T) {
 // A replay keeps its channel for as long as Redis is away.
 func TestReplayOutlivesTheLinger(t *testing.T) {
 	server := newRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Linger = 20 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
 	done := make(chan Replay, 1)
-	b.Replay("kept", Position{}, r, func(a Replay) { done <- a })
+	b.Replay("kept", message.Position{}, func(a Replay) { done <- a })
 	for range 5 {
 		join(b, "clock", r)
 		b.Leave("clock", r)
 		eventually(t, "the other channel is forgotten", func() bool { return b.Stats().Channels == 1 })
 	}
-	server.start()
+	server.Start()
 	select {
 	case <-done:
 	case <-time.After(testDeadline):
@@ -173,7 +175,7 @@ func TestReplayOutlivesTheLinger(t *testing.T) {
 func TestUnsubscribeIsBatched(t *testing.T) {
 	const channels = 2*subscribeWindow + 1000
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Connections, c.Linger = 1, 300*time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -191,7 +193,7 @@ func TestUnsubscribeIsBatched(t *testing.T) {
 		defer l.mu.Unlock()
 		return l.leaving == 0 && len(l.unwanted) == 0
 	})
-	if n := server.calls("unsubscribe"); n > 400 {
+	if n := server.Calls("unsubscribe"); n > 400 {
 		t.Errorf("%d UNSUBSCRIBE commands for %d channels", n, channels)
 	}
 }

@@ -6,62 +6,42 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"sync"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/internal/upstream"
 )
 
-// link is a subscribing connection to Redis, made again whenever it is lost,
-// and the channels that belong to it. On a Cluster it is one to each server
-// that owns some of these channels.
+// link is a subscribing connection to Redis, made again whenever it is lost, and the
+// channels that belong to it. On a Cluster it is one to each server that owns some of
+// these channels.
 //
-// The goroutines of a session, which waits for them: write (gathers SUBSCRIBE
-// and UNSUBSCRIBE, and connects), settle (finds each confirmed channel's place
-// in its stream), the replayers, one that waits for a failure, and for each
-// connection receive (the only one that reads it; order within a channel comes
-// from it and mu) and probe. They talk through the queues under mu and are woken
-// by signals.
+// It is made of layers, each of which calls only those below: subscriptions, the channels
+// that Redis is to send; replays, for clients that come back; and the dispatcher, which
+// holds mu for all of them.
+//
+// The goroutines of a session, which waits for them: write (gathers SUBSCRIBE and
+// UNSUBSCRIBE, and connects), resync (finds each confirmed channel's place in its
+// stream), the replayers, one that waits for a failure, and for each connection receive
+// (the only one that reads it; order within a channel comes from it and mu) and probe.
+// They talk through the queues under mu and are woken by signals.
 type link struct {
+	subscriptions
+
 	// Immutable.
 
-	b         *Broker
 	label     string
 	probeName string // on a Cluster of a slot whose channels are the link's
-	start     time.Time
-	page      int // bytes of a page of history, less in tests
-	mostLent  int // bytes that are lent before no more is read
-
-	// Signals: sent by anyone who filled the queue of that name, received by
-	// the goroutine that empties it, never closed.
-
-	wake, confirm, replays signal
 
 	// Guarded by mu.
 
-	mu        sync.Mutex
-	topics    topics
-	rings     rings
-	wanted    []uint32 // topics to subscribe to
-	unwanted  []string // names to unsubscribe from
-	confirmed []uint32 // topics to settle
-	lingering lingering
-	held      map[uint32]*heldMessages // by topics that are confirmed
-	waits     map[uint32]*replayWaits
-	replaying []uint32 // topics of waits that a replayer should look at
-	lent      int      // bytes that were read of streams and that somebody still needs
-	windows   windows
-	pending   int   // topics subscribing or confirmed
-	leaving   int   // names of which the end of the subscription isn't confirmed yet
-	again     int   // topics with topicAgain
 	probed    bool  // a probe has come back on this connection
 	ending    bool  // the session has failed, and waits for its goroutines
 	down      error // why the link doesn't deliver; nil: it does
-	refused   bool  // settle's reads have failed for so long that the link is down
+	refused   bool  // resync's reads have failed for so long that the link is down
 	reported  bool  // the log has this outage
 	downSince time.Time
-	readsFail time.Time // since when settle's reads do; zero: they don't
+	readsFail time.Time // since when resync's reads do; zero: they don't
 	moved     time.Time // since when the link follows a slot to another server; zero: it doesn't
-	floor     uint32    // above the seq of every topic that was forgotten
-	at        uint64    // the last moment
 }
 
 // signal wakes one goroutine; signals that come while it works are one.
@@ -78,23 +58,16 @@ var errStarting = errors.New("not connected yet")
 
 func newLink(b *Broker, number, of int) *link {
 	label := strconv.Itoa(number)
-	l := &link{
-		b:         b,
-		label:     label,
-		probeName: b.names.probe(b.node, label),
-		start:     b.start,
-		page:      pageBytes,
-		mostLent:  max(pageBytes, lentBytes/of),
-		wake:      make(signal, 1),
-		confirm:   make(signal, 1),
-		replays:   make(signal, 1),
-		topics:    topics{prefix: len(b.names.prefix)},
-		held:      make(map[uint32]*heldMessages),
-		waits:     make(map[uint32]*replayWaits),
-		down:      errStarting,
-		downSince: time.Now(),
-	}
-	for n := 0; b.servers.cluster != nil && linkOfSlot(slot(l.probeName), of) != number; n++ {
+	l := &link{label: label, probeName: b.names.probe(b.node, label), down: errStarting, downSince: time.Now()}
+	l.b, l.start, l.clock = b, b.start, hybridClock{start: b.start}
+	l.topics = newTopics(b.names.prefix)
+	l.held = make(map[uint32]*heldMessages)
+	l.streams = streamReader{servers: b.servers, names: b.names, reads: &b.counters.historyReads, page: pageBytes}
+	l.mostLent = max(pageBytes, lentBytes/of)
+	l.replaysWake = make(signal, 1)
+	l.waits = make(map[uint32]*replayWaits)
+	l.wake, l.confirm = make(signal, 1), make(signal, 1)
+	for n := 0; b.servers.Sharded() && linkOfSlot(upstream.Slot(l.probeName), of) != number; n++ {
 		l.probeName = b.names.probe(b.node, label+"|"+strconv.Itoa(n))
 	}
 	l.lingering.most = (b.config.MaxLingering + of - 1 - number) / of
@@ -102,12 +75,10 @@ func newLink(b *Broker, number, of int) *link {
 	return l
 }
 
-func (l *link) now() uint32 { return millis(l.start) }
-
-// The times between two tries to connect, on the average, and half as much more or
-// less: a server that accepts again, or a password that is right again, is found
-// within a second. A hundred nodes with two connections each are 400 tries a second,
-// spread evenly, which an idle Redis hardly notices.
+// The times between two tries to connect, on the average, and half as much more or less:
+// a server that accepts again, or a password that is right again, is found within a
+// second. A hundred nodes with two connections each are 400 tries a second, spread
+// evenly, which an idle Redis hardly notices.
 const firstDelay, mostDelay = 50 * time.Millisecond, 500 * time.Millisecond
 
 // run keeps the link connected until ctx ends.
@@ -119,8 +90,8 @@ func (l *link) run(ctx context.Context) {
 			return
 		}
 		l.lost()
-		l.b.servers.lookAgain(ctx)
-		l.b.probes.lookAgain(ctx)
+		l.b.servers.Refresh(ctx)
+		l.b.probes.Refresh(ctx)
 		if wasUp {
 			delay = firstDelay
 		}
@@ -134,9 +105,9 @@ func (l *link) run(ctx context.Context) {
 	}
 }
 
-// fail takes note, as soon as a connection fails, that the link doesn't deliver,
-// and reports whether it did. Nothing else of the session changes yet: a read
-// that is under way may take as long as its timeout.
+// fail notes, as soon as a connection fails, that the link doesn't deliver, and reports
+// whether it did. Nothing else of the session changes yet: a read that is under way may
+// take as long as its timeout.
 func (l *link) fail(err error) (wasUp bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -150,8 +121,7 @@ func (l *link) fail(err error) (wasUp bool) {
 	return wasUp
 }
 
-// setDown declares the link down, or down for another reason. The caller holds
-// mu.
+// setDown declares the link down, or down for another reason. The caller holds mu.
 func (l *link) setDown(err error) {
 	if l.down == nil {
 		l.downSince = time.Now()
@@ -163,11 +133,10 @@ func (l *link) setDown(err error) {
 	}
 }
 
-// settleRead takes note of how a read of settle ended. When they fail for as
-// long as probes may, the link is down: it delivers what it did, but nothing
-// that is subscribed to now. Redis may be loading its data, or be a replica
-// without its master.
-func (l *link) settleRead(err error) {
+// noteRead notes how a read of resync ended. When they fail for as long as probes may,
+// the link is down: it delivers as before, but nothing that is subscribed to now. Redis
+// may be loading its data, or be a replica without its master.
+func (l *link) noteRead(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -182,9 +151,8 @@ func (l *link) settleRead(err error) {
 	}
 }
 
-// lost takes note that the connection is gone, with all goroutines of its
-// session: every channel is to be subscribed again, and whoever was served must
-// be told or caught up.
+// lost notes that the connection is gone, with all goroutines of its session: every
+// channel is to be subscribed again, and whoever was served must be told or caught up.
 func (l *link) lost() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -206,8 +174,8 @@ func (l *link) lost() {
 	})
 }
 
-// checkUp declares the link up when a probe came back, every channel that was
-// live before delivers again, and others can be made live. The caller holds mu.
+// checkUp declares the link up when a probe came back, every channel that was live before
+// delivers again, and others can be made live. The caller holds mu.
 func (l *link) checkUp() {
 	if l.down == nil && l.moved.IsZero() || l.ending || l.refused || !l.probed || l.again > 0 {
 		return
@@ -242,4 +210,78 @@ func (l *link) stats() (s LinkStats, ringBytes int) {
 		s.Err = l.down.Error()
 	}
 	return s, int(l.rings.bytes.Load())
+}
+
+// errSlotMoved ends a session of a Cluster: a slot of the link's belongs to another
+// server than the one that was subscribed to.
+var errSlotMoved = errors.New("a slot has moved to another server")
+
+// moveGrace is how many probe intervals a link may take to subscribe to its channels
+// again where a slot of theirs has moved, before it counts as down. It takes 0.1 s, so
+// that moving slots one by one, as an operator does for hours, leaves readiness alone.
+// What was published meanwhile is recovered, or told, as after any outage.
+const moveGrace = missedProbes
+
+// follow begins the time of grace. One that has begun goes on: a link that follows slots
+// and never arrives delivers nothing. The caller holds mu.
+func (l *link) follow(err error) {
+	if !l.moved.IsZero() {
+		return
+	}
+	l.moved = time.Now()
+	l.b.log.Info("redis moves a slot: its channels are subscribed to again", "connection", l.label, "channels", l.topics.len(), "err", err)
+}
+
+// followed ends the time of grace: the link delivers all its channels. The caller holds
+// mu.
+func (l *link) followed() {
+	l.b.log.Info("redis delivers from the slot's new server", "connection", l.label,
+		"after", time.Since(l.moved).Round(time.Millisecond))
+	l.moved = time.Time{}
+}
+
+// checkMoved declares the link down when the grace is over. The caller holds mu.
+func (l *link) checkMoved() {
+	if !l.moved.IsZero() && time.Since(l.moved) > moveGrace*l.b.config.ProbeInterval {
+		l.setDown(errSlotMoved)
+	}
+}
+
+// sweep forgets channels and rings that nobody needs any more, until ctx ends.
+func (l *link) sweep(ctx context.Context) {
+	c := l.b.config
+	tick := time.NewTicker(min(time.Second, max(5*time.Millisecond, min(c.Linger, c.Ring.Age)/8)))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-l.rings.over:
+		}
+		for more := true; more; {
+			more = l.sweepSome()
+		}
+	}
+}
+
+// sweepSome bounds the time for which the lock is held, and reports whether there is more
+// to do.
+func (l *link) sweepSome() (more bool) {
+	const slice = 4096
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.checkMoved()
+	now := l.now()
+	l.rings.expire(&l.topics, now)
+	all := l.rings.fitSome(&l.topics, slice)
+	all = l.forgetLingering(slice, func(t *topic) bool { return int32(now-t.due) >= 0 }) && all
+	l.checkUp() // a channel that was still to be resynced may be among the forgotten
+	// Those that can't go yet are not visited again and again.
+	excess := min(slice, l.lingering.n-l.lingering.most)
+	left := l.lingering.n - excess
+	if excess > 0 {
+		l.forgetLingering(excess, func(*topic) bool { return true })
+	}
+	return !all || excess == slice && l.lingering.n == left
 }

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // counter is a member that only counts.
@@ -12,9 +14,9 @@ type counter struct {
 	joined, messages, gaps atomic.Int64
 }
 
-func (c *counter) Joined(string, Joined) { c.joined.Add(1) }
-func (c *counter) Deliver(*Message)      { c.messages.Add(1) }
-func (c *counter) Gap(string, Gap)       { c.gaps.Add(1) }
+func (c *counter) Joined(string, Joined)    { c.joined.Add(1) }
+func (c *counter) Deliver(*message.Message) { c.messages.Add(1) }
+func (c *counter) Gap(string, Gap)          { c.gaps.Add(1) }
 
 // What a channel of its own costs each connection, with go-redis' map of names
 // and after the connection has been lost and made again.
@@ -25,7 +27,7 @@ func TestMemoryPerChannel(t *testing.T) {
 		n = 20_000
 	}
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	waitReady(t, b)
 	m := &counter{}
 	names := make([]string, n)
@@ -47,7 +49,7 @@ func TestMemoryPerChannel(t *testing.T) {
 		}
 	}
 	report("joined")
-	server.do("CLIENT", "KILL", "TYPE", "pubsub")
+	server.Do("CLIENT", "KILL", "TYPE", "pubsub")
 	start = time.Now()
 	eventually(t, "all are told of the outage", func() bool { return m.gaps.Load() == int64(n) && b.Ready() == nil })
 	t.Logf("%d channels joined in %v and again in %v after a lost connection", n, joined, time.Since(start))
@@ -58,7 +60,7 @@ func BenchmarkMessage(b *testing.B) {
 	_, l := offline(b, DefaultConfig())
 	l.openLive("news")
 	m := &counter{}
-	l.join("news", l.b.members.bit(m))
+	l.join("news", l.b.sinks.bit(m))
 	payload := string(make([]byte, 128))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/fanout/internal/upstream"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -69,7 +71,7 @@ func TestMovedSlotsAreQuiet(t *testing.T) {
 	}
 	count := unready(t, b)
 	for i, name := range append(names[:4:4], probes[0]) {
-		cluster.Move(slot("push:"+name), from, to)
+		cluster.Move(upstream.Slot("push:"+name), from, to)
 		eventually(t, "the channel is subscribed to at its new server", func() bool {
 			return to.Client.PubSubShardNumSub(t.Context(), "push:"+name).Val()["push:"+name] == 1
 		})
@@ -130,7 +132,7 @@ func TestMovedSlotsAndNoServer(t *testing.T) {
 		t.Errorf("after it has arrived: %v", err)
 	}
 	// What isn't a move is told at once.
-	if l.fail(errRedial); !errors.Is(l.ready(), errRedial) {
+	if l.fail(context.Canceled); !errors.Is(l.ready(), context.Canceled) {
 		t.Errorf("after another failure: %v", l.ready())
 	}
 }

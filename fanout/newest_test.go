@@ -53,8 +53,8 @@ func TestNewestOfATrimmedStream(t *testing.T) {
 			for i := range 60 {
 				server.publishDurable("c", strconv.Itoa(i), 10_000)
 			}
-			server.do("XTRIM", "{push:c}:log", "MAXLEN", tc.trim)
-			b := runBroker(t, testConfig(server.url()))
+			server.Do("XTRIM", "{push:c}:log", "MAXLEN", tc.trim)
+			b := runBroker(t, testConfig(server.URL()))
 			r := newRecorder()
 			join(b, "c", r)
 			r.wait(t, "c", 1)
@@ -75,7 +75,7 @@ func TestNewestOfATrimmedStream(t *testing.T) {
 // ones both.
 func TestNewestOfPlainMessages(t *testing.T) {
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Ring.Messages = 8
 	b := runBroker(t, c)
 	for _, channel := range []string{"plain", "mixed", "unused"} {
@@ -120,8 +120,8 @@ func TestNewestOfPlainMessages(t *testing.T) {
 // back to positions, who get all that they have missed.
 func TestNewestShareTheirReads(t *testing.T) {
 	const clients = 1000
-	server, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages, c.Ring.Bytes = 4, 1<<20 })
-	before := server.calls("xrevrange")
+	server, b, _, ids := filled(t, func(c *Config) { c.Ring.Messages, c.Ring.Bytes = 4, 1<<20 })
+	before := server.Calls("xrevrange")
 	var wg sync.WaitGroup
 	wg.Add(clients)
 	answers := make([]Replay, clients)
@@ -131,9 +131,9 @@ func TestNewestShareTheirReads(t *testing.T) {
 			wg.Done()
 		}
 		if i%4 == 0 {
-			b.Replay("c", mustPosition(t, ids[i%40]), r, done)
+			b.Replay("c", mustPosition(t, ids[i%40]), done)
 		} else {
-			b.ReplayNewest("c", i%40+1, r, done)
+			b.ReplayNewest("c", i%40+1, done)
 		}
 	}
 	wg.Wait()
@@ -146,7 +146,7 @@ func TestNewestShareTheirReads(t *testing.T) {
 			t.Fatalf("client %d: gap %v, got %v", i, a.Gap, got)
 		}
 	}
-	if reads := server.calls("xrevrange") - before; reads > 30 {
+	if reads := server.Calls("xrevrange") - before; reads > 30 {
 		t.Errorf("%d reads of the stream for %d clients", reads, clients)
 	}
 }
@@ -159,7 +159,7 @@ func TestNewestReadNoMore(t *testing.T) {
 			server.publishDurable("c", "x", 100_000)
 		}
 	}
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	b := runBroker(t, c)
 	r := newRecorder()
 	join(b, "c", r)
@@ -176,7 +176,7 @@ func TestNewestReadNoMore(t *testing.T) {
 func TestNewestJoinUpWithDelivery(t *testing.T) {
 	const messages, n = 2000, 50
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Ring.Messages = 16
 	b := runBroker(t, c)
 	r := newRecorder()

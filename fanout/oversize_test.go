@@ -18,7 +18,7 @@ func TestOversizeMessages(t *testing.T) {
 	for _, ring := range []int{1, 128} {
 		t.Run(fmt.Sprintf("ring of %d", ring), func(t *testing.T) {
 			server := startRedis(t)
-			c := testConfig(server.url())
+			c := testConfig(server.URL())
 			c.Ring.Messages = ring
 			c.Connections = 1
 			var log bytes.Buffer
@@ -94,7 +94,7 @@ func TestOversizeMessagesAreLoggedOnceASecond(t *testing.T) {
 // from behind it.
 func TestOversizeMessageOnItsNode(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	b.LimitPayload(100)
 	r := newRecorder()
 	join(b, "c", r)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // largeStream fills the stream of c with n messages of a size, and runs a broker that
@@ -17,7 +19,7 @@ func largeStream(t *testing.T, n, size int, c func(*Config)) (*redisServer, *Bro
 	for i := range n {
 		ids = append(ids, server.publishDurable("c", strconv.Itoa(i)+" "+strings.Repeat("x", size), 100_000))
 	}
-	config := testConfig(server.url())
+	config := testConfig(server.URL())
 	if c != nil {
 		c(&config)
 	}
@@ -29,7 +31,7 @@ func largeStream(t *testing.T, n, size int, c func(*Config)) (*redisServer, *Bro
 }
 
 // firstWords returns what the payloads begin with.
-func firstWords(messages []*Message) []int {
+func firstWords(messages []*message.Message) []int {
 	var list []int
 	for _, text := range payloads(messages) {
 		n, _ := strconv.Atoi(strings.Fields(text)[0])
@@ -71,7 +73,7 @@ func TestReplayComesInPages(t *testing.T) {
 				if p := a.Messages[len(a.Messages)-1].ID; p != a.Position {
 					t.Errorf("a page of messages up to %v ends at %v", p, a.Position)
 				}
-				a = r.answer(t, "c", "more", func(done func(Replay)) { b.ReplayMore("c", &a, r, done) })
+				a = r.answer(t, "c", "more", func(done func(Replay)) { b.ReplayMore("c", &a, done) })
 				if a.Gap != nil {
 					t.Errorf("gap %v at page %d", a.Gap, pages)
 				}
@@ -92,7 +94,7 @@ func TestReplayComesInPages(t *testing.T) {
 func TestReplayOfALongStreamBeginsAtItsNewest(t *testing.T) {
 	const n, size, newest = 60, 60_000, 30
 	server, b, r, ids := largeStream(t, n, size, func(c *Config) { c.ReplayMessages = newest })
-	before := server.calls("xrevrange")
+	before := server.Calls("xrevrange")
 	for range 5 {
 		a := r.pages(t, b, "c", mustPosition(t, ids[3]))
 		if got := firstWords(a.Messages); a.Gap == nil || !slices.Equal(got, fromTo(n-newest, n)) {
@@ -102,7 +104,7 @@ func TestReplayOfALongStreamBeginsAtItsNewest(t *testing.T) {
 			t.Errorf("within the bound: gap %v, %d messages", a.Gap, len(a.Messages))
 		}
 	}
-	if reads := server.calls("xrevrange") - before; reads > 10 {
+	if reads := server.Calls("xrevrange") - before; reads > 10 {
 		t.Errorf("%d reads backwards", reads)
 	}
 	// What follows the newest of them isn't passed over later.
@@ -117,13 +119,13 @@ func TestReplayOfALongStreamBeginsAtItsNewest(t *testing.T) {
 func TestTrimBetweenPages(t *testing.T) {
 	const n = 40
 	server, b, r, _ := largeStream(t, n, 60_000, nil)
-	a := r.replay(t, b, "c", Position{})
+	a := r.replay(t, b, "c", message.Position{})
 	if a.Gap != nil || !a.More {
 		t.Fatalf("gap %v, more %v", a.Gap, a.More)
 	}
 	last := a.Position
-	server.do("XTRIM", "{push:c}:log", "MAXLEN", 10)
-	a = r.answer(t, "c", "more", func(done func(Replay)) { b.ReplayMore("c", &a, r, done) })
+	server.Do("XTRIM", "{push:c}:log", "MAXLEN", 10)
+	a = r.answer(t, "c", "more", func(done func(Replay)) { b.ReplayMore("c", &a, done) })
 	if a.Gap == nil || a.Gap.Since != last || firstWords(a.Messages)[0] != n-10 {
 		t.Errorf("gap %+v, from %v on", a.Gap, firstWords(a.Messages))
 	}
@@ -132,14 +134,14 @@ func TestTrimBetweenPages(t *testing.T) {
 // Plain messages that a ring loses between two pages are a gap in a later one, once.
 func TestLossBetweenPages(t *testing.T) {
 	server, b, r, _ := largeStream(t, 40, 60_000, func(c *Config) { c.Ring.Messages = 2 })
-	a := r.replay(t, b, "c", Position{})
+	a := r.replay(t, b, "c", message.Position{})
 	for i := range 5 {
 		server.publish("c", strconv.Itoa(100+i)+" plain")
 	}
 	r.wait(t, "c", 1+1+5)
 	gaps := 0
 	for a.More {
-		a = r.answer(t, "c", "more", func(done func(Replay)) { b.ReplayMore("c", &a, r, done) })
+		a = r.answer(t, "c", "more", func(done func(Replay)) { b.ReplayMore("c", &a, done) })
 		if a.Gap != nil {
 			gaps++
 		}
@@ -153,11 +155,11 @@ func TestLossBetweenPages(t *testing.T) {
 func TestReplaysWaitForThoseThatAreOut(t *testing.T) {
 	const pages = 40
 	server := startRedis(t)
-	config := testConfig(server.url())
+	config := testConfig(server.URL())
 	config.Connections = 1
 	b := runBroker(t, config)
 	l := b.links[0]
-	r := newRecorder()
+
 	most := lentBytes / pageBytes
 	var answered atomic.Int64
 	done := make(chan Replay, 2*most)
@@ -166,7 +168,7 @@ func TestReplaysWaitForThoseThatAreOut(t *testing.T) {
 		for range 5 {
 			server.publishDurable(channel, strings.Repeat("x", 60_000), 100)
 		}
-		b.Replay(channel, Position{}, r, func(a Replay) { answered.Add(1); done <- a })
+		b.Replay(channel, message.Position{}, func(a Replay) { answered.Add(1); done <- a })
 	}
 	eventually(t, "the pages are out", func() bool {
 		l.mu.Lock()
@@ -203,7 +205,7 @@ func TestReplaysTakeTurns(t *testing.T) {
 		return func(a Replay) {
 			go func() {
 				if a.Done(); !stop.Load() {
-					b.Replay(channel, Position{}, r, again(channel))
+					b.Replay(channel, message.Position{}, again(channel))
 				}
 			}()
 		}
@@ -211,10 +213,10 @@ func TestReplaysTakeTurns(t *testing.T) {
 	defer stop.Store(true)
 	for i := range replayers {
 		for range 3 {
-			b.Replay("busy"+strconv.Itoa(i), Position{}, r, again("busy"+strconv.Itoa(i)))
+			b.Replay("busy"+strconv.Itoa(i), message.Position{}, again("busy"+strconv.Itoa(i)))
 		}
 	}
-	if a := r.pages(t, b, "c", Position{}); len(a.Messages) != 60 {
+	if a := r.pages(t, b, "c", message.Position{}); len(a.Messages) != 60 {
 		t.Errorf("%d messages", len(a.Messages))
 	}
 }
@@ -227,8 +229,8 @@ func TestRemovedEntryIsAGap(t *testing.T) {
 	for i := range 10 {
 		ids = append(ids, server.publishDurable("c", strconv.Itoa(i)+" x", 100))
 	}
-	server.do("XDEL", "{push:c}:log", ids[5])
-	c := testConfig(server.url())
+	server.Do("XDEL", "{push:c}:log", ids[5])
+	c := testConfig(server.URL())
 	c.Ring.Messages = 1 // no replay finds what an earlier one has read
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -242,7 +244,7 @@ func TestRemovedEntryIsAGap(t *testing.T) {
 	if a := r.newest(t, b, "c", 7); a.Gap != nil || len(a.Messages) != 7 {
 		t.Errorf("the newest: gap %v, %v", a.Gap, payloads(a.Messages))
 	}
-	server.do("XTRIM", "{push:c}:log", "MAXLEN", 8)
+	server.Do("XTRIM", "{push:c}:log", "MAXLEN", 8)
 	if a := r.replay(t, b, "c", mustPosition(t, ids[6])); a.Gap != nil {
 		t.Errorf("trimmed before it: gap %v", a.Gap)
 	}

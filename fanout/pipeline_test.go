@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -18,7 +19,7 @@ func TestRefusedConnections(t *testing.T) {
 		servers []*redistest.Server
 		url     string
 	}{
-		"single":  {[]*redistest.Server{s.Server}, "redis://gateway:pw@" + s.addr},
+		"single":  {[]*redistest.Server{s.Server}, "redis://gateway:pw@" + s.Addr},
 		"cluster": {cluster.Masters, "redis+cluster://gateway:pw@" + cluster.Masters[0].Addr},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -34,13 +35,13 @@ func TestRefusedConnections(t *testing.T) {
 			r := newRecorder()
 			join(b, "news", r)
 			r.wait(t, "news", 1)
-			publish := func(channel, text string, o PublishOptions) (id Position) {
+			publish := func(channel, text string, o PublishOptions) (id message.Position) {
 				t.Helper()
 				p := b.PublishBatch(t.Context(), []Publication{{channel, []byte(text), o}})[0]
 				if p.Err != nil {
 					t.Fatal(p.Err)
 				}
-				id, _ = ParsePosition(p.ID)
+				id, _ = message.ParsePosition(p.ID)
 				return id
 			}
 			first := publish("old", "1", PublishOptions{Durable: true})
@@ -55,7 +56,7 @@ func TestRefusedConnections(t *testing.T) {
 			}
 			join(b, "old", r)
 			done := make(chan Replay, 1)
-			b.Replay("old", first, r, func(a Replay) { done <- a })
+			b.Replay("old", first, func(a Replay) { done <- a })
 			connections := func() (n int) {
 				for _, s := range tc.servers {
 					n += s.Stat("total_connections_received")

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 func TestProbeDetectsAStall(t *testing.T) {
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.ProbeInterval = 200 * time.Millisecond
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -20,7 +22,7 @@ func TestProbeDetectsAStall(t *testing.T) {
 	r.wait(t, "news", 1)
 	waitReady(t, b)
 
-	server.signal(syscall.SIGSTOP)
+	server.Signal(syscall.SIGSTOP)
 	stopped := time.Now()
 	waitNotReady(t, b)
 	t.Logf("noticed %v after the stop, at an interval of %v", time.Since(stopped), c.ProbeInterval)
@@ -31,7 +33,7 @@ func TestProbeDetectsAStall(t *testing.T) {
 		t.Errorf("reason: %v", err)
 	}
 
-	server.signal(syscall.SIGCONT)
+	server.Signal(syscall.SIGCONT)
 	waitReady(t, b)
 	server.publish("news", "again")
 	r.wait(t, "news", 3)
@@ -43,8 +45,8 @@ func TestProbeDetectsAStall(t *testing.T) {
 // Messages that come are no proof that the probes do.
 func TestProbesCountAlone(t *testing.T) {
 	server := startRedis(t)
-	server.do("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "&*", "+@all", "-publish")
-	b := runBroker(t, testConfig("redis://deaf:pw@"+server.addr))
+	server.Do("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "&*", "+@all", "-publish")
+	b := runBroker(t, testConfig("redis://deaf:pw@"+server.Addr))
 	r := newRecorder()
 	join(b, "news", r)
 	eventually(t, "three probes missed", func() bool {
@@ -61,23 +63,23 @@ func TestProbesCountAlone(t *testing.T) {
 // Reads that take all connections for commands don't make the server seem dead.
 func TestProbesDontWaitForCommands(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()+"?pool_size=1"))
+	b := runBroker(t, testConfig(server.URL()+"?pool_size=1"))
 	waitReady(t, b)
-	busy := b.servers.client.(*redis.Client).Conn()
+	busy := b.servers.Client.(*redis.Client).Conn()
 	defer busy.Close()
 	if err := busy.Ping(t.Context()).Err(); err != nil { // it has the connection now
 		t.Fatal(err)
 	}
-	before := server.calls("publish")
-	eventually(t, "probes go on", func() bool { return server.calls("publish") >= before+3*missedProbes })
+	before := server.Calls("publish")
+	eventually(t, "probes go on", func() bool { return server.Calls("publish") >= before+3*missedProbes })
 }
 
 // A server that takes subscriptions and refuses reads, such as a replica without
 // its master, makes no channel live.
 func TestRefusedReadsAreAnOutage(t *testing.T) {
 	server := startRedis(t, "--replica-serve-stale-data", "no")
-	server.do("REPLICAOF", "127.0.0.1", "1")
-	c := testConfig(server.url())
+	server.Do("REPLICAOF", "127.0.0.1", "1")
+	c := testConfig(server.URL())
 	c.Connections, c.ProbeInterval = 1, 100*time.Millisecond
 	b := runBroker(t, c)
 	waitReady(t, b)
@@ -86,20 +88,20 @@ func TestRefusedReadsAreAnOutage(t *testing.T) {
 	eventually(t, "the reason is known", func() bool {
 		return b.Ready() != nil && strings.Contains(b.Ready().Error(), "MASTERDOWN")
 	})
-	server.do("REPLICAOF", "NO", "ONE")
+	server.Do("REPLICAOF", "NO", "ONE")
 	waitReady(t, b)
 	r.wait(t, "news", 1)
 }
 
 func TestProbesStayApart(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	waitReady(t, b)
 	for _, l := range b.links {
 		if n := server.subscribers(l.probeName); n != 1 {
 			t.Errorf("%d subscribers of %q, want 1", n, l.probeName)
 		}
-		if ValidChannel(strings.TrimPrefix(l.probeName, "push:")) == nil {
+		if message.ValidChannel(strings.TrimPrefix(l.probeName, "push:")) == nil {
 			t.Errorf("a client can name %q", l.probeName)
 		}
 	}

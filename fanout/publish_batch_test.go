@@ -11,7 +11,7 @@ import (
 
 func TestPublishBatchKeepsTheOrderOfAChannel(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	channels := []string{"one", "two", "three"}
 	for _, name := range channels {
@@ -47,8 +47,8 @@ func TestPublishBatchKeepsTheOrderOfAChannel(t *testing.T) {
 // One message that can't be published keeps no other back.
 func TestPublishBatchTellsErrorsApart(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
-	if err := server.client.Set(context.Background(), "{push:taken}:log", "text", 0).Err(); err != nil {
+	b := runBroker(t, testConfig(server.URL()))
+	if err := server.Client.Set(context.Background(), "{push:taken}:log", "text", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	durable := PublishOptions{Durable: true}
@@ -72,13 +72,13 @@ func TestPublishBatchTellsErrorsApart(t *testing.T) {
 	if got[3].ID == "" || got[3].ID != got[4].ID {
 		t.Errorf("the same key gave %s and %s", got[3].ID, got[4].ID)
 	}
-	if n := server.client.XLen(context.Background(), "{push:news}:log").Val(); n != 1 {
+	if n := server.Client.XLen(context.Background(), "{push:news}:log").Val(); n != 1 {
 		t.Errorf("the stream has %d messages", n)
 	}
 }
 
 func TestPublishBatchWithoutRedis(t *testing.T) {
-	b := runBroker(t, testConfig(newRedis(t).url()))
+	b := runBroker(t, testConfig(newRedis(t).URL()))
 	ctx, cancel := context.WithTimeout(context.Background(), testDeadline)
 	defer cancel()
 	for i, p := range b.PublishBatch(ctx, []Publication{{"a", nil, PublishOptions{}}, {"b", nil, PublishOptions{Durable: true}}}) {
@@ -93,17 +93,17 @@ func TestPublishBatchWithoutRedis(t *testing.T) {
 
 func TestPublishBatchKeepsByItsOptions(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	ctx := context.Background()
 	batch := make([]Publication, 500)
 	for i := range batch {
 		batch[i] = Publication{"news", []byte("x"), PublishOptions{Durable: true, MaxLen: 10, TTL: time.Minute}}
 	}
 	b.PublishBatch(ctx, batch)
-	if n := server.client.XLen(ctx, "{push:news}:log").Val(); n < 10 || n > 210 {
+	if n := server.Client.XLen(ctx, "{push:news}:log").Val(); n < 10 || n > 210 {
 		t.Errorf("the stream keeps %d messages, want about 10", n)
 	}
-	if ttl := server.client.TTL(ctx, "{push:news}:log").Val(); ttl <= 0 || ttl > time.Minute {
+	if ttl := server.Client.TTL(ctx, "{push:news}:log").Val(); ttl <= 0 || ttl > time.Minute {
 		t.Errorf("the stream is kept for %v", ttl)
 	}
 }

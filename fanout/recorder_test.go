@@ -8,9 +8,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// recorder is a member that writes down what happens to each channel, in
+// recorder is a sink that writes down what happens to each channel, in
 // order: "joined", the payload of a message, "gap:reason".
 type recorder struct {
 	mu     sync.Mutex
@@ -20,7 +22,7 @@ type recorder struct {
 type event struct {
 	text   string
 	joined Joined
-	msg    *Message
+	msg    *message.Message
 	gap    Gap
 	replay Replay
 }
@@ -42,7 +44,7 @@ func (r *recorder) add(channel string, e event) {
 }
 
 // join joins a channel and records where it stands in any case.
-func join(b *Broker, channel string, m Member) {
+func join(b *Broker, channel string, m Sink) {
 	r, _ := m.(*recorder)
 	came := 0
 	if r != nil {
@@ -75,7 +77,7 @@ func (r *recorder) Joined(channel string, j Joined) {
 	r.add(channel, event{text: "joined", joined: j})
 }
 
-func (r *recorder) Deliver(m *Message) {
+func (r *recorder) Deliver(m *message.Message) {
 	r.add(m.Channel, event{text: string(m.Payload), msg: m})
 }
 
@@ -107,17 +109,17 @@ func (r *recorder) wait(t testing.TB, channel string, n int) []event {
 }
 
 // replay asks for a replay and waits for it.
-func (r *recorder) replay(t testing.TB, b *Broker, channel string, since Position) Replay {
+func (r *recorder) replay(t testing.TB, b *Broker, channel string, since message.Position) Replay {
 	t.Helper()
-	return r.answer(t, channel, fmt.Sprint("since ", since), func(done func(Replay)) { b.Replay(channel, since, r, done) })
+	return r.answer(t, channel, fmt.Sprint("since ", since), func(done func(Replay)) { b.Replay(channel, since, done) })
 }
 
 // pages asks for a replay and all that goes on with it, which it returns as one.
-func (r *recorder) pages(t testing.TB, b *Broker, channel string, since Position) Replay {
+func (r *recorder) pages(t testing.TB, b *Broker, channel string, since message.Position) Replay {
 	t.Helper()
 	all := r.replay(t, b, channel, since)
 	for page := all; page.More; {
-		next := r.answer(t, channel, fmt.Sprint("behind ", page.Position), func(done func(Replay)) { b.ReplayMore(channel, &page, r, done) })
+		next := r.answer(t, channel, fmt.Sprint("behind ", page.Position), func(done func(Replay)) { b.ReplayMore(channel, &page, done) })
 		gap := all.Gap
 		if gap == nil {
 			gap = next.Gap
@@ -132,7 +134,7 @@ func (r *recorder) pages(t testing.TB, b *Broker, channel string, since Position
 // newest asks for a channel's newest messages and waits for them.
 func (r *recorder) newest(t testing.TB, b *Broker, channel string, n int) Replay {
 	t.Helper()
-	return r.answer(t, channel, fmt.Sprint("newest ", n), func(done func(Replay)) { b.ReplayNewest(channel, n, r, done) })
+	return r.answer(t, channel, fmt.Sprint("newest ", n), func(done func(Replay)) { b.ReplayNewest(channel, n, done) })
 }
 
 // answer waits for the replay that ask begins, which comes among the events.
@@ -153,7 +155,7 @@ func (r *recorder) answer(t testing.TB, channel, what string, ask func(done func
 	}
 }
 
-func payloads(messages []*Message) []string {
+func payloads(messages []*message.Message) []string {
 	texts := []string{}
 	for _, m := range messages {
 		texts = append(texts, string(m.Payload))

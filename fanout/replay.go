@@ -1,91 +1,83 @@
 package fanout
 
-import (
-	"context"
-	"sort"
-)
-
-// replayers is how many streams a link reads at the same time.
-const replayers = 4
+import "github.com/pushgate/pushgate/fanout/message"
 
 // Replay holds the messages that a returning client has missed, or a page of them.
 type Replay struct {
-	// Messages is everything after the asked position up to Position, shared with
-	// other replays. Done says that they aren't needed any more.
-	Messages []*Message
-	// More says that the stream has more after Position, which Broker.ReplayMore
-	// goes on with. Else Position is that of Seq, and what follows comes by Deliver.
+	// Messages is everything after the asked position up to Position, shared with other
+	// replays. Done says that they aren't needed any more.
+	Messages []*message.Message
+	// More says that the stream has more after Position, which Broker.ReplayMore goes on
+	// with. Else Position is that of Seq, and later messages come by Deliver.
 	More bool
 	Seq  uint32
-	// Position resumes after Messages. Plain does so at Seq on this node, for as long
-	// as its ring reaches back to it; it is zero if there is more.
-	Position, Plain Position
-	// Before is a durable position from which Messages are exactly what follows.
-	Before Position
+	// Position resumes after Messages. Plain does so at Seq on this node, for as long as
+	// its ring reaches back to it; it is zero if there is more.
+	Position, Plain message.Position
+	// Before is a durable position that Messages follow without a hole.
+	Before message.Position
 	// Gap is set when messages are missing before or among Messages.
 	Gap *Gap
-	// DurableOnly says that the channel has a stream and nothing came or was
-	// lost here that isn't in it.
+	// DurableOnly says that the channel has a stream and nothing came or was lost here
+	// that isn't in it.
 	DurableOnly bool
-	// Followed is the number of a plain position from which on this node has
-	// followed the channel, so that Gap tells of all plain messages missed.
+	// Followed is the number of a plain position from which on this node has followed the
+	// channel, so that Gap tells of all plain messages missed.
 	Followed uint64
 
 	size int    // of the stream's entries
-	told uint64 // the moment of the last plain message that may have been lost, as far as Gap has told of it
+	told uint64 // the time of the last plain message that may have been lost, as far as Gap has told of it
 	loan *loan  // nil: Messages are in the ring
 }
 
 const (
-	// Overlap is how many milliseconds before a time a replay from it begins: by
-	// more than messages of different channels overtake each other, and clocks
-	// differ.
+	// Overlap is how many milliseconds before a time a replay from it begins: by more
+	// than messages of different channels overtake each other, and clocks differ.
 	Overlap = 10_000
 	// overtake is how far a ring has to reach back before a time at least.
 	overtake = 1000
 )
 
-// Replay catches up with a channel from a position. done is called exactly
-// once, unless ctx of Run ends or the Wait is cancelled before, and like a
-// Member method: with the channel's lock held, within this call when the ring
-// has all of it, else when the channel is live and its stream has been read.
-// Messages delivered before done are at or below its Seq, those after it are
-// above. What is read of a stream comes in pages of about 256 KiB: see ReplayMore.
+// Replay catches up with a channel from a position. done is called exactly once, unless
+// ctx of Run ends or the Request is cancelled before, and like a Sink method: with the
+// channel's lock held, within this call when the ring has all of it, else when the
+// channel is live and its stream has been read. Messages delivered before done are at or
+// below its Seq, those after it are above. What is read of a stream comes in pages of
+// about 256 KiB: see ReplayMore.
 //
-// A plain position is exact while the ring reaches back to it, a durable one
-// while the stream does. A position that can't be honoured, because it is of
-// another node, from the future or no longer kept, gives the newest
-// config.ReplayMessages of what is left, and a Gap of reason history.
-func (b *Broker) Replay(channel string, since Position, m Member, done func(Replay)) *Wait {
-	return b.link(channel).replay(channel, &Wait{since: since, done: done})
+// A plain position is exact while the ring reaches back to it, a durable one while the
+// stream does. A position that can't be honoured, because it is of another node, from the
+// future or no longer kept, gives the newest config.ReplayMessages of those left, and a
+// Gap of reason history.
+func (b *Broker) Replay(channel string, since message.Position, done func(Replay)) *Request {
+	return b.link(channel).replay(channel, &Request{since: since, done: done})
 }
 
-// ReplayTime is Replay for a client that had the channel at a time, in
-// milliseconds since 1970, such as that of another channel's message. It begins a
-// little before. Where the channel's subscription here is older than that time,
-// nothing is missing that the ring still has.
-func (b *Broker) ReplayTime(channel string, ms uint64, m Member, done func(Replay)) *Wait {
-	return b.link(channel).replay(channel, &Wait{since: Position{Ms: ms - min(ms, Overlap)}, time: true, done: done})
+// ReplayTime is Replay for a client that had the channel at a time, in milliseconds since
+// 1970, such as that of another channel's message. It begins a little before. Where the
+// channel's subscription here is older than that time, nothing is missing that the ring
+// still has.
+func (b *Broker) ReplayTime(channel string, ms uint64, done func(Replay)) *Request {
+	return b.link(channel).replay(channel, &Request{since: message.Position{Ms: ms - min(ms, Overlap)}, time: true, done: done})
 }
 
 // ReplayNewest is Replay for a client without a position that wants the newest n
-// messages, at most config.ReplayMessages, and what follows them: from the ring,
-// and from the stream where the ring has fewer and there is one. What is older is
-// no Gap.
-func (b *Broker) ReplayNewest(channel string, n int, m Member, done func(Replay)) *Wait {
-	return b.link(channel).replay(channel, &Wait{newest: int32(min(n, b.config.ReplayMessages)), done: done})
+// messages, at most config.ReplayMessages, and those after them: from the ring, and from
+// the stream where the ring has fewer and there is one. What is older is no Gap.
+func (b *Broker) ReplayNewest(channel string, n int, done func(Replay)) *Request {
+	return b.link(channel).replay(channel, &Request{newest: int32(min(n, b.config.ReplayMessages)), done: done})
 }
 
-// ReplayMore is Replay for what follows a page that says that there is more. What is
-// trimmed, or lost in the ring, between the two is a Gap.
-func (b *Broker) ReplayMore(channel string, r *Replay, m Member, done func(Replay)) *Wait {
-	return b.link(channel).replay(channel, &Wait{
-		since: r.Position, found: true, start: idOf(r.Position), told: r.told, size: int32(r.size), done: done,
+// ReplayMore is Replay for the messages after a page with More. Those that are trimmed,
+// or lost in the ring, between the two are a Gap.
+func (b *Broker) ReplayMore(channel string, r *Replay, done func(Replay)) *Request {
+	return b.link(channel).replay(channel, &Request{
+		since: r.Position, found: true, start: r.Position.StreamID(), told: r.told, size: int32(r.size), done: done,
 	})
 }
 
-// Done says that the caller needs no message of r any more. It is called for each
-// Replay, or the broker reads no streams once pages of 16 MiB are out.
+// Done says that the caller needs no message of r any more. It is called for each Replay,
+// or the broker reads no streams once pages of 16 MiB are out.
 func (r *Replay) Done() {
 	if r.loan != nil {
 		r.loan.release()
@@ -93,11 +85,11 @@ func (r *Replay) Done() {
 	}
 }
 
-func (l *link) replay(channel string, w *Wait) *Wait {
+func (l *subscriptions) replay(channel string, w *Request) *Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id, t := l.open(channel)
-	if t.members == 0 && t.flags&topicLingers == 0 {
+	if t.sinks == 0 && t.flags&topicLingers == 0 {
 		l.linger(id, t)
 	}
 	if t.state == topicLive && l.fromRing(t, w) {
@@ -116,7 +108,7 @@ func (l *link) replay(channel string, w *Wait) *Wait {
 }
 
 // fromRing answers w when the ring has all that is needed. The caller holds mu.
-func (l *link) fromRing(t *topic, w *Wait) bool {
+func (l *replays) fromRing(t *topic, w *Request) bool {
 	r := t.ring
 	if r == nil {
 		r = newRing(t)
@@ -126,46 +118,46 @@ func (l *link) fromRing(t *topic, w *Wait) bool {
 	case w.lost:
 		return false
 	case w.newest > 0:
-		if r.n < int(w.newest) && !r.bottom && !r.base.isZero() {
+		if r.n < int(w.newest) && !r.bottom && !r.base.IsZero() {
 			return false
 		}
 		i = max(0, r.n-int(w.newest))
-	case w.time && r.reaches(w.since.Ms) && r.base.ms < w.since.Ms:
+	case w.time && r.reaches(w.since.Ms) && r.base.Ms < w.since.Ms:
 		i = r.afterTime(w.since.Ms)
 	case w.since.Durable():
-		id := idOf(w.since)
-		if w.time && !t.last.isZero() && t.last.less(id) {
+		id := w.since.StreamID()
+		if w.time && !t.last.IsZero() && t.last.Less(id) {
 			id = t.last
 		}
-		if id.less(r.base) || t.last.less(id) {
+		if id.Less(r.base) || t.last.Less(id) {
 			return false
 		}
 		i = r.afterDurable(id)
 		if w.time {
-			// What was lost since the last durable message before that time
-			// may have been lost after it.
+			// What was lost since the last durable message before that time may have been
+			// lost after it.
 			id = r.base
 			if i > 0 {
-				id = idOf(r.at(i - 1).ID)
+				id = r.at(i - 1).ID.StreamID()
 			}
 		}
 		complete = r.complete(id) || r.lostAt <= w.told
 	default:
-		if w.since.Node != l.b.node || w.since.Seq > l.at {
+		if w.since.Node != l.b.node || w.since.Seq > l.clock.last {
 			return false
 		}
-		if i, complete = r.afterMoment(w.since.Seq); !complete {
+		if i, complete = r.afterPlain(w.since.Seq); !complete {
 			return false
 		}
 	}
-	l.answer(t, w, Replay{Before: r.before(i).position(), Messages: r.from(nil, i)}, complete)
+	l.answer(t, w, Replay{Before: r.before(i).Position(), Messages: r.from(nil, i)}, complete)
 	return true
 }
 
 // answer completes a and calls done. The caller holds mu.
-func (l *link) answer(t *topic, w *Wait, a Replay, complete bool) {
+func (l *replays) answer(t *topic, w *Request, a Replay, complete bool) {
 	l.b.counters.replays.Add(1)
-	a.Seq, a.DurableOnly, a.Followed = t.seq, t.durableOnly(), l.spanStart(t.live)
+	a.Seq, a.DurableOnly, a.Followed = t.seq, t.durableOnly(), l.clock.spanStart(t.live)
 	if !a.More {
 		a.Position, a.Plain = l.position(t), l.here()
 	}
@@ -176,295 +168,52 @@ func (l *link) answer(t *topic, w *Wait, a Replay, complete bool) {
 	if !complete {
 		l.b.counters.historyGaps.Add(1)
 		a.Gap = &Gap{Since: w.since, Reason: GapHistory, Seq: a.Seq}
-		a.told = l.at
+		a.told = l.clock.last
 	}
 	w.gone.Store(true)
 	w.done(a)
 }
 
-// replayer serves topics from the queue until ctx ends.
-func (l *link) replayer(ctx context.Context) {
-	var p portion
-	for {
-		id, waits := l.nextReplay()
-		if waits == nil {
-			select {
-			case <-ctx.Done():
-				return
-			case <-l.replays:
-			}
-			continue
-		}
-		if !retry(ctx, &p, func() error { return l.serve(ctx, id, &p) }) {
-			return
-		}
-		l.requeueReplay(id, waits)
-	}
+// Recent is the messages of a channel after one of them, as far as this node has them.
+type Recent struct {
+	Messages []*message.Message // shared
+	// Durable and Plain resume after the last of Messages; Durable is zero where the
+	// channel has no stream.
+	Durable, Plain message.Position
+	// Lossy says that a durable position alone doesn't tell all, because there were plain
+	// messages or losses.
+	Lossy bool
+	// Complete says that nothing is missing before Messages. It is false after a gap, and
+	// when the channel's ring doesn't reach back far enough.
+	Complete bool
 }
 
-// serve reads once for those who wait for a topic, as the first of them needs. The
-// others take part where that does for them too.
-func (l *link) serve(ctx context.Context, id uint32, p *portion) error {
-	l.mu.Lock()
-	t := l.topics.at(id)
-	n := l.serveRings(id, t)
-	name, last := t.name, t.last
-	l.mu.Unlock()
-	switch {
-	case n.ahead:
-		return l.pull(ctx, id, name, last, p)
-	case n.back > 0:
-		s, h, err := l.readBack(ctx, name, last, n.back, n.few, p)
-		if err != nil {
-			return err
-		}
-		l.begin(id, t, s)
-		if h != nil {
-			return l.serveAll(ctx, id, t, h, p)
-		}
-	case n.left:
-		h, err := l.readPage(ctx, name, n.from, last, n.size, p)
-		if err != nil {
-			return err
-		}
-		if most := l.b.config.ReplayMessages; !n.within && (h.length < 0 || h.length > int64(most)) && !(h.end && len(h.entries) <= most) {
-			s, _, err := l.readBack(ctx, name, last, most, most, p)
-			if err != nil {
-				return err
-			}
-			l.begin(id, t, s)
-		}
-		return l.serveAll(ctx, id, t, &h, p)
-	}
-	return nil
-}
+// DurableOnly is that of Replay.
+func (r *Recent) DurableOnly() bool { return !r.Durable.IsZero() && !r.Lossy }
 
-// serveAll serves h, which is read on first where so many messages came during the
-// read that the ring no longer reaches back to it.
-func (l *link) serveAll(ctx context.Context, id uint32, t *topic, h *history, p *portion) error {
-	for {
-		received, ok := l.serveHistory(id, t, *h)
-		if ok {
-			return nil
-		}
-		if err := l.extend(ctx, t.name, h, received, p); err != nil {
-			return err
-		}
-	}
-}
-
-// need is what the first who waits for a topic needs of its stream.
-type need struct {
-	left   bool     // somebody waits
-	ahead  bool     // a position is beyond what has been received: the stream must be read up to it first
-	back   int      // how many of the newest entries to find the start of; 0: the start is known
-	few    int      // there may be fewer, and then it's the stream's
-	from   streamID // the start
-	within bool     // no more than the newest config.ReplayMessages follow it
-	size   int      // of the entries; 0: not known
-}
-
-// serveRings answers the waits of a topic that its ring can answer, and says
-// what the first of the others needs. The caller holds mu, which inTurns releases.
-func (l *link) serveRings(id uint32, t *topic) (n need) {
-	waits := l.waits[id]
-	for w := range l.inTurns(waits) {
-		if l.fromRing(t, w) {
-			continue
-		}
-		if w.newest == 0 && !w.lost {
-			if !w.since.Durable() {
-				w.lose()
-			} else {
-				n.ahead = n.ahead || t.last.less(idOf(w.since))
-			}
-		}
-	}
-	if waits.forgetGone(); len(waits.list) == 0 {
-		delete(l.waits, id)
-		return need{}
-	}
-	if s, ok := l.windows.get(t.name, t.seq, l.now()); ok {
-		l.beginAll(t, waits, s)
-	}
-	w := waits.list[0]
-	n.left = true
-	start, known := w.from()
-	switch {
-	case known:
-		n.from, n.within, n.size = start, w.found, int(w.size)
-	case w.newest == 0:
-		n.back = l.b.config.ReplayMessages
-		n.few = n.back
-	default:
-		// Those who want not many more are served with it.
-		for _, o := range waits.list {
-			if o.newest <= max(2*w.newest, 64) {
-				n.back = max(n.back, int(o.newest))
-			}
-		}
-		n.few = int(w.newest) - t.kept()
-	}
-	return n
-}
-
-// begin tells those who wait for a topic where the newest entries of its stream begin.
-func (l *link) begin(id uint32, t *topic, s starts) {
+// Since returns the messages of a channel after the one numbered seq. It never waits for
+// Redis: the sink has to have joined the channel, and seq to be not older than that.
+func (b *Broker) Since(channel string, seq uint32) Recent {
+	l := b.link(channel)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.beginAll(t, l.waits[id], s)
-	l.windows.put(t.name, s, t.seq, l.now())
-}
-
-// beginAll is begin. The caller holds mu.
-func (l *link) beginAll(t *topic, waits *replayWaits, s starts) {
-	base, kept := t.last, t.kept()
-	if t.ring != nil {
-		base = t.ring.base
+	_, t := l.topics.find(channel)
+	if t == nil {
+		return Recent{}
 	}
-	window, ok := s.of(l.b.config.ReplayMessages, streamID{})
-	ok = ok && !t.last.less(window) // else it's of another stream
-	for _, w := range waits.list {
-		switch {
-		case w.found:
-		case w.newest > 0:
-			if w.start, w.found = s.of(max(0, int(w.newest)-kept), base); !w.found && len(s.ids) > int(w.newest) {
-				w.start, w.found = s.ids[len(s.ids)-1], true // the newest are still on their way here
-			}
-		case !ok:
-		case w.lost:
-			w.start, w.found = window, true
-		case w.since.Durable():
-			w.start, w.found = idOf(w.since), true
-			if w.start.less(window) {
-				w.start, w.lost = window, true
-			}
-		}
+	r := Recent{Plain: l.here(), Lossy: t.lossy()}
+	if !t.last.IsZero() {
+		r.Durable = t.last.Position()
 	}
-}
-
-// pull delivers what the stream has beyond last, ahead of its publication. A
-// client may be ahead of this node by the time a message takes to get here.
-// Positions that are still beyond the end are of another stream.
-func (l *link) pull(ctx context.Context, id uint32, name string, last streamID, portion *portion) error {
-	for more := true; more; {
-		p, err := l.pageAfter(ctx, name, last, portion)
-		if err != nil {
-			return err
-		}
-		l.mu.Lock()
-		if err := ctx.Err(); err != nil {
-			l.mu.Unlock()
-			return err
-		}
-		t := l.topics.at(id)
-		if len(p.entries) > 0 && !p.complete && !last.isZero() && t.last.less(p.entries[0].id) {
-			// What was trimmed, and hasn't come meanwhile, is passed over, and
-			// dropped when it comes.
-			l.tellGap(t, GapHistory)
-		}
-		l.acceptPage(id, t, p)
-		last, more = t.last, p.more
-		if !more {
-			for _, w := range l.waits[id].list {
-				if w.newest == 0 && w.since.Durable() && t.last.less(idOf(w.since)) {
-					w.lose()
-				}
-			}
-		}
-		l.mu.Unlock()
+	behind := t.seq - seq
+	if behind == 0 {
+		r.Complete = true
+		return r
 	}
-	return nil
-}
-
-// serveHistory answers the waits whose positions are within h, up to the end of h or,
-// where that reaches the ring, of all. It is not ok when h ends with the stream, as it
-// was, and before the ring, though there is room for more.
-func (l *link) serveHistory(id uint32, t *topic, h history) (received streamID, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r := l.rings.of(id, t, l.now())
-	reaches, to := !h.to.less(r.base), h.to
-	switch {
-	case reaches:
-		to = r.base
-	case h.end && h.bytes+h.size <= l.page:
-		return t.last, false
+	if t.ring == nil {
+		return r
 	}
-	if len(h.entries) > 0 && h.entries[0].id == r.first {
-		h.whole = true
-		h.complete = h.complete || h.from.isZero()
-	}
-	old, lost := h.messages(l.topics.channel(t), to, r.baseSeq(t.seq), &l.b.oversize)
-	all := old
-	if reaches {
-		all = r.from(old[:len(old):len(old)], 0)
-	}
-	waits, seq, base := l.waits[id], t.seq, r.base
-	unmoved := func() bool { return t.ring == r && r.base == base }
-	loan := l.lend(h.bytes)
-	for w := range l.inTurns(waits) {
-		if t.seq != seq || !unmoved() {
-			break // all and to are out of date: the next read answers the other waits
-		}
-		start, known := w.from()
-		switch {
-		case l.fromRing(t, w):
-			continue
-		case !known, start.less(h.from), !reaches && !start.less(to), w.isAhead(t):
-			continue // for the next read
-		}
-		since := idOf(w.since)
-		i := sort.Search(len(old), func(i int) bool { return start.less(idOf(old[i].ID)) })
-		complete := !w.lost
-		if w.newest == 0 && complete {
-			complete = r.complete(since) || r.lostAt <= w.told
-			if w.time && r.hasLost {
-				complete = r.reaches(w.since.Ms) || i > 0 && r.complete(idOf(old[i-1].ID))
-			}
-			complete = complete && !since.less(lost) && (h.covers(since, to) || w.time && h.whole)
-		}
-		if w.newest > 0 && reaches {
-			i = max(i, len(all)-int(w.newest)) // more may have come meanwhile
-		}
-		a := Replay{Messages: all[i:], More: !reaches, Position: to.position(), size: h.size, loan: loan.add()}
-		switch {
-		case i > len(old):
-			a.Before = r.before(i - len(old)).position()
-		case i > 0:
-			a.Before = old[i-1].ID
-		case h.complete && start == h.from, len(h.entries) > 0 && !start.less(h.entries[0].id):
-			a.Before = start.position()
-		case w.newest > 0 && len(old) > 0 && !h.complete:
-			a.Before = idOf(old[0].ID).before().position()
-		}
-		l.answer(t, w, a, complete)
-	}
-	waits.forgetGone()
-	loan.releaseLocked()
-	if reaches && unmoved() {
-		l.keepHistory(id, t, h, old, lost)
-	}
-	return t.last, true
-}
-
-// keepHistory puts what was read into the ring, of one piece: a node that starts or
-// lost its connections meets the same positions again and again.
-func (l *link) keepHistory(id uint32, t *topic, h history, old []*Message, lost streamID) {
-	switch {
-	case !lost.isZero():
-		if i := sort.Search(len(old), func(i int) bool { return lost.less(idOf(old[i].ID)) }); i < len(old) {
-			l.rings.pushHistory(&l.topics, id, t, old[i:], lost, l.now())
-		}
-	case h.complete && h.from.less(t.ring.base):
-		l.rings.pushHistory(&l.topics, id, t, old, h.from, l.now())
-	case h.from.isZero() && len(old) > 0:
-		base := idOf(old[0].ID).before()
-		l.rings.pushHistory(&l.topics, id, t, old, base, l.now())
-		t.ring.bottom = t.ring.base == base
-	case h.from.isZero():
-		t.ring.bottom = true
-	case !h.complete && len(old) > 1:
-		l.rings.pushHistory(&l.topics, id, t, old[1:], idOf(old[0].ID), l.now())
-	}
+	i, complete := t.ring.last(behind)
+	r.Messages, r.Complete = t.ring.from(nil, i), complete
+	return r
 }

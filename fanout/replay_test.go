@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // filled runs a broker with a channel that had 30 durable messages before it
@@ -15,7 +17,7 @@ import (
 func filled(t *testing.T, c func(*Config)) (*redisServer, *Broker, *recorder, []string) {
 	t.Helper()
 	server := startRedis(t)
-	config := testConfig(server.url())
+	config := testConfig(server.URL())
 	if c != nil {
 		c(&config)
 	}
@@ -93,13 +95,13 @@ func TestPositionsThatCannotBeHonoured(t *testing.T) {
 		"future of the node":   {since: "~node1-99999999999999999", want: 0},
 		"future of the stream": {since: "99999999999999-0", want: 0},
 		"trimmed": {since: "1-1", want: 20,
-			before: func(s *redisServer) { s.do("XTRIM", "{push:c}:log", "MAXLEN", 40) }},
+			before: func(s *redisServer) { s.Do("XTRIM", "{push:c}:log", "MAXLEN", 40) }},
 		"from the start of a trimmed stream": {since: "0-0", want: 20,
-			before: func(s *redisServer) { s.do("XTRIM", "{push:c}:log", "MAXLEN", 40) }},
-		"emptied": {since: "1-1", want: 30, before: func(s *redisServer) { s.do("FLUSHALL") }},
+			before: func(s *redisServer) { s.Do("XTRIM", "{push:c}:log", "MAXLEN", 40) }},
+		"emptied": {since: "1-1", want: 30, before: func(s *redisServer) { s.Do("FLUSHALL") }},
 		"something else is there": {since: "1-1", want: 30, before: func(s *redisServer) {
-			s.do("DEL", "{push:c}:log")
-			s.do("SET", "{push:c}:log", "x")
+			s.Do("DEL", "{push:c}:log")
+			s.Do("SET", "{push:c}:log", "x")
 		}},
 	}
 	for name, test := range tests {
@@ -123,8 +125,8 @@ func TestPositionsThatCannotBeHonoured(t *testing.T) {
 // A client may have seen a message on another node before it gets here.
 func TestReplayAheadOfThisNode(t *testing.T) {
 	server, b, r, _ := filled(t, nil)
-	ahead := server.do("XADD", "{push:c}:log", "*", "data", "60").(string)
-	last := server.do("XADD", "{push:c}:log", "*", "data", "61").(string)
+	ahead := server.Do("XADD", "{push:c}:log", "*", "data", "60").(string)
+	last := server.Do("XADD", "{push:c}:log", "*", "data", "61").(string)
 	a := r.replay(t, b, "c", mustPosition(t, ahead))
 	if got := payloads(a.Messages); a.Gap != nil || !slices.Equal(got, []string{"61"}) {
 		t.Fatalf("gap %v, got %v", a.Gap, got)
@@ -141,19 +143,19 @@ func TestReplayAheadOfThisNode(t *testing.T) {
 // Everyone who was connected to a node that went away comes at once.
 func TestReplaysShareTheirReads(t *testing.T) {
 	const clients = 1000
-	server, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages = 4 })
-	before := server.calls("xrange")
+	server, b, _, ids := filled(t, func(c *Config) { c.Ring.Messages = 4 })
+	before := server.Calls("xrange")
 	var wg sync.WaitGroup
 	answers := make([]Replay, clients)
 	wg.Add(clients)
 	for i := range clients {
-		b.Replay("c", mustPosition(t, ids[i%50]), r, func(a Replay) {
+		b.Replay("c", mustPosition(t, ids[i%50]), func(a Replay) {
 			answers[i] = a
 			wg.Done()
 		})
 	}
 	wg.Wait()
-	shared := make(map[*Message]bool)
+	shared := make(map[*message.Message]bool)
 	for i, a := range answers {
 		if got := payloads(a.Messages); a.Gap != nil || !slices.Equal(got, numbers(i%50+1)) {
 			t.Fatalf("client %d: gap %v, got %v", i, a.Gap, got)
@@ -162,7 +164,7 @@ func TestReplaysShareTheirReads(t *testing.T) {
 			shared[m] = true
 		}
 	}
-	reads := server.calls("xrange") - before
+	reads := server.Calls("xrange") - before
 	t.Logf("%d reads of the stream and %d messages made for %d replays", reads, len(shared), clients)
 	if reads > 20 {
 		t.Errorf("%d reads of the stream for %d replays", reads, clients)
@@ -173,18 +175,18 @@ func TestReplaysShareTheirReads(t *testing.T) {
 }
 
 func TestReplayWaitsForTheConnection(t *testing.T) {
-	server, b, r, ids := filled(t, func(c *Config) { c.Ring.Messages = 2 })
+	server, b, _, ids := filled(t, func(c *Config) { c.Ring.Messages = 2 })
 	waitReady(t, b)
-	server.signal(syscall.SIGSTOP)
+	server.Signal(syscall.SIGSTOP)
 	done := make(chan Replay, 1)
-	b.Replay("c", mustPosition(t, ids[9]), r, func(a Replay) { done <- a })
+	b.Replay("c", mustPosition(t, ids[9]), func(a Replay) { done <- a })
 	waitNotReady(t, b)
 	select {
 	case a := <-done:
 		t.Fatalf("answered by a stopped server: %+v", a)
 	default:
 	}
-	server.signal(syscall.SIGCONT)
+	server.Signal(syscall.SIGCONT)
 	a := <-done
 	if got := payloads(a.Messages); a.Gap != nil || !slices.Equal(got, numbers(10)) {
 		t.Fatalf("gap %v, got %v", a.Gap, got)
@@ -198,14 +200,14 @@ func TestReplayOverASlowWay(t *testing.T) {
 	for range messages {
 		server.publishDurable("c", strings.Repeat("x", 8<<10), 1000)
 	}
-	if a := newRecorder().pages(t, b, "c", Position{}); len(a.Messages) != messages || a.Gap != nil {
+	if a := newRecorder().pages(t, b, "c", message.Position{}); len(a.Messages) != messages || a.Gap != nil {
 		t.Errorf("%d messages, gap %v", len(a.Messages), a.Gap)
 	}
 }
 
 func TestReplayWithoutJoin(t *testing.T) {
 	server := startRedis(t)
-	b := runBroker(t, testConfig(server.url()))
+	b := runBroker(t, testConfig(server.URL()))
 	first := server.publishDurable("c", "one", 10)
 	server.publishDurable("c", "two", 10)
 	a := newRecorder().replay(t, b, "c", mustPosition(t, first))
@@ -218,7 +220,7 @@ func TestReplayWithoutJoin(t *testing.T) {
 func TestReplayJoinsUpWithDelivery(t *testing.T) {
 	const messages = 1500 // a page at most
 	server := startRedis(t)
-	c := testConfig(server.url())
+	c := testConfig(server.URL())
 	c.Ring.Messages, c.ReplayMessages = 16, 10_000
 	b := runBroker(t, c)
 	r := newRecorder()
@@ -254,9 +256,9 @@ func TestReplayJoinsUpWithDelivery(t *testing.T) {
 // A time is no position of the channel: that there was nothing since is no gap.
 func TestReplayFromATime(t *testing.T) {
 	server := startRedis(t)
-	server.do("XADD", "{push:c}:log", "5000-0", "data", "0")
-	server.do("XADD", "{push:c}:log", "6000-0", "data", "1")
-	b := runBroker(t, testConfig(server.url()))
+	server.Do("XADD", "{push:c}:log", "5000-0", "data", "0")
+	server.Do("XADD", "{push:c}:log", "6000-0", "data", "1")
+	b := runBroker(t, testConfig(server.URL()))
 	r := newRecorder()
 	b.Join("c", r)
 	r.wait(t, "c", 1)
@@ -277,7 +279,7 @@ func TestReplayFromATime(t *testing.T) {
 			{"empty", 1 << 60, "[]", false},
 		} {
 			done := make(chan Replay, 1)
-			b.ReplayTime(tc.channel, tc.ms, r, func(a Replay) { done <- a })
+			b.ReplayTime(tc.channel, tc.ms, func(a Replay) { done <- a })
 			a := <-done
 			if got := fmt.Sprint(payloads(a.Messages)); got != tc.messages || (a.Gap != nil) != tc.gap {
 				t.Errorf("%s from %d: %s, gap %v", tc.channel, tc.ms, got, a.Gap)
@@ -289,8 +291,8 @@ func TestReplayFromATime(t *testing.T) {
 // Plain messages that a ring has lost may have come before a time or after it.
 func TestReplayFromATimeAmidLosses(t *testing.T) {
 	server := startRedis(t)
-	server.do("XADD", "{push:c}:log", "5000-0", "data", "0")
-	config := testConfig(server.url())
+	server.Do("XADD", "{push:c}:log", "5000-0", "data", "0")
+	config := testConfig(server.URL())
 	config.Ring.Messages = 2
 	b := runBroker(t, config)
 	r := newRecorder()
@@ -301,7 +303,7 @@ func TestReplayFromATimeAmidLosses(t *testing.T) {
 		server.publishDurable("c", i, 100)
 		r.wait(t, "c", 3+2*i)
 		done := make(chan Replay, 1)
-		b.ReplayTime("c", 16_000, r, func(a Replay) { done <- a })
+		b.ReplayTime("c", 16_000, func(a Replay) { done <- a })
 		a := <-done
 		if (a.Gap == nil) != (i == 0) || len(a.Messages) != i+2 {
 			t.Errorf("after %d: gap %v, %v", i, a.Gap, payloads(a.Messages))
@@ -313,8 +315,8 @@ func TestReplayFromATimeAmidLosses(t *testing.T) {
 // trimmed there, and is still on its way here, is not passed over in silence.
 func TestPullOverTrimmed(t *testing.T) {
 	server, b, r, _ := filled(t, nil)
-	before := server.do("XADD", "{push:c}:log", "*", "data", "trimmed").(string)
-	ahead := server.do("XADD", "{push:c}:log", "MAXLEN", "=", "1", "*", "data", "ahead").(string)
+	before := server.Do("XADD", "{push:c}:log", "*", "data", "trimmed").(string)
+	ahead := server.Do("XADD", "{push:c}:log", "MAXLEN", "=", "1", "*", "data", "ahead").(string)
 	r.replay(t, b, "c", mustPosition(t, ahead))
 	server.publish("c", "\x1e"+before+"\x1etrimmed")
 	server.publish("c", "\x1e"+ahead+"\x1eahead")
@@ -341,7 +343,7 @@ func TestPullBehindWhatCame(t *testing.T) {
 	l.mu.Lock()
 	l.waits[id] = &replayWaits{queued: true, taken: true}
 	l.mu.Unlock()
-	if err := l.pull(t.Context(), id, "push:c", last, new(portion)); err != nil {
+	if err := l.pull(t.Context(), id, "push:c", last, new(pageSizer)); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.texts("c"); slices.Contains(got, "gap:history") {

@@ -12,19 +12,19 @@ func TestPasswordIsRightAgain(t *testing.T) {
 		t.Errorf("two tries are up to %v apart", most)
 	}
 	server := startRedis(t)
-	server.do("ACL", "SETUSER", "gateway", "on", ">right", "~*", "&*", "+@all")
-	c := testConfig("redis://gateway:right@" + server.addr)
+	server.Do("ACL", "SETUSER", "gateway", "on", ">right", "~*", "&*", "+@all")
+	c := testConfig("redis://gateway:right@" + server.Addr)
 	c.ProbeInterval = time.Second
 	b := runBroker(t, c)
 	waitReady(t, b)
-	server.do("ACL", "SETUSER", "gateway", "resetpass", ">other")
-	server.do("CLIENT", "KILL", "USER", "gateway")
+	server.Do("ACL", "SETUSER", "gateway", "resetpass", ">other")
+	server.Do("CLIENT", "KILL", "USER", "gateway")
 	waitNotReady(t, b)
 	before := b.Stats().Reconnects
 	eventually(t, "the tries have become as rare as they do", func() bool {
 		return b.Stats().Reconnects > before+uint64(8*len(b.links))
 	})
-	server.do("ACL", "SETUSER", "gateway", "resetpass", ">right")
+	server.Do("ACL", "SETUSER", "gateway", "resetpass", ">right")
 	begin := time.Now()
 	waitReady(t, b)
 	took := time.Since(begin)

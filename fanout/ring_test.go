@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/pushgate/pushgate/fanout/internal/memory"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // offline returns a link without Redis, with one live topic.
@@ -22,6 +25,9 @@ func offline(t testing.TB, c Config) (*Broker, *link) {
 	t.Cleanup(func() { _ = b.Close() })
 	return b, b.links[0]
 }
+
+// messageBytes is a message with nothing behind it.
+var messageBytes = new(message.Message).OwnBytes()
 
 func (l *link) openLive(channel string) (uint32, *topic) {
 	l.mu.Lock()
@@ -40,10 +46,10 @@ func (l *link) take(id uint32, t *topic, m heldMessage) {
 }
 
 // ask returns the answer of the ring, if it has one.
-func (l *link) ask(t *topic, since Position) (a Replay, ok bool) {
+func (l *link) ask(t *topic, since message.Position) (a Replay, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ok = l.fromRing(t, &Wait{since: since, done: func(r Replay) { a = r }})
+	ok = l.fromRing(t, &Request{since: since, done: func(r Replay) { a = r }})
 	return a, ok
 }
 
@@ -72,7 +78,7 @@ func TestRingBounds(t *testing.T) {
 			}
 			n := len(test.sizes)
 			for since := range n + 1 {
-				a, ok := l.ask(topic, Position{Node: "node1", Seq: moments[since]})
+				a, ok := l.ask(topic, message.Position{Node: "node1", Seq: moments[since]})
 				if wantOK := since >= n-test.want; ok != wantOK {
 					t.Errorf("since %d: answered %v, want %v", since, ok, wantOK)
 				} else if ok && (len(a.Messages) != n-since || a.Gap != nil) {
@@ -85,7 +91,7 @@ func TestRingBounds(t *testing.T) {
 
 func TestRingsTotalBound(t *testing.T) {
 	c := DefaultConfig()
-	c.Ring.TotalBytes = 10 * (ringBytes + pointerBytes + messageBytes + 128)
+	c.Ring.TotalBytes = 10 * (ringBytes + memory.PointerBytes + messageBytes + 128)
 	_, l := offline(t, c)
 	topics, begin := make([]*topic, 20), make([]uint64, 20)
 	for i := range topics {
@@ -101,19 +107,19 @@ func TestRingsTotalBound(t *testing.T) {
 		if kept := topic.ring != nil; kept != (i >= 10) {
 			t.Errorf("ring of channel %d: kept %v", i, kept)
 		}
-		a, ok := l.ask(topic, Position{Node: "node1", Seq: begin[i]})
+		a, ok := l.ask(topic, message.Position{Node: "node1", Seq: begin[i]})
 		if ok != (i >= 10) {
 			t.Errorf("replay of channel %d: %+v", i, a)
 		}
 		// The end of the channel is still known without a ring.
-		if a, ok := l.ask(topic, Position{Node: "node1", Seq: topic.at}); !ok || len(a.Messages) != 0 || a.Gap != nil {
+		if a, ok := l.ask(topic, message.Position{Node: "node1", Seq: topic.at}); !ok || len(a.Messages) != 0 || a.Gap != nil {
 			t.Errorf("replay of channel %d from its end: %v %+v", i, ok, a)
 		}
 	}
 	// One that is larger than everything.
 	id, big := l.openLive("big")
 	l.take(id, big, heldMessage{payload: string(make([]byte, 1<<20))})
-	if n := int(l.rings.bytes.Load()); n != ringBytes+pointerBytes || big.ring.n != 0 {
+	if n := int(l.rings.bytes.Load()); n != ringBytes+memory.PointerBytes || big.ring.n != 0 {
 		t.Errorf("%d bytes in rings after a message that fits in none", n)
 	}
 }
@@ -143,8 +149,8 @@ func TestRingsExpire(t *testing.T) {
 // past is one message of the model below.
 type past struct {
 	text string
-	id   streamID // zero: plain
-	at   uint64   // 0: before the topic was joined
+	id   message.StreamID // zero: plain
+	at   uint64           // 0: before the topic was joined
 }
 
 // channelModel is a channel as an all-knowing observer sees it.
@@ -159,21 +165,21 @@ type channelModel struct {
 }
 
 // readPage is that of a link on the model's stream.
-func (m *channelModel) readPage(from, received streamID, most int) history {
+func (m *channelModel) readPage(from, received message.StreamID, most int) history {
 	h := history{from: from, to: from, length: int64(len(m.stream)), end: true}
 	for _, p := range m.stream {
-		if from.less(p.id) && h.end {
+		if from.Less(p.id) && h.end {
 			h.end = h.add([]entry{{id: p.id, payload: p.text}}, most)
 		}
 	}
-	if h.end && h.to.less(received) {
+	if h.end && h.to.Less(received) {
 		h.to = received
 	}
-	if from.isZero() {
-		trimmed := slices.IndexFunc(m.all, func(p past) bool { return !p.id.isZero() })
+	if from.IsZero() {
+		trimmed := slices.IndexFunc(m.all, func(p past) bool { return !p.id.IsZero() })
 		h.complete = len(m.stream) > 0 && m.stream[0] == m.all[trimmed]
 	} else {
-		h.complete = len(m.stream) > 0 && !from.less(m.stream[0].id)
+		h.complete = len(m.stream) > 0 && !from.Less(m.stream[0].id)
 	}
 	return h
 }
@@ -192,11 +198,11 @@ func (m *channelModel) readBack(n, few int) starts {
 
 // answer does what serve does until w and all that goes on with it is answered. What
 // the pages have is one answer, with the first gap of them.
-func (m *channelModel) answer(rt *rapid.T, l *link, id uint32, t *topic, w *Wait, between func()) (a Replay) {
+func (m *channelModel) answer(rt *rapid.T, l *link, id uint32, t *topic, w *Request, between func()) (a Replay) {
 	for pages := 0; ; pages++ {
 		var got *Replay
 		w.done = func(r Replay) { got = &r }
-		l.waits[id] = &replayWaits{list: []*Wait{w}}
+		l.waits[id] = &replayWaits{list: []*Request{w}}
 		for reads := 0; got == nil; reads++ {
 			if reads > 3 {
 				rt.Fatalf("no answer after %d reads", reads)
@@ -211,7 +217,7 @@ func (m *channelModel) answer(rt *rapid.T, l *link, id uint32, t *topic, w *Wait
 			case n.back > 0:
 				l.begin(id, t, m.readBack(n.back, n.few))
 			case n.left:
-				h := m.readPage(n.from, t.last, l.page)
+				h := m.readPage(n.from, t.last, l.streams.page)
 				if !n.within && h.length > int64(most) && !(h.end && len(h.entries) <= most) {
 					l.begin(id, t, m.readBack(most, most))
 				}
@@ -230,7 +236,7 @@ func (m *channelModel) answer(rt *rapid.T, l *link, id uint32, t *topic, w *Wait
 			break
 		}
 		between()
-		w = &Wait{since: got.Position, found: true, start: idOf(got.Position), told: got.told}
+		w = &Request{since: got.Position, found: true, start: got.Position.StreamID(), told: got.told}
 	}
 	if l.lent != 0 {
 		rt.Fatalf("%d bytes are still lent", l.lent)
@@ -239,10 +245,10 @@ func (m *channelModel) answer(rt *rapid.T, l *link, id uint32, t *topic, w *Wait
 }
 
 // after returns what should be replayed after a position: the index in all.
-func (m *channelModel) after(since Position) int {
+func (m *channelModel) after(since message.Position) int {
 	for i := len(m.all) - 1; i >= 0; i-- {
 		p := m.all[i]
-		if since.Durable() && !p.id.isZero() && !idOf(since).less(p.id) ||
+		if since.Durable() && !p.id.IsZero() && !since.StreamID().Less(p.id) ||
 			!since.Durable() && p.at > 0 && p.at <= since.Seq {
 			return i + 1
 		}
@@ -263,12 +269,12 @@ func TestReplayAgainstModel(t *testing.T) {
 		c.Ring.Messages = rapid.IntRange(1, 6).Draw(rt, "ring")
 		c.ReplayMessages = rapid.IntRange(1, 12).Draw(rt, "most")
 		_, l := offline(t, c)
-		l.page = rapid.SampledFrom([]int{1, 3 * entryBytes, pageBytes}).Draw(rt, "page")
+		l.streams.page = rapid.SampledFrom([]int{1, 3 * entryBytes, pageBytes}).Draw(rt, "page")
 		var m channelModel
-		next := streamID{ms: 10}
+		next := message.StreamID{Ms: 10}
 		durable := func() past {
-			next.seq++
-			p := past{text: "d" + strconv.FormatUint(next.seq, 10), id: next}
+			next.Seq++
+			p := past{text: "d" + strconv.FormatUint(next.Seq, 10), id: next}
 			m.all, m.stream = append(m.all, p), append(m.stream, p)
 			return p
 		}
@@ -320,17 +326,17 @@ func TestReplayAgainstModel(t *testing.T) {
 }
 
 // position draws one that a client may hold.
-func (m *channelModel) position(rt *rapid.T) Position {
+func (m *channelModel) position(rt *rapid.T) message.Position {
 	if rapid.Bool().Draw(rt, "plain position") {
-		p := Position{Node: "node1", Seq: m.live}
+		p := message.Position{Node: "node1", Seq: m.live}
 		if n := rapid.IntRange(0, len(m.all)-m.joined).Draw(rt, "after"); n > 0 {
 			p.Seq = m.all[m.joined+n-1].at
 		}
 		return p
 	}
-	since := Position{}
+	since := message.Position{}
 	if n := len(m.all); n > 0 {
-		since = m.all[rapid.IntRange(0, n-1).Draw(rt, "of")].id.position()
+		since = m.all[rapid.IntRange(0, n-1).Draw(rt, "of")].id.Position()
 	}
 	return since
 }
@@ -338,7 +344,7 @@ func (m *channelModel) position(rt *rapid.T) Position {
 // checkNewest asks for the newest n: they are all that the stream has, or n, up to
 // the end, and none that the stream has is left out between them.
 func checkNewest(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, n int) {
-	a := m.answer(rt, l, id, t, &Wait{newest: int32(n)}, func() {})
+	a := m.answer(rt, l, id, t, &Request{newest: int32(n)}, func() {})
 	if a.Gap != nil || len(a.Messages) > n {
 		rt.Fatalf("the newest %d are %v, gap %v", n, payloads(a.Messages), a.Gap)
 	}
@@ -358,8 +364,8 @@ func checkNewest(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, n i
 }
 
 // checkReplay asks for what follows a position; meanwhile happens between two pages.
-func checkReplay(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, since Position, meanwhile func(*rapid.T)) {
-	a := m.answer(rt, l, id, t, &Wait{since: since}, func() { meanwhile(rt) })
+func checkReplay(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, since message.Position, meanwhile func(*rapid.T)) {
+	a := m.answer(rt, l, id, t, &Request{since: since}, func() { meanwhile(rt) })
 	var want []string
 	for _, p := range m.all[m.after(since):] {
 		want = append(want, p.text)
@@ -392,18 +398,18 @@ func checkReplay(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, sin
 
 // reachable reports whether everything after a durable position is in the
 // stream and within the bound, so that there is no reason for a gap.
-func reachable(m *channelModel, since Position, most int) bool {
+func reachable(m *channelModel, since message.Position, most int) bool {
 	if m.blurred {
 		return false
 	}
 	rest := m.all[m.after(since):]
 	for _, p := range rest {
-		if p.id.isZero() {
+		if p.id.IsZero() {
 			return false // in no stream
 		}
 	}
 	if since.IsZero() {
 		return len(rest) <= most && len(m.stream) > 0 && len(rest) > 0 && m.stream[0] == m.all[0]
 	}
-	return len(rest) <= most && len(m.stream) > 0 && !idOf(since).less(m.stream[0].id)
+	return len(rest) <= most && len(m.stream) > 0 && !since.StreamID().Less(m.stream[0].id)
 }

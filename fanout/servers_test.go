@@ -4,58 +4,16 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/fanout/internal/upstream"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
-
-func TestSlot(t *testing.T) {
-	// The first is the check value of CRC-16/XMODEM, the others are of
-	// CLUSTER KEYSLOT.
-	for name, want := range map[string]int{"123456789": 0x31c3, "push:news": 953, "": 0} {
-		if got := slot(name); got != want {
-			t.Errorf("%q is in slot %d, want %d", name, got, want)
-		}
-	}
-}
-
-func TestURLs(t *testing.T) {
-	for url, kind := range map[string]string{
-		"redis://127.0.0.1:6379/2":                                "single",
-		"rediss://user:pass@a":                                    "single",
-		"unix:///run/redis.sock":                                  "single",
-		"redis+sentinel://a:26379?master_name=m&addr=b:26379":     "sentinel",
-		"rediss+sentinel://:p@a/3?master_name=m&password=q":       "sentinel",
-		"redis+cluster://user:pass@a:7000?addr=b:7000&addr=c:700": "cluster",
-		"redis+sentinel://a:26379":                                "", // no name
-		"redis+sentinel://a?master_name=m&replica_only=true":      "",
-		"redis+cluster://a?read_only=true":                        "",
-		"redis+cluster://a?route_randomly=true":                   "",
-		"redis+cluster://a:7000/3":                                "cluster",
-		"redis+else://a":                                          "",
-		"redis://a?addr=b:6379":                                   "",
-		"sentinel://a":                                            "",
-		"+cluster://a":                                            "",
-	} {
-		p, err := parseURL(url)
-		got := ""
-		switch {
-		case err != nil:
-		case p.single != nil:
-			got = "single"
-		case p.sentinel != nil:
-			got = "sentinel"
-		case p.cluster != nil:
-			got = "cluster"
-		}
-		if got != kind {
-			t.Errorf("%s is %q, want %q: %v", url, got, kind, err)
-		}
-	}
-}
 
 // clusterConfig is that of a busy machine, which must not make links seem lost.
 func clusterConfig(cluster *redistest.Cluster) Config {
@@ -112,8 +70,8 @@ func testOwners(t *testing.T, cluster *redistest.Cluster) {
 		if n := owner.Client.PubSubShardNumSub(ctx, full).Val()[full]; n != 1 {
 			t.Errorf("%s has %d subscribers at its slot's owner", name, n)
 		}
-		if want := owner.Client.Do(ctx, "CLUSTER", "KEYSLOT", full).Val(); want != int64(slot(full)) {
-			t.Errorf("%s is in slot %d, want %v", name, slot(full), want)
+		if want := owner.Client.Do(ctx, "CLUSTER", "KEYSLOT", full).Val(); want != int64(upstream.Slot(full)) {
+			t.Errorf("%s is in slot %d, want %v", name, upstream.Slot(full), want)
 		}
 		if err := cluster.Client.SPublish(ctx, full, "plain").Err(); err != nil {
 			t.Fatal(err)
@@ -139,7 +97,7 @@ func testOwners(t *testing.T, cluster *redistest.Cluster) {
 		if got := r.texts(name); !slices.Equal(got, []string{"joined", "plain", "durable", "b1", "b2", "last"}) {
 			t.Errorf("%s: %v", name, got)
 		}
-		if a := r.replay(t, b, name, Position{}); !slices.Equal(payloads(a.Messages), []string{"plain", "durable", "b1", "b2", "last"}) || a.Gap != nil {
+		if a := r.replay(t, b, name, message.Position{}); !slices.Equal(payloads(a.Messages), []string{"plain", "durable", "b1", "b2", "last"}) || a.Gap != nil {
 			t.Errorf("%s: replayed %v, gap %v", name, payloads(a.Messages), a.Gap)
 		}
 	}
@@ -351,7 +309,7 @@ func TestClusterMovesASlot(t *testing.T) {
 	moved := make(chan struct{})
 	go func() {
 		defer close(moved)
-		cluster.Move(slot("push:news"), from, to)
+		cluster.Move(upstream.Slot("push:news"), from, to)
 	}()
 	for n := range during {
 		publish(before + n)
@@ -437,5 +395,26 @@ func TestSentinel(t *testing.T) {
 	}
 	if got := slices.DeleteFunc(r.texts("news"), func(text string) bool { return text == "gap:broker" }); !slices.Equal(got, []string{"joined", "first", "second"}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// A lost connection is made again once, and go-redis makes none of its own.
+func TestLostConnectionIsMadeOnce(t *testing.T) {
+	server := startRedis(t)
+	c := testConfig(server.URL())
+	c.Connections = 1
+	b := runBroker(t, c)
+	r := newRecorder()
+	for i := range 2000 {
+		join(b, strconv.Itoa(i), r)
+	}
+	eventually(t, "all are joined", func() bool { return b.Stats().Links[0].Pending == 0 })
+	waitReady(t, b)
+	sent, seen := b.Stats().Subscribes, server.Calls("subscribe")
+	server.Do("CLIENT", "KILL", "TYPE", "pubsub")
+	eventually(t, "the connection is made again", func() bool { return b.Stats().Reconnects == 1 && b.Ready() == nil })
+	ours := int(b.Stats().Subscribes-sent) + 1 // and the one of the probe
+	if got := server.Calls("subscribe") - seen; got != ours {
+		t.Errorf("the server has seen %d SUBSCRIBE commands, the link sent %d", got, ours)
 	}
 }

@@ -3,17 +3,19 @@ package fanout
 import (
 	"fmt"
 	"testing"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 func TestSince(t *testing.T) {
 	redis := startRedis(t)
-	c := testConfig(redis.url())
+	c := testConfig(redis.URL())
 	c.Ring.Messages = 4
 	b := runBroker(t, c)
 	r := newRecorder()
 	join(b, "c", r)
 	r.wait(t, "c", 1)
-	if got := b.Since("unknown", 0); got.Complete || got.Plain != (Position{}) {
+	if got := b.Since("unknown", 0); got.Complete || got.Plain != (message.Position{}) {
 		t.Errorf("of an unknown channel: %+v", got)
 	}
 	start := b.Since("c", 0)
@@ -52,9 +54,9 @@ func TestSince(t *testing.T) {
 // What was read from the stream stands in front of the ring, but came before
 // the count: no member has missed it.
 func TestSinceBeforeTheRingIsNotHistory(t *testing.T) {
-	r := &ring{base: streamID{ms: 9}}
-	r.push(NewMessage("c", Position{Ms: 10}, 21, nil))
-	r.pushFront([]*Message{NewMessage("c", Position{Ms: 8}, 20, nil), NewMessage("c", Position{Ms: 9}, 20, nil)}, streamID{ms: 7})
+	r := &ring{base: message.StreamID{Ms: 9}}
+	r.push(message.New("c", message.Position{Ms: 10}, 21, nil))
+	r.pushFront([]*message.Message{message.New("c", message.Position{Ms: 8}, 20, nil), message.New("c", message.Position{Ms: 9}, 20, nil)}, message.StreamID{Ms: 7})
 	for n, want := range map[uint32]int{2: 2, 1: 2, 0: 3} {
 		if i, complete := r.last(n); i != want || complete != (n < 2) {
 			t.Errorf("the last %d: from %d, complete %v", n, i, complete)
@@ -64,7 +66,7 @@ func TestSinceBeforeTheRingIsNotHistory(t *testing.T) {
 
 func TestMessageBefore(t *testing.T) {
 	redis := startRedis(t)
-	b := runBroker(t, testConfig(redis.url()))
+	b := runBroker(t, testConfig(redis.URL()))
 	r := newRecorder()
 	b.Join("c", r)
 	r.wait(t, "c", 1)
@@ -83,7 +85,7 @@ func TestMessageBefore(t *testing.T) {
 			t.Errorf("before %d: %s, want %s", i, got, want[i])
 		}
 	}
-	if got := NewMessage("c", mustPosition(t, "5-0"), 1, nil).Before().String(); got != "4-18446744073709551615" {
+	if got := message.New("c", mustPosition(t, "5-0"), 1, nil).Before().String(); got != "4-18446744073709551615" {
 		t.Errorf("before an entry of the stream: %s", got)
 	}
 }

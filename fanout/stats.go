@@ -1,8 +1,12 @@
 package fanout
 
-import "sync/atomic"
+import (
+	"sync/atomic"
 
-// Stats is what the broker has done and holds, for metrics.
+	"github.com/pushgate/pushgate/fanout/message"
+)
+
+// Stats is the broker's counts, for metrics.
 type Stats struct {
 	// Counted since the start.
 
@@ -73,7 +77,7 @@ func (b *Broker) Stats() Stats {
 		HistoryReads:    c.historyReads.Load(),
 		Published:       c.published.Load(),
 		PublishErrors:   c.publishErrors.Load(),
-		Failures:        b.refusals.counts(),
+		Failures:        b.failures.stats(),
 		ProbesMissed:    c.probesMissed.Load(),
 		TooLarge:        b.oversize.passed.Load(),
 		MessagesDropped: c.dropped.Load(),
@@ -86,4 +90,42 @@ func (b *Broker) Stats() Stats {
 		s.RingBytes += bytes
 	}
 	return s
+}
+
+// ChannelInfo is this node's view of a channel.
+type ChannelInfo struct {
+	// Known is false for a channel that nobody here subscribed to lately; the rest is
+	// zero then.
+	Known bool
+	// Live says that the messages of the channel come in.
+	Live bool
+	// Durable is the last durable message that came, zero without one.
+	Durable message.Position
+	// Plain is where the channel stands on this node.
+	Plain message.Position
+	// RingMessages and RingBytes are the messages kept for clients that come back,
+	// RingFirst the id of the oldest of these messages; it is zero when nothing is kept.
+	RingMessages int
+	RingBytes    int
+	RingFirst    message.Position
+}
+
+// Inspect returns this node's view of a channel. It asks nothing of Redis.
+func (b *Broker) Inspect(channel string) ChannelInfo {
+	l := b.link(channel)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, t := l.topics.find(channel)
+	if t == nil {
+		return ChannelInfo{}
+	}
+	info := ChannelInfo{Known: true, Live: t.state == topicLive, Plain: message.Position{Node: l.b.node, Seq: t.at}}
+	if !t.last.IsZero() {
+		info.Durable = t.last.Position()
+	}
+	if r := t.ring; r != nil && r.n > 0 {
+		info.RingMessages, info.RingBytes = r.n, r.size()
+		info.RingFirst = r.at(0).ID
+	}
+	return info
 }

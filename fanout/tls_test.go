@@ -1,7 +1,6 @@
 package fanout
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -36,7 +36,7 @@ func works(t *testing.T, c Config) {
 		t.Fatal(err)
 	}
 	r.wait(t, news, 3)
-	if a := r.replay(t, b, news, Position{Ms: 1}); !slices.Equal(payloads(a.Messages), []string{"1", "2"}) {
+	if a := r.replay(t, b, news, message.Position{Ms: 1}); !slices.Equal(payloads(a.Messages), []string{"1", "2"}) {
 		t.Errorf("replayed %v", payloads(a.Messages))
 	}
 	client, err := NewClient(c)
@@ -125,30 +125,6 @@ func TestTLSErrorsNameTheKey(t *testing.T) {
 			if _, err := b.PublishPlain(t.Context(), "news", []byte("x"), ""); !says(err) {
 				t.Errorf("a publish: %v", err)
 			}
-		})
-	}
-}
-
-// TestServersHaveNamesOfTheirOwn: a server that a Cluster or a Sentinel names may
-// have a certificate for that name, or one for the name in the URL.
-func TestServersHaveNamesOfTheirOwn(t *testing.T) {
-	t.Parallel()
-	for name, host := range map[string]string{"the URL's": "localhost", "its own": "127.0.0.1"} {
-		t.Run(name, func(t *testing.T) {
-			certs := redistest.NewCertificates(t, host)
-			sentinel := redistest.StartSecureSentinel(t, certs) // it names its master by its address
-			_, port, _ := net.SplitHostPort(sentinel.Addr)
-			c := secureConfig("rediss+sentinel://localhost:"+port+"?master_name="+redistest.MasterName, certs)
-			c.TLS.ServerName = ""
-			p, err := c.parse()
-			if err != nil {
-				t.Fatal(err)
-			}
-			conn, err := p.tls.dialer(testDeadline)(t.Context(), "tcp", sentinel.Master.Secure)
-			if err != nil {
-				t.Fatal(err)
-			}
-			conn.Close()
 		})
 	}
 }

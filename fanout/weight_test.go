@@ -7,12 +7,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"unsafe"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // everyForm is the forms in which a message can be encoded.
-func everyForm(m *Message) {
-	for f := range formCount {
+func everyForm(m *message.Message) {
+	for f := range message.Forms {
 		m.Encoded(f)
 	}
 }
@@ -83,7 +84,7 @@ func TestRingsTakeWhatIsCounted(t *testing.T) {
 				}
 				check("encoded later")
 				fill()
-				eachInRings(l, func(m *Message) { m.Encoded(FormText) })
+				eachInRings(l, func(m *message.Message) { m.Encoded(message.FormText) })
 				fill()
 				check("encoded as they come")
 				l.rings.expire(&l.topics, l.now()+uint32(c.Ring.Age.Milliseconds()))
@@ -97,8 +98,8 @@ func TestRingsTakeWhatIsCounted(t *testing.T) {
 }
 
 // eachInRings calls fn for each message that a ring holds.
-func eachInRings(l *link, fn func(*Message)) {
-	var all []*Message
+func eachInRings(l *link, fn func(*message.Message)) {
+	var all []*message.Message
 	l.mu.Lock()
 	for r := l.rings.list.next; r != &l.rings.list; r = r.next {
 		all = r.from(all, 0)
@@ -122,7 +123,7 @@ func TestRingCountsEncodings(t *testing.T) {
 	l.take(id, topic, heldMessage{payload: "last"})
 	sum := 0
 	for i := range topic.ring.n {
-		sum += topic.ring.at(i).bytes()
+		sum += topic.ring.at(i).Bytes()
 	}
 	if got := topic.ring.size(); got != sum || got > c.Ring.Bytes || got < c.Ring.Bytes/2 {
 		t.Errorf("%d bytes are counted for messages of %d, want at most %d", got, sum, c.Ring.Bytes)
@@ -136,12 +137,12 @@ func TestEncodingsAreCountedOnce(t *testing.T) {
 	c.Ring.Messages = 4
 	_, l := offline(t, c)
 	id, topic := l.openLive("c")
-	encode := make(chan *Message, 16)
+	encode := make(chan *message.Message, 16)
 	var all sync.WaitGroup
 	for range 2 {
 		all.Go(func() {
 			for m := range encode {
-				m.Encoded(Form(rand.N(int(formCount))))
+				m.Encoded(message.Form(rand.N(int(message.Forms))))
 			}
 		})
 	}
@@ -152,7 +153,7 @@ func TestEncodingsAreCountedOnce(t *testing.T) {
 	close(encode)
 	all.Wait()
 	sum := 0
-	eachInRings(l, func(m *Message) { sum += m.bytes() })
+	eachInRings(l, func(m *message.Message) { sum += m.Bytes() })
 	if got := topic.ring.size(); got != sum {
 		t.Errorf("%d bytes are counted, want %d", got, sum)
 	}
@@ -171,7 +172,7 @@ func TestEncodingsAreCountedOnce(t *testing.T) {
 // others.
 func TestRingLetsGo(t *testing.T) {
 	_, l := offline(t, DefaultConfig())
-	var kept []*Message
+	var kept []*message.Message
 	before := heap()
 	for i := range 100 {
 		id, topic := l.openLive(fmt.Sprint("c", i))
@@ -222,64 +223,7 @@ func TestHeldMessagesTakeWhatIsCounted(t *testing.T) {
 	}
 }
 
-// What waits in an index to be delivered takes about what is counted, with one
-// encoding of each message or without.
-func TestPendingTakesWhatIsCounted(t *testing.T) {
-	for name, mix := range mixes {
-		t.Run(name, func(t *testing.T) {
-			x := NewIndex()
-			channels := make([]Channel, mix.channels)
-			names := make([]string, mix.channels)
-			for i := range channels {
-				names[i] = fmt.Sprint("c", i)
-				channels[i] = x.Open([]byte(names[i]))
-				x.Subscribe(new(List), uint32(i), channels[i])
-			}
-			var messages []*Message
-			before := heap()
-			for n, taken := 0, 0; taken < 8<<20 || n < mix.channels; n++ {
-				payload := []byte(strings.Repeat("x", mix.sizes[n%len(mix.sizes)]))
-				m := NewMessage(names[n%mix.channels], Position{Ms: 1732345678901, Seq: uint64(n)}, uint32(n), payload)
-				x.Publish(channels[n%mix.channels], m)
-				messages = append(messages, m)
-				taken += len(payload) + 300
-			}
-			check := func(when string) {
-				t.Helper()
-				_, counted := x.Pending()
-				took := heap() - before - int64(cap(messages)*pointerBytes)
-				t.Logf("%s: %d KiB are counted, %d KiB taken", when, counted>>10, took>>10)
-				if took > int64(counted)*3/2 {
-					t.Errorf("%s: %d bytes are counted, %d taken", when, counted, took)
-				}
-			}
-			check("not encoded")
-			for _, m := range messages {
-				m.Encoded(FormText)
-			}
-			check("encoded")
-			x.Deliver(1<<30, func(uint32, *Batch) {})
-			if n, size := x.Pending(); n != 0 || size != 0 {
-				t.Errorf("%d messages and %d bytes are left", n, size)
-			}
-		})
-	}
-}
-
-// Large slices are counted with the rest of their last page.
-func TestLargeSlicesAreCountedInPages(t *testing.T) {
-	for _, n := range []int{32<<10 + 1, 60_000, 64 << 10, 1 << 20, 1_000_001} {
-		if got, want := allocated(n), cap(append([]byte(nil), make([]byte, n)...)); got != want {
-			t.Errorf("%d bytes count %d, and take %d", n, got, want)
-		}
-	}
-}
-
-// A million messages may wait: two words more are 16 MB.
-func TestMessageSize(t *testing.T) {
-	if got := int(unsafe.Sizeof(Message{})); got != messageBytes || got > 160 {
-		t.Errorf("a message takes %d bytes, counted as %d, want 160", got, messageBytes)
-	}
+func TestRingSize(t *testing.T) {
 	if ringBytes != 176 {
 		t.Errorf("a ring takes %d bytes, want 176", ringBytes)
 	}

@@ -2,10 +2,13 @@ package fanout
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
+
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// mark begins and ends what stands in front of a payload in Redis:
+// mark begins and ends the head in front of a payload in Redis:
 //
 //	payload                          plain
 //	mark id mark payload             durable, with its stream id
@@ -15,8 +18,8 @@ import (
 //	mark F id mark                   the same, where id stands for it in the stream
 //	mark P mark …                    reserved: nothing that clients are shown
 //
-// A JSON string holds no mark, and the payload is what follows the last of these:
-// nothing in it is looked at.
+// A JSON string holds no mark, and the payload follows the last of these: nothing in it
+// is looked at.
 const (
 	mark         = '\x1e'
 	userMark     = 'U'
@@ -24,9 +27,9 @@ const (
 	reservedMark = "\x1eP\x1e"
 )
 
-// parseWire takes what came from Redis apart. Anything that isn't exactly of one
-// of the forms is a plain message and belongs to its publisher from the first
-// byte; it is not ok in the reserved form.
+// parseWire takes a message as Redis delivers it apart. Anything that isn't exactly of
+// one of the forms is a plain message and belongs to its publisher from the first byte;
+// it is not ok in the reserved form.
 func parseWire(s string) (m heldMessage, ok bool) {
 	if strings.HasPrefix(s, reservedMark) {
 		return m, false
@@ -47,8 +50,8 @@ func parseMarked(head, rest string) (m heldMessage, ok bool) {
 		if upTo == "" {
 			return m, true
 		}
-		id, err := ParsePosition(upTo)
-		m.id = idOf(id)
+		id, err := message.ParsePosition(upTo)
+		m.id = id.StreamID()
 		return m, err == nil && id.Durable() && !id.IsZero()
 	}
 	if user, found := strings.CutPrefix(head, string(userMark)); found {
@@ -61,13 +64,13 @@ func parseMarked(head, rest string) (m heldMessage, ok bool) {
 			return m, ok
 		}
 	}
-	id, err := ParsePosition(head)
-	m.id, m.durable = idOf(id), true
+	id, err := message.ParsePosition(head)
+	m.id, m.durable = id.StreamID(), true
 	return m, err == nil && id.Durable() && !id.IsZero()
 }
 
-// cutMark returns the text between two marks, at most so many bytes of it, and the
-// rest behind the second.
+// cutMark returns the text between two marks, at most so many bytes of it, and the rest
+// behind the second.
 func cutMark(s string, most int) (head, rest string, ok bool) {
 	if len(s) == 0 || s[0] != mark {
 		return "", "", false
@@ -89,8 +92,8 @@ func parseUser(text string) (user string, ok bool) {
 
 // withUser returns a plain message as it is published for a user.
 func withUser(payload []byte, user string) []byte {
-	b := appendJSONText([]byte{mark, userMark, mark}, user)
-	return append(append(b, mark), payload...)
+	quoted, _ := json.Marshal(user) // a string always can be
+	return slices.Concat([]byte{mark, userMark, mark}, quoted, []byte{mark}, payload)
 }
 
 // maxIDBytes is the length of the longest stream id: two numbers of 20 digits.
@@ -104,20 +107,20 @@ type names struct {
 // channel returns the pub/sub channel of a channel.
 func (n names) channel(name string) string { return n.prefix + name }
 
-// stream returns the key of the stream of a pub/sub channel. The braces put it
-// into one Redis Cluster slot with everything else of the channel.
+// stream returns the key of the stream of a pub/sub channel. The braces put it into one
+// Redis Cluster slot with everything else of the channel.
 func (n names) stream(full string) string { return "{" + full + "}:log" }
 
 // once returns the key that remembers an idempotency key of a pub/sub channel.
 func (n names) once(full, key string) string { return "{" + full + "}:once:" + key }
 
-// probe returns the pub/sub channel on which a connection hears its own
-// probes. No client can name it: ValidChannel refuses the bar.
+// probe returns the pub/sub channel on which a connection hears its own probes. No client
+// can name it: ValidChannel refuses the bar.
 func (n names) probe(node, link string) string { return n.prefix + "|probe|" + node + "|" + link }
 
-// nodes returns the key of the nodes by their last beat, node that of what each
-// says of itself, and control the pub/sub channel of commands to all of them. No
-// client can name these: ValidChannel refuses the asterisk.
+// nodes returns the key of the nodes by their last beat, node that of the status of each,
+// and control the pub/sub channel of commands to all of them. No client can name these:
+// ValidChannel refuses the asterisk.
 func (n names) nodes() string   { return "{" + n.prefix + "*}:nodes" }
 func (n names) node() string    { return "{" + n.prefix + "*}:node" }
 func (n names) control() string { return n.prefix + "*control" }

@@ -22,14 +22,14 @@ func FuzzParseWire(f *testing.F) {
 			return
 		case m.forget:
 			again := "\x1eF\x1e"
-			if !m.id.isZero() {
-				again = "\x1eF" + m.id.position().String() + "\x1e"
+			if !m.id.IsZero() {
+				again = "\x1eF" + m.id.Position().String() + "\x1e"
 			}
 			if s != again || m.durable || m.payload != "" || m.user != "" {
 				t.Fatalf("%q is read as %+v", s, m)
 			}
 			return
-		case m.durable == m.id.isZero():
+		case m.durable == m.id.IsZero():
 			t.Fatalf("%q: durable %v with id %v", s, m.durable, m.id)
 		case !strings.HasSuffix(s, m.payload):
 			t.Fatalf("%q has the payload %q", s, m.payload)
@@ -40,11 +40,11 @@ func FuzzParseWire(f *testing.F) {
 			return
 		}
 		// As it is spelled here, the same message is read from it.
-		again := "\x1e" + m.id.position().String() + "\x1e" + m.payload
+		again := "\x1e" + m.id.Position().String() + "\x1e" + m.payload
 		if !m.durable {
 			again = string(withUser([]byte(m.payload), m.user))
 		} else if m.user != "" {
-			again = strings.Replace(string(withUser([]byte(m.payload), m.user)), "U", "U"+m.id.position().String(), 1)
+			again = strings.Replace(string(withUser([]byte(m.payload), m.user)), "U", "U"+m.id.Position().String(), 1)
 		}
 		if m2, ok := parseWire(again); !ok || m2 != m {
 			t.Fatalf("%q was read as %+v, %q as %+v", s, m, again, m2)
@@ -75,14 +75,14 @@ func TestParseWire(t *testing.T) {
 		m, ok := parseWire(wire)
 		id := ""
 		if m.durable {
-			id = m.id.position().String()
+			id = m.id.Position().String()
 		}
 		if !ok || id != want.id || m.user != want.user || m.payload != want.payload {
 			t.Errorf("%q: %+v, id %q", wire, m, id)
 		}
 	}
 	for wire, id := range map[string]string{"\x1eF\x1e": "0-0", "\x1eF1-2\x1e": "1-2"} {
-		if m, ok := parseWire(wire); !ok || !m.forget || m.id.position().String() != id {
+		if m, ok := parseWire(wire); !ok || !m.forget || m.id.Position().String() != id {
 			t.Errorf("%q is read as %+v", wire, m)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 func TestSizeOfConn(t *testing.T) {
@@ -37,8 +37,8 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	p := s.openWebSocket("news")
 	silent := s.openWebSocket()
 	ch, _ := s.index.Lookup([]byte("news"))
-	message := fanout.NewMessage("news", fanout.Position{Node: "still", Seq: 1}, 1, []byte(strings.Repeat("x", 128)))
-	encoded := len(message.Encoded(fanout.FormText))
+	text := message.New("news", message.Position{Node: "still", Seq: 1}, 1, []byte(strings.Repeat("x", 128)))
+	encoded := len(text.Encoded(message.FormText))
 	ping, pong, part := frame(ws.OpPing, "payload"), frame(ws.OpPong, ""), frame(ws.OpText, "{")
 	part[0] &^= 0x80 // more fragments follow
 	interval, timeout := ticks(s.cfg.Heartbeat.Interval), ticks(s.cfg.Heartbeat.Timeout)
@@ -56,7 +56,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	}{
 		"deliver": {
 			func() {
-				s.index.Publish(ch, message)
+				s.index.Publish(ch, text)
 				s.Turn()
 			},
 			func(got []byte) bool { return len(got) == encoded },
@@ -175,10 +175,10 @@ func BenchmarkDeliver(b *testing.B) {
 	s := newStill(b, nil)
 	p := s.openWebSocket("news")
 	ch, _ := s.index.Lookup([]byte("news"))
-	message := fanout.NewMessage("news", fanout.Position{Node: "still", Seq: 1}, 1, []byte(strings.Repeat("x", 128)))
+	text := message.New("news", message.Position{Node: "still", Seq: 1}, 1, []byte(strings.Repeat("x", 128)))
 	b.ReportAllocs()
 	for b.Loop() {
-		s.index.Publish(ch, message)
+		s.index.Publish(ch, text)
 		s.Turn()
 		p.receive()
 	}

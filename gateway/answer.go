@@ -5,13 +5,15 @@ import (
 	"strconv"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
 // bundle is the content of an answer.
 type bundle struct {
-	cursor fanout.Cursor
+	cursor message.Cursor
 	// The messages are pieces, text and a large message by turns, and the text
 	// behind them. A large one is not copied: it is shared with other answers.
 	pieces [][]byte
@@ -21,28 +23,28 @@ type bundle struct {
 	count  int
 	more   bool
 	early  bool // what there is can't be told yet
-	form   fanout.Form
+	form   message.Form
 }
 
 // pollForm is how messages are encoded in the answer to a poll.
-func (c *conn) pollForm() fanout.Form {
+func (c *conn) pollForm() message.Form {
 	if c.flags&flagRaw != 0 {
-		return fanout.FormData
+		return message.FormData
 	}
-	return fanout.FormJSON
+	return message.FormJSON
 }
 
 // gathering is the answer to a poll in the making, a slice of its channels at a time.
 type gathering struct {
 	bundle
-	now      bool       // the answer can't wait for anything
-	next     fanout.Sub // the channel to go on with, 0 for the first
-	all      bool       // all channels were looked at
-	parts    []part     // of those that have messages
-	marked   int        // of parts, those whose position is in the cursor
-	shared   bool       // it's decided how many messages of each go into the answer
-	held     int        // channels that haven't begun
-	position []byte     // the cursor's text
+	now      bool      // the answer can't wait for anything
+	next     index.Sub // the channel to go on with, 0 for the first
+	all      bool      // all channels were looked at
+	parts    []part    // of those that have messages
+	marked   int       // of parts, those whose position is in the cursor
+	shared   bool      // it's decided how many messages of each go into the answer
+	held     int       // channels that haven't begun
+	position []byte    // the cursor's text
 }
 
 // gatherSome collects a slice of what the channels of a poll have for it, up to its
@@ -53,7 +55,7 @@ func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
 		if c.poll != 0 {
 			s.polls.At(c.poll).sortMissed()
 		}
-		g.next = s.index.EachSome(c.subs, g.next, taskSlice, func(sub fanout.Sub, ch fanout.Channel) { s.gatherOne(c, g, sub, ch) })
+		g.next = s.index.EachSome(c.subs, g.next, taskSlice, func(sub index.Sub, ch index.Channel) { s.gatherOne(c, g, sub, ch) })
 		g.all = g.next == 0
 	case !g.shared:
 		g.share(g.parts, int(c.max), min(int(s.queueShare()/answerShare), answerBytes))
@@ -76,7 +78,7 @@ func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
 }
 
 // gatherOne looks at one channel of a poll.
-func (s *shard) gatherOne(c *conn, g *gathering, sub fanout.Sub, ch fanout.Channel) {
+func (s *shard) gatherOne(c *conn, g *gathering, sub index.Sub, ch index.Channel) {
 	name := s.index.Name(ch)
 	if s.index.Held(sub) {
 		g.held++
@@ -134,7 +136,7 @@ func (b *bundle) keep(channel, node string, r *resume, durableOnly bool) {
 	list, elsewhere := r.positions(channel, node)
 	if r.isTime() {
 		// A cursor has no times, but it has positions at that time.
-		list = []fanout.Position{{Ms: r.at.Time() - min(r.at.Time(), fanout.Overlap)}}
+		list = []message.Position{{Ms: r.at.Time() - min(r.at.Time(), fanout.Overlap)}}
 		if !durableOnly && r.at.Node == node {
 			list = append(list, r.at)
 		}
@@ -164,7 +166,7 @@ func (b *bundle) gap(channel string) {
 // comeBack leaves a channel whose ring no longer has all messages after from to
 // the client's next poll, which will read them from the stream, if the client
 // has a position for that.
-func (s *shard) comeBack(c *conn, g *gathering, ch fanout.Channel, channel string, from uint32, r *fanout.Recent) bool {
+func (s *shard) comeBack(c *conn, g *gathering, ch index.Channel, channel string, from uint32, r *fanout.Recent) bool {
 	b := &g.bundle
 	if c.poll == 0 {
 		p, ok := s.answers.position(channel, from)
@@ -176,7 +178,7 @@ func (s *shard) comeBack(c *conn, g *gathering, ch fanout.Channel, channel strin
 		default:
 			b.cursor.Set(channel, p.durable)
 			if r.Lossy {
-				b.cursor.Set(channel, fanout.Position{Node: s.srv.node, Seq: p.plain})
+				b.cursor.Set(channel, message.Position{Node: s.srv.node, Seq: p.plain})
 			}
 			b.more = true
 		}
@@ -236,7 +238,7 @@ func (b *bundle) share(parts []part, left, most int) {
 }
 
 // add encodes messages.
-func (b *bundle) add(messages []*fanout.Message) {
+func (b *bundle) add(messages []*message.Message) {
 	for _, m := range messages {
 		if b.count > 0 {
 			b.text = append(b.text, ',')
@@ -275,13 +277,13 @@ func (g *gathering) response(o http1.Options) [][]byte {
 // part is what one channel has for a poll.
 type part struct {
 	channel  string
-	messages []*fanout.Message
+	messages []*message.Message
 	history  int // of the messages, those from before the poll came
-	before   fanout.Position
-	newest   bool            // the client came for the newest, and has no position
-	more     bool            // there is more of the stream behind messages
-	end      fanout.Position // of messages, where there is more
-	taken    int             // of the messages, those that fit into the answer
+	before   message.Position
+	newest   bool             // the client came for the newest, and has no position
+	more     bool             // there is more of the stream behind messages
+	end      message.Position // of messages, where there is more
+	taken    int              // of the messages, those that fit into the answer
 	recent   fanout.Recent
 }
 
@@ -290,7 +292,7 @@ type part struct {
 // tells all, the plain one. That is exact on this node, and elsewhere it tells
 // that there may be a gap. False: nothing was taken of what the client came back
 // for, so it is where it was.
-func (p *part) mark(cursor *fanout.Cursor, channel string) bool {
+func (p *part) mark(cursor *message.Cursor, channel string) bool {
 	if p.taken == 0 && p.history > 0 {
 		return false
 	}
@@ -301,7 +303,7 @@ func (p *part) mark(cursor *fanout.Cursor, channel string) bool {
 	case plain.IsZero() && p.recent.Lossy && (p.taken < len(p.messages) || p.more):
 		// Within the stream there is no plain position, and yet another node has
 		// to tell that there were plain messages.
-		cursor.Set(channel, fanout.Position{Node: p.recent.Plain.Node})
+		cursor.Set(channel, message.Position{Node: p.recent.Plain.Node})
 	}
 	if !p.recent.Lossy || !durable.IsZero() {
 		cursor.Set(channel, durable)
@@ -311,39 +313,39 @@ func (p *part) mark(cursor *fanout.Cursor, channel string) bool {
 
 // markBefore puts the channel's position before all of its messages into the
 // cursor, of a client that came without one: with a time, or for the newest.
-func (p *part) markBefore(cursor *fanout.Cursor, channel, node string) {
+func (p *part) markBefore(cursor *message.Cursor, channel, node string) {
 	cursor.Set(channel, p.before)
-	switch at := p.messages[0].At(); {
+	switch at := p.messages[0].Arrived; {
 	case !p.recent.Lossy:
 	case at > 0:
-		cursor.Set(channel, fanout.Position{Node: node, Seq: at - 1})
+		cursor.Set(channel, message.Position{Node: node, Seq: at - 1})
 	case p.newest: // as in mark
-		cursor.Set(channel, fanout.Position{Node: node})
+		cursor.Set(channel, message.Position{Node: node})
 	}
 }
 
 // plain returns the plain position after the messages that were taken, zero
 // when the last of them was read from a stream and has none.
-func (p *part) plain() fanout.Position {
+func (p *part) plain() message.Position {
 	n := len(p.messages)
 	switch {
 	case p.taken == n && p.more:
-		return fanout.Position{}
+		return message.Position{}
 	case p.taken == n, p.recent.Plain.IsZero():
 		return p.recent.Plain
 	}
 	plain := p.recent.Plain
 	if p.taken == 0 {
-		plain.Seq = p.messages[0].At() - 1
-	} else if plain.Seq = p.messages[p.taken-1].At(); plain.Seq == 0 {
-		return fanout.Position{}
+		plain.Seq = p.messages[0].Arrived - 1
+	} else if plain.Seq = p.messages[p.taken-1].Arrived; plain.Seq == 0 {
+		return message.Position{}
 	}
 	return plain
 }
 
 // durable returns the last durable position that the client has seen with the
 // messages that were taken, or may have seen before them.
-func (p *part) durable() fanout.Position {
+func (p *part) durable() message.Position {
 	if p.taken == len(p.messages) && p.more {
 		return p.end
 	}

@@ -4,7 +4,8 @@ import (
 	"maps"
 	"time"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
@@ -33,18 +34,18 @@ type answers struct {
 	// ring is too short for what came since.
 	wokenAt map[place]before
 	readyAt map[place]before
-	noted   *fanout.Message // the last one in wokenAt
-	early   bool            // a poll that was ready is among the woken again, and needs readyAt
+	noted   *message.Message // the last one in wokenAt
+	early   bool             // a poll that was ready is among the woken again, and needs readyAt
 }
 
 // before is the positions just before a message.
 type before struct {
-	durable fanout.Position
+	durable message.Position
 	plain   uint64 // number of this node's
 }
 
 // unknown stands for the durable position of a channel that has none.
-var unknown = fanout.Position{Node: "unknown"}
+var unknown = message.Position{Node: "unknown"}
 
 // place is a message by its channel and its number there.
 type place struct {
@@ -62,7 +63,7 @@ type answer struct {
 
 // answerKey says when two answers are alike. The zero key is no answer.
 type answerKey struct {
-	channel fanout.Channel
+	channel index.Channel
 	from    uint32
 	max     uint16
 	flags   flags
@@ -70,7 +71,7 @@ type answerKey struct {
 }
 
 // wake notes that a poll has messages, of which first is the first.
-func (s *shard) wake(i uint32, c *conn, first *fanout.Message) {
+func (s *shard) wake(i uint32, c *conn, first *message.Message) {
 	if c.poll != 0 {
 		return
 	}
@@ -98,7 +99,7 @@ func (s *shard) queueAnswer(i uint32, c *conn, delay time.Duration) {
 
 // note keeps the positions of the polls that are woken by m; unknown
 // where there is none.
-func (a *answers) note(m *fanout.Message) {
+func (a *answers) note(m *message.Message) {
 	if m == a.noted {
 		return
 	}
@@ -113,7 +114,7 @@ func (a *answers) note(m *fanout.Message) {
 	if a.wokenAt == nil {
 		a.wokenAt = make(map[place]before)
 	}
-	a.wokenAt[place{m.Channel, seq}] = before{at, m.At() - 1}
+	a.wokenAt[place{m.Channel, seq}] = before{at, m.Arrived - 1}
 }
 
 // position returns where a poll was that was woken after the channel's message
@@ -267,7 +268,7 @@ func (s *shard) answerKey(i uint32, c *conn) (k answerKey) {
 	if c.count != 1 || c.poll != 0 {
 		return answerKey{}
 	}
-	s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
+	s.index.Each(c.subs, func(sub index.Sub, ch index.Channel) {
 		if !s.index.Held(sub) {
 			k = answerKey{ch, s.index.From(sub), c.max, c.flags &^ (flagKept | flagDemoted), s.pages.at(i, c)}
 		}

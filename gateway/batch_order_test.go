@@ -3,7 +3,7 @@ package gateway
 import (
 	"testing"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // What must not happen between a send being batched and it being sent: another
@@ -69,13 +69,13 @@ func TestBatchToTheDead(t *testing.T) {
 	dead, alive := s.openWebSocket("news"), s.openWebSocket("news")
 	dead.close()
 	ch, _ := s.index.Lookup([]byte("news"))
-	m := fanout.NewMessage("news", fanout.Position{Node: "still", Seq: 1}, 1, []byte("hello"))
+	m := message.New("news", message.Position{Node: "still", Seq: 1}, 1, []byte("hello"))
 	s.index.Publish(ch, m)
 	s.Turn()
 	if s.conns.find(dead.slot, dead.gen) != nil {
 		t.Error("the dead client is still there")
 	}
-	if got := alive.receive(); string(got) != string(m.Encoded(fanout.FormText)) {
+	if got := alive.receive(); string(got) != string(m.Encoded(message.FormText)) {
 		t.Errorf("the other client got %q", got)
 	}
 	if st := &s.stats; st.closes[CloseReset] != 1 || st.batched < 2 {

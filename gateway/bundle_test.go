@@ -3,15 +3,15 @@ package gateway
 import (
 	"testing"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // What one poll was told of plain messages is not forgotten by the next, which
 // gets nothing of that channel.
 func TestMarkOfPlainMessagesIsKept(t *testing.T) {
-	var c fanout.Cursor
-	c.Set("b", fanout.Position{Node: "node1"})
-	c.Set("b", fanout.Position{Ms: 5, Seq: 1})
+	var c message.Cursor
+	c.Set("b", message.Position{Node: "node1"})
+	c.Set("b", message.Position{Ms: 5, Seq: 1})
 	for _, node := range []string{"node1", "node2"} {
 		r, err := parseResume(c.String())
 		if err != nil {

@@ -4,12 +4,14 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // catchUp asks for what w misses of a live channel, whose messages it has only
 // behind that.
-func (s *shard) catchUp(ch fanout.Channel, j *join, w *waiter) {
+func (s *shard) catchUp(ch index.Channel, j *join, w *waiter) {
 	j.catchup.add(w)
 	s.index.Hold(w.sub, true)
 	s.ask(ch, w)
@@ -18,7 +20,7 @@ func (s *shard) catchUp(ch fanout.Channel, j *join, w *waiter) {
 // ask asks for w's first page, or the next one. The first is asked for at once, unless
 // the client has too much to read already: most miss less than a page. The answer to a
 // poll has no more than a page of each channel.
-func (s *shard) ask(ch fanout.Channel, w *waiter) {
+func (s *shard) ask(ch index.Channel, w *waiter) {
 	c := s.conns.at(w.slot)
 	if c.kind == kindPoll || w.page == nil && !s.crowded(c) && s.paced(w.slot) {
 		s.replay(ch, w)
@@ -29,24 +31,24 @@ func (s *shard) ask(ch fanout.Channel, w *waiter) {
 }
 
 // replay asks the broker for a page of what w missed.
-func (s *shard) replay(ch fanout.Channel, w *waiter) {
+func (s *shard) replay(ch index.Channel, w *waiter) {
 	channel, broker := s.index.Name(ch), s.srv.broker
 	done := func(r fanout.Replay) { s.post(func() { s.replayed(ch, w, &r) }) }
 	switch {
 	case w.page != nil:
-		w.replay = broker.ReplayMore(channel, w.page, s, done)
+		w.replay = broker.ReplayMore(channel, w.page, done)
 	case len(w.since) == 0:
-		w.replay = broker.ReplayNewest(channel, int(w.newest), s, done)
+		w.replay = broker.ReplayNewest(channel, int(w.newest), done)
 	case w.time:
-		w.replay = broker.ReplayTime(channel, w.since[0].Time(), s, done)
+		w.replay = broker.ReplayTime(channel, w.since[0].Time(), done)
 	default:
-		w.replay = broker.Replay(channel, w.since[0], s, done)
+		w.replay = broker.Replay(channel, w.since[0], done)
 	}
 }
 
 // replayed takes a page of the messages that a client missed. They are sent before
 // the live messages.
-func (s *shard) replayed(ch fanout.Channel, w *waiter, r *fanout.Replay) {
+func (s *shard) replayed(ch index.Channel, w *waiter, r *fanout.Replay) {
 	j := s.joins[ch]
 	if j == nil || w.list != &j.catchup {
 		r.Done()
@@ -94,7 +96,7 @@ func (s *shard) replayed(ch fanout.Channel, w *waiter, r *fanout.Replay) {
 
 // beginMissed begins to send a client a page, unless so much waits for it that the
 // page is to be asked for again.
-func (s *shard) beginMissed(c *conn, ch fanout.Channel, w *waiter) bool {
+func (s *shard) beginMissed(c *conn, ch index.Channel, w *waiter) bool {
 	r := w.missed
 	if len(r.Messages) > 0 && s.crowded(c) {
 		w.missed = nil
@@ -124,7 +126,7 @@ func (w *waiter) missesPlain(r *fanout.Replay) bool {
 
 // behind is a client that is being sent what it missed of a channel.
 type behind struct {
-	channel fanout.Channel
+	channel index.Channel
 	waiter  *waiter
 }
 
@@ -153,7 +155,7 @@ func (s *shard) sendBehind() (more bool) {
 // sendMissed sends a client a slice of what it missed of a channel. When that was
 // all, and all that came meanwhile, the live messages follow. fresh says that nothing
 // can have come. More: the client needs another slice.
-func (s *shard) sendMissed(ch fanout.Channel, w *waiter, fresh bool) (more bool) {
+func (s *shard) sendMissed(ch index.Channel, w *waiter, fresh bool) (more bool) {
 	j := s.joins[ch]
 	r := w.missed
 	waits := func() bool {
@@ -195,7 +197,7 @@ func (s *shard) sendMissed(ch fanout.Channel, w *waiter, fresh bool) (more bool)
 		if !now.Complete {
 			// More came than this node keeps: it comes back from where it is.
 			w.since, w.newest, w.time, w.lost = w.since[:0], 0, false, false
-			for _, p := range [...]fanout.Position{r.Plain, r.Position} {
+			for _, p := range [...]message.Position{r.Plain, r.Position} {
 				if len(w.since) == 0 || p.Durable() {
 					w.since = append(w.since, p)
 				}
@@ -223,7 +225,7 @@ func (s *shard) sendMissed(ch fanout.Channel, w *waiter, fresh bool) (more bool)
 
 // sendSome sends a client what it missed of a channel up to left bytes, though one
 // message at least, and returns what is left of them.
-func (s *shard) sendSome(c *conn, w *waiter, ch fanout.Channel, left int) int {
+func (s *shard) sendSome(c *conn, w *waiter, ch index.Channel, left int) int {
 	form := c.form()
 	r := w.missed
 	bufs := s.missed[:0]

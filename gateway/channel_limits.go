@@ -3,7 +3,7 @@ package gateway
 import (
 	"fmt"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
 )
 
 // A channel that nobody has yet costs a subscription in Redis, and it lingers after its
@@ -50,7 +50,7 @@ func (s *shard) anyNew(p *params) bool {
 
 // takeBack undoes a WebSocket's subscription to a channel that it can't have, and
 // tells why. Requests were looked at by roomFor.
-func (s *shard) takeBack(i uint32, c *conn, ch fanout.Channel, name string, ref requestRef) (done bool) {
+func (s *shard) takeBack(i uint32, c *conn, ch index.Channel, name string, ref requestRef) (done bool) {
 	code, text, reason := codeTooManyChannels, "", RejectChannels
 	switch {
 	case int(c.count) >= s.cfg.Limits.ChannelsPerConnection:

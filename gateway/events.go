@@ -6,7 +6,8 @@ import (
 	"math/rand/v2"
 	"strconv"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
 )
 
@@ -65,7 +66,7 @@ func (s *shard) events(i uint32, c *conn) {
 // client that is cut off would come back with that of one channel, which hides
 // what it misses of the others. After that the stream as a whole is at the
 // latest of the channels' positions.
-func (s *shard) eventsCaughtUp(i uint32, c *conn, at fanout.Position) {
+func (s *shard) eventsCaughtUp(i uint32, c *conn, at message.Position) {
 	if c.poll == 0 {
 		return
 	}
@@ -83,7 +84,7 @@ func (s *shard) eventsCaughtUp(i uint32, c *conn, at fanout.Position) {
 }
 
 // deliverWithoutID hands messages to a stream of which not all channels have begun.
-func (s *shard) deliverWithoutID(i uint32, c *conn, b *fanout.Batch) {
+func (s *shard) deliverWithoutID(i uint32, c *conn, b *index.Batch) {
 	form := c.form()
 	for _, m := range b.Messages() {
 		if !m.Notice() {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/admin"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
@@ -237,7 +237,7 @@ func (l Loop) DismissPoll() { i, c := l.poll(); l.s.dismiss(i, c, 0) }
 // channel.
 func (l Loop) LeaveBehind(channel string, messages uint32) {
 	_, c := l.poll()
-	l.s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
+	l.s.index.Each(c.subs, func(sub index.Sub, ch index.Channel) {
 		if l.s.index.Name(ch) == channel {
 			l.s.index.SetFrom(sub, l.s.index.From(sub)-messages)
 		}
@@ -279,7 +279,7 @@ func (s *Server) Populate(each int, channel func(shard, i int) string) {
 
 // Depopulate forgets all connections and channels.
 func (s *Server) Depopulate() {
-	s.onLoops(func(sh *shard) { sh.conns, sh.index = slots{}, fanout.NewIndex() })
+	s.onLoops(func(sh *shard) { sh.conns, sh.index = slots{}, index.New() })
 }
 
 // ChannelsOf returns the channels of a shard's clients, one for each subscription.

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
@@ -34,7 +34,7 @@ const (
 )
 
 // Deliver is called by the broker with a channel's next message.
-func (s *shard) Deliver(m *fanout.Message) {
+func (s *shard) Deliver(m *message.Message) {
 	h, size := &s.handover, int64(len(m.Payload)+len(m.User)+handoverBytes)
 	full := h.bytes.Load()+size > h.room
 	if (full || h.dropped.Load() > 0) && !m.Notice() && s.passOver(m, full) {
@@ -52,7 +52,7 @@ func (s *shard) Deliver(m *fanout.Message) {
 // passOver drops a message if there is no room, or if the one before it in the
 // channel was dropped and the loop hasn't been told of that yet: so it is told once of
 // all of them, in their place.
-func (s *shard) passOver(m *fanout.Message, full bool) (dropped bool) {
+func (s *shard) passOver(m *message.Message, full bool) (dropped bool) {
 	h := &s.handover
 	h.mu.Lock()
 	defer h.mu.Unlock()

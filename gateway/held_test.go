@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
@@ -55,7 +56,7 @@ var mixes = map[string]struct {
 		s.reply(p.slot, c, reply{Type: "pong"})
 	}},
 	"gaps": {"/v1/ws", func(s *still, p *peer, c *conn, n int) {
-		b := gapNotice("some.channel", fanout.Gap{Reason: fanout.GapSlow}).Encoded(fanout.FormText)
+		b := gapNotice("some.channel", fanout.Gap{Reason: fanout.GapSlow}).Encoded(message.FormText)
 		s.send(p.slot, c, b)
 	}},
 	"the end of batches": {"/v1/ws?format=raw", func(s *still, p *peer, c *conn, n int) {
@@ -67,7 +68,7 @@ var mixes = map[string]struct {
 // own returns a way to send messages of a size that no other client gets.
 func own(channel string, size int) func(s *still, p *peer, c *conn, n int) {
 	return func(s *still, p *peer, c *conn, n int) {
-		m := fanout.NewMessage(channel, fanout.Position{Node: "still", Seq: uint64(n + 1)}, uint32(n+1), []byte(strings.Repeat("x", size)))
+		m := message.New(channel, message.Position{Node: "still", Seq: uint64(n + 1)}, uint32(n+1), []byte(strings.Repeat("x", size)))
 		s.sendItem(p.slot, c, outgoing{b: m.Encoded(c.form()), message: m})
 	}
 }

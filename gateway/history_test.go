@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
@@ -154,8 +155,8 @@ func TestPositionGoesBeforeHistory(t *testing.T) {
 	in := start(t, nil).ready()
 	ids := durable(t, in.redis, "c", 0, 10)
 	durable(t, in.redis, "d", 0, 10)
-	var cursor fanout.Cursor
-	at, err := fanout.ParsePosition(ids[1])
+	var cursor message.Cursor
+	at, err := message.ParsePosition(ids[1])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -94,7 +95,7 @@ func (l *waiters) remove(w *waiter) {
 }
 
 // forget drops the outstanding requests of a connection for a channel.
-func (s *shard) forget(i uint32, ch fanout.Channel) {
+func (s *shard) forget(i uint32, ch index.Channel) {
 	j := s.joins[ch]
 	if j == nil {
 		return
@@ -148,7 +149,7 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 // tellJoined lets those who wait for a channel have it from at on, until a slice
 // that began at start is over. The others are told in the next ones, with where the
 // channel is by then: what comes meanwhile passes them by.
-func (s *shard) tellJoined(ch fanout.Channel, channel string, j *join, at fanout.Joined, start time.Time) {
+func (s *shard) tellJoined(ch index.Channel, channel string, j *join, at fanout.Joined, start time.Time) {
 	j.busy++
 	for told := 0; j.waiting.n > 0; told++ {
 		if told%fewWaiters == fewWaiters-1 && time.Since(start) > reactor.Slice {
@@ -205,7 +206,7 @@ func (s *shard) tellLive() (more bool) {
 // nothing is outstanding. What nobody waits for any more is taken back, or
 // channels would pile up while Redis is away; an answer that is on its way
 // already is waited for.
-func (s *shard) settle(ch fanout.Channel) {
+func (s *shard) settle(ch index.Channel) {
 	if j := s.joins[ch]; j != nil {
 		if j.busy > 0 {
 			return

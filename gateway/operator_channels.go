@@ -5,7 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
@@ -16,8 +17,8 @@ const channelsPerSlice = 4096
 type channelSlice struct {
 	names  []byte // one after the other
 	ends   []int
-	counts []int          // subscribers
-	next   fanout.Channel // where the next piece begins, 0 at the end
+	counts []int         // subscribers
+	next   index.Channel // where the next piece begins, 0 at the end
 }
 
 func (p *channelSlice) name(i int) []byte {
@@ -29,9 +30,9 @@ func (p *channelSlice) name(i int) []byte {
 }
 
 // listChannels returns the next channels whose names begin with prefix.
-func (s *shard) listChannels(from fanout.Channel, prefix string) (p channelSlice) {
+func (s *shard) listChannels(from index.Channel, prefix string) (p channelSlice) {
 	slice := newSlice()
-	p.next = s.index.EachChannel(from, func(ch fanout.Channel) bool {
+	p.next = s.index.EachChannel(from, func(ch index.Channel) bool {
 		n := len(p.names)
 		p.names = s.index.AppendName(p.names, ch)
 		count := s.index.Subscribers(ch)
@@ -64,7 +65,7 @@ func (s *shard) countChannels(p *channelSlice) []int {
 func (o operator) Channels(ctx context.Context, q admin.ChannelQuery) (admin.ChannelPage, error) {
 	found := channelRanking{query: &q}
 	for k, sh := range o.srv.shards {
-		for next := fanout.Channel(1); next != 0; {
+		for next := index.Channel(1); next != 0; {
 			p, err := ask(ctx, sh, func() channelSlice { return sh.listChannels(next, q.Prefix) })
 			if err != nil {
 				return admin.ChannelPage{}, err
@@ -167,7 +168,7 @@ func (r *channelRanking) page(node string) admin.ChannelPage {
 // Channel tells what this gateway knows of one channel.
 func (o operator) Channel(ctx context.Context, name string) (admin.ChannelDetail, error) {
 	d := admin.ChannelDetail{Node: o.srv.node, Channel: admin.Channel{Name: name}}
-	if err := fanout.ValidChannel(name); err != nil {
+	if err := message.ValidChannel(name); err != nil {
 		return d, &admin.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
 	}
 	one := channelSlice{names: []byte(name), ends: []int{len(name)}}
@@ -195,7 +196,7 @@ func (o operator) Channel(ctx context.Context, name string) (admin.ChannelDetail
 
 // Forget removes a channel's history on every gateway.
 func (o operator) Forget(ctx context.Context, name string) (int64, error) {
-	if err := fanout.ValidChannel(name); err != nil {
+	if err := message.ValidChannel(name); err != nil {
 		return 0, &admin.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
@@ -37,7 +37,7 @@ func (s *shard) subjectOf(c *conn) string {
 
 // matches reports whether f means the connection; ch is the number of
 // f.Channel. What has said goodbye already is not meant.
-func (s *shard) matches(i uint32, c *conn, f *admin.ConnectionFilter, ch fanout.Channel) bool {
+func (s *shard) matches(i uint32, c *conn, f *admin.ConnectionFilter, ch index.Channel) bool {
 	switch {
 	case c.phase == phaseFree, c.phase >= phaseClosing:
 		return false
@@ -58,7 +58,7 @@ func (s *shard) matches(i uint32, c *conn, f *admin.ConnectionFilter, ch fanout.
 // it returns false or the slice is over. It returns the slot to go on from, 0
 // at the end. visit may close the connection.
 func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32, c *conn) bool) (next uint32) {
-	var ch fanout.Channel
+	var ch index.Channel
 	if f.Channel != "" {
 		var ok bool
 		if ch, ok = s.index.Lookup([]byte(f.Channel)); !ok {
@@ -179,7 +179,7 @@ func (s *shard) detail(slot, gen uint32) *admin.ConnectionDetail {
 		return nil
 	}
 	d := admin.ConnectionDetail{Node: s.srv.node, Connection: s.describe(slot, c), Channels: []string{}}
-	s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) {
+	s.index.Each(c.subs, func(_ index.Sub, ch index.Channel) {
 		if len(d.Channels) < maxListedChannels {
 			d.Channels = append(d.Channels, s.index.Name(ch))
 		}

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
@@ -12,7 +14,7 @@ const maxPending = 64 << 20
 
 // dispatch puts a message up for delivery to the channel's subscribers. When the
 // shard can't keep up it is dropped, and they are told where that began.
-func (s *shard) dispatch(ch fanout.Channel, m *fanout.Message) {
+func (s *shard) dispatch(ch index.Channel, m *message.Message) {
 	if _, bytes := s.index.Pending(); bytes < s.room || m.Notice() {
 		delete(s.overrun, ch)
 		s.index.Publish(ch, m)
@@ -24,7 +26,7 @@ func (s *shard) dispatch(ch fanout.Channel, m *fanout.Message) {
 
 // tellDropped tells a channel's subscribers that its messages are being dropped, from
 // the one with number seq on, which is the first after since.
-func (s *shard) tellDropped(ch fanout.Channel, channel string, since fanout.Position, seq uint32) {
+func (s *shard) tellDropped(ch index.Channel, channel string, since message.Position, seq uint32) {
 	if !s.overrun[ch] {
 		s.overrun[ch] = true
 		s.srv.limited.Warn(s.log, "messages come faster than they can be delivered: some are dropped", "channel", channel)
@@ -35,7 +37,7 @@ func (s *shard) tellDropped(ch fanout.Channel, channel string, since fanout.Posi
 // tellOverrun tells a client that begins at a position while the channel's
 // messages are being dropped. The others were told where that began. Where there
 // is room again it ends here: should the next message be dropped, all are told.
-func (s *shard) tellOverrun(i uint32, c *conn, ch fanout.Channel, since fanout.Position) {
+func (s *shard) tellOverrun(i uint32, c *conn, ch index.Channel, since message.Position) {
 	if _, bytes := s.index.Pending(); bytes < s.room {
 		delete(s.overrun, ch)
 		return

@@ -3,7 +3,7 @@ package gateway
 import (
 	"testing"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // Who has caught up with more than 4 MiB waits for its next page, a client with less
@@ -11,7 +11,7 @@ import (
 func TestCatchUpsHaveAPace(t *testing.T) {
 	s := newStill(t, nil)
 	eager, calm := s.openWebSocket(), s.openWebSocket()
-	mib := []*fanout.Message{fanout.NewMessage("c", fanout.Position{Ms: 1}, 1, make([]byte, 1<<20))}
+	mib := []*message.Message{message.New("c", message.Position{Ms: 1}, 1, make([]byte, 1<<20))}
 	for range 6 {
 		s.charge(eager.slot, mib)
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // What clients catch up with comes in pages, and the next one is asked for when a client
@@ -28,7 +30,7 @@ func (s *shard) crowded(c *conn) bool {
 }
 
 // charge takes messages off what a client may catch up with.
-func (s *shard) charge(i uint32, messages []*fanout.Message) {
+func (s *shard) charge(i uint32, messages []*message.Message) {
 	if len(messages) == 0 {
 		return
 	}
@@ -48,7 +50,7 @@ func (s *shard) paced(i uint32) bool {
 // park puts w behind the others of its client that wait for their next page. goOn has
 // them ask for it, one after the other: when the client's queue is empty, when a page
 // has been sent, and at each tick, for its pace.
-func (s *shard) park(ch fanout.Channel, w *waiter) {
+func (s *shard) park(ch index.Channel, w *waiter) {
 	s.parked[w.slot] = append(s.parked[w.slot], behind{ch, w})
 }
 
@@ -94,12 +96,12 @@ const largestOnLoop = 256 << 10
 
 // encodeFirst has larger ones encoded elsewhere before r is sent, and reports whether
 // there are any. The goroutine ends when they are encoded; nobody waits for it.
-func (s *shard) encodeFirst(c *conn, ch fanout.Channel, w *waiter, r *fanout.Replay) bool {
+func (s *shard) encodeFirst(c *conn, ch index.Channel, w *waiter, r *fanout.Replay) bool {
 	form := c.form()
 	if c.kind == kindPoll {
 		form = c.pollForm()
 	}
-	large := func(m *fanout.Message) bool { return len(m.Payload) > largestOnLoop && !m.IsEncoded(form) }
+	large := func(m *message.Message) bool { return len(m.Payload) > largestOnLoop && !m.IsEncoded(form) }
 	if !slices.ContainsFunc(r.Messages, large) {
 		return false
 	}

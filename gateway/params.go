@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
 )
 
@@ -137,7 +137,7 @@ func (s *shard) checkChannels(p *params) *http1.Error {
 		return err
 	}
 	for _, name := range p.channels {
-		if err := fanout.ValidChannel(name); err != nil {
+		if err := message.ValidChannel(name); err != nil {
 			return &http1.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/jsontext"
@@ -28,13 +30,13 @@ type poll struct {
 
 // missed is what a channel had for the poll before it came.
 type missed struct {
-	channel  fanout.Channel
-	messages []*fanout.Message
-	before   fanout.Position // durable, just before these
+	channel  index.Channel
+	messages []*message.Message
+	before   message.Position // durable, just before these
 	gap      bool
 	newest   bool // it came without a position, for the newest
 	more     bool // the stream has more behind them
-	end      fanout.Position
+	end      message.Position
 }
 
 // sortMissed puts what was missed in order for missedOf.
@@ -56,11 +58,11 @@ func (p *poll) add(m missed) {
 
 // missedOf returns what a channel had for the poll, nil when it came for nothing
 // from before or waits no longer.
-func (p *poll) missedOf(ch fanout.Channel) *missed {
+func (p *poll) missedOf(ch index.Channel) *missed {
 	if p == nil {
 		return nil
 	}
-	k, ok := slices.BinarySearchFunc(p.missed, ch, func(m missed, ch fanout.Channel) int { return cmp.Compare(m.channel, ch) })
+	k, ok := slices.BinarySearchFunc(p.missed, ch, func(m missed, ch index.Channel) int { return cmp.Compare(m.channel, ch) })
 	if !ok {
 		return nil
 	}
@@ -191,7 +193,7 @@ func pollTicks(wait time.Duration) uint32 {
 }
 
 // pollSubscribed notes that a channel of a poll is live.
-func (s *shard) pollSubscribed(c *conn, w *waiter, ch fanout.Channel, r *fanout.Replay) {
+func (s *shard) pollSubscribed(c *conn, w *waiter, ch index.Channel, r *fanout.Replay) {
 	if c.poll == 0 {
 		return // it was answered because its time was up
 	}
@@ -225,7 +227,7 @@ func (s *shard) pollHasNews(c *conn) (news bool) {
 	if c.count == 1 {
 		return false // the news would have woken it
 	}
-	s.index.Each(c.subs, func(sub fanout.Sub, ch fanout.Channel) {
+	s.index.Each(c.subs, func(sub index.Sub, ch index.Channel) {
 		r := s.srv.broker.Since(s.index.Name(ch), s.index.From(sub))
 		news = news || len(r.Messages) > 0 || !r.Complete
 	})

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway"
 )
 
@@ -36,10 +36,10 @@ func (in *instance) longestTurn() (stop func() time.Duration) {
 // BenchmarkPollChannels has what a poll of many channels takes that nothing comes
 // for, from the request to the answer, and the longest that the loop was away.
 func BenchmarkPollChannels(b *testing.B) {
-	for _, n := range []int{100, 1000, fanout.MaxCursorChannels} {
+	for _, n := range []int{100, 1000, message.MaxCursorChannels} {
 		b.Run(fmt.Sprintf("channels=%d", n), func(b *testing.B) {
 			in := start(b, func(c *gateway.Config) {
-				c.Shards, c.Limits.ChannelsPerConnection, c.Limits.MessageBytes = 1, fanout.MaxCursorChannels, 1<<20
+				c.Shards, c.Limits.ChannelsPerConnection, c.Limits.MessageBytes = 1, message.MaxCursorChannels, 1<<20
 			}).ready()
 			hc := &http.Client{Timeout: patience}
 			defer hc.CloseIdleConnections()

@@ -9,7 +9,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/jsontext"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
@@ -146,11 +146,11 @@ func (s *shard) replyFrame(r reply) []byte {
 
 // replyError tells a client that its message was not done; channel is the one
 // that it named, empty for none.
-func (s *shard) replyError(i uint32, c *conn, channel, code, message string, ref requestRef) {
-	if len(channel) > fanout.MaxChannelBytes {
+func (s *shard) replyError(i uint32, c *conn, channel, code, text string, ref requestRef) {
+	if len(channel) > message.MaxChannelBytes {
 		channel = "" // no channel, and as long as a message may be
 	}
-	s.reply(i, c, reply{Type: "error", Channel: channel, Code: code, Message: message, Ref: ref})
+	s.reply(i, c, reply{Type: "error", Channel: channel, Code: code, Message: text, Ref: ref})
 }
 
 // refuseCommand tells a client that cmd was not done.
@@ -160,7 +160,7 @@ func (s *shard) refuseCommand(i uint32, c *conn, cmd *command, code, message str
 
 // commandSubscribe handles a client's subscribe, of which text is the whole.
 func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command, text []byte) {
-	if err := fanout.ValidChannel(cmd.Channel); err != nil {
+	if err := message.ValidChannel(cmd.Channel); err != nil {
 		s.refuseCommand(i, c, cmd, codeInvalidChannel, err.Error())
 		return
 	}

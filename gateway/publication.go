@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
 )
 
@@ -52,7 +53,7 @@ func (p *publication) payload() ([]byte, error) {
 
 // check returns the payload of a publication that can be published.
 func (p *publication) check(maxBytes int) ([]byte, *http1.Error) {
-	if err := fanout.ValidChannel(p.Channel); err != nil {
+	if err := message.ValidChannel(p.Channel); err != nil {
 		return nil, &http1.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
 	}
 	if len(p.IdempotencyKey) > maxIdempotencyKey {

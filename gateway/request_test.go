@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway"
 )
 
@@ -232,10 +232,10 @@ func TestPositions(t *testing.T) {
 	durable(t, in.redis, "c", 0, 3)
 	ws := in.dial("/v1/ws")
 	ws.expect("welcome")
-	var foreign fanout.Cursor
-	foreign.Set("c", fanout.Position{Node: "elsewhere", Seq: 7})
-	var future fanout.Cursor
-	future.Set("c", fanout.Position{Ms: 1 << 62, Seq: 1})
+	var foreign message.Cursor
+	foreign.Set("c", message.Position{Node: "elsewhere", Seq: 7})
+	var future message.Cursor
+	future.Set("c", message.Position{Ms: 1 << 62, Seq: 1})
 	for text, valid := range map[string]bool{
 		"c": false, "cAAAA": false, "cAQ": false, "c!!!!": false, "cAQA=": false, "c" + strings.Repeat("A", 5000): false,
 		"1-": false, "-1": false, "1": false, "01-1": false, "1--1": false, "18446744073709551616-0": false, "x-1": false,

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -88,13 +88,13 @@ func TestSubscribeSinceBeforeTheFirstAnswer(t *testing.T) {
 func TestSubscribeKeepsThePositionOfItsChannel(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
-	at, err := fanout.ParsePosition(durable(t, in.redis, "c", 0, 3)[0])
+	at, err := message.ParsePosition(durable(t, in.redis, "c", 0, 3)[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all fanout.Cursor
+	var all message.Cursor
 	for i := range 1000 {
-		all.Set(fmt.Sprintf("other.%d", i), fanout.Position{Ms: 1, Seq: uint64(i)})
+		all.Set(fmt.Sprintf("other.%d", i), message.Position{Ms: 1, Seq: uint64(i)})
 	}
 	all.Set("c", at)
 	only := all.Only("c")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // resume is where a client says that it was. The zero value is a client that
@@ -13,19 +14,19 @@ import (
 type resume struct {
 	given   bool
 	text    string
-	at      fanout.Position // a bare id
-	cursor  fanout.Cursor   // or the cursor of a poll
-	exact   bool            // it is a cursor
-	several bool            // the client has several channels
+	at      message.Position // a bare id
+	cursor  message.Cursor   // or the cursor of a poll
+	exact   bool             // it is a cursor
+	several bool             // the client has several channels
 }
 
 // parseResume reads a cursor or a bare id.
 func parseResume(text string) (r resume, err error) {
 	r = resume{given: true, text: text}
-	if r.exact = fanout.IsCursor(text); r.exact {
-		r.cursor, err = fanout.ParseCursor(text)
+	if r.exact = message.IsCursor(text); r.exact {
+		r.cursor, err = message.ParseCursor(text)
 	} else {
-		r.at, err = fanout.ParsePosition(text)
+		r.at, err = message.ParsePosition(text)
 	}
 	return r, err
 }
@@ -52,12 +53,12 @@ func (r *resume) isTime() bool { return r.given && !r.exact && r.several }
 //
 // A bare id is exact for a client with one channel. Of several it doesn't say
 // whose it is, but it has a time, and the client had all of its channels then.
-func (r *resume) positions(channel, node string) (list []fanout.Position, elsewhere bool) {
+func (r *resume) positions(channel, node string) (list []message.Position, elsewhere bool) {
 	switch {
 	case !r.given:
 		return nil, false
 	case !r.exact:
-		return []fanout.Position{r.at}, r.isTime() && !r.at.Durable() && r.at.Node != node
+		return []message.Position{r.at}, r.isTime() && !r.at.Durable() && r.at.Node != node
 	}
 	durable, plain, isDurable, isPlain := r.cursor.Both(channel)
 	elsewhere = isPlain && isDurable && plain.Node != node
@@ -74,8 +75,8 @@ func (r *resume) positions(channel, node string) (list []fanout.Position, elsewh
 // yet: 0-0 of its stream, should it get one, and a plain one on this node. It says
 // more than either: who comes back with it misses nothing of a durable channel,
 // on any node, and hears of what it may have missed of a plain one.
-func appendUnused(dst []byte, channel string, plain fanout.Position) []byte {
-	c := fanout.NewCursor(channel, fanout.Position{}, plain)
+func appendUnused(dst []byte, channel string, plain message.Position) []byte {
+	c := message.NewCursor(channel, message.Position{}, plain)
 	return c.AppendTo(dst)
 }
 
@@ -92,12 +93,12 @@ func (s *shard) beforeNewest(channel string, r *fanout.Replay) string {
 	case r.DurableOnly:
 		return before.String()
 	default:
-		plain = fanout.Position{Node: s.srv.node}
-		if at := r.Messages[0].At(); at > 0 {
+		plain = message.Position{Node: s.srv.node}
+		if at := r.Messages[0].Arrived; at > 0 {
 			plain.Seq = at - 1
 		}
 	}
-	c := fanout.NewCursor(channel, before, plain)
+	c := message.NewCursor(channel, before, plain)
 	return c.String()
 }
 

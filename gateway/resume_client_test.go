@@ -16,7 +16,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // resumer is a client that comes and goes and remembers where it was.
@@ -155,13 +155,13 @@ func (c *resumer) position() (string, bool) {
 
 // setCursor notes the cursor of a poll.
 func (c *resumer) setCursor(text string) error {
-	cursor, err := fanout.ParseCursor(text)
+	cursor, err := message.ParseCursor(text)
 	if err != nil {
 		return broken("%v", err)
 	}
 	c.cursor, c.behind = text, false
 	for channel, id := range c.at {
-		seen, _ := fanout.ParsePosition(id)
+		seen, _ := message.ParsePosition(id)
 		at, ok := cursor.Plain(channel)
 		if seen.Durable() {
 			at, ok = cursor.Durable(channel)
@@ -466,7 +466,7 @@ func (c *resumer) poll(ctx context.Context, transport http.RoundTripper, positio
 	default:
 		return broken("%s: %s", resp.Status, body)
 	}
-	if p.Cursor == position && !fanout.IsCursor(position) {
+	if p.Cursor == position && !message.IsCursor(position) {
 		// No channel had begun: the client is where it was, at an id.
 		if len(p.Messages) > 0 || len(p.Gaps) > 0 {
 			return broken("%d messages and gaps %v, and yet the cursor %s", len(p.Messages), p.Gaps, p.Cursor)

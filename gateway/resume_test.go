@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/loopback"
 	"github.com/pushgate/pushgate/internal/redistest"
@@ -332,15 +333,15 @@ func (r *round) node(rng *rand.Rand) *instance { return r.nodes[rng.IntN(len(r.n
 
 // earliest returns the first of some positions.
 func earliest(at map[string]string) string {
-	var list []fanout.Position
+	var list []message.Position
 	for _, text := range at {
-		p, err := fanout.ParsePosition(text)
+		p, err := message.ParsePosition(text)
 		if err != nil {
 			return ""
 		}
 		list = append(list, p)
 	}
-	return slices.MinFunc(list, func(a, b fanout.Position) int {
+	return slices.MinFunc(list, func(a, b message.Position) int {
 		return cmp.Or(cmp.Compare(a.Time(), b.Time()), cmp.Compare(a.Seq, b.Seq))
 	}).String()
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -49,7 +50,7 @@ func compileRules(list []ChannelRule) (rules, error) {
 		errs []error
 	)
 	for i, r := range list {
-		match, err := auth.ParsePatterns(r.Match, fanout.ValidChannel)
+		match, err := auth.ParsePatterns(r.Match, message.ValidChannel)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("channels[%d].match: %w", i, err))
 		}

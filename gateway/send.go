@@ -1,19 +1,19 @@
 package gateway
 
 import (
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // outgoing is something on its way to a client.
 type outgoing struct {
-	b       []byte            // must not change any more, unless own
-	sent    int               // of b
-	message *fanout.Message   // the first in b, if any
-	batch   []*fanout.Message // all in b where they are several, else nil
-	history bool              // the client asked for it
-	own     bool              // the caller goes on using b
+	b       []byte             // must not change any more, unless own
+	sent    int                // of b
+	message *message.Message   // the first in b, if any
+	batch   []*message.Message // all in b where they are several, else nil
+	history bool               // the client asked for it
+	own     bool               // the caller goes on using b
 }
 
 // send writes b to the client and queues what the kernel refuses, as a

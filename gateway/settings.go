@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
 	"github.com/pushgate/pushgate/gateway/proxy"
@@ -62,7 +62,7 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 	if set.origins, err = auth.NewOrigins(cfg.Origins); err != nil {
 		return nil, err
 	}
-	if set.verifier, err = auth.New(cfg.Auth, fanout.ValidChannel, log); err != nil {
+	if set.verifier, err = auth.New(cfg.Auth, message.ValidChannel, log); err != nil {
 		return nil, fmt.Errorf("token keys: %w", err)
 	}
 	if set.trusted, err = proxy.ParseNetworks(cfg.Proxy.Trusted); err != nil {

@@ -5,7 +5,8 @@ import (
 	"io"
 	"log/slog"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
@@ -37,15 +38,15 @@ type shard struct {
 	id    int
 	log   *slog.Logger
 	loop  *reactor.Loop
-	fan   func(conn uint32, b *fanout.Batch) // deliver, bound once
-	onDue func(i uint32)                     // due, bound once
+	fan   func(conn uint32, b *index.Batch) // deliver, bound once
+	onDue func(i uint32)                    // due, bound once
 
 	handover handover // by the broker's goroutines
 
 	// Owned by the loop
 	cfg      *settings // swapped by a reload
 	conns    slots
-	index    *fanout.Index
+	index    *index.Index
 	wheel    *heartbeat.Wheel
 	inputs   slab.Table[input]
 	held     heldInputs
@@ -55,12 +56,12 @@ type shard struct {
 	parts    []part // of the answer that is being gathered
 	grants   grants
 	unknown  map[uint32]*params // of WebSockets that haven't shown their token yet
-	joins    map[fanout.Channel]*join
+	joins    map[index.Channel]*join
 	behind   []behind                     // clients that are sent what they missed
 	parked   map[uint32][]behind          // by slot: those that wait for their next page
 	paces    slab.Sparse[limit.Allowance] // of what clients may catch up with
 	missed   [][]byte                     // what of it is being sent
-	live     []fanout.Channel             // joins of which not all who wait are told yet
+	live     []index.Channel              // joins of which not all who wait are told yet
 	tasks    []*task                      // those that are dropped included
 	taskOf   map[uint32]*task             // by slot
 	listener *reactor.Listener            // nil once closed
@@ -78,7 +79,7 @@ type shard struct {
 	upgrade  upgrade
 	stats    stats
 	retry    uint32                  // spreads Retry-After
-	overrun  map[fanout.Channel]bool // channels whose messages are being dropped
+	overrun  map[index.Channel]bool  // channels whose messages are being dropped
 	room     int                     // maxPending, less in tests
 	marked   []uint32                // slots of connections that are marked since the last reap
 	gone     []uint32                // of these and others, those to be freed
@@ -89,10 +90,10 @@ type shard struct {
 	spelled  []byte     // JSON that goes into scratch
 	cork     cork
 	batch    batch
-	decoded  []byte           // of a query
-	answers  answers          // polls that have messages
-	listed   []fanout.Channel // by channelsOf
-	date     []byte           // of the Date header, made anew each second
+	decoded  []byte          // of a query
+	answers  answers         // polls that have messages
+	listed   []index.Channel // by channelsOf
+	date     []byte          // of the Date header, made anew each second
 
 	newcomers newcomers
 
@@ -112,13 +113,13 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 		srv:      srv,
 		id:       id,
 		log:      srv.log.With("shard", id),
-		index:    fanout.NewIndex(),
+		index:    index.New(),
 		wheel:    heartbeat.New(wheelSize),
-		joins:    make(map[fanout.Channel]*join),
+		joins:    make(map[index.Channel]*join),
 		taskOf:   make(map[uint32]*task),
 		grants:   grants{byGrant: make(map[*auth.Grant]uint32)},
 		unknown:  make(map[uint32]*params),
-		overrun:  make(map[fanout.Channel]bool),
+		overrun:  make(map[index.Channel]bool),
 		parked:   make(map[uint32][]behind),
 		room:     maxPending,
 		handover: handover{room: maxHandover, drops: make(map[string]uint64)},
@@ -197,7 +198,7 @@ func (s *shard) Turn() (more bool) {
 }
 
 // deliver hands a batch of messages to one subscriber.
-func (s *shard) deliver(i uint32, b *fanout.Batch) {
+func (s *shard) deliver(i uint32, b *index.Batch) {
 	c := s.conns.at(i)
 	switch {
 	case c.kind == kindPoll:
@@ -216,7 +217,7 @@ func (s *shard) deliver(i uint32, b *fanout.Batch) {
 }
 
 // delivered notes how long messages took that have been sent to all.
-func (s *shard) delivered(messages []*fanout.Message) {
+func (s *shard) delivered(messages []*message.Message) {
 	for _, m := range messages {
 		if age := s.srv.broker.Age(m); age > 0 {
 			s.stats.delivery.observe(age)

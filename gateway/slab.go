@@ -1,6 +1,6 @@
 package gateway
 
-import "github.com/pushgate/pushgate/fanout"
+import "github.com/pushgate/pushgate/fanout/index"
 
 // phase is where a connection is in its life:
 //
@@ -76,16 +76,16 @@ const (
 // of the shard and named here by index. All of it is owned by the shard's loop.
 type conn struct {
 	fd    int32
-	gen   uint32      // grows each time the slot is freed; never 0 when used
-	subs  fanout.List // its subscriptions
-	heard uint32      // tick of the last bytes from the client; next free slot in a free one
-	born  uint32      // tick of the accept
-	in    uint32      // index of its input, 0 = none
-	out   uint32      // index of its queue, 0 = none
-	poll  uint32      // index of its poll while that is being set up or read, 0 = none
-	grant uint32      // index of what its token allows, 0 = none
-	max   uint16      // messages in a poll's answer
-	count uint16      // subscriptions
+	gen   uint32     // grows each time the slot is freed; never 0 when used
+	subs  index.List // its subscriptions
+	heard uint32     // tick of the last bytes from the client; next free slot in a free one
+	born  uint32     // tick of the accept
+	in    uint32     // index of its input, 0 = none
+	out   uint32     // index of its queue, 0 = none
+	poll  uint32     // index of its poll while that is being set up or read, 0 = none
+	grant uint32     // index of what its token allows, 0 = none
+	max   uint16     // messages in a poll's answer
+	count uint16     // subscriptions
 	phase phase
 	kind  kind
 	flags flags

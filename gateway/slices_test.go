@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
-	"github.com/pushgate/pushgate/fanout"
+
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
@@ -99,9 +100,9 @@ func TestManyChannelsAreRevokedInSlices(t *testing.T) {
 func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 	s := newStill(t, ManyAllowed)
 	names := ManyChannels(Many)
-	var cursor fanout.Cursor
+	var cursor message.Cursor
 	for n, name := range names {
-		cursor.Set(name, fanout.Position{Ms: uint64(n + 1)})
+		cursor.Set(name, message.Position{Ms: uint64(n + 1)})
 	}
 	body := fmt.Sprintf(`{"channels":["%s"],"cursor":%q}`, strings.Join(names, `","`), cursor.String())
 	p := s.connect()
@@ -202,7 +203,7 @@ func TestAnswerOfManyChannelsComesInSlices(t *testing.T) {
 }
 
 // Many is the most channels that a client can be allowed.
-const Many = fanout.MaxCursorChannels
+const Many = message.MaxCursorChannels
 
 func ManyAllowed(c *Config) {
 	c.Shards = 1

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
@@ -188,7 +190,7 @@ func (s *still) deliver(channel string, seq uint32, size int) {
 	if !ok {
 		s.t.Fatalf("nobody has channel %s", channel)
 	}
-	s.index.Publish(ch, fanout.NewMessage(channel, fanout.Position{Node: "still", Seq: uint64(seq)}, seq, []byte(strings.Repeat("x", size))))
+	s.index.Publish(ch, message.New(channel, message.Position{Node: "still", Seq: uint64(seq)}, seq, []byte(strings.Repeat("x", size))))
 	for s.Turn() {
 	}
 }

@@ -1,23 +1,27 @@
 package gateway
 
-import "github.com/pushgate/pushgate/fanout"
+import (
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
+)
 
 // waiter is one request to subscribe. Millions may wait while Redis is away: one takes
 // 128 bytes, which is a size class of Go's allocator.
 type waiter struct {
 	slot   uint32
-	sub    fanout.Sub
-	newest int32             // without since: it wants so many of the newest first
-	first  bool              // it's for a channel of the request that the client came with
-	again  bool              // the client has the channel already: it's only told where it stands
-	time   bool              // since is a time, not a message of the channel
-	lost   bool              // it had a plain position before these, since which plain messages may have passed this node by
-	begun  bool              // some of the messages that it missed are sent
-	told   bool              // that it has the channel
-	since  []fanout.Position // it wants what follows the first of these that can be honoured
-	asked  string            // since, as the client spelled it
+	sub    index.Sub
+	newest int32              // without since: it wants so many of the newest first
+	first  bool               // it's for a channel of the request that the client came with
+	again  bool               // the client has the channel already: it's only told where it stands
+	time   bool               // since is a time, not a message of the channel
+	lost   bool               // it had a plain position before these, since which plain messages may have passed this node by
+	begun  bool               // some of the messages that it missed are sent
+	told   bool               // that it has the channel
+	since  []message.Position // it wants what follows the first of these that can be honoured
+	asked  string             // since, as the client spelled it
 	ref    requestRef
-	replay *fanout.Wait // the page that it waits for, or the one before
+	replay *fanout.Request // the page that it waits for, or the one before
 
 	// While it is sent what it missed.
 	missed *fanout.Replay // what is left of the page
@@ -41,7 +45,7 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 
 // subscribed asks the broker for what the connection's subscription sub needs,
 // which was added or has been there.
-func (s *shard) subscribed(i uint32, c *conn, ch fanout.Channel, name string, sub fanout.Sub, added bool, w waiter) {
+func (s *shard) subscribed(i uint32, c *conn, ch index.Channel, name string, sub index.Sub, added bool, w waiter) {
 	s.sumChannels()
 	j := s.joins[ch]
 	switch {
@@ -85,7 +89,7 @@ func (s *shard) subscribed(i uint32, c *conn, ch fanout.Channel, name string, su
 }
 
 // begin lets a client have what follows in a channel and tells it so.
-func (s *shard) begin(c *conn, sub fanout.Sub, w *waiter, ch fanout.Channel, channel string, at fanout.Joined) {
+func (s *shard) begin(c *conn, sub index.Sub, w *waiter, ch index.Channel, channel string, at fanout.Joined) {
 	if !w.again {
 		s.index.SetFrom(sub, at.Seq)
 		s.index.Hold(sub, false)
@@ -107,7 +111,7 @@ func (s *shard) begin(c *conn, sub fanout.Sub, w *waiter, ch fanout.Channel, cha
 
 // waiting returns the connection and the subscription of w, nil when the
 // client has left the channel or the gateway.
-func (s *shard) waiting(w *waiter, ch fanout.Channel) (*conn, fanout.Sub) {
+func (s *shard) waiting(w *waiter, ch index.Channel) (*conn, index.Sub) {
 	c := s.conns.at(w.slot)
 	if c.phase != phaseOpen {
 		return nil, 0
@@ -119,7 +123,7 @@ func (s *shard) waiting(w *waiter, ch fanout.Channel) (*conn, fanout.Sub) {
 }
 
 // confirm tells the client of w that it has the channel from the position id on.
-func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string) {
+func (s *shard) confirm(c *conn, w *waiter, ch index.Channel, id string) {
 	switch c.kind {
 	case kindWebSocket:
 		s.replySubscribed(w, c, s.index.Name(ch), id)
@@ -130,7 +134,7 @@ func (s *shard) confirm(c *conn, w *waiter, ch fanout.Channel, id string) {
 
 // follows tells a client that has the channel up to a position, from which on its
 // messages follow, what there is to tell of that.
-func (s *shard) follows(c *conn, w *waiter, ch fanout.Channel, at fanout.Position) {
+func (s *shard) follows(c *conn, w *waiter, ch index.Channel, at message.Position) {
 	if s.overrun[ch] {
 		s.tellOverrun(w.slot, c, ch, at)
 	}
@@ -140,17 +144,17 @@ func (s *shard) follows(c *conn, w *waiter, ch fanout.Channel, at fanout.Positio
 }
 
 // form is how messages are encoded for the connection.
-func (c *conn) form() fanout.Form {
+func (c *conn) form() message.Form {
 	raw := c.flags&flagRaw != 0
 	switch {
 	case c.kind == kindEvents && raw:
-		return fanout.FormRawEvent
+		return message.FormRawEvent
 	case c.kind == kindEvents:
-		return fanout.FormEvent
+		return message.FormEvent
 	case raw:
-		return fanout.FormRaw
+		return message.FormRaw
 	}
-	return fanout.FormText
+	return message.FormText
 }
 
 // unsubscribe handles a client's unsubscribe.
@@ -186,9 +190,9 @@ func (s *shard) unsubscribeAll(i uint32, c *conn) {
 }
 
 // channelsOf returns a connection's channels, valid until the next call.
-func (s *shard) channelsOf(c *conn) []fanout.Channel {
+func (s *shard) channelsOf(c *conn) []index.Channel {
 	s.listed = s.listed[:0]
-	s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { s.listed = append(s.listed, ch) })
+	s.index.Each(c.subs, func(_ index.Sub, ch index.Channel) { s.listed = append(s.listed, ch) })
 	return s.listed
 }
 

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/address"
@@ -46,7 +47,7 @@ func flat(errs ...error) error {
 func (c Config) Validate() error {
 	return flat(
 		c.validateListen(),
-		between("shards", c.Shards, 0, fanout.MaxMembers),
+		between("shards", c.Shards, 0, fanout.MaxSinks),
 		c.validateAdmin(),
 		validateOrigins(c.Origins),
 		validateRules(c.Channels),
@@ -68,7 +69,7 @@ func (c Config) Validate() error {
 		between("limits.publishes_per_second", c.Limits.PublishesPerSecond, 0, 1000),
 		validateBurst("limits.publishes", c.Limits.PublishesPerSecond, c.Limits.PublishesBurst, 1<<16),
 		between("limits.total_publishes_per_second", c.Limits.TotalPublishesPerSecond, 0, 1<<20),
-		between("limits.channels_per_connection", c.Limits.ChannelsPerConnection, 1, fanout.MaxCursorChannels),
+		between("limits.channels_per_connection", c.Limits.ChannelsPerConnection, 1, message.MaxCursorChannels),
 		between("limits.new_channels_per_second", c.Limits.NewChannelsPerSecond, 0, 1000),
 		between("limits.total_subscriptions", c.Limits.TotalSubscriptions, 1, 1<<30),
 		between("limits.total_channels", c.Limits.TotalChannels, 1, 1<<30),

@@ -5,7 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // Requests that wait are found by their client however many there are, and come in
@@ -17,7 +17,7 @@ func TestWaiters(t *testing.T) {
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
 			w := &waiter{slot: rapid.Uint32Range(1, 20).Draw(t, "slot")}
 			if rapid.Bool().Draw(t, "catches up") {
-				w.since = make([]fanout.Position, 1)
+				w.since = make([]message.Position, 1)
 			}
 			at := -1
 			for i, m := range model {

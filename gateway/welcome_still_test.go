@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
@@ -43,7 +43,7 @@ func TestRevokedWhileOthersAreEnded(t *testing.T) {
 	s.cfg = &set
 	s.commandAuth(small.slot, c, &command{Token: stillToken(t, "small")})
 	var left []string
-	s.index.Each(c.subs, func(_ fanout.Sub, ch fanout.Channel) { left = append(left, s.index.Name(ch)) })
+	s.index.Each(c.subs, func(_ index.Sub, ch index.Channel) { left = append(left, s.index.Name(ch)) })
 	if closes := s.stats.closes[CloseOverload]; closes != 1 || !slices.Equal(left, []string{"small"}) {
 		t.Errorf("with a token for small it has %v, %d others were ended", left, closes)
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -35,7 +35,7 @@ func runCheck(_ context.Context, std stdio, fs *pflag.FlagSet) error {
 	// It warns of what works and should not stay so.
 	log, _ := newLogger(std.err, l.settings.Log)
 	l.logForeign(log)
-	if _, err := auth.New(l.settings.Auth, fanout.ValidChannel, log); err != nil {
+	if _, err := auth.New(l.settings.Auth, message.ValidChannel, log); err != nil {
 		return err
 	}
 	text, err := settingsYAML(l)

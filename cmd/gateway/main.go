@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/internal/sink"
 )
 
@@ -41,6 +42,7 @@ const flushTime = 500 * time.Millisecond
 
 func main() {
 	sink.CatchBrokenPipes()
+	fanout.DiscardRedisLog()
 	out := sink.NewOutput(os.Stdout)
 	std := stdio{in: os.Stdin, out: out, err: sink.NewWriter(os.Stderr)}
 	err := run(context.Background(), os.Args[1:], std)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // publishTimeout bounds the whole call, connecting included.
@@ -50,7 +51,7 @@ func loadForChannel(fs *pflag.FlagSet, n int, wrong usageError) (channel string,
 		return "", settings{}, wrong
 	}
 	channel = fs.Arg(0)
-	if err := fanout.ValidChannel(channel); err != nil {
+	if err := message.ValidChannel(channel); err != nil {
 		return "", settings{}, err
 	}
 	l, err := load(fs, settings.validatePublish)

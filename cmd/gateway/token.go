@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -100,7 +100,7 @@ func issueToken(w io.Writer, cfg auth.JWTConfig, fs *pflag.FlagSet, now time.Tim
 	case ttl > 0:
 		claims.Expires = now.Add(ttl)
 	}
-	if err := claims.Check(fanout.ValidChannel); err != nil {
+	if err := claims.Check(message.ValidChannel); err != nil {
 		return err
 	}
 	key, err := issuingKey(cfg, text("key-file"), text("kid"))
@@ -151,7 +151,7 @@ func checkToken(ctx context.Context, std stdio, cfg auth.Config, fs *pflag.FlagS
 			return err
 		}
 	}
-	v, err := auth.New(cfg, fanout.ValidChannel, slog.New(slog.DiscardHandler))
+	v, err := auth.New(cfg, message.ValidChannel, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

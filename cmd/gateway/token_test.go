@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
@@ -20,7 +20,7 @@ func TestIssueToken(t *testing.T) {
 	cfg.JWT.Audience = []string{"push", "other"}
 	cfg.JWT.Issuer = "https://issuer.example"
 	cfg.JWT.RequireExp = true
-	v, err := auth.New(cfg, fanout.ValidChannel, slog.New(slog.DiscardHandler))
+	v, err := auth.New(cfg, message.ValidChannel, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 
 var errForm = errors.New("host:port")
 
-// Split takes host:port apart, and refuses what could only fail later. Its error
-// says what to write. The host is empty where every address is meant; a port of 0
+// Split takes host:port apart, and refuses one that could only fail later. Its error
+// is the form to write. The host is empty where every address is meant; a port of 0
 // leaves the choice to the kernel.
 func Split(addr string) (host string, port uint16, err error) {
 	host, text, err := net.SplitHostPort(addr)

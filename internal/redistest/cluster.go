@@ -160,7 +160,7 @@ type Sentinel struct {
 	certs *Certificates // nil without TLS
 }
 
-// MasterName is what the Sentinel calls its master.
+// MasterName is the Sentinel's name for its master.
 const MasterName = "mymaster"
 
 // StartSentinel starts all three; they live until the test ends.
@@ -223,11 +223,4 @@ func (s *Server) CatchUp(master *Server) {
 }
 
 // replication returns a field of INFO's section on replication.
-func (s *Server) replication(field string) string {
-	for line := range strings.Lines(s.Client.Info(context.Background(), "replication").Val()) {
-		if value, ok := strings.CutPrefix(line, field+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
-}
+func (s *Server) replication(field string) string { return s.info("replication", field+":") }

@@ -2,6 +2,7 @@
 package redistest
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"os"
@@ -209,31 +210,31 @@ func (s *Server) Publish(channel string, payload any) int64 {
 // Calls returns how often the server has run a command since its start.
 func (s *Server) Calls(command string) int {
 	s.t.Helper()
-	for line := range strings.Lines(s.Client.Info(context.Background(), "commandstats").Val()) {
-		if rest, ok := strings.CutPrefix(line, "cmdstat_"+command+":calls="); ok {
-			n, _, _ := strings.Cut(rest, ",")
-			count, err := strconv.Atoi(n)
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			return count
-		}
-	}
-	return 0
+	calls, _, _ := strings.Cut(s.info("commandstats", "cmdstat_"+command+":calls="), ",")
+	return s.number(cmp.Or(calls, "0"))
 }
 
 // Stat returns a count that the server keeps.
 func (s *Server) Stat(name string) int {
 	s.t.Helper()
-	for line := range strings.Lines(s.Client.Info(context.Background(), "stats").Val()) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			n, err := strconv.Atoi(strings.TrimSpace(value))
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			return n
+	return s.number(s.info("stats", name+":"))
+}
+
+// info returns the rest of the line with a prefix in a section of INFO, or "".
+func (s *Server) info(section, prefix string) string {
+	for line := range strings.Lines(s.Client.Info(context.Background(), section).Val()) {
+		if value, ok := strings.CutPrefix(line, prefix); ok {
+			return strings.TrimSpace(value)
 		}
 	}
-	s.t.Fatalf("%s: no %s", s.Addr, name)
-	return 0
+	return ""
+}
+
+func (s *Server) number(text string) int {
+	s.t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
 }

@@ -11,19 +11,18 @@ import (
 	"strings"
 )
 
-// TLS is what connections to the servers of a URL with rediss:// take beside it, as
-// keys and in its parameters.
+// TLS is the settings for a URL with rediss://, as keys beside it or in its parameters.
 type TLS struct {
 	// CAFile holds the certificates, in PEM, of the authorities that the
 	// servers' are held against; empty takes the system's.
-	CAFile string `koanf:"ca_file"`
+	CAFile string
 	// CertFile and KeyFile hold the client's own certificate, for servers that
 	// ask for one, and its private key, in PEM.
-	CertFile string `koanf:"cert_file"`
-	KeyFile  string `koanf:"key_file"`
+	CertFile string
+	KeyFile  string
 	// ServerName is the name that the servers' certificates must have; empty
 	// stands for the host of the URL, or the one under which a server is reached.
-	ServerName string `koanf:"server_name"`
+	ServerName string
 }
 
 // Cut removes the TLS parameters from a URL: go-redis knows none of them, or only

@@ -1,4 +1,4 @@
-// Package redisurl adds to go-redis what the gateway and loadgen share about Redis
+// Package redisurl adds to go-redis, for the gateway and loadgen, a bit about Redis
 // URLs: parameters for TLS, and the refusal of URLs that go-redis misunderstands.
 package redisurl
 
@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Want returns what has to stand in a URL in place of what go-redis takes and what
-// can't be meant, since it would connect to another server than the operator has in
-// mind, or without the password; "" for a good one.
+// Want returns the correction of a URL that go-redis takes and that can't be meant,
+// since it would connect to another server than the operator has in mind, or without
+// the password; "" for a good one.
 func Want(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -44,11 +44,11 @@ func holdWaiters(t *testing.T) (rows []row) {
 // holdCursors has polls wait for Redis with positions in far more channels than
 // they ask for, and WebSockets that give such a cursor for each of their channels.
 func holdCursors(t *testing.T) (rows []row) {
-	var c fanout.Cursor
+	var c message.Cursor
 	for k := range 2500 {
-		c.Set(fmt.Sprintf("other.%d", k), fanout.Position{Ms: 1_700_000_000_000, Seq: uint64(k)})
+		c.Set(fmt.Sprintf("other.%d", k), message.Position{Ms: 1_700_000_000_000, Seq: uint64(k)})
 	}
-	c.Set("cursor", fanout.Position{Ms: 1_700_000_000_000})
+	c.Set("cursor", message.Position{Ms: 1_700_000_000_000})
 	cursor := c.String()
 	var ask bytes.Buffer
 	for k := range 100 {

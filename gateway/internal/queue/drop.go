@@ -1,16 +1,16 @@
 package queue
 
-import "github.com/pushgate/pushgate/fanout"
+import "github.com/pushgate/pushgate/fanout/message"
 
 // Origin is what is known of a message that may be dropped while it waits: the
 // message itself would keep its payload and all its encodings.
 type Origin struct {
 	Channel string
-	Before  fanout.Position // the position just before it
+	Before  message.Position // the position just before it
 }
 
 // PositionBefore returns the position just before a message.
-func PositionBefore(m *fanout.Message) fanout.Position {
+func PositionBefore(m *message.Message) message.Position {
 	p := m.ID
 	if p.Durable() {
 		return m.Before()
@@ -33,7 +33,7 @@ func (o *Origin) bytes(kind Kind) int {
 type Origins [64]*Origin
 
 // Of returns the origin of a message.
-func (o *Origins) Of(m *fanout.Message) *Origin {
+func (o *Origins) Of(m *message.Message) *Origin {
 	last := &o[m.Seq%uint32(len(o))]
 	before := PositionBefore(m)
 	if *last == nil || (*last).Channel != m.Channel || (*last).Before != before {

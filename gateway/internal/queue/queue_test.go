@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/message"
 )
 
 // newQueue returns a queue of a shard's set.
@@ -83,7 +83,7 @@ func TestQueueModel(t *testing.T) {
 		var from Origins
 		var read []byte
 		seq, newest, sent := 0, map[string]int{}, map[string][]int{}
-		message := func(t *rapid.T, channel string) []byte {
+		text := func(t *rapid.T, channel string) []byte {
 			seq++
 			sent[channel] = append(sent[channel], seq)
 			size := rapid.SampledFrom([]int{0, 1, 30, SmallBytes, 700, LargeBytes}).Draw(t, "size")
@@ -93,7 +93,7 @@ func TestQueueModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				channel := rapid.SampledFrom([]string{"keep", "own", "past", "old.a", "old.b", "new.a", "new.b"}).Draw(t, "channel")
-				b := message(t, channel)
+				b := text(t, channel)
 				kind, m := Kind(0), (*Origin)(nil)
 				switch {
 				case channel == "own":
@@ -105,7 +105,7 @@ func TestQueueModel(t *testing.T) {
 					kind, newest[channel] = Latest, seq
 					fallthrough
 				case strings.HasPrefix(channel, "old"):
-					m = from.Of(fanout.NewMessage(channel, fanout.Position{Node: "n", Seq: uint64(seq)}, uint32(seq), nil))
+					m = from.Of(message.New(channel, message.Position{Node: "n", Seq: uint64(seq)}, uint32(seq), nil))
 				}
 				q.Add(b, cap(b), m, kind)
 			},
