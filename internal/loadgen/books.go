@@ -3,10 +3,12 @@ package loadgen
 import (
 	"context"
 	"slices"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // sampleServer returns the server's figures, nil where they can't be had.
-func (r *run) sampleServer() *ProcessSample {
+func (r *run) sampleServer() *probe.ProcessSample {
 	if r.watch == nil {
 		return nil
 	}
@@ -25,7 +27,7 @@ func (r *run) sampleServer() *ProcessSample {
 }
 
 // bookServer takes a sample for the result.
-func (r *run) bookServer(into *ProcessSample) {
+func (r *run) bookServer(into *probe.ProcessSample) {
 	if s := r.sampleServer(); s != nil {
 		*into = *s
 	}
@@ -60,7 +62,7 @@ func (r *run) sampleMetrics() (*MetricsSample, error) {
 
 // sampleKernel reads the kernel's figures; where they can't be had any more,
 // the result has none.
-func (r *run) sampleKernel(into *KernelSample) {
+func (r *run) sampleKernel(into *probe.KernelSample) {
 	s, err := r.kernel.Sample()
 	if err != nil {
 		r.warn("the kernel's figures can't be read any more: %v", err)
@@ -72,7 +74,7 @@ func (r *run) sampleKernel(into *KernelSample) {
 
 // bookConnected notes how server and kernel are once the clients are up.
 func (r *run) bookConnected() {
-	r.top = r.engine.totals().open
+	r.top = r.clients.totals().Open
 	if s := r.result.Server; s != nil {
 		r.bookServer(&s.Connected)
 		s.MetricsConnected, _ = r.sampleMetrics()

@@ -3,6 +3,8 @@ package loadgen
 import (
 	"context"
 	"errors"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // Churn is what steady connects and disconnects cost.
@@ -23,10 +25,10 @@ type Churn struct {
 	HandshakeDue Latency `json:"handshake_from_due"`
 	Ready        Latency `json:"ready"`
 
-	CPUPerCycle float64        `json:"server_cpu_per_cycle_us"` // only without messages, which cost too
-	Before      *ProcessSample `json:"server_before,omitempty"`
-	After       *ProcessSample `json:"server_after,omitempty"` // with as many clients
-	Effort      Effort         `json:"effort"`
+	CPUPerCycle float64              `json:"server_cpu_per_cycle_us"` // only without messages, which cost too
+	Before      *probe.ProcessSample `json:"server_before,omitempty"`
+	After       *probe.ProcessSample `json:"server_after,omitempty"` // with as many clients
+	Effort      Effort               `json:"effort"`
 }
 
 // RunChurn connects the clients, then closes and opens a share of them again
@@ -35,7 +37,7 @@ func RunChurn(ctx context.Context, c Config, o Options) (*Result, error) {
 	return withPublisher(ctx, c, func(p publisher) (*Result, error) { return churn(ctx, c, o, p) })
 }
 
-func (c Config) checkChurn() error {
+func checkChurn(c Config) error {
 	var u usage
 	if c.Share <= 0 {
 		u.add("--share", c.Share, "nobody would move; want a part of the clients up to 1")
@@ -50,7 +52,7 @@ func (c Config) checkChurn() error {
 }
 
 func churn(ctx context.Context, c Config, o Options, p publisher) (*Result, error) {
-	if err := c.checkChurn(); err != nil {
+	if err := checkChurn(c); err != nil {
 		return nil, err
 	}
 	c.Timed = true
@@ -70,20 +72,20 @@ func (r *run) churn(ctx context.Context) {
 	x := &Churn{Clients: r.plan.cast.movers, Rate: r.plan.ChurnRate}
 	r.result.Churn = x
 	from, serverFrom := r.effort(), r.sampleServer()
-	before, _ := r.engine.collect()
-	up := r.engine.totals().moversUp
+	before, _ := r.clients.collect()
+	up := r.clients.totals().MoversUp
 	if r.phase.Load() == PhaseHold {
 		r.enter(PhaseChurn)
 	}
-	done := r.engine.pacing()
+	done := r.clients.pacing()
 	defer done()
-	r.note("starting the churn", r.engine.startChurn(x.Rate))
+	r.note("starting the churn", r.clients.do(order{Do: doChurn, Rate: x.Rate}))
 	r.note("churning", r.rest(ctx, r.plan.Duration))
-	r.note("ending the churn", r.engine.stopChurn())
+	r.note("ending the churn", r.clients.do(order{Do: doChurn}))
 	if ctx.Err() == nil {
 		// Those that failed to come back stay away.
 		limit, cancel := context.WithTimeout(ctx, r.plan.Timeout)
-		err := r.engine.wait(limit, r.plan.Timeout, func(t totals) bool { return t.leaving == 0 && t.moversUp >= up })
+		err := r.clients.wait(limit, r.plan.Timeout, func(t totals) bool { return t.Leaving == 0 && t.MoversUp >= up })
 		cancel()
 		if !errors.Is(err, errQuiet) && !errors.Is(err, context.DeadlineExceeded) {
 			r.note("waiting for the last to come back", err)
@@ -91,7 +93,7 @@ func (r *run) churn(ctx context.Context) {
 	}
 	x.Effort = r.effort().since(from)
 	x.Seconds = r.plan.Duration.Seconds()
-	after, _ := r.engine.collect()
+	after, _ := r.clients.collect()
 	c := after.Counters
 	c.subtract(&before.Counters)
 	x.Slots, x.Cycles, x.Skipped, x.Late, x.Failed = c.Churned+c.SkippedConnects, c.Returned, c.SkippedConnects, c.LateConnects, c.Failed+c.Retried
@@ -108,11 +110,11 @@ func (r *run) judgeChurn() {
 	if x == nil {
 		return
 	}
-	x.Handshake, x.HandshakeDue, x.Ready = r.phaseLatency.handshake, r.phaseLatency.paced, r.phaseLatency.ready
+	x.Handshake, x.HandshakeDue, x.Ready = r.phaseLatency[ofHandshake], r.phaseLatency[ofHandshakeDue], r.phaseLatency[ofReady]
 	if x.Failed > 0 {
 		r.fail("%d connects of the churn failed", x.Failed)
-		if snap, err := r.engine.collect(); err == nil {
-			r.hints(snap.Failures, snap.Retries)
+		if snap, err := r.clients.collect(); err == nil {
+			r.hints(snap.Tallies[tallyFailures], snap.Tallies[tallyRetries])
 		}
 	}
 	if x.Skipped > 0 {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 func TestChurn(t *testing.T) {
@@ -181,9 +183,9 @@ func TestDeal(t *testing.T) {
 // higher values before or after.
 func TestSlowPeak(t *testing.T) {
 	at := func(s float64, rss, tcp uint64) Sample {
-		return Sample{Seconds: s, Server: &ProcessSample{RSS: rss}, Kernel: &KernelSample{TCPMemory: tcp}}
+		return Sample{Seconds: s, Server: &probe.ProcessSample{RSS: rss}, Kernel: &probe.KernelSample{TCPMemory: tcp}}
 	}
-	x := Slow{Clients: 10, Baseline: &Sent{}, Before: &ProcessSample{RSS: 1000}, After: &ProcessSample{RSS: 1500}, from: 2, to: 4}
+	x := Slow{Clients: 10, Baseline: &Sent{}, Before: &probe.ProcessSample{RSS: 1000}, After: &probe.ProcessSample{RSS: 1500}, from: 2, to: 4}
 	x.peak([]Sample{at(1, 9000, 90), at(2.5, 1200, 7), at(3.5, 3000, 5), {Seconds: 3.7}, at(5, 9000, 90)})
 	if x.PeakRSS != 3000 || x.PeakTCP != 7 || x.Memory != 200 {
 		t.Errorf("got %+v", x)

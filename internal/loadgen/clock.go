@@ -64,9 +64,9 @@ func (a *agent) compareClock(ctx context.Context, now func() int64) (clockReadin
 }
 
 // results lists the processes, with their clocks compared again.
-func (f *fleet) results(ctx context.Context, now func() int64) (all []Agent) {
+func (f *fleet) results(ctx context.Context) (all []Agent) {
 	for _, a := range f.agents {
-		if c, err := a.compareClock(ctx, now); err == nil {
+		if c, err := a.compareClock(ctx, f.clock.now); err == nil {
 			// The clock runs with its correction now.
 			a.result.Drift = float64(c.offset+a.clock.correction()-a.clock.offset) / 1e6
 		}

@@ -209,7 +209,7 @@ func (c Config) Validate() error {
 	u.duration("--after", c.After, 0, time.Hour)
 	u.duration("--give-up", c.GiveUp, 100*time.Millisecond, 24*time.Hour)
 	u.duration("--duration", c.Duration, 10*time.Millisecond, 30*24*time.Hour)
-	if _, ok := signals[c.ServerSignal]; !ok {
+	if _, ok := stopSignals[c.ServerSignal]; !ok {
 		u.add("--server-signal", c.ServerSignal, "not allowed, want TERM, INT or KILL")
 	}
 	c.checkForeign(&u)
@@ -223,7 +223,7 @@ func (c Config) Validate() error {
 }
 
 // redisServers reads --redis and refuses one that leaves the host.
-func (c Config) redisServers(ctx context.Context) (redisServers, error) {
+func serversOf(ctx context.Context, c Config) (redisServers, error) {
 	var e usage
 	s, err := parseRedisURL(c.Redis)
 	if err != nil {

@@ -41,11 +41,11 @@ func (l *loop) ramp(target int, rate float64, inFlight int) (opening uint64) {
 	c, limit := &l.connects, l.share(target)
 	c.most = max(inFlight, 1)
 	if limit < c.next {
-		l.leaves = leaves{active: true, start: l.engine.now(), pace: NewPacer(rate), first: limit, next: limit, limit: c.next}
+		l.leaves = leaves{active: true, start: l.engine.clock.now(), pace: NewPacer(rate), first: limit, next: limit, limit: c.next}
 		c.next = limit
 		return 0
 	}
-	c.active, c.start, c.pace = true, l.engine.now(), NewPacer(rate)
+	c.active, c.start, c.pace = true, l.engine.clock.now(), NewPacer(rate)
 	c.first, c.limit = c.next, limit
 	return uint64(limit - c.first)
 }
@@ -98,7 +98,7 @@ func (l *loop) open(x reopen) {
 // dial begins the connection of a client.
 func (l *loop) dial(slot uint32) {
 	s := l.borrow(slot)
-	s.started = l.engine.now()
+	s.started = l.engine.clock.now()
 	s.deadline = s.started + int64(l.plan.Timeout)
 	l.connect(slot)
 }
@@ -177,9 +177,9 @@ func (l *loop) opened(slot uint32) {
 	l.counters.Open++
 	l.connects.inFlight--
 	s := l.held(slot)
-	record(l.recorder.handshake, l.now-s.started)
+	record(l.recorder[ofHandshake], l.now-s.started)
 	if s.due > 0 {
-		record(l.recorder.paced, l.now-s.due)
+		record(l.recorder[ofHandshakeDue], l.now-s.due)
 	}
 }
 
@@ -208,7 +208,7 @@ func (l *loop) confirmed(slot uint32, n int) {
 	}
 	s := l.held(slot)
 	if !l.plan.Foreign { // which confirms nothing
-		record(l.recorder.ready, l.now-s.started)
+		record(l.recorder[ofReady], l.now-s.started)
 	}
 	s.deadline = 0
 	l.rose(slot, s.again)

@@ -23,7 +23,7 @@ func (l *loop) churnAt(rate float64, movers int) {
 	}
 	// The rate is for this process; its clients are one of agents parts.
 	rate *= float64(len(l.movers)) * float64(l.plan.agents) / float64(max(movers, 1))
-	l.churn = churnState{active: rate > 0, start: l.engine.now(), pace: NewPacer(rate)}
+	l.churn = churnState{active: rate > 0, start: l.engine.clock.now(), pace: NewPacer(rate)}
 }
 
 // churnSlice closes the clients whose slots are due.

@@ -21,8 +21,9 @@ import (
 // fleet is the other processes that hold a run's clients. Process k of n holds
 // the clients k, k+n, k+2n, ...
 type fleet struct {
+	clock    clock
 	agents   []*agent
-	cpus     int           // of all hosts
+	reach    int           // CPUs of all hosts
 	patience time.Duration // the agents'
 }
 
@@ -37,8 +38,7 @@ type agent struct {
 	stdin    io.Closer
 	said     *probe.Tail   // what it wrote to standard error
 	ended    chan struct{} // closed by the reader's goroutine, after err was set
-	fail     func(error)
-	wake     func()
+	signals  *signals
 
 	// Owned by whoever starts and ends the fleet
 	cpus   int
@@ -85,21 +85,21 @@ const (
 
 // newFleet starts the processes of a plan and gives them their shares. It
 // closes what it has started when it fails.
-func newFleet(ctx context.Context, p *plan, e *engine) (*fleet, error) {
-	f := &fleet{cpus: runtime.GOMAXPROCS(0), patience: cmp.Or(p.agentAnswer, agentAnswer)}
+func newFleet(ctx context.Context, p *plan, c clock, s *signals) (*fleet, error) {
+	f := &fleet{clock: c, reach: runtime.GOMAXPROCS(0), patience: cmp.Or(p.agentAnswer, agentAnswer)}
 	lines := p.agentCommands()
 	for i, line := range lines {
-		a, err := startAgent(i, line, f.patience, e)
+		a, err := startAgent(i, line, f.patience, s)
 		if err == nil {
 			f.agents = append(f.agents, a)
-			err = a.greet(ctx, e.now)
+			err = a.greet(ctx, c.now)
 		}
 		if err != nil {
 			f.close()
 			return nil, err
 		}
 		if !a.local {
-			f.cpus += a.cpus
+			f.reach += a.cpus
 		}
 	}
 	config := p.Config
@@ -126,8 +126,8 @@ func (p *plan) agentCommands() []string {
 }
 
 // startAgent starts one process. The reader's goroutine ends with it.
-func startAgent(i int, line string, patience time.Duration, e *engine) (*agent, error) {
-	a := &agent{name: fmt.Sprintf("%d (%s)", i, line), patience: patience, said: &probe.Tail{}, ended: make(chan struct{}), waiting: make(map[int]chan answer), fail: e.fail, wake: e.notify}
+func startAgent(i int, line string, patience time.Duration, s *signals) (*agent, error) {
+	a := &agent{name: fmt.Sprintf("%d (%s)", i, line), patience: patience, said: &probe.Tail{}, ended: make(chan struct{}), waiting: make(map[int]chan answer), signals: s}
 	if line == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -187,7 +187,7 @@ func (a *agent) read(stdout io.Reader) {
 	expected := a.closing
 	a.mu.Unlock()
 	if !expected {
-		a.fail(a.err)
+		a.signals.fail(a.err)
 	}
 }
 
@@ -199,11 +199,11 @@ func firstLine(p []byte) string {
 func (a *agent) take(x answer) {
 	a.mu.Lock()
 	if x.Totals != nil {
-		a.totals.read(x.Totals)
+		a.totals = *x.Totals
 	}
 	if x.ID == 0 && x.Error != "" {
 		a.mu.Unlock()
-		a.fail(fmt.Errorf("agent %s: %s", a.name, x.Error))
+		a.signals.fail(fmt.Errorf("agent %s: %s", a.name, x.Error))
 		return
 	}
 	reply := a.waiting[x.ID]
@@ -213,7 +213,7 @@ func (a *agent) take(x answer) {
 		reply <- x
 	}
 	if x.Totals != nil {
-		a.wake()
+		a.signals.notify()
 	}
 }
 
@@ -267,7 +267,7 @@ func (a *agent) giveUp() error {
 	lost := a.lost
 	a.mu.Unlock()
 	syscall.Kill(-a.process.Process.Pid, syscall.SIGKILL)
-	a.fail(lost)
+	a.signals.fail(lost)
 	return lost
 }
 
@@ -308,8 +308,8 @@ func (a *agent) do(ctx context.Context, o order) (answer, error) {
 	return a.await(ctx, reply, a.patience)
 }
 
-// order gives an order to all and merges their answers. The error is that of
-// one who did not do it.
+// order gives an order to all and merges their answers. The error tells of
+// all that did not do it.
 func (f *fleet) order(o order) (sum answer, err error) {
 	replies := make([]chan answer, len(f.agents))
 	o.Rate /= float64(len(f.agents))
@@ -322,7 +322,7 @@ func (f *fleet) order(o order) (sum answer, err error) {
 	for i, a := range f.agents {
 		x, failed := a.await(context.Background(), replies[i], time.Until(until))
 		if failed != nil {
-			err = failed // and what hangs beside it is found out as well
+			err = errors.Join(err, failed)
 			continue
 		}
 		sum.merge(&x)
@@ -362,6 +362,9 @@ func (f *fleet) totals() (t totals) {
 	}
 	return t
 }
+
+// cpus is how many CPUs the processes can use.
+func (f *fleet) cpus() int { return f.reach }
 
 // close ends all processes and waits for them.
 func (f *fleet) close() {

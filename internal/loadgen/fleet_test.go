@@ -244,27 +244,25 @@ func TestAgentsHangTogether(t *testing.T) {
 	t.Parallel()
 	s := newScripted()
 	c := s.start(t, 4, 1)
-	c.Agents, c.agentAnswer = 3, time.Second
+	pid := filepath.Join(t.TempDir(), "pid")
+	c.agentAnswer = time.Second
+	for k := range 3 {
+		c.AgentCommands = append(c.AgentCommands, fmt.Sprintf("echo $$ >%s%d; exec %s agent", pid, k, os.Args[0]))
+	}
 	r, err := newRun(t.Context(), "idle", c, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.finish()
-	agents := r.engine.fleet.agents
-	for _, a := range agents[:2] {
-		if err := a.process.Process.Signal(syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := r.engine.order(order{Do: doAudit}); err == nil {
+	signalFrom(t, pid+"0", syscall.SIGSTOP)
+	signalFrom(t, pid+"1", syscall.SIGSTOP)
+	_, err = r.clients.order(order{Do: doAudit})
+	if err == nil {
 		t.Fatal("an order that two did not do has no error")
 	}
-	for i, a := range agents {
-		a.mu.Lock()
-		lost := a.lost
-		a.mu.Unlock()
-		if (lost != nil) != (i < 2) {
-			t.Errorf("agent %d is given up: %v", i, lost)
+	for k := range 3 {
+		if told := strings.Contains(err.Error(), fmt.Sprintf("agent %d (", k)); told != (k < 2) {
+			t.Errorf("agent %d is given up: %v; %v", k, told, err)
 		}
 	}
 }
@@ -286,7 +284,7 @@ func TestServeAgent(t *testing.T) {
 	toAgent, in := io.Pipe()
 	out, fromAgent := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- ServeAgent(context.Background(), toAgent, fromAgent) }()
+	go func() { done <- Serve(context.Background(), toAgent, fromAgent, 0) }()
 	orders, answers := json.NewEncoder(in), json.NewDecoder(out)
 	do := func(o order) answer {
 		t.Helper()
@@ -321,8 +319,8 @@ func TestServeAgent(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 	var t3 totals
-	for id := 6; t3.up != 3; id++ {
-		t3.read(do(order{ID: id, Do: doPace, On: true}).Totals)
+	for id := 6; t3.Up != 3; id++ {
+		t3 = *do(order{ID: id, Do: doPace, On: true}).Totals
 	}
 	go io.Copy(io.Discard, out)
 	in.Close()
@@ -349,7 +347,7 @@ func TestServeAgent(t *testing.T) {
 func TestSnapshotPack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newSnapshot()
-		for _, h := range s.fresh.all() {
+		for _, h := range s.fresh {
 			for _, v := range rapid.SliceOf(rapid.Int64Range(0, latencyHighest)).Draw(t, "values") {
 				record(h, v)
 			}
@@ -369,8 +367,8 @@ func TestSnapshotPack(t *testing.T) {
 		if got := back.fresh.summary(); got != want {
 			t.Fatalf("got %+v, want %+v", got, want)
 		}
-		for i, h := range s.fresh.all() {
-			if !h.Equals(back.fresh.all()[i]) {
+		for i, h := range s.fresh {
+			if !h.Equals(back.fresh[i]) {
 				t.Fatalf("histogram %d differs", i)
 			}
 		}

@@ -105,7 +105,7 @@ func (l *loop) cutByProxy(slot uint32, why Reason) bool {
 		return false
 	}
 	l.counters.ProxyCut++
-	l.cuts.add(why, 1)
+	l.tallies[tallyCuts].add(why, 1)
 	l.front.away[slot] = l.now
 	per := uint32(l.plan.channels.PerClient())
 	for sub := slot * per; sub < (slot+1)*per; sub++ {
@@ -119,13 +119,13 @@ func (l *loop) forget(slot uint32) { delete(l.front.away, slot) }
 
 // awaitReturns gives clients that were cut a moment ago the time to come back.
 func (r *run) awaitReturns() {
-	if r.result.Interrupted || r.engine.totals().away == 0 {
+	if r.result.Interrupted || r.clients.totals().Away == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), strandedAfter+time.Second)
 	defer cancel()
 	// Its error is that some did not, which the counters tell.
-	r.engine.wait(ctx, strandedAfter+time.Second, func(t totals) bool { return t.away == 0 })
+	r.clients.wait(ctx, strandedAfter+time.Second, func(t totals) bool { return t.Away == 0 })
 }
 
 // fromProxy reports whether a proxy ends connections for the reason.

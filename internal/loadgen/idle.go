@@ -20,10 +20,10 @@ func Idle(ctx context.Context, c Config, o Options) (*Result, error) {
 // hold waits while the clients do nothing but answer heartbeats.
 func (r *run) hold(ctx context.Context) {
 	r.enter(PhaseHold)
-	before, _ := r.engine.collect()
+	before, _ := r.clients.collect()
 	from, serverFrom := r.effort(), r.sampleServer()
 	r.holdFor(ctx, r.plan.Hold)
-	after, _ := r.engine.collect()
+	after, _ := r.clients.collect()
 	h := &Held{Pings: after.Counters.Pings - before.Counters.Pings, Effort: r.effort().since(from)}
 	h.Seconds = h.Effort.Seconds
 	r.result.Idle = h

@@ -247,7 +247,7 @@ func TestClientMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := heapInUse()
-	e, err := newEngine(p)
+	e, err := newEngine(p, newClock(0), newSignals())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,33 +275,24 @@ func TestScratchesGivenBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := newEngine(p)
+			e, err := newCrowd(t.Context(), p)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := e.start(); err != nil {
-				t.Fatal(err)
-			}
 			defer e.close()
-			if err := e.connect(t.Context()); err != nil {
+			if err := e.ramp(t.Context(), c.Connections, 0); err != nil {
 				t.Fatal(err)
 			}
-			var text strings.Builder
 			used := -1
 			for deadline := time.Now().Add(5 * time.Second); used != 0 && time.Now().Before(deadline); {
-				used = 0
-				text.Reset()
-				e.each(func(l *loop) {
-					for _, s := range l.scratches {
-						if s.used {
-							used++
-							fmt.Fprintf(&text, "client %d: %q, ", s.client, s.in)
-						}
-					}
-				})
+				got, err := e.collect()
+				if err != nil {
+					t.Fatal(err)
+				}
+				used = got.Scratches
 			}
 			if used != 0 {
-				t.Errorf("%d scratches in use by idle clients: %s", used, text.String())
+				t.Errorf("%d scratches in use by idle clients", used)
 			}
 		})
 	}

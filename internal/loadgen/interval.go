@@ -23,27 +23,3 @@ type Interval struct {
 	// histograms are the run's own: they are valid during the call only.
 	Latencies map[string]*hdrhistogram.Histogram
 }
-
-// takeRecent hands out the latencies recorded since its last call, where there
-// are any, and forgets them. It returns those from the intended send time.
-func (e *engine) takeRecent(hand func(map[string]*hdrhistogram.Histogram)) (due Latency) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r := &e.recent
-	due = summarize(r.due)
-	if hand != nil {
-		named := make(map[string]*hdrhistogram.Histogram)
-		for name, h := range map[string]*hdrhistogram.Histogram{
-			LatencyHandshake: r.handshake, LatencyPaced: r.paced, LatencyReady: r.ready, LatencyDelivery: r.due, LatencySent: r.sent,
-		} {
-			if h.TotalCount() > 0 {
-				named[name] = h
-			}
-		}
-		if len(named) > 0 {
-			hand(named)
-		}
-	}
-	r.reset()
-	return due
-}

@@ -45,11 +45,11 @@ func TestIntervalsLoseNothing(t *testing.T) {
 }
 
 func TestSampleReasons(t *testing.T) {
-	s := snapshot{Failures: tally{ReasonRefused: 2}, Losses: tally{ReasonReset: 1}, Errors: tally{ReasonReset: 3}}
-	if got := s.reasons(); len(got) != 2 || got[ReasonRefused] != 2 || got[ReasonReset] != 4 {
+	s := snapshot{Tallies: tallies{tallyFailures: {ReasonRefused: 2}, tallyLosses: {ReasonReset: 1}, tallyErrors: {ReasonReset: 3}}}
+	if got := reasons(&s); len(got) != 2 || got[ReasonRefused] != 2 || got[ReasonReset] != 4 {
 		t.Errorf("got %v", got)
 	}
-	if got := new(snapshot).reasons(); got != nil {
+	if got := reasons(new(snapshot)); got != nil {
 		t.Errorf("nothing went wrong, got %v", got)
 	}
 }

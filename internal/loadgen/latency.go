@@ -52,37 +52,43 @@ func summarize(h *hdrhistogram.Histogram) Latency {
 	}
 }
 
-// recorder is one loop's histograms, or the sum of several loops'.
-type recorder struct {
-	handshake *hdrhistogram.Histogram // connect to the complete answer
-	paced     *hdrhistogram.Histogram // the same from the intended time of the connect
-	ready     *hdrhistogram.Histogram // connect to the last subscription confirmed
-	due       *hdrhistogram.Histogram // intended send time to receipt
-	sent      *hdrhistogram.Histogram // real send time to receipt
-}
+// The latencies that clients record, and their names in an Interval.
+const (
+	ofHandshake    = iota // connect to the complete answer
+	ofHandshakeDue        // the same from the intended time of the connect
+	ofReady               // connect to the last subscription confirmed
+	ofDelivery            // intended send time to receipt
+	ofSent                // real send time to receipt
+	latencyKinds
+)
 
-func newRecorder() recorder {
-	return recorder{newHistogram(), newHistogram(), newHistogram(), newHistogram(), newHistogram()}
+var latencyNames = [latencyKinds]string{LatencyHandshake, LatencyPaced, LatencyReady, LatencyDelivery, LatencySent}
+
+// recorder is one loop's histograms, or the sum of several loops'.
+type recorder [latencyKinds]*hdrhistogram.Histogram
+
+func newRecorder() (r recorder) {
+	for i := range r {
+		r[i] = newHistogram()
+	}
+	return r
 }
 
 // latencies summarizes a recorder.
-type latencies struct{ handshake, paced, ready, due, sent Latency }
+type latencies [latencyKinds]Latency
 
-func (r *recorder) summary() latencies {
-	return latencies{summarize(r.handshake), summarize(r.paced), summarize(r.ready), summarize(r.due), summarize(r.sent)}
-}
-
-// all lists the histograms in one order.
-func (r *recorder) all() [5]*hdrhistogram.Histogram {
-	return [...]*hdrhistogram.Histogram{r.handshake, r.paced, r.ready, r.due, r.sent}
+func (r *recorder) summary() (l latencies) {
+	for i, h := range r {
+		l[i] = summarize(h)
+	}
+	return l
 }
 
 // copyTo adds everything to another recorder.
 func (r *recorder) copyTo(into *recorder) {
-	to := into.all()
-	for i, h := range r.all() {
+	for i, h := range r {
 		if h.TotalCount() > 0 {
-			to[i].Merge(h)
+			into[i].Merge(h)
 		}
 	}
 }
@@ -94,7 +100,7 @@ func (r *recorder) drain(into *recorder) {
 }
 
 func (r *recorder) reset() {
-	for _, h := range r.all() {
+	for _, h := range r {
 		if h.TotalCount() > 0 {
 			h.Reset()
 		}

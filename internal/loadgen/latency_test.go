@@ -44,12 +44,12 @@ func TestRecordEdges(t *testing.T) {
 
 func TestRecorderDrain(t *testing.T) {
 	a, sum := newRecorder(), newRecorder()
-	record(a.due, 1000)
+	record(a[ofDelivery], 1000)
 	a.drain(&sum)
-	record(a.due, 3000)
-	record(a.handshake, 1)
+	record(a[ofDelivery], 3000)
+	record(a[ofHandshake], 1)
 	a.drain(&sum)
-	if sum.due.TotalCount() != 2 || sum.handshake.TotalCount() != 1 || a.due.TotalCount() != 0 {
-		t.Errorf("sum %d and %d, left %d", sum.due.TotalCount(), sum.handshake.TotalCount(), a.due.TotalCount())
+	if sum[ofDelivery].TotalCount() != 2 || sum[ofHandshake].TotalCount() != 1 || a[ofDelivery].TotalCount() != 0 {
+		t.Errorf("sum %d and %d, left %d", sum[ofDelivery].TotalCount(), sum[ofHandshake].TotalCount(), a[ofDelivery].TotalCount())
 	}
 }

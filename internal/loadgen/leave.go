@@ -105,7 +105,7 @@ func (l *loop) lose(slot uint32, why Reason) {
 		l.fell(slot)
 		if c.flags&slow != 0 && l.slow.active {
 			l.counters.SlowLost++
-			l.slowLosses.add(why, 1)
+			l.tallies[tallySlowLosses].add(why, 1)
 			return
 		}
 		if a := l.at(slot); a != nil {
@@ -115,25 +115,25 @@ func (l *loop) lose(slot uint32, why Reason) {
 			return
 		}
 		l.counters.Lost++
-		l.losses.add(why, 1)
+		l.tallies[tallyLosses].add(why, 1)
 		return
 	}
 	// How long the handshake would have taken nobody knows, but longer than this.
 	if s := l.held(slot); s != nil && s.due > 0 && c.state < joining && (why == ReasonTimeout || why == ReasonTimedOut) {
-		record(l.recorder.paced, l.now-s.due)
+		record(l.recorder[ofHandshakeDue], l.now-s.due)
 	}
 	if l.front.isAway(slot) {
 		l.counters.ProxyRetried++
-		l.retries.add(why, 1)
+		l.tallies[tallyRetries].add(why, 1)
 	} else if l.knows(slot) {
 		l.counters.Retried++
-		l.retries.add(why, 1)
+		l.tallies[tallyRetries].add(why, 1)
 	} else {
 		l.counters.Failed++
 		if a := l.at(slot); a != nil {
 			a.Failed++
 		}
-		l.failures.add(why, 1)
+		l.tallies[tallyFailures].add(why, 1)
 	}
 	if c.state < joining {
 		l.connects.inFlight--

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,90 +18,12 @@ const readBuffer = 128 << 10
 // frames were exchanged.
 const closeWait = 5 * time.Second
 
-// Counters are what the clients saw. They only grow, but for Open and Away.
-type Counters struct {
-	Attempted   uint64 `json:"attempted"`
-	Untried     uint64 `json:"untried"`     // given up because none of the first came through
-	Established uint64 `json:"established"` // handshake complete
-	Ready       uint64 `json:"ready"`       // and all channels confirmed, each time
-	Clients     uint64 `json:"clients"`     // that were ready, each once however often it came
-	Failed      uint64 `json:"failed"`      // attempts of clients that never were ready
-	Retried     uint64 `json:"retried"`     // failed attempts of clients that had been ready before
-	Lost        uint64 `json:"lost"`        // ended after ready, not by the run or a proxy
-	Open        uint64 `json:"open"`        // established now
-
-	Closed          uint64 `json:"closed"`           // ended by the run before its end, cut ones too
-	Cut             uint64 `json:"cut"`              // of them without a word
-	Churned         uint64 `json:"churned"`          // of them to be opened again
-	Returned        uint64 `json:"returned"`         // ready again
-	LateConnects    uint64 `json:"late_connects"`    // begun more than 5 ms after they were due
-	SkippedConnects uint64 `json:"skipped_connects"` // slots of the churn without a client to close, or too late
-	SlowLost        uint64 `json:"slow_lost"`        // slow clients that ended, not by the run
-
-	Renewed       uint64 `json:"renewed"`        // polls that went on over a new connection, the old one having ended with its answer
-	Deferred      uint64 `json:"deferred"`       // answers that told a client to come later
-	ProxyCut      uint64 `json:"proxy_cut"`      // connections of ready clients that ended while a proxy was between
-	ProxyReturned uint64 `json:"proxy_returned"` // of those clients, ready again
-	ProxyRetried  uint64 `json:"proxy_retried"`  // their failed attempts
-	Away          uint64 `json:"away"`           // of those clients, not back after five seconds
-
-	Delivered   uint64 `json:"delivered"` // each message of each subscription once
-	Duplicated  uint64 `json:"duplicated"`
-	Replayed    uint64 `json:"replayed"`    // beside them, to event streams of several channels that came back
-	Reordered   uint64 `json:"reordered"`   // delivered, but after a later one
-	Moved       uint64 `json:"moved"`       // of the delivered, those to clients that the run cuts
-	Aside       uint64 `json:"aside"`       // to clients of whom no account is kept: slow ones, churned ones
-	Misdirected uint64 `json:"misdirected"` // of a channel that the client has not
-	Damaged     uint64 `json:"damaged"`     // of this run, but not as sent
-	Foreign     uint64 `json:"foreign"`     // not of this run
-	// Of a foreign server: subscriptions on which a message for trial has come, and
-	// frames without a message of the run.
-	Heard   uint64 `json:"heard,omitempty"`
-	Other   uint64 `json:"other,omitempty"`
-	Unknown uint64 `json:"unknown"` // not in the wire's format
-
-	Gaps   uint64 `json:"gaps"`
-	Byes   uint64 `json:"byes"`
-	Errors uint64 `json:"errors"` // error messages to ready clients
-	Pings  uint64 `json:"pings"`  // heartbeats seen
-	Bytes  uint64 `json:"bytes"`  // received, over HTTP and WebSocket framing; with TLS, as encrypted
-
-	TLSHandshakes uint64 `json:"tls_handshakes,omitempty"`
-	TLSTime       uint64 `json:"tls_handshake_ns,omitempty"` // that loadgen's loops spent on them
-}
-
-// settled is how many attempts have come to their end.
-func (c *Counters) settled() uint64 {
-	return c.Ready - c.ProxyReturned + c.Failed + c.Retried + c.Untried
-}
-
-// live is what other goroutines see of a loop between two collections.
-type live struct {
-	settled   atomic.Uint64 // clients that are ready, failed or untried
-	ready     atomic.Uint64
-	lost      atomic.Uint64
-	open      atomic.Uint64
-	delivered atomic.Uint64
-	moved     atomic.Uint64
-	heard     atomic.Int64
-	returned  atomic.Uint64
-	cut       atomic.Uint64
-	away      atomic.Int64
-	up        atomic.Int64
-	moversUp  atomic.Int64
-	leaving   atomic.Int64 // still to be closed, or not gone yet
-	latest    atomic.Int64 // when the last delivery came, ns
-}
-
 // loop holds one share of the clients: those whose number is index modulo
 // stride. Slot s is client s*stride+index.
 type loop struct {
 	// Immutable
 	plan    *plan
 	engine  *engine
-	ws      websocket
-	sse     sse
-	poll    poll
 	reactor *reactor.Loop
 	index   uint32
 	stride  uint32
@@ -133,22 +56,18 @@ type loop struct {
 	counters      Counters
 	wasReady      []uint64 // a bit for each slot
 	heard         []uint64 // a bit for each subscription; nil: the server is a gateway
-	failures      tally
-	retries       tally
-	losses        tally
-	deferrals     tally
-	cuts          tally
-	slowLosses    tally
-	errors        tally
+	tallies       tallies
 	recorder      recorder
 	latest        int64
 	busySince     int64 // when the present batch began, 0 between batches
 	busy          int64 // ns spent in batches
 	lastScan      int64 // for deadlines
-	shown         Counters
+
+	// Guarded by showing
+	showing sync.Mutex
+	shown   totals
 
 	// Atomic
-	live    live
 	ticking atomic.Bool // a tick is posted and has not run
 }
 
@@ -158,25 +77,18 @@ func newLoop(e *engine, index, stride int) (*loop, error) {
 	index, stride = index*e.plan.agents+e.plan.agent, stride*e.plan.agents
 	n := max((e.plan.Connections-index+stride-1)/stride, 0)
 	l := &loop{
-		plan:       e.plan,
-		engine:     e,
-		index:      uint32(index),
-		stride:     uint32(stride),
-		clients:    make([]client, n),
-		ledger:     newLedger(n * e.plan.channels.PerClient()),
-		frames:     newFrameReader(),
-		in:         make([]byte, readBuffer),
-		wasReady:   make([]uint64, (n+63)/64),
-		failures:   make(tally),
-		retries:    make(tally),
-		losses:     make(tally),
-		deferrals:  make(tally),
-		cuts:       make(tally),
-		slowLosses: make(tally),
-		errors:     make(tally),
-		recorder:   newRecorder(),
-		addresses:  newAddresses(&e.plan.target),
-		ws:         websocket{e.plan}, sse: sse{e.plan}, poll: poll{e.plan},
+		plan:      e.plan,
+		engine:    e,
+		index:     uint32(index),
+		stride:    uint32(stride),
+		clients:   make([]client, n),
+		ledger:    newLedger(n * e.plan.channels.PerClient()),
+		frames:    newFrameReader(),
+		in:        make([]byte, readBuffer),
+		wasReady:  make([]uint64, (n+63)/64),
+		tallies:   newTallies(),
+		recorder:  newRecorder(),
+		addresses: newAddresses(&e.plan.target),
 	}
 	l.reopens.backoff, l.reopens.most = e.plan.Backoff, max(e.plan.BackoffMost, e.plan.Backoff)
 	if e.plan.Resume || slices.Contains(e.plan.kinds, Poll) {
@@ -203,7 +115,7 @@ func (l *loop) number(slot uint32) uint32 { return slot*l.stride + l.index }
 // Ready implements reactor.Handler.
 func (l *loop) Ready(k reactor.Key, ev reactor.Events) {
 	if l.busySince == 0 {
-		l.busySince = l.engine.now()
+		l.busySince = l.engine.clock.now()
 	}
 	c := &l.clients[k.Slot]
 	if c.gen != k.Gen || c.state == waiting || c.state == gone {
@@ -224,7 +136,7 @@ func (l *loop) Ready(k reactor.Key, ev reactor.Events) {
 // Turn implements reactor.Handler: connects and leaves in slices, and shows
 // the rest of the program how far things are.
 func (l *loop) Turn() (more bool) {
-	l.now = l.engine.now()
+	l.now = l.engine.clock.now()
 	if l.busySince == 0 {
 		l.busySince = l.now
 	}
@@ -233,41 +145,29 @@ func (l *loop) Turn() (more bool) {
 	more = l.churnSlice() || more
 	more = l.reopenSlice() || more
 	l.show()
-	end := l.engine.now()
+	end := l.engine.clock.now()
 	l.busy += end - l.busySince
 	l.busySince = 0
 	return more
 }
 
-// show publishes the counters if they changed.
+// show publishes the totals if they changed.
 func (l *loop) show() {
-	l.counters.Delivered = l.ledger.delivered
-	l.counters.Duplicated = l.ledger.duplicated
-	l.counters.Reordered = l.ledger.reordered
-	leaving := int64(l.parting)
-	if l.leaves.active {
-		leaving += int64(l.leaves.limit - l.leaves.next)
-	}
-	if l.counters == l.shown && l.live.leaving.Load() == leaving && l.live.away.Load() == int64(len(l.front.away)) {
-		return
-	}
-	l.shown = l.counters
-	l.live.leaving.Store(leaving)
-	l.live.away.Store(int64(len(l.front.away)))
-	l.live.up.Store(int64(l.up))
-	l.live.moversUp.Store(int64(l.moversUp))
 	c := &l.counters
-	l.live.latest.Store(l.latest)
-	l.live.settled.Store(c.settled())
-	l.live.ready.Store(c.Ready)
-	l.live.lost.Store(c.Lost)
-	l.live.open.Store(c.Open)
-	l.live.delivered.Store(c.Delivered)
-	l.live.moved.Store(c.Moved)
-	l.live.heard.Store(int64(c.Heard))
-	l.live.returned.Store(c.Returned)
-	l.live.cut.Store(c.Cut)
-	l.engine.notify()
+	c.Delivered, c.Duplicated, c.Reordered = l.ledger.delivered, l.ledger.duplicated, l.ledger.reordered
+	t := totals{Settled: c.settled(), Ready: c.Ready, Lost: c.Lost, Open: c.Open, Delivered: c.Delivered,
+		Moved: c.Moved, Returned: c.Returned, Cut: c.Cut, Heard: int64(c.Heard),
+		Away: int64(len(l.front.away)), Up: int64(l.up), MoversUp: int64(l.moversUp), Leaving: int64(l.parting), Latest: l.latest}
+	if l.leaves.active {
+		t.Leaving += int64(l.leaves.limit - l.leaves.next)
+	}
+	l.showing.Lock()
+	changed := t != l.shown
+	l.shown = t
+	l.showing.Unlock()
+	if changed {
+		l.engine.signals.notify()
+	}
 }
 
 // scanEvery is the time between two looks at the deadlines.
@@ -277,7 +177,7 @@ const scanEvery = int64(100 * time.Millisecond)
 // clients that are past their deadline.
 func (l *loop) tick() {
 	l.ticking.Store(false)
-	l.now = l.engine.now()
+	l.now = l.engine.clock.now()
 	l.redial()
 	if l.now-l.lastScan < scanEvery {
 		return
@@ -306,7 +206,7 @@ func (l *loop) read(slot uint32) { l.readUpTo(slot, len(l.in)) }
 func (l *loop) readUpTo(slot uint32, most int) {
 	c := &l.clients[slot]
 	n, err := reactor.Read(int(c.fd), l.in[:most])
-	l.now = l.engine.now()
+	l.now = l.engine.clock.now()
 	switch err {
 	case nil:
 		l.counters.Bytes += uint64(n)
@@ -327,7 +227,7 @@ func (l *loop) streamEnded(slot uint32, err error) {
 	if reason == ReasonCut && l.clients[slot].state <= opening {
 		reason = ReasonEarly
 	}
-	if err == io.EOF && l.plan.kind(l.number(slot)) == Poll && l.poll.ended(l, slot) || l.refuseEnded(slot) {
+	if err == io.EOF && l.plan.kind(l.number(slot)) == Poll && (poll{}).ended(l, slot) || l.refuseEnded(slot) {
 		return
 	}
 	l.endOfStream(slot, reason)

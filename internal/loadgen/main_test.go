@@ -2,7 +2,6 @@ package loadgen
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -28,8 +27,7 @@ func TestMain(m *testing.M) {
 	// As a process that holds clients for --agents and --agent.
 	if len(os.Args) == 2 && os.Args[1] == "agent" {
 		skew, _ := time.ParseDuration(os.Getenv(skewVariable))
-		s := &served{encoder: json.NewEncoder(os.Stdout), began: time.Now(), skew: skew}
-		if err := s.run(context.Background(), os.Stdin); err != nil {
+		if err := Serve(context.Background(), os.Stdin, os.Stdout, skew); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -101,7 +101,7 @@ func (l *loop) refused(slot uint32, p []byte) {
 		return
 	}
 	l.counters.Errors++
-	l.errors.add(why, 1)
+	l.tallies[tallyErrors].add(why, 1)
 }
 
 // stamped books the first stamp in p and returns what is behind it, nil when
@@ -140,8 +140,8 @@ func (l *loop) book(slot uint32, s Stamp, envelope []byte) {
 			l.counters.Moved++
 		}
 		l.arrived(slot, k, envelope)
-		record(l.recorder.due, l.now-s.Due)
-		record(l.recorder.sent, l.now-s.Sent)
+		record(l.recorder[ofDelivery], l.now-s.Due)
+		record(l.recorder[ofSent], l.now-s.Sent)
 	case l.replays(slot, s):
 		l.ledger.duplicated--
 		l.counters.Replayed++

@@ -9,13 +9,13 @@ import (
 // of one share of the clients and another that is slow. Its error is a run
 // that could not begin.
 func RunMixed(ctx context.Context, c Config, o Options) (*Result, error) {
-	if err := c.checkMixed(); err != nil {
+	if err := checkMixed(c); err != nil {
 		return nil, err
 	}
 	return withPublisher(ctx, c, func(p publisher) (*Result, error) { return mixed(ctx, c, o, p) })
 }
 
-func (c Config) checkMixed() error {
+func checkMixed(c Config) error {
 	var u usage
 	if c.Share+c.SlowShare >= 1 {
 		u.add("--slow-share", c.SlowShare, "with --share %v nobody is left to measure by: the two must be less than 1 together", c.Share)

@@ -61,7 +61,7 @@ type answer struct {
 	Schema string  `json:"schema,omitempty"`
 	Now    int64   `json:"now,omitempty"`
 	CPUs   int     `json:"cpus,omitempty"`
-	Totals []int64 `json:"totals,omitempty"` // unasked, whenever they change
+	Totals *totals `json:"totals,omitempty"` // unasked, whenever they change
 }
 
 // merge adds the answer of others to the same order.
@@ -92,79 +92,19 @@ func sum(a, b []uint32) []uint32 {
 	return a
 }
 
-// perform gives an order to this process's own loops.
-func (e *engine) perform(o order) (a answer, err error) {
-	n := float64(len(e.loops))
-	switch o.Do {
-	case doRamp:
-		k := 0
-		err = e.each(func(l *loop) {
-			inFlight := e.plan.InFlight / len(e.loops)
-			if k < e.plan.InFlight%len(e.loops) {
-				inFlight++
-			}
-			k++
-			c := &l.counters
-			a.Settled += c.settled() + l.ramp(o.Target, o.Rate/n, inFlight)
-			l.show()
-		})
-	case doPace:
-		every := tickSlow
-		if o.On {
-			every = tickFast
-		}
-		e.tickEvery.Store(int64(every))
-	case doBegin:
-		a.Listeners, a.Moved = make([]uint32, len(o.Sequence)), make([]uint32, len(o.Sequence))
-		err = e.each(func(l *loop) { l.begin(o.Sequence, o.On, a.Listeners, a.Moved) })
-	case doAudit:
-		a.Audit = &audit{Exact: true}
-		err = e.each(func(l *loop) { l.audit(o.Sequence, o.Lapses, a.Audit) })
-	case doCollect:
-		a.Snapshot, err = e.gather()
-	case doRecover:
-		err = e.each(func(l *loop) { l.recover(o.On) })
-	case doCut:
-		err = e.each(func(l *loop) {
-			l.leaves = leaves{active: true, limit: uint32(len(l.clients)), cut: true}
-			l.show()
-		})
-	case doChurn:
-		err = e.each(func(l *loop) { l.churnAt(o.Rate, e.plan.cast.movers) })
-	case doSlow:
-		err = e.each(func(l *loop) {
-			if o.On {
-				l.slowDown(l.plan.SlowRead)
-			} else {
-				l.speedUp()
-			}
-		})
-	case doLeave:
-		err = e.each((*loop).leave)
-	default:
-		err = fmt.Errorf("order %q is not known: the processes of this run are of different versions", o.Do)
-	}
-	return a, err
-}
-
 // snapshot is the sum over the loops.
 type snapshot struct {
 	Counters Counters `json:"counters"`
-	Failures tally    `json:"failures"`
-	Retries  tally    `json:"retries"` // failed attempts to come back
-	Losses   tally    `json:"losses"`
-	Errors   tally    `json:"errors"`
-	Slow     tally    `json:"slow"` // slow clients that ended
-
-	Deferrals tally  `json:"deferrals"` // answers that told a client to come later
-	Cuts      tally  `json:"cuts"`      // connections that ended while a proxy was between
-	Proxy     string `json:"proxy"`     // its name; empty: none was met
+	Tallies  tallies  `json:"tallies"`
+	Proxy    string   `json:"proxy"` // its name; empty: none was met
 
 	Addresses []Address `json:"addresses"` // of the target, where it has several
 
 	Busy  []time.Duration `json:"busy"` // per loop, in batches since the start
 	Exact bool            `json:"exact"`
 	CPU   time.Duration   `json:"cpu"` // of other processes of the run
+	// Scratches is how many clients are in the middle of something.
+	Scratches int `json:"scratches"`
 
 	// Fresh is the latencies since the snapshot before, for transport one text
 	// for each histogram, empty where it has no values.
@@ -173,30 +113,24 @@ type snapshot struct {
 }
 
 func newSnapshot() *snapshot {
-	return &snapshot{Failures: make(tally), Retries: make(tally), Losses: make(tally), Errors: make(tally), Slow: make(tally),
-		Deferrals: make(tally), Cuts: make(tally), Exact: true, fresh: newRecorder()}
+	return &snapshot{Tallies: newTallies(), Exact: true, fresh: newRecorder()}
 }
 
 func (s *snapshot) add(o *snapshot) {
 	s.Counters.add(&o.Counters)
-	s.Failures.merge(o.Failures)
-	s.Retries.merge(o.Retries)
-	s.Losses.merge(o.Losses)
-	s.Errors.merge(o.Errors)
-	s.Slow.merge(o.Slow)
-	s.Deferrals.merge(o.Deferrals)
-	s.Cuts.merge(o.Cuts)
+	s.Tallies.merge(&o.Tallies)
 	s.meet(o.Proxy)
 	s.Addresses = addAddresses(s.Addresses, o.Addresses)
 	s.Busy = append(s.Busy, o.Busy...)
 	s.Exact = s.Exact && o.Exact
 	s.CPU += o.CPU
+	s.Scratches += o.Scratches
 	o.fresh.drain(&s.fresh)
 }
 
 // pack writes the histograms as text, without loss.
 func (s *snapshot) pack() error {
-	for _, h := range s.fresh.all() {
+	for _, h := range s.fresh {
 		if h.TotalCount() == 0 {
 			s.Fresh = append(s.Fresh, "")
 			continue
@@ -213,7 +147,7 @@ func (s *snapshot) pack() error {
 // unpack reads them again.
 func (s *snapshot) unpack() error {
 	s.fresh = newRecorder()
-	for i, h := range s.fresh.all() {
+	for i, h := range s.fresh {
 		if i >= len(s.Fresh) || s.Fresh[i] == "" {
 			continue
 		}

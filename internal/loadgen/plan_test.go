@@ -112,7 +112,7 @@ func TestCheckRedis(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := Config{Redis: tt.url, AllowRemote: tt.remote}
-			_, err := c.redisServers(t.Context())
+			_, err := serversOf(t.Context(), c)
 			if (err == nil) != (tt.want == "") {
 				t.Fatalf("error %v, want %q", err, tt.want)
 			}

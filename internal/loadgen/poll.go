@@ -10,38 +10,39 @@ import (
 // poll is a long-poll client: one GET after the other on a connection that is
 // kept alive as long as the server does. The first waits for nothing and brings
 // the cursor, with which the next ones miss nothing.
-type poll struct{ *plan }
+type poll struct{}
 
 // pollWait is how long the server may hold a poll, in seconds.
 const pollWait = 25
 
-func (t *poll) appendRequest(l *loop, dst []byte, slot uint32) []byte {
+func (t poll) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 	i := l.number(slot)
-	dst = t.appendGet(dst, i)
+	dst = l.plan.appendGet(dst, i)
 	if cursor := l.cursor(slot); len(cursor) > 0 {
 		dst = appendEscaped(append(dst, "&cursor="...), cursor)
 	}
 	dst = append(dst, "&wait=0"...)
-	return append(t.appendFields(dst, i), "\r\n"...)
+	return append(l.plan.appendFields(dst, i), "\r\n"...)
 }
 
 // appendNext appends the request that waits for what follows a cursor.
-func (t *poll) appendNext(dst []byte, i uint32, cursor []byte) []byte {
-	dst = append(t.appendGet(dst, i), "&cursor="...)
+func (t poll) appendNext(l *loop, dst []byte, slot uint32, cursor []byte) []byte {
+	i := l.number(slot)
+	dst = append(l.plan.appendGet(dst, i), "&cursor="...)
 	dst = appendEscaped(dst, cursor)
 	dst = strconv.AppendInt(append(dst, "&wait="...), pollWait, 10)
-	return append(t.appendFields(dst, i), "\r\n"...)
+	return append(l.plan.appendFields(dst, i), "\r\n"...)
 }
 
-func (t *poll) leave(*loop, uint32) bool { return false }
+func (t poll) leave(*loop, uint32) bool { return false }
 
 // received takes an answer once it is whole. There is never more than one: the
 // next request is sent only then.
-func (t *poll) received(l *loop, slot uint32, p []byte) { t.take(l, slot, p, false) }
+func (t poll) received(l *loop, slot uint32, p []byte) { t.take(l, slot, p, false) }
 
 // ended takes the end of the stream, with which an answer without a length is
 // whole. False: there was no such answer.
-func (t *poll) ended(l *loop, slot uint32) bool {
+func (t poll) ended(l *loop, slot uint32) bool {
 	s := l.held(slot)
 	if s == nil || len(s.in) == 0 {
 		return false
@@ -49,7 +50,7 @@ func (t *poll) ended(l *loop, slot uint32) bool {
 	return t.take(l, slot, nil, true)
 }
 
-func (t *poll) take(l *loop, slot uint32, p []byte, ended bool) bool {
+func (t poll) take(l *loop, slot uint32, p []byte, ended bool) bool {
 	s := l.held(slot)
 	if s != nil && len(s.in) > 0 {
 		s.in = append(s.in, p...)
@@ -119,7 +120,7 @@ func dechunk(p []byte) (body []byte, whole, ok bool) {
 }
 
 // answer takes a whole answer and sends the next request.
-func (t *poll) answer(l *loop, slot uint32, h head, body []byte) {
+func (t poll) answer(l *loop, slot uint32, h head, body []byte) {
 	c := &l.clients[slot]
 	cursor := h.cursor
 	switch h.status {
@@ -141,7 +142,7 @@ func (t *poll) answer(l *loop, slot uint32, h head, body []byte) {
 	if c.state == opening {
 		l.meet(h.intermediary())
 		l.opened(slot)
-		l.confirmed(slot, t.channels.PerClient())
+		l.confirmed(slot, l.plan.channels.PerClient())
 	}
 	if h.status == 200 {
 		t.messages(l, slot, body)
@@ -153,7 +154,7 @@ func (t *poll) answer(l *loop, slot uint32, h head, body []byte) {
 		l.renew(slot, 0)
 		return
 	}
-	if !l.send(slot, t.appendNext(l.out[:0], l.number(slot), cursor)) {
+	if !l.send(slot, t.appendNext(l, l.out[:0], slot, cursor)) {
 		return
 	}
 	if s := l.held(slot); s != nil {
@@ -163,7 +164,7 @@ func (t *poll) answer(l *loop, slot uint32, h head, body []byte) {
 }
 
 // messages books what an answer brought.
-func (t *poll) messages(l *loop, slot uint32, body []byte) {
+func (t poll) messages(l *loop, slot uint32, body []byte) {
 	if _, gaps, ok := bytes.Cut(body, []byte(`"gaps":[`)); ok && len(gaps) > 0 && gaps[0] != ']' {
 		l.counters.Gaps++
 	}

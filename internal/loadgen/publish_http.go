@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// maxSaid bounds what is read of an answer, in bytes.
+const maxSaid = 4 << 10
+
 // httpPublisher sends a POST for each message to --publish-url, one after the
 // other, which keeps their order.
 type httpPublisher struct {
@@ -107,17 +110,10 @@ func (p *httpPublisher) post(ctx context.Context, m publication) (fate, error) {
 		return fateUnknown, err
 	}
 	defer answer.Body.Close()
-	said, _ := io.ReadAll(io.LimitReader(answer.Body, maxExplanation))
-	io.Copy(io.Discard, io.LimitReader(answer.Body, maxMessage)) // so that the connection is used again
+	said, _ := io.ReadAll(io.LimitReader(answer.Body, maxSaid))
+	io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<20)) // so that the connection is used again
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		h := head{status: answer.StatusCode, contentType: []byte(answer.Header.Get("Content-Type"))}
-		why := statusReason(h.status)
-		if h.isJSON() {
-			why = why.with(jsonMessage(said))
-		} else if h.isText() {
-			why = why.with(quoted(said))
-		}
-		return fateRefused, errors.New(string(why))
+		return fateRefused, errors.New(string(answerReason(answer.StatusCode, answer.Header.Get("Content-Type"), said)))
 	}
 	return fateTaken, nil
 }

@@ -10,13 +10,12 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-const (
-	// lateAfter is how long after its time a slot may be sent before it counts
-	// as late.
-	lateAfter = 5 * time.Millisecond
-	// publishBatch is how many due slots go to Redis in one round trip.
-	publishBatch = 64
-)
+// lateAfter is how long after its time a slot may be sent before it counts as
+// late.
+const lateAfter = 5 * time.Millisecond
+
+// publishBatch is the most messages of one call of publish.
+const publishBatch = 64
 
 // publishing spreads a run's messages over its channels and keeps the books of
 // what was sent in one window of the run. It is used by one goroutine.
@@ -59,11 +58,12 @@ func newPublishing(r *run, p publisher, movers bool) (*publishing, error) {
 		r.sequence = make([]uint32, r.plan.channels.Total())
 	}
 	w := &publishing{run: r, publisher: p, roundTrip: newHistogram(), completion: newHistogram()}
-	var err error
-	if w.listeners, w.moved, err = r.engine.begin(r.sequence, movers); err != nil {
+	a, err := r.clients.order(order{Do: doBegin, Sequence: r.sequence, On: movers})
+	if err != nil {
 		return nil, err
 	}
-	w.before = r.engine.totals()
+	w.listeners, w.moved = a.Listeners, a.Moved
+	w.before = r.clients.totals()
 	for ch, n := range w.listeners {
 		if n > 0 {
 			w.channels = append(w.channels, uint32(ch))
@@ -80,12 +80,12 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 	}
 	var err error
 	if w.run.plan.Rate > 0 {
-		w.pace, w.start = NewPacer(w.run.plan.Rate), w.run.engine.now()
+		w.pace, w.start = NewPacer(w.run.plan.Rate), w.run.clients.now()
 		err = w.paced(ctx, n, stop)
 	} else {
 		err = w.inTurn(ctx, n)
 	}
-	w.last = w.run.engine.now()
+	w.last = w.run.clients.now()
 	return err
 }
 
@@ -93,7 +93,7 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 // does. What is due goes out in one batch; what is later than MaxLate is
 // counted and not sent.
 func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) error {
-	p, e := w.run.plan, w.run.engine
+	p, e := w.run.plan, w.run.clients
 	given := n > 0
 	if given {
 		w.run.lasts(w.pace.At(uint64(n)))
@@ -111,7 +111,7 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 		elapsed := timeSince(e.now(), w.start)
 		due := int(min(w.pace.Due(elapsed), uint64(n)))
 		if w.next >= due {
-			if err := e.sleepOr(ctx, w.pace.At(uint64(w.next))-elapsed, stop); err != nil {
+			if err := e.sleep(ctx, w.pace.At(uint64(w.next))-elapsed, stop); err != nil {
 				return err
 			}
 			continue
@@ -135,7 +135,7 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 	}
 	if given {
 		// n messages take n intervals: with one less, the rates would be too high.
-		return e.sleep(ctx, w.pace.At(uint64(n))-timeSince(e.now(), w.start))
+		return e.sleep(ctx, w.pace.At(uint64(n))-timeSince(e.now(), w.start), nil)
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (w *publishing) dueBy(at int64) int {
 // late by now, and that much is in the percentiles.
 func (w *publishing) skip(slot int, late time.Duration) {
 	w.skipped++
-	w.run.engine.owe(late, w.listeners[w.channels[slot%len(w.channels)]])
+	w.run.clients.owe(late, w.listeners[w.channels[slot%len(w.channels)]])
 }
 
 // settle completes the books of the slots: n were asked for, or with n 0 those
@@ -170,7 +170,7 @@ func (w *publishing) settle(n int) {
 // inTurn sends one message when the one before has come to all its
 // subscribers. It ends at the first that does not.
 func (w *publishing) inTurn(ctx context.Context, n int) error {
-	p, e := w.run.plan, w.run.engine
+	p, e := w.run.plan, w.run.clients
 	for w.next < n {
 		ch := w.channels[w.next%len(w.channels)]
 		w.next++
@@ -187,17 +187,17 @@ func (w *publishing) inTurn(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		record(w.completion, e.totals().latest-sent)
+		record(w.completion, e.totals().Latest-sent)
 	}
 	return nil
 }
 
 // complete reports whether all that was sent in this window has come.
-func (w *publishing) complete(t totals) bool { return t.delivered-w.before.delivered >= w.expected }
+func (w *publishing) complete(t totals) bool { return t.Delivered-w.before.Delivered >= w.expected }
 
 // completeButMoved reports the same of the clients that stayed.
 func (w *publishing) completeButMoved(t totals) bool {
-	return t.delivered-w.before.delivered-(t.moved-w.before.moved) >= w.expected-w.expectedMoved
+	return t.Delivered-w.before.Delivered-(t.Moved-w.before.Moved) >= w.expected-w.expectedMoved
 }
 
 // add puts the next message of a channel into the batch.
@@ -205,7 +205,7 @@ func (w *publishing) add(ch uint32, due int64) {
 	p := w.run.plan
 	w.run.sequence[ch]++
 	k := len(w.batch)
-	s := Stamp{Channel: ch, Seq: w.run.sequence[ch], Due: due, Sent: w.run.engine.now()}
+	s := Stamp{Channel: ch, Seq: w.run.sequence[ch], Due: due, Sent: w.run.clients.now()}
 	w.stamps[k] = s
 	w.payloads[k] = p.appendMessage(w.payloads[k][:0], s)
 	w.batch = append(w.batch, publication{string(p.channels.AppendName(nil, ch)), w.payloads[k]})
@@ -226,14 +226,14 @@ func (w *publishing) flush(ctx context.Context) error {
 	if len(w.batch) == 0 {
 		return nil
 	}
-	sent := w.run.engine.now()
+	sent := w.run.clients.now()
 	if w.first == 0 {
 		w.first = sent
 	}
-	w.run.expected.Store(w.before.delivered + w.expected)
+	w.run.expected.Store(w.before.Delivered + w.expected)
 	w.run.published.Add(uint64(len(w.batch)))
 	fates, err := w.publisher.publish(ctx, w.batch)
-	now := w.run.engine.now()
+	now := w.run.clients.now()
 	if record(w.roundTrip, now-sent); err != nil && ctx.Err() == nil {
 		w.ended = now
 	}
@@ -248,7 +248,7 @@ func (w *publishing) flush(ctx context.Context) error {
 			w.lapsed(w.stamps[k], f)
 		}
 	}
-	w.run.expected.Store(w.before.delivered + w.expected)
+	w.run.expected.Store(w.before.Delivered + w.expected)
 	return err
 }
 
@@ -265,24 +265,5 @@ func (w *publishing) lapsed(s Stamp, f fate) {
 	default:
 		w.unknown++
 		w.expectedUnknown += uint64(w.listeners[s.Channel])
-	}
-}
-
-// sleep waits on the run's clock.
-func (e *engine) sleep(ctx context.Context, d time.Duration) error { return e.sleepOr(ctx, d, nil) }
-
-// sleepOr waits no longer than until stop is closed.
-func (e *engine) sleepOr(ctx context.Context, d time.Duration, stop <-chan struct{}) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-stop:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-e.dead:
-		return e.fault
 	}
 }

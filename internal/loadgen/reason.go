@@ -86,6 +86,18 @@ func socketReason(err error) Reason {
 func statusReason(status int) Reason { return Reason(fmt.Sprintf(reasonStatusFormat, status)) }
 func closedReason(code int) Reason   { return Reason(fmt.Sprintf(reasonClosedFormat, code)) }
 
+// answerReason finds the word for an HTTP answer, with what its body says if that
+// is an error in JSON or a line of text.
+func answerReason(status int, contentType string, body []byte) Reason {
+	switch kind := strings.ToLower(contentType); {
+	case strings.HasPrefix(kind, "application/json"):
+		return statusReason(status).with(jsonMessage(body))
+	case strings.HasPrefix(kind, "text/plain"):
+		return statusReason(status).with(quoted(body))
+	}
+	return statusReason(status)
+}
+
 // with adds the server's own words.
 func (r Reason) with(words string) Reason {
 	if words == "" {
@@ -131,6 +143,33 @@ func printable(text []byte) []byte {
 		clean[i] = b
 	}
 	return clean
+}
+
+// The tallies of a run.
+const (
+	tallyFailures   = iota // clients that never were ready
+	tallyRetries           // failed attempts to come back
+	tallyLosses            // of ready clients
+	tallyErrors            // error messages to ready clients
+	tallyDeferrals         // answers that told a client to come later
+	tallyCuts              // connections that ended while a proxy was between
+	tallySlowLosses        // slow clients that ended
+	tallyKinds
+)
+
+type tallies [tallyKinds]tally
+
+func newTallies() (t tallies) {
+	for i := range t {
+		t[i] = make(tally)
+	}
+	return t
+}
+
+func (t *tallies) merge(from *tallies) {
+	for i := range t {
+		t[i].merge(from[i])
+	}
 }
 
 // tally counts by reason. The server's texts can't make it grow without end.

@@ -43,7 +43,7 @@ func (noLog) Printf(context.Context, string, ...any) {}
 // newRedisPublisher connects and asks for a sign of life, so that a wrong URL
 // is told before any client connects.
 func newRedisPublisher(ctx context.Context, c Config) (*redisPublisher, error) {
-	servers, err := c.redisServers(ctx)
+	servers, err := serversOf(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -47,10 +47,8 @@ func (l *loop) refuseEnded(slot uint32) bool {
 // gateway's, which are JSON.
 func (l *loop) refusal(h head, said []byte) Reason {
 	why := statusReason(h.status)
-	if h.isJSON() {
-		return why.with(jsonMessage(said))
-	}
 	switch {
+	case h.isJSON():
 	case h.status >= 300 && h.status < 400 && len(h.location) > 0:
 		return foreignReason(string(why)+reasonTo, h.location)
 	case h.status < 400:
@@ -58,10 +56,8 @@ func (l *loop) refusal(h head, said []byte) Reason {
 		return foreignReason(string(why)+reasonBy, []byte(l.front.name))
 	case h.status >= 502 && h.status <= 504 && bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("text/html")):
 		return why + reasonBy + "a proxy"
-	case h.isText():
-		return why.with(quoted(said))
 	}
-	return why
+	return answerReason(h.status, string(h.contentType), said)
 }
 
 // maxExplanation bounds the body of an answer that is waited for.
@@ -147,7 +143,7 @@ func (h *head) later(now time.Time) (time.Duration, bool) {
 func (l *loop) later(slot uint32, why Reason, after time.Duration) {
 	c, s := &l.clients[slot], l.borrow(slot)
 	l.counters.Deferred++
-	l.deferrals.add(why, 1)
+	l.tallies[tallyDeferrals].add(why, 1)
 	after += rand.N(after/2 + time.Millisecond)
 	switch {
 	case c.state == ready:

@@ -25,7 +25,7 @@ func (l *loop) renewed(slot uint32) {
 	c := &l.clients[slot]
 	c.state = ready
 	l.held(slot).deadline = 0
-	if l.send(slot, l.poll.appendNext(l.out[:0], l.number(slot), l.position(slot))) && c.flags&wantsOut == 0 && l.watch(slot, l.reads(slot)) {
+	if l.send(slot, (poll{}).appendNext(l, l.out[:0], slot, l.position(slot))) && c.flags&wantsOut == 0 && l.watch(slot, l.reads(slot)) {
 		l.tidy(slot)
 	}
 }

@@ -100,7 +100,7 @@ func (l *loop) openAgain(slot uint32) {
 		if s != nil && s.after > 0 {
 			delay = s.after // the server has spread them
 		}
-		x.at = l.engine.now() + int64(delay)
+		x.at = l.engine.clock.now() + int64(delay)
 		r.add(x)
 	}
 }

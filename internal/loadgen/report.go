@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/pushgate/pushgate/internal/probe"
 	"github.com/pushgate/pushgate/internal/units"
 )
 
@@ -210,7 +211,7 @@ func (r *Result) latencies(t *table) {
 func (r *Result) server(t *table) {
 	s := r.Server
 	t.title(fmt.Sprintf("server (%s, process %d)", s.Name, s.PID))
-	rss := func(p ProcessSample) string {
+	rss := func(p probe.ProcessSample) string {
 		if p.RSS == 0 {
 			return "not read"
 		}

@@ -222,11 +222,11 @@ func (f *Sent) add(o *Sent) {
 
 // Server is what was seen of the server's process.
 type Server struct {
-	PID       int           `json:"pid"`
-	Name      string        `json:"name"`
-	Before    ProcessSample `json:"before"`
-	Connected ProcessSample `json:"connected"`
-	After     ProcessSample `json:"after"` // clients still connected
+	PID       int                 `json:"pid"`
+	Name      string              `json:"name"`
+	Before    probe.ProcessSample `json:"before"`
+	Connected probe.ProcessSample `json:"connected"`
+	After     probe.ProcessSample `json:"after"` // clients still connected
 
 	// The same moments by the gateway's own metrics, with --admin.
 	MetricsBefore    *MetricsSample `json:"metrics_before,omitempty"`

@@ -20,11 +20,11 @@ import (
 type run struct {
 	// Immutable
 	plan    *plan
-	engine  *engine
-	watch   *serverProcess // nil: not found
-	metrics *metricsWatch  // nil: no --admin
-	kernel  *probe.Kernel  // nil: can't be read
-	atStart *ProcessSample // of the server, before the first client; nil: not read
+	clients *crowd
+	watch   *serverProcess       // nil: not found
+	metrics *metricsWatch        // nil: no --admin
+	kernel  *probe.Kernel        // nil: can't be read
+	atStart *probe.ProcessSample // of the server, before the first client; nil: not read
 	sampler *sampler
 	began   time.Time
 
@@ -96,17 +96,8 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	if p.crowded(limits.ports) {
 		r.warn("over %d of the %d ports of a source address are in use: finding a free one costs this host so much that the connects are slow; name more addresses with --src", limits.ports/2, limits.ports)
 	}
-	if r.engine, err = newEngine(p); err != nil {
+	if r.clients, err = newCrowd(ctx, p); err != nil {
 		return nil, err
-	}
-	if err := r.engine.start(); err != nil {
-		return nil, err
-	}
-	if len(p.agentCommands()) > 0 {
-		if err := r.engine.hire(ctx); err != nil {
-			r.engine.close()
-			return nil, err
-		}
 	}
 	r.atStart = r.sampleServer()
 	r.sampler = newSampler(r, o)
@@ -132,7 +123,7 @@ func (r *run) enter(p Phase) {
 func (r *run) rest(ctx context.Context, d time.Duration) error {
 	r.lasts(d)
 	defer r.phaseEnds.Store(0)
-	return r.engine.sleep(ctx, d)
+	return r.clients.sleep(ctx, d, nil)
 }
 
 // lasts says how long the present phase goes on.
@@ -165,8 +156,8 @@ func (r *run) note(doing string, err error) {
 // effort reads what this process spent up to now.
 func (r *run) effort() effort {
 	e := effort{at: time.Now(), cpu: probe.OwnCPU()}
-	if s, err := r.engine.collect(); err == nil {
-		e.busy, e.cpus = s.Busy, r.engine.cpus()
+	if s, err := r.clients.collect(); err == nil {
+		e.busy, e.cpus = s.Busy, r.clients.cpus()
 		e.cpu += s.CPU
 	}
 	return e
@@ -185,19 +176,19 @@ func (r *run) connect(ctx context.Context) bool {
 	res := r.result
 	r.watchServer()
 	from := r.effort()
-	err := r.engine.connect(ctx)
+	err := r.clients.ramp(ctx, r.plan.Connections, r.plan.ConnectRate)
 	to := r.effort()
 	r.note("connecting", err)
 
 	c := &res.Connect
 	c.Effort = to.since(from)
 	c.Seconds = c.Effort.Seconds
-	snap, _ := r.engine.collect()
+	snap, _ := r.clients.collect()
 	if c.Seconds > 0 {
 		c.PerSecond = float64(snap.Counters.Established) / c.Seconds
 	}
-	l := r.engine.takePhase()
-	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l.handshake, l.paced, l.ready, snap.Counters.LateConnects
+	l := r.clients.takePhase()
+	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l[ofHandshake], l[ofHandshakeDue], l[ofReady], snap.Counters.LateConnects
 	r.warnLate("", c.Late)
 	r.bookConnected()
 	if n := snap.Counters; n.Ready < uint64(r.plan.Connections) && !res.Interrupted {
@@ -206,7 +197,7 @@ func (r *run) connect(ctx context.Context) bool {
 			text += fmt.Sprintf("; the run gave up after the first %d", n.Attempted)
 		}
 		r.fail("%s", text)
-		r.hints(snap.Failures)
+		r.hints(snap.Tallies[tallyFailures])
 	}
 	return err == nil && snap.Counters.Ready > 0
 }
@@ -236,12 +227,12 @@ const leaveGrace = 10 * time.Second
 func (r *run) finish() *Result {
 	res := r.result
 	r.awaitReturns()
-	snap, err := r.engine.collect()
+	snap, err := r.clients.collect()
 	r.note("counting", err)
 	res.Partial = err != nil
-	res.Counters, res.Failures, res.Losses, res.Errors = snap.Counters, snap.Failures, snap.Losses, snap.Errors
+	res.Counters, res.Failures, res.Losses, res.Errors = snap.Counters, snap.Tallies[tallyFailures], snap.Tallies[tallyLosses], snap.Tallies[tallyErrors]
 	res.Addresses = snap.Addresses
-	res.Retries, res.Deferrals, res.Proxy, res.ProxyCuts = snap.Retries, snap.Deferrals, snap.Proxy, snap.Cuts
+	res.Retries, res.Deferrals, res.Proxy, res.ProxyCuts = snap.Tallies[tallyRetries], snap.Tallies[tallyDeferrals], snap.Proxy, snap.Tallies[tallyCuts]
 	if s := res.Server; s != nil {
 		r.bookServer(&s.After)
 		var err error
@@ -268,7 +259,7 @@ func (r *run) finish() *Result {
 	// A context of its own: after an interrupt the clients are closed as well.
 	ctx, cancel := context.WithTimeout(context.Background(), leaveGrace)
 	defer cancel()
-	if err := r.engine.leave(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := r.clients.leave(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		r.note("closing the clients", err)
 	}
 	if series := r.sampler.halt(); len(series) > 0 {
@@ -288,10 +279,10 @@ func (r *run) finish() *Result {
 	if r.metrics != nil {
 		r.metrics.close()
 	}
-	if f := r.engine.fleet; f != nil {
-		res.Agents = f.results(ctx, r.engine.now)
+	if f, ok := r.clients.clients.(*fleet); ok {
+		res.Agents = f.results(ctx)
 	}
-	r.engine.close()
+	r.clients.close()
 	res.Seconds = time.Since(r.began).Seconds()
 	if s := res.Server; s != nil && r.restarted {
 		s.Restarted = true

@@ -34,10 +34,10 @@ type Sample struct {
 	LoopBusy    float64 `json:"loop_busy"` // of the busiest loop
 	ServerCPU   float64 `json:"server_cpu"`
 
-	Server  *ProcessSample `json:"server,omitempty"`
-	Metrics *MetricsSample `json:"metrics,omitempty"` // with --admin
-	Kernel  *KernelSample  `json:"kernel,omitempty"`
-	HostCPU float64        `json:"host_cpu"` // share of all CPUs in use, by all programs
+	Server  *probe.ProcessSample `json:"server,omitempty"`
+	Metrics *MetricsSample       `json:"metrics,omitempty"` // with --admin
+	Kernel  *probe.KernelSample  `json:"kernel,omitempty"`
+	HostCPU float64              `json:"host_cpu"` // share of all CPUs in use, by all programs
 	// RSSPerConnection is what the server's memory has grown by since the run
 	// began, for each open client.
 	RSSPerConnection float64 `json:"rss_per_connection_bytes"`
@@ -108,11 +108,11 @@ func (s *sampler) loop() {
 // take adds one sample.
 func (s *sampler) take() {
 	r := s.run
-	snap, err := r.engine.collect()
+	snap, err := r.clients.collect()
 	if err != nil {
 		return // a loop has failed; the scenario says so
 	}
-	now := effort{at: time.Now(), cpu: probe.OwnCPU() + snap.CPU, busy: snap.Busy, cpus: r.engine.cpus()}
+	now := effort{at: time.Now(), cpu: probe.OwnCPU() + snap.CPU, busy: snap.Busy, cpus: r.clients.cpus()}
 	spent := now.since(s.last)
 	step := spent.Seconds
 	c := &snap.Counters
@@ -130,7 +130,7 @@ func (s *sampler) take() {
 		Delivered: c.Delivered,
 		Expected:  r.expected.Load(),
 		Due:       s.takeLatencies(now.at),
-		Reasons:   snap.reasons(),
+		Reasons:   reasons(&snap),
 		SelfCPU:   spent.CPU / step,
 		LoopBusy:  spent.Busy,
 	}
@@ -167,16 +167,16 @@ func (s *sampler) take() {
 // takeLatencies hands out the interval that ends now.
 func (s *sampler) takeLatencies(now time.Time) Latency {
 	if s.interval == nil {
-		return s.run.engine.takeRecent(nil)
+		return s.run.clients.takeRecent(nil)
 	}
-	return s.run.engine.takeRecent(func(named map[string]*hdrhistogram.Histogram) {
+	return s.run.clients.takeRecent(func(named map[string]*hdrhistogram.Histogram) {
 		s.interval(Interval{Start: s.last.at, End: now, Latencies: named})
 	})
 }
 
 // reasons merges what went wrong with clients; nil when nothing did.
-func (s *snapshot) reasons() map[Reason]uint64 {
-	all := merged(s.Failures, s.Retries, s.Losses, s.Errors, s.Cuts, s.Deferrals)
+func reasons(s *snapshot) map[Reason]uint64 {
+	all := merged(s.Tallies[:tallySlowLosses]...)
 	if len(all) == 0 {
 		return nil
 	}
@@ -188,7 +188,7 @@ func (s *snapshot) reasons() map[Reason]uint64 {
 func (s *sampler) halt() []Sample {
 	close(s.stop)
 	<-s.done
-	if _, err := s.run.engine.collect(); err == nil {
+	if _, err := s.run.clients.collect(); err == nil {
 		s.takeLatencies(time.Now())
 	}
 	return s.series

@@ -98,7 +98,7 @@ func (s *scripted) stop() {
 	s.changed.Broadcast()
 	s.mu.Unlock()
 	s.CloseClientConnections()
-	s.Close()
+	s.Server.Close()
 }
 
 func (s *scripted) close() error { return nil }

@@ -93,9 +93,9 @@ func (l *loop) secure(slot uint32) {
 // shake goes on with a handshake. False: the client is gone, or bytes wait for
 // room.
 func (l *loop) shake(slot uint32, s *secured) bool {
-	began := l.engine.now()
+	began := l.engine.clock.now()
 	_, more := s.next()
-	l.now = l.engine.now()
+	l.now = l.engine.clock.now()
 	l.counters.TLSTime += uint64(l.now - began)
 	if !l.transmitSealed(slot) {
 		return false

@@ -16,17 +16,18 @@ import (
 // totalsEvery is the least time between two reports of the totals.
 const totalsEvery = 10 * time.Millisecond
 
-// ServeAgent holds a share of another process's clients: it takes orders from
-// in, one JSON object a line, and answers to out, until in ends.
-func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
-	return (&served{encoder: json.NewEncoder(out), began: time.Now()}).run(ctx, in)
+// Serve holds a share of another process's clients: it takes orders from in, one
+// JSON object a line, and answers to out, until in ends. Its clock is ahead of the
+// host's, which only tests want.
+func Serve(ctx context.Context, in io.Reader, out io.Writer, ahead time.Duration) error {
+	return (&served{encoder: json.NewEncoder(out), clock: newClock(ahead), ahead: ahead}).run(ctx, in)
 }
 
 // served is the state of one agent.
 type served struct {
 	// Immutable
-	began time.Time     // the clock's zero before there is an engine
-	skew  time.Duration // how wrong the clock is, for tests
+	clock clock // before there is an engine
+	ahead time.Duration
 
 	// Owned by run
 	engine  *engine
@@ -90,7 +91,7 @@ func (s *served) answer(x answer) error {
 	defer s.mu.Unlock()
 	if s.engine != nil {
 		s.last = s.engine.totals()
-		x.Totals = s.last.list()
+		x.Totals = &s.last
 	}
 	if err := s.encoder.Encode(x); err != nil {
 		return fmt.Errorf("answer: %w", err)
@@ -112,9 +113,9 @@ func (s *served) tell() error {
 func (s *served) obey(ctx context.Context, o order) (x answer, err error) {
 	switch {
 	case o.Do == doClock:
-		now := s.began.UnixNano() + int64(time.Since(s.began)+s.skew)
+		now := s.clock.now()
 		if s.engine != nil {
-			now = s.engine.now()
+			now = s.engine.clock.now()
 		}
 		return answer{Now: now, Schema: Schema, CPUs: runtime.GOMAXPROCS(0)}, nil
 	case o.Do == doStart && s.engine == nil:
@@ -122,7 +123,7 @@ func (s *served) obey(ctx context.Context, o order) (x answer, err error) {
 	case s.engine == nil:
 		return x, fmt.Errorf("order %q before %q", o.Do, doStart)
 	}
-	if x, err = s.engine.perform(o); err != nil || x.Snapshot == nil {
+	if x, err = s.engine.order(o); err != nil || x.Snapshot == nil {
 		return x, err
 	}
 	x.Snapshot.CPU = probe.OwnCPU()
@@ -148,11 +149,10 @@ func (s *served) start(ctx context.Context, o order) error {
 	if _, err := p.reach(ctx, limits); err != nil {
 		return err
 	}
-	e, err := newEngine(p)
+	e, err := newEngine(p, newClock(s.ahead-time.Duration(o.Offset)), newSignals())
 	if err != nil {
 		return err
 	}
-	e.wall += int64(s.skew) - o.Offset
 	if err := e.start(); err != nil {
 		return err
 	}
@@ -170,8 +170,8 @@ func (s *served) report() {
 		select {
 		case <-s.stopped:
 			return
-		case <-s.engine.dead:
-			s.answer(answer{Error: s.engine.fault.Error()})
+		case <-s.engine.signals.dead:
+			s.answer(answer{Error: s.engine.signals.fault.Error()})
 			return
 		case <-t.C:
 		}

@@ -14,8 +14,8 @@ import (
 // stopGrace is how long a gateway that the run has started may take to end.
 const stopGrace = 10 * time.Second
 
-// signals are the ways to stop it.
-var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}
+// stopSignals are the ways to stop it.
+var stopSignals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}
 
 // Launch starts the gateway of ServerCmd and waits until it listens at the
 // target; stop ends it and waits. It refuses where something listens already.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // Step is what came of one stage.
@@ -27,9 +29,9 @@ type Step struct {
 	Pings  uint64 `json:"pings"`
 	Fanout *Sent  `json:"fanout,omitempty"` // where messages were published
 
-	Effort Effort         `json:"effort"`
-	Server *ProcessSample `json:"server,omitempty"` // at its end
-	CPU    float64        `json:"server_cpu_share"` // CPUs in use by the server
+	Effort Effort               `json:"effort"`
+	Server *probe.ProcessSample `json:"server,omitempty"` // at its end
+	CPU    float64              `json:"server_cpu_share"` // CPUs in use by the server
 }
 
 // stages runs the load over time. With a publisher, messages are published
@@ -39,7 +41,7 @@ func (r *run) stages(ctx context.Context, p publisher) {
 	r.watchServer()
 	top := false
 	for _, s := range r.plan.stages {
-		if ctx.Err() != nil || len(res.Steps) > 0 && r.engine.totals().up == 0 && s.Hold > 0 {
+		if ctx.Err() != nil || len(res.Steps) > 0 && r.clients.totals().Up == 0 && s.Hold > 0 {
 			break
 		}
 		res.Steps = append(res.Steps, r.step(ctx, s, p))
@@ -56,12 +58,12 @@ func (r *run) stages(ctx context.Context, p publisher) {
 			c.Effort.add(x.Effort)
 		}
 	}
-	l := r.engine.latencies()
-	c.Handshake, c.HandshakeDue, c.Ready = l.handshake, l.paced, l.ready
+	l := r.clients.latencies()
+	c.Handshake, c.HandshakeDue, c.Ready = l[ofHandshake], l[ofHandshakeDue], l[ofReady]
 	for _, x := range res.Steps {
 		c.Late += x.Late
 	}
-	c.PerSecond = perSecond(float64(l.handshake.Count), c.Seconds)
+	c.PerSecond = perSecond(float64(l[ofHandshake].Count), c.Seconds)
 	if n := len(res.Steps); n < len(r.plan.stages) && !res.Interrupted {
 		r.fail("stopped before stage %d of %d, %s: no client is left", n+1, len(r.plan.stages), r.plan.stages[n])
 	}
@@ -82,8 +84,8 @@ func (r *run) joinHolds() {
 		}
 	}
 	if all != nil {
-		l := r.engine.latencies()
-		all.Due, all.Real, all.Publish = l.due, l.sent, summarize(r.roundTrips)
+		l := r.clients.latencies()
+		all.Due, all.Real, all.Publish = l[ofDelivery], l[ofSent], summarize(r.roundTrips)
 		r.bookPublishing(all)
 	}
 	r.result.Fanout = all
@@ -92,13 +94,13 @@ func (r *run) joinHolds() {
 func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 	x := Step{Stage: s.String()}
 	from, serverFrom := r.effort(), r.sampleServer()
-	before, _ := r.engine.collect()
-	r.engine.takePhase()
-	ready := r.engine.totals().up
+	before, _ := r.clients.collect()
+	r.clients.takePhase()
+	ready := r.clients.totals().Up
 	switch {
 	case s.Hold == 0:
 		r.enter(PhaseConnect)
-		r.note("in stage "+x.Stage, r.engine.ramp(ctx, s.Target, s.Rate))
+		r.note("in stage "+x.Stage, r.clients.ramp(ctx, s.Target, s.Rate))
 	case p != nil && r.plan.Rate > 0:
 		x.Fanout = r.window(ctx, p, load{during: func(ctx context.Context) { r.holdFor(ctx, s.Hold) }})
 	default:
@@ -111,19 +113,19 @@ func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 	if cpu, ok := x.Server.CPUSince(serverFrom); ok {
 		x.CPU = perSecond(cpu, x.Seconds)
 	}
-	after, _ := r.engine.collect()
+	after, _ := r.clients.collect()
 	c := after.Counters
 	c.subtract(&before.Counters)
-	x.Clients = r.engine.totals().up
+	x.Clients = r.clients.totals().Up
 	x.Failed, x.Lost, x.Late, x.Pings = c.Failed+c.Retried, c.Lost, c.LateConnects, c.Pings
 	if s.Hold == 0 {
-		l := r.engine.takePhase()
-		x.Handshake, x.HandshakeDue = l.handshake, l.paced
+		l := r.clients.takePhase()
+		x.Handshake, x.HandshakeDue = l[ofHandshake], l[ofHandshakeDue]
 		x.Changed = c.Ready + c.Closed
 		x.PerSecond = perSecond(float64(x.Changed), x.Seconds)
 		if missing := int64(s.Target) - x.Clients; missing > 0 && x.Clients >= ready && !r.result.Interrupted {
 			r.fail("stage %s: %d clients are not ready", x.Stage, missing)
-			r.hints(after.Failures, after.Retries)
+			r.hints(after.Tallies[tallyFailures], after.Tallies[tallyRetries])
 		}
 		r.warnLate(fmt.Sprintf("of stage %s ", x.Stage), x.Late)
 		if x.Effort.Bound && x.Seconds > 0.5 {

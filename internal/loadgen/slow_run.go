@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // Slow is what clients that don't keep up do to the others.
@@ -20,8 +22,8 @@ type Slow struct {
 	Ended  uint64 `json:"ended"`  // slow clients that the server closed
 	Closes tally  `json:"closes"` // by reason
 
-	Before *ProcessSample `json:"server_before,omitempty"` // after the baseline
-	After  *ProcessSample `json:"server_after,omitempty"`  // with the slow clients stuck
+	Before *probe.ProcessSample `json:"server_before,omitempty"` // after the baseline
+	After  *probe.ProcessSample `json:"server_after,omitempty"`  // with the slow clients stuck
 	// The most that was seen meanwhile: of the server, and of TCP buffers on
 	// this host.
 	PeakRSS uint64 `json:"peak_rss_bytes"`
@@ -35,13 +37,13 @@ type Slow struct {
 // RunSlow publishes twice: while all clients read, and while a share of them
 // reads little or nothing. Its error is a run that could not begin.
 func RunSlow(ctx context.Context, c Config, o Options) (*Result, error) {
-	if err := c.checkSlow(); err != nil {
+	if err := checkSlow(c); err != nil {
 		return nil, err
 	}
 	return withPublisher(ctx, c, func(p publisher) (*Result, error) { return slowRun(ctx, c, o, p) })
 }
 
-func (c Config) checkSlow() error {
+func checkSlow(c Config) error {
 	var u usage
 	if c.SlowShare <= 0 || c.SlowShare >= 1 {
 		u.add("--slow-share", c.SlowShare, "not allowed, want more than 0 and less than 1")
@@ -76,17 +78,17 @@ func slowRun(ctx context.Context, c Config, o Options, p publisher) (*Result, er
 func (r *run) slowed(ctx context.Context, x *Slow, loaded func()) {
 	before := r.sampleServer()
 	x.from = time.Since(r.began).Seconds()
-	r.note("slowing down", r.engine.slowDown())
+	r.note("slowing down", r.clients.do(order{Do: doSlow, On: true}))
 	loaded()
 	x.to = time.Since(r.began).Seconds()
 	x.Before, x.After = before, r.sampleServer()
 	if ctx.Err() == nil {
 		// What the server said at the end stands behind what they did not read.
-		r.note("reading what was left", r.engine.speedUp())
-		r.note("reading what was left", r.engine.sleep(ctx, r.plan.Settle))
+		r.note("reading what was left", r.clients.do(order{Do: doSlow}))
+		r.note("reading what was left", r.clients.sleep(ctx, r.plan.Settle, nil))
 	}
-	if snap, err := r.engine.collect(); err == nil {
-		x.Closes, x.Ended = snap.Slow, snap.Counters.SlowLost
+	if snap, err := r.clients.collect(); err == nil {
+		x.Closes, x.Ended = snap.Tallies[tallySlowLosses], snap.Counters.SlowLost
 	}
 	if x.Baseline != nil && x.Loaded != nil && x.Baseline.Due.P99 > 0 {
 		x.P99Ratio = float64(x.Loaded.Due.P99) / float64(x.Baseline.Due.P99)

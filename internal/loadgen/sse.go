@@ -8,22 +8,22 @@ import (
 )
 
 // sse is an EventSource: one GET whose answer never ends.
-type sse struct{ *plan }
+type sse struct{}
 
 // maxEvent bounds an event that is not yet whole.
 const maxEvent = maxMessage
 
-func (t *sse) appendRequest(l *loop, dst []byte, slot uint32) []byte {
+func (t sse) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 	i := l.number(slot)
-	dst = t.appendFields(t.appendGet(dst, i), i)
+	dst = l.plan.appendFields(l.plan.appendGet(dst, i), i)
 	if id := l.cursor(slot); len(id) > 0 {
 		dst = append(append(append(dst, "Last-Event-ID: "...), id...), '\r', '\n')
-		if t.channels.PerClient() > 1 {
-			l.cameBack[slot] = l.engine.now()
+		if l.plan.channels.PerClient() > 1 {
+			l.cameBack[slot] = l.engine.clock.now()
 		}
 	}
 	accept := "*/*"
-	if t.Foreign {
+	if l.plan.Foreign {
 		accept = "text/event-stream"
 	}
 	// A gateway tells who asks for an event stream by name of a refusal by a stream,
@@ -31,9 +31,9 @@ func (t *sse) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 	return append(append(append(dst, "Accept: "...), accept...), "\r\nCache-Control: no-store\r\n\r\n"...)
 }
 
-func (t *sse) leave(*loop, uint32) bool { return false }
+func (t sse) leave(*loop, uint32) bool { return false }
 
-func (t *sse) received(l *loop, slot uint32, p []byte) {
+func (t sse) received(l *loop, slot uint32, p []byte) {
 	if l.clients[slot].state != opening {
 		t.body(l, slot, p)
 		return
@@ -57,7 +57,7 @@ func (t *sse) received(l *loop, slot uint32, p []byte) {
 		rest := bytes.Clone(s.in[n:])
 		s.in = s.in[:0]
 		l.opened(slot)
-		if t.Foreign {
+		if l.plan.Foreign {
 			l.greet(slot)
 		}
 		t.body(l, slot, rest)
@@ -66,7 +66,7 @@ func (t *sse) received(l *loop, slot uint32, p []byte) {
 
 // body takes the answer's body, taking off the chunked coding where there is
 // one.
-func (t *sse) body(l *loop, slot uint32, p []byte) {
+func (t sse) body(l *loop, slot uint32, p []byte) {
 	if l.clients[slot].flags&chunkedBody == 0 {
 		t.events(l, slot, p)
 		l.tidy(slot)
@@ -102,7 +102,7 @@ func (t *sse) body(l *loop, slot uint32, p []byte) {
 
 // events takes whole events out of the stream; what is left waits in the
 // client's scratch.
-func (t *sse) events(l *loop, slot uint32, p []byte) {
+func (t sse) events(l *loop, slot uint32, p []byte) {
 	s := l.held(slot)
 	if s != nil && len(s.in) > 0 {
 		// The end of an event may have been split.
@@ -142,7 +142,7 @@ func (t *sse) events(l *loop, slot uint32, p []byte) {
 
 // event takes the lines of one event. The data is the same object as over
 // WebSocket; a longer one may be spread over several data lines.
-func (t *sse) event(l *loop, slot uint32, p []byte) {
+func (t sse) event(l *loop, slot uint32, p []byte) {
 	var data []byte
 	lines := 0
 	for line := range bytes.SplitSeq(p, []byte("\n")) {

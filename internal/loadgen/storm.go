@@ -64,7 +64,7 @@ func withPublisher(ctx context.Context, c Config, run func(publisher) (*Result, 
 }
 
 // checkStorm refuses what no storm can be made of.
-func (c Config) checkStorm() error {
+func checkStorm(c Config) error {
 	var u usage
 	if c.ServerCmd == "" && !(c.Share > 0) {
 		u.add("--share", c.Share, "nobody would be cut; want a part of the clients such as 0.5, or --server-cmd")
@@ -76,7 +76,7 @@ func (c Config) checkStorm() error {
 }
 
 func storm(ctx context.Context, c Config, o Options, p publisher) (*Result, error) {
-	if err := c.checkStorm(); err != nil {
+	if err := checkStorm(c); err != nil {
 		return nil, err
 	}
 	c.Timed = true
@@ -87,7 +87,7 @@ func storm(ctx context.Context, c Config, o Options, p publisher) (*Result, erro
 		if server, err = launch(ctx, c); err != nil {
 			return nil, err
 		}
-		defer server.Stop(stopGrace)
+		defer func() { server.Stop(stopGrace) }() // the one that runs then
 	}
 	r, err := newRun(ctx, "storm", c, o)
 	if err != nil {
@@ -107,11 +107,11 @@ func (r *run) storm(ctx context.Context, p publisher, server *serverCommand) {
 		s.Kind = "restart"
 	}
 	r.result.Storm = s
-	before, _ := r.engine.collect()
+	before, _ := r.clients.collect()
 	r.during(ctx, p, load{movers: true, during: func(ctx context.Context) { r.disturb(ctx, s, server) }})
-	after, _ := r.engine.collect()
+	after, _ := r.clients.collect()
 	l := r.phaseLatency
-	s.Handshake, s.Ready = l.handshake, l.ready
+	s.Handshake, s.Ready = l[ofHandshake], l[ofReady]
 	d := after.Counters
 	d.subtract(&before.Counters)
 	s.Returned, s.Attempts, s.Failed = d.Returned, d.Attempted, d.Failed+d.Retried
@@ -131,11 +131,11 @@ func (r *run) during(ctx context.Context, p publisher, d load) *Sent {
 		return r.result.Fanout
 	}
 	r.enter(PhaseHold)
-	r.engine.collect()
-	r.engine.takePhase()
+	r.clients.collect()
+	r.clients.takePhase()
 	d.during(ctx)
-	r.engine.collect()
-	r.phaseLatency = r.engine.takePhase()
+	r.clients.collect()
+	r.phaseLatency = r.clients.takePhase()
 	return nil
 }
 
@@ -145,19 +145,19 @@ func (r *run) disturb(ctx context.Context, s *Storm, server *serverCommand) {
 		r.note("waiting for the storm", err)
 		return
 	}
-	defer r.engine.pacing()()
-	defer r.engine.recover(false)
-	if err := r.engine.recover(true); err != nil {
+	defer r.clients.pacing()()
+	defer r.clients.do(order{Do: doRecover})
+	if err := r.clients.do(order{Do: doRecover, On: true}); err != nil {
 		r.note("preparing the storm", err)
 		return
 	}
-	t := r.engine.totals()
-	back := &comeback{want: t.moversUp, returned: t.returned, cut: t.cut, restart: server != nil, start: r.engine.now()}
+	t := r.clients.totals()
+	back := &comeback{want: t.MoversUp, returned: t.Returned, cut: t.Cut, restart: server != nil, start: r.clients.now()}
 	s.Clients = back.want
 	r.enter(PhaseStorm)
 	var err error
 	if server == nil {
-		err = r.engine.cut()
+		err = r.clients.do(order{Do: doCut})
 	} else {
 		err = r.restart(ctx, s, server, back.start)
 	}
@@ -167,15 +167,15 @@ func (r *run) disturb(ctx context.Context, s *Storm, server *serverCommand) {
 	}
 	limit, cancel := context.WithTimeout(ctx, r.plan.GiveUp)
 	defer cancel()
-	err = r.engine.wait(limit, r.plan.GiveUp, func(t totals) bool { return back.saw(t, r.engine.now()) })
+	err = r.clients.wait(limit, r.plan.GiveUp, func(t totals) bool { return back.saw(t, r.clients.now()) })
 	s.Back50, s.Back95, s.Back100 = back.seconds(0), back.seconds(1), back.seconds(2)
 	switch {
 	case ctx.Err() != nil:
 		r.note("waiting for the clients to come back", ctx.Err())
 	case err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errQuiet)):
-		r.fail("only %d of %d clients were back after %v (--give-up)", r.engine.totals().moversUp, s.Clients, r.plan.GiveUp)
-		if snap, err := r.engine.collect(); err == nil {
-			r.hints(snap.Failures, snap.Retries)
+		r.fail("only %d of %d clients were back after %v (--give-up)", r.clients.totals().MoversUp, s.Clients, r.plan.GiveUp)
+		if snap, err := r.clients.collect(); err == nil {
+			r.hints(snap.Tallies[tallyFailures], snap.Tallies[tallyRetries])
 		}
 	case err != nil:
 		r.note("waiting for the clients to come back", err)
@@ -186,17 +186,17 @@ func (r *run) disturb(ctx context.Context, s *Storm, server *serverCommand) {
 
 // restart stops the gateway and starts it again.
 func (r *run) restart(ctx context.Context, s *Storm, server *serverCommand, start int64) error {
-	if err := server.Signal(signals[r.plan.ServerSignal]); err != nil {
+	if err := server.Signal(stopSignals[r.plan.ServerSignal]); err != nil {
 		return err
 	}
 	if err := server.Await(ctx, r.plan.GiveUp); err != nil {
 		return fmt.Errorf("stopping the gateway: %w", err)
 	}
-	s.Stopped = timeSince(r.engine.now(), start).Seconds()
+	s.Stopped = timeSince(r.clients.now(), start).Seconds()
 	if err := server.start(ctx, r.plan.Timeout); err != nil {
 		return fmt.Errorf("starting the gateway again: %w", err)
 	}
-	s.Started = timeSince(r.engine.now(), start).Seconds()
+	s.Started = timeSince(r.clients.now(), start).Seconds()
 	if r.watch != nil {
 		r.restarted = true
 		if err := r.watch.find(&r.plan.target); err != nil {
@@ -226,11 +226,11 @@ type comeback struct {
 
 // saw takes the totals and reports whether all are back.
 func (b *comeback) saw(t totals, now int64) bool {
-	came := int64(t.returned - b.returned)
+	came := int64(t.Returned - b.returned)
 	for i, share := range [...]float64{0.5, 0.95, 1} {
 		n := int64(math.Ceil(share * float64(b.want)))
 		switch {
-		case came < n || t.moversUp < n || !b.restart && int64(t.cut-b.cut) < b.want:
+		case came < n || t.MoversUp < n || !b.restart && int64(t.Cut-b.cut) < b.want:
 			b.at[i] = 0
 		case b.at[i] == 0:
 			b.at[i] = now

@@ -232,7 +232,7 @@ func TestStormBadServer(t *testing.T) {
 		want   string
 		usage  bool
 	}{
-		"not found":       {func(c *Config) { c.ServerCmd = "/no/such/gateway" }, "it ended at once", false},
+		"not found":       {func(c *Config) { c.ServerCmd = "/no/such/gateway" }, "it ended", false},
 		"ends with words": {func(c *Config) { c.ServerCmd = "sh -c 'echo wrong key; exit 3'" }, "wrong key", false},
 		"wrong port":      {func(c *Config) { c.ServerCmd, c.Timeout = "sleep 60", 200*time.Millisecond }, "nothing listens on", false},
 		"taken": {func(c *Config) {

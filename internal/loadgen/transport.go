@@ -18,11 +18,11 @@ type transport interface {
 func (l *loop) speaks(slot uint32) transport {
 	switch l.plan.kind(l.number(slot)) {
 	case SSE:
-		return &l.sse
+		return sse{}
 	case Poll:
-		return &l.poll
+		return poll{}
 	}
-	return &l.ws
+	return websocket{}
 }
 
 // appendGet appends the start of a GET for all of a client's channels, up to

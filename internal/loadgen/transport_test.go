@@ -16,7 +16,7 @@ func bench(t testing.TB, transport Transport, channels string) *loop {
 		t.Fatal(err)
 	}
 	p.run = testRun
-	e, err := newEngine(p)
+	e, err := newEngine(p, newClock(0), newSignals())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func place(t testing.TB, l *loop, s state) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.now = l.engine.now()
+	l.now = l.engine.clock.now()
 	l.clients[0] = client{fd: int32(pair[0]), state: s, flags: counted, pending: uint16(l.plan.channels.PerClient())}
 	l.borrow(0).started = l.now
 	t.Cleanup(func() {
@@ -94,7 +94,7 @@ func take(t testing.TB, transport Transport, pieces ...[]byte) outcome {
 		}
 	}
 	l.show()
-	return outcome{l.counters, fmt.Sprint(l.failures, l.losses, l.errors), l.clients[0].state}
+	return outcome{l.counters, fmt.Sprint(l.tallies), l.clients[0].state}
 }
 
 // Bytes of a server mean the same however they are cut.

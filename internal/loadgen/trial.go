@@ -25,8 +25,8 @@ func (r *run) trial(ctx context.Context, w *publishing) error {
 		want += int64(n)
 	}
 	per := int64(r.plan.channels.PerClient())
-	all := func(t totals) bool { return t.heard >= min(want, t.up*per) } // some may be lost
-	if all(r.engine.totals()) {
+	all := func(t totals) bool { return t.Heard >= min(want, t.Up*per) } // some may be lost
+	if all(r.clients.totals()) {
 		return nil
 	}
 	best, until := int64(0), time.Now().Add(trialWait)
@@ -34,26 +34,26 @@ func (r *run) trial(ctx context.Context, w *publishing) error {
 		if err := w.try(ctx); err != nil {
 			return err
 		}
-		err := r.engine.wait(ctx, trialAgain, all)
+		err := r.clients.wait(ctx, trialAgain, all)
 		if err == nil || !errors.Is(err, errQuiet) {
 			return err
 		}
-		if t := r.engine.totals(); t.heard > best {
-			best, until = t.heard, time.Now().Add(trialWait)
+		if t := r.clients.totals(); t.Heard > best {
+			best, until = t.Heard, time.Now().Add(trialWait)
 		}
 	}
-	t := r.engine.totals()
+	t := r.clients.totals()
 	if best == 0 {
 		return fmt.Errorf("not one of %d subscriptions got a message that was published for a trial: does %s publish to the channels that --hello or --url subscribes to?", want, w.publisher.via())
 	}
-	r.warn("%d of %d subscriptions got none of the messages that were published for a trial: these clients may not be subscribed", want-t.heard, want)
+	r.warn("%d of %d subscriptions got none of the messages that were published for a trial: these clients may not be subscribed", want-t.Heard, want)
 	return nil
 }
 
 // try publishes a message for trial on each channel.
 func (w *publishing) try(ctx context.Context) error {
 	for _, ch := range w.channels {
-		s := Stamp{Channel: ch, Due: w.run.engine.now(), Sent: w.run.engine.now()}
+		s := Stamp{Channel: ch, Due: w.run.clients.now(), Sent: w.run.clients.now()}
 		k := len(w.batch)
 		w.payloads[k] = w.run.plan.appendMessage(w.payloads[k][:0], s)
 		w.batch = append(w.batch, publication{string(w.run.plan.channels.AppendName(nil, ch)), w.payloads[k]})

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 func TestWatch(t *testing.T) {
@@ -14,7 +16,7 @@ func TestWatch(t *testing.T) {
 		}
 		return Interval{Latencies: map[string]*hdrhistogram.Histogram{LatencyDelivery: h}}
 	}
-	server := &ProcessSample{RSS: 50 << 20}
+	server := &probe.ProcessSample{RSS: 50 << 20}
 	type step struct {
 		interval Interval
 		sample   Sample

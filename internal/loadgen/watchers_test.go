@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // metricsServer answers with a gateway's metrics, the heap growing by a MiB a
@@ -109,7 +111,7 @@ func TestMetricsBad(t *testing.T) {
 }
 
 func TestKernelPerConnection(t *testing.T) {
-	k := Kernel{Before: KernelSample{Slab: 1000, TCPMemory: 50}, After: KernelSample{Slab: 5000, TCPMemory: 150}}
+	k := Kernel{Before: probe.KernelSample{Slab: 1000, TCPMemory: 50}, After: probe.KernelSample{Slab: 5000, TCPMemory: 150}}
 	if k.perConnection(k.After, 100); k.SlabPerConnection != 40 || k.TCPPerConnection != 1 {
 		t.Errorf("got %+v", k)
 	}
@@ -117,7 +119,7 @@ func TestKernelPerConnection(t *testing.T) {
 
 // Seconds without a free CPU and dropped connects are said loudly.
 func TestJudgeKernel(t *testing.T) {
-	r := &run{result: &Result{Kernel: &Kernel{After: KernelSample{Overflows: 3}}}}
+	r := &run{result: &Result{Kernel: &Kernel{After: probe.KernelSample{Overflows: 3}}}}
 	for range boundSeconds {
 		r.result.Series = append(r.result.Series, Sample{Phase: PhasePublish, HostCPU: 0.99}, Sample{Phase: PhaseHold, HostCPU: 0.2})
 	}

@@ -13,7 +13,7 @@ import (
 
 // websocket is RFC 6455 from the client's side. All clients send the same key,
 // which tests the server's answer as well as different ones would.
-type websocket struct{ *plan }
+type websocket struct{}
 
 const (
 	webSocketKey    = "bG9hZGdlbi10aGUta2V5IQ=="
@@ -31,24 +31,24 @@ type frameReader = wsframe.Reader
 
 func newFrameReader() frameReader { return wsframe.NewReader(wsframe.Client, maxMessage) }
 
-func (w *websocket) appendRequest(l *loop, dst []byte, slot uint32) []byte {
+func (w websocket) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 	i := l.number(slot)
 	if l.resuming(slot) {
-		dst = w.appendTarget(dst, i)
+		dst = l.plan.appendTarget(dst, i)
 	} else {
-		dst = w.appendGet(dst, i)
+		dst = l.plan.appendGet(dst, i)
 	}
-	dst = w.appendFields(dst, i)
-	for k, name := range w.offered {
+	dst = l.plan.appendFields(dst, i)
+	for k, name := range l.plan.offered {
 		dst = append(append(dst, []string{"Sec-WebSocket-Protocol: ", ", "}[min(k, 1)]...), name...)
 	}
-	if len(w.offered) > 0 {
+	if len(l.plan.offered) > 0 {
 		dst = append(dst, "\r\n"...)
 	}
 	return append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+webSocketKey+"\r\n\r\n"...)
 }
 
-func (w *websocket) received(l *loop, slot uint32, p []byte) {
+func (w websocket) received(l *loop, slot uint32, p []byte) {
 	switch c := &l.clients[slot]; {
 	case c.flags&closeSeen != 0:
 		return
@@ -69,7 +69,7 @@ func (w *websocket) received(l *loop, slot uint32, p []byte) {
 		l.end(slot, ReasonUpgrade)
 	case string(h.accept) != webSocketAccept:
 		l.end(slot, ReasonAccept)
-	case !w.agrees(h.protocol):
+	case !w.agrees(l.plan, h.protocol):
 		l.end(slot, ReasonSubprotocol)
 	default:
 		l.meet(h.intermediary())
@@ -77,7 +77,7 @@ func (w *websocket) received(l *loop, slot uint32, p []byte) {
 		s.in = s.in[:0]
 		resuming := l.resuming(slot)
 		l.opened(slot)
-		if w.Foreign && !l.greet(slot) || resuming && !w.subscribe(l, slot) {
+		if l.plan.Foreign && !l.greet(slot) || resuming && !w.subscribe(l, slot) {
 			return
 		}
 		w.frames(l, slot, rest)
@@ -86,14 +86,14 @@ func (w *websocket) received(l *loop, slot uint32, p []byte) {
 
 // agrees reports whether a server's choice of a subprotocol is one that a
 // browser goes on with: one of those offered, or none where none was.
-func (w *websocket) agrees(chosen []byte) bool {
-	return len(w.offered) == 0 && len(chosen) == 0 || slices.Contains(w.offered, string(chosen))
+func (w websocket) agrees(p *plan, chosen []byte) bool {
+	return len(p.offered) == 0 && len(chosen) == 0 || slices.Contains(p.offered, string(chosen))
 }
 
 // subscribe asks for a client's channels from where it left.
-func (w *websocket) subscribe(l *loop, slot uint32) bool {
+func (w websocket) subscribe(l *loop, slot uint32) bool {
 	var command []byte
-	for k := range w.channels.PerClient() {
+	for k := range l.plan.channels.PerClient() {
 		command = l.appendSubscribe(command[:0], slot, k)
 		if !l.send(slot, wsframe.AppendMasked(l.out[:0], ws.OpText, command, mask())) {
 			return false
@@ -103,7 +103,7 @@ func (w *websocket) subscribe(l *loop, slot uint32) bool {
 }
 
 // frames takes WebSocket frames.
-func (w *websocket) frames(l *loop, slot uint32, p []byte) {
+func (w websocket) frames(l *loop, slot uint32, p []byte) {
 	// Most reads hold whole messages: they use one reader that the loop keeps.
 	r := &l.frames
 	s := l.held(slot)
@@ -147,14 +147,14 @@ func (w *websocket) frames(l *loop, slot uint32, p []byte) {
 
 // data takes a piece of a message. Only the start of a message that comes in
 // several pieces is gathered.
-func (w *websocket) data(l *loop, slot uint32, ev wsframe.Event) {
+func (w websocket) data(l *loop, slot uint32, ev wsframe.Event) {
 	s := l.held(slot)
 	if ev.Final && (s == nil || len(s.in) == 0) {
 		l.message(slot, ev.Payload)
 		return
 	}
 	s = l.borrow(slot)
-	room := w.envelope() - len(s.in)
+	room := l.plan.envelope() - len(s.in)
 	s.in = append(s.in, ev.Payload[:min(room, len(ev.Payload))]...)
 	if ev.Final {
 		l.message(slot, s.in)
@@ -164,7 +164,7 @@ func (w *websocket) data(l *loop, slot uint32, ev wsframe.Event) {
 
 // closed answers a close frame and waits for the server to close the stream,
 // as RFC 6455 section 7.1.1 wants it.
-func (w *websocket) closed(l *loop, slot uint32, ev wsframe.Event) {
+func (w websocket) closed(l *loop, slot uint32, ev wsframe.Event) {
 	c := &l.clients[slot]
 	why := closedReason(int(ev.Code)).with(string(ev.Payload[min(len(ev.Payload), 2):]))
 	if s := l.held(slot); c.state == joining && s != nil && s.bye && (ev.Code == 1012 || ev.Code == 1013) {
@@ -183,7 +183,7 @@ func (w *websocket) closed(l *loop, slot uint32, ev wsframe.Event) {
 	l.borrow(slot).deadline = l.now + int64(closeWait)
 }
 
-func (w *websocket) leave(l *loop, slot uint32) bool {
+func (w websocket) leave(l *loop, slot uint32) bool {
 	return l.send(slot, wsframe.AppendMasked(l.out[:0], ws.OpClose, []byte{0x03, 0xe8}, mask()))
 }
 

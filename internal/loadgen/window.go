@@ -39,8 +39,8 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 		}
 	}
 	from, serverFrom := r.effort(), r.sampleServer()
-	before, _ := r.engine.collect()
-	r.engine.takePhase()
+	before, _ := r.clients.collect()
+	r.clients.takePhase()
 	r.note("publishing", r.send(ctx, w, d))
 	if ctx.Err() == nil {
 		r.enter(PhaseWait)
@@ -50,7 +50,7 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 	cpu, cpuKnown := r.sampleServer().CPUSince(serverFrom)
 	// Duplicates may trail behind the last message; they are no progress that
 	// could be waited for.
-	if err := r.engine.sleep(ctx, r.plan.Settle); err != nil {
+	if err := r.clients.sleep(ctx, r.plan.Settle, nil); err != nil {
 		r.note("looking for duplicates", err)
 	}
 	f := r.account(w, effort, &before.Counters)
@@ -82,7 +82,7 @@ func (r *run) send(ctx context.Context, w *publishing, d load) error {
 	stop, sent := make(chan struct{}), make(chan error, 1)
 	go func() { sent <- w.all(ctx, d.messages, stop) }()
 	d.during(ctx)
-	w.stopAt = r.engine.now()
+	w.stopAt = r.clients.now()
 	close(stop)
 	return <-sent
 }
@@ -90,14 +90,14 @@ func (r *run) send(ctx context.Context, w *publishing, d load) error {
 // awaitMessages waits for the messages that are still on their way.
 func (r *run) awaitMessages(ctx context.Context, w *publishing) {
 	// With nobody left nothing more can come.
-	err := r.engine.wait(ctx, r.plan.Timeout, func(t totals) bool { return t.nobody() || w.completeButMoved(t) })
+	err := r.clients.wait(ctx, r.plan.Timeout, func(t totals) bool { return t.nobody() || w.completeButMoved(t) })
 	if err == nil && w.expectedMoved > 0 {
-		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.nobody() || w.complete(t) })
+		err = r.clients.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.nobody() || w.complete(t) })
 	}
 	if err == nil && w.expectedUnknown > 0 {
 		// Those without an answer may stand for some that are still to come.
 		all := w.expected + w.expectedUnknown
-		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.nobody() || t.delivered-w.before.delivered >= all })
+		err = r.clients.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.nobody() || t.Delivered-w.before.Delivered >= all })
 	}
 	if !errors.Is(err, errQuiet) {
 		r.note("waiting for the messages", err)
@@ -133,16 +133,17 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 		f.PerSecond = perSecond(float64(w.published), f.sending)
 	}
 	f.Unaudited = true
-	a, err := r.engine.audit(r.sequence, w.lapses)
+	told, err := r.clients.order(order{Do: doAudit, Sequence: r.sequence, Lapses: w.lapses})
 	if err != nil {
 		r.note("counting", err)
 		return f
 	}
+	a := told.Audit
 	// What came of the messages without an answer was published after all.
 	f.UnknownMissing = a.Unknown
 	f.Expected += w.expectedUnknown - min(a.Unknown, w.expectedUnknown)
 	f.Missing, f.MissingMoved, f.MissingCut, f.Incomplete, f.Examples = a.Missing, a.Moved, a.Cut, a.Incomplete, a.Examples
-	snap, err := r.engine.collect()
+	snap, err := r.clients.collect()
 	if err != nil {
 		r.note("counting", err)
 		return f
@@ -151,11 +152,11 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 	c := snap.Counters
 	c.subtract(before)
 	f.Delivered, f.Duplicated, f.Replayed, f.Reordered = c.Delivered, c.Duplicated, c.Replayed, c.Reordered
-	l := r.engine.takePhase()
-	f.Due, f.Real = l.due, l.sent
+	l := r.clients.takePhase()
+	f.Due, f.Real = l[ofDelivery], l[ofSent]
 	r.phaseLatency = l
 	if w.first > 0 {
-		latest := r.engine.totals().latest
+		latest := r.clients.totals().Latest
 		f.Seconds = time.Duration(max(latest, w.last) - w.first).Seconds()
 		f.DeliveredPS = perSecond(float64(f.Delivered), f.Seconds)
 	}
