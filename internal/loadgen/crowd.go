@@ -7,55 +7,61 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/agent"
+	"github.com/pushgate/pushgate/internal/loadgen/client"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
-// clients are the clients of a run, in this process (engine) or in others (fleet).
-// The methods may be called from any goroutine, but for close.
+// clients are the clients of a run, in this process (client.Engine) or in others
+// (agent.Fleet). The methods may be called from any goroutine, but for Close.
 type clients interface {
-	// order returns at once: what clients do after it shows in the totals.
-	order(order) (answer, error)
-	// collect returns what was counted, with the latencies since the last time.
-	collect() (*snapshot, error)
-	// totals returns what was shown last.
-	totals() totals
-	// cpus is how many CPUs they can use.
-	cpus() int
-	// close cuts the connections and waits for all goroutines.
-	close()
+	// Execute returns at once: the effect of a command shows in the totals.
+	Execute(client.Command) (client.Answer, error)
+	// Collect returns what was counted, with the latencies since the last time.
+	// With an error the sum is not whole.
+	Collect() (*client.Snapshot, error)
+	// Totals returns what was shown last.
+	Totals() account.Totals
+	// CPUs is how many CPUs they can use.
+	CPUs() int
+	// Close cuts the connections and waits for all goroutines.
+	Close()
 }
 
 // crowd commands the clients of a run, waits for them and keeps their latencies.
 type crowd struct {
 	clients
-	plan    *plan
-	clock   clock
-	signals *signals
+	plan    *plan.Plan
+	clock   client.Clock
+	signals *client.Signals
 
 	// Guarded by mu
 	mu     sync.Mutex
-	total  recorder // of the whole run
-	recent recorder // since the last takeRecent
-	phase  recorder // since the last takePhase
-	known  snapshot // the last that was whole
+	total  account.Recorder // of the whole run
+	recent account.Recorder // since the last takeRecent
+	phase  account.Recorder // since the last takePhase
+	known  client.Snapshot  // the last that was whole
 }
 
 // newCrowd starts the engine of a plan, or the other processes that it names;
 // close stops them.
-func newCrowd(ctx context.Context, p *plan) (c *crowd, err error) {
-	c = &crowd{plan: p, clock: newClock(0), signals: newSignals(), total: newRecorder(), recent: newRecorder(), phase: newRecorder(), known: *newSnapshot()}
-	if len(p.agentCommands()) > 0 {
-		c.clients, err = newFleet(ctx, p, c.clock, c.signals)
+func newCrowd(ctx context.Context, p *plan.Plan) (c *crowd, err error) {
+	c = &crowd{plan: p, clock: client.NewClock(0), signals: client.NewSignals(), total: account.NewRecorder(), recent: account.NewRecorder(), phase: account.NewRecorder(), known: *client.NewSnapshot()}
+	if len(p.AgentLines()) > 0 {
+		c.clients, err = agent.New(ctx, p, c.clock, c.signals)
 		return c, err
 	}
-	e, err := newEngine(p, c.clock, c.signals)
+	e, err := client.New(p, c.clock, c.signals)
 	if err != nil {
 		return nil, err
 	}
 	c.clients = e
-	return c, e.start()
+	return c, e.Start()
 }
 
-func (c *crowd) now() int64 { return c.clock.now() }
+func (c *crowd) now() int64 { return c.clock.Now() }
 
 // errQuiet says that nothing happened for too long.
 var errQuiet = errors.New("nothing arrived for too long")
@@ -63,12 +69,12 @@ var errQuiet = errors.New("nothing arrived for too long")
 // wait returns nil once done says so of the totals, which it is asked whenever
 // they change; errQuiet when they did not change for quiet; the context's
 // error; or a failure of who holds the clients.
-func (c *crowd) wait(ctx context.Context, quiet time.Duration, done func(totals) bool) error {
+func (c *crowd) wait(ctx context.Context, quiet time.Duration, done func(account.Totals) bool) error {
 	timer := time.NewTimer(quiet)
 	defer timer.Stop()
-	var before totals
+	var before account.Totals
 	for {
-		t := c.totals()
+		t := c.Totals()
 		if done(t) {
 			return nil
 		}
@@ -77,11 +83,11 @@ func (c *crowd) wait(ctx context.Context, quiet time.Duration, done func(totals)
 			timer.Reset(quiet)
 		}
 		select {
-		case <-c.signals.wake:
+		case <-c.signals.Wake:
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-c.signals.dead:
-			return c.signals.fault
+		case <-c.signals.Dead:
+			return c.signals.Fault
 		case <-timer.C:
 			return errQuiet
 		}
@@ -99,29 +105,29 @@ func (c *crowd) sleep(ctx context.Context, d time.Duration, stop <-chan struct{}
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.signals.dead:
-		return c.signals.fault
+	case <-c.signals.Dead:
+		return c.signals.Fault
 	}
 }
 
 // do gives an order that has no answer.
-func (c *crowd) do(o order) error {
-	_, err := c.order(o)
+func (c *crowd) do(o client.Command) error {
+	_, err := c.Execute(o)
 	return err
 }
 
 // pacing has the clients look at their paces often, until the function that it
 // returns is called.
 func (c *crowd) pacing() (done func()) {
-	c.order(order{Do: doPace, On: true})
-	return func() { c.order(order{Do: doPace}) }
+	c.Execute(client.Command{Do: client.DoPace, On: true})
+	return func() { c.Execute(client.Command{Do: client.DoPace}) }
 }
 
 // ramp opens clients, or closes the last ones, until there are target, and
 // waits until each is ready, gone or has failed.
 func (c *crowd) ramp(ctx context.Context, target int, rate float64) error {
 	defer c.pacing()()
-	a, err := c.order(order{Do: doRamp, Target: target, Rate: rate})
+	a, err := c.Execute(client.Command{Do: client.DoRamp, Target: target, Rate: rate})
 	if err != nil {
 		return err
 	}
@@ -129,18 +135,18 @@ func (c *crowd) ramp(ctx context.Context, target int, rate float64) error {
 	// for longer than that.
 	quiet := c.plan.Timeout + 10*time.Second
 	if rate > 0 {
-		quiet += time.Duration(float64(time.Second) * float64(c.plan.parts()) / rate)
+		quiet += time.Duration(float64(time.Second) * float64(c.plan.Parts()) / rate)
 	}
-	return c.wait(ctx, quiet, func(t totals) bool { return t.Settled >= a.Settled && t.Leaving == 0 })
+	return c.wait(ctx, quiet, func(t account.Totals) bool { return t.Settled >= a.Settled && t.Leaving == 0 })
 }
 
 // leave closes all clients politely and waits for their servers, no longer
 // than closeWait without progress.
 func (c *crowd) leave(ctx context.Context) error {
-	if err := c.do(order{Do: doLeave}); err != nil {
+	if err := c.do(client.Command{Do: client.DoLeave}); err != nil {
 		return err
 	}
-	err := c.wait(ctx, closeWait, func(t totals) bool { return t.Open == 0 })
+	err := c.wait(ctx, client.CloseWait, func(t account.Totals) bool { return t.Open == 0 })
 	if errors.Is(err, errQuiet) {
 		return nil
 	}
@@ -149,14 +155,14 @@ func (c *crowd) leave(ctx context.Context) error {
 
 // collect sums up all clients and keeps their latencies. With an error the sum
 // is the last that was known: counters never go back.
-func (c *crowd) collect() (snapshot, error) {
+func (c *crowd) collect() (client.Snapshot, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s, err := c.clients.collect()
-	s.fresh.copyTo(&c.total)
-	s.fresh.copyTo(&c.phase)
-	s.fresh.drain(&c.recent)
-	if _, own := c.clients.(*engine); own && err != nil {
+	s, err := c.clients.Collect()
+	s.Fresh.CopyTo(&c.total)
+	s.Fresh.CopyTo(&c.phase)
+	s.Fresh.Drain(&c.recent)
+	if _, own := c.clients.(*client.Engine); own && err != nil {
 		return c.known, err
 	}
 	c.known = *s
@@ -168,46 +174,46 @@ func (c *crowd) collect() (snapshot, error) {
 func (c *crowd) owe(d time.Duration, n uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, r := range [...]*recorder{&c.total, &c.recent, &c.phase} {
+	for _, r := range [...]*account.Recorder{&c.total, &c.recent, &c.phase} {
 		// In range by the bounds, so there is no error to see.
-		_ = r[ofDelivery].RecordValues(min(max(int64(d), 0), latencyHighest), int64(n))
+		_ = r[account.OfDelivery].RecordValues(min(max(int64(d), 0), account.LatencyHighest), int64(n))
 	}
 }
 
 // takePhase returns the latencies collected since its last call.
-func (c *crowd) takePhase() latencies {
+func (c *crowd) takePhase() account.Latencies {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l := c.phase.summary()
-	c.phase.reset()
+	l := c.phase.Summary()
+	c.phase.Reset()
 	return l
 }
 
 // latencies returns those of the whole run.
-func (c *crowd) latencies() latencies {
+func (c *crowd) latencies() account.Latencies {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.total.summary()
+	return c.total.Summary()
 }
 
 // takeRecent hands out the latencies recorded since its last call, where there
 // are any, and forgets them. It returns those from the intended send time.
-func (c *crowd) takeRecent(hand func(map[string]*hdrhistogram.Histogram)) (due Latency) {
+func (c *crowd) takeRecent(hand func(map[string]*hdrhistogram.Histogram)) (due account.Latency) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &c.recent
-	due = summarize(r[ofDelivery])
+	due = account.Summarize(r[account.OfDelivery])
 	if hand != nil {
 		named := make(map[string]*hdrhistogram.Histogram)
 		for i, h := range r {
 			if h.TotalCount() > 0 {
-				named[latencyNames[i]] = h
+				named[account.LatencyNames[i]] = h
 			}
 		}
 		if len(named) > 0 {
 			hand(named)
 		}
 	}
-	r.reset()
+	r.Reset()
 	return due
 }

@@ -1,9 +1,14 @@
 package loadgen
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
 // behindProxy has a server's answers say that they came through a proxy.
@@ -35,7 +40,7 @@ func TestCutBehindProxy(t *testing.T) {
 			}
 			behindProxy(s)
 			c := s.start(t, 5, 10)
-			c.Transport, c.Timeout = SSE, 5*time.Second
+			c.Transport, c.Timeout = plan.SSE, 5*time.Second
 			n := mustFanout(t, s, c).Counters
 			if n.Lost != test.lost || n.ProxyCut != test.cut || n.ProxyReturned != test.cut {
 				t.Errorf("%+v", n)
@@ -58,65 +63,97 @@ func TestMissingBehindProxy(t *testing.T) {
 	}
 	behindProxy(s)
 	c := s.start(t, 5, 60)
-	c.Transport, c.Rate, c.Timeout = SSE, 100, 5*time.Second
+	c.Transport, c.Rate, c.Timeout = plan.SSE, 100, 5*time.Second
 	r := mustFanout(t, s, c)
 	if f := r.Fanout; r.Counters.ProxyReturned != 1 || f.Missing != 1 || f.MissingCut != 0 || r.Good() {
 		t.Errorf("%+v, %d missing, %d of them by the proxy, failed %q", r.Counters, f.Missing, f.MissingCut, r.Failed)
 	}
 }
 
-func TestLedgerAway(t *testing.T) {
-	g := newLedger(2)
-	see := func(numbers ...uint32) {
-		for _, n := range numbers {
-			g.observe(0, n)
-		}
+// Clients that are told to come later do so: by a stream that ends with a
+// goodbye, the only way to tell an EventSource, and by close code 1013.
+func TestPutOff(t *testing.T) {
+	for _, transport := range []plan.Transport{plan.WebSocket, plan.SSE} {
+		t.Run(string(transport), func(t *testing.T) {
+			s := newScripted()
+			s.putOff = 7
+			c := s.start(t, 20, 10)
+			c.Transport, c.Timeout = transport, time.Minute
+			r := mustFanout(t, s, c)
+			n := r.Counters
+			if !r.Good() || n.Clients != 20 || n.Failed != 0 || n.Lost != 0 || n.Deferred != 7 || n.Delivered != 200 || n.Attempted != 27 || n.Open != 20 {
+				t.Errorf("%+v, deferrals %v, failed %q", n, r.Deferrals, r.Failed)
+			}
+		})
 	}
-	check := func(when string, want uint64) {
-		t.Helper()
-		if got := g.missedAway(0, 20); got != want {
-			t.Errorf("%s: %d missed while away, want %d", when, got, want)
-		}
-	}
-	g.begin(0, 0)
-	see(1, 3)
-	check("never cut", 0)
-	g.leave(0)
-	g.leave(0)
-	check("away", 17)
-	see(7)
-	check("back", 3)
-	see(5)
-	check("one more came late", 2)
-	see(10)
-	check("lost later", 2)
-	g.leave(0)
-	see(11)
-	check("away, and nothing passed", 2)
-	g.leave(0)
-	check("away again", 11)
-	see(20)
-	check("back again", 10)
-	g.begin(0, 20)
-	check("another window", 0)
 }
 
-// A client that the run lets go is not waited for, however far it is on its way
-// back from where a proxy has cut it.
-func TestPartWhileAway(t *testing.T) {
-	for _, at := range []state{connecting, opening, joining, gone} {
-		l := bench(t, SSE, "a")
-		l.meet("nginx")
-		place(t, l, ready)
-		l.up = 1
-		if l.end(0, ReasonCut); !l.front.isAway(0) {
-			t.Fatal("a proxy has cut nobody")
-		}
-		if at != gone {
-			place(t, l, at)
-		}
-		if l.part(0); l.front.isAway(0) {
-			t.Errorf("still waited for from state %d", at)
+// A client that would be put off for longer than a handshake may take has failed.
+func TestPutOffForTooLong(t *testing.T) {
+	c := plan.DefaultConfig()
+	c.URL = "http://" + answering(t, "HTTP/1.1 503 X\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n")
+	c.Connections = 3
+	r, err := Idle(t.Context(), c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := r.Counters; n.Failed != 3 || n.Attempted != 3 || r.Failures["HTTP 503"] != 3 {
+		t.Errorf("%+v, failures %v", n, r.Failures)
+	}
+}
+
+// The server's own words for a refusal are in its reason, and stand where the
+// run says why it failed. A body is waited for as long as one can be.
+func TestRefusalWords(t *testing.T) {
+	const message = `{"error":{"code":"bad_request","message":"120 channels, a connection may have 100"}}`
+	head := func(status int, kind string, fields ...string) string {
+		return fmt.Sprintf("HTTP/1.1 %d X\r\nContent-Type: %s\r\n%s\r\n", status, kind, strings.Join(fields, ""))
+	}
+	length := func(body string) string { return fmt.Sprintf("Content-Length: %d\r\n", len(body)) }
+	const notGateway = "does not look like a gateway"
+	tests := map[string]struct {
+		answer string
+		want   account.Reason
+		hint   string // empty: none but the words
+	}{
+		"gateway":         {head(400, "application/json; charset=utf-8", length(message)) + message, "HTTP 400: 120 channels, a connection may have 100", ""},
+		"chunked":         {head(404, "application/json", "Transfer-Encoding: chunked\r\n") + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(message), message), "HTTP 404: 120 channels, a connection may have 100", ""},
+		"without length":  {head(400, "application/json") + message + andClose, "HTTP 400: 120 channels, a connection may have 100", ""},
+		"in parts":        {head(400, "application/json", length(message)) + andPause + message[:30] + andPause + message[30:], "HTTP 400: 120 channels, a connection may have 100", ""},
+		"never whole":     {head(400, "application/json", length(message+message)) + message, "HTTP 400: 120 channels, a connection may have 100", ""},
+		"cut in the body": {head(400, "application/json", length(message)) + message[:30] + andClose, "HTTP 400", notGateway},
+		"with a hint":     {head(401, "application/json", length(message)) + message, "HTTP 401: 120 channels, a connection may have 100", "--jwt-key"},
+		"another's JSON":  {head(405, "application/json") + `{"statusCode":405,"error":"Not","message":"no\u001bway"}` + andClose, "HTTP 405: no?way", ""},
+		"a bare error":    {head(400, "application/json") + `{"error":"no"}` + andClose, "HTTP 400: no", ""},
+		"JSON of no form": {head(400, "application/json") + `[1]` + andClose, "HTTP 400", notGateway},
+		"text":            {head(400, "text/plain") + "\n Bad Request: a: b\r\nmore" + andClose, `HTTP 400: "Bad Request: a: b"`, notGateway},
+		"empty text":      {head(404, "text/plain", length("")), "HTTP 404", notGateway},
+		"page":            {head(404, "text/html", length("<html>")), "HTTP 404", notGateway},
+		"long":            {head(500, "text/plain", length(strings.Repeat("x", 5000))) + strings.Repeat("x", 5000), account.Reason(`HTTP 500: "` + strings.Repeat("x", account.MaxReasonWords-1)), ""},
+		"by a proxy":      {head(503, "text/html", "Server: by\r\n", length("")), "HTTP 503 by by", "reaches no gateway"},
+		"not by a proxy":  {head(503, "application/json") + `{"error":"stopped by nobody"}` + andClose, "HTTP 503: stopped by nobody", "limits.connections"},
+	}
+	for name, tt := range tests {
+		for _, transport := range []plan.Transport{plan.WebSocket, plan.SSE, plan.Poll} {
+			t.Run(name+" "+string(transport), func(t *testing.T) {
+				t.Parallel()
+				c := plan.DefaultConfig()
+				c.URL, c.Transport, c.Connections = "http://"+answering(t, tt.answer), transport, 2
+				if name == "never whole" {
+					c.Timeout = time.Second
+				}
+				r, err := Idle(t.Context(), c, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				text := strings.Join(r.Failed, "\n")
+				if r.Failures[tt.want] != 2 || tt.want.Words() && !strings.Contains(text, string(tt.want)) {
+					t.Errorf("%v, want %q; %s", r.Failures, tt.want, text)
+				}
+				if !strings.Contains(text, tt.hint) || strings.Contains(text, notGateway) != (tt.hint == notGateway) {
+					t.Errorf("%s, want the hint %q", text, tt.hint)
+				}
+			})
 		}
 	}
 }

@@ -8,40 +8,37 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/client"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
 )
-
-// lateAfter is how long after its time a slot may be sent before it counts as
-// late.
-const lateAfter = 5 * time.Millisecond
-
-// publishBatch is the most messages of one call of publish.
-const publishBatch = 64
 
 // publishing spreads a run's messages over its channels and keeps the books of
 // what was sent in one window of the run. It is used by one goroutine.
 type publishing struct {
 	run       *run
-	publisher publisher
+	publisher publish.Publisher
 
 	channels  []uint32 // those with subscribers, in turn
 	listeners []uint32 // per channel: clients of whom account is kept
 	moved     []uint32 // of them those that the run cuts
 
-	batch    []publication
-	payloads [publishBatch][]byte
-	stamps   [publishBatch]Stamp
+	batch    []publish.Message
+	payloads [publish.PublishBatch][]byte
+	stamps   [publish.PublishBatch]account.Stamp
 
 	asked, published, late, skipped, unheard int
-	notSent, unsent, refused, unknown        int     // after an error, by Redis, without an answer
-	lapses                                   []lapse // what no client is expected to get
+	notSent, unsent, refused, unknown        int             // after an error, by Redis, without an answer
+	lapses                                   []account.Lapse // what no client is expected to get
 	expected, expectedMoved                  uint64
 	expectedUnknown                          uint64 // beside them, should Redis have taken them
-	before                                   totals
+	before                                   account.Totals
 	first                                    int64 // ns, when the first was sent
 	last                                     int64 // ns, when all were
 
 	// Of the open model.
-	pace   Pacer
+	pace   account.Pacer
 	start  int64 // ns; 0: it was not begun
 	next   int   // the first slot that was not reached
 	stopAt int64 // ns, set before stop is closed
@@ -53,17 +50,17 @@ type publishing struct {
 
 // newPublishing begins a window: it counts the subscribers of each channel,
 // those that the run cuts only if movers are to be counted.
-func newPublishing(r *run, p publisher, movers bool) (*publishing, error) {
+func newPublishing(r *run, p publish.Publisher, movers bool) (*publishing, error) {
 	if r.sequence == nil {
-		r.sequence = make([]uint32, r.plan.channels.Total())
+		r.sequence = make([]uint32, r.plan.ChannelSet.Total())
 	}
-	w := &publishing{run: r, publisher: p, roundTrip: newHistogram(), completion: newHistogram()}
-	a, err := r.clients.order(order{Do: doBegin, Sequence: r.sequence, On: movers})
+	w := &publishing{run: r, publisher: p, roundTrip: account.NewHistogram(), completion: account.NewHistogram()}
+	a, err := r.clients.Execute(client.Command{Do: client.DoBegin, Sequence: r.sequence, On: movers})
 	if err != nil {
 		return nil, err
 	}
 	w.listeners, w.moved = a.Listeners, a.Moved
-	w.before = r.clients.totals()
+	w.before = r.clients.Totals()
 	for ch, n := range w.listeners {
 		if n > 0 {
 			w.channels = append(w.channels, uint32(ch))
@@ -80,7 +77,7 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 	}
 	var err error
 	if w.run.plan.Rate > 0 {
-		w.pace, w.start = NewPacer(w.run.plan.Rate), w.run.clients.now()
+		w.pace, w.start = account.NewPacer(w.run.plan.Rate), w.run.clients.now()
 		err = w.paced(ctx, n, stop)
 	} else {
 		err = w.inTurn(ctx, n)
@@ -108,7 +105,7 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 			continue
 		default:
 		}
-		elapsed := timeSince(e.now(), w.start)
+		elapsed := account.Elapsed(e.now(), w.start)
 		due := int(min(w.pace.Due(elapsed), uint64(n)))
 		if w.next >= due {
 			if err := e.sleep(ctx, w.pace.At(uint64(w.next))-elapsed, stop); err != nil {
@@ -117,13 +114,13 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 			continue
 		}
 		w.batch = w.batch[:0]
-		for ; w.next < due && len(w.batch) < publishBatch; w.next++ {
+		for ; w.next < due && len(w.batch) < publish.PublishBatch; w.next++ {
 			at := w.pace.At(uint64(w.next))
 			if elapsed-at > p.MaxLate {
 				w.skip(w.next, elapsed-at)
 				continue
 			}
-			if elapsed-at > lateAfter {
+			if elapsed-at > account.LateAfter {
 				w.late++
 			}
 			w.add(w.channels[w.next%len(w.channels)], w.start+int64(at))
@@ -135,14 +132,14 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 	}
 	if given {
 		// n messages take n intervals: with one less, the rates would be too high.
-		return e.sleep(ctx, w.pace.At(uint64(n))-timeSince(e.now(), w.start), nil)
+		return e.sleep(ctx, w.pace.At(uint64(n))-account.Elapsed(e.now(), w.start), nil)
 	}
 	return nil
 }
 
 // dueBy is how many slots were due at a time.
 func (w *publishing) dueBy(at int64) int {
-	return int(min(w.pace.Due(timeSince(at, w.start)), math.MaxInt))
+	return int(min(w.pace.Due(account.Elapsed(at, w.start)), math.MaxInt))
 }
 
 // skip counts a slot that is not sent. Its deliveries take longer than it is
@@ -161,7 +158,7 @@ func (w *publishing) settle(n int) {
 			w.asked = max(w.next, w.dueBy(w.stopAt))
 		}
 		for ended := w.dueBy(w.ended); w.ended > 0 && w.next < min(ended, w.asked); w.next++ {
-			w.skip(w.next, timeSince(w.ended, w.start)-w.pace.At(uint64(w.next)))
+			w.skip(w.next, account.Elapsed(w.ended, w.start)-w.pace.At(uint64(w.next)))
 		}
 	}
 	w.notSent = w.asked - w.next + w.unsent
@@ -187,16 +184,18 @@ func (w *publishing) inTurn(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		record(w.completion, e.totals().Latest-sent)
+		account.Record(w.completion, e.Totals().Latest-sent)
 	}
 	return nil
 }
 
 // complete reports whether all that was sent in this window has come.
-func (w *publishing) complete(t totals) bool { return t.Delivered-w.before.Delivered >= w.expected }
+func (w *publishing) complete(t account.Totals) bool {
+	return t.Delivered-w.before.Delivered >= w.expected
+}
 
 // completeButMoved reports the same of the clients that stayed.
-func (w *publishing) completeButMoved(t totals) bool {
+func (w *publishing) completeButMoved(t account.Totals) bool {
 	return t.Delivered-w.before.Delivered-(t.Moved-w.before.Moved) >= w.expected-w.expectedMoved
 }
 
@@ -205,20 +204,12 @@ func (w *publishing) add(ch uint32, due int64) {
 	p := w.run.plan
 	w.run.sequence[ch]++
 	k := len(w.batch)
-	s := Stamp{Channel: ch, Seq: w.run.sequence[ch], Due: due, Sent: w.run.clients.now()}
+	s := account.Stamp{Channel: ch, Seq: w.run.sequence[ch], Due: due, Sent: w.run.clients.now()}
 	w.stamps[k] = s
-	w.payloads[k] = p.appendMessage(w.payloads[k][:0], s)
-	w.batch = append(w.batch, publication{string(p.channels.AppendName(nil, ch)), w.payloads[k]})
+	w.payloads[k] = p.AppendMessage(w.payloads[k][:0], s)
+	w.batch = append(w.batch, publish.Message{Channel: string(p.ChannelSet.AppendName(nil, ch)), Payload: w.payloads[k]})
 	w.expected += uint64(w.listeners[ch])
 	w.expectedMoved += uint64(w.moved[ch])
-}
-
-// appendMessage appends a message of the size that is asked for.
-func (p *plan) appendMessage(dst []byte, s Stamp) []byte {
-	if p.Foreign {
-		return appendForeignPayload(dst, p.run, s, p.Size)
-	}
-	return appendPayload(dst, p.run, s, p.Size)
 }
 
 // flush sends the batch and books what became of each message.
@@ -232,20 +223,20 @@ func (w *publishing) flush(ctx context.Context) error {
 	}
 	w.run.expected.Store(w.before.Delivered + w.expected)
 	w.run.published.Add(uint64(len(w.batch)))
-	fates, err := w.publisher.publish(ctx, w.batch)
+	fates, err := w.publisher.Publish(ctx, w.batch)
 	now := w.run.clients.now()
-	if record(w.roundTrip, now-sent); err != nil && ctx.Err() == nil {
+	if account.Record(w.roundTrip, now-sent); err != nil && ctx.Err() == nil {
 		w.ended = now
 	}
 	for k, f := range fates {
 		switch f {
-		case fateUnheard:
+		case publish.Unheard:
 			w.unheard++
 			fallthrough
-		case fateTaken:
+		case publish.Taken:
 			w.published++
 		default:
-			w.lapsed(w.stamps[k], f)
+			w.notExpected(w.stamps[k], f)
 		}
 	}
 	w.run.expected.Store(w.before.Delivered + w.expected)
@@ -253,17 +244,77 @@ func (w *publishing) flush(ctx context.Context) error {
 }
 
 // lapsed takes a message that Redis may not have off what is expected.
-func (w *publishing) lapsed(s Stamp, f fate) {
+func (w *publishing) notExpected(s account.Stamp, f publish.Result) {
 	w.expected -= uint64(w.listeners[s.Channel])
 	w.expectedMoved -= uint64(w.moved[s.Channel])
-	w.lapses = append(w.lapses, lapse{s.Channel, s.Seq, f == fateUnknown})
+	w.lapses = append(w.lapses, account.Lapse{Channel: s.Channel, Seq: s.Seq, Unknown: f == publish.Unknown})
 	switch f {
-	case fateRefused:
+	case publish.Refused:
 		w.refused++
-	case fateUnsent:
+	case publish.Unsent:
 		w.unsent++
 	default:
 		w.unknown++
 		w.expectedUnknown += uint64(w.listeners[s.Channel])
 	}
+}
+
+const (
+	// trialWait is how long messages for trial are tried without any that comes.
+	trialWait = 10 * time.Second
+	// trialAgain is how long a subscription may take before they are repeated.
+	trialAgain = time.Second
+)
+
+// trial has messages published to a foreign server until one has come on every
+// subscription whose messages are counted. Such a server does not say when a
+// client is subscribed: a message from before would be missing by no fault of the
+// server. A trial also shows at once when messages come to nobody. Its own have
+// number 0 and are not counted.
+func (r *run) trial(ctx context.Context, w *publishing) error {
+	var want int64
+	for _, n := range w.listeners {
+		want += int64(n)
+	}
+	per := int64(r.plan.ChannelSet.PerClient())
+	all := func(t account.Totals) bool { return t.Heard >= min(want, t.Up*per) } // some may be lost
+	if all(r.clients.Totals()) {
+		return nil
+	}
+	best, until := int64(0), time.Now().Add(trialWait)
+	for time.Now().Before(until) {
+		if err := w.try(ctx); err != nil {
+			return err
+		}
+		err := r.clients.wait(ctx, trialAgain, all)
+		if err == nil || !errors.Is(err, errQuiet) {
+			return err
+		}
+		if t := r.clients.Totals(); t.Heard > best {
+			best, until = t.Heard, time.Now().Add(trialWait)
+		}
+	}
+	t := r.clients.Totals()
+	if best == 0 {
+		return fmt.Errorf("not one of %d subscriptions got a message that was published for a trial: does %s publish to the channels that --hello or --url subscribes to?", want, w.publisher.Via())
+	}
+	r.warn("%d of %d subscriptions got none of the messages that were published for a trial: these clients may not be subscribed", want-t.Heard, want)
+	return nil
+}
+
+// try publishes a message for trial on each channel.
+func (w *publishing) try(ctx context.Context) error {
+	for _, ch := range w.channels {
+		s := account.Stamp{Channel: ch, Due: w.run.clients.now(), Sent: w.run.clients.now()}
+		k := len(w.batch)
+		w.payloads[k] = w.run.plan.AppendMessage(w.payloads[k][:0], s)
+		w.batch = append(w.batch, publish.Message{Channel: string(w.run.plan.ChannelSet.AppendName(nil, ch)), Payload: w.payloads[k]})
+		if len(w.batch) == publish.PublishBatch || ch == w.channels[len(w.channels)-1] {
+			_, err := w.publisher.Publish(ctx, w.batch)
+			if w.batch = w.batch[:0]; err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/probe"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 func TestReport(t *testing.T) {
@@ -43,62 +43,16 @@ func TestReport(t *testing.T) {
 	if err := r.WriteJSON(&text); err != nil {
 		t.Fatal(err)
 	}
-	var back Result
+	var back result.Result
 	d := json.NewDecoder(&text)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&back); err != nil {
 		t.Fatal(err)
 	}
-	if back.Schema != Schema || back.Counters != r.Counters || back.Fanout.Missing != 3 || back.Losses["closed 4002: slow"] != 1 {
+	if back.Schema != result.Schema || back.Counters != r.Counters || back.Fanout.Missing != 3 || back.Losses["closed 4002: slow"] != 1 {
 		t.Errorf("read back %+v", back)
 	}
 }
-
-func TestProgress(t *testing.T) {
-	sample := Sample{Seconds: 3, Phase: PhasePublish, Open: 90, Failed: 10, Lost: 2, Published: 5, Delivered: 400, Expected: 450,
-		DeliveredPS: 200, Due: Latency{Count: 1, P50: 1.5e6, P99: 2e8, Max: 12e9}, Server: &probe.ProcessSample{RSS: 50 << 20}, ServerCPU: 0.5, SelfCPU: 0.25}
-	const want = "    3s publish  clients 90/100 failed 10 lost 2  published 5  delivered 400/450 (200/s)  p50 1.5 ms p99 200 ms max 12.0 s  server 50.0 MiB 50 % CPU  self 25 %"
-	var plain, rewritten bytes.Buffer
-	p := NewProgress(&plain, false, 100)
-	p.Show(sample)
-	p.Done()
-	if plain.String() != want+"\n" {
-		t.Errorf("got  %q\nwant %q", plain.String(), want)
-	}
-	p = NewProgress(&rewritten, true, 100)
-	p.Show(sample)
-	short := Sample{Phase: PhaseHold, Open: 100}
-	p.Show(short)
-	p.Done()
-	if got := rewritten.String(); strings.Count(got, "\r") != 2 || strings.Count(got, "\n") != 1 || len(strings.Split(got, "\r")[2]) != len(want)+1 {
-		t.Errorf("got %q", got)
-	}
-}
-
-func TestEffort(t *testing.T) {
-	tests := map[string]struct {
-		cpu, busy float64 // of 10 s
-		bound     bool
-	}{
-		"at ease":   {2, 2, false},
-		"loop busy": {5, 9.5, true},
-		"no CPU":    {1000, 5, true},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			var from, to effort
-			to.at = from.at.Add(10e9)
-			to.cpu = inSeconds(tt.cpu)
-			from.busy = append(from.busy, inSeconds(1))
-			to.busy = append(to.busy, inSeconds(1+tt.busy))
-			if e := to.since(from); e.Bound != tt.bound || e.Busy != tt.busy/10 {
-				t.Errorf("got %+v", e)
-			}
-		})
-	}
-}
-
-func inSeconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // Where no client came up there is nothing that a client costs.
 func TestTableWithoutClients(t *testing.T) {
@@ -126,3 +80,28 @@ func TestTableWithoutClients(t *testing.T) {
 		}
 	}
 }
+
+func TestEffort(t *testing.T) {
+	tests := map[string]struct {
+		cpu, busy float64 // of 10 s
+		bound     bool
+	}{
+		"at ease":   {2, 2, false},
+		"loop busy": {5, 9.5, true},
+		"no CPU":    {1000, 5, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var from, to effort
+			to.at = from.at.Add(10e9)
+			to.cpu = inSeconds(tt.cpu)
+			from.busy = append(from.busy, inSeconds(1))
+			to.busy = append(to.busy, inSeconds(1+tt.busy))
+			if e := to.since(from); e.Bound != tt.bound || e.Busy != tt.busy/10 {
+				t.Errorf("got %+v", e)
+			}
+		})
+	}
+}
+
+func inSeconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

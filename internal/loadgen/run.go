@@ -12,6 +12,10 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/agent"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
@@ -19,7 +23,7 @@ import (
 // series and the result that grows out of them.
 type run struct {
 	// Immutable
-	plan    *plan
+	plan    *plan.Plan
 	clients *crowd
 	watch   *serverProcess       // nil: not found
 	metrics *metricsWatch        // nil: no --admin
@@ -29,10 +33,10 @@ type run struct {
 	began   time.Time
 
 	// Owned by the scenario
-	result       *Result
+	result       *result.Result
 	sequence     []uint32                // per channel: the last number sent
 	roundTrips   *hdrhistogram.Histogram // to Redis, of all windows
-	phaseLatency latencies               // of the window that ended last
+	phaseLatency account.Latencies       // of the window that ended last
 	tolerated    uint64                  // losses that the run has brought about
 	unread       bool                    // the server's process could not be read
 	restarted    bool                    // the server's process is another one than before
@@ -51,40 +55,40 @@ type Options struct {
 	Command []string
 	// Progress is called with each sample, on a goroutine of the run; nil for
 	// none.
-	Progress func(Sample)
+	Progress func(result.Sample)
 	// Interval is called with the latencies of each second, before Progress,
 	// and once at the end; nil for none.
-	Interval func(Interval)
+	Interval func(result.Interval)
 }
 
 // newRun checks the plan and starts the loops; finish stops them.
-func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, error) {
-	limits, err := readHostLimits()
+func newRun(ctx context.Context, scenario string, c plan.Config, o Options) (*run, error) {
+	limits, err := plan.ReadHostLimits()
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPlan(ctx, c, limits)
+	p, err := plan.New(ctx, c, limits)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{plan: p, began: time.Now(), roundTrips: newHistogram()}
+	r := &run{plan: p, began: time.Now(), roundTrips: account.NewHistogram()}
 	r.result = newResult(scenario, p, r.began)
 	r.result.Command = o.Command
-	r.enter(PhaseConnect)
-	out, err := p.reach(ctx, limits)
+	r.begin(result.PhaseConnect)
+	out, err := p.Reach(ctx, limits)
 	if err != nil {
 		return nil, err
 	}
 	r.unreached(out)
-	r.watch, err = findServer(p.PID, &p.target, p.Foreign)
+	r.watch, err = findServer(p.PID, &p.Target, p.Foreign)
 	switch {
 	case err == nil:
 	case p.PID != 0:
 		return nil, err
-	case p.target.isLocal():
+	case p.Target.IsLocal():
 		r.warn("%v", err)
 	}
-	p.proxy = proxyAt(&p.target)
+	p.Proxy = proxyAt(&p.Target)
 	if p.Admin != "" {
 		if r.metrics, err = watchMetrics(ctx, c); err != nil {
 			return nil, err
@@ -93,8 +97,8 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 	if r.kernel, err = probe.WatchKernel(r.watch.PID()); err != nil {
 		r.warn("the kernel's figures can't be read: %v", err)
 	}
-	if p.crowded(limits.ports) {
-		r.warn("over %d of the %d ports of a source address are in use: finding a free one costs this host so much that the connects are slow; name more addresses with --src", limits.ports/2, limits.ports)
+	if p.Crowded(limits.Ports) {
+		r.warn("over %d of the %d ports of a source address are in use: finding a free one costs this host so much that the connects are slow; name more addresses with --src", limits.Ports/2, limits.Ports)
 	}
 	if r.clients, err = newCrowd(ctx, p); err != nil {
 		return nil, err
@@ -107,20 +111,20 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 // unreached says which addresses of the target were left out. That a name of
 // this host stands for both families goes without saying.
 func (r *run) unreached(out []netip.AddrPort) {
-	if len(out) > 0 && !r.plan.target.isLocal() {
-		t := Target{Addrs: out}
+	if len(out) > 0 && !r.plan.Target.IsLocal() {
+		t := plan.Target{Addrs: out}
 		r.warn("these addresses of --url take no connection, and no client was sent there: %s", &t)
 	}
 }
 
 // enter begins a phase whose end is not known.
-func (r *run) enter(p Phase) {
+func (r *run) begin(p result.Phase) {
 	r.phaseEnds.Store(0)
 	r.phase.Store(p)
 }
 
 // rest lets a time of the present phase pass.
-func (r *run) rest(ctx context.Context, d time.Duration) error {
+func (r *run) pause(ctx context.Context, d time.Duration) error {
 	r.lasts(d)
 	defer r.phaseEnds.Store(0)
 	return r.clients.sleep(ctx, d, nil)
@@ -157,15 +161,15 @@ func (r *run) note(doing string, err error) {
 func (r *run) effort() effort {
 	e := effort{at: time.Now(), cpu: probe.OwnCPU()}
 	if s, err := r.clients.collect(); err == nil {
-		e.busy, e.cpus = s.Busy, r.clients.cpus()
+		e.busy, e.cpus = s.Busy, r.clients.CPUs()
 		e.cpu += s.CPU
 	}
 	return e
 }
 
 // hints says what to change, by why clients failed.
-func (r *run) hints(failures ...tally) {
-	for _, h := range hints(r.plan.Foreign, failures...) {
+func (r *run) hints(failures ...account.Tally) {
+	for _, h := range account.Hints(r.plan.Foreign, failures...) {
 		r.fail("%s", h)
 	}
 }
@@ -188,7 +192,7 @@ func (r *run) connect(ctx context.Context) bool {
 		c.PerSecond = float64(snap.Counters.Established) / c.Seconds
 	}
 	l := r.clients.takePhase()
-	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l[ofHandshake], l[ofHandshakeDue], l[ofReady], snap.Counters.LateConnects
+	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l[account.OfHandshake], l[account.OfHandshakeDue], l[account.OfReady], snap.Counters.LateConnects
 	r.warnLate("", c.Late)
 	r.bookConnected()
 	if n := snap.Counters; n.Ready < uint64(r.plan.Connections) && !res.Interrupted {
@@ -197,7 +201,7 @@ func (r *run) connect(ctx context.Context) bool {
 			text += fmt.Sprintf("; the run gave up after the first %d", n.Attempted)
 		}
 		r.fail("%s", text)
-		r.hints(snap.Tallies[tallyFailures])
+		r.hints(snap.Tallies[account.Failures])
 	}
 	return err == nil && snap.Counters.Ready > 0
 }
@@ -207,10 +211,10 @@ const boundSeconds = 2
 
 // boundBy warns when the load generator was the limit of a phase, over all of
 // it or for seconds in the series.
-func (r *run) boundBy(doing string, phase Phase, e Effort) {
+func (r *run) boundBy(doing string, phase result.Phase, e result.Effort) {
 	n := 0
 	for _, x := range r.result.Series {
-		if x.Phase == phase && x.LoopBusy > clientBound {
+		if x.Phase == phase && x.LoopBusy > result.ClientBound {
 			n++
 		}
 	}
@@ -224,15 +228,15 @@ func (r *run) boundBy(doing string, phase Phase, e Effort) {
 const leaveGrace = 10 * time.Second
 
 // finish closes the clients, stops everything and completes the result.
-func (r *run) finish() *Result {
+func (r *run) finish() *result.Result {
 	res := r.result
 	r.awaitReturns()
 	snap, err := r.clients.collect()
 	r.note("counting", err)
 	res.Partial = err != nil
-	res.Counters, res.Failures, res.Losses, res.Errors = snap.Counters, snap.Tallies[tallyFailures], snap.Tallies[tallyLosses], snap.Tallies[tallyErrors]
+	res.Counters, res.Failures, res.Losses, res.Errors = snap.Counters, snap.Tallies[account.Failures], snap.Tallies[account.Losses], snap.Tallies[account.Errors]
 	res.Addresses = snap.Addresses
-	res.Retries, res.Deferrals, res.Proxy, res.ProxyCuts = snap.Tallies[tallyRetries], snap.Tallies[tallyDeferrals], snap.Proxy, snap.Tallies[tallyCuts]
+	res.Retries, res.Deferrals, res.Proxy, res.ProxyCuts = snap.Tallies[account.Retries], snap.Tallies[account.Deferrals], snap.Proxy, snap.Tallies[account.Cuts]
 	if s := res.Server; s != nil {
 		r.bookServer(&s.After)
 		var err error
@@ -245,7 +249,7 @@ func (r *run) finish() *Result {
 	}
 	if n := res.Counters.Lost - min(res.Counters.Lost, r.tolerated); n > 0 {
 		r.fail("%d clients were lost", n)
-		r.hints(res.Losses.closes())
+		r.hints(res.Losses.Closes())
 	}
 	r.judgeProxy()
 	if n := res.Counters.Gaps; n > 0 {
@@ -255,7 +259,7 @@ func (r *run) finish() *Result {
 		r.warn("the gateway sent %d errors to ready clients", n)
 	}
 
-	r.enter(PhaseLeave)
+	r.begin(result.PhaseLeave)
 	// A context of its own: after an interrupt the clients are closed as well.
 	ctx, cancel := context.WithTimeout(context.Background(), leaveGrace)
 	defer cancel()
@@ -265,47 +269,29 @@ func (r *run) finish() *Result {
 	if series := r.sampler.halt(); len(series) > 0 {
 		res.Series = series
 	}
-	r.boundBy("connecting", PhaseConnect, res.Connect.Effort)
+	r.boundBy("connecting", result.PhaseConnect, res.Connect.Effort)
 	if res.Fanout != nil {
-		r.boundBy("publishing", PhasePublish, res.Fanout.Effort)
+		r.boundBy("publishing", result.PhasePublish, res.Fanout.Effort)
 	}
 	if res.Storm != nil {
-		r.boundBy("in the storm", PhaseStorm, Effort{})
+		r.boundBy("in the storm", result.PhaseStorm, result.Effort{})
 	}
 	r.judgeKernel()
 	if res.Slow != nil {
-		res.Slow.peak(res.Series)
+		res.Slow.Peak(res.Series)
 	}
 	if r.metrics != nil {
-		r.metrics.close()
+		r.metrics.Close()
 	}
-	if f, ok := r.clients.clients.(*fleet); ok {
-		res.Agents = f.results(ctx)
+	if f, ok := r.clients.clients.(*agent.Fleet); ok {
+		res.Agents = f.Results(ctx)
 	}
-	r.clients.close()
+	r.clients.Close()
 	res.Seconds = time.Since(r.began).Seconds()
 	if s := res.Server; s != nil && r.restarted {
 		s.Restarted = true
 	} else if s != nil && !s.Unread {
-		s.perConnection(res, r.top)
+		s.PerConnection(res, r.top)
 	}
 	return res
-}
-
-// byCount lists reasons, the most frequent first.
-func byCount(t tally) []Reason {
-	all := make([]Reason, 0, len(t))
-	for r := range t {
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b Reason) int {
-		if t[a] != t[b] {
-			return int(int64(t[b]) - int64(t[a]))
-		}
-		if a < b {
-			return -1
-		}
-		return 1
-	})
-	return all
 }

@@ -1,62 +1,15 @@
 package loadgen
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/client"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/probe"
-)
-
-// Sample is one second of a run.
-type Sample struct {
-	Seconds float64 `json:"seconds"` // since the run began
-	Phase   Phase   `json:"phase"`
-	// PhaseEnds is when the phase will have lasted as long as it is to, in
-	// seconds of the run; 0 where that depends on the server.
-	PhaseEnds float64 `json:"phase_ends_seconds,omitempty"`
-
-	Settled   uint64 `json:"settled"` // clients that are ready or failed
-	Open      uint64 `json:"open"`
-	Ready     uint64 `json:"ready"`
-	Failed    uint64 `json:"failed"`
-	Lost      uint64 `json:"lost"`
-	Away      uint64 `json:"away,omitempty"` // cut at a proxy and not back
-	Published uint64 `json:"published"`
-	Delivered uint64 `json:"delivered"`
-	Expected  uint64 `json:"expected"` // by what was published up to now
-
-	// Since the sample before.
-	ReadyPS     float64 `json:"ready_per_second"`
-	DeliveredPS float64 `json:"delivered_per_second"`
-	Due         Latency `json:"latency_from_due"`
-	SelfCPU     float64 `json:"self_cpu"`  // CPUs in use
-	LoopBusy    float64 `json:"loop_busy"` // of the busiest loop
-	ServerCPU   float64 `json:"server_cpu"`
-
-	Server  *probe.ProcessSample `json:"server,omitempty"`
-	Metrics *MetricsSample       `json:"metrics,omitempty"` // with --admin
-	Kernel  *probe.KernelSample  `json:"kernel,omitempty"`
-	HostCPU float64              `json:"host_cpu"` // share of all CPUs in use, by all programs
-	// RSSPerConnection is what the server's memory has grown by since the run
-	// began, for each open client.
-	RSSPerConnection float64 `json:"rss_per_connection_bytes"`
-	// Reasons counts failures, losses, errors, ends at a proxy and what was told to
-	// come later up to now, by their reason.
-	Reasons map[Reason]uint64 `json:"reasons,omitempty"`
-}
-
-// Phase is a part of a run.
-type Phase string
-
-const (
-	PhaseConnect Phase = "connect"
-	PhaseHold    Phase = "hold"
-	PhasePublish Phase = "publish"
-	PhaseWait    Phase = "wait"
-	PhaseStorm   Phase = "storm"
-	PhaseChurn   Phase = "churn"
-	PhaseLeave   Phase = "leave"
 )
 
 // sampleEvery is the series' step.
@@ -67,14 +20,14 @@ const sampleEvery = time.Second
 type sampler struct {
 	// Immutable
 	run      *run
-	progress func(Sample)
-	interval func(Interval)
+	progress func(result.Sample)
+	interval func(result.Interval)
 	stop     chan struct{} // closed by halt
 	done     chan struct{} // closed by the goroutine
 
 	// Owned by the goroutine, read after done
-	series []Sample
-	before Sample
+	series []result.Sample
+	before result.Sample
 	last   effort
 	// kernelCPU is the host's CPU time at the last sample.
 	kernelCPU float64
@@ -112,15 +65,15 @@ func (s *sampler) take() {
 	if err != nil {
 		return // a loop has failed; the scenario says so
 	}
-	now := effort{at: time.Now(), cpu: probe.OwnCPU() + snap.CPU, busy: snap.Busy, cpus: r.clients.cpus()}
+	now := effort{at: time.Now(), cpu: probe.OwnCPU() + snap.CPU, busy: snap.Busy, cpus: r.clients.CPUs()}
 	spent := now.since(s.last)
 	step := spent.Seconds
 	c := &snap.Counters
-	x := Sample{
+	x := result.Sample{
 		Seconds:   now.at.Sub(r.began).Seconds(),
-		Phase:     r.phase.Load().(Phase),
+		Phase:     r.phase.Load().(result.Phase),
 		PhaseEnds: float64(r.phaseEnds.Load()) / 1e9,
-		Settled:   c.settled(),
+		Settled:   c.Settled(),
 		Open:      c.Open,
 		Ready:     c.Ready,
 		Failed:    c.Failed,
@@ -165,18 +118,18 @@ func (s *sampler) take() {
 }
 
 // takeLatencies hands out the interval that ends now.
-func (s *sampler) takeLatencies(now time.Time) Latency {
+func (s *sampler) takeLatencies(now time.Time) account.Latency {
 	if s.interval == nil {
 		return s.run.clients.takeRecent(nil)
 	}
 	return s.run.clients.takeRecent(func(named map[string]*hdrhistogram.Histogram) {
-		s.interval(Interval{Start: s.last.at, End: now, Latencies: named})
+		s.interval(result.Interval{Start: s.last.at, End: now, Latencies: named})
 	})
 }
 
 // reasons merges what went wrong with clients; nil when nothing did.
-func reasons(s *snapshot) map[Reason]uint64 {
-	all := merged(s.Tallies[:tallySlowLosses]...)
+func reasons(s *client.Snapshot) map[account.Reason]uint64 {
+	all := account.Merged(s.Tallies[:account.SlowLosses]...)
 	if len(all) == 0 {
 		return nil
 	}
@@ -185,11 +138,38 @@ func reasons(s *snapshot) map[Reason]uint64 {
 
 // halt ends the sampling and returns the series. What was recorded after the
 // last sample is handed out as the last interval.
-func (s *sampler) halt() []Sample {
+func (s *sampler) halt() []result.Sample {
 	close(s.stop)
 	<-s.done
 	if _, err := s.run.clients.collect(); err == nil {
 		s.takeLatencies(time.Now())
 	}
 	return s.series
+}
+
+// effort is what this process spent up to one moment.
+type effort struct {
+	at   time.Time
+	cpu  time.Duration
+	busy []time.Duration // per loop
+	cpus int             // of the hosts that the clients are on
+}
+
+func (to effort) since(from effort) result.Effort {
+	wall := to.at.Sub(from.at)
+	if wall <= 0 {
+		return result.Effort{}
+	}
+	e := result.Effort{Seconds: wall.Seconds(), CPU: (to.cpu - from.cpu).Seconds()}
+	reach := min(len(to.busy)+1, max(to.cpus, runtime.GOMAXPROCS(0)))
+	e.Share = e.CPU / e.Seconds / float64(reach)
+	for i := range to.busy {
+		before := time.Duration(0)
+		if i < len(from.busy) {
+			before = from.busy[i]
+		}
+		e.Busy = max(e.Busy, (to.busy[i]-before).Seconds()/e.Seconds)
+	}
+	e.Bound = e.Share > result.ClientBound || e.Busy > result.ClientBound
+	return e
 }

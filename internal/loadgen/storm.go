@@ -6,76 +6,51 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/client"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
-
-// Storm is how clients came back that lost their connections all at once.
-type Storm struct {
-	Kind    string `json:"kind"`    // cut or restart
-	Clients int64  `json:"clients"` // that had to come back
-
-	// Of a restart: seconds from the signal.
-	Stopped float64 `json:"stopped_seconds,omitempty"` // the process was gone
-	Started float64 `json:"started_seconds,omitempty"` // the next one took connections
-
-	// Seconds from the cut or the signal until so many were ready again, to
-	// stay; -1 for never.
-	Back50  float64 `json:"back_50_seconds"`
-	Back95  float64 `json:"back_95_seconds"`
-	Back100 float64 `json:"back_100_seconds"`
-
-	Lost      uint64  `json:"lost"` // connections that the restart has ended
-	Returned  uint64  `json:"returned"`
-	Attempts  uint64  `json:"attempts"`
-	Failed    uint64  `json:"failed_attempts"`
-	PerSecond float64 `json:"returns_per_second"`
-	Handshake Latency `json:"handshake"`
-	Ready     Latency `json:"ready"`
-
-	Resume      bool    `json:"resume"`
-	Backoff     float64 `json:"backoff_seconds"`
-	BackoffMost float64 `json:"backoff_max_seconds"`
-}
-
-// never stands for the time of what did not happen.
-const never = -1
 
 // RunStorm connects the clients, cuts a share of them or restarts the gateway,
 // and sees how they come back while messages are published. Its error is a run
 // that could not begin.
-func RunStorm(ctx context.Context, c Config, o Options) (*Result, error) {
-	return withPublisher(ctx, c, func(p publisher) (*Result, error) { return storm(ctx, c, o, p) })
+func RunStorm(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
+	return withPublisher(ctx, c, func(p publish.Publisher) (*result.Result, error) { return storm(ctx, c, o, p) })
 }
 
 // withPublisher runs a scenario with what publishes, or without where nothing is to be
 // published.
-func withPublisher(ctx context.Context, c Config, run func(publisher) (*Result, error)) (*Result, error) {
+func withPublisher(ctx context.Context, c plan.Config, run func(publish.Publisher) (*result.Result, error)) (*result.Result, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	if c.Rate == 0 {
 		return run(nil)
 	}
-	p, err := newPublisher(ctx, c)
+	p, err := publish.New(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
+	defer p.Close()
 	return run(p)
 }
 
 // checkStorm refuses what no storm can be made of.
-func checkStorm(c Config) error {
-	var u usage
+func checkStorm(c plan.Config) error {
+	var u plan.Problems
 	if c.ServerCmd == "" && !(c.Share > 0) {
-		u.add("--share", c.Share, "nobody would be cut; want a part of the clients such as 0.5, or --server-cmd")
+		u.Add("--share", c.Share, "nobody would be cut; want a part of the clients such as 0.5, or --server-cmd")
 	}
 	if c.Backoff <= 0 {
-		u.add("--backoff", c.Backoff, "want more than 0: clients that come back without a pause between attempts are an attack")
+		u.Add("--backoff", c.Backoff, "want more than 0: clients that come back without a pause between attempts are an attack")
 	}
 	return errors.Join(u...)
 }
 
-func storm(ctx context.Context, c Config, o Options, p publisher) (*Result, error) {
+func storm(ctx context.Context, c plan.Config, o Options, p publish.Publisher) (*result.Result, error) {
 	if err := checkStorm(c); err != nil {
 		return nil, err
 	}
@@ -100,8 +75,8 @@ func storm(ctx context.Context, c Config, o Options, p publisher) (*Result, erro
 }
 
 // storm has the clients lose their connections and come back.
-func (r *run) storm(ctx context.Context, p publisher, server *serverCommand) {
-	s := &Storm{Kind: "cut", Back50: never, Back95: never, Back100: never, Resume: r.plan.Resume,
+func (r *run) storm(ctx context.Context, p publish.Publisher, server *serverCommand) {
+	s := &result.Storm{Kind: "cut", Back50: result.Never, Back95: result.Never, Back100: result.Never, Resume: r.plan.Resume,
 		Backoff: r.plan.Backoff.Seconds(), BackoffMost: r.plan.BackoffMost.Seconds()}
 	if server != nil {
 		s.Kind = "restart"
@@ -111,9 +86,9 @@ func (r *run) storm(ctx context.Context, p publisher, server *serverCommand) {
 	r.during(ctx, p, load{movers: true, during: func(ctx context.Context) { r.disturb(ctx, s, server) }})
 	after, _ := r.clients.collect()
 	l := r.phaseLatency
-	s.Handshake, s.Ready = l[ofHandshake], l[ofReady]
+	s.Handshake, s.Ready = l[account.OfHandshake], l[account.OfReady]
 	d := after.Counters
-	d.subtract(&before.Counters)
+	d.Subtract(&before.Counters)
 	s.Returned, s.Attempts, s.Failed = d.Returned, d.Attempted, d.Failed+d.Retried
 	if s.Back100 > 0 {
 		s.PerSecond = float64(s.Clients) / s.Back100
@@ -125,12 +100,12 @@ func (r *run) storm(ctx context.Context, p publisher, server *serverCommand) {
 }
 
 // during runs a window with messages, or without where there is no publisher.
-func (r *run) during(ctx context.Context, p publisher, d load) *Sent {
+func (r *run) during(ctx context.Context, p publish.Publisher, d load) *result.Sent {
 	if p != nil {
 		r.result.Fanout = r.window(ctx, p, d)
 		return r.result.Fanout
 	}
-	r.enter(PhaseHold)
+	r.begin(result.PhaseHold)
 	r.clients.collect()
 	r.clients.takePhase()
 	d.during(ctx)
@@ -140,24 +115,24 @@ func (r *run) during(ctx context.Context, p publisher, d load) *Sent {
 }
 
 // disturb is the storm itself.
-func (r *run) disturb(ctx context.Context, s *Storm, server *serverCommand) {
-	if err := r.rest(ctx, r.plan.Before); err != nil {
+func (r *run) disturb(ctx context.Context, s *result.Storm, server *serverCommand) {
+	if err := r.pause(ctx, r.plan.Before); err != nil {
 		r.note("waiting for the storm", err)
 		return
 	}
 	defer r.clients.pacing()()
-	defer r.clients.do(order{Do: doRecover})
-	if err := r.clients.do(order{Do: doRecover, On: true}); err != nil {
+	defer r.clients.do(client.Command{Do: client.DoRecover})
+	if err := r.clients.do(client.Command{Do: client.DoRecover, On: true}); err != nil {
 		r.note("preparing the storm", err)
 		return
 	}
-	t := r.clients.totals()
+	t := r.clients.Totals()
 	back := &comeback{want: t.MoversUp, returned: t.Returned, cut: t.Cut, restart: server != nil, start: r.clients.now()}
 	s.Clients = back.want
-	r.enter(PhaseStorm)
+	r.begin(result.PhaseStorm)
 	var err error
 	if server == nil {
-		err = r.clients.do(order{Do: doCut})
+		err = r.clients.do(client.Command{Do: client.DoCut})
 	} else {
 		err = r.restart(ctx, s, server, back.start)
 	}
@@ -167,39 +142,39 @@ func (r *run) disturb(ctx context.Context, s *Storm, server *serverCommand) {
 	}
 	limit, cancel := context.WithTimeout(ctx, r.plan.GiveUp)
 	defer cancel()
-	err = r.clients.wait(limit, r.plan.GiveUp, func(t totals) bool { return back.saw(t, r.clients.now()) })
+	err = r.clients.wait(limit, r.plan.GiveUp, func(t account.Totals) bool { return back.saw(t, r.clients.now()) })
 	s.Back50, s.Back95, s.Back100 = back.seconds(0), back.seconds(1), back.seconds(2)
 	switch {
 	case ctx.Err() != nil:
 		r.note("waiting for the clients to come back", ctx.Err())
 	case err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errQuiet)):
-		r.fail("only %d of %d clients were back after %v (--give-up)", r.clients.totals().MoversUp, s.Clients, r.plan.GiveUp)
+		r.fail("only %d of %d clients were back after %v (--give-up)", r.clients.Totals().MoversUp, s.Clients, r.plan.GiveUp)
 		if snap, err := r.clients.collect(); err == nil {
-			r.hints(snap.Tallies[tallyFailures], snap.Tallies[tallyRetries])
+			r.hints(snap.Tallies[account.Failures], snap.Tallies[account.Retries])
 		}
 	case err != nil:
 		r.note("waiting for the clients to come back", err)
 	default:
-		r.note("after the storm", r.rest(ctx, r.plan.After))
+		r.note("after the storm", r.pause(ctx, r.plan.After))
 	}
 }
 
 // restart stops the gateway and starts it again.
-func (r *run) restart(ctx context.Context, s *Storm, server *serverCommand, start int64) error {
-	if err := server.Signal(stopSignals[r.plan.ServerSignal]); err != nil {
+func (r *run) restart(ctx context.Context, s *result.Storm, server *serverCommand, start int64) error {
+	if err := server.Signal(plan.StopSignals[r.plan.ServerSignal]); err != nil {
 		return err
 	}
 	if err := server.Await(ctx, r.plan.GiveUp); err != nil {
 		return fmt.Errorf("stopping the gateway: %w", err)
 	}
-	s.Stopped = timeSince(r.clients.now(), start).Seconds()
+	s.Stopped = account.Elapsed(r.clients.now(), start).Seconds()
 	if err := server.start(ctx, r.plan.Timeout); err != nil {
 		return fmt.Errorf("starting the gateway again: %w", err)
 	}
-	s.Started = timeSince(r.clients.now(), start).Seconds()
+	s.Started = account.Elapsed(r.clients.now(), start).Seconds()
 	if r.watch != nil {
 		r.restarted = true
-		if err := r.watch.find(&r.plan.target); err != nil {
+		if err := r.watch.find(&r.plan.Target); err != nil {
 			r.warn("%v", err)
 			return nil
 		}
@@ -225,7 +200,7 @@ type comeback struct {
 }
 
 // saw takes the totals and reports whether all are back.
-func (b *comeback) saw(t totals, now int64) bool {
+func (b *comeback) saw(t account.Totals, now int64) bool {
 	came := int64(t.Returned - b.returned)
 	for i, share := range [...]float64{0.5, 0.95, 1} {
 		n := int64(math.Ceil(share * float64(b.want)))
@@ -241,7 +216,7 @@ func (b *comeback) saw(t totals, now int64) bool {
 
 func (b *comeback) seconds(i int) float64 {
 	if b.at[i] == 0 {
-		return never
+		return result.Never
 	}
 	return time.Duration(b.at[i] - b.start).Seconds()
 }

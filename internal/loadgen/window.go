@@ -3,7 +3,13 @@ package loadgen
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/client"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // load is what is published in a window.
@@ -25,8 +31,8 @@ const awayWait = 2 * time.Second
 // window publishes, waits for what is still on its way, and accounts for every
 // message of every subscription. Nil: it could not begin, or nothing was to be
 // published.
-func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
-	r.enter(PhasePublish)
+func (r *run) window(ctx context.Context, p publish.Publisher, d load) *result.Sent {
+	r.begin(result.PhasePublish)
 	w, err := newPublishing(r, p, d.movers)
 	if err != nil {
 		r.note("counting subscribers", err)
@@ -43,7 +49,7 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 	r.clients.takePhase()
 	r.note("publishing", r.send(ctx, w, d))
 	if ctx.Err() == nil {
-		r.enter(PhaseWait)
+		r.begin(result.PhaseWait)
 		r.awaitMessages(ctx, w)
 	}
 	effort := r.effort().since(from)
@@ -62,7 +68,7 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 }
 
 // bookPublishing says what the server spent on messages.
-func (r *run) bookPublishing(f *Sent) {
+func (r *run) bookPublishing(f *result.Sent) {
 	s := r.result.Server
 	if s == nil || f.Effort.Seconds <= 0 || f.ServerCPU == nil {
 		return
@@ -90,14 +96,14 @@ func (r *run) send(ctx context.Context, w *publishing, d load) error {
 // awaitMessages waits for the messages that are still on their way.
 func (r *run) awaitMessages(ctx context.Context, w *publishing) {
 	// With nobody left nothing more can come.
-	err := r.clients.wait(ctx, r.plan.Timeout, func(t totals) bool { return t.nobody() || w.completeButMoved(t) })
+	err := r.clients.wait(ctx, r.plan.Timeout, func(t account.Totals) bool { return t.Nobody() || w.completeButMoved(t) })
 	if err == nil && w.expectedMoved > 0 {
-		err = r.clients.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.nobody() || w.complete(t) })
+		err = r.clients.wait(ctx, min(awayWait, r.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || w.complete(t) })
 	}
 	if err == nil && w.expectedUnknown > 0 {
 		// Those without an answer may stand for some that are still to come.
 		all := w.expected + w.expectedUnknown
-		err = r.clients.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.nobody() || t.Delivered-w.before.Delivered >= all })
+		err = r.clients.wait(ctx, min(awayWait, r.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || t.Delivered-w.before.Delivered >= all })
 	}
 	if !errors.Is(err, errQuiet) {
 		r.note("waiting for the messages", err)
@@ -105,11 +111,11 @@ func (r *run) awaitMessages(ctx context.Context, w *publishing) {
 }
 
 // account compares what was published with what came.
-func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
+func (r *run) account(w *publishing, e result.Effort, before *account.Counters) *result.Sent {
 	p := r.plan
-	f := &Sent{
+	f := &result.Sent{
 		Channels:      uint32(len(w.channels)),
-		Via:           w.publisher.via(),
+		Via:           w.publisher.Via(),
 		Size:          p.Size,
 		Durable:       p.Durable,
 		Rate:          p.Rate,
@@ -123,17 +129,17 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 		FateUnknown:   w.unknown,
 		Expected:      w.expected,
 		ExpectedMoved: w.expectedMoved,
-		Publish:       summarize(w.roundTrip),
-		Completion:    summarize(w.completion),
+		Publish:       account.Summarize(w.roundTrip),
+		Completion:    account.Summarize(w.completion),
 		Effort:        e,
 	}
 	r.roundTrips.Merge(w.roundTrip)
 	if w.first > 0 {
-		f.sending = time.Duration(w.last - w.first).Seconds()
-		f.PerSecond = perSecond(float64(w.published), f.sending)
+		f.Sending = time.Duration(w.last - w.first).Seconds()
+		f.PerSecond = result.PerSecond(float64(w.published), f.Sending)
 	}
 	f.Unaudited = true
-	told, err := r.clients.order(order{Do: doAudit, Sequence: r.sequence, Lapses: w.lapses})
+	told, err := r.clients.Execute(client.Command{Do: client.DoAudit, Sequence: r.sequence, Lapses: w.lapses})
 	if err != nil {
 		r.note("counting", err)
 		return f
@@ -150,16 +156,73 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 	}
 	f.Unaudited = false
 	c := snap.Counters
-	c.subtract(before)
+	c.Subtract(before)
 	f.Delivered, f.Duplicated, f.Replayed, f.Reordered = c.Delivered, c.Duplicated, c.Replayed, c.Reordered
 	l := r.clients.takePhase()
-	f.Due, f.Real = l[ofDelivery], l[ofSent]
+	f.Due, f.Real = l[account.OfDelivery], l[account.OfSent]
 	r.phaseLatency = l
 	if w.first > 0 {
-		latest := r.clients.totals().Latest
+		latest := r.clients.Totals().Latest
 		f.Seconds = time.Duration(max(latest, w.last) - w.first).Seconds()
-		f.DeliveredPS = perSecond(float64(f.Delivered), f.Seconds)
+		f.DeliveredPS = result.PerSecond(float64(f.Delivered), f.Seconds)
 	}
 	r.judge(f, c, a.Exact)
 	return f
+}
+
+// judge says what is wrong with the deliveries.
+func (r *run) judge(f *result.Sent, c account.Counters, exact bool) {
+	if n := f.Missing - f.MissingMoved - f.MissingCut; n > 0 {
+		r.fail("%d of %d deliveries are missing, on %d subscriptions", n, f.Expected, f.Incomplete)
+	}
+	if n := f.MissingCut; n > 0 {
+		text := fmt.Sprintf("%d deliveries are missing that passed while clients were cut at the proxy", n)
+		if r.plan.Durable {
+			r.fail("%s, although they came back with their positions and the messages are durable", text)
+		} else {
+			r.warn("%s: plain messages are at most once, and replayed only by the node that had them", text)
+		}
+	}
+	if n := f.MissingMoved; n > 0 {
+		text := fmt.Sprintf("%d of %d deliveries to clients that were away are missing", n, f.ExpectedMoved)
+		if r.plan.Resume && r.plan.Durable {
+			r.fail("%s, although they came back with their positions and the messages are durable", text)
+		} else {
+			r.warn("%s: plain messages are at most once; --durable --resume has clients get them later", text)
+		}
+	}
+	if f.Published > 0 && f.Unheard == f.Published {
+		r.fail("no gateway was subscribed in Redis: --redis and --prefix must be the gateway's own")
+	} else if f.Unheard > 0 {
+		r.warn("for %d of %d messages Redis knew no subscriber", f.Unheard, f.Published)
+	}
+	for _, x := range []struct {
+		n    uint64
+		what string
+	}{
+		{c.Duplicated, "came more than once"},
+		{c.Reordered, "came after a later one of their channel"},
+		{c.Misdirected, "came to clients that had not subscribed to their channel"},
+		{c.Damaged, "came damaged"},
+		{c.Unknown, "were not in the wire's format"},
+	} {
+		if x.n > 0 {
+			r.fail("%d messages %s", x.n, x.what)
+		}
+	}
+	if c.Foreign > 0 {
+		r.warn("%d messages were not of this run: the channels are in use by others", c.Foreign)
+	}
+	if !exact {
+		r.warn("so much is missing that late messages can't be told from duplicates; the number missing is exact")
+	}
+	if f.Skipped > 0 {
+		r.fail("%d of %d messages were not sent when they were due, nor within %v, so the load was less than asked", f.Skipped, f.Asked, r.plan.MaxLate)
+	}
+	if f.FateUnknown > 0 {
+		r.fail("%s did not answer for %d messages: %d of their deliveries did not come, and are not counted as missing", f.By(), f.FateUnknown, f.UnknownMissing)
+	}
+	if f.Late > 0 {
+		r.warn("%d messages were sent more than %v late: publishing did not keep up; read the latency from the intended time", f.Late, account.LateAfter)
+	}
 }

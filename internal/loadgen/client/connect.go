@@ -1,0 +1,264 @@
+package client
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// connects is a loop's part of a ramp upwards. Slots below next were opened.
+type connects struct {
+	active   bool
+	start    int64 // ns
+	pace     account.Pacer
+	first    uint32 // slot of the pacer's slot 0
+	next     uint32
+	limit    uint32
+	inFlight int
+	most     int
+}
+
+// connectTurn is how many connects one turn starts, about 2 ms.
+const connectTurn = 32
+
+// giveUpAfter is how many failures without a single success it takes to see
+// that the rest would fail too, at least.
+const giveUpAfter = 10
+
+// share returns how many of the first n clients are this loop's.
+func (l *loop) share(n int) uint32 {
+	if n <= int(l.index) {
+		return 0
+	}
+	return uint32((n - int(l.index) + int(l.stride) - 1) / int(l.stride))
+}
+
+// ramp has the loop open clients, or close the last ones, until its share of
+// target is left. It runs on the loop's goroutine and returns how many are to
+// be opened.
+func (l *loop) ramp(target int, rate float64, inFlight int) (opening uint64) {
+	c, limit := &l.connects, l.share(target)
+	c.most = max(inFlight, 1)
+	if limit < c.next {
+		l.leaves = leaves{active: true, start: l.engine.Clock.Now(), pace: account.NewPacer(rate), first: limit, next: limit, limit: c.next}
+		c.next = limit
+		return 0
+	}
+	c.active, c.start, c.pace = true, l.engine.Clock.Now(), account.NewPacer(rate)
+	c.first, c.limit = c.next, limit
+	return uint64(limit - c.first)
+}
+
+// connectSlice starts the connects that are due and fit.
+func (l *loop) connectSlice() (more bool) {
+	c := &l.connects
+	if !c.active {
+		return false
+	}
+	if l.counters.Established == 0 && l.counters.Failed >= uint64(max(c.most, giveUpAfter)) {
+		l.counters.Untried += uint64(c.limit - c.next)
+		c.limit = c.next
+	}
+	elapsed := account.Elapsed(l.now, c.start)
+	due := c.pace.Due(elapsed)
+	for k := 0; c.next < c.limit && c.inFlight < c.most && uint64(c.next-c.first) < due; k++ {
+		if k == connectTurn {
+			return true
+		}
+		slot := c.next
+		c.next++
+		intended := int64(0)
+		if c.pace.Rate > 0 {
+			at := c.pace.At(uint64(slot - c.first))
+			l.late(elapsed - at)
+			intended = c.start + int64(at)
+		}
+		l.open(reopen{slot: slot, due: intended})
+	}
+	c.active = c.next < c.limit
+	return false
+}
+
+// open starts one connection.
+func (l *loop) open(x reopen) {
+	slot := x.slot
+	c := &l.clients[slot]
+	if c.state == closing {
+		l.end(slot, "") // the server still owes its end of the stream
+	}
+	*c = client{gen: c.gen + 1, state: connecting, flags: c.flags & lasting, pending: uint16(l.plan.ChannelSet.PerClient())}
+	l.counters.Attempted++
+	l.connects.inFlight++
+	s := l.scratch(slot)
+	s.due, s.first, s.again, s.attempt, s.resume = x.due, x.first, x.again, x.attempt, x.resume
+	l.dial(slot)
+}
+
+// dial begins the connection of a client.
+func (l *loop) dial(slot uint32) {
+	s := l.scratch(slot)
+	s.started = l.engine.Clock.Now()
+	s.deadline = s.started + int64(l.plan.Timeout)
+	l.connect(slot)
+}
+
+// connect begins the connection itself.
+func (l *loop) connect(slot uint32) {
+	c := &l.clients[slot]
+	fd, err := l.socket(slot)
+	if l.plan.Target.Socket != "" && errors.Is(err, syscall.EAGAIN) {
+		// Where TCP would try again by itself.
+		c.fd = -1
+		l.redials = append(l.redials, reactor.Key{Slot: slot, Gen: c.gen})
+		return
+	}
+	c.fd = int32(fd)
+	if err != nil {
+		l.end(slot, account.SocketReason(err))
+		return
+	}
+	if err := l.reactor.Add(fd, reactor.Key{Slot: slot, Gen: c.gen}, reactor.Out); err != nil {
+		l.end(slot, account.ReasonUnregistered)
+	}
+}
+
+func (l *loop) socket(slot uint32) (fd int, err error) {
+	if path := l.plan.Target.Socket; path != "" {
+		return reactor.ConnectUnix(path, l.dialOptions(slot))
+	}
+	from, to := l.plan.Ends(l.number(slot))
+	return reactor.Connect(from, to, l.dialOptions(slot))
+}
+
+// redial tries those again that found the listen queue of a unix socket full.
+func (l *loop) redial() {
+	again := l.redials
+	l.redials = nil
+	for _, k := range again {
+		if c := &l.clients[k.Slot]; c.gen == k.Gen && c.fd < 0 && (c.state == connecting || c.state == renewing) {
+			l.connect(k.Slot)
+		}
+	}
+}
+
+// connected goes on once the TCP connection stands.
+func (l *loop) connected(slot uint32) {
+	c := &l.clients[slot]
+	if err := reactor.SocketError(int(c.fd)); err != nil {
+		l.end(slot, account.SocketReason(err))
+		return
+	}
+	if l.tls.config != nil {
+		l.startTLS(slot)
+		return
+	}
+	l.established(slot)
+}
+
+// established sends the first request over a connection.
+func (l *loop) established(slot uint32) {
+	c := &l.clients[slot]
+	if c.state == renewing {
+		l.renewed(slot)
+		return
+	}
+	c.state = opening
+	if l.send(slot, l.transport(slot).appendRequest(l, l.out[:0], slot)) && c.flags&wantsOut == 0 {
+		l.watch(slot, reactor.In)
+	}
+}
+
+// opened books a complete handshake.
+func (l *loop) opened(slot uint32) {
+	c := &l.clients[slot]
+	c.state = joining
+	l.counters.Established++
+	l.counters.Open++
+	l.connects.inFlight--
+	s := l.heldScratch(slot)
+	account.Record(l.recorder[account.OfHandshake], l.now-s.started)
+	if s.due > 0 {
+		account.Record(l.recorder[account.OfHandshakeDue], l.now-s.due)
+	}
+}
+
+// knows reports whether a client was ready before.
+func (l *loop) knows(slot uint32) bool { return l.wasReady[slot/64]&(1<<(slot%64)) != 0 }
+
+// confirmed books n confirmed channels of a client.
+func (l *loop) confirmed(slot uint32, n int) {
+	c := &l.clients[slot]
+	if c.state != joining {
+		return
+	}
+	if n < int(c.pending) {
+		c.pending -= uint16(n)
+		return
+	}
+	c.pending = 0
+	c.state = ready
+	l.counters.Ready++
+	if !l.knows(slot) {
+		l.counters.Clients++
+		if a := l.at(slot); a != nil {
+			a.Clients++
+		}
+		l.wasReady[slot/64] |= 1 << (slot % 64)
+	}
+	s := l.heldScratch(slot)
+	if !l.plan.Foreign { // which confirms nothing
+		account.Record(l.recorder[account.OfReady], l.now-s.started)
+	}
+	s.deadline = 0
+	l.markReady(slot, s.again)
+	if l.slow.active && c.flags&slow != 0 {
+		l.watch(slot, 0)
+	}
+}
+
+// renew gives a ready poll a new connection, after a while if the server wants
+// that: the answer has ended the old one, which is how HTTP/1.1 works and no
+// loss. nginx does so after keepalive_requests.
+func (l *loop) renew(slot uint32, after time.Duration) {
+	c := &l.clients[slot]
+	l.closeSocket(slot)
+	c.gen, c.state, c.flags = c.gen+1, renewing, c.flags&lasting
+	if after > 0 {
+		l.reopens.add(reopen{at: l.now + int64(after), slot: slot, kind: renewal})
+		return
+	}
+	l.dial(slot)
+}
+
+// renewed sends the next poll once the new connection stands.
+func (l *loop) renewed(slot uint32) {
+	c := &l.clients[slot]
+	c.state = ready
+	l.heldScratch(slot).deadline = 0
+	if l.send(slot, (poll{}).appendNext(l, l.out[:0], slot, l.position(slot))) && c.flags&wantsOut == 0 && l.watch(slot, l.reads(slot)) {
+		l.tidy(slot)
+	}
+}
+
+// hangUp closes a client's socket and frees what it held.
+func (l *loop) closeSocket(slot uint32) {
+	c := &l.clients[slot]
+	if l.tls.config != nil {
+		l.dropTLS(slot)
+	}
+	if c.fd >= 0 {
+		reactor.CloseFD(int(c.fd))
+	}
+	l.releaseScratch(slot)
+	c.fd = -1
+}
+
+func (l *loop) dialOptions(slot uint32) (o reactor.DialOptions) {
+	if l.clients[slot].flags&slow != 0 {
+		o.ReceiveBuffer = slowBuffer
+	}
+	return o
+}

@@ -1,0 +1,193 @@
+package client
+
+import (
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// leaves is a loop's part of closing clients: those of a ramp downwards, those
+// of a cut, or all at the end of a run.
+type leaves struct {
+	active bool
+	start  int64 // ns
+	pace   account.Pacer
+	first  uint32 // slot of the pacer's slot 0
+	next   uint32
+	limit  uint32
+	// cut: without a word, and only those with the moving flag.
+	cut bool
+}
+
+// leaveTurn is how many clients one turn closes, about 2 ms.
+const leaveTurn = 128
+
+// leave has the loop close its clients politely. It runs on the loop's
+// goroutine.
+func (l *loop) leave() {
+	l.connects.active = false
+	l.churn.active = false
+	l.reopens = reopens{}
+	l.leaves = leaves{active: true, limit: uint32(len(l.clients))}
+	l.ending = true
+}
+
+func (l *loop) leaveSlice() (more bool) {
+	v := &l.leaves
+	if !v.active {
+		return false
+	}
+	due := v.pace.Due(account.Elapsed(l.now, v.start))
+	for k := 0; v.next < v.limit && uint64(v.next-v.first) < due; k++ {
+		if k == leaveTurn {
+			return true
+		}
+		slot := v.next
+		v.next++
+		if v.cut {
+			l.resetClient(slot)
+		} else {
+			l.closeClient(slot)
+		}
+	}
+	v.active = v.next < v.limit
+	return false
+}
+
+// part closes one client politely, or gives up its handshake.
+func (l *loop) closeClient(slot uint32) {
+	c := &l.clients[slot]
+	switch c.state {
+	case connecting, opening, joining:
+		l.end(slot, account.ReasonUnfinished)
+		l.forget(slot)
+	case gone:
+		l.forget(slot)
+	case ready, renewing:
+		politely := c.state == ready
+		c.flags |= leaving
+		l.unmarkReady(slot)
+		l.parting++
+		c.state = closing
+		if !politely || !l.transport(slot).leave(l, slot) {
+			l.end(slot, "")
+		} else if c.state == closing {
+			l.scratch(slot).deadline = l.now + int64(CloseWait)
+		}
+	}
+}
+
+// cutClient resets the connection of a client that is to be cut.
+func (l *loop) resetClient(slot uint32) {
+	c := &l.clients[slot]
+	if c.flags&moving == 0 || !c.up() {
+		return
+	}
+	l.counters.Cut++
+	l.unmarkReady(slot)
+	l.parting++
+	c.flags |= leaving
+	c.state = closing
+	if c.fd >= 0 {
+		reactor.SetLinger0(int(c.fd))
+	}
+	l.end(slot, "")
+}
+
+// lose books the end of a client that the run did not ask for, once.
+func (l *loop) lose(slot uint32, why account.Reason) {
+	c := &l.clients[slot]
+	if c.flags&(leaving|booked) != 0 {
+		return
+	}
+	c.flags |= booked
+	if c.up() {
+		l.unmarkReady(slot)
+		if c.flags&slow != 0 && l.slow.active {
+			l.counters.SlowLost++
+			l.tallies[account.SlowLosses].Add(why, 1)
+			return
+		}
+		if a := l.at(slot); a != nil {
+			a.Lost++
+		}
+		if l.cutByProxy(slot, why) {
+			return
+		}
+		l.counters.Lost++
+		l.tallies[account.Losses].Add(why, 1)
+		return
+	}
+	// How long the handshake would have taken nobody knows, but longer than this.
+	if s := l.heldScratch(slot); s != nil && s.due > 0 && c.state < joining && (why == account.ReasonTimeout || why == account.ReasonTimedOut) {
+		account.Record(l.recorder[account.OfHandshakeDue], l.now-s.due)
+	}
+	if l.proxy.isAway(slot) {
+		l.counters.ProxyRetried++
+		l.tallies[account.Retries].Add(why, 1)
+	} else if l.knows(slot) {
+		l.counters.Retried++
+		l.tallies[account.Retries].Add(why, 1)
+	} else {
+		l.counters.Failed++
+		if a := l.at(slot); a != nil {
+			a.Failed++
+		}
+		l.tallies[account.Failures].Add(why, 1)
+	}
+	if c.state < joining {
+		l.connects.inFlight--
+	}
+}
+
+// end closes a client's socket and frees what it held.
+func (l *loop) end(slot uint32, why account.Reason) {
+	c := &l.clients[slot]
+	if c.state == gone {
+		return
+	}
+	l.lose(slot, why)
+	if c.flags&leaving != 0 {
+		l.parting--
+		l.counters.Closed++
+	}
+	if c.state >= joining {
+		l.counters.Open--
+	}
+	l.openAgain(slot)
+	l.closeSocket(slot)
+	c.state = gone
+}
+
+// closeAll closes what is still open, after the reactor has stopped.
+func (l *loop) closeAll() {
+	for slot := range l.clients {
+		if c := &l.clients[slot]; c.state != waiting && c.state != gone && c.fd >= 0 {
+			l.closeSocket(uint32(slot))
+			c.state = gone
+		}
+	}
+}
+
+// rose books that a client has become ready; again: not for the first time.
+func (l *loop) markReady(slot uint32, again bool) {
+	l.up++
+	if l.clients[slot].flags&moving != 0 {
+		l.moversUp++
+	}
+	switch {
+	case l.proxy.isAway(slot):
+		l.counters.ProxyReturned++
+		l.forget(slot)
+	case again:
+		l.counters.Returned++
+	}
+}
+
+// fell books that a ready client no longer is.
+func (l *loop) unmarkReady(slot uint32) {
+	l.unhear(slot)
+	l.up--
+	if l.clients[slot].flags&moving != 0 {
+		l.moversUp--
+	}
+}

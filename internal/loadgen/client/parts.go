@@ -1,0 +1,72 @@
+package client
+
+import (
+	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// slowBuffer is the receive buffer of a slow client, so that it falls behind
+// by what the server holds and not by what its own kernel does.
+const slowBuffer = 4096
+
+// assign gives a loop's clients their parts.
+func (l *loop) assign(c plan.Roles) {
+	for k, number := range c.Order {
+		if uint32(number)%l.stride != l.index {
+			continue
+		}
+		part := &l.clients[uint32(number)/l.stride]
+		if k < c.Movers {
+			part.flags |= moving
+			l.movers = append(l.movers, uint32(number)/l.stride)
+		} else {
+			part.flags |= slow
+			l.slow.slots = append(l.slow.slots, uint32(number)/l.stride)
+		}
+	}
+}
+
+// slowState is a loop's part of clients that don't read, or trickle.
+type slowState struct {
+	slots  []uint32
+	active bool
+	each   int // bytes that each of them reads in a scanEvery; 0: none
+}
+
+// slowDown has the slow clients stop reading, but for rate bytes a second. It
+// runs on the loop's goroutine.
+func (l *loop) slowDown(rate int) {
+	l.slow.active = true
+	if rate > 0 {
+		l.slow.each = max(int(time.Duration(rate)*time.Duration(scanEvery)/time.Second), 1)
+	}
+	for _, slot := range l.slow.slots {
+		if l.clients[slot].state == ready {
+			l.watch(slot, 0)
+		}
+	}
+}
+
+// speedUp has them read all that has gathered, and what ended them with it.
+func (l *loop) speedUp() {
+	l.slow.each = 0
+	for _, slot := range l.slow.slots {
+		if l.clients[slot].state == ready {
+			l.watch(slot, reactor.In)
+		}
+	}
+}
+
+// trickle reads a little for each slow client.
+func (l *loop) trickle() {
+	if !l.slow.active || l.slow.each == 0 {
+		return
+	}
+	for _, slot := range l.slow.slots {
+		if l.clients[slot].state == ready {
+			l.readUpTo(slot, min(l.slow.each, len(l.in)))
+		}
+	}
+}

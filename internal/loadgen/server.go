@@ -1,0 +1,243 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
+	"github.com/pushgate/pushgate/internal/probe"
+)
+
+// sampleServer returns the server's figures, nil where they can't be had.
+func (r *run) sampleServer() *probe.ProcessSample {
+	if r.watch == nil {
+		return nil
+	}
+	s, err := r.watch.sample()
+	if err != nil {
+		if !r.unread {
+			r.unread = true
+			r.warn("the server's process can't be read any more: %v; its figures are not measured", err)
+		}
+		if r.result.Server != nil {
+			r.result.Server.Unread = true
+		}
+		return nil
+	}
+	return &s
+}
+
+// bookServer takes a sample for the result.
+func (r *run) bookServer(into *probe.ProcessSample) {
+	if s := r.sampleServer(); s != nil {
+		*into = *s
+	}
+}
+
+// watchServer begins the books on the server's process.
+func (r *run) watchServer() {
+	if r.watch != nil {
+		s := &result.Server{PID: r.watch.PID(), Name: r.watch.name}
+		r.result.Server = s
+		r.bookServer(&s.Before)
+		s.MetricsBefore, _ = r.sampleMetrics()
+	}
+	if r.kernel != nil {
+		if k, err := r.kernel.Sample(); err == nil {
+			r.result.Kernel = &result.Kernel{Before: k}
+		}
+	}
+}
+
+// sampleMetrics reads the gateway's metrics; nil without --admin.
+func (r *run) sampleMetrics() (*result.MetricsSample, error) {
+	if r.metrics == nil {
+		return nil, nil
+	}
+	m, err := r.metrics.sample(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// sampleKernel reads the kernel's figures; where they can't be had any more,
+// the result has none.
+func (r *run) sampleKernel(into *probe.KernelSample) {
+	s, err := r.kernel.Sample()
+	if err != nil {
+		r.warn("the kernel's figures can't be read any more: %v", err)
+		r.result.Kernel = nil
+		return
+	}
+	*into = s
+}
+
+// bookConnected notes how server and kernel are once the clients are up.
+func (r *run) bookConnected() {
+	r.top = r.clients.Totals().Open
+	if s := r.result.Server; s != nil {
+		r.bookServer(&s.Connected)
+		s.MetricsConnected, _ = r.sampleMetrics()
+	}
+	if k := r.result.Kernel; k != nil {
+		r.sampleKernel(&k.Connected)
+	}
+}
+
+// serverProcess is the process that the run measures.
+type serverProcess struct {
+	name   string
+	family bool // with all that descend from it
+	pid    atomic.Int64
+}
+
+// errNoProcess says that the target's process can't be found, for example
+// because it belongs to another user or another host.
+var errNoProcess = errors.New("the server's process was not found: name it with --pid, or run as its user")
+
+// findServer finds the process by its id, or the one that listens at the target
+// if pid is 0.
+func findServer(pid int, target *plan.Target, family bool) (*serverProcess, error) {
+	w := &serverProcess{family: family}
+	w.pid.Store(int64(pid))
+	if pid == 0 {
+		if err := w.find(target); err != nil {
+			return nil, err
+		}
+	}
+	w.name = probe.Name(w.PID())
+	if w.name == "" {
+		return nil, &plan.UsageError{Flag: "--pid", Value: fmt.Sprint(pid), Want: "no such process"}
+	}
+	_, err := w.sample()
+	return w, err
+}
+
+// find looks for the process that listens at the target now.
+func (w *serverProcess) find(target *plan.Target) error {
+	pid, err := probe.Listener(target.Addrs, target.Socket)
+	switch {
+	case errors.Is(err, probe.ErrNoListener):
+		return errNoProcess
+	case err != nil:
+		return err
+	case w.family:
+		pid = probe.FamilyHead(pid)
+	}
+	w.pid.Store(int64(pid))
+	return nil
+}
+
+// PID returns the process's id, 0 where no process is known.
+func (w *serverProcess) PID() int {
+	if w == nil {
+		return 0
+	}
+	return int(w.pid.Load())
+}
+
+func (w *serverProcess) sample() (probe.ProcessSample, error) {
+	if w.family {
+		return probe.Family(w.PID())
+	}
+	return probe.Process(w.PID())
+}
+
+// scrapeTimeout keeps an overloaded gateway from stopping the series.
+const scrapeTimeout = 500 * time.Millisecond
+
+// metricsWatch reads /metrics of a gateway's admin listener.
+type metricsWatch struct {
+	url    string
+	client *http.Client
+}
+
+// watchMetrics reads once, so that a wrong address is told at once.
+func watchMetrics(ctx context.Context, c plan.Config) (*metricsWatch, error) {
+	refuse := func(format string, args ...any) error {
+		return &plan.UsageError{Flag: "--admin", Value: plan.PrintableURL(c.Admin), Want: fmt.Sprintf(format, args...)}
+	}
+	text := c.Admin
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, refuse("want the gateway's admin.listen, such as 127.0.0.1:8081")
+	}
+	a, err := plan.Resolve(ctx, u.Hostname())
+	if err != nil {
+		return nil, refuse("%v", err)
+	}
+	if !a.IsLoopback() && !c.AllowRemote {
+		return nil, refuse("%s", plan.NotThisHost(a))
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = "/metrics"
+	}
+	w := &metricsWatch{url: u.String(), client: &http.Client{
+		Timeout:   scrapeTimeout,
+		Transport: &http.Transport{MaxIdleConns: 1, DisableCompression: true},
+	}}
+	s, err := w.sample(ctx)
+	if err == nil && len(s.Values) == 0 {
+		err = errors.New("it answers, but not with a gateway's metrics: want admin.listen")
+	}
+	if err != nil {
+		w.Close()
+		return nil, refuse("%v", err)
+	}
+	return w, nil
+}
+
+func (w *metricsWatch) Close() { w.client.CloseIdleConnections() }
+
+// ownMetrics is how the names of a gateway's own metrics start.
+const ownMetrics = "gateway_"
+
+func (w *metricsWatch) sample(ctx context.Context) (s result.MetricsSample, err error) {
+	m, err := probe.Scrape(ctx, w.client, w.url)
+	return result.MetricsSample{
+		Heap:       uint64(m["go_memstats_heap_alloc_bytes"]),
+		HeapInUse:  uint64(m["go_memstats_heap_inuse_bytes"]),
+		GCPauses:   m["go_gc_duration_seconds_sum"],
+		Goroutines: int(m["go_goroutines"]),
+		Values:     m.Sums(ownMetrics),
+	}, err
+}
+
+// hostBound is the share of all CPUs from which on programs wait for one.
+const hostBound = 0.95
+
+// judgeKernel warns of what the kernel did to the run.
+func (r *run) judgeKernel() {
+	k := r.result.Kernel
+	if k == nil {
+		return
+	}
+	at, open := k.After, r.result.Counters.Open
+	if len(r.result.Steps) > 0 {
+		at, open = k.Connected, r.top
+	}
+	k.PerConnection(at, open)
+	if n := k.After.Overflows; n > 0 {
+		r.warn("the kernel dropped %d connects because a listen queue was full: raise net.core.somaxconn and the gateway's socket.backlog", n)
+	}
+	full := 0
+	for _, x := range r.result.Series {
+		if x.HostCPU > hostBound && x.Phase != result.PhaseHold && x.Phase != result.PhaseLeave {
+			full++
+		}
+	}
+	if full >= boundSeconds {
+		r.warn("HOST-BOUND: in %d seconds under load the CPUs of this host were over %.0f %% busy, with loadgen and whatever else runs here beside the server; latencies are longer than on a host of its own", full, hostBound*100)
+	}
+}
