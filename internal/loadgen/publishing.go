@@ -243,7 +243,7 @@ func (w *publishing) flush(ctx context.Context) error {
 	return err
 }
 
-// lapsed takes a message that Redis may not have off what is expected.
+// notExpected takes a message that Redis may not have off what is expected.
 func (w *publishing) notExpected(s account.Stamp, f publish.Result) {
 	w.expected -= uint64(w.listeners[s.Channel])
 	w.expectedMoved -= uint64(w.moved[s.Channel])

@@ -117,13 +117,13 @@ func (r *run) unreached(out []netip.AddrPort) {
 	}
 }
 
-// enter begins a phase whose end is not known.
+// begin begins a phase whose end is not known.
 func (r *run) begin(p result.Phase) {
 	r.phaseEnds.Store(0)
 	r.phase.Store(p)
 }
 
-// rest lets a time of the present phase pass.
+// pause lets a time of the present phase pass.
 func (r *run) pause(ctx context.Context, d time.Duration) error {
 	r.lasts(d)
 	defer r.phaseEnds.Store(0)

@@ -1,6 +1,6 @@
 package account
 
-// audit is what subscriptions miss of what was published.
+// Audit is what subscriptions miss of what was published.
 type Audit struct {
 	Missing    uint64   `json:"missing"`
 	Moved      uint64   `json:"moved"`   // of it, of clients that the run cut
@@ -11,7 +11,7 @@ type Audit struct {
 	Exact      bool     `json:"exact"`
 }
 
-// maxExamples is how many incomplete subscriptions a result names.
+// MaxExamples is how many incomplete subscriptions a result names.
 const MaxExamples = 5
 
 func (a *Audit) Add(o Audit) {
@@ -24,7 +24,7 @@ func (a *Audit) Add(o Audit) {
 	a.Examples = append(a.Examples, o.Examples[:min(len(o.Examples), MaxExamples-len(a.Examples))]...)
 }
 
-// lapse is a message that no client is expected to get: it was never sent, or
+// Lapse is a message that no client is expected to get: it was never sent, or
 // nobody knows.
 type Lapse struct {
 	Channel uint32 `json:"channel"`
@@ -32,7 +32,7 @@ type Lapse struct {
 	Unknown bool   `json:"unknown,omitempty"`
 }
 
-// excuse takes the lapses of a channel off what a subscription misses, and
+// Excuse takes the lapses of a channel off what a subscription misses, and
 // finds the first message that is missed all the same.
 func (a *Audit) Excuse(g *Ledger, sub uint32, lapses []Lapse, ch, published uint32, n uint64, first uint32) (uint64, uint32) {
 	excused := make(map[uint32]bool)

@@ -63,15 +63,15 @@ type Counters struct {
 	TLSTime       uint64 `json:"tls_handshake_ns,omitempty"` // that loadgen's loops spent on them
 }
 
-// settled is how many attempts have come to their end.
+// Settled is how many attempts have come to their end.
 func (c *Counters) Settled() uint64 {
 	return c.Ready - c.ProxyReturned + c.Failed + c.Retried + c.Untried
 }
 
-// add adds those of others.
+// Add adds those of others.
 func (c *Counters) Add(o *Counters) { c.sum(o, 1) }
 
-// subtract leaves the difference to an earlier reading.
+// Subtract leaves the difference to an earlier reading.
 func (c *Counters) Subtract(before *Counters) { c.sum(before, ^uint64(0)) }
 
 func (c *Counters) sum(o *Counters, factor uint64) {
@@ -81,7 +81,7 @@ func (c *Counters) sum(o *Counters, factor uint64) {
 	}
 }
 
-// totals decide how a run goes on: the loops show them between two collections.
+// Totals decide how a run goes on: the loops show them between two collections.
 type Totals struct {
 	Settled, Ready, Lost, Open, Delivered uint64
 	Moved, Returned, Cut                  uint64
@@ -90,10 +90,10 @@ type Totals struct {
 	Latest                                int64 // when the last delivery came, ns
 }
 
-// nobody reports whether no client is there, nor on its way back.
+// Nobody reports whether no client is there, nor on its way back.
 func (t *Totals) Nobody() bool { return t.Up == 0 && t.Away == 0 }
 
-// add sums up the totals of several loops or processes.
+// Add sums up the totals of several loops or processes.
 func (t *Totals) Add(o *Totals) {
 	t.Settled += o.Settled
 	t.Ready += o.Ready
@@ -119,7 +119,7 @@ type Address struct {
 	Lost    uint64 `json:"lost"`    // connections of ready clients that ended, not by the run
 }
 
-// addAddresses sums up accounts by their address: another host may know other
+// AddAddresses sums up accounts by their address: another host may know other
 // ones by the same name.
 func AddAddresses(all, more []Address) []Address {
 	for _, x := range more {

@@ -20,7 +20,7 @@ func NewHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(latencyLowest, LatencyHighest, latencyDigits)
 }
 
-// record adds one value.
+// Record adds one value.
 func Record(h *hdrhistogram.Histogram, ns int64) {
 	// In range by the bounds, so there is no error to see.
 	_ = h.RecordValue(min(max(ns, 0), LatencyHighest))
@@ -66,7 +66,7 @@ const (
 
 var LatencyNames = [latencyKinds]string{LatencyHandshake, LatencyPaced, LatencyReady, LatencyDelivery, LatencySent}
 
-// recorder is one loop's histograms, or the sum of several loops'.
+// Recorder is one loop's histograms, or the sum of several loops'.
 type Recorder [latencyKinds]*hdrhistogram.Histogram
 
 func NewRecorder() (r Recorder) {
@@ -76,7 +76,7 @@ func NewRecorder() (r Recorder) {
 	return r
 }
 
-// latencies summarizes a recorder.
+// Latencies summarizes a recorder.
 type Latencies [latencyKinds]Latency
 
 func (r *Recorder) Summary() (l Latencies) {
@@ -86,7 +86,7 @@ func (r *Recorder) Summary() (l Latencies) {
 	return l
 }
 
-// copyTo adds everything to another recorder.
+// CopyTo adds everything to another recorder.
 func (r *Recorder) CopyTo(into *Recorder) {
 	for i, h := range r {
 		if h.TotalCount() > 0 {
@@ -95,7 +95,7 @@ func (r *Recorder) CopyTo(into *Recorder) {
 	}
 }
 
-// drain moves everything into another recorder.
+// Drain moves everything into another recorder.
 func (r *Recorder) Drain(into *Recorder) {
 	r.CopyTo(into)
 	r.Reset()

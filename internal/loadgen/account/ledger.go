@@ -9,7 +9,7 @@ import (
 // about 100 B each with the map around them.
 const maxHoles = 1 << 18
 
-// ledger accounts for the messages of one loop's subscriptions. A subscription
+// Ledger accounts for the messages of one loop's subscriptions. A subscription
 // that gets what it should in order costs the 4 bytes of its last sequence
 // number; only what is missing in between is written down.
 type Ledger struct {
@@ -44,7 +44,7 @@ func NewLedger(subscriptions int) Ledger {
 	}
 }
 
-// observe books one delivery and reports whether it is the first of its
+// Observe books one delivery and reports whether it is the first of its
 // message.
 func (g *Ledger) Observe(sub, seq uint32) (first bool) {
 	last := g.last[sub]
@@ -71,7 +71,7 @@ func (g *Ledger) Observe(sub, seq uint32) (first bool) {
 // stillAway ends a span of which nobody knows the end yet.
 const stillAway = math.MaxUint32
 
-// leave notes that a subscription's connection was cut.
+// Leave notes that a subscription's connection was cut.
 func (g *Ledger) Leave(sub uint32) {
 	spans := g.away[sub]
 	if n := len(spans); n == 0 || spans[n-1].to != stillAway {
@@ -92,7 +92,7 @@ func (g *Ledger) back(sub, seq uint32) {
 	}
 }
 
-// missedAway returns how many of the missing messages 1 to published passed while
+// MissedAway returns how many of the missing messages 1 to published passed while
 // a subscription was cut.
 func (g *Ledger) MissedAway(sub, published uint32) (n uint64) {
 	for _, span := range g.away[sub] {
@@ -162,7 +162,7 @@ func (g *Ledger) fill(sub, seq uint32) bool {
 
 func (h hole) size() uint64 { return uint64(h.to-h.from) + 1 }
 
-// missing returns how many of the published messages 1 to published have not
+// Missing returns how many of the published messages 1 to published have not
 // come to a subscription, and the first one where it is known.
 func (g *Ledger) Missing(sub, published uint32) (n uint64, first uint32) {
 	n = g.forgotten[sub]
@@ -184,7 +184,7 @@ func (g *Ledger) Missing(sub, published uint32) (n uint64, first uint32) {
 	return n, first
 }
 
-// begin starts a subscription's account afresh behind a number.
+// Begin starts a subscription's account afresh behind a number.
 func (g *Ledger) Begin(sub, seq uint32) {
 	g.last[sub] = seq
 	g.spans -= len(g.holes[sub])
@@ -193,7 +193,7 @@ func (g *Ledger) Begin(sub, seq uint32) {
 	delete(g.away, sub)
 }
 
-// exact reports whether duplicates and late messages were told apart.
+// Exact reports whether duplicates and late messages were told apart.
 func (g *Ledger) Exact() bool { return len(g.forgotten) == 0 }
 
 // lacks reports whether a message has not come to a subscription.

@@ -48,9 +48,9 @@ func (p Pacer) Due(elapsed time.Duration) uint64 {
 	return n
 }
 
-// timeSince is the time between two readings of the engine's clock.
+// Elapsed is the time between two readings of the engine's clock.
 func Elapsed(now, then int64) time.Duration { return time.Duration(now - then) }
 
-// lateAfter is how long after its time a slot may be sent before it counts as
+// LateAfter is how long after its time a slot may be sent before it counts as
 // late.
 const LateAfter = 5 * time.Millisecond

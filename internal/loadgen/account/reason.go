@@ -60,7 +60,7 @@ const (
 	maxWordings        = 5 // of one reason
 )
 
-// socketReason finds the word for what the kernel said.
+// SocketReason finds the word for what the kernel said.
 func SocketReason(err error) Reason {
 	for _, m := range [...]struct {
 		errno  error
@@ -90,7 +90,7 @@ func StatusReason(status int) Reason { return Reason(fmt.Sprintf(reasonStatusFor
 
 func ClosedReason(code int) Reason { return Reason(fmt.Sprintf(reasonClosedFormat, code)) }
 
-// answerReason finds the word for an HTTP answer, with what its body says if that
+// AnswerReason finds the word for an HTTP answer, with what its body says if that
 // is an error in JSON or a line of text.
 func AnswerReason(status int, contentType string, body []byte) Reason {
 	switch kind := strings.ToLower(contentType); {
@@ -102,7 +102,7 @@ func AnswerReason(status int, contentType string, body []byte) Reason {
 	return StatusReason(status)
 }
 
-// with adds the server's own words.
+// With adds the server's own words.
 func (r Reason) With(words string) Reason {
 	if words == "" {
 		return r
@@ -126,10 +126,10 @@ func (r Reason) bare() Reason {
 	return Reason(kind + rest)
 }
 
-// words reports whether a reason has the server's own words.
+// Words reports whether a reason has the server's own words.
 func (r Reason) Words() bool { return r.bare() != r }
 
-// foreignReason makes a reason with text of the server's.
+// TextReason makes a reason with text of the server's.
 func TextReason(prefix string, text []byte) Reason {
 	if len(text) > MaxReasonText {
 		text = text[:MaxReasonText]
@@ -137,7 +137,7 @@ func TextReason(prefix string, text []byte) Reason {
 	return Reason(fmt.Sprintf("%s%s", prefix, Printable(text)))
 }
 
-// printable replaces what doesn't belong on a line of a report.
+// Printable replaces what doesn't belong on a line of a report.
 func Printable(text []byte) []byte {
 	clean := make([]byte, len(text))
 	for i, b := range text {
@@ -176,7 +176,7 @@ func (t *Tallies) Merge(from *Tallies) {
 	}
 }
 
-// tally counts by reason. The server's texts can't make it grow without end.
+// Tally counts by reason. The server's texts can't make it grow without end.
 type Tally map[Reason]uint64
 
 func (t Tally) Add(r Reason, n uint64) {
@@ -205,7 +205,7 @@ func (t Tally) merge(from Tally) {
 	}
 }
 
-// hints says what to change for each reason that there is a word for, the most
+// Hints says what to change for each reason that there is a word for, the most
 // frequent first.
 func Hints(foreign bool, of ...Tally) (all []string) {
 	for _, why := range ByCount(Merged(of...)) {
@@ -227,7 +227,7 @@ func Merged(of ...Tally) Tally {
 	return all
 }
 
-// closes leaves the reasons that a gateway gave: why a client's connection
+// Closes leaves the reasons that a gateway gave: why a client's connection
 // broke says something else once it was ready.
 func (t Tally) Closes() Tally {
 	all := make(Tally)
@@ -310,7 +310,7 @@ const (
 	ReasonName   Reason = ReasonTLS + "certificate for another name"
 )
 
-// fromProxy reports whether a proxy ends connections for the reason.
+// FromProxy reports whether a proxy ends connections for the reason.
 func (r Reason) FromProxy() bool {
 	switch r {
 	case ReasonCut, ReasonReset, ReasonRefused, ReasonTimedOut, ReasonTimeout:
@@ -337,7 +337,7 @@ func (r Reason) foreignHint() (hint string, ok bool) {
 	return "", false
 }
 
-// jsonMessage returns the text of a gateway's error, and of others' that are
+// JsonMessage returns the text of a gateway's error, and of others' that are
 // written like it; empty where there is none.
 func JsonMessage(body []byte) string {
 	var answer struct {
@@ -367,7 +367,7 @@ func quoted(text []byte) string {
 	return `"` + string(bytes.TrimSpace(line)) + `"`
 }
 
-// byCount lists reasons, the most frequent first.
+// ByCount lists reasons, the most frequent first.
 func ByCount(t Tally) []Reason {
 	all := make([]Reason, 0, len(t))
 	for r := range t {

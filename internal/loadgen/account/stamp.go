@@ -32,10 +32,10 @@ const (
 
 var stampCoding = base64.RawURLEncoding
 
-// minPayload is the length of a payload without padding.
+// MinPayload is the length of a payload without padding.
 const MinPayload = len(StampRun) + RunLength + len(stampAt) + StampText + len(stampEnd)
 
-// appendPayload appends a payload of size bytes, at least minPayload.
+// AppendPayload appends a payload of size bytes, at least minPayload.
 func AppendPayload(dst []byte, run string, s Stamp, size int) []byte {
 	dst = append(dst, StampRun...)
 	dst = append(dst, run...)
@@ -56,7 +56,7 @@ func (s Stamp) appendText(dst []byte) []byte {
 	return stampCoding.AppendEncode(dst, b[:])
 }
 
-// readStamp reads them; false where they are damaged.
+// ReadStamp reads them; false where they are damaged.
 func ReadStamp(text []byte) (s Stamp, ok bool) {
 	var b [stampLength]byte
 	if n, err := stampCoding.Decode(b[:], text); err != nil || n < stampLength {
@@ -81,7 +81,7 @@ const (
 	stampFound
 )
 
-// findStamp returns the first stamp in p and the rest of p behind it.
+// FindStamp returns the first stamp in p and the rest of p behind it.
 func FindStamp(p []byte, run string) (s Stamp, rest []byte, r stampResult) {
 	i := bytes.Index(p, []byte(StampRun))
 	if i < 0 {
@@ -117,14 +117,14 @@ const ForeignDot = '.'
 // minForeign is the length of one without padding.
 const minForeign = RunLength + 1 + StampText
 
-// appendForeignPayload appends one of size bytes, at least minForeign.
+// AppendForeignPayload appends one of size bytes, at least minForeign.
 func AppendForeignPayload(dst []byte, run string, s Stamp, size int) []byte {
 	dst = append(append(dst, run...), ForeignDot)
 	dst = s.appendText(dst)
 	return append(dst, bytes.Repeat([]byte("x"), max(size-minForeign, 0))...)
 }
 
-// findForeignStamp returns the first stamp in p, wherever it is, and the rest of
+// FindForeignStamp returns the first stamp in p, wherever it is, and the rest of
 // p behind it.
 func FindForeignStamp(p []byte, run string) (s Stamp, rest []byte, r stampResult) {
 	for {

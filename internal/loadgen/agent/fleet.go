@@ -24,7 +24,7 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
-// fleet is the other processes that hold a run's clients. Process k of n holds
+// Fleet is the other processes that hold a run's clients. Process k of n holds
 // the clients k, k+n, k+2n, ...
 type Fleet struct {
 	clock    client.Clock
@@ -76,7 +76,7 @@ const (
 	agentAnswer = 30 * time.Second
 )
 
-// newFleet starts the processes of a plan and gives them their shares. It
+// New starts the processes of a plan and gives them their shares. It
 // closes what it has started when it fails.
 func New(ctx context.Context, p *plan.Plan, c client.Clock, s *client.Signals) (*Fleet, error) {
 	f := &Fleet{clock: c, reach: runtime.GOMAXPROCS(0), patience: cmp.Or(p.AgentPatience, agentAnswer)}
@@ -292,7 +292,7 @@ func (a *agent) do(ctx context.Context, o client.Command) (client.Answer, error)
 	return a.await(ctx, reply, a.patience)
 }
 
-// order gives an order to all and merges their answers. The error tells of
+// Execute gives an order to all and merges their answers. The error tells of
 // all that did not do it.
 func (f *Fleet) Execute(o client.Command) (sum client.Answer, err error) {
 	replies := make([]chan client.Answer, len(f.agents))
@@ -337,7 +337,7 @@ func (f *Fleet) Collect() (*client.Snapshot, error) {
 	return sum, errors.Join(errs...)
 }
 
-// totals sums up what the processes said last.
+// Totals sums up what the processes said last.
 func (f *Fleet) Totals() (t account.Totals) {
 	for _, a := range f.agents {
 		a.mu.Lock()
@@ -350,7 +350,7 @@ func (f *Fleet) Totals() (t account.Totals) {
 // CPUs is how many CPUs the processes can use.
 func (f *Fleet) CPUs() int { return f.reach }
 
-// close ends all processes and waits for them.
+// Close ends all processes and waits for them.
 func (f *Fleet) Close() {
 	for _, a := range f.agents {
 		a.mu.Lock()
@@ -426,7 +426,7 @@ func (a *agent) compareClock(ctx context.Context, now func() int64) (clockReadin
 	})
 }
 
-// results lists the processes, with their clocks compared again.
+// Results lists the processes, with their clocks compared again.
 func (f *Fleet) Results(ctx context.Context) (all []result.Agent) {
 	for _, a := range f.agents {
 		if c, err := a.compareClock(ctx, f.clock.Now); err == nil {

@@ -27,7 +27,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, ahead time.Duration
 	return (&server{encoder: json.NewEncoder(out), clock: client.NewClock(ahead), ahead: ahead}).run(ctx, in)
 }
 
-// served is the state of one agent.
+// server is the state of one agent.
 type server struct {
 	// Immutable
 	clock client.Clock // before there is an engine

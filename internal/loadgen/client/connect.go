@@ -11,6 +11,7 @@ import (
 
 // connects is a loop's part of a ramp upwards. Slots below next were opened.
 type connects struct {
+	l        *loop
 	active   bool
 	start    int64 // ns
 	pace     account.Pacer
@@ -19,6 +20,8 @@ type connects struct {
 	limit    uint32
 	inFlight int
 	most     int
+	// Connects to a unix socket that are to be tried again.
+	redials []reactor.Key
 }
 
 // connectTurn is how many connects one turn starts, about 2 ms.
@@ -29,145 +32,144 @@ const connectTurn = 32
 const giveUpAfter = 10
 
 // share returns how many of the first n clients are this loop's.
-func (l *loop) share(n int) uint32 {
-	if n <= int(l.index) {
+func (d *connects) share(n int) uint32 {
+	if n <= int(d.l.index) {
 		return 0
 	}
-	return uint32((n - int(l.index) + int(l.stride) - 1) / int(l.stride))
+	return uint32((n - int(d.l.index) + int(d.l.stride) - 1) / int(d.l.stride))
 }
 
 // ramp has the loop open clients, or close the last ones, until its share of
 // target is left. It runs on the loop's goroutine and returns how many are to
 // be opened.
-func (l *loop) ramp(target int, rate float64, inFlight int) (opening uint64) {
-	c, limit := &l.connects, l.share(target)
-	c.most = max(inFlight, 1)
-	if limit < c.next {
-		l.leaves = leaves{active: true, start: l.engine.Clock.Now(), pace: account.NewPacer(rate), first: limit, next: limit, limit: c.next}
-		c.next = limit
+func (d *connects) ramp(target int, rate float64, inFlight int) (opening uint64) {
+	limit := d.l.share(target)
+	d.most = max(inFlight, 1)
+	if limit < d.next {
+		d.l.leaves = leaves{l: d.l, active: true, start: d.l.engine.Clock.Now(), pace: account.NewPacer(rate), first: limit, next: limit, limit: d.next}
+		d.next = limit
 		return 0
 	}
-	c.active, c.start, c.pace = true, l.engine.Clock.Now(), account.NewPacer(rate)
-	c.first, c.limit = c.next, limit
-	return uint64(limit - c.first)
+	d.active, d.start, d.pace = true, d.l.engine.Clock.Now(), account.NewPacer(rate)
+	d.first, d.limit = d.next, limit
+	return uint64(limit - d.first)
 }
 
 // connectSlice starts the connects that are due and fit.
-func (l *loop) connectSlice() (more bool) {
-	c := &l.connects
-	if !c.active {
+func (d *connects) connectSlice() (more bool) {
+	if !d.active {
 		return false
 	}
-	if l.counters.Established == 0 && l.counters.Failed >= uint64(max(c.most, giveUpAfter)) {
-		l.counters.Untried += uint64(c.limit - c.next)
-		c.limit = c.next
+	if d.l.counters.Established == 0 && d.l.counters.Failed >= uint64(max(d.most, giveUpAfter)) {
+		d.l.counters.Untried += uint64(d.limit - d.next)
+		d.limit = d.next
 	}
-	elapsed := account.Elapsed(l.now, c.start)
-	due := c.pace.Due(elapsed)
-	for k := 0; c.next < c.limit && c.inFlight < c.most && uint64(c.next-c.first) < due; k++ {
+	elapsed := account.Elapsed(d.l.now, d.start)
+	due := d.pace.Due(elapsed)
+	for k := 0; d.next < d.limit && d.inFlight < d.most && uint64(d.next-d.first) < due; k++ {
 		if k == connectTurn {
 			return true
 		}
-		slot := c.next
-		c.next++
+		slot := d.next
+		d.next++
 		intended := int64(0)
-		if c.pace.Rate > 0 {
-			at := c.pace.At(uint64(slot - c.first))
-			l.late(elapsed - at)
-			intended = c.start + int64(at)
+		if d.pace.Rate > 0 {
+			at := d.pace.At(uint64(slot - d.first))
+			d.l.late(elapsed - at)
+			intended = d.start + int64(at)
 		}
-		l.open(reopen{slot: slot, due: intended})
+		d.l.open(reopen{slot: slot, due: intended})
 	}
-	c.active = c.next < c.limit
+	d.active = d.next < d.limit
 	return false
 }
 
 // open starts one connection.
-func (l *loop) open(x reopen) {
+func (d *connects) open(x reopen) {
 	slot := x.slot
-	c := &l.clients[slot]
+	c := &d.l.clients[slot]
 	if c.state == closing {
-		l.end(slot, "") // the server still owes its end of the stream
+		d.l.end(slot, "") // the server still owes its end of the stream
 	}
-	*c = client{gen: c.gen + 1, state: connecting, flags: c.flags & lasting, pending: uint16(l.plan.ChannelSet.PerClient())}
-	l.counters.Attempted++
-	l.connects.inFlight++
-	s := l.scratch(slot)
+	*c = client{gen: c.gen + 1, state: connecting, flags: c.flags & lasting, pending: uint16(d.l.plan.ChannelSet.PerClient())}
+	d.l.counters.Attempted++
+	d.inFlight++
+	s := d.l.scratch(slot)
 	s.due, s.first, s.again, s.attempt, s.resume = x.due, x.first, x.again, x.attempt, x.resume
-	l.dial(slot)
+	d.l.dial(slot)
 }
 
 // dial begins the connection of a client.
-func (l *loop) dial(slot uint32) {
-	s := l.scratch(slot)
-	s.started = l.engine.Clock.Now()
-	s.deadline = s.started + int64(l.plan.Timeout)
-	l.connect(slot)
+func (d *connects) dial(slot uint32) {
+	s := d.l.scratch(slot)
+	s.started = d.l.engine.Clock.Now()
+	s.deadline = s.started + int64(d.l.plan.Timeout)
+	d.l.connect(slot)
 }
 
 // connect begins the connection itself.
-func (l *loop) connect(slot uint32) {
-	c := &l.clients[slot]
-	fd, err := l.socket(slot)
-	if l.plan.Target.Socket != "" && errors.Is(err, syscall.EAGAIN) {
+func (d *connects) connect(slot uint32) {
+	c := &d.l.clients[slot]
+	fd, err := d.l.socket(slot)
+	if d.l.plan.Target.Socket != "" && errors.Is(err, syscall.EAGAIN) {
 		// Where TCP would try again by itself.
 		c.fd = -1
-		l.redials = append(l.redials, reactor.Key{Slot: slot, Gen: c.gen})
+		d.redials = append(d.redials, reactor.Key{Slot: slot, Gen: c.gen})
 		return
 	}
 	c.fd = int32(fd)
 	if err != nil {
-		l.end(slot, account.SocketReason(err))
+		d.l.end(slot, account.SocketReason(err))
 		return
 	}
-	if err := l.reactor.Add(fd, reactor.Key{Slot: slot, Gen: c.gen}, reactor.Out); err != nil {
-		l.end(slot, account.ReasonUnregistered)
+	if err := d.l.reactor.Add(fd, reactor.Key{Slot: slot, Gen: c.gen}, reactor.Out); err != nil {
+		d.l.end(slot, account.ReasonUnregistered)
 	}
 }
 
-func (l *loop) socket(slot uint32) (fd int, err error) {
-	if path := l.plan.Target.Socket; path != "" {
-		return reactor.ConnectUnix(path, l.dialOptions(slot))
+func (d *connects) socket(slot uint32) (fd int, err error) {
+	if path := d.l.plan.Target.Socket; path != "" {
+		return reactor.ConnectUnix(path, d.l.dialOptions(slot))
 	}
-	from, to := l.plan.Ends(l.number(slot))
-	return reactor.Connect(from, to, l.dialOptions(slot))
+	from, to := d.l.plan.Ends(d.l.number(slot))
+	return reactor.Connect(from, to, d.l.dialOptions(slot))
 }
 
 // redial tries those again that found the listen queue of a unix socket full.
-func (l *loop) redial() {
-	again := l.redials
-	l.redials = nil
+func (d *connects) redial() {
+	again := d.redials
+	d.redials = nil
 	for _, k := range again {
-		if c := &l.clients[k.Slot]; c.gen == k.Gen && c.fd < 0 && (c.state == connecting || c.state == renewing) {
-			l.connect(k.Slot)
+		if c := &d.l.clients[k.Slot]; c.gen == k.Gen && c.fd < 0 && (c.state == connecting || c.state == renewing) {
+			d.l.connect(k.Slot)
 		}
 	}
 }
 
 // connected goes on once the TCP connection stands.
-func (l *loop) connected(slot uint32) {
-	c := &l.clients[slot]
+func (d *connects) connected(slot uint32) {
+	c := &d.l.clients[slot]
 	if err := reactor.SocketError(int(c.fd)); err != nil {
-		l.end(slot, account.SocketReason(err))
+		d.l.end(slot, account.SocketReason(err))
 		return
 	}
-	if l.tls.config != nil {
-		l.startTLS(slot)
+	if d.l.secure.config != nil {
+		d.l.startTLS(slot)
 		return
 	}
-	l.established(slot)
+	d.l.established(slot)
 }
 
 // established sends the first request over a connection.
-func (l *loop) established(slot uint32) {
-	c := &l.clients[slot]
+func (d *connects) established(slot uint32) {
+	c := &d.l.clients[slot]
 	if c.state == renewing {
-		l.renewed(slot)
+		d.l.renewed(slot)
 		return
 	}
 	c.state = opening
-	if l.send(slot, l.transport(slot).appendRequest(l, l.out[:0], slot)) && c.flags&wantsOut == 0 {
-		l.watch(slot, reactor.In)
+	if d.l.send(slot, d.l.transport(slot).appendRequest(d.l, d.l.out[:0], slot)) && c.flags&wantsOut == 0 {
+		d.l.watch(slot, reactor.In)
 	}
 }
 
@@ -214,7 +216,7 @@ func (l *loop) confirmed(slot uint32, n int) {
 	}
 	s.deadline = 0
 	l.markReady(slot, s.again)
-	if l.slow.active && c.flags&slow != 0 {
+	if l.slowReaders.active && c.flags&slow != 0 {
 		l.watch(slot, 0)
 	}
 }
@@ -222,42 +224,29 @@ func (l *loop) confirmed(slot uint32, n int) {
 // renew gives a ready poll a new connection, after a while if the server wants
 // that: the answer has ended the old one, which is how HTTP/1.1 works and no
 // loss. nginx does so after keepalive_requests.
-func (l *loop) renew(slot uint32, after time.Duration) {
-	c := &l.clients[slot]
-	l.closeSocket(slot)
+func (d *connects) renew(slot uint32, after time.Duration) {
+	c := &d.l.clients[slot]
+	d.l.closeSocket(slot)
 	c.gen, c.state, c.flags = c.gen+1, renewing, c.flags&lasting
 	if after > 0 {
-		l.reopens.add(reopen{at: l.now + int64(after), slot: slot, kind: renewal})
+		d.l.reopens.add(reopen{at: d.l.now + int64(after), slot: slot, kind: renewal})
 		return
 	}
-	l.dial(slot)
+	d.l.dial(slot)
 }
 
 // renewed sends the next poll once the new connection stands.
-func (l *loop) renewed(slot uint32) {
-	c := &l.clients[slot]
+func (d *connects) renewed(slot uint32) {
+	c := &d.l.clients[slot]
 	c.state = ready
-	l.heldScratch(slot).deadline = 0
-	if l.send(slot, (poll{}).appendNext(l, l.out[:0], slot, l.position(slot))) && c.flags&wantsOut == 0 && l.watch(slot, l.reads(slot)) {
-		l.tidy(slot)
+	d.l.heldScratch(slot).deadline = 0
+	if d.l.send(slot, (poll{}).appendNext(d.l, d.l.out[:0], slot, d.l.position(slot))) && c.flags&wantsOut == 0 && d.l.watch(slot, d.l.reads(slot)) {
+		d.l.tidy(slot)
 	}
 }
 
-// hangUp closes a client's socket and frees what it held.
-func (l *loop) closeSocket(slot uint32) {
-	c := &l.clients[slot]
-	if l.tls.config != nil {
-		l.dropTLS(slot)
-	}
-	if c.fd >= 0 {
-		reactor.CloseFD(int(c.fd))
-	}
-	l.releaseScratch(slot)
-	c.fd = -1
-}
-
-func (l *loop) dialOptions(slot uint32) (o reactor.DialOptions) {
-	if l.clients[slot].flags&slow != 0 {
+func (d *connects) dialOptions(slot uint32) (o reactor.DialOptions) {
+	if d.l.clients[slot].flags&slow != 0 {
 		o.ReceiveBuffer = slowBuffer
 	}
 	return o

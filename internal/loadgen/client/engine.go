@@ -14,13 +14,13 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
-// clock is a run's: ns since the epoch that never jump.
+// Clock is a run's: ns since the epoch that never jump.
 type Clock struct {
 	base time.Time // with its monotonic reading
 	wall int64     // base in ns since the epoch, corrected
 }
 
-// newClock returns a clock that is ahead of this host's.
+// NewClock returns a clock that is ahead of this host's.
 func NewClock(ahead time.Duration) Clock {
 	base := time.Now()
 	return Clock{base: base, wall: base.UnixNano() + int64(ahead)}
@@ -28,7 +28,7 @@ func NewClock(ahead time.Duration) Clock {
 
 func (c Clock) Now() int64 { return c.wall + int64(time.Since(c.base)) }
 
-// signals is how those who hold clients reach the run.
+// Signals is how those who hold clients reach the run.
 type Signals struct {
 	// wake says that the totals have changed; it is sent to without blocking and
 	// never closed.
@@ -57,7 +57,7 @@ func (s *Signals) Fail(err error) {
 	})
 }
 
-// engine holds clients on its loops. Its methods may be called from any
+// Engine holds clients on its loops. Its methods may be called from any
 // goroutine, start and close from one.
 type Engine struct {
 	// Immutable
@@ -77,7 +77,7 @@ const (
 	tickSlow = 50 * time.Millisecond
 )
 
-// newEngine makes the loops; they run after start.
+// New makes the loops; they run after start.
 func New(p *plan.Plan, c Clock, s *Signals) (*Engine, error) {
 	e := &Engine{plan: p, Clock: c, Signals: s, stop: make(chan struct{}), done: make(chan struct{})}
 	e.tickEvery.Store(int64(tickSlow))
@@ -93,7 +93,7 @@ func New(p *plan.Plan, c Clock, s *Signals) (*Engine, error) {
 	return e, nil
 }
 
-// start runs the loops and the ticker's goroutine; close stops and awaits them.
+// Start runs the loops and the ticker's goroutine; close stops and awaits them.
 func (e *Engine) Start() error {
 	go e.ticks()
 	for _, l := range e.loops {
@@ -108,7 +108,7 @@ func (e *Engine) Start() error {
 // CPUs is how many CPUs the loops can use.
 func (e *Engine) CPUs() int { return runtime.GOMAXPROCS(0) }
 
-// close stops the loops and cuts what is still connected.
+// Close stops the loops and cuts what is still connected.
 func (e *Engine) Close() {
 	close(e.stop)
 	<-e.done
@@ -143,7 +143,7 @@ func (e *Engine) ticks() {
 	}
 }
 
-// totals sums up what the loops have shown last.
+// Totals sums up what the loops have shown last.
 func (e *Engine) Totals() (t account.Totals) {
 	for _, l := range e.loops {
 		l.showing.Lock()
@@ -190,7 +190,7 @@ func (e *Engine) Collect() (*Snapshot, error) {
 	return s, err
 }
 
-// order gives an order to the loops.
+// Execute gives an order to the loops.
 func (e *Engine) Execute(o Command) (a Answer, err error) {
 	n := float64(len(e.loops))
 	switch o.Do {
@@ -224,7 +224,7 @@ func (e *Engine) Execute(o Command) (a Answer, err error) {
 		err = e.each(func(l *loop) { l.recover(o.On) })
 	case DoCut:
 		err = e.each(func(l *loop) {
-			l.leaves = leaves{active: true, limit: uint32(len(l.clients)), cut: true}
+			l.leaves = leaves{l: l, active: true, limit: uint32(len(l.clients)), cut: true}
 			l.show()
 		})
 	case DoChurn:

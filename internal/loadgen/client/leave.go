@@ -8,6 +8,7 @@ import (
 // leaves is a loop's part of closing clients: those of a ramp downwards, those
 // of a cut, or all at the end of a run.
 type leaves struct {
+	l      *loop
 	active bool
 	start  int64 // ns
 	pace   account.Pacer
@@ -23,20 +24,19 @@ const leaveTurn = 128
 
 // leave has the loop close its clients politely. It runs on the loop's
 // goroutine.
-func (l *loop) leave() {
-	l.connects.active = false
-	l.churn.active = false
-	l.reopens = reopens{}
-	l.leaves = leaves{active: true, limit: uint32(len(l.clients))}
-	l.ending = true
+func (v *leaves) leave() {
+	v.l.connects.active = false
+	v.l.churn.active = false
+	v.l.queue, v.l.recovering = nil, false
+	*v = leaves{l: v.l, active: true, limit: uint32(len(v.l.clients))}
+	v.l.ending = true
 }
 
-func (l *loop) leaveSlice() (more bool) {
-	v := &l.leaves
+func (v *leaves) leaveSlice() (more bool) {
 	if !v.active {
 		return false
 	}
-	due := v.pace.Due(account.Elapsed(l.now, v.start))
+	due := v.pace.Due(account.Elapsed(v.l.now, v.start))
 	for k := 0; v.next < v.limit && uint64(v.next-v.first) < due; k++ {
 		if k == leaveTurn {
 			return true
@@ -44,53 +44,53 @@ func (l *loop) leaveSlice() (more bool) {
 		slot := v.next
 		v.next++
 		if v.cut {
-			l.resetClient(slot)
+			v.l.resetClient(slot)
 		} else {
-			l.closeClient(slot)
+			v.l.closeClient(slot)
 		}
 	}
 	v.active = v.next < v.limit
 	return false
 }
 
-// part closes one client politely, or gives up its handshake.
-func (l *loop) closeClient(slot uint32) {
-	c := &l.clients[slot]
+// closeClient closes one client politely, or gives up its handshake.
+func (v *leaves) closeClient(slot uint32) {
+	c := &v.l.clients[slot]
 	switch c.state {
 	case connecting, opening, joining:
-		l.end(slot, account.ReasonUnfinished)
-		l.forget(slot)
+		v.l.end(slot, account.ReasonUnfinished)
+		v.l.forget(slot)
 	case gone:
-		l.forget(slot)
+		v.l.forget(slot)
 	case ready, renewing:
 		politely := c.state == ready
 		c.flags |= leaving
-		l.unmarkReady(slot)
-		l.parting++
+		v.l.unmarkReady(slot)
+		v.l.parting++
 		c.state = closing
-		if !politely || !l.transport(slot).leave(l, slot) {
-			l.end(slot, "")
+		if !politely || !v.l.transport(slot).leave(v.l, slot) {
+			v.l.end(slot, "")
 		} else if c.state == closing {
-			l.scratch(slot).deadline = l.now + int64(CloseWait)
+			v.l.scratch(slot).deadline = v.l.now + int64(CloseWait)
 		}
 	}
 }
 
-// cutClient resets the connection of a client that is to be cut.
-func (l *loop) resetClient(slot uint32) {
-	c := &l.clients[slot]
+// resetClient resets the connection of a client that is to be cut.
+func (v *leaves) resetClient(slot uint32) {
+	c := &v.l.clients[slot]
 	if c.flags&moving == 0 || !c.up() {
 		return
 	}
-	l.counters.Cut++
-	l.unmarkReady(slot)
-	l.parting++
+	v.l.counters.Cut++
+	v.l.unmarkReady(slot)
+	v.l.parting++
 	c.flags |= leaving
 	c.state = closing
 	if c.fd >= 0 {
 		reactor.SetLinger0(int(c.fd))
 	}
-	l.end(slot, "")
+	v.l.end(slot, "")
 }
 
 // lose books the end of a client that the run did not ask for, once.
@@ -102,7 +102,7 @@ func (l *loop) lose(slot uint32, why account.Reason) {
 	c.flags |= booked
 	if c.up() {
 		l.unmarkReady(slot)
-		if c.flags&slow != 0 && l.slow.active {
+		if c.flags&slow != 0 && l.slowReaders.active {
 			l.counters.SlowLost++
 			l.tallies[account.SlowLosses].Add(why, 1)
 			return
@@ -168,7 +168,7 @@ func (l *loop) closeAll() {
 	}
 }
 
-// rose books that a client has become ready; again: not for the first time.
+// markReady books that a client has become ready; again: not for the first time.
 func (l *loop) markReady(slot uint32, again bool) {
 	l.up++
 	if l.clients[slot].flags&moving != 0 {
@@ -183,7 +183,7 @@ func (l *loop) markReady(slot uint32, again bool) {
 	}
 }
 
-// fell books that a ready client no longer is.
+// unmarkReady books that a ready client no longer is.
 func (l *loop) unmarkReady(slot uint32) {
 	l.unhear(slot)
 	l.up--

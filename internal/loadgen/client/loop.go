@@ -1,7 +1,6 @@
 package client
 
 import (
-	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,7 +15,7 @@ import (
 // again with the next batch.
 const readBuffer = 128 << 10
 
-// closeWait is how long a server may take to close the stream after the close
+// CloseWait is how long a server may take to close the stream after the close
 // frames were exchanged.
 const CloseWait = 5 * time.Second
 
@@ -30,40 +29,36 @@ type loop struct {
 	index   uint32
 	stride  uint32
 
-	// Owned by the loop's goroutine
-	clients       []client
-	ledger        account.Ledger
-	scratches     []*scratch
-	freeScratches []uint32
-	frames        frameReader // of the client being read, between its messages
-	in            []byte      // what was read
-	out           []byte      // what is being written
-	now           int64       // ns, read after each read and at each turn
-	connects      connects
-	leaves        leaves
-	reopens       reopens
-	redials       []reactor.Key     // connects to a unix socket that are to be tried again
-	addresses     []account.Address // as many as the target has; nil: one
-	churn         churnState
-	slow          slowState
-	movers        []uint32 // slots with the moving flag
-	proxy         proxyState
-	tls           tlsState         // of TLS clients
-	positions     positions        // nil: nobody's are kept
-	cameBack      map[uint32]int64 // ns, when event streams of several channels resumed, by slot; nil as positions
-	ending        bool             // the run closes everything
-	up            int              // ready clients
-	moversUp      int              // of them with the moving flag
-	parting       int              // closed by the run and not gone yet
-	counters      account.Counters
-	wasReady      []uint64 // a bit for each slot
-	heard         []uint64 // a bit for each subscription; nil: the server is a gateway
-	tallies       account.Tallies
-	recorder      account.Recorder
-	latest        int64
-	busySince     int64 // when the present batch began, 0 between batches
-	busy          int64 // ns spent in batches
-	lastScan      int64 // for deadlines
+	// Owned by the loop's goroutine; each part has its own fields
+	slab
+	sockets
+	secure
+	connects
+	leaves
+	reopens
+	churn
+	slowReaders
+	positions
+	inbox
+	refusals
+	proxy
+	ledger    account.Ledger
+	frames    frameReader       // of the client being read, between its messages
+	now       int64             // ns, read after each read and at each turn
+	addresses []account.Address // as many as the target has; nil: one
+	movers    []uint32          // slots with the moving flag
+	ending    bool              // the run closes everything
+	up        int               // ready clients
+	moversUp  int               // of them with the moving flag
+	parting   int               // closed by the run and not gone yet
+	counters  account.Counters
+	wasReady  []uint64 // a bit for each slot
+	tallies   account.Tallies
+	recorder  account.Recorder
+	latest    int64 // when the last delivery came, ns
+	busySince int64 // when the present batch began, 0 between batches
+	busy      int64 // ns spent in batches
+	lastScan  int64 // for deadlines
 
 	// Guarded by showing
 	showing sync.Mutex
@@ -83,16 +78,18 @@ func newLoop(e *Engine, index, stride int) (*loop, error) {
 		engine:    e,
 		index:     uint32(index),
 		stride:    uint32(stride),
-		clients:   make([]client, n),
+		slab:      slab{clients: make([]client, n)},
 		ledger:    account.NewLedger(n * e.plan.ChannelSet.PerClient()),
 		frames:    newFrameReader(),
-		in:        make([]byte, readBuffer),
 		wasReady:  make([]uint64, (n+63)/64),
 		tallies:   account.NewTallies(),
 		recorder:  account.NewRecorder(),
 		addresses: newAddresses(&e.plan.Target),
 	}
-	l.reopens.backoff, l.reopens.most = e.plan.Backoff, max(e.plan.BackoffMost, e.plan.Backoff)
+	l.sockets = sockets{l: l, in: make([]byte, readBuffer)}
+	l.secure.l, l.connects.l, l.leaves.l, l.churn.l, l.slowReaders.l = l, l, l, l, l
+	l.positions.l, l.inbox.l, l.refusals.l, l.proxy.l = l, l, l, l
+	l.reopens = reopens{l: l, backoff: e.plan.Backoff, most: max(e.plan.BackoffMost, e.plan.Backoff)}
 	if e.plan.Resume || slices.Contains(e.plan.Kinds, plan.Poll) {
 		l.keepPositions()
 	}
@@ -103,8 +100,8 @@ func newLoop(e *Engine, index, stride int) (*loop, error) {
 		l.heard = make([]uint64, (n*e.plan.ChannelSet.PerClient()+63)/64)
 	}
 	l.assign(e.plan.Roles)
-	if e.plan.Tls != nil {
-		l.tls = tlsState{config: e.plan.Tls, of: make([]*tlsConn, n), plain: make([]byte, readBuffer)}
+	if e.plan.TLS != nil {
+		l.secure = secure{l: l, config: e.plan.TLS, of: make([]*tlsConn, n), plain: make([]byte, readBuffer)}
 	}
 	var err error
 	l.reactor, err = reactor.New(l)
@@ -123,7 +120,7 @@ func (l *loop) Ready(k reactor.Key, ev reactor.Events) {
 	if c.gen != k.Gen || c.state == waiting || c.state == gone {
 		return
 	}
-	if (c.state == connecting || c.state == renewing) && (l.tls.config == nil || l.tls.of[k.Slot] == nil) {
+	if (c.state == connecting || c.state == renewing) && (l.secure.config == nil || l.secure.of[k.Slot] == nil) {
 		l.connected(k.Slot)
 		return
 	}
@@ -198,126 +195,5 @@ func (l *loop) tick() {
 		case !l.refuseEnded(s.client):
 			l.end(s.client, account.ReasonTimeout)
 		}
-	}
-}
-
-// read takes what came for a client.
-func (l *loop) read(slot uint32) { l.readUpTo(slot, len(l.in)) }
-
-// readUpTo takes no more than most bytes of it.
-func (l *loop) readUpTo(slot uint32, most int) {
-	c := &l.clients[slot]
-	n, err := reactor.Read(int(c.fd), l.in[:most])
-	l.now = l.engine.Clock.Now()
-	switch err {
-	case nil:
-		l.counters.Bytes += uint64(n)
-		if l.tls.config != nil {
-			l.decrypt(slot, l.in[:n])
-			return
-		}
-		l.transport(slot).received(l, slot, l.in[:n])
-	case reactor.ErrAgain:
-	default:
-		l.streamEnded(slot, err)
-	}
-}
-
-// streamEnded takes the end of what a client reads.
-func (l *loop) streamEnded(slot uint32, err error) {
-	reason := account.SocketReason(err)
-	if reason == account.ReasonCut && l.clients[slot].state <= opening {
-		reason = account.ReasonEarly
-	}
-	if err == io.EOF && l.plan.Kind(l.number(slot)) == plan.Poll && (poll{}).ended(l, slot) || l.refuseEnded(slot) {
-		return
-	}
-	l.endOfStream(slot, reason)
-}
-
-// send writes p to a client. False: the client is gone.
-func (l *loop) send(slot uint32, p []byte) bool {
-	l.out = p[:0] // p was built on it and may have grown
-	if l.tls.config != nil {
-		p = l.encrypt(slot, p)
-	}
-	return l.transmit(slot, p)
-}
-
-// transmit writes bytes to a client's socket, keeping what the kernel refuses.
-// False: the client is gone.
-func (l *loop) transmit(slot uint32, p []byte) bool {
-	c := &l.clients[slot]
-	if c.flags&wantsOut == 0 {
-		n, err := reactor.Write(int(c.fd), p)
-		if err != nil && err != reactor.ErrAgain {
-			l.end(slot, account.SocketReason(err))
-			return false
-		}
-		if n == len(p) {
-			return true
-		}
-		p = p[n:]
-	}
-	s := l.scratch(slot)
-	s.out = append(s.out, p...)
-	if c.flags&wantsOut == 0 {
-		c.flags |= wantsOut
-		return l.watch(slot, l.reads(slot)|reactor.Out)
-	}
-	return true
-}
-
-// flush writes what the kernel refused before. False: the client is gone.
-func (l *loop) flush(slot uint32) bool {
-	c := &l.clients[slot]
-	s := l.heldScratch(slot)
-	if c.flags&wantsOut == 0 || s == nil {
-		return true
-	}
-	n, err := reactor.Write(int(c.fd), s.out)
-	if err != nil && err != reactor.ErrAgain {
-		l.end(slot, account.SocketReason(err))
-		return false
-	}
-	s.out = append(s.out[:0], s.out[n:]...)
-	if len(s.out) > 0 {
-		return true
-	}
-	c.flags &^= wantsOut
-	if !l.watch(slot, l.reads(slot)) {
-		return false
-	}
-	l.tidy(slot)
-	return true
-}
-
-// reads is what a client's socket is watched for while there is nothing to
-// write.
-func (l *loop) reads(slot uint32) reactor.Events {
-	if c := &l.clients[slot]; l.slow.active && c.flags&slow != 0 && c.state == ready {
-		return 0
-	}
-	return reactor.In
-}
-
-// watch changes what a client's socket is watched for.
-func (l *loop) watch(slot uint32, ev reactor.Events) bool {
-	c := &l.clients[slot]
-	if err := l.reactor.Mod(int(c.fd), reactor.Key{Slot: slot, Gen: c.gen}, ev); err != nil {
-		l.end(slot, account.ReasonUnregistered)
-		return false
-	}
-	return true
-}
-
-// tidy gives a client's scratch back once nothing in it is needed.
-func (l *loop) tidy(slot uint32) {
-	s := l.heldScratch(slot)
-	if s == nil || l.clients[slot].state != ready {
-		return
-	}
-	if len(s.in) == 0 && len(s.out) == 0 && s.deadline == 0 && s.after == 0 && !s.bye && s.frames.Idle() && s.chunks.Idle() {
-		l.releaseScratch(slot)
 	}
 }

@@ -44,7 +44,7 @@ const (
 	DoLeave   = "leave"
 )
 
-// answer is what came of an order.
+// Answer is what came of an order.
 type Answer struct {
 	ID    int    `json:"id,omitempty"`
 	Error string `json:"error,omitempty"`
@@ -63,7 +63,7 @@ type Answer struct {
 	Totals *account.Totals `json:"totals,omitempty"` // unasked, whenever they change
 }
 
-// merge adds the answer of others to the same order.
+// Merge adds the answer of others to the same order.
 func (a *Answer) Merge(o *Answer) {
 	a.Settled += o.Settled
 	a.Listeners, a.Moved = sum(a.Listeners, o.Listeners), sum(a.Moved, o.Moved)
@@ -91,7 +91,7 @@ func sum(a, b []uint32) []uint32 {
 	return a
 }
 
-// snapshot is the sum over the loops.
+// Snapshot is the sum over the loops.
 type Snapshot struct {
 	Counters account.Counters `json:"counters"`
 	Tallies  account.Tallies  `json:"tallies"`

@@ -23,13 +23,14 @@ func (l *loop) assign(c plan.Roles) {
 			l.movers = append(l.movers, uint32(number)/l.stride)
 		} else {
 			part.flags |= slow
-			l.slow.slots = append(l.slow.slots, uint32(number)/l.stride)
+			l.slowReaders.slots = append(l.slowReaders.slots, uint32(number)/l.stride)
 		}
 	}
 }
 
 // slowState is a loop's part of clients that don't read, or trickle.
-type slowState struct {
+type slowReaders struct {
+	l      *loop
 	slots  []uint32
 	active bool
 	each   int // bytes that each of them reads in a scanEvery; 0: none
@@ -37,36 +38,36 @@ type slowState struct {
 
 // slowDown has the slow clients stop reading, but for rate bytes a second. It
 // runs on the loop's goroutine.
-func (l *loop) slowDown(rate int) {
-	l.slow.active = true
+func (w *slowReaders) slowDown(rate int) {
+	w.active = true
 	if rate > 0 {
-		l.slow.each = max(int(time.Duration(rate)*time.Duration(scanEvery)/time.Second), 1)
+		w.each = max(int(time.Duration(rate)*time.Duration(scanEvery)/time.Second), 1)
 	}
-	for _, slot := range l.slow.slots {
-		if l.clients[slot].state == ready {
-			l.watch(slot, 0)
+	for _, slot := range w.slots {
+		if w.l.clients[slot].state == ready {
+			w.l.watch(slot, 0)
 		}
 	}
 }
 
 // speedUp has them read all that has gathered, and what ended them with it.
-func (l *loop) speedUp() {
-	l.slow.each = 0
-	for _, slot := range l.slow.slots {
-		if l.clients[slot].state == ready {
-			l.watch(slot, reactor.In)
+func (w *slowReaders) speedUp() {
+	w.each = 0
+	for _, slot := range w.slots {
+		if w.l.clients[slot].state == ready {
+			w.l.watch(slot, reactor.In)
 		}
 	}
 }
 
 // trickle reads a little for each slow client.
-func (l *loop) trickle() {
-	if !l.slow.active || l.slow.each == 0 {
+func (w *slowReaders) trickle() {
+	if !w.active || w.each == 0 {
 		return
 	}
-	for _, slot := range l.slow.slots {
-		if l.clients[slot].state == ready {
-			l.readUpTo(slot, min(l.slow.each, len(l.in)))
+	for _, slot := range w.slots {
+		if w.l.clients[slot].state == ready {
+			w.l.readUpTo(slot, min(w.each, len(w.l.in)))
 		}
 	}
 }

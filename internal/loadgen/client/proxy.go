@@ -14,28 +14,29 @@ import (
 // ends without a word is then the proxy's doing or the gateway's, nobody can
 // tell which. It is no loss: the client comes back as a real one does, with the
 // position of its last message.
-type proxyState struct {
+type proxy struct {
+	l    *loop
 	name string           // empty: no proxy is known
 	away map[uint32]int64 // ns, when a client was cut that is not back, by slot
 }
 
-// strandedAfter is how long a client may be away before it counts as not having
+// StrandedAfter is how long a client may be away before it counts as not having
 // come back: where a proxy cuts without end, there is always somebody on the way.
 const StrandedAfter = 5 * time.Second
 
-// meet notes that there is a proxy. From now on positions are kept.
-func (l *loop) foundProxy(name string) {
-	if l.plan.Foreign {
+// foundProxy notes that there is a proxy. From now on positions are kept.
+func (x *proxy) foundProxy(name string) {
+	if x.l.plan.Foreign {
 		return // who answers is the server itself
 	}
-	if l.proxy.name != "" || name == "" {
+	if x.name != "" || name == "" {
 		return
 	}
-	l.proxy = proxyState{name: name, away: make(map[uint32]int64)}
-	l.keepPositions()
+	x.name, x.away = name, make(map[uint32]int64)
+	x.l.keepPositions()
 }
 
-// meet takes the name that loops or processes know a proxy by.
+// foundProxy takes the name that loops or processes know a proxy by.
 func (s *Snapshot) foundProxy(name string) {
 	if s.Proxy == "" {
 		s.Proxy = name
@@ -57,14 +58,14 @@ func (h *head) intermediary() string {
 	return string(account.Printable(name[:min(len(name), account.MaxReasonText)]))
 }
 
-func (f *proxyState) isAway(slot uint32) bool {
-	_, away := f.away[slot]
+func (x *proxy) isAway(slot uint32) bool {
+	_, away := x.away[slot]
 	return away
 }
 
 // stranded counts those that are away for too long.
-func (f *proxyState) stranded(now int64) (n uint64) {
-	for _, since := range f.away {
+func (x *proxy) stranded(now int64) (n uint64) {
+	for _, since := range x.away {
 		if account.Elapsed(now, since) > StrandedAfter {
 			n++
 		}
@@ -75,25 +76,25 @@ func (f *proxyState) stranded(now int64) (n uint64) {
 // cutByProxy books the end of a ready client's connection that the proxy may
 // have brought about. False: it was not the proxy, as where the gateway has said
 // goodbye before. In a storm the run takes care of the clients.
-func (l *loop) cutByProxy(slot uint32, why account.Reason) bool {
-	if l.proxy.name == "" || l.reopens.recovering || !why.FromProxy() {
+func (x *proxy) cutByProxy(slot uint32, why account.Reason) bool {
+	if x.name == "" || x.l.reopens.recovering || !why.FromProxy() {
 		return false
 	}
-	if s := l.heldScratch(slot); s != nil && s.bye {
+	if s := x.l.heldScratch(slot); s != nil && s.bye {
 		return false
 	}
-	l.counters.ProxyCut++
-	l.tallies[account.Cuts].Add(why, 1)
-	l.proxy.away[slot] = l.now
-	per := uint32(l.plan.ChannelSet.PerClient())
+	x.l.counters.ProxyCut++
+	x.l.tallies[account.Cuts].Add(why, 1)
+	x.away[slot] = x.l.now
+	per := uint32(x.l.plan.ChannelSet.PerClient())
 	for sub := slot * per; sub < (slot+1)*per; sub++ {
-		l.ledger.Leave(sub)
+		x.l.ledger.Leave(sub)
 	}
 	return true
 }
 
 // forget takes a client off those that are to come back.
-func (l *loop) forget(slot uint32) { delete(l.proxy.away, slot) }
+func (x *proxy) forget(slot uint32) { delete(x.away, slot) }
 
 // at returns the account of the address that a client connects to; nil where
 // there is only one.

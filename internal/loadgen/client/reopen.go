@@ -13,6 +13,7 @@ import (
 // cut while recovering, those that the churn has closed, those that a proxy has
 // cut, those that the server has put off, and polls that go on.
 type reopens struct {
+	l          *loop
 	recovering bool
 	backoff    time.Duration // longest wait before the first attempt, doubled with each failure
 	most       time.Duration
@@ -70,26 +71,26 @@ func (q *reopenQueue) Pop() any {
 
 // recover has the loop bring back every client that ends from now on, or stops
 // that. It runs on the loop's goroutine.
-func (l *loop) recover(on bool) {
-	l.reopens.recovering = on
+func (r *reopens) recover(on bool) {
+	r.recovering = on
 	if !on {
-		l.reopens.stopRecovering()
+		r.stopRecovering()
 	}
 }
 
 // openAgain plans the next connection of a client that ends.
-func (l *loop) openAgain(slot uint32) {
-	c, r := &l.clients[slot], &l.reopens
-	if l.ending {
+func (r *reopens) openAgain(slot uint32) {
+	c, r := &r.l.clients[slot], r
+	if r.l.ending {
 		return
 	}
-	s := l.heldScratch(slot)
+	s := r.l.heldScratch(slot)
 	switch {
-	case l.churn.active && c.flags&moving != 0 && c.flags&leaving != 0 && s != nil && s.churned > 0:
-		r.add(reopen{at: l.now, due: s.churned, slot: slot, kind: cycle, again: true})
-	case r.recovering && c.flags&slow == 0, l.proxy.isAway(slot):
+	case r.l.churn.active && c.flags&moving != 0 && c.flags&leaving != 0 && s != nil && s.churned > 0:
+		r.add(reopen{at: r.l.now, due: s.churned, slot: slot, kind: cycle, again: true})
+	case r.recovering && c.flags&slow == 0, r.l.proxy.isAway(slot):
 		x := reopen{slot: slot, again: true}
-		if l.proxy.isAway(slot) {
+		if r.l.proxy.isAway(slot) {
 			x.kind, x.resume = proxyCut, true
 		}
 		wait := r.backoff
@@ -106,28 +107,27 @@ func (l *loop) openAgain(slot uint32) {
 		if s != nil && s.after > 0 {
 			delay = s.after // the server has spread them
 		}
-		x.at = l.engine.Clock.Now() + int64(delay)
+		x.at = r.l.engine.Clock.Now() + int64(delay)
 		r.add(x)
 	}
 }
 
 // reopenSlice starts the attempts that are due and fit.
-func (l *loop) reopenSlice() (more bool) {
-	r := &l.reopens
-	for k := 0; len(r.queue) > 0 && r.queue[0].at <= l.now && l.connects.inFlight < l.connects.most; k++ {
+func (r *reopens) reopenSlice() (more bool) {
+	for k := 0; len(r.queue) > 0 && r.queue[0].at <= r.l.now && r.l.connects.inFlight < r.l.connects.most; k++ {
 		if k == connectTurn {
 			return true
 		}
 		x := heap.Pop(&r.queue).(reopen)
-		c := &l.clients[x.slot]
+		c := &r.l.clients[x.slot]
 		switch {
 		case x.kind == renewal:
 			if c.state == renewing && c.fd < 0 {
-				l.dial(x.slot)
+				r.l.dial(x.slot)
 			}
-		case x.slot >= l.connects.next: // a ramp downwards has closed it for good
+		case x.slot >= r.l.connects.next: // a ramp downwards has closed it for good
 		case c.state == gone || c.state == closing:
-			l.open(x)
+			r.l.open(x)
 		}
 	}
 	return false
@@ -135,7 +135,8 @@ func (l *loop) reopenSlice() (more bool) {
 
 // churnState is a loop's part of steady connects and disconnects: at each slot
 // of the pace one ready client of the moving share is closed and opened again.
-type churnState struct {
+type churn struct {
+	l      *loop
 	active bool
 	start  int64 // ns
 	pace   account.Pacer
@@ -146,57 +147,55 @@ type churnState struct {
 // churnAt has the loop take its part, by its share of all movers, in cycles at
 // a rate. Rate 0 lets what is under way come to its end. It runs on the loop's
 // goroutine.
-func (l *loop) churnAt(rate float64, movers int) {
+func (h *churn) churnAt(rate float64, movers int) {
 	if rate == 0 {
-		l.churn.pace = account.Pacer{}
-		l.churn.done = 1<<64 - 1
+		h.pace = account.Pacer{}
+		h.done = 1<<64 - 1
 		return
 	}
 	// The rate is for this process; its clients are one of agents parts.
-	rate *= float64(len(l.movers)) * float64(l.plan.AgentCount) / float64(max(movers, 1))
-	l.churn = churnState{active: rate > 0, start: l.engine.Clock.Now(), pace: account.NewPacer(rate)}
+	rate *= float64(len(h.l.movers)) * float64(h.l.plan.AgentCount) / float64(max(movers, 1))
+	*h = churn{l: h.l, active: rate > 0, start: h.l.engine.Clock.Now(), pace: account.NewPacer(rate)}
 }
 
 // churnSlice closes the clients whose slots are due.
-func (l *loop) churnSlice() (more bool) {
-	c := &l.churn
-	if !c.active || c.done == 1<<64-1 {
+func (h *churn) churnSlice() (more bool) {
+	if !h.active || h.done == 1<<64-1 {
 		return false
 	}
-	elapsed := account.Elapsed(l.now, c.start)
-	due := c.pace.Due(elapsed)
-	for k := 0; c.done < due; k++ {
+	elapsed := account.Elapsed(h.l.now, h.start)
+	due := h.pace.Due(elapsed)
+	for k := 0; h.done < due; k++ {
 		if k == connectTurn {
 			return true
 		}
-		at := c.pace.At(c.done)
-		c.done++
-		if elapsed-at > l.plan.MaxLate {
-			l.counters.SkippedConnects++
+		at := h.pace.At(h.done)
+		h.done++
+		if elapsed-at > h.l.plan.MaxLate {
+			h.l.counters.SkippedConnects++
 			continue
 		}
-		slot, ok := l.nextMover()
+		slot, ok := h.l.nextMover()
 		if !ok {
-			l.counters.SkippedConnects++
+			h.l.counters.SkippedConnects++
 			continue
 		}
-		l.late(elapsed - at)
-		l.counters.Churned++
-		l.scratch(slot).churned = c.start + int64(at)
-		l.closeClient(slot)
+		h.l.late(elapsed - at)
+		h.l.counters.Churned++
+		h.l.scratch(slot).churned = h.start + int64(at)
+		h.l.closeClient(slot)
 	}
 	return false
 }
 
 // nextMover finds the next ready client of the moving share, in turn.
-func (l *loop) nextMover() (slot uint32, ok bool) {
-	c := &l.churn
-	for range l.movers {
-		slot = l.movers[c.next]
-		if c.next++; c.next == len(l.movers) {
-			c.next = 0
+func (h *churn) nextMover() (slot uint32, ok bool) {
+	for range h.l.movers {
+		slot = h.l.movers[h.next]
+		if h.next++; h.next == len(h.l.movers) {
+			h.next = 0
 		}
-		if l.clients[slot].state == ready {
+		if h.l.clients[slot].state == ready {
 			return slot, true
 		}
 	}
@@ -204,8 +203,8 @@ func (l *loop) nextMover() (slot uint32, ok bool) {
 }
 
 // late counts a slot of connecting that was begun after its time.
-func (l *loop) late(by time.Duration) {
+func (h *churn) late(by time.Duration) {
 	if by > account.LateAfter {
-		l.counters.LateConnects++
+		h.l.counters.LateConnects++
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
 
-// secured is the TLS side of one client: a tls.Conn over memory, which the loop
+// tlsConn is the TLS side of one client: a tls.Conn over memory, which the loop
 // fills from the socket and empties to it. An idle client has no goroutine. While
 // the handshake goes on it is a coroutine of the loop, so that its time is the
 // loop's: crypto/tls can't be resumed in a handshake, but may be asked to read
@@ -31,11 +31,12 @@ type tlsConn struct {
 
 // wires is what all TLS clients of a loop share. Between two calls of the loop
 // both buffers are empty.
-type tlsState struct {
+type secure struct {
+	l      *loop
 	config *tls.Config
 	of     []*tlsConn // by slot; nil before the handshake begins
-	in     []byte     // came from the socket and was not read yet
-	out    []byte     // to be sent
+	sealed []byte     // came from the socket and was not read yet
+	outgo  []byte     // to be sent
 	plain  []byte     // room for what was read
 }
 
@@ -52,8 +53,8 @@ func (nothingYet) Temporary() bool { return true }
 
 // Read implements net.Conn for the tls.Conn.
 func (s *tlsConn) Read(p []byte) (int, error) {
-	w := &s.loop.tls
-	for len(w.in) == 0 {
+	w := &s.loop.secure
+	for len(w.sealed) == 0 {
 		if s.wait == nil {
 			return 0, errNothingYet
 		}
@@ -61,13 +62,13 @@ func (s *tlsConn) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 	}
-	n := copy(p, w.in)
-	w.in = w.in[n:]
+	n := copy(p, w.sealed)
+	w.sealed = w.sealed[n:]
 	return n, nil
 }
 
 func (s *tlsConn) Write(p []byte) (int, error) {
-	s.loop.tls.out = append(s.loop.tls.out, p...)
+	s.loop.secure.outgo = append(s.loop.secure.outgo, p...)
 	return len(p), nil
 }
 
@@ -83,108 +84,106 @@ func (s *tlsConn) SetReadDeadline(time.Time) error { return nil }
 
 func (s *tlsConn) SetWriteDeadline(time.Time) error { return nil }
 
-// secure begins the TLS handshake of a client whose connection stands.
-func (l *loop) startTLS(slot uint32) {
-	s := &tlsConn{loop: l}
-	s.conn = tls.Client(s, l.tls.config)
+// startTLS begins the TLS handshake of a client whose connection stands.
+func (t *secure) startTLS(slot uint32) {
+	s := &tlsConn{loop: t.l}
+	s.conn = tls.Client(s, t.config)
 	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
 		s.wait = yield
 		s.err = s.conn.Handshake()
 		s.wait = nil
 	})
-	l.tls.of[slot] = s
-	if l.handshake(slot, s) {
-		l.watch(slot, l.reads(slot))
+	t.of[slot] = s
+	if t.l.handshake(slot, s) {
+		t.l.watch(slot, t.l.reads(slot))
 	}
 }
 
-// shake goes on with a handshake. False: the client is gone, or bytes wait for
+// handshake goes on with a handshake. False: the client is gone, or bytes wait for
 // room.
-func (l *loop) handshake(slot uint32, s *tlsConn) bool {
-	began := l.engine.Clock.Now()
+func (t *secure) handshake(slot uint32, s *tlsConn) bool {
+	began := t.l.engine.Clock.Now()
 	_, more := s.next()
-	l.now = l.engine.Clock.Now()
-	l.counters.TLSTime += uint64(l.now - began)
-	if !l.transmitEncrypted(slot) {
+	t.l.now = t.l.engine.Clock.Now()
+	t.l.counters.TLSTime += uint64(t.l.now - began)
+	if !t.l.transmitEncrypted(slot) {
 		return false
 	}
 	if more {
-		return l.clients[slot].flags&wantsOut == 0
+		return t.l.clients[slot].flags&wantsOut == 0
 	}
 	s.next, s.stop = nil, nil
 	if s.err != nil {
-		l.end(slot, tlsReason(s.err))
+		t.l.end(slot, tlsReason(s.err))
 		return false
 	}
-	l.counters.TLSHandshakes++
-	l.established(slot)
-	return l.tls.of[slot] == s && l.clients[slot].flags&wantsOut == 0
+	t.l.counters.TLSHandshakes++
+	t.l.established(slot)
+	return t.of[slot] == s && t.l.clients[slot].flags&wantsOut == 0
 }
 
-// unseal takes bytes of the socket.
-func (l *loop) decrypt(slot uint32, p []byte) {
-	w := &l.tls
-	s := w.of[slot]
-	w.in = p
-	defer func() { w.in = nil }()
+// decrypt takes bytes of the socket.
+func (t *secure) decrypt(slot uint32, p []byte) {
+	s := t.of[slot]
+	t.sealed = p
+	defer func() { t.sealed = nil }()
 	if s.next != nil {
-		l.handshake(slot, s)
+		t.l.handshake(slot, s)
 	}
-	for w.of[slot] == s && s.next == nil {
-		n, err := s.conn.Read(w.plain)
-		if len(w.out) > 0 && !l.transmitEncrypted(slot) { // the answer to a key update
+	for t.of[slot] == s && s.next == nil {
+		n, err := s.conn.Read(t.plain)
+		if len(t.outgo) > 0 && !t.l.transmitEncrypted(slot) { // the answer to a key update
 			return
 		}
 		if n > 0 {
-			l.transport(slot).received(l, slot, w.plain[:n])
+			t.l.transport(slot).received(t.l, slot, t.plain[:n])
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, errNothingYet):
 			return
-		case w.of[slot] != s:
+		case t.of[slot] != s:
 			return
 		case errors.Is(err, io.EOF): // its close_notify
-			l.streamEnded(slot, io.EOF)
+			t.l.streamEnded(slot, io.EOF)
 			return
 		default:
-			l.end(slot, tlsReason(err))
+			t.l.end(slot, tlsReason(err))
 			return
 		}
 	}
 }
 
-// seal encrypts what is to be sent; the result is good until the next call.
-func (l *loop) encrypt(slot uint32, p []byte) []byte {
-	w := &l.tls
+// encrypt encrypts what is to be sent; the result is good until the next call.
+func (t *secure) encrypt(slot uint32, p []byte) []byte {
 	// Into memory: an error would be that of the connection's state, which the
 	// next read tells.
-	w.of[slot].conn.Write(p)
-	out := w.out
-	w.out = w.out[:0]
+	t.of[slot].conn.Write(p)
+	out := t.outgo
+	t.outgo = t.outgo[:0]
 	return out
 }
 
-// transmitSealed sends what the TLS layer has written by itself. False: the
+// transmitEncrypted sends what the TLS layer has written by itself. False: the
 // client is gone.
-func (l *loop) transmitEncrypted(slot uint32) bool {
-	out := l.tls.out
-	l.tls.out = out[:0]
-	return len(out) == 0 || l.transmit(slot, out)
+func (t *secure) transmitEncrypted(slot uint32) bool {
+	out := t.outgo
+	t.outgo = out[:0]
+	return len(out) == 0 || t.l.transmit(slot, out)
 }
 
-// unsecure forgets a client's TLS side.
-func (l *loop) dropTLS(slot uint32) {
-	if s := l.tls.of[slot]; s != nil {
-		l.tls.of[slot] = nil
+// dropTLS forgets a client's TLS side.
+func (t *secure) dropTLS(slot uint32) {
+	if s := t.of[slot]; s != nil {
+		t.of[slot] = nil
 		if s.stop != nil {
 			s.stop()
-			l.tls.out = l.tls.out[:0]
+			t.outgo = t.outgo[:0]
 		}
 	}
 }
 
-// secureReason finds the word for an error of crypto/tls.
+// tlsReason finds the word for an error of crypto/tls.
 func tlsReason(err error) account.Reason {
 	var (
 		header  tls.RecordHeaderError

@@ -92,42 +92,49 @@ type scratch struct {
 	out      []byte // to be sent, refused by the kernel
 }
 
+// slab is a loop's clients and the scratches of those that need one.
+type slab struct {
+	clients       []client
+	scratches     []*scratch
+	freeScratches []uint32
+}
+
 // keepBuffer is the capacity that a pooled scratch may keep.
 const keepBuffer = 16 << 10
 
-// borrow returns a client's scratch, taking one from the pool if it has none.
-func (l *loop) scratch(i uint32) *scratch {
-	c := &l.clients[i]
+// scratch returns a client's scratch, taking one from the pool if it has none.
+func (b *slab) scratch(i uint32) *scratch {
+	c := &b.clients[i]
 	if c.scratch == 0 {
-		if n := len(l.freeScratches); n > 0 {
-			c.scratch = l.freeScratches[n-1]
-			l.freeScratches = l.freeScratches[:n-1]
+		if n := len(b.freeScratches); n > 0 {
+			c.scratch = b.freeScratches[n-1]
+			b.freeScratches = b.freeScratches[:n-1]
 		} else {
-			l.scratches = append(l.scratches, new(scratch))
-			c.scratch = uint32(len(l.scratches))
+			b.scratches = append(b.scratches, new(scratch))
+			c.scratch = uint32(len(b.scratches))
 		}
-		s := l.scratches[c.scratch-1]
+		s := b.scratches[c.scratch-1]
 		*s = scratch{client: i, used: true, in: s.in[:0], out: s.out[:0]}
 		s.frames = newFrameReader()
 	}
-	return l.scratches[c.scratch-1]
+	return b.scratches[c.scratch-1]
 }
 
-// held returns a client's scratch or nil.
-func (l *loop) heldScratch(i uint32) *scratch {
-	if k := l.clients[i].scratch; k != 0 {
-		return l.scratches[k-1]
+// heldScratch returns a client's scratch or nil.
+func (b *slab) heldScratch(i uint32) *scratch {
+	if k := b.clients[i].scratch; k != 0 {
+		return b.scratches[k-1]
 	}
 	return nil
 }
 
-// giveBack returns a client's scratch to the pool.
-func (l *loop) releaseScratch(i uint32) {
-	c := &l.clients[i]
+// releaseScratch returns a client's scratch to the pool.
+func (b *slab) releaseScratch(i uint32) {
+	c := &b.clients[i]
 	if c.scratch == 0 {
 		return
 	}
-	s := l.scratches[c.scratch-1]
+	s := b.scratches[c.scratch-1]
 	s.used = false
 	if cap(s.in) > keepBuffer {
 		s.in = nil
@@ -135,6 +142,17 @@ func (l *loop) releaseScratch(i uint32) {
 	if cap(s.out) > keepBuffer {
 		s.out = nil
 	}
-	l.freeScratches = append(l.freeScratches, c.scratch)
+	b.freeScratches = append(b.freeScratches, c.scratch)
 	c.scratch = 0
+}
+
+// tidy gives a client's scratch back once nothing in it is needed.
+func (b *slab) tidy(slot uint32) {
+	s := b.heldScratch(slot)
+	if s == nil || b.clients[slot].state != ready {
+		return
+	}
+	if len(s.in) == 0 && len(s.out) == 0 && s.deadline == 0 && s.after == 0 && !s.bye && s.frames.Idle() && s.chunks.Idle() {
+		b.releaseScratch(slot)
+	}
 }

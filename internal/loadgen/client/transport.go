@@ -18,7 +18,7 @@ type transport interface {
 	leave(l *loop, i uint32) bool
 }
 
-// speaks returns the transport of a client.
+// transport returns the transport of a client.
 func (l *loop) transport(slot uint32) transport {
 	switch l.plan.Kind(l.number(slot)) {
 	case plan.SSE:

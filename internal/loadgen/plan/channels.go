@@ -9,7 +9,7 @@ import (
 	"github.com/pushgate/pushgate/internal/units"
 )
 
-// maxChannelName is the wire's limit on a channel's name in bytes.
+// MaxChannelName is the wire's limit on a channel's name in bytes.
 const MaxChannelName = 200
 
 // maxSpread bounds the channels of one template.
@@ -177,7 +177,7 @@ func (c *Channels) appendQuery(dst []byte, client uint32) []byte {
 	return dst
 }
 
-// appendEscaped appends s with what has a meaning of its own in a query
+// AppendEscaped appends s with what has a meaning of its own in a query
 // percent-encoded.
 func AppendEscaped(dst, s []byte) []byte {
 	const hex = "0123456789ABCDEF"

@@ -134,7 +134,7 @@ func (e *UsageError) Error() string {
 	return fmt.Sprintf("%s %s: %s", e.Flag, e.Value, e.Want)
 }
 
-// usage collects everything that is wrong with a Config.
+// Problems collects everything that is wrong with a Config.
 type Problems []error
 
 func (u *Problems) Add(flag string, value any, format string, args ...any) {
@@ -211,5 +211,5 @@ func (c Config) Validate() error {
 	return errors.Join(u...)
 }
 
-// stopSignals are the ways to stop it.
+// StopSignals are the ways to stop it.
 var StopSignals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}

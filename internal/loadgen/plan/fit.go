@@ -12,7 +12,7 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// hostLimits is what the host lets one process do.
+// HostLimits is what the host lets one process do.
 type HostLimits struct {
 	Descriptors int // open files, after raising the soft limit
 	Ports       int // local ports for each source address and destination
@@ -22,7 +22,7 @@ type HostLimits struct {
 // Redis, files.
 const SpareDescriptors = 64
 
-// readHostLimits raises the descriptor limit and reads the port range.
+// ReadHostLimits raises the descriptor limit and reads the port range.
 func ReadHostLimits() (HostLimits, error) {
 	soft, _, err := reactor.RaiseDescriptorLimit()
 	if err != nil && soft == 0 {
@@ -91,7 +91,7 @@ func (p *Plan) checkPorts(u *Problems, to netip.Addr, l HostLimits) {
 	}
 }
 
-// reach settles which addresses of the target the clients use, and returns those
+// Reach settles which addresses of the target the clients use, and returns those
 // of them that take no connection.
 func (p *Plan) Reach(ctx context.Context, l HostLimits) (out []netip.AddrPort, err error) {
 	out = p.Target.reach(ctx)
@@ -105,7 +105,7 @@ func (p *Plan) Reach(ctx context.Context, l HostLimits) (out []netip.AddrPort, e
 	return out, errors.Join(u...)
 }
 
-// crowded reports whether over half of the ports of a source address will be in
+// Crowded reports whether over half of the ports of a source address will be in
 // use.
 func (p *Plan) Crowded(portsEach int) bool {
 	for _, to := range p.Target.Addrs {

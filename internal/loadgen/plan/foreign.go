@@ -114,7 +114,7 @@ func (c Config) publishesSecurely() bool {
 // comes in pieces.
 const maxForeignFrame = 64 << 10
 
-// envelope is how much of a message that comes in pieces is looked at.
+// Envelope is how much of a message that comes in pieces is looked at.
 func (p *Plan) Envelope() int {
 	if p.Foreign {
 		return maxForeignFrame
@@ -126,5 +126,5 @@ func (p *Plan) Envelope() int {
 // payload has at most a channel's name and an id before it.
 const maxEnvelope = 1024
 
-// maxMessage is the longest message a client takes.
+// MaxMessage is the longest message a client takes.
 const MaxMessage = 16 << 20

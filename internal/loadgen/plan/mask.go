@@ -12,7 +12,7 @@ const masked = "***"
 // secretWords are in the names of what may be secret.
 var secretWords = []string{"auth", "cookie", "token", "secret", "key", "password"}
 
-// maskField hides the value of a field that may be a secret.
+// MaskField hides the value of a field that may be a secret.
 func MaskField(field string) string {
 	name, _, ok := strings.Cut(field, ":")
 	if !ok {
@@ -30,7 +30,7 @@ func namesSecret(name string) bool {
 	return slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(name, word) })
 }
 
-// maskSubprotocol hides a token that travels as a subprotocol.
+// MaskSubprotocol hides a token that travels as a subprotocol.
 func MaskSubprotocol(list string) string {
 	parts := strings.Split(list, ",")
 	for i, name := range parts {
@@ -59,7 +59,7 @@ var maskFlags = map[string]func(string) string{
 	"agent":      maskCommandLine,
 }
 
-// maskWords hides a text that may hold a secret.
+// MaskWords hides a text that may hold a secret.
 func MaskWords(text string) string {
 	if namesSecret(text) {
 		return masked
@@ -80,7 +80,7 @@ func maskCommandLine(line string) string {
 	return commandUser.ReplaceAllString(line, "${1}:"+masked+"@")
 }
 
-// maskURL hides the secrets of a URL; an address without a scheme has none.
+// MaskURL hides the secrets of a URL; an address without a scheme has none.
 func MaskURL(text string) string {
 	if !strings.Contains(text, ":/") && !strings.Contains(text, "@") {
 		return text
@@ -109,7 +109,7 @@ func MaskCommand(args []string) []string {
 	return args
 }
 
-// printableURL leaves out what may be secret.
+// PrintableURL leaves out what may be secret.
 func PrintableURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {

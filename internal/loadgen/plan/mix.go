@@ -87,13 +87,13 @@ func deal(shares []transportShare, clients int) []uint8 {
 // machines that share one.
 const rolesSeed = 0x70757368
 
-// cast is who plays which part, by the client's number.
+// Roles is who plays which part, by the client's number.
 type Roles struct {
 	Movers, Slow int   // how many
 	Order        []int // the movers first, then the slow ones; nil when there are neither
 }
 
-// newCast chooses the clients at random, so that no pattern of channels falls
+// newRoles chooses the clients at random, so that no pattern of channels falls
 // together with it.
 func newRoles(clients int, moving, slow float64) Roles {
 	c := Roles{Movers: int(math.Round(moving * float64(clients))), Slow: int(math.Round(slow * float64(clients)))}

@@ -13,7 +13,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
 
-// plan is a Config that was checked against the host: nothing of it changes
+// Plan is a Config that was checked against the host: nothing of it changes
 // during the run.
 type Plan struct {
 	Config
@@ -23,7 +23,7 @@ type Plan struct {
 	SourceSet   sources
 	headerLines string      // of every request, behind its first line
 	Offered     []string    // subprotocols
-	Tls         *tls.Config // nil: plain
+	TLS         *tls.Config // nil: plain
 	ChannelSet  Channels
 	StageList   []Stage // nil: all clients at once
 	minter      *minter // nil: no tokens
@@ -40,7 +40,7 @@ type Plan struct {
 	reached bool
 }
 
-// newPlan resolves a Config. Its error is a *UsageError or several joined.
+// New resolves a Config. Its error is a *UsageError or several joined.
 func New(ctx context.Context, c Config, l HostLimits) (*Plan, error) {
 	stages, err := c.shape()
 	if err != nil {
@@ -71,7 +71,7 @@ func New(ctx context.Context, c Config, l HostLimits) (*Plan, error) {
 		p.Kinds, p.paths = append(p.Kinds, x.kind), append(p.paths, path)
 	}
 	p.headerLines, p.Offered = c.requestFields(p.Target.Host, &u), c.subprotocols(p.Kinds, &u)
-	p.Tls = p.secureConfig(&u)
+	p.TLS = p.secureConfig(&u)
 	if p.ChannelSet, err = ParseChannels(c.Channels, c.Connections); err != nil {
 		u.Add("--channels", "", "%v", err)
 	}
@@ -107,7 +107,7 @@ func New(ctx context.Context, c Config, l HostLimits) (*Plan, error) {
 	return p, nil
 }
 
-// kind returns the transport of a client.
+// Kind returns the transport of a client.
 func (p *Plan) Kind(client uint32) Transport {
 	if p.mix == nil {
 		return p.Kinds[0]
@@ -123,21 +123,21 @@ func (p *Plan) path(client uint32) string {
 	return p.paths[p.mix[client]]
 }
 
-// parts is how many paces a rate is divided into.
+// Parts is how many paces a rate is divided into.
 func (p *Plan) Parts() int {
 	return min(p.Loops, p.Connections) * max(len(p.AgentLines()), 1) * p.AgentCount
 }
 
-// shareOf is how many clients process k of n holds.
+// ShareOf is how many clients process k of n holds.
 func (p *Plan) ShareOf(k, n int) int { return max((p.Connections-k+n-1)/n, 0) }
 
-// agentCommands lists the command lines of the processes; "" is this program
+// AgentLines lists the command lines of the processes; "" is this program
 // on this host.
 func (p *Plan) AgentLines() []string {
 	return append(make([]string, p.Agents), p.AgentCommands...)
 }
 
-// appendMessage appends a message of the size that is asked for.
+// AppendMessage appends a message of the size that is asked for.
 func (p *Plan) AppendMessage(dst []byte, s account.Stamp) []byte {
 	if p.Foreign {
 		return account.AppendForeignPayload(dst, p.RunID, s, p.Size)

@@ -85,7 +85,7 @@ func isToken(text string) bool {
 
 func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
-// appendGet appends the start of a GET for all of a client's channels, up to
+// AppendGet appends the start of a GET for all of a client's channels, up to
 // where more of the query or " HTTP/1.1" follows.
 func (p *Plan) AppendGet(dst []byte, client uint32) []byte {
 	if p.Foreign {
@@ -95,18 +95,18 @@ func (p *Plan) AppendGet(dst []byte, client uint32) []byte {
 	return p.ChannelSet.appendQuery(dst, client)
 }
 
-// appendTarget starts a GET, up to the query.
+// AppendTarget starts a GET, up to the query.
 func (p *Plan) AppendTarget(dst []byte, client uint32) []byte {
 	return append(append(dst, "GET "...), p.path(client)...)
 }
 
-// appendFields ends a request's line and starts its fields, the client's token
+// AppendFields ends a request's line and starts its fields, the client's token
 // among them.
 func (p *Plan) AppendFields(dst []byte, client uint32) []byte {
 	return p.appendToken(append(append(dst, " HTTP/1.1\r\n"...), p.headerLines...), client)
 }
 
-// appendPlaced appends text with a client's number and the name of its k-th
+// AppendPlaced appends text with a client's number and the name of its k-th
 // channel in their places, percent-encoded for a URL.
 func (p *Plan) AppendPlaced(dst []byte, text string, client uint32, k int, escape bool) []byte {
 	var name [MaxChannelName]byte

@@ -41,7 +41,7 @@ func (p *Plan) secureConfig(u *Problems) *tls.Config {
 	return c
 }
 
-// checkedBy reads --ca and --insecure, once.
+// TLSConfig reads --ca and --insecure, once.
 func (c *Config) TLSConfig() (*tls.Config, error) {
 	t := &tls.Config{InsecureSkipVerify: c.Insecure}
 	if c.CA == "" {

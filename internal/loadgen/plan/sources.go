@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// maxSources bounds the expansion of ranges: enough for a billion ports.
+// MaxSources bounds the expansion of ranges: enough for a billion ports.
 const MaxSources = 1 << 16
 
 // ParseSources expands a comma separated list of addresses, ranges
@@ -144,7 +144,7 @@ func byFamily(all []netip.Addr) (s sources) {
 	return s
 }
 
-// chooseSources returns those that n clients of a target need.
+// ChooseSources returns those that n clients of a target need.
 func ChooseSources(t *Target, n, portsEach int) (s sources) {
 	for _, a := range t.Addrs {
 		if a.Addr().Is4() {
@@ -165,11 +165,11 @@ func (p *Plan) keepReachable() {
 	}
 }
 
-// addressOf returns which of the target's addresses a client connects to: they
+// AddressOf returns which of the target's addresses a client connects to: they
 // take turns.
 func (p *Plan) AddressOf(client uint32) int { return int(client) % len(p.Target.Addrs) }
 
-// ends returns the addresses of a client's connection. Those of one target
+// Ends returns the addresses of a client's connection. Those of one target
 // address share out all sources.
 func (p *Plan) Ends(client uint32) (from netip.Addr, to netip.AddrPort) {
 	to = p.Target.Addrs[p.AddressOf(client)]

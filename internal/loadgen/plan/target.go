@@ -138,7 +138,7 @@ func (t *Target) String() string {
 	return strings.Join(names, ", ")
 }
 
-// dial makes one connection to see who takes it, to any of the addresses.
+// Dial makes one connection to see who takes it, to any of the addresses.
 func (t *Target) Dial(ctx context.Context, timeout time.Duration) (err error) {
 	d := net.Dialer{Timeout: timeout}
 	if t.Socket != "" {
@@ -192,7 +192,7 @@ func (t *Target) reach(ctx context.Context) (out []netip.AddrPort) {
 	return out
 }
 
-// resolve finds an address of a name; one that is not on this host, if there
+// Resolve finds an address of a name; one that is not on this host, if there
 // is such.
 func Resolve(ctx context.Context, host string) (netip.Addr, error) {
 	all, err := resolveAll(ctx, host)
@@ -232,7 +232,7 @@ func resolveAll(ctx context.Context, host string) (all []netip.Addr, err error) 
 	return all, nil
 }
 
-// notThisHost refuses an address of another machine.
+// NotThisHost refuses an address of another machine.
 func NotThisHost(a netip.Addr) string {
 	return fmt.Sprintf("%s is not on this host; --allow-remote lets a run load other machines", a)
 }

@@ -31,7 +31,7 @@ type minter struct {
 	audience string
 }
 
-// tokenClaims are the wire's claims that a subscriber needs.
+// TokenClaims are the wire's claims that a subscriber needs.
 type TokenClaims struct {
 	jwt.RegisteredClaims
 	Subscribe []string `json:"subscribe"`

@@ -143,7 +143,7 @@ func (p *commandPublisher) wrong(err error) error {
 
 func (p *commandPublisher) kill() { syscall.Kill(-p.process.Process.Pid, syscall.SIGKILL) }
 
-// close ends the command by the end of its input, or the hard way.
+// Close ends the command by the end of its input, or the hard way.
 func (p *commandPublisher) Close() error {
 	if p.Each {
 		return nil

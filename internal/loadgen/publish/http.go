@@ -75,7 +75,7 @@ func newHTTPPublisher(ctx context.Context, c plan.Config) (*httpPublisher, error
 
 func (p *httpPublisher) Via() string { return "--publish-url" }
 
-// publish stops at the first message that is not taken: those behind it are not
+// Publish stops at the first message that is not taken: those behind it are not
 // sent.
 func (p *httpPublisher) Publish(ctx context.Context, batch []Message) ([]Result, error) {
 	fates := make([]Result, 0, PublishBatch)

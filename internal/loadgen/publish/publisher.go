@@ -13,13 +13,13 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
-// publication is one message on its way to the server.
+// Message is one message on its way to the server.
 type Message struct {
 	Channel string // as the clients know it
 	Payload []byte
 }
 
-// publisher hands messages to the server. It is used by one goroutine and may
+// Publisher hands messages to the server. It is used by one goroutine and may
 // block.
 type Publisher interface {
 	// publish sends a batch in its order and returns what became of each. The
@@ -30,7 +30,7 @@ type Publisher interface {
 	Close() error
 }
 
-// newPublisher connects to what a run publishes through, so that what is wrong
+// New connects to what a run publishes through, so that what is wrong
 // with it is told before any client connects.
 func New(ctx context.Context, c plan.Config) (Publisher, error) {
 	switch {
@@ -49,7 +49,7 @@ func New(ctx context.Context, c plan.Config) (Publisher, error) {
 	return p, nil
 }
 
-// onThisHost is a net.Dialer's Control that keeps a run from loading other
+// loopbackOnly is a net.Dialer's Control that keeps a run from loading other
 // machines, also those that a server names; nil with --allow-remote.
 func loopbackOnly(remote bool) func(network, address string, c syscall.RawConn) error {
 	if remote {
@@ -78,7 +78,7 @@ func dialing(connect func(context.Context, string, string) (net.Conn, error)) fu
 	}
 }
 
-// fate is what became of a message on its way to Redis.
+// Result is what became of a message on its way to Redis.
 type Result uint8
 
 const (
@@ -89,5 +89,5 @@ const (
 	Unknown               // it was written, and no answer came
 )
 
-// publishBatch is the most messages of one call of publish.
+// PublishBatch is the most messages of one call of publish.
 const PublishBatch = 64

@@ -105,7 +105,7 @@ func (p *redisPublisher) send(ctx context.Context, batch []Message, call eval, s
 	return replies, err
 }
 
-// teach sends the script itself with those messages that a server refused
+// sendScript sends the script itself with those messages that a server refused
 // because it does not know the hash, as one does at first and after it became
 // the master. Their replies take the place of the refusals.
 func (p *redisPublisher) sendScript(ctx context.Context, batch []Message, replies []redis.Cmder, err error) error {
@@ -137,7 +137,7 @@ func (p *redisPublisher) Via() string { return "Redis" }
 
 func (p *redisPublisher) Close() error { return p.client.Close() }
 
-// fateOf reads the reply to one command of a batch.
+// resultOf reads the reply to one command of a batch.
 func resultOf(reply redis.Cmder) Result {
 	err := reply.Err()
 	n, plain := reply.(*redis.IntCmd)

@@ -413,7 +413,7 @@ var unmeasured = []struct {
 	{[]string{"gaps", "errors", "replayed"}, "it tells of none in a way that loadgen knows"},
 }
 
-// notMeasured lists them for a result.
+// NotMeasured lists them for a result.
 func NotMeasured() (all []string) {
 	for _, x := range unmeasured {
 		text := x.figures[0] + ": " + x.why

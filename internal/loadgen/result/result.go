@@ -187,7 +187,7 @@ type Sent struct {
 	Sending float64 `json:"-"` // seconds of publishing, which PerSecond is over
 }
 
-// add joins the account of another hold. Its latencies are not in the sum:
+// Add joins the account of another hold. Its latencies are not in the sum:
 // percentiles can't be added.
 func (f *Sent) Add(o *Sent) {
 	f.Sending += o.Sending
@@ -255,7 +255,7 @@ type Server struct {
 // Good reports whether the run was as asked.
 func (r *Result) Good() bool { return len(r.Failed) == 0 }
 
-// perSecond is n over a time that may be too short to divide by.
+// PerSecond is n over a time that may be too short to divide by.
 func PerSecond(n, seconds float64) float64 {
 	if seconds <= 0 {
 		return 0

@@ -61,7 +61,7 @@ type Storm struct {
 	BackoffMost float64 `json:"backoff_max_seconds"`
 }
 
-// never stands for the time of what did not happen.
+// Never stands for the time of what did not happen.
 const Never = -1
 
 // Churn is what steady connects and disconnects cost.
@@ -114,7 +114,7 @@ type Slow struct {
 	From, To float64 `json:"-"` // seconds of the run
 }
 
-// peak finds the most memory in use while the slow clients were.
+// Peak finds the most memory in use while the slow clients were.
 func (x *Slow) Peak(series []Sample) {
 	if x.After != nil {
 		x.PeakRSS = x.After.RSS
@@ -149,7 +149,7 @@ type Agent struct {
 	Drift float64 `json:"clock_drift_ms"`
 }
 
-// clientBound is the share of its CPU from which on a run says more about the
+// ClientBound is the share of its CPU from which on a run says more about the
 // load generator than about the server.
 const ClientBound = 0.9
 
@@ -167,7 +167,7 @@ type Effort struct {
 	Bound bool `json:"client_bound"`
 }
 
-// add joins the effort of another phase of the same kind.
+// Add joins the effort of another phase of the same kind.
 func (e *Effort) Add(o Effort) {
 	if all := e.Seconds + o.Seconds; all > 0 {
 		e.Share = (e.Share*e.Seconds + o.Share*o.Seconds) / all
@@ -178,7 +178,7 @@ func (e *Effort) Add(o Effort) {
 	e.Bound = e.Bound || o.Bound
 }
 
-// perConnection computes what follows from the samples: with the clients that
+// PerConnection computes what follows from the samples: with the clients that
 // are there at the end, or after stages with those that were at their top.
 func (s *Server) PerConnection(res *Result, top uint64) {
 	c := &res.Counters
@@ -204,7 +204,7 @@ func (s *Server) PerConnection(res *Result, top uint64) {
 	}
 }
 
-// perConnection computes what follows from the samples.
+// PerConnection computes what follows from the samples.
 func (k *Kernel) PerConnection(at probe.KernelSample, open uint64) {
 	if n := float64(open); n > 0 {
 		k.SlabPerConnection = (float64(at.Slab) - float64(k.Before.Slab)) / n

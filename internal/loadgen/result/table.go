@@ -166,7 +166,7 @@ func (f *Sent) write(t *table, c *account.Counters) {
 	}
 }
 
-// by names the way of publishing: Redis, HTTP or a command.
+// By names the way of publishing: Redis, HTTP or a command.
 func (f *Sent) By() string { return cmp.Or(f.Via, "Redis") }
 
 // PublishTitle names the time that publishing took.
