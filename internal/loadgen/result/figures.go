@@ -3,6 +3,7 @@ package result
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -36,52 +37,104 @@ type Figure struct {
 }
 
 // Of returns the figure's value in a run; false where it was not measured.
-func (f Figure) Of(r *Result) (float64, bool) { return f.of(r) }
-
-// Figures lists all figures in the order of the manual.
-func Figures() []Figure {
-	all := latencyFigures()
-	for _, rows := range [][]Figure{clientFigures(), messageFigures(), stormFigures(), churnFigures(), slowFigures(), serverFigures(), kernelFigures(), selfFigures()} {
-		all = append(all, rows...)
-	}
-	for i := range all {
-		all[i].of = all[i].measured
-	}
-	return all
-}
-
-// withoutClients are the figures that no process that holds clients is asked
-// for.
-var withoutClients = []string{"published", "published_per_second", "late", "skipped", "not_sent", "fate_unknown", "rss", "listen_overflows"}
-
-// measured hides a figure that can't be told once clients are out of sight.
-func (f Figure) measured(r *Result) (float64, bool) {
-	if r.Partial && !slices.Contains(withoutClients, f.Name) && !strings.HasPrefix(f.Name, "publish.") {
-		return 0, false
-	}
-	if !r.told(f.Name) {
+func (f Figure) Of(r *Result) (float64, bool) {
+	if r.Partial && !slices.Contains(withoutClients, f.Name) && !strings.HasPrefix(f.Name, "publish.") || !r.told(f.Name) {
 		return 0, false
 	}
 	return f.of(r)
 }
 
-// FindFigure looks for a figure by its name.
-func FindFigure(name string) (Figure, bool) {
-	all := Figures()
-	if i := slices.IndexFunc(all, func(f Figure) bool { return f.Name == name }); i >= 0 {
-		return all[i], true
-	}
-	return Figure{}, false
+// withoutClients are the figures that are known even where a process that held
+// clients was lost.
+var withoutClients = []string{"published", "published_per_second", "late", "skipped", "not_sent", "fate_unknown", "rss", "listen_overflows"}
+
+// figure makes one that stands in the result's JSON at a path; it was measured
+// where all of the path is there.
+func figure(name string, unit Unit, path, about string) Figure {
+	return computed(name, unit, about, func(r *Result) (float64, bool) {
+		v, ok := r.at(path)
+		if !ok {
+			return 0, false
+		}
+		return v.Convert(reflect.TypeFor[float64]()).Float(), true
+	})
 }
 
-// WriteFigures writes the names with what they mean.
-func WriteFigures(w io.Writer) error {
-	var b strings.Builder
-	for _, f := range Figures() {
-		fmt.Fprintf(&b, "  %-24s %-10s %s\n", f.Name, f.Unit, f.About)
+func computed(name string, unit Unit, about string, of func(*Result) (float64, bool)) Figure {
+	return Figure{Name: name, Unit: unit, About: about, of: of}
+}
+
+// at finds a part of the result by its names in the JSON; false where there is
+// none.
+func (r *Result) at(path string) (v reflect.Value, ok bool) {
+	v = reflect.ValueOf(r).Elem()
+	for name := range strings.SplitSeq(path, ".") {
+		i := slices.IndexFunc(reflect.VisibleFields(v.Type()), func(f reflect.StructField) bool {
+			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			return tag == name
+		})
+		v = v.Field(i)
+		if v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				return v, false
+			}
+			v = v.Elem()
+		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return v, true
+}
+
+// times has the figure in another unit than the JSON.
+func (f Figure) times(factor float64) Figure {
+	of := f.of
+	f.of = func(r *Result) (float64, bool) { v, ok := of(r); return v * factor, ok }
+	return f
+}
+
+// positive has the figure measured only where it is above 0.
+func (f Figure) positive() Figure {
+	of := f.of
+	f.of = func(r *Result) (float64, bool) { v, ok := of(r); return v, ok && v > 0 }
+	return f
+}
+
+// when has the figure measured only where a run has what it follows from.
+func (f Figure) when(known func(*Result) bool) Figure {
+	of := f.of
+	f.of = func(r *Result) (float64, bool) {
+		if !known(r) {
+			return 0, false
+		}
+		return of(r)
+	}
+	return f
+}
+
+// during has the figure known while a run goes on, from its last sample.
+func (f Figure) during(live func(*Sample) (float64, bool)) Figure {
+	f.live = func(w *Watch) (float64, bool) { return live(&w.sample) }
+	return f
+}
+
+// connected reports whether there were clients when what each costs was read: at
+// the end, or with stages at their top.
+func connected(r *Result) bool {
+	return r.Counters.Open > 0 || len(r.Steps) > 0 && r.Counters.Established > 0
+}
+
+func published(r *Result) bool { return r.Fanout != nil }
+
+func readable(r *Result) bool { return r.Server != nil && !r.Server.Unread }
+
+// oneProcess: a restart makes another process, whose growth nobody has seen.
+func oneProcess(r *Result) bool { return readable(r) && !r.Server.Restarted }
+
+// share is a part in percent; false where there is nothing to divide by.
+func share(part, whole uint64) (float64, bool) {
+	if whole == 0 {
+		return 0, false
+	}
+	return float64(part) / float64(whole) * 100, true
 }
 
 // quantiles are the parts of a Latency that have names of their own. few is
@@ -99,308 +152,193 @@ var quantiles = []struct {
 	{"mean", func(l account.Latency) float64 { return l.Mean }, 100},
 }
 
-func latencyFigures() []Figure {
-	var all []Figure
-	for _, l := range []struct {
-		name, about string
-		of          func(*Result) account.Latency
-		recorded    string // the name in an Interval
-	}{
-		{"handshake", "connect to the complete answer", func(r *Result) account.Latency { return r.Connect.Handshake }, account.LatencyHandshake},
-		{"handshake_due", "the same from the intended time of the connect", func(r *Result) account.Latency { return r.Connect.HandshakeDue }, account.LatencyPaced},
-		{"ready", "connect to the last subscription confirmed", func(r *Result) account.Latency { return r.Connect.Ready }, account.LatencyReady},
-		{"delivery", "intended send time to receipt", func(r *Result) account.Latency { return r.sent().Due }, account.LatencyDelivery},
-		{"delivery_sent", "real send time to receipt", func(r *Result) account.Latency { return r.sent().Real }, account.LatencySent},
-		{"completion", "send to the last subscriber (without --rate)", func(r *Result) account.Latency { return r.sent().Completion }, ""},
-		{"publish", "one round trip to Redis", func(r *Result) account.Latency { return r.sent().Publish }, ""},
-		{"storm_handshake", "handshakes of clients that come back", func(r *Result) account.Latency { return r.stormed().Handshake }, ""},
-		{"storm_ready", "the same to the last subscription confirmed", func(r *Result) account.Latency { return r.stormed().Ready }, ""},
-		{"churn_handshake", "handshakes of clients that come and go", func(r *Result) account.Latency { return r.churned().Handshake }, ""},
-		{"churn_ready", "the same to the last subscription confirmed", func(r *Result) account.Latency { return r.churned().Ready }, ""},
-		{"baseline", "deliveries before some clients were slow, from intended time", func(r *Result) account.Latency { return r.baseline().Due }, ""},
-	} {
-		for _, q := range quantiles {
-			f := Figure{
-				Name:  l.name + "." + q.name,
-				Unit:  UnitDuration,
-				About: l.about,
-				of: func(r *Result) (float64, bool) {
-					v := l.of(r)
-					return q.of(v), v.Count > 0
-				},
+// latency makes the figures of a latency at a path; recorded is its name in an
+// Interval, empty where only the end of a run tells.
+func latency(name, path, recorded, about string) (all []Figure) {
+	for _, q := range quantiles {
+		f := computed(name+"."+q.name, UnitDuration, about, func(r *Result) (float64, bool) {
+			v, ok := r.at(path)
+			if !ok {
+				return 0, false
 			}
-			if l.recorded != "" {
-				f.live = func(w *Watch) (float64, bool) {
-					v := w.latency(l.recorded)
-					return q.of(v), v.Count >= q.few
-				}
+			l := v.Interface().(account.Latency)
+			return q.of(l), l.Count > 0
+		})
+		if recorded != "" {
+			f.live = func(w *Watch) (float64, bool) {
+				l := w.latency(recorded)
+				return q.of(l), l.Count >= q.few
 			}
-			all = append(all, f)
 		}
+		all = append(all, f)
 	}
 	return all
 }
 
-// sent returns what Fanout measured, zero for other scenarios.
-func (r *Result) sent() Sent {
-	if r.Fanout == nil {
-		return Sent{}
-	}
-	return *r.Fanout
-}
-
-// connected reports whether there were clients when what each costs was read: at
-// the end, or with stages at their top.
-func (r *Result) connected() bool {
-	return r.Counters.Open > 0 || len(r.Steps) > 0 && r.Counters.Established > 0
-}
-
-// share is a part in percent; false where there is nothing to divide by.
-func share(part, whole float64) (float64, bool) {
-	if whole == 0 {
-		return 0, false
-	}
-	return part / whole * 100, true
+// Figures lists all figures in the order of the manual.
+func Figures() []Figure {
+	return slices.Concat(
+		latency("handshake", "connect.handshake", account.LatencyHandshake, "connect to the complete answer"),
+		latency("handshake_due", "connect.handshake_from_due", account.LatencyPaced, "the same from the intended time of the connect"),
+		latency("ready", "connect.ready", account.LatencyReady, "connect to the last subscription confirmed"),
+		latency("delivery", "fanout.latency_from_due", account.LatencyDelivery, "intended send time to receipt"),
+		latency("delivery_sent", "fanout.latency_from_sent", account.LatencySent, "real send time to receipt"),
+		latency("completion", "fanout.completion", "", "send to the last subscriber (without --rate)"),
+		latency("publish", "fanout.publish", "", "one round trip to Redis"),
+		latency("storm_handshake", "storm.handshake", "", "handshakes of clients that come back"),
+		latency("storm_ready", "storm.ready", "", "the same to the last subscription confirmed"),
+		latency("churn_handshake", "churn.handshake", "", "handshakes of clients that come and go"),
+		latency("churn_ready", "churn.ready", "", "the same to the last subscription confirmed"),
+		latency("baseline", "slow.baseline.latency_from_due", "", "deliveries before some clients were slow, from intended time"),
+		clientFigures(), messageFigures(), scenarioFigures(), hostFigures(),
+	)
 }
 
 func clientFigures() []Figure {
-	counter := func(name, about string, of func(*account.Counters) uint64) Figure {
-		return Figure{Name: name, Unit: UnitCount, About: about,
-			of: func(r *Result) (float64, bool) { return float64(of(&r.Counters)), true }}
-	}
-	failed := counter("failed", "clients that never were ready", func(c *account.Counters) uint64 { return c.Failed + c.Untried })
-	failed.live = func(w *Watch) (float64, bool) { return float64(w.sample.Failed), true }
-	lost := Figure{Name: "lost", Unit: UnitCount, About: "clients that were ready and were lost, but not to a restart by the run",
-		of: func(r *Result) (float64, bool) {
-			return float64(r.Counters.Lost - min(r.stormed().Lost, r.Counters.Lost)), true
-		}}
-	lost.live = func(w *Watch) (float64, bool) {
-		// What a storm has ended is told apart at the end.
-		return float64(w.sample.Lost), w.sample.Phase != PhaseStorm && w.sample.Phase != PhaseLeave
-	}
 	return []Figure{
-		{Name: "clients", Unit: UnitCount, About: "clients that were ready, each once",
-			of: func(r *Result) (float64, bool) {
-				if c := &r.Counters; c.Clients == 0 { // a run of an older version
-					return min(float64(c.Ready), float64(r.Settings.Connections)), true
-				}
-				return float64(r.Counters.Clients), true
-			}},
-		failed,
-		{Name: "failed_share", Unit: UnitPercent, About: "failed, of those asked for",
-			of: func(r *Result) (float64, bool) {
-				return share(float64(r.Counters.Failed+r.Counters.Untried), float64(r.Settings.Connections))
-			}},
-		lost,
-		counter("away", "clients whose connections ended at a proxy and that were not back after 5 s, at the end", func(c *account.Counters) uint64 { return c.Away }),
-		counter("proxy_cuts", "connections of ready clients that ended at a proxy", func(c *account.Counters) uint64 { return c.ProxyCut }),
-		counter("renewed", "polls that went on over a new connection, the old one having ended with its answer", func(c *account.Counters) uint64 { return c.Renewed }),
-		counter("deferred", "answers that told a client to come later", func(c *account.Counters) uint64 { return c.Deferred }),
-		counter("errors", "error messages to ready clients", func(c *account.Counters) uint64 { return c.Errors }),
-		{Name: "connects_per_second", Unit: UnitRate, About: "while connecting",
-			of: func(r *Result) (float64, bool) { return r.Connect.PerSecond, r.Connect.PerSecond > 0 }},
+		computed("clients", UnitCount, "clients that were ready, each once", func(r *Result) (float64, bool) {
+			if c := &r.Counters; c.Clients == 0 { // a run of an older version
+				return min(float64(c.Ready), float64(r.Settings.Connections)), true
+			}
+			return float64(r.Counters.Clients), true
+		}),
+		computed("failed", UnitCount, "clients that never were ready", func(r *Result) (float64, bool) {
+			return float64(r.Counters.Failed + r.Counters.Untried), true
+		}).during(func(s *Sample) (float64, bool) { return float64(s.Failed), true }),
+		computed("failed_share", UnitPercent, "failed, of those asked for", func(r *Result) (float64, bool) {
+			return share(r.Counters.Failed+r.Counters.Untried, uint64(r.Settings.Connections))
+		}),
+		computed("lost", UnitCount, "clients that were ready and were lost, but not to a restart by the run", func(r *Result) (float64, bool) {
+			n := r.Counters.Lost
+			if r.Storm != nil {
+				n -= min(r.Storm.Lost, n)
+			}
+			return float64(n), true
+		}).during(func(s *Sample) (float64, bool) {
+			// Those that a storm has ended are told apart at the end.
+			return float64(s.Lost), s.Phase != PhaseStorm && s.Phase != PhaseLeave
+		}),
+		figure("away", UnitCount, "counters.away", "clients whose connections ended at a proxy and that were not back after 5 s, at the end"),
+		figure("proxy_cuts", UnitCount, "counters.proxy_cut", "connections of ready clients that ended at a proxy"),
+		figure("renewed", UnitCount, "counters.renewed", "polls that went on over a new connection, the old one having ended with its answer"),
+		figure("deferred", UnitCount, "counters.deferred", "answers that told a client to come later"),
+		figure("errors", UnitCount, "counters.errors", "error messages to ready clients"),
+		figure("connects_per_second", UnitRate, "connect.per_second", "while connecting").positive(),
 	}
 }
 
 func messageFigures() []Figure {
-	row := func(name string, unit Unit, about string, of func(*Sent, *account.Counters) float64) Figure {
-		return Figure{Name: name, Unit: unit, About: about, of: func(r *Result) (float64, bool) {
-			if r.Fanout == nil {
-				return 0, false
-			}
-			return of(r.Fanout, &r.Counters), true
-		}}
-	}
-	counter := func(name, about string, of func(*account.Counters) uint64) Figure {
-		return row(name, UnitCount, about, func(_ *Sent, c *account.Counters) float64 { return float64(of(c)) })
-	}
 	return []Figure{
-		row("published", UnitCount, "messages sent", func(f *Sent, _ *account.Counters) float64 { return float64(f.Published) }),
-		row("published_per_second", UnitRate, "messages sent", func(f *Sent, _ *account.Counters) float64 { return f.PerSecond }),
-		row("delivered", UnitCount, "deliveries, each once", func(f *Sent, _ *account.Counters) float64 { return float64(f.Delivered) }),
-		row("delivered_per_second", UnitRate, "deliveries, over the time of publishing or until the last came", func(f *Sent, _ *account.Counters) float64 { return f.DeliveredPS }),
-		row("missing", UnitCount, "deliveries that did not come", func(f *Sent, _ *account.Counters) float64 { return float64(f.Missing) }),
-		{Name: "missing_share", Unit: UnitPercent, About: "missing, of those expected",
-			of: func(r *Result) (float64, bool) { return share(float64(r.sent().Missing), float64(r.sent().Expected)) }},
-		row("duplicated", UnitCount, "messages that came more than once", func(f *Sent, _ *account.Counters) float64 { return float64(f.Duplicated) }),
-		row("replayed", UnitCount, "messages that came again to event streams of several channels that came back", func(f *Sent, _ *account.Counters) float64 { return float64(f.Replayed) }),
-		row("reordered", UnitCount, "messages that came after a later one of their channel", func(f *Sent, _ *account.Counters) float64 { return float64(f.Reordered) }),
-		counter("damaged", "messages that came changed, or in no known form", func(c *account.Counters) uint64 { return c.Damaged + c.Unknown }),
-		counter("gaps", "gaps that the gateway announced", func(c *account.Counters) uint64 { return c.Gaps }),
-		row("late", UnitCount, "messages sent over 5 ms after they were due", func(f *Sent, _ *account.Counters) float64 { return float64(f.Late) }),
-		row("skipped", UnitCount, "messages not sent, too late", func(f *Sent, _ *account.Counters) float64 { return float64(f.Skipped) }),
-		row("not_sent", UnitCount, "messages not sent after an error, or refused by Redis", func(f *Sent, _ *account.Counters) float64 { return float64(f.NotSent + f.Refused) }),
-		row("fate_unknown", UnitCount, "messages that Redis did not answer for", func(f *Sent, _ *account.Counters) float64 { return float64(f.FateUnknown) }),
+		figure("published", UnitCount, "fanout.published", "messages sent"),
+		figure("published_per_second", UnitRate, "fanout.published_per_second", "messages sent"),
+		figure("delivered", UnitCount, "fanout.delivered", "deliveries, each once"),
+		figure("delivered_per_second", UnitRate, "fanout.delivered_per_second", "deliveries, over the time of publishing or until the last came"),
+		figure("missing", UnitCount, "fanout.missing", "deliveries that did not come"),
+		computed("missing_share", UnitPercent, "missing, of those expected", func(r *Result) (float64, bool) {
+			return share(r.Fanout.Missing, r.Fanout.Expected)
+		}).when(published),
+		figure("duplicated", UnitCount, "fanout.duplicated", "messages that came more than once"),
+		figure("replayed", UnitCount, "fanout.replayed", "messages that came again to event streams of several channels that came back"),
+		figure("reordered", UnitCount, "fanout.reordered", "messages that came after a later one of their channel"),
+		computed("damaged", UnitCount, "messages that came changed, or in no known form", func(r *Result) (float64, bool) {
+			return float64(r.Counters.Damaged + r.Counters.Unknown), true
+		}).when(published),
+		figure("gaps", UnitCount, "counters.gaps", "gaps that the gateway announced").when(published),
+		figure("late", UnitCount, "fanout.late", "messages sent over 5 ms after they were due"),
+		figure("skipped", UnitCount, "fanout.skipped", "messages not sent, too late"),
+		computed("not_sent", UnitCount, "messages not sent after an error, or refused by Redis", func(r *Result) (float64, bool) {
+			return float64(r.Fanout.NotSent + r.Fanout.Refused), true
+		}).when(published),
+		figure("fate_unknown", UnitCount, "fanout.fate_unknown", "messages that Redis did not answer for"),
 	}
 }
 
-func serverFigures() []Figure {
-	row := func(name string, unit Unit, about string, of func(*Server, *Result) (float64, bool)) Figure {
-		return Figure{Name: name, Unit: unit, About: about, of: func(r *Result) (float64, bool) {
-			if r.Server == nil || r.Server.Unread {
-				return 0, false
-			}
-			return of(r.Server, r)
-		}}
-	}
-	// A restart makes another process, whose growth nobody has seen.
-	ofOne := func(name string, unit Unit, about string, of func(*Server, *Result) (float64, bool)) Figure {
-		return row(name, unit, about, func(s *Server, r *Result) (float64, bool) {
-			v, ok := of(s, r)
-			return v, ok && !s.Restarted
-		})
-	}
-	perConn := ofOne("rss_per_conn", UnitBytes, "growth of the server's resident memory for each connection",
-		func(s *Server, r *Result) (float64, bool) { return s.RSSPerConnection, r.connected() })
-	perConn.live = func(w *Watch) (float64, bool) {
-		// The first connections carry what a process needs once.
-		s := &w.sample
-		return s.RSSPerConnection, s.Server != nil && s.Open > 0 && s.Phase != PhaseConnect
-	}
-	rss := row("rss", UnitBytes, "the server's resident memory at the end, clients connected",
-		func(s *Server, _ *Result) (float64, bool) { return float64(s.After.RSS), s.After.RSS > 0 })
-	rss.live = func(w *Watch) (float64, bool) {
-		if w.sample.Server == nil {
-			return 0, false
-		}
-		return float64(w.sample.Server.RSS), true
+func scenarioFigures() []Figure {
+	// A share that never was back has no time: not measured, so missed.
+	back := func(name, path, about string) Figure {
+		return figure(name, UnitDuration, path, about).times(float64(time.Second)).positive()
 	}
 	return []Figure{
-		perConn,
-		ofOne("anon_per_conn", UnitBytes, "the anonymous part of it",
-			func(s *Server, r *Result) (float64, bool) { return s.AnonPerConnection, r.connected() }),
-		rss,
-		ofOne("heap_per_conn", UnitBytes, "growth of its heap in use for each connection; with --admin",
-			func(s *Server, _ *Result) (float64, bool) { return s.HeapPerConnection, s.MetricsAfter != nil }),
-		ofOne("cpu_per_handshake", UnitDuration, "the server's CPU time for a handshake",
-			func(s *Server, r *Result) (float64, bool) {
-				return s.CPUPerHandshake * 1e3, r.Counters.Established > 0
-			}),
-		ofOne("cpu_per_delivery", UnitDuration, "the server's CPU time for a delivery",
-			func(s *Server, r *Result) (float64, bool) {
-				return s.CPUPerDelivery * 1e3, r.sent().Delivered > 0 && s.CPUPerDelivery > 0
-			}),
-		ofOne("cpu_idle", UnitPercent, "of one CPU that the server uses while the clients are idle",
-			func(s *Server, r *Result) (float64, bool) { return s.CPUIdle, r.Idle != nil }),
-		ofOne("cpu_publishing", UnitCPUs, "CPUs that the server uses while messages are published",
-			func(s *Server, r *Result) (float64, bool) {
-				return s.CPUPublishing, s.CPUPublishing > 0 || r.sent().ServerCPU != nil
+		back("back_50", "storm.back_50_seconds", "until half of the cut clients were back"),
+		back("back_95", "storm.back_95_seconds", "until 95 % of them were back"),
+		back("back_100", "storm.back_100_seconds", "until all of them were back"),
+		figure("returned", UnitCount, "storm.returned", "clients that came back"),
+		figure("returns_per_second", UnitRate, "storm.returns_per_second", "clients that came back").positive(),
+		figure("cycles_per_second", UnitRate, "churn.per_second", "clients closed and ready again"),
+		figure("cycles_failed", UnitCount, "churn.failed", "clients closed that did not come back"),
+		figure("cycles_skipped", UnitCount, "churn.skipped", "cycles that were due and not begun"),
+		figure("cpu_per_cycle", UnitDuration, "churn.server_cpu_per_cycle_us", "the server's CPU time for a client that leaves and comes back").times(1e3).positive(),
+		figure("slow_p99_ratio", UnitRatio, "slow.p99_ratio", "p99 of the others with slow clients, over that without").positive(),
+		figure("slow_ended", UnitCount, "slow.ended", "slow clients that the server closed"),
+		figure("rss_per_slow_client", UnitBytes, "slow.rss_per_slow_client_bytes", "growth of the server's resident memory for each slow client, over the baseline").
+			when(func(r *Result) bool {
+				s := r.Slow
+				return s != nil && s.Baseline != nil && s.Before != nil && s.After != nil
 			}),
 	}
 }
 
-func selfFigures() []Figure {
+func hostFigures() []Figure {
+	each := func(f Figure) Figure { return f.when(oneProcess) }
 	return []Figure{
-		{Name: "self_busy", Unit: UnitPercent, About: "of the time that loadgen's busiest loop worked",
-			of: func(r *Result) (float64, bool) {
-				e := r.Connect.Effort
-				switch {
-				case r.Fanout != nil:
-					e = r.Fanout.Effort
-				case r.Idle != nil:
-					e = r.Idle.Effort
+		each(figure("rss_per_conn", UnitBytes, "server.rss_per_connection_bytes", "growth of the server's resident memory for each connection")).when(connected).
+			during(func(s *Sample) (float64, bool) {
+				// The first connections carry what a process needs once.
+				return s.RSSPerConnection, s.Server != nil && s.Open > 0 && s.Phase != PhaseConnect
+			}),
+		each(figure("anon_per_conn", UnitBytes, "server.rss_anon_per_connection_bytes", "the anonymous part of it")).when(connected),
+		figure("rss", UnitBytes, "server.after.rss_bytes", "the server's resident memory at the end, clients connected").when(readable).positive().
+			during(func(s *Sample) (float64, bool) {
+				if s.Server == nil {
+					return 0, false
 				}
-				return e.Busy * 100, e.Seconds > 0
-			}},
-	}
-}
-
-// stormed, churned and baseline return what their scenarios measured, zero for
-// other scenarios.
-func (r *Result) stormed() Storm {
-	if r.Storm == nil {
-		return Storm{}
-	}
-	return *r.Storm
-}
-
-func (r *Result) churned() Churn {
-	if r.Churn == nil {
-		return Churn{}
-	}
-	return *r.Churn
-}
-
-func (r *Result) baseline() Sent {
-	if r.Slow == nil || r.Slow.Baseline == nil {
-		return Sent{}
-	}
-	return *r.Slow.Baseline
-}
-
-func stormFigures() []Figure {
-	row := func(name string, unit Unit, about string, of func(*Storm) (float64, bool)) Figure {
-		return Figure{Name: name, Unit: unit, About: about, of: func(r *Result) (float64, bool) {
-			if r.Storm == nil {
-				return 0, false
+				return float64(s.Server.RSS), true
+			}),
+		each(figure("heap_per_conn", UnitBytes, "server.heap_in_use_per_connection_bytes", "growth of its heap in use for each connection; with --admin").
+			when(func(r *Result) bool { return r.Server.MetricsAfter != nil })),
+		each(figure("cpu_per_handshake", UnitDuration, "server.cpu_per_handshake_us", "the server's CPU time for a handshake").times(1e3).
+			when(func(r *Result) bool { return r.Counters.Established > 0 })),
+		each(figure("cpu_per_delivery", UnitDuration, "server.cpu_per_delivery_us", "the server's CPU time for a delivery").times(1e3).positive().
+			when(func(r *Result) bool { return r.Fanout != nil && r.Fanout.Delivered > 0 })),
+		each(figure("cpu_idle", UnitPercent, "server.cpu_idle_percent", "of one CPU that the server uses while the clients are idle").
+			when(func(r *Result) bool { return r.Idle != nil })),
+		each(figure("cpu_publishing", UnitCPUs, "server.cpu_publishing_share", "CPUs that the server uses while messages are published").
+			when(func(r *Result) bool {
+				return r.Server.CPUPublishing > 0 || r.Fanout != nil && r.Fanout.ServerCPU != nil
+			})),
+		figure("slab_per_conn", UnitBytes, "kernel.slab_per_connection_bytes", "growth of the kernel's slabs for each connection; over loopback, both ends").when(connected),
+		figure("tcp_memory_per_conn", UnitBytes, "kernel.tcp_memory_per_connection_bytes", "growth of TCP's buffers for each connection").when(connected),
+		figure("listen_overflows", UnitCount, "kernel.after.listen_overflows", "connects that found the accept queue full").when(connected),
+		computed("self_busy", UnitPercent, "of the time that loadgen's busiest loop worked", func(r *Result) (float64, bool) {
+			e := r.Connect.Effort
+			switch {
+			case r.Fanout != nil:
+				e = r.Fanout.Effort
+			case r.Idle != nil:
+				e = r.Idle.Effort
 			}
-			return of(r.Storm)
-		}}
-	}
-	back := func(name, about string, of func(*Storm) float64) Figure {
-		// A share that never was back has no time: not measured, so missed.
-		return row(name, UnitDuration, about, func(s *Storm) (float64, bool) {
-			return of(s) * float64(time.Second), of(s) > 0
-		})
-	}
-	return []Figure{
-		back("back_50", "until half of the cut clients were back", func(s *Storm) float64 { return s.Back50 }),
-		back("back_95", "until 95 % of them were back", func(s *Storm) float64 { return s.Back95 }),
-		back("back_100", "until all of them were back", func(s *Storm) float64 { return s.Back100 }),
-		row("returned", UnitCount, "clients that came back", func(s *Storm) (float64, bool) { return float64(s.Returned), true }),
-		row("returns_per_second", UnitRate, "clients that came back", func(s *Storm) (float64, bool) { return s.PerSecond, s.PerSecond > 0 }),
+			return e.Busy * 100, e.Seconds > 0
+		}),
 	}
 }
 
-func churnFigures() []Figure {
-	row := func(name string, unit Unit, about string, of func(*Churn) (float64, bool)) Figure {
-		return Figure{Name: name, Unit: unit, About: about, of: func(r *Result) (float64, bool) {
-			if r.Churn == nil {
-				return 0, false
-			}
-			return of(r.Churn)
-		}}
+// FindFigure looks for a figure by its name.
+func FindFigure(name string) (Figure, bool) {
+	all := Figures()
+	if i := slices.IndexFunc(all, func(f Figure) bool { return f.Name == name }); i >= 0 {
+		return all[i], true
 	}
-	return []Figure{
-		row("cycles_per_second", UnitRate, "clients closed and ready again", func(c *Churn) (float64, bool) { return c.PerSecond, true }),
-		row("cycles_failed", UnitCount, "clients closed that did not come back", func(c *Churn) (float64, bool) { return float64(c.Failed), true }),
-		row("cycles_skipped", UnitCount, "cycles that were due and not begun", func(c *Churn) (float64, bool) { return float64(c.Skipped), true }),
-		row("cpu_per_cycle", UnitDuration, "the server's CPU time for a client that leaves and comes back",
-			func(c *Churn) (float64, bool) { return c.CPUPerCycle * 1e3, c.CPUPerCycle > 0 }),
-	}
+	return Figure{}, false
 }
 
-func slowFigures() []Figure {
-	row := func(name string, unit Unit, about string, of func(*Slow) (float64, bool)) Figure {
-		return Figure{Name: name, Unit: unit, About: about, of: func(r *Result) (float64, bool) {
-			if r.Slow == nil {
-				return 0, false
-			}
-			return of(r.Slow)
-		}}
+// WriteFigures writes the names with what they mean.
+func WriteFigures(w io.Writer) error {
+	for _, f := range Figures() {
+		if _, err := fmt.Fprintf(w, "  %-24s %-10s %s\n", f.Name, f.Unit, f.About); err != nil {
+			return err
+		}
 	}
-	return []Figure{
-		row("slow_p99_ratio", UnitRatio, "p99 of the others with slow clients, over that without", func(s *Slow) (float64, bool) { return s.P99Ratio, s.P99Ratio > 0 }),
-		row("slow_ended", UnitCount, "slow clients that the server closed", func(s *Slow) (float64, bool) { return float64(s.Ended), true }),
-		row("rss_per_slow_client", UnitBytes, "growth of the server's resident memory for each slow client, over the baseline",
-			func(s *Slow) (float64, bool) { return s.Memory, s.Baseline != nil && s.Before != nil && s.After != nil }),
-	}
-}
-
-func kernelFigures() []Figure {
-	row := func(name string, unit Unit, about string, of func(*Kernel) float64) Figure {
-		return Figure{Name: name, Unit: unit, About: about, of: func(r *Result) (float64, bool) {
-			if r.Kernel == nil || !r.connected() {
-				return 0, false
-			}
-			return of(r.Kernel), true
-		}}
-	}
-	return []Figure{
-		row("slab_per_conn", UnitBytes, "growth of the kernel's slabs for each connection; over loopback, both ends", func(k *Kernel) float64 { return k.SlabPerConnection }),
-		row("tcp_memory_per_conn", UnitBytes, "growth of TCP's buffers for each connection", func(k *Kernel) float64 { return k.TCPPerConnection }),
-		row("listen_overflows", UnitCount, "connects that found the accept queue full", func(k *Kernel) float64 { return float64(k.After.Overflows) }),
-	}
+	return nil
 }
 
 // unmeasured are the figures that a foreign server has not, and why.
@@ -413,7 +351,7 @@ var unmeasured = []struct {
 	{[]string{"gaps", "errors", "replayed"}, "it tells of none in a way that loadgen knows"},
 }
 
-// NotMeasured lists them for a result.
+// NotMeasured lists the figures that a foreign server has not, for its result.
 func NotMeasured() (all []string) {
 	for _, x := range unmeasured {
 		text := x.figures[0] + ": " + x.why
@@ -427,12 +365,9 @@ func NotMeasured() (all []string) {
 
 // told reports whether the server tells what a figure needs.
 func (r *Result) told(figure string) bool {
-	if !r.Settings.Foreign {
-		return true
-	}
 	name, _, _ := strings.Cut(figure, ".")
 	for _, x := range unmeasured {
-		if slices.Contains(x.figures, name) {
+		if r.Settings.Foreign && slices.Contains(x.figures, name) {
 			return false
 		}
 	}

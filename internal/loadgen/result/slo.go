@@ -169,7 +169,7 @@ func (s SLO) verdict(v float64, measured bool) Verdict {
 }
 
 // Judge compares one run with the limit.
-func (s SLO) Judge(r *Result) Verdict { return s.verdict(s.Figure.of(r)) }
+func (s SLO) Judge(r *Result) Verdict { return s.verdict(s.Figure.Of(r)) }
 
 // Judge compares the run with the SLOs and keeps the verdicts in the result.
 func (r *Result) Judge(slos []SLO) {
