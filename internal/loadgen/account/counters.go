@@ -137,6 +137,6 @@ func AddAddresses(all, more []Address) []Address {
 }
 
 // Account writes how the clients fared there.
-func (a *Address) Account() string {
+func (a Address) Account() string {
 	return fmt.Sprintf("%d ready, %d failed, %d lost", a.Clients, a.Failed, a.Lost)
 }

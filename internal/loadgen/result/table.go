@@ -2,10 +2,12 @@ package result
 
 import (
 	"cmp"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+	"text/template"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/probe"
@@ -22,151 +24,160 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	return nil
 }
 
-// table gathers a report's lines.
-type table struct{ strings.Builder }
+// tableText is the table of a result. Its own line ends count for nothing: the
+// functions below write whole lines.
+//
+//go:embed table.tmpl
+var tableText string
 
-func (t *table) title(s string) { fmt.Fprintf(t, "\n%s\n", s) }
+var tableTemplate = template.Must(template.New("table").Funcs(template.FuncMap{
+	"title":    func(text string) string { return "\n" + text + "\n" },
+	"row":      row,
+	"rowif":    rowIf,
+	"tally":    tally,
+	"latency":  latencyRow,
+	"measured": measured,
+	"each":     each,
+	"stages":   stages,
+	"choose": func(condition, yes, no any) any {
+		if truth, _ := template.IsTrue(condition); truth {
+			return yes
+		}
+		return no
+	},
+	"size": func(bytes uint64) string { return units.Bytes(float64(bytes)) },
+	"rss": func(p probe.ProcessSample) string {
+		if p.RSS == 0 {
+			return "not read"
+		}
+		return units.Bytes(float64(p.RSS))
+	},
+	"ratio": func(a, b uint64, factor float64) float64 { return float64(a) / max(float64(b), 1) * factor },
+	"latencies": func() string {
+		return fmt.Sprintf("  %-28s %10s %10s %10s %10s %10s %10s\n", "", "p50", "p90", "p99", "p99.9", "max", "mean")
+	},
+	"back": func(share string, seconds float64) string {
+		if seconds < 0 {
+			return row(share+" back", "never")
+		}
+		return row(share+" back", "after %.2f s", seconds)
+	},
+	"unmeasured": func(line string) string {
+		figures, why, _ := strings.Cut(line, ": ")
+		return row(figures, "%s", why)
+	},
+}).Parse(strings.ReplaceAll(tableText, "\n", "")))
 
-func (t *table) row(name, format string, args ...any) {
-	fmt.Fprintf(t, "  %-28s %s\n", name, fmt.Sprintf(format, args...))
+func row(name, format string, args ...any) string {
+	return fmt.Sprintf("  %-28s %s\n", name, fmt.Sprintf(format, args...))
 }
 
-func (t *table) latencyHead() {
-	fmt.Fprintf(t, "  %-28s %10s %10s %10s %10s %10s %10s\n", "", "p50", "p90", "p99", "p99.9", "max", "mean")
-}
-
-func (t *table) latency(name string, l account.Latency) {
-	if l.Count == 0 {
-		return
+func rowIf(condition any, name, format string, args ...any) string {
+	if truth, _ := template.IsTrue(condition); truth {
+		return row(name, format, args...)
 	}
-	fmt.Fprintf(t, "  %-28s %10s %10s %10s %10s %10s %10s\n", name,
+	return ""
+}
+
+func tally(name string, n account.Tally) string {
+	var b strings.Builder
+	for _, why := range account.ByCount(n) {
+		b.WriteString(row(name, "%d  %s", n[why], why))
+		name = ""
+	}
+	return b.String()
+}
+
+func latencyRow(name string, l account.Latency) string {
+	if l.Count == 0 {
+		return ""
+	}
+	return fmt.Sprintf("  %-28s %10s %10s %10s %10s %10s %10s\n", name,
 		short(l.P50), short(l.P90), short(l.P99), short(l.P999), short(l.Max), short(int64(l.Mean)))
 }
 
-func (t *table) tally(name string, n account.Tally) {
-	for _, why := range account.ByCount(n) {
-		t.row(name, "%d  %s", n[why], why)
-		name = ""
+// measured writes a figure in another unit with a text behind it.
+func measured(r *Result, name, figure, format, behind string, factor float64) string {
+	f, _ := FindFigure(figure)
+	if v, known := f.Of(r); known {
+		return row(name, "%s%s", fmt.Sprintf(format, v*factor), behind)
 	}
+	return row(name, "not measured")
+}
+
+// each writes a figure behind others; nothing where it was not measured.
+func each(r *Result, figure string) string {
+	f, _ := FindFigure(figure)
+	if v, known := f.Of(r); known {
+		return fmt.Sprintf(": %.0f B per connection", v)
+	}
+	return ""
+}
+
+func stages(steps []Step) string {
+	if len(steps) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nstages\n  %-16s %8s %8s %7s %8s %6s %10s %10s %12s %6s\n",
+		"", "clients", "seconds", "failed", "rate", "late", "p99", "from due", "server RSS", "CPU")
+	for _, x := range steps {
+		var rate, late, p99, due, rss, cpu string
+		if x.Changed > 0 {
+			rate, late = fmt.Sprintf("%.0f/s", x.PerSecond), fmt.Sprint(x.Late)
+		}
+		if x.Handshake.Count > 0 {
+			p99 = short(x.Handshake.P99)
+		}
+		if x.HandshakeDue.Count > 0 {
+			due = short(x.HandshakeDue.P99)
+		}
+		if f := x.Fanout; f != nil {
+			rate, late = fmt.Sprintf("%.0f/s", f.DeliveredPS), fmt.Sprint(f.Late)
+			p99, due = short(f.Real.P99), short(f.Due.P99)
+		}
+		if x.Server != nil {
+			rss, cpu = units.Bytes(float64(x.Server.RSS)), fmt.Sprintf("%.0f %%", x.CPU*100)
+		}
+		fmt.Fprintf(&b, "  %-16s %8d %8.1f %7d %8s %6s %10s %10s %12s %6s\n",
+			x.Stage, x.Clients, x.Seconds, x.Failed, rate, late, p99, due, rss, cpu)
+	}
+	b.WriteString("  rate and p99: of handshakes and closes in a ramp, of deliveries in a hold with messages\n")
+	return b.String()
 }
 
 // WriteTable writes the result for people.
 func (r *Result) WriteTable(w io.Writer) error {
-	var t table
+	var b strings.Builder
 	s := &r.Settings
 	from := ""
 	if s.Sources > 0 { // none to a unix socket
 		from = fmt.Sprintf(" %d source address(es),", s.Sources)
 	}
-	fmt.Fprintf(&t, "loadgen %s  %d clients over %s to %s,%s channels %s\n", r.Scenario, s.Connections, s.Transport, s.URL, from, s.Channels)
-	fmt.Fprintf(&t, "%s  Linux %s, %d CPUs, %s, %s\n", r.Started, r.Host.Kernel, r.Host.CPUs, units.Bytes(float64(r.Host.Memory)), r.Host.Go)
-	r.clients(&t)
-	r.addresses(&t)
-	r.scenarios(&t)
-	if r.Fanout != nil {
-		r.Fanout.write(&t, &r.Counters)
+	fmt.Fprintf(&b, "loadgen %s  %d clients over %s to %s,%s channels %s\n", r.Scenario, s.Connections, s.Transport, s.URL, from, s.Channels)
+	fmt.Fprintf(&b, "%s  Linux %s, %d CPUs, %s, %s\n", r.Started, r.Host.Kernel, r.Host.CPUs, units.Bytes(float64(r.Host.Memory)), r.Host.Go)
+	if err := tableTemplate.Execute(&b, r); err != nil {
+		return fmt.Errorf("write the table: %w", err)
 	}
-	r.latencies(&t)
-	if r.Server != nil {
-		r.server(&t)
-	}
-	r.kernel(&t)
-	r.agents(&t)
-	r.self(&t)
-	r.unmeasured(&t)
-	r.verdicts(&t)
 	for _, x := range r.Warnings {
-		fmt.Fprintf(&t, "\nWARNING: %s\n", x)
+		fmt.Fprintf(&b, "\nWARNING: %s\n", x)
 	}
-	fmt.Fprintf(&t, "\n%s\n", r.Word())
+	fmt.Fprintf(&b, "\n%s\n", r.Word())
 	if r.Aborted != "" {
-		fmt.Fprintf(&t, "  ended early: %s\n", r.Aborted)
+		fmt.Fprintf(&b, "  ended early: %s\n", r.Aborted)
 	}
 	for _, x := range r.Failed {
-		fmt.Fprintf(&t, "  %s\n", x)
+		fmt.Fprintf(&b, "  %s\n", x)
 	}
-	_, err := io.WriteString(w, t.String())
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func (r *Result) clients(t *table) {
-	c := &r.Counters
-	t.title("clients")
-	t.row("ready", "%d of %d", c.Clients, r.Settings.Connections)
-	if r.Partial {
-		t.row("these are the last known", "a process that held clients was lost")
-	}
-	if c.Untried > 0 {
-		t.row("not tried", "%d", c.Untried)
-	}
-	t.tally("failed", r.Failures)
-	t.tally("failed to come back", r.Retries)
-	t.tally("lost", r.Losses)
-	if s := r.Storm; s != nil && s.Lost > 0 {
-		t.row("of them to the restart", "%d", s.Lost)
-	}
-	t.tally("told to come later", r.Deferrals)
-	r.proxy(t)
-	t.tally("errors", r.Errors)
-	t.row("connects", "%.0f /s for %.2f s", r.Connect.PerSecond, r.Connect.Seconds)
-	if h := r.Idle; h != nil {
-		t.row("held", "%d for %.1f s, %d heartbeats seen", c.Open, h.Seconds, h.Pings)
-	}
+func (e Effort) String() string {
+	return fmt.Sprintf("%.2f s CPU in %.2f s, %.0f %% of its share, busiest loop %.0f %%", e.CPU, e.Seconds, e.Share*100, e.Busy*100)
 }
 
-func (f *Sent) write(t *table, c *account.Counters) {
-	t.title("messages")
-	kind := "plain"
-	if f.Durable {
-		kind = "durable"
-	}
-	t.row("published", "%d of %d %s, %d B each, over %d channel(s), %.0f /s", f.Published, f.Asked, kind, f.Size, f.Channels, f.PerSecond)
-	t.row("late, skipped slots", "%d, %d", f.Late, f.Skipped)
-	if f.NotSent > 0 {
-		t.row("not sent", "%d", f.NotSent)
-	}
-	if f.Refused > 0 {
-		t.row("refused by "+f.By(), "%d", f.Refused)
-	}
-	if f.FateUnknown > 0 {
-		t.row("fate unknown", "%d without an answer of %s; %d of their deliveries did not come", f.FateUnknown, f.By(), f.UnknownMissing)
-	}
-	t.row("deliveries expected", "%d", f.Expected)
-	if f.Unaudited {
-		t.row("delivered, missing", "not measured: a process that held clients was lost")
-		return
-	}
-	t.row("delivered", "%d in %.2f s, %.0f /s", f.Delivered, f.Seconds, f.DeliveredPS)
-	t.row("missing", "%d", f.Missing)
-	if f.MissingCut > 0 {
-		t.row("while cut at a proxy", "%d", f.MissingCut)
-	}
-	if f.ExpectedMoved > 0 {
-		t.row("of clients that were away", "%d of %d", f.MissingMoved, f.ExpectedMoved)
-	}
-	t.row("duplicated", "%d", f.Duplicated)
-	if f.Replayed > 0 {
-		t.row("replayed", "%d to streams of several channels that came back, from ten seconds before", f.Replayed)
-	}
-	t.row("out of order", "%d", f.Reordered)
-	for _, x := range []struct {
-		name string
-		n    uint64
-	}{{"wrong client", c.Misdirected}, {"damaged", c.Damaged}, {"unknown", c.Unknown}, {"of other runs", c.Foreign}, {"gaps announced", c.Gaps}, {"byes", c.Byes}} {
-		if x.n > 0 {
-			t.row(x.name, "%d", x.n)
-		}
-	}
-	for i, x := range f.Examples {
-		name := ""
-		if i == 0 {
-			name = "missing, for example"
-		}
-		t.row(name, "%s", x)
-	}
-}
-
-// By names the way of publishing: Redis, HTTP or a command.
+// By names the way of publishing: Redis, --publish-url or --publish-cmd.
 func (f *Sent) By() string { return cmp.Or(f.Via, "Redis") }
 
 // PublishTitle names the time that publishing took.
@@ -178,163 +189,6 @@ func (f *Sent) PublishTitle() string {
 		return "publish by command"
 	}
 	return "publish to Redis"
-}
-
-// unmeasured writes which figures the server does not tell.
-func (r *Result) unmeasured(t *table) {
-	if len(r.NotMeasured) == 0 {
-		return
-	}
-	t.title("not measured of this server, which is no pushgate")
-	for _, line := range r.NotMeasured {
-		what, why, _ := strings.Cut(line, ": ")
-		t.row(what, "%s", why)
-	}
-}
-
-func (r *Result) latencies(t *table) {
-	if r.Connect.Handshake.Count == 0 {
-		return
-	}
-	t.title("latency")
-	t.latencyHead()
-	t.latency("handshake", r.Connect.Handshake)
-	t.latency("handshake from due time", r.Connect.HandshakeDue)
-	t.latency("ready", r.Connect.Ready)
-	if f := r.Fanout; f != nil {
-		t.latency("delivery from intended time", f.Due)
-		t.latency("delivery from send time", f.Real)
-		t.latency("send to last subscriber", f.Completion)
-		t.latency(f.PublishTitle()+", a batch", f.Publish)
-	}
-}
-
-func (r *Result) server(t *table) {
-	s := r.Server
-	t.title(fmt.Sprintf("server (%s, process %d)", s.Name, s.PID))
-	rss := func(p probe.ProcessSample) string {
-		if p.RSS == 0 {
-			return "not read"
-		}
-		return units.Bytes(float64(p.RSS))
-	}
-	t.row("RSS", "%s before, %s connected, %s at the end", rss(s.Before), rss(s.Connected), rss(s.After))
-	if s.Unread {
-		t.row("ended", "its process could not be read any more: nothing was measured")
-		return
-	}
-	if s.Restarted {
-		t.row("restarted", "the figures before are another process's")
-	} else {
-		s.perEach(t, r)
-	}
-	t.row("threads, descriptors", "%d, %d", s.After.Threads, s.After.Descriptors)
-	if n := s.After.Processes; n > 1 {
-		t.row("processes", "%d, of which these are the sums; shared memory is counted once", n)
-	}
-}
-
-// perEach writes what a connection, a handshake and a delivery cost.
-func (s *Server) perEach(t *table, r *Result) {
-	figure := func(name string) (float64, bool) {
-		f, _ := FindFigure(name)
-		return f.Of(r)
-	}
-	if each, known := figure("rss_per_conn"); known {
-		t.row("RSS per connection", "%.0f B, of it %.0f B anonymous (grown in this run: start the server afresh to see all of it)", each, s.AnonPerConnection)
-	} else {
-		t.row("RSS per connection", notSeen)
-	}
-	if s.RSSGrowth != 0 {
-		t.row("RSS growth, upper half", "%.0f B per connection", s.RSSGrowth)
-	}
-	if m := s.MetricsAfter; m != nil && s.MetricsBefore != nil {
-		t.row("heap in use", "%s before, %s at the end: %.0f B per connection; %d goroutines",
-			units.Bytes(float64(s.MetricsBefore.HeapInUse)), units.Bytes(float64(m.HeapInUse)), s.HeapPerConnection, m.Goroutines)
-	}
-	for _, x := range []struct {
-		name, figure, format string
-		scale                float64
-		wanted               bool
-	}{
-		{"CPU per handshake", "cpu_per_handshake", "%.1f us", 1e-3, true},
-		{"CPU while idle", "cpu_idle", "%.1f %% of one CPU", 1, r.Idle != nil},
-		{"CPU per delivery", "cpu_per_delivery", "%.2f us", 1e-3, r.Fanout != nil},
-		{"CPU while publishing", "cpu_publishing", "%.0f %% of one CPU", 100, r.Fanout != nil},
-	} {
-		switch v, known := figure(x.figure); {
-		case !x.wanted:
-		case known:
-			t.row(x.name, x.format, v*x.scale)
-		default:
-			t.row(x.name, notSeen)
-		}
-	}
-}
-
-// notSeen stands for a figure that the run had nothing to take it from.
-const notSeen = "not measured"
-
-func (r *Result) self(t *table) {
-	t.title("loadgen itself")
-	t.row("connecting", "%s", r.Connect.Effort)
-	if n := r.Counters.TLSHandshakes; n > 0 {
-		t.row("TLS handshakes", "%d, which took its loops %.0f us each; none was resumed", n, float64(r.Counters.TLSTime)/float64(n)/1e3)
-	}
-	if r.Idle != nil {
-		t.row("holding", "%s", r.Idle.Effort)
-	}
-	if r.Fanout != nil {
-		t.row("publishing", "%s", r.Fanout.Effort)
-	}
-}
-
-func (e Effort) String() string {
-	return fmt.Sprintf("%.2f s CPU in %.2f s, %.0f %% of its share, busiest loop %.0f %%", e.CPU, e.Seconds, e.Share*100, e.Busy*100)
-}
-
-// addresses writes the accounts.
-func (r *Result) addresses(t *table) {
-	if len(r.Addresses) == 0 {
-		return
-	}
-	t.title("addresses")
-	for _, a := range r.Addresses {
-		t.row(a.Address, "%s", a.Account())
-	}
-}
-
-// proxy writes what the proxy did.
-func (r *Result) proxy(t *table) {
-	c := &r.Counters
-	if r.Proxy != "" {
-		t.row("through", "%s", r.Proxy)
-	}
-	t.tally("ended at the proxy", r.ProxyCuts)
-	if c.ProxyCut > 0 {
-		t.row("came back", "%d, %d still away at the end", c.ProxyReturned, c.Away)
-	}
-	if c.Renewed > 0 {
-		t.row("polls on new connections", "%d, the old ones having ended with their answers", c.Renewed)
-	}
-}
-
-// verdicts writes how the SLOs came out.
-func (r *Result) verdicts(t *table) {
-	if len(r.SLOs) == 0 {
-		return
-	}
-	t.title("SLOs")
-	for _, v := range r.SLOs {
-		word := "MISSED"
-		switch {
-		case v.Met:
-			word = "met"
-		case r.Partial && !v.Measured:
-			word = "-"
-		}
-		t.row(v.SLO, "%-7s %s", word, v.Text())
-	}
 }
 
 // Hint says what to change for the most frequent reason of failures and losses
