@@ -11,41 +11,22 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
-// RunChurn connects the clients, then closes and opens a share of them again
-// at a steady rate. Its error is a run that could not begin.
-func RunChurn(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
-	return withPublisher(ctx, c, func(p publish.Publisher) (*result.Result, error) { return churn(ctx, c, o, p) })
-}
-
-func checkChurn(c plan.Config) error {
-	var u plan.Problems
-	if c.Share <= 0 {
-		u.Add("--share", c.Share, "nobody would move; want a part of the clients up to 1")
-	}
-	if c.ChurnRate <= 0 {
-		u.Add("--churn-rate", c.ChurnRate, "want more than 0 cycles a second")
-	}
-	if c.Rate > 0 && c.Share == 1 {
-		u.Add("--share", c.Share, "with all clients moving nobody is left to account for messages: want less than 1, or --rate 0")
-	}
-	return errors.Join(u...)
-}
-
-func churn(ctx context.Context, c plan.Config, o Options, p publish.Publisher) (*result.Result, error) {
-	if err := checkChurn(c); err != nil {
-		return nil, err
-	}
-	c.Timed = true
-	r, err := newRun(ctx, "churn", c, o)
-	if err != nil {
-		return nil, err
-	}
-	if r.connect(ctx) {
+var churn = scenario{name: "churn", timed: true,
+	check: func(c plan.Config, u *plan.Problems) {
+		if c.Share <= 0 {
+			u.Add("--share", c.Share, "nobody would move; want a part of the clients up to 1")
+		}
+		if c.ChurnRate <= 0 {
+			u.Add("--churn-rate", c.ChurnRate, "want more than 0 cycles a second")
+		}
+		if c.Rate > 0 && c.Share == 1 {
+			u.Add("--share", c.Share, "with all clients moving nobody is left to account for messages: want less than 1, or --rate 0")
+		}
+	},
+	run: func(ctx context.Context, r *run, p publish.Publisher) {
 		r.during(ctx, p, load{during: r.churn})
 		r.judgeChurn()
-	}
-	return r.finish(), nil
-}
+	}}
 
 // churn moves clients for the run's duration and waits until all are back.
 func (r *run) churn(ctx context.Context) {

@@ -213,7 +213,7 @@ func TestFanoutLateAndSkipped(t *testing.T) {
 	c := s.start(t, 2, 100)
 	c.Rate, c.MaxLate = 100, 100*time.Millisecond
 	p := &hangs{scripted: s, at: 10, d: 300 * time.Millisecond}
-	r, err := fanout(t.Context(), c, Options{}, p)
+	r, err := fanout.with(t.Context(), c, Options{}, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +358,7 @@ func TestSkippedAtTheEnd(t *testing.T) {
 	c := s.start(t, 2, 1)
 	c.Stages, c.Rate, c.MaxLate = "->2, hold 200ms", 100, 100*time.Millisecond
 	p := &hangs{scripted: s, at: 5, d: 600 * time.Millisecond}
-	r, err := fanout(t.Context(), c, Options{}, p)
+	r, err := fanout.with(t.Context(), c, Options{}, p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func TestAgentsScenarios(t *testing.T) {
 		s := newScripted()
 		c := s.start(t, 20, 1)
 		c.Agents, c.Share, c.ChurnRate, c.Rate, c.Duration = 2, 0.5, 100, 0, 500*time.Millisecond
-		r, err := churn(t.Context(), c, Options{}, nil)
+		r, err := churn.with(t.Context(), c, Options{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -324,7 +324,7 @@ func TestIntervalsLoseNothing(t *testing.T) {
 	c.Rate = 50 // over a second: more than one interval
 	merged := make(map[string]*hdrhistogram.Histogram)
 	intervals := 0
-	r, err := fanout(t.Context(), c, Options{Interval: func(i result.Interval) {
+	r, err := fanout.with(t.Context(), c, Options{Interval: func(i result.Interval) {
 		intervals++
 		if !i.End.After(i.Start) {
 			t.Errorf("an interval from %v to %v", i.Start, i.End)

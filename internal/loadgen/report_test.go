@@ -60,7 +60,7 @@ func TestTableWithoutClients(t *testing.T) {
 	s.refuse = func(int) int { return 404 }
 	c := s.start(t, 5, 5)
 	c.PID = os.Getpid()
-	r, err := fanout(t.Context(), c, Options{}, s)
+	r, err := fanout.with(t.Context(), c, Options{}, s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ type run struct {
 	kernel  *probe.Kernel        // nil: can't be read
 	atStart *probe.ProcessSample // of the server, before the first client; nil: not read
 	sampler *sampler
+	server  *serverCommand // nil: the run has started none
 	began   time.Time
 
 	// Owned by the scenario

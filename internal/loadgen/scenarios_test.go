@@ -16,7 +16,7 @@ func TestChurn(t *testing.T) {
 		c := s.start(t, 40, 1)
 		c.Share, c.ChurnRate, c.Rate, c.Loops = 0.5, 100, 100, loops
 		c.Duration = 500 * time.Millisecond
-		r, err := churn(t.Context(), c, Options{}, s)
+		r, err := churn.with(t.Context(), c, Options{}, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestChurnFailed(t *testing.T) {
 	c := s.start(t, 10, 1)
 	c.Share, c.ChurnRate, c.Rate, c.Duration = 1, 50, 0, 400*time.Millisecond
 	c.Timeout = time.Second
-	r, err := churn(t.Context(), c, Options{}, nil)
+	r, err := churn.with(t.Context(), c, Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestChurnSkipped(t *testing.T) {
 	}
 	c := s.start(t, 4, 1)
 	c.Share, c.ChurnRate, c.Rate, c.Duration = 0.5, 100, 0, 500*time.Millisecond
-	r, err := churn(t.Context(), c, Options{}, nil)
+	r, err := churn.with(t.Context(), c, Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestSlow(t *testing.T) {
 	c := s.start(t, 10, 1)
 	c.SlowShare, c.Rate, c.Size, c.Duration = 0.2, 50, 32<<10, 1500*time.Millisecond
 	c.Settle, c.Timeout = 500*time.Millisecond, 5*time.Second
-	r, err := slowRun(t.Context(), c, Options{}, s)
+	r, err := slow.with(t.Context(), c, Options{}, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestSlowTrickle(t *testing.T) {
 	s := newScripted()
 	c := s.start(t, 4, 1)
 	c.SlowShare, c.SlowRead, c.Rate, c.Duration = 0.25, 1000, 100, time.Second
-	r, err := slowRun(t.Context(), c, Options{}, s)
+	r, err := slow.with(t.Context(), c, Options{}, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestMixed(t *testing.T) {
 	c := s.start(t, 40, 1)
 	c.Transport, c.Channels = "ws:50,sse:25,poll:25", "news,room.%d{4}"
 	c.Share, c.ChurnRate, c.SlowShare, c.Rate, c.Duration = 0.25, 50, 0.1, 100, 500*time.Millisecond
-	r, err := mixed(t.Context(), c, Options{}, s)
+	r, err := mixed.with(t.Context(), c, Options{}, s)
 	if err != nil {
 		t.Fatal(err)
 	}

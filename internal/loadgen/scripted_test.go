@@ -476,7 +476,7 @@ func (s *scripted) start(t *testing.T, clients, messages int) plan.Config {
 // mustFanout runs fanout and returns its result.
 func mustFanout(t *testing.T, s *scripted, c plan.Config) *result.Result {
 	t.Helper()
-	r, err := fanout(t.Context(), c, Options{}, s)
+	r, err := fanout.with(t.Context(), c, Options{}, s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func TestSecureStorm(t *testing.T) {
 	s := newScripted()
 	c := startSecure(t, s, 20, 1)
 	c.Share, c.Before, c.After, c.Rate = 0.5, 50*time.Millisecond, 50*time.Millisecond, 0
-	r, err := storm(t.Context(), c, Options{}, nil)
+	r, err := storm.with(t.Context(), c, Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,76 +14,27 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
-// RunStorm connects the clients, cuts a share of them or restarts the gateway,
-// and sees how they come back while messages are published. Its error is a run
-// that could not begin.
-func RunStorm(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
-	return withPublisher(ctx, c, func(p publish.Publisher) (*result.Result, error) { return storm(ctx, c, o, p) })
-}
-
-// withPublisher runs a scenario with what publishes, or without where nothing is to be
-// published.
-func withPublisher(ctx context.Context, c plan.Config, run func(publish.Publisher) (*result.Result, error)) (*result.Result, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	if c.Rate == 0 {
-		return run(nil)
-	}
-	p, err := publish.New(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	defer p.Close()
-	return run(p)
-}
-
-// checkStorm refuses what no storm can be made of.
-func checkStorm(c plan.Config) error {
-	var u plan.Problems
-	if c.ServerCmd == "" && !(c.Share > 0) {
-		u.Add("--share", c.Share, "nobody would be cut; want a part of the clients such as 0.5, or --server-cmd")
-	}
-	if c.Backoff <= 0 {
-		u.Add("--backoff", c.Backoff, "want more than 0: clients that come back without a pause between attempts are an attack")
-	}
-	return errors.Join(u...)
-}
-
-func storm(ctx context.Context, c plan.Config, o Options, p publish.Publisher) (*result.Result, error) {
-	if err := checkStorm(c); err != nil {
-		return nil, err
-	}
-	c.Timed = true
-	var server *serverCommand
-	if c.ServerCmd != "" {
-		c.Share = 1
-		var err error
-		if server, err = launch(ctx, c); err != nil {
-			return nil, err
+var storm = scenario{name: "storm", timed: true, restarts: true,
+	check: func(c plan.Config, u *plan.Problems) {
+		if c.ServerCmd == "" && !(c.Share > 0) {
+			u.Add("--share", c.Share, "nobody would be cut; want a part of the clients such as 0.5, or --server-cmd")
 		}
-		defer func() { server.Stop(stopGrace) }() // the one that runs then
-	}
-	r, err := newRun(ctx, "storm", c, o)
-	if err != nil {
-		return nil, err
-	}
-	if r.connect(ctx) {
-		r.storm(ctx, p, server)
-	}
-	return r.finish(), nil
-}
+		if c.Backoff <= 0 {
+			u.Add("--backoff", c.Backoff, "want more than 0: clients that come back without a pause between attempts are an attack")
+		}
+	},
+	run: func(ctx context.Context, r *run, p publish.Publisher) { r.storm(ctx, p) }}
 
 // storm has the clients lose their connections and come back.
-func (r *run) storm(ctx context.Context, p publish.Publisher, server *serverCommand) {
+func (r *run) storm(ctx context.Context, p publish.Publisher) {
 	s := &result.Storm{Kind: "cut", Back50: result.Never, Back95: result.Never, Back100: result.Never, Resume: r.plan.Resume,
 		Backoff: r.plan.Backoff.Seconds(), BackoffMost: r.plan.BackoffMost.Seconds()}
-	if server != nil {
+	if r.server != nil {
 		s.Kind = "restart"
 	}
 	r.result.Storm = s
 	before, _ := r.clients.collect()
-	r.during(ctx, p, load{movers: true, during: func(ctx context.Context) { r.disturb(ctx, s, server) }})
+	r.during(ctx, p, load{movers: true, during: func(ctx context.Context) { r.disturb(ctx, s) }})
 	after, _ := r.clients.collect()
 	l := r.phaseLatency
 	s.Handshake, s.Ready = l[account.OfHandshake], l[account.OfReady]
@@ -93,29 +44,14 @@ func (r *run) storm(ctx context.Context, p publish.Publisher, server *serverComm
 	if s.Back100 > 0 {
 		s.PerSecond = float64(s.Clients) / s.Back100
 	}
-	if server != nil {
+	if r.server != nil {
 		r.tolerated += d.Lost // they were meant to be
 		s.Lost = d.Lost
 	}
 }
 
-// during runs a window with messages, or without where there is no publisher.
-func (r *run) during(ctx context.Context, p publish.Publisher, d load) *result.Sent {
-	if p != nil {
-		r.result.Fanout = r.window(ctx, p, d)
-		return r.result.Fanout
-	}
-	r.begin(result.PhaseHold)
-	r.clients.collect()
-	r.clients.takePhase()
-	d.during(ctx)
-	r.clients.collect()
-	r.phaseLatency = r.clients.takePhase()
-	return nil
-}
-
 // disturb is the storm itself.
-func (r *run) disturb(ctx context.Context, s *result.Storm, server *serverCommand) {
+func (r *run) disturb(ctx context.Context, s *result.Storm) {
 	if err := r.pause(ctx, r.plan.Before); err != nil {
 		r.note("waiting for the storm", err)
 		return
@@ -127,14 +63,14 @@ func (r *run) disturb(ctx context.Context, s *result.Storm, server *serverComman
 		return
 	}
 	t := r.clients.Totals()
-	back := &comeback{want: t.MoversUp, returned: t.Returned, cut: t.Cut, restart: server != nil, start: r.clients.now()}
+	back := &comeback{want: t.MoversUp, returned: t.Returned, cut: t.Cut, restart: r.server != nil, start: r.clients.now()}
 	s.Clients = back.want
 	r.begin(result.PhaseStorm)
 	var err error
-	if server == nil {
+	if r.server == nil {
 		err = r.clients.do(client.Command{Do: client.DoCut})
 	} else {
-		err = r.restart(ctx, s, server, back.start)
+		err = r.restart(ctx, s, back.start)
 	}
 	if err != nil {
 		r.note("in the storm", err)
@@ -160,15 +96,15 @@ func (r *run) disturb(ctx context.Context, s *result.Storm, server *serverComman
 }
 
 // restart stops the gateway and starts it again.
-func (r *run) restart(ctx context.Context, s *result.Storm, server *serverCommand, start int64) error {
-	if err := server.Signal(plan.StopSignals[r.plan.ServerSignal]); err != nil {
+func (r *run) restart(ctx context.Context, s *result.Storm, start int64) error {
+	if err := r.server.Signal(plan.StopSignals[r.plan.ServerSignal]); err != nil {
 		return err
 	}
-	if err := server.Await(ctx, r.plan.GiveUp); err != nil {
+	if err := r.server.Await(ctx, r.plan.GiveUp); err != nil {
 		return fmt.Errorf("stopping the gateway: %w", err)
 	}
 	s.Stopped = account.Elapsed(r.clients.now(), start).Seconds()
-	if err := server.start(ctx, r.plan.Timeout); err != nil {
+	if err := r.server.start(ctx, r.plan.Timeout); err != nil {
 		return fmt.Errorf("starting the gateway again: %w", err)
 	}
 	s.Started = account.Elapsed(r.clients.now(), start).Seconds()

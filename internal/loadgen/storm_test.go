@@ -30,7 +30,7 @@ func mustStorm(t *testing.T, s *scripted, c plan.Config) *result.Result {
 	if c.Rate > 0 {
 		p = s
 	}
-	r, err := storm(t.Context(), c, Options{}, p)
+	r, err := storm.with(t.Context(), c, Options{}, p)
 	if err != nil {
 		t.Fatal(err)
 	}
