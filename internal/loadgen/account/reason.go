@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -95,7 +94,7 @@ func ClosedReason(code int) Reason { return Reason(fmt.Sprintf(reasonClosedForma
 func AnswerReason(status int, contentType string, body []byte) Reason {
 	switch kind := strings.ToLower(contentType); {
 	case strings.HasPrefix(kind, "application/json"):
-		return StatusReason(status).With(JsonMessage(body))
+		return StatusReason(status).With(JSONMessage(body))
 	case strings.HasPrefix(kind, "text/plain"):
 		return StatusReason(status).With(quoted(body))
 	}
@@ -149,160 +148,6 @@ func Printable(text []byte) []byte {
 	return clean
 }
 
-// The tallies of a run.
-const (
-	Failures   = iota // clients that never were ready
-	Retries           // failed attempts to come back
-	Losses            // of ready clients
-	Errors            // error messages to ready clients
-	Deferrals         // answers that told a client to come later
-	Cuts              // connections that ended while a proxy was between
-	SlowLosses        // slow clients that ended
-	tallyKinds
-)
-
-type Tallies [tallyKinds]Tally
-
-func NewTallies() (t Tallies) {
-	for i := range t {
-		t[i] = make(Tally)
-	}
-	return t
-}
-
-func (t *Tallies) Merge(from *Tallies) {
-	for i := range t {
-		t[i].merge(from[i])
-	}
-}
-
-// Tally counts by reason. The server's texts can't make it grow without end.
-type Tally map[Reason]uint64
-
-func (t Tally) Add(r Reason, n uint64) {
-	if _, known := t[r]; !known && r.Words() && t.wordings(r.bare()) >= maxWordings {
-		r = r.bare()
-	}
-	if _, known := t[r]; !known && len(t) >= maxReasonVarieties {
-		r = "other"
-	}
-	t[r] += n
-}
-
-// wordings counts the ways in which the server has put a reason.
-func (t Tally) wordings(bare Reason) (n int) {
-	for r := range t {
-		if r != bare && r.bare() == bare {
-			n++
-		}
-	}
-	return n
-}
-
-func (t Tally) merge(from Tally) {
-	for r, n := range from {
-		t.Add(r, n)
-	}
-}
-
-// Hints says what to change for each reason that there is a word for, the most
-// frequent first.
-func Hints(foreign bool, of ...Tally) (all []string) {
-	for _, why := range ByCount(Merged(of...)) {
-		switch h := why.hint(foreign); {
-		case h != "":
-			all = append(all, fmt.Sprintf("%s: %s", why, h))
-		case why.Words():
-			all = append(all, string(why)) // which says it all
-		}
-	}
-	return all
-}
-
-func Merged(of ...Tally) Tally {
-	all := make(Tally)
-	for _, t := range of {
-		all.merge(t)
-	}
-	return all
-}
-
-// Closes leaves the reasons that a gateway gave: why a client's connection
-// broke says something else once it was ready.
-func (t Tally) Closes() Tally {
-	all := make(Tally)
-	for why, n := range t {
-		if strings.HasPrefix(string(why), "closed ") {
-			all[why] = n
-		}
-	}
-	return all
-}
-
-// hint says what to change when clients fail for a reason; empty when the
-// reason says it all.
-func (r Reason) hint(foreign bool) string {
-	if foreign {
-		if h, ok := r.foreignHint(); ok {
-			return h
-		}
-	}
-	switch text := string(r.bare()); {
-	case strings.HasPrefix(text, "HTTP 3") && strings.Contains(text, ReasonTo):
-		return "the target sends clients elsewhere, where a WebSocket can't follow: is that the address for --url?"
-	case strings.HasPrefix(text, "HTTP 502 by ") || strings.HasPrefix(text, "HTTP 503 by "):
-		return "the proxy answered, because it reaches no gateway: is one running where its configuration says?"
-	case strings.HasPrefix(text, "HTTP 504 by "):
-		return "the proxy answered, because the gateway took longer than its read timeout: that must be longer than a poll waits (25 s)"
-	case strings.HasPrefix(text, "HTTP ") && strings.Contains(text, ReasonBy):
-		return "the proxy answered and not the gateway: does its configuration pass this path on?"
-	}
-	switch r.bare() {
-	case ReasonNotTLS:
-		return "the port speaks no TLS: ws:// or http://?"
-	case ReasonIssuer:
-		return "--ca FILE names who signed it; --insecure takes any certificate"
-	case ReasonName:
-		return "--url must have a name that the certificate is for; --insecure takes any certificate"
-	case ReasonRefused:
-		return "nothing listens there: is the gateway running, is --url right?"
-	case ReasonUnreachable:
-		return "no route to the target: is --url right?"
-	case ReasonNoPort:
-		return "more source addresses: --src 127.0.0.2-127.0.0.9"
-	case ReasonNoDescriptor:
-		return "raise the descriptor limit (ulimit -n) or lower -n"
-	case ReasonSource:
-		return "an address of --src can't be bound on this host or not reach the target"
-	case ReasonTimeout, ReasonTimedOut:
-		return "the server does not keep up: lower -c or --connect-rate, or raise --timeout; also look for TLS on that port (wss://)"
-	case ReasonSubscribe:
-		return "the gateway took the connection but did not confirm the channels: is its Redis reachable?"
-	case ReasonWelcome, ReasonForeign:
-		return "this server is no gateway, or not one of pushgate: --foreign has it measured all the same, --hello and --publish-url or --publish-cmd say how"
-	case ReasonNotHTTP:
-		return "the target does not speak plain HTTP/1.1: is --url right, is there TLS on that port (wss://)?"
-	case ReasonHTTP10:
-		return "the target is a web server of an old kind and no gateway, which speaks HTTP/1.1: is --url right?"
-	case ReasonUpgrade, ReasonAccept, ReasonContentType, ReasonCursor, StatusReason(404), StatusReason(400), StatusReason(405):
-		if r.Words() && !strings.HasSuffix(string(r), `"`) {
-			return "" // a gateway's own
-		}
-		return "the target does not look like a gateway: is --url right? Another server is measured with --foreign"
-	case ReasonEarly, ReasonReset:
-		return "that port may speak TLS, or it isn't a gateway's: is --url right, ws:// or wss://?"
-	case ReasonSubprotocol:
-		return "browsers end such a connection: --subprotocol must name one that the server chooses"
-	case StatusReason(401), ClosedReason(4001):
-		return "the gateway wants a token that it can check: --jwt-key must name its secret or private key, and --jwt-issuer and --jwt-audience what it expects"
-	case StatusReason(403), ClosedReason(4003):
-		return "the gateway refuses the channels: see --jwt-key and --channels"
-	case StatusReason(503), StatusReason(429):
-		return "the gateway turns clients away: see its limits.connections and its log"
-	}
-	return ""
-}
-
 const (
 	ReasonTLS           = "TLS: "
 	ReasonNotTLS Reason = ReasonTLS + "the answer is not TLS"
@@ -319,27 +164,9 @@ func (r Reason) FromProxy() bool {
 	return strings.HasPrefix(string(r), "HTTP ") && strings.Contains(string(r.bare()), ReasonBy)
 }
 
-// foreignHint says what a reason means where the server is none of ours; false
-// where it means the same.
-func (r Reason) foreignHint() (hint string, ok bool) {
-	switch r.bare() {
-	case ReasonRefused:
-		return "nothing listens there: is the server running, is --url right?", true
-	case ReasonUpgrade, ReasonAccept, ReasonContentType, StatusReason(200), StatusReason(400), StatusReason(404), StatusReason(405), StatusReason(426):
-		return "the server takes no such clients on that path: are --url and --transport right?", true
-	case ReasonEarly, ReasonReset:
-		return "that port may speak TLS (wss://), or not where --url says so, or the server drops such clients: are --url and --hello right?", true
-	case StatusReason(401), StatusReason(403), ClosedReason(4001), ClosedReason(4003):
-		return "the server wants to know its clients: --header, --subprotocol or --hello tell it", true
-	case StatusReason(429), StatusReason(503):
-		return "the server turns clients away: see its limits and its log", true
-	}
-	return "", false
-}
-
-// JsonMessage returns the text of a gateway's error, and of others' that are
+// JSONMessage returns the text of a gateway's error, and of others' that are
 // written like it; empty where there is none.
-func JsonMessage(body []byte) string {
+func JSONMessage(body []byte) string {
 	var answer struct {
 		Error   json.RawMessage
 		Message string
@@ -365,22 +192,4 @@ func quoted(text []byte) string {
 		return ""
 	}
 	return `"` + string(bytes.TrimSpace(line)) + `"`
-}
-
-// ByCount lists reasons, the most frequent first.
-func ByCount(t Tally) []Reason {
-	all := make([]Reason, 0, len(t))
-	for r := range t {
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b Reason) int {
-		if t[a] != t[b] {
-			return int(int64(t[b]) - int64(t[a]))
-		}
-		if a < b {
-			return -1
-		}
-		return 1
-	})
-	return all
 }

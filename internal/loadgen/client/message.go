@@ -108,7 +108,7 @@ func (m *inbox) refused(slot uint32, p []byte) {
 	if _, after, ok := bytes.Cut(p, []byte(`"code":"`)); ok {
 		code, _, _ = bytes.Cut(after, []byte(`"`))
 	}
-	why := account.TextReason(account.ReasonErrorEvent, code).With(account.JsonMessage(p))
+	why := account.TextReason(account.ReasonErrorEvent, code).With(account.JSONMessage(p))
 	if m.l.clients[slot].state == joining {
 		m.l.end(slot, why)
 		return
