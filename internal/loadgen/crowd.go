@@ -19,10 +19,10 @@ import (
 type clients interface {
 	// Execute returns at once: the effect of a command shows in the totals.
 	Execute(client.Command) (client.Answer, error)
-	// Collect returns what was counted, with the latencies since the last time.
+	// Collect returns the counters, with the latencies since the last time.
 	// With an error the sum is not whole.
 	Collect() (*client.Snapshot, error)
-	// Totals returns what was shown last.
+	// Totals returns the totals of the last moment.
 	Totals() account.Totals
 	// CPUs is how many CPUs they can use.
 	CPUs() int
@@ -68,7 +68,7 @@ var errQuiet = errors.New("nothing arrived for too long")
 
 // wait returns nil once done says so of the totals, which it is asked whenever
 // they change; errQuiet when they did not change for quiet; the context's
-// error; or a failure of who holds the clients.
+// error; or a failure of the engine or the fleet.
 func (c *crowd) wait(ctx context.Context, quiet time.Duration, done func(account.Totals) bool) error {
 	timer := time.NewTimer(quiet)
 	defer timer.Stop()
@@ -110,7 +110,7 @@ func (c *crowd) sleep(ctx context.Context, d time.Duration, stop <-chan struct{}
 	}
 }
 
-// do gives an order that has no answer.
+// do gives a command that has no answer.
 func (c *crowd) do(o client.Command) error {
 	_, err := c.Execute(o)
 	return err
@@ -189,7 +189,7 @@ func (c *crowd) takePhase() account.Latencies {
 	return l
 }
 
-// latencies returns those of the whole run.
+// latencies summarizes the whole run.
 func (c *crowd) latencies() account.Latencies {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,16 +10,16 @@ import (
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
-// What a client costs loadgen at most. With TLS 4,000 took 9.7 KB each.
+// The memory of a client in loadgen, at most. With TLS 4,000 took 9.7 KB each.
 const (
 	clientBytes = 200
 	secureBytes = 12 << 10
 )
 
-// Doctor compares this host with what the clients of a Config need. Its error
+// Doctor compares this host with the needs of a Config's clients. Its error
 // is a Config that can't be a run on any host.
 func Doctor(ctx context.Context, c plan.Config, env preflight.Env) (preflight.Report, error) {
-	// What the host can carry is the question here, not the condition.
+	// The host's limits are the question here, not the condition.
 	limits, err := plan.ReadHostLimits()
 	if err != nil {
 		return preflight.Report{}, err

@@ -29,7 +29,7 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
-// What a caller needs of the packages below.
+// The names that a caller needs of the packages below.
 type (
 	Config     = plan.Config
 	UsageError = plan.UsageError

@@ -43,7 +43,7 @@ func (r *run) awaitReturns() {
 	r.clients.wait(ctx, client.StrandedAfter+time.Second, func(t account.Totals) bool { return t.Away == 0 })
 }
 
-// judgeProxy says what the proxy and the gateway's limits did to the clients.
+// judgeProxy says how the proxy and the gateway's limits treated the clients.
 func (r *run) judgeProxy() {
 	res := r.result
 	c := &res.Counters

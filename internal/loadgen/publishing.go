@@ -14,8 +14,8 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/publish"
 )
 
-// publishing spreads a run's messages over its channels and keeps the books of
-// what was sent in one window of the run. It is used by one goroutine.
+// publishing spreads a run's messages over its channels and keeps the account of
+// one window of the run. It is used by one goroutine.
 type publishing struct {
 	run       *run
 	publisher publish.Publisher
@@ -30,7 +30,7 @@ type publishing struct {
 
 	asked, published, late, skipped, unheard int
 	notSent, unsent, refused, unknown        int             // after an error, by Redis, without an answer
-	lapses                                   []account.Lapse // what no client is expected to get
+	lapses                                   []account.Lapse // messages that no client is expected to get
 	expected, expectedMoved                  uint64
 	expectedUnknown                          uint64 // beside them, should Redis have taken them
 	before                                   account.Totals
@@ -87,7 +87,7 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 }
 
 // paced is the open model: the slots' times don't depend on how the server
-// does. What is due goes out in one batch; what is later than MaxLate is
+// does. Due slots go out in one batch; a slot later than MaxLate is
 // counted and not sent.
 func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) error {
 	p, e := w.run.plan, w.run.clients
@@ -100,7 +100,7 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 	for w.next < n {
 		select {
 		case <-stop:
-			// What was due by then is late, and not left out.
+			// Slots due by then are late, and not left out.
 			n, stop = w.dueBy(w.stopAt), nil
 			continue
 		default:
@@ -212,7 +212,7 @@ func (w *publishing) add(ch uint32, due int64) {
 	w.expectedMoved += uint64(w.moved[ch])
 }
 
-// flush sends the batch and books what became of each message.
+// flush sends the batch and books the result of each message.
 func (w *publishing) flush(ctx context.Context) error {
 	if len(w.batch) == 0 {
 		return nil
@@ -243,7 +243,7 @@ func (w *publishing) flush(ctx context.Context) error {
 	return err
 }
 
-// notExpected takes a message that Redis may not have off what is expected.
+// notExpected takes a message that Redis may not have off the expected ones.
 func (w *publishing) notExpected(s account.Stamp, f publish.Result) {
 	w.expected -= uint64(w.listeners[s.Channel])
 	w.expectedMoved -= uint64(w.moved[s.Channel])

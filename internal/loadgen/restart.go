@@ -52,7 +52,7 @@ func launch(ctx context.Context, c plan.Config) (*serverCommand, error) {
 var assignment = regexp.MustCompile(`^\s*[A-Za-z_][A-Za-z0-9_]*=`)
 
 // start runs the command in the shell's place: signals and the end of the process
-// must be the gateway's own, and not those of a shell around it.
+// must be the gateway's own, and not a shell's around it.
 func (s *serverCommand) start(ctx context.Context, timeout time.Duration) (err error) {
 	line := "exec " + s.line
 	if assignment.MatchString(s.line) {

@@ -50,7 +50,7 @@ type run struct {
 	expected  atomic.Uint64
 }
 
-// Options are what a command adds to a run.
+// Options are a command's additions to a run.
 type Options struct {
 	// Command is kept in the result.
 	Command []string
@@ -152,13 +152,13 @@ func (r *run) note(doing string, err error) {
 			r.fail("interrupted while %s", doing)
 		}
 	case slices.ContainsFunc(r.result.Failed, func(f string) bool { return strings.HasSuffix(f, ": "+err.Error()) }):
-		// A process that is gone fails every order: once is enough.
+		// A process that is gone fails every command: once is enough.
 	default:
 		r.fail("%s: %v", doing, err)
 	}
 }
 
-// effort reads what this process spent up to now.
+// effort reads the CPU time of this process up to now.
 func (r *run) effort() effort {
 	e := effort{at: time.Now(), cpu: probe.OwnCPU()}
 	if s, err := r.clients.collect(); err == nil {
@@ -168,7 +168,7 @@ func (r *run) effort() effort {
 	return e
 }
 
-// hints says what to change, by why clients failed.
+// hints adds advice on the reasons of failed clients.
 func (r *run) hints(failures ...account.Tally) {
 	for _, h := range account.Hints(r.plan.Foreign, failures...) {
 		r.fail("%s", h)

@@ -127,7 +127,7 @@ func (s *sampler) takeLatencies(now time.Time) account.Latency {
 	})
 }
 
-// reasons merges what went wrong with clients; nil when nothing did.
+// reasons merges the reasons of all failures; nil without any.
 func reasons(s *client.Snapshot) map[account.Reason]uint64 {
 	all := account.Merged(s.Tallies[:account.SlowLosses]...)
 	if len(all) == 0 {
@@ -136,8 +136,8 @@ func reasons(s *client.Snapshot) map[account.Reason]uint64 {
 	return all
 }
 
-// halt ends the sampling and returns the series. What was recorded after the
-// last sample is handed out as the last interval.
+// halt ends the sampling and returns the series. Latencies recorded after the
+// last sample are handed out as the last interval.
 func (s *sampler) halt() []result.Sample {
 	close(s.stop)
 	<-s.done
@@ -147,7 +147,7 @@ func (s *sampler) halt() []result.Sample {
 	return s.series
 }
 
-// effort is what this process spent up to one moment.
+// effort is the CPU time of this process up to one moment.
 type effort struct {
 	at   time.Time
 	cpu  time.Duration

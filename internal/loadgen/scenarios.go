@@ -28,7 +28,7 @@ type scenario struct {
 	run func(ctx context.Context, r *run, p publish.Publisher)
 }
 
-// Idle connects the clients and holds them: what does a connection cost? Its
+// Idle connects the clients and holds them: its result is the cost of a connection. Its
 // error is a run that could not begin, as that of the other scenarios; the result
 // tells of all other errors.
 func Idle(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
@@ -211,8 +211,8 @@ var slow = scenario{name: "slow", timed: true,
 		}
 	}}
 
-// slowed has the slow clients stop reading while loaded runs, and books what
-// became of them.
+// slowed has the slow clients stop reading while loaded runs, and books
+// their end.
 func (r *run) slowed(ctx context.Context, x *result.Slow, loaded func()) {
 	before := r.sampleServer()
 	x.From = time.Since(r.began).Seconds()
@@ -221,7 +221,7 @@ func (r *run) slowed(ctx context.Context, x *result.Slow, loaded func()) {
 	x.To = time.Since(r.began).Seconds()
 	x.Before, x.After = before, r.sampleServer()
 	if ctx.Err() == nil {
-		// What the server said at the end stands behind what they did not read.
+		// The server's last words stand behind the messages that they did not read.
 		r.note("reading what was left", r.clients.do(client.Command{Do: client.DoSlow}))
 		r.note("reading what was left", r.clients.sleep(ctx, r.plan.Settle, nil))
 	}

@@ -217,7 +217,7 @@ func (w *metricsWatch) sample(ctx context.Context) (s result.MetricsSample, err 
 // hostBound is the share of all CPUs from which on programs wait for one.
 const hostBound = 0.95
 
-// judgeKernel warns of what the kernel did to the run.
+// judgeKernel warns of dropped connects and busy CPUs.
 func (r *run) judgeKernel() {
 	k := r.result.Kernel
 	if k == nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
-// load is what is published in a window.
+// load is the load of a window.
 type load struct {
 	// messages is how many; 0: at the rate for as long as during runs.
 	messages int
@@ -28,7 +28,7 @@ type load struct {
 // the last that came.
 const awayWait = 2 * time.Second
 
-// window publishes, waits for what is still on its way, and accounts for every
+// window publishes, waits for the messages under way, and accounts for every
 // message of every subscription. Nil: it could not begin, or nothing was to be
 // published.
 func (r *run) window(ctx context.Context, p publish.Publisher, d load) *result.Sent {
@@ -67,7 +67,7 @@ func (r *run) window(ctx context.Context, p publish.Publisher, d load) *result.S
 	return f
 }
 
-// bookPublishing says what the server spent on messages.
+// bookPublishing books the server's CPU time for messages.
 func (r *run) bookPublishing(f *result.Sent) {
 	s := r.result.Server
 	if s == nil || f.Effort.Seconds <= 0 || f.ServerCPU == nil {
@@ -79,7 +79,7 @@ func (r *run) bookPublishing(f *result.Sent) {
 	}
 }
 
-// send publishes and runs what is to happen meanwhile.
+// send publishes and runs the load's other part meanwhile.
 func (r *run) send(ctx context.Context, w *publishing, d load) error {
 	defer func() { w.settle(d.messages) }()
 	if d.during == nil {
@@ -110,7 +110,7 @@ func (r *run) awaitMessages(ctx context.Context, w *publishing) {
 	}
 }
 
-// account compares what was published with what came.
+// account compares the published messages with those that came.
 func (r *run) account(w *publishing, e result.Effort, before *account.Counters) *result.Sent {
 	p := r.plan
 	f := &result.Sent{
@@ -145,7 +145,7 @@ func (r *run) account(w *publishing, e result.Effort, before *account.Counters) 
 		return f
 	}
 	a := told.Audit
-	// What came of the messages without an answer was published after all.
+	// Delivered messages without an answer were published after all.
 	f.UnknownMissing = a.Unknown
 	f.Expected += w.expectedUnknown - min(a.Unknown, w.expectedUnknown)
 	f.Missing, f.MissingMoved, f.MissingCut, f.Incomplete, f.Examples = a.Missing, a.Moved, a.Cut, a.Incomplete, a.Examples
@@ -170,7 +170,7 @@ func (r *run) account(w *publishing, e result.Effort, before *account.Counters) 
 	return f
 }
 
-// judge says what is wrong with the deliveries.
+// judge books the faults of the deliveries.
 func (r *run) judge(f *result.Sent, c account.Counters, exact bool) {
 	if n := f.Missing - f.MissingMoved - f.MissingCut; n > 0 {
 		r.fail("%d of %d deliveries are missing, on %d subscriptions", n, f.Expected, f.Incomplete)

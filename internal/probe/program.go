@@ -12,7 +12,7 @@ import (
 )
 
 // Program is a program that this process has started, in a process group of its
-// own: an interrupt at the terminal is not for it, and what it starts is ended
+// own: an interrupt at the terminal is not for it, and its children are ended
 // with it. The zero Program is none.
 type Program struct {
 	// Immutable
@@ -40,7 +40,7 @@ func Start(name string, cmd *exec.Cmd) (*Program, error) {
 		cmd.SysProcAttr = new(syscall.SysProcAttr)
 	}
 	cmd.SysProcAttr.Setpgid = true
-	cmd.WaitDelay = time.Second // for what it leaves behind with its outputs
+	cmd.WaitDelay = time.Second // for processes that it leaves behind with its outputs
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -103,7 +103,7 @@ func (p *Program) Kill() {
 }
 
 // Until calls try every few milliseconds until it succeeds, as long as the
-// program runs; awaited names what is waited for in its error.
+// program runs; awaited says in its error how the wait failed.
 func (p *Program) Until(ctx context.Context, most time.Duration, awaited string, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("not within %v", most))
 	defer cancel()
@@ -126,7 +126,7 @@ func (p *Program) Until(ctx context.Context, most time.Duration, awaited string,
 	}
 }
 
-// Tail keeps the end of what is written to it. It may be used by several
+// Tail is a writer that keeps the last bytes. It may be used by several
 // goroutines.
 type Tail struct {
 	// Guarded by mu
@@ -134,7 +134,7 @@ type Tail struct {
 	text []byte
 }
 
-// maxTail bounds what a Tail keeps, in bytes.
+// maxTail is the most that a Tail keeps, in bytes.
 const maxTail = 4096
 
 func (t *Tail) Write(p []byte) (int, error) {

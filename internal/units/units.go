@@ -52,8 +52,8 @@ func ParseSize(text string) (int, error) {
 	return int(v), err
 }
 
-// Parse reads a number that is not below 0, with a unit; want says in an error
-// what it should be.
+// Parse reads a number that is not below 0, with a unit; want names in an error
+// the accepted form.
 func Parse(text string, known Factors, want string) (float64, error) {
 	number, unit := text, ""
 	if end := strings.IndexFunc(text, func(r rune) bool { return (r < '0' || r > '9') && r != '.' }); end >= 0 {
@@ -68,7 +68,7 @@ func Parse(text string, known Factors, want string) (float64, error) {
 	return math.Round(v*factor*1e6) / 1e6, nil
 }
 
-// advice says what to write in place of a unit that others use.
+// advice names the unit to write in place of one that others use.
 func advice(unit string, known Factors) string {
 	bare := strings.TrimSuffix(unit, "/s")
 	if _, sizes := known["KiB"]; sizes {

@@ -1,6 +1,6 @@
 package account
 
-// Audit is what subscriptions miss of what was published.
+// Audit is the published messages that subscriptions miss.
 type Audit struct {
 	Missing    uint64   `json:"missing"`
 	Moved      uint64   `json:"moved"`   // of it, of clients that the run cut
@@ -32,7 +32,7 @@ type Lapse struct {
 	Unknown bool   `json:"unknown,omitempty"`
 }
 
-// Excuse takes the lapses of a channel off what a subscription misses, and
+// Excuse takes the lapses of a channel off a subscription's missing messages, and
 // finds the first message that is missed all the same.
 func (a *Audit) Excuse(g *Ledger, sub uint32, lapses []Lapse, ch, published uint32, n uint64, first uint32) (uint64, uint32) {
 	excused := make(map[uint32]bool)

@@ -1,5 +1,5 @@
 // Package account keeps the accounts of a run: which message came to which
-// subscription, what happened to the clients and why, how long things took. It has
+// subscription, counters of the clients, reasons of failures, latencies. It has
 // no sockets, clocks or goroutines.
 package account
 
@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// Counters count what happened to the clients. They only grow, but for Open, Away
+// Counters count the events of the clients. They only grow, but for Open, Away
 // and Heard.
 type Counters struct {
 	Attempted   uint64 `json:"attempted"`
@@ -68,7 +68,7 @@ func (c *Counters) Settled() uint64 {
 	return c.Ready - c.ProxyReturned + c.Failed + c.Retried + c.Untried
 }
 
-// Add adds those of others.
+// Add adds the counters of others.
 func (c *Counters) Add(o *Counters) { c.sum(o, 1) }
 
 // Subtract leaves the difference to an earlier reading.

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// Hints says what to change for each reason that there is a word for, the most
-// frequent first.
+// Hints returns advice on the reasons that have some, the most frequent first.
 func Hints(foreign bool, of ...Tally) (all []string) {
 	for _, why := range ByCount(Merged(of...)) {
 		switch h := why.hint(foreign); {
@@ -19,7 +18,7 @@ func Hints(foreign bool, of ...Tally) (all []string) {
 	return all
 }
 
-// hint says what to change when clients fail for a reason; empty when the
+// hint is advice on a reason of failure; empty when the
 // reason says it all.
 func (r Reason) hint(foreign bool) string {
 	if h := foreignHints[r.bare()]; foreign && h != "" {

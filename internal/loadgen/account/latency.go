@@ -9,7 +9,7 @@ import (
 )
 
 // Latencies are recorded in nanoseconds from 100 ns to an hour with three
-// significant digits; what is outside counts at the edge.
+// significant digits; values outside count at the edge.
 const (
 	latencyLowest  = 100
 	LatencyHighest = int64(time.Hour)
@@ -134,7 +134,7 @@ func (r Recorder) MarshalJSON() ([]byte, error) {
 	return json.Marshal(texts)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON reads the texts of MarshalJSON.
 func (r *Recorder) UnmarshalJSON(text []byte) error {
 	var texts [latencyKinds][]byte
 	if err := json.Unmarshal(text, &texts); err != nil {

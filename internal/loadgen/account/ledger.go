@@ -10,8 +10,8 @@ import (
 const maxHoles = 1 << 18
 
 // Ledger accounts for the messages of one loop's subscriptions. A subscription
-// that gets what it should in order costs the 4 bytes of its last sequence
-// number; only what is missing in between is written down.
+// that gets its messages in order costs the 4 bytes of its last sequence
+// number; only gaps in between are written down.
 type Ledger struct {
 	last  []uint32          // per subscription: the highest number seen
 	holes map[uint32][]hole // per subscription with exceptions, ascending

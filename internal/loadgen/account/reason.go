@@ -59,7 +59,7 @@ const (
 	maxWordings        = 5 // of one reason
 )
 
-// SocketReason finds the word for what the kernel said.
+// SocketReason finds the word for an error of the kernel.
 func SocketReason(err error) Reason {
 	for _, m := range [...]struct {
 		errno  error
@@ -89,7 +89,7 @@ func StatusReason(status int) Reason { return Reason(fmt.Sprintf(reasonStatusFor
 
 func ClosedReason(code int) Reason { return Reason(fmt.Sprintf(reasonClosedFormat, code)) }
 
-// AnswerReason finds the word for an HTTP answer, with what its body says if that
+// AnswerReason finds the word for an HTTP answer, with its body's words if that
 // is an error in JSON or a line of text.
 func AnswerReason(status int, contentType string, body []byte) Reason {
 	switch kind := strings.ToLower(contentType); {
@@ -136,7 +136,7 @@ func TextReason(prefix string, text []byte) Reason {
 	return Reason(fmt.Sprintf("%s%s", prefix, Printable(text)))
 }
 
-// Printable replaces what doesn't belong on a line of a report.
+// Printable replaces characters that don't belong on a line of a report.
 func Printable(text []byte) []byte {
 	clean := make([]byte, len(text))
 	for i, b := range text {

@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 )
 
-// Stamp is what a message carries about itself. Times are nanoseconds since
+// Stamp is a message's data about itself. Times are nanoseconds since
 // the epoch, read from one monotonic clock.
 type Stamp struct {
 	Channel uint32 // the run's number for it
@@ -71,7 +71,7 @@ func ReadStamp(text []byte) (s Stamp, ok bool) {
 	return s, s.Due >= 0 && s.Sent >= 0
 }
 
-// stampResult says what a search for a stamp met.
+// stampResult is the outcome of a search for a stamp.
 type stampResult uint8
 
 const (

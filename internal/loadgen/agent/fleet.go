@@ -1,5 +1,5 @@
 // Package agent holds the clients of a run in other processes: a Fleet starts
-// these and commands them, Serve is what each of them does.
+// these and commands them, Serve is the part of each of them.
 package agent
 
 import (
@@ -33,7 +33,7 @@ type Fleet struct {
 	patience time.Duration // the agents'
 }
 
-// agent is one such process: orders go to its standard input, a JSON object a
+// agent is one such process: commands go to its standard input, a JSON object a
 // line, and answers come from its output.
 type agent struct {
 	// Immutable
@@ -42,7 +42,7 @@ type agent struct {
 	patience time.Duration // how long an answer may take
 	process  *exec.Cmd
 	stdin    io.Closer
-	said     *probe.Tail   // what it wrote to standard error
+	said     *probe.Tail   // the end of its standard error
 	ended    chan struct{} // closed by the reader's goroutine, after err was set
 	signals  *client.Signals
 
@@ -77,7 +77,7 @@ const (
 )
 
 // New starts the processes of a plan and gives them their shares. It
-// closes what it has started when it fails.
+// closes the processes that it has started when it fails.
 func New(ctx context.Context, p *plan.Plan, c client.Clock, s *client.Signals) (*Fleet, error) {
 	f := &Fleet{clock: c, reach: runtime.GOMAXPROCS(0), patience: cmp.Or(p.AgentPatience, agentAnswer)}
 	lines := p.AgentLines()
@@ -204,7 +204,7 @@ func (a *agent) take(x client.Answer) {
 	}
 }
 
-// send gives an order; the answer comes over the channel.
+// send gives a command; the answer comes over the channel.
 func (a *agent) send(o client.Command) (chan client.Answer, error) {
 	reply := make(chan client.Answer, 1)
 	a.mu.Lock()
@@ -292,7 +292,7 @@ func (a *agent) do(ctx context.Context, o client.Command) (client.Answer, error)
 	return a.await(ctx, reply, a.patience)
 }
 
-// Execute gives an order to all and merges their answers. The error tells of
+// Execute gives a command to all and merges their answers. The error tells of
 // all that did not do it.
 func (f *Fleet) Execute(o client.Command) (sum client.Answer, err error) {
 	replies := make([]chan client.Answer, len(f.agents))
@@ -314,8 +314,8 @@ func (f *Fleet) Execute(o client.Command) (sum client.Answer, err error) {
 	return sum, err
 }
 
-// Collect sums up what all have counted. Of a process that does not answer it
-// takes what it said last, and returns why beside the sum.
+// Collect sums up the counters of all. Of a process that does not answer it
+// takes the last ones, and returns why beside the sum.
 func (f *Fleet) Collect() (*client.Snapshot, error) {
 	replies, errs := make([]chan client.Answer, len(f.agents)), make([]error, len(f.agents))
 	for i, a := range f.agents {
@@ -337,7 +337,7 @@ func (f *Fleet) Collect() (*client.Snapshot, error) {
 	return sum, errors.Join(errs...)
 }
 
-// Totals sums up what the processes said last.
+// Totals sums up the processes' last totals.
 func (f *Fleet) Totals() (t account.Totals) {
 	for _, a := range f.agents {
 		a.mu.Lock()
@@ -375,7 +375,7 @@ const clockRounds = 9
 // ns, with half of the round trip as the doubt about it.
 type clockReading struct{ offset, uncertainty int64 }
 
-// correction is what to take off the other clock: nothing if the offset may
+// correction is to be taken off the other clock: nothing if the offset may
 // as well come from the way there and back.
 func (c clockReading) correction() int64 {
 	if max(c.offset, -c.offset) <= c.uncertainty {

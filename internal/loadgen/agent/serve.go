@@ -20,7 +20,7 @@ import (
 // totalsEvery is the least time between two reports of the totals.
 const totalsEvery = 10 * time.Millisecond
 
-// Serve holds a share of another process's clients: it takes orders from in, one
+// Serve holds a share of another process's clients: it takes commands from in, one
 // JSON object a line, and answers to out, until in ends. Its clock is ahead of the
 // host's, which only tests want.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, ahead time.Duration) error {
@@ -49,7 +49,7 @@ func (s *server) run(ctx context.Context, in io.Reader) error {
 	defer s.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	orders, ended := make(chan client.Command), make(chan error, 1)
+	commands, ended := make(chan client.Command), make(chan error, 1)
 	go func() {
 		d := json.NewDecoder(in)
 		for {
@@ -59,7 +59,7 @@ func (s *server) run(ctx context.Context, in io.Reader) error {
 				return
 			}
 			select {
-			case orders <- o:
+			case commands <- o:
 			case <-ctx.Done():
 				return
 			}
@@ -67,7 +67,7 @@ func (s *server) run(ctx context.Context, in io.Reader) error {
 	}()
 	for {
 		select {
-		case o := <-orders:
+		case o := <-commands:
 			x, err := s.execute(ctx, o)
 			x.ID = o.ID
 			if err != nil {
@@ -81,15 +81,15 @@ func (s *server) run(ctx context.Context, in io.Reader) error {
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 				return nil
 			}
-			return fmt.Errorf("order: %w", err)
+			return fmt.Errorf("command: %w", err)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// answer writes an answer with the totals of its moment, so that who gave the
-// order does not decide by older ones.
+// answer writes an answer with the totals of its moment, so that the sender of the
+// command does not decide by older ones.
 func (s *server) answer(x client.Answer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +125,7 @@ func (s *server) execute(ctx context.Context, o client.Command) (x client.Answer
 	case o.Do == client.DoStart && s.engine == nil:
 		return x, s.start(ctx, o)
 	case s.engine == nil:
-		return x, fmt.Errorf("order %q before %q", o.Do, client.DoStart)
+		return x, fmt.Errorf("command %q before %q", o.Do, client.DoStart)
 	}
 	if x, err = s.engine.Execute(o); err != nil || x.Snapshot == nil {
 		return x, err

@@ -6,7 +6,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
 
-// audit adds what the loop's subscriptions miss.
+// audit adds the messages that the loop's subscriptions miss.
 func (l *loop) audit(published []uint32, lapses []account.Lapse, a *account.Audit) {
 	channels := &l.plan.ChannelSet
 	a.Exact = a.Exact && l.ledger.Exact()

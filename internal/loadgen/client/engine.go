@@ -108,7 +108,7 @@ func (e *Engine) Start() error {
 // CPUs is how many CPUs the loops can use.
 func (e *Engine) CPUs() int { return runtime.GOMAXPROCS(0) }
 
-// Close stops the loops and cuts what is still connected.
+// Close stops the loops and cuts the remaining connections.
 func (e *Engine) Close() {
 	close(e.stop)
 	<-e.done
@@ -143,7 +143,7 @@ func (e *Engine) ticks() {
 	}
 }
 
-// Totals sums up what the loops have shown last.
+// Totals sums up the loops' last totals.
 func (e *Engine) Totals() (t account.Totals) {
 	for _, l := range e.loops {
 		l.showing.Lock()
@@ -190,7 +190,7 @@ func (e *Engine) Collect() (*Snapshot, error) {
 	return s, err
 }
 
-// Execute gives an order to the loops.
+// Execute gives a command to the loops.
 func (e *Engine) Execute(o Command) (a Answer, err error) {
 	n := float64(len(e.loops))
 	switch o.Do {
@@ -240,7 +240,7 @@ func (e *Engine) Execute(o Command) (a Answer, err error) {
 	case DoLeave:
 		err = e.each((*loop).leave)
 	default:
-		err = fmt.Errorf("order %q is not known: the processes of this run are of different versions", o.Do)
+		err = fmt.Errorf("command %q is not known: the processes of this run are of different versions", o.Do)
 	}
 	return a, err
 }
@@ -266,5 +266,5 @@ func (l *loop) begin(sequence []uint32, movers bool, listeners, moved []uint32) 
 			}
 		}
 	}
-	l.show() // who is no longer heard of
+	l.show() // the clients that are no longer heard of
 }

@@ -10,7 +10,7 @@ import (
 // maxHead bounds the head of an answer.
 const maxHead = 16 << 10
 
-// head is what a client needs to know of an HTTP answer's head. Its slices
+// head is the part of an HTTP answer's head that matters to a client. Its slices
 // belong to the input.
 type head struct {
 	status      int
@@ -97,7 +97,7 @@ func parseHead(p []byte) (h head, n int, ok bool) {
 	return h, n, true
 }
 
-// foreignAnswer says what an answer is that parseHead does not take.
+// foreignAnswer names an answer that parseHead does not take.
 func foreignAnswer(p []byte) account.Reason {
 	if bytes.HasPrefix(p, []byte("HTTP/1.0")) {
 		return account.ReasonHTTP10

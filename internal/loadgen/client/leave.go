@@ -5,8 +5,8 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// leaves is a loop's part of closing clients: those of a ramp downwards, those
-// of a cut, or all at the end of a run.
+// leaves is a loop's part of closing clients: in a ramp downwards, by a cut, or
+// all at the end of a run.
 type leaves struct {
 	l      *loop
 	active bool
@@ -139,7 +139,7 @@ func (l *loop) lose(slot uint32, why account.Reason) {
 	}
 }
 
-// end closes a client's socket and frees what it held.
+// end closes a client's socket and releases its scratch.
 func (l *loop) end(slot uint32, why account.Reason) {
 	c := &l.clients[slot]
 	if c.state == gone {
@@ -158,7 +158,7 @@ func (l *loop) end(slot uint32, why account.Reason) {
 	c.state = gone
 }
 
-// closeAll closes what is still open, after the reactor has stopped.
+// closeAll closes the open sockets, after the reactor has stopped.
 func (l *loop) closeAll() {
 	for slot := range l.clients {
 		if c := &l.clients[slot]; c.state != waiting && c.state != gone && c.fd >= 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// readBuffer is what one read takes: a client that is behind gets its turn
+// readBuffer is the most that one read takes: a client that is behind gets its turn
 // again with the next batch.
 const readBuffer = 128 << 10
 

@@ -117,7 +117,7 @@ func (m *inbox) refused(slot uint32, p []byte) {
 	m.l.tallies[account.Errors].Add(why, 1)
 }
 
-// stamped books the first stamp in p and returns what is behind it, nil when
+// stamped books the first stamp in p and returns the rest behind it, nil when
 // there was none.
 func (m *inbox) stamped(slot uint32, p []byte) []byte {
 	s, rest, r := account.FindStamp(p, m.l.plan.RunID)
@@ -178,7 +178,7 @@ func (m *inbox) hear(slot, sub uint32) {
 	}
 }
 
-// unhear forgets that of a client that is no longer ready.
+// unhear forgets the trial messages of a client that is no longer ready.
 func (m *inbox) unhear(slot uint32) {
 	if len(m.heard) == 0 {
 		return
@@ -214,7 +214,7 @@ func (m *inbox) greet(slot uint32) bool {
 	return true
 }
 
-// foreignMessage takes what a foreign server sends, in which there may be
+// foreignMessage takes a message of a foreign server, in which there may be
 // messages of the run, whatever is around them.
 func (m *inbox) foreignMessage(slot uint32, p []byte) {
 	for n := 0; ; n++ {

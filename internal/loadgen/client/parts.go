@@ -8,7 +8,7 @@ import (
 )
 
 // slowBuffer is the receive buffer of a slow client, so that it falls behind
-// by what the server holds and not by what its own kernel does.
+// by the server's buffers and not by its own kernel's.
 const slowBuffer = 4096
 
 // assign gives a loop's clients their parts.
@@ -50,7 +50,7 @@ func (w *slowReaders) slowDown(rate int) {
 	}
 }
 
-// speedUp has them read all that has gathered, and what ended them with it.
+// speedUp has them read all that has gathered, up to their end.
 func (w *slowReaders) speedUp() {
 	w.each = 0
 	for _, slot := range w.slots {

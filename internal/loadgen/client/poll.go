@@ -27,7 +27,7 @@ func (t poll) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 	return append(l.plan.AppendFields(dst, i), "\r\n"...)
 }
 
-// appendNext appends the request that waits for what follows a cursor.
+// appendNext appends the request that waits for messages behind a cursor.
 func (t poll) appendNext(l *loop, dst []byte, slot uint32, cursor []byte) []byte {
 	i := l.number(slot)
 	dst = append(l.plan.AppendGet(dst, i), "&cursor="...)
@@ -165,7 +165,7 @@ func (t poll) answer(l *loop, slot uint32, h head, body []byte) {
 	}
 }
 
-// messages books what an answer brought.
+// messages books the messages of an answer.
 func (t poll) messages(l *loop, slot uint32, body []byte) {
 	if _, gaps, ok := bytes.Cut(body, []byte(`"gaps":[`)); ok && len(gaps) > 0 && gaps[0] != ']' {
 		l.counters.Gaps++

@@ -8,7 +8,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
-// front is what a loop knows of a proxy between its clients and the gateway:
+// proxy is a loop's knowledge of a proxy between its clients and the gateway:
 // there is one where answers name it (Via or Server, which a gateway doesn't
 // send), or where it is the program that listens at the target. A connection that
 // ends without a word is then the proxy's doing or the gateway's, nobody can

@@ -16,8 +16,8 @@ import (
 type refusals struct{ l *loop }
 
 // refuse takes an answer that is none of the wire's good ones, of whose body p
-// has come: what says why is waited for, unless nothing more will come. Who is
-// told to come later does so, as a fetch loop or EventSource would.
+// has come: an explanation is waited for, unless nothing more will come. A client
+// that is told to come later does so, as a fetch loop or EventSource would.
 func (f *refusals) refuse(slot uint32, h head, p []byte, ended bool) {
 	said, whole := h.explanation(p)
 	if !whole && !ended {
@@ -47,7 +47,7 @@ func (f *refusals) refuseEnded(slot uint32) bool {
 	return true
 }
 
-// refusal finds the word for an answer: the status with what the gateway says,
+// refusal finds the word for an answer: the status with the gateway's words,
 // or with where a redirect points to, or with whose answer it is if not the
 // gateway's, which are JSON.
 func (f *refusals) refusal(h head, said []byte) account.Reason {
@@ -68,7 +68,7 @@ func (f *refusals) refusal(h head, said []byte) account.Reason {
 // maxExplanation bounds the body of an answer that is waited for.
 const maxExplanation = 4 << 10
 
-// explanation returns what has come of an answer's body that may say why, and
+// explanation returns the part of an answer's body that may say why, and
 // whether that is all.
 func (h *head) explanation(p []byte) (said []byte, whole bool) {
 	switch {
@@ -114,7 +114,7 @@ func (h *head) later(now time.Time) (time.Duration, bool) {
 
 // later has a client come again after the time that the server wants, and up to
 // half of it more: those that were put off together must not come together.
-// Who would be longer than a handshake may take has failed.
+// A client that would take longer than a handshake may has failed.
 func (f *refusals) later(slot uint32, why account.Reason, after time.Duration) {
 	c, s := &f.l.clients[slot], f.l.scratch(slot)
 	f.l.counters.Deferred++

@@ -145,7 +145,7 @@ type churn struct {
 }
 
 // churnAt has the loop take its part, by its share of all movers, in cycles at
-// a rate. Rate 0 lets what is under way come to its end. It runs on the loop's
+// a rate. Rate 0 lets cycles under way come to their end. It runs on the loop's
 // goroutine.
 func (h *churn) churnAt(rate float64, movers int) {
 	if rate == 0 {

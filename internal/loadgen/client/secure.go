@@ -29,7 +29,7 @@ type tlsConn struct {
 	err  error
 }
 
-// wires is what all TLS clients of a loop share. Between two calls of the loop
+// secure is shared by all TLS clients of a loop. Between two calls of the loop
 // both buffers are empty.
 type secure struct {
 	l      *loop
@@ -37,7 +37,7 @@ type secure struct {
 	of     []*tlsConn // by slot; nil before the handshake begins
 	sealed []byte     // came from the socket and was not read yet
 	outgo  []byte     // to be sent
-	plain  []byte     // room for what was read
+	plain  []byte     // room for decrypted bytes
 }
 
 // errNothingYet is how a read says that the socket has no more for now.
@@ -154,9 +154,9 @@ func (t *secure) decrypt(slot uint32, p []byte) {
 	}
 }
 
-// encrypt encrypts what is to be sent; the result is good until the next call.
+// encrypt encrypts bytes to be sent; the result is good until the next call.
 func (t *secure) encrypt(slot uint32, p []byte) []byte {
-	// Into memory: an error would be that of the connection's state, which the
+	// Into memory: an error would come from the connection's state, which the
 	// next read tells.
 	t.of[slot].conn.Write(p)
 	out := t.outgo
@@ -164,7 +164,7 @@ func (t *secure) encrypt(slot uint32, p []byte) []byte {
 	return out
 }
 
-// transmitEncrypted sends what the TLS layer has written by itself. False: the
+// transmitEncrypted sends the TLS layer's own bytes. False: the
 // client is gone.
 func (t *secure) transmitEncrypted(slot uint32) bool {
 	out := t.outgo

@@ -28,7 +28,7 @@ const (
 	gone
 )
 
-// client is one connection of the slab. It has no pointers; what a client
+// client is one connection of the slab. It has no pointers; data that a client
 // needs only while it opens or in the middle of a message is in its scratch.
 // With K subscriptions a client costs 16 + 4K bytes.
 type client struct {
@@ -65,11 +65,11 @@ const (
 	// moving: is closed and opened again by the run, while the others stay.
 	moving
 
-	// lasting: what a client keeps over its connections.
+	// lasting: the flags that a client keeps over its connections.
 	lasting = counted | slow | moving
 )
 
-// scratch is what a client needs for a while: pooled per loop, so that there
+// scratch holds a client's things for a while: pooled per loop, so that there
 // are about as many as handshakes in flight.
 type scratch struct {
 	client   uint32

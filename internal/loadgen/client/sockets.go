@@ -16,7 +16,7 @@ type sockets struct {
 	out []byte // room for the present write
 }
 
-// read takes what came for a client.
+// read reads a client's socket.
 func (k *sockets) read(slot uint32) { k.l.readUpTo(slot, len(k.in)) }
 
 // readUpTo takes no more than most bytes of it.
@@ -38,7 +38,7 @@ func (k *sockets) readUpTo(slot uint32, most int) {
 	}
 }
 
-// streamEnded takes the end of what a client reads.
+// streamEnded takes the end of a client's stream.
 func (k *sockets) streamEnded(slot uint32, err error) {
 	reason := account.SocketReason(err)
 	if reason == account.ReasonCut && k.l.clients[slot].state <= opening {
@@ -59,7 +59,7 @@ func (k *sockets) send(slot uint32, p []byte) bool {
 	return k.l.transmit(slot, p)
 }
 
-// transmit writes bytes to a client's socket, keeping what the kernel refuses.
+// transmit writes bytes to a client's socket, keeping those that the kernel refuses.
 // False: the client is gone.
 func (k *sockets) transmit(slot uint32, p []byte) bool {
 	c := &k.l.clients[slot]
@@ -83,7 +83,7 @@ func (k *sockets) transmit(slot uint32, p []byte) bool {
 	return true
 }
 
-// flush writes what the kernel refused before. False: the client is gone.
+// flush writes the bytes that the kernel refused before. False: the client is gone.
 func (k *sockets) flush(slot uint32) bool {
 	c := &k.l.clients[slot]
 	s := k.l.heldScratch(slot)
@@ -107,7 +107,7 @@ func (k *sockets) flush(slot uint32) bool {
 	return true
 }
 
-// reads is what a client's socket is watched for while there is nothing to
+// reads are the events that a client's socket is watched for while there is nothing to
 // write.
 func (k *sockets) reads(slot uint32) reactor.Events {
 	if c := &k.l.clients[slot]; k.l.slowReaders.active && c.flags&slow != 0 && c.state == ready {
@@ -116,7 +116,7 @@ func (k *sockets) reads(slot uint32) reactor.Events {
 	return reactor.In
 }
 
-// watch changes what a client's socket is watched for.
+// watch changes the events that a client's socket is watched for.
 func (k *sockets) watch(slot uint32, ev reactor.Events) bool {
 	c := &k.l.clients[slot]
 	if err := k.l.reactor.Mod(int(c.fd), reactor.Key{Slot: slot, Gen: c.gen}, ev); err != nil {
@@ -126,7 +126,7 @@ func (k *sockets) watch(slot uint32, ev reactor.Events) bool {
 	return true
 }
 
-// closeSocket closes a client's socket and frees what it held.
+// closeSocket closes a client's socket and releases its scratch.
 func (k *sockets) closeSocket(slot uint32) {
 	c := &k.l.clients[slot]
 	if k.l.secure.config != nil {

@@ -28,7 +28,7 @@ func (t sse) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 	if l.plan.Foreign {
 		accept = "text/event-stream"
 	}
-	// A gateway tells who asks for an event stream by name of a refusal by a stream,
+	// A gateway answers a client that asks for an event stream by name with a stream,
 	// with no status to count it by.
 	return append(append(append(dst, "Accept: "...), accept...), "\r\nCache-Control: no-store\r\n\r\n"...)
 }
@@ -102,7 +102,7 @@ func (t sse) body(l *loop, slot uint32, p []byte) {
 	l.tidy(slot)
 }
 
-// events takes whole events out of the stream; what is left waits in the
+// events takes whole events out of the stream; the rest waits in the
 // client's scratch.
 func (t sse) events(l *loop, slot uint32, p []byte) {
 	s := l.heldScratch(slot)

@@ -15,7 +15,7 @@ const MaxChannelName = 200
 // maxSpread bounds the channels of one template.
 const maxSpread = 1 << 24
 
-// Channels says which client subscribes to what. Every template gives each
+// Channels says which client subscribes to which channels. Every template gives each
 // client one channel, so all clients have the same number of subscriptions;
 // names are computed, never stored.
 //
@@ -177,7 +177,7 @@ func (c *Channels) appendQuery(dst []byte, client uint32) []byte {
 	return dst
 }
 
-// AppendEscaped appends s with what has a meaning of its own in a query
+// AppendEscaped appends s with the characters that mean something in a query
 // percent-encoded.
 func AppendEscaped(dst, s []byte) []byte {
 	const hex = "0123456789ABCDEF"

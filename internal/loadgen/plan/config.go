@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
 
-// Config is what a run can be told; the comments name the flags. The zero
+// Config holds a run's settings; the comments name the flags. The zero
 // value is not usable: start from DefaultConfig.
 type Config struct {
 	// The clients.
@@ -29,7 +29,7 @@ type Config struct {
 	Insecure    bool          // --insecure: certificates are not checked
 	Headers     []string      // --header: "Name: value", in every request
 	Origin      string        // --origin
-	Subprotocol string        // --subprotocol: what WebSockets offer, comma separated
+	Subprotocol string        // --subprotocol: offered by WebSockets, comma separated
 	Stages      string        // --stages; Connections, ConnectRate and Hold follow from it
 
 	// Clients that move or are slow.
@@ -40,7 +40,7 @@ type Config struct {
 	SlowShare   float64       // --slow-share
 	SlowRead    int           // --slow-read, bytes per second that a slow client reads
 
-	// What happens to them, and when.
+	// The events of a run, and their times.
 	Before       time.Duration // --before: steady time before the storm
 	After        time.Duration // --after: steady time once all are back
 	GiveUp       time.Duration // --give-up: of the storm
@@ -68,7 +68,7 @@ type Config struct {
 
 	// A server that is none of ours; Foreign follows from the others.
 	Foreign        bool     // --foreign
-	Hello          []string // --hello: what a client says after the handshake
+	Hello          []string // --hello: a client's messages after the handshake
 	PublishURL     string   // --publish-url: takes messages by POST
 	PublishHeaders []string // --publish-header
 	PublishBody    string   // --publish-body; empty: the message
@@ -92,7 +92,7 @@ type Config struct {
 	MaxLate  time.Duration // a slot that is later than this is skipped
 }
 
-// DefaultConfig returns what the flags' defaults are.
+// DefaultConfig returns the flags' defaults.
 func DefaultConfig() Config {
 	return Config{
 		URL:         "ws://127.0.0.1:8080",
@@ -124,7 +124,7 @@ func DefaultConfig() Config {
 type UsageError struct {
 	Flag  string // with its dashes
 	Value string
-	Want  string // what to change
+	Want  string // the change to make
 }
 
 func (e *UsageError) Error() string {
@@ -171,7 +171,7 @@ const (
 	maxMessages    = 1 << 30
 )
 
-// Validate checks what needs no look at the host; errors.Join of a UsageError
+// Validate checks all that needs no look at the host; errors.Join of a UsageError
 // for each flag that is wrong.
 func (c Config) Validate() error {
 	var u Problems

@@ -12,13 +12,13 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// HostLimits is what the host lets one process do.
+// HostLimits are the host's limits for one process.
 type HostLimits struct {
 	Descriptors int // open files, after raising the soft limit
 	Ports       int // local ports for each source address and destination
 }
 
-// SpareDescriptors is what a run needs besides its clients' sockets: epolls,
+// SpareDescriptors are for a run's needs besides its clients' sockets: epolls,
 // Redis, files.
 const SpareDescriptors = 64
 
@@ -40,7 +40,7 @@ func ReadHostLimits() (HostLimits, error) {
 	return l, nil
 }
 
-// checkFit refuses what the host can't carry.
+// checkFit refuses more clients than the host can carry.
 func (p *Plan) checkFit(u *Problems, l HostLimits) {
 	own := p.ShareOf(p.AgentIndex, p.AgentCount)
 	if n := len(p.AgentLines()); n > 0 {
@@ -61,7 +61,7 @@ func (p *Plan) checkFit(u *Problems, l HostLimits) {
 	}
 }
 
-// checkSources refuses what can't reach an address of the target.
+// checkSources refuses sources that can't reach an address of the target.
 func (p *Plan) checkSources(u *Problems, to netip.Addr) {
 	from := p.SourceSet.of(to)
 	if len(from) == 0 {

@@ -7,8 +7,8 @@ import (
 )
 
 // A foreign server is any server but pushgate that broadcasts publications, over
-// WebSockets or event streams. All that is known of it is what --hello,
-// --publish-url and the like say: it confirms no subscription, its messages are
+// WebSockets or event streams. Only --hello, --publish-url and
+// the like tell about it: it confirms no subscription, its messages are
 // those in which a stamp of the run is found, and it has no metrics.
 
 // The placeholders of --url, --hello, --publish-url, --publish-body and
@@ -19,14 +19,14 @@ const (
 	PlaceMessage = "{message}"
 )
 
-// IsForeign reports whether the server is none of ours, which follows from what is
-// said of it.
+// IsForeign reports whether the server is none of ours, which follows from its
+// settings.
 func (c Config) IsForeign() bool {
 	return c.Foreign || len(c.Hello) > 0 || c.PublishURL != "" || c.PublishCmd != "" ||
 		strings.Contains(c.URL, PlaceChannel) || strings.Contains(c.URL, placeClient)
 }
 
-// checkForeign refuses what can't be asked of a foreign server, or not without
+// checkForeign refuses settings that a foreign server can't honour, or not without
 // more.
 func (c Config) checkForeign(u *Problems) {
 	if !c.IsForeign() {

@@ -9,7 +9,7 @@ import (
 
 const masked = "***"
 
-// secretWords are in the names of what may be secret.
+// secretWords are in the names of possible secrets.
 var secretWords = []string{"auth", "cookie", "token", "secret", "key", "password"}
 
 // MaskField hides the value of a field that may be a secret.
@@ -109,7 +109,7 @@ func MaskCommand(args []string) []string {
 	return args
 }
 
-// PrintableURL leaves out what may be secret.
+// PrintableURL leaves out possible secrets.
 func PrintableURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// serverName is whose certificate is asked for: the name of --url, or that of a
+// serverName is the name in the certificate: the host of --url, or the value of a
 // Host field in its place.
 func (p *Plan) serverName() string {
 	for _, field := range p.Headers {

@@ -112,7 +112,7 @@ func (s Stage) String() string {
 	return fmt.Sprintf("->%d", s.Target)
 }
 
-// shape reads the stages and sets what follows from them.
+// shape reads the stages and sets the fields that follow from them.
 func (c *Config) shape() ([]Stage, error) {
 	if c.Stages == "" {
 		return nil, nil

@@ -186,7 +186,7 @@ func (t *Target) reach(ctx context.Context) (out []netip.AddrPort) {
 		}
 	}
 	if len(in) == 0 {
-		return nil // what is wrong with them the clients tell
+		return nil // the clients tell why
 	}
 	t.Addrs = in
 	return out

@@ -16,7 +16,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
-// maxSaid bounds what is read of an answer, in bytes.
+// maxSaid bounds the part of an answer that is read, in bytes.
 const maxSaid = 4 << 10
 
 // httpPublisher sends a POST for each message to --publish-url, one after the

@@ -22,7 +22,7 @@ type Message struct {
 // Publisher hands messages to the server. It is used by one goroutine and may
 // block.
 type Publisher interface {
-	// publish sends a batch in its order and returns what became of each. The
+	// Publish sends a batch in its order and returns the result of each. The
 	// error is the first of them.
 	Publish(ctx context.Context, batch []Message) ([]Result, error)
 	// via says in a word how.
@@ -30,8 +30,8 @@ type Publisher interface {
 	Close() error
 }
 
-// New connects to what a run publishes through, so that what is wrong
-// with it is told before any client connects.
+// New connects to the run's way to publish, so that mistakes in it
+// are told before any client connects.
 func New(ctx context.Context, c plan.Config) (Publisher, error) {
 	switch {
 	case c.PublishURL != "":
@@ -63,7 +63,7 @@ func loopbackOnly(remote bool) func(network, address string, c syscall.RawConn) 
 	}
 }
 
-// errDial marks what kept a connection from coming about, so that nothing was
+// errDial marks the error of a connect, after which nothing was
 // sent.
 var errDial = errors.New("connect")
 
@@ -78,7 +78,7 @@ func dialing(connect func(context.Context, string, string) (net.Conn, error)) fu
 	}
 }
 
-// Result is what became of a message on its way to Redis.
+// Result is the outcome of publishing a message.
 type Result uint8
 
 const (

@@ -18,10 +18,10 @@ import (
 //go:embed publish.lua
 var publishScript string
 
-// scriptHash is what Redis knows publishScript by once it has run it.
+// scriptHash names publishScript in Redis once it has run it.
 var scriptHash = redis.NewScript(publishScript).Hash()
 
-// What a run leaves behind in the streams: little, and not for long.
+// The streams' limits: a run leaves little behind, and not for long.
 const (
 	durableKeep    = 10000 // messages of a channel
 	durableSeconds = 600
@@ -35,7 +35,7 @@ type redisPublisher struct {
 	durable bool
 }
 
-// silence keeps go-redis from writing to the log: what fails is reported once,
+// silence keeps go-redis from writing to the log: failures are reported once,
 // by the run.
 var silence = sync.OnceFunc(func() { redis.SetLogger(noLog{}) })
 

@@ -139,7 +139,7 @@ func (s redisServers) client(remote bool) redis.UniversalClient {
 	}
 }
 
-// errHandshake is what kept TLS from coming about on a connection that stood.
+// errHandshake marks a failed TLS handshake on an open connection.
 var errHandshake = errors.New("TLS handshake")
 
 // dialer connects, over TLS if the URL says so. The files are read for each
@@ -223,7 +223,7 @@ func serversOf(ctx context.Context, c plan.Config) (redisServers, error) {
 	return s, errors.Join(e...)
 }
 
-// redisTLS is what a URL of --redis says of TLS, in the parameters that the
+// redisTLS is the TLS part of a URL of --redis, in the parameters that the
 // gateway's redis.url has for it.
 type redisTLS struct {
 	redisurl.TLS
@@ -237,7 +237,7 @@ func (t redisTLS) load() (*tls.Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// hint says what to change about --redis for an error of the first command.
+// hint is advice on --redis for an error of the first command.
 func (s redisServers) hint(err error) string {
 	op := (*net.OpError)(nil)
 	switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
 
-// Unit is what a figure counts. It is also what an SLO's limit is read in.
+// Unit is the unit of a figure, and of an SLO's limit.
 type Unit string
 
 const (
@@ -98,7 +98,7 @@ func (f Figure) positive() Figure {
 	return f
 }
 
-// when has the figure measured only where a run has what it follows from.
+// when has the figure measured only where a run has its sources.
 func (f Figure) when(known func(*Result) bool) Figure {
 	of := f.of
 	f.of = func(r *Result) (float64, bool) {
@@ -116,7 +116,7 @@ func (f Figure) during(live func(*Sample) (float64, bool)) Figure {
 	return f
 }
 
-// connected reports whether there were clients when what each costs was read: at
+// connected reports whether there were clients when the cost of each was read: at
 // the end, or with stages at their top.
 func connected(r *Result) bool {
 	return r.Counters.Open > 0 || len(r.Steps) > 0 && r.Counters.Established > 0
@@ -283,7 +283,7 @@ func hostFigures() []Figure {
 	return []Figure{
 		each(figure("rss_per_conn", UnitBytes, "server.rss_per_connection_bytes", "growth of the server's resident memory for each connection")).when(connected).
 			during(func(s *Sample) (float64, bool) {
-				// The first connections carry what a process needs once.
+				// The first connections carry the costs that a process has once.
 				return s.RSSPerConnection, s.Server != nil && s.Open > 0 && s.Phase != PhaseConnect
 			}),
 		each(figure("anon_per_conn", UnitBytes, "server.rss_anon_per_connection_bytes", "the anonymous part of it")).when(connected),
@@ -331,7 +331,7 @@ func FindFigure(name string) (Figure, bool) {
 	return Figure{}, false
 }
 
-// WriteFigures writes the names with what they mean.
+// WriteFigures writes the names with their meanings.
 func WriteFigures(w io.Writer) error {
 	for _, f := range Figures() {
 		if _, err := fmt.Fprintf(w, "  %-24s %-10s %s\n", f.Name, f.Unit, f.About); err != nil {
@@ -363,7 +363,7 @@ func NotMeasured() (all []string) {
 	return all
 }
 
-// told reports whether the server tells what a figure needs.
+// told reports whether the server tells a figure's sources.
 func (r *Result) told(figure string) bool {
 	name, _, _ := strings.Cut(figure, ".")
 	for _, x := range unmeasured {

@@ -36,7 +36,7 @@ type Result struct {
 	Errors   account.Tally    `json:"errors"`   // error messages to ready clients
 	// Deferrals are answers that told a client to come later.
 	Deferrals account.Tally `json:"deferrals,omitempty"`
-	// Proxy is what stands between the clients and the gateway, empty where
+	// Proxy is the program between the clients and the gateway, empty where
 	// none is known; ProxyCuts are connections of ready clients that ended there.
 	Proxy     string        `json:"proxy,omitempty"`
 	ProxyCuts account.Tally `json:"proxy_cuts,omitempty"`
@@ -58,15 +58,15 @@ type Result struct {
 	// which of them ended the run early.
 	SLOs    []Verdict `json:"slos,omitempty"`
 	Aborted string    `json:"aborted,omitempty"`
-	// Knobs is what the host's limits were for this run.
+	// Knobs are the host's limits in this run.
 	Knobs []preflight.Finding `json:"knobs,omitempty"`
 
 	// NotMeasured says which figures could not be had from a foreign server, and
-	// why: what they are here means nothing.
+	// why: their values here mean nothing.
 	NotMeasured []string `json:"not_measured,omitempty"`
 	// Failed says why the run failed; empty when all was well.
 	Failed []string `json:"failed"`
-	// Warnings says what the figures must be read with.
+	// Warnings are cautions for reading the figures.
 	Warnings []string `json:"warnings"`
 
 	Series []Sample `json:"series"`
@@ -89,7 +89,7 @@ type Settings struct {
 	Publish string   `json:"publish,omitempty"`
 
 	Insecure bool `json:"insecure,omitempty"` // certificates were not checked
-	// What every request has beside; secrets are hidden.
+	// Additions to every request; secrets are hidden.
 	Headers     []string `json:"headers,omitempty"`
 	Origin      string   `json:"origin,omitempty"`
 	Subprotocol string   `json:"subprotocol,omitempty"`
@@ -129,14 +129,14 @@ type Connect struct {
 	Effort       Effort          `json:"effort"`
 }
 
-// Held is what Idle measured.
+// Held is the outcome of Idle.
 type Held struct {
 	Seconds float64 `json:"seconds"`
 	Pings   uint64  `json:"pings"`
 	Effort  Effort  `json:"effort"`
 }
 
-// Sent is what Fanout measured.
+// Sent is the outcome of publishing.
 type Sent struct {
 	Channels  uint32  `json:"channels"` // with subscribers
 	Via       string  `json:"via"`      // Redis, --publish-url or --publish-cmd; empty in runs of older versions
@@ -157,7 +157,7 @@ type Sent struct {
 	Seconds     float64 `json:"seconds"` // first publish to last delivery
 	Expected    uint64  `json:"expected"`
 	Missing     uint64  `json:"missing"`
-	// UnknownMissing is what did not come of the messages without an answer,
+	// UnknownMissing is the missing deliveries of the messages without an answer,
 	// which are in neither of the two.
 	UnknownMissing uint64 `json:"fate_unknown_missing,omitempty"`
 	// Of the expected and the missing, those of clients that the run cut.
@@ -171,7 +171,7 @@ type Sent struct {
 	Reordered  uint64 `json:"reordered"`
 	Incomplete uint64 `json:"incomplete_subscriptions"`
 	// Unaudited: a process that held clients was lost, so that nobody can tell
-	// what came; from Missing on nothing was measured.
+	// how much came; from Missing on nothing was measured.
 	Unaudited bool `json:"unaudited,omitempty"`
 	// Examples names a few subscriptions that miss something.
 	Examples    []string        `json:"missing_examples,omitempty"`
@@ -181,7 +181,7 @@ type Sent struct {
 	Publish     account.Latency `json:"publish"`    // one round trip to Redis, of a batch
 	Completion  account.Latency `json:"completion"` // send to the last subscriber; only with rate 0
 	Effort      Effort          `json:"effort"`
-	// ServerCPU is what the server's process used meanwhile; nil: not measured.
+	// ServerCPU is the CPU time of the server's process meanwhile; nil: not measured.
 	ServerCPU *float64 `json:"server_cpu_seconds,omitempty"`
 
 	Sending float64 `json:"-"` // seconds of publishing, which PerSecond is over
@@ -222,7 +222,7 @@ func (f *Sent) Add(o *Sent) {
 	}
 }
 
-// Server is what was seen of the server's process.
+// Server is the figures of the server's process.
 type Server struct {
 	PID       int                 `json:"pid"`
 	Name      string              `json:"name"`
@@ -236,7 +236,7 @@ type Server struct {
 	MetricsAfter     *MetricsSample `json:"metrics_after,omitempty"`
 
 	// Unread: a sample could not be taken, for example because the process has
-	// ended; what follows from samples was not measured.
+	// ended; nothing that follows from samples was measured.
 	Unread    bool `json:"unread,omitempty"`
 	Restarted bool `json:"restarted,omitempty"` // by the run: nothing can be said per connection
 
@@ -244,7 +244,7 @@ type Server struct {
 	RSSPerConnection  float64 `json:"rss_per_connection_bytes"`
 	AnonPerConnection float64 `json:"rss_anon_per_connection_bytes"`
 	// RSSGrowth is the growth per connection over the upper half of the
-	// connects, without what the first ones cost once.
+	// connects, without the costs that the first ones have once.
 	RSSGrowth       float64 `json:"rss_growth_per_connection_bytes"`
 	CPUPerHandshake float64 `json:"cpu_per_handshake_us"`
 	CPUIdle         float64 `json:"cpu_idle_percent"`     // of one CPU, while idle
@@ -269,7 +269,7 @@ type Kernel struct {
 	Connected probe.KernelSample `json:"connected"`
 	After     probe.KernelSample `json:"after"` // clients still connected
 
-	// What it grew by for each open connection, whose both ends are on this
+	// Its growth for each open connection, whose both ends are on this
 	// host if the gateway is.
 	SlabPerConnection float64 `json:"slab_per_connection_bytes"`
 	TCPPerConnection  float64 `json:"tcp_memory_per_connection_bytes"`

@@ -25,7 +25,7 @@ type Sample struct {
 	Away      uint64 `json:"away,omitempty"` // cut at a proxy and not back
 	Published uint64 `json:"published"`
 	Delivered uint64 `json:"delivered"`
-	Expected  uint64 `json:"expected"` // by what was published up to now
+	Expected  uint64 `json:"expected"` // by the messages published up to now
 
 	// Since the sample before.
 	ReadyPS     float64         `json:"ready_per_second"`
@@ -39,10 +39,10 @@ type Sample struct {
 	Metrics *MetricsSample       `json:"metrics,omitempty"` // with --admin
 	Kernel  *probe.KernelSample  `json:"kernel,omitempty"`
 	HostCPU float64              `json:"host_cpu"` // share of all CPUs in use, by all programs
-	// RSSPerConnection is what the server's memory has grown by since the run
+	// RSSPerConnection is the growth of the server's memory since the run
 	// began, for each open client.
 	RSSPerConnection float64 `json:"rss_per_connection_bytes"`
-	// Reasons counts failures, losses, errors, ends at a proxy and what was told to
+	// Reasons counts failures, losses, errors, ends at a proxy and clients told to
 	// come later up to now, by their reason.
 	Reasons map[account.Reason]uint64 `json:"reasons,omitempty"`
 }
@@ -60,7 +60,7 @@ const (
 	PhaseLeave   Phase = "leave"
 )
 
-// Interval is what was recorded in one step of the series. The intervals of a
+// Interval is the latencies of one step of the series. The intervals of a
 // run together hold every value once, so merging them is lossless.
 type Interval struct {
 	Start, End time.Time
@@ -69,7 +69,7 @@ type Interval struct {
 	Latencies map[string]*hdrhistogram.Histogram
 }
 
-// MetricsSample is what a gateway says of itself.
+// MetricsSample is a gateway's own metrics.
 type MetricsSample struct {
 	Heap       uint64  `json:"heap_bytes"` // objects, reachable or not yet collected
 	HeapInUse  uint64  `json:"heap_in_use_bytes"`

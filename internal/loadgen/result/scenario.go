@@ -7,7 +7,7 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
-// Step is what came of one stage.
+// Step is the outcome of one stage.
 type Step struct {
 	Stage   string  `json:"stage"`
 	Seconds float64 `json:"seconds"`
@@ -61,10 +61,10 @@ type Storm struct {
 	BackoffMost float64 `json:"backoff_max_seconds"`
 }
 
-// Never stands for the time of what did not happen.
+// Never stands for the time of an event that did not happen.
 const Never = -1
 
-// Churn is what steady connects and disconnects cost.
+// Churn is the cost of steady connects and disconnects.
 type Churn struct {
 	Clients   int     `json:"clients"` // that take turns
 	Rate      float64 `json:"rate"`    // cycles per second asked for
@@ -88,7 +88,7 @@ type Churn struct {
 	Effort      Effort               `json:"effort"`
 }
 
-// Slow is what clients that don't keep up do to the others.
+// Slow is the effect of clients that don't keep up on the others.
 type Slow struct {
 	Clients int `json:"clients"`          // that read too little
 	Read    int `json:"bytes_per_second"` // that each of them reads
@@ -108,7 +108,7 @@ type Slow struct {
 	// this host.
 	PeakRSS uint64 `json:"peak_rss_bytes"`
 	PeakTCP uint64 `json:"peak_tcp_memory_bytes"`
-	// Memory is what the server grew by to its peak, for each slow client.
+	// Memory is the server's growth to its peak, for each slow client.
 	Memory float64 `json:"rss_per_slow_client_bytes"`
 
 	From, To float64 `json:"-"` // seconds of the run
@@ -130,7 +130,7 @@ func (x *Slow) Peak(series []Sample) {
 			x.PeakTCP = max(x.PeakTCP, s.Kernel.TCPMemory)
 		}
 	}
-	// Without a baseline the growth is that of everything else as well.
+	// Without a baseline everything else is in the growth as well.
 	if x.Before != nil && x.Baseline != nil && x.Clients > 0 {
 		x.Memory = (float64(x.PeakRSS) - float64(x.Before.RSS)) / float64(x.Clients)
 	}
@@ -153,11 +153,11 @@ type Agent struct {
 // load generator than about the server.
 const ClientBound = 0.9
 
-// Effort is what the load generator itself spent in a phase.
+// Effort is the CPU time of the load generator itself in a phase.
 type Effort struct {
 	Seconds float64 `json:"seconds"`
 	CPU     float64 `json:"cpu_seconds"`
-	// Share is CPU over what was within reach: a CPU for each loop and one for
+	// Share is CPU over the CPUs within reach: one for each loop and one for
 	// publishing, no more than the host has.
 	Share float64 `json:"cpu_share"`
 	// Busy is the part of the time that the busiest loop was at work or kept
@@ -178,7 +178,7 @@ func (e *Effort) Add(o Effort) {
 	e.Bound = e.Bound || o.Bound
 }
 
-// PerConnection computes what follows from the samples: with the clients that
+// PerConnection computes the costs from the samples: with the clients that
 // are there at the end, or after stages with those that were at their top.
 func (s *Server) PerConnection(res *Result, top uint64) {
 	c := &res.Counters
@@ -204,7 +204,7 @@ func (s *Server) PerConnection(res *Result, top uint64) {
 	}
 }
 
-// PerConnection computes what follows from the samples.
+// PerConnection computes the costs from the samples.
 func (k *Kernel) PerConnection(at probe.KernelSample, open uint64) {
 	if n := float64(open); n > 0 {
 		k.SlabPerConnection = (float64(at.Slab) - float64(k.Before.Slab)) / n

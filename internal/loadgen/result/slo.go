@@ -18,7 +18,7 @@ type SLO struct {
 	Limit  float64 // in the figure's unit; ns for a duration
 }
 
-// Verdict is an SLO with what a run had to say to it.
+// Verdict is an SLO with its value in a run.
 type Verdict struct {
 	SLO      string  `json:"slo"`
 	Figure   string  `json:"figure"`

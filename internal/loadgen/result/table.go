@@ -191,8 +191,8 @@ func (f *Sent) PublishTitle() string {
 	return "publish to Redis"
 }
 
-// Hint says what to change for the most frequent reason of failures and losses
-// that there is a word for; empty without one.
+// Hint is advice on the most frequent reason of failures and losses that has
+// some; else empty.
 func (r *Result) Hint() string {
 	if all := account.Hints(r.Settings.Foreign, r.Failures, r.Retries, r.Losses.Closes()); len(all) > 0 {
 		return all[0]

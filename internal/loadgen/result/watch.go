@@ -10,8 +10,8 @@ import (
 )
 
 // Watch judges SLOs while a run goes on. It takes the run's intervals and
-// samples, and says of the first miss. Only what can't become good again is
-// judged: an upper limit on what grows, and a percentile of all values so far
+// samples, and tells the first miss. Only a miss that can't become good again is
+// judged: an upper limit on a growing figure, and a percentile of all values so far
 // once there are enough of them. The rest waits for the end.
 type Watch struct {
 	// Immutable
@@ -81,7 +81,7 @@ func (s SLO) final(v float64) bool {
 	return false
 }
 
-// latency summarizes what was recorded so far under a name.
+// latency summarizes the values recorded so far under a name.
 func (w *Watch) latency(name string) account.Latency {
 	if h := w.merged[name]; h != nil {
 		return account.Summarize(h)

@@ -7,8 +7,8 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
-// order is what the clients of a run are told to do, wherever they are. None
-// takes long: what clients do after it shows in the totals.
+// Command is an instruction to the clients of a run, wherever they are. None
+// takes long: its effect shows in the totals.
 type Command struct {
 	ID int    `json:"id"`
 	Do string `json:"do"`
@@ -28,7 +28,7 @@ type Command struct {
 	Proxy  string       `json:"proxy,omitempty"`  // the program that listens at the target, where it is one
 }
 
-// The orders. The first two are for other processes only.
+// The commands. The first two are for other processes only.
 const (
 	DoClock   = "clock"
 	DoStart   = "start"
@@ -44,7 +44,7 @@ const (
 	DoLeave   = "leave"
 )
 
-// Answer is what came of an order.
+// Answer is the answer to a command.
 type Answer struct {
 	ID    int    `json:"id,omitempty"`
 	Error string `json:"error,omitempty"`
@@ -63,7 +63,7 @@ type Answer struct {
 	Totals *account.Totals `json:"totals,omitempty"` // unasked, whenever they change
 }
 
-// Merge adds the answer of others to the same order.
+// Merge adds the answer of others to the same command.
 func (a *Answer) Merge(o *Answer) {
 	a.Settled += o.Settled
 	a.Listeners, a.Moved = sum(a.Listeners, o.Listeners), sum(a.Moved, o.Moved)
