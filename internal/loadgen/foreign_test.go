@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +15,6 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
-	"github.com/pushgate/pushgate/internal/loadgen/client"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/loadgen/publish"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
@@ -155,8 +152,8 @@ func (s *otherServer) Publish(w http.ResponseWriter, r *http.Request) {
 
 // seqOf reads a message's number, 0 for one for trial.
 func seqOf(message []byte) uint32 {
-	_, text, _ := bytes.Cut(message, []byte{account.ForeignDot})
-	s, _ := account.ReadStamp(text[:account.StampText])
+	run, _, _ := bytes.Cut(message, []byte("."))
+	s, _, _ := account.FindForeignStamp(message, string(run[len(run)-len(testRun):]))
 	return s.Seq
 }
 
@@ -296,58 +293,6 @@ func TestForeignNobodyHears(t *testing.T) {
 	}
 }
 
-// Commands publish too, by lines or one by one, in order.
-func TestPublishCommand(t *testing.T) {
-	for name, command := range map[string]string{
-		"lines":    `cat >> FILE`,
-		"for each": `echo '{channel} {message}' >> FILE`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "out")
-			p, err := publish.NewCommandPublisher(plan.Config{PublishCmd: strings.ReplaceAll(command, "FILE", file), Timeout: time.Minute})
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := ""
-			for n := range 3 {
-				fates, err := p.Publish(t.Context(), []publish.Message{{Channel: "a", Payload: fmt.Append(nil, n)}, {Channel: "b/c", Payload: []byte("x")}})
-				if err != nil || len(fates) != 2 || fates[0] != publish.Taken || fates[1] != publish.Taken {
-					t.Fatalf("fates %v, error %v", fates, err)
-				}
-				want += fmt.Sprintf("a %d\nb/c x\n", n)
-			}
-			p.Close()
-			if got, err := os.ReadFile(file); err != nil || string(got) != want {
-				t.Errorf("%q, %v, want %q", got, err, want)
-			}
-		})
-	}
-}
-
-// Publishing ends although a command reads nothing, or doesn't end.
-func TestPublishCommandStuck(t *testing.T) {
-	for name, test := range map[string]struct{ command, want string }{
-		"lines":    {"sleep 1000", "it has not read on for 300ms"},
-		"for each": {"echo {message} | head -c 5; sleep 1000", "it has not ended within 300ms; it said:\n  xxxxx"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p, err := publish.NewCommandPublisher(plan.Config{PublishCmd: test.command, Timeout: 300 * time.Millisecond})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.Close()
-			size := 1 << 20 // more than a pipe takes
-			if p.Each {
-				size = 100
-			}
-			fates, err := p.Publish(t.Context(), []publish.Message{{Channel: "a", Payload: bytes.Repeat([]byte("x"), size)}})
-			if err == nil || !strings.Contains(err.Error(), test.want) || fates[0] != publish.Unknown {
-				t.Errorf("fates %v, error %v", fates, err)
-			}
-		})
-	}
-}
-
 // Clients that were cut subscribe again.
 func TestForeignStorm(t *testing.T) {
 	s := newOtherServer(t)
@@ -402,7 +347,7 @@ func TestForeignIsTold(t *testing.T) {
 	if text := strings.Join(r.Failed, "\n"); err != nil || r.Failures[account.ReasonForeign] != 3 || !strings.Contains(text, "--foreign has it measured all the same") || time.Since(began) > c.Timeout {
 		t.Errorf("%v: %v, %s", err, r.Failures, text)
 	}
-	c.URL, c.Timeout = "http://"+answering(t, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: "+client.WebSocketAccept+"\r\n\r\n"), 2*time.Second
+	c.URL, c.Timeout = "http://"+answering(t, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: YU3Fe9MMZmAkyPFY8SqqGXtI948=\r\n\r\n"), 2*time.Second
 	r, err = Idle(t.Context(), c, Options{})
 	if text := strings.Join(r.Failed, "\n"); err != nil || r.Failures[account.ReasonWelcome] != 3 || !strings.Contains(text, "--foreign has it measured all the same") {
 		t.Errorf("%v: %v, %s", err, r.Failures, text)

@@ -120,11 +120,11 @@ func TestIdleNoGateway(t *testing.T) {
 		"gateway's own":  {plan.Poll, "HTTP/1.1 503 X\r\nVia: 1.1 edge\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n", "HTTP 503"},
 		"poll bad chunk": {plan.Poll, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", account.ReasonBody},
 		"poll too long":  {plan.Poll, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", account.ReasonBodySize},
-		"bad frame": {plan.WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + client.WebSocketAccept + "\r\n\r\n\x83\x00",
+		"bad frame": {plan.WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: YU3Fe9MMZmAkyPFY8SqqGXtI948=\r\n\r\n\x83\x00",
 			"protocol: websocket: reserved opcode"},
-		"refused": {plan.WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + client.WebSocketAccept + "\r\n\r\n\x81\x23{\"type\":\"error\",\"code\":\"forbidden\"}",
+		"refused": {plan.WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: YU3Fe9MMZmAkyPFY8SqqGXtI948=\r\n\r\n\x81\x23{\"type\":\"error\",\"code\":\"forbidden\"}",
 			"error: forbidden"},
-		"refused in words": {plan.WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + client.WebSocketAccept + "\r\n\r\n\x81\x39{\"type\":\"error\",\"code\":\"forbidden\",\"message\":\"not \\\"a\\\"\"}",
+		"refused in words": {plan.WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: YU3Fe9MMZmAkyPFY8SqqGXtI948=\r\n\r\n\x81\x39{\"type\":\"error\",\"code\":\"forbidden\",\"message\":\"not \\\"a\\\"\"}",
 			"error: forbidden: not \"a\""},
 	}
 	for name, tt := range tests {

@@ -12,7 +12,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
-	"github.com/pushgate/pushgate/internal/loadgen/client"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
@@ -64,7 +63,7 @@ func TestRequestFields(t *testing.T) {
 // A subprotocol is agreed on as browsers do: one of those offered, or the
 // connection fails.
 func TestSubprotocol(t *testing.T) {
-	head := "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + client.WebSocketAccept + "\r\n"
+	head := "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: YU3Fe9MMZmAkyPFY8SqqGXtI948=\r\n"
 	tests := map[string]struct {
 		offered, chosen string
 		want            account.Reason
@@ -104,7 +103,7 @@ func TestTokensSent(t *testing.T) {
 			seen := make(map[string]bool)
 			inner := s.Config.Handler
 			s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				var c plan.TokenClaims
+				var c jwt.RegisteredClaims
 				token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 				_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return []byte("s3cret"), nil })
 				if err != nil {

@@ -54,7 +54,10 @@ func Start(name string, cmd *exec.Cmd) (*Program, error) {
 // PID returns the program's process id.
 func (p *Program) PID() int { return p.cmd.Process.Pid }
 
-// Log returns the end of the program's outputs, indented.
+// Output returns the end of the program's outputs.
+func (p *Program) Output() *Tail { return p.log }
+
+// Log returns the same as text, its lines indented.
 func (p *Program) Log() string { return p.log.String() }
 
 // Ended is closed when the program has ended; Err says how it did.

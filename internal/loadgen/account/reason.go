@@ -54,7 +54,7 @@ const (
 	reasonWords = ": " // before the server's own words
 
 	MaxReasonText      = 60
-	MaxReasonWords     = 160
+	maxReasonWords     = 160
 	maxReasonVarieties = 100
 	maxWordings        = 5 // of one reason
 )
@@ -106,8 +106,8 @@ func (r Reason) With(words string) Reason {
 	if words == "" {
 		return r
 	}
-	if len(words) > MaxReasonWords {
-		words = words[:MaxReasonWords]
+	if len(words) > maxReasonWords {
+		words = words[:maxReasonWords]
 	}
 	return r + reasonWords + Reason(Printable([]byte(words)))
 }

@@ -27,13 +27,13 @@ const (
 
 	RunLength   = 8
 	stampLength = 4 + 4 + 8 + 8
-	StampText   = stampLength / 3 * 4
+	stampText   = stampLength / 3 * 4
 )
 
 var stampCoding = base64.RawURLEncoding
 
 // MinPayload is the length of a payload without padding.
-const MinPayload = len(StampRun) + RunLength + len(stampAt) + StampText + len(stampEnd)
+const MinPayload = len(StampRun) + RunLength + len(stampAt) + stampText + len(stampEnd)
 
 // AppendPayload appends a payload of size bytes, at least minPayload.
 func AppendPayload(dst []byte, run string, s Stamp, size int) []byte {
@@ -56,8 +56,8 @@ func (s Stamp) appendText(dst []byte) []byte {
 	return stampCoding.AppendEncode(dst, b[:])
 }
 
-// ReadStamp reads them; false where they are damaged.
-func ReadStamp(text []byte) (s Stamp, ok bool) {
+// readStamp reads them; false where they are damaged.
+func readStamp(text []byte) (s Stamp, ok bool) {
 	var b [stampLength]byte
 	if n, err := stampCoding.Decode(b[:], text); err != nil || n < stampLength {
 		return Stamp{}, false
@@ -98,11 +98,11 @@ func FindStamp(p []byte, run string) (s Stamp, rest []byte, r stampResult) {
 	}
 	rest = p
 	text, ok := bytes.CutPrefix(p, []byte(stampAt))
-	if !ok || len(text) < StampText {
+	if !ok || len(text) < stampText {
 		return Stamp{}, rest, StampBad
 	}
-	text, p = text[:StampText], text[StampText:]
-	if s, ok = ReadStamp(text); !ok {
+	text, p = text[:stampText], text[stampText:]
+	if s, ok = readStamp(text); !ok {
 		return Stamp{}, rest, StampBad
 	}
 	return s, p, stampFound
@@ -112,14 +112,14 @@ func FindStamp(p []byte, run string) (s Stamp, rest []byte, r stampResult) {
 // may be put, in JSON, a URL or a shell:
 //
 //	1f2e3d4c.AAAAEQAAACoYCoc3cxdLhxgKhzdzGEqvxx
-const ForeignDot = '.'
+const foreignDot = '.'
 
 // minForeign is the length of one without padding.
-const minForeign = RunLength + 1 + StampText
+const minForeign = RunLength + 1 + stampText
 
 // AppendForeignPayload appends one of size bytes, at least minForeign.
 func AppendForeignPayload(dst []byte, run string, s Stamp, size int) []byte {
-	dst = append(append(dst, run...), ForeignDot)
+	dst = append(append(dst, run...), foreignDot)
 	dst = s.appendText(dst)
 	return append(dst, bytes.Repeat([]byte("x"), max(size-minForeign, 0))...)
 }
@@ -132,16 +132,16 @@ func FindForeignStamp(p []byte, run string) (s Stamp, rest []byte, r stampResult
 		if i < 0 {
 			return Stamp{}, nil, StampNone
 		}
-		if p = p[i+len(run):]; len(p) > 0 && p[0] == ForeignDot {
+		if p = p[i+len(run):]; len(p) > 0 && p[0] == foreignDot {
 			break
 		}
 	}
 	p = p[1:]
-	if len(p) < StampText {
+	if len(p) < stampText {
 		return Stamp{}, nil, StampBad
 	}
-	if s, ok := ReadStamp(p[:StampText]); ok {
-		return s, p[StampText:], stampFound
+	if s, ok := readStamp(p[:stampText]); ok {
+		return s, p[stampText:], stampFound
 	}
 	return Stamp{}, p, StampBad
 }

@@ -108,7 +108,7 @@ func take(t testing.TB, transport plan.Transport, pieces ...[]byte) outcome {
 
 // Bytes of a server mean the same however they are cut.
 func FuzzReceived(f *testing.F) {
-	upgrade := "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + WebSocketAccept + "\r\n\r\n"
+	upgrade := "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + webSocketAccept + "\r\n\r\n"
 	text := `{"type":"message","data":` + string(account.AppendPayload(nil, testRun, account.Stamp{Seq: 1}, 100)) + `}`
 	frame := string([]byte{0x81, 126, 0, byte(len(text))}) + text
 	stream := "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"

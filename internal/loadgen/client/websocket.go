@@ -19,7 +19,7 @@ type websocket struct{}
 
 const (
 	webSocketKey    = "bG9hZGdlbi10aGUta2V5IQ=="
-	WebSocketAccept = "YU3Fe9MMZmAkyPFY8SqqGXtI948="
+	webSocketAccept = "YU3Fe9MMZmAkyPFY8SqqGXtI948="
 )
 
 type frameReader = wsframe.Reader
@@ -62,7 +62,7 @@ func (w websocket) received(l *loop, slot uint32, p []byte) {
 		l.refuse(slot, h, s.in[n:], false)
 	case !h.upgrade:
 		l.end(slot, account.ReasonUpgrade)
-	case string(h.accept) != WebSocketAccept:
+	case string(h.accept) != webSocketAccept:
 		l.end(slot, account.ReasonAccept)
 	case !w.agrees(l.plan, h.protocol):
 		l.end(slot, account.ReasonSubprotocol)

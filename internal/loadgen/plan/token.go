@@ -31,8 +31,8 @@ type minter struct {
 	audience string
 }
 
-// TokenClaims are the wire's claims that a subscriber needs.
-type TokenClaims struct {
+// tokenClaims are the wire's claims that a subscriber needs.
+type tokenClaims struct {
 	jwt.RegisteredClaims
 	Subscribe []string `json:"subscribe"`
 }
@@ -106,7 +106,7 @@ func parsePrivate(block *pem.Block) (any, error) {
 
 // mint returns a client's token.
 func (m *minter) mint(client uint32, channels *Channels, now time.Time) (string, error) {
-	c := TokenClaims{Subscribe: make([]string, channels.PerClient())}
+	c := tokenClaims{Subscribe: make([]string, channels.PerClient())}
 	c.Subject = fmt.Sprintf("user-%d", client)
 	c.Issuer = m.issuer
 	if m.audience != "" {

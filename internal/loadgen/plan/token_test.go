@@ -79,7 +79,7 @@ func TestMint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var c TokenClaims
+			var c tokenClaims
 			if _, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return tt.verify, nil },
 				jwt.WithValidMethods([]string{tt.alg}), jwt.WithIssuer("us"), jwt.WithAudience("them"), jwt.WithExpirationRequired()); err != nil {
 				t.Fatal(err)

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,146 +15,123 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
-// commandPublisher publishes by --publish-cmd. A command with {message} in it is
-// run for each message, one after the other, and has published when it ends with
-// 0. Any other is run once and reads lines of a channel, a blank and a message;
-// each line that it has read counts as published. Either may take --timeout, for a
-// message or a batch of lines, and is killed then: publishing must not outlast the
-// run.
-type commandPublisher struct {
-	line    string
-	Each    bool
-	timeout time.Duration
-	said    *probe.Tail
-
-	// Of one that reads lines
-	process *exec.Cmd
-	stdin   io.WriteCloser
-	ended   chan struct{} // closed by the goroutine that waits for the process
-	err     error         // how it ended, after ended
-	text    []byte
-}
-
-func NewCommandPublisher(c plan.Config) (*commandPublisher, error) {
-	p := &commandPublisher{line: c.PublishCmd, Each: strings.Contains(c.PublishCmd, plan.PlaceMessage), timeout: c.Timeout, said: &probe.Tail{}}
-	if p.Each {
-		return p, nil
+// newCommand publishes by --publish-cmd. A command with {message} in it is run for
+// each message; any other is run once and reads lines. Either may take --timeout,
+// for a message or a batch of lines, and is killed then: publishing must not
+// outlast the run.
+func newCommand(c plan.Config) (Publisher, error) {
+	if strings.Contains(c.PublishCmd, plan.PlaceMessage) {
+		return &eachCommand{line: c.PublishCmd, timeout: c.Timeout}, nil
 	}
-	p.process = p.command(context.Background(), p.line)
+	p := &lineCommand{timeout: c.Timeout}
+	cmd := exec.Command("/bin/sh", "-c", c.PublishCmd)
 	var err error
-	if p.stdin, err = p.process.StdinPipe(); err == nil {
-		err = p.process.Start()
+	if p.stdin, err = cmd.StdinPipe(); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("--publish-cmd: %w", err)
-	}
-	p.ended = make(chan struct{})
-	go func() {
-		p.err = p.process.Wait()
-		p.kill() // the processes that it has left behind in its group
-		close(p.ended)
-	}()
-	return p, nil
-}
-
-// command prepares a process in a group of its own: an interrupt at the terminal
-// is for this one.
-func (p *commandPublisher) command(ctx context.Context, line string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", line)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.Stdout, cmd.Stderr = p.said, p.said
-	cmd.WaitDelay = time.Second
-	return cmd
-}
-
-func (p *commandPublisher) Via() string { return "--publish-cmd" }
-
-func (p *commandPublisher) Publish(ctx context.Context, batch []Message) (fates []Result, err error) {
-	fates = make([]Result, 0, PublishBatch)
-	if p.Each {
-		for _, m := range batch {
-			f := Unsent
-			if err == nil {
-				f, err = p.run(ctx, m)
-			}
-			fates = append(fates, f)
-		}
-		return fates, err
-	}
-	p.text = p.text[:0]
-	for _, m := range batch {
-		p.text = append(append(append(append(p.text, m.Channel...), ' '), m.Payload...), '\n')
-		fates = append(fates, Taken)
-	}
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
-	defer cancel()
-	stop := context.AfterFunc(ctx, p.kill)
-	_, err = p.stdin.Write(p.text)
-	if stop(); err == nil {
-		return fates, nil
-	}
-	for i := range fates {
-		fates[i] = Unknown
-	}
-	if ctx.Err() != nil {
-		return fates, p.late(ctx)
-	}
-	select {
-	case <-p.ended:
-		if p.err != nil {
-			err = p.err
-		} else {
-			err = errors.New("it has ended")
-		}
-	case <-time.After(time.Second):
-	}
-	return fates, p.wrong(err)
-}
-
-// run runs the command for one message.
-func (p *commandPublisher) run(ctx context.Context, m Message) (Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
-	defer cancel()
-	line := strings.NewReplacer(plan.PlaceChannel, m.Channel, plan.PlaceMessage, string(m.Payload)).Replace(p.line)
-	switch err := p.command(ctx, line).Run(); {
-	case err == nil:
-		return Taken, nil
-	case ctx.Err() != nil:
-		return Unknown, p.late(ctx)
-	default:
-		return Refused, p.wrong(err)
-	}
+	p.process, err = probe.Start("--publish-cmd", cmd)
+	return p, err
 }
 
 // late is the error of a command that was killed in the middle of its work.
-func (p *commandPublisher) late(ctx context.Context) error {
-	switch {
-	case !errors.Is(ctx.Err(), context.DeadlineExceeded):
+func late(ctx context.Context, said fmt.Stringer, how string, timeout time.Duration) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return ctx.Err()
-	case p.Each:
-		return p.wrong(fmt.Errorf("it has not ended within %v", p.timeout))
 	}
-	return p.wrong(fmt.Errorf("it has not read on for %v", p.timeout))
+	return wrong(fmt.Errorf("%s %v", how, timeout), said)
 }
 
-func (p *commandPublisher) wrong(err error) error {
-	return fmt.Errorf("--publish-cmd: %w; it said:\n%s", err, p.said)
+func wrong(err error, said fmt.Stringer) error {
+	return fmt.Errorf("--publish-cmd: %w; it said:\n%s", err, said)
 }
 
-func (p *commandPublisher) kill() { syscall.Kill(-p.process.Process.Pid, syscall.SIGKILL) }
+// eachCommand runs a command for each message, one after the other: it has
+// published when it ends with 0.
+type eachCommand struct {
+	line    string
+	timeout time.Duration
+	said    probe.Tail
+}
 
-// Close ends the command by the end of its input, or the hard way.
-func (p *commandPublisher) Close() error {
-	if p.Each {
-		return nil
+func (p *eachCommand) Via() string  { return "--publish-cmd" }
+func (p *eachCommand) Close() error { return nil }
+
+func (p *eachCommand) Publish(ctx context.Context, batch []Message) (results []Result, err error) {
+	results = make([]Result, 0, PublishBatch)
+	for _, m := range batch {
+		r := Unsent
+		if err == nil {
+			r, err = p.run(ctx, m)
+		}
+		results = append(results, r)
 	}
-	p.stdin.Close()
+	return results, err
+}
+
+func (p *eachCommand) run(ctx context.Context, m Message) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	line := strings.NewReplacer(plan.PlaceChannel, m.Channel, plan.PlaceMessage, string(m.Payload)).Replace(p.line)
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", line)
+	// A group of its own: an interrupt at the terminal is for this process.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Stdout, cmd.Stderr = &p.said, &p.said
+	cmd.WaitDelay = time.Second
+	switch err := cmd.Run(); {
+	case err == nil:
+		return Taken, nil
+	case ctx.Err() != nil:
+		return Unknown, late(ctx, &p.said, "it has not ended within", p.timeout)
+	default:
+		return Refused, wrong(err, &p.said)
+	}
+}
+
+// lineCommand is a command that reads lines of a channel, a blank and a message;
+// each line that it has read counts as published.
+type lineCommand struct {
+	process *probe.Program
+	stdin   io.WriteCloser
+	timeout time.Duration
+	text    []byte
+}
+
+func (p *lineCommand) Via() string { return "--publish-cmd" }
+
+func (p *lineCommand) Publish(ctx context.Context, batch []Message) ([]Result, error) {
+	results := make([]Result, 0, PublishBatch)
+	p.text = p.text[:0]
+	for _, m := range batch {
+		p.text = append(append(append(append(p.text, m.Channel...), ' '), m.Payload...), '\n')
+		results = append(results, Taken)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { p.process.Signal(syscall.SIGKILL) })
+	_, err := p.stdin.Write(p.text)
+	if stop(); err == nil {
+		return results, nil
+	}
+	for i := range results {
+		results[i] = Unknown
+	}
+	if ctx.Err() != nil {
+		return results, late(ctx, p.process.Output(), "it has not read on for", p.timeout)
+	}
 	select {
-	case <-p.ended:
-	case <-time.After(5 * time.Second):
-		p.kill()
-		<-p.ended
+	case <-p.process.Ended():
+		err = cmp.Or(p.process.Err(), errors.New("it has ended"))
+	case <-time.After(time.Second):
 	}
+	return results, wrong(err, p.process.Output())
+}
+
+// Close ends the command by the end of its input, or the hard way, and the
+// processes that it has left behind.
+func (p *lineCommand) Close() error {
+	p.stdin.Close()
+	p.process.Await(context.Background(), 5*time.Second)
+	p.process.Kill()
 	return nil
 }

@@ -37,7 +37,7 @@ func New(ctx context.Context, c plan.Config) (Publisher, error) {
 	case c.PublishURL != "":
 		return newHTTPPublisher(ctx, c)
 	case c.PublishCmd != "":
-		return NewCommandPublisher(c)
+		return newCommand(c)
 	}
 	p, err := newRedisPublisher(ctx, c)
 	if err != nil {
