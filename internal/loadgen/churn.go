@@ -64,25 +64,3 @@ func (r *run) churn(ctx context.Context) {
 		x.CPUPerCycle = cpu / float64(x.Cycles) * 1e6
 	}
 }
-
-// judgeChurn completes the figures with the latencies, which the window has.
-func (r *run) judgeChurn() {
-	x := r.result.Churn
-	if x == nil {
-		return
-	}
-	x.Handshake, x.HandshakeDue, x.Ready = r.phaseLatency[account.OfHandshake], r.phaseLatency[account.OfHandshakeDue], r.phaseLatency[account.OfReady]
-	if x.Failed > 0 {
-		r.fail("%d connects of the churn failed", x.Failed)
-		if snap, err := r.clients.collect(); err == nil {
-			r.hints(snap.Tallies[account.Failures], snap.Tallies[account.Retries])
-		}
-	}
-	if x.Skipped > 0 {
-		r.fail("%d of %d cycles were skipped: no client was there to be closed, so the churn was less than asked; more clients (-n, --share) or a lower --churn-rate", x.Skipped, x.Slots)
-	}
-	r.warnLate("of the churn ", x.Late)
-	if x.Effort.Bound && x.Seconds > 0.5 {
-		r.warn("CLIENT-BOUND while churning: loadgen was at its own limit; the server can do better than these figures say")
-	}
-}

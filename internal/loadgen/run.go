@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/client"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -22,33 +21,43 @@ import (
 // run is one execution of a scenario: the engine, the watch on the server, the
 // series and the result that grows out of them.
 type run struct {
+	observer
+	timeline
+
 	// Immutable
 	plan    *plan.Plan
 	clients *crowd
-	watch   *serverProcess       // nil: not found
-	metrics *metricsWatch        // nil: no --admin
-	kernel  *probe.Kernel        // nil: can't be read
-	atStart *probe.ProcessSample // of the server, before the first client; nil: not read
 	sampler *sampler
 	server  *serverCommand // nil: the run has started none
-	began   time.Time
 
 	// Owned by the scenario
-	result       *result.Result
 	sequence     []uint32                // per channel: the last number sent
 	roundTrips   *hdrhistogram.Histogram // to Redis, of all windows
 	phaseLatency account.Latencies       // of the window that ended last
 	tolerated    uint64                  // losses that the run has brought about
-	unread       bool                    // the server's process could not be read
-	restarted    bool                    // the server's process is another one than before
-	top          uint64                  // clients that were connected when the books on that were made
+
+	// Atomic, for the sampler
+	published atomic.Uint64
+	expected  atomic.Uint64
+}
+
+// timeline is the phases of a run.
+type timeline struct {
+	began time.Time // immutable
 
 	// Atomic, for the sampler
 	phase     atomic.Value // Phase
 	phaseEnds atomic.Int64 // ns of the run; 0: not known
-	published atomic.Uint64
-	expected  atomic.Uint64
 }
+
+// begin begins a phase whose end is not known.
+func (t *timeline) begin(p result.Phase) {
+	t.phaseEnds.Store(0)
+	t.phase.Store(p)
+}
+
+// lasts says how long the present phase goes on.
+func (t *timeline) lasts(d time.Duration) { t.phaseEnds.Store(int64(time.Since(t.began) + d)) }
 
 // Options are a command's additions to a run.
 type Options struct {
@@ -72,7 +81,7 @@ func newRun(ctx context.Context, scenario string, c plan.Config, o Options) (*ru
 	if err != nil {
 		return nil, err
 	}
-	r := &run{plan: p, began: time.Now(), roundTrips: account.NewHistogram()}
+	r := &run{plan: p, timeline: timeline{began: time.Now()}, roundTrips: account.NewHistogram()}
 	r.result = newResult(scenario, p, r.began)
 	r.result.Command = o.Command
 	r.begin(result.PhaseConnect)
@@ -80,7 +89,9 @@ func newRun(ctx context.Context, scenario string, c plan.Config, o Options) (*ru
 	if err != nil {
 		return nil, err
 	}
-	r.unreached(out)
+	if len(out) > 0 && !p.Target.IsLocal() { // a name of this host stands for both families, which is no news
+		r.warn("these addresses of --url take no connection, and no client was sent there: %s", &plan.Target{Addrs: out})
+	}
 	r.watch, err = findServer(p.PID, &p.Target, p.Foreign)
 	switch {
 	case err == nil:
@@ -109,53 +120,11 @@ func newRun(ctx context.Context, scenario string, c plan.Config, o Options) (*ru
 	return r, nil
 }
 
-// unreached says which addresses of the target were left out. That a name of
-// this host stands for both families goes without saying.
-func (r *run) unreached(out []netip.AddrPort) {
-	if len(out) > 0 && !r.plan.Target.IsLocal() {
-		t := plan.Target{Addrs: out}
-		r.warn("these addresses of --url take no connection, and no client was sent there: %s", &t)
-	}
-}
-
-// begin begins a phase whose end is not known.
-func (r *run) begin(p result.Phase) {
-	r.phaseEnds.Store(0)
-	r.phase.Store(p)
-}
-
 // pause lets a time of the present phase pass.
 func (r *run) pause(ctx context.Context, d time.Duration) error {
 	r.lasts(d)
 	defer r.phaseEnds.Store(0)
 	return r.clients.sleep(ctx, d, nil)
-}
-
-// lasts says how long the present phase goes on.
-func (r *run) lasts(d time.Duration) { r.phaseEnds.Store(int64(time.Since(r.began) + d)) }
-
-func (r *run) fail(format string, args ...any) {
-	r.result.Failed = append(r.result.Failed, fmt.Sprintf(format, args...))
-}
-
-func (r *run) warn(format string, args ...any) {
-	r.result.Warnings = append(r.result.Warnings, fmt.Sprintf(format, args...))
-}
-
-// note records why a phase ended early; nil is the end that was hoped for.
-func (r *run) note(doing string, err error) {
-	switch {
-	case err == nil:
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		if !r.result.Interrupted {
-			r.result.Interrupted = true
-			r.fail("interrupted while %s", doing)
-		}
-	case slices.ContainsFunc(r.result.Failed, func(f string) bool { return strings.HasSuffix(f, ": "+err.Error()) }):
-		// A process that is gone fails every command: once is enough.
-	default:
-		r.fail("%s: %v", doing, err)
-	}
 }
 
 // effort reads the CPU time of this process up to now.
@@ -166,13 +135,6 @@ func (r *run) effort() effort {
 		e.cpu += s.CPU
 	}
 	return e
-}
-
-// hints adds advice on the reasons of failed clients.
-func (r *run) hints(failures ...account.Tally) {
-	for _, h := range account.Hints(r.plan.Foreign, failures...) {
-		r.fail("%s", h)
-	}
 }
 
 // connect opens all clients and books how that went. False: there is nothing
@@ -195,7 +157,7 @@ func (r *run) connect(ctx context.Context) bool {
 	l := r.clients.takePhase()
 	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l[account.OfHandshake], l[account.OfHandshakeDue], l[account.OfReady], snap.Counters.LateConnects
 	r.warnLate("", c.Late)
-	r.bookConnected()
+	r.bookConnected(r.clients.Totals().Open)
 	if n := snap.Counters; n.Ready < uint64(r.plan.Connections) && !res.Interrupted {
 		text := fmt.Sprintf("%d of %d clients did not connect", uint64(r.plan.Connections)-n.Ready, r.plan.Connections)
 		if n.Untried > 0 {
@@ -205,24 +167,6 @@ func (r *run) connect(ctx context.Context) bool {
 		r.hints(snap.Tallies[account.Failures])
 	}
 	return err == nil && snap.Counters.Ready > 0
-}
-
-// boundSeconds is how many single seconds at the limit are no accident.
-const boundSeconds = 2
-
-// boundBy warns when the load generator was the limit of a phase, over all of
-// it or for seconds in the series.
-func (r *run) boundBy(doing string, phase result.Phase, e result.Effort) {
-	n := 0
-	for _, x := range r.result.Series {
-		if x.Phase == phase && x.LoopBusy > result.ClientBound {
-			n++
-		}
-	}
-	if e.Bound && e.Seconds > 0.5 || n >= boundSeconds {
-		r.warn("CLIENT-BOUND while %s: loadgen itself used %.0f %% of the CPU it could get, its busiest loop was busy %.0f %% of the time and over 90 %% in %d single seconds; the server can do better than these figures say",
-			doing, e.Share*100, e.Busy*100, n)
-	}
 }
 
 // leaveGrace bounds the polite end of a run that was interrupted.
@@ -295,4 +239,15 @@ func (r *run) finish() *result.Result {
 		s.PerConnection(res, r.top)
 	}
 	return res
+}
+
+// awaitReturns gives clients that were cut a moment ago the time to come back.
+func (r *run) awaitReturns() {
+	if r.result.Interrupted || r.clients.Totals().Away == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), client.StrandedAfter+time.Second)
+	defer cancel()
+	// Its error is that some did not, which the counters tell.
+	r.clients.wait(ctx, client.StrandedAfter+time.Second, func(t account.Totals) bool { return t.Away == 0 })
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,19 +16,35 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
+// observer samples the server and the kernel for a run, and books the samples.
+type observer struct {
+	notes
+
+	// Immutable
+	watch   *serverProcess       // nil: not found
+	metrics *metricsWatch        // nil: no --admin
+	kernel  *probe.Kernel        // nil: can't be read
+	atStart *probe.ProcessSample // of the server, before the first client; nil: not read
+
+	// Owned by the scenario
+	unread    bool   // the server's process could not be read
+	restarted bool   // the server's process is another one than before
+	top       uint64 // clients that were connected when the books on that were made
+}
+
 // sampleServer returns the server's figures, nil where they can't be had.
-func (r *run) sampleServer() *probe.ProcessSample {
-	if r.watch == nil {
+func (b *observer) sampleServer() *probe.ProcessSample {
+	if b.watch == nil {
 		return nil
 	}
-	s, err := r.watch.sample()
+	s, err := b.watch.sample()
 	if err != nil {
-		if !r.unread {
-			r.unread = true
-			r.warn("the server's process can't be read any more: %v; its figures are not measured", err)
+		if !b.unread {
+			b.unread = true
+			b.warn("the server's process can't be read any more: %v; its figures are not measured", err)
 		}
-		if r.result.Server != nil {
-			r.result.Server.Unread = true
+		if b.result.Server != nil {
+			b.result.Server.Unread = true
 		}
 		return nil
 	}
@@ -35,33 +52,33 @@ func (r *run) sampleServer() *probe.ProcessSample {
 }
 
 // bookServer takes a sample for the result.
-func (r *run) bookServer(into *probe.ProcessSample) {
-	if s := r.sampleServer(); s != nil {
+func (b *observer) bookServer(into *probe.ProcessSample) {
+	if s := b.sampleServer(); s != nil {
 		*into = *s
 	}
 }
 
 // watchServer begins the books on the server's process.
-func (r *run) watchServer() {
-	if r.watch != nil {
-		s := &result.Server{PID: r.watch.PID(), Name: r.watch.name}
-		r.result.Server = s
-		r.bookServer(&s.Before)
-		s.MetricsBefore, _ = r.sampleMetrics()
+func (b *observer) watchServer() {
+	if b.watch != nil {
+		s := &result.Server{PID: b.watch.PID(), Name: b.watch.name}
+		b.result.Server = s
+		b.bookServer(&s.Before)
+		s.MetricsBefore, _ = b.sampleMetrics()
 	}
-	if r.kernel != nil {
-		if k, err := r.kernel.Sample(); err == nil {
-			r.result.Kernel = &result.Kernel{Before: k}
+	if b.kernel != nil {
+		if k, err := b.kernel.Sample(); err == nil {
+			b.result.Kernel = &result.Kernel{Before: k}
 		}
 	}
 }
 
 // sampleMetrics reads the gateway's metrics; nil without --admin.
-func (r *run) sampleMetrics() (*result.MetricsSample, error) {
-	if r.metrics == nil {
+func (b *observer) sampleMetrics() (*result.MetricsSample, error) {
+	if b.metrics == nil {
 		return nil, nil
 	}
-	m, err := r.metrics.sample(context.Background())
+	m, err := b.metrics.sample(context.Background())
 	if err != nil {
 		return nil, err
 	}
@@ -70,25 +87,25 @@ func (r *run) sampleMetrics() (*result.MetricsSample, error) {
 
 // sampleKernel reads the kernel's figures; where they can't be had any more,
 // the result has none.
-func (r *run) sampleKernel(into *probe.KernelSample) {
-	s, err := r.kernel.Sample()
+func (b *observer) sampleKernel(into *probe.KernelSample) {
+	s, err := b.kernel.Sample()
 	if err != nil {
-		r.warn("the kernel's figures can't be read any more: %v", err)
-		r.result.Kernel = nil
+		b.warn("the kernel's figures can't be read any more: %v", err)
+		b.result.Kernel = nil
 		return
 	}
 	*into = s
 }
 
 // bookConnected notes how server and kernel are once the clients are up.
-func (r *run) bookConnected() {
-	r.top = r.clients.Totals().Open
-	if s := r.result.Server; s != nil {
-		r.bookServer(&s.Connected)
-		s.MetricsConnected, _ = r.sampleMetrics()
+func (b *observer) bookConnected(open uint64) {
+	b.top = open
+	if s := b.result.Server; s != nil {
+		b.bookServer(&s.Connected)
+		s.MetricsConnected, _ = b.sampleMetrics()
 	}
-	if k := r.result.Kernel; k != nil {
-		r.sampleKernel(&k.Connected)
+	if k := b.result.Kernel; k != nil {
+		b.sampleKernel(&k.Connected)
 	}
 }
 
@@ -214,30 +231,24 @@ func (w *metricsWatch) sample(ctx context.Context) (s result.MetricsSample, err 
 	}, err
 }
 
-// hostBound is the share of all CPUs from which on programs wait for one.
-const hostBound = 0.95
+// proxies are the programs that pass connections on, by the names of their
+// processes.
+var proxies = []string{"nginx", "haproxy", "envoy", "caddy", "traefik", "varnishd", "apache2", "httpd", "squid"}
 
-// judgeKernel warns of dropped connects and busy CPUs.
-func (r *run) judgeKernel() {
-	k := r.result.Kernel
-	if k == nil {
-		return
+// proxyAt returns the name of the proxy that listens at a target on this host;
+// empty where it is none, or can't be seen.
+func proxyAt(target *plan.Target) string {
+	w, err := findServer(0, target, false)
+	if err != nil {
+		return ""
 	}
-	at, open := k.After, r.result.Counters.Open
-	if len(r.result.Steps) > 0 {
-		at, open = k.Connected, r.top
+	return proxyName(w.name)
+}
+
+// proxyName returns the name of a process that is a proxy.
+func proxyName(process string) string {
+	if slices.Contains(proxies, process) {
+		return process
 	}
-	k.PerConnection(at, open)
-	if n := k.After.Overflows; n > 0 {
-		r.warn("the kernel dropped %d connects because a listen queue was full: raise net.core.somaxconn and the gateway's socket.backlog", n)
-	}
-	full := 0
-	for _, x := range r.result.Series {
-		if x.HostCPU > hostBound && x.Phase != result.PhaseHold && x.Phase != result.PhaseLeave {
-			full++
-		}
-	}
-	if full >= boundSeconds {
-		r.warn("HOST-BOUND: in %d seconds under load the CPUs of this host were over %.0f %% busy, with loadgen and whatever else runs here beside the server; latencies are longer than on a host of its own", full, hostBound*100)
-	}
+	return ""
 }

@@ -24,7 +24,7 @@ func (r *run) stages(ctx context.Context, p publish.Publisher) {
 		res.Steps = append(res.Steps, r.step(ctx, s, p))
 		if !top && s.Hold == 0 && s.Target == r.plan.Connections {
 			top = true
-			r.bookConnected()
+			r.bookConnected(r.clients.Totals().Open)
 		}
 	}
 	r.joinHolds()
@@ -110,13 +110,6 @@ func (r *run) step(ctx context.Context, s plan.Stage, p publish.Publisher) resul
 		}
 	}
 	return x
-}
-
-// warnLate says that the pace of connects was not kept.
-func (r *run) warnLate(of string, n uint64) {
-	if n > 0 {
-		r.warn("%d connects %sbegan more than %v late: -c allows %d handshakes at the same time, and this host may be busy; read the handshake from its intended time", n, of, account.LateAfter, r.plan.InFlight)
-	}
 }
 
 // holdFor lets time pass.

@@ -3,7 +3,6 @@ package loadgen
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
@@ -39,7 +38,7 @@ func (r *run) window(ctx context.Context, p publish.Publisher, d load) *result.S
 		return nil
 	}
 	if r.plan.Foreign {
-		if err := r.trial(ctx, w); err != nil {
+		if err := w.trial(ctx); err != nil {
 			r.note("publishing for a trial", err)
 			return nil
 		}
@@ -47,10 +46,10 @@ func (r *run) window(ctx context.Context, p publish.Publisher, d load) *result.S
 	from, serverFrom := r.effort(), r.sampleServer()
 	before, _ := r.clients.collect()
 	r.clients.takePhase()
-	r.note("publishing", r.send(ctx, w, d))
+	r.note("publishing", w.send(ctx, d))
 	if ctx.Err() == nil {
 		r.begin(result.PhaseWait)
-		r.awaitMessages(ctx, w)
+		w.await(ctx)
 	}
 	effort := r.effort().since(from)
 	cpu, cpuKnown := r.sampleServer().CPUSince(serverFrom)
@@ -59,7 +58,7 @@ func (r *run) window(ctx context.Context, p publish.Publisher, d load) *result.S
 	if err := r.clients.sleep(ctx, r.plan.Settle, nil); err != nil {
 		r.note("looking for duplicates", err)
 	}
-	f := r.account(w, effort, &before.Counters)
+	f := w.account(effort, &before.Counters)
 	if cpuKnown && !r.restarted {
 		f.ServerCPU = &cpu
 	}
@@ -80,7 +79,7 @@ func (r *run) bookPublishing(f *result.Sent) {
 }
 
 // send publishes and runs the load's other part meanwhile.
-func (r *run) send(ctx context.Context, w *publishing, d load) error {
+func (w *publishing) send(ctx context.Context, d load) error {
 	defer func() { w.settle(d.messages) }()
 	if d.during == nil {
 		return w.all(ctx, d.messages, nil)
@@ -88,30 +87,31 @@ func (r *run) send(ctx context.Context, w *publishing, d load) error {
 	stop, sent := make(chan struct{}), make(chan error, 1)
 	go func() { sent <- w.all(ctx, d.messages, stop) }()
 	d.during(ctx)
-	w.stopAt = r.clients.now()
+	w.stopAt = w.run.clients.now()
 	close(stop)
 	return <-sent
 }
 
-// awaitMessages waits for the messages that are still on their way.
-func (r *run) awaitMessages(ctx context.Context, w *publishing) {
+// await waits for the messages that are still on their way.
+func (w *publishing) await(ctx context.Context) {
 	// With nobody left nothing more can come.
-	err := r.clients.wait(ctx, r.plan.Timeout, func(t account.Totals) bool { return t.Nobody() || w.completeButMoved(t) })
+	err := w.run.clients.wait(ctx, w.run.plan.Timeout, func(t account.Totals) bool { return t.Nobody() || w.completeButMoved(t) })
 	if err == nil && w.expectedMoved > 0 {
-		err = r.clients.wait(ctx, min(awayWait, r.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || w.complete(t) })
+		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || w.complete(t) })
 	}
 	if err == nil && w.expectedUnknown > 0 {
 		// Those without an answer may stand for some that are still to come.
 		all := w.expected + w.expectedUnknown
-		err = r.clients.wait(ctx, min(awayWait, r.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || t.Delivered-w.before.Delivered >= all })
+		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || t.Delivered-w.before.Delivered >= all })
 	}
 	if !errors.Is(err, errQuiet) {
-		r.note("waiting for the messages", err)
+		w.run.note("waiting for the messages", err)
 	}
 }
 
 // account compares the published messages with those that came.
-func (r *run) account(w *publishing, e result.Effort, before *account.Counters) *result.Sent {
+func (w *publishing) account(e result.Effort, before *account.Counters) *result.Sent {
+	r := w.run
 	p := r.plan
 	f := &result.Sent{
 		Channels:      uint32(len(w.channels)),
@@ -168,61 +168,4 @@ func (r *run) account(w *publishing, e result.Effort, before *account.Counters) 
 	}
 	r.judge(f, c, a.Exact)
 	return f
-}
-
-// judge books the faults of the deliveries.
-func (r *run) judge(f *result.Sent, c account.Counters, exact bool) {
-	if n := f.Missing - f.MissingMoved - f.MissingCut; n > 0 {
-		r.fail("%d of %d deliveries are missing, on %d subscriptions", n, f.Expected, f.Incomplete)
-	}
-	if n := f.MissingCut; n > 0 {
-		text := fmt.Sprintf("%d deliveries are missing that passed while clients were cut at the proxy", n)
-		if r.plan.Durable {
-			r.fail("%s, although they came back with their positions and the messages are durable", text)
-		} else {
-			r.warn("%s: plain messages are at most once, and replayed only by the node that had them", text)
-		}
-	}
-	if n := f.MissingMoved; n > 0 {
-		text := fmt.Sprintf("%d of %d deliveries to clients that were away are missing", n, f.ExpectedMoved)
-		if r.plan.Resume && r.plan.Durable {
-			r.fail("%s, although they came back with their positions and the messages are durable", text)
-		} else {
-			r.warn("%s: plain messages are at most once; --durable --resume has clients get them later", text)
-		}
-	}
-	if f.Published > 0 && f.Unheard == f.Published {
-		r.fail("no gateway was subscribed in Redis: --redis and --prefix must be the gateway's own")
-	} else if f.Unheard > 0 {
-		r.warn("for %d of %d messages Redis knew no subscriber", f.Unheard, f.Published)
-	}
-	for _, x := range []struct {
-		n    uint64
-		what string
-	}{
-		{c.Duplicated, "came more than once"},
-		{c.Reordered, "came after a later one of their channel"},
-		{c.Misdirected, "came to clients that had not subscribed to their channel"},
-		{c.Damaged, "came damaged"},
-		{c.Unknown, "were not in the wire's format"},
-	} {
-		if x.n > 0 {
-			r.fail("%d messages %s", x.n, x.what)
-		}
-	}
-	if c.Foreign > 0 {
-		r.warn("%d messages were not of this run: the channels are in use by others", c.Foreign)
-	}
-	if !exact {
-		r.warn("so much is missing that late messages can't be told from duplicates; the number missing is exact")
-	}
-	if f.Skipped > 0 {
-		r.fail("%d of %d messages were not sent when they were due, nor within %v, so the load was less than asked", f.Skipped, f.Asked, r.plan.MaxLate)
-	}
-	if f.FateUnknown > 0 {
-		r.fail("%s did not answer for %d messages: %d of their deliveries did not come, and are not counted as missing", f.By(), f.FateUnknown, f.UnknownMissing)
-	}
-	if f.Late > 0 {
-		r.warn("%d messages were sent more than %v late: publishing did not keep up; read the latency from the intended time", f.Late, account.LateAfter)
-	}
 }

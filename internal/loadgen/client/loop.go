@@ -197,3 +197,45 @@ func (l *loop) tick() {
 		}
 	}
 }
+
+// transport is the client's side of one form of the wire. It keeps nothing per
+// client: that is in the loop's slab and scratches. Its methods run on the
+// loop's goroutine and must not block.
+type transport interface {
+	// appendRequest appends the request that opens the client in slot i.
+	appendRequest(l *loop, dst []byte, i uint32) []byte
+	// received takes the bytes p that came for client i, which belong to the
+	// loop. It reports to the loop: opened, confirmed, message, fail, end.
+	received(l *loop, i uint32, p []byte)
+	// leave begins a polite end of a ready client; the loop waits for the peer
+	// to close. False: there is nothing to say, the loop closes at once.
+	leave(l *loop, i uint32) bool
+}
+
+// transport returns the transport of a client.
+func (l *loop) transport(slot uint32) transport {
+	switch l.plan.Kind(l.number(slot)) {
+	case plan.SSE:
+		return sse{}
+	case plan.Poll:
+		return poll{}
+	}
+	return websocket{}
+}
+
+// assign gives a loop's clients their parts.
+func (l *loop) assign(c plan.Roles) {
+	for k, number := range c.Order {
+		if uint32(number)%l.stride != l.index {
+			continue
+		}
+		part := &l.clients[uint32(number)/l.stride]
+		if k < c.Movers {
+			part.flags |= moving
+			l.movers = append(l.movers, uint32(number)/l.stride)
+		} else {
+			part.flags |= slow
+			l.slowReaders.slots = append(l.slowReaders.slots, uint32(number)/l.stride)
+		}
+	}
+}

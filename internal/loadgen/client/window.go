@@ -6,6 +6,30 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
 
+// begin starts the account of a window on the loop's subscriptions.
+func (l *loop) begin(sequence []uint32, movers bool, listeners, moved []uint32) {
+	channels := &l.plan.ChannelSet
+	per := channels.PerClient()
+	for slot := range l.clients {
+		c := &l.clients[slot]
+		c.flags &^= counted
+		if !c.up() || c.flags&slow != 0 || c.flags&moving != 0 && !movers {
+			l.unhear(uint32(slot))
+			continue
+		}
+		c.flags |= counted
+		for k := range per {
+			ch := channels.Of(l.number(uint32(slot)), k)
+			l.ledger.Begin(uint32(slot*per+k), sequence[ch])
+			listeners[ch]++
+			if c.flags&moving != 0 {
+				moved[ch]++
+			}
+		}
+	}
+	l.show() // the clients that are no longer heard of
+}
+
 // audit adds the messages that the loop's subscriptions miss.
 func (l *loop) audit(published []uint32, lapses []account.Lapse, a *account.Audit) {
 	channels := &l.plan.ChannelSet

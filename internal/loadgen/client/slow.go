@@ -3,30 +3,12 @@ package client
 import (
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // slowBuffer is the receive buffer of a slow client, so that it falls behind
 // by the server's buffers and not by its own kernel's.
 const slowBuffer = 4096
-
-// assign gives a loop's clients their parts.
-func (l *loop) assign(c plan.Roles) {
-	for k, number := range c.Order {
-		if uint32(number)%l.stride != l.index {
-			continue
-		}
-		part := &l.clients[uint32(number)/l.stride]
-		if k < c.Movers {
-			part.flags |= moving
-			l.movers = append(l.movers, uint32(number)/l.stride)
-		} else {
-			part.flags |= slow
-			l.slowReaders.slots = append(l.slowReaders.slots, uint32(number)/l.stride)
-		}
-	}
-}
 
 // slowState is a loop's part of clients that don't read, or trickle.
 type slowReaders struct {
