@@ -36,7 +36,14 @@ var directions = map[string][]string{
 	"internal/units":     {},
 	"test":               {},
 	"internal/chunked":   {},
-	"internal/loadgen":   {"internal/loadgen", "internal/chunked", "internal/probe", "internal/reactor", "internal/redisurl", "internal/units", "internal/wsframe", "internal/preflight"},
+	"internal/loadgen":   {"internal/loadgen", "internal/probe", "internal/units", "internal/preflight"},
+	// The load engine's rooms, from the ground up.
+	"internal/loadgen/account": {},
+	"internal/loadgen/plan":    {"internal/loadgen/account", "internal/reactor", "internal/units"},
+	"internal/loadgen/publish": {"internal/loadgen/account", "internal/loadgen/plan", "internal/probe", "internal/redisurl"},
+	"internal/loadgen/result":  {"internal/loadgen/account", "internal/loadgen/plan", "internal/probe", "internal/preflight", "internal/units"},
+	"internal/loadgen/client":  {"internal/loadgen/account", "internal/loadgen/plan", "internal/chunked", "internal/reactor", "internal/wsframe"},
+	"internal/loadgen/agent":   {"internal/loadgen/account", "internal/loadgen/client", "internal/loadgen/plan", "internal/loadgen/result", "internal/probe"},
 	// Benchmarks compare the parts from outside.
 	"bench": {"internal/loadgen", "internal/chunked", "internal/loopback", "internal/probe", "internal/reactor", "internal/units", "internal/wsframe", "internal/preflight"},
 }

@@ -112,8 +112,7 @@ func (s *scripted) stop() {
 }
 
 func (s *scripted) Close() error { return nil }
-
-func (s *scripted) Via() string { return "Redis" }
+func (s *scripted) Via() string  { return "Redis" }
 
 func (s *scripted) Publish(_ context.Context, batch []publish.Message) (fates []publish.Result, err error) {
 	for _, m := range batch {

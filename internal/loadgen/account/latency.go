@@ -16,6 +16,7 @@ const (
 	latencyDigits  = 3
 )
 
+// NewHistogram returns one for latencies in ns.
 func NewHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(latencyLowest, LatencyHighest, latencyDigits)
 }
@@ -38,6 +39,7 @@ type Latency struct {
 	Max   int64   `json:"max_ns"`
 }
 
+// Summarize returns the percentiles of a histogram.
 func Summarize(h *hdrhistogram.Histogram) Latency {
 	if h.TotalCount() == 0 {
 		return Latency{}
@@ -69,6 +71,7 @@ var LatencyNames = [latencyKinds]string{LatencyHandshake, LatencyPaced, LatencyR
 // Recorder is one loop's histograms, or the sum of several loops'.
 type Recorder [latencyKinds]*hdrhistogram.Histogram
 
+// NewRecorder returns empty histograms.
 func NewRecorder() (r Recorder) {
 	for i := range r {
 		r[i] = NewHistogram()

@@ -34,6 +34,7 @@ type Ledger struct {
 // hole is a span of numbers that were passed over, both ends inclusive.
 type hole struct{ from, to uint32 }
 
+// NewLedger returns the account of a number of subscriptions, from number 1 on.
 func NewLedger(subscriptions int) Ledger {
 	return Ledger{
 		last:      make([]uint32, subscriptions),

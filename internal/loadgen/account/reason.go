@@ -85,8 +85,10 @@ func SocketReason(err error) Reason {
 	return Reason(err.Error())
 }
 
+// StatusReason is the answer to a handshake by its HTTP status.
 func StatusReason(status int) Reason { return Reason(fmt.Sprintf(reasonStatusFormat, status)) }
 
+// ClosedReason is the end of a WebSocket by its close code.
 func ClosedReason(code int) Reason { return Reason(fmt.Sprintf(reasonClosedFormat, code)) }
 
 // AnswerReason finds the word for an HTTP answer, with its body's words if that

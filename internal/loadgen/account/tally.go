@@ -17,8 +17,10 @@ const (
 	tallyKinds
 )
 
+// Tallies are all tallies of a loop, or the sums of several loops.
 type Tallies [tallyKinds]Tally
 
+// NewTallies returns empty tallies.
 func NewTallies() (t Tallies) {
 	for i := range t {
 		t[i] = make(Tally)
@@ -61,6 +63,7 @@ func (t Tally) merge(from Tally) {
 	}
 }
 
+// Merged sums up tallies into a new one.
 func Merged(of ...Tally) Tally {
 	all := make(Tally)
 	for _, t := range of {

@@ -109,10 +109,12 @@ type Snapshot struct {
 	Fresh account.Recorder `json:"fresh"`
 }
 
+// NewSnapshot returns an empty sum.
 func NewSnapshot() *Snapshot {
 	return &Snapshot{Tallies: account.NewTallies(), Exact: true, Fresh: account.NewRecorder()}
 }
 
+// Add adds the sum of other loops, whose latencies it takes out.
 func (s *Snapshot) Add(o *Snapshot) {
 	s.Counters.Add(&o.Counters)
 	s.Tallies.Merge(&o.Tallies)

@@ -14,7 +14,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
-// Clock is a run's: ns since the epoch that never jump.
+// Clock is the clock of a run: ns since the epoch that never jump.
 type Clock struct {
 	base time.Time // with its monotonic reading
 	wall int64     // base in ns since the epoch, corrected
@@ -26,23 +26,26 @@ func NewClock(ahead time.Duration) Clock {
 	return Clock{base: base, wall: base.UnixNano() + int64(ahead)}
 }
 
+// Now reads the clock.
 func (c Clock) Now() int64 { return c.wall + int64(time.Since(c.base)) }
 
-// Signals is how those who hold clients reach the run.
+// Signals tell the run of its clients, in this process or in others.
 type Signals struct {
-	// wake says that the totals have changed; it is sent to without blocking and
+	// Wake says that the totals have changed; it is sent to without blocking and
 	// never closed.
 	Wake chan struct{}
-	// dead is closed by the first failure, after fault was set.
+	// Dead is closed by the first failure, after Fault was set.
 	Dead  chan struct{}
 	Fault error
 	once  sync.Once
 }
 
+// NewSignals returns signals that nobody has given.
 func NewSignals() *Signals {
 	return &Signals{Wake: make(chan struct{}, 1), Dead: make(chan struct{})}
 }
 
+// Notify says that the totals have changed.
 func (s *Signals) Notify() {
 	select {
 	case s.Wake <- struct{}{}:
@@ -50,6 +53,7 @@ func (s *Signals) Notify() {
 	}
 }
 
+// Fail ends the run with its first failure.
 func (s *Signals) Fail(err error) {
 	s.once.Do(func() {
 		s.Fault = err
@@ -58,7 +62,7 @@ func (s *Signals) Fail(err error) {
 }
 
 // Engine holds clients on its loops. Its methods may be called from any
-// goroutine, start and close from one.
+// goroutine, Start and Close from one.
 type Engine struct {
 	// Immutable
 	plan    *plan.Plan
@@ -77,7 +81,7 @@ const (
 	tickSlow = 50 * time.Millisecond
 )
 
-// New makes the loops; they run after start.
+// New makes the loops; they run after Start.
 func New(p *plan.Plan, c Clock, s *Signals) (*Engine, error) {
 	e := &Engine{plan: p, Clock: c, Signals: s, stop: make(chan struct{}), done: make(chan struct{})}
 	e.tickEvery.Store(int64(tickSlow))
@@ -93,7 +97,7 @@ func New(p *plan.Plan, c Clock, s *Signals) (*Engine, error) {
 	return e, nil
 }
 
-// Start runs the loops and the ticker's goroutine; close stops and awaits them.
+// Start runs the loops and the ticker's goroutine; Close stops and awaits them.
 func (e *Engine) Start() error {
 	go e.ticks()
 	for _, l := range e.loops {

@@ -54,13 +54,10 @@ func (r *reopens) stopRecovering() {
 // reopenQueue is a heap, the earliest first.
 type reopenQueue []reopen
 
-func (q reopenQueue) Len() int { return len(q) }
-
+func (q reopenQueue) Len() int           { return len(q) }
 func (q reopenQueue) Less(i, j int) bool { return q[i].at < q[j].at }
-
-func (q reopenQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-
-func (q *reopenQueue) Push(x any) { *q = append(*q, x.(reopen)) }
+func (q reopenQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *reopenQueue) Push(x any)        { *q = append(*q, x.(reopen)) }
 
 func (q *reopenQueue) Pop() any {
 	last := len(*q) - 1

@@ -45,10 +45,8 @@ var errNothingYet net.Error = nothingYet{}
 
 type nothingYet struct{}
 
-func (nothingYet) Error() string { return "nothing yet" }
-
-func (nothingYet) Timeout() bool { return true }
-
+func (nothingYet) Error() string   { return "nothing yet" }
+func (nothingYet) Timeout() bool   { return true }
 func (nothingYet) Temporary() bool { return true }
 
 // Read implements net.Conn for the tls.Conn.
@@ -72,16 +70,11 @@ func (s *tlsConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (s *tlsConn) Close() error { return nil }
-
-func (s *tlsConn) LocalAddr() net.Addr { return nil }
-
-func (s *tlsConn) RemoteAddr() net.Addr { return nil }
-
-func (s *tlsConn) SetDeadline(time.Time) error { return nil }
-
-func (s *tlsConn) SetReadDeadline(time.Time) error { return nil }
-
+func (s *tlsConn) Close() error                     { return nil }
+func (s *tlsConn) LocalAddr() net.Addr              { return nil }
+func (s *tlsConn) RemoteAddr() net.Addr             { return nil }
+func (s *tlsConn) SetDeadline(time.Time) error      { return nil }
+func (s *tlsConn) SetReadDeadline(time.Time) error  { return nil }
 func (s *tlsConn) SetWriteDeadline(time.Time) error { return nil }
 
 // startTLS begins the TLS handshake of a client whose connection stands.

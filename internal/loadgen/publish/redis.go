@@ -133,8 +133,7 @@ func (p *redisPublisher) sendScript(ctx context.Context, batch []Message, replie
 	return err
 }
 
-func (p *redisPublisher) Via() string { return "Redis" }
-
+func (p *redisPublisher) Via() string  { return "Redis" }
 func (p *redisPublisher) Close() error { return p.client.Close() }
 
 // resultOf reads the reply to one command of a batch.

@@ -188,8 +188,7 @@ func (once) NoRetry() bool { return true }
 // onceHook makes every command of a pipeline such a one.
 type onceHook struct{}
 
-func (onceHook) DialHook(next redis.DialHook) redis.DialHook { return next }
-
+func (onceHook) DialHook(next redis.DialHook) redis.DialHook          { return next }
 func (onceHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
 func (onceHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {

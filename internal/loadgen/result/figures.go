@@ -123,8 +123,7 @@ func connected(r *Result) bool {
 }
 
 func published(r *Result) bool { return r.Fanout != nil }
-
-func readable(r *Result) bool { return r.Server != nil && !r.Server.Unread }
+func readable(r *Result) bool  { return r.Server != nil && !r.Server.Unread }
 
 // oneProcess: a restart makes another process, whose growth nobody has seen.
 func oneProcess(r *Result) bool { return readable(r) && !r.Server.Restarted }
