@@ -315,7 +315,7 @@ func TestFanoutTransports(t *testing.T) {
 
 // What Redis refused, or was never given, no client can miss; what it did not
 // answer for counts if it comes.
-func TestFates(t *testing.T) {
+func TestResults(t *testing.T) {
 	const n = 12 // the message that something happens to
 	tests := map[string]struct {
 		mishap  publish.Result

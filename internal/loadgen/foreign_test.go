@@ -150,7 +150,7 @@ func (s *otherServer) Publish(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// seqOf reads a message's number, 0 for one for trial.
+// seqOf reads a message's number, 0 for a trial message.
 func seqOf(message []byte) uint32 {
 	run, _, _ := bytes.Cut(message, []byte("."))
 	s, _, _ := account.FindForeignStamp(message, string(run[len(run)-len(testRun):]))

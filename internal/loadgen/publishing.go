@@ -223,12 +223,12 @@ func (w *publishing) flush(ctx context.Context) error {
 	}
 	w.run.expected.Store(w.before.Delivered + w.expected)
 	w.run.published.Add(uint64(len(w.batch)))
-	fates, err := w.publisher.Publish(ctx, w.batch)
+	results, err := w.publisher.Publish(ctx, w.batch)
 	now := w.run.clients.now()
 	if account.Record(w.roundTrip, now-sent); err != nil && ctx.Err() == nil {
 		w.ended = now
 	}
-	for k, f := range fates {
+	for k, f := range results {
 		switch f {
 		case publish.Unheard:
 			w.unheard++

@@ -114,7 +114,7 @@ func (s *scripted) stop() {
 func (s *scripted) Close() error { return nil }
 func (s *scripted) Via() string  { return "Redis" }
 
-func (s *scripted) Publish(_ context.Context, batch []publish.Message) (fates []publish.Result, err error) {
+func (s *scripted) Publish(_ context.Context, batch []publish.Message) (results []publish.Result, err error) {
 	for _, m := range batch {
 		m.Payload = append([]byte(nil), m.Payload...)
 		f, lost := publish.Taken, false
@@ -127,11 +127,11 @@ func (s *scripted) Publish(_ context.Context, batch []publish.Message) (fates []
 				err = errors.New("redis: mishap")
 			}
 		}
-		if fates = append(fates, f); !lost {
+		if results = append(results, f); !lost {
 			s.queue <- m
 		}
 	}
-	return fates, err
+	return results, err
 }
 
 // dispatch delivers in the order of publishing.

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// trialWait is how long messages for trial are tried without any that comes.
+	// trialWait is how long trial messages are sent without any that comes.
 	trialWait = 10 * time.Second
 	// trialAgain is how long a subscription may take before they are repeated.
 	trialAgain = time.Second
@@ -54,7 +54,7 @@ func (w *publishing) trial(ctx context.Context) error {
 	return nil
 }
 
-// try publishes a message for trial on each channel.
+// try publishes a trial message on each channel.
 func (w *publishing) try(ctx context.Context) error {
 	for _, ch := range w.channels {
 		s := account.Stamp{Channel: ch, Due: w.run.clients.now(), Sent: w.run.clients.now()}

@@ -47,7 +47,7 @@ type Counters struct {
 	Misdirected uint64 `json:"misdirected"` // of a channel that the client has not
 	Damaged     uint64 `json:"damaged"`     // of this run, but not as sent
 	Foreign     uint64 `json:"foreign"`     // not of this run
-	// Of a foreign server: subscriptions on which a message for trial has come, and
+	// Of a foreign server: subscriptions on which a trial message has come, and
 	// frames without a message of the run.
 	Heard   uint64 `json:"heard,omitempty"`
 	Other   uint64 `json:"other,omitempty"`

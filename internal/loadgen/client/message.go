@@ -169,7 +169,7 @@ func (m *inbox) replays(slot uint32, s account.Stamp) bool {
 	return resumed && s.Sent < at
 }
 
-// hear notes that a message for trial has come to a client of whom account is
+// hear notes that a trial message has come to a client of whom account is
 // kept.
 func (m *inbox) hear(slot, sub uint32) {
 	if m.l.clients[slot].flags&counted != 0 && m.heard[sub/64]&(1<<(sub%64)) == 0 {

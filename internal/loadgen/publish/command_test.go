@@ -53,9 +53,9 @@ func TestPublishCommand(t *testing.T) {
 			}
 			want := ""
 			for n := range 3 {
-				fates, err := p.Publish(t.Context(), []Message{{Channel: "a", Payload: fmt.Append(nil, n)}, {Channel: "b/c", Payload: []byte("x")}})
-				if err != nil || len(fates) != 2 || fates[0] != Taken || fates[1] != Taken {
-					t.Fatalf("fates %v, error %v", fates, err)
+				results, err := p.Publish(t.Context(), []Message{{Channel: "a", Payload: fmt.Append(nil, n)}, {Channel: "b/c", Payload: []byte("x")}})
+				if err != nil || len(results) != 2 || results[0] != Taken || results[1] != Taken {
+					t.Fatalf("results %v, error %v", results, err)
 				}
 				want += fmt.Sprintf("a %d\nb/c x\n", n)
 			}
@@ -83,9 +83,9 @@ func TestPublishCommandStuck(t *testing.T) {
 			if strings.Contains(test.command, "{message}") {
 				size = 100
 			}
-			fates, err := p.Publish(t.Context(), []Message{{Channel: "a", Payload: bytes.Repeat([]byte("x"), size)}})
-			if err == nil || !strings.Contains(err.Error(), test.want) || fates[0] != Unknown {
-				t.Errorf("fates %v, error %v", fates, err)
+			results, err := p.Publish(t.Context(), []Message{{Channel: "a", Payload: bytes.Repeat([]byte("x"), size)}})
+			if err == nil || !strings.Contains(err.Error(), test.want) || results[0] != Unknown {
+				t.Errorf("results %v, error %v", results, err)
 			}
 		})
 	}

@@ -78,17 +78,17 @@ func (p *httpPublisher) Via() string { return "--publish-url" }
 // Publish stops at the first message that is not taken: those behind it are not
 // sent.
 func (p *httpPublisher) Publish(ctx context.Context, batch []Message) ([]Result, error) {
-	fates := make([]Result, 0, PublishBatch)
+	results := make([]Result, 0, PublishBatch)
 	for i, m := range batch {
 		f, err := p.post(ctx, m)
-		if fates = append(fates, f); err != nil {
+		if results = append(results, f); err != nil {
 			for range batch[i+1:] {
-				fates = append(fates, Unsent)
+				results = append(results, Unsent)
 			}
-			return fates, fmt.Errorf("--publish-url: %w", err)
+			return results, fmt.Errorf("--publish-url: %w", err)
 		}
 	}
-	return fates, nil
+	return results, nil
 }
 
 func (p *httpPublisher) post(ctx context.Context, m Message) (Result, error) {

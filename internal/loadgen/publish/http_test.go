@@ -45,11 +45,11 @@ func TestPublishURLFates(t *testing.T) {
 	}
 	defer p.Close()
 	batch := []Message{{"a&b", []byte("1")}, {"c", []byte("2")}, {"d", []byte("3")}}
-	if fates, err := p.Publish(t.Context(), batch); err == nil || !strings.Contains(err.Error(), "HTTP 400: not today") || fmt.Sprint(fates) != fmt.Sprint([]Result{Taken, Refused, Unsent}) {
-		t.Errorf("fates %v, error %v", fates, err)
+	if results, err := p.Publish(t.Context(), batch); err == nil || !strings.Contains(err.Error(), "HTTP 400: not today") || fmt.Sprint(results) != fmt.Sprint([]Result{Taken, Refused, Unsent}) {
+		t.Errorf("results %v, error %v", results, err)
 	}
-	if fates, err := p.Publish(t.Context(), batch[2:]); err == nil || fates[0] != Unknown {
-		t.Errorf("fates %v, error %v", fates, err)
+	if results, err := p.Publish(t.Context(), batch[2:]); err == nil || results[0] != Unknown {
+		t.Errorf("results %v, error %v", results, err)
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -57,8 +57,8 @@ func TestPublishURLFates(t *testing.T) {
 		t.Errorf("%q, want %q", bodies, want)
 	}
 	s.Close()
-	if fates, err := p.Publish(t.Context(), batch[:1]); err == nil || fates[0] != Unsent {
-		t.Errorf("fates %v, error %v", fates, err)
+	if results, err := p.Publish(t.Context(), batch[:1]); err == nil || results[0] != Unsent {
+		t.Errorf("results %v, error %v", results, err)
 	}
 	if _, err := New(t.Context(), c); err == nil || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("error %v: nobody listens", err)

@@ -63,14 +63,14 @@ func (p *redisPublisher) Publish(ctx context.Context, batch []Message) ([]Result
 	if p.durable {
 		err = p.sendScript(ctx, batch, replies, err)
 	}
-	fates := make([]Result, 0, PublishBatch)
+	results := make([]Result, 0, PublishBatch)
 	for _, r := range replies {
-		fates = append(fates, resultOf(r))
+		results = append(results, resultOf(r))
 	}
 	if err != nil {
-		return fates, fmt.Errorf("redis: %w", err)
+		return results, fmt.Errorf("redis: %w", err)
 	}
-	return fates, nil
+	return results, nil
 }
 
 // eval is how the script is named: by its hash or as it is.

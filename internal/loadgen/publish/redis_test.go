@@ -53,9 +53,9 @@ func TestRedisPublisher(t *testing.T) {
 			got = append(got, (<-sub.Messages()).Message)
 		}
 	}()
-	fates, err := p.Publish(t.Context(), batch)
-	if err != nil || !slices.Equal(fates, []Result{Taken, Unheard, Taken}) {
-		t.Errorf("fates %v, error %v; nobody listens to b", fates, err)
+	results, err := p.Publish(t.Context(), batch)
+	if err != nil || !slices.Equal(results, []Result{Taken, Unheard, Taken}) {
+		t.Errorf("results %v, error %v; nobody listens to b", results, err)
 	}
 
 	c.Durable = true
@@ -203,9 +203,9 @@ func TestRedisCluster(t *testing.T) {
 				batch = append(batch, Message{name, fmt.Append(nil, n)})
 			}
 		}
-		fates, err := p.Publish(t.Context(), batch)
-		if err != nil || slices.ContainsFunc(fates, func(f Result) bool { return f != Taken }) {
-			t.Fatalf("durable %v: fates %v, error %v", durable, fates, err)
+		results, err := p.Publish(t.Context(), batch)
+		if err != nil || slices.ContainsFunc(results, func(f Result) bool { return f != Taken }) {
+			t.Fatalf("durable %v: results %v, error %v", durable, results, err)
 		}
 		for _, name := range names {
 			got := heard(t, subs[name], 5)["push:"+name]
@@ -226,12 +226,12 @@ func TestRedisCluster(t *testing.T) {
 		}
 		owner.Signal(syscall.SIGSTOP)
 		goOn := time.AfterFunc(1200*time.Millisecond, func() { owner.Signal(syscall.SIGCONT) })
-		fates, err := p.Publish(t.Context(), []Message{{name, []byte("once")}})
+		results, err := p.Publish(t.Context(), []Message{{name, []byte("once")}})
 		if goOn.Stop() {
 			owner.Signal(syscall.SIGCONT)
 		}
-		if err != nil && !slices.Equal(fates, []Result{Unknown}) {
-			t.Errorf("fates %v, error %v", fates, err)
+		if err != nil && !slices.Equal(results, []Result{Unknown}) {
+			t.Errorf("results %v, error %v", results, err)
 		}
 		if _, err := openPublisher(t, cluster.URL(), false).Publish(t.Context(), []Message{{name, []byte("end")}}); err != nil {
 			t.Fatal(err)
@@ -242,8 +242,8 @@ func TestRedisCluster(t *testing.T) {
 	})
 
 	p := openPublisher(t, cluster.URL(), false)
-	if fates, err := p.Publish(t.Context(), []Message{{"nobody", []byte("x")}}); err != nil || fates[0] != Unheard {
-		t.Errorf("fates %v, error %v; nobody is subscribed", fates, err)
+	if results, err := p.Publish(t.Context(), []Message{{"nobody", []byte("x")}}); err != nil || results[0] != Unheard {
+		t.Errorf("results %v, error %v; nobody is subscribed", results, err)
 	}
 	name := names[0]
 	slot, err := cluster.Client.ClusterKeySlot(t.Context(), "push:"+name).Result()
@@ -251,8 +251,8 @@ func TestRedisCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	cluster.Move(int(slot), cluster.Owner(name), cluster.Owner(names[1]))
-	if fates, err := p.Publish(t.Context(), []Message{{name, []byte("y")}}); err != nil || fates[0] > Unheard {
-		t.Errorf("fates %v, error %v; the slot has moved", fates, err)
+	if results, err := p.Publish(t.Context(), []Message{{name, []byte("y")}}); err != nil || results[0] > Unheard {
+		t.Errorf("results %v, error %v; the slot has moved", results, err)
 	}
 }
 
@@ -262,8 +262,8 @@ func TestRedisSentinel(t *testing.T) {
 	s := redistest.StartSentinel(t)
 	plain, durable := openPublisher(t, s.URL(), false), openPublisher(t, s.URL(), true)
 	published := func(p *redisPublisher) bool {
-		fates, err := p.Publish(t.Context(), []Message{{"a", []byte("x")}, {"a", []byte("y")}})
-		return err == nil && len(fates) == 2 && fates[0] <= Unheard && fates[1] <= Unheard
+		results, err := p.Publish(t.Context(), []Message{{"a", []byte("x")}, {"a", []byte("y")}})
+		return err == nil && len(results) == 2 && results[0] <= Unheard && results[1] <= Unheard
 	}
 	if !published(plain) || !published(durable) {
 		t.Fatal("not published at the master")
@@ -305,9 +305,9 @@ func TestRedisWithClientCertificates(t *testing.T) {
 	} {
 		for _, durable := range []bool{false, true} {
 			p := openPublisher(t, url, durable)
-			fates, err := p.Publish(t.Context(), []Message{{"a", []byte("1")}, {"b", []byte("2")}, {"c", []byte("3")}})
-			if err != nil || len(fates) != 3 {
-				t.Errorf("%s, durable %v: fates %v, error %v", name, durable, fates, err)
+			results, err := p.Publish(t.Context(), []Message{{"a", []byte("1")}, {"b", []byte("2")}, {"c", []byte("3")}})
+			if err != nil || len(results) != 3 {
+				t.Errorf("%s, durable %v: results %v, error %v", name, durable, results, err)
 			}
 		}
 	}
@@ -334,7 +334,7 @@ func TestRedisWithClientCertificates(t *testing.T) {
 }
 
 // Redis itself: an error reply, and one that is gone.
-func TestFatesOfRedis(t *testing.T) {
+func TestResultsOfRedis(t *testing.T) {
 	for _, durable := range []bool{false, true} {
 		m := miniredis.RunT(t)
 		c := plan.DefaultConfig()
@@ -350,9 +350,9 @@ func TestFatesOfRedis(t *testing.T) {
 			want Result
 			text string
 		}{{Refused, "OOM"}, {Unsent, "refused"}} {
-			fates, err := p.Publish(t.Context(), batch)
-			if len(fates) != 2 || fates[0] != tt.want || fates[1] != tt.want || err == nil || !strings.Contains(err.Error(), tt.text) {
-				t.Errorf("durable %v: fates %v, want %v; %v", durable, fates, tt.want, err)
+			results, err := p.Publish(t.Context(), batch)
+			if len(results) != 2 || results[0] != tt.want || results[1] != tt.want || err == nil || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("durable %v: results %v, want %v; %v", durable, results, tt.want, err)
 			}
 			m.Close()
 		}
@@ -361,7 +361,7 @@ func TestFatesOfRedis(t *testing.T) {
 
 // A Redis that lets no new connection in, as for a password that was changed, has
 // taken nothing.
-func TestFatesOfARefusedConnection(t *testing.T) {
+func TestResultsOfARefusedConnection(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("ACL", "SETUSER", "loadgen", "on", ">pw", "~*", "&*", "+@all")
 	for _, durable := range []bool{false, true} {
@@ -374,9 +374,9 @@ func TestFatesOfARefusedConnection(t *testing.T) {
 		defer p.Close()
 		server.Do("ACL", "SETUSER", "loadgen", "resetpass", ">other")
 		server.Do("CLIENT", "KILL", "USER", "loadgen")
-		fates, err := p.Publish(t.Context(), []Message{{"a", []byte("one")}, {"a", []byte("two")}})
-		if len(fates) != 2 || fates[0] != Refused || fates[1] != Refused || err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
-			t.Errorf("durable %v: fates %v, %v", durable, fates, err)
+		results, err := p.Publish(t.Context(), []Message{{"a", []byte("one")}, {"a", []byte("two")}})
+		if len(results) != 2 || results[0] != Refused || results[1] != Refused || err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
+			t.Errorf("durable %v: results %v, %v", durable, results, err)
 		}
 		server.Do("ACL", "SETUSER", "loadgen", ">pw")
 	}
