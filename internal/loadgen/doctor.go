@@ -6,45 +6,46 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
-// What a client costs loadgen at most. With TLS 4,000 took 9.7 KB each.
+// The memory of a client in loadgen, at most. With TLS 4,000 took 9.7 KB each.
 const (
 	clientBytes = 200
 	secureBytes = 12 << 10
 )
 
-// Doctor compares this host with what the clients of a Config need. Its error
+// Doctor compares this host with the needs of a Config's clients. Its error
 // is a Config that can't be a run on any host.
-func Doctor(ctx context.Context, c Config, env preflight.Env) (preflight.Report, error) {
-	// What the host can carry is the question here, not the condition.
-	limits, err := readHostLimits()
+func Doctor(ctx context.Context, c plan.Config, env preflight.Env) (preflight.Report, error) {
+	// The host's limits are the question here, not the condition.
+	limits, err := plan.ReadHostLimits()
 	if err != nil {
 		return preflight.Report{}, err
 	}
-	limits.descriptors = math.MaxInt
-	portsOfHost := limits.ports
-	limits.ports = math.MaxInt / maxSources
-	p, err := newPlan(ctx, c, limits)
+	limits.Descriptors = math.MaxInt
+	portsOfHost := limits.Ports
+	limits.Ports = math.MaxInt / plan.MaxSources
+	p, err := plan.New(ctx, c, limits)
 	if err != nil {
 		return preflight.Report{}, err
 	}
-	loopback := p.target.isLocal()
+	loopback := p.Target.IsLocal()
 	if c.Sources == "" {
-		p.sources = chooseSources(&p.target, c.Connections, portsOfHost)
+		p.SourceSet = plan.ChooseSources(&p.Target, c.Connections, portsOfHost)
 	}
 	userBytes := clientBytes
-	if p.target.Secure {
+	if p.Target.Secure {
 		userBytes = secureBytes
 	}
 	report := preflight.Run(env, preflight.Target{
 		Connections:     c.Connections,
 		Side:            preflight.Client,
-		SourceAddresses: p.sources.len(),
+		SourceAddresses: p.SourceSet.Len(),
 		UserBytes:       userBytes,
 	})
-	if p.target.Socket != "" {
+	if p.Target.Socket != "" {
 		report.Findings = slices.DeleteFunc(report.Findings, func(f preflight.Finding) bool { return strings.HasPrefix(f.Name, "net.") })
 	}
 	for i := range report.Findings {

@@ -1,12 +1,20 @@
 package loadgen
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // figures are what the injected faults must show up as.
@@ -15,7 +23,7 @@ type figures struct {
 	incomplete                                                uint64
 }
 
-func figuresOf(r *Result) figures {
+func figuresOf(r *result.Result) figures {
 	c, f := r.Counters, r.Fanout
 	return figures{f.Expected, c.Delivered, f.Missing, c.Duplicated, c.Reordered, c.Lost, f.Incomplete}
 }
@@ -27,7 +35,7 @@ func TestFanoutFigures(t *testing.T) {
 		channels string
 		faults   func(subscriber, n int) fault
 		want     figures
-		losses   Reason
+		losses   account.Reason
 	}{
 		"all well, shared": {channels: "news", want: figures{expected: 320, delivered: 320}},
 		// 4 rooms of 2 clients and 8 channels of one: 12 channels, 40 messages in turn; the
@@ -86,7 +94,7 @@ func TestFanoutFigures(t *testing.T) {
 				return deliver
 			},
 			want:   figures{expected: 320, delivered: 310, missing: 10, lost: 1, incomplete: 1},
-			losses: ReasonCut},
+			losses: account.ReasonCut},
 		"closed": {channels: "news",
 			faults: func(sub, n int) fault {
 				if sub == 4 && n == 31 {
@@ -205,7 +213,7 @@ func TestFanoutLateAndSkipped(t *testing.T) {
 	c := s.start(t, 2, 100)
 	c.Rate, c.MaxLate = 100, 100*time.Millisecond
 	p := &hangs{scripted: s, at: 10, d: 300 * time.Millisecond}
-	r, err := fanout(t.Context(), c, Options{}, p)
+	r, err := fanout.with(t.Context(), c, Options{}, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,12 +240,12 @@ type hangs struct {
 	d     time.Duration
 }
 
-func (h *hangs) publish(ctx context.Context, batch []publication) ([]fate, error) {
+func (h *hangs) Publish(ctx context.Context, batch []publish.Message) ([]publish.Result, error) {
 	if h.n += len(batch); h.at > 0 && h.n >= h.at {
 		h.at = 0
 		time.Sleep(h.d)
 	}
-	return h.scripted.publish(ctx, batch)
+	return h.scripted.Publish(ctx, batch)
 }
 
 // n messages at a rate take n intervals and not one less, which shows where
@@ -267,19 +275,19 @@ func TestFanoutUnheard(t *testing.T) {
 
 func TestFanoutTransports(t *testing.T) {
 	tests := map[string]struct {
-		transport Transport
+		transport plan.Transport
 		prepare   func(s *scripted)
 		want      figures
 	}{
-		"sse":           {SSE, func(*scripted) {}, figures{expected: 120, delivered: 120}},
-		"sse unchunked": {SSE, func(s *scripted) { s.chunkSSE = false }, figures{expected: 120, delivered: 120}},
-		"sse faults": {SSE, func(s *scripted) {
+		"sse":           {plan.SSE, func(*scripted) {}, figures{expected: 120, delivered: 120}},
+		"sse unchunked": {plan.SSE, func(s *scripted) { s.chunkSSE = false }, figures{expected: 120, delivered: 120}},
+		"sse faults": {plan.SSE, func(s *scripted) {
 			s.faults = func(sub, n int) fault {
 				return map[int]fault{3: drop, 5: double, 8: holdBack}[n]
 			}
 		}, figures{expected: 120, delivered: 116, missing: 4, duplicated: 4, reordered: 4, incomplete: 4}},
-		"poll": {Poll, func(*scripted) {}, figures{expected: 120, delivered: 120}},
-		"poll faults": {Poll, func(s *scripted) {
+		"poll": {plan.Poll, func(*scripted) {}, figures{expected: 120, delivered: 120}},
+		"poll faults": {plan.Poll, func(s *scripted) {
 			s.faults = func(sub, n int) fault {
 				return map[int]fault{3: drop, 5: double}[n]
 			}
@@ -302,5 +310,95 @@ func TestFanoutTransports(t *testing.T) {
 				t.Errorf("counters %+v", r.Counters)
 			}
 		})
+	}
+}
+
+// What Redis refused, or was never given, no client can miss; what it did not
+// answer for counts if it comes.
+func TestResults(t *testing.T) {
+	const n = 12 // the message that something happens to
+	tests := map[string]struct {
+		mishap  publish.Result
+		lost    bool
+		unknown uint64 // deliveries
+		extra   uint64 // expected deliveries beside those of the published
+	}{
+		"refused":           {publish.Refused, true, 0, 0},
+		"never sent":        {publish.Unsent, true, 0, 0},
+		"no answer, gone":   {publish.Unknown, true, 4, 0},
+		"no answer, it had": {publish.Unknown, false, 0, 4},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newScripted()
+			s.mishap = func(k int) (publish.Result, bool) {
+				if k == n {
+					return tt.mishap, tt.lost
+				}
+				return publish.Taken, false
+			}
+			c := s.start(t, 4, 2000)
+			c.Rate = 200
+			f := mustFanout(t, s, c)
+			x := f.Fanout
+			if x.Asked != 2000 || x.Published+x.Skipped+x.NotSent+x.Refused+x.FateUnknown != 2000 || x.NotSent < 1900 || x.Refused+x.FateUnknown > 1 {
+				t.Errorf("slots %+v", x)
+			}
+			if x.Missing != 0 || x.Incomplete != 0 || x.UnknownMissing != tt.unknown || x.Expected != 4*uint64(x.Published)+tt.extra || x.Delivered != x.Expected || f.Good() {
+				t.Errorf("%+v: %q", x, f.Failed)
+			}
+		})
+	}
+}
+
+// A publisher that is stuck when the time is up has left slots out: they are
+// skipped, and as late as they were by then.
+func TestSkippedAtTheEnd(t *testing.T) {
+	s := newScripted()
+	c := s.start(t, 2, 1)
+	c.Stages, c.Rate, c.MaxLate = "->2, hold 200ms", 100, 100*time.Millisecond
+	p := &hangs{scripted: s, at: 5, d: 600 * time.Millisecond}
+	r, err := fanout.with(t.Context(), c, Options{}, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := r.Fanout
+	if f.Asked < 20 || f.Skipped < 10 || f.Published+f.Skipped != f.Asked || f.Missing != 0 {
+		t.Errorf("%+v", f)
+	}
+	if f.Due.Count != int64(f.Delivered)+2*int64(f.Skipped) || f.Due.Max < int64(300*time.Millisecond) {
+		t.Errorf("%d latencies of %d deliveries and %d skipped messages, up to %v", f.Due.Count, f.Delivered, f.Skipped, time.Duration(f.Due.Max))
+	}
+}
+
+// Redis that isn't there is told before any client connects.
+func TestFanoutNoRedis(t *testing.T) {
+	m := miniredis.RunT(t)
+	c := plan.DefaultConfig()
+	c.Redis = "redis://" + m.Addr()
+	m.Close()
+	_, err := Fanout(t.Context(), c, Options{})
+	if err == nil || !strings.Contains(err.Error(), "--redis must name") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// The whole way through Redis; nobody there forwards, so all is missing, and
+// the reason is found.
+func TestFanoutWrongRedis(t *testing.T) {
+	m := miniredis.RunT(t)
+	s := newScripted()
+	c := s.start(t, 3, 4)
+	c.Redis, c.Timeout = "redis://"+m.Addr(), time.Second
+	r, err := Fanout(t.Context(), c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := figuresOf(r), (figures{expected: 12, missing: 12, incomplete: 3}); got != want || r.Fanout.Unheard != 4 {
+		t.Errorf("got %+v, unheard %d", got, r.Fanout.Unheard)
+	}
+	var table bytes.Buffer
+	if err := r.WriteTable(&table); err != nil || !strings.Contains(table.String(), "--redis and --prefix must be the gateway's own") {
+		t.Errorf("%v\n%s", err, table.String())
 	}
 }

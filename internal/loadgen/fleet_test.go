@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,7 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/agent"
+	"github.com/pushgate/pushgate/internal/loadgen/client"
 )
 
 // The figures with the clients in other processes are those of one process.
@@ -83,7 +84,7 @@ func TestAgentsScenarios(t *testing.T) {
 		s := newScripted()
 		c := s.start(t, 20, 1)
 		c.Agents, c.Share, c.ChurnRate, c.Rate, c.Duration = 2, 0.5, 100, 0, 500*time.Millisecond
-		r, err := churn(t.Context(), c, Options{}, nil)
+		r, err := churn.with(t.Context(), c, Options{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,33 +114,6 @@ func TestAgentsClock(t *testing.T) {
 	if l := r.Fanout.Real; time.Duration(l.Max) > 5*time.Second || l.P50 == 0 {
 		t.Errorf("latencies %+v", l)
 	}
-}
-
-func TestReadClock(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		skew := rapid.Int64Range(-1e12, 1e12).Draw(t, "skew")
-		delay := rapid.Int64Range(0, 1e9)
-		var clock int64 = 1e15
-		best := int64(1 << 62)
-		c, err := readClock(func() int64 { return clock }, func() (int64, error) {
-			there, back := delay.Draw(t, "there"), delay.Draw(t, "back")
-			clock += there
-			at := clock + skew
-			clock += back
-			best = min(best, (there+back)/2)
-			return at, nil
-		})
-		if err != nil || c.uncertainty != best {
-			t.Fatalf("%+v, %v, want a doubt of %d", c, err, best)
-		}
-		// The true offset is never further away than the doubt, but for rounding.
-		if d := c.offset - skew; d > c.uncertainty+1 || d < -c.uncertainty-1 {
-			t.Fatalf("offset %d, in truth %d, doubt %d", c.offset, skew, c.uncertainty)
-		}
-		if x := c.correction(); x != 0 && x != c.offset || x == 0 && (c.offset > c.uncertainty || c.offset < -c.uncertainty) {
-			t.Fatalf("%+v is corrected by %d", c, x)
-		}
-	})
 }
 
 // What is no agent, or dies, is told and ends the run.
@@ -228,7 +202,7 @@ func TestAgentsHang(t *testing.T) {
 		return 0
 	}
 	c := s.start(t, 8, 40)
-	c.agentAnswer = 1500 * time.Millisecond
+	c.AgentPatience = 1500 * time.Millisecond
 	for k := range 3 {
 		c.AgentCommands = append(c.AgentCommands, fmt.Sprintf("echo $$ >%s%d; exec %s agent", pid, k, os.Args[0]))
 	}
@@ -244,27 +218,25 @@ func TestAgentsHangTogether(t *testing.T) {
 	t.Parallel()
 	s := newScripted()
 	c := s.start(t, 4, 1)
-	c.Agents, c.agentAnswer = 3, time.Second
+	pid := filepath.Join(t.TempDir(), "pid")
+	c.AgentPatience = time.Second
+	for k := range 3 {
+		c.AgentCommands = append(c.AgentCommands, fmt.Sprintf("echo $$ >%s%d; exec %s agent", pid, k, os.Args[0]))
+	}
 	r, err := newRun(t.Context(), "idle", c, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.finish()
-	agents := r.engine.fleet.agents
-	for _, a := range agents[:2] {
-		if err := a.process.Process.Signal(syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := r.engine.order(order{Do: doAudit}); err == nil {
+	signalFrom(t, pid+"0", syscall.SIGSTOP)
+	signalFrom(t, pid+"1", syscall.SIGSTOP)
+	_, err = r.clients.Execute(client.Command{Do: client.DoAudit})
+	if err == nil {
 		t.Fatal("an order that two did not do has no error")
 	}
-	for i, a := range agents {
-		a.mu.Lock()
-		lost := a.lost
-		a.mu.Unlock()
-		if (lost != nil) != (i < 2) {
-			t.Errorf("agent %d is given up: %v", i, lost)
+	for k := range 3 {
+		if told := strings.Contains(err.Error(), fmt.Sprintf("agent %d (", k)); told != (k < 2) {
+			t.Errorf("agent %d is given up: %v; %v", k, told, err)
 		}
 	}
 }
@@ -286,15 +258,15 @@ func TestServeAgent(t *testing.T) {
 	toAgent, in := io.Pipe()
 	out, fromAgent := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- ServeAgent(context.Background(), toAgent, fromAgent) }()
+	go func() { done <- agent.Serve(context.Background(), toAgent, fromAgent, 0) }()
 	orders, answers := json.NewEncoder(in), json.NewDecoder(out)
-	do := func(o order) answer {
+	do := func(o client.Command) client.Answer {
 		t.Helper()
 		if err := orders.Encode(o); err != nil {
 			t.Fatal(err)
 		}
 		for {
-			var x answer
+			var x client.Answer
 			if err := answers.Decode(&x); err != nil {
 				t.Fatal(err)
 			}
@@ -303,26 +275,26 @@ func TestServeAgent(t *testing.T) {
 			}
 		}
 	}
-	if x := do(order{ID: 1, Do: doRamp}); !strings.Contains(x.Error, `before "start"`) {
+	if x := do(client.Command{ID: 1, Do: client.DoRamp}); !strings.Contains(x.Error, `before "start"`) {
 		t.Errorf("%+v", x)
 	}
 	bad := c
 	bad.URL = "ws://192.0.2.1"
-	if x := do(order{ID: 2, Do: doStart, Config: &bad}); !x.Usage || !strings.Contains(x.Error, "--allow-remote") {
+	if x := do(client.Command{ID: 2, Do: client.DoStart, Config: &bad}); !x.Usage || !strings.Contains(x.Error, "--allow-remote") {
 		t.Errorf("%+v", x)
 	}
-	if x := do(order{ID: 3, Do: doStart, Config: &c, Run: testRun}); x.Error != "" {
+	if x := do(client.Command{ID: 3, Do: client.DoStart, Config: &c, Run: testRun}); x.Error != "" {
 		t.Fatalf("%+v", x)
 	}
-	if x := do(order{ID: 4, Do: "dance"}); !strings.Contains(x.Error, "different versions") {
+	if x := do(client.Command{ID: 4, Do: "dance"}); !strings.Contains(x.Error, "different versions") {
 		t.Errorf("%+v", x)
 	}
-	if x := do(order{ID: 5, Do: doRamp, Target: 3}); x.Settled != 3 {
+	if x := do(client.Command{ID: 5, Do: client.DoRamp, Target: 3}); x.Settled != 3 {
 		t.Errorf("%+v", x)
 	}
-	var t3 totals
-	for id := 6; t3.up != 3; id++ {
-		t3.read(do(order{ID: id, Do: doPace, On: true}).Totals)
+	var t3 account.Totals
+	for id := 6; t3.Up != 3; id++ {
+		t3 = *do(client.Command{ID: id, Do: client.DoPace, On: true}).Totals
 	}
 	go io.Copy(io.Discard, out)
 	in.Close()
@@ -343,36 +315,4 @@ func TestServeAgent(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	fromAgent.Close()
-}
-
-// Latencies survive the way between processes without loss.
-func TestSnapshotPack(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		s := newSnapshot()
-		for _, h := range s.fresh.all() {
-			for _, v := range rapid.SliceOf(rapid.Int64Range(0, latencyHighest)).Draw(t, "values") {
-				record(h, v)
-			}
-		}
-		want := s.fresh.summary()
-		if err := s.pack(); err != nil {
-			t.Fatal(err)
-		}
-		text, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back snapshot
-		if err := errors.Join(json.Unmarshal(text, &back), back.unpack()); err != nil {
-			t.Fatal(err)
-		}
-		if got := back.fresh.summary(); got != want {
-			t.Fatalf("got %+v, want %+v", got, want)
-		}
-		for i, h := range s.fresh.all() {
-			if !h.Equals(back.fresh.all()[i]) {
-				t.Fatalf("histogram %d differs", i)
-			}
-		}
-	})
 }

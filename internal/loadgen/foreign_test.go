@@ -3,22 +3,21 @@ package loadgen
 import (
 	"bytes"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	gorilla "github.com/gorilla/websocket"
-	"pgregory.net/rapid"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // otherServer is a foreign server: it broadcasts the body of each POST in a format of its own.
@@ -48,7 +47,7 @@ func newOtherServer(t *testing.T) *otherServer {
 	mux.HandleFunc("GET /ws", s.ws)
 	mux.HandleFunc("GET /ws/{channel...}", s.ws)
 	mux.HandleFunc("GET /events/{channel...}", s.events)
-	mux.HandleFunc("POST /publish/{channel...}", s.publish)
+	mux.HandleFunc("POST /publish/{channel...}", s.Publish)
 	s.Server = httptest.NewServer(mux)
 	t.Cleanup(func() {
 		s.CloseClientConnections()
@@ -113,7 +112,7 @@ func (s *otherServer) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *otherServer) publish(w http.ResponseWriter, r *http.Request) {
+func (s *otherServer) Publish(w http.ResponseWriter, r *http.Request) {
 	message, err := io.ReadAll(r.Body)
 	if s.refuse != 0 || err != nil {
 		http.Error(w, "no publishing: here", s.refuse)
@@ -151,16 +150,16 @@ func (s *otherServer) publish(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// seqOf reads a message's number, 0 for one for trial.
+// seqOf reads a message's number, 0 for a trial message.
 func seqOf(message []byte) uint32 {
-	_, text, _ := bytes.Cut(message, []byte{foreignDot})
-	s, _ := readStamp(text[:stampText])
+	run, _, _ := bytes.Cut(message, []byte("."))
+	s, _, _ := account.FindForeignStamp(message, string(run[len(run)-len(testRun):]))
 	return s.Seq
 }
 
 // config returns a run against the server that subscribes by a hello.
-func (s *otherServer) config(clients, messages int) Config {
-	c := DefaultConfig()
+func (s *otherServer) config(clients, messages int) plan.Config {
+	c := plan.DefaultConfig()
 	c.URL = strings.Replace(s.URL, "http", "ws", 1) + "/ws"
 	c.Hello = []string{`{"join":"{channel}","by":{client}}`}
 	c.PublishURL = s.URL + "/publish/{channel}"
@@ -173,39 +172,39 @@ func (s *otherServer) config(clients, messages int) Config {
 func TestForeignFanout(t *testing.T) {
 	asJSON := func(v any) []byte { b, _ := json.Marshal(v); return b }
 	long := strings.Repeat("y", 50_000)
-	for name, set := range map[string]func(*otherServer, *Config){
-		"bare": func(*otherServer, *Config) {},
-		"in JSON": func(s *otherServer, _ *Config) {
+	for name, set := range map[string]func(*otherServer, *plan.Config){
+		"bare": func(*otherServer, *plan.Config) {},
+		"in JSON": func(s *otherServer, _ *plan.Config) {
 			s.wrap = func(ch string, m []byte) []byte {
 				return asJSON(map[string]any{"channel": ch, "data": map[string]any{"text": string(m)}})
 			}
 		},
-		"in JSON in JSON": func(s *otherServer, _ *Config) {
+		"in JSON in JSON": func(s *otherServer, _ *plan.Config) {
 			s.wrap = func(_ string, m []byte) []byte {
 				return append([]byte("42"), asJSON([]any{"message", string(asJSON(string(asJSON(string(m)))))})...)
 			}
 		},
-		"behind much": func(s *otherServer, _ *Config) {
+		"behind much": func(s *otherServer, _ *plan.Config) {
 			s.wrap = func(_ string, m []byte) []byte { return append([]byte(long), m...) }
 		},
-		"binary": func(s *otherServer, _ *Config) {
+		"binary": func(s *otherServer, _ *plan.Config) {
 			s.binary = true
 			s.wrap = func(_ string, m []byte) []byte { return append([]byte{0x82, 0xff, 0, '.'}, m...) }
 		},
-		"own body": func(_ *otherServer, c *Config) { c.PublishBody = `{"channel":"{channel}","data":"{message}"}` },
-		"several hellos": func(_ *otherServer, c *Config) {
+		"own body": func(_ *otherServer, c *plan.Config) { c.PublishBody = `{"channel":"{channel}","data":"{message}"}` },
+		"several hellos": func(_ *otherServer, c *plan.Config) {
 			c.Hello = append([]string{"login", "again"}, c.Hello...)
 		},
-		"rooms of their own":  func(_ *otherServer, c *Config) { c.Channels = "room.%d{3},news/all,user.%i" },
-		"one after the other": func(_ *otherServer, c *Config) { c.Rate = 0 },
-		"channels by path": func(s *otherServer, c *Config) {
+		"rooms of their own":  func(_ *otherServer, c *plan.Config) { c.Channels = "room.%d{3},news/all,user.%i" },
+		"one after the other": func(_ *otherServer, c *plan.Config) { c.Rate = 0 },
+		"channels by path": func(s *otherServer, c *plan.Config) {
 			s.byPath = true
 			c.URL, c.Hello, c.Channels = c.URL+"/{channel}", nil, "room/a.%d{3}"
 		},
-		"event stream": func(s *otherServer, c *Config) {
-			c.URL, c.Hello, c.Transport, c.Channels = s.URL+"/events/{channel}", nil, SSE, "room.%d{3}"
+		"event stream": func(s *otherServer, c *plan.Config) {
+			c.URL, c.Hello, c.Transport, c.Channels = s.URL+"/events/{channel}", nil, plan.SSE, "room.%d{3}"
 		},
-		"two processes": func(_ *otherServer, c *Config) { c.Agents = 2 },
+		"two processes": func(_ *otherServer, c *plan.Config) { c.Agents = 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newOtherServer(t)
@@ -235,7 +234,7 @@ func TestForeignFanout(t *testing.T) {
 				t.Errorf("time to be subscribed, which nobody has seen:\n%s", table.String())
 			}
 			for _, figure := range []string{"ready.p50", "gaps", "errors", "replayed", "heap_per_conn"} {
-				if x, _ := FindFigure(figure); x.Name == "" {
+				if x, _ := result.FindFigure(figure); x.Name == "" {
 					t.Errorf("no figure %s", figure)
 				} else if v, known := x.Of(r); known {
 					t.Errorf("%s is %v, and was not measured", figure, v)
@@ -266,14 +265,14 @@ func TestForeignMissing(t *testing.T) {
 // so is a place that takes no messages.
 func TestForeignNobodyHears(t *testing.T) {
 	tests := map[string]struct {
-		set  func(*otherServer, *Config)
+		set  func(*otherServer, *plan.Config)
 		want string
 	}{
-		"no subscription": {func(s *otherServer, _ *Config) { s.deaf = true }, "not one of 3 subscriptions got a message that was published for a trial: does --publish-url publish"},
-		"refused":         {func(s *otherServer, _ *Config) { s.refuse = 403 }, `publishing for a trial: --publish-url: HTTP 403: "no publishing: here"`},
-		"wrong path":      {func(s *otherServer, c *Config) { c.PublishURL = s.URL + "/nowhere" }, "HTTP 404"},
-		"wrong command":   {func(_ *otherServer, c *Config) { c.PublishURL, c.PublishCmd = "", "echo no >&2; exit 3" }, "exit status 3; it said:\n  no"},
-		"wrong for each":  {func(_ *otherServer, c *Config) { c.PublishURL, c.PublishCmd = "", "echo no {message}; false" }, "exit status 1; it said:\n  no "},
+		"no subscription": {func(s *otherServer, _ *plan.Config) { s.deaf = true }, "not one of 3 subscriptions got a message that was published for a trial: does --publish-url publish"},
+		"refused":         {func(s *otherServer, _ *plan.Config) { s.refuse = 403 }, `publishing for a trial: --publish-url: HTTP 403: "no publishing: here"`},
+		"wrong path":      {func(s *otherServer, c *plan.Config) { c.PublishURL = s.URL + "/nowhere" }, "HTTP 404"},
+		"wrong command":   {func(_ *otherServer, c *plan.Config) { c.PublishURL, c.PublishCmd = "", "echo no >&2; exit 3" }, "exit status 3; it said:\n  no"},
+		"wrong for each":  {func(_ *otherServer, c *plan.Config) { c.PublishURL, c.PublishCmd = "", "echo no {message}; false" }, "exit status 1; it said:\n  no "},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -289,170 +288,6 @@ func TestForeignNobodyHears(t *testing.T) {
 			}
 			if text := strings.Join(r.Failed, "\n"); r.Fanout != nil || !strings.Contains(text, tt.want) {
 				t.Errorf("%+v: %q, want %q", r.Fanout, text, tt.want)
-			}
-		})
-	}
-}
-
-// Commands publish too, by lines or one by one, in order.
-func TestPublishCommand(t *testing.T) {
-	for name, command := range map[string]string{
-		"lines":    `cat >> FILE`,
-		"for each": `echo '{channel} {message}' >> FILE`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "out")
-			p, err := newCommandPublisher(Config{PublishCmd: strings.ReplaceAll(command, "FILE", file), Timeout: time.Minute})
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := ""
-			for n := range 3 {
-				fates, err := p.publish(t.Context(), []publication{{"a", fmt.Append(nil, n)}, {"b/c", []byte("x")}})
-				if err != nil || len(fates) != 2 || fates[0] != fateTaken || fates[1] != fateTaken {
-					t.Fatalf("fates %v, error %v", fates, err)
-				}
-				want += fmt.Sprintf("a %d\nb/c x\n", n)
-			}
-			p.close()
-			if got, err := os.ReadFile(file); err != nil || string(got) != want {
-				t.Errorf("%q, %v, want %q", got, err, want)
-			}
-		})
-	}
-}
-
-// Publishing ends although a command reads nothing, or doesn't end.
-func TestPublishCommandStuck(t *testing.T) {
-	for name, test := range map[string]struct{ command, want string }{
-		"lines":    {"sleep 1000", "it has not read on for 300ms"},
-		"for each": {"echo {message} | head -c 5; sleep 1000", "it has not ended within 300ms; it said:\n  xxxxx"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p, err := newCommandPublisher(Config{PublishCmd: test.command, Timeout: 300 * time.Millisecond})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.close()
-			size := 1 << 20 // more than a pipe takes
-			if p.each {
-				size = 100
-			}
-			fates, err := p.publish(t.Context(), []publication{{"a", bytes.Repeat([]byte("x"), size)}})
-			if err == nil || !strings.Contains(err.Error(), test.want) || fates[0] != fateUnknown {
-				t.Errorf("fates %v, error %v", fates, err)
-			}
-		})
-	}
-}
-
-// A command leaves no process behind.
-func TestPublishCommandLeavesNothing(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "pid")
-	p, err := newCommandPublisher(Config{PublishCmd: "sleep 1000 & echo $! > " + file + "; cat > /dev/null", Timeout: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.publish(t.Context(), []publication{{"a", []byte("x")}}); err != nil {
-		t.Fatal(err)
-	}
-	var pid int
-	for until := time.Now().Add(time.Minute); pid == 0 && time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
-		text, _ := os.ReadFile(file)
-		fmt.Sscan(string(text), &pid)
-	}
-	p.close()
-	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || bytes.Contains(stat, []byte(") Z ")) { // or nobody has waited for it
-			return
-		}
-	}
-	syscall.Kill(pid, syscall.SIGKILL)
-	t.Errorf("process %d is left", pid)
-}
-
-// After a failed POST nothing more is sent, and what became of each is known.
-func TestPublishURLFates(t *testing.T) {
-	var mu sync.Mutex
-	var bodies []string
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		mu.Lock()
-		defer mu.Unlock()
-		bodies = append(bodies, fmt.Sprintf("%s %s %s %s %s", r.Method, r.URL, r.Header.Get("X-Key"), r.Header.Get("Content-Type"), body))
-		switch len(bodies) {
-		case 2:
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(400)
-			w.Write([]byte(`{"error":{"message":"not today"}}`))
-		case 3:
-			panic(http.ErrAbortHandler)
-		}
-	}))
-	defer s.Close()
-	c := DefaultConfig()
-	c.PublishURL, c.PublishBody, c.PublishHeaders = s.URL+"/p?c={channel}", `{"m":"{message}"}`, []string{"X-Key: k: v"}
-	p, err := newPublisher(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
-	batch := []publication{{"a&b", []byte("1")}, {"c", []byte("2")}, {"d", []byte("3")}}
-	if fates, err := p.publish(t.Context(), batch); err == nil || !strings.Contains(err.Error(), "HTTP 400: not today") || fmt.Sprint(fates) != fmt.Sprint([]fate{fateTaken, fateRefused, fateUnsent}) {
-		t.Errorf("fates %v, error %v", fates, err)
-	}
-	if fates, err := p.publish(t.Context(), batch[2:]); err == nil || fates[0] != fateUnknown {
-		t.Errorf("fates %v, error %v", fates, err)
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	if want := `POST /p?c=a%26b k: v application/json {"m":"1"}`; len(bodies) != 3 || bodies[0] != want {
-		t.Errorf("%q, want %q", bodies, want)
-	}
-	s.Close()
-	if fates, err := p.publish(t.Context(), batch[:1]); err == nil || fates[0] != fateUnsent {
-		t.Errorf("fates %v, error %v", fates, err)
-	}
-	if _, err := newPublisher(t.Context(), c); err == nil || !strings.Contains(err.Error(), "connection refused") {
-		t.Errorf("error %v: nobody listens", err)
-	}
-}
-
-// --ca, --insecure and a Host of one's own count for --publish-url, too.
-func TestPublishURLSecure(t *testing.T) {
-	var host string
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { host = r.Host }))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.StartTLS()
-	defer s.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, test := range map[string]struct {
-		ca       string
-		insecure bool
-		want     string
-	}{
-		"authority":   {ca, false, ""},
-		"not checked": {"", true, ""},
-		"unknown":     {"", false, "certificate signed by unknown authority"},
-		"no file":     {ca + "x", false, "--ca"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := DefaultConfig()
-			c.URL, c.PublishURL, c.PublishHeaders, c.CA, c.Insecure = "ws://127.0.0.1/", s.URL, []string{"Host: push.example"}, test.ca, test.insecure
-			p, err := newPublisher(t.Context(), c)
-			if err == nil {
-				defer p.close()
-				_, err = p.publish(t.Context(), []publication{{"a", []byte("1")}})
-			}
-			if test.want == "" && (err != nil || host != "push.example") || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
-				t.Errorf("host %q, error %v, want %q", host, err, test.want)
-			}
-			if _, err := newPlan(t.Context(), c, testLimits); (err == nil) != (test.want != "--ca") {
-				t.Errorf("error %v", err)
 			}
 		})
 	}
@@ -494,7 +329,7 @@ func TestForeignMixed(t *testing.T) {
 // Held clients need no publisher.
 func TestForeignIdle(t *testing.T) {
 	s := newOtherServer(t)
-	c := DefaultConfig()
+	c := plan.DefaultConfig()
 	c.URL, c.Foreign, c.Connections, c.Hold = s.URL+"/ws", true, 5, 100*time.Millisecond
 	r, err := Idle(t.Context(), c, Options{})
 	if err != nil || !r.Good() || r.Counters.Ready != 5 || r.Counters.Other != 5 || len(r.NotMeasured) == 0 {
@@ -505,87 +340,55 @@ func TestForeignIdle(t *testing.T) {
 // A server that is no gateway says so at once, or at least when the time is up.
 func TestForeignIsTold(t *testing.T) {
 	s := newOtherServer(t)
-	c := DefaultConfig()
+	c := plan.DefaultConfig()
 	c.URL, c.Connections = s.URL+"/ws", 3
 	began := time.Now()
 	r, err := Idle(t.Context(), c, Options{})
-	if text := strings.Join(r.Failed, "\n"); err != nil || r.Failures[ReasonForeign] != 3 || !strings.Contains(text, "--foreign has it measured all the same") || time.Since(began) > c.Timeout {
+	if text := strings.Join(r.Failed, "\n"); err != nil || r.Failures[account.ReasonForeign] != 3 || !strings.Contains(text, "--foreign has it measured all the same") || time.Since(began) > c.Timeout {
 		t.Errorf("%v: %v, %s", err, r.Failures, text)
 	}
-	c.URL, c.Timeout = "http://"+answering(t, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: "+webSocketAccept+"\r\n\r\n"), 2*time.Second
+	c.URL, c.Timeout = "http://"+answering(t, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: YU3Fe9MMZmAkyPFY8SqqGXtI948=\r\n\r\n"), 2*time.Second
 	r, err = Idle(t.Context(), c, Options{})
-	if text := strings.Join(r.Failed, "\n"); err != nil || r.Failures[ReasonWelcome] != 3 || !strings.Contains(text, "--foreign has it measured all the same") {
+	if text := strings.Join(r.Failed, "\n"); err != nil || r.Failures[account.ReasonWelcome] != 3 || !strings.Contains(text, "--foreign has it measured all the same") {
 		t.Errorf("%v: %v, %s", err, r.Failures, text)
 	}
 }
 
 func TestForeignRefused(t *testing.T) {
 	tests := map[string]struct {
-		set  func(*Config)
+		set  func(*plan.Config)
 		want string
 	}{
-		"poll":           {func(c *Config) { c.Foreign, c.Transport = true, "ws:1,poll:1" }, "long-poll is a gateway's own"},
-		"hello over sse": {func(c *Config) { c.Hello, c.Transport = []string{"x"}, SSE }, "an event stream has no way to say it"},
-		"durable":        {func(c *Config) { c.Foreign, c.Durable = true, true }, "--durable: is for a gateway"},
-		"resume":         {func(c *Config) { c.Foreign, c.Resume = true, true }, "--resume: is for a gateway"},
-		"metrics":        {func(c *Config) { c.Foreign, c.Admin = true, "127.0.0.1:1" }, "--admin: is for a gateway"},
-		"both":           {func(c *Config) { c.PublishURL, c.PublishCmd = "http://127.0.0.1/", "cat" }, "leave out one of the two"},
-		"two in a URL":   {func(c *Config) { c.URL, c.Channels = "ws://127.0.0.1/{channel}", "a,b" }, "the one channel of a client"},
-		"not told":       {func(c *Config) { c.Hello, c.Channels = []string{"x"}, "a.%d{2}" }, "how would the server know?"},
-		"not published":  {func(c *Config) { c.Hello, c.Channels, c.PublishURL = []string{"{channel}"}, "a,b", "http://127.0.0.1/" }, "several channels: want {channel}"},
-		"body":           {func(c *Config) { c.PublishURL, c.PublishBody = "http://127.0.0.1/", "{}" }, "want {message}"},
-		"body alone":     {func(c *Config) { c.PublishBody = "{message}" }, "go with --publish-url"},
-		"no URL":         {func(c *Config) { c.PublishURL = "127.0.0.1:80" }, "want a URL such as http://127.0.0.1:8080/publish/{channel}"},
-		"header":         {func(c *Config) { c.PublishURL, c.PublishHeaders = "http://127.0.0.1/", []string{"a b: c"} }, "want 'Name: value'"},
-		"command":        {func(c *Config) { c.PublishCmd = "pub {channel}" }, "{channel} goes with {message}"},
-		"shell":          {func(c *Config) { c.PublishCmd, c.Channels = "pub {channel} {message}", "a$b" }, "so no $, ~, # and !"},
+		"poll":           {func(c *plan.Config) { c.Foreign, c.Transport = true, "ws:1,poll:1" }, "long-poll is a gateway's own"},
+		"hello over sse": {func(c *plan.Config) { c.Hello, c.Transport = []string{"x"}, plan.SSE }, "an event stream has no way to say it"},
+		"durable":        {func(c *plan.Config) { c.Foreign, c.Durable = true, true }, "--durable: is for a gateway"},
+		"resume":         {func(c *plan.Config) { c.Foreign, c.Resume = true, true }, "--resume: is for a gateway"},
+		"metrics":        {func(c *plan.Config) { c.Foreign, c.Admin = true, "127.0.0.1:1" }, "--admin: is for a gateway"},
+		"both":           {func(c *plan.Config) { c.PublishURL, c.PublishCmd = "http://127.0.0.1/", "cat" }, "leave out one of the two"},
+		"two in a URL":   {func(c *plan.Config) { c.URL, c.Channels = "ws://127.0.0.1/{channel}", "a,b" }, "the one channel of a client"},
+		"not told":       {func(c *plan.Config) { c.Hello, c.Channels = []string{"x"}, "a.%d{2}" }, "how would the server know?"},
+		"not published": {func(c *plan.Config) {
+			c.Hello, c.Channels, c.PublishURL = []string{"{channel}"}, "a,b", "http://127.0.0.1/"
+		}, "several channels: want {channel}"},
+		"body":       {func(c *plan.Config) { c.PublishURL, c.PublishBody = "http://127.0.0.1/", "{}" }, "want {message}"},
+		"body alone": {func(c *plan.Config) { c.PublishBody = "{message}" }, "go with --publish-url"},
+		"no URL":     {func(c *plan.Config) { c.PublishURL = "127.0.0.1:80" }, "want a URL such as http://127.0.0.1:8080/publish/{channel}"},
+		"header":     {func(c *plan.Config) { c.PublishURL, c.PublishHeaders = "http://127.0.0.1/", []string{"a b: c"} }, "want 'Name: value'"},
+		"command":    {func(c *plan.Config) { c.PublishCmd = "pub {channel}" }, "{channel} goes with {message}"},
+		"shell":      {func(c *plan.Config) { c.PublishCmd, c.Channels = "pub {channel} {message}", "a$b" }, "so no $, ~, # and !"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := DefaultConfig()
+			c := plan.DefaultConfig()
 			tt.set(&c)
 			if err := c.Validate(); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
 		})
 	}
-	c := DefaultConfig()
+	c := plan.DefaultConfig()
 	c.PublishURL = "http://192.0.2.1/"
-	if _, err := newPublisher(t.Context(), c); err == nil || !strings.Contains(err.Error(), "192.0.2.1 is not on this host; --allow-remote") {
+	if _, err := publish.New(t.Context(), c); err == nil || !strings.Contains(err.Error(), "192.0.2.1 is not on this host; --allow-remote") {
 		t.Errorf("error %v", err)
-	}
-}
-
-// A stamp is found wherever it stands, and only there.
-func TestForeignStamp(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		want := Stamp{Channel: rapid.Uint32().Draw(t, "channel"), Seq: rapid.Uint32().Draw(t, "seq"), Due: rapid.Int64Min(0).Draw(t, "due"), Sent: rapid.Int64Min(0).Draw(t, "sent")}
-		size := rapid.IntRange(0, 500).Draw(t, "size")
-		m := appendForeignPayload(nil, testRun, want, size)
-		if len(m) != max(size, minForeign) {
-			t.Fatalf("%d bytes, want %d", len(m), size)
-		}
-		around := rapid.SliceOf(rapid.Byte())
-		frame := append(append(around.Draw(t, "before"), m...), '"')
-		frame = append(frame, around.Draw(t, "after")...)
-		got, rest, r := findForeignStamp(frame, testRun)
-		if r != stampFound || got != want || len(rest) >= len(frame) {
-			t.Fatalf("found %v %+v, want %+v", r, got, want)
-		}
-	})
-	good := string(appendForeignPayload(nil, testRun, Stamp{1, 2, 3, 4}, 0))
-	for text, want := range map[string]stampResult{
-		good:                                    stampFound,
-		testRun + testRun + good[runLength:]:    stampFound,
-		good[:30]:                               stampBad,
-		strings.Replace(good, "AA", "A~", 1):    stampBad,
-		testRun:                                 stampNone,
-		"00000000" + good[runLength:]:           stampNone,
-		`{"run":"` + testRun + `","at":"AAAA"}`: stampNone,
-		"":                                      stampNone,
-	} {
-		if _, _, r := findForeignStamp([]byte(text), testRun); r != want {
-			t.Errorf("%q: %v, want %v", text, r, want)
-		}
 	}
 }

@@ -8,11 +8,19 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
+	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
-	"unsafe"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/client"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 func TestIdle(t *testing.T) {
@@ -20,8 +28,8 @@ func TestIdle(t *testing.T) {
 	c := s.start(t, 50, 1)
 	c.Sources = "127.0.0.2-127.0.0.4"
 	c.PID = 0
-	var samples []Sample
-	r, err := Idle(t.Context(), c, Options{Command: []string{"loadgen", "idle"}, Progress: func(x Sample) { samples = append(samples, x) }})
+	var samples []result.Sample
+	r, err := Idle(t.Context(), c, Options{Command: []string{"loadgen", "idle"}, Progress: func(x result.Sample) { samples = append(samples, x) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +71,7 @@ func TestIdleRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := tally{"HTTP 503": 2, "HTTP 404": 1}
+	want := account.Tally{"HTTP 503": 2, "HTTP 404": 1}
 	if r.Good() || r.Counters.Ready != 17 || r.Counters.Failed != 3 || !maps.Equal(r.Failures, want) || r.Idle == nil {
 		t.Errorf("%+v, failures %v, want %v", r.Counters, r.Failures, want)
 	}
@@ -79,7 +87,7 @@ func TestIdleUnconfirmed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Counters.Established != 5 || r.Counters.Ready != 0 || r.Failures[ReasonSubscribe] != 5 {
+	if r.Counters.Established != 5 || r.Counters.Ready != 0 || r.Failures[account.ReasonSubscribe] != 5 {
 		t.Errorf("%+v, failures %v", r.Counters, r.Failures)
 	}
 }
@@ -88,41 +96,41 @@ func TestIdleUnconfirmed(t *testing.T) {
 // gives up.
 func TestIdleNoGateway(t *testing.T) {
 	tests := map[string]struct {
-		transport Transport
+		transport plan.Transport
 		answer    string // "": close at once; "-": never answer
-		want      Reason
+		want      account.Reason
 	}{
-		"closes":         {WebSocket, "", ReasonEarly},
-		"silent":         {WebSocket, "-", ReasonTimeout},
-		"not HTTP":       {WebSocket, "-ERR unknown command\r\n", ReasonNotHTTP},
-		"HTTP/1.0":       {WebSocket, "HTTP/1.0 404 Not Found\r\n\r\n", ReasonHTTP10},
-		"HTTP/1.0 poll":  {Poll, "HTTP/1.0 200 OK\r\n\r\n", ReasonHTTP10},
-		"HTTP/1.0 sse":   {SSE, "HTTP/1.0 200 OK\r\n\r\n", ReasonHTTP10},
-		"TLS":            {WebSocket, "\x15\x03\x03\x00\x02\x02\x16", ReasonNotHTTP},
-		"web server":     {WebSocket, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP 200"},
-		"wrong accept":   {WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: AAAA\r\n\r\n", ReasonAccept},
-		"no upgrade":     {WebSocket, "HTTP/1.1 101 X\r\n\r\n", ReasonUpgrade},
-		"sse as text":    {SSE, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", ReasonContentType},
-		"poll no cursor": {Poll, "HTTP/1.1 204 No Content\r\n\r\n", ReasonCursor},
-		"poll no length": {Poll, "HTTP/1.1 200 OK\r\n\r\n{}" + andClose, ReasonCursor},
-		"redirect":       {WebSocket, "HTTP/1.1 301 X\r\nLocation: https://push.example/v1/ws\r\nContent-Length: 0\r\n\r\n", "HTTP 301 to https://push.example/v1/ws"},
-		"no content":     {SSE, "HTTP/1.1 204 No Content\r\n\r\n", "HTTP 204"},
-		"proxy by name":  {SSE, "HTTP/1.1 404 X\r\nServer: nginx/1.26.3\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n", "HTTP 404 by nginx"},
-		"proxy by form":  {Poll, "HTTP/1.1 503 X\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n", "HTTP 503 by a proxy"},
-		"gateway's own":  {Poll, "HTTP/1.1 503 X\r\nVia: 1.1 edge\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n", "HTTP 503"},
-		"poll bad chunk": {Poll, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", ReasonBody},
-		"poll too long":  {Poll, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", ReasonBodySize},
-		"bad frame": {WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + webSocketAccept + "\r\n\r\n\x83\x00",
+		"closes":         {plan.WebSocket, "", account.ReasonEarly},
+		"silent":         {plan.WebSocket, "-", account.ReasonTimeout},
+		"not HTTP":       {plan.WebSocket, "-ERR unknown command\r\n", account.ReasonNotHTTP},
+		"HTTP/1.0":       {plan.WebSocket, "HTTP/1.0 404 Not Found\r\n\r\n", account.ReasonHTTP10},
+		"HTTP/1.0 poll":  {plan.Poll, "HTTP/1.0 200 OK\r\n\r\n", account.ReasonHTTP10},
+		"HTTP/1.0 sse":   {plan.SSE, "HTTP/1.0 200 OK\r\n\r\n", account.ReasonHTTP10},
+		"TLS":            {plan.WebSocket, "\x15\x03\x03\x00\x02\x02\x16", account.ReasonNotHTTP},
+		"web server":     {plan.WebSocket, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP 200"},
+		"wrong accept":   {plan.WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: AAAA\r\n\r\n", account.ReasonAccept},
+		"no upgrade":     {plan.WebSocket, "HTTP/1.1 101 X\r\n\r\n", account.ReasonUpgrade},
+		"sse as text":    {plan.SSE, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", account.ReasonContentType},
+		"poll no cursor": {plan.Poll, "HTTP/1.1 204 No Content\r\n\r\n", account.ReasonCursor},
+		"poll no length": {plan.Poll, "HTTP/1.1 200 OK\r\n\r\n{}" + andClose, account.ReasonCursor},
+		"redirect":       {plan.WebSocket, "HTTP/1.1 301 X\r\nLocation: https://push.example/v1/ws\r\nContent-Length: 0\r\n\r\n", "HTTP 301 to https://push.example/v1/ws"},
+		"no content":     {plan.SSE, "HTTP/1.1 204 No Content\r\n\r\n", "HTTP 204"},
+		"proxy by name":  {plan.SSE, "HTTP/1.1 404 X\r\nServer: nginx/1.26.3\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n", "HTTP 404 by nginx"},
+		"proxy by form":  {plan.Poll, "HTTP/1.1 503 X\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n", "HTTP 503 by a proxy"},
+		"gateway's own":  {plan.Poll, "HTTP/1.1 503 X\r\nVia: 1.1 edge\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n", "HTTP 503"},
+		"poll bad chunk": {plan.Poll, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", account.ReasonBody},
+		"poll too long":  {plan.Poll, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", account.ReasonBodySize},
+		"bad frame": {plan.WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: YU3Fe9MMZmAkyPFY8SqqGXtI948=\r\n\r\n\x83\x00",
 			"protocol: websocket: reserved opcode"},
-		"refused": {WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + webSocketAccept + "\r\n\r\n\x81\x23{\"type\":\"error\",\"code\":\"forbidden\"}",
+		"refused": {plan.WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: YU3Fe9MMZmAkyPFY8SqqGXtI948=\r\n\r\n\x81\x23{\"type\":\"error\",\"code\":\"forbidden\"}",
 			"error: forbidden"},
-		"refused in words": {WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + webSocketAccept + "\r\n\r\n\x81\x39{\"type\":\"error\",\"code\":\"forbidden\",\"message\":\"not \\\"a\\\"\"}",
+		"refused in words": {plan.WebSocket, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: YU3Fe9MMZmAkyPFY8SqqGXtI948=\r\n\r\n\x81\x39{\"type\":\"error\",\"code\":\"forbidden\",\"message\":\"not \\\"a\\\"\"}",
 			"error: forbidden: not \"a\""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := DefaultConfig()
+			c := plan.DefaultConfig()
 			c.URL, c.Transport = "http://"+answering(t, tt.answer), tt.transport
 			c.Connections, c.InFlight, c.Timeout = 40, 4, 5*time.Second
 			if tt.answer == "-" {
@@ -191,13 +199,13 @@ func TestIdleRefusedConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	ln.Close()
-	c := DefaultConfig()
+	c := plan.DefaultConfig()
 	c.URL = "ws://" + ln.Addr().String()
 	r, err := Idle(t.Context(), c, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := r.Counters; n.Failed != r.Failures[ReasonRefused] || n.Failed+n.Untried != 1000 || n.Untried < 500 {
+	if n := r.Counters; n.Failed != r.Failures[account.ReasonRefused] || n.Failed+n.Untried != 1000 || n.Untried < 500 {
 		t.Errorf("%+v, failures %v", n, r.Failures)
 	}
 }
@@ -208,8 +216,8 @@ func TestIdleInterrupted(t *testing.T) {
 	c := s.start(t, 10, 1)
 	c.Hold = time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := Idle(ctx, c, Options{Progress: func(x Sample) {
-		if x.Phase == PhaseHold {
+	r, err := Idle(ctx, c, Options{Progress: func(x result.Sample) {
+		if x.Phase == result.PhaseHold {
 			cancel()
 		}
 	}})
@@ -226,92 +234,47 @@ func TestIdleNoProcess(t *testing.T) {
 	c := s.start(t, 10, 1)
 	c.PID = 1 << 30
 	_, err := Idle(t.Context(), c, Options{})
-	if usage := (*UsageError)(nil); !errors.As(err, &usage) || usage.Flag != "--pid" {
+	if usage := (*plan.UsageError)(nil); !errors.As(err, &usage) || usage.Flag != "--pid" {
 		t.Errorf("error %v", err)
 	}
 }
 
-// An idle client has a budget of 200 bytes; it has no scratch and no pointers.
-func TestClientSize(t *testing.T) {
-	if n := unsafe.Sizeof(client{}); n != 16 {
-		t.Errorf("a client has %d bytes, want 16", n)
-	}
-}
-
-func TestClientMemory(t *testing.T) {
-	const n = 1_000_000
-	c := DefaultConfig()
-	c.Connections, c.Channels = n, "news,user.%i"
-	p, err := newPlan(t.Context(), c, hostLimits{1 << 20, 1 << 15})
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := heapInUse()
-	e, err := newEngine(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.closeLoops()
-	each := float64(heapInUse()-before) / n
-	t.Logf("%.1f B for a client with two subscriptions, of %d clients", each, n)
-	if each > 40 {
-		t.Errorf("%.1f B for a client", each)
-	}
-	runtime.KeepAlive(e)
-}
-
 // Once the clients are up and their messages have come, no scratch is in use.
 func TestScratchesGivenBack(t *testing.T) {
-	for _, transport := range []Transport{WebSocket, SSE, Poll} {
+	for _, transport := range []plan.Transport{plan.WebSocket, plan.SSE, plan.Poll} {
 		t.Run(string(transport), func(t *testing.T) {
 			s := newScripted()
 			c := s.start(t, 30, 5)
 			c.Transport = transport
-			limits, err := readHostLimits()
+			limits, err := plan.ReadHostLimits()
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := newPlan(t.Context(), c, limits)
+			p, err := plan.New(t.Context(), c, limits)
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := newEngine(p)
+			e, err := newCrowd(t.Context(), p)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := e.start(); err != nil {
+			defer e.Close()
+			if err := e.ramp(t.Context(), c.Connections, 0); err != nil {
 				t.Fatal(err)
 			}
-			defer e.close()
-			if err := e.connect(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			var text strings.Builder
 			used := -1
 			for deadline := time.Now().Add(5 * time.Second); used != 0 && time.Now().Before(deadline); {
-				used = 0
-				text.Reset()
-				e.each(func(l *loop) {
-					for _, s := range l.scratches {
-						if s.used {
-							used++
-							fmt.Fprintf(&text, "client %d: %q, ", s.client, s.in)
-						}
-					}
-				})
+				got, err := e.collect()
+				if err != nil {
+					t.Fatal(err)
+				}
+				used = got.Scratches
 			}
 			if used != 0 {
-				t.Errorf("%d scratches in use by idle clients: %s", used, text.String())
+				t.Errorf("%d scratches in use by idle clients", used)
 			}
 		})
 	}
-}
-
-func heapInUse() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // Of a server that ends in the middle nothing is measured, least of all a CPU
@@ -351,4 +314,178 @@ func TestServerEnds(t *testing.T) {
 	if x := r.Server; !x.Unread || x.After.RSS != 0 || x.CPUPublishing != 0 || r.Fanout.ServerCPU != nil || len(r.Warnings) == 0 || !strings.Contains(r.Warnings[0], "it has ended") {
 		t.Errorf("%+v: %q", x, r.Warnings)
 	}
+}
+
+// TestIntervalsLoseNothing merges the intervals of a run and compares them
+// with what the run itself says.
+func TestIntervalsLoseNothing(t *testing.T) {
+	s := newScripted()
+	c := s.start(t, 5, 60)
+	c.Rate = 50 // over a second: more than one interval
+	merged := make(map[string]*hdrhistogram.Histogram)
+	intervals := 0
+	r, err := fanout.with(t.Context(), c, Options{Interval: func(i result.Interval) {
+		intervals++
+		if !i.End.After(i.Start) {
+			t.Errorf("an interval from %v to %v", i.Start, i.End)
+		}
+		for name, h := range i.Latencies {
+			if merged[name] == nil {
+				merged[name] = account.NewHistogram()
+			}
+			merged[name].Merge(h)
+		}
+	}}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if intervals < 2 {
+		t.Errorf("%d intervals in %.1f s", intervals, r.Seconds)
+	}
+	for name, want := range map[string]account.Latency{
+		account.LatencyHandshake: r.Connect.Handshake,
+		account.LatencyReady:     r.Connect.Ready,
+		account.LatencyDelivery:  r.Fanout.Due,
+		account.LatencySent:      r.Fanout.Real,
+	} {
+		if h := merged[name]; h == nil || want.Count == 0 || account.Summarize(h) != want {
+			t.Errorf("%s: merged %v, the run says %+v", name, h, want)
+		}
+	}
+}
+
+func TestSampleReasons(t *testing.T) {
+	s := client.Snapshot{Tallies: account.Tallies{account.Failures: {account.ReasonRefused: 2}, account.Losses: {account.ReasonReset: 1}, account.Errors: {account.ReasonReset: 3}}}
+	if got := reasons(&s); len(got) != 2 || got[account.ReasonRefused] != 2 || got[account.ReasonReset] != 4 {
+		t.Errorf("got %v", got)
+	}
+	if got := reasons(new(client.Snapshot)); got != nil {
+		t.Errorf("nothing went wrong, got %v", got)
+	}
+}
+
+// listenOn has the scripted server listen elsewhere, and returns its port.
+func (s *scripted) listenOn(t *testing.T, addr string) (port string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Skip(err)
+	}
+	s.Listener.Close()
+	s.Listener = ln
+	_, port, _ = net.SplitHostPort(ln.Addr().String())
+	return port
+}
+
+// localhost is 127.0.0.1 and ::1: clients spread over those that take
+// connections, also from other processes.
+func TestLocalhost(t *testing.T) {
+	needIPv6(t)
+	tests := map[string]struct {
+		listen string
+		want   []uint64 // clients at each address, where there are several
+	}{
+		"IPv4": {"127.0.0.1:0", nil},
+		"IPv6": {"[::1]:0", nil},
+		"both": {":0", []uint64{10, 10}},
+	}
+	for name, tt := range tests {
+		for _, agents := range []int{0, 2} {
+			s := newScripted()
+			port := s.listenOn(t, tt.listen)
+			c := s.start(t, 20, 10)
+			c.URL, c.Agents, c.Timeout = "ws://localhost:"+port, agents, time.Minute
+			r := mustFanout(t, s, c)
+			var got []uint64
+			for _, a := range r.Addresses {
+				got = append(got, a.Clients)
+			}
+			if !r.Good() || r.Counters.Clients != 20 || !slices.Equal(got, tt.want) {
+				t.Errorf("%s, %d agents: %+v, addresses %+v, failed %q", name, agents, r.Counters, r.Addresses, r.Failed)
+			}
+			if r.Server == nil || r.Server.PID != os.Getpid() {
+				t.Errorf("%s: the server is %+v", name, r.Server)
+			}
+		}
+	}
+}
+
+func needIPv6(t *testing.T) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here:", err)
+	}
+	ln.Close()
+}
+
+// The source addresses are those of the target's family, and --src chooses the
+// family where the name has both.
+func TestSourceFamily(t *testing.T) {
+	needIPv6(t)
+	tests := map[string]struct{ sources, want string }{
+		"IPv4":     {"127.0.0.5-127.0.0.6", "127.0.0.1:8080"},
+		"IPv6":     {"::1", "[::1]:8080"},
+		"both":     {"127.0.0.5,::1", "127.0.0.1:8080, [::1]:8080"},
+		"a choice": {"", "127.0.0.1:8080, [::1]:8080"},
+	}
+	for name, tt := range tests {
+		c := plan.DefaultConfig()
+		c.URL, c.Sources = "ws://localhost:8080", tt.sources
+		p, err := plan.New(t.Context(), c, plan.HostLimits{Descriptors: 20000, Ports: 28232})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Target.String(); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+		for client := range uint32(8) {
+			if from, to := p.Ends(client); from.IsValid() && from.Is4() != to.Addr().Is4() {
+				t.Errorf("%s: from %v to %v", name, from, to)
+			}
+		}
+	}
+}
+
+// A unix socket is a target as any other, and one whose listen queue is full is
+// tried again, as TCP does by itself.
+func TestSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gateway.sock")
+	for _, url := range []string{"unix:" + path, "ws+unix:" + path + ":/v1/ws"} {
+		s := newScripted()
+		s.Listener.Close()
+		s.Listener = listenNarrow(t, path)
+		c := s.start(t, 60, 10)
+		c.URL, c.InFlight, c.Timeout = url, 60, time.Minute
+		r := mustFanout(t, s, c)
+		if !r.Good() || r.Counters.Clients != 60 || r.Counters.Attempted != 60 {
+			t.Errorf("%+v, failed %q", r.Counters, r.Failed)
+		}
+		if r.Server == nil || r.Server.PID != os.Getpid() {
+			t.Errorf("the server is %+v", r.Server)
+		}
+		os.Remove(path)
+	}
+}
+
+// listenNarrow listens on a unix socket with the shortest queue.
+func listenNarrow(t *testing.T, path string) net.Listener {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(fd), path)
+	defer file.Close()
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.FileListener(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
 }

@@ -8,41 +8,37 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/client"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
 )
 
-const (
-	// lateAfter is how long after its time a slot may be sent before it counts
-	// as late.
-	lateAfter = 5 * time.Millisecond
-	// publishBatch is how many due slots go to Redis in one round trip.
-	publishBatch = 64
-)
-
-// publishing spreads a run's messages over its channels and keeps the books of
-// what was sent in one window of the run. It is used by one goroutine.
+// publishing spreads a run's messages over its channels and keeps the account of
+// one window of the run. It is used by one goroutine.
 type publishing struct {
 	run       *run
-	publisher publisher
+	publisher publish.Publisher
 
 	channels  []uint32 // those with subscribers, in turn
 	listeners []uint32 // per channel: clients of whom account is kept
 	moved     []uint32 // of them those that the run cuts
 
-	batch    []publication
-	payloads [publishBatch][]byte
-	stamps   [publishBatch]Stamp
+	batch    []publish.Message
+	payloads [publish.PublishBatch][]byte
+	stamps   [publish.PublishBatch]account.Stamp
 
 	asked, published, late, skipped, unheard int
-	notSent, unsent, refused, unknown        int     // after an error, by Redis, without an answer
-	lapses                                   []lapse // what no client is expected to get
+	notSent, unsent, refused, unknown        int             // after an error, by Redis, without an answer
+	lapses                                   []account.Lapse // messages that no client is expected to get
 	expected, expectedMoved                  uint64
 	expectedUnknown                          uint64 // beside them, should Redis have taken them
-	before                                   totals
+	before                                   account.Totals
 	first                                    int64 // ns, when the first was sent
 	last                                     int64 // ns, when all were
 
 	// Of the open model.
-	pace   Pacer
+	pace   account.Pacer
 	start  int64 // ns; 0: it was not begun
 	next   int   // the first slot that was not reached
 	stopAt int64 // ns, set before stop is closed
@@ -54,16 +50,17 @@ type publishing struct {
 
 // newPublishing begins a window: it counts the subscribers of each channel,
 // those that the run cuts only if movers are to be counted.
-func newPublishing(r *run, p publisher, movers bool) (*publishing, error) {
+func newPublishing(r *run, p publish.Publisher, movers bool) (*publishing, error) {
 	if r.sequence == nil {
-		r.sequence = make([]uint32, r.plan.channels.Total())
+		r.sequence = make([]uint32, r.plan.ChannelSet.Total())
 	}
-	w := &publishing{run: r, publisher: p, roundTrip: newHistogram(), completion: newHistogram()}
-	var err error
-	if w.listeners, w.moved, err = r.engine.begin(r.sequence, movers); err != nil {
+	w := &publishing{run: r, publisher: p, roundTrip: account.NewHistogram(), completion: account.NewHistogram()}
+	a, err := r.clients.Execute(client.Command{Do: client.DoBegin, Sequence: r.sequence, On: movers})
+	if err != nil {
 		return nil, err
 	}
-	w.before = r.engine.totals()
+	w.listeners, w.moved = a.Listeners, a.Moved
+	w.before = r.clients.Totals()
 	for ch, n := range w.listeners {
 		if n > 0 {
 			w.channels = append(w.channels, uint32(ch))
@@ -80,20 +77,20 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 	}
 	var err error
 	if w.run.plan.Rate > 0 {
-		w.pace, w.start = NewPacer(w.run.plan.Rate), w.run.engine.now()
+		w.pace, w.start = account.NewPacer(w.run.plan.Rate), w.run.clients.now()
 		err = w.paced(ctx, n, stop)
 	} else {
 		err = w.inTurn(ctx, n)
 	}
-	w.last = w.run.engine.now()
+	w.last = w.run.clients.now()
 	return err
 }
 
 // paced is the open model: the slots' times don't depend on how the server
-// does. What is due goes out in one batch; what is later than MaxLate is
+// does. Due slots go out in one batch; a slot later than MaxLate is
 // counted and not sent.
 func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) error {
-	p, e := w.run.plan, w.run.engine
+	p, e := w.run.plan, w.run.clients
 	given := n > 0
 	if given {
 		w.run.lasts(w.pace.At(uint64(n)))
@@ -103,27 +100,27 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 	for w.next < n {
 		select {
 		case <-stop:
-			// What was due by then is late, and not left out.
+			// Slots due by then are late, and not left out.
 			n, stop = w.dueBy(w.stopAt), nil
 			continue
 		default:
 		}
-		elapsed := timeSince(e.now(), w.start)
+		elapsed := account.Elapsed(e.now(), w.start)
 		due := int(min(w.pace.Due(elapsed), uint64(n)))
 		if w.next >= due {
-			if err := e.sleepOr(ctx, w.pace.At(uint64(w.next))-elapsed, stop); err != nil {
+			if err := e.sleep(ctx, w.pace.At(uint64(w.next))-elapsed, stop); err != nil {
 				return err
 			}
 			continue
 		}
 		w.batch = w.batch[:0]
-		for ; w.next < due && len(w.batch) < publishBatch; w.next++ {
+		for ; w.next < due && len(w.batch) < publish.PublishBatch; w.next++ {
 			at := w.pace.At(uint64(w.next))
 			if elapsed-at > p.MaxLate {
 				w.skip(w.next, elapsed-at)
 				continue
 			}
-			if elapsed-at > lateAfter {
+			if elapsed-at > account.LateAfter {
 				w.late++
 			}
 			w.add(w.channels[w.next%len(w.channels)], w.start+int64(at))
@@ -135,21 +132,21 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 	}
 	if given {
 		// n messages take n intervals: with one less, the rates would be too high.
-		return e.sleep(ctx, w.pace.At(uint64(n))-timeSince(e.now(), w.start))
+		return e.sleep(ctx, w.pace.At(uint64(n))-account.Elapsed(e.now(), w.start), nil)
 	}
 	return nil
 }
 
 // dueBy is how many slots were due at a time.
 func (w *publishing) dueBy(at int64) int {
-	return int(min(w.pace.Due(timeSince(at, w.start)), math.MaxInt))
+	return int(min(w.pace.Due(account.Elapsed(at, w.start)), math.MaxInt))
 }
 
 // skip counts a slot that is not sent. Its deliveries take longer than it is
 // late by now, and that much is in the percentiles.
 func (w *publishing) skip(slot int, late time.Duration) {
 	w.skipped++
-	w.run.engine.owe(late, w.listeners[w.channels[slot%len(w.channels)]])
+	w.run.clients.owe(late, w.listeners[w.channels[slot%len(w.channels)]])
 }
 
 // settle completes the books of the slots: n were asked for, or with n 0 those
@@ -161,7 +158,7 @@ func (w *publishing) settle(n int) {
 			w.asked = max(w.next, w.dueBy(w.stopAt))
 		}
 		for ended := w.dueBy(w.ended); w.ended > 0 && w.next < min(ended, w.asked); w.next++ {
-			w.skip(w.next, timeSince(w.ended, w.start)-w.pace.At(uint64(w.next)))
+			w.skip(w.next, account.Elapsed(w.ended, w.start)-w.pace.At(uint64(w.next)))
 		}
 	}
 	w.notSent = w.asked - w.next + w.unsent
@@ -170,7 +167,7 @@ func (w *publishing) settle(n int) {
 // inTurn sends one message when the one before has come to all its
 // subscribers. It ends at the first that does not.
 func (w *publishing) inTurn(ctx context.Context, n int) error {
-	p, e := w.run.plan, w.run.engine
+	p, e := w.run.plan, w.run.clients
 	for w.next < n {
 		ch := w.channels[w.next%len(w.channels)]
 		w.next++
@@ -187,17 +184,19 @@ func (w *publishing) inTurn(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		record(w.completion, e.totals().latest-sent)
+		account.Record(w.completion, e.Totals().Latest-sent)
 	}
 	return nil
 }
 
 // complete reports whether all that was sent in this window has come.
-func (w *publishing) complete(t totals) bool { return t.delivered-w.before.delivered >= w.expected }
+func (w *publishing) complete(t account.Totals) bool {
+	return t.Delivered-w.before.Delivered >= w.expected
+}
 
 // completeButMoved reports the same of the clients that stayed.
-func (w *publishing) completeButMoved(t totals) bool {
-	return t.delivered-w.before.delivered-(t.moved-w.before.moved) >= w.expected-w.expectedMoved
+func (w *publishing) completeButMoved(t account.Totals) bool {
+	return t.Delivered-w.before.Delivered-(t.Moved-w.before.Moved) >= w.expected-w.expectedMoved
 }
 
 // add puts the next message of a channel into the batch.
@@ -205,84 +204,57 @@ func (w *publishing) add(ch uint32, due int64) {
 	p := w.run.plan
 	w.run.sequence[ch]++
 	k := len(w.batch)
-	s := Stamp{Channel: ch, Seq: w.run.sequence[ch], Due: due, Sent: w.run.engine.now()}
+	s := account.Stamp{Channel: ch, Seq: w.run.sequence[ch], Due: due, Sent: w.run.clients.now()}
 	w.stamps[k] = s
-	w.payloads[k] = p.appendMessage(w.payloads[k][:0], s)
-	w.batch = append(w.batch, publication{string(p.channels.AppendName(nil, ch)), w.payloads[k]})
+	w.payloads[k] = p.AppendMessage(w.payloads[k][:0], s)
+	w.batch = append(w.batch, publish.Message{Channel: string(p.ChannelSet.AppendName(nil, ch)), Payload: w.payloads[k]})
 	w.expected += uint64(w.listeners[ch])
 	w.expectedMoved += uint64(w.moved[ch])
 }
 
-// appendMessage appends a message of the size that is asked for.
-func (p *plan) appendMessage(dst []byte, s Stamp) []byte {
-	if p.Foreign {
-		return appendForeignPayload(dst, p.run, s, p.Size)
-	}
-	return appendPayload(dst, p.run, s, p.Size)
-}
-
-// flush sends the batch and books what became of each message.
+// flush sends the batch and books the result of each message.
 func (w *publishing) flush(ctx context.Context) error {
 	if len(w.batch) == 0 {
 		return nil
 	}
-	sent := w.run.engine.now()
+	sent := w.run.clients.now()
 	if w.first == 0 {
 		w.first = sent
 	}
-	w.run.expected.Store(w.before.delivered + w.expected)
+	w.run.expected.Store(w.before.Delivered + w.expected)
 	w.run.published.Add(uint64(len(w.batch)))
-	fates, err := w.publisher.publish(ctx, w.batch)
-	now := w.run.engine.now()
-	if record(w.roundTrip, now-sent); err != nil && ctx.Err() == nil {
+	results, err := w.publisher.Publish(ctx, w.batch)
+	now := w.run.clients.now()
+	if account.Record(w.roundTrip, now-sent); err != nil && ctx.Err() == nil {
 		w.ended = now
 	}
-	for k, f := range fates {
+	for k, f := range results {
 		switch f {
-		case fateUnheard:
+		case publish.Unheard:
 			w.unheard++
 			fallthrough
-		case fateTaken:
+		case publish.Taken:
 			w.published++
 		default:
-			w.lapsed(w.stamps[k], f)
+			w.notExpected(w.stamps[k], f)
 		}
 	}
-	w.run.expected.Store(w.before.delivered + w.expected)
+	w.run.expected.Store(w.before.Delivered + w.expected)
 	return err
 }
 
-// lapsed takes a message that Redis may not have off what is expected.
-func (w *publishing) lapsed(s Stamp, f fate) {
+// notExpected takes a message that Redis may not have off the expected ones.
+func (w *publishing) notExpected(s account.Stamp, f publish.Result) {
 	w.expected -= uint64(w.listeners[s.Channel])
 	w.expectedMoved -= uint64(w.moved[s.Channel])
-	w.lapses = append(w.lapses, lapse{s.Channel, s.Seq, f == fateUnknown})
+	w.lapses = append(w.lapses, account.Lapse{Channel: s.Channel, Seq: s.Seq, Unknown: f == publish.Unknown})
 	switch f {
-	case fateRefused:
+	case publish.Refused:
 		w.refused++
-	case fateUnsent:
+	case publish.Unsent:
 		w.unsent++
 	default:
 		w.unknown++
 		w.expectedUnknown += uint64(w.listeners[s.Channel])
-	}
-}
-
-// sleep waits on the run's clock.
-func (e *engine) sleep(ctx context.Context, d time.Duration) error { return e.sleepOr(ctx, d, nil) }
-
-// sleepOr waits no longer than until stop is closed.
-func (e *engine) sleepOr(ctx context.Context, d time.Duration, stop <-chan struct{}) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-stop:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-e.dead:
-		return e.fault
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 func TestReport(t *testing.T) {
@@ -41,35 +43,41 @@ func TestReport(t *testing.T) {
 	if err := r.WriteJSON(&text); err != nil {
 		t.Fatal(err)
 	}
-	var back Result
+	var back result.Result
 	d := json.NewDecoder(&text)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&back); err != nil {
 		t.Fatal(err)
 	}
-	if back.Schema != Schema || back.Counters != r.Counters || back.Fanout.Missing != 3 || back.Losses["closed 4002: slow"] != 1 {
+	if back.Schema != result.Schema || back.Counters != r.Counters || back.Fanout.Missing != 3 || back.Losses["closed 4002: slow"] != 1 {
 		t.Errorf("read back %+v", back)
 	}
 }
 
-func TestProgress(t *testing.T) {
-	sample := Sample{Seconds: 3, Phase: PhasePublish, Open: 90, Failed: 10, Lost: 2, Published: 5, Delivered: 400, Expected: 450,
-		DeliveredPS: 200, Due: Latency{Count: 1, P50: 1.5e6, P99: 2e8, Max: 12e9}, Server: &ProcessSample{RSS: 50 << 20}, ServerCPU: 0.5, SelfCPU: 0.25}
-	const want = "    3s publish  clients 90/100 failed 10 lost 2  published 5  delivered 400/450 (200/s)  p50 1.5 ms p99 200 ms max 12.0 s  server 50.0 MiB 50 % CPU  self 25 %"
-	var plain, rewritten bytes.Buffer
-	p := NewProgress(&plain, false, 100)
-	p.Show(sample)
-	p.Done()
-	if plain.String() != want+"\n" {
-		t.Errorf("got  %q\nwant %q", plain.String(), want)
+// Where no client came up there is nothing that a client costs.
+func TestTableWithoutClients(t *testing.T) {
+	s := newScripted()
+	s.refuse = func(int) int { return 404 }
+	c := s.start(t, 5, 5)
+	c.PID = os.Getpid()
+	r, err := fanout.with(t.Context(), c, Options{}, s)
+	if err != nil {
+		t.Fatal(err)
 	}
-	p = NewProgress(&rewritten, true, 100)
-	p.Show(sample)
-	short := Sample{Phase: PhaseHold, Open: 100}
-	p.Show(short)
-	p.Done()
-	if got := rewritten.String(); strings.Count(got, "\r") != 2 || strings.Count(got, "\n") != 1 || len(strings.Split(got, "\r")[2]) != len(want)+1 {
-		t.Errorf("got %q", got)
+	var table bytes.Buffer
+	if err := r.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	text := table.String()
+	for _, never := range []string{"0 B per connection", "0 B, of it", "0.0 us", "NaN", "Inf"} {
+		if strings.Contains(text, never) {
+			t.Errorf("the table has %q:\n%s", never, text)
+		}
+	}
+	for _, want := range []string{"RSS per connection           not measured", "CPU per handshake            not measured"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
 	}
 }
 
@@ -97,30 +105,3 @@ func TestEffort(t *testing.T) {
 }
 
 func inSeconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-// Where no client came up there is nothing that a client costs.
-func TestTableWithoutClients(t *testing.T) {
-	s := newScripted()
-	s.refuse = func(int) int { return 404 }
-	c := s.start(t, 5, 5)
-	c.PID = os.Getpid()
-	r, err := fanout(t.Context(), c, Options{}, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var table bytes.Buffer
-	if err := r.WriteTable(&table); err != nil {
-		t.Fatal(err)
-	}
-	text := table.String()
-	for _, never := range []string{"0 B per connection", "0 B, of it", "0.0 us", "NaN", "Inf"} {
-		if strings.Contains(text, never) {
-			t.Errorf("the table has %q:\n%s", never, text)
-		}
-	}
-	for _, want := range []string{"RSS per connection           not measured", "CPU per handshake            not measured"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %q in\n%s", want, text)
-		}
-	}
-}

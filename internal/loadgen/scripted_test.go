@@ -8,13 +8,23 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	gorilla "github.com/gorilla/websocket"
+	"go.uber.org/goleak"
+
+	"github.com/pushgate/pushgate/internal/loadgen/agent"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // fault is what the scripted server does with one message for one subscriber.
@@ -36,23 +46,23 @@ type scripted struct {
 	*httptest.Server
 
 	// Set before the run
-	faults   func(subscriber, n int) fault // n counts a subscriber's messages from 1
-	stall    func(n int) time.Duration     // before the n-th message goes out, from 1
-	onlyAck  int                           // confirm no more than this many channels of a client; -1: all
-	refuse   func(client int) int          // HTTP status for the client, 0 to serve it
-	secure   bool                          // speak TLS
-	dribble  bool                          // one byte a write, in fragments with a ping between
-	chunkSSE bool                          // the event stream in the chunked coding
-	rewind   int                           // replay so many messages from before the position
-	badToken bool                          // close WebSockets with 4001
-	unheard  bool                          // say that nobody listens
-	mishap   func(n int) (fate, bool)      // of the n-th message, from 1; true: it gets lost
-	patience time.Duration                 // cut a WebSocket client that takes no message for so long; 0: wait
+	faults   func(subscriber, n int) fault      // n counts a subscriber's messages from 1
+	stall    func(n int) time.Duration          // before the n-th message goes out, from 1
+	onlyAck  int                                // confirm no more than this many channels of a client; -1: all
+	refuse   func(client int) int               // HTTP status for the client, 0 to serve it
+	secure   bool                               // speak TLS
+	dribble  bool                               // one byte a write, in fragments with a ping between
+	chunkSSE bool                               // the event stream in the chunked coding
+	rewind   int                                // replay so many messages from before the position
+	badToken bool                               // close WebSockets with 4001
+	unheard  bool                               // say that nobody listens
+	mishap   func(n int) (publish.Result, bool) // of the n-th message, from 1; true: it gets lost
+	patience time.Duration                      // cut a WebSocket client that takes no message for so long; 0: wait
 
 	sent int // owned by the publishing goroutine
 
 	// publish sends, the goroutine of dispatch receives, stop closes
-	queue chan publication
+	queue chan publish.Message
 	done  chan struct{}
 
 	// Guarded by mu
@@ -62,7 +72,7 @@ type scripted struct {
 	clients  int
 	putOff   int // tell so many clients by a stream that ends, or close code 1013, to come later
 	subs     []*subscriber
-	log      []publication // for poll
+	log      []publish.Message // for poll
 	messages int
 	pongs    int
 	resumed  int // subscriptions that came with a position
@@ -80,7 +90,7 @@ type subscriber struct {
 }
 
 func newScripted() *scripted {
-	s := &scripted{onlyAck: -1, chunkSSE: true, queue: make(chan publication, 10000), done: make(chan struct{})}
+	s := &scripted{onlyAck: -1, chunkSSE: true, queue: make(chan publish.Message, 10000), done: make(chan struct{})}
 	s.changed = sync.NewCond(&s.mu)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/ws", s.ws)
@@ -98,30 +108,30 @@ func (s *scripted) stop() {
 	s.changed.Broadcast()
 	s.mu.Unlock()
 	s.CloseClientConnections()
-	s.Close()
+	s.Server.Close()
 }
 
-func (s *scripted) close() error { return nil }
-func (s *scripted) via() string  { return "Redis" }
+func (s *scripted) Close() error { return nil }
+func (s *scripted) Via() string  { return "Redis" }
 
-func (s *scripted) publish(_ context.Context, batch []publication) (fates []fate, err error) {
+func (s *scripted) Publish(_ context.Context, batch []publish.Message) (results []publish.Result, err error) {
 	for _, m := range batch {
-		m.payload = append([]byte(nil), m.payload...)
-		f, lost := fateTaken, false
+		m.Payload = append([]byte(nil), m.Payload...)
+		f, lost := publish.Taken, false
 		if s.unheard {
-			f = fateUnheard
+			f = publish.Unheard
 		}
 		if s.mishap != nil {
 			s.sent++
-			if f, lost = s.mishap(s.sent); f != fateTaken {
+			if f, lost = s.mishap(s.sent); f != publish.Taken {
 				err = errors.New("redis: mishap")
 			}
 		}
-		if fates = append(fates, f); !lost {
+		if results = append(results, f); !lost {
 			s.queue <- m
 		}
 	}
-	return fates, err
+	return results, err
 }
 
 // dispatch delivers in the order of publishing.
@@ -138,7 +148,7 @@ func (s *scripted) dispatch() {
 		s.changed.Broadcast()
 		text := envelope(m, n)
 		for i, sub := range s.subs {
-			if sub.channel == m.channel && !sub.gone {
+			if sub.channel == m.Channel && !sub.gone {
 				s.deliver(sub, i, text)
 			}
 		}
@@ -146,8 +156,8 @@ func (s *scripted) dispatch() {
 	}
 }
 
-func envelope(m publication, n int) []byte {
-	return fmt.Appendf(nil, `{"type":"message","channel":%q,"id":"~n-%d","user":"a \"user\"","data":%s}`, m.channel, n, m.payload)
+func envelope(m publish.Message, n int) []byte {
+	return fmt.Appendf(nil, `{"type":"message","channel":%q,"id":"~n-%d","user":"a \"user\"","data":%s}`, m.Channel, n, m.Payload)
 }
 
 // deliver plays the script for one message and one subscriber, under mu.
@@ -241,7 +251,7 @@ func (s *scripted) replay(channel, since string, send func([]byte)) {
 	}
 	s.resumed++
 	for i := max(from-s.rewind, 0); i < len(s.log); i++ {
-		if s.log[i].channel == channel {
+		if s.log[i].Channel == channel {
 			send(envelope(s.log[i], i+1))
 		}
 	}
@@ -416,7 +426,7 @@ func (s *scripted) poll(w http.ResponseWriter, r *http.Request) {
 		var found []string
 		for i := from; i < len(s.log); i++ {
 			m := s.log[i]
-			if !strings.Contains(channels, ","+m.channel+",") {
+			if !strings.Contains(channels, ","+m.Channel+",") {
 				continue
 			}
 			what := deliver
@@ -444,7 +454,7 @@ func (s *scripted) poll(w http.ResponseWriter, r *http.Request) {
 
 // start starts the server, which nothing may be set of any more, and returns
 // a Config for a run against it.
-func (s *scripted) start(t *testing.T, clients, messages int) Config {
+func (s *scripted) start(t *testing.T, clients, messages int) plan.Config {
 	if s.secure {
 		s.StartTLS()
 	} else {
@@ -452,7 +462,7 @@ func (s *scripted) start(t *testing.T, clients, messages int) Config {
 	}
 	go s.dispatch()
 	t.Cleanup(s.stop)
-	c := DefaultConfig()
+	c := plan.DefaultConfig()
 	c.URL = s.URL
 	c.Connections, c.InFlight = clients, 10
 	c.Messages, c.Rate = messages, 2000
@@ -463,9 +473,9 @@ func (s *scripted) start(t *testing.T, clients, messages int) Config {
 }
 
 // mustFanout runs fanout and returns its result.
-func mustFanout(t *testing.T, s *scripted, c Config) *Result {
+func mustFanout(t *testing.T, s *scripted, c plan.Config) *result.Result {
 	t.Helper()
-	r, err := fanout(t.Context(), c, Options{}, s)
+	r, err := fanout.with(t.Context(), c, Options{}, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -473,4 +483,67 @@ func mustFanout(t *testing.T, s *scripted, c Config) *Result {
 		t.Fatalf("nothing was published: %q", r.Failed)
 	}
 	return r
+}
+
+// serverVariable names the address at which the test binary is a gateway
+// instead, for scenarios that restart one.
+const serverVariable = "LOADGEN_TEST_SERVER"
+
+// skewVariable is how far an agent's clock is ahead.
+const skewVariable = "LOADGEN_TEST_SKEW"
+
+func TestMain(m *testing.M) {
+	if addr := os.Getenv(serverVariable); addr != "" {
+		os.Exit(serve(addr))
+	}
+	// As a process that holds clients for --agents and --agent.
+	if len(os.Args) == 2 && os.Args[1] == "agent" {
+		skew, _ := time.ParseDuration(os.Getenv(skewVariable))
+		if err := agent.Serve(context.Background(), os.Stdin, os.Stdout, skew); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+const testRun = "1f2e3d4c"
+
+func mustSLOs(t *testing.T, texts ...string) []SLO {
+	t.Helper()
+	slos, err := ParseSLOs(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slos
+}
+
+// keyFile writes a file for --jwt-key.
+func keyFile(t *testing.T, data []byte) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// serve runs the scripted server until SIGTERM.
+func serve(addr string) int {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	s := newScripted()
+	s.Listener.Close()
+	s.Listener = ln
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM)
+	s.Start()
+	go s.dispatch()
+	<-ended
+	s.stop()
+	return 0
 }

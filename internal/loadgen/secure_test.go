@@ -12,11 +12,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
 // startSecure starts a server that speaks TLS, and returns a Config for a run
 // that trusts its certificate, which is for 127.0.0.1 and example.com.
-func startSecure(t *testing.T, s *scripted, clients, messages int) Config {
+func startSecure(t *testing.T, s *scripted, clients, messages int) plan.Config {
 	t.Helper()
 	s.secure = true
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -33,14 +36,14 @@ func startSecure(t *testing.T, s *scripted, clients, messages int) Config {
 // All transports work over TLS as they do without, whatever its version and
 // however its records are cut, and from other processes.
 func TestSecure(t *testing.T) {
-	for _, transport := range []Transport{WebSocket, SSE, Poll} {
+	for _, transport := range []plan.Transport{plan.WebSocket, plan.SSE, plan.Poll} {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			for _, agents := range []int{0, 2} {
 				t.Run(fmt.Sprintf("%s, %s, %d agents", transport, tls.VersionName(version), agents), func(t *testing.T) {
 					t.Parallel()
 					s := newScripted()
 					s.TLS = &tls.Config{MaxVersion: version}
-					s.dribble = transport == WebSocket
+					s.dribble = transport == plan.WebSocket
 					c := startSecure(t, s, 16, 20)
 					c.Transport, c.Agents, c.Loops = transport, agents, 2
 					r := mustFanout(t, s, c)
@@ -59,7 +62,7 @@ func TestSecureStorm(t *testing.T) {
 	s := newScripted()
 	c := startSecure(t, s, 20, 1)
 	c.Share, c.Before, c.After, c.Rate = 0.5, 50*time.Millisecond, 50*time.Millisecond, 0
-	r, err := storm(t.Context(), c, Options{}, nil)
+	r, err := storm.with(t.Context(), c, Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,16 +74,16 @@ func TestSecureStorm(t *testing.T) {
 // What is wrong with a server's TLS is told by name, with what to change.
 func TestSecureRefused(t *testing.T) {
 	tests := map[string]struct {
-		change func(c *Config)
-		want   Reason
+		change func(c *plan.Config)
+		want   account.Reason
 	}{
-		"trusted":       {func(c *Config) {}, ""},
-		"unknown":       {func(c *Config) { c.CA = "" }, ReasonIssuer},
-		"insecure":      {func(c *Config) { c.CA, c.Insecure = "", true }, ""},
-		"another name":  {func(c *Config) { c.URL = strings.Replace(c.URL, "127.0.0.1", "localhost", 1) }, ReasonName},
-		"name by Host":  {func(c *Config) { c.Headers = []string{"Host: example.com:443"} }, ""},
-		"other by Host": {func(c *Config) { c.Headers = []string{"Host: push.example"} }, ReasonName},
-		"wss":           {func(c *Config) { c.URL = strings.Replace(c.URL, "https", "wss", 1) }, ""},
+		"trusted":       {func(c *plan.Config) {}, ""},
+		"unknown":       {func(c *plan.Config) { c.CA = "" }, account.ReasonIssuer},
+		"insecure":      {func(c *plan.Config) { c.CA, c.Insecure = "", true }, ""},
+		"another name":  {func(c *plan.Config) { c.URL = strings.Replace(c.URL, "127.0.0.1", "localhost", 1) }, account.ReasonName},
+		"name by Host":  {func(c *plan.Config) { c.Headers = []string{"Host: example.com:443"} }, ""},
+		"other by Host": {func(c *plan.Config) { c.Headers = []string{"Host: push.example"} }, account.ReasonName},
+		"wss":           {func(c *plan.Config) { c.URL = strings.Replace(c.URL, "https", "wss", 1) }, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -105,8 +108,8 @@ func TestSecureRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Failures[ReasonNotTLS] == 0 {
-			t.Errorf("failures %v, want %q", r.Failures, ReasonNotTLS)
+		if r.Failures[account.ReasonNotTLS] == 0 {
+			t.Errorf("failures %v, want %q", r.Failures, account.ReasonNotTLS)
 		}
 	})
 }
@@ -134,7 +137,7 @@ func TestSecureUnfinished(t *testing.T) {
 				}
 			}
 		}()
-		c := DefaultConfig()
+		c := plan.DefaultConfig()
 		c.URL, c.Insecure, c.Connections, c.Timeout = "wss://"+ln.Addr().String(), true, 5, time.Second
 		r, err := Idle(t.Context(), c, Options{})
 		ln.Close()
@@ -142,7 +145,7 @@ func TestSecureUnfinished(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[bool]Reason{true: ReasonTimeout, false: ReasonEarly}[stays]
+		want := map[bool]account.Reason{true: account.ReasonTimeout, false: account.ReasonEarly}[stays]
 		if r.Failures[want] != 5 {
 			t.Errorf("failures %v, want %q", r.Failures, want)
 		}

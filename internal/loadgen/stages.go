@@ -1,111 +1,116 @@
 package loadgen
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"strings"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
-// Stage is one step of a load over time: a ramp to a number of clients, or a
-// time for which the number stays.
-type Stage struct {
-	Target int           // clients at the end of a ramp
-	Rate   float64       // connects or closes per second; 0: as fast as it goes
-	Hold   time.Duration // more than 0: no ramp
+// stages runs the load over time. With a publisher, messages are published
+// during the holds and accounted for hold by hold.
+func (r *run) stages(ctx context.Context, p publish.Publisher) {
+	res := r.result
+	r.watchServer()
+	top := false
+	for _, s := range r.plan.StageList {
+		if ctx.Err() != nil || len(res.Steps) > 0 && r.clients.Totals().Up == 0 && s.Hold > 0 {
+			break
+		}
+		res.Steps = append(res.Steps, r.step(ctx, s, p))
+		if !top && s.Hold == 0 && s.Target == r.plan.Connections {
+			top = true
+			r.bookConnected(r.clients.Totals().Open)
+		}
+	}
+	r.joinHolds()
+	c := &res.Connect
+	for _, x := range res.Steps {
+		if x.Handshake.Count > 0 {
+			c.Seconds += x.Seconds
+			c.Effort.Add(x.Effort)
+		}
+	}
+	l := r.clients.latencies()
+	c.Handshake, c.HandshakeDue, c.Ready = l[account.OfHandshake], l[account.OfHandshakeDue], l[account.OfReady]
+	for _, x := range res.Steps {
+		c.Late += x.Late
+	}
+	c.PerSecond = result.PerSecond(float64(l[account.OfHandshake].Count), c.Seconds)
+	if n := len(res.Steps); n < len(r.plan.StageList) && !res.Interrupted {
+		r.fail("stopped before stage %d of %d, %s: no client is left", n+1, len(r.plan.StageList), r.plan.StageList[n])
+	}
 }
 
-// maxStages keeps a mistyped list from becoming a run without an end.
-const maxStages = 1000
-
-// ParseStages reads a list such as
-//
-//	0->10k@500/s, hold 60s, ->0@1k/s
-//
-// A ramp may name where it starts, which must then be where the one before
-// ended; without a rate it goes as fast as the handshakes at the same time
-// allow.
-func ParseStages(text string) ([]Stage, error) {
-	var all []Stage
-	at := 0
-	for part := range strings.SplitSeq(text, ",") {
-		part = strings.TrimSpace(part)
-		s, err := parseStage(part, at)
-		if err != nil {
-			return nil, fmt.Errorf("%q: %w", part, err)
-		}
-		if s.Hold == 0 {
-			at = s.Target
-		} else if len(all) == 0 {
-			return nil, fmt.Errorf("%q: there is nobody to hold yet; begin with a ramp such as 0->1000@500/s", part)
-		}
-		if all = append(all, s); len(all) > maxStages {
-			return nil, fmt.Errorf("more than %d stages", maxStages)
+// joinHolds makes one account of the messages of all holds: a limit that one of
+// them misses is missed.
+func (r *run) joinHolds() {
+	var all *result.Sent
+	for _, x := range r.result.Steps {
+		switch {
+		case x.Fanout == nil:
+		case all == nil:
+			first := *x.Fanout
+			all = &first
+		default:
+			all.Add(x.Fanout)
 		}
 	}
-	if peak(all) == 0 {
-		return nil, errors.New("no stage has clients")
+	if all != nil {
+		l := r.clients.latencies()
+		all.Due, all.Real, all.Publish = l[account.OfDelivery], l[account.OfSent], account.Summarize(r.roundTrips)
+		r.bookPublishing(all)
 	}
-	return all, nil
+	r.result.Fanout = all
 }
 
-func parseStage(part string, at int) (Stage, error) {
-	if word, rest, ok := strings.Cut(part, " "); ok && word == "hold" {
-		d, err := time.ParseDuration(strings.TrimSpace(rest))
-		if err != nil || d <= 0 {
-			return Stage{}, errors.New("want a time such as hold 60s")
-		}
-		return Stage{Target: at, Hold: d}, nil
-	}
-	from, to, ok := strings.Cut(part, "->")
-	if !ok {
-		return Stage{}, errors.New("want a ramp such as 0->10k@500/s, or hold 60s")
-	}
-	if from = strings.TrimSpace(from); from != "" {
-		if n, err := ParseCount(from); err != nil {
-			return Stage{}, err
-		} else if n != at {
-			return Stage{}, fmt.Errorf("starts at %s, but there are %d clients by then", from, at)
-		}
-	}
-	target, rate, paced := strings.Cut(to, "@")
-	n, err := ParseCount(strings.TrimSpace(target))
-	if err != nil {
-		return Stage{}, err
-	}
-	if n > maxConnections {
-		return Stage{}, fmt.Errorf("%d clients, want at most %d", n, maxConnections)
-	}
-	s := Stage{Target: n}
-	if s.Target == at {
-		return Stage{}, fmt.Errorf("there are %d clients already; hold TIME keeps them", at)
-	}
-	if paced {
-		rate = strings.TrimSpace(rate)
-		if s.Rate, err = ParseRate(rate); err != nil {
-			return Stage{}, err
-		}
-		if !strings.HasSuffix(rate, "/s") || s.Rate <= 0 || s.Rate > 1e7 {
-			return Stage{}, errors.New("want a rate such as @500/s")
-		}
-	}
-	return s, nil
-}
-
-// peak is the highest number of clients.
-func peak(stages []Stage) (most int) {
-	for _, s := range stages {
-		most = max(most, s.Target)
-	}
-	return most
-}
-
-func (s Stage) String() string {
+func (r *run) step(ctx context.Context, s plan.Stage, p publish.Publisher) result.Step {
+	x := result.Step{Stage: s.String()}
+	from, serverFrom := r.effort(), r.sampleServer()
+	before, _ := r.clients.collect()
+	r.clients.takePhase()
+	ready := r.clients.Totals().Up
 	switch {
-	case s.Hold > 0:
-		return fmt.Sprintf("hold %v", s.Hold)
-	case s.Rate > 0:
-		return fmt.Sprintf("->%d@%s/s", s.Target, FormatQuantity(s.Rate))
+	case s.Hold == 0:
+		r.begin(result.PhaseConnect)
+		r.note("in stage "+x.Stage, r.clients.ramp(ctx, s.Target, s.Rate))
+	case p != nil && r.plan.Rate > 0:
+		x.Fanout = r.window(ctx, p, load{during: func(ctx context.Context) { r.holdFor(ctx, s.Hold) }})
+	default:
+		r.begin(result.PhaseHold)
+		r.holdFor(ctx, s.Hold)
 	}
-	return fmt.Sprintf("->%d", s.Target)
+	x.Effort = r.effort().since(from)
+	x.Seconds = x.Effort.Seconds
+	x.Server = r.sampleServer()
+	if cpu, ok := x.Server.CPUSince(serverFrom); ok {
+		x.CPU = result.PerSecond(cpu, x.Seconds)
+	}
+	after, _ := r.clients.collect()
+	c := after.Counters
+	c.Subtract(&before.Counters)
+	x.Clients = r.clients.Totals().Up
+	x.Failed, x.Lost, x.Late, x.Pings = c.Failed+c.Retried, c.Lost, c.LateConnects, c.Pings
+	if s.Hold == 0 {
+		l := r.clients.takePhase()
+		x.Handshake, x.HandshakeDue = l[account.OfHandshake], l[account.OfHandshakeDue]
+		x.Changed = c.Ready + c.Closed
+		x.PerSecond = result.PerSecond(float64(x.Changed), x.Seconds)
+		if missing := int64(s.Target) - x.Clients; missing > 0 && x.Clients >= ready && !r.result.Interrupted {
+			r.fail("stage %s: %d clients are not ready", x.Stage, missing)
+			r.hints(after.Tallies[account.Failures], after.Tallies[account.Retries])
+		}
+		r.warnLate(fmt.Sprintf("of stage %s ", x.Stage), x.Late)
+		if x.Effort.Bound && x.Seconds > 0.5 {
+			r.warn("CLIENT-BOUND in stage %s: loadgen was at its own limit; the server can do better than these figures say", x.Stage)
+		}
+	}
+	return x
 }
+
+// holdFor lets time pass.
+func (r *run) holdFor(ctx context.Context, d time.Duration) { r.note("holding", r.pause(ctx, d)) }

@@ -9,11 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // stormConfig is quick: the clients are back at once.
-func stormConfig(t *testing.T, s *scripted, clients int) Config {
+func stormConfig(t *testing.T, s *scripted, clients int) plan.Config {
 	c := s.start(t, clients, 1)
 	c.Share, c.Rate = 0.5, 200
 	c.Before, c.After, c.GiveUp = 100*time.Millisecond, 100*time.Millisecond, 10*time.Second
@@ -21,13 +24,13 @@ func stormConfig(t *testing.T, s *scripted, clients int) Config {
 	return c
 }
 
-func mustStorm(t *testing.T, s *scripted, c Config) *Result {
+func mustStorm(t *testing.T, s *scripted, c plan.Config) *result.Result {
 	t.Helper()
-	var p publisher
+	var p publish.Publisher
 	if c.Rate > 0 {
 		p = s
 	}
-	r, err := storm(t.Context(), c, Options{}, p)
+	r, err := storm.with(t.Context(), c, Options{}, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,12 +67,12 @@ func TestStormCut(t *testing.T) {
 // Clients that come back with their positions miss nothing and get nothing
 // twice, over every transport.
 func TestStormResume(t *testing.T) {
-	for _, transport := range []Transport{WebSocket, SSE, Poll} {
+	for _, transport := range []plan.Transport{plan.WebSocket, plan.SSE, plan.Poll} {
 		t.Run(string(transport), func(t *testing.T) {
 			s := newScripted()
 			c := stormConfig(t, s, 8)
 			c.Transport, c.Resume, c.Backoff, c.BackoffMost = transport, true, 200*time.Millisecond, 200*time.Millisecond
-			if transport == WebSocket {
+			if transport == plan.WebSocket {
 				c.Channels = "news,room.%d{2}"
 			}
 			r := mustStorm(t, s, c)
@@ -79,7 +82,7 @@ func TestStormResume(t *testing.T) {
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			if want := map[Transport]int{WebSocket: 8, SSE: 4, Poll: 0}[transport]; s.resumed != want {
+			if want := map[plan.Transport]int{plan.WebSocket: 8, plan.SSE: 4, plan.Poll: 0}[transport]; s.resumed != want {
 				t.Errorf("%d subscriptions were resumed, want %d", s.resumed, want)
 			}
 		})
@@ -90,7 +93,7 @@ func TestStormResume(t *testing.T) {
 // design, and no fault. Over WebSocket it would be one.
 func TestStormReplayed(t *testing.T) {
 	t.Parallel()
-	for transport, good := range map[Transport]bool{SSE: true, WebSocket: false} {
+	for transport, good := range map[plan.Transport]bool{plan.SSE: true, plan.WebSocket: false} {
 		s := newScripted()
 		s.rewind = 1000
 		c := stormConfig(t, s, 8)
@@ -151,7 +154,7 @@ func TestStormRefused(t *testing.T) {
 	c = stormConfig(t, s, 10)
 	c.GiveUp = time.Second
 	r = mustStorm(t, s, c)
-	if x := r.Storm; r.Good() || x.Returned != 3 || x.Back50 <= 0 || x.Back95 != never || x.Back100 != never {
+	if x := r.Storm; r.Good() || x.Returned != 3 || x.Back50 <= 0 || x.Back95 != result.Never || x.Back100 != result.Never {
 		t.Errorf("%+v: %q", x, r.Failed)
 	}
 	if text := strings.Join(r.Failed, "\n"); !strings.Contains(text, "only 3 of 5 clients were back after 1s (--give-up)") || !strings.Contains(text, "limits.connections") {
@@ -168,8 +171,8 @@ func freeAddress(t *testing.T) string {
 	return addr
 }
 
-func restartConfig(t *testing.T) Config {
-	c := DefaultConfig()
+func restartConfig(t *testing.T) plan.Config {
+	c := plan.DefaultConfig()
 	addr := freeAddress(t)
 	c.URL = "ws://" + addr
 	c.ServerCmd = fmt.Sprintf("env %s=%s %s", serverVariable, addr, os.Args[0])
@@ -228,14 +231,14 @@ func TestStormRestartVariable(t *testing.T) {
 
 func TestStormBadServer(t *testing.T) {
 	tests := map[string]struct {
-		change func(c *Config)
+		change func(c *plan.Config)
 		want   string
 		usage  bool
 	}{
-		"not found":       {func(c *Config) { c.ServerCmd = "/no/such/gateway" }, "it ended at once", false},
-		"ends with words": {func(c *Config) { c.ServerCmd = "sh -c 'echo wrong key; exit 3'" }, "wrong key", false},
-		"wrong port":      {func(c *Config) { c.ServerCmd, c.Timeout = "sleep 60", 200*time.Millisecond }, "nothing listens on", false},
-		"taken": {func(c *Config) {
+		"not found":       {func(c *plan.Config) { c.ServerCmd = "/no/such/gateway" }, "it ended", false},
+		"ends with words": {func(c *plan.Config) { c.ServerCmd = "sh -c 'echo wrong key; exit 3'" }, "wrong key", false},
+		"wrong port":      {func(c *plan.Config) { c.ServerCmd, c.Timeout = "sleep 60", 200*time.Millisecond }, "nothing listens on", false},
+		"taken": {func(c *plan.Config) {
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -243,10 +246,10 @@ func TestStormBadServer(t *testing.T) {
 			t.Cleanup(func() { ln.Close() })
 			c.URL = "ws://" + ln.Addr().String()
 		}, "something listens on", true},
-		"elsewhere":    {func(c *Config) { c.URL, c.AllowRemote = "ws://192.0.2.1", true }, "starts a gateway on this host", true},
-		"nobody":       {func(c *Config) { c.ServerCmd = "" }, "--share 0: nobody would be cut", true},
-		"no pause":     {func(c *Config) { c.Backoff = 0 }, "--backoff 0s: want more than 0", true},
-		"other signal": {func(c *Config) { c.ServerSignal = "HUP" }, "--server-signal HUP: not allowed", true},
+		"elsewhere":    {func(c *plan.Config) { c.URL, c.AllowRemote = "ws://192.0.2.1", true }, "starts a gateway on this host", true},
+		"nobody":       {func(c *plan.Config) { c.ServerCmd = "" }, "--share 0: nobody would be cut", true},
+		"no pause":     {func(c *plan.Config) { c.Backoff = 0 }, "--backoff 0s: want more than 0", true},
+		"other signal": {func(c *plan.Config) { c.ServerSignal = "HUP" }, "--server-signal HUP: not allowed", true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -256,7 +259,7 @@ func TestStormBadServer(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v, want %q", err, tt.want)
 			}
-			if usage := (*UsageError)(nil); errors.As(err, &usage) != tt.usage {
+			if usage := (*plan.UsageError)(nil); errors.As(err, &usage) != tt.usage {
 				t.Errorf("%v: a usage error is %v, want %v", err, !tt.usage, tt.usage)
 			}
 		})

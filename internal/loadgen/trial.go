@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
 )
 
 const (
-	// trialWait is how long messages for trial are tried without any that comes.
+	// trialWait is how long trial messages are sent without any that comes.
 	trialWait = 10 * time.Second
 	// trialAgain is how long a subscription may take before they are repeated.
 	trialAgain = time.Second
@@ -19,14 +22,15 @@ const (
 // client is subscribed: a message from before would be missing by no fault of the
 // server. A trial also shows at once when messages come to nobody. Its own have
 // number 0 and are not counted.
-func (r *run) trial(ctx context.Context, w *publishing) error {
+func (w *publishing) trial(ctx context.Context) error {
+	r := w.run
 	var want int64
 	for _, n := range w.listeners {
 		want += int64(n)
 	}
-	per := int64(r.plan.channels.PerClient())
-	all := func(t totals) bool { return t.heard >= min(want, t.up*per) } // some may be lost
-	if all(r.engine.totals()) {
+	per := int64(r.plan.ChannelSet.PerClient())
+	all := func(t account.Totals) bool { return t.Heard >= min(want, t.Up*per) } // some may be lost
+	if all(r.clients.Totals()) {
 		return nil
 	}
 	best, until := int64(0), time.Now().Add(trialWait)
@@ -34,58 +38,35 @@ func (r *run) trial(ctx context.Context, w *publishing) error {
 		if err := w.try(ctx); err != nil {
 			return err
 		}
-		err := r.engine.wait(ctx, trialAgain, all)
+		err := r.clients.wait(ctx, trialAgain, all)
 		if err == nil || !errors.Is(err, errQuiet) {
 			return err
 		}
-		if t := r.engine.totals(); t.heard > best {
-			best, until = t.heard, time.Now().Add(trialWait)
+		if t := r.clients.Totals(); t.Heard > best {
+			best, until = t.Heard, time.Now().Add(trialWait)
 		}
 	}
-	t := r.engine.totals()
+	t := r.clients.Totals()
 	if best == 0 {
-		return fmt.Errorf("not one of %d subscriptions got a message that was published for a trial: does %s publish to the channels that --hello or --url subscribes to?", want, w.publisher.via())
+		return fmt.Errorf("not one of %d subscriptions got a message that was published for a trial: does %s publish to the channels that --hello or --url subscribes to?", want, w.publisher.Via())
 	}
-	r.warn("%d of %d subscriptions got none of the messages that were published for a trial: these clients may not be subscribed", want-t.heard, want)
+	r.warn("%d of %d subscriptions got none of the messages that were published for a trial: these clients may not be subscribed", want-t.Heard, want)
 	return nil
 }
 
-// try publishes a message for trial on each channel.
+// try publishes a trial message on each channel.
 func (w *publishing) try(ctx context.Context) error {
 	for _, ch := range w.channels {
-		s := Stamp{Channel: ch, Due: w.run.engine.now(), Sent: w.run.engine.now()}
+		s := account.Stamp{Channel: ch, Due: w.run.clients.now(), Sent: w.run.clients.now()}
 		k := len(w.batch)
-		w.payloads[k] = w.run.plan.appendMessage(w.payloads[k][:0], s)
-		w.batch = append(w.batch, publication{string(w.run.plan.channels.AppendName(nil, ch)), w.payloads[k]})
-		if len(w.batch) == publishBatch || ch == w.channels[len(w.channels)-1] {
-			_, err := w.publisher.publish(ctx, w.batch)
+		w.payloads[k] = w.run.plan.AppendMessage(w.payloads[k][:0], s)
+		w.batch = append(w.batch, publish.Message{Channel: string(w.run.plan.ChannelSet.AppendName(nil, ch)), Payload: w.payloads[k]})
+		if len(w.batch) == publish.PublishBatch || ch == w.channels[len(w.channels)-1] {
+			_, err := w.publisher.Publish(ctx, w.batch)
 			if w.batch = w.batch[:0]; err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// hear notes that a message for trial has come to a client of whom account is
-// kept.
-func (l *loop) hear(slot, sub uint32) {
-	if l.clients[slot].flags&counted != 0 && l.heard[sub/64]&(1<<(sub%64)) == 0 {
-		l.heard[sub/64] |= 1 << (sub % 64)
-		l.counters.Heard++
-	}
-}
-
-// unhear forgets that of a client that is no longer ready.
-func (l *loop) unhear(slot uint32) {
-	if len(l.heard) == 0 {
-		return
-	}
-	per := uint32(l.plan.channels.PerClient())
-	for sub := slot * per; sub < (slot+1)*per; sub++ {
-		if l.heard[sub/64]&(1<<(sub%64)) != 0 {
-			l.heard[sub/64] &^= 1 << (sub % 64)
-			l.counters.Heard--
-		}
-	}
 }

@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/client"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
-// load is what is published in a window.
+// load is the load of a window.
 type load struct {
 	// messages is how many; 0: at the rate for as long as during runs.
 	messages int
@@ -22,38 +27,38 @@ type load struct {
 // the last that came.
 const awayWait = 2 * time.Second
 
-// window publishes, waits for what is still on its way, and accounts for every
+// window publishes, waits for the messages under way, and accounts for every
 // message of every subscription. Nil: it could not begin, or nothing was to be
 // published.
-func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
-	r.enter(PhasePublish)
+func (r *run) window(ctx context.Context, p publish.Publisher, d load) *result.Sent {
+	r.begin(result.PhasePublish)
 	w, err := newPublishing(r, p, d.movers)
 	if err != nil {
 		r.note("counting subscribers", err)
 		return nil
 	}
 	if r.plan.Foreign {
-		if err := r.trial(ctx, w); err != nil {
+		if err := w.trial(ctx); err != nil {
 			r.note("publishing for a trial", err)
 			return nil
 		}
 	}
 	from, serverFrom := r.effort(), r.sampleServer()
-	before, _ := r.engine.collect()
-	r.engine.takePhase()
-	r.note("publishing", r.send(ctx, w, d))
+	before, _ := r.clients.collect()
+	r.clients.takePhase()
+	r.note("publishing", w.send(ctx, d))
 	if ctx.Err() == nil {
-		r.enter(PhaseWait)
-		r.awaitMessages(ctx, w)
+		r.begin(result.PhaseWait)
+		w.await(ctx)
 	}
 	effort := r.effort().since(from)
-	cpu, cpuKnown := r.sampleServer().cpuSince(serverFrom)
+	cpu, cpuKnown := r.sampleServer().CPUSince(serverFrom)
 	// Duplicates may trail behind the last message; they are no progress that
 	// could be waited for.
-	if err := r.engine.sleep(ctx, r.plan.Settle); err != nil {
+	if err := r.clients.sleep(ctx, r.plan.Settle, nil); err != nil {
 		r.note("looking for duplicates", err)
 	}
-	f := r.account(w, effort, &before.Counters)
+	f := w.account(effort, &before.Counters)
 	if cpuKnown && !r.restarted {
 		f.ServerCPU = &cpu
 	}
@@ -61,8 +66,8 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 	return f
 }
 
-// bookPublishing says what the server spent on messages.
-func (r *run) bookPublishing(f *Sent) {
+// bookPublishing books the server's CPU time for messages.
+func (r *run) bookPublishing(f *result.Sent) {
 	s := r.result.Server
 	if s == nil || f.Effort.Seconds <= 0 || f.ServerCPU == nil {
 		return
@@ -73,8 +78,8 @@ func (r *run) bookPublishing(f *Sent) {
 	}
 }
 
-// send publishes and runs what is to happen meanwhile.
-func (r *run) send(ctx context.Context, w *publishing, d load) error {
+// send publishes and runs the load's other part meanwhile.
+func (w *publishing) send(ctx context.Context, d load) error {
 	defer func() { w.settle(d.messages) }()
 	if d.during == nil {
 		return w.all(ctx, d.messages, nil)
@@ -82,34 +87,35 @@ func (r *run) send(ctx context.Context, w *publishing, d load) error {
 	stop, sent := make(chan struct{}), make(chan error, 1)
 	go func() { sent <- w.all(ctx, d.messages, stop) }()
 	d.during(ctx)
-	w.stopAt = r.engine.now()
+	w.stopAt = w.run.clients.now()
 	close(stop)
 	return <-sent
 }
 
-// awaitMessages waits for the messages that are still on their way.
-func (r *run) awaitMessages(ctx context.Context, w *publishing) {
+// await waits for the messages that are still on their way.
+func (w *publishing) await(ctx context.Context) {
 	// With nobody left nothing more can come.
-	err := r.engine.wait(ctx, r.plan.Timeout, func(t totals) bool { return t.nobody() || w.completeButMoved(t) })
+	err := w.run.clients.wait(ctx, w.run.plan.Timeout, func(t account.Totals) bool { return t.Nobody() || w.completeButMoved(t) })
 	if err == nil && w.expectedMoved > 0 {
-		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.nobody() || w.complete(t) })
+		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || w.complete(t) })
 	}
 	if err == nil && w.expectedUnknown > 0 {
 		// Those without an answer may stand for some that are still to come.
 		all := w.expected + w.expectedUnknown
-		err = r.engine.wait(ctx, min(awayWait, r.plan.Timeout), func(t totals) bool { return t.nobody() || t.delivered-w.before.delivered >= all })
+		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || t.Delivered-w.before.Delivered >= all })
 	}
 	if !errors.Is(err, errQuiet) {
-		r.note("waiting for the messages", err)
+		w.run.note("waiting for the messages", err)
 	}
 }
 
-// account compares what was published with what came.
-func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
+// account compares the published messages with those that came.
+func (w *publishing) account(e result.Effort, before *account.Counters) *result.Sent {
+	r := w.run
 	p := r.plan
-	f := &Sent{
+	f := &result.Sent{
 		Channels:      uint32(len(w.channels)),
-		Via:           w.publisher.via(),
+		Via:           w.publisher.Via(),
 		Size:          p.Size,
 		Durable:       p.Durable,
 		Rate:          p.Rate,
@@ -123,41 +129,42 @@ func (r *run) account(w *publishing, e Effort, before *Counters) *Sent {
 		FateUnknown:   w.unknown,
 		Expected:      w.expected,
 		ExpectedMoved: w.expectedMoved,
-		Publish:       summarize(w.roundTrip),
-		Completion:    summarize(w.completion),
+		Publish:       account.Summarize(w.roundTrip),
+		Completion:    account.Summarize(w.completion),
 		Effort:        e,
 	}
 	r.roundTrips.Merge(w.roundTrip)
 	if w.first > 0 {
-		f.sending = time.Duration(w.last - w.first).Seconds()
-		f.PerSecond = perSecond(float64(w.published), f.sending)
+		f.Sending = time.Duration(w.last - w.first).Seconds()
+		f.PerSecond = result.PerSecond(float64(w.published), f.Sending)
 	}
 	f.Unaudited = true
-	a, err := r.engine.audit(r.sequence, w.lapses)
+	told, err := r.clients.Execute(client.Command{Do: client.DoAudit, Sequence: r.sequence, Lapses: w.lapses})
 	if err != nil {
 		r.note("counting", err)
 		return f
 	}
-	// What came of the messages without an answer was published after all.
+	a := told.Audit
+	// Delivered messages without an answer were published after all.
 	f.UnknownMissing = a.Unknown
 	f.Expected += w.expectedUnknown - min(a.Unknown, w.expectedUnknown)
 	f.Missing, f.MissingMoved, f.MissingCut, f.Incomplete, f.Examples = a.Missing, a.Moved, a.Cut, a.Incomplete, a.Examples
-	snap, err := r.engine.collect()
+	snap, err := r.clients.collect()
 	if err != nil {
 		r.note("counting", err)
 		return f
 	}
 	f.Unaudited = false
 	c := snap.Counters
-	c.subtract(before)
+	c.Subtract(before)
 	f.Delivered, f.Duplicated, f.Replayed, f.Reordered = c.Delivered, c.Duplicated, c.Replayed, c.Reordered
-	l := r.engine.takePhase()
-	f.Due, f.Real = l.due, l.sent
+	l := r.clients.takePhase()
+	f.Due, f.Real = l[account.OfDelivery], l[account.OfSent]
 	r.phaseLatency = l
 	if w.first > 0 {
-		latest := r.engine.totals().latest
+		latest := r.clients.Totals().Latest
 		f.Seconds = time.Duration(max(latest, w.last) - w.first).Seconds()
-		f.DeliveredPS = perSecond(float64(f.Delivered), f.Seconds)
+		f.DeliveredPS = result.PerSecond(float64(f.Delivered), f.Seconds)
 	}
 	r.judge(f, c, a.Exact)
 	return f

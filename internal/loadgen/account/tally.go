@@ -1,0 +1,103 @@
+package account
+
+import (
+	"slices"
+	"strings"
+)
+
+// The tallies of a run.
+const (
+	Failures   = iota // clients that never were ready
+	Retries           // failed attempts to come back
+	Losses            // of ready clients
+	Errors            // error messages to ready clients
+	Deferrals         // answers that told a client to come later
+	Cuts              // connections that ended while a proxy was between
+	SlowLosses        // slow clients that ended
+	tallyKinds
+)
+
+// Tallies are all tallies of a loop, or the sums of several loops.
+type Tallies [tallyKinds]Tally
+
+// NewTallies returns empty tallies.
+func NewTallies() (t Tallies) {
+	for i := range t {
+		t[i] = make(Tally)
+	}
+	return t
+}
+
+func (t *Tallies) Merge(from *Tallies) {
+	for i := range t {
+		t[i].merge(from[i])
+	}
+}
+
+// Tally counts by reason. The server's texts can't make it grow without end.
+type Tally map[Reason]uint64
+
+func (t Tally) Add(r Reason, n uint64) {
+	if _, known := t[r]; !known && r.Words() && t.wordings(r.bare()) >= maxWordings {
+		r = r.bare()
+	}
+	if _, known := t[r]; !known && len(t) >= maxReasonVarieties {
+		r = "other"
+	}
+	t[r] += n
+}
+
+// wordings counts the ways in which the server has put a reason.
+func (t Tally) wordings(bare Reason) (n int) {
+	for r := range t {
+		if r != bare && r.bare() == bare {
+			n++
+		}
+	}
+	return n
+}
+
+func (t Tally) merge(from Tally) {
+	for r, n := range from {
+		t.Add(r, n)
+	}
+}
+
+// Merged sums up tallies into a new one.
+func Merged(of ...Tally) Tally {
+	all := make(Tally)
+	for _, t := range of {
+		all.merge(t)
+	}
+	return all
+}
+
+// Closes leaves the reasons that a gateway gave: why a client's connection
+// broke says something else once it was ready.
+func (t Tally) Closes() Tally {
+	all := make(Tally)
+	for why, n := range t {
+		if strings.HasPrefix(string(why), "closed ") {
+			all[why] = n
+		}
+	}
+	return all
+}
+
+// ByCount lists reasons, the most frequent first.
+func ByCount(t Tally) []Reason {
+	all := make([]Reason, 0, len(t))
+	for r := range t {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b Reason) int {
+		if t[a] != t[b] {
+			return int(int64(t[b]) - int64(t[a]))
+		}
+		if a < b {
+			return -1
+		}
+		return 1
+	})
+	return all
+}

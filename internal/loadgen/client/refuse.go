@@ -1,0 +1,161 @@
+package client
+
+import (
+	"bytes"
+	"cmp"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+)
+
+// refusals is a loop's part that takes the answers of servers that want no more
+// clients, or none of these.
+type refusals struct{ l *loop }
+
+// refuse takes an answer that is none of the wire's good ones, of whose body p
+// has come: an explanation is waited for, unless nothing more will come. A client
+// that is told to come later does so, as a fetch loop or EventSource would.
+func (f *refusals) refuse(slot uint32, h head, p []byte, ended bool) {
+	said, whole := h.explanation(p)
+	if !whole && !ended {
+		return
+	}
+	f.l.foundProxy(h.intermediary())
+	why := f.l.refusal(h, said)
+	if after, ok := h.later(time.Now()); ok {
+		f.l.later(slot, why, after)
+		return
+	}
+	f.l.end(slot, why)
+}
+
+// refuseEnded does so for a client whose stream ends, or whose time is up,
+// before it had a whole answer. False: there was no such answer.
+func (f *refusals) refuseEnded(slot uint32) bool {
+	s := f.l.heldScratch(slot)
+	if s == nil || f.l.clients[slot].state != opening {
+		return false
+	}
+	h, n, ok := parseHead(s.in)
+	if !ok || n == 0 || h.status < 400 {
+		return false
+	}
+	f.l.refuse(slot, h, s.in[n:], true)
+	return true
+}
+
+// refusal finds the word for an answer: the status with the gateway's words,
+// or with where a redirect points to, or with whose answer it is if not the
+// gateway's, which are JSON.
+func (f *refusals) refusal(h head, said []byte) account.Reason {
+	why := account.StatusReason(h.status)
+	switch {
+	case h.isJSON():
+	case h.status >= 300 && h.status < 400 && len(h.location) > 0:
+		return account.TextReason(string(why)+account.ReasonTo, h.location)
+	case h.status < 400:
+	case f.l.proxy.name != "":
+		return account.TextReason(string(why)+account.ReasonBy, []byte(f.l.proxy.name))
+	case h.status >= 502 && h.status <= 504 && bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("text/html")):
+		return why + account.ReasonBy + "a proxy"
+	}
+	return account.AnswerReason(h.status, string(h.contentType), said)
+}
+
+// maxExplanation bounds the body of an answer that is waited for.
+const maxExplanation = 4 << 10
+
+// explanation returns the part of an answer's body that may say why, and
+// whether that is all.
+func (h *head) explanation(p []byte) (said []byte, whole bool) {
+	switch {
+	case h.status < 400 || !h.isJSON() && !h.isText():
+		return nil, true
+	case h.chunked:
+		var ok bool
+		if p, whole, ok = dechunk(p); !ok {
+			return nil, true
+		}
+	case h.length >= 0:
+		whole = int64(len(p)) >= h.length
+		p = p[:min(int64(len(p)), h.length)]
+	}
+	if len(p) > maxExplanation {
+		return p[:maxExplanation], true
+	}
+	return p, whole
+}
+
+func (h *head) isText() bool {
+	return bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("text/plain"))
+}
+
+func (h *head) isJSON() bool {
+	return bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("application/json"))
+}
+
+// later returns how long an answer wants the client to wait before it comes
+// again. RFC 9110 section 10.2.3: seconds, or a date.
+func (h *head) later(now time.Time) (time.Duration, bool) {
+	if h.status != http.StatusTooManyRequests && h.status != http.StatusServiceUnavailable || len(h.retryAfter) == 0 {
+		return 0, false
+	}
+	if n, err := strconv.ParseUint(string(h.retryAfter), 10, 32); err == nil {
+		return min(time.Duration(n)*time.Second, mostAway*time.Millisecond), true
+	}
+	if at, err := http.ParseTime(string(h.retryAfter)); err == nil {
+		return min(max(at.Sub(now), 0), mostAway*time.Millisecond), true
+	}
+	return 0, false
+}
+
+// later has a client come again after the time that the server wants, and up to
+// half of it more: those that were put off together must not come together.
+// A client that would take longer than a handshake may has failed.
+func (f *refusals) later(slot uint32, why account.Reason, after time.Duration) {
+	c, s := &f.l.clients[slot], f.l.scratch(slot)
+	f.l.counters.Deferred++
+	f.l.tallies[account.Deferrals].Add(why, 1)
+	after += rand.N(after/2 + time.Millisecond)
+	switch {
+	case c.state == ready:
+		f.l.renew(slot, after)
+		return
+	case f.l.reopens.recovering || f.l.proxy.isAway(slot):
+		s.after = after
+		f.l.end(slot, why)
+		return
+	}
+	if s.first == 0 {
+		s.first = s.started
+	}
+	if f.l.ending || f.l.now+int64(after) > s.first+int64(f.l.plan.Timeout) {
+		f.l.end(slot, why)
+		return
+	}
+	f.l.reopens.add(reopen{at: f.l.now + int64(after), due: s.due, slot: slot, first: s.first, kind: putOff, again: s.again, resume: s.resume})
+	if c.state < joining {
+		f.l.connects.inFlight--
+	} else {
+		f.l.counters.Open--
+	}
+	f.l.closeSocket(slot)
+	c.state = gone
+}
+
+// defaultLater is how long a client waits where the server doesn't say.
+const defaultLater = time.Second
+
+// endOfStream takes the end of a client's stream. One that began with a goodbye
+// is the server's way to put off an EventSource, which comes to no answer but
+// 200 again.
+func (f *refusals) endOfStream(slot uint32, why account.Reason) {
+	if s := f.l.heldScratch(slot); s != nil && s.bye && f.l.clients[slot].state == joining {
+		f.l.later(slot, account.ReasonBye, cmp.Or(s.after, s.retry, defaultLater))
+		return
+	}
+	f.l.end(slot, why)
+}

@@ -1,0 +1,117 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// HostLimits are the host's limits for one process.
+type HostLimits struct {
+	Descriptors int // open files, after raising the soft limit
+	Ports       int // local ports for each source address and destination
+}
+
+// SpareDescriptors are for a run's needs besides its clients' sockets: epolls,
+// Redis, files.
+const SpareDescriptors = 64
+
+// ReadHostLimits raises the descriptor limit and reads the port range.
+func ReadHostLimits() (HostLimits, error) {
+	soft, _, err := reactor.RaiseDescriptorLimit()
+	if err != nil && soft == 0 {
+		return HostLimits{}, fmt.Errorf("read the descriptor limit: %w", err)
+	}
+	l := HostLimits{Descriptors: int(min(soft, maxConnections+SpareDescriptors)), Ports: 28232}
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if fields := strings.Fields(string(text)); err == nil && len(fields) == 2 {
+		low, err1 := strconv.Atoi(fields[0])
+		high, err2 := strconv.Atoi(fields[1])
+		if err1 == nil && err2 == nil && high >= low {
+			l.Ports = high - low + 1
+		}
+	}
+	return l, nil
+}
+
+// checkFit refuses more clients than the host can carry.
+func (p *Plan) checkFit(u *Problems, l HostLimits) {
+	own := p.ShareOf(p.AgentIndex, p.AgentCount)
+	if n := len(p.AgentLines()); n > 0 {
+		own = p.ShareOf(0, n)
+	}
+	if most := l.Descriptors - SpareDescriptors; own > most {
+		u.Add("-n", p.Connections, "needs %d descriptors in a process, which may open %d: raise the hard limit (ulimit -Hn, LimitNOFILE=), ask for at most %d, or share them out with --agents %d",
+			own+SpareDescriptors, l.Descriptors, max(most, 0), (p.Connections+max(most, 1)-1)/max(most, 1))
+	}
+	for _, to := range p.Target.Addrs {
+		if p.checkSources(u, to.Addr()); len(*u) > 0 {
+			return
+		}
+		// How many share an address is known when reach has been there.
+		if len(p.Target.Addrs) == 1 || p.reached {
+			p.checkPorts(u, to.Addr(), l)
+		}
+	}
+}
+
+// checkSources refuses sources that can't reach an address of the target.
+func (p *Plan) checkSources(u *Problems, to netip.Addr) {
+	from := p.SourceSet.of(to)
+	if len(from) == 0 {
+		from = append(p.SourceSet.four, p.SourceSet.six...)
+		u.Add("--src", from[0], "can't reach %s, which is of the other address family", to)
+		return
+	}
+	for _, a := range from {
+		if a.IsValid() && a.IsLoopback() != to.IsLoopback() {
+			u.Add("--src", a, "can't reach %s: loopback addresses reach only each other", to)
+			return
+		}
+	}
+}
+
+// checkPorts refuses more connections to an address than its sources have ports.
+func (p *Plan) checkPorts(u *Problems, to netip.Addr, l HostLimits) {
+	from := p.SourceSet.of(to)
+	if len(p.AgentCommands) > 0 || p.AgentCount > 1 {
+		return // other hosts have ports of their own, and a share was looked at with the rest
+	}
+	clients := (p.Connections + len(p.Target.Addrs) - 1) / len(p.Target.Addrs)
+	if most := len(from) * l.Ports; clients > most {
+		need := (clients + l.Ports - 1) / l.Ports
+		u.Add("-n", p.Connections, "%d source address(es) with %d ports each give %d connections to %s: name %d with --src, or widen net.ipv4.ip_local_port_range",
+			len(from), l.Ports, most, to, need)
+	}
+}
+
+// Reach settles which addresses of the target the clients use, and returns those
+// of them that take no connection.
+func (p *Plan) Reach(ctx context.Context, l HostLimits) (out []netip.AddrPort, err error) {
+	out = p.Target.reach(ctx)
+	p.reached = true
+	if four, six := p.Target.families(); p.Sources == "" && p.Target.IsLocal() && len(four) > 0 && len(six) > 0 &&
+		float64(p.Connections/len(p.Target.Addrs)) > float64(l.Ports)*easyPorts {
+		p.Target.Addrs = four // ::1 is a single source address
+	}
+	var u Problems
+	p.checkFit(&u, l)
+	return out, errors.Join(u...)
+}
+
+// Crowded reports whether over half of the ports of a source address will be in
+// use.
+func (p *Plan) Crowded(portsEach int) bool {
+	for _, to := range p.Target.Addrs {
+		if p.Connections/len(p.Target.Addrs) > len(p.SourceSet.of(to.Addr()))*portsEach/2 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,234 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+
+	"github.com/pushgate/pushgate/internal/loadgen/client"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/publish"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
+)
+
+// scenario is a kind of run.
+type scenario struct {
+	name string
+	// check adds the reasons why a Config is none of this scenario; nil for none.
+	check func(c plan.Config, u *plan.Problems)
+	// timed: messages are sent for a time and not by number.
+	timed bool
+	// restarts: with --server-cmd the gateway is started first, for a restart that
+	// hits all clients.
+	restarts bool
+	// run is called once all clients are connected; p is nil where nothing is to
+	// be published.
+	run func(ctx context.Context, r *run, p publish.Publisher)
+}
+
+// Idle connects the clients and holds them: its result is the cost of a connection. Its
+// error is a run that could not begin, as that of the other scenarios; the result
+// tells of all other errors.
+func Idle(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
+	return idle.with(ctx, c, o, nil)
+}
+
+// Fanout connects the clients, waits until all are subscribed, publishes and
+// accounts for every message of every subscription.
+func Fanout(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
+	return fanout.publishing(ctx, c, o, true)
+}
+
+// RunStorm connects the clients, cuts a share of them or restarts the gateway,
+// and sees how they come back while messages are published.
+func RunStorm(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
+	return storm.publishing(ctx, c, o, c.Rate > 0)
+}
+
+// RunChurn connects the clients, then closes and opens a share of them again
+// at a steady rate.
+func RunChurn(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
+	return churn.publishing(ctx, c, o, c.Rate > 0)
+}
+
+// RunSlow publishes twice: while all clients read, and while a share of them
+// reads little or nothing.
+func RunSlow(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
+	return slow.publishing(ctx, c, o, c.Rate > 0)
+}
+
+// RunMixed loads with everything at once: transports by share, messages, churn
+// of one share of the clients and another that is slow.
+func RunMixed(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
+	return mixed.publishing(ctx, c, o, c.Rate > 0)
+}
+
+// publishing runs the scenario with a publisher, or without.
+func (s scenario) publishing(ctx context.Context, c plan.Config, o Options, publishes bool) (*result.Result, error) {
+	if err := s.refuse(c); err != nil {
+		return nil, err
+	}
+	if !publishes {
+		return s.with(ctx, c, o, nil)
+	}
+	p, err := publish.New(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	return s.with(ctx, c, o, p)
+}
+
+// refuse returns everything that is wrong with a Config.
+func (s scenario) refuse(c plan.Config) error {
+	var u plan.Problems
+	if s.check != nil {
+		s.check(c, &u)
+	}
+	return errors.Join(c.Validate(), errors.Join(u...))
+}
+
+// with runs the scenario with a publisher, or nil.
+func (s scenario) with(ctx context.Context, c plan.Config, o Options, p publish.Publisher) (*result.Result, error) {
+	var u plan.Problems
+	if s.check != nil {
+		s.check(c, &u)
+	}
+	if len(u) > 0 {
+		return nil, errors.Join(u...)
+	}
+	c.Timed = c.Timed || s.timed
+	var server *serverCommand
+	if s.restarts && c.ServerCmd != "" {
+		c.Share = 1
+		var err error
+		if server, err = launch(ctx, c); err != nil {
+			return nil, err
+		}
+		defer func() { server.Stop(stopGrace) }() // the one that runs then
+	}
+	r, err := newRun(ctx, s.name, c, o)
+	if err != nil {
+		return nil, err
+	}
+	r.server = server
+	if r.plan.StageList != nil {
+		r.stages(ctx, p)
+	} else if r.connect(ctx) {
+		s.run(ctx, r, p)
+	}
+	return r.finish(), nil
+}
+
+var idle = scenario{name: "idle", run: func(ctx context.Context, r *run, _ publish.Publisher) { r.hold(ctx) }}
+
+// hold waits while the clients do nothing but answer heartbeats.
+func (r *run) hold(ctx context.Context) {
+	r.begin(result.PhaseHold)
+	before, _ := r.clients.collect()
+	from, serverFrom := r.effort(), r.sampleServer()
+	r.holdFor(ctx, r.plan.Hold)
+	after, _ := r.clients.collect()
+	h := &result.Held{Pings: after.Counters.Pings - before.Counters.Pings, Effort: r.effort().since(from)}
+	h.Seconds = h.Effort.Seconds
+	r.result.Idle = h
+	if s := r.result.Server; s != nil && h.Seconds > 0 {
+		if cpu, ok := r.sampleServer().CPUSince(serverFrom); ok {
+			s.CPUIdle = cpu / h.Seconds * 100
+		}
+	}
+}
+
+var fanout = scenario{name: "fanout", run: func(ctx context.Context, r *run, p publish.Publisher) {
+	r.result.Fanout = r.window(ctx, p, load{messages: r.plan.Messages})
+}}
+
+// during runs a window with messages, or without where there is no publisher.
+func (r *run) during(ctx context.Context, p publish.Publisher, d load) *result.Sent {
+	if p != nil {
+		r.result.Fanout = r.window(ctx, p, d)
+		return r.result.Fanout
+	}
+	r.begin(result.PhaseHold)
+	r.clients.collect()
+	r.clients.takePhase()
+	d.during(ctx)
+	r.clients.collect()
+	r.phaseLatency = r.clients.takePhase()
+	return nil
+}
+
+// forDuration is a load for --duration with nothing else.
+func (r *run) forDuration() load {
+	return load{during: func(ctx context.Context) { r.holdFor(ctx, r.plan.Duration) }}
+}
+
+var mixed = scenario{name: "mixed", timed: true,
+	check: func(c plan.Config, u *plan.Problems) {
+		if c.Share+c.SlowShare >= 1 {
+			u.Add("--slow-share", c.SlowShare, "with --share %v nobody is left to measure by: the two must be less than 1 together", c.Share)
+		}
+		if (c.Share > 0) != (c.ChurnRate > 0) {
+			u.Add("--churn-rate", c.ChurnRate, "and --share %v: one without the other does nothing", c.Share)
+		}
+		if c.SlowShare > 0 && c.Rate == 0 {
+			u.Add("--rate", c.Rate, "without messages nobody falls behind; want more than 0")
+		}
+	},
+	run: func(ctx context.Context, r *run, p publish.Publisher) {
+		d := r.forDuration()
+		if r.plan.ChurnRate > 0 {
+			d.during = r.churn
+		}
+		if r.plan.SlowShare > 0 {
+			x := &result.Slow{Clients: r.plan.Roles.Slow, Read: r.plan.SlowRead}
+			r.result.Slow = x
+			r.slowed(ctx, x, func() { x.Loaded = r.during(ctx, p, d) })
+		} else {
+			r.during(ctx, p, d)
+		}
+		r.judgeChurn()
+	}}
+
+var slow = scenario{name: "slow", timed: true,
+	check: func(c plan.Config, u *plan.Problems) {
+		if c.SlowShare <= 0 || c.SlowShare >= 1 {
+			u.Add("--slow-share", c.SlowShare, "not allowed, want more than 0 and less than 1")
+		}
+		if c.Rate <= 0 {
+			u.Add("--rate", c.Rate, "without messages nobody falls behind; want more than 0")
+		}
+	},
+	run: func(ctx context.Context, r *run, p publish.Publisher) {
+		x := &result.Slow{Clients: r.plan.Roles.Slow, Read: r.plan.SlowRead}
+		x.Baseline = r.window(ctx, p, r.forDuration())
+		if x.Baseline != nil && ctx.Err() == nil {
+			r.result.Slow = x
+			r.slowed(ctx, x, func() { x.Loaded = r.window(ctx, p, r.forDuration()) })
+			r.result.Fanout = x.Loaded
+		}
+	}}
+
+// slowed has the slow clients stop reading while loaded runs, and books
+// their end.
+func (r *run) slowed(ctx context.Context, x *result.Slow, loaded func()) {
+	before := r.sampleServer()
+	x.From = time.Since(r.began).Seconds()
+	r.note("slowing down", r.clients.do(client.Command{Do: client.DoSlow, On: true}))
+	loaded()
+	x.To = time.Since(r.began).Seconds()
+	x.Before, x.After = before, r.sampleServer()
+	if ctx.Err() == nil {
+		// The server's last words stand behind the messages that they did not read.
+		r.note("reading what was left", r.clients.do(client.Command{Do: client.DoSlow}))
+		r.note("reading what was left", r.clients.sleep(ctx, r.plan.Settle, nil))
+	}
+	if snap, err := r.clients.collect(); err == nil {
+		x.Closes, x.Ended = snap.Tallies[account.SlowLosses], snap.Counters.SlowLost
+	}
+	if x.Baseline != nil && x.Loaded != nil && x.Baseline.Due.P99 > 0 {
+		x.P99Ratio = float64(x.Loaded.Due.P99) / float64(x.Baseline.Due.P99)
+	}
+}
