@@ -1,4 +1,4 @@
-package main
+package catchup
 
 import (
 	"os/exec"

@@ -1,10 +1,8 @@
-package main
+package catchup
 
 import (
 	"context"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -13,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/bench/rig"
 )
 
-// upstream is the Redis and what was published to it.
+// upstream is the Redis and the messages that were published to it.
 type upstream struct {
 	*rig.Redis
 	ids       []string // of all messages, by their numbers
@@ -28,9 +26,9 @@ func (u *upstream) publish(ctx context.Context, n, size int, tell bool) error {
 			data := fmt.Sprintf(`{"n":%d}`, u.published)
 			data += strings.Repeat(" ", max(0, size-len(data))) // white space behind JSON is JSON
 			id := fmt.Sprintf("%d-%d", time.Now().UnixMilli(), u.published)
-			pipe.Do(ctx, "XADD", "{push:"+channel+"}:log", id, "data", data)
+			pipe.Do(ctx, "XADD", "{"+rig.RedisPrefix+channel+"}:log", id, "data", data)
 			if tell {
-				pipe.Publish(ctx, "push:"+channel, "\x1e"+id+"\x1e"+data)
+				pipe.Publish(ctx, rig.RedisPrefix+channel, "\x1e"+id+"\x1e"+data)
 			}
 			u.ids = append(u.ids, id)
 			u.published++
@@ -61,10 +59,4 @@ func (u *upstream) reads(ctx context.Context) (total int, err error) {
 		}
 	}
 	return total, nil
-}
-
-// startGateway starts the gateway that was built into dir.
-func startGateway(ctx context.Context, dir string, u *upstream, o options) (*rig.Gateway, error) {
-	return rig.StartGateway(ctx, exec.CommandContext(ctx, filepath.Join(dir, "gateway"), "serve",
-		"--redis.url", "redis://"+u.Addr, "--limits.connections", fmt.Sprint(o.clients+1), "--log.level", "warn"))
 }

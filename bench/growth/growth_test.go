@@ -1,4 +1,4 @@
-package main
+package growth
 
 import (
 	"bytes"
@@ -80,7 +80,7 @@ func TestGrowth(t *testing.T) {
 				if p.name == "connections" && i == 0 && f != figureRSS && f != figureLive {
 					continue // one client is only what the others are compared with
 				}
-				v := s.of(f)
+				v := s.Of(f)
 				if len(v) != rounds {
 					t.Errorf("%s, %s: %d values of %s", p.name, s.Name, len(v), f)
 				}
@@ -96,7 +96,7 @@ func TestGrowth(t *testing.T) {
 		}
 	}
 	hot, _ := kept(filepath.Join(docs, "growth"), "hot")
-	if v := hot.find("with").of(figureRate); len(v) != rounds || v.mid() < 100 {
+	if v := hot.at("with", 1).Of(figureRate); len(v) != rounds || v.Mid() < 100 {
 		t.Errorf("the hot channel had %v deliveries a second", v)
 	}
 	checkPage(t, docs)
@@ -217,6 +217,6 @@ func TestKeptPage(t *testing.T) {
 	checkPage(t, docs)
 	want := read(t, filepath.Join("..", "..", "docs", "GROWTH.md"))
 	if got := read(t, filepath.Join(docs, "GROWTH.md")); !bytes.Equal(got, want) {
-		t.Errorf("docs/GROWTH.md is not made of what is kept, go run ./bench/growth -render; it would be\n%s", got)
+		t.Errorf("docs/GROWTH.md is not made of what is kept, go run ./bench growth -render; it would be\n%s", got)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package growth
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
-// lab starts what is measured.
+// lab starts gateways.
 type lab struct {
 	dir     string // of the gateway's program and of what Redis writes
 	gateway string
@@ -34,7 +34,7 @@ func newLab(ctx context.Context, tries int) (*lab, error) {
 		return nil, err
 	}
 	l := &lab{dir: dir, gateway: filepath.Join(dir, "gateway"), began: time.Now(), cpus: runtime.NumCPU(), tries: tries}
-	if err := rig.Build(ctx, dir, "github.com/pushgate/pushgate/cmd/gateway"); err != nil {
+	if err := rig.Build(ctx, dir, "cmd/gateway"); err != nil {
 		l.close()
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func newLab(ctx context.Context, tries int) (*lab, error) {
 func (l *lab) close() { os.RemoveAll(l.dir) }
 
 // ordered is the way through the steps in this round: every second one goes
-// backwards, so that what the box does meanwhile doesn't look like growth.
+// backwards, so that other work of the box doesn't look like growth.
 func ordered[T any](l *lab, steps []T) []T {
 	if l.round%2 == 1 {
 		steps = slices.Clone(steps)
@@ -69,7 +69,7 @@ type site struct {
 	idle float64 // CPUs that the gateway uses when nothing happens
 }
 
-// gatewayFlags keep pings out of what is measured.
+// gatewayFlags keep pings out of the figures.
 var gatewayFlags = []string{"--heartbeat.interval", "1h", "--heartbeat.timeout", "1h"}
 
 // open starts a Redis and a gateway with further flags, which close stops, and
@@ -105,21 +105,7 @@ func (s *site) close() {
 	}
 }
 
-// redisVersion is what the server says of itself, short.
-func redisVersion() string {
-	out, err := exec.Command("redis-server", "--version").Output()
-	if err != nil {
-		return ""
-	}
-	for word := range strings.FieldsSeq(string(out)) {
-		if v, ok := strings.CutPrefix(word, "v="); ok {
-			return v
-		}
-	}
-	return ""
-}
-
-// checked turns what went wrong in a run into an error: nothing may be lost,
+// checked turns a run's failures into an error: nothing may be lost,
 // doubled or out of order, no client may fail.
 func checked(r *loadgen.Result, err error) (*loadgen.Result, error) {
 	switch {

@@ -1,4 +1,4 @@
-package main
+package million
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
 )
 
@@ -44,7 +45,7 @@ func startGateway(ctx context.Context, o options) (_ *gateway, err error) {
 		"--heartbeat.interval", o.interval.String(), "--drain.timeout", o.drain.String())
 	answer := 10 * time.Second
 	if o.emulated {
-		// What is in time on a real machine is not in emulation.
+		// Timeouts of a real machine are too short in emulation.
 		answer = 3 * time.Minute
 		cmd.Args = append(cmd.Args, "--limits.head_timeout", "1m", "--redis.probe_interval", "10s")
 	}
@@ -57,9 +58,12 @@ func startGateway(ctx context.Context, o options) (_ *gateway, err error) {
 	return g, nil
 }
 
+// payload is message k, of 128 bytes.
+func payload(k int) []byte { return client.Payload("number", k, 128) }
+
 // publish publishes message k as a backend does, with one Redis command.
 func (g *gateway) publish(ctx context.Context, channel string, k int) error {
-	if err := g.redis.Publish(ctx, "push:"+channel, payload(k)).Err(); err != nil {
+	if err := g.redis.Publish(ctx, rig.RedisPrefix+channel, payload(k)).Err(); err != nil {
 		return fmt.Errorf("publish to %s: %w", channel, err)
 	}
 	return nil
@@ -71,7 +75,7 @@ func (g *gateway) publishToEach(ctx context.Context, clients, k int) error {
 	for first := 0; first < clients; first += batch * toldStep {
 		_, err := g.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for i := first; i < min(first+batch*toldStep, clients); i += toldStep {
-				pipe.Publish(ctx, "push:"+personal(i), payload(k))
+				pipe.Publish(ctx, rig.RedisPrefix+personal(i), payload(k))
 			}
 			return nil
 		})

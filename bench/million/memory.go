@@ -1,15 +1,20 @@
-package main
+package million
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/pushgate/pushgate/bench/rig"
 )
 
-// memory is what the gateway's process and the kernel hold, in bytes. The
+// memory is that of the gateway's process and of the kernel, in bytes. The
 // kernel's part is of both ends of all connections, as both are on this box.
 type memory struct {
 	RSS         int64 `json:"rss"`
@@ -56,34 +61,67 @@ func (m *memory) addKernel() error {
 	}
 	m.Slab, m.PageTables, m.Percpu = fields["Slab"], fields["PageTables"], fields["Percpu"]
 	m.Vmalloc, m.Free = fields["VmallocUsed"], fields["MemFree"]
-	text, err := os.ReadFile("/proc/net/sockstat")
+	fs, err := procfs.NewDefaultFS()
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(string(text)) {
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0] != "TCP:" {
-			continue
-		}
-		for i := 1; i+1 < len(words); i += 2 {
-			n, _ := strconv.ParseInt(words[i+1], 10, 64)
-			switch words[i] {
-			case "inuse":
-				m.Sockets = n
-			case "mem":
-				m.SocketPages = n * int64(os.Getpagesize())
-			}
+	stat, err := fs.NetSockstat()
+	if err != nil {
+		return err
+	}
+	for _, p := range stat.Protocols {
+		if p.Protocol == "TCP" && p.Mem != nil {
+			m.Sockets, m.SocketPages = int64(p.InUse), int64(*p.Mem*os.Getpagesize())
 		}
 	}
 	return nil
 }
 
 // addRuntime takes the runtime's figures out of the gateway's metrics.
-func (m *memory) addRuntime(s scrape) {
+func (m *memory) addRuntime(s map[string]float64) {
 	m.HeapLive = int64(s["go_memstats_heap_alloc_bytes"])
 	m.HeapSpans = int64(s["go_memstats_heap_inuse_bytes"])
 	m.HeapIdle = int64(s["go_memstats_heap_idle_bytes"] - s["go_memstats_heap_released_bytes"])
 	m.HeapNext = int64(s["go_memstats_next_gc_bytes"])
 	m.RuntimeOther = int64(s["go_memstats_sys_bytes"] - s["go_memstats_heap_sys_bytes"])
 	m.Goroutines = int64(s["go_goroutines"])
+}
+
+// lag says how long the gateway's loops let a post wait, in one step of the
+// course.
+type lag struct {
+	Posts   int     `json:"posts"`
+	Mean    float64 `json:"mean"` // seconds
+	P99     float64 `json:"p99"`  // the bound of the bucket that it is in; 0: above all of them
+	Slowest float64 `json:"slowest"`
+}
+
+const lagSeries = "gateway_loop_lag_seconds"
+
+// lagBetween compares two readings of the gateway's metrics.
+func lagBetween(before, after map[string]float64) lag {
+	count := after[lagSeries+"_count"] - before[lagSeries+"_count"]
+	l := lag{Posts: int(count)}
+	if count == 0 {
+		return l
+	}
+	l.Mean = (after[lagSeries+"_sum"] - before[lagSeries+"_sum"]) / count
+	buckets := map[float64]float64{} // by their upper bound
+	for name, v := range after {
+		if label, ok := strings.CutPrefix(name, lagSeries+`_bucket{le="`); ok {
+			bound, err := strconv.ParseFloat(strings.TrimSuffix(label, `"}`), 64)
+			if err == nil && !math.IsInf(bound, 0) {
+				buckets[bound] = v - before[name]
+			}
+		}
+	}
+	for _, bound := range slices.Sorted(maps.Keys(buckets)) {
+		if l.P99 == 0 && buckets[bound] >= 0.99*count {
+			l.P99 = bound
+		}
+		if l.Slowest == 0 && buckets[bound] >= count {
+			l.Slowest = bound
+		}
+	}
+	return l
 }

@@ -1,8 +1,13 @@
-package main
+package million
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
+
+	"github.com/pushgate/pushgate/bench/client"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // before measures the gateway without clients.
@@ -13,20 +18,19 @@ func (r *course) before(ctx context.Context) (err error) {
 		return err
 	}
 	r.idleCPU = (r.gateway.cpu() - begin) / watch.Seconds()
-	r.res.Before, err = r.memory()
+	r.res.Before, err = r.memory(ctx)
 	return err
 }
 
 func (r *course) connect(ctx context.Context) (err error) {
-	if err := r.clients.connectAll(); err != nil {
+	if err := r.clients.Do(func() { r.clients.DialUpTo(r.o.clients) }); err != nil {
 		return err
 	}
-	r.res.Connect, err = r.follow(ctx, &r.clients.ready)
+	r.res.Connect, err = r.follow(ctx, &r.clients.Joined)
 	return err
 }
 
-// hold lets the heartbeats do their work, and then reads what everything
-// weighs.
+// hold lets the heartbeats do their work, and then reads the memory.
 func (r *course) hold(ctx context.Context) (err error) {
 	h := &r.res.Hold
 	before, begin, cpu := r.last, time.Now(), r.gateway.cpu()
@@ -34,7 +38,7 @@ func (r *course) hold(ctx context.Context) (err error) {
 		return err
 	}
 	h.CPU, h.Seconds, h.IdleCPU = r.gateway.cpu()-cpu, time.Since(begin).Seconds(), r.idleCPU
-	if r.res.Held, err = r.memory(); err != nil {
+	if r.res.Held, err = r.memory(ctx); err != nil {
 		return err
 	}
 	h.Pings = int(r.last["gateway_pings_total"] - before["gateway_pings_total"])
@@ -46,7 +50,7 @@ func (r *course) hold(ctx context.Context) (err error) {
 
 // message publishes message k and waits until its subscribers have it.
 func (r *course) message(ctx context.Context, k int, channel string, subscribers int) error {
-	if err := r.clients.Do(func() { r.clients.got[k].begin(subscribers) }); err != nil {
+	if err := r.clients.Do(func() { r.clients.Messages[k].Begin(subscribers) }); err != nil {
 		return err
 	}
 	publish := r.gateway.publish
@@ -56,19 +60,19 @@ func (r *course) message(ctx context.Context, k int, channel string, subscribers
 	if err := publish(ctx, channel, k); err != nil {
 		return err
 	}
-	s, err := r.follow(ctx, &r.clients.got[k])
+	s, err := r.follow(ctx, &r.clients.Messages[k])
 	r.res.Messages = append(r.res.Messages, publishing{Channel: channel, step: s})
 	return err
 }
 
 func (r *course) comeBack(ctx context.Context) (err error) {
-	if err := r.clients.comeBack(r.o.leavers()); err != nil {
+	if err := r.clients.Do(func() { r.clients.ComeBack(r.o.leavers()) }); err != nil {
 		return err
 	}
-	if r.res.Return, err = r.follow(ctx, &r.clients.ready); err != nil {
+	if r.res.Return, err = r.follow(ctx, &r.clients.Joined); err != nil {
 		return err
 	}
-	r.res.After, err = r.memory()
+	r.res.After, err = r.memory(ctx)
 	return err
 }
 
@@ -78,19 +82,120 @@ func (r *course) drain(ctx context.Context) (err error) {
 	d.Planned = r.o.drain.Seconds()
 	begin := time.Now()
 	if err := r.clients.Do(func() {
-		r.clients.drained = true
-		r.clients.gone.begin(r.o.clients)
+		r.clients.Leaving = true
+		r.clients.Gone.Begin(r.o.clients)
 	}); err != nil {
 		return err
 	}
 	if err := r.gateway.Terminate(); err != nil {
 		return err
 	}
-	d.step, err = r.follow(ctx, &r.clients.gone)
+	d.step, err = r.follow(ctx, &r.clients.Gone)
 	if err != nil {
 		return err
 	}
 	err = r.gateway.Wait(r.o.patience())
 	d.Exit, d.Clean = time.Since(begin).Seconds(), err == nil
 	return err
+}
+
+// follow waits until p has reached its goal, taking samples on the way. It gives
+// up when the clients fail or when nothing moves any more.
+func (r *course) follow(ctx context.Context, p *client.Progress) (s step, err error) {
+	before, cpu := r.last, r.gateway.cpu()
+	moved, used := time.Now(), cpu
+	for {
+		var failed error
+		reached, broken := s.Reached, 0
+		if err := r.clients.Do(func() {
+			s.Goal, s.Reached, s.Curve = p.Goal, p.Count, p.Curve
+			failed, broken = r.clients.Err, r.clients.Counts.Broken
+		}); err != nil {
+			return s, err
+		}
+		if failed != nil {
+			err = failed
+			break
+		}
+		used = max(used, r.gateway.cpu())
+		r.sample(s)
+		if s.Reached >= s.Goal-broken { // check reports the broken ones
+			break
+		}
+		if s.Reached != reached {
+			moved = time.Now()
+		}
+		if time.Since(moved) > r.o.patience() {
+			err = fmt.Errorf("stuck at %d of %d", s.Reached, s.Goal)
+			break
+		}
+		if err := rig.Pause(ctx, r.o.look()); err != nil {
+			return s, err
+		}
+	}
+	s.CPU = used - cpu
+	if n := len(s.Curve); n > 0 {
+		s.Seconds = s.Curve[n-1].Seconds
+	}
+	r.say("%d of %d after %.2f s, CPU of the gateway %.2f s", s.Reached, s.Goal, s.Seconds, s.CPU)
+	if r.step == "drain" {
+		return s, err // there is nobody left to ask
+	}
+	after, scrapeErr := r.gateway.Metrics(ctx)
+	if scrapeErr != nil {
+		return s, errors.Join(err, scrapeErr)
+	}
+	if before != nil {
+		s.Lag = lagBetween(before, after)
+	}
+	r.last = after
+	return s, err
+}
+
+// wait lets time pass, taking samples.
+func (r *course) wait(ctx context.Context, d time.Duration) error {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		r.sample(step{})
+		if err := rig.Pause(ctx, min(100*time.Millisecond, time.Until(end))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// memory reads the box exactly, and the metrics as well.
+func (r *course) memory(ctx context.Context) (m memory, err error) {
+	if r.last, err = r.gateway.Metrics(ctx); err != nil {
+		return m, err
+	}
+	if m, err = processMemory(r.gateway.PID(), true); err != nil {
+		return m, err
+	}
+	m.addRuntime(r.last)
+	return m, m.addKernel()
+}
+
+// sample adds a point to the series once a second, and a line to the log every
+// ten seconds.
+func (r *course) sample(s step) {
+	if time.Since(r.sampled) < time.Second {
+		return
+	}
+	r.sampled = time.Now()
+	m, err := processMemory(r.gateway.PID(), false)
+	if err != nil || m.addKernel() != nil {
+		return // it has ended
+	}
+	open := 0
+	if r.clients.Do(func() { open = r.clients.Settled }) != nil {
+		return
+	}
+	r.res.Points = append(r.res.Points, point{
+		Seconds: time.Since(r.start).Seconds(), Step: r.step, Connections: open,
+		RSS: m.RSS, Slab: m.Slab, SocketPages: m.SocketPages, CPU: r.gateway.cpu(),
+	})
+	if time.Since(r.reported) > 10*time.Second {
+		r.reported = time.Now()
+		r.say("%d of %d, %d open, RSS %d MiB, slab %d MiB", s.Reached, s.Goal, open, m.RSS>>20, m.Slab>>20)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/pushgate/pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // metric is a column of the tables.
@@ -23,7 +24,7 @@ var metrics = []metric{
 	{"memory per connection", "B", func(r *result, f *figures) float64 { return float64(f.With-f.Before) / float64(r.Connections) }, false},
 	{"idle CPU", "% of one", func(r *result, f *figures) float64 { return 100 * f.HoldCPU / f.Hold }, false},
 	{"CPU per delivery", "us", func(r *result, f *figures) float64 { return f.DeliverCPU * 1e6 / float64(f.Deliveries) }, false},
-	{"last subscriber, p50", "ms", func(r *result, f *figures) float64 { return 1e3 * median(f.Last) }, false},
+	{"last subscriber, p50", "ms", func(r *result, f *figures) float64 { return 1e3 * f.Last.Mid() }, false},
 }
 
 // The metrics that have a chart.
@@ -34,13 +35,13 @@ var (
 )
 
 // values are a metric's of all rounds that came to their end.
-func (m metric) values(r *result, s *measured) []float64 {
+func (m metric) values(r *result, s *measured) rig.Values {
 	return roundsOf(s, func(f *figures) float64 { return m.of(r, f) })
 }
 
 // roundsOf returns a figure of all rounds that came to their end.
-func roundsOf(s *measured, of func(*figures) float64) []float64 {
-	var all []float64
+func roundsOf(s *measured, of func(*figures) float64) rig.Values {
+	var all rig.Values
 	for i := range s.Rounds {
 		if f := &s.Rounds[i]; f.Failed == "" {
 			all = append(all, of(f))
@@ -55,7 +56,7 @@ func (m metric) cell(r *result, s *measured) string {
 	if len(all) == 0 {
 		return "-"
 	}
-	text := number3(median(all))
+	text := number3(all.Mid())
 	if len(all) > 1 {
 		text += fmt.Sprintf(" (%s-%s)", number3(slices.Min(all)), number3(slices.Max(all)))
 	}
@@ -67,7 +68,7 @@ func (m metric) best(r *result) *measured {
 	var best *measured
 	most := math.Inf(-1)
 	for i := range r.Servers {
-		v := median(m.values(r, &r.Servers[i]))
+		v := m.values(r, &r.Servers[i]).Mid()
 		if !m.more {
 			v = -v
 		}
@@ -79,8 +80,8 @@ func (m metric) best(r *result) *measured {
 }
 
 // lasts are the times until the last subscriber, of all messages of all rounds.
-func (s *measured) lasts() []float64 {
-	var all []float64
+func (s *measured) lasts() rig.Values {
+	var all rig.Values
 	for _, f := range s.Rounds {
 		if f.Failed == "" {
 			all = append(all, f.Last...)

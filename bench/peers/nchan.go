@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
 	"github.com/pushgate/pushgate/internal/loopback"
 )
@@ -87,7 +89,7 @@ func startNchan(ctx context.Context, s setting) (*running, error) {
 		return nil, err
 	}
 	conf := strings.NewReplacer(
-		"CONNECTIONS", strconv.Itoa(s.connections+spareDescriptors),
+		"CONNECTIONS", strconv.Itoa(s.connections+100),
 		"SECONDS", strconv.Itoa(int(s.interval.Seconds())),
 	).Replace(nginxConf)
 	file := filepath.Join(s.dir, "nginx.conf")
@@ -102,24 +104,30 @@ func startNchan(ctx context.Context, s setting) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Transport: &http.Transport{}}
+	publisher := &http.Client{Transport: &http.Transport{}}
 	r := &running{
 		Process: p,
 		path:    "/sub",
-		publish: func(ctx context.Context, text []byte) error { return post(ctx, client, "http://"+listen+"/pub", text) },
+		speech:  client.Speech{Number: numberMark},
+		publish: func(ctx context.Context, text []byte) error {
+			return post(ctx, publisher, "http://"+listen+"/pub", text)
+		},
 		workers: func() ([]int, error) { return children(p.PID()) },
 		config: "nginx -c nginx.conf\n\n" +
 			strings.NewReplacer("DIR", "/tmp/peers", "LISTEN", "127.0.0.1:8080").Replace(conf),
 		close: func() {
-			client.CloseIdleConnections()
+			publisher.CloseIdleConnections()
 			// The workers end with their master only when it is asked.
 			p.Terminate()
-			p.Wait(patience)
+			p.Wait(10 * time.Second)
 			p.Kill()
 		},
 	}
 	if r.listen, err = netip.ParseAddrPort(listen); err == nil {
-		err = p.Until(ctx, "nginx does not answer", func() error { return rig.Get(ctx, "http://"+listen+"/ready") })
+		err = p.Until(ctx, "nginx does not answer", func() error {
+			_, err := rig.Get(ctx, "http://"+listen+"/ready")
+			return err
+		})
 	}
 	if err != nil {
 		r.close()
@@ -128,12 +136,12 @@ func startNchan(ctx context.Context, s setting) (*running, error) {
 	return r, nil
 }
 
-func post(ctx context.Context, client *http.Client, url string, text []byte) error {
+func post(ctx context.Context, publisher *http.Client, url string, text []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
-	answer, err := client.Do(request)
+	answer, err := publisher.Do(request)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
 )
 
@@ -40,7 +41,7 @@ func startOwn(ctx context.Context, s setting) (*running, error) {
 	r := &running{
 		Process: p,
 		path:    "/",
-		speech:  ownSpeech(s),
+		speech:  client.Speech{Number: numberMark},
 		publish: func(_ context.Context, text []byte) error {
 			_, err := stdin.Write(append(text, '\n'))
 			return err
@@ -48,8 +49,11 @@ func startOwn(ctx context.Context, s setting) (*running, error) {
 		config: fmt.Sprintf("peers serve %s %q", strings.Join(args[1:len(args)-1], " "), s.server),
 		close:  p.Kill,
 	}
-	if s.server == centrifugeName && s.transport == eventsTransport {
-		r.path = centrifugeEventsPath
+	if s.server == centrifugeName {
+		r.speech = centrifugeSpeech(s.transport)
+		if s.transport == eventsTransport {
+			r.path = centrifugeEventsPath
+		}
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err == nil {
@@ -60,12 +64,4 @@ func startOwn(ctx context.Context, s setting) (*running, error) {
 		return nil, fmt.Errorf("start %s: %w; its log: %s", s.server, err, p.Log())
 	}
 	return r, nil
-}
-
-// ownSpeech is empty where a message is sent as it is.
-func ownSpeech(s setting) speech {
-	if s.server == centrifugeName {
-		return centrifugeSpeech(s.transport)
-	}
-	return speech{}
 }

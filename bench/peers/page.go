@@ -1,30 +1,30 @@
 package main
 
 import (
-	"bytes"
 	_ "embed"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
 	"text/template"
 
 	"github.com/pushgate/pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/page"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 //go:embed page.tmpl
 var pageText string
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"comma": func(n int) string { return chart.Grouped(float64(n)) },
-	"mib":   func(bytes int64) string { return chart.Grouped(float64(bytes >> 20)) },
+var pageFunctions = template.FuncMap{
 	"title": func(t transport) string {
 		return map[transport]string{websocketTransport: "WebSocket", eventsTransport: "Server-Sent Events"}[t]
 	},
-}).Parse(pageText))
+}
 
-// page is what the template is filled with.
-type page struct {
+// contents are the page's.
+type contents struct {
 	First    *result // its machine, versions and settings stand for all
 	Dates    string
 	Rounds   int
@@ -37,33 +37,27 @@ type page struct {
 // renderPage writes BENCHMARKS.md and its charts from the results that are kept
 // in the folder.
 func renderPage(docs string) error {
-	all, err := keptResults(docs)
+	dir := filepath.Join(docs, "benchmarks")
+	all, err := keptResults(dir)
 	if err != nil {
 		return err
 	}
-	p := page{First: all[0], Dates: dates(all), Results: all, Chart: all[0]}
+	c := contents{First: all[0], Dates: dates(all), Results: all, Chart: all[0]}
 	for _, r := range all {
-		if r.Connections > p.Chart.Connections {
-			p.Chart = r
+		if r.Connections > c.Chart.Connections {
+			c.Chart = r
 		}
 		for _, s := range r.Servers {
-			p.Rounds = max(p.Rounds, len(s.Rounds))
+			c.Rounds = max(c.Rounds, len(s.Rounds))
 		}
-		p.Failures = append(p.Failures, r.failures()...)
+		c.Failures = append(c.Failures, r.failures()...)
 	}
 	for _, s := range servers {
-		if !slices.ContainsFunc(p.Chart.Servers, func(m measured) bool { return m.Name == s.name }) {
-			p.Missing = append(p.Missing, s.name)
+		if !slices.ContainsFunc(c.Chart.Servers, func(m measured) bool { return m.Name == s.name }) {
+			c.Missing = append(c.Missing, s.name)
 		}
 	}
-	if err := writeCharts(docs, all, p.Chart.Connections); err != nil {
-		return err
-	}
-	var text bytes.Buffer
-	if err := pageTemplate.Execute(&text, p); err != nil {
-		return err
-	}
-	return chart.WritePage(filepath.Join(docs, "BENCHMARKS.md"), text.Bytes())
+	return page.Write(filepath.Join(docs, "BENCHMARKS.md"), pageText, pageFunctions, c, dir, charts(all, c.Chart.Connections)...)
 }
 
 func dates(all []*result) string {
@@ -96,7 +90,7 @@ func (r *result) Table() string {
 			lost += f.Counts.Lost
 			doubled += f.Counts.Doubled
 		}
-		fmt.Fprintf(&b, " %s | %s | %d, %d |\n", number3(1e3*quantile(lasts, 0.99)), number3(1e3*quantile(lasts, 1)), lost, doubled)
+		fmt.Fprintf(&b, " %s | %s | %d, %d |\n", number3(1e3*lasts.Quantile(0.99)), number3(1e3*lasts.Quantile(1)), lost, doubled)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
@@ -127,20 +121,20 @@ func (r *result) Before() string {
 
 // Redis is the CPU time of redis-server for each message, in us.
 func (r *result) Redis() string {
-	var each []float64
+	var each rig.Values
 	for i := range r.Servers {
 		if s := &r.Servers[i]; s.Name == servers[0].name {
 			each = roundsOf(s, func(f *figures) float64 { return 1e6 * f.RedisCPU / float64(len(f.Last)) })
 		}
 	}
-	return number3(median(each))
+	return number3(each.Mid())
 }
 
 // each writes the median of a figure for each server.
 func (r *result) each(of func(*figures) float64, text func(float64) string) string {
 	var all []string
 	for i := range r.Servers {
-		all = append(all, r.Servers[i].Name+" "+text(median(roundsOf(&r.Servers[i], of))))
+		all = append(all, r.Servers[i].Name+" "+text(roundsOf(&r.Servers[i], of).Mid()))
 	}
 	return strings.Join(all, ", ")
 }
@@ -161,4 +155,48 @@ func (r *result) failures() []string {
 		}
 	}
 	return all
+}
+
+// charts draw the results with so many connections.
+func charts(all []*result, connections int) (drawn []page.Chart) {
+	for _, c := range []struct {
+		metric
+		file, title string
+	}{
+		{memoryEach, "memory.svg", "Resident bytes per connection"},
+		{deliveryCPU, "delivery.svg", "Microseconds of CPU per delivery"},
+		{connectCPU, "connect.svg", "Microseconds of CPU per connect"},
+	} {
+		bars := chart.Bars{File: c.file, Title: fmt.Sprintf("%s, %s connections", c.title, chart.Grouped(float64(connections)))}
+		at := map[string]int{} // server to its bar
+		for _, r := range all {
+			if r.Connections != connections {
+				continue
+			}
+			series := len(bars.Series)
+			bars.Series = append(bars.Series, string(r.Transport))
+			for i := range r.Servers {
+				s := &r.Servers[i]
+				if _, ok := at[s.Name]; !ok {
+					at[s.Name] = len(bars.Bars)
+					bars.Bars = append(bars.Bars, chart.Bar{Name: s.Name})
+				}
+				b := &bars.Bars[at[s.Name]]
+				for len(b.Values) < series {
+					b.Values = append(b.Values, math.NaN())
+				}
+				b.Values = append(b.Values, rounded(c.values(r, s).Mid()))
+			}
+		}
+		drawn = append(drawn, bars)
+	}
+	return drawn
+}
+
+// rounded leaves the digits that a chart has room for.
+func rounded(v float64) float64 {
+	if v < 100 {
+		return math.Round(v*10) / 10
+	}
+	return math.Round(v)
 }

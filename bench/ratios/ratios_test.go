@@ -1,4 +1,4 @@
-package main
+package ratios
 
 import (
 	"context"
@@ -108,7 +108,7 @@ func TestRefusals(t *testing.T) {
 		"all at once": {[]string{"-rounds", "0", "-cycles", "0"}, "-cycles"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := run(context.Background(), test.args, io.Discard)
+			err := Run(context.Background(), test.args, io.Discard)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

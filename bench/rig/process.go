@@ -1,3 +1,5 @@
+// Package rig is the frame of the benchmarks: the programs that they start, with
+// their CPU clocks and memory, the machine, flags, figures and results.
 package rig
 
 import (
@@ -102,6 +104,35 @@ func Pause(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	}
+}
+
+// Spent runs work and returns by how much a clock went on meanwhile.
+func Spent(clock func() (time.Duration, error), work func() error) (time.Duration, error) {
+	before, err := clock()
+	if err != nil {
+		return 0, err
+	}
+	if err := work(); err != nil {
+		return 0, err
+	}
+	after, err := clock()
+	return after - before, err
+}
+
+// Sample reads a value n times, 100 ms apart: the median of memory over a
+// second is steadier than one reading, as collectors and allocators are at work.
+func Sample(ctx context.Context, n int, read func() (int64, error)) (samples Values, err error) {
+	for range n {
+		if err := Pause(ctx, 100*time.Millisecond); err != nil {
+			return nil, err
+		}
+		v, err := read()
+		if err != nil {
+			return nil, err
+		}
+		samples = append(samples, float64(v))
+	}
+	return samples, nil
 }
 
 // CPU returns the CPU time that the process has used.

@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,9 @@ import (
 	"github.com/pushgate/pushgate/internal/loopback"
 )
 
+// RedisPrefix is the gateway's default for the names of its channels in Redis.
+const RedisPrefix = "push:"
+
 // Redis is a redis-server of its own that keeps nothing on disk.
 type Redis struct {
 	*Process
@@ -27,11 +29,20 @@ type Redis struct {
 	Client *redis.Client
 }
 
-// StartRedis starts a redis-server in dir and waits until it answers.
-func StartRedis(ctx context.Context, dir string) (*Redis, error) {
+// RedisProgram finds redis-server.
+func RedisProgram() (string, error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		return nil, errors.New("redis-server is not in PATH: install the Debian package redis-server")
+		err = errors.New("redis-server is not in PATH: install the Debian package redis-server")
+	}
+	return program, err
+}
+
+// StartRedis starts a redis-server in dir and waits until it answers.
+func StartRedis(ctx context.Context, dir string) (*Redis, error) {
+	program, err := RedisProgram()
+	if err != nil {
+		return nil, err
 	}
 	addr, err := loopback.Reserve()
 	if err != nil {
@@ -59,15 +70,15 @@ func (r *Redis) Close() {
 	r.Kill()
 }
 
-// Gateway is the running gateway.
+// Gateway is a running gateway.
 type Gateway struct {
 	*Process
 	Listen netip.AddrPort
 	Admin  string // its URL
 }
 
-// StartGateway starts the gateway that cmd says, on free addresses, and waits
-// until it is ready.
+// StartGateway starts a gateway by a command that lacks only its addresses, and
+// waits until it is ready.
 func StartGateway(ctx context.Context, cmd *exec.Cmd) (*Gateway, error) {
 	listen, err := loopback.Reserve()
 	if err != nil {
@@ -84,7 +95,10 @@ func StartGateway(ctx context.Context, cmd *exec.Cmd) (*Gateway, error) {
 	}
 	g := &Gateway{Process: p, Admin: "http://" + admin}
 	if g.Listen, err = netip.ParseAddrPort(listen); err == nil {
-		err = p.Until(ctx, "the gateway is not ready", func() error { return Get(ctx, g.Admin+"/readyz") })
+		err = p.Until(ctx, "the gateway is not ready", func() error {
+			_, err := Get(ctx, g.Admin+"/readyz")
+			return err
+		})
 	}
 	if err != nil {
 		p.Kill()
@@ -93,49 +107,50 @@ func StartGateway(ctx context.Context, cmd *exec.Cmd) (*Gateway, error) {
 	return g, nil
 }
 
-// Get returns an error unless the URL answers 200. Its connection is not kept.
-func Get(ctx context.Context, url string) error {
+// Get returns what a URL answers, and an error unless that is 200. Its
+// connection is not kept.
+func Get(ctx context.Context, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	request.Close = true
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		return fmt.Errorf("%s: %s", response.Status, text)
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %.1000s", url, response.Status, text)
 	}
-	return nil
+	return string(text), err
 }
 
-// Metric returns the value of a series of the gateway's metrics, 0 where there
-// is none.
-func Metric(ctx context.Context, admin, series string) (value float64, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), series+" "); ok {
-			return strconv.ParseFloat(rest, 64)
+// Metrics reads the gateway's metrics: series by name and labels as they are
+// written. It is tried for a while: the gateway refuses to answer when one of
+// its loops takes longer than a second to.
+func (g *Gateway) Metrics(ctx context.Context) (series map[string]float64, err error) {
+	return series, g.Until(ctx, "read the metrics", func() error {
+		text, err := Get(ctx, g.Admin+"/metrics")
+		series = map[string]float64{}
+		for line := range strings.Lines(text) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if v, err := strconv.ParseFloat(value, 64); err == nil {
+				series[name] = v
+			}
 		}
-	}
-	return 0, nil
+		return err
+	})
 }
 
-// Build builds the packages' programs into dir, static.
+// Build builds programs of this repository into a folder, static.
 func Build(ctx context.Context, dir string, packages ...string) error {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", dir + string(filepath.Separator)}, packages...)...)
+	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	for _, p := range packages {
+		args = append(args, "github.com/pushgate/pushgate/"+p)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, output)

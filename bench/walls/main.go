@@ -1,4 +1,4 @@
-// Walls runs into the limits of a plain box, one after the other, and shows
+// Package walls runs into the limits of a plain box, one after the other, and shows
 // what takes each away. Everything stays on the loopback, in network namespaces
 // of its own where a setting of the network is changed, and is bounded in number
 // and time. It builds the gateway that it runs.
@@ -7,11 +7,11 @@
 //
 // Without -page it only prints. With it, each wall's output also replaces the
 // block behind its name in the page; the text around the blocks stays.
-package main
+package walls
 
 import (
 	"bytes"
-	"errors"
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -37,23 +37,12 @@ var walls = []wall{
 	{"buffers", "The kernel's buffers for each connection", inNamespace("buffers")},
 }
 
-func main() {
+// Run runs the walls, or one part in this process.
+func Run(_ context.Context, args []string, out io.Writer) error {
 	if part := os.Getenv(partVariable); part != "" {
-		exit(runPart(part, os.Stdout))
-		return
+		return runPart(part, out)
 	}
-	err := run(os.Args[1:], os.Stdout)
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	exit(err)
-}
-
-func exit(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "walls:", err)
-		os.Exit(1)
-	}
+	return run(args, out)
 }
 
 func run(args []string, stdout io.Writer) error {

@@ -1,7 +1,8 @@
-package main
+package walls
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -15,7 +16,10 @@ import (
 // The walls run parts in processes of the same program, which here is the test.
 func TestMain(m *testing.M) {
 	if part := os.Getenv(partVariable); part != "" {
-		exit(runPart(part, os.Stdout))
+		if err := runPart(part, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		return
 	}
 	goleak.VerifyTestMain(m)

@@ -1,4 +1,4 @@
-package main
+package walls
 
 import (
 	"fmt"
@@ -34,7 +34,7 @@ func runPart(part string, out io.Writer) error {
 
 // partCommand is a process that runs a part.
 func partCommand(part string, out io.Writer) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe")
+	cmd := exec.Command("/proc/self/exe", "walls")
 	cmd.Env = append(os.Environ(), partVariable+"="+part)
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -1,9 +1,8 @@
-// Ratios measures what the gateway costs beside the bare loop of bench/bare, in
-// one run on one machine: CPU per handshake, per delivery and per ping, memory
-// per connection. It builds both programs, starts a redis-server for the
-// gateway, and runs them in turn for some rounds with the same clients.
-//
-//	go run ./bench/ratios -n 10000 -messages 50
+// Package ratios measures what the gateway costs beside the bare loop of
+// bench/bare, in one run on one machine: CPU per handshake, per delivery and
+// per ping, memory per connection. It builds both programs, starts a
+// redis-server for the gateway, and runs them in turn for some rounds with the
+// same clients.
 //
 // The figures are CPU time of the server's process, user and system, without
 // the clients and Redis. The clients are one event loop; they send both servers
@@ -12,7 +11,7 @@
 //
 //	handshake    n connections, -c of them under way at a time. For the gateway
 //	             one is done when the subscription to the one channel of all is
-//	             confirmed, for the bare loop with the answer.
+//	             confirmed, for the bare loop with the response.
 //	delivery     a message to all of them, the next one when the last client has
 //	             it; and all messages at once, which lets a server write several
 //	             with one call. The gateway is measured with socket.io_uring off,
@@ -26,20 +25,16 @@
 // Each ratio is taken within a round; the table has the median of the rounds
 // and their range. A message that is lost or doubled ends the run with an
 // error, as does a client that the server closes.
-package main
+package ratios
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // options are the command line's.
@@ -59,20 +54,8 @@ type options struct {
 // most is how many clients a server may have.
 func (o options) most() int { return max(o.connections, o.high) }
 
-// spareDescriptors is what a process needs beside its clients.
-const spareDescriptors = 100
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "ratios:", err)
-		os.Exit(1)
-	}
-}
-
-func run(ctx context.Context, args []string, out io.Writer) error {
+// Run measures and prints the table.
+func Run(ctx context.Context, args []string, out io.Writer) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
@@ -91,7 +74,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 func parse(args []string) (options, error) {
 	var o options
-	flags := flag.NewFlagSet("ratios", flag.ContinueOnError)
+	flags := rig.Flags("ratios")
 	flags.IntVar(&o.connections, "n", 10_000, "`connections` for handshake, delivery and ping")
 	flags.IntVar(&o.inFlight, "c", 100, "`handshakes` under way at a time")
 	flags.IntVar(&o.messages, "messages", 50, "`messages` to each connection")
@@ -103,42 +86,28 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.cycles, "cycles", 3, "`intervals` over which pings are measured")
 	flags.IntVar(&o.loops, "loops", 0, "event `loops` of the gateway; 0 means one per CPU")
 	flags.BoolVar(&o.strict, "strict", false, "fail when a figure is over its budget")
-	if err := flags.Parse(args); err != nil {
+	if err := rig.Parse(flags, args); err != nil {
 		return o, err
-	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	return o, o.validate()
 }
 
 // validate reports everything that is wrong.
 func (o options) validate() error {
-	soft, _, err := reactor.RaiseDescriptorLimit()
+	most, err := rig.MostClients()
 	if err != nil {
 		return err
 	}
-	most := int(min(soft, 1<<24)) - spareDescriptors
-	between := func(name string, value, least, most int) error {
-		if value < least || value > most {
-			return fmt.Errorf("-%s: %d is not allowed, want %d to %d", name, value, least, most)
-		}
-		return nil
-	}
-	var interval error
-	if o.interval < 200*time.Millisecond || o.interval > time.Minute {
-		interval = fmt.Errorf("-interval: %v is not allowed, want 200ms to 1m", o.interval)
-	}
 	return errors.Join(
-		between("n", o.connections, 1, most),
-		between("c", o.inFlight, 1, 4096),
-		between("messages", o.messages, 1, 1000),
-		between("size", o.size, 2, 1024),
-		between("rounds", o.rounds, 1, 1000),
-		between("low", o.low, 1, most),
-		between("high", o.high, o.low+1, most),
-		between("cycles", o.cycles, 1, 1000),
-		between("loops", o.loops, 0, 1024),
-		interval,
+		rig.Between("n", o.connections, 1, most),
+		rig.Between("c", o.inFlight, 1, 4096),
+		rig.Between("messages", o.messages, 1, 1000),
+		rig.Between("size", o.size, 2, 1024),
+		rig.Between("rounds", o.rounds, 1, 1000),
+		rig.Between("low", o.low, 1, most),
+		rig.Between("high", o.high, o.low+1, most),
+		rig.Between("cycles", o.cycles, 1, 1000),
+		rig.Between("loops", o.loops, 0, 1024),
+		rig.Between("interval", o.interval, 200*time.Millisecond, time.Minute),
 	)
 }

@@ -1,8 +1,9 @@
-package rig
+package client
 
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -12,27 +13,43 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
+// clientsPerSource leaves the kernel several free ports to choose from: with
+// most of an address's ports taken each connect has to search for one.
+const clientsPerSource = 10_000
+
+// Sources is the number of addresses that n clients connect from.
+func Sources(n int) int { return n/clientsPerSource + 2 }
+
+// source returns the address that client i connects from.
+func source(i, sources int) netip.Addr {
+	i %= sources
+	return netip.AddrFrom4([4]byte{127, 1, byte(i / 250), byte(1 + i%250)})
+}
+
 // phase says what a connection waits for.
 type phase uint8
 
 const (
-	phaseNone    phase = iota // no connection
-	phaseConnect              // the kernel to connect
-	phaseAnswer               // the answer to the handshake
-	phaseOpen                 // the owner to settle it
+	phaseNone     phase = iota // no connection
+	phaseConnect               // the kernel to connect
+	phaseResponse              // the response to the handshake
+	phaseOpen                  // its subscriptions to be confirmed
 	phaseSettled
 )
 
 // conn is one connection. A million of them exist beside the gateway that is
 // measured, so it holds no pointer; what comes in pieces is in a table.
 type conn struct {
-	fd    int32
-	gen   uint16 // tells an event for its predecessor in the same batch
-	phase phase
-	coded bool // its event stream is chunked
+	fd        int32
+	next      int32  // number of the message that comes next
+	gen       uint16 // tells an event for its predecessor in the same batch
+	phase     phase
+	confirmed uint8 // subscriptions
+	coded     bool  // its event stream is chunked
+	bye       bool  // the server has said goodbye
 }
 
-// partial is what is held of an answer or a message under way.
+// partial is what is held of a response or a message under way.
 type partial struct {
 	frames wsframe.Reader  // of a WebSocket
 	chunks chunked.Decoder // of an event stream
@@ -58,14 +75,6 @@ func (c *Clients) giveBack(slot uint32, held, fresh *partial, whole bool) {
 	}
 }
 
-// Closed is the error of a connection that the server closed in order.
-type Closed struct {
-	Code   ws.StatusCode
-	Reason string
-}
-
-func (c *Closed) Error() string { return fmt.Sprintf("closed by the server: %d %q", c.Code, c.Reason) }
-
 var (
 	headEnd     = []byte("\r\n\r\n")
 	upgraded    = []byte("HTTP/1.1 101 ")
@@ -73,19 +82,8 @@ var (
 	chunkedLine = []byte("\r\ntransfer-encoding: chunked\r\n")
 )
 
-// Dial has a client connect as soon as few enough are under way.
-func (c *Clients) Dial(slot uint32) { c.queue = append(c.queue, slot) }
-
-// Settle says that a client has come as far as it should, and that another may
-// begin.
-func (c *Clients) Settle(slot uint32) {
-	c.conns[slot].phase = phaseSettled
-	c.pending--
-	c.Settled++
-}
-
-// HangUp closes a client's connection.
-func (c *Clients) HangUp(slot uint32) {
+// hangUp closes a client's connection.
+func (c *Clients) hangUp(slot uint32) {
 	cn := &c.conns[slot]
 	reactor.CloseFD(int(cn.fd))
 	if cn.phase == phaseSettled {
@@ -105,7 +103,7 @@ func (c *Clients) dial(slot uint32) {
 		c.Fail(fmt.Errorf("client %d: %w", slot, err))
 		return
 	}
-	*cn = conn{fd: int32(fd), gen: cn.gen + 1, phase: phaseConnect}
+	*cn = conn{fd: int32(fd), next: cn.next, gen: cn.gen + 1, phase: phaseConnect}
 	c.pending++
 	events := reactor.Out
 	if c.o.AtOnce {
@@ -125,7 +123,7 @@ func (c *Clients) request(slot uint32, cn *conn) error {
 	if err := c.write(cn, c.o.Request(slot)); err != nil {
 		return err
 	}
-	cn.phase = phaseAnswer
+	cn.phase = phaseResponse
 	return nil
 }
 
@@ -138,9 +136,18 @@ func (c *Clients) write(cn *conn, p []byte) error {
 	return err
 }
 
-// Send sends a text to the server.
-func (c *Clients) Send(slot uint32, text []byte) error {
-	return c.frame(&c.conns[slot], ws.OpText, text)
+// send sends a text to the server.
+func (c *Clients) send(slot uint32, text string) error {
+	return c.frame(&c.conns[slot], ws.OpText, []byte(text))
+}
+
+// SendAll has each client send a text.
+func (c *Clients) SendAll(text string) {
+	for slot := range c.conns {
+		if err := c.send(uint32(slot), text); err != nil {
+			c.Fail(err)
+		}
+	}
 }
 
 func (c *Clients) frame(cn *conn, op ws.OpCode, payload []byte) error {
@@ -158,8 +165,8 @@ func (c *Clients) Ready(k reactor.Key, _ reactor.Events) {
 		return
 	}
 	if err := c.step(k.Slot, cn); err != nil {
-		c.owner.Ended(k.Slot, err)
-		c.HangUp(k.Slot)
+		c.ended(k.Slot, err)
+		c.hangUp(k.Slot)
 	}
 }
 
@@ -182,8 +189,8 @@ func (c *Clients) step(slot uint32, cn *conn) error {
 	}
 	c.Heard = time.Now()
 	p := c.in[:n]
-	if cn.phase == phaseAnswer {
-		if p, err = c.answer(slot, cn, p); err != nil {
+	if cn.phase == phaseResponse {
+		if p, err = c.response(slot, cn, p); err != nil {
 			return err
 		}
 	}
@@ -193,8 +200,8 @@ func (c *Clients) step(slot uint32, cn *conn) error {
 	return c.frames(slot, cn, p)
 }
 
-// answer reads the answer to the handshake and returns what follows it.
-func (c *Clients) answer(slot uint32, cn *conn, p []byte) (rest []byte, err error) {
+// response reads the response to the handshake and returns what follows it.
+func (c *Clients) response(slot uint32, cn *conn, p []byte) (rest []byte, err error) {
 	if held := c.partial[slot]; held != nil {
 		p = append(held.bytes, p...)
 		delete(c.partial, slot)
@@ -213,6 +220,5 @@ func (c *Clients) answer(slot uint32, cn *conn, p []byte) (rest []byte, err erro
 		return nil, fmt.Errorf("handshake answered by %q", p)
 	}
 	cn.phase = phaseOpen
-	c.owner.Opened(slot)
-	return p[end+len(headEnd):], nil
+	return p[end+len(headEnd):], c.opened(slot)
 }

@@ -1,32 +1,10 @@
-package main
+package growth
 
 import (
-	"math"
 	"testing"
-)
 
-func TestValues(t *testing.T) {
-	tests := map[string]struct {
-		values values
-		mid    float64
-		text   string
-	}{
-		"none":  {nil, math.NaN(), ""},
-		"one":   {values{2}, 2, "2.0"},
-		"three": {values{9, 1, 2}, 2, "2.0 [1.0...9.0]"},
-		"four":  {values{4, 1, 2, 3}, 2.5, "2.5 [1.0...4.0]"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := tt.values.mid(); got != tt.mid && !(math.IsNaN(got) && math.IsNaN(tt.mid)) {
-				t.Errorf("median %v, want %v", got, tt.mid)
-			}
-			if got := tt.values.text("%.1f"); got != tt.text {
-				t.Errorf("%q, want %q", got, tt.text)
-			}
-		})
-	}
-}
+	"github.com/pushgate/pushgate/bench/rig"
+)
 
 func TestFlat(t *testing.T) {
 	tests := map[string]struct {
@@ -51,8 +29,8 @@ func TestFlat(t *testing.T) {
 
 // What one more costs is what two steps of the same round differ by.
 func TestMarginal(t *testing.T) {
-	a := &step{At: 1000, Figures: map[figure]values{figureRSS: {10e3, 20e3}}}
-	b := &step{At: 3000, Figures: map[figure]values{figureRSS: {210e3, 420e3}}}
+	a := &step{At: 1000, Figures: map[figure]rig.Values{figureRSS: {10e3, 20e3}}}
+	b := &step{At: 3000, Figures: map[figure]rig.Values{figureRSS: {210e3, 420e3}}}
 	c := &step{At: 9000}
 	if got := marginal(a, b, figureRSS); len(got) != 2 || got[0] != 100 || got[1] != 200 {
 		t.Errorf("%v, want 100 and 200", got)

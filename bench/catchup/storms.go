@@ -1,0 +1,211 @@
+// Package catchup measures a storm of clients that come back at once: all of
+// them subscribe to one channel since a durable message a hundred messages back,
+// while the channel goes on. Each has to get all it missed and the messages that
+// are published meanwhile, every one once and in order.
+//
+// It starts a redis-server and a gateway of its own. In turn the clients
+//
+//	reconnect, cold   connect to a gateway that has just been started and
+//	                  knows nothing of the channel
+//	reconnect, warm   connect again; the gateway has the messages in memory
+//	subscribe, cold   are connected already, and only subscribe
+//
+// A line says after how long half of the clients, 99 % of them and the last
+// one were caught up, counted from the start of all; how often Redis was asked
+// for a part of the stream (XRANGE and XREVRANGE) by its own count; and how much
+// CPU time the gateway used.
+package catchup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/pushgate/pushgate/bench/client"
+	"github.com/pushgate/pushgate/bench/rig"
+)
+
+// channel is the one that all clients come back to.
+const channel = "storm"
+
+// options are the command line's.
+type options struct {
+	clients  int
+	behind   int // messages that each client has missed
+	live     int // messages that are published during a storm
+	size     int // bytes of payload
+	inFlight int // connections under way at a time
+}
+
+func (o options) validate() error {
+	most, err := rig.MostClients()
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		rig.Between("n", o.clients, 1, most),
+		rig.Between("behind", o.behind, 1, 100_000),
+		rig.Between("live", o.live, 0, 100_000),
+		rig.Between("size", o.size, 16, 32<<10),
+		rig.Between("c", o.inFlight, 1, most),
+	)
+}
+
+// result is one storm's.
+type result struct {
+	name            string
+	half, most, all float64       // seconds until so many clients were caught up
+	reads           int           // of the stream, by Redis' count
+	cpu             time.Duration // of the gateway
+}
+
+// Run measures all storms and prints a line for each.
+func Run(ctx context.Context, args []string, out io.Writer) error {
+	var o options
+	flags := rig.Flags("catchup")
+	flags.IntVar(&o.clients, "n", 5000, "clients")
+	flags.IntVar(&o.behind, "behind", 100, "messages that each client has missed")
+	flags.IntVar(&o.live, "live", 20, "messages that are published during a storm")
+	flags.IntVar(&o.size, "size", 128, "bytes of payload")
+	flags.IntVar(&o.inFlight, "c", 1000, "connections under way at a time")
+	if err := rig.Parse(flags, args); err != nil {
+		return err
+	}
+	if err := o.validate(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%d clients, %d messages of %d bytes behind, %d more during the storm\n\n", o.clients, o.behind, o.size, o.live)
+	fmt.Fprintf(out, "%-18s %9s %9s %9s %12s %12s\n", "", "50 %", "99 %", "all", "stream reads", "gateway CPU")
+	results, err := storms(ctx, o)
+	for _, r := range results {
+		fmt.Fprintf(out, "%-18s %6.0f ms %6.0f ms %6.0f ms %12d %9d ms\n", r.name, 1e3*r.half, 1e3*r.most, 1e3*r.all, r.reads, r.cpu.Milliseconds())
+	}
+	return err
+}
+
+// storms runs one storm after the other.
+func storms(ctx context.Context, o options) (results []result, err error) {
+	dir, err := os.MkdirTemp("", "catchup")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := rig.Build(ctx, dir, "cmd/gateway"); err != nil {
+		return nil, err
+	}
+	redis, err := rig.StartRedis(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer redis.Close()
+	u := &upstream{Redis: redis}
+	if err := u.publish(ctx, 2*o.behind, o.size, false); err != nil {
+		return nil, err
+	}
+	var g *rig.Gateway
+	defer func() {
+		if g != nil {
+			g.Kill()
+		}
+	}()
+	for _, s := range []struct {
+		name      string
+		cold      bool
+		connected bool // the clients are, before they subscribe
+	}{
+		{"reconnect, cold", true, false},
+		{"reconnect, warm", false, false},
+		{"subscribe, cold", true, true},
+	} {
+		if s.cold {
+			if g != nil {
+				g.Kill()
+			}
+			g, err = rig.StartGateway(ctx, exec.CommandContext(ctx, filepath.Join(dir, "gateway"), "serve",
+				"--redis.url", "redis://"+u.Addr, "--limits.connections", fmt.Sprint(o.clients+1), "--log.level", "warn"))
+			if err != nil {
+				return results, err
+			}
+		}
+		r, err := storm(ctx, o, u, g, s.connected)
+		if err != nil {
+			return results, fmt.Errorf("%s: %w; the gateway's log: %s", s.name, err, g.Log())
+		}
+		r.name = s.name
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// storm has all clients come back at once, connected before they subscribe or
+// not.
+func storm(ctx context.Context, o options, u *upstream, g *rig.Gateway, connected bool) (r result, err error) {
+	next := u.published - o.behind
+	caught, last := u.published-1, u.published+o.live-1
+	since := u.ids[next-1]
+	path := "/v1/ws?channels=" + channel + "&cursor=" + since
+	if connected {
+		path = "/v1/ws"
+	}
+	// A handshake is done with its response: the subscription's confirmation
+	// waits for Redis.
+	c, err := client.New(client.Options{
+		Remote: g.Listen, Clients: o.clients, InFlight: o.inFlight, Request: client.Same(client.WebSocketRequest(path, g.Listen)),
+		Messages: last + 1, First: next, Strict: true, Speech: client.Speech{
+			Message: `{"type":"message"`, Number: `","data":{"n":`, Known: []string{`{"type":"welcome"`, `{"type":"subscribed"`},
+		},
+	})
+	if err != nil {
+		return r, err
+	}
+	defer c.Close()
+	if connected {
+		if err := c.Connect(ctx, o.clients); err != nil {
+			return r, err
+		}
+	}
+	before, err := u.reads(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.cpu, err = rig.Spent(g.CPU, func() error {
+		c.Post(func() {
+			c.Messages[caught].Begin(o.clients)
+			if connected {
+				c.SendAll(fmt.Sprintf(`{"type":"subscribe","channel":%q,"since":%q}`, channel, since))
+			} else {
+				c.DialUpTo(o.clients)
+			}
+		})
+		for range o.live {
+			if err := u.publish(ctx, 1, o.size, true); err != nil {
+				return err
+			}
+			if err := rig.Pause(ctx, 10*time.Millisecond); err != nil {
+				return err
+			}
+		}
+		_, err := c.Wait(ctx, "all messages", func() bool { return c.Messages[last].Count == o.clients })
+		return err
+	})
+	if doErr := c.Do(func() {
+		p := c.Messages[caught]
+		r.half, r.most, r.all = client.At(p.Curve, p.Goal, 0.5), client.At(p.Curve, p.Goal, 0.99), client.At(p.Curve, p.Goal, 1)
+		if err != nil {
+			err = fmt.Errorf("%d of %d clients caught up, %d finished: %w", p.Count, o.clients, c.Messages[last].Count, err)
+		}
+	}); doErr != nil {
+		err = errors.Join(err, doErr)
+	}
+	if err != nil {
+		return r, err
+	}
+	after, err := u.reads(ctx)
+	r.reads = after - before
+	return r, err
+}

@@ -1,0 +1,178 @@
+// Package million holds a million idle WebSocket clients on one gateway process
+// and writes down what that takes.
+//
+// The clients are one event loop in a process of its own, over many source
+// addresses. Every client is subscribed to one channel, every hundredth to a
+// second one. The course of a run:
+//
+//	connect     all clients, each done when its subscriptions are confirmed
+//	hold        nothing but heartbeats
+//	everyone    a message to all clients
+//	few         a message to the second channel
+//	return      10,000 clients (a tenth of fewer than 100,000) hang up and come
+//	            back at once, and a message to the second channel reaches them
+//	drain       SIGTERM; every client has to see its bye and close code 1012
+//
+// Where the limits or the memory of this box fall short, or with -guest, the
+// same runs in an emulated Linux of its own, see bench/guest/guest.sh. The
+// result is written as JSON and rendered to a page with charts.
+//
+//	bench million [flags]             run and render
+//	bench million course [flags]      run on this box, write the JSON and nothing else
+//	bench million render -docs docs   render the results that are kept there anew
+package million
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pushgate/pushgate/bench/client"
+	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// Run runs the course, its page, or both.
+func Run(ctx context.Context, args []string, out io.Writer) error {
+	verb := ""
+	if len(args) > 0 && (args[0] == "course" || args[0] == "render") {
+		verb, args = args[0], args[1:]
+	}
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	switch verb {
+	case "course":
+		return runCourse(ctx, o, out)
+	case "render":
+		return renderPage(o.docs)
+	}
+	short := shortOf(o)
+	inGuest := o.guest || len(short) > 0
+	if o.where {
+		_, err := fmt.Fprintln(out, map[bool]string{false: "here", true: "guest"}[inGuest])
+		return err
+	}
+	for _, s := range short {
+		fmt.Fprintln(out, "this box falls short:", s)
+	}
+	return runAndRender(ctx, o, inGuest, out)
+}
+
+// runAndRender runs the course here or in a guest, and renders its result even
+// when the run failed its own checks.
+func runAndRender(ctx context.Context, o options, inGuest bool, out io.Writer) error {
+	file, err := os.CreateTemp("", "million-*.json")
+	if err != nil {
+		return err
+	}
+	file.Close()
+	defer os.Remove(file.Name())
+	o.result = file.Name()
+	run := runCourse
+	if inGuest {
+		run = runInGuest
+	}
+	failed := run(ctx, o, out)
+	res, err := readResult(o.result)
+	if err == nil {
+		err = res.keep(o.docs)
+	}
+	if err != nil {
+		return errors.Join(failed, err)
+	}
+	return errors.Join(failed, renderPage(o.docs))
+}
+
+// decisive are the limits that no run gets around; the others make it slower
+// or matter to servers that run for long.
+var decisive = []string{
+	"fs.nr_open", "fs.file-max", "RLIMIT_NOFILE hard", "RLIMIT_NOFILE soft", "fs.epoll.max_user_watches",
+	"net.ipv4.tcp_mem", "net.ipv4.ip_local_port_range", "net.netfilter.nf_conntrack_max",
+	"MemAvailable", "cgroup memory limit",
+}
+
+// shortOf says what keeps both ends of all connections from fitting here.
+func shortOf(o options) (short []string) {
+	reactor.RaiseDescriptorLimit() // what stays too low is found below
+	report := preflight.Run(preflight.Host(), preflight.Target{
+		Connections:     o.clients,
+		Side:            preflight.Both,
+		SourceAddresses: client.Sources(o.clients),
+	})
+	for _, f := range report.Fixes() {
+		if slices.Contains(decisive, f.Name) {
+			short = append(short, fmt.Sprintf("%s is %s, needed is %s", f.Name, f.Value, f.Needed))
+		}
+	}
+	return short
+}
+
+// guestScript boots the guest; it is found from the repository's root.
+const guestScript = "bench/guest/guest.sh"
+
+// Memory that the guest is given for both ends of a connection, and for
+// itself and two processes. Measured are 9 KB a connection.
+const (
+	guestBytesEach  = 14 << 10
+	guestBytesLeast = 9 << 10
+	guestBytesBase  = 1 << 30
+)
+
+// runInGuest runs the course in the emulated Linux, with this program, the
+// gateway and this machine's redis-server in its initramfs.
+func runInGuest(ctx context.Context, o options, out io.Writer) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	redisServer, err := rig.RedisProgram()
+	if err != nil {
+		return err
+	}
+	// Emulation helps against limits, not against a lack of memory.
+	fields, err := rig.Kilobytes("/proc/meminfo")
+	if err != nil {
+		return err
+	}
+	if have, need := fields["MemAvailable"], guestBytesBase+guestBytesLeast*int64(o.clients); have < need {
+		return fmt.Errorf("this box has %d MiB of memory left, the guest needs %d MiB", have>>20, need>>20)
+	}
+	if o.memory == "" {
+		o.memory = fmt.Sprintf("%dM", (guestBytesBase+guestBytesEach*int64(o.clients))>>20)
+	}
+	course := []string{filepath.Base(self), "million", "course", "-emulated", "-gateway", "/bin/gateway", "-result", "/dev/result",
+		"-n", fmt.Sprint(o.clients), "-c", fmt.Sprint(o.inFlight)}
+	if o.personal {
+		course = append(course, "-personal")
+	}
+	for name, d := range map[string]time.Duration{"-interval": o.interval, "-hold": o.hold, "-drain": o.drain} {
+		if d != 0 {
+			course = append(course, name, d.String())
+		}
+	}
+	cmd := exec.CommandContext(ctx, guestScript, "--mem", o.memory, "--smp", "2",
+		"--timeout", fmt.Sprint(int(o.limit.Seconds())), "--bin", self, "--bin", o.gateway, "--bin", redisServer, "--out", o.result,
+		"--", strings.Join(course, " "))
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends the guest
+	cmd.WaitDelay = 10 * time.Second
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 124 {
+		return fmt.Errorf("the guest was stopped after %v", o.limit)
+	}
+	if err != nil {
+		return fmt.Errorf("guest: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package rig
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// Parse reads a command line that has nothing but flags.
+func Parse(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	return nil
+}
+
+// Flags returns an empty set of a subcommand's flags.
+func Flags(name string) *flag.FlagSet { return flag.NewFlagSet(name, flag.ContinueOnError) }
+
+// Between refuses a flag's value that is out of range.
+func Between[T cmp.Ordered](name string, value, least, most T) error {
+	if value < least || value > most {
+		return fmt.Errorf("-%s: %v is not allowed, want %v to %v", name, value, least, most)
+	}
+	return nil
+}
+
+// MostClients raises this process's limit of open files and returns how many
+// clients it leaves room for.
+func MostClients() (int, error) {
+	const others = 100 // files beside the clients
+	soft, _, err := reactor.RaiseDescriptorLimit()
+	return int(min(soft, 1<<24)) - others, err
+}
+
+// Choose returns those of all whose names are in a comma-separated list, in the
+// list's order; all of them where it is empty.
+func Choose[T any](list string, all []T, name func(T) string) ([]T, error) {
+	if list == "" {
+		return all, nil
+	}
+	var chosen []T
+	var wrong error
+	for word := range strings.SplitSeq(list, ",") {
+		i := slices.IndexFunc(all, func(x T) bool { return name(x) == word })
+		if i < 0 {
+			wrong = errors.Join(wrong, fmt.Errorf("there is no %q, only %s", word, Names(all, name)))
+			continue
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, wrong
+}
+
+// Names lists what can be chosen from.
+func Names[T any](all []T, name func(T) string) string {
+	var names []string
+	for _, x := range all {
+		names = append(names, name(x))
+	}
+	return strings.Join(names, ", ")
+}
