@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/units"
 )
 
 // The flags for numbers are read as loadgen reads all quantities: 10k, 1.5M,
@@ -16,7 +16,7 @@ type countFlag int
 func (f *countFlag) String() string { return strconv.Itoa(int(*f)) }
 func (f *countFlag) Type() string   { return "count" }
 func (f *countFlag) Set(text string) error {
-	n, err := loadgen.ParseCount(text)
+	n, err := units.ParseCount(text)
 	if err == nil {
 		*f = countFlag(n)
 	}
@@ -25,10 +25,10 @@ func (f *countFlag) Set(text string) error {
 
 type rateFlag float64
 
-func (f *rateFlag) String() string { return loadgen.FormatQuantity(float64(*f)) }
+func (f *rateFlag) String() string { return units.Number(float64(*f)) }
 func (f *rateFlag) Type() string   { return "rate" }
 func (f *rateFlag) Set(text string) error {
-	v, err := loadgen.ParseRate(text)
+	v, err := units.ParseRate(text)
 	if err == nil {
 		*f = rateFlag(v)
 	}
@@ -40,7 +40,7 @@ type sizeFlag int
 func (f *sizeFlag) String() string { return strconv.Itoa(int(*f)) }
 func (f *sizeFlag) Type() string   { return "bytes" }
 func (f *sizeFlag) Set(text string) error {
-	n, err := loadgen.ParseSize(text)
+	n, err := units.ParseSize(text)
 	if err == nil {
 		*f = sizeFlag(n)
 	}

@@ -16,7 +16,7 @@ import (
 // longest matching entry counts.
 var directions = map[string][]string{
 	"cmd/gateway":        {"gateway", "fanout", "configs", "web", "cmd/internal", "internal/address", "internal/reactor", "internal/preflight", "internal/sink"},
-	"cmd/loadgen":        {"internal/loadgen", "cmd/internal", "internal/reactor", "internal/preflight", "internal/sink"},
+	"cmd/loadgen":        {"internal/loadgen", "cmd/internal", "internal/reactor", "internal/preflight", "internal/sink", "internal/units"},
 	"cmd/internal":       {},
 	"gateway":            {"gateway", "fanout", "heartbeat", "web", "internal/address", "internal/reactor", "internal/wsframe", "internal/preflight"},
 	"fanout":             {"internal/address", "internal/redisurl", "internal/wsframe"},
@@ -32,11 +32,13 @@ var directions = map[string][]string{
 	"internal/loopback":  {},
 	"internal/redistest": {"internal/loopback"},
 	"internal/redisurl":  {},
+	"internal/probe":     {"internal/reactor"},
+	"internal/units":     {},
 	"test":               {},
 	"internal/chunked":   {},
-	"internal/loadgen":   {"internal/loadgen", "internal/chunked", "internal/reactor", "internal/redisurl", "internal/wsframe", "internal/preflight"},
+	"internal/loadgen":   {"internal/loadgen", "internal/chunked", "internal/probe", "internal/reactor", "internal/redisurl", "internal/units", "internal/wsframe", "internal/preflight"},
 	// Benchmarks compare the parts from outside.
-	"bench": {"internal/loadgen", "internal/chunked", "internal/loopback", "internal/reactor", "internal/wsframe", "internal/preflight"},
+	"bench": {"internal/loadgen", "internal/chunked", "internal/loopback", "internal/probe", "internal/reactor", "internal/units", "internal/wsframe", "internal/preflight"},
 }
 
 // fenced names the only package that may import a module, tests included.

@@ -34,24 +34,16 @@ func (r *run) bookServer(into *ProcessSample) {
 // watchServer begins the books on the server's process.
 func (r *run) watchServer() {
 	if r.watch != nil {
-		s := &Server{PID: r.watchedPID(), Name: r.watch.name}
+		s := &Server{PID: r.watch.PID(), Name: r.watch.name}
 		r.result.Server = s
 		r.bookServer(&s.Before)
 		s.MetricsBefore, _ = r.sampleMetrics()
 	}
 	if r.kernel != nil {
-		if k, err := r.kernel.sample(); err == nil {
+		if k, err := r.kernel.Sample(); err == nil {
 			r.result.Kernel = &Kernel{Before: k}
 		}
 	}
-}
-
-// watchedPID is the server's process, 0 where it was not found.
-func (r *run) watchedPID() int {
-	if r.watch == nil {
-		return 0
-	}
-	return r.watch.process().PID
 }
 
 // sampleMetrics reads the gateway's metrics; nil without --admin.
@@ -69,7 +61,7 @@ func (r *run) sampleMetrics() (*MetricsSample, error) {
 // sampleKernel reads the kernel's figures; where they can't be had any more,
 // the result has none.
 func (r *run) sampleKernel(into *KernelSample) {
-	s, err := r.kernel.sample()
+	s, err := r.kernel.Sample()
 	if err != nil {
 		r.warn("the kernel's figures can't be read any more: %v", err)
 		r.result.Kernel = nil

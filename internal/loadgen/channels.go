@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/pushgate/pushgate/internal/units"
 )
 
 // maxChannelName is the wire's limit on a channel's name in bytes.
@@ -65,7 +67,7 @@ func parseTemplate(text string, clients int) (template, error) {
 		t.after, t.count = rest[1:], uint32(clients)
 	case strings.HasPrefix(rest, "d{"):
 		digits, after, closed := strings.Cut(rest[2:], "}")
-		n, err := ParseCount(digits)
+		n, err := units.ParseCount(digits)
 		if !closed || err != nil || n == 0 || n > maxSpread {
 			return t, fmt.Errorf("want a count of 1 to %d, as in %%d{1000} or %%d{10k}", maxSpread)
 		}

@@ -97,7 +97,7 @@ func (r *run) churn(ctx context.Context) {
 	x.Slots, x.Cycles, x.Skipped, x.Late, x.Failed = c.Churned+c.SkippedConnects, c.Returned, c.SkippedConnects, c.LateConnects, c.Failed+c.Retried
 	x.PerSecond = perSecond(float64(x.Cycles), x.Effort.Seconds)
 	x.Before, x.After = serverFrom, r.sampleServer()
-	if cpu, ok := x.After.cpuSince(x.Before); ok && x.Cycles > 0 && r.plan.Rate == 0 {
+	if cpu, ok := x.After.CPUSince(x.Before); ok && x.Cycles > 0 && r.plan.Rate == 0 {
 		x.CPUPerCycle = cpu / float64(x.Cycles) * 1e6
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // fleet is the other processes that hold a run's clients. Process k of n holds
@@ -33,7 +35,7 @@ type agent struct {
 	patience time.Duration // how long an answer may take
 	process  *exec.Cmd
 	stdin    io.Closer
-	said     *lastLines    // what it wrote to standard error
+	said     *probe.Tail   // what it wrote to standard error
 	ended    chan struct{} // closed by the reader's goroutine, after err was set
 	fail     func(error)
 	wake     func()
@@ -125,7 +127,7 @@ func (p *plan) agentCommands() []string {
 
 // startAgent starts one process. The reader's goroutine ends with it.
 func startAgent(i int, line string, patience time.Duration, e *engine) (*agent, error) {
-	a := &agent{name: fmt.Sprintf("%d (%s)", i, line), patience: patience, said: &lastLines{}, ended: make(chan struct{}), waiting: make(map[int]chan answer), fail: e.fail, wake: e.notify}
+	a := &agent{name: fmt.Sprintf("%d (%s)", i, line), patience: patience, said: &probe.Tail{}, ended: make(chan struct{}), waiting: make(map[int]chan answer), fail: e.fail, wake: e.notify}
 	if line == "" {
 		self, err := os.Executable()
 		if err != nil {

@@ -30,7 +30,7 @@ var proxies = []string{"nginx", "haproxy", "envoy", "caddy", "traefik", "varnish
 // proxyAt returns the name of the proxy that listens at a target on this host;
 // empty where it is none, or can't be seen.
 func proxyAt(target *Target) string {
-	w, err := watchProcess(0, target, false)
+	w, err := findServer(0, target, false)
 	if err != nil {
 		return ""
 	}

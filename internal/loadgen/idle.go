@@ -28,7 +28,7 @@ func (r *run) hold(ctx context.Context) {
 	h.Seconds = h.Effort.Seconds
 	r.result.Idle = h
 	if s := r.result.Server; s != nil && h.Seconds > 0 {
-		if cpu, ok := r.sampleServer().cpuSince(serverFrom); ok {
+		if cpu, ok := r.sampleServer().CPUSince(serverFrom); ok {
 			s.CPUIdle = cpu / h.Seconds * 100
 		}
 	}

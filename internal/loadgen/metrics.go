@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // MetricsSample is what a gateway says of itself.
@@ -77,44 +76,12 @@ func (w *metricsWatch) close() { w.client.CloseIdleConnections() }
 const ownMetrics = "gateway_"
 
 func (w *metricsWatch) sample(ctx context.Context) (s MetricsSample, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url, nil)
-	if err != nil {
-		return s, err
-	}
-	answer, err := w.client.Do(req)
-	if err != nil {
-		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
-			err = wrapped.Err
-		}
-		return s, err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return s, fmt.Errorf("answers with HTTP %d", answer.StatusCode)
-	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(http.MaxBytesReader(nil, answer.Body, 16<<20))
-	if err != nil {
-		return s, fmt.Errorf("these are no metrics: %w", err)
-	}
-	s.Values = make(map[string]float64)
-	for name, f := range families {
-		var sum float64
-		for _, m := range f.GetMetric() {
-			sum += m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue() + m.GetSummary().GetSampleSum()
-		}
-		switch {
-		case name == "go_memstats_heap_alloc_bytes":
-			s.Heap = uint64(sum)
-		case name == "go_memstats_heap_inuse_bytes":
-			s.HeapInUse = uint64(sum)
-		case name == "go_gc_duration_seconds":
-			s.GCPauses = sum
-		case name == "go_goroutines":
-			s.Goroutines = int(sum)
-		case strings.HasPrefix(name, ownMetrics) && len(f.GetMetric()) > 0 && f.GetMetric()[0].GetHistogram() == nil:
-			s.Values[name] = sum
-		}
-	}
-	return s, nil
+	m, err := probe.Scrape(ctx, w.client, w.url)
+	return MetricsSample{
+		Heap:       uint64(m["go_memstats_heap_alloc_bytes"]),
+		HeapInUse:  uint64(m["go_memstats_heap_inuse_bytes"]),
+		GCPauses:   m["go_gc_duration_seconds_sum"],
+		Goroutines: int(m["go_goroutines"]),
+		Values:     m.Sums(ownMetrics),
+	}, err
 }

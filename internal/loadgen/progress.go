@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/units"
 )
 
 // Progress prints a run's samples: one line that is rewritten on a terminal,
@@ -63,39 +65,11 @@ func (p *Progress) line(s Sample) string {
 		fmt.Fprintf(&b, "  p50 %s p99 %s max %s", short(s.Due.P50), short(s.Due.P99), short(s.Due.Max))
 	}
 	if s.Server != nil {
-		fmt.Fprintf(&b, "  server %s %.0f %% CPU", size(float64(s.Server.RSS)), s.ServerCPU*100)
+		fmt.Fprintf(&b, "  server %s %.0f %% CPU", units.Bytes(float64(s.Server.RSS)), s.ServerCPU*100)
 	}
 	fmt.Fprintf(&b, "  self %.0f %%", s.SelfCPU*100)
 	return b.String()
 }
 
-// short writes a duration with three digits.
-func short(ns int64) string {
-	d := time.Duration(ns)
-	switch {
-	case d >= 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d >= time.Second:
-		return fmt.Sprintf("%.2f s", d.Seconds())
-	case d >= 100*time.Millisecond:
-		return fmt.Sprintf("%.0f ms", float64(d)/1e6)
-	case d >= time.Millisecond:
-		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
-	case d < 10*time.Microsecond:
-		return fmt.Sprintf("%.1f us", float64(d)/1e3)
-	}
-	return fmt.Sprintf("%.0f us", float64(d)/1e3)
-}
-
-// size writes a number of bytes.
-func size(bytes float64) string {
-	switch {
-	case bytes >= 10<<30:
-		return fmt.Sprintf("%.1f GiB", bytes/(1<<30))
-	case bytes >= 10<<20:
-		return fmt.Sprintf("%.1f MiB", bytes/(1<<20))
-	case bytes >= 10<<10:
-		return fmt.Sprintf("%.1f KiB", bytes/(1<<10))
-	}
-	return fmt.Sprintf("%.0f B", bytes)
-}
+// short writes a number of ns.
+func short(ns int64) string { return units.Duration(time.Duration(ns)) }

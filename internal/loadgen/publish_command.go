@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // commandPublisher publishes by --publish-cmd. A command with {message} in it is
@@ -21,7 +23,7 @@ type commandPublisher struct {
 	line    string
 	each    bool
 	timeout time.Duration
-	said    *lastLines
+	said    *probe.Tail
 
 	// Of one that reads lines
 	process *exec.Cmd
@@ -32,7 +34,7 @@ type commandPublisher struct {
 }
 
 func newCommandPublisher(c Config) (*commandPublisher, error) {
-	p := &commandPublisher{line: c.PublishCmd, each: strings.Contains(c.PublishCmd, placeMessage), timeout: c.Timeout, said: &lastLines{}}
+	p := &commandPublisher{line: c.PublishCmd, each: strings.Contains(c.PublishCmd, placeMessage), timeout: c.Timeout, said: &probe.Tail{}}
 	if p.each {
 		return p, nil
 	}

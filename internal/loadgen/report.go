@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/pushgate/pushgate/internal/units"
 )
 
 // WriteJSON writes the result for programs.
@@ -55,7 +57,7 @@ func (r *Result) WriteTable(w io.Writer) error {
 		from = fmt.Sprintf(" %d source address(es),", s.Sources)
 	}
 	fmt.Fprintf(&t, "loadgen %s  %d clients over %s to %s,%s channels %s\n", r.Scenario, s.Connections, s.Transport, s.URL, from, s.Channels)
-	fmt.Fprintf(&t, "%s  Linux %s, %d CPUs, %s, %s\n", r.Started, r.Host.Kernel, r.Host.CPUs, size(float64(r.Host.Memory)), r.Host.Go)
+	fmt.Fprintf(&t, "%s  Linux %s, %d CPUs, %s, %s\n", r.Started, r.Host.Kernel, r.Host.CPUs, units.Bytes(float64(r.Host.Memory)), r.Host.Go)
 	r.clients(&t)
 	r.addresses(&t)
 	r.scenarios(&t)
@@ -212,7 +214,7 @@ func (r *Result) server(t *table) {
 		if p.RSS == 0 {
 			return "not read"
 		}
-		return size(float64(p.RSS))
+		return units.Bytes(float64(p.RSS))
 	}
 	t.row("RSS", "%s before, %s connected, %s at the end", rss(s.Before), rss(s.Connected), rss(s.After))
 	if s.Unread {
@@ -246,7 +248,7 @@ func (s *Server) perEach(t *table, r *Result) {
 	}
 	if m := s.MetricsAfter; m != nil && s.MetricsBefore != nil {
 		t.row("heap in use", "%s before, %s at the end: %.0f B per connection; %d goroutines",
-			size(float64(s.MetricsBefore.HeapInUse)), size(float64(m.HeapInUse)), s.HeapPerConnection, m.Goroutines)
+			units.Bytes(float64(s.MetricsBefore.HeapInUse)), units.Bytes(float64(m.HeapInUse)), s.HeapPerConnection, m.Goroutines)
 	}
 	for _, x := range []struct {
 		name, figure, format string

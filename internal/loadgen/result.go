@@ -1,15 +1,11 @@
 package loadgen
 
 import (
-	"os"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/prometheus/procfs"
-
 	"github.com/pushgate/pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // Schema names the layout of a Result as JSON. Fields may be added to it; any
@@ -18,15 +14,15 @@ const Schema = "pushgate.loadgen/1"
 
 // Result is the outcome of a run.
 type Result struct {
-	Schema      string   `json:"schema"`
-	Scenario    string   `json:"scenario"`
-	Command     []string `json:"command,omitempty"`
-	Run         string   `json:"run"`
-	Started     string   `json:"started"` // RFC 3339
-	Seconds     float64  `json:"seconds"`
-	Interrupted bool     `json:"interrupted"`
-	Host        Host     `json:"host"`
-	Settings    Settings `json:"settings"`
+	Schema      string     `json:"schema"`
+	Scenario    string     `json:"scenario"`
+	Command     []string   `json:"command,omitempty"`
+	Run         string     `json:"run"`
+	Started     string     `json:"started"` // RFC 3339
+	Seconds     float64    `json:"seconds"`
+	Interrupted bool       `json:"interrupted"`
+	Host        probe.Host `json:"host"`
+	Settings    Settings   `json:"settings"`
 
 	// Partial: a process that held clients was lost. The counters are the last
 	// that were known, and no figure that needs its clients was measured.
@@ -72,14 +68,6 @@ type Result struct {
 	Warnings []string `json:"warnings"`
 
 	Series []Sample `json:"series"`
-}
-
-// Host is the machine that the run was on.
-type Host struct {
-	Kernel string `json:"kernel"`
-	CPUs   int    `json:"cpus"`
-	Memory uint64 `json:"memory_bytes"`
-	Go     string `json:"go"`
 }
 
 // Settings are the flags in effect.
@@ -265,20 +253,6 @@ type Server struct {
 // Good reports whether the run was as asked.
 func (r *Result) Good() bool { return len(r.Failed) == 0 }
 
-// thisHost describes the machine; what can't be read stays empty.
-func thisHost() Host {
-	h := Host{CPUs: runtime.NumCPU(), Go: runtime.Version()}
-	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		h.Kernel = strings.TrimSpace(string(text))
-	}
-	if fs, err := procfs.NewDefaultFS(); err == nil {
-		if m, err := fs.Meminfo(); err == nil && m.MemTotalBytes != nil {
-			h.Memory = *m.MemTotalBytes
-		}
-	}
-	return h
-}
-
 func settings(p *plan) Settings {
 	var headers []string
 	for _, field := range p.Headers {
@@ -342,7 +316,7 @@ func newResult(scenario string, p *plan, now time.Time) *Result {
 		Scenario: scenario,
 		Run:      p.run,
 		Started:  now.UTC().Format(time.RFC3339Nano),
-		Host:     thisHost(),
+		Host:     probe.ThisHost(),
 		Settings: settings(p),
 		Failed:   []string{},
 		Warnings: []string{},

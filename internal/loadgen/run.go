@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // run is one execution of a scenario: the engine, the watch on the server, the
@@ -19,9 +21,9 @@ type run struct {
 	// Immutable
 	plan    *plan
 	engine  *engine
-	watch   *processWatch  // nil: not found
+	watch   *serverProcess // nil: not found
 	metrics *metricsWatch  // nil: no --admin
-	kernel  *kernelWatch   // nil: can't be read
+	kernel  *probe.Kernel  // nil: can't be read
 	atStart *ProcessSample // of the server, before the first client; nil: not read
 	sampler *sampler
 	began   time.Time
@@ -74,7 +76,7 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 		return nil, err
 	}
 	r.unreached(out)
-	r.watch, err = watchProcess(p.PID, &p.target, p.Foreign)
+	r.watch, err = findServer(p.PID, &p.target, p.Foreign)
 	switch {
 	case err == nil:
 	case p.PID != 0:
@@ -88,7 +90,7 @@ func newRun(ctx context.Context, scenario string, c Config, o Options) (*run, er
 			return nil, err
 		}
 	}
-	if r.kernel, err = watchKernel(r.watchedPID()); err != nil {
+	if r.kernel, err = probe.WatchKernel(r.watch.PID()); err != nil {
 		r.warn("the kernel's figures can't be read: %v", err)
 	}
 	if p.crowded(limits.ports) {
@@ -162,7 +164,7 @@ func (r *run) note(doing string, err error) {
 
 // effort reads what this process spent up to now.
 func (r *run) effort() effort {
-	e := effort{at: time.Now(), cpu: selfCPU()}
+	e := effort{at: time.Now(), cpu: probe.OwnCPU()}
 	if s, err := r.engine.collect(); err == nil {
 		e.busy, e.cpus = s.Busy, r.engine.cpus()
 		e.cpu += s.CPU

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // Sample is one second of a run.
@@ -79,10 +81,10 @@ type sampler struct {
 }
 
 func newSampler(r *run, o Options) *sampler {
-	s := &sampler{run: r, progress: o.Progress, interval: o.Interval, stop: make(chan struct{}), done: make(chan struct{}), last: effort{at: r.began, cpu: selfCPU()}}
+	s := &sampler{run: r, progress: o.Progress, interval: o.Interval, stop: make(chan struct{}), done: make(chan struct{}), last: effort{at: r.began, cpu: probe.OwnCPU()}}
 	s.before.Server = r.atStart
 	if r.kernel != nil {
-		k, _ := r.kernel.sample()
+		k, _ := r.kernel.Sample()
 		s.kernelCPU = k.CPU
 	}
 	go s.loop()
@@ -110,7 +112,7 @@ func (s *sampler) take() {
 	if err != nil {
 		return // a loop has failed; the scenario says so
 	}
-	now := effort{at: time.Now(), cpu: selfCPU() + snap.CPU, busy: snap.Busy, cpus: r.engine.cpus()}
+	now := effort{at: time.Now(), cpu: probe.OwnCPU() + snap.CPU, busy: snap.Busy, cpus: r.engine.cpus()}
 	spent := now.since(s.last)
 	step := spent.Seconds
 	c := &snap.Counters
@@ -140,7 +142,7 @@ func (s *sampler) take() {
 			if x.Open > 0 && r.atStart != nil {
 				x.RSSPerConnection = (float64(p.RSS) - float64(r.atStart.RSS)) / float64(x.Open)
 			}
-			if cpu, ok := p.cpuSince(s.before.Server); ok {
+			if cpu, ok := p.CPUSince(s.before.Server); ok {
 				x.ServerCPU = cpu / step
 			}
 		}
@@ -149,7 +151,7 @@ func (s *sampler) take() {
 		x.Metrics = m
 	}
 	if r.kernel != nil {
-		if k, err := r.kernel.sample(); err == nil {
+		if k, err := r.kernel.Sample(); err == nil {
 			x.Kernel = &k
 			x.HostCPU = (k.CPU - s.kernelCPU) / step / float64(r.result.Host.CPUs)
 			s.kernelCPU = k.CPU

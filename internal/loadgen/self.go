@@ -2,7 +2,6 @@ package loadgen
 
 import (
 	"runtime"
-	"syscall"
 	"time"
 )
 
@@ -12,15 +11,6 @@ type effort struct {
 	cpu  time.Duration
 	busy []time.Duration // per loop
 	cpus int             // of the hosts that the clients are on
-}
-
-// selfCPU returns the CPU time of this process.
-func selfCPU() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // clientBound is the share of its CPU from which on a run says more about the

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // totalsEvery is the least time between two reports of the totals.
@@ -123,7 +125,7 @@ func (s *served) obey(ctx context.Context, o order) (x answer, err error) {
 	if x, err = s.engine.perform(o); err != nil || x.Snapshot == nil {
 		return x, err
 	}
-	x.Snapshot.CPU = selfCPU()
+	x.Snapshot.CPU = probe.OwnCPU()
 	return x, x.Snapshot.pack()
 }
 

@@ -108,7 +108,7 @@ func (r *run) step(ctx context.Context, s Stage, p publisher) Step {
 	x.Effort = r.effort().since(from)
 	x.Seconds = x.Effort.Seconds
 	x.Server = r.sampleServer()
-	if cpu, ok := x.Server.cpuSince(serverFrom); ok {
+	if cpu, ok := x.Server.CPUSince(serverFrom); ok {
 		x.CPU = perSecond(cpu, x.Seconds)
 	}
 	after, _ := r.engine.collect()

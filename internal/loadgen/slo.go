@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/pushgate/pushgate/internal/units"
 )
 
 // SLO is a limit for one figure of a run, such as delivery.p99<200ms.
@@ -71,9 +73,12 @@ func ParseSLO(text string) (SLO, error) {
 	if !ok {
 		return wrong("no figure is called %q; there are %s", name, strings.Join(figureNames(), ", "))
 	}
-	limit, err := parseLimit(strings.TrimSpace(rest[len(op):]), f.Unit)
+	limit, err := units.Parse(strings.TrimSpace(rest[len(op):]), limitUnits[f.Unit], unitExample[f.Unit])
 	if err != nil {
-		return wrong("%v", err)
+		return wrong("the limit %v", err)
+	}
+	if f.Unit == UnitDuration {
+		limit = math.Round(limit) // latencies are whole ns
 	}
 	return SLO{Figure: f, Op: op, Limit: limit}, nil
 }
@@ -104,11 +109,11 @@ func figureNames() []string {
 }
 
 // limitUnits are the units that a limit may be written in.
-var limitUnits = map[Unit]units{
-	UnitCount:    countUnits,
-	UnitDuration: {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9},
-	UnitBytes:    {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30},
-	UnitRate:     rateUnits,
+var limitUnits = map[Unit]units.Factors{
+	UnitCount:    units.Counts,
+	UnitDuration: units.Durations,
+	UnitBytes:    units.Sizes,
+	UnitRate:     units.Rates,
 	UnitPercent:  {"": 1, "%": 1},
 	UnitCPUs:     {"": 1},
 	UnitRatio:    {"": 1},
@@ -123,20 +128,6 @@ var unitExample = map[Unit]string{
 	UnitPercent:  "a share such as 0.1%",
 	UnitCPUs:     "a number such as 1.5",
 	UnitRatio:    "a number such as 1.5",
-}
-
-func parseLimit(text string, unit Unit) (float64, error) {
-	number, suffix := splitUnit(text)
-	v, err := strconv.ParseFloat(number, 64)
-	factor, known := limitUnits[unit][suffix]
-	if err != nil || !known || math.IsInf(v*factor, 0) {
-		return 0, fmt.Errorf("the limit %q is not %s%s", text, unitExample[unit], ambiguous(suffix, limitUnits[unit]))
-	}
-	v *= factor
-	if unit == UnitDuration {
-		v = math.Round(v) // latencies are whole ns
-	}
-	return v, nil
 }
 
 // String writes the SLO as ParseSLO reads it.
@@ -203,23 +194,15 @@ func FormatFigure(u Unit, v float64) string {
 	case UnitDuration:
 		return short(int64(v))
 	case UnitBytes:
-		return size(v)
+		return units.Bytes(v)
 	case UnitPercent:
 		return strconv.FormatFloat(v, 'g', 3, 64) + " %"
 	case UnitRate:
-		return plainNumber(v) + " /s"
+		return units.Short(v) + " /s"
 	case UnitRatio:
 		return strconv.FormatFloat(v, 'f', 2, 64)
 	case UnitCPUs:
 		return strconv.FormatFloat(v, 'f', 2, 64) + " CPUs"
 	}
-	return plainNumber(v)
-}
-
-// plainNumber writes whole numbers in full and others with three digits.
-func plainNumber(v float64) string {
-	if v == math.Trunc(v) || math.Abs(v) >= 1000 {
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(v, 'g', 3, 64)
+	return units.Short(v)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/units"
 )
 
 // Stage is one step of a load over time: a ramp to a number of clients, or a
@@ -62,14 +64,14 @@ func parseStage(part string, at int) (Stage, error) {
 		return Stage{}, errors.New("want a ramp such as 0->10k@500/s, or hold 60s")
 	}
 	if from = strings.TrimSpace(from); from != "" {
-		if n, err := ParseCount(from); err != nil {
+		if n, err := units.ParseCount(from); err != nil {
 			return Stage{}, err
 		} else if n != at {
 			return Stage{}, fmt.Errorf("starts at %s, but there are %d clients by then", from, at)
 		}
 	}
 	target, rate, paced := strings.Cut(to, "@")
-	n, err := ParseCount(strings.TrimSpace(target))
+	n, err := units.ParseCount(strings.TrimSpace(target))
 	if err != nil {
 		return Stage{}, err
 	}
@@ -82,7 +84,7 @@ func parseStage(part string, at int) (Stage, error) {
 	}
 	if paced {
 		rate = strings.TrimSpace(rate)
-		if s.Rate, err = ParseRate(rate); err != nil {
+		if s.Rate, err = units.ParseRate(rate); err != nil {
 			return Stage{}, err
 		}
 		if !strings.HasSuffix(rate, "/s") || s.Rate <= 0 || s.Rate > 1e7 {
@@ -105,7 +107,7 @@ func (s Stage) String() string {
 	case s.Hold > 0:
 		return fmt.Sprintf("hold %v", s.Hold)
 	case s.Rate > 0:
-		return fmt.Sprintf("->%d@%s/s", s.Target, FormatQuantity(s.Rate))
+		return fmt.Sprintf("->%d@%s/s", s.Target, units.Number(s.Rate))
 	}
 	return fmt.Sprintf("->%d", s.Target)
 }

@@ -87,7 +87,7 @@ func storm(ctx context.Context, c Config, o Options, p publisher) (*Result, erro
 		if server, err = launch(ctx, c); err != nil {
 			return nil, err
 		}
-		defer server.stop(stopGrace)
+		defer server.Stop(stopGrace)
 	}
 	r, err := newRun(ctx, "storm", c, o)
 	if err != nil {
@@ -186,10 +186,10 @@ func (r *run) disturb(ctx context.Context, s *Storm, server *serverCommand) {
 
 // restart stops the gateway and starts it again.
 func (r *run) restart(ctx context.Context, s *Storm, server *serverCommand, start int64) error {
-	if err := server.signal(r.plan.ServerSignal); err != nil {
+	if err := server.Signal(signals[r.plan.ServerSignal]); err != nil {
 		return err
 	}
-	if err := server.wait(ctx, r.plan.GiveUp); err != nil {
+	if err := server.Await(ctx, r.plan.GiveUp); err != nil {
 		return fmt.Errorf("stopping the gateway: %w", err)
 	}
 	s.Stopped = timeSince(r.engine.now(), start).Seconds()
@@ -199,13 +199,13 @@ func (r *run) restart(ctx context.Context, s *Storm, server *serverCommand, star
 	s.Started = timeSince(r.engine.now(), start).Seconds()
 	if r.watch != nil {
 		r.restarted = true
-		if err := r.watch.again(&r.plan.target); err != nil {
+		if err := r.watch.find(&r.plan.target); err != nil {
 			r.warn("%v", err)
 			return nil
 		}
-		r.result.Server.PID = r.watchedPID()
+		r.result.Server.PID = r.watch.PID()
 		if r.kernel != nil {
-			if err := r.kernel.again(r.watchedPID()); err != nil {
+			if err := r.kernel.Follow(r.watch.PID()); err != nil {
 				r.warn("the kernel's figures can't be read any more: %v", err)
 			}
 		}

@@ -1,6 +1,10 @@
 package loadgen
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/pushgate/pushgate/internal/units"
+)
 
 // kernel writes what the kernel holds for the connections.
 func (r *Result) kernel(t *table) {
@@ -21,7 +25,7 @@ func (r *Result) kernel(t *table) {
 		if v, known := f.Of(r); known {
 			each = fmt.Sprintf(": %.0f B per connection", v)
 		}
-		t.row(x.name, "%s before, %s at the end%s", size(float64(x.before)), size(float64(x.after)), each)
+		t.row(x.name, "%s before, %s at the end%s", units.Bytes(float64(x.before)), units.Bytes(float64(x.after)), each)
 	}
 	t.row("listen overflows, drops", "%d, %d", k.After.Overflows, k.After.Drops)
 }
@@ -78,7 +82,7 @@ func (r *Result) steps(t *table) {
 			row[2], row[3] = short(f.Real.P99), short(f.Due.P99)
 		}
 		if x.Server != nil {
-			row[4], row[5] = size(float64(x.Server.RSS)), fmt.Sprintf("%.0f %%", x.CPU*100)
+			row[4], row[5] = units.Bytes(float64(x.Server.RSS)), fmt.Sprintf("%.0f %%", x.CPU*100)
 		}
 		fmt.Fprintf(t, "  %-16s %8d %8.1f %7d %8s %6s %10s %10s %12s %6s\n",
 			x.Stage, x.Clients, x.Seconds, x.Failed, row[0], row[1], row[2], row[3], row[4], row[5])
@@ -126,7 +130,7 @@ func (x *Churn) write(t *table) {
 			t.row("server CPU per cycle", "%.1f us", x.CPUPerCycle)
 		}
 		t.row("server before and after", "RSS %s and %s, descriptors %d and %d",
-			size(float64(x.Before.RSS)), size(float64(x.After.RSS)), x.Before.Descriptors, x.After.Descriptors)
+			units.Bytes(float64(x.Before.RSS)), units.Bytes(float64(x.After.RSS)), x.Before.Descriptors, x.After.Descriptors)
 	}
 	t.latencyHead()
 	t.latency("handshake", x.Handshake)
@@ -148,8 +152,8 @@ func (x *Slow) write(t *table) {
 		if x.Baseline != nil {
 			each = fmt.Sprintf(": %.0f B for each", x.Memory)
 		}
-		t.row("server RSS", "%s before, at most %s with them%s", size(float64(x.Before.RSS)), size(float64(x.PeakRSS)), each)
-		t.row("TCP buffers of this host", "at most %s", size(float64(x.PeakTCP)))
+		t.row("server RSS", "%s before, at most %s with them%s", units.Bytes(float64(x.Before.RSS)), units.Bytes(float64(x.PeakRSS)), each)
+		t.row("TCP buffers of this host", "at most %s", units.Bytes(float64(x.PeakTCP)))
 	}
 	if x.P99Ratio > 0 {
 		t.row("p99 of the healthy clients", "%.2f times the baseline", x.P99Ratio)

@@ -47,7 +47,7 @@ func (r *run) window(ctx context.Context, p publisher, d load) *Sent {
 		r.awaitMessages(ctx, w)
 	}
 	effort := r.effort().since(from)
-	cpu, cpuKnown := r.sampleServer().cpuSince(serverFrom)
+	cpu, cpuKnown := r.sampleServer().CPUSince(serverFrom)
 	// Duplicates may trail behind the last message; they are no progress that
 	// could be waited for.
 	if err := r.engine.sleep(ctx, r.plan.Settle); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pushgate/pushgate/internal/loadgen"
 	"github.com/pushgate/pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/units"
 )
 
 //go:embed page.html
@@ -288,7 +289,7 @@ func settings(r *loadgen.Result) []row {
 	if f := r.Fanout; f != nil {
 		rows = append(rows, row{Name: "messages", Value: fmt.Sprint(f.Asked)}, row{Name: "bytes of a message", Value: fmt.Sprint(f.Size)})
 		if f.Rate > 0 {
-			rows = append(rows, row{Name: "messages per second", Value: loadgen.FormatQuantity(f.Rate)})
+			rows = append(rows, row{Name: "messages per second", Value: units.Number(f.Rate)})
 		}
 	}
 	if v := r.Server; v != nil {

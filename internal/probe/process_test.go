@@ -1,4 +1,4 @@
-package loadgen
+package probe
 
 import (
 	"os/exec"
@@ -6,8 +6,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/prometheus/procfs"
 )
 
 // A server of several processes is measured with all of them.
@@ -21,10 +19,6 @@ func TestFamily(t *testing.T) {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		cmd.Wait()
 	}()
-	fs, err := procfs.NewDefaultFS()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var pids []int
 	var sum ProcessSample
 	// A shell's child is a shell too until it runs sleep.
@@ -36,17 +30,14 @@ func TestFamily(t *testing.T) {
 			t.Fatalf("processes %v, %+v", pids, sum)
 		}
 		pids = family(cmd.Process.Pid)
-		if sum, err = sampleFamily(fs, cmd.Process.Pid); err != nil {
+		var err error
+		if sum, err = Family(cmd.Process.Pid); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var apart ProcessSample
 	for _, pid := range pids {
-		p, err := fs.Proc(pid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		one, err := sampleOf(p)
+		one, err := Process(pid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,17 +52,17 @@ func TestFamily(t *testing.T) {
 		if slices.Index(pids, pid) >= 2 {
 			want = pid
 		}
-		if got := familyHead(fs, pid); got != want {
+		if got := FamilyHead(pid); got != want {
 			t.Errorf("the head of %d among %v is %d, want %d", pid, pids, got, want)
 		}
 	}
 	// One process is measured as ever, and one that has ended is an error.
-	if one, err := sampleFamily(fs, pids[3]); err != nil || one.Processes != 1 || one.RSS == 0 {
+	if one, err := Family(pids[3]); err != nil || one.Processes != 1 || one.RSS == 0 {
 		t.Errorf("%+v, %v", one, err)
 	}
 	syscall.Kill(pids[3], syscall.SIGKILL)
 	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if _, err := sampleFamily(fs, pids[3]); err != nil {
+		if _, err := Family(pids[3]); err != nil {
 			break
 		}
 		if time.Now().After(end) {

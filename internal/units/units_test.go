@@ -1,4 +1,4 @@
-package loadgen
+package units
 
 import (
 	"math"
@@ -62,11 +62,11 @@ func TestQuantities(t *testing.T) {
 }
 
 // What is written is read as the same.
-func TestFormatQuantity(t *testing.T) {
+func TestNumber(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := math.Round(rapid.Float64Range(0, 1e9).Draw(t, "rate")*1e6) / 1e6
-		if got, err := ParseRate(FormatQuantity(want)); err != nil || got != want {
-			t.Fatalf("%v is written %s and read as %v, %v", want, FormatQuantity(want), got, err)
+		if got, err := ParseRate(Number(want)); err != nil || got != want {
+			t.Fatalf("%v is written %s and read as %v, %v", want, Number(want), got, err)
 		}
 	})
 }
