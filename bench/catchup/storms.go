@@ -21,9 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/pushgate/pushgate/bench/client"
@@ -90,20 +87,12 @@ func Run(ctx context.Context, args []string, out io.Writer) error {
 
 // storms runs one storm after the other.
 func storms(ctx context.Context, o options) (results []result, err error) {
-	dir, err := os.MkdirTemp("", "catchup")
+	l, err := rig.NewLab(ctx, "cmd/gateway")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	if err := rig.Build(ctx, dir, "cmd/gateway"); err != nil {
-		return nil, err
-	}
-	redis, err := rig.StartRedis(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer redis.Close()
-	u := &upstream{Redis: redis}
+	defer l.Close()
+	u := &upstream{Redis: l.Redis}
 	if err := u.publish(ctx, 2*o.behind, o.size, false); err != nil {
 		return nil, err
 	}
@@ -126,15 +115,13 @@ func storms(ctx context.Context, o options) (results []result, err error) {
 			if g != nil {
 				g.Kill()
 			}
-			g, err = rig.StartGateway(ctx, exec.CommandContext(ctx, filepath.Join(dir, "gateway"), "serve",
-				"--redis.url", "redis://"+u.Addr, "--limits.connections", fmt.Sprint(o.clients+1), "--log.level", "warn"))
-			if err != nil {
+			if g, err = l.Gateway(ctx, "--limits.connections", fmt.Sprint(o.clients+1)); err != nil {
 				return results, err
 			}
 		}
 		r, err := storm(ctx, o, u, g, s.connected)
 		if err != nil {
-			return results, fmt.Errorf("%s: %w; the gateway's log: %s", s.name, err, g.Log())
+			return results, fmt.Errorf("%s: %w; the gateway's log:\n%s", s.name, err, g.Log())
 		}
 		r.name = s.name
 		results = append(results, r)

@@ -4,9 +4,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/prometheus/procfs"
-
-	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // mostOthers is how much of the box other programs may take before a measurement
@@ -29,7 +27,7 @@ func (l *lab) alone(s *site, measure func() error) (others float64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		others = max(after-before, 0).Seconds() / time.Since(began).Seconds() / float64(l.cpus)
+		others = max(after-before, 0) / time.Since(began).Seconds() / float64(l.cpus)
 		if others <= mostOthers || try >= l.tries {
 			return others, nil
 		}
@@ -37,25 +35,21 @@ func (l *lab) alone(s *site, measure func() error) (others float64, err error) {
 	}
 }
 
-// others is the CPU time of all programs on the box but those of the
-// measurement.
-func (s *site) others() (time.Duration, error) {
-	fs, err := procfs.NewDefaultFS()
+// others is the CPU time, in seconds, of all programs on the box but those of
+// the measurement.
+func (s *site) others() (float64, error) {
+	box, err := probe.WatchKernel(os.Getpid())
 	if err != nil {
 		return 0, err
 	}
-	stat, err := fs.Stat()
-	if err != nil {
-		return 0, err
-	}
-	t := stat.CPUTotal
-	all := time.Duration((t.User + t.Nice + t.System + t.IRQ + t.SoftIRQ + t.Steal) * float64(time.Second))
+	kernel, err := box.Sample()
+	seconds := kernel.CPU
 	for _, pid := range []int{os.Getpid(), s.gateway.PID(), s.redis.PID()} {
-		own, err := reactor.ProcessCPU(pid)
-		if err != nil {
-			return 0, err
+		own, cpuErr := probe.CPU(pid)
+		if cpuErr != nil {
+			return 0, cpuErr
 		}
-		all -= own
+		seconds -= own.Seconds()
 	}
-	return all, nil
+	return seconds, err
 }

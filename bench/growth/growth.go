@@ -69,7 +69,7 @@ func measure(ctx context.Context, chosen []part, s scale, repeat int, docs strin
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	for _, p := range chosen {
 		r := newResult(p.name, s, repeat)
 		began := time.Now()

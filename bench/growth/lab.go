@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,8 +16,7 @@ import (
 
 // lab starts gateways.
 type lab struct {
-	dir     string // of the gateway's program and of what Redis writes
-	gateway string
+	*rig.Lab
 	began   time.Time
 	cpus    int
 	tries   int     // of a measurement that other programs disturb
@@ -27,21 +24,11 @@ type lab struct {
 	hotRate float64 // messages per second on the hot channel, once it is known
 }
 
-// newLab builds the gateway.
+// newLab builds the gateway; Close removes it.
 func newLab(ctx context.Context, tries int) (*lab, error) {
-	dir, err := os.MkdirTemp("", "growth")
-	if err != nil {
-		return nil, err
-	}
-	l := &lab{dir: dir, gateway: filepath.Join(dir, "gateway"), began: time.Now(), cpus: runtime.NumCPU(), tries: tries}
-	if err := rig.Build(ctx, dir, "cmd/gateway"); err != nil {
-		l.close()
-		return nil, err
-	}
-	return l, nil
+	built, err := rig.Build(ctx, "cmd/gateway")
+	return &lab{Lab: built, began: time.Now(), cpus: runtime.NumCPU(), tries: tries}, err
 }
-
-func (l *lab) close() { os.RemoveAll(l.dir) }
 
 // ordered is the way through the steps in this round: every second one goes
 // backwards, so that other work of the box doesn't look like growth.
@@ -81,12 +68,12 @@ func (l *lab) open(ctx context.Context, sc scale, flags ...string) (_ *site, err
 			s.close()
 		}
 	}()
-	if s.redis, err = rig.StartRedis(ctx, l.dir); err != nil {
+	if s.redis, err = rig.StartRedis(ctx, l.Dir); err != nil {
 		return nil, err
 	}
 	c := &s.config
-	c.Redis = "redis://" + s.redis.Addr
-	cmd := exec.Command(l.gateway, slices.Concat([]string{"serve", "--log.level", "warn", "--redis.url", c.Redis}, gatewayFlags, flags)...)
+	c.Redis = s.redis.URL()
+	cmd := l.Command("gateway", slices.Concat([]string{"serve", "--log.level", "warn", "--redis.url", c.Redis}, gatewayFlags, flags)...)
 	if s.gateway, err = rig.StartGateway(ctx, cmd); err != nil {
 		return nil, err
 	}

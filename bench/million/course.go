@@ -12,6 +12,7 @@ import (
 
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/probe"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -32,7 +33,7 @@ type course struct {
 	step     string
 	sampled  time.Time
 	reported time.Time
-	last     map[string]float64 // the gateway's metrics at the end of the step before
+	last     probe.Metrics // the gateway's metrics at the end of the step before
 	idleCPU  float64
 }
 

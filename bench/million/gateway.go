@@ -19,29 +19,21 @@ type gateway struct {
 	*rig.Gateway
 
 	// Immutable
-	args     []string
-	dir      string // Redis's
-	upstream *rig.Redis
-	redis    *redis.Client // as patient as the course, and tries once
+	args  []string
+	lab   *rig.Lab
+	redis *redis.Client // as patient as the course, and tries once
 }
 
 // startGateway starts a redis-server and the gateway, and waits until it is
 // ready.
 func startGateway(ctx context.Context, o options) (_ *gateway, err error) {
-	g := new(gateway)
-	defer func() {
-		if err != nil {
-			g.close()
-		}
-	}()
-	if g.dir, err = os.MkdirTemp("", "million."); err != nil {
+	lab, err := rig.NewLab(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if g.upstream, err = rig.StartRedis(ctx, g.dir); err != nil {
-		return nil, err
-	}
-	g.redis = redis.NewClient(&redis.Options{Addr: g.upstream.Addr, MaxRetries: -1, ReadTimeout: o.patience(), Protocol: 2, DisableIdentity: true})
-	cmd := exec.Command(o.gateway, "serve", "--redis.url", "redis://"+g.upstream.Addr,
+	g := &gateway{lab: lab}
+	g.redis = redis.NewClient(&redis.Options{Addr: lab.Redis.Addr, MaxRetries: -1, ReadTimeout: o.patience(), Protocol: 2, DisableIdentity: true})
+	cmd := exec.Command(o.gateway, "serve", "--redis.url", lab.Redis.URL(),
 		"--heartbeat.interval", o.interval.String(), "--drain.timeout", o.drain.String())
 	answer := 10 * time.Second
 	if o.emulated {
@@ -52,6 +44,7 @@ func startGateway(ctx context.Context, o options) (_ *gateway, err error) {
 	cmd.Args = append(cmd.Args, "--heartbeat.timeout", min(answer, o.interval).String())
 	cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
 	if g.Gateway, err = rig.StartGateway(ctx, cmd); err != nil {
+		g.close()
 		return nil, err
 	}
 	g.args = cmd.Args[1:]
@@ -91,11 +84,8 @@ func (g *gateway) close() {
 	if g.Gateway != nil {
 		g.Kill()
 	}
-	if g.upstream != nil {
-		g.redis.Close()
-		g.upstream.Close()
-	}
-	os.RemoveAll(g.dir)
+	g.redis.Close()
+	g.lab.Close()
 }
 
 // cpu returns the seconds of CPU that the process has used, 0 once it has

@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // memory is that of the gateway's process and of the kernel, in bytes. The
@@ -44,7 +44,7 @@ func processMemory(pid int, exact bool) (m memory, err error) {
 	if exact {
 		name, keys = fmt.Sprintf("/proc/%d/smaps_rollup", pid), [3]string{"Rss", "Anonymous", ""}
 	}
-	fields, err := rig.Kilobytes(name)
+	fields, err := kilobytes(name)
 	if err != nil {
 		return m, err
 	}
@@ -53,9 +53,19 @@ func processMemory(pid int, exact bool) (m memory, err error) {
 	return m, nil
 }
 
+// kilobytes are sizes that may be subtracted.
+func kilobytes(file string) (map[string]int64, error) {
+	sizes, err := probe.Kilobytes(file)
+	signed := make(map[string]int64, len(sizes))
+	for name, v := range sizes {
+		signed[name] = int64(v)
+	}
+	return signed, err
+}
+
 // addKernel reads what the kernel holds for all of the box.
 func (m *memory) addKernel() error {
-	fields, err := rig.Kilobytes("/proc/meminfo")
+	fields, err := kilobytes("/proc/meminfo")
 	if err != nil {
 		return err
 	}
@@ -78,7 +88,7 @@ func (m *memory) addKernel() error {
 }
 
 // addRuntime takes the runtime's figures out of the gateway's metrics.
-func (m *memory) addRuntime(s map[string]float64) {
+func (m *memory) addRuntime(s probe.Metrics) {
 	m.HeapLive = int64(s["go_memstats_heap_alloc_bytes"])
 	m.HeapSpans = int64(s["go_memstats_heap_inuse_bytes"])
 	m.HeapIdle = int64(s["go_memstats_heap_idle_bytes"] - s["go_memstats_heap_released_bytes"])
@@ -99,7 +109,7 @@ type lag struct {
 const lagSeries = "gateway_loop_lag_seconds"
 
 // lagBetween compares two readings of the gateway's metrics.
-func lagBetween(before, after map[string]float64) lag {
+func lagBetween(before, after probe.Metrics) lag {
 	count := after[lagSeries+"_count"] - before[lagSeries+"_count"]
 	l := lag{Posts: int(count)}
 	if count == 0 {

@@ -38,6 +38,7 @@ import (
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
 	"github.com/pushgate/pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/probe"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -141,11 +142,11 @@ func runInGuest(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	// Emulation helps against limits, not against a lack of memory.
-	fields, err := rig.Kilobytes("/proc/meminfo")
+	fields, err := probe.Kilobytes("/proc/meminfo")
 	if err != nil {
 		return err
 	}
-	if have, need := fields["MemAvailable"], guestBytesBase+guestBytesLeast*int64(o.clients); have < need {
+	if have, need := int64(fields["MemAvailable"]), guestBytesBase+guestBytesLeast*int64(o.clients); have < need {
 		return fmt.Errorf("this box has %d MiB of memory left, the guest needs %d MiB", have>>20, need>>20)
 	}
 	if o.memory == "" {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -96,8 +98,8 @@ func TestCheckNamesWhatWasNotKept(t *testing.T) {
 }
 
 func TestLagBetween(t *testing.T) {
-	before := map[string]float64{lagSeries + "_count": 100, lagSeries + "_sum": 1, lagSeries + `_bucket{le="0.001"}`: 50, lagSeries + `_bucket{le="0.1"}`: 100}
-	after := map[string]float64{lagSeries + "_count": 300, lagSeries + "_sum": 2, lagSeries + `_bucket{le="0.001"}`: 249, lagSeries + `_bucket{le="0.1"}`: 300}
+	before := probe.Metrics{lagSeries + "_count": 100, lagSeries + "_sum": 1, lagSeries + `_bucket{le="0.001"}`: 50, lagSeries + `_bucket{le="0.1"}`: 100}
+	after := probe.Metrics{lagSeries + "_count": 300, lagSeries + "_sum": 2, lagSeries + `_bucket{le="0.001"}`: 249, lagSeries + `_bucket{le="0.1"}`: 300}
 	want := lag{Posts: 200, Mean: 0.005, P99: 0.001, Slowest: 0.1}
 	if got := lagBetween(before, after); got != want {
 		t.Errorf("%+v, want %+v", got, want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/pushgate/pushgate/bench/client"
@@ -87,14 +88,16 @@ func (r *course) drain(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
-	if err := r.gateway.Terminate(); err != nil {
+	if err := r.gateway.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	d.step, err = r.follow(ctx, &r.clients.Gone)
 	if err != nil {
 		return err
 	}
-	err = r.gateway.Wait(r.o.patience())
+	if err = r.gateway.Await(ctx, r.o.patience()); err == nil {
+		err = r.gateway.Err()
+	}
 	d.Exit, d.Clean = time.Since(begin).Seconds(), err == nil
 	return err
 }

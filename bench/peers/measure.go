@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -125,9 +124,9 @@ func measureOne(ctx context.Context, o options, s server, t transport, n int) (f
 		return f, r.config, err
 	}
 	defer c.Close()
-	err = errors.Join((&course{options: o, server: r, connections: n, clients: c, figures: &f}).run(ctx), r.CheckCPU())
+	err = (&course{options: o, server: r, connections: n, clients: c, figures: &f}).run(ctx)
 	if err != nil {
-		err = fmt.Errorf("%w; the log of %s: %s", err, s.name, r.Log())
+		err = fmt.Errorf("%w; the log of %s:\n%s", err, s.name, r.Log())
 	}
 	return f, r.config, err
 }

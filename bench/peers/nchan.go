@@ -117,14 +117,11 @@ func startNchan(ctx context.Context, s setting) (*running, error) {
 			strings.NewReplacer("DIR", "/tmp/peers", "LISTEN", "127.0.0.1:8080").Replace(conf),
 		close: func() {
 			publisher.CloseIdleConnections()
-			// The workers end with their master only when it is asked.
-			p.Terminate()
-			p.Wait(10 * time.Second)
-			p.Kill()
+			p.Stop(10 * time.Second)
 		},
 	}
 	if r.listen, err = netip.ParseAddrPort(listen); err == nil {
-		err = p.Until(ctx, "nginx does not answer", func() error {
+		err = p.Ready(ctx, "it does not answer", func(ctx context.Context) error {
 			_, err := rig.Get(ctx, "http://"+listen+"/ready")
 			return err
 		})

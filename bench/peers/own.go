@@ -61,7 +61,7 @@ func startOwn(ctx context.Context, s setting) (*running, error) {
 	}
 	if err != nil {
 		p.Kill()
-		return nil, fmt.Errorf("start %s: %w; its log: %s", s.server, err, p.Log())
+		return nil, fmt.Errorf("start %s: %w; its log:\n%s", s.server, err, p.Log())
 	}
 	return r, nil
 }

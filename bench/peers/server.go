@@ -11,6 +11,7 @@ import (
 
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // channel is what all clients subscribe to.
@@ -80,7 +81,7 @@ func (r *running) cpu() (sum time.Duration, err error) {
 		return 0, err
 	}
 	for _, pid := range pids {
-		used, err := rig.CPU(pid)
+		used, err := probe.CPU(pid)
 		if err != nil {
 			return 0, err
 		}
@@ -98,17 +99,11 @@ func (r *running) memory() (sum int64, err error) {
 		return 0, err
 	}
 	for _, pid := range pids {
-		name := fmt.Sprintf("/proc/%d/smaps_rollup", pid)
-		fields, err := rig.Kilobytes(name)
+		sizes, err := probe.Rollup(pid)
 		if err != nil {
 			return 0, err
 		}
-		anon, hasAnon := fields["Pss_Anon"]
-		shared, hasShared := fields["Pss_Shmem"]
-		if !hasAnon || !hasShared {
-			return 0, fmt.Errorf("%s has no Pss_Anon and Pss_Shmem", name)
-		}
-		sum += anon + shared
+		sum += int64(sizes["Pss_Anon"] + sizes["Pss_Shmem"])
 	}
 	return sum, nil
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/pushgate/pushgate/bench/client"
@@ -48,7 +47,7 @@ func (l *lab) bare(ctx context.Context, f *figures) error {
 }
 
 func (l *lab) withBare(ctx context.Context, f *figures, fn func(*bare, *target) error) error {
-	b, err := startBare(ctx, l.dir)
+	b, err := startBare(l.Command("bare"))
 	if err != nil {
 		return err
 	}
@@ -56,8 +55,7 @@ func (l *lab) withBare(ctx context.Context, f *figures, fn func(*bare, *target) 
 	return l.with(b.Process, b.listen, client.Speech{}, f, func(t *target) error { return fn(b, t) })
 }
 
-func startBare(ctx context.Context, dir string) (*bare, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bare"))
+func startBare(cmd *exec.Cmd) (*bare, error) {
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -75,7 +73,7 @@ func startBare(ctx context.Context, dir string) (*bare, error) {
 	}
 	if err != nil {
 		p.Kill()
-		return nil, fmt.Errorf("start bare: %w; its log: %s", err, p.Log())
+		return nil, fmt.Errorf("start bare: %w; its log:\n%s", err, p.Log())
 	}
 	b.responses = bufio.NewReader(b.control)
 	return b, nil
@@ -102,7 +100,7 @@ func (b *bare) command(line string) (pongs int, err error) {
 		err = json.Unmarshal(response, &s)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("bare: %s: %w; its log: %s", line, err, b.Log())
+		return 0, fmt.Errorf("bare: %s: %w; its log:\n%s", line, err, b.Log())
 	}
 	if s.Error != "" || s.Refused+s.Closed > 0 {
 		return 0, fmt.Errorf("bare: %s: answered %s", line, response)
@@ -122,7 +120,7 @@ func (b *bare) pings(ctx context.Context, t *target) error {
 			if _, err := t.clients.Wait(ctx, "pings", func() bool { return t.clients.Pings == want }); err != nil {
 				return err
 			}
-			err := b.Until(ctx, "pongs are missing", func() error {
+			err := b.Ready(ctx, "pongs are missing", func(context.Context) error {
 				pongs, err := b.command("stats")
 				if err == nil && pongs != want {
 					err = fmt.Errorf("%d of %d", pongs, want)

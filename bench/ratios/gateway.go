@@ -3,8 +3,6 @@ package ratios
 import (
 	"context"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -49,14 +47,12 @@ func (l *lab) sends(ctx context.Context, ioUring string, f *figures) error {
 }
 
 func (l *lab) withGateway(ctx context.Context, interval time.Duration, ioUring string, f *figures, fn func(*target) error) error {
-	g, err := rig.StartGateway(ctx, exec.CommandContext(ctx, filepath.Join(l.dir, "gateway"), "serve",
-		"--redis.url", "redis://"+l.redis.Addr,
+	g, err := l.Gateway(ctx,
 		"--heartbeat.interval", interval.String(),
-		"--heartbeat.timeout", (interval*3/4).String(), // the machine may be busy
+		"--heartbeat.timeout", (interval * 3 / 4).String(), // the machine may be busy
 		"--limits.connections", fmt.Sprint(l.most()),
 		"--socket.io_uring", ioUring,
-		"--shards", fmt.Sprint(l.loops),
-		"--log.level", "warn"))
+		"--shards", fmt.Sprint(l.loops))
 	if err != nil {
 		return err
 	}
@@ -75,7 +71,7 @@ func (l *lab) withGateway(ctx context.Context, interval time.Duration, ioUring s
 // publish publishes n messages in one go.
 func (l *lab) publish(ctx context.Context, n int) error {
 	payload := `"` + strings.Repeat("x", l.size-2) + `"`
-	_, err := l.redis.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, err := l.Redis.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for range n {
 			pipe.Publish(ctx, rig.RedisPrefix+channel, payload)
 		}

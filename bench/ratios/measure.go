@@ -2,11 +2,9 @@ package ratios
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"slices"
 	"time"
 
@@ -34,26 +32,17 @@ type round struct{ bare, write, gateway figures }
 // lab starts the servers.
 type lab struct {
 	options
-	dir   string // of the programs, and of Redis's files
-	redis *rig.Redis
+	*rig.Lab
 }
 
 // measure builds both servers and runs the rounds.
 func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
-	dir, err := os.MkdirTemp("", "ratios")
+	programs, err := rig.NewLab(ctx, "cmd/gateway", "bench/bare")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	redis, err := rig.StartRedis(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer redis.Close()
-	if err := rig.Build(ctx, dir, "cmd/gateway", "bench/bare"); err != nil {
-		return nil, err
-	}
-	l := &lab{options: o, dir: dir, redis: redis}
+	defer programs.Close()
+	l := &lab{options: o, Lab: programs}
 	rounds := make([]round, o.rounds)
 	for i := range rounds {
 		r := &rounds[i]
@@ -101,8 +90,8 @@ func (l *lab) with(p *rig.Process, remote netip.AddrPort, speech client.Speech, 
 	}
 	defer c.Close()
 	t := &target{options: l.options, Process: p, clients: c, figures: f}
-	if err := errors.Join(fn(t), p.CheckCPU()); err != nil {
-		return fmt.Errorf("%s: %w; its log: %s", p.Name, err, p.Log())
+	if err := fn(t); err != nil {
+		return fmt.Errorf("%s: %w; its log:\n%s", p.Name, err, p.Log())
 	}
 	return nil
 }
