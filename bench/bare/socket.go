@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"syscall"
 )
@@ -9,48 +12,32 @@ import (
 // listener is a listening, non-blocking TCP socket.
 type listener struct {
 	fd   int
-	addr netip.AddrPort
+	addr net.Addr
 }
 
 // listenTCP binds a numeric address. TCP_NODELAY is inherited by the accepted
-// sockets, so that they need no call of their own.
+// sockets, so that they need no call of their own. The socket is a duplicate of
+// that which Go's poller knows, which is closed.
 func listenTCP(address string) (listener, error) {
-	addr, err := netip.ParseAddrPort(address)
-	if err != nil {
+	if _, err := netip.ParseAddrPort(address); err != nil {
 		return listener{}, fmt.Errorf("listen on %q: %w", address, err)
 	}
-	family := syscall.AF_INET6
-	var name syscall.Sockaddr = &syscall.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
-	if addr.Addr().Is4() {
-		family = syscall.AF_INET
-		name = &syscall.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
-	}
-	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var set error
+		err := c.Control(func(fd uintptr) { set = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) })
+		return errors.Join(err, set)
+	}}
+	config.SetMultipathTCP(false) // Go's default, which the gateway has not
+	l, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return listener{}, fmt.Errorf("listen on %s: %w", addr, err)
+		return listener{}, err
 	}
-	for _, step := range []func() error{
-		func() error { return syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) },
-		func() error { return syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) },
-		func() error { return syscall.Bind(fd, name) },
-		func() error { return syscall.Listen(fd, 65535) },
-	} {
-		if err := step(); err != nil {
-			syscall.Close(fd)
-			return listener{}, fmt.Errorf("listen on %s: %w", addr, err)
-		}
-	}
-	bound, err := syscall.Getsockname(fd)
+	defer l.Close()
+	raw, err := l.(*net.TCPListener).SyscallConn()
 	if err != nil {
-		syscall.Close(fd)
-		return listener{}, fmt.Errorf("read the bound address of %s: %w", addr, err)
+		return listener{}, err
 	}
-	port := addr.Port()
-	switch b := bound.(type) {
-	case *syscall.SockaddrInet4:
-		port = uint16(b.Port)
-	case *syscall.SockaddrInet6:
-		port = uint16(b.Port)
-	}
-	return listener{fd: fd, addr: netip.AddrPortFrom(addr.Addr(), port)}, nil
+	own := listener{fd: -1, addr: l.Addr()}
+	controlErr := raw.Control(func(fd uintptr) { own.fd, err = syscall.Dup(int(fd)) })
+	return own, errors.Join(controlErr, err)
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/procfs"
+
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
@@ -36,20 +38,24 @@ func (l *lab) alone(s *site, measure func() error) (others float64, err error) {
 }
 
 // others is the CPU time, in seconds, of all programs on the box but those of
-// the measurement.
+// the measurement, and of other guests of its host.
 func (s *site) others() (float64, error) {
-	box, err := probe.WatchKernel(os.Getpid())
+	fs, err := procfs.NewDefaultFS()
 	if err != nil {
 		return 0, err
 	}
-	kernel, err := box.Sample()
-	seconds := kernel.CPU
+	stat, err := fs.Stat()
+	if err != nil {
+		return 0, err
+	}
+	t := stat.CPUTotal
+	seconds := t.User + t.Nice + t.System + t.IRQ + t.SoftIRQ + t.Steal
 	for _, pid := range []int{os.Getpid(), s.gateway.PID(), s.redis.PID()} {
-		own, cpuErr := probe.CPU(pid)
-		if cpuErr != nil {
-			return 0, cpuErr
+		own, err := probe.CPU(pid)
+		if err != nil {
+			return 0, err
 		}
 		seconds -= own.Seconds()
 	}
-	return seconds, err
+	return seconds, nil
 }

@@ -63,9 +63,9 @@ func TestGrowth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}
-	const rounds = 2
+	const rounds = 1
 	docs := t.TempDir()
-	if err := run(t.Context(), []string{"-repeat", "2", "-docs", docs}, short); err != nil {
+	if err := run(t.Context(), []string{"-repeat", "1", "-docs", docs}, short); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range parts {

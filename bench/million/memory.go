@@ -2,12 +2,8 @@ package million
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/prometheus/procfs"
 
@@ -111,27 +107,14 @@ const lagSeries = "gateway_loop_lag_seconds"
 // lagBetween compares two readings of the gateway's metrics.
 func lagBetween(before, after probe.Metrics) lag {
 	count := after[lagSeries+"_count"] - before[lagSeries+"_count"]
-	l := lag{Posts: int(count)}
 	if count == 0 {
-		return l
+		return lag{}
 	}
-	l.Mean = (after[lagSeries+"_sum"] - before[lagSeries+"_sum"]) / count
-	buckets := map[float64]float64{} // by their upper bound
-	for name, v := range after {
-		if label, ok := strings.CutPrefix(name, lagSeries+`_bucket{le="`); ok {
-			bound, err := strconv.ParseFloat(strings.TrimSuffix(label, `"}`), 64)
-			if err == nil && !math.IsInf(bound, 0) {
-				buckets[bound] = v - before[name]
-			}
+	bound := func(share float64) float64 {
+		if v := after.Quantile(share, lagSeries, before); !math.IsInf(v, 0) {
+			return v
 		}
+		return 0
 	}
-	for _, bound := range slices.Sorted(maps.Keys(buckets)) {
-		if l.P99 == 0 && buckets[bound] >= 0.99*count {
-			l.P99 = bound
-		}
-		if l.Slowest == 0 && buckets[bound] >= count {
-			l.Slowest = bound
-		}
-	}
-	return l
+	return lag{Posts: int(count), Mean: (after[lagSeries+"_sum"] - before[lagSeries+"_sum"]) / count, P99: bound(0.99), Slowest: bound(1)}
 }

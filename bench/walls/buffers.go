@@ -25,7 +25,7 @@ func showBuffers(_ []string, out io.Writer) error {
 		}
 		t.row(size(c.send), size(c.receive), fmt.Sprintf("%d KiB", taken>>10), fmt.Sprintf("%d KiB", held>>10), fmt.Sprintf("%.1f GB", float64(held)*10_000/1e9))
 	}
-	return t.flush()
+	return t.Flush()
 }
 
 // size names a buffer size; 0 is the kernel's own choice.

@@ -2,6 +2,7 @@ package walls
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,8 +16,8 @@ import (
 
 // The walls run parts in processes of the same program, which here is the test.
 func TestMain(m *testing.M) {
-	if part := os.Getenv(partVariable); part != "" {
-		if err := runPart(part, os.Stdout); err != nil {
+	if os.Getenv(partVariable) != "" {
+		if err := Run(context.Background(), nil, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -42,7 +43,7 @@ func needNamespace(t *testing.T) {
 func shown(t *testing.T, name string) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := run([]string{"-only", name}, &out); err != nil {
+	if err := Run(context.Background(), []string{"-only", name}, &out); err != nil {
 		t.Fatal(err)
 	}
 	return regexp.MustCompile(`  +`).ReplaceAllString(out.String(), "|")
@@ -125,7 +126,7 @@ func TestPageHasAllWalls(t *testing.T) {
 }
 
 func TestUnknownWall(t *testing.T) {
-	if err := run([]string{"-only", "ports,nothing"}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "nothing") {
+	if err := Run(context.Background(), []string{"-only", "ports,nothing"}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "nothing") {
 		t.Errorf("got %v", err)
 	}
 }
