@@ -21,7 +21,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
@@ -180,19 +183,67 @@ func storm(ctx context.Context, o options, u *upstream, g *rig.Gateway, connecte
 		_, err := c.Wait(ctx, "all messages", func() bool { return c.Messages[last].Count == o.clients })
 		return err
 	})
-	if doErr := c.Do(func() {
+	c.Do(func() {
 		p := c.Messages[caught]
 		r.half, r.most, r.all = client.At(p.Curve, p.Goal, 0.5), client.At(p.Curve, p.Goal, 0.99), client.At(p.Curve, p.Goal, 1)
 		if err != nil {
 			err = fmt.Errorf("%d of %d clients caught up, %d finished: %w", p.Count, o.clients, c.Messages[last].Count, err)
 		}
-	}); doErr != nil {
-		err = errors.Join(err, doErr)
-	}
+	})
 	if err != nil {
 		return r, err
 	}
 	after, err := u.reads(ctx)
 	r.reads = after - before
 	return r, err
+}
+
+// upstream is the Redis and the messages that were published to it.
+type upstream struct {
+	*rig.Redis
+	ids       []string // of all messages, by their numbers
+	published int
+}
+
+// publish adds n durable messages to the stream and, with tell, publishes them
+// in the form of the publish script.
+func (u *upstream) publish(ctx context.Context, n, size int, tell bool) error {
+	_, err := u.Client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		for range n {
+			data := fmt.Sprintf(`{"n":%d}`, u.published)
+			data += strings.Repeat(" ", max(0, size-len(data))) // white space behind JSON is JSON
+			id := fmt.Sprintf("%d-%d", time.Now().UnixMilli(), u.published)
+			pipe.Do(ctx, "XADD", "{"+rig.RedisPrefix+channel+"}:log", id, "data", data)
+			if tell {
+				pipe.Publish(ctx, rig.RedisPrefix+channel, "\x1e"+id+"\x1e"+data)
+			}
+			u.ids = append(u.ids, id)
+			u.published++
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+// reads returns how often a part of a stream was asked for.
+func (u *upstream) reads(ctx context.Context) (total int, err error) {
+	text, err := u.Client.Info(ctx, "commandstats").Result()
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(text) {
+		for _, command := range []string{"xrange", "xrevrange", "xread"} {
+			if rest, ok := strings.CutPrefix(line, "cmdstat_"+command+":calls="); ok {
+				var n int
+				if _, err := fmt.Sscan(strings.SplitN(rest, ",", 2)[0], &n); err != nil {
+					return 0, err
+				}
+				total += n
+			}
+		}
+	}
+	return total, nil
 }

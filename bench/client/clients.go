@@ -106,8 +106,9 @@ func (c *Clients) Close() {
 // Post has fn run on the loop.
 func (c *Clients) Post(fn func()) { c.loop.Post(fn) }
 
-// Do runs fn on the loop and waits for it.
-func (c *Clients) Do(fn func()) error {
+// Do runs fn on the loop and waits for it. A loop that is stuck is a fault of
+// this program.
+func (c *Clients) Do(fn func()) {
 	done := make(chan struct{}) // closed by the loop
 	c.loop.Post(func() {
 		fn()
@@ -115,9 +116,8 @@ func (c *Clients) Do(fn func()) error {
 	})
 	select {
 	case <-done:
-		return nil
 	case <-time.After(Patience):
-		return errors.New("the clients' loop does not answer")
+		panic("the clients' loop is stuck")
 	}
 }
 
@@ -133,9 +133,7 @@ func (c *Clients) Wait(ctx context.Context, what string, holds func() bool) (tim
 		return o.at, o.err
 	case <-ctx.Done():
 		var state string
-		if c.Do(func() { state = fmt.Sprintf("%d settled, %d under way, %d pings", c.Settled, c.pending, c.Pings) }) != nil {
-			state = "the loop is stuck"
-		}
+		c.Do(func() { state = fmt.Sprintf("%d settled, %d under way, %d pings", c.Settled, c.pending, c.Pings) })
 		return time.Time{}, fmt.Errorf("wait for %s: %w, with %s", what, context.Cause(ctx), state)
 	}
 }

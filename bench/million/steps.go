@@ -24,9 +24,7 @@ func (r *course) before(ctx context.Context) (err error) {
 }
 
 func (r *course) connect(ctx context.Context) (err error) {
-	if err := r.clients.Do(func() { r.clients.DialUpTo(r.o.clients) }); err != nil {
-		return err
-	}
+	r.clients.Do(func() { r.clients.DialUpTo(r.o.clients) })
 	r.res.Connect, err = r.follow(ctx, &r.clients.Joined)
 	return err
 }
@@ -51,9 +49,7 @@ func (r *course) hold(ctx context.Context) (err error) {
 
 // message publishes message k and waits until its subscribers have it.
 func (r *course) message(ctx context.Context, k int, channel string, subscribers int) error {
-	if err := r.clients.Do(func() { r.clients.Messages[k].Begin(subscribers) }); err != nil {
-		return err
-	}
+	r.clients.Do(func() { r.clients.Messages[k].Begin(subscribers) })
 	publish := r.gateway.publish
 	if r.o.personal && channel == everyone {
 		publish = func(ctx context.Context, _ string, k int) error { return r.gateway.publishToEach(ctx, r.o.clients, k) }
@@ -67,9 +63,7 @@ func (r *course) message(ctx context.Context, k int, channel string, subscribers
 }
 
 func (r *course) comeBack(ctx context.Context) (err error) {
-	if err := r.clients.Do(func() { r.clients.ComeBack(r.o.leavers()) }); err != nil {
-		return err
-	}
+	r.clients.Do(func() { r.clients.ComeBack(r.o.leavers()) })
 	if r.res.Return, err = r.follow(ctx, &r.clients.Joined); err != nil {
 		return err
 	}
@@ -82,12 +76,10 @@ func (r *course) drain(ctx context.Context) (err error) {
 	d := &r.res.Drain
 	d.Planned = r.o.drain.Seconds()
 	begin := time.Now()
-	if err := r.clients.Do(func() {
+	r.clients.Do(func() {
 		r.clients.Leaving = true
 		r.clients.Gone.Begin(r.o.clients)
-	}); err != nil {
-		return err
-	}
+	})
 	if err := r.gateway.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -110,12 +102,10 @@ func (r *course) follow(ctx context.Context, p *client.Progress) (s step, err er
 	for {
 		var failed error
 		reached, broken := s.Reached, 0
-		if err := r.clients.Do(func() {
+		r.clients.Do(func() {
 			s.Goal, s.Reached, s.Curve = p.Goal, p.Count, p.Curve
 			failed, broken = r.clients.Err, r.clients.Counts.Broken
-		}); err != nil {
-			return s, err
-		}
+		})
 		if failed != nil {
 			err = failed
 			break
@@ -190,9 +180,7 @@ func (r *course) sample(s step) {
 		return // it has ended
 	}
 	open := 0
-	if r.clients.Do(func() { open = r.clients.Settled }) != nil {
-		return
-	}
+	r.clients.Do(func() { open = r.clients.Settled })
 	r.res.Points = append(r.res.Points, point{
 		Seconds: time.Since(r.start).Seconds(), Step: r.step, Connections: open,
 		RSS: m.RSS, Slab: m.Slab, SocketPages: m.SocketPages, CPU: r.gateway.cpu(),
