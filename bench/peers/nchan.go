@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -44,40 +46,9 @@ func absentNchan() string {
 // nginxConf has DIR, LISTEN, CONNECTIONS and SECONDS in it. nginx allocates all
 // of its connections when it starts; each worker has to have room for all
 // clients, as the kernel doesn't spread them evenly.
-const nginxConf = `load_module ` + nchanModule + `;
-daemon off;
-pid DIR/nginx.pid;
-error_log stderr warn;
-worker_processes auto;
-worker_rlimit_nofile CONNECTIONS;
-events { worker_connections CONNECTIONS; }
-http {
-    access_log off;
-    tcp_nodelay on;
-    client_body_temp_path DIR/body;
-    proxy_temp_path DIR/proxy;
-    fastcgi_temp_path DIR/fastcgi;
-    uwsgi_temp_path DIR/uwsgi;
-    scgi_temp_path DIR/scgi;
-    server {
-        listen LISTEN reuseport;
-        location = /sub {
-            nchan_subscriber websocket eventsource;
-            nchan_channel_id bench;
-            nchan_subscriber_first_message newest;
-            nchan_websocket_ping_interval SECONDS;
-            nchan_eventsource_ping_interval SECONDS;
-            nchan_eventsource_ping_comment ping;
-        }
-        location = /pub {
-            nchan_publisher http;
-            nchan_channel_id bench;
-            nchan_message_buffer_length 0;
-        }
-        location = /ready { return 200; }
-    }
-}
-`
+//
+//go:embed nginx.conf
+var nginxConf string
 
 func startNchan(ctx context.Context, s setting) (*running, error) {
 	program, err := nginxProgram()
@@ -138,18 +109,16 @@ func post(ctx context.Context, publisher *http.Client, url string, text []byte) 
 	if err != nil {
 		return err
 	}
-	answer, err := publisher.Do(request)
+	response, err := publisher.Do(request)
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
-		return err
+	defer response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		err = fmt.Errorf("%s: %s", url, response.Status)
 	}
-	if answer.StatusCode/100 != 2 {
-		return fmt.Errorf("%s: %s", url, answer.Status)
-	}
-	return nil
+	_, copyErr := io.Copy(io.Discard, response.Body)
+	return errors.Join(err, copyErr)
 }
 
 // children returns the processes that a process of one thread has started.

@@ -11,13 +11,14 @@ import (
 
 	"github.com/pushgate/pushgate/bench/chart"
 	"github.com/pushgate/pushgate/bench/page"
-	"github.com/pushgate/pushgate/bench/rig"
 )
 
 //go:embed page.tmpl
 var pageText string
 
 var pageFunctions = template.FuncMap{
+	"metrics": func() []metric { return metrics },
+	"digits":  digits,
 	"title": func(t transport) string {
 		return map[transport]string{websocketTransport: "WebSocket", eventsTransport: "Server-Sent Events"}[t]
 	},
@@ -71,72 +72,18 @@ func dates(all []*result) string {
 	return first + " to " + last
 }
 
-// Table is the result as a table, a row for each server.
-func (r *result) Table() string {
-	var b strings.Builder
-	b.WriteString("| |")
-	for _, m := range metrics {
-		fmt.Fprintf(&b, " %s, %s |", m.name, m.unit)
-	}
-	b.WriteString(" p99 | max | lost, doubled |\n|---|" + strings.Repeat("---:|", len(metrics)+3) + "\n")
-	for i := range r.Servers {
-		s := &r.Servers[i]
-		fmt.Fprintf(&b, "| %s |", s.Name)
-		for _, m := range metrics {
-			fmt.Fprintf(&b, " %s |", m.cell(r, s))
-		}
-		lasts, lost, doubled := s.lasts(), 0, 0
-		for _, f := range s.Rounds {
-			lost += f.Counts.Lost
-			doubled += f.Counts.Doubled
-		}
-		fmt.Fprintf(&b, " %s | %s | %d, %d |\n", number3(1e3*lasts.Quantile(0.99)), number3(1e3*lasts.Quantile(1)), lost, doubled)
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
 // Ahead says in what others are better than the gateway.
 func (r *result) Ahead() string {
 	var others []string
 	for _, m := range metrics {
 		if best := m.best(r); best != nil && best.Name != servers[0].name {
-			others = append(others, fmt.Sprintf("%s (%s)", m.name, best.Name))
+			others = append(others, fmt.Sprintf("%s (%s)", m.Name, best.Name))
 		}
 	}
 	if len(others) == 0 {
 		return "The gateway is ahead in every column."
 	}
 	return "Others are ahead of the gateway in: " + strings.Join(others, ", ") + "."
-}
-
-// Pings are the heartbeats that came in an interval, by server.
-func (r *result) Pings() string {
-	return r.each(func(f *figures) float64 { return float64(f.Pings) }, func(v float64) string { return chart.Grouped(v) })
-}
-
-// Before is the memory without clients in MiB, by server.
-func (r *result) Before() string {
-	return r.each(func(f *figures) float64 { return float64(f.Before) / (1 << 20) }, number3)
-}
-
-// Redis is the CPU time of redis-server for each message, in us.
-func (r *result) Redis() string {
-	var each rig.Values
-	for i := range r.Servers {
-		if s := &r.Servers[i]; s.Name == servers[0].name {
-			each = roundsOf(s, func(f *figures) float64 { return 1e6 * f.RedisCPU / float64(len(f.Last)) })
-		}
-	}
-	return number3(each.Mid())
-}
-
-// each writes the median of a figure for each server.
-func (r *result) each(of func(*figures) float64, text func(float64) string) string {
-	var all []string
-	for i := range r.Servers {
-		all = append(all, r.Servers[i].Name+" "+text(roundsOf(&r.Servers[i], of).Mid()))
-	}
-	return strings.Join(all, ", ")
 }
 
 // failures say which rounds have not come to their end, and which connections

@@ -67,8 +67,8 @@ func TestAll(t *testing.T) {
 				t.Errorf("%s, %s: %d heartbeats in one interval", r.Transport, s.Name, f.Pings)
 			}
 			for _, m := range metrics {
-				if v := m.of(r, &f); m.name != memoryEach.name && !(v > 0) {
-					t.Errorf("%s, %s: %s is %v", r.Transport, s.Name, m.name, v)
+				if v := m.of(r, &f); m.Name != memoryEach.Name && !(v > 0) {
+					t.Errorf("%s, %s: %s is %v", r.Transport, s.Name, m.Name, v)
 				}
 			}
 		}
