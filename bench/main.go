@@ -3,7 +3,7 @@
 //
 //	go run ./bench ratios -rounds 9
 //
-// They build and start what they measure, on free ports of the loopback.
+// They build and start the servers themselves, on free ports of the loopback.
 package main
 
 import (

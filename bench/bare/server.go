@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// role says what a descriptor's bytes mean.
+// role is the meaning of a descriptor's bytes.
 type role uint8
 
 const (
@@ -33,7 +33,7 @@ type server struct {
 	conns []conn // by descriptor
 	stats Stats
 	quit  bool
-	buf   [64 << 10]byte // what a read brings
+	buf   [64 << 10]byte // of one read
 }
 
 func newServer(listen, control string) (*server, error) {
@@ -89,7 +89,7 @@ func (s *server) watch(fd int) error {
 	return nil
 }
 
-// accept takes what waits, a few dozen at most: the rest shows up in the next
+// accept takes the waiting connections, a few dozen at most: the rest shows up in the next
 // turn. A limit of the process or the kernel ends the run, which would measure
 // something else.
 func (s *server) accept(from int, r role) error {
@@ -114,7 +114,7 @@ func (s *server) accept(from int, r role) error {
 	return nil
 }
 
-// read hands what came, after what was left over, to the reader of the
+// read hands the bytes left over and those that came to the reader of the
 // descriptor's role. A command of the same batch of events may have closed the
 // descriptor.
 func (s *server) read(fd int) {

@@ -49,7 +49,7 @@ type Clients struct {
 	out     []byte
 }
 
-// Counts are what can go wrong.
+// Counts are of faults.
 type Counts struct {
 	Lost    int    // messages that were passed over by a later one
 	Doubled int    // messages that came again, or late
@@ -58,7 +58,7 @@ type Counts struct {
 	Why     string // the first of them did
 }
 
-// condition is what the measuring goroutine waits for.
+// condition is awaited by the measuring goroutine.
 type condition struct {
 	holds func() bool  // called on the loop
 	done  chan outcome // buffered; sent to once by the loop

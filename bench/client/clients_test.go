@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestConnSize keeps the clients small beside what they measure.
+// TestConnSize keeps the clients small beside the server.
 func TestConnSize(t *testing.T) {
 	if size := unsafe.Sizeof(conn{}); size > 16 {
 		t.Errorf("a connection takes %d bytes, want at most 16", size)
@@ -199,7 +199,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// What net/http's chunked writer makes of events is read a piece at a time.
+// Events from net/http's chunked writer are read a piece at a time.
 func TestEvents(t *testing.T) {
 	const clients = 5
 	stream := ": hello\n\nretry: 1000\nid: 1\nevent: message\ndata: {\"n\":0}\n\ndata:{\"n\":1}\r\n\r\n: ping\n\n"

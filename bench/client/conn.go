@@ -26,7 +26,7 @@ func source(i, sources int) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 1, byte(i / 250), byte(1 + i%250)})
 }
 
-// phase says what a connection waits for.
+// phase is the event that a connection waits for.
 type phase uint8
 
 const (
@@ -38,7 +38,7 @@ const (
 )
 
 // conn is one connection. A million of them exist beside the gateway that is
-// measured, so it holds no pointer; what comes in pieces is in a table.
+// measured, so it holds no pointer; messages in pieces are in a table.
 type conn struct {
 	fd        int32
 	next      int32  // number of the message that comes next
@@ -49,14 +49,14 @@ type conn struct {
 	bye       bool  // the server has said goodbye
 }
 
-// partial is what is held of a response or a message under way.
+// partial is the part of a response or a message that has come.
 type partial struct {
 	frames wsframe.Reader  // of a WebSocket
 	chunks chunked.Decoder // of an event stream
 	bytes  []byte
 }
 
-// borrow returns what is held of a client, or fresh where nothing is.
+// borrow returns a client's partial message, or fresh where there is none.
 func (c *Clients) borrow(slot uint32, fresh *partial) *partial {
 	if held := c.partial[slot]; held != nil {
 		return held
@@ -64,7 +64,7 @@ func (c *Clients) borrow(slot uint32, fresh *partial) *partial {
 	return fresh
 }
 
-// giveBack keeps what was borrowed only in the middle of something.
+// giveBack keeps a borrowed one only in the middle of a message.
 func (c *Clients) giveBack(slot uint32, held, fresh *partial, whole bool) {
 	switch {
 	case held == fresh && !whole:
@@ -158,7 +158,7 @@ func (c *Clients) frame(cn *conn, op ws.OpCode, payload []byte) error {
 	return nil
 }
 
-// Ready takes what came for one client.
+// Ready reads one client's socket.
 func (c *Clients) Ready(k reactor.Key, _ reactor.Events) {
 	cn := &c.conns[k.Slot]
 	if uint32(cn.gen) != k.Gen || cn.phase == phaseNone {
@@ -200,7 +200,7 @@ func (c *Clients) step(slot uint32, cn *conn) error {
 	return c.frames(slot, cn, p)
 }
 
-// response reads the response to the handshake and returns what follows it.
+// response reads the response to the handshake and returns the rest.
 func (c *Clients) response(slot uint32, cn *conn, p []byte) (rest []byte, err error) {
 	if held := c.partial[slot]; held != nil {
 		p = append(held.bytes, p...)

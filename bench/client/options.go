@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Options say where the clients go, and what is said there.
+// Options are a server's address and its speech.
 type Options struct {
 	Remote   netip.AddrPort
 	Clients  int                      // slots 0 to Clients-1
@@ -33,24 +33,24 @@ type Options struct {
 	Speech
 }
 
-// Speech is what the clients know of a server's texts.
+// Speech is how a server's texts are told apart.
 type Speech struct {
 	Events bool   // the server answers with an event stream, not with a WebSocket
 	Hello  string // sent by the client once the handshake is done
-	// Joined is what the text begins with that confirms a subscription; "": the
-	// handshake's response does.
+	// Joined begins the text that confirms a subscription; "": the handshake's
+	// response does.
 	Joined string
 	// Subscriptions are how many confirmations a client waits for; nil: one.
 	Subscriptions func(slot uint32) uint8
 
-	Message string // what a message begins with
+	Message string // begins a message
 	// Number stands before a message's number, and a text without it is no
 	// message; "": messages have no number and are taken for those that are due.
 	Number string
 
 	Ping  string   // a text that is answered by itself
 	Lines bool     // a text may hold several, one a line
-	Known []string // what all other texts begin with; nil: they are ignored
+	Known []string // begin all other texts; nil: they are ignored
 }
 
 // Gateway is how the gateway speaks over a WebSocket. A welcome precedes the

@@ -40,7 +40,7 @@ var short = scale{
 	Busy:          0.05,
 }
 
-// figuresOf are what each step of a part has.
+// figuresOf are the figures of each step of a part.
 var figuresOf = map[string][]figure{
 	"connections":   {figureRSS, figureLive, figureCPU, figureKernel, figureLast, figureLastP99, figureMessages},
 	"channels":      {figureRSS, figureLive, figureConnect, figureCPU, figureKernel, figurePerMsg, figureMessages},
@@ -78,7 +78,7 @@ func TestGrowth(t *testing.T) {
 			names = append(names, s.Name)
 			for _, f := range figuresOf[p.name] {
 				if p.name == "connections" && i == 0 && f != figureRSS && f != figureLive {
-					continue // one client is only what the others are compared with
+					continue // one client is only there to be compared with
 				}
 				v := s.Of(f)
 				if len(v) != rounds {
@@ -101,7 +101,7 @@ func TestGrowth(t *testing.T) {
 	}
 	checkPage(t, docs)
 
-	// The page is made of what is kept, and of nothing else.
+	// The page is made of the kept results, and of nothing else.
 	before := read(t, filepath.Join(docs, "GROWTH.md"))
 	if err := run(t.Context(), []string{"-render", "-docs", docs}, short); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// checkPage looks for what a page with a hole in it would show, and at its charts.
+// checkPage looks for holes in the page, and at its charts.
 func checkPage(t *testing.T, docs string) {
 	t.Helper()
 	text := string(read(t, filepath.Join(docs, "GROWTH.md")))

@@ -22,7 +22,7 @@ const warmClients = 500
 
 // warm has clients come and go until the gateway's allocator has its working
 // size: the first handshakes of a process leave 900 B each behind, up to its
-// first garbage collection. Then it sees what the gateway uses when idle.
+// first garbage collection. Then it sees the CPU use of an idle gateway.
 func (s *site) warm(ctx context.Context, sc scale) error {
 	c := s.config
 	c.Channels = "warm"
@@ -75,7 +75,7 @@ func (s *site) hold(ctx context.Context, clients []int, channels string, d time.
 	return r, all, err
 }
 
-// collect has the gateway collect its garbage and reads what it has then.
+// collect has the gateway collect its garbage and reads its memory then.
 func (s *site) collect(ctx context.Context) (m memory, err error) {
 	profile, err := rig.Get(ctx, s.gateway.Admin+"/debug/pprof/heap?gc=1&debug=1")
 	if err != nil {
@@ -95,10 +95,10 @@ func (s *site) collect(ctx context.Context) (m memory, err error) {
 	return m, err
 }
 
-// sent is what publishing cost.
+// sent is the cost of publishing.
 type sent struct {
 	*loadgen.Result
-	cpu    float64 // of the gateway for a delivery, in us, without what it uses when idle
+	cpu    float64 // of the gateway for a delivery, in us, without its use when idle
 	kernel float64 // the kernel's share of it
 	others float64 // of the box, that other programs took
 }

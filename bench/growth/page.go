@@ -123,7 +123,7 @@ type claim struct {
 	Cost, Over string
 	costs      []float64 // at its steps
 	unit       string    // a format for one of them
-	Where      string    // the section, and what it says in a few words
+	Where      string    // a link to the section
 }
 
 // claim adds a line to the summary; a cost is a number or several.
@@ -289,7 +289,7 @@ func ratio(costs ...float64) float64 {
 	return slices.Max(costs) / low
 }
 
-// marginal is what one more of x costs on the way from a step to another.
+// marginal is the cost of one more on the way from a step to another.
 func marginal(from, to *step, f figure) rig.Values {
 	return to.Of(f).Minus(from.Of(f)).Times(1 / (to.At - from.At))
 }

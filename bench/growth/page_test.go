@@ -27,7 +27,7 @@ func TestFlat(t *testing.T) {
 	}
 }
 
-// What one more costs is what two steps of the same round differ by.
+// The marginal cost is the difference between two steps of the same round.
 func TestMarginal(t *testing.T) {
 	a := &step{At: 1000, Figures: map[figure]rig.Values{figureRSS: {10e3, 20e3}}}
 	b := &step{At: 3000, Figures: map[figure]rig.Values{figureRSS: {210e3, 420e3}}}

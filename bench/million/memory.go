@@ -33,7 +33,7 @@ type memory struct {
 	Goroutines   int64 `json:"goroutines"`
 }
 
-// processMemory reads what the process has resident. With exact the kernel
+// processMemory reads the process's resident memory. With exact the kernel
 // walks its page tables; without, the figures may be some pages off.
 func processMemory(pid int, exact bool) (m memory, err error) {
 	name, keys := fmt.Sprintf("/proc/%d/status", pid), [3]string{"VmRSS", "RssAnon", "RssFile"}
@@ -59,7 +59,7 @@ func kilobytes(file string) (map[string]int64, error) {
 	return signed, err
 }
 
-// addKernel reads what the kernel holds for all of the box.
+// addKernel reads the kernel's memory, for all of the box.
 func (m *memory) addKernel() error {
 	fields, err := kilobytes("/proc/meminfo")
 	if err != nil {

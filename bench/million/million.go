@@ -1,5 +1,5 @@
 // Package million holds a million idle WebSocket clients on one gateway process
-// and writes down what that takes.
+// and writes down the cost.
 //
 // The clients are one event loop in a process of its own, over many source
 // addresses. Every client is subscribed to one channel, every hundredth to a
@@ -103,9 +103,10 @@ var decisive = []string{
 	"MemAvailable", "cgroup memory limit",
 }
 
-// shortOf says what keeps both ends of all connections from fitting here.
+// shortOf lists the limits that keep both ends of all connections from fitting
+// here.
 func shortOf(o options) (short []string) {
-	reactor.RaiseDescriptorLimit() // what stays too low is found below
+	reactor.RaiseDescriptorLimit() // a limit that stays too low is found below
 	report := preflight.Run(preflight.Host(), preflight.Target{
 		Connections:     o.clients,
 		Side:            preflight.Both,

@@ -21,7 +21,7 @@ type options struct {
 	memory   string        // of the guest
 	limit    time.Duration // of the guest's run
 
-	// What is slower in emulation.
+	// Slower in emulation
 	interval time.Duration // of the heartbeat
 	hold     time.Duration
 	drain    time.Duration
@@ -57,7 +57,7 @@ func parse(args []string) (options, error) {
 	return o, wrong
 }
 
-// withDefaults fills in what depends on where the course runs.
+// withDefaults fills in the defaults of the place where the course runs.
 func (o options) withDefaults() options {
 	// Pings that take up the guest's CPUs would hold up the connects.
 	var slow time.Duration

@@ -41,7 +41,7 @@ type result struct {
 	Failed []string `json:"failed"`
 }
 
-// counts are what can go wrong, and pings.
+// counts are of faults, and of pings.
 type counts struct {
 	Pings   int    `json:"pings"`
 	Gaps    int    `json:"gaps"`

@@ -32,7 +32,7 @@ type figures struct {
 	Failed     string     `json:"failed,omitempty"` // why there is no more
 }
 
-// counts are what can go wrong.
+// counts are of faults.
 type counts struct {
 	Lost    int    `json:"lost"`    // messages that did not come to a client, or came late
 	Doubled int    `json:"doubled"` // or twice, or late
@@ -75,7 +75,7 @@ func measureAll(ctx context.Context, o options, chosen []server, t transport, n 
 		for i := range order {
 			order[i] = i
 		}
-		if round%2 == 1 { // nobody always has what the same one left behind
+		if round%2 == 1 { // nobody always follows the same one
 			slices.Reverse(order)
 		}
 		for _, i := range order {

@@ -72,7 +72,7 @@ func dates(all []*result) string {
 	return first + " to " + last
 }
 
-// Ahead says in what others are better than the gateway.
+// Ahead names the metrics in which others are better than the gateway.
 func (r *result) Ahead() string {
 	var others []string
 	for _, m := range metrics {

@@ -14,7 +14,7 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
-// channel is what all clients subscribe to.
+// channel is the one that all clients subscribe to.
 const channel = "bench"
 
 // numberMark stands before a message's number, whatever a server puts around it.
@@ -23,7 +23,7 @@ const numberMark = `{"n":`
 // server is one of those that are compared.
 type server struct {
 	name string
-	// absent says what this machine lacks for it, "" when it can be started.
+	// absent names the programs that are missing here, "" when it can be started.
 	absent func() string
 	start  func(context.Context, setting) (*running, error)
 }

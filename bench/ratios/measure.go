@@ -51,7 +51,7 @@ func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
 			func() error { return l.sends(ctx, "off", &r.write) },
 			func() error { return l.gateway(ctx, &r.gateway) },
 		}
-		if i%2 == 1 { // neither always has what the other left behind
+		if i%2 == 1 { // neither always follows the other
 			slices.Reverse(steps)
 		}
 		for _, step := range steps {

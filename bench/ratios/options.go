@@ -1,4 +1,4 @@
-// Package ratios measures what the gateway costs beside the bare loop of
+// Package ratios measures the cost of the gateway beside the bare loop of
 // bench/bare, in one run on one machine: CPU per handshake, per delivery and
 // per ping, memory per connection. It builds both programs, starts a
 // redis-server for the gateway, and runs them in turn for some rounds with the
@@ -17,8 +17,8 @@
 //	             with one call. The gateway is measured with socket.io_uring off,
 //	             where it writes as the bare loop does, and as it comes.
 //	ping cycle   a ping and its answer. The bare loop pings everybody at once,
-//	             the gateway over its heartbeat interval; what it uses without
-//	             clients is subtracted.
+//	             the gateway over its heartbeat interval; its use without clients
+//	             is subtracted.
 //	RSS growth   resident memory (anonymous and file pages) between -low and
 //	             -high connections, divided by their difference.
 //

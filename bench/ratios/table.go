@@ -83,7 +83,7 @@ func printTable(out io.Writer, rounds []round) (over []string) {
 	return over
 }
 
-// printMachine prints what the figures depend on.
+// printMachine prints the conditions that the figures depend on.
 func printMachine(out io.Writer, o options) {
 	m, loops := rig.ThisMachine(), "one per CPU"
 	if o.loops > 0 {

@@ -60,7 +60,7 @@ func Choose[T any](list string, all []T, name func(T) string) ([]T, error) {
 	return chosen, wrong
 }
 
-// Names lists what can be chosen from.
+// Names lists all names.
 func Names[T any](all []T, name func(T) string) string {
 	var names []string
 	for _, x := range all {

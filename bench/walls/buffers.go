@@ -66,7 +66,7 @@ func pair(send, receive int) (server, client net.Conn, err error) {
 }
 
 // fill returns how much can be written to a client that reads nothing, and the
-// kernel's memory for what of it waits in the server's socket.
+// kernel's memory for the part of it that waits in the server's socket.
 func fill(send, receive int) (taken int64, held int, err error) {
 	server, client, err := pair(send, receive)
 	if err != nil {

@@ -71,7 +71,7 @@ func parkGoroutines(args []string, out io.Writer) error {
 			continue
 		}
 		go func() {
-			// What a loop on a net.Conn usually has, used once.
+			// The usual buffers of a loop on a net.Conn, used once.
 			in, out := bufio.NewReaderSize(zeros{}, buffered), bufio.NewWriterSize(io.Discard, buffered)
 			in.Peek(buffered)
 			for range buffered - 1 {
