@@ -18,7 +18,6 @@ package catchup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -42,18 +41,18 @@ type options struct {
 	inFlight int // connections under way at a time
 }
 
-func (o options) validate() error {
+func parse(args []string) (o options, err error) {
 	most, err := rig.MostClients()
 	if err != nil {
-		return err
+		return o, err
 	}
-	return errors.Join(
-		rig.Between("n", o.clients, 1, most),
-		rig.Between("behind", o.behind, 1, 100_000),
-		rig.Between("live", o.live, 0, 100_000),
-		rig.Between("size", o.size, 16, 32<<10),
-		rig.Between("c", o.inFlight, 1, most),
-	)
+	flags := rig.NewFlags("catchup")
+	flags.Int(&o.clients, "n", 5000, 1, most, "`clients`")
+	flags.Int(&o.behind, "behind", 100, 1, 100_000, "`messages` that each client has missed")
+	flags.Int(&o.live, "live", 20, 0, 100_000, "`messages` that are published during a storm")
+	flags.Int(&o.size, "size", 128, 16, 32<<10, "`bytes` of payload")
+	flags.Int(&o.inFlight, "c", 1000, 1, 1<<20, "`connections` under way at a time")
+	return o, flags.Parse(args)
 }
 
 // result is one storm's.
@@ -66,17 +65,8 @@ type result struct {
 
 // Run measures all storms and prints a line for each.
 func Run(ctx context.Context, args []string, out io.Writer) error {
-	var o options
-	flags := rig.Flags("catchup")
-	flags.IntVar(&o.clients, "n", 5000, "clients")
-	flags.IntVar(&o.behind, "behind", 100, "messages that each client has missed")
-	flags.IntVar(&o.live, "live", 20, "messages that are published during a storm")
-	flags.IntVar(&o.size, "size", 128, "bytes of payload")
-	flags.IntVar(&o.inFlight, "c", 1000, "connections under way at a time")
-	if err := rig.Parse(flags, args); err != nil {
-		return err
-	}
-	if err := o.validate(); err != nil {
+	o, err := parse(args)
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%d clients, %d messages of %d bytes behind, %d more during the storm\n\n", o.clients, o.behind, o.size, o.live)

@@ -11,7 +11,6 @@ package growth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -43,20 +42,21 @@ func (p part) String() string { return p.name }
 func Run(ctx context.Context, args []string, _ io.Writer) error { return run(ctx, args, full) }
 
 func run(ctx context.Context, args []string, s scale) error {
-	flags := rig.Flags("growth")
+	flags := rig.NewFlags("growth")
 	only := flags.String("part", "", "comma-separated `names` of the costs to measure, all by default: "+rig.Names(parts, part.String))
-	repeat := flags.Int("repeat", 3, "how often each step is measured")
+	var repeat int
+	flags.Int(&repeat, "repeat", 3, 1, 1000, "how `often` each step is measured")
 	docs := flags.String("docs", "docs", "`folder` of GROWTH.md and of growth/ with the results and charts")
 	render := flags.Bool("render", false, "measure nothing, write the page from the results that are kept")
-	if err := rig.Parse(flags, args); err != nil {
+	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	chosen, err := rig.Choose(*only, parts, part.String)
-	if err := errors.Join(err, rig.Between("repeat", *repeat, 1, 1000)); err != nil {
+	if err != nil {
 		return err
 	}
 	if !*render {
-		if err := measure(ctx, chosen, s, *repeat, *docs); err != nil {
+		if err := measure(ctx, chosen, s, repeat, *docs); err != nil {
 			return err
 		}
 	}

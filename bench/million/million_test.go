@@ -136,10 +136,10 @@ func TestThin(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	for want, args := range map[string][]string{
-		"-n: 5 is not allowed, want 100 to 4000000":          {"-n", "5"},
-		"-c: 0 is not allowed, want 1 to 4096":               {"-c", "0"},
-		"-timeout: 1s is not allowed, want a minute or more": {"-timeout", "1s"},
-		`unexpected argument "more"`:                         {"more"},
+		"-n: 5 is not allowed, want 100 to 4000000":           {"-n", "5"},
+		"-c: 0 is not allowed, want 1 to 4096":                {"-c", "0"},
+		"-timeout: 1s is not allowed, want 1m0s to 1000h0m0s": {"-timeout", "1s"},
+		`unexpected argument "more"`:                          {"more"},
 	} {
 		if _, err := parse(args); err == nil || err.Error() != want {
 			t.Errorf("%v: %v, want %q", args, err, want)

@@ -1,7 +1,6 @@
 package million
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -32,9 +31,9 @@ const defaultInFlight = 256
 
 func parse(args []string) (options, error) {
 	var o options
-	flags := rig.Flags("million")
-	flags.IntVar(&o.clients, "n", 1_000_000, "`clients`")
-	flags.IntVar(&o.inFlight, "c", defaultInFlight, "`handshakes` under way at a time")
+	flags := rig.NewFlags("million")
+	flags.Int(&o.clients, "n", 1_000_000, 100, 4_000_000, "`clients`")
+	flags.Int(&o.inFlight, "c", defaultInFlight, 1, 4096, "`handshakes` under way at a time")
 	flags.StringVar(&o.gateway, "gateway", "bin/gateway", "the gateway's `program`, static")
 	flags.StringVar(&o.docs, "docs", "docs", "`folder` that MILLION.md, its charts and the result are written to")
 	flags.StringVar(&o.result, "result", "million.json", "`file` that the course alone writes its result to")
@@ -42,19 +41,12 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.guest, "guest", false, "run in the guest even where this box would do")
 	flags.BoolVar(&o.where, "where", false, "run nothing, but say \"here\" or \"guest\": where it would be")
 	flags.StringVar(&o.memory, "memory", "", "the guest's `memory`, such as 16G; default: as much as the clients need")
-	flags.DurationVar(&o.limit, "timeout", time.Hour, "hard limit on the guest's `time`")
+	flags.Duration(&o.limit, "timeout", time.Hour, time.Minute, 1000*time.Hour, "hard limit on the guest's `time`")
 	flags.DurationVar(&o.interval, "interval", 0, "the gateway's heartbeat.`interval`; default 25s, in the guest 300 us a client")
 	flags.DurationVar(&o.hold, "hold", 0, "`time` of nothing but heartbeats; default: one interval, at most a minute")
 	flags.DurationVar(&o.drain, "drain", 0, "the gateway's drain.`timeout`; default 10s, in the guest 300 us a client and 10s at least")
 	flags.BoolVar(&o.emulated, "emulated", false, "this is the guest")
-	if err := rig.Parse(flags, args); err != nil {
-		return o, err
-	}
-	wrong := errors.Join(rig.Between("n", o.clients, 100, 4_000_000), rig.Between("c", o.inFlight, 1, 4096))
-	if o.limit < time.Minute {
-		wrong = errors.Join(wrong, fmt.Errorf("-timeout: %v is not allowed, want a minute or more", o.limit))
-	}
-	return o, wrong
+	return o, flags.Parse(args)
 }
 
 // withDefaults fills in the defaults of the place where the course runs.

@@ -37,7 +37,7 @@ type options struct {
 
 func parse(args []string) (options, error) {
 	o := options{transports: transports, counts: []int{1000, 5000, 15_000}}
-	flags := rig.Flags("peers")
+	flags := rig.NewFlags("peers")
 	flags.StringVar(&o.gateway, "gateway", "bin/gateway", "the gateway's `program`")
 	flags.StringVar(&o.docs, "docs", "docs", "`folder` that BENCHMARKS.md, its charts and the results are written to")
 	flags.Func("transport", "comma-separated `names`: websocket,sse; default both", func(text string) error {
@@ -62,39 +62,25 @@ func parse(args []string) (options, error) {
 		return nil
 	})
 	only := flags.String("only", "", "comma-separated `names` of the servers; default all that are here")
-	flags.IntVar(&o.inFlight, "c", 100, "`handshakes` under way at a time")
-	flags.IntVar(&o.messages, "messages", 0, "`messages` to each connection; default 100, fewer over 2000 connections, 20 at least")
-	flags.IntVar(&o.size, "size", 128, "`bytes` of a message")
-	flags.IntVar(&o.rounds, "rounds", 3, "`times` that each server is measured")
+	flags.Int(&o.inFlight, "c", 100, 1, 4096, "`handshakes` under way at a time")
+	flags.Int(&o.messages, "messages", 0, 0, 1000, "`messages` to each connection; default 100, fewer over 2000 connections, 20 at least")
+	flags.Int(&o.size, "size", 128, 32, 1024, "`bytes` of a message")
+	flags.Int(&o.rounds, "rounds", 3, 1, 100, "`times` that each server is measured")
 	flags.DurationVar(&o.interval, "interval", 2*time.Second, "`time` between two heartbeats, in whole seconds")
-	if err := rig.Parse(flags, args); err != nil {
+	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	var err error
-	o.servers, err = rig.Choose(*only, servers, func(s server) string { return s.name })
-	return o, errors.Join(err, o.validate())
-}
-
-// validate reports everything that is wrong.
-func (o options) validate() error {
-	most, err := rig.MostClients()
-	if err != nil {
-		return err
-	}
-	wrong := []error{
-		rig.Between("c", o.inFlight, 1, 4096),
-		rig.Between("messages", o.messages, 0, 1000),
-		rig.Between("size", o.size, 32, 1024),
-		rig.Between("rounds", o.rounds, 1, 100),
-	}
+	most, wrong := rig.MostClients()
 	for _, n := range o.counts {
-		wrong = append(wrong, rig.Between("n", n, 1, most))
+		wrong = errors.Join(wrong, rig.Between("n", n, 1, most))
 	}
 	// nchan takes no parts of a second.
 	if o.interval < time.Second || o.interval > time.Minute || o.interval%time.Second != 0 {
-		wrong = append(wrong, fmt.Errorf("-interval: %v is not allowed, want whole seconds, 1s to 1m", o.interval))
+		wrong = errors.Join(wrong, fmt.Errorf("-interval: %v is not allowed, want whole seconds, 1s to 1m", o.interval))
 	}
-	return errors.Join(wrong...)
+	var err error
+	o.servers, err = rig.Choose(*only, servers, func(s server) string { return s.name })
+	return o, errors.Join(wrong, err)
 }
 
 // messagesFor keeps a round about as long with many connections.

@@ -72,42 +72,23 @@ func Run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-func parse(args []string) (options, error) {
-	var o options
-	flags := rig.Flags("ratios")
-	flags.IntVar(&o.connections, "n", 10_000, "`connections` for handshake, delivery and ping")
-	flags.IntVar(&o.inFlight, "c", 100, "`handshakes` under way at a time")
-	flags.IntVar(&o.messages, "messages", 50, "`messages` to each connection")
-	flags.IntVar(&o.size, "size", 128, "`bytes` of a message")
-	flags.IntVar(&o.rounds, "rounds", 5, "`times` that both servers are measured")
-	flags.IntVar(&o.low, "low", 5_000, "`connections` from which memory growth is measured")
-	flags.IntVar(&o.high, "high", 15_000, "`connections` up to which memory growth is measured")
-	flags.DurationVar(&o.interval, "interval", 2*time.Second, "`time` between two pings of the gateway")
-	flags.IntVar(&o.cycles, "cycles", 3, "`intervals` over which pings are measured")
-	flags.IntVar(&o.loops, "loops", 0, "event `loops` of the gateway; 0 means one per CPU")
-	flags.BoolVar(&o.strict, "strict", false, "fail when a figure is over its budget")
-	if err := rig.Parse(flags, args); err != nil {
-		return o, err
-	}
-	return o, o.validate()
-}
-
-// validate reports everything that is wrong.
-func (o options) validate() error {
+func parse(args []string) (o options, err error) {
 	most, err := rig.MostClients()
 	if err != nil {
-		return err
+		return o, err
 	}
-	return errors.Join(
-		rig.Between("n", o.connections, 1, most),
-		rig.Between("c", o.inFlight, 1, 4096),
-		rig.Between("messages", o.messages, 1, 1000),
-		rig.Between("size", o.size, 2, 1024),
-		rig.Between("rounds", o.rounds, 1, 1000),
-		rig.Between("low", o.low, 1, most),
-		rig.Between("high", o.high, o.low+1, most),
-		rig.Between("cycles", o.cycles, 1, 1000),
-		rig.Between("loops", o.loops, 0, 1024),
-		rig.Between("interval", o.interval, 200*time.Millisecond, time.Minute),
-	)
+	flags := rig.NewFlags("ratios")
+	flags.Int(&o.connections, "n", 10_000, 1, most, "`connections` for handshake, delivery and ping")
+	flags.Int(&o.inFlight, "c", 100, 1, 4096, "`handshakes` under way at a time")
+	flags.Int(&o.messages, "messages", 50, 1, 1000, "`messages` to each connection")
+	flags.Int(&o.size, "size", 128, 2, 1024, "`bytes` of a message")
+	flags.Int(&o.rounds, "rounds", 5, 1, 1000, "`times` that both servers are measured")
+	flags.Int(&o.low, "low", 5_000, 1, most, "`connections` from which memory growth is measured")
+	flags.Int(&o.high, "high", 15_000, 2, most, "`connections` up to which memory growth is measured")
+	flags.Duration(&o.interval, "interval", 2*time.Second, 200*time.Millisecond, time.Minute, "`time` between two pings of the gateway")
+	flags.Int(&o.cycles, "cycles", 3, 1, 1000, "`intervals` over which pings are measured")
+	flags.Int(&o.loops, "loops", 0, 0, 1024, "event `loops` of the gateway; 0 means one per CPU")
+	flags.BoolVar(&o.strict, "strict", false, "fail when a figure is over its budget")
+	err = flags.Parse(args)
+	return o, errors.Join(err, rig.Between("high", o.high, o.low+1, max(most, o.high)))
 }

@@ -6,7 +6,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 )
@@ -22,11 +21,8 @@ func TestMeasure(t *testing.T) {
 		n        = 1000
 		messages = 5
 	)
-	o := options{
-		connections: n, inFlight: 20, messages: messages, size: 128, rounds: 1,
-		low: 100, high: 1100, interval: time.Second, cycles: 2, loops: 2,
-	}
-	if err := o.validate(); err != nil {
+	o, err := parse(strings.Fields("-n 1000 -c 20 -messages 5 -rounds 1 -low 100 -high 1100 -interval 1s -cycles 2 -loops 2"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	rounds, err := measure(t.Context(), o, io.Discard)

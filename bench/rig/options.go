@@ -7,23 +7,48 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// Parse reads a command line that has nothing but flags.
-func Parse(flags *flag.FlagSet, args []string) error {
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	return nil
+// Flags are a subcommand's. Nothing but flags is taken, and a number has bounds.
+type Flags struct {
+	*flag.FlagSet
+	checks []func() error
 }
 
-// Flags returns an empty set of a subcommand's flags.
-func Flags(name string) *flag.FlagSet { return flag.NewFlagSet(name, flag.ContinueOnError) }
+// NewFlags returns an empty set.
+func NewFlags(name string) *Flags {
+	return &Flags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError)}
+}
+
+// Int adds a flag from least to most.
+func (f *Flags) Int(p *int, name string, value, least, most int, usage string) {
+	f.IntVar(p, name, value, usage)
+	f.checks = append(f.checks, func() error { return Between(name, *p, least, most) })
+}
+
+// Duration adds a flag from least to most.
+func (f *Flags) Duration(p *time.Duration, name string, value, least, most time.Duration, usage string) {
+	f.DurationVar(p, name, value, usage)
+	f.checks = append(f.checks, func() error { return Between(name, *p, least, most) })
+}
+
+// Parse reads a command line and reports everything that is wrong.
+func (f *Flags) Parse(args []string) error {
+	if err := f.FlagSet.Parse(args); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	var wrong error
+	for _, check := range f.checks {
+		wrong = errors.Join(wrong, check())
+	}
+	return wrong
+}
 
 // Between refuses a flag's value that is out of range.
 func Between[T cmp.Ordered](name string, value, least, most T) error {

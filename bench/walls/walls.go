@@ -61,10 +61,10 @@ func Run(_ context.Context, args []string, out io.Writer) error {
 	if part := strings.Fields(os.Getenv(partVariable)); len(part) > 0 {
 		return parts[part[0]](part[1:], out)
 	}
-	flags := rig.Flags("walls")
+	flags := rig.NewFlags("walls")
 	page := flags.String("page", "", "`file` whose blocks are replaced by the output")
 	only := flags.String("only", "", "comma-separated `names` of the walls to run, all by default")
-	if err := rig.Parse(flags, args); err != nil {
+	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	chosen, err := rig.Choose(*only, walls, func(w wall) string { return w.name })
