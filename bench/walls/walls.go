@@ -117,6 +117,17 @@ func withBlock(page, name, text string) (string, error) {
 	return before + marker + strings.TrimRight(text, "\n") + "\n" + rest[at:], nil
 }
 
+// startGateway runs the gateway with an embedded Redis and at most files open
+// files, 0 for no limit of its own.
+func startGateway(l *rig.Lab, files int, args ...string) (*rig.Gateway, error) {
+	cmd := l.Command("gateway", append([]string{"serve", "--redis.embedded", "127.0.0.1:0", "--log.format", "json"}, args...)...)
+	if files > 0 {
+		// The shell's ulimit sets both limits, so that it can't be raised again.
+		cmd = exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, files)}, cmd.Args...)...)
+	}
+	return rig.StartGateway(context.Background(), cmd)
+}
+
 // partCommand is a process that runs a part.
 func partCommand(part string, out io.Writer) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", "walls")
