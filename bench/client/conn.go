@@ -85,6 +85,9 @@ var (
 // hangUp closes a client's connection.
 func (c *Clients) hangUp(slot uint32) {
 	cn := &c.conns[slot]
+	if cn.phase == phaseNone {
+		return
+	}
 	reactor.CloseFD(int(cn.fd))
 	if cn.phase == phaseSettled {
 		c.Settled--
