@@ -83,6 +83,18 @@ var derived = map[figure]func(s *step) rig.Values{
 
 func (s *step) add(f figure, v float64) { s.Figures[f] = append(s.Figures[f], v) }
 
+func (s *step) addMemory(m memory) {
+	s.add(figureRSS, m.rss)
+	s.add(figureLive, m.live)
+}
+
+func (s *step) addSent(p sent) {
+	s.add(figureMessages, float64(p.Fanout.Published))
+	s.add(figureCPU, p.cpu)
+	s.add(figureKernel, p.kernel)
+	s.add(figureOthers, p.others)
+}
+
 // complete refuses a result with holes or with values that are no numbers.
 func (r *result) complete() error {
 	if len(r.Steps) == 0 {

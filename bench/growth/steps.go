@@ -44,8 +44,7 @@ func measureConnections(ctx context.Context, l *lab, s scale, r *result) error {
 	}
 	for i, m := range all {
 		x := r.at(chart.Grouped(float64(clients[i])), float64(clients[i]))
-		x.add(figureRSS, m.rss)
-		x.add(figureLive, m.live)
+		x.addMemory(m)
 	}
 	for _, n := range ordered(l, s.Connections) {
 		l.say("messages to %d connections", n)
@@ -62,10 +61,7 @@ func (s *site) inTurn(ctx context.Context, x *step, clients int, channels string
 	if err != nil {
 		return err
 	}
-	x.add(figureMessages, float64(p.Fanout.Published))
-	x.add(figureCPU, p.cpu)
-	x.add(figureKernel, p.kernel)
-	x.add(figureOthers, p.others)
+	x.addSent(p)
 	x.add(figureLast, float64(p.Fanout.Completion.P50)/ms)
 	x.add(figureLastP99, float64(p.Fanout.Completion.P99)/ms)
 	return nil
@@ -85,8 +81,7 @@ func measureSubscriptions(ctx context.Context, l *lab, s scale, r *result) error
 			return fmt.Errorf("%d subscriptions: %w", n, err)
 		}
 		x := r.at(fmt.Sprint(n), float64(n))
-		x.add(figureRSS, m[0].rss)
-		x.add(figureLive, m[0].live)
+		x.addMemory(m[0])
 		x.add(figureConnect, held.Connect.Seconds)
 	}
 	for _, n := range ordered(l, s.Subscriptions) {

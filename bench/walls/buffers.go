@@ -39,22 +39,13 @@ func size(n int) string {
 // pair returns both ends of a connection, with SO_SNDBUF at the server's and
 // SO_RCVBUF at the client's; 0 leaves them alone.
 func pair(send, receive int) (server, client net.Conn, err error) {
-	option := func(name, value int) func(_, _ string, c syscall.RawConn) error {
-		return func(_, _ string, c syscall.RawConn) (err error) {
-			if value == 0 {
-				return nil
-			}
-			c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, name, value) })
-			return err
-		}
-	}
-	listen := net.ListenConfig{Control: option(syscall.SO_SNDBUF, send)}
+	listen := net.ListenConfig{Control: socketOption(syscall.SOL_SOCKET, syscall.SO_SNDBUF, send)}
 	l, err := listen.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, err
 	}
 	defer l.Close()
-	dial := net.Dialer{Control: option(syscall.SO_RCVBUF, receive)}
+	dial := net.Dialer{Control: socketOption(syscall.SOL_SOCKET, syscall.SO_RCVBUF, receive)}
 	if client, err = dial.Dial("tcp", l.Addr().String()); err != nil {
 		return nil, nil, err
 	}

@@ -68,8 +68,18 @@ func exhaust(sources []netip.Addr, targets []string, late bool) (n int, err erro
 			c.Close()
 		}
 	}()
+	// IP_BIND_ADDRESS_NO_PORT leaves the choice of the port to connect, where the
+	// target is known: a port is then free again for each target.
+	const ipBindAddressNoPort = 24
+	var value int
+	if late {
+		value = 1
+	}
 	for _, source := range sources {
-		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0)), Control: bindWithoutPort(late)}
+		d := net.Dialer{
+			LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0)),
+			Control:   socketOption(syscall.IPPROTO_IP, ipBindAddressNoPort, value),
+		}
 		for _, target := range targets {
 			for {
 				var c net.Conn
@@ -84,18 +94,4 @@ func exhaust(sources []netip.Addr, targets []string, late bool) (n int, err erro
 		}
 	}
 	return len(open), err
-}
-
-// bindWithoutPort sets IP_BIND_ADDRESS_NO_PORT, which leaves the choice of the
-// port to connect, where the target is known: a port is then free again for
-// each target.
-func bindWithoutPort(on bool) func(_, _ string, c syscall.RawConn) error {
-	const ipBindAddressNoPort = 24
-	return func(_, _ string, c syscall.RawConn) (err error) {
-		if !on {
-			return nil
-		}
-		c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipBindAddressNoPort, 1) })
-		return err
-	}
 }

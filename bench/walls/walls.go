@@ -181,6 +181,17 @@ func setSysctl(name, value string) error {
 	return os.WriteFile("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), []byte(value), 0)
 }
 
+// socketOption sets an option before a socket is bound or connected; 0 leaves it
+// alone.
+func socketOption(level, name, value int) func(_, _ string, c syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) (err error) {
+		if value != 0 {
+			c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), level, name, value) })
+		}
+		return err
+	}
+}
+
 // table writes rows in columns.
 type table struct{ *tabwriter.Writer }
 
