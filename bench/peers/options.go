@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,20 +35,11 @@ type options struct {
 }
 
 func parse(args []string) (options, error) {
-	o := options{transports: transports, counts: []int{1000, 5000, 15_000}}
+	o := options{counts: []int{1000, 5000, 15_000}}
 	flags := rig.NewFlags("peers")
 	flags.StringVar(&o.gateway, "gateway", "bin/gateway", "the gateway's `program`")
 	flags.StringVar(&o.docs, "docs", "docs", "`folder` that BENCHMARKS.md, its charts and the results are written to")
-	flags.Func("transport", "comma-separated `names`: websocket,sse; default both", func(text string) error {
-		o.transports = nil
-		for name := range strings.SplitSeq(text, ",") {
-			if !slices.Contains(transports, transport(name)) {
-				return fmt.Errorf("want websocket or sse")
-			}
-			o.transports = append(o.transports, transport(name))
-		}
-		return nil
-	})
+	how := flags.String("transport", "", "comma-separated `names`: websocket,sse; default both")
 	flags.Func("n", "comma-separated numbers of `connections`; default 1000,5000,15000", func(text string) error {
 		o.counts = nil
 		for number := range strings.SplitSeq(text, ",") {
@@ -78,9 +68,10 @@ func parse(args []string) (options, error) {
 	if o.interval < time.Second || o.interval > time.Minute || o.interval%time.Second != 0 {
 		wrong = errors.Join(wrong, fmt.Errorf("-interval: %v is not allowed, want whole seconds, 1s to 1m", o.interval))
 	}
-	var err error
-	o.servers, err = rig.Choose(*only, servers, func(s server) string { return s.name })
-	return o, errors.Join(wrong, err)
+	var noServer, noTransport error
+	o.servers, noServer = rig.Choose(*only, servers, func(s server) string { return s.name })
+	o.transports, noTransport = rig.Choose(*how, transports, func(t transport) string { return string(t) })
+	return o, errors.Join(wrong, noServer, noTransport)
 }
 
 // messagesFor keeps a round about as long with many connections.
