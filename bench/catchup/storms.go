@@ -154,7 +154,7 @@ func storm(ctx context.Context, o options, u *upstream, g *rig.Gateway, connecte
 		return r, err
 	}
 	r.cpu, err = rig.Spent(g.CPU, func() error {
-		c.Post(func() {
+		c.Do(func() {
 			c.Messages[caught].Begin(o.clients)
 			if connected {
 				c.SendAll(fmt.Sprintf(`{"type":"subscribe","channel":%q,"since":%q}`, channel, since))

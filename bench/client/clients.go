@@ -18,8 +18,8 @@ const Patience = 2 * time.Minute
 // ErrLate is the cause of a wait that took too long.
 var ErrLate = errors.New("too slow")
 
-// Clients are connections to one server. Apart from Post, Do, Wait, Connect and
-// Close, everything here is called and read on their loop.
+// Clients are connections to one server. Apart from Do, Wait, Connect and Close,
+// everything here is called and read on their loop.
 type Clients struct {
 	// Immutable
 	loop  *reactor.Loop
@@ -27,35 +27,24 @@ type Clients struct {
 	fresh wsframe.Reader
 
 	// Owned by the loop, for callers
-	Settled  int        // clients that are connected and subscribed
-	Joined   Progress   // of those that were last told to connect
-	Messages []Progress // by number: clients that have the message
-	Received int        // messages, by all clients
-	Gone     Progress   // clients that were sent away in order, once Leaving is set
-	Leaving  bool       // the server is being shut down
-	Pings    int        // received and answered, and an event stream's comments
-	Counts   Counts
-	Heard    time.Time // when something was last read
-	Err      error     // why the run is worth nothing
+	Ledger
+	Settled int       // clients that are connected and subscribed
+	Joined  Progress  // of those that were last told to connect
+	Gone    Progress  // clients that were sent away in order, once Leaving is set
+	Leaving bool      // the server is being shut down
+	Pings   int       // received and answered, and an event stream's comments
+	Heard   time.Time // when something was last read
+	Err     error     // why the run is worth nothing
 
 	// Owned by the loop
 	conns   []conn
-	partial map[uint32]*partial // those in the middle of a response or a message
-	queue   []uint32            // slots to connect, first to last
-	dialed  int                 // clients that have been told to connect
-	pending int                 // clients under way
+	partial partials // of those in the middle of a response or a message
+	queue   []uint32 // slots to connect, first to last
+	dialed  int      // clients that have been told to connect
+	pending int      // clients under way
 	waiting *condition
 	in      [64 << 10]byte
 	out     []byte
-}
-
-// Counts are of faults.
-type Counts struct {
-	Lost    int    // messages that were passed over by a later one
-	Doubled int    // messages that came again, or late
-	Gaps    int    // told by the server
-	Broken  int    // settled connections that ended when they shouldn't have
-	Why     string // the first of them did
 }
 
 // condition is awaited by the measuring goroutine.
@@ -70,11 +59,14 @@ type outcome struct {
 	err error
 }
 
+// tell ends the wait.
+func (w *condition) tell(err error) { w.done <- outcome{at: time.Now(), err: err} }
+
 // New starts the loop, which Close ends; nobody is connected yet.
 func New(o Options) (*Clients, error) {
 	c := &Clients{
 		o: o, fresh: wsframe.NewReader(wsframe.Client, 1<<20),
-		conns: make([]conn, o.Clients), partial: map[uint32]*partial{}, Messages: make([]Progress, o.Messages),
+		conns: make([]conn, o.Clients), partial: partials{}, Ledger: Ledger{Messages: make([]Progress, o.Messages)},
 	}
 	for i := range c.conns {
 		c.conns[i].next = int32(o.First)
@@ -102,9 +94,6 @@ func (c *Clients) Close() {
 		}
 	}
 }
-
-// Post has fn run on the loop.
-func (c *Clients) Post(fn func()) { c.loop.Post(fn) }
 
 // Do runs fn on the loop and waits for it. A loop that is stuck is a fault of
 // this program.
@@ -159,7 +148,7 @@ func (c *Clients) ComeBack(n int) {
 // Connect returns once n clients are settled. It is called by the measuring
 // goroutine.
 func (c *Clients) Connect(ctx context.Context, n int) error {
-	c.Post(func() { c.DialUpTo(n) })
+	c.Do(func() { c.DialUpTo(n) })
 	var broken error
 	_, err := c.Wait(ctx, fmt.Sprintf("%d handshakes", n), func() bool {
 		if c.Counts.Broken > 0 {
@@ -181,7 +170,8 @@ func (c *Clients) Turn() (more bool) {
 		c.queue = c.queue[1:]
 	}
 	if w := c.waiting; w != nil && (c.Err != nil || w.holds()) {
-		c.tell()
+		w.tell(c.Err)
+		c.waiting = nil
 	}
 	if c.o.Lag > 0 && c.Settled > 0 && c.Settled == c.dialed-c.Counts.Broken {
 		time.Sleep(c.o.Lag)
@@ -198,12 +188,7 @@ func (c *Clients) Fail(err error) {
 	}
 	c.Err = err
 	if c.waiting != nil {
-		c.tell()
+		c.waiting.tell(err)
+		c.waiting = nil
 	}
-}
-
-// tell ends the wait for the condition.
-func (c *Clients) tell() {
-	c.waiting.done <- outcome{at: time.Now(), err: c.Err}
-	c.waiting = nil
 }

@@ -41,7 +41,7 @@ func begin(t *testing.T, o Options, handler http.HandlerFunc) *Clients {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	c.Post(func() { c.DialUpTo(o.Clients) })
+	c.Do(func() { c.DialUpTo(o.Clients) })
 	return c
 }
 
@@ -193,7 +193,7 @@ func TestFailures(t *testing.T) {
 	}
 	c := begin(t, Options{}, http.NotFound)
 	failed := errors.New("enough")
-	c.Post(func() { c.Fail(failed) })
+	c.Do(func() { c.Fail(failed) })
 	if _, err := c.Wait(t.Context(), "nothing", func() bool { return false }); !errors.Is(err, failed) {
 		t.Errorf("the wait ended by %v", err)
 	}

@@ -56,22 +56,25 @@ type partial struct {
 	bytes  []byte
 }
 
+// partials are by client, of the few that are in the middle of something.
+type partials map[uint32]*partial
+
 // borrow returns a client's partial message, or fresh where there is none.
-func (c *Clients) borrow(slot uint32, fresh *partial) *partial {
-	if held := c.partial[slot]; held != nil {
+func (p partials) borrow(slot uint32, fresh *partial) *partial {
+	if held := p[slot]; held != nil {
 		return held
 	}
 	return fresh
 }
 
 // giveBack keeps a borrowed one only in the middle of a message.
-func (c *Clients) giveBack(slot uint32, held, fresh *partial, whole bool) {
+func (p partials) giveBack(slot uint32, held, fresh *partial, whole bool) {
 	switch {
 	case held == fresh && !whole:
 		kept := *fresh
-		c.partial[slot] = &kept
+		p[slot] = &kept
 	case held != fresh && whole:
-		delete(c.partial, slot)
+		delete(p, slot)
 	}
 }
 
@@ -123,7 +126,7 @@ func (c *Clients) dial(slot uint32) {
 }
 
 func (c *Clients) request(slot uint32, cn *conn) error {
-	if err := c.write(cn, c.o.Request(slot)); err != nil {
+	if err := cn.write(c.o.Request(slot)); err != nil {
 		return err
 	}
 	cn.phase = phaseResponse
@@ -131,7 +134,7 @@ func (c *Clients) request(slot uint32, cn *conn) error {
 }
 
 // write hands all of p to the kernel, which always fits into an empty buffer.
-func (c *Clients) write(cn *conn, p []byte) error {
+func (cn *conn) write(p []byte) error {
 	n, err := reactor.Write(int(cn.fd), p)
 	if err == nil && n < len(p) {
 		err = fmt.Errorf("%d of %d bytes taken", n, len(p))
@@ -139,23 +142,19 @@ func (c *Clients) write(cn *conn, p []byte) error {
 	return err
 }
 
-// send sends a text to the server.
-func (c *Clients) send(slot uint32, text string) error {
-	return c.frame(&c.conns[slot], ws.OpText, []byte(text))
-}
-
 // SendAll has each client send a text.
 func (c *Clients) SendAll(text string) {
 	for slot := range c.conns {
-		if err := c.send(uint32(slot), text); err != nil {
+		if err := c.frame(&c.conns[slot], ws.OpText, []byte(text)); err != nil {
 			c.Fail(err)
 		}
 	}
 }
 
+// frame sends a frame to the server.
 func (c *Clients) frame(cn *conn, op ws.OpCode, payload []byte) error {
 	c.out = wsframe.AppendMasked(c.out[:0], op, payload, [4]byte{1, 2, 3, 4})
-	if err := c.write(cn, c.out); err != nil {
+	if err := cn.write(c.out); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
 	return nil

@@ -15,7 +15,7 @@ func (c *Clients) frames(slot uint32, cn *conn, p []byte) error {
 		return nil
 	}
 	fresh := partial{frames: c.fresh}
-	held := c.borrow(slot, &fresh)
+	held := c.partial.borrow(slot, &fresh)
 	for len(p) > 0 {
 		ev, n, err := held.frames.Next(p)
 		if err != nil {
@@ -45,7 +45,7 @@ func (c *Clients) frames(slot uint32, cn *conn, p []byte) error {
 			return err
 		}
 	}
-	c.giveBack(slot, held, &fresh, held.frames.Idle() && len(held.bytes) == 0)
+	c.partial.giveBack(slot, held, &fresh, held.frames.Idle() && len(held.bytes) == 0)
 	return nil
 }
 
@@ -60,7 +60,7 @@ func (c *Clients) events(slot uint32, cn *conn, p []byte) error {
 		return nil
 	}
 	var fresh partial
-	held := c.borrow(slot, &fresh)
+	held := c.partial.borrow(slot, &fresh)
 	for len(p) > 0 {
 		piece, n, ok := p, len(p), true
 		if cn.coded {
@@ -73,38 +73,39 @@ func (c *Clients) events(slot uint32, cn *conn, p []byte) error {
 			return errEnded
 		}
 		p = p[n:]
-		if err := c.lines(slot, held, piece); err != nil {
+		// An event has one line of data: nobody here sends texts with line ends.
+		err := held.lines(piece, func(line []byte) error {
+			if len(line) > 0 && line[0] == ':' {
+				c.Pings++
+			}
+			if data, ok := bytes.CutPrefix(line, []byte("data:")); ok {
+				return c.text(slot, bytes.TrimPrefix(data, []byte(" ")))
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 	}
-	c.giveBack(slot, held, &fresh, held.chunks.Idle() && len(held.bytes) == 0)
+	c.partial.giveBack(slot, held, &fresh, held.chunks.Idle() && len(held.bytes) == 0)
 	return nil
 }
 
-// lines takes each whole line of data. An event has one: nobody here sends
-// texts with line ends.
-func (c *Clients) lines(slot uint32, held *partial, p []byte) error {
+// lines calls fn for each whole line, without its end, and keeps the rest.
+func (h *partial) lines(p []byte, fn func(line []byte) error) error {
 	for len(p) > 0 {
 		line, rest, whole := bytes.Cut(p, []byte("\n"))
 		if !whole {
-			held.bytes = append(held.bytes, p...)
+			h.bytes = append(h.bytes, p...)
 			return nil
 		}
 		p = rest
-		if len(held.bytes) > 0 {
-			held.bytes = append(held.bytes, line...)
-			line = held.bytes
-			held.bytes = held.bytes[:0]
+		if len(h.bytes) > 0 {
+			h.bytes = append(h.bytes, line...)
+			line = h.bytes
+			h.bytes = h.bytes[:0]
 		}
-		line = bytes.TrimSuffix(line, []byte("\r"))
-		if len(line) > 0 && line[0] == ':' {
-			c.Pings++
-		}
-		data, ok := bytes.CutPrefix(line, []byte("data:"))
-		if !ok {
-			continue
-		}
-		if err := c.text(slot, bytes.TrimPrefix(data, []byte(" "))); err != nil {
+		if err := fn(bytes.TrimSuffix(line, []byte("\r"))); err != nil {
 			return err
 		}
 	}

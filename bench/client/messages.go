@@ -54,6 +54,41 @@ func At(curve []Mark, goal int, share float64) float64 {
 	return 0
 }
 
+// Ledger accounts for the messages of all clients.
+type Ledger struct {
+	Messages []Progress // by number: clients that have the message
+	Received int        // by all clients
+	Counts   Counts
+}
+
+// Counts are of faults.
+type Counts struct {
+	Lost    int    // messages that were passed over by a later one
+	Doubled int    // messages that came again, or late
+	Gaps    int    // told by the server
+	Broken  int    // settled connections that ended when they shouldn't have
+	Why     string // the first of them did
+}
+
+// take checks that message k is the client's next one.
+func (l *Ledger) take(cn *conn, k int, strict bool, now time.Time) error {
+	next := int(cn.next)
+	switch {
+	case k >= len(l.Messages):
+		return fmt.Errorf("message %d was never published", k)
+	case strict && k != next:
+		return fmt.Errorf("message %d in place of %d", k, next)
+	case k < next:
+		l.Counts.Doubled++
+		return nil
+	}
+	l.Counts.Lost += k - next
+	cn.next = int32(k + 1)
+	l.Received++
+	l.Messages[k].add(now)
+	return nil
+}
+
 // Lost is how many messages did not come to a client, those included that were
 // due after the last one it has.
 func (c *Clients) Lost() int {
@@ -68,7 +103,7 @@ func (c *Clients) Lost() int {
 func (c *Clients) opened(slot uint32) error {
 	c.conns[slot].confirmed, c.conns[slot].bye = 0, false
 	if c.o.Hello != "" {
-		if err := c.send(slot, c.o.Hello); err != nil {
+		if err := c.frame(&c.conns[slot], ws.OpText, []byte(c.o.Hello)); err != nil {
 			return err
 		}
 	}
@@ -102,7 +137,7 @@ func (c *Clients) text(slot uint32, text []byte) error {
 func (c *Clients) line(slot uint32, text []byte) error {
 	cn := &c.conns[slot]
 	if k, ok := c.o.number(text, int(cn.next)); ok {
-		return c.message(cn, k)
+		return c.take(cn, k, c.o.Strict, c.Heard)
 	}
 	switch {
 	case begins(text, c.o.Joined):
@@ -117,7 +152,7 @@ func (c *Clients) line(slot uint32, text []byte) error {
 	case c.o.Ping != "" && string(text) == c.o.Ping:
 		c.Pings++
 		if !c.o.Events {
-			return c.send(slot, c.o.Ping)
+			return c.frame(cn, ws.OpText, text)
 		}
 	case bytes.HasPrefix(text, byeText):
 		cn.bye = true
@@ -126,25 +161,6 @@ func (c *Clients) line(slot uint32, text []byte) error {
 	case c.o.Known != nil && !slices.ContainsFunc(c.o.Known, func(known string) bool { return begins(text, known) }):
 		return fmt.Errorf("unexpected text %.200q", text)
 	}
-	return nil
-}
-
-// message checks that message k is the next one.
-func (c *Clients) message(cn *conn, k int) error {
-	next := int(cn.next)
-	switch {
-	case k >= len(c.Messages):
-		return fmt.Errorf("message %d was never published", k)
-	case c.o.Strict && k != next:
-		return fmt.Errorf("message %d in place of %d", k, next)
-	case k < next:
-		c.Counts.Doubled++
-		return nil
-	}
-	c.Counts.Lost += k - next
-	cn.next = int32(k + 1)
-	c.Received++
-	c.Messages[k].add(c.Heard)
 	return nil
 }
 
