@@ -153,26 +153,25 @@ func storm(ctx context.Context, o options, u *upstream, g *rig.Gateway, connecte
 	if err != nil {
 		return r, err
 	}
-	r.cpu, err = rig.Spent(g.CPU, func() error {
-		c.Do(func() {
-			c.Messages[caught].Begin(o.clients)
-			if connected {
-				c.SendAll(fmt.Sprintf(`{"type":"subscribe","channel":%q,"since":%q}`, channel, since))
-			} else {
-				c.DialUpTo(o.clients)
-			}
-		})
-		for range o.live {
-			if err := u.publish(ctx, 1, o.size, true); err != nil {
-				return err
-			}
-			if err := rig.Pause(ctx, 10*time.Millisecond); err != nil {
-				return err
-			}
+	begin := g.CPU()
+	c.Do(func() {
+		c.Messages[caught].Begin(o.clients)
+		if connected {
+			c.SendAll(fmt.Sprintf(`{"type":"subscribe","channel":%q,"since":%q}`, channel, since))
+		} else {
+			c.DialUpTo(o.clients)
 		}
-		_, err := c.Wait(ctx, "all messages", func() bool { return c.Messages[last].Count == o.clients })
-		return err
 	})
+	for range o.live {
+		if err := u.publish(ctx, 1, o.size, true); err != nil {
+			return r, err
+		}
+		if err := rig.Pause(ctx, 10*time.Millisecond); err != nil {
+			return r, err
+		}
+	}
+	_, err = c.Wait(ctx, "all messages", func() bool { return c.Messages[last].Count == o.clients })
+	r.cpu = g.CPU() - begin
 	c.Do(func() {
 		p := c.Messages[caught]
 		r.half, r.most, r.all = client.At(p.Curve, p.Goal, 0.5), client.At(p.Curve, p.Goal, 0.99), client.At(p.Curve, p.Goal, 1)

@@ -87,13 +87,3 @@ func (g *gateway) close() {
 	g.redis.Close()
 	g.lab.Close()
 }
-
-// cpu returns the seconds of CPU that the process has used, 0 once it has
-// ended.
-func (g *gateway) cpu() float64 {
-	used, err := g.CPU()
-	if err != nil {
-		return 0
-	}
-	return used.Seconds()
-}

@@ -14,11 +14,11 @@ import (
 // before measures the gateway without clients.
 func (r *course) before(ctx context.Context) (err error) {
 	const watch = 3 * time.Second
-	begin := r.gateway.cpu()
+	begin := r.gateway.CPU().Seconds()
 	if err := r.wait(ctx, watch); err != nil {
 		return err
 	}
-	r.idleCPU = (r.gateway.cpu() - begin) / watch.Seconds()
+	r.idleCPU = (r.gateway.CPU().Seconds() - begin) / watch.Seconds()
 	r.res.Before, err = r.memory(ctx)
 	return err
 }
@@ -32,11 +32,11 @@ func (r *course) connect(ctx context.Context) (err error) {
 // hold lets the heartbeats do their work, and then reads the memory.
 func (r *course) hold(ctx context.Context) (err error) {
 	h := &r.res.Hold
-	before, begin, cpu := r.last, time.Now(), r.gateway.cpu()
+	before, begin, cpu := r.last, time.Now(), r.gateway.CPU().Seconds()
 	if err := r.wait(ctx, r.o.hold); err != nil {
 		return err
 	}
-	h.CPU, h.Seconds, h.IdleCPU = r.gateway.cpu()-cpu, time.Since(begin).Seconds(), r.idleCPU
+	h.CPU, h.Seconds, h.IdleCPU = r.gateway.CPU().Seconds()-cpu, time.Since(begin).Seconds(), r.idleCPU
 	if r.res.Held, err = r.memory(ctx); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (r *course) drain(ctx context.Context) (err error) {
 // follow waits until p has reached its goal, taking samples on the way. It gives
 // up when the clients fail or when nothing moves any more.
 func (r *course) follow(ctx context.Context, p *client.Progress) (s step, err error) {
-	before, cpu := r.last, r.gateway.cpu()
+	before, cpu := r.last, r.gateway.CPU().Seconds()
 	moved, used := time.Now(), cpu
 	for {
 		var failed error
@@ -110,7 +110,7 @@ func (r *course) follow(ctx context.Context, p *client.Progress) (s step, err er
 			err = failed
 			break
 		}
-		used = max(used, r.gateway.cpu())
+		used = max(used, r.gateway.CPU().Seconds())
 		r.sample(s)
 		if s.Reached >= s.Goal-broken { // check reports the broken ones
 			break
@@ -183,7 +183,7 @@ func (r *course) sample(s step) {
 	r.clients.Do(func() { open = r.clients.Settled })
 	r.res.Points = append(r.res.Points, point{
 		Seconds: time.Since(r.start).Seconds(), Step: r.step, Connections: open,
-		RSS: m.RSS, Slab: m.Slab, SocketPages: m.SocketPages, CPU: r.gateway.cpu(),
+		RSS: m.RSS, Slab: m.Slab, SocketPages: m.SocketPages, CPU: r.gateway.CPU().Seconds(),
 	})
 	if time.Since(r.reported) > 10*time.Second {
 		r.reported = time.Now()

@@ -27,7 +27,9 @@ func (m *course) run(ctx context.Context) (err error) {
 	if f.Before, err = m.memory(ctx); err != nil {
 		return err
 	}
-	f.Connect, f.ConnectCPU, err = m.spent(func() error { return m.clients.Connect(ctx, m.connections) })
+	stop := m.watch()
+	err = m.clients.Connect(ctx, m.connections)
+	f.Connect, f.ConnectCPU = stop()
 	if err != nil {
 		return err
 	}
@@ -47,12 +49,10 @@ func (m *course) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// spent runs work and returns how long it took, and the server's CPU time
-// meanwhile, in seconds.
-func (m *course) spent(work func() error) (took, cpu float64, err error) {
-	start := time.Now()
-	used, err := rig.Spent(m.server.cpu, work)
-	return time.Since(start).Seconds(), used.Seconds(), err
+// watch returns a stopwatch of time and of the server's CPU time, in seconds.
+func (m *course) watch() (stop func() (took, cpu float64)) {
+	start, begin := time.Now(), m.server.cpu()
+	return func() (float64, float64) { return time.Since(start).Seconds(), (m.server.cpu() - begin).Seconds() }
 }
 
 func (m *course) memory(ctx context.Context) (int64, error) {
@@ -68,14 +68,16 @@ func (m *course) hold(ctx context.Context) (err error) {
 	if err := rig.Pause(ctx, m.interval*3/2); err != nil {
 		return err
 	}
-	before, after := 0, 0
-	m.clients.Do(func() { before = m.clients.Pings })
-	m.figures.Hold, m.figures.HoldCPU, err = m.spent(func() error { return rig.Pause(ctx, m.interval) })
-	if err != nil {
+	pings := func() (n int) {
+		m.clients.Do(func() { n = m.clients.Pings })
+		return n
+	}
+	before, stop := pings(), m.watch()
+	if err := rig.Pause(ctx, m.interval); err != nil {
 		return err
 	}
-	m.clients.Do(func() { after = m.clients.Pings })
-	m.figures.Pings = after - before
+	m.figures.Hold, m.figures.HoldCPU = stop()
+	m.figures.Pings = pings() - before
 	m.figures.With, err = m.memory(ctx)
 	return err
 }
@@ -87,25 +89,23 @@ func (m *course) deliver(ctx context.Context, n int) error {
 			return err
 		}
 	}
-	redis := func() (time.Duration, error) { return 0, nil }
+	var redis time.Duration
 	if m.server.redis != nil {
-		redis = m.server.redis.CPU
+		redis = m.server.redis.CPU()
 	}
-	used, err := rig.Spent(redis, func() (err error) {
-		_, m.figures.DeliverCPU, err = m.spent(func() error {
-			for k := warmUp; k < n; k++ {
-				last, err := m.publish(ctx, k)
-				if err != nil {
-					return err
-				}
-				m.figures.Last = append(m.figures.Last, last)
-			}
-			return nil
-		})
-		return err
-	})
-	m.figures.RedisCPU = used.Seconds()
-	return err
+	stop := m.watch()
+	for k := warmUp; k < n; k++ {
+		last, err := m.publish(ctx, k)
+		if err != nil {
+			return err
+		}
+		m.figures.Last = append(m.figures.Last, last)
+	}
+	_, m.figures.DeliverCPU = stop()
+	if m.server.redis != nil {
+		m.figures.RedisCPU = (m.server.redis.CPU() - redis).Seconds()
+	}
+	return nil
 }
 
 // publish returns after how many seconds the last client had a message. One

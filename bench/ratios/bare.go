@@ -111,28 +111,26 @@ func (b *bare) command(line string) (pongs int, err error) {
 // pings sets the ping's figure: all clients are pinged at once, and the next
 // time once all pongs are in.
 func (b *bare) pings(ctx context.Context, t *target) error {
-	us, err := t.spent(func() error {
-		for i := range barePings {
-			want := (i + 1) * t.connections
-			if _, err := b.command("ping"); err != nil {
-				return err
-			}
-			if _, err := t.clients.Wait(ctx, "pings", func() bool { return t.clients.Pings == want }); err != nil {
-				return err
-			}
-			err := b.Ready(ctx, "pongs are missing", func(context.Context) error {
-				pongs, err := b.command("stats")
-				if err == nil && pongs != want {
-					err = fmt.Errorf("%d of %d", pongs, want)
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
+	begin := t.CPU()
+	for i := range barePings {
+		want := (i + 1) * t.connections
+		if _, err := b.command("ping"); err != nil {
+			return err
 		}
-		return nil
-	})
-	t.figures.ping = us / float64(barePings*t.connections)
-	return err
+		if _, err := t.clients.Wait(ctx, "pings", func() bool { return t.clients.Pings == want }); err != nil {
+			return err
+		}
+		err := b.Ready(ctx, "pongs are missing", func(context.Context) error {
+			pongs, err := b.command("stats")
+			if err == nil && pongs != want {
+				err = fmt.Errorf("%d of %d", pongs, want)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	t.figures.ping = t.micros(begin) / float64(barePings*t.connections)
+	return nil
 }

@@ -87,11 +87,11 @@ func (l *lab) publish(ctx context.Context, n int) error {
 // heartbeat.
 func (t *target) heartbeats(ctx context.Context) error {
 	const idleTime = 2 * time.Second // without clients
-	idle, err := t.spent(func() error { return rig.Pause(ctx, idleTime) })
-	if err != nil {
+	begin := t.CPU()
+	if err := rig.Pause(ctx, idleTime); err != nil {
 		return err
 	}
-	idle /= idleTime.Seconds() // us of CPU in a second
+	idle := t.micros(begin) / idleTime.Seconds() // us of CPU in a second
 	if err := t.clients.Connect(ctx, t.connections); err != nil {
 		return err
 	}
@@ -100,12 +100,9 @@ func (t *target) heartbeats(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	start, last := time.Now(), 0
-	us, err := t.spent(func() error {
-		last, err = t.pings(ctx, first+t.cycles*t.connections)
-		return err
-	})
-	t.figures.ping = (us - idle*time.Since(start).Seconds()) / float64(last-first)
+	start, begin := time.Now(), t.CPU()
+	last, err := t.pings(ctx, first+t.cycles*t.connections)
+	t.figures.ping = (t.micros(begin) - idle*time.Since(start).Seconds()) / float64(last-first)
 	return err
 }
 

@@ -96,16 +96,14 @@ func (l *lab) with(p *rig.Process, remote netip.AddrPort, speech client.Speech, 
 	return nil
 }
 
-// spent runs work and returns the server's CPU time for it, in microseconds.
-func (t *target) spent(work func() error) (float64, error) {
-	cpu, err := rig.Spent(t.CPU, work)
-	return float64(cpu) / 1e3, err
-}
+// micros is the server's CPU time since begin, in microseconds.
+func (t *target) micros(begin time.Duration) float64 { return float64(t.CPU()-begin) / 1e3 }
 
 // handshakes connects the clients and sets the handshake's figure.
 func (t *target) handshakes(ctx context.Context) error {
-	us, err := t.spent(func() error { return t.clients.Connect(ctx, t.connections) })
-	t.figures.handshake = us / float64(t.connections)
+	begin := t.CPU()
+	err := t.clients.Connect(ctx, t.connections)
+	t.figures.handshake = t.micros(begin) / float64(t.connections)
 	return err
 }
 
@@ -122,28 +120,20 @@ func (t *target) deliveries(ctx context.Context) error {
 		at, err := c.Wait(ctx, fmt.Sprintf("%d messages", want), func() bool { return c.Received >= want })
 		return at.Sub(start), err
 	}
-	var waits rig.Values
-	us, err := t.spent(func() error {
-		for range t.messages {
-			took, err := deliver(1)
-			if err != nil {
-				return err
-			}
-			waits = append(waits, float64(took)/1e6)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
 	each := float64(t.messages * t.connections)
-	f.delivery, f.last = us/each, waits.Mid()
-	us, err = t.spent(func() error {
-		_, err := deliver(t.messages)
-		return err
-	})
-	f.fullRate = us / each
-	f.delivered = want
+	var waits rig.Values
+	begin := t.CPU()
+	for range t.messages {
+		took, err := deliver(1)
+		if err != nil {
+			return err
+		}
+		waits = append(waits, float64(took)/1e6)
+	}
+	f.delivery, f.last = t.micros(begin)/each, waits.Mid()
+	begin = t.CPU()
+	_, err := deliver(t.messages)
+	f.fullRate, f.delivered = t.micros(begin)/each, want
 	return err
 }
 

@@ -29,8 +29,12 @@ func (p *Process) Ready(ctx context.Context, awaited string, try func(context.Co
 	return p.Until(ctx, time.Minute, awaited, try)
 }
 
-// CPU returns the CPU time that the process has used.
-func (p *Process) CPU() (time.Duration, error) { return probe.CPU(p.PID()) }
+// CPU returns the CPU time that the process has used, 0 once it has ended: that
+// fails its clients.
+func (p *Process) CPU() time.Duration {
+	used, _ := probe.CPU(p.PID())
+	return used
+}
 
 // RSS returns the process's resident memory in bytes.
 func (p *Process) RSS() (int64, error) {
@@ -46,19 +50,6 @@ func Pause(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	}
-}
-
-// Spent runs work and returns by how much a clock went on meanwhile.
-func Spent(clock func() (time.Duration, error), work func() error) (time.Duration, error) {
-	before, err := clock()
-	if err != nil {
-		return 0, err
-	}
-	if err := work(); err != nil {
-		return 0, err
-	}
-	after, err := clock()
-	return after - before, err
 }
 
 // Sample reads a value n times, 100 ms apart: the median of memory over a
