@@ -19,9 +19,8 @@ type gateway struct {
 	*rig.Gateway
 
 	// Immutable
-	args  []string
-	lab   *rig.Lab
-	redis *redis.Client // as patient as the course, and tries once
+	args []string
+	lab  *rig.Lab
 }
 
 // startGateway starts a redis-server and the gateway, and waits until it is
@@ -32,7 +31,6 @@ func startGateway(ctx context.Context, o options) (_ *gateway, err error) {
 		return nil, err
 	}
 	g := &gateway{lab: lab}
-	g.redis = redis.NewClient(&redis.Options{Addr: lab.Redis.Addr, MaxRetries: -1, ReadTimeout: o.patience(), Protocol: 2, DisableIdentity: true})
 	cmd := exec.Command(o.gateway, "serve", "--redis.url", lab.Redis.URL(),
 		"--heartbeat.interval", o.interval.String(), "--drain.timeout", o.drain.String())
 	answer := 10 * time.Second
@@ -56,7 +54,7 @@ func payload(k int) []byte { return client.Payload("number", k, 128) }
 
 // publish publishes message k as a backend does, with one Redis command.
 func (g *gateway) publish(ctx context.Context, channel string, k int) error {
-	if err := g.redis.Publish(ctx, rig.RedisPrefix+channel, payload(k)).Err(); err != nil {
+	if err := g.lab.Redis.Client.Publish(ctx, rig.RedisPrefix+channel, payload(k)).Err(); err != nil {
 		return fmt.Errorf("publish to %s: %w", channel, err)
 	}
 	return nil
@@ -66,7 +64,7 @@ func (g *gateway) publish(ctx context.Context, channel string, k int) error {
 func (g *gateway) publishToEach(ctx context.Context, clients, k int) error {
 	const batch = 500 // commands in one go
 	for first := 0; first < clients; first += batch * toldStep {
-		_, err := g.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		_, err := g.lab.Redis.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for i := first; i < min(first+batch*toldStep, clients); i += toldStep {
 				pipe.Publish(ctx, rig.RedisPrefix+personal(i), payload(k))
 			}
@@ -84,6 +82,5 @@ func (g *gateway) close() {
 	if g.Gateway != nil {
 		g.Kill()
 	}
-	g.redis.Close()
 	g.lab.Close()
 }

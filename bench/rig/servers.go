@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -115,7 +116,9 @@ func StartRedis(ctx context.Context, dir string) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{Process: p, Addr: addr, Client: redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true})}
+	// It tries once, or a message might come twice, and is patient.
+	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ReadTimeout: 3 * time.Minute, Protocol: 2, DisableIdentity: true})
+	r := &Redis{Process: p, Addr: addr, Client: client}
 	if err := p.Ready(ctx, "it does not answer", func(ctx context.Context) error { return r.Client.Ping(ctx).Err() }); err != nil {
 		r.Close()
 		return nil, err
