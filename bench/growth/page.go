@@ -7,7 +7,6 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"strings"
 	"text/template"
 
 	"github.com/pushgate/pushgate/bench/chart"
@@ -152,11 +151,10 @@ func (x claim) Ratio() string {
 	return "over 100"
 }
 
-// draw writes a chart and returns its place in the page; logs names the axes
-// that are logarithmic.
+// draw writes a chart and returns its place in the page.
 func (c *contents) draw(file, title, x, y, logs string, lines ...chart.Line) (string, error) {
-	l := chart.Lines{File: file, Title: title, X: x, Y: y, LogX: strings.Contains(logs, "x"), LogY: strings.Contains(logs, "y"), Lines: lines}
-	return fmt.Sprintf("![%s](growth/%s)", title, file), l.Write(c.dir)
+	link, err := page.Draw(c.dir, file, title, x, y, logs, lines...)
+	return fmt.Sprintf("![%s](%s)", title, link), err
 }
 
 // lineOf draws a figure of some steps: the median of each, with a bar from the

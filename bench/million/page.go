@@ -18,12 +18,18 @@ import (
 //go:embed page.tmpl
 var pageText string
 
-var pageFunctions = template.FuncMap{
-	"mib1":        mib,
-	"percent":     func(share float64) string { return fmt.Sprintf("%.1f", 100*share) },
-	"round":       math.Round,
-	"join":        strings.Join,
-	"messageName": func(i int) string { return messageNames[i] },
+func pageFunctions(dir string) template.FuncMap {
+	return template.FuncMap{
+		"mib1":        mib,
+		"percent":     func(share float64) string { return fmt.Sprintf("%.1f", 100*share) },
+		"round":       math.Round,
+		"join":        strings.Join,
+		"messageName": func(i int) string { return messageNames[i] },
+		"curve":       curve,
+		"draw": func(file, title, x, y string, lines ...chart.Line) (string, error) {
+			return page.Draw(dir, file, title, x, y, "", lines...)
+		},
+	}
 }
 
 func mib(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }
@@ -56,7 +62,7 @@ func renderPage(docs string) error {
 		return errors.New("there is no run with a channel for all, which the page is about")
 	}
 	c.result = c.All[0]
-	return page.Write(filepath.Join(docs, "MILLION.md"), pageText, pageFunctions, c, dir, c.charts()...)
+	return page.Write(filepath.Join(docs, "MILLION.md"), pageText, pageFunctions(dir), c)
 }
 
 // keptResults returns all results of a folder, the one with the most clients
@@ -193,37 +199,24 @@ func (l lag) Text() string {
 	return fmt.Sprintf("%g ms", l.P99*1e3)
 }
 
-// charts draw the result.
-func (res *result) charts() []page.Chart {
-	const mib = 1 << 20
-	var open chart.Line
-	memory, slab, buffers := chart.Line{}, chart.Line{Name: "slab"}, chart.Line{Name: "socket buffers"}
-	add := func(l *chart.Line, x, y float64) { l.Xs, l.Ys = append(l.Xs, x), append(l.Ys, y) }
+// Line draws a figure of the points over another, of one step or, "", of all.
+func (res *result) Line(name, step, x, y string) (l chart.Line) {
+	l.Name = name
 	for _, p := range res.Points {
-		n := float64(p.Connections)
-		add(&open, p.Seconds, n)
-		if p.Step == "connect" {
-			add(&memory, n, float64(p.RSS)/mib)
-			add(&slab, n, float64(p.Slab)/mib)
-			add(&buffers, n, float64(p.SocketPages)/mib)
+		if step == "" || p.Step == step {
+			of := map[string]float64{
+				"seconds": p.Seconds, "connections": float64(p.Connections),
+				"RSS": float64(p.RSS) / (1 << 20), "slab": float64(p.Slab) / (1 << 20), "buffers": float64(p.SocketPages) / (1 << 20),
+			}
+			l.Xs, l.Ys = append(l.Xs, of[x]), append(l.Ys, of[y])
 		}
 	}
-	everyone := chart.Lines{File: "everyone.svg", Title: "One message to every client", X: "seconds after PUBLISH", Y: "clients that have it"}
-	if len(res.Messages) > 0 {
-		everyone.Lines = []chart.Line{curve("", res.Messages[0].Curve)}
-	}
-	d := res.Drain
-	return []page.Chart{
-		chart.Lines{File: "connections.svg", Title: "Connections over the whole run", X: "seconds", Y: "connections", Lines: []chart.Line{open}},
-		// A straight line is a price per connection that does not change.
-		chart.Lines{File: "memory.svg", Title: "Resident memory of the gateway while clients connect", X: "connections", Y: "MiB", Lines: []chart.Line{memory}},
-		chart.Lines{File: "kernel.svg", Title: "Kernel memory, both ends of each connection", X: "connections", Y: "MiB", Lines: []chart.Line{slab, buffers}},
-		everyone,
-		chart.Lines{File: "drain.svg", Title: "Shutdown: clients that were sent away", X: "seconds after SIGTERM", Y: "clients", Lines: []chart.Line{
-			curve("seen by the clients", d.Curve),
-			{Name: "planned by drain.timeout", Dashed: true, Xs: []float64{0, d.Planned}, Ys: []float64{0, float64(d.Goal)}},
-		}},
-	}
+	return l
+}
+
+// Plan is an even drain.
+func (d drain) Plan() chart.Line {
+	return chart.Line{Name: "planned by drain.timeout", Dashed: true, Xs: []float64{0, d.Planned}, Ys: []float64{0, float64(d.Goal)}}
 }
 
 func curve(name string, marks []client.Mark) chart.Line {

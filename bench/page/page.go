@@ -33,8 +33,13 @@ var functions = template.FuncMap{
 	"columns": func(numbers int) string { return "|---|" + strings.Repeat("---:|", numbers) },
 }
 
-// Chart is a drawing beside the page.
-type Chart interface{ Write(dir string) error }
+// Draw writes a line chart into a folder beside the page and returns the link to
+// it. logs names the axes that are logarithmic.
+func Draw(dir, file, title, x, y, logs string, lines ...chart.Line) (string, error) {
+	c := chart.Lines{File: file, Title: title, X: x, Y: y, Lines: lines}
+	c.LogX, c.LogY = strings.Contains(logs, "x"), strings.Contains(logs, "y")
+	return filepath.Base(dir) + "/" + file, c.Write(dir)
+}
 
 // Template parses the text of a page, or of several.
 func Template(text string, more template.FuncMap) (*template.Template, error) {
@@ -48,16 +53,11 @@ func Fill(t *template.Template, data any) (string, error) {
 	return b.String(), err
 }
 
-// Write fills a template and writes the page, and its charts into a folder.
-func Write(file, text string, more template.FuncMap, data any, dir string, charts ...Chart) error {
+// Write fills a template and writes the page.
+func Write(file, text string, more template.FuncMap, data any) error {
 	t, err := Template(text, more)
 	if err != nil {
 		return err
-	}
-	for _, c := range charts {
-		if err := c.Write(dir); err != nil {
-			return err
-		}
 	}
 	filled, err := Fill(t, data)
 	if err != nil {

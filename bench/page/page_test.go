@@ -23,7 +23,7 @@ func TestWrap(t *testing.T) {
 // A page with a figure that is none is not written over a good one.
 func TestWrite(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "PAGE.md")
-	write := func(v float64) error { return Write(file, "{{comma .}} and {{.}}\n", nil, v, "") }
+	write := func(v float64) error { return Write(file, "{{comma .}} and {{.}}\n", nil, v) }
 	if err := write(12345); err != nil {
 		t.Fatal(err)
 	}

@@ -27,13 +27,6 @@ var metrics = []metric{
 	{"last subscriber, p50", "ms", func(r *result, f *figures) float64 { return 1e3 * f.Last.Mid() }, false},
 }
 
-// The metrics that have a chart.
-var (
-	connectCPU  = metrics[1]
-	memoryEach  = metrics[2]
-	deliveryCPU = metrics[4]
-)
-
 // values are a metric's of all rounds that came to their end.
 func (m metric) values(r *result, s *measured) rig.Values {
 	return roundsOf(s, func(f *figures) float64 { return m.of(r, f) })

@@ -26,6 +26,7 @@ var pageFunctions = template.FuncMap{
 
 // contents are the page's.
 type contents struct {
+	dir      string  // of the results and charts
 	First    *result // its machine, versions and settings stand for all
 	Dates    string
 	Rounds   int
@@ -43,7 +44,7 @@ func renderPage(docs string) error {
 	if err != nil {
 		return err
 	}
-	c := contents{First: all[0], Dates: dates(all), Results: all, Chart: all[0]}
+	c := &contents{dir: dir, First: all[0], Dates: dates(all), Results: all, Chart: all[0]}
 	for _, r := range all {
 		if r.Connections > c.Chart.Connections {
 			c.Chart = r
@@ -58,7 +59,7 @@ func renderPage(docs string) error {
 			c.Missing = append(c.Missing, s.name)
 		}
 	}
-	return page.Write(filepath.Join(docs, "BENCHMARKS.md"), pageText, pageFunctions, c, dir, charts(all, c.Chart.Connections)...)
+	return page.Write(filepath.Join(docs, "BENCHMARKS.md"), pageText, pageFunctions, c)
 }
 
 func dates(all []*result) string {
@@ -104,40 +105,31 @@ func (r *result) failures() []string {
 	return all
 }
 
-// charts draw the results with so many connections.
-func charts(all []*result, connections int) (drawn []page.Chart) {
-	for _, c := range []struct {
-		metric
-		file, title string
-	}{
-		{memoryEach, "memory.svg", "Resident bytes per connection"},
-		{deliveryCPU, "delivery.svg", "Microseconds of CPU per delivery"},
-		{connectCPU, "connect.svg", "Microseconds of CPU per connect"},
-	} {
-		bars := chart.Bars{File: c.file, Title: fmt.Sprintf("%s, %s connections", c.title, chart.Grouped(float64(connections)))}
-		at := map[string]int{} // server to its bar
-		for _, r := range all {
-			if r.Connections != connections {
-				continue
-			}
-			series := len(bars.Series)
-			bars.Series = append(bars.Series, string(r.Transport))
-			for i := range r.Servers {
-				s := &r.Servers[i]
-				if _, ok := at[s.Name]; !ok {
-					at[s.Name] = len(bars.Bars)
-					bars.Bars = append(bars.Bars, chart.Bar{Name: s.Name})
-				}
-				b := &bars.Bars[at[s.Name]]
-				for len(b.Values) < series {
-					b.Values = append(b.Values, math.NaN())
-				}
-				b.Values = append(b.Values, rounded(c.values(r, s).Mid()))
-			}
+// Bars draws a metric of all results with as many connections as the largest.
+func (c *contents) Bars(file, title, metricName string) (string, error) {
+	m := metrics[slices.IndexFunc(metrics, func(m metric) bool { return m.Name == metricName })]
+	bars := chart.Bars{File: file, Title: fmt.Sprintf("%s, %s connections", title, chart.Grouped(float64(c.Chart.Connections)))}
+	at := map[string]int{} // server to its bar
+	for _, r := range c.Results {
+		if r.Connections != c.Chart.Connections {
+			continue
 		}
-		drawn = append(drawn, bars)
+		series := len(bars.Series)
+		bars.Series = append(bars.Series, string(r.Transport))
+		for i := range r.Servers {
+			s := &r.Servers[i]
+			if _, ok := at[s.Name]; !ok {
+				at[s.Name] = len(bars.Bars)
+				bars.Bars = append(bars.Bars, chart.Bar{Name: s.Name})
+			}
+			b := &bars.Bars[at[s.Name]]
+			for len(b.Values) < series {
+				b.Values = append(b.Values, math.NaN())
+			}
+			b.Values = append(b.Values, rounded(m.values(r, s).Mid()))
+		}
 	}
-	return drawn
+	return "benchmarks/" + file, bars.Write(c.dir)
 }
 
 // rounded leaves the digits that a chart has room for.
