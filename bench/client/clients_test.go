@@ -173,6 +173,7 @@ func TestFailures(t *testing.T) {
 		"unexpected":   {Options{Speech: Gateway()}, `{"type":"error"}`, "unexpected text"},
 		"out of order": {Options{Strict: true, Messages: 3, Speech: numbered}, `{"n":1}`, "message 1 in place of 0"},
 		"too many":     {Options{Strict: true, Messages: 3, Speech: numbered}, `{"n":3}`, "never published"},
+		"gap":          {Options{Strict: true, Speech: Gateway()}, `{"type":"gap"}`, "a gap"},
 		"left":         {Options{Strict: true, Speech: numbered}, "{}", "EOF"},
 	}
 	for name, tt := range tests {

@@ -158,6 +158,9 @@ func (c *Clients) line(slot uint32, text []byte) error {
 		cn.bye = true
 	case bytes.HasPrefix(text, gapText):
 		c.Counts.Gaps++
+		if c.o.Strict {
+			return fmt.Errorf("a gap: %.200q", text)
+		}
 	case c.o.Known != nil && !slices.ContainsFunc(c.o.Known, func(known string) bool { return begins(text, known) }):
 		return fmt.Errorf("unexpected text %.200q", text)
 	}

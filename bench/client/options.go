@@ -26,8 +26,8 @@ type Options struct {
 
 	Messages int // they are numbered from 0
 	First    int // number of the first one that a client is to get
-	// Strict ends the run when a message is lost or doubled or a connection
-	// ends; without it these are counted.
+	// Strict ends the run when a message is lost or doubled, at a gap and at the
+	// end of a connection; without it these are counted.
 	Strict bool
 
 	Speech
