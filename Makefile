@@ -134,7 +134,7 @@ bench: ## run every Go benchmark
 
 .PHONY: bench-ratios bench-bare
 bench-ratios: build ## measure against a bare loop in repeated runs and print the ratios
-	$(GO) run ./bench/ratios $(RATIOS_ARGS)
+	$(GO) run ./bench ratios $(RATIOS_ARGS)
 
 bench-bare: bench-ratios ## the same
 
@@ -144,7 +144,7 @@ bench-collector: ## measure what Go's collector does to the event loops at a mil
 
 .PHONY: bench-catchup
 bench-catchup: ## have 5,000 clients come back at once and print when all have caught up
-	$(GO) run ./bench/catchup
+	$(GO) run ./bench catchup
 
 .PHONY: bench-peers
 bench-peers: build deps-peers ## compare the gateway with other servers and write docs/BENCHMARKS.md (16 minutes)
@@ -153,7 +153,7 @@ bench-peers: build deps-peers ## compare the gateway with other servers and writ
 
 .PHONY: bench-growth
 bench-growth: deps ## measure how the costs grow and write docs/GROWTH.md (10 minutes; -part and more: GROWTH_ARGS)
-	$(GO) run ./bench/growth $(GROWTH_ARGS)
+	$(GO) run ./bench growth $(GROWTH_ARGS)
 
 .PHONY: deps-million
 deps-million: ## the same for million, with what an emulated Linux takes
@@ -161,14 +161,14 @@ deps-million: ## the same for million, with what an emulated Linux takes
 
 .PHONY: million
 million: build deps ## hold N clients (default 1000000), in an emulated Linux where need be or with GUEST=1, and write docs/MILLION.md
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./bench/million
-	@if [ "$$(bin/million -n $(N) $(if $(GUEST),-guest) $(MILLION_ARGS) -where)" = guest ]; then \
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./bench
+	@if [ "$$(bin/bench million -n $(N) $(if $(GUEST),-guest) $(MILLION_ARGS) -where)" = guest ]; then \
 		$(MAKE) --no-print-directory deps-million; fi
-	bin/million -n $(N) $(if $(GUEST),-guest) $(MILLION_ARGS)
+	bin/bench million -n $(N) $(if $(GUEST),-guest) $(MILLION_ARGS)
 
 .PHONY: walls
 walls: ## run into the limits of a plain box and write docs/WALLS.md's figures
-	$(GO) run ./bench/walls -page docs/WALLS.md
+	$(GO) run ./bench walls -page docs/WALLS.md
 
 .PHONY: lint
 lint: ## run go vet and the house rules, which include gofmt

@@ -13,7 +13,7 @@ var (
 	keyHeader = []byte("sec-websocket-key:")
 )
 
-// acceptGUID is what RFC 6455 section 1.3 has the key hashed with.
+// acceptGUID is hashed behind the key: RFC 6455, section 1.3.
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 const (
@@ -69,8 +69,8 @@ func appendAnswer(dst, key []byte) []byte {
 	return append(dst, "\r\n\r\n"...)
 }
 
-// readFrames counts pongs and ignores what else clients send, which must be
-// short and masked.
+// readFrames counts pongs and ignores other frames, which must be short and
+// masked.
 func (s *server) readFrames(in []byte) (used int, err error) {
 	for len(in)-used >= 2 {
 		length := int(in[used+1] & 0x7f)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 const (
@@ -29,10 +28,6 @@ type Stats struct {
 	Refused int `json:"refused"`
 	// Closed are the clients that left or took a write only in part.
 	Closed int `json:"closed"`
-	// CPUMicros is the user and system time of the process so far.
-	CPUMicros int64 `json:"cpu_us"`
-	// SpentMicros is the part of CPUMicros that the command took.
-	SpentMicros int64 `json:"spent_us"`
 }
 
 // readCommands runs each whole line and answers it.
@@ -52,13 +47,10 @@ func (s *server) readCommands(fd int, in []byte) (used int, err error) {
 
 // answer runs a command and returns the line that answers it.
 func (s *server) answer(line string) []byte {
-	start := cpuMicros()
 	var answer any = &s.stats
 	if err := s.command(line); err != nil {
 		answer = map[string]string{"error": err.Error()}
 	}
-	s.stats.CPUMicros = cpuMicros()
-	s.stats.SpentMicros = s.stats.CPUMicros - start
 	out, err := json.Marshal(answer)
 	if err != nil {
 		panic(err) // neither form can fail
@@ -109,14 +101,4 @@ func parse(word, what string, most int) (int, error) {
 		return 0, fmt.Errorf("%s: %q is not allowed, want 1 to %d", what, word, most)
 	}
 	return n, nil
-}
-
-// cpuMicros returns the CPU time of the process, the runtime's own threads
-// included.
-func cpuMicros() int64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err) // no argument can be wrong
-	}
-	return (u.Utime.Sec+u.Stime.Sec)*1_000_000 + u.Utime.Usec + u.Stime.Usec
 }

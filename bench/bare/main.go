@@ -21,14 +21,8 @@
 //	stats         only answer
 //	quit          answer and exit
 //
-// The answer holds the counters since the start, see Stats: cpu_us is the user
-// and system time of the whole process from getrusage, spent_us the part that
-// this command took. Hence
-//
-//	delivery    spent_us of "send" / its growth of deliveries
-//	handshake   growth of cpu_us / growth of handshakes between two "stats"
-//	ping cycle  growth of cpu_us / growth of pongs from before "ping" until
-//	            pongs equals pings
+// The answer holds the counters since the start, see Stats. The CPU time is the
+// process's, which the caller reads.
 //
 // A write that the kernel refuses is dropped and counted as refused, one that it
 // takes in part closes the connection: a run with either measures nothing. What

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"syscall"
 )
 
-// role says what a descriptor's bytes mean.
+// role is the meaning of a descriptor's bytes.
 type role uint8
 
 const (
@@ -30,7 +33,7 @@ type server struct {
 	conns []conn // by descriptor
 	stats Stats
 	quit  bool
-	buf   [64 << 10]byte // what a read brings
+	buf   [64 << 10]byte // of one read
 }
 
 func newServer(listen, control string) (*server, error) {
@@ -86,7 +89,7 @@ func (s *server) watch(fd int) error {
 	return nil
 }
 
-// accept takes what waits, a few dozen at most: the rest shows up in the next
+// accept takes the waiting connections, a few dozen at most: the rest shows up in the next
 // turn. A limit of the process or the kernel ends the run, which would measure
 // something else.
 func (s *server) accept(from int, r role) error {
@@ -111,7 +114,7 @@ func (s *server) accept(from int, r role) error {
 	return nil
 }
 
-// read hands what came, after what was left over, to the reader of the
+// read hands the bytes left over and those that came to the reader of the
 // descriptor's role. A command of the same batch of events may have closed the
 // descriptor.
 func (s *server) read(fd int) {
@@ -178,4 +181,37 @@ func (s *server) close(fd int) {
 	}
 	s.conns[fd] = conn{}
 	syscall.Close(fd)
+}
+
+// listener is a listening, non-blocking TCP socket.
+type listener struct {
+	fd   int
+	addr net.Addr
+}
+
+// listenTCP binds a numeric address. TCP_NODELAY is inherited by the accepted
+// sockets, so that they need no call of their own. The socket is a duplicate of
+// that which Go's poller knows, which is closed.
+func listenTCP(address string) (listener, error) {
+	if _, err := netip.ParseAddrPort(address); err != nil {
+		return listener{}, fmt.Errorf("listen on %q: %w", address, err)
+	}
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var set error
+		err := c.Control(func(fd uintptr) { set = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) })
+		return errors.Join(err, set)
+	}}
+	config.SetMultipathTCP(false) // Go's default, which the gateway has not
+	l, err := config.Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return listener{}, err
+	}
+	defer l.Close()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return listener{}, err
+	}
+	own := listener{fd: -1, addr: l.Addr()}
+	controlErr := raw.Control(func(fd uintptr) { own.fd, err = syscall.Dup(int(fd)) })
+	return own, errors.Join(controlErr, err)
 }

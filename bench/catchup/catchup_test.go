@@ -1,4 +1,4 @@
-package main
+package catchup
 
 import (
 	"os/exec"
@@ -14,8 +14,8 @@ func TestStormReadsTheStreamOnce(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatal("this test needs redis-server in PATH: install the Debian package redis-server")
 	}
-	o := options{clients: 200, behind: 100, live: 5, size: 128, inFlight: 100}
-	if err := o.validate(); err != nil {
+	o, err := parse([]string{"-n", "200", "-live", "5", "-c", "100"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	results, err := storms(t.Context(), o)

@@ -1,4 +1,4 @@
-package main
+package growth
 
 import (
 	"context"
@@ -65,8 +65,7 @@ func (l *lab) spread(ctx context.Context, s scale, x *step, by spread) error {
 	if err != nil {
 		return err
 	}
-	x.add(figureRSS, m[0].rss)
-	x.add(figureLive, m[0].live)
+	x.addMemory(m[0])
 	x.add(figureConnect, held.Connect.Seconds)
 	rate := float64(s.SpreadRate) * x.At / float64(s.Clients*by.perClient)
 	messages := max(int(rate*s.SpreadFor.Seconds()), fewMessages)
@@ -74,10 +73,7 @@ func (l *lab) spread(ctx context.Context, s scale, x *step, by spread) error {
 	if err != nil {
 		return err
 	}
-	x.add(figureMessages, float64(messages))
-	x.add(figureCPU, p.cpu)
-	x.add(figureKernel, p.kernel)
-	x.add(figureOthers, p.others)
+	x.addSent(p)
 	x.add(figurePerMsg, p.cpu*float64(p.Fanout.Delivered)/float64(messages))
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package growth
 
 import (
 	"bytes"
@@ -40,7 +40,7 @@ var short = scale{
 	Busy:          0.05,
 }
 
-// figuresOf are what each step of a part has.
+// figuresOf are the figures of each step of a part.
 var figuresOf = map[string][]figure{
 	"connections":   {figureRSS, figureLive, figureCPU, figureKernel, figureLast, figureLastP99, figureMessages},
 	"channels":      {figureRSS, figureLive, figureConnect, figureCPU, figureKernel, figurePerMsg, figureMessages},
@@ -63,9 +63,9 @@ func TestGrowth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}
-	const rounds = 2
+	const rounds = 1
 	docs := t.TempDir()
-	if err := run(t.Context(), []string{"-repeat", "2", "-docs", docs}, short); err != nil {
+	if err := run(t.Context(), []string{"-repeat", "1", "-docs", docs}, short); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range parts {
@@ -78,9 +78,9 @@ func TestGrowth(t *testing.T) {
 			names = append(names, s.Name)
 			for _, f := range figuresOf[p.name] {
 				if p.name == "connections" && i == 0 && f != figureRSS && f != figureLive {
-					continue // one client is only what the others are compared with
+					continue // one client is only there to be compared with
 				}
-				v := s.of(f)
+				v := s.Of(f)
 				if len(v) != rounds {
 					t.Errorf("%s, %s: %d values of %s", p.name, s.Name, len(v), f)
 				}
@@ -96,12 +96,12 @@ func TestGrowth(t *testing.T) {
 		}
 	}
 	hot, _ := kept(filepath.Join(docs, "growth"), "hot")
-	if v := hot.find("with").of(figureRate); len(v) != rounds || v.mid() < 100 {
+	if v := hot.at("with", 1).Of(figureRate); len(v) != rounds || v.Mid() < 100 {
 		t.Errorf("the hot channel had %v deliveries a second", v)
 	}
 	checkPage(t, docs)
 
-	// The page is made of what is kept, and of nothing else.
+	// The page is made of the kept results, and of nothing else.
 	before := read(t, filepath.Join(docs, "GROWTH.md"))
 	if err := run(t.Context(), []string{"-render", "-docs", docs}, short); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// checkPage looks for what a page with a hole in it would show, and at its charts.
+// checkPage looks for holes in the page, and at its charts.
 func checkPage(t *testing.T, docs string) {
 	t.Helper()
 	text := string(read(t, filepath.Join(docs, "GROWTH.md")))
@@ -217,6 +217,6 @@ func TestKeptPage(t *testing.T) {
 	checkPage(t, docs)
 	want := read(t, filepath.Join("..", "..", "docs", "GROWTH.md"))
 	if got := read(t, filepath.Join(docs, "GROWTH.md")); !bytes.Equal(got, want) {
-		t.Errorf("docs/GROWTH.md is not made of what is kept, go run ./bench/growth -render; it would be\n%s", got)
+		t.Errorf("docs/GROWTH.md is not made of what is kept, go run ./bench growth -render; it would be\n%s", got)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package growth
 
 import (
 	"context"
@@ -21,7 +21,7 @@ const (
 	figureHotRate figure = "hot_messages_per_second"
 )
 
-// probeDeliveries per second on the hot channel tell what the box bears.
+// probeDeliveries per second on the hot channel show how much the box bears.
 const probeDeliveries = 20_000
 
 // measureHot publishes on quiet channels, by turns with and without messages on a

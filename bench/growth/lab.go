@@ -1,12 +1,10 @@
-package main
+package growth
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,10 +14,9 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
-// lab starts what is measured.
+// lab starts gateways.
 type lab struct {
-	dir     string // of the gateway's program and of what Redis writes
-	gateway string
+	*rig.Lab
 	began   time.Time
 	cpus    int
 	tries   int     // of a measurement that other programs disturb
@@ -27,24 +24,14 @@ type lab struct {
 	hotRate float64 // messages per second on the hot channel, once it is known
 }
 
-// newLab builds the gateway.
+// newLab builds the gateway; Close removes it.
 func newLab(ctx context.Context, tries int) (*lab, error) {
-	dir, err := os.MkdirTemp("", "growth")
-	if err != nil {
-		return nil, err
-	}
-	l := &lab{dir: dir, gateway: filepath.Join(dir, "gateway"), began: time.Now(), cpus: runtime.NumCPU(), tries: tries}
-	if err := rig.Build(ctx, dir, "github.com/pushgate/pushgate/cmd/gateway"); err != nil {
-		l.close()
-		return nil, err
-	}
-	return l, nil
+	built, err := rig.Build(ctx, "cmd/gateway")
+	return &lab{Lab: built, began: time.Now(), cpus: runtime.NumCPU(), tries: tries}, err
 }
 
-func (l *lab) close() { os.RemoveAll(l.dir) }
-
 // ordered is the way through the steps in this round: every second one goes
-// backwards, so that what the box does meanwhile doesn't look like growth.
+// backwards, so that other work of the box doesn't look like growth.
 func ordered[T any](l *lab, steps []T) []T {
 	if l.round%2 == 1 {
 		steps = slices.Clone(steps)
@@ -69,7 +56,7 @@ type site struct {
 	idle float64 // CPUs that the gateway uses when nothing happens
 }
 
-// gatewayFlags keep pings out of what is measured.
+// gatewayFlags keep pings out of the figures.
 var gatewayFlags = []string{"--heartbeat.interval", "1h", "--heartbeat.timeout", "1h"}
 
 // open starts a Redis and a gateway with further flags, which close stops, and
@@ -81,12 +68,12 @@ func (l *lab) open(ctx context.Context, sc scale, flags ...string) (_ *site, err
 			s.close()
 		}
 	}()
-	if s.redis, err = rig.StartRedis(ctx, l.dir); err != nil {
+	if s.redis, err = rig.StartRedis(ctx, l.Dir); err != nil {
 		return nil, err
 	}
 	c := &s.config
-	c.Redis = "redis://" + s.redis.Addr
-	cmd := exec.Command(l.gateway, slices.Concat([]string{"serve", "--log.level", "warn", "--redis.url", c.Redis}, gatewayFlags, flags)...)
+	c.Redis = s.redis.URL()
+	cmd := l.Command("gateway", slices.Concat([]string{"serve", "--log.level", "warn", "--redis.url", c.Redis}, gatewayFlags, flags)...)
 	if s.gateway, err = rig.StartGateway(ctx, cmd); err != nil {
 		return nil, err
 	}
@@ -105,21 +92,7 @@ func (s *site) close() {
 	}
 }
 
-// redisVersion is what the server says of itself, short.
-func redisVersion() string {
-	out, err := exec.Command("redis-server", "--version").Output()
-	if err != nil {
-		return ""
-	}
-	for word := range strings.FieldsSeq(string(out)) {
-		if v, ok := strings.CutPrefix(word, "v="); ok {
-			return v
-		}
-	}
-	return ""
-}
-
-// checked turns what went wrong in a run into an error: nothing may be lost,
+// checked turns a run's failures into an error: nothing may be lost,
 // doubled or out of order, no client may fail.
 func checked(r *loadgen.Result, err error) (*loadgen.Result, error) {
 	switch {

@@ -1,16 +1,20 @@
-package main
+package growth
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
+
+	"github.com/pushgate/pushgate/bench/rig"
 	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // warmClients come and go until the warm-up is done.
@@ -18,7 +22,7 @@ const warmClients = 500
 
 // warm has clients come and go until the gateway's allocator has its working
 // size: the first handshakes of a process leave 900 B each behind, up to its
-// first garbage collection. Then it sees what the gateway uses when idle.
+// first garbage collection. Then it sees the CPU use of an idle gateway.
 func (s *site) warm(ctx context.Context, sc scale) error {
 	c := s.config
 	c.Channels = "warm"
@@ -71,35 +75,30 @@ func (s *site) hold(ctx context.Context, clients []int, channels string, d time.
 	return r, all, err
 }
 
-// collect has the gateway collect its garbage and reads what it has then.
+// collect has the gateway collect its garbage and reads its memory then.
 func (s *site) collect(ctx context.Context) (m memory, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.gateway.Admin+"/debug/pprof/heap?gc=1&debug=1", nil)
+	profile, err := rig.Get(ctx, s.gateway.Admin+"/debug/pprof/heap?gc=1&debug=1")
 	if err != nil {
 		return m, err
 	}
-	answer, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return m, err
-	}
-	defer answer.Body.Close()
-	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
-		if digits, ok := strings.CutPrefix(lines.Text(), "# HeapAlloc = "); ok {
+	for line := range strings.Lines(profile) {
+		if digits, ok := strings.CutPrefix(strings.TrimSpace(line), "# HeapAlloc = "); ok {
 			m.live, err = strconv.ParseFloat(digits, 64)
 			m.seen = err == nil
 		}
 	}
 	if !m.seen {
-		return m, fmt.Errorf("%s: no heap in its profile (HTTP %d)", req.URL, answer.StatusCode)
+		return m, errors.New("there is no heap in the gateway's profile")
 	}
 	rss, err := s.gateway.RSS()
 	m.rss = float64(rss)
 	return m, err
 }
 
-// sent is what publishing cost.
+// sent is the cost of publishing.
 type sent struct {
 	*loadgen.Result
-	cpu    float64 // of the gateway for a delivery, in us, without what it uses when idle
+	cpu    float64 // of the gateway for a delivery, in us, without its use when idle
 	kernel float64 // the kernel's share of it
 	others float64 // of the box, that other programs took
 }
@@ -120,4 +119,55 @@ func (s *site) publish(ctx context.Context, clients int, channels string, size i
 	p.cpu = (v.CPUPublishing - s.idle) * f.Effort.Seconds / float64(f.Delivered) * 1e6
 	p.kernel = (v.After.CPUSystem - v.Connected.CPUSystem) / (v.After.CPU - v.Connected.CPU)
 	return p, nil
+}
+
+// mostOthers is how much of the box other programs may take before a measurement
+// is made again.
+const mostOthers = 0.1 // of all CPUs
+
+// alone measures until others left the box alone meanwhile, and returns their
+// share of it.
+func (l *lab) alone(s *site, measure func() error) (others float64, err error) {
+	for try := 1; ; try++ {
+		before, err := s.others()
+		if err != nil {
+			return 0, err
+		}
+		began := time.Now()
+		if err := measure(); err != nil {
+			return 0, err
+		}
+		after, err := s.others()
+		if err != nil {
+			return 0, err
+		}
+		others = max(after-before, 0) / time.Since(began).Seconds() / float64(l.cpus)
+		if others <= mostOthers || try >= l.tries {
+			return others, nil
+		}
+		l.say("others took %.0f %% of the box: again", others*100)
+	}
+}
+
+// others is the CPU time, in seconds, of all programs on the box but those of
+// the measurement, and of other guests of its host.
+func (s *site) others() (float64, error) {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return 0, err
+	}
+	stat, err := fs.Stat()
+	if err != nil {
+		return 0, err
+	}
+	t := stat.CPUTotal
+	seconds := t.User + t.Nice + t.System + t.IRQ + t.SoftIRQ + t.Steal
+	for _, pid := range []int{os.Getpid(), s.gateway.PID(), s.redis.PID()} {
+		own, err := probe.CPU(pid)
+		if err != nil {
+			return 0, err
+		}
+		seconds -= own.Seconds()
+	}
+	return seconds, nil
 }

@@ -1,4 +1,4 @@
-package main
+package growth
 
 import "time"
 
@@ -35,8 +35,8 @@ type scale struct {
 	Busy       float64 // share of the CPUs that the hot channel is to take
 }
 
-// full is what the page is made from. 19,000 connections are what two processes
-// with 20,000 descriptors each can have between them.
+// full is the page's scale. Two processes with 20,000 descriptors each can have
+// 19,000 connections between them.
 var full = scale{
 	Tries:       3,
 	Warmup:      10_000,

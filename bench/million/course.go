@@ -1,23 +1,31 @@
-package main
+package million
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/probe"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
+
+// messages is how many the course publishes, numbered from 0.
+const messages = 3
 
 // course is a run under way.
 type course struct {
 	// Immutable
 	o       options
 	gateway *gateway
-	clients *clients
+	clients *client.Clients
+	out     io.Writer
 	start   time.Time
 
 	// Owned by the goroutine of runCourse
@@ -25,13 +33,13 @@ type course struct {
 	step     string
 	sampled  time.Time
 	reported time.Time
-	last     scrape // at the end of the step before
+	last     probe.Metrics // the gateway's metrics at the end of the step before
 	idleCPU  float64
 }
 
 // runCourse runs all steps on this box and writes the result, also that of a
 // run which failed on the way.
-func runCourse(ctx context.Context, o options) error {
+func runCourse(ctx context.Context, o options, out io.Writer) error {
 	o = o.withDefaults()
 	if _, _, err := reactor.RaiseDescriptorLimit(); err != nil {
 		return err
@@ -46,25 +54,48 @@ func runCourse(ctx context.Context, o options) error {
 		return err
 	}
 	defer c.Close()
-	r := &course{o: o, gateway: g, clients: c, start: time.Now(), res: &result{
+	r := &course{o: o, gateway: g, clients: c, out: out, start: time.Now(), res: &result{
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: rig.ThisMachine(), Emulated: o.emulated,
 		Clients: o.clients, Personal: o.personal, Few: o.few(), Leavers: o.leavers(), Interval: o.interval.Seconds(),
 		Command: strings.Join(os.Args, " "), Gateway: g.args,
 	}}
 	failed := r.run(ctx)
-	if err := c.Do(func() {
-		r.res.Counts = c.counts
-		r.res.Counts.Pings = c.Pings
-	}); err != nil {
-		failed = errors.Join(failed, err)
-	}
+	c.Do(func() {
+		n := c.Counts
+		r.res.Counts = counts{Pings: c.Pings, Gaps: n.Gaps, Doubled: n.Doubled, Broken: n.Broken, Why: n.Why}
+	})
 	failed = errors.Join(failed, r.check())
 	r.res.Failed = nil
 	if failed != nil {
 		r.res.Failed = strings.Split(failed.Error(), "\n")
 	}
 	r.res.Points = thin(r.res.Points)
-	return errors.Join(failed, writeResult(o.result, r.res))
+	return errors.Join(failed, r.res.write(o.result))
+}
+
+// newClients prepares the clients, every hundredth with a second channel.
+func newClients(remote netip.AddrPort, o options) (*client.Clients, error) {
+	speech := client.Gateway()
+	speech.Number = `"data":{"number":`
+	speech.Subscriptions = func(slot uint32) uint8 {
+		if slot%fewStep == 0 {
+			return 2
+		}
+		return 1
+	}
+	return client.New(client.Options{
+		Remote: remote, Clients: o.clients, InFlight: o.inFlight, AtOnce: true, Messages: messages, Speech: speech,
+		Request: func(slot uint32) []byte {
+			path := "/v1/ws?channels=" + everyone
+			if o.personal {
+				path = "/v1/ws?channels=" + personal(int(slot))
+			}
+			if slot%fewStep == 0 {
+				path += "," + few
+			}
+			return client.WebSocketRequest(path, remote)
+		},
+	})
 }
 
 func (r *course) run(ctx context.Context) error {
@@ -87,7 +118,7 @@ func (r *course) run(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		r.res.Failed = []string{"the run was stopped after the step " + s.name}
-		if err := writeResult(r.o.result, r.res); err != nil {
+		if err := r.res.write(r.o.result); err != nil {
 			return err
 		}
 	}
@@ -96,10 +127,10 @@ func (r *course) run(ctx context.Context) error {
 
 // say prints a line of the run's log.
 func (r *course) say(format string, args ...any) {
-	fmt.Printf("%7.1f s  %-8s  %s\n", time.Since(r.start).Seconds(), r.step, fmt.Sprintf(format, args...))
+	fmt.Fprintf(r.out, "%7.1f s  %-8s  %s\n", time.Since(r.start).Seconds(), r.step, fmt.Sprintf(format, args...))
 }
 
-// check says what of the promises was not kept.
+// check lists the promises that were not kept.
 func (r *course) check() error {
 	var wrong []error
 	res := r.res

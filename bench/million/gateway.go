@@ -1,4 +1,4 @@
-package main
+package million
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
 )
 
@@ -18,48 +19,42 @@ type gateway struct {
 	*rig.Gateway
 
 	// Immutable
-	args     []string
-	dir      string // Redis's
-	upstream *rig.Redis
-	redis    *redis.Client // as patient as the course, and tries once
+	args []string
+	lab  *rig.Lab
 }
 
 // startGateway starts a redis-server and the gateway, and waits until it is
 // ready.
 func startGateway(ctx context.Context, o options) (_ *gateway, err error) {
-	g := new(gateway)
-	defer func() {
-		if err != nil {
-			g.close()
-		}
-	}()
-	if g.dir, err = os.MkdirTemp("", "million."); err != nil {
+	lab, err := rig.NewLab(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if g.upstream, err = rig.StartRedis(ctx, g.dir); err != nil {
-		return nil, err
-	}
-	g.redis = redis.NewClient(&redis.Options{Addr: g.upstream.Addr, MaxRetries: -1, ReadTimeout: o.patience(), Protocol: 2, DisableIdentity: true})
-	cmd := exec.Command(o.gateway, "serve", "--redis.url", "redis://"+g.upstream.Addr,
+	g := &gateway{lab: lab}
+	cmd := exec.Command(o.gateway, "serve", "--redis.url", lab.Redis.URL(),
 		"--heartbeat.interval", o.interval.String(), "--drain.timeout", o.drain.String())
 	answer := 10 * time.Second
 	if o.emulated {
-		// What is in time on a real machine is not in emulation.
+		// Timeouts of a real machine are too short in emulation.
 		answer = 3 * time.Minute
 		cmd.Args = append(cmd.Args, "--limits.head_timeout", "1m", "--redis.probe_interval", "10s")
 	}
 	cmd.Args = append(cmd.Args, "--heartbeat.timeout", min(answer, o.interval).String())
 	cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
 	if g.Gateway, err = rig.StartGateway(ctx, cmd); err != nil {
+		g.close()
 		return nil, err
 	}
 	g.args = cmd.Args[1:]
 	return g, nil
 }
 
+// payload is message k, of 128 bytes.
+func payload(k int) []byte { return client.Payload("number", k, 128) }
+
 // publish publishes message k as a backend does, with one Redis command.
 func (g *gateway) publish(ctx context.Context, channel string, k int) error {
-	if err := g.redis.Publish(ctx, "push:"+channel, payload(k)).Err(); err != nil {
+	if err := g.lab.Redis.Client.Publish(ctx, rig.RedisPrefix+channel, payload(k)).Err(); err != nil {
 		return fmt.Errorf("publish to %s: %w", channel, err)
 	}
 	return nil
@@ -69,9 +64,9 @@ func (g *gateway) publish(ctx context.Context, channel string, k int) error {
 func (g *gateway) publishToEach(ctx context.Context, clients, k int) error {
 	const batch = 500 // commands in one go
 	for first := 0; first < clients; first += batch * toldStep {
-		_, err := g.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		_, err := g.lab.Redis.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for i := first; i < min(first+batch*toldStep, clients); i += toldStep {
-				pipe.Publish(ctx, "push:"+personal(i), payload(k))
+				pipe.Publish(ctx, rig.RedisPrefix+personal(i), payload(k))
 			}
 			return nil
 		})
@@ -87,19 +82,5 @@ func (g *gateway) close() {
 	if g.Gateway != nil {
 		g.Kill()
 	}
-	if g.upstream != nil {
-		g.redis.Close()
-		g.upstream.Close()
-	}
-	os.RemoveAll(g.dir)
-}
-
-// cpu returns the seconds of CPU that the process has used, 0 once it has
-// ended.
-func (g *gateway) cpu() float64 {
-	used, err := g.CPU()
-	if err != nil {
-		return 0
-	}
-	return used.Seconds()
+	g.lab.Close()
 }

@@ -1,16 +1,19 @@
-package main
+package million
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // guestScript boots the guest; it is found from the repository's root.
@@ -19,43 +22,34 @@ const guestScript = "bench/guest/guest.sh"
 // Memory that the guest is given for both ends of a connection, and for
 // itself and two processes. Measured are 9 KB a connection.
 const (
-	guestBytesEach = 14 << 10
-	guestBytesBase = 1 << 30
+	guestBytesEach  = 14 << 10
+	guestBytesLeast = 9 << 10
+	guestBytesBase  = 1 << 30
 )
-
-// checkGuestMemory refuses a run that would end in the middle: emulation helps
-// against limits, not against a lack of memory.
-func checkGuestMemory(clients int) error {
-	const least = 9 << 10 // a connection, see above
-	fields, err := rig.Kilobytes("/proc/meminfo")
-	if err != nil {
-		return err
-	}
-	if have, need := fields["MemAvailable"], guestBytesBase+least*int64(clients); have < need {
-		return fmt.Errorf("this box has %d MiB of memory left, the guest needs %d MiB", have>>20, need>>20)
-	}
-	return nil
-}
 
 // runInGuest runs the course in the emulated Linux, with this program, the
 // gateway and this machine's redis-server in its initramfs.
-func runInGuest(ctx context.Context, o options) error {
+func runInGuest(ctx context.Context, o options, out io.Writer) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	redisServer, err := exec.LookPath("redis-server")
+	redisServer, err := rig.RedisProgram()
 	if err != nil {
-		return errors.New("redis-server is not in PATH: install the Debian package redis-server")
-	}
-	memory := o.memory
-	if memory == "" {
-		memory = fmt.Sprintf("%dM", (guestBytesBase+guestBytesEach*int64(o.clients))>>20)
-	}
-	if err := checkGuestMemory(o.clients); err != nil {
 		return err
 	}
-	course := []string{"million", "course", "-emulated", "-gateway", "/bin/gateway", "-result", "/dev/result",
+	// Emulation helps against limits, not against a lack of memory.
+	fields, err := probe.Kilobytes("/proc/meminfo")
+	if err != nil {
+		return err
+	}
+	if have, need := int64(fields["MemAvailable"]), guestBytesBase+guestBytesLeast*int64(o.clients); have < need {
+		return fmt.Errorf("this box has %d MiB of memory left, the guest needs %d MiB", have>>20, need>>20)
+	}
+	if o.memory == "" {
+		o.memory = fmt.Sprintf("%dM", (guestBytesBase+guestBytesEach*int64(o.clients))>>20)
+	}
+	course := []string{filepath.Base(self), "million", "course", "-emulated", "-gateway", "/bin/gateway", "-result", "/dev/result",
 		"-n", fmt.Sprint(o.clients), "-c", fmt.Sprint(o.inFlight)}
 	if o.personal {
 		course = append(course, "-personal")
@@ -65,10 +59,10 @@ func runInGuest(ctx context.Context, o options) error {
 			course = append(course, name, d.String())
 		}
 	}
-	cmd := exec.CommandContext(ctx, guestScript, "--mem", memory, "--smp", "2",
+	cmd := exec.CommandContext(ctx, guestScript, "--mem", o.memory, "--smp", "2",
 		"--timeout", fmt.Sprint(int(o.limit.Seconds())), "--bin", self, "--bin", o.gateway, "--bin", redisServer, "--out", o.result,
 		"--", strings.Join(course, " "))
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends the guest
 	cmd.WaitDelay = 10 * time.Second
 	err = cmd.Run()

@@ -1,25 +1,20 @@
-package main
+package million
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-	"unsafe"
 
 	"go.uber.org/goleak"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// TestClientSize keeps the clients small beside what they measure.
-func TestClientSize(t *testing.T) {
-	if size := unsafe.Sizeof(client{}); size > 8 {
-		t.Errorf("a client takes %d bytes, want at most 8", size)
-	}
-}
 
 // TestCourse runs everything with a real gateway and few clients, and renders
 // the page.
@@ -36,11 +31,11 @@ func TestCourse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := runAndRender(t.Context(), o); err != nil {
+		if err := runAndRender(t.Context(), o, false, t.Output()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	results, err := keptResults(dir)
+	results, err := keptResults(filepath.Join(dir, "million"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,24 +97,9 @@ func TestCheckNamesWhatWasNotKept(t *testing.T) {
 	}
 }
 
-func TestProgressCurve(t *testing.T) {
-	var p progress
-	p.begin(10_000)
-	for p.count < p.goal {
-		p.count++
-		p.note()
-	}
-	if n := len(p.curve); n < 90 || n > 110 {
-		t.Errorf("%d points, want about a hundred", n)
-	}
-	if first, last := p.curve[0].Count, p.curve[len(p.curve)-1].Count; first != 1 || last != 10_000 {
-		t.Errorf("the curve goes from %d to %d, want 1 to 10000", first, last)
-	}
-}
-
 func TestLagBetween(t *testing.T) {
-	before := scrape{lagSeries + "_count": 100, lagSeries + "_sum": 1, lagSeries + `_bucket{le="0.001"}`: 50, lagSeries + `_bucket{le="0.1"}`: 100}
-	after := scrape{lagSeries + "_count": 300, lagSeries + "_sum": 2, lagSeries + `_bucket{le="0.001"}`: 249, lagSeries + `_bucket{le="0.1"}`: 300}
+	before := probe.Metrics{lagSeries + "_count": 100, lagSeries + "_sum": 1, lagSeries + `_bucket{le="0.001"}`: 50, lagSeries + `_bucket{le="0.1"}`: 100}
+	after := probe.Metrics{lagSeries + "_count": 300, lagSeries + "_sum": 2, lagSeries + `_bucket{le="0.001"}`: 249, lagSeries + `_bucket{le="0.1"}`: 300}
 	want := lag{Posts: 200, Mean: 0.005, P99: 0.001, Slowest: 0.1}
 	if got := lagBetween(before, after); got != want {
 		t.Errorf("%+v, want %+v", got, want)
@@ -156,10 +136,10 @@ func TestThin(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	for want, args := range map[string][]string{
-		"-n: 5 is not allowed, want 100 to 4000000":          {"-n", "5"},
-		"-c: 0 is not allowed, want 1 to 4096":               {"-c", "0"},
-		"-timeout: 1s is not allowed, want a minute or more": {"-timeout", "1s"},
-		`unexpected argument "more"`:                         {"more"},
+		"-n: 5 is not allowed, want 100 to 4000000":           {"-n", "5"},
+		"-c: 0 is not allowed, want 1 to 4096":                {"-c", "0"},
+		"-timeout: 1s is not allowed, want 1m0s to 1000h0m0s": {"-timeout", "1s"},
+		`unexpected argument "more"`:                          {"more"},
 	} {
 		if _, err := parse(args); err == nil || err.Error() != want {
 			t.Errorf("%v: %v, want %q", args, err, want)
@@ -176,10 +156,10 @@ func TestMakeCommand(t *testing.T) {
 		"make million N=1000000 GUEST=1": {Clients: 1_000_000, Emulated: true,
 			Command: "million course -emulated -gateway /bin/gateway -result /dev/result -n 1000000 -c 256"},
 		"make million N=500 GUEST=1 MILLION_ARGS='-c 2000 -personal -hold 5s'": {Clients: 500, Emulated: true,
-			Command: "million course -emulated -gateway /bin/gateway -result /dev/result -n 500 -c 2000 -personal -hold 5s"},
+			Command: "bench million course -emulated -gateway /bin/gateway -result /dev/result -n 500 -c 2000 -personal -hold 5s"},
 		"make million N=9000 MILLION_ARGS='-drain 5s'": {Clients: 9000, Command: "bin/million -n 9000 -drain 5s"},
 	} {
-		if got := res.makeCommand(); got != want {
+		if got := res.MakeCommand(); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
@@ -187,9 +167,33 @@ func TestMakeCommand(t *testing.T) {
 
 // Where the run would be is told without one.
 func TestWhere(t *testing.T) {
-	o, err := parse([]string{"-where", "-n", "500"})
-	if err != nil || !o.where || o.needsGuest(nil) || !o.needsGuest([]string{"too little"}) {
-		t.Errorf("%+v, %v", o, err)
+	for want, more := range map[string]string{"guest\n": "-guest", "here\n": "-guest=false"} {
+		var out strings.Builder
+		if err := Run(t.Context(), []string{"-where", "-n", "100", more}, &out); err != nil || out.String() != want {
+			t.Errorf("%s: %q, %v", more, out.String(), err)
+		}
+	}
+}
+
+// The page is made of the results that are kept in the repository.
+func TestKeptPage(t *testing.T) {
+	docs := t.TempDir()
+	kept := filepath.Join("..", "..", "docs")
+	if err := os.CopyFS(filepath.Join(docs, "million"), os.DirFS(filepath.Join(kept, "million"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := Run(t.Context(), []string{"render", "-docs", docs}, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"MILLION.md", "million/connections.svg", "million/memory.svg", "million/kernel.svg", "million/everyone.svg", "million/drain.svg"} {
+		got, err := os.ReadFile(filepath.Join(docs, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(filepath.Join(kept, name))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("docs/%s is not made of the kept results (%v); it would be\n%s", name, err, got)
+		}
 	}
 }
 

@@ -1,10 +1,10 @@
-package main
+package million
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"time"
+
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // options are the command line's.
@@ -20,7 +20,7 @@ type options struct {
 	memory   string        // of the guest
 	limit    time.Duration // of the guest's run
 
-	// What is slower in emulation.
+	// Slower in emulation
 	interval time.Duration // of the heartbeat
 	hold     time.Duration
 	drain    time.Duration
@@ -31,9 +31,9 @@ const defaultInFlight = 256
 
 func parse(args []string) (options, error) {
 	var o options
-	flags := flag.NewFlagSet("million", flag.ContinueOnError)
-	flags.IntVar(&o.clients, "n", 1_000_000, "`clients`")
-	flags.IntVar(&o.inFlight, "c", defaultInFlight, "`handshakes` under way at a time")
+	flags := rig.NewFlags("million")
+	flags.Int(&o.clients, "n", 1_000_000, 100, 4_000_000, "`clients`")
+	flags.Int(&o.inFlight, "c", defaultInFlight, 1, 4096, "`handshakes` under way at a time")
 	flags.StringVar(&o.gateway, "gateway", "bin/gateway", "the gateway's `program`, static")
 	flags.StringVar(&o.docs, "docs", "docs", "`folder` that MILLION.md, its charts and the result are written to")
 	flags.StringVar(&o.result, "result", "million.json", "`file` that the course alone writes its result to")
@@ -41,51 +41,29 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.guest, "guest", false, "run in the guest even where this box would do")
 	flags.BoolVar(&o.where, "where", false, "run nothing, but say \"here\" or \"guest\": where it would be")
 	flags.StringVar(&o.memory, "memory", "", "the guest's `memory`, such as 16G; default: as much as the clients need")
-	flags.DurationVar(&o.limit, "timeout", time.Hour, "hard limit on the guest's `time`")
+	flags.Duration(&o.limit, "timeout", time.Hour, time.Minute, 1000*time.Hour, "hard limit on the guest's `time`")
 	flags.DurationVar(&o.interval, "interval", 0, "the gateway's heartbeat.`interval`; default 25s, in the guest 300 us a client")
 	flags.DurationVar(&o.hold, "hold", 0, "`time` of nothing but heartbeats; default: one interval, at most a minute")
 	flags.DurationVar(&o.drain, "drain", 0, "the gateway's drain.`timeout`; default 10s, in the guest 300 us a client and 10s at least")
 	flags.BoolVar(&o.emulated, "emulated", false, "this is the guest")
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	return o, o.validate()
+	return o, flags.Parse(args)
 }
 
-// validate reports everything that is wrong.
-func (o options) validate() error {
-	var wrong []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			wrong = append(wrong, fmt.Errorf(format, args...))
-		}
-	}
-	check(o.clients >= 100 && o.clients <= 4_000_000, "-n: %d is not allowed, want 100 to 4000000", o.clients)
-	check(o.inFlight >= 1 && o.inFlight <= 4096, "-c: %d is not allowed, want 1 to 4096", o.inFlight)
-	check(o.limit >= time.Minute, "-timeout: %v is not allowed, want a minute or more", o.limit)
-	return errors.Join(wrong...)
-}
-
-// withDefaults fills in what depends on where the course runs.
+// withDefaults fills in the defaults of the place where the course runs.
 func (o options) withDefaults() options {
+	// Pings that take up the guest's CPUs would hold up the connects.
+	var slow time.Duration
+	if o.emulated {
+		slow = time.Duration(o.clients) * 300 * time.Microsecond
+	}
 	if o.interval == 0 {
-		o.interval = 25 * time.Second
-		if o.emulated {
-			// Pings that take up the guest's CPUs would hold up the connects.
-			o.interval = max(o.interval, time.Duration(o.clients)*300*time.Microsecond)
-		}
+		o.interval = max(25*time.Second, slow)
 	}
 	if o.hold == 0 {
 		o.hold = min(o.interval, time.Minute)
 	}
 	if o.drain == 0 {
-		o.drain = 10 * time.Second
-		if o.emulated {
-			o.drain = max(o.drain, time.Duration(o.clients)*300*time.Microsecond)
-		}
+		o.drain = max(10*time.Second, slow)
 	}
 	return o
 }
@@ -106,6 +84,23 @@ func (o options) look() time.Duration {
 	return 20 * time.Millisecond
 }
 
+// The two channels of the course; with -personal each client has a channel of
+// its own in place of the first.
+const (
+	everyone = "everyone"
+	few      = "few"
+)
+
+// personal is the channel of one client.
+func personal(client int) string { return fmt.Sprintf("user.%d", client) }
+
+// How far the clients of the second channel are apart, and those that are told
+// by a message of their own.
+const (
+	fewStep  = 100
+	toldStep = 10
+)
+
 // few is the number of clients of the second channel, and leavers the number
 // of those that hang up and come back.
 func (o options) few() int     { return (o.clients + fewStep - 1) / fewStep }
@@ -119,9 +114,3 @@ func (o options) told() int {
 	}
 	return o.clients
 }
-
-// fewStep is how far the clients of the second channel are apart.
-const fewStep = 100
-
-// toldStep is how far those are apart that are told by a message of their own.
-const toldStep = 10

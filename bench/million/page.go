@@ -1,125 +1,228 @@
-package main
+package million
 
 import (
-	"bytes"
+	_ "embed"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
+	"slices"
 	"strings"
+	"text/template"
 
 	"github.com/pushgate/pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/client"
+	"github.com/pushgate/pushgate/bench/page"
 )
 
+//go:embed page.tmpl
+var pageText string
+
+func pageFunctions(dir string) template.FuncMap {
+	return template.FuncMap{
+		"mib1":        mib,
+		"percent":     func(share float64) string { return fmt.Sprintf("%.1f", 100*share) },
+		"round":       math.Round,
+		"join":        strings.Join,
+		"messageName": func(i int) string { return messageNames[i] },
+		"curve":       curve,
+		"draw": func(file, title, x, y string, lines ...chart.Line) (string, error) {
+			return page.Draw(dir, file, title, x, y, "", lines...)
+		},
+	}
+}
+
+func mib(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }
+
+// contents are the page's. The largest run has it, the others a column each in
+// the last table.
+type contents struct {
+	*result
+	All        []*result // with one channel for all
+	OfTheirOwn []*result // with a channel for each client
+}
+
 // renderPage writes MILLION.md and the charts from the results that are kept in
-// the folder. The largest run has the page, the others a column each in the
-// last table.
+// the folder.
 func renderPage(docs string) error {
-	kept, err := keptResults(docs)
+	dir := filepath.Join(docs, "million")
+	kept, err := keptResults(dir)
 	if err != nil {
 		return err
 	}
-	var all, personal []*result
+	c := contents{}
 	for _, res := range kept {
 		if res.Personal {
-			personal = append(personal, res)
+			c.OfTheirOwn = append(c.OfTheirOwn, res)
 		} else {
-			all = append(all, res)
+			c.All = append(c.All, res)
 		}
 	}
-	if len(all) == 0 {
+	if len(c.All) == 0 {
 		return errors.New("there is no run with a channel for all, which the page is about")
 	}
-	res := all[0]
-	if err := writeCharts(docs, res); err != nil {
-		return err
+	c.result = c.All[0]
+	return page.Write(filepath.Join(docs, "MILLION.md"), pageText, pageFunctions(dir), c)
+}
+
+// keptResults returns all results of a folder, the one with the most clients
+// first.
+func keptResults(dir string) ([]*result, error) {
+	all, err := page.Kept[result](dir, "*")
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("no result in %s", dir)
 	}
-	p := &page{res: res}
-	p.opening()
-	p.memory()
-	p.steps()
-	p.heartbeats()
-	p.shutdown()
-	p.runs(all)
-	p.personal(personal)
-	p.commands()
-	return chart.WritePage(filepath.Join(docs, "MILLION.md"), p.text.Bytes())
+	slices.SortStableFunc(all, func(a, b *result) int { return b.Clients - a.Clients })
+	return all, err
 }
 
-// page is the document under way.
-type page struct {
-	res  *result
-	text bytes.Buffer
-}
-
-// say adds a paragraph, or a table with a line of its own for each argument.
-func (p *page) say(lines ...string) {
-	p.text.WriteString(strings.Join(lines, "\n") + "\n\n")
-}
-
-func (p *page) opening() {
-	res := p.res
-	p.say(fmt.Sprintf("# %s connections in one process", chart.Grouped(float64(res.Clients))))
-	p.say("This page was written by `make million` on "+res.Date+". One gateway process holds idle WebSocket clients, each subscribed",
-		"to one channel and every hundredth to a second one, with heartbeats on. Then come a message to all of them, one to the",
-		"second channel, clients that hang up and come back, and a shutdown.")
-	where := fmt.Sprintf("%s, %d CPUs, %s MiB of memory, Linux %s, %s.", res.Machine.CPU, res.Machine.CPUs,
-		chart.Grouped(float64(res.Machine.Memory>>20)), res.Machine.Kernel, res.Machine.Go)
+// Name is a run's in a table.
+func (res *result) Name() string {
+	where := "native"
 	if res.Emulated {
-		where += "\nThis is a guest in QEMU without hardware support: every instruction is translated, and everything takes some 10 to 20 times" +
-			"\nas long as on the machine itself. The memory figures are those of a real kernel and a real process; times and CPU time only" +
-			"\nsay that the work gets done. The last table has the same course without emulation."
+		where = "emulated"
 	}
-	p.say(where)
-	if len(res.Failed) == 0 {
-		p.say(fmt.Sprintf("**%s connected, no message lost or doubled, no connection broken, every client sent away in order.**", chart.Grouped(float64(res.Connect.Reached))))
-	} else {
-		p.say("**This run did not keep every promise:**")
-		for _, f := range res.Failed {
-			p.text.WriteString("- " + f + "\n")
-		}
-		p.text.WriteString("\n")
-	}
-	p.say("![connections over time](million/connections.svg)")
+	return chart.Grouped(float64(res.Clients)) + " " + where
 }
 
-// each returns the growth of a figure for each client.
-func (p *page) each(before, after int64) string {
-	return chart.Grouped(perClient(p.res, before, after))
-}
-
-func perClient(res *result, before, after int64) float64 {
+// Each is the growth of a figure for each client.
+func (res *result) Each(before, after int64) float64 {
 	return float64(int64(float64(after-before) / float64(res.Clients)))
 }
 
-func (p *page) memory() {
-	b, h := p.res.Before, p.res.Held
-	mib := func(v int64) string { return fmt.Sprintf("%.1f", float64(v)/(1<<20)) }
-	row := func(what string, before, after int64) string {
-		return fmt.Sprintf("| %s | %s | %s | %s |", what, mib(before), mib(after), p.each(before, after))
+// Row is a line of the table of memory.
+func (res *result) Row(name string, before, after int64) string {
+	return fmt.Sprintf("| %s | %s | %s | %s |", name, mib(before), mib(after), chart.Grouped(res.Each(before, after)))
+}
+
+// Used is the memory of the whole box that isn't free. Nothing else runs in the
+// guest.
+func (res *result) Used(m memory) int64 { return res.Machine.Memory - m.Free }
+
+// SlabOfSocket is the slab memory of one socket, of which a connection has two
+// here.
+func (res *result) SlabOfSocket() float64 { return res.Each(res.Before.Slab, res.Held.Slab) / 2 }
+
+// ToAll is the message to everyone.
+func (res *result) ToAll() step {
+	if len(res.Messages) == 0 {
+		return step{}
 	}
-	p.say("## Memory")
-	lines := []string{"| | MiB without clients | MiB with all of them | bytes a client |", "|---|---:|---:|---:|",
-		row("**gateway, resident (smaps_rollup)**", b.RSS, h.RSS),
-		row("of it anonymous", b.Anon, h.Anon),
-		row("Go heap: spans in use, garbage included", b.HeapSpans, h.HeapSpans),
-		row("Go heap: kept for the next allocations", b.HeapIdle, h.HeapIdle),
-		row("Go runtime beside the heap", b.RuntimeOther, h.RuntimeOther),
-		row("**kernel: slab, both ends of each connection**", b.Slab, h.Slab),
-		row("kernel: socket buffers", b.SocketPages, h.SocketPages),
-		row("kernel: page tables, per-CPU areas, vmalloc", b.PageTables+b.Percpu+b.Vmalloc, h.PageTables+h.Percpu+h.Vmalloc)}
-	if p.res.Emulated {
-		// Nothing else runs in the guest.
-		total := p.res.Machine.Memory
-		lines = append(lines, row("**everything: memory that is not free, clients and Redis included**", total-b.Free, total-h.Free))
+	return res.Messages[0].step
+}
+
+// IntervalCPU is the gateway's CPU time for the heartbeats of one interval, in
+// seconds, and IntervalShare its share of one CPU.
+func (res *result) IntervalCPU() float64   { return res.Hold.PingMicros() / 1e6 * float64(res.Clients) }
+func (res *result) IntervalShare() float64 { return res.IntervalCPU() / res.Interval }
+
+// MakeCommand is the call of make that repeats the run: of the program's flags,
+// those that make doesn't give it by itself.
+func (res *result) MakeCommand() string {
+	command := fmt.Sprintf("make million N=%d", res.Clients)
+	if res.Emulated {
+		command += " GUEST=1"
 	}
-	p.say(lines...)
-	p.say(fmt.Sprintf("A connection costs the gateway %s B of resident memory; the budget is 300 B. The kernel keeps two sockets for each of them here,",
-		p.each(b.RSS, h.RSS)),
-		fmt.Sprintf("as the clients are on the same machine: %s TCP sockets, %s B of slab for one.", chart.Grouped(float64(h.Sockets)),
-			chart.Grouped(perClient(p.res, b.Slab, h.Slab)/2)),
-		"Slab is what counts: the kernel's MemAvailable takes inodes for reclaimable that open sockets pin.",
-		fmt.Sprintf("Goroutines: %d without clients, %d with all of them.", b.Goroutines, h.Goroutines))
-	p.say(fmt.Sprintf("Go's collector aims at a heap of %s MiB, twice of what was alive at its last run: about half of the heap's growth is room that GOGC", mib(h.HeapNext)),
-		"gives it, the rest is the slots, subscriptions and deadlines of [ARCHITECTURE.md](ARCHITECTURE.md).")
-	p.say("![resident memory of the gateway](million/memory.svg)", "![kernel memory](million/kernel.svg)")
+	args := strings.Fields(res.Command)
+	first := 1 + slices.IndexFunc(args, func(arg string) bool { return filepath.Base(arg) == "million" })
+	var further []string
+	for i := first; i < len(args); i++ {
+		switch args[i] {
+		case "course", "-emulated", "-guest":
+		case "-n", "-gateway", "-result", "-docs":
+			i++
+		case "-c":
+			if i++; args[i] != fmt.Sprint(defaultInFlight) {
+				further = append(further, "-c", args[i])
+			}
+		default:
+			further = append(further, args[i])
+		}
+	}
+	if len(further) > 0 {
+		command += " MILLION_ARGS='" + strings.Join(further, " ") + "'"
+	}
+	return command
+}
+
+// Tables are the kernel's page tables, per-CPU areas and vmalloc.
+func (m memory) Tables() int64 { return m.PageTables + m.Percpu + m.Vmalloc }
+
+// messageNames are those of the course's messages.
+var messageNames = []string{"message to everyone", "message to the second channel", "the same after the reconnects"}
+
+// Row is a line of the table of steps.
+func (s step) Row(name string) string {
+	return fmt.Sprintf("| %s | %s of %s | %.2f | %.2f | %s | %s |", name, chart.Grouped(float64(s.Reached)), chart.Grouped(float64(s.Goal)),
+		s.Seconds, s.CPU, s.Micros(), s.Lag.Text())
+}
+
+// Micros is the gateway's CPU time for one client.
+func (s step) Micros() string {
+	if s.Reached == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", s.CPU/float64(s.Reached)*1e6)
+}
+
+// At is the second at which a share of the goal was reached.
+func (s step) At(share float64) float64 { return client.At(s.Curve, s.Goal, share) }
+
+// Rate is clients a second.
+func (s step) Rate() float64 { return float64(s.Reached) / max(s.Seconds, 1e-9) }
+
+// Lost is how many clients did not get there.
+func (s step) Lost() int { return s.Goal - s.Reached }
+
+// PingMicros is the gateway's CPU time for one ping and its answer.
+func (h hold) PingMicros() float64 {
+	return max(0, h.CPU-h.IdleCPU*h.Seconds) / float64(max(h.Pings, 1)) * 1e6
+}
+
+// Uneven is the largest difference from a drain that closes as many clients
+// each second, as a share of all.
+func (d drain) Uneven() (most float64) {
+	for _, m := range d.Curve {
+		most = max(most, math.Abs(min(1, m.Seconds/d.Planned)-float64(m.Count)/float64(d.Goal)))
+	}
+	return most
+}
+
+// Text says in which bucket the 99th percentile is.
+func (l lag) Text() string {
+	switch {
+	case l.Posts < 100:
+		return "-"
+	case l.P99 == 0:
+		return "over 1 s"
+	}
+	return fmt.Sprintf("%g ms", l.P99*1e3)
+}
+
+// Line draws a figure of the points over another, of one step or, "", of all.
+func (res *result) Line(name, step, x, y string) (l chart.Line) {
+	l.Name = name
+	for _, p := range res.Points {
+		if step == "" || p.Step == step {
+			of := map[string]float64{
+				"seconds": p.Seconds, "connections": float64(p.Connections),
+				"RSS": float64(p.RSS) / (1 << 20), "slab": float64(p.Slab) / (1 << 20), "buffers": float64(p.SocketPages) / (1 << 20),
+			}
+			l.Xs, l.Ys = append(l.Xs, of[x]), append(l.Ys, of[y])
+		}
+	}
+	return l
+}
+
+// Plan is an even drain.
+func (d drain) Plan() chart.Line {
+	return chart.Line{Name: "planned by drain.timeout", Dashed: true, Xs: []float64{0, d.Planned}, Ys: []float64{0, float64(d.Goal)}}
+}
+
+func curve(name string, marks []client.Mark) chart.Line {
+	l := chart.Line{Name: name, Xs: []float64{0}, Ys: []float64{0}}
+	for _, m := range marks {
+		l.Xs, l.Ys = append(l.Xs, m.Seconds), append(l.Ys, float64(m.Count))
+	}
+	return l
 }

@@ -1,4 +1,4 @@
-package main
+package million
 
 import (
 	"bytes"
@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 
+	"github.com/pushgate/pushgate/bench/client"
+	"github.com/pushgate/pushgate/bench/page"
 	"github.com/pushgate/pushgate/bench/rig"
 )
 
-// result is all that a run found out. Times are in seconds, memory in bytes.
+// result is one run's. Times are in seconds, memory in bytes.
 type result struct {
 	Date     string      `json:"date"`
 	Machine  rig.Machine `json:"machine"`
@@ -42,14 +41,23 @@ type result struct {
 	Failed []string `json:"failed"`
 }
 
+// counts are of faults, and of pings.
+type counts struct {
+	Pings   int    `json:"pings"`
+	Gaps    int    `json:"gaps"`
+	Doubled int    `json:"doubled"`
+	Broken  int    `json:"broken"` // connections that ended when they shouldn't have
+	Why     string `json:"why,omitempty"`
+}
+
 // step is a part of the course with a goal.
 type step struct {
-	Goal    int     `json:"goal"`
-	Reached int     `json:"reached"`
-	Seconds float64 `json:"seconds"`
-	CPU     float64 `json:"cpu"` // of the gateway
-	Curve   []mark  `json:"curve"`
-	Lag     lag     `json:"lag"`
+	Goal    int           `json:"goal"`
+	Reached int           `json:"reached"`
+	Seconds float64       `json:"seconds"`
+	CPU     float64       `json:"cpu"` // of the gateway
+	Curve   []client.Mark `json:"curve"`
+	Lag     lag           `json:"lag"`
 }
 
 // hold is the step of nothing but heartbeats.
@@ -122,12 +130,9 @@ func thin(points []point) []point {
 	return kept
 }
 
-// keepResult puts the result beside the charts, so that they can be made anew
-// and other runs compared.
-func keepResult(docs string, res *result) error {
-	if err := os.MkdirAll(filepath.Join(docs, "million"), 0o755); err != nil {
-		return err
-	}
+// keep puts the result beside the charts, so that they can be made anew and
+// other runs compared.
+func (res *result) keep(docs string) error {
 	name := fmt.Sprint(res.Clients)
 	if res.Emulated {
 		name += "-guest"
@@ -135,64 +140,13 @@ func keepResult(docs string, res *result) error {
 	if res.Personal {
 		name += "-personal"
 	}
-	return writeResult(filepath.Join(docs, "million", name+".json"), res)
-}
-
-// keptResults returns all of them, the one with the most clients first.
-func keptResults(docs string) ([]*result, error) {
-	names, err := filepath.Glob(filepath.Join(docs, "million", "*.json"))
-	if err != nil {
-		return nil, err
-	}
-	var all []*result
-	for _, name := range names {
-		res, err := readResult(name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		all = append(all, res)
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("no result in %s/million", docs)
-	}
-	slices.SortStableFunc(all, func(a, b *result) int { return b.Clients - a.Clients })
-	return all, nil
-}
-
-// writeResult writes to a file or, in the guest, to the serial port that the
-// host reads.
-func writeResult(name string, res *result) error {
 	text, err := json.Marshal(res)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(name, append(text, '\n'), 0o644)
+	return errors.Join(err, page.KeepText(filepath.Join(docs, "million"), name, append(text, '\n')))
 }
 
-// makeCommand returns the call of make that repeats the run: of the program's
-// flags, those that make doesn't give it by itself.
-func (res *result) makeCommand() string {
-	command := fmt.Sprintf("make million N=%d", res.Clients)
-	if res.Emulated {
-		command += " GUEST=1"
-	}
-	var further []string
-	args := strings.Fields(res.Command)
-	for i := 1; i < len(args); i++ {
-		switch args[i] {
-		case "course", "-emulated", "-guest":
-		case "-n", "-gateway", "-result", "-docs":
-			i++
-		case "-c":
-			if i++; args[i] != strconv.Itoa(defaultInFlight) {
-				further = append(further, "-c", args[i])
-			}
-		default:
-			further = append(further, args[i])
-		}
-	}
-	if len(further) > 0 {
-		command += " MILLION_ARGS='" + strings.Join(further, " ") + "'"
-	}
-	return command
+// write writes to a file or, in the guest, to the serial port that the host
+// reads.
+func (res *result) write(name string) error {
+	text, err := json.Marshal(res)
+	return errors.Join(err, os.WriteFile(name, append(text, '\n'), 0o644))
 }

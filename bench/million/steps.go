@@ -1,40 +1,43 @@
-package main
+package million
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"syscall"
 	"time"
+
+	"github.com/pushgate/pushgate/bench/client"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // before measures the gateway without clients.
 func (r *course) before(ctx context.Context) (err error) {
 	const watch = 3 * time.Second
-	begin := r.gateway.cpu()
+	begin := r.gateway.CPU().Seconds()
 	if err := r.wait(ctx, watch); err != nil {
 		return err
 	}
-	r.idleCPU = (r.gateway.cpu() - begin) / watch.Seconds()
-	r.res.Before, err = r.memory()
+	r.idleCPU = (r.gateway.CPU().Seconds() - begin) / watch.Seconds()
+	r.res.Before, err = r.memory(ctx)
 	return err
 }
 
 func (r *course) connect(ctx context.Context) (err error) {
-	if err := r.clients.connectAll(); err != nil {
-		return err
-	}
-	r.res.Connect, err = r.follow(ctx, &r.clients.ready)
+	r.clients.Do(func() { r.clients.DialUpTo(r.o.clients) })
+	r.res.Connect, err = r.follow(ctx, &r.clients.Joined)
 	return err
 }
 
-// hold lets the heartbeats do their work, and then reads what everything
-// weighs.
+// hold lets the heartbeats do their work, and then reads the memory.
 func (r *course) hold(ctx context.Context) (err error) {
 	h := &r.res.Hold
-	before, begin, cpu := r.last, time.Now(), r.gateway.cpu()
+	before, begin, cpu := r.last, time.Now(), r.gateway.CPU().Seconds()
 	if err := r.wait(ctx, r.o.hold); err != nil {
 		return err
 	}
-	h.CPU, h.Seconds, h.IdleCPU = r.gateway.cpu()-cpu, time.Since(begin).Seconds(), r.idleCPU
-	if r.res.Held, err = r.memory(); err != nil {
+	h.CPU, h.Seconds, h.IdleCPU = r.gateway.CPU().Seconds()-cpu, time.Since(begin).Seconds(), r.idleCPU
+	if r.res.Held, err = r.memory(ctx); err != nil {
 		return err
 	}
 	h.Pings = int(r.last["gateway_pings_total"] - before["gateway_pings_total"])
@@ -46,9 +49,7 @@ func (r *course) hold(ctx context.Context) (err error) {
 
 // message publishes message k and waits until its subscribers have it.
 func (r *course) message(ctx context.Context, k int, channel string, subscribers int) error {
-	if err := r.clients.Do(func() { r.clients.got[k].begin(subscribers) }); err != nil {
-		return err
-	}
+	r.clients.Do(func() { r.clients.Messages[k].Begin(subscribers) })
 	publish := r.gateway.publish
 	if r.o.personal && channel == everyone {
 		publish = func(ctx context.Context, _ string, k int) error { return r.gateway.publishToEach(ctx, r.o.clients, k) }
@@ -56,19 +57,17 @@ func (r *course) message(ctx context.Context, k int, channel string, subscribers
 	if err := publish(ctx, channel, k); err != nil {
 		return err
 	}
-	s, err := r.follow(ctx, &r.clients.got[k])
+	s, err := r.follow(ctx, &r.clients.Messages[k])
 	r.res.Messages = append(r.res.Messages, publishing{Channel: channel, step: s})
 	return err
 }
 
 func (r *course) comeBack(ctx context.Context) (err error) {
-	if err := r.clients.comeBack(r.o.leavers()); err != nil {
+	r.clients.Do(func() { r.clients.ComeBack(r.o.leavers()) })
+	if r.res.Return, err = r.follow(ctx, &r.clients.Joined); err != nil {
 		return err
 	}
-	if r.res.Return, err = r.follow(ctx, &r.clients.ready); err != nil {
-		return err
-	}
-	r.res.After, err = r.memory()
+	r.res.After, err = r.memory(ctx)
 	return err
 }
 
@@ -77,20 +76,117 @@ func (r *course) drain(ctx context.Context) (err error) {
 	d := &r.res.Drain
 	d.Planned = r.o.drain.Seconds()
 	begin := time.Now()
-	if err := r.clients.Do(func() {
-		r.clients.drained = true
-		r.clients.gone.begin(r.o.clients)
-	}); err != nil {
+	r.clients.Do(func() {
+		r.clients.Leaving = true
+		r.clients.Gone.Begin(r.o.clients)
+	})
+	if err := r.gateway.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	if err := r.gateway.Terminate(); err != nil {
-		return err
-	}
-	d.step, err = r.follow(ctx, &r.clients.gone)
+	d.step, err = r.follow(ctx, &r.clients.Gone)
 	if err != nil {
 		return err
 	}
-	err = r.gateway.Wait(r.o.patience())
+	if err = r.gateway.Await(ctx, r.o.patience()); err == nil {
+		err = r.gateway.Err()
+	}
 	d.Exit, d.Clean = time.Since(begin).Seconds(), err == nil
 	return err
+}
+
+// follow waits until p has reached its goal, taking samples on the way. It gives
+// up when the clients fail or when nothing moves any more.
+func (r *course) follow(ctx context.Context, p *client.Progress) (s step, err error) {
+	before, cpu := r.last, r.gateway.CPU().Seconds()
+	moved, used := time.Now(), cpu
+	for {
+		var failed error
+		reached, broken := s.Reached, 0
+		r.clients.Do(func() {
+			s.Goal, s.Reached, s.Curve = p.Goal, p.Count, p.Curve
+			failed, broken = r.clients.Err, r.clients.Counts.Broken
+		})
+		if failed != nil {
+			err = failed
+			break
+		}
+		used = max(used, r.gateway.CPU().Seconds())
+		r.sample(s)
+		if s.Reached >= s.Goal-broken { // check reports the broken ones
+			break
+		}
+		if s.Reached != reached {
+			moved = time.Now()
+		}
+		if time.Since(moved) > r.o.patience() {
+			err = fmt.Errorf("stuck at %d of %d", s.Reached, s.Goal)
+			break
+		}
+		if err := rig.Pause(ctx, r.o.look()); err != nil {
+			return s, err
+		}
+	}
+	s.CPU = used - cpu
+	if n := len(s.Curve); n > 0 {
+		s.Seconds = s.Curve[n-1].Seconds
+	}
+	r.say("%d of %d after %.2f s, CPU of the gateway %.2f s", s.Reached, s.Goal, s.Seconds, s.CPU)
+	if r.step == "drain" {
+		return s, err // there is nobody left to ask
+	}
+	after, scrapeErr := r.gateway.Metrics(ctx)
+	if scrapeErr != nil {
+		return s, errors.Join(err, scrapeErr)
+	}
+	if before != nil {
+		s.Lag = lagBetween(before, after)
+	}
+	r.last = after
+	return s, err
+}
+
+// wait lets time pass, taking samples.
+func (r *course) wait(ctx context.Context, d time.Duration) error {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		r.sample(step{})
+		if err := rig.Pause(ctx, min(100*time.Millisecond, time.Until(end))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// memory reads the box exactly, and the metrics as well.
+func (r *course) memory(ctx context.Context) (m memory, err error) {
+	if r.last, err = r.gateway.Metrics(ctx); err != nil {
+		return m, err
+	}
+	if m, err = processMemory(r.gateway.PID(), true); err != nil {
+		return m, err
+	}
+	m.addRuntime(r.last)
+	return m, m.addKernel()
+}
+
+// sample adds a point to the series once a second, and a line to the log every
+// ten seconds.
+func (r *course) sample(s step) {
+	if time.Since(r.sampled) < time.Second {
+		return
+	}
+	r.sampled = time.Now()
+	m, err := processMemory(r.gateway.PID(), false)
+	if err != nil || m.addKernel() != nil {
+		return // it has ended
+	}
+	open := 0
+	r.clients.Do(func() { open = r.clients.Settled })
+	r.res.Points = append(r.res.Points, point{
+		Seconds: time.Since(r.start).Seconds(), Step: r.step, Connections: open,
+		RSS: m.RSS, Slab: m.Slab, SocketPages: m.SocketPages, CPU: r.gateway.CPU().Seconds(),
+	})
+	if time.Since(r.reported) > 10*time.Second {
+		r.reported = time.Now()
+		r.say("%d of %d, %d open, RSS %d MiB, slab %d MiB", s.Reached, s.Goal, open, m.RSS>>20, m.Slab>>20)
+	}
 }

@@ -6,78 +6,58 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
 )
-
-// patience is how long a server may take to end.
-const patience = 10 * time.Second
 
 // warmUp is how many messages come before those that are measured.
 const warmUp = 2
 
 // course is a server on its way through a round.
 type course struct {
-	o       options
-	server  *running
-	clients *clients
-	figures *figures
+	options
+	server      *running
+	connections int
+	clients     *client.Clients
+	figures     *figures
 }
 
-func (m *course) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{m.before, m.connect, m.hold, m.deliver} {
-		if err := step(ctx); err != nil {
-			return err
-		}
+func (m *course) run(ctx context.Context) (err error) {
+	f, n := m.figures, len(m.clients.Messages)
+	if f.Before, err = m.memory(ctx); err != nil {
+		return err
 	}
-	counts, err := m.clients.result()
-	m.figures.Counts = counts
-	return err
-}
-
-// spent runs work and returns what it took, in seconds and in seconds of the
-// server's CPU.
-func (m *course) spent(work func() error) (took, cpu float64, err error) {
-	start := time.Now()
-	before, err := m.server.cpu()
+	stop := m.watch()
+	err = m.clients.Connect(ctx, m.connections)
+	f.Connect, f.ConnectCPU = stop()
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	if err := work(); err != nil {
-		return 0, 0, err
+	if err := m.hold(ctx); err != nil {
+		return err
 	}
-	after, err := m.server.cpu()
-	return time.Since(start).Seconds(), (after - before).Seconds(), err
+	if err := m.deliver(ctx, n); err != nil {
+		return err
+	}
+	m.clients.Do(func() {
+		c := m.clients.Counts
+		f.Counts = counts{Lost: m.clients.Lost(), Doubled: c.Doubled, Broken: c.Broken, Why: c.Why}
+		for _, p := range m.clients.Messages[warmUp:] {
+			f.Deliveries += p.Count
+		}
+	})
+	return nil
 }
 
-// memory is the median over most of a second: collectors and allocators are
-// still at work.
+// watch returns a stopwatch of time and of the server's CPU time, in seconds.
+func (m *course) watch() (stop func() (took, cpu float64)) {
+	start, begin := time.Now(), m.server.cpu()
+	return func() (float64, float64) { return time.Since(start).Seconds(), (m.server.cpu() - begin).Seconds() }
+}
+
 func (m *course) memory(ctx context.Context) (int64, error) {
-	var samples []float64
-	for range 7 {
-		pids, err := m.server.pids()
-		if err != nil {
-			return 0, err
-		}
-		bytes, err := memory(pids)
-		if err != nil {
-			return 0, err
-		}
-		samples = append(samples, float64(bytes))
-		if err := rig.Pause(ctx, 100*time.Millisecond); err != nil {
-			return 0, err
-		}
-	}
-	return int64(median(samples)), nil
-}
-
-func (m *course) before(ctx context.Context) (err error) {
-	m.figures.Before, err = m.memory(ctx)
-	return err
-}
-
-func (m *course) connect(ctx context.Context) (err error) {
-	m.figures.Connect, m.figures.ConnectCPU, err = m.spent(func() error { return m.clients.connect(ctx) })
-	return err
+	samples, err := rig.Sample(ctx, 7, m.server.memory)
+	return int64(samples.Mid()), err
 }
 
 // hold measures one interval after the first: in that some servers spare a
@@ -85,78 +65,64 @@ func (m *course) connect(ctx context.Context) (err error) {
 // still, as timers that were set by the connects go off together where the
 // intervals meet, and a burst at the edge would be half accounted for.
 func (m *course) hold(ctx context.Context) (err error) {
-	if err := rig.Pause(ctx, m.o.interval*3/2); err != nil {
+	if err := rig.Pause(ctx, m.interval*3/2); err != nil {
 		return err
 	}
-	before, err := m.clients.pings()
-	if err != nil {
+	pings := func() (n int) {
+		m.clients.Do(func() { n = m.clients.Pings })
+		return n
+	}
+	before, stop := pings(), m.watch()
+	if err := rig.Pause(ctx, m.interval); err != nil {
 		return err
 	}
-	m.figures.Hold, m.figures.HoldCPU, err = m.spent(func() error { return rig.Pause(ctx, m.o.interval) })
-	if err != nil {
-		return err
-	}
-	after, err := m.clients.pings()
-	if err != nil {
-		return err
-	}
-	m.figures.Pings = after - before
+	m.figures.Hold, m.figures.HoldCPU = stop()
+	m.figures.Pings = pings() - before
 	m.figures.With, err = m.memory(ctx)
 	return err
 }
 
-func (m *course) deliver(ctx context.Context) error {
+// deliver publishes n messages, the first ones to warm up.
+func (m *course) deliver(ctx context.Context, n int) error {
 	for k := range warmUp {
 		if _, err := m.publish(ctx, k); err != nil {
 			return err
 		}
 	}
-	redis, err := m.redisCPU()
-	if err != nil {
-		return err
+	var redis time.Duration
+	if m.server.redis != nil {
+		redis = m.server.redis.CPU()
 	}
-	_, m.figures.DeliverCPU, err = m.spent(func() error {
-		for k := range m.o.messagesFor(len(m.clients.next)) {
-			last, err := m.publish(ctx, warmUp+k)
-			if err != nil {
-				return err
-			}
-			m.figures.Last = append(m.figures.Last, last)
+	stop := m.watch()
+	for k := warmUp; k < n; k++ {
+		last, err := m.publish(ctx, k)
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		return err
+		m.figures.Last = append(m.figures.Last, last)
 	}
-	after, err := m.redisCPU()
-	if err != nil {
-		return err
+	_, m.figures.DeliverCPU = stop()
+	if m.server.redis != nil {
+		m.figures.RedisCPU = (m.server.redis.CPU() - redis).Seconds()
 	}
-	m.figures.RedisCPU = (after - redis).Seconds()
-	return m.clients.Do(func() {
-		for _, n := range m.clients.got[warmUp:] {
-			m.figures.Deliveries += n
-		}
-	})
-}
-
-func (m *course) redisCPU() (time.Duration, error) {
-	if m.server.redis == nil {
-		return 0, nil
-	}
-	return m.server.redis.CPU()
+	return nil
 }
 
 // publish returns after how many seconds the last client had a message. One
-// that never had it makes it late; the count of lost messages tells.
+// that never had it makes it late, and counts as lost.
 func (m *course) publish(ctx context.Context, k int) (float64, error) {
 	start := time.Now()
-	if err := m.server.publish(ctx, payload(k, m.o.size)); err != nil {
+	if err := m.server.publish(ctx, client.Payload("n", k, m.size)); err != nil {
 		return 0, fmt.Errorf("publish: %w", err)
 	}
-	at, err := m.clients.delivered(ctx, k)
-	if errors.Is(err, errLate) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, client.ErrLate)
+	defer cancel()
+	c := m.clients
+	_, err := c.Wait(ctx, fmt.Sprintf("message %d", k), func() bool { return c.Messages[k].Count >= c.Settled })
+	if errors.Is(err, client.ErrLate) {
 		return time.Since(start).Seconds(), nil
 	}
-	return at.Sub(start).Seconds(), err
+	var last time.Time
+	c.Do(func() { last = c.Messages[k].Last })
+	return last.Sub(start).Seconds(), err
 }

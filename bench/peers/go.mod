@@ -8,8 +8,8 @@ require (
 	github.com/centrifugal/centrifuge v0.40.1
 	github.com/gobwas/ws v1.5.0
 	github.com/gorilla/websocket v1.5.3
-	go.uber.org/goleak v1.3.0
 	github.com/pushgate/pushgate v0.0.0-00010101000000-000000000000
+	go.uber.org/goleak v1.3.0
 )
 
 require (

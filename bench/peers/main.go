@@ -14,8 +14,8 @@
 //	            it
 //
 // The figures are of the server's processes alone, CPU time as user and system.
-// Every client checks that it gets every message once and in order; what a
-// server loses is a figure like the others.
+// Every client checks that it gets every message once and in order; losses are
+// a figure like the others.
 //
 //	peers [flags]             measure, keep the results and render the page
 //	peers render -docs docs   render the page from the kept results

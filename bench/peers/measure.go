@@ -2,38 +2,48 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"time"
+
+	"github.com/pushgate/pushgate/bench/client"
+	"github.com/pushgate/pushgate/bench/page"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
-// figures are what one round found of one server. Times are in seconds, memory
+// figures are one server's of one round. Times are in seconds, memory
 // in bytes.
 type figures struct {
-	Connect    float64   `json:"connect"`     // until all clients were subscribed
-	ConnectCPU float64   `json:"connect_cpu"` // meanwhile
-	Before     int64     `json:"before"`      // memory before the first client
-	With       int64     `json:"with"`        // and with all of them
-	Hold       float64   `json:"hold"`
-	HoldCPU    float64   `json:"hold_cpu"`
-	Pings      int       `json:"pings"` // in the hold
-	DeliverCPU float64   `json:"deliver_cpu"`
-	RedisCPU   float64   `json:"redis_cpu,omitempty"` // meanwhile, of redis-server
-	Last       []float64 `json:"last"`                // by message: until the last client had it
-	Deliveries int       `json:"deliveries"`
-	Counts     counts    `json:"counts"`
-	Failed     string    `json:"failed,omitempty"` // why there is no more
+	Connect    float64    `json:"connect"`     // until all clients were subscribed
+	ConnectCPU float64    `json:"connect_cpu"` // meanwhile
+	Before     int64      `json:"before"`      // memory before the first client
+	With       int64      `json:"with"`        // and with all of them
+	Hold       float64    `json:"hold"`
+	HoldCPU    float64    `json:"hold_cpu"`
+	Pings      int        `json:"pings"` // in the hold
+	DeliverCPU float64    `json:"deliver_cpu"`
+	RedisCPU   float64    `json:"redis_cpu,omitempty"` // meanwhile, of redis-server
+	Last       rig.Values `json:"last"`                // by message: until the last client had it
+	Deliveries int        `json:"deliveries"`
+	Counts     counts     `json:"counts"`
+	Failed     string     `json:"failed,omitempty"` // why there is no more
+}
+
+// counts are of faults.
+type counts struct {
+	Lost    int    `json:"lost"`    // messages that did not come to a client, or came late
+	Doubled int    `json:"doubled"` // or twice, or late
+	Broken  int    `json:"broken"`  // connections that the server ended
+	Why     string `json:"why,omitempty"`
 }
 
 // measure runs all rounds and keeps their results.
 func measure(ctx context.Context, o options, out io.Writer) error {
 	var chosen []server
-	for _, s := range servers {
-		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
-			continue
-		}
+	for _, s := range o.servers {
 		if missing := s.absent(); missing != "" {
 			fmt.Fprintf(out, "%s is left out: %s\n", s.name, missing)
 			continue
@@ -43,10 +53,10 @@ func measure(ctx context.Context, o options, out io.Writer) error {
 	for _, t := range o.transports {
 		for _, n := range o.counts {
 			r, err := measureAll(ctx, o, chosen, t, n, out)
-			if err != nil {
-				return err
+			if err == nil {
+				err = page.Keep(filepath.Join(o.docs, "benchmarks"), fmt.Sprintf("%s-%d", t, n), r)
 			}
-			if err := r.keep(o.docs); err != nil {
+			if err != nil {
 				return err
 			}
 		}
@@ -65,7 +75,7 @@ func measureAll(ctx context.Context, o options, chosen []server, t transport, n 
 		for i := range order {
 			order[i] = i
 		}
-		if round%2 == 1 { // nobody always has what the same one left behind
+		if round%2 == 1 { // nobody always follows the same one
 			slices.Reverse(order)
 		}
 		for _, i := range order {
@@ -101,15 +111,22 @@ func measureOne(ctx context.Context, o options, s server, t transport, n int) (f
 		return f, "", err
 	}
 	defer r.close()
-	c, err := newClients(r, t, n, warmUp+o.messagesFor(n), o.inFlight)
+	request := client.WebSocketRequest(r.path, r.listen)
+	if t == eventsTransport {
+		r.speech.Events = true
+		request = client.EventsRequest(r.path, r.listen)
+	}
+	c, err := client.New(client.Options{
+		Remote: r.listen, Clients: n, InFlight: o.inFlight, Request: client.Same(request),
+		Lag: 500 * time.Microsecond, Messages: warmUp + o.messagesFor(n), Speech: r.speech,
+	})
 	if err != nil {
 		return f, r.config, err
 	}
 	defer c.Close()
-	m := &course{o: o, server: r, clients: c, figures: &f}
-	err = errors.Join(m.run(ctx), r.CheckCPU())
+	err = (&course{options: o, server: r, connections: n, clients: c, figures: &f}).run(ctx)
 	if err != nil {
-		err = fmt.Errorf("%w; the log of %s: %s", err, s.name, r.Log())
+		err = fmt.Errorf("%w; the log of %s:\n%s", err, s.name, r.Log())
 	}
 	return f, r.config, err
 }

@@ -6,12 +6,13 @@ import (
 	"slices"
 
 	"github.com/pushgate/pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // metric is a column of the tables.
 type metric struct {
-	name string
-	unit string
+	Name string
+	Unit string
 	of   func(r *result, f *figures) float64
 	more bool // the larger, the better
 }
@@ -23,24 +24,17 @@ var metrics = []metric{
 	{"memory per connection", "B", func(r *result, f *figures) float64 { return float64(f.With-f.Before) / float64(r.Connections) }, false},
 	{"idle CPU", "% of one", func(r *result, f *figures) float64 { return 100 * f.HoldCPU / f.Hold }, false},
 	{"CPU per delivery", "us", func(r *result, f *figures) float64 { return f.DeliverCPU * 1e6 / float64(f.Deliveries) }, false},
-	{"last subscriber, p50", "ms", func(r *result, f *figures) float64 { return 1e3 * median(f.Last) }, false},
+	{"last subscriber, p50", "ms", func(r *result, f *figures) float64 { return 1e3 * f.Last.Mid() }, false},
 }
 
-// The metrics that have a chart.
-var (
-	connectCPU  = metrics[1]
-	memoryEach  = metrics[2]
-	deliveryCPU = metrics[4]
-)
-
 // values are a metric's of all rounds that came to their end.
-func (m metric) values(r *result, s *measured) []float64 {
+func (m metric) values(r *result, s *measured) rig.Values {
 	return roundsOf(s, func(f *figures) float64 { return m.of(r, f) })
 }
 
 // roundsOf returns a figure of all rounds that came to their end.
-func roundsOf(s *measured, of func(*figures) float64) []float64 {
-	var all []float64
+func roundsOf(s *measured, of func(*figures) float64) rig.Values {
+	var all rig.Values
 	for i := range s.Rounds {
 		if f := &s.Rounds[i]; f.Failed == "" {
 			all = append(all, of(f))
@@ -49,15 +43,15 @@ func roundsOf(s *measured, of func(*figures) float64) []float64 {
 	return all
 }
 
-// cell is the median of the rounds and their range.
-func (m metric) cell(r *result, s *measured) string {
+// Cell is the median of the rounds and their range.
+func (m metric) Cell(r *result, s *measured) string {
 	all := m.values(r, s)
 	if len(all) == 0 {
 		return "-"
 	}
-	text := number3(median(all))
+	text := digits(all.Mid())
 	if len(all) > 1 {
-		text += fmt.Sprintf(" (%s-%s)", number3(slices.Min(all)), number3(slices.Max(all)))
+		text += fmt.Sprintf(" (%s-%s)", digits(slices.Min(all)), digits(slices.Max(all)))
 	}
 	return text
 }
@@ -67,7 +61,7 @@ func (m metric) best(r *result) *measured {
 	var best *measured
 	most := math.Inf(-1)
 	for i := range r.Servers {
-		v := median(m.values(r, &r.Servers[i]))
+		v := m.values(r, &r.Servers[i]).Mid()
 		if !m.more {
 			v = -v
 		}
@@ -78,19 +72,54 @@ func (m metric) best(r *result) *measured {
 	return best
 }
 
-// lasts are the times until the last subscriber, of all messages of all rounds.
-func (s *measured) lasts() []float64 {
-	var all []float64
+// LastMillis is a quantile of the times until the last subscriber, of all
+// messages of all rounds that came to their end, in ms.
+func (s *measured) LastMillis(share float64) float64 {
+	var all rig.Values
 	for _, f := range s.Rounds {
 		if f.Failed == "" {
 			all = append(all, f.Last...)
 		}
 	}
-	return all
+	return 1e3 * all.Quantile(share)
 }
 
-// number3 writes a number with three digits that count.
-func number3(v float64) string {
+// Lost and Doubled are messages of all rounds.
+func (s *measured) Lost() (n int) {
+	for _, f := range s.Rounds {
+		n += f.Counts.Lost
+	}
+	return n
+}
+
+func (s *measured) Doubled() (n int) {
+	for _, f := range s.Rounds {
+		n += f.Counts.Doubled
+	}
+	return n
+}
+
+// Before is the memory without clients in MiB.
+func (s *measured) Before() float64 {
+	return roundsOf(s, func(f *figures) float64 { return float64(f.Before) / (1 << 20) }).Mid()
+}
+
+// Pings are the heartbeats that came in an interval.
+func (s *measured) Pings() float64 {
+	return roundsOf(s, func(f *figures) float64 { return float64(f.Pings) }).Mid()
+}
+
+// Redis is the CPU time of redis-server for each message, in us; the gateway is
+// the first server of all, where it is there.
+func (r *result) Redis() float64 {
+	if r.Servers[0].Name != servers[0].name {
+		return math.NaN()
+	}
+	return roundsOf(&r.Servers[0], func(f *figures) float64 { return 1e6 * f.RedisCPU / float64(len(f.Last)) }).Mid()
+}
+
+// digits writes a number with three digits that count.
+func digits(v float64) string {
 	switch size := math.Abs(v); {
 	case math.IsNaN(v):
 		return "-"

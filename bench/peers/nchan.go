@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,7 +14,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
 	"github.com/pushgate/pushgate/internal/loopback"
 )
@@ -42,40 +46,9 @@ func absentNchan() string {
 // nginxConf has DIR, LISTEN, CONNECTIONS and SECONDS in it. nginx allocates all
 // of its connections when it starts; each worker has to have room for all
 // clients, as the kernel doesn't spread them evenly.
-const nginxConf = `load_module ` + nchanModule + `;
-daemon off;
-pid DIR/nginx.pid;
-error_log stderr warn;
-worker_processes auto;
-worker_rlimit_nofile CONNECTIONS;
-events { worker_connections CONNECTIONS; }
-http {
-    access_log off;
-    tcp_nodelay on;
-    client_body_temp_path DIR/body;
-    proxy_temp_path DIR/proxy;
-    fastcgi_temp_path DIR/fastcgi;
-    uwsgi_temp_path DIR/uwsgi;
-    scgi_temp_path DIR/scgi;
-    server {
-        listen LISTEN reuseport;
-        location = /sub {
-            nchan_subscriber websocket eventsource;
-            nchan_channel_id bench;
-            nchan_subscriber_first_message newest;
-            nchan_websocket_ping_interval SECONDS;
-            nchan_eventsource_ping_interval SECONDS;
-            nchan_eventsource_ping_comment ping;
-        }
-        location = /pub {
-            nchan_publisher http;
-            nchan_channel_id bench;
-            nchan_message_buffer_length 0;
-        }
-        location = /ready { return 200; }
-    }
-}
-`
+//
+//go:embed nginx.conf
+var nginxConf string
 
 func startNchan(ctx context.Context, s setting) (*running, error) {
 	program, err := nginxProgram()
@@ -87,7 +60,7 @@ func startNchan(ctx context.Context, s setting) (*running, error) {
 		return nil, err
 	}
 	conf := strings.NewReplacer(
-		"CONNECTIONS", strconv.Itoa(s.connections+spareDescriptors),
+		"CONNECTIONS", strconv.Itoa(s.connections+100),
 		"SECONDS", strconv.Itoa(int(s.interval.Seconds())),
 	).Replace(nginxConf)
 	file := filepath.Join(s.dir, "nginx.conf")
@@ -102,24 +75,27 @@ func startNchan(ctx context.Context, s setting) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Transport: &http.Transport{}}
+	publisher := &http.Client{Transport: &http.Transport{}}
 	r := &running{
 		Process: p,
 		path:    "/sub",
-		publish: func(ctx context.Context, text []byte) error { return post(ctx, client, "http://"+listen+"/pub", text) },
+		speech:  client.Speech{Number: numberMark},
+		publish: func(ctx context.Context, text []byte) error {
+			return post(ctx, publisher, "http://"+listen+"/pub", text)
+		},
 		workers: func() ([]int, error) { return children(p.PID()) },
 		config: "nginx -c nginx.conf\n\n" +
 			strings.NewReplacer("DIR", "/tmp/peers", "LISTEN", "127.0.0.1:8080").Replace(conf),
 		close: func() {
-			client.CloseIdleConnections()
-			// The workers end with their master only when it is asked.
-			p.Terminate()
-			p.Wait(patience)
-			p.Kill()
+			publisher.CloseIdleConnections()
+			p.Stop(10 * time.Second)
 		},
 	}
 	if r.listen, err = netip.ParseAddrPort(listen); err == nil {
-		err = p.Until(ctx, "nginx does not answer", func() error { return rig.Get(ctx, "http://"+listen+"/ready") })
+		err = p.Ready(ctx, "it does not answer", func(ctx context.Context) error {
+			_, err := rig.Get(ctx, "http://"+listen+"/ready")
+			return err
+		})
 	}
 	if err != nil {
 		r.close()
@@ -128,23 +104,21 @@ func startNchan(ctx context.Context, s setting) (*running, error) {
 	return r, nil
 }
 
-func post(ctx context.Context, client *http.Client, url string, text []byte) error {
+func post(ctx context.Context, publisher *http.Client, url string, text []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
-	answer, err := client.Do(request)
+	response, err := publisher.Do(request)
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
-		return err
+	defer response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		err = fmt.Errorf("%s: %s", url, response.Status)
 	}
-	if answer.StatusCode/100 != 2 {
-		return fmt.Errorf("%s: %s", url, answer.Status)
-	}
-	return nil
+	_, copyErr := io.Copy(io.Discard, response.Body)
+	return errors.Join(err, copyErr)
 }
 
 // children returns the processes that a process of one thread has started.

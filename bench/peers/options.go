@@ -2,14 +2,12 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // transport is how the clients come.
@@ -28,7 +26,7 @@ type options struct {
 	docs       string // folder that the page is written to
 	transports []transport
 	counts     []int // connections
-	only       []string
+	servers    []server
 	inFlight   int
 	messages   int // to each client; 0: by the number of connections
 	size       int // bytes of a message
@@ -36,24 +34,12 @@ type options struct {
 	interval   time.Duration // of the heartbeat
 }
 
-// spareDescriptors is what a process needs beside its clients.
-const spareDescriptors = 100
-
 func parse(args []string) (options, error) {
-	o := options{transports: transports, counts: []int{1000, 5000, 15_000}}
-	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
+	o := options{counts: []int{1000, 5000, 15_000}}
+	flags := rig.NewFlags("peers")
 	flags.StringVar(&o.gateway, "gateway", "bin/gateway", "the gateway's `program`")
 	flags.StringVar(&o.docs, "docs", "docs", "`folder` that BENCHMARKS.md, its charts and the results are written to")
-	flags.Func("transport", "comma-separated `names`: websocket,sse; default both", func(text string) error {
-		o.transports = nil
-		for name := range strings.SplitSeq(text, ",") {
-			if !slices.Contains(transports, transport(name)) {
-				return fmt.Errorf("want websocket or sse")
-			}
-			o.transports = append(o.transports, transport(name))
-		}
-		return nil
-	})
+	how := flags.String("transport", "", "comma-separated `names`: websocket,sse; default both")
 	flags.Func("n", "comma-separated numbers of `connections`; default 1000,5000,15000", func(text string) error {
 		o.counts = nil
 		for number := range strings.SplitSeq(text, ",") {
@@ -65,56 +51,27 @@ func parse(args []string) (options, error) {
 		}
 		return nil
 	})
-	flags.Func("only", "comma-separated `names` of the servers; default all that are here", func(text string) error {
-		o.only = strings.Split(text, ",")
-		return nil
-	})
-	flags.IntVar(&o.inFlight, "c", 100, "`handshakes` under way at a time")
-	flags.IntVar(&o.messages, "messages", 0, "`messages` to each connection; default 100, fewer over 2000 connections, 20 at least")
-	flags.IntVar(&o.size, "size", 128, "`bytes` of a message")
-	flags.IntVar(&o.rounds, "rounds", 3, "`times` that each server is measured")
+	only := flags.String("only", "", "comma-separated `names` of the servers; default all that are here")
+	flags.Int(&o.inFlight, "c", 100, 1, 4096, "`handshakes` under way at a time")
+	flags.Int(&o.messages, "messages", 0, 0, 1000, "`messages` to each connection; default 100, fewer over 2000 connections, 20 at least")
+	flags.Int(&o.size, "size", 128, 32, 1024, "`bytes` of a message")
+	flags.Int(&o.rounds, "rounds", 3, 1, 100, "`times` that each server is measured")
 	flags.DurationVar(&o.interval, "interval", 2*time.Second, "`time` between two heartbeats, in whole seconds")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	return o, o.validate()
-}
-
-// validate reports everything that is wrong.
-func (o options) validate() error {
-	soft, _, err := reactor.RaiseDescriptorLimit()
-	if err != nil {
-		return err
-	}
-	most := int(min(soft, 1<<24)) - spareDescriptors
-	between := func(name string, value, least, most int) error {
-		if value < least || value > most {
-			return fmt.Errorf("-%s: %d is not allowed, want %d to %d", name, value, least, most)
-		}
-		return nil
-	}
-	wrong := []error{
-		between("c", o.inFlight, 1, 4096),
-		between("messages", o.messages, 0, 1000),
-		between("size", o.size, 32, 1024),
-		between("rounds", o.rounds, 1, 100),
-	}
+	most, wrong := rig.MostClients()
 	for _, n := range o.counts {
-		wrong = append(wrong, between("n", n, 1, most))
-	}
-	for _, name := range o.only {
-		if !slices.ContainsFunc(servers, func(s server) bool { return s.name == name }) {
-			wrong = append(wrong, fmt.Errorf("-only: there is no server %q", name))
-		}
+		wrong = errors.Join(wrong, rig.Between("n", n, 1, most))
 	}
 	// nchan takes no parts of a second.
 	if o.interval < time.Second || o.interval > time.Minute || o.interval%time.Second != 0 {
-		wrong = append(wrong, fmt.Errorf("-interval: %v is not allowed, want whole seconds, 1s to 1m", o.interval))
+		wrong = errors.Join(wrong, fmt.Errorf("-interval: %v is not allowed, want whole seconds, 1s to 1m", o.interval))
 	}
-	return errors.Join(wrong...)
+	var noServer, noTransport error
+	o.servers, noServer = rig.Choose(*only, servers, func(s server) string { return s.name })
+	o.transports, noTransport = rig.Choose(*how, transports, func(t transport) string { return string(t) })
+	return o, errors.Join(wrong, noServer, noTransport)
 }
 
 // messagesFor keeps a round about as long with many connections.

@@ -1,30 +1,32 @@
 package main
 
 import (
-	"bytes"
 	_ "embed"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
 	"text/template"
 
 	"github.com/pushgate/pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/page"
 )
 
 //go:embed page.tmpl
 var pageText string
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"comma": func(n int) string { return chart.Grouped(float64(n)) },
-	"mib":   func(bytes int64) string { return chart.Grouped(float64(bytes >> 20)) },
+var pageFunctions = template.FuncMap{
+	"metrics": func() []metric { return metrics },
+	"digits":  digits,
 	"title": func(t transport) string {
 		return map[transport]string{websocketTransport: "WebSocket", eventsTransport: "Server-Sent Events"}[t]
 	},
-}).Parse(pageText))
+}
 
-// page is what the template is filled with.
-type page struct {
+// contents are the page's.
+type contents struct {
+	dir      string  // of the results and charts
 	First    *result // its machine, versions and settings stand for all
 	Dates    string
 	Rounds   int
@@ -37,33 +39,27 @@ type page struct {
 // renderPage writes BENCHMARKS.md and its charts from the results that are kept
 // in the folder.
 func renderPage(docs string) error {
-	all, err := keptResults(docs)
+	dir := filepath.Join(docs, "benchmarks")
+	all, err := keptResults(dir)
 	if err != nil {
 		return err
 	}
-	p := page{First: all[0], Dates: dates(all), Results: all, Chart: all[0]}
+	c := &contents{dir: dir, First: all[0], Dates: dates(all), Results: all, Chart: all[0]}
 	for _, r := range all {
-		if r.Connections > p.Chart.Connections {
-			p.Chart = r
+		if r.Connections > c.Chart.Connections {
+			c.Chart = r
 		}
 		for _, s := range r.Servers {
-			p.Rounds = max(p.Rounds, len(s.Rounds))
+			c.Rounds = max(c.Rounds, len(s.Rounds))
 		}
-		p.Failures = append(p.Failures, r.failures()...)
+		c.Failures = append(c.Failures, r.failures()...)
 	}
 	for _, s := range servers {
-		if !slices.ContainsFunc(p.Chart.Servers, func(m measured) bool { return m.Name == s.name }) {
-			p.Missing = append(p.Missing, s.name)
+		if !slices.ContainsFunc(c.Chart.Servers, func(m measured) bool { return m.Name == s.name }) {
+			c.Missing = append(c.Missing, s.name)
 		}
 	}
-	if err := writeCharts(docs, all, p.Chart.Connections); err != nil {
-		return err
-	}
-	var text bytes.Buffer
-	if err := pageTemplate.Execute(&text, p); err != nil {
-		return err
-	}
-	return chart.WritePage(filepath.Join(docs, "BENCHMARKS.md"), text.Bytes())
+	return page.Write(filepath.Join(docs, "BENCHMARKS.md"), pageText, pageFunctions, c)
 }
 
 func dates(all []*result) string {
@@ -77,72 +73,18 @@ func dates(all []*result) string {
 	return first + " to " + last
 }
 
-// Table is the result as a table, a row for each server.
-func (r *result) Table() string {
-	var b strings.Builder
-	b.WriteString("| |")
-	for _, m := range metrics {
-		fmt.Fprintf(&b, " %s, %s |", m.name, m.unit)
-	}
-	b.WriteString(" p99 | max | lost, doubled |\n|---|" + strings.Repeat("---:|", len(metrics)+3) + "\n")
-	for i := range r.Servers {
-		s := &r.Servers[i]
-		fmt.Fprintf(&b, "| %s |", s.Name)
-		for _, m := range metrics {
-			fmt.Fprintf(&b, " %s |", m.cell(r, s))
-		}
-		lasts, lost, doubled := s.lasts(), 0, 0
-		for _, f := range s.Rounds {
-			lost += f.Counts.Lost
-			doubled += f.Counts.Doubled
-		}
-		fmt.Fprintf(&b, " %s | %s | %d, %d |\n", number3(1e3*quantile(lasts, 0.99)), number3(1e3*quantile(lasts, 1)), lost, doubled)
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// Ahead says in what others are better than the gateway.
+// Ahead names the metrics in which others are better than the gateway.
 func (r *result) Ahead() string {
 	var others []string
 	for _, m := range metrics {
 		if best := m.best(r); best != nil && best.Name != servers[0].name {
-			others = append(others, fmt.Sprintf("%s (%s)", m.name, best.Name))
+			others = append(others, fmt.Sprintf("%s (%s)", m.Name, best.Name))
 		}
 	}
 	if len(others) == 0 {
 		return "The gateway is ahead in every column."
 	}
 	return "Others are ahead of the gateway in: " + strings.Join(others, ", ") + "."
-}
-
-// Pings are the heartbeats that came in an interval, by server.
-func (r *result) Pings() string {
-	return r.each(func(f *figures) float64 { return float64(f.Pings) }, func(v float64) string { return chart.Grouped(v) })
-}
-
-// Before is the memory without clients in MiB, by server.
-func (r *result) Before() string {
-	return r.each(func(f *figures) float64 { return float64(f.Before) / (1 << 20) }, number3)
-}
-
-// Redis is the CPU time of redis-server for each message, in us.
-func (r *result) Redis() string {
-	var each []float64
-	for i := range r.Servers {
-		if s := &r.Servers[i]; s.Name == servers[0].name {
-			each = roundsOf(s, func(f *figures) float64 { return 1e6 * f.RedisCPU / float64(len(f.Last)) })
-		}
-	}
-	return number3(median(each))
-}
-
-// each writes the median of a figure for each server.
-func (r *result) each(of func(*figures) float64, text func(float64) string) string {
-	var all []string
-	for i := range r.Servers {
-		all = append(all, r.Servers[i].Name+" "+text(median(roundsOf(&r.Servers[i], of))))
-	}
-	return strings.Join(all, ", ")
 }
 
 // failures say which rounds have not come to their end, and which connections
@@ -161,4 +103,39 @@ func (r *result) failures() []string {
 		}
 	}
 	return all
+}
+
+// Bars draws a metric of all results with as many connections as the largest.
+func (c *contents) Bars(file, title, metricName string) (string, error) {
+	m := metrics[slices.IndexFunc(metrics, func(m metric) bool { return m.Name == metricName })]
+	bars := chart.Bars{File: file, Title: fmt.Sprintf("%s, %s connections", title, chart.Grouped(float64(c.Chart.Connections)))}
+	at := map[string]int{} // server to its bar
+	for _, r := range c.Results {
+		if r.Connections != c.Chart.Connections {
+			continue
+		}
+		series := len(bars.Series)
+		bars.Series = append(bars.Series, string(r.Transport))
+		for i := range r.Servers {
+			s := &r.Servers[i]
+			if _, ok := at[s.Name]; !ok {
+				at[s.Name] = len(bars.Bars)
+				bars.Bars = append(bars.Bars, chart.Bar{Name: s.Name})
+			}
+			b := &bars.Bars[at[s.Name]]
+			for len(b.Values) < series {
+				b.Values = append(b.Values, math.NaN())
+			}
+			b.Values = append(b.Values, rounded(m.values(r, s).Mid()))
+		}
+	}
+	return "benchmarks/" + file, bars.Write(c.dir)
+}
+
+// rounded leaves the digits that a chart has room for.
+func rounded(v float64) float64 {
+	if v < 100 {
+		return math.Round(v*10) / 10
+	}
+	return math.Round(v)
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"net/netip"
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // TestMain runs one of the servers where the test binary is started for that.
@@ -40,7 +42,7 @@ func TestAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log("\n" + log.String())
-	results, err := keptResults(dir)
+	results, err := keptResults(filepath.Join(dir, "benchmarks"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,8 +67,8 @@ func TestAll(t *testing.T) {
 				t.Errorf("%s, %s: %d heartbeats in one interval", r.Transport, s.Name, f.Pings)
 			}
 			for _, m := range metrics {
-				if v := m.of(r, &f); m.name != memoryEach.name && !(v > 0) {
-					t.Errorf("%s, %s: %s is %v", r.Transport, s.Name, m.name, v)
+				if v := m.of(r, &f); m.Name != "memory per connection" && !(v > 0) {
+					t.Errorf("%s, %s: %s is %v", r.Transport, s.Name, m.Name, v)
 				}
 			}
 		}
@@ -90,80 +92,24 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// testAddress is never connected to.
-var testAddress = netip.MustParseAddrPort("127.0.0.1:1")
-
-// TestLossesAreCounted feeds a client what a bad server sends.
-func TestLossesAreCounted(t *testing.T) {
-	for name, test := range map[string]struct {
-		numbers []int
-		want    counts
-	}{
-		"all":     {[]int{0, 1, 2, 3}, counts{}},
-		"none":    {nil, counts{Lost: 4}},
-		"hole":    {[]int{0, 2, 3}, counts{Lost: 1}},
-		"end":     {[]int{0, 1}, counts{Lost: 2}},
-		"doubled": {[]int{0, 1, 1, 2, 3}, counts{Doubled: 1}},
-		"late":    {[]int{0, 2, 1, 3}, counts{Lost: 1, Doubled: 1}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := &running{listen: testAddress, path: "/"}
-			c, err := newClients(r, websocketTransport, 1, 4, 1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			if err := c.Do(func() {
-				for _, k := range test.numbers {
-					if err := c.Text(0, payload(k, 128)); err != nil {
-						t.Error(err)
-					}
-				}
-				if err := c.Text(0, payload(4, 128)); err == nil {
-					t.Error("a message that was never published is taken")
-				}
-			}); err != nil {
-				t.Fatal(err)
-			}
-			got, err := c.result()
-			if err != nil || got != test.want {
-				t.Errorf("%+v, %v, want %+v", got, err, test.want)
-			}
-		})
+// The page is made of the results that are kept in the repository.
+func TestKeptPage(t *testing.T) {
+	docs, kept := t.TempDir(), filepath.Join("..", "..", "docs")
+	if err := os.CopyFS(filepath.Join(docs, "benchmarks"), os.DirFS(filepath.Join(kept, "benchmarks"))); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestNumber(t *testing.T) {
-	for text, want := range map[string]int{
-		string(payload(0, 64)):                        0,
-		string(payload(12345, 64)):                    12345,
-		`{"push":{"channel":"c","pub":{"data":{"n":7`: 7,
-		`{"n":`:  -1,
-		`{"n":x`: -1,
-		`{}`:     -1,
-	} {
-		k, ok := number([]byte(text))
-		if !ok {
-			k = -1
+	if err := run(t.Context(), []string{"render", "-docs", docs}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"BENCHMARKS.md", "benchmarks/memory.svg", "benchmarks/delivery.svg", "benchmarks/connect.svg"} {
+		got, err := os.ReadFile(filepath.Join(docs, name))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if k != want {
-			t.Errorf("%.40s: %d, want %d", text, k, want)
+		want, err := os.ReadFile(filepath.Join(kept, name))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("docs/%s is not made of the kept results (%v); it would be\n%s", name, err, got)
 		}
-	}
-	if n := len(payload(99, 128)); n != 128 {
-		t.Errorf("a payload of 128 bytes has %d", n)
-	}
-}
-
-func TestQuantiles(t *testing.T) {
-	values := []float64{5, 1, 4, 2, 3}
-	for share, want := range map[float64]float64{0.5: 3, 0.99: 5, 1: 5, 0.2: 1, 0: 1} {
-		if got := quantile(values, share); got != want {
-			t.Errorf("quantile %v is %v, want %v", share, got, want)
-		}
-	}
-	if got := median([]float64{4, 1, 2, 3}); got != 2.5 {
-		t.Errorf("the median is %v, want 2.5", got)
 	}
 }
 
@@ -172,7 +118,7 @@ func TestAhead(t *testing.T) {
 	r := &result{Connections: 1}
 	for i, name := range []string{"pushgate", "other"} {
 		r.Servers = append(r.Servers, measured{Name: name, Rounds: []figures{{
-			Connect: 1 + float64(i), ConnectCPU: 1 - float64(i)/2, With: 100, Hold: 1, HoldCPU: 1, DeliverCPU: 1, Deliveries: 1, Last: []float64{1},
+			Connect: 1 + float64(i), ConnectCPU: 1 - float64(i)/2, With: 100, Hold: 1, HoldCPU: 1, DeliverCPU: 1, Deliveries: 1, Last: rig.Values{1},
 		}}})
 	}
 	if got, want := r.Ahead(), "Others are ahead of the gateway in: CPU per connect (other)."; got != want {
@@ -186,14 +132,14 @@ func TestAhead(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	for want, args := range map[string][]string{
-		"-n: 0 is not allowed":                     {"-n", "1000,0"},
-		"-n: 1000000000 is not allowed":            {"-n", "1000000000"},
-		"-size: 1 is not allowed":                  {"-size", "1"},
-		"-rounds: 0 is not allowed":                {"-rounds", "0"},
-		"-interval: 1.5s is not allowed":           {"-interval", "1500ms"},
-		`there is no server "apache"`:              {"-only", "nchan,apache"},
-		`invalid value "smtp" for flag -transport`: {"-transport", "smtp"},
-		`unexpected argument "more"`:               {"more"},
+		"-n: 0 is not allowed":           {"-n", "1000,0"},
+		"-n: 1000000000 is not allowed":  {"-n", "1000000000"},
+		"-size: 1 is not allowed":        {"-size", "1"},
+		"-rounds: 0 is not allowed":      {"-rounds", "0"},
+		"-interval: 1.5s is not allowed": {"-interval", "1500ms"},
+		`there is no "apache"`:           {"-only", "nchan,apache"},
+		`there is no "smtp"`:             {"-transport", "smtp"},
+		`unexpected argument "more"`:     {"more"},
 	} {
 		if _, err := parse(args); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", args, err, want)

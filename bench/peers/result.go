@@ -1,18 +1,18 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
+	"os/exec"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/pushgate/pushgate/bench/page"
 	"github.com/pushgate/pushgate/bench/rig"
 )
 
-// result is all that a run found out about one transport and number of
-// connections.
+// result is a run's with one transport and number of connections.
 type result struct {
 	Date        string            `json:"date"`
 	Machine     rig.Machine       `json:"machine"`
@@ -47,43 +47,15 @@ func (m *measured) line() string {
 		return fmt.Sprintf("%-18s failed: %s", m.Name, f.Failed)
 	}
 	return fmt.Sprintf("%-18s connect %.2f s, %.2f s CPU; %+.1f MiB; %d pings %.3f s CPU; %d delivered %.2f s CPU, last %.1f ms; %d lost, %d doubled, %d broken %s",
-		m.Name, f.Connect, f.ConnectCPU, float64(f.With-f.Before)/(1<<20), f.Pings, f.HoldCPU, f.Deliveries, f.DeliverCPU, median(f.Last)*1e3,
+		m.Name, f.Connect, f.ConnectCPU, float64(f.With-f.Before)/(1<<20), f.Pings, f.HoldCPU, f.Deliveries, f.DeliverCPU, f.Last.Mid()*1e3,
 		f.Counts.Lost, f.Counts.Doubled, f.Counts.Broken, f.Counts.Why)
 }
 
-// keep puts the result beside the charts, so that the page can be made anew.
-func (r *result) keep(docs string) error {
-	dir := filepath.Join(docs, "benchmarks")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.json", r.Transport, r.Connections)), append(text, '\n'), 0o644)
-}
-
 // keptResults returns all of them, WebSocket and few connections first.
-func keptResults(docs string) ([]*result, error) {
-	names, err := filepath.Glob(filepath.Join(docs, "benchmarks", "*.json"))
-	if err != nil {
-		return nil, err
-	}
-	var all []*result
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		r := new(result)
-		if err := json.Unmarshal(text, r); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		all = append(all, r)
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("no result in %s/benchmarks", docs)
+func keptResults(dir string) ([]*result, error) {
+	all, err := page.Kept[result](dir, "*")
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("no result in %s", dir)
 	}
 	slices.SortFunc(all, func(a, b *result) int {
 		if d := slices.Index(transports, a.Transport) - slices.Index(transports, b.Transport); d != 0 {
@@ -91,5 +63,34 @@ func keptResults(docs string) ([]*result, error) {
 		}
 		return a.Connections - b.Connections
 	})
-	return all, nil
+	return all, err
+}
+
+// modules are those whose versions decide.
+var modules = []string{"github.com/centrifugal/centrifuge", "github.com/gobwas/ws", "github.com/gorilla/websocket"}
+
+// versions returns those of all servers that are compared; one that isn't here
+// has none.
+func versions(gateway string) map[string]string {
+	all := map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			for _, path := range modules {
+				if m.Path == path {
+					all[path] = m.Version
+				}
+			}
+		}
+	}
+	for name, command := range map[string][]string{
+		"gateway":            {gateway, "version"},
+		"redis-server":       {"dpkg-query", "-W", "-f", "${Version}", "redis-server"},
+		"nginx":              {"dpkg-query", "-W", "-f", "${Version}", "nginx"},
+		"libnginx-mod-nchan": {"dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"},
+	} {
+		if text, err := exec.Command(command[0], command[1:]...).Output(); err == nil {
+			all[name] = strings.TrimSpace(string(text))
+		}
+	}
+	return all
 }

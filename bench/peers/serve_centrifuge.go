@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/centrifugal/centrifuge"
+
+	"github.com/pushgate/pushgate/bench/client"
 )
 
 // centrifugeName is the server's in the table and on the command line.
@@ -20,10 +22,10 @@ var centrifugeEventsPath = "/?cf_connect=" + url.QueryEscape(connectCommand)
 
 // centrifugeSpeech: a client sends the command, and is subscribed by the
 // server. Pings are empty objects, not WebSocket frames.
-func centrifugeSpeech(t transport) speech {
-	s := speech{joined: `{"id":1,"connect":`, ping: "{}", lines: true}
+func centrifugeSpeech(t transport) client.Speech {
+	s := client.Speech{Joined: `{"id":1,"connect":`, Ping: "{}", Lines: true, Number: numberMark}
 	if t == websocketTransport {
-		s.hello = connectCommand
+		s.Hello = connectCommand
 	}
 	return s
 }

@@ -25,7 +25,7 @@ type goroutines struct {
 	next atomic.Uint32 // part for the next connection
 }
 
-// part is what one goroutine writes to.
+// part is the connections that one goroutine writes to.
 type part struct {
 	messages chan []byte // sent by publish, received by the part's goroutine; never closed
 

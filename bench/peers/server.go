@@ -2,20 +2,28 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"os/exec"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
-// channel is what all clients subscribe to.
+// channel is the one that all clients subscribe to.
 const channel = "bench"
+
+// numberMark stands before a message's number, whatever a server puts around it.
+const numberMark = `{"n":`
 
 // server is one of those that are compared.
 type server struct {
 	name string
-	// absent says what is missing on this machine, "" when it can be started.
+	// absent names the programs that are missing here, "" when it can be started.
 	absent func() string
 	start  func(context.Context, setting) (*running, error)
 }
@@ -31,7 +39,7 @@ var servers = []server{
 
 func present() string { return "" }
 
-// setting is what a server is started for.
+// setting is the load that a server is started for.
 type setting struct {
 	server      string
 	transport   transport
@@ -46,7 +54,7 @@ type running struct {
 	*rig.Process
 	listen  netip.AddrPort
 	path    string
-	speech  speech
+	speech  client.Speech
 	publish func(ctx context.Context, text []byte) error
 	// workers returns the process ids beside the first one; nil: there are
 	// none.
@@ -54,15 +62,6 @@ type running struct {
 	redis   *rig.Process // counted apart; nil where there is none
 	config  string       // command line and files, for the page
 	close   func()
-}
-
-// speech is what the clients have to know of a server's texts. Each text with
-// a number in it is a message, whatever is around it.
-type speech struct {
-	hello  string // sent by the client once it is open
-	joined string // what the text begins with that confirms the subscription; "": the handshake's answer does
-	ping   string // a text that is answered by itself
-	lines  bool   // a text may hold several, one a line
 }
 
 // pids returns all processes of the server.
@@ -76,17 +75,76 @@ func (r *running) pids() ([]int, error) {
 }
 
 // cpu returns the CPU time of all processes of the server.
-func (r *running) cpu() (sum time.Duration, err error) {
+func (r *running) cpu() (sum time.Duration) {
+	pids, _ := r.pids()
+	for _, pid := range pids {
+		used, _ := probe.CPU(pid)
+		sum += used
+	}
+	return sum
+}
+
+// memory returns the memory of all processes of the server, in bytes: each
+// page that several of them have is counted once. Pages of program files are
+// left out; they are as many with clients as without.
+func (r *running) memory() (sum int64, err error) {
 	pids, err := r.pids()
 	if err != nil {
 		return 0, err
 	}
 	for _, pid := range pids {
-		used, err := rig.CPU(pid)
+		sizes, err := probe.Rollup(pid)
 		if err != nil {
 			return 0, err
 		}
-		sum += used
+		sum += int64(sizes["Pss_Anon"] + sizes["Pss_Shmem"])
 	}
 	return sum, nil
+}
+
+func absentRedis() string {
+	if _, err := rig.RedisProgram(); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// startPushgate starts the gateway and a redis-server, which counts as a part
+// of the machine and not of the gateway.
+func startPushgate(ctx context.Context, s setting) (*running, error) {
+	redis, err := rig.StartRedis(ctx, s.dir)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"serve",
+		"--heartbeat.interval", s.interval.String(),
+		"--heartbeat.timeout", s.pongTimeout().String(),
+		"--limits.connections", fmt.Sprint(s.connections),
+		"--log.level", "warn",
+	}
+	g, err := rig.StartGateway(ctx, exec.CommandContext(ctx, s.gateway, append(args, "--redis.url", "redis://"+redis.Addr)...))
+	if err != nil {
+		redis.Close()
+		return nil, err
+	}
+	path := "/v1/ws"
+	if s.transport == eventsTransport {
+		path = "/v1/sse"
+	}
+	return &running{
+		Process: g.Process,
+		redis:   redis.Process,
+		listen:  g.Listen,
+		path:    path + "?channels=" + channel,
+		speech:  client.Speech{Joined: `{"type":"subscribed"`, Number: numberMark},
+		publish: func(ctx context.Context, text []byte) error {
+			return redis.Client.Publish(ctx, rig.RedisPrefix+channel, text).Err()
+		},
+		config: "gateway " + strings.Join(args, " ") + " --redis.url redis://127.0.0.1:6379\n" +
+			`redis-server --save "" --bind 127.0.0.1`,
+		close: func() {
+			g.Kill()
+			redis.Close()
+		},
+	}, nil
 }

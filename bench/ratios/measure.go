@@ -1,18 +1,18 @@
-package main
+package ratios
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
+	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
 )
 
-// figures are what one round found of one server.
+// figures are one server's of one round.
 type figures struct {
 	handshake float64 // us of CPU each
 	delivery  float64 // us of CPU to one client, one message at a time
@@ -29,30 +29,29 @@ type figures struct {
 // as it comes, measured one after the other.
 type round struct{ bare, write, gateway figures }
 
+// lab starts the servers.
+type lab struct {
+	options
+	*rig.Lab
+}
+
 // measure builds both servers and runs the rounds.
 func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
-	dir, err := os.MkdirTemp("", "ratios")
+	programs, err := rig.NewLab(ctx, "cmd/gateway", "bench/bare")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	redis, err := rig.StartRedis(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer redis.Close()
-	if err := rig.Build(ctx, dir, "github.com/pushgate/pushgate/cmd/gateway", "github.com/pushgate/pushgate/bench/bare"); err != nil {
-		return nil, err
-	}
+	defer programs.Close()
+	l := &lab{options: o, Lab: programs}
 	rounds := make([]round, o.rounds)
 	for i := range rounds {
 		r := &rounds[i]
 		steps := []func() error{
-			func() error { return measureBare(ctx, o, dir, &r.bare) },
-			func() error { return measureWrites(ctx, o, dir, redis, &r.write) },
-			func() error { return measureGateway(ctx, o, dir, redis, &r.gateway) },
+			func() error { return l.bare(ctx, &r.bare) },
+			func() error { return l.sends(ctx, "off", &r.write) },
+			func() error { return l.gateway(ctx, &r.gateway) },
 		}
-		if i%2 == 1 { // neither always has what the other left behind
+		if i%2 == 1 { // neither always follows the other
 			slices.Reverse(steps)
 		}
 		for _, step := range steps {
@@ -68,108 +67,90 @@ func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
 
 // target is the server under measurement with its clients.
 type target struct {
+	options
 	*rig.Process
-	clients *clients
-	admin   string // the gateway's URL for the operator
+	clients *client.Clients
+	figures *figures
+	send    func(n int) error // has the server send so many messages to each client
 }
 
-// spent runs work and returns the CPU time that the server used meanwhile, in
-// microseconds.
-func (t target) spent(work func() error) (float64, error) {
-	before, err := t.CPU()
-	if err != nil {
-		return 0, err
-	}
-	if err := work(); err != nil {
-		return 0, err
-	}
-	after, err := t.CPU()
-	return float64(after-before) / 1e3, err
-}
+// lag keeps the clients' loop asleep outside of epoll. Awake, it was woken
+// more often by the bare loop, which leaves a CPU to the clients: that took 0.1
+// off the delivery's ratio.
+const lag = 500 * time.Microsecond
 
-// handshakes connects n clients and sets the handshake's figure.
-func (t target) handshakes(ctx context.Context, n int, f *figures) error {
-	us, err := t.spent(func() error { return t.clients.connect(ctx, n) })
-	f.handshake = us / float64(n)
-	return err
-}
-
-// deliveries sets the delivery's figures. send has the server send so many
-// messages to each client.
-func (t target) deliveries(ctx context.Context, o options, f *figures, send func(n int) error) error {
-	want := 0
-	deliver := func(n int) (time.Duration, error) {
-		want += n * o.connections
-		start := time.Now()
-		if err := send(n); err != nil {
-			return 0, err
-		}
-		// The condition runs on the loop, after want was set for good.
-		at, err := t.clients.Wait(ctx, fmt.Sprintf("%d messages", want), func() bool { return t.clients.messages >= want })
-		return at.Sub(start), err
-	}
-	var waits []float64
-	us, err := t.spent(func() error {
-		for range o.messages {
-			took, err := deliver(1)
-			if err != nil {
-				return err
-			}
-			waits = append(waits, float64(took)/1e6)
-		}
-		return nil
+// with runs fn with clients of a server.
+func (l *lab) with(p *rig.Process, remote netip.AddrPort, speech client.Speech, f *figures, fn func(*target) error) error {
+	c, err := client.New(client.Options{
+		Remote: remote, Clients: l.most(), InFlight: l.inFlight, Request: client.Same(client.WebSocketRequest(path, remote)),
+		Lag: lag, Messages: 2 * l.messages, Strict: true, Speech: speech,
 	})
-	if err != nil {
-		return err
-	}
-	each := float64(o.messages * o.connections)
-	f.delivery, f.last = us/each, median(waits)
-	us, err = t.spent(func() error {
-		_, err := deliver(o.messages)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	f.fullRate = us / each
-	f.delivered = want
-	return t.clients.checkMessages(2 * o.messages)
-}
-
-// growth sets the figure of memory per connection.
-func (t target) growth(ctx context.Context, o options, f *figures) error {
-	var rss [2]float64
-	for i, n := range []int{o.low, o.high} {
-		if err := t.clients.connect(ctx, n); err != nil {
-			return err
-		}
-		// The median over a second: the collector and the runtime's return of
-		// pages are still at work.
-		var samples []float64
-		for range 10 {
-			if err := rig.Pause(ctx, 100*time.Millisecond); err != nil {
-				return err
-			}
-			bytes, err := t.RSS()
-			if err != nil {
-				return err
-			}
-			samples = append(samples, float64(bytes))
-		}
-		rss[i] = median(samples)
-	}
-	f.growth = (rss[1] - rss[0]) / float64(o.high-o.low)
-	return nil
-}
-
-// with runs fn with clients of the server and takes both down after it.
-func with(p *rig.Process, c *clients, err error, fn func(target) error) error {
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if err := errors.Join(fn(target{Process: p, clients: c}), p.CheckCPU()); err != nil {
-		return fmt.Errorf("%s: %w; its log: %s", p.Name, err, p.Log())
+	t := &target{options: l.options, Process: p, clients: c, figures: f}
+	if err := fn(t); err != nil {
+		return fmt.Errorf("%s: %w; its log:\n%s", p.Name, err, p.Log())
 	}
+	return nil
+}
+
+// micros is the server's CPU time since begin, in microseconds.
+func (t *target) micros(begin time.Duration) float64 { return float64(t.CPU()-begin) / 1e3 }
+
+// handshakes connects the clients and sets the handshake's figure.
+func (t *target) handshakes(ctx context.Context) error {
+	begin := t.CPU()
+	err := t.clients.Connect(ctx, t.connections)
+	t.figures.handshake = t.micros(begin) / float64(t.connections)
+	return err
+}
+
+// deliveries sets the delivery's figures.
+func (t *target) deliveries(ctx context.Context) error {
+	f, c, want := t.figures, t.clients, 0
+	deliver := func(n int) (time.Duration, error) {
+		want += n * t.connections
+		start := time.Now()
+		if err := t.send(n); err != nil {
+			return 0, err
+		}
+		// The condition runs on the loop, after want was set for good.
+		at, err := c.Wait(ctx, fmt.Sprintf("%d messages", want), func() bool { return c.Received >= want })
+		return at.Sub(start), err
+	}
+	each := float64(t.messages * t.connections)
+	var waits rig.Values
+	begin := t.CPU()
+	for range t.messages {
+		took, err := deliver(1)
+		if err != nil {
+			return err
+		}
+		waits = append(waits, float64(took)/1e6)
+	}
+	f.delivery, f.last = t.micros(begin)/each, waits.Mid()
+	begin = t.CPU()
+	_, err := deliver(t.messages)
+	f.fullRate, f.delivered = t.micros(begin)/each, want
+	return err
+}
+
+// growth sets the figure of memory per connection.
+func (t *target) growth(ctx context.Context) error {
+	var rss [2]float64
+	for i, n := range []int{t.low, t.high} {
+		if err := t.clients.Connect(ctx, n); err != nil {
+			return err
+		}
+		// The collector and the runtime's return of pages are still at work.
+		samples, err := rig.Sample(ctx, 10, t.RSS)
+		if err != nil {
+			return err
+		}
+		rss[i] = samples.Mid()
+	}
+	t.figures.growth = (rss[1] - rss[0]) / float64(t.high-t.low)
 	return nil
 }

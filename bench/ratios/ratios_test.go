@@ -1,4 +1,4 @@
-package main
+package ratios
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 )
@@ -22,11 +21,8 @@ func TestMeasure(t *testing.T) {
 		n        = 1000
 		messages = 5
 	)
-	o := options{
-		connections: n, inFlight: 20, messages: messages, size: 128, rounds: 1,
-		low: 100, high: 1100, interval: time.Second, cycles: 2, loops: 2,
-	}
-	if err := o.validate(); err != nil {
+	o, err := parse(strings.Fields("-n 1000 -c 20 -messages 5 -rounds 1 -low 100 -high 1100 -interval 1s -cycles 2 -loops 2"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	rounds, err := measure(t.Context(), o, io.Discard)
@@ -108,7 +104,7 @@ func TestRefusals(t *testing.T) {
 		"all at once": {[]string{"-rounds", "0", "-cycles", "0"}, "-cycles"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := run(context.Background(), test.args, io.Discard)
+			err := Run(context.Background(), test.args, io.Discard)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

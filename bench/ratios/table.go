@@ -1,13 +1,12 @@
-package main
+package ratios
 
 import (
 	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"slices"
-	"strings"
 	"text/tabwriter"
+
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // line is one line of the table.
@@ -54,7 +53,7 @@ func printTable(out io.Writer, rounds []round) (over []string) {
 			fmt.Fprintf(w, "%s\t\t\t\tnot available here\t\t\t\t\n", l.name)
 			continue
 		}
-		var bare, gateway, ratios []float64
+		var bare, gateway, ratios rig.Values
 		for i := range rounds {
 			from := &rounds[i].gateway
 			if l.write {
@@ -63,13 +62,13 @@ func printTable(out io.Writer, rounds []round) (over []string) {
 			b, g := l.bare(&rounds[i].bare), l.gateway(from)
 			bare, gateway, ratios = append(bare, b), append(gateway, g), append(ratios, g/b)
 		}
-		ratio := fmt.Sprintf("%.2f\t[%.2f..%.2f]", median(ratios), slices.Min(ratios), slices.Max(ratios))
-		value, budget, verdict := median(ratios), fmt.Sprintf("%.2f x", l.budget), "ok"
+		ratio := fmt.Sprintf("%.2f\t[%.2f..%.2f]", ratios.Mid(), slices.Min(ratios), slices.Max(ratios))
+		value, budget, verdict := ratios.Mid(), fmt.Sprintf("%.2f x", l.budget), "ok"
 		if l.absolute {
 			// A ratio to nearly nothing says nothing: the range is the
 			// gateway's own.
 			ratio = fmt.Sprintf("\t[%.0f..%.0f]", slices.Min(gateway), slices.Max(gateway))
-			value, budget = median(gateway), fmt.Sprintf("%.0f %s", l.budget, l.unit)
+			value, budget = gateway.Mid(), fmt.Sprintf("%.0f %s", l.budget, l.unit)
 		}
 		switch {
 		case l.budget == 0:
@@ -78,29 +77,18 @@ func printTable(out io.Writer, rounds []round) (over []string) {
 			verdict = "over"
 			over = append(over, l.name)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.2f\t%.2f\t%s\t%s\t%s\t\n", l.name, l.unit, median(bare), median(gateway), ratio, budget, verdict)
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%.2f\t%s\t%s\t%s\t\n", l.name, l.unit, bare.Mid(), gateway.Mid(), ratio, budget, verdict)
 	}
 	w.Flush()
 	return over
 }
 
-// printMachine prints what the figures depend on.
+// printMachine prints the conditions that the figures depend on.
 func printMachine(out io.Writer, o options) {
-	kernel, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		kernel = []byte("of unknown release")
-	}
-	loops := "one per CPU"
+	m, loops := rig.ThisMachine(), "one per CPU"
 	if o.loops > 0 {
 		loops = fmt.Sprint(o.loops)
 	}
-	fmt.Fprintf(out, "%d CPUs, Linux %s, %s; event loops of the gateway: %s\n", runtime.NumCPU(), strings.TrimSpace(string(kernel)), runtime.Version(), loops)
+	fmt.Fprintf(out, "%d CPUs, Linux %s, %s; event loops of the gateway: %s\n", m.CPUs, m.Kernel, m.Go, loops)
 	fmt.Fprintf(out, "%d connections, %d messages of %d B, %d handshakes at a time, %d rounds\n", o.connections, o.messages, o.size, o.inFlight, o.rounds)
-}
-
-// median returns the middle one, or the mean of the middle two.
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }

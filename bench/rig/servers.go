@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,26 +11,98 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
-// Redis is a redis-server of its own that keeps nothing on disk.
+// Lab is a folder of its own with programs and their files, and perhaps a
+// redis-server.
+type Lab struct {
+	Dir   string
+	Redis *Redis // nil: none
+}
+
+// Build builds programs of this repository, static.
+func Build(ctx context.Context, packages ...string) (*Lab, error) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return nil, err
+	}
+	if len(packages) == 0 {
+		return &Lab{Dir: dir}, nil
+	}
+	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	for _, p := range packages {
+		args = append(args, "github.com/pushgate/pushgate/"+p)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		os.RemoveAll(dir)
+		return nil, fmt.Errorf("go build: %w\n%s", err, output)
+	}
+	return &Lab{Dir: dir}, nil
+}
+
+// NewLab is Build with a Redis.
+func NewLab(ctx context.Context, packages ...string) (*Lab, error) {
+	l, err := Build(ctx, packages...)
+	if err != nil {
+		return nil, err
+	}
+	if l.Redis, err = StartRedis(ctx, l.Dir); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Close ends Redis and removes the folder.
+func (l *Lab) Close() {
+	if l.Redis != nil {
+		l.Redis.Close()
+	}
+	os.RemoveAll(l.Dir)
+}
+
+// Gateway starts the gateway that was built, beside the lab's Redis.
+func (l *Lab) Gateway(ctx context.Context, args ...string) (*Gateway, error) {
+	return StartGateway(ctx, l.Command("gateway", append([]string{"serve", "--redis.url", l.Redis.URL(), "--log.level", "warn"}, args...)...))
+}
+
+// Command is one of the programs that were built.
+func (l *Lab) Command(name string, args ...string) *exec.Cmd {
+	return exec.Command(filepath.Join(l.Dir, name), args...)
+}
+
+// RedisPrefix is the gateway's default for the names of its channels in Redis.
+const RedisPrefix = "push:"
+
+// Redis is a redis-server.
 type Redis struct {
 	*Process
 	Addr   string
 	Client *redis.Client
 }
 
-// StartRedis starts a redis-server in dir and waits until it answers.
-func StartRedis(ctx context.Context, dir string) (*Redis, error) {
+// RedisProgram finds redis-server.
+func RedisProgram() (string, error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		return nil, errors.New("redis-server is not in PATH: install the Debian package redis-server")
+		err = errors.New("redis-server is not in PATH: install the Debian package redis-server")
+	}
+	return program, err
+}
+
+// StartRedis starts a redis-server in dir and waits until it answers.
+func StartRedis(ctx context.Context, dir string) (*Redis, error) {
+	program, err := RedisProgram()
+	if err != nil {
+		return nil, err
 	}
 	addr, err := loopback.Reserve()
 	if err != nil {
@@ -41,17 +112,22 @@ func StartRedis(ctx context.Context, dir string) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := Launch("redis-server", exec.CommandContext(ctx, program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir))
+	p, err := Launch("redis-server", exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir))
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{Process: p, Addr: addr, Client: redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true})}
-	if err := p.Until(ctx, "redis-server does not answer", func() error { return r.Client.Ping(ctx).Err() }); err != nil {
+	// It tries once, or a message might come twice, and is patient.
+	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ReadTimeout: 3 * time.Minute, Protocol: 2, DisableIdentity: true})
+	r := &Redis{Process: p, Addr: addr, Client: client}
+	if err := p.Ready(ctx, "it does not answer", func(ctx context.Context) error { return r.Client.Ping(ctx).Err() }); err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
+
+// URL is the server's for a gateway.
+func (r *Redis) URL() string { return "redis://" + r.Addr }
 
 // Close ends the server.
 func (r *Redis) Close() {
@@ -59,15 +135,15 @@ func (r *Redis) Close() {
 	r.Kill()
 }
 
-// Gateway is the running gateway.
+// Gateway is a running gateway.
 type Gateway struct {
 	*Process
 	Listen netip.AddrPort
 	Admin  string // its URL
 }
 
-// StartGateway starts the gateway that cmd says, on free addresses, and waits
-// until it is ready.
+// StartGateway starts a gateway by a command that lacks only its addresses, and
+// waits until it is ready.
 func StartGateway(ctx context.Context, cmd *exec.Cmd) (*Gateway, error) {
 	listen, err := loopback.Reserve()
 	if err != nil {
@@ -82,10 +158,11 @@ func StartGateway(ctx context.Context, cmd *exec.Cmd) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{Process: p, Admin: "http://" + admin}
-	if g.Listen, err = netip.ParseAddrPort(listen); err == nil {
-		err = p.Until(ctx, "the gateway is not ready", func() error { return Get(ctx, g.Admin+"/readyz") })
-	}
+	g := &Gateway{Process: p, Listen: netip.MustParseAddrPort(listen), Admin: "http://" + admin}
+	err = p.Ready(ctx, "it is not ready", func(ctx context.Context) error {
+		_, err := Get(ctx, g.Admin+"/readyz")
+		return err
+	})
 	if err != nil {
 		p.Kill()
 		return nil, err
@@ -93,52 +170,34 @@ func StartGateway(ctx context.Context, cmd *exec.Cmd) (*Gateway, error) {
 	return g, nil
 }
 
-// Get returns an error unless the URL answers 200. Its connection is not kept.
-func Get(ctx context.Context, url string) error {
+// Metrics reads the gateway's metrics. It is tried for a while: the gateway
+// refuses to answer when one of its loops takes longer than a second to.
+func (g *Gateway) Metrics(ctx context.Context) (m probe.Metrics, err error) {
+	err = g.Ready(ctx, "read the metrics", func(ctx context.Context) (err error) {
+		m, err = probe.Scrape(ctx, once, g.Admin+"/metrics")
+		return err
+	})
+	return m, err
+}
+
+// once keeps no connection: it would be one more goroutine and descriptor at
+// either end.
+var once = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// Get returns the body of a URL, and an error unless its status is 200.
+func Get(ctx context.Context, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
+	response, err := once.Do(request)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		return fmt.Errorf("%s: %s", response.Status, text)
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %.1000s", url, response.Status, text)
 	}
-	return nil
-}
-
-// Metric returns the value of a series of the gateway's metrics, 0 where there
-// is none.
-func Metric(ctx context.Context, admin, series string) (value float64, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), series+" "); ok {
-			return strconv.ParseFloat(rest, 64)
-		}
-	}
-	return 0, nil
-}
-
-// Build builds the packages' programs into dir, static.
-func Build(ctx context.Context, dir string, packages ...string) error {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", dir + string(filepath.Separator)}, packages...)...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, output)
-	}
-	return nil
+	return string(text), err
 }

@@ -1,4 +1,4 @@
-package main
+package walls
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func showBuffers(_ []string, out io.Writer) error {
 		}
 		t.row(size(c.send), size(c.receive), fmt.Sprintf("%d KiB", taken>>10), fmt.Sprintf("%d KiB", held>>10), fmt.Sprintf("%.1f GB", float64(held)*10_000/1e9))
 	}
-	return t.flush()
+	return t.Flush()
 }
 
 // size names a buffer size; 0 is the kernel's own choice.
@@ -39,22 +39,13 @@ func size(n int) string {
 // pair returns both ends of a connection, with SO_SNDBUF at the server's and
 // SO_RCVBUF at the client's; 0 leaves them alone.
 func pair(send, receive int) (server, client net.Conn, err error) {
-	option := func(name, value int) func(_, _ string, c syscall.RawConn) error {
-		return func(_, _ string, c syscall.RawConn) (err error) {
-			if value == 0 {
-				return nil
-			}
-			c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, name, value) })
-			return err
-		}
-	}
-	listen := net.ListenConfig{Control: option(syscall.SO_SNDBUF, send)}
+	listen := net.ListenConfig{Control: socketOption(syscall.SOL_SOCKET, syscall.SO_SNDBUF, send)}
 	l, err := listen.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, err
 	}
 	defer l.Close()
-	dial := net.Dialer{Control: option(syscall.SO_RCVBUF, receive)}
+	dial := net.Dialer{Control: socketOption(syscall.SOL_SOCKET, syscall.SO_RCVBUF, receive)}
 	if client, err = dial.Dial("tcp", l.Addr().String()); err != nil {
 		return nil, nil, err
 	}
@@ -66,7 +57,7 @@ func pair(send, receive int) (server, client net.Conn, err error) {
 }
 
 // fill returns how much can be written to a client that reads nothing, and the
-// kernel's memory for what of it waits in the server's socket.
+// kernel's memory for the part of it that waits in the server's socket.
 func fill(send, receive int) (taken int64, held int, err error) {
 	server, client, err := pair(send, receive)
 	if err != nil {

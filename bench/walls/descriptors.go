@@ -1,7 +1,9 @@
-package main
+package walls
 
 import (
 	"bufio"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -10,8 +12,20 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pushgate/pushgate/bench/rig"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
+
+// warned returns a gateway's last warning that says how it is cured.
+func warned(log string) (warning string) {
+	for line := range strings.Lines(log) {
+		var r struct{ Level, Msg, Fix string }
+		if json.Unmarshal([]byte(line), &r) == nil && r.Level == "WARN" && r.Fix != "" {
+			warning = r.Msg + "; fix: " + r.Fix
+		}
+	}
+	return warning
+}
 
 // showDescriptors connects more WebSocket clients than a gateway may have open
 // files, and then gives it more files.
@@ -19,15 +33,20 @@ func showDescriptors(out io.Writer) error {
 	if _, _, err := reactor.RaiseDescriptorLimit(); err != nil {
 		return err
 	}
+	l, err := rig.Build(context.Background(), "cmd/gateway")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
 	const clients = 1500
 	t := newTable(out, "ulimit -n", "clients", "upgraded", "503", "other", "still served")
 	warning := ""
 	for _, files := range []int{1024, 4096} {
-		g, err := startGateway(files)
+		g, err := startGateway(l, files)
 		if err != nil {
 			return err
 		}
-		open, refused, other := connectAll(g.public, clients)
+		open, refused, other := connectAll(g.Listen.String(), clients)
 		alive := 0
 		for _, c := range open {
 			if c.answersPing() {
@@ -35,30 +54,30 @@ func showDescriptors(out io.Writer) error {
 			}
 			c.Close()
 		}
-		if w := g.warned(); files == 1024 {
-			warning = w
+		g.Kill()
+		if files == 1024 {
+			warning = warned(g.Log())
 		}
-		g.stop()
 		t.row(files, clients, len(open), refused, other, alive)
 	}
-	if err := t.flush(); err != nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nthe log at 1024: %s\n", warning)
-	return nil
+	_, err = fmt.Fprintf(out, "\nthe log at 1024: %s\n", warning)
+	return err
 }
 
 const upgradeRequest = "GET /v1/ws HTTP/1.1\r\nHost: walls\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
-// client is a WebSocket.
-type client struct {
+// webSocket is a client.
+type webSocket struct {
 	net.Conn
 	in *bufio.Reader
 }
 
 // connectAll connects clients, some at a time, and counts how they fared.
-func connectAll(addr string, n int) (open []client, refused, other int) {
+func connectAll(addr string, n int) (open []webSocket, refused, other int) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	turns := make(chan struct{}, 50) // one for each that is under way
@@ -70,9 +89,9 @@ func connectAll(addr string, n int) (open []client, refused, other int) {
 			mu.Lock()
 			defer mu.Unlock()
 			switch status {
-			case 101:
+			case http.StatusSwitchingProtocols:
 				open = append(open, c)
-			case 503:
+			case http.StatusServiceUnavailable:
 				refused++
 			default:
 				other++
@@ -83,40 +102,38 @@ func connectAll(addr string, n int) (open []client, refused, other int) {
 	return open, refused, other
 }
 
-// connect returns a WebSocket, or the status that it was refused with; 0 is no
-// answer at all.
-func connect(addr string) (client, int) {
+// connect returns a WebSocket and the response's status, 0 where there is none.
+func connect(addr string) (webSocket, int) {
 	conn, err := net.DialTimeout("tcp", addr, 20*time.Second)
 	if err != nil {
-		return client{}, 0
+		return webSocket{}, 0
 	}
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
-	c := client{conn, bufio.NewReader(conn)}
-	// Who is turned away may be so before it has asked; the answer is there.
-	_, _ = io.WriteString(c, upgradeRequest)
+	c := webSocket{conn, bufio.NewReader(conn)}
+	// A client may be rejected before it has asked; the response is there.
+	io.WriteString(c, upgradeRequest)
 	r, err := http.ReadResponse(c.in, nil)
-	if err != nil || r.StatusCode != 101 {
+	if err != nil {
 		conn.Close()
-		if err != nil {
-			return client{}, 0
-		}
-		return client{}, r.StatusCode
+		return webSocket{}, 0
 	}
-	return c, 101
+	if r.StatusCode != http.StatusSwitchingProtocols {
+		conn.Close()
+	}
+	return c, r.StatusCode
 }
 
 // answersPing reports whether a client is still served.
-func (c client) answersPing() bool {
+func (c webSocket) answersPing() bool {
 	if _, err := io.WriteString(c, "\x81\x8f\x00\x00\x00\x00{\"type\":\"ping\"}"); err != nil {
 		return false
 	}
-	var got strings.Builder
-	for !strings.Contains(got.String(), `{"type":"pong"}`) {
-		b, err := c.in.ReadByte()
-		if err != nil {
+	for {
+		switch text, err := c.in.ReadString('}'); {
+		case err != nil:
 			return false
+		case strings.HasSuffix(text, `{"type":"pong"}`):
+			return true
 		}
-		got.WriteByte(b)
 	}
-	return true
 }

@@ -1,4 +1,4 @@
-package main
+package walls
 
 import (
 	"bufio"
@@ -10,17 +10,17 @@ import (
 	"regexp"
 	"runtime"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
-// showGoroutines compares what a connection that waits costs as a goroutine
-// with what it costs as a slot of the gateway's slab. Sockets come on top of
-// both.
+// showGoroutines compares the cost of a connection that waits as a goroutine
+// with its cost as a slot of the gateway's slab. Sockets come on top of both.
 func showGoroutines(out io.Writer) error {
 	t := newTable(out, "a connection is", "connections", "bytes each", "in all", "one collection")
 	for _, c := range []struct {
-		what, name string
+		kind, name string
 		counts     []int
 	}{
 		{"parked", "a parked goroutine", []int{10_000, 100_000, 1_000_000}},
@@ -29,7 +29,7 @@ func showGoroutines(out io.Writer) error {
 	} {
 		for _, n := range c.counts {
 			var said bytes.Buffer
-			if err := partCommand(fmt.Sprintf("goroutines %s %d", c.what, n), &said).Run(); err != nil {
+			if err := partCommand(fmt.Sprintf("goroutines %s %d", c.kind, n), &said).Run(); err != nil {
 				return err
 			}
 			var grown int64
@@ -46,7 +46,7 @@ func showGoroutines(out io.Writer) error {
 	}
 	const n = 1_000_000
 	t.row("a slot of the gateway", n, fmt.Sprintf("%.1f", each), fmt.Sprintf("%d MB", int(each*n/1e6)), fmt.Sprintf("%.1f ms", gc))
-	return t.flush()
+	return t.Flush()
 }
 
 // parkGoroutines prints the growth of the resident memory by n goroutines, and
@@ -56,7 +56,7 @@ func parkGoroutines(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	before, err := residentBytes()
+	before, err := probe.Process(os.Getpid())
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func parkGoroutines(args []string, out io.Writer) error {
 			continue
 		}
 		go func() {
-			// What a loop on a net.Conn usually has, used once.
+			// The usual buffers of a loop on a net.Conn, used once.
 			in, out := bufio.NewReaderSize(zeros{}, buffered), bufio.NewWriterSize(io.Discard, buffered)
 			in.Peek(buffered)
 			for range buffered - 1 {
@@ -89,12 +89,12 @@ func parkGoroutines(args []string, out io.Writer) error {
 	begin := time.Now()
 	runtime.GC()
 	gc := time.Since(begin)
-	after, err := residentBytes()
+	after, err := probe.Process(os.Getpid())
 	if err != nil {
 		return err
 	}
 	close(leave)
-	_, err = fmt.Fprintln(out, after-before, float64(gc.Microseconds())/1000)
+	_, err = fmt.Fprintln(out, int64(after.Anon-before.Anon), float64(gc.Microseconds())/1000)
 	return err
 }
 
@@ -107,21 +107,6 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
-}
-
-// residentBytes returns the anonymous memory of this process.
-func residentBytes() (int64, error) {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
-			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kb << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no RssAnon in /proc/self/status")
 }
 
 var slabLine = regexp.MustCompile(`BenchmarkSlab\S*\s.*?([\d.]+) B/entry\s+([\d.]+) gc-ms`)
@@ -137,10 +122,6 @@ func slabCost() (each, gc float64, err error) {
 	if m == nil {
 		return 0, 0, fmt.Errorf("no figures in %s", out)
 	}
-	each, err = strconv.ParseFloat(string(m[1]), 64)
-	if err != nil {
-		return 0, 0, err
-	}
-	gc, err = strconv.ParseFloat(string(m[2]), 64)
+	_, err = fmt.Sscan(string(m[1])+" "+string(m[2]), &each, &gc)
 	return each, gc, err
 }

@@ -1,4 +1,4 @@
-package main
+package walls
 
 import (
 	"context"
@@ -21,14 +21,14 @@ func showPorts(_ []string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "net.ipv4.ip_local_port_range = %d %d: %d ports\n\n", first, last, last-first+1)
-	var servers []*sink
-	for _, addr := range []string{"127.0.0.1:9001", "127.0.0.1:9002"} { // outside the range
-		s, err := newSink(addr)
+	// Nobody accepts: the listen queues have room for all.
+	servers := []string{"127.0.0.1:9001", "127.0.0.1:9002"} // outside the range
+	for _, addr := range servers {
+		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			return err
 		}
-		defer s.close()
-		servers = append(servers, s)
+		defer l.Close()
 	}
 	addresses := func(n int) []netip.Addr {
 		var out []netip.Addr
@@ -54,12 +54,12 @@ func showPorts(_ []string, out io.Writer) error {
 		errors.As(err, &errno)
 		t.row(c.sources, c.targets, how, n, errno.Error())
 	}
-	return t.flush()
+	return t.Flush()
 }
 
 // exhaust opens connections until no source has a port for any target, and
 // closes them.
-func exhaust(sources []netip.Addr, targets []*sink, late bool) (n int, err error) {
+func exhaust(sources []netip.Addr, targets []string, late bool) (n int, err error) {
 	var open []net.Conn
 	defer func() {
 		for _, c := range open {
@@ -68,12 +68,22 @@ func exhaust(sources []netip.Addr, targets []*sink, late bool) (n int, err error
 			c.Close()
 		}
 	}()
+	// IP_BIND_ADDRESS_NO_PORT leaves the choice of the port to connect, where the
+	// target is known: a port is then free again for each target.
+	const ipBindAddressNoPort = 24
+	var value int
+	if late {
+		value = 1
+	}
 	for _, source := range sources {
-		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0)), Control: bindWithoutPort(late)}
+		d := net.Dialer{
+			LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0)),
+			Control:   socketOption(syscall.IPPROTO_IP, ipBindAddressNoPort, value),
+		}
 		for _, target := range targets {
 			for {
 				var c net.Conn
-				if c, err = d.DialContext(context.Background(), "tcp", target.addr); err != nil {
+				if c, err = d.DialContext(context.Background(), "tcp", target); err != nil {
 					break
 				}
 				open = append(open, c)
@@ -84,58 +94,4 @@ func exhaust(sources []netip.Addr, targets []*sink, late bool) (n int, err error
 		}
 	}
 	return len(open), err
-}
-
-// bindWithoutPort sets IP_BIND_ADDRESS_NO_PORT, which leaves the choice of the
-// port to connect, where the target is known: a port is then free again for
-// each target.
-func bindWithoutPort(on bool) func(_, _ string, c syscall.RawConn) error {
-	const ipBindAddressNoPort = 24
-	return func(_, _ string, c syscall.RawConn) (err error) {
-		if !on {
-			return nil
-		}
-		c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipBindAddressNoPort, 1) })
-		return err
-	}
-}
-
-// sink accepts connections and holds them.
-type sink struct {
-	addr string
-	l    net.Listener
-	done chan struct{} // closed when accept ends
-}
-
-// newSink listens; close ends its goroutine.
-func newSink(addr string) (*sink, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	s := &sink{l.Addr().String(), l, make(chan struct{})}
-	go s.accept()
-	return s, nil
-}
-
-func (s *sink) accept() {
-	defer close(s.done)
-	var held []net.Conn
-	defer func() {
-		for _, c := range held {
-			c.Close()
-		}
-	}()
-	for {
-		c, err := s.l.Accept()
-		if err != nil {
-			return
-		}
-		held = append(held, c)
-	}
-}
-
-func (s *sink) close() {
-	s.l.Close()
-	<-s.done
 }

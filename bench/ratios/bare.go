@@ -1,0 +1,136 @@
+package ratios
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"time"
+
+	"github.com/pushgate/pushgate/bench/client"
+	"github.com/pushgate/pushgate/bench/rig"
+)
+
+// barePings is how often the bare loop pings every client.
+const barePings = 10
+
+// bare is the running bare loop.
+type bare struct {
+	*rig.Process
+	listen    netip.AddrPort
+	control   net.Conn
+	responses *bufio.Reader
+}
+
+// bare measures the bare loop.
+func (l *lab) bare(ctx context.Context, f *figures) error {
+	err := l.withBare(ctx, f, func(b *bare, t *target) error {
+		if err := t.handshakes(ctx); err != nil {
+			return err
+		}
+		t.send = func(n int) error {
+			_, err := b.command(fmt.Sprintf("send %d %d", n, l.size))
+			return err
+		}
+		if err := t.deliveries(ctx); err != nil {
+			return err
+		}
+		return b.pings(ctx, t)
+	})
+	if err != nil {
+		return err
+	}
+	return l.withBare(ctx, f, func(_ *bare, t *target) error { return t.growth(ctx) })
+}
+
+func (l *lab) withBare(ctx context.Context, f *figures, fn func(*bare, *target) error) error {
+	b, err := startBare(l.Command("bare"))
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	return l.with(b.Process, b.listen, client.Speech{}, f, func(t *target) error { return fn(b, t) })
+}
+
+func startBare(cmd *exec.Cmd) (*bare, error) {
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p, err := rig.Launch("bare", cmd)
+	if err != nil {
+		return nil, err
+	}
+	b := &bare{Process: p}
+	var listen, control string
+	if _, err = fmt.Fscanf(stdout, "listen %s control %s\n", &listen, &control); err == nil {
+		if b.listen, err = netip.ParseAddrPort(listen); err == nil {
+			b.control, err = net.DialTimeout("tcp", control, client.Patience)
+		}
+	}
+	if err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("start bare: %w; its log:\n%s", err, p.Log())
+	}
+	b.responses = bufio.NewReader(b.control)
+	return b, nil
+}
+
+func (b *bare) close() {
+	b.control.Close()
+	b.Kill()
+}
+
+// command runs one command of the control connection and returns the pongs so
+// far. A write that was refused or a client that left spoils the measurement.
+func (b *bare) command(line string) (pongs int, err error) {
+	var s struct {
+		Error                  string
+		Pongs, Refused, Closed int
+	}
+	b.control.SetDeadline(time.Now().Add(client.Patience))
+	if _, err := fmt.Fprintln(b.control, line); err != nil {
+		return 0, fmt.Errorf("bare: %s: %w", line, err)
+	}
+	response, err := b.responses.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(response, &s)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("bare: %s: %w; its log:\n%s", line, err, b.Log())
+	}
+	if s.Error != "" || s.Refused+s.Closed > 0 {
+		return 0, fmt.Errorf("bare: %s: answered %s", line, response)
+	}
+	return s.Pongs, nil
+}
+
+// pings sets the ping's figure: all clients are pinged at once, and the next
+// time once all pongs are in.
+func (b *bare) pings(ctx context.Context, t *target) error {
+	begin := t.CPU()
+	for i := range barePings {
+		want := (i + 1) * t.connections
+		if _, err := b.command("ping"); err != nil {
+			return err
+		}
+		if _, err := t.clients.Wait(ctx, "pings", func() bool { return t.clients.Pings == want }); err != nil {
+			return err
+		}
+		err := b.Ready(ctx, "pongs are missing", func(context.Context) error {
+			pongs, err := b.command("stats")
+			if err == nil && pongs != want {
+				err = fmt.Errorf("%d of %d", pongs, want)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	t.figures.ping = t.micros(begin) / float64(barePings*t.connections)
+	return nil
+}
