@@ -25,7 +25,7 @@ var directions = map[string][]string{
 	"web":                {},
 	"internal/reactor":   {},
 	"internal/wsframe":   {},
-	"internal/preflight": {},
+	"internal/preflight": {"internal/units"},
 	"internal/sink":      {},
 	"internal/address":   {},
 	"internal/house":     {},

@@ -2,17 +2,70 @@ package preflight
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
+	"text/tabwriter"
 )
 
-// Reference is what the files in the repository are made for: a million
-// connections on the server, and on a client box the source addresses that so
-// many take.
-func Reference(side Side) Target {
-	return Target{Connections: 1_000_000, Side: side, SourceAddresses: 20}
+// WriteText writes the report for people: a table, then the commands to run,
+// in the order in which they have to be run.
+func (r Report) WriteText(w io.Writer) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%d connections, %s\n\n", r.Target.Connections, sideText[r.Target.Side])
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "\tKNOB\tSIDE\tVALUE\tNEEDED\tWHY")
+	for _, f := range r.Findings {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Verdict, f.Name, f.Side, cmp.Or(f.Value, "-"), cmp.Or(f.Needed, "-"), f.Why)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	fixes := r.Fixes()
+	if len(fixes) == 0 {
+		fmt.Fprintf(&b, "\nNothing to fix.\n")
+	} else {
+		fmt.Fprintf(&b, "\n%d of %d to fix:\n\n", len(fixes), len(r.Findings))
+		seen := make(map[string]bool)
+		for _, f := range fixes {
+			// Two knobs can share a command.
+			if !seen[f.Fix] {
+				seen[f.Fix] = true
+				fmt.Fprintf(&b, "  %s\n", f.Fix)
+			}
+		}
+		fmt.Fprintf(&b, "\nTo keep them over a reboot:\n\n")
+		fmt.Fprintf(&b, "  %s --sysctl | sudo tee /etc/sysctl.d/90-gateway.conf\n", r.command())
+		fmt.Fprintf(&b, "  %s --systemd | sudo tee /etc/systemd/system/gateway.service.d/limits.conf\n", r.command())
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// command is the operator's own that made this report.
+func (r Report) command() string {
+	s := fmt.Sprintf("gateway doctor --target %d --side %s", r.Target.Connections, r.Target.Side)
+	if r.Target.SourceAddresses > 1 {
+		s += fmt.Sprintf(" --sources %d", r.Target.SourceAddresses)
+	}
+	return s
+}
+
+var sideText = map[Side]string{Server: "server side", Client: "client side", Both: "both ends on this box"}
+
+// WriteJSON writes the report as one JSON object.
+func (r Report) WriteJSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false) // commands hold && and |
+	return enc.Encode(struct {
+		Target   int       `json:"target"`
+		Side     Side      `json:"side"`
+		OK       bool      `json:"ok"`
+		Findings []Finding `json:"findings"`
+	}{r.Target.Connections, r.Target.Side, r.OK(), append([]Finding{}, r.Findings...)})
 }
 
 // WriteSysctl writes /etc/sysctl.d lines for the target. What the box has
@@ -21,27 +74,10 @@ func Reference(side Side) Target {
 func WriteSysctl(w io.Writer, e Env, t Target) error {
 	t = t.withDefaults()
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Kernel settings for %d connections, %s.\n", t.Connections, sideText(t.Side))
+	fmt.Fprintf(&b, "# Kernel settings for %d connections, %s.\n", t.Connections, sideText[t.Side])
 	fmt.Fprintf(&b, "# Made by: gateway doctor --target %d --side %s --sysctl\n", t.Connections, t.Side)
 	fmt.Fprintf(&b, "# Install as /etc/sysctl.d/90-gateway.conf and run: sudo sysctl --system\n")
 	writeSettings(&b, e, t, func(knob) bool { return true })
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
-// WriteReferenceSysctl writes configs/sysctl.conf: all that a server needs,
-// then, commented out, what a box of clients needs besides.
-func WriteReferenceSysctl(w io.Writer) error {
-	var b, off bytes.Buffer
-	server, client := Reference(Server).withDefaults(), Reference(Client).withDefaults()
-	fmt.Fprintf(&b, "# Kernel settings for a box that carries %d connections, for one whose\n", server.Connections)
-	fmt.Fprintf(&b, "# values are not known. For yours: gateway doctor --target N --sysctl\n")
-	fmt.Fprintf(&b, "# Install as /etc/sysctl.d/90-gateway.conf and run: sudo sysctl --system\n")
-	writeSettings(&b, Env{}, server, func(knob) bool { return true })
-	fmt.Fprintf(&b, "\n# Only where the clients run, a load generator with %d source addresses or a\n", client.SourceAddresses)
-	fmt.Fprintf(&b, "# proxy in front of the gateway: take the # off the settings there.\n")
-	writeSettings(&off, Env{}, client, func(k knob) bool { return k.side == Client })
-	b.WriteString(regexp.MustCompile(`(?m)^([^#\n])`).ReplaceAllString(off.String(), "#$1"))
 	_, err := w.Write(b.Bytes())
 	return err
 }
@@ -88,18 +124,6 @@ func WriteSystemd(w io.Writer, t Target) error {
 			continue
 		}
 		fmt.Fprintf(&b, "%s\n%s\n", wrap(k.formula, "# ", 78), k.unit(t))
-	}
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
-// WriteManual writes the table of docs/OPERATIONS.md, with the reference
-// target's values.
-func WriteManual(w io.Writer) error {
-	var b bytes.Buffer
-	b.WriteString("| knob | side | what happens below it | how much, and from where |\n|---|---|---|---|\n")
-	for _, k := range knobs() {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.name, k.side, k.why, k.formula)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
