@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pushgate/pushgate/internal/units"
 )
@@ -206,3 +207,6 @@ func FormatFigure(u Unit, v float64) string {
 	}
 	return units.Short(v)
 }
+
+// short writes a duration in ns.
+func short(ns int64) string { return units.Duration(time.Duration(ns)) }

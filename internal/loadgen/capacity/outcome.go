@@ -72,9 +72,12 @@ type Break struct {
 	Hint string  `json:"hint,omitempty"` // what to change, where that is known
 }
 
-// Text says where, in units of what, and why.
-func (b *Break) Text(what string) string {
-	text := fmt.Sprintf("breaks between %.0f and %.0f %s: %s", b.Good, b.Bad, what, b.Why)
+// text says where, in units of a load, and why; nil says nothing.
+func (b *Break) text(load string) string {
+	if b == nil {
+		return ""
+	}
+	text := fmt.Sprintf("breaks between %.0f and %.0f %s: %s", b.Good, b.Bad, load, b.Why)
 	if b.Hint != "" {
 		text += "; " + b.Hint
 	}
@@ -105,7 +108,7 @@ const (
 	Measured     Basis = "measured"     // within what was measured
 	Extrapolated Basis = "extrapolated" // by Factor beyond it
 	Computed     Basis = "computed"     // follows from the number alone
-	Table        Basis = "from a table" // could not be measured here
+	Tabulated    Basis = "from a table" // could not be measured here
 )
 
 // Item is one line of the bill.

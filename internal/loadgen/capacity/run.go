@@ -10,6 +10,7 @@ import (
 
 	"github.com/pushgate/pushgate/internal/loadgen"
 	"github.com/pushgate/pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/units"
 )
 
 // Run climbs, fits and writes the bill. say is called with a line for every
@@ -21,7 +22,10 @@ func Run(ctx context.Context, c Config, env preflight.Env, say func(string)) (*O
 	}
 	c.fill(env)
 	if c.SLOs == nil {
-		c.SLOs = DefaultSLOs()
+		var err error
+		if c.SLOs, err = loadgen.ParseSLOs(defaultSLOs); err != nil {
+			return nil, err // a figure was renamed
+		}
 	}
 	if err := c.checkFit(env); err != nil {
 		return nil, err
@@ -109,14 +113,7 @@ func (o *Outcome) fit(connections []Step) {
 			deliver = append(deliver, Point{s.Delivered, s.CPUs})
 		}
 	}
-	o.Fits = Fits{line(rss, FitLine), line(kernel, FitLine), line(beat, FitLine), line(deliver, fitLower)}
-}
-
-func line(points []Point, through func([]Point) (Fit, bool)) *Fit {
-	if f, ok := through(points); ok {
-		return &f
-	}
-	return nil
+	o.Fits = Fits{FitLine(rss), FitLine(kernel), FitLine(beat), fitLower(deliver)}
 }
 
 // verify measures once more, further out, and compares with the line that
@@ -155,7 +152,8 @@ func (o *Outcome) judge(c Config) {
 	if !o.Fresh {
 		warn("the gateway was running already: memory that it had grown to before is in its base, and the cost of a connection may be too low; --server-cmd starts a fresh one for each step")
 	}
-	if n := o.hostBound(); n > 0 {
+	bound := slices.DeleteFunc(slices.Concat(o.Connections, o.Deliveries), func(s Step) bool { return !s.HostBound })
+	if n := len(bound); n > 0 {
 		warn("in %d steps the CPUs of this host were over 95 %% busy, with whatever else runs here: a break may be the host's and not the gateway's", n)
 	}
 	if o.Interrupted {
@@ -167,15 +165,6 @@ func (o *Outcome) judge(c Config) {
 	if f := o.Fits.Delivery; f == nil || !f.Good() {
 		warn("the CPU for deliveries could not be fitted")
 	}
-}
-
-func (o *Outcome) hostBound() (n int) {
-	for _, s := range slices.Concat(o.Connections, o.Deliveries) {
-		if s.HostBound {
-			n++
-		}
-	}
-	return n
 }
 
 // Good reports whether there is a bill and nothing failed.
@@ -283,35 +272,37 @@ func (b *bench) connections(ctx context.Context, n int) (Step, error) {
 		return Step{}, err
 	}
 	s := b.step(r)
-	s.Kernel = kernelGrown(r)
+	if r.Kernel != nil {
+		sum := func(k *loadgen.KernelSample) float64 { return float64(k.Slab) + float64(k.TCPMemory) }
+		s.Kernel = whileHeld(r, func(x *loadgen.Sample) (float64, bool) {
+			if x.Kernel == nil {
+				return 0, false
+			}
+			return sum(x.Kernel) - sum(&r.Kernel.Before), true
+		})
+	}
 	if h := r.Idle; h != nil && h.Seconds > 0 {
 		s.Pings = float64(h.Pings) / h.Seconds
 		s.ClientBound = h.Effort.Bound
 	}
-	b.report("%d connections: %s", n, s, func() string {
-		return fmt.Sprintf("RSS %s, %.1f %% CPU at %.0f pings/s", loadgen.FormatFigure(loadgen.UnitBytes, s.RSS), s.IdleCPUs*100, s.Pings)
-	})
+	b.report(s, "%d connections: RSS %s, %.1f %% CPU at %.0f pings/s", n, units.Bytes(s.RSS), s.IdleCPUs*100, s.Pings)
 	return s, ctx.Err()
 }
 
-// kernelGrown returns by how much the kernel's memory has grown while the
-// clients were held; nil where that was not seen.
-func kernelGrown(r *loadgen.Result) *float64 {
-	if r.Kernel == nil {
-		return nil
-	}
-	sum := func(k *loadgen.KernelSample) float64 { return float64(k.Slab) + float64(k.TCPMemory) }
+// whileHeld returns the median of a value while the clients were held; nil
+// where it was not seen.
+func whileHeld(r *loadgen.Result, of func(*loadgen.Sample) (float64, bool)) *float64 {
 	var all []float64
-	for _, x := range r.Series {
-		if x.Phase == loadgen.PhaseHold && x.Kernel != nil {
-			all = append(all, sum(x.Kernel)-sum(&r.Kernel.Before))
+	for i := range r.Series {
+		if v, known := of(&r.Series[i]); known && r.Series[i].Phase == loadgen.PhaseHold {
+			all = append(all, v)
 		}
 	}
 	if len(all) == 0 {
 		return nil
 	}
-	grown := median(all)
-	return &grown
+	m := median(all)
+	return &m
 }
 
 func (b *bench) deliveries(ctx context.Context, rate float64) (Step, error) {
@@ -341,9 +332,8 @@ func (b *bench) deliveries(ctx context.Context, rate float64) (Step, error) {
 		}
 	}
 	s.Good = s.Good && !s.ClientBound
-	b.report("%.0f messages/s to each of %d: %s", rate, s, func() string {
-		return fmt.Sprintf("%.0f deliveries/s, p99 %s, %.0f %% CPU", s.Delivered, loadgen.FormatFigure(loadgen.UnitDuration, float64(s.Latency.P99)), s.CPUs*100)
-	})
+	b.report(s, "%.0f messages/s to each of %d: %.0f deliveries/s, p99 %s, %.0f %% CPU", rate, b.config.Subscribers,
+		s.Delivered, units.Duration(time.Duration(s.Latency.P99)), s.CPUs*100)
 	return s, ctx.Err()
 }
 
@@ -364,14 +354,13 @@ func (b *bench) step(r *loadgen.Result) Step {
 		s.RSS, s.Anon = float64(v.After.RSS), float64(v.After.Anon)
 		s.Handshake = v.CPUPerHandshake
 		s.IdleCPUs, s.CPUs = v.CPUIdle/100, v.CPUPublishing
-		var rss []float64
-		for _, x := range r.Series {
-			if x.Phase == loadgen.PhaseHold && x.Server != nil {
-				rss = append(rss, float64(x.Server.RSS))
+		if held := whileHeld(r, func(x *loadgen.Sample) (float64, bool) {
+			if x.Server == nil {
+				return 0, false
 			}
-		}
-		if len(rss) > 0 {
-			s.RSS = median(rss)
+			return float64(x.Server.RSS), true
+		}); held != nil {
+			s.RSS = *held
 		}
 	}
 	for _, slo := range b.config.SLOs {
@@ -387,14 +376,10 @@ func (b *bench) step(r *loadgen.Result) Step {
 	return s
 }
 
-func (b *bench) report(format string, x any, s Step, text func() string) {
-	verdict := text()
+func (b *bench) report(s Step, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
 	if !s.Good {
-		verdict += "; " + s.Why()
+		text += "; " + s.Why()
 	}
-	args := []any{x, verdict}
-	if _, isRate := x.(float64); isRate {
-		args = []any{x, b.config.Subscribers, verdict}
-	}
-	b.say(fmt.Sprintf(format, args...))
+	b.say(text)
 }

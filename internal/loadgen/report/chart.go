@@ -1,270 +1,289 @@
 package report
 
 import (
+	_ "embed"
 	"fmt"
-	"html"
 	"html/template"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/capacity"
 )
 
-// point is one value of a line.
-type point struct{ x, y float64 }
+// The page brings all that draws it: uPlot (MIT, with its licence) and the few
+// lines that hand it the data.
+//
+//go:embed uplot/uplot.iife.min.js
+var uplotScript string
 
-// line is one curve of a chart.
-type line struct {
-	name   string
-	points []point
-	dots   bool // draw the points alone: measurements that are few
+//go:embed uplot/uplot.min.css
+var uplotStyle string
+
+//go:embed uplot/LICENSE
+var uplotLicence string
+
+//go:embed page.js
+var pageScript string
+
+func script() template.JS {
+	return template.JS("/*\nuPlot\n" + uplotLicence + "*/\n" + uplotScript + "\n" + pageScript)
 }
 
-// band shades a part of the x axis and names it.
-type band struct {
-	name     string
-	from, to float64
-}
-
-// chart is one diagram. It is drawn twice, for wide and for narrow screens, so
-// that its text is as large as the page's on both.
+// chart is one diagram, as page.js reads it.
 type chart struct {
-	Title string
-	About string // a sentence under the title
-	// YLabel and XLabel name the axes with their units.
-	YLabel, XLabel string
-
-	unit  loadgen.Unit
-	log   bool // the y axis
-	lines []line
-	bands []band
-	x     scale
-	xText func(float64) string
-	// hits are x values with what to say when the pointer rests there.
-	hits []hit
+	Title  string       `json:"title"`
+	About  string       `json:"about"`
+	XLabel string       `json:"xLabel"`
+	YLabel string       `json:"yLabel"`
+	Unit   loadgen.Unit `json:"unit"`
+	Log    bool         `json:"log"`   // the y axis
+	Nines  bool         `json:"nines"` // x is 0 for 0 %, 1 for 90 %, 2 for 99 % and so on
+	Time   bool         `json:"time"`  // x is in seconds; the cursor is the same in all of these
+	X      []number     `json:"x"`
+	Lines  []line       `json:"lines"`
+	Bands  []band       `json:"bands"`
 }
 
-type hit struct {
-	x    float64
-	text string
+// line is one curve: a value for each x, NaN where there is none.
+type line struct {
+	Name   string   `json:"name"`
+	Dots   bool     `json:"dots"` // the points alone: measurements that are few
+	Values []number `json:"values"`
 }
 
-// frame is the drawing's size and its plot within.
-type frame struct {
-	width, height      float64
-	right, top, bottom float64
-	left               float64 // follows from the texts of the y axis
+// band names a part of the x axis, which begins where the one before ends.
+type band struct {
+	Name string `json:"name"`
+	To   number `json:"to"`
 }
 
-var (
-	wideFrame   = frame{width: 560, height: 260, right: 12, top: 22, bottom: 40}
-	narrowFrame = frame{width: 340, height: 240, right: 10, top: 22, bottom: 40}
-)
+// number is written with six digits, NaN as null.
+type number float64
 
-// empty reports that there is nothing to draw.
-func (c *chart) empty() bool {
-	for _, l := range c.lines {
-		if len(l.points) > 0 {
-			return false
-		}
+func (n number) MarshalJSON() ([]byte, error) {
+	if v := float64(n); !math.IsNaN(v) && !math.IsInf(v, 0) {
+		return strconv.AppendFloat(nil, v, 'g', 6, 64), nil
 	}
-	return true
+	return []byte("null"), nil
 }
 
-// legendEntry is one line of the legend.
-type legendEntry struct {
-	Name string
-	Dots bool
-}
-
-// Legend lists the lines in the order of their colours.
-func (c *chart) Legend() []legendEntry {
-	var all []legendEntry
-	for _, l := range c.lines {
-		all = append(all, legendEntry{l.name, l.dots})
-	}
-	return all
-}
-
-// spoken is the drawing for those who can't see it.
-func (c *chart) spoken() string {
+// Spoken is the drawing for those who can't see it.
+func (c chart) Spoken() string {
 	var names []string
-	for _, l := range c.lines {
-		names = append(names, l.name)
+	for _, l := range c.Lines {
+		names = append(names, l.Name)
 	}
 	return c.Title + ": " + strings.Join(names, ", ")
 }
 
-// Wide is the drawing for desktop screens, Narrow the one for phones.
-func (c *chart) Wide() template.HTML   { return c.draw(wideFrame, "wide", 8, 5) }
-func (c *chart) Narrow() template.HTML { return c.draw(narrowFrame, "narrow", 5, 5) }
+// shown reports that there is something to see: a scenario leaves the lines of
+// what it doesn't do at zero.
+func (c chart) shown() bool {
+	return slices.ContainsFunc(c.Lines, func(l line) bool {
+		return slices.ContainsFunc(l.Values, func(v number) bool { return v > 0 })
+	})
+}
 
-// margin is the room for the y axis: its label on its side, and its ticks.
-func (c *chart) margin(y scale) float64 {
+// mostPoints is how many points a line over time has at most; longer series
+// are put together.
+const mostPoints = 240
+
+// merge makes one point of several seconds.
+type merge func(values []float64) float64
+
+func last(values []float64) float64  { return values[len(values)-1] } // of a state
+func worst(values []float64) float64 { return slices.Max(values) }    // of a latency
+func mean(values []float64) float64 { // of a rate
+	sum := 0.0
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(len(values))
+}
+
+// curve is one value of the samples over time.
+type curve struct {
+	name  string
+	merge merge
+	of    measure
+}
+
+// overTime draws curves over the run's seconds.
+func overTime(series []loadgen.Sample, c chart, curves ...curve) chart {
+	c.XLabel, c.Time, c.Bands = "time since the start (s)", true, phases(series)
+	each := max((len(series)+mostPoints-1)/mostPoints, 1)
+	for group := range slices.Chunk(series, each) {
+		c.X = append(c.X, number(group[len(group)-1].Seconds))
+	}
+	for _, x := range curves {
+		l, any := line{Name: x.name}, false
+		for group := range slices.Chunk(series, each) {
+			var values []float64
+			for i := range group {
+				if v, known := x.of(&group[i]); known {
+					values = append(values, v)
+				}
+			}
+			if len(values) == 0 {
+				l.Values = append(l.Values, number(math.NaN()))
+				continue
+			}
+			any = true
+			l.Values = append(l.Values, number(x.merge(values)))
+		}
+		if any {
+			c.Lines = append(c.Lines, l)
+		}
+	}
+	return c
+}
+
+// phases returns the run's parts as bands.
+func phases(series []loadgen.Sample) []band {
+	var all []band
+	for i, s := range series {
+		if i == len(series)-1 || series[i+1].Phase != s.Phase {
+			all = append(all, band{string(s.Phase), number(s.Seconds)})
+		}
+	}
+	return all
+}
+
+// byPercentile draws the latencies the way HdrHistogram does: the further to
+// the right, the rarer.
+func byPercentile(all Latencies) chart {
+	c := chart{
+		Title:  "Latency by percentile",
+		About:  "Read it as: so many percent of all values were not slower than this. A flat line to the far right is what to hope for.",
+		YLabel: "latency (logarithmic)", XLabel: "percentile (each tick ten times rarer)",
+		Unit: loadgen.UnitDuration, Log: true, Nines: true,
+	}
+	const steps, most = 30, 5 // points for each nine, and nines
+	points := func(name string) int {
+		if h := all[name]; h != nil && h.TotalCount() > 0 {
+			// No further than the values go.
+			return int(min(math.Log10(float64(h.TotalCount())), most)*steps) + 1
+		}
+		return 0
+	}
+	names := []struct{ key, shown string }{
+		{loadgen.LatencyDelivery, "delivery, from intended time"},
+		{loadgen.LatencySent, "delivery, from real send time"},
+		{loadgen.LatencyReady, "client ready"},
+		{loadgen.LatencyHandshake, "handshake"},
+	}
 	longest := 0
-	for _, v := range y.ticks {
-		longest = max(longest, len(tickText(c.unit, v, y)))
+	for _, name := range names {
+		longest = max(longest, points(name.key))
 	}
-	return 26 + 7*float64(longest)
-}
-
-// dashes tell lines apart without their colours.
-var dashes = [lineColours]string{"", "7 3", "2 3", "9 3 2 3"}
-
-func (c *chart) draw(f frame, class string, xTicks, yTicks int) template.HTML {
-	var b strings.Builder
-	y := c.yScale(yTicks)
-	f.left = c.margin(y)
-	plotWidth, plotHeight := f.width-f.left-f.right, f.height-f.top-f.bottom
-	px := func(v float64) float64 { return f.left + c.x.at(v)*plotWidth }
-	py := func(v float64) float64 { return f.top + (1-y.at(v))*plotHeight }
-
-	fmt.Fprintf(&b, `<svg class="%s" viewBox="0 0 %g %g" role="img" aria-label="%s">`, class, f.width, f.height,
-		html.EscapeString(c.spoken()))
-	for i, band := range c.bands {
-		from, to := px(band.from), px(band.to)
-		if i%2 == 1 {
-			fmt.Fprintf(&b, `<rect class="band" x="%.1f" y="%g" width="%.1f" height="%g"/>`, from, f.top, max(to-from, 0), plotHeight)
-		}
-		// A name that has no room would lie over the next.
-		if to-from > float64(len(band.name))*6.5+6 {
-			fmt.Fprintf(&b, `<text class="phase" x="%.1f" y="%g">%s</text>`, (from+to)/2, f.top-8, html.EscapeString(band.name))
-		}
+	for i := range longest {
+		c.X = append(c.X, number(float64(i)/steps))
 	}
-	for _, v := range y.ticks {
-		fmt.Fprintf(&b, `<line class="grid" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/>`, f.left, f.width-f.right, py(v), py(v))
-		fmt.Fprintf(&b, `<text class="y" x="%g" y="%.1f">%s</text>`, f.left-6, py(v)+4, html.EscapeString(tickText(c.unit, v, y)))
-	}
-	for _, v := range thin(c.x.ticks, xTicks) {
-		fmt.Fprintf(&b, `<line class="tick" x1="%.1f" x2="%.1f" y1="%g" y2="%g"/>`, px(v), px(v), f.height-f.bottom, f.height-f.bottom+4)
-		text := c.xText(v)
-		// Half of it would stand out at the right.
-		middle := min(px(v), f.width-float64(len(text))*3.8)
-		fmt.Fprintf(&b, `<text class="x" x="%.1f" y="%g">%s</text>`, middle, f.height-f.bottom+17, html.EscapeString(text))
-	}
-	fmt.Fprintf(&b, `<line class="axis" x1="%g" x2="%g" y1="%g" y2="%g"/>`, f.left, f.width-f.right, f.height-f.bottom, f.height-f.bottom)
-	fmt.Fprintf(&b, `<text class="x label" x="%.1f" y="%g">%s</text>`, f.left+plotWidth/2, f.height-6, html.EscapeString(c.XLabel))
-	fmt.Fprintf(&b, `<text class="label ylabel" transform="translate(11 %.1f) rotate(-90)">%s</text>`, f.top+plotHeight/2, html.EscapeString(c.YLabel))
-	for i, l := range c.lines {
-		c.drawLine(&b, i%lineColours, l, px, py)
-	}
-	if class == "wide" {
-		c.drawHits(&b, f, px)
-	}
-	b.WriteString(`</svg>`)
-	return template.HTML(b.String())
-}
-
-func (c *chart) drawLine(b *strings.Builder, colour int, l line, px, py func(float64) float64) {
-	var path strings.Builder
-	pen := "M"
-	for _, p := range l.points {
-		if math.IsNaN(p.y) {
-			pen = "M" // a gap
+	for _, name := range names {
+		n := points(name.key)
+		if n == 0 {
 			continue
 		}
-		fmt.Fprintf(&path, "%s%.1f %.1f", pen, px(p.x), py(p.y))
-		pen = "L"
-	}
-	if !l.dots {
-		fmt.Fprintf(b, `<path class="line l%d" stroke-dasharray="%s" d="%s"/>`, colour, dashes[colour], path.String())
-	}
-	// A value between two gaps makes no line.
-	for i, p := range l.points {
-		alone := (i == 0 || math.IsNaN(l.points[i-1].y)) && (i == len(l.points)-1 || math.IsNaN(l.points[i+1].y))
-		if !math.IsNaN(p.y) && (alone || l.dots) {
-			fmt.Fprintf(b, `<circle class="dot l%d" cx="%.1f" cy="%.1f" r="3"/>`, colour, px(p.x), py(p.y))
-		}
-	}
-}
-
-// drawHits lays invisible columns over the plot, which name the values at
-// their x when the pointer rests on them.
-func (c *chart) drawHits(b *strings.Builder, f frame, px func(float64) float64) {
-	for i, h := range c.hits {
-		from, to := f.left, f.width-f.right
-		if i > 0 {
-			from = (px(c.hits[i-1].x) + px(h.x)) / 2
-		}
-		if i < len(c.hits)-1 {
-			to = (px(h.x) + px(c.hits[i+1].x)) / 2
-		}
-		fmt.Fprintf(b, `<rect class="hit" x="%.1f" y="%g" width="%.1f" height="%g"><title>%s</title></rect>`,
-			from, f.top, max(to-from, 0), f.height-f.top-f.bottom, html.EscapeString(h.text))
-	}
-}
-
-func (c *chart) yScale(ticks int) scale {
-	low, high := math.Inf(1), 0.0
-	for _, l := range c.lines {
-		for _, p := range l.points {
-			if !math.IsNaN(p.y) {
-				low, high = min(low, p.y), max(high, p.y)
+		l := line{Name: name.shown}
+		for i, x := range c.X {
+			v := math.NaN()
+			if i < n {
+				v = float64(max(all[name.key].ValueAtPercentile((1-math.Pow(10, -float64(x)))*100), 1))
 			}
+			l.Values = append(l.Values, number(v))
 		}
+		c.Lines = append(c.Lines, l)
 	}
-	return valueScale(c.unit, c.log, low, high, ticks)
+	return c
 }
 
-// thin leaves out ticks until there is room for them.
-func thin(ticks []float64, most int) []float64 {
-	for every := 1; ; every++ {
-		if (len(ticks)+every-1)/every <= most+1 {
-			var some []float64
-			for i := 0; i < len(ticks); i += every {
-				some = append(some, ticks[i])
+// runCharts returns the charts of a run that have something to show.
+func runCharts(run *Run) []chart {
+	series := run.Result.Series
+	failed := func(s *loadgen.Sample) float64 { return float64(s.Failed + s.Lost) }
+	all := []chart{
+		overTime(series, chart{Title: "Connections", YLabel: "clients", Unit: loadgen.UnitCount},
+			curve{"open", last, columnOf("open")},
+			curve{"failed or lost", last, always(failed)}),
+		overTime(series, chart{Title: "Connects", YLabel: "clients per second", Unit: loadgen.UnitRate},
+			curve{"ready", mean, columnOf("ready_per_second")}),
+		overTime(series, chart{Title: "Deliveries", YLabel: "messages per second", Unit: loadgen.UnitRate},
+			curve{"delivered", mean, columnOf("delivered_per_second")}),
+		overTime(series, chart{Title: "Delivery latency", About: "From the intended send time, of the deliveries of each second.",
+			YLabel: "latency (logarithmic)", Unit: loadgen.UnitDuration, Log: true},
+			curve{"p50", worst, columnOf("latency_p50_ns")},
+			curve{"p99", worst, columnOf("latency_p99_ns")},
+			curve{"max", worst, columnOf("latency_max_ns")}),
+		byPercentile(run.Latencies),
+		overTime(series, chart{Title: "Server memory", YLabel: "resident memory", Unit: loadgen.UnitBytes},
+			curve{"all", last, columnOf("server_rss_bytes")},
+			curve{"anonymous", last, columnOf("server_anon_bytes")},
+			curve{"Go heap in use", last, columnOf("server_heap_in_use_bytes")}),
+		overTime(series, chart{Title: "Kernel memory", About: "Of the whole host; over loopback, both ends of each connection.",
+			YLabel: "memory", Unit: loadgen.UnitBytes},
+			curve{"slabs", last, columnOf("kernel_slab_bytes")},
+			curve{"TCP buffers", last, columnOf("kernel_tcp_memory_bytes")}),
+		overTime(series, chart{Title: "CPU", YLabel: "CPUs in use", Unit: loadgen.UnitCPUs},
+			curve{"server", mean, columnOf("server_cpus")},
+			curve{"loadgen", mean, columnOf("self_cpus")},
+			curve{"all programs", mean, columnOf("host_cpu_share").positive().times(float64(run.Result.Host.CPUs))}),
+	}
+	return slices.DeleteFunc(all, func(c chart) bool { return !c.shown() })
+}
+
+// fitCharts draws the points of a climb with their lines, and the one that was
+// measured further out.
+func fitCharts(o *capacity.Outcome) []chart {
+	var all []chart
+	for _, f := range []struct {
+		title, x, y string
+		unit        loadgen.Unit
+		fit         *capacity.Fit
+	}{
+		{"Memory of the gateway", "connections", "resident memory", loadgen.UnitBytes, o.Fits.RSS},
+		{"Memory of the kernel, both ends", "connections", "grown by", loadgen.UnitBytes, o.Fits.Kernel},
+		{"CPU for heartbeats", "heartbeat cycles per second", "CPUs in use", loadgen.UnitCPUs, o.Fits.Heartbeat},
+		{"CPU for deliveries", "deliveries per second", "CPUs in use", loadgen.UnitCPUs, o.Fits.Delivery},
+	} {
+		if f.fit == nil {
+			continue
+		}
+		c := chart{Title: f.title, About: fmt.Sprintf("R2 %.4f, %d points", f.fit.R2, len(f.fit.Points)), XLabel: f.x, YLabel: f.y, Unit: f.unit}
+		var further []capacity.Point
+		if v := o.Verified; v != nil && f.fit == o.Fits.RSS {
+			further = append(further, capacity.Point{X: float64(v.Connections), Y: v.Measured})
+		}
+		c.X = append(c.X, 0)
+		for _, p := range slices.Concat(f.fit.Points, further) {
+			c.X = append(c.X, number(p.X))
+		}
+		slices.Sort(c.X) // a bisection measures in another order
+		c.X = slices.Compact(c.X)
+		fitted := line{Name: "fitted"}
+		for _, x := range c.X {
+			y := f.fit.At(float64(x))
+			if y < 0 {
+				y = math.NaN() // there is nothing below the axis
 			}
-			return some
+			fitted.Values = append(fitted.Values, number(y))
 		}
-	}
-}
-
-// tickText writes a value of an axis, short.
-func tickText(unit loadgen.Unit, v float64, s scale) string {
-	if v == 0 {
-		return "0"
-	}
-	switch unit {
-	case loadgen.UnitDuration:
-		return durationTick(v)
-	case loadgen.UnitBytes:
-		return bytesTick(v)
-	case loadgen.UnitCPUs, loadgen.UnitPercent:
-		return trimZeros(fmt.Sprintf("%.3f", v))
-	}
-	switch {
-	case s.high >= 2e6:
-		return trimZeros(fmt.Sprintf("%.2f", v/1e6)) + "M"
-	case s.high >= 20e3:
-		return trimZeros(fmt.Sprintf("%.2f", v/1e3)) + "k"
-	}
-	return trimZeros(fmt.Sprintf("%.1f", v))
-}
-
-func trimZeros(s string) string {
-	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
-}
-
-func durationTick(ns float64) string {
-	for _, u := range []struct {
-		size float64
-		name string
-	}{{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}} {
-		if ns >= u.size {
-			return fmt.Sprintf("%.4g %s", ns/u.size, u.name)
+		c.Lines = []line{c.dots("measured", f.fit.Points), fitted}
+		if further != nil {
+			c.Lines = append(c.Lines, c.dots("checked further out", further))
 		}
+		all = append(all, c)
 	}
-	return fmt.Sprintf("%.4g ns", ns)
+	return all
 }
 
-func bytesTick(v float64) string {
-	for _, u := range []struct {
-		size float64
-		name string
-	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
-		if v >= u.size {
-			return fmt.Sprintf("%.4g %s", v/u.size, u.name)
-		}
+// dots returns the points alone; each x is one of the chart's.
+func (c chart) dots(name string, points []capacity.Point) line {
+	l := line{Name: name, Dots: true, Values: slices.Repeat([]number{number(math.NaN())}, len(c.X))}
+	for _, p := range points {
+		l.Values[slices.Index(c.X, number(p.X))] = number(p.Y)
 	}
-	return fmt.Sprintf("%.4g B", v)
+	return l
 }
