@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
 	"github.com/pushgate/pushgate/internal/loadgen/capacity"
@@ -47,7 +46,8 @@ type chart struct {
 	Bands  []band       `json:"bands"`
 }
 
-// line is one curve: a value for each x, NaN where there is none.
+// line is one curve: a value for each x, NaN where there is none, or none to
+// the end.
 type line struct {
 	Name   string   `json:"name"`
 	Dots   bool     `json:"dots"` // the points alone: measurements that are few
@@ -70,15 +70,6 @@ func (n number) MarshalJSON() ([]byte, error) {
 	return []byte("null"), nil
 }
 
-// Spoken is the drawing for those who can't see it.
-func (c chart) Spoken() string {
-	var names []string
-	for _, l := range c.Lines {
-		names = append(names, l.Name)
-	}
-	return c.Title + ": " + strings.Join(names, ", ")
-}
-
 // shown reports that there is something to see: a scenario leaves the lines of
 // what it doesn't do at zero.
 func (c chart) shown() bool {
@@ -88,57 +79,47 @@ func (c chart) shown() bool {
 }
 
 // mostPoints is how many points a line over time has at most; longer series
-// are put together.
+// are put together, latencies to the worst of some seconds, all else to the mean.
 const mostPoints = 240
-
-// merge makes one point of several seconds.
-type merge func(values []float64) float64
-
-func last(values []float64) float64  { return values[len(values)-1] } // of a state
-func worst(values []float64) float64 { return slices.Max(values) }    // of a latency
-func mean(values []float64) float64 { // of a rate
-	sum := 0.0
-	for _, v := range values {
-		sum += v
-	}
-	return sum / float64(len(values))
-}
 
 // curve is one value of the samples over time.
 type curve struct {
-	name  string
-	merge merge
-	of    measure
+	name string
+	of   measure
 }
 
 // overTime draws curves over the run's seconds.
 func overTime(series []loadgen.Sample, c chart, curves ...curve) chart {
 	c.XLabel, c.Time, c.Bands = "time since the start (s)", true, phases(series)
-	each := max((len(series)+mostPoints-1)/mostPoints, 1)
-	for group := range slices.Chunk(series, each) {
-		c.X = append(c.X, number(group[len(group)-1].Seconds))
-	}
 	for _, x := range curves {
-		l, any := line{Name: x.name}, false
-		for group := range slices.Chunk(series, each) {
-			var values []float64
-			for i := range group {
-				if v, known := x.of(&group[i]); known {
-					values = append(values, v)
+		c.Lines = append(c.Lines, line{Name: x.name})
+	}
+	for group := range slices.Chunk(series, max((len(series)+mostPoints-1)/mostPoints, 1)) {
+		c.X = append(c.X, number(group[len(group)-1].Seconds))
+		for i, x := range curves {
+			point := math.NaN()
+			if values := x.of.in(group, nil); len(values) > 0 {
+				point = mean(values)
+				if c.Log {
+					point = slices.Max(values)
 				}
 			}
-			if len(values) == 0 {
-				l.Values = append(l.Values, number(math.NaN()))
-				continue
-			}
-			any = true
-			l.Values = append(l.Values, number(x.merge(values)))
-		}
-		if any {
-			c.Lines = append(c.Lines, l)
+			c.Lines[i].Values = append(c.Lines[i].Values, number(point))
 		}
 	}
+	// A line without a value would be a name that nothing belongs to.
+	c.Lines = slices.DeleteFunc(c.Lines, func(l line) bool {
+		return !slices.ContainsFunc(l.Values, func(v number) bool { return !math.IsNaN(float64(v)) })
+	})
 	return c
+}
+
+func mean(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(len(values))
 }
 
 // phases returns the run's parts as bands.
@@ -162,38 +143,24 @@ func byPercentile(all Latencies) chart {
 		Unit: loadgen.UnitDuration, Log: true, Nines: true,
 	}
 	const steps, most = 30, 5 // points for each nine, and nines
-	points := func(name string) int {
-		if h := all[name]; h != nil && h.TotalCount() > 0 {
-			// No further than the values go.
-			return int(min(math.Log10(float64(h.TotalCount())), most)*steps) + 1
-		}
-		return 0
-	}
-	names := []struct{ key, shown string }{
+	for _, name := range []struct{ key, shown string }{
 		{loadgen.LatencyDelivery, "delivery, from intended time"},
 		{loadgen.LatencySent, "delivery, from real send time"},
 		{loadgen.LatencyReady, "client ready"},
 		{loadgen.LatencyHandshake, "handshake"},
-	}
-	longest := 0
-	for _, name := range names {
-		longest = max(longest, points(name.key))
-	}
-	for i := range longest {
-		c.X = append(c.X, number(float64(i)/steps))
-	}
-	for _, name := range names {
-		n := points(name.key)
-		if n == 0 {
+	} {
+		h := all[name.key]
+		if h == nil || h.TotalCount() == 0 {
 			continue
 		}
 		l := line{Name: name.shown}
-		for i, x := range c.X {
-			v := math.NaN()
-			if i < n {
-				v = float64(max(all[name.key].ValueAtPercentile((1-math.Pow(10, -float64(x)))*100), 1))
+		// No further than the values go.
+		for i := range int(min(math.Log10(float64(h.TotalCount())), most)*steps) + 1 {
+			x := float64(i) / steps
+			l.Values = append(l.Values, number(max(h.ValueAtPercentile((1-math.Pow(10, -x))*100), 1)))
+			if i == len(c.X) {
+				c.X = append(c.X, number(x))
 			}
-			l.Values = append(l.Values, number(v))
 		}
 		c.Lines = append(c.Lines, l)
 	}
@@ -203,33 +170,33 @@ func byPercentile(all Latencies) chart {
 // runCharts returns the charts of a run that have something to show.
 func runCharts(run *Run) []chart {
 	series := run.Result.Series
-	failed := func(s *loadgen.Sample) float64 { return float64(s.Failed + s.Lost) }
+	failed := func(s *loadgen.Sample) (float64, bool) { return float64(s.Failed + s.Lost), true }
 	all := []chart{
 		overTime(series, chart{Title: "Connections", YLabel: "clients", Unit: loadgen.UnitCount},
-			curve{"open", last, columnOf("open")},
-			curve{"failed or lost", last, always(failed)}),
+			curve{"open", columnOf("open")},
+			curve{"failed or lost", failed}),
 		overTime(series, chart{Title: "Connects", YLabel: "clients per second", Unit: loadgen.UnitRate},
-			curve{"ready", mean, columnOf("ready_per_second")}),
+			curve{"ready", columnOf("ready_per_second")}),
 		overTime(series, chart{Title: "Deliveries", YLabel: "messages per second", Unit: loadgen.UnitRate},
-			curve{"delivered", mean, columnOf("delivered_per_second")}),
+			curve{"delivered", columnOf("delivered_per_second")}),
 		overTime(series, chart{Title: "Delivery latency", About: "From the intended send time, of the deliveries of each second.",
 			YLabel: "latency (logarithmic)", Unit: loadgen.UnitDuration, Log: true},
-			curve{"p50", worst, columnOf("latency_p50_ns")},
-			curve{"p99", worst, columnOf("latency_p99_ns")},
-			curve{"max", worst, columnOf("latency_max_ns")}),
+			curve{"p50", columnOf("latency_p50_ns")},
+			curve{"p99", columnOf("latency_p99_ns")},
+			curve{"max", columnOf("latency_max_ns")}),
 		byPercentile(run.Latencies),
 		overTime(series, chart{Title: "Server memory", YLabel: "resident memory", Unit: loadgen.UnitBytes},
-			curve{"all", last, columnOf("server_rss_bytes")},
-			curve{"anonymous", last, columnOf("server_anon_bytes")},
-			curve{"Go heap in use", last, columnOf("server_heap_in_use_bytes")}),
+			curve{"all", columnOf("server_rss_bytes")},
+			curve{"anonymous", columnOf("server_anon_bytes")},
+			curve{"Go heap in use", columnOf("server_heap_in_use_bytes")}),
 		overTime(series, chart{Title: "Kernel memory", About: "Of the whole host; over loopback, both ends of each connection.",
 			YLabel: "memory", Unit: loadgen.UnitBytes},
-			curve{"slabs", last, columnOf("kernel_slab_bytes")},
-			curve{"TCP buffers", last, columnOf("kernel_tcp_memory_bytes")}),
+			curve{"slabs", columnOf("kernel_slab_bytes")},
+			curve{"TCP buffers", columnOf("kernel_tcp_memory_bytes")}),
 		overTime(series, chart{Title: "CPU", YLabel: "CPUs in use", Unit: loadgen.UnitCPUs},
-			curve{"server", mean, columnOf("server_cpus")},
-			curve{"loadgen", mean, columnOf("self_cpus")},
-			curve{"all programs", mean, columnOf("host_cpu_share").positive().times(float64(run.Result.Host.CPUs))}),
+			curve{"server", columnOf("server_cpus")},
+			curve{"loadgen", columnOf("self_cpus")},
+			curve{"all programs", columnOf("host_cpu_share").positive().times(float64(run.Result.Host.CPUs))}),
 	}
 	return slices.DeleteFunc(all, func(c chart) bool { return !c.shown() })
 }

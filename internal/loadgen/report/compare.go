@@ -86,18 +86,22 @@ var secondsOf = map[string]seconds{
 	"self_busy": {columnOf("self_loop_busy").times(100), settled},
 }
 
-// spread returns the standard deviation of a figure's seconds.
-func (x seconds) spread(r *loadgen.Result) (sd float64, known bool) {
-	var values []float64
-	for i := range r.Series {
-		s := &r.Series[i]
-		if x.phases != nil && !slices.Contains(x.phases, s.Phase) {
+// in returns the values of samples in some phases, nil: all.
+func (m measure) in(series []loadgen.Sample, phases []loadgen.Phase) (values []float64) {
+	for i := range series {
+		if phases != nil && !slices.Contains(phases, series[i].Phase) {
 			continue
 		}
-		if v, ok := x.of(s); ok {
+		if v, known := m(&series[i]); known {
 			values = append(values, v)
 		}
 	}
+	return values
+}
+
+// spread returns the standard deviation of a figure's seconds.
+func (x seconds) spread(r *loadgen.Result) (sd float64, known bool) {
+	values := x.of.in(r.Series, x.phases)
 	if len(values) < enough {
 		return 0, false
 	}

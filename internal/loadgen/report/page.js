@@ -70,7 +70,7 @@
       cursor: c.time ? {sync: {key: 'time'}} : {},
       hooks: {drawClear: [bands(c.bands || [])]},
     };
-    return new uPlot(options, [c.x, ...c.lines.map(l => l.values)], place);
+    return new uPlot(options, [c.x, ...c.lines.map(l => c.x.map((_, i) => l.values[i] ?? null))], place);
   };
 
   const places = [...document.querySelectorAll('.plot')];

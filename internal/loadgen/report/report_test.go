@@ -231,7 +231,7 @@ func TestPage(t *testing.T) {
 		`--slo missing==0 --channels`, "it&#39;\\&#39;&#39;s", "&lt;script&gt;alert(1)", "mind &amp; this", "error: &lt;/table&gt;",
 		">Connections<", ">Connects<", ">Deliveries<", ">Delivery latency<", ">Latency by percentile<", ">Server memory<", ">CPU<",
 		"time since the start (s)", "messages per second", "MiB", "rss_per_conn&lt;500B", "Copyright (c) 2022 Leon Sorokin",
-		`aria-label="Delivery latency: p50, p99, max"`,
+		`aria-label="Delivery latency"`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %q", want)
@@ -257,8 +257,8 @@ func TestPage(t *testing.T) {
 	}
 	for _, c := range charts {
 		for _, l := range c.Lines {
-			if len(l.Values) != len(c.X) {
-				t.Errorf("%s: %d values of %s, want %d", c.Title, len(l.Values), l.Name, len(c.X))
+			if n := len(l.Values); n > len(c.X) || n < len(c.X) && !c.Nines {
+				t.Errorf("%s: %d values of %s, want %d", c.Title, n, l.Name, len(c.X))
 			}
 		}
 	}
