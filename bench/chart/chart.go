@@ -40,8 +40,8 @@ func finish(b *bytes.Buffer, dir, file string) error {
 // format, as Go writes them.
 var noFigure = regexp.MustCompile(`(^|[^A-Za-z])(NaN|[+-]?Inf)($|[^A-Za-z])|%!`)
 
-// WritePage writes a page or a drawing, unless a figure in it is none: what is
-// there stays then.
+// WritePage writes a page or a drawing, unless a figure in it is none: then the
+// old one stays.
 func WritePage(file string, text []byte) error {
 	if at := noFigure.FindIndex(text); at != nil {
 		before := strings.LastIndexByte(string(text[:at[0]+1]), '\n') + 1

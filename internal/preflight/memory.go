@@ -113,7 +113,7 @@ func (e Env) tightest() (memoryGroup, error) {
 }
 
 // memoryController finds the process's cgroup in /proc/self/cgroup: the line
-// of version 1's memory controller, else that of version 2.
+// of version 1's memory controller, else version 2's.
 func (e Env) memoryController() (h hierarchy, own string, err error) {
 	s, err := e.read("proc/self/cgroup")
 	if err != nil {

@@ -68,9 +68,8 @@ func (r Report) WriteJSON(w io.Writer) error {
 	}{r.Target.Connections, r.Target.Side, r.OK(), append([]Finding{}, r.Findings...)})
 }
 
-// WriteSysctl writes /etc/sysctl.d lines for the target. What the box has
-// enough of stays as it is and is named in a comment; the zero Env gives every
-// line.
+// WriteSysctl writes /etc/sysctl.d lines for the target. Settings that are enough
+// already are named in comments; the zero Env gives every line.
 func WriteSysctl(w io.Writer, e Env, t Target) error {
 	t = t.withDefaults()
 	var b bytes.Buffer

@@ -42,16 +42,16 @@ func (s Side) includes(k Side) bool {
 }
 
 const (
-	// DescriptorReserve is what a process needs beside its connections:
-	// listeners, epolls, Redis, the admin listener's clients, log files.
+	// DescriptorReserve is for the files beside the connections: listeners,
+	// epolls, Redis, the admin listener's clients, log files.
 	DescriptorReserve = 512
 	// DefaultUserBytes is the budget of one idle connection in user space.
 	DefaultUserBytes = 300
-	// KernelBytes is what the kernel keeps for one established TCP socket
-	// with empty buffers, on each end: tcp_sock 2.5 KB, inode 0.86, dentry,
+	// KernelBytes is the kernel's memory for one established TCP socket with
+	// empty buffers, on each end: tcp_sock 2.5 KB, inode 0.86, dentry,
 	// file and epoll item 0.2 each.
 	KernelBytes = 4096
-	// BaseBytes is what a process needs before its first connection.
+	// BaseBytes is the memory of a process before its first connection.
 	BaseBytes = 64 << 20
 	// ConntrackBytes is one entry of the connection tracking table with its
 	// usual extensions.
@@ -106,8 +106,8 @@ func (t Target) withDefaults() Target {
 	return t
 }
 
-// ends is the number of ends of each connection on the box, and so that of our
-// processes there.
+// ends is the number of ends of each connection on the box, and so of our
+// processes.
 func (t Target) ends() int64 {
 	if t.Side == Both {
 		return 2

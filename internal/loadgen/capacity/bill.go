@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// packetBytes is what a TCP segment carries around its data: Ethernet 14,
+	// packetBytes are the headers of a TCP segment: Ethernet 14,
 	// IPv4 20, TCP with time stamps 32.
 	packetBytes = 66
 	// A ping frame of the server's, a pong frame of the client's.
@@ -203,7 +203,7 @@ func (o *Outcome) breaks(c Config) (all []Limit) {
 	return all
 }
 
-// limits lists what keeps this host from the target, the nearest first.
+// limits lists the limits of this host below the target, the nearest first.
 // It is given the bytes of a connection and the CPUs of the target, 0: not known.
 func limits(c Config, env preflight.Env, each, cpu float64) []Limit {
 	check := func(n int) preflight.Report {

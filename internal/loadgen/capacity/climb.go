@@ -54,12 +54,12 @@ func climb(ctx context.Context, levels []float64, measure func(ctx context.Conte
 	return steps, broke, nil
 }
 
-// Why says what was wrong with a step, but for its hint; empty for a good one.
+// Why names the faults of a step, but for its hint; empty for a good one.
 func (s Step) Why() string {
 	if s.ClientBound {
 		return "loadgen itself was the limit, the gateway can do better"
 	}
-	// A bare count such as failed==0 says less than what the run says of it.
+	// A bare count such as failed==0 says less than the run's own words.
 	var all []string
 	for _, v := range s.SLOs {
 		if !v.Met && (v.Unit != loadgen.UnitCount || len(s.Failed) == 0) {

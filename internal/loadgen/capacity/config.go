@@ -1,13 +1,12 @@
-// Package capacity finds out what a gateway on this host can carry, and what a
-// larger number of clients would cost.
+// Package capacity finds the load that a gateway on this host can carry, and
+// the cost of a larger number of clients.
 //
 // It runs the load engine in steps: connections first, each step against a
 // fresh gateway where it can start one, then deliveries. Each step is judged by
 // the SLOs; where they break, it halves the way to the last good step. Straight
 // lines through the steps give the costs of a connection, of a heartbeat and of
 // a delivery with the quality of the fit, and these the bill for the target:
-// what was measured, what is extrapolated and how far, and which limit is hit
-// first.
+// measured or extrapolated, and how far, and the limit that is hit first.
 package capacity
 
 import (
@@ -70,7 +69,7 @@ func DefaultConfig() Config {
 // mostSteps bounds a run that would take hours.
 const mostSteps = 50
 
-// maxTarget is above what one box can have and below what the arithmetic takes.
+// maxTarget is more than one box can have, and no trouble for the arithmetic.
 const maxTarget = 100_000_000
 
 // Validate checks all that needs no look at the host; errors.Join of a

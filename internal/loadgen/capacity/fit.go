@@ -89,13 +89,13 @@ func fitLower(points []Point) *Fit {
 // At returns the line's value.
 func (f *Fit) At(x float64) float64 { return f.Base + f.Slope*x }
 
-// Uncertainty returns twice the standard error of a prediction at x: what
-// scatter alone would do. It knows nothing of a line that bends further out.
+// Uncertainty returns twice the standard error of a prediction at x, by scatter
+// alone. It knows nothing of a line that bends further out.
 func (f *Fit) Uncertainty(x float64) float64 {
 	n := float64(len(f.Points))
 	d := x - f.meanX
 	return 2 * f.Residual * math.Sqrt(1+1/n+d*d/f.sumX2)
 }
 
-// Good reports whether the line explains what was measured.
+// Good reports whether the line explains the measurements.
 func (f *Fit) Good() bool { return f.R2 >= 0.9 && f.Slope > 0 }

@@ -15,7 +15,7 @@ import (
 
 // Run climbs, fits and writes the bill. say is called with a line for every
 // step. Its error is a run that could not begin; the outcome tells of all
-// others, an interrupted one with what was found up to then.
+// others, an interrupted one with its findings up to then.
 func Run(ctx context.Context, c Config, env preflight.Env, say func(string)) (*Outcome, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -37,15 +37,15 @@ func Run(ctx context.Context, c Config, env preflight.Env, say func(string)) (*O
 	return run(ctx, c, env, b)
 }
 
-// steps is what run climbs on.
+// steps make the measurements for run.
 type steps interface {
 	// connections holds so many clients.
 	connections(ctx context.Context, n int) (Step, error)
 	// deliveries publishes so many messages per second to the subscribers.
 	deliveries(ctx context.Context, rate float64) (Step, error)
-	// describe completes the outcome with what is known of the server.
+	// describe completes the outcome with the server and the host.
 	describe(*Outcome)
-	// close ends what deliveries left running.
+	// close ends the server that deliveries left running.
 	close()
 }
 
@@ -137,7 +137,7 @@ func (o *Outcome) verify(ctx context.Context, n int, s steps) {
 // farOut is from which factor on an extrapolation needs a word of caution.
 const farOut = 10
 
-// judge says with what the figures must be read.
+// judge adds the warnings that the figures must be read with.
 func (o *Outcome) judge(c Config) {
 	warn := func(format string, args ...any) { o.Warnings = append(o.Warnings, fmt.Sprintf(format, args...)) }
 	switch f := o.Fits.RSS; {
@@ -239,8 +239,8 @@ func (b *bench) reach(ctx context.Context) error {
 const warmClients = 500
 
 // warm has a few clients come and go until the gateway's allocator has its
-// working size. A process that has just started grows by what each of its
-// first handshakes leaves behind, up to its first garbage collection: 900 B a
+// working size. A process that has just started grows by the garbage of its
+// first handshakes, up to its first garbage collection: 900 B a
 // connection over the first 5,000 and 150 B after that, which is no line.
 func (b *bench) warm(ctx context.Context) error {
 	c := b.config.Run
@@ -344,7 +344,7 @@ func (b *bench) close() {
 	}
 }
 
-// step takes over what all runs have.
+// step takes over the figures that all runs have.
 func (b *bench) step(r *loadgen.Result) Step {
 	b.host = r.Host
 	s := Step{HostBound: slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.HasPrefix(w, "HOST-BOUND") }),

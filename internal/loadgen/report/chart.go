@@ -70,8 +70,8 @@ func (n number) MarshalJSON() ([]byte, error) {
 	return []byte("null"), nil
 }
 
-// shown reports that there is something to see: a scenario leaves the lines of
-// what it doesn't do at zero.
+// shown reports that there is something to see: a scenario without messages
+// leaves their lines at zero.
 func (c chart) shown() bool {
 	return slices.ContainsFunc(c.Lines, func(l line) bool {
 		return slices.ContainsFunc(l.Values, func(v number) bool { return v > 0 })

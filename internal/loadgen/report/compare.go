@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
-// Opinion says what a difference between two runs is worth.
+// Opinion is the worth of a difference between two runs.
 type Opinion string
 
 const (
@@ -20,7 +20,7 @@ const (
 	Differs     Opinion = "differs"
 	// NoNoise: the runs were too short to tell how much their seconds differ.
 	NoNoise Opinion = "noise not known"
-	// Exact: a count has no noise, but one run doesn't say what the next does.
+	// Exact: a count has no noise, but one run tells little of the next.
 	Exact Opinion = "differs, a count"
 )
 

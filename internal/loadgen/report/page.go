@@ -30,7 +30,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"at":   func(all []string, i int) string { return all[min(i, len(all)-1)] },
 }).Parse(pageText))
 
-// page is what the template shows, of a run or of a climb.
+// page is the data of the template, of a run or of a climb.
 type page struct {
 	Title, Badge, Class string // the badge is the verdict in a word; its class good, bad or caution
 	Lines               []string
@@ -47,8 +47,7 @@ type page struct {
 // row is one value with its name.
 type row struct{ Name, Value, About string }
 
-// table is a part of the page; the last of its columns' classes is that of all
-// further ones.
+// table is a part of the page; further columns have the class of the last one.
 type table struct {
 	Title, About string
 	Classes      []string
@@ -173,7 +172,7 @@ func (t table) unlessEmpty() []table {
 	return []table{t}
 }
 
-// figures lists what was measured: latencies by name and percentile, the rest
+// figures lists the measurements: latencies by name and percentile, the rest
 // line by line.
 func figures(r *loadgen.Result) []table {
 	latencies := table{Title: "Latencies", Classes: []string{"code", "muted", "n"}, Head: []string{"", ""}}
@@ -252,7 +251,7 @@ func knobs(r *loadgen.Result) []table {
 	return t.unlessEmpty()
 }
 
-// conditions are what a run's figures must be read with, as names and values.
+// conditions are the circumstances of a run's figures, as names and values.
 func conditions(r *loadgen.Result) []row {
 	all := append([]row{{Name: "scenario", Value: r.Scenario}}, fields(r.Settings)...)
 	if r.Settings.Load != nil {

@@ -9,7 +9,7 @@
 //	latency.hlog every latency of every second, in HdrHistogram's log format
 //	report.html  one page with everything in it; made from the other three
 //
-// That of a climb has run.json, schema capacity.Schema, and report.html.
+// The directory of a climb has run.json, schema capacity.Schema, and report.html.
 package report
 
 import (
