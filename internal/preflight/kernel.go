@@ -221,12 +221,12 @@ func ceil(a, b int64) int64 { return (a + b - 1) / b }
 // DEV are set. Loopback needs no more addresses, since all of 127.0.0.0/8 can
 // be bound already: there only the count is told.
 func addSources(t Target, sources int64) string {
-	recheck := fmt.Sprintf("gateway doctor --target %d --side %s --sources %d", t.Connections, t.Side, sources)
+	t.SourceAddresses = int(sources)
 	if t.Side == Both {
-		return recheck
+		return t.command()
 	}
 	const address = "${NET:?such as 10.99}.$((i/250)).$((i%250+1))/16 dev ${DEV:?such as eth0}"
-	return fmt.Sprintf("for i in $(seq %d); do sudo ip address add %s; done && %s", sources, address, recheck)
+	return fmt.Sprintf("for i in $(seq %d); do sudo ip address add %s; done && %s", sources, address, t.command())
 }
 
 // reservedWithin counts the ports of a list such as "8080,9000-9010" that lie

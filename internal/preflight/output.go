@@ -37,18 +37,18 @@ func (r Report) WriteText(w io.Writer) error {
 			}
 		}
 		fmt.Fprintf(&b, "\nTo keep them over a reboot:\n\n")
-		fmt.Fprintf(&b, "  %s --sysctl | sudo tee /etc/sysctl.d/90-gateway.conf\n", r.command())
-		fmt.Fprintf(&b, "  %s --systemd | sudo tee /etc/systemd/system/gateway.service.d/limits.conf\n", r.command())
+		fmt.Fprintf(&b, "  %s --sysctl | sudo tee /etc/sysctl.d/90-gateway.conf\n", r.Target.command())
+		fmt.Fprintf(&b, "  %s --systemd | sudo tee /etc/systemd/system/gateway.service.d/limits.conf\n", r.Target.command())
 	}
 	_, err := w.Write(b.Bytes())
 	return err
 }
 
-// command is the operator's own that made this report.
-func (r Report) command() string {
-	s := fmt.Sprintf("gateway doctor --target %d --side %s", r.Target.Connections, r.Target.Side)
-	if r.Target.SourceAddresses > 1 {
-		s += fmt.Sprintf(" --sources %d", r.Target.SourceAddresses)
+// command asks for the report on the target again.
+func (t Target) command() string {
+	s := fmt.Sprintf("gateway doctor --target %d --side %s", t.Connections, t.Side)
+	if t.SourceAddresses > 1 {
+		s += fmt.Sprintf(" --sources %d", t.SourceAddresses)
 	}
 	return s
 }
