@@ -19,7 +19,7 @@ func RenderCapacity(w io.Writer, o *capacity.Outcome) error {
 		Command:  commandLine(o.Command),
 		Failed:   o.Failed,
 		Warnings: o.Warnings,
-		Charts:   fitCharts(o),
+		Plots:    &plots{Fits: &o.Fits, Verified: o.Verified},
 		Source:   fmt.Sprintf("run.json (%s)", o.Schema),
 	}
 	switch {

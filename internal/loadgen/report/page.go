@@ -2,7 +2,7 @@ package report
 
 import (
 	"cmp"
-	_ "embed"
+	"embed"
 	"fmt"
 	"html/template"
 	"io"
@@ -16,11 +16,19 @@ import (
 	"github.com/pushgate/pushgate/internal/units"
 )
 
-//go:embed page.html
-var pageText string
+// files are all that the page is made of: uPlot (MIT, with its licence), the few
+// lines that hand it the data, and the page itself.
+//
+//go:embed page.html page.css page.js uplot
+var files embed.FS
 
-//go:embed page.css
-var styleText string
+func file(name string) string {
+	text, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // every test of this package fails
+	}
+	return string(text)
+}
 
 // tones are the colours of words in tables.
 var tones = map[string]string{"FIX": "bad", "missed": "bad", "met": "good"}
@@ -28,7 +36,7 @@ var tones = map[string]string{"FIX": "bad", "missed": "bad", "met": "good"}
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"tone": func(text string) string { return tones[text] },
 	"at":   func(all []string, i int) string { return all[min(i, len(all)-1)] },
-}).Parse(pageText))
+}).Parse(file("page.html")))
 
 // page is the data of the template, of a run or of a climb.
 type page struct {
@@ -39,7 +47,7 @@ type page struct {
 
 	Above  []table // the charts
 	Tiles  []row
-	Charts []chart
+	Plots  *plots
 	Below  []table
 	Source string
 }
@@ -57,8 +65,12 @@ type table struct {
 }
 
 // Style and Script are all that the page needs besides.
-func (*page) Style() template.CSS { return template.CSS(uplotStyle + "\n" + styleText) }
-func (*page) Script() template.JS { return script() }
+func (*page) Style() template.CSS {
+	return template.CSS(file("uplot/uplot.min.css") + "\n" + file("page.css"))
+}
+func (*page) Script() template.JS {
+	return template.JS("/*\nuPlot\n" + file("uplot/LICENSE") + "*/\n" + file("uplot/uplot.iife.min.js") + "\n" + file("page.js"))
+}
 
 func (p *page) render(w io.Writer) error {
 	if err := pageTemplate.Execute(w, p); err != nil {
@@ -81,7 +93,7 @@ func Render(w io.Writer, run *Run) error {
 		Warnings: r.Warnings,
 		Above:    slos(r),
 		Tiles:    tiles(r),
-		Charts:   runCharts(run),
+		Plots:    plotsOf(run),
 		Below:    slices.Concat(figures(r), reasons(r), knobs(r), settings(r)),
 		Source:   fmt.Sprintf("run.json (%s), series.csv and latency.hlog", r.Schema),
 	}
@@ -94,7 +106,7 @@ func Render(w io.Writer, run *Run) error {
 	if r.Aborted != "" {
 		p.Failed = append([]string{"ended early: " + r.Aborted}, p.Failed...)
 	}
-	if len(p.Charts) == 0 {
+	if len(r.Series) == 0 {
 		p.Below = append([]table{{About: "The run was too short for a series: a sample is taken every second."}}, p.Below...)
 	}
 	return p.render(w)

@@ -229,15 +229,13 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{
 		"<title>SLO MISSED: loadgen fanout</title>", "prefers-color-scheme:dark", `name="viewport"`,
 		`--slo missing==0 --channels`, "it&#39;\\&#39;&#39;s", "&lt;script&gt;alert(1)", "mind &amp; this", "error: &lt;/table&gt;",
-		">Connections<", ">Connects<", ">Deliveries<", ">Delivery latency<", ">Latency by percentile<", ">Server memory<", ">CPU<",
-		"time since the start (s)", "messages per second", "MiB", "rss_per_conn&lt;500B", "Copyright (c) 2022 Leon Sorokin",
-		`aria-label="Delivery latency"`,
+		"'Delivery latency'", "MiB", "rss_per_conn&lt;500B", "Copyright (c) 2022 Leon Sorokin",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %q", want)
 		}
 	}
-	ours := strings.ReplaceAll(page, uplotScript, "")
+	ours := strings.ReplaceAll(page, file("uplot/uplot.iife.min.js"), "")
 	for _, never := range []string{"<script>alert", "http://", "https://", "src=", "url(", "@import", ":NaN", "Inf", "ZgotmplZ", "json: "} {
 		if strings.Contains(ours, never) {
 			t.Errorf("the page has %q", never)
@@ -246,24 +244,38 @@ func TestPage(t *testing.T) {
 	if strings.Index(page, ">RLIMIT_NOFILE hard<") > strings.Index(page, ">fs.nr_open<") {
 		t.Error("what is to fix doesn't come first")
 	}
-	if !strings.Contains(page, uplotScript) || !strings.Contains(page, pageScript) {
+	if !strings.Contains(page, file("uplot/uplot.iife.min.js")) || !strings.Contains(page, file("page.js")) {
 		t.Error("the page doesn't bring its scripts as they are")
 	}
-	_, rest, _ := strings.Cut(page, `id="charts">`)
+	_, rest, _ := strings.Cut(page, `id="plots">`)
 	data, _, _ := strings.Cut(rest, "</script>")
-	var charts []chart
-	if err := json.Unmarshal([]byte(data), &charts); err != nil {
+	var drawn struct {
+		Series, Percentiles map[string][]*float64
+		Phases              []phase
+	}
+	if err := json.Unmarshal([]byte(data), &drawn); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range charts {
-		for _, l := range c.Lines {
-			if n := len(l.Values); n > len(c.X) || n < len(c.X) && !c.Nines {
-				t.Errorf("%s: %d values of %s, want %d", c.Title, n, l.Name, len(c.X))
-			}
+	for name, values := range drawn.Series {
+		if len(values) != 12 {
+			t.Errorf("%d values of %s, want 12", len(values), name)
 		}
 	}
-	if len(charts) != strings.Count(page, `class="plot"`) {
-		t.Errorf("%d charts for %d places", len(charts), strings.Count(page, `class="plot"`))
+	if p99 := drawn.Series["latency_p99_ns"]; p99[1] != nil || *p99[2] != 7e6 {
+		t.Errorf("latencies %v, want none before the first delivery", p99)
+	}
+	if want := []phase{{"connect", 2}, {"publish", 12}}; !slices.Equal(drawn.Phases, want) {
+		t.Errorf("phases %v, want %v", drawn.Phases, want)
+	}
+	// 24 values reach to the 41st step: 1 - 10^(-41/30) of them is 22.97.
+	if n := len(drawn.Percentiles[loadgen.LatencyDelivery]); n != 42 {
+		t.Errorf("%d points of the percentiles, want 42", n)
+	}
+	// Every column that the script draws is there.
+	for _, used := range regexp.MustCompile(`series\.([a-z0-9_]+)`).FindAllStringSubmatch(file("page.js"), -1) {
+		if drawn.Series[used[1]] == nil {
+			t.Errorf("page.js draws %s, which is no column", used[1])
+		}
 	}
 
 	// Rendered again, it is the same.
@@ -304,7 +316,7 @@ func TestPageOfLittle(t *testing.T) {
 
 // TestPaletteContrast holds the colours to WCAG's contrast ratios.
 func TestPaletteContrast(t *testing.T) {
-	schemes := regexp.MustCompile(`:root\{([^}]*)\}`).FindAllStringSubmatch(styleText, -1)
+	schemes := regexp.MustCompile(`:root\{([^}]*)\}`).FindAllStringSubmatch(file("page.css"), -1)
 	if len(schemes) != 2 {
 		t.Fatalf("%d colour schemes, want a light and a dark one", len(schemes))
 	}
