@@ -55,7 +55,8 @@ type page struct {
 // row is one value with its name.
 type row struct{ Name, Value, About string }
 
-// table is a part of the page; further columns have the class of the last one.
+// table is a part of the page, left out when it has neither rows nor a sentence
+// about them; further columns have the class of the last one.
 type table struct {
 	Title, About string
 	Classes      []string
@@ -91,10 +92,10 @@ func Render(w io.Writer, run *Run) error {
 		Command:  commandLine(r.Command),
 		Failed:   r.Failed,
 		Warnings: r.Warnings,
-		Above:    slos(r),
+		Above:    []table{slos(r)},
 		Tiles:    tiles(r),
 		Plots:    plotsOf(run),
-		Below:    slices.Concat(figures(r), reasons(r), knobs(r), settings(r)),
+		Below:    slices.Concat(figures(r), reasons(r), []table{knobs(r), settings(r)}),
 		Source:   fmt.Sprintf("run.json (%s), series.csv and latency.hlog", r.Schema),
 	}
 	switch {
@@ -164,7 +165,7 @@ func tiles(r *loadgen.Result) []row {
 	return all
 }
 
-func slos(r *loadgen.Result) []table {
+func slos(r *loadgen.Result) table {
 	t := table{Title: "SLOs", Classes: []string{"code", "n", "strong"}, Head: []string{"limit", "measured", "verdict"}}
 	for _, v := range r.SLOs {
 		met := "missed"
@@ -173,15 +174,7 @@ func slos(r *loadgen.Result) []table {
 		}
 		t.Rows = append(t.Rows, []string{v.SLO, v.Text(), met})
 	}
-	return t.unlessEmpty()
-}
-
-// unlessEmpty leaves out a table without rows.
-func (t table) unlessEmpty() []table {
-	if len(t.Rows) == 0 {
-		return nil
-	}
-	return []table{t}
+	return t
 }
 
 // figures lists the measurements: latencies by name and percentile, the rest
@@ -210,19 +203,16 @@ func figures(r *loadgen.Result) []table {
 			latencies.Head = append(latencies.Head, quantile)
 		}
 	}
-	return append(latencies.unlessEmpty(), rest)
+	return []table{latencies, rest}
 }
 
 func reasons(r *loadgen.Result) []table {
-	slow := map[loadgen.Reason]uint64(nil)
+	var slow map[loadgen.Reason]uint64
 	if r.Slow != nil {
 		slow = r.Slow.Closes
 	}
 	var all []table
-	add := func(title string, rows [][]string) {
-		all = append(all, table{Title: title, Classes: []string{"n", ""}, Rows: rows}.unlessEmpty()...)
-	}
-	for _, t := range []struct {
+	for _, x := range []struct {
 		title string
 		of    map[loadgen.Reason]uint64
 	}{
@@ -234,22 +224,21 @@ func reasons(r *loadgen.Result) []table {
 		{"Error messages", r.Errors},
 		{"Slow clients that were closed", slow},
 	} {
-		var rows [][]string
-		for _, why := range byCount(t.of) {
-			rows = append(rows, []string{fmt.Sprint(t.of[why]), string(why)})
+		t := table{Title: x.title, Classes: []string{"n", ""}}
+		for _, why := range byCount(x.of) {
+			t.Rows = append(t.Rows, []string{fmt.Sprint(x.of[why]), string(why)})
 		}
-		add(t.title, rows)
+		all = append(all, t)
 	}
-	var rows [][]string
+	addresses := table{Title: "Addresses", Classes: []string{""}}
 	for _, a := range r.Addresses {
-		rows = append(rows, []string{a.Account(), a.Address})
+		addresses.Rows = append(addresses.Rows, []string{a.Address, a.Account()})
 	}
-	add("Addresses", rows)
-	return all
+	return append(all, addresses)
 }
 
 // knobs lists the host's limits, those to fix first.
-func knobs(r *loadgen.Result) []table {
+func knobs(r *loadgen.Result) table {
 	t := table{Title: "Limits of this host", Classes: []string{"strong", "code", "", "", "muted wide", "code wide"},
 		Head: []string{"", "knob", "value", "needed", "why"}, Stack: true}
 	for _, verdict := range []preflight.Verdict{preflight.Fix, preflight.Pass, preflight.Skip} {
@@ -260,7 +249,7 @@ func knobs(r *loadgen.Result) []table {
 			}
 		}
 	}
-	return t.unlessEmpty()
+	return t
 }
 
 // conditions are the circumstances of a run's figures, as names and values.
@@ -309,7 +298,7 @@ func fields(settings any) []row {
 }
 
 // settings leaves out the conditions that are at zero.
-func settings(r *loadgen.Result) []table {
+func settings(r *loadgen.Result) table {
 	t := table{Title: "Settings", Classes: []string{""}}
 	add := func(name, value string) {
 		if value != "" && value != "0" && value != "false" {
@@ -329,5 +318,5 @@ func settings(r *loadgen.Result) []table {
 	}
 	add("run", r.Run)
 	add("Go", r.Host.Go)
-	return []table{t}
+	return t
 }
