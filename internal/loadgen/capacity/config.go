@@ -10,6 +10,7 @@
 package capacity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -76,48 +77,33 @@ const maxTarget = 100_000_000
 // *loadgen.UsageError for each flag that is wrong.
 func (c Config) Validate() error {
 	var all []error
-	wrong := func(flag string, value any, format string, args ...any) {
-		all = append(all, &loadgen.UsageError{Flag: flag, Value: fmt.Sprint(value), Want: fmt.Sprintf(format, args...)})
-	}
 	for _, x := range []struct {
-		flag      string
-		n         int
-		low, high int
-		also      string
+		flag    string
+		value   any
+		allowed bool
+		want    string
 	}{
-		{"--target", c.Target, 1, maxTarget, ""},
-		{"--max-connections", c.Most, 0, maxTarget, ", 0 for what fits"},
-		{"--steps", c.Steps, fewPoints, mostSteps, ""},
-		{"--subscribers", c.Subscribers, 1, maxTarget, ""},
-		{"--verify", c.Verify, 0, maxTarget, ", 0 for none"},
-		{"--warmup", c.Warmup, 0, maxTarget, ""},
+		{"--target", c.Target, within(c.Target, 1, maxTarget), "1 to 100000000"},
+		{"--max-connections", c.Most, within(c.Most, 0, maxTarget), "1 to 100000000, or 0 for what fits"},
+		{"--steps", c.Steps, within(c.Steps, fewPoints, mostSteps), "3 to 50"},
+		{"--subscribers", c.Subscribers, within(c.Subscribers, 1, maxTarget), "1 to 100000000"},
+		{"--max-deliveries", c.MostRate, within(c.MostRate, 1, 1e9), "1 to 1e9 a second"},
+		{"--verify", c.Verify, within(c.Verify, 0, maxTarget), "1 to 100000000, or 0 for none"},
+		{"--warmup", c.Warmup, within(c.Warmup, 0, maxTarget), "0 to 100000000"},
+		{"--hold", c.Hold, within(c.Hold, time.Second, time.Hour), "1s to 1h"},
+		{"--publish", c.Publish, within(c.Publish, time.Second, time.Hour), "1s to 1h"},
+		{"--heartbeat", c.Heartbeat, within(c.Heartbeat, 100*time.Millisecond, 24*time.Hour), "100ms to 24h"},
+		{"--message-every", c.Every, within(c.Every, time.Millisecond, 30*24*time.Hour), "1ms to 720h"},
+		{"--test-heartbeat", c.Beat, c.Beat == 0 || within(c.Beat, 100*time.Millisecond, time.Hour), "100ms to 1h, or 0 for the gateway's own"},
 	} {
-		if x.n < x.low || x.n > x.high {
-			wrong(x.flag, x.n, "not allowed, want %d to %d%s", x.low, x.high, x.also)
+		if !x.allowed {
+			all = append(all, &loadgen.UsageError{Flag: x.flag, Value: fmt.Sprint(x.value), Want: "not allowed, want " + x.want})
 		}
-	}
-	if !(c.MostRate >= 1 && c.MostRate <= 1e9) {
-		wrong("--max-deliveries", c.MostRate, "not allowed, want 1 to 1e9 a second")
-	}
-	for _, d := range []struct {
-		flag      string
-		v         time.Duration
-		low, high time.Duration
-	}{
-		{"--hold", c.Hold, time.Second, time.Hour},
-		{"--publish", c.Publish, time.Second, time.Hour},
-		{"--heartbeat", c.Heartbeat, 100 * time.Millisecond, 24 * time.Hour},
-		{"--message-every", c.Every, time.Millisecond, 30 * 24 * time.Hour},
-	} {
-		if d.v < d.low || d.v > d.high {
-			wrong(d.flag, d.v, "not allowed, want %v to %v", d.low, d.high)
-		}
-	}
-	if c.Beat != 0 && (c.Beat < 100*time.Millisecond || c.Beat > time.Hour) {
-		wrong("--test-heartbeat", c.Beat, "not allowed, want 100ms to 1h, or 0 for the gateway's own")
 	}
 	return errors.Join(append(all, c.Run.Validate())...)
 }
+
+func within[T cmp.Ordered](v, low, high T) bool { return v >= low && v <= high }
 
 // usualMost is how many connections the largest step has by default: enough
 // for a straight line, few enough for any host.

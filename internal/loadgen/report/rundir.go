@@ -177,18 +177,20 @@ func (d *Dir) finish(writeJSON func(io.Writer) error) error {
 	if err := WritePage(d.partial); err != nil {
 		return err
 	}
+	partial := d.partial
+	d.partial = "" // complete: Abandon leaves it, whatever keeps it from its name
 	// An empty directory of that name was allowed; os.Rename wants none.
 	if err := os.Remove(d.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("run directory: %w; everything is in %s", err, d.partial)
+		return fmt.Errorf("run directory: %w; everything is in %s", err, partial)
 	}
-	if err := errors.Join(os.Remove(d.file(noteFile)), os.Rename(d.partial, d.path)); err != nil {
+	if err := errors.Join(os.Remove(filepath.Join(partial, noteFile)), os.Rename(partial, d.path)); err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
 	return nil
 }
 
-// Abandon removes the directory of a run that did not begin; after Finish it
-// does nothing.
+// Abandon removes a directory that was not finished; after Finish it does
+// nothing.
 func (d *Dir) Abandon() {
 	d.close()
 	os.RemoveAll(d.partial)
