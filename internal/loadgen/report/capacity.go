@@ -58,7 +58,7 @@ func limits(b *capacity.Bill) table {
 		t.About = "None is hit before."
 		return t
 	}
-	t.Head = []string{"carries", "limit, the first one first", "why", "fix"}
+	t.Head = []string{"carries", "limit, the nearest first", "why", "fix"}
 	for _, l := range b.Limits {
 		t.Rows = append(t.Rows, []string{fmt.Sprint(l.Carries), l.Name, l.Why, l.Fix})
 	}

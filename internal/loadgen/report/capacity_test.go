@@ -51,7 +51,7 @@ func TestCapacityDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(text)
-	for _, want := range []string{"The bill for 1000000 connections", "extrapolated x 333", "19488", "the first one first", "prlimit &amp;&amp; more", "&lt;b&gt;",
+	for _, want := range []string{"The bill for 1000000 connections", "extrapolated x 333", "19488", "the nearest first", "prlimit &amp;&amp; more", "&lt;b&gt;",
 		"HTTP 503 &lt;x&gt;", "breaks between 3000 and 9000", "checked further out", `"measured_rss_bytes":40894464`, "&#43;2.6 %", "R2", "MiB"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %q", want)

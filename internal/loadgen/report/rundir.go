@@ -51,8 +51,8 @@ const note = "This run has not ended: series.csv and latency.hlog hold what was 
 // Interval and Sample are called on the run's sampler goroutine, the others
 // before or after.
 type Dir struct {
-	// Immutable
-	path, partial string
+	path    string // immutable
+	partial string // empty when it has taken its name
 
 	// Owned by the run's sampler; nil in the directory of a climb
 	series, latency *os.File
