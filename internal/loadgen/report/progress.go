@@ -77,9 +77,9 @@ const (
 
 // panel goes back over the lines that stand and draws them anew.
 func (p *Progress) panel(s loadgen.Sample) string {
-	head := fmt.Sprintf("loadgen %s  %s  %s  %s", p.title, p.config.URL, s.Phase, clock(s.Seconds))
+	head := fmt.Sprintf("loadgen %s  %s  %s  %v", p.title, p.config.URL, s.Phase, clock(s.Seconds))
 	if left, known := p.left(s); known {
-		head += ", about " + clock(left) + " to go"
+		head += fmt.Sprintf(", about %v to go", clock(left))
 	}
 	lines := []part{{text: head, colour: bold}}
 	for _, x := range p.parts(s) {
@@ -155,13 +155,13 @@ func (p *Progress) parts(s loadgen.Sample) []part {
 const mostReasons = 4
 
 func reasonLines(reasons map[loadgen.Reason]uint64) []part {
-	all := byCount(reasons)
 	var lines []part
-	for i, why := range all {
-		if i == mostReasons-1 && len(all) > mostReasons {
-			return append(lines, part{text: fmt.Sprintf("errors    and %d other reasons", len(all)-i), colour: red})
+	for i, why := range byCount(reasons) {
+		text := fmt.Sprintf("errors    %d  %s", reasons[why], why)
+		if others := len(reasons) - i; i == mostReasons-1 && others > 1 {
+			return append(lines, part{text: fmt.Sprintf("errors    and %d other reasons", others), colour: red})
 		}
-		lines = append(lines, part{text: fmt.Sprintf("errors    %d  %s", reasons[why], why), colour: red})
+		lines = append(lines, part{text: text, colour: red})
 	}
 	return lines
 }
@@ -175,15 +175,8 @@ func byCount(reasons map[loadgen.Reason]uint64) []loadgen.Reason {
 
 func duration(ns int64) string { return units.Duration(time.Duration(ns)) }
 
-func clock(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second)).Round(time.Second)
-	if d < time.Minute {
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	}
-	if d < time.Hour {
-		return fmt.Sprintf("%d:%02d min", int(d.Minutes()), int(d.Seconds())%60)
-	}
-	return fmt.Sprintf("%d:%02d h", int(d.Hours()), int(d.Minutes())%60)
+func clock(seconds float64) time.Duration {
+	return time.Duration(seconds * float64(time.Second)).Round(time.Second)
 }
 
 // left estimates the seconds that are left of the phase; false where nobody
