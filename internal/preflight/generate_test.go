@@ -22,7 +22,7 @@ const (
 	manualEnd   = "<!-- end of knobs -->\n"
 )
 
-// The committed files are what the table makes; -update writes them.
+// The committed files are made from the table; -update writes them.
 func TestCommittedFiles(t *testing.T) {
 	files := map[string]func(io.Writer) error{
 		"../../configs/sysctl.conf": writeReferenceSysctl,
@@ -83,8 +83,8 @@ func writeManualInto(w io.Writer) error {
 	return err
 }
 
-// What the reference file sets, all of it switched on, is enough for what it
-// promises, on a box that had none of it.
+// The settings of the reference file, all of them switched on, are enough for its
+// target, on a box that had none of them.
 func TestReferenceSysctlIsEnough(t *testing.T) {
 	var conf bytes.Buffer
 	if err := writeReferenceSysctl(&conf); err != nil {
@@ -112,7 +112,7 @@ func TestReferenceSysctlIsEnough(t *testing.T) {
 	}
 }
 
-// reference is what the files in the repository are made for: a million
+// reference is the target of the files in the repository: a million
 // connections on the server, and on a client box the source addresses that so
 // many take.
 func reference(side Side) Target {
@@ -120,7 +120,7 @@ func reference(side Side) Target {
 }
 
 // writeReferenceSysctl writes configs/sysctl.conf: all that a server needs,
-// then, commented out, what a box of clients needs besides.
+// then, commented out, further settings for a box of clients.
 func writeReferenceSysctl(w io.Writer) error {
 	var b, off bytes.Buffer
 	server, client := reference(Server).withDefaults(), reference(Client).withDefaults()
@@ -149,7 +149,7 @@ func writeManual(w io.Writer) error {
 }
 
 // For every target, the file made on a box turns each sysctl's FIX into PASS
-// and takes nothing away from what already was enough.
+// and takes nothing away from one that was enough already.
 func TestSysctlFixesTheBox(t *testing.T) {
 	boxes := []box{laptop(), server(), router()}
 	rapid.Check(t, func(t *rapid.T) {

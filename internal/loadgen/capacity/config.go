@@ -29,7 +29,7 @@ type Config struct {
 
 	Target int // --target: the connections to write the bill for
 	// The steps.
-	Most        int           // --max-connections of a step; 0: 10,000 or what this process may open
+	Most        int           // --max-connections of a step; 0: 10,000, or fewer if this process may open fewer
 	Steps       int           // --steps of connections
 	Hold        time.Duration // --hold: how long a step of connections lasts
 	Subscribers int           // --subscribers of the steps of deliveries

@@ -16,8 +16,8 @@ import (
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
-// scriptedSteps is a gateway whose costs are known: what comes out must be
-// what went in.
+// scriptedSteps is a gateway whose costs are known: the fits must find them
+// again.
 type scriptedSteps struct {
 	carries  int     // connections; more fail
 	most     float64 // deliveries per second; more are slow
@@ -29,7 +29,7 @@ type scriptedSteps struct {
 	cancel   context.CancelFunc
 }
 
-// scriptedHint is what a run says of a gateway that is full.
+// scriptedHint is the hint of a run against a gateway that is full.
 const scriptedHint = "HTTP 503: see limits.connections"
 
 const (
@@ -308,7 +308,7 @@ func TestLevels(t *testing.T) {
 	if got := deliveryLevels(c); !slices.Equal(got, []float64{1, 3}) {
 		t.Errorf("deliveries %v", got)
 	}
-	// What the defaults come to on a host with few descriptors.
+	// The defaults on a host with few descriptors.
 	c = DefaultConfig()
 	env := box()
 	env.Descriptors = func() (uint64, uint64, error) { return 1024, 4096, nil }

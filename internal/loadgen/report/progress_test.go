@@ -9,7 +9,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
-// screen plays what a panel writes on a terminal of a width; it knows the few
+// screen plays the output of a panel on a terminal of a width; it knows the few
 // sequences that a panel may use.
 type screen struct {
 	t      *testing.T

@@ -216,8 +216,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// TestPage reads the page as XML where it can be, and looks for what must and
-// must not be there.
+// TestPage looks into the page, and into the figures that its script draws.
 func TestPage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run")
 	write(t, path, madeUp(12))
@@ -290,8 +289,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestPageOfLittle renders runs with nothing in them: none may fail or draw
-// what is not there.
+// TestPageOfLittle renders runs with nothing in them: none may fail.
 func TestPageOfLittle(t *testing.T) {
 	for name, r := range map[string]*loadgen.Result{
 		"nothing":     {Schema: loadgen.Schema},
