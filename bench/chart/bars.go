@@ -10,7 +10,7 @@ import (
 // Bars is a chart of lying bars, in groups.
 type Bars struct {
 	File, Title string
-	Series      []string // what the bars of each group are
+	Series      []string // names of the bars of each group
 	Bars        []Bar
 }
 
@@ -20,7 +20,7 @@ type Bar struct {
 	Values []float64
 }
 
-// Size of a bar and of what is around it.
+// Size of a bar and of the space around it.
 const (
 	names  = 180 // for the groups' names
 	values = 80  // for the values behind the bars

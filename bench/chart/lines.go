@@ -1,12 +1,10 @@
-// Package chart draws the charts of the benchmarks' pages, as SVG. They bring
-// their own white ground, so that they can be read on a dark page.
 package chart
 
 import (
 	"bytes"
 	"fmt"
 	"html"
-	"path/filepath"
+	"math"
 	"slices"
 )
 
@@ -14,12 +12,12 @@ import (
 // logarithmic one is drawn as a plain one where a value isn't over 0.
 type Lines struct {
 	File, Title string
-	X, Y        string // what the axes say
+	X, Y        string // the axes' labels
 	LogX, LogY  bool
 	Lines       []Line
 }
 
-// Line is one series of a chart; dashed is for what was planned. With Low and
+// Line is one series of a chart; dashed is for plans. With Low and
 // High, each point has a bar from the least to the most.
 type Line struct {
 	Name      string
@@ -28,17 +26,7 @@ type Line struct {
 	Low, High []float64
 }
 
-// Size of a chart and of the space around its plot, and the width of a letter, in
-// pixels.
-const (
-	width, height           = 720, 320
-	left, right, top, under = 76, 24, 48, 48
-	letter                  = 6.6 // about
-)
-
-var colors = []string{"#1f6feb", "#cf5c00", "#2da44e", "#8250df"}
-
-// axes fit what is drawn.
+// axes hold all of the lines.
 func (c Lines) axes() (x, y axis) {
 	var xs, ys []float64
 	for _, l := range c.Lines {
@@ -101,15 +89,67 @@ func (c Lines) Write(dir string) error {
 	return finish(&b, dir, c.File)
 }
 
-// open begins a drawing with its title.
-func open(b *bytes.Buffer, height int, title string) {
-	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12" fill="#333">`+"\n", width, height)
-	fmt.Fprintf(b, `<rect width="100%%" height="100%%" fill="#fff"/>`+"\n")
-	fmt.Fprintf(b, `<text x="%d" y="20" font-size="15" fill="#111">%s</text>`+"\n", left, html.EscapeString(title))
+// axis maps values to a part of the drawing.
+type axis struct {
+	low, high float64
+	log       bool
+	ticks     []float64
 }
 
-// finish ends the drawing and writes it.
-func finish(b *bytes.Buffer, dir, file string) error {
-	b.WriteString("</svg>\n")
-	return WritePage(filepath.Join(dir, file), b.Bytes())
+// linear returns an axis from 0 to most, or to the next tick where it's to be
+// whole, with four to eight round ticks.
+func linear(most float64, whole bool) axis {
+	step := tickStep(most)
+	a := axis{high: max(most, step)}
+	if whole {
+		a.high = math.Ceil(a.high/step-1e-9) * step
+	}
+	for v := 0.0; v <= a.high*1.001; v += step {
+		a.ticks = append(a.ticks, v)
+	}
+	return a
+}
+
+// logarithmic returns an axis between two values over 0, with ticks at the
+// powers of ten, and at 2 and 5 where there are few of these.
+func logarithmic(low, high float64) axis {
+	a := axis{low: low, high: max(high, low*10), log: true}
+	marks := []float64{1}
+	if a.high/a.low < 200 {
+		marks = []float64{1, 2, 5}
+	}
+	for power := math.Pow(10, math.Floor(math.Log10(a.low))); power <= a.high; power *= 10 {
+		for _, m := range marks {
+			if v := m * power; v >= a.low*0.999 && v <= a.high*1.001 {
+				a.ticks = append(a.ticks, v)
+			}
+		}
+	}
+	return a
+}
+
+// at returns where v is between 0 and 1.
+func (a axis) at(v float64) float64 {
+	if a.log {
+		return (math.Log10(max(v, a.low)) - math.Log10(a.low)) / (math.Log10(a.high) - math.Log10(a.low))
+	}
+	return v / a.high
+}
+
+// tickStep returns a round distance that has an axis of this length marked four
+// to eight times.
+func tickStep(length float64) float64 {
+	if length <= 0 {
+		return 1
+	}
+	step := math.Pow(10, math.Floor(math.Log10(length)))
+	switch {
+	case length/step >= 8:
+		return step * 2
+	case length/step >= 4:
+		return step
+	case length/step >= 2:
+		return step / 2
+	}
+	return step / 5
 }

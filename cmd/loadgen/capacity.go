@@ -67,7 +67,7 @@ func runCapacity(ctx context.Context, args []string, out, errOut io.Writer) int 
 		return fail(err)
 	}
 	defer file.Close()
-	var d *report.CapacityDir
+	var d *report.Dir
 	if *dir != "" {
 		if d, err = report.CreateCapacity(*dir); err != nil {
 			return fail(err)
@@ -80,7 +80,7 @@ func runCapacity(ctx context.Context, args []string, out, errOut io.Writer) int 
 		return fail(err)
 	}
 	if d != nil {
-		err = d.Finish(o)
+		err = d.FinishCapacity(o)
 	}
 	if *toJSON != "" {
 		err = errors.Join(err, file.whole(o.WriteJSON(file)))

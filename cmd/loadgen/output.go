@@ -70,7 +70,7 @@ func (o *output) open(f *flags, errOut io.Writer, stop context.CancelFunc) (*run
 		panel := report.NewPanel(errOut, scenarioName(f), f.config, coloured(), func() int { return columns(errOut) })
 		r.show, r.done = panel.Show, panel.Done
 	} else {
-		lines := loadgen.NewProgress(errOut, false, f.config.Connections)
+		lines := report.NewProgress(errOut, scenarioName(f), f.config)
 		r.show, r.done = lines.Show, lines.Done
 	}
 	return r, nil

@@ -15,21 +15,10 @@ func runReport(_ context.Context, args []string, out, errOut io.Writer) int {
 	if code, ok := parseSet(s, args, 1, out, errOut); !ok {
 		return code
 	}
-	dir := s.Arg(0)
-	outcome, isOne, err := report.LoadCapacity(dir)
-	if isOne && err == nil {
-		err = report.WriteCapacityPage(dir, outcome)
-	}
-	if !isOne {
-		var run *report.Run
-		if run, err = report.Load(dir); err == nil {
-			err = report.WritePage(dir, run)
-		}
-	}
-	if err != nil {
+	if err := report.WritePage(s.Arg(0)); err != nil {
 		fmt.Fprintf(errOut, "loadgen report: %v\n", err)
 		return exitFailed
 	}
-	fmt.Fprintln(out, filepath.Join(dir, report.Page))
+	fmt.Fprintln(out, filepath.Join(s.Arg(0), report.Page))
 	return exitGood
 }

@@ -92,7 +92,6 @@ var (
 
 	ParseSLOs    = result.ParseSLOs
 	NewWatch     = result.NewWatch
-	NewProgress  = result.NewProgress
 	Figures      = result.Figures
 	FindFigure   = result.FindFigure
 	WriteFigures = result.WriteFigures

@@ -7,8 +7,8 @@ import (
 	"testing/fstest"
 )
 
-// box is a synthetic machine: the files of /proc and /sys by path, and what
-// system calls and Redis would answer.
+// box is a synthetic machine: the files of /proc and /sys by path, and the
+// answers of system calls and of Redis.
 type box struct {
 	files      map[string]string
 	soft, hard uint64

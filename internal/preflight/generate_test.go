@@ -3,6 +3,7 @@ package preflight
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -21,12 +22,12 @@ const (
 	manualEnd   = "<!-- end of knobs -->\n"
 )
 
-// The committed files are what the table makes; -update writes them.
+// The committed files are made from the table; -update writes them.
 func TestCommittedFiles(t *testing.T) {
 	files := map[string]func(io.Writer) error{
-		"../../configs/sysctl.conf": WriteReferenceSysctl,
+		"../../configs/sysctl.conf": writeReferenceSysctl,
 		"../../deploy/gateway.service.d/limits.conf": func(w io.Writer) error {
-			return WriteSystemd(w, Reference(Server))
+			return WriteSystemd(w, reference(Server))
 		},
 		manual: writeManualInto,
 		"testdata/report.txt": func(w io.Writer) error {
@@ -75,18 +76,18 @@ func writeManualInto(w io.Writer) error {
 	if _, err := io.WriteString(w, before+manualBegin); err != nil {
 		return err
 	}
-	if err := WriteManual(w); err != nil {
+	if err := writeManual(w); err != nil {
 		return err
 	}
 	_, err = io.WriteString(w, manualEnd+after)
 	return err
 }
 
-// What the reference file sets, all of it switched on, is enough for what it
-// promises, on a box that had none of it.
+// The settings of the reference file, all of them switched on, are enough for its
+// target, on a box that had none of them.
 func TestReferenceSysctlIsEnough(t *testing.T) {
 	var conf bytes.Buffer
-	if err := WriteReferenceSysctl(&conf); err != nil {
+	if err := writeReferenceSysctl(&conf); err != nil {
 		t.Fatal(err)
 	}
 	all := regexp.MustCompile(`(?m)^#([^ \n])`).ReplaceAllString(conf.String(), "$1")
@@ -99,7 +100,7 @@ func TestReferenceSysctlIsEnough(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			target := Reference(side)
+			target := reference(side)
 			target.SendBuffer = 16384
 			for _, f := range Run(b.env(), target).Fixes() {
 				// The count of a live table comes on top of a file for any box.
@@ -111,8 +112,44 @@ func TestReferenceSysctlIsEnough(t *testing.T) {
 	}
 }
 
+// reference is the target of the files in the repository: a million
+// connections on the server, and on a client box the source addresses that so
+// many take.
+func reference(side Side) Target {
+	return Target{Connections: 1_000_000, Side: side, SourceAddresses: 20}
+}
+
+// writeReferenceSysctl writes configs/sysctl.conf: all that a server needs,
+// then, commented out, further settings for a box of clients.
+func writeReferenceSysctl(w io.Writer) error {
+	var b, off bytes.Buffer
+	server, client := reference(Server).withDefaults(), reference(Client).withDefaults()
+	fmt.Fprintf(&b, "# Kernel settings for a box that carries %d connections, for one whose\n", server.Connections)
+	fmt.Fprintf(&b, "# values are not known. For yours: gateway doctor --target N --sysctl\n")
+	fmt.Fprintf(&b, "# Install as /etc/sysctl.d/90-gateway.conf and run: sudo sysctl --system\n")
+	writeSettings(&b, Env{}, server, func(knob) bool { return true })
+	fmt.Fprintf(&b, "\n# Only where the clients run, a load generator with %d source addresses or a\n", client.SourceAddresses)
+	fmt.Fprintf(&b, "# proxy in front of the gateway: take the # off the settings there.\n")
+	writeSettings(&off, Env{}, client, func(k knob) bool { return k.side == Client })
+	b.WriteString(regexp.MustCompile(`(?m)^([^#\n])`).ReplaceAllString(off.String(), "#$1"))
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// writeManual writes the table of docs/OPERATIONS.md, with the reference
+// target's values.
+func writeManual(w io.Writer) error {
+	var b bytes.Buffer
+	b.WriteString("| knob | side | what happens below it | how much, and from where |\n|---|---|---|---|\n")
+	for _, k := range knobs() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.name, k.side, k.why, k.formula)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
 // For every target, the file made on a box turns each sysctl's FIX into PASS
-// and takes nothing away from what already was enough.
+// and takes nothing away from one that was enough already.
 func TestSysctlFixesTheBox(t *testing.T) {
 	boxes := []box{laptop(), server(), router()}
 	rapid.Check(t, func(t *rapid.T) {

@@ -1,6 +1,6 @@
 // Package preflight knows every knob of the kernel, the process and Redis that
-// stands between a box and a given number of connections: what it is now, what
-// it must be, why, and the command that sets it.
+// stands between a box and a given number of connections: its value now, the
+// value it needs, why, and the command that sets it.
 //
 // One table describes the knobs. The report, configs/sysctl.conf, the systemd
 // snippet and the table in docs/OPERATIONS.md are all made from it, so they
@@ -25,7 +25,7 @@ const (
 	Both Side = "both"
 )
 
-// ParseSide reads what an operator wrote; "" is Server.
+// ParseSide reads a side; "" is Server.
 func ParseSide(s string) (Side, error) {
 	switch side := Side(s); side {
 	case "":
@@ -42,16 +42,16 @@ func (s Side) includes(k Side) bool {
 }
 
 const (
-	// DescriptorReserve is what a process needs beside its connections:
-	// listeners, epolls, Redis, the admin listener's clients, log files.
+	// DescriptorReserve is for the files beside the connections: listeners,
+	// epolls, Redis, the admin listener's clients, log files.
 	DescriptorReserve = 512
 	// DefaultUserBytes is the budget of one idle connection in user space.
 	DefaultUserBytes = 300
-	// KernelBytes is what the kernel keeps for one established TCP socket
-	// with empty buffers, on each end: tcp_sock 2.5 KB, inode 0.86, dentry,
+	// KernelBytes is the kernel's memory for one established TCP socket with
+	// empty buffers, on each end: tcp_sock 2.5 KB, inode 0.86, dentry,
 	// file and epoll item 0.2 each.
 	KernelBytes = 4096
-	// BaseBytes is what a process needs before its first connection.
+	// BaseBytes is the memory of a process before its first connection.
 	BaseBytes = 64 << 20
 	// ConntrackBytes is one entry of the connection tracking table with its
 	// usual extensions.
@@ -61,8 +61,8 @@ const (
 	defaultPublishBytes    = 10 << 20
 )
 
-// Target is what the box shall carry. Connections must be set; every other
-// field has a zero value that means its default.
+// Target is the load that the box shall carry. Connections must be set; every
+// other field has a zero value that means its default.
 type Target struct {
 	Connections int
 	// Side is Server when empty.
@@ -82,12 +82,12 @@ type Target struct {
 	// ReconnectWindow is the time over which all clients come back after a
 	// restart; 0 means 30 s, the default of drain.timeout.
 	ReconnectWindow time.Duration
-	// PublishBytes is what Redis sends to this gateway each second at most;
+	// PublishBytes is the most that Redis sends to this gateway each second;
 	// 0 means 10 MiB.
 	PublishBytes int
 }
 
-// withDefaults replaces zero values by what they mean.
+// withDefaults replaces zero values by their meaning.
 func (t Target) withDefaults() Target {
 	if t.Side == "" {
 		t.Side = Server
@@ -106,27 +106,67 @@ func (t Target) withDefaults() Target {
 	return t
 }
 
-// sockets is the number of established sockets on the box.
-func (t Target) sockets() int64 {
-	if t.Side == Both {
-		return 2 * int64(t.Connections)
-	}
-	return int64(t.Connections)
-}
-
-// processes is the number of our processes on the box.
-func (t Target) processes() int64 {
+// ends is the number of ends of each connection on the box, and so of our
+// processes.
+func (t Target) ends() int64 {
 	if t.Side == Both {
 		return 2
 	}
 	return 1
 }
 
-// burst is the number of connections that arrive in a second while all
-// clients come back.
-func (t Target) burst() int64 {
-	ms := max(t.ReconnectWindow.Milliseconds(), 1)
-	return (int64(t.Connections)*1000 + ms - 1) / ms
+// sockets is the number of established sockets on the box.
+func (t Target) sockets() int64 { return t.ends() * int64(t.Connections) }
+
+// Verdict is the result for one knob.
+type Verdict string
+
+const (
+	// Pass: the box has enough for the target.
+	Pass Verdict = "PASS"
+	// Fix: the target is not reached before the knob is turned.
+	Fix Verdict = "FIX"
+	// Skip: it does not apply here, or can't be read; Why says which.
+	Skip Verdict = "SKIP"
+)
+
+// Finding is one knob of the box against the target.
+type Finding struct {
+	Name    string  `json:"name"`
+	Side    Side    `json:"side"`
+	Verdict Verdict `json:"verdict"`
+	// Value and Needed are as an operator would write them; Value is empty
+	// when it could not be read.
+	Value  string `json:"value"`
+	Needed string `json:"needed"`
+	// Why is one line: the damage, or for Skip the reason why nothing was
+	// checked.
+	Why string `json:"why"`
+	// Fix is the command that turns the knob; empty for Pass.
+	Fix string `json:"fix,omitempty"`
+	// Setting is the value for /etc/sysctl.d where the knob is a sysctl.
+	Setting string `json:"-"`
+}
+
+// Report is all findings for one target, in the order in which the knobs have
+// to be turned.
+type Report struct {
+	Target   Target // with its defaults filled in
+	Findings []Finding
+}
+
+// OK reports that nothing is left to fix.
+func (r Report) OK() bool { return len(r.Fixes()) == 0 }
+
+// Fixes returns the findings that keep the box from the target.
+func (r Report) Fixes() []Finding {
+	var out []Finding
+	for _, f := range r.Findings {
+		if f.Verdict == Fix {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // Run compares the box with the target, knob by knob in the order in which
@@ -135,10 +175,9 @@ func Run(env Env, t Target) Report {
 	t = t.withDefaults()
 	r := Report{Target: t}
 	for _, k := range knobs() {
-		if !t.Side.includes(k.side) {
-			continue
+		if t.Side.includes(k.side) {
+			r.Findings = append(r.Findings, k.run(env, t))
 		}
-		r.Findings = append(r.Findings, k.run(env, t))
 	}
 	return r
 }

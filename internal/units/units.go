@@ -103,17 +103,34 @@ func Short(v float64) string {
 	return strconv.FormatFloat(v, 'g', 3, 64)
 }
 
-// Bytes writes a size with three to five digits, such as 640 B or 12.4 MiB.
+// Bytes writes a measured size with three to five digits, such as 640 B,
+// 12.4 MiB or 1.50 GiB.
 func Bytes(n float64) string {
 	switch {
-	case n >= 10<<30:
-		return fmt.Sprintf("%.1f GiB", n/(1<<30))
+	case n < 0:
+		return "-" + Bytes(-n)
+	case n >= 1<<30:
+		return fmt.Sprintf("%.2f GiB", n/(1<<30))
 	case n >= 10<<20:
 		return fmt.Sprintf("%.1f MiB", n/(1<<20))
 	case n >= 10<<10:
 		return fmt.Sprintf("%.1f KiB", n/(1<<10))
 	}
 	return fmt.Sprintf("%.0f B", n)
+}
+
+// WholeBytes writes a size that was chosen, or is to be provided: 16 KiB,
+// 512 MiB or 1.5 GiB.
+func WholeBytes(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 1<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d B", n)
 }
 
 // Duration writes a duration with two to four digits, such as 840 us or 1.25 s.

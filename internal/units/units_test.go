@@ -70,3 +70,22 @@ func TestNumber(t *testing.T) {
 		}
 	})
 }
+
+func TestBytes(t *testing.T) {
+	for v, want := range map[float64]string{
+		0: "0 B", 612: "612 B", 9000: "9000 B", 10 << 10: "10.0 KiB", 5 << 20: "5120.0 KiB", 25 << 20: "25.0 MiB",
+		1 << 30: "1.00 GiB", 16.5 * (1 << 30): "16.50 GiB", -2048: "-2048 B", -20 << 10: "-20.0 KiB",
+	} {
+		if got := Bytes(v); got != want {
+			t.Errorf("Bytes(%v) is %q, want %q", v, got, want)
+		}
+	}
+	for n, want := range map[int64]string{
+		0: "0 B", 1023: "1023 B", 1024: "1 KiB", 16 << 10: "16 KiB", 1<<20 - 1: "1023 KiB", 512 << 20: "512 MiB",
+		1014 << 20: "1014 MiB", 1 << 30: "1.0 GiB", 5632000000: "5.2 GiB",
+	} {
+		if got := WholeBytes(n); got != want {
+			t.Errorf("WholeBytes(%d) is %q, want %q", n, got, want)
+		}
+	}
+}

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// packetBytes is what a TCP segment carries around its data: Ethernet 14,
+	// packetBytes are the headers of a TCP segment: Ethernet 14,
 	// IPv4 20, TCP with time stamps 32.
 	packetBytes = 66
 	// A ping frame of the server's, a pong frame of the client's.
@@ -25,71 +25,81 @@ const (
 	gatewaySendBuffer = 16 << 10
 )
 
-// bill adds up what the target costs. It needs the line through the memory.
+// ends is how many ends of each connection are on this host: kernel memory is
+// measured on loopback only.
+const ends = 2
+
+// scale says how far x is beyond the measurements.
+func scale(x, measured float64) (Basis, float64) {
+	if measured <= 0 || x <= measured {
+		return Measured, 1
+	}
+	return Extrapolated, x / measured
+}
+
+// bill adds up the costs of the target. It needs the line through the memory.
 func (o *Outcome) bill(c Config, env preflight.Env) *Bill {
 	if o.Fits.RSS == nil {
 		return nil
 	}
 	b := &Bill{Target: c.Target, Heartbeat: c.Heartbeat, Every: c.Every, Size: c.Run.Size}
 	n := float64(c.Target)
-	most := o.largest()
-	scale := func(x, measured float64) (Basis, float64) {
-		if measured <= 0 || x <= measured {
-			return Measured, 1
-		}
-		return Extrapolated, x / measured
-	}
-
-	rss := o.Fits.RSS
-	basis, factor := scale(n, most)
-	user := rss.At(n)
-	b.add(Item{Name: "memory, the gateway's", Value: user, Unit: "bytes", Margin: rss.Uncertainty(n), Basis: basis, Factor: factor,
-		How: fmt.Sprintf("%.0f B a connection + %.1f MiB", rss.Slope, rss.Base/(1<<20))})
-	kernelEach, kernelHow := float64(preflight.KernelBytes), "a socket's structures; what was measured here scatters too much"
-	kernelBasis, kernelFactor := Table, 0.0
-	if k := o.Fits.Kernel; k != nil && k.Good() {
-		kernelEach = k.Slope / c.ends()
-		kernelBasis, kernelFactor = basis, factor
-		kernelHow = fmt.Sprintf("%.0f B a connection", kernelEach)
-		if c.ends() == 2 {
-			kernelHow += ", half of what both ends took here"
-		}
-	}
-	b.add(Item{Name: "memory, the kernel's", Value: kernelEach * n, Unit: "bytes", Basis: kernelBasis, Factor: kernelFactor, How: kernelHow})
-	bothHow := "without what waits for slow clients"
-	if kernelBasis == Table {
-		bothHow = "the kernel's part, " + bothHow
-		basis, factor = Table, 0
-	}
-	b.add(Item{Name: "memory, both", Value: user + kernelEach*n, Unit: "bytes", Basis: basis, Factor: factor, How: bothHow})
+	o.billMemory(b, n)
 	b.add(Item{Name: "file descriptors", Value: n + preflight.DescriptorReserve, Basis: Computed,
 		How: fmt.Sprintf("one a connection and %d", preflight.DescriptorReserve)})
 	if ports := c.portsEach; ports > 0 {
 		b.add(Item{Name: "source addresses", Value: math.Ceil(n / float64(ports)), Basis: Computed,
 			How: fmt.Sprintf("of the clients or of a proxy in front, with %d ports each as on this host", ports)})
 	}
-	cpu := o.billCPU(b, c, n, scale)
-	o.billNetwork(b, c, n)
-	b.Limits = append(o.breaks(c), limits(c, env, rss.Slope, cpu)...)
+	pings, deliveries := n/c.Heartbeat.Seconds(), n/c.Every.Seconds()
+	cpu := o.billCPU(b, n, pings, deliveries)
+	o.billNetwork(b, c.Run.Transport, pings, deliveries)
+	b.Limits = append(o.breaks(c), limits(c, env, o.Fits.RSS.Slope, cpu)...)
 	return b
 }
 
 func (b *Bill) add(i Item) { b.Items = append(b.Items, i) }
 
-// billCPU adds the CPU's lines and returns the CPUs that n connections take,
-// as a function; nil where too little was measured.
-func (o *Outcome) billCPU(b *Bill, c Config, n float64, scale func(x, measured float64) (Basis, float64)) func(n float64) float64 {
-	pings, deliveries := n/c.Heartbeat.Seconds(), n/c.Every.Seconds()
-	heart, deliver := o.Fits.Heartbeat, o.Fits.Delivery
-	if heart != nil && heart.Slope > 0 {
-		basis, factor := scale(pings, largestX(heart.Points))
-		b.add(Item{Name: "CPU for heartbeats", Value: heart.Slope * pings, Unit: "CPUs", Margin: 2 * heart.SlopeError * pings, Basis: basis, Factor: factor,
-			How: fmt.Sprintf("%.1f us a cycle, one every %s for each client: %.0f/s", heart.Slope*1e6, b.HeartbeatText(), pings)})
+func (o *Outcome) billMemory(b *Bill, n float64) {
+	rss := o.Fits.RSS
+	basis, factor := scale(n, o.largest())
+	user := Item{Name: "memory, the gateway's", Value: rss.At(n), Unit: "bytes", Margin: rss.Uncertainty(n), Basis: basis, Factor: factor,
+		How: fmt.Sprintf("%.0f B a connection + %.1f MiB", rss.Slope, rss.Base/(1<<20))}
+	kernel := Item{Name: "memory, the kernel's", Value: preflight.KernelBytes * n, Unit: "bytes", Basis: Tabulated,
+		How: "a socket's structures; what was measured here scatters too much"}
+	both := Item{Name: "memory, both", Unit: "bytes", Basis: Tabulated, How: "the kernel's part, without what waits for slow clients"}
+	if k := o.Fits.Kernel; k != nil && k.Good() {
+		each := k.Slope / ends
+		kernel.Value, kernel.Basis, kernel.Factor = each*n, basis, factor
+		kernel.How = fmt.Sprintf("%.0f B a connection, half of what both ends took here", each)
+		both.Basis, both.Factor, both.How = basis, factor, "without what waits for slow clients"
 	}
-	if deliver != nil && deliver.Slope > 0 {
-		basis, factor := scale(deliveries, largestX(deliver.Points))
-		b.add(Item{Name: "CPU for messages", Value: deliver.Slope * deliveries, Unit: "CPUs", Margin: 2 * deliver.SlopeError * deliveries, Basis: basis, Factor: factor,
-			How: fmt.Sprintf("%.1f us a delivery, one every %s to each client: %.0f/s", deliver.Slope*1e6, b.EveryText(), deliveries)})
+	both.Value = user.Value + kernel.Value
+	b.Items = append(b.Items, user, kernel, both)
+}
+
+// billCPU adds the CPU's lines and returns the CPUs that heartbeats and messages
+// take; 0 where too little was measured.
+func (o *Outcome) billCPU(b *Bill, n, pings, deliveries float64) float64 {
+	total, known := 0.0, 0
+	for _, x := range []struct {
+		name   string
+		fit    *Fit
+		perSec float64
+		how    string
+		each   time.Duration
+	}{
+		{"CPU for heartbeats", o.Fits.Heartbeat, pings, "%.1f us a cycle, one every %s for each client: %.0f/s", b.Heartbeat},
+		{"CPU for messages", o.Fits.Delivery, deliveries, "%.1f us a delivery, one every %s to each client: %.0f/s", b.Every},
+	} {
+		if x.fit == nil || x.fit.Slope <= 0 {
+			continue
+		}
+		basis, factor := scale(x.perSec, largestX(x.fit.Points))
+		b.add(Item{Name: x.name, Value: x.fit.Slope * x.perSec, Unit: "CPUs", Margin: 2 * x.fit.SlopeError * x.perSec, Basis: basis, Factor: factor,
+			How: fmt.Sprintf(x.how, x.fit.Slope*1e6, shorten(x.each), x.perSec)})
+		total += x.fit.Slope * x.perSec
+		known++
 	}
 	if us := o.handshake(); us > 0 {
 		perSecond := n / reconnectWindow.Seconds()
@@ -97,16 +107,14 @@ func (o *Outcome) billCPU(b *Bill, c Config, n float64, scale func(x, measured f
 		b.add(Item{Name: "CPU when all come back", Value: us / 1e6 * perSecond, Unit: "CPUs", Basis: basis, Factor: factor,
 			How: fmt.Sprintf("%.0f us a handshake, %.0f/s for %v", us, perSecond, reconnectWindow)})
 	}
-	if heart == nil || deliver == nil || heart.Slope <= 0 || deliver.Slope <= 0 {
-		return nil
+	if known < 2 {
+		return 0
 	}
-	return func(n float64) float64 {
-		return heart.Slope*n/c.Heartbeat.Seconds() + deliver.Slope*n/c.Every.Seconds()
-	}
+	return total
 }
 
-// billNetwork computes what goes over the wire, headers included.
-func (o *Outcome) billNetwork(b *Bill, c Config, n float64) {
+// billNetwork computes the traffic on the wire, headers included.
+func (o *Outcome) billNetwork(b *Bill, transport loadgen.Transport, pings, deliveries float64) {
 	message := 0.0
 	for _, s := range o.Deliveries {
 		message = max(message, s.Bytes)
@@ -114,18 +122,18 @@ func (o *Outcome) billNetwork(b *Bill, c Config, n float64) {
 	if message == 0 {
 		return
 	}
-	pings, deliveries := n/c.Heartbeat.Seconds(), n/c.Every.Seconds()
 	// Each segment with data is answered by one without, unless it rides along.
 	out := pings*(pingBytes+packetBytes) + pings*packetBytes + deliveries*(message+packetBytes)
 	in := pings*(pongBytes+packetBytes) + deliveries*packetBytes
 	how := fmt.Sprintf("heartbeats and messages of %.0f B as they were on the wire, with TCP/IP and Ethernet", message)
 	back := "pongs and acknowledgements"
-	switch c.Run.Transport {
-	case loadgen.SSE:
+	if transport != loadgen.WebSocket {
 		how += "; the heartbeats are a WebSocket's"
+	}
+	switch transport {
+	case loadgen.SSE:
 		back += " as over WebSocket, which is more than a stream's"
 	case loadgen.Poll:
-		how += "; the heartbeats are a WebSocket's"
 		back += " as over WebSocket; the request after each message comes on top"
 	}
 	b.add(Item{Name: "network, out", Value: out * 8, Unit: "bit/s", Basis: Computed, How: how})
@@ -143,8 +151,7 @@ func (o *Outcome) handshake() float64 {
 	return median(all)
 }
 
-func (o *Outcome) connectRate() float64 {
-	most := 0.0
+func (o *Outcome) connectRate() (most float64) {
 	for _, s := range o.Connections {
 		most = max(most, s.ConnectRate)
 	}
@@ -159,8 +166,7 @@ func (o *Outcome) largest() float64 {
 	return largestX(o.Fits.RSS.Points)
 }
 
-func largestX(points []Point) float64 {
-	most := 0.0
+func largestX(points []Point) (most float64) {
 	for _, p := range points {
 		most = max(most, p.X)
 	}
@@ -197,8 +203,9 @@ func (o *Outcome) breaks(c Config) (all []Limit) {
 	return all
 }
 
-// limits lists what keeps this host from the target, the nearest first.
-func limits(c Config, env preflight.Env, each float64, cpu func(n float64) float64) []Limit {
+// limits lists the limits of this host below the target, the nearest first.
+// It is given the bytes of a connection and the CPUs of the target, 0: not known.
+func limits(c Config, env preflight.Env, each, cpu float64) []Limit {
 	check := func(n int) preflight.Report {
 		return preflight.Run(env, preflight.Target{Connections: n, Side: preflight.Server,
 			UserBytes: max(int(math.Ceil(each)), 1), SendBuffer: gatewaySendBuffer})
@@ -211,9 +218,8 @@ func limits(c Config, env preflight.Env, each float64, cpu func(n float64) float
 		})
 		all = append(all, Limit{Name: f.Name, Carries: n, Why: f.Why, Fix: f.Fix})
 	}
-	if cpu != nil && c.cpus > 0 && cpu(float64(c.Target)) > float64(c.cpus) {
-		n := float64(c.cpus) / cpu(1)
-		all = append(all, Limit{Name: "CPU", Carries: int(n),
+	if c.cpus > 0 && cpu > float64(c.cpus) {
+		all = append(all, Limit{Name: "CPU", Carries: int(float64(c.cpus) / cpu * float64(c.Target)),
 			Why: fmt.Sprintf("%d CPUs are busy with heartbeats and messages alone", c.cpus),
 			Fix: "a longer heartbeat.interval, fewer messages a client, more CPUs"})
 	}

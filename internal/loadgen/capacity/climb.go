@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
@@ -14,52 +15,49 @@ import (
 const halvings = 4
 
 // climb runs the levels in their order until one is not good, and then halves
-// the way between the last good one and that. measure returns why a step was
-// not good; an error ends the climb.
+// the way between the last good one and that. An error of measure ends it.
 func climb(ctx context.Context, levels []float64, measure func(ctx context.Context, level float64) (Step, error)) (steps []Step, broke *Break, err error) {
 	good := 0.0
-	for _, level := range levels {
+	try := func(level float64) error {
 		s, err := measure(ctx, level)
 		if err != nil {
-			return steps, nil, err
+			return err
 		}
 		steps = append(steps, s)
 		if s.Good {
 			good = level
-			continue
+		} else {
+			broke = &Break{Bad: level, Why: s.Why(), Hint: s.Hint}
 		}
-		broke = &Break{Good: good, Bad: level, Why: s.Why(), Hint: s.Hint}
-		break
+		if broke != nil {
+			broke.Good = good
+		}
+		return nil
 	}
-	if broke == nil {
-		return steps, nil, nil
+	for i := 0; i < len(levels) && broke == nil; i++ {
+		if err := try(levels[i]); err != nil {
+			return steps, nil, err
+		}
 	}
-	for range halvings {
+	for i := 0; i < halvings && broke != nil; i++ {
 		// Whole clients, and whole messages a second.
 		middle := math.Round((broke.Good + broke.Bad) / 2)
 		if middle <= broke.Good || middle >= broke.Bad || broke.Bad < broke.Good*1.05 {
 			break
 		}
-		s, err := measure(ctx, middle)
-		if err != nil {
+		if err := try(middle); err != nil {
 			return steps, broke, err
-		}
-		steps = append(steps, s)
-		if s.Good {
-			broke.Good = middle
-		} else {
-			broke.Bad, broke.Why, broke.Hint = middle, s.Why(), s.Hint
 		}
 	}
 	return steps, broke, nil
 }
 
-// Why says what was wrong with a step, but for its hint; empty for a good one.
+// Why names the faults of a step, but for its hint; empty for a good one.
 func (s Step) Why() string {
 	if s.ClientBound {
 		return "loadgen itself was the limit, the gateway can do better"
 	}
-	// A bare count such as failed==0 says less than what the run says of it.
+	// A bare count such as failed==0 says less than the run's own words.
 	var all []string
 	for _, v := range s.SLOs {
 		if !v.Met && (v.Unit != loadgen.UnitCount || len(s.Failed) == 0) {
@@ -78,23 +76,16 @@ func (s Step) Why() string {
 func connectionLevels(c Config) []float64 {
 	var all []float64
 	for i := 1; i <= c.Steps; i++ {
-		n := math.Round(float64(c.Most) * float64(i) / float64(c.Steps))
-		if n >= 1 && (len(all) == 0 || n > all[len(all)-1]) {
-			all = append(all, n)
-		}
+		all = append(all, max(math.Round(float64(c.Most)*float64(i)/float64(c.Steps)), 1))
 	}
-	return all
+	return slices.Compact(all)
 }
 
 // deliveryLevels are messages per second: each twice the one before.
 func deliveryLevels(c Config) []float64 {
-	first := min(2000, c.MostRate/4) // deliveries per second
 	var all []float64
-	for d := first; d < c.MostRate*1.5; d *= 2 {
-		rate := math.Max(math.Round(min(d, c.MostRate)/float64(c.Subscribers)), 1)
-		if len(all) == 0 || rate > all[len(all)-1] {
-			all = append(all, rate)
-		}
+	for d := min(2000, c.MostRate/4); d < c.MostRate*1.5; d *= 2 { // deliveries per second
+		all = append(all, max(math.Round(min(d, c.MostRate)/float64(c.Subscribers)), 1))
 	}
-	return all
+	return slices.Compact(all)
 }

@@ -1,19 +1,26 @@
+// Package capacity finds the load that a gateway on this host can carry, and
+// the cost of a larger number of clients.
+//
+// It runs the load engine in steps: connections first, each step against a
+// fresh gateway where it can start one, then deliveries. Each step is judged by
+// the SLOs; where they break, it halves the way to the last good step. Straight
+// lines through the steps give the costs of a connection, of a heartbeat and of
+// a delivery with the quality of the fit, and these the bill for the target:
+// measured or extrapolated, and how far, and the limit that is hit first.
 package capacity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
-// Config is what to find out; the comments name the flags. Start from
+// Config is the question; the comments name the flags. Start from
 // DefaultConfig.
 type Config struct {
 	// Run holds the clients, the target, Redis, and with ServerCmd the gateway
@@ -22,7 +29,7 @@ type Config struct {
 
 	Target int // --target: the connections to write the bill for
 	// The steps.
-	Most        int           // --max-connections of a step; 0: 10,000 or what this process may open
+	Most        int           // --max-connections of a step; 0: 10,000, or fewer if this process may open fewer
 	Steps       int           // --steps of connections
 	Hold        time.Duration // --hold: how long a step of connections lasts
 	Subscribers int           // --subscribers of the steps of deliveries
@@ -41,7 +48,7 @@ type Config struct {
 	cpus, portsEach int
 }
 
-// DefaultConfig returns what the flags' defaults are.
+// DefaultConfig returns the flags' defaults.
 func DefaultConfig() Config {
 	c := Config{
 		Run:         loadgen.DefaultConfig(),
@@ -63,56 +70,40 @@ func DefaultConfig() Config {
 // mostSteps bounds a run that would take hours.
 const mostSteps = 50
 
-// maxTarget is above what one box can have and below what the arithmetic takes.
+// maxTarget is more than one box can have, and no trouble for the arithmetic.
 const maxTarget = 100_000_000
 
-// Validate checks what needs no look at the host; errors.Join of a
+// Validate checks all that needs no look at the host; errors.Join of a
 // *loadgen.UsageError for each flag that is wrong.
 func (c Config) Validate() error {
 	var all []error
-	wrong := func(flag string, value any, format string, args ...any) {
-		all = append(all, &loadgen.UsageError{Flag: flag, Value: fmt.Sprint(value), Want: fmt.Sprintf(format, args...)})
-	}
-	if c.Target < 1 || c.Target > maxTarget {
-		wrong("--target", c.Target, "not allowed, want 1 to %d", maxTarget)
-	}
-	if c.Most < 0 || c.Most > maxTarget {
-		wrong("--max-connections", c.Most, "not allowed, want 1 to %d, or 0 for what fits", maxTarget)
-	}
-	if c.Steps < fewPoints || c.Steps > mostSteps {
-		wrong("--steps", c.Steps, "not allowed, want %d to %d", fewPoints, mostSteps)
-	}
-	if c.Subscribers < 1 || c.Subscribers > maxTarget {
-		wrong("--subscribers", c.Subscribers, "not allowed, want 1 to %d", maxTarget)
-	}
-	if !(c.MostRate >= 1 && c.MostRate <= 1e9) {
-		wrong("--max-deliveries", c.MostRate, "not allowed, want 1 to 1e9 a second")
-	}
-	if c.Verify < 0 || c.Verify > maxTarget {
-		wrong("--verify", c.Verify, "not allowed, want 1 to %d, or 0 for none", maxTarget)
-	}
-	if c.Warmup < 0 || c.Warmup > maxTarget {
-		wrong("--warmup", c.Warmup, "not allowed, want 0 to %d", maxTarget)
-	}
-	for _, d := range []struct {
-		flag      string
-		v         time.Duration
-		low, high time.Duration
+	for _, x := range []struct {
+		flag    string
+		value   any
+		allowed bool
+		want    string
 	}{
-		{"--hold", c.Hold, time.Second, time.Hour},
-		{"--publish", c.Publish, time.Second, time.Hour},
-		{"--heartbeat", c.Heartbeat, 100 * time.Millisecond, 24 * time.Hour},
-		{"--message-every", c.Every, time.Millisecond, 30 * 24 * time.Hour},
+		{"--target", c.Target, within(c.Target, 1, maxTarget), "1 to 100000000"},
+		{"--max-connections", c.Most, within(c.Most, 0, maxTarget), "1 to 100000000, or 0 for what fits"},
+		{"--steps", c.Steps, within(c.Steps, fewPoints, mostSteps), "3 to 50"},
+		{"--subscribers", c.Subscribers, within(c.Subscribers, 1, maxTarget), "1 to 100000000"},
+		{"--max-deliveries", c.MostRate, within(c.MostRate, 1, 1e9), "1 to 1e9 a second"},
+		{"--verify", c.Verify, within(c.Verify, 0, maxTarget), "1 to 100000000, or 0 for none"},
+		{"--warmup", c.Warmup, within(c.Warmup, 0, maxTarget), "0 to 100000000"},
+		{"--hold", c.Hold, within(c.Hold, time.Second, time.Hour), "1s to 1h"},
+		{"--publish", c.Publish, within(c.Publish, time.Second, time.Hour), "1s to 1h"},
+		{"--heartbeat", c.Heartbeat, within(c.Heartbeat, 100*time.Millisecond, 24*time.Hour), "100ms to 24h"},
+		{"--message-every", c.Every, within(c.Every, time.Millisecond, 30*24*time.Hour), "1ms to 720h"},
+		{"--test-heartbeat", c.Beat, c.Beat == 0 || within(c.Beat, 100*time.Millisecond, time.Hour), "100ms to 1h, or 0 for the gateway's own"},
 	} {
-		if d.v < d.low || d.v > d.high {
-			wrong(d.flag, d.v, "not allowed, want %v to %v", d.low, d.high)
+		if !x.allowed {
+			all = append(all, &loadgen.UsageError{Flag: x.flag, Value: fmt.Sprint(x.value), Want: "not allowed, want " + x.want})
 		}
-	}
-	if c.Beat != 0 && (c.Beat < 100*time.Millisecond || c.Beat > time.Hour) {
-		wrong("--test-heartbeat", c.Beat, "not allowed, want 100ms to 1h, or 0 for the gateway's own")
 	}
 	return errors.Join(append(all, c.Run.Validate())...)
 }
+
+func within[T cmp.Ordered](v, low, high T) bool { return v >= low && v <= high }
 
 // usualMost is how many connections the largest step has by default: enough
 // for a straight line, few enough for any host.
@@ -128,7 +119,7 @@ func (c *Config) fill(env preflight.Env) {
 	}
 	c.Subscribers = min(c.Subscribers, c.Most)
 	c.cpus = runtime.NumCPU()
-	c.portsEach = localPorts()
+	c.portsEach = env.LocalPorts()
 }
 
 // checkFit refuses steps that this process can't hold, before the first.
@@ -151,37 +142,5 @@ func (c Config) checkFit(env preflight.Env) error {
 	return errors.Join(all...)
 }
 
-// localPorts returns how many ports a source address has here; 0 when that
-// can't be read.
-func localPorts() int {
-	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
-	if err != nil {
-		return 0
-	}
-	f := strings.Fields(string(text))
-	if len(f) != 2 {
-		return 0
-	}
-	low, err1 := strconv.Atoi(f[0])
-	high, err2 := strconv.Atoi(f[1])
-	if err1 != nil || err2 != nil || high < low {
-		return 0
-	}
-	return high - low + 1
-}
-
-// ends is how many ends of each connection are on this host: kernel memory is
-// measured on loopback only.
-func (c Config) ends() float64 { return 2 }
-
-// defaultSLOs are what a step is judged by when nobody says.
+// defaultSLOs are the limits that hold where none are asked for.
 var defaultSLOs = []string{"failed==0", "lost==0", "missing==0", "delivery.p99<1s"}
-
-// DefaultSLOs returns the limits that hold where none are asked for.
-func DefaultSLOs() []loadgen.SLO {
-	all, err := loadgen.ParseSLOs(defaultSLOs)
-	if err != nil {
-		panic(err) // a figure was renamed: every test of this package fails
-	}
-	return all
-}

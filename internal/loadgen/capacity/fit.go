@@ -33,11 +33,11 @@ type Fit struct {
 // fewPoints is how many a line needs for its errors to mean something.
 const fewPoints = 3
 
-// FitLine fits a line; false where the points don't make one.
-func FitLine(points []Point) (Fit, bool) {
+// FitLine fits a line; nil where the points don't make one.
+func FitLine(points []Point) *Fit {
 	n := float64(len(points))
 	if len(points) < fewPoints {
-		return Fit{}, false
+		return nil
 	}
 	var meanX, meanY float64
 	for _, p := range points {
@@ -52,9 +52,9 @@ func FitLine(points []Point) (Fit, bool) {
 		yy += dy * dy
 	}
 	if xx == 0 || math.IsNaN(xy) || math.IsInf(xx, 0) || math.IsInf(xy, 0) {
-		return Fit{}, false // all at one x
+		return nil // all at one x
 	}
-	f := Fit{Slope: xy / xx, R2: 1, Points: points, meanX: meanX, sumX2: xx}
+	f := &Fit{Slope: xy / xx, R2: 1, Points: points, meanX: meanX, sumX2: xx}
 	f.Base = meanY - f.Slope*meanX
 	rest := 0.0
 	for _, p := range points {
@@ -67,7 +67,7 @@ func FitLine(points []Point) (Fit, bool) {
 	}
 	f.Residual = math.Sqrt(rest / (n - 2))
 	f.SlopeError = f.Residual / math.Sqrt(xx)
-	return f, true
+	return f
 }
 
 // straight is from which R2 on a line counts as straight in fitLower.
@@ -76,26 +76,26 @@ const straight = 0.98
 // fitLower fits a line to the lower points: those with the largest x are left
 // out until the rest is straight, or few. Under load, messages are written
 // together and each costs less; the bill must not count on that.
-func fitLower(points []Point) (Fit, bool) {
+func fitLower(points []Point) *Fit {
 	sorted := slices.SortedFunc(slices.Values(points), func(a, b Point) int { return cmp.Compare(a.X, b.X) })
-	f, ok := FitLine(sorted)
-	for ok && f.R2 < straight && len(sorted) > fewPoints+1 {
+	f := FitLine(sorted)
+	for f != nil && f.R2 < straight && len(sorted) > fewPoints+1 {
 		sorted = sorted[:len(sorted)-1]
-		f, ok = FitLine(sorted)
+		f = FitLine(sorted)
 	}
-	return f, ok
+	return f
 }
 
 // At returns the line's value.
-func (f Fit) At(x float64) float64 { return f.Base + f.Slope*x }
+func (f *Fit) At(x float64) float64 { return f.Base + f.Slope*x }
 
-// Uncertainty returns twice the standard error of a prediction at x: what
-// scatter alone would do. It knows nothing of a line that bends further out.
-func (f Fit) Uncertainty(x float64) float64 {
+// Uncertainty returns twice the standard error of a prediction at x, by scatter
+// alone. It knows nothing of a line that bends further out.
+func (f *Fit) Uncertainty(x float64) float64 {
 	n := float64(len(f.Points))
 	d := x - f.meanX
 	return 2 * f.Residual * math.Sqrt(1+1/n+d*d/f.sumX2)
 }
 
-// Good reports whether the line explains what was measured.
-func (f Fit) Good() bool { return f.R2 >= 0.9 && f.Slope > 0 }
+// Good reports whether the line explains the measurements.
+func (f *Fit) Good() bool { return f.R2 >= 0.9 && f.Slope > 0 }

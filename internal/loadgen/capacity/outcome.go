@@ -10,7 +10,7 @@ import (
 // Schema names the layout of an Outcome as JSON.
 const Schema = "pushgate.capacity/1"
 
-// Outcome is what the steps found.
+// Outcome is the result of all steps.
 type Outcome struct {
 	Schema      string       `json:"schema"`
 	Command     []string     `json:"command,omitempty"`
@@ -41,7 +41,7 @@ type Outcome struct {
 // Step is one run.
 type Step struct {
 	Connections int `json:"connections"`
-	// What was measured; a pointer that is nil was not.
+	// The measurements; a nil pointer was not measured.
 	RSS         float64  `json:"rss_bytes"`
 	Anon        float64  `json:"rss_anon_bytes"`
 	Kernel      *float64 `json:"kernel_bytes,omitempty"` // grown by, both ends where both are here
@@ -60,7 +60,7 @@ type Step struct {
 	HostBound   bool              `json:"host_bound"`
 	SLOs        []loadgen.Verdict `json:"slos,omitempty"`
 	Failed      []string          `json:"failed,omitempty"`
-	Hint        string            `json:"hint,omitempty"` // what to change for the clients' most frequent reason
+	Hint        string            `json:"hint,omitempty"` // the remedy for the clients' most frequent reason
 	Good        bool              `json:"good"`
 }
 
@@ -69,12 +69,15 @@ type Break struct {
 	Good float64 `json:"good"` // the highest load that held
 	Bad  float64 `json:"bad"`  // the lowest that did not
 	Why  string  `json:"why"`
-	Hint string  `json:"hint,omitempty"` // what to change, where that is known
+	Hint string  `json:"hint,omitempty"` // the remedy, where it is known
 }
 
-// Text says where, in units of what, and why.
-func (b *Break) Text(what string) string {
-	text := fmt.Sprintf("breaks between %.0f and %.0f %s: %s", b.Good, b.Bad, what, b.Why)
+// text says where, in units of a load, and why; nil says nothing.
+func (b *Break) text(load string) string {
+	if b == nil {
+		return ""
+	}
+	text := fmt.Sprintf("breaks between %.0f and %.0f %s: %s", b.Good, b.Bad, load, b.Why)
 	if b.Hint != "" {
 		text += "; " + b.Hint
 	}
@@ -102,10 +105,10 @@ type Verified struct {
 type Basis string
 
 const (
-	Measured     Basis = "measured"     // within what was measured
+	Measured     Basis = "measured"     // within the measurements
 	Extrapolated Basis = "extrapolated" // by Factor beyond it
 	Computed     Basis = "computed"     // follows from the number alone
-	Table        Basis = "from a table" // could not be measured here
+	Tabulated    Basis = "from a table" // could not be measured here
 )
 
 // Item is one line of the bill.
@@ -113,8 +116,8 @@ type Item struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"` // bytes, CPUs, bit/s or empty for a number
-	// Margin is what the scatter of the measurements makes of it, to both
-	// sides; 0 where there is none.
+	// Margin is the scatter of the measurements, to both sides; 0 where there
+	// is none.
 	Margin float64 `json:"margin"`
 	Basis  Basis   `json:"basis"`
 	Factor float64 `json:"factor,omitempty"` // of the extrapolation
@@ -131,7 +134,7 @@ type Limit struct {
 	Measured bool `json:"measured,omitempty"`
 }
 
-// Bill is what the target costs.
+// Bill is the cost of the target.
 type Bill struct {
 	Target    int           `json:"target"`
 	Heartbeat time.Duration `json:"heartbeat_ns"`

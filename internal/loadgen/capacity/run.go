@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
@@ -14,14 +13,17 @@ import (
 
 // Run climbs, fits and writes the bill. say is called with a line for every
 // step. Its error is a run that could not begin; the outcome tells of all
-// others, an interrupted one with what was found up to then.
+// others, an interrupted one with its findings up to then.
 func Run(ctx context.Context, c Config, env preflight.Env, say func(string)) (*Outcome, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	c.fill(env)
 	if c.SLOs == nil {
-		c.SLOs = DefaultSLOs()
+		var err error
+		if c.SLOs, err = loadgen.ParseSLOs(defaultSLOs); err != nil {
+			return nil, err // a figure was renamed
+		}
 	}
 	if err := c.checkFit(env); err != nil {
 		return nil, err
@@ -31,18 +33,6 @@ func Run(ctx context.Context, c Config, env preflight.Env, say func(string)) (*O
 		return nil, err
 	}
 	return run(ctx, c, env, b)
-}
-
-// steps is what run climbs on.
-type steps interface {
-	// connections holds so many clients.
-	connections(ctx context.Context, n int) (Step, error)
-	// deliveries publishes so many messages per second to the subscribers.
-	deliveries(ctx context.Context, rate float64) (Step, error)
-	// describe completes the outcome with what is known of the server.
-	describe(*Outcome)
-	// close ends what deliveries left running.
-	close()
 }
 
 func run(ctx context.Context, c Config, env preflight.Env, s steps) (*Outcome, error) {
@@ -109,14 +99,7 @@ func (o *Outcome) fit(connections []Step) {
 			deliver = append(deliver, Point{s.Delivered, s.CPUs})
 		}
 	}
-	o.Fits = Fits{line(rss, FitLine), line(kernel, FitLine), line(beat, FitLine), line(deliver, fitLower)}
-}
-
-func line(points []Point, through func([]Point) (Fit, bool)) *Fit {
-	if f, ok := through(points); ok {
-		return &f
-	}
-	return nil
+	o.Fits = Fits{FitLine(rss), FitLine(kernel), FitLine(beat), fitLower(deliver)}
 }
 
 // verify measures once more, further out, and compares with the line that
@@ -140,7 +123,7 @@ func (o *Outcome) verify(ctx context.Context, n int, s steps) {
 // farOut is from which factor on an extrapolation needs a word of caution.
 const farOut = 10
 
-// judge says with what the figures must be read.
+// judge adds the warnings that the figures must be read with.
 func (o *Outcome) judge(c Config) {
 	warn := func(format string, args ...any) { o.Warnings = append(o.Warnings, fmt.Sprintf(format, args...)) }
 	switch f := o.Fits.RSS; {
@@ -155,7 +138,8 @@ func (o *Outcome) judge(c Config) {
 	if !o.Fresh {
 		warn("the gateway was running already: memory that it had grown to before is in its base, and the cost of a connection may be too low; --server-cmd starts a fresh one for each step")
 	}
-	if n := o.hostBound(); n > 0 {
+	bound := slices.DeleteFunc(slices.Concat(o.Connections, o.Deliveries), func(s Step) bool { return !s.HostBound })
+	if n := len(bound); n > 0 {
 		warn("in %d steps the CPUs of this host were over 95 %% busy, with whatever else runs here: a break may be the host's and not the gateway's", n)
 	}
 	if o.Interrupted {
@@ -169,232 +153,5 @@ func (o *Outcome) judge(c Config) {
 	}
 }
 
-func (o *Outcome) hostBound() (n int) {
-	for _, s := range slices.Concat(o.Connections, o.Deliveries) {
-		if s.HostBound {
-			n++
-		}
-	}
-	return n
-}
-
 // Good reports whether there is a bill and nothing failed.
 func (o *Outcome) Good() bool { return len(o.Failed) == 0 }
-
-// bench runs the steps for real.
-type bench struct {
-	config Config
-	say    func(string)
-
-	server string
-	host   loadgen.Host
-	stop   func() // of the gateway for deliveries; nil: none is running
-}
-
-func (b *bench) describe(o *Outcome) {
-	o.Server, o.Host = b.server, b.host
-	if cmd := b.config.Run.ServerCmd; cmd != "" {
-		o.Server = cmd
-	}
-}
-
-// launch starts the server where there is a command for it. A gateway's
-// heartbeat is made short by the environment, so that flags of the command still
-// rule.
-func (b *bench) launch(ctx context.Context) (stop func(), err error) {
-	c := b.config.Run
-	if c.ServerCmd == "" {
-		return func() {}, nil
-	}
-	if beat := b.config.Beat; beat > 0 && !c.IsForeign() {
-		c.ServerCmd = fmt.Sprintf("env GATEWAY_HEARTBEAT__INTERVAL=%v GATEWAY_HEARTBEAT__TIMEOUT=%v %s", beat, beat, c.ServerCmd)
-	}
-	return loadgen.Launch(ctx, c)
-}
-
-// reachWait is how long the one client may take: a gateway that has nothing
-// else to do is quicker.
-const reachWait = 5 * time.Second
-
-// reach has one client connect and get one message: a climb without a gateway,
-// or with a Redis that is not the gateway's, would be minutes of failures and
-// end in a break that is none.
-func (b *bench) reach(ctx context.Context) error {
-	stop, err := b.launch(ctx)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	c := b.config.Run
-	c.Connections, c.Hold, c.Timeout = 1, 0, min(c.Timeout, reachWait)
-	r, err := loadgen.Idle(ctx, c, loadgen.Options{})
-	if err != nil || ctx.Err() != nil {
-		return err
-	}
-	if r.Counters.Ready == 0 {
-		return fmt.Errorf("no client gets into the server at %s: %s; start one, name it with --url, or have it started: --server-cmd 'gateway serve'",
-			c.URL, strings.Join(r.Failed, "; "))
-	}
-	c.Messages, c.Rate = 1, 0
-	r, err = loadgen.Fanout(ctx, c, loadgen.Options{})
-	if err != nil || ctx.Err() != nil || r.Good() {
-		return err
-	}
-	if c.IsForeign() {
-		return fmt.Errorf("a message does not come to a client of the server at %s: %s", c.URL, strings.Join(r.Failed, "; "))
-	}
-	return fmt.Errorf("a message through --redis does not come to a client of the gateway at %s: %s", c.URL, strings.Join(r.Failed, "; "))
-}
-
-// warmClients come and go until the warm-up is done.
-const warmClients = 500
-
-// warm has a few clients come and go until the gateway's allocator has its
-// working size. A process that has just started grows by what each of its
-// first handshakes leaves behind, up to its first garbage collection: 900 B a
-// connection over the first 5,000 and 150 B after that, which is no line.
-func (b *bench) warm(ctx context.Context) error {
-	c := b.config.Run
-	c.Connections, c.Hold = warmClients, 0
-	for left := b.config.Warmup; left > 0; left -= warmClients {
-		if _, err := loadgen.Idle(ctx, c, loadgen.Options{}); err != nil {
-			return fmt.Errorf("warm-up: %w", err)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *bench) connections(ctx context.Context, n int) (Step, error) {
-	stop, err := b.launch(ctx)
-	if err != nil {
-		return Step{}, err
-	}
-	defer stop()
-	if err := b.warm(ctx); err != nil {
-		return Step{}, err
-	}
-	c := b.config.Run
-	c.Connections, c.Hold = n, b.config.Hold
-	r, err := loadgen.Idle(ctx, c, loadgen.Options{})
-	if err != nil {
-		return Step{}, err
-	}
-	s := b.step(r)
-	s.Kernel = kernelGrown(r)
-	if h := r.Idle; h != nil && h.Seconds > 0 {
-		s.Pings = float64(h.Pings) / h.Seconds
-		s.ClientBound = h.Effort.Bound
-	}
-	b.report("%d connections: %s", n, s, func() string {
-		return fmt.Sprintf("RSS %s, %.1f %% CPU at %.0f pings/s", loadgen.FormatFigure(loadgen.UnitBytes, s.RSS), s.IdleCPUs*100, s.Pings)
-	})
-	return s, ctx.Err()
-}
-
-// kernelGrown returns by how much the kernel's memory has grown while the
-// clients were held; nil where that was not seen.
-func kernelGrown(r *loadgen.Result) *float64 {
-	if r.Kernel == nil {
-		return nil
-	}
-	sum := func(k *loadgen.KernelSample) float64 { return float64(k.Slab) + float64(k.TCPMemory) }
-	var all []float64
-	for _, x := range r.Series {
-		if x.Phase == loadgen.PhaseHold && x.Kernel != nil {
-			all = append(all, sum(x.Kernel)-sum(&r.Kernel.Before))
-		}
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	grown := median(all)
-	return &grown
-}
-
-func (b *bench) deliveries(ctx context.Context, rate float64) (Step, error) {
-	if b.stop == nil {
-		stop, err := b.launch(ctx)
-		if err != nil {
-			return Step{}, err
-		}
-		b.stop = stop
-	}
-	c := b.config.Run
-	c.Connections, c.Rate = b.config.Subscribers, rate
-	c.Messages = max(int(rate*b.config.Publish.Seconds()), 1)
-	r, err := loadgen.Fanout(ctx, c, loadgen.Options{})
-	if err != nil {
-		return Step{}, err
-	}
-	s := b.step(r)
-	s.Rate = rate
-	if f := r.Fanout; f != nil {
-		s.Latency, s.ClientBound = f.Due, f.Effort.Bound
-		if f.Effort.Seconds > 0 {
-			s.Delivered = float64(f.Delivered) / f.Effort.Seconds
-		}
-		if n := r.Counters.Delivered; n > 0 {
-			s.Bytes = float64(r.Counters.Bytes) / float64(n)
-		}
-	}
-	s.Good = s.Good && !s.ClientBound
-	b.report("%.0f messages/s to each of %d: %s", rate, s, func() string {
-		return fmt.Sprintf("%.0f deliveries/s, p99 %s, %.0f %% CPU", s.Delivered, loadgen.FormatFigure(loadgen.UnitDuration, float64(s.Latency.P99)), s.CPUs*100)
-	})
-	return s, ctx.Err()
-}
-
-func (b *bench) close() {
-	if b.stop != nil {
-		b.stop()
-		b.stop = nil
-	}
-}
-
-// step takes over what all runs have.
-func (b *bench) step(r *loadgen.Result) Step {
-	b.host = r.Host
-	s := Step{HostBound: slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.HasPrefix(w, "HOST-BOUND") }),
-		Connections: int(r.Counters.Clients), ConnectRate: r.Connect.PerSecond, Failed: r.Failed, Hint: r.Hint()}
-	if v := r.Server; v != nil {
-		b.server = fmt.Sprintf("%s, process %d", v.Name, v.PID)
-		s.RSS, s.Anon = float64(v.After.RSS), float64(v.After.Anon)
-		s.Handshake = v.CPUPerHandshake
-		s.IdleCPUs, s.CPUs = v.CPUIdle/100, v.CPUPublishing
-		var rss []float64
-		for _, x := range r.Series {
-			if x.Phase == loadgen.PhaseHold && x.Server != nil {
-				rss = append(rss, float64(x.Server.RSS))
-			}
-		}
-		if len(rss) > 0 {
-			s.RSS = median(rss)
-		}
-	}
-	for _, slo := range b.config.SLOs {
-		// A limit on deliveries says nothing about a step without any.
-		if v := slo.Judge(r); v.Measured {
-			s.SLOs = append(s.SLOs, v)
-		}
-	}
-	s.Good = r.Good()
-	for _, v := range s.SLOs {
-		s.Good = s.Good && v.Met
-	}
-	return s
-}
-
-func (b *bench) report(format string, x any, s Step, text func() string) {
-	verdict := text()
-	if !s.Good {
-		verdict += "; " + s.Why()
-	}
-	args := []any{x, verdict}
-	if _, isRate := x.(float64); isRate {
-		args = []any{x, b.config.Subscribers, verdict}
-	}
-	b.say(fmt.Sprintf(format, args...))
-}

@@ -16,8 +16,8 @@ import (
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
-// scriptedSteps is a gateway whose costs are known: what comes out must be
-// what went in.
+// scriptedSteps is a gateway whose costs are known: the fits must find them
+// again.
 type scriptedSteps struct {
 	carries  int     // connections; more fail
 	most     float64 // deliveries per second; more are slow
@@ -29,7 +29,7 @@ type scriptedSteps struct {
 	cancel   context.CancelFunc
 }
 
-// scriptedHint is what a run says of a gateway that is full.
+// scriptedHint is the hint of a run against a gateway that is full.
 const scriptedHint = "HTTP 503: see limits.connections"
 
 const (
@@ -234,7 +234,7 @@ func TestBillSays(t *testing.T) {
 		if (want == "") != !strings.Contains(how, "WebSocket") || !strings.Contains(how, want) {
 			t.Errorf("%s: network in: %s", transport, how)
 		}
-		if both != Table {
+		if both != Tabulated {
 			t.Errorf("%s: memory, both: %s", transport, both)
 		}
 	}
@@ -289,9 +289,9 @@ func TestRunCanNotBegin(t *testing.T) {
 // TestFitLower leaves out where deliveries get cheaper under load.
 func TestFitLower(t *testing.T) {
 	points := []Point{{200e3, 0.55}, {2e3, 0.04}, {4e3, 0.05}, {8e3, 0.07}, {16e3, 0.11}, {32e3, 0.19}, {64e3, 0.35}, {128e3, 0.4}}
-	f, ok := fitLower(points)
-	if !ok || largestX(f.Points) != 64e3 || math.Abs(f.Slope-5e-6) > 1e-7 {
-		t.Errorf("got %+v, %v", f, ok)
+	f := fitLower(points)
+	if f == nil || largestX(f.Points) != 64e3 || math.Abs(f.Slope-5e-6) > 1e-7 {
+		t.Errorf("got %+v", f)
 	}
 	if points[0].X != 200e3 {
 		t.Error("the caller's points were put in another order")
@@ -308,12 +308,12 @@ func TestLevels(t *testing.T) {
 	if got := deliveryLevels(c); !slices.Equal(got, []float64{1, 3}) {
 		t.Errorf("deliveries %v", got)
 	}
-	// What the defaults come to on a host with few descriptors.
+	// The defaults on a host with few descriptors.
 	c = DefaultConfig()
 	env := box()
 	env.Descriptors = func() (uint64, uint64, error) { return 1024, 4096, nil }
 	c.fill(env)
-	if c.Most != 4096-2*preflight.DescriptorReserve || c.Subscribers != 2000 || len(DefaultSLOs()) != len(defaultSLOs) {
+	if c.Most != 4096-2*preflight.DescriptorReserve || c.Subscribers != 2000 {
 		t.Errorf("filled to %+v", c)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
-// Opinion says what a difference between two runs is worth.
+// Opinion is the worth of a difference between two runs.
 type Opinion string
 
 const (
@@ -20,7 +20,7 @@ const (
 	Differs     Opinion = "differs"
 	// NoNoise: the runs were too short to tell how much their seconds differ.
 	NoNoise Opinion = "noise not known"
-	// Exact: a count has no noise, but one run doesn't say what the next does.
+	// Exact: a count has no noise, but one run tells little of the next.
 	Exact Opinion = "differs, a count"
 )
 
@@ -51,69 +51,63 @@ type Comparison struct {
 // enough seconds to speak of their spread.
 const enough = 5
 
-// seconds tells which value of a sample a figure of the run is made of, and
-// in which phases.
+// seconds are the values of a run's samples that a figure is made of, in some
+// phases.
 type seconds struct {
-	of     func(*loadgen.Sample) (float64, bool)
-	phases []loadgen.Phase
+	of     measure
+	phases []loadgen.Phase // nil: all
 }
+
+var (
+	connecting = []loadgen.Phase{loadgen.PhaseConnect}
+	holding    = []loadgen.Phase{loadgen.PhaseHold}
+	publishes  = []loadgen.Phase{loadgen.PhasePublish, loadgen.PhaseWait}
+	settled    = []loadgen.Phase{loadgen.PhaseHold, loadgen.PhasePublish, loadgen.PhaseWait}
+)
 
 // secondsOf is by figure; a figure that isn't in it is a count, or is not
 // made of seconds.
 var secondsOf = map[string]seconds{
-	"connects_per_second":  {func(s *loadgen.Sample) (float64, bool) { return s.ReadyPS, s.ReadyPS > 0 }, []loadgen.Phase{loadgen.PhaseConnect}},
-	"delivered_per_second": {func(s *loadgen.Sample) (float64, bool) { return s.DeliveredPS, s.DeliveredPS > 0 }, publishes},
-	"delivery.p50":         {ofDue(func(l loadgen.Latency) float64 { return float64(l.P50) }), nil},
-	"delivery.p90":         {ofDue(func(l loadgen.Latency) float64 { return float64(l.P90) }), nil},
-	"delivery.p99":         {ofDue(func(l loadgen.Latency) float64 { return float64(l.P99) }), nil},
-	"delivery.p99.9":       {ofDue(func(l loadgen.Latency) float64 { return float64(l.P999) }), nil},
-	"delivery.max":         {ofDue(func(l loadgen.Latency) float64 { return float64(l.Max) }), nil},
-	"delivery.mean":        {ofDue(func(l loadgen.Latency) float64 { return l.Mean }), nil},
-	"rss_per_conn":         {func(s *loadgen.Sample) (float64, bool) { return s.RSSPerConnection, s.Server != nil && s.Open > 0 }, settled},
-	"rss": {func(s *loadgen.Sample) (float64, bool) {
-		if s.Server == nil {
-			return 0, false
-		}
-		return float64(s.Server.RSS), true
-	}, settled},
-	"cpu_idle":       {func(s *loadgen.Sample) (float64, bool) { return s.ServerCPU * 100, s.Server != nil }, []loadgen.Phase{loadgen.PhaseHold}},
-	"cpu_publishing": {func(s *loadgen.Sample) (float64, bool) { return s.ServerCPU, s.Server != nil }, publishes},
+	"connects_per_second":  {columnOf("ready_per_second").positive(), connecting},
+	"delivered_per_second": {columnOf("delivered_per_second").positive(), publishes},
+	"delivery.p50":         {columnOf("latency_p50_ns"), nil},
+	"delivery.p90":         {columnOf("latency_p90_ns"), nil},
+	"delivery.p99":         {columnOf("latency_p99_ns"), nil},
+	"delivery.p99.9":       {columnOf("latency_p999_ns"), nil},
+	"delivery.max":         {columnOf("latency_max_ns"), nil},
+	"delivery.mean":        {latency(func(l loadgen.Latency) float64 { return l.Mean }), nil},
+	"rss_per_conn":         {columnOf("server_rss_per_connection_bytes"), settled},
+	"rss":                  {columnOf("server_rss_bytes"), settled},
+	"cpu_idle":             {columnOf("server_cpus").times(100), holding},
+	"cpu_publishing":       {columnOf("server_cpus"), publishes},
 	"cpu_per_delivery": {func(s *loadgen.Sample) (float64, bool) {
 		return s.ServerCPU / s.DeliveredPS * 1e9, s.Server != nil && s.DeliveredPS > 0
 	}, publishes},
-	"self_busy": {func(s *loadgen.Sample) (float64, bool) { return s.LoopBusy * 100, true }, settled},
+	"self_busy": {columnOf("self_loop_busy").times(100), settled},
 }
 
-var (
-	publishes = []loadgen.Phase{loadgen.PhasePublish, loadgen.PhaseWait}
-	settled   = []loadgen.Phase{loadgen.PhaseHold, loadgen.PhasePublish, loadgen.PhaseWait}
-)
-
-func ofDue(of func(loadgen.Latency) float64) func(*loadgen.Sample) (float64, bool) {
-	return func(s *loadgen.Sample) (float64, bool) { return of(s.Due), s.Due.Count > 0 }
+// in returns the values of samples in some phases, nil: all.
+func (m measure) in(series []loadgen.Sample, phases []loadgen.Phase) (values []float64) {
+	for i := range series {
+		if phases != nil && !slices.Contains(phases, series[i].Phase) {
+			continue
+		}
+		if v, known := m(&series[i]); known {
+			values = append(values, v)
+		}
+	}
+	return values
 }
 
 // spread returns the standard deviation of a figure's seconds.
 func (x seconds) spread(r *loadgen.Result) (sd float64, known bool) {
-	var values []float64
-	for i := range r.Series {
-		s := &r.Series[i]
-		if x.phases != nil && !slices.Contains(x.phases, s.Phase) {
-			continue
-		}
-		if v, ok := x.of(s); ok {
-			values = append(values, v)
-		}
-	}
+	values := x.of.in(r.Series, x.phases)
 	if len(values) < enough {
 		return 0, false
 	}
-	mean, sum := 0.0, 0.0
+	m, sum := mean(values), 0.0
 	for _, v := range values {
-		mean += v / float64(len(values))
-	}
-	for _, v := range values {
-		sum += (v - mean) * (v - mean)
+		sum += (v - m) * (v - m)
 	}
 	return math.Sqrt(sum / float64(len(values)-1)), true
 }
@@ -141,10 +135,9 @@ func difference(f loadgen.Figure, va, vb float64, a, b *loadgen.Result) Differen
 	if va != 0 {
 		d.Percent = (vb - va) / va * 100
 	}
-	x, overTime := secondsOf[f.Name]
-	sa, knownA := 0.0, false
-	sb, knownB := 0.0, false
-	if overTime {
+	var sa, sb float64
+	var knownA, knownB bool
+	if x, perSecond := secondsOf[f.Name]; perSecond {
 		sa, knownA = x.spread(a)
 		sb, knownB = x.spread(b)
 	}
@@ -165,54 +158,17 @@ func difference(f loadgen.Figure, va, vb float64, a, b *loadgen.Result) Differen
 	return d
 }
 
-// unlike lists what was not the same for both runs, which the figures must be
-// read with.
+// unlike lists the conditions that were not the same for both runs, where both
+// tell them. Where the server was says nothing.
 func unlike(a, b *loadgen.Result) []string {
+	others := conditions(b)
 	var all []string
-	add := func(what string, x, y any) {
-		if x != y {
-			all = append(all, fmt.Sprintf("%s: %v, %v", what, x, y))
+	for _, x := range conditions(a) {
+		i := slices.IndexFunc(others, func(y row) bool { return y.Name == x.Name })
+		if i >= 0 && x.Value != others[i].Value && x.Name != "url" {
+			all = append(all, fmt.Sprintf("%s: %s, %s", x.Name, x.Value, others[i].Value))
 		}
 	}
-	add("scenario", a.Scenario, b.Scenario)
-	add("clients", a.Settings.Connections, b.Settings.Connections)
-	add("transport", a.Settings.Transport, b.Settings.Transport)
-	add("channels", a.Settings.Channels, b.Settings.Channels)
-	add("connects at the same time", a.Settings.InFlight, b.Settings.InFlight)
-	add("connect rate", a.Settings.ConnectRate, b.Settings.ConnectRate)
-	add("headers", strings.Join(a.Settings.Headers, "; "), strings.Join(b.Settings.Headers, "; "))
-	add("origin", a.Settings.Origin, b.Settings.Origin)
-	add("subprotocol", a.Settings.Subprotocol, b.Settings.Subprotocol)
-	add("foreign server", a.Settings.Foreign, b.Settings.Foreign)
-	add("hello", strings.Join(a.Settings.Hello, "; "), strings.Join(b.Settings.Hello, "; "))
-	add("published by", a.Settings.Publish, b.Settings.Publish)
-	add("loops", a.Settings.Loops, b.Settings.Loops)
-	if x, y := a.Settings.Load, b.Settings.Load; x != nil && y != nil {
-		add("stages", x.Stages, y.Stages)
-		add("agents", x.Agents, y.Agents)
-		add("share", x.Share, y.Share)
-		add("slow share", x.SlowShare, y.SlowShare)
-		add("slow read", x.SlowRead, y.SlowRead)
-		add("churn rate", x.ChurnRate, y.ChurnRate)
-		add("resume", x.Resume, y.Resume)
-		add("server signal", x.ServerSignal, y.ServerSignal)
-		add("backoff in s", x.Backoff, y.Backoff)
-		add("longest backoff in s", x.BackoffMost, y.BackoffMost)
-		add("before in s", x.Before, y.Before)
-		add("after in s", x.After, y.After)
-		add("duration in s", x.Duration, y.Duration)
-		add("hold in s", x.Hold, y.Hold)
-	}
-	if a.Fanout != nil && b.Fanout != nil {
-		add("messages", a.Fanout.Asked, b.Fanout.Asked)
-		add("message rate", a.Fanout.Rate, b.Fanout.Rate)
-		add("message size", a.Fanout.Size, b.Fanout.Size)
-		add("durable", a.Fanout.Durable, b.Fanout.Durable)
-	}
-	add("kernel", a.Host.Kernel, b.Host.Kernel)
-	add("CPUs", a.Host.CPUs, b.Host.CPUs)
-	add("memory", a.Host.Memory, b.Host.Memory)
-	add("outcome", a.Word(), b.Word())
 	return all
 }
 

@@ -1,11 +1,12 @@
 package report
 
 import (
-	_ "embed"
+	"cmp"
+	"embed"
 	"fmt"
 	"html/template"
 	"io"
-	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -15,120 +16,112 @@ import (
 	"github.com/pushgate/pushgate/internal/units"
 )
 
-//go:embed page.html
-var pageText string
+// files are all that the page is made of: uPlot (MIT, with its licence), the few
+// lines that hand it the data, and the page itself.
+//
+//go:embed page.html page.css page.js uplot
+var files embed.FS
 
-//go:embed page.css
-var styleText string
-
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
-
-// page is what the template shows.
-type page struct {
-	Style   template.CSS
-	Title   string
-	Badge   string // the verdict in a word
-	Class   string // good, bad or caution
-	Lines   []string
-	Command string
-
-	SLOs     []loadgen.Verdict
-	Failed   []string
-	Warnings []string
-
-	Tiles     []row
-	Charts    []*chart
-	Latencies []latencyRow
-	Figures   []row
-	Reasons   []reasonTable
-	Settings  []row
-	Knobs     []preflight.Finding
-	Schema    string
+func file(name string) string {
+	text, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // every test of this package fails
+	}
+	return string(text)
 }
 
-// row is one line of a table.
+// tones are the colours of words in tables.
+var tones = map[string]string{"FIX": "bad", "missed": "bad", "met": "good"}
+
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+	"tone": func(text string) string { return tones[text] },
+	"at":   func(all []string, i int) string { return all[min(i, len(all)-1)] },
+}).Parse(file("page.html")))
+
+// page is the data of the template, of a run or of a climb.
+type page struct {
+	Title, Badge, Class string // the badge is the verdict in a word; its class good, bad or caution
+	Lines               []string
+	Command             string
+	Failed, Warnings    []string
+
+	Above  []table // the charts
+	Tiles  []row
+	Plots  *plots
+	Below  []table
+	Source string
+}
+
+// row is one value with its name.
 type row struct{ Name, Value, About string }
 
-type latencyRow struct {
-	Name                           string
-	Count                          int64
-	P50, P90, P99, P999, Max, Mean string
+// table is a part of the page, left out when it has neither rows nor a sentence
+// about them; further columns have the class of the last one.
+type table struct {
+	Title, About string
+	Classes      []string
+	Head         []string
+	Rows         [][]string
+	Stack        bool // on a phone the cells of a row stand below each other
 }
 
-type reasonTable struct {
-	Title string
-	Rows  []row
+// Style and Script are all that the page needs besides.
+func (*page) Style() template.CSS {
+	return template.CSS(file("uplot/uplot.min.css") + "\n" + file("page.css"))
+}
+func (*page) Script() template.JS {
+	return template.JS("/*\nuPlot\n" + file("uplot/LICENSE") + "*/\n" + file("uplot/uplot.iife.min.js") + "\n" + file("page.js"))
 }
 
-// Render writes a run as one page that needs nothing else.
-func Render(w io.Writer, run *Run) error {
-	if err := pageTemplate.Execute(w, newPage(run)); err != nil {
+func (p *page) render(w io.Writer) error {
+	if err := pageTemplate.Execute(w, p); err != nil {
 		return fmt.Errorf("render the report: %w", err)
 	}
 	return nil
 }
 
-func newPage(run *Run) *page {
+// Render writes a run as one page that needs nothing else.
+func Render(w io.Writer, run *Run) error {
 	r := run.Result
+	s := r.Settings
 	p := &page{
-		Style:    style(),
 		Title:    "loadgen " + r.Scenario,
-		Lines:    subtitle(r),
+		Badge:    r.Word(),
+		Class:    "bad",
+		Lines:    []string{fmt.Sprintf("%d clients over %s to %s", s.Connections, s.Transport, s.URL), onHost(r.Started, r.Seconds, r.Host)},
 		Command:  commandLine(r.Command),
-		SLOs:     r.SLOs,
 		Failed:   r.Failed,
 		Warnings: r.Warnings,
+		Above:    []table{slos(r)},
 		Tiles:    tiles(r),
-		Charts:   charts(run),
-		Settings: settings(r),
-		Schema:   r.Schema,
+		Plots:    plotsOf(run),
+		Below:    slices.Concat(figures(r), reasons(r), []table{knobs(r), settings(r)}),
+		Source:   fmt.Sprintf("run.json (%s), series.csv and latency.hlog", r.Schema),
 	}
-	p.Badge, p.Class = badge(r)
+	switch {
+	case p.Badge == "OK":
+		p.Class = "good"
+	case r.Interrupted && r.Aborted == "":
+		p.Class = "caution"
+	}
 	if r.Aborted != "" {
 		p.Failed = append([]string{"ended early: " + r.Aborted}, p.Failed...)
 	}
-	p.Latencies, p.Figures = figures(r)
-	p.Reasons = reasons(r)
-	p.Knobs = slices.Clone(r.Knobs)
-	// What is to fix comes first.
-	slices.SortStableFunc(p.Knobs, func(a, b preflight.Finding) int { return urgency(a) - urgency(b) })
-	return p
-}
-
-func urgency(f preflight.Finding) int {
-	return slices.Index([]preflight.Verdict{preflight.Fix, preflight.Pass, preflight.Skip}, f.Verdict)
-}
-
-func style() template.CSS {
-	return template.CSS(":root{color-scheme:light dark;" + light.css() + "}\n@media (prefers-color-scheme:dark){:root{" + dark.css() + "}}\n" + styleText)
-}
-
-// badge is the run in a word, and the class of its colour.
-func badge(r *loadgen.Result) (word, class string) {
-	word = r.Word()
-	switch {
-	case word == "OK":
-		return word, "good"
-	case r.Interrupted && r.Aborted == "":
-		return word, "caution"
+	if len(r.Series) == 0 {
+		p.Below = append([]table{{About: "The run was too short for a series: a sample is taken every second."}}, p.Below...)
 	}
-	return word, "bad"
+	return p.render(w)
 }
 
-func subtitle(r *loadgen.Result) []string {
-	began := r.Started
-	if t, err := time.Parse(time.RFC3339Nano, r.Started); err == nil {
-		began = t.Format("2006-01-02 15:04:05 MST")
+// onHost says when something was measured, and where.
+func onHost(started string, seconds float64, h loadgen.Host) string {
+	if t, err := time.Parse(time.RFC3339Nano, started); err == nil {
+		started = t.Format("2006-01-02 15:04:05 MST")
 	}
-	s := r.Settings
-	return []string{
-		fmt.Sprintf("%d clients over %s to %s", s.Connections, s.Transport, s.URL),
-		fmt.Sprintf("%s, %.0f s; Linux %s, %d CPUs, %s memory", began, r.Seconds, r.Host.Kernel, r.Host.CPUs,
-			loadgen.FormatFigure(loadgen.UnitBytes, float64(r.Host.Memory))),
-	}
+	return fmt.Sprintf("%s, %.0f s; Linux %s, %d CPUs, %s memory", started, seconds, h.Kernel, h.CPUs, units.Bytes(float64(h.Memory)))
 }
 
-// commandLine quotes what a shell would take apart.
+// commandLine quotes the words that a shell would take apart.
 func commandLine(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
@@ -141,7 +134,7 @@ func commandLine(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// tileFigures are what most runs are looked at for.
+// tileFigures are the first to look at in most runs.
 var tileFigures = []struct{ figure, title string }{
 	{"clients", "clients ready"},
 	{"connects_per_second", "connects"},
@@ -163,65 +156,63 @@ var tileFigures = []struct{ figure, title string }{
 func tiles(r *loadgen.Result) []row {
 	var all []row
 	for _, t := range tileFigures {
-		f, ok := loadgen.FindFigure(t.figure)
-		if !ok {
-			continue
-		}
-		if v, known := f.Of(r); known {
-			all = append(all, row{t.title, loadgen.FormatFigure(f.Unit, v), f.About})
+		if f, ok := loadgen.FindFigure(t.figure); ok {
+			if v, known := f.Of(r); known {
+				all = append(all, row{t.title, loadgen.FormatFigure(f.Unit, v), f.About})
+			}
 		}
 	}
 	return all
 }
 
-// figures lists what was measured: latencies by name and percentile, the rest
+func slos(r *loadgen.Result) table {
+	t := table{Title: "SLOs", Classes: []string{"code", "n", "strong"}, Head: []string{"limit", "measured", "verdict"}}
+	for _, v := range r.SLOs {
+		met := "missed"
+		if v.Met {
+			met = "met"
+		}
+		t.Rows = append(t.Rows, []string{v.SLO, v.Text(), met})
+	}
+	return t
+}
+
+// figures lists the measurements: latencies by name and percentile, the rest
 // line by line.
-func figures(r *loadgen.Result) (latencies []latencyRow, rest []row) {
-	add := func(name string, l loadgen.Latency) { latencies = appendLatency(latencies, name, l) }
-	add("handshake", r.Connect.Handshake)
-	add("handshake, from intended time", r.Connect.HandshakeDue)
-	add("ready", r.Connect.Ready)
-	if f := r.Fanout; f != nil {
-		add("delivery, from intended time", f.Due)
-		add("delivery, from real send time", f.Real)
-		add("send to the last subscriber", f.Completion)
-		add(f.PublishTitle(), f.Publish)
-	}
-	if s := r.Storm; s != nil {
-		add("handshake, coming back", s.Handshake)
-		add("ready, coming back", s.Ready)
-	}
-	if c := r.Churn; c != nil {
-		add("handshake, churn", c.Handshake)
-		add("handshake, churn, from intended time", c.HandshakeDue)
-		add("ready, churn", c.Ready)
-	}
-	if s := r.Slow; s != nil && s.Baseline != nil {
-		add("delivery before the slow clients", s.Baseline.Due)
-	}
+func figures(r *loadgen.Result) []table {
+	latencies := table{Title: "Latencies", Classes: []string{"code", "muted", "n"}, Head: []string{"", ""}}
+	rest := table{Title: "Figures", Classes: []string{"code", "n", "muted wide"}, Stack: true}
 	for _, f := range loadgen.Figures() {
-		if strings.Contains(f.Name, ".") {
-			continue // a latency
+		v, known := f.Of(r)
+		if !known {
+			continue
 		}
-		if v, known := f.Of(r); known {
-			rest = append(rest, row{f.Name, loadgen.FormatFigure(f.Unit, v), f.About})
+		text := loadgen.FormatFigure(f.Unit, v)
+		name, quantile, isLatency := strings.Cut(f.Name, ".")
+		if !isLatency {
+			rest.Rows = append(rest.Rows, []string{f.Name, text, f.About})
+			continue
+		}
+		n := len(latencies.Rows)
+		if n == 0 || latencies.Rows[n-1][0] != name {
+			latencies.Rows = append(latencies.Rows, []string{name, f.About})
+			n++
+		}
+		latencies.Rows[n-1] = append(latencies.Rows[n-1], text)
+		if n == 1 {
+			latencies.Head = append(latencies.Head, quantile)
 		}
 	}
-	return latencies, rest
+	return []table{latencies, rest}
 }
 
-func appendLatency(all []latencyRow, name string, l loadgen.Latency) []latencyRow {
-	if l.Count == 0 {
-		return all
+func reasons(r *loadgen.Result) []table {
+	var slow map[loadgen.Reason]uint64
+	if r.Slow != nil {
+		slow = r.Slow.Closes
 	}
-	text := func(ns float64) string { return loadgen.FormatFigure(loadgen.UnitDuration, ns) }
-	return append(all, latencyRow{name, l.Count, text(float64(l.P50)), text(float64(l.P90)), text(float64(l.P99)),
-		text(float64(l.P999)), text(float64(l.Max)), text(l.Mean)})
-}
-
-func reasons(r *loadgen.Result) []reasonTable {
-	var all []reasonTable
-	for _, t := range []struct {
+	var all []table
+	for _, x := range []struct {
 		title string
 		of    map[loadgen.Reason]uint64
 	}{
@@ -231,69 +222,101 @@ func reasons(r *loadgen.Result) []reasonTable {
 		{"Connections that ended at the proxy", r.ProxyCuts},
 		{"Told to come later", r.Deferrals},
 		{"Error messages", r.Errors},
-		{"Slow clients that were closed", slowCloses(r)},
+		{"Slow clients that were closed", slow},
 	} {
-		table := reasonTable{Title: t.title}
-		for _, why := range slices.SortedFunc(maps.Keys(t.of), func(a, b loadgen.Reason) int {
-			if t.of[a] != t.of[b] {
-				return int(int64(t.of[b]) - int64(t.of[a]))
-			}
-			return strings.Compare(string(a), string(b))
-		}) {
-			table.Rows = append(table.Rows, row{Name: string(why), Value: fmt.Sprint(t.of[why])})
+		t := table{Title: x.title, Classes: []string{"n", ""}}
+		for _, why := range byCount(x.of) {
+			t.Rows = append(t.Rows, []string{fmt.Sprint(x.of[why]), string(why)})
 		}
-		if len(table.Rows) > 0 {
-			all = append(all, table)
+		all = append(all, t)
+	}
+	addresses := table{Title: "Addresses", Classes: []string{""}}
+	for _, a := range r.Addresses {
+		addresses.Rows = append(addresses.Rows, []string{a.Address, a.Account()})
+	}
+	return append(all, addresses)
+}
+
+// knobs lists the host's limits, those to fix first.
+func knobs(r *loadgen.Result) table {
+	t := table{Title: "Limits of this host", Classes: []string{"strong", "code", "", "", "muted wide", "code wide"},
+		Head: []string{"", "knob", "value", "needed", "why"}, Stack: true}
+	for _, verdict := range []preflight.Verdict{preflight.Fix, preflight.Pass, preflight.Skip} {
+		for _, f := range r.Knobs {
+			if f.Verdict == verdict {
+				t.Rows = append(t.Rows, slices.DeleteFunc([]string{string(f.Verdict), f.Name, cmp.Or(f.Value, "-"), f.Needed, f.Why, f.Fix},
+					func(cell string) bool { return cell == "" }))
+			}
 		}
 	}
-	if len(r.Addresses) > 0 {
-		table := reasonTable{Title: "Addresses"}
-		for _, a := range r.Addresses {
-			table.Rows = append(table.Rows, row{Name: a.Address, Value: a.Account()})
+	return t
+}
+
+// conditions are the circumstances of a run's figures, as names and values.
+func conditions(r *loadgen.Result) []row {
+	all := append([]row{{Name: "scenario", Value: r.Scenario}}, fields(r.Settings)...)
+	if r.Settings.Load != nil {
+		all = append(all, fields(*r.Settings.Load)...)
+	}
+	add := func(name string, value any) { all = append(all, row{Name: name, Value: fmt.Sprint(value)}) }
+	if f := r.Fanout; f != nil {
+		add("messages", f.Asked)
+		add("message rate", units.Number(f.Rate))
+		add("message size", f.Size)
+		add("durable", f.Durable)
+	}
+	add("kernel", r.Host.Kernel)
+	add("CPUs", r.Host.CPUs)
+	add("memory", units.Bytes(float64(r.Host.Memory)))
+	add("outcome", r.Word())
+	return all
+}
+
+// fields lists those of a struct of settings by their names in run.json.
+func fields(settings any) []row {
+	var all []row
+	v := reflect.ValueOf(settings)
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		x := row{Name: strings.ReplaceAll(name, "_", " ")}
+		switch value := v.Field(i).Interface().(type) {
+		case *loadgen.Load:
+			continue // fields of its own
+		case float64:
+			x.Value = units.Number(value)
+		case []string:
+			x.Value = strings.Join(value, "; ")
+		default:
+			x.Value = fmt.Sprint(value)
 		}
-		all = append(all, table)
+		if x.Name == "connections" {
+			x.Name = "clients"
+		}
+		all = append(all, x)
 	}
 	return all
 }
 
-func slowCloses(r *loadgen.Result) map[loadgen.Reason]uint64 {
-	if r.Slow == nil {
-		return nil
-	}
-	return r.Slow.Closes
-}
-
-func settings(r *loadgen.Result) []row {
-	s := r.Settings
-	rows := []row{
-		{Name: "url", Value: s.URL},
-		{Name: "transport", Value: s.Transport},
-		{Name: "through", Value: r.Proxy},
-		{Name: "clients", Value: fmt.Sprint(s.Connections)},
-		{Name: "handshakes at the same time", Value: fmt.Sprint(s.InFlight)},
-		{Name: "channels", Value: s.Channels},
-		{Name: "source addresses", Value: fmt.Sprint(s.Sources)},
-		{Name: "event loops", Value: fmt.Sprint(s.Loops)},
-	}
-	rows = slices.DeleteFunc(rows, func(x row) bool { return x.Value == "" })
-	for _, hello := range s.Hello {
-		rows = append(rows, row{Name: "hello", Value: hello})
-	}
-	if s.Publish != "" {
-		rows = append(rows, row{Name: "published by", Value: s.Publish})
-	}
-	for _, x := range r.NotMeasured {
-		what, why, _ := strings.Cut(x, ": ")
-		rows = append(rows, row{Name: "not measured: " + what, Value: why})
-	}
-	if f := r.Fanout; f != nil {
-		rows = append(rows, row{Name: "messages", Value: fmt.Sprint(f.Asked)}, row{Name: "bytes of a message", Value: fmt.Sprint(f.Size)})
-		if f.Rate > 0 {
-			rows = append(rows, row{Name: "messages per second", Value: units.Number(f.Rate)})
+// settings leaves out the conditions that are at zero.
+func settings(r *loadgen.Result) table {
+	t := table{Title: "Settings", Classes: []string{""}}
+	add := func(name, value string) {
+		if value != "" && value != "0" && value != "false" {
+			t.Rows = append(t.Rows, []string{name, value})
 		}
 	}
-	if v := r.Server; v != nil {
-		rows = append(rows, row{Name: "server process", Value: fmt.Sprintf("%s, %d", v.Name, v.PID)})
+	for _, c := range conditions(r) {
+		add(c.Name, c.Value)
 	}
-	return append(rows, row{Name: "run", Value: r.Run}, row{Name: "Go", Value: r.Host.Go})
+	add("through", r.Proxy)
+	for _, x := range r.NotMeasured {
+		figure, why, _ := strings.Cut(x, ": ")
+		add("not measured: "+figure, why)
+	}
+	if v := r.Server; v != nil {
+		add("server process", fmt.Sprintf("%s, %d", v.Name, v.PID))
+	}
+	add("run", r.Run)
+	add("Go", r.Host.Go)
+	return t
 }

@@ -1,22 +1,39 @@
+// Package report shows the results of runs of the load engine: on a terminal
+// while they go on, as a directory of files afterwards, as a page for a browser,
+// and side by side.
+//
+// A run directory holds
+//
+//	run.json     the whole result, schema loadgen.Schema
+//	series.csv   one line for each second
+//	latency.hlog every latency of every second, in HdrHistogram's log format
+//	report.html  one page with everything in it; made from the other three
+//
+// The directory of a climb has run.json, schema capacity.Schema, and report.html.
 package report
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/capacity"
 )
 
-// Page is the file of a run directory that is for people.
-const Page = "report.html"
-
-// The others.
+// The files of a run directory; Page is the one for people.
 const (
+	Page        = "report.html"
 	resultFile  = "run.json"
 	seriesFile  = "series.csv"
 	latencyFile = "latency.hlog"
@@ -25,19 +42,29 @@ const (
 	partialSuffix = ".partial"
 )
 
-// note is what a directory says of itself while the run goes on.
+// note stands in a directory while the run goes on.
 const note = "This run has not ended: series.csv and latency.hlog hold what was measured\n" +
 	"up to now. If loadgen is gone, it was killed before it could write the rest.\n"
 
-// place is a directory on its way. Everything goes to a directory beside it,
-// which takes its name when it is complete: what has the name is whole.
-type place struct{ path, partial string }
+// Dir is a directory on its way. Everything goes to a directory beside it,
+// which takes its name when it is complete: a directory of that name is whole.
+// Interval and Sample are called on the run's sampler goroutine, the others
+// before or after.
+type Dir struct {
+	path    string // immutable
+	partial string // empty when it has taken its name
 
-// reserve begins a directory. A path that can't be one is a
+	// Owned by the run's sampler; nil in the directory of a climb
+	series, latency *os.File
+	histograms      *hdrhistogram.HistogramLogWriter
+	failed          error // the first write that failed
+}
+
+// CreateCapacity begins the directory of a climb. A path that can't be one is a
 // *loadgen.UsageError: it is found out before the run.
-func reserve(path string) (place, error) {
-	refuse := func(want string) (place, error) {
-		return place{}, &loadgen.UsageError{Flag: "--out", Value: path, Want: want}
+func CreateCapacity(path string) (*Dir, error) {
+	refuse := func(want string) (*Dir, error) {
+		return nil, &loadgen.UsageError{Flag: "--out", Value: path, Want: want}
 	}
 	path = filepath.Clean(path)
 	entries, err := os.ReadDir(path)
@@ -48,18 +75,55 @@ func reserve(path string) (place, error) {
 	case len(entries) > 0:
 		return refuse("is not empty; each run gets a directory of its own")
 	}
-	p := place{path, path + partialSuffix}
-	if _, err := os.Lstat(p.partial); err == nil {
-		return refuse(p.partial + " is in the way: another run is writing it, or was killed; remove it if not")
+	d := &Dir{path: path, partial: path + partialSuffix}
+	if _, err := os.Lstat(d.partial); err == nil {
+		return refuse(d.partial + " is in the way: another run is writing it, or was killed; remove it if not")
 	}
-	if err := os.MkdirAll(p.partial, 0o777); err != nil {
+	if err := os.MkdirAll(d.partial, 0o777); err != nil {
 		return refuse("can't be made: " + reason(err))
 	}
-	if err := os.WriteFile(p.file(noteFile), []byte(note), 0o666); err != nil {
-		p.remove()
+	if err := os.WriteFile(d.file(noteFile), []byte(note), 0o666); err != nil {
+		d.Abandon()
 		return refuse("can't be written: " + reason(err))
 	}
-	return p, nil
+	return d, nil
+}
+
+// Create begins the directory of a run; its error is a *loadgen.UsageError.
+func Create(path string) (*Dir, error) {
+	d, err := CreateCapacity(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.begin(); err != nil {
+		d.Abandon()
+		return nil, &loadgen.UsageError{Flag: "--out", Value: path, Want: "can't be written: " + reason(err)}
+	}
+	return d, nil
+}
+
+// begin writes the heads of the files that grow during the run.
+func (d *Dir) begin() (err error) {
+	if d.series, err = os.Create(d.file(seriesFile)); err != nil {
+		return err
+	}
+	if d.latency, err = os.Create(d.file(latencyFile)); err != nil {
+		return err
+	}
+	d.histograms = hdrhistogram.NewHistogramLogWriter(d.latency)
+	return errors.Join(
+		d.appendSeries(seriesHead()),
+		d.histograms.OutputLogFormatVersion(),
+		d.histograms.OutputComment("[Latencies in ns; the maximum of each line in ms]"),
+		d.histograms.OutputStartTime(time.Now().UnixMilli()),
+		d.histograms.OutputLegend())
+}
+
+func (d *Dir) appendSeries(fields []string) error {
+	w := csv.NewWriter(d.series)
+	w.Write(fields)
+	w.Flush()
+	return w.Error()
 }
 
 // reason leaves out the path, which the message has already.
@@ -70,50 +134,21 @@ func reason(err error) string {
 	return err.Error()
 }
 
-func (p place) file(name string) string { return filepath.Join(p.partial, name) }
+func (d *Dir) file(name string) string { return filepath.Join(d.partial, name) }
 
-func (p place) remove() { os.RemoveAll(p.partial) }
+// Sample appends a second to the series; for loadgen.Options.Progress.
+func (d *Dir) Sample(s loadgen.Sample) { d.keep(d.appendSeries(seriesLine(&s))) }
 
-// take gives the directory its name.
-func (p place) take() error {
-	// An empty directory of that name was allowed; os.Rename wants none.
-	if err := os.Remove(p.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("run directory: %w; everything is in %s", err, p.partial)
+// Interval appends a second's latencies, a line each with its name as the tag;
+// for loadgen.Options.Interval.
+func (d *Dir) Interval(i loadgen.Interval) {
+	for _, name := range slices.Sorted(maps.Keys(i.Latencies)) {
+		h := i.Latencies[name]
+		h.SetTag(name)
+		h.SetStartTimeMs(i.Start.UnixMilli())
+		h.SetEndTimeMs(i.End.UnixMilli())
+		d.keep(d.histograms.OutputIntervalHistogram(h))
 	}
-	if err := os.Remove(p.file(noteFile)); err != nil {
-		return fmt.Errorf("run directory: %w", err)
-	}
-	if err := os.Rename(p.partial, p.path); err != nil {
-		return fmt.Errorf("run directory: %w", err)
-	}
-	return nil
-}
-
-// Dir writes a run directory. Interval and Sample are called on the run's
-// sampler goroutine, Finish and Abandon after it has ended.
-type Dir struct {
-	place // immutable
-
-	series  *seriesLog
-	latency *latencyLog
-	failed  error // the first write that failed
-}
-
-// Create begins a run directory; its error is a *loadgen.UsageError.
-func Create(path string) (*Dir, error) {
-	p, err := reserve(path)
-	if err != nil {
-		return nil, err
-	}
-	d := &Dir{place: p}
-	if d.series, err = newSeriesLog(d.file(seriesFile)); err == nil {
-		d.latency, err = newLatencyLog(d.file(latencyFile))
-	}
-	if err != nil {
-		d.Abandon()
-		return nil, &loadgen.UsageError{Flag: "--out", Value: path, Want: "can't be written: " + reason(err)}
-	}
-	return d, nil
 }
 
 // keep remembers the first error; Finish returns it.
@@ -123,54 +158,81 @@ func (d *Dir) keep(err error) {
 	}
 }
 
-// Sample appends a second to the series; for loadgen.Options.Progress.
-func (d *Dir) Sample(s loadgen.Sample) { d.keep(d.series.add(s)) }
-
-// Interval appends a second's latencies; for loadgen.Options.Interval.
-func (d *Dir) Interval(i loadgen.Interval) { d.keep(d.latency.add(i)) }
-
 // Finish writes the result and the page and gives the directory its name.
 func (d *Dir) Finish(r *loadgen.Result) error {
 	d.keep(d.close())
 	if d.failed != nil {
 		return d.failed
 	}
-	if err := writeResult(d.file(resultFile), r); err != nil {
-		return err
-	}
-	run, err := Load(d.partial)
-	if err != nil {
-		return err
-	}
-	if err := WritePage(d.partial, run); err != nil {
-		return err
-	}
-	return d.take()
+	return d.finish(r.WriteJSON)
 }
 
-// Abandon removes what was written, for a run that did not begin.
+// FinishCapacity does the same for a climb.
+func (d *Dir) FinishCapacity(o *capacity.Outcome) error { return d.finish(o.WriteJSON) }
+
+func (d *Dir) finish(writeJSON func(io.Writer) error) error {
+	if err := writeWhole(d.file(resultFile), writeJSON); err != nil {
+		return err
+	}
+	if err := WritePage(d.partial); err != nil {
+		return err
+	}
+	partial := d.partial
+	d.partial = "" // complete: Abandon leaves it, whatever keeps it from its name
+	// An empty directory of that name was allowed; os.Rename wants none.
+	if err := os.Remove(d.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("run directory: %w; everything is in %s", err, partial)
+	}
+	if err := errors.Join(os.Remove(filepath.Join(partial, noteFile)), os.Rename(partial, d.path)); err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	return nil
+}
+
+// Abandon removes a directory that was not finished; after Finish it does
+// nothing.
 func (d *Dir) Abandon() {
 	d.close()
-	d.remove()
+	os.RemoveAll(d.partial)
 }
 
 func (d *Dir) close() error {
 	var all []error
-	if d.series != nil {
-		all = append(all, d.series.close())
-	}
-	if d.latency != nil {
-		all = append(all, d.latency.close())
+	for _, f := range []*os.File{d.series, d.latency} {
+		if f != nil {
+			all = append(all, f.Close())
+		}
 	}
 	return errors.Join(all...)
 }
 
-func writeResult(name string, r *loadgen.Result) error {
-	f, err := os.Create(name)
+// Latencies are a run's histograms by their names, in ns.
+type Latencies map[string]*hdrhistogram.Histogram
+
+// readLatencies merges the intervals of each name.
+func readLatencies(name string) (Latencies, error) {
+	f, err := os.Open(name)
 	if err != nil {
-		return fmt.Errorf("run directory: %w", err)
+		return nil, err
 	}
-	return errors.Join(r.WriteJSON(f), f.Close())
+	defer f.Close()
+	all := make(Latencies)
+	log := hdrhistogram.NewHistogramLogReader(f)
+	for {
+		h, err := log.NextIntervalHistogram()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if h == nil {
+			return all, nil
+		}
+		sum := all[h.Tag()]
+		if sum == nil {
+			sum = hdrhistogram.New(100, int64(time.Hour), 3)
+			all[h.Tag()] = sum
+		}
+		sum.Merge(h)
+	}
 }
 
 // Run is a run directory that was read.
@@ -180,45 +242,69 @@ type Run struct {
 	Latencies Latencies
 }
 
-// Load reads a run directory. One without a log of latencies is a run all the
-// same.
+// Load reads the directory of a run. One without a log of latencies is a run
+// all the same.
 func Load(path string) (*Run, error) {
-	text, err := os.ReadFile(filepath.Join(path, resultFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(path, noteFile)); err == nil {
-			return nil, fmt.Errorf("%s: the run has not ended, or was killed: there is no %s", path, resultFile)
-		}
-		return nil, fmt.Errorf("%s: not a run directory: there is no %s", path, resultFile)
-	}
+	text, schema, err := readResult(path)
 	if err != nil {
-		return nil, fmt.Errorf("run directory: %w", err)
+		return nil, err
 	}
-	wrong := func(err error) (*Run, error) {
+	if schema != loadgen.Schema {
+		return nil, fmt.Errorf("%s: schema %.40q, want %q", filepath.Join(path, resultFile), schema, loadgen.Schema)
+	}
+	run := &Run{Path: path, Result: new(loadgen.Result)}
+	if err := json.Unmarshal(text, run.Result); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(path, resultFile), err)
 	}
-	// Another schema may have other types: it is looked at first.
-	var named struct{ Schema string }
-	if err := json.Unmarshal(text, &named); err != nil {
-		return wrong(err)
-	}
-	if named.Schema != loadgen.Schema {
-		return wrong(fmt.Errorf("schema %.40q, want %q", named.Schema, loadgen.Schema))
-	}
-	r := new(loadgen.Result)
-	if err := json.Unmarshal(text, r); err != nil {
-		return wrong(err)
-	}
-	run := &Run{Path: path, Result: r}
-	run.Latencies, err = readLatencyLog(filepath.Join(path, latencyFile))
+	run.Latencies, err = readLatencies(filepath.Join(path, latencyFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	return run, nil
 }
 
-// WritePage renders a run's page into a directory, whole or not at all.
-func WritePage(dir string, run *Run) error {
-	return writeWhole(filepath.Join(dir, Page), func(w io.Writer) error { return Render(w, run) })
+// readResult returns run.json and its schema: another schema may have other
+// types, so that it is looked at first.
+func readResult(path string) (text []byte, schema string, err error) {
+	text, err = os.ReadFile(filepath.Join(path, resultFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(path, noteFile)); err == nil {
+			return nil, "", fmt.Errorf("%s: the run has not ended, or was killed: there is no %s", path, resultFile)
+		}
+		return nil, "", fmt.Errorf("%s: not a run directory: there is no %s", path, resultFile)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("run directory: %w", err)
+	}
+	var named struct{ Schema string }
+	if err := json.Unmarshal(text, &named); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", filepath.Join(path, resultFile), err)
+	}
+	return text, named.Schema, nil
+}
+
+// WritePage renders the page of a directory, of a run or of a climb, from its
+// other files: whole or not at all.
+func WritePage(dir string) error {
+	text, schema, err := readResult(dir)
+	if err != nil {
+		return err
+	}
+	var render func(io.Writer) error
+	if schema == capacity.Schema {
+		o := new(capacity.Outcome)
+		if err := json.Unmarshal(text, o); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Join(dir, resultFile), err)
+		}
+		render = func(w io.Writer) error { return RenderCapacity(w, o) }
+	} else {
+		run, err := Load(dir)
+		if err != nil {
+			return err
+		}
+		render = func(w io.Writer) error { return Render(w, run) }
+	}
+	return writeWhole(filepath.Join(dir, Page), render)
 }
 
 // writeWhole writes a file whole or not at all.

@@ -1,134 +1,138 @@
 package report
 
 import (
-	"bufio"
-	"os"
+	"fmt"
+	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
-// column is one of series.csv; an empty text is a value that was not measured.
+// measure returns a value of a sample; false where it was not measured.
+type measure func(*loadgen.Sample) (v float64, known bool)
+
+// column is one of series.csv: its text is empty where the value was not
+// measured. Charts and comparisons take their values from here too.
 type column struct {
-	name string
-	text func(*loadgen.Sample) string
+	name   string
+	digits int // after the point
+	of     measure
 }
 
-func count(n uint64) string { return strconv.FormatUint(n, 10) }
+func always(of func(*loadgen.Sample) float64) measure {
+	return func(s *loadgen.Sample) (float64, bool) { return of(s), true }
+}
 
-func decimal(v float64, digits int) string { return strconv.FormatFloat(v, 'f', digits, 64) }
+func counter(name string, of func(*loadgen.Sample) uint64) column {
+	return column{name, 0, always(func(s *loadgen.Sample) float64 { return float64(of(s)) })}
+}
 
-// ofLatency leaves the seconds without a delivery empty: zero would be a very
+// latency leaves the seconds without a delivery empty: zero would be a very
 // good latency.
-func ofLatency(of func(loadgen.Latency) int64) func(*loadgen.Sample) string {
-	return func(s *loadgen.Sample) string {
-		if s.Due.Count == 0 {
-			return ""
-		}
-		return strconv.FormatInt(of(s.Due), 10)
-	}
+func latency(of func(loadgen.Latency) float64) measure {
+	return func(s *loadgen.Sample) (float64, bool) { return of(s.Due), s.Due.Count > 0 }
 }
 
-func ofServer(of func(*loadgen.ProcessSample) string) func(*loadgen.Sample) string {
-	return func(s *loadgen.Sample) string {
+func ofServer(name string, digits int, of func(*loadgen.Sample) float64) column {
+	return column{name, digits, func(s *loadgen.Sample) (float64, bool) {
 		if s.Server == nil {
-			return ""
+			return 0, false
 		}
-		return of(s.Server)
-	}
+		return of(s), true
+	}}
 }
 
-func ofKernel(of func(*loadgen.KernelSample) string) func(*loadgen.Sample) string {
-	return func(s *loadgen.Sample) string {
+func ofKernel(name string, of func(*loadgen.KernelSample) float64) column {
+	return column{name, 0, func(s *loadgen.Sample) (float64, bool) {
 		if s.Kernel == nil {
-			return ""
+			return 0, false
 		}
-		return of(s.Kernel)
-	}
+		return of(s.Kernel), true
+	}}
 }
 
+// columns follow seconds and phase.
 var columns = []column{
-	{"seconds", func(s *loadgen.Sample) string { return decimal(s.Seconds, 3) }},
-	{"phase", func(s *loadgen.Sample) string { return string(s.Phase) }},
-	{"open", func(s *loadgen.Sample) string { return count(s.Open) }},
-	{"ready", func(s *loadgen.Sample) string { return count(s.Ready) }},
-	{"failed", func(s *loadgen.Sample) string { return count(s.Failed) }},
-	{"lost", func(s *loadgen.Sample) string { return count(s.Lost) }},
-	{"published", func(s *loadgen.Sample) string { return count(s.Published) }},
-	{"expected", func(s *loadgen.Sample) string { return count(s.Expected) }},
-	{"delivered", func(s *loadgen.Sample) string { return count(s.Delivered) }},
-	{"ready_per_second", func(s *loadgen.Sample) string { return decimal(s.ReadyPS, 1) }},
-	{"delivered_per_second", func(s *loadgen.Sample) string { return decimal(s.DeliveredPS, 1) }},
-	{"latency_p50_ns", ofLatency(func(l loadgen.Latency) int64 { return l.P50 })},
-	{"latency_p90_ns", ofLatency(func(l loadgen.Latency) int64 { return l.P90 })},
-	{"latency_p99_ns", ofLatency(func(l loadgen.Latency) int64 { return l.P99 })},
-	{"latency_p999_ns", ofLatency(func(l loadgen.Latency) int64 { return l.P999 })},
-	{"latency_max_ns", ofLatency(func(l loadgen.Latency) int64 { return l.Max })},
-	{"server_rss_bytes", ofServer(func(p *loadgen.ProcessSample) string { return count(p.RSS) })},
-	{"server_anon_bytes", ofServer(func(p *loadgen.ProcessSample) string { return count(p.Anon) })},
-	{"server_rss_per_connection_bytes", func(s *loadgen.Sample) string {
-		if s.Server == nil || s.Open == 0 {
-			return ""
-		}
-		return decimal(s.RSSPerConnection, 1)
+	counter("open", func(s *loadgen.Sample) uint64 { return s.Open }),
+	counter("ready", func(s *loadgen.Sample) uint64 { return s.Ready }),
+	counter("failed", func(s *loadgen.Sample) uint64 { return s.Failed }),
+	counter("lost", func(s *loadgen.Sample) uint64 { return s.Lost }),
+	counter("published", func(s *loadgen.Sample) uint64 { return s.Published }),
+	counter("expected", func(s *loadgen.Sample) uint64 { return s.Expected }),
+	counter("delivered", func(s *loadgen.Sample) uint64 { return s.Delivered }),
+	{"ready_per_second", 1, always(func(s *loadgen.Sample) float64 { return s.ReadyPS })},
+	{"delivered_per_second", 1, always(func(s *loadgen.Sample) float64 { return s.DeliveredPS })},
+	{"latency_p50_ns", 0, latency(func(l loadgen.Latency) float64 { return float64(l.P50) })},
+	{"latency_p90_ns", 0, latency(func(l loadgen.Latency) float64 { return float64(l.P90) })},
+	{"latency_p99_ns", 0, latency(func(l loadgen.Latency) float64 { return float64(l.P99) })},
+	{"latency_p999_ns", 0, latency(func(l loadgen.Latency) float64 { return float64(l.P999) })},
+	{"latency_max_ns", 0, latency(func(l loadgen.Latency) float64 { return float64(l.Max) })},
+	ofServer("server_rss_bytes", 0, func(s *loadgen.Sample) float64 { return float64(s.Server.RSS) }),
+	ofServer("server_anon_bytes", 0, func(s *loadgen.Sample) float64 { return float64(s.Server.Anon) }),
+	{"server_rss_per_connection_bytes", 1, func(s *loadgen.Sample) (float64, bool) {
+		return s.RSSPerConnection, s.Server != nil && s.Open > 0
 	}},
-	{"server_cpus", func(s *loadgen.Sample) string {
-		if s.Server == nil {
-			return ""
-		}
-		return decimal(s.ServerCPU, 3)
-	}},
-	{"server_threads", ofServer(func(p *loadgen.ProcessSample) string { return strconv.Itoa(p.Threads) })},
-	{"server_descriptors", ofServer(func(p *loadgen.ProcessSample) string { return strconv.Itoa(p.Descriptors) })},
-	{"server_heap_in_use_bytes", func(s *loadgen.Sample) string {
+	ofServer("server_cpus", 3, func(s *loadgen.Sample) float64 { return s.ServerCPU }),
+	ofServer("server_threads", 0, func(s *loadgen.Sample) float64 { return float64(s.Server.Threads) }),
+	ofServer("server_descriptors", 0, func(s *loadgen.Sample) float64 { return float64(s.Server.Descriptors) }),
+	{"server_heap_in_use_bytes", 0, func(s *loadgen.Sample) (float64, bool) {
 		if s.Metrics == nil {
-			return ""
+			return 0, false
 		}
-		return count(s.Metrics.HeapInUse)
+		return float64(s.Metrics.HeapInUse), true
 	}},
-	{"kernel_slab_bytes", ofKernel(func(k *loadgen.KernelSample) string { return count(k.Slab) })},
-	{"kernel_tcp_memory_bytes", ofKernel(func(k *loadgen.KernelSample) string { return count(k.TCPMemory) })},
-	{"kernel_tcp_sockets", ofKernel(func(k *loadgen.KernelSample) string { return strconv.Itoa(k.Sockets) })},
-	{"kernel_listen_overflows", ofKernel(func(k *loadgen.KernelSample) string { return count(k.Overflows) })},
-	{"host_cpu_share", func(s *loadgen.Sample) string { return decimal(s.HostCPU, 3) }},
-	{"self_cpus", func(s *loadgen.Sample) string { return decimal(s.SelfCPU, 3) }},
-	{"self_loop_busy", func(s *loadgen.Sample) string { return decimal(s.LoopBusy, 3) }},
-	{"away", func(s *loadgen.Sample) string { return count(s.Away) }},
+	ofKernel("kernel_slab_bytes", func(k *loadgen.KernelSample) float64 { return float64(k.Slab) }),
+	ofKernel("kernel_tcp_memory_bytes", func(k *loadgen.KernelSample) float64 { return float64(k.TCPMemory) }),
+	ofKernel("kernel_tcp_sockets", func(k *loadgen.KernelSample) float64 { return float64(k.Sockets) }),
+	ofKernel("kernel_listen_overflows", func(k *loadgen.KernelSample) float64 { return float64(k.Overflows) }),
+	{"host_cpu_share", 3, always(func(s *loadgen.Sample) float64 { return s.HostCPU })},
+	{"self_cpus", 3, always(func(s *loadgen.Sample) float64 { return s.SelfCPU })},
+	{"self_loop_busy", 3, always(func(s *loadgen.Sample) float64 { return s.LoopBusy })},
+	counter("away", func(s *loadgen.Sample) uint64 { return s.Away }),
 }
 
-// seriesLog writes series.csv, a line at a time.
-type seriesLog struct {
-	file *os.File
-	out  *bufio.Writer
-}
-
-func newSeriesLog(name string) (*seriesLog, error) {
-	f, err := os.Create(name)
-	if err != nil {
-		return nil, err
+// columnOf returns the values of a column.
+func columnOf(name string) measure {
+	i := slices.IndexFunc(columns, func(c column) bool { return c.name == name })
+	if i < 0 {
+		panic(fmt.Sprintf("report: no column %s", name)) // a column was renamed: every test of this package fails
 	}
-	l := &seriesLog{file: f, out: bufio.NewWriter(f)}
-	names := make([]string, len(columns))
-	for i, c := range columns {
-		names[i] = c.name
+	return columns[i].of
+}
+
+// times returns the values in another unit.
+func (m measure) times(factor float64) measure {
+	return func(s *loadgen.Sample) (float64, bool) {
+		v, known := m(s)
+		return v * factor, known
 	}
-	return l, l.line(names)
 }
 
-// line writes what needs no quotes: numbers and words of our own.
-func (l *seriesLog) line(fields []string) error {
-	l.out.WriteString(strings.Join(fields, ","))
-	l.out.WriteByte('\n')
-	return l.out.Flush()
-}
-
-func (l *seriesLog) add(s loadgen.Sample) error {
-	fields := make([]string, len(columns))
-	for i, c := range columns {
-		fields[i] = c.text(&s)
+// positive takes zeros for values that were not measured.
+func (m measure) positive() measure {
+	return func(s *loadgen.Sample) (float64, bool) {
+		v, known := m(s)
+		return v, known && v > 0
 	}
-	return l.line(fields)
 }
 
-func (l *seriesLog) close() error { return l.file.Close() }
+// seriesHead is the first line of series.csv.
+func seriesHead() []string {
+	fields := []string{"seconds", "phase"}
+	for _, c := range columns {
+		fields = append(fields, c.name)
+	}
+	return fields
+}
+
+func seriesLine(s *loadgen.Sample) []string {
+	fields := []string{strconv.FormatFloat(s.Seconds, 'f', 3, 64), string(s.Phase)}
+	for _, c := range columns {
+		text := ""
+		if v, known := c.of(s); known {
+			text = strconv.FormatFloat(v, 'f', c.digits, 64)
+		}
+		fields = append(fields, text)
+	}
+	return fields
+}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/units"
@@ -220,3 +221,6 @@ func (r *Result) Word() string {
 	}
 	return "OK"
 }
+
+// short writes a duration in ns.
+func short(ns int64) string { return units.Duration(time.Duration(ns)) }

@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// Env is how the box is read. The zero value is a box of which nothing is
-// known: every knob is skipped.
+// Env reads the box. The zero value is a box of which nothing is known: every
+// knob is skipped.
 type Env struct {
 	// FS is the root of the file system, of which /proc and /sys are read.
 	FS fs.FS
@@ -23,7 +23,7 @@ type Env struct {
 	ClockSynced func() (bool, error)
 	// Redis returns one parameter as CONFIG GET knows it; nil when there is
 	// no Redis to ask. It may block; Run calls it on its own goroutine. Where
-	// Redis is there and won't say, the error wraps a *RedisError.
+	// Redis is there and refuses, the error wraps a *RedisError.
 	Redis func(parameter string) (string, error)
 }
 
@@ -53,6 +53,15 @@ func clockSynced() (bool, error) {
 
 var errNoFS = errors.New("no /proc")
 
+// limits returns the limits on open files; the largest number stands for none.
+func (e Env) limits() (soft, hard int64, err error) {
+	if e.Descriptors == nil {
+		return 0, 0, errNoFS
+	}
+	s, h, err := e.Descriptors()
+	return int64(min(s, math.MaxInt64)), int64(min(h, math.MaxInt64)), err
+}
+
 // read returns a file of the box without the space around it.
 func (e Env) read(name string) (string, error) {
 	if e.FS == nil {
@@ -65,24 +74,17 @@ func (e Env) read(name string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// numbers returns the numbers that a file consists of.
-func (e Env) numbers(name string, atLeast int) ([]int64, error) {
+// numbers returns the first n numbers of a file of numbers.
+func (e Env) numbers(name string, n int) ([]int64, error) {
 	s, err := e.read(name)
 	if err != nil {
 		return nil, err
 	}
-	var out []int64
-	for _, f := range strings.Fields(s) {
-		n, err := parseNumber(f)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		out = append(out, n)
+	all, err := parseNumbers(strings.Fields(s), n)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if len(out) < atLeast {
-		return nil, fmt.Errorf("%s: %d numbers, want %d", name, len(out), atLeast)
-	}
-	return out, nil
+	return all, nil
 }
 
 // number returns the first number of a file.
@@ -117,6 +119,21 @@ func parseNumber(s string) (int64, error) {
 		return math.MaxInt64, nil
 	}
 	return n, err
+}
+
+// parseNumbers reads the first n of some numbers, all of which must be some.
+func parseNumbers(words []string, n int) (all []int64, err error) {
+	for _, word := range words {
+		v, err := parseNumber(word)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	if len(all) < n {
+		return nil, fmt.Errorf("%d numbers, want %d", len(all), n)
+	}
+	return all[:n], nil
 }
 
 // sysctlPath is where /proc keeps a sysctl.

@@ -9,7 +9,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
-// screen plays what a panel writes on a terminal of a width; it knows the few
+// screen plays the output of a panel on a terminal of a width; it knows the few
 // sequences that a panel may use.
 type screen struct {
 	t      *testing.T
@@ -27,7 +27,7 @@ func (s *screen) play(text string) {
 		}
 		switch {
 		case strings.HasPrefix(text, eraseLine):
-			s.lines[s.row] = ""
+			s.lines[s.row], s.column = "", 0
 			text = text[len(eraseLine):]
 		case strings.HasPrefix(text, eraseDown):
 			s.lines = s.lines[:s.row]
@@ -71,9 +71,9 @@ func TestPanel(t *testing.T) {
 	}
 	got := show(loadgen.Sample{Seconds: 1, Phase: loadgen.PhaseConnect, Open: 250, Settled: 253, Ready: 250, ReadyPS: 250, Failed: 3,
 		Reasons: map[loadgen.Reason]uint64{"reset": 2, "HTTP 503": 1}})
-	want := `loadgen fanout  ws://127.0.0.1:8080  connect  1 s, about 3 s to go
-clients   #####--------------- 250/1000  250/s  failed 3
-loadgen   CPU 0 %  busiest loop 0 %
+	want := `loadgen fanout  ws://127.0.0.1:8080  connect  1s, about 3s to go
+clients   250/1000 (250/s) failed 3
+self      0 % CPU, busiest loop 0 %
 errors    2  reset
 errors    1  HTTP 503`
 	if got != want {
@@ -82,12 +82,12 @@ errors    1  HTTP 503`
 	got = show(loadgen.Sample{Seconds: 5, Phase: loadgen.PhasePublish, PhaseEnds: 12, Open: 1000, Ready: 1000, Settled: 1000, Published: 30, Delivered: 29900, Expected: 30000,
 		DeliveredPS: 10000, Due: loadgen.Latency{Count: 1, P50: 1.5e6, P99: 12e6, Max: 250e6}, SelfCPU: 0.3, LoopBusy: 0.95,
 		Server: &loadgen.ProcessSample{RSS: 25 << 20}, RSSPerConnection: 612, ServerCPU: 1.2})
-	want = `loadgen fanout  ws://127.0.0.1:8080  publish  5 s, about 7 s to go
-clients   #################### 1000/1000
-messages  published 30  delivered 29900/30000  10000/s
-latency   p50 1.5 ms  p99 12.0 ms  max 250 ms
-server    25.0 MiB, 612 B a client  CPU 120 %
-loadgen   CPU 30 %  busiest loop 95 %`
+	want = `loadgen fanout  ws://127.0.0.1:8080  publish  5s, about 7s to go
+clients   1000/1000
+messages  published 30  delivered 29900/30000 (10000/s)
+latency   p50 1.5 ms p99 12.0 ms max 250 ms
+server    25.0 MiB 120 % CPU, 612 B a client
+self      30 % CPU, busiest loop 95 %`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -127,7 +127,7 @@ func TestPanelColoursAndWidth(t *testing.T) {
 
 func TestTimeToGo(t *testing.T) {
 	c := loadgen.Config{Connections: 100, Hold: 10 * time.Second, Messages: 50}
-	e := eta{config: c, scenario: "fanout"}
+	e := &Progress{config: c, title: "fanout"}
 	steps := []struct {
 		s     loadgen.Sample
 		left  float64
@@ -149,14 +149,25 @@ func TestTimeToGo(t *testing.T) {
 	}
 	// The run's number of messages means nothing where they go by time, nor that
 	// of clients in a stage.
-	for _, e := range []eta{{config: c, scenario: "mixed"}, {config: loadgen.Config{Connections: 100, Messages: 50, Stages: "->50, hold 1s"}, scenario: "fanout"}} {
+	for _, e := range []*Progress{{config: c, title: "mixed"}, {config: loadgen.Config{Connections: 100, Messages: 50, Stages: "->50, hold 1s"}, title: "fanout"}} {
 		if left, known := e.left(loadgen.Sample{Seconds: 5, Phase: loadgen.PhasePublish, Published: 10}); known {
-			t.Errorf("%s: %v s to go", e.scenario, left)
+			t.Errorf("%s: %v s to go", e.title, left)
 		}
 	}
-	for seconds, want := range map[float64]string{4.4: "4 s", 65: "1:05 min", 3660: "1:01 h"} {
-		if got := clock(seconds); got != want {
-			t.Errorf("%v: %q, want %q", seconds, got, want)
-		}
+}
+
+func TestPlainProgress(t *testing.T) {
+	c := loadgen.DefaultConfig()
+	c.Connections = 100
+	var out bytes.Buffer
+	p := NewProgress(&out, "fanout", c)
+	p.Show(loadgen.Sample{Seconds: 3, Phase: loadgen.PhasePublish, Open: 90, Failed: 10, Lost: 2, Published: 5, Delivered: 400, Expected: 450,
+		DeliveredPS: 200, Due: loadgen.Latency{Count: 1, P50: 1.5e6, P99: 2e8, Max: 12e9}, Server: &loadgen.ProcessSample{RSS: 50 << 20}, ServerCPU: 0.5, SelfCPU: 0.25})
+	p.Show(loadgen.Sample{Seconds: 4, Phase: loadgen.PhaseConnect, Open: 50, ReadyPS: 40})
+	p.Done()
+	const want = "    3s publish  clients 90/100 failed 10 lost 2  published 5  delivered 400/450 (200/s)  p50 1.5 ms p99 200 ms max 12.0 s  server 50.0 MiB 50 % CPU  self 25 %\n" +
+		"    4s connect  clients 50/100 (40/s)  self 0 %\n"
+	if out.String() != want {
+		t.Errorf("got  %q\nwant %q", out.String(), want)
 	}
 }
