@@ -42,8 +42,8 @@ func examples(t *testing.T, page string) (each []settings, together settings) {
 	read := func(text string) settings {
 		file := filepath.Join(dir, "gateway.yaml")
 		writeFile(t, file, files.Replace(text))
-		fs, err := checkCommand().parse([]string{"--config", file})
-		if err != nil {
+		fs := checkCommand().Flags()
+		if err := fs.Parse([]string{"--config", file}); err != nil {
 			t.Fatal(err)
 		}
 		l, err := load(fs, settings.validate)

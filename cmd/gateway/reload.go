@@ -15,14 +15,14 @@ import (
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
-// reloader reads the configuration again on SIGHUP. What it holds is touched
-// by the goroutine of start only.
+// reloader reads the configuration again on SIGHUP. Its fields belong to the
+// goroutine of start.
 type reloader struct {
 	flags   *pflag.FlagSet
 	log     *slog.Logger
 	level   *slog.LevelVar
 	server  *gateway.Server
-	running settings // what the program goes by
+	running settings // in force
 }
 
 // catchReloads has SIGHUP wait for a reloader from now on: until then it would
@@ -119,7 +119,7 @@ func (r *reloader) adopt(next settings, refused []string) (changed []string) {
 
 // differs compares a key's value as it would be written.
 func (r *reloader) differs(k key, next *settings) bool {
-	return k.kind.format(k.get(&r.running)) != k.kind.format(k.get(next))
+	return k.kind.text(k.get(&r.running)) != k.kind.text(k.get(next))
 }
 
 // logPreflight logs every limit of this box that is too low for

@@ -4,11 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
-
-	"github.com/pushgate/pushgate/fanout"
-	"github.com/pushgate/pushgate/gateway"
 )
 
 // welcome is what a first run prints: the lines to type next.
@@ -18,16 +14,6 @@ type welcome struct {
 	admin    string // the bound admin address, empty when off
 	embedded string // the embedded server's bound address, empty with a real Redis
 	prefix   string
-}
-
-func welcomeFor(s settings, server *gateway.Server, broker *fanout.Broker) welcome {
-	return welcome{
-		program:  os.Args[0],
-		public:   server.Addr(),
-		admin:    server.AdminAddr(),
-		embedded: broker.Embedded(),
-		prefix:   s.Redis.Prefix,
-	}
 }
 
 // writeWelcome prints nothing where a Redis is configured: who did that knows

@@ -17,7 +17,7 @@ import (
 var directions = map[string][]string{
 	"cmd/gateway":        {"gateway", "fanout", "configs", "web", "cmd/internal", "internal/address", "internal/reactor", "internal/preflight", "internal/sink"},
 	"cmd/loadgen":        {"internal/loadgen", "cmd/internal", "internal/reactor", "internal/preflight", "internal/sink"},
-	"cmd/internal":       {},
+	"cmd/internal":       {"cmd/internal", "internal/sink"},
 	"gateway":            {"gateway", "fanout", "heartbeat", "web", "internal/address", "internal/reactor", "internal/wsframe", "internal/preflight"},
 	"fanout":             {"internal/address", "internal/redisurl", "internal/wsframe"},
 	"heartbeat":          {},
@@ -44,7 +44,7 @@ var fenced = map[string]string{
 	"golang.org/x/sys/unix":    "internal/reactor",
 	"github.com/mailru/easygo": "internal/reactor",
 	"github.com/knadh/koanf":   "cmd",
-	"github.com/spf13/pflag":   "cmd",
+	"github.com/spf13":         "cmd",
 	"go.yaml.in/yaml":          "cmd",
 }
 
