@@ -3,37 +3,24 @@ package main
 import (
 	"io"
 	"os"
-	"syscall"
-	"unsafe"
+
+	"golang.org/x/term"
 )
 
-// fileOf returns the file that a writer writes to; nil: it's none.
-func fileOf(w io.Writer) *os.File {
+// terminal returns the terminal that a writer writes to, or nil.
+func terminal(w io.Writer) *os.File {
 	if s, ok := w.(interface{ Unwrap() io.Writer }); ok {
 		w = s.Unwrap()
 	}
-	f, _ := w.(*os.File)
-	return f
-}
-
-// isTerminal reports whether w is a character device other than the null one,
-// whose lines can be rewritten.
-func isTerminal(w io.Writer) bool {
-	f := fileOf(w)
-	if f == nil {
-		return false
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
 	}
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
+	return nil
 }
 
 // drawable reports whether w is a terminal on which lines can be drawn anew.
 func drawable(w io.Writer) bool {
-	return isTerminal(w) && os.Getenv("TERM") != "dumb"
+	return terminal(w) != nil && os.Getenv("TERM") != "dumb"
 }
 
 // coloured reports whether colours are wanted; see no-color.org.
@@ -41,11 +28,9 @@ func coloured() bool { return os.Getenv("NO_COLOR") == "" }
 
 // columns returns the width of a terminal, 80 where it is not known.
 func columns(w io.Writer) int {
-	var size struct{ rows, columns, x, y uint16 }
-	if f := fileOf(w); f != nil {
-		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
-		if errno == 0 && size.columns > 0 {
-			return int(size.columns)
+	if f := terminal(w); f != nil {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
 		}
 	}
 	return 80

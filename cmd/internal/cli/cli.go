@@ -119,6 +119,7 @@ func prepare(root *cobra.Command) {
 	root.Args = checkArgs
 	if root.RunE == nil {
 		root.RunE = func(c *cobra.Command, _ []string) error {
+			c.SetOut(c.ErrOrStderr())
 			_ = c.Help()
 			return Exit(ExitUsage, nil)
 		}
