@@ -33,15 +33,15 @@ func Protect(present func() string, next http.Handler) http.Handler {
 		switch {
 		case open[r.URL.Path]:
 		case token == "" && !isLocal(r.Host):
-			fail(w, &Error{http.StatusForbidden, codeForbidden, "without admin.token, ask for localhost or an address"})
+			refuse(w, &Error{http.StatusForbidden, codeForbidden, "without admin.token, ask for localhost or an address"})
 			return
 		case token != "" && !shows(r, token):
 			w.Header().Add("WWW-Authenticate", `Bearer realm="gateway"`)
 			w.Header().Add("WWW-Authenticate", `Basic realm="gateway", charset="UTF-8"`)
-			fail(w, &Error{http.StatusUnauthorized, codeUnauthorized, "this needs admin.token as a bearer token"})
+			refuse(w, &Error{http.StatusUnauthorized, codeUnauthorized, "this needs admin.token as a bearer token"})
 			return
 		case foreign.Check(r) != nil, isForeign(r) && !isConsole(r):
-			fail(w, &Error{http.StatusForbidden, codeForbidden, "a page of another origin may not do this"})
+			refuse(w, &Error{http.StatusForbidden, codeForbidden, "a page of another origin may not do this"})
 			return
 		}
 		next.ServeHTTP(w, r)
