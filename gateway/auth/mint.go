@@ -2,9 +2,6 @@ package auth
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -68,15 +65,11 @@ func parsePrivate(block *pem.Block) (crypto.Signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch k := k.(type) {
-		case *rsa.PrivateKey:
-			return k, nil
-		case *ecdsa.PrivateKey:
-			return k, nil
-		case ed25519.PrivateKey:
-			return k, nil
+		signer, ok := k.(crypto.Signer)
+		if !ok {
+			return nil, fmt.Errorf("a key of type %T, want RSA, P-256, P-384, P-521 or Ed25519", k)
 		}
-		return nil, fmt.Errorf("a key of type %T, want RSA, P-256, P-384, P-521 or Ed25519", k)
+		return signer, nil
 	case "RSA PRIVATE KEY":
 		return x509.ParsePKCS1PrivateKey(block.Bytes)
 	case "EC PRIVATE KEY":
