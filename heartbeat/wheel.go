@@ -181,7 +181,7 @@ func (w *Wheel) fire(id uint32, report func(id uint32)) {
 	report(id)
 }
 
-// collectLater makes what the last Advance had set aside due in this one.
+// collectLater makes the ids due that the last Advance had set aside.
 func (w *Wheel) collectLater() {
 	for head := w.heads[w.later()]; head != 0; head = w.heads[w.later()] {
 		id := uint32(head - 1)

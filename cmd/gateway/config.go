@@ -132,8 +132,8 @@ func (l layer) read() (map[string]any, configError) {
 	return values, problems
 }
 
-// unknownKey says what is wrong with a name that is no key; nothing with a section
-// whose keys are all commented out.
+// unknownKey describes a name that is no key; "" for a section whose keys are all
+// commented out.
 func unknownKey(name string, raw any, spell func(k key) string) string {
 	section, isSection := raw.(map[string]any)
 	inside := allKeys().under(name)

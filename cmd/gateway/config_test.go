@@ -21,7 +21,7 @@ func TestDefaultsAreValid(t *testing.T) {
 }
 
 // The reference configuration is the manual: it holds every key with its
-// default and says what it is for.
+// default and explains it.
 func TestReferenceEqualsDefaults(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gateway.yaml")
 	if err := os.WriteFile(path, configs.Gateway, 0o600); err != nil {
@@ -246,7 +246,7 @@ func TestServiceLinksAreNoKeys(t *testing.T) {
 	}
 }
 
-// What another program sets is not refused; what was meant for a key is.
+// A variable of another program is not refused; one that was meant for a key is.
 func TestForeignVariables(t *testing.T) {
 	foreign := []string{"GATEWAY_IP", "GATEWAY_INTERFACE", "GATEWAY_URL", "GATEWAY_HOST", "GATEWAY_REDIS_HOST", "GATEWAY_TIMEOUT", "GATEWAY_VERSION"}
 	// Kubernetes, next to services named gateway-admin and so on.

@@ -31,10 +31,10 @@ func doctorCommand() *cobra.Command {
 	var f doctorFlags
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "compare every limit of this box with what --target N connections need",
-		Long: `Compare every limit of this box with what --target N connections need.
+		Short: "compare every limit of this box with the needs of --target N connections",
+		Long: `Compare every limit of this box with the needs of --target N connections.
 
-For each limit of the kernel, the process and Redis: the value, what is needed,
+For each limit of the kernel, the process and Redis: the value, the need,
 PASS, FIX or SKIP (does not apply here, or can't be read), and the command that
 fixes it. Exits with 1 if there is anything to fix. It changes nothing.
 

@@ -93,7 +93,7 @@ func durations(t *testing.T, text, pattern string, least int) (all []time.Durati
 // lastSeconds are those in which the last clients of a drain close their side.
 const lastSeconds = 5 * time.Second
 
-// What the documents say a supervisor is to wait fits the drains that they show.
+// The stop times that the documents give to supervisors fit the drains that they show.
 func TestStopTimesFitTheDrains(t *testing.T) {
 	const page = "docs/OPERATIONS.md"
 	each, together := examples(t, page)

@@ -35,7 +35,7 @@ func (f *rawFlag) Set(s string) error {
 	return nil
 }
 
-// value returns what was given: text, or the items of a list.
+// value returns the text, or the items of a list.
 func (f *rawFlag) value() any {
 	if f.kind != listKind {
 		return f.String()
@@ -123,5 +123,5 @@ func keysNamed(names ...string) func(key) bool {
 	}
 }
 
-// publishKeys are those that say where Redis is and what is written to it.
+// publishKeys are the keys of the place of Redis, and of the data in it.
 var publishKeys = keysNamed("redis.url", "redis.prefix", "redis.embedded", "channels", "redis.tls.")

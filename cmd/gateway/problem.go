@@ -9,7 +9,7 @@ import (
 
 // problem is one thing wrong with the configuration.
 type problem struct {
-	text   string // names the key, the value and what is allowed
+	text   string // names the key, the value and the allowed ones
 	origin string // where it was set: file and line, variable or flag; may be empty
 }
 
@@ -33,8 +33,8 @@ func (e configError) Error() string {
 }
 
 // add appends the errors of a Validate method. Their text starts with the
-// key, by which the place that set it is found. What could not be read is not
-// judged again.
+// key, by which the place that set it is found. A value that could not be read is
+// not judged again.
 func (e configError) add(err error, origins map[string]string) configError {
 	if err == nil {
 		return e

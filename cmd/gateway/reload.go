@@ -106,7 +106,7 @@ func (r *reloader) bound(next settings) (names []string) {
 	return names
 }
 
-// adopt takes next over but for the refused keys, and returns what changed.
+// adopt takes next over but for the refused keys, and returns the keys that changed.
 func (r *reloader) adopt(next settings, refused []string) (changed []string) {
 	for _, k := range allKeys() {
 		if r.differs(k, &next) && !slices.Contains(refused, k.name) {

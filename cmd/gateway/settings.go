@@ -27,7 +27,7 @@ type logSettings struct {
 	Format string `koanf:"format"`
 }
 
-// defaultSettings returns what runs where nothing is configured.
+// defaultSettings returns the configuration of a gateway without any.
 func defaultSettings() settings {
 	return settings{
 		Config: gateway.DefaultConfig(),

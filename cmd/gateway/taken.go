@@ -53,7 +53,7 @@ func explainTaken(err error, s settings) error {
 	return fmt.Errorf("%w%s%s", err, strings.Join(lines, ""), advice)
 }
 
-// What may be found on an address.
+// Owners of an address.
 const (
 	aGateway = "a gateway runs there"
 	aRedis   = "a Redis server runs there, or the one embedded in a gateway"

@@ -22,7 +22,7 @@ import (
 // kind is how the values of a key are written and read.
 type kind struct {
 	name   string                         // stands for the value in the help, "bytes"
-	want   string                         // what is allowed, for errors
+	want   string                         // the allowed values, for errors
 	parse  func(text string) (any, error) // of one of the kinds below without lists
 	format func(v reflect.Value) string
 }
@@ -104,7 +104,7 @@ func parseFraction(s string) (any, error) {
 	return f, err
 }
 
-// parseBool takes what YAML calls a boolean. It is stricter than strconv, which
+// parseBool takes the booleans of YAML. It is stricter than strconv, which
 // also takes "T" and "1".
 func parseBool(s string) (any, error) {
 	switch s {
@@ -175,13 +175,13 @@ func (k *kind) text(v reflect.Value) string {
 	return strings.TrimSpace(string(text))
 }
 
-// wanted is an error of key.read that says what to write, where the kind's own
-// words would not help.
+// wanted is an error of key.read that names the allowed values, where the kind's
+// own words would not help.
 type wanted string
 
 func (w wanted) Error() string { return "want " + string(w) }
 
-// read turns what a source delivered into the key's Go value: text, or from YAML
+// read turns a source's value into the key's Go value: text, or from YAML
 // also a list, a mapping or nothing. With itemErrors comes the part that could be
 // read, and can still be judged.
 func (k key) read(raw any) (any, error) {
@@ -299,7 +299,7 @@ func readRules(items []any, t reflect.Type) (any, error) {
 	return rules.Interface(), nil
 }
 
-// notAllowed says what is wrong with a value that read refused.
+// notAllowed describes a value that read refused.
 func (k key) notAllowed(raw any, err error) string {
 	want := wanted(k.kind.want)
 	errors.As(err, &want)

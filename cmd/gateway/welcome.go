@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// welcome is what a first run prints: the lines to type next.
+// welcome is the output of a first run: the lines to type next.
 type welcome struct {
 	program  string // as it was called
 	public   string // the bound public address, "unix:/path" for a socket
@@ -16,8 +16,8 @@ type welcome struct {
 	prefix   string
 }
 
-// writeWelcome prints nothing where a Redis is configured: who did that knows
-// what to do next.
+// writeWelcome prints nothing where a Redis is configured, which takes more
+// knowledge than the welcome holds.
 func writeWelcome(out io.Writer, w welcome) {
 	host, port, err := net.SplitHostPort(w.embedded)
 	if err != nil {

@@ -68,7 +68,7 @@ func declareForeignPublish(s *pflag.FlagSet, c *loadgen.Config) {
 	s.StringVar(&c.PublishCmd, "publish-cmd", c.PublishCmd, "publish by a command that reads lines \"CHANNEL MESSAGE\"; or, with {message} and {channel} in it, by running it for each message")
 }
 
-// declarePublishing declares the pace of connects, and where and what is published.
+// declarePublishing declares the pace of connects, and the messages and their Redis.
 func (f *runFlags) declarePublishing() {
 	c := &f.config
 	rateVar(f.set, &c.ConnectRate, "connect-rate", "connects per second; 0: as many as -c lets")

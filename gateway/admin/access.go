@@ -14,8 +14,8 @@ import (
 var open = map[string]bool{"/healthz": true, "/readyz": true}
 
 // Protect lets only the operator through to next: whoever shows the token, as
-// a bearer token or as the password of basic authentication, which is what
-// browsers can do. Without a token it's whoever can reach the listener, which
+// a bearer token or as the password of basic authentication, which browsers can
+// do. Without a token it's whoever can reach the listener, which
 // is on loopback then.
 //
 // Web pages in the operator's browser can reach it too. They are kept out by

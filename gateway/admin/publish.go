@@ -22,7 +22,7 @@ const (
 // Publisher publishes messages.
 type Publisher interface {
 	// Publish publishes messages, each a JSON object as docs/PUBLISH.md
-	// describes it, and returns the result of each; those of one channel are
+	// describes it, and returns the result of each; messages of one channel are
 	// published in their order. It is called on the goroutine of the request
 	// and returns when all is done or ctx ends.
 	Publish(ctx context.Context, messages []json.RawMessage) []Published

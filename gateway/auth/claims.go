@@ -16,7 +16,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
-// Bounds on what a token may carry, beside its 8 KiB.
+// Bounds of the claims, beside the 8 KiB of a token.
 const (
 	maxSubject = 256
 	maxEntries = 100

@@ -30,7 +30,7 @@ type Config struct {
 }
 
 // JWTConfig holds the keys that tokens are verified with, at least one of them
-// in mode jwt, and what else is asked of a token.
+// in mode jwt, and the other conditions for a token.
 type JWTConfig struct {
 	// Secret is shared with those who issue HS256, HS384 or HS512 tokens; 32
 	// random bytes or more, or it can be guessed from a token. Behind "base64:"

@@ -215,7 +215,7 @@ func inlineOrFile(name, inline, file string) (string, []byte, error) {
 // secretPrefix stands before a secret that is written in base64.
 const secretPrefix = "base64:"
 
-// byteOrderMark is what some editors write before everything else.
+// byteOrderMark begins the files of some editors.
 var byteOrderMark = []byte("\ufeff")
 
 // parseSecret returns the bytes of a shared secret as it is configured: less a
@@ -231,7 +231,7 @@ func parseSecret(text []byte) ([]byte, error) {
 	if encoded, ok := bytes.CutPrefix(secret, []byte(secretPrefix)); ok {
 		decoded, err := decodeBase64(string(encoded))
 		if err != nil {
-			return nil, fmt.Errorf("what stands behind %s is not base64: %w", secretPrefix, err)
+			return nil, fmt.Errorf("the text behind %s is not base64: %w", secretPrefix, err)
 		}
 		secret = decoded
 	}
@@ -264,8 +264,7 @@ func decodeBase64(text string) ([]byte, error) {
 // of its algorithm is a candidate.
 const maxTries = 8
 
-// keySet is what a Verifier knows at a time. It is immutable and replaced as a
-// whole.
+// keySet holds the keys of a Verifier. It is immutable and replaced as a whole.
 type keySet struct {
 	keys []key
 	// remote is set when keys may be missing that a JWKS server has.

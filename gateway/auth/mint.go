@@ -13,7 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Claims are what Mint writes into a token. What is zero is left out.
+// Claims are the content of a token for Mint. Zero values are left out.
 type Claims struct {
 	Subject, Issuer              string
 	Audience                     []string
@@ -30,7 +30,7 @@ type SigningKey struct {
 
 // NewSigningKey takes a private key in PEM or else a shared secret, as
 // JWTConfig.Secret has it. It signs with the first of the allowed algorithms
-// that the key is for, and without one with what is usual for its type. The kid
+// that the key is for, and without one with the usual one for its type. The kid
 // goes into the header unless it is empty.
 func NewSigningKey(data []byte, kid string, allowed []string) (SigningKey, error) {
 	block, _ := pem.Decode(pemLines(data))

@@ -90,7 +90,7 @@ func newVerifier(channelName func(name string) error) *Verifier {
 	}
 }
 
-// warn logs what works and yet should not stay so.
+// warn logs settings that work and yet should not stay.
 func (v *Verifier) warn(cfg JWTConfig) {
 	want := 32
 	for _, name := range cfg.Algorithms {
@@ -136,7 +136,7 @@ func (v *Verifier) Fetch(ctx context.Context) error {
 	return err
 }
 
-// store replaces the fetched keys by those of a fetch that began at asked.
+// store replaces the fetched keys by the result of a fetch that began at asked.
 func (v *Verifier) store(fetched []key, asked time.Time) {
 	v.keys.Store(&keySet{keys: slices.Concat(v.static, fetched), remote: true, asked: asked})
 }
@@ -188,7 +188,7 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // authentic refuses.
 var encoding = base64.RawURLEncoding.Strict()
 
-// Verify returns what the token allows at the time now, or a *Error. It keeps
+// Verify returns the rights of a token at the time now, or a *Error. It keeps
 // nothing of token. It never waits: a token whose key may still be fetched is
 // refused with ReasonKeyPending, and accepted later or refused for good.
 func (v *Verifier) Verify(token []byte, now time.Time) (*Grant, error) {

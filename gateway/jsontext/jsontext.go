@@ -1,5 +1,5 @@
-// Package jsontext reads JSON objects that clients and operators write, and says
-// what is wrong with them in their words: encoding/json speaks of Go's types.
+// Package jsontext reads JSON objects that clients and operators write, and
+// describes errors in JSON's words: encoding/json speaks of Go's types.
 package jsontext
 
 import (

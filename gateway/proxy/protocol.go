@@ -109,7 +109,7 @@ func address(host, port, family string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(ip.Unmap(), uint16(number)), true
 }
 
-// What follows the signature in version 2 (section 2.2).
+// The header behind the signature in version 2 (section 2.2).
 const (
 	headV2     = 16 // bytes before the addresses
 	local      = 0x20

@@ -39,7 +39,7 @@ type Short struct {
 }
 
 // NewBatch returns an error where the kernel, or who confines the process,
-// doesn't offer what a Batch needs: Linux 5.18, and io_uring allowed.
+// doesn't offer the needs of a Batch: Linux 5.18, and io_uring allowed.
 func NewBatch() (*Batch, error) {
 	r, err := newRing(batchSize)
 	if err != nil {
@@ -70,7 +70,7 @@ func (b *Batch) Add(fd int, p []byte) (index int) {
 	return b.n - 1
 }
 
-// Submit sends what was added and returns those of which something is left,
+// Submit sends all that was added and returns the sends with a rest,
 // valid until the next call.
 func (b *Batch) Submit() []Short {
 	if b.n == 0 {
@@ -114,11 +114,11 @@ func (b *Batch) add(s Short) {
 	b.shorts++
 }
 
-// Close frees the ring. What was added and not submitted is dropped.
+// Close frees the ring. Sends that were not submitted are dropped.
 func (b *Batch) Close() { b.ring.close() }
 
-// try has sends succeed, be cut short and fail, and looks at what the kernel
-// says of each.
+// try has sends succeed, be cut short and fail, and checks the kernel's
+// completion of each.
 func (b *Batch) try() error {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

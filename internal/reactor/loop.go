@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Events says what a descriptor is ready for.
+// Events are the operations that a descriptor is ready for.
 type Events uint32
 
 const (
@@ -52,7 +52,7 @@ const wakeSlot = 1<<32 - 1
 // goroutine only and must not block.
 type Handler interface {
 	// Ready tells that the descriptor of k is ready for ev. The owner compares
-	// k.Gen with what the slot holds now.
+	// k.Gen with the generation of the slot now.
 	Ready(k Key, ev Events)
 	// Turn is called after each slice of events and of posts, to do a slice of
 	// long work, about Slice. With more it is called again before the loop
@@ -184,7 +184,7 @@ func (l *Loop) Post(fn func()) bool {
 	return true
 }
 
-// one is what an eventfd is written with to make it readable.
+// one makes an eventfd readable that it is written to.
 var one = binary.NativeEndian.AppendUint64(nil, 1)
 
 // signal makes the loop's eventfd readable. It is written under mu, so that
@@ -202,7 +202,7 @@ func (l *Loop) Add(fd int, k Key, ev Events) error {
 	return l.control(unix.EPOLL_CTL_ADD, fd, k, ev)
 }
 
-// Mod changes what fd is watched for.
+// Mod changes the events that fd is watched for.
 func (l *Loop) Mod(fd int, k Key, ev Events) error {
 	return l.control(unix.EPOLL_CTL_MOD, fd, k, ev)
 }
@@ -347,7 +347,7 @@ func (l *Loop) yield() {
 	}
 }
 
-// poll asks the inner epoll for what is ready now. It doesn't wait, so Go's
+// poll asks the inner epoll for the ready descriptors. It doesn't wait, so Go's
 // scheduler need not know.
 func (l *Loop) poll() (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.inner), uintptr(unsafe.Pointer(&l.events[0])), maxEvents, 0, 0, 0)
@@ -360,10 +360,10 @@ func (l *Loop) poll() (int, error) {
 	return 0, fmt.Errorf("epoll_wait: %w", errno)
 }
 
-// runPosts runs what was posted up to now, for a slice of time, and reports
+// runPosts runs the functions posted so far, for a slice of time, and reports
 // whether it must be called again: some of it is left, or it was begun in an earlier
-// round, and the wake-up for what was posted since is through. What posts post
-// themselves waits for the next round.
+// round, and the wake-up for later posts is through. Functions that posts
+// post wait for the next round.
 func (l *Loop) runPosts() (more bool) {
 	begun := l.ran < len(l.running)
 	if !begun {

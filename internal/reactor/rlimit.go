@@ -7,7 +7,7 @@ import (
 )
 
 // RaiseDescriptorLimit lifts the soft limit on open files to the hard one and
-// returns what holds then.
+// returns the new limits.
 func RaiseDescriptorLimit() (soft, hard uint64, err error) {
 	var r unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What x/sys/unix doesn't have of the kernel's io_uring.h.
+// The parts of the kernel's io_uring.h that x/sys/unix lacks.
 const (
 	ringOpSend = 26 // IORING_OP_SEND
 
 	ringSubmitAll    = 1 << 7  // IORING_SETUP_SUBMIT_ALL: one that fails doesn't stop those behind it
-	ringSkipSuccess  = 1 << 6  // IOSQE_CQE_SKIP_SUCCESS: no word of what went well
+	ringSkipSuccess  = 1 << 6  // IOSQE_CQE_SKIP_SUCCESS: no completion for a success
 	ringSingleMap    = 1 << 0  // IORING_FEAT_SINGLE_MMAP
 	ringSkipsSuccess = 1 << 11 // IORING_FEAT_CQE_SKIP
 

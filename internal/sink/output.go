@@ -8,7 +8,7 @@ import (
 
 // Output is the standard output of a command. A reader that has left has read
 // enough, so the rest is dropped and the command ends as it would have. Any other
-// failure is kept, for what can't be written was not done.
+// failure is kept: output that can't be written is work that was not done.
 type Output struct {
 	to   io.Writer
 	gone bool
@@ -33,7 +33,7 @@ func (o *Output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap returns what it writes to.
+// Unwrap returns the descriptor.
 func (o *Output) Unwrap() io.Writer { return o.to }
 
 // Err returns the first failure, nil where all was written or nobody read on.

@@ -6,13 +6,13 @@ import "github.com/gobwas/ws"
 type Side uint8
 
 const (
-	// Server reads what a client sent: every frame must be masked.
+	// Server reads the frames of a client: every frame must be masked.
 	Server Side = iota
-	// Client reads what a server sent: no frame may be masked.
+	// Client reads the frames of a server: no frame may be masked.
 	Client
 )
 
-// Kind says what Next found.
+// Kind is the kind of an Event.
 type Kind uint8
 
 const (
@@ -26,7 +26,7 @@ const (
 	Close
 )
 
-// Event is what Next found. Its slices belong to the caller's input or to the
+// Event is the next part of the input. Its slices belong to the caller's input or to the
 // Reader and are valid until the next call.
 type Event struct {
 	Kind Kind
@@ -35,7 +35,7 @@ type Event struct {
 	Op ws.OpCode
 	// Final says that the message ends with this piece.
 	Final bool
-	// Code is what a Close carried, 1005 where it carried none.
+	// Code is the status code of a Close, 1005 where it carried none.
 	Code ws.StatusCode
 	// Payload is unmasked: in place in the input for Data, the whole payload
 	// for a control frame. Only the last piece of a message can be empty.

@@ -10,7 +10,7 @@ type text struct {
 	part [utf8.UTFMax - 1]byte
 }
 
-// take checks p as the continuation of what came before.
+// take checks p as the continuation of the text so far.
 func (t *text) take(p []byte) bool {
 	if t.n > 0 {
 		var char [utf8.UTFMax]byte
