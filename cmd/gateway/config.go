@@ -11,8 +11,6 @@ import (
 	"strings"
 
 	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/providers/env/v2"
-	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
@@ -47,15 +45,8 @@ func load(flags *pflag.FlagSet, validate func(s settings) error) (loaded, error)
 	if err != nil {
 		return loaded{}, err
 	}
-	environment, foreign, err := envLayer()
-	if err != nil {
-		return loaded{}, err
-	}
-	given, err := flagLayer(flags)
-	if err != nil {
-		return loaded{}, err
-	}
-	l, problems, err := merge(file, environment, given)
+	environment, foreign := envLayer()
+	l, problems, err := merge(file, environment, flagLayer(flags))
 	if err != nil {
 		return loaded{}, err
 	}
@@ -198,46 +189,37 @@ func envName(variable string) string {
 
 // envLayer returns the variables that are keys, or were meant to be, and the
 // names of the others.
-func envLayer() (_ layer, foreign []string, err error) {
-	variables := map[string]string{}
-	k := koanf.New(".")
-	// No delimiter: a variable named like a section must stay visible beside
-	// the section's keys, to be refused by name.
-	err = k.Load(env.Provider("", env.Opt{
-		Prefix: envPrefix,
-		TransformFunc: func(variable, value string) (string, any) {
-			if variable == envConfig || serviceLink.MatchString(variable) {
-				return "", nil
-			}
-			if isForeign(variable) {
-				foreign = append(foreign, variable)
-				return "", nil
-			}
+func envLayer() (_ layer, foreign []string) {
+	values, variables := map[string]any{}, map[string]string{}
+	for _, pair := range os.Environ() {
+		variable, value, _ := strings.Cut(pair, "=")
+		switch {
+		case !strings.HasPrefix(variable, envPrefix) || variable == envConfig || serviceLink.MatchString(variable):
+		case isForeign(variable):
+			foreign = append(foreign, variable)
+		default:
 			name := envName(variable)
-			variables[name] = variable
-			return name, value
-		},
-	}), nil)
+			values[name], variables[name] = value, variable
+		}
+	}
 	slices.Sort(foreign)
 	return layer{
-		values: k.All(),
+		values: values,
 		origin: func(name string) string { return "environment " + variables[name] },
 		spell:  key.env,
-	}, foreign, err
+	}, foreign
 }
 
-func flagLayer(flags *pflag.FlagSet) (layer, error) {
-	k := koanf.New(".")
-	err := k.Load(posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
-		raw, isKey := f.Value.(*rawFlag)
-		if !isKey {
-			return "", nil
+func flagLayer(flags *pflag.FlagSet) layer {
+	values := map[string]any{}
+	flags.Visit(func(f *pflag.Flag) {
+		if raw, isKey := f.Value.(*rawFlag); isKey {
+			values[f.Name] = raw.value()
 		}
-		return f.Name, raw.value()
-	}), nil)
+	})
 	return layer{
-		values: k.All(),
+		values: values,
 		origin: func(name string) string { return "flag --" + name },
 		spell:  func(k key) string { return "--" + k.name },
-	}, err
+	}
 }

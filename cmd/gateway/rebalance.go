@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/pushgate/pushgate/gateway/admin"
 )
 
 func rebalanceCommand() *cobra.Command {
@@ -37,21 +39,12 @@ of nginx, leastconn of HAProxy. One that draws a node sends some back: repeat it
 	})
 }
 
-// rebalanced is the response to POST /v1/rebalance.
-type rebalanced struct {
-	Nodes []struct {
-		Node, Host, Addr     string
-		Connections, Surplus int64
-	}
-	Surplus int64
-}
-
 // adminTimeout bounds a call to the admin listener.
 const adminTimeout = 15 * time.Second
 
 // callRebalance calls POST /v1/rebalance of the gateway whose admin listener is
 // at an address of this machine.
-func callRebalance(ctx context.Context, listen, token string, over time.Duration) (fleet rebalanced, err error) {
+func callRebalance(ctx context.Context, listen, token string, over time.Duration) (fleet admin.Fleet, err error) {
 	if listen == "" {
 		return fleet, errors.New("admin.listen is empty: there is no gateway to ask")
 	}
@@ -87,11 +80,11 @@ func callRebalance(ctx context.Context, listen, token string, over time.Duration
 }
 
 // writeRebalance shows the clients of each node, and how many it sends away.
-func writeRebalance(w io.Writer, fleet rebalanced, over time.Duration) error {
+func writeRebalance(w io.Writer, fleet admin.Fleet, over time.Duration) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tHOST\tADDRESS\tCLIENTS\tSENT AWAY")
 	for _, n := range fleet.Nodes {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\n", n.Node, n.Host, n.Addr, n.Connections, n.Surplus)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\n", n.Node, n.Host, n.Address, n.Connections, n.Surplus)
 	}
 	if err := table.Flush(); err != nil {
 		return err
