@@ -104,9 +104,10 @@ func prepare(root *cobra.Command) {
 	root.SetUsageFunc(writeUsage)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return Usage(c, FlagError(c.Flags(), err)) })
 	root.SetHelpCommand(&cobra.Command{
-		Use:   "help [COMMAND]",
-		Short: "show this text or the help of a command",
-		Args:  cobra.ArbitraryArgs,
+		Use:                   "help [COMMAND]",
+		Short:                 "show this text or the help of a command",
+		Args:                  cobra.ArbitraryArgs,
+		DisableFlagsInUseLine: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			found, rest, _ := c.Root().Find(args)
 			if err := checkArgs(found, rest); len(rest) > 0 {
