@@ -17,9 +17,9 @@ const batchSize = 64
 // It is for one goroutine.
 //
 // The kernel carries the sends out one after the other within the call, and
-// says something only of those of which it didn't take everything. That rests
-// on MSG_WAITALL: without it a send that is cut short is a success, of which
-// nothing is said. MSG_DONTWAIT keeps it from waiting all the same. Kernels
+// reports only sends that it didn't take whole. That rests on MSG_WAITALL: without
+// it a send that is cut short is a success, and not reported. MSG_DONTWAIT keeps it
+// from waiting all the same. Kernels
 // differ in how they report a send that is cut short, so NewBatch tries one.
 type Batch struct {
 	ring *ring
@@ -31,14 +31,14 @@ type Batch struct {
 	shorts int
 }
 
-// Short is a send of which the kernel didn't take everything.
+// Short is a send that the kernel didn't take whole.
 type Short struct {
 	Index int   // of the Add since the last Submit, from 0
 	N     int   // bytes that were taken
 	Err   error // nil or ErrAgain: the buffer is full; else the socket is broken
 }
 
-// NewBatch returns an error where the kernel, or who confines the process,
+// NewBatch returns an error where the kernel, or the confinement of the process,
 // doesn't offer the needs of a Batch: Linux 5.18, and io_uring allowed.
 func NewBatch() (*Batch, error) {
 	r, err := newRing(batchSize)
@@ -82,7 +82,7 @@ func (b *Batch) Submit() []Short {
 		taken = b.ring.enter(b.n)
 		b.ring.reap(b.note)
 	}
-	// Of a batch something is left where the kernel is out of memory.
+	// A part of a batch is left where the kernel is out of memory.
 	for i := taken; i < b.n; i++ {
 		if n, err := Write(int(b.fds[i]), b.bufs[i]); n < len(b.bufs[i]) {
 			b.add(Short{i, n, err})
@@ -93,7 +93,7 @@ func (b *Batch) Submit() []Short {
 	return b.short[:b.shorts]
 }
 
-// note takes the kernel's word on a send.
+// note records the kernel's completion of a send.
 func (b *Batch) note(user uint64, res int32) {
 	s := Short{Index: int(user), N: int(max(res, 0))}
 	switch errno := unix.Errno(-res); {

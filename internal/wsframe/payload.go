@@ -7,7 +7,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// dataPayload gives the part of a message that is in p.
+// dataPayload returns the part of a message that is in p.
 func (r *Reader) dataPayload(p []byte) (ev Event, n int, f failure) {
 	n = len(p)
 	if int64(n) > r.left {
@@ -38,7 +38,7 @@ func (r *Reader) dataPayload(p []byte) (ev Event, n int, f failure) {
 	return ev, n, ok
 }
 
-// controlPayload gives a control frame once all of it is there: from p where
+// controlPayload returns a control frame once all of it is there: from p where
 // it came in one piece, else from r.control.
 func (r *Reader) controlPayload(p []byte) (ev Event, n int, f failure) {
 	n = min(len(p), int(r.left))
@@ -137,8 +137,7 @@ func (t *text) take(p []byte) bool {
 // whole reports whether the text so far ends with a whole character.
 func (t *text) whole() bool { return t.n == 0 }
 
-// wholeChars returns the length of p without a character that p ends in the
-// middle of.
+// wholeChars returns the length of p without a split character at its end.
 func wholeChars(p []byte) int {
 	for i := len(p) - 1; i >= 0 && i >= len(p)-(utf8.UTFMax-1); i-- {
 		if utf8.RuneStart(p[i]) {

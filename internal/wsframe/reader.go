@@ -9,7 +9,7 @@ package wsframe
 
 import "github.com/gobwas/ws"
 
-// Side says which end reads.
+// Side is the end of the connection that reads.
 type Side uint8
 
 const (
@@ -59,7 +59,7 @@ type Event struct {
 // A Reader that is Idle behaves like a new one: it needn't be kept between
 // messages.
 type Reader struct {
-	// Immutable.
+	// Immutable
 	limit int64 // bytes a message may have over all its frames
 	side  Side
 
@@ -112,8 +112,9 @@ func (r *Reader) Left() int64 {
 	return r.left
 }
 
-// TakeFrames returns how many times each frames have begun that it didn't return
-// before. A fragment without data is no event, and costs something too.
+// TakeFrames returns the number of frames that have begun, in units of each, less
+// the units that it returned before. A fragment without data is no event, and costs
+// something too.
 func (r *Reader) TakeFrames(each int) (times int) {
 	times = int(r.frames) / each
 	r.frames -= int64(times * each)
@@ -121,7 +122,7 @@ func (r *Reader) TakeFrames(each int) (times int) {
 }
 
 // Next takes n bytes of p up to the end of the next event and unmasks their
-// payload in place. Once p is used up nothing is pending: every event is given
+// payload in place. Once p is used up nothing is pending: every event is returned
 // with the last byte that it needs.
 //
 // err is an *Error: the connection must be failed with its Code, and every
