@@ -4,14 +4,15 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
-func checkCommand() *cobra.Command {
-	return withConfig(&cobra.Command{
+func checkCommand(keys *pflag.FlagSet) *cobra.Command {
+	return withConfig(keys, &cobra.Command{
 		Use:   "check",
 		Short: "validate the configuration and print the merged result",
 		Long: `Validate the configuration and print the merged result.

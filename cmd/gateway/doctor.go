@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/fanout"
@@ -27,7 +28,7 @@ type doctorFlags struct {
 	json, sysctl, systemd      bool
 }
 
-func doctorCommand() *cobra.Command {
+func doctorCommand(keys *pflag.FlagSet) *cobra.Command {
 	var f doctorFlags
 	c := &cobra.Command{
 		Use:   "doctor",
@@ -50,8 +51,8 @@ for each number are in docs/OPERATIONS.md.`,
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
 	flags.BoolVar(&f.sysctl, "sysctl", false, "print a file for /etc/sysctl.d with the settings that this box lacks, instead of the report")
 	flags.BoolVar(&f.systemd, "systemd", false, "print a systemd drop-in for gateway.service, instead of the report")
-	keys := keysNamed("limits.connections", "socket.send_buffer", "socket.receive_buffer", "drain.timeout", "redis.url", "redis.tls.")
-	return withConfig(c, keys, settings.validate, func(c *cobra.Command, _ []string, l loaded) error {
+	listed := keysNamed("limits.connections", "socket.send_buffer", "socket.receive_buffer", "drain.timeout", "redis.url", "redis.tls.")
+	return withConfig(keys, c, listed, settings.validate, func(c *cobra.Command, _ []string, l loaded) error {
 		target, err := f.read(l.settings, c.Flags().Changed("target"))
 		if err != nil {
 			return cli.Usage(c, err)

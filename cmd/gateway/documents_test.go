@@ -42,7 +42,7 @@ func examples(t *testing.T, page string) (each []settings, together settings) {
 	read := func(text string) settings {
 		file := filepath.Join(dir, "gateway.yaml")
 		writeFile(t, file, files.Replace(text))
-		fs := checkCommand().Flags()
+		fs := keyFlags()
 		if err := fs.Parse([]string{"--config", file}); err != nil {
 			t.Fatal(err)
 		}

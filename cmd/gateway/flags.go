@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -51,42 +51,46 @@ func (f *rawFlag) value() any {
 	return items
 }
 
-// addKeyFlags adds --config and a flag for each configuration key, so that one
-// file fits every command. The help lists those that matter to this one. A flag of
-// the same name that is there already takes precedence.
-func addKeyFlags(fs *pflag.FlagSet, listed func(k key) bool) {
+// keyFlags returns --config and a flag for each configuration key, so that one
+// file fits every command.
+func keyFlags() *pflag.FlagSet {
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	fs.SortFlags = false
 	fs.String("config", "", "read this YAML file first (or GATEWAY_CONFIG)")
-	defaults, summaries := defaultSettings(), keySummaries()
 	for _, k := range allKeys() {
-		if fs.Lookup(k.name) != nil {
-			continue
-		}
-		value := k.kind.text(k.get(&defaults))
-		if value == "" {
-			value = "empty"
-		}
-		f := fs.VarPF(&rawFlag{kind: k.kind}, k.name, "", fmt.Sprintf("%s (default %s)", summaries[k.name], value))
-		f.Hidden = !listed(k)
+		f := fs.VarPF(&rawFlag{kind: k.kind}, k.name, "", "")
 		if k.kind == boolKind {
 			f.NoOptDefVal = "true"
 		}
 	}
+	return fs
 }
 
-// keySummaries returns the first line of each key's comment in the reference
+// describe completes the flags of the keys for the help, which lists those that
+// matter to a command. Each has the first line of the key's comment in the reference
 // configuration.
-var keySummaries = sync.OnceValue(func() map[string]string {
-	summaries := map[string]string{}
+func describe(fs *pflag.FlagSet, listed func(k key) bool) {
+	summaries, defaults := map[string]string{}, defaultSettings()
 	eachYAMLKey(configs.Gateway, func(name string, key, _ *yaml.Node) {
 		line, _, _ := strings.Cut(strings.TrimPrefix(key.HeadComment, "# "), "\n")
 		summaries[name] = strings.ReplaceAll(line, "`", "")
 	})
-	return summaries
-})
+	for _, k := range allKeys() {
+		f := fs.Lookup(k.name)
+		if _, isKey := f.Value.(*rawFlag); isKey {
+			f.Usage = fmt.Sprintf("%s (default %s)", summaries[k.name], cmp.Or(k.kind.text(k.get(&defaults)), "empty"))
+			f.Hidden = !listed(k)
+		}
+	}
+}
 
-// withConfig has a command run with a configuration that a method found valid.
-func withConfig(c *cobra.Command, listed func(k key) bool, validate func(settings) error, run func(*cobra.Command, []string, loaded) error) *cobra.Command {
-	addKeyFlags(c.Flags(), listed)
+// withConfig has a command run with a configuration that a method found valid. The
+// keyFlags are shared by all commands, of which one runs. A flag of the command
+// takes precedence over a key of the same name.
+func withConfig(keys *pflag.FlagSet, c *cobra.Command, listed func(k key) bool,
+	validate func(settings) error, run func(*cobra.Command, []string, loaded) error) *cobra.Command {
+	c.Flags().SortFlags = false
+	c.Flags().AddFlagSet(keys)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		l, err := load(c.Flags(), validate)
 		if err != nil {
@@ -94,10 +98,13 @@ func withConfig(c *cobra.Command, listed func(k key) bool, validate func(setting
 		}
 		return run(c, args, l)
 	}
+	c.SetHelpFunc(func(c *cobra.Command, args []string) {
+		describe(c.Flags(), listed)
+		c.Parent().HelpFunc()(c, args)
+	})
 	// With unknown flags, everything that is wrong with the known ones comes too.
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		known := pflag.NewFlagSet("", pflag.ContinueOnError)
-		addKeyFlags(known, everyKey)
+		known := keyFlags()
 		known.ParseErrorsAllowlist.UnknownFlags = true
 		if wrong := (*pflag.NotExistError)(nil); errors.As(err, &wrong) && known.Parse(os.Args[1:]) == nil {
 			_, problems := load(known, validate)

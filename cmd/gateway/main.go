@@ -31,8 +31,9 @@ later one wins:
 Exit codes: 0 success, 1 failure (Redis can't be reached, serving failed, a second
 signal), 2 the command line or the configuration is wrong.`,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), doctorCommand(), publishCommand(), forgetCommand(),
-		rebalanceCommand(), tokenCommand(), versionCommand(), manual())
+	keys := keyFlags()
+	root.AddCommand(serveCommand(keys), checkCommand(keys), doctorCommand(keys), publishCommand(keys), forgetCommand(keys),
+		rebalanceCommand(keys), tokenCommand(keys), versionCommand(), manual())
 	cli.Main(context.Background(), root, subcommand(os.Args[1:]))
 }
 

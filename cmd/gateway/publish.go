@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/fanout"
@@ -17,7 +18,7 @@ import (
 // publishTimeout bounds the whole call, connecting included.
 const publishTimeout = 5 * time.Second
 
-func publishCommand() *cobra.Command {
+func publishCommand(keys *pflag.FlagSet) *cobra.Command {
 	var durable bool
 	var once, user string
 	c := &cobra.Command{
@@ -38,7 +39,7 @@ this machine.`,
 	c.Flags().BoolVar(&durable, "durable", false, "keep the message in the channel's history")
 	c.Flags().StringVar(&once, "idempotency-key", "", "with --durable: a repeated call with the same key publishes once")
 	c.Flags().StringVar(&user, "user", "", "the publisher, as clients are shown it")
-	return withConfig(c, publishKeys, settings.validatePublish, func(c *cobra.Command, args []string, l loaded) error {
+	return withConfig(keys, c, publishKeys, settings.validatePublish, func(c *cobra.Command, args []string, l loaded) error {
 		given := &durable
 		if !c.Flags().Changed("durable") {
 			given = nil
@@ -75,8 +76,8 @@ func runPublish(c *cobra.Command, cfg fanout.Config, channel, text string, o fan
 	})
 }
 
-func forgetCommand() *cobra.Command {
-	return withConfig(&cobra.Command{
+func forgetCommand(keys *pflag.FlagSet) *cobra.Command {
+	return withConfig(keys, &cobra.Command{
 		Use:   "forget CHANNEL",
 		Short: "forget the history of a channel",
 		Long: `Forget the history of a channel.

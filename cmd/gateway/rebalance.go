@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
-func rebalanceCommand() *cobra.Command {
+func rebalanceCommand(keys *pflag.FlagSet) *cobra.Command {
 	var over time.Duration
 	c := &cobra.Command{
 		Use:   "rebalance",
@@ -30,7 +31,7 @@ of nginx, leastconn of HAProxy. One that draws a node sends some back: repeat it
 	}
 	c.Flags().DurationVar(&over, "over", 30*time.Second, "the time over which clients are sent away, up to 1h")
 	valid := func(settings) error { return nil } // only the admin listener counts
-	return withConfig(c, keysNamed("admin.listen", "admin.token"), valid, func(c *cobra.Command, _ []string, l loaded) error {
+	return withConfig(keys, c, keysNamed("admin.listen", "admin.token"), valid, func(c *cobra.Command, _ []string, l loaded) error {
 		fleet, err := callRebalance(c.Context(), l.settings.Admin.Listen, l.settings.Admin.Token, over)
 		if err != nil {
 			return err

@@ -21,8 +21,8 @@ import (
 	"github.com/pushgate/pushgate/internal/sink"
 )
 
-func serveCommand() *cobra.Command {
-	return withConfig(&cobra.Command{
+func serveCommand(keys *pflag.FlagSet) *cobra.Command {
+	return withConfig(keys, &cobra.Command{
 		Use:   "serve",
 		Short: "run the gateway, as does no command at all",
 		Long: `Run the gateway, as does no command at all.
@@ -43,7 +43,8 @@ both.`,
 func serve(ctx context.Context, l loaded, flags *pflag.FlagSet, stdout *sink.Output, stderr *sink.Writer) error {
 	log, level := newLogger(stderr, l.settings.Log)
 	l.logForeign(log)
-	reloads := catchReloads()
+	reloads := make(chan os.Signal, 1) // sent to by the runtime, received and closed by a reloader
+	signal.Notify(reloads, syscall.SIGHUP)
 	slog.SetDefault(log) // for libraries, which would write to standard error
 	stderr.Notice(lostNotice(l.settings.Log))
 	sink.Detach(syscall.Stderr)
@@ -125,28 +126,22 @@ func nodeName() string {
 // stop is called; nobody has to wait for it.
 func drainOnSignal(ctx context.Context, log *slog.Logger, stderr *sink.Writer) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	signals := make(chan os.Signal, 2) // sent to by the runtime, never closed
+	signals := make(chan os.Signal, 2) // sent to by the runtime, closed by stop
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	stopped := make(chan struct{})
 	go func() {
-		for count := 0; ; count++ {
-			select {
-			case s := <-signals:
-				if count > 0 {
-					log.Error("second signal, exiting now", "signal", s.String())
-					stderr.Flush(cli.FlushTime)
-					os.Exit(cli.ExitFailure)
-				}
-				log.Info("draining, a second signal exits at once", "signal", s.String())
-				cancel()
-			case <-stopped:
-				return
-			}
+		if s, ok := <-signals; ok {
+			log.Info("draining, a second signal exits at once", "signal", s.String())
+			cancel()
+		}
+		if s, ok := <-signals; ok {
+			log.Error("second signal, exiting now", "signal", s.String())
+			stderr.Flush(cli.FlushTime)
+			os.Exit(cli.ExitFailure)
 		}
 	}()
 	return ctx, func() {
-		signal.Stop(signals)
-		close(stopped)
+		signal.Stop(signals) // after which the runtime sends nothing
+		close(signals)
 		cancel()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/fanout"
@@ -29,7 +30,7 @@ type tokenFlags struct {
 	check                             string
 }
 
-func tokenCommand() *cobra.Command {
+func tokenCommand(keys *pflag.FlagSet) *cobra.Command {
 	c, f := &cobra.Command{
 		Use:   "token",
 		Short: "issue a token for a client (--sub WHO), or check one",
@@ -61,7 +62,7 @@ a secret.`,
 	flags.StringVar(&f.kid, "kid", "", "the name of the key in a JWKS, put into the header")
 	flags.StringVar(&f.check, "check", "", "check this token instead; - takes it from standard input")
 	valid := func(s settings) error { return s.Auth.Validate() }
-	return withConfig(c, keysNamed("auth.jwt."), valid, func(c *cobra.Command, _ []string, l loaded) error {
+	return withConfig(keys, c, keysNamed("auth.jwt."), valid, func(c *cobra.Command, _ []string, l loaded) error {
 		if c.Flags().Changed("check") {
 			return f.checkToken(c, l.settings.Auth)
 		}
