@@ -110,8 +110,12 @@ func prepare(root *cobra.Command) {
 		DisableFlagsInUseLine: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			found, rest, _ := c.Root().Find(args)
-			if err := checkArgs(found, rest); len(rest) > 0 {
-				return err
+			switch {
+			case len(rest) == 0:
+			case found == c.Root():
+				return unknownCommand(found, rest[0])
+			default:
+				return Usagef(c, "unexpected argument %q", rest[0])
 			}
 			found.InitDefaultHelpFlag()
 			return found.Help()
@@ -183,6 +187,9 @@ func FlagError(flags *pflag.FlagSet, err error) error {
 			text += ", did you mean --" + near + "?"
 		}
 		all = append(all, errors.New(text))
+	}
+	if len(all) == 0 {
+		return err
 	}
 	return errors.Join(all...)
 }
