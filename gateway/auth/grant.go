@@ -37,11 +37,6 @@ func (g *Grant) MayPublish(channel string) bool {
 	return g.Publish.match(channel, g.Subject)
 }
 
-// Expired reports whether the grant has ended at the given time.
-func (g *Grant) Expired(now time.Time) bool {
-	return !g.Expires.IsZero() && !now.Before(g.Expires)
-}
-
 // everything is the grant of mode none, one value for all clients.
 var (
 	everyChannel = Patterns{&patternSet{list: []pattern{{text: "**"}}}}

@@ -120,17 +120,6 @@ func (p Patterns) match(channel, sub string) bool {
 	return false
 }
 
-// Len returns the number of patterns.
-func (p Patterns) Len() int {
-	if p.set == nil {
-		return 0
-	}
-	return len(p.set.list)
-}
-
-// String returns the patterns as they were written, separated by commas.
-func (p Patterns) String() string { return p.For("") }
-
 // For returns the patterns as they are for a subject, separated by commas; for
 // none as they were written.
 func (p Patterns) For(sub string) string {

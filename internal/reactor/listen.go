@@ -88,7 +88,7 @@ func listen(addr string, o ListenOptions, shared bool) (*Listener, error) {
 	}
 	l.addr = addr
 	if !isUnix {
-		ap, err := LocalName(fd)
+		ap, err := localName(fd)
 		if err != nil {
 			l.Close()
 			return nil, err

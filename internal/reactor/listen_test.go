@@ -273,8 +273,8 @@ func TestConnect(t *testing.T) {
 	if err := SocketError(fd); err != nil {
 		t.Error(err)
 	}
-	if name, err := LocalName(fd); err != nil || name != peer {
-		t.Errorf("LocalName %v, want %v (%v)", name, peer, err)
+	if name, err := localName(fd); err != nil || name != peer {
+		t.Errorf("localName %v, want %v (%v)", name, peer, err)
 	}
 	l.Close()
 	refused, err := Connect(netip.Addr{}, netip.MustParseAddrPort(l.Addr()), DialOptions{})
