@@ -100,17 +100,6 @@ func verdict(r *loadgen.Result) error {
 	return nil
 }
 
-// progress shows a run on standard error: a panel on a terminal, otherwise lines.
-func (f *runFlags) progress(c *cobra.Command) (show func(loadgen.Sample), done func()) {
-	stderr := cli.Stderr(c)
-	if drawable(stderr) {
-		panel := report.NewPanel(stderr, c.Name(), f.config, coloured(), func() int { return columns(stderr) })
-		return panel.Show, panel.Done
-	}
-	lines := loadgen.NewProgress(stderr, false, f.config.Connections)
-	return lines.Show, lines.Done
-}
-
 // examineHost returns the limits of the host, and tells of those that are too low
 // for the run. The run itself refuses to begin without those that it needs.
 func (f *runFlags) examineHost(c *cobra.Command) []preflight.Finding {

@@ -4,8 +4,24 @@ import (
 	"io"
 	"os"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/pushgate/pushgate/cmd/internal/cli"
+	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/report"
 )
+
+// progress shows a run on standard error: a panel on a terminal, otherwise lines.
+func (f *runFlags) progress(c *cobra.Command) (show func(loadgen.Sample), done func()) {
+	stderr := cli.Stderr(c)
+	if drawable(stderr) {
+		panel := report.NewPanel(stderr, c.Name(), f.config, coloured(), func() int { return columns(stderr) })
+		return panel.Show, panel.Done
+	}
+	lines := loadgen.NewProgress(stderr, false, f.config.Connections)
+	return lines.Show, lines.Done
+}
 
 // terminal returns the terminal that a writer writes to, or nil.
 func terminal(w io.Writer) *os.File {
