@@ -1,7 +1,7 @@
 package heartbeat
 
-// Lists behind the buckets hold what was due already when it was set: late
-// fires in the next Advance, and later is what fire set during this one.
+// Two lists follow the buckets, for ids that were due already when they were set:
+// late fires in the next Advance, later holds those that fire set during this one.
 
 func (w *Wheel) late() uint32  { return w.mask + 1 }
 func (w *Wheel) later() uint32 { return w.mask + 2 }

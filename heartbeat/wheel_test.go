@@ -11,13 +11,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// wheelModel is what a Wheel does, by a map.
+// wheelModel is a Wheel made of a map.
 type wheelModel struct {
 	t   *rapid.T
 	w   *Wheel
 	now uint32
 	due map[uint32]uint32
-	// owed is what the Advance under way may still fire.
+	// owed are the ids that the Advance under way may still fire.
 	owed map[uint32]bool
 }
 
@@ -221,7 +221,7 @@ func TestSpreadAcrossTheWrap(t *testing.T) {
 	}
 }
 
-// TestSize guards what exists a million times.
+// TestSize guards the struct that exists a million times.
 func TestSize(t *testing.T) {
 	if got := unsafe.Sizeof(entry{}); got != 12 {
 		t.Errorf("an entry has %d bytes, want 12", got)

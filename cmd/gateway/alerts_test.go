@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Each alert says how urgent it is and links to a section that tells what to do.
+// Each alert says how urgent it is and links to a section with the remedy.
 func TestAlertsHaveRunbooks(t *testing.T) {
 	text, err := os.ReadFile("../../deploy/prometheus-rules.yaml")
 	if err != nil {

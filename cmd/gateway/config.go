@@ -11,8 +11,6 @@ import (
 	"strings"
 
 	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/providers/env/v2"
-	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
@@ -40,23 +38,15 @@ type layer struct {
 }
 
 // load merges defaults, file, environment and flags, and validates the result
-// with the given method. The error is a configError that holds everything
-// wrong at once: unknown keys, values that can't be read, values that are not
-// allowed.
+// with the given method. Its error is a configError that holds everything wrong at
+// once, unless a file can't be read at all.
 func load(flags *pflag.FlagSet, validate func(s settings) error) (loaded, error) {
 	file, err := fileLayer(configPath(flags))
 	if err != nil {
 		return loaded{}, err
 	}
-	environment, foreign, err := envLayer()
-	if err != nil {
-		return loaded{}, err
-	}
-	given, err := flagLayer(flags)
-	if err != nil {
-		return loaded{}, err
-	}
-	l, problems, err := merge(file, environment, given)
+	environment, foreign := envLayer()
+	l, problems, err := merge(file, environment, flagLayer(flags))
 	if err != nil {
 		return loaded{}, err
 	}
@@ -80,8 +70,12 @@ func (l loaded) logForeign(log *slog.Logger) {
 // which the rest is taken.
 func merge(layers ...layer) (loaded, configError, error) {
 	l := loaded{settings: defaultSettings(), origins: map[string]string{}}
+	defaults := map[string]any{}
+	for _, k := range allKeys() {
+		defaults[k.name] = k.get(&l.settings).Interface()
+	}
 	merged := koanf.New(".")
-	if err := merged.Load(confmap.Provider(l.settings.values(), "."), nil); err != nil {
+	if err := merged.Load(confmap.Provider(defaults, "."), nil); err != nil {
 		return loaded{}, nil, err
 	}
 	var problems configError
@@ -101,51 +95,27 @@ func merge(layers ...layer) (loaded, configError, error) {
 	return l, problems, err
 }
 
-// values returns every key's value.
-func (s settings) values() map[string]any {
-	values := map[string]any{}
-	for _, k := range allKeys() {
-		values[k.name] = k.get(&s).Interface()
-	}
-	return values
-}
-
 // read turns the layer's values into those of the keys' Go types.
 func (l layer) read() (map[string]any, configError) {
 	values := map[string]any{}
 	var problems configError
-	refuse := func(name, format string, args ...any) {
-		text := fmt.Sprintf("%s: ", name) + fmt.Sprintf(format, args...)
-		problems = append(problems, problem{text: text, origin: l.origin(name)})
-	}
 	for _, name := range slices.Sorted(maps.Keys(l.values)) {
 		raw := l.values[name]
+		refuse := func(text string) { problems = append(problems, problem{text: name + text, origin: l.origin(name)}) }
 		k, known := allKeys().find(name)
 		if !known {
-			inside := allKeys().under(name)
-			near, found := allKeys().nearest(name)
-			switch {
-			case len(inside) > 0 && isEmpty(raw):
-				// A section whose keys are all commented out.
-			case len(inside) > 0:
-				refuse(name, "%s is not allowed, want the keys %s", show(raw), strings.Join(inside, ", "))
-			case found:
-				refuse(name, "unknown key, did you mean %s?", l.spell(near))
-			default:
-				refuse(name, "unknown key, `gateway help config` lists them all")
+			if text := unknownKey(name, raw, l.spell); text != "" {
+				refuse(": " + text)
 			}
 			continue
 		}
 		v, err := k.read(raw)
 		if bad := (itemErrors)(nil); errors.As(err, &bad) {
 			for _, item := range bad {
-				problems = append(problems, problem{text: name + item, origin: l.origin(name)})
+				refuse(item)
 			}
-			values[name] = v
-			continue
-		}
-		if err != nil {
-			refuse(name, "%s", notAllowed(name, raw, k.kind, err))
+		} else if err != nil {
+			refuse(": " + k.notAllowed(raw, err))
 			continue
 		}
 		values[name] = v
@@ -153,27 +123,21 @@ func (l layer) read() (map[string]any, configError) {
 	return values, problems
 }
 
-// notAllowed says what is wrong with a value that could not be read.
-func notAllowed(name string, raw any, k kind, err error) string {
-	want := wanted(k.want)
-	errors.As(err, &want)
-	return fmt.Sprintf("%s is not allowed, want %s", maskValue(name, show(raw)), string(want))
-}
-
-func isEmpty(raw any) bool {
-	section, ok := raw.(map[string]any)
-	return raw == nil || ok && len(section) == 0
-}
-
-// show writes a value the way errors quote it.
-func show(raw any) string {
-	switch v := raw.(type) {
-	case nil:
-		return "nothing"
-	case string:
-		return fmt.Sprintf("%q", v)
+// unknownKey describes a name that is no key; "" for a section whose keys are all
+// commented out.
+func unknownKey(name string, raw any, spell func(k key) string) string {
+	section, isSection := raw.(map[string]any)
+	inside := allKeys().under(name)
+	near, found := allKeys().find(configtext.Nearest(name, allKeys().names()))
+	switch {
+	case len(inside) > 0 && (raw == nil || isSection && len(section) == 0):
+		return ""
+	case len(inside) > 0:
+		return fmt.Sprintf("%s is not allowed, want the keys %s", show(raw), strings.Join(inside, ", "))
+	case found:
+		return fmt.Sprintf("unknown key, did you mean %s?", spell(near))
 	}
-	return fmt.Sprint(raw)
+	return "unknown key, `gateway help config` lists them all"
 }
 
 // configPath returns the file to read, "" for none.
@@ -190,11 +154,11 @@ func fileLayer(path string) (layer, error) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return layer{}, fileError{fmt.Errorf("read the configuration: %w", err)}
+		return layer{}, fmt.Errorf("read the configuration: %w", err)
 	}
 	d, err := configtext.Parse(text)
 	if err != nil {
-		return layer{}, fileError{fmt.Errorf("read the configuration %s: %w", path, err)}
+		return layer{}, fmt.Errorf("read the configuration %s: %w", path, err)
 	}
 	return layer{
 		values: d.Values,
@@ -209,13 +173,13 @@ var serviceLink = regexp.MustCompile(`^GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT(
 
 // isForeign reports whether a variable is another program's, as far as one can
 // tell: Kubernetes sets GATEWAY_ADMIN_PORT next to a service named
-// "gateway-admin", a router's firmware GATEWAY_IP. What has our two underscores,
-// or is near a key, was meant to be one, and a slip must not go unnoticed.
+// "gateway-admin", a router's firmware GATEWAY_IP. A name with our two underscores,
+// or near a key, was meant to be one, and a slip must not go unnoticed.
 func isForeign(variable string) bool {
 	name := envName(variable)
 	_, known := allKeys().find(name)
-	_, near := allKeys().nearest(name)
-	return !known && !near && len(allKeys().under(name)) == 0 && !strings.Contains(variable, "__")
+	near := configtext.Nearest(name, allKeys().names())
+	return !known && near == "" && len(allKeys().under(name)) == 0 && !strings.Contains(variable, "__")
 }
 
 // envName returns the key that a variable spells.
@@ -225,45 +189,37 @@ func envName(variable string) string {
 
 // envLayer returns the variables that are keys, or were meant to be, and the
 // names of the others.
-func envLayer() (_ layer, foreign []string, err error) {
-	variables := map[string]string{}
-	k := koanf.New(".")
-	// No delimiter: a variable named like a section must stay visible beside
-	// the section's keys, to be refused by name.
-	err = k.Load(env.Provider("", env.Opt{
-		Prefix: envPrefix,
-		TransformFunc: func(variable, value string) (string, any) {
-			if variable == envConfig || serviceLink.MatchString(variable) {
-				return "", nil
-			}
-			if isForeign(variable) {
-				foreign = append(foreign, variable)
-				return "", nil
-			}
+func envLayer() (_ layer, foreign []string) {
+	values, variables := map[string]any{}, map[string]string{}
+	for _, pair := range os.Environ() {
+		variable, value, _ := strings.Cut(pair, "=")
+		switch {
+		case !strings.HasPrefix(variable, envPrefix) || variable == envConfig || serviceLink.MatchString(variable):
+		case isForeign(variable):
+			foreign = append(foreign, variable)
+		default:
 			name := envName(variable)
-			variables[name] = variable
-			return name, value
-		},
-	}), nil)
+			values[name], variables[name] = value, variable
+		}
+	}
 	slices.Sort(foreign)
 	return layer{
-		values: k.All(),
+		values: values,
 		origin: func(name string) string { return "environment " + variables[name] },
 		spell:  key.env,
-	}, foreign, err
+	}, foreign
 }
 
-func flagLayer(flags *pflag.FlagSet) (layer, error) {
-	k := koanf.New(".")
-	err := k.Load(posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
-		if !isKeyFlag(f) {
-			return "", nil
+func flagLayer(flags *pflag.FlagSet) layer {
+	values := map[string]any{}
+	flags.Visit(func(f *pflag.Flag) {
+		if raw, isKey := f.Value.(*rawFlag); isKey {
+			values[f.Name] = raw.value()
 		}
-		return f.Name, f.Value.(*rawFlag).value()
-	}), nil)
+	})
 	return layer{
-		values: k.All(),
+		values: values,
 		origin: func(name string) string { return "flag --" + name },
 		spell:  func(k key) string { return "--" + k.name },
-	}, err
+	}
 }

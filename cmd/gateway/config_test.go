@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/pushgate/pushgate/cmd/internal/configtext"
 	"github.com/pushgate/pushgate/configs"
 )
 
@@ -20,7 +21,7 @@ func TestDefaultsAreValid(t *testing.T) {
 }
 
 // The reference configuration is the manual: it holds every key with its
-// default and says what it is for.
+// default and explains it.
 func TestReferenceEqualsDefaults(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gateway.yaml")
 	if err := os.WriteFile(path, configs.Gateway, 0o600); err != nil {
@@ -47,17 +48,17 @@ func TestReferenceEqualsDefaults(t *testing.T) {
 			t.Errorf("configs/gateway.yaml lacks %s", k.name)
 			continue
 		}
-		got, want := k.kind.format(k.get(&l.settings)), k.kind.format(k.get(&want))
+		got, want := k.kind.text(k.get(&l.settings)), k.kind.text(k.get(&want))
 		if got != want {
 			t.Errorf("configs/gateway.yaml has %s: %s, the default is %s", k.name, got, want)
 		}
 		if !strings.HasPrefix(comments[k.name], "# ") {
 			t.Errorf("configs/gateway.yaml does not explain %s in a comment above it", k.name)
 		}
-		if !isTable(k.typ) {
+		if k.kind != rulesKind {
 			continue
 		}
-		for _, f := range itemFields(k.typ.Elem()) {
+		for _, f := range itemKeys(k.typ.Elem()) {
 			if !strings.Contains(comments[k.name], " "+f.name+":") {
 				t.Errorf("configs/gateway.yaml does not explain %s of %s", f.name, k.name)
 			}
@@ -133,13 +134,13 @@ func TestFormatReads(t *testing.T) {
 	s := defaultSettings()
 	for _, k := range allKeys() {
 		v := k.get(&s)
-		text := k.kind.format(v)
+		text := k.kind.text(v)
 		got, err := k.read(text)
 		if err != nil {
 			t.Errorf("%s: %v is printed as %q, which is refused: %v", k.name, v.Interface(), text, err)
 			continue
 		}
-		if again := k.kind.format(reflect.ValueOf(got)); again != text {
+		if again := k.kind.text(reflect.ValueOf(got)); again != text {
 			t.Errorf("%s: %q is read as %q", k.name, text, again)
 		}
 	}
@@ -198,9 +199,8 @@ func TestNearest(t *testing.T) {
 		"name":             "", // redis.tls.server_name is none without its section
 		"address":          "",
 	} {
-		got, ok := allKeys().nearest(unknown)
-		if got.name != want || ok != (want != "") {
-			t.Errorf("%s is taken for %q, want %q", unknown, got.name, want)
+		if got := configtext.Nearest(unknown, allKeys().names()); got != want {
+			t.Errorf("%s is taken for %q, want %q", unknown, got, want)
 		}
 	}
 }
@@ -246,7 +246,7 @@ func TestServiceLinksAreNoKeys(t *testing.T) {
 	}
 }
 
-// What another program sets is not refused; what was meant for a key is.
+// A variable of another program is not refused; one that was meant for a key is.
 func TestForeignVariables(t *testing.T) {
 	foreign := []string{"GATEWAY_IP", "GATEWAY_INTERFACE", "GATEWAY_URL", "GATEWAY_HOST", "GATEWAY_REDIS_HOST", "GATEWAY_TIMEOUT", "GATEWAY_VERSION"}
 	// Kubernetes, next to services named gateway-admin and so on.

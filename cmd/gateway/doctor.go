@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
@@ -17,80 +18,72 @@ import (
 // redisAskTimeout bounds each question of the doctor to Redis.
 const redisAskTimeout = 3 * time.Second
 
-// maxTarget is above what one box can have and below what the arithmetic takes.
+// maxTarget is above the connections of one box and below an overflow.
 const maxTarget = 100_000_000
 
-func doctorCommand() command {
-	return command{
-		name:    "doctor",
-		args:    "--target N",
-		summary: "compare every limit of this box with what N connections need",
-		help: `
-For each limit of the kernel, the process and Redis: the value, what is needed,
+// doctorFlags are the flags that are no configuration keys.
+type doctorFlags struct {
+	target, sources, userBytes int
+	side                       string
+	json, sysctl, systemd      bool
+}
+
+func doctorCommand(keys *pflag.FlagSet) *cobra.Command {
+	var f doctorFlags
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "compare every limit of this box with the needs of --target N connections",
+		Long: `Compare every limit of this box with the needs of --target N connections.
+
+For each limit of the kernel, the process and Redis: the value, the need,
 PASS, FIX or SKIP (does not apply here, or can't be read), and the command that
 fixes it. Exits with 1 if there is anything to fix. It changes nothing.
 
 The limits of the process are those that the doctor itself was started with:
 run it as the user and under the supervisor that run the gateway. The reasons
 for each number are in docs/OPERATIONS.md.`,
-		keys: doctorKeys, judges: true,
-		flags: doctorFlags,
-		exec:  runDoctor,
 	}
+	flags := c.Flags()
+	flags.IntVar(&f.target, "target", 0, "the number of connections (default: limits.connections)")
+	flags.StringVar(&f.side, "side", "server", "the programs on this box: server, client or both")
+	flags.IntVar(&f.sources, "sources", 1, "client side: the number of local addresses to connect from")
+	flags.IntVar(&f.userBytes, "user-bytes", preflight.DefaultUserBytes, "the memory of one connection in user space")
+	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
+	flags.BoolVar(&f.sysctl, "sysctl", false, "print a file for /etc/sysctl.d with the settings that this box lacks, instead of the report")
+	flags.BoolVar(&f.systemd, "systemd", false, "print a systemd drop-in for gateway.service, instead of the report")
+	listed := keysNamed("limits.connections", "socket.send_buffer", "socket.receive_buffer", "drain.timeout", "redis.url", "redis.tls.")
+	return withConfig(keys, c, listed, settings.validate, func(c *cobra.Command, _ []string, l loaded) error {
+		target, err := f.read(l.settings, c.Flags().Changed("target"))
+		if err != nil {
+			return cli.Usage(c, err)
+		}
+		return f.examine(c, l.settings.Redis, target)
+	})
 }
 
-// doctorKeys are the ones that change what the doctor finds.
-func doctorKeys(k key) bool {
-	switch k.name {
-	case "limits.connections", "socket.send_buffer", "socket.receive_buffer", "drain.timeout", "redis.url":
-		return true
+// examine prints the report, or a file that the flags ask for instead.
+func (f *doctorFlags) examine(c *cobra.Command, cfg fanout.Config, target preflight.Target) error {
+	env, out := preflight.Host(), c.OutOrStdout()
+	if f.sysctl {
+		return preflight.WriteSysctl(out, env, target)
 	}
-	return strings.HasPrefix(k.name, "redis.tls.")
-}
-
-func doctorFlags(fs *pflag.FlagSet) {
-	fs.Int("target", 0, "the number of connections (default: limits.connections)")
-	fs.String("side", "server", "what runs on this box: server, client or both")
-	fs.Int("sources", 1, "client side: the number of local addresses to connect from")
-	fs.Int("user-bytes", preflight.DefaultUserBytes, "the memory of one connection in user space")
-	fs.Bool("json", false, "print the report as JSON")
-	fs.Bool("sysctl", false, "print a file for /etc/sysctl.d with what this box lacks, instead of the report")
-	fs.Bool("systemd", false, "print a systemd drop-in for gateway.service, instead of the report")
-}
-
-func runDoctor(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
-	if err := noArgs("doctor", fs); err != nil {
-		return err
+	if f.systemd {
+		return preflight.WriteSystemd(out, target)
 	}
-	l, err := load(fs, settings.validate)
-	if err != nil {
-		return err
-	}
-	target, err := doctorTarget(l.settings, fs)
-	if err != nil {
-		return err
-	}
-	env := preflight.Host()
-	if asked, _ := fs.GetBool("sysctl"); asked {
-		return preflight.WriteSysctl(std.out, env, target)
-	}
-	if asked, _ := fs.GetBool("systemd"); asked {
-		return preflight.WriteSystemd(std.out, target)
-	}
-	if l.settings.Redis.URL != "" {
-		client, err := fanout.NewClient(l.settings.Redis)
+	if cfg.URL != "" {
+		client, err := fanout.NewClient(cfg)
 		if err != nil {
 			return err
 		}
 		defer client.Close()
-		env.Redis = redisParameter(ctx, client)
+		env.Redis = redisParameter(c.Context(), client)
 	}
 	report := preflight.Run(env, target)
 	write := report.WriteText
-	if asked, _ := fs.GetBool("json"); asked {
+	if f.json {
 		write = report.WriteJSON
 	}
-	if err := write(std.out); err != nil {
+	if err := write(out); err != nil {
 		return err
 	}
 	if n := len(report.Fixes()); n > 0 {
@@ -99,41 +92,32 @@ func runDoctor(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
 	return nil
 }
 
-// doctorTarget is what the box shall carry, from the flags and from the
+// read returns the load to prepare the box for, from the flags and from the
 // configuration that the gateway would run with.
-func doctorTarget(s settings, fs *pflag.FlagSet) (preflight.Target, error) {
-	refuse := func(format string, args ...any) (preflight.Target, error) {
-		return preflight.Target{}, usageError{command: "doctor", text: fmt.Sprintf(format, args...)}
-	}
-	connections, _ := fs.GetInt("target")
-	if !fs.Changed("target") {
-		connections = s.Limits.Connections
-		if connections == 0 {
-			return refuse("--target N is missing: the number of connections that this box shall carry")
+func (f *doctorFlags) read(s settings, targetGiven bool) (t preflight.Target, err error) {
+	if !targetGiven {
+		if f.target = s.Limits.Connections; f.target == 0 {
+			return t, errors.New("--target N is missing: the number of connections that this box shall carry")
 		}
 	}
-	if connections < 1 || connections > maxTarget {
-		return refuse("--target: %d is not allowed, want 1 to %d", connections, maxTarget)
+	for _, flag := range []struct {
+		name        string
+		value, most int
+	}{{"target", f.target, maxTarget}, {"sources", f.sources, 1 << 16}, {"user-bytes", f.userBytes, 1 << 30}} {
+		if flag.value < 1 || flag.value > flag.most {
+			return t, fmt.Errorf("--%s: %d is not allowed, want 1 to %d", flag.name, flag.value, flag.most)
+		}
 	}
-	name, _ := fs.GetString("side")
-	side, err := preflight.ParseSide(name)
+	side, err := preflight.ParseSide(f.side)
 	if err != nil {
-		return refuse("--%v", err)
+		return t, fmt.Errorf("--%w", err)
 	}
-	sources, _ := fs.GetInt("sources")
-	if sources < 1 || sources > 1<<16 {
-		return refuse("--sources: %d is not allowed, want 1 to %d", sources, 1<<16)
-	}
-	userBytes, _ := fs.GetInt("user-bytes")
-	if userBytes < 1 || userBytes > 1<<30 {
-		return refuse("--user-bytes: %d is not allowed, want 1 to %d", userBytes, 1<<30)
-	}
-	t := preflightTarget(s, connections)
-	t.Side, t.SourceAddresses, t.UserBytes = side, sources, userBytes
+	t = preflightTarget(s, f.target)
+	t.Side, t.SourceAddresses, t.UserBytes = side, f.sources, f.userBytes
 	return t, nil
 }
 
-// preflightTarget is a server with these settings and so many connections.
+// preflightTarget is a server with these settings and a number of connections.
 func preflightTarget(s settings, connections int) preflight.Target {
 	return preflight.Target{
 		Connections:   connections,

@@ -42,8 +42,8 @@ func examples(t *testing.T, page string) (each []settings, together settings) {
 	read := func(text string) settings {
 		file := filepath.Join(dir, "gateway.yaml")
 		writeFile(t, file, files.Replace(text))
-		fs, err := checkCommand().parse([]string{"--config", file})
-		if err != nil {
+		fs := keyFlags()
+		if err := fs.Parse([]string{"--config", file}); err != nil {
 			t.Fatal(err)
 		}
 		l, err := load(fs, settings.validate)
@@ -93,7 +93,7 @@ func durations(t *testing.T, text, pattern string, least int) (all []time.Durati
 // lastSeconds are those in which the last clients of a drain close their side.
 const lastSeconds = 5 * time.Second
 
-// What the documents say a supervisor is to wait fits the drains that they show.
+// The stop times that the documents give to supervisors fit the drains that they show.
 func TestStopTimesFitTheDrains(t *testing.T) {
 	const page = "docs/OPERATIONS.md"
 	each, together := examples(t, page)

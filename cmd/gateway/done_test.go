@@ -185,7 +185,7 @@ func parseSeen(text []byte) seen {
 	return seen{m.ID, string(m.Data)}
 }
 
-// notMessages returns what must not be among the messages.
+// notMessages returns frames that must not be among the messages.
 func notMessages(name string) []seen {
 	switch name {
 	case "welcome", "subscribed", "bye":

@@ -108,7 +108,7 @@ func TestDrainOfMany(t *testing.T) {
 	)
 	program, redis := built(t), redistest.Start(t)
 	mean := float64(n) * window.Seconds() / over.Seconds()
-	// What else runs on the machine can hold up one drain for a moment, not each.
+	// Other programs on the machine can hold up one drain for a moment, not each.
 	for try := 1; ; try++ {
 		most := drainMany(t, newServed(t, program, redis.URL(), "--drain.timeout", over.String()), n, over, window)
 		t.Logf("  within any %v: %d closed at most, %.2f times the mean of %.0f", window, most, float64(most)/mean, mean)

@@ -13,7 +13,7 @@ type key struct {
 	name  string // as written in a file, "limits.head_bytes"
 	index []int  // the field in settings, for reflect.Value.FieldByIndex
 	typ   reflect.Type
-	kind  kind
+	kind  *kind
 }
 
 // get returns the key's value in s.
@@ -26,9 +26,10 @@ func (k key) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "__"))
 }
 
-// section returns what stands before the last dot, "" at the top level.
-func (k key) section() string {
-	return k.name[:max(strings.LastIndexByte(k.name, '.'), 0)]
+// section returns the name up to its last dot, "" at the top level, and the rest.
+func (k key) section() (section, label string) {
+	dot := strings.LastIndexByte(k.name, '.')
+	return k.name[:max(dot, 0)], k.name[dot+1:]
 }
 
 // keyTable holds every key in the order of the struct's fields.
@@ -39,6 +40,9 @@ type keyTable []key
 var allKeys = sync.OnceValue(func() keyTable {
 	return appendKeys(nil, reflect.TypeFor[settings](), "", nil)
 })
+
+// itemKeys returns a struct's fields as keys of their own.
+func itemKeys(t reflect.Type) keyTable { return appendKeys(nil, t, "", nil) }
 
 func appendKeys(table keyTable, t reflect.Type, prefix string, index []int) keyTable {
 	for i := range t.NumField() {
@@ -53,9 +57,7 @@ func appendKeys(table keyTable, t reflect.Type, prefix string, index []int) keyT
 		case field.Type.Kind() == reflect.Struct:
 			table = appendKeys(table, field.Type, prefix+name+".", at)
 		default:
-			k := key{name: prefix + name, index: at, typ: field.Type}
-			k.kind = kindOf(k.name, field.Type)
-			table = append(table, k)
+			table = append(table, key{prefix + name, at, field.Type, kindOf(prefix+name, field.Type)})
 		}
 	}
 	return table
@@ -71,58 +73,13 @@ func (t keyTable) find(name string) (key, bool) {
 
 // under returns the names of the keys inside a section.
 func (t keyTable) under(section string) []string {
-	var names []string
-	for _, k := range t {
-		if strings.HasPrefix(k.name, section+".") {
-			names = append(names, k.name)
-		}
+	return slices.DeleteFunc(t.names(), func(name string) bool { return !strings.HasPrefix(name, section+".") })
+}
+
+func (t keyTable) names() []string {
+	names := make([]string, len(t))
+	for i, k := range t {
+		names[i] = k.name
 	}
 	return names
-}
-
-// nearest returns the key that an unknown name was probably meant to be: one
-// that is at most two letters away, or the only one that ends with it, if it is
-// all of the key in its section. A variable may have a single underscore in place
-// of the dot.
-func (t keyTable) nearest(name string) (key, bool) {
-	name = strings.ReplaceAll(name, ".", "_")
-	best, distance := key{}, 3
-	var ends []key
-	for _, k := range t {
-		spelled := strings.ReplaceAll(k.name, ".", "_")
-		if d := editDistance(spelled, name); d < distance {
-			best, distance = k, d
-		}
-		if strings.HasSuffix(spelled, "_"+name) {
-			ends = append(ends, k)
-		}
-	}
-	if best.name == "" && len(ends) == 1 {
-		if k := ends[0]; k.name[len(k.name)-len(name)-1] == '.' {
-			best = k
-		}
-	}
-	return best, best.name != ""
-}
-
-// editDistance counts the insertions, deletions and replacements of bytes
-// that turn a into b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"os"
+	"time"
 )
 
 // newLogger returns the program's logger and its level, which may be changed;
@@ -35,5 +39,32 @@ func lostNotice(c logSettings) func(lost uint64) []byte {
 		log := slog.New(newHandler(&line, c, slog.LevelWarn))
 		log.Warn("log lines were lost: standard error was full, or nobody read it", "lines", lost)
 		return line.Bytes()
+	}
+}
+
+// stopMargin is how much longer than the drain itself systemd is asked to wait,
+// for a machine that is busy.
+const stopMargin = 10 * time.Second
+
+// notifyStopping asks systemd for the time that the end takes, which the unit's
+// TimeoutStopSec would cut short.
+func notifyStopping(log *slog.Logger, takes time.Duration) {
+	notifySystemd(log, fmt.Sprintf("STOPPING=1\nEXTEND_TIMEOUT_USEC=%d", (takes+stopMargin).Microseconds()))
+}
+
+// notifySystemd tells a unit of Type=notify its state over the socket that
+// sd_notify(3) describes; without one it does nothing.
+func notifySystemd(log *slog.Logger, state string) {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return
+	}
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err == nil {
+		_, err = c.Write([]byte(state))
+		c.Close()
+	}
+	if err != nil {
+		log.Warn("can't tell systemd", "state", state, "err", err)
 	}
 }

@@ -4,95 +4,78 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
+	"runtime"
 	"strings"
-	"time"
 
+	"github.com/spf13/cobra"
+
+	"github.com/pushgate/pushgate/cmd/internal/cli"
+	"github.com/pushgate/pushgate/configs"
 	"github.com/pushgate/pushgate/fanout"
-	"github.com/pushgate/pushgate/internal/sink"
+	"github.com/pushgate/pushgate/gateway"
 )
-
-// stdio is the program's surroundings, so that tests can bring their own.
-type stdio struct {
-	in  io.Reader
-	out *sink.Output
-	err *sink.Writer
-}
-
-// usageError is a command line that can't be understood.
-type usageError struct {
-	command string // whose help says more; may be empty
-	text    string
-}
-
-func (e usageError) Error() string { return e.text }
-
-// Exit codes, documented by `gateway help`.
-const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2 // what was asked for can't work, however often it's tried
-)
-
-// flushTime is how long the program's end waits for standard error.
-const flushTime = 500 * time.Millisecond
 
 func main() {
-	sink.CatchBrokenPipes()
+	root := &cobra.Command{
+		Use:   "gateway",
+		Short: "pushes messages from Redis to WebSocket, event stream and long-poll clients",
+		Long: `gateway pushes messages from Redis to WebSocket, event stream and long-poll clients.
+
+Without a command it serves. Every configuration key has three spellings; the
+later one wins:
+  in a file          limits: {head_bytes: 16KiB}       --config FILE or GATEWAY_CONFIG
+  in the environment GATEWAY_LIMITS__HEAD_BYTES=16KiB  two underscores for the dot
+  as a flag          --limits.head_bytes 16KiB
+
+Exit codes: 0 success, 1 failure (Redis can't be reached, serving failed, a second
+signal), 2 the command line or the configuration is wrong.`,
+	}
 	fanout.DiscardRedisLog()
-	out := sink.NewOutput(os.Stdout)
-	std := stdio{in: os.Stdin, out: out, err: sink.NewWriter(os.Stderr)}
-	err := run(context.Background(), os.Args[1:], std)
-	if err == nil {
-		err = out.Err()
-	}
-	code := report(std.err, err)
-	std.err.Flush(flushTime)
-	os.Exit(code)
+	keys := keyFlags()
+	root.AddCommand(serveCommand(keys), checkCommand(keys), doctorCommand(keys), publishCommand(keys), forgetCommand(keys),
+		rebalanceCommand(keys), tokenCommand(keys), versionCommand(), manual())
+	cli.Main(context.Background(), root, subcommand(os.Args[1:]))
 }
 
-// run finds the subcommand and runs it. Without one it serves.
-func run(ctx context.Context, args []string, std stdio) error {
-	name := "serve"
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		name, args = args[0], args[1:]
-	} else if len(args) > 0 && (args[0] == "--help" || args[0] == "-h") {
-		name, args = "help", args[1:]
-	} else if len(args) > 0 && args[0] == "--version" {
-		name, args = "version", args[1:]
-	}
-	c, ok := findCommand(name)
-	if !ok {
-		return unknownCommand(name)
-	}
-	return c.run(ctx, args, std)
-}
-
-// report writes the error, if any, and returns the exit code for it.
-func report(w io.Writer, err error) int {
-	if err == nil {
-		return exitOK
-	}
-	fmt.Fprintf(w, "gateway: %v\n", err)
-	var (
-		usage  usageError
-		config configError
-		file   fileError
-	)
+// subcommand makes the command explicit: serve where there is none.
+func subcommand(args []string) []string {
 	switch {
-	case errors.As(err, &usage):
-	case errors.As(err, &config), errors.As(err, &file):
-		return exitUsage
-	default:
-		return exitFailure
+	case len(args) == 0:
+		return []string{"serve"}
+	case args[0] == "--version":
+		return []string{"version"}
+	case args[0] != "-h" && args[0] != "--help" && strings.HasPrefix(args[0], "-"):
+		return append([]string{"serve"}, args...)
 	}
-	help := "gateway help"
-	if usage.command != "" {
-		help += " " + usage.command
+	return args
+}
+
+// manual is a topic of the help.
+func manual() *cobra.Command {
+	c := &cobra.Command{Use: "config", Short: "the manual of every configuration key"}
+	c.SetHelpFunc(func(c *cobra.Command, _ []string) { _, _ = c.OutOrStdout().Write(configs.Gateway) })
+	return c
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "print the version, the commit and the Go release",
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(c.OutOrStdout(), "gateway", versionText())
+			return err
+		},
 	}
-	fmt.Fprintf(w, "`%s` says more.\n", help)
-	return exitUsage
+}
+
+// versionText describes the build.
+func versionText() string {
+	b := gateway.ReadBuild()
+	commit := ""
+	if b.Commit != "" {
+		commit = " commit " + b.Commit
+	}
+	return fmt.Sprintf("%s%s %s %s/%s", b.Version, commit, b.Go, runtime.GOOS, runtime.GOARCH)
 }

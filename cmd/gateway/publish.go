@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/message"
 )
@@ -18,12 +19,14 @@ import (
 // publishTimeout bounds the whole call, connecting included.
 const publishTimeout = 5 * time.Second
 
-func publishCommand() command {
-	return command{
-		name:    "publish",
-		args:    "CHANNEL DATA",
-		summary: "publish one message",
-		help: `
+func publishCommand(keys *pflag.FlagSet) *cobra.Command {
+	var durable bool
+	var once, user string
+	c := &cobra.Command{
+		Use:   "publish CHANNEL DATA",
+		Short: "publish one message",
+		Long: `Publish one message.
+
 DATA is the message; - takes it from standard input, unchanged. Where it begins
 with a dash, put -- before the channel: gateway publish -- news -5. Prints the
 number of gateways that received it, which is 0 where nobody is subscribed. A
@@ -33,113 +36,89 @@ without the flag; --durable=false publishes a plain message there.
 
 Without redis.url it speaks to the embedded server of a gateway that runs on
 this machine.`,
-		keys: publishKeys,
-		flags: func(fs *pflag.FlagSet) {
-			fs.Bool("durable", false, "keep the message in the channel's history")
-			fs.String("idempotency-key", "", "with --durable: a repeated call with the same key publishes once")
-			fs.String("user", "", "who publishes it, which clients are shown")
-		},
-		exec: runPublish,
 	}
-}
-
-// loadForChannel returns the channel, which is the first of n arguments, and the
-// settings for a command that speaks to its Redis; wrong is the error for another
-// number of arguments.
-func loadForChannel(fs *pflag.FlagSet, n int, wrong usageError) (channel string, _ settings, err error) {
-	if fs.NArg() != n {
-		return "", settings{}, wrong
-	}
-	channel = fs.Arg(0)
-	if err := message.ValidChannel(channel); err != nil {
-		return "", settings{}, err
-	}
-	l, err := load(fs, settings.validatePublish)
-	return channel, l.settings, err
-}
-
-func runPublish(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
-	channel, s, err := loadForChannel(fs, 2, usageError{command: "publish", text: "publish takes a channel and the data"})
-	if err != nil {
-		return err
-	}
-	options, err := publishOptions(fs, s, channel)
-	if err != nil {
-		return err
-	}
-	data, err := publishData(fs.Arg(1), std.in)
-	if err != nil {
-		return err
-	}
-	if err := fanout.CheckPayload(data, options); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	answer, err := publishOnce(ctx, s.Redis, channel, data, options)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(std.out, answer)
-	return err
-}
-
-// publishOptions returns what the flags and the channel's rule say.
-func publishOptions(fs *pflag.FlagSet, s settings, channel string) (fanout.PublishOptions, error) {
-	var durable *bool
-	if fs.Changed("durable") {
-		given, _ := fs.GetBool("durable")
-		durable = &given
-	}
-	once, _ := fs.GetString("idempotency-key")
-	o, err := s.PublishOptions(channel, durable, once)
-	o.User, _ = fs.GetString("user")
-	if err == nil && once != "" && !o.Durable {
-		err = usageError{command: "publish", text: "--idempotency-key needs --durable"}
-	}
-	return o, err
-}
-
-func publishData(arg string, in io.Reader) ([]byte, error) {
-	if arg != "-" {
-		return []byte(arg), nil
-	}
-	data, err := io.ReadAll(in)
-	if err != nil {
-		return nil, fmt.Errorf("read the data from standard input: %w", err)
-	}
-	return data, nil
-}
-
-// publishOnce returns a durable message's id, the number of receivers of a plain
-// one.
-func publishOnce(ctx context.Context, c fanout.Config, channel string, data []byte, o fanout.PublishOptions) (answer string, err error) {
-	err = withBroker(c, func(b *fanout.Broker) (err error) {
-		if o.Durable {
-			answer, err = b.Publish(ctx, channel, data, o)
+	c.Flags().BoolVar(&durable, "durable", false, "keep the message in the channel's history")
+	c.Flags().StringVar(&once, "idempotency-key", "", "with --durable: a repeated call with the same key publishes once")
+	c.Flags().StringVar(&user, "user", "", "the publisher, as clients are shown it")
+	return withConfig(keys, c, publishKeys, settings.validatePublish, func(c *cobra.Command, args []string, l loaded) error {
+		given := &durable
+		if !c.Flags().Changed("durable") {
+			given = nil
+		}
+		o, err := l.settings.PublishOptions(args[0], given, once)
+		if err != nil {
 			return err
 		}
-		receivers, err := b.PublishPlain(ctx, channel, data, o.User)
-		answer = strconv.FormatInt(receivers, 10)
-		return err
+		if o.User = user; once != "" && !o.Durable {
+			return cli.Usagef(c, "--idempotency-key needs --durable")
+		}
+		return runPublish(c, l.settings.Redis, args[0], args[1], o)
 	})
-	return answer, err
 }
 
-// withBroker calls fn with a broker that is not run: single calls to Redis need
-// none of its subscriptions.
-func withBroker(c fanout.Config, fn func(*fanout.Broker) error) (err error) {
-	embedded := c.URL == ""
-	if embedded {
-		c.URL = "redis://" + c.Embedded // that of another process, not one of our own
+// runPublish prints a durable message's id, or the number of receivers of a plain
+// one.
+func runPublish(c *cobra.Command, cfg fanout.Config, channel, text string, o fanout.PublishOptions) error {
+	data := []byte(text)
+	if text == "-" {
+		var err error
+		if data, err = io.ReadAll(c.InOrStdin()); err != nil {
+			return fmt.Errorf("read the data from standard input: %w", err)
+		}
 	}
-	broker, err := fanout.NewBroker(c, slog.New(slog.DiscardHandler), "publish")
+	if err := fanout.CheckPayload(data, o); err != nil {
+		return err
+	}
+	return printReply(c, cfg, channel, func(ctx context.Context, b *fanout.Broker) (any, error) {
+		if o.Durable {
+			return b.Publish(ctx, channel, data, o)
+		}
+		return b.PublishPlain(ctx, channel, data, o.User)
+	})
+}
+
+func forgetCommand(keys *pflag.FlagSet) *cobra.Command {
+	return withConfig(keys, &cobra.Command{
+		Use:   "forget CHANNEL",
+		Short: "forget the history of a channel",
+		Long: `Forget the history of a channel.
+
+Removes the messages of the channel that Redis and the memory of every gateway
+hold, and prints how many Redis had. Clients that are connected hear nothing of
+it; those that come back from before are told of a gap.
+
+Without redis.url it speaks to the embedded server of a gateway that runs on
+this machine.`,
+	}, publishKeys, settings.validatePublish, func(c *cobra.Command, args []string, l loaded) error {
+		return printReply(c, l.settings.Redis, args[0], func(ctx context.Context, b *fanout.Broker) (any, error) {
+			return b.Forget(ctx, args[0])
+		})
+	})
+}
+
+// printReply prints the reply to one call of a broker that is not run: it needs
+// none of its subscriptions.
+func printReply(c *cobra.Command, cfg fanout.Config, channel string, call func(context.Context, *fanout.Broker) (any, error)) (err error) {
+	if err := message.ValidChannel(channel); err != nil {
+		return err
+	}
+	embedded := cfg.URL == ""
+	if embedded {
+		cfg.URL = "redis://" + cfg.Embedded // the server of another process, not one of our own
+	}
+	broker, err := fanout.NewBroker(cfg, slog.New(slog.DiscardHandler), "publish")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, broker.Close()) }()
-	if err = fn(broker); err != nil && embedded {
-		err = fmt.Errorf("%w (a gateway's embedded server; --redis.url names another one)", err)
+	ctx, cancel := context.WithTimeout(c.Context(), publishTimeout)
+	defer cancel()
+	reply, err := call(ctx, broker)
+	if err != nil && embedded {
+		return fmt.Errorf("%w (a gateway's embedded server; --redis.url names another one)", err)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(c.OutOrStdout(), reply)
 	}
 	return err
 }

@@ -11,49 +11,33 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/pushgate/pushgate/gateway/admin"
 )
 
-func rebalanceCommand() command {
-	return command{
-		name:    "rebalance",
-		summary: "spread the clients evenly over all gateways",
-		help: `
+func rebalanceCommand(keys *pflag.FlagSet) *cobra.Command {
+	var over time.Duration
+	c := &cobra.Command{
+		Use:   "rebalance",
+		Short: "spread the clients evenly over all gateways",
+		Long: `Spread the clients evenly over all gateways.
+
 Asks a gateway that runs on this machine, by its admin listener. Each gateway on
 the same Redis that has more clients than the mean has the surplus reconnect,
 evenly over the time. The load balancer must send them where fewest are: least_conn
 of nginx, leastconn of HAProxy. One that draws a node sends some back: repeat it then.`,
-		keys: func(k key) bool { return k.name == "admin.listen" || k.name == "admin.token" },
-		flags: func(fs *pflag.FlagSet) {
-			fs.Duration("over", 30*time.Second, "the time over which clients are sent away, up to 1h")
-		},
-		exec: runRebalance,
 	}
-}
-
-func runRebalance(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
-	if err := noArgs("rebalance", fs); err != nil {
-		return err
-	}
-	l, err := load(fs, func(settings) error { return nil })
-	if err != nil {
-		return err
-	}
-	over, _ := fs.GetDuration("over")
-	fleet, err := callRebalance(ctx, l.settings.Admin.Listen, l.settings.Admin.Token, over)
-	if err != nil {
-		return err
-	}
-	return writeRebalance(std.out, fleet, over)
-}
-
-// rebalanced is the answer of POST /v1/rebalance.
-type rebalanced struct {
-	Nodes []struct {
-		Node, Host, Addr     string
-		Connections, Surplus int64
-	}
-	Surplus int64
+	c.Flags().DurationVar(&over, "over", 30*time.Second, "the time over which clients are sent away, up to 1h")
+	valid := func(settings) error { return nil } // only the admin listener counts
+	return withConfig(keys, c, keysNamed("admin.listen", "admin.token"), valid, func(c *cobra.Command, _ []string, l loaded) error {
+		fleet, err := callRebalance(c.Context(), l.settings.Admin.Listen, l.settings.Admin.Token, over)
+		if err != nil {
+			return err
+		}
+		return writeRebalance(c.OutOrStdout(), fleet, over)
+	})
 }
 
 // adminTimeout bounds a call to the admin listener.
@@ -61,9 +45,9 @@ const adminTimeout = 15 * time.Second
 
 // callRebalance calls POST /v1/rebalance of the gateway whose admin listener is
 // at an address of this machine.
-func callRebalance(ctx context.Context, listen, token string, over time.Duration) (fleet rebalanced, err error) {
+func callRebalance(ctx context.Context, listen, token string, over time.Duration) (fleet admin.Fleet, err error) {
 	if listen == "" {
-		return fleet, errors.New("admin.listen is empty: there is nobody to ask")
+		return fleet, errors.New("admin.listen is empty: there is no gateway to ask")
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
@@ -76,32 +60,32 @@ func callRebalance(ctx context.Context, listen, token string, over time.Duration
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy, who would be shown the token
-	answer, err := client.Do(r)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy, which would see the token
+	resp, err := client.Do(r)
 	if err != nil {
 		return fleet, fmt.Errorf("no gateway answers (--admin.listen names another one): %w", err)
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return fleet, err
 	}
-	if answer.StatusCode >= 300 {
+	if resp.StatusCode >= 300 {
 		var refusal struct{ Error struct{ Message string } }
 		if json.Unmarshal(text, &refusal) != nil || refusal.Error.Message == "" {
-			return fleet, fmt.Errorf("%s answers %s", url, answer.Status)
+			return fleet, fmt.Errorf("%s answers %s", url, resp.Status)
 		}
 		return fleet, errors.New(refusal.Error.Message)
 	}
 	return fleet, json.Unmarshal(text, &fleet)
 }
 
-// writeRebalance shows what each node has and sends away.
-func writeRebalance(w io.Writer, fleet rebalanced, over time.Duration) error {
+// writeRebalance shows the clients of each node, and how many it sends away.
+func writeRebalance(w io.Writer, fleet admin.Fleet, over time.Duration) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tHOST\tADDRESS\tCLIENTS\tSENT AWAY")
 	for _, n := range fleet.Nodes {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\n", n.Node, n.Host, n.Addr, n.Connections, n.Surplus)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\n", n.Node, n.Host, n.Address, n.Connections, n.Surplus)
 	}
 	if err := table.Flush(); err != nil {
 		return err

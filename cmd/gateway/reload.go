@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -15,42 +14,29 @@ import (
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
-// reloader reads the configuration again on SIGHUP. What it holds is touched
-// by the goroutine of start only.
+// reloader reads the configuration again on SIGHUP. Its fields belong to the
+// goroutine of start.
 type reloader struct {
 	flags   *pflag.FlagSet
 	log     *slog.Logger
 	level   *slog.LevelVar
 	server  *gateway.Server
-	running settings // what the program goes by
+	running settings // in force
 }
 
-// catchReloads has SIGHUP wait for a reloader from now on: until then it would
-// end the process.
-func catchReloads() chan os.Signal {
-	signals := make(chan os.Signal, 1) // sent to by the runtime, received by a reloader; never closed
-	signal.Notify(signals, syscall.SIGHUP)
-	return signals
-}
-
-// start reloads on each of the signals. Its goroutine ends when stop is
-// called, which waits for it.
+// start reloads on each of the signals. Its goroutine ends when stop is called,
+// which waits for it.
 func (r *reloader) start(signals chan os.Signal) (stop func()) {
-	stopped, ended := make(chan struct{}), make(chan struct{})
+	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for {
-			select {
-			case <-signals:
-				r.reload()
-			case <-stopped:
-				return
-			}
+		for range signals {
+			r.reload()
 		}
 	}()
 	return func() {
-		signal.Stop(signals)
-		close(stopped)
+		signal.Stop(signals) // after which the runtime sends nothing
+		close(signals)
 		<-ended
 	}
 }
@@ -68,12 +54,11 @@ func (r *reloader) reload() {
 		r.logErrors(err)
 		return
 	}
-	refused = append(refused, r.bound(l.settings)...)
-	for _, name := range refused {
+	connections := r.running.Limits.Connections
+	changed, kept := r.adopt(l.settings, refused)
+	for _, name := range kept {
 		r.log.Warn("a key keeps its value until a restart", "key", name, "set_in", l.origins[name])
 	}
-	connections := r.running.Limits.Connections
-	changed := r.adopt(l.settings, refused)
 	_ = r.level.UnmarshalText([]byte(r.running.Log.Level)) // validated
 	r.log.Info("the configuration is reloaded", "changed", strings.Join(changed, " "))
 	if r.running.Limits.Connections != connections {
@@ -93,33 +78,20 @@ func (r *reloader) logErrors(err error) {
 	r.log.Error("nothing was reloaded", "problems", len(problems))
 }
 
-// bound returns the keys outside the edge that changed and can't be taken
-// over.
-func (r *reloader) bound(next settings) (names []string) {
+// adopt takes next over and returns the keys that changed, and those that keep
+// their value: the ones that the server refused, and all of the broker's.
+func (r *reloader) adopt(next settings, refused []string) (changed, kept []string) {
 	for _, k := range allKeys() {
-		if strings.HasPrefix(k.name, "redis.") || k.name == "log.format" {
-			if r.differs(k, &next) {
-				names = append(names, k.name)
-			}
-		}
-	}
-	return names
-}
-
-// adopt takes next over but for the refused keys, and returns what changed.
-func (r *reloader) adopt(next settings, refused []string) (changed []string) {
-	for _, k := range allKeys() {
-		if r.differs(k, &next) && !slices.Contains(refused, k.name) {
+		switch {
+		case k.kind.text(k.get(&r.running)) == k.kind.text(k.get(&next)):
+		case slices.Contains(refused, k.name), strings.HasPrefix(k.name, "redis."), k.name == "log.format":
+			kept = append(kept, k.name)
+		default:
 			changed = append(changed, k.name)
 			k.get(&r.running).Set(k.get(&next))
 		}
 	}
-	return changed
-}
-
-// differs compares a key's value as it would be written.
-func (r *reloader) differs(k key, next *settings) bool {
-	return k.kind.format(k.get(&r.running)) != k.kind.format(k.get(next))
+	return changed, kept
 }
 
 // logPreflight logs every limit of this box that is too low for

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
@@ -27,7 +29,7 @@ type logSettings struct {
 	Format string `koanf:"format"`
 }
 
-// defaultSettings returns what runs where nothing is configured.
+// defaultSettings returns the configuration of a gateway without any.
 func defaultSettings() settings {
 	return settings{
 		Config: gateway.DefaultConfig(),
@@ -65,19 +67,9 @@ func (l logSettings) validate() error {
 
 // oneOf refuses a value that is not among the allowed ones.
 func oneOf(key, value string, allowed ...string) error {
-	list := ""
-	for i, a := range allowed {
-		if a == value {
-			return nil
-		}
-		switch {
-		case i == 0:
-			list = a
-		case i == len(allowed)-1:
-			list += " or " + a
-		default:
-			list += ", " + a
-		}
+	if slices.Contains(allowed, value) {
+		return nil
 	}
-	return fmt.Errorf("%s: %q is not allowed, want %s", key, value, list)
+	last := len(allowed) - 1
+	return fmt.Errorf("%s: %q is not allowed, want %s or %s", key, value, strings.Join(allowed[:last], ", "), allowed[last])
 }

@@ -112,8 +112,8 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// Wherever the log goes, and whatever becomes of it: a client stays, what the
-// log did not take is counted, and the gateway leaves with 0.
+// Wherever the log goes, and whatever becomes of it: a client stays, lost lines are
+// counted, and the gateway ends with 0.
 func TestLogThatNobodyTakes(t *testing.T) {
 	for name, test := range map[string]struct {
 		shell string

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,56 +15,50 @@ import (
 // probeTimeout bounds the look at one address.
 const probeTimeout = 2 * time.Second
 
-// explainTaken adds to the error of a start that found an address in use which
-// program runs on each of the addresses: most often a gateway.
-func explainTaken(err error, s settings) error {
-	if !errors.Is(err, syscall.EADDRINUSE) {
-		return err
-	}
-	var lines []string
-	gateways := 0
-	for _, listener := range []struct {
-		key, addr string
-		who       func(c net.Conn) string
-	}{
-		{"listen", s.Listen, whoServes},
-		{"admin.listen", s.Admin.Listen, whoServes},
-		{"redis.embedded", s.Redis.Embedded, whoSpeaksRedis},
-	} {
-		if listener.addr == "" || listener.key == "redis.embedded" && s.Redis.URL != "" {
-			continue
-		}
-		c, dialErr := dialListener(listener.addr)
-		if dialErr != nil {
-			continue
-		}
-		who := listener.who(c)
-		c.Close()
-		if who == aGateway {
-			gateways++
-		}
-		lines = append(lines, fmt.Sprintf("\n  %s %s: %s", listener.key, listener.addr, who))
-	}
-	advice := "\nGive this gateway other addresses."
-	if gateways > 0 {
-		advice = "\nStop that gateway, or give this one other addresses, such as --listen 127.0.0.1:0."
-	}
-	return fmt.Errorf("%w%s%s", err, strings.Join(lines, ""), advice)
-}
-
-// What may be found on an address.
+// Owners of an address.
 const (
 	aGateway = "a gateway runs there"
 	aRedis   = "a Redis server runs there, or the one embedded in a gateway"
 	another  = "another program runs there"
 )
 
+// explainTaken adds to the error of a start that found an address in use which
+// program runs on each of the addresses: most often a gateway.
+func explainTaken(err error, s settings) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	var found strings.Builder
+	advice := "Give this gateway other addresses."
+	for _, listener := range []struct {
+		key, addr string
+		ask       func(c net.Conn) (owner string)
+	}{
+		{"listen", s.Listen, askHealth},
+		{"admin.listen", s.Admin.Listen, askHealth},
+		{"redis.embedded", s.Redis.Embedded, askRedis},
+	} {
+		if listener.key == "redis.embedded" && s.Redis.URL != "" {
+			continue
+		}
+		c, dialErr := dialListener(listener.addr)
+		if dialErr != nil {
+			continue
+		}
+		owner := listener.ask(c)
+		c.Close()
+		fmt.Fprintf(&found, "\n  %s %s: %s", listener.key, listener.addr, owner)
+		if owner == aGateway {
+			advice = "Stop that gateway, or give this one other addresses, such as --listen 127.0.0.1:0."
+		}
+	}
+	return fmt.Errorf("%w%s\n%s", err, found.String(), advice)
+}
+
 func dialListener(addr string) (net.Conn, error) {
-	network := "tcp"
+	network, addr := "tcp", dialable(addr)
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		network, addr = "unix", path
-	} else {
-		addr = dialable(addr)
 	}
 	c, err := net.DialTimeout(network, addr, probeTimeout)
 	if err == nil {
@@ -74,25 +67,21 @@ func dialListener(addr string) (net.Conn, error) {
 	return c, err
 }
 
-// whoServes asks for the health that both of a gateway's listeners tell of.
-func whoServes(c net.Conn) string {
-	client := http.Client{Transport: &http.Transport{
-		DialContext:       func(context.Context, string, string) (net.Conn, error) { return c, nil },
-		DisableKeepAlives: true,
-	}}
-	answer, err := client.Get("http://localhost/healthz")
+// askHealth asks for the health that both listeners of a gateway report.
+func askHealth(c net.Conn) string {
+	fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		return another
 	}
-	defer answer.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(answer.Body, 100))
-	if answer.StatusCode == http.StatusOK && string(body) == "ok\n" && strings.HasPrefix(answer.Header.Get("Cache-Control"), "no-store") {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 100))
+	if resp.StatusCode == http.StatusOK && string(body) == "ok\n" && strings.HasPrefix(resp.Header.Get("Cache-Control"), "no-store") {
 		return aGateway
 	}
 	return another
 }
 
-func whoSpeaksRedis(c net.Conn) string {
+func askRedis(c net.Conn) string {
 	fmt.Fprint(c, "*1\r\n$4\r\nPING\r\n")
 	line, _ := bufio.NewReader(c).ReadString('\n')
 	if strings.HasPrefix(line, "+PONG") || strings.HasPrefix(line, "-NOAUTH") {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 )
@@ -20,12 +21,21 @@ import (
 // so on purpose.
 const maxTokenTTL = 10 * 365 * 24 * time.Hour
 
-func tokenCommand() command {
-	return command{
-		name:    "token",
-		args:    "--sub WHO",
-		summary: "issue a token for a client, or check one",
-		help: `
+// tokenFlags are the flags that are no configuration keys.
+type tokenFlags struct {
+	sub, subscribe, publish, channels string
+	ttl                               time.Duration
+	aud, iss                          *string // nil: the configuration's
+	keyFile, kid                      string
+	check                             string
+}
+
+func tokenCommand(keys *pflag.FlagSet) *cobra.Command {
+	c, f := &cobra.Command{
+		Use:   "token",
+		Short: "issue a token for a client (--sub WHO), or check one",
+		Long: `Issue a token for a client (--sub WHO), or check one.
+
 Prints a JWT. It is signed with the secret of the configuration (auth.jwt.secret
 or auth.jwt.secret_file), or with --key-file: a private key in PEM or a secret.
 HS256, RS256, ES256, ES384, ES512 or EdDSA is chosen by the type of the key, and
@@ -39,80 +49,69 @@ A token without --subscribe may subscribe to its --channels only.
 --check says what a token allows, with the subject put in, or why it is refused,
 under the keys of the configuration or under --key-file, a public key in PEM or
 a secret.`,
-		keys:  tokenKeys,
-		flags: tokenFlags,
-		exec:  runToken,
-	}
-}
-
-// tokenKeys are the ones that tokens are verified with.
-func tokenKeys(k key) bool { return strings.HasPrefix(k.name, "auth.jwt.") }
-
-func tokenFlags(fs *pflag.FlagSet) {
-	fs.String("sub", "", "the subject: who the client is")
-	fs.String("subscribe", "", "patterns of channels that the client may subscribe to, with commas between")
-	fs.String("publish", "", "patterns of channels that the client may publish to")
-	fs.String("channels", "", "channels that the client is subscribed to at once")
-	fs.Duration("ttl", time.Hour, "how long the token is good; 0 for ever (default 1h)")
-	fs.String("aud", "", "the audience (default: the first of auth.jwt.audience)")
-	fs.String("iss", "", "the issuer (default: auth.jwt.issuer)")
-	fs.String("key-file", "", "the key, instead of the configuration's")
-	fs.String("kid", "", "the name of the key in a JWKS, put into the header")
-	fs.String("check", "", "check this token instead; - takes it from standard input")
-}
-
-func runToken(ctx context.Context, std stdio, fs *pflag.FlagSet) error {
-	if err := noArgs("token", fs); err != nil {
+	}, &tokenFlags{}
+	flags := c.Flags()
+	flags.StringVar(&f.sub, "sub", "", "the subject: who the client is")
+	flags.StringVar(&f.subscribe, "subscribe", "", "patterns of channels that the client may subscribe to, with commas between")
+	flags.StringVar(&f.publish, "publish", "", "patterns of channels that the client may publish to")
+	flags.StringVar(&f.channels, "channels", "", "channels that the client is subscribed to at once")
+	flags.DurationVar(&f.ttl, "ttl", time.Hour, "how long the token is good; 0 for ever")
+	aud := flags.String("aud", "", "the audience (default: the first of auth.jwt.audience)")
+	iss := flags.String("iss", "", "the issuer (default: auth.jwt.issuer)")
+	flags.StringVar(&f.keyFile, "key-file", "", "the key, instead of the configuration's")
+	flags.StringVar(&f.kid, "kid", "", "the name of the key in a JWKS, put into the header")
+	flags.StringVar(&f.check, "check", "", "check this token instead; - takes it from standard input")
+	valid := func(s settings) error { return s.Auth.Validate() }
+	return withConfig(keys, c, keysNamed("auth.jwt."), valid, func(c *cobra.Command, _ []string, l loaded) error {
+		if c.Flags().Changed("check") {
+			return f.checkToken(c, l.settings.Auth)
+		}
+		if c.Flags().Changed("aud") {
+			f.aud = aud
+		}
+		if c.Flags().Changed("iss") {
+			f.iss = iss
+		}
+		if f.ttl < 0 || f.ttl > maxTokenTTL || f.ttl > 0 && f.ttl < time.Second {
+			return cli.Usagef(c, "--ttl: %v is not allowed, want 1s to %v, or 0", f.ttl, maxTokenTTL)
+		}
+		token, err := f.issue(l.settings.Auth.JWT, time.Now())
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(c.OutOrStdout(), token)
 		return err
-	}
-	l, err := load(fs, func(s settings) error { return s.Auth.Validate() })
-	if err != nil {
-		return err
-	}
-	if fs.Changed("check") {
-		return checkToken(ctx, std, l.settings.Auth, fs)
-	}
-	return issueToken(std.out, l.settings.Auth.JWT, fs, time.Now())
+	})
 }
 
-// issueToken prints a token that a gateway with this configuration accepts.
-func issueToken(w io.Writer, cfg auth.JWTConfig, fs *pflag.FlagSet, now time.Time) error {
-	text := func(name string) string { s, _ := fs.GetString(name); return s }
+// issue returns a token that a gateway with this configuration accepts.
+func (f *tokenFlags) issue(cfg auth.JWTConfig, now time.Time) (string, error) {
 	claims := auth.Claims{
-		Subject:   text("sub"),
+		Subject:   f.sub,
 		IssuedAt:  now,
-		Issuer:    text("iss"),
-		Subscribe: auth.SplitList(text("subscribe")),
-		Publish:   auth.SplitList(text("publish")),
-		Channels:  auth.SplitList(text("channels")),
+		Issuer:    cfg.Issuer,
+		Audience:  cfg.Audience[:min(len(cfg.Audience), 1)],
+		Subscribe: auth.SplitList(f.subscribe),
+		Publish:   auth.SplitList(f.publish),
+		Channels:  auth.SplitList(f.channels),
 	}
-	if !fs.Changed("iss") {
-		claims.Issuer = cfg.Issuer
+	if f.iss != nil {
+		claims.Issuer = *f.iss
 	}
-	if fs.Changed("aud") {
-		claims.Audience = auth.SplitList(text("aud"))
-	} else if len(cfg.Audience) > 0 {
-		claims.Audience = cfg.Audience[:1]
+	if f.aud != nil {
+		claims.Audience = auth.SplitList(*f.aud)
 	}
-	switch ttl, _ := fs.GetDuration("ttl"); {
-	case ttl < 0 || ttl > maxTokenTTL || ttl > 0 && ttl < time.Second:
-		return usageError{command: "token", text: fmt.Sprintf("--ttl: %v is not allowed, want 1s to %v, or 0", ttl, maxTokenTTL)}
-	case ttl > 0:
-		claims.Expires = now.Add(ttl)
+	if f.ttl > 0 {
+		claims.Expires = now.Add(f.ttl)
 	}
 	if err := claims.Check(message.ValidChannel); err != nil {
-		return err
+		return "", err
 	}
-	key, err := issuingKey(cfg, text("key-file"), text("kid"))
+	key, err := issuingKey(cfg, f.keyFile, f.kid)
 	if err != nil {
-		return err
+		return "", err
 	}
-	token, err := auth.Mint(claims, key)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(w, token)
-	return err
+	return auth.Mint(claims, key)
 }
 
 func issuingKey(cfg auth.JWTConfig, file, kid string) (auth.SigningKey, error) {
@@ -135,19 +134,19 @@ func issuingKey(cfg auth.JWTConfig, file, kid string) (auth.SigningKey, error) {
 }
 
 // checkToken prints what the token allows; the error says why it is refused.
-func checkToken(ctx context.Context, std stdio, cfg auth.Config, fs *pflag.FlagSet) error {
-	token, _ := fs.GetString("check")
+func (f *tokenFlags) checkToken(c *cobra.Command, cfg auth.Config) error {
+	token := f.check
 	if token == "-" {
-		data, err := io.ReadAll(io.LimitReader(std.in, auth.MaxToken+2))
+		data, err := io.ReadAll(io.LimitReader(c.InOrStdin(), auth.MaxToken+2))
 		if err != nil {
 			return fmt.Errorf("read the token from standard input: %w", err)
 		}
 		token = strings.TrimSpace(string(data))
 	}
 	cfg.Mode = auth.ModeJWT
-	if file, _ := fs.GetString("key-file"); file != "" {
+	if f.keyFile != "" {
 		var err error
-		if cfg.JWT, err = verifyWith(cfg.JWT, file); err != nil {
+		if cfg.JWT, err = verifyWith(cfg.JWT, f.keyFile); err != nil {
 			return err
 		}
 	}
@@ -155,7 +154,7 @@ func checkToken(ctx context.Context, std stdio, cfg auth.Config, fs *pflag.FlagS
 	if err != nil {
 		return err
 	}
-	if err := v.Fetch(ctx); err != nil {
+	if err := v.Fetch(c.Context()); err != nil {
 		return fmt.Errorf("auth.jwt.jwks_url: %w", err)
 	}
 	g, err := v.Verify([]byte(token), time.Now())
@@ -166,12 +165,12 @@ func checkToken(ctx context.Context, std stdio, cfg auth.Config, fs *pflag.FlagS
 	if !g.Expires.IsZero() {
 		expires = g.Expires.Add(-cfg.JWT.Leeway).Format(time.RFC3339)
 	}
-	_, err = fmt.Fprintf(std.out, "subject:   %q\nexpires:   %s\nsubscribe: %s\npublish:   %s\nchannels:  %s\n",
+	_, err = fmt.Fprintf(c.OutOrStdout(), "subject:   %q\nexpires:   %s\nsubscribe: %s\npublish:   %s\nchannels:  %s\n",
 		g.Subject, expires, g.Subscribe.For(g.Subject), g.Publish.For(g.Subject), strings.Join(g.Channels, ","))
 	return err
 }
 
-// verifyWith puts the key of a file in the place of the configured ones.
+// verifyWith replaces the configured keys by the key of a file.
 func verifyWith(cfg auth.JWTConfig, file string) (auth.JWTConfig, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"log/slog"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,29 +23,27 @@ func TestIssueToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct {
-		args []string
-		want auth.Reason // empty: accepted
-		at   time.Time
+		flags tokenFlags
+		want  auth.Reason // empty: accepted
+		at    time.Time
 	}{
-		"defaults":         {args: nil, at: now},
-		"last second":      {args: nil, at: now.Add(time.Hour + cfg.JWT.Leeway - 1)},
-		"after an hour":    {args: nil, at: now.Add(time.Hour + cfg.JWT.Leeway), want: auth.ReasonExpired},
-		"shorter":          {args: []string{"--ttl", "10s"}, at: now.Add(10*time.Second + cfg.JWT.Leeway), want: auth.ReasonExpired},
-		"other audience":   {args: []string{"--aud", "other"}, at: now},
-		"unknown audience": {args: []string{"--aud", "web"}, at: now, want: auth.ReasonAudience},
-		"unknown issuer":   {args: []string{"--iss", "me"}, at: now, want: auth.ReasonIssuer},
-		"for ever":         {args: []string{"--ttl", "0"}, at: now, want: auth.ReasonClaims},
+		"defaults":         {flags: tokenFlags{ttl: time.Hour}, at: now},
+		"last second":      {flags: tokenFlags{ttl: time.Hour}, at: now.Add(time.Hour + cfg.JWT.Leeway - 1)},
+		"after an hour":    {flags: tokenFlags{ttl: time.Hour}, at: now.Add(time.Hour + cfg.JWT.Leeway), want: auth.ReasonExpired},
+		"shorter":          {flags: tokenFlags{ttl: 10 * time.Second}, at: now.Add(10*time.Second + cfg.JWT.Leeway), want: auth.ReasonExpired},
+		"other audience":   {flags: tokenFlags{ttl: time.Hour, aud: new("other")}, at: now},
+		"unknown audience": {flags: tokenFlags{ttl: time.Hour, aud: new("web")}, at: now, want: auth.ReasonAudience},
+		"unknown issuer":   {flags: tokenFlags{ttl: time.Hour, iss: new("me")}, at: now, want: auth.ReasonIssuer},
+		"for ever":         {at: now, want: auth.ReasonClaims},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fs := tokenCommand().flagSet()
-			if err := fs.Parse(append(tt.args, "--sub", "u", "--subscribe", "news,user.{sub}")); err != nil {
+			f := tt.flags
+			f.sub, f.subscribe = "u", "news,user.{sub}"
+			token, err := f.issue(cfg.JWT, now)
+			if err != nil {
 				t.Fatal(err)
 			}
-			var out bytes.Buffer
-			if err := issueToken(&out, cfg.JWT, fs, now); err != nil {
-				t.Fatal(err)
-			}
-			g, err := v.Verify([]byte(strings.TrimSpace(out.String())), tt.at)
+			g, err := v.Verify([]byte(token), tt.at)
 			if tt.want != "" {
 				if refused, ok := err.(*auth.Error); !ok || refused.Reason != tt.want {
 					t.Errorf("got %v, want %s", err, tt.want)

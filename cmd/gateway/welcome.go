@@ -4,14 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
-
-	"github.com/pushgate/pushgate/fanout"
-	"github.com/pushgate/pushgate/gateway"
 )
 
-// welcome is what a first run prints: the lines to type next.
+// welcome is the output of a first run: the lines to type next.
 type welcome struct {
 	program  string // as it was called
 	public   string // the bound public address, "unix:/path" for a socket
@@ -20,18 +16,8 @@ type welcome struct {
 	prefix   string
 }
 
-func welcomeFor(s settings, server *gateway.Server, broker *fanout.Broker) welcome {
-	return welcome{
-		program:  os.Args[0],
-		public:   server.Addr(),
-		admin:    server.AdminAddr(),
-		embedded: broker.Embedded(),
-		prefix:   s.Redis.Prefix,
-	}
-}
-
-// writeWelcome prints nothing where a Redis is configured: who did that knows
-// what to do next.
+// writeWelcome prints nothing where a Redis is configured, which takes more
+// knowledge than the welcome holds.
 func writeWelcome(out io.Writer, w welcome) {
 	host, port, err := net.SplitHostPort(w.embedded)
 	if err != nil {

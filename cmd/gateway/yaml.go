@@ -33,82 +33,85 @@ func walkYAML(node *yaml.Node, prefix string, fn func(name string, key, value *y
 // secrets aside. A comment names the origin of every value that is not a
 // default.
 func settingsYAML(l loaded) (string, error) {
-	root := &yaml.Node{Kind: yaml.MappingNode}
-	sections := map[string]*yaml.Node{"": root}
+	sections := map[string]*yaml.Node{"": {Kind: yaml.MappingNode}}
 	for _, k := range allKeys() {
-		parent := yamlSection(sections, k.section())
-		label := &yaml.Node{Kind: yaml.ScalarNode, Value: k.name[strings.LastIndexByte(k.name, '.')+1:]}
-		value := yamlOf(k.name, k.get(&l.settings))
+		section, name := k.section()
+		label, value := yamlScalar(name), yamlOf(k, k.get(&l.settings))
 		if value.Kind == yaml.SequenceNode && value.Style != yaml.FlowStyle {
 			label.LineComment = l.origins[k.name]
 		} else {
 			value.LineComment = l.origins[k.name]
 		}
+		parent := yamlSection(sections, section)
 		parent.Content = append(parent.Content, label, value)
 	}
 	var text strings.Builder
 	encoder := yaml.NewEncoder(&text)
 	encoder.SetIndent(2)
-	err := encoder.Encode(root)
+	err := encoder.Encode(sections[""])
 	return text.String(), err
 }
 
 // yamlSection finds or makes the mapping of a section.
 func yamlSection(sections map[string]*yaml.Node, name string) *yaml.Node {
-	if node, ok := sections[name]; ok {
-		return node
+	node, ok := sections[name]
+	if !ok {
+		outer, label := key{name: name}.section()
+		parent := yamlSection(sections, outer)
+		node = &yaml.Node{Kind: yaml.MappingNode}
+		parent.Content = append(parent.Content, yamlScalar(label), node)
+		sections[name] = node
 	}
-	dot := max(strings.LastIndexByte(name, '.'), 0)
-	parent := yamlSection(sections, name[:dot])
-	node := &yaml.Node{Kind: yaml.MappingNode}
-	label := &yaml.Node{Kind: yaml.ScalarNode, Value: strings.TrimPrefix(name[dot:], ".")}
-	parent.Content = append(parent.Content, label, node)
-	sections[name] = node
 	return node
 }
 
-// yamlOf writes a value.
-func yamlOf(name string, v reflect.Value) *yaml.Node {
-	if isTable(v.Type()) {
-		return yamlTable(v)
-	}
-	switch k := kindOf(name, v.Type()); k.name {
-	case textKind.name:
-		return yamlText(maskValue(name, v.String()))
-	case listKind.name:
+// yamlOf writes a value, with secrets masked.
+func yamlOf(k key, v reflect.Value) *yaml.Node {
+	switch k.kind {
+	case textKind:
+		return yamlText(maskValue(k.name, v.String()))
+	case listKind:
 		node := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 		for i := range v.Len() {
-			node.Content = append(node.Content, yamlText(maskValue(name, v.Index(i).String())))
+			node.Content = append(node.Content, yamlText(maskValue(k.name, v.Index(i).String())))
 		}
 		return node
-	default:
-		return &yaml.Node{Kind: yaml.ScalarNode, Value: maskValue(name, k.format(v))}
+	case rulesKind:
+		return yamlRules(v)
 	}
+	return yamlScalar(k.kind.text(v))
 }
 
-// yamlTable writes a list of structs, one below the other.
-func yamlTable(v reflect.Value) *yaml.Node {
+// yamlRules writes a list of structs, one below the other.
+func yamlRules(v reflect.Value) *yaml.Node {
 	node := &yaml.Node{Kind: yaml.SequenceNode}
 	if v.Len() == 0 {
 		node.Style = yaml.FlowStyle
 	}
 	for i := range v.Len() {
-		node.Content = append(node.Content, yamlItem(v.Index(i)))
+		item := &yaml.Node{Kind: yaml.MappingNode}
+		for _, f := range itemKeys(v.Type().Elem()) {
+			item.Content = append(item.Content, yamlScalar(f.name), yamlOf(f, v.Index(i).FieldByIndex(f.index)))
+		}
+		node.Content = append(node.Content, item)
 	}
 	return node
 }
 
-// yamlItem writes one struct of a list.
-func yamlItem(v reflect.Value) *yaml.Node {
-	node := &yaml.Node{Kind: yaml.MappingNode}
-	for _, f := range itemFields(v.Type()) {
-		node.Content = append(node.Content,
-			&yaml.Node{Kind: yaml.ScalarNode, Value: f.name}, yamlOf(f.name, v.FieldByIndex(f.index)))
+// flow has a node and all in it written in one line.
+func flow(node *yaml.Node) *yaml.Node {
+	node.Style |= yaml.FlowStyle
+	for _, inner := range node.Content {
+		if inner.Kind != yaml.ScalarNode {
+			flow(inner)
+		}
 	}
 	return node
 }
 
-// yamlText quotes what YAML would take for something else than text.
+func yamlScalar(text string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: text} }
+
+// yamlText quotes text that YAML would take for something else.
 func yamlText(s string) *yaml.Node {
 	var node yaml.Node
 	node.SetString(s)

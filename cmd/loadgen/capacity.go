@@ -1,28 +1,47 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 
+	"github.com/spf13/cobra"
+
+	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/internal/loadgen"
 	"github.com/pushgate/pushgate/internal/loadgen/capacity"
 	"github.com/pushgate/pushgate/internal/loadgen/report"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
-// runCapacity is "loadgen capacity".
-func runCapacity(ctx context.Context, args []string, out, errOut io.Writer) int {
-	const name = "loadgen capacity"
-	c := capacity.DefaultConfig()
-	s := newFlagSet("capacity", "--target N")
+// capacityFlags are the flags of capacity that are not its configuration.
+type capacityFlags struct {
+	slos      []string
+	json, dir string
+}
+
+func capacityCommand() *cobra.Command {
+	config := capacity.DefaultConfig()
+	c := &cobra.Command{Use: "capacity", Short: "climb until it breaks, and write the bill for more (--target N)"}
+	f := declareCapacity(c, &config)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		var err error
+		config.SLOs, err = loadgen.ParseSLOs(f.slos)
+		config.Command = invocation(c)
+		if err = errors.Join(err, config.Validate()); err != nil {
+			return cli.Usage(c, err)
+		}
+		return refused(c, f.run(c, config))
+	}
+	return c
+}
+
+func declareCapacity(command *cobra.Command, c *capacity.Config) *capacityFlags {
+	s, f := command.Flags(), &capacityFlags{}
 	countVar(s, &c.Target, "target", "", "the connections to write the bill for")
-	s.StringVar(&c.Run.ServerCmd, "server-cmd", c.Run.ServerCmd, "start the gateway with this command, VAR=value before it if wanted, afresh for each step; without it, one must be running")
+	s.StringVar(&c.Run.ServerCmd, "server-cmd", c.Run.ServerCmd, "start the gateway with this command, VAR=value before it if wanted, afresh for each step; without it, a gateway must be running")
 	s.IntVar(&c.Run.PID, "pid", c.Run.PID, "the process of a gateway that is running (default: found by the port)")
 	declareTarget(s, &c.Run)
-	declareForeign(s, &c.Run)
-	declarePublish(s, &c.Run)
+	declareForeignPublish(s, &c.Run)
 	s.StringVar((*string)(&c.Run.Transport), "transport", string(c.Run.Transport), "ws, sse or poll")
 	s.StringVar(&c.Run.Channels, "channels", c.Run.Channels, "channels of each client, as for a run")
 	s.StringVar(&c.Run.Redis, "redis", c.Run.Redis, "the gateway's redis.url, as for a run")
@@ -43,56 +62,39 @@ func runCapacity(ctx context.Context, args []string, out, errOut io.Writer) int 
 	countVar(s, &c.Verify, "verify", "", "measure so many connections as well, and compare with the prediction")
 	s.DurationVar(&c.Heartbeat, "heartbeat", c.Heartbeat, "the heartbeat to write the bill for")
 	s.DurationVar(&c.Every, "message-every", c.Every, "how often each client gets a message, for the bill")
-	limits := s.StringArray("slo", nil, "what each step must meet; may be repeated (default: failed==0, lost==0, missing==0, delivery.p99<1s)")
-	toJSON := s.String("json", "", "write the outcome as JSON to this file; - for stdout, instead of the text")
-	dir := s.String("out", "", "write run.json and report.html to this new directory")
-	if code, ok := parseSet(s, args, 0, out, errOut); !ok {
-		return code
+	s.StringArrayVar(&f.slos, "slo", nil, "a limit for each step; may be repeated (default: failed==0, lost==0, missing==0, delivery.p99<1s)")
+	s.StringVar(&f.json, "json", "", "write the outcome as JSON to this file; - for stdout, instead of the text")
+	s.StringVar(&f.dir, "out", "", "write run.json and report.html to this new directory")
+	return f
+}
+
+// run measures, and writes the outcome.
+func (f *capacityFlags) run(c *cobra.Command, config capacity.Config) error {
+	file, err := openResult(f.json, c.OutOrStdout())
+	if err != nil {
+		return err
 	}
-	var err error
-	c.SLOs, err = loadgen.ParseSLOs(*limits)
-	c.Command = append([]string{name}, loadgen.MaskCommand(args)...)
-	if err = errors.Join(err, c.Validate()); err != nil {
-		return wrongUse(name, err, errOut)
-	}
-	fail := func(err error) int {
-		if usage := (*loadgen.UsageError)(nil); errors.As(err, &usage) {
-			return wrongUse(name, err, errOut)
+	defer file.abandon()
+	var dir *report.Dir
+	if f.dir != "" {
+		if dir, err = report.CreateCapacity(f.dir); err != nil {
+			return err
 		}
-		fmt.Fprintf(errOut, "%s: %v\n", name, err)
-		return exitFailed
+		defer dir.Abandon()
 	}
-	file, err := openReport(*toJSON, out)
+	outcome, err := capacity.Run(c.Context(), config, preflight.Host(), func(line string) { fmt.Fprintln(c.ErrOrStderr(), line) })
+	cli.Stderr(c).Flush(cli.FlushTime)
 	if err != nil {
-		return fail(err)
+		return err
 	}
-	defer file.Close()
-	var d *report.Dir
-	if *dir != "" {
-		if d, err = report.CreateCapacity(*dir); err != nil {
-			return fail(err)
-		}
-		defer d.Abandon()
+	if dir != nil {
+		err = dir.FinishCapacity(outcome)
 	}
-	o, err := capacity.Run(ctx, c, preflight.Host(), func(line string) { fmt.Fprintln(errOut, line) })
-	flush(errOut)
-	if err != nil {
-		return fail(err)
+	if err := errors.Join(err, file.write(outcome.WriteJSON, outcome.WriteText)); err != nil {
+		return err
 	}
-	if d != nil {
-		err = d.FinishCapacity(o)
+	if !outcome.Good() {
+		return cli.Exit(cli.ExitFailure, nil)
 	}
-	if *toJSON != "" {
-		err = errors.Join(err, file.whole(o.WriteJSON(file)))
-	}
-	if *toJSON != "-" {
-		err = errors.Join(err, o.WriteText(out))
-	}
-	if err != nil {
-		return fail(err)
-	}
-	if !o.Good() {
-		return exitFailed
-	}
-	return exitGood
+	return nil
 }

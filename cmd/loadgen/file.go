@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -16,45 +17,39 @@ import (
 // notInFiles are flags that are about the command and not about the load.
 var notInFiles = []string{"scenario", "help"}
 
-// readFile takes flags from a scenario file: its keys are their names. What is
-// on the command line stays. It reports everything that is wrong at once.
-func (f *flags) readFile() error {
-	if f.file == "" {
+// readFile takes flags from a scenario file: its keys are their names. Flags on
+// the command line win. It reports everything that is wrong at once.
+func (f *runFlags) readFile() error {
+	if f.scenario == "" {
 		return nil
 	}
-	text, err := os.ReadFile(f.file)
+	text, err := os.ReadFile(f.scenario)
 	if err != nil {
-		return &loadgen.UsageError{Flag: "--scenario", Value: f.file, Want: err.Error()}
+		return &loadgen.UsageError{Flag: "--scenario", Value: f.scenario, Want: err.Error()}
 	}
 	document, err := configtext.Parse(text)
 	if err != nil {
-		return &loadgen.UsageError{Flag: "--scenario", Value: f.file, Want: err.Error()}
+		return &loadgen.UsageError{Flag: "--scenario", Value: f.scenario, Want: err.Error()}
 	}
 	given := make(map[string]bool) // on the command line
 	f.set.Visit(func(x *pflag.Flag) { given[x.Name] = true })
-	values := document.Values
-	var names []string
-	for name := range values {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	var all []error
-	for _, name := range names {
-		value := values[name]
+	for _, name := range slices.Sorted(maps.Keys(document.Values)) {
+		value := document.Values[name]
 		if flag, _, inside := strings.Cut(name, "."); inside {
 			name, value = flag, map[string]any{}
 		}
 		if err := f.setFromFile(name, value, given[name]); err != nil {
-			all = append(all, &loadgen.UsageError{Flag: f.file, Value: name, Want: err.Error()})
+			all = append(all, &loadgen.UsageError{Flag: f.scenario, Value: name, Want: err.Error()})
 		}
 	}
 	return errors.Join(all...)
 }
 
-func (f *flags) setFromFile(name string, value any, given bool) error {
+func (f *runFlags) setFromFile(name string, value any, given bool) error {
 	x := f.set.Lookup(name)
 	if x == nil || slices.Contains(notInFiles, name) {
-		return fmt.Errorf("no such key; \"%s --help\" lists them, without the dashes", f.set.Name())
+		return fmt.Errorf("no such key; \"loadgen mixed --help\" lists them, without the dashes")
 	}
 	texts, err := plainValues(value)
 	if err != nil || given {

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"io"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 )
 
 // The scenarios that come with the program are right.
@@ -14,19 +14,13 @@ func TestScenarioFiles(t *testing.T) {
 		t.Fatalf("no scenarios: %v", err)
 	}
 	for _, name := range files {
-		f := newFlags("mixed")
-		f.pace()
-		f.redis()
-		f.rate()
-		f.churn()
-		f.slow()
-		f.duration("")
-		f.set.StringVar(&f.file, "scenario", "", "")
-		var errOut strings.Builder
-		if _, ok := f.parse([]string{"--scenario", name}, io.Discard, &errOut); !ok {
-			t.Errorf("%s: %s", name, errOut.String())
+		f := newRunFlags(pflag.NewFlagSet("mixed", pflag.ContinueOnError), declareMixed)
+		f.scenario = name
+		slos, err := f.check()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
-		if f.config.Connections == 1000 || f.config.Rate == 0 || len(f.output.limits) != 2 {
+		if f.config.Connections == 1000 || f.config.Rate == 0 || len(slos) != 2 {
 			t.Errorf("%s was not read: %+v", name, f.config)
 		}
 	}

@@ -1,35 +1,31 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
-// flags is what all subcommands take.
-type flags struct {
+// runFlags are the flags of a scenario.
+type runFlags struct {
 	set    *pflag.FlagSet
 	config loadgen.Config
-	json   string
-	// file is --scenario; replaced are the flags that --stages stands for.
-	file     string
-	replaced []string
-	output   output
+
+	json  string   // file of the result
+	dir   string   // directory of the run
+	slos  []string // limits for the figures
+	abort bool     // end with the first one that is missed
+
+	scenario string   // file with more flags
+	replaced []string // flags that --stages replaces
 }
 
-// newFlags declares the flags for the clients and the target.
-func newFlags(name string) *flags {
-	f := &flags{set: pflag.NewFlagSet("loadgen "+name, pflag.ContinueOnError), config: loadgen.DefaultConfig()}
+// declareClients declares the flags that every scenario takes.
+func (f *runFlags) declareClients() {
 	c, s := &f.config, f.set
-	s.SortFlags = false
-	s.SetOutput(io.Discard) // what is wrong is printed once, by parse
-	s.Usage = func() {}
 	declareTarget(s, c)
-	declareForeign(s, c)
 	s.StringVar((*string)(&c.Transport), "transport", string(c.Transport), "ws, sse or poll, or shares of them such as ws:70,sse:20,poll:10")
 	countVar(s, &c.Connections, "connections", "n", "clients")
 	countVar(s, &c.InFlight, "concurrency", "c", "handshakes at the same time")
@@ -46,60 +42,64 @@ func newFlags(name string) *flags {
 	s.StringVar(&c.Admin, "admin", c.Admin, "the gateway's admin listener, such as 127.0.0.1:8081: its heap and metrics come into the series")
 	s.BoolVar(&c.AllowRemote, "allow-remote", c.AllowRemote, "allow targets that are not on this host")
 	s.StringVar(&f.json, "json", "", "write the result as JSON to this file; - for stdout, instead of the table")
-	f.output.declare(s)
-	s.BoolP("help", "h", false, "this text")
-	return f
+	s.StringArrayVar(&f.slos, "slo", nil, "a limit such as 'delivery.p99<200ms', 'missing==0', 'rss_per_conn<600B'; may be repeated; \"loadgen figures\" lists the names")
+	s.BoolVar(&f.abort, "abort-on-slo", false, "end the run with the first SLO that is missed for good")
+	s.StringVar(&f.dir, "out", "", "write run.json, series.csv, latency.hlog and report.html to this new directory")
 }
 
-// declareTarget declares the flags for reaching the gateway.
+// declareTarget declares the flags for reaching a gateway, or a server that is no
+// pushgate.
 func declareTarget(s *pflag.FlagSet, c *loadgen.Config) {
 	s.StringVar(&c.URL, "url", c.URL, "the gateway: ws://, wss://, http:// or https://, or unix:/path; without a path, the endpoint of the transport")
 	s.StringVar(&c.CA, "ca", c.CA, "a file with the authorities in PEM that the server's certificate is checked by, instead of this host's")
 	s.BoolVar(&c.Insecure, "insecure", c.Insecure, "check no certificate")
 	s.StringArrayVar(&c.Headers, "header", nil, "a field of every request, 'Name: value', such as Host or Cookie; may be repeated")
 	s.StringVar(&c.Origin, "origin", c.Origin, "the Origin of every request, as browsers send it")
-	s.StringVar(&c.Subprotocol, "subprotocol", c.Subprotocol, "what WebSockets offer as Sec-WebSocket-Protocol, comma separated")
+	s.StringVar(&c.Subprotocol, "subprotocol", c.Subprotocol, "the Sec-WebSocket-Protocol that WebSockets offer, comma separated")
+	s.BoolVar(&c.Foreign, "foreign", c.Foreign, "the server is no pushgate, but any that broadcasts over WebSockets or event streams; follows from --hello, --publish-url and --publish-cmd")
+	s.StringArrayVar(&c.Hello, "hello", nil, "the message with which each client of such a server subscribes after the handshake, once for each of its channels if it has {channel} in it; {client} is its number; may be repeated")
 }
 
-// parse reads the arguments. A false ok: the program ends with code.
-func (f *flags) parse(args []string, out, errOut io.Writer) (code int, ok bool) {
-	err := f.set.Parse(args)
-	if help, _ := f.set.GetBool("help"); help || errors.Is(err, pflag.ErrHelp) {
-		fmt.Fprintf(out, "usage: %s [flags]\n\n%s", f.set.Name(), f.set.FlagUsagesWrapped(100))
-		return exitGood, false
-	}
-	if err == nil && f.set.NArg() > 0 {
-		err = fmt.Errorf("unexpected argument %q", f.set.Arg(0))
-	}
-	if err == nil {
-		err = f.readFile()
-	}
-	if err == nil {
-		err = errors.Join(f.checkStages(), f.config.Validate(), f.output.validate())
-	}
-	if err != nil {
-		return wrongUse(f.set.Name(), err, errOut), false
-	}
-	return 0, true
+// declareForeignPublish declares the flags for publishing to such a server.
+func declareForeignPublish(s *pflag.FlagSet, c *loadgen.Config) {
+	s.StringVar(&c.PublishURL, "publish-url", c.PublishURL, "publish by POST to this URL, with {channel} in it where the channel goes")
+	s.StringArrayVar(&c.PublishHeaders, "publish-header", nil, "a field of these requests, 'Name: value'; may be repeated")
+	s.StringVar(&c.PublishBody, "publish-body", c.PublishBody, "their body, with {channel} and {message} in it, a word of letters, digits, '.', '-' and '_' (default: the message)")
+	s.StringVar(&c.PublishCmd, "publish-cmd", c.PublishCmd, "publish by a command that reads lines \"CHANNEL MESSAGE\"; or, with {message} and {channel} in it, by running it for each message")
 }
 
-// wrongUse prints every mistake on a line of its own.
-func wrongUse(name string, err error, errOut io.Writer) int {
-	for _, e := range mistakes(err) {
-		fmt.Fprintf(errOut, "%s: %v\n", name, e)
-	}
-	return exitUsage
+// declarePublishing declares the pace of connects, and the messages and their Redis.
+func (f *runFlags) declarePublishing() {
+	c := &f.config
+	rateVar(f.set, &c.ConnectRate, "connect-rate", "connects per second; 0: as many as -c lets")
+	f.set.StringVar(&c.Redis, "redis", c.Redis, "the gateway's redis.url: a server, redis+cluster:// or redis+sentinel://")
+	f.set.StringVar(&c.Prefix, "prefix", c.Prefix, "the gateway's redis.prefix")
+	declareForeignPublish(f.set, c)
+	f.set.BoolVar(&c.Durable, "durable", c.Durable, "publish durable messages")
+	sizeVar(f.set, &c.Size, "size", "bytes of a payload")
 }
 
-// mistakes takes joined errors apart.
-func mistakes(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var all []error
-	for _, e := range joined.Unwrap() {
-		all = append(all, mistakes(e)...)
-	}
-	return all
+// declareRate declares the rate of messages for as long as a scenario lasts.
+func (f *runFlags) declareRate() {
+	rateVar(f.set, &f.config.Rate, "rate", "messages per second, over all channels in turn; 0: none, and no Redis is needed")
+}
+
+func (f *runFlags) declareChurn() {
+	f.set.Float64Var(&f.config.Share, "share", f.config.Share, "the part of the clients that is closed and opened again, in turn; messages are accounted for with the others")
+	rateVar(f.set, &f.config.ChurnRate, "churn-rate", "clients closed and opened again per second")
+}
+
+func (f *runFlags) declareSlow() {
+	f.set.Float64Var(&f.config.SlowShare, "slow-share", f.config.SlowShare, "the part of the clients that reads too little")
+	sizeVar(f.set, &f.config.SlowRead, "slow-read", "bytes per second that each of them reads; 0: none")
+}
+
+func (f *runFlags) declareDuration(about string) {
+	f.set.DurationVar(&f.config.Duration, "duration", f.config.Duration, about)
+}
+
+// declareStages declares --stages, which replaces other flags.
+func (f *runFlags) declareStages(instead ...string) {
+	f.set.StringVar(&f.config.Stages, "stages", "", "the clients over time, such as '0->10k@500/s, hold 60s, ->0@1k/s'; instead of --"+strings.Join(instead, ", --"))
+	f.replaced = instead
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // gateway is the least that loadgen can be run against: WebSocket clients get
-// what is published in a miniredis.
+// the messages published in a miniredis.
 type gateway struct {
 	server *httptest.Server
 	sub    *miniredis.Subscriber

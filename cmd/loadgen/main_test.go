@@ -90,7 +90,7 @@ func dropNext(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Value("gateway").(*gateway).dropAt(n)
 }
 
-func TestIsTerminal(t *testing.T) {
+func TestTerminal(t *testing.T) {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestIsTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if isTerminal(null) || isTerminal(file) || isTerminal(new(strings.Builder)) {
+	if terminal(null) != nil || terminal(file) != nil || terminal(new(strings.Builder)) != nil {
 		t.Error("the null device, a file or a buffer is taken for a terminal")
 	}
 }

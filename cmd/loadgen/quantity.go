@@ -8,51 +8,44 @@ import (
 	"github.com/pushgate/pushgate/internal/units"
 )
 
-// The flags for numbers are read as loadgen reads all quantities: 10k, 1.5M,
-// 16KiB.
+// quantity is the value of a flag that is written as 10k, 1.5M or 16KiB.
+type quantity[T int | float64] struct {
+	value *T
+	kind  string
+	parse func(text string) (T, error)
+}
 
-type countFlag int
+func (q quantity[T]) String() string {
+	switch {
+	case q.value == nil: // pflag asks a zero value
+		return "0"
+	case q.kind == "rate":
+		return units.Number(float64(*q.value))
+	}
+	return strconv.Itoa(int(*q.value))
+}
 
-func (f *countFlag) String() string { return strconv.Itoa(int(*f)) }
-func (f *countFlag) Type() string   { return "count" }
-func (f *countFlag) Set(text string) error {
-	n, err := units.ParseCount(text)
+func (q quantity[T]) Type() string { return q.kind }
+
+func (q quantity[T]) Set(text string) error {
+	v, err := q.parse(text)
 	if err == nil {
-		*f = countFlag(n)
+		*q.value = v
 	}
 	return err
 }
 
-type rateFlag float64
-
-func (f *rateFlag) String() string { return units.Number(float64(*f)) }
-func (f *rateFlag) Type() string   { return "rate" }
-func (f *rateFlag) Set(text string) error {
-	v, err := units.ParseRate(text)
-	if err == nil {
-		*f = rateFlag(v)
-	}
-	return err
-}
-
-type sizeFlag int
-
-func (f *sizeFlag) String() string { return strconv.Itoa(int(*f)) }
-func (f *sizeFlag) Type() string   { return "bytes" }
-func (f *sizeFlag) Set(text string) error {
-	n, err := units.ParseSize(text)
-	if err == nil {
-		*f = sizeFlag(n)
-	}
-	return err
-}
-
-// countVar, rateVar and sizeVar declare flags whose defaults are what they point
-// to; a shorthand may be empty.
+// countVar, rateVar and sizeVar declare flags with the present values as defaults;
+// a shorthand may be empty.
 
 func countVar(s *pflag.FlagSet, p *int, name, shorthand, about string) {
-	s.VarP((*countFlag)(p), name, shorthand, about)
+	s.VarP(quantity[int]{p, "count", units.ParseCount}, name, shorthand, about)
 }
 
-func rateVar(s *pflag.FlagSet, p *float64, name, about string) { s.Var((*rateFlag)(p), name, about) }
-func sizeVar(s *pflag.FlagSet, p *int, name, about string)     { s.Var((*sizeFlag)(p), name, about) }
+func rateVar(s *pflag.FlagSet, p *float64, name, about string) {
+	s.Var(quantity[float64]{p, "rate", units.ParseRate}, name, about)
+}
+
+func sizeVar(s *pflag.FlagSet, p *int, name, about string) {
+	s.Var(quantity[int]{p, "bytes", units.ParseSize}, name, about)
+}

@@ -14,8 +14,8 @@ import (
 var open = map[string]bool{"/healthz": true, "/readyz": true}
 
 // Protect lets only the operator through to next: whoever shows the token, as
-// a bearer token or as the password of basic authentication, which is what
-// browsers can do. Without a token it's whoever can reach the listener, which
+// a bearer token or as the password of basic authentication, which browsers can
+// do. Without a token it's whoever can reach the listener, which
 // is on loopback then.
 //
 // Web pages in the operator's browser can reach it too. They are kept out by
@@ -33,15 +33,15 @@ func Protect(present func() string, next http.Handler) http.Handler {
 		switch {
 		case open[r.URL.Path]:
 		case token == "" && !isLocal(r.Host):
-			fail(w, &Error{http.StatusForbidden, codeForbidden, "without admin.token, ask for localhost or an address"})
+			refuse(w, &Error{http.StatusForbidden, codeForbidden, "without admin.token, ask for localhost or an address"})
 			return
 		case token != "" && !shows(r, token):
 			w.Header().Add("WWW-Authenticate", `Bearer realm="gateway"`)
 			w.Header().Add("WWW-Authenticate", `Basic realm="gateway", charset="UTF-8"`)
-			fail(w, &Error{http.StatusUnauthorized, codeUnauthorized, "this needs admin.token as a bearer token"})
+			refuse(w, &Error{http.StatusUnauthorized, codeUnauthorized, "this needs admin.token as a bearer token"})
 			return
 		case foreign.Check(r) != nil, isForeign(r) && !isConsole(r):
-			fail(w, &Error{http.StatusForbidden, codeForbidden, "a page of another origin may not do this"})
+			refuse(w, &Error{http.StatusForbidden, codeForbidden, "a page of another origin may not do this"})
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -32,7 +32,7 @@ type Channel struct {
 	Subscribers int    `json:"subscribers"` // on this gateway
 }
 
-// Before reports whether a comes before b in an answer to q.
+// Before reports whether a comes before b in the response to q.
 func (q *ChannelQuery) Before(a, b Channel) bool {
 	if q.BySubscribers && a.Subscribers != b.Subscribers {
 		return a.Subscribers > b.Subscribers
@@ -43,12 +43,12 @@ func (q *ChannelQuery) Before(a, b Channel) bool {
 // ChannelPage is a part of the channels.
 type ChannelPage struct {
 	Node     string    `json:"node"`
-	Total    int       `json:"total"` // that the filter matches
+	Total    int       `json:"total"` // all that the filter matches
 	Channels []Channel `json:"channels"`
 	Next     string    `json:"next,omitempty"` // cursor of the next page
 }
 
-// ChannelDetail is what this gateway knows of one channel.
+// ChannelDetail describes one channel on this gateway.
 type ChannelDetail struct {
 	Node string `json:"node"`
 	Channel
@@ -62,7 +62,7 @@ type ChannelDetail struct {
 	Ring     Ring   `json:"ring"`
 }
 
-// Ring is what is kept in memory for clients that come back.
+// Ring describes the messages in memory for clients that come back.
 type Ring struct {
 	Messages int    `json:"messages"`
 	Bytes    int    `json:"bytes"`
@@ -71,72 +71,49 @@ type Ring struct {
 
 type channelCalls struct{ channels Channels }
 
-// list answers GET /v1/channels.
-func (c channelCalls) list(w http.ResponseWriter, r *http.Request) error {
-	values, err := query(r, "prefix", "sort", "limit", "cursor")
-	if err != nil {
-		return err
+// list serves GET /v1/channels.
+func (c channelCalls) list(r request) (any, error) {
+	q := ChannelQuery{Prefix: r.query.Get("prefix")}
+	var err error
+	if q.Limit, err = r.limit(); err != nil {
+		return nil, err
 	}
-	q := ChannelQuery{Prefix: values.Get("prefix")}
-	if q.Limit, err = limitOf(values); err != nil {
-		return err
-	}
-	switch values.Get("sort") {
+	switch r.query.Get("sort") {
 	case "", "subscribers":
 		q.BySubscribers = true
 	case "name":
 	default:
-		return badRequest("sort is subscribers or name")
+		return nil, badRequest("sort is subscribers or name")
 	}
-	if cursor := values.Get("cursor"); cursor != "" {
+	if cursor := r.query.Get("cursor"); cursor != "" {
 		if q.After, err = parseChannelCursor(cursor); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	page, err := c.channels.Channels(r.Context(), q)
-	if err != nil {
-		return err
-	}
 	if len(page.Channels) == 0 {
 		page.Channels = []Channel{} // [], not null
 	}
-	answer(w, http.StatusOK, page)
-	return nil
+	return page, err
 }
 
-// one answers GET /v1/channels/{name}. Every valid name is that of a channel.
-func (c channelCalls) one(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	detail, err := c.channels.Channel(r.Context(), r.PathValue("name"))
-	if err != nil {
-		return err
-	}
-	answer(w, http.StatusOK, detail)
-	return nil
+// one serves GET /v1/channels/{name}. Every valid name names a channel.
+func (c channelCalls) one(r request) (any, error) {
+	return c.channels.Channel(r.Context(), r.PathValue("name"))
 }
 
-// forget answers DELETE /v1/channels/{name}/history. A name may hold slashes, and
+// forget serves DELETE /v1/channels/{name}/history. A name may hold slashes, and
 // the channel itself can't be deleted.
-func (c channelCalls) forget(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
+func (c channelCalls) forget(r request) (any, error) {
 	name, ok := strings.CutSuffix(r.PathValue("name"), "/history")
 	if !ok {
-		w.Header().Set("Allow", http.MethodGet)
-		return &Error{http.StatusMethodNotAllowed, codeMethod, "this path takes GET; DELETE is for /v1/channels/NAME/history"}
+		return nil, methodNotAllowed(r.w, []string{http.MethodGet}, "this path takes GET; DELETE is for /v1/channels/NAME/history")
 	}
 	had, err := c.channels.Forget(r.Context(), name)
-	if err != nil {
-		return err
-	}
-	answer(w, http.StatusOK, struct {
+	return struct {
 		Channel   string `json:"channel"`
 		Forgotten int64  `json:"forgotten"`
-	}{name, had})
-	return nil
+	}{name, had}, err
 }
 
 // Cursor returns the cursor that goes on after c.
@@ -146,7 +123,7 @@ func parseChannelCursor(text string) (*Channel, error) {
 	count, name, ok := strings.Cut(text, ",")
 	n, err := strconv.Atoi(count)
 	if !ok || err != nil {
-		return nil, badRequest("cursor is not the next of an earlier answer")
+		return nil, badRequest("cursor is not the next of an earlier response")
 	}
 	return &Channel{Name: name, Subscribers: n}, nil
 }

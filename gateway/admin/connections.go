@@ -3,7 +3,8 @@ package admin
 import (
 	"context"
 	"net/http"
-	"net/url"
+	"net/netip"
+	"strings"
 )
 
 // Connections tells about the clients of this gateway and ends them. Its
@@ -17,7 +18,7 @@ type Connections interface {
 	Close(ctx context.Context, f ConnectionFilter) (int, error)
 }
 
-// ConnectionFilter chooses connections; what is empty matches all.
+// ConnectionFilter chooses connections; an empty field matches all.
 type ConnectionFilter struct {
 	ID        string
 	Channel   string
@@ -56,95 +57,115 @@ type ConnectionDetail struct {
 
 type connectionCalls struct{ connections Connections }
 
-// filterNames are the parameters that choose connections.
-var filterNames = []string{"channel", "transport", "address", "subject"}
+// filterParams are the parameters that choose connections.
+var filterParams = []string{"channel", "transport", "address", "subject"}
 
-func filterOf(q url.Values) (f ConnectionFilter, err error) {
-	f.Channel, f.Transport = q.Get("channel"), q.Get("transport")
+func (r request) filter() (f ConnectionFilter, err error) {
+	f.Channel, f.Transport = r.query.Get("channel"), r.query.Get("transport")
 	switch f.Transport {
 	case "", "websocket", "sse", "poll", "http", "echo":
 	default:
 		return f, badRequest("transport is websocket, sse, poll or http")
 	}
-	if q.Has("subject") {
-		subject := q.Get("subject")
+	if r.query.Has("subject") {
+		subject := r.query.Get("subject")
 		f.Subject = &subject
 	}
-	f.Address, err = parseAddress(q.Get("address"))
+	f.Address, err = parseAddress(r.query.Get("address"))
 	return f, err
 }
 
-// list answers GET /v1/connections.
-func (c connectionCalls) list(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, append([]string{"limit", "cursor"}, filterNames...)...)
+// list serves GET /v1/connections.
+func (c connectionCalls) list(r request) (any, error) {
+	limit, err := r.limit()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	limit, err := limitOf(q)
+	f, err := r.filter()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	f, err := filterOf(q)
-	if err != nil {
-		return err
-	}
-	page, err := c.connections.Connections(r.Context(), f, q.Get("cursor"), limit)
-	if err != nil {
-		return err
-	}
+	page, err := c.connections.Connections(r.Context(), f, r.query.Get("cursor"), limit)
 	if len(page.Connections) == 0 {
 		page.Connections = []Connection{} // [], not null
 	}
-	answer(w, http.StatusOK, page)
-	return nil
+	return page, err
 }
 
-// one answers GET /v1/connections/{id}.
-func (c connectionCalls) one(w http.ResponseWriter, r *http.Request) error {
-	detail, err := c.connections.Connection(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	answer(w, http.StatusOK, detail)
-	return nil
+// one serves GET /v1/connections/{id}.
+func (c connectionCalls) one(r request) (any, error) {
+	return c.connections.Connection(r.Context(), r.PathValue("id"))
 }
 
-// closeOne answers DELETE /v1/connections/{id}.
-func (c connectionCalls) closeOne(w http.ResponseWriter, r *http.Request) error {
+// closeOne serves DELETE /v1/connections/{id}.
+func (c connectionCalls) closeOne(r request) (any, error) {
 	n, err := c.connections.Close(r.Context(), ConnectionFilter{ID: r.PathValue("id")})
 	if err == nil && n == 0 {
 		err = ErrNoConnection
 	}
-	if err != nil {
-		return err
-	}
-	answer(w, http.StatusOK, closed{n})
-	return nil
+	return closed{n}, err
 }
 
-// closeAll answers DELETE /v1/connections, which closes what its filter
-// matches and is refused without one.
-func (c connectionCalls) closeAll(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, filterNames...)
+// closeAll serves DELETE /v1/connections, which closes all connections that its
+// filter matches and is refused without one.
+func (c connectionCalls) closeAll(r request) (any, error) {
+	f, err := r.filter()
 	if err != nil {
-		return err
-	}
-	f, err := filterOf(q)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	if f == (ConnectionFilter{}) {
-		return badRequest("say which: channel, transport, address or subject")
+		return nil, badRequest("say which: channel, transport, address or subject")
 	}
 	n, err := c.connections.Close(r.Context(), f)
-	if err != nil {
-		return err
-	}
-	answer(w, http.StatusOK, closed{n})
-	return nil
+	return closed{n}, err
 }
 
-// closed is the answer to a DELETE.
+// closed is the response to a DELETE.
 type closed struct {
 	Closed int `json:"closed"`
+}
+
+// AddressFilter chooses addresses: a network (10.0.0.0/8), one address, one
+// address with its port, or the beginning of such a text (10.1. or [2001:db8:).
+// The zero value matches all.
+type AddressFilter struct {
+	network netip.Prefix
+	text    string
+}
+
+// addressBytes are the characters of addresses.
+const addressBytes = "0123456789abcdef.:[]%"
+
+func parseAddress(text string) (AddressFilter, error) {
+	if text == "" {
+		return AddressFilter{}, nil
+	}
+	if network, err := netip.ParsePrefix(text); err == nil {
+		return AddressFilter{network: network.Masked()}, nil
+	}
+	if address, err := netip.ParseAddr(text); err == nil {
+		address = address.Unmap()
+		return AddressFilter{network: netip.PrefixFrom(address, address.BitLen())}, nil
+	}
+	text = strings.ToLower(text)
+	if strings.Trim(text, addressBytes) != "" {
+		return AddressFilter{}, badRequest("address is a network such as 10.0.0.0/8, an address, or the beginning of one")
+	}
+	return AddressFilter{text: text}, nil
+}
+
+// All reports whether every address matches.
+func (f AddressFilter) All() bool { return f == AddressFilter{} }
+
+// Match reports whether the filter chooses an address.
+func (f AddressFilter) Match(a netip.AddrPort) bool {
+	switch {
+	case f.All():
+		return true
+	case !a.IsValid():
+		return false
+	case f.network.IsValid():
+		return f.network.Contains(a.Addr().WithZone(""))
+	}
+	return strings.HasPrefix(a.String(), f.text)
 }

@@ -22,13 +22,13 @@ const (
 // Publisher publishes messages.
 type Publisher interface {
 	// Publish publishes messages, each a JSON object as docs/PUBLISH.md
-	// describes it, and returns what became of each; those of one channel are
+	// describes it, and returns the result of each; messages of one channel are
 	// published in their order. It is called on the goroutine of the request
 	// and returns when all is done or ctx ends.
 	Publish(ctx context.Context, messages []json.RawMessage) []Published
 }
 
-// Published is what became of a message.
+// Published is the result of publishing a message.
 type Published struct {
 	Channel string
 	ID      string // empty for a plain message
@@ -51,44 +51,39 @@ func (p Published) MarshalJSON() ([]byte, error) {
 
 type publishCall struct{ publisher Publisher }
 
-// publish answers POST /v1/publish: one message, or a batch, whose answer holds
+// publish serves POST /v1/publish: one message, or a batch, whose response holds
 // a result for each.
-func (c publishCall) publish(w http.ResponseWriter, r *http.Request) error {
-	body, err := readBody(w, r)
+func (c publishCall) publish(r request) (any, error) {
+	body, err := readMessages(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	messages, single, err := split(body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	results := c.publisher.Publish(r.Context(), messages)
 	if single {
 		if err := results[0].Err; err != nil {
-			return err
+			return nil, err
 		}
-		answer(w, http.StatusOK, results[0])
-		return nil
+		return results[0], nil
 	}
-	a := batchAnswer{Results: results}
-	a.Error = whollyFailed(results)
-	status := http.StatusOK
-	if a.Error != nil {
-		status = a.Error.Status
+	batch := batchResponse{Error: whollyFailed(results), Results: results}
+	if batch.Error != nil {
+		return response{batch.Error.Status, batch}, nil
 	}
-	answer(w, status, a)
-	return nil
+	return batch, nil
 }
 
-// batchAnswer is the answer to a batch.
-type batchAnswer struct {
+// batchResponse is the response to a batch.
+type batchResponse struct {
 	Error   *Error      `json:"error,omitempty"`
 	Results []Published `json:"results"`
 }
 
-// whollyFailed returns the error of a batch of which Redis took nothing: who
-// looks at the status alone must see it. Otherwise each message has its own
-// result.
+// whollyFailed returns the error of a batch of which Redis took nothing: it must
+// show in the status. Otherwise each message has its own result.
 func whollyFailed(results []Published) *Error {
 	for _, p := range results {
 		if p.Err == nil || p.Err.Status < 500 {
@@ -98,22 +93,22 @@ func whollyFailed(results []Published) *Error {
 	return results[0].Err
 }
 
-// readBody returns the whole body.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// readMessages returns the whole body.
+func readMessages(r request) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return nil, &Error{http.StatusUnsupportedMediaType, codeMediaType, "the body is JSON without Content-Encoding"}
 	}
 	// Only a server that is not net/http's can't set the deadline.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
-	var tooLarge *http.MaxBytesError
+	_ = http.NewResponseController(r.w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(r.w, r.Body, maxBodyBytes))
+	var large *http.MaxBytesError
 	switch {
-	case errors.As(err, &tooLarge):
-		return nil, &Error{http.StatusRequestEntityTooLarge, codeTooLarge, "the body is larger than 8 MiB"}
+	case errors.As(err, &large):
+		return nil, tooLarge("the body is larger than 8 MiB")
 	case err != nil:
 		return nil, badRequest("the body could not be read: %v", err)
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	_ = http.NewResponseController(r.w).SetReadDeadline(time.Time{})
 	return body, nil
 }
 
@@ -152,7 +147,7 @@ func checkCount(n int) error {
 	case n == 0:
 		return badRequest("the batch is empty")
 	case n > maxBatch:
-		return &Error{http.StatusRequestEntityTooLarge, codeTooLarge, "a batch may have 1000 messages"}
+		return tooLarge("a batch may have 1000 messages")
 	}
 	return nil
 }

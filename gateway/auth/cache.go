@@ -2,10 +2,9 @@ package auth
 
 import "sync"
 
-// cache remembers up to twice its size of entries in two generations: what was
-// asked for lately is in the young one, and the old one is dropped when the
-// young one is full. Values are immutable, and nothing hangs on an entry: one
-// that is lost is made again. Safe for concurrent use.
+// cache remembers up to twice its size of entries in two generations: recently
+// used ones are in the young one, and the old one is dropped when the young one is
+// full. Values are immutable, and a lost one is made again. Safe for concurrent use.
 type cache[K comparable, V any] struct {
 	// Immutable
 	size int

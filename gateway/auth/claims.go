@@ -1,133 +1,122 @@
 package auth
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
-// Bounds on what a token may carry, beside its 8 KiB.
+// Bounds of the claims, beside the 8 KiB of a token.
 const (
 	maxSubject = 256
 	maxEntries = 100
 )
 
-// maxCachedRights keeps lists that are long, and so hardly shared, out of the
-// cache of rights.
-const maxCachedRights = 512
+// claims are the known members of the claims object, as they are written, by
+// their place in claimNames; nil where they are missing. They belong to the buffer
+// they were parsed from.
+type claims [8][]byte
 
-// claims are the known members of the claims object, as they are written; nil
-// where they are missing. They belong to the buffer they were parsed from.
-type claims struct {
-	sub, exp, nbf, aud, iss      []byte
-	subscribe, publish, channels []byte
-}
+const (
+	claimSub = iota
+	claimExp
+	claimNbf
+	claimAud
+	claimIss
+	claimSubscribe
+	claimPublish
+	claimChannels
+)
+
+var claimNames = [len(claims{})]string{"sub", "exp", "nbf", "aud", "iss", "subscribe", "publish", "channels"}
 
 // parse refuses a claim that is given twice: which one counts would depend on
 // the reader (RFC 7519 section 4).
 func (c *claims) parse(payload []byte) error {
-	err := eachMember(payload, func(name, value []byte) error {
-		var field *[]byte
-		switch string(name) {
-		case "sub":
-			field = &c.sub
-		case "exp":
-			field = &c.exp
-		case "nbf":
-			field = &c.nbf
-		case "aud":
-			field = &c.aud
-		case "iss":
-			field = &c.iss
-		case "subscribe":
-			field = &c.subscribe
-		case "publish":
-			field = &c.publish
-		case "channels":
-			field = &c.channels
-		default:
-			return nil
+	for name, value := range members(payload) {
+		if name == nil {
+			return errNotObject
 		}
-		if *field != nil {
-			return claimError(string(name), errors.New("is given twice"))
+		for i := range claimNames {
+			if string(name) != claimNames[i] {
+				continue
+			}
+			if c[i] != nil {
+				return claimError(i, errors.New("is given twice"))
+			}
+			c[i] = value
 		}
-		*field = value
-		return nil
-	})
-	if err == errObject {
-		return errNotObject
 	}
-	return err
+	return nil
 }
 
-func claimError(name string, err error) *Error {
-	return &Error{ReasonClaims, name + ": " + err.Error()}
+func claimError(claim int, err error) *Error {
+	return &Error{ReasonClaims, claimNames[claim] + ": " + err.Error()}
 }
 
 func absent(value []byte) bool { return value == nil || string(value) == "null" }
 
 // text returns a claim that is a string; empty when it is absent.
-func text(name string, value []byte) (string, error) {
-	if absent(value) {
+func (c *claims) text(claim int) (string, error) {
+	if absent(c[claim]) {
 		return "", nil
 	}
-	s, ok := unquote(value)
+	s, ok := unquote(c[claim])
 	if !ok {
-		return "", claimError(name, errors.New("want a string"))
+		return "", claimError(claim, errors.New("want a string"))
 	}
 	return s, nil
 }
 
-// seconds returns a NumericDate (RFC 7519 section 2), which may have a
-// fraction; zero when it is absent.
-func seconds(name string, value []byte) (time.Time, error) {
-	if absent(value) {
+// date returns a NumericDate (RFC 7519 section 2), which may have a fraction; zero
+// when it is absent.
+func (c *claims) date(claim int) (time.Time, error) {
+	if absent(c[claim]) {
 		return time.Time{}, nil
 	}
 	const latest = 253402300799 // the end of the year 9999
-	s, err := strconv.ParseFloat(string(value), 64)
+	s, err := strconv.ParseFloat(string(c[claim]), 64)
 	if err != nil || s < 0 || s > latest {
-		return time.Time{}, claimError(name, errors.New("want seconds since 1970"))
+		return time.Time{}, claimError(claim, errors.New("want seconds since 1970"))
 	}
 	whole, part := math.Modf(s)
 	return time.Unix(int64(whole), int64(part*1e9)).UTC(), nil
 }
 
-// stringOrStrings returns a claim that is a string or an array of strings.
-func stringOrStrings(name string, value []byte) ([]string, error) {
+// list returns a claim that is an array of strings, or one string that split
+// takes apart; want says so in an error.
+func (c *claims) list(claim int, split func(string) []string, want string) ([]string, error) {
+	value := c[claim]
 	if absent(value) {
 		return nil, nil
 	}
 	if s, ok := unquote(value); ok {
-		return []string{s}, nil
+		return split(s), nil
 	}
 	var all []string
 	if json.Unmarshal(value, &all) != nil {
-		return nil, claimError(name, errors.New("want a string or an array of strings"))
+		return nil, claimError(claim, errors.New("want "+want))
 	}
 	return all, nil
 }
 
-// list returns a claim that is an array of strings or one comma separated
-// string.
-func list(value []byte) ([]string, error) {
-	if absent(value) {
-		return nil, nil
+// rights returns one of the lists of a grant.
+func (c *claims) rights(claim int) ([]string, error) {
+	all, err := c.list(claim, SplitList, "an array of strings or a comma separated string")
+	if err == nil && len(all) > maxEntries {
+		return nil, claimError(claim, fmt.Errorf("has %d entries, want at most %d", len(all), maxEntries))
 	}
-	var all []string
-	if s, ok := unquote(value); ok {
-		all = SplitList(s)
-	} else if json.Unmarshal(value, &all) != nil {
-		return nil, errors.New("want an array of strings or a comma separated string")
-	}
-	if len(all) > maxEntries {
-		return nil, fmt.Errorf("has %d entries, want at most %d", len(all), maxEntries)
-	}
-	return all, nil
+	return all, err
 }
 
 // SplitList splits a comma separated list as claims have it; spaces around
@@ -143,62 +132,39 @@ func SplitList(s string) []string {
 	return all
 }
 
-// rights are the compiled claims that many tokens have in common.
-type rights struct {
-	subscribe, publish Patterns
-	// channels hold {sub} when template is set.
-	channels []string
-	template bool
+// members goes through the members of the JSON object in data, with the name
+// decoded and the value as it is written. The slices belong to data. A nil name
+// says that data is no JSON object in UTF-8.
+//
+// It stands in for json.Unmarshal into a struct, which would take "SUB" and
+// "Sub" for "sub" (names are case-sensitive, RFC 7519 section 4), can't see
+// that a member came twice, and costs 2.7 us and 13 allocations for
+// common claims where this takes 1.6 us and none (BenchmarkClaims).
+func members(data []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		if !utf8.Valid(data) || !json.Valid(data) || bytes.TrimLeft(data, " \t\r\n")[0] != '{' {
+			yield(nil, nil)
+			return
+		}
+		for name, value := range jsontext.Fields(data) {
+			if bytes.IndexByte(name, '\\') >= 0 {
+				decoded, _ := unquote(slices.Concat([]byte{'"'}, name, []byte{'"'}))
+				name = []byte(decoded)
+			}
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
 }
 
-func (r *rights) usesSubject() bool {
-	return r.template || r.subscribe.usesSubject() || r.publish.usesSubject()
-}
-
-// parseRights compiles the three lists; its error names the claim.
-func parseRights(c *claims, valid func(string) error) (*rights, error) {
-	r := &rights{}
-	patterns := func(name string, value []byte) (Patterns, error) {
-		texts, err := list(value)
-		if err != nil {
-			return Patterns{}, claimError(name, err)
-		}
-		p, err := parsePatterns(texts, valid)
-		if err != nil {
-			return Patterns{}, claimError(name, err)
-		}
-		return p, nil
+// unquote decodes a JSON string; ok is false for a value of another type.
+func unquote(value []byte) (s string, ok bool) {
+	if value[0] != '"' {
+		return "", false
 	}
-	var err error
-	if r.subscribe, err = patterns("subscribe", c.subscribe); err != nil {
-		return nil, err
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), true
 	}
-	if r.publish, err = patterns("publish", c.publish); err != nil {
-		return nil, err
-	}
-	if r.channels, err = list(c.channels); err != nil {
-		return nil, claimError("channels", err)
-	}
-	for _, name := range r.channels {
-		r.template = r.template || strings.Contains(name, subject)
-		if err := valid(fill(name, "s")); err != nil {
-			return nil, claimError("channels", fmt.Errorf("%q: %w", name, err))
-		}
-	}
-	return r, nil
-}
-
-// channelsFor returns the channels with the subject put in, without names that
-// it makes too long. Without {sub} it is the shared list.
-func (r *rights) channelsFor(sub string, valid func(string) error) []string {
-	if !r.template {
-		return r.channels
-	}
-	own := make([]string, 0, len(r.channels))
-	for _, name := range r.channels {
-		if name = fill(name, sub); valid(name) == nil {
-			own = append(own, name)
-		}
-	}
-	return own
+	return s, json.Unmarshal(value, &s) == nil
 }

@@ -26,7 +26,7 @@ func TestConfigValidate(t *testing.T) {
 		"no key":    {func(c *Config) { c.JWT.Secret = "" }, []string{"auth.jwt: missing, want secret, secret_file, public_key, public_key_file or jwks_url in mode jwt"}},
 		"leeway":    {func(c *Config) { c.JWT.Leeway = -time.Second }, []string{"auth.jwt.leeway: -1s is not allowed, want 0s to 10m0s"}},
 		"algorithm": {func(c *Config) { c.JWT.Algorithms = []string{"HS256", "none"} }, []string{`auth.jwt.algorithms: "none" is not allowed, want HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA`}},
-		"secret":    {func(c *Config) { c.JWT.Secret = "base64:c2Vj*mV0" }, []string{"auth.jwt.secret: what stands behind base64: is not base64: illegal base64 data at input byte 4"}},
+		"secret":    {func(c *Config) { c.JWT.Secret = "base64:c2Vj*mV0" }, []string{"auth.jwt.secret: the text behind base64: is not base64: illegal base64 data at input byte 4"}},
 		"audience":  {func(c *Config) { c.JWT.Audience = []string{""} }, []string{`auth.jwt.audience: "" is not allowed, want a name`}},
 		"unreadable": {
 			func(c *Config) {
@@ -92,7 +92,7 @@ func TestNewReadsFiles(t *testing.T) {
 		"base64 secret file": {func(j *JWTConfig) {
 			j.SecretFile = file("b", "base64:"+base64.RawURLEncoding.EncodeToString([]byte(testSecret))+"\n")
 		}, ""},
-		"no base64":                {func(j *JWTConfig) { j.SecretFile = file("n", "base64:é") }, "auth.jwt.secret_file: what stands behind base64: is not base64"},
+		"no base64":                {func(j *JWTConfig) { j.SecretFile = file("n", "base64:é") }, "auth.jwt.secret_file: the text behind base64: is not base64"},
 		"empty base64":             {func(j *JWTConfig) { j.Secret = "base64:" }, "auth.jwt.secret: is empty"},
 		"public key file":          {func(j *JWTConfig) { j.PublicKeyFile = file("p", public) }, ""},
 		"both":                     {func(j *JWTConfig) { j.Secret, j.PublicKey = testSecret, public }, ""},

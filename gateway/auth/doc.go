@@ -1,4 +1,4 @@
-// Package auth says who may connect and what they may do: it verifies tokens
+// Package auth decides on connections and their rights: it verifies tokens
 // against keys, turns their claims into grants, and matches channel names and
 // origins against patterns. It opens no sockets of its own beside the one that
 // fetches a JWKS URL in the background.

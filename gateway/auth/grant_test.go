@@ -16,7 +16,7 @@ func TestModeNone(t *testing.T) {
 	if a != b || a == nil || err1 != nil || err2 != nil {
 		t.Fatalf("got %p, %v and %p, %v, want one shared grant", a, err1, b, err2)
 	}
-	if !a.MaySubscribe("a.b:c/d") || !a.MayPublish("x") || a.Expired(noon.AddDate(100, 0, 0)) || v.Ready() != nil {
+	if !a.MaySubscribe("a.b:c/d") || !a.MayPublish("x") || !a.Expires.IsZero() || v.Ready() != nil {
 		t.Error("mode none does not grant everything for ever")
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/MicahParks/jwkset"
 )
 
-// Bounds on what a JWKS server may answer.
+// Bounds of a key set.
 const (
 	maxJWKS     = 1 << 20
 	maxJWKSKeys = 100

@@ -290,7 +290,7 @@ func TestJWKSChoosesKeys(t *testing.T) {
 	for _, k := range keys {
 		got[k.id] = fmt.Sprint(k.algorithms)
 	}
-	// An alg narrows what the type of a key is for.
+	// An alg narrows the algorithms of a key.
 	if want := map[string]string{"good": "[EdDSA]", "rsa": "[PS384]", "p521": "[ES512]"}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -2,9 +2,6 @@ package auth
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -16,7 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Claims are what Mint writes into a token. What is zero is left out.
+// Claims are the content of a token for Mint. Zero values are left out.
 type Claims struct {
 	Subject, Issuer              string
 	Audience                     []string
@@ -33,7 +30,7 @@ type SigningKey struct {
 
 // NewSigningKey takes a private key in PEM or else a shared secret, as
 // JWTConfig.Secret has it. It signs with the first of the allowed algorithms
-// that the key is for, and without one with what is usual for its type. The kid
+// that the key is for, and without one with the usual one for its type. The kid
 // goes into the header unless it is empty.
 func NewSigningKey(data []byte, kid string, allowed []string) (SigningKey, error) {
 	block, _ := pem.Decode(pemLines(data))
@@ -68,15 +65,11 @@ func parsePrivate(block *pem.Block) (crypto.Signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch k := k.(type) {
-		case *rsa.PrivateKey:
-			return k, nil
-		case *ecdsa.PrivateKey:
-			return k, nil
-		case ed25519.PrivateKey:
-			return k, nil
+		signer, ok := k.(crypto.Signer)
+		if !ok {
+			return nil, fmt.Errorf("a key of type %T, want RSA, P-256, P-384, P-521 or Ed25519", k)
 		}
-		return nil, fmt.Errorf("a key of type %T, want RSA, P-256, P-384, P-521 or Ed25519", k)
+		return signer, nil
 	case "RSA PRIVATE KEY":
 		return x509.ParsePKCS1PrivateKey(block.Bytes)
 	case "EC PRIVATE KEY":

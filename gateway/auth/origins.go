@@ -72,8 +72,8 @@ func NewOrigins(patterns []string) (*Origins, error) {
 	return o, errors.Join(errs...)
 }
 
-// impossible says what to write in place of a pattern that no browser's header
-// matches; nothing where one can.
+// impossible returns the right form of a pattern that no browser's header matches,
+// "" for one that can match.
 func impossible(p *origin) string {
 	scheme, host, port := strings.ToLower(string(p.scheme)), string(p.host), string(p.port)
 	if scheme == "ws" || scheme == "wss" {
@@ -208,8 +208,8 @@ func sameHost(from origin, header []byte) bool {
 }
 
 // parseOrigin splits a serialized origin (RFC 6454 section 6.2), which is
-// ASCII and has neither user, path nor wildcards. Only that of a web page must have
-// a host: a file's is file://.
+// ASCII and has neither user, path nor wildcards. Only a web page's must
+// have a host: a file's is file://.
 func parseOrigin(text []byte) (origin, bool) {
 	scheme, rest, ok := bytes.Cut(text, []byte("://"))
 	if !ok || len(scheme) == 0 || bytes.IndexByte(scheme, '*') >= 0 {

@@ -111,7 +111,7 @@ func TestOriginsRefusesPatterns(t *testing.T) {
 		"", "example.com", "*.example.com", "https://", "https://*", "http://*", "://*", "x://*:*", "file://:*", "app://*.", "https://:443", "https://a.*.com", "https://*example.com", "*://example.com",
 		"https://example.com/", "https://example.com:x", "https://example.com:1:*", "https://example.com:123456", "https://a b",
 		"https://a,https://b", "http://::1:80", "https://ex\u00e4mple.com", "NULL",
-		// What no browser's header matches.
+		// No browser's header matches these.
 		"ws://example.com", "wss://*.example.com", "https://example.com:99999", "https://example.com:0", "https://example.com:0443",
 		"http://127.0.0.256", "http://127.1:80", "http://[::01]", "http://[0:0::1]:80", "http://[fe80::1%25eth0]", "http://[]",
 	}
@@ -181,7 +181,7 @@ func TestOriginsTakesNoMemory(t *testing.T) {
 	}
 }
 
-// An address is refused with what to write.
+// An address is refused with the right form.
 func TestOriginsSayWhatToWrite(t *testing.T) {
 	for p, want := range map[string]string{
 		"https://example.com/":      "the origin without the slash behind it",

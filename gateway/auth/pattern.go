@@ -55,9 +55,9 @@ func parsePatterns(list []string, valid func(string) error) (Patterns, error) {
 	return Patterns{set}, nil
 }
 
-// checkPattern enforces what keeps match linear: one * in a segment, and **
-// at the end in a segment without another *. What is literal must be possible
-// in a channel name.
+// checkPattern enforces the rules that keep match linear: one * in a segment, and
+// ** at the end in a segment without another *. Literal text must be possible in a
+// channel name.
 func checkPattern(text string, valid func(string) error) error {
 	if text == "" {
 		return errors.New("is empty")
@@ -120,17 +120,6 @@ func (p Patterns) match(channel, sub string) bool {
 	return false
 }
 
-// Len returns the number of patterns.
-func (p Patterns) Len() int {
-	if p.set == nil {
-		return 0
-	}
-	return len(p.set.list)
-}
-
-// String returns the patterns as they were written, separated by commas.
-func (p Patterns) String() string { return p.For("") }
-
 // For returns the patterns as they are for a subject, separated by commas; for
 // none as they were written.
 func (p Patterns) For(sub string) string {
@@ -147,7 +136,7 @@ func (p Patterns) For(sub string) string {
 func (p Patterns) usesSubject() bool { return p.set != nil && p.set.usesSubject }
 
 // match compares in one pass over both strings. Where a * stands, the end of
-// the channel's segment and the length of what follows the * in the pattern's
+// the channel's segment and the length of the text behind the * in the pattern's
 // segment say how much it takes, so nothing is tried twice.
 func match(p, sub, ch string) bool {
 	for p != "" {

@@ -1,7 +1,7 @@
 package auth
 
-// Reason says why a token was refused. The same word is the metric label and in
-// what the client is told.
+// Reason says why a token was refused. The same word is the metric label and part
+// of the text for the client.
 type Reason string
 
 const (

@@ -27,7 +27,7 @@ func TestParseSecret(t *testing.T) {
 		"UTF-16, big":      {"\xfe\xff\x00t\x00o\x00p", "", "UTF-16"},
 		"random bytes":     {"\xff\xfe12", "\xff\xfe12", ""},
 		"empty base64":     {"base64:==", "", "is empty"},
-		"no base64":        {"base64:hunter2!", "", "what stands behind base64: is not base64: illegal base64 data at input byte 7"},
+		"no base64":        {"base64:hunter2!", "", "the text behind base64: is not base64: illegal base64 data at input byte 7"},
 		"cut off":          {"base64:YWJjZ", "", "is not base64"},
 		"PEM":              {"-----BEGIN PUBLIC KEY-----", "", "PEM block"},
 		"PEM in base64":    {"base64:" + base64.StdEncoding.EncodeToString([]byte("-----BEGIN PUBLIC KEY-----")), "", "PEM block"},

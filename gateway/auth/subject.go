@@ -49,7 +49,7 @@ func escapedLen(sub string) int {
 	return n
 }
 
-// cutSubject returns what follows the escaped subject at the beginning of a
+// cutSubject returns the text behind the escaped subject at the beginning of a
 // channel's name, and whether it stands there. It needs no memory, as a grant
 // has the subject only as it is.
 func cutSubject(ch, sub string) (rest string, ok bool) {

@@ -98,10 +98,10 @@ func TestSubjectsStayApart(t *testing.T) {
 			r.Fatalf("%q does not reach %q", mine, own)
 		}
 		if theirs := head + Escape(other) + tail; p.match(theirs, mine) != (other == mine) {
-			r.Fatalf("%q is taken for %q at %q with %s", mine, other, theirs, p)
+			r.Fatalf("%q is taken for %q at %q with %s", mine, other, theirs, p.For(""))
 		}
 		if theirs := head + other + tail; segment(other) == len(other) && p.match(theirs, mine) && unescape(other) != mine {
-			r.Fatalf("%q reaches %q with %s", mine, theirs, p)
+			r.Fatalf("%q reaches %q with %s", mine, theirs, p.For(""))
 		}
 	})
 }

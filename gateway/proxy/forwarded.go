@@ -22,11 +22,11 @@ var Headers = []string{string(XForwardedFor), string(Forwarded), string(XRealIP)
 
 // Client returns the client's address by the values of header h, in the order of
 // the request. It isn't valid where the header says nothing, or where a trusted
-// proxy passes on what is no address.
+// proxy passes on anything but an address.
 //
-// Only what a trusted proxy has put there is true, and a proxy appends: to the
-// last line, or as one more. So lists are read from their end, and nothing of what
-// stands before can change what was read (FuzzClient).
+// Only the entry of a trusted proxy is true, and a proxy appends: to the last line,
+// or as one more. So lists are read from their end, and no text before an entry can
+// change it (FuzzClient).
 func (n Networks) Client(h Header, values []string) netip.Addr {
 	switch h {
 	case XForwardedFor:

@@ -90,8 +90,8 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// FuzzClient holds that what a client sends never counts behind what the first
-// trusted proxy appended.
+// FuzzClient holds that a header of the client never counts behind the entry that
+// the first trusted proxy appended.
 func FuzzClient(f *testing.F) {
 	for _, s := range []string{"", "1.2.3.4", "10.0.0.1, [::1]:5", "unknown,,", `for="1.2.3.4`, `for="a\`, `for=_x;by="`, "for=10.0.0.1,"} {
 		f.Add(s)

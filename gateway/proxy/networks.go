@@ -38,8 +38,8 @@ func ParseNetworks(list []string) (n Networks, err error) {
 // None reports that nobody is trusted.
 func (n Networks) None() bool { return len(n.prefixes) == 0 && !n.unix }
 
-// Contains reports whether a peer is trusted; the zero address is that of a
-// unix socket's.
+// Contains reports whether a peer is trusted; the zero address stands for the
+// peer of a unix socket.
 func (n Networks) Contains(ip netip.Addr) bool {
 	if !ip.IsValid() {
 		return n.unix

@@ -49,7 +49,7 @@ var (
 
 // Parse reads the header at the start of p and returns its length and the
 // address that the client connected from; the address is not valid where the
-// proxy speaks for itself, for a health check, or doesn't know. Length 0
+// connection is the proxy's own, for a health check, or the proxy doesn't know. Length 0
 // without an error means that more bytes are needed.
 func Parse(p []byte, accept Protocol) (source netip.AddrPort, n int, err error) {
 	switch {
@@ -109,7 +109,7 @@ func address(host, port, family string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(ip.Unmap(), uint16(number)), true
 }
 
-// What follows the signature in version 2 (section 2.2).
+// The header behind the signature in version 2 (section 2.2).
 const (
 	headV2     = 16 // bytes before the addresses
 	local      = 0x20

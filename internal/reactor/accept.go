@@ -36,7 +36,7 @@ func (l *Listener) Accept() (fd int, peer netip.AddrPort, err error) {
 		case unix.EINTR, unix.ECONNABORTED:
 			continue
 		case unix.EMFILE, unix.ENFILE:
-			return -1, netip.AddrPort{}, l.turnAway(errno)
+			return -1, netip.AddrPort{}, l.rejectNext(errno)
 		}
 		return -1, netip.AddrPort{}, fmt.Errorf("accept: %w", errno)
 	}
@@ -44,12 +44,12 @@ func (l *Listener) Accept() (fd int, peer netip.AddrPort, err error) {
 
 // descriptors is held for writing while a listener does without its spare
 // descriptor. The table of descriptors belongs to the whole process: another
-// listener's accept would take the one that was given up, and this one have
-// nothing left to turn its clients away with.
+// listener's accept would take the one that was given up, and this one couldn't
+// reject its clients.
 var descriptors sync.RWMutex
 
-// turnAway closes the connection at the head of the queue.
-func (l *Listener) turnAway(cause unix.Errno) error {
+// rejectNext closes the connection at the head of the queue.
+func (l *Listener) rejectNext(cause unix.Errno) error {
 	descriptors.Lock()
 	defer descriptors.Unlock()
 	if l.spare >= 0 {

@@ -17,9 +17,9 @@ const batchSize = 64
 // It is for one goroutine.
 //
 // The kernel carries the sends out one after the other within the call, and
-// says something only of those of which it didn't take everything. That rests
-// on MSG_WAITALL: without it a send that is cut short is a success, of which
-// nothing is said. MSG_DONTWAIT keeps it from waiting all the same. Kernels
+// reports only sends that it didn't take whole. That rests on MSG_WAITALL: without
+// it a send that is cut short is a success, and not reported. MSG_DONTWAIT keeps it
+// from waiting all the same. Kernels
 // differ in how they report a send that is cut short, so NewBatch tries one.
 type Batch struct {
 	ring *ring
@@ -31,15 +31,15 @@ type Batch struct {
 	shorts int
 }
 
-// Short is a send of which the kernel didn't take everything.
+// Short is a send that the kernel didn't take whole.
 type Short struct {
 	Index int   // of the Add since the last Submit, from 0
 	N     int   // bytes that were taken
 	Err   error // nil or ErrAgain: the buffer is full; else the socket is broken
 }
 
-// NewBatch returns an error where the kernel, or who confines the process,
-// doesn't offer what a Batch needs: Linux 5.18, and io_uring allowed.
+// NewBatch returns an error where the kernel, or the confinement of the process,
+// doesn't offer the needs of a Batch: Linux 5.18, and io_uring allowed.
 func NewBatch() (*Batch, error) {
 	r, err := newRing(batchSize)
 	if err != nil {
@@ -70,7 +70,7 @@ func (b *Batch) Add(fd int, p []byte) (index int) {
 	return b.n - 1
 }
 
-// Submit sends what was added and returns those of which something is left,
+// Submit sends all that was added and returns the sends with a rest,
 // valid until the next call.
 func (b *Batch) Submit() []Short {
 	if b.n == 0 {
@@ -82,7 +82,7 @@ func (b *Batch) Submit() []Short {
 		taken = b.ring.enter(b.n)
 		b.ring.reap(b.note)
 	}
-	// Of a batch something is left where the kernel is out of memory.
+	// A part of a batch is left where the kernel is out of memory.
 	for i := taken; i < b.n; i++ {
 		if n, err := Write(int(b.fds[i]), b.bufs[i]); n < len(b.bufs[i]) {
 			b.add(Short{i, n, err})
@@ -93,7 +93,7 @@ func (b *Batch) Submit() []Short {
 	return b.short[:b.shorts]
 }
 
-// note takes the kernel's word on a send.
+// note records the kernel's completion of a send.
 func (b *Batch) note(user uint64, res int32) {
 	s := Short{Index: int(user), N: int(max(res, 0))}
 	switch errno := unix.Errno(-res); {
@@ -114,11 +114,11 @@ func (b *Batch) add(s Short) {
 	b.shorts++
 }
 
-// Close frees the ring. What was added and not submitted is dropped.
+// Close frees the ring. Sends that were not submitted are dropped.
 func (b *Batch) Close() { b.ring.close() }
 
-// try has sends succeed, be cut short and fail, and looks at what the kernel
-// says of each.
+// try has sends succeed, be cut short and fail, and checks the kernel's
+// completion of each.
 func (b *Batch) try() error {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

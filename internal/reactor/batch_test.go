@@ -42,7 +42,7 @@ func tcpPair(t testing.TB, l *Listener, buffer int) (a, b int) {
 	return a, b
 }
 
-// stream is a connection with what its sender wanted to send.
+// stream is a connection with the bytes of its sender.
 type stream struct {
 	from, to int
 	sent     int64  // bytes that were to be sent, numbered from 0
@@ -56,7 +56,7 @@ type stream struct {
 // byteAt is the byte of a stream with a number.
 func byteAt(n int64) byte { return byte(n ^ n>>8 ^ n>>16) }
 
-// write adds n bytes to what waits.
+// write adds n bytes to the queue.
 func (s *stream) write(n int) {
 	for range n {
 		s.waiting = append(s.waiting, byteAt(s.sent))
@@ -134,7 +134,7 @@ func TestBatchKeepsStreams(t *testing.T) {
 			case k < 990 && !s.dead:
 				s.read(t, 1+r.IntN(10_000))
 			case k >= 990 && !s.dead:
-				s.dead = true // half of them with what they haven't read
+				s.dead = true // half of them with unread bytes
 				if r.IntN(2) == 0 {
 					SetLinger0(s.to)
 				}

@@ -11,8 +11,8 @@ import (
 // socket.
 func PeerName(fd int) (netip.AddrPort, error) { return name(unix.Getpeername(fd)) }
 
-// LocalName returns the address of this end; the zero value for a unix socket.
-func LocalName(fd int) (netip.AddrPort, error) { return name(unix.Getsockname(fd)) }
+// localName returns the address of this end; the zero value for a unix socket.
+func localName(fd int) (netip.AddrPort, error) { return name(unix.Getsockname(fd)) }
 
 func name(sa unix.Sockaddr, err error) (netip.AddrPort, error) {
 	if err != nil {

@@ -88,7 +88,7 @@ func listen(addr string, o ListenOptions, shared bool) (*Listener, error) {
 	}
 	l.addr = addr
 	if !isUnix {
-		ap, err := LocalName(fd)
+		ap, err := localName(fd)
 		if err != nil {
 			l.Close()
 			return nil, err
@@ -98,7 +98,7 @@ func listen(addr string, o ListenOptions, shared bool) (*Listener, error) {
 	return l, nil
 }
 
-// open binds the socket, sets what is inherited and starts to listen.
+// open binds the socket, sets the inherited options and starts to listen.
 func (l *Listener) open(sa unix.Sockaddr, family int, shared bool) error {
 	o := l.options
 	options := []option{

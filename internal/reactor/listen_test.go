@@ -118,7 +118,7 @@ func TestOptionsAreInherited(t *testing.T) {
 	for name, o := range map[string]struct{ level, opt, want int }{
 		"TCP_NODELAY":      {unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
 		"TCP_USER_TIMEOUT": {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 7000},
-		"SO_SNDBUF":        {unix.SOL_SOCKET, unix.SO_SNDBUF, 32 << 10}, // the kernel doubles what is asked for
+		"SO_SNDBUF":        {unix.SOL_SOCKET, unix.SO_SNDBUF, 32 << 10}, // the kernel doubles the request
 		"SO_RCVBUF":        {unix.SOL_SOCKET, unix.SO_RCVBUF, 16 << 10},
 	} {
 		if got, err := unix.GetsockoptInt(fd, o.level, o.opt); err != nil || got != o.want {
@@ -273,8 +273,8 @@ func TestConnect(t *testing.T) {
 	if err := SocketError(fd); err != nil {
 		t.Error(err)
 	}
-	if name, err := LocalName(fd); err != nil || name != peer {
-		t.Errorf("LocalName %v, want %v (%v)", name, peer, err)
+	if name, err := localName(fd); err != nil || name != peer {
+		t.Errorf("localName %v, want %v (%v)", name, peer, err)
 	}
 	l.Close()
 	refused, err := Connect(netip.Addr{}, netip.MustParseAddrPort(l.Addr()), DialOptions{})

@@ -2,7 +2,7 @@
 // loop on easygo's netpoll.Epoll, a queue through which other goroutines hand
 // it work, and the raw socket calls that go with it.
 //
-// It is the only package of the house that speaks to the kernel directly.
+// No other package calls the kernel directly.
 package reactor
 
 import (
@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Events says what a descriptor is ready for.
+// Events are the operations that a descriptor is ready for.
 type Events uint32
 
 const (
@@ -30,17 +30,17 @@ const (
 	// Hup: the peer closed its side, or the socket failed. It needs no
 	// registration.
 	Hup Events = unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLRDHUP
-	// Gone: of Hup, that both sides are closed or the socket failed.
+	// Gone: a Hup after which both sides are closed or the socket failed.
 	Gone Events = unix.EPOLLHUP | unix.EPOLLERR
-	// Half: of Hup, only Gone, for an owner who goes on after the peer closed its
-	// side. It stands in place of In.
+	// Half registers for Gone alone, in place of In: for an owner that goes on after
+	// the peer closed its side.
 	Half Events = 1 << 20 // means nothing to the kernel
 )
 
 // Key names a registered descriptor by the owner's slot and its generation.
 // The kernel keeps it in the event's 64 bits, so the loop holds nothing per
 // descriptor, and an event that was already under way when a descriptor was
-// closed and its number given out again is told by its old generation.
+// closed and its number reused is recognised by its old generation.
 //
 // Slot 1<<32-1 is the loop's own.
 type Key struct{ Slot, Gen uint32 }
@@ -51,8 +51,8 @@ const wakeSlot = 1<<32 - 1
 // Handler is the owner of a loop's descriptors. It is called on the loop's
 // goroutine only and must not block.
 type Handler interface {
-	// Ready tells that the descriptor of k is ready for ev. The owner compares
-	// k.Gen with what the slot holds now.
+	// Ready reports that the descriptor of k is ready for ev. The owner compares
+	// k.Gen with the generation of the slot now.
 	Ready(k Key, ev Events)
 	// Turn is called after each slice of events and of posts, to do a slice of
 	// long work, about Slice. With more it is called again before the loop
@@ -75,12 +75,12 @@ type Loop struct {
 
 	// Owned by the loop's goroutine
 	events  [maxEvents]unix.EpollEvent
-	next    int // of the events, the first that the handler hasn't been told of
+	next    int // the first of the events that the handler hasn't had
 	got     int // how many there are
 	failed  bool
-	named   time.Duration // after started: when the kernel named the events
+	named   time.Duration // after started: when epoll_wait returned the events
 	yielded time.Duration // after started
-	told    time.Duration // after started: when the handler was told of the event
+	told    time.Duration // after started: when the handler got the event
 	slice   time.Duration // after started: when this slice of events began
 	cpu     time.Duration // of the thread, as the slice began; 0: not known
 	away    time.Duration // time of the slice without a CPU that Spent has left out so far
@@ -101,7 +101,7 @@ type Loop struct {
 }
 
 // Slice is how long events are handled, then posts, then the owner's long work,
-// before it's another's turn: a burst of one doesn't keep the others waiting.
+// before the next of the three: a burst of one doesn't keep the others waiting.
 const Slice = 500 * time.Microsecond
 
 // yieldInterval is how long a loop works without giving way to others.
@@ -184,7 +184,7 @@ func (l *Loop) Post(fn func()) bool {
 	return true
 }
 
-// one is what an eventfd is written with to make it readable.
+// one makes an eventfd readable that it is written to.
 var one = binary.NativeEndian.AppendUint64(nil, 1)
 
 // signal makes the loop's eventfd readable. It is written under mu, so that
@@ -202,7 +202,7 @@ func (l *Loop) Add(fd int, k Key, ev Events) error {
 	return l.control(unix.EPOLL_CTL_ADD, fd, k, ev)
 }
 
-// Mod changes what fd is watched for.
+// Mod changes the events that fd is watched for.
 func (l *Loop) Mod(fd int, k Key, ev Events) error {
 	return l.control(unix.EPOLL_CTL_MOD, fd, k, ev)
 }
@@ -265,20 +265,20 @@ func (l *Loop) run(ev netpoll.EpollEvent) {
 	}
 }
 
-// AllTold reports whether the handler has been told of all events that the kernel
-// named last. It is for the loop's goroutine.
+// AllTold reports whether the handler has had all events of the last epoll_wait. It
+// is for the loop's goroutine.
 func (l *Loop) AllTold() bool { return l.next == l.got }
 
-// Late reports whether events wait that the kernel named more than 4 ms ago. It is for
-// the loop's goroutine.
+// Late reports whether events of an epoll_wait more than 4 ms ago still wait. It is
+// for the loop's goroutine.
 func (l *Loop) Late() bool { return !l.AllTold() && l.time()-l.named > late }
 
 // late is how long the events of one epoll_wait may wait before the loop is late. A rush
 // of 15,000 handshakes took a fifth more CPU where it was late at once.
 const late = 4 * time.Millisecond
 
-// handleEvents tells the handler of events for a slice of time. The others are
-// told before the kernel is asked again, which would name the first ones first.
+// handleEvents passes events to the handler for a slice of time. The rest of the batch
+// comes before the next epoll_wait, which would return the first ones first.
 func (l *Loop) handleEvents() {
 	start := l.time()
 	l.slice, l.cpu, l.away = start, 0, 0
@@ -301,7 +301,7 @@ func (l *Loop) handleEvents() {
 	}
 }
 
-// Spent returns how long the handler has worked since it was told of the event. If that
+// Spent returns how long the handler has worked on the present event. If that
 // is longer than the given time and many events wait, the time in which the thread had
 // no CPU is left out. Ready may call it once for an event.
 func (l *Loop) Spent(than time.Duration) time.Duration {
@@ -322,8 +322,8 @@ func (l *Loop) Spent(than time.Duration) time.Duration {
 	return max(0, spent)
 }
 
-// busyEvents is how many events make it worth 1.5 us to know how long the thread had
-// a CPU.
+// busyEvents is the number of events for which it is worth 1.5 us to know how long the
+// thread had a CPU.
 const busyEvents = 16
 
 // threadTime returns how long the thread has had a CPU.
@@ -347,7 +347,7 @@ func (l *Loop) yield() {
 	}
 }
 
-// poll asks the inner epoll for what is ready now. It doesn't wait, so Go's
+// poll asks the inner epoll for the ready descriptors. It doesn't wait, so Go's
 // scheduler need not know.
 func (l *Loop) poll() (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.inner), uintptr(unsafe.Pointer(&l.events[0])), maxEvents, 0, 0, 0)
@@ -360,10 +360,10 @@ func (l *Loop) poll() (int, error) {
 	return 0, fmt.Errorf("epoll_wait: %w", errno)
 }
 
-// runPosts runs what was posted up to now, for a slice of time, and reports
+// runPosts runs the functions posted so far, for a slice of time, and reports
 // whether it must be called again: some of it is left, or it was begun in an earlier
-// round, and the wake-up for what was posted since is through. What posts post
-// themselves waits for the next round.
+// round, and the wake-up for later posts is through. Functions that posts
+// post wait for the next round.
 func (l *Loop) runPosts() (more bool) {
 	begun := l.ran < len(l.running)
 	if !begun {

@@ -80,7 +80,7 @@ func TestEventsComeInSlices(t *testing.T) {
 		if told = append(told, k.Slot); len(told) == sockets {
 			l.Post(func() { close(done) })
 		}
-		spin() // what can be read stays there
+		spin() // the unread bytes stay
 	}}
 	l, err := New(h)
 	if err != nil {

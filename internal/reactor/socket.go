@@ -11,7 +11,7 @@ import (
 // ErrAgain says that a call would have had to wait.
 var ErrAgain = errors.New("resource temporarily unavailable")
 
-// Read reads what is there. It returns ErrAgain when there is nothing yet and
+// Read reads the bytes that have arrived. It returns ErrAgain when there is nothing yet and
 // io.EOF once the peer has closed its side.
 //
 // The calls on a connection's hot path enter the kernel without telling Go's
@@ -105,7 +105,7 @@ func sent(n uintptr, errno unix.Errno) (int, error) {
 	return 0, errno
 }
 
-// ShutdownWrite ends the stream towards the peer; what it sends can still be
+// ShutdownWrite ends the stream towards the peer; its bytes can still be
 // read.
 func ShutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
 
@@ -133,7 +133,7 @@ func SocketError(fd int) error {
 
 // WriteLast hands the last bytes of a stream to the kernel and ends it. Bytes
 // and end travel in one segment, which costs one way through the network stack
-// in place of two. What the kernel doesn't take at once is lost, so p must be
+// in place of two. Bytes that the kernel doesn't take at once are lost, so p must be
 // short and the connection fresh.
 func WriteLast(fd int, p []byte) {
 	for {

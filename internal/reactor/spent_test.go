@@ -16,7 +16,7 @@ func TestSpentIsTimeOnTheCPU(t *testing.T) {
 		}
 	}
 	sleep := func() { unix.Nanosleep(&unix.Timespec{Nsec: work.Nanoseconds()}, nil) }
-	// medianOf returns what Spent says of half of the events or less.
+	// medianOf returns the Spent of half of the events or less.
 	medianOf := func(events int, handle func()) time.Duration {
 		h := &recorder{}
 		spent := make(chan time.Duration, events)
@@ -51,7 +51,7 @@ func TestSpentIsTimeOnTheCPU(t *testing.T) {
 		slices.Sort(all)
 		return all[events/2]
 	}
-	// Those of the last busyEvents of a batch are told by the clock.
+	// The last busyEvents of a batch are measured by the clock.
 	if got := medianOf(4*busyEvents, sleep); got > work/2 {
 		t.Errorf("%v of %v without a CPU count", got, work)
 	}

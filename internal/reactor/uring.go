@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What x/sys/unix doesn't have of the kernel's io_uring.h.
+// The parts of the kernel's io_uring.h that x/sys/unix lacks.
 const (
 	ringOpSend = 26 // IORING_OP_SEND
 
-	ringSubmitAll    = 1 << 7  // IORING_SETUP_SUBMIT_ALL: one that fails doesn't stop those behind it
-	ringSkipSuccess  = 1 << 6  // IOSQE_CQE_SKIP_SUCCESS: no word of what went well
+	ringSubmitAll    = 1 << 7  // IORING_SETUP_SUBMIT_ALL: a failure doesn't stop the sends behind it
+	ringSkipSuccess  = 1 << 6  // IOSQE_CQE_SKIP_SUCCESS: no completion for a success
 	ringSingleMap    = 1 << 0  // IORING_FEAT_SINGLE_MMAP
 	ringSkipsSuccess = 1 << 11 // IORING_FEAT_CQE_SKIP
 
@@ -62,7 +62,7 @@ type ringDone struct {
 }
 
 // ring is an io_uring with its memory mapped, for one goroutine. The kernel
-// looks at it only during enter: there is no thread of its own behind it.
+// looks at it only during enter: no thread polls it.
 type ring struct {
 	fd     int
 	mapped [2][]byte
@@ -75,7 +75,7 @@ type ring struct {
 	done   unsafe.Pointer // of the first ringDone
 }
 
-// newRing sets a ring up for at most so many sends at a time, a power of two.
+// newRing returns a ring for a number of sends at a time, a power of two.
 func newRing(entries int) (_ *ring, err error) {
 	p := ringParams{flags: ringSubmitAll}
 	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(&p)), 0)
@@ -143,7 +143,7 @@ func (r *ring) enter(n int) (taken int) {
 	return taken
 }
 
-// reap calls fn for all that the kernel has to say.
+// reap calls fn for every completion.
 func (r *ring) reap(fn func(user uint64, res int32)) {
 	head, tail := *r.cqHead, atomic.LoadUint32(r.cqTail)
 	for ; head != tail; head++ {

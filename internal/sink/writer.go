@@ -24,7 +24,7 @@ const (
 	retryEvery = 10 * time.Millisecond
 )
 
-// Writer passes on what is written to it, whole lines, in the background. Write
+// Writer passes on the lines that are written to it, whole and in the background. Write
 // only copies: where the other end is slow the newest lines are lost, where it's
 // full or gone those that it refuses. It is safe for concurrent use. A goroutine
 // runs while anything waits; Flush waits for it.
@@ -61,7 +61,7 @@ func (w *Writer) Notice(line func(lost uint64) []byte) {
 // Lost returns how many lines were lost.
 func (w *Writer) Lost() uint64 { return w.lost.Load() }
 
-// Unwrap returns the descriptor, to be asked what it is.
+// Unwrap returns the descriptor, to find out its kind.
 func (w *Writer) Unwrap() io.Writer { return w.to }
 
 // Write takes one line or several. It doesn't wait, never fails, and keeps no

@@ -7,7 +7,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// maxReason is what a close frame's code leaves of a control payload.
+// maxReason is the room that a close frame's code leaves in a control payload.
 const maxReason = ws.MaxControlFramePayloadSize - 2
 
 // AppendHeader appends the unmasked header of a frame with n bytes of payload.

@@ -31,7 +31,7 @@ func checkNoPointers(t *testing.T, typ reflect.Type) {
 	}
 }
 
-// streams are what the benchmarks read: inputs that can be read again and
+// streams are the input of the benchmarks: inputs that can be read again and
 // again, since unmasking in place happens to a fresh copy.
 func streams(side Side) map[string][]byte {
 	return map[string][]byte{

@@ -7,7 +7,7 @@ import (
 )
 
 // drive feeds in to a Reader in pieces whose sizes sizes gives, and joins the
-// events. It checks on the way what holds for every call of Next.
+// events. It checks the invariants of every call of Next.
 func drive(t tester, side Side, limit int64, in []byte, sizes func() int) (o outcome) {
 	t.Helper()
 	r := NewReader(side, limit)
@@ -127,7 +127,7 @@ func checkAgainstReference(t tester, side Side, limit int64, in []byte, sizes []
 	}
 }
 
-// tester is what testing.T and rapid.T have in common.
+// tester holds the common methods of testing.T and rapid.T.
 type tester interface {
 	Helper()
 	Fatal(args ...any)

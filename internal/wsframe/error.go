@@ -2,8 +2,8 @@ package wsframe
 
 import "github.com/gobwas/ws"
 
-// Error says why a connection must be failed. Code is what the close frame to
-// the peer carries, Text a word for it and for the log. Every value is declared
+// Error is the reason to fail a connection. Code is the status code of the close
+// frame to the peer, Text a word for it and for the log. Every value is declared
 // once here, so that a peer that breaks rules doesn't cost an allocation.
 type Error struct {
 	Code ws.StatusCode
@@ -55,7 +55,7 @@ var failures = [...]Error{
 	failText:                 {ws.StatusInvalidFramePayloadData, "text is not UTF-8"},
 }
 
-// headerFailure finds the failure for what ws.CheckHeader said.
+// headerFailure finds the failure for an error of ws.CheckHeader.
 func headerFailure(err error) failure {
 	switch err {
 	case nil:

@@ -7,7 +7,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// dataPayload gives the part of a message that is in p.
+// dataPayload returns the part of a message that is in p.
 func (r *Reader) dataPayload(p []byte) (ev Event, n int, f failure) {
 	n = len(p)
 	if int64(n) > r.left {
@@ -38,7 +38,7 @@ func (r *Reader) dataPayload(p []byte) (ev Event, n int, f failure) {
 	return ev, n, ok
 }
 
-// controlPayload gives a control frame once all of it is there: from p where
+// controlPayload returns a control frame once all of it is there: from p where
 // it came in one piece, else from r.control.
 func (r *Reader) controlPayload(p []byte) (ev Event, n int, f failure) {
 	n = min(len(p), int(r.left))
@@ -98,4 +98,54 @@ func closeCodeAllowed(code ws.StatusCode) bool {
 		return true
 	}
 	return code <= ws.StatusRangePrivate.Max && ws.CheckCloseFrameData(code, "") == nil
+}
+
+// text checks that a message is UTF-8 while it comes in. It keeps the bytes of
+// a character that was split, and refuses with the first byte after which no
+// continuation could make the text valid.
+type text struct {
+	n    uint8
+	part [utf8.UTFMax - 1]byte
+}
+
+// take checks p as the continuation of the text so far.
+func (t *text) take(p []byte) bool {
+	if t.n > 0 {
+		var char [utf8.UTFMax]byte
+		had := copy(char[:], t.part[:t.n])
+		n := had + copy(char[had:], p)
+		if !utf8.FullRune(char[:n]) {
+			// Fewer than four bytes in all, or the character were full.
+			t.n = uint8(copy(t.part[:], char[:n]))
+			return true
+		}
+		r, size := utf8.DecodeRune(char[:n])
+		if r == utf8.RuneError && size == 1 {
+			return false
+		}
+		p = p[size-had:]
+		t.n = 0
+	}
+	whole := wholeChars(p)
+	if !utf8.Valid(p[:whole]) {
+		return false
+	}
+	t.n = uint8(copy(t.part[:], p[whole:]))
+	return true
+}
+
+// whole reports whether the text so far ends with a whole character.
+func (t *text) whole() bool { return t.n == 0 }
+
+// wholeChars returns the length of p without a split character at its end.
+func wholeChars(p []byte) int {
+	for i := len(p) - 1; i >= 0 && i >= len(p)-(utf8.UTFMax-1); i-- {
+		if utf8.RuneStart(p[i]) {
+			if !utf8.FullRune(p[i:]) {
+				return i
+			}
+			break
+		}
+	}
+	return len(p)
 }

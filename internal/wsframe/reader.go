@@ -1,18 +1,25 @@
+// Package wsframe reads and writes WebSocket frames (RFC 6455, no extensions)
+// for either end of a connection.
+//
+// The Reader takes whatever bytes a non-blocking socket gave, stops at any one
+// of them and goes on with the next; it holds no buffer of the message. The
+// rules of headers, close frames and masks are github.com/gobwas/ws's; this package
+// adds the resumable part.
 package wsframe
 
 import "github.com/gobwas/ws"
 
-// Side says which end reads.
+// Side is the end of the connection that reads.
 type Side uint8
 
 const (
-	// Server reads what a client sent: every frame must be masked.
+	// Server reads the frames of a client: every frame must be masked.
 	Server Side = iota
-	// Client reads what a server sent: no frame may be masked.
+	// Client reads the frames of a server: no frame may be masked.
 	Client
 )
 
-// Kind says what Next found.
+// Kind is the kind of an Event.
 type Kind uint8
 
 const (
@@ -26,7 +33,7 @@ const (
 	Close
 )
 
-// Event is what Next found. Its slices belong to the caller's input or to the
+// Event is the next part of the input. Its slices belong to the caller's input or to the
 // Reader and are valid until the next call.
 type Event struct {
 	Kind Kind
@@ -35,7 +42,7 @@ type Event struct {
 	Op ws.OpCode
 	// Final says that the message ends with this piece.
 	Final bool
-	// Code is what a Close carried, 1005 where it carried none.
+	// Code is the status code of a Close, 1005 where it carried none.
 	Code ws.StatusCode
 	// Payload is unmasked: in place in the input for Data, the whole payload
 	// for a control frame. Only the last piece of a message can be empty.
@@ -52,7 +59,7 @@ type Event struct {
 // A Reader that is Idle behaves like a new one: it needn't be kept between
 // messages.
 type Reader struct {
-	// Immutable.
+	// Immutable
 	limit int64 // bytes a message may have over all its frames
 	side  Side
 
@@ -105,8 +112,9 @@ func (r *Reader) Left() int64 {
 	return r.left
 }
 
-// TakeFrames returns how many times each frames have begun that it didn't return
-// before. A fragment without data is no event, and costs something too.
+// TakeFrames returns the number of frames that have begun, in units of each, less
+// the units that it returned before. A fragment without data is no event, and costs
+// something too.
 func (r *Reader) TakeFrames(each int) (times int) {
 	times = int(r.frames) / each
 	r.frames -= int64(times * each)
@@ -114,7 +122,7 @@ func (r *Reader) TakeFrames(each int) (times int) {
 }
 
 // Next takes n bytes of p up to the end of the next event and unmasks their
-// payload in place. Once p is used up nothing is pending: every event is given
+// payload in place. Once p is used up nothing is pending: every event is returned
 // with the last byte that it needs.
 //
 // err is an *Error: the connection must be failed with its Code, and every

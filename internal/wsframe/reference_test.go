@@ -136,7 +136,7 @@ func reference(side Side, limit int64, in []byte) (o outcome) {
 			}
 			o.items = append(o.items, it)
 			if code == 8 {
-				// What follows a close is ignored.
+				// Bytes behind a close are ignored.
 				o.partial = string(message)
 				return o
 			}

@@ -7,7 +7,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// testMask is what masked frames of the tests are masked with unless they say
+// testMask is the mask of the frames in tests unless they say
 // otherwise: four different bytes, so that a wrong phase shows.
 var testMask = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 

@@ -23,8 +23,8 @@ type Document struct {
 	Lines map[string]int
 }
 
-// Parse reads a file with one document. What YAML would pass over in silence is
-// refused: a second document, a key that is given again, a tag.
+// Parse reads a file with one document. It refuses parts that YAML would pass over
+// in silence: a second document, a key that is given again, a tag.
 func Parse(text []byte) (Document, error) {
 	d := Document{Values: map[string]any{}, Lines: map[string]int{}}
 	root, err := onlyDocument(text)
@@ -72,7 +72,7 @@ func onlyDocument(text []byte) (root *yaml.Node, err error) {
 const (
 	nullTag  = "!!null"
 	mergeTag = "!!merge"
-	// maxDepth is deeper than any configuration, and ends what holds itself.
+	// maxDepth is deeper than any configuration, and ends one that holds itself.
 	maxDepth = 32
 	// maxNodes is more than any has, and ends aliases of aliases of aliases.
 	maxNodes = 100_000
@@ -101,7 +101,7 @@ func (r *reader) section(prefix string, node *yaml.Node, depth int) error {
 	})
 }
 
-// value returns what a node stands for.
+// value returns the value of a node.
 func (r *reader) value(node *yaml.Node, depth int) (any, error) {
 	node, err := r.resolved(node, depth)
 	if err != nil {
@@ -180,7 +180,7 @@ func (r *reader) eachKey(node *yaml.Node, depth int, fn func(key, value *yaml.No
 	return nil
 }
 
-// resolved follows an alias, and refuses what would not be taken for what it is.
+// resolved follows an alias, and refuses tags, which have no meaning here.
 func (r *reader) resolved(node *yaml.Node, depth int) (*yaml.Node, error) {
 	if r.nodes++; r.nodes > maxNodes {
 		return nil, fmt.Errorf("more than %d values", maxNodes)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// byteOrderMark is what some editors write before everything else.
+// byteOrderMark begins the files of some editors.
 const byteOrderMark = "\ufeff"
 
 // Trim returns a value as it is meant: without the white space around it and the
@@ -22,12 +22,12 @@ func TrimSecret(text string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 }
 
-// template matches what some program before this one should have replaced.
+// template matches a variable that some program before this one should have replaced.
 var template = regexp.MustCompile(`\$\{[^}]*\}|\{\{.*\}\}|^\$[A-Za-z_]\w*$`)
 
 // Plain refuses text that can't be meant as it stands: with the quotes of a file
 // of variables whose reader doesn't take them off, as docker --env-file, and with
-// a variable that nothing has put the value in for.
+// a variable that nothing has replaced.
 func Plain(text string) error {
 	if n := len(text); n > 1 && (text[0] == '"' || text[0] == '\'') && text[n-1] == text[0] {
 		return errors.New("it without the quotes, which are a part of the value here")
@@ -49,7 +49,7 @@ func List(text string) ([]any, error) {
 		}
 		list, ok := v.([]any)
 		if !ok {
-			return nil, errors.New("what begins with [ is no list")
+			return nil, errors.New("begins with [ and is no list")
 		}
 		return list, nil
 	}

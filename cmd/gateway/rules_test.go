@@ -21,7 +21,7 @@ func ruleKey() key {
 	return key{name: "rules", typ: t, kind: kindOf("rules", t)}
 }
 
-func TestTableReads(t *testing.T) {
+func TestRulesReads(t *testing.T) {
 	want := []rule{
 		{Match: []string{"a", "b.*"}, Keep: true, TTL: time.Hour},
 		{Match: []string{"c"}, Most: 64 << 10},
@@ -33,7 +33,7 @@ func TestTableReads(t *testing.T) {
 			map[string]any{"match": "c", "most_bytes": "64KiB"},
 		},
 		"from text":  `[{match: [a, b.*], keep: true, ttl: 1h}, {match: c, most_bytes: 65536}]`,
-		"as printed": k.kind.format(reflect.ValueOf(want)),
+		"as printed": k.kind.text(reflect.ValueOf(want)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := k.read(raw)
@@ -56,7 +56,7 @@ func TestTableReads(t *testing.T) {
 	}
 }
 
-func TestTableReportsAllAtOnce(t *testing.T) {
+func TestRulesReportsAllAtOnce(t *testing.T) {
 	_, err := ruleKey().read([]any{
 		map[string]any{"match": "a", "keep": "yes", "ttl": "5"},
 		"b",
@@ -75,7 +75,7 @@ func TestTableReportsAllAtOnce(t *testing.T) {
 	}
 }
 
-func TestTableRefusesOtherShapes(t *testing.T) {
+func TestRulesRefusesOtherShapes(t *testing.T) {
 	for name, raw := range map[string]any{
 		"text":    "a",
 		"number":  "1",
