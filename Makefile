@@ -86,7 +86,7 @@ test-peers: deps ## compare the gateway with the other servers that are here, in
 
 .PHONY: race
 race: deps ## run the tests with the race detector, without the long ones (needs gcc)
-	CGO_ENABLED=1 $(GO) test $(WAITING) -race -short -timeout 30m ./...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...
 
 .PHONY: chaos
 chaos: deps ## cut connections off at random points for CHAOS_TIME (default 60s)

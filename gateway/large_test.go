@@ -46,7 +46,6 @@ func isLarge(data string, i, size int) bool {
 // limits.total_queue_bytes if they counted for each client, reach all who read,
 // whatever the transport and the channel's policy.
 func TestLargeMessagesReachWhoReads(t *testing.T) {
-	t.Parallel()
 	const each = 6 // clients of a transport
 	ways(t, func(t *testing.T, way gateway.IOUring) {
 		policy := map[gateway.IOUring]gateway.SlowPolicy{gateway.IOUringAuto: gateway.SlowDisconnect, gateway.IOUringOff: gateway.SlowDropOldest}[way]
@@ -123,7 +122,6 @@ func TestLargeMessagesReachWhoReads(t *testing.T) {
 // A client that reads none of the large messages is closed all the same, with a
 // few of them in its queue at most, while one beside it gets them all.
 func TestLargeMessagesCloseWhoDoesNotRead(t *testing.T) {
-	t.Parallel()
 	const size = 1_000_000
 	ways(t, func(t *testing.T, way gateway.IOUring) {
 		in := start(t, func(c *gateway.Config) { c.Socket.IOUring = string(way) }).ready()

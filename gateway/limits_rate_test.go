@@ -52,7 +52,6 @@ func readOutcome(t testing.TB, r *bufio.Reader) outcome {
 
 // Over the rate all are told at once, and to come back at different times.
 func TestAcceptAndHandshakeRate(t *testing.T) {
-	t.Parallel()
 	const burst = 5
 	for name, test := range map[string]struct {
 		change  func(*gateway.Config)
@@ -171,7 +170,6 @@ func TestMessageRateHoldsForPings(t *testing.T) {
 
 // A client that rests has its allowance and its patience back.
 func TestMessageRateForgives(t *testing.T) {
-	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 100, 3 }).ready()
 	c := in.dial("/v1/ws")
 	c.expect("welcome")
@@ -209,7 +207,6 @@ func TestRequestRate(t *testing.T) {
 }
 
 func TestPublishRate(t *testing.T) {
-	t.Parallel()
 	for name, test := range map[string]struct {
 		change func(*gateway.Limits)
 		others bool // are bounded with the first client
