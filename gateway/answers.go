@@ -241,7 +241,7 @@ func (s *shard) gathered(i uint32, c *conn, g *gathering) {
 		o.Lines = append(append(append(o.Lines, "Poll-Cursor: "...), g.position...), "\r\n"...)
 		pieces = [][]byte{http1.AppendResponse(nil, 204, nil, o)}
 	} else {
-		pieces = g.response(o)
+		pieces = g.response(g.position, o)
 	}
 	s.answers.last = answer{s.answerKey(i, c), pieces, g.count}
 	s.sendAnswer(i, c, pieces, g.count)

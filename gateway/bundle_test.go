@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/position"
 )
 
 // What one poll was told of plain messages is not forgotten by the next, which
@@ -13,11 +14,11 @@ func TestMarkOfPlainMessagesIsKept(t *testing.T) {
 	c.Set("b", message.Position{Node: "node1"})
 	c.Set("b", message.Position{Ms: 5, Seq: 1})
 	for _, node := range []string{"node1", "node2"} {
-		r, err := parseResume(c.String())
+		r, err := position.Parse(c.String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, elsewhere := r.positions("b", node); elsewhere != (node == "node2") {
+		if _, elsewhere := r.Positions("b", node); elsewhere != (node == "node2") {
 			t.Errorf("%s: elsewhere is %v", node, elsewhere)
 		}
 		var b bundle

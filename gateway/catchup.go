@@ -250,3 +250,25 @@ func (s *shard) sendSome(c *conn, w *waiter, ch index.Channel, left int) int {
 	s.missed = bufs[:0]
 	return left
 }
+
+// beforeNewest returns the text of the position before the newest messages of a
+// channel, for a client that is cut off before it gets them: the durable one alone
+// where that tells all.
+func (s *shard) beforeNewest(channel string, r *fanout.Replay) string {
+	before, plain := r.Before, r.Position
+	switch {
+	case len(r.Messages) == 0:
+		if r.Position.Durable() {
+			return r.Position.String()
+		}
+	case r.DurableOnly:
+		return before.String()
+	default:
+		plain = message.Position{Node: s.srv.node}
+		if at := r.Messages[0].Arrived; at > 0 {
+			plain.Seq = at - 1
+		}
+	}
+	c := message.NewCursor(channel, before, plain)
+	return c.String()
+}

@@ -71,13 +71,13 @@ func (s *shard) eventsCaughtUp(i uint32, c *conn, at message.Position) {
 		return
 	}
 	set := s.polls.At(c.poll)
-	if set.resume.at.Time() <= at.Time() {
-		set.resume.at = at
+	if set.resume.At.Time() <= at.Time() {
+		set.resume.At = at
 	}
 	if set.pending--; set.pending > 0 {
 		return
 	}
-	last := set.resume.at
+	last := set.resume.At
 	s.freePoll(c)
 	s.scratch = append(last.AppendTo(append(s.scratch[:0], "id: "...)), "\n\n"...)
 	s.sendCopy(i, c, s.scratch)

@@ -155,7 +155,7 @@ func (s *shard) known(i uint32) *params {
 // bytes estimates the memory that p takes while it is kept.
 func (p *params) bytes() int {
 	const place = 160 // in a map that grows
-	n := int(unsafe.Sizeof(*p)) + place + len(p.resume.text)
+	n := int(unsafe.Sizeof(*p)) + place + len(p.resume.Text)
 	for _, name := range p.channels {
 		n += len(name) + int(unsafe.Sizeof(name))
 	}

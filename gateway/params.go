@@ -7,6 +7,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/position"
 )
 
 // params are what a request for messages can say, in its query or, for a poll,
@@ -14,7 +15,7 @@ import (
 type params struct {
 	channels []string
 	raw      bool
-	resume   resume
+	resume   position.Resume
 	history  int           // newest messages of each channel that resume says nothing of
 	wait     time.Duration // of a poll
 	max      int           // messages in a poll's answer
@@ -35,7 +36,7 @@ func (s *shard) query() (p params, err *http1.Error) {
 	p = params{wait: defaultWait, max: defaultMax}
 	r := &s.request
 	q := r.Query(s.decoded[:0])
-	newest := noPosition
+	newest := position.None
 	for {
 		name, value, ok := q.Next()
 		if !ok {
@@ -52,12 +53,12 @@ func (s *shard) query() (p params, err *http1.Error) {
 			err = p.setFormat(string(value))
 		case "token", "wait", "max", "history":
 		default:
-			switch named := positionNamed(string(name)); {
-			case len(value) == 0 || named != noPosition && named < newest:
-			case named > strangePosition:
+			switch named := position.Named(string(name)); {
+			case len(value) == 0 || named != position.None && named < newest:
+			case named > position.Strange:
 				newest, err = named, p.setCursor(string(value))
-			case named == strangePosition || isPosition(string(value)):
-				err = &http1.Error{Status: 400, Code: codeInvalidPosition, Message: errStrangePosition(string(name), "cursor, since or lastEventId")}
+			case named == position.Strange || position.LooksLike(string(value)):
+				err = &http1.Error{Status: 400, Code: codeInvalidPosition, Message: position.ErrStrange(string(name), "cursor, since or lastEventId")}
 			}
 		}
 		if err != nil {
@@ -97,7 +98,7 @@ func (p *params) add(channels []string) {
 			p.channels = append(p.channels, name)
 		}
 	}
-	p.resume.several = len(p.channels) > 1
+	p.resume.Several = len(p.channels) > 1
 }
 
 func (p *params) setFormat(value string) *http1.Error {
@@ -116,7 +117,7 @@ func (p *params) setCursor(value string) *http1.Error {
 		return nil
 	}
 	var err error
-	if p.resume, err = parseResume(value); err != nil {
+	if p.resume, err = position.Parse(value); err != nil {
 		return &http1.Error{Status: 400, Code: codeInvalidPosition, Message: err.Error()}
 	}
 	return nil
@@ -146,7 +147,7 @@ func (s *shard) checkChannels(p *params) *http1.Error {
 		p.channels = make([]string, 0, len(given))
 		p.add(given)
 	}
-	p.resume.narrow(p.channels...)
+	p.resume.Narrow(p.channels...)
 	return nil
 }
 
@@ -183,12 +184,12 @@ func (s *shard) positionOutside() *http1.Error {
 		if !ok {
 			break
 		}
-		if key := string(key); len(value) > 0 && key != "token" && (positionNamed(key) != noPosition || isPosition(string(value))) {
+		if key := string(key); len(value) > 0 && key != "token" && (position.Named(key) != position.None || position.LooksLike(string(value))) {
 			name = key
 		}
 	}
 	if name == "" {
 		return nil
 	}
-	return &http1.Error{Status: 400, Code: codeInvalidPosition, Message: errStrangePosition(name, "cursor in the body")}
+	return &http1.Error{Status: 400, Code: codeInvalidPosition, Message: position.ErrStrange(name, "cursor in the body")}
 }

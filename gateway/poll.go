@@ -11,6 +11,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/position"
 	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
@@ -22,7 +23,7 @@ type poll struct {
 	target  target
 	pending int    // channels that the broker hasn't confirmed yet
 	due     uint32 // tick at which its wait ends
-	resume  resume
+	resume  position.Resume
 	missed  []missed
 	bytes   int  // of their messages
 	news    bool // something was missed

@@ -10,6 +10,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/position"
 	"github.com/pushgate/pushgate/gateway/jsontext"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
@@ -171,16 +172,16 @@ func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command, text []byte) {
 	since := cmp.Or(cmd.Since, cmd.Cursor)
 	w := waiter{ref: cmd.Ref}
 	if since != "" {
-		at, err := parseResume(since)
+		at, err := position.Parse(since)
 		if err != nil {
 			s.refuseCommand(i, c, cmd, codeInvalidPosition, err.Error())
 			return
 		}
-		at.narrow(cmd.Channel)
-		w.asked = at.text
-		w.since, w.lost = at.positions(cmd.Channel, s.srv.node)
+		at.Narrow(cmd.Channel)
+		w.asked = at.Text
+		w.since, w.lost = at.Positions(cmd.Channel, s.srv.node)
 	} else if key := strangePositionIn(text); key != "" {
-		s.refuseCommand(i, c, cmd, codeInvalidPosition, errStrangePosition(key, "since"))
+		s.refuseCommand(i, c, cmd, codeInvalidPosition, position.ErrStrange(key, "since"))
 		return
 	}
 	if err := s.checkHistory(cmd.History); err != nil {
@@ -203,7 +204,7 @@ func strangePositionIn(message []byte) (found string) {
 		default:
 			var text string
 			_ = json.Unmarshal(value, &text) // a position is a string
-			if positionNamed(key) != noPosition && string(value) != "null" || isPosition(text) {
+			if position.Named(key) != position.None && string(value) != "null" || position.LooksLike(text) {
 				return key
 			}
 		}
@@ -234,8 +235,8 @@ func (s *shard) subscribeSome(i uint32, c *conn, p *params, names []string) {
 		if c.phase != phaseOpen {
 			return
 		}
-		w := waiter{first: true, time: p.resume.isTime(), asked: p.resume.text}
-		w.since, w.lost = p.resume.positions(name, s.srv.node)
+		w := waiter{first: true, time: p.resume.IsTime(), asked: p.resume.Text}
+		w.since, w.lost = p.resume.Positions(name, s.srv.node)
 		if len(w.since) == 0 {
 			w.newest = int32(p.history)
 		}

@@ -4,6 +4,7 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/position"
 )
 
 // waiter is one request to subscribe. Millions may wait while Redis is away: one takes
@@ -97,7 +98,7 @@ func (s *shard) begin(c *conn, sub index.Sub, w *waiter, ch index.Channel, chann
 	var text [128]byte
 	id := text[:0]
 	if at.Unused {
-		id = appendUnused(id, channel, at.Position)
+		id = position.AppendUnused(id, channel, at.Position)
 	} else {
 		id = at.Position.AppendTo(id)
 	}

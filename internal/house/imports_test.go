@@ -38,9 +38,10 @@ var directions = map[string][]string{
 	"test":                 {},
 
 	// The gateway's rooms, from the ground up.
-	"gateway/internal/limit": {},
-	"gateway/internal/queue": {"fanout/message", "gateway/internal/slab"},
-	"gateway/internal/slab":  {},
+	"gateway/internal/limit":    {},
+	"gateway/internal/position": {"fanout/message"},
+	"gateway/internal/queue":    {"fanout/message", "gateway/internal/slab"},
+	"gateway/internal/slab":     {},
 
 	"fanout":                   {"configs", "internal/address"},
 	"fanout/index":             {"fanout/message", "fanout/internal/memory"},

@@ -5,9 +5,9 @@ import (
 	"strconv"
 
 	"github.com/pushgate/pushgate/fanout"
-	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/position"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
@@ -26,119 +26,15 @@ type bundle struct {
 	form   message.Form
 }
 
-// pollForm is how messages are encoded in the answer to a poll.
-func (c *conn) pollForm() message.Form {
-	if c.flags&flagRaw != 0 {
-		return message.FormData
-	}
-	return message.FormJSON
-}
-
-// gathering is the answer to a poll in the making, a slice of its channels at a time.
-type gathering struct {
-	bundle
-	now      bool      // the answer can't wait for anything
-	next     index.Sub // the channel to go on with, 0 for the first
-	all      bool      // all channels were looked at
-	parts    []part    // of those that have messages
-	marked   int       // of parts, those whose position is in the cursor
-	shared   bool      // it's decided how many messages of each go into the answer
-	held     int       // channels that haven't begun
-	position []byte    // the cursor's text
-}
-
-// gatherSome collects a slice of what the channels of a poll have for it, up to its
-// most, and reports whether that is all.
-func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
-	switch {
-	case !g.all:
-		if c.poll != 0 {
-			s.polls.At(c.poll).sortMissed()
-		}
-		g.next = s.index.EachSome(c.subs, g.next, taskSlice, func(sub index.Sub, ch index.Channel) { s.gatherOne(c, g, sub, ch) })
-		g.all = g.next == 0
-	case !g.shared:
-		g.share(g.parts, int(c.max), min(int(s.queueShare()/answerShare), answerBytes))
-		g.shared = true
-	case g.marked < len(g.parts):
-		for end := min(g.marked+taskSlice, len(g.parts)); g.marked < end; g.marked++ {
-			s.takePart(c, g, &g.parts[g.marked])
-		}
-	default:
-		unmoved := g.held == int(c.count) && c.poll != 0 && s.polls.At(c.poll).resume.isTime()
-		if unmoved {
-			// No channel has begun yet, and the position is a time, which no cursor says.
-			g.position, g.gaps = []byte(s.polls.At(c.poll).resume.text), nil
-		} else {
-			g.position = g.cursor.AppendTo(nil)
-		}
-		return true
-	}
-	return false
-}
-
-// gatherOne looks at one channel of a poll.
-func (s *shard) gatherOne(c *conn, g *gathering, sub index.Sub, ch index.Channel) {
-	name := s.index.Name(ch)
-	if s.index.Held(sub) {
-		g.held++
-		g.keep(name, s.srv.node, &s.polls.At(c.poll).resume, false)
-		return
-	}
-	from := s.index.From(sub)
-	r := s.srv.broker.Since(name, from)
-	part := part{channel: name, messages: r.Messages, recent: r}
-	var set *poll
-	if c.poll != 0 {
-		set = s.polls.At(c.poll)
-	}
-	m := set.missedOf(ch)
-	gap := !r.Complete
-	if m != nil && m.more {
-		// There is more of the past before these, for the next poll.
-		gap, r.Messages, part.recent.Messages = false, nil, nil
-		part.messages, part.more, part.end = nil, true, m.end
-	}
-	if gap && s.comeBack(c, g, ch, name, from, &r) {
-		return
-	}
-	if m != nil {
-		part.history, part.before, part.newest = len(m.messages), m.before, m.newest
-		part.messages = append(m.messages[:len(m.messages):len(m.messages)], r.Messages...)
-		gap = gap || m.gap
-	}
-	if gap {
-		g.gap(name)
-	}
-	if len(part.messages) == 0 {
-		s.takePart(c, g, &part)
-		return
-	}
-	g.parts = append(g.parts, part)
-}
-
-// takePart puts what there is room for of a channel into the answer, and where that
-// leaves the client into the cursor.
-func (s *shard) takePart(c *conn, g *gathering, part *part) {
-	g.more = g.more || part.taken < len(part.messages) || part.more
-	g.add(part.messages[:part.taken])
-	switch {
-	case part.taken == 0 && part.history > 0 && (part.newest || s.polls.At(c.poll).resume.isTime()):
-		part.markBefore(&g.cursor, part.channel, s.srv.node)
-	case !part.mark(&g.cursor, part.channel):
-		g.keep(part.channel, s.srv.node, &s.polls.At(c.poll).resume, part.recent.DurableOnly())
-	}
-}
-
 // keep puts the position into the cursor that the client came with, for a
 // channel of which it gets nothing this time.
-func (b *bundle) keep(channel, node string, r *resume, durableOnly bool) {
-	list, elsewhere := r.positions(channel, node)
-	if r.isTime() {
+func (b *bundle) keep(channel, node string, r *position.Resume, durableOnly bool) {
+	list, elsewhere := r.Positions(channel, node)
+	if r.IsTime() {
 		// A cursor has no times, but it has positions at that time.
-		list = []message.Position{{Ms: r.at.Time() - min(r.at.Time(), fanout.Overlap)}}
-		if !durableOnly && r.at.Node == node {
-			list = append(list, r.at)
+		list = []message.Position{{Ms: r.At.Time() - min(r.At.Time(), fanout.Overlap)}}
+		if !durableOnly && r.At.Node == node {
+			list = append(list, r.At)
 		}
 	}
 	if elsewhere && !durableOnly || len(list) == 0 || len(list) == 1 && !list[0].Durable() && list[0].Node != node {
@@ -146,7 +42,7 @@ func (b *bundle) keep(channel, node string, r *resume, durableOnly bool) {
 		// might miss something.
 		b.gap(channel)
 	}
-	if p, ok := r.cursor.Plain(channel); ok && p.Seq == 0 && p.Node == node {
+	if p, ok := r.Cursor.Plain(channel); ok && p.Seq == 0 && p.Node == node {
 		b.cursor.Set(channel, p) // see part.mark
 	}
 	for _, p := range list {
@@ -162,46 +58,6 @@ func (b *bundle) gap(channel string) {
 		b.gaps = append(b.gaps, channel)
 	}
 }
-
-// comeBack leaves a channel whose ring no longer has all messages after from to
-// the client's next poll, which will read them from the stream, if the client
-// has a position for that.
-func (s *shard) comeBack(c *conn, g *gathering, ch index.Channel, channel string, from uint32, r *fanout.Recent) bool {
-	b := &g.bundle
-	if c.poll == 0 {
-		p, ok := s.answers.position(channel, from)
-		switch {
-		case !ok && !g.now:
-			b.early = true
-		case !ok || p.durable == unknown:
-			return false
-		default:
-			b.cursor.Set(channel, p.durable)
-			if r.Lossy {
-				b.cursor.Set(channel, message.Position{Node: s.srv.node, Seq: p.plain})
-			}
-			b.more = true
-		}
-		return true
-	}
-	set := s.polls.At(c.poll)
-	old := &set.resume
-	if m := set.missedOf(ch); m != nil && (m.newest || old.isTime()) && !r.Lossy {
-		b.cursor.Set(channel, m.before)
-		b.more = true
-		return true
-	}
-	if list, _ := old.positions(channel, s.srv.node); len(list) == 0 {
-		return false
-	}
-	b.keep(channel, s.srv.node, old, r.DurableOnly())
-	b.more = true
-	return true
-}
-
-// answerShare is the part of a shard's queueShare that one answer may take: its
-// client reads none of it before all of it waits.
-const answerShare = 4
 
 // answerBytes is how many bytes of messages an answer has, or one message. To encode
 // them takes the loop less than 2 ms; the client's next poll goes on behind them.
@@ -256,20 +112,20 @@ func (b *bundle) add(messages []*message.Message) {
 	}
 }
 
-// response returns an answer with what was gathered, in pieces.
-func (g *gathering) response(o http1.Options) [][]byte {
+// response returns the answer with the cursor's text, in pieces.
+func (b *bundle) response(cursor []byte, o http1.Options) [][]byte {
 	end := append([]byte(nil), `],"gaps":[`...)
-	for i, name := range g.gaps {
+	for i, name := range b.gaps {
 		if i > 0 {
 			end = append(end, ',')
 		}
 		end = append(append(append(end, '"'), name...), '"') // no byte of a name needs escaping
 	}
-	end = append(strconv.AppendBool(append(end, `],"more":`...), g.more), '}')
+	end = append(strconv.AppendBool(append(end, `],"more":`...), b.more), '}')
 	const begin, middle = `{"cursor":"`, `","messages":[`
-	pieces := append(g.pieces, append(g.text, end...))
-	first := http1.AppendHead(make([]byte, 0, len(pieces[0])+len(g.position)+512), 200, len(begin)+len(g.position)+len(middle)+g.size+len(end), o)
-	first = append(append(append(first, begin...), g.position...), middle...)
+	pieces := append(b.pieces, append(b.text, end...))
+	first := http1.AppendHead(make([]byte, 0, len(pieces[0])+len(cursor)+512), 200, len(begin)+len(cursor)+len(middle)+b.size+len(end), o)
+	first = append(append(append(first, begin...), cursor...), middle...)
 	pieces[0] = append(first, pieces[0]...)
 	return pieces
 }
