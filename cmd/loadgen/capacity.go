@@ -74,7 +74,6 @@ func (f *capacityFlags) run(c *cobra.Command, config capacity.Config) error {
 	if err != nil {
 		return err
 	}
-	defer file.abandon()
 	var dir *report.Dir
 	if f.dir != "" {
 		if dir, err = report.CreateCapacity(f.dir); err != nil {

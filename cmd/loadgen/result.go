@@ -7,64 +7,83 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
 )
 
-// resultFile is where --json goes. The content that the file had stays until the
-// result is whole, also when the run is refused or killed.
+// resultFile is where --json goes. What a file had before stays until the result is
+// whole, also when the run is refused or killed.
 type resultFile struct {
-	out     io.Writer // standard output
-	name    string
-	file    *os.File // nil: none wanted, or standard output
-	created bool     // the file was not there before
+	out    io.Writer // standard output
+	name   string
+	mode   fs.FileMode
+	device *os.File // open if the name is that of a device or a pipe
 }
 
-// openResult opens the file of --json, so that one that can't be written is
-// reported before the run.
+// openResult looks whether the file of --json can be written, so that one that can't
+// is reported before the run.
 func openResult(name string, out io.Writer) (*resultFile, error) {
-	r := &resultFile{out: out, name: name}
+	r := &resultFile{out: out, name: name, mode: 0o644}
 	if name == "" || name == "-" {
 		return r, nil
 	}
-	var err error
-	r.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if r.created = err == nil; errors.Is(err, fs.ErrExist) {
-		r.file, err = os.OpenFile(name, os.O_WRONLY, 0)
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		r.name = real // the link stays one
 	}
+	info, missing := os.Stat(r.name)
+	file, err := os.OpenFile(r.name, os.O_WRONLY|os.O_CREATE, r.mode)
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
 		return nil, &loadgen.UsageError{Flag: "--json", Value: name, Want: "can't be written: " + path.Err.Error()}
 	}
-	return r, err
+	switch {
+	case missing != nil:
+		os.Remove(r.name)
+	case !info.Mode().IsRegular():
+		r.device = file
+		return r, nil
+	default:
+		r.mode = info.Mode().Perm()
+	}
+	return r, file.Close()
 }
 
 // write writes a result as JSON, as text, or both.
 func (r *resultFile) write(asJSON, asText func(w io.Writer) error) error {
-	if r.name == "-" {
+	switch r.name {
+	case "-":
 		return asJSON(r.out)
-	}
-	if r.file != nil {
+	case "":
+	default:
 		var text bytes.Buffer
 		err := asJSON(&text)
 		if err == nil {
-			_ = r.file.Truncate(0) // a device or a pipe has no length
-			_, err = r.file.Write(text.Bytes())
+			err = r.store(text.Bytes())
 		}
-		if err = errors.Join(err, r.file.Close()); err != nil {
+		if err != nil {
 			return fmt.Errorf("--json: %w", err)
 		}
-		r.file = nil
 	}
 	return asText(r.out)
 }
 
-// abandon closes the file of a run without a result, which leaves none behind.
-func (r *resultFile) abandon() {
-	if r.file == nil {
-		return
+// store writes the file in one go: it has its old content or all of the new one.
+func (r *resultFile) store(text []byte) error {
+	if r.device != nil {
+		_, err := r.device.Write(text)
+		return errors.Join(err, r.device.Close())
 	}
-	r.file.Close()
-	if r.created {
-		os.Remove(r.name)
+	file, err := os.CreateTemp(filepath.Dir(r.name), "."+filepath.Base(r.name)+".*")
+	if err != nil {
+		return err
 	}
+	_, err = file.Write(text)
+	err = errors.Join(err, file.Chmod(r.mode), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), r.name)
+	}
+	if err != nil {
+		os.Remove(file.Name())
+	}
+	return err
 }

@@ -21,7 +21,6 @@ func (f *runFlags) run(c *cobra.Command, s scenario, slos []loadgen.SLO) error {
 	if err != nil {
 		return cli.Usage(c, err)
 	}
-	defer file.abandon()
 	var dir *report.Dir
 	if f.dir != "" {
 		if dir, err = report.Create(f.dir); err != nil {
