@@ -27,7 +27,6 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/internal/redistest"
@@ -44,7 +43,7 @@ const targetEnv = "GATEWAY_TEST_TARGET"
 type attackTarget struct {
 	Config gateway.Config
 	Redis  string
-	Late   bool // without CollectEarlier
+	Late   bool // without TuneProcess
 }
 
 // serveTarget is the process' main: it says where it listens and serves until
@@ -54,23 +53,13 @@ func serveTarget(text string) error {
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
 		return err
 	}
-	fc := fanout.DefaultConfig()
-	fc.URL = t.Redis
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	broker, err := fanout.NewBroker(fc, log, "target")
+	t.Config.Redis.URL = t.Redis
+	srv, err := gateway.New(t.Config, gateway.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), TuneProcess: !t.Late})
 	if err != nil {
 		return err
-	}
-	srv, err := gateway.New(t.Config, broker, log)
-	if err != nil {
-		return err
-	}
-	if !t.Late {
-		srv.CollectEarlier()
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	go broker.Run(ctx)
 	go func() {
 		fmt.Println(srv.Addr(), cmp.Or(srv.AdminAddr(), "none"))
 		io.Copy(io.Discard, os.Stdin)

@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
 )
 
@@ -43,14 +42,8 @@ func serveCrowd(text string) error {
 	}
 	cfg := gateway.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen = "127.0.0.1:0", ""
-	fc := fanout.DefaultConfig()
-	fc.URL = "redis://127.0.0.1:1" // nobody connects: the broker isn't run
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	broker, err := fanout.NewBroker(fc, log, "crowd")
-	if err != nil {
-		return err
-	}
-	srv, err := gateway.New(cfg, broker, log)
+	cfg.Redis.URL = "redis://127.0.0.1:1" // nobody answers there
+	srv, err := gateway.New(cfg, gateway.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Node: "crowd"})
 	if err != nil {
 		return err
 	}

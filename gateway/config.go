@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
@@ -34,6 +35,7 @@ type Config struct {
 	WebSocket WebSocketConfig `koanf:"websocket"`
 	Drain     DrainConfig     `koanf:"drain"`
 	Debug     DebugConfig     `koanf:"debug"`
+	Redis     fanout.Config   `koanf:"redis"`
 }
 
 // AdminConfig places the operator's HTTP listener.
@@ -224,5 +226,6 @@ func DefaultConfig() Config {
 			Mode:        "0666",
 		},
 		Drain: DrainConfig{Timeout: 30 * time.Second, Reconnect: 2 * time.Second},
+		Redis: fanout.DefaultConfig(),
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/admin"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
@@ -85,6 +86,12 @@ func (s *Server) Figures() (map[string]float64, error) {
 	}
 	return figures, err
 }
+
+// Broker returns the server's link to Redis.
+func (s *Server) Broker() *fanout.Broker { return s.broker }
+
+// Loops returns the number of event loops.
+func (s *Server) Loops() int { return len(s.shards) }
 
 // Live returns the running configuration.
 func (s *Server) Live() Config { return s.live.Load().Config }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/admin"
 	"github.com/pushgate/pushgate/internal/redistest"
@@ -133,15 +132,10 @@ func TestExitBesideASilentRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close() // the kernel takes who connects
-	cfg, fc := gateway.DefaultConfig(), fanout.DefaultConfig()
+	cfg := gateway.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout = "127.0.0.1:0", "", 0
-	fc.URL = "redis://" + l.Addr().String()
-	log := slog.New(slog.DiscardHandler)
-	broker, err := fanout.NewBroker(fc, log, "node")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv, err := gateway.New(cfg, broker, log)
+	cfg.Redis.URL = "redis://" + l.Addr().String()
+	srv, err := gateway.New(cfg, gateway.Options{Log: slog.New(slog.DiscardHandler), Node: "node"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,9 +150,6 @@ func TestExitBesideASilentRedis(t *testing.T) {
 	begin := time.Now()
 	stop()
 	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	if err := broker.Close(); err != nil {
 		t.Error(err)
 	}
 	if took := time.Since(begin); took > gateway.BeatEvery-time.Second {

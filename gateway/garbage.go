@@ -33,10 +33,6 @@ const (
 	keptPercent = 15
 )
 
-// CollectEarlier allows the server to change how often the process collects garbage,
-// between New and Run. It is for the program to decide, since it holds for all of it.
-func (s *Server) CollectEarlier() { s.garbage.wanted = true }
-
 // note takes what the queues, the inputs and the rings hold, in parts of what they may.
 func (g *garbage) note(queues, inputs, rings float64) {
 	if !g.wanted {

@@ -19,7 +19,6 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
@@ -161,20 +160,13 @@ func serveFewFiles(redis string) error {
 	cfg := gateway.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout = "127.0.0.1:0", "127.0.0.1:0", 0
 	cfg.Shards = 2
-	fc := fanout.DefaultConfig()
-	fc.URL = redis
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	broker, err := fanout.NewBroker(fc, log, "few")
-	if err != nil {
-		return err
-	}
-	srv, err := gateway.New(cfg, broker, log)
+	cfg.Redis.URL = redis
+	srv, err := gateway.New(cfg, gateway.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Node: "few"})
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	go broker.Run(ctx)
 	go func() {
 		fmt.Println(srv.Addr(), srv.AdminAddr())
 		io.Copy(io.Discard, os.Stdin)

@@ -134,8 +134,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge(descReloadOK, reloadedOK)
 	gauge(descReloadTime, float64(c.srv.configured.Load()))
 	lostLines := uint64(0)
-	if lost := c.srv.logLost.Load(); lost != nil {
-		lostLines = (*lost)()
+	if c.srv.lostLines != nil {
+		lostLines = c.srv.lostLines()
 	}
 	counter(descLogLost, lostLines)
 	trips := c.srv.roundTrips.copy()

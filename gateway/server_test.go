@@ -108,25 +108,17 @@ func startAt(t testing.TB, level slog.Level, redis *redistest.Server, change fun
 	if change != nil {
 		change(&cfg)
 	}
-	fc := fanout.DefaultConfig()
-	fc.URL = redis.URL()
+	cfg.Redis.URL = redis.URL()
 	if changeBroker != nil {
-		changeBroker(&fc)
+		changeBroker(&cfg.Redis)
 	}
 	in := &instance{t: t, redis: redis, node: fmt.Sprintf("test%d", nodes.Add(1)), log: &lockedLog{t: t}, ended: make(chan error, 1)}
 	log := slog.New(slog.NewTextHandler(in.log, &slog.HandlerOptions{Level: level}))
-	broker, err := fanout.NewBroker(fc, log, in.node)
+	srv, err := gateway.New(cfg, gateway.Options{Log: log, Node: in.node})
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := gateway.New(cfg, broker, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in.Server, in.broker = srv, broker
-	brokerCtx, stopBroker := context.WithCancel(context.Background())
-	brokerDone := make(chan struct{})
-	go func() { defer close(brokerDone); broker.Run(brokerCtx) }()
+	in.Server, in.broker = srv, srv.Broker()
 	ctx, stop := context.WithCancel(context.Background())
 	in.stop = stop
 	done := make(chan struct{})
@@ -141,8 +133,6 @@ func startAt(t testing.TB, level slog.Level, redis *redistest.Server, change fun
 	in.halt = func() {
 		stop()
 		<-done
-		stopBroker()
-		<-brokerDone
 	}
 	t.Cleanup(in.halt)
 	return in

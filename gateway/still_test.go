@@ -34,14 +34,8 @@ func newStill(t testing.TB, change func(*Config)) *still {
 	if change != nil {
 		change(&cfg)
 	}
-	fc := fanout.DefaultConfig()
-	fc.URL = "redis://127.0.0.1:1" // nobody connects: the broker isn't run
-	broker, err := fanout.NewBroker(fc, slog.New(slog.DiscardHandler), "still")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { broker.Close() })
-	srv, err := New(cfg, broker, slog.New(slog.DiscardHandler))
+	cfg.Redis.URL = "redis://127.0.0.1:1" // nobody connects: the broker isn't run
+	srv, err := New(cfg, Options{Log: slog.New(slog.DiscardHandler), Node: "still"})
 	if err != nil {
 		t.Fatal(err)
 	}

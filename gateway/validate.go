@@ -97,6 +97,9 @@ func (c Config) Validate() error {
 		between("drain.rate", c.Drain.Rate, 0, 1<<24),
 		between("drain.reconnect", c.Drain.Reconnect, 0, time.Hour),
 		zeroOrBetween("drain.max_age", c.Drain.MaxAge, time.Second, 30*24*time.Hour),
+
+		c.Redis.Validate(),
+		c.validateEmbedded(),
 	)
 }
 
@@ -274,4 +277,14 @@ func validateOrigins(list []string) error {
 func validateRules(list []ChannelRule) error {
 	_, err := compileRules(list)
 	return err
+}
+
+// validateEmbedded keeps the embedded Redis from where the gateway listens.
+func (c Config) validateEmbedded() error {
+	for _, other := range []struct{ key, addr string }{{"listen", c.Listen}, {"admin.listen", c.Admin.Listen}} {
+		if c.Redis.URL == "" && address.Overlap(c.Redis.Embedded, other.addr) {
+			return configError("redis.embedded", c.Redis.Embedded, "another address than "+other.key+", which is "+other.addr)
+		}
+	}
+	return nil
 }

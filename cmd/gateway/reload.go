@@ -79,12 +79,12 @@ func (r *reloader) logErrors(err error) {
 }
 
 // adopt takes next over and returns the keys that changed, and those that keep
-// their value: the ones that the server refused, and all of the broker's.
+// their value: the ones that the server refused.
 func (r *reloader) adopt(next settings, refused []string) (changed, kept []string) {
 	for _, k := range allKeys() {
 		switch {
 		case k.kind.text(k.get(&r.running)) == k.kind.text(k.get(&next)):
-		case slices.Contains(refused, k.name), strings.HasPrefix(k.name, "redis."), k.name == "log.format":
+		case slices.Contains(refused, k.name), k.name == "log.format":
 			kept = append(kept, k.name)
 		default:
 			changed = append(changed, k.name)

@@ -2,21 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
-	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/sink"
 )
@@ -50,18 +44,9 @@ func serve(ctx context.Context, l loaded, flags *pflag.FlagSet, stdout *sink.Out
 	sink.Detach(syscall.Stderr)
 	ctx, stop := drainOnSignal(ctx, log, stderr)
 	defer stop()
-	broker, err := fanout.NewBroker(l.settings.Redis, log, nodeName())
+	server, err := gateway.New(l.settings.Config, gateway.Options{Log: log, LostLines: stderr.Lost, TuneProcess: true})
 	if err != nil {
 		return explainTaken(err, l.settings)
-	}
-	server, err := gateway.New(l.settings.Config, broker, log)
-	if err != nil {
-		return explainTaken(errors.Join(err, broker.Close()), l.settings)
-	}
-	server.LogLost(stderr.Lost)
-	spareProcessors(server.Loops())
-	if os.Getenv("GOGC") == "" {
-		server.CollectEarlier()
 	}
 	log.Info("listening", "public", server.Addr(), "admin", server.AdminAddr(), "version", versionText())
 	logPreflight(log, l.settings)
@@ -70,55 +55,11 @@ func serve(ctx context.Context, l loaded, flags *pflag.FlagSet, stdout *sink.Out
 	defer stopReloads()
 	writeWelcome(sink.NewWriter(stdout.Unwrap()), welcome{
 		program: os.Args[0], public: server.Addr(), admin: server.AdminAddr(),
-		embedded: broker.Embedded(), prefix: l.settings.Redis.Prefix,
+		embedded: server.Embedded(), prefix: l.settings.Redis.Prefix,
 	})
 	notifySystemd(log, "READY=1")
 	defer context.AfterFunc(ctx, func() { notifyStopping(log, server.StopTime()) })()
-	return runBoth(ctx, server, broker)
-}
-
-// runBoth runs the server and, under it, the broker: the broker ends after the
-// server, so that messages still arrive while the clients are drained. It
-// returns once both have ended.
-func runBoth(ctx context.Context, server *gateway.Server, broker *fanout.Broker) error {
-	brokerCtx, stopBroker := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopBroker()
-	serverCtx, stopServer := context.WithCancel(ctx)
-	defer stopServer()
-
-	brokerDone := make(chan error, 1)
-	go func() {
-		// Ends when brokerCtx does, waited for below; should the broker give
-		// up by itself, the server can't do its work either.
-		brokerDone <- broker.Run(brokerCtx)
-		stopServer()
-	}()
-	err := server.Run(serverCtx)
-	stopBroker()
-	if brokerErr := <-brokerDone; brokerErr != nil && !errors.Is(brokerErr, context.Canceled) {
-		err = errors.Join(err, fmt.Errorf("broker: %w", brokerErr))
-	}
-	return err
-}
-
-// spareProcessors gives Go's scheduler more processors than there are event
-// loops, unless the environment says how many. One is for the receivers of Redis.
-// With each of them in a loop's wait, the runtime's monitor takes one away and gives
-// it back all the time, and wakes up every 20 us for it: 15 % of the CPU time of a
-// flood of handshakes on 2 CPUs, which cost 40 us each in place of 49. The other is
-// for the collector, behind which a message would wait while all loops are busy.
-func spareProcessors(loops int) {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(loops + 2)
-	}
-}
-
-// nodeName names this run of the gateway in the positions of plain messages.
-// It is drawn anew at each start: a position counts one process' messages and
-// must not be honoured by the next one, which would have the same host name
-// and, in a container, the same process id.
-func nodeName() string {
-	return strings.ToLower(rand.Text()[:8])
+	return server.Run(ctx)
 }
 
 // drainOnSignal returns a context that the first SIGTERM or SIGINT ends. A

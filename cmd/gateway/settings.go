@@ -4,21 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
-	"github.com/pushgate/pushgate/internal/address"
 )
 
-// settings is the whole configuration of the program: the edge's keys at the
-// top level, the broker's under "redis", the logger's under "log".
+// settings is the whole configuration of the program: the gateway's keys at the
+// top level, the logger's under "log".
 type settings struct {
 	gateway.Config `koanf:",squash"`
 
-	Redis fanout.Config `koanf:"redis"`
-	Log   logSettings   `koanf:"log"`
+	Log logSettings `koanf:"log"`
 }
 
 // logSettings shape the log on standard error.
@@ -33,24 +29,13 @@ type logSettings struct {
 func defaultSettings() settings {
 	return settings{
 		Config: gateway.DefaultConfig(),
-		Redis:  fanout.DefaultConfig(),
 		Log:    logSettings{Level: "info", Format: "text"},
 	}
 }
 
 // validate reports every bad value at once.
 func (s settings) validate() error {
-	return errors.Join(s.Config.Validate(), s.Redis.Validate(), s.validateEmbedded(), s.Log.validate())
-}
-
-// validateEmbedded keeps the embedded Redis from where the gateway listens.
-func (s settings) validateEmbedded() error {
-	for _, other := range []struct{ key, addr string }{{"listen", s.Listen}, {"admin.listen", s.Admin.Listen}} {
-		if s.Redis.URL == "" && address.Overlap(s.Redis.Embedded, other.addr) {
-			return &fanout.ConfigError{Key: "redis.embedded", Value: strconv.Quote(s.Redis.Embedded), Want: "another address than " + other.key + ", which is " + other.addr}
-		}
-	}
-	return nil
+	return errors.Join(s.Config.Validate(), s.Log.validate())
 }
 
 // validatePublish is for publishing, which follows the rules for channels.
