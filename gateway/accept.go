@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -35,7 +36,7 @@ func (s *shard) accept() {
 		case err == reactor.ErrAgain:
 			return
 		case errors.Is(err, reactor.ErrDescriptors):
-			s.stats.rejects[RejectDescriptors]++
+			s.stats.rejects[reasons.RejectDescriptors]++
 			short = true
 			s.closeAllAway()
 			s.srv.limited.Warn(s.log, "out of file descriptors: connections are turned away",
@@ -72,12 +73,12 @@ func (s *shard) adopt(fd int, peer netip.AddrPort) {
 	if s.srv.connections.Add(1) > int64(s.cfg.maxConnections) {
 		s.srv.connections.Add(-1)
 		s.warnFull()
-		s.turnAway(fd, RejectConnections)
+		s.turnAway(fd, reasons.RejectConnections)
 		return
 	}
 	if !s.take(&s.srv.accepts, s.cfg.acceptRate) {
 		s.srv.connections.Add(-1)
-		s.turnAway(fd, RejectAcceptRate)
+		s.turnAway(fd, reasons.RejectAcceptRate)
 		return
 	}
 	i, c := s.conns.take()
@@ -86,12 +87,12 @@ func (s *shard) adopt(fd int, peer netip.AddrPort) {
 		s.srv.connections.Add(-1)
 		s.moveAway(i)
 		s.conns.put(i)
-		s.turnAway(fd, RejectAddress)
+		s.turnAway(fd, reasons.RejectAddress)
 		return
 	}
 	if err := s.loop.Add(fd, reactor.Key{Slot: i, Gen: c.gen}, reactor.In); err != nil {
 		s.srv.limited.Warn(s.log, "cannot watch a socket", "err", err)
-		s.release(i, c, CloseInternal)
+		s.release(i, c, reasons.CloseInternal)
 		return
 	}
 	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))

@@ -13,6 +13,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 func TestSizeOfConn(t *testing.T) {
@@ -197,7 +198,7 @@ func BenchmarkHandshake(b *testing.B) {
 			b.Fatal("no answer")
 		}
 		c := s.conns.at(p.slot)
-		s.mark(p.slot, c, CloseByClient)
+		s.mark(p.slot, c, reasons.CloseByClient)
 		s.reap()
 		c.phase = phaseHead
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // parked makes a poll and returns when it is left to wait.
@@ -190,7 +191,7 @@ func wokenPollIsEnded(t *testing.T, end func(gateway.Loop)) {
 	<-ended
 	<-answer
 	time.Sleep(4 * gateway.Coalesce)
-	if st := in.totals(); st.clients["poll"] != 0 || st.closes[gateway.CloseAdmin]+st.closes[gateway.CloseAnswered] != 1 {
+	if st := in.totals(); st.clients["poll"] != 0 || st.closes[reasons.CloseAdmin]+st.closes[reasons.CloseAnswered] != 1 {
 		t.Errorf("%d polls, closes %v", st.clients["poll"], st.closes)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
 
@@ -121,9 +122,9 @@ func (s *shard) authorize(i uint32, c *conn) bool {
 		s.setGrant(c, g)
 		return true
 	case err.Reason == auth.ReasonKeyPending:
-		s.refuseOver(i, c, RejectKeyPending)
+		s.refuseOver(i, c, reasons.RejectKeyPending)
 	default:
-		s.refuse(i, c, RejectToken, unauthorized(err), []byte(challenge))
+		s.refuse(i, c, reasons.RejectToken, unauthorized(err), []byte(challenge))
 	}
 	return false
 }
@@ -158,9 +159,9 @@ func (s *shard) allowed(c *conn, p *params) *http1.Error {
 func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref requestRef, lead []byte) {
 	g, err := s.verify(token)
 	if err != nil {
-		reason := CloseToken
+		reason := reasons.CloseToken
 		if err.Reason == auth.ReasonKeyPending {
-			reason = CloseKeyPending
+			reason = reasons.CloseKeyPending
 		}
 		s.turnBack(i, c, reason, err.Error(), lead)
 		return
@@ -169,7 +170,7 @@ func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref requestRef
 	c.flags &^= flagUnknown
 	for _, name := range p.channels {
 		if !g.MaySubscribe(name) {
-			s.turnBack(i, c, CloseForbidden, "the token does not allow the channel "+name, lead)
+			s.turnBack(i, c, reasons.CloseForbidden, "the token does not allow the channel "+name, lead)
 			return
 		}
 	}
@@ -185,7 +186,7 @@ func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref requestRef
 }
 
 // turnBack ends a WebSocket that doesn't come to be a client, behind lead.
-func (s *shard) turnBack(i uint32, c *conn, reason CloseReason, detail string, lead []byte) {
+func (s *shard) turnBack(i uint32, c *conn, reason reasons.Close, detail string, lead []byte) {
 	last := bytes.Clone(lead)
 	s.endWith(i, c, reason, append(last, s.farewell(c, reason, detail, byeSpread)...))
 }
@@ -275,7 +276,7 @@ func (s *shard) expired(i uint32, c *conn) bool {
 		s.tryAnswer(i, c)
 		return true
 	}
-	s.endSaying(i, c, CloseToken, tokenRefused(auth.ReasonExpired))
+	s.endSaying(i, c, reasons.CloseToken, tokenRefused(auth.ReasonExpired))
 	return true
 }
 

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
@@ -30,7 +31,7 @@ type away struct {
 }
 
 type turned struct {
-	reason RejectReason // empty: it got what it asked for
+	reason reasons.Reject // empty: it got what it asked for
 	fd     int32
 	since  uint32 // tick
 	told   bool
@@ -57,7 +58,7 @@ const (
 )
 
 // turnAway takes an accepted socket that gets no connection.
-func (s *shard) turnAway(fd int, reason RejectReason) {
+func (s *shard) turnAway(fd int, reason reasons.Reject) {
 	a := &s.away
 	if a.ring == nil {
 		a.ring = make([]turned, maxAway)
@@ -118,7 +119,7 @@ func (s *shard) answerAway(t *turned, must bool) {
 // of whose request data is here; it is valid until the next one is made. It is nil
 // where more of the head has to come, unless there must be one. Who asks for the
 // gateway's health, or whether a page may ask, is served all the same.
-func (s *shard) decline(data []byte, reason RejectReason, must bool) (answer []byte, served bool) {
+func (s *shard) decline(data []byte, reason reasons.Reject, must bool) (answer []byte, served bool) {
 	if s.cfg.Proxy.Protocol != string(proxy.Off) {
 		if _, n, err := proxy.Parse(data, proxy.Protocol(s.cfg.Proxy.Protocol)); err == nil {
 			data = data[n:]
@@ -180,9 +181,9 @@ func (s *shard) closeOldest() {
 	a := &s.away
 	s.answerAway(a.at(0), true)
 	a.mute = min(a.mute, a.n-1)
-	fd, why := int(a.ring[a.first].fd), CloseRejected
+	fd, why := int(a.ring[a.first].fd), reasons.CloseRejected
 	if a.ring[a.first].reason == "" {
-		why = CloseAnswered
+		why = reasons.CloseAnswered
 	}
 	a.first = (a.first + 1) % len(a.ring)
 	a.n--
@@ -196,18 +197,18 @@ func (s *shard) closeOldest() {
 
 // overLimit are what clients are told for each limit that is reached, and where
 // else they are to come again.
-var overLimit = map[RejectReason]*http1.Error{
-	RejectConnections:   {Status: 503, Code: "too_many_connections", Message: "this gateway holds as many connections as it may"},
-	RejectAddress:       {Status: 503, Code: "too_many_from_address", Message: "your address holds as many connections as it may"},
-	RejectAcceptRate:    {Status: 503, Code: "too_many_connects", Message: "too many clients connect at this moment"},
-	RejectHandshakeRate: {Status: 503, Code: "too_many_handshakes", Message: "too many clients connect at this moment"},
-	RejectMessageRate:   {Status: 429, Code: codeRateLimited, Message: "too many requests on this connection"},
-	RejectChannelRate:   {Status: 429, Code: codeRateLimited, Message: "too many channels that are new: this one, or these, were not subscribed to"},
-	RejectSubscriptions: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many subscriptions as it may"},
-	RejectTotalChannels: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many channels as it may"},
-	RejectPublishRate:   {Status: 429, Code: codeRateLimited, Message: "too many messages are published"},
-	RejectTotalInput:    {Status: 503, Code: codeOverloaded, Message: "too much of unfinished requests is held for all clients"},
-	RejectKeyPending:    {Status: 503, Code: codeKeyPending, Message: "the key of this token is not known yet"},
+var overLimit = map[reasons.Reject]*http1.Error{
+	reasons.RejectConnections:   {Status: 503, Code: "too_many_connections", Message: "this gateway holds as many connections as it may"},
+	reasons.RejectAddress:       {Status: 503, Code: "too_many_from_address", Message: "your address holds as many connections as it may"},
+	reasons.RejectAcceptRate:    {Status: 503, Code: "too_many_connects", Message: "too many clients connect at this moment"},
+	reasons.RejectHandshakeRate: {Status: 503, Code: "too_many_handshakes", Message: "too many clients connect at this moment"},
+	reasons.RejectMessageRate:   {Status: 429, Code: codeRateLimited, Message: "too many requests on this connection"},
+	reasons.RejectChannelRate:   {Status: 429, Code: codeRateLimited, Message: "too many channels that are new: this one, or these, were not subscribed to"},
+	reasons.RejectSubscriptions: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many subscriptions as it may"},
+	reasons.RejectTotalChannels: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many channels as it may"},
+	reasons.RejectPublishRate:   {Status: 429, Code: codeRateLimited, Message: "too many messages are published"},
+	reasons.RejectTotalInput:    {Status: 503, Code: codeOverloaded, Message: "too much of unfinished requests is held for all clients"},
+	reasons.RejectKeyPending:    {Status: 503, Code: codeKeyPending, Message: "the key of this token is not known yet"},
 }
 
 // retryAfter returns the header line that spreads the next tries of those that
@@ -230,6 +231,6 @@ func appendRetryAfter(dst []byte, seconds int) []byte {
 }
 
 // refuseOver refuses a request over a limit.
-func (s *shard) refuseOver(i uint32, c *conn, reason RejectReason) {
+func (s *shard) refuseOver(i uint32, c *conn, reason reasons.Reject) {
 	s.refuse(i, c, reason, overLimit[reason], s.retryAfter())
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // What must not happen between a send being batched and it being sent: another
@@ -14,7 +15,7 @@ func TestBatchedClientIsSettledFirst(t *testing.T) {
 		"a copy":   func(s *still, p *peer, c *conn) { s.sendCopy(p.slot, c, []byte("2")) },
 		"history":  func(s *still, p *peer, c *conn) { s.sendHistory(p.slot, c, [][]byte{[]byte("2")}) },
 		"a batch":  func(s *still, p *peer, c *conn) { s.sendBatched(p.slot, c, outgoing{b: []byte("2")}) },
-		"a goodby": func(s *still, p *peer, c *conn) { s.endWith(p.slot, c, CloseDrain, []byte("2")) },
+		"a goodby": func(s *still, p *peer, c *conn) { s.endWith(p.slot, c, reasons.CloseDrain, []byte("2")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStill(t, nil)
@@ -48,7 +49,7 @@ func TestReleaseOfABatchedClient(t *testing.T) {
 	}
 	p := s.openWebSocket()
 	s.sendBatched(p.slot, s.conns.at(p.slot), outgoing{b: []byte("last")})
-	s.release(p.slot, s.conns.at(p.slot), CloseByClient)
+	s.release(p.slot, s.conns.at(p.slot), reasons.CloseByClient)
 	s.reap()
 	next := s.openWebSocket()
 	s.submit()
@@ -78,7 +79,7 @@ func TestBatchToTheDead(t *testing.T) {
 	if got := alive.receive(); string(got) != string(m.Encoded(message.FormText)) {
 		t.Errorf("the other client got %q", got)
 	}
-	if st := &s.stats; st.closes[CloseReset] != 1 || st.batched < 2 {
+	if st := &s.stats; st.closes[reasons.CloseReset] != 1 || st.batched < 2 {
 		t.Errorf("closes %v, batched %d", st.closes, st.batched)
 	}
 }

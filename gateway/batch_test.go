@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -109,8 +110,8 @@ func TestStreamsStayWhole(t *testing.T) {
 		}
 		readers.Wait()
 		st := in.totals()
-		if st.closes[gateway.CloseSlow] > 0 {
-			t.Errorf("%d clients were ended for being slow", st.closes[gateway.CloseSlow])
+		if st.closes[reasons.CloseSlow] > 0 {
+			t.Errorf("%d clients were ended for being slow", st.closes[reasons.CloseSlow])
 		}
 		if (st.batched > 0) != (way == gateway.IOUringAuto) {
 			t.Errorf("%d sends were batched", st.batched)

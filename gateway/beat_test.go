@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -38,8 +39,8 @@ func TestPingEachInterval(t *testing.T) {
 			t.Errorf("pings at %v: the connection lost its place in the interval", at)
 		}
 	}
-	if s.stats.pings != 5 || s.stats.closes[CloseTimeout] != 0 {
-		t.Errorf("counted %d pings, %d timeouts", s.stats.pings, s.stats.closes[CloseTimeout])
+	if s.stats.pings != 5 || s.stats.closes[reasons.CloseTimeout] != 0 {
+		t.Errorf("counted %d pings, %d timeouts", s.stats.pings, s.stats.closes[reasons.CloseTimeout])
 	}
 }
 
@@ -81,8 +82,8 @@ func TestNoPingWhileTheClientTalks(t *testing.T) {
 					p.receive()
 				}
 			}
-			if s.stats.pings != 0 || s.stats.closes[CloseTimeout] != 0 {
-				t.Errorf("%d pings, %d timeouts", s.stats.pings, s.stats.closes[CloseTimeout])
+			if s.stats.pings != 0 || s.stats.closes[reasons.CloseTimeout] != 0 {
+				t.Errorf("%d pings, %d timeouts", s.stats.pings, s.stats.closes[reasons.CloseTimeout])
 			}
 		})
 	}
@@ -114,7 +115,7 @@ func TestWhatAnswersAPing(t *testing.T) {
 			}
 			got := string(p.receive())
 			if tc.alive {
-				if s.stats.closes[CloseTimeout] != 0 || !strings.HasPrefix(got, string(pingFrame)) || strings.Contains(got, "\x88") {
+				if s.stats.closes[reasons.CloseTimeout] != 0 || !strings.HasPrefix(got, string(pingFrame)) || strings.Contains(got, "\x88") {
 					t.Errorf("closed: %q", got)
 				}
 				return
@@ -124,8 +125,8 @@ func TestWhatAnswersAPing(t *testing.T) {
 			if !strings.HasPrefix(got, string(pingFrame)+"\x81") || !strings.Contains(got, bye) || !strings.HasSuffix(got, end) {
 				t.Errorf("got %q", got)
 			}
-			if s.stats.closes[CloseTimeout] != 1 || s.stats.subscriptions != 0 {
-				t.Errorf("%d timeouts counted, %d subscriptions left", s.stats.closes[CloseTimeout], s.stats.subscriptions)
+			if s.stats.closes[reasons.CloseTimeout] != 1 || s.stats.subscriptions != 0 {
+				t.Errorf("%d timeouts counted, %d subscriptions left", s.stats.closes[reasons.CloseTimeout], s.stats.subscriptions)
 			}
 			// The client gets some time to close its side, and no more.
 			last := pinged + 10 + ticks(linger)
@@ -173,7 +174,7 @@ func TestPongsOfAStall(t *testing.T) {
 	}
 	for s.Turn() {
 	}
-	if n := s.stats.closes[CloseTimeout]; n != 0 {
+	if n := s.stats.closes[reasons.CloseTimeout]; n != 0 {
 		t.Errorf("%d of %d clients were closed that had sent their pong", n, owed)
 	}
 }

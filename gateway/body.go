@@ -1,6 +1,10 @@
 package gateway
 
-import "github.com/pushgate/pushgate/gateway/http1"
+import (
+	"github.com/pushgate/pushgate/gateway/http1"
+
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+)
 
 // target is what a request with a body is for.
 type target uint8
@@ -13,7 +17,7 @@ const (
 // postRequest begins a request whose body is JSON. rest is what came behind its head.
 func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []byte) {
 	if err := s.positionOutside(); err != nil && to == targetPoll {
-		s.refuse(i, c, RejectBadRequest, err, nil)
+		s.refuse(i, c, reasons.RejectBadRequest, err, nil)
 		return nil
 	}
 	body, err := s.request.Body(int64(s.cfg.Limits.MessageBytes))

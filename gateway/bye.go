@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
@@ -16,15 +17,15 @@ const byeSpread = retryMS * time.Millisecond
 // the reason and the client's own time within spread to come back at, then the
 // close frame with the reason's code and word. Where bare payloads are spoken,
 // and for a client that was closed because it doesn't read, there is no bye.
-func (s *shard) farewell(c *conn, reason CloseReason, detail string, spread time.Duration) (last []byte) {
+func (s *shard) farewell(c *conn, reason reasons.Close, detail string, spread time.Duration) (last []byte) {
 	bye := reply{
 		Type: "bye", Reason: string(reason), Message: detail,
 		ReconnectAfterMS: 1 + rand.Int64N(max(1, spread.Milliseconds())),
 	}
-	silent := c.flags&flagRaw != 0 || reason == CloseSlow
+	silent := c.flags&flagRaw != 0 || reason == reasons.CloseSlow
 	switch c.kind {
 	case kindEvents:
-		if reason != CloseSlow {
+		if reason != reasons.CloseSlow {
 			last = appendRetry(nil, bye.ReconnectAfterMS)
 		}
 		if !silent {
@@ -34,7 +35,7 @@ func (s *shard) farewell(c *conn, reason CloseReason, detail string, spread time
 		if !silent {
 			last = append(last, s.replyFrame(bye)...)
 		}
-		last = wsframe.AppendClose(last, closeCode[reason], string(reason))
+		last = wsframe.AppendClose(last, reason.Code(), string(reason))
 	}
 	return last
 }

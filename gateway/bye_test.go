@@ -12,6 +12,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // Whatever the gateway closes a WebSocket for, the close text is the reason's
@@ -32,19 +33,19 @@ func TestEveryCloseHasItsWord(t *testing.T) {
 	for name, tc := range map[string]struct {
 		query  string
 		does   func(*client)
-		reason gateway.CloseReason
+		reason reasons.Close
 		code   int
 		detail string
 	}{
-		"no token":    {"", nil, gateway.CloseToken, 4001, "token refused: missing"},
-		"bad token":   {"?token=x", nil, gateway.CloseToken, 4001, "token refused: malformed"},
-		"bad auth":    {"", func(c *client) { c.write(`{"type":"auth","token":"x"}`) }, gateway.CloseToken, 4001, "token refused: malformed"},
-		"not allowed": {"?channels=news&token=" + narrow, nil, gateway.CloseForbidden, 4003, "the token does not allow the channel news"},
-		"unmasked":    {"?token=" + all, raw("\x81\x02hi"), gateway.CloseProtocol, 1002, "frame from a client is not masked"},
-		"bad UTF-8":   {"?token=" + all, raw(string(gateway.Frame(ws.OpText, "\xff"))), gateway.CloseBadData, 1007, "text is not UTF-8"},
-		"too big":     {"?token=" + all, func(c *client) { c.write(strings.Repeat("x", 2<<10)) }, gateway.CloseTooBig, 1009, "message over the limit"},
-		"binary":      {"?token=" + all, raw(string(gateway.Frame(ws.OpBinary, "x"))), gateway.CloseNotText, 1003, ""},
-		"silent":      {"?token=" + all, func(c *client) { c.SetPingHandler(func(string) error { return nil }) }, gateway.CloseTimeout, 1001, ""},
+		"no token":    {"", nil, reasons.CloseToken, 4001, "token refused: missing"},
+		"bad token":   {"?token=x", nil, reasons.CloseToken, 4001, "token refused: malformed"},
+		"bad auth":    {"", func(c *client) { c.write(`{"type":"auth","token":"x"}`) }, reasons.CloseToken, 4001, "token refused: malformed"},
+		"not allowed": {"?channels=news&token=" + narrow, nil, reasons.CloseForbidden, 4003, "the token does not allow the channel news"},
+		"unmasked":    {"?token=" + all, raw("\x81\x02hi"), reasons.CloseProtocol, 1002, "frame from a client is not masked"},
+		"bad UTF-8":   {"?token=" + all, raw(string(gateway.Frame(ws.OpText, "\xff"))), reasons.CloseBadData, 1007, "text is not UTF-8"},
+		"too big":     {"?token=" + all, func(c *client) { c.write(strings.Repeat("x", 2<<10)) }, reasons.CloseTooBig, 1009, "message over the limit"},
+		"binary":      {"?token=" + all, raw(string(gateway.Frame(ws.OpBinary, "x"))), reasons.CloseNotText, 1003, ""},
+		"silent":      {"?token=" + all, func(c *client) { c.SetPingHandler(func(string) error { return nil }) }, reasons.CloseTimeout, 1001, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := in.dial("/v1/ws" + tc.query)
@@ -91,7 +92,7 @@ func TestNoByeAmongBarePayloads(t *testing.T) {
 	c.NetConn().Write([]byte("\x81\x02hi"))
 	_, text, err := c.ReadMessage()
 	var ce *websocket.CloseError
-	if !errors.As(err, &ce) || ce.Code != 1002 || ce.Text != string(gateway.CloseProtocol) {
+	if !errors.As(err, &ce) || ce.Code != 1002 || ce.Text != string(reasons.CloseProtocol) {
 		t.Errorf("got %q, %v", text, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // A channel that nobody has yet costs a subscription in Redis, and it lingers after its
@@ -26,14 +27,14 @@ func (s *shard) opened(i uint32) {
 
 // roomFor returns why a request can't have its channels: they are more than the
 // client, or all clients together, may have. It's empty where it can.
-func (s *shard) roomFor(i uint32, p *params) RejectReason {
+func (s *shard) roomFor(i uint32, p *params) reasons.Reject {
 	switch n := len(p.channels); {
 	case !s.mayOpen(i, n):
-		return RejectChannelRate
+		return reasons.RejectChannelRate
 	case s.srv.subscriptions.Load()+int64(n) > int64(s.cfg.Limits.TotalSubscriptions):
-		return RejectSubscriptions
+		return reasons.RejectSubscriptions
 	case s.srv.channels.Load() >= int64(s.cfg.Limits.TotalChannels) && s.anyNew(p):
-		return RejectTotalChannels
+		return reasons.RejectTotalChannels
 	}
 	return ""
 }
@@ -51,22 +52,22 @@ func (s *shard) anyNew(p *params) bool {
 // takeBack undoes a WebSocket's subscription to a channel that it can't have, and
 // tells why. Requests were looked at by roomFor.
 func (s *shard) takeBack(i uint32, c *conn, ch index.Channel, name string, ref requestRef) (done bool) {
-	code, text, reason := codeTooManyChannels, "", RejectChannels
+	code, text, reason := codeTooManyChannels, "", reasons.RejectChannels
 	switch {
 	case int(c.count) >= s.cfg.Limits.ChannelsPerConnection:
 		text = fmt.Sprintf("a connection may have %d channels", c.count)
 	case c.kind != kindWebSocket:
 		return false
 	case s.srv.subscriptions.Load() >= int64(s.cfg.Limits.TotalSubscriptions):
-		reason = RejectSubscriptions
+		reason = reasons.RejectSubscriptions
 	case s.srv.channels.Load() > int64(s.cfg.Limits.TotalChannels) && s.index.Subscribers(ch) == 1:
-		reason = RejectTotalChannels
+		reason = reasons.RejectTotalChannels
 	case !s.mayOpen(i, 1):
-		code, reason = codeRateLimited, RejectChannelRate
+		code, reason = codeRateLimited, reasons.RejectChannelRate
 	default:
 		return false
 	}
-	if reason != RejectChannels {
+	if reason != reasons.RejectChannels {
 		text = overLimit[reason].Message
 	}
 	s.index.Unsubscribe(&c.subs, ch)

@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // A client that cycles through names is told to stop, whatever it speaks; one that
@@ -90,9 +91,9 @@ func TestNewChannelRate(t *testing.T) {
 // every transport, and who leaves makes room.
 func TestTotalsOfChannels(t *testing.T) {
 	t.Parallel()
-	for reason, change := range map[gateway.RejectReason]func(*gateway.Limits){
-		gateway.RejectSubscriptions: func(l *gateway.Limits) { l.TotalSubscriptions = 3 },
-		gateway.RejectTotalChannels: func(l *gateway.Limits) { l.TotalChannels = 3 },
+	for reason, change := range map[reasons.Reject]func(*gateway.Limits){
+		reasons.RejectSubscriptions: func(l *gateway.Limits) { l.TotalSubscriptions = 3 },
+		reasons.RejectTotalChannels: func(l *gateway.Limits) { l.TotalChannels = 3 },
 	} {
 		t.Run(string(reason), func(t *testing.T) {
 			t.Parallel()
@@ -117,7 +118,7 @@ func TestTotalsOfChannels(t *testing.T) {
 				t.Errorf("%v counted, want 4", n)
 			}
 			// A channel that somebody has is none more, also where fewer may be there now.
-			if reason == gateway.RejectTotalChannels {
+			if reason == reasons.RejectTotalChannels {
 				in.reloadWith(func(c *gateway.Config) { c.Limits.TotalChannels = 2 })
 				second.write(`{"type":"subscribe","channel":"a"}`)
 				second.expect("subscribed")

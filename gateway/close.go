@@ -5,6 +5,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
@@ -15,11 +16,11 @@ const linger = 5 * time.Second
 
 // end says goodbye to a client for reason, behind what is queued. The client has
 // the linger time to close its side.
-func (s *shard) end(i uint32, c *conn, reason CloseReason) { s.endSaying(i, c, reason, "") }
+func (s *shard) end(i uint32, c *conn, reason reasons.Close) { s.endSaying(i, c, reason, "") }
 
 // endSaying is end with more to say than the reason's word.
-func (s *shard) endSaying(i uint32, c *conn, reason CloseReason, detail string) {
-	if (reason == CloseSlow || reason == CloseOverload) && c.out != 0 {
+func (s *shard) endSaying(i uint32, c *conn, reason reasons.Close, detail string) {
+	if (reason == reasons.CloseSlow || reason == reasons.CloseOverload) && c.out != 0 {
 		// Nothing can reach the client before its queue, which is what it
 		// doesn't read.
 		s.queues.At(c.out).DropUnsent()
@@ -28,7 +29,7 @@ func (s *shard) endSaying(i uint32, c *conn, reason CloseReason, detail string) 
 }
 
 // endWith is end with last bytes of the caller's.
-func (s *shard) endWith(i uint32, c *conn, reason CloseReason, frame []byte) {
+func (s *shard) endWith(i uint32, c *conn, reason reasons.Close, frame []byte) {
 	s.finish(i, c, reason, frame)
 }
 
@@ -36,10 +37,10 @@ func (s *shard) endWith(i uint32, c *conn, reason CloseReason, frame []byte) {
 // (RFC 6455, 5.5.1).
 func (s *shard) answerClose(i uint32, c *conn, code ws.StatusCode) {
 	if code == ws.StatusNoStatusRcvd {
-		s.endWith(i, c, CloseByClient, wsframe.AppendFrame(nil, ws.OpClose, nil))
+		s.endWith(i, c, reasons.CloseByClient, wsframe.AppendFrame(nil, ws.OpClose, nil))
 		return
 	}
-	s.endWith(i, c, CloseByClient, wsframe.AppendClose(nil, code, ""))
+	s.endWith(i, c, reasons.CloseByClient, wsframe.AppendClose(nil, code, ""))
 }
 
 // open makes a client of a connection.
@@ -60,7 +61,7 @@ func (s *shard) open(c *conn, k kind, raw bool) {
 // the kernel, other goroutines, and the shard's lists of connections to come back to.
 
 // mark notes that a connection has ended, and counts why.
-func (s *shard) mark(i uint32, c *conn, reason CloseReason) {
+func (s *shard) mark(i uint32, c *conn, reason reasons.Close) {
 	if c.phase >= phaseClosing {
 		return
 	}
@@ -97,7 +98,7 @@ func (s *shard) reap() {
 const lastLinger = 500 * time.Millisecond
 
 func (s *shard) lingerTime() time.Duration {
-	if s.drain.reason == CloseDrain {
+	if s.drain.reason == reasons.CloseDrain {
 		return lastLinger
 	}
 	return linger
@@ -105,7 +106,7 @@ func (s *shard) lingerTime() time.Duration {
 
 // finish ends a connection with its last bytes, behind what is queued, and shuts its
 // write side down behind them.
-func (s *shard) finish(i uint32, c *conn, reason CloseReason, last ...[]byte) {
+func (s *shard) finish(i uint32, c *conn, reason reasons.Close, last ...[]byte) {
 	if c.phase >= phaseClosing {
 		return
 	}
@@ -135,10 +136,10 @@ func (s *shard) shutdown(i uint32, c *conn) {
 }
 
 // lost ends a connection that can't be told anything any more.
-func (s *shard) lost(i uint32, c *conn) { s.release(i, c, CloseReset) }
+func (s *shard) lost(i uint32, c *conn) { s.release(i, c, reasons.CloseReset) }
 
 // release ends a connection at once.
-func (s *shard) release(i uint32, c *conn, reason CloseReason) {
+func (s *shard) release(i uint32, c *conn, reason reasons.Close) {
 	s.mark(i, c, reason)
 	s.drop(i, c)
 }

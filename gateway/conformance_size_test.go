@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // Sections 9.1 to 9.6 and 10: large messages, whole, in fragments, and in many
@@ -173,7 +174,7 @@ func TestEchoWaitsForItsClient(t *testing.T) {
 			})
 		})
 	}
-	if n := in.totals().closes[gateway.CloseSlow]; n != 0 {
+	if n := in.totals().closes[reasons.CloseSlow]; n != 0 {
 		t.Errorf("%d were closed as slow", n)
 	}
 }

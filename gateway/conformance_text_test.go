@@ -6,7 +6,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // kosme is the Greek word that Markus Kuhn's UTF-8 decoder stress test begins
@@ -66,11 +66,11 @@ func TestConformanceTextFailsFast(t *testing.T) {
 	} {
 		t.Run(id, func(t *testing.T) {
 			p := in.tester(t, "/debug/echo")
-			before := in.totals().closes[gateway.CloseBadData]
+			before := in.totals().closes[reasons.CloseBadData]
 			if err := p.writeSlowly(in, []string{tc.first}, perFrame); err != nil {
 				t.Fatal(err)
 			}
-			if n := in.totals().closes[gateway.CloseBadData]; n != before {
+			if n := in.totals().closes[reasons.CloseBadData]; n != before {
 				t.Fatal("failed too early")
 			}
 			if err := p.writeSlowly(in, []string{tc.second}, perFrame); err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -50,7 +51,7 @@ func TestDemotedClientsAreNotTimedOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.to(pinged + 20)
-	if n := s.stats.closes[CloseTimeout]; n != 0 {
+	if n := s.stats.closes[reasons.CloseTimeout]; n != 0 {
 		t.Errorf("%d clients are closed", n)
 	}
 	p.receive()

@@ -4,11 +4,12 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // errDismissed answers a poll that the operator closed. The client may come
 // back, as after the close code of a WebSocket.
-var errDismissed = &http1.Error{Status: 503, Code: string(CloseAdmin), Message: "the operator closed this connection"}
+var errDismissed = &http1.Error{Status: 503, Code: string(reasons.CloseAdmin), Message: "the operator closed this connection"}
 
 // dismissSpread is the time that a client which the operator closes is told to
 // come back within, after so many others: a million closed at once come back
@@ -22,14 +23,14 @@ func dismissSpread(before int) time.Duration {
 func (s *shard) dismiss(i uint32, c *conn, before int) {
 	switch {
 	case c.phase != phaseOpen:
-		s.release(i, c, CloseAdmin)
+		s.release(i, c, reasons.CloseAdmin)
 	case c.kind == kindPoll:
 		c.flags |= flagClose
 		o := s.connOptions(i, c)
 		o.Lines = append(s.retryAfter(), "\r\n"...)
 		answer := behindLead(c, [][]byte{errDismissed.Append(nil, o)})
-		s.endWith(i, c, CloseAdmin, answer[0])
+		s.endWith(i, c, reasons.CloseAdmin, answer[0])
 	default:
-		s.endWith(i, c, CloseAdmin, s.farewell(c, CloseAdmin, "", dismissSpread(before)))
+		s.endWith(i, c, reasons.CloseAdmin, s.farewell(c, reasons.CloseAdmin, "", dismissSpread(before)))
 	}
 }

@@ -1,22 +1,26 @@
 package gateway
 
-import "time"
+import (
+	"time"
+
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+)
 
 // drain is a shard's part of a shutdown or of a rebalance: its connections in
 // slot order, closed evenly from start to end.
 type drain struct {
-	reason     CloseReason // empty: nothing is being drained
-	fraction   float64     // of the connections, those that go
-	start, end uint32      // ticks
-	total      int         // connections at the start
-	done       int         // of these, looked at
-	share      float64     // of a connection that is owed to fraction
-	cursor     uint32      // slots below it are done
+	reason     reasons.Close // empty: nothing is being drained
+	fraction   float64       // of the connections, those that go
+	start, end uint32        // ticks
+	total      int           // connections at the start
+	done       int           // of these, looked at
+	share      float64       // of a connection that is owed to fraction
+	cursor     uint32        // slots below it are done
 }
 
 // beginDrain starts to close a fraction of the connections evenly over d, in
 // place of what was being drained.
-func (s *shard) beginDrain(reason CloseReason, fraction float64, d time.Duration) {
+func (s *shard) beginDrain(reason reasons.Close, fraction float64, d time.Duration) {
 	s.drain = drain{
 		reason: reason, fraction: fraction,
 		start: s.now, end: s.now + ticks(d), total: s.conns.used, cursor: 1,
@@ -29,7 +33,7 @@ func (s *shard) beginDrain(reason CloseReason, fraction float64, d time.Duration
 func (s *shard) closeIdle() {
 	for i := uint32(1); i < s.conns.next; i++ {
 		if c := s.conns.at(i); c.phase == phaseHead && c.flags&flagKept != 0 && c.in == 0 {
-			s.sendAway(i, c, CloseDrain)
+			s.sendAway(i, c, reasons.CloseDrain)
 		}
 	}
 }
@@ -57,13 +61,13 @@ func (s *shard) drainStep() {
 			s.sendAway(i, c, d.reason)
 		}
 	}
-	if s.now >= d.end && d.reason != CloseDrain {
+	if s.now >= d.end && d.reason != reasons.CloseDrain {
 		s.drain = drain{}
 	}
 }
 
 // sendAway tells one connection to go.
-func (s *shard) sendAway(i uint32, c *conn, reason CloseReason) {
+func (s *shard) sendAway(i uint32, c *conn, reason reasons.Close) {
 	switch c.phase {
 	case phaseProxy, phaseHead, phaseBody:
 		// A request that is here already gets its answer, and no client a
@@ -122,6 +126,6 @@ func (s *shard) aged(i uint32, c *conn) bool {
 	if !s.old(i, c) {
 		return false
 	}
-	s.sendAway(i, c, CloseAge)
+	s.sendAway(i, c, reasons.CloseAge)
 	return true
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"github.com/gobwas/ws"
 
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
@@ -19,7 +20,7 @@ func (s *shard) openEcho(i uint32, c *conn, rest []byte) {
 	if !ok {
 		return
 	}
-	s.stats.handshakes[HandshakeOK]++
+	s.stats.handshakes[reasons.HandshakeOK]++
 	s.open(c, kindEcho, true)
 	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
 	s.sendCopy(i, c, answer)

@@ -11,6 +11,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // A client may be lost, or be ended for its slowness, at any write to it. Whatever is being
@@ -48,11 +49,11 @@ func TestEndAtEveryWrite(t *testing.T) {
 			get("/healthz") + get("/v1/poll?channels=a", "Connection: close\r\n"), ""},
 	}
 	for name, client := range clients {
-		for _, reason := range []gateway.CloseReason{gateway.CloseReset, gateway.CloseSlow} {
+		for _, reason := range []reasons.Close{reasons.CloseReset, reasons.CloseSlow} {
 			t.Run(name+", "+string(reason), func(t *testing.T) {
 				for n := 1; ; n++ {
 					writes := 0
-					in.OnWrite(func() gateway.CloseReason {
+					in.OnWrite(func() reasons.Close {
 						if writes++; writes == n {
 							return reason
 						}

@@ -9,6 +9,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // retryMS is what a client is told to wait before it reconnects, a third more or
@@ -45,7 +46,7 @@ func (s *shard) events(i uint32, c *conn) {
 	o.ContentType = eventStream
 	o.Lines = []byte(eventLines)
 	if string(s.request.Method) == "HEAD" {
-		s.finish(i, c, CloseAnswered, http1.AppendStream(nil, 200, o))
+		s.finish(i, c, reasons.CloseAnswered, http1.AppendStream(nil, 200, o))
 		return
 	}
 	s.scratch = http1.AppendStream(s.scratch[:0], 200, o)

@@ -16,6 +16,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/admin"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // What the tests outside of the package need from inside is in this file: the
@@ -221,7 +222,7 @@ type Counted struct{ Accepts, Deliveries, BytesIn, Answered uint64 }
 // Counted returns them.
 func (l Loop) Counted() Counted {
 	st := &l.s.stats
-	return Counted{st.accepts, st.deliveries, st.bytesIn, st.closes[CloseAnswered]}
+	return Counted{st.accepts, st.deliveries, st.bytesIn, st.closes[reasons.CloseAnswered]}
 }
 
 // poll returns the shard's only poll, nil when there is none.
@@ -235,7 +236,7 @@ func (l Loop) poll() (slot uint32, poll *conn) {
 }
 
 // SendPollAway ends the only poll as a rebalance does.
-func (l Loop) SendPollAway() { i, c := l.poll(); l.s.sendAway(i, c, CloseRebalance) }
+func (l Loop) SendPollAway() { i, c := l.poll(); l.s.sendAway(i, c, reasons.CloseRebalance) }
 
 // DismissPoll ends it as the operator does.
 func (l Loop) DismissPoll() { i, c := l.poll(); l.s.dismiss(i, c, 0) }
@@ -307,7 +308,7 @@ func (s *Server) ChannelsOf(n int) (names []string) {
 // Draining reports whether all shards send their clients away.
 func (s *Server) Draining() bool {
 	all := true
-	s.onLoops(func(sh *shard) { all = all && sh.drain.reason == CloseDrain })
+	s.onLoops(func(sh *shard) { all = all && sh.drain.reason == reasons.CloseDrain })
 	return all
 }
 
@@ -369,12 +370,12 @@ func (s *Server) InputBytes() int64 { return s.inputBytes.Load() }
 
 // OnWrite has fn called right before each write to a client, which then ends for the
 // reason that fn returns, if any.
-func (s *Server) OnWrite(fn func() CloseReason) {
+func (s *Server) OnWrite(fn func() reasons.Close) {
 	s.onLoops(func(sh *shard) {
 		sh.onWrite = func(i uint32, c *conn) {
 			switch reason := fn(); reason {
 			case "":
-			case CloseReset:
+			case reasons.CloseReset:
 				sh.lost(i, c)
 			default:
 				sh.end(i, c, reason)

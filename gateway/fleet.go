@@ -12,6 +12,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // beatEvery is the time between two beats: a round trip to Redis by which each
@@ -108,7 +109,7 @@ func (s *Server) self() admin.Node {
 	switch reason, until := s.departure.now(); {
 	case s.draining.Load():
 		n.State = admin.Draining
-	case reason == CloseRebalance:
+	case reason == reasons.CloseRebalance:
 		n.State, n.Until = admin.Rebalancing, until.UTC().Format(time.RFC3339)
 	}
 	return n

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -75,7 +76,7 @@ func TestRebalanceOfAFleet(t *testing.T) {
 		// Each shard rounds its part down.
 		return a.totals().connections >= 48 && a.totals().connections <= 52 && b.totals().connections >= 48
 	})
-	if n := b.totals().closes[gateway.CloseRebalance]; n > 0 {
+	if n := b.totals().closes[reasons.CloseRebalance]; n > 0 {
 		t.Errorf("%d clients left the node that had fewer", n)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // halfClosed sends bytes and ends its side.
@@ -174,7 +175,7 @@ func TestGoneClientsAreNotHalfClosed(t *testing.T) {
 		"between two": get("/v1/poll?channels=a&wait=0"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := in.totals().closes[gateway.CloseByClient] + in.totals().closes[gateway.CloseReset]
+			before := in.totals().closes[reasons.CloseByClient] + in.totals().closes[reasons.CloseReset]
 			c := in.raw(request)
 			if name == "poll" {
 				eventually(t, "the poll waits", func() bool { return in.Kept().Parked == 1 })
@@ -184,7 +185,7 @@ func TestGoneClientsAreNotHalfClosed(t *testing.T) {
 			c.Close()
 			eventually(t, "it has left", func() bool {
 				n := in.totals()
-				return n.closes[gateway.CloseByClient]+n.closes[gateway.CloseReset] == before+1 && in.metric("gateway_connections") == 0
+				return n.closes[reasons.CloseByClient]+n.closes[reasons.CloseReset] == before+1 && in.metric("gateway_connections") == 0
 			})
 		})
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // handover counts the messages that the broker has handed to a shard and that its loop
@@ -72,7 +73,7 @@ func (s *shard) passOver(m *message.Message, full bool) (dropped bool) {
 		delete(h.drops, channel)
 		h.dropped.Add(-1)
 		h.mu.Unlock()
-		s.stats.drops[DropOverrun] += n
+		s.stats.drops[reasons.DropOverrun] += n
 		if ch, ok := s.index.Lookup([]byte(channel)); ok {
 			s.tellDropped(ch, channel, since, seq)
 		}

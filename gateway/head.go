@@ -6,6 +6,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // head takes bytes of request heads. Once one is complete it is routed; until
@@ -100,25 +101,25 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 	method := string(r.Method)
 	switch {
 	case !ok:
-		s.refuse(i, c, RejectNotFound, errNotFound, nil)
+		s.refuse(i, c, reasons.RejectNotFound, errNotFound, nil)
 		return nil
 	case c.flags&flagOver != 0 && !isHealth(r.Path):
-		s.refuseOver(i, c, RejectAddress)
+		s.refuseOver(i, c, reasons.RejectAddress)
 		return nil
 	case !s.forwarded(i, c):
 		return nil
 	case page == "" && len(r.Origin) > 0 && !isHealth(r.Path): // health is no secret of a page
 		s.tellStranger(s.request.Origin)
-		s.refuse(i, c, RejectOrigin, errOrigin, nil)
+		s.refuse(i, c, reasons.RejectOrigin, errOrigin, nil)
 		return nil
 	case c.flags&flagKept != 0 && !s.mayTalk(i): // the first is counted with the next
-		s.refuseOver(i, c, RejectMessageRate)
+		s.refuseOver(i, c, reasons.RejectMessageRate)
 		return nil
 	case method == "OPTIONS" && !isHealth(r.Path):
 		s.answer(i, c, 204, "", http1.Options{Lines: []byte(allowLine + "\r\n")})
 		return rest
 	case method != "OPTIONS" && !slices.Contains(allowed, method):
-		s.refuse(i, c, RejectMethod, errMethod, []byte("Allow: "+strings.Join(allowed, ", ")))
+		s.refuse(i, c, reasons.RejectMethod, errMethod, []byte("Allow: "+strings.Join(allowed, ", ")))
 		return nil
 	}
 	switch path := string(r.Path); {
@@ -128,10 +129,10 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 			o.Lines = []byte("Allow: GET, HEAD, OPTIONS\r\n")
 		}
 		s.answer(i, c, status, string(body), o)
-	case s.drain.reason == CloseDrain:
-		s.refuse(i, c, RejectDraining, errDraining, s.retryElsewhere())
+	case s.drain.reason == reasons.CloseDrain:
+		s.refuse(i, c, reasons.RejectDraining, errDraining, s.retryElsewhere())
 	case (path == "/v1/ws" || path == "/v1/sse") && !s.take(&s.srv.handshakes, s.cfg.handshakeRate):
-		s.refuseOver(i, c, RejectHandshakeRate)
+		s.refuseOver(i, c, reasons.RejectHandshakeRate)
 		return nil
 	case path == "/v1/ws":
 		s.websocket(i, c, rest)
@@ -162,12 +163,12 @@ var (
 
 // malformed answers bytes that are no HTTP request.
 func (s *shard) malformed(i uint32, c *conn, err *http1.Error) {
-	reason := RejectBadRequest
+	reason := reasons.RejectBadRequest
 	switch err.Status {
 	case 413:
-		reason = RejectMessageSize
+		reason = reasons.RejectMessageSize
 	case 431:
-		reason = RejectHeadTooLong
+		reason = reasons.RejectHeadTooLong
 	}
 	s.refuse(i, c, reason, err, nil)
 }
@@ -182,16 +183,16 @@ var (
 func (s *shard) headTimeout(i uint32, c *conn) {
 	if c.flags&flagOver != 0 {
 		s.request = http1.Request{}
-		s.refuseOver(i, c, RejectAddress)
+		s.refuseOver(i, c, reasons.RejectAddress)
 		return
 	}
 	if c.in != 0 && c.out != 0 {
-		s.release(i, c, CloseSlow) // it doesn't read the answer that it has
+		s.release(i, c, reasons.CloseSlow) // it doesn't read the answer that it has
 		return
 	}
 	if c.phase != phaseBody && c.in == 0 {
-		s.stats.rejects[RejectHeadTimeout]++
-		s.release(i, c, CloseRejected)
+		s.stats.rejects[reasons.RejectHeadTimeout]++
+		s.release(i, c, reasons.CloseRejected)
 		return
 	}
 	err := errBodyTimeout
@@ -200,7 +201,7 @@ func (s *shard) headTimeout(i uint32, c *conn) {
 		s.setPage(i, c, s.pageIn(s.inputs.At(c.in).buf))
 	}
 	s.request = http1.Request{}
-	s.refuse(i, c, RejectHeadTimeout, err, nil)
+	s.refuse(i, c, reasons.RejectHeadTimeout, err, nil)
 }
 
 var errDraining = &http1.Error{Status: 503, Code: "draining", Message: "this gateway is shutting down"}
@@ -208,7 +209,7 @@ var errDraining = &http1.Error{Status: 503, Code: "draining", Message: "this gat
 // refuse answers a request with an error and ends its connection: what follows
 // on it can't be trusted, or isn't wanted. line is a further header line
 // without its end, or nil.
-func (s *shard) refuse(i uint32, c *conn, reason RejectReason, err *http1.Error, line []byte) {
+func (s *shard) refuse(i uint32, c *conn, reason reasons.Reject, err *http1.Error, line []byte) {
 	s.stats.rejects[reason]++
 	s.traceRefused(i, c, err, s.request.Origin)
 	o := s.connOptions(i, c)
@@ -217,10 +218,10 @@ func (s *shard) refuse(i uint32, c *conn, reason RejectReason, err *http1.Error,
 		o.Lines = append(append(o.Lines, line...), '\r', '\n')
 	}
 	if isTemporary(err) && wantsEvents(&s.request) {
-		s.finish(i, c, CloseRejected, s.appendLater(nil, reason, err, o))
+		s.finish(i, c, reasons.CloseRejected, s.appendLater(nil, reason, err, o))
 		return
 	}
-	s.finish(i, c, CloseRejected, err.Append(nil, o))
+	s.finish(i, c, reasons.CloseRejected, err.Append(nil, o))
 }
 
 // answer sends a response to a request without a body and goes on with the
@@ -241,7 +242,7 @@ func (s *shard) respondWith(i uint32, c *conn, response ...[]byte) {
 	s.freePoll(c)
 	response = behindLead(c, response)
 	if c.flags&flagClose != 0 {
-		s.finish(i, c, CloseAnswered, response...)
+		s.finish(i, c, reasons.CloseAnswered, response...)
 		return
 	}
 	s.setGrant(c, nil)

@@ -6,6 +6,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // tick is the resolution of all deadlines of connections.
@@ -81,7 +82,7 @@ func (s *shard) due(i uint32) {
 	switch c.phase {
 	case phaseProxy, phaseHead, phaseBody:
 		if c.flags&flagHalf != 0 && c.phase == phaseHead && c.out == 0 {
-			s.release(i, c, CloseByClient)
+			s.release(i, c, reasons.CloseByClient)
 			return
 		}
 		s.headTimeout(i, c)
@@ -115,9 +116,9 @@ func (s *shard) heartbeat(i uint32, c *conn) {
 	timeout := ticks(s.cfg.Heartbeat.Timeout)
 	switch {
 	case c.flags&flagUnknown != 0:
-		s.endSaying(i, c, CloseToken, tokenRefused(auth.ReasonMissing))
+		s.endSaying(i, c, reasons.CloseToken, tokenRefused(auth.ReasonMissing))
 	case c.flags&flagPinged != 0:
-		s.end(i, c, CloseTimeout)
+		s.end(i, c, reasons.CloseTimeout)
 	case c.flags&flagProbing != 0:
 		c.flags &^= flagProbing
 		s.schedule(i, c, s.now+max(1, interval-min(interval, timeout)))

@@ -10,6 +10,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 const (
@@ -46,13 +47,13 @@ func TestSilentClientIsClosed(t *testing.T) {
 	c := in.dial("/v1/ws")
 	c.expect("welcome")
 	c.SetPingHandler(func(string) error { return nil })
-	if e := c.expect("bye"); e.Reason != string(gateway.CloseTimeout) || e.ReconnectAfterMS < 1 {
+	if e := c.expect("bye"); e.Reason != string(reasons.CloseTimeout) || e.ReconnectAfterMS < 1 {
 		t.Errorf("got %+v", e)
 	}
 	_, _, err := c.ReadMessage()
 	var ce *websocket.CloseError
-	if !errors.As(err, &ce) || ce.Code != 1001 || ce.Text != string(gateway.CloseTimeout) {
-		t.Errorf("got %v, want a close with 1001 %s", err, gateway.CloseTimeout)
+	if !errors.As(err, &ce) || ce.Code != 1001 || ce.Text != string(reasons.CloseTimeout) {
+		t.Errorf("got %v, want a close with 1001 %s", err, reasons.CloseTimeout)
 	}
 	c.Close()
 	eventually(t, "it's gone", func() bool { return in.totals().connections == 0 })
@@ -72,7 +73,7 @@ func TestVanishedClient(t *testing.T) {
 	in.lazy("big")
 	in.redis.Publish("big", strings.Repeat("x", 200<<10))
 	eventually(t, "the kernel refuses it", func() bool { return in.totals().queueBytes > 0 })
-	eventually(t, "it's closed", func() bool { return in.totals().closes[gateway.CloseTimeout] == 1 })
+	eventually(t, "it's closed", func() bool { return in.totals().closes[reasons.CloseTimeout] == 1 })
 	eventually(t, "nothing is kept for it", func() bool {
 		st := in.totals()
 		return st.connections == 0 && st.queues == 0 && st.queueBytes == 0 && st.subscriptions == 0
@@ -88,9 +89,9 @@ func TestReadingIsASignOfLife(t *testing.T) {
 		c.Limits.QueueBytes = 4 << 20
 	}).ready()
 	for tries := 1; ; tries++ {
-		before := in.totals().closes[gateway.CloseTimeout]
+		before := in.totals().closes[reasons.CloseTimeout]
 		pause, ok := in.readsFor(4 * quickInterval)
-		timeouts := in.totals().closes[gateway.CloseTimeout] - before
+		timeouts := in.totals().closes[reasons.CloseTimeout] - before
 		switch {
 		case timeouts == 0 && ok:
 			return
@@ -110,7 +111,7 @@ func (in *instance) readsFor(d time.Duration) (pause time.Duration, ok bool) {
 	c := in.dialLazy("/v1/ws?format=raw&channels=big")
 	defer c.Close()
 	last := time.Now()
-	timeouts := in.totals().closes[gateway.CloseTimeout]
+	timeouts := in.totals().closes[reasons.CloseTimeout]
 	eventually(in.t, "it's subscribed", func() bool { return in.totals().subscriptions == 1 })
 	in.subscribed("big").Close() // confirmed behind the first
 	for range 96 {
@@ -118,7 +119,7 @@ func (in *instance) readsFor(d time.Duration) (pause time.Duration, ok bool) {
 	}
 	eventually(in.t, "the kernel refuses it", func() bool {
 		st := in.totals()
-		return st.queueBytes > 0 || st.closes[gateway.CloseTimeout] > timeouts
+		return st.queueBytes > 0 || st.closes[reasons.CloseTimeout] > timeouts
 	})
 	conn := c.NetConn()
 	conn.SetReadDeadline(time.Now().Add(patience))

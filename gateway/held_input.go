@@ -5,6 +5,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -119,16 +120,16 @@ func (s *shard) endInput(i uint32, c *conn) {
 	s.request = http1.Request{}
 	switch {
 	case c.framed():
-		s.stats.rejects[RejectTotalInput]++
-		s.end(i, c, CloseOverload)
+		s.stats.rejects[reasons.RejectTotalInput]++
+		s.end(i, c, reasons.CloseOverload)
 	case c.phase == phaseOpen, c.out != 0, s.owed(c): // it sent ahead of its answer
-		s.stats.rejects[RejectTotalInput]++
-		s.release(i, c, CloseOverload)
+		s.stats.rejects[reasons.RejectTotalInput]++
+		s.release(i, c, reasons.CloseOverload)
 	default:
 		if c.phase == phaseHead {
 			s.setPage(i, c, s.pageIn(s.inputs.At(c.in).buf))
 		}
-		s.refuseOver(i, c, RejectTotalInput)
+		s.refuseOver(i, c, reasons.RejectTotalInput)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // unfinished are the ways to have the gateway keep what a client sends: what each
@@ -88,7 +89,7 @@ func TestInputIsBounded(t *testing.T) {
 			}
 			eventually(t, "some are turned away", func() bool {
 				most = max(most, in.InputBytes())
-				return in.totals().rejects[gateway.RejectTotalInput] > 20
+				return in.totals().rejects[reasons.RejectTotalInput] > 20
 			})
 			if most > bound {
 				t.Errorf("%d bytes were held, at most %d may be", most, bound)
@@ -127,7 +128,7 @@ func TestLargestInputGoes(t *testing.T) {
 	for range 100 {
 		in.raw(large)
 	}
-	eventually(t, "many are turned away", func() bool { return in.totals().rejects[gateway.RejectTotalInput] > 50 })
+	eventually(t, "many are turned away", func() bool { return in.totals().rejects[reasons.RejectTotalInput] > 50 })
 	io.WriteString(first, "\r\nAccept: text/event-stream\r\n\r\n")
 	if resp, err := http.ReadResponse(bufio.NewReader(first), nil); err != nil || resp.StatusCode != 401 {
 		t.Errorf("the small request is answered %v, %v; want 401", resp, err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -105,7 +106,7 @@ func TestGapsOfARawClient(t *testing.T) {
 			c := in.dialLazy("/v1/ws?format=raw&channels=" + strings.Join(names, ","))
 			eventually(in.t, "it is subscribed", func() bool { return in.totals().subscriptions == len(names) })
 			payload := strings.Repeat("x", 600)
-			for end := time.Now().Add(patience); in.totals().drops[gateway.DropOldest] < 300 && time.Now().Before(end); {
+			for end := time.Now().Add(patience); in.totals().drops[reasons.DropOldest] < 300 && time.Now().Before(end); {
 				for _, name := range names {
 					in.redis.Publish(name, payload)
 				}
@@ -177,7 +178,7 @@ func TestHistoryEndsWithItsClient(t *testing.T) {
 	c := in.dialLazy("/v1/ws")
 	c.expect("welcome")
 	c.write(fmt.Sprintf(`{"type":"subscribe","channel":"h","since":%q}`, since))
-	eventually(t, "it is closed", func() bool { return in.totals().closes[gateway.CloseOverload] == 1 })
+	eventually(t, "it is closed", func() bool { return in.totals().closes[reasons.CloseOverload] == 1 })
 	if n := in.totals().queueBytes; n > 1<<20 {
 		t.Errorf("%d bytes wait for it after its end", n)
 	}
@@ -228,7 +229,7 @@ func TestAnswersCountAgainstTheTotal(t *testing.T) {
 		io.WriteString(in.dialSmall(), get("/v1/poll?channels="+channel+"&wait=0&max=1000&cursor=0-0"))
 	}
 	// Each may be a quarter of the total.
-	eventually(t, "there are too many", func() bool { return in.totals().closes[gateway.CloseOverload] >= 3 })
+	eventually(t, "there are too many", func() bool { return in.totals().closes[reasons.CloseOverload] >= 3 })
 	if n := in.totals().queueBytes; n > 1<<20 {
 		t.Errorf("%d bytes wait", n)
 	}
@@ -280,7 +281,7 @@ func TestAnswersFitTheTotal(t *testing.T) {
 			t.Fatalf("after %d messages: %d, gaps %v", got, len(p.Messages), p.Gaps)
 		}
 	}
-	if p.More || in.totals().closes[gateway.CloseOverload] > 0 {
+	if p.More || in.totals().closes[reasons.CloseOverload] > 0 {
 		t.Errorf("more: %v, closes %v", p.More, in.totals().closes)
 	}
 }

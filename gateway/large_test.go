@@ -15,6 +15,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
@@ -112,7 +113,7 @@ func TestLargeMessagesReachWhoReads(t *testing.T) {
 		}
 		in.publishLarge("big", largeSizes...)
 		readers.Wait()
-		if st := in.totals(); st.closes[gateway.CloseSlow]+st.closes[gateway.CloseOverload] > 0 || st.drops[gateway.DropOldest] > 0 {
+		if st := in.totals(); st.closes[reasons.CloseSlow]+st.closes[reasons.CloseOverload] > 0 || st.drops[reasons.DropOldest] > 0 {
 			t.Errorf("closes %v, drops %v", st.closes, st.drops)
 		}
 		eventually(t, "nothing is queued", func() bool { return in.metric("gateway_queue_bytes") == 0 })
@@ -127,7 +128,7 @@ func TestLargeMessagesCloseWhoDoesNotRead(t *testing.T) {
 		in := start(t, func(c *gateway.Config) { c.Socket.IOUring = string(way) }).ready()
 		deaf, healthy := in.lazy("big"), in.subscribed("big")
 		most, sent := int64(0), 0
-		for end := time.Now().Add(patience); in.totals().closes[gateway.CloseSlow] == 0; sent++ {
+		for end := time.Now().Add(patience); in.totals().closes[reasons.CloseSlow] == 0; sent++ {
 			if time.Now().After(end) {
 				t.Fatalf("not closed after %d messages", sent)
 			}
@@ -170,7 +171,7 @@ func TestLargeMessagesOfManyWhoDoNotRead(t *testing.T) {
 		}
 	}
 	eventually(t, "some were closed for it", func() bool {
-		return in.totals().closes[gateway.CloseOverload] > clients/4 && in.metric("gateway_queue_bytes") < total
+		return in.totals().closes[reasons.CloseOverload] > clients/4 && in.metric("gateway_queue_bytes") < total
 	})
 	var small struct{ Subscribers int }
 	if in.call("GET", "/v1/channels/small", "", &small); small.Subscribers != few {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // An EventSource comes back by itself when its stream ends, but after any status
@@ -25,7 +26,7 @@ func wantsEvents(r *http1.Request) bool {
 
 // appendLater appends the stream that refuses an EventSource for a while, with
 // the options of its connection.
-func (s *shard) appendLater(dst []byte, reason RejectReason, err *http1.Error, o http1.Options) []byte {
+func (s *shard) appendLater(dst []byte, reason reasons.Reject, err *http1.Error, o http1.Options) []byte {
 	o.ContentType, o.Lines = eventStream, []byte(eventLines)
 	after := s.laterMS(reason)
 	dst = appendRetry(http1.AppendStream(dst, 200, o), after)
@@ -34,9 +35,9 @@ func (s *shard) appendLater(dst []byte, reason RejectReason, err *http1.Error, o
 
 // laterMS draws the time after which a refused client comes back: the same as
 // Retry-After says, in milliseconds.
-func (s *shard) laterMS(reason RejectReason) int64 {
+func (s *shard) laterMS(reason reasons.Reject) int64 {
 	least, most := time.Second, retrySeconds*time.Second
-	if reason == RejectDraining {
+	if reason == reasons.RejectDraining {
 		least, most = 0, s.cfg.Drain.Reconnect
 	}
 	return 1 + least.Milliseconds() + rand.Int64N(max(1, (most-least).Milliseconds()))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
@@ -71,16 +72,16 @@ func TestEventSourceIsToldLater(t *testing.T) {
 		fill   func(in *instance)
 		before string // on the connection, before the request
 		code   string
-		reason gateway.RejectReason
+		reason reasons.Reject
 		status int
 	}{
 		"connections": {
 			func(c *gateway.Config) { c.Limits.Connections = 1 }, func(in *instance) { in.subscribed("a") },
-			"", "too_many_connections", gateway.RejectConnections, 503,
+			"", "too_many_connections", reasons.RejectConnections, 503,
 		},
 		"one address": {
 			func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = 1 }, func(in *instance) { in.subscribed("a") },
-			"", "too_many_from_address", gateway.RejectAddress, 503,
+			"", "too_many_from_address", reasons.RejectAddress, 503,
 		},
 		"one address behind a proxy": {
 			func(c *gateway.Config) {
@@ -91,19 +92,19 @@ func TestEventSourceIsToldLater(t *testing.T) {
 				in.raw(fromProxy + get("/v1/sse?channels=a"))
 				eventually(in.t, "the address has a client", func() bool { return in.totals().subscriptions == 1 })
 			},
-			fromProxy, "too_many_from_address", gateway.RejectAddress, 503,
+			fromProxy, "too_many_from_address", reasons.RejectAddress, 503,
 		},
 		"accepts": {
 			func(c *gateway.Config) { c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst = 1, 1 },
-			func(in *instance) { in.useUp("accepts") }, "", "too_many_connects", gateway.RejectAcceptRate, 503,
+			func(in *instance) { in.useUp("accepts") }, "", "too_many_connects", reasons.RejectAcceptRate, 503,
 		},
 		"handshakes": {
 			func(c *gateway.Config) { c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst = 1, 1 },
-			func(in *instance) { in.useUp("handshakes") }, "", "too_many_handshakes", gateway.RejectHandshakeRate, 503,
+			func(in *instance) { in.useUp("handshakes") }, "", "too_many_handshakes", reasons.RejectHandshakeRate, 503,
 		},
 		"requests": {
 			func(c *gateway.Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 1 }, func(*instance) {},
-			"", "rate_limited", gateway.RejectMessageRate, 429,
+			"", "rate_limited", reasons.RejectMessageRate, 429,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +114,7 @@ func TestEventSourceIsToldLater(t *testing.T) {
 			ask := func(request string) *bufio.Reader {
 				c := in.raw(tc.before)
 				r := bufio.NewReader(c)
-				if tc.reason == gateway.RejectMessageRate {
+				if tc.reason == reasons.RejectMessageRate {
 					// Both at once, so that no token comes between them on a busy machine.
 					io.WriteString(c, get("/v1/poll?channels=a&wait=0")+request)
 					if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 204 {
@@ -121,7 +122,7 @@ func TestEventSourceIsToldLater(t *testing.T) {
 					}
 					return r
 				}
-				if tc.reason == gateway.RejectAddress && tc.before != "" {
+				if tc.reason == reasons.RejectAddress && tc.before != "" {
 					eventually(t, "the proxy's header is read", func() bool { return in.totals().connections >= 2 })
 				}
 				io.WriteString(c, request)
@@ -179,7 +180,7 @@ func (in *instance) useUp(what string) {
 	in.t.Cleanup(func() { close(stop); <-done })
 	eventually(in.t, "the rate is used up", func() bool {
 		n := in.totals().rejects
-		return n[gateway.RejectAcceptRate]+n[gateway.RejectHandshakeRate] > 2
+		return n[reasons.RejectAcceptRate]+n[reasons.RejectHandshakeRate] > 2
 	})
 }
 

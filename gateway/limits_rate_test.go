@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // outcome is an answer to a request over a limit.
@@ -58,19 +59,19 @@ func TestAcceptAndHandshakeRate(t *testing.T) {
 		request string
 		status  int // within the rate
 		code    string
-		reason  gateway.RejectReason
+		reason  reasons.Reject
 	}{
 		"accepts": {
 			func(c *gateway.Config) { c.Limits.AcceptsPerSecond, c.Limits.AcceptsBurst = 1, burst },
-			"GET /v1/poll?channels=a&wait=0 HTTP/1.1\r\nHost: a\r\n\r\n", 204, "too_many_connects", gateway.RejectAcceptRate,
+			"GET /v1/poll?channels=a&wait=0 HTTP/1.1\r\nHost: a\r\n\r\n", 204, "too_many_connects", reasons.RejectAcceptRate,
 		},
 		"WebSockets": {
 			func(c *gateway.Config) { c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst = 1, burst },
-			upgradeHead, 101, "too_many_handshakes", gateway.RejectHandshakeRate,
+			upgradeHead, 101, "too_many_handshakes", reasons.RejectHandshakeRate,
 		},
 		"event streams": {
 			func(c *gateway.Config) { c.Limits.HandshakesPerSecond, c.Limits.HandshakesBurst = 1, burst },
-			"GET /v1/sse?channels=a HTTP/1.1\r\nHost: a\r\n\r\n", 200, "too_many_handshakes", gateway.RejectHandshakeRate,
+			"GET /v1/sse?channels=a HTTP/1.1\r\nHost: a\r\n\r\n", 200, "too_many_handshakes", reasons.RejectHandshakeRate,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,7 +145,7 @@ func TestMessageRate(t *testing.T) {
 	}
 	eventually(t, "it's counted", func() bool {
 		st := in.totals()
-		return st.rejects[gateway.RejectMessageRate] == gateway.MaxStrikes+1 && st.closes[gateway.CloseRate] == 1
+		return st.rejects[reasons.RejectMessageRate] == gateway.MaxStrikes+1 && st.closes[reasons.CloseRate] == 1
 	})
 }
 
@@ -246,7 +247,7 @@ func TestPublishRate(t *testing.T) {
 			if test.others && (o.status != 429 || o.code != "rate_limited" || o.retry == "") || !test.others && o.status != 200 {
 				t.Errorf("a request got %+v", o)
 			}
-			if n := in.totals().rejects[gateway.RejectPublishRate]; n < uint64(limited) {
+			if n := in.totals().rejects[reasons.RejectPublishRate]; n < uint64(limited) {
 				t.Errorf("%d counted", n)
 			}
 		})

@@ -20,6 +20,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
@@ -107,7 +108,7 @@ func TestFreedSeatDuringAFlood(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "the flood is there", func() bool { return in.totals().rejects[gateway.RejectConnections] >= 40 })
+	eventually(t, "the flood is there", func() bool { return in.totals().rejects[reasons.RejectConnections] >= 40 })
 	leaving.Close()
 	var lucky *client
 	eventually(t, "the seat is taken again", func() bool {

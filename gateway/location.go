@@ -6,6 +6,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
@@ -101,7 +102,7 @@ func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 		s.srv.limited.Warn(s.log, "a trusted proxy does not speak the PROXY protocol", "err", err,
 			"proxy", s.clientAddr(i, c), "fix", "set proxy.protocol to what the proxy sends, or take it out of proxy.trusted")
 		s.request = http1.Request{}
-		s.refuse(i, c, RejectProxyHeader, &http1.Error{Status: 400, Code: "bad_proxy_header", Message: err.Error()}, nil)
+		s.refuse(i, c, reasons.RejectProxyHeader, &http1.Error{Status: 400, Code: "bad_proxy_header", Message: err.Error()}, nil)
 		return
 	case n == 0:
 		s.keep(i, c, data)
@@ -150,7 +151,7 @@ func (s *shard) forwarded(i uint32, c *conn) bool {
 	if s.moveTo(i, netip.AddrPortFrom(client, 0)) {
 		return true
 	}
-	s.refuseOver(i, c, RejectAddress)
+	s.refuseOver(i, c, reasons.RejectAddress)
 	return false
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -39,7 +40,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 	if o := status(t, in.from("127.0.0.3", upgradeHead)); o.status != 101 {
 		t.Errorf("another address: %+v", o)
 	}
-	if n := in.totals().rejects[gateway.RejectAddress]; n != 2 {
+	if n := in.totals().rejects[reasons.RejectAddress]; n != 2 {
 		t.Errorf("%d counted as turned away, want 2", n)
 	}
 	// One is reset, of which the kernel then knows nothing any more.
@@ -140,7 +141,7 @@ func TestProxies(t *testing.T) {
 					t.Fatalf("got %+v", o)
 				}
 				if o.code == "bad_proxy_header" {
-					if n := in.totals().rejects[gateway.RejectProxyHeader]; n != 1 {
+					if n := in.totals().rejects[reasons.RejectProxyHeader]; n != 1 {
 						t.Errorf("%d counted", n)
 					}
 				}

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // descriptions of the gateway's metrics.
@@ -149,7 +151,7 @@ func (c collector) broker(gauge func(*prometheus.Desc, float64, ...string), coun
 	counter(descDuplicates, b.Duplicates)
 	counter(descGaps, b.BrokerGaps, "broker")
 	counter(descGaps, b.HistoryGaps, "history")
-	counter(descDrops, b.TooLarge, string(DropTooLarge))
+	counter(descDrops, b.TooLarge, string(reasons.DropTooLarge))
 	counter(descReconnects, b.Reconnects)
 	for kind, n := range b.Failures {
 		counter(descBrokerFailures, n, string(kind))

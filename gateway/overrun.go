@@ -5,6 +5,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // maxPending bounds the memory of the messages that wait in a shard for their turn
@@ -20,7 +21,7 @@ func (s *shard) dispatch(ch index.Channel, m *message.Message) {
 		s.index.Publish(ch, m)
 		return
 	}
-	s.stats.drops[DropOverrun]++
+	s.stats.drops[reasons.DropOverrun]++
 	s.tellDropped(ch, m.Channel, queue.PositionBefore(m), m.Seq)
 }
 

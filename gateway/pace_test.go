@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // Who has caught up with more than 4 MiB waits for its next page, a client with less
@@ -25,7 +26,7 @@ func TestCatchUpsHaveAPace(t *testing.T) {
 	if ahead := s.paces.At(eager.slot).Ahead(s.uptime(), 2*mostDebt); ahead > mostDebt {
 		t.Errorf("it is to wait for %v", ahead)
 	}
-	s.release(eager.slot, s.conns.at(eager.slot), CloseReset)
+	s.release(eager.slot, s.conns.at(eager.slot), reasons.CloseReset)
 	s.reap()
 	if !s.paced(eager.slot) {
 		t.Error("the next client in its slot waits too")

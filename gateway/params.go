@@ -8,6 +8,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/position"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // params are what a request for messages can say, in its query or, for a poll,
@@ -153,9 +154,9 @@ func (s *shard) checkChannels(p *params) *http1.Error {
 
 // refuseParams refuses a request for what its parameters say.
 func (s *shard) refuseParams(i uint32, c *conn, err *http1.Error) {
-	reason := RejectChannels
+	reason := reasons.RejectChannels
 	if err.Status == 403 {
-		reason = RejectForbidden
+		reason = reasons.RejectForbidden
 	}
 	s.refuse(i, c, reason, err, nil)
 }

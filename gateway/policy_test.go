@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // stalled publishes to a client that doesn't read until its queue has overflown
@@ -19,7 +20,7 @@ func (in *instance) stalled(channel string, size int) (sent int) {
 	payload := strings.Repeat("x", size)
 	dropped := func() uint64 {
 		t := in.totals()
-		return t.drops[gateway.DropOldest] + t.drops[gateway.DropLatest]
+		return t.drops[reasons.DropOldest] + t.drops[reasons.DropLatest]
 	}
 	for end := time.Now().Add(patience); dropped() < 20; sent++ {
 		if time.Now().After(end) {
@@ -131,7 +132,7 @@ func TestSlowBatches(t *testing.T) {
 				st := in.totals()
 				return st.deliveries == 3*burst
 			})
-			if st := in.totals(); st.connections != 3 || st.queueBytes > int64(3*most) || st.closes[gateway.CloseSlow] > 0 {
+			if st := in.totals(); st.connections != 3 || st.queueBytes > int64(3*most) || st.closes[reasons.CloseSlow] > 0 {
 				t.Errorf("%d connections have %d bytes queued; closed: %v", st.connections, st.queueBytes, st.closes)
 			}
 			for last := -1; last < burst-1; {
@@ -162,7 +163,7 @@ func TestQueueTotal(t *testing.T) {
 	for range 8 {
 		in.redis.Publish("light", `"`+payload+`"`)
 	}
-	for end := time.Now().Add(patience); in.totals().closes[gateway.CloseOverload] == 0; {
+	for end := time.Now().Add(patience); in.totals().closes[reasons.CloseOverload] == 0; {
 		if time.Now().After(end) {
 			t.Fatal("nobody was ended")
 		}

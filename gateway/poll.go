@@ -12,6 +12,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/position"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
@@ -129,8 +130,8 @@ func (s *shard) readPoll(c *conn, text []byte) (p params, err *http1.Error) {
 	if c.grant == 0 {
 		g, e := s.verify([]byte(b.Token))
 		if e != nil && e.Reason == auth.ReasonKeyPending {
-			s.stats.rejects[RejectKeyPending]++
-			return p, overLimit[RejectKeyPending]
+			s.stats.rejects[reasons.RejectKeyPending]++
+			return p, overLimit[reasons.RejectKeyPending]
 		}
 		if e != nil {
 			return p, unauthorized(e)

@@ -16,6 +16,7 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // protocolBlocks returns docs/PROTOCOL.md's blocks in a language.
@@ -87,7 +88,7 @@ func TestProtocolClients(t *testing.T) {
 				shows("news first\n")
 				left := func() uint64 { // a poll that waits is answered
 					n := in.totals().closes
-					return n[gateway.CloseRebalance] + n[gateway.CloseAnswered]
+					return n[reasons.CloseRebalance] + n[reasons.CloseAnswered]
 				}
 				before := left()
 				in.Rebalance(1, 0)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
@@ -89,8 +90,8 @@ func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string
 		return badRequest("%v", err)
 	}
 	if !s.mayPublishNow(i) {
-		s.stats.rejects[RejectPublishRate]++
-		return overLimit[RejectPublishRate]
+		s.stats.rejects[reasons.RejectPublishRate]++
+		return overLimit[reasons.RejectPublishRate]
 	}
 	job := publishJob{
 		channel: pub.Channel,
@@ -107,17 +108,17 @@ func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string
 		})
 	}
 	if !s.srv.publisher.offer(job, int64(s.cfg.Limits.TotalInputBytes)/publishShare) {
-		s.stats.rejects[RejectOverloaded]++
+		s.stats.rejects[reasons.RejectOverloaded]++
 		return &http1.Error{Status: 503, Code: codeOverloaded, Message: "too many messages wait to be published"}
 	}
 	return nil
 }
 
-func publishResult(err error) PublishResult {
+func publishResult(err error) reasons.Publish {
 	if err != nil {
-		return PublishFailed
+		return reasons.PublishFailed
 	}
-	return PublishOK
+	return reasons.PublishOK
 }
 
 // clientKey returns the idempotency key under which a client's is remembered.
@@ -149,12 +150,12 @@ func (s *shard) refuseBody(i uint32, c *conn, err *http1.Error) {
 	o := s.connOptions(i, c)
 	switch err.Status {
 	case 400:
-		s.stats.rejects[RejectBadRequest]++
+		s.stats.rejects[reasons.RejectBadRequest]++
 	case 401:
-		s.stats.rejects[RejectToken]++
+		s.stats.rejects[reasons.RejectToken]++
 		o.Lines = append(o.Lines, challenge+"\r\n"...)
 	case 403:
-		s.stats.rejects[RejectForbidden]++
+		s.stats.rejects[reasons.RejectForbidden]++
 	case 429, 503: // counted where it was found out
 		o.Lines = append(append(o.Lines, s.retryAfter()...), "\r\n"...)
 	}

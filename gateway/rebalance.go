@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // departure is what sends clients away at present: the shutdown or a
@@ -13,13 +14,13 @@ import (
 type departure struct {
 	// Guarded by mu
 	mu     sync.Mutex
-	reason CloseReason // CloseDrain, CloseRebalance, or empty
+	reason reasons.Close // CloseDrain, CloseRebalance, or empty
 	until  time.Time
 }
 
 // BusyError says that clients are being sent away already.
 type BusyError struct {
-	Reason CloseReason // CloseDrain or CloseRebalance
+	Reason reasons.Close // CloseDrain or CloseRebalance
 	Until  time.Time
 }
 
@@ -29,10 +30,10 @@ func (e *BusyError) Error() string {
 
 // begin notes that clients are sent away until a time. A shutdown takes the
 // place of a rebalance; all else is refused with a *BusyError.
-func (d *departure) begin(reason CloseReason, until time.Time) error {
+func (d *departure) begin(reason reasons.Close, until time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if reason != CloseDrain {
+	if reason != reasons.CloseDrain {
 		if running, end := d.current(); running != "" {
 			return &BusyError{running, end}
 		}
@@ -42,14 +43,14 @@ func (d *departure) begin(reason CloseReason, until time.Time) error {
 }
 
 // now returns what sends clients away, empty where nothing does.
-func (d *departure) now() (CloseReason, time.Time) {
+func (d *departure) now() (reasons.Close, time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.current()
 }
 
-func (d *departure) current() (CloseReason, time.Time) {
-	if d.reason == CloseRebalance && time.Now().After(d.until) {
+func (d *departure) current() (reasons.Close, time.Time) {
+	if d.reason == reasons.CloseRebalance && time.Now().After(d.until) {
 		return "", time.Time{}
 	}
 	return d.reason, d.until
@@ -61,13 +62,13 @@ func (d *departure) current() (CloseReason, time.Time) {
 // connections there are, or a *BusyError.
 func (s *Server) Rebalance(fraction float64, over time.Duration) (connections int64, err error) {
 	// The shards need a tick for the last of them.
-	if err := s.departure.begin(CloseRebalance, time.Now().Add(over+tick)); err != nil {
+	if err := s.departure.begin(reasons.CloseRebalance, time.Now().Add(over+tick)); err != nil {
 		return 0, err
 	}
 	for _, sh := range s.shards {
 		sh.post(func() {
-			if sh.drain.reason != CloseDrain {
-				sh.beginDrain(CloseRebalance, fraction, over)
+			if sh.drain.reason != reasons.CloseDrain {
+				sh.beginDrain(reasons.CloseRebalance, fraction, over)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -105,7 +106,7 @@ func (s *shard) enqueueOne(i uint32, c *conn, o *outgoing, from *queue.Origin, k
 	}
 	q := s.queues.At(c.out)
 	if from != nil && kind&queue.Latest != 0 {
-		s.stats.drops[DropLatest] += uint64(q.Replace(from.Channel))
+		s.stats.drops[reasons.DropLatest] += uint64(q.Replace(from.Channel))
 	}
 	if o.own {
 		kind |= queue.Own
@@ -183,7 +184,7 @@ func (s *shard) flush(i uint32, c *conn) {
 		// Room in the send buffer means that the client acknowledged bytes.
 		s.hear(c)
 		switch { // an answer may take longer than the time that is left behind it
-		case n == 0 || s.drain.reason == CloseDrain:
+		case n == 0 || s.drain.reason == reasons.CloseDrain:
 		case c.phase == phaseHead:
 			s.wheel.Set(i, s.now+ticks(s.cfg.Limits.IdleTimeout))
 		case c.phase == phaseClosing:
@@ -224,7 +225,7 @@ func (s *shard) freeQueue(c *conn) {
 func (s *shard) watchOut(i uint32, c *conn, on bool) bool {
 	if err := s.loop.Mod(int(c.fd), reactor.Key{Slot: i, Gen: c.gen}, s.interest(c, on)); err != nil {
 		s.log.Error("cannot watch a socket", "err", err)
-		s.release(i, c, CloseInternal)
+		s.release(i, c, reasons.CloseInternal)
 		return false
 	}
 	return true

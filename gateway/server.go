@@ -24,6 +24,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -311,7 +312,7 @@ func (s *Server) fail(err error) {
 func (s *Server) drain() error {
 	delay := s.live.Load().Drain.Delay
 	s.draining.Store(true)
-	_ = s.departure.begin(CloseDrain, time.Now().Add(delay+s.drainTime())) // never refused
+	_ = s.departure.begin(reasons.CloseDrain, time.Now().Add(delay+s.drainTime())) // never refused
 	s.fleet.hurry()
 	s.log.Info("draining", "connections", s.connections.Load(), "delay", delay, "over", s.drainTime())
 	if err := s.wait(delay, func() bool { return false }); err != nil {
@@ -323,7 +324,7 @@ func (s *Server) drain() error {
 	for _, sh := range s.shards {
 		sh.post(func() {
 			sh.stopAccept()
-			sh.beginDrain(CloseDrain, 1, over)
+			sh.beginDrain(reasons.CloseDrain, 1, over)
 			sh.closeIdle()
 			accepting.Add(-1)
 		})

@@ -22,6 +22,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
@@ -199,9 +200,9 @@ func (in *instance) metric(series string) float64 {
 // totals are the gateway's metrics.
 type totals struct {
 	accepts, deliveries, bytesIn, bytesOut, pings, batched uint64
-	closes                                                 map[gateway.CloseReason]uint64
-	rejects                                                map[gateway.RejectReason]uint64
-	drops                                                  map[gateway.DropReason]uint64
+	closes                                                 map[reasons.Close]uint64
+	rejects                                                map[reasons.Reject]uint64
+	drops                                                  map[reasons.Drop]uint64
 	clients                                                map[string]int // by transport
 	connections, subscriptions, channels, queues           int
 	queueBytes                                             int64
@@ -222,9 +223,9 @@ func (in *instance) totals() totals {
 	return totals{
 		accepts: count("accepts_total"), deliveries: count("deliveries_total"), pings: count("pings_total"),
 		bytesIn: count("client_received_bytes_total"), bytesOut: count("client_sent_bytes_total"), batched: count("batched_sends_total"),
-		closes:  labelled[gateway.CloseReason, uint64](figures, "closes_total"),
-		rejects: labelled[gateway.RejectReason, uint64](figures, "rejects_total"),
-		drops:   labelled[gateway.DropReason, uint64](figures, "dropped_messages_total"),
+		closes:  labelled[reasons.Close, uint64](figures, "closes_total"),
+		rejects: labelled[reasons.Reject, uint64](figures, "rejects_total"),
+		drops:   labelled[reasons.Drop, uint64](figures, "dropped_messages_total"),
 		clients: labelled[string, int](figures, "clients"),
 
 		connections: gauge("connections"), subscriptions: gauge("subscriptions"), channels: gauge("channels"), queues: gauge("queues"),

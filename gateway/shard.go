@@ -11,6 +11,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/internal/slab"
 	"github.com/pushgate/pushgate/heartbeat"
 	"github.com/pushgate/pushgate/internal/reactor"
@@ -285,17 +286,17 @@ func (s *shard) received(i uint32, c *conn, p []byte) {
 func (s *shard) ended(i uint32, c *conn) {
 	switch {
 	case c.flags&flagHalf != 0: // now the other side has ended too
-		s.release(i, c, CloseByClient)
+		s.release(i, c, reasons.CloseByClient)
 	case s.owed(c):
 		s.halfClosed(i, c)
 	case c.phase == phaseClosing:
 		s.drop(i, c)
 	case c.phase == phaseBody, c.phase <= phaseHead && c.in != 0:
-		s.release(i, c, CloseUnreadable)
+		s.release(i, c, reasons.CloseUnreadable)
 	case c.framed() && c.in != 0:
-		s.release(i, c, CloseReset)
+		s.release(i, c, reasons.CloseReset)
 	default:
-		s.release(i, c, CloseByClient)
+		s.release(i, c, reasons.CloseByClient)
 	}
 }
 

@@ -1,5 +1,7 @@
 package gateway
 
+import "github.com/pushgate/pushgate/gateway/internal/reasons"
+
 // queueShare is the shard's share of limits.total_queue_bytes.
 func (s *shard) queueShare() int64 {
 	return int64(s.cfg.Limits.TotalQueueBytes / len(s.srv.shards))
@@ -26,9 +28,9 @@ func (s *shard) shed() {
 		}
 		c := s.conns.at(q.Owner)
 		if c.phase == phaseOpen && q.Droppable() {
-			s.end(q.Owner, c, CloseOverload)
+			s.end(q.Owner, c, reasons.CloseOverload)
 		} else { // an answer is all or nothing, and a message whose beginning is sent
-			s.release(q.Owner, c, CloseOverload)
+			s.release(q.Owner, c, reasons.CloseOverload)
 		}
 	}
 }

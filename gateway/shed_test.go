@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // The bound of all queues holds for the sum of many shards, also where most waits
@@ -40,7 +41,7 @@ func TestQueueTotalOfManyShards(t *testing.T) {
 		}
 		publish(of[0])
 	}
-	ended := func() uint64 { return in.totals().closes[gateway.CloseOverload] }
+	ended := func() uint64 { return in.totals().closes[reasons.CloseOverload] }
 	before := ended()
 	for n := 0; ended() < before+5 && n < 3000; n++ {
 		publish(of[1+n%(shards-1)])

@@ -9,6 +9,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
@@ -43,7 +44,7 @@ func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
 				s.read(p.slot, c) // what is there
 				s.read(p.slot, c)
 				if c.phase == phaseOpen { // a poll may read on, of which nothing tells before it's written to
-					s.release(p.slot, c, CloseByClient)
+					s.release(p.slot, c, reasons.CloseByClient)
 				}
 				for s.Turn() {
 				}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
@@ -23,30 +24,15 @@ const (
 	SlowLatest SlowPolicy = "latest"
 )
 
-// DropReason says why a message was not delivered to a client.
-type DropReason string
-
-const (
-	DropOldest  DropReason = "drop_oldest"
-	DropLatest  DropReason = "latest"
-	DropOverrun DropReason = "overrun" // the gateway itself could not keep up
-
-	// DropTooLarge is of a message that no client gets: limits.payload_bytes.
-	DropTooLarge DropReason = "too_large"
-)
-
-// dropReasons are all of them, for those who count them.
-var dropReasons = []DropReason{DropOldest, DropLatest, DropOverrun}
-
 // overflow keeps a client's queue within its bound by the policies of the
 // channels in it, and ends the client where that doesn't help.
 func (s *shard) overflow(i uint32, c *conn, q *queue.Queue) {
 	n, ok := q.Bound(s.cfg.Limits.QueueBytes, func(o *queue.Origin) []byte {
 		return gapNotice(o.Channel, fanout.Gap{Since: o.Before, Reason: fanout.GapSlow}).Encoded(c.form())
 	})
-	s.stats.drops[DropOldest] += uint64(n)
+	s.stats.drops[reasons.DropOldest] += uint64(n)
 	if !ok {
-		s.end(i, c, CloseSlow)
+		s.end(i, c, reasons.CloseSlow)
 	}
 }
 

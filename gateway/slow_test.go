@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
@@ -47,7 +48,7 @@ func TestSlowClientIsClosed(t *testing.T) {
 	slow, healthy := in.lazy("flood"), in.subscribed("flood")
 	payload := strings.Repeat("x", size)
 	sent, most := 0, int64(0)
-	for end := time.Now().Add(patience); in.totals().closes[gateway.CloseSlow] == 0; sent++ {
+	for end := time.Now().Add(patience); in.totals().closes[reasons.CloseSlow] == 0; sent++ {
 		if time.Now().After(end) {
 			t.Fatalf("not closed after %d messages", sent)
 		}
@@ -75,7 +76,7 @@ func TestSlowClientIsClosed(t *testing.T) {
 		_, text, err := slow.ReadMessage()
 		var ce *websocket.CloseError
 		if errors.As(err, &ce) {
-			if ce.Code != 4002 || ce.Text != string(gateway.CloseSlow) {
+			if ce.Code != 4002 || ce.Text != string(reasons.CloseSlow) {
 				t.Errorf("closed with %d %q", ce.Code, ce.Text)
 			}
 			break
@@ -113,7 +114,7 @@ func TestDeafClientIsForgotten(t *testing.T) {
 	payload := strings.Repeat("x", 16<<10)
 	eventually(t, "it's closed", func() bool {
 		in.redis.Publish("flood", payload)
-		return in.totals().closes[gateway.CloseSlow] == 1
+		return in.totals().closes[reasons.CloseSlow] == 1
 	})
 	eventually(t, "nothing is kept for it", func() bool {
 		st := in.totals()
@@ -191,7 +192,7 @@ func TestCloseBehindAHalfSentFrame(t *testing.T) {
 			more := strings.Repeat("y", size)
 			eventually(in.t, "it's closed", func() bool {
 				in.redis.Publish("half", more)
-				return in.totals().closes[gateway.CloseSlow] == 1
+				return in.totals().closes[reasons.CloseSlow] == 1
 			})
 		}, 4002, 1},
 	} {

@@ -6,23 +6,24 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // stats are a shard's counters, owned by its loop. The metrics collector asks
 // the loop for a copy.
 type stats struct {
 	accepts    uint64
-	handshakes map[HandshakeResult]uint64
+	handshakes map[reasons.Handshake]uint64
 	deliveries uint64 // messages handed to the kernel or to a queue
 	bytesIn    uint64
 	bytesOut   uint64
 	pings      uint64
 	batched    uint64 // sends that went through io_uring
-	closes     map[CloseReason]uint64
-	rejects    map[RejectReason]uint64
+	closes     map[reasons.Close]uint64
+	rejects    map[reasons.Reject]uint64
 	tokens     map[auth.Reason]uint64 // refused
-	drops      map[DropReason]uint64
-	published  map[PublishResult]uint64
+	drops      map[reasons.Drop]uint64
+	published  map[reasons.Publish]uint64
 	lag        histogram // from a post to the loop to its run
 	delivery   histogram // of a message, from Redis to the last of the shard's subscribers
 
@@ -34,32 +35,16 @@ type stats struct {
 	connections, queues, channels int
 }
 
-// HandshakeResult says how a request for a WebSocket ended.
-type HandshakeResult string
-
-const (
-	HandshakeOK     HandshakeResult = "ok"
-	HandshakeFailed HandshakeResult = "failed"
-)
-
-// PublishResult says how a client's publish ended that was passed on to Redis.
-type PublishResult string
-
-const (
-	PublishOK     PublishResult = "ok"
-	PublishFailed PublishResult = "failed" // Redis didn't answer in time, or refused it
-)
-
 // newStats returns counters that have a zero for each reason: a rate over a
 // series that begins with its first incident doesn't see that one.
 func newStats() stats {
 	return stats{
-		handshakes: zeros(HandshakeOK, HandshakeFailed),
-		closes:     zeros(closeReasons...),
-		rejects:    zeros(rejectReasons...),
+		handshakes: zeros(reasons.HandshakeOK, reasons.HandshakeFailed),
+		closes:     zeros(reasons.Closes...),
+		rejects:    zeros(reasons.Rejects...),
 		tokens:     zeros(auth.Reasons()...),
-		drops:      zeros(dropReasons...),
-		published:  zeros(PublishOK, PublishFailed),
+		drops:      zeros(reasons.Drops...),
+		published:  zeros(reasons.PublishOK, reasons.PublishFailed),
 	}
 }
 

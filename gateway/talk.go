@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // codeRateLimited is what a client is told whose message is over a rate.
@@ -50,10 +51,10 @@ func (s *shard) mayTalk(i uint32) bool {
 // tooFast drops a message over the client's rate, and ends a client that
 // doesn't mind its errors.
 func (s *shard) tooFast(i uint32, c *conn, cmd *command) {
-	s.stats.rejects[RejectMessageRate]++
+	s.stats.rejects[reasons.RejectMessageRate]++
 	t := s.talkers.At(i)
 	if t.strikes++; t.strikes > maxStrikes {
-		s.end(i, c, CloseRate)
+		s.end(i, c, reasons.CloseRate)
 		return
 	}
 	s.refuseCommand(i, c, cmd, codeRateLimited, "too many messages: this one was dropped")

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // traced reports whether the log wants each client's comings and goings: at
@@ -22,7 +23,7 @@ func (s *shard) traceRefused(i uint32, c *conn, err *http1.Error, origin []byte)
 }
 
 // traceGone logs a connection that ends.
-func (s *shard) traceGone(i uint32, c *conn, reason CloseReason) {
+func (s *shard) traceGone(i uint32, c *conn, reason reasons.Close) {
 	if !s.traced() {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
@@ -68,10 +69,10 @@ func (s *shard) websocket(i uint32, c *conn, rest []byte) {
 	}
 	p, err := s.query()
 	if err != nil {
-		s.refuse(i, c, RejectChannels, err, nil)
+		s.refuse(i, c, reasons.RejectChannels, err, nil)
 		return
 	}
-	s.stats.handshakes[HandshakeOK]++
+	s.stats.handshakes[reasons.HandshakeOK]++
 	s.open(c, kindWebSocket, p.raw)
 	s.handshake(i, c, answer, &p)
 	if c.phase == phaseOpen && len(rest) > 0 {
@@ -172,12 +173,12 @@ func (s *shard) handshake(i uint32, c *conn, answer []byte, p *params) {
 }
 
 func (s *shard) failHandshake(i uint32, c *conn, err *http1.Error) {
-	s.stats.handshakes[HandshakeFailed]++
+	s.stats.handshakes[reasons.HandshakeFailed]++
 	var line []byte
 	if err.Status == 426 {
 		line = []byte(upgradeLine)
 	}
-	s.refuse(i, c, RejectUpgrade, err, line)
+	s.refuse(i, c, reasons.RejectUpgrade, err, line)
 }
 
 // framesPerMessage is how many frames count as a message of the client: it may send
@@ -258,7 +259,7 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 // is handled there; others are gathered.
 func (s *shard) data(i uint32, c *conn, ev wsframe.Event) {
 	if ev.Op != ws.OpText {
-		s.end(i, c, CloseNotText)
+		s.end(i, c, reasons.CloseNotText)
 		return
 	}
 	message := ev.Payload
@@ -275,13 +276,13 @@ func (s *shard) data(i uint32, c *conn, ev wsframe.Event) {
 
 // badFrame fails the connection for a frame that breaks the rules.
 func (s *shard) badFrame(i uint32, c *conn, err *wsframe.Error) {
-	reason := CloseProtocol
+	reason := reasons.CloseProtocol
 	switch err.Code {
 	case ws.StatusMessageTooBig:
-		reason = CloseTooBig
-		s.stats.rejects[RejectMessageSize]++
+		reason = reasons.CloseTooBig
+		s.stats.rejects[reasons.RejectMessageSize]++
 	case ws.StatusInvalidFramePayloadData:
-		reason = CloseBadData
+		reason = reasons.CloseBadData
 	}
 	s.endSaying(i, c, reason, err.Text)
 }

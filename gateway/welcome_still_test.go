@@ -8,6 +8,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // queued returns the bytes that wait for a peer.
@@ -44,7 +45,7 @@ func TestRevokedWhileOthersAreEnded(t *testing.T) {
 	s.commandAuth(small.slot, c, &command{Token: stillToken(t, "small")})
 	var left []string
 	s.index.Each(c.subs, func(_ index.Sub, ch index.Channel) { left = append(left, s.index.Name(ch)) })
-	if closes := s.stats.closes[CloseOverload]; closes != 1 || !slices.Equal(left, []string{"small"}) {
+	if closes := s.stats.closes[reasons.CloseOverload]; closes != 1 || !slices.Equal(left, []string{"small"}) {
 		t.Errorf("with a token for small it has %v, %d others were ended", left, closes)
 	}
 }
@@ -66,7 +67,7 @@ func TestWelcomeOverflows(t *testing.T) {
 	set.Limits.QueueBytes = s.queues.At(c.out).Waiting() - 1
 	s.cfg = &set
 	s.commandAuth(p.slot, c, &command{Token: stillToken(t, "secret")})
-	if s.stats.closes[CloseSlow] != 1 || s.stats.subscriptions != 1 {
+	if s.stats.closes[reasons.CloseSlow] != 1 || s.stats.subscriptions != 1 {
 		t.Errorf("closes %v, %d subscriptions, want the owner's", s.stats.closes, s.stats.subscriptions)
 	}
 	p.close()

@@ -41,6 +41,7 @@ var directions = map[string][]string{
 	"gateway/internal/limit":    {},
 	"gateway/internal/position": {"fanout/message"},
 	"gateway/internal/queue":    {"fanout/message", "gateway/internal/slab"},
+	"gateway/internal/reasons":  {},
 	"gateway/internal/slab":     {},
 
 	"fanout":                   {"configs", "internal/address"},

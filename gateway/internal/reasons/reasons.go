@@ -1,0 +1,133 @@
+// Package reasons has the words for why connections end, requests are refused and messages
+// dropped: the metric's label, the log's attribute and the text of the close frame.
+package reasons
+
+import "github.com/gobwas/ws"
+
+// Close says why a connection ended. The same word is the metric's
+// label, the log's attribute and the text of the close frame.
+type Close string
+
+const (
+	CloseByClient   Close = "client"         // the client's close frame, or its end of the stream between messages
+	CloseReset      Close = "reset"          // the connection broke: reset, or cut inside a frame
+	CloseTimeout    Close = "timeout"        // no answer to a ping
+	CloseDrain      Close = "drain"          // the gateway is shutting down
+	CloseRebalance  Close = "rebalance"      // asked to reconnect, to find a place in a grown fleet
+	CloseAge        Close = "max_age"        // drain.max_age
+	CloseAdmin      Close = "admin"          // the operator closed it
+	CloseSlow       Close = "slow"           // the client's queue passed its bound
+	CloseOverload   Close = "overload"       // all queues, or all unfinished requests and messages, passed theirs, and the client's was among the largest
+	CloseProtocol   Close = "protocol"       // a frame against RFC 6455
+	CloseBadData    Close = "bad_data"       // text that is not UTF-8
+	CloseTooBig     Close = "too_big"        // a message over limits.message_bytes
+	CloseToken      Close = "token"          // no token, a bad one, or it has expired; the bye says which
+	CloseKeyPending Close = "key_pending"    // the key of its token isn't known yet
+	CloseForbidden  Close = "forbidden"      // a channel of the request that the token doesn't allow
+	CloseRate       Close = "rate_limited"   // message after message over limits.messages_per_second
+	CloseNotText    Close = "not_text"       // a binary message where JSON is spoken
+	CloseAnswered   Close = "answered"       // a request was answered and its connection not kept
+	CloseRejected   Close = "rejected"       // the request was refused: see RejectReason
+	CloseUnreadable Close = "head_cut"       // the stream ended before a whole request
+	CloseInternal   Close = "internal_error" // the kernel refused what should have worked
+)
+
+// Closes are all of them, for those who count them.
+var Closes = []Close{
+	CloseByClient, CloseReset, CloseTimeout, CloseDrain, CloseRebalance, CloseAge, CloseAdmin, CloseSlow, CloseOverload, CloseProtocol,
+	CloseBadData, CloseTooBig, CloseToken, CloseKeyPending, CloseForbidden, CloseRate, CloseNotText, CloseAnswered, CloseRejected, CloseUnreadable, CloseInternal,
+}
+
+// Code returns the WebSocket status code that a reason is sent with, 0 for those that end
+// connections which can't be told any more, or are no WebSocket.
+func (r Close) Code() ws.StatusCode { return closeCodes[r] }
+
+var closeCodes = map[Close]ws.StatusCode{
+	CloseTimeout:    ws.StatusGoingAway,
+	CloseDrain:      1012,
+	CloseRebalance:  1012,
+	CloseAge:        1012,
+	CloseAdmin:      ws.StatusPolicyViolation,
+	CloseSlow:       4002,
+	CloseOverload:   1013,
+	CloseToken:      4001,
+	CloseKeyPending: 1013,
+	CloseForbidden:  4003,
+	CloseProtocol:   ws.StatusProtocolError,
+	CloseBadData:    ws.StatusInvalidFramePayloadData,
+	CloseRate:       ws.StatusPolicyViolation,
+	CloseTooBig:     ws.StatusMessageTooBig,
+	CloseNotText:    ws.StatusUnsupportedData,
+	CloseInternal:   ws.StatusInternalServerError,
+}
+
+// Reject says why a connection or request was turned away before it
+// became a client.
+type Reject string
+
+const (
+	RejectConnections   Reject = "connections"    // limits.connections
+	RejectDescriptors   Reject = "descriptors"    // out of file descriptors
+	RejectAddress       Reject = "address"        // limits.connections_per_address
+	RejectAcceptRate    Reject = "accept_rate"    // limits.accepts_per_second
+	RejectHandshakeRate Reject = "handshake_rate" // limits.handshakes_per_second
+	RejectMessageRate   Reject = "message_rate"   // limits.messages_per_second
+	RejectChannelRate   Reject = "channel_rate"   // limits.new_channels_per_second
+	RejectPublishRate   Reject = "publish_rate"   // limits.publishes_per_second, limits.total_publishes_per_second
+	RejectMessageSize   Reject = "message_size"   // limits.message_bytes
+	RejectTotalInput    Reject = "total_input"    // limits.total_input_bytes
+	RejectOverloaded    Reject = "overloaded"     // more to publish than Redis takes
+	RejectProxyHeader   Reject = "proxy_header"   // none, or a malformed one, from a trusted proxy
+	RejectHeadTimeout   Reject = "head_timeout"   // limits.head_timeout
+	RejectHeadTooLong   Reject = "head_too_long"
+	RejectBadRequest    Reject = "bad_request"
+	RejectNotFound      Reject = "not_found"
+	RejectMethod        Reject = "method"
+	RejectUpgrade       Reject = "bad_upgrade"
+	RejectChannels      Reject = "channels" // too many, or a bad name
+	RejectSubscriptions Reject = "total_subscriptions"
+	RejectTotalChannels Reject = "total_channels"
+	RejectDraining      Reject = "draining"
+	RejectOrigin        Reject = "origin"
+	RejectToken         Reject = "token"
+	RejectKeyPending    Reject = "key_pending" // the key of its token isn't known yet
+	RejectForbidden     Reject = "forbidden"   // a channel that the token doesn't allow
+)
+
+// Rejects are all of them, for those who count them.
+var Rejects = []Reject{
+	RejectConnections, RejectDescriptors, RejectAddress, RejectAcceptRate, RejectHandshakeRate, RejectMessageRate, RejectPublishRate,
+	RejectChannelRate, RejectSubscriptions, RejectTotalChannels, RejectMessageSize, RejectTotalInput, RejectOverloaded, RejectProxyHeader, RejectHeadTimeout, RejectHeadTooLong, RejectBadRequest, RejectNotFound,
+	RejectMethod, RejectUpgrade, RejectChannels, RejectDraining, RejectOrigin, RejectToken, RejectKeyPending, RejectForbidden,
+}
+
+// Drop says why a message was not delivered to a client.
+type Drop string
+
+const (
+	DropOldest  Drop = "drop_oldest"
+	DropLatest  Drop = "latest"
+	DropOverrun Drop = "overrun" // the gateway itself could not keep up
+
+	// DropTooLarge is of a message that no client gets: limits.payload_bytes.
+	DropTooLarge Drop = "too_large"
+)
+
+// Drops are all of them, for those who count them.
+var Drops = []Drop{DropOldest, DropLatest, DropOverrun}
+
+// Handshake says how a request for a WebSocket ended.
+type Handshake string
+
+const (
+	HandshakeOK     Handshake = "ok"
+	HandshakeFailed Handshake = "failed"
+)
+
+// Publish says how a client's publish ended that was passed on to Redis.
+type Publish string
+
+const (
+	PublishOK     Publish = "ok"
+	PublishFailed Publish = "failed" // Redis didn't answer in time, or refused it
+)
