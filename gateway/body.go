@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"github.com/pushgate/pushgate/gateway/http1"
-
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )

@@ -4,8 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/pushgate/pushgate/gateway/admin"
 	"pgregory.net/rapid"
+
+	"github.com/pushgate/pushgate/gateway/admin"
 )
 
 // The ranking of pieces is that of a sort of everything.

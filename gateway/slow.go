@@ -2,9 +2,8 @@ package gateway
 
 import (
 	"github.com/pushgate/pushgate/fanout"
-	"github.com/pushgate/pushgate/gateway/internal/reasons"
-
 	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // SlowPolicy says what happens to a client that reads a channel's messages more

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
-
 	"github.com/pushgate/pushgate/internal/loadgen/client"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/loadgen/publish"

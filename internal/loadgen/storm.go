@@ -9,13 +9,12 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/probe"
-
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/client"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/loadgen/publish"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 var storm = scenario{name: "storm", timed: true, restarts: true,

@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"go.uber.org/goleak"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // program is the gateway and loader is loadgen, built for these tests.

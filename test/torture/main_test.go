@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 var (

@@ -4,7 +4,6 @@ import (
 	"io"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
-
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
