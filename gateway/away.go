@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"strconv"
-
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/proxy"
@@ -193,44 +191,4 @@ func (s *shard) closeOldest() {
 		s.stats.bytesIn += uint64(n)
 	}
 	reactor.CloseFD(fd)
-}
-
-// overLimit are what clients are told for each limit that is reached, and where
-// else they are to come again.
-var overLimit = map[reasons.Reject]*http1.Error{
-	reasons.RejectConnections:   {Status: 503, Code: "too_many_connections", Message: "this gateway holds as many connections as it may"},
-	reasons.RejectAddress:       {Status: 503, Code: "too_many_from_address", Message: "your address holds as many connections as it may"},
-	reasons.RejectAcceptRate:    {Status: 503, Code: "too_many_connects", Message: "too many clients connect at this moment"},
-	reasons.RejectHandshakeRate: {Status: 503, Code: "too_many_handshakes", Message: "too many clients connect at this moment"},
-	reasons.RejectMessageRate:   {Status: 429, Code: codeRateLimited, Message: "too many requests on this connection"},
-	reasons.RejectChannelRate:   {Status: 429, Code: codeRateLimited, Message: "too many channels that are new: this one, or these, were not subscribed to"},
-	reasons.RejectSubscriptions: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many subscriptions as it may"},
-	reasons.RejectTotalChannels: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many channels as it may"},
-	reasons.RejectPublishRate:   {Status: 429, Code: codeRateLimited, Message: "too many messages are published"},
-	reasons.RejectTotalInput:    {Status: 503, Code: codeOverloaded, Message: "too much of unfinished requests is held for all clients"},
-	reasons.RejectKeyPending:    {Status: 503, Code: codeKeyPending, Message: "the key of this token is not known yet"},
-}
-
-// retryAfter returns the header line that spreads the next tries of those that
-// are turned away, without its end.
-func (s *shard) retryAfter() []byte {
-	s.retry++
-	return appendRetryAfter(nil, 1+int(s.retry%retrySeconds))
-}
-
-// retryElsewhere is retryAfter within drain.reconnect, for those who were sent
-// to a gateway that shuts down. The header counts whole seconds, from one on.
-func (s *shard) retryElsewhere() []byte {
-	s.retry++
-	most := max(1, uint32(s.cfg.Drain.Reconnect.Seconds()))
-	return appendRetryAfter(nil, 1+int(s.retry%most))
-}
-
-func appendRetryAfter(dst []byte, seconds int) []byte {
-	return strconv.AppendInt(append(dst, "Retry-After: "...), int64(seconds), 10)
-}
-
-// refuseOver refuses a request over a limit.
-func (s *shard) refuseOver(i uint32, c *conn, reason reasons.Reject) {
-	s.refuse(i, c, reason, overLimit[reason], s.retryAfter())
 }

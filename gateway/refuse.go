@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+)
+
+// refuse answers a request with an error and ends its connection: what follows
+// on it can't be trusted, or isn't wanted. line is a further header line
+// without its end, or nil.
+func (s *shard) refuse(i uint32, c *conn, reason reasons.Reject, err *http1.Error, line []byte) {
+	s.stats.rejects[reason]++
+	s.traceRefused(i, c, err, s.request.Origin)
+	o := s.connOptions(i, c)
+	o.NoBody = string(s.request.Method) == "HEAD"
+	if line != nil {
+		o.Lines = append(append(o.Lines, line...), '\r', '\n')
+	}
+	if isTemporary(err) && wantsEvents(&s.request) {
+		s.finish(i, c, reasons.CloseRejected, s.appendLater(nil, reason, err, o))
+		return
+	}
+	s.finish(i, c, reasons.CloseRejected, err.Append(nil, o))
+}
+
+// malformed answers bytes that are no HTTP request.
+func (s *shard) malformed(i uint32, c *conn, err *http1.Error) {
+	reason := reasons.RejectBadRequest
+	switch err.Status {
+	case 413:
+		reason = reasons.RejectMessageSize
+	case 431:
+		reason = reasons.RejectHeadTooLong
+	}
+	s.refuse(i, c, reason, err, nil)
+}
+
+// An EventSource comes back by itself when its stream ends, but after any status
+// other than 200 it never does (HTML standard, 9.2.3). So a refusal that is
+// over a moment later is a stream for it: the time to come back at, a bye that
+// says why, and the end. Whoever looks at the status gets one: those that don't
+// ask for an event stream by name, which every EventSource does.
+
+// isTemporary reports whether the same request may succeed later.
+func isTemporary(err *http1.Error) bool { return err.Status == 503 || err.Status == 429 }
+
+// wantsEvents reports whether the request is an EventSource's.
+func wantsEvents(r *http1.Request) bool {
+	return string(r.Path) == "/v1/sse" && string(r.Method) == "GET" &&
+		bytes.Contains(bytes.ToLower(r.Header("Accept")), []byte("text/event-stream"))
+}
+
+// appendLater appends the stream that refuses an EventSource for a while, with
+// the options of its connection.
+func (s *shard) appendLater(dst []byte, reason reasons.Reject, err *http1.Error, o http1.Options) []byte {
+	o.ContentType, o.Lines = eventStream, []byte(eventLines)
+	after := s.laterMS(reason)
+	dst = appendRetry(http1.AppendStream(dst, 200, o), after)
+	return appendEvent(dst, reply{Type: "bye", Reason: err.Code, Message: err.Message, ReconnectAfterMS: after})
+}
+
+// laterMS draws the time after which a refused client comes back: the same as
+// Retry-After says, in milliseconds.
+func (s *shard) laterMS(reason reasons.Reject) int64 {
+	least, most := time.Second, retrySeconds*time.Second
+	if reason == reasons.RejectDraining {
+		least, most = 0, s.cfg.Drain.Reconnect
+	}
+	return 1 + least.Milliseconds() + rand.Int64N(max(1, (most-least).Milliseconds()))
+}
+
+// overLimit are what clients are told for each limit that is reached, and where
+// else they are to come again.
+var overLimit = map[reasons.Reject]*http1.Error{
+	reasons.RejectConnections:   {Status: 503, Code: "too_many_connections", Message: "this gateway holds as many connections as it may"},
+	reasons.RejectAddress:       {Status: 503, Code: "too_many_from_address", Message: "your address holds as many connections as it may"},
+	reasons.RejectAcceptRate:    {Status: 503, Code: "too_many_connects", Message: "too many clients connect at this moment"},
+	reasons.RejectHandshakeRate: {Status: 503, Code: "too_many_handshakes", Message: "too many clients connect at this moment"},
+	reasons.RejectMessageRate:   {Status: 429, Code: codeRateLimited, Message: "too many requests on this connection"},
+	reasons.RejectChannelRate:   {Status: 429, Code: codeRateLimited, Message: "too many channels that are new: this one, or these, were not subscribed to"},
+	reasons.RejectSubscriptions: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many subscriptions as it may"},
+	reasons.RejectTotalChannels: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many channels as it may"},
+	reasons.RejectPublishRate:   {Status: 429, Code: codeRateLimited, Message: "too many messages are published"},
+	reasons.RejectTotalInput:    {Status: 503, Code: codeOverloaded, Message: "too much of unfinished requests is held for all clients"},
+	reasons.RejectKeyPending:    {Status: 503, Code: codeKeyPending, Message: "the key of this token is not known yet"},
+}
+
+// retryAfter returns the header line that spreads the next tries of those that
+// are turned away, without its end.
+func (s *shard) retryAfter() []byte {
+	s.retry++
+	return appendRetryAfter(nil, 1+int(s.retry%retrySeconds))
+}
+
+// retryElsewhere is retryAfter within drain.reconnect, for those who were sent
+// to a gateway that shuts down. The header counts whole seconds, from one on.
+func (s *shard) retryElsewhere() []byte {
+	s.retry++
+	most := max(1, uint32(s.cfg.Drain.Reconnect.Seconds()))
+	return appendRetryAfter(nil, 1+int(s.retry%most))
+}
+
+func appendRetryAfter(dst []byte, seconds int) []byte {
+	return strconv.AppendInt(append(dst, "Retry-After: "...), int64(seconds), 10)
+}
+
+// refuseOver refuses a request over a limit.
+func (s *shard) refuseOver(i uint32, c *conn, reason reasons.Reject) {
+	s.refuse(i, c, reason, overLimit[reason], s.retryAfter())
+}

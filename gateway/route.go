@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+)
+
+// route answers the request in s.request; rest is what follows its head. It
+// returns what of that is left.
+func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
+	r := &s.request
+	if !r.KeepAlive() || s.srv.draining.Load() || c.flags&flagOver != 0 {
+		c.flags |= flagClose
+	}
+	if r.HasBody() && string(r.Method) != "POST" {
+		// Nobody reads it, so there can be no request behind it.
+		c.flags |= flagClose
+		rest = nil
+	}
+	page := s.pageOf(r.Origin, r.Host)
+	s.setPage(i, c, page)
+	if page != "" && isPreflight(r.Head) {
+		s.preflight(i, c, r.Head)
+		return rest
+	}
+	allowed, ok := resolve(r)
+	if string(r.Path) == echoPath && !s.cfg.Debug.Echo {
+		ok = false
+	}
+	method := string(r.Method)
+	switch {
+	case !ok:
+		s.refuse(i, c, reasons.RejectNotFound, errNotFound, nil)
+		return nil
+	case c.flags&flagOver != 0 && !isHealth(r.Path):
+		s.refuseOver(i, c, reasons.RejectAddress)
+		return nil
+	case !s.forwarded(i, c):
+		return nil
+	case page == "" && len(r.Origin) > 0 && !isHealth(r.Path): // health is no secret of a page
+		s.tellStranger(s.request.Origin)
+		s.refuse(i, c, reasons.RejectOrigin, errOrigin, nil)
+		return nil
+	case c.flags&flagKept != 0 && !s.mayTalk(i): // the first is counted with the next
+		s.refuseOver(i, c, reasons.RejectMessageRate)
+		return nil
+	case method == "OPTIONS" && !isHealth(r.Path):
+		s.answer(i, c, 204, "", http1.Options{Lines: []byte(allowLine + "\r\n")})
+		return rest
+	case method != "OPTIONS" && !slices.Contains(allowed, method):
+		s.refuse(i, c, reasons.RejectMethod, errMethod, []byte("Allow: "+strings.Join(allowed, ", ")))
+		return nil
+	}
+	switch path := string(r.Path); {
+	case isHealth(r.Path):
+		status, body, o := s.healthOf(r.Path)
+		if method == "OPTIONS" {
+			o.Lines = []byte("Allow: GET, HEAD, OPTIONS\r\n")
+		}
+		s.answer(i, c, status, string(body), o)
+	case s.drain.reason == reasons.CloseDrain:
+		s.refuse(i, c, reasons.RejectDraining, errDraining, s.retryElsewhere())
+	case (path == "/v1/ws" || path == "/v1/sse") && !s.take(&s.srv.handshakes, s.cfg.handshakeRate):
+		s.refuseOver(i, c, reasons.RejectHandshakeRate)
+		return nil
+	case path == "/v1/ws":
+		s.websocket(i, c, rest)
+		return nil
+	case path == "/v1/poll" && method == "POST" && s.cfg.Auth.Mode != auth.ModeNone && len(s.requestToken()) == 0:
+		return s.postRequest(i, c, targetPoll, rest) // its token is in the body
+	case !s.authorize(i, c):
+		return nil
+	case path == echoPath:
+		s.openEcho(i, c, rest)
+		return nil
+	case path == "/v1/sse":
+		s.events(i, c)
+	case path == "/v1/publish":
+		return s.postRequest(i, c, targetPublish, rest)
+	case method == "POST":
+		return s.postRequest(i, c, targetPoll, rest)
+	default:
+		s.pollGet(i, c)
+	}
+	return rest
+}
+
+var (
+	errNotFound = &http1.Error{Status: 404, Code: "not_found", Message: "no such path"}
+	errMethod   = &http1.Error{Status: 405, Code: "method_not_allowed", Message: "this path does not take this method"}
+)
+
+// endpoint is a path that is served.
+type endpoint struct {
+	path    []byte
+	methods []string
+}
+
+// endpoints are all of them. The root is the readiness: there the checks of load
+// balancers look that were given no path.
+var endpoints = func() map[string]*endpoint {
+	all := make(map[string]*endpoint)
+	for path, methods := range map[string][]string{
+		"/":           {"GET", "HEAD"},
+		"/healthz":    {"GET", "HEAD"},
+		"/readyz":     {"GET", "HEAD"},
+		"/v1/ws":      {"GET"},
+		"/v1/sse":     {"GET", "HEAD"},
+		"/v1/poll":    {"GET", "HEAD", "POST"},
+		"/v1/publish": {"POST"},
+		echoPath:      {"GET"},
+	} {
+		all[path] = &endpoint{[]byte(path), methods}
+	}
+	all["*"] = all["/"] // OPTIONS * (RFC 9112, 3.2.4)
+	return all
+}()
+
+// maxPath is the room for a path that is spelled otherwise than in endpoints.
+const maxPath = 32
+
+// resolve returns the methods of the endpoint that the request is for, and gives
+// its path that endpoint's spelling. A slash at the end means nothing, nor does a
+// doubled one, which proxies that join paths make.
+func resolve(r *http1.Request) (methods []string, ok bool) {
+	e := endpoints[string(r.Path)]
+	if e == nil {
+		var room [maxPath]byte
+		path := room[:0]
+		for _, b := range r.Path {
+			if b == '/' && len(path) > 0 && path[len(path)-1] == '/' {
+				continue
+			}
+			if len(path) == maxPath {
+				return nil, false
+			}
+			path = append(path, b)
+		}
+		if n := len(path); n > 1 && path[n-1] == '/' {
+			path = path[:n-1]
+		}
+		if e = endpoints[string(path)]; e == nil {
+			return nil, false
+		}
+	}
+	r.Path = e.path
+	return e.methods, true
+}
+
+// isHealth reports whether a path is for those that watch the gateway.
+func isHealth(path []byte) bool {
+	switch string(path) {
+	case "/", "/healthz", "/readyz":
+		return true
+	}
+	return false
+}
