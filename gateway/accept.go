@@ -39,7 +39,7 @@ func (s *shard) accept() {
 		case errors.Is(err, reactor.ErrDescriptors):
 			s.stats.rejects[reasons.RejectDescriptors]++
 			short = true
-			s.closeAllAway()
+			s.closeAllRejected()
 			s.srv.limited.Warn(s.log, "out of file descriptors: connections are turned away",
 				"err", err, "fix", "raise the limit on open files (ulimit -n, LimitNOFILE) or lower limits.connections; gateway doctor tells")
 		default:
@@ -74,21 +74,21 @@ func (s *shard) adopt(fd int, peer netip.AddrPort) {
 	if s.srv.connections.Add(1) > int64(s.cfg.maxConnections) {
 		s.srv.connections.Add(-1)
 		s.warnFull()
-		s.turnAway(fd, reasons.RejectConnections)
+		s.reject(fd, reasons.RejectConnections)
 		return
 	}
 	if !s.take(&s.srv.accepts, s.cfg.acceptRate) {
 		s.srv.connections.Add(-1)
-		s.turnAway(fd, reasons.RejectAcceptRate)
+		s.reject(fd, reasons.RejectAcceptRate)
 		return
 	}
 	i, c := s.conns.take()
 	c.fd, c.heard, c.born, c.phase = int32(fd), s.now, s.now, phaseHead
 	if !s.locate(i, c, peer) {
 		s.srv.connections.Add(-1)
-		s.moveAway(i)
+		s.forgetAddress(i)
 		s.conns.put(i)
-		s.turnAway(fd, reasons.RejectAddress)
+		s.reject(fd, reasons.RejectAddress)
 		return
 	}
 	if err := s.loop.Add(fd, reactor.Key{Slot: i, Gen: c.gen}, reactor.In); err != nil {

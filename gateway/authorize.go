@@ -273,7 +273,7 @@ func (s *shard) expired(i uint32, c *conn) bool {
 	}
 	s.stats.tokens[auth.ReasonExpired]++
 	if c.kind == kindPoll {
-		s.tryAnswer(i, c)
+		s.tryRespond(i, c)
 		return true
 	}
 	s.endSaying(i, c, reasons.CloseToken, tokenRefused(auth.ReasonExpired))

@@ -59,9 +59,9 @@ func (b *bundle) gap(channel string) {
 	}
 }
 
-// answerBytes is how many bytes of messages an answer has, or one message. To encode
+// responseBytes is how many bytes of messages an answer has, or one message. To encode
 // them takes the loop less than 2 ms; the client's next poll goes on behind them.
-const answerBytes = 512 << 10
+const responseBytes = 512 << 10
 
 // share decides how many messages of each channel go into the answer: up to left
 // in all, and of most bytes, though one at least. The channels take turns, and any of

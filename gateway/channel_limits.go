@@ -14,14 +14,14 @@ import (
 
 // mayOpen reports whether a client may subscribe to n channels that may be new.
 func (s *shard) mayOpen(i uint32, n int) bool {
-	t := s.talkers.Get(i)
+	t := s.rates.Get(i)
 	return !s.cfg.channelRate.IsSet() || t == nil || t.channels.Has(s.cfg.channelRate, n, s.uptime())
 }
 
 // opened charges the client's rate of new channels with one.
 func (s *shard) opened(i uint32) {
 	if s.cfg.channelRate.IsSet() {
-		s.talkers.At(i).channels.Take(s.cfg.channelRate, s.uptime())
+		s.rates.At(i).channels.Take(s.cfg.channelRate, s.uptime())
 	}
 }
 

@@ -33,9 +33,9 @@ func (s *shard) endWith(i uint32, c *conn, reason reasons.Close, frame []byte) {
 	s.finish(i, c, reason, frame)
 }
 
-// answerClose ends an open WebSocket at the client's request, echoing its code
+// echoClose ends an open WebSocket at the client's request, echoing its code
 // (RFC 6455, 5.5.1).
-func (s *shard) answerClose(i uint32, c *conn, code ws.StatusCode) {
+func (s *shard) echoClose(i uint32, c *conn, code ws.StatusCode) {
 	if code == ws.StatusNoStatusRcvd {
 		s.endWith(i, c, reasons.CloseByClient, wsframe.AppendFrame(nil, ws.OpClose, nil))
 		return
@@ -160,8 +160,8 @@ func (s *shard) free(i uint32, c *conn) {
 		s.cork.slot = 0
 	}
 	s.wheel.Cancel(i)
-	s.moveAway(i)
-	s.talkers.Clear(i)
+	s.forgetAddress(i)
+	s.rates.Clear(i)
 	s.paces.Clear(i)
 	delete(s.parked, i)
 	s.pages.of.Clear(i)

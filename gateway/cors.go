@@ -126,7 +126,7 @@ const maxPreflights = 20
 // itself is refused then, readably.
 func (s *shard) preflight(i uint32, c *conn, head []byte) {
 	if s.cfg.messageRate.IsSet() {
-		t := s.talkers.At(i)
+		t := s.rates.At(i)
 		if t.preflights++; t.preflights >= maxPreflights {
 			c.flags |= flagClose
 		}

@@ -33,7 +33,7 @@ func (s *shard) beginDrain(reason reasons.Close, fraction float64, d time.Durati
 func (s *shard) closeIdle() {
 	for i := uint32(1); i < s.conns.next; i++ {
 		if c := s.conns.at(i); c.phase == phaseHead && c.flags&flagKept != 0 && c.in == 0 {
-			s.sendAway(i, c, reasons.CloseDrain)
+			s.drainOne(i, c, reasons.CloseDrain)
 		}
 	}
 }
@@ -58,7 +58,7 @@ func (s *shard) drainStep() {
 		d.done++
 		if d.share += d.fraction; d.share >= 1 {
 			d.share--
-			s.sendAway(i, c, d.reason)
+			s.drainOne(i, c, d.reason)
 		}
 	}
 	if s.now >= d.end && d.reason != reasons.CloseDrain {
@@ -66,8 +66,8 @@ func (s *shard) drainStep() {
 	}
 }
 
-// sendAway tells one connection to go.
-func (s *shard) sendAway(i uint32, c *conn, reason reasons.Close) {
+// drainOne tells one connection to go.
+func (s *shard) drainOne(i uint32, c *conn, reason reasons.Close) {
 	switch c.phase {
 	case phaseProxy, phaseHead, phaseBody:
 		// A request that is here already gets its answer, and no client a
@@ -95,7 +95,7 @@ func (s *shard) sendAway(i uint32, c *conn, reason reasons.Close) {
 	if c.kind == kindPoll {
 		c.flags |= flagClose
 		if c.flags&flagEarly == 0 {
-			s.tryAnswer(i, c)
+			s.tryRespond(i, c)
 		}
 		return
 	}
@@ -126,6 +126,6 @@ func (s *shard) aged(i uint32, c *conn) bool {
 	if !s.old(i, c) {
 		return false
 	}
-	s.sendAway(i, c, reasons.CloseAge)
+	s.drainOne(i, c, reasons.CloseAge)
 	return true
 }

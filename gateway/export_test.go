@@ -29,7 +29,7 @@ var IOUringOfTests = flag.String("io_uring", string(IOUringAuto), "socket.io_uri
 // Constants and functions that the tests compare with.
 const (
 	AcceptsPerSlice  = acceptsPerSlice
-	AnswerBytes      = answerBytes
+	ResponseBytes    = responseBytes
 	BeatEvery        = beatEvery
 	ChannelBursts    = channelBursts
 	ChannelsPerSlice = channelsPerSlice
@@ -58,7 +58,7 @@ const (
 	RetryMS          = retryMS
 	RetrySeconds     = retrySeconds
 	Tick             = tick
-	TurnAwayTicks    = turnAwayTicks
+	RejectTicks      = rejectTicks
 )
 
 var (
@@ -156,7 +156,7 @@ func (s *Server) Kept() (k Kept) {
 
 func (k *Kept) add(sh *shard) {
 	k.Connections += sh.conns.used
-	k.Rejected += sh.away.n
+	k.Rejected += sh.rejected.n
 	k.Inputs += sh.inputs.Used()
 	k.Polls += sh.polls.Used()
 	k.Deadlines += sh.wheel.Len()
@@ -236,7 +236,7 @@ func (l Loop) poll() (slot uint32, poll *conn) {
 }
 
 // SendPollAway ends the only poll as a rebalance does.
-func (l Loop) SendPollAway() { i, c := l.poll(); l.s.sendAway(i, c, reasons.CloseRebalance) }
+func (l Loop) SendPollAway() { i, c := l.poll(); l.s.drainOne(i, c, reasons.CloseRebalance) }
 
 // DismissPoll ends it as the operator does.
 func (l Loop) DismissPoll() { i, c := l.poll(); l.s.dismiss(i, c, 0) }

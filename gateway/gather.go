@@ -38,7 +38,7 @@ func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
 		g.next = s.index.EachSome(c.subs, g.next, taskSlice, func(sub index.Sub, ch index.Channel) { s.gatherOne(c, g, sub, ch) })
 		g.all = g.next == 0
 	case !g.shared:
-		g.share(g.parts, int(c.max), min(int(s.queueShare()/answerShare), answerBytes))
+		g.share(g.parts, int(c.max), min(int(s.queueShare()/responseShare), responseBytes))
 		g.shared = true
 	case g.marked < len(g.parts):
 		for end := min(g.marked+taskSlice, len(g.parts)); g.marked < end; g.marked++ {
@@ -116,7 +116,7 @@ func (s *shard) takePart(c *conn, g *gathering, part *part) {
 func (s *shard) comeBack(c *conn, g *gathering, ch index.Channel, channel string, from uint32, r *fanout.Recent) bool {
 	b := &g.bundle
 	if c.poll == 0 {
-		p, ok := s.answers.position(channel, from)
+		p, ok := s.wakeups.position(channel, from)
 		switch {
 		case !ok && !g.now:
 			b.early = true
@@ -146,6 +146,6 @@ func (s *shard) comeBack(c *conn, g *gathering, ch index.Channel, channel string
 	return true
 }
 
-// answerShare is the part of a shard's queueShare that one answer may take: its
+// responseShare is the part of a shard's queueShare that one answer may take: its
 // client reads none of it before all of it waits.
-const answerShare = 4
+const responseShare = 4

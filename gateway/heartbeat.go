@@ -35,13 +35,13 @@ func (s *shard) beat(now uint32, at time.Time, date []byte) {
 		s.now = now
 	}
 	s.date = date
-	s.answers.last = answer{} // it has the old date
+	s.wakeups.last = response{} // it has the old date
 	s.stats.lag.observe(time.Since(at))
 	s.drainStep()
 	s.shed() // another shard may have brought all queues over their bound
 	s.shedInputs()
 	s.resumeAccept()
-	s.closeAway()
+	s.closeRejected()
 	s.goOnAll()
 }
 

@@ -224,8 +224,8 @@ func (s *shard) settle(ch index.Channel) {
 		delete(s.overrun, ch)
 		s.index.Release(ch)
 		s.sumChannels()
-		if s.answers.last.key.channel == ch {
-			s.answers.last = answer{} // the number goes to another channel
+		if s.wakeups.last.key.channel == ch {
+			s.wakeups.last = response{} // the number goes to another channel
 		}
 	}
 }

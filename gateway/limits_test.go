@@ -80,7 +80,7 @@ func TestFreedSeatDuringAFlood(t *testing.T) {
 	for i := range 40 {
 		flood.Go(func() {
 			// Evenly spread over the time that each is borne with.
-			time.Sleep(time.Duration(i) * gateway.TurnAwayTicks * gateway.Tick / 40)
+			time.Sleep(time.Duration(i) * gateway.RejectTicks * gateway.Tick / 40)
 			for {
 				select {
 				case <-stop:

@@ -25,7 +25,7 @@ type location struct {
 // address may have one more. A trusted proxy may have as many as it likes.
 func (s *shard) locate(i uint32, c *conn, peer netip.AddrPort) bool {
 	if s.cfg.trusted.None() || !s.cfg.trusted.Contains(peer.Addr()) {
-		return s.moveTo(i, peer)
+		return s.setAddress(i, peer)
 	}
 	s.locations.At(i).trusted = true
 	if s.cfg.Proxy.Protocol != string(proxy.Off) {
@@ -34,9 +34,9 @@ func (s *shard) locate(i uint32, c *conn, peer netip.AddrPort) bool {
 	return true
 }
 
-// moveTo sets the client's address, and reports whether that may have one more
+// setAddress sets the client's address, and reports whether that may have one more
 // connection.
-func (s *shard) moveTo(i uint32, at netip.AddrPort) bool {
+func (s *shard) setAddress(i uint32, at netip.AddrPort) bool {
 	most := s.cfg.Limits.ConnectionsPerAddress
 	proxied := !s.cfg.trusted.None()
 	if !at.IsValid() || most == 0 && !proxied {
@@ -69,8 +69,8 @@ func (s *shard) uncount(l *location) {
 	l.ip, l.port, l.counted = [16]byte{}, 0, false
 }
 
-// moveAway forgets where a connection came from.
-func (s *shard) moveAway(i uint32) {
+// forgetAddress forgets where a connection came from.
+func (s *shard) forgetAddress(i uint32) {
 	if l := s.locations.Get(i); l != nil {
 		s.uncount(l)
 		*l = location{}
@@ -112,11 +112,11 @@ func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 	c.phase = phaseHead
 	// Whoever the proxy speaks for, unknown or itself, is not trusted in its place.
 	s.locations.At(i).trusted = source.IsValid() && s.cfg.trusted.Contains(source.Addr())
-	if source.IsValid() && !s.moveTo(i, source) {
+	if source.IsValid() && !s.setAddress(i, source) {
 		// How it's told depends on the request, which proxies send behind their
 		// header and rarely with it.
 		c.flags |= flagOver
-		s.wheel.Set(i, s.now+turnAwayTicks)
+		s.wheel.Set(i, s.now+rejectTicks)
 	}
 	if len(data) > n {
 		s.head(i, c, data[n:])
@@ -148,7 +148,7 @@ func (s *shard) forwarded(i uint32, c *conn) bool {
 		s.tellNameless(i, c)
 		return true
 	}
-	if s.moveTo(i, netip.AddrPortFrom(client, 0)) {
+	if s.setAddress(i, netip.AddrPortFrom(client, 0)) {
 		return true
 	}
 	s.refuseOver(i, c, reasons.RejectAddress)

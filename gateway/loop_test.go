@@ -113,7 +113,7 @@ func TestPollsLeaveTheLoopAlone(t *testing.T) {
 			got += len(data)
 			next++
 		}
-		if got == 0 || got > gateway.AnswerBytes+size || len(p.Gaps) > 0 || p.More != (next < past) {
+		if got == 0 || got > gateway.ResponseBytes+size || len(p.Gaps) > 0 || p.More != (next < past) {
 			t.Fatalf("%d messages, %d bytes in the last answer, more: %v, gaps %v", next, got, p.More, p.Gaps)
 		}
 		cursor = p.Cursor

@@ -49,7 +49,7 @@ func (p *poll) sortMissed() {
 // add adds what a channel had, of which no more than a message is kept once there is
 // enough for an answer.
 func (p *poll) add(m missed) {
-	if n := len(m.messages); n > 1 && p.bytes > answerBytes && m.messages[0].ID.Durable() {
+	if n := len(m.messages); n > 1 && p.bytes > responseBytes && m.messages[0].ID.Durable() {
 		m.messages, m.more, m.end = slices.Clone(m.messages[:1]), true, m.messages[0].ID
 	}
 	for _, one := range m.messages {
@@ -216,7 +216,7 @@ func (s *shard) pollConfirmed(i uint32, c *conn) {
 		return // more is to come, or it's being answered
 	}
 	if set.due <= s.now || set.news || s.pollHasNews(c) {
-		s.answerPoll(i, c)
+		s.respondNow(i, c)
 		return
 	}
 	s.schedule(i, c, set.due)
@@ -252,7 +252,7 @@ func (s *shard) freePoll(c *conn) {
 // to be answered anyway.
 func (s *shard) pollTimeout(i uint32, c *conn) {
 	if c.flags&flagWoken == 0 {
-		s.tryAnswer(i, c)
+		s.tryRespond(i, c)
 	}
 }
 
@@ -261,5 +261,5 @@ func (s *shard) endPatience(i uint32, c *conn) {
 	if s.old(i, c) {
 		c.flags |= flagClose
 	}
-	s.answerPoll(i, c)
+	s.respondNow(i, c)
 }

@@ -85,7 +85,7 @@ func (s *shard) message(i uint32, c *conn, text []byte) {
 		cmd.Ref = ""
 	}
 	switch {
-	case !s.mayTalk(i):
+	case !s.withinRate(i):
 		s.tooFast(i, c, &cmd)
 		return
 	case err != nil:

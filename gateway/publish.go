@@ -55,7 +55,7 @@ func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 		case err != nil:
 			s.refuseBody(i, c, &http1.Error{Status: 503, Code: codeBroker, Message: "the message may not have been published"})
 		default:
-			s.answerBody(i, c, map[string]string{"channel": channel, "id": id})
+			s.respondJSON(i, c, map[string]string{"channel": channel, "id": id})
 		}
 	})
 	if err != nil {
@@ -133,9 +133,9 @@ func clientKey(subject, key string, payload []byte) string {
 	return fmt.Sprintf("client:%d:%s:%s", len(subject), subject, key)
 }
 
-// answerBody answers a request that had a body with v and makes the connection
+// respondJSON answers a request that had a body with v and makes the connection
 // ready for the next one.
-func (s *shard) answerBody(i uint32, c *conn, v any) {
+func (s *shard) respondJSON(i uint32, c *conn, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // strings always encode

@@ -45,7 +45,7 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 		s.tellStranger(s.request.Origin)
 		s.refuse(i, c, reasons.RejectOrigin, errOrigin, nil)
 		return nil
-	case c.flags&flagKept != 0 && !s.mayTalk(i): // the first is counted with the next
+	case c.flags&flagKept != 0 && !s.withinRate(i): // the first is counted with the next
 		s.refuseOver(i, c, reasons.RejectMessageRate)
 		return nil
 	case method == "OPTIONS" && !isHealth(r.Path):

@@ -92,21 +92,21 @@ type shard struct {
 	cork     cork
 	batch    batch
 	decoded  []byte          // of a query
-	answers  answers         // polls that have messages
+	wakeups  wakeups         // polls that have messages
 	listed   []index.Channel // by channelsOf
 	date     []byte          // of the Date header, made anew each second
 
 	newcomers newcomers
 
 	// Owned by the loop, for limits
-	channels   int                   // that are in the server's sum
-	inputBytes int64                 // of what is kept of clients' bytes
-	fullAt     uint32                // one more than the tick of the last warning that limits.connections is reached
-	away       away                  // sockets that were told to come back later
-	locations  slab.Sparse[location] // where connections come from
-	talkers    slab.Sparse[talker]   // their remaining rates
-	awaited    bool                  // the client whose bytes are read was pinged and hasn't answered yet
-	pages      webPages              // which page's requests they carry
+	channels   int                      // that are in the server's sum
+	inputBytes int64                    // of what is kept of clients' bytes
+	fullAt     uint32                   // one more than the tick of the last warning that limits.connections is reached
+	rejected   rejected                 // sockets that were told to come back later
+	locations  slab.Sparse[location]    // where connections come from
+	rates      slab.Sparse[clientRates] // their remaining rates
+	awaited    bool                     // the client whose bytes are read was pinged and hasn't answered yet
+	pages      webPages                 // which page's requests they carry
 }
 
 func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
@@ -189,7 +189,7 @@ func (s *shard) Turn() (more bool) {
 	accepts := s.acceptMore()
 	s.readNewcomers()
 	demoted := s.readDemoted()
-	answers := s.answerWoken()
+	answers := s.respondWoken()
 	joins := s.tellLive()
 	tasks := s.runTasks()
 	behind := s.sendBehind()
@@ -310,6 +310,6 @@ func (s *shard) close() {
 	if s.listener != nil {
 		s.listener.Close()
 	}
-	s.closeAllAway()
+	s.closeAllRejected()
 	s.conns.each(func(_ uint32, c *conn) { reactor.CloseFD(int(c.fd)) })
 }

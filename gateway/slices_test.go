@@ -117,7 +117,7 @@ func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 	if t0 := s.taskOf[p.slot]; t0 == nil || t0.opens == nil || int(c.count) >= Many {
 		t.Fatalf("it has %d channels", c.count)
 	}
-	s.answerPoll(p.slot, c)
+	s.respondNow(p.slot, c)
 	for s.Turn() {
 	}
 	var got []byte
@@ -184,13 +184,13 @@ func TestAnswerOfManyChannelsComesInSlices(t *testing.T) {
 	for s.runTasks() {
 	}
 	c := s.conns.at(p.slot)
-	s.tryAnswer(p.slot, c)
+	s.tryRespond(p.slot, c)
 	slices := 1
 	task := s.taskOf[p.slot]
 	if task == nil {
 		t.Fatal("it is answered in one go")
 	}
-	s.tryAnswer(p.slot, c) // another reason
+	s.tryRespond(p.slot, c) // another reason
 	for s.taskOf[p.slot] == task && !s.work(p.slot, c, task) {
 		slices++
 	}

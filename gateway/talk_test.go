@@ -12,11 +12,11 @@ func TestIdleClientsHaveNoRates(t *testing.T) {
 		c.flags |= flagPinged
 		p.send([]byte("\x8a\x80\x00\x00\x00\x00"))
 	}
-	if s.talkers.Get(p.slot) != nil && s.talkers.Get(p.slot).messages != 0 {
+	if s.rates.Get(p.slot) != nil && s.rates.Get(p.slot).messages != 0 {
 		t.Error("a pong that was asked for is counted")
 	}
 	p.send([]byte("\x8a\x80\x00\x00\x00\x00"))
-	if s.talkers.Get(p.slot) == nil || s.talkers.Get(p.slot).messages == 0 {
+	if s.rates.Get(p.slot) == nil || s.rates.Get(p.slot).messages == 0 {
 		t.Error("a pong that nobody asked for is not counted")
 	}
 }

@@ -215,7 +215,7 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 			}
 			s.data(i, c, ev)
 		case wsframe.Ping:
-			if !s.mayTalk(i) {
+			if !s.withinRate(i) {
 				s.tooFast(i, c, &command{})
 				break
 			}
@@ -224,11 +224,11 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 		case wsframe.Pong:
 			if s.awaited {
 				s.awaited = false
-			} else if !s.mayTalk(i) {
+			} else if !s.withinRate(i) {
 				s.tooFast(i, c, &command{})
 			}
 		case wsframe.Close:
-			s.answerClose(i, c, ev.Code)
+			s.echoClose(i, c, ev.Code)
 		}
 		if c.phase != phaseOpen {
 			return
@@ -239,7 +239,7 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 		}
 	}
 	for range reader.TakeFrames(framesPerMessage) {
-		if s.mayTalk(i) {
+		if s.withinRate(i) {
 			continue
 		}
 		if s.tooFast(i, c, &command{}); c.phase != phaseOpen {

@@ -18,17 +18,17 @@ const (
 	leastCoalesce = time.Millisecond
 )
 
-// answersPerSlice is how many polls are answered before events are asked for
+// responsesPerSlice is how many polls are answered before events are asked for
 // again.
-const answersPerSlice = 256
+const responsesPerSlice = 256
 
-// answers are the polls that have messages. One timer serves all of a shard's.
-type answers struct {
+// wakeups are the polls that have messages. One timer serves all of a shard's.
+type wakeups struct {
 	woken []uint64      // slot and generation, the next one last
 	ready []uint64      // those whose delay is over
 	due   time.Duration // the server's uptime at which the delay of those woken is over
 	timer *time.Timer   // posts; running while woken isn't empty
-	last  answer
+	last  response
 
 	// The positions before what polls were woken by, for those whose channel's
 	// ring is too short for what came since.
@@ -53,16 +53,16 @@ type place struct {
 	seq     uint32
 }
 
-// answer is the last answer that was made: polls that wait for the same
+// response is the last one that was made: polls that wait for the same
 // channel from the same place get the same bytes.
-type answer struct {
-	key    answerKey
+type response struct {
+	key    responseKey
 	pieces [][]byte // of the response, one unless large messages are in it
 	n      int      // messages in it
 }
 
-// answerKey says when two answers are alike. The zero key is no answer.
-type answerKey struct {
+// responseKey says when two answers are alike. The zero key is no answer.
+type responseKey struct {
 	channel index.Channel
 	from    uint32
 	max     uint16
@@ -75,15 +75,15 @@ func (s *shard) wake(i uint32, c *conn, first *message.Message) {
 	if c.poll != 0 {
 		return
 	}
-	s.answers.note(first)
+	s.wakeups.note(first)
 	if c.flags&flagWoken == 0 {
-		s.queueAnswer(i, c, max(leastCoalesce, coalesce-s.srv.broker.Age(first)))
+		s.queueWakeup(i, c, max(leastCoalesce, coalesce-s.srv.broker.Age(first)))
 	}
 }
 
-// queueAnswer has a poll answered after a delay, or with those that are woken already.
-func (s *shard) queueAnswer(i uint32, c *conn, delay time.Duration) {
-	a := &s.answers
+// queueWakeup has a poll answered after a delay, or with those that are woken already.
+func (s *shard) queueWakeup(i uint32, c *conn, delay time.Duration) {
+	a := &s.wakeups
 	c.flags |= flagWoken
 	a.woken = append(a.woken, uint64(i)<<32|uint64(c.gen))
 	if len(a.woken) > 1 {
@@ -99,7 +99,7 @@ func (s *shard) queueAnswer(i uint32, c *conn, delay time.Duration) {
 
 // note keeps the positions of the polls that are woken by m; unknown
 // where there is none.
-func (a *answers) note(m *message.Message) {
+func (a *wakeups) note(m *message.Message) {
 	if m == a.noted {
 		return
 	}
@@ -119,7 +119,7 @@ func (a *answers) note(m *message.Message) {
 
 // position returns where a poll was that was woken after the channel's message
 // seq. It isn't ok while what follows seq is still on its way from the broker.
-func (a *answers) position(channel string, seq uint32) (before, bool) {
+func (a *wakeups) position(channel string, seq uint32) (before, bool) {
 	at := place{channel, seq + 1}
 	p, ok := a.readyAt[at]
 	if !ok {
@@ -131,7 +131,7 @@ func (a *answers) position(channel string, seq uint32) (before, bool) {
 // coalesced ends the delay of the polls that were woken, once it's over. A busy loop
 // calls it in each round: the timer's goroutine would have to wait for a CPU too.
 func (s *shard) coalesced() {
-	a := &s.answers
+	a := &s.wakeups
 	if len(a.woken) == 0 || s.uptime() < a.due {
 		return
 	}
@@ -149,20 +149,20 @@ func (s *shard) coalesced() {
 	a.woken = a.woken[:0]
 }
 
-// answerWoken answers some of the polls that have messages.
-func (s *shard) answerWoken() (more bool) {
-	a := &s.answers
+// respondWoken answers some of the polls that have messages.
+func (s *shard) respondWoken() (more bool) {
+	a := &s.wakeups
 	s.coalesced()
 	if len(a.ready) == 0 {
 		return false
 	}
-	a.last = answer{} // more may have come since the last slice
+	a.last = response{} // more may have come since the last slice
 	// One with 4,096 channels takes as long as many with one.
-	for n, start := 0, time.Now(); n < answersPerSlice && len(a.ready) > 0 && time.Since(start) < reactor.Slice; n++ {
+	for n, start := 0, time.Now(); n < responsesPerSlice && len(a.ready) > 0 && time.Since(start) < reactor.Slice; n++ {
 		k := a.ready[0]
 		a.ready = a.ready[1:]
 		if c := s.conns.find(uint32(k>>32), uint32(k)); c != nil && c.flags&flagWoken != 0 {
-			s.tryAnswer(uint32(k>>32), c)
+			s.tryRespond(uint32(k>>32), c)
 		}
 	}
 	return len(a.ready) > 0
@@ -172,25 +172,25 @@ func (s *shard) answerWoken() (more bool) {
 // over. It may never come: a shard drops messages when it is overrun.
 const earlyPatience = 20
 
-// tryAnswer answers a poll, unless the broker is so far ahead that it no longer
+// tryRespond answers a poll, unless the broker is so far ahead that it no longer
 // has what it is still handing over. That tells where to go on in the stream.
-func (s *shard) tryAnswer(i uint32, c *conn) { s.makeAnswer(i, c, false) }
+func (s *shard) tryRespond(i uint32, c *conn) { s.respondPoll(i, c, false) }
 
-// answerPoll sends a poll what there is for it now.
-func (s *shard) answerPoll(i uint32, c *conn) { s.makeAnswer(i, c, true) }
+// respondNow sends a poll what there is for it now.
+func (s *shard) respondNow(i uint32, c *conn) { s.respondPoll(i, c, true) }
 
-// makeAnswer answers a poll, one of many channels over the next turns. The answer
+// respondPoll answers a poll, one of many channels over the next turns. The answer
 // may be shared with other polls.
-func (s *shard) makeAnswer(i uint32, c *conn, now bool) {
+func (s *shard) respondPoll(i uint32, c *conn, now bool) {
 	if c.phase != phaseOpen {
 		return
 	}
 	if s.srv.draining.Load() {
 		c.flags |= flagClose // the next one would be refused here
 	}
-	key := s.answerKey(i, c)
-	if last := &s.answers.last; key != (answerKey{}) && key == last.key {
-		s.sendAnswer(i, c, last.pieces, last.n)
+	key := s.responseKey(i, c)
+	if last := &s.wakeups.last; key != (responseKey{}) && key == last.key {
+		s.sendResponse(i, c, last.pieces, last.n)
 		return
 	}
 	g := &gathering{now: now, parts: s.parts[:0]}
@@ -223,7 +223,7 @@ func (s *shard) makeAnswer(i uint32, c *conn, now bool) {
 func (s *shard) gathered(i uint32, c *conn, g *gathering) {
 	if g.early {
 		if g.now {
-			s.answerPoll(i, c)
+			s.respondNow(i, c)
 			return
 		}
 		if c.flags&flagEarly == 0 {
@@ -231,8 +231,8 @@ func (s *shard) gathered(i uint32, c *conn, g *gathering) {
 			// Whatever else would end it, a token or its age, waits for that.
 			s.wheel.Set(i, s.now+earlyPatience)
 		}
-		s.answers.early = true
-		s.queueAnswer(i, c, coalesce)
+		s.wakeups.early = true
+		s.queueWakeup(i, c, coalesce)
 		return
 	}
 	o := s.connOptions(i, c)
@@ -243,13 +243,13 @@ func (s *shard) gathered(i uint32, c *conn, g *gathering) {
 	} else {
 		pieces = g.response(g.position, o)
 	}
-	s.answers.last = answer{s.answerKey(i, c), pieces, g.count}
-	s.sendAnswer(i, c, pieces, g.count)
+	s.wakeups.last = response{s.responseKey(i, c), pieces, g.count}
+	s.sendResponse(i, c, pieces, g.count)
 }
 
-// sendAnswer answers a poll with n messages and makes its connection ready for
+// sendResponse answers a poll with n messages and makes its connection ready for
 // the next request.
-func (s *shard) sendAnswer(i uint32, c *conn, pieces [][]byte, n int) {
+func (s *shard) sendResponse(i uint32, c *conn, pieces [][]byte, n int) {
 	s.stats.deliveries += uint64(n)
 	s.endPoll(i, c)
 	s.respondWith(i, c, pieces...)
@@ -263,14 +263,14 @@ func (s *shard) endPoll(i uint32, c *conn) {
 	c.phase, c.kind = phaseBody, kindNone
 }
 
-// answerKey returns the key of a poll's answer, zero when it can't be shared.
-func (s *shard) answerKey(i uint32, c *conn) (k answerKey) {
+// responseKey returns the key of a poll's answer, zero when it can't be shared.
+func (s *shard) responseKey(i uint32, c *conn) (k responseKey) {
 	if c.count != 1 || c.poll != 0 {
-		return answerKey{}
+		return responseKey{}
 	}
 	s.index.Each(c.subs, func(sub index.Sub, ch index.Channel) {
 		if !s.index.Held(sub) {
-			k = answerKey{ch, s.index.From(sub), c.max, c.flags &^ (flagKept | flagDemoted), s.pages.at(i, c)}
+			k = responseKey{ch, s.index.From(sub), c.max, c.flags &^ (flagKept | flagDemoted), s.pages.at(i, c)}
 		}
 	})
 	return k

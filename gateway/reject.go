@@ -7,7 +7,7 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// away are a shard's sockets of clients that were told to come back later. They
+// rejected are a shard's sockets of clients that were told to come back later. They
 // wait for their client to read that: a close with unread input makes the
 // kernel reset the connection, and some clients then lose the answer. They have
 // no slot, no place in the epoll and no deadline of their own, which is what
@@ -21,14 +21,14 @@ import (
 // can read the answer to it, and an EventSource would never come back from a
 // status. Without a request they are answered after muteTicks, or when maxMute
 // later ones wait too.
-type away struct {
-	ring  []turned
+type rejected struct {
+	ring  []rejectedSocket
 	first int // index of the oldest
 	n     int
 	mute  int // of the newest: those before them are told
 }
 
-type turned struct {
+type rejectedSocket struct {
 	reason reasons.Reject // empty: it got what it asked for
 	fd     int32
 	since  uint32 // tick
@@ -36,63 +36,63 @@ type turned struct {
 }
 
 const (
-	// maxAway is the most sockets that wait in one shard.
-	maxAway = 1024
+	// maxRejected is the most sockets that wait in one shard.
+	maxRejected = 1024
 	// maxMute is the most of them that wait for their answer. A tick looks at each
 	// of them by a system call, half a millisecond in all; the others have the time
 	// to read their answer.
-	maxMute = maxAway / 2
+	maxMute = maxRejected / 2
 	// lookAfter is the number of the newest that only a tick looks after: their
 	// requests are on their way.
 	lookAfter = 16
 	// muteTicks is how long each waits for its request: a round trip of a phone,
 	// and more.
 	muteTicks = 5
-	// turnAwayTicks is how long each waits where there is room.
-	turnAwayTicks = 10
+	// rejectTicks is how long each waits where there is room.
+	rejectTicks = 10
 	// retrySeconds is over how many seconds the next tries of those that are
 	// turned away are spread.
 	retrySeconds = 10
 )
 
-// turnAway takes an accepted socket that gets no connection.
-func (s *shard) turnAway(fd int, reason reasons.Reject) {
-	a := &s.away
+// reject takes an accepted socket that gets no connection.
+func (s *shard) reject(fd int, reason reasons.Reject) {
+	a := &s.rejected
 	if a.ring == nil {
-		a.ring = make([]turned, maxAway)
+		a.ring = make([]rejectedSocket, maxRejected)
 	}
-	for room := s.roomAway(); a.n > 0 && a.n >= room; {
+	for room := s.rejectRoom(); a.n > 0 && a.n >= room; {
 		s.closeOldest()
 	}
 	a.n++
-	*a.at(a.n - 1) = turned{reason: reason, fd: int32(fd), since: s.now}
+	*a.at(a.n - 1) = rejectedSocket{reason: reason, fd: int32(fd), since: s.now}
 	a.mute++
 	for k := a.n - a.mute; k < min(a.n-lookAfter, a.n-a.mute+2); k++ {
-		s.answerAway(a.at(k), a.mute > maxMute)
+		s.answerRejected(a.at(k), a.mute > maxMute)
 	}
 	a.skipTold()
 }
 
-// roomAway is how many sockets may wait here: the shard's share of a quarter of the
+// rejectRoom is how many sockets may wait here: the shard's share of a quarter of the
 // descriptors that no client has.
-func (s *shard) roomAway() int {
+func (s *shard) rejectRoom() int {
 	free := s.cfg.files - s.srv.connections.Load()
-	return int(min(maxAway, free/int64(4*len(s.srv.shards))))
+	return int(min(maxRejected, free/int64(4*len(s.srv.shards))))
 }
 
 // at returns the socket that came k-th.
-func (a *away) at(k int) *turned { return &a.ring[(a.first+k)%len(a.ring)] }
+func (a *rejected) at(k int) *rejectedSocket { return &a.ring[(a.first+k)%len(a.ring)] }
 
 // skipTold passes over those that have their answer.
-func (a *away) skipTold() {
+func (a *rejected) skipTold() {
 	for a.mute > 0 && a.at(a.n-a.mute).told {
 		a.mute--
 	}
 }
 
-// answerAway answers a socket whose request is here, or which must have its
+// answerRejected answers a socket whose request is here, or which must have its
 // answer now.
-func (s *shard) answerAway(t *turned, must bool) {
+func (s *shard) answerRejected(t *rejectedSocket, must bool) {
 	if t.told {
 		return
 	}
@@ -153,31 +153,31 @@ func (s *shard) decline(data []byte, reason reasons.Reject, must bool) (answer [
 	return overLimit[reason].Append(s.scratch[:0], o), false
 }
 
-// closeAway answers the sockets whose request is here, and closes those whose
+// closeRejected answers the sockets whose request is here, and closes those whose
 // time is up.
-func (s *shard) closeAway() {
-	a := &s.away
+func (s *shard) closeRejected() {
+	a := &s.rejected
 	for k := a.n - a.mute; k < a.n && a.at(k).since != s.now; k++ {
-		s.answerAway(a.at(k), s.now-a.at(k).since >= muteTicks)
+		s.answerRejected(a.at(k), s.now-a.at(k).since >= muteTicks)
 	}
 	a.skipTold()
-	for a.n > 0 && s.now-a.ring[a.first].since >= turnAwayTicks {
+	for a.n > 0 && s.now-a.ring[a.first].since >= rejectTicks {
 		s.closeOldest()
 	}
 }
 
-// closeAllAway makes room where descriptors have run out before the bound is
+// closeAllRejected makes room where descriptors have run out before the bound is
 // reached: those here have their answer, who comes next would get none.
-func (s *shard) closeAllAway() {
-	for s.away.n > 0 {
+func (s *shard) closeAllRejected() {
+	for s.rejected.n > 0 {
 		s.closeOldest()
 	}
 }
 
 // closeOldest closes the socket that has waited longest.
 func (s *shard) closeOldest() {
-	a := &s.away
-	s.answerAway(a.at(0), true)
+	a := &s.rejected
+	s.answerRejected(a.at(0), true)
 	a.mute = min(a.mute, a.n-1)
 	fd, why := int(a.ring[a.first].fd), reasons.CloseRejected
 	if a.ring[a.first].reason == "" {

@@ -10,9 +10,9 @@ import (
 // codeRateLimited is what a client is told whose message is over a rate.
 const codeRateLimited = "rate_limited"
 
-// talker is what a client that talks has left of its rates. It exists only
+// clientRates is what a client that talks has left of its rates. It exists only
 // while a rate is configured.
-type talker struct {
+type clientRates struct {
 	messages  limit.Allowance
 	publishes limit.Allowance
 	channels  limit.Allowance // new ones
@@ -26,16 +26,16 @@ type talker struct {
 // starts anew.
 const maxStrikes = 20
 
-// mayTalk takes a message, ping, pong that nobody asked for, or request off what the
+// withinRate takes a message, ping, pong that nobody asked for, or request off what the
 // client may send.
-func (s *shard) mayTalk(i uint32) bool {
+func (s *shard) withinRate(i uint32) bool {
 	if !s.cfg.messageRate.IsSet() {
 		return true
 	}
-	t := s.talkers.At(i)
+	t := s.rates.At(i)
 	if t.messages == 0 && t.preflights == 0 {
 		// Its first request is counted with what comes next: most clients never
-		// send anything else, and need no talker.
+		// send anything else, and need no clientRates.
 		if age := time.Duration(s.now-s.conns.at(i).born) * tick; !s.cfg.messageRate.Refills(age) {
 			t.messages.Take(s.cfg.messageRate, max(0, s.uptime()-age))
 		}
@@ -52,7 +52,7 @@ func (s *shard) mayTalk(i uint32) bool {
 // doesn't mind its errors.
 func (s *shard) tooFast(i uint32, c *conn, cmd *command) {
 	s.stats.rejects[reasons.RejectMessageRate]++
-	t := s.talkers.At(i)
+	t := s.rates.At(i)
 	if t.strikes++; t.strikes > maxStrikes {
 		s.end(i, c, reasons.CloseRate)
 		return
@@ -64,7 +64,7 @@ func (s *shard) tooFast(i uint32, c *conn, cmd *command) {
 // may publish.
 func (s *shard) mayPublishNow(i uint32) bool {
 	if one := s.cfg.publishRate; one.IsSet() {
-		if ok, _ := s.talkers.At(i).publishes.Take(one, s.uptime()); !ok {
+		if ok, _ := s.rates.At(i).publishes.Take(one, s.uptime()); !ok {
 			return false
 		}
 	}
