@@ -213,6 +213,17 @@ func (s *Server) EachTurn(fn func(Loop) bool) {
 	})
 }
 
+// WhenWoken calls fn once on the only shard's loop, between the message for a poll and
+// its answer.
+func (s *Server) WhenWoken(fn func(Loop)) {
+	s.onLoop(func(sh *shard) {
+		sh.onWoken = func() {
+			sh.onWoken = nil
+			fn(Loop{sh})
+		}
+	})
+}
+
 // Kept returns what the shard holds.
 func (l Loop) Kept() (k Kept) { k.add(l.s); return k }
 

@@ -85,6 +85,7 @@ type shard struct {
 	marked   []uint32                // slots of connections that are marked since the last reap
 	gone     []uint32                // of these and others, those to be freed
 	onWrite  func(i uint32, c *conn) // of tests
+	onWoken  func()                  // of tests: polls are woken, and not answered yet
 	rbuf     [readBuffer]byte
 	vec      [64][]byte // of a flush
 	scratch  []byte     // for small answers

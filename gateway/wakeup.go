@@ -132,6 +132,9 @@ func (a *wakeups) position(channel string, seq uint32) (before, bool) {
 // calls it in each round: the timer's goroutine would have to wait for a CPU too.
 func (s *shard) coalesced() {
 	a := &s.wakeups
+	if len(a.woken) > 0 && s.onWoken != nil {
+		s.onWoken()
+	}
 	if len(a.woken) == 0 || s.uptime() < a.due {
 		return
 	}

@@ -48,13 +48,9 @@ func TestPollOverrunInOneChannelAfterTheOther(t *testing.T) {
 // its answer, and then closes done.
 func (in *instance) whenWoken(fn func(gateway.Loop)) (done <-chan struct{}) {
 	called := make(chan struct{}) // closed by the loop
-	in.EachTurn(func(l gateway.Loop) bool {
-		if l.Kept().Woken == 0 {
-			return true
-		}
+	in.WhenWoken(func(l gateway.Loop) {
 		fn(l)
 		close(called)
-		return false
 	})
 	return called
 }
