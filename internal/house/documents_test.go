@@ -14,6 +14,7 @@ var (
 	targetPattern   = regexp.MustCompile(`(?m)^([a-z][a-z-]*):`)
 	variablePattern = regexp.MustCompile(`\bGATEWAY_[A-Z0-9_]*[A-Z0-9]\b`)
 	flagPattern     = regexp.MustCompile(`^--([a-z][a-z0-9._-]*)`)
+	programPattern  = regexp.MustCompile("(?ms)^```go[^\n]*\n(package main\n.*?)^```")
 	fencePattern    = regexp.MustCompile("(?ms)^```(?:sh|console)\n(.*?)^```")
 )
 
@@ -85,6 +86,29 @@ func TestDocumentsVariablesExist(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDocumentsProgramsBuild builds the Go programs of the documents.
+func TestDocumentsProgramsBuild(t *testing.T) {
+	built := 0
+	eachFile(t, []string{".md"}, func(name string, text []byte) {
+		for _, block := range programPattern.FindAllSubmatch(text, -1) {
+			built++
+			dir := t.TempDir()
+			file := filepath.Join(dir, "main.go")
+			if err := os.WriteFile(file, block[1], 0o644); err != nil {
+				t.Fatal(err)
+			}
+			command := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "program"), file)
+			command.Dir = root
+			if output, err := command.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", name, err, output)
+			}
+		}
+	})
+	if built == 0 {
+		t.Error("no document has a program")
+	}
 }
 
 // documentCommands returns the words of each command in the sh and console
