@@ -27,7 +27,7 @@ func (s *Server) adminHandler() http.Handler {
 	)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, s.Healthy()) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, s.healthy()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, s.Ready()) })
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -53,8 +53,8 @@ func writeHealth(w http.ResponseWriter, err error) {
 	fmt.Fprintln(w, "ok")
 }
 
-// Healthy returns an error when a shard's loop doesn't run.
-func (s *Server) Healthy() error {
+// healthy returns an error when a shard's loop doesn't run.
+func (s *Server) healthy() error {
 	for _, sh := range s.shards {
 		if _, ok := sh.snapshot(); !ok {
 			return errLoopStalled

@@ -54,7 +54,7 @@ var directions = map[string][]string{
 	"internal/loadgen":         {"internal/loadgen", "internal/probe", "internal/units", "internal/preflight"},
 	"internal/loadgen/account": {},
 	"internal/loadgen/plan":    {"internal/loadgen/account", "internal/reactor", "internal/units"},
-	"internal/loadgen/publish": {"internal/loadgen/account", "internal/loadgen/plan", "internal/probe", "internal/redisurl"},
+	"internal/loadgen/publish": {"configs", "internal/loadgen/account", "internal/loadgen/plan", "internal/probe", "internal/redisurl"},
 	"internal/loadgen/result":  {"internal/loadgen/account", "internal/loadgen/plan", "internal/probe", "internal/preflight", "internal/units"},
 	"internal/loadgen/client":  {"internal/loadgen/account", "internal/loadgen/plan", "internal/chunked", "internal/reactor", "internal/wsframe"},
 	"internal/loadgen/agent":   {"internal/loadgen/account", "internal/loadgen/client", "internal/loadgen/plan", "internal/loadgen/result", "internal/probe"},

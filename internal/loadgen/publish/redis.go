@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,16 +9,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/configs"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
-// publishScript is the wire's durable publish, a copy of configs/publish.lua.
-//
-//go:embed publish.lua
-var publishScript string
-
-// scriptHash names publishScript in Redis once it has run it.
-var scriptHash = redis.NewScript(publishScript).Hash()
+// scriptHash names configs.Publish, the durable publish, in Redis once it has run it.
+var scriptHash = redis.NewScript(configs.Publish).Hash()
 
 // The streams' limits: a run leaves little behind, and not for long.
 const (
@@ -119,7 +114,7 @@ func (p *redisPublisher) sendScript(ctx context.Context, batch []Message, replie
 	if len(again) == 0 {
 		return err
 	}
-	answers, err := p.send(ctx, again, redis.Pipeliner.Eval, publishScript)
+	answers, err := p.send(ctx, again, redis.Pipeliner.Eval, configs.Publish)
 	for k, i := range places {
 		if k < len(answers) {
 			replies[i] = answers[k]

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,18 +17,6 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
-
-// The script that a run publishes durable messages with is the one that
-// backends are given.
-func TestPublishScript(t *testing.T) {
-	want, err := os.ReadFile("../../../configs/publish.lua")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if publishScript != string(want) {
-		t.Error("publish.lua differs from configs/publish.lua")
-	}
-}
 
 func TestRedisPublisher(t *testing.T) {
 	m := miniredis.RunT(t)
