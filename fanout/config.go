@@ -9,6 +9,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout/internal/upstream"
 	"github.com/pushgate/pushgate/internal/address"
+	"github.com/pushgate/pushgate/internal/configerror"
 )
 
 // Config is the settings of a broker. The tags name the keys under "redis" as the
@@ -91,16 +92,9 @@ func DefaultConfig() Config {
 	}
 }
 
-// ConfigError is one key with a value that is not allowed.
-type ConfigError struct {
-	Key   string // as the operator writes it
-	Value string
-	Want  string
-}
-
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("%s: %s is not allowed, want %s", e.Key, e.Value, e.Want)
-}
+// ConfigError is one key with a value that can't be used: its Key as in the configuration
+// file, its Value, empty if it is missing, and what is allowed, Want.
+type ConfigError = configerror.Error
 
 // Validate reports everything that is wrong with c at once: an errors.Join of one
 // *ConfigError per key, or nil. It reads the files of TLS.

@@ -13,6 +13,9 @@ import (
 	"testing"
 )
 
+// reasonsFile has the words for ends, refusals and drops.
+const reasonsFile = "internal/reasons/reasons.go"
+
 // constants returns the texts of the string constants in a file whose names,
 // or types, match.
 func constants(t *testing.T, file, match string) (texts []string) {
@@ -79,8 +82,7 @@ func TestDocumentsHaveEveryWord(t *testing.T) {
 	}
 	missing(protocol, "docs/PROTOCOL.md", codes, 30)
 
-	reasons := constants(t, "reason.go", `Reason$`)
-	reasons = append(reasons, constants(t, "slow.go", `^DropReason$`)...)
+	reasons := constants(t, reasonsFile, `^(Close|Reject|Drop)$`)
 	reasons = append(reasons, constants(t, "auth/reason.go", `^Reason$`)...)
 	missing(operations+protocol, "docs/OPERATIONS.md", reasons, 50)
 

@@ -15,9 +15,9 @@ func TestMetricsBeginAtZero(t *testing.T) {
 	in := start(t, nil).ready()
 	_, page := in.get("http://" + in.AdminAddr() + "/metrics")
 	labels := map[string][]string{
-		"gateway_closes_total":           constants(t, "reason.go", `^CloseReason$`),
-		"gateway_rejects_total":          constants(t, "reason.go", `^RejectReason$`),
-		"gateway_dropped_messages_total": constants(t, "slow.go", `^DropReason$`),
+		"gateway_closes_total":           constants(t, reasonsFile, `^Close$`),
+		"gateway_rejects_total":          constants(t, reasonsFile, `^Reject$`),
+		"gateway_dropped_messages_total": constants(t, reasonsFile, `^Drop$`),
 		"gateway_tokens_refused_total":   constants(t, "auth/reason.go", `^Reason$`),
 		"gateway_broker_gaps_total":      {"broker", "history"},
 	}
@@ -31,7 +31,7 @@ func TestMetricsBeginAtZero(t *testing.T) {
 			}
 		}
 	}
-	for _, result := range constants(t, "stats.go", `^PublishResult$`) {
+	for _, result := range constants(t, reasonsFile, `^Publish$`) {
 		if !strings.Contains(page, fmt.Sprintf("\ngateway_client_publishes_total{result=%q} 0\n", result)) {
 			t.Errorf("no gateway_client_publishes_total of 0 for %s", result)
 		}

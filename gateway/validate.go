@@ -16,10 +16,12 @@ import (
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/address"
+	"github.com/pushgate/pushgate/internal/configerror"
 )
 
-// ConfigError is one value of the configuration that can't be used.
-type ConfigError = auth.ConfigError
+// ConfigError is one key with a value that can't be used: its Key as in the configuration
+// file, its Value, empty if it is missing, and what is allowed, Want.
+type ConfigError = configerror.Error
 
 func configError(key string, value any, want string) error {
 	text := fmt.Sprint(value)

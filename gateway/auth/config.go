@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/configerror"
 )
 
 // Modes of Config.
@@ -83,17 +85,9 @@ func DefaultConfig() Config {
 	}
 }
 
-// ConfigError is a value the operator must change; an empty one is missing.
-type ConfigError struct {
-	Key, Value, Want string
-}
-
-func (e *ConfigError) Error() string {
-	if e.Value == "" {
-		return e.Key + ": missing, want " + e.Want
-	}
-	return e.Key + ": " + e.Value + " is not allowed, want " + e.Want
-}
+// ConfigError is one key with a value that can't be used: its Key as in the configuration
+// file, its Value, empty if it is missing, and what is allowed, Want.
+type ConfigError = configerror.Error
 
 // Validate reports everything at once that New would refuse: a *ConfigError for
 // each bad value, and why a key can't be read. It reads the key files.
@@ -107,7 +101,7 @@ func (c Config) Validate() error {
 func (c Config) keys() (*keySet, error) {
 	var errs []error
 	bad := func(key, value, want string) {
-		errs = append(errs, &ConfigError{"auth." + key, value, want})
+		errs = append(errs, &ConfigError{Key: "auth." + key, Value: value, Want: want})
 	}
 	if c.Mode != ModeNone && c.Mode != ModeJWT {
 		bad("mode", fmt.Sprintf("%q", c.Mode), `"none" or "jwt"`)

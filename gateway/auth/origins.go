@@ -60,7 +60,7 @@ func NewOrigins(patterns []string) (*Origins, error) {
 				want = "the origin without the slash behind it"
 			}
 			if want != "" {
-				errs = append(errs, &ConfigError{"origins", fmt.Sprintf("%q", p), want})
+				errs = append(errs, &ConfigError{Key: "origins", Value: fmt.Sprintf("%q", p), Want: want})
 				continue
 			}
 			o.list = append(o.list, parsed)
