@@ -274,6 +274,7 @@ func TestFanoutUnheard(t *testing.T) {
 }
 
 func TestFanoutTransports(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		transport plan.Transport
 		prepare   func(s *scripted)
@@ -316,6 +317,7 @@ func TestFanoutTransports(t *testing.T) {
 // What Redis refused, or was never given, no client can miss; what it did not
 // answer for counts if it comes.
 func TestResults(t *testing.T) {
+	t.Parallel()
 	const n = 12 // the message that something happens to
 	tests := map[string]struct {
 		mishap  publish.Result

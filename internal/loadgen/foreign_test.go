@@ -170,6 +170,7 @@ func (s *otherServer) config(clients, messages int) plan.Config {
 
 // A message is found whatever a server puts around it.
 func TestForeignFanout(t *testing.T) {
+	t.Parallel()
 	asJSON := func(v any) []byte { b, _ := json.Marshal(v); return b }
 	long := strings.Repeat("y", 50_000)
 	for name, set := range map[string]func(*otherServer, *plan.Config){
@@ -246,6 +247,7 @@ func TestForeignFanout(t *testing.T) {
 
 // What a foreign server loses is missing as with a gateway.
 func TestForeignMissing(t *testing.T) {
+	t.Parallel()
 	s := newOtherServer(t)
 	s.mu.Lock()
 	s.lose = 7
@@ -295,6 +297,7 @@ func TestForeignNobodyHears(t *testing.T) {
 
 // Clients that were cut subscribe again.
 func TestForeignStorm(t *testing.T) {
+	t.Parallel()
 	s := newOtherServer(t)
 	c := s.config(20, 1)
 	c.Rate, c.Share, c.Before, c.After = 100, 0.5, 100*time.Millisecond, 300*time.Millisecond
@@ -313,6 +316,7 @@ func TestForeignStorm(t *testing.T) {
 // Clients that don't read, or come and go, are not waited for: nobody would know
 // of what they get.
 func TestForeignMixed(t *testing.T) {
+	t.Parallel()
 	s := newOtherServer(t)
 	c := s.config(20, 1)
 	c.Channels, c.Rate, c.Duration = "user.%i", 100, 300*time.Millisecond
@@ -339,6 +343,7 @@ func TestForeignIdle(t *testing.T) {
 
 // A server that is no gateway says so at once, or at least when the time is up.
 func TestForeignIsTold(t *testing.T) {
+	t.Parallel()
 	s := newOtherServer(t)
 	c := plan.DefaultConfig()
 	c.URL, c.Connections = s.URL+"/ws", 3

@@ -23,6 +23,7 @@ func behindProxy(s *scripted) {
 // A connection that ends behind a proxy is nobody's fault, unless the gateway has
 // said that it ends it.
 func TestCutBehindProxy(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		what      fault
 		lost, cut uint64
@@ -51,6 +52,7 @@ func TestCutBehindProxy(t *testing.T) {
 
 // What a client misses after it has come back is the gateway's loss.
 func TestMissingBehindProxy(t *testing.T) {
+	t.Parallel()
 	s := newScripted()
 	s.faults = func(subscriber, n int) fault {
 		switch {

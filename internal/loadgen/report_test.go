@@ -12,6 +12,7 @@ import (
 )
 
 func TestReport(t *testing.T) {
+	t.Parallel()
 	s := newScripted()
 	s.faults = func(sub, n int) fault {
 		return map[[2]int]fault{{0, 2}: drop, {1, 3}: double, {2, 4}: holdBack, {3, 9}: closeOff}[[2]int{sub, n}]

@@ -76,6 +76,7 @@ func TestChurnSkipped(t *testing.T) {
 // The slow clients make the server wait, which the healthy ones feel, until it
 // cuts them.
 func TestSlow(t *testing.T) {
+	t.Parallel()
 	s := newScripted()
 	s.patience = 300 * time.Millisecond
 	c := s.start(t, 10, 1)

@@ -43,6 +43,7 @@ func mustStorm(t *testing.T, s *scripted, c plan.Config) *result.Result {
 // Half of the clients are cut and come back; who stayed misses nothing, and
 // what the others miss is theirs.
 func TestStormCut(t *testing.T) {
+	t.Parallel()
 	for _, loops := range []int{1, 2} {
 		s := newScripted()
 		c := stormConfig(t, s, 20)
@@ -130,6 +131,7 @@ func TestStormMissing(t *testing.T) {
 // A gateway that turns them away at first costs attempts; one that never lets
 // them in again ends the wait.
 func TestStormRefused(t *testing.T) {
+	t.Parallel()
 	s := newScripted()
 	s.refuse = func(client int) int {
 		if client >= 10 && client < 22 {
