@@ -38,7 +38,7 @@ func (s *shard) accept() {
 			s.stats.rejects[reasons.RejectDescriptors]++
 			short = true
 			s.closeAllRejected()
-			s.srv.limited.Warn(s.log, "out of file descriptors: connections are turned away",
+			s.srv.limited.Warn(s.log, "out of file descriptors: rejecting connections",
 				"err", err, "fix", "raise the limit on open files (ulimit -n, LimitNOFILE) or lower limits.connections; gateway doctor tells")
 		default:
 			s.srv.limited.Warn(s.log, "cannot accept", "err", err)

@@ -14,7 +14,7 @@ import (
 	"github.com/pushgate/pushgate/web"
 )
 
-var errLoopStalled = errors.New("a shard's loop does not answer")
+var errLoopStalled = errors.New("a shard's loop does not respond")
 
 // adminHandler serves the operator: metrics, health, profiles, the console,
 // and the calls under /v1/.

@@ -208,7 +208,7 @@ func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
 		s.refuseCommand(i, c, cmd, codeUnauthorized, err.Error())
 		return
 	case g.Subject != s.grantOf(c).Subject:
-		s.refuseCommand(i, c, cmd, codeForbidden, "the token is of another subject")
+		s.refuseCommand(i, c, cmd, codeForbidden, "the token has another subject")
 		return
 	}
 	s.setGrant(c, g)

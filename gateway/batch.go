@@ -37,7 +37,7 @@ func (s *Server) openBatches() {
 	for _, sh := range s.shards {
 		ring, err := reactor.NewBatch()
 		if err != nil {
-			s.log.Info("io_uring is not available: each client is written to by a system call of its own", "err", err)
+			s.log.Info("io_uring is not available: writing to each client with its own system call", "err", err)
 			return
 		}
 		sh.batch.ring = ring

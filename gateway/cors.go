@@ -139,6 +139,6 @@ func (s *shard) tellStranger(origin []byte) {
 	s.log.Info("a page is refused: its origin is not allowed", "origin", string(origin), "key", "origins",
 		"fix", "list it in origins and reload; or, where a proxy in front changes Host, have it pass that on")
 	if last {
-		s.log.Info("further origins that are refused are not logged", "logged", limit.MaxNames)
+		s.log.Info("further refused origins are not logged", "logged", limit.MaxNames)
 	}
 }

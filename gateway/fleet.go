@@ -173,7 +173,7 @@ func (s *Server) judgeFleet(nodes []admin.Node, err error) {
 	case fanout.Refused(err) && !f.refused:
 		f.refused = true
 		s.log.Warn("the other nodes are not known: Redis refuses to tell", "err", err,
-			"fix", "the rights of docs/OPERATIONS.md, Redis: clients are served without, GET /v1/nodes and gateway rebalance are not")
+			"fix", "grant the rights of docs/OPERATIONS.md, Redis: clients are served without them, but GET /v1/nodes and gateway rebalance fail")
 	}
 	has, mean, ok := share(nodes, s.node)
 	if !ok || !isUneven(has, mean) {
@@ -205,19 +205,19 @@ const opRebalance = "rebalance"
 func (s *Server) obey(text string) {
 	var c order
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
-		s.log.Warn("a command to all nodes is malformed", "err", err)
+		s.log.Warn("malformed command to all nodes", "err", err)
 		return
 	}
 	over, err := time.ParseDuration(c.Over)
 	if c.Op != opRebalance || err != nil || over < 0 || over > admin.LongestOver {
-		s.log.Warn("a command to all nodes is not known here", "op", c.Op, "over", c.Over)
+		s.log.Warn("unknown command to all nodes", "op", c.Op, "over", c.Over)
 		return
 	}
 	has := s.connections.Load()
 	surplus := max(0, has-c.Target)
 	// A node without a surplus takes part: no other rebalance may begin meanwhile.
 	if _, err := s.Rebalance(float64(surplus)/float64(max(1, has)), over); err != nil {
-		s.log.Warn("no rebalance begins", "err", err)
+		s.log.Warn("cannot start a rebalance", "err", err)
 		return
 	}
 	s.log.Info("rebalancing", "connections", has, "target", c.Target, "sends_away", surplus, "over", over)

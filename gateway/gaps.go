@@ -106,7 +106,7 @@ func (s *shard) dispatch(ch index.Channel, m *message.Message) {
 func (s *shard) tellDropped(ch index.Channel, channel string, since message.Position, seq uint32) {
 	if !s.overrun[ch] {
 		s.overrun[ch] = true
-		s.srv.limited.Warn(s.log, "messages come faster than they can be delivered: some are dropped", "channel", channel)
+		s.srv.limited.Warn(s.log, "messages arrive faster than they can be delivered: dropping some", "channel", channel)
 		s.index.Publish(ch, gapNotice(channel, fanout.Gap{Since: since, Reason: fanout.GapSlow, Seq: seq}))
 	}
 }

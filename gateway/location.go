@@ -160,7 +160,7 @@ func (s *shard) tellNameless(i uint32, c *conn) {
 	}
 	from := s.clientAddr(i, c).Addr()
 	if isNew, _ := s.srv.nameless.IsNew(from.String()); isNew {
-		s.log.Warn("a trusted proxy does not say for whom it speaks: no limit on addresses holds for its clients", "proxy", from, "header", s.cfg.proxyHeader,
+		s.log.Warn("a trusted proxy names no client: its clients escape the limits by address", "proxy", from, "header", s.cfg.proxyHeader,
 			"key", "proxy.header", "fix", "set proxy.header to the header that the proxy sends, or take it out of proxy.trusted")
 	}
 }

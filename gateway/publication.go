@@ -73,7 +73,7 @@ func (p *publication) check(maxBytes int) ([]byte, *http1.Error) {
 func (p *publication) options(rule *compiledRule) (fanout.PublishOptions, *http1.Error) {
 	o := rule.options(p.Durable, p.IdempotencyKey)
 	if o.IdempotencyKey != "" && !o.Durable {
-		return o, badRequest("idempotency_key needs durable: a plain message is never kept, so nothing can tell a second one")
+		return o, badRequest("idempotency_key needs durable: a plain message is never kept, so a duplicate cannot be detected")
 	}
 	return o, nil
 }

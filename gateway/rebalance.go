@@ -100,6 +100,6 @@ func (o operator) Shed(fraction float64, over time.Duration) (connections int64,
 	if err != nil {
 		return 0, admin.Busy(err)
 	}
-	o.srv.log.Info("the operator sends clients away", "connections", connections, "fraction", fraction, "over", over)
+	o.srv.log.Info("the operator started a rebalance", "connections", connections, "fraction", fraction, "over", over)
 	return connections, nil
 }

@@ -79,11 +79,11 @@ var overLimit = map[reasons.Reject]*http1.Error{
 	reasons.RejectAcceptRate:    {Status: 503, Code: "too_many_connects", Message: "too many clients connect at this moment"},
 	reasons.RejectHandshakeRate: {Status: 503, Code: "too_many_handshakes", Message: "too many clients connect at this moment"},
 	reasons.RejectMessageRate:   {Status: 429, Code: codeRateLimited, Message: "too many requests on this connection"},
-	reasons.RejectChannelRate:   {Status: 429, Code: codeRateLimited, Message: "too many channels that are new: this one, or these, were not subscribed to"},
+	reasons.RejectChannelRate:   {Status: 429, Code: codeRateLimited, Message: "too many new channels: this one, or these, were not subscribed to"},
 	reasons.RejectSubscriptions: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many subscriptions as it may"},
 	reasons.RejectTotalChannels: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many channels as it may"},
 	reasons.RejectPublishRate:   {Status: 429, Code: codeRateLimited, Message: "too many messages are published"},
-	reasons.RejectTotalInput:    {Status: 503, Code: codeOverloaded, Message: "too much of unfinished requests is held for all clients"},
+	reasons.RejectTotalInput:    {Status: 503, Code: codeOverloaded, Message: "unfinished requests of all clients take too much memory"},
 	reasons.RejectKeyPending:    {Status: 503, Code: codeKeyPending, Message: "the key of this token is not known yet"},
 }
 

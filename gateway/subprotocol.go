@@ -90,7 +90,7 @@ func (s *shard) agree(answer []byte) []byte {
 	if chosen == "" {
 		if origin := string(s.request.Origin); origin != "" {
 			if isNew, _ := s.srv.speechless.IsNew(origin); isNew {
-				s.log.Info("a page offers subprotocols of which none is known: browsers fail its connections", "origin", origin,
+				s.log.Info("a page offers only unknown subprotocols: browsers fail its connections", "origin", origin,
 					"key", "websocket.subprotocols", "fix", "have it offer "+subprotocol+" too, or name one of its own in websocket.subprotocols")
 			}
 		}

@@ -55,8 +55,8 @@ func (u *upgrade) run(head []byte) ([]byte, error) {
 
 var (
 	errUpgradeRequired = &http1.Error{Status: 426, Code: "upgrade_required", Message: "this path speaks WebSocket, version 13"}
-	errKey             = &http1.Error{Status: 400, Code: "bad_upgrade", Message: "Sec-WebSocket-Key is to be 16 bytes in base64, once"}
-	errOffers          = &http1.Error{Status: 400, Code: "bad_upgrade", Message: "Sec-WebSocket-Protocol is to be a list of names without spaces"}
+	errKey             = &http1.Error{Status: 400, Code: "bad_upgrade", Message: "Sec-WebSocket-Key must be 16 bytes in base64, once"}
+	errOffers          = &http1.Error{Status: 400, Code: "bad_upgrade", Message: "Sec-WebSocket-Protocol must be a list of names without spaces"}
 	upgradeLine        = "Upgrade: websocket\r\nSec-WebSocket-Version: 13"
 )
 
