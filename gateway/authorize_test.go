@@ -19,7 +19,7 @@ import (
 
 const testSecret = "a secret of more than thirty-two bytes"
 
-// withTokens makes a gateway ask for HS256 tokens.
+// withTokens makes a gateway require HS256 tokens.
 func withTokens(c *gateway.Config) {
 	c.Auth.Mode = auth.ModeJWT
 	c.Auth.JWT.Secret = testSecret
@@ -59,8 +59,8 @@ func TestTokenBeforeChannels(t *testing.T) {
 	c.expect("message")
 }
 
-// The subjects of identity providers hold what channel names don't, or what
-// parts them. They take nothing away from the rest of their token.
+// Subjects of identity providers may contain characters that channel names don't allow, or
+// separators. The rest of their token stays valid.
 func TestSubjectsOfIdentityProviders(t *testing.T) {
 	in := start(t, withTokens).ready()
 	for sub, own := range map[string]string{
@@ -250,7 +250,7 @@ func (in *instance) publishedID(token, data, key string) string {
 	return answer.ID
 }
 
-// What one publisher's idempotency key stands for is nobody else's message.
+// An idempotency key is valid for its publisher only.
 func TestIdempotencyKeysAreTheSubjects(t *testing.T) {
 	in := start(t, withTokens).ready()
 	publish := func(subject, key string) string {
@@ -269,8 +269,7 @@ func TestIdempotencyKeysAreTheSubjects(t *testing.T) {
 	}
 }
 
-// Clients without a subject share their keys, and yet none can swallow what another
-// publishes.
+// Clients without a subject share their keys, but none can suppress another's messages.
 func TestIdempotencyKeysOfNobody(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}} }).ready()
 	publish := func(data string) string { return in.publishedID("", data, "key") }

@@ -7,8 +7,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// What must not happen between a send being batched and it being sent: another
-// one to the same client from a direct call, or the client's end.
+// A batched send goes out before another direct send to the same client, and before the client is
+// closed.
 func TestBatchedClientIsSettledFirst(t *testing.T) {
 	for name, then := range map[string]func(s *still, p *peer, c *conn){
 		"a send":   func(s *still, p *peer, c *conn) { s.send(p.slot, c, []byte("2")) },

@@ -180,8 +180,8 @@ func TestPongsOfAStall(t *testing.T) {
 	}
 }
 
-// A client that the operator closes alone is back soon; as many as the gateway
-// holds don't come back within the same seconds.
+// A single client closed by the operator reconnects soon; as many as the gateway holds don't
+// reconnect within the same seconds.
 func TestDismissedAreSpread(t *testing.T) {
 	if d := dismissSpread(0); d != byeSpread {
 		t.Errorf("one comes back within %v", d)

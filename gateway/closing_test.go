@@ -28,7 +28,7 @@ func TestEndOfASideIsToldTwice(t *testing.T) {
 	}
 }
 
-// What was flushed is held by nobody any more.
+// Flushed output is released.
 func TestFlushHoldsNothing(t *testing.T) {
 	s := newStill(t, nil)
 	p := s.openWebSocket("c")

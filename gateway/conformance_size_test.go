@@ -53,8 +53,8 @@ func TestConformanceSizes(t *testing.T) {
 	in.conform(t, cases)
 }
 
-// Sections 9.7 and 9.8: one message after the other, each once the last has
-// come back. The suite sends 1000.
+// Sections 9.7 and 9.8: one message after the other, each after the echo of the previous one. The
+// suite sends 1000.
 func TestConformanceRoundTrips(t *testing.T) {
 	in := echoing(t)
 	const count = 200

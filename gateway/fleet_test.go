@@ -65,7 +65,7 @@ func TestRebalanceOfAFleet(t *testing.T) {
 	if status := b.call("POST", "/v1/rebalance", `{"over":"1d"}`, nil); status != 400 {
 		t.Errorf("a duration that is none: %d", status)
 	}
-	// What a node has is told by its beats, every 5 s.
+	// A node's connections are published with its beats, every 5 s.
 	eventually(t, "the others know what it has", func() bool {
 		return b.call("GET", "/v1/nodes", "", &f) == 200 && f.Nodes[0].Connections+f.Nodes[1].Connections == 100
 	})
@@ -158,7 +158,7 @@ func TestExitBesideASilentRedis(t *testing.T) {
 	}
 }
 
-// Who asks for the nodes and goes before Redis has answered leaves them known.
+// A request for the nodes that is cancelled before Redis responds leaves them known.
 func TestNodesForOneWhoGoes(t *testing.T) {
 	in := start(t, nil).ready()
 	allKnow(t, 1, in)

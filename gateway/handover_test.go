@@ -9,8 +9,8 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// What the broker has for a loop that doesn't come to take it is bounded. What there
-// is no room for is dropped, and the channel's subscribers are told in its place.
+// Messages for a busy loop are bounded. Those over the bound are dropped, with a gap notice in
+// their place.
 func TestMessagesForABusyLoopAreBounded(t *testing.T) {
 	const fit, size = 10, 1000
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
@@ -59,7 +59,7 @@ func TestMessagesForABusyLoopAreBounded(t *testing.T) {
 	}
 }
 
-// A client's message counts for as long as the client isn't told what became of it.
+// A client's publish counts until its result is sent.
 func TestPublishedCountsUntilItsClientIsTold(t *testing.T) {
 	in := start(t, func(c *gateway.Config) {
 		c.Shards = 1

@@ -19,8 +19,8 @@ import (
 
 const healthHead = "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
 
-// untilClosed reads until the gateway ends the stream, and closes too; a reset
-// is an error, for the client may lose what it was told.
+// untilClosed reads until the gateway ends the stream, and closes too; a reset is an error, since
+// the client may lose the response.
 func untilClosed(t testing.TB, c net.Conn) string {
 	t.Helper()
 	c.SetReadDeadline(time.Now().Add(patience))

@@ -56,8 +56,8 @@ func (in *instance) history(channel string, entries, size int) (since string) {
 	return ago(200 * time.Second)
 }
 
-// A client that asks for 100 Continue is gone before it gets it: nothing goes on
-// with its slot.
+// A client that expects 100 Continue disconnects before it gets it: its slot isn't used any
+// further.
 func TestExpectContinueOfAClientThatIsGone(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.HeadTimeout = 500 * time.Millisecond }).ready()
@@ -128,8 +128,7 @@ func TestGapsOfARawClient(t *testing.T) {
 	}
 }
 
-// What waits for a client takes about as much memory as is counted, however
-// small the pieces are.
+// Pending output takes about as much memory as is counted, however small the pieces are.
 func TestPongsTakeWhatIsCounted(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	heap := func() int64 {
@@ -201,7 +200,7 @@ func TestHistoryEndsWithItsClient(t *testing.T) {
 	}
 }
 
-// What a client asks for may be over limits.queue_bytes from the first message on.
+// Requested history may exceed limits.queue_bytes from the first message on.
 func TestHistoryOfLargeMessages(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.QueueBytes = 64 << 10 }).ready()

@@ -20,11 +20,11 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// largeSizes are those of messages that no kernel takes at once.
+// largeSizes are sizes of messages that no kernel takes at once.
 var largeSizes = []int{400_000, 1_000_000, 5_000_000}
 
-// publishLarge publishes a message of each size at once, so that the next one
-// comes while the one before is being sent.
+// publishLarge publishes messages of all sizes at once, so that the next one arrives while the
+// previous one is being sent.
 func (in *instance) publishLarge(channel string, sizes ...int) {
 	in.t.Helper()
 	_, err := in.redis.Client.Pipelined(in.t.Context(), func(pipe redis.Pipeliner) error {
@@ -179,8 +179,8 @@ func TestLargeMessagesOfManyWhoDoNotRead(t *testing.T) {
 	}
 }
 
-// A message over limits.payload_bytes reaches nobody and closes nobody: all are told
-// of the gap and go on, and it counts. A reload lets the next one through.
+// A message over limits.payload_bytes is delivered to no client and closes none: all get a gap
+// notice, and it counts. A reload lets the next one through.
 func TestMessageOverTheLimit(t *testing.T) {
 	const limit = 64 << 10
 	in := start(t, func(c *gateway.Config) {

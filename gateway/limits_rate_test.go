@@ -51,7 +51,7 @@ func readOutcome(t testing.TB, r *bufio.Reader) outcome {
 	return o
 }
 
-// Over the rate all are told at once, and to come back at different times.
+// Over the rate all get a response at once, with different delays.
 func TestAcceptAndHandshakeRate(t *testing.T) {
 	const burst = 5
 	for name, test := range map[string]struct {

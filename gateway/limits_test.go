@@ -33,7 +33,7 @@ func TestConnectionLimit(t *testing.T) {
 	for range most {
 		inside = append(inside, in.subscribed("news"))
 	}
-	// However many come and whether they say anything or not, all are told.
+	// All get a response, however many connect and whether they send anything or not.
 	waits := make(map[string]bool)
 	for i := range more {
 		c := in.raw("")
@@ -70,8 +70,7 @@ func TestConnectionLimit(t *testing.T) {
 	}
 }
 
-// Those who are turned away and don't go take no seat from those who come
-// after them.
+// Rejected clients that don't disconnect take no place from later ones.
 func TestFreedSeatDuringAFlood(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Limits.Connections = 2 }).ready()
 	staying, leaving := in.subscribed("news"), in.subscribed("news")

@@ -182,7 +182,7 @@ func TestProxyHeaders(t *testing.T) {
 			in.reloadWith(func(c *gateway.Config) { c.Proxy.Header = test.header })
 			name, _, _ := strings.Cut(test.line, ":")
 			head := upgradeHead
-			for _, lie := range lies { // those of the chosen one go before the proxy's
+			for _, lie := range lies { // a client's forged entries precede the proxy's
 				if lied, _, _ := strings.Cut(lie, ":"); !strings.EqualFold(lied, name) || strings.EqualFold(lied, "X-Real-IP") {
 					head = withHeader(head, lie)
 				}
@@ -212,8 +212,8 @@ func TestProxyHeaders(t *testing.T) {
 	}
 }
 
-// A proxy that doesn't say for whom it speaks takes the limits on addresses away from its clients.
-// The log tells of it once, and not where it asks for the health.
+// Behind a proxy that names no client the limits by address don't hold. The log says so once, and
+// not for a health check.
 func TestNamelessProxyIsTold(t *testing.T) {
 	t.Parallel()
 	in := startLogged(t, slog.LevelInfo, func(c *gateway.Config) { c.Proxy.Trusted = []string{"127.0.0.2"}; c.Shards = 1 }).ready()

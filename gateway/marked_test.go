@@ -13,8 +13,7 @@ import (
 // message's.
 const marked = `{"channel":"a","data_base64":"HjEtMR5oZWxsbw=="}`
 
-// A payload that passes for another message's is the publisher's error, whoever
-// publishes and however.
+// A payload that could pass for another message is the publisher's error, on every way to publish.
 func TestMarkedPayloadIsABadRequest(t *testing.T) {
 	t.Parallel()
 	open := start(t, func(c *gateway.Config) { c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}} }).ready()

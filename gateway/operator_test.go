@@ -230,7 +230,7 @@ func TestAdminToken(t *testing.T) {
 	}
 }
 
-// Pages that are asked for one after the other hold everything once.
+// Successive pages hold everything once.
 func pages[T any](t *testing.T, in *instance, path string, read func(in *instance, path string) (list []T, next string)) (all []T) {
 	t.Helper()
 	cursor := ""

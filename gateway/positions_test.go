@@ -34,8 +34,8 @@ func (s *stream) until(last string) (got []string, id string) {
 	return got, id
 }
 
-// An EventSource with several channels that is cut and comes back to the same
-// node gets what it missed of each of them, and hears of no gap.
+// An EventSource with several channels that reconnects to the same node gets its missed messages of
+// each, without a gap.
 func TestEventsOfSeveralChannelsComeBack(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -152,7 +152,7 @@ func TestStreamThatBeginsWhileTheClientIsAway(t *testing.T) {
 		}
 		s.resp.Body.Close()
 	}
-	// Nothing is told of one whose beginning is gone.
+	// A trimmed stream can't prove completeness.
 	in.redis.Client.XTrimMaxLen(context.Background(), "{push:user}:log", 0)
 	durable(t, in.redis, "user", 2, 3)
 	third := startOn(t, in.redis, nil).ready()
@@ -168,8 +168,8 @@ func TestStreamThatBeginsWhileTheClientIsAway(t *testing.T) {
 	}
 }
 
-// The plain part of a cursor means nothing on another node: that may have
-// missed some, which is told, but only where there have been plain messages.
+// The plain part of a cursor is meaningless on another node: it may have missed messages, which is
+// a gap, but only if there were plain messages.
 func TestCursorOnAnotherNode(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -265,7 +265,7 @@ func checkAll(t *testing.T, name string, in *instance, cursor string, messages i
 	}
 }
 
-// The embedded server doesn't count what was ever added to a stream.
+// The embedded server doesn't count the entries ever added to a stream.
 func TestUnusedChannelOfAnEmbeddedServer(t *testing.T) {
 	t.Parallel()
 	in := startWith(t, &redistest.Server{}, nil, func(c *fanout.Config) { c.URL, c.Embedded = "", "127.0.0.1:0" }).ready()
@@ -301,8 +301,8 @@ func TestMixedChannelOutrunsItsRing(t *testing.T) {
 	checkAll(t, "mixed", in, cursor, 200)
 }
 
-// No id of a stream of several channels may be one channel's position alone, or
-// who comes back with it misses what the others had.
+// No id of a stream of several channels may be one channel's position alone, or a client that
+// resumes from it misses messages of the others.
 func TestNoIdHidesTheOtherChannels(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

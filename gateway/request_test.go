@@ -20,7 +20,7 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// exchange is what a connection answers.
+// exchange holds a connection's responses.
 type exchange struct {
 	statuses []int
 	bodies   []string
@@ -224,8 +224,7 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// Positions that can't be are refused. Those that can't be honoured give what
-// is left, and a gap.
+// Invalid positions are refused. Unavailable ones give the remaining messages, and a gap.
 func TestPositions(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -277,7 +276,7 @@ func TestPositions(t *testing.T) {
 		ws.expect("subscribed")
 		ws.expect("gap")
 		for range 3 {
-			ws.expect("message") // what is left
+			ws.expect("message") // the remaining messages
 		}
 		ws.write(`{"type":"unsubscribe","channel":"c"}`)
 		ws.expect("unsubscribed")
@@ -328,8 +327,7 @@ func TestUnfinishedBodies(t *testing.T) {
 	}
 }
 
-// A body is answered by what it says, whatever another client asked for
-// meanwhile.
+// The response to a body depends on the body alone, whatever other clients request meanwhile.
 func TestErrorInABodyBesideAHead(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
@@ -370,7 +368,7 @@ func TestPipelinedPublish(t *testing.T) {
 			}
 		}
 	}
-	// What comes while Redis takes its time is not a part of the body.
+	// Input while Redis is slow is not part of the body.
 	in.redis.Signal(syscall.SIGSTOP)
 	c := in.raw(publish(4))
 	in.get("http://" + in.Addr() + "/healthz") // answered after the first bytes above are read
@@ -394,8 +392,7 @@ func TestPipelinedPublish(t *testing.T) {
 	}
 }
 
-// Clients whose requests arrive in pieces, all mixed up, get what they asked
-// for and nothing of each other.
+// Clients whose requests arrive in pieces, interleaved, get their own responses only.
 func TestRequestsInPieces(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()

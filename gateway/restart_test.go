@@ -58,9 +58,8 @@ func TestRedisRestarts(t *testing.T) {
 	for range 2 {
 		in.redis.Kill()
 		in.unready()
-		// Nobody is thrown out, and who comes meanwhile is let in: enough of
-		// them to have some on every shard, beside those who must learn of the
-		// gap.
+		// No client is closed, and new ones are admitted meanwhile: enough to have some on every
+		// shard, besides those that must get the gap.
 		var late []*client
 		for range 8 {
 			c := in.dial("/v1/ws?channels=a")

@@ -8,8 +8,8 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// A client that has its channels from the URL and says later where it was gets
-// what it missed, not a silent nothing.
+// A client subscribed by its URL that sends its position later gets its missed messages, not
+// silence.
 func TestSubscribeAgainSince(t *testing.T) {
 	in := start(t, nil).ready()
 	before := in.subscribed("plain", "kept")

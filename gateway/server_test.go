@@ -70,7 +70,7 @@ type instance struct {
 	log    *lockedLog
 	stop   func()     // begins the drain
 	halt   func()     // ends it and its broker
-	ended  chan error // what Run returned, once
+	ended  chan error // Run's result, sent once
 }
 
 var nodes atomic.Int64
@@ -154,7 +154,7 @@ func withDefaultRates(c *gateway.Config) {
 	c.Limits.NewChannelsPerSecond = l.NewChannelsPerSecond
 }
 
-// lockedLog keeps what a gateway logs, and sends it to the test's log.
+// lockedLog keeps a gateway's log, and copies it to the test's.
 type lockedLog struct {
 	t testing.TB
 

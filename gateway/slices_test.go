@@ -41,7 +41,7 @@ func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
 					}
 				}
 				p.close()
-				s.read(p.slot, c) // what is there
+				s.read(p.slot, c) // pending input
 				s.read(p.slot, c)
 				if c.phase == phaseOpen { // a poll may read on, of which nothing tells before it's written to
 					s.release(p.slot, c, reasons.CloseByClient)
@@ -96,8 +96,7 @@ func TestManyChannelsAreRevokedInSlices(t *testing.T) {
 	}
 }
 
-// A poll whose time is up before it could ask for all of its channels keeps its
-// position in each of them.
+// A poll whose wait ends before all its channels are subscribed keeps its position in each of them.
 func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 	s := newStill(t, ManyAllowed)
 	names := ManyChannels(Many)
@@ -166,7 +165,7 @@ func TestOneOfManyChannelsIsCheap(t *testing.T) {
 	}
 	const most = 3
 	var few, lots time.Duration
-	for range 5 { // what else runs on the machine can spoil one comparison, not each
+	for range 5 { // other load on the machine can spoil one comparison, not each
 		if few, lots = per(10), per(Many); lots < most*few {
 			t.Logf("%v with 10 channels, %v with %d", few, lots, Many)
 			return

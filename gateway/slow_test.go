@@ -69,8 +69,8 @@ func TestSlowClientIsClosed(t *testing.T) {
 	if n := in.totals().queueBytes; n > 2*size {
 		t.Errorf("%d bytes are still queued for the closed client", n)
 	}
-	// Whoever then reads gets what was sent before, whole and in order, and is
-	// told why it ends there.
+	// A client that then reads gets its earlier output, whole and in order, and the reason for the
+	// end.
 	for next := 0; ; next++ {
 		slow.SetReadDeadline(time.Now().Add(patience))
 		_, text, err := slow.ReadMessage()
@@ -232,7 +232,7 @@ func TestCloseBehindAHalfSentFrame(t *testing.T) {
 	}
 }
 
-// What a client asks to catch up with may be more than its queue may hold.
+// Requested history may exceed the queue bound.
 func TestHistoryIsNotSlowness(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Limits.QueueBytes = 1 << 10 }).ready()
 	first := in.subscribed("h")

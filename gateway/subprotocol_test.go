@@ -109,8 +109,7 @@ func TestTokenAsSubprotocol(t *testing.T) {
 	}
 }
 
-// TestTokenStaysOutOfTheLog: at no level, and not where a page is told that its offers
-// aren't known.
+// TestTokenStaysOutOfTheLog: a token is not logged at any level, nor with a page's unknown offers.
 func TestTokenStaysOutOfTheLog(t *testing.T) {
 	t.Parallel()
 	const secret = "bearer.eyJsecret.secret.secret"

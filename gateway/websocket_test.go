@@ -184,7 +184,7 @@ func TestResumeBySince(t *testing.T) {
 			t.Errorf("got %s, want %d", e.Data, want)
 		}
 	}
-	// A position of another node can't be honoured: what is left, after a gap.
+	// A position of another node is unavailable: the remaining messages, after a gap.
 	c.write(`{"type":"unsubscribe","channel":"r"}`)
 	c.expect("unsubscribed")
 	c.write(`{"type":"subscribe","channel":"r","since":"~elsewhere-3"}`)
