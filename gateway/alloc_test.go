@@ -90,7 +90,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 				next += interval
 				s.to(next)
 				silent.send(pong)
-				s.to(next + timeout) // the check for the answer
+				s.to(next + timeout) // the check for the pong
 			},
 			func(got []byte) bool { return true },
 		},
@@ -184,8 +184,7 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 }
 
-// BenchmarkHandshake answers a WebSocket handshake that came in one piece on
-// a socket that is open already.
+// BenchmarkHandshake accepts a WebSocket handshake that arrives in one piece on an open socket.
 func BenchmarkHandshake(b *testing.B) {
 	s := newStill(b, nil)
 	p := s.connect()

@@ -19,9 +19,8 @@ import (
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
-// deafClients are clients that subscribe to a channel, never read, and come
-// back a while after they came. run returns when ctx ends, with how often one
-// came.
+// deafClients runs clients that subscribe to a channel, never read, and reconnect after a while. It
+// returns the number of connects when ctx ends.
 func deafClients(ctx context.Context, addr, channel string, n int) (came int) {
 	var mu sync.Mutex
 	var all sync.WaitGroup

@@ -32,7 +32,7 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// longAttacks has the attacks come in full size: make attacks.
+// longAttacks runs the attacks in full size: make attacks.
 var longAttacks = flag.Bool("attacks.long", false, "attack with ten times as many clients")
 
 // targetEnv makes the test binary a gateway to attack; its value is a target
@@ -255,8 +255,8 @@ func TestAttackFloodIsCheap(t *testing.T) {
 	if ecdsa < least*stream {
 		t.Errorf("an EventSource that is told to come back costs %v, a client with a signed token %v, which is less than %d times that", stream, ecdsa, least)
 	}
-	// Without a token to verify there is little to save: a 503 comes with the end
-	// of a connection, which the gateway begins.
+	// Without a token to verify there is little to save: a 503 includes closing the connection,
+	// which the gateway initiates.
 	if 3*plain < 2*refused {
 		t.Errorf("a 503 costs %v, letting a client in %v", refused, plain)
 	}

@@ -176,7 +176,7 @@ func TestTokenExpires(t *testing.T) {
 	}
 	in.redis.Publish("a", "1")
 	refreshed.expect("message")
-	// A token that allows less takes the rest away.
+	// A token with fewer rights revokes the others.
 	refreshed.write(fmt.Sprintf(`{"type":"auth","token":%q}`, token(t, auth.Claims{Subject: "a", Subscribe: []string{"c"}})))
 	refreshed.expect("welcome")
 	if e := refreshed.expect("unsubscribed"); e.Channel != "a" {
@@ -226,8 +226,8 @@ func TestPublishNeedsTheTokensLeave(t *testing.T) {
 	}
 }
 
-// publishedID publishes durably to the channel room with an idempotency key, over the
-// public listener, and returns the message's id. token is empty for nobody's.
+// publishedID publishes durably to the channel room with an idempotency key, over the public
+// listener, and returns the message's id. token may be empty.
 func (in *instance) publishedID(token, data, key string) string {
 	in.t.Helper()
 	req, err := http.NewRequest("POST", "http://"+in.Addr()+"/v1/publish",
@@ -335,7 +335,7 @@ func TestChannelsOfTheTokenCount(t *testing.T) {
 	}
 }
 
-// A token may be good for longer than ticks can be told apart.
+// A token may outlive the range of ticks.
 func TestTokenForYears(t *testing.T) {
 	t.Parallel()
 	in := start(t, withTokens).ready()

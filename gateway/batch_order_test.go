@@ -61,7 +61,7 @@ func TestReleaseOfABatchedClient(t *testing.T) {
 	}
 }
 
-// A client that has gone is found out by the batch, and takes nobody along.
+// The batch finds a disconnected client, and the others aren't affected.
 func TestBatchToTheDead(t *testing.T) {
 	s := newStill(t, nil)
 	if s.batch.ring == nil {

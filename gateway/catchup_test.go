@@ -42,8 +42,8 @@ func durable(t testing.TB, server *redistest.Server, channel string, from, to in
 	return ids
 }
 
-// entry adds an entry to the stream of a channel that nobody listens to, as if
-// it had been published at another time.
+// entry adds an entry to the stream of a channel without subscribers, as if it had been published
+// at another time.
 func entry(t testing.TB, server *redistest.Server, channel, id string, data any) {
 	t.Helper()
 	if err := server.Client.Do(context.Background(), "XADD", "{push:"+channel+"}:log", id, "data", data).Err(); err != nil {
@@ -179,7 +179,7 @@ func TestPollOverrunByABurst(t *testing.T) {
 	}
 }
 
-// The number that a shard gives to a channel goes to another one later.
+// A shard reuses a channel's number for another one later.
 func TestPollsOfOneChannelAfterTheOther(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
@@ -218,7 +218,7 @@ func TestPollWhileRedisIsSlow(t *testing.T) {
 	}
 }
 
-// events returns the messages of an answer.
+// events returns the messages of a response.
 func events(t testing.TB, p polled) (list []event) {
 	t.Helper()
 	for _, m := range p.Messages {

@@ -87,8 +87,8 @@ func TestNewChannelRate(t *testing.T) {
 	})
 }
 
-// All clients together have as many subscriptions and channels as they may, on
-// every transport, and who leaves makes room.
+// The totals of subscriptions and channels are bounded, on every transport, and a leaving client
+// makes room.
 func TestTotalsOfChannels(t *testing.T) {
 	t.Parallel()
 	for reason, change := range map[reasons.Reject]func(*gateway.Limits){

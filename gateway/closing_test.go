@@ -7,7 +7,7 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// The end of a client's side may be told by an event from before it was known.
+// The end of a client's side may be reported again by an earlier event.
 func TestEndOfASideIsToldTwice(t *testing.T) {
 	s := newStill(t, nil)
 	p := s.connect()

@@ -42,7 +42,7 @@ func serveCrowd(text string) error {
 	}
 	cfg := gateway.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen = "127.0.0.1:0", ""
-	cfg.Redis.URL = "redis://127.0.0.1:1" // nobody answers there
+	cfg.Redis.URL = "redis://127.0.0.1:1" // nothing listens there
 	srv, err := gateway.New(cfg, gateway.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Node: "crowd"})
 	if err != nil {
 		return err

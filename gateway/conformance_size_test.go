@@ -114,8 +114,8 @@ func TestConformanceLimits(t *testing.T) {
 	}
 }
 
-// While a client doesn't read its answers it isn't read from either, and is not
-// taken for slow; once it reads, all of it is there.
+// The gateway doesn't read from a client that doesn't read its echoes, and doesn't treat it as
+// slow; once it reads, it gets everything.
 func TestEchoWaitsForItsClient(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Debug.Echo, c.Limits.QueueBytes = true, 1<<10 })
 	for name, send := range map[string][]string{
@@ -143,7 +143,7 @@ func TestEchoWaitsForItsClient(t *testing.T) {
 			if len(sent) > 0 {
 				t.Fatal("all of it was taken")
 			}
-			// The answer to one read.
+			// The echo of one read.
 			if most > gateway.ReadBuffer+1024 {
 				t.Errorf("%d bytes were queued", most)
 			}

@@ -160,7 +160,7 @@ func (in *instance) tester(t testing.TB, path string) *tester {
 	return newTester(t, in.raw(strings.Replace(upgradeHead, "/v1/ws", path, 1)))
 }
 
-// newTester reads the answer to a handshake.
+// newTester reads the response to a handshake.
 func newTester(t testing.TB, c net.Conn) *tester {
 	t.Helper()
 	p := &tester{Conn: c, in: bufio.NewReaderSize(c, 64<<10)}

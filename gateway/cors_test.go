@@ -22,7 +22,7 @@ const (
 
 func listPages(c *gateway.Config) { c.Origins = []string{namedPage, "https://*.example.org"} }
 
-// askAs sends the start of a request by a page of origin, and returns the head of the answer.
+// askAs sends the start of a request by a page of origin, and returns the head of the response.
 func (in *instance) askAs(origin, request string) *http.Response {
 	in.t.Helper()
 	if origin != "" {
@@ -117,7 +117,7 @@ func TestPagesReadEveryAnswer(t *testing.T) {
 	}
 }
 
-// A connection is kept, and each of its answers is for the page that asked.
+// A connection is kept, and each response on it is for the requesting page.
 func TestPagesShareConnections(t *testing.T) {
 	t.Parallel()
 	in := start(t, listPages).ready()
@@ -137,7 +137,7 @@ func TestPagesShareConnections(t *testing.T) {
 	}
 }
 
-// Polls that wait at the same place share an answer, but not with other pages.
+// Polls at the same position share a response, but not with other pages.
 func TestParkedPollsOfPages(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { listPages(c); c.Shards = 1 }).ready()

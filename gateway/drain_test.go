@@ -32,7 +32,7 @@ func (in *instance) returned() {
 	}
 }
 
-// refused reports whether nobody listens on the public address.
+// refused reports whether the public address is closed.
 func (in *instance) refused() bool {
 	c, err := net.Dial("tcp", in.Addr())
 	if err == nil {

@@ -316,7 +316,7 @@ func (s *Server) ChannelsOf(n int) (names []string) {
 	return names
 }
 
-// Draining reports whether all shards send their clients away.
+// Draining reports whether all shards are draining.
 func (s *Server) Draining() bool {
 	all := true
 	s.onLoops(func(sh *shard) { all = all && sh.drain.reason == reasons.CloseDrain })
@@ -350,8 +350,7 @@ func (s *Server) Judged(t time.Time) (judged bool) {
 	return judged
 }
 
-// PublishesWaiting returns the bytes of clients' messages that Redis is to take, or
-// whose clients are to be told.
+// PublishesWaiting returns the memory of clients' publishes without a result yet.
 func (s *Server) PublishesWaiting() int64 { return s.publisher.waiting.Load() }
 
 // SetDraining has the gateway say that it drains.

@@ -136,7 +136,7 @@ func TestHalfClosedClients(t *testing.T) {
 		}
 		atEnd(t, r)
 	})
-	t.Run("two at one place", func(t *testing.T) { // they share the answer's bytes
+	t.Run("two at one place", func(t *testing.T) { // they share the response's bytes
 		var readers []*bufio.Reader
 		for range 2 {
 			readers = append(readers, bufio.NewReader(in.halfClosed(get("/v1/poll?channels=half&wait=50"))))

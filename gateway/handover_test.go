@@ -22,7 +22,7 @@ func TestMessagesForABusyLoopAreBounded(t *testing.T) {
 	for n := range 5 * fit {
 		in.redis.Publish("c", payload(n))
 	}
-	in.redis.Publish("c", `"small"`) // there is room for it, but none for those before it
+	in.redis.Publish("c", `"small"`) // there is room for it, but not for its predecessors
 	in.redis.Publish("c", payload(0))
 	in.redis.Publish("other", payload(0))
 	const lost = 4*fit + 3
@@ -74,7 +74,7 @@ func TestPublishedCountsUntilItsClientIsTold(t *testing.T) {
 	eventually(t, "both are counted", func() bool { return in.PublishesWaiting() == both })
 	release := in.hold()
 	in.redis.Do("CLIENT", "UNPAUSE")
-	eventually(t, "Redis has both", func() bool { // so the first is done, whose client can't be told
+	eventually(t, "Redis has both", func() bool { // so the first has its result, which can't be sent yet
 		n, err := in.redis.Client.XLen(context.Background(), "{push:c}:log").Result()
 		return err == nil && n == 2
 	})

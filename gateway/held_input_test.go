@@ -96,7 +96,7 @@ func TestInputIsBounded(t *testing.T) {
 			}
 			got := <-told
 			switch {
-			case way == "requests ahead of an answer": // its answer is cut off
+			case way == "requests ahead of an answer": // its response is cut off
 			case strings.HasPrefix(way, "WebSocket"):
 				if !strings.Contains(got, "overload") {
 					t.Errorf("the client is told %q", got)
@@ -158,8 +158,7 @@ func TestInputIsGivenBack(t *testing.T) {
 	}
 }
 
-// Unfinished requests take about as much memory as is counted for them, however
-// they came.
+// Unfinished requests take about as much memory as is counted for them, however they arrived.
 func TestInputsTakeWhatIsCounted(t *testing.T) {
 	heap := func() int64 {
 		runtime.GC()
@@ -188,7 +187,7 @@ func TestInputsTakeWhatIsCounted(t *testing.T) {
 				read = func() bool { return in.Kept().Paused == clients }
 			}
 			eventually(t, "all is read", read)
-			for _, c := range conns { // the last byte comes alone
+			for _, c := range conns { // the last byte arrives alone
 				io.WriteString(c, text[len(text)-1:])
 			}
 			held := func() int {

@@ -243,8 +243,7 @@ func TestPollForHistoryOfNothing(t *testing.T) {
 	}
 }
 
-// The past takes the rights that the channel does, is bounded, and repeats itself
-// for a client that asks again.
+// History needs the channel's rights, is bounded, and is the same for a repeated request.
 func TestHistoryIsRefused(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

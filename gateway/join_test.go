@@ -9,8 +9,8 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// While Redis is away, clients that come and go must leave nothing behind, and
-// one that asks again and again must not either.
+// While Redis is down, clients that connect and disconnect leave nothing behind, nor does one that
+// subscribes again and again.
 func TestWaitingForRedis(t *testing.T) {
 	redis := redistest.New(t)
 	in := startOn(t, redis, func(c *gateway.Config) { c.Shards = 1 })
@@ -85,7 +85,7 @@ func TestManyWaitersAreToldInSlices(t *testing.T) {
 	}
 	for _, c := range all {
 		_, begun := c.expect("subscribed")
-		// Who came to a stream that had nothing yet gets all of it.
+		// A client that subscribed to an empty stream gets all of it.
 		for _, id := range ids[slices.Index(ids, begun.ID)+1:] {
 			if _, m := c.expect("message"); m.ID != id {
 				t.Fatalf("from %s on, got %+v in place of %s", begun.ID, m, id)

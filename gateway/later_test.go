@@ -114,7 +114,7 @@ func TestEventSourceIsToldLater(t *testing.T) {
 				c := in.raw(tc.before)
 				r := bufio.NewReader(c)
 				if tc.reason == reasons.RejectMessageRate {
-					// Both at once, so that no token comes between them on a busy machine.
+					// Both at once, so that no token is added between them on a busy machine.
 					io.WriteString(c, get("/v1/poll?channels=a&wait=0")+request)
 					if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 204 {
 						t.Fatal(resp, err)

@@ -91,8 +91,8 @@ func TestFreedSeatDuringAFlood(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				// The answer, the end of the stream, and then silence until the
-				// gateway has lost its patience.
+				// The response, the end of the stream, and then silence until the gateway's linger
+				// time is over.
 				c.SetDeadline(time.Now().Add(patience))
 				io.Copy(io.Discard, c)
 				for err == nil {
@@ -190,7 +190,7 @@ func fewFilesGateway(t *testing.T, redis string, open int) (addr, admin string, 
 func TestFewFileDescriptors(t *testing.T) {
 	for name, tc := range map[string]struct {
 		open int    // files that are not the gateway's
-		most string // outcome that most of those have who aren't let in
+		most string // outcome of most rejected clients
 		knob string // that the log must name
 	}{
 		"at the limit":   {0, "503", "limits.connections"},

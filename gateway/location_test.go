@@ -18,7 +18,7 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// status returns the status of the answer on a connection, which stays open.
+// status returns the status of the response on a connection, which stays open.
 func status(t testing.TB, c net.Conn) outcome { return readOutcome(t, bufio.NewReader(c)) }
 
 func TestConnectionsPerAddress(t *testing.T) {
@@ -50,7 +50,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 	if o := status(t, in.from("127.0.0.2", upgradeHead)); o.status != 101 {
 		t.Errorf("in the seat of one that left: %+v", o)
 	}
-	// A lower limit is for the next ones; without one nobody is counted.
+	// A lower limit applies to new connections; without one nothing is counted.
 	in.reloadWith(func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = 1 })
 	if o := status(t, in.from("127.0.0.3", "")); o.status != 503 {
 		t.Errorf("over the new limit: %+v", o)
@@ -160,7 +160,7 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// TestProxyHeaders: the header that is chosen says who the client is, and no other one does.
+// TestProxyHeaders: only the configured header names the client.
 func TestProxyHeaders(t *testing.T) {
 	t.Parallel()
 	lies := []string{"X-Forwarded-For: 8.8.8.8", "Forwarded: for=8.8.8.8", "X-Real-IP: 8.8.8.8", "CF-Connecting-IP: 8.8.8.8", "True-Client-IP: 8.8.8.8"}

@@ -33,7 +33,7 @@ func TestMarkedPayloadIsABadRequest(t *testing.T) {
 	for _, c := range []struct {
 		body   string
 		status int
-	}{{marked, 400}, {"[" + marked + "]", 200}} { // a batch tells it of each
+	}{{marked, 400}, {"[" + marked + "]", 200}} { // a batch reports it for each
 		status, body := open.post("/v1/publish", c.body)
 		if text := fmt.Sprint(body); status != c.status || !strings.Contains(text, "bad_request") || !strings.Contains(text, "0x1E") {
 			t.Errorf("the operator gets %d %v", status, body)

@@ -111,7 +111,7 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-// confirmAll answers all that the broker was asked to join.
+// confirmAll confirms all pending joins.
 func (s *still) confirmAll() {
 	var asked []string
 	for ch, j := range s.joins {

@@ -75,7 +75,7 @@ func TestPaths(t *testing.T) {
 	in.SetDraining(false)
 }
 
-// A gateway that is full is ready still, whatever asks.
+// A full gateway is still ready, for any health check.
 func TestFullGatewayAnswersBareChecks(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {

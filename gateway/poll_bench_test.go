@@ -12,8 +12,8 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// longestTurn asks the loop to run something again and again until stop is called,
-// which returns the longest time that it took to come to it.
+// longestTurn posts to the loop again and again until stop is called, which returns the longest
+// delay of a post.
 func (in *instance) longestTurn() (stop func() time.Duration) {
 	ended, longest := make(chan struct{}), make(chan time.Duration)
 	go func() {

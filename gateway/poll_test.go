@@ -150,8 +150,8 @@ func TestPollLosesNothingBetween(t *testing.T) {
 	}
 }
 
-// However much one channel has, an answer has room for the others, and where it has
-// room for one message it isn't always the same channel's.
+// However busy one channel is, a response has room for the others, and with room for one message it
+// isn't always the same channel's.
 func TestChannelsOfAPollTakeTurns(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

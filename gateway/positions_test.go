@@ -14,9 +14,8 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// until collects channel and data of the messages of a stream that has come
-// back, up to the one that is named, and fails at a gap. It returns the stream's
-// last id.
+// until collects channel and data of the messages of a resumed stream, up to the one named, and
+// fails at a gap. It returns the stream's last id.
 func (s *stream) until(last string) (got []string, id string) {
 	s.t.Helper()
 	for !slices.Contains(got, last) {
@@ -109,8 +108,7 @@ func TestEventsOfSeveralChannelsComeBack(t *testing.T) {
 	}
 }
 
-// Where a ring no longer reaches back there is a gap, and it names the position
-// that the client came with.
+// If a ring no longer reaches back there is a gap, and it names the client's position.
 func TestGapNamesWhatWasAsked(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -137,8 +135,8 @@ func TestGapNamesWhatWasAsked(t *testing.T) {
 	}
 }
 
-// A stream that begins while the client is away is whole, and so is one that
-// this node meets for the first time.
+// A stream that begins while the client is disconnected is complete, and so is one new to this
+// node.
 func TestStreamThatBeginsWhileTheClientIsAway(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -203,15 +201,15 @@ func TestCursorOnAnotherNode(t *testing.T) {
 			t.Fatalf("on its own node: gaps %v, %v", p.Gaps, got)
 		}
 	}
-	// The new one tells of no further gap.
+	// The new one has no further gap.
 	c := other.poll(nil, "channels=mixed,kept,plain&wait=0&cursor="+cursor).Cursor
 	if p := other.poll(nil, "channels=mixed,kept,plain&wait=0&cursor="+c); len(p.Gaps) > 0 || len(p.Messages) > 0 {
 		t.Errorf("with the next cursor: %+v", p)
 	}
 }
 
-// A position in a channel that has had nothing is the start of its stream, on
-// every node and however much comes.
+// A position in an unused channel is the start of its stream, on every node and however many
+// messages follow.
 func TestPositionsOfAnUnusedChannel(t *testing.T) {
 	t.Parallel()
 	const messages = 200
@@ -279,8 +277,8 @@ func TestUnusedChannelOfAnEmbeddedServer(t *testing.T) {
 	checkAll(t, "embedded", in, cursor, messages)
 }
 
-// On its own node, a plain position that the ring no longer reaches back to
-// costs no gap where all that came since is in the stream.
+// On its own node, a plain position older than the ring is no gap if all messages since are in the
+// stream.
 func TestMixedChannelOutrunsItsRing(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -365,7 +363,7 @@ func TestPageOfAMixedChannelElsewhere(t *testing.T) {
 	}
 }
 
-// A poll that comes with a time, and meets a Redis that doesn't answer, keeps it.
+// A poll resuming from a time keeps it if Redis doesn't respond.
 func TestTimeOutlastsASlowRedis(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

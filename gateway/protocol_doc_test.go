@@ -85,7 +85,7 @@ func TestProtocolClients(t *testing.T) {
 				}
 				in.durable("news", `"first"`)
 				shows("news first\n")
-				left := func() uint64 { // a poll that waits is answered
+				left := func() uint64 { // a waiting poll gets a response
 					n := in.totals().closes
 					return n[reasons.CloseRebalance] + n[reasons.CloseAnswered]
 				}

@@ -61,7 +61,7 @@ func TestPublishingExamples(t *testing.T) {
 		name, text := match[1], match[2]
 		language, ok := exampleLanguages[name]
 		if !ok {
-			continue // an answer, not a program
+			continue // a response, not a program
 		}
 		found[name]++
 		t.Run(name, func(t *testing.T) {
@@ -215,8 +215,8 @@ func receives(t *testing.T, c *client, want string) event {
 // forgetBlock is an example that forgets the history of news.
 var forgetBlock = regexp.MustCompile("(?ms)^```sh forget\n(.*?)^```")
 
-// TestForgettingExamples runs each way to forget: it says how much that was, and
-// nothing of it comes to anybody any more.
+// TestForgettingExamples runs each way to forget: it prints the number of messages, and none of
+// them is delivered any more.
 func TestForgettingExamples(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("..")

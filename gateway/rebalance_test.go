@@ -53,7 +53,7 @@ func TestRebalance(t *testing.T) {
 		t.Fatalf("%d %v", status, v)
 	}
 	eventually(t, "the rebalance is over", func() bool {
-		// One of nobody is refused while another runs.
+		// Even one without clients is refused while another runs.
 		status, _ := in.post("/v1/drain", `{"fraction":0.001,"over":"0s"}`)
 		return status == 202
 	})

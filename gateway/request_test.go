@@ -25,12 +25,11 @@ type exchange struct {
 	statuses []int
 	bodies   []string
 	headers  []http.Header
-	kept     bool // another request was answered after all of them
+	kept     bool // a further request got a response
 }
 
-// exchange sends bytes and reads as many answers as there are methods, then
-// tries the connection with one more request. The bytes are sent in pieces of a
-// size, 0 for all at once.
+// exchange sends bytes and reads as many responses as there are methods, then tries one more
+// request on the connection. The bytes are sent in pieces of a size, 0 for all at once.
 func (in *instance) exchange(bytes string, piece int, methods ...string) (x exchange) {
 	in.t.Helper()
 	c := in.raw("")
@@ -40,7 +39,7 @@ func (in *instance) exchange(bytes string, piece int, methods ...string) (x exch
 	}
 	for i := 0; i < len(bytes); i += piece {
 		if _, err := io.WriteString(c, bytes[i:min(i+piece, len(bytes))]); err != nil {
-			break // refused already; the answer says why
+			break // refused already; the response has the reason
 		}
 	}
 	r, closes := bufio.NewReader(c), false
@@ -102,7 +101,7 @@ func TestRequests(t *testing.T) {
 	big := strings.Repeat("x", 70_000)
 	for name, tc := range map[string]struct {
 		bytes    string
-		methods  string // of the requests that are answered, one letter each
+		methods  string // of the requests with a response, one letter each
 		statuses []int
 		kept     bool
 	}{
@@ -371,7 +370,7 @@ func TestPipelinedPublish(t *testing.T) {
 	// Input while Redis is slow is not part of the body.
 	in.redis.Signal(syscall.SIGSTOP)
 	c := in.raw(publish(4))
-	in.get("http://" + in.Addr() + "/healthz") // answered after the first bytes above are read
+	in.get("http://" + in.Addr() + "/healthz") // handled after the first bytes above
 	for _, b := range []byte(publish(5)) {
 		c.Write([]byte{b})
 	}

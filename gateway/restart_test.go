@@ -84,7 +84,7 @@ func TestRedisRestarts(t *testing.T) {
 			in.gapThenMessages(channel, listeners[channel]...)
 		}
 		for _, c := range late {
-			// They came behind the gap.
+			// They subscribed after the gap.
 			if e := c.expect("message"); string(e.Data) != "0" {
 				t.Errorf("got %+v", e)
 			}
@@ -96,8 +96,7 @@ func TestRedisRestarts(t *testing.T) {
 	}
 }
 
-// A Redis that accepts and never answers looks alive to TCP for hours: only
-// the probes find out.
+// A Redis that accepts and never responds looks alive to TCP for hours: only the probes detect it.
 func TestRedisStalls(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

@@ -19,7 +19,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// resumer is a client that comes and goes and remembers where it was.
+// resumer is a client that connects, disconnects and remembers its position.
 type resumer struct {
 	*round
 	number int

@@ -88,7 +88,7 @@ type setting struct {
 	nodes  int
 	plain  bool // every other message is a plain one
 	only   bool // and so are the others
-	unused bool // the clients come before the streams begin
+	unused bool // the clients connect before the streams begin
 	gaps   bool // plain messages may be lost, with a gap
 	broker func(*fanout.Config)
 	upset  func(*world) // happens once a round, amid it
@@ -100,7 +100,7 @@ type world struct {
 	t      *testing.T
 	redis  *redistest.Server
 	nodes  []atomic.Pointer[instance]
-	addrs  []string // of the nodes: a client that comes late must not meet another test's gateway
+	addrs  []string // of the nodes: a late client must not meet another test's gateway
 	script string
 	rounds int
 }
@@ -218,8 +218,7 @@ func (r *round) publishFirst(channel string) {
 		for !r.burst(context.Background(), channel, 0, []string{""}, r.ids[channel]) {
 			r.t.Log("publishing once more")
 		}
-		// A node that doesn't know of the stream yet can't tell the channel
-		// from a plain one.
+		// A node that hasn't seen the stream yet takes the channel for a plain one.
 		for i := range r.nodes {
 			eventually(r.t, "all nodes have the first message", func() bool {
 				return len(r.nodes[i].Load().poll(nil, "wait=0&cursor=0-0&channels="+channel).Messages) > 0
@@ -350,7 +349,7 @@ type violation struct{ error }
 
 func broken(format string, args ...any) error { return violation{fmt.Errorf(format, args...)} }
 
-// run comes and goes until all numbers are there.
+// run connects and disconnects until it has all numbers.
 func (c *resumer) run(ctx context.Context) {
 	for !c.done(c.next) {
 		if ctx.Err() != nil {

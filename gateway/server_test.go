@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience is how long a test waits for something to come true.
+// patience is how long a test waits for a condition.
 const patience = time.Minute
 
 func eventually(t testing.TB, what string, fn func() bool) {
@@ -365,7 +365,7 @@ func (in *instance) raw(bytes string) net.Conn {
 	return c
 }
 
-// answer reads one response and then waits for the end of the stream.
+// answerOf reads one response and then waits for the end of the stream.
 func answerOf(t testing.TB, c net.Conn) (status int, body string) {
 	t.Helper()
 	r, err := http.ReadResponse(bufio.NewReader(c), nil)

@@ -34,7 +34,7 @@ func newStill(t testing.TB, change func(*Config)) *still {
 	if change != nil {
 		change(&cfg)
 	}
-	cfg.Redis.URL = "redis://127.0.0.1:1" // nobody connects: the broker isn't run
+	cfg.Redis.URL = "redis://127.0.0.1:1" // never dialled: the broker isn't run
 	srv, err := New(cfg, Options{Log: slog.New(slog.DiscardHandler), Node: "still"})
 	if err != nil {
 		t.Fatal(err)

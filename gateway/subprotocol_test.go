@@ -55,8 +55,8 @@ func TestSubprotocols(t *testing.T) {
 	}
 }
 
-// TestTokenAsSubprotocol: a token may travel beside the subprotocol, and goes behind the
-// header and before the query.
+// TestTokenAsSubprotocol: a token may be sent beside the subprotocol; the header precedes it, and
+// it precedes the query.
 func TestTokenAsSubprotocol(t *testing.T) {
 	t.Parallel()
 	in := start(t, withTokens).ready()

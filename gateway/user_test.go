@@ -37,7 +37,7 @@ func (in *instance) publishAs(token, message string) (status int, body string) {
 	return answerOf(in.t, c)
 }
 
-// from checks that a message says who published it, and nothing else in it does.
+// from checks that a message names its publisher, and only in the user field.
 func (e event) from(t testing.TB, user, data string) {
 	t.Helper()
 	switch {

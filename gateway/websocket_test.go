@@ -257,8 +257,7 @@ func TestPingIsAnswered(t *testing.T) {
 	}
 }
 
-// Heads and frames that come byte by byte must end in the same place as whole
-// ones.
+// Heads and frames that arrive byte by byte have the same result as whole ones.
 func TestByteAtATime(t *testing.T) {
 	in := start(t, nil).ready()
 	head := strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels=slow", 1)

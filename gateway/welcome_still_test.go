@@ -20,7 +20,7 @@ func (p *peer) queued() int {
 	return p.s.queues.At(c.out).Bytes
 }
 
-// A new token takes channels away even while others are ended by the replies.
+// A new token revokes channels even while its replies close other clients.
 func TestRevokedWhileOthersAreEnded(t *testing.T) {
 	s := newStill(t, func(c *Config) {
 		withStillTokens(c)

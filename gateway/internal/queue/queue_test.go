@@ -191,8 +191,8 @@ func (q *Queue) rest() (all [][]byte) {
 // channel where only these count, sent all of them.
 func checkRead(t *rapid.T, text string, newest map[string]int, sent map[string][]int) {
 	last, gap := map[string]int{}, map[string]int{}
-	// missing fails the test for messages of a channel before n that were neither
-	// read nor told of.
+	// missing fails the test for messages of a channel before n that were neither read nor covered
+	// by a gap.
 	missing := func(channel string, n int) {
 		if strings.HasPrefix(channel, "new") {
 			return
