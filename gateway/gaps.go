@@ -86,7 +86,7 @@ func (s *shard) passOver(m *message.Message, full bool) (dropped bool) {
 }
 
 // maxPending bounds the memory of the messages in a shard awaiting delivery, each with one
-// encoding. It is exceeded only when publishers are faster than the machine can write.
+// encoding. It is reached only when publishers are faster than the machine can write.
 const maxPending = 64 << 20
 
 // dispatch queues a message for delivery to the channel's subscribers. When the shard can't keep up

@@ -21,7 +21,7 @@ const (
 	victimsPerSlice = 64
 	// agesPerSize is the number of age classes per size.
 	agesPerSize = 64
-	// inputSizes is the number of size classes: bucketOf reaches 8 GiB.
+	// inputSizes is the number of size classes, up to 8 GiB by queue.BucketOf.
 	inputSizes = 128
 )
 

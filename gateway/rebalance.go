@@ -27,7 +27,7 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("a %s runs until %s", e.Reason, e.Until.UTC().Format(time.RFC3339))
 }
 
-// begin starts a departure that lasts until until. A shutdown replaces a rebalance; anything else
+// begin records a departure that ends at until. A shutdown replaces a rebalance; anything else
 // is refused with a *BusyError.
 func (d *departure) begin(reason reasons.Close, until time.Time) error {
 	d.mu.Lock()

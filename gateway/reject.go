@@ -7,7 +7,7 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// rejected holds a shard's sockets of rejected clients until they have read their response: a close
+// rejected holds a shard's sockets of rejected clients while they read their response: a close
 // with unread input makes the kernel reset the connection, and some clients then lose the response.
 // They have no slot, no place in the epoll and no deadline of their own, which makes rejection
 // cheap: nearly all of its cost is the kernel's, for accept, send and close; admitting a client
