@@ -10,15 +10,13 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// listenerSlot is the listener's key in the loop; connections have smaller
-// ones.
+// listenerSlot is the listener's key in the loop; connections have smaller slots.
 const listenerSlot = 1<<32 - 2
 
-// acceptsPerSlice is how many connections are accepted before other events get
-// their turn.
+// acceptsPerSlice is the number of connections accepted before other events get their turn.
 const acceptsPerSlice = 32
 
-// accept takes waiting connections.
+// accept takes connections off the listen queue.
 func (s *shard) accept() {
 	s.backlog = false
 	if s.listener == nil {
@@ -40,7 +38,7 @@ func (s *shard) accept() {
 			s.stats.rejects[reasons.RejectDescriptors]++
 			short = true
 			s.closeAllRejected()
-			s.srv.limited.Warn(s.log, "out of file descriptors: connections are turned away",
+			s.srv.limited.Warn(s.log, "out of file descriptors: rejecting connections",
 				"err", err, "fix", "raise the limit on open files (ulimit -n, LimitNOFILE) or lower limits.connections; gateway doctor tells")
 		default:
 			s.srv.limited.Warn(s.log, "cannot accept", "err", err)
@@ -55,10 +53,9 @@ func (s *shard) accept() {
 	s.backlog = true
 }
 
-// acceptMore accepts more of the waiting connections in each round of the loop. While
-// a thousand clients send at the same time, the listener's own event comes once for
-// the events of all of them, and the kernel's queue of 4,096 connections would
-// overflow: a client that finds it full tries again after a second, then after two.
+// acceptMore accepts more connections in each round of the loop. While a thousand clients send at
+// the same time, the listener's event comes once for all of theirs, and the kernel's queue of 4,096
+// connections would overflow: a client that finds it full retries after one second, then after two.
 func (s *shard) acceptMore() (more bool) {
 	if s.backlog || !s.loop.AllTold() && !s.paused {
 		s.wakeUp()
@@ -67,8 +64,7 @@ func (s *shard) acceptMore() (more bool) {
 	return s.backlog
 }
 
-// adopt makes a connection of an accepted socket, or turns it away where a
-// limit is reached.
+// adopt turns an accepted socket into a connection, or rejects it where a limit is reached.
 func (s *shard) adopt(fd int, peer netip.AddrPort) {
 	s.stats.accepts++
 	if s.srv.connections.Add(1) > int64(s.cfg.maxConnections) {
@@ -100,8 +96,8 @@ func (s *shard) adopt(fd int, peer netip.AddrPort) {
 	s.newcomers.add(reactor.Key{Slot: i, Gen: c.gen})
 }
 
-// warnFull says that limits.connections is reached, to the log's own limit at
-// most once a tick: in a flood it would cost as much as the answers.
+// warnFull logs that limits.connections is reached, at most once a tick: in a flood even a
+// suppressed line would cost as much as the responses.
 func (s *shard) warnFull() {
 	if s.fullAt == s.now+1 {
 		return
@@ -111,8 +107,8 @@ func (s *shard) warnFull() {
 		"connections", s.cfg.maxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
 }
 
-// pauseAccept leaves the listener alone until the next tick: it stays readable
-// while nothing can be accepted, and would keep the loop spinning.
+// pauseAccept unregisters the listener until the next tick: it stays readable while nothing can be
+// accepted, and would keep the loop spinning.
 func (s *shard) pauseAccept() {
 	if err := s.loop.Del(s.listener.FD()); err == nil {
 		s.paused = true
@@ -129,8 +125,8 @@ func (s *shard) resumeAccept() {
 	}
 }
 
-// stopAccept takes what the kernel has completed already, which closing the
-// listener would reset, and closes it.
+// stopAccept accepts the connections the kernel has completed already, which closing the listener
+// would reset, and closes it.
 func (s *shard) stopAccept() {
 	if s.listener == nil {
 		return
@@ -146,21 +142,20 @@ func (s *shard) stopAccept() {
 	s.listener = nil
 }
 
-// newcomers are the last connections that were accepted and haven't sent anything yet,
-// the newest last. A request comes a few microseconds behind its connection. A busy loop
-// accepts in each of its rounds but would read the request only after the events of all
-// who had sent something before: with a thousand such clients on a machine that is short
-// of CPU, a load balancer's probe took two seconds. So a loop that is late looks for the
-// requests itself, the newest connection's first: most are then served at once, where in
-// the order in which they came each would wait as long as all the others.
+// newcomers are the latest accepted connections that haven't sent anything yet, the newest last. A
+// request follows its connection by a few microseconds. A busy loop accepts in each of its rounds
+// but would read the request only after the events of all earlier senders: with a thousand such
+// clients on a machine short of CPU, a load balancer's probe took two seconds. So a late loop polls
+// these sockets itself, newest first: most are then served at once, whereas in arrival order each
+// would wait as long as all the others.
 type newcomers []reactor.Key
 
-// maxNewcomers is how many are looked at in a round, which takes 150 us if nothing has
-// come from any. With 64 of them some probes still took two seconds, in a rush.
+// maxNewcomers is the number checked in a round, which takes 150 us if none has sent anything. With
+// 64 of them some probes still took two seconds, in a rush.
 const maxNewcomers = 512
 
-// newcomerTicks is how long a silent connection stays on the list. A request that comes
-// later waits for its event.
+// newcomerTicks is how long a silent connection stays on the list. A later request waits for its
+// event.
 const newcomerTicks = 2
 
 func (n *newcomers) add(k reactor.Key) {
@@ -170,7 +165,7 @@ func (n *newcomers) add(k reactor.Key) {
 	*n = append(*n, k)
 }
 
-// readNewcomers reads from connections that are new, where the loop is late.
+// readNewcomers reads from new connections when the loop is late.
 func (s *shard) readNewcomers() {
 	if len(s.newcomers) == 0 || !s.loop.Late() {
 		return

@@ -14,7 +14,7 @@ import (
 	"github.com/pushgate/pushgate/web"
 )
 
-var errLoopStalled = errors.New("a shard's loop does not answer")
+var errLoopStalled = errors.New("a shard's loop does not respond")
 
 // adminHandler serves the operator: metrics, health, profiles, the console,
 // and the calls under /v1/.
@@ -34,7 +34,7 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	// Who types the listener's address into a browser looks for the console.
+	// Someone who opens the listener's address in a browser wants the console.
 	mux.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
 	mux.Handle("GET /console/", web.Handler(s.Addr))
 	o := operator{s}
@@ -53,7 +53,7 @@ func writeHealth(w http.ResponseWriter, err error) {
 	fmt.Fprintln(w, "ok")
 }
 
-// healthy returns an error when a shard's loop doesn't run.
+// healthy returns an error when a shard's loop doesn't respond.
 func (s *Server) healthy() error {
 	for _, sh := range s.shards {
 		if _, ok := sh.snapshot(); !ok {

@@ -53,7 +53,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	next := first
 	for name, tc := range map[string]struct {
 		run  func()
-		want func(got []byte) bool // of what the client got at last
+		want func(got []byte) bool // called with the client's output at the end
 	}{
 		"deliver": {
 			func() {
@@ -90,7 +90,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 				next += interval
 				s.to(next)
 				silent.send(pong)
-				s.to(next + timeout) // the check for the answer
+				s.to(next + timeout) // the check for the pong
 			},
 			func(got []byte) bool { return true },
 		},
@@ -116,8 +116,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	}
 }
 
-// A command may allocate what encoding/json needs for it and its answer, and
-// nothing else.
+// A command allocates only for encoding/json and its reply.
 func TestCommandAllocatesOnlyItsJSON(t *testing.T) {
 	s := newStill(t, nil)
 	p := s.openWebSocket()
@@ -151,8 +150,8 @@ func TestCommandAllocatesOnlyItsJSON(t *testing.T) {
 	}
 }
 
-// BenchmarkSlab fills a slab with a million connections and measures what they
-// cost: bytes an entry, and the time of a collection.
+// BenchmarkSlab fills a slab with a million connections and measures their cost: bytes an entry,
+// and the time of a collection.
 func BenchmarkSlab(b *testing.B) {
 	const entries = 1_000_000
 	for b.Loop() {
@@ -185,8 +184,7 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 }
 
-// BenchmarkHandshake answers a WebSocket handshake that came in one piece on
-// a socket that is open already.
+// BenchmarkHandshake accepts a WebSocket handshake that arrives in one piece on an open socket.
 func BenchmarkHandshake(b *testing.B) {
 	s := newStill(b, nil)
 	p := s.connect()

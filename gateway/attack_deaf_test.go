@@ -19,9 +19,8 @@ import (
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
-// deafClients are clients that subscribe to a channel, never read, and come
-// back a while after they came. run returns when ctx ends, with how often one
-// came.
+// deafClients runs clients that subscribe to a channel, never read, and reconnect after a while. It
+// returns the number of connects when ctx ends.
 func deafClients(ctx context.Context, addr, channel string, n int) (came int) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -34,7 +33,7 @@ func deafClients(ctx context.Context, addr, channel string, n int) (came int) {
 				c, err := smallDialer.DialContext(ctx, "tcp", addr)
 				stay := 500*time.Millisecond + rand.N(4*time.Second)
 				if err == nil {
-					_, _ = io.WriteString(c, head) // it may be turned away
+					_, _ = io.WriteString(c, head) // it may be rejected
 					mu.Lock()
 					came++
 					mu.Unlock()
@@ -141,8 +140,8 @@ func (a *attacked) publishAt(channel string, n, perSecond int, begin time.Time) 
 	}
 }
 
-// Clients that never read are closed before what waits for them passes its
-// bound, again and again; who reads the same channel beside them loses nothing.
+// Clients that never read are closed before their pending output passes its bound, again and again;
+// good clients of the same channel lose nothing.
 func TestAttackDeafClients(t *testing.T) {
 	deaf, good, perSecond, during, total := 200, 10, 500, 6*time.Second, 16<<20
 	if *longAttacks {
@@ -222,8 +221,8 @@ func TestAttackDeafClients(t *testing.T) {
 	if slow < float64(deaf)/2 {
 		t.Errorf("%.0f of %d were closed: it was no attack", slow, deaf)
 	}
-	// The collector may let garbage be as much as what is in use, and the
-	// clients themselves, the ring and the buffers come on top.
+	// Garbage may grow to the size of the live heap, and the clients themselves, the ring and the
+	// buffers come on top.
 	if grown := resident - before; grown > 2*total+16<<20 {
 		t.Errorf("the memory has grown by %d bytes, %d may be queued", grown, total)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// Clients that ask and never read fill all queues up to limits.total_queue_bytes,
-// again and again. The process grows by what is allowed and half as much at most.
+// Clients that send requests and never read fill all queues up to limits.total_queue_bytes, again
+// and again. The process grows by at most 1.5 times that.
 func TestAttackQueuesResident(t *testing.T) {
 	const clients, total, during = 400, 64 << 20, 4 * time.Second
 	a := attack(t, func(c *gateway.Config) {

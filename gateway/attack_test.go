@@ -32,14 +32,14 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// longAttacks has the attacks come in full size: make attacks.
+// longAttacks runs the attacks in full size: make attacks.
 var longAttacks = flag.Bool("attacks.long", false, "attack with ten times as many clients")
 
 // targetEnv makes the test binary a gateway to attack; its value is a target
 // in JSON.
 const targetEnv = "GATEWAY_TEST_TARGET"
 
-// attackTarget is what a gateway to attack runs with.
+// attackTarget configures a gateway to attack.
 type attackTarget struct {
 	Config gateway.Config
 	Redis  string
@@ -151,8 +151,8 @@ func (a *attacked) perConnection(n int, visit func(i int, c net.Conn, r *bufio.R
 	return (a.cpu() - before) / time.Duration(n/visitors*visitors)
 }
 
-// comes opens a WebSocket, waits until it is let in and leaves. head is what
-// the client with that number sends.
+// comes opens a WebSocket, waits until it is admitted and leaves. head returns the request head of
+// client i.
 func comes(t *testing.T, head func(i int) string) func(i int, c net.Conn, r *bufio.Reader) {
 	return func(i int, c net.Conn, r *bufio.Reader) {
 		_, err := io.WriteString(c, head(i))
@@ -168,7 +168,7 @@ func comes(t *testing.T, head func(i int) string) func(i int, c net.Conn, r *buf
 	}
 }
 
-// isToldLater asks for a stream of events and must get one that ends with a bye.
+// isToldLater requests an event stream and must get one that ends with a bye.
 func isToldLater(t *testing.T) func(i int, c net.Conn, r *bufio.Reader) {
 	return func(_ int, c net.Conn, r *bufio.Reader) {
 		_, _ = io.WriteString(c, eventSource)
@@ -177,7 +177,7 @@ func isToldLater(t *testing.T) func(i int, c net.Conn, r *bufio.Reader) {
 			t.Errorf("an EventSource too many got %v", err)
 			return
 		}
-		// What was answered before it was sent got a 503.
+		// A response before the request was sent is a 503.
 		if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode == 200 && !strings.Contains(string(body), "event: bye") {
 			t.Errorf("an EventSource too many got %v %s, %v", resp, body, err)
 		}
@@ -187,7 +187,7 @@ func isToldLater(t *testing.T) func(i int, c net.Conn, r *bufio.Reader) {
 // isTurnedAway sends a handshake and must get a 503.
 func isTurnedAway(t *testing.T) func(i int, c net.Conn, r *bufio.Reader) {
 	return func(_ int, c net.Conn, r *bufio.Reader) {
-		// What was answered before it was sent may fail to be.
+		// Writing may fail if the response came first.
 		_, _ = io.WriteString(c, upgradeHead)
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
@@ -198,9 +198,9 @@ func isTurnedAway(t *testing.T) func(i int, c net.Conn, r *bufio.Reader) {
 	}
 }
 
-// A connection over a limit costs a fraction of one that is let in with a signed
-// token. On loopback the kernel's work to deliver to the client is part of the sender's, which is
-// most of what is left: docs/SECURITY.md has the figures.
+// A connection over a limit costs a fraction of one admitted with a signed token. On loopback the
+// sender's cost includes the kernel's delivery to the client, which is most of the rest:
+// docs/SECURITY.md has the figures.
 func TestAttackFloodIsCheap(t *testing.T) {
 	n := 2000
 	if *longAttacks {
@@ -246,8 +246,8 @@ func TestAttackFloodIsCheap(t *testing.T) {
 	} {
 		t.Logf("  %s %6.1f us, %.1f times the 503", line.what, us(line.took), us(line.took)/us(refused))
 	}
-	// How many times depends on what the machine takes for a system call, of
-	// which a 503 is six and little else: 7.9 on one machine, 2.9 on another.
+	// The ratio depends on the machine's cost of a system call, of which a 503 is six and little
+	// else: 7.9 on one machine, 2.9 on another.
 	const least = time.Duration(2)
 	if ecdsa < least*refused {
 		t.Errorf("a 503 costs %v, a client with a signed token %v, which is less than %d times that", refused, ecdsa, least)
@@ -255,8 +255,8 @@ func TestAttackFloodIsCheap(t *testing.T) {
 	if ecdsa < least*stream {
 		t.Errorf("an EventSource that is told to come back costs %v, a client with a signed token %v, which is less than %d times that", stream, ecdsa, least)
 	}
-	// Without a token to verify there is little to save: a 503 comes with the end
-	// of a connection, which the gateway begins.
+	// Without a token to verify there is little to save: a 503 includes closing the connection,
+	// which the gateway initiates.
 	if 3*plain < 2*refused {
 		t.Errorf("a 503 costs %v, letting a client in %v", refused, plain)
 	}
@@ -302,12 +302,11 @@ func tokenHeads(t *testing.T, n int, key []byte) func(i int) string {
 	return func(i int) string { return heads[i] }
 }
 
-// loris are clients that send a request head a byte at a time, and come back
-// when they are cut off.
+// loris are clients that send a request head a byte at a time, and reconnect when they are cut off.
 type loris struct {
 	addr  string
 	conns []net.Conn
-	ended []atomic.Bool // set by what reads from conns
+	ended []atomic.Bool // set by the goroutines that read from conns
 	cut   int           // how often one was cut off
 	reads sync.WaitGroup
 }
@@ -337,8 +336,8 @@ func (l *loris) step(over time.Duration) {
 	}
 }
 
-// connect begins a head. What reads from the connection ends with it, and is
-// waited for by close.
+// connect begins a head. The goroutine that reads from the connection ends with it, and close waits
+// for it.
 func (l *loris) connect(i int) {
 	c, err := net.Dial("tcp", l.addr)
 	if err != nil {
@@ -411,7 +410,7 @@ func TestAttackSlowLoris(t *testing.T) {
 		attackers, good, patient, during = 10_000, 1000, 5*time.Second, 12*time.Second
 	}
 	impatient := func(c *gateway.Config) { c.Limits.HeadTimeout = patient }
-	a, other := attack(t, impatient), attack(t, impatient) // the other is attacked to see what the attackers' own work does
+	a, other := attack(t, impatient), attack(t, impatient) // attacking the other measures the attackers' own load
 	var clients []*websocket.Conn
 	for range good {
 		c, _, err := websocket.DefaultDialer.Dial("ws://"+a.addr+"/v1/ws", nil)
@@ -426,8 +425,8 @@ func TestAttackSlowLoris(t *testing.T) {
 	}
 	pace := time.Duration(good) * time.Millisecond
 
-	// What else runs on the machine can spoil one comparison, not each. Below
-	// the floor it's the machine's noise: attackers and good clients share it.
+	// Other load on the machine can spoil one comparison, not each. Below the floor it's the
+	// machine's noise: attackers and good clients share it.
 	const floor = 5 * time.Millisecond
 	beside := func(addr string) (p99 time.Duration, cut int) {
 		l := newLoris(addr, attackers)

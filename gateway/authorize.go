@@ -10,15 +10,15 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
 
-// What a client without a good token is told, and one whose token may be good
-// once its key has been fetched.
+// Error codes for a request without a valid token, and for one whose signing key is still being
+// fetched.
 const (
 	codeUnauthorized = "unauthorized"
 	codeKeyPending   = "key_pending"
 )
 
-// grants holds what the tokens of a shard's connections allow: one entry for
-// each different grant, however many connections have it.
+// grants holds the grants of a shard's connections, one entry for each distinct grant, however many
+// connections share it.
 type grants struct {
 	entries slab.Table[grantEntry]
 	byGrant map[*auth.Grant]uint32
@@ -55,7 +55,7 @@ func (t *grants) drop(i uint32) {
 	}
 }
 
-// grantOf returns what the connection may do, nil when it hasn't shown a token.
+// grantOf returns the connection's grant, nil when it hasn't shown a token.
 func (s *shard) grantOf(c *conn) *auth.Grant {
 	if c.grant == 0 {
 		return nil
@@ -63,7 +63,7 @@ func (s *shard) grantOf(c *conn) *auth.Grant {
 	return s.grants.entries.At(c.grant).grant
 }
 
-// setGrant gives the connection g, nil for nothing.
+// setGrant replaces the connection's grant; nil removes it.
 func (s *shard) setGrant(c *conn, g *auth.Grant) {
 	s.grants.drop(c.grant)
 	c.grant = 0
@@ -88,8 +88,8 @@ func (s *shard) mayPublish(c *conn, channel string, rule *compiledRule) bool {
 	return g != nil && g.MayPublish(channel)
 }
 
-// requestToken returns the token of s.request: the Authorization header, else
-// one among a WebSocket's subprotocols, else the query parameter.
+// requestToken returns the token of s.request: from the Authorization header, else from a
+// WebSocket's subprotocols, else from the query.
 func (s *shard) requestToken() []byte {
 	if token := s.request.Bearer(); len(token) > 0 {
 		return token
@@ -102,7 +102,7 @@ func (s *shard) requestToken() []byte {
 	return token
 }
 
-// verify checks a token and counts it when it's refused.
+// verify checks a token and counts refusals.
 func (s *shard) verify(token []byte) (*auth.Grant, *auth.Error) {
 	g, err := s.cfg.verifier.Verify(token, time.Now())
 	if err != nil {
@@ -113,8 +113,8 @@ func (s *shard) verify(token []byte) (*auth.Grant, *auth.Error) {
 	return g, nil
 }
 
-// authorize gives the connection what the token of its request allows. A
-// request without a good one is refused.
+// authorize sets the connection's grant from the token of its request, and refuses a request
+// without a valid one.
 func (s *shard) authorize(i uint32, c *conn) bool {
 	g, err := s.verify(s.requestToken())
 	switch {
@@ -136,8 +136,8 @@ func unauthorized(err *auth.Error) *http1.Error {
 	return &http1.Error{Status: 401, Code: codeUnauthorized, Message: err.Error()}
 }
 
-// allowed refuses a request for channels that its token doesn't allow, and adds
-// those that the token subscribes its client to.
+// allowed refuses a request for channels outside its token's grant, and adds the channels that the
+// token subscribes its client to.
 func (s *shard) allowed(c *conn, p *params) *http1.Error {
 	for _, name := range p.channels {
 		if !s.maySubscribe(c, name) {
@@ -151,11 +151,11 @@ func (s *shard) allowed(c *conn, p *params) *http1.Error {
 	return s.tooMany(p)
 }
 
-// admit lets a WebSocket in that has shown a token, or ends it. lead is sent
-// before anything else: the answer to its handshake, or nothing.
+// admit verifies a WebSocket's token and makes it a client, or closes it. lead is sent before
+// anything else: the response to its handshake, or nothing.
 //
-// The handshake succeeds in any case: a browser tells its page nothing of a
-// refused one, but a close code it does.
+// The handshake succeeds in any case: a browser hides a failed handshake from its page, but not a
+// close code.
 func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref requestRef, lead []byte) {
 	g, err := s.verify(token)
 	if err != nil {
@@ -185,14 +185,14 @@ func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref requestRef
 	s.subscribeAll(i, c, p)
 }
 
-// turnBack ends a WebSocket that doesn't come to be a client, behind lead.
+// turnBack closes a WebSocket before it has become a client, behind lead.
 func (s *shard) turnBack(i uint32, c *conn, reason reasons.Close, detail string, lead []byte) {
 	last := bytes.Clone(lead)
 	s.endWith(i, c, reason, append(last, s.farewell(c, reason, detail, byeSpread)...))
 }
 
-// commandAuth handles a client's auth: its first token where the request had
-// none, or a new one before the old one expires.
+// commandAuth handles a client's auth command: its first token where the request had none, or a new
+// one before the old one expires.
 func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
 	if c.flags&flagUnknown != 0 {
 		p := s.known(i)
@@ -208,7 +208,7 @@ func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
 		s.refuseCommand(i, c, cmd, codeUnauthorized, err.Error())
 		return
 	case g.Subject != s.grantOf(c).Subject:
-		s.refuseCommand(i, c, cmd, codeForbidden, "the token is of another subject")
+		s.refuseCommand(i, c, cmd, codeForbidden, "the token has another subject")
 		return
 	}
 	s.setGrant(c, g)
@@ -221,7 +221,7 @@ func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
 	s.revoke(i, c)
 }
 
-// revoke takes a client out of the channels that its new token doesn't allow.
+// revoke unsubscribes a client from the channels outside its new token's grant.
 func (s *shard) revoke(i uint32, c *conn) {
 	var names []string
 	for _, ch := range s.channelsOf(c) {
@@ -234,7 +234,7 @@ func (s *shard) revoke(i uint32, c *conn) {
 	}
 }
 
-// revokeSome is revoke for some of its channels.
+// revokeSome is revoke for some of the client's channels.
 func (s *shard) revokeSome(i uint32, c *conn, names []string) {
 	for _, name := range names {
 		if !s.maySubscribe(c, name) {
@@ -243,8 +243,8 @@ func (s *shard) revokeSome(i uint32, c *conn, names []string) {
 	}
 }
 
-// expiryOf returns the tick at which a connection's token ends, and whether it
-// does within the next three years: ticks further ahead can't be told from past ones.
+// expiryOf returns the tick at which a connection's token expires, and whether that is within the
+// next three years: ticks further ahead look like past ones.
 func (s *shard) expiryOf(c *conn) (end uint32, ok bool) {
 	g := s.grantOf(c)
 	if g == nil || g.Expires.IsZero() {
@@ -254,8 +254,8 @@ func (s *shard) expiryOf(c *conn) (end uint32, ok bool) {
 	return s.now + uint32(ahead), ahead < 1<<30
 }
 
-// schedule sets the connection's next deadline: due, or the end of its token or
-// of its time here where that comes first.
+// schedule sets the connection's next deadline: due, or the expiry of its token or its maximum age
+// if that is earlier.
 func (s *shard) schedule(i uint32, c *conn, due uint32) {
 	if end, ok := s.expiryOf(c); ok && int32(end-due) < 0 {
 		due = end
@@ -266,7 +266,7 @@ func (s *shard) schedule(i uint32, c *conn, due uint32) {
 	s.wheel.Set(i, due)
 }
 
-// expired ends a connection whose token has.
+// expired closes a connection whose token has expired.
 func (s *shard) expired(i uint32, c *conn) bool {
 	if end, ok := s.expiryOf(c); !ok || int32(s.now-end) < 0 {
 		return false
@@ -280,9 +280,9 @@ func (s *shard) expired(i uint32, c *conn) bool {
 	return true
 }
 
-// tokenRefused is what a client is told whose token isn't there or has run out
-// while it was connected.
+// tokenRefused is the message for a client whose token is missing or has expired while it was
+// connected.
 func tokenRefused(reason auth.Reason) string { return "token refused: " + string(reason) }
 
-// errUnknown answers a command before the token.
+// errUnknown refuses a command before the token.
 const errUnknown = "send {\"type\":\"auth\",\"token\":…} first"

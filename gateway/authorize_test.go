@@ -19,7 +19,7 @@ import (
 
 const testSecret = "a secret of more than thirty-two bytes"
 
-// withTokens makes a gateway ask for HS256 tokens.
+// withTokens makes a gateway require HS256 tokens.
 func withTokens(c *gateway.Config) {
 	c.Auth.Mode = auth.ModeJWT
 	c.Auth.JWT.Secret = testSecret
@@ -59,8 +59,8 @@ func TestTokenBeforeChannels(t *testing.T) {
 	c.expect("message")
 }
 
-// The subjects of identity providers hold what channel names don't, or what
-// parts them. They take nothing away from the rest of their token.
+// Subjects of identity providers may contain characters that channel names don't allow, or
+// separators. The rest of their token stays valid.
 func TestSubjectsOfIdentityProviders(t *testing.T) {
 	in := start(t, withTokens).ready()
 	for sub, own := range map[string]string{
@@ -176,7 +176,7 @@ func TestTokenExpires(t *testing.T) {
 	}
 	in.redis.Publish("a", "1")
 	refreshed.expect("message")
-	// A token that allows less takes the rest away.
+	// A token with fewer rights revokes the others.
 	refreshed.write(fmt.Sprintf(`{"type":"auth","token":%q}`, token(t, auth.Claims{Subject: "a", Subscribe: []string{"c"}})))
 	refreshed.expect("welcome")
 	if e := refreshed.expect("unsubscribed"); e.Channel != "a" {
@@ -226,8 +226,8 @@ func TestPublishNeedsTheTokensLeave(t *testing.T) {
 	}
 }
 
-// publishedID publishes durably to the channel room with an idempotency key, over the
-// public listener, and returns the message's id. token is empty for nobody's.
+// publishedID publishes durably to the channel room with an idempotency key, over the public
+// listener, and returns the message's id. token may be empty.
 func (in *instance) publishedID(token, data, key string) string {
 	in.t.Helper()
 	req, err := http.NewRequest("POST", "http://"+in.Addr()+"/v1/publish",
@@ -250,7 +250,7 @@ func (in *instance) publishedID(token, data, key string) string {
 	return answer.ID
 }
 
-// What one publisher's idempotency key stands for is nobody else's message.
+// An idempotency key is valid for its publisher only.
 func TestIdempotencyKeysAreTheSubjects(t *testing.T) {
 	in := start(t, withTokens).ready()
 	publish := func(subject, key string) string {
@@ -269,8 +269,7 @@ func TestIdempotencyKeysAreTheSubjects(t *testing.T) {
 	}
 }
 
-// Clients without a subject share their keys, and yet none can swallow what another
-// publishes.
+// Clients without a subject share their keys, but none can suppress another's messages.
 func TestIdempotencyKeysOfNobody(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}} }).ready()
 	publish := func(data string) string { return in.publishedID("", data, "key") }
@@ -336,7 +335,7 @@ func TestChannelsOfTheTokenCount(t *testing.T) {
 	}
 }
 
-// A token may be good for longer than ticks can be told apart.
+// A token may outlive the range of ticks.
 func TestTokenForYears(t *testing.T) {
 	t.Parallel()
 	in := start(t, withTokens).ready()

@@ -4,25 +4,24 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// IOUring says whether what goes to many clients goes through io_uring.
+// IOUring selects whether sends to many clients go through io_uring.
 type IOUring string
 
 const (
-	// IOUringAuto uses it where the kernel offers it and nobody forbids it, as
-	// the seccomp profile of a container may.
+	// IOUringAuto uses it where the kernel offers it and nothing forbids it, as the seccomp profile
+	// of a container may.
 	IOUringAuto IOUring = "auto"
-	// IOUringOff writes to each client by a call of its own.
+	// IOUringOff writes to each client with its own system call.
 	IOUringOff IOUring = "off"
 )
 
-// batch are sends to many clients that go into the kernel with one call: a send
-// of 128 B costs 1.7 us of CPU that way and 3.7 us by a call of its own
-// (reactor.BenchmarkBatch). It is filled and emptied within one slice of the
-// loop's turn. A connection has one send in it at most, and none while
-// it has a queue; whoever does anything else with its socket calls unbatch first.
+// batch holds sends to many clients that enter the kernel with one call: a send of 128 B costs 1.7
+// us of CPU that way and 3.7 us by its own call (reactor.BenchmarkBatch). It is filled and emptied
+// within one slice of the loop's turn. A connection has at most one send in it, and none while it
+// has a queue; any other use of its socket calls unbatch first.
 type batch struct {
-	ring  *reactor.Batch // nil: there are none, each send is a write
-	sends []batchedSend  // in order of the ring's
+	ring  *reactor.Batch // nil: no batching, each send is a write
+	sends []batchedSend  // in the ring's order
 }
 
 type batchedSend struct {
@@ -30,7 +29,7 @@ type batchedSend struct {
 	slot uint32
 }
 
-// openBatches readies the shards' batches where they are wanted and can be had.
+// openBatches sets up the shards' batches where they are configured and available.
 func (s *Server) openBatches() {
 	if s.live.Load().Socket.IOUring == string(IOUringOff) {
 		return
@@ -38,7 +37,7 @@ func (s *Server) openBatches() {
 	for _, sh := range s.shards {
 		ring, err := reactor.NewBatch()
 		if err != nil {
-			s.log.Info("io_uring is not available: each client is written to by a system call of its own", "err", err)
+			s.log.Info("io_uring is not available: writing to each client with its own system call", "err", err)
 			return
 		}
 		sh.batch.ring = ring
@@ -51,7 +50,7 @@ func (b *batch) close() {
 	}
 }
 
-// sendBatched is sendItem by the end of a slice of the loop's turn, together
+// sendBatched is sendItem deferred to the end of the current slice of the loop's turn, together
 // with others.
 func (s *shard) sendBatched(i uint32, c *conn, o outgoing) {
 	b := &s.batch
@@ -75,7 +74,7 @@ func (s *shard) unbatch(c *conn) {
 	}
 }
 
-// submit empties the batch. What the kernel refuses is queued.
+// submit empties the batch and queues the remainder of short sends.
 func (s *shard) submit() {
 	b := &s.batch
 	if len(b.sends) == 0 {
@@ -88,7 +87,7 @@ func (s *shard) submit() {
 		s.stats.bytesOut += uint64(len(send.b))
 		s.conns.at(send.slot).flags &^= flagBatched
 	}
-	// Only now: to queue for one client may end others, which are written to.
+	// Only now: queueing for one client may close others, which writes to them.
 	for _, short := range shorts {
 		send := &b.sends[short.Index]
 		s.stats.bytesOut -= uint64(len(send.b) - short.N)

@@ -7,8 +7,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// What must not happen between a send being batched and it being sent: another
-// one to the same client from a direct call, or the client's end.
+// A batched send goes out before another direct send to the same client, and before the client is
+// closed.
 func TestBatchedClientIsSettledFirst(t *testing.T) {
 	for name, then := range map[string]func(s *still, p *peer, c *conn){
 		"a send":   func(s *still, p *peer, c *conn) { s.send(p.slot, c, []byte("2")) },
@@ -61,7 +61,7 @@ func TestReleaseOfABatchedClient(t *testing.T) {
 	}
 }
 
-// A client that has gone is found out by the batch, and takes nobody along.
+// The batch finds a disconnected client, and the others aren't affected.
 func TestBatchToTheDead(t *testing.T) {
 	s := newStill(t, nil)
 	if s.batch.ring == nil {

@@ -39,9 +39,8 @@ func textOf(channel string, n int) string {
 	return fmt.Sprintf("%s %d %s", channel, n, body)
 }
 
-// Clients on small buffers that read fast, slowly, or not for a while, and
-// clients that die at any moment: those that live get every byte of every
-// channel once and in order.
+// Clients on small buffers read fast, slowly, or not for a while, or die at any moment: the
+// survivors get every byte of every channel once and in order.
 func TestStreamsStayWhole(t *testing.T) {
 	const messages, perKind = 300, 20
 	channels := []string{"one", "other"}

@@ -12,8 +12,8 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// slowBeat is a heartbeat for shards whose clock is moved by hand: a ping every
-// 40 ticks, an answer within 10.
+// slowBeat is a heartbeat for shards whose clock is advanced by hand: a ping every 40 ticks, a
+// response within 10.
 func slowBeat(c *Config) {
 	c.Heartbeat = HeartbeatConfig{Interval: 4 * time.Second, Timeout: time.Second}
 }
@@ -53,8 +53,8 @@ func TestPingsAreSpread(t *testing.T) {
 	for i := range peers {
 		peers[i] = s.openWebSocket()
 	}
-	// Those whose turn comes before they were silent for half an interval get
-	// their first ping an interval later.
+	// A client whose turn comes before it was silent for half an interval gets its first ping an
+	// interval later.
 	for now := uint32(1); now <= 60; now++ {
 		before := s.stats.pings
 		s.to(now)
@@ -90,7 +90,7 @@ func TestNoPingWhileTheClientTalks(t *testing.T) {
 	}
 }
 
-// Anything that the client sends after a ping answers it, up to the last tick.
+// Any bytes of the client after a ping count as a pong, up to the last tick.
 func TestWhatAnswersAPing(t *testing.T) {
 	for name, tc := range map[string]struct {
 		said  []byte
@@ -180,8 +180,8 @@ func TestPongsOfAStall(t *testing.T) {
 	}
 }
 
-// A client that the operator closes alone is back soon; as many as the gateway
-// holds don't come back within the same seconds.
+// A single client closed by the operator reconnects soon; as many as the gateway holds don't
+// reconnect within the same seconds.
 func TestDismissedAreSpread(t *testing.T) {
 	if d := dismissSpread(0); d != byeSpread {
 		t.Errorf("one comes back within %v", d)

@@ -5,7 +5,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// target is what a request with a body is for.
+// target is the purpose of a request with a body.
 type target uint8
 
 const (
@@ -13,7 +13,7 @@ const (
 	targetPublish
 )
 
-// postRequest begins a request whose body is JSON. rest is what came behind its head.
+// postRequest begins a request with a JSON body. rest holds the bytes behind its head.
 func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []byte) {
 	if err := s.positionOutside(); err != nil && to == targetPoll {
 		s.refuse(i, c, reasons.RejectBadRequest, err, nil)
@@ -38,9 +38,9 @@ func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []b
 	return s.readBody(i, c, rest)
 }
 
-// body takes bytes of a request's body and of what follows it.
+// body takes bytes of a request's body and of the requests behind it.
 func (s *shard) body(i uint32, c *conn, data []byte) {
-	s.request = http1.Request{} // it is that of another connection
+	s.request = http1.Request{} // stale: another connection's
 	if s.polls.At(c.poll).body.Done() {
 		s.sentAhead(i, c, data)
 		return
@@ -48,8 +48,8 @@ func (s *shard) body(i uint32, c *conn, data []byte) {
 	s.follow(i, c, s.readBody(i, c, data))
 }
 
-// readBody takes what belongs to the body off data. Once the body is complete
-// its request is answered, and what is left returned.
+// readBody consumes the body's bytes from data. Once the body is complete it handles the request,
+// and returns the remaining bytes.
 func (s *shard) readBody(i uint32, c *conn, data []byte) (left []byte) {
 	p := s.polls.At(c.poll)
 	var text []byte
@@ -78,13 +78,13 @@ func (s *shard) readBody(i uint32, c *conn, data []byte) (left []byte) {
 	case targetPoll:
 		s.pollPost(i, c, text)
 	case targetPublish:
-		s.wheel.Cancel(i) // the publisher has a deadline of its own
+		s.wheel.Cancel(i) // the publisher has its own deadline
 		s.publishPost(i, c, text)
 	}
 	return data
 }
 
-// follow goes on with what came behind a request.
+// follow processes the bytes behind a request.
 func (s *shard) follow(i uint32, c *conn, data []byte) {
 	switch {
 	case len(data) == 0:

@@ -5,15 +5,15 @@ import (
 	"runtime/debug"
 )
 
-// Build is what this program was built from, as far as the Go toolchain
-// recorded it.
+// Build describes the source and toolchain of this program, as far as the Go toolchain recorded
+// them.
 type Build struct {
 	Version string // of the main module, "(devel)" for a build outside of version control
 	Commit  string // empty where it isn't known, with "+dirty" where files were changed
 	Go      string // release of the toolchain
 }
 
-// ReadBuild returns the running program's.
+// ReadBuild returns the running program's Build.
 func ReadBuild() Build {
 	b := Build{Version: "(devel)", Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()

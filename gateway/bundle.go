@@ -11,35 +11,35 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 )
 
-// bundle is the content of an answer.
+// bundle is the content of a poll response.
 type bundle struct {
 	cursor message.Cursor
-	// The messages are pieces, text and a large message by turns, and the text
-	// behind them. A large one is not copied: it is shared with other answers.
+	// The messages are pieces, alternating text and a large message, and the text behind them. A
+	// large message is not copied but shared with other responses.
 	pieces [][]byte
 	text   []byte
 	size   int // of the messages
 	gaps   []string
 	count  int
 	more   bool
-	early  bool // what there is can't be told yet
+	early  bool // the messages can't be determined yet
 	form   message.Form
 }
 
-// keep puts the position into the cursor that the client came with, for a
-// channel of which it gets nothing this time.
+// keep copies the client's position into the cursor, for a channel without messages in this
+// response.
 func (b *bundle) keep(channel, node string, r *position.Resume, durableOnly bool) {
 	list, elsewhere := r.Positions(channel, node)
 	if r.IsTime() {
-		// A cursor has no times, but it has positions at that time.
+		// A cursor holds no times, but it can hold the positions at that time.
 		list = []message.Position{{Ms: r.At.Time() - min(r.At.Time(), fanout.Overlap)}}
 		if !durableOnly && r.At.Node == node {
 			list = append(list, r.At)
 		}
 	}
 	if elsewhere && !durableOnly || len(list) == 0 || len(list) == 1 && !list[0].Durable() && list[0].Node != node {
-		// It has no position to come back with, or none for all of it, and
-		// might miss something.
+		// The client has no position to resume from, or none that covers everything, and might miss
+		// something.
 		b.gap(channel)
 	}
 	if p, ok := r.Cursor.Plain(channel); ok && p.Seq == 0 && p.Node == node {
@@ -52,20 +52,20 @@ func (b *bundle) keep(channel, node string, r *position.Resume, durableOnly bool
 	}
 }
 
-// gap tells that messages of a channel may be missing.
+// gap notes that messages of a channel may be missing.
 func (b *bundle) gap(channel string) {
 	if n := len(b.gaps); n == 0 || b.gaps[n-1] != channel {
 		b.gaps = append(b.gaps, channel)
 	}
 }
 
-// responseBytes is how many bytes of messages an answer has, or one message. To encode
-// them takes the loop less than 2 ms; the client's next poll goes on behind them.
+// responseBytes bounds the messages of a response, though a single one may exceed it. Encoding that
+// much takes the loop less than 2 ms; the client's next poll continues behind them.
 const responseBytes = 512 << 10
 
-// share decides how many messages of each channel go into the answer: up to left
-// in all, and of most bytes, though one at least. The channels take turns, and any of
-// them may be the first, so that a busy one doesn't keep the others out.
+// share decides how many messages of each channel go into the response: up to left in all, and most
+// bytes, but at least one. The channels take turns from a random start, so that a busy one doesn't
+// starve the others.
 func (b *bundle) share(parts []part, left, most int) {
 	var turns []*part
 	for k := range parts {
@@ -112,7 +112,7 @@ func (b *bundle) add(messages []*message.Message) {
 	}
 }
 
-// response returns the answer with the cursor's text, in pieces.
+// response returns the HTTP response with the cursor's text, in pieces.
 func (b *bundle) response(cursor []byte, o http1.Options) [][]byte {
 	end := append([]byte(nil), `],"gaps":[`...)
 	for i, name := range b.gaps {
@@ -130,24 +130,23 @@ func (b *bundle) response(cursor []byte, o http1.Options) [][]byte {
 	return pieces
 }
 
-// part is what one channel has for a poll.
+// part is one channel's contribution to a poll response.
 type part struct {
 	channel  string
 	messages []*message.Message
-	history  int // of the messages, those from before the poll came
+	history  int // of the messages, those from before the poll
 	before   message.Position
-	newest   bool             // the client came for the newest, and has no position
-	more     bool             // there is more of the stream behind messages
-	end      message.Position // of messages, where there is more
-	taken    int              // of the messages, those that fit into the answer
+	newest   bool             // the client asked for the newest, and has no position
+	more     bool             // the stream continues behind messages
+	end      message.Position // of messages, if more is set
+	taken    int              // of the messages, those that fit into the response
 	recent   fanout.Recent
 }
 
-// mark puts the channel's position after the messages that were taken into the
-// cursor: the durable one, which is 0-0 while there is no stream, and unless that
-// tells all, the plain one. That is exact on this node, and elsewhere it tells
-// that there may be a gap. False: nothing was taken of what the client came back
-// for, so it is where it was.
+// mark sets the cursor to the channel's position after the messages taken: the durable one, which
+// is 0-0 while there is no stream, and, unless that is sufficient, the plain one, which is exact on
+// this node and signals a possible gap elsewhere. It returns false if none of the history that the
+// client asked for was taken, so its position hasn't moved.
 func (p *part) mark(cursor *message.Cursor, channel string) bool {
 	if p.taken == 0 && p.history > 0 {
 		return false
@@ -157,8 +156,8 @@ func (p *part) mark(cursor *message.Cursor, channel string) bool {
 	case !plain.IsZero() && (p.recent.Lossy || durable.IsZero()):
 		cursor.Set(channel, plain)
 	case plain.IsZero() && p.recent.Lossy && (p.taken < len(p.messages) || p.more):
-		// Within the stream there is no plain position, and yet another node has
-		// to tell that there were plain messages.
+		// Within the stream there is no plain position, yet another node must know that there were
+		// plain messages.
 		cursor.Set(channel, message.Position{Node: p.recent.Plain.Node})
 	}
 	if !p.recent.Lossy || !durable.IsZero() {
@@ -167,8 +166,8 @@ func (p *part) mark(cursor *message.Cursor, channel string) bool {
 	return true
 }
 
-// markBefore puts the channel's position before all of its messages into the
-// cursor, of a client that came without one: with a time, or for the newest.
+// markBefore sets the cursor to the channel's position before all of its messages, for a client
+// without a position: it asked by time, or for the newest.
 func (p *part) markBefore(cursor *message.Cursor, channel, node string) {
 	cursor.Set(channel, p.before)
 	switch at := p.messages[0].Arrived; {
@@ -180,8 +179,8 @@ func (p *part) markBefore(cursor *message.Cursor, channel, node string) {
 	}
 }
 
-// plain returns the plain position after the messages that were taken, zero
-// when the last of them was read from a stream and has none.
+// plain returns the plain position after the messages taken, zero when the last of them was read
+// from a stream and has none.
 func (p *part) plain() message.Position {
 	n := len(p.messages)
 	switch {
@@ -199,8 +198,8 @@ func (p *part) plain() message.Position {
 	return plain
 }
 
-// durable returns the last durable position that the client has seen with the
-// messages that were taken, or may have seen before them.
+// durable returns the last durable position that the client has seen with the messages taken, or
+// may have seen before them.
 func (p *part) durable() message.Position {
 	if p.taken == len(p.messages) && p.more {
 		return p.end

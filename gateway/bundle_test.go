@@ -7,8 +7,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/position"
 )
 
-// What one poll was told of plain messages is not forgotten by the next, which
-// gets nothing of that channel.
+// A poll's plain position survives a next poll without messages of that channel.
 func TestMarkOfPlainMessagesIsKept(t *testing.T) {
 	var c message.Cursor
 	c.Set("b", message.Position{Node: "node1"})

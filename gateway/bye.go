@@ -9,15 +9,13 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// byeSpread is the time that a client is told to come back within when it was
-// closed here for a reason of its own. One that is sent elsewhere is told
-// drain.reconnect.
+// byeSpread bounds the reconnect delay of a client that was closed for a reason of its own. A
+// rebalanced or drained one gets drain.reconnect.
 const byeSpread = retryMS * time.Millisecond
 
-// farewell returns the last bytes to an open stream or WebSocket: a bye with
-// the reason and the client's own time within spread to come back at, then the
-// close frame with the reason's code and word. Where bare payloads are spoken,
-// and for a client that was closed because it doesn't read, there is no bye.
+// farewell returns the last bytes for an open stream or WebSocket: a bye with the reason and a
+// random reconnect delay within spread, then the close frame with the reason's code and word. A
+// client that gets bare payloads, or was closed because it doesn't read, gets no bye.
 func (s *shard) farewell(c *conn, reason reasons.Close, detail string, spread time.Duration) (last []byte) {
 	bye := reply{
 		Type: "bye", Reason: string(reason), Message: detail,
@@ -41,19 +39,18 @@ func (s *shard) farewell(c *conn, reason reasons.Close, detail string, spread ti
 	return last
 }
 
-// errDismissed answers a poll that the operator closed. The client may come
-// back, as after the close code of a WebSocket.
+// errDismissed responds to a poll that the operator closed. The client may reconnect, as after a
+// WebSocket's close code.
 var errDismissed = &http1.Error{Status: 503, Code: string(reasons.CloseAdmin), Message: "the operator closed this connection"}
 
-// dismissSpread is the time that a client which the operator closes is told to
-// come back within, after so many others: a million closed at once come back
-// over half a minute, as from a drain.
+// dismissSpread bounds the reconnect delay of a client that the operator closes, after before
+// others: a million closed at once reconnect over half a minute, as after a drain.
 func dismissSpread(before int) time.Duration {
 	return byeSpread + time.Duration(before)*30*time.Microsecond
 }
 
-// dismiss ends a connection for the operator, after so many others by the same
-// call. An open one is told.
+// dismiss closes a connection for the operator, after before others in the same call. An open one
+// gets the reason.
 func (s *shard) dismiss(i uint32, c *conn, before int) {
 	switch {
 	case c.phase != phaseOpen:

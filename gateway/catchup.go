@@ -9,17 +9,17 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// catchUp asks for what w misses of a live channel, whose messages it has only
-// behind that.
+// catchUp replays the messages of a live channel that w missed, and holds its live messages back
+// until then.
 func (s *shard) catchUp(ch index.Channel, j *join, w *waiter) {
 	j.catchup.add(w)
 	s.index.Hold(w.sub, true)
 	s.ask(ch, w)
 }
 
-// ask asks for w's first page, or the next one. The first is asked for at once, unless
-// the client has too much to read already: most miss less than a page. The answer to a
-// poll has no more than a page of each channel.
+// ask requests w's first page, or the next one. The first is requested at once, unless the client
+// has too large a backlog: most clients miss less than a page. A poll response has at most one page
+// of each channel.
 func (s *shard) ask(ch index.Channel, w *waiter) {
 	c := s.conns.at(w.slot)
 	if c.kind == kindPoll || w.page == nil && !s.crowded(c) && s.paced(w.slot) {
@@ -30,7 +30,7 @@ func (s *shard) ask(ch index.Channel, w *waiter) {
 	s.goOn(w.slot)
 }
 
-// replay asks the broker for a page of what w missed.
+// replay requests a page of w's missed messages from the broker.
 func (s *shard) replay(ch index.Channel, w *waiter) {
 	channel, broker := s.index.Name(ch), s.srv.broker
 	done := func(r fanout.Replay) { s.post(func() { s.replayed(ch, w, &r) }) }
@@ -46,8 +46,7 @@ func (s *shard) replay(ch index.Channel, w *waiter) {
 	}
 }
 
-// replayed takes a page of the messages that a client missed. They are sent before
-// the live messages.
+// replayed receives a page of a client's missed messages, which go out before the live ones.
 func (s *shard) replayed(ch index.Channel, w *waiter, r *fanout.Replay) {
 	j := s.joins[ch]
 	if j == nil || w.list != &j.catchup {
@@ -65,7 +64,7 @@ func (s *shard) replayed(ch index.Channel, w *waiter, r *fanout.Replay) {
 		return
 	}
 	if r.Gap != nil && len(w.since) > 1 {
-		// Who is being caught up was told of what had been lost by then.
+		// A client already catching up was told of the earlier losses.
 		w.lost = w.lost || !w.told && w.since[0].Seq < r.Followed
 		w.since = w.since[1:]
 		r.Done()
@@ -88,14 +87,13 @@ func (s *shard) replayed(ch index.Channel, w *waiter, r *fanout.Replay) {
 	}
 	w.missed, w.begun = r, false
 	if len(r.Messages) > 0 || s.sendMissed(ch, w, true) {
-		// Not at once: pages that come in a row would keep the live messages behind
-		// them waiting.
+		// Not at once: consecutive pages would delay the live messages behind them.
 		s.behind = append(s.behind, behind{ch, w})
 	}
 }
 
-// beginMissed begins to send a client a page, unless so much waits for it that the
-// page is to be asked for again.
+// beginMissed starts sending a page to a client, unless its backlog is so large that the page has
+// to be requested again later.
 func (s *shard) beginMissed(c *conn, ch index.Channel, w *waiter) bool {
 	r := w.missed
 	if len(r.Messages) > 0 && s.crowded(c) {
@@ -117,26 +115,25 @@ func (s *shard) beginMissed(c *conn, ch index.Channel, w *waiter) bool {
 	return true
 }
 
-// missesPlain reports whether plain messages may be missing in a replay without
-// a gap, because this node has not followed the channel all the time. A time and the start
-// of a stream are also where clients of durable channels come from.
+// missesPlain reports whether plain messages may be missing in a replay without a gap, because this
+// node has not followed the channel all the time. Clients of durable channels, too, resume from a
+// time or from the start of a stream.
 func (w *waiter) missesPlain(r *fanout.Replay) bool {
 	return w.lost && !(r.DurableOnly && (w.time || w.since[0].IsZero()))
 }
 
-// behind is a client that is being sent what it missed of a channel.
+// behind is a client that is being sent its missed messages of a channel.
 type behind struct {
 	channel index.Channel
 	waiter  *waiter
 }
 
-// missedSlice is how many bytes of messages a client is sent before it's another's
-// turn. What a client asks to catch up with may be 1,000 messages of 64 KB, which
-// take 185 ms to encode.
+// missedSlice is the number of bytes sent to a client before it's another's turn. A catch-up may be
+// 1,000 messages of 64 KB, which take 185 ms to encode.
 const missedSlice = 64 << 10
 
-// sendBehind sends a slice of what they missed to one client after the other, until
-// a slice of the loop's time is over.
+// sendBehind sends slices of missed messages to one client after the other, until a slice of the
+// loop's time is over.
 func (s *shard) sendBehind() (more bool) {
 	for start := time.Now(); len(s.behind) > 0; {
 		b := s.behind[0]
@@ -152,9 +149,9 @@ func (s *shard) sendBehind() (more bool) {
 	return len(s.behind) > 0
 }
 
-// sendMissed sends a client a slice of what it missed of a channel. When that was
-// all, and all that came meanwhile, the live messages follow. fresh says that nothing
-// can have come. More: the client needs another slice.
+// sendMissed sends a client a slice of its missed messages of a channel. When all of those, and all
+// published meanwhile, are sent, the live messages follow. fresh says that nothing can have been
+// published meanwhile. It returns true if the client needs another slice.
 func (s *shard) sendMissed(ch index.Channel, w *waiter, fresh bool) (more bool) {
 	j := s.joins[ch]
 	r := w.missed
@@ -195,7 +192,7 @@ func (s *shard) sendMissed(ch index.Channel, w *waiter, fresh bool) (more bool) 
 		name := s.index.Name(ch)
 		now := s.srv.broker.Since(name, r.Seq)
 		if !now.Complete {
-			// More came than this node keeps: it comes back from where it is.
+			// More was published than this node keeps: replay from the client's current position.
 			w.since, w.newest, w.time, w.lost = w.since[:0], 0, false, false
 			for _, p := range [...]message.Position{r.Plain, r.Position} {
 				if len(w.since) == 0 || p.Durable() {
@@ -223,8 +220,8 @@ func (s *shard) sendMissed(ch index.Channel, w *waiter, fresh bool) (more bool) 
 	return false
 }
 
-// sendSome sends a client what it missed of a channel up to left bytes, though one
-// message at least, and returns what is left of them.
+// sendSome sends a client up to left bytes of its missed messages of a channel, but at least one
+// message, and returns the rest of the allowance.
 func (s *shard) sendSome(c *conn, w *waiter, ch index.Channel, left int) int {
 	form := c.form()
 	r := w.missed
@@ -251,9 +248,8 @@ func (s *shard) sendSome(c *conn, w *waiter, ch index.Channel, left int) int {
 	return left
 }
 
-// beforeNewest returns the text of the position before the newest messages of a
-// channel, for a client that is cut off before it gets them: the durable one alone
-// where that tells all.
+// beforeNewest returns the text of the position before the newest messages of a channel, for a
+// client that is cut off before it gets them: the durable position alone where that is sufficient.
 func (s *shard) beforeNewest(channel string, r *fanout.Replay) string {
 	before, plain := r.Before, r.Position
 	switch {

@@ -10,8 +10,8 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// BenchmarkCatchUp has a client ask for 200 messages of 60 KB, and what the longest
-// is that the loop was away meanwhile.
+// BenchmarkCatchUp has a client catch up with 200 messages of 60 KB, and measures the longest time
+// that the loop was busy.
 func BenchmarkCatchUp(b *testing.B) {
 	const past = 200
 	redis := redistest.Start(b)

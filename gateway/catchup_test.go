@@ -42,8 +42,8 @@ func durable(t testing.TB, server *redistest.Server, channel string, from, to in
 	return ids
 }
 
-// entry adds an entry to the stream of a channel that nobody listens to, as if
-// it had been published at another time.
+// entry adds an entry to the stream of a channel without subscribers, as if it had been published
+// at another time.
 func entry(t testing.TB, server *redistest.Server, channel, id string, data any) {
 	t.Helper()
 	if err := server.Client.Do(context.Background(), "XADD", "{push:"+channel+"}:log", id, "data", data).Err(); err != nil {
@@ -54,8 +54,8 @@ func entry(t testing.TB, server *redistest.Server, channel, id string, data any)
 // ago returns the id of a durable message of some time ago.
 func ago(d time.Duration) string { return fmt.Sprintf("%d-0", time.Now().Add(-d).UnixMilli()) }
 
-// A browser's EventSource comes back to the URL that it was given, cursor and
-// all, and tells by a header how far it got.
+// A browser's EventSource reconnects to its original URL, cursor included, with its latest position
+// in a header.
 func TestEventSourceComesBack(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -68,8 +68,8 @@ func TestEventSourceComesBack(t *testing.T) {
 	}
 }
 
-// A stream of several channels may be cut while some of them are still catching
-// up. The last id that it saw must not hide what the others still had to send.
+// A stream of several channels may be cut while some of them are still catching up. Its last id
+// must not hide the pending messages of the others.
 func TestEventsCutWhileCatchingUp(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -108,7 +108,7 @@ func TestEventsCutWhileCatchingUp(t *testing.T) {
 			s.resp.Body.Close()
 		}
 	}
-	// In the end the id is that of the last message of all.
+	// At the end the id is the last message's.
 	s := in.events(path, begin)
 	for {
 		if id, _ := s.event(); id != "" {
@@ -179,7 +179,7 @@ func TestPollOverrunByABurst(t *testing.T) {
 	}
 }
 
-// The number that a shard gives to a channel goes to another one later.
+// A shard reuses a channel's number for another one later.
 func TestPollsOfOneChannelAfterTheOther(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
@@ -191,7 +191,7 @@ func TestPollsOfOneChannelAfterTheOther(t *testing.T) {
 	}
 }
 
-// A poll that doesn't want to wait still needs a position to come back with.
+// A poll without a wait still needs a position to resume from.
 func TestPollWhileRedisIsSlow(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -218,7 +218,7 @@ func TestPollWhileRedisIsSlow(t *testing.T) {
 	}
 }
 
-// events returns the messages of an answer.
+// events returns the messages of a response.
 func events(t testing.TB, p polled) (list []event) {
 	t.Helper()
 	for _, m := range p.Messages {

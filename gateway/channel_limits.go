@@ -7,10 +7,9 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// A channel that nobody has yet costs a subscription in Redis, and it lingers after its
-// subscribers have left. So a client that cycles through names is bounded by how many
-// new ones it may have over time. Others cost a few bytes and are bounded by how
-// many there may be at once.
+// A channel without subscribers costs a subscription in Redis, which outlives its last subscriber
+// by a delay. So a client that cycles through names is bounded in new channels over time. Others
+// cost a few bytes and are bounded in number.
 
 // mayOpen reports whether a client may subscribe to n channels that may be new.
 func (s *shard) mayOpen(i uint32, n int) bool {
@@ -18,15 +17,15 @@ func (s *shard) mayOpen(i uint32, n int) bool {
 	return !s.cfg.channelRate.IsSet() || t == nil || t.channels.Has(s.cfg.channelRate, n, s.uptime())
 }
 
-// opened charges the client's rate of new channels with one.
+// opened charges the client's rate of new channels for one.
 func (s *shard) opened(i uint32) {
 	if s.cfg.channelRate.IsSet() {
 		s.rates.At(i).channels.Take(s.cfg.channelRate, s.uptime())
 	}
 }
 
-// roomFor returns why a request can't have its channels: they are more than the
-// client, or all clients together, may have. It's empty where it can.
+// roomFor returns the reason to reject a request's channels: they exceed a limit of the client, or
+// of all clients together. It's empty if they fit.
 func (s *shard) roomFor(i uint32, p *params) reasons.Reject {
 	switch n := len(p.channels); {
 	case !s.mayOpen(i, n):
@@ -39,7 +38,7 @@ func (s *shard) roomFor(i uint32, p *params) reasons.Reject {
 	return ""
 }
 
-// anyNew reports whether nobody here has one of the channels.
+// anyNew reports whether one of the channels has no subscriber here.
 func (s *shard) anyNew(p *params) bool {
 	for _, name := range p.channels {
 		if _, ok := s.index.Lookup([]byte(name)); !ok {
@@ -49,8 +48,8 @@ func (s *shard) anyNew(p *params) bool {
 	return false
 }
 
-// takeBack undoes a WebSocket's subscription to a channel that it can't have, and
-// tells why. Requests were looked at by roomFor.
+// takeBack undoes a subscription that exceeds a limit, and sends the client an error. roomFor has
+// checked those of a request.
 func (s *shard) takeBack(i uint32, c *conn, ch index.Channel, name string, ref requestRef) (done bool) {
 	code, text, reason := codeTooManyChannels, "", reasons.RejectChannels
 	switch {
@@ -77,13 +76,13 @@ func (s *shard) takeBack(i uint32, c *conn, ch index.Channel, name string, ref r
 	return true
 }
 
-// countSubscriptions counts n subscriptions more, or fewer.
+// countSubscriptions adds n, which may be negative.
 func (s *shard) countSubscriptions(n int) {
 	s.stats.subscriptions += n
 	s.srv.subscriptions.Add(int64(n))
 }
 
-// sumChannels counts the shard's channels anew.
+// sumChannels updates the server's channel count with the shard's.
 func (s *shard) sumChannels() {
 	if n := s.index.Channels(); n != s.channels {
 		s.srv.channels.Add(int64(n - s.channels))

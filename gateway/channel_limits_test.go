@@ -14,8 +14,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// A client that cycles through names is told to stop, whatever it speaks; one that
-// comes and goes in channels that are there is not.
+// A client that cycles through names is refused, on every transport; one that resubscribes to
+// existing channels is not.
 func TestNewChannelRate(t *testing.T) {
 	t.Parallel()
 	const most = 10
@@ -87,8 +87,8 @@ func TestNewChannelRate(t *testing.T) {
 	})
 }
 
-// All clients together have as many subscriptions and channels as they may, on
-// every transport, and who leaves makes room.
+// The totals of subscriptions and channels are bounded, on every transport, and a leaving client
+// makes room.
 func TestTotalsOfChannels(t *testing.T) {
 	t.Parallel()
 	for reason, change := range map[reasons.Reject]func(*gateway.Limits){
@@ -117,7 +117,7 @@ func TestTotalsOfChannels(t *testing.T) {
 			if n := in.metric(fmt.Sprintf("gateway_rejects_total{reason=%q}", reason)); n != 4 {
 				t.Errorf("%v counted, want 4", n)
 			}
-			// A channel that somebody has is none more, also where fewer may be there now.
+			// An existing channel doesn't count as new, even over a lowered limit.
 			if reason == reasons.RejectTotalChannels {
 				in.reloadWith(func(c *gateway.Config) { c.Limits.TotalChannels = 2 })
 				second.write(`{"type":"subscribe","channel":"a"}`)
@@ -135,7 +135,7 @@ func TestTotalsOfChannels(t *testing.T) {
 	}
 }
 
-// What makes the gateway work counts, also where it gets no answer.
+// All frames that cost the gateway work count, even those without a reply.
 func TestMessageRateHoldsForFrames(t *testing.T) {
 	t.Parallel()
 	for name, frames := range map[string]string{

@@ -18,10 +18,10 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// chaosTimeEnv sets for how long TestChaos goes on; `make chaos` says a minute.
+// chaosTimeEnv sets the duration of TestChaos; `make chaos` sets a minute.
 const chaosTimeEnv = "CHAOS_TIME"
 
-// script is what a client of the chaos means to send before it's cut off.
+// script returns the bytes that a chaos client sends before it's cut off.
 func script(random *rand.Rand) []byte {
 	channel := fmt.Sprint("chaos.", random.IntN(50))
 	switch random.IntN(8) {

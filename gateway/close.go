@@ -10,25 +10,23 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// linger is how long a connection that was told goodbye may take to close
-// its side.
+// linger is the time a closed connection has to close its own side.
 const linger = 5 * time.Second
 
-// end says goodbye to a client for reason, behind what is queued. The client has
-// the linger time to close its side.
+// end closes a connection for reason, behind its queue. The client has the linger time to close its
+// side.
 func (s *shard) end(i uint32, c *conn, reason reasons.Close) { s.endSaying(i, c, reason, "") }
 
-// endSaying is end with more to say than the reason's word.
+// endSaying is end with a detail besides the reason's word.
 func (s *shard) endSaying(i uint32, c *conn, reason reasons.Close, detail string) {
 	if (reason == reasons.CloseSlow || reason == reasons.CloseOverload) && c.out != 0 {
-		// Nothing can reach the client before its queue, which is what it
-		// doesn't read.
+		// The client doesn't read its queue, so nothing behind it would arrive.
 		s.queues.At(c.out).DropUnsent()
 	}
 	s.endWith(i, c, reason, s.farewell(c, reason, detail, byeSpread))
 }
 
-// endWith is end with last bytes of the caller's.
+// endWith is end with the caller's last bytes.
 func (s *shard) endWith(i uint32, c *conn, reason reasons.Close, frame []byte) {
 	s.finish(i, c, reason, frame)
 }
@@ -43,7 +41,7 @@ func (s *shard) echoClose(i uint32, c *conn, code ws.StatusCode) {
 	s.endWith(i, c, reasons.CloseByClient, wsframe.AppendClose(nil, code, ""))
 }
 
-// open makes a client of a connection.
+// open turns a connection into a client.
 func (s *shard) open(c *conn, k kind, raw bool) {
 	c.phase, c.kind = phaseOpen, k
 	if raw {
@@ -52,13 +50,13 @@ func (s *shard) open(c *conn, k kind, raw bool) {
 	s.stats.clients[k]++
 }
 
-// Connections end at any moment, in the middle of whatever is being done for them or for
-// others: a send may find the peer gone, or the queue over its bound. So to end one only
-// marks it. It keeps its slot, descriptor and subscriptions until reap, which the loop calls
-// when a turn is done, and what is sent to it meanwhile is dropped. Nobody has to look
-// whether a connection is still there after a call that may end it. Slots are given out again
-// only after that, so generations matter only to those who remember a connection over turns:
-// the kernel, other goroutines, and the shard's lists of connections to come back to.
+// Connections end at any moment, in the middle of work for them or for others: a send may find the
+// peer gone, or the queue over its bound. So closing only marks the connection. It keeps its slot,
+// descriptor and subscriptions until reap, which the loop calls at the end of a turn, and sends to
+// it meanwhile are dropped. No caller has to check that a connection still exists after a call that
+// may close it. Slots are reused only after that, so generations matter only to holders of a
+// connection across turns: the kernel, other goroutines, and the shard's lists of connections to
+// revisit.
 
 // mark notes that a connection has ended, and counts why.
 func (s *shard) mark(i uint32, c *conn, reason reasons.Close) {
@@ -74,8 +72,7 @@ func (s *shard) mark(i uint32, c *conn, reason reasons.Close) {
 	s.marked = append(s.marked, i)
 }
 
-// reap takes the connections that have ended out of everything but the slab, and frees
-// those that are cut off.
+// reap removes closed connections from everything but the slab, and frees those that are cut off.
 func (s *shard) reap() {
 	s.submit() // while their descriptors are theirs
 	for _, i := range s.marked {
@@ -104,8 +101,8 @@ func (s *shard) lingerTime() time.Duration {
 	return linger
 }
 
-// finish ends a connection with its last bytes, behind what is queued, and shuts its
-// write side down behind them.
+// finish closes a connection with its last bytes, behind its queue, and shuts down the write side
+// after them.
 func (s *shard) finish(i uint32, c *conn, reason reasons.Close, last ...[]byte) {
 	if c.phase >= phaseClosing {
 		return
@@ -124,28 +121,28 @@ func (s *shard) finish(i uint32, c *conn, reason reasons.Close, last ...[]byte) 
 	}
 }
 
-// shutdown ends the stream towards the client once all is sent.
+// shutdown ends the stream to the client once all is sent.
 func (s *shard) shutdown(i uint32, c *conn) {
 	s.unbatch(c)
 	if c.phase == phaseGone || c.out != 0 {
 		return
 	}
 	if err := reactor.ShutdownWrite(int(c.fd)); err != nil || c.flags&flagHalf != 0 {
-		s.drop(i, c) // nothing of the client's is left to be read
+		s.drop(i, c) // nothing is left to be read from the client
 	}
 }
 
-// lost ends a connection that can't be told anything any more.
+// lost closes a connection whose peer can't be reached any more.
 func (s *shard) lost(i uint32, c *conn) { s.release(i, c, reasons.CloseReset) }
 
-// release ends a connection at once.
+// release closes a connection at once.
 func (s *shard) release(i uint32, c *conn, reason reasons.Close) {
 	s.mark(i, c, reason)
 	s.drop(i, c)
 }
 
-// drop cuts a connection off that has ended. What waits for it is given up now, since
-// others may have to end if that isn't enough.
+// drop cuts off a closed connection. Its queue is freed now, since others may have to be closed if
+// that isn't enough.
 func (s *shard) drop(i uint32, c *conn) {
 	if c.phase != phaseGone {
 		c.phase = phaseGone

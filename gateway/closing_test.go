@@ -7,7 +7,7 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// The end of a client's side may be told by an event from before it was known.
+// The end of a client's side may be reported again by an earlier event.
 func TestEndOfASideIsToldTwice(t *testing.T) {
 	s := newStill(t, nil)
 	p := s.connect()
@@ -28,7 +28,7 @@ func TestEndOfASideIsToldTwice(t *testing.T) {
 	}
 }
 
-// What was flushed is held by nobody any more.
+// Flushed output is released.
 func TestFlushHoldsNothing(t *testing.T) {
 	s := newStill(t, nil)
 	p := s.openWebSocket("c")

@@ -33,9 +33,9 @@ func TestRingsCollectEarlier(t *testing.T) {
 	}
 }
 
-// What it costs that the collector runs earlier while the rings are full: two gateways
-// get the same messages at the same time, and one leaves the collector as it is. Each
-// message goes to one client; where it goes to many, they cost more than it does.
+// The cost of earlier collections while the rings are full: two gateways get the same messages at
+// the same time, one with the collector's defaults. Each message goes to one client; with many, the
+// deliveries dwarf the collector's cost.
 func TestCostOfCollectingForRings(t *testing.T) {
 	if !*longCollector {
 		t.Skip("make bench-collector runs it")
@@ -83,7 +83,7 @@ func TestCostOfCollectingForRings(t *testing.T) {
 
 func withAdmin(c *gateway.Config) { c.Admin.Listen = "127.0.0.1:0" }
 
-// channels has clients read what is published to so many channels from now on.
+// channels has clients subscribe to n channels from now on.
 func (a *attacked) channels(n int) {
 	a.t.Helper()
 	const each = 50

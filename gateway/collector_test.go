@@ -26,7 +26,7 @@ var longCollector = flag.Bool("collector.long", false, "measure the loops' lag d
 // how many of them have no socket.
 const crowdEnv = "GATEWAY_TEST_CROWD"
 
-// lags are of what is posted to the loops of a gateway.
+// lags are the delays of posts to a gateway's loops.
 type lags struct {
 	Quiet, P99, Max time.Duration // p99 without a collection; during collections
 	Cycles          uint32        // collections
@@ -42,7 +42,7 @@ func serveCrowd(text string) error {
 	}
 	cfg := gateway.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen = "127.0.0.1:0", ""
-	cfg.Redis.URL = "redis://127.0.0.1:1" // nobody answers there
+	cfg.Redis.URL = "redis://127.0.0.1:1" // nothing listens there
 	srv, err := gateway.New(cfg, gateway.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Node: "crowd"})
 	if err != nil {
 		return err
@@ -106,9 +106,8 @@ func measureLags(srv *gateway.Server) (l lags) {
 	}
 }
 
-// A million connections, 19,000 of them with a client, don't make Go's
-// collector hold the loops up: what is posted to a loop, as every event of a
-// client waits for it too, has its turn in milliseconds while one is under way.
+// A million connections, 19,000 of them with a client, don't make Go's collector delay the loops:
+// during a collection a post to a loop, like any event of a client, runs within milliseconds.
 func TestLoopLagDuringCollections(t *testing.T) {
 	if !*longCollector {
 		t.Skip("make bench-collector runs it")

@@ -11,17 +11,16 @@ import (
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
-// Config is everything the edge can be told. The tags name the keys as the
-// operator writes them; Validate speaks of them by the same names. The zero
-// value is not usable: start from DefaultConfig.
+// Config holds all settings of the edge. The tags name the keys as the operator writes them, and
+// Validate uses the same names. The zero value is not usable: start from DefaultConfig.
 type Config struct {
 	// Listen is the public address: host:port or unix:/path.
 	Listen string `koanf:"listen"`
 	// Shards is the number of event loops; 0 means one per CPU.
 	Shards int `koanf:"shards"`
 
-	// Origins are the web pages that browsers may connect from; empty means
-	// those of the host that they connect to.
+	// Origins are the origins of web pages that browsers may connect from; empty means the same
+	// host only.
 	Origins []string `koanf:"origins"`
 	// Channels are rules for channels by their names; the first match counts.
 	Channels []ChannelRule `koanf:"channels"`
@@ -42,8 +41,8 @@ type Config struct {
 type AdminConfig struct {
 	// Listen is host:port; empty turns the listener off.
 	Listen string `koanf:"listen"`
-	// Token is what callers must show; empty lets everyone in who can reach
-	// the listener, which must be on loopback then.
+	// Token is the bearer token for callers; empty admits everyone who can reach the listener,
+	// which must be on loopback then.
 	Token string `koanf:"token"`
 }
 
@@ -51,86 +50,79 @@ type AdminConfig struct {
 type HeartbeatConfig struct {
 	// Interval is the time between two pings to a silent client.
 	Interval time.Duration `koanf:"interval"`
-	// Timeout is how long after a ping the client must have been heard from.
+	// Timeout is the time after a ping within which the client must be heard from.
 	Timeout time.Duration `koanf:"timeout"`
 }
 
-// Limits bound what clients can make the gateway spend.
+// Limits bound the resources that clients can use.
 type Limits struct {
-	// Connections is the most clients at once; 0 means what the descriptor
-	// limit of the process carries.
+	// Connections is the most clients at once; 0 means as many as the process's descriptor limit
+	// allows.
 	Connections int `koanf:"connections"`
 	// ConnectionsPerAddress is the most clients at once from one IPv4 address
 	// or one IPv6 /64; 0 is no limit.
 	ConnectionsPerAddress int `koanf:"connections_per_address"`
-	// AcceptsPerSecond is how many connections are taken each second; 0 is no
-	// limit. AcceptsBurst is how many at once after a pause; 0 is what comes in
-	// a second.
+	// AcceptsPerSecond is the rate of accepted connections; 0 is no limit. AcceptsBurst is the
+	// number accepted at once after a pause; 0 is one second's worth.
 	AcceptsPerSecond int `koanf:"accepts_per_second"`
 	AcceptsBurst     int `koanf:"accepts_burst"`
 	// HandshakesPerSecond and HandshakesBurst are the same for requests that
 	// open a WebSocket or an event stream.
 	HandshakesPerSecond int `koanf:"handshakes_per_second"`
 	HandshakesBurst     int `koanf:"handshakes_burst"`
-	// MessagesPerSecond and MessagesBurst are the same for what one client
-	// sends: messages, pings and requests. Here a burst of 0 is what comes in ten
-	// seconds.
+	// MessagesPerSecond and MessagesBurst are the same for one client's messages, pings and
+	// requests. Here a burst of 0 is ten seconds' worth.
 	MessagesPerSecond int `koanf:"messages_per_second"`
 	MessagesBurst     int `koanf:"messages_burst"`
-	// PublishesPerSecond and PublishesBurst are the same for what one client
-	// publishes.
+	// PublishesPerSecond and PublishesBurst are the same for one client's publishes.
 	PublishesPerSecond int `koanf:"publishes_per_second"`
 	PublishesBurst     int `koanf:"publishes_burst"`
-	// TotalPublishesPerSecond is how many messages all clients together
-	// publish; 0 is no limit.
+	// TotalPublishesPerSecond is the rate of publishes of all clients together; 0 is no limit.
 	TotalPublishesPerSecond int `koanf:"total_publishes_per_second"`
 	// ChannelsPerConnection is the most subscriptions of one client.
 	ChannelsPerConnection int `koanf:"channels_per_connection"`
-	// NewChannelsPerSecond is how many channels that nobody else has one client may
-	// subscribe to each second, after a burst of four times ChannelsPerConnection;
-	// 0 is no limit.
+	// NewChannelsPerSecond is the rate at which one client may subscribe to channels without other
+	// subscribers, after a burst of four times ChannelsPerConnection; 0 is no limit.
 	NewChannelsPerSecond int `koanf:"new_channels_per_second"`
-	// TotalSubscriptions and TotalChannels are the most that all clients together
-	// may have, the channels summed over the shards.
+	// TotalSubscriptions and TotalChannels bound all clients together, the channels summed over the
+	// shards.
 	TotalSubscriptions int `koanf:"total_subscriptions"`
 	TotalChannels      int `koanf:"total_channels"`
-	// MessageBytes is the largest message taken from a client.
+	// MessageBytes is the largest message accepted from a client.
 	MessageBytes int `koanf:"message_bytes"`
-	// PayloadBytes is the largest message that clients are sent.
+	// PayloadBytes is the largest message sent to clients.
 	PayloadBytes int `koanf:"payload_bytes"`
 	// HeadBytes is the largest request head.
 	HeadBytes int `koanf:"head_bytes"`
 	// HeadTimeout is the time a client has for its request head.
 	HeadTimeout time.Duration `koanf:"head_timeout"`
-	// IdleTimeout is how long a kept connection may be silent between two
-	// requests: longer than a proxy in front keeps it, or a request of the proxy
-	// meets the close.
+	// IdleTimeout is how long a kept connection may be silent between two requests: set it longer
+	// than a proxy in front keeps connections, or a request of the proxy meets the close.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
-	// QueueBytes bounds the memory of what waits for one client that the kernel
-	// refused, behind the message that is being sent.
+	// QueueBytes bounds the memory of one client's pending output behind the message that is being
+	// sent.
 	QueueBytes int `koanf:"queue_bytes"`
-	// TotalQueueBytes bounds the memory of what waits for all clients together, a
-	// large message counted once.
+	// TotalQueueBytes bounds the memory of the pending output of all clients together, a large
+	// message counted once.
 	TotalQueueBytes int `koanf:"total_queue_bytes"`
-	// TotalInputBytes bounds what is kept of the requests and messages of all
-	// clients together that aren't whole yet, or wait for their turn.
+	// TotalInputBytes bounds the memory of the incomplete or waiting requests and messages of all
+	// clients together.
 	TotalInputBytes int `koanf:"total_input_bytes"`
 }
 
-// ProxyConfig says which proxies in front are believed for whom they speak.
+// ProxyConfig names the trusted proxies and how they pass on the client's address.
 type ProxyConfig struct {
-	// Protocol is the version of the PROXY protocol with which a connection of
-	// a trusted proxy begins: off, v1, v2 or any.
+	// Protocol is the version of the PROXY protocol that a trusted proxy begins its connections
+	// with: off, v1, v2 or any.
 	Protocol string `koanf:"protocol"`
-	// Header is the request header in which a trusted proxy says for whom it
-	// speaks.
+	// Header is the request header in which a trusted proxy names the client.
 	Header string `koanf:"header"`
 	// Trusted are the proxies' addresses and networks, and "unix" for the
 	// peers of a unix socket.
 	Trusted []string `koanf:"trusted"`
 }
 
-// SocketConfig sets what accepted sockets inherit, and how they are written to.
+// SocketConfig sets the options of accepted sockets and the way they are written to.
 type SocketConfig struct {
 	// Backlog is the listen queue; the kernel caps it at net.core.somaxconn.
 	Backlog int `koanf:"backlog"`
@@ -153,9 +145,9 @@ func (s SocketConfig) fileMode() fs.FileMode {
 	return fs.FileMode(mode)
 }
 
-// WebSocketConfig is what a WebSocket's handshake agrees on.
+// WebSocketConfig configures the WebSocket handshake.
 type WebSocketConfig struct {
-	// Subprotocols are chosen where a client offers them and not pushgate.v1.
+	// Subprotocols are chosen where a client offers one of them and not pushgate.v1.
 	Subprotocols []string `koanf:"subprotocols"`
 }
 
@@ -165,19 +157,15 @@ type DrainConfig struct {
 	Delay time.Duration `koanf:"delay"`
 	// Timeout is the time over which the connections are closed evenly.
 	Timeout time.Duration `koanf:"timeout"`
-	// Rate is the number of connections closed a second, in place of Timeout;
-	// 0 leaves it to that.
+	// Rate is the number of connections closed a second, in place of Timeout; 0 uses Timeout.
 	Rate int `koanf:"rate"`
-	// Reconnect is the time that a client which is sent elsewhere is told to
-	// come back within, at a moment of its own.
+	// Reconnect bounds the random reconnect delay of a client that is rebalanced or drained.
 	Reconnect time.Duration `koanf:"reconnect"`
-	// MaxAge is how long a connection may last, a tenth more or less; 0 is for
-	// ever.
+	// MaxAge is how long a connection may last, give or take a tenth; 0 is no limit.
 	MaxAge time.Duration `koanf:"max_age"`
 }
 
-// DebugConfig turns on what only development needs. Everything is off in the
-// zero value.
+// DebugConfig turns on features for development only. Everything is off in the zero value.
 type DebugConfig struct {
 	// Echo offers /debug/echo, a WebSocket that sends messages back.
 	Echo bool `koanf:"echo"`

@@ -31,7 +31,7 @@ func TestConformanceClose(t *testing.T) {
 		"7.1.3": {[]string{normal, masked(fin|9, "")}, nil, 1000},
 		"7.1.4": {[]string{normal, masked(fin|1, hello)}, nil, 1000},
 		"7.1.5": {[]string{masked(1, "fragment1"), normal, masked(fin|0, "fragment2")}, nil, 1000},
-		// Informational in the suite: here both messages come before the close.
+		// Informational in the suite: here both messages are echoed before the close.
 		"7.1.6": {[]string{masked(fin|1, big), masked(fin|1, hello), normal, masked(fin|9, "")}, []string{"text " + big, helloText}, 1000},
 
 		"7.3.1": {[]string{masked(fin|8, "")}, nil, 1005},

@@ -28,7 +28,7 @@ func framingCases() map[string]conformance {
 	cases["1.1.8"] = conformance{send: []string{masked(fin|1, strings.Repeat("*", 65536))}, chop: 997, want: []string{"text " + strings.Repeat("*", 65536)}}
 	cases["1.2.8"] = conformance{send: []string{masked(fin|2, strings.Repeat("\xfe", 65536))}, chop: 997, want: []string{"binary " + strings.Repeat("\xfe", 65536)}}
 
-	// 2: a ping is answered with its payload, a pong with nothing.
+	// 2: the response to a ping is a pong with its payload; to a pong, nothing.
 	ping := func(payload string) conformance {
 		return conformance{send: []string{masked(fin|9, payload)}, want: []string{"pong " + payload}}
 	}
@@ -135,7 +135,7 @@ func fragmentationCases() map[string]conformance {
 	}
 }
 
-// A ping inside a message is answered although the message isn't complete.
+// A ping inside a message gets its pong before the message is complete.
 func testPingAmidMessage(t *testing.T, in *instance, chop int) {
 	p := in.tester(t, "/debug/echo")
 	send := func(frames ...string) {

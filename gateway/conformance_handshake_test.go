@@ -10,7 +10,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
-// Section 4.2 of RFC 6455: what a handshake must have, and how it's answered.
+// Section 4.2 of RFC 6455: requirements on a handshake, and the responses.
 func TestConformanceHandshake(t *testing.T) {
 	in := start(t, withDefaultRates)
 	const (
@@ -122,7 +122,7 @@ func TestConformanceCompressionIsDeclined(t *testing.T) {
 	}
 }
 
-// The echo endpoint asks for a token where everything else does.
+// The echo endpoint requires a token like every other.
 func TestEchoAsksForToken(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { withTokens(c); withDefaultRates(c); c.Debug.Echo = true })
 	request := func(query string) string {

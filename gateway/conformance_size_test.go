@@ -53,8 +53,8 @@ func TestConformanceSizes(t *testing.T) {
 	in.conform(t, cases)
 }
 
-// Sections 9.7 and 9.8: one message after the other, each once the last has
-// come back. The suite sends 1000.
+// Sections 9.7 and 9.8: one message after the other, each after the echo of the previous one. The
+// suite sends 1000.
 func TestConformanceRoundTrips(t *testing.T) {
 	in := echoing(t)
 	const count = 200
@@ -114,8 +114,8 @@ func TestConformanceLimits(t *testing.T) {
 	}
 }
 
-// While a client doesn't read its answers it isn't read from either, and is not
-// taken for slow; once it reads, all of it is there.
+// The gateway doesn't read from a client that doesn't read its echoes, and doesn't treat it as
+// slow; once it reads, it gets everything.
 func TestEchoWaitsForItsClient(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Debug.Echo, c.Limits.QueueBytes = true, 1<<10 })
 	for name, send := range map[string][]string{
@@ -143,7 +143,7 @@ func TestEchoWaitsForItsClient(t *testing.T) {
 			if len(sent) > 0 {
 				t.Fatal("all of it was taken")
 			}
-			// The answer to one read.
+			// The echo of one read.
 			if most > gateway.ReadBuffer+1024 {
 				t.Errorf("%d bytes were queued", most)
 			}

@@ -19,20 +19,19 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// The conformance tests hold a running gateway to RFC 6455 over raw sockets.
-// They follow the Autobahn test suite, the usual measure of WebSocket servers:
-// a test's name is the id of its case, and what that suite calls OK is what is
-// asked for. Behaviour that it lets pass as NON-STRICT is a failure here, but
+// The conformance tests hold a running gateway to RFC 6455 over raw sockets. They follow the
+// Autobahn test suite, the usual measure of WebSocket servers: a test's name is the id of its case,
+// and the suite's OK is required. Behaviour that it accepts as NON-STRICT is a failure here, but
 // named.
 
-// conformance is one case: what a client sends, and what it must hear.
+// conformance is one case: a client's frames, and the expected response.
 type conformance struct {
 	send []string // frames
 	chop int      // bytes a write; 0: all frames in one
 	want []string // messages and pongs, as tester.listen notes them
 	code int      // the gateway must end the connection with it; 0: the client ends it with 1000
-	// lax says that silence in place of want would be NON-STRICT: failing a
-	// connection may drop what came just before.
+	// lax says that silence in place of want would be NON-STRICT: failing a connection may drop the
+	// output just before.
 	lax bool
 }
 
@@ -91,7 +90,7 @@ func (in *instance) check(t *testing.T, c conformance) {
 	}
 }
 
-// brief shortens what is printed of long messages.
+// brief shortens long messages for printing.
 func brief(said []string) string {
 	var out []string
 	for _, s := range said {
@@ -161,7 +160,7 @@ func (in *instance) tester(t testing.TB, path string) *tester {
 	return newTester(t, in.raw(strings.Replace(upgradeHead, "/v1/ws", path, 1)))
 }
 
-// newTester reads the answer to a handshake.
+// newTester reads the response to a handshake.
 func newTester(t testing.TB, c net.Conn) *tester {
 	t.Helper()
 	p := &tester{Conn: c, in: bufio.NewReaderSize(c, 64<<10)}
@@ -212,7 +211,7 @@ func (p *tester) writeSlowly(in *instance, frames []string, chop int) error {
 	return nil
 }
 
-// heard is what a tester got up to the end of the stream.
+// heard is the gateway's output up to the end of the stream.
 type heard struct {
 	said   []string // "text …", "binary …", "pong …"
 	code   int      // of the close frame, 1005 for an empty one; 0: there was none
@@ -220,8 +219,7 @@ type heard struct {
 	err    error // that ended the stream
 }
 
-// listen reads until the stream ends. It fails the test for what RFC 6455
-// forbids a server.
+// listen reads until the stream ends. It fails the test on anything RFC 6455 forbids a server.
 func (p *tester) listen(t testing.TB) (h heard) {
 	t.Helper()
 	var op byte

@@ -147,7 +147,7 @@ func utf8Groups() map[int][]sequence {
 	}
 }
 
-// The table says of each sequence what the standard library says too.
+// The table agrees with the standard library on each sequence.
 func TestUTF8GroupsAreRight(t *testing.T) {
 	for section, group := range utf8Groups() {
 		for i, s := range group {

@@ -22,7 +22,7 @@ const (
 
 func listPages(c *gateway.Config) { c.Origins = []string{namedPage, "https://*.example.org"} }
 
-// askAs sends the start of a request by a page of origin, and returns the head of the answer.
+// askAs sends the start of a request by a page of origin, and returns the head of the response.
 func (in *instance) askAs(origin, request string) *http.Response {
 	in.t.Helper()
 	if origin != "" {
@@ -67,7 +67,7 @@ func preflight(path string, headers ...string) string {
 	return strings.Replace(get(path, append(headers, "Access-Control-Request-Method: POST\r\n")...), "GET", "OPTIONS", 1)
 }
 
-// TestPagesReadEveryAnswer: what a page is not let read is a network error to it.
+// TestPagesReadEveryAnswer: a response that a page may not read is a network error to it.
 func TestPagesReadEveryAnswer(t *testing.T) {
 	t.Parallel()
 	tokens := func(c *gateway.Config) { listPages(c); withTokens(c) }
@@ -117,7 +117,7 @@ func TestPagesReadEveryAnswer(t *testing.T) {
 	}
 }
 
-// A connection is kept, and each of its answers is for the page that asked.
+// A connection is kept, and each response on it is for the requesting page.
 func TestPagesShareConnections(t *testing.T) {
 	t.Parallel()
 	in := start(t, listPages).ready()
@@ -137,7 +137,7 @@ func TestPagesShareConnections(t *testing.T) {
 	}
 }
 
-// Polls that wait at the same place share an answer, but not with other pages.
+// Polls at the same position share a response, but not with other pages.
 func TestParkedPollsOfPages(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { listPages(c); c.Shards = 1 }).ready()
@@ -164,8 +164,8 @@ func TestParkedPollsOfPages(t *testing.T) {
 	}
 }
 
-// TestPreflights: a browser asks before it sends a token or JSON, and what it is
-// told must not hang on a limit.
+// TestPreflights: a browser sends a preflight before a token or JSON, and its response must not
+// depend on a limit.
 func TestPreflights(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
@@ -194,7 +194,7 @@ func TestPreflights(t *testing.T) {
 	if resp.Header.Get("Access-Control-Allow-Private-Network") != "true" {
 		t.Errorf("private network: %v", resp.Header)
 	}
-	// What is wrong with the request is told in answer to the request.
+	// Errors are reported in response to the request, not to its preflight.
 	for _, head := range []string{preflight("/v1/poll?channels=" + strings.Repeat("x", 17<<10)), preflight("/v1/poll", "Bad Header: x\r\n")} {
 		resp := in.askAs(namedPage, head)
 		if checkPage(t, resp, namedPage); resp.StatusCode != 204 || !resp.Close {
@@ -238,7 +238,7 @@ func TestPreflightsAreNoMessages(t *testing.T) {
 	if resp := next(get("/v1/poll?channels=a&wait=0")); resp.StatusCode != 204 {
 		t.Fatalf("the request: %s", resp.Status)
 	}
-	for n := 1; ; n++ { // the connection goes on as long as its requests are within the rate
+	for n := 1; ; n++ { // the connection is kept while its requests are within the rate
 		resp := next(get("/v1/poll?channels=a&wait=0"))
 		if checkPage(t, resp, namedPage); resp.StatusCode == 429 {
 			break
@@ -257,8 +257,8 @@ func TestPreflightsAreNoMessages(t *testing.T) {
 	}
 }
 
-// TestPagesLearnOfAFullGateway: a page reads the answer of a gateway that has no room for it, and
-// when to come back.
+// TestPagesLearnOfAFullGateway: a page can read the rejection of a full gateway, and its
+// Retry-After.
 func TestPagesLearnOfAFullGateway(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*gateway.Config){

@@ -39,8 +39,7 @@ func TestOnceCostlyIsForgiven(t *testing.T) {
 	}
 }
 
-// What a client has sent counts when its deadline comes, also where nobody has read
-// it yet.
+// A client's bytes count at its deadline, even if they haven't been read yet.
 func TestDemotedClientsAreNotTimedOut(t *testing.T) {
 	s := newStill(t, slowBeat)
 	p := s.openWebSocket()

@@ -6,36 +6,34 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// Clients that keep the loop busy are demoted, as tasks are in a multilevel feedback
-// queue: the loop reads from one that took long only after all those that did so
-// before it, and all of them together get a part of its time. The bytes that they send
-// meanwhile wait in the kernel, which slows them down. A loop that has nothing else to
-// do reads from them at once. So a client that sends little, as good ones do, waits
-// only for others that do, whatever hundreds of demoted ones ask for.
+// Clients that keep the loop busy are demoted, as tasks are in a multilevel feedback queue: the
+// loop reads from a client that took long only after all those demoted before it, and all of them
+// together get a share of its time. Their further bytes wait in the kernel, which slows them down.
+// An otherwise idle loop reads from them at once. So a client that sends little, as good ones do,
+// waits only for others of its kind, whatever hundreds of demoted ones request.
 
 const (
-	// costly is how long a client may take at once without being demoted.
+	// costly is the time a client may take at once without being demoted.
 	costly = 100 * time.Microsecond
-	// demotedShare is how long what costly clients send may take for each round of
-	// the loop.
+	// demotedShare is the time for reading from demoted clients in each round of the loop.
 	demotedShare = reactor.Slice / 2
 )
 
-// costlyTicks is for how long it's remembered that a client took long. Whoever does so
-// once isn't demoted for it: the loop may have been away itself, on a busy machine.
+// costlyTicks is how long the shard remembers that a client took long. Doing so once isn't enough
+// to be demoted: the loop may have been descheduled, on a busy machine.
 const costlyTicks = 20
 
-// demoted are clients in the order in which they are read from again.
+// demoted are clients in the order in which they will be read from again.
 type demoted struct {
 	list []demotedClient
 	left time.Duration // of their share; less than 0 where the last took more
 
-	lately, before map[reactor.Key]struct{} // who took long since the tick, and in the time before it
+	lately, before map[reactor.Key]struct{} // took long since the tick, and in the period before it
 	since          uint32                   // tick
 }
 
-// again takes note that a client took long, and reports whether it did so before,
-// costlyTicks ago or twice as many at most.
+// again notes that a client took long, and reports whether it already did so in the last
+// costlyTicks, or twice as many at most.
 func (d *demoted) again(k reactor.Key, now uint32) bool {
 	switch passed := now - d.since; {
 	case d.lately == nil, passed >= 2*costlyTicks:
@@ -55,7 +53,7 @@ type demotedClient struct {
 	took time.Duration
 }
 
-// demote stops reading from a client until it's its turn.
+// demote stops reading from a client until its turn.
 func (s *shard) demote(i uint32, c *conn, took time.Duration) {
 	if c.flags&flagDemoted != 0 {
 		return
@@ -66,8 +64,8 @@ func (s *shard) demote(i uint32, c *conn, took time.Duration) {
 	}
 }
 
-// readDemoted reads again from clients that were demoted, for as long as their share
-// lasts if they take as long as before.
+// readDemoted reads from demoted clients again, until their share is used up, assuming that each
+// takes as long as before.
 func (s *shard) readDemoted() (more bool) {
 	p := &s.demoted
 	for p.left = min(p.left+demotedShare, demotedShare); len(p.list) > 0 && p.left > 0; {

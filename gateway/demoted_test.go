@@ -53,7 +53,7 @@ func segments(t testing.TB, c net.Conn) (n uint32) {
 	return n
 }
 
-// All that a client sends at once is answered in one write, or few.
+// The responses to one read go out in one write, or few.
 func TestAnswersGoTogether(t *testing.T) {
 	in := start(t, withoutRates).ready()
 	const many = 100
@@ -88,8 +88,7 @@ func TestAnswersGoTogether(t *testing.T) {
 	}
 }
 
-// A client that sends little has its turn before those whose bytes keep the loop
-// busy, however many they are.
+// A client that sends little has its turn before busy clients, however many they are.
 func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
 	in := start(t, func(c *gateway.Config) {
 		withoutRates(c)
@@ -152,8 +151,8 @@ func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
 	}
 }
 
-// While hundreds of clients have sent requests, a new connection is accepted, and its
-// request answered, before all of theirs are read.
+// While hundreds of clients have sent requests, a new connection is accepted, and gets its
+// response, before all of theirs are read.
 func TestBusyLoopAccepts(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { withoutRates(c); c.Shards = 1 }).ready()
 	const clients = 300

@@ -10,16 +10,16 @@ import (
 // slot order, closed evenly from start to end.
 type drain struct {
 	reason     reasons.Close // empty: nothing is being drained
-	fraction   float64       // of the connections, those that go
+	fraction   float64       // of the connections to close
 	start, end uint32        // ticks
 	total      int           // connections at the start
-	done       int           // of these, looked at
-	share      float64       // of a connection that is owed to fraction
+	done       int           // connections visited
+	share      float64       // accumulated fraction of the next connection to close
 	cursor     uint32        // slots below it are done
 }
 
-// beginDrain starts to close a fraction of the connections evenly over d, in
-// place of what was being drained.
+// beginDrain starts to close a fraction of the connections evenly over d, replacing any drain in
+// progress.
 func (s *shard) beginDrain(reason reasons.Close, fraction float64, d time.Duration) {
 	s.drain = drain{
 		reason: reason, fraction: fraction,
@@ -27,9 +27,9 @@ func (s *shard) beginDrain(reason reasons.Close, fraction float64, d time.Durati
 	}
 }
 
-// closeIdle closes the connections on which nothing is asked at present. A proxy
-// keeps them for any client, who would be refused on them while the other nodes
-// are ready. A look at a million connections takes about 10 ms.
+// closeIdle closes the connections without a request in progress. A proxy keeps them for any
+// client, which would be rejected on them while other nodes are ready. Scanning a million
+// connections takes about 10 ms.
 func (s *shard) closeIdle() {
 	for i := uint32(1); i < s.conns.next; i++ {
 		if c := s.conns.at(i); c.phase == phaseHead && c.flags&flagKept != 0 && c.in == 0 {
@@ -38,7 +38,7 @@ func (s *shard) closeIdle() {
 	}
 }
 
-// drainStep closes as many connections as are due at this tick.
+// drainStep closes the connections due at this tick.
 func (s *shard) drainStep() {
 	d := &s.drain
 	if d.reason == "" {
@@ -66,12 +66,12 @@ func (s *shard) drainStep() {
 	}
 }
 
-// drainOne tells one connection to go.
+// drainOne closes one connection gracefully.
 func (s *shard) drainOne(i uint32, c *conn, reason reasons.Close) {
 	switch c.phase {
 	case phaseProxy, phaseHead, phaseBody:
-		// A request that is here already gets its answer, and no client a
-		// reset for what it has on its way.
+		// A request that has arrived still gets its response, and no client a reset for bytes in
+		// flight.
 		if c.flags&flagHalf == 0 {
 			s.read(i, c)
 		}
@@ -79,7 +79,7 @@ func (s *shard) drainOne(i uint32, c *conn, reason reasons.Close) {
 		case c.phase >= phaseClosing:
 			return
 		case c.phase == phaseBody && s.polls.At(c.poll).body.Done():
-			c.flags |= flagClose // Redis is about to answer it
+			c.flags |= flagClose // waiting for Redis's reply
 			return
 		case c.phase != phaseOpen:
 			s.endWith(i, c, reason, nil)
@@ -102,9 +102,9 @@ func (s *shard) drainOne(i uint32, c *conn, reason reasons.Close) {
 	s.endWith(i, c, reason, s.farewell(c, reason, "", s.cfg.Drain.Reconnect))
 }
 
-// ageOf returns the tick at which a connection has lived long enough, and
-// whether there is one. It is dithered by a tenth to both sides, so that
-// clients that came together don't go together.
+// ageOf returns the tick at which a connection reaches its maximum age, and whether it has one. It
+// is dithered by a tenth either way, so that clients that connected together don't reconnect
+// together.
 func (s *shard) ageOf(i uint32, c *conn) (end uint32, ok bool) {
 	if s.cfg.Drain.MaxAge == 0 {
 		return 0, false
@@ -115,13 +115,13 @@ func (s *shard) ageOf(i uint32, c *conn) (end uint32, ok bool) {
 	return c.born + age - age/10 + uint32(dither), true
 }
 
-// old reports whether a connection has lived long enough.
+// old reports whether a connection has reached its maximum age.
 func (s *shard) old(i uint32, c *conn) bool {
 	end, ok := s.ageOf(i, c)
 	return ok && int32(s.now-end) >= 0
 }
 
-// aged sends a connection away that is old.
+// aged closes a connection that is old.
 func (s *shard) aged(i uint32, c *conn) bool {
 	if !s.old(i, c) {
 		return false

@@ -32,7 +32,7 @@ func (in *instance) returned() {
 	}
 }
 
-// refused reports whether nobody listens on the public address.
+// refused reports whether the public address is closed.
 func (in *instance) refused() bool {
 	c, err := net.Dial("tcp", in.Addr())
 	if err == nil {
@@ -41,7 +41,7 @@ func (in *instance) refused() bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// parting is what one client saw of a drain.
+// parting is one client's view of a drain.
 type parting struct {
 	at    time.Time // of the close frame
 	code  int
@@ -125,7 +125,7 @@ func TestDrain(t *testing.T) {
 	}
 
 	first, last := partings[0].at, partings[0].at
-	var thirds [3]int // of the times to come back at
+	var thirds [3]int // of the reconnect delays
 	for i, p := range partings {
 		if p.err != nil || p.code != 1012 || p.bye.Type != "bye" || p.bye.Reason != "drain" || p.extra != 0 {
 			t.Fatalf("client %d: %+v", i, p)
@@ -203,8 +203,8 @@ func TestDrainOfNobodyIsQuick(t *testing.T) {
 	}
 }
 
-// What clients have on its way when the listener closes is answered, or the
-// stream ends in order: a reset would look like a crash to a load balancer.
+// Requests in flight when the listener closes get a response, or the stream ends in order: a reset
+// would look like a crash to a load balancer.
 func TestDrainResetsNobody(t *testing.T) {
 	const clients = 40
 	in := start(t, nil).ready()
@@ -259,8 +259,8 @@ func TestDrainResetsNobody(t *testing.T) {
 	in.returned()
 }
 
-// A client that comes during drain.delay is served: what sent it here doesn't
-// know yet. It goes with the others.
+// A client that connects during drain.delay is served: its load balancer doesn't know of the drain
+// yet. It is closed with the others.
 func TestHandshakeWhileDraining(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Drain.Delay = 2 * time.Second }).ready()
@@ -276,9 +276,8 @@ func TestHandshakeWhileDraining(t *testing.T) {
 	}
 }
 
-// What a proxy keeps to a gateway that drains is closed at once, and a poll is
-// answered with the end of its connection: the next request on either would be
-// refused while the other nodes are ready.
+// Idle connections of a proxy are closed at once in a drain, and a poll response ends its
+// connection: the next request on either would be refused while the other nodes are ready.
 func TestDrainKeepsNoConnectionForAnother(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Drain.Timeout = time.Hour }).ready()

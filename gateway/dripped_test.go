@@ -43,7 +43,7 @@ func TestDrippedHeads(t *testing.T) {
 	}
 }
 
-// A head that comes byte by byte is judged as early as the bytes allow.
+// A head that arrives byte by byte is rejected as early as its bytes allow.
 func TestDrippedVerdicts(t *testing.T) {
 	const limit = 4 << 10
 	s := newStill(t, func(c *Config) { c.Limits.HeadBytes = limit })

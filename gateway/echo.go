@@ -7,14 +7,14 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// echoPath is where a WebSocket gets its own text and binary messages back, for
-// conformance suites. It exists only with debug.echo.
+// echoPath is the endpoint that echoes a WebSocket's text and binary messages, for conformance
+// suites. It exists only with debug.echo.
 const echoPath = "/debug/echo"
 
 // maxEcho is the largest message that is echoed.
 const maxEcho = 16 << 20
 
-// openEcho answers a request for the echo endpoint, whose token was checked.
+// openEcho accepts a handshake for the echo endpoint, whose token was checked.
 func (s *shard) openEcho(i uint32, c *conn, rest []byte) {
 	answer, ok := s.acceptKey(i, c)
 	if !ok {
@@ -29,10 +29,9 @@ func (s *shard) openEcho(i uint32, c *conn, rest []byte) {
 	}
 }
 
-// echoPiece sends a piece of a message back as a fragment of the answer, so
-// that nothing is gathered however long the message is. What the client doesn't
-// take is queued, and no more is read from it until it did (watchOut): the
-// queue holds no more than the answer to one read.
+// echoPiece echoes a piece of a message as a fragment, so that nothing is gathered however long the
+// message is. Nothing more is read from a client with pending output (watchOut), so the queue holds
+// at most the echo of one read.
 func (s *shard) echoPiece(i uint32, c *conn, ev wsframe.Event) {
 	op := ev.Op
 	if c.in != 0 && s.inputs.At(c.in).begun {

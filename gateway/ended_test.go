@@ -14,8 +14,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// A client may be lost, or be ended for its slowness, at any write to it. Whatever is being
-// done for it then, nothing of it stays behind for the slot's next client.
+// A client may be lost, or closed as slow, at any write to it. Whatever the write was for, no state
+// is left for the slot's next client.
 func TestEndAtEveryWrite(t *testing.T) {
 	in := start(t, func(c *gateway.Config) {
 		c.Shards, c.Limits.ChannelsPerConnection, c.Socket.SendBuffer = 1, 400, 4<<10
@@ -88,7 +88,7 @@ func TestEndAtEveryWrite(t *testing.T) {
 	}
 }
 
-// readUntil reads until text comes, or the end of the stream; without text until that.
+// readUntil reads until text appears, or the end of the stream; with no text until the end.
 func readUntil(c net.Conn, text string) {
 	var got strings.Builder
 	buf := make([]byte, 64<<10)

@@ -12,23 +12,21 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// retryMS is what a client is told to wait before it reconnects, a third more or
-// less and unless it's told otherwise by a bye: those whose connections are cut
-// together, by a proxy or a crash, don't come back together.
+// retryMS is a stream's reconnect delay, give or take a third, unless a bye sets another: clients
+// cut off together, by a proxy or a crash, don't reconnect together.
 const retryMS = 3000
 
-// drawRetry returns a stream's own time to wait.
+// drawRetry returns a random reconnect delay for a stream.
 func drawRetry() int64 { return retryMS*2/3 + rand.Int64N(retryMS*2/3) }
 
 const eventStream = "text/event-stream"
 
-// eventLines keep proxies from gathering the stream before they pass it on.
+// eventLines keep proxies from buffering the stream.
 const eventLines = "X-Accel-Buffering: no\r\n"
 
-// events answers GET /v1/sse with a stream of server-sent events, as the HTML
-// standard defines them (section 9.2). The stream ends with the connection: the
-// messages' encodings are shared by all clients and need no framing of their
-// own.
+// events responds to GET /v1/sse with a stream of server-sent events, as the HTML standard defines
+// them (section 9.2). The stream ends with the connection, without chunked framing: the messages'
+// encodings are shared by all clients.
 func (s *shard) events(i uint32, c *conn) {
 	p, err := s.query()
 	if err == nil {
@@ -53,7 +51,7 @@ func (s *shard) events(i uint32, c *conn) {
 	s.scratch = append(appendRetry(s.scratch, drawRetry()), '\n')
 	s.open(c, kindEvents, p.raw)
 	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
-	if len(p.channels) > 1 { // it catches up, or its channels begin one after the other
+	if len(p.channels) > 1 { // until all channels have begun, events have no id
 		var set *poll
 		c.poll, set = s.polls.Take()
 		set.pending = len(p.channels)
@@ -62,11 +60,10 @@ func (s *shard) events(i uint32, c *conn) {
 	s.subscribeAll(i, c, &p)
 }
 
-// eventsCaughtUp notes that one of several channels of a stream has begun at a
-// position, or is caught up to it. Until all of them are, events have no id: a
-// client that is cut off would come back with that of one channel, which hides
-// what it misses of the others. After that the stream as a whole is at the
-// latest of the channels' positions.
+// eventsCaughtUp notes that one of several channels of a stream has begun at a position, or has
+// caught up to it. Until all of them have, events have no id: a client that is cut off would resume
+// from one channel's id, which hides the missed messages of the others. After that the stream as a
+// whole is at the latest of the channels' positions.
 func (s *shard) eventsCaughtUp(i uint32, c *conn, at message.Position) {
 	if c.poll == 0 {
 		return
@@ -84,7 +81,7 @@ func (s *shard) eventsCaughtUp(i uint32, c *conn, at message.Position) {
 	s.sendCopy(i, c, s.scratch)
 }
 
-// deliverWithoutID hands messages to a stream of which not all channels have begun.
+// deliverWithoutID delivers messages to a stream of which not all channels have begun.
 func (s *shard) deliverWithoutID(i uint32, c *conn, b *index.Batch) {
 	form := c.form()
 	for _, m := range b.Messages() {
@@ -105,9 +102,8 @@ func withoutID(event []byte) []byte {
 
 var errNoChannels = badRequest("name the channels: channels=a,b")
 
-// eventSubscribed tells a stream that it has a channel. The event is a position
-// to resume from only where it can't hide messages of another channel that are
-// still to come.
+// eventSubscribed confirms a stream's subscription. The event has an id to resume from only where
+// it can't hide pending messages of another channel.
 func (s *shard) eventSubscribed(w *waiter, c *conn, channel, id string) {
 	if c.flags&flagRaw != 0 {
 		return
@@ -130,18 +126,17 @@ func appendEvent(dst []byte, r reply) []byte {
 	return append(append(dst, text...), "\n\n"...)
 }
 
-// appendRetry appends the field that makes an EventSource wait before it comes
-// back. It knows nothing of what a bye says.
+// appendRetry appends the field that sets the reconnect delay of an EventSource, which doesn't
+// understand a bye.
 func appendRetry(dst []byte, ms int64) []byte {
 	return append(strconv.AppendInt(append(dst, "retry: "...), ms, 10), '\n')
 }
 
-// eventHeartbeatText is a comment, which clients drop.
+// eventHeartbeatText is a comment, which clients ignore.
 var eventHeartbeatText = []byte(":\n\n")
 
-// eventHeartbeat keeps a stream from being cut by what stands between it and
-// the client. The client can't answer; that it's gone is told by the kernel,
-// when the heartbeat isn't acknowledged for socket.user_timeout.
+// eventHeartbeat keeps intermediaries from closing an idle stream. The client can't respond; the
+// kernel reports that it's gone, when the heartbeat isn't acknowledged for socket.user_timeout.
 func (s *shard) eventHeartbeat(i uint32, c *conn) {
 	s.schedule(i, c, s.now+ticks(s.cfg.Heartbeat.Interval))
 	s.stats.pings++

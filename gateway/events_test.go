@@ -42,7 +42,7 @@ func (in *instance) events(path, lastID string) *stream {
 	return &stream{in.t, resp, bufio.NewReader(resp.Body)}
 }
 
-// event returns the next event, or the id that comes without one.
+// event returns the next event, or a lone id.
 func (s *stream) event() (id string, e event) {
 	s.t.Helper()
 	timeout := time.AfterFunc(patience, func() { s.resp.Body.Close() })

@@ -38,7 +38,7 @@ func Example() {
 		select {
 		case text = <-answer:
 			fmt.Println(text)
-		case <-time.After(50 * time.Millisecond): // nobody had the channel yet
+		case <-time.After(50 * time.Millisecond): // the channel had no subscriber yet
 		}
 	}
 	stop()

@@ -19,8 +19,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// What the tests outside of the package need from inside is in this file: the
-// figures that no metric tells, and moments that only the loops know.
+// This file exports internals to the tests outside of the package: figures that no metric has, and
+// events that only the loops know.
 
 // IOUringOfTests is the way of all gateways under test, so that the whole suite can
 // be run on both.
@@ -136,7 +136,7 @@ func (s *Server) LoopTurn(n int) {
 	<-done
 }
 
-// Kept is what the shards hold together for clients, beside what metrics tell.
+// Kept counts the shards' objects for clients that no metric counts.
 type Kept struct {
 	Connections, Rejected                int // slots; sockets without one
 	Inputs, Polls, Deadlines, Tasks      int
@@ -214,7 +214,7 @@ func (s *Server) EachTurn(fn func(Loop) bool) {
 }
 
 // WhenWoken calls fn once on the only shard's loop, between the message for a poll and
-// its answer.
+// its response.
 func (s *Server) WhenWoken(fn func(Loop)) {
 	s.onLoop(func(sh *shard) {
 		sh.onWoken = func() {
@@ -224,7 +224,7 @@ func (s *Server) WhenWoken(fn func(Loop)) {
 	})
 }
 
-// Kept returns what the shard holds.
+// Kept returns the shard's objects.
 func (l Loop) Kept() (k Kept) { k.add(l.s); return k }
 
 // Counted are some of the shard's counters.
@@ -316,7 +316,7 @@ func (s *Server) ChannelsOf(n int) (names []string) {
 	return names
 }
 
-// Draining reports whether all shards send their clients away.
+// Draining reports whether all shards are draining.
 func (s *Server) Draining() bool {
 	all := true
 	s.onLoops(func(sh *shard) { all = all && sh.drain.reason == reasons.CloseDrain })
@@ -326,10 +326,10 @@ func (s *Server) Draining() bool {
 // Addresses returns how many connections are counted for how many addresses.
 func (s *Server) Addresses() (connections, addresses int) { return s.addresses.Totals() }
 
-// SetOverrun bounds what waits in a shard for delivery, in bytes.
+// SetOverrun bounds the messages in a shard awaiting delivery, in bytes.
 func (s *Server) SetOverrun(bytes int) { s.onLoop(func(sh *shard) { sh.room = bytes }) }
 
-// SetHandover bounds what waits for the loop to take it, in bytes.
+// SetHandover bounds the messages waiting for the loop, in bytes.
 func (s *Server) SetHandover(bytes int64) { s.onLoop(func(sh *shard) { sh.handover.room = bytes }) }
 
 // Handover returns how many bytes wait for the loop to take them, and how many
@@ -350,17 +350,16 @@ func (s *Server) Judged(t time.Time) (judged bool) {
 	return judged
 }
 
-// PublishesWaiting returns the bytes of clients' messages that Redis is to take, or
-// whose clients are to be told.
+// PublishesWaiting returns the memory of clients' publishes without a result yet.
 func (s *Server) PublishesWaiting() int64 { return s.publisher.waiting.Load() }
 
 // SetDraining has the gateway say that it drains.
 func (s *Server) SetDraining(on bool) { s.draining.Store(on) }
 
-// Nodes returns the nodes as the operator is told.
+// Nodes returns the nodes as the operator sees them.
 func (s *Server) Nodes(ctx context.Context) (admin.Fleet, error) { return operator{s}.Nodes(ctx) }
 
-// FleetJudge returns what judges the nodes at each beat, for one that has judged none.
+// FleetJudge returns the check of the nodes at each beat, in its initial state.
 func FleetJudge(node string, log *slog.Logger) func(nodes []admin.Node, err error) {
 	return (&Server{node: node, fleet: newFleet(), log: log}).judgeFleet
 }
@@ -375,8 +374,7 @@ func (s *Server) Crowd(n int) {
 // stand still.
 func (s *Server) DrainBegun() bool { return s.draining.Load() }
 
-// InputBytes returns the memory of what clients sent and that isn't whole yet, also
-// when the loops have ended.
+// InputBytes returns the memory of incomplete client input, also after the loops have ended.
 func (s *Server) InputBytes() int64 { return s.inputBytes.Load() }
 
 // OnWrite has fn called right before each write to a client, which then ends for the
@@ -395,7 +393,7 @@ func (s *Server) OnWrite(fn func() reasons.Close) {
 	})
 }
 
-// Left tells what the shards still keep for clients, empty for nothing.
+// Left describes the shards' remaining objects for clients, empty for none.
 func (s *Server) Left() string {
 	var left []string
 	s.onLoops(func(sh *shard) {

@@ -15,27 +15,26 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// beatEvery is the time between two beats: a round trip to Redis by which each
-// node tells the others of itself and hears of them.
+// beatEvery is the time between two beats: a round trip to Redis by which the nodes exchange their
+// states.
 const beatEvery = 5 * time.Second
 
-// beatPatience is how long a beat waits for Redis. A shutdown waits
-// for it, since a cancelled context does not interrupt a read from Redis.
+// beatPatience is the timeout of a beat. A shutdown waits for it, since a cancelled context does
+// not interrupt a read from Redis.
 const beatPatience = time.Second
 
-// fleet is what a node knows of all gateways on its Redis. Nothing that clients
-// need depends on it.
+// fleet holds the known gateways on the same Redis. Serving clients doesn't depend on it.
 type fleet struct {
 	// Immutable
 	host, version string
-	soon          chan struct{} // sent to without waiting by whoever has news, received by runFleet; never closed
+	soon          chan struct{} // sent to without blocking to force a beat, received by runFleet; never closed
 
 	// Guarded by mu
 	mu    sync.Mutex
-	nodes []admin.Node // by name; nil while they aren't known
+	nodes []admin.Node // by name; nil while unknown
 
 	// Owned by runFleet
-	refused bool // it is told that the fleet isn't known
+	refused bool // already logged
 	uneven  int  // beats in a row
 }
 
@@ -44,7 +43,7 @@ func newFleet() *fleet {
 	return &fleet{host: host, version: ReadBuild().Version, soon: make(chan struct{}, 1)}
 }
 
-// hurry has the next beat come at once.
+// hurry triggers the next beat at once.
 func (f *fleet) hurry() {
 	select {
 	case f.soon <- struct{}{}:
@@ -52,23 +51,21 @@ func (f *fleet) hurry() {
 	}
 }
 
-// note has known return nodes from now on.
+// note sets the nodes that known returns.
 func (f *fleet) note(nodes []admin.Node) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.nodes = nodes
 }
 
-// known returns the nodes as of the last beat, nil where it failed. The caller
-// must not change them.
+// known returns the nodes as of the last beat, nil if it failed. The caller must not change them.
 func (f *fleet) known() []admin.Node {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.nodes
 }
 
-// runFleet beats until ctx ends and is forgotten by the others then. It returns
-// once what it started has ended.
+// runFleet beats until ctx ends, then retires this node. It returns once its goroutine has ended.
 func (s *Server) runFleet(ctx context.Context) {
 	var listening sync.WaitGroup
 	defer listening.Wait()
@@ -77,7 +74,7 @@ func (s *Server) runFleet(ctx context.Context) {
 	})
 	every := time.NewTicker(beatEvery)
 	defer every.Stop()
-	met := false // by the last beat
+	met := false // the last beat succeeded
 	for ctx.Err() == nil {
 		nodes, err := s.beat(ctx, beatPatience)
 		if err != nil && ctx.Err() != nil {
@@ -92,7 +89,7 @@ func (s *Server) runFleet(ctx context.Context) {
 		case <-every.C:
 		}
 	}
-	if !met { // Redis is away, and the process shall end
+	if !met { // Redis is down: don't delay the exit
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatPatience)
@@ -100,7 +97,7 @@ func (s *Server) runFleet(ctx context.Context) {
 	_ = s.broker.Retire(ctx)
 }
 
-// self is what this node says of itself.
+// self returns this node's entry in the fleet.
 func (s *Server) self() admin.Node {
 	n := admin.Node{
 		Node: s.node, Host: s.fleet.host, Address: s.addr, Version: s.fleet.version,
@@ -115,7 +112,7 @@ func (s *Server) self() admin.Node {
 	return n
 }
 
-// beat tells the others of this node and returns all nodes, by name.
+// beat publishes this node's entry and returns all nodes, by name.
 func (s *Server) beat(ctx context.Context, patience time.Duration) (nodes []admin.Node, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -129,7 +126,7 @@ func (s *Server) beat(ctx context.Context, patience time.Duration) (nodes []admi
 	}
 	for name, text := range all {
 		var n admin.Node
-		// One that can't be read is a node of another version, and still one.
+		// An unreadable entry is a node of another version, and still counts.
 		_ = json.Unmarshal([]byte(text), &n)
 		n.Node = name
 		nodes = append(nodes, n)
@@ -138,15 +135,15 @@ func (s *Server) beat(ctx context.Context, patience time.Duration) (nodes []admi
 	return nodes, nil
 }
 
-// Bounds of what is called uneven.
+// Thresholds for an uneven fleet.
 const (
-	unevenBeats   = 3    // in a row: it isn't just being restarted
+	unevenBeats   = 3    // in a row, so that a restart doesn't count
 	unevenClients = 50   // more or fewer than the mean
 	unevenShare   = 0.25 // of the mean
 )
 
-// share returns what a node has and what it would have if all were even, where
-// that can be said: no node is on its way in or out.
+// share returns a node's connections and the mean of all nodes. ok is false while a node is
+// starting or draining.
 func share(nodes []admin.Node, name string) (has, mean int64, ok bool) {
 	total := int64(0)
 	for _, n := range nodes {
@@ -161,13 +158,13 @@ func share(nodes []admin.Node, name string) (has, mean int64, ok bool) {
 	return has, total / max(1, int64(len(nodes))), ok && len(nodes) > 1
 }
 
-// isUneven reports whether a node has far more or far fewer than its share.
+// isUneven reports whether a node is far above or below its share.
 func isUneven(has, mean int64) bool {
 	off := max(has-mean, mean-has)
 	return off >= unevenClients && float64(off) > unevenShare*float64(mean)
 }
 
-// judgeFleet logs what the operator should know, once each time that it begins.
+// judgeFleet logs an unknown or uneven fleet, once each time that it begins.
 func (s *Server) judgeFleet(nodes []admin.Node, err error) {
 	f := s.fleet
 	switch {
@@ -176,7 +173,7 @@ func (s *Server) judgeFleet(nodes []admin.Node, err error) {
 	case fanout.Refused(err) && !f.refused:
 		f.refused = true
 		s.log.Warn("the other nodes are not known: Redis refuses to tell", "err", err,
-			"fix", "the rights of docs/OPERATIONS.md, Redis: clients are served without, GET /v1/nodes and gateway rebalance are not")
+			"fix", "grant the rights of docs/OPERATIONS.md, Redis: clients are served without them, but GET /v1/nodes and gateway rebalance fail")
 	}
 	has, mean, ok := share(nodes, s.node)
 	if !ok || !isUneven(has, mean) {
@@ -193,42 +190,41 @@ func (s *Server) judgeFleet(nodes []admin.Node, err error) {
 	s.log.Warn(what, "connections", has, "mean", mean, "nodes", len(nodes), "fix", "gateway rebalance")
 }
 
-// order is what is sent to all nodes.
+// order is a command to all nodes.
 type order struct {
 	Op string `json:"op"` // rebalance
 
-	// Of rebalance
+	// For rebalance
 	Target int64  `json:"target"` // connections that a node keeps
 	Over   string `json:"over"`   // a duration
 }
 
 const opRebalance = "rebalance"
 
-// obey does what the operator asked of all nodes. It is called on a goroutine
-// of runFleet.
+// obey executes the operator's command to all nodes. It is called on a goroutine of runFleet.
 func (s *Server) obey(text string) {
 	var c order
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
-		s.log.Warn("a command to all nodes is malformed", "err", err)
+		s.log.Warn("malformed command to all nodes", "err", err)
 		return
 	}
 	over, err := time.ParseDuration(c.Over)
 	if c.Op != opRebalance || err != nil || over < 0 || over > admin.LongestOver {
-		s.log.Warn("a command to all nodes is not known here", "op", c.Op, "over", c.Over)
+		s.log.Warn("unknown command to all nodes", "op", c.Op, "over", c.Over)
 		return
 	}
 	has := s.connections.Load()
 	surplus := max(0, has-c.Target)
 	// A node without a surplus takes part: no other rebalance may begin meanwhile.
 	if _, err := s.Rebalance(float64(surplus)/float64(max(1, has)), over); err != nil {
-		s.log.Warn("no rebalance begins", "err", err)
+		s.log.Warn("cannot start a rebalance", "err", err)
 		return
 	}
 	s.log.Info("rebalancing", "connections", has, "target", c.Target, "sends_away", surplus, "over", over)
 	s.fleet.hurry()
 }
 
-// Nodes asks what each node says of itself now.
+// Nodes returns the current state of each node.
 func (o operator) Nodes(ctx context.Context) (admin.Fleet, error) {
 	nodes, err := o.srv.beat(ctx, publishTimeout)
 	if err != nil {
@@ -237,8 +233,7 @@ func (o operator) Nodes(ctx context.Context) (admin.Fleet, error) {
 	return admin.Fleet{Node: o.srv.node, Nodes: nodes}, nil
 }
 
-// Even has each node that has more than its share of the clients send the
-// surplus away, spread over a time.
+// Even has each node above its share of the clients send the surplus away, spread over a duration.
 func (o operator) Even(ctx context.Context, over time.Duration) (admin.Fleet, error) {
 	f, err := o.Nodes(ctx)
 	if err != nil {
@@ -251,7 +246,7 @@ func (o operator) Even(ctx context.Context, over time.Duration) (admin.Fleet, er
 		}
 		total += n.Connections
 	}
-	// Rounded up: nobody is moved for a client that is left over.
+	// Rounded up: no client is moved for the remainder of the division.
 	count := int64(len(f.Nodes))
 	target := (total + count - 1) / count
 	for i := range f.Nodes {

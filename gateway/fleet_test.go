@@ -26,8 +26,8 @@ func allKnow(t *testing.T, nodes int, all ...*instance) {
 	}
 }
 
-// kept dials n clients that stay, and reconnect to another instance when they
-// are sent away, as a load balancer does that sends them where fewest are.
+// kept dials n clients that stay, and reconnect to another instance when they are rebalanced, as
+// through a load balancer that prefers the least loaded node.
 func (in *instance) kept(n int, to *instance) {
 	in.t.Helper()
 	for range n {
@@ -44,8 +44,7 @@ func (in *instance) kept(n int, to *instance) {
 	}
 }
 
-// One call to any node has those with more than their share send the surplus
-// away; nobody else is touched.
+// One call to any node moves the surplus of the nodes above their share; the others aren't touched.
 func TestRebalanceOfAFleet(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
@@ -65,7 +64,7 @@ func TestRebalanceOfAFleet(t *testing.T) {
 	if status := b.call("POST", "/v1/rebalance", `{"over":"1d"}`, nil); status != 400 {
 		t.Errorf("a duration that is none: %d", status)
 	}
-	// What a node has is told by its beats, every 5 s.
+	// A node's connections are published with its beats, every 5 s.
 	eventually(t, "the others know what it has", func() bool {
 		return b.call("GET", "/v1/nodes", "", &f) == 200 && f.Nodes[0].Connections+f.Nodes[1].Connections == 100
 	})
@@ -132,7 +131,7 @@ func TestExitBesideASilentRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() // the kernel takes who connects
+	defer l.Close() // the kernel accepts connections
 	cfg := gateway.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout = "127.0.0.1:0", "", 0
 	cfg.Redis.URL = "redis://" + l.Addr().String()
@@ -158,7 +157,7 @@ func TestExitBesideASilentRedis(t *testing.T) {
 	}
 }
 
-// Who asks for the nodes and goes before Redis has answered leaves them known.
+// A request for the nodes that is cancelled before Redis responds leaves them known.
 func TestNodesForOneWhoGoes(t *testing.T) {
 	in := start(t, nil).ready()
 	allKnow(t, 1, in)

@@ -26,8 +26,7 @@ func TestRestOfAFrameIsReadWhole(t *testing.T) {
 	}
 }
 
-// The data of a command isn't copied while it is decoded, and is what encoding/json
-// would copy.
+// A command's data isn't copied by decoding, and equals encoding/json's copy.
 func TestDataIsNotCopied(t *testing.T) {
 	for _, data := range []string{`1`, `"` + strings.Repeat("é", 30_000) + `"`, ` {"a": [1, "}"]} `, `null`, "\t[ ]\n"} {
 		text := []byte(`{"type":"publish","channel":"a","data":` + data + `,"ref":1}`)

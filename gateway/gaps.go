@@ -15,11 +15,9 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// handover counts the messages that the broker has handed to a shard and that its loop
-// hasn't taken yet.
-// The broker can't wait, and the loop may be busy, so that there must be a bound. It
-// is reached when messages come faster than a loop takes them in, which is far more
-// than it can deliver.
+// handover counts the messages that the broker has handed to a shard and that its loop hasn't taken
+// yet. The broker can't wait for a busy loop, so there must be a bound. It is reached when messages
+// arrive faster than a loop takes them, which is far faster than it can deliver them.
 type handover struct {
 	// Immutable
 	room int64 // maxHandover, less in tests
@@ -30,13 +28,14 @@ type handover struct {
 
 	// Guarded by mu
 	mu    sync.Mutex
-	drops map[string]uint64 // messages dropped of a channel of which the loop is still to be told
+	drops map[string]uint64 // messages dropped, by channel, that the loop hasn't been told of yet
 }
 
 const (
 	// maxHandover bounds the memory of the messages that wait for the loop.
 	maxHandover = maxPending
-	// handoverBytes is what a message takes beside its payload, with what is posted.
+	// handoverBytes is the overhead of a message besides its payload, including the posted
+	// function.
 	handoverBytes = 300
 )
 
@@ -56,9 +55,8 @@ func (s *shard) Deliver(m *message.Message) {
 	})
 }
 
-// passOver drops a message if there is no room, or if the one before it in the
-// channel was dropped and the loop hasn't been told of that yet: so it is told once of
-// all of them, in their place.
+// passOver drops a message if there is no room, or if its predecessor in the channel was dropped
+// and the loop hasn't been told yet: the loop is told once for all of them, in their place.
 func (s *shard) passOver(m *message.Message, full bool) (dropped bool) {
 	h := &s.handover
 	h.mu.Lock()
@@ -87,13 +85,12 @@ func (s *shard) passOver(m *message.Message, full bool) (dropped bool) {
 	return true
 }
 
-// maxPending bounds the memory of the messages that wait in a shard for their turn
-// to be delivered, each with one encoding. More come only when publishers are faster
-// than the box can write.
+// maxPending bounds the memory of the messages in a shard awaiting delivery, each with one
+// encoding. It is reached only when publishers are faster than the machine can write.
 const maxPending = 64 << 20
 
-// dispatch puts a message up for delivery to the channel's subscribers. When the
-// shard can't keep up it is dropped, and they are told where that began.
+// dispatch queues a message for delivery to the channel's subscribers. When the shard can't keep up
+// the message is dropped, and they get a gap notice where that began.
 func (s *shard) dispatch(ch index.Channel, m *message.Message) {
 	if _, bytes := s.index.Pending(); bytes < s.room || m.Notice() {
 		delete(s.overrun, ch)
@@ -104,19 +101,19 @@ func (s *shard) dispatch(ch index.Channel, m *message.Message) {
 	s.tellDropped(ch, m.Channel, queue.PositionBefore(m), m.Seq)
 }
 
-// tellDropped tells a channel's subscribers that its messages are being dropped, from
-// the one with number seq on, which is the first after since.
+// tellDropped sends a channel's subscribers a gap notice for the messages from number seq on, the
+// first after since.
 func (s *shard) tellDropped(ch index.Channel, channel string, since message.Position, seq uint32) {
 	if !s.overrun[ch] {
 		s.overrun[ch] = true
-		s.srv.limited.Warn(s.log, "messages come faster than they can be delivered: some are dropped", "channel", channel)
+		s.srv.limited.Warn(s.log, "messages arrive faster than they can be delivered: dropping some", "channel", channel)
 		s.index.Publish(ch, gapNotice(channel, fanout.Gap{Since: since, Reason: fanout.GapSlow, Seq: seq}))
 	}
 }
 
-// tellOverrun tells a client that begins at a position while the channel's
-// messages are being dropped. The others were told where that began. Where there
-// is room again it ends here: should the next message be dropped, all are told.
+// tellOverrun sends a gap notice to a client that begins at a position while the channel's messages
+// are being dropped. The others got one where that began. If there is room again the overrun ends
+// here: should the next message be dropped, all are told.
 func (s *shard) tellOverrun(i uint32, c *conn, ch index.Channel, since message.Position) {
 	if _, bytes := s.index.Pending(); bytes < s.room {
 		delete(s.overrun, ch)
@@ -128,14 +125,13 @@ func (s *shard) tellOverrun(i uint32, c *conn, ch index.Channel, since message.P
 	}
 }
 
-// gapNotice is what the subscribers of a channel are told, in order with its
-// messages, when some of these may have been lost. The broker counts a gap like
-// a message, so those who join behind it don't see it.
+// gapNotice returns a notice to the subscribers of a channel, in order with its messages, that some
+// of these may be lost. The broker counts a gap like a message, so later subscribers don't see it.
 func gapNotice(channel string, g fanout.Gap) *message.Message {
 	return gapNoticeSince(channel, g.Since.String(), g)
 }
 
-// gapNoticeSince names the position that the client asked with.
+// gapNoticeSince is gapNotice with the position that the client asked from.
 func gapNoticeSince(channel, since string, g fanout.Gap) *message.Message {
 	text, err := json.Marshal(struct {
 		Type    string           `json:"type"`
@@ -153,6 +149,6 @@ func gapNoticeSince(channel, since string, g fanout.Gap) *message.Message {
 		case message.FormEvent, message.FormRawEvent:
 			return append(append([]byte("event: gap\ndata: "), text...), "\n\n"...)
 		}
-		return nil // bare payloads leave no room for it
+		return nil // bare payloads can't carry it
 	})
 }

@@ -5,35 +5,34 @@ import (
 	"runtime/metrics"
 )
 
-// garbage has Go's collector run more often while much waits for clients, or is kept
-// of what they sent, or for those who come back. It lets garbage become as much as what
-// is in use, so that queues, inputs and rings at their bound would take it twice. It
-// is owned by the ticker.
+// garbage makes Go's collector run more often while much memory is held by queues, inputs or replay
+// rings. By default garbage may grow to the size of the live heap, so that these at their bound
+// would take twice as much. It is owned by the ticker.
 type garbage struct {
 	wanted  bool
 	waiting bool   // queues or inputs hold much
-	kept    bool   // rings do
-	percent int    // that the collector runs with; 0: as before
+	kept    bool   // rings hold much
+	percent int    // GC percent in force; 0: the original
 	before  int    // percent
-	until   uint64 // number of the collection that a higher percentage waits for; 0: none does
+	until   uint64 // number of the collection to wait for before raising the percentage; 0: none
 }
 
-// How much garbage there may be, in percent of what is in use.
+// GC percentages.
 const (
-	// waitingPercent holds while the queues hold a quarter of limits.total_queue_bytes
-	// or more, or the inputs one of limits.total_input_bytes: 400 clients that fill
-	// 64 MiB had the process grow by 2.1 times that with Go's 100, and do by 1.4 times
+	// waitingPercent applies while the queues hold a quarter of limits.total_queue_bytes or more,
+	// or the inputs a quarter of limits.total_input_bytes: 400 clients that fill 64 MiB made the
+	// process grow by 2.1 times that with Go's 100, and by 1.4 times with this
 	// (TestAttackQueuesResident). It costs nothing while they hold less.
 	waitingPercent = 25
-	// keptPercent holds while the rings hold half of redis.ring.total_bytes or more, as
-	// they do all the time on a busy gateway, and the others don't, which may be more:
-	// a process with 64 MiB of them grows by 1.4 times that in place of 2.3 (make
-	// attacks). A message to one client then takes 0.9 to 1.25 times the CPU, a large one
-	// the least; one to many clients takes what it did (make bench-collector).
+	// keptPercent applies while the rings hold half of redis.ring.total_bytes or more, as they
+	// always do on a busy gateway, and queues and inputs don't: a process with 64 MiB of rings
+	// grows by 1.4 times that in place of 2.3 (make attacks). A message to one client then takes
+	// 0.9 to 1.25 times the CPU, a large one the least; one to many clients takes the same (make
+	// bench-collector).
 	keptPercent = 15
 )
 
-// note takes what the queues, the inputs and the rings hold, in parts of what they may.
+// note takes the memory of the queues, the inputs and the rings, as fractions of their bounds.
 func (g *garbage) note(queues, inputs, rings float64) {
 	if !g.wanted {
 		return
@@ -51,8 +50,8 @@ func (g *garbage) note(queues, inputs, rings float64) {
 		g.until = 0
 		return
 	}
-	// What the last collection found in use may be garbage by now. A higher percentage
-	// would let as much again pile up before the next collection, which is waited for.
+	// Memory that the last collection found live may be garbage by now. Raising the percentage
+	// would let as much again pile up before the next collection, so wait for that first.
 	if g.percent != 0 && (percent == 0 || percent > g.percent) && !g.collected() {
 		return
 	}
@@ -76,7 +75,8 @@ func (g *garbage) collected() bool {
 	return ended >= g.until
 }
 
-// isMuch reports whether held is above a bound, or was and isn't below half of it.
+// isMuch reports whether held is above a bound, with hysteresis: once above, until it falls below
+// half.
 func isMuch(was bool, held, bound float64) bool {
 	if was {
 		bound /= 2

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// The collector runs as often as it has to for what is held, and as before when that
-// has gone.
+// The collector runs more often while memory is held, and as before afterwards.
 func TestGarbage(t *testing.T) {
 	usual := debug.SetGCPercent(77)
 	defer debug.SetGCPercent(usual)

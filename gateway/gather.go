@@ -6,7 +6,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// pollForm is how messages are encoded in the answer to a poll.
+// pollForm returns the encoding of messages in a poll response.
 func (c *conn) pollForm() message.Form {
 	if c.flags&flagRaw != 0 {
 		return message.FormData
@@ -14,21 +14,20 @@ func (c *conn) pollForm() message.Form {
 	return message.FormJSON
 }
 
-// gathering is the answer to a poll in the making, a slice of its channels at a time.
+// gathering is a poll response under construction, a slice of its channels at a time.
 type gathering struct {
 	bundle
-	now      bool      // the answer can't wait for anything
-	next     index.Sub // the channel to go on with, 0 for the first
-	all      bool      // all channels were looked at
-	parts    []part    // of those that have messages
-	marked   int       // of parts, those whose position is in the cursor
-	shared   bool      // it's decided how many messages of each go into the answer
+	now      bool      // respond without waiting for anything
+	next     index.Sub // the channel to continue with, 0 for the first
+	all      bool      // all channels were visited
+	parts    []part    // of channels with messages
+	marked   int       // of parts, those with their position in the cursor
+	shared   bool      // share has run
 	held     int       // channels that haven't begun
 	position []byte    // the cursor's text
 }
 
-// gatherSome collects a slice of what the channels of a poll have for it, up to its
-// most, and reports whether that is all.
+// gatherSome collects a slice of a poll's channels and reports whether the response is complete.
 func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
 	switch {
 	case !g.all:
@@ -47,7 +46,7 @@ func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
 	default:
 		unmoved := g.held == int(c.count) && c.poll != 0 && s.polls.At(c.poll).resume.IsTime()
 		if unmoved {
-			// No channel has begun yet, and the position is a time, which no cursor says.
+			// No channel has begun yet, and the position is a time, which a cursor can't express.
 			g.position, g.gaps = []byte(s.polls.At(c.poll).resume.Text), nil
 		} else {
 			g.position = g.cursor.AppendTo(nil)
@@ -57,7 +56,7 @@ func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
 	return false
 }
 
-// gatherOne looks at one channel of a poll.
+// gatherOne collects one channel of a poll.
 func (s *shard) gatherOne(c *conn, g *gathering, sub index.Sub, ch index.Channel) {
 	name := s.index.Name(ch)
 	if s.index.Held(sub) {
@@ -75,7 +74,7 @@ func (s *shard) gatherOne(c *conn, g *gathering, sub index.Sub, ch index.Channel
 	m := set.missedOf(ch)
 	gap := !r.Complete
 	if m != nil && m.more {
-		// There is more of the past before these, for the next poll.
+		// History continues before these, for the next poll.
 		gap, r.Messages, part.recent.Messages = false, nil, nil
 		part.messages, part.more, part.end = nil, true, m.end
 	}
@@ -97,8 +96,8 @@ func (s *shard) gatherOne(c *conn, g *gathering, sub index.Sub, ch index.Channel
 	g.parts = append(g.parts, part)
 }
 
-// takePart puts what there is room for of a channel into the answer, and where that
-// leaves the client into the cursor.
+// takePart adds a channel's share of messages to the response, and the client's new position to the
+// cursor.
 func (s *shard) takePart(c *conn, g *gathering, part *part) {
 	g.more = g.more || part.taken < len(part.messages) || part.more
 	g.add(part.messages[:part.taken])
@@ -110,9 +109,8 @@ func (s *shard) takePart(c *conn, g *gathering, part *part) {
 	}
 }
 
-// comeBack leaves a channel whose ring no longer has all messages after from to
-// the client's next poll, which will read them from the stream, if the client
-// has a position for that.
+// comeBack defers a channel whose ring no longer has all messages after from to the client's next
+// poll, which reads them from the stream, if the client has a position for that.
 func (s *shard) comeBack(c *conn, g *gathering, ch index.Channel, channel string, from uint32, r *fanout.Recent) bool {
 	b := &g.bundle
 	if c.poll == 0 {
@@ -146,6 +144,6 @@ func (s *shard) comeBack(c *conn, g *gathering, ch index.Channel, channel string
 	return true
 }
 
-// responseShare is the part of a shard's queueShare that one answer may take: its
-// client reads none of it before all of it waits.
+// responseShare is the divisor of a shard's queueShare for one response: its client reads none of
+// it before all of it is queued.
 const responseShare = 4

@@ -1,15 +1,15 @@
 package gateway
 
-// A client may end its side of the connection behind its request and read on, as
-// nc -N does, and HAProxy in TCP mode for such a client. One that has closed the
-// connection for good looks the same until bytes reach it: its kernel answers
-// them with a reset. So a client that is owed an answer gets its first bytes at the
-// end of its side, an event stream a comment, and stays unless they come back.
+// A client may close its side of the connection after its request and read on, as nc -N does, and
+// HAProxy in TCP mode for such a client. One that has closed the connection for good looks the same
+// until it receives bytes: its kernel responds with a reset. So a client with a pending response
+// gets the first bytes of it when it closes its side, an event stream a comment, and is kept unless
+// they are reset.
 
-// answerLead is how every answer begins.
+// answerLead is the start of every response.
 const answerLead = "HTTP/1.1 "
 
-// owed reports whether a client is still to get something for what it sent.
+// owed reports whether a client is still to get a response.
 func (s *shard) owed(c *conn) bool {
 	switch c.phase {
 	case phaseBody:
@@ -22,8 +22,8 @@ func (s *shard) owed(c *conn) bool {
 	return false
 }
 
-// halfClosed goes on with a client that has ended its side and is owed something.
-// Its last answer ends the connection.
+// halfClosed keeps a client that has closed its side and is owed a response. Its last response ends
+// the connection.
 func (s *shard) halfClosed(i uint32, c *conn) {
 	c.flags |= flagHalf
 	if c.in == 0 { // no request is behind this one
@@ -40,8 +40,8 @@ func (s *shard) halfClosed(i uint32, c *conn) {
 	s.send(i, c, []byte(answerLead))
 }
 
-// behindLead returns what of an answer is still to be sent. Other polls may share
-// its pieces.
+// behindLead returns the rest of a response after an answerLead that was sent. The pieces may be
+// shared with other polls, so they aren't changed.
 func behindLead(c *conn, response [][]byte) [][]byte {
 	if c.flags&flagLed == 0 {
 		return response
@@ -49,8 +49,7 @@ func behindLead(c *conn, response [][]byte) [][]byte {
 	return append([][]byte{response[0][len(answerLead):]}, response[1:]...)
 }
 
-// endHalf has a connection end that can get no further request, once all it is
-// owed is sent.
+// endHalf closes a connection that can get no further request, once all responses are sent.
 func (s *shard) endHalf(i uint32, c *conn) {
 	if c.flags&flagHalf != 0 && c.phase == phaseHead && c.out == 0 {
 		s.wheel.Set(i, s.now+1)

@@ -32,8 +32,7 @@ func (in *instance) halved(n int) {
 	})
 }
 
-// TestHalfClosedClients: a client that ends its side behind its request gets what
-// it asked for.
+// TestHalfClosedClients: a client that closes its side after its request gets its response.
 func TestHalfClosedClients(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
@@ -87,7 +86,7 @@ func TestHalfClosedClients(t *testing.T) {
 		}
 		c.Close()
 		eventually(t, "it has left", func() bool {
-			in.redis.Publish("half", "0") // bytes are what tells
+			in.redis.Publish("half", "0") // bytes provoke the reset
 			return in.metric("gateway_connections") == 0
 		})
 	})
@@ -137,7 +136,7 @@ func TestHalfClosedClients(t *testing.T) {
 		}
 		atEnd(t, r)
 	})
-	t.Run("two at one place", func(t *testing.T) { // they share the answer's bytes
+	t.Run("two at one place", func(t *testing.T) { // they share the response's bytes
 		var readers []*bufio.Reader
 		for range 2 {
 			readers = append(readers, bufio.NewReader(in.halfClosed(get("/v1/poll?channels=half&wait=50"))))
@@ -163,8 +162,8 @@ func TestHalfClosedClients(t *testing.T) {
 	eventually(t, "all have left", func() bool { return in.metric("gateway_connections") == 0 })
 }
 
-// TestGoneClientsAreNotHalfClosed: the end of a client that has gone for good looks the
-// same, and frees what it holds at once.
+// TestGoneClientsAreNotHalfClosed: a client that is gone for good looks the same at first, but is
+// freed at once.
 func TestGoneClientsAreNotHalfClosed(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Heartbeat.Interval = time.Hour; c.Shards = 1 }).ready()

@@ -9,8 +9,8 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// What the broker has for a loop that doesn't come to take it is bounded. What there
-// is no room for is dropped, and the channel's subscribers are told in its place.
+// Messages for a busy loop are bounded. Those over the bound are dropped, with a gap notice in
+// their place.
 func TestMessagesForABusyLoopAreBounded(t *testing.T) {
 	const fit, size = 10, 1000
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
@@ -22,7 +22,7 @@ func TestMessagesForABusyLoopAreBounded(t *testing.T) {
 	for n := range 5 * fit {
 		in.redis.Publish("c", payload(n))
 	}
-	in.redis.Publish("c", `"small"`) // there is room for it, but none for those before it
+	in.redis.Publish("c", `"small"`) // there is room for it, but not for its predecessors
 	in.redis.Publish("c", payload(0))
 	in.redis.Publish("other", payload(0))
 	const lost = 4*fit + 3
@@ -59,7 +59,7 @@ func TestMessagesForABusyLoopAreBounded(t *testing.T) {
 	}
 }
 
-// A client's message counts for as long as the client isn't told what became of it.
+// A client's publish counts until its result is sent.
 func TestPublishedCountsUntilItsClientIsTold(t *testing.T) {
 	in := start(t, func(c *gateway.Config) {
 		c.Shards = 1
@@ -74,7 +74,7 @@ func TestPublishedCountsUntilItsClientIsTold(t *testing.T) {
 	eventually(t, "both are counted", func() bool { return in.PublishesWaiting() == both })
 	release := in.hold()
 	in.redis.Do("CLIENT", "UNPAUSE")
-	eventually(t, "Redis has both", func() bool { // so the first is done, whose client can't be told
+	eventually(t, "Redis has both", func() bool { // so the first has its result, which can't be sent yet
 		n, err := in.redis.Client.XLen(context.Background(), "{push:c}:log").Result()
 		return err == nil && n == 2
 	})

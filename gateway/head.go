@@ -5,9 +5,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// head takes bytes of request heads. Once one is complete it is routed; until
-// then, and while an earlier answer waits for the client to read, they are
-// kept.
+// head takes bytes of request heads. Once one is complete it is routed; until then, and while an
+// earlier response waits for the client to read, they are kept.
 func (s *shard) head(i uint32, c *conn, data []byte) {
 	fresh, parsed := len(data), 0
 	if c.in != 0 {
@@ -50,8 +49,8 @@ func (s *shard) head(i uint32, c *conn, data []byte) {
 	s.follow(i, c, data)
 }
 
-// hurry gives a request that has begun on a kept connection the time for a
-// head in place of what is left of the time between requests.
+// hurry shortens the deadline of a kept connection, once a request has begun, from the idle timeout
+// to the head timeout.
 func (s *shard) hurry(i uint32) {
 	end := s.now + ticks(s.cfg.Limits.HeadTimeout)
 	if due, ok := s.wheel.Due(i); ok && int32(due-end) > 0 {
@@ -59,7 +58,7 @@ func (s *shard) hurry(i uint32) {
 	}
 }
 
-// parsed notes that n bytes of a head are no whole one, and reads on for more.
+// parsed notes that n bytes of a head are incomplete, and reads on.
 func (s *shard) parsed(c *conn, n int) {
 	if c.in == 0 {
 		return
@@ -77,8 +76,8 @@ var (
 	errBodyTimeout = &http1.Error{Status: 408, Code: "body_timeout", Message: "the request body did not arrive in time"}
 )
 
-// headTimeout ends a connection whose next request took too long. One that
-// waits between requests, or never said anything, has nothing to be told.
+// headTimeout closes a connection whose next request took too long. An idle connection, or one that
+// never sent anything, gets no error.
 func (s *shard) headTimeout(i uint32, c *conn) {
 	if c.flags&flagOver != 0 {
 		s.request = http1.Request{}
@@ -86,7 +85,7 @@ func (s *shard) headTimeout(i uint32, c *conn) {
 		return
 	}
 	if c.in != 0 && c.out != 0 {
-		s.release(i, c, reasons.CloseSlow) // it doesn't read the answer that it has
+		s.release(i, c, reasons.CloseSlow) // it doesn't read its response
 		return
 	}
 	if c.phase != phaseBody && c.in == 0 {
@@ -105,8 +104,8 @@ func (s *shard) headTimeout(i uint32, c *conn) {
 
 var errDraining = &http1.Error{Status: 503, Code: "draining", Message: "this gateway is shutting down"}
 
-// answer sends a response to a request without a body and goes on with the
-// connection's next one, if it's kept.
+// answer sends a response to a request without a body and continues with the connection's next
+// request, if it's kept.
 func (s *shard) answer(i uint32, c *conn, status int, body string, o http1.Options) {
 	common := s.connOptions(i, c)
 	o.Close, o.Date, o.AllowOrigin = common.Close, common.Date, common.AllowOrigin
@@ -136,9 +135,8 @@ func (s *shard) respondWith(i uint32, c *conn, response ...[]byte) {
 	s.endHalf(i, c)
 }
 
-// healthOf returns the answer to a request for the health on the public listener, for
-// load balancers that probe the port they send clients to. HAProxy asks for OPTIONS
-// unless it's told otherwise.
+// healthOf returns the health response of the public listener, for load balancers that probe the
+// port they send clients to. HAProxy sends OPTIONS by default.
 func (s *shard) healthOf(path []byte) (status int, body []byte, o http1.Options) {
 	o.ContentType = "text/plain; charset=utf-8"
 	if string(path) != "/healthz" {

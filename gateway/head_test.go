@@ -19,8 +19,8 @@ import (
 
 const healthHead = "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
 
-// untilClosed reads until the gateway ends the stream, and closes too; a reset
-// is an error, for the client may lose what it was told.
+// untilClosed reads until the gateway ends the stream, and closes too; a reset is an error, since
+// the client may lose the response.
 func untilClosed(t testing.TB, c net.Conn) string {
 	t.Helper()
 	c.SetReadDeadline(time.Now().Add(patience))
@@ -199,7 +199,7 @@ func TestTLSOnThePlainPort(t *testing.T) {
 	}
 }
 
-// expectAnswers reads the answers to requests for /healthz, in order.
+// expectAnswers reads the responses to requests for /healthz, in order.
 func expectAnswers(t *testing.T, r *bufio.Reader, requests []*http.Request) {
 	t.Helper()
 	for i, request := range requests {
@@ -221,8 +221,8 @@ func expectAnswers(t *testing.T, r *bufio.Reader, requests []*http.Request) {
 	}
 }
 
-// alternate returns n requests, GET and HEAD in a pattern that an answer out of
-// order would break, and their bytes.
+// alternate returns n requests, GET and HEAD in a pattern that a response out of order would break,
+// and their bytes.
 func alternate(n int) (requests []*http.Request, heads string) {
 	var b strings.Builder
 	for i := range n {
@@ -294,7 +294,7 @@ func TestPlainRequests(t *testing.T) {
 	in := start(t, nil).ready()
 	for name, tc := range map[string]struct {
 		request string
-		want    []string // parts of the answer
+		want    []string // parts of the response
 		not     string
 		kept    bool
 	}{
@@ -336,7 +336,7 @@ func TestPlainRequests(t *testing.T) {
 	}
 }
 
-// Clients may connect while Redis is away: they are served once it is there.
+// Clients may connect while Redis is down: they are served once it is up.
 func TestRedisAbsentAtStart(t *testing.T) {
 	redis := redistest.New(t)
 	in := startOn(t, redis, nil)
@@ -374,7 +374,7 @@ func TestRedisAbsentAtStart(t *testing.T) {
 	}
 }
 
-// A client that sends its request and ends its side at once gets its answer.
+// A client that sends its request and closes its side at once gets its response.
 func TestHalfClosedClient(t *testing.T) {
 	in := start(t, nil)
 	c := in.raw("")

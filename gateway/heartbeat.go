@@ -9,15 +9,15 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// tick is the resolution of all deadlines of connections.
+// tick is the resolution of all connection deadlines.
 const tick = 100 * time.Millisecond
 
-// wheelSize is the number of buckets of a shard's wheel: 51 s, so that the
-// usual heartbeats and waits don't go round.
+// wheelSize is the number of buckets of a shard's wheel: 51 s, so that the usual heartbeats and
+// waits fit into one turn.
 const wheelSize = 512
 
-// beatsPerSlice is how many connections that are due are looked at before
-// events are asked for again: about 500 us of pings.
+// beatsPerSlice is the number of due connections handled before the next poll for events: about 500
+// us of pings.
 const beatsPerSlice = 64
 
 // ticks returns d in ticks, at least one.
@@ -28,8 +28,8 @@ func ticks(d time.Duration) uint32 {
 // pingFrame is an unmasked ping without payload (RFC 6455, 5.5.2).
 var pingFrame = []byte{0x80 | byte(ws.OpPing), 0}
 
-// beat moves the shard's clock. The server's ticker posts it; at is when that
-// was, and date the value for the Date header.
+// beat advances the shard's clock. The server's ticker posts it; at is the time of the post, and
+// date the value of the Date header.
 func (s *shard) beat(now uint32, at time.Time, date []byte) {
 	if int32(now-s.now) > 0 {
 		s.now = now
@@ -38,19 +38,18 @@ func (s *shard) beat(now uint32, at time.Time, date []byte) {
 	s.wakeups.last = response{} // it has the old date
 	s.stats.lag.observe(time.Since(at))
 	s.drainStep()
-	s.shed() // another shard may have brought all queues over their bound
+	s.shed() // another shard may have pushed the total over its bound
 	s.shedInputs()
 	s.resumeAccept()
 	s.closeRejected()
 	s.goOnAll()
 }
 
-// eventsPerRound is how many sockets the kernel names at once.
+// eventsPerRound is the number of sockets that the kernel reports at once.
 const eventsPerRound = 512
 
-// wakeUp has the clock right before the first event of a round is handled. After
-// a stall the ticks of that time are still to come, and what begins now would
-// begin in the past.
+// wakeUp sets the clock before the first event of a round is handled. After a stall its ticks are
+// still pending, and new deadlines would start in the past.
 func (s *shard) wakeUp() {
 	s.awake = true
 	if now := s.srv.tickOf(time.Now()); int32(now-s.now) > 1 {
@@ -58,13 +57,12 @@ func (s *shard) wakeUp() {
 	}
 }
 
-// settled reports whether deadlines may be judged. After a stall of the loop, as
-// where the machine was suspended, the requests and pongs of that time still
-// wait in the sockets: each of them is read first, or clients would be closed that
-// did all that they had to.
+// settled reports whether deadlines may be enforced. After a stall of the loop, as when the machine
+// was suspended, the requests and pongs of that time are still in the sockets: each socket is read
+// first, or clients that met their deadlines would be closed.
 func (s *shard) settled() bool {
 	if s.stalled == 0 && s.now-s.wheel.Now() > 1 {
-		// A round more for what the first one accepts.
+		// One more round for newly accepted connections.
 		s.stalled = 2 + s.conns.used/eventsPerRound
 	} else if s.stalled > 0 && s.loop.AllTold() {
 		s.stalled--
@@ -72,11 +70,11 @@ func (s *shard) settled() bool {
 	return s.stalled == 0
 }
 
-// due does what the connection's deadline stands for.
+// due handles the expiry of the connection's deadline.
 func (s *shard) due(i uint32) {
 	c := s.conns.at(i)
 	if c.flags&flagDemoted != 0 && c.phase < phaseClosing {
-		s.wheel.Set(i, s.now+1) // the bytes that it has sent may be the answer
+		s.wheel.Set(i, s.now+1) // its unread bytes may be the pong
 		return
 	}
 	switch c.phase {
@@ -107,9 +105,8 @@ func (s *shard) due(i uint32) {
 	}
 }
 
-// heartbeat pings a client that was silent for half an interval, or ends it
-// when it didn't answer the last ping. The check for the answer takes nothing
-// from the interval, so a connection keeps its place in it and all of them stay
+// heartbeat pings a client that was silent for half an interval, or closes it when it didn't
+// respond to the last ping. The check for the pong doesn't shift the interval, so connections stay
 // evenly spread.
 func (s *shard) heartbeat(i uint32, c *conn) {
 	interval := ticks(s.cfg.Heartbeat.Interval)

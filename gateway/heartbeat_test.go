@@ -32,7 +32,7 @@ func TestPongKeepsAlive(t *testing.T) {
 	answer := c.PingHandler()
 	c.SetPingHandler(func(data string) error {
 		if pings++; pings == 4 {
-			in.stop() // what ends the read below
+			in.stop() // ends the read below
 		}
 		return answer(data)
 	})

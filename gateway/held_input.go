@@ -9,37 +9,34 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// heldInputs are a shard's clients that are to be ended because all inputs
-// together passed limits.total_input_bytes.
+// heldInputs are the clients of a shard to close because all inputs together passed
+// limits.total_input_bytes.
 type heldInputs struct {
-	victims []reactor.Key // some may be gone by the time they are looked at
+	victims []reactor.Key // some may be gone by their turn
 	buckets []int64       // bytes by size and age; made when first needed
 }
 
 const (
-	// victimsPerSlice is how many clients are ended before events are asked for
-	// again: about 1 ms.
+	// victimsPerSlice is the number of clients closed before the next poll for events: about 1 ms.
 	victimsPerSlice = 64
-	// agesPerSize is how many ages of inputs of about the same size are told apart.
+	// agesPerSize is the number of age classes per size.
 	agesPerSize = 64
-	// inputSizes is how many sizes are told apart, as bucketOf does up to 8 GiB.
+	// inputSizes is the number of size classes, up to 8 GiB by queue.BucketOf.
 	inputSizes = 128
 )
 
-// inputLimit is where clients begin to be ended: a sixteenth below the bound,
-// because a shard that has less than its share lets that pass until another one
-// notices.
+// inputLimit is the threshold for closing clients: a sixteenth below the bound, because a shard
+// below its share lets an excess pass until another one notices.
 func (s *shard) inputLimit() (all, share int64) {
 	all = int64(s.cfg.Limits.TotalInputBytes) / 16 * 15
 	return all, all / int64(len(s.srv.shards))
 }
 
-// shedInputs chooses clients to end while all that is kept of what clients sent
-// passes limits.total_input_bytes, in the shards that have more than their share of
-// it: those with the largest inputs, of these the oldest, down to nine tenths, so
-// that it isn't called for every read. More that come meanwhile wait for the
-// next call. It looks at each input twice, in no order: sorting them would take
-// tens of milliseconds where they are many and small.
+// shedInputs chooses clients to close while all inputs together pass limits.total_input_bytes, in
+// the shards above their share of it: those with the largest inputs, of these the oldest, down to
+// nine tenths, so that it doesn't run on every read. Input that arrives meanwhile waits for the
+// next call. It scans the inputs twice, unsorted: sorting would take tens of milliseconds for many
+// small ones.
 func (s *shard) shedInputs() {
 	limit, share := s.inputLimit()
 	if len(s.held.victims) > 0 || s.inputBytes <= share || s.srv.inputBytes.Load() <= limit {
@@ -67,7 +64,7 @@ func (s *shard) shedInputs() {
 	})
 }
 
-// eachInput calls fn for all that is kept of what clients sent.
+// eachInput calls fn for all kept client input.
 func (s *shard) eachInput(fn func(slot uint32, bytes int, since uint32)) {
 	s.inputs.Each(func(in *input) {
 		if in.owner != 0 {
@@ -82,15 +79,14 @@ func (s *shard) eachInput(fn func(slot uint32, bytes int, since uint32)) {
 	}
 }
 
-// bucket returns the place of an input of a size and age: the larger and then
-// the older, the later.
+// bucket returns the index for an input's size and age, larger and then older ones later.
 func (s *shard) bucket(bytes int, since uint32) int {
 	age := min(int(s.now-since)/8, agesPerSize-1)
 	return min(int(queue.BucketOf(bytes)), inputSizes-1)*agesPerSize + age
 }
 
-// boundInput makes room for what was read just now, so that it doesn't take the
-// events that are under way as well to get back below the bound.
+// boundInput makes room for the latest read, so that getting below the bound doesn't wait for the
+// rest of the round's events.
 func (s *shard) boundInput() {
 	s.shedInputs()
 	limit, _ := s.inputLimit()
@@ -98,7 +94,7 @@ func (s *shard) boundInput() {
 	}
 }
 
-// endVictims ends the next of the clients that were chosen, at most so many.
+// endVictims closes the next chosen clients, at most most of them.
 func (s *shard) endVictims(most int) (more bool) {
 	h := &s.held
 	n := min(len(h.victims), most)
@@ -106,7 +102,7 @@ func (s *shard) endVictims(most int) (more bool) {
 		c := s.conns.find(v.Slot, v.Gen)
 		if c != nil && c.phase < phaseClosing && (c.in != 0 || c.flags&(flagUnknown|flagTask) != 0) {
 			s.endInput(v.Slot, c)
-			s.dropInput(v.Slot, c) // now: the next one ends only if that isn't enough
+			s.dropInput(v.Slot, c) // now: the next client is closed only if that isn't enough
 		}
 	}
 	if h.victims = h.victims[n:]; len(h.victims) == 0 {
@@ -115,14 +111,14 @@ func (s *shard) endVictims(most int) (more bool) {
 	return len(h.victims) > 0
 }
 
-// endInput ends a client for what is kept of what it sent.
+// endInput closes a client because of its input.
 func (s *shard) endInput(i uint32, c *conn) {
 	s.request = http1.Request{}
 	switch {
 	case c.framed():
 		s.stats.rejects[reasons.RejectTotalInput]++
 		s.end(i, c, reasons.CloseOverload)
-	case c.phase == phaseOpen, c.out != 0, s.owed(c): // it sent ahead of its answer
+	case c.phase == phaseOpen, c.out != 0, s.owed(c): // a pipelined request
 		s.stats.rejects[reasons.RejectTotalInput]++
 		s.release(i, c, reasons.CloseOverload)
 	default:
@@ -133,7 +129,7 @@ func (s *shard) endInput(i uint32, c *conn) {
 	}
 }
 
-// dropInput gives back all that is kept of what a client that has ended sent.
+// dropInput frees the input of a closed client.
 func (s *shard) dropInput(i uint32, c *conn) {
 	s.dropTask(i, c)
 	s.freeInput(c)
@@ -143,7 +139,7 @@ func (s *shard) dropInput(i uint32, c *conn) {
 	}
 }
 
-// known returns what a WebSocket asked for that hasn't shown its token before.
+// known removes and returns the request of a WebSocket that was waiting for its token.
 func (s *shard) known(i uint32) *params {
 	p := s.unknown[i]
 	if p != nil {
@@ -153,9 +149,9 @@ func (s *shard) known(i uint32) *params {
 	return p
 }
 
-// bytes estimates the memory that p takes while it is kept.
+// bytes estimates the memory of p while it is kept.
 func (p *params) bytes() int {
-	const place = 160 // in a map that grows
+	const place = 160 // map entry, growth included
 	n := int(unsafe.Sizeof(*p)) + place + len(p.resume.Text)
 	for _, name := range p.channels {
 		n += len(name) + int(unsafe.Sizeof(name))

@@ -16,8 +16,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// unfinished are the ways to have the gateway keep what a client sends: what each
-// client says, of about n bytes.
+// unfinished are the ways to make the gateway keep a client's input: each returns input of about n
+// bytes.
 var unfinished = map[string]func(n int) string{
 	"heads": func(n int) string { return "GET /v1/sse HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", n) },
 	"bodies without a token": func(n int) string {
@@ -46,7 +46,7 @@ func partialMessage(n int) string {
 	return string(head) + strings.Repeat("x", n)
 }
 
-// keeping returns a gateway and what to say to it in one of these ways.
+// keeping returns a gateway and the input for one of these ways.
 func keeping(t *testing.T, way string, n int, change func(*gateway.Config)) (*instance, string) {
 	in := start(t, func(c *gateway.Config) {
 		withTokens(c)
@@ -59,8 +59,8 @@ func keeping(t *testing.T, way string, n int, change func(*gateway.Config)) (*in
 	return in, strings.Replace(unfinished[way](n), "TOKEN", tok, 1)
 }
 
-// What clients send without ever ending it stays within limits.total_input_bytes,
-// whoever they are, and others are served meanwhile.
+// Input that never completes stays within limits.total_input_bytes, whatever the clients, and
+// others are served meanwhile.
 func TestInputIsBounded(t *testing.T) {
 	t.Parallel()
 	const bound, each, clients = 2 << 20, 50 << 10, 200
@@ -96,7 +96,7 @@ func TestInputIsBounded(t *testing.T) {
 			}
 			got := <-told
 			switch {
-			case way == "requests ahead of an answer": // its answer is cut off
+			case way == "requests ahead of an answer": // its response is cut off
 			case strings.HasPrefix(way, "WebSocket"):
 				if !strings.Contains(got, "overload") {
 					t.Errorf("the client is told %q", got)
@@ -118,7 +118,7 @@ func TestInputIsBounded(t *testing.T) {
 	}
 }
 
-// The largest are ended, and of these the oldest; the small ones go on.
+// The clients with the largest inputs are closed, of these the oldest; those with small ones stay.
 func TestLargestInputGoes(t *testing.T) {
 	t.Parallel()
 	in, small := keeping(t, "heads", 1000, func(c *gateway.Config) { c.Limits.TotalInputBytes = 1 << 20 })
@@ -135,7 +135,7 @@ func TestLargestInputGoes(t *testing.T) {
 	}
 }
 
-// When its client goes on, or goes, nothing is left of an input.
+// An input is freed when its client completes it, or disconnects.
 func TestInputIsGivenBack(t *testing.T) {
 	t.Parallel()
 	for way := range unfinished {
@@ -158,8 +158,7 @@ func TestInputIsGivenBack(t *testing.T) {
 	}
 }
 
-// Unfinished requests take about as much memory as is counted for them, however
-// they came.
+// Unfinished requests take about as much memory as is counted for them, however they arrived.
 func TestInputsTakeWhatIsCounted(t *testing.T) {
 	heap := func() int64 {
 		runtime.GC()
@@ -170,7 +169,7 @@ func TestInputsTakeWhatIsCounted(t *testing.T) {
 	for way := range unfinished {
 		for _, size := range []int{100, 700, 10_000, 50_000} {
 			if size == 100 && (way == "WebSockets without a token" || way == "requests ahead of an answer") {
-				continue // what else such a client takes is more
+				continue // such a client takes more besides
 			}
 			clients := max(200, min(1000, 2_000_000/size))
 			in, text := keeping(t, way, size, func(c *gateway.Config) {})
@@ -188,7 +187,7 @@ func TestInputsTakeWhatIsCounted(t *testing.T) {
 				read = func() bool { return in.Kept().Paused == clients }
 			}
 			eventually(t, "all is read", read)
-			for _, c := range conns { // the last byte comes alone
+			for _, c := range conns { // the last byte arrives alone
 				io.WriteString(c, text[len(text)-1:])
 			}
 			held := func() int {

@@ -28,8 +28,7 @@ func (s *still) stuck(n int, path string) (all []*peer) {
 	return all
 }
 
-// mixes are what clients that don't read may be sent, each to a client alone or
-// to all; n grows.
+// mixes are outputs to clients that don't read, to each alone or to all; n grows.
 var mixes = map[string]struct {
 	path string
 	send func(s *still, p *peer, c *conn, n int)
@@ -73,8 +72,7 @@ func own(channel string, size int) func(s *still, p *peer, c *conn, n int) {
 	}
 }
 
-// What waits for clients takes the memory that is counted for it, whatever it is:
-// never more than half as much again.
+// Pending output takes at most 1.5 times the memory that is counted for it, whatever its kind.
 func TestQueuesTakeWhatIsCounted(t *testing.T) {
 	const clients, each = 40, 100 << 10
 	for name, mix := range mixes {
@@ -104,12 +102,12 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 			if held > counted*3/2 || held < counted/4 {
 				t.Errorf("%d KiB are held, %d KiB are counted", held>>10, counted>>10)
 			}
-			for _, p := range all { // who has read all but the last item, and a byte before it
+			for _, p := range all { // as if it had read all but the last item, and a byte before it
 				q := s.queues.At(s.conns.at(p.slot).out)
 				q.Sent(q.Bytes / 2)
 				q.Sent(q.Bytes - 1)
 			}
-			// What is held is what ending the clients gives back.
+			// The memory counted is the memory freed.
 			before, counted = heap(), s.queues.Bytes
 			for _, p := range all {
 				s.queues.At(s.conns.at(p.slot).out).Reset()
@@ -180,7 +178,7 @@ func TestPoliciesTakeTheirTime(t *testing.T) {
 				}
 				return best / 1000
 			}
-			// What else runs on the machine can spoil one comparison, not each.
+			// Other load on the machine can spoil one comparison, not each.
 			for range 5 {
 				a, b := cost(few), cost(many)
 				t.Logf("%v a message behind %d, %v behind %d", a, few, b, many)

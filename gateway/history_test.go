@@ -18,12 +18,12 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// transports are the ways to ask for the newest messages.
+// transports are the ways to request the newest messages.
 var transports = []string{"WebSocket", "subscribe", "SSE", "GET", "POST"}
 
-// follow has a client ask for the newest n of channels over a transport, from a
-// position unless that is empty. next returns what it hears: messages, and either
-// subscribed for each channel or, of a poll, idle when there is no more for now.
+// follow has a client request the newest n of channels over a transport, from a position unless
+// that is empty. next returns the received events: messages, and either subscribed for each channel
+// or, for a poll, idle when there are no more for now.
 func (in *instance) follow(transport string, n int, cursor string, channels ...string) (next func() event) {
 	in.t.Helper()
 	query := "channels=" + strings.Join(channels, ",") + "&history=" + strconv.Itoa(n)
@@ -94,9 +94,8 @@ func upTo(from, n int) (list []string) {
 	return list
 }
 
-// The newest messages of each channel come first, in order, then what follows, on
-// every transport: of a durable channel from its stream, of a plain one from the
-// node's ring.
+// The newest messages of each channel come first, in order, then the live ones, on every transport:
+// of a durable channel from its stream, of a plain one from the node's ring.
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	for _, ring := range []int{3, 128} {
@@ -147,9 +146,8 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// A position says more than a number: who comes back with one gets what it has
-// missed, also where that is less or more than the newest n. It holds for the
-// channels of which it says something.
+// A position takes precedence over a number: a client with a position gets all it missed, fewer or
+// more than the newest n. This applies to the channels in the position.
 func TestPositionGoesBeforeHistory(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -232,7 +230,7 @@ func TestCutBeforeHistory(t *testing.T) {
 	}
 }
 
-// Who asks a poll for the past is told at once that there is none.
+// A poll for the history of an unused channel gets an empty response at once.
 func TestPollForHistoryOfNothing(t *testing.T) {
 	in := start(t, nil).ready()
 	p := in.poll(nil, "channels=unused&history=20&wait=55")
@@ -245,8 +243,7 @@ func TestPollForHistoryOfNothing(t *testing.T) {
 	}
 }
 
-// The past takes the rights that the channel does, is bounded, and repeats itself
-// for a client that asks again.
+// History needs the channel's rights, is bounded, and is the same for a repeated request.
 func TestHistoryIsRefused(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -296,8 +293,8 @@ func TestHistoryIsRefused(t *testing.T) {
 	}
 }
 
-// What is published while clients come for the newest messages is neither missing
-// behind these nor there twice, on any transport.
+// Messages published while clients request the newest are neither missing behind these nor
+// duplicated, on any transport.
 func TestHistoryWhileMessagesCome(t *testing.T) {
 	t.Parallel()
 	const history, upTo = 20, 60 // messages of a channel

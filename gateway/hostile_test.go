@@ -56,8 +56,8 @@ func (in *instance) history(channel string, entries, size int) (since string) {
 	return ago(200 * time.Second)
 }
 
-// A client that asks for 100 Continue is gone before it gets it: nothing goes on
-// with its slot.
+// A client that expects 100 Continue disconnects before it gets it: its slot isn't used any
+// further.
 func TestExpectContinueOfAClientThatIsGone(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.HeadTimeout = 500 * time.Millisecond }).ready()
@@ -128,8 +128,7 @@ func TestGapsOfARawClient(t *testing.T) {
 	}
 }
 
-// What waits for a client takes about as much memory as is counted, however
-// small the pieces are.
+// Pending output takes about as much memory as is counted, however small the pieces are.
 func TestPongsTakeWhatIsCounted(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	heap := func() int64 {
@@ -159,8 +158,8 @@ func TestPongsTakeWhatIsCounted(t *testing.T) {
 	}
 }
 
-// A client that is ended for overload amid its history gets no more of it: not
-// behind its close frame, and not above the bound.
+// A client closed for overload amid its history gets no more of it: not behind its close frame, and
+// not above the bound.
 func TestHistoryEndsWithItsClient(t *testing.T) {
 	t.Parallel()
 	in := startWith(t, redistest.Start(t), func(c *gateway.Config) {
@@ -201,7 +200,7 @@ func TestHistoryEndsWithItsClient(t *testing.T) {
 	}
 }
 
-// What a client asks for may be over limits.queue_bytes from the first message on.
+// Requested history may exceed limits.queue_bytes from the first message on.
 func TestHistoryOfLargeMessages(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.QueueBytes = 64 << 10 }).ready()
@@ -217,8 +216,8 @@ func TestHistoryOfLargeMessages(t *testing.T) {
 	}
 }
 
-// Answers that nobody reads count against limits.total_queue_bytes, and go first
-// when they are the largest.
+// Unread responses count against limits.total_queue_bytes, and are dropped first when they are the
+// largest.
 func TestAnswersCountAgainstTheTotal(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.TotalQueueBytes = 1 << 20 }).ready()
@@ -241,8 +240,8 @@ func TestAnswersCountAgainstTheTotal(t *testing.T) {
 	}
 }
 
-// A large answer to a client that reads it steadily isn't cut, though it takes
-// longer than a client may be idle or linger.
+// A large response isn't cut while its client reads it steadily, though it takes longer than the
+// idle and linger times.
 func TestLongAnswers(t *testing.T) {
 	t.Parallel()
 	for name, request := range map[string]string{
@@ -270,7 +269,7 @@ func TestLongAnswers(t *testing.T) {
 	}
 }
 
-// An answer is no larger than a client can get, however much there is for it.
+// A response is no larger than a client can get, however many messages there are.
 func TestAnswersFitTheTotal(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.TotalQueueBytes = 1 << 20 }).ready()

@@ -9,12 +9,10 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// traced reports whether the log wants each client's comings and goings: at
-// level debug.
+// traced reports whether each client's connects and disconnects are logged: at level debug.
 func (s *shard) traced() bool { return s.log.Enabled(context.Background(), slog.LevelDebug) }
 
-// traceRefused logs a request that is turned away. origin is the page's that
-// asks, where it is at hand.
+// traceRefused logs a rejected request. origin is the requesting page's, if known.
 func (s *shard) traceRefused(i uint32, c *conn, err *http1.Error, origin []byte) {
 	if !s.traced() {
 		return
@@ -23,7 +21,7 @@ func (s *shard) traceRefused(i uint32, c *conn, err *http1.Error, origin []byte)
 		"connection", string(s.appendConnectionID(nil, i, c)), "address", s.clientAddr(i, c))
 }
 
-// traceGone logs a connection that ends.
+// traceGone logs a closed connection.
 func (s *shard) traceGone(i uint32, c *conn, reason reasons.Close) {
 	if !s.traced() {
 		return
@@ -32,8 +30,8 @@ func (s *shard) traceGone(i uint32, c *conn, reason reasons.Close) {
 		"connection", string(s.appendConnectionID(nil, i, c)), "address", s.clientAddr(i, c))
 }
 
-// connectionID names a connection in the whole fleet and for all time: node,
-// shard, slot and the slot's generation.
+// connectionID returns an id that is unique in the fleet and over time: node, shard, slot and the
+// slot's generation.
 func (s *shard) connectionID(i uint32, c *conn) string {
 	return string(s.appendConnectionID(nil, i, c))
 }

@@ -8,31 +8,30 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// input is what is kept of a client's bytes between reads: the start of a
-// request head, or of a body, or of a WebSocket message, or what was sent ahead of
-// an answer. Few connections have one at a time.
+// input holds a client's bytes between reads: the start of a request head, of a body, or of a
+// WebSocket message, or pipelined requests. Few connections have one at a time.
 type input struct {
 	buf    []byte         // bytes of the head, or of the body or the message so far
 	frame  wsframe.Reader // amid a message
-	begun  bool           // of the message, a part is echoed already
-	paused bool           // no more is read before the client has its answer
-	parsed int            // bytes of the head that were looked at and aren't a whole one
+	begun  bool           // a part of the message is echoed already
+	paused bool           // reading is paused until the client has its response
+	parsed int            // bytes parsed without completing the head
 
 	// For limits.total_input_bytes
 
 	owner uint32 // slot
 	since uint32 // tick of its first bytes
-	held  int    // bytes that are counted
+	held  int    // bytes counted
 }
 
-// inputBytes is what an input takes beside its buffer, with its place in the table
-// and the poll that decodes a body.
+// inputBytes is the memory of an input besides its buffer, with its table entry and the poll that
+// decodes a body.
 const inputBytes = int(unsafe.Sizeof(input{}) + unsafe.Sizeof(poll{}) + 2*unsafe.Sizeof(uintptr(0)))
 
 const (
-	// maxIdleInput is the buffer size that a freed input keeps for its next owner.
+	// maxIdleInput is the largest buffer that a freed input keeps for its next owner.
 	maxIdleInput = 4 << 10
-	// maxIdleInputs is how many freed inputs of a shard keep theirs.
+	// maxIdleInputs is the number of freed inputs of a shard that keep theirs.
 	maxIdleInputs = 64
 )
 
@@ -47,8 +46,8 @@ func (s *shard) inputOf(i uint32, c *conn) *input {
 	return s.inputs.At(c.in)
 }
 
-// takeInput appends data to the connection's input, which is to hold most bytes at
-// most, unless data alone is more.
+// takeInput appends data to the connection's input, which holds up to most bytes, unless data alone
+// is more.
 func (s *shard) takeInput(i uint32, c *conn, data []byte, most int) *input {
 	in := s.inputOf(i, c)
 	in.buf = appendTight(in.buf, data, most)
@@ -56,8 +55,8 @@ func (s *shard) takeInput(i uint32, c *conn, data []byte, most int) *input {
 	return in
 }
 
-// appendTight appends data to buf, whose capacity grows by a fifth or so: a buffer
-// that doubles takes twice what is in it. Beyond most it grows no further than needed.
+// appendTight appends data to buf and grows its capacity by about a fifth: a doubling buffer takes
+// twice its content. Beyond most it grows no further than needed.
 func appendTight(buf, data []byte, most int) []byte {
 	need := len(buf) + len(data)
 	if need <= cap(buf) {
@@ -67,14 +66,14 @@ func appendTight(buf, data []byte, most int) []byte {
 	return append(append(grown, buf...), data...)
 }
 
-// countInput counts what an input takes since its buffer has changed.
+// countInput updates the accounting after the input's buffer has changed.
 func (s *shard) countInput(in *input) {
 	n := inputBytes + cap(in.buf)
 	s.holdInput(n - in.held)
 	in.held = n
 }
 
-// holdInput counts n bytes more, or fewer, that are kept of what clients sent.
+// holdInput adds n bytes, which may be negative, to the kept input.
 func (s *shard) holdInput(n int) {
 	if n != 0 {
 		s.inputBytes += int64(n)
@@ -82,7 +81,7 @@ func (s *shard) holdInput(n int) {
 	}
 }
 
-// freeInput forgets what is kept, and reads on where the client was paused.
+// freeInput frees the connection's input, and resumes reading if the client was paused.
 func (s *shard) freeInput(c *conn) {
 	if c.in == 0 {
 		return
@@ -102,8 +101,8 @@ func (s *shard) freeInput(c *conn) {
 	c.in = 0
 }
 
-// detach frees the connection's input and leaves its buffer to the bytes that
-// are being worked on.
+// detach frees the connection's input but leaves its buffer to the caller, which is still parsing
+// it.
 func (s *shard) detach(c *conn) {
 	if c.in != 0 {
 		s.inputs.At(c.in).buf = nil
@@ -111,8 +110,8 @@ func (s *shard) detach(c *conn) {
 	}
 }
 
-// keep holds the bytes of an incomplete head, or of one that has to wait. They are
-// the input's own, or there is none.
+// keep stores the bytes of an incomplete head, or of one that has to wait. data is the input's own
+// buffer, or there is no input.
 func (s *shard) keep(i uint32, c *conn, data []byte) {
 	switch {
 	case len(data) == 0:
@@ -122,22 +121,21 @@ func (s *shard) keep(i uint32, c *conn, data []byte) {
 	}
 }
 
-// A client may send requests ahead of the answers that it reads. Up to
-// maxPipelined bytes of them are kept; then no more is read from it until it has
-// its answer, so that TCP slows it down as it would with a server that takes one
-// request after the other. One that never reads its answer ends by the time for
-// its next request.
+// A client may pipeline requests. Up to maxPipelined bytes of them are kept; then reading stops
+// until it has its response, so that TCP slows it down as with a server that takes one request
+// after the other. A client that never reads its response is closed at the deadline for its next
+// request.
 
-// maxPipelined is how much a client may send ahead before it is paused.
+// maxPipelined is how much a client may pipeline before it is paused.
 const maxPipelined = 16 << 10
 
-// sentAhead keeps what a client sends before it has the answer to its last request.
+// sentAhead keeps a client's pipelined bytes until its last request has a response.
 func (s *shard) sentAhead(i uint32, c *conn, p []byte) {
 	s.takeInput(i, c, p, maxPipelined)
 	s.pauseAhead(i, c)
 }
 
-// pauseAhead stops reading from a client that has sent enough ahead.
+// pauseAhead stops reading from a client that has pipelined enough.
 func (s *shard) pauseAhead(i uint32, c *conn) {
 	if c.in == 0 {
 		return
@@ -150,20 +148,19 @@ func (s *shard) pauseAhead(i uint32, c *conn) {
 	s.watchOut(i, c, c.out != 0)
 }
 
-// resumeReading reads from a client again that is paused no longer.
+// resumeReading resumes reading from a paused client.
 func (s *shard) resumeReading(i uint32, c *conn) {
 	if err := s.loop.Mod(int(c.fd), reactor.Key{Slot: i, Gen: c.gen}, s.interest(c, c.out != 0)); err != nil {
 		s.log.Error("cannot watch a socket", "err", err) // its deadline ends it
 	}
 }
 
-// isPaused reports whether nothing is read from the connection for now.
+// isPaused reports whether reading from the connection is suspended.
 func (s *shard) isPaused(c *conn) bool {
 	return c.flags&flagTask != 0 && c.kind == kindWebSocket || c.in != 0 && s.inputs.At(c.in).paused
 }
 
-// interest returns the events that a connection waits for; out says that it has
-// something to send.
+// interest returns the events to watch for on a connection; out says that it has pending output.
 func (s *shard) interest(c *conn, out bool) reactor.Events {
 	ev := reactor.In
 	switch {
@@ -174,7 +171,7 @@ func (s *shard) interest(c *conn, out bool) reactor.Events {
 	}
 	switch {
 	case out && c.kind == kindEcho:
-		ev = reactor.Out // what is read would only be queued as well
+		ev = reactor.Out // further input would only be queued as well
 	case out:
 		ev |= reactor.Out
 	}

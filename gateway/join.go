@@ -8,40 +8,39 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// join is a channel of the shard that the broker was asked about: until it
-// answers, its new subscribers wait, held in the index so that no message
-// passes them by. The channel is not given up while an answer to Join is on its
-// way, so that it always belongs to the present subscription.
+// join is a channel of the shard with a subscription pending at the broker: its new subscribers
+// wait, held in the index so that they miss no message. The channel is not released while the reply
+// to a Join is outstanding, so that the reply always belongs to the present subscription.
 type join struct {
 	waiting waiters // for Joined
 	catchup waiters // for Replay
 	asked   bool    // a Join is outstanding
-	live    bool    // it was answered, and those who wait are told a slice at a time
-	busy    int     // answers are being given, which may make clients leave
+	live    bool    // it was answered, and the waiters are served a slice at a time
+	busy    int     // waiters are being served, which may make clients leave
 }
 
-// waiters are requests for one channel that wait for the same, the oldest first.
-// Hundreds of thousands may, for as long as Redis is away, and come and go all the
-// time: each is found by its client.
+// waiters are the requests waiting for the same event of one channel, oldest first. While Redis is
+// down there may be hundreds of thousands, coming and going all the time: each is found by its
+// client.
 type waiters struct {
 	first, last *waiter
 	n           int
-	found       map[waiterKey]*waiter // nil while there are few
+	found       map[waiterKey]*waiter // nil up to fewWaiters
 }
 
-// waiterKey is what a channel has one request of at most.
+// waiterKey identifies a request: a channel has at most one of each.
 type waiterKey struct {
 	slot      uint32
 	catchesUp bool
 }
 
-// fewWaiters are found one after the other: most channels have one, and a map for it
+// fewWaiters is the length up to which a list is searched: most channels have one waiter, and a map
 // would take four times its memory.
 const fewWaiters = 8
 
 func (w *waiter) key() waiterKey { return waiterKey{w.slot, w.catchesUp()} }
 
-// of returns the request of k, nil when there is none.
+// of returns the request with key k, nil if there is none.
 func (l *waiters) of(k waiterKey) *waiter {
 	if l.found != nil {
 		return l.found[k]
@@ -53,7 +52,7 @@ func (l *waiters) of(k waiterKey) *waiter {
 	return w
 }
 
-// add puts w, which has no place in any list, behind the others.
+// add appends w, which must not be in any list.
 func (l *waiters) add(w *waiter) {
 	w.list, w.prev, w.next = l, l.last, nil
 	if l.last != nil {
@@ -74,7 +73,7 @@ func (l *waiters) add(w *waiter) {
 	}
 }
 
-// remove takes w out of the list.
+// remove removes w from the list.
 func (l *waiters) remove(w *waiter) {
 	if w.prev != nil {
 		w.prev.next = w.next
@@ -114,9 +113,9 @@ func (s *shard) forget(i uint32, ch index.Channel) {
 	}
 }
 
-// pending reports whether a connection has to wait for an answer before it asks
-// for the channel again: one that is caught up for what it misses, any other for
-// the broker's. So it has at most one of each kind outstanding.
+// pending reports whether a connection must wait for an earlier request for the channel: a catch-up
+// for its own, any other also for the broker's reply. So it has at most one of each kind
+// outstanding.
 func (s *shard) pending(i uint32, j *join, catchesUp bool) bool {
 	switch {
 	case j == nil:
@@ -128,7 +127,7 @@ func (s *shard) pending(i uint32, j *join, catchesUp bool) bool {
 	return j.waiting.of(k) != nil || catchesUp && j.catchup.of(k) != nil
 }
 
-// Joined is called by the broker once messages of the channel come in.
+// Joined is called by the broker once messages of the channel arrive.
 func (s *shard) Joined(channel string, at fanout.Joined) {
 	s.post(func() { s.joined(channel, at) })
 }
@@ -146,9 +145,8 @@ func (s *shard) joined(channel string, at fanout.Joined) {
 	s.tellJoined(ch, channel, j, at, time.Now())
 }
 
-// tellJoined lets those who wait for a channel have it from at on, until a slice
-// that began at start is over. The others are told in the next ones, with where the
-// channel is by then: what comes meanwhile passes them by.
+// tellJoined starts a channel's waiters at position at, until a slice that began at start is over.
+// The others start in the next slices, at the channel's position by then.
 func (s *shard) tellJoined(ch index.Channel, channel string, j *join, at fanout.Joined, start time.Time) {
 	j.busy++
 	for told := 0; j.waiting.n > 0; told++ {
@@ -175,8 +173,7 @@ func (s *shard) tellJoined(ch index.Channel, channel string, j *join, at fanout.
 	s.settle(ch)
 }
 
-// tellLive goes on with the channels of which not all who wait were told. It takes
-// one of them at a time.
+// tellLive continues with the channels that still have waiters, one at a time.
 func (s *shard) tellLive() (more bool) {
 	if len(s.live) == 0 {
 		return false
@@ -188,7 +185,7 @@ func (s *shard) tellLive() (more bool) {
 		if at, live := s.srv.broker.Join(channel, s); live {
 			s.tellJoined(ch, channel, j, at, time.Now())
 		} else {
-			j.asked = true // Redis went away again
+			j.asked = true // the connection to Redis was lost again
 		}
 	}
 	if j = s.joins[ch]; j == nil || !j.live || j.asked {
@@ -202,10 +199,9 @@ func (s *shard) tellLive() (more bool) {
 	return len(s.live) > 0
 }
 
-// settle gives up a channel that nobody here is subscribed to and about which
-// nothing is outstanding. What nobody waits for any more is taken back, or
-// channels would pile up while Redis is away; an answer that is on its way
-// already is waited for.
+// settle releases a channel without subscribers and outstanding requests here. A Join without
+// waiters is withdrawn, or channels would pile up while Redis is down; one already being answered
+// is waited for.
 func (s *shard) settle(ch index.Channel) {
 	if j := s.joins[ch]; j != nil {
 		if j.busy > 0 {
@@ -225,7 +221,7 @@ func (s *shard) settle(ch index.Channel) {
 		s.index.Release(ch)
 		s.sumChannels()
 		if s.wakeups.last.key.channel == ch {
-			s.wakeups.last = response{} // the number goes to another channel
+			s.wakeups.last = response{} // the number is reused for another channel
 		}
 	}
 }

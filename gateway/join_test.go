@@ -9,8 +9,8 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// While Redis is away, clients that come and go must leave nothing behind, and
-// one that asks again and again must not either.
+// While Redis is down, clients that connect and disconnect leave nothing behind, nor does one that
+// subscribes again and again.
 func TestWaitingForRedis(t *testing.T) {
 	redis := redistest.New(t)
 	in := startOn(t, redis, func(c *gateway.Config) { c.Shards = 1 })
@@ -50,9 +50,8 @@ func TestChannelGivenTwice(t *testing.T) {
 	}
 }
 
-// When Redis comes back, many may wait for one channel. They are told in slices,
-// between which the loop does other things, and each misses nothing of what comes
-// meanwhile.
+// When Redis is back, many clients may wait for one channel. They are confirmed in slices, between
+// which the loop handles other events, and none misses a message published meanwhile.
 func TestManyWaitersAreToldInSlices(t *testing.T) {
 	redis := redistest.New(t)
 	in := startOn(t, redis, func(c *gateway.Config) { c.Shards = 1 })
@@ -63,7 +62,7 @@ func TestManyWaitersAreToldInSlices(t *testing.T) {
 	}
 	eventually(t, "all wait", func() bool { return in.Kept().Waiting == clients })
 
-	// Is there ever a moment for others when some are told and some aren't?
+	// Is there a turn of the loop between the first confirmation and the last?
 	between, seen := make(chan int, 1), 0
 	in.EachTurn(func(l gateway.Loop) bool {
 		k := l.Kept()
@@ -86,7 +85,7 @@ func TestManyWaitersAreToldInSlices(t *testing.T) {
 	}
 	for _, c := range all {
 		_, begun := c.expect("subscribed")
-		// Who came to a stream that had nothing yet gets all of it.
+		// A client that subscribed to an empty stream gets all of it.
 		for _, id := range ids[slices.Index(ids, begun.ID)+1:] {
 			if _, m := c.expect("message"); m.ID != id {
 				t.Fatalf("from %s on, got %+v in place of %s", begun.ID, m, id)

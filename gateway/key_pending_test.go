@@ -26,7 +26,7 @@ type keyServer struct {
 	*httptest.Server
 	t    *testing.T
 	keys map[string]*ecdsa.PrivateKey // by kid
-	set  atomic.Pointer[[]byte]       // what is served; nil while it is away
+	set  atomic.Pointer[[]byte]       // the served document; nil while the server is down
 }
 
 func newKeyServer(t *testing.T, kids ...string) *keyServer {
@@ -93,8 +93,8 @@ func (s *keyServer) token(kid string) string {
 	return text
 }
 
-// While the server of the keys is away a token may be good: on every transport
-// its client is told to come again, and let in once the key is there.
+// While the key server is down a token may be valid: on every transport its client is told to
+// retry, and admitted once the key is there.
 func TestUnknownKeyIsLater(t *testing.T) {
 	t.Parallel()
 	keys := newKeyServer(t, "new", "never")

@@ -20,11 +20,11 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// largeSizes are those of messages that no kernel takes at once.
+// largeSizes are sizes of messages that no kernel takes at once.
 var largeSizes = []int{400_000, 1_000_000, 5_000_000}
 
-// publishLarge publishes a message of each size at once, so that the next one
-// comes while the one before is being sent.
+// publishLarge publishes messages of all sizes at once, so that the next one arrives while the
+// previous one is being sent.
 func (in *instance) publishLarge(channel string, sizes ...int) {
 	in.t.Helper()
 	_, err := in.redis.Client.Pipelined(in.t.Context(), func(pipe redis.Pipeliner) error {
@@ -44,8 +44,8 @@ func isLarge(data string, i, size int) bool {
 }
 
 // Messages far over limits.queue_bytes, several in a row, and together far over
-// limits.total_queue_bytes if they counted for each client, reach all who read,
-// whatever the transport and the channel's policy.
+// limits.total_queue_bytes if counted for each client, reach every reading client, whatever the
+// transport and the channel's policy.
 func TestLargeMessagesReachWhoReads(t *testing.T) {
 	const each = 6 // clients of a transport
 	ways(t, func(t *testing.T, way gateway.IOUring) {
@@ -55,7 +55,7 @@ func TestLargeMessagesReachWhoReads(t *testing.T) {
 			c.Limits.TotalQueueBytes = 40 << 20
 			c.Channels = []gateway.ChannelRule{{Match: []string{"big"}, Slow: policy}}
 		}, func(c *fanout.Config) {
-			c.Ring.Bytes = 32 << 20 // for the polls, which come one after the other
+			c.Ring.Bytes = 32 << 20 // for the polls, one after the other
 		}).ready()
 		var readers sync.WaitGroup
 		defer readers.Wait()
@@ -147,8 +147,8 @@ func TestLargeMessagesCloseWhoDoesNotRead(t *testing.T) {
 	})
 }
 
-// Deaf clients whose large messages are their own stay within the bound of all.
-// Those who hold little are not ended for them.
+// Deaf clients with large messages of their own stay within the total bound. Clients with small
+// queues aren't closed for them.
 func TestLargeMessagesOfManyWhoDoNotRead(t *testing.T) {
 	const clients, size, total, few = 40, 1_000_000, 16 << 20, 6
 	in := start(t, func(c *gateway.Config) { c.Limits.TotalQueueBytes = total }).ready()
@@ -179,8 +179,8 @@ func TestLargeMessagesOfManyWhoDoNotRead(t *testing.T) {
 	}
 }
 
-// A message over limits.payload_bytes reaches nobody and closes nobody: all are told
-// of the gap and go on, and it counts. A reload lets the next one through.
+// A message over limits.payload_bytes is delivered to no client and closes none: all get a gap
+// notice, and it counts. A reload lets the next one through.
 func TestMessageOverTheLimit(t *testing.T) {
 	const limit = 64 << 10
 	in := start(t, func(c *gateway.Config) {
@@ -232,7 +232,7 @@ func TestMessageOverTheLimit(t *testing.T) {
 	sse.expect("message")
 }
 
-// tryReadPolled is readPolled away from the test's goroutine.
+// tryReadPolled is readPolled for other goroutines than the test's.
 func tryReadPolled(resp *http.Response) (p polled, err error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

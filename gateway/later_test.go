@@ -20,13 +20,13 @@ import (
 // eventSource is the request of a page's EventSource.
 const eventSource = "GET /v1/sse?channels=a HTTP/1.1\r\nHost: test\r\nOrigin: https://app.example\r\nAccept: text/event-stream\r\nCache-Control: no-store\r\n\r\n"
 
-// toldLater is what an EventSource was told that may come back.
+// toldLater is a temporary rejection as an EventSource sees it.
 type toldLater struct {
 	retry int64
 	bye   event
 }
 
-// later reads an answer that an EventSource comes back from by itself.
+// later reads a response after which an EventSource reconnects by itself.
 func later(t testing.TB, r *bufio.Reader) (told toldLater) {
 	t.Helper()
 	resp, err := http.ReadResponse(r, nil)
@@ -60,13 +60,12 @@ func later(t testing.TB, r *bufio.Reader) (told toldLater) {
 	return told
 }
 
-// An EventSource gives up for good on any status but 200. Every refusal that is
-// over a moment later is a stream for it, with a time of its own to come back at;
-// who doesn't ask for a stream of events is told by the status.
+// An EventSource gives up for good on any status but 200. It gets every temporary rejection as a
+// stream, with a random reconnect delay; clients that don't request an event stream get the status.
 func TestEventSourceIsToldLater(t *testing.T) {
 	t.Parallel()
 	page := func(c *gateway.Config) { c.Origins = []string{"https://app.example"} }
-	// fill uses up what is limited.
+	// fill uses up the limit.
 	for name, tc := range map[string]struct {
 		change func(*gateway.Config)
 		fill   func(in *instance)
@@ -115,7 +114,7 @@ func TestEventSourceIsToldLater(t *testing.T) {
 				c := in.raw(tc.before)
 				r := bufio.NewReader(c)
 				if tc.reason == reasons.RejectMessageRate {
-					// Both at once, so that no token comes between them on a busy machine.
+					// Both at once, so that no token is added between them on a busy machine.
 					io.WriteString(c, get("/v1/poll?channels=a&wait=0")+request)
 					if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 204 {
 						t.Fatal(resp, err)
@@ -154,7 +153,7 @@ func TestEventSourceIsToldLater(t *testing.T) {
 	}
 }
 
-// useUp has others take what there is of a rate, and keeps taking it.
+// useUp uses up a rate with other clients, continuously.
 func (in *instance) useUp(what string) {
 	stop := make(chan struct{})
 	done := make(chan struct{})
@@ -184,7 +183,7 @@ func (in *instance) useUp(what string) {
 	})
 }
 
-// A gateway that shuts down tells it too, and to come back within drain.reconnect.
+// A gateway that is shutting down does so too, with a delay within drain.reconnect.
 func TestDrainingGatewayTellsEventSource(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
@@ -218,7 +217,7 @@ func TestDrainingGatewayTellsEventSource(t *testing.T) {
 	}
 }
 
-// What is final keeps its status.
+// A permanent error keeps its status.
 func TestEventSourceIsToldWhatIsFinal(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Origins = []string{"https://app.example"}; withTokens(c) }).ready()
 	for path, want := range map[string]int{"/v1/sse?channels=a": 401, "/v1/sse?channels=a&token=x": 401, "/v1/sses": 404} {
@@ -229,9 +228,8 @@ func TestEventSourceIsToldWhatIsFinal(t *testing.T) {
 	}
 }
 
-// An EventSource knows of no bye, so the time to come back at is told by a field
-// of its own, at the end and, for when there is none, at the beginning. Both differ
-// from stream to stream.
+// An EventSource doesn't understand a bye, so the reconnect delay is also sent in a retry field, at
+// the end and, in case there is none, at the beginning. Both differ from stream to stream.
 func TestStreamsSayWhenToComeBack(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Drain.Reconnect = 700 * time.Millisecond }).ready()

@@ -16,14 +16,14 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// outcome is an answer to a request over a limit.
+// outcome is the response to a request over a limit.
 type outcome struct {
 	status int
 	code   string
 	retry  string
 }
 
-// ask makes a request on a new connection.
+// ask sends a request on a new connection.
 func (in *instance) ask(request string) outcome {
 	in.t.Helper()
 	c := in.raw(request)
@@ -51,7 +51,7 @@ func readOutcome(t testing.TB, r *bufio.Reader) outcome {
 	return o
 }
 
-// Over the rate all are told at once, and to come back at different times.
+// Over the rate all get a response at once, with different delays.
 func TestAcceptAndHandshakeRate(t *testing.T) {
 	const burst = 5
 	for name, test := range map[string]struct {
@@ -137,7 +137,7 @@ func TestMessageRate(t *testing.T) {
 	if most := 5 + int(time.Since(begin).Seconds()); pongs < 4 || pongs > most {
 		t.Errorf("%d pongs, want 4 to %d", pongs, most)
 	}
-	// Once more and it's over, unless a token has come just now.
+	// One more exceeds it, unless a token was added just now.
 	c.WriteMessage(websocket.TextMessage, []byte("{}"))
 	c.WriteMessage(websocket.TextMessage, []byte("{}"))
 	if code := c.closed(); code != websocket.ClosePolicyViolation {
@@ -149,7 +149,7 @@ func TestMessageRate(t *testing.T) {
 	})
 }
 
-// Pings cost an answer too.
+// Pings cost a response too.
 func TestMessageRateHoldsForPings(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Limits.MessagesPerSecond, c.Limits.MessagesBurst = 1, 5 }).ready()
 	c := in.dial("/v1/ws?format=raw")

@@ -33,7 +33,7 @@ func TestConnectionLimit(t *testing.T) {
 	for range most {
 		inside = append(inside, in.subscribed("news"))
 	}
-	// However many come and whether they say anything or not, all are told.
+	// All get a response, however many connect and whether they send anything or not.
 	waits := make(map[string]bool)
 	for i := range more {
 		c := in.raw("")
@@ -70,8 +70,7 @@ func TestConnectionLimit(t *testing.T) {
 	}
 }
 
-// Those who are turned away and don't go take no seat from those who come
-// after them.
+// Rejected clients that don't disconnect take no place from later ones.
 func TestFreedSeatDuringAFlood(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Limits.Connections = 2 }).ready()
 	staying, leaving := in.subscribed("news"), in.subscribed("news")
@@ -92,8 +91,8 @@ func TestFreedSeatDuringAFlood(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				// The answer, the end of the stream, and then silence until the
-				// gateway has lost its patience.
+				// The response, the end of the stream, and then silence until the gateway's linger
+				// time is over.
 				c.SetDeadline(time.Now().Add(patience))
 				io.Copy(io.Discard, c)
 				for err == nil {
@@ -191,7 +190,7 @@ func fewFilesGateway(t *testing.T, redis string, open int) (addr, admin string, 
 func TestFewFileDescriptors(t *testing.T) {
 	for name, tc := range map[string]struct {
 		open int    // files that are not the gateway's
-		most string // outcome that most of those have who aren't let in
+		most string // outcome of most rejected clients
 		knob string // that the log must name
 	}{
 		"at the limit":   {0, "503", "limits.connections"},

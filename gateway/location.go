@@ -11,18 +11,17 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// location is where a connection comes from. It's kept only while addresses are
-// limited or proxies trusted: else the kernel knows, for as long as the
-// connection is there. It takes 20 B.
+// location is a connection's origin. It's kept only while addresses are limited or proxies trusted:
+// otherwise the kernel knows it for the connection's lifetime. It takes 20 B.
 type location struct {
-	ip      [16]byte // of the client; zero where only the proxy is known
-	port    uint16   // 0 where it isn't known
+	ip      [16]byte // of the client; zero if only the proxy is known
+	port    uint16   // 0 if unknown
 	counted bool     // in the server's addresses
-	trusted bool     // the peer may say in a request for whom it speaks
+	trusted bool     // the peer may name the client in a request
 }
 
-// locate notes the peer of an accepted connection, and reports whether its
-// address may have one more. A trusted proxy may have as many as it likes.
+// locate records the peer of an accepted connection, and reports whether its address may have one
+// more. A trusted proxy is not limited.
 func (s *shard) locate(i uint32, c *conn, peer netip.AddrPort) bool {
 	if s.cfg.trusted.None() || !s.cfg.trusted.Contains(peer.Addr()) {
 		return s.setAddress(i, peer)
@@ -34,8 +33,7 @@ func (s *shard) locate(i uint32, c *conn, peer netip.AddrPort) bool {
 	return true
 }
 
-// setAddress sets the client's address, and reports whether that may have one more
-// connection.
+// setAddress sets the client's address, and reports whether it may have one more connection.
 func (s *shard) setAddress(i uint32, at netip.AddrPort) bool {
 	most := s.cfg.Limits.ConnectionsPerAddress
 	proxied := !s.cfg.trusted.None()
@@ -61,7 +59,7 @@ func (s *shard) setAddress(i uint32, at netip.AddrPort) bool {
 	return true
 }
 
-// uncount takes the connection off its address.
+// uncount removes the connection from its address's count.
 func (s *shard) uncount(l *location) {
 	if l.counted {
 		s.srv.addresses.Leave(limit.AddressKey(netip.AddrFrom16(l.ip)))
@@ -69,7 +67,7 @@ func (s *shard) uncount(l *location) {
 	l.ip, l.port, l.counted = [16]byte{}, 0, false
 }
 
-// forgetAddress forgets where a connection came from.
+// forgetAddress clears a connection's location.
 func (s *shard) forgetAddress(i uint32) {
 	if l := s.locations.Get(i); l != nil {
 		s.uncount(l)
@@ -77,9 +75,8 @@ func (s *shard) forgetAddress(i uint32) {
 	}
 }
 
-// clientAddr returns the address of a connection's client, with port 0 where
-// only a proxy knows that. It isn't valid for a unix socket, or when the
-// connection is gone.
+// clientAddr returns the address of a connection's client, with port 0 if only a proxy knows it. It
+// isn't valid for a unix socket, or when the connection is gone.
 func (s *shard) clientAddr(i uint32, c *conn) netip.AddrPort {
 	if l := s.locations.Get(i); l != nil && l.ip != ([16]byte{}) {
 		return netip.AddrPortFrom(netip.AddrFrom16(l.ip).Unmap(), l.port)
@@ -91,7 +88,7 @@ func (s *shard) clientAddr(i uint32, c *conn) netip.AddrPort {
 	return peer
 }
 
-// proxyHeader takes the bytes in which a trusted proxy says for whom it speaks.
+// proxyHeader reads a trusted proxy's PROXY protocol header, which names the client.
 func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 	if c.in != 0 {
 		data = s.takeInput(i, c, data, s.cfg.Limits.HeadBytes).buf
@@ -110,11 +107,11 @@ func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 	}
 	s.detach(c)
 	c.phase = phaseHead
-	// Whoever the proxy speaks for, unknown or itself, is not trusted in its place.
+	// The client that the proxy names, unknown or the proxy itself, doesn't inherit its trust.
 	s.locations.At(i).trusted = source.IsValid() && s.cfg.trusted.Contains(source.Addr())
 	if source.IsValid() && !s.setAddress(i, source) {
-		// How it's told depends on the request, which proxies send behind their
-		// header and rarely with it.
+		// The response depends on the request, which proxies rarely send in the same packet as
+		// their header.
 		c.flags |= flagOver
 		s.wheel.Set(i, s.now+rejectTicks)
 	}
@@ -123,10 +120,10 @@ func (s *shard) proxyHeader(i uint32, c *conn, data []byte) {
 	}
 }
 
-// forwarded takes the client's address from the request in s.request, where a
-// trusted proxy sent it. It reports whether the address may have one more
-// connection, and has answered if it may not. A proxy may send requests of many
-// clients over one connection, which then counts for the last of them.
+// forwarded sets the client's address from the request in s.request, if a trusted proxy sent it. It
+// reports whether the address may have one more connection, and has refused the request if not. A
+// proxy may send requests of many clients over one connection, which then counts for the last of
+// them.
 func (s *shard) forwarded(i uint32, c *conn) bool {
 	l := s.locations.Get(i)
 	if l == nil || !l.trusted {
@@ -155,15 +152,15 @@ func (s *shard) forwarded(i uint32, c *conn) bool {
 	return false
 }
 
-// tellNameless logs a proxy that is trusted and names no client: no limit holds for
-// those behind it. A proxy that checks the gateway's health speaks for itself.
+// tellNameless logs a trusted proxy that names no client: its clients escape the limits by address.
+// A health check of the proxy is its own request.
 func (s *shard) tellNameless(i uint32, c *conn) {
 	if isHealth(s.request.Path) || s.cfg.Proxy.Protocol != string(proxy.Off) {
 		return
 	}
 	from := s.clientAddr(i, c).Addr()
 	if isNew, _ := s.srv.nameless.IsNew(from.String()); isNew {
-		s.log.Warn("a trusted proxy does not say for whom it speaks: no limit on addresses holds for its clients", "proxy", from, "header", s.cfg.proxyHeader,
+		s.log.Warn("a trusted proxy names no client: its clients escape the limits by address", "proxy", from, "header", s.cfg.proxyHeader,
 			"key", "proxy.header", "fix", "set proxy.header to the header that the proxy sends, or take it out of proxy.trusted")
 	}
 }

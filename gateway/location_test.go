@@ -18,7 +18,7 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// status returns the status of the answer on a connection, which stays open.
+// status returns the status of the response on a connection, which stays open.
 func status(t testing.TB, c net.Conn) outcome { return readOutcome(t, bufio.NewReader(c)) }
 
 func TestConnectionsPerAddress(t *testing.T) {
@@ -50,7 +50,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 	if o := status(t, in.from("127.0.0.2", upgradeHead)); o.status != 101 {
 		t.Errorf("in the seat of one that left: %+v", o)
 	}
-	// A lower limit is for the next ones; without one nobody is counted.
+	// A lower limit applies to new connections; without one nothing is counted.
 	in.reloadWith(func(c *gateway.Config) { c.Limits.ConnectionsPerAddress = 1 })
 	if o := status(t, in.from("127.0.0.3", "")); o.status != 503 {
 		t.Errorf("over the new limit: %+v", o)
@@ -160,7 +160,7 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// TestProxyHeaders: the header that is chosen says who the client is, and no other one does.
+// TestProxyHeaders: only the configured header names the client.
 func TestProxyHeaders(t *testing.T) {
 	t.Parallel()
 	lies := []string{"X-Forwarded-For: 8.8.8.8", "Forwarded: for=8.8.8.8", "X-Real-IP: 8.8.8.8", "CF-Connecting-IP: 8.8.8.8", "True-Client-IP: 8.8.8.8"}
@@ -182,7 +182,7 @@ func TestProxyHeaders(t *testing.T) {
 			in.reloadWith(func(c *gateway.Config) { c.Proxy.Header = test.header })
 			name, _, _ := strings.Cut(test.line, ":")
 			head := upgradeHead
-			for _, lie := range lies { // those of the chosen one go before the proxy's
+			for _, lie := range lies { // a client's forged entries precede the proxy's
 				if lied, _, _ := strings.Cut(lie, ":"); !strings.EqualFold(lied, name) || strings.EqualFold(lied, "X-Real-IP") {
 					head = withHeader(head, lie)
 				}
@@ -212,8 +212,8 @@ func TestProxyHeaders(t *testing.T) {
 	}
 }
 
-// A proxy that doesn't say for whom it speaks takes the limits on addresses away from its clients.
-// The log tells of it once, and not where it asks for the health.
+// Behind a proxy that names no client the limits by address don't hold. The log says so once, and
+// not for a health check.
 func TestNamelessProxyIsTold(t *testing.T) {
 	t.Parallel()
 	in := startLogged(t, slog.LevelInfo, func(c *gateway.Config) { c.Proxy.Trusted = []string{"127.0.0.2"}; c.Shards = 1 }).ready()

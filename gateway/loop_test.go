@@ -13,13 +13,13 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// What clients ask for from the past is encoded and sent in slices, between which
-// the loop does other things. They get all of it once and in order, and then what
-// came meanwhile, be it more than the node keeps.
+// Replayed messages are encoded and sent in slices, between which the loop handles other events.
+// Clients get all of them once and in order, and then the messages published meanwhile, even if
+// these are more than the node keeps.
 func TestCatchUpsLeaveTheLoopAlone(t *testing.T) {
 	for name, ring := range map[string]int{"kept": fanout.DefaultConfig().Ring.Messages, "more than is kept": 5} {
 		t.Run(name, func(t *testing.T) {
-			const past, size, later = 60, 60_000, 40 // less than what has a pace
+			const past, size, later = 60, 60_000, 40 // within the burst of the catch-up rate
 			redis := redistest.Start(t)
 			in := startWith(t, redis, func(c *gateway.Config) { c.Shards = 1 }, func(c *fanout.Config) { c.Ring.Messages = ring }).ready()
 			script, err := os.ReadFile("../configs/publish.lua")

@@ -13,8 +13,7 @@ import (
 // message's.
 const marked = `{"channel":"a","data_base64":"HjEtMR5oZWxsbw=="}`
 
-// A payload that passes for another message's is the publisher's error, whoever
-// publishes and however.
+// A payload that could pass for another message is the publisher's error, on every way to publish.
 func TestMarkedPayloadIsABadRequest(t *testing.T) {
 	t.Parallel()
 	open := start(t, func(c *gateway.Config) { c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}} }).ready()
@@ -34,7 +33,7 @@ func TestMarkedPayloadIsABadRequest(t *testing.T) {
 	for _, c := range []struct {
 		body   string
 		status int
-	}{{marked, 400}, {"[" + marked + "]", 200}} { // a batch tells it of each
+	}{{marked, 400}, {"[" + marked + "]", 200}} { // a batch reports it for each
 		status, body := open.post("/v1/publish", c.body)
 		if text := fmt.Sprint(body); status != c.status || !strings.Contains(text, "bad_request") || !strings.Contains(text, "0x1E") {
 			t.Errorf("the operator gets %d %v", status, body)

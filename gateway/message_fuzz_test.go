@@ -15,9 +15,9 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// FuzzMessage sends a client's messages, one a line, to a shard. Whatever they
-// say, what comes back is whole frames of JSON, no more than one to each
-// message, and nothing is left of the client once it has gone.
+// FuzzMessage sends a client's messages, one a line, to a shard. Whatever they are, the replies are
+// whole frames of JSON, at most one to each message, and all of the client's state is freed once it
+// has disconnected.
 func FuzzMessage(f *testing.F) {
 	good := mint(f, auth.Claims{Subject: "ann", Subscribe: []string{"a.**", "b"}, Channels: []string{"b"}, Publish: []string{"a.*"}})
 	seeds := []string{
@@ -111,7 +111,7 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-// confirmAll answers all that the broker was asked to join.
+// confirmAll confirms all pending joins.
 func (s *still) confirmAll() {
 	var asked []string
 	for ch, j := range s.joins {
@@ -124,8 +124,8 @@ func (s *still) confirmAll() {
 	}
 }
 
-// replies reads what the shard has sent: frames with a JSON object of a known
-// type each, and at most a close frame behind them.
+// replies reads the shard's output: frames with a JSON object of a known type each, and at most a
+// close frame behind them.
 func (p *peer) replies() (n int, closed bool, err error) {
 	var all []byte
 	for got := p.receive(); len(got) > 0; got = p.receive() {

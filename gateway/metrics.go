@@ -6,7 +6,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// descriptions of the gateway's metrics.
+// Descriptions of the gateway's metrics.
 var (
 	descConnections      = desc("connections", "Sockets of clients, whatever their state.")
 	descClients          = desc("clients", "Established clients.", "transport")
@@ -57,12 +57,12 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // collector reads the counters of the shards and the broker at each scrape.
 type collector struct{ srv *Server }
 
-// Describe sends nothing: the collector is unchecked, as the labels of links to
-// Redis are known at each scrape only.
+// Describe sends nothing: the collector is unchecked, as the labels of links to Redis are known
+// only at a scrape.
 func (collector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect asks each loop for its counters. A loop that doesn't answer within a
-// second makes the scrape fail: half of the figures would be worse than none.
+// Collect gets each loop's counters. A loop that doesn't respond within a second fails the scrape:
+// partial figures would be worse than none.
 func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
@@ -170,7 +170,7 @@ func (c collector) broker(gauge func(*prometheus.Desc, float64, ...string), coun
 	}
 }
 
-// metric returns the histogram in Prometheus' form: cumulative, in seconds.
+// metric returns the histogram in Prometheus's form: cumulative, in seconds.
 func (h *histogram) metric(d *prometheus.Desc) prometheus.Metric {
 	buckets := make(map[float64]uint64, len(timeBounds))
 	sum := uint64(0)

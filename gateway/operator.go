@@ -13,19 +13,18 @@ import (
 	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
-// operator does what the admin listener is asked for. Its methods are called
-// on goroutines of requests.
+// operator implements the admin API. Its methods are called on goroutines of requests.
 type operator struct{ srv *Server }
 
-// Bounds of a slice of work that a shard does for the operator between events.
+// Bounds of a slice of the operator's work on a shard between events.
 const (
 	sliceTime = 2 * time.Millisecond
-	// askTimeout is how long a loop may take for its next slice.
+	// askTimeout is the time a loop may take to start on a slice.
 	askTimeout = 5 * time.Second
 )
 
-// ask has a shard's loop run fn and returns the result. Long work is asked for
-// in slices, so that clients wait for one slice only.
+// ask runs fn on a shard's loop and returns the result. Long work is split into slices, so that
+// clients wait for one slice only.
 func ask[T any](ctx context.Context, s *shard, fn func() T) (T, error) {
 	var none T
 	answer := make(chan T, 1) // sent to once by the loop
@@ -44,8 +43,8 @@ func ask[T any](ctx context.Context, s *shard, fn func() T) (T, error) {
 	}
 }
 
-// slice measures how long a piece of work has taken. The clock is read after
-// some units of work only, each of them some tens of nanoseconds.
+// slice measures the duration of a piece of work. The clock is read only after some units of work,
+// each of them some tens of nanoseconds.
 type slice struct {
 	start time.Time
 	units int
@@ -53,7 +52,7 @@ type slice struct {
 
 func newSlice() slice { return slice{start: time.Now()} }
 
-// over notes units of work done, and reports whether the slice is used up.
+// over counts units of work done, and reports whether the slice is used up.
 func (s *slice) over(units int) bool {
 	if s.units += units; s.units < 128 {
 		return false
@@ -62,8 +61,8 @@ func (s *slice) over(units int) bool {
 	return time.Since(s.start) >= sliceTime
 }
 
-// Publish publishes messages of the operator's or a backend's: the rules say
-// how they are kept, but not who may.
+// Publish publishes messages of the operator or a backend: the rules decide how they are kept, but
+// not who may publish.
 func (o operator) Publish(ctx context.Context, messages []json.RawMessage) []admin.Published {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
@@ -94,14 +93,14 @@ func (o operator) Publish(ctx context.Context, messages []json.RawMessage) []adm
 	return results
 }
 
-// prepare reads one message. A slip in a field's name is an error: a durable
-// message must not become a plain one by it.
+// prepare parses one message. A misspelled field name is an error: it must not turn a durable
+// message into a plain one.
 func (o operator) prepare(pub *operatorPublication, text json.RawMessage) (p fanout.Publication, _ *http1.Error) {
 	if err := jsontext.Decode(text, pub); err != nil {
 		return p, badRequest("a message is a JSON object with channel, data and more: %v", err)
 	}
 	cfg := o.srv.live.Load()
-	payload, err := pub.check(cfg.maxPayload) // no client would get more
+	payload, err := pub.check(cfg.maxPayload) // larger ones reach no client
 	if err != nil {
 		return p, err
 	}

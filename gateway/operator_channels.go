@@ -10,7 +10,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
-// channelsPerSlice bounds what a shard copies of its channels' names at once.
+// channelsPerSlice bounds the channel names that a shard copies at once.
 const channelsPerSlice = 4096
 
 // channelSlice is a piece of a shard's channels.
@@ -18,7 +18,7 @@ type channelSlice struct {
 	names  []byte // one after the other
 	ends   []int
 	counts []int         // subscribers
-	next   index.Channel // where the next piece begins, 0 at the end
+	next   index.Channel // start of the next piece, 0 at the end
 }
 
 func (p *channelSlice) name(i int) []byte {
@@ -46,8 +46,8 @@ func (s *shard) listChannels(from index.Channel, prefix string) (p channelSlice)
 	return p
 }
 
-// countChannels returns how many subscribers this shard has for each channel
-// of another shard's piece.
+// countChannels returns this shard's number of subscribers for each channel of another shard's
+// piece.
 func (s *shard) countChannels(p *channelSlice) []int {
 	counts := make([]int, len(p.ends))
 	for i := range counts {
@@ -58,10 +58,9 @@ func (s *shard) countChannels(p *channelSlice) []int {
 	return counts
 }
 
-// Channels lists channels. A channel's subscribers are spread over the shards,
-// so each piece of one shard's channels is taken to the others to be counted;
-// a shard leaves out what an earlier one has. Memory is bound by the pieces and
-// the page, however many channels there are.
+// Channels lists channels. A channel's subscribers are spread over the shards, so each piece of one
+// shard's channels is counted on the others too; a shard omits the channels of earlier shards.
+// Memory is bounded by the pieces and the page, however many channels there are.
 func (o operator) Channels(ctx context.Context, q admin.ChannelQuery) (admin.ChannelPage, error) {
 	found := channelRanking{query: &q}
 	for k, sh := range o.srv.shards {
@@ -80,8 +79,8 @@ func (o operator) Channels(ctx context.Context, q admin.ChannelQuery) (admin.Cha
 	return found.page(o.srv.node), nil
 }
 
-// countElsewhere adds the subscribers that other shards than k have for the
-// channels of p. Those that an earlier shard has got are set to 0.
+// countElsewhere adds the subscribers of the shards other than k to the channels of p. Channels of
+// an earlier shard are set to 0.
 func (o operator) countElsewhere(ctx context.Context, k int, p *channelSlice) error {
 	if len(p.ends) == 0 {
 		return nil
@@ -107,16 +106,16 @@ func (o operator) countElsewhere(ctx context.Context, k int, p *channelSlice) er
 	return nil
 }
 
-// channelRanking keeps the first channels in the order of a query.
+// channelRanking keeps the first channels in the query's order.
 type channelRanking struct {
 	query *admin.ChannelQuery
 	total int             // channels that match
 	best  []admin.Channel // up to twice the limit, in no order
-	last  *admin.Channel  // nothing behind it can be in the answer; nil at first
+	last  *admin.Channel  // channels behind it can't be in the page; nil at first
 	after int             // channels behind the query's cursor
 }
 
-// add takes the channels of a piece that have a count.
+// add adds a piece's channels that have subscribers.
 func (r *channelRanking) add(p *channelSlice) {
 	names := string(p.names)
 	start := 0
@@ -134,14 +133,14 @@ func (r *channelRanking) add(p *channelSlice) {
 		if r.last != nil && !r.query.Before(ch, *r.last) {
 			continue
 		}
-		ch.Name = strings.Clone(ch.Name) // the piece can go
+		ch.Name = strings.Clone(ch.Name) // so that the piece can be freed
 		if r.best = append(r.best, ch); len(r.best) >= 2*r.query.Limit {
 			r.cut()
 		}
 	}
 }
 
-// cut sorts and keeps as many as the answer may have.
+// cut sorts the best and truncates them to the limit.
 func (r *channelRanking) cut() {
 	slices.SortFunc(r.best, func(a, b admin.Channel) int {
 		if r.query.Before(a, b) {
@@ -165,7 +164,7 @@ func (r *channelRanking) page(node string) admin.ChannelPage {
 	return page
 }
 
-// Channel tells what this gateway knows of one channel.
+// Channel describes one channel of this gateway.
 func (o operator) Channel(ctx context.Context, name string) (admin.ChannelDetail, error) {
 	d := admin.ChannelDetail{Node: o.srv.node, Channel: admin.Channel{Name: name}}
 	if err := message.ValidChannel(name); err != nil {

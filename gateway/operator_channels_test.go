@@ -9,7 +9,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
-// channelList is the answer to GET /v1/channels.
+// channelList is the response to GET /v1/channels.
 type channelList struct {
 	Node     string
 	Total    int

@@ -11,15 +11,13 @@ import (
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
-// maxListedChannels bounds what is told of one connection.
+// maxListedChannels bounds the channels listed for one connection.
 const maxListedChannels = 1000
 
-// matchCost is what a connection that is listed or closed costs, in units of a
-// slot that is looked at.
+// matchCost is the cost of listing or closing a connection, relative to visiting a slot.
 const matchCost = 32
 
-// transportOf returns what a connection speaks, as admin.ConnectionFilter
-// names it.
+// transportOf returns a connection's transport, by its name in admin.ConnectionFilter.
 func transportOf(c *conn) string {
 	if c.phase == phaseOpen {
 		return kindNames[c.kind]
@@ -35,8 +33,8 @@ func (s *shard) subjectOf(c *conn) string {
 	return ""
 }
 
-// matches reports whether f means the connection; ch is the number of
-// f.Channel. What has said goodbye already is not meant.
+// matches reports whether f selects the connection; ch is the number of f.Channel. Closing
+// connections are not selected.
 func (s *shard) matches(i uint32, c *conn, f *admin.ConnectionFilter, ch index.Channel) bool {
 	switch {
 	case c.phase == phaseFree, c.phase >= phaseClosing:
@@ -54,9 +52,9 @@ func (s *shard) matches(i uint32, c *conn, f *admin.ConnectionFilter, ch index.C
 	return f.Address.All() || f.Address.Match(s.clientAddr(i, c))
 }
 
-// walk calls visit for the connections from slot from on that f matches, until
-// it returns false or the slice is over. It returns the slot to go on from, 0
-// at the end. visit may close the connection.
+// walk calls visit for the connections from slot from on that f selects, until it returns false or
+// the slice is over. It returns the slot to continue from, 0 at the end. visit may close the
+// connection.
 func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32, c *conn) bool) (next uint32) {
 	var ch index.Channel
 	if f.Channel != "" {
@@ -81,7 +79,7 @@ func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32
 	return 0
 }
 
-// describe returns what is told of a connection.
+// describe returns a connection's entry in the list.
 func (s *shard) describe(i uint32, c *conn) admin.Connection {
 	d := admin.Connection{
 		ID:            s.connectionID(i, c),
@@ -106,7 +104,7 @@ func (s *shard) describe(i uint32, c *conn) admin.Connection {
 // connectionSlice is a piece of a shard's connections.
 type connectionSlice struct {
 	list []admin.Connection
-	next uint32 // slot where the next piece begins, 0 at the end
+	next uint32 // slot of the next piece, 0 at the end
 }
 
 // Connections lists connections in the order of shards and slots.
@@ -142,7 +140,7 @@ func (o operator) Connections(ctx context.Context, f admin.ConnectionFilter, cur
 	return page, nil
 }
 
-// parseCursor returns the shard and slot at which a list goes on.
+// parseCursor returns the shard and slot at which a list continues.
 func (o operator) parseCursor(text string) (shard int, slot uint32, err error) {
 	if text == "" {
 		return 0, 0, nil
@@ -156,7 +154,7 @@ func (o operator) parseCursor(text string) (shard int, slot uint32, err error) {
 	return k, uint32(i), nil
 }
 
-// Connection tells of one connection.
+// Connection describes one connection.
 func (o operator) Connection(ctx context.Context, id string) (admin.ConnectionDetail, error) {
 	sh, slot, gen, ok := o.parseID(id)
 	if !ok {
@@ -172,7 +170,7 @@ func (o operator) Connection(ctx context.Context, id string) (admin.ConnectionDe
 	return *d, nil
 }
 
-// detail returns what is told of one connection, nil when it's gone.
+// detail returns a connection's description, nil if it's gone.
 func (s *shard) detail(slot, gen uint32) *admin.ConnectionDetail {
 	c := s.conns.find(slot, gen)
 	if c == nil || c.phase >= phaseClosing {
@@ -187,7 +185,7 @@ func (s *shard) detail(slot, gen uint32) *admin.ConnectionDetail {
 	return &d
 }
 
-// parseID takes a connection's id apart; see connectionID.
+// parseID parses a connection's id; see connectionID.
 func (o operator) parseID(id string) (sh *shard, slot, gen uint32, ok bool) {
 	rest, ok := strings.CutPrefix(id, o.srv.node+"-")
 	parts := strings.Split(rest, "-")
@@ -208,7 +206,7 @@ func (o operator) parseID(id string) (sh *shard, slot, gen uint32, ok bool) {
 	return o.srv.shards[n[0]], uint32(n[1]), uint32(n[2]), true
 }
 
-// Close ends the connections that f matches.
+// Close closes the connections that f selects.
 func (o operator) Close(ctx context.Context, f admin.ConnectionFilter) (closed int, err error) {
 	defer func() { o.srv.log.Info("the operator closed connections", "closed", closed) }()
 	if f.ID != "" {

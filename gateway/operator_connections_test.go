@@ -14,7 +14,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
-// connectionList is the answer to GET /v1/connections.
+// connectionList is the response to GET /v1/connections.
 type connectionList struct {
 	Node        string
 	Connections []admin.Connection

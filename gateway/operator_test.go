@@ -13,8 +13,7 @@ import (
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
-// call makes a request to the admin listener and reads the answer into out,
-// unless that is nil.
+// call sends a request to the admin listener and decodes the response into out, unless that is nil.
 func (in *instance) call(method, path, body string, out any) int {
 	in.t.Helper()
 	return gatewaytest.Call(in.t, method, "http://"+in.AdminAddr()+path, body, out)
@@ -25,7 +24,7 @@ type failure struct {
 	Error struct{ Code, Message string }
 }
 
-// publishedResult is the answer to one message.
+// publishedResult is the result of one message.
 type publishedResult struct {
 	Channel string
 	ID      string
@@ -230,7 +229,7 @@ func TestAdminToken(t *testing.T) {
 	}
 }
 
-// Pages that are asked for one after the other hold everything once.
+// Successive pages hold everything once.
 func pages[T any](t *testing.T, in *instance, path string, read func(in *instance, path string) (list []T, next string)) (all []T) {
 	t.Helper()
 	cursor := ""

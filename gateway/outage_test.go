@@ -48,9 +48,8 @@ func (in *instance) comeAndGo(round, clients int, position string) {
 	eventually(in.t, "they are gone", func() bool { return in.totals().connections == 1 })
 }
 
-// A thousand clients that come with a position and go again, over and over,
-// while Redis can't say what they missed, leave nothing behind. The one that
-// waits for it gets everything.
+// A thousand clients that connect with a position and disconnect again, over and over, while Redis
+// can't replay, leave nothing behind. The one that waits gets everything.
 func TestOutageOfRedisWithClientsInALoop(t *testing.T) {
 	const clients, rounds = 1000, 4
 	for name, tc := range map[string]struct {
@@ -89,7 +88,7 @@ func TestOutageOfRedisWithClientsInALoop(t *testing.T) {
 				if round > 0 {
 					continue
 				}
-				// What a first round leaves are buffers and tables to be used again.
+				// The first round leaves buffers and tables for reuse.
 				runtime.GC()
 				runtime.ReadMemStats(&before)
 				goroutines = runtime.NumGoroutine()

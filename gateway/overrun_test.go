@@ -6,8 +6,8 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// A client that begins while a channel's messages are being dropped hears of a
-// gap, as those did who were there before.
+// A client that subscribes while a channel's messages are being dropped gets a gap, as earlier
+// subscribers did.
 func TestBeginsDuringAnOverrun(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	old := in.subscribed("c")
@@ -53,7 +53,7 @@ func TestBeginsDuringAnOverrun(t *testing.T) {
 	}
 }
 
-// Who begins when an overrun is over has missed nothing.
+// A client that subscribes after an overrun has missed nothing.
 func TestBeginsAfterAnOverrun(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	old := in.subscribed("c")

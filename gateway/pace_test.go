@@ -7,8 +7,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// Who has caught up with more than 4 MiB waits for its next page, a client with less
-// doesn't. The pace of a connection ends with it.
+// A client that has caught up with more than 4 MiB waits for its next page, one with less doesn't.
+// A connection's rate ends with it.
 func TestCatchUpsHaveAPace(t *testing.T) {
 	s := newStill(t, nil)
 	eager, calm := s.openWebSocket(), s.openWebSocket()

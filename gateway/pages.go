@@ -9,27 +9,26 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// What clients catch up with comes in pages, and the next one is asked for when a client
-// has taken the one before. One that doesn't read has a few waiting for it, of the
-// channels that it asked for at once.
+// Clients catch up in pages, and the next page is requested when a client has taken the previous
+// one. A client that doesn't read has at most a few pages pending, of channels that it subscribed
+// to together.
 
 const (
-	// crowdedBytes is what may wait for a client when a page comes: it's a page itself.
+	// crowdedBytes is the backlog that defers a client's next page: the size of a page itself.
 	crowdedBytes = 256 << 10
-	// historyRate is how many bytes of messages a second a client is given to catch up
-	// with, after historyBurst at once: who asks again and again takes it from its own.
+	// historyRate is the bytes of messages a second that a client gets to catch up with, after
+	// historyBurst at once: repeated requests use up the client's own rate.
 	historyRate, historyBurst = 2 << 20, 4 << 20
-	// mostDebt is how long a client may have to wait for its pace at most.
+	// mostDebt bounds the wait for a client's rate.
 	mostDebt = 30 * time.Second
 )
 
-// crowded reports whether so much waits for a client that it must take some of that
-// before it's given more to catch up with.
+// crowded reports whether a client's backlog defers its next page.
 func (s *shard) crowded(c *conn) bool {
 	return c.out != 0 && s.queues.At(c.out).Held >= crowdedBytes
 }
 
-// charge takes messages off what a client may catch up with.
+// charge charges a client's catch-up rate for messages.
 func (s *shard) charge(i uint32, messages []*message.Message) {
 	if len(messages) == 0 {
 		return
@@ -41,20 +40,20 @@ func (s *shard) charge(i uint32, messages []*message.Message) {
 	s.paces.At(i).Charge(time.Duration(bytes)*time.Second/historyRate, s.uptime(), mostDebt)
 }
 
-// paced reports whether a client's pace allows a page.
+// paced reports whether a client's catch-up rate allows a page.
 func (s *shard) paced(i uint32) bool {
 	a := s.paces.Get(i)
 	return a == nil || a.Ahead(s.uptime(), mostDebt) < historyBurst*time.Second/historyRate
 }
 
-// park puts w behind the others of its client that wait for their next page. goOn has
-// them ask for it, one after the other: when the client's queue is empty, when a page
-// has been sent, and at each tick, for its pace.
+// park queues w behind its client's other requests waiting for a page. goOn resumes them, one after
+// the other: when the client's queue is empty, when a page has been sent, and at each tick, for its
+// rate.
 func (s *shard) park(ch index.Channel, w *waiter) {
 	s.parked[w.slot] = append(s.parked[w.slot], behind{ch, w})
 }
 
-// goOn has the first request ask that waits for a client's room and pace.
+// goOn requests a page for the first parked request of a client, if its queue and rate allow.
 func (s *shard) goOn(i uint32) {
 	list := s.parked[i]
 	if len(list) == 0 {
@@ -76,10 +75,10 @@ func (s *shard) goOn(i uint32) {
 	}
 }
 
-// mostParked is how many clients are looked at in a tick.
+// mostParked is the number of clients visited in a tick.
 const mostParked = 2048
 
-// goOnAll is goOn for all clients, or any of them where they are many.
+// goOnAll is goOn for all clients, or a random part if they are many.
 func (s *shard) goOnAll() {
 	looked := 0
 	for i := range s.parked {
@@ -90,12 +89,12 @@ func (s *shard) goOnAll() {
 	}
 }
 
-// largestOnLoop is how large a message of the past may be that the loop encodes: that
+// largestOnLoop is the size of the largest replayed message that the loop encodes itself: encoding
 // takes 3 ms a MiB.
 const largestOnLoop = 256 << 10
 
-// encodeFirst has larger ones encoded elsewhere before r is sent, and reports whether
-// there are any. The goroutine ends when they are encoded; nobody waits for it.
+// encodeFirst encodes larger messages on a goroutine before r is sent, and reports whether there
+// are any. The goroutine ends when they are encoded; nobody waits for it.
 func (s *shard) encodeFirst(c *conn, ch index.Channel, w *waiter, r *fanout.Replay) bool {
 	form := c.form()
 	if c.kind == kindPoll {

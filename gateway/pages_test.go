@@ -9,8 +9,8 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// A client that catches up and doesn't read is given a page, while one beside it gets
-// all that it asks for.
+// A client that catches up without reading gets one page, while another gets everything it
+// requests.
 func TestDeafClientsAreGivenAPage(t *testing.T) {
 	t.Parallel()
 	const deaf, past, size = 3, 60, 60_000
@@ -38,8 +38,8 @@ func TestDeafClientsAreGivenAPage(t *testing.T) {
 	}
 }
 
-// A poll gets a page, whose cursor goes on behind it, also where plain messages follow
-// what is in the stream, or have been lost before.
+// A poll gets a page, and its cursor continues behind it, also if plain messages follow the
+// stream's, or were lost before.
 func TestPollsComeInPages(t *testing.T) {
 	const past = 20
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()

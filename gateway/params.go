@@ -11,15 +11,15 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// params are what a request for messages can say, in its query or, for a poll,
-// in its body.
+// params are the parameters of a request for messages, from its query or, for a poll, from its
+// body.
 type params struct {
 	channels []string
 	raw      bool
 	resume   position.Resume
-	history  int           // newest messages of each channel that resume says nothing of
+	history  int           // newest messages of each channel without a position
 	wait     time.Duration // of a poll
-	max      int           // messages in a poll's answer
+	max      int           // messages in a poll's response
 }
 
 // Bounds and defaults of a poll.
@@ -30,9 +30,9 @@ const (
 	defaultMax  = 100
 )
 
-// query reads the query of s.request. The Last-Event-ID header is the newest
-// position: a client that comes back repeats its first URL, older positions
-// included, with the parameters that a library adds.
+// query reads the query of s.request. The Last-Event-ID header is the newest position: a
+// reconnecting client repeats its first URL, older positions included, with the parameters that a
+// library adds.
 func (s *shard) query() (p params, err *http1.Error) {
 	p = params{wait: defaultWait, max: defaultMax}
 	r := &s.request
@@ -84,7 +84,7 @@ func (s *shard) query() (p params, err *http1.Error) {
 	return p, s.checkChannels(&p)
 }
 
-// add adds channels that aren't among p's yet.
+// add adds the channels that p doesn't have yet.
 func (p *params) add(channels []string) {
 	if len(channels) == 0 {
 		return
@@ -124,7 +124,7 @@ func (p *params) setCursor(value string) *http1.Error {
 	return nil
 }
 
-// checkHistory refuses a number of messages that no channel keeps.
+// checkHistory refuses a number of messages larger than any channel keeps.
 func (s *shard) checkHistory(n int) *http1.Error {
 	if most := s.srv.broker.MostHistory(); n < 0 || n > most {
 		return badRequest("history is a number from 0 to %d", most)
@@ -132,8 +132,8 @@ func (s *shard) checkHistory(n int) *http1.Error {
 	return nil
 }
 
-// checkChannels bounds the channels, checks their names, drops doubles and what the
-// position says of other channels.
+// checkChannels bounds the channels, checks their names, drops duplicates and narrows the position
+// to them.
 func (s *shard) checkChannels(p *params) *http1.Error {
 	if err := s.tooMany(p); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (s *shard) checkChannels(p *params) *http1.Error {
 	return nil
 }
 
-// refuseParams refuses a request for what its parameters say.
+// refuseParams refuses a request for its parameters.
 func (s *shard) refuseParams(i uint32, c *conn, err *http1.Error) {
 	reason := reasons.RejectChannels
 	if err.Status == 403 {
@@ -165,7 +165,7 @@ func badRequest(format string, args ...any) *http1.Error {
 	return &http1.Error{Status: 400, Code: codeBadRequest, Message: fmt.Sprintf(format, args...)}
 }
 
-// tooMany refuses more channels than a connection may have.
+// tooMany returns an error for more channels than a connection may have.
 func (s *shard) tooMany(p *params) *http1.Error {
 	n := s.cfg.Limits.ChannelsPerConnection
 	if len(p.channels) <= n {
@@ -174,7 +174,7 @@ func (s *shard) tooMany(p *params) *http1.Error {
 	return &http1.Error{Status: 400, Code: codeTooManyChannels, Message: fmt.Sprintf("%d channels, a connection may have %d", len(p.channels), n)}
 }
 
-// positionOutside refuses a position beside the body that a request is read from.
+// positionOutside returns an error for a position outside the body of a POST request.
 func (s *shard) positionOutside() *http1.Error {
 	name := ""
 	if len(s.request.LastEventID) > 0 {

@@ -75,7 +75,7 @@ func TestPaths(t *testing.T) {
 	in.SetDraining(false)
 }
 
-// A gateway that is full is ready still, whatever asks.
+// A full gateway is still ready, for any health check.
 func TestFullGatewayAnswersBareChecks(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
@@ -90,8 +90,7 @@ func TestFullGatewayAnswersBareChecks(t *testing.T) {
 	}
 }
 
-// TestKeepAliveOfOldClients: HTTP/1.0 keeps a connection where it asks for that,
-// and is told so.
+// TestKeepAliveOfOldClients: HTTP/1.0 keeps a connection on request, and the response says so.
 func TestKeepAliveOfOldClients(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

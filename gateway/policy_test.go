@@ -96,9 +96,8 @@ func TestSlowLatest(t *testing.T) {
 	}
 }
 
-// Messages that come faster than they can be delivered one by one go out in
-// batches. The policies hold for each message of these all the same, so that no
-// number of them ends such a client.
+// Messages that arrive faster than they can be delivered one by one go out in batches. The policies
+// apply to each message of a batch, so no number of them closes such a client.
 func TestSlowBatches(t *testing.T) {
 	const size, burst = 1000, 3000
 	for policy, most := range map[gateway.SlowPolicy]int{

@@ -16,9 +16,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
-// poll is a request for messages while it's being set up or its body is being
-// read. A poll that waits has none: it is a connection with subscriptions, and
-// the numbers of the messages that these begin after are its position.
+// poll is a request for messages while it's being set up or its body is being read. A waiting poll
+// has none: it is a connection with subscriptions, whose start numbers are its position.
 type poll struct {
 	body    http1.Body
 	target  target
@@ -26,28 +25,27 @@ type poll struct {
 	due     uint32 // tick at which its wait ends
 	resume  position.Resume
 	missed  []missed
-	bytes   int  // of their messages
+	bytes   int  // of missed messages
 	news    bool // something was missed
 }
 
-// missed is what a channel had for the poll before it came.
+// missed is a channel's history for a poll, from before it subscribed.
 type missed struct {
 	channel  index.Channel
 	messages []*message.Message
 	before   message.Position // durable, just before these
 	gap      bool
-	newest   bool // it came without a position, for the newest
-	more     bool // the stream has more behind them
+	newest   bool // it has no position and asked for the newest
+	more     bool // the stream continues behind them
 	end      message.Position
 }
 
-// sortMissed puts what was missed in order for missedOf.
+// sortMissed sorts the missed messages by channel, for missedOf.
 func (p *poll) sortMissed() {
 	slices.SortFunc(p.missed, func(a, b missed) int { return cmp.Compare(a.channel, b.channel) })
 }
 
-// add adds what a channel had, of which no more than a message is kept once there is
-// enough for an answer.
+// add adds a channel's history, truncated to one message once there is enough for a response.
 func (p *poll) add(m missed) {
 	if n := len(m.messages); n > 1 && p.bytes > responseBytes && m.messages[0].ID.Durable() {
 		m.messages, m.more, m.end = slices.Clone(m.messages[:1]), true, m.messages[0].ID
@@ -58,8 +56,8 @@ func (p *poll) add(m missed) {
 	p.missed = append(p.missed, m)
 }
 
-// missedOf returns what a channel had for the poll, nil when it came for nothing
-// from before or waits no longer.
+// missedOf returns a channel's history for the poll, nil if it requested none or is no longer
+// waiting.
 func (p *poll) missedOf(ch index.Channel) *missed {
 	if p == nil {
 		return nil
@@ -71,7 +69,7 @@ func (p *poll) missedOf(ch index.Channel) *missed {
 	return &p.missed[k]
 }
 
-// pollGet answers GET /v1/poll.
+// pollGet handles GET /v1/poll.
 func (s *shard) pollGet(i uint32, c *conn) {
 	p, err := s.query()
 	if err == nil {
@@ -94,7 +92,7 @@ func (s *shard) pollGet(i uint32, c *conn) {
 type pollBody struct {
 	Channels []string `json:"channels"`
 	Cursor   string   `json:"cursor"`
-	Since    string   `json:"since"` // the same
+	Since    string   `json:"since"` // the same as cursor
 	Wait     *float64 `json:"wait"`  // seconds
 	Max      *int     `json:"max"`
 	History  int      `json:"history"`
@@ -102,7 +100,7 @@ type pollBody struct {
 	Token    string   `json:"token"`
 }
 
-// pollPost answers POST /v1/poll, whose body is text.
+// pollPost handles POST /v1/poll with body text.
 func (s *shard) pollPost(i uint32, c *conn, text []byte) {
 	p, err := s.readPoll(c, text)
 	if err == nil {
@@ -120,8 +118,7 @@ func (s *shard) pollPost(i uint32, c *conn, text []byte) {
 	s.startPoll(i, c, &p)
 }
 
-// readPoll reads the body of a poll, and the token in it where the request had
-// none.
+// readPoll parses the body of a poll, and verifies the token in it if the request had none.
 func (s *shard) readPoll(c *conn, text []byte) (p params, err *http1.Error) {
 	var b pollBody
 	if e := jsontext.Decode(text, &b); e != nil {
@@ -163,8 +160,8 @@ func (s *shard) readPoll(c *conn, text []byte) (p params, err *http1.Error) {
 	return p, err
 }
 
-// startPoll subscribes to the channels of a poll. It is answered at once when
-// there is something for it, else it waits.
+// startPoll subscribes to a poll's channels. It responds at once if there are messages, else the
+// poll waits.
 func (s *shard) startPoll(i uint32, c *conn, p *params) {
 	s.freePoll(c)
 	s.open(c, kindPoll, p.raw)
@@ -172,21 +169,20 @@ func (s *shard) startPoll(i uint32, c *conn, p *params) {
 	var set *poll
 	c.poll, set = s.polls.Take()
 	*set = poll{due: s.now + pollTicks(p.wait), resume: p.resume, missed: set.missed[:0]}
-	// One more than there are answers to come: none of them ends the poll
-	// before all channels are asked for.
+	// One more than the replies to come: none of them ends the poll before all channels are
+	// subscribed.
 	set.pending = 1
 	s.schedule(i, c, max(set.due, s.now+pollPatience))
 	set.pending += len(p.channels)
 	s.subscribeAll(i, c, p)
 }
 
-// pollPatience is how many ticks a poll waits for the broker to confirm its
-// channels, however short its own wait is: without them it has no position to
-// come back with.
+// pollPatience is the number of ticks a poll waits for the broker to confirm its channels, however
+// short its own wait is: without them it has no position to resume from.
 const pollPatience = 20
 
-// pollTicks returns a wait in ticks, up to a tenth shorter than asked for, so
-// that clients that came together don't come back together.
+// pollTicks returns a wait in ticks, up to a tenth shorter than requested, so that clients that
+// connected together don't return together.
 func pollTicks(wait time.Duration) uint32 {
 	if wait == 0 {
 		return 0
@@ -194,26 +190,26 @@ func pollTicks(wait time.Duration) uint32 {
 	return ticks(wait - time.Duration(rand.Int64N(int64(wait)/10+1)))
 }
 
-// pollSubscribed notes that a channel of a poll is live.
+// pollSubscribed notes that a poll's channel is live.
 func (s *shard) pollSubscribed(c *conn, w *waiter, ch index.Channel, r *fanout.Replay) {
 	if c.poll == 0 {
-		return // it was answered because its time was up
+		return // its wait ended
 	}
 	if r != nil {
 		set := s.polls.At(c.poll)
-		// Who asks for the past is told at once, also that there is none.
+		// A request for the newest gets a response at once, even an empty one.
 		set.news = set.news || len(r.Messages) > 0 || r.Gap != nil || r.More || w.newest > 0
 		set.add(missed{ch, r.Messages, r.Before, r.Gap != nil, w.newest > 0, r.More, r.Position})
 	}
 	s.pollConfirmed(w.slot, c)
 }
 
-// pollConfirmed takes one off what a poll waits for. After the last it is
-// answered with what was missed, or left to wait.
+// pollConfirmed counts one confirmed channel of a poll. After the last the poll gets its missed
+// messages, or waits.
 func (s *shard) pollConfirmed(i uint32, c *conn) {
 	set := s.polls.At(c.poll)
 	if set.pending--; set.pending > 0 || c.flags&flagTask != 0 {
-		return // more is to come, or it's being answered
+		return // more channels to come, or being gathered
 	}
 	if set.due <= s.now || set.news || s.pollHasNews(c) {
 		s.respondNow(i, c)
@@ -223,11 +219,10 @@ func (s *shard) pollConfirmed(i uint32, c *conn) {
 	s.freePoll(c)
 }
 
-// pollHasNews reports whether a live channel got a message while the others
-// were being set up.
+// pollHasNews reports whether a live channel got a message while the others were being set up.
 func (s *shard) pollHasNews(c *conn) (news bool) {
 	if c.count == 1 {
-		return false // the news would have woken it
+		return false // a message would have woken it
 	}
 	s.index.Each(c.subs, func(sub index.Sub, ch index.Channel) {
 		r := s.srv.broker.Since(s.index.Name(ch), s.index.From(sub))
@@ -236,7 +231,7 @@ func (s *shard) pollHasNews(c *conn) (news bool) {
 	return news
 }
 
-// freePoll forgets what was needed to set a poll up.
+// freePoll frees the state of a poll's setup.
 func (s *shard) freePoll(c *conn) {
 	if c.poll == 0 {
 		return
@@ -248,15 +243,15 @@ func (s *shard) freePoll(c *conn) {
 	c.poll = 0
 }
 
-// pollTimeout answers a poll whose wait is over. One that has messages is about
-// to be answered anyway.
+// pollTimeout responds to a poll whose wait is over. One that was woken gets its response shortly
+// anyway.
 func (s *shard) pollTimeout(i uint32, c *conn) {
 	if c.flags&flagWoken == 0 {
 		s.tryRespond(i, c)
 	}
 }
 
-// endPatience answers a poll that has waited too long to know where it is.
+// endPatience responds to a poll that has waited too long for its position.
 func (s *shard) endPatience(i uint32, c *conn) {
 	if s.old(i, c) {
 		c.flags |= flagClose

@@ -12,8 +12,8 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// longestTurn asks the loop to run something again and again until stop is called,
-// which returns the longest time that it took to come to it.
+// longestTurn posts to the loop again and again until stop is called, which returns the longest
+// delay of a post.
 func (in *instance) longestTurn() (stop func() time.Duration) {
 	ended, longest := make(chan struct{}), make(chan time.Duration)
 	go func() {
@@ -33,8 +33,8 @@ func (in *instance) longestTurn() (stop func() time.Duration) {
 	return func() time.Duration { close(ended); return <-longest }
 }
 
-// BenchmarkPollChannels has what a poll of many channels takes that nothing comes
-// for, from the request to the answer, and the longest that the loop was away.
+// BenchmarkPollChannels measures a poll of many channels without messages, from the request to the
+// response, and the longest time that the loop was busy.
 func BenchmarkPollChannels(b *testing.B) {
 	for _, n := range []int{100, 1000, message.MaxCursorChannels} {
 		b.Run(fmt.Sprintf("channels=%d", n), func(b *testing.B) {

@@ -16,7 +16,7 @@ import (
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
-// pollAnswer is what /v1/poll answers.
+// polled is a response of /v1/poll.
 type polled struct {
 	Cursor   string            `json:"cursor"`
 	Messages []json.RawMessage `json:"messages"`
@@ -38,8 +38,7 @@ func (in *instance) poll(hc *http.Client, query string) polled {
 	return readPolled(in.t, resp)
 }
 
-// pollMeanwhile makes a poll while the test goes on. Calling what comes over the
-// channel returns its answer.
+// pollMeanwhile polls while the test continues. The function from the channel returns its response.
 func (in *instance) pollMeanwhile(query string) <-chan func() polled {
 	got := make(chan func() polled, 1)
 	go func() {
@@ -151,8 +150,8 @@ func TestPollLosesNothingBetween(t *testing.T) {
 	}
 }
 
-// However much one channel has, an answer has room for the others, and where it has
-// room for one message it isn't always the same channel's.
+// However busy one channel is, a response has room for the others, and with room for one message it
+// isn't always the same channel's.
 func TestChannelsOfAPollTakeTurns(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -320,7 +319,7 @@ func TestPollWhileDraining(t *testing.T) {
 	}
 }
 
-// Polls that get the same bytes get those of this second.
+// Polls that share a response get the current date.
 func TestQuietPollsHaveTheDate(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

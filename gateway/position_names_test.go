@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// A client that has seen the first of three durable messages gets the other two
-// under whatever name it gives its position, on every transport, or is told
-// that its position isn't understood. It never gets neither.
+// A client that has seen the first of three durable messages gets the other two under any name of
+// its position, on every transport, or an error that the position isn't understood. It never gets
+// neither.
 func TestPositionsByAnyName(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

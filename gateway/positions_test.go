@@ -14,9 +14,8 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// until collects channel and data of the messages of a stream that has come
-// back, up to the one that is named, and fails at a gap. It returns the stream's
-// last id.
+// until collects channel and data of the messages of a resumed stream, up to the one named, and
+// fails at a gap. It returns the stream's last id.
 func (s *stream) until(last string) (got []string, id string) {
 	s.t.Helper()
 	for !slices.Contains(got, last) {
@@ -34,8 +33,8 @@ func (s *stream) until(last string) (got []string, id string) {
 	return got, id
 }
 
-// An EventSource with several channels that is cut and comes back to the same
-// node gets what it missed of each of them, and hears of no gap.
+// An EventSource with several channels that reconnects to the same node gets its missed messages of
+// each, without a gap.
 func TestEventsOfSeveralChannelsComeBack(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -109,8 +108,7 @@ func TestEventsOfSeveralChannelsComeBack(t *testing.T) {
 	}
 }
 
-// Where a ring no longer reaches back there is a gap, and it names the position
-// that the client came with.
+// If a ring no longer reaches back there is a gap, and it names the client's position.
 func TestGapNamesWhatWasAsked(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -137,8 +135,8 @@ func TestGapNamesWhatWasAsked(t *testing.T) {
 	}
 }
 
-// A stream that begins while the client is away is whole, and so is one that
-// this node meets for the first time.
+// A stream that begins while the client is disconnected is complete, and so is one new to this
+// node.
 func TestStreamThatBeginsWhileTheClientIsAway(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -152,7 +150,7 @@ func TestStreamThatBeginsWhileTheClientIsAway(t *testing.T) {
 		}
 		s.resp.Body.Close()
 	}
-	// Nothing is told of one whose beginning is gone.
+	// A trimmed stream can't prove completeness.
 	in.redis.Client.XTrimMaxLen(context.Background(), "{push:user}:log", 0)
 	durable(t, in.redis, "user", 2, 3)
 	third := startOn(t, in.redis, nil).ready()
@@ -168,8 +166,8 @@ func TestStreamThatBeginsWhileTheClientIsAway(t *testing.T) {
 	}
 }
 
-// The plain part of a cursor means nothing on another node: that may have
-// missed some, which is told, but only where there have been plain messages.
+// The plain part of a cursor is meaningless on another node: it may have missed messages, which is
+// a gap, but only if there were plain messages.
 func TestCursorOnAnotherNode(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -203,15 +201,15 @@ func TestCursorOnAnotherNode(t *testing.T) {
 			t.Fatalf("on its own node: gaps %v, %v", p.Gaps, got)
 		}
 	}
-	// The new one tells of no further gap.
+	// The new one has no further gap.
 	c := other.poll(nil, "channels=mixed,kept,plain&wait=0&cursor="+cursor).Cursor
 	if p := other.poll(nil, "channels=mixed,kept,plain&wait=0&cursor="+c); len(p.Gaps) > 0 || len(p.Messages) > 0 {
 		t.Errorf("with the next cursor: %+v", p)
 	}
 }
 
-// A position in a channel that has had nothing is the start of its stream, on
-// every node and however much comes.
+// A position in an unused channel is the start of its stream, on every node and however many
+// messages follow.
 func TestPositionsOfAnUnusedChannel(t *testing.T) {
 	t.Parallel()
 	const messages = 200
@@ -265,7 +263,7 @@ func checkAll(t *testing.T, name string, in *instance, cursor string, messages i
 	}
 }
 
-// The embedded server doesn't count what was ever added to a stream.
+// The embedded server doesn't count the entries ever added to a stream.
 func TestUnusedChannelOfAnEmbeddedServer(t *testing.T) {
 	t.Parallel()
 	in := startWith(t, &redistest.Server{}, nil, func(c *fanout.Config) { c.URL, c.Embedded = "", "127.0.0.1:0" }).ready()
@@ -279,8 +277,8 @@ func TestUnusedChannelOfAnEmbeddedServer(t *testing.T) {
 	checkAll(t, "embedded", in, cursor, messages)
 }
 
-// On its own node, a plain position that the ring no longer reaches back to
-// costs no gap where all that came since is in the stream.
+// On its own node, a plain position older than the ring is no gap if all messages since are in the
+// stream.
 func TestMixedChannelOutrunsItsRing(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -301,8 +299,8 @@ func TestMixedChannelOutrunsItsRing(t *testing.T) {
 	checkAll(t, "mixed", in, cursor, 200)
 }
 
-// No id of a stream of several channels may be one channel's position alone, or
-// who comes back with it misses what the others had.
+// No id of a stream of several channels may be one channel's position alone, or a client that
+// resumes from it misses messages of the others.
 func TestNoIdHidesTheOtherChannels(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -365,7 +363,7 @@ func TestPageOfAMixedChannelElsewhere(t *testing.T) {
 	}
 }
 
-// A poll that comes with a time, and meets a Redis that doesn't answer, keeps it.
+// A poll resuming from a time keeps it if Redis doesn't respond.
 func TestTimeOutlastsASlowRedis(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

@@ -10,13 +10,12 @@ import (
 	"testing"
 )
 
-// process is the test binary run once more, as what TestMain makes of its
-// environment.
+// process is the test binary run again, in the role that TestMain takes from its environment.
 type process struct {
 	pid    int
 	stdin  io.WriteCloser // its end ends the process
 	stdout io.Reader
-	log    bytes.Buffer // what it writes to standard error; to be read once it has ended
+	log    bytes.Buffer // its standard error; read only after it has ended
 
 	// end ends the process and returns its log, once. The test's end does it too,
 	// and fails where the process did.

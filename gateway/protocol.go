@@ -15,7 +15,7 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// command is what a client sends: one JSON object in a text message.
+// command is a client's message: one JSON object in a text message.
 type command struct {
 	Type    string     `json:"type"`
 	Channel string     `json:"channel"`
@@ -27,8 +27,8 @@ type command struct {
 	Ref     requestRef `json:"ref"`
 }
 
-// spelled is a JSON value as it is spelled: a part of the text that is decoded, where
-// a json.RawMessage is a copy. It must not outlive the text.
+// spelled is a JSON value in its original spelling: a slice of the decoded text, where a
+// json.RawMessage is a copy. It must not outlive the text.
 type spelled []byte
 
 func (v *spelled) UnmarshalJSON(text []byte) error {
@@ -36,8 +36,8 @@ func (v *spelled) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// requestRef is a number or a string that a client gives with a request, as it is
-// spelled. It is given back in the answer.
+// requestRef is a client's number or string for a request, in its original spelling, repeated in
+// the reply.
 type requestRef string
 
 func (r *requestRef) UnmarshalJSON(text []byte) error {
@@ -47,8 +47,7 @@ func (r *requestRef) UnmarshalJSON(text []byte) error {
 
 func (r requestRef) MarshalJSON() ([]byte, error) { return []byte(r), nil }
 
-// reply is what the gateway sends of itself; messages of channels are encoded
-// by fanout.
+// reply is a message of the gateway itself; messages of channels are encoded by fanout.
 type reply struct {
 	Type             string     `json:"type"`
 	Channel          string     `json:"channel,omitempty"`
@@ -60,7 +59,7 @@ type reply struct {
 	Ref              requestRef `json:"ref,omitempty"`
 }
 
-// Codes of errors that clients are told.
+// Error codes sent to clients.
 const (
 	codeBadMessage      = "bad_message"
 	codeBadRequest      = "bad_request"
@@ -73,13 +72,13 @@ const (
 	codePending         = "pending"
 )
 
-// maxRef bounds what a client has given back.
+// maxRef bounds the length of a ref.
 const maxRef = 64
 
-// message handles a whole text message of a client.
+// message handles a client's text message.
 func (s *shard) message(i uint32, c *conn, text []byte) {
 	var cmd command
-	err := json.Unmarshal(text, &cmd) // fills in the rest where a field has the wrong type
+	err := json.Unmarshal(text, &cmd) // fills in the other fields if one has the wrong type
 	goodRef := validRef(cmd.Ref)
 	if !goodRef || string(cmd.Ref) == "null" {
 		cmd.Ref = ""
@@ -124,8 +123,8 @@ func validRef(ref requestRef) bool {
 	return len(ref) <= maxRef && (first == '"' || first == '-' || first >= '0' && first <= '9')
 }
 
-// reply sends r. A client that asked for bare payloads gets none: it couldn't
-// tell it from one.
+// reply sends r. A client that asked for bare payloads gets none: it couldn't tell a reply from a
+// payload.
 func (s *shard) reply(i uint32, c *conn, r reply) {
 	if c.flags&flagRaw != 0 {
 		return
@@ -138,28 +137,28 @@ func (s *shard) reply(i uint32, c *conn, r reply) {
 func (s *shard) replyFrame(r reply) []byte {
 	text, err := json.Marshal(r)
 	if err != nil {
-		// Only a ref that is no JSON fails, and each comes from JSON.
+		// Only a ref that is invalid JSON fails, and each was parsed from JSON.
 		panic(err)
 	}
 	s.scratch = wsframe.AppendFrame(s.scratch[:0], ws.OpText, text)
 	return s.scratch
 }
 
-// replyError tells a client that its message was not done; channel is the one
-// that it named, empty for none.
+// replyError sends an error for a client's message; channel is the channel it named, empty for
+// none.
 func (s *shard) replyError(i uint32, c *conn, channel, code, text string, ref requestRef) {
 	if len(channel) > message.MaxChannelBytes {
-		channel = "" // no channel, and as long as a message may be
+		channel = "" // not a channel's name, and possibly very long
 	}
 	s.reply(i, c, reply{Type: "error", Channel: channel, Code: code, Message: text, Ref: ref})
 }
 
-// refuseCommand tells a client that cmd was not done.
+// refuseCommand sends an error for cmd.
 func (s *shard) refuseCommand(i uint32, c *conn, cmd *command, code, message string) {
 	s.replyError(i, c, cmd.Channel, code, message, cmd.Ref)
 }
 
-// commandSubscribe handles a client's subscribe, of which text is the whole.
+// commandSubscribe handles a client's subscribe; text is the whole message.
 func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command, text []byte) {
 	if err := message.ValidChannel(cmd.Channel); err != nil {
 		s.refuseCommand(i, c, cmd, codeInvalidChannel, err.Error())
@@ -194,8 +193,8 @@ func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command, text []byte) {
 	s.subscribe(i, c, cmd.Channel, w)
 }
 
-// strangePositionIn returns a key of a client's message that would be ignored
-// and means a position, if there is one.
+// strangePositionIn returns a key of a client's message that means a position but would be ignored,
+// if there is one.
 func strangePositionIn(message []byte) (found string) {
 	for key, value := range jsontext.Fields(message) {
 		switch key := string(key); strings.ToLower(key) {
@@ -212,9 +211,8 @@ func strangePositionIn(message []byte) (found string) {
 	return ""
 }
 
-// subscribeAll subscribes a connection, which has no channel yet, to those of its
-// request, each of which is there once: to the first of them now, to the others in
-// the next turns.
+// subscribeAll subscribes a connection without channels to its request's channels, which are
+// distinct: to the first of them now, to the others in the next turns.
 func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 	n := min(len(p.channels), taskSlice)
 	s.subscribeSome(i, c, p, p.channels[:n])
@@ -229,7 +227,7 @@ func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 	}
 }
 
-// subscribeSome subscribes a connection to some of the channels of its request.
+// subscribeSome subscribes a connection to some of its request's channels.
 func (s *shard) subscribeSome(i uint32, c *conn, p *params, names []string) {
 	for _, name := range names {
 		if c.phase != phaseOpen {
@@ -245,32 +243,32 @@ func (s *shard) subscribeSome(i uint32, c *conn, p *params, names []string) {
 	}
 }
 
-// replySubscribed tells a client that it has a channel.
+// replySubscribed confirms a subscription.
 func (s *shard) replySubscribed(w *waiter, c *conn, channel, id string) {
 	if c.flags&flagRaw == 0 {
 		s.sendItem(w.slot, c, outgoing{b: s.frameAt("subscribed", channel, id, w.ref), own: true, history: w.first})
 	}
 }
 
-// replyAt tells a client of a position in a channel.
+// replyAt sends a client a position in a channel.
 func (s *shard) replyAt(i uint32, c *conn, kind, channel, id string, ref requestRef) {
 	if c.flags&flagRaw == 0 {
 		s.sendCopy(i, c, s.frameAt(kind, channel, id, ref))
 	}
 }
 
-// frameAt returns a message that tells of a position in a channel, valid until the
-// next use of the scratch buffer. This and the welcome go to every client, so they
-// are spelled out: json.Marshal takes 1.1 us for each.
+// frameAt returns a message with a position in a channel, valid until the next use of the scratch
+// buffer. This and the welcome go to every client, so they are written by hand: json.Marshal takes
+// 1.1 us for each.
 func (s *shard) frameAt(kind, channel, id string, ref requestRef) []byte {
 	b := append(append(s.spelled[:0], `{"type":"`...), kind...)
 	b = append(b, `","channel":"`...)
-	b = append(append(append(b, channel...), `","id":"`...), id...) // neither has bytes to escape
+	b = append(append(append(b, channel...), `","id":"`...), id...) // neither needs escaping
 	return s.spelledFrame(append(b, '"'), ref)
 }
 
-// welcomeFrame returns the first message to a client, which is the answer to a
-// token too, valid until the next use of the scratch buffer.
+// welcomeFrame returns the first message to a client, also the reply to a token, valid until the
+// next use of the scratch buffer.
 func (s *shard) welcomeFrame(i uint32, c *conn, ref requestRef) []byte {
 	b := append(s.spelled[:0], `{"type":"welcome","connection":"`...)
 	b = s.appendConnectionID(b, i, c)
@@ -285,8 +283,8 @@ func (s *shard) welcomeFrame(i uint32, c *conn, ref requestRef) []byte {
 	return s.spelledFrame(b, ref)
 }
 
-// spelledFrame ends the JSON object b with the client's ref, if there is one,
-// and returns it as a frame.
+// spelledFrame closes the JSON object b, with the client's ref if there is one, and returns it as a
+// frame.
 func (s *shard) spelledFrame(b []byte, ref requestRef) []byte {
 	if ref != "" {
 		b = append(append(b, `,"ref":`...), ref...)

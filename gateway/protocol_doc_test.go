@@ -34,12 +34,11 @@ func protocolBlocks(t *testing.T, language string) (blocks []string) {
 	return blocks
 }
 
-// TestProtocolClients runs every client of docs/PROTOCOL.md. Those in
-// JavaScript must also come back when they are sent away, with what was
-// published meanwhile, once.
+// TestProtocolClients runs every client of docs/PROTOCOL.md. Those in JavaScript must also
+// reconnect after a rebalance, and get the messages published meanwhile, once.
 //
-// A timer keeps Node running, as a page would: its EventSource waits for the
-// next try with one that doesn't (undici's issue 2664).
+// A timer keeps Node running, as a page would: its EventSource waits for the next try with one that
+// doesn't (undici's issue 2664).
 func TestProtocolClients(t *testing.T) {
 	t.Parallel()
 	node := []string{"node", "--experimental-websocket", "--experimental-eventsource", "--import", "data:text/javascript,setInterval(Date,1e6)"}
@@ -66,7 +65,7 @@ func TestProtocolClients(t *testing.T) {
 					}
 				}
 				in := start(t, nil).ready()
-				// With the channel live, whoever subscribes has it at once.
+				// With the channel live, further subscriptions are confirmed at once.
 				in.subscribed("news")
 				file := filepath.Join(t.TempDir(), tt.file)
 				if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "127.0.0.1:8080", in.Addr())), 0o600); err != nil {
@@ -86,7 +85,7 @@ func TestProtocolClients(t *testing.T) {
 				}
 				in.durable("news", `"first"`)
 				shows("news first\n")
-				left := func() uint64 { // a poll that waits is answered
+				left := func() uint64 { // a waiting poll gets a response
 					n := in.totals().closes
 					return n[reasons.CloseRebalance] + n[reasons.CloseAnswered]
 				}
@@ -105,7 +104,7 @@ func TestProtocolClients(t *testing.T) {
 	}
 }
 
-// output is what a program prints while it runs.
+// output collects a running program's output.
 type output struct {
 	// Guarded by mu
 	mu   sync.Mutex
@@ -124,7 +123,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// runClient runs a program until the test ends and returns what it prints.
+// runClient runs a program until the test ends and returns its output.
 func (in *instance) runClient(command []string) *output {
 	in.t.Helper()
 	printed := new(output)
@@ -169,9 +168,8 @@ func shape(t *testing.T, text []byte) (kind, fields string) {
 	return kind, strings.Join(names, " ")
 }
 
-// TestProtocolMessages holds the examples of docs/PROTOCOL.md against what is
-// sent: the client's are sent as they stand there, and every message of the
-// gateway must have the fields of one of the page's.
+// TestProtocolMessages checks the examples of docs/PROTOCOL.md: the client's are sent verbatim, and
+// every message of the gateway must have the fields of one of the page's.
 func TestProtocolMessages(t *testing.T) {
 	t.Parallel()
 	blocks := protocolBlocks(t, "json")

@@ -7,8 +7,7 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// What is wrong with a message is told in the client's words, with the ref of
-// the message.
+// An error names the fault in the client's terms, with the message's ref.
 func TestErrorsOfMessages(t *testing.T) {
 	in := start(t, func(c *gateway.Config) {
 		c.Channels = []gateway.ChannelRule{{Match: []string{"open"}, Publish: true}}

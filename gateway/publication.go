@@ -15,17 +15,17 @@ import (
 	"github.com/pushgate/pushgate/gateway/http1"
 )
 
-// publication is a message as a publisher sends it, in JSON.
+// publication is a publisher's message, in JSON.
 type publication struct {
 	Channel        string          `json:"channel"`
 	Data           json.RawMessage `json:"data"`
-	DataBase64     *string         `json:"data_base64"` // bytes that are no JSON
-	Durable        *bool           `json:"durable"`     // as the channel's rule says when absent
+	DataBase64     *string         `json:"data_base64"` // bytes that aren't JSON
+	Durable        *bool           `json:"durable"`     // absent: by the channel's rule
 	IdempotencyKey string          `json:"idempotency_key"`
 }
 
-// operatorPublication is a publication of the operator's or a backend's, which may
-// say for whom it publishes. That of a client is its token's subject.
+// operatorPublication is a publication of the operator or a backend, which may name the user it
+// publishes for. A client's user is its token's subject.
 type operatorPublication struct {
 	publication
 	User string `json:"user"`
@@ -34,7 +34,7 @@ type operatorPublication struct {
 // maxIdempotencyKey bounds a key, which is part of a key in Redis.
 const maxIdempotencyKey = 200
 
-// payload returns the bytes to publish: the data as it was spelled.
+// payload returns the bytes to publish: the data in its original spelling.
 func (p *publication) payload() ([]byte, error) {
 	switch {
 	case p.DataBase64 != nil && p.Data != nil:
@@ -51,7 +51,7 @@ func (p *publication) payload() ([]byte, error) {
 	return p.Data, nil
 }
 
-// check returns the payload of a publication that can be published.
+// check validates p and returns its payload.
 func (p *publication) check(maxBytes int) ([]byte, *http1.Error) {
 	if err := message.ValidChannel(p.Channel); err != nil {
 		return nil, &http1.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
@@ -69,45 +69,43 @@ func (p *publication) check(maxBytes int) ([]byte, *http1.Error) {
 	return payload, nil
 }
 
-// options returns how p is published to a channel with a rule.
+// options returns the options for publishing p to a channel with a rule.
 func (p *publication) options(rule *compiledRule) (fanout.PublishOptions, *http1.Error) {
 	o := rule.options(p.Durable, p.IdempotencyKey)
 	if o.IdempotencyKey != "" && !o.Durable {
-		return o, badRequest("idempotency_key needs durable: a plain message is never kept, so nothing can tell a second one")
+		return o, badRequest("idempotency_key needs durable: a plain message is never kept, so a duplicate cannot be detected")
 	}
 	return o, nil
 }
 
 const (
-	// publishers is how many calls to Redis are under way for clients at once.
+	// publishers is the number of concurrent calls to Redis for clients.
 	publishers = 8
-	// publishQueue is how many more may wait for their turn.
+	// publishQueue is the number of jobs that may wait for them.
 	publishQueue = 4096
 	// publishTimeout bounds a wait for Redis.
 	publishTimeout = 5 * time.Second
 )
 
-// publishJob is what a client published; done is called by a publisher, and has the
-// job's bytes counted no more.
+// publishJob is a client's publish; done is called by a publisher, and uncounts the job's bytes.
 type publishJob struct {
 	channel string
 	payload []byte
 	options fanout.PublishOptions
 	done    func(id string, err error)
-	by      time.Time // when it has waited for publishTimeout
+	by      time.Time // deadline: publishTimeout after it was queued
 }
 
-// publisher publishes what clients send. Shards can't wait for Redis, so they
-// hand it over; the jobs of one channel go through one worker, which keeps
-// their order.
+// publisher publishes clients' messages. Shards can't wait for Redis, so they hand them over; the
+// jobs of one channel go through one worker, which keeps their order.
 type publisher struct {
 	broker *fanout.Broker
 	jobs   [publishers]chan publishJob // sent to by the shards, received by the workers; never closed
 
 	// Atomic
 
-	inputs  *atomic.Int64 // what all clients sent, these messages included
-	waiting atomic.Int64  // bytes of memory of all jobs that aren't done
+	inputs  *atomic.Int64 // input of all clients, these messages included
+	waiting atomic.Int64  // bytes of memory of all unfinished jobs
 }
 
 func newPublisher(b *fanout.Broker, inputs *atomic.Int64) *publisher {
@@ -118,7 +116,7 @@ func newPublisher(b *fanout.Broker, inputs *atomic.Int64) *publisher {
 	return p
 }
 
-// run works until ctx ends.
+// run runs the workers until ctx ends.
 func (p *publisher) run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for _, jobs := range p.jobs {
@@ -139,20 +137,20 @@ func (p *publisher) run(ctx context.Context) {
 	workers.Wait()
 }
 
-// jobBytes is about what a job takes beside its payload, with what is to be done then.
+// jobBytes is the approximate overhead of a job besides its payload, with its completion.
 const jobBytes = 400
 
-// bytes returns the memory that a job takes.
+// bytes returns the memory of a job.
 func (j *publishJob) bytes() int64 { return int64(len(j.payload) + len(j.channel) + jobBytes) }
 
-// hold counts bytes, and returns those of all jobs.
+// hold adds n bytes, and returns the sum of all jobs.
 func (p *publisher) hold(n int64) int64 {
 	p.inputs.Add(n)
 	return p.waiting.Add(n)
 }
 
-// offer takes a job unless too many are waiting, or they take more than most bytes
-// with it and aren't without. It never blocks.
+// offer queues a job unless too many are waiting, or it brings the jobs' memory over most bytes and
+// isn't the only one. It never blocks.
 func (p *publisher) offer(j publishJob, most int64) bool {
 	n := j.bytes()
 	if sum := p.hold(n); sum > most && sum > n {

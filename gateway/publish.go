@@ -13,7 +13,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
-// Codes of refused publications.
+// Error codes of refused publications.
 const (
 	codeOverloaded = "overloaded"
 	codeBroker     = "broker_unavailable"
@@ -40,7 +40,7 @@ func (s *shard) commandPublish(i uint32, c *conn, cmd *command) {
 	}
 }
 
-// publishPost answers POST /v1/publish, whose body is text.
+// publishPost handles POST /v1/publish with body text.
 func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 	var pub publication
 	if err := jsontext.Decode(text, &pub); err != nil {
@@ -63,12 +63,11 @@ func (s *shard) publishPost(i uint32, c *conn, text []byte) {
 	}
 }
 
-// publishShare is the part of limits.total_input_bytes that messages may take which
-// wait for Redis.
+// publishShare is the divisor of limits.total_input_bytes for messages waiting for Redis.
 const publishShare = 4
 
-// publish hands a client's message to the publisher, if its channel's rule
-// lets clients publish. done is called on the shard's loop.
+// publish hands a client's message to the publisher, if its channel's rule lets clients publish.
+// done is called on the shard's loop.
 func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string, err error)) *http1.Error {
 	payload, err := pub.check(min(s.cfg.Limits.MessageBytes, s.cfg.maxPayload))
 	if err != nil {
@@ -102,7 +101,7 @@ func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string
 	held := job.bytes()
 	job.done = func(id string, err error) {
 		s.post(func() {
-			s.srv.publisher.hold(-held) // only now: it waits here too
+			s.srv.publisher.hold(-held) // only now: until here it was still held
 			s.stats.published[publishResult(err)]++
 			done(id, err)
 		})
@@ -121,10 +120,9 @@ func publishResult(err error) reasons.Publish {
 	return reasons.PublishOK
 }
 
-// clientKey returns the idempotency key under which a client's is remembered.
-// Those of a subject are its own, so that no client can make a backend's message,
-// or another's, pass for one that was published already. Clients without one can't be
-// told apart, so theirs stand for the payload too.
+// clientKey returns the key under which a client's idempotency key is remembered. It includes the
+// subject, so that no client can make a backend's message, or another's, pass for one already
+// published. Clients without a subject can't be told apart, so theirs includes the payload too.
 func clientKey(subject, key string, payload []byte) string {
 	if subject == "" {
 		sum := sha256.Sum256(payload)
@@ -133,8 +131,7 @@ func clientKey(subject, key string, payload []byte) string {
 	return fmt.Sprintf("client:%d:%s:%s", len(subject), subject, key)
 }
 
-// respondJSON answers a request that had a body with v and makes the connection
-// ready for the next one.
+// respondJSON responds to a request with a body and makes the connection ready for the next one.
 func (s *shard) respondJSON(i uint32, c *conn, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -143,8 +140,8 @@ func (s *shard) respondJSON(i uint32, c *conn, v any) {
 	s.respond(i, c, 200, text)
 }
 
-// refuseBody answers a request that had a body with an error. The body was
-// read, so the connection can go on.
+// refuseBody responds with an error to a request whose body was read, so the connection can be
+// kept.
 func (s *shard) refuseBody(i uint32, c *conn, err *http1.Error) {
 	s.traceRefused(i, c, err, nil)
 	o := s.connOptions(i, c)
@@ -156,7 +153,7 @@ func (s *shard) refuseBody(i uint32, c *conn, err *http1.Error) {
 		o.Lines = append(o.Lines, challenge+"\r\n"...)
 	case 403:
 		s.stats.rejects[reasons.RejectForbidden]++
-	case 429, 503: // counted where it was found out
+	case 429, 503: // counted by the caller
 		o.Lines = append(append(o.Lines, s.retryAfter()...), "\r\n"...)
 	}
 	s.respondWith(i, c, http1.AppendError(nil, err.Status, err.Code, err.Message, o))

@@ -22,7 +22,7 @@ func TestPublishedHasAnID(t *testing.T) {
 	}
 }
 
-// What a client publishes is answered though it's sent away meanwhile.
+// A client's publish is confirmed though the client is being rebalanced.
 func TestPublishWhileSentAway(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
@@ -40,8 +40,7 @@ func TestPublishWhileSentAway(t *testing.T) {
 	}
 }
 
-// All of those who publish while Redis stalls hear of it in time, also those
-// whose messages were behind others.
+// All publishers get a result in time while Redis stalls, even those queued behind others.
 func TestPublishBehindOthersWhileRedisStalls(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {

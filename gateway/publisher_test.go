@@ -9,8 +9,8 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// What clients publish while Redis takes nothing is bounded in memory, whatever the
-// messages' size, and all of it is published when Redis goes on.
+// Publishes while Redis takes nothing are bounded in memory, whatever their size, and all accepted
+// ones are published when Redis continues.
 func TestPublicationsAreBounded(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {

@@ -21,10 +21,10 @@ type exampleLanguage struct {
 	least   int      // blocks that the document has at least
 	file    string   // the block is written to it
 	command []string // run with the file's path behind it
-	// probe succeeds where the language and its Redis library are installed;
-	// nil for what every test needs.
+	// probe succeeds if the language and its Redis library are installed; nil if every test needs
+	// them.
 	probe []string
-	needs string // what to install otherwise
+	needs string // to install otherwise
 }
 
 var exampleLanguages = map[string]exampleLanguage{
@@ -43,9 +43,8 @@ var (
 	streamID     = regexp.MustCompile(`\b\d{13}-\d+\b`)
 )
 
-// TestPublishingExamples runs every example of docs/PUBLISH.md twice: clients
-// must receive what it publishes plain each time, and what it publishes durable
-// once, with the id that it prints.
+// TestPublishingExamples runs every example of docs/PUBLISH.md twice: clients must receive its
+// plain messages each time, and its durable ones once, with the id that it prints.
 func TestPublishingExamples(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("..")
@@ -62,7 +61,7 @@ func TestPublishingExamples(t *testing.T) {
 		name, text := match[1], match[2]
 		language, ok := exampleLanguages[name]
 		if !ok {
-			continue // an answer, not a program
+			continue // a response, not a program
 		}
 		found[name]++
 		t.Run(name, func(t *testing.T) {
@@ -175,7 +174,7 @@ func runExample(t *testing.T, dir string, language exampleLanguage, text string)
 			t.Fatalf("the second run printed %s, the first one %s", id, printed)
 		}
 	}
-	// What else was published would have come before this.
+	// Further messages would precede this one.
 	in.redis.Publish("news", `"the end"`)
 	receives(t, c, `"the end"`)
 }
@@ -216,8 +215,8 @@ func receives(t *testing.T, c *client, want string) event {
 // forgetBlock is an example that forgets the history of news.
 var forgetBlock = regexp.MustCompile("(?ms)^```sh forget\n(.*?)^```")
 
-// TestForgettingExamples runs each way to forget: it says how much that was, and
-// nothing of it comes to anybody any more.
+// TestForgettingExamples runs each way to forget: it prints the number of messages, and none of
+// them is delivered any more.
 func TestForgettingExamples(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("..")

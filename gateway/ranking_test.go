@@ -9,7 +9,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/admin"
 )
 
-// The ranking of pieces is that of a sort of everything.
+// Ranking by pieces equals a sort of everything.
 func TestChannelRanking(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		counts := rapid.MapOf(rapid.StringMatching(`[a-c]{1,4}`), rapid.IntRange(1, 3)).Draw(t, "counts")

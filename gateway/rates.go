@@ -7,35 +7,33 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// codeRateLimited is what a client is told whose message is over a rate.
+// codeRateLimited is the error code for a message over a rate.
 const codeRateLimited = "rate_limited"
 
-// clientRates is what a client that talks has left of its rates. It exists only
-// while a rate is configured.
+// clientRates is the remaining allowance of a client. It exists only while a rate is configured,
+// and the client sends.
 type clientRates struct {
 	messages  limit.Allowance
 	publishes limit.Allowance
-	channels  limit.Allowance // new ones
+	channels  limit.Allowance // of new channels
 	strikes   uint8           // messages over the rate since it last rested
 
 	preflights uint8 // since its last request
 }
 
-// maxStrikes is how many messages over the rate are answered with an error
-// before the client is closed. A client that lets its allowance fill up again
-// starts anew.
+// maxStrikes is the number of messages over the rate that get an error before the client is closed.
+// A client that lets its allowance refill starts anew.
 const maxStrikes = 20
 
-// withinRate takes a message, ping, pong that nobody asked for, or request off what the
-// client may send.
+// withinRate charges the client for a message, ping, unsolicited pong, or request.
 func (s *shard) withinRate(i uint32) bool {
 	if !s.cfg.messageRate.IsSet() {
 		return true
 	}
 	t := s.rates.At(i)
 	if t.messages == 0 && t.preflights == 0 {
-		// Its first request is counted with what comes next: most clients never
-		// send anything else, and need no clientRates.
+		// The first request is charged with the second: most clients never send another, and need
+		// no clientRates.
 		if age := time.Duration(s.now-s.conns.at(i).born) * tick; !s.cfg.messageRate.Refills(age) {
 			t.messages.Take(s.cfg.messageRate, max(0, s.uptime()-age))
 		}
@@ -48,8 +46,7 @@ func (s *shard) withinRate(i uint32) bool {
 	return ok
 }
 
-// tooFast drops a message over the client's rate, and ends a client that
-// doesn't mind its errors.
+// tooFast drops a message over the client's rate, and closes a client that ignores its errors.
 func (s *shard) tooFast(i uint32, c *conn, cmd *command) {
 	s.stats.rejects[reasons.RejectMessageRate]++
 	t := s.rates.At(i)
@@ -60,8 +57,7 @@ func (s *shard) tooFast(i uint32, c *conn, cmd *command) {
 	s.refuseCommand(i, c, cmd, codeRateLimited, "too many messages: this one was dropped")
 }
 
-// mayPublishNow takes a message off what the client, and all clients together,
-// may publish.
+// mayPublishNow charges a message to the publish rates of the client and of all clients together.
 func (s *shard) mayPublishNow(i uint32) bool {
 	if one := s.cfg.publishRate; one.IsSet() {
 		if ok, _ := s.rates.At(i).publishes.Take(one, s.uptime()); !ok {
@@ -71,7 +67,7 @@ func (s *shard) mayPublishNow(i uint32) bool {
 	return s.take(&s.srv.publishes, s.cfg.totalPublishRate)
 }
 
-// take takes a token of a bucket that all shards share, where there is a rate.
+// take takes a token from a bucket shared by all shards, if there is a rate.
 func (s *shard) take(b *limit.Bucket, r limit.Rate) bool {
 	return !r.IsSet() || b.Take(r, s.uptime())
 }

@@ -9,8 +9,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// departure is what sends clients away at present: the shutdown or a
-// rebalance, one at a time.
+// departure is the shutdown or rebalance in progress; there is one at a time.
 type departure struct {
 	// Guarded by mu
 	mu     sync.Mutex
@@ -18,7 +17,7 @@ type departure struct {
 	until  time.Time
 }
 
-// BusyError says that clients are being sent away already.
+// BusyError reports that a drain or rebalance is already in progress.
 type BusyError struct {
 	Reason reasons.Close // CloseDrain or CloseRebalance
 	Until  time.Time
@@ -28,8 +27,8 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("a %s runs until %s", e.Reason, e.Until.UTC().Format(time.RFC3339))
 }
 
-// begin notes that clients are sent away until a time. A shutdown takes the
-// place of a rebalance; all else is refused with a *BusyError.
+// begin records a departure that ends at until. A shutdown replaces a rebalance; anything else
+// is refused with a *BusyError.
 func (d *departure) begin(reason reasons.Close, until time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -42,7 +41,7 @@ func (d *departure) begin(reason reasons.Close, until time.Time) error {
 	return nil
 }
 
-// now returns what sends clients away, empty where nothing does.
+// now returns the departure in progress, empty if there is none.
 func (d *departure) now() (reasons.Close, time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -56,12 +55,11 @@ func (d *departure) current() (reasons.Close, time.Time) {
 	return d.reason, d.until
 }
 
-// Rebalance asks a fraction of the clients, chosen evenly, to reconnect, spread
-// over a time: where a load balancer spreads new connections over a fleet that
-// has grown, they find their way to the new members. It returns how many
-// connections there are, or a *BusyError.
+// Rebalance asks a fraction of the clients, chosen evenly, to reconnect, spread over a duration:
+// through a load balancer they reach the new members of a grown fleet. It returns the number of
+// connections, or a *BusyError.
 func (s *Server) Rebalance(fraction float64, over time.Duration) (connections int64, err error) {
-	// The shards need a tick for the last of them.
+	// The shards need one more tick for the last clients.
 	if err := s.departure.begin(reasons.CloseRebalance, time.Now().Add(over+tick)); err != nil {
 		return 0, err
 	}
@@ -75,7 +73,7 @@ func (s *Server) Rebalance(fraction float64, over time.Duration) (connections in
 	return s.connections.Load(), nil
 }
 
-// drainTime is how long the connections take to close at a shutdown.
+// drainTime is the time over which a shutdown closes the connections.
 func (s *Server) drainTime() time.Duration {
 	d := s.live.Load().Drain
 	if rate := d.Rate; rate > 0 {
@@ -84,12 +82,12 @@ func (s *Server) drainTime() time.Duration {
 	return d.Timeout
 }
 
-// StopTime is how long Run takes at most to return once its context has ended.
+// StopTime is the longest that Run takes to return once its context has ended.
 func (s *Server) StopTime() time.Duration {
 	return s.live.Load().Drain.Delay + s.drainTime() + linger
 }
 
-// Drain ends Run as the end of its context does.
+// Drain ends Run like the end of its context.
 func (o operator) Drain() (connections int64) {
 	connections = o.srv.connections.Load()
 	o.srv.stopOnce.Do(func() { close(o.srv.stop) })
@@ -102,6 +100,6 @@ func (o operator) Shed(fraction float64, over time.Duration) (connections int64,
 	if err != nil {
 		return 0, admin.Busy(err)
 	}
-	o.srv.log.Info("the operator sends clients away", "connections", connections, "fraction", fraction, "over", over)
+	o.srv.log.Info("the operator started a rebalance", "connections", connections, "fraction", fraction, "over", over)
 	return connections, nil
 }

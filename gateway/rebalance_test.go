@@ -53,7 +53,7 @@ func TestRebalance(t *testing.T) {
 		t.Fatalf("%d %v", status, v)
 	}
 	eventually(t, "the rebalance is over", func() bool {
-		// One of nobody is refused while another runs.
+		// Even one without clients is refused while another runs.
 		status, _ := in.post("/v1/drain", `{"fraction":0.001,"over":"0s"}`)
 		return status == 202
 	})
@@ -72,8 +72,8 @@ func TestRebalance(t *testing.T) {
 	}
 }
 
-// Clients are sent away by one thing at a time, and the operator is told by
-// which and until when. A shutdown doesn't wait.
+// One drain or rebalance runs at a time, and the operator gets its reason and end. A shutdown
+// doesn't wait.
 func TestRebalanceBesideAnother(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Drain.Timeout = time.Minute }).ready()
 	c := in.dial("/v1/ws")

@@ -10,9 +10,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// refuse answers a request with an error and ends its connection: what follows
-// on it can't be trusted, or isn't wanted. line is a further header line
-// without its end, or nil.
+// refuse responds to a request with an error and closes its connection: further requests on it
+// can't be trusted, or aren't wanted. line is an additional header line without its end, or nil.
 func (s *shard) refuse(i uint32, c *conn, reason reasons.Reject, err *http1.Error, line []byte) {
 	s.stats.rejects[reason]++
 	s.traceRefused(i, c, err, s.request.Origin)
@@ -28,7 +27,7 @@ func (s *shard) refuse(i uint32, c *conn, reason reasons.Reject, err *http1.Erro
 	s.finish(i, c, reasons.CloseRejected, err.Append(nil, o))
 }
 
-// malformed answers bytes that are no HTTP request.
+// malformed refuses bytes that are not an HTTP request.
 func (s *shard) malformed(i uint32, c *conn, err *http1.Error) {
 	reason := reasons.RejectBadRequest
 	switch err.Status {
@@ -40,11 +39,10 @@ func (s *shard) malformed(i uint32, c *conn, err *http1.Error) {
 	s.refuse(i, c, reason, err, nil)
 }
 
-// An EventSource comes back by itself when its stream ends, but after any status
-// other than 200 it never does (HTML standard, 9.2.3). So a refusal that is
-// over a moment later is a stream for it: the time to come back at, a bye that
-// says why, and the end. Whoever looks at the status gets one: those that don't
-// ask for an event stream by name, which every EventSource does.
+// An EventSource reconnects when its stream ends, but never after a status other than 200 (HTML
+// standard, 9.2.3). So it gets a temporary rejection as a stream: the reconnect delay, a bye with
+// the reason, and the end. A client that looks at the status gets one, unless it asks for an event
+// stream by name, as every EventSource does.
 
 // isTemporary reports whether the same request may succeed later.
 func isTemporary(err *http1.Error) bool { return err.Status == 503 || err.Status == 429 }
@@ -55,8 +53,8 @@ func wantsEvents(r *http1.Request) bool {
 		bytes.Contains(bytes.ToLower(r.Header("Accept")), []byte("text/event-stream"))
 }
 
-// appendLater appends the stream that refuses an EventSource for a while, with
-// the options of its connection.
+// appendLater appends the stream that rejects an EventSource temporarily, with the options of its
+// connection.
 func (s *shard) appendLater(dst []byte, reason reasons.Reject, err *http1.Error, o http1.Options) []byte {
 	o.ContentType, o.Lines = eventStream, []byte(eventLines)
 	after := s.laterMS(reason)
@@ -64,8 +62,8 @@ func (s *shard) appendLater(dst []byte, reason reasons.Reject, err *http1.Error,
 	return appendEvent(dst, reply{Type: "bye", Reason: err.Code, Message: err.Message, ReconnectAfterMS: after})
 }
 
-// laterMS draws the time after which a refused client comes back: the same as
-// Retry-After says, in milliseconds.
+// laterMS returns the random reconnect delay of a rejected client, with the bounds of Retry-After,
+// in milliseconds.
 func (s *shard) laterMS(reason reasons.Reject) int64 {
 	least, most := time.Second, retrySeconds*time.Second
 	if reason == reasons.RejectDraining {
@@ -74,31 +72,30 @@ func (s *shard) laterMS(reason reasons.Reject) int64 {
 	return 1 + least.Milliseconds() + rand.Int64N(max(1, (most-least).Milliseconds()))
 }
 
-// overLimit are what clients are told for each limit that is reached, and where
-// else they are to come again.
+// overLimit holds the error for each limit.
 var overLimit = map[reasons.Reject]*http1.Error{
 	reasons.RejectConnections:   {Status: 503, Code: "too_many_connections", Message: "this gateway holds as many connections as it may"},
 	reasons.RejectAddress:       {Status: 503, Code: "too_many_from_address", Message: "your address holds as many connections as it may"},
 	reasons.RejectAcceptRate:    {Status: 503, Code: "too_many_connects", Message: "too many clients connect at this moment"},
 	reasons.RejectHandshakeRate: {Status: 503, Code: "too_many_handshakes", Message: "too many clients connect at this moment"},
 	reasons.RejectMessageRate:   {Status: 429, Code: codeRateLimited, Message: "too many requests on this connection"},
-	reasons.RejectChannelRate:   {Status: 429, Code: codeRateLimited, Message: "too many channels that are new: this one, or these, were not subscribed to"},
+	reasons.RejectChannelRate:   {Status: 429, Code: codeRateLimited, Message: "too many new channels: this one, or these, were not subscribed to"},
 	reasons.RejectSubscriptions: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many subscriptions as it may"},
 	reasons.RejectTotalChannels: {Status: 503, Code: codeTooManyChannels, Message: "this gateway holds as many channels as it may"},
 	reasons.RejectPublishRate:   {Status: 429, Code: codeRateLimited, Message: "too many messages are published"},
-	reasons.RejectTotalInput:    {Status: 503, Code: codeOverloaded, Message: "too much of unfinished requests is held for all clients"},
+	reasons.RejectTotalInput:    {Status: 503, Code: codeOverloaded, Message: "unfinished requests of all clients take too much memory"},
 	reasons.RejectKeyPending:    {Status: 503, Code: codeKeyPending, Message: "the key of this token is not known yet"},
 }
 
-// retryAfter returns the header line that spreads the next tries of those that
-// are turned away, without its end.
+// retryAfter returns a Retry-After line, without its end, that spreads the retries of rejected
+// clients.
 func (s *shard) retryAfter() []byte {
 	s.retry++
 	return appendRetryAfter(nil, 1+int(s.retry%retrySeconds))
 }
 
-// retryElsewhere is retryAfter within drain.reconnect, for those who were sent
-// to a gateway that shuts down. The header counts whole seconds, from one on.
+// retryElsewhere is retryAfter within drain.reconnect, for clients of a gateway that is shutting
+// down. The header counts whole seconds, from one on.
 func (s *shard) retryElsewhere() []byte {
 	s.retry++
 	most := max(1, uint32(s.cfg.Drain.Reconnect.Seconds()))

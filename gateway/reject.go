@@ -7,55 +7,49 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// rejected are a shard's sockets of clients that were told to come back later. They
-// wait for their client to read that: a close with unread input makes the
-// kernel reset the connection, and some clients then lose the answer. They have
-// no slot, no place in the epoll and no deadline of their own, which is what
-// makes turning away cheap: nearly all of it is the kernel's for accept, send and
-// close; letting a client in costs 1.4 times as much without a token, and 3.4 to 8
-// times with a signed one (TestAttackFloodIsCheap).
+// rejected holds a shard's sockets of rejected clients while they read their response: a close
+// with unread input makes the kernel reset the connection, and some clients then lose the response.
+// They have no slot, no place in the epoll and no deadline of their own, which makes rejection
+// cheap: nearly all of its cost is the kernel's, for accept, send and close; admitting a client
+// costs 1.4 times as much without a token, and 3.4 to 8 times with a signed one
+// (TestAttackFloodIsCheap).
 //
-// They are answered once their request is here, which a tick looks after, and in
-// a flood every later one: who asks for the gateway's health is told it however
-// full the gateway is, or a supervisor would end what works at its limit, a page
-// can read the answer to it, and an EventSource would never come back from a
-// status. Without a request they are answered after muteTicks, or when maxMute
-// later ones wait too.
+// They get their response once their request has arrived, which is checked at each tick and, in a
+// flood, at each later rejection. A health check is served however full the gateway is, or a
+// supervisor would kill a gateway that works at its limit; a page can read its response; and an
+// EventSource gets a stream, as it would never retry after a status. Without a request they get a
+// response after muteTicks, or once maxMute later ones wait too.
 type rejected struct {
 	ring  []rejectedSocket
 	first int // index of the oldest
 	n     int
-	mute  int // of the newest: those before them are told
+	mute  int // newest sockets, before which all have a response
 }
 
 type rejectedSocket struct {
-	reason reasons.Reject // empty: it got what it asked for
+	reason reasons.Reject // empty: its request was served
 	fd     int32
 	since  uint32 // tick
 	told   bool
 }
 
 const (
-	// maxRejected is the most sockets that wait in one shard.
+	// maxRejected is the most rejected sockets in one shard.
 	maxRejected = 1024
-	// maxMute is the most of them that wait for their answer. A tick looks at each
-	// of them by a system call, half a millisecond in all; the others have the time
-	// to read their answer.
+	// maxMute is the most of them without a response. A tick checks each of them with a system
+	// call, half a millisecond in all; the others have time to read their response.
 	maxMute = maxRejected / 2
-	// lookAfter is the number of the newest that only a tick looks after: their
-	// requests are on their way.
+	// lookAfter is the number of the newest that only a tick checks: their requests are in flight.
 	lookAfter = 16
-	// muteTicks is how long each waits for its request: a round trip of a phone,
-	// and more.
+	// muteTicks is how long each may wait for its request: more than a phone's round trip.
 	muteTicks = 5
-	// rejectTicks is how long each waits where there is room.
+	// rejectTicks is how long each is kept if there is room.
 	rejectTicks = 10
-	// retrySeconds is over how many seconds the next tries of those that are
-	// turned away are spread.
+	// retrySeconds is the period over which the retries of rejected clients are spread.
 	retrySeconds = 10
 )
 
-// reject takes an accepted socket that gets no connection.
+// reject keeps an accepted socket that gets no connection until it has its response.
 func (s *shard) reject(fd int, reason reasons.Reject) {
 	a := &s.rejected
 	if a.ring == nil {
@@ -73,25 +67,24 @@ func (s *shard) reject(fd int, reason reasons.Reject) {
 	a.skipTold()
 }
 
-// rejectRoom is how many sockets may wait here: the shard's share of a quarter of the
-// descriptors that no client has.
+// rejectRoom is the number of sockets that may be kept here: the shard's share of a quarter of the
+// descriptors not used by clients.
 func (s *shard) rejectRoom() int {
 	free := s.cfg.files - s.srv.connections.Load()
 	return int(min(maxRejected, free/int64(4*len(s.srv.shards))))
 }
 
-// at returns the socket that came k-th.
+// at returns the k-th oldest socket.
 func (a *rejected) at(k int) *rejectedSocket { return &a.ring[(a.first+k)%len(a.ring)] }
 
-// skipTold passes over those that have their answer.
+// skipTold skips the sockets with a response.
 func (a *rejected) skipTold() {
 	for a.mute > 0 && a.at(a.n-a.mute).told {
 		a.mute--
 	}
 }
 
-// answerRejected answers a socket whose request is here, or which must have its
-// answer now.
+// answerRejected sends a socket its response if its request has arrived or must is set.
 func (s *shard) answerRejected(t *rejectedSocket, must bool) {
 	if t.told {
 		return
@@ -113,10 +106,9 @@ func (s *shard) answerRejected(t *rejectedSocket, must bool) {
 	reactor.WriteLast(int(t.fd), answer)
 }
 
-// decline returns the answer to a client that gets no connection for reason,
-// of whose request data is here; it is valid until the next one is made. It is nil
-// where more of the head has to come, unless there must be one. Who asks for the
-// gateway's health, or whether a page may ask, is served all the same.
+// decline returns the response to a client that is rejected for reason; data is its request so far.
+// The response is valid until the next one is made, and nil if the head is incomplete, unless must
+// is set. A health check and a preflight are served all the same.
 func (s *shard) decline(data []byte, reason reasons.Reject, must bool) (answer []byte, served bool) {
 	if s.cfg.Proxy.Protocol != string(proxy.Off) {
 		if _, n, err := proxy.Parse(data, proxy.Protocol(s.cfg.Proxy.Protocol)); err == nil {
@@ -153,8 +145,8 @@ func (s *shard) decline(data []byte, reason reasons.Reject, must bool) (answer [
 	return overLimit[reason].Append(s.scratch[:0], o), false
 }
 
-// closeRejected answers the sockets whose request is here, and closes those whose
-// time is up.
+// closeRejected responds to the sockets whose request has arrived, and closes those whose time is
+// up.
 func (s *shard) closeRejected() {
 	a := &s.rejected
 	for k := a.n - a.mute; k < a.n && a.at(k).since != s.now; k++ {
@@ -166,8 +158,8 @@ func (s *shard) closeRejected() {
 	}
 }
 
-// closeAllRejected makes room where descriptors have run out before the bound is
-// reached: those here have their answer, who comes next would get none.
+// closeAllRejected makes room when descriptors run out before the bound is reached: these sockets
+// have a response, the next ones would get none.
 func (s *shard) closeAllRejected() {
 	for s.rejected.n > 0 {
 		s.closeOldest()
@@ -186,7 +178,7 @@ func (s *shard) closeOldest() {
 	a.first = (a.first + 1) % len(a.ring)
 	a.n--
 	s.stats.closes[why]++
-	n, err := reactor.Read(fd, s.rbuf[:]) // unread, it would make the close a reset
+	n, err := reactor.Read(fd, s.rbuf[:]) // unread input would make the close a reset
 	if err == nil {
 		s.stats.bytesIn += uint64(n)
 	}

@@ -43,8 +43,7 @@ func TestFullGatewayWaitsForTheRequest(t *testing.T) {
 	}
 }
 
-// The head of a request may come in pieces: behind the header of a proxy, or of
-// more than one segment.
+// The head of a request may arrive in pieces: behind a proxy's header, or in more than one segment.
 func TestFullGatewayWaitsForTheWholeRequest(t *testing.T) {
 	head := strings.Index(pageRequest, "Accept")
 	for name, pieces := range map[string][]string{

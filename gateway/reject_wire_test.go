@@ -13,8 +13,7 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// A gateway that is full is healthy, and says so to whoever asks, or its
-// supervisor would end it for that.
+// A full gateway is healthy, and says so, or its supervisor would kill it.
 func TestFullGatewayTellsItsHealth(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Limits.Connections = 1 }).ready()
@@ -63,8 +62,8 @@ func TestHealthForAnyOrigin(t *testing.T) {
 	}
 }
 
-// A client that is turned away has time to send its request, however many others are
-// turned away with it: some HTTP clients fail on an answer that comes before the request.
+// A rejected client has time to send its request, however many others are rejected with it: some
+// HTTP clients fail on a response before the request.
 func TestTurnedAwayHaveTimeToAsk(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {

@@ -8,11 +8,11 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// LiveKeys are the keys, or sections of them, that Reload takes over. All
-// others are bound to what was opened at the start.
+// LiveKeys are the keys, or sections of keys, that Reload applies. All others are fixed at the
+// start.
 var LiveKeys = []string{"origins", "channels", "admin.token", "auth.jwt", "heartbeat", "limits", "proxy", "websocket", "drain", "debug"}
 
-// withLive returns c with the values that next has for LiveKeys.
+// withLive returns c with next's values for LiveKeys.
 func (c Config) withLive(next Config) Config {
 	c.Origins, c.Channels = next.Origins, next.Channels
 	c.Auth.JWT = next.Auth.JWT
@@ -26,14 +26,12 @@ func (c Config) withLive(next Config) Config {
 	return c
 }
 
-// Reload takes over from cfg what can change while the gateway runs: limits,
-// origins, rules for channels, token keys, admin.token, heartbeat and drain. It
-// returns the keys that are different in cfg and need a restart; they keep
-// their value. After an error everything is as before.
+// Reload applies the keys of cfg that can change while the gateway runs: limits, origins, rules for
+// channels, token keys, admin.token, heartbeat and drain. It returns the changed keys that need a
+// restart; they keep their value. After an error everything is as before.
 //
-// Clients that are connected stay, with what their tokens allowed them when
-// they came: a limit that is lower now, or a key that is gone, is for the next
-// ones. Files with keys are read again even where their names are the same.
+// Connected clients stay, with the grants of their tokens: a lower limit, or a removed key, applies
+// to new ones. Key files are read again even if their names are unchanged.
 func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	defer func() {
 		if err != nil {
@@ -51,7 +49,7 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	old := s.live.Load()
 	next := old.withLive(cfg)
 	refused = differing("", reflect.ValueOf(next), reflect.ValueOf(cfg))
-	// The live keys were judged beside values that don't come into force.
+	// The live keys were validated beside values that aren't applied.
 	if err := next.Validate(); err != nil {
 		return nil, err
 	}
@@ -73,12 +71,12 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	return refused, nil
 }
 
-// ReloadFailed notes for the metrics that a new configuration was refused. Reload
-// does it itself; it is for one that could not even be read.
+// ReloadFailed records for the metrics that a new configuration was refused. Reload calls it
+// itself; callers use it for a configuration that couldn't even be read.
 func (s *Server) ReloadFailed() { s.reloadFailed.Store(true) }
 
-// spread hands set to the shards and waits until all work by it, a second at
-// most: a loop that takes longer has it waiting in its queue.
+// spread hands set to the shards and waits until all use it, a second at most: a slower loop
+// applies it later from its queue.
 func (s *Server) spread(set *settings) {
 	swapped := make(chan struct{}, len(s.shards)) // each shard sends once
 	for _, sh := range s.shards {
@@ -94,14 +92,13 @@ func (s *Server) spread(set *settings) {
 	}
 }
 
-// use has the shard work by set from now on.
+// use applies set to the shard.
 func (s *shard) use(set *settings) {
 	s.cfg = set
 	s.frame = wsframe.NewReader(wsframe.Server, int64(set.Limits.MessageBytes))
 }
 
-// runVerifier keeps the token keys of the present settings fresh until ctx
-// ends.
+// runVerifier keeps the token keys of the current settings fresh until ctx ends.
 func (s *Server) runVerifier(ctx context.Context) {
 	for ctx.Err() == nil {
 		present, stop := context.WithCancel(ctx)
@@ -123,8 +120,7 @@ func (s *Server) runVerifier(ctx context.Context) {
 	}
 }
 
-// differing returns the names of the keys that a and b have different values
-// for, by their koanf tags.
+// differing returns the keys with different values in a and b, by their koanf tags.
 func differing(prefix string, a, b reflect.Value) (keys []string) {
 	for i := range a.NumField() {
 		name := prefix + a.Type().Field(i).Tag.Get("koanf")
@@ -133,7 +129,7 @@ func differing(prefix string, a, b reflect.Value) (keys []string) {
 		case x.Kind() == reflect.Struct:
 			keys = append(keys, differing(name+".", x, y)...)
 		case x.Kind() == reflect.Slice && x.Len() == 0 && y.Len() == 0:
-			// An empty list is the same as none.
+			// An empty list equals none.
 		case !reflect.DeepEqual(x.Interface(), y.Interface()):
 			keys = append(keys, name)
 		}

@@ -87,7 +87,7 @@ func TestReloadConnections(t *testing.T) {
 	}
 }
 
-// All of a configuration comes into force or nothing does.
+// All of a configuration is applied or nothing.
 func TestReloadRefusesAll(t *testing.T) {
 	in := start(t, nil).ready()
 	before := in.Live()

@@ -20,17 +20,16 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// exchange is what a connection answers.
+// exchange holds a connection's responses.
 type exchange struct {
 	statuses []int
 	bodies   []string
 	headers  []http.Header
-	kept     bool // another request was answered after all of them
+	kept     bool // a further request got a response
 }
 
-// exchange sends bytes and reads as many answers as there are methods, then
-// tries the connection with one more request. The bytes are sent in pieces of a
-// size, 0 for all at once.
+// exchange sends bytes and reads as many responses as there are methods, then tries one more
+// request on the connection. The bytes are sent in pieces of a size, 0 for all at once.
 func (in *instance) exchange(bytes string, piece int, methods ...string) (x exchange) {
 	in.t.Helper()
 	c := in.raw("")
@@ -40,7 +39,7 @@ func (in *instance) exchange(bytes string, piece int, methods ...string) (x exch
 	}
 	for i := 0; i < len(bytes); i += piece {
 		if _, err := io.WriteString(c, bytes[i:min(i+piece, len(bytes))]); err != nil {
-			break // refused already; the answer says why
+			break // refused already; the response has the reason
 		}
 	}
 	r, closes := bufio.NewReader(c), false
@@ -102,7 +101,7 @@ func TestRequests(t *testing.T) {
 	big := strings.Repeat("x", 70_000)
 	for name, tc := range map[string]struct {
 		bytes    string
-		methods  string // of the requests that are answered, one letter each
+		methods  string // of the requests with a response, one letter each
 		statuses []int
 		kept     bool
 	}{
@@ -224,8 +223,7 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// Positions that can't be are refused. Those that can't be honoured give what
-// is left, and a gap.
+// Invalid positions are refused. Unavailable ones give the remaining messages, and a gap.
 func TestPositions(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()
@@ -277,7 +275,7 @@ func TestPositions(t *testing.T) {
 		ws.expect("subscribed")
 		ws.expect("gap")
 		for range 3 {
-			ws.expect("message") // what is left
+			ws.expect("message") // the remaining messages
 		}
 		ws.write(`{"type":"unsubscribe","channel":"c"}`)
 		ws.expect("unsubscribed")
@@ -328,8 +326,7 @@ func TestUnfinishedBodies(t *testing.T) {
 	}
 }
 
-// A body is answered by what it says, whatever another client asked for
-// meanwhile.
+// The response to a body depends on the body alone, whatever other clients request meanwhile.
 func TestErrorInABodyBesideAHead(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
@@ -370,10 +367,10 @@ func TestPipelinedPublish(t *testing.T) {
 			}
 		}
 	}
-	// What comes while Redis takes its time is not a part of the body.
+	// Input while Redis is slow is not part of the body.
 	in.redis.Signal(syscall.SIGSTOP)
 	c := in.raw(publish(4))
-	in.get("http://" + in.Addr() + "/healthz") // answered after the first bytes above are read
+	in.get("http://" + in.Addr() + "/healthz") // handled after the first bytes above
 	for _, b := range []byte(publish(5)) {
 		c.Write([]byte{b})
 	}
@@ -394,8 +391,7 @@ func TestPipelinedPublish(t *testing.T) {
 	}
 }
 
-// Clients whose requests arrive in pieces, all mixed up, get what they asked
-// for and nothing of each other.
+// Clients whose requests arrive in pieces, interleaved, get their own responses only.
 func TestRequestsInPieces(t *testing.T) {
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()

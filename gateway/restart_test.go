@@ -58,9 +58,8 @@ func TestRedisRestarts(t *testing.T) {
 	for range 2 {
 		in.redis.Kill()
 		in.unready()
-		// Nobody is thrown out, and who comes meanwhile is let in: enough of
-		// them to have some on every shard, beside those who must learn of the
-		// gap.
+		// No client is closed, and new ones are admitted meanwhile: enough to have some on every
+		// shard, besides those that must get the gap.
 		var late []*client
 		for range 8 {
 			c := in.dial("/v1/ws?channels=a")
@@ -85,7 +84,7 @@ func TestRedisRestarts(t *testing.T) {
 			in.gapThenMessages(channel, listeners[channel]...)
 		}
 		for _, c := range late {
-			// They came behind the gap.
+			// They subscribed after the gap.
 			if e := c.expect("message"); string(e.Data) != "0" {
 				t.Errorf("got %+v", e)
 			}
@@ -97,8 +96,7 @@ func TestRedisRestarts(t *testing.T) {
 	}
 }
 
-// A Redis that accepts and never answers looks alive to TCP for hours: only
-// the probes find out.
+// A Redis that accepts and never responds looks alive to TCP for hours: only the probes detect it.
 func TestRedisStalls(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

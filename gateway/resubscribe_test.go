@@ -8,8 +8,8 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// A client that has its channels from the URL and says later where it was gets
-// what it missed, not a silent nothing.
+// A client subscribed by its URL that sends its position later gets its missed messages, not
+// silence.
 func TestSubscribeAgainSince(t *testing.T) {
 	in := start(t, nil).ready()
 	before := in.subscribed("plain", "kept")
@@ -82,9 +82,8 @@ func TestSubscribeSinceBeforeTheFirstAnswer(t *testing.T) {
 	}
 }
 
-// A client that gives the cursor of many channels for one of them is answered with
-// its position in that one, and resumes there: the rest of it isn't kept while the
-// request waits for Redis.
+// A client that subscribes to one channel with a cursor of many gets its position in that one, and
+// resumes there: the rest of the cursor isn't kept while the request waits for Redis.
 func TestSubscribeKeepsThePositionOfItsChannel(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil).ready()

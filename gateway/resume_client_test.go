@@ -19,20 +19,20 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// resumer is a client that comes and goes and remembers where it was.
+// resumer is a client that connects, disconnects and remembers its position.
 type resumer struct {
 	*round
 	number int
 	rng    *rand.Rand
-	lines  []string // what it did
+	lines  []string // its log
 
-	next   map[string]int            // the number that each channel goes on with
+	next   map[string]int            // the next number of each channel
 	got    map[string]map[int]string // the ids of all numbers
 	at     map[string]string         // the last id of each channel
 	begin  string                    // the cursor that it arrived with
 	cursor string                    // of the last poll, while nothing else was received since
-	behind bool                      // the cursor is behind what was seen, for it goes back to a bare id
-	event  string                    // after a stream of events: what an EventSource sends as Last-Event-ID
+	behind bool                      // the cursor lags, because the client returned to a bare id
+	event  string                    // Last-Event-ID after an event stream
 	url    string                    // and to where
 
 	// Of the present visit:
@@ -137,8 +137,8 @@ func (c *resumer) bare() (position string, ok bool) {
 	return position, position != ""
 }
 
-// position returns what a client sends that can send only one, and notes what
-// that means for this visit.
+// position returns the position of a client that can send only one, and notes its effect on this
+// visit.
 func (c *resumer) position() (string, bool) {
 	c.repeats = false
 	if c.cursor != "" && c.rng.IntN(3) > 0 {
@@ -294,9 +294,8 @@ func (c *resumer) visitWebSocket(ctx context.Context) error {
 	return nil
 }
 
-// eventsRequest returns what to ask for and where to go on. An EventSource
-// comes back to where it was, cursor and all, and adds the last id that it
-// saw.
+// eventsRequest returns a path and a position. An EventSource reconnects to its original URL,
+// cursor included, and adds its last id.
 func (c *resumer) eventsRequest() (path, lastID string, ok bool) {
 	several := len(c.channels) > 1
 	if c.event != "" && c.rng.IntN(2) == 0 {

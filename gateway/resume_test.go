@@ -30,15 +30,15 @@ var (
 	resumeSeed   = flag.Uint64("seed", 0, "seed of the first round of TestResume; 0: drawn from the clock")
 )
 
-// TestResume publishes numbered messages to some channels while clients come,
-// break off anywhere, change their transport and their node, and go on from
-// where they were. Each of them has to see every number once and in order.
+// TestResume publishes numbered messages to some channels while clients connect, disconnect
+// anywhere, change their transport and their node, and resume. Each of them has to see every number
+// once and in order.
 //
-// A failure names its seed, which makes the same choices again:
+// A failure names its seed, which repeats the same choices:
 //
 //	go test ./gateway -run TestResume/SETTING -seed SEED
 //
-// What runs at the same time still falls as it falls.
+// The timing of concurrent work still varies.
 func TestResume(t *testing.T) {
 	tiny := func(c *fanout.Config) {
 		c.Ring.Messages = 3
@@ -83,13 +83,13 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// setting is what TestResume varies.
+// setting is a variant of TestResume.
 type setting struct {
 	nodes  int
 	plain  bool // every other message is a plain one
 	only   bool // and so are the others
-	unused bool // the clients come before the streams begin
-	gaps   bool // plain messages may be lost, when that is told
+	unused bool // the clients connect before the streams begin
+	gaps   bool // plain messages may be lost, with a gap
 	broker func(*fanout.Config)
 	upset  func(*world) // happens once a round, amid it
 }
@@ -100,7 +100,7 @@ type world struct {
 	t      *testing.T
 	redis  *redistest.Server
 	nodes  []atomic.Pointer[instance]
-	addrs  []string // of the nodes: a client that comes late must not meet another test's gateway
+	addrs  []string // of the nodes: a late client must not meet another test's gateway
 	script string
 	rounds int
 }
@@ -111,7 +111,7 @@ func newWorld(t *testing.T, s setting) *world {
 		t.Fatal(err)
 	}
 	w := &world{setting: s, t: t, script: string(script)}
-	// What a crash of Redis may take with it isn't this test's concern.
+	// Losses by a crash of Redis aren't this test's concern.
 	w.redis = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	w.nodes = make([]atomic.Pointer[instance], s.nodes)
 	for i := range w.nodes {
@@ -218,8 +218,7 @@ func (r *round) publishFirst(channel string) {
 		for !r.burst(context.Background(), channel, 0, []string{""}, r.ids[channel]) {
 			r.t.Log("publishing once more")
 		}
-		// A node that doesn't know of the stream yet can't tell the channel
-		// from a plain one.
+		// A node that hasn't seen the stream yet takes the channel for a plain one.
 		for i := range r.nodes {
 			eventually(r.t, "all nodes have the first message", func() bool {
 				return len(r.nodes[i].Load().poll(nil, "wait=0&cursor=0-0&channels="+channel).Messages) > 0
@@ -270,8 +269,7 @@ func (r *round) publish(ctx context.Context, channel string, rng *rand.Rand) {
 			}
 		}
 		for !r.burst(ctx, channel, n, pads, ids) {
-			// It may be restarting: what was published already is told by
-			// its key.
+			// It may be restarting: the key detects messages already published.
 			if ctx.Err() != nil {
 				return
 			}
@@ -351,7 +349,7 @@ type violation struct{ error }
 
 func broken(format string, args ...any) error { return violation{fmt.Errorf(format, args...)} }
 
-// run comes and goes until all numbers are there.
+// run connects and disconnects until it has all numbers.
 func (c *resumer) run(ctx context.Context) {
 	for !c.done(c.next) {
 		if ctx.Err() != nil {

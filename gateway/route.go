@@ -9,15 +9,15 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// route answers the request in s.request; rest is what follows its head. It
-// returns what of that is left.
+// route handles the request in s.request; rest holds the bytes behind its head. It returns the
+// bytes not consumed.
 func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 	r := &s.request
 	if !r.KeepAlive() || s.srv.draining.Load() || c.flags&flagOver != 0 {
 		c.flags |= flagClose
 	}
 	if r.HasBody() && string(r.Method) != "POST" {
-		// Nobody reads it, so there can be no request behind it.
+		// The body isn't read, so no request can follow it.
 		c.flags |= flagClose
 		rest = nil
 	}
@@ -41,11 +41,11 @@ func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
 		return nil
 	case !s.forwarded(i, c):
 		return nil
-	case page == "" && len(r.Origin) > 0 && !isHealth(r.Path): // health is no secret of a page
+	case page == "" && len(r.Origin) > 0 && !isHealth(r.Path): // health is no secret
 		s.tellStranger(s.request.Origin)
 		s.refuse(i, c, reasons.RejectOrigin, errOrigin, nil)
 		return nil
-	case c.flags&flagKept != 0 && !s.withinRate(i): // the first is counted with the next
+	case c.flags&flagKept != 0 && !s.withinRate(i): // the first is charged with the second
 		s.refuseOver(i, c, reasons.RejectMessageRate)
 		return nil
 	case method == "OPTIONS" && !isHealth(r.Path):
@@ -94,14 +94,14 @@ var (
 	errMethod   = &http1.Error{Status: 405, Code: "method_not_allowed", Message: "this path does not take this method"}
 )
 
-// endpoint is a path that is served.
+// endpoint is a served path.
 type endpoint struct {
 	path    []byte
 	methods []string
 }
 
-// endpoints are all of them. The root is the readiness: there the checks of load
-// balancers look that were given no path.
+// endpoints are the served paths, by name. The root is the readiness, for health checks of load
+// balancers without a configured path.
 var endpoints = func() map[string]*endpoint {
 	all := make(map[string]*endpoint)
 	for path, methods := range map[string][]string{
@@ -120,12 +120,11 @@ var endpoints = func() map[string]*endpoint {
 	return all
 }()
 
-// maxPath is the room for a path that is spelled otherwise than in endpoints.
+// maxPath bounds a path spelled differently from endpoints.
 const maxPath = 32
 
-// resolve returns the methods of the endpoint that the request is for, and gives
-// its path that endpoint's spelling. A slash at the end means nothing, nor does a
-// doubled one, which proxies that join paths make.
+// resolve returns the methods of the request's endpoint, and normalizes its path. A trailing slash
+// is ignored, as are doubled ones, which proxies that join paths produce.
 func resolve(r *http1.Request) (methods []string, ok bool) {
 	e := endpoints[string(r.Path)]
 	if e == nil {
@@ -151,7 +150,7 @@ func resolve(r *http1.Request) (methods []string, ok bool) {
 	return e.methods, true
 }
 
-// isHealth reports whether a path is for those that watch the gateway.
+// isHealth reports whether a path is a health check.
 func isHealth(path []byte) bool {
 	switch string(path) {
 	case "/", "/healthz", "/readyz":

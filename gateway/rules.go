@@ -12,24 +12,23 @@ import (
 	"github.com/pushgate/pushgate/gateway/auth"
 )
 
-// ChannelRule says how some channels are treated. Of several rules that match
-// a channel the first one counts. The zero value, and a channel without a
-// rule: clients may not publish, durable messages are kept by the publisher's
-// own measure.
+// ChannelRule configures the channels that it matches; the first matching rule counts. The zero
+// value, and a channel without a rule: clients may not publish, durable messages are kept by the
+// publisher's default.
 type ChannelRule struct {
 	// Match are patterns of channel names: * within a segment, ** at the end
 	// for the rest.
 	Match []string `koanf:"match"`
-	// Publish lets clients publish to these channels.
+	// Publish allows clients to publish to these channels.
 	Publish bool `koanf:"publish"`
-	// Durable makes what is published through the gateway durable, unless the
-	// publisher says otherwise.
+	// Durable makes publishes through the gateway durable, unless the publisher sets durable
+	// itself.
 	Durable bool `koanf:"durable"`
-	// MaxLen is about how many durable messages are kept of a channel.
+	// MaxLen is the approximate number of durable messages kept per channel.
 	MaxLen int `koanf:"max_len"`
-	// TTL is how long they are kept after the last one.
+	// TTL is how long messages are kept after the last one.
 	TTL time.Duration `koanf:"ttl"`
-	// Slow says what happens to clients that don't keep up.
+	// Slow is the policy for clients that don't keep up.
 	Slow SlowPolicy `koanf:"slow"`
 }
 
@@ -41,7 +40,7 @@ type compiledRule struct {
 	match auth.Patterns
 }
 
-// noRule is what a channel has that no rule matches.
+// noRule applies to channels that match no rule.
 var noRule compiledRule
 
 func compileRules(list []ChannelRule) (rules, error) {
@@ -69,8 +68,8 @@ func compileRules(list []ChannelRule) (rules, error) {
 	return out, errors.Join(errs...)
 }
 
-// coveredBy returns which of the rules matches, by itself, all that the patterns
-// do; -1 for none.
+// coveredBy returns the index of a rule that alone matches everything the patterns match; -1 for
+// none.
 func coveredBy(before []ChannelRule, patterns []string) int {
 	return slices.IndexFunc(before, func(r ChannelRule) bool {
 		return len(patterns) > 0 && !slices.ContainsFunc(patterns, func(p string) bool {
@@ -91,7 +90,7 @@ func (r rules) of(channel string) *compiledRule {
 	return &noRule
 }
 
-// options returns how a message to the rule's channels is published.
+// options returns the options for publishing to the rule's channels.
 func (r *compiledRule) options(durable *bool, key string) fanout.PublishOptions {
 	o := fanout.PublishOptions{Durable: r.Durable, MaxLen: r.MaxLen, TTL: r.TTL, IdempotencyKey: key}
 	if durable != nil {
@@ -100,9 +99,9 @@ func (r *compiledRule) options(durable *bool, key string) fanout.PublishOptions 
 	return o
 }
 
-// PublishOptions returns how the rule of a channel has a message published,
-// for programs that publish beside a running gateway. durable says otherwise
-// than the rule, unless it's nil. The rules must be valid.
+// PublishOptions returns the options for publishing to a channel by its rule, for programs that
+// publish beside a running gateway. durable overrides the rule, unless it's nil. The rules must be
+// valid.
 func (c Config) PublishOptions(channel string, durable *bool, idempotencyKey string) (fanout.PublishOptions, error) {
 	compiled, err := compileRules(c.Channels)
 	if err != nil {
@@ -111,6 +110,6 @@ func (c Config) PublishOptions(channel string, durable *bool, idempotencyKey str
 	return compiled.of(channel).options(durable, idempotencyKey), nil
 }
 
-// ValidateChannels reports what is wrong with the rules, where nothing else of
-// the configuration is used.
+// ValidateChannels validates the rules alone, for programs that use nothing else of the
+// configuration.
 func (c Config) ValidateChannels() error { return validateRules(c.Channels) }

@@ -19,7 +19,7 @@ func (s *shard) fill(n int) {
 	}
 }
 
-// The collector has nothing to look through in what a million connections hold.
+// A million connections hold nothing for the collector to scan.
 func TestConnectionsAreNotScanned(t *testing.T) {
 	const connections = 1_000_000
 	s := newStill(t, nil)

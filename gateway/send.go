@@ -7,21 +7,21 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// outgoing is something on its way to a client.
+// outgoing is output on its way to a client.
 type outgoing struct {
 	b       []byte             // must not change any more, unless own
 	sent    int                // of b
 	message *message.Message   // the first in b, if any
 	batch   []*message.Message // all in b where they are several, else nil
-	history bool               // the client asked for it
-	own     bool               // the caller goes on using b
+	history bool               // requested by the client
+	own     bool               // the caller reuses b
 }
 
-// send writes b to the client and queues what the kernel refuses, as a
-// reference: b must not change any more. It may end the connection.
+// send writes b to the client and queues the remainder, as a reference: b must not change any more.
+// It may close the connection.
 func (s *shard) send(i uint32, c *conn, b []byte) { s.sendItem(i, c, outgoing{b: b}) }
 
-// sendEach sends buffers one behind the other.
+// sendEach sends buffers in order.
 func (s *shard) sendEach(i uint32, c *conn, bufs [][]byte) {
 	for _, b := range bufs {
 		if len(b) > 0 {
@@ -30,20 +30,19 @@ func (s *shard) sendEach(i uint32, c *conn, bufs [][]byte) {
 	}
 }
 
-// sendCopy is send for bytes that the caller goes on using.
+// sendCopy is send for bytes that the caller reuses.
 func (s *shard) sendCopy(i uint32, c *conn, b []byte) {
 	s.sendItem(i, c, outgoing{b: b, own: true})
 }
 
-// sendItem is send for something that may be dropped while it waits. What comes for a
-// connection that has ended is dropped.
+// sendItem is send for droppable output too. Sends to a closed connection are dropped.
 func (s *shard) sendItem(i uint32, c *conn, o outgoing) {
 	if c.phase < phaseClosing {
 		s.transmit(i, c, o)
 	}
 }
 
-// transmit is sendItem for the last bytes too.
+// transmit is sendItem, also for the last bytes of a closing connection.
 func (s *shard) transmit(i uint32, c *conn, o outgoing) {
 	if o.history && s.cork.slot == i {
 		s.cork.history = true
@@ -54,8 +53,8 @@ func (s *shard) transmit(i uint32, c *conn, o outgoing) {
 	}
 }
 
-// write hands b to the kernel where nothing is queued before it, and returns
-// what has to be queued.
+// write passes b to the kernel unless output is pending already, and returns the remainder to
+// queue.
 func (s *shard) write(i uint32, c *conn, b []byte) (rest []byte) {
 	if taken, ok := s.gatherFor(i, c, b); taken || !ok {
 		return nil
@@ -84,7 +83,7 @@ func (s *shard) touch(i uint32, c *conn) {
 	}
 }
 
-// enqueue queues what is left of something.
+// enqueue queues the remainder of o.
 func (s *shard) enqueue(i uint32, c *conn, o outgoing) {
 	if c.phase == phaseGone {
 		return
@@ -96,7 +95,7 @@ func (s *shard) enqueue(i uint32, c *conn, o outgoing) {
 	s.enqueueOne(i, c, &o, nil, 0)
 }
 
-// enqueueOne queues an item; from is where it comes from if it may be dropped.
+// enqueueOne queues an item; from is its origin if it may be dropped.
 func (s *shard) enqueueOne(i uint32, c *conn, o *outgoing, from *queue.Origin, kind queue.Kind) {
 	if c.out == 0 {
 		if !s.watchOut(i, c, true) {
@@ -124,15 +123,15 @@ func (s *shard) enqueueOne(i uint32, c *conn, o *outgoing, from *queue.Origin, k
 	s.shed()
 }
 
-// sendHistory sends what a client asked to catch up with, in as few calls as
-// the kernel needs. It doesn't count against the client's queue bound: the
-// client asked for it, and its size is bounded where it is read.
+// sendHistory sends messages that a client catches up with, in as few calls as the kernel needs.
+// They don't count against the client's queue bound: the client requested them, and their size is
+// bounded where they are read.
 func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
 	s.unbatch(c)
 	if c.phase >= phaseClosing {
 		return
 	}
-	sent := 0 // of the first
+	sent := 0 // bytes of the first
 	for c.out == 0 && len(bufs) > 0 {
 		s.touch(i, c)
 		n, err := reactor.Writev(int(c.fd), bufs)
@@ -154,14 +153,14 @@ func (s *shard) sendHistory(i uint32, c *conn, bufs [][]byte) {
 	}
 	for _, b := range bufs {
 		if len(b) == 0 || c.phase != phaseOpen {
-			continue // a gap, where bare payloads leave no room for it
+			continue // a gap notice, which bare payloads can't carry
 		}
 		s.enqueue(i, c, outgoing{b: b, sent: sent, history: true})
 		sent = 0
 	}
 }
 
-// flush sends what is queued as far as the kernel takes it.
+// flush writes pending output as far as the kernel takes it.
 func (s *shard) flush(i uint32, c *conn) {
 	if c.out == 0 {
 		return
@@ -181,9 +180,9 @@ func (s *shard) flush(i uint32, c *conn) {
 		}
 		q.Sent(n)
 		s.stats.bytesOut += uint64(n)
-		// Room in the send buffer means that the client acknowledged bytes.
+		// Room in the send buffer means that the client's kernel acknowledged bytes.
 		s.hear(c)
-		switch { // an answer may take longer than the time that is left behind it
+		switch { // the response may take longer than the remaining time
 		case n == 0 || s.drain.reason == reasons.CloseDrain:
 		case c.phase == phaseHead:
 			s.wheel.Set(i, s.now+ticks(s.cfg.Limits.IdleTimeout))
@@ -211,7 +210,7 @@ func (s *shard) flush(i uint32, c *conn) {
 	}
 }
 
-// freeQueue forgets what is queued.
+// freeQueue drops the connection's pending output.
 func (s *shard) freeQueue(c *conn) {
 	if c.out == 0 {
 		return
@@ -220,8 +219,8 @@ func (s *shard) freeQueue(c *conn) {
 	c.out = 0
 }
 
-// watchOut starts or ends the wait for room to write. False: the connection
-// was lost over it.
+// watchOut starts or stops watching for room to write. It returns false if the connection was lost
+// by that.
 func (s *shard) watchOut(i uint32, c *conn, on bool) bool {
 	if err := s.loop.Mod(int(c.fd), reactor.Key{Slot: i, Gen: c.gen}, s.interest(c, on)); err != nil {
 		s.log.Error("cannot watch a socket", "err", err)
@@ -231,26 +230,25 @@ func (s *shard) watchOut(i uint32, c *conn, on bool) bool {
 	return true
 }
 
-// cork gathers what a client is answered to what was read from it at once. A write
-// takes 5 us: the answer to a handshake, the welcome and the confirmed channels would
-// be three, and those to what a client may send ahead hundreds.
+// cork gathers the output to a client caused by one read from it. A write takes 5 us: the handshake
+// response, the welcome and the confirmed channels would be three, and the responses to pipelined
+// requests hundreds.
 type cork struct {
 	slot    uint32 // of the connection, 0 = none
 	bytes   []byte
-	history bool // it's what the client asked for in one request, see outgoing
+	history bool // requested by the client, see outgoing
 }
 
 // corkBytes is the most that is gathered.
 const corkBytes = 16 << 10
 
-// corkIt begins to gather what is sent to the connection. Nothing that waits
-// for anything may happen before uncork.
+// corkIt starts gathering output to the connection. Nothing may block before uncork.
 func (s *shard) corkIt(i uint32) {
 	s.cork.slot, s.cork.bytes, s.cork.history = i, s.cork.bytes[:0], false
 }
 
-// gatherFor takes b where it is for the connection that is corked and there is room. Else
-// what was gathered goes first; false: the connection has ended over that.
+// gatherFor adds b to the cork if that is the connection's and has room. Otherwise gathered output
+// goes first; ok is false if the connection was closed by that.
 func (s *shard) gatherFor(i uint32, c *conn, b []byte) (taken, ok bool) {
 	if s.cork.slot != i {
 		return false, true
@@ -269,7 +267,7 @@ func (s *shard) gatherFor(i uint32, c *conn, b []byte) (taken, ok bool) {
 	return false, true
 }
 
-// uncork sends what was gathered for the connection, if anything was.
+// uncork sends the connection's gathered output, if any.
 func (s *shard) uncork(i uint32, c *conn) {
 	if s.cork.slot != i {
 		return

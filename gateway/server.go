@@ -1,6 +1,6 @@
-// Package gateway is the edge of pushgate: it accepts clients on raw sockets,
-// speaks HTTP and WebSocket with them, and writes what the broker delivers to
-// those that subscribed. One shard per CPU owns its connections alone.
+// Package gateway is the edge of pushgate: it accepts clients on raw sockets, speaks HTTP and
+// WebSocket with them, and delivers the broker's messages to their subscribers. Each connection is
+// owned by one shard, of which there is one per CPU.
 package gateway
 
 import (
@@ -34,10 +34,10 @@ type Server struct {
 	log            *slog.Logger
 	broker         *fanout.Broker
 	node           string
-	files          uint64 // how many the process may open
+	files          uint64 // the process's limit
 	shards         []*shard
 	addr           string
-	lostLines      func() uint64 // nil: nobody counts them
+	lostLines      func() uint64 // nil: not counted
 	admin          net.Listener  // nil when turned off
 	limited        *limit.LogLimiter
 	started        time.Time // tick 0
@@ -49,20 +49,20 @@ type Server struct {
 	live        atomic.Pointer[settings] // stored under reloading
 	connections atomic.Int64             // sockets of clients
 	draining    atomic.Bool
-	askedToShed atomic.Int32 // shards that haven't looked yet whether they have too much queued
+	askedToShed atomic.Int32 // shards still to check whether their queues exceed their share
 	accepts     limit.Bucket // limits.accepts_per_second
 	handshakes  limit.Bucket // limits.handshakes_per_second
 	publishes   limit.Bucket // limits.total_publishes_per_second
 
 	subscriptions, channels atomic.Int64 // of all shards
-	inputBytes              atomic.Int64 // of all that is kept of what clients sent
+	inputBytes              atomic.Int64 // of all kept client input
 
 	configured   atomic.Int64 // when the present settings were read, in seconds since 1970
-	reloadFailed atomic.Bool  // the last try to reload was refused
+	reloadFailed atomic.Bool  // the last reload was refused
 
 	addresses  limit.Addresses // guards itself
 	strangers  limit.LogOnce   // pages whose origin isn't allowed; guards itself
-	speechless limit.LogOnce   // pages that offer no known subprotocol; guards itself
+	speechless limit.LogOnce   // pages that offer only unknown subprotocols; guards itself
 	nameless   limit.LogOnce   // proxies that name no client; guards itself
 	departure  departure       // guards itself
 	roundTrips sharedHistogram // to Redis; guards itself
@@ -70,27 +70,27 @@ type Server struct {
 	garbage    garbage         // owned by tick
 
 	reloading sync.Mutex    // held by Reload
-	reloaded  chan struct{} // sent to by Reload without waiting, received by runVerifier; never closed
+	reloaded  chan struct{} // sent to by Reload without blocking, received by runVerifier; never closed
 
 	stop     chan struct{} // closed by the admin listener's drain, received by Run
 	stopOnce sync.Once
 	failed   chan error // sent to by the shards, received by Run; never closed
 }
 
-// Options are what a program gives a server beside its configuration. The zero value will do.
+// Options complement the configuration with a program's own settings. The zero value will do.
 type Options struct {
-	// Log takes the server's log; nil means slog.Default().
+	// Log receives the server's log; nil means slog.Default().
 	Log *slog.Logger
-	// LostLines, if any, tells the metrics how many lines the log has lost. It is
-	// called from any goroutine.
+	// LostLines, if set, returns the number of lost log lines for the metrics. It is called from
+	// any goroutine.
 	LostLines func() uint64
-	// Node names this run of the gateway in the positions of plain messages, in lower
-	// case letters and digits; a name is drawn if it is empty. No other run may
-	// have it, not even the next one: a position counts one process' messages.
+	// Node names this run of the gateway in the positions of plain messages, in lower case letters
+	// and digits; if empty, a random name is used. No other run may have it, not even the next one:
+	// a position counts one process's messages.
 	Node string
-	// TuneProcess lets the server raise the process' limit on open files, give Go's
-	// scheduler more processors than there are event loops, and choose when
-	// garbage is collected. GOMAXPROCS and GOGC in the environment go before.
+	// TuneProcess lets the server raise the process's limit on open files, give Go's scheduler more
+	// processors than there are event loops, and choose when garbage is collected. GOMAXPROCS and
+	// GOGC in the environment take precedence.
 	TuneProcess bool
 }
 
@@ -143,12 +143,11 @@ func New(cfg Config, o Options) (_ *Server, err error) {
 	return s, nil
 }
 
-// tuneProcess gives Go's scheduler more processors than there are event loops, unless
-// the environment says how many. One is for the receivers of Redis.
-// With each of them in a loop's wait, the runtime's monitor takes one away and gives
-// it back all the time, and wakes up every 20 us for it: 15 % of the CPU time of a
-// flood of handshakes on 2 CPUs, which cost 40 us each in place of 49. The other is
-// for the collector, behind which a message would wait while all loops are busy.
+// tuneProcess gives Go's scheduler two more processors than there are event loops, unless the
+// environment sets the number. One is for the receivers of Redis. If all processors are in a loop's
+// wait, the runtime's monitor retakes one and returns it all the time, and wakes up every 20 us for
+// it: 15 % of the CPU time of a flood of handshakes on 2 CPUs, which cost 40 us each in place of
+// 49. The other is for the collector, which a message would wait for while all loops are busy.
 func (s *Server) tuneProcess() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(len(s.shards) + 2)
@@ -201,9 +200,9 @@ func (s *Server) Addr() string { return s.addr }
 // Embedded returns the address of the embedded Redis as bound, empty with a real one.
 func (s *Server) Embedded() string { return s.broker.Embedded() }
 
-// Publish publishes a message from inside of the process, as a backend does: the rules for
-// channels say how it is kept, but not who may publish. It returns the message's id, which
-// a plain message has none of, and blocks until Redis has taken the message.
+// Publish publishes a message from inside the process, as a backend does: the rules for channels
+// decide how it is kept, but not who may publish. It returns the message's id, empty for a plain
+// message, and blocks until Redis has taken the message.
 func (s *Server) Publish(ctx context.Context, channel string, data []byte) (id string, err error) {
 	if err := message.ValidChannel(channel); err != nil {
 		return "", err
@@ -223,8 +222,7 @@ func (s *Server) AdminAddr() string {
 	return s.admin.Addr().String()
 }
 
-// Ready returns nil when new clients should be sent here, else all the reasons
-// why not.
+// Ready returns nil if new clients should be sent here, else all the reasons against it.
 func (s *Server) Ready() error {
 	var reasons []error
 	if s.draining.Load() {
@@ -238,13 +236,13 @@ func (s *Server) Ready() error {
 	return errors.Join(reasons...)
 }
 
-// Run serves until ctx ends, then drains as configured and returns nil. An error means
-// that a shard failed, or a listener or the broker broke; the process should not go on.
-// Run waits for all that it started. It may be called once.
+// Run serves until ctx ends, then drains as configured and returns nil. An error means that a shard
+// failed, or a listener or the broker broke; the process should exit then. Run waits for all its
+// goroutines. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.close()
-	// The broker ends after the server, so that messages still arrive while clients are
-	// drained. Should it give up by itself, the server can't do its work either.
+	// The broker outlives the server, so that messages still arrive while clients are drained.
+	// Should it fail, the server stops too.
 	brokerCtx, stopBroker := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBroker()
 	serverCtx, stopServer := context.WithCancel(ctx)
@@ -262,9 +260,9 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// serve is Run beside the broker.
+// serve is Run without the broker.
 func (s *Server) serve(ctx context.Context) error {
-	// The ticker outlives ctx: clients are served while they are drained.
+	// The ticker outlives ctx: clients are served during the drain.
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -300,7 +298,7 @@ func (s *Server) serve(ctx context.Context) error {
 	return s.drain()
 }
 
-// fail has Run return err. It's called from any goroutine.
+// fail makes Run return err. It's called from any goroutine.
 func (s *Server) fail(err error) {
 	select {
 	case s.failed <- err:
@@ -308,7 +306,7 @@ func (s *Server) fail(err error) {
 	}
 }
 
-// drain turns new clients away and closes the others evenly.
+// drain rejects new clients and closes the others evenly.
 func (s *Server) drain() error {
 	delay := s.live.Load().Drain.Delay
 	s.draining.Store(true)
@@ -319,7 +317,7 @@ func (s *Server) drain() error {
 		return err
 	}
 	over := s.drainTime()
-	var accepting atomic.Int64 // shards that may still take connections
+	var accepting atomic.Int64 // shards that may still accept connections
 	accepting.Store(int64(len(s.shards)))
 	for _, sh := range s.shards {
 		sh.post(func() {
@@ -356,7 +354,7 @@ func (s *Server) wait(d time.Duration, done func() bool) error {
 	}
 }
 
-// tick is the process' one ticker: it moves all shards' wheels until ctx ends.
+// tick is the process's only ticker: it advances all shards' wheels until ctx ends.
 func (s *Server) tick(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -378,12 +376,12 @@ func (s *Server) tick(ctx context.Context) {
 	}
 }
 
-// tickOf returns the tick that a time falls into.
+// tickOf returns the tick of a time.
 func (s *Server) tickOf(t time.Time) uint32 {
 	return uint32(t.Sub(s.started) / tick)
 }
 
-// close frees what New opened. Connections that are left are cut.
+// close frees everything New opened. Remaining connections are cut.
 func (s *Server) close() {
 	for _, sh := range s.shards {
 		sh.close()

@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience is how long a test waits for something to come true.
+// patience is how long a test waits for a condition.
 const patience = time.Minute
 
 func eventually(t testing.TB, what string, fn func() bool) {
@@ -70,7 +70,7 @@ type instance struct {
 	log    *lockedLog
 	stop   func()     // begins the drain
 	halt   func()     // ends it and its broker
-	ended  chan error // what Run returned, once
+	ended  chan error // Run's result, sent once
 }
 
 var nodes atomic.Int64
@@ -154,7 +154,7 @@ func withDefaultRates(c *gateway.Config) {
 	c.Limits.NewChannelsPerSecond = l.NewChannelsPerSecond
 }
 
-// lockedLog keeps what a gateway logs, and sends it to the test's log.
+// lockedLog keeps a gateway's log, and copies it to the test's.
 type lockedLog struct {
 	t testing.TB
 
@@ -365,7 +365,7 @@ func (in *instance) raw(bytes string) net.Conn {
 	return c
 }
 
-// answer reads one response and then waits for the end of the stream.
+// answerOf reads one response and then waits for the end of the stream.
 func answerOf(t testing.TB, c net.Conn) (status int, body string) {
 	t.Helper()
 	r, err := http.ReadResponse(bufio.NewReader(c), nil)

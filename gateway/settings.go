@@ -13,14 +13,13 @@ import (
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
-// settings are a configuration and what is made of it. They never change: a
-// reload makes new ones. Each shard holds the ones that it works by and swaps
-// them on its own loop, so that reading them takes no lock.
+// settings are a configuration and the values compiled from it. They never change: a reload makes
+// new ones. Each shard swaps its own on its loop, so that reading them takes no lock.
 type settings struct {
 	Config
 	maxConnections int
 	maxPayload     int   // of a message
-	files          int64 // descriptors that the process may have
+	files          int64 // descriptor limit of the process
 	rules          rules
 	origins        *auth.Origins
 	verifier       *auth.Verifier
@@ -32,28 +31,28 @@ type settings struct {
 	publishRate, totalPublishRate limit.Rate // of one connection, of all
 }
 
-// payloadShare is the part of limits.total_queue_bytes that one message may have, so
-// that a few of them at once end nobody.
+// payloadShare is the divisor of limits.total_queue_bytes for one message, so that a few of them at
+// once don't close any client.
 const payloadShare = 8
 
 const (
-	// clientBurst is for how many seconds' worth a client may send at once, where
-	// no burst is set: an app that starts asks for all that it shows.
+	// clientBurst is the default burst of a client, in seconds' worth: an app that starts requests
+	// everything it shows.
 	clientBurst = 10
-	// channelBursts is how many times limits.channels_per_connection a client may
-	// subscribe to channels that are new, at once.
+	// channelBursts is the burst of new channels of a client, in multiples of
+	// limits.channels_per_connection.
 	channelBursts = 4
 
-	// reservedDescriptors are kept for what is no client: Redis, the log, the
-	// admin listener and its clients, and those who are turned away.
+	// reservedDescriptors are kept for Redis, the log, the admin listener and its clients, and
+	// rejected clients.
 	reservedDescriptors = 54
-	// shardDescriptors is what a shard opens: the listener and a spare
+	// shardDescriptors is the number of descriptors of a shard: the listener and a spare
 	// descriptor, two epolls, each with an eventfd.
 	shardDescriptors = 6
 )
 
-// newSettings compiles a valid configuration for a process that may open so
-// many files. What it reads beside it are the files with keys.
+// newSettings compiles a valid configuration for a process that may open so many files. It also
+// reads the key files.
 func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err error) {
 	set = &settings{Config: cfg}
 	if set.rules, err = compileRules(cfg.Channels); err != nil {

@@ -18,21 +18,20 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// readBuffer is the size of the buffer that a shard reads into; nothing of it
-// is kept between events.
+// readBuffer is the size of the buffer that a shard reads into; it is reused for every event.
 const readBuffer = 64 << 10
 
-// readRequests is how much is read at once of what may be requests or commands, so
-// that those of one client take the loop a few milliseconds at most.
-// The rest of a frame that has begun is read whole, since it is one command.
+// readRequests is the size of a read that may hold requests or commands, so that one client's take
+// the loop a few milliseconds at most. The rest of a started frame is read whole, since it is one
+// command.
 const readRequests = 16 << 10
 
-// sendsPerSlice is how many deliveries are made before events are asked for
-// again: about 500 us at 8 us each.
+// sendsPerSlice is the number of deliveries before the next poll for events: about 500 us at 8 us
+// each.
 const sendsPerSlice = 64
 
-// shard owns a part of the connections: everything about them is touched only
-// by its loop. Other goroutines reach it by post.
+// shard owns a part of the connections: only its loop touches them. Other goroutines reach it by
+// post.
 type shard struct {
 	// Immutable
 	srv   *Server
@@ -42,7 +41,7 @@ type shard struct {
 	fan   func(conn uint32, b *index.Batch) // deliver, bound once
 	onDue func(i uint32)                    // due, bound once
 
-	handover handover // by the broker's goroutines
+	handover handover // filled by the broker's goroutines
 
 	// Owned by the loop
 	cfg      *settings // swapped by a reload
@@ -52,62 +51,62 @@ type shard struct {
 	inputs   slab.Table[input]
 	held     heldInputs
 	queues   queue.Set
-	origins  queue.Origins // of what waits in them
+	origins  queue.Origins // of queued messages
 	polls    slab.Table[poll]
-	parts    []part // of the answer that is being gathered
+	parts    []part // of the response being gathered
 	grants   grants
-	unknown  map[uint32]*params // of WebSockets that haven't shown their token yet
+	unknown  map[uint32]*params // requests of WebSockets without a token yet
 	joins    map[index.Channel]*join
-	behind   []behind                     // clients that are sent what they missed
-	parked   map[uint32][]behind          // by slot: those that wait for their next page
-	paces    slab.Sparse[limit.Allowance] // of what clients may catch up with
-	missed   [][]byte                     // what of it is being sent
-	live     []index.Channel              // joins of which not all who wait are told yet
-	tasks    []*task                      // those that are dropped included
+	behind   []behind                     // clients being sent missed messages
+	parked   map[uint32][]behind          // by slot: requests waiting for their next page
+	paces    slab.Sparse[limit.Allowance] // catch-up rates of clients
+	missed   [][]byte                     // buffers of missed messages being sent
+	live     []index.Channel              // joins with waiters still to be served
+	tasks    []*task                      // dropped ones included
 	taskOf   map[uint32]*task             // by slot
 	listener *reactor.Listener            // nil once closed
-	paused   bool                         // the listener isn't watched for this tick
-	backlog  bool                         // more connections wait than were accepted
-	demoted  demoted                      // clients that aren't read from for now
+	paused   bool                         // the listener isn't watched until the next tick
+	backlog  bool                         // more connections may be waiting
+	demoted  demoted                      // clients not read from for now
 	drain    drain
 	now      uint32         // tick
 	awake    bool           // an event of this round was handled
-	stalled  int            // rounds until they are looked at again, after a stall
-	frame    wsframe.Reader // as it is between two messages
+	stalled  int            // rounds until deadlines are enforced again, after a stall
+	frame    wsframe.Reader // initial state between messages
 	echo     wsframe.Reader // the same for the echo endpoint
-	fresh    wsframe.Reader // works on what begins between two messages
+	fresh    wsframe.Reader // working copy for bytes between messages
 	request  http1.Request  // the one being routed
 	upgrade  upgrade
 	stats    stats
 	retry    uint32                  // spreads Retry-After
 	overrun  map[index.Channel]bool  // channels whose messages are being dropped
 	room     int                     // maxPending, less in tests
-	marked   []uint32                // slots of connections that are marked since the last reap
-	gone     []uint32                // of these and others, those to be freed
-	onWrite  func(i uint32, c *conn) // of tests
-	onWoken  func()                  // of tests: polls are woken, and not answered yet
+	marked   []uint32                // slots marked since the last reap
+	gone     []uint32                // closed slots to free
+	onWrite  func(i uint32, c *conn) // test hook
+	onWoken  func()                  // test hook: polls are woken, without a response yet
 	rbuf     [readBuffer]byte
 	vec      [64][]byte // of a flush
-	scratch  []byte     // for small answers
-	spelled  []byte     // JSON that goes into scratch
+	scratch  []byte     // for small responses
+	spelled  []byte     // JSON to be framed into scratch
 	cork     cork
 	batch    batch
 	decoded  []byte          // of a query
 	wakeups  wakeups         // polls that have messages
 	listed   []index.Channel // by channelsOf
-	date     []byte          // of the Date header, made anew each second
+	date     []byte          // value of the Date header, updated each second
 
 	newcomers newcomers
 
 	// Owned by the loop, for limits
-	channels   int                      // that are in the server's sum
-	inputBytes int64                    // of what is kept of clients' bytes
-	fullAt     uint32                   // one more than the tick of the last warning that limits.connections is reached
-	rejected   rejected                 // sockets that were told to come back later
-	locations  slab.Sparse[location]    // where connections come from
+	channels   int                      // included in the server's sum
+	inputBytes int64                    // of kept client input
+	fullAt     uint32                   // tick + 1 of the last warning that limits.connections is reached
+	rejected   rejected                 // sockets of rejected clients
+	locations  slab.Sparse[location]    // origins of connections
 	rates      slab.Sparse[clientRates] // their remaining rates
-	awaited    bool                     // the client whose bytes are read was pinged and hasn't answered yet
-	pages      webPages                 // which page's requests they carry
+	awaited    bool                     // the client being read was pinged and hasn't responded yet
+	pages      webPages                 // origins of the pages behind connections
 }
 
 func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
@@ -146,7 +145,7 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (*shard, error) {
 	return s, nil
 }
 
-// Ready is called by the loop for a descriptor that has something to say.
+// Ready is called by the loop for a ready descriptor.
 func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 	if !s.awake {
 		s.wakeUp()
@@ -167,7 +166,7 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) {
 	}
 	ends := reactor.In | reactor.Hup
 	if c.flags&flagHalf != 0 {
-		ends = reactor.Gone // the end of its side may be told once more, from before
+		ends = reactor.Gone // the end of its side may be reported again
 	}
 	if ev&ends != 0 {
 		s.read(k.Slot, c)
@@ -218,7 +217,7 @@ func (s *shard) deliver(i uint32, b *index.Batch) {
 	s.sendBatched(i, c, o)
 }
 
-// delivered notes how long messages took that have been sent to all.
+// delivered records the delivery times of messages that have been sent to all subscribers.
 func (s *shard) delivered(messages []*message.Message) {
 	for _, m := range messages {
 		if age := s.srv.broker.Age(m); age > 0 {
@@ -227,12 +226,12 @@ func (s *shard) delivered(messages []*message.Message) {
 	}
 }
 
-// read makes one read of what the client sent; if there is more, the loop's next event
-// tells of it. It reports whether there was anything: bytes, their end or an error.
+// read makes one read from the client; the loop reports any remainder with its next event. It
+// returns whether there were bytes, their end or an error.
 func (s *shard) read(i uint32, c *conn) bool {
 	buf := s.rbuf[:]
 	switch {
-	case c.phase == phaseHead: // with what tells the page of a head that is too long
+	case c.phase == phaseHead: // room to see the headers of an oversized head
 		buf = buf[:min(len(buf), max(readRequests, 2*s.cfg.Limits.HeadBytes))]
 	case c.phase == phaseOpen && c.kind != kindEcho:
 		most := readRequests
@@ -263,7 +262,7 @@ func (s *shard) read(i uint32, c *conn) bool {
 	return true
 }
 
-// received takes what was read from a client.
+// received dispatches bytes read from a client.
 func (s *shard) received(i uint32, c *conn, p []byte) {
 	switch c.phase {
 	case phaseProxy:
@@ -279,14 +278,14 @@ func (s *shard) received(i uint32, c *conn, p []byte) {
 		case kindPoll:
 			s.sentAhead(i, c, p)
 		}
-		// A stream of events has nothing more to hear from its client.
+		// Input of an event stream's client is ignored.
 	}
 }
 
-// ended handles the end of the client's stream.
+// ended handles the client closing its side.
 func (s *shard) ended(i uint32, c *conn) {
 	switch {
-	case c.flags&flagHalf != 0: // now the other side has ended too
+	case c.flags&flagHalf != 0: // both sides are closed now
 		s.release(i, c, reasons.CloseByClient)
 	case s.owed(c):
 		s.halfClosed(i, c)
@@ -301,10 +300,10 @@ func (s *shard) ended(i uint32, c *conn) {
 	}
 }
 
-// post has fn run on the shard's loop.
+// post runs fn on the shard's loop.
 func (s *shard) post(fn func()) { s.loop.Post(fn) }
 
-// close stops the loop and cuts what is left.
+// close stops the loop and cuts the remaining connections.
 func (s *shard) close() {
 	s.loop.Close()
 	s.batch.close()

@@ -10,8 +10,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// The bound of all queues holds for the sum of many shards, also where most waits
-// in one for whose clients nothing more comes.
+// The total queue bound holds for the sum of many shards, even if one holds most and gets no
+// further output.
 func TestQueueTotalOfManyShards(t *testing.T) {
 	const shards, clients, bound = 4, 40, 4 << 20
 	in := start(t, func(c *gateway.Config) {

@@ -11,15 +11,13 @@ import "github.com/pushgate/pushgate/fanout/index"
 //	     +----+   +-- answered, refused-+
 //	     proxy
 //
-// proxy: a trusted proxy has to say first for whom it speaks.
+// proxy: a trusted proxy has to name the client first.
 //
-// body: a request's body is being read. open: a WebSocket, a stream of events,
-// or a poll that waits.
+// body: a request's body is being read. open: a WebSocket, an event stream, or a waiting poll.
 //
-// closing: the last bytes are out, the write side is shut; what the client
-// still sends is read and dropped until it closes too or its time is up, since
-// a close with unread input would make the kernel reset the connection and the
-// client lose what it was told.
+// closing: the last bytes are out, the write side is shut; further input is read and dropped
+// until the client closes too or its time is up, since a close with unread input would make the
+// kernel reset the connection and the client lose those bytes.
 //
 // gone: it is cut off, and freed as soon as the loop is done with the event, see reap.
 type phase uint8
@@ -34,7 +32,7 @@ const (
 	phaseGone
 )
 
-// kind is what an open connection speaks.
+// kind is the transport of an open connection.
 type kind uint8
 
 const (
@@ -54,37 +52,37 @@ type flags uint16
 
 const (
 	flagRaw     flags = 1 << iota // format=raw: bare payloads
-	flagPinged                    // a ping is out and nothing was heard since
-	flagProbing                   // its deadline is the check for the answer to a ping
+	flagPinged                    // a ping is unanswered and nothing was heard since
+	flagProbing                   // its deadline is the check for the pong
 	flagEnding                    // close once the queue is empty
-	flagClose                     // the connection ends with the answer
-	flagWoken                     // a poll that has messages
-	flagEarly                     // a poll that waits for a message to know where it is
-	flagCORS                      // a page of an allowed origin asks, see webPages
-	flagUnknown                   // a WebSocket that hasn't shown its token yet
+	flagClose                     // close after the response
+	flagWoken                     // a poll with messages
+	flagEarly                     // a poll waiting for a message to know its position
+	flagCORS                      // a page of an allowed origin sent the request, see webPages
+	flagUnknown                   // a WebSocket without a token yet
 	flagBatched                   // a send to it is in the batch
-	flagHalf                      // the client has ended its side and reads on, see halfClosed
-	flagLed                       // a poll whose answer has begun with answerLead
-	flagKept                      // it has had an answer and is kept for the next request
-	flagTask                      // something of it is done a slice at a time, see task
-	flagOver                      // its address has as many connections as it may: its request is refused
-	flagDemoted                   // nothing is read from it until it's its turn, see demote
+	flagHalf                      // the client has closed its side and reads on, see halfClosed
+	flagLed                       // a poll that got answerLead already
+	flagKept                      // kept after a response for the next request
+	flagTask                      // a task runs in slices, see task
+	flagOver                      // its address is over its limit: its request is refused
+	flagDemoted                   // reading is suspended until its turn, see demote
 )
 
-// conn is a connection. It exists a million times: it holds no pointer, and
-// what only some connections need (a queue, a partial frame) is kept in tables
-// of the shard and named here by index. All of it is owned by the shard's loop.
+// conn is a connection. It exists a million times: it holds no pointer, and data that only some
+// connections need (a queue, a partial frame) is kept in tables of the shard, by the indices here.
+// All of it is owned by the shard's loop.
 type conn struct {
 	fd    int32
-	gen   uint32     // grows each time the slot is freed; never 0 when used
+	gen   uint32     // incremented each time the slot is freed; never 0 in use
 	subs  index.List // its subscriptions
 	heard uint32     // tick of the last bytes from the client; next free slot in a free one
 	born  uint32     // tick of the accept
 	in    uint32     // index of its input, 0 = none
 	out   uint32     // index of its queue, 0 = none
-	poll  uint32     // index of its poll while that is being set up or read, 0 = none
-	grant uint32     // index of what its token allows, 0 = none
-	max   uint16     // messages in a poll's answer
+	poll  uint32     // index of its poll during setup or reading, 0 = none
+	grant uint32     // index of its token's grant, 0 = none
+	max   uint16     // messages in a poll's response
 	count uint16     // subscriptions
 	phase phase
 	kind  kind
@@ -96,23 +94,23 @@ const (
 	chunkSize = 1 << chunkBits
 )
 
-// slots holds a shard's connections in chunks that never move. At a million
-// entries it costs the collector 2.6 ms a cycle where a map of pointers costs
-// 246 ms, and 44.1 B an entry (BenchmarkSlab).
+// slots stores a shard's connections in chunks that never move. At a million entries it costs the
+// collector 2.6 ms a cycle where a map of pointers costs 246 ms, and 44.1 B an entry
+// (BenchmarkSlab).
 type slots struct {
 	chunks []*[chunkSize]conn
 	free   uint32 // head of the list of free slots; 0 = none, slot 0 is never used
-	next   uint32 // first slot that was never used
+	next   uint32 // first slot never used
 	used   int
 }
 
 // framed reports whether the connection speaks WebSocket frames.
 func (c *conn) framed() bool { return c.kind == kindWebSocket || c.kind == kindEcho }
 
-// at returns the connection in slot i, which was given out by take.
+// at returns the connection in slot i, which take has returned.
 func (s *slots) at(i uint32) *conn { return &s.chunks[i>>chunkBits][i&(chunkSize-1)] }
 
-// take returns an unused slot with nothing set but its generation.
+// take returns an unused slot, zero except for its generation.
 func (s *slots) take() (uint32, *conn) {
 	s.used++
 	if i := s.free; i != 0 {
@@ -134,7 +132,7 @@ func (s *slots) take() (uint32, *conn) {
 	return i, c
 }
 
-// put frees slot i: keys that name it with the old generation are void.
+// put frees slot i: keys with the old generation become void.
 func (s *slots) put(i uint32) {
 	c := s.at(i)
 	*c = conn{gen: c.gen + 1, heard: s.free}
@@ -142,7 +140,7 @@ func (s *slots) put(i uint32) {
 	s.used--
 }
 
-// find returns the connection that k names, or nil when it is gone.
+// find returns the connection in slot if its generation is gen, nil if it is gone.
 func (s *slots) find(slot, gen uint32) *conn {
 	if slot == 0 || slot >= s.next {
 		return nil
@@ -154,7 +152,7 @@ func (s *slots) find(slot, gen uint32) *conn {
 	return c
 }
 
-// each calls fn for all connections; fn may free the one that it is given.
+// each calls fn for all connections; fn may free its argument.
 func (s *slots) each(fn func(i uint32, c *conn)) {
 	for i := uint32(1); i < s.next; i++ {
 		if c := s.at(i); c.phase != phaseFree {

@@ -13,8 +13,8 @@ import (
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
-// A request for thousands of channels is done a slice at a time, and nothing of it is
-// left when its client goes in the middle.
+// A request for thousands of channels is handled in slices, and leaves nothing behind if its client
+// disconnects in between.
 func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
 	for name, request := range AskFor(ManyChannels(Many)) {
 		t.Run(name, func(t *testing.T) {
@@ -41,9 +41,9 @@ func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
 					}
 				}
 				p.close()
-				s.read(p.slot, c) // what is there
+				s.read(p.slot, c) // pending input
 				s.read(p.slot, c)
-				if c.phase == phaseOpen { // a poll may read on, of which nothing tells before it's written to
+				if c.phase == phaseOpen { // a poll's end shows only at a write
 					s.release(p.slot, c, reasons.CloseByClient)
 				}
 				for s.Turn() {
@@ -96,8 +96,7 @@ func TestManyChannelsAreRevokedInSlices(t *testing.T) {
 	}
 }
 
-// A poll whose time is up before it could ask for all of its channels keeps its
-// position in each of them.
+// A poll whose wait ends before all its channels are subscribed keeps its position in each of them.
 func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 	s := newStill(t, ManyAllowed)
 	names := ManyChannels(Many)
@@ -135,8 +134,7 @@ func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 	}
 }
 
-// A client of thousands of channels that comes and goes in one of them costs about as much
-// as one of ten.
+// Resubscribing to one of thousands of channels costs about as much as to one of ten.
 func TestOneOfManyChannelsIsCheap(t *testing.T) {
 	per := func(n int) time.Duration {
 		s := newStill(t, ManyAllowed)
@@ -148,7 +146,7 @@ func TestOneOfManyChannelsIsCheap(t *testing.T) {
 		if int(c.count) != n {
 			t.Fatalf("it has %d channels", c.count)
 		}
-		c.flags |= flagRaw // it's told nothing
+		c.flags |= flagRaw // no replies
 		at := 0
 		turn := func() {
 			at = (at + n/2 + 1) % n
@@ -166,7 +164,7 @@ func TestOneOfManyChannelsIsCheap(t *testing.T) {
 	}
 	const most = 3
 	var few, lots time.Duration
-	for range 5 { // what else runs on the machine can spoil one comparison, not each
+	for range 5 { // other load on the machine can spoil one comparison, not each
 		if few, lots = per(10), per(Many); lots < most*few {
 			t.Logf("%v with 10 channels, %v with %d", few, lots, Many)
 			return
@@ -175,7 +173,7 @@ func TestOneOfManyChannelsIsCheap(t *testing.T) {
 	t.Errorf("%v with %d channels, %v with 10", lots, Many, few)
 }
 
-// A slice of the answer to a poll looks at some of its channels, and no more.
+// A slice of a poll response visits only some of its channels.
 func TestAnswerOfManyChannelsComesInSlices(t *testing.T) {
 	names := ManyChannels(Many)
 	s := newStill(t, ManyAllowed)

@@ -6,25 +6,23 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// SlowPolicy says what happens to a client that reads a channel's messages more
-// slowly than they come, once more than limits.queue_bytes wait behind the one
-// that is being sent to it.
+// SlowPolicy is the treatment of a client that reads a channel's messages more slowly than they are
+// published, once its backlog exceeds limits.queue_bytes.
 type SlowPolicy string
 
 const (
-	// SlowDisconnect ends the connection with 4002. The client comes back with
-	// its last position and catches up in its own time.
+	// SlowDisconnect closes the connection with 4002. The client reconnects with its last position
+	// and catches up at its own pace.
 	SlowDisconnect SlowPolicy = "disconnect"
-	// SlowDropOldest drops the oldest messages that wait, and tells the client
-	// of the gap in their place.
+	// SlowDropOldest drops the oldest queued messages, and sends a gap notice in their place.
 	SlowDropOldest SlowPolicy = "drop_oldest"
-	// SlowLatest keeps only the newest message of the channel, for channels
-	// whose messages each say all: a price, a position on a map.
+	// SlowLatest keeps only the newest message of the channel, for channels whose every message is
+	// complete: a price, a position on a map.
 	SlowLatest SlowPolicy = "latest"
 )
 
-// overflow keeps a client's queue within its bound by the policies of the
-// channels in it, and ends the client where that doesn't help.
+// overflow keeps a client's queue within its bound by the policies of the channels in it, and
+// closes the client if that isn't enough.
 func (s *shard) overflow(i uint32, c *conn, q *queue.Queue) {
 	n, ok := q.Bound(s.cfg.Limits.QueueBytes, func(o *queue.Origin) []byte {
 		return gapNotice(o.Channel, fanout.Gap{Since: o.Before, Reason: fanout.GapSlow}).Encoded(c.form())
@@ -35,10 +33,9 @@ func (s *shard) overflow(i uint32, c *conn, q *queue.Queue) {
 	}
 }
 
-// lossy reports whether the messages of something are to be queued one by one,
-// because their channel's policy drops messages. Any other batch stays one item.
-// Only what the kernel refuses comes here, so that a batch costs nothing more
-// where it is taken.
+// lossy reports whether the messages of o are to be queued one by one, because their channel's
+// policy drops messages. Any other batch stays one item. It runs only for output that the kernel
+// refuses, so other batches cost nothing more.
 func (s *shard) lossy(c *conn, o *outgoing) (kind queue.Kind, yes bool) {
 	if o.message == nil || c.phase != phaseOpen {
 		return 0, false
@@ -52,7 +49,7 @@ func (s *shard) lossy(c *conn, o *outgoing) (kind queue.Kind, yes bool) {
 	return 0, false
 }
 
-// enqueueEach queues the messages of a batch each for itself.
+// enqueueEach queues the messages of a batch one by one.
 func (s *shard) enqueueEach(i uint32, c *conn, o outgoing, kind queue.Kind) {
 	if o.batch == nil {
 		s.enqueueOne(i, c, &o, s.originOf(&o), kind)
@@ -72,8 +69,8 @@ func (s *shard) enqueueEach(i uint32, c *conn, o outgoing, kind queue.Kind) {
 	}
 }
 
-// originOf returns where a message comes from, nil for what can't be dropped: a
-// notice, and what has begun to be sent.
+// originOf returns a message's origin, nil if it can't be dropped: a notice, or a partly sent
+// message.
 func (s *shard) originOf(o *outgoing) *queue.Origin {
 	if o.sent > 0 || o.message.Notice() {
 		return nil
@@ -86,11 +83,10 @@ func (s *shard) queueShare() int64 {
 	return int64(s.cfg.Limits.TotalQueueBytes / len(s.srv.shards))
 }
 
-// shed ends clients while all queues together pass limits.total_queue_bytes, in
-// the shards that have more than their share of it: those with the largest burden,
-// then those with the largest queue. It begins a sixteenth below the bound, because
-// a shard that has less than its share asks the others, which takes them a turn, and
-// goes on to nine tenths of where it began, so that it isn't called for every message.
+// shed closes clients while all queues together exceed limits.total_queue_bytes, in the shards
+// above their share of it: those with the largest burden, then those with the largest queue. It
+// starts a sixteenth below the bound, because a shard below its share asks the others, which takes
+// them a turn, and goes on to nine tenths of that, so that it doesn't run for every message.
 func (s *shard) shed() {
 	limit, share := int64(s.cfg.Limits.TotalQueueBytes)/16*15, s.queueShare()/16*15
 	if s.srv.queued.Bytes.Load() <= limit {
@@ -108,14 +104,14 @@ func (s *shard) shed() {
 		c := s.conns.at(q.Owner)
 		if c.phase == phaseOpen && q.Droppable() {
 			s.end(q.Owner, c, reasons.CloseOverload)
-		} else { // an answer is all or nothing, and a message whose beginning is sent
+		} else { // a response, or a partly sent message, is all or nothing
 			s.release(q.Owner, c, reasons.CloseOverload)
 		}
 	}
 }
 
-// askToShed has the other shards look whether they have more than their share:
-// nothing may come for the clients of those who do, and nobody else can end them.
+// askToShed makes the other shards check their share: one above it may have no output of its own
+// that would make it shed, and only it can close its clients.
 func (s *shard) askToShed() {
 	asking := &s.srv.askedToShed
 	others := int32(len(s.srv.shards) - 1)
@@ -132,7 +128,7 @@ func (s *shard) askToShed() {
 	}
 }
 
-// shedWhenAsked is shed without asking others in turn.
+// shedWhenAsked is shed without asking other shards in turn.
 func (s *shard) shedWhenAsked() {
 	if s.queues.Bytes > s.queueShare()/16*15 {
 		s.shed()

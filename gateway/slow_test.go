@@ -59,7 +59,7 @@ func TestSlowClientIsClosed(t *testing.T) {
 		}
 		most = max(most, in.totals().queueBytes)
 	}
-	// The frame under way, one over the bound and the close frame may come on top.
+	// The frame being sent, one over the bound and the close frame may add to it.
 	if most > bound+2*size+1024 {
 		t.Errorf("%d bytes were queued, the bound is %d", most, bound)
 	}
@@ -69,8 +69,8 @@ func TestSlowClientIsClosed(t *testing.T) {
 	if n := in.totals().queueBytes; n > 2*size {
 		t.Errorf("%d bytes are still queued for the closed client", n)
 	}
-	// Whoever then reads gets what was sent before, whole and in order, and is
-	// told why it ends there.
+	// A client that then reads gets its earlier output, whole and in order, and the reason for the
+	// end.
 	for next := 0; ; next++ {
 		slow.SetReadDeadline(time.Now().Add(patience))
 		_, text, err := slow.ReadMessage()
@@ -188,7 +188,7 @@ func TestCloseBehindAHalfSentFrame(t *testing.T) {
 		"client":    {1 << 20, func(_ *instance, c *client) { c.WriteMessage(websocket.CloseMessage, []byte{3, 232}) }, 1000, 3},
 		"drain":     {1 << 20, func(in *instance, _ *client) { in.stop() }, 1012, 3},
 		"slow": {1 << 20, func(in *instance, _ *client) {
-			// Who begins to read before the bound is passed isn't slow.
+			// A client that starts to read below the bound isn't slow.
 			more := strings.Repeat("y", size)
 			eventually(in.t, "it's closed", func() bool {
 				in.redis.Publish("half", more)
@@ -232,7 +232,7 @@ func TestCloseBehindAHalfSentFrame(t *testing.T) {
 	}
 }
 
-// What a client asks to catch up with may be more than its queue may hold.
+// Requested history may exceed the queue bound.
 func TestHistoryIsNotSlowness(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Limits.QueueBytes = 1 << 10 }).ready()
 	first := in.subscribed("h")

@@ -24,8 +24,7 @@ func (in *instance) stall(d time.Duration, meanwhile func()) {
 	})
 }
 
-// What clients send while the loop stalls is read before any of them is judged
-// by the time that passed.
+// Input that arrives while the loop stalls is read before any deadline is enforced.
 func TestStallIsNotTheClientsFault(t *testing.T) {
 	t.Parallel()
 	t.Run("a request that waits to be accepted", func(t *testing.T) {

@@ -9,8 +9,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// stats are a shard's counters, owned by its loop. The metrics collector asks
-// the loop for a copy.
+// stats are a shard's counters, owned by its loop. The metrics collector gets copies.
 type stats struct {
 	accepts    uint64
 	handshakes map[reasons.Handshake]uint64
@@ -35,8 +34,8 @@ type stats struct {
 	connections, queues, channels int
 }
 
-// newStats returns counters that have a zero for each reason: a rate over a
-// series that begins with its first incident doesn't see that one.
+// newStats returns counters with a zero for each reason: a rate over a series that starts with its
+// first incident would miss it.
 func newStats() stats {
 	return stats{
 		handshakes: zeros(reasons.HandshakeOK, reasons.HandshakeFailed),
@@ -62,7 +61,7 @@ var timeBounds = [...]time.Duration{
 	20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second,
 }
 
-// histogram counts times by their length.
+// histogram counts durations.
 type histogram struct {
 	buckets [len(timeBounds) + 1]uint64
 	count   uint64
@@ -87,7 +86,7 @@ func (h *histogram) add(o *histogram) {
 	h.sum += o.sum
 }
 
-// sharedHistogram is for times that are observed outside of the loops.
+// sharedHistogram is for durations observed outside of the loops.
 type sharedHistogram struct {
 	mu sync.Mutex
 	h  histogram // guarded by mu
@@ -105,8 +104,7 @@ func (s *sharedHistogram) copy() histogram {
 	return s.h
 }
 
-// snapshot returns a copy of the counters; ok is false when the loop didn't
-// answer in time.
+// snapshot returns a copy of the counters; ok is false if the loop didn't respond in time.
 func (s *shard) snapshot() (st stats, ok bool) {
 	copied := make(chan stats, 1) // sent to once by the loop
 	s.post(func() {

@@ -34,7 +34,7 @@ func newStill(t testing.TB, change func(*Config)) *still {
 	if change != nil {
 		change(&cfg)
 	}
-	cfg.Redis.URL = "redis://127.0.0.1:1" // nobody connects: the broker isn't run
+	cfg.Redis.URL = "redis://127.0.0.1:1" // never dialled: the broker isn't run
 	srv, err := New(cfg, Options{Log: slog.New(slog.DiscardHandler), Node: "still"})
 	if err != nil {
 		t.Fatal(err)
@@ -102,8 +102,8 @@ func (p *peer) send(b []byte) {
 	}
 }
 
-// receive returns what the shard has sent, valid until the next call: nil when
-// there is nothing, and an empty slice at the end of the stream.
+// receive returns the shard's output, valid until the next call: nil if there is none, and an empty
+// slice at the end of the stream.
 func (p *peer) receive() []byte {
 	n, err := syscall.Read(p.fd, p.s.buf)
 	if err == syscall.EAGAIN {
@@ -137,7 +137,7 @@ func heap() int64 {
 
 const stillSecret = "a secret of more than thirty-two bytes"
 
-// withStillTokens makes a gateway ask for the tokens of stillToken.
+// withStillTokens makes a gateway require stillToken's tokens.
 func withStillTokens(c *Config) {
 	c.Auth.Mode, c.Auth.JWT.Secret = auth.ModeJWT, stillSecret
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/limit"
 )
 
-// Whoever makes up origins can't fill the log with them.
+// Invented origins can't fill the log.
 func TestStrangersAreTold(t *testing.T) {
 	var log bytes.Buffer
 	s := &shard{srv: &Server{}, log: slog.New(slog.NewTextHandler(&log, nil))}

@@ -12,14 +12,13 @@ import (
 const (
 	// subprotocol is the gateway's own, whatever others are configured.
 	subprotocol = "pushgate.v1"
-	// bearerPrefix begins an offer that is no subprotocol but a token: a page
-	// can set no other header of a WebSocket's handshake. The characters of a
-	// JWT may all stand in one.
+	// bearerPrefix marks an offer that is a token: a page can set no other header of a WebSocket's
+	// handshake, and all characters of a JWT are allowed in an offer.
 	bearerPrefix = "bearer."
 )
 
-// offers returns what a client offers in Sec-WebSocket-Protocol, which may be in
-// several lines (RFC 6455, 11.3.4).
+// offers returns the client's offers in Sec-WebSocket-Protocol, which may span several lines (RFC
+// 6455, 11.3.4).
 func offers(r *http1.Request) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if r.Subprotocols == nil {
@@ -52,8 +51,8 @@ func goodOffers(r *http1.Request) bool {
 	return true
 }
 
-// chooseSubprotocol returns the gateway's own where the client offers it, else
-// the first offer that is configured, and "" where there is none.
+// chooseSubprotocol returns the gateway's own if the client offers it, else the first configured
+// offer, or "".
 func (s *shard) chooseSubprotocol() (chosen string) {
 	for offer := range offers(&s.request) {
 		if string(offer) == subprotocol {
@@ -66,8 +65,8 @@ func (s *shard) chooseSubprotocol() (chosen string) {
 	return chosen
 }
 
-// offeredToken returns the token among the subprotocols of a WebSocket's
-// handshake, nil where there is none.
+// offeredToken returns the token among the subprotocols of a WebSocket's handshake, nil if there is
+// none.
 func offeredToken(r *http1.Request) []byte {
 	if !r.Upgrade() {
 		return nil
@@ -80,9 +79,9 @@ func offeredToken(r *http1.Request) []byte {
 	return nil
 }
 
-// agree adds the subprotocol to the answer to the handshake in s.request. Where
-// none is known the answer has none, and a browser fails the connection (RFC 6455,
-// 4.1): the log says so, without the offers, since tokens are among them.
+// agree adds the chosen subprotocol to the response to the handshake in s.request. Without one a
+// browser fails the connection (RFC 6455, 4.1): that is logged, without the offers, since tokens
+// are among them.
 func (s *shard) agree(answer []byte) []byte {
 	if s.request.Subprotocols == nil {
 		return answer
@@ -91,7 +90,7 @@ func (s *shard) agree(answer []byte) []byte {
 	if chosen == "" {
 		if origin := string(s.request.Origin); origin != "" {
 			if isNew, _ := s.srv.speechless.IsNew(origin); isNew {
-				s.log.Info("a page offers subprotocols of which none is known: browsers fail its connections", "origin", origin,
+				s.log.Info("a page offers only unknown subprotocols: browsers fail its connections", "origin", origin,
 					"key", "websocket.subprotocols", "fix", "have it offer "+subprotocol+" too, or name one of its own in websocket.subprotocols")
 			}
 		}
@@ -102,7 +101,7 @@ func (s *shard) agree(answer []byte) []byte {
 	return append(answer, "\r\n\r\n"...)
 }
 
-// validateSubprotocols wants tokens (RFC 6455, 4.1).
+// validateSubprotocols requires tokens (RFC 6455, 4.1).
 func (c Config) validateSubprotocols() error {
 	for _, name := range c.WebSocket.Subprotocols {
 		if name == "" || strings.Contains(name, ",") || !http1.IsTokenList([]byte(name)) || strings.HasPrefix(name, bearerPrefix) {

@@ -55,8 +55,8 @@ func TestSubprotocols(t *testing.T) {
 	}
 }
 
-// TestTokenAsSubprotocol: a token may travel beside the subprotocol, and goes behind the
-// header and before the query.
+// TestTokenAsSubprotocol: a token may be sent beside the subprotocol; the header precedes it, and
+// it precedes the query.
 func TestTokenAsSubprotocol(t *testing.T) {
 	t.Parallel()
 	in := start(t, withTokens).ready()
@@ -109,8 +109,7 @@ func TestTokenAsSubprotocol(t *testing.T) {
 	}
 }
 
-// TestTokenStaysOutOfTheLog: at no level, and not where a page is told that its offers
-// aren't known.
+// TestTokenStaysOutOfTheLog: a token is not logged at any level, nor with a page's unknown offers.
 func TestTokenStaysOutOfTheLog(t *testing.T) {
 	t.Parallel()
 	const secret = "bearer.eyJsecret.secret.secret"

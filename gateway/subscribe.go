@@ -7,45 +7,45 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/position"
 )
 
-// waiter is one request to subscribe. Millions may wait while Redis is away: one takes
-// 128 bytes, which is a size class of Go's allocator.
+// waiter is one subscribe request. Millions may wait while Redis is down: one takes 128 bytes,
+// which is a size class of Go's allocator.
 type waiter struct {
 	slot   uint32
 	sub    index.Sub
-	newest int32              // without since: it wants so many of the newest first
-	first  bool               // it's for a channel of the request that the client came with
-	again  bool               // the client has the channel already: it's only told where it stands
+	newest int32              // without since: number of newest messages to replay first
+	first  bool               // for a channel of the connection's initial request
+	again  bool               // already subscribed: only its position is sent
 	time   bool               // since is a time, not a message of the channel
-	lost   bool               // it had a plain position before these, since which plain messages may have passed this node by
-	begun  bool               // some of the messages that it missed are sent
-	told   bool               // that it has the channel
-	since  []message.Position // it wants what follows the first of these that can be honoured
-	asked  string             // since, as the client spelled it
+	lost   bool               // plain messages since its older plain position may have bypassed this node
+	begun  bool               // some missed messages are sent
+	told   bool               // the subscription is confirmed
+	since  []message.Position // resume after the first of these that is available
+	asked  string             // since in the client's spelling
 	ref    requestRef
-	replay *fanout.Request // the page that it waits for, or the one before
+	replay *fanout.Request // the page in progress, or the last one
 
-	// While it is sent what it missed.
-	missed *fanout.Replay // what is left of the page
-	page   *fanout.Replay // the one before, without its messages
+	// While catching up
+	missed *fanout.Replay // remainder of the page
+	page   *fanout.Replay // the previous page, without its messages
 
-	// Of the list that it is in; nil in none.
+	// In the list that it is in, if any
 	list       *waiters
 	prev, next *waiter
 }
 
-// catchesUp reports whether the client wants messages from before it comes.
+// catchesUp reports whether the client requests earlier messages.
 func (w *waiter) catchesUp() bool { return len(w.since) > 0 || w.newest > 0 }
 
-// subscribe adds the channel to the connection's; w says how. The client is
-// told once the broker has confirmed.
+// subscribe adds the channel to the connection's subscriptions with the options in w. It is
+// confirmed once the broker has.
 func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 	ch := s.index.Open([]byte(name))
 	sub, added := s.index.Subscribe(&c.subs, i, ch)
 	s.subscribed(i, c, ch, name, sub, added, w)
 }
 
-// subscribed asks the broker for what the connection's subscription sub needs,
-// which was added or has been there.
+// subscribed makes the broker calls for the connection's subscription sub, which was just added or
+// existed before.
 func (s *shard) subscribed(i uint32, c *conn, ch index.Channel, name string, sub index.Sub, added bool, w waiter) {
 	s.sumChannels()
 	j := s.joins[ch]
@@ -54,7 +54,7 @@ func (s *shard) subscribed(i uint32, c *conn, ch index.Channel, name string, sub
 		s.replyError(i, c, name, codePending, "this channel is being subscribed already", w.ref)
 		return
 	case !added && w.catchesUp():
-		// It has the channel and goes back: replay holds the live messages.
+		// Subscribed, and going back: replay holds the live messages.
 	case !added:
 		w.again = true
 	case s.takeBack(i, c, ch, name, w.ref):
@@ -71,7 +71,7 @@ func (s *shard) subscribed(i uint32, c *conn, ch index.Channel, name string, sub
 		if at, live = s.srv.broker.Join(name, s); !live {
 			s.opened(i)
 		} else if !w.catchesUp() {
-			// As nearly always: there is nothing to wait for.
+			// The usual case: nothing to wait for.
 			s.begin(c, sub, &w, ch, name, at)
 			return
 		}
@@ -80,7 +80,7 @@ func (s *shard) subscribed(i uint32, c *conn, ch index.Channel, name string, sub
 		j = new(join)
 		s.joins[ch] = j
 	}
-	waits := w // in memory of its own
+	waits := w // on the heap
 	if live {
 		s.catchUp(ch, j, &waits)
 		return
@@ -89,7 +89,7 @@ func (s *shard) subscribed(i uint32, c *conn, ch index.Channel, name string, sub
 	j.asked = true
 }
 
-// begin lets a client have what follows in a channel and tells it so.
+// begin starts delivery of a channel to a client and confirms it.
 func (s *shard) begin(c *conn, sub index.Sub, w *waiter, ch index.Channel, channel string, at fanout.Joined) {
 	if !w.again {
 		s.index.SetFrom(sub, at.Seq)
@@ -110,8 +110,8 @@ func (s *shard) begin(c *conn, sub index.Sub, w *waiter, ch index.Channel, chann
 	s.follows(c, w, ch, at.Position)
 }
 
-// waiting returns the connection and the subscription of w, nil when the
-// client has left the channel or the gateway.
+// waiting returns the connection and the subscription of w, nil if the client has unsubscribed or
+// disconnected.
 func (s *shard) waiting(w *waiter, ch index.Channel) (*conn, index.Sub) {
 	c := s.conns.at(w.slot)
 	if c.phase != phaseOpen {
@@ -123,7 +123,7 @@ func (s *shard) waiting(w *waiter, ch index.Channel) (*conn, index.Sub) {
 	return c, w.sub
 }
 
-// confirm tells the client of w that it has the channel from the position id on.
+// confirm confirms w's subscription from position id on.
 func (s *shard) confirm(c *conn, w *waiter, ch index.Channel, id string) {
 	switch c.kind {
 	case kindWebSocket:
@@ -133,8 +133,7 @@ func (s *shard) confirm(c *conn, w *waiter, ch index.Channel, id string) {
 	}
 }
 
-// follows tells a client that has the channel up to a position, from which on its
-// messages follow, what there is to tell of that.
+// follows reports the state of a channel to a client whose live messages start at a position.
 func (s *shard) follows(c *conn, w *waiter, ch index.Channel, at message.Position) {
 	if s.overrun[ch] {
 		s.tellOverrun(w.slot, c, ch, at)
@@ -144,7 +143,7 @@ func (s *shard) follows(c *conn, w *waiter, ch index.Channel, at message.Positio
 	}
 }
 
-// form is how messages are encoded for the connection.
+// form returns the encoding of messages for the connection.
 func (c *conn) form() message.Form {
 	raw := c.flags&flagRaw != 0
 	switch {
@@ -158,7 +157,7 @@ func (c *conn) form() message.Form {
 	return message.FormText
 }
 
-// unsubscribe handles a client's unsubscribe.
+// unsubscribe handles a client's unsubscribe command.
 func (s *shard) unsubscribe(i uint32, c *conn, cmd *command) {
 	ch, ok := s.index.Lookup([]byte(cmd.Channel))
 	if ok {
@@ -175,7 +174,7 @@ func (s *shard) unsubscribe(i uint32, c *conn, cmd *command) {
 	s.reply(i, c, reply{Type: "unsubscribed", Channel: cmd.Channel, Ref: cmd.Ref})
 }
 
-// unsubscribeAll takes a connection out of all its channels.
+// unsubscribeAll ends all subscriptions of a connection.
 func (s *shard) unsubscribeAll(i uint32, c *conn) {
 	s.dropTask(i, c)
 	if c.count == 0 {

@@ -2,8 +2,7 @@ package gateway
 
 import "testing"
 
-// An idle client answers its pings and costs nothing for rates; a gateway that bounds
-// them by default takes no more for it.
+// An idle client that responds to pings needs no memory for rates, even with the default limits.
 func TestIdleClientsHaveNoRates(t *testing.T) {
 	s := newStill(t, func(c *Config) { c.Limits = DefaultConfig().Limits })
 	p := s.openWebSocket("news")

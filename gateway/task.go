@@ -6,27 +6,26 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// task is what one request asks for many channels, of which a slice is done at a
-// time: 4,096 channels take the loop 4 to 14 ms. A connection has one at most. It
-// ends with the connection's subscriptions.
+// task is one request for many channels, done in slices: 4,096 channels take the loop 4 to 14 ms. A
+// connection has at most one. It ends with the connection's subscriptions.
 type task struct {
 	slot uint32
 
-	// One of these
-	opens   *params    // its channels are those still to be subscribed to
-	revokes []string   // channels that a new token may not allow
-	gathers *gathering // the answer to a poll
+	// Exactly one is set
+	opens   *params    // its channels are still to be subscribed to
+	revokes []string   // channels to check against a new token
+	gathers *gathering // a poll response
 
 	took time.Duration // so far
-	rest []byte        // what a WebSocket sent meanwhile, which is handled then
-	held int           // bytes that are counted for limits.total_input_bytes
+	rest []byte        // a WebSocket's later input, handled after the task
+	held int           // bytes counted for limits.total_input_bytes
 }
 
-// taskSlice is how many channels are handled at once: 0.2 to 0.6 ms.
+// taskSlice is the number of channels handled at once: 0.2 to 0.6 ms.
 const taskSlice = 128
 
-// putOff leaves what t says to the next turns of the loop. Nothing is read from a
-// WebSocket before it's done, so that all is answered in order.
+// putOff defers t to the next turns of the loop. Reading from a WebSocket is paused until it's
+// done, so that replies stay in order.
 func (s *shard) putOff(i uint32, c *conn, t *task) {
 	t.slot = i
 	s.taskOf[i] = t
@@ -40,13 +39,13 @@ func (s *shard) putOff(i uint32, c *conn, t *task) {
 	}
 }
 
-// holdTask counts n bytes more that a task keeps of what its client sent.
+// holdTask adds n bytes to a task's share of the kept input.
 func (s *shard) holdTask(t *task, n int) {
 	t.held += n
 	s.holdInput(n)
 }
 
-// keepBehind keeps the bytes that a WebSocket has sent after a request that isn't done yet.
+// keepBehind keeps a WebSocket's input behind an unfinished request.
 func (s *shard) keepBehind(i uint32, p []byte) {
 	t := s.taskOf[i]
 	before := cap(t.rest)
@@ -54,8 +53,7 @@ func (s *shard) keepBehind(i uint32, p []byte) {
 	s.holdTask(t, cap(t.rest)-before)
 }
 
-// runTasks does a slice of one task after the other, until a slice of the loop's
-// time is over.
+// runTasks runs a slice of one task after the other, until a slice of the loop's time is over.
 func (s *shard) runTasks() (more bool) {
 	for start := time.Now(); len(s.tasks) > 0 && time.Since(start) < reactor.Slice; {
 		t := s.tasks[0]
@@ -66,7 +64,7 @@ func (s *shard) runTasks() (more bool) {
 		}
 		c, began := s.conns.at(t.slot), time.Now()
 		s.corkIt(t.slot)
-		s.cork.history = true // with a new token too: the client is told, and not behind
+		s.cork.history = true // also for a new token: the client is being served, it isn't slow
 		done := s.work(t.slot, c, t)
 		s.uncork(t.slot, c)
 		if s.taskOf[t.slot] != t {
@@ -85,7 +83,7 @@ func (s *shard) runTasks() (more bool) {
 	return len(s.tasks) > 0
 }
 
-// work does a slice of a task and reports whether that was the last.
+// work runs a slice of a task and reports whether that was the last.
 func (s *shard) work(i uint32, c *conn, t *task) (done bool) {
 	switch {
 	case t.opens != nil:
@@ -102,7 +100,7 @@ func (s *shard) work(i uint32, c *conn, t *task) (done bool) {
 	return len(t.revokes) == 0
 }
 
-// endTask goes on behind a task that is done.
+// endTask continues after a finished task.
 func (s *shard) endTask(i uint32, c *conn, t *task) {
 	s.dropTask(i, c)
 	switch {
@@ -118,7 +116,7 @@ func (s *shard) endTask(i uint32, c *conn, t *task) {
 	}
 }
 
-// dropTask forgets what is left of a connection's task.
+// dropTask drops a connection's task.
 func (s *shard) dropTask(i uint32, c *conn) {
 	if c.flags&flagTask == 0 {
 		return

@@ -34,9 +34,8 @@ func (c *leading) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// A client of thousands of channels is told of them in their order, and of what it
-// sent right behind its request after that, be its token in that or in its first
-// message.
+// A client of thousands of channels gets their confirmations in order, and the replies to its later
+// messages after that, with its token in the request or in its first message.
 func TestManyChannelsKeepTheirOrder(t *testing.T) {
 	names := gateway.ManyChannels(gateway.Many)
 	in := start(t, func(c *gateway.Config) { gateway.ManyAllowed(c); withTokens(c) }).ready()
@@ -109,7 +108,7 @@ func TestManyChannelsKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// What a client asked for in one request is no reason to call it slow.
+// Confirmations of one request don't make a client slow.
 func TestConfirmationsOfOneRequestAreNoBurden(t *testing.T) {
 	const least = 4 << 10
 	in := start(t, func(c *gateway.Config) { gateway.ManyAllowed(c); c.Limits.QueueBytes = least }).ready()
@@ -146,8 +145,8 @@ func TestConfirmationsOfOneRequestAreNoBurden(t *testing.T) {
 	}
 }
 
-// The answer to a poll of thousands of channels is made a slice at a time. It has
-// each channel once: what it got, and where to go on.
+// The response to a poll of thousands of channels is gathered in slices. It has each channel once:
+// its messages and its position.
 func TestPollsOfManyChannelsAreAnsweredInSlices(t *testing.T) {
 	in := start(t, gateway.ManyAllowed).ready()
 	names := gateway.ManyChannels(gateway.Many)

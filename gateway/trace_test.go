@@ -8,7 +8,7 @@ import (
 	"github.com/pushgate/pushgate/gateway"
 )
 
-// At level debug the log says who was turned away, and who ended and why.
+// At level debug the log names rejected and closed clients, with the reason.
 func TestTrace(t *testing.T) {
 	in := startLogged(t, slog.LevelDebug, func(c *gateway.Config) { c.Shards = 1 }).ready()
 	c := in.dial("/v1/ws")

@@ -15,7 +15,7 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// publishes lets clients publish, with tokens: what they send to kept.* is durable.
+// publishes lets clients publish, with tokens; messages to kept.* are durable.
 func publishes(c *gateway.Config) {
 	withTokens(c)
 	c.Channels = []gateway.ChannelRule{
@@ -37,7 +37,7 @@ func (in *instance) publishAs(token, message string) (status int, body string) {
 	return answerOf(in.t, c)
 }
 
-// from checks that a message says who published it, and nothing else in it does.
+// from checks that a message names its publisher, and only in the user field.
 func (e event) from(t testing.TB, user, data string) {
 	t.Helper()
 	switch {
@@ -50,16 +50,15 @@ func (e event) from(t testing.TB, user, data string) {
 	}
 }
 
-// subjects are what a token may be for.
+// subjects are possible subjects of a token.
 var subjects = map[string]string{
 	"a name": "anna", "an address": "a@b.c", "a URN": "urn:user:42", "a provider's": "auth0|5f7c",
 	"quotes": `"},"data":{"forged":true},"x":{"y":"`, "line ends": "a\nid: 1-1\r\nevent: x", "control characters": "a\x00\x1e1-2\x1eU\x1e\u2028\x7f",
 	"other letters": "Ωµ🐦", "HTML": "<script>", "no subject": "",
 }
 
-// What a client with a token publishes says from whom it is, on every transport,
-// live, from the ring and from the history of another node, whatever the data
-// claims and whatever the subject is.
+// A client's message carries its token's subject, on every transport, live, from the ring and from
+// the history of another node, whatever the data claims and whatever the subject is.
 func TestUserOfWhatClientsPublish(t *testing.T) {
 	redis := redistest.Start(t)
 	in, other := startOn(t, redis, publishes).ready(), startOn(t, redis, publishes).ready()
@@ -120,7 +119,7 @@ func TestUserOfWhatClientsPublish(t *testing.T) {
 					}
 					check(in.poll(nil, "channels="+channel+"&cursor="+poll.Cursor+reader))
 
-					// Again, for those who come back.
+					// Again, for resuming clients.
 					node := in
 					if kind == "durable" {
 						node = other // which reads it from the stream
@@ -137,8 +136,7 @@ func TestUserOfWhatClientsPublish(t *testing.T) {
 	}
 }
 
-// No client makes a message be from somebody else, or from nobody in particular
-// be from somebody.
+// No client can forge a message's user, or give one to a message without.
 func TestUserIsNotForged(t *testing.T) {
 	for mode, change := range map[string]func(*gateway.Config){
 		"tokens": publishes,
@@ -197,8 +195,8 @@ func TestUserIsNotForged(t *testing.T) {
 	}
 }
 
-// Backends say for whom they publish where they want to, by each of their ways,
-// and scripts and commands that know nothing of it go on as they were.
+// Backends may name the user they publish for, in each of their ways to publish, and scripts and
+// commands without a user work as before.
 func TestUserThatABackendNames(t *testing.T) {
 	in := start(t, nil).ready()
 	script, err := os.ReadFile("../configs/publish.lua")

@@ -19,8 +19,8 @@ import (
 	"github.com/pushgate/pushgate/internal/configerror"
 )
 
-// ConfigError is one key with a value that can't be used: its Key as in the configuration
-// file, its Value, empty if it is missing, and what is allowed, Want.
+// ConfigError is one key with an invalid value: its Key as in the configuration file, its
+// Value, empty if it is missing, and the allowed values, Want.
 type ConfigError = configerror.Error
 
 func configError(key string, value any, want string) error {
@@ -31,7 +31,7 @@ func configError(key string, value any, want string) error {
 	return &ConfigError{Key: key, Value: text, Want: want}
 }
 
-// flat joins errors, each one of joined ones by itself.
+// flat joins errors, splitting joined ones.
 func flat(errs ...error) error {
 	var all []error
 	for _, err := range errs {
@@ -44,8 +44,8 @@ func flat(errs ...error) error {
 	return errors.Join(all...)
 }
 
-// Validate reports every bad value at once: the error joins one *ConfigError
-// for each. A new key gets its line here.
+// Validate reports every invalid value at once: the error joins one *ConfigError for each. A new
+// key gets its line here.
 func (c Config) Validate() error {
 	return flat(
 		c.validateListen(),
@@ -105,8 +105,7 @@ func (c Config) Validate() error {
 	)
 }
 
-// validateListen keeps a gateway without authentication from being opened to
-// a network by accident.
+// validateListen prevents a gateway without authentication from listening on a network by accident.
 func (c Config) validateListen() error {
 	const key = "listen"
 	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
@@ -128,8 +127,7 @@ func (c Config) validateListen() error {
 	return nil
 }
 
-// validateAnonymous keeps a gateway that was given keys from being open because the
-// mode is missing.
+// validateAnonymous prevents a gateway with keys from being open because the mode is missing.
 func (c Config) validateAnonymous() error {
 	if c.Auth.Mode != auth.ModeNone || c.Auth.AllowAnonymous || !c.Auth.JWT.HasKey() {
 		return nil
@@ -137,7 +135,7 @@ func (c Config) validateAnonymous() error {
 	return configError("auth.mode", c.Auth.Mode, "jwt where auth.jwt has a key, or auth.allow_anonymous: true")
 }
 
-// validateQueues keeps one client's queue within what all have together.
+// validateQueues keeps one client's bound within the total.
 func (c Config) validateQueues() error {
 	const key = "limits.queue_bytes"
 	if l := c.Limits; l.TotalQueueBytes >= 1<<20 && l.QueueBytes > l.TotalQueueBytes {
@@ -146,7 +144,7 @@ func (c Config) validateQueues() error {
 	return between(key, c.Limits.QueueBytes, 1<<10, 1<<30)
 }
 
-// validateInputs keeps one client's message within what all have together.
+// validateInputs keeps one client's message within the total.
 func (c Config) validateInputs() error {
 	const key = "limits.total_input_bytes"
 	if l := c.Limits; l.MessageBytes <= 16<<20 && l.TotalInputBytes >= 1<<20 && l.TotalInputBytes/4 < l.MessageBytes {
@@ -163,14 +161,13 @@ func validateBurst(key string, rate, burst, most int) error {
 	return between(key+"_burst", burst, 0, most)
 }
 
-// maxSocketPath is how long the path of a Unix socket may be, on Linux.
+// maxSocketPath is the longest path of a Unix socket, on Linux.
 const maxSocketPath = 107
 
-// minAdminToken is the length from which on a token can't be guessed over a
-// network.
+// minAdminToken is the length from which a token can't be guessed over a network.
 const minAdminToken = 16
 
-// validateAdmin keeps the operator's calls on this machine, or behind a token.
+// validateAdmin keeps the admin API on this machine, or behind a token.
 func (c Config) validateAdmin() error {
 	const key = "admin.listen"
 	if n := len(c.Admin.Token); n > 0 && n < minAdminToken {
@@ -196,8 +193,7 @@ func (c Config) validateAdmin() error {
 	return nil
 }
 
-// validateProxy keeps the PROXY protocol from being taken from nobody, which
-// would be no protocol at all.
+// validateProxy requires trusted proxies for the PROXY protocol, which would be ignored without.
 func (c Config) validateProxy() error {
 	var errs []error
 	if err := oneOf("proxy.protocol", c.Proxy.Protocol, proxy.Protocols...); err != nil {
@@ -218,8 +214,7 @@ func (c Config) validateProxy() error {
 	return errors.Join(errs...)
 }
 
-// validateMode wants a number that can't be taken for a decimal one, and that
-// lets somebody in.
+// validateMode requires an octal mode, marked as such, that lets somebody write.
 func (c Config) validateMode() error {
 	mode, err := strconv.ParseUint(c.Socket.Mode, 8, 9)
 	if err != nil || !strings.HasPrefix(c.Socket.Mode, "0") || mode&0o222 == 0 {
@@ -228,7 +223,7 @@ func (c Config) validateMode() error {
 	return nil
 }
 
-// validateHeartbeat keeps a client from owing two pongs at once.
+// validateHeartbeat ensures that a client never owes two pongs at once.
 func (c Config) validateHeartbeat() error {
 	if c.Heartbeat.Timeout <= c.Heartbeat.Interval {
 		return nil
@@ -245,7 +240,7 @@ func isLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// between allows least to most, both included.
+// between requires least to most, inclusive.
 func between[T cmp.Ordered](key string, v, least, most T) error {
 	if v < least || v > most {
 		return configError(key, v, fmt.Sprintf("%v to %v", least, most))
@@ -253,7 +248,7 @@ func between[T cmp.Ordered](key string, v, least, most T) error {
 	return nil
 }
 
-// zeroOrBetween also allows 0, which leaves the choice to somebody else.
+// zeroOrBetween also allows 0, for a default chosen elsewhere.
 func zeroOrBetween[T cmp.Ordered](key string, v, least, most T) error {
 	var zero T
 	if v != zero && (v < least || v > most) {
@@ -281,7 +276,7 @@ func validateRules(list []ChannelRule) error {
 	return err
 }
 
-// validateEmbedded keeps the embedded Redis from where the gateway listens.
+// validateEmbedded keeps the embedded Redis off the gateway's own addresses.
 func (c Config) validateEmbedded() error {
 	for _, other := range []struct{ key, addr string }{{"listen", c.Listen}, {"admin.listen", c.Admin.Listen}} {
 		if c.Redis.URL == "" && address.Overlap(c.Redis.Embedded, other.addr) {

@@ -15,8 +15,8 @@ func TestDefaultConfigIsValid(t *testing.T) {
 	}
 }
 
-// nginx and AWS' load balancers close after 60 s: what is silent on the way to a
-// client before that, and what they keep for the next request at that.
+// nginx and AWS's load balancers close after 60 s: silent connections to clients before that, and
+// their own idle ones at that.
 func TestDefaultsSuitProxies(t *testing.T) {
 	const proxies = 60 * time.Second
 	c := gateway.DefaultConfig()

@@ -8,8 +8,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Requests that wait are found by their client however many there are, and come in
-// their order.
+// Waiting requests are found by their client, however many there are, and are served in order.
 func TestWaiters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var l waiters
@@ -56,7 +55,7 @@ func TestWaiters(t *testing.T) {
 	})
 }
 
-// BenchmarkWaiters has a client that asks and gives up while n others wait.
+// BenchmarkWaiters adds and removes a request while n others wait.
 func BenchmarkWaiters(b *testing.B) {
 	for name, n := range map[string]int{"others=1": 1, "others=1000": 1000, "others=100000": 100_000} {
 		b.Run(name, func(b *testing.B) {

@@ -11,57 +11,55 @@ import (
 )
 
 const (
-	// coalesce is how long a poll is left open after its first message has come to this
-	// node: what else comes at that moment goes with it instead of costing a round trip.
+	// coalesce is how long a poll is held after its first message has reached this node, so that
+	// messages close behind share the response instead of costing a round trip.
 	coalesce = 5 * time.Millisecond
 	// leastCoalesce is the shortest delay, for a message that a busy loop took late.
 	leastCoalesce = time.Millisecond
 )
 
-// responsesPerSlice is how many polls are answered before events are asked for
-// again.
+// responsesPerSlice is the number of poll responses before the next poll for events.
 const responsesPerSlice = 256
 
-// wakeups are the polls that have messages. One timer serves all of a shard's.
+// wakeups are a shard's polls with messages. One timer serves them all.
 type wakeups struct {
-	woken []uint64      // slot and generation, the next one last
-	ready []uint64      // those whose delay is over
-	due   time.Duration // the server's uptime at which the delay of those woken is over
+	woken []uint64      // slot and generation, newest last
+	ready []uint64      // polls whose delay is over
+	due   time.Duration // the server's uptime at which the delay of woken is over
 	timer *time.Timer   // posts; running while woken isn't empty
 	last  response
 
-	// The positions before what polls were woken by, for those whose channel's
-	// ring is too short for what came since.
+	// The positions before the messages that woke polls, for polls whose channel's ring is too
+	// short for the messages since.
 	wokenAt map[place]before
 	readyAt map[place]before
 	noted   *message.Message // the last one in wokenAt
-	early   bool             // a poll that was ready is among the woken again, and needs readyAt
+	early   bool             // a ready poll is among the woken again, and needs readyAt
 }
 
-// before is the positions just before a message.
+// before holds the positions just before a message.
 type before struct {
 	durable message.Position
-	plain   uint64 // number of this node's
+	plain   uint64 // number on this node
 }
 
-// unknown stands for the durable position of a channel that has none.
+// unknown stands for the durable position of a channel without a stream.
 var unknown = message.Position{Node: "unknown"}
 
-// place is a message by its channel and its number there.
+// place identifies a message by its channel and its number there.
 type place struct {
 	channel string
 	seq     uint32
 }
 
-// response is the last one that was made: polls that wait for the same
-// channel from the same place get the same bytes.
+// response is the latest response: polls of the same channel at the same position share its bytes.
 type response struct {
 	key    responseKey
-	pieces [][]byte // of the response, one unless large messages are in it
+	pieces [][]byte // one unless it has large messages
 	n      int      // messages in it
 }
 
-// responseKey says when two answers are alike. The zero key is no answer.
+// responseKey identifies equal responses. The zero key is no response.
 type responseKey struct {
 	channel index.Channel
 	from    uint32
@@ -70,7 +68,7 @@ type responseKey struct {
 	page    uint16
 }
 
-// wake notes that a poll has messages, of which first is the first.
+// wake notes that a poll has messages, starting with first.
 func (s *shard) wake(i uint32, c *conn, first *message.Message) {
 	if c.poll != 0 {
 		return
@@ -81,7 +79,7 @@ func (s *shard) wake(i uint32, c *conn, first *message.Message) {
 	}
 }
 
-// queueWakeup has a poll answered after a delay, or with those that are woken already.
+// queueWakeup schedules a poll's response after a delay, or with the polls already woken.
 func (s *shard) queueWakeup(i uint32, c *conn, delay time.Duration) {
 	a := &s.wakeups
 	c.flags |= flagWoken
@@ -97,8 +95,7 @@ func (s *shard) queueWakeup(i uint32, c *conn, delay time.Duration) {
 	}
 }
 
-// note keeps the positions of the polls that are woken by m; unknown
-// where there is none.
+// note records the positions of polls woken by m; unknown if there is none.
 func (a *wakeups) note(m *message.Message) {
 	if m == a.noted {
 		return
@@ -107,7 +104,7 @@ func (a *wakeups) note(m *message.Message) {
 	at, seq := m.Before(), m.Seq
 	switch {
 	case m.Notice():
-		at, seq = unknown, m.Seq+1 // of a gap, which takes a number too
+		at, seq = unknown, m.Seq+1 // a gap notice, which takes a number too
 	case at.IsZero() && !m.ID.Durable():
 		at = unknown // the channel has no stream
 	}
@@ -117,8 +114,8 @@ func (a *wakeups) note(m *message.Message) {
 	a.wokenAt[place{m.Channel, seq}] = before{at, m.Arrived - 1}
 }
 
-// position returns where a poll was that was woken after the channel's message
-// seq. It isn't ok while what follows seq is still on its way from the broker.
+// position returns the position of a poll that was woken after the channel's message seq. It isn't
+// ok while the messages behind seq are still in flight from the broker.
 func (a *wakeups) position(channel string, seq uint32) (before, bool) {
 	at := place{channel, seq + 1}
 	p, ok := a.readyAt[at]
@@ -128,8 +125,8 @@ func (a *wakeups) position(channel string, seq uint32) (before, bool) {
 	return p, ok
 }
 
-// coalesced ends the delay of the polls that were woken, once it's over. A busy loop
-// calls it in each round: the timer's goroutine would have to wait for a CPU too.
+// coalesced ends the delay of the woken polls, once it's over. A busy loop calls it in each round:
+// the timer's goroutine would have to wait for a CPU too.
 func (s *shard) coalesced() {
 	a := &s.wakeups
 	if len(a.woken) > 0 && s.onWoken != nil {
@@ -152,15 +149,15 @@ func (s *shard) coalesced() {
 	a.woken = a.woken[:0]
 }
 
-// respondWoken answers some of the polls that have messages.
+// respondWoken responds to some of the polls with messages.
 func (s *shard) respondWoken() (more bool) {
 	a := &s.wakeups
 	s.coalesced()
 	if len(a.ready) == 0 {
 		return false
 	}
-	a.last = response{} // more may have come since the last slice
-	// One with 4,096 channels takes as long as many with one.
+	a.last = response{} // more messages may have arrived since the last slice
+	// A poll of 4,096 channels takes as long as many of one.
 	for n, start := 0, time.Now(); n < responsesPerSlice && len(a.ready) > 0 && time.Since(start) < reactor.Slice; n++ {
 		k := a.ready[0]
 		a.ready = a.ready[1:]
@@ -171,25 +168,25 @@ func (s *shard) respondWoken() (more bool) {
 	return len(a.ready) > 0
 }
 
-// earlyPatience is how many ticks a poll waits for what the broker is handing
-// over. It may never come: a shard drops messages when it is overrun.
+// earlyPatience is the number of ticks a poll waits for messages that the broker is handing over.
+// They may never arrive: an overrun shard drops messages.
 const earlyPatience = 20
 
-// tryRespond answers a poll, unless the broker is so far ahead that it no longer
-// has what it is still handing over. That tells where to go on in the stream.
+// tryRespond responds to a poll, unless the broker is so far ahead that its ring no longer has the
+// messages it is still handing over, which give the position to continue from in the stream.
 func (s *shard) tryRespond(i uint32, c *conn) { s.respondPoll(i, c, false) }
 
-// respondNow sends a poll what there is for it now.
+// respondNow responds to a poll with the messages available now.
 func (s *shard) respondNow(i uint32, c *conn) { s.respondPoll(i, c, true) }
 
-// respondPoll answers a poll, one of many channels over the next turns. The answer
-// may be shared with other polls.
+// respondPoll responds to a poll, over the next turns if it has many channels. The response may be
+// shared with other polls.
 func (s *shard) respondPoll(i uint32, c *conn, now bool) {
 	if c.phase != phaseOpen {
 		return
 	}
 	if s.srv.draining.Load() {
-		c.flags |= flagClose // the next one would be refused here
+		c.flags |= flagClose // its next request would be refused here
 	}
 	key := s.responseKey(i, c)
 	if last := &s.wakeups.last; key != (responseKey{}) && key == last.key {
@@ -204,14 +201,14 @@ func (s *shard) respondPoll(i uint32, c *conn, now bool) {
 			t.gathers.now = t.gathers.now || now
 			return
 		}
-		// It has waited too long for its channels.
+		// Its channels took too long.
 		for _, name := range t.opens.channels {
 			g.keep(name, s.srv.node, &t.opens.resume, false)
 		}
 		s.dropTask(i, c)
 	}
 	if c.count > taskSlice {
-		g.parts = nil // others are answered meanwhile
+		g.parts = nil // other polls use s.parts meanwhile
 		s.putOff(i, c, &task{gathers: g})
 		return
 	}
@@ -222,7 +219,7 @@ func (s *shard) respondPoll(i uint32, c *conn, now bool) {
 	s.gathered(i, c, g)
 }
 
-// gathered answers a poll with what was gathered.
+// gathered sends a poll the gathered response.
 func (s *shard) gathered(i uint32, c *conn, g *gathering) {
 	if g.early {
 		if g.now {
@@ -231,7 +228,7 @@ func (s *shard) gathered(i uint32, c *conn, g *gathering) {
 		}
 		if c.flags&flagEarly == 0 {
 			c.flags |= flagEarly
-			// Whatever else would end it, a token or its age, waits for that.
+			// Other deadlines, of its token or its age, wait for that.
 			s.wheel.Set(i, s.now+earlyPatience)
 		}
 		s.wakeups.early = true
@@ -250,23 +247,23 @@ func (s *shard) gathered(i uint32, c *conn, g *gathering) {
 	s.sendResponse(i, c, pieces, g.count)
 }
 
-// sendResponse answers a poll with n messages and makes its connection ready for
-// the next request.
+// sendResponse sends a poll a response with n messages and makes its connection ready for the next
+// request.
 func (s *shard) sendResponse(i uint32, c *conn, pieces [][]byte, n int) {
 	s.stats.deliveries += uint64(n)
 	s.endPoll(i, c)
 	s.respondWith(i, c, pieces...)
 }
 
-// endPoll takes a poll out of its channels, which the broker keeps for a while
-// with what they get: the client is about to come back.
+// endPoll unsubscribes a poll. The broker keeps its channels and their messages for a while: the
+// client is about to return.
 func (s *shard) endPoll(i uint32, c *conn) {
 	s.stats.clients[kindPoll]--
 	s.unsubscribeAll(i, c)
 	c.phase, c.kind = phaseBody, kindNone
 }
 
-// responseKey returns the key of a poll's answer, zero when it can't be shared.
+// responseKey returns the key of a poll's response, zero if it can't be shared.
 func (s *shard) responseKey(i uint32, c *conn) (k responseKey) {
 	if c.count != 1 || c.poll != 0 {
 		return responseKey{}

@@ -32,9 +32,8 @@ func (in *instance) overrun(channel string) {
 	eventually(in.t, "the broker has the burst", func() bool { return in.broker.Stats().Messages == want })
 }
 
-// A poll that knows where it is in one channel may have to wait for the next
-// message of another to know it there too. It must not forget the first meanwhile.
-// Nor is it sent away without it.
+// A poll that knows its position in one channel may have to wait for another channel's next message
+// to know it there too. It must not forget the first meanwhile, nor get a response without it.
 func TestPollOverrunInOneChannelAfterTheOther(t *testing.T) {
 	for name, meanwhile := range map[string]func(gateway.Loop){
 		"nothing":      func(gateway.Loop) {},
@@ -44,8 +43,8 @@ func TestPollOverrunInOneChannelAfterTheOther(t *testing.T) {
 	}
 }
 
-// whenWoken calls fn in a turn of the loop between the message for the only poll and
-// its answer, and then closes done.
+// whenWoken calls fn in a turn of the loop between the message for the only poll and its response,
+// and then closes done.
 func (in *instance) whenWoken(fn func(gateway.Loop)) (done <-chan struct{}) {
 	called := make(chan struct{}) // closed by the loop
 	in.WhenWoken(func(l gateway.Loop) {
@@ -60,8 +59,8 @@ func overrunOneAfterTheOther(t *testing.T, meanwhile func(gateway.Loop)) {
 	cursor := in.poll(nil, "channels=c,d&wait=0").Cursor
 	answer := in.parked("channels=c,d&wait=10&cursor=" + cursor)
 
-	// The loop is held from the first burst until the poll's delay is over and the second
-	// has come in: the poll is ready then, and the burst isn't handed over yet.
+	// The loop is held from the first burst until the poll's delay is over and the second has
+	// arrived: the poll is ready then, and the burst isn't handed over yet.
 	reached, release := make(chan struct{}), make(chan struct{})
 	in.whenWoken(func(l gateway.Loop) {
 		close(reached)
@@ -92,8 +91,7 @@ func overrunOneAfterTheOther(t *testing.T, meanwhile func(gateway.Loop)) {
 	}
 }
 
-// The message that would tell a poll where it is may have been dropped. Then it
-// hears of a gap.
+// The message that would give a poll its position may have been dropped. Then it gets a gap.
 func TestPollThatNeverKnowsWhereItIs(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*instance){
@@ -169,7 +167,7 @@ func TestTokenEndsWhileThePollIsOverrun(t *testing.T) {
 	}
 }
 
-// A poll that is ended while its answer is about to be sent gets one answer.
+// A poll that is closed while its response is about to be sent gets one response.
 func TestWokenPollIsEnded(t *testing.T) {
 	for name, end := range map[string]func(gateway.Loop){
 		"by the operator": gateway.Loop.DismissPoll,

@@ -15,23 +15,22 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// upgrade answers WebSocket handshakes by gobwas' upgrader over the bytes of
-// one head. The upgrader reads and writes streams and can't be resumed, so it
-// is given a whole head from memory and its answer is kept.
+// upgrade runs gobwas's upgrader over the bytes of one head. The upgrader reads and writes streams
+// and can't be resumed, so it gets a whole head from memory and its response is kept.
 type upgrade struct {
 	upgrader ws.Upgrader
 	head     []byte
 	answer   []byte
 }
 
-// upgradeBuffer is what the upgrader's reader and writer hold.
+// upgradeBuffer is the buffer size of the upgrader's reader; its writer has half.
 const upgradeBuffer = 1 << 10
 
 func (u *upgrade) init() {
 	u.upgrader = ws.Upgrader{ReadBufferSize: upgradeBuffer, WriteBufferSize: upgradeBuffer / 2}
 }
 
-// Read gives the upgrader the head.
+// Read passes the head to the upgrader.
 func (u *upgrade) Read(p []byte) (int, error) {
 	if len(u.head) == 0 {
 		return 0, io.EOF
@@ -41,13 +40,13 @@ func (u *upgrade) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Write takes the upgrader's answer.
+// Write collects the upgrader's response.
 func (u *upgrade) Write(p []byte) (int, error) {
 	u.answer = append(u.answer, p...)
 	return len(p), nil
 }
 
-// run returns the answer to the handshake in head, valid until the next call.
+// run returns the response to the handshake in head, valid until the next call.
 func (u *upgrade) run(head []byte) ([]byte, error) {
 	u.head, u.answer = head, u.answer[:0]
 	_, err := u.upgrader.Upgrade(u)
@@ -56,12 +55,12 @@ func (u *upgrade) run(head []byte) ([]byte, error) {
 
 var (
 	errUpgradeRequired = &http1.Error{Status: 426, Code: "upgrade_required", Message: "this path speaks WebSocket, version 13"}
-	errKey             = &http1.Error{Status: 400, Code: "bad_upgrade", Message: "Sec-WebSocket-Key is to be 16 bytes in base64, once"}
-	errOffers          = &http1.Error{Status: 400, Code: "bad_upgrade", Message: "Sec-WebSocket-Protocol is to be a list of names without spaces"}
+	errKey             = &http1.Error{Status: 400, Code: "bad_upgrade", Message: "Sec-WebSocket-Key must be 16 bytes in base64, once"}
+	errOffers          = &http1.Error{Status: 400, Code: "bad_upgrade", Message: "Sec-WebSocket-Protocol must be a list of names without spaces"}
 	upgradeLine        = "Upgrade: websocket\r\nSec-WebSocket-Version: 13"
 )
 
-// websocket answers a request for /v1/ws.
+// websocket handles a request for /v1/ws.
 func (s *shard) websocket(i uint32, c *conn, rest []byte) {
 	answer, ok := s.acceptKey(i, c)
 	if !ok {
@@ -80,11 +79,10 @@ func (s *shard) websocket(i uint32, c *conn, rest []byte) {
 	}
 }
 
-// acceptKey returns the answer to the WebSocket handshake in s.request, or
-// refuses it.
+// acceptKey returns the response to the WebSocket handshake in s.request, or refuses it.
 func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
-	// The upgrader answers a missing version as a malformed request, but the
-	// client is to be told which one it could speak (RFC 6455, 4.4).
+	// The upgrader treats a missing version as a malformed request, but the client must be told the
+	// supported one (RFC 6455, 4.4).
 	if !s.request.Upgrade() || s.request.Header("Sec-WebSocket-Version") == nil {
 		s.failHandshake(i, c, errUpgradeRequired)
 		return nil, false
@@ -112,9 +110,9 @@ func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
 	return s.agree(answer), true
 }
 
-// plainHead returns the head of a request for a WebSocket with what matters of
-// Connection and Upgrade in a line each. The upgrader reads neither a value in
-// several lines nor a list of protocols, which RFC 9110 (5.3, 7.8) allows.
+// plainHead returns the head of a WebSocket handshake with Connection and Upgrade reduced to one
+// line each. The upgrader reads neither a value in several lines nor a list of protocols, which RFC
+// 9110 (5.3, 7.8) allows.
 func plainHead(r *http1.Request) []byte {
 	end := bytes.IndexByte(r.Head, '\n') + 1
 	head := append(bytes.Clone(r.Head[:end]), "Upgrade: websocket\r\nConnection: Upgrade\r\n"...)
@@ -129,8 +127,8 @@ func plainHead(r *http1.Request) []byte {
 	}
 }
 
-// goodKey reports whether the request names one key of 16 bytes in base64
-// (RFC 6455, 4.2.1). The upgrader looks at its length only.
+// goodKey reports whether the request has exactly one key of 16 bytes in base64 (RFC 6455, 4.2.1).
+// The upgrader checks only its length.
 func goodKey(r *http1.Request) bool {
 	const name = "Sec-WebSocket-Key"
 	var key []byte
@@ -154,8 +152,7 @@ func goodKey(r *http1.Request) bool {
 	return err == nil && n == 16
 }
 
-// handshake answers a WebSocket's request and lets the client in, or waits for
-// its token.
+// handshake responds to a WebSocket's handshake and admits the client, or waits for its token.
 func (s *shard) handshake(i uint32, c *conn, answer []byte, p *params) {
 	token := s.requestToken()
 	if len(token) > 0 || s.cfg.Auth.Mode == auth.ModeNone {
@@ -181,11 +178,11 @@ func (s *shard) failHandshake(i uint32, c *conn, err *http1.Error) {
 	s.refuse(i, c, reasons.RejectUpgrade, err, line)
 }
 
-// framesPerMessage is how many frames count as a message of the client: it may send
-// fragments without data.
+// framesPerMessage is the number of frames that count as a message: a client may send fragments
+// without data.
 const framesPerMessage = 100
 
-// frames takes bytes of an open WebSocket.
+// frames processes bytes of an open WebSocket.
 func (s *shard) frames(i uint32, c *conn, p []byte) {
 	if c.flags&flagTask != 0 {
 		s.keepBehind(i, p)
@@ -255,8 +252,8 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 	}
 }
 
-// data takes a piece of a message. A message that is whole in the read buffer
-// is handled there; others are gathered.
+// data takes a piece of a message. A message that is whole in the read buffer is handled there;
+// others are gathered.
 func (s *shard) data(i uint32, c *conn, ev wsframe.Event) {
 	if ev.Op != ws.OpText {
 		s.end(i, c, reasons.CloseNotText)
@@ -274,7 +271,7 @@ func (s *shard) data(i uint32, c *conn, ev wsframe.Event) {
 	s.message(i, c, message)
 }
 
-// badFrame fails the connection for a frame that breaks the rules.
+// badFrame fails the connection for an invalid frame.
 func (s *shard) badFrame(i uint32, c *conn, err *wsframe.Error) {
 	reason := reasons.CloseProtocol
 	switch err.Code {

@@ -184,7 +184,7 @@ func TestResumeBySince(t *testing.T) {
 			t.Errorf("got %s, want %d", e.Data, want)
 		}
 	}
-	// A position of another node can't be honoured: what is left, after a gap.
+	// A position of another node is unavailable: the remaining messages, after a gap.
 	c.write(`{"type":"unsubscribe","channel":"r"}`)
 	c.expect("unsubscribed")
 	c.write(`{"type":"subscribe","channel":"r","since":"~elsewhere-3"}`)
@@ -257,8 +257,7 @@ func TestPingIsAnswered(t *testing.T) {
 	}
 }
 
-// Heads and frames that come byte by byte must end in the same place as whole
-// ones.
+// Heads and frames that arrive byte by byte have the same result as whole ones.
 func TestByteAtATime(t *testing.T) {
 	in := start(t, nil).ready()
 	head := strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels=slow", 1)

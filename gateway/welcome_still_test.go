@@ -20,7 +20,7 @@ func (p *peer) queued() int {
 	return p.s.queues.At(c.out).Bytes
 }
 
-// A new token takes channels away even while others are ended by the replies.
+// A new token revokes channels even while its replies close other clients.
 func TestRevokedWhileOthersAreEnded(t *testing.T) {
 	s := newStill(t, func(c *Config) {
 		withStillTokens(c)
@@ -60,8 +60,8 @@ func TestWelcomeOverflows(t *testing.T) {
 	for ping := frame(0x9, strings.Repeat("x", 125)); p.queued() < 64<<10; {
 		p.send(ping) // more pieces than may wait whatever their size
 	}
-	// Its bound is a byte below what it has with the welcome, for which there is room in
-	// the last buffer.
+	// Its bound is a byte below its backlog with the welcome, for which there is room in the last
+	// buffer.
 	c := s.conns.at(p.slot)
 	set := *s.cfg
 	set.Limits.QueueBytes = s.queues.At(c.out).Waiting() - 1

@@ -6,13 +6,12 @@ import (
 	"sync"
 )
 
-// addressStripes keeps shards that accept at the same time out of each other's
-// way.
+// addressStripes reduces lock contention between shards that accept at the same time.
 const addressStripes = 64
 
 // Addresses counts the connections from each address, over all shards, while
-// limits.connections_per_address is set. An address costs 30 B (map of two
-// pointer-free words), whether it has one connection or a thousand.
+// limits.connections_per_address is set. An address costs 30 B (map of two pointer-free words),
+// however many connections it has.
 type Addresses struct {
 	stripes [addressStripes]struct {
 		// Guarded by mu
@@ -21,9 +20,8 @@ type Addresses struct {
 	}
 }
 
-// AddressKey is what counts as one address: an IPv4 address, or the /64 of an
-// IPv6 one, of which a single host has all it likes. The two can't be equal:
-// no /64 that begins with 32 zero bits is routed.
+// AddressKey returns the key of an IPv4 address, or of an IPv6 address's /64, all of which a single
+// host may own. The two can't collide: no /64 that begins with 32 zero bits is routed.
 func AddressKey(ip netip.Addr) uint64 {
 	b := ip.As16()
 	if ip.Is4() || ip.Is4In6() {
@@ -35,7 +33,7 @@ func AddressKey(ip netip.Addr) uint64 {
 // stripe mixes the key: the low bits of a /64 are often the same.
 func stripe(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 >> 58 }
 
-// Enter counts one more connection, unless there are as many already.
+// Enter counts one more connection, unless the address already has most.
 func (a *Addresses) Enter(key uint64, most int) bool {
 	t := &a.stripes[stripe(key)]
 	t.mu.Lock()
@@ -50,7 +48,7 @@ func (a *Addresses) Enter(key uint64, most int) bool {
 	return true
 }
 
-// Leave counts one less.
+// Leave counts one connection less.
 func (a *Addresses) Leave(key uint64) {
 	t := &a.stripes[stripe(key)]
 	t.mu.Lock()

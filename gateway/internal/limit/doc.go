@@ -1,3 +1,2 @@
-// Package limit bounds how often and how many: token buckets, connections from
-// an address, and lines in the log.
+// Package limit has token buckets, connection counts by address, and rate limits of log lines.
 package limit

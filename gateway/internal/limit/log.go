@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// LogLimiter passes a kind of log line at most once in a while, for conditions
-// that a thousand clients a second can bring about.
+// LogLimiter passes log lines with the same message at most once per interval, for conditions that
+// a thousand clients a second can cause.
 type LogLimiter struct {
 	every time.Duration // immutable
 
@@ -17,12 +17,12 @@ type LogLimiter struct {
 	held map[string]int       // lines left out since
 }
 
-// NewLogLimiter returns one that passes a line each time.
+// NewLogLimiter returns a limiter that passes one line per message and interval.
 func NewLogLimiter(every time.Duration) *LogLimiter {
 	return &LogLimiter{every: every, last: make(map[string]time.Time), held: make(map[string]int)}
 }
 
-// Warn logs msg, with how many like it were left out since the last one.
+// Warn logs msg, with the number of lines suppressed since the last one.
 func (l *LogLimiter) Warn(log *slog.Logger, msg string, args ...any) {
 	now := time.Now()
 	l.mu.Lock()
@@ -40,19 +40,17 @@ func (l *LogLimiter) Warn(log *slog.Logger, msg string, args ...any) {
 	log.Warn(msg, args...)
 }
 
-// MaxNames bounds how many names are remembered, and so how many lines made-up
-// ones can write.
+// MaxNames bounds the names remembered, and so the lines that invented names can cause.
 const MaxNames = 100
 
-// LogOnce are the names of those whose fault only the operator can mend: the log tells
-// of each once.
+// LogOnce remembers the names already logged, for faults that only the operator can fix: each is
+// logged once.
 type LogOnce struct {
 	mu   sync.Mutex
 	seen map[string]bool // guarded by mu
 }
 
-// IsNew reports whether a name is one more, and whether it's the last that is
-// remembered.
+// IsNew reports whether a name is new, and whether it's the last that is remembered.
 func (s *LogOnce) IsNew(name string) (isNew, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +64,7 @@ func (s *LogOnce) IsNew(name string) (isNew, last bool) {
 	return true, len(s.seen) == MaxNames
 }
 
-// Forget begins anew, for another configuration.
+// Forget clears the names, for a new configuration.
 func (s *LogOnce) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,7 +18,7 @@ func TestRateEqualsTokenBucket(t *testing.T) {
 			b      Bucket
 			a      Allowance
 			now    = time.Duration(rapid.Int64Range(0, int64(200*time.Hour/grain)).Draw(t, "start")) * grain
-			tokens = time.Duration(burst) * r.interval // in time that it takes to come
+			tokens = time.Duration(burst) * r.interval // in refill time
 		)
 		most := tokens
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
@@ -59,8 +59,7 @@ func TestRateChanges(t *testing.T) {
 	}
 }
 
-// A client that was silent until the time of its allowance goes round has all
-// of it.
+// A client that was silent until its allowance wraps around has all of it.
 func TestAllowanceGoesRound(t *testing.T) {
 	r := PerSecond(10, 5)
 	for _, silence := range []time.Duration{time.Hour, 59 * time.Hour, 60 * time.Hour, 100 * time.Hour, 118 * time.Hour} {

@@ -1,5 +1,5 @@
-// Package position reads where clients say that they were: a cursor or the id of a message,
-// under whatever name a client or its library gives it.
+// Package position reads the positions that clients resume from: a cursor or the id of a message,
+// under any of the parameter names that clients and their libraries use.
 package position
 
 import (
@@ -10,8 +10,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Resume is where a client says that it was. The zero value is a client that
-// comes for the first time.
+// Resume is the position that a client resumes from. The zero value is a new client.
 type Resume struct {
 	given   bool
 	Text    string
@@ -32,28 +31,28 @@ func Parse(text string) (r Resume, err error) {
 	return r, err
 }
 
-// Narrow leaves what concerns these channels, which the client asks for: a request
-// may wait for Redis, and must not keep a cursor of 4,096 channels meanwhile.
+// Narrow removes all channels but these, the requested ones, from the cursor: a request may wait
+// for Redis, and must not keep a cursor of 4,096 channels meanwhile.
 func (r *Resume) Narrow(channels ...string) {
 	all := r.Cursor.Len()
 	if !r.exact || all <= len(channels) {
-		return // it's no longer than the request
+		return // no longer than the request
 	}
 	if r.Cursor = r.Cursor.Only(channels...); r.Cursor.Len() < all {
 		r.Text = r.Cursor.String()
 	}
 }
 
-// IsTime reports whether the position is one in time: the id of a message of
-// one of several channels.
+// IsTime reports whether the position is a point in time: the id of a message of one of several
+// channels.
 func (r *Resume) IsTime() bool { return r.given && !r.exact && r.Several }
 
-// Positions returns from where a channel is resumed, best first; none for a
-// channel that starts now. node is this one's name. elsewhere: there was a plain
-// position of another node too, whose messages this one may have missed.
+// Positions returns the positions to resume a channel from, best first; none for a channel that
+// starts now. node is this node's name. elsewhere: there was also a plain position of another node,
+// whose messages this one may have missed.
 //
-// A bare id is exact for a client with one channel. Of several it doesn't say
-// whose it is, but it has a time, and the client had all of its channels then.
+// A bare id is exact for a client with one channel. With several it doesn't name its channel, but
+// it has a time, at which the client had all of its channels.
 func (r *Resume) Positions(channel, node string) (list []message.Position, elsewhere bool) {
 	switch {
 	case !r.given:
@@ -72,29 +71,28 @@ func (r *Resume) Positions(channel, node string) (list []message.Position, elsew
 	return list, elsewhere
 }
 
-// AppendUnused appends the text of a position in a channel that has had nothing
-// yet: 0-0 of its stream, should it get one, and a plain one on this node. It says
-// more than either: who comes back with it misses nothing of a durable channel,
-// on any node, and hears of what it may have missed of a plain one.
+// AppendUnused appends the text of a position in a channel without messages: 0-0 of its stream,
+// should it get one, and a plain one on this node. It says more than either: a client that resumes
+// from it misses nothing of a durable channel, on any node, and learns of possible losses in a
+// plain one.
 func AppendUnused(dst []byte, channel string, plain message.Position) []byte {
 	c := message.NewCursor(channel, message.Position{}, plain)
 	return c.AppendTo(dst)
 }
 
-// Name says what the name of a parameter has to do with positions.
+// Name classifies a parameter's name as a position.
 type Name uint8
 
 const (
 	None    Name = iota
-	Strange      // a position is meant, but by a name that isn't known
-	Written      // in the address that a page wrote
-	Added        // by a library that comes back, to whatever address the page wrote: it is the newer one
+	Strange      // a position, but under an unknown name
+	Written      // in the URL that a page wrote
+	Added        // added to that URL by a reconnecting library: it is newer
 )
 
-// Named tells the names of positions in a query or a message, in any
-// case and however their words are joined. What libraries call theirs is the
-// header's name in some spelling: lastEventId (Yaffle's polyfill),
-// evs_last_event_id (amvtek's), lastEventID and Last-Event-ID (Mercure's clients).
+// Named classifies a name in a query or a message, in any case and however its words are joined.
+// Libraries use spellings of the header's name: lastEventId (Yaffle's polyfill), evs_last_event_id
+// (amvtek's), lastEventID and Last-Event-ID (Mercure's clients).
 func Named(name string) Name {
 	name = strings.ToLower(wordJoints.Replace(name))
 	switch {
@@ -117,16 +115,16 @@ var lastOf = []string{"cursor", "event", "id", "message", "msg", "offset", "posi
 
 var wordJoints = strings.NewReplacer("-", "", "_", "", ".", "")
 
-// LooksLike reports whether the value of a parameter of whatever name can
-// hardly be anything but a position that the gateway has given out.
+// LooksLike reports whether a parameter's value, whatever its name, can hardly be anything but a
+// position from the gateway.
 func LooksLike(value string) bool {
 	const first = 1e12 // milliseconds: the year 2001
 	r, err := Parse(value)
 	return err == nil && (r.exact || !r.At.Durable() || r.At.Ms >= first)
 }
 
-// ErrStrange refuses a parameter that would be ignored, and with it
-// whatever the client has missed.
+// ErrStrange returns the error for a position under an unknown name, which would be ignored and its
+// client's missed messages lost.
 func ErrStrange(name, known string) string {
 	return fmt.Sprintf("a position is given as %s, not as %.40q", known, name)
 }

@@ -1,3 +1,3 @@
-// Package queue holds what waits for clients because the kernel's send buffers are
-// full: a queue a client, and the sum of their memory over shards.
+// Package queue holds the pending output of clients whose send buffers in the kernel are full: a
+// queue for each client, and the sum of their memory over the shards.
 package queue

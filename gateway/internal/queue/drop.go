@@ -2,8 +2,8 @@ package queue
 
 import "github.com/pushgate/pushgate/fanout/message"
 
-// Origin is what is known of a message that may be dropped while it waits: the
-// message itself would keep its payload and all its encodings.
+// Origin identifies a droppable message while it is queued: the message itself would keep its
+// payload and all its encodings.
 type Origin struct {
 	Channel string
 	Before  message.Position // the position just before it
@@ -19,7 +19,7 @@ func PositionBefore(m *message.Message) message.Position {
 	return p
 }
 
-// bytes returns the memory that an item takes for its origin.
+// bytes returns the memory of an item's origin.
 func (o *Origin) bytes(kind Kind) int {
 	n := originBytes + len(o.Channel)
 	if kind&Latest != 0 {
@@ -28,8 +28,8 @@ func (o *Origin) bytes(kind Kind) int {
 	return n
 }
 
-// Origins are those of the last messages, which clients share that are handed
-// the same one, one after the other.
+// Origins caches the origins of the last messages, so that clients that are handed the same message
+// in turn share one.
 type Origins [64]*Origin
 
 // Of returns the origin of a message.
@@ -42,19 +42,18 @@ func (o *Origins) Of(m *message.Message) *Origin {
 	return *last
 }
 
-// drops is a queue's knowledge of what may be dropped.
+// drops is a queue's record of droppable and dropped items.
 type drops struct {
-	newest map[string]int // items that a newer one replaces, by channel
-	// next is the first item that dropOldest hasn't seen: it has dropped those
-	// before it that it may.
+	newest map[string]int // replaceable items, by channel
+	// next is the first item that dropOldest hasn't visited: it has dropped all that it may before
+	// it.
 	next int
-	told map[string]bool // channels that have a gap before next, and no message between
-	held int             // bytes that told takes
+	told map[string]bool // channels with a gap before next and no message in between
+	held int             // memory of told
 }
 
 const (
-	// entryBytes is what an entry of newest or told takes, and tableBytes one of
-	// these with few entries.
+	// entryBytes is the memory of an entry of newest or told, and tableBytes of a small table.
 	entryBytes = 64
 	tableBytes = 192
 )
@@ -68,21 +67,21 @@ func (d *drops) remember(q *Queue, channel string, i int) {
 	d.newest[channel] = i
 }
 
-// forget is for an item that has gone.
+// forget removes an item that is gone.
 func (d *drops) forget(channel string, i int) {
 	if at, ok := d.newest[channel]; ok && at == i {
 		delete(d.newest, channel)
 	}
 }
 
-// moved is for an item that has another place.
+// moved updates the index of a moved item.
 func (d *drops) moved(channel string, from, to int) {
 	if at, ok := d.newest[channel]; ok && at == from {
 		d.newest[channel] = to
 	}
 }
 
-// fit gives back the memory of entries that have gone.
+// fit shrinks newest to its live entries.
 func (d *drops) fit(q *Queue) {
 	if d.newest == nil {
 		return
@@ -94,7 +93,7 @@ func (d *drops) fit(q *Queue) {
 	d.newest = newest
 }
 
-// tell notes that a channel's gap is told.
+// tell notes that a channel's gap notice is queued.
 func (d *drops) tell(q *Queue, channel string) {
 	n := entryBytes + len(channel)
 	if d.told == nil {
@@ -106,8 +105,7 @@ func (d *drops) tell(q *Queue, channel string) {
 	q.hold(n)
 }
 
-// passed is for items that have gone: once all that dropOldest has seen have,
-// the gaps that were told are told.
+// passed clears told once all items that dropOldest has visited are gone.
 func (d *drops) passed(q *Queue) {
 	if d.told != nil && q.head >= d.next {
 		d.untell(q)
@@ -119,7 +117,7 @@ func (d *drops) untell(q *Queue) {
 	d.told, d.held = nil, 0
 }
 
-// clear is for a queue that is empty.
+// clear resets the record of an empty queue.
 func (d *drops) clear(q *Queue) {
 	if d.told != nil {
 		d.untell(q)
@@ -127,8 +125,7 @@ func (d *drops) clear(q *Queue) {
 	*d = drops{}
 }
 
-// first returns the index of the first item that can be dropped without
-// breaking the stream.
+// first returns the index of the first item that can be dropped without breaking a frame.
 func (q *Queue) first() int {
 	if q.begun {
 		return q.head + 1
@@ -136,11 +133,10 @@ func (q *Queue) first() int {
 	return q.head
 }
 
-// Droppable reports whether dropUnsent frees half of the queue or more.
+// Droppable reports whether DropUnsent frees half of the queue or more.
 func (q *Queue) Droppable() bool { return !q.begun || q.Waiting() >= q.Held/2 }
 
-// DropUnsent drops all but the rest of an item whose first bytes are on the
-// wire already.
+// DropUnsent drops all but the remainder of a partly sent item.
 func (q *Queue) DropUnsent() {
 	keep := q.first()
 	for i := len(q.items) - 1; i >= keep && q.live > 0; i-- {
@@ -154,16 +150,15 @@ func (q *Queue) DropUnsent() {
 	q.settle()
 }
 
-// dropOldest drops messages of channels that allow it, oldest first, until at
-// most limit bytes wait, and returns how many it dropped. The newest stays, and
-// what is the next to be sent. Where those of a channel begin to be missing,
-// note's bytes take their place.
+// dropOldest drops messages of channels that allow it, oldest first, until at most limit bytes
+// wait, and returns how many it dropped. It keeps the newest and the next to be sent. Where a
+// channel's messages begin to be missing, note's bytes take their place.
 func (q *Queue) dropOldest(limit int, note func(*Origin) []byte) (dropped int) {
 	d, held := &q.drops, q.Held
 	for d.next = max(d.next, q.head+1); d.next < len(q.items)-1 && q.Waiting() > limit; d.next++ {
 		it := q.items[d.next]
 		if it.kind&History != 0 && d.told != nil {
-			d.untell(q) // it may be of these channels
+			d.untell(q) // it may belong to these channels
 		}
 		if it.from == nil || it.kind&Latest != 0 {
 			continue
@@ -185,7 +180,7 @@ func (q *Queue) dropOldest(limit int, note func(*Origin) []byte) (dropped int) {
 	return dropped
 }
 
-// place puts bytes where an item was dropped.
+// place puts bytes in a dropped item's place.
 func (q *Queue) place(i int, b []byte) {
 	it := item{b: b, cost: uint32(ItemBytes + cap(b)), count: 1, kind: Own}
 	q.items[i] = it
@@ -196,8 +191,7 @@ func (q *Queue) place(i int, b []byte) {
 	q.Set.add(&it, q)
 }
 
-// Replace drops the message of a channel that waits, because a newer one says
-// all that it did.
+// Replace drops the queued message of a channel, which a newer one supersedes.
 func (q *Queue) Replace(channel string) (dropped int) {
 	i, ok := q.drops.newest[channel]
 	if !ok || i < q.first() {

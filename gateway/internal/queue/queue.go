@@ -1,37 +1,36 @@
 package queue
 
-// Queue is what waits for a client because the kernel's send buffer is full.
-// Large messages are references to encodings that all clients share, small ones
-// are copied into buffers of the queue's own. All of it is counted in the memory
-// that it takes (held), which is what limits.queue_bytes and
-// limits.total_queue_bytes bound. No operation looks through the queue: each
-// takes the same time a message, amortised, whatever waits.
+// Queue is a client's pending output while the kernel's send buffer is full. Large messages are
+// references to encodings shared by all clients, small ones are copied into the queue's own
+// buffers. All of it is counted by the memory it takes (Held), which limits.queue_bytes and
+// limits.total_queue_bytes bound. No operation scans the queue: each takes amortised constant time
+// a message.
 type Queue struct {
-	items []item // items[head:] is still to be sent, but for those that were dropped
+	items []item // items[head:] is pending, except for dropped items
 	head  int    // never at a dropped item
-	live  int    // of items[head:], those that weren't dropped
-	Bytes int    // that are still to be sent
-	Held  int    // bytes of memory, with queueBytes, while anything waits
+	live  int    // items of items[head:] not dropped
+	Bytes int    // pending
+	Held  int    // bytes of memory, with queueBytes, unless empty
 	count int    // messages
-	// history is how much of what was queued the client asked for, which its
-	// bound is raised by while the queue lasts.
+	// history is the memory of requested messages that were queued, by which the bound is raised
+	// while the queue lasts.
 	history int
-	Set     *Set // where held is counted
+	Set     *Set // where Held is summed
 	drops   drops
-	begun   bool   // the first bytes of items[head] are sent: the rest has to follow
+	begun   bool   // items[head] is partly sent: the rest has to follow
 	Owner   uint32 // slot
 	index   uint32 // in the shard's table
 
-	bucket     uint16 // of the set's ranks, 0 = in none
+	bucket     uint16 // in the set's ranks, 0 = none
 	prev, next uint32 // in the bucket, by index
 }
 
-// item is an item that waits: a message, a batch of them, or small ones that
-// were copied one behind the other. It takes 40 B.
+// item is a message, a batch of them, or small ones that were copied one behind the other. It takes
+// 40 B.
 type item struct {
-	b     []byte  // what is still to be sent; nil: it was dropped
-	from  *Origin // nil for what can't be dropped
-	cost  uint32  // bytes of memory that it takes
+	b     []byte  // unsent bytes; nil: dropped
+	from  *Origin // nil: not droppable
+	cost  uint32  // bytes of memory
 	count uint16  // messages, capped
 	kind  Kind
 }
@@ -41,27 +40,27 @@ type Kind uint8
 
 const (
 	Own       Kind = 1 << iota // b is a copy that nothing else refers to
-	itemLarge                  // b is counted once for all of its clients
+	itemLarge                  // b is counted once for all clients
 	Latest                     // a newer message of its channel replaces it
-	History                    // some of it the client asked for
+	History                    // some of it was requested by the client
 )
 
 const (
 	// queueBytes is the memory of an empty queue.
 	queueBytes = 192
-	// itemBytes is what an item takes besides its bytes: 40 B, of a slice that has
-	// room for more.
+	// ItemBytes is the memory of an item besides its bytes: 40 B, in a slice that has room for
+	// more.
 	ItemBytes = 64
-	// originBytes and a channel's name are what an origin takes.
+	// originBytes is the memory of an origin besides its channel's name.
 	originBytes = 48
-	// smallBytes is up to where something is copied while it waits: an item for each
-	// would take more than the copy, and the buffer that it's a part of may be large.
+	// SmallBytes is the size up to which pending bytes are copied: an item for each would take more
+	// than the copy, and its buffer may be part of a large one.
 	SmallBytes = 256
-	// ownBytes is up to where copies for a client share an item.
+	// ownBytes is the size up to which a client's copies share an item.
 	ownBytes = 4 << 10
 )
 
-// whole returns the bytes of an item's buffer, with those that were sent.
+// whole returns the size of an item's buffer, sent bytes included.
 func (it *item) whole() int {
 	n := int(it.cost) - ItemBytes
 	if it.from != nil {
@@ -70,8 +69,8 @@ func (it *item) whole() int {
 	return n
 }
 
-// Add appends b, which waits as a part of whole bytes of memory. It is kept as it
-// is, or copied where it's small and can't be dropped.
+// Add appends b, which keeps whole bytes of memory in use. The queue keeps b itself, or a copy if
+// it's small and not droppable.
 func (q *Queue) Add(b []byte, whole int, from *Origin, kind Kind) {
 	if from == nil {
 		kind &^= Latest
@@ -105,13 +104,13 @@ func (q *Queue) begin() {
 	}
 }
 
-// hold counts bytes of memory that are the client's alone.
+// hold counts n bytes of the client's own memory.
 func (q *Queue) hold(n int) {
 	q.Held += n
 	q.Set.hold(n)
 }
 
-// copy appends bytes to the last item, if that has room, or as an own one.
+// copy appends bytes to the last item, if that has room, or as a new one.
 func (q *Queue) copy(b []byte, kind Kind) {
 	kind |= Own
 	if n := len(q.items); n > q.head {
@@ -141,7 +140,7 @@ func (q *Queue) copy(b []byte, kind Kind) {
 func ownBuffer(n int) []byte {
 	const least = 64
 	room := max(n, min(max(2*n, least), ownBytes))
-	return append([]byte(nil), make([]byte, room)...)[:0] // its capacity is all that is allocated
+	return append([]byte(nil), make([]byte, room)...)[:0] // its capacity is the whole allocation
 }
 
 // push appends an item and counts it.
@@ -161,7 +160,7 @@ func (q *Queue) push(it item) {
 
 // Pending appends the buffers to send to dst, oldest first, up to its capacity.
 func (q *Queue) Pending(dst [][]byte) [][]byte {
-	const most = 256 // items that are looked at: many in a row may have been dropped
+	const most = 256 // items visited: many in a row may have been dropped
 	items := q.items[q.head:]
 	for _, it := range items[:min(most, len(items))] {
 		if len(dst) == cap(dst) {
@@ -192,7 +191,7 @@ func (q *Queue) Sent(n int) {
 	q.settle()
 }
 
-// remove takes an item out, which is counted no more.
+// remove removes an item and its memory from the counts.
 func (q *Queue) remove(i int) {
 	it := &q.items[i]
 	q.Bytes -= len(it.b)
@@ -230,7 +229,7 @@ func (q *Queue) Reset() {
 	*q = Queue{items: items, Set: q.Set, index: q.index}
 }
 
-// settle notes what the client is to blame for.
+// settle updates the queue's rank by its burden.
 func (q *Queue) settle() {
 	if q.live == 0 {
 		q.drops.clear(q)
@@ -238,13 +237,12 @@ func (q *Queue) settle() {
 		q.Set.rank(q, 0)
 		return
 	}
-	// Of those who are equally to blame, the largest.
+	// Among equal burdens, the largest queue first.
 	q.Set.rank(q, q.burden()+q.Held/1024)
 }
 
-// Waiting returns the bytes behind the item that is being sent, or is the next
-// to be: what the client is behind by. One message is never that, whatever its
-// size.
+// Waiting returns the client's backlog: the bytes behind the item being sent, or the next to be.
+// One message is never a backlog, whatever its size.
 func (q *Queue) Waiting() int {
 	if q.live == 0 {
 		return 0
@@ -252,8 +250,8 @@ func (q *Queue) Waiting() int {
 	return q.Held - queueBytes - int(q.items[q.head].cost)
 }
 
-// burden returns the bytes that the client is to blame for: those that wait, and
-// those that are being sent unless others are sent them as well.
+// burden returns the bytes the client is responsible for: its backlog, and the item being sent
+// unless other clients share it.
 func (q *Queue) burden() int {
 	if q.live == 0 || q.Set.shared(&q.items[q.head]) {
 		return q.Waiting()
@@ -261,21 +259,21 @@ func (q *Queue) burden() int {
 	return q.Held
 }
 
-// freeItems is the number of messages that may wait behind the one being sent,
-// whatever their size, so that a few large ones in a row are no reason to end a client.
+// FreeItems is the number of messages that may wait behind the one being sent, whatever their size,
+// so that a few large ones in a row don't close a client.
 const FreeItems = 4
 
-// over reports whether more waits than a bound allows, besides what the client asked for.
+// over reports whether the backlog exceeds a bound, not counting requested messages.
 func (q *Queue) over(bound int) bool {
 	return q.Waiting() > bound+q.history && q.count-int(q.items[q.head].count) > FreeItems
 }
 
-// enough is the part of its bound, in quarters, that a queue is dropped to, so
-// that those of a channel are dropped in a row, of which one gap tells.
+// enough is the part of its bound, in quarters, that a queue is dropped to, so that a channel's
+// messages are dropped in a row, with one gap notice.
 const enough = 3
 
-// Bound drops messages where more waits than a bound allows, as dropOldest does, and
-// reports how many, and whether that was enough.
+// Bound drops messages if the backlog exceeds a bound, as dropOldest does, and reports how many,
+// and whether that was enough.
 func (q *Queue) Bound(bound int, note func(*Origin) []byte) (dropped int, ok bool) {
 	if !q.over(bound) {
 		return 0, true
@@ -284,9 +282,8 @@ func (q *Queue) Bound(bound int, note func(*Origin) []byte) (dropped int, ok boo
 	return dropped, !q.over(bound)
 }
 
-// makeRoom makes place for an item where items is full: those that were sent and
-// dropped leave theirs if they are a third of all, so that what is moved is at
-// most twice of what has gone since the last time.
+// makeRoom makes room for an item when items is full: by compacting if a third is sent or dropped,
+// so that the items moved are at most twice those removed since the last time, else by growing.
 func (q *Queue) makeRoom() {
 	if n := cap(q.items); n > 0 && 3*q.live <= 2*n {
 		q.move(q.items[:0])
@@ -295,8 +292,8 @@ func (q *Queue) makeRoom() {
 	q.move(make([]item, 0, roomFor(q.live)))
 }
 
-// fit gives memory back where most of items has gone: with makeRoom, an item
-// takes 60 B right after items has grown, and 80 B at most.
+// fit shrinks items when most of them are gone: with makeRoom, an item takes 60 B right after items
+// has grown, and 80 B at most.
 func (q *Queue) fit() {
 	if cap(q.items) <= 2*q.live+spareItems {
 		return
@@ -309,12 +306,12 @@ func (q *Queue) fit() {
 	q.drops.fit(q)
 }
 
-// spareItems is how many a queue has room for besides twice of what it needs.
+// spareItems is the spare capacity of a queue beyond twice its need.
 const spareItems = 2
 
 func roomFor(items int) int { return items + items/2 + 2 }
 
-// move moves what waits to the front of another slice, or of the same.
+// move moves the pending items to the front of another slice, or of the same.
 func (q *Queue) move(to []item) {
 	next := -1
 	for i := q.head; i < len(q.items); i++ {
@@ -334,7 +331,7 @@ func (q *Queue) move(to []item) {
 		next = len(to)
 	}
 	if rest := q.items[min(len(to), len(q.items)):]; cap(to) == cap(q.items) {
-		clear(rest) // of the same slice
+		clear(rest) // same slice
 	}
 	q.items, q.head, q.drops.next = to, 0, next
 }

@@ -17,7 +17,7 @@ func newQueue(y *Set) *Queue {
 	return q
 }
 
-// check compares a queue's figures with what is in it.
+// check compares a queue's figures with its items.
 func (q *Queue) check(t *rapid.T) {
 	var bytes, count, live, held, waiting int
 	last := map[string]bool{} // channels of which the newest waits
@@ -73,9 +73,8 @@ func (q *Queue) check(t *rapid.T) {
 	}
 }
 
-// The queue against what its client reads: whole messages in order, all that
-// mustn't be dropped, the newest of channels where that counts, and a gap wherever
-// others are missing.
+// The queue against its client's stream: whole messages in order, all that mustn't be dropped, the
+// newest of channels where that counts, and a gap wherever others are missing.
 func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		y := &Set{all: new(Total)}
@@ -89,7 +88,7 @@ func TestQueueModel(t *testing.T) {
 			size := rapid.SampledFrom([]int{0, 1, 30, SmallBytes, 700, LargeBytes}).Draw(t, "size")
 			return fmt.Appendf(nil, "%s %d %s\n", channel, seq, strings.Repeat("x", size))
 		}
-		cut := false // those that wait are dropped untold: the client is ended
+		cut := false // pending items are dropped without a gap: the client is closed
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				channel := rapid.SampledFrom([]string{"keep", "own", "past", "old.a", "old.b", "new.a", "new.b"}).Draw(t, "channel")
@@ -188,12 +187,12 @@ func (q *Queue) rest() (all [][]byte) {
 	return all
 }
 
-// checkRead checks what a client of TestQueueModel has read: newest are the newest
-// messages by channel where only these count, sent all of them.
+// checkRead checks the stream of a client of TestQueueModel: newest are the newest messages by
+// channel where only these count, sent all of them.
 func checkRead(t *rapid.T, text string, newest map[string]int, sent map[string][]int) {
 	last, gap := map[string]int{}, map[string]int{}
-	// missing fails the test for messages of a channel before n that were neither
-	// read nor told of.
+	// missing fails the test for messages of a channel before n that were neither read nor covered
+	// by a gap.
 	missing := func(channel string, n int) {
 		if strings.HasPrefix(channel, "new") {
 			return

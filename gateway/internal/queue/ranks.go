@@ -2,15 +2,14 @@ package queue
 
 import "math/bits"
 
-// ranks are a shard's queues in order of what their clients are to blame for, by
-// quarters of a power of two, so that the heaviest is found without looking at
-// the others.
+// ranks order a shard's queues by burden, in quarters of a power of two, so that the heaviest is
+// found without a scan.
 type ranks struct {
-	first [maxBucket + 1]uint32    // of each bucket's queues, by index; 0 = none
-	some  [maxBucket/64 + 1]uint64 // bits: buckets that have any
+	first [maxBucket + 1]uint32    // head of each bucket's list, by index; 0 = empty
+	some  [maxBucket/64 + 1]uint64 // bit set of non-empty buckets
 }
 
-// maxBucket is that of the largest int.
+// maxBucket is the bucket of the largest int.
 const maxBucket = 4*(63-2) + 3
 
 // BucketOf returns the bucket of a weight, 0 for none.
@@ -22,7 +21,7 @@ func BucketOf(weight int) uint16 {
 	return uint16(4*(n-2) + weight>>(n-3)&3)
 }
 
-// rank puts a queue where it belongs by its weight, or nowhere with none.
+// rank moves a queue to the bucket of its weight, or out of all with none.
 func (t *Set) rank(q *Queue, weight int) {
 	r := &t.ranks
 	bucket := BucketOf(weight)

@@ -7,13 +7,12 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
 
-// largeBytes is the size from which on something that waits for several clients
-// is counted once. Smaller ones are counted for each of them, as if each had one
-// of its own.
+// LargeBytes is the size from which a buffer queued for several clients is counted once. Smaller
+// ones are counted for each client, as if each had its own copy.
 const LargeBytes = 4 << 10
 
-// Set is a shard's queues. It counts the memory of all that waits in them: a large
-// message once, however many clients it waits for. It is owned by the shard's loop.
+// Set is a shard's queues. It counts the memory of all pending output: a large message once,
+// however many clients it waits for. It is owned by the shard's loop.
 type Set struct {
 	queues slab.Table[Queue]
 	all    *Total
@@ -22,11 +21,11 @@ type Set struct {
 	ranks  ranks
 }
 
-// NewSet returns a shard's, which is counted in a sum.
+// NewSet returns a shard's set, whose memory is also counted in all.
 func NewSet(all *Total) Set { return Set{all: all} }
 
-// Open returns a queue for the client in a slot, of what is to be sent to it behind
-// the beginning of a message, if that has begun.
+// Open returns a queue for the client in slot owner; begun says that the first item's beginning is
+// already sent.
 func (t *Set) Open(owner uint32, begun bool) (i uint32, q *Queue) {
 	i, q = t.queues.Take()
 	q.begun, q.Owner, q.index, q.Set = begun, owner, i, t
@@ -36,17 +35,17 @@ func (t *Set) Open(owner uint32, begun bool) (i uint32, q *Queue) {
 // At returns the queue with an index.
 func (t *Set) At(i uint32) *Queue { return t.queues.At(i) }
 
-// Free gives up a queue, with what is in it.
+// Free empties a queue and releases it.
 func (t *Set) Free(i uint32) {
 	t.queues.At(i).Reset()
 	t.queues.Put(i)
 }
 
-// Used returns how many queues there are.
+// Used returns the number of queues.
 func (t *Set) Used() int { return t.queues.Used() }
 
-// Total is the sum over the shards' sets, where a large message that waits in
-// several of them counts once too.
+// Total is the sum over the shards' sets, counting a large message queued in several of them once
+// too.
 type Total struct {
 	Bytes atomic.Int64
 
@@ -56,23 +55,23 @@ type Total struct {
 	large map[*byte]largeItem
 }
 
-// largeItem is a buffer that waits. Its key is its last byte, which is among
-// what waits for each client for the longest.
+// largeItem is a queued buffer. Its key is its last byte, which stays pending longest for each
+// client.
 type largeItem struct {
 	refs  int // clients, or shards in total
 	bytes int // of the buffer
-	// holders are the indices of the queues that it waits in, added up without
-	// carry: where there is one, it says which.
+	// holders is the XOR of the indices of the queues that hold it: with one holder it is that
+	// queue's index.
 	holders uint32
 }
 
-// hold counts memory that is one client's alone.
+// hold counts n bytes of one client's own memory.
 func (t *Set) hold(n int) {
 	t.Bytes += int64(n)
 	t.all.Bytes.Add(int64(n))
 }
 
-// add counts an item that is queued.
+// add counts a queued item.
 func (t *Set) add(it *item, q *Queue) {
 	if it.kind&itemLarge == 0 {
 		t.hold(int(it.cost))
@@ -99,7 +98,7 @@ func (t *Set) add(it *item, q *Queue) {
 	}
 }
 
-// remove takes off an item that leaves its queue.
+// remove uncounts an item that leaves its queue.
 func (t *Set) remove(it *item, q *Queue) {
 	if it.kind&itemLarge == 0 {
 		t.hold(-int(it.cost))
@@ -121,7 +120,7 @@ func (t *Set) remove(it *item, q *Queue) {
 	t.all.release(key)
 }
 
-// blame ranks a queue anew whose message has begun, or ceased, to be its own.
+// blame updates the rank of a queue whose message has become, or ceased to be, its own.
 func (t *Set) blame(index uint32) {
 	if index == 0 { // the same queue twice
 		return
@@ -131,13 +130,12 @@ func (t *Set) blame(index uint32) {
 	}
 }
 
-// shared reports whether an item waits for other clients of the shard too.
+// shared reports whether an item is also queued for other clients of the shard.
 func (t *Set) shared(it *item) bool {
 	return it.kind&itemLarge != 0 && t.large[&it.b[len(it.b)-1]].refs > 1
 }
 
-// hold counts a large buffer of n bytes; first says that it wasn't waiting in the
-// shard before.
+// hold counts a large buffer of n bytes; first says that the shard hadn't counted it before.
 func (t *Total) hold(key *byte, n int, first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -155,7 +153,7 @@ func (t *Total) hold(key *byte, n int, first bool) {
 	t.large[key] = l
 }
 
-// release is for a shard that has sent all of a large buffer.
+// release uncounts a large buffer for a shard.
 func (t *Total) release(key *byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The tallies against the queues that they count, some of whose items share
-// buffers, and the order of these by what their clients are to blame for.
+// The tallies against the queues that they count, some of whose items share buffers, and the order
+// of these by burden.
 func TestTallyModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := new(Total)
@@ -18,7 +18,7 @@ func TestTallyModel(t *testing.T) {
 		}
 		buffers := [][]byte{make([]byte, 100), make([]byte, 1000), make([]byte, LargeBytes), make([]byte, 3*LargeBytes)}
 		some := func(t *rapid.T) *Queue { return rapid.SampledFrom(queues).Draw(t, "queue") }
-		// count returns what all items of some queues are.
+		// count returns the memory of all items of some queues.
 		count := func(queues []*Queue) (n int64) {
 			large := map[*byte]int{}
 			for _, q := range queues {

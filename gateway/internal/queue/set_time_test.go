@@ -7,7 +7,7 @@ import (
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
-// Who is to be ended is found in the same time among many clients as among few.
+// Finding the heaviest queue takes the same time among many clients as among few.
 func TestHeaviestTakesItsTime(t *testing.T) {
 	const few, many, most = 100, 20_000, 8
 	cost := func(clients int) time.Duration {
@@ -32,7 +32,7 @@ func TestHeaviestTakesItsTime(t *testing.T) {
 		}
 		return best / 10_000
 	}
-	// What else runs on the machine can spoil one comparison, not each.
+	// Other load on the machine can spoil one comparison, not each.
 	for range 5 {
 		a, b := cost(few), cost(many)
 		t.Logf("%v among %d, %v among %d", a, few, b, many)

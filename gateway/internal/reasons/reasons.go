@@ -1,19 +1,18 @@
-// Package reasons has the words for why connections end, requests are refused and messages
-// dropped: the metric's label, the log's attribute and the text of the close frame.
+// Package reasons defines why connections close, requests are rejected and messages dropped: each
+// reason is the metric's label, the log's attribute and, for closes, the text of the close frame.
 package reasons
 
 import "github.com/gobwas/ws"
 
-// Close says why a connection ended. The same word is the metric's
-// label, the log's attribute and the text of the close frame.
+// Close is the reason a connection ended.
 type Close string
 
 const (
 	CloseByClient   Close = "client"         // the client's close frame, or its end of the stream between messages
 	CloseReset      Close = "reset"          // the connection broke: reset, or cut inside a frame
-	CloseTimeout    Close = "timeout"        // no answer to a ping
+	CloseTimeout    Close = "timeout"        // no response to a ping
 	CloseDrain      Close = "drain"          // the gateway is shutting down
-	CloseRebalance  Close = "rebalance"      // asked to reconnect, to find a place in a grown fleet
+	CloseRebalance  Close = "rebalance"      // asked to reconnect, to spread over a grown fleet
 	CloseAge        Close = "max_age"        // drain.max_age
 	CloseAdmin      Close = "admin"          // the operator closed it
 	CloseSlow       Close = "slow"           // the client's queue passed its bound
@@ -27,19 +26,19 @@ const (
 	CloseRate       Close = "rate_limited"   // message after message over limits.messages_per_second
 	CloseNotText    Close = "not_text"       // a binary message where JSON is spoken
 	CloseAnswered   Close = "answered"       // a request was answered and its connection not kept
-	CloseRejected   Close = "rejected"       // the request was refused: see RejectReason
+	CloseRejected   Close = "rejected"       // the request was refused: see Reject
 	CloseUnreadable Close = "head_cut"       // the stream ended before a whole request
-	CloseInternal   Close = "internal_error" // the kernel refused what should have worked
+	CloseInternal   Close = "internal_error" // an unexpected failure of a system call
 )
 
-// Closes are all of them, for those who count them.
+// Closes lists all reasons, so that each has a counter.
 var Closes = []Close{
 	CloseByClient, CloseReset, CloseTimeout, CloseDrain, CloseRebalance, CloseAge, CloseAdmin, CloseSlow, CloseOverload, CloseProtocol,
 	CloseBadData, CloseTooBig, CloseToken, CloseKeyPending, CloseForbidden, CloseRate, CloseNotText, CloseAnswered, CloseRejected, CloseUnreadable, CloseInternal,
 }
 
-// Code returns the WebSocket status code that a reason is sent with, 0 for those that end
-// connections which can't be told any more, or are no WebSocket.
+// Code returns the reason's WebSocket status code, 0 if the client can't be reached any more or
+// isn't a WebSocket.
 func (r Close) Code() ws.StatusCode { return closeCodes[r] }
 
 var closeCodes = map[Close]ws.StatusCode{
@@ -61,8 +60,7 @@ var closeCodes = map[Close]ws.StatusCode{
 	CloseInternal:   ws.StatusInternalServerError,
 }
 
-// Reject says why a connection or request was turned away before it
-// became a client.
+// Reject is the reason a connection or request was rejected before it became a client.
 type Reject string
 
 const (
@@ -76,7 +74,7 @@ const (
 	RejectPublishRate   Reject = "publish_rate"   // limits.publishes_per_second, limits.total_publishes_per_second
 	RejectMessageSize   Reject = "message_size"   // limits.message_bytes
 	RejectTotalInput    Reject = "total_input"    // limits.total_input_bytes
-	RejectOverloaded    Reject = "overloaded"     // more to publish than Redis takes
+	RejectOverloaded    Reject = "overloaded"     // more publishes than Redis keeps up with
 	RejectProxyHeader   Reject = "proxy_header"   // none, or a malformed one, from a trusted proxy
 	RejectHeadTimeout   Reject = "head_timeout"   // limits.head_timeout
 	RejectHeadTooLong   Reject = "head_too_long"
@@ -94,14 +92,14 @@ const (
 	RejectForbidden     Reject = "forbidden"   // a channel that the token doesn't allow
 )
 
-// Rejects are all of them, for those who count them.
+// Rejects lists all reasons, so that each has a counter.
 var Rejects = []Reject{
 	RejectConnections, RejectDescriptors, RejectAddress, RejectAcceptRate, RejectHandshakeRate, RejectMessageRate, RejectPublishRate,
 	RejectChannelRate, RejectSubscriptions, RejectTotalChannels, RejectMessageSize, RejectTotalInput, RejectOverloaded, RejectProxyHeader, RejectHeadTimeout, RejectHeadTooLong, RejectBadRequest, RejectNotFound,
 	RejectMethod, RejectUpgrade, RejectChannels, RejectDraining, RejectOrigin, RejectToken, RejectKeyPending, RejectForbidden,
 }
 
-// Drop says why a message was not delivered to a client.
+// Drop is the reason a message was not delivered to a client.
 type Drop string
 
 const (
@@ -109,14 +107,14 @@ const (
 	DropLatest  Drop = "latest"
 	DropOverrun Drop = "overrun" // the gateway itself could not keep up
 
-	// DropTooLarge is of a message that no client gets: limits.payload_bytes.
+	// DropTooLarge is for a message too large for any client: limits.payload_bytes.
 	DropTooLarge Drop = "too_large"
 )
 
-// Drops are all of them, for those who count them.
+// Drops lists all reasons, so that each has a counter.
 var Drops = []Drop{DropOldest, DropLatest, DropOverrun}
 
-// Handshake says how a request for a WebSocket ended.
+// Handshake is the result of a WebSocket handshake.
 type Handshake string
 
 const (
@@ -124,10 +122,10 @@ const (
 	HandshakeFailed Handshake = "failed"
 )
 
-// Publish says how a client's publish ended that was passed on to Redis.
+// Publish is the result of a client's publish that was passed on to Redis.
 type Publish string
 
 const (
 	PublishOK     Publish = "ok"
-	PublishFailed Publish = "failed" // Redis didn't answer in time, or refused it
+	PublishFailed Publish = "failed" // Redis didn't respond in time, or refused it
 )

@@ -1,3 +1,3 @@
-// Package slab holds what connections have beside their slot, without a pointer
-// in it: in tables for what few of them have, by sparse arrays for what all may.
+// Package slab stores per-connection data outside the connection's slot, which then needs no
+// pointers: in tables if few connections have any, in sparse arrays if all may.
 package slab

@@ -1,14 +1,13 @@
 package slab
 
-// Sparse holds what connections have beside their slot while a limit is on that
-// needs it, by the same index. Its chunks are made when something is first put
-// there: a gateway without such limits pays nothing.
+// Sparse is an array of per-connection data, indexed by slot, for limits that may be off. Its
+// chunks are allocated on first use: a gateway without such limits pays nothing.
 type Sparse[T any] struct{ chunks []*[sideChunk]T }
 
-// sideChunk is how many slots a chunk is for.
+// sideChunk is the number of slots in a chunk.
 const sideChunk = 1 << 12
 
-// Get returns what slot i has, nil where no slot near it ever had anything.
+// Get returns slot i's value, nil if no slot in its chunk was ever set.
 func (d *Sparse[T]) Get(i uint32) *T {
 	if k := int(i / sideChunk); k < len(d.chunks) && d.chunks[k] != nil {
 		return &d.chunks[k][i%sideChunk]
@@ -16,7 +15,7 @@ func (d *Sparse[T]) Get(i uint32) *T {
 	return nil
 }
 
-// At returns what slot i has, the zero value where it had nothing.
+// At returns slot i's value, zero if it was never set.
 func (d *Sparse[T]) At(i uint32) *T {
 	k := int(i / sideChunk)
 	for k >= len(d.chunks) {
@@ -28,7 +27,7 @@ func (d *Sparse[T]) At(i uint32) *T {
 	return &d.chunks[k][i%sideChunk]
 }
 
-// Clear forgets what slot i has.
+// Clear zeroes slot i's value.
 func (d *Sparse[T]) Clear(i uint32) {
 	if v := d.Get(i); v != nil {
 		var zero T

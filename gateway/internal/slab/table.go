@@ -1,7 +1,7 @@
 package slab
 
-// Table holds the things that only some connections have, by an index that
-// fits into the slot; 0 means none. Freed ones are used again.
+// Table stores values that only some connections have, by an index that fits into the slot; 0 means
+// none. Freed entries are reused.
 type Table[T any] struct {
 	items []*T
 	free  []uint32
@@ -23,13 +23,13 @@ func (t *Table[T]) At(i uint32) *T { return t.items[i-1] }
 
 func (t *Table[T]) Put(i uint32) { t.free = append(t.free, i) }
 
-// Used returns how many entries have an owner.
+// Used returns the number of entries with an owner.
 func (t *Table[T]) Used() int { return len(t.items) - len(t.free) }
 
-// Idle returns how many are kept for their next owner.
+// Idle returns the number of entries kept for their next owner.
 func (t *Table[T]) Idle() int { return len(t.free) }
 
-// Each calls fn for all entries, the idle ones included.
+// Each calls fn for all entries, idle ones included.
 func (t *Table[T]) Each(fn func(*T)) {
 	for _, v := range t.items {
 		fn(v)
