@@ -94,7 +94,7 @@ func (s *shard) boundInput() {
 	}
 }
 
-// endVictims closes the next chosen clients, at most most of them.
+// endVictims closes the next chosen clients, up to most of them.
 func (s *shard) endVictims(most int) (more bool) {
 	h := &s.held
 	n := min(len(h.victims), most)

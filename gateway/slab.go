@@ -17,7 +17,7 @@ import "github.com/pushgate/pushgate/fanout/index"
 //
 // closing: the last bytes are out, the write side is shut; further input is read and dropped
 // until the client closes too or its time is up, since a close with unread input would make the
-// kernel reset the connection and the client lose those bytes.
+// kernel reset the connection and the client lose its last bytes.
 //
 // gone: it is cut off, and freed as soon as the loop is done with the event, see reap.
 type phase uint8
