@@ -17,8 +17,8 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// small is for clients that don't read: with a receive buffer of 2 KiB, what they
-// leave is the gateway's burden.
+// small is for clients that don't read: with a receive buffer of 2 KiB, their unread bytes stay
+// in the gateway.
 var small = &net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
 	if e := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2048) }); e != nil {
 		return e

@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// patience is how long an attack waits for something to come true.
+// patience is the longest wait for a condition.
 const patience = gatewaytest.Patience
 
 // gateway is a running gateway.

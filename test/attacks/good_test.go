@@ -18,12 +18,12 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// good are clients that read what they are sent: WebSockets, event streams and
-// polls, each with a channel of its own that gets numbered messages.
+// good is a set of clients that read every message: WebSockets, event streams and polls, each
+// with a channel of its own that gets numbered messages.
 type good struct {
 	t     testing.TB
 	g     *gateway
-	name  string // what their channels begin with
+	name  string // prefix of their channels
 	begin time.Time
 	conns []net.Conn
 	all   sync.WaitGroup
@@ -32,13 +32,13 @@ type good struct {
 	got   []int     // by client; guarded by mu
 	times [2]delays // of streams, and of polls; guarded by mu
 	first error     // of a client; guarded by mu
-	ended bool      // what fails from here on is no fault; guarded by mu
+	ended bool      // later failures are no fault; guarded by mu
 }
 
 // delays are the times from publish to read.
 type delays []time.Duration
 
-// of returns what so many hundredths of the delays are at most.
+// of returns a percentile of the delays.
 func (d delays) of(hundredths int) time.Duration {
 	if len(d) == 0 {
 		return 0
@@ -121,7 +121,7 @@ func (o *good) take(i int, data json.RawMessage) error {
 	return nil
 }
 
-// event is what a client is sent.
+// event is a message to a client.
 type event struct {
 	Type string          `json:"type"`
 	Data json.RawMessage `json:"data"`
@@ -215,9 +215,8 @@ func (o *good) polls(i int, c net.Conn) error {
 	}
 }
 
-// publish publishes a message to each client in turn, so many in all a second, for
-// a time, waits until all have come and returns their delays, those of streams and
-// those of polls.
+// publish publishes a message to each client in turn, so many in all a second, for a time,
+// waits until all have arrived and returns the delays of streams and of polls.
 func (o *good) publish(perSecond int, during time.Duration) [2]delays {
 	o.t.Helper()
 	n := len(o.got)

@@ -45,8 +45,8 @@ func holdRings(t *testing.T) (rows []row) {
 				}
 			}
 			eventually(t, "all have come", func() bool { return g.Metric("gateway_broker_messages_total") == float64(100*n*m.each) })
-			// What waits for the clients, who read nothing, is theirs. The collector may have
-			// had as much room to itself before as small messages need.
+			// Messages queued for the clients, which read nothing, count as theirs. The
+			// collector may have had as much room to itself before as small messages need.
 			grown := max(0, g.memory()-before-int(g.Metric("gateway_queue_bytes")))
 			rows = append(rows, row{
 				what: "recent messages of channels: " + name, client: "backends decide", all: "`redis.ring.total_bytes`, 64 MiB",
@@ -57,7 +57,7 @@ func holdRings(t *testing.T) (rows []row) {
 	return rows
 }
 
-// holdMessages has messages come for channels whose streams can't be read yet.
+// holdMessages has messages arrive for channels whose streams can't be read yet.
 func holdMessages(t *testing.T) (rows []row) {
 	const total = 64 << 20
 	for name, m := range inOrder(map[string]struct{ channels, payload int }{"one byte": {100, 1}, "1,000 bytes": {100, 1000}}) {

@@ -72,7 +72,7 @@ func holdCursors(t *testing.T) (rows []row) {
 			n := kind.clients
 			proxy.history.Store(true)
 			before := g.resident()
-			// In steps, or what all of them send at once is more than limits.total_input_bytes.
+			// In steps, as the input of all at once exceeds limits.total_input_bytes.
 			const steps = 10
 			for step := range steps {
 				open(t, g.Public, n/steps, func(i int) []byte { return []byte(kind.say) })

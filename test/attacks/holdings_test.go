@@ -14,8 +14,7 @@ import (
 // ratio is how much more memory than its bound a thing may take, in all.
 const ratio = 1.5
 
-// calm keeps what is held until it's measured: what doesn't answer pings is ended
-// by these otherwise.
+// calm keeps connections that answer no pings until they are measured.
 var calm = []string{"--heartbeat.interval=10m", "--limits.head_timeout=5m"}
 
 // Whatever clients make the gateway hold has a bound, and at the bound it takes
@@ -42,9 +41,7 @@ func TestAttackHoldings(t *testing.T) {
 	report(t, "holdings", table(rows))
 }
 
-// peak watches a gateway's memory while fill runs, which it calls over and over
-// until it returns true, and returns the growth at the end, when a figure has come
-// to what is looked for.
+// fill repeats step until full returns true, and returns the growth of the gateway's memory.
 func (g *gateway) fill(before int, what string, full func() bool, step func()) (grown int) {
 	g.t.Helper()
 	for end := time.Now().Add(3 * patience); !full(); step() {

@@ -26,18 +26,18 @@ import (
 // assault in JSON.
 const hostileEnv = "ATTACKS_HOSTILE"
 
-// assault is what a process of hostile clients is to do.
+// assault is the task of a process of hostile clients.
 type assault struct {
 	Addr    string
 	Clients int // in all, as many of each kind
 	Kinds   []string
 }
 
-// hostile is a client. It acts on its connection, which is closed when the attack
-// ends, until something fails or it has done enough; then it comes back.
+// hostile is a client. It acts on its connection, which is closed when the attack ends, until
+// something fails or it has done enough; then it reconnects.
 type hostile func(c net.Conn, random *rand.Rand)
 
-// kinds are all of them, by what they do.
+// kinds are the hostile clients by name.
 var kinds = map[string]hostile{
 	"slow heads": func(c net.Conn, _ *rand.Rand) {
 		c.Write([]byte("GET /v1/ws HTTP/1.1\r\nHost: a\r\nX-A: "))
@@ -151,7 +151,7 @@ func write(c net.Conn, pause time.Duration, b []byte) bool {
 	return err == nil
 }
 
-// drain reads what comes for at most so long.
+// drain discards input for at most so long.
 func drain(c net.Conn, most time.Duration) {
 	c.SetReadDeadline(time.Now().Add(most))
 	io.Copy(io.Discard, c)
@@ -214,17 +214,17 @@ func beHostile(spec string) int {
 	return 0
 }
 
-// assaulted starts an attack and returns what ends it, which says how often the
-// hostile clients came.
+// assaulted starts an attack and returns a function that ends it and reports how often the
+// hostile clients connected.
 func assaulted(t testing.TB, a assault) (end func() int) {
 	t.Helper()
 	spec, err := json.Marshal(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Good clients and the gateway get their share of the machine whatever the
-	// attackers would like to take of it, who have machines of their own elsewhere. A
-	// process can't ask for that itself: it has several threads by then.
+	// Good clients and the gateway take precedence over the attackers, which would have
+	// machines of their own. A process can't ask for that itself: it has several threads by
+	// then.
 	cmd := exec.Command("taskset", "--cpu-list", lastCPU(), "chrt", "--idle", "0", os.Args[0])
 	cmd.Env = append(os.Environ(), hostileEnv+"="+string(spec))
 	cmd.Stderr = os.Stderr

@@ -100,9 +100,8 @@ func TestAttackOfEveryKind(t *testing.T) {
 	}
 }
 
-// elsewhere has processes take the last CPU whenever they want it, as if each had a
-// machine of its own: what good clients and Redis would have to wait for one isn't the
-// gateway's doing.
+// elsewhere has processes take the last CPU whenever they want it, as if each had a machine of
+// its own: the time that good clients and Redis wait for one isn't the gateway's doing.
 func elsewhere(t testing.TB, pids ...int) {
 	t.Helper()
 	for _, pid := range pids {
@@ -117,13 +116,13 @@ func elsewhere(t testing.TB, pids ...int) {
 	}
 }
 
-// lastCPU is the CPU that all share who would have other machines than the gateway's.
-// Linux moves no waiting thread of the gateway to a CPU that is busy with hostile
-// clients, though these give way to all others: it would wait for milliseconds beside
-// a CPU that it could have at once.
+// lastCPU is shared by all processes that would run on other machines than the gateway. Linux
+// moves no waiting thread of the gateway to a CPU that is busy with hostile clients, though
+// these give way to all others: it would wait for milliseconds beside a CPU that it could have
+// at once.
 func lastCPU() string { return strconv.Itoa(runtime.NumCPU() - 1) }
 
-// coalesce is how long the gateway keeps a poll's answer back for what else comes.
+// coalesce is how long the gateway delays a poll's answer for further messages.
 const coalesce = 5 * time.Millisecond
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,6 +1,6 @@
-// Package attacks has clients do to a real gateway what a hostile one would, and
-// measures what that costs it and its good clients. make attacks runs it in full
-// size and writes the figures into docs/SECURITY.md.
+// Package attacks runs hostile clients against a real gateway, and measures their cost to it
+// and its good clients. make attacks runs it in full size and writes the figures into
+// docs/SECURITY.md.
 package attacks
 
 import (

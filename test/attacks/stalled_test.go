@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// stalledRedis stands before a Redis that lets some commands wait while it is
-// stalled: connections are there, and no answer to these comes.
+// stalledRedis stands before a Redis that lets some commands wait while it is stalled:
+// connections are accepted, and these commands get no answer.
 type stalledRedis struct {
 	addr string
 
@@ -56,7 +56,7 @@ func stall(t testing.TB, redis string) *stalledRedis {
 	return s
 }
 
-// pass copies commands, and waits before those that are to wait.
+// pass copies commands, and delays those to be stalled.
 func (s *stalledRedis) pass(to, from net.Conn, done <-chan struct{}) {
 	buf := make([]byte, 64<<10)
 	for {

@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// row is what a test found of one thing that clients can have the gateway hold.
+// row is a measurement of one thing that clients can have the gateway hold.
 type row struct {
 	what    string
 	client  string // the bound of one client, as it is by default
-	all     string // that of all clients
+	all     string // the bound of all clients
 	reached string // how far the attack came
 	memory  int    // bytes by which the process has grown
 	bound   int    // bytes that are allowed; 0 where the bound is a number of things

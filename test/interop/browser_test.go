@@ -15,9 +15,8 @@ import (
 //go:embed testdata/page.html
 var page string
 
-// browsed is the report of the page: what each of the browser's ways to the
-// gateway saw. A page can't send pings of the protocol; it sends the gateway's
-// own.
+// browsed is the page's report on each of the browser's ways to the gateway. A page can't send
+// pings of the protocol; it sends the gateway's own.
 type browsed struct {
 	WebSocket report `json:"websocket"`
 	Events    report `json:"events"`

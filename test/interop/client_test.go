@@ -82,7 +82,7 @@ func openCrossing(t testing.TB, to string) *crossing {
 	return x
 }
 
-// copy passes on what comes from one end until that ends or silence falls.
+// copy passes bytes on until from ends or silence falls.
 func (c *crossed) copy(from, to net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {
@@ -325,7 +325,7 @@ func TestClientMeetsFaults(t *testing.T) {
 	})
 }
 
-// An answer to `auth` that comes late leaves no renewal beside the next one.
+// A late answer to `auth` leaves no renewal beside the next one.
 func TestClientRenewsATokenOnce(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), needs(t, "node"), "--no-warnings", "testdata/renew.mjs", "../../web/client.js").CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "4" {

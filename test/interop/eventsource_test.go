@@ -13,9 +13,8 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// listens is a function of a page that opens an EventSource and reports what it
-// hears under a name. A stream that is let in at once is opened again, where it
-// is to be refused first.
+// listens is a function of a page that opens an EventSource and reports its events under a
+// name. A stream that is let in at once is opened again, if it is to be refused first.
 const listens = `
 	function listen(name, addr, refusedFirst) {
 		const source = new EventSource("http://" + addr + "/v1/sse?channels=c");
@@ -33,9 +32,9 @@ const listens = `
 	}
 `
 
-// A browser's EventSource that is refused for a while comes back by itself, on a
-// page of another origin too, and gets its messages. Each gateway here refuses it
-// by another limit until the page has heard of it.
+// A browser's EventSource that is refused for a while reconnects by itself, on a page of
+// another origin too, and gets its messages. Each gateway here refuses it by another limit
+// until the page has heard of it.
 func TestEventSourceComesBackFromLimits(t *testing.T) {
 	needs(t, "chromium")
 	gateways, addrs, free := make(map[string]*gateway), make(map[string]string), make(map[string]func())
@@ -107,7 +106,7 @@ func holdOne(t *testing.T, addr string) (free func()) {
 	return func() { c.Close() }
 }
 
-// rush is clients that come as fast as they can until they are stopped.
+// rush has clients connect as fast as they can until they are stopped.
 func rush(t *testing.T, addr string) (free func()) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {

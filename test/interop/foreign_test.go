@@ -13,7 +13,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loopback"
 )
 
-// foreign is a server that is no pushgate, and how loadgen is told of it.
+// foreign is a server that is no pushgate, with loadgen's flags for it.
 type foreign struct {
 	name  string // of its process
 	flags []string
@@ -83,8 +83,8 @@ http {
 	return foreign{name: "nginx", sse: true, flags: []string{"--url", "ws://" + addr + "/sub/{channel}", "--publish-url", "http://" + addr + "/pub/{channel}"}}
 }
 
-// TestForeignServers measures servers that others wrote: the cost of a
-// connection, and whether every message comes to every client that subscribed.
+// TestForeignServers measures third-party servers: the cost of a connection, and whether every
+// message reaches every subscriber.
 func TestForeignServers(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T) foreign{"Node": startHub, "nchan": startNchan} {
 		t.Run(name, func(t *testing.T) {
@@ -121,8 +121,8 @@ func TestForeignServers(t *testing.T) {
 	}
 }
 
-// TestForeignServerRestarts has loadgen start a server of others and restart it:
-// its clients come back and subscribe again.
+// TestForeignServerRestarts has loadgen start a third-party server and restart it: its clients
+// reconnect and subscribe again.
 func TestForeignServerRestarts(t *testing.T) {
 	modules := npmInstall(t, "ws")
 	addr, err := loopback.Reserve()

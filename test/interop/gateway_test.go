@@ -10,7 +10,7 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// patience is how long a test waits for something to come true.
+// patience is the longest wait for a condition.
 const patience = gatewaytest.Patience
 
 // gateway is a running gateway.

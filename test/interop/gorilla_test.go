@@ -77,7 +77,7 @@ func playGorilla(ctx context.Context, d *websocket.Dialer, url string, say func(
 			return r, err
 		}
 	}
-	// The pong comes before the answer to the close.
+	// The pong precedes the answer to the close.
 	c.SetPongHandler(func(payload string) error { r.Pong = payload == "gorilla"; return nil })
 	soon := time.Now().Add(patience)
 	if err := c.WriteControl(websocket.PingMessage, []byte("gorilla"), soon); err != nil {

@@ -55,8 +55,7 @@ func startHAProxy(t testing.TB, lines string, gateways ...*gateway) *balancer {
 	return b
 }
 
-// server returns what HAProxy says about one of its servers, by the names of its
-// statistics.
+// server returns HAProxy's statistics of one of its servers by name.
 func (b *balancer) server(name string) map[string]string {
 	b.t.Helper()
 	c, err := net.Dial("unix", b.stats)

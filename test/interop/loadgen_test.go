@@ -17,7 +17,7 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// loadResult is what these tests read of loadgen's result.
+// loadResult is the part of loadgen's result that these tests read.
 type loadResult struct {
 	Counters struct {
 		Clients, Lost, Failed, Renewed, Deferred, Away uint64
@@ -37,7 +37,7 @@ type loadResult struct {
 	SLOs        []struct{ Measured, Met bool }
 }
 
-// loadServer is what it says of the server.
+// loadServer is its part about the server.
 type loadServer struct {
 	Name             string
 	RSSPerConnection float64 `json:"rss_per_connection_bytes"`
@@ -151,8 +151,8 @@ func TestLoadgenKeepAlive(t *testing.T) {
 	}
 }
 
-// TestLoadgenProxyCuts has a proxy cut what is idle for a second, which the
-// heartbeat is too slow for. The clients come back, and miss nothing.
+// TestLoadgenProxyCuts has a proxy cut connections that are idle for a second, less than a
+// heartbeat. The clients reconnect, and miss nothing.
 func TestLoadgenProxyCuts(t *testing.T) {
 	proxies := map[string]func(t *testing.T, g *gateway) (addr string){
 		"nginx": func(t *testing.T, g *gateway) string {
@@ -179,8 +179,8 @@ func TestLoadgenProxyCuts(t *testing.T) {
 	}
 }
 
-// TestLoadgenProxyReload has nginx read its configuration anew while messages
-// flow: its old workers cut what they still hold after a second.
+// TestLoadgenProxyReload has nginx read its configuration anew while messages flow: its old
+// workers cut their remaining connections after a second.
 func TestLoadgenProxyReload(t *testing.T) {
 	g := loadedGateway(t)
 	addr, nginx := startNginx(t, passTo(g, ""))
@@ -197,7 +197,7 @@ func TestLoadgenProxyReload(t *testing.T) {
 	}
 }
 
-// TestLoadgenNoGatewayBehindProxy: who answers is the proxy, and loadgen says so.
+// TestLoadgenNoGatewayBehindProxy: the proxy answers, and loadgen says so.
 func TestLoadgenNoGatewayBehindProxy(t *testing.T) {
 	nobody, err := loopback.Reserve()
 	if err != nil {
@@ -234,7 +234,7 @@ func TestLoadgenSaysWhy(t *testing.T) {
 	}
 }
 
-// TestLoadgenComesLater has a gateway put clients off. They come when it says.
+// TestLoadgenComesLater has a gateway put clients off. They reconnect when it says.
 func TestLoadgenComesLater(t *testing.T) {
 	t.Run("poll", func(t *testing.T) {
 		t.Parallel()

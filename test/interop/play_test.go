@@ -12,10 +12,9 @@ import (
 	"time"
 )
 
-// channel is what the clients subscribe to.
 const channel = "interop"
 
-// report is what a client saw of the play, which is the same for all:
+// report is one client's view of the play, which is the same for all:
 //
 //  1. It connects and subscribes, says "subscribed", and gets the messages.
 //  2. It pings the gateway, then closes with 4321.
@@ -32,7 +31,7 @@ type report struct {
 	Closed   int    `json:"closed"`  // the code that its close was answered with
 	Refused  int    `json:"refused"` // the code after the binary message
 	Bye      string `json:"bye"`     // reason of the gateway's last message
-	After    bool   `json:"after"`   // which says when to come back
+	After    bool   `json:"after"`   // which says when to reconnect
 	Drained  int    `json:"drained"` // the code at the end
 }
 
@@ -91,9 +90,8 @@ func await(t *testing.T, said <-chan string, want string, err *error) {
 	}
 }
 
-// script returns the player of a program: it gets the URL as its last argument,
-// says what it says on standard output, and writes its report there as the last
-// line.
+// script returns the player of a program: it gets the URL as its last argument, and talks on
+// standard output, its report being the last line.
 func script(command string, args []string, env ...string) player {
 	return func(ctx context.Context, url string, say func(string)) (r report, err error) {
 		cmd := exec.CommandContext(ctx, command, append(args, url)...)

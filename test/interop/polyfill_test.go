@@ -26,9 +26,8 @@ func durable(t testing.TB, redis *redistest.Server, channel, payload string) (id
 	return id
 }
 
-// A widely used polyfill for EventSource comes back with its position in the
-// query, by a name of its own. What is published while the gateway is away is not
-// lost.
+// A widely used polyfill for EventSource reconnects with its position in the query, by a name
+// of its own. Messages published while the gateway is away are not lost.
 func TestPolyfillResumes(t *testing.T) {
 	needs(t, "chromium")
 	modules := npmInstall(t, "event-source-polyfill@1.0.31")

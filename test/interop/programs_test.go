@@ -62,7 +62,7 @@ func needsFile(t testing.TB, path, pkg string) {
 	}
 }
 
-// lookPath also finds what only root has in PATH.
+// lookPath also finds programs that only root has in PATH.
 func lookPath(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {

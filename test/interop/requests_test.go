@@ -44,7 +44,7 @@ func TestHAProxyChecks(t *testing.T) {
 	}
 }
 
-// TestCurl has curl make the requests that it can be told to.
+// TestCurl has curl make all requests that it can.
 func TestCurl(t *testing.T) {
 	needs(t, "curl")
 	g := startGateway(t, "--auth.mode", "none")
@@ -120,7 +120,7 @@ func TestHalfClosedThroughHAProxy(t *testing.T) {
 	}
 }
 
-// TestNetcat: nc is given a request on its standard input, and prints what comes.
+// TestNetcat: nc reads a request from standard input, and prints the answer.
 func TestNetcat(t *testing.T) {
 	g := startGateway(t)
 	host, port, _ := net.SplitHostPort(g.Public)

@@ -25,7 +25,7 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// longRestart has the restarts come in full size: make restarts.
+// longRestart runs the restarts in full size: make restarts.
 var longRestart = flag.Bool("restart.long", false, "restart gateways of 1,000 clients with the default drain")
 
 // front is a proxy in front of two gateways, with the configuration that is in
@@ -57,10 +57,9 @@ var fronts = map[string]front{
 	},
 }
 
-// TestRollingRestart restarts two gateways one after the other, as a supervisor
-// does, behind a real proxy with the file that the documents recommend. Clients
-// are back within seconds, and miss nothing of what is published durably
-// meanwhile.
+// TestRollingRestart restarts two gateways one after the other, as a supervisor does, behind a
+// real proxy with the file that the documents recommend. Clients are back within seconds, and
+// miss no durable message published meanwhile.
 func TestRollingRestart(t *testing.T) {
 	for name, f := range fronts {
 		t.Run(name, func(t *testing.T) {
@@ -141,8 +140,8 @@ func TestRollingRestart(t *testing.T) {
 				gateways[k].Signal(syscall.SIGTERM)
 				gateways[k].Exits()
 			}
-			// An event stream is told to come back, which no EventSource does by itself
-			// after a 502.
+			// An event stream is asked to reconnect, which no EventSource does by itself after
+			// a 502.
 			eventually(t, "an event stream is told to come back", func() bool {
 				status, answer := tryGet(trust, "https://"+addrs[0]+"/v1/sse?channels=news", "https://www.example.com")
 				return status == 200 && strings.Contains(answer, "retry: ") && strings.Contains(answer, "Access-Control-Allow-Origin: https://www.example.com\r\n") &&
@@ -165,7 +164,7 @@ func all(clients []*roamer, is func(*roamer) bool) bool {
 	return true
 }
 
-// judge looks at what the clients saw of the restarts.
+// judge checks the clients' experience of the restarts.
 func judge(t *testing.T, clients []*roamer, sent int) {
 	t.Helper()
 	var away []time.Duration
@@ -208,8 +207,8 @@ func reserve(t *testing.T) string {
 	return addr
 }
 
-// start runs the proxy with its file from deploy, in which only addresses and
-// paths are others. It returns what its clients trust.
+// start runs the proxy with its file from deploy, in which only addresses and paths are others.
+// It returns the TLS configuration of its clients.
 func (f front) start(t *testing.T, program string, addrs [3]string) *tls.Config {
 	t.Helper()
 	dir := t.TempDir()

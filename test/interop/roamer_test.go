@@ -20,9 +20,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// roamer is a client that does as docs/PROTOCOL.md says: it comes back when a
-// bye tells it to, else after a random time that doubles with each try in vain,
-// and goes on at its position. The messages of its channel are numbered.
+// roamer is a client that does as docs/PROTOCOL.md says: it reconnects when a bye says so, else
+// after a random time that doubles with each try in vain, and goes on at its position. The
+// messages of its channel are numbered.
 type roamer struct {
 	// Immutable
 	transport string // ws, sse or poll
@@ -39,7 +39,7 @@ type roamer struct {
 	here    bool
 	left    time.Time // when it was here last
 	away    []time.Duration
-	next    int            // number of the message to come
+	next    int            // number of the next message
 	wrong   string         // the first thing that must not happen
 	refused map[string]int // why tries were in vain
 }

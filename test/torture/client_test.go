@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// client is a random one: it lives many lives, each over one connection. All that
-// it chooses comes from its seed; only what it repeats of what it was told, its
-// positions, differs from one play to the next.
+// client is a random one: it lives many lives, each over one connection. All that it chooses
+// comes from its seed; only the positions that it repeats differ from one play to the next.
 type client struct {
 	// Immutable
 	r       *round
@@ -28,7 +27,7 @@ func newClient(r *round, n int, set *settings) *client {
 		random: rand.New(rand.NewPCG(r.seed, uint64(n)+1))}
 }
 
-// shared is what the clients know of each other.
+// shared is the clients' knowledge of each other.
 type shared struct {
 	// Guarded by mu
 	mu        sync.Mutex
@@ -57,7 +56,7 @@ func (s *shared) take(n int) string {
 // run lives one life after the other.
 func (c *client) run(ctx context.Context) {
 	for life := 1; ctx.Err() == nil; life++ {
-		// A generator for each life: what one was told doesn't shift the next one.
+		// A generator for each life: the answers to one don't shift the next.
 		c.random = rand.New(rand.NewPCG(c.r.seed, uint64(c.n+1)<<32|uint64(life)))
 		c.journal.note("life %d", life)
 		c.live(ctx)
@@ -143,8 +142,8 @@ func (c *client) leave(ctx context.Context, w *wire) {
 	}
 }
 
-// position returns what the client says to have got last: often one of its own,
-// also others', damaged ones and none.
+// position returns the position that the client claims: often one of its own, also others',
+// damaged ones and none.
 func (c *client) position() string {
 	n := c.random.IntN(1 << 20)
 	kind := c.random.IntN(12)

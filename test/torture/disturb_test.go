@@ -47,8 +47,7 @@ func (r *round) restart(random *rand.Rand) {
 	r.gateway.start()
 }
 
-// reconfigure changes what can be changed in a running gateway, or tries to with
-// a file that is wrong.
+// reconfigure changes a running gateway's reloadable settings, or tries to with a bad file.
 func (r *round) reconfigure(random *rand.Rand, clients int, set *settings) {
 	next := *set
 	next.draw(random, clients)
@@ -56,7 +55,7 @@ func (r *round) reconfigure(random *rand.Rand, clients int, set *settings) {
 	if chance(random, 20) {
 		r.gateway.refused.Store(true)
 		r.gateway.configure(strings.Replace(text, "head_bytes: ", "head_bites: ", 1))
-		// What it reads is the wrong one: the good one comes after it was refused.
+		// It must read the bad file: the good one follows once that was refused.
 		before := strings.Count(r.gateway.logged(), "nothing was reloaded")
 		r.gateway.reload()
 		if !until(func() bool {

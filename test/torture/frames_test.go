@@ -58,8 +58,8 @@ func (c *client) webSocketLife(ctx context.Context, w *wire) {
 	}
 }
 
-// frames returns a message, whole or in fragments, or control frames, or what is
-// against RFC 6455.
+// frames returns a message, whole or in fragments, or control frames, or violations of RFC
+// 6455.
 func (c *client) frames() []byte {
 	switch n := c.random.IntN(40); {
 	case n < 24:
@@ -127,7 +127,7 @@ func (c *client) fragmented(op ws.OpCode, payload []byte) (b []byte) {
 	}
 }
 
-// command returns what a client may say, or something near it.
+// command returns a valid command, or something near one.
 func (c *client) command() []byte {
 	m := map[string]any{}
 	channel := noiseChannel(c.random)

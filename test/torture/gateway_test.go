@@ -30,7 +30,7 @@ type gateway struct {
 	runs    atomic.Int64 // odd while it should serve
 	refused atomic.Bool  // a wrong configuration was given to it
 
-	// Closed by the one who reads the log, once the process has ended.
+	// Closed by the reader of the log, once the process has ended.
 	exited chan struct{}
 
 	// Guarded by mu
@@ -120,7 +120,7 @@ func (g *gateway) line(text string) {
 	g.mu.Unlock()
 	var record struct{ Level, Msg string }
 	switch err := json.Unmarshal([]byte(text), &record); {
-	case err != nil: // a panic, or what the race detector says
+	case err != nil: // a panic, or a report of the race detector
 		if strings.Contains(text, "panic") || strings.Contains(text, "fatal") || strings.Contains(text, "DATA RACE") {
 			g.r.fault("standard error has %s", text)
 		}

@@ -10,7 +10,7 @@ import (
 // kept is how many steps a journal keeps.
 const kept = 400
 
-// journal is what a client did last.
+// journal holds a client's last actions.
 type journal struct {
 	// Immutable
 	name  string

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What judges the gateway's replies tells the bad from those that are only cut off.
+// The judge of the gateway's replies tells bad ones from truncated ones.
 func TestRepliesAreJudged(t *testing.T) {
 	const upgraded = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 	const stream = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -48,7 +48,7 @@ func TestRepliesAreJudged(t *testing.T) {
 	}
 }
 
-// A witness finds what is missing, doubled or out of order.
+// A witness finds missing, duplicate and reordered messages.
 func TestWitnessJudges(t *testing.T) {
 	for name, c := range map[string]struct {
 		channel string

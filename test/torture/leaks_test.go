@@ -23,7 +23,7 @@ const (
 	spareDescriptors = 0
 )
 
-// holdings are what the process holds.
+// holdings are the resources that the process holds.
 type holdings struct {
 	gauges      map[string]float64 // by series
 	goroutines  int
@@ -31,7 +31,7 @@ type holdings struct {
 	heap        int
 }
 
-// unsettled are gauges that say nothing of what clients left.
+// unsettled are gauges unrelated to leaks.
 var unsettled = regexp.MustCompile(`^gateway_(build_info|config_|fleet_|broker_up|draining)`)
 
 // holdings asks the process.
@@ -88,8 +88,7 @@ func (g *gateway) profiled(path, pattern string) (int, error) {
 	return strconv.Atoi(found[1])
 }
 
-// emptied waits until the process holds no more than an empty one does, and
-// judges what is left.
+// emptied waits until the process holds no more than an empty one does, and reports leaks.
 func (g *gateway) emptied(empty holdings) {
 	g.r.t.Helper()
 	begun := time.Now()
@@ -114,7 +113,7 @@ func (g *gateway) emptied(empty holdings) {
 	g.r.t.Log(stacks)
 }
 
-// counters are those that say what the clients met.
+// counters are those of client activity.
 var counters = regexp.MustCompile(`(?m)^gateway_(accepts_total|handshakes_total|deliveries_total|closes_total|rejects_total|dropped_messages_total|` +
 	`tokens_refused_total|broker_gaps_total|broker_replays_total|client_publishes_total)(?:{\w+="(\w+)"})? ([1-9].*)$`)
 
@@ -128,7 +127,7 @@ func (g *gateway) counted() string {
 	return strings.Join(list, ", ")
 }
 
-// over lists what is more than an empty gateway has.
+// over lists the excess over an empty gateway.
 func (h holdings) over(empty holdings) (left []string) {
 	for _, series := range slices.Sorted(maps.Keys(h.gauges)) {
 		if v := h.gauges[series]; v != empty.gauges[series] {

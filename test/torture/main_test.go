@@ -1,6 +1,6 @@
-// Package torture has random clients do whatever they can to the real gateway,
-// while its Redis fails, its operator calls and it is restarted, and judges it by
-// what well-behaved clients beside them get and by what is left when all have gone.
+// Package torture has random clients do whatever they can to the real gateway, while its Redis
+// fails, its operator calls and it is restarted, and judges it by the messages of well-behaved
+// clients beside them and by its resources when all have gone.
 package torture
 
 import (
@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// silent drops what the client of Redis logs.
+// silent drops the log of the client of Redis.
 type silent struct{}
 
 // Printf does nothing.

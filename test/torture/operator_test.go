@@ -64,7 +64,7 @@ func (r *round) operate(random *rand.Rand) {
 		type connection struct{ ID, Transport string }
 		var list struct{ Connections []connection }
 		json.Unmarshal([]byte(body), &list)
-		// One that makes a request may be who watches /healthz.
+		// One that makes a request may be the watcher of /healthz.
 		clients := slices.DeleteFunc(list.Connections, func(c connection) bool { return c.Transport == "http" })
 		if len(clients) == 0 {
 			return

@@ -13,9 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Channels of the witnesses, into which only their publishers publish. What is
-// missing of the plain ones must have been told by a gap; clients that are too slow
-// for dropped are not disconnected.
+// Channels of the witnesses, into which only their publishers publish. Missing plain ones must
+// have been reported by a gap; clients that are too slow for dropped are not disconnected.
 const (
 	durableA = "witness.durable-a"
 	durableB = "witness.durable-b"
@@ -23,7 +22,7 @@ const (
 	dropped  = "witness.dropped"
 )
 
-// publication is what was published to a channel: messages whose data are 1, 2, 3, …
+// publication is the messages published to a channel, with the data 1, 2, 3, …
 type publication struct {
 	// Immutable
 	channel string
@@ -32,7 +31,7 @@ type publication struct {
 	// Guarded by mu
 	mu        sync.Mutex
 	last      int
-	uncertain map[int]bool // those that Redis may never have had
+	uncertain map[int]bool // messages that Redis may never have had
 }
 
 // maybe reports whether a message may never have been published.
@@ -48,8 +47,8 @@ func (p *publication) published() int {
 	return p.last
 }
 
-// startPublishers publishes to the witnesses' channels, and noise to those of the
-// random clients. What it returns ends that and waits.
+// startPublishers publishes to the witnesses' channels, and noise to the random clients' ones.
+// stop ends that and waits.
 func (r *round) startPublishers() (stop func()) {
 	// Without a retry of its own, which could publish a plain message twice.
 	client := redis.NewClient(&redis.Options{Addr: r.redis.Addr, Protocol: 2, DisableIdentity: true, MaxRetries: -1})

@@ -15,14 +15,14 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// replies reads what a gateway sends over one connection, and holds it against
-// the protocols. It belongs to the one who reads.
+// replies reads a gateway's output over one connection, and checks it against the protocols. It
+// belongs to the reading goroutine.
 type replies struct {
-	positions []string // that came with messages and cursors
+	positions []string // of messages and cursors
 	raw       bool     // a WebSocket whose frames aren't JSON
 }
 
-// badReply is what no gateway may send.
+// badReply is a reply that no gateway may send.
 type badReply struct{ what string }
 
 func (e *badReply) Error() string { return "a bad reply: " + e.what }
@@ -31,7 +31,7 @@ func bad(format string, args ...any) error { return &badReply{fmt.Sprintf(format
 
 var statusLine = regexp.MustCompile(`^HTTP/1\.1 ([1-5][0-9][0-9]) [A-Za-z0-9 -]+\r\n$`)
 
-// read reads until the connection ends. What is cut off by that is no fault.
+// read reads until the connection ends. A reply truncated by that is no fault.
 func (r *replies) read(b *bufio.Reader) error {
 	for {
 		line, err := b.ReadString('\n')
@@ -88,8 +88,8 @@ func readHeader(b *bufio.Reader) (map[string]string, error) {
 	}
 }
 
-// body reads a body of a given length. The answer to a HEAD has a length and no
-// body: what follows it is the next answer, or the end.
+// body reads a body of a given length. The answer to a HEAD has a length and no body: the next
+// answer follows it, or the end.
 func (r *replies) body(b *bufio.Reader, header map[string]string) error {
 	n, err := strconv.Atoi(header["content-length"])
 	if err != nil {
@@ -160,8 +160,8 @@ func (r *replies) events(b *bufio.Reader) error {
 	}
 }
 
-// opening is how a WebSocket begins. What begins otherwise is bare payloads, or an
-// echo: the clients say nothing of the kind.
+// opening matches the first frame of a WebSocket. Any other is a bare payload, or an echo: the
+// clients say nothing of the kind.
 var opening = regexp.MustCompile(`^{"type":"(welcome|bye|error)"`)
 
 // frames reads a WebSocket to its end.

@@ -71,7 +71,7 @@ func (c *client) query(most int) url.Values {
 	return q
 }
 
-// sseTarget is that of an event stream.
+// sseTarget returns the request target of an event stream.
 func (c *client) sseTarget() string { return "/v1/sse?" + c.query(5).Encode() }
 
 // pollLife polls for a while over one connection.
@@ -207,7 +207,7 @@ func (c *client) publish() []byte {
 	return c.post("/v1/publish", b)
 }
 
-// watchHealth asks for /healthz all the time. What it returns ends that.
+// watchHealth polls /healthz until stop is called.
 func (r *round) watchHealth() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

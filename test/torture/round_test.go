@@ -13,7 +13,7 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// patience is how long something may take that has to come true.
+// patience is the longest wait for a condition.
 const patience = 40 * time.Second
 
 // round is one play of a seed.
@@ -25,7 +25,7 @@ type round struct {
 	gateway *gateway
 	shared  *shared
 	begun   time.Time
-	// What the witnesses' publishers publish.
+	// Of the witnesses' publishers.
 	publications []*publication
 
 	// Guarded by mu
@@ -34,7 +34,7 @@ type round struct {
 	journals []*journal // of the random clients
 }
 
-// fault notes what must not be. The journals of those who saw it are printed.
+// fault notes a failure. The journals of the clients that saw it are printed.
 func (r *round) fault(format string, args ...any) {
 	r.t.Helper()
 	r.mu.Lock()
@@ -46,14 +46,14 @@ func (r *round) fault(format string, args ...any) {
 	}
 }
 
-// play plays a round: everything at once for a while, then the good clients
-// must have got what is theirs, and once all have gone nothing may be left.
+// play plays a round: everything at once for a while, then the good clients must have got all
+// their messages, and once all have gone nothing may be left.
 func play(t *testing.T, seed uint64) {
 	lasting, n := extent()
 	random := rand.New(rand.NewPCG(seed, 0))
 	set := drawSettings(random, n)
 	r := &round{t: t, seed: seed, begun: time.Now(), shared: &shared{}}
-	// What a publish was answered for outlives the server's crash.
+	// An acknowledged publish outlives the server's crash.
 	r.redis = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "no", "--loglevel", "warning")
 	r.gateway = newGateway(r, set)
 	for _, channel := range []string{durableA, durableB, plain, dropped} {
@@ -80,7 +80,7 @@ func play(t *testing.T, seed uint64) {
 	r.gateway.stop()
 }
 
-// startClients starts the random clients. What it returns ends them and waits.
+// startClients starts the random clients. stop ends them and waits.
 func (r *round) startClients(n int, set *settings) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -128,7 +128,7 @@ func (r *round) report() {
 		"the log, the configuration and each client's steps are in out/torture/%d", r.seed, lasting, n, race, r.seed)
 }
 
-// until waits for something to come true, and reports whether it did.
+// until waits for fn to return true, and reports whether it did.
 func until(fn func() bool) bool {
 	for end := time.Now().Add(patience); !fn(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -62,7 +62,7 @@ func drawSettings(random *rand.Rand, clients int) settings {
 	return s
 }
 
-// draw draws what a reload may change.
+// draw draws the reloadable settings.
 func (s *settings) draw(random *rand.Rand, clients int) {
 	s.queueBytes = pick(random, 1<<10, 8<<10, 64<<10, 256<<10)
 	s.totalBytes = pick(random, 1<<20, 2<<20, 64<<20)

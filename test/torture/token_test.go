@@ -25,8 +25,8 @@ func token(c claims, ttl time.Duration) string {
 	return text
 }
 
-// drawToken returns what a random client shows: mostly a good one, else one that
-// ends soon, has ended, is another's or is none.
+// drawToken returns a random client's token: mostly a good one, else one that ends soon, has
+// ended, is another's or is none.
 func (c *client) drawToken(random *rand.Rand) string {
 	who := claims{Subject: fmt.Sprint("user-", random.IntN(3)), Subscribe: []string{"noise.**"}, Publish: []string{"noise.**"}}
 	ttl := time.Hour

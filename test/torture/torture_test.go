@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// seedFile holds the seeds that are played again each time: those that found
-// something, and some that between them draw every setting.
+// seedFile holds the seeds that are played again each time: some that found bugs, and some that
+// between them draw every setting.
 const seedFile = "testdata/seeds.txt"
 
-// Whatever clients do, the gateway goes on, those who behave get what is theirs,
-// and nothing is left when all have gone.
+// Whatever clients do, the gateway goes on, good clients get all their messages, and nothing is
+// left when all have gone.
 func TestTorture(t *testing.T) {
 	if *tortureTime == 0 {
 		seeds := keptSeeds(t)

@@ -19,15 +19,14 @@ const (
 	readAll
 )
 
-// wire is one connection of a random client. One goroutine reads, as fast as the
-// client has it, and judges what comes; it ends with the connection, and close
-// waits for it.
+// wire is one connection of a random client. One goroutine reads, as fast as the client has it,
+// and judges the replies; it ends with the connection, and close waits for it.
 type wire struct {
 	// Immutable
 	c       *client
 	conn    *net.TCPConn
 	replies *replies
-	ended   chan struct{} // closed by the reader, once nothing more comes
+	ended   chan struct{} // closed by the reader at the end of input
 	woken   chan struct{} // holds one: sent to by the client, received by the reader
 
 	// Atomic
@@ -86,7 +85,7 @@ func (w *wire) Read(b []byte) (int, error) {
 	return w.conn.Read(b)
 }
 
-// reader reads until nothing more comes.
+// reader reads until the connection ends.
 func (w *wire) reader() {
 	defer close(w.ended)
 	err := w.replies.read(bufio.NewReaderSize(w, 4096))

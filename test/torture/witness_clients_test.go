@@ -14,7 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// header is what its requests have beside the usual.
+// header returns the additional header of its requests.
 func (w *witness) header() http.Header {
 	h := http.Header{}
 	if w.token != "" {
@@ -23,7 +23,7 @@ func (w *witness) header() http.Header {
 	return h
 }
 
-// heard is what a WebSocket or an event stream is told.
+// heard is a message to a WebSocket or an event stream.
 type heard struct {
 	Type, Channel, ID, Reason, Code string
 	Data                            json.RawMessage
@@ -82,12 +82,12 @@ func (w *witness) overWebSocket(conn *websocket.Conn) {
 			w.gapped(m.Channel, m.Reason)
 		case "error":
 			w.journal.note("error %s", m.Code)
-			return // it comes back and subscribes again
+			return // it reconnects and subscribes again
 		}
 	}
 }
 
-// events is an event stream, which comes back with the last id: line.
+// events is an event stream, which reconnects with the last id: line.
 func (w *witness) events(ctx context.Context) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	id := ""

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// witnesses is how many there are, with the one who looks at /healthz.
+// witnesses is their number, with the watcher of /healthz.
 const witnesses = 7
 
-// witness is a client that does as it should: it comes back with its positions,
-// and judges what it gets. Only its own goroutine touches it, but for the books.
+// witness is a client that does as it should: it reconnects with its positions, and judges its
+// messages. Only its own goroutine touches it, but for the books.
 type witness struct {
 	// Immutable
 	r       *round
-	fault   func(format string, args ...any) // notes what it must not get
+	fault   func(format string, args ...any) // notes a failure
 	name    string
 	token   string
 	loose   bool // coming back, it may get messages again: an event stream of several channels
@@ -30,14 +30,14 @@ type witness struct {
 	placed chan struct{} // closed once it has its place in all channels
 }
 
-// book is what a witness has got of a channel.
+// book is a witness' record of a channel.
 type book struct {
 	// Immutable
 	p *publication
 
 	// Owned by the witness' goroutine
-	position string // to come back with, of a WebSocket
-	gap      bool   // was told since the last message
+	position string // to reconnect with, of a WebSocket
+	gap      bool   // was reported since the last message
 	behind   int    // the last message of this connection, where it began again
 
 	// Guarded by mu
@@ -79,9 +79,8 @@ func (w *witness) channels() (names []string) {
 	return names
 }
 
-// startWitnesses starts the good clients and waits until each has its place in
-// all channels. What it returns waits until they have got all that was published,
-// ends them and waits for that.
+// startWitnesses starts the good clients and waits until each has its place in all channels.
+// stop waits until they have got all published messages, ends them and waits for that.
 func (r *round) startWitnesses(jwt bool) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -193,7 +192,7 @@ func (w *witness) message(channel string, data json.RawMessage) {
 	b.mu.Unlock()
 }
 
-// await waits a little before it comes back.
+// await waits a little before a reconnect.
 func (w *witness) await(ctx context.Context) {
 	pause(ctx, time.Duration(20+w.random.IntN(100))*time.Millisecond)
 }
