@@ -21,8 +21,8 @@ func (w *Wheel) listFor(due uint32) uint32 {
 // at returns the entry of an id that the table reaches to.
 func (w *Wheel) at(id uint32) *entry { return &w.chunks[id>>chunkBits][id&(chunkSize-1)] }
 
-// push puts an id that is in no list at the front of one. Advance, which goes
-// from front to back, doesn't come to it.
+// push puts an id that is in no list at the front of one. Advance, which goes from front to
+// back, doesn't reach it.
 func (w *Wheel) push(list uint32, id uint32, e *entry) {
 	e.prev = headMark | link(list)
 	e.next = w.heads[list]

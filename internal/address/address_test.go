@@ -9,7 +9,7 @@ func TestSplit(t *testing.T) {
 	for addr, want := range map[string]struct {
 		host string
 		port uint16
-		err  string // what to write
+		err  string // part of the error
 	}{
 		"127.0.0.1:8080":        {"127.0.0.1", 8080, ""},
 		":8080":                 {"", 8080, ""},

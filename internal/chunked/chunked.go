@@ -1,5 +1,5 @@
-// Package chunked takes the chunked transfer coding (RFC 9112 section 7.1) off a
-// stream that arrives in pieces, for those who read without blocking.
+// Package chunked takes the chunked transfer coding (RFC 9112 section 7.1) off a stream that
+// arrives in pieces, for readers that don't block.
 package chunked
 
 import "bytes"
@@ -7,7 +7,7 @@ import "bytes"
 // Decoder takes one stream apart. It has no pointers; the zero value stands
 // before the first chunk, and between two chunks a new one does as well.
 type Decoder struct {
-	left  uint64 // bytes of the chunk still to come
+	left  uint64 // unread bytes of the chunk
 	state state
 	any   bool // digits of the size were seen
 }

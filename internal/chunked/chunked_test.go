@@ -27,7 +27,7 @@ func decode(pieces ...[]byte) (body []byte, c Decoder, rest int, ok bool) {
 	return body, c, 0, true
 }
 
-// What net/http's writer makes is read back whatever way it is cut.
+// The output of net/http's writer is read back however it is cut.
 func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var wire, want bytes.Buffer

@@ -1,5 +1,5 @@
-// Package configerror has the error that every part's configuration reports: a key, its
-// value and what is allowed, in the words of the configuration file.
+// Package configerror has the error that every part's configuration reports: a key, its value
+// and the allowed values, in the words of the configuration file.
 package configerror
 
 // Error is one key with a value that can't be used.

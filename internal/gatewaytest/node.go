@@ -1,5 +1,5 @@
-// Package gatewaytest runs the gateway for tests, as a program, and asks it what
-// operators ask. It imports nothing of the gateway, so that its own tests can use it.
+// Package gatewaytest runs the gateway for tests, as a program, and queries it as an operator
+// does. It imports nothing of the gateway, so that its own tests can use it.
 package gatewaytest
 
 import (
@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for something to come true. Chromium's start alone
-// takes 20 s where the machine has other work.
+// Patience is the longest wait for a condition. Chromium's start alone takes 20 s where the
+// machine has other work.
 const Patience = 90 * time.Second
 
-// Eventually fails the test unless fn comes true. It asks every few milliseconds.
+// Eventually fails the test unless fn becomes true. It calls fn every few milliseconds.
 func Eventually(t testing.TB, what string, fn func() bool) {
 	t.Helper()
 	for end := time.Now().Add(Patience); !fn(); time.Sleep(5 * time.Millisecond) {

@@ -39,7 +39,7 @@ type Process struct {
 	t       testing.TB
 	cmd     *exec.Cmd
 	allowed []string   // errors in the log that are no failure, by their message
-	exited  chan error // how it ended, once; closed by the one who reads the log
+	exited  chan error // how it ended, once; closed by the reader of the log
 
 	// Guarded by mu
 	mu  sync.Mutex

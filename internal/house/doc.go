@@ -1,4 +1,3 @@
-// Package house holds the rules of the repository as tests: who may import
-// whom, how files look, and that the documents tell the truth. It has no code
-// of its own.
+// Package house holds the rules of the repository as tests: allowed imports, the form of files,
+// and the truth of the documents. It has no code of its own.
 package house

@@ -174,7 +174,7 @@ func buildPrograms(t *testing.T) map[string]program {
 	return programs
 }
 
-// help returns what the subcommand prints about itself, "" if there is none.
+// help returns the subcommand's help text, "" if there is none.
 func (p program) help(subcommand string) string {
 	if text, ok := p.helps[subcommand]; ok {
 		return text

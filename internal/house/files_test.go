@@ -50,7 +50,7 @@ func TestFilesAreFormatted(t *testing.T) {
 	})
 }
 
-// vagueNames say nothing about what is in the file.
+// vagueNames say nothing about a file's content.
 var vagueNames = []string{"util", "utils", "helper", "helpers", "misc", "common", "stuff", "types", "base"}
 
 func TestFilesAreNamedAfterTheirConcern(t *testing.T) {

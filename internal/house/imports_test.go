@@ -85,7 +85,7 @@ var fenced = map[string]string{
 	"go.yaml.in/yaml":          "cmd",
 }
 
-// goPackage is what the rules need of `go list -json`.
+// goPackage is the part of `go list -json` that the rules need.
 type goPackage struct {
 	ImportPath   string
 	Imports      []string

@@ -44,7 +44,7 @@ func (r *run) churn(ctx context.Context) {
 	r.note("churning", r.pause(ctx, r.plan.Duration))
 	r.note("ending the churn", r.clients.do(client.Command{Do: client.DoChurn}))
 	if ctx.Err() == nil {
-		// Those that failed to come back stay away.
+		// Clients that failed to reconnect stay away.
 		limit, cancel := context.WithTimeout(ctx, r.plan.Timeout)
 		err := r.clients.wait(limit, r.plan.Timeout, func(t account.Totals) bool { return t.Leaving == 0 && t.MoversUp >= up })
 		cancel()

@@ -17,7 +17,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
-// figures are what the injected faults must show up as.
+// figures are the expected effect of the injected faults.
 type figures struct {
 	expected, delivered, missing, duplicated, reordered, lost uint64
 	incomplete                                                uint64
@@ -28,8 +28,8 @@ func figuresOf(r *result.Result) figures {
 	return figures{f.Expected, c.Delivered, f.Missing, c.Duplicated, c.Reordered, c.Lost, f.Incomplete}
 }
 
-// Every figure equals what was injected: 8 clients, 40 messages on the first
-// template's channels and the second's in turn.
+// Every figure equals the injected faults: 8 clients, 40 messages on the first template's
+// channels and the second's in turn.
 func TestFanoutFigures(t *testing.T) {
 	tests := map[string]struct {
 		channels string
@@ -207,7 +207,7 @@ func TestFanoutInTurn(t *testing.T) {
 	}
 }
 
-// A publisher that hangs makes slots late, and skips those that are too late.
+// A publisher that hangs makes slots late, and skips slots that are too late.
 func TestFanoutLateAndSkipped(t *testing.T) {
 	s := newScripted()
 	c := s.start(t, 2, 100)
@@ -314,8 +314,8 @@ func TestFanoutTransports(t *testing.T) {
 	}
 }
 
-// What Redis refused, or was never given, no client can miss; what it did not
-// answer for counts if it comes.
+// No client can miss a message that Redis refused or was never sent; one without an answer
+// counts if it arrives.
 func TestResults(t *testing.T) {
 	t.Parallel()
 	const n = 12 // the message that something happens to
@@ -373,7 +373,7 @@ func TestSkippedAtTheEnd(t *testing.T) {
 	}
 }
 
-// Redis that isn't there is told before any client connects.
+// A missing Redis is reported before any client connects.
 func TestFanoutNoRedis(t *testing.T) {
 	m := miniredis.RunT(t)
 	c := plan.DefaultConfig()

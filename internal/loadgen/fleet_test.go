@@ -116,7 +116,7 @@ func TestAgentsClock(t *testing.T) {
 	}
 }
 
-// What is no agent, or dies, is told and ends the run.
+// A program that is no agent, or dies, is reported and ends the run.
 func TestAgentsBad(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -156,8 +156,8 @@ func TestAgentsBad(t *testing.T) {
 	})
 }
 
-// The counts of a process that is killed stand as they were known last, and no
-// limit is met by what nobody can tell.
+// The counts of a process that is killed stand as they were known last, and an unknown figure
+// meets no limit.
 func TestAgentsKilled(t *testing.T) {
 	t.Parallel()
 	pid := filepath.Join(t.TempDir(), "pid")
@@ -250,8 +250,7 @@ func signalFrom(t *testing.T, file string, signal syscall.Signal) {
 	}
 }
 
-// An agent that gets nonsense says so; at the end of its input it closes what
-// it holds.
+// An agent that gets nonsense says so; at the end of its input it closes its clients.
 func TestServeAgent(t *testing.T) {
 	s := newScripted()
 	c := s.start(t, 3, 1)

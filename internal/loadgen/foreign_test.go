@@ -29,7 +29,7 @@ type otherServer struct {
 	binary bool
 	byPath bool // the channel is in the path, not in a hello
 	deaf   bool // takes no hello
-	refuse int  // HTTP status for what is published
+	refuse int  // HTTP status for publishes
 	lose   int  // the message to lose for one client, counted from 1
 
 	// Guarded by mu
@@ -245,7 +245,7 @@ func TestForeignFanout(t *testing.T) {
 	}
 }
 
-// What a foreign server loses is missing as with a gateway.
+// A foreign server's losses are missing as with a gateway.
 func TestForeignMissing(t *testing.T) {
 	t.Parallel()
 	s := newOtherServer(t)
@@ -313,8 +313,8 @@ func TestForeignStorm(t *testing.T) {
 	}
 }
 
-// Clients that don't read, or come and go, are not waited for: nobody would know
-// of what they get.
+// Clients that don't read, or connect and leave, are not waited for: nobody knows which
+// messages they get.
 func TestForeignMixed(t *testing.T) {
 	t.Parallel()
 	s := newOtherServer(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
-// A port that takes connections and drops them says what it may be.
+// A port that takes connections and drops them gets a hint at its kind.
 func TestHintNoGateway(t *testing.T) {
 	for name, linger := range map[account.Reason]int{account.ReasonEarly: -1, account.ReasonReset: 0} {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -27,7 +27,7 @@ func TestHintNoGateway(t *testing.T) {
 				if err != nil {
 					return
 				}
-				// What was not read would make any close a reset.
+				// Unread bytes would make any close a reset.
 				conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 				io.ReadAtLeast(conn, make([]byte, 4096), 100)
 				conn.(*net.TCPConn).SetLinger(linger)
@@ -62,8 +62,7 @@ func TestHintToken(t *testing.T) {
 	}
 }
 
-// A ready client that is lost is told what the gateway said, and nothing of
-// ports.
+// The hint on lost ready clients follows the gateway's close code, and says nothing of ports.
 func TestHintLost(t *testing.T) {
 	r := &result.Result{Losses: account.Tally{account.ReasonReset: 9, "closed 4001": 1}}
 	if got := r.Hint(); !strings.Contains(got, "--jwt-key") {

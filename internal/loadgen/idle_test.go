@@ -63,7 +63,7 @@ func TestIdlePace(t *testing.T) {
 	}
 }
 
-// Clients that don't come up are counted by reason, the others are kept.
+// Clients that fail to connect are counted by reason, the others are kept.
 func TestIdleRefused(t *testing.T) {
 	s := newScripted()
 	s.refuse = func(client int) int { return map[int]int{3: 503, 4: 503, 9: 404}[client] }
@@ -92,8 +92,8 @@ func TestIdleUnconfirmed(t *testing.T) {
 	}
 }
 
-// What is no gateway is told by name, and after the first attempts the run
-// gives up.
+// A server that is no gateway is reported as one, and after the first attempts the run gives
+// up.
 func TestIdleNoGateway(t *testing.T) {
 	tests := map[string]struct {
 		transport plan.Transport
@@ -153,7 +153,7 @@ func TestIdleNoGateway(t *testing.T) {
 // andClose at the end of an answer closes the connection behind it.
 const andClose = "<close>"
 
-// andPause in an answer has what follows come in another read.
+// andPause in an answer defers the rest to another read.
 const andPause = "<pause>"
 
 // answering listens, reads a request from each connection and says always the
@@ -210,7 +210,7 @@ func TestIdleRefusedConnection(t *testing.T) {
 	}
 }
 
-// An interrupt ends the run with what there is.
+// An interrupt ends the run with a partial result.
 func TestIdleInterrupted(t *testing.T) {
 	s := newScripted()
 	c := s.start(t, 10, 1)
@@ -239,7 +239,7 @@ func TestIdleNoProcess(t *testing.T) {
 	}
 }
 
-// Once the clients are up and their messages have come, no scratch is in use.
+// Once the clients are up and their messages have arrived, no scratch is in use.
 func TestScratchesGivenBack(t *testing.T) {
 	for _, transport := range []plan.Transport{plan.WebSocket, plan.SSE, plan.Poll} {
 		t.Run(string(transport), func(t *testing.T) {
@@ -316,8 +316,8 @@ func TestServerEnds(t *testing.T) {
 	}
 }
 
-// TestIntervalsLoseNothing merges the intervals of a run and compares them
-// with what the run itself says.
+// TestIntervalsLoseNothing merges the intervals of a run and compares them with the run's own
+// totals.
 func TestIntervalsLoseNothing(t *testing.T) {
 	s := newScripted()
 	c := s.start(t, 5, 60)

@@ -50,7 +50,7 @@ func TestCutBehindProxy(t *testing.T) {
 	}
 }
 
-// What a client misses after it has come back is the gateway's loss.
+// A message that a client misses after its reconnect is the gateway's loss.
 func TestMissingBehindProxy(t *testing.T) {
 	t.Parallel()
 	s := newScripted()
@@ -72,8 +72,8 @@ func TestMissingBehindProxy(t *testing.T) {
 	}
 }
 
-// Clients that are told to come later do so: by a stream that ends with a
-// goodbye, the only way to tell an EventSource, and by close code 1013.
+// Clients retry later when asked to: by a stream that ends with a goodbye, the only way to tell
+// an EventSource, and by close code 1013.
 func TestPutOff(t *testing.T) {
 	for _, transport := range []plan.Transport{plan.WebSocket, plan.SSE} {
 		t.Run(string(transport), func(t *testing.T) {

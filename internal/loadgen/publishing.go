@@ -22,7 +22,7 @@ type publishing struct {
 
 	channels  []uint32 // those with subscribers, in turn
 	listeners []uint32 // per channel: clients of whom account is kept
-	moved     []uint32 // of them those that the run cuts
+	moved     []uint32 // of them the ones that the run cuts
 
 	batch    []publish.Message
 	payloads [publish.PublishBatch][]byte
@@ -48,8 +48,8 @@ type publishing struct {
 	completion *hdrhistogram.Histogram
 }
 
-// newPublishing begins a window: it counts the subscribers of each channel,
-// those that the run cuts only if movers are to be counted.
+// newPublishing begins a window: it counts the subscribers of each channel, the ones that the
+// run cuts only if movers is set.
 func newPublishing(r *run, p publish.Publisher, movers bool) (*publishing, error) {
 	if r.sequence == nil {
 		r.sequence = make([]uint32, r.plan.ChannelSet.Total())
@@ -69,8 +69,8 @@ func newPublishing(r *run, p publish.Publisher, movers bool) (*publishing, error
 	return w, nil
 }
 
-// all sends every message: at the rate asked for, until there were n or, with
-// n 0, until stop is closed; or each when the one before has come to all.
+// all sends every message: at the rate asked for, until there were n or, with n 0, until stop
+// is closed; or each when the one before has reached all.
 func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error {
 	if len(w.channels) == 0 {
 		return errors.New("no client is left to publish to")
@@ -149,9 +149,9 @@ func (w *publishing) skip(slot int, late time.Duration) {
 	w.run.clients.owe(late, w.listeners[w.channels[slot%len(w.channels)]])
 }
 
-// settle completes the books of the slots: n were asked for, or with n 0 those
-// that were due until the end. Slots that an error kept from being reached were
-// skipped if they were due by then, and else not sent.
+// settle completes the books of the slots: n were asked for, or with n 0 all that were due
+// until the end. Slots that an error kept from being reached were skipped if they were due by
+// then, and else not sent.
 func (w *publishing) settle(n int) {
 	if w.asked = n; w.start > 0 {
 		if n == 0 {
@@ -164,8 +164,8 @@ func (w *publishing) settle(n int) {
 	w.notSent = w.asked - w.next + w.unsent
 }
 
-// inTurn sends one message when the one before has come to all its
-// subscribers. It ends at the first that does not.
+// inTurn sends one message when the one before has reached all its subscribers. It ends at the
+// first that does not.
 func (w *publishing) inTurn(ctx context.Context, n int) error {
 	p, e := w.run.plan, w.run.clients
 	for w.next < n {
@@ -189,7 +189,7 @@ func (w *publishing) inTurn(ctx context.Context, n int) error {
 	return nil
 }
 
-// complete reports whether all that was sent in this window has come.
+// complete reports whether all messages of this window have arrived.
 func (w *publishing) complete(t account.Totals) bool {
 	return t.Delivered-w.before.Delivered >= w.expected
 }

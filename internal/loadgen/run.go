@@ -240,7 +240,7 @@ func (r *run) finish() *result.Result {
 	return res
 }
 
-// awaitReturns gives clients that were cut a moment ago the time to come back.
+// awaitReturns gives clients that were cut a moment ago the time to reconnect.
 func (r *run) awaitReturns() {
 	if r.result.Interrupted || r.clients.Totals().Away == 0 {
 		return

@@ -27,9 +27,8 @@ type scenario struct {
 	run func(ctx context.Context, r *run, p publish.Publisher)
 }
 
-// Idle connects the clients and holds them: its result is the cost of a connection. Its
-// error is a run that could not begin, as that of the other scenarios; the result
-// tells of all other errors.
+// Idle connects the clients and holds them: its result is the cost of a connection. Its error,
+// as the other scenarios', is a run that could not begin; the result has all other errors.
 func Idle(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
 	return idle.with(ctx, c, o, nil)
 }
@@ -40,8 +39,8 @@ func Fanout(ctx context.Context, c plan.Config, o Options) (*result.Result, erro
 	return fanout.publishing(ctx, c, o, true)
 }
 
-// RunStorm connects the clients, cuts a share of them or restarts the gateway,
-// and sees how they come back while messages are published.
+// RunStorm connects the clients, cuts a share of them or restarts the gateway, and watches them
+// reconnect while messages are published.
 func RunStorm(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
 	return storm.publishing(ctx, c, o, c.Rate > 0)
 }

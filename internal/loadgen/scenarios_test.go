@@ -112,8 +112,8 @@ func TestSlowTrickle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Each message is over 128 B: about 7 a second fit, the rest comes in the
-	// end, and in the baseline all of them came.
+	// Each message is over 128 B: about 7 a second fit, the rest arrive in the end, and in the
+	// baseline all did.
 	if x := r.Slow; !r.Good() || x.Ended != 0 || x.Loaded.Missing != 0 || r.Counters.Aside != uint64(x.Baseline.Published+x.Loaded.Published) {
 		t.Errorf("%+v, %d aside: %q", x, r.Counters.Aside, r.Failed)
 	}

@@ -27,7 +27,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
-// fault is what the scripted server does with one message for one subscriber.
+// fault is the scripted server's treatment of one message for one subscriber.
 type fault uint8
 
 const (
@@ -70,7 +70,7 @@ type scripted struct {
 	changed  *sync.Cond // a message was logged or the server stops
 	stopped  bool
 	clients  int
-	putOff   int // tell so many clients by a stream that ends, or close code 1013, to come later
+	putOff   int // ask so many clients by a stream that ends, or close code 1013, to retry later
 	subs     []*subscriber
 	log      []publish.Message // for poll
 	messages int
@@ -206,7 +206,7 @@ func (s *scripted) admit(w http.ResponseWriter) bool {
 	return true
 }
 
-// putsOff reports whether a client is to come later.
+// putsOff reports whether a client is to retry later.
 func (s *scripted) putsOff() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,7 +232,7 @@ func (s *scripted) subscribe(list string, send func([]byte), end func(bool)) (ow
 	return own
 }
 
-// resume subscribes one channel and sends what came after a position.
+// resume subscribes one channel and sends the messages after a position.
 func (s *scripted) resume(channel, since string, send func([]byte), end func(bool)) *subscriber {
 	s.mu.Lock()
 	defer s.mu.Unlock()

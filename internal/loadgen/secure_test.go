@@ -57,7 +57,7 @@ func TestSecure(t *testing.T) {
 	}
 }
 
-// Clients that are cut come back over TLS as well.
+// Clients that are cut reconnect over TLS as well.
 func TestSecureStorm(t *testing.T) {
 	s := newScripted()
 	c := startSecure(t, s, 20, 1)
@@ -71,7 +71,7 @@ func TestSecureStorm(t *testing.T) {
 	}
 }
 
-// What is wrong with a server's TLS is told by name, with what to change.
+// Errors in a server's TLS are reported by name, with the remedy.
 func TestSecureRefused(t *testing.T) {
 	tests := map[string]struct {
 		change func(c *plan.Config)

@@ -177,7 +177,7 @@ type metricsWatch struct {
 	client *http.Client
 }
 
-// watchMetrics reads once, so that a wrong address is told at once.
+// watchMetrics reads once, so that a wrong address is reported at once.
 func watchMetrics(ctx context.Context, c plan.Config) (*metricsWatch, error) {
 	refuse := func(format string, args ...any) error {
 		return &plan.UsageError{Flag: "--admin", Value: plan.PrintableURL(c.Admin), Want: fmt.Sprintf(format, args...)}

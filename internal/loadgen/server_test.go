@@ -48,7 +48,7 @@ gateway_loop_lag_seconds_count 1
 	return s
 }
 
-// The gateway's metrics come into the series and the result as it gave them.
+// The gateway's metrics are in the series and the result as it gave them.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	s := newScripted()

@@ -148,7 +148,7 @@ func TestHandshakeTimeoutIsCorrected(t *testing.T) {
 	}
 }
 
-// A stage that refuses is told, and a hold with nobody ends the run.
+// A stage that is refused is reported, and a hold without clients ends the run.
 func TestStagesRefused(t *testing.T) {
 	s := newScripted()
 	s.refuse = func(int) int { return 503 }

@@ -28,7 +28,7 @@ var storm = scenario{name: "storm", timed: true, restarts: true,
 	},
 	run: func(ctx context.Context, r *run, p publish.Publisher) { r.storm(ctx, p) }}
 
-// storm has the clients lose their connections and come back.
+// storm has the clients lose their connections and reconnect.
 func (r *run) storm(ctx context.Context, p publish.Publisher) {
 	s := &result.Storm{Kind: "cut", Back50: result.Never, Back95: result.Never, Back100: result.Never, Resume: r.plan.Resume,
 		Backoff: r.plan.Backoff.Seconds(), BackoffMost: r.plan.BackoffMost.Seconds()}

@@ -40,8 +40,8 @@ func mustStorm(t *testing.T, s *scripted, c plan.Config) *result.Result {
 	return r
 }
 
-// Half of the clients are cut and come back; who stayed misses nothing, and
-// what the others miss is theirs.
+// Half of the clients are cut and reconnect; the others miss nothing, and the losses of the cut
+// ones are counted as theirs.
 func TestStormCut(t *testing.T) {
 	t.Parallel()
 	for _, loops := range []int{1, 2} {
@@ -65,8 +65,8 @@ func TestStormCut(t *testing.T) {
 	}
 }
 
-// Clients that come back with their positions miss nothing and get nothing
-// twice, over every transport.
+// Clients that reconnect with their positions miss nothing and get nothing twice, over every
+// transport.
 func TestStormResume(t *testing.T) {
 	for _, transport := range []plan.Transport{plan.WebSocket, plan.SSE, plan.Poll} {
 		t.Run(string(transport), func(t *testing.T) {
@@ -107,8 +107,7 @@ func TestStormReplayed(t *testing.T) {
 	}
 }
 
-// What a client that stayed misses in a storm is told apart, and fails the
-// run.
+// Messages that a client that stayed misses in a storm are counted apart, and fail the run.
 func TestStormMissing(t *testing.T) {
 	t.Parallel()
 	s := newScripted()
@@ -122,7 +121,7 @@ func TestStormMissing(t *testing.T) {
 	c.Before = 500 * time.Millisecond
 	r := mustStorm(t, s, c)
 	f := r.Fanout
-	// Everybody lost one before the storm; those who were away may have lost more.
+	// Everybody lost one before the storm; those away may have lost more.
 	if f.Missing-f.MissingMoved != 5 || f.MissingMoved < 5 || r.Good() || !strings.Contains(r.Failed[0], fmt.Sprintf("5 of %d deliveries are missing", f.Expected)) {
 		t.Errorf("%d missing, %d of clients that were away: %q", f.Missing, f.MissingMoved, r.Failed)
 	}
@@ -184,7 +183,7 @@ func restartConfig(t *testing.T) plan.Config {
 	return c
 }
 
-// The gateway is started, stopped and started again, and all come back.
+// The gateway is started, stopped and started again, and all reconnect.
 func TestStormRestart(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []string{"TERM", "KILL"} {
@@ -268,7 +267,7 @@ func TestStormBadServer(t *testing.T) {
 	}
 }
 
-// When everybody is lost, the wait for what they miss ends at once.
+// When all clients are lost, the wait for missing messages ends at once.
 func TestNobodyLeft(t *testing.T) {
 	s := newScripted()
 	s.faults = func(_, n int) fault {

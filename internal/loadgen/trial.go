@@ -11,17 +11,16 @@ import (
 )
 
 const (
-	// trialWait is how long trial messages are sent without any that comes.
+	// trialWait is how long trial messages are sent without one arriving.
 	trialWait = 10 * time.Second
 	// trialAgain is how long a subscription may take before they are repeated.
 	trialAgain = time.Second
 )
 
-// trial has messages published to a foreign server until one has come on every
-// subscription whose messages are counted. Such a server does not say when a
-// client is subscribed: a message from before would be missing by no fault of the
-// server. A trial also shows at once when messages come to nobody. Its own have
-// number 0 and are not counted.
+// trial has messages published to a foreign server until one has arrived on every subscription
+// whose messages are counted. Such a server does not say when a client is subscribed: a message
+// from before would be missing by no fault of the server. A trial also shows at once when
+// messages reach nobody. Its own have number 0 and are not counted.
 func (w *publishing) trial(ctx context.Context) error {
 	r := w.run
 	var want int64

@@ -94,13 +94,13 @@ func (w *publishing) send(ctx context.Context, d load) error {
 
 // await waits for the messages that are still on their way.
 func (w *publishing) await(ctx context.Context) {
-	// With nobody left nothing more can come.
+	// With no client left nothing more can arrive.
 	err := w.run.clients.wait(ctx, w.run.plan.Timeout, func(t account.Totals) bool { return t.Nobody() || w.completeButMoved(t) })
 	if err == nil && w.expectedMoved > 0 {
 		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || w.complete(t) })
 	}
 	if err == nil && w.expectedUnknown > 0 {
-		// Those without an answer may stand for some that are still to come.
+		// Messages without an answer may still arrive.
 		all := w.expected + w.expectedUnknown
 		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || t.Delivered-w.before.Delivered >= all })
 	}
@@ -109,7 +109,7 @@ func (w *publishing) await(ctx context.Context) {
 	}
 }
 
-// account compares the published messages with those that came.
+// account compares the published messages with the received ones.
 func (w *publishing) account(e result.Effort, before *account.Counters) *result.Sent {
 	r := w.run
 	p := r.plan

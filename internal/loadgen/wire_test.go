@@ -93,8 +93,7 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
-// Every client comes with a token of its own, over every transport, with every
-// request.
+// Every client sends a token of its own, over every transport, with every request.
 func TestTokensSent(t *testing.T) {
 	for _, transport := range []plan.Transport{plan.WebSocket, plan.SSE, plan.Poll} {
 		t.Run(string(transport), func(t *testing.T) {

@@ -1,5 +1,4 @@
-// Package loopback sets addresses of the loopback aside for servers that are
-// told where to listen.
+// Package loopback reserves loopback addresses for servers that need a fixed one.
 package loopback
 
 import (
@@ -8,11 +7,10 @@ import (
 	"syscall"
 )
 
-// Reserve returns an address, "127.0.0.1:PORT", that is set aside until this
-// process ends: the kernel gives it to nobody who asks for any port, neither a
-// server nor the near end of a connection. Nobody listens on it, and a server
-// that sets SO_REUSEADDR, as nearly all do, can, in this process or another,
-// as often as it is started.
+// Reserve returns an address, "127.0.0.1:PORT", that is set aside until this process ends: the
+// kernel gives it to no socket that asks for any port, neither a server's nor the near end of a
+// connection. Nobody listens on it, and a server that sets SO_REUSEADDR, as nearly all do, can,
+// in this process or another, as often as it is started.
 //
 // A socket that is bound and never listens keeps it so.
 func Reserve() (addr string, err error) {

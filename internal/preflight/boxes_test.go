@@ -74,7 +74,7 @@ func (b box) sysctl(conf string) (box, error) {
 	return b.with(set), nil
 }
 
-// laptop is a Debian 12 laptop with 8 GB as it comes out of the installer.
+// laptop is a Debian 12 laptop with 8 GB, freshly installed.
 func laptop() box {
 	return box{
 		files: map[string]string{

@@ -103,7 +103,7 @@ func TestReferenceSysctlIsEnough(t *testing.T) {
 			target := reference(side)
 			target.SendBuffer = 16384
 			for _, f := range Run(b.env(), target).Fixes() {
-				// The count of a live table comes on top of a file for any box.
+				// The count of a live table is added to a file for any box.
 				if f.Setting != "" && f.Name != "net.netfilter.nf_conntrack_max" {
 					t.Errorf("%s, %s: %s is %s, needed %s", name, side, f.Name, f.Value, f.Needed)
 				}

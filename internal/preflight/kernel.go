@@ -58,8 +58,8 @@ const (
 	maxReceiveBuffer = 128 << 10
 )
 
-// acceptQueue is the number of connections that may wait for accept: the
-// arrivals of one second while all clients come back.
+// acceptQueue is the number of connections that may wait for accept: the arrivals of one second
+// while all clients reconnect.
 func acceptQueue(_ Env, t Target) int64 {
 	ms := max(t.ReconnectWindow.Milliseconds(), 1)
 	return min(max(ceil(int64(t.Connections)*1000, ms), minAcceptQueue), maxAcceptQueue)
@@ -216,10 +216,9 @@ func checkPorts(k knob, e Env, t Target) Finding {
 
 func ceil(a, b int64) int64 { return (a + b - 1) / b }
 
-// addSources gives the box its further source addresses. Only the operator
-// knows their network and device: the shell refuses the command until NET and
-// DEV are set. Loopback needs no more addresses, since all of 127.0.0.0/8 can
-// be bound already: there only the count is told.
+// addSources gives the box its further source addresses. Only the operator knows their network
+// and device: the shell refuses the command until NET and DEV are set. Loopback needs no more
+// addresses, since all of 127.0.0.0/8 can be bound already: there only the count is reported.
 func addSources(t Target, sources int64) string {
 	t.SourceAddresses = int(sources)
 	if t.Side == Both {

@@ -32,7 +32,7 @@ type Kernel struct {
 	mu        sync.Mutex
 	net       procfs.FS // the process's own view
 	proc      procfs.Proc
-	namespace string // empty: can't be told
+	namespace string // empty: unknown
 	// The kernel's counters when the watch came to this namespace, and the counts
 	// from others before.
 	overflows, drops               uint64

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The kernel's figures move with what is done to it.
+// The kernel's figures move with the load on it.
 func TestKernelSample(t *testing.T) {
 	w, err := WatchKernel(0)
 	if err != nil {
@@ -55,7 +55,7 @@ func TestKernelSample(t *testing.T) {
 	if s.Drops < s.Overflows || s.Sockets == 0 {
 		t.Errorf("sample %+v, before %+v", s, before)
 	}
-	// What was counted stays so when the process is another, in another network.
+	// Counts stay when the process is another, in another network.
 	w.namespace = "net:[1]"
 	if err := w.Follow(0); err != nil {
 		t.Fatal(err)

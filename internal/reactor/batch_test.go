@@ -49,7 +49,7 @@ type stream struct {
 	waiting  []byte // the last of them, which the kernel hasn't taken
 	got      int64  // bytes that came out
 	batched  bool
-	lost     bool // the sender was told that the peer is gone
+	lost     bool // the sender knows that the peer is gone
 	dead     bool // the peer is gone
 }
 
@@ -76,8 +76,8 @@ func (s *stream) read(t *testing.T, n int) {
 	}
 }
 
-// A batch does what a write to each socket would do, whatever the buffers take
-// and whoever dies: no byte is lost, doubled or out of order.
+// A batch equals a write to each socket, whatever the buffers take and whichever peer dies: no
+// byte is lost, doubled or out of order.
 func TestBatchKeepsStreams(t *testing.T) {
 	batch := newBatch(t)
 	l := listenOn(t, "127.0.0.1:0", ListenOptions{SendBuffer: 1}) // the kernel's least

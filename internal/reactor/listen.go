@@ -20,7 +20,7 @@ type ListenOptions struct {
 	SendBuffer    int           // SO_SNDBUF, bytes
 	ReceiveBuffer int           // SO_RCVBUF, bytes
 	UserTimeout   time.Duration // TCP_USER_TIMEOUT
-	Mode          os.FileMode   // of a unix socket's file; who may write to it may connect
+	Mode          os.FileMode   // of a unix socket's file; write permission lets a process connect
 }
 
 // Listener is a non-blocking listening socket, for one goroutine.

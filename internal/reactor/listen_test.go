@@ -42,8 +42,7 @@ func acceptOne(t *testing.T, l *Listener) (int, netip.AddrPort) {
 	panic("unreachable")
 }
 
-// A unix socket has the mode that was asked for, whatever the umask; without
-// one, what the umask leaves.
+// A unix socket has the requested mode, whatever the umask; without one, the umask's.
 func TestListenMode(t *testing.T) {
 	old := unix.Umask(0o077)
 	defer unix.Umask(old)

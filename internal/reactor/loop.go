@@ -229,9 +229,9 @@ func (l *Loop) control(op, fd int, k Key, ev Events) error {
 	return nil
 }
 
-// run is easygo's callback: it works until nothing is left to do, and asks the
-// inner epoll once more before it returns to easygo's wait. Under load something
-// has come meanwhile, and the wait with its way through Go's scheduler is saved.
+// run is easygo's callback: it works until nothing is left to do, and asks the inner epoll once
+// more before it returns to easygo's wait. Under load more events are ready by then, and the
+// wait with its way through Go's scheduler is saved.
 func (l *Loop) run(ev netpoll.EpollEvent) {
 	// Epoll.Close calls with an event of its own, on the closer's goroutine.
 	if ev&(netpoll.EPOLLIN|netpoll.EPOLLERR) == 0 || l.failed {
@@ -277,8 +277,8 @@ func (l *Loop) Late() bool { return !l.AllTold() && l.time()-l.named > late }
 // of 15,000 handshakes took a fifth more CPU where it was late at once.
 const late = 4 * time.Millisecond
 
-// handleEvents passes events to the handler for a slice of time. The rest of the batch
-// comes before the next epoll_wait, which would return the first ones first.
+// handleEvents passes events to the handler for a slice of time. The rest of the batch precedes
+// the next epoll_wait, which would return the first ones first.
 func (l *Loop) handleEvents() {
 	start := l.time()
 	l.slice, l.cpu, l.away = start, 0, 0

@@ -110,7 +110,7 @@ func TestEventCarriesKey(t *testing.T) {
 		Read(a, p[:])
 		select {
 		case events <- event{k, ev}:
-		default: // the end of the stream is told over and over
+		default: // the end of the stream is reported over and over
 		}
 	}
 	l := startLoop(t, h)
@@ -122,7 +122,7 @@ func TestEventCarriesKey(t *testing.T) {
 	if e := receive(t, events); e.k != want || e.ev&In == 0 {
 		t.Errorf("got %+v", e)
 	}
-	// The end of the stream is told without being asked for.
+	// The end of the stream is reported without being asked for.
 	if err := l.Mod(a, want, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestReusedDescriptor(t *testing.T) {
 			stale <- k
 			return
 		}
-		// Whichever comes first frees the other one's slot.
+		// The first one frees the other one's slot.
 		other := uint32(3) - k.Slot
 		slots[other].gen++
 		l.Del(a)

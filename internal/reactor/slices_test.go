@@ -46,7 +46,7 @@ func TestPostsRunInSlices(t *testing.T) {
 		l.Post(func() {
 			if i == 0 {
 				Write(b, []byte("x"))
-				l.Post(func() { close(done) }) // behind those that are there
+				l.Post(func() { close(done) }) // behind the present ones
 			}
 			spin()
 			ran = append(ran, i)
@@ -65,8 +65,8 @@ func TestPostsRunInSlices(t *testing.T) {
 	}
 }
 
-// A burst of events doesn't keep posts waiting, and none of them is told twice
-// before all are told once.
+// A burst of events doesn't keep posts waiting, and none is reported twice before all are
+// reported once.
 func TestEventsComeInSlices(t *testing.T) {
 	var told []uint32
 	var l *Loop

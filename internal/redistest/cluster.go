@@ -172,7 +172,7 @@ func StartSentinel(t testing.TB) *Sentinel {
 	replica.await("the replica has its master's data", func() bool {
 		return replica.replication("master_link_status") == "up"
 	})
-	// A Sentinel is told of its master by a file, which it keeps up to date.
+	// A Sentinel reads its master from a file, which it keeps up to date.
 	file := filepath.Join(t.TempDir(), "sentinel.conf")
 	text := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]s 1\nsentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 6000\n", MasterName, host, port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -167,8 +167,8 @@ func (s *Server) Do(args ...any) any {
 	return v
 }
 
-// answers reports whether the server takes commands, if only from those who
-// know its password.
+// answers reports whether the server takes commands, if only from clients that know its
+// password.
 func (s *Server) answers() bool {
 	err := s.Client.Ping(context.Background()).Err()
 	return err == nil || strings.HasPrefix(err.Error(), "NOAUTH")

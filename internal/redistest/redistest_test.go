@@ -2,7 +2,7 @@ package redistest
 
 import "testing"
 
-// A server that a test has used comes to the next one empty, or not at all.
+// The next test gets the server of the last one empty, or not at all.
 func TestNothingIsLeft(t *testing.T) {
 	for name, tc := range map[string]struct {
 		use  func(s *Server)

@@ -55,11 +55,11 @@ func (o *Output) Unwrap() io.Writer { return o.to }
 // Err returns the first failure, nil where all was written or nobody read on.
 func (o *Output) Err() error { return o.err }
 
-// Detach has writes to a descriptor fail, with EAGAIN, where the pipe behind it
-// is full, for those that no Writer stands before: the runtime writes a panic's
-// stacks to descriptor 2 itself, and a process that waits for a reader there has
-// neither served nor ended. The pipe is opened anew for it, as the other
-// processes that hold it may rely on waiting. Whatever is no pipe stays as it is.
+// Detach has writes to a descriptor fail, with EAGAIN, where the pipe behind it is full, for
+// output without a Writer before it: the runtime writes a panic's stacks to descriptor 2
+// itself, and a process that waits for a reader there has neither served nor ended. The pipe is
+// opened anew for it, as the other processes that hold it may rely on waiting. Whatever is no
+// pipe stays as it is.
 func Detach(fd int) {
 	var info syscall.Stat_t
 	if err := syscall.Fstat(fd, &info); err != nil || info.Mode&syscall.S_IFMT != syscall.S_IFIFO {

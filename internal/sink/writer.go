@@ -24,10 +24,10 @@ const (
 	retryEvery = 10 * time.Millisecond
 )
 
-// Writer passes on the lines that are written to it, whole and in the background. Write
-// only copies: where the other end is slow the newest lines are lost, where it's
-// full or gone those that it refuses. It is safe for concurrent use. A goroutine
-// runs while anything waits; Flush waits for it.
+// Writer passes on the lines that are written to it, whole and in the background. Write only
+// copies: where the other end is slow the newest lines are lost, where it's full or gone the
+// refused ones. It is safe for concurrent use. A goroutine runs while anything waits; Flush
+// waits for it.
 type Writer struct {
 	// Immutable
 	to io.Writer

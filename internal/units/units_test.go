@@ -61,7 +61,7 @@ func TestQuantities(t *testing.T) {
 	}
 }
 
-// What is written is read as the same.
+// A formatted number parses as the same number.
 func TestNumber(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := math.Round(rapid.Float64Range(0, 1e9).Draw(t, "rate")*1e6) / 1e6

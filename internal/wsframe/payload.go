@@ -100,9 +100,8 @@ func closeCodeAllowed(code ws.StatusCode) bool {
 	return code <= ws.StatusRangePrivate.Max && ws.CheckCloseFrameData(code, "") == nil
 }
 
-// text checks that a message is UTF-8 while it comes in. It keeps the bytes of
-// a character that was split, and refuses with the first byte after which no
-// continuation could make the text valid.
+// text checks that a message is UTF-8 as it is read. It keeps the bytes of a character that was
+// split, and refuses with the first byte after which no continuation could make the text valid.
 type text struct {
 	n    uint8
 	part [utf8.UTFMax - 1]byte

@@ -83,7 +83,7 @@ type Reader struct {
 	frameOp ws.OpCode
 	phase   uint8 // position in mask
 	mask    [4]byte
-	left    int64 // payload bytes still to come
+	left    int64 // unread payload bytes
 
 	// The control payload under way, as it came.
 	held    uint8
@@ -103,8 +103,7 @@ func (r *Reader) Idle() bool {
 	return r.got == 0 && !r.open && r.op == ws.OpContinuation && !r.ended && r.failed == ok
 }
 
-// Left returns how many bytes of the frame under way are still to come, 0 between
-// two frames.
+// Left returns how many bytes of the frame under way are unread, 0 between two frames.
 func (r *Reader) Left() int64 {
 	if !r.open {
 		return 0

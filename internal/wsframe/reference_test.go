@@ -15,8 +15,8 @@ type item struct {
 	code    ws.StatusCode
 }
 
-// outcome is all that can be told about an input: what was in it, the message
-// that it leaves unfinished, and the failure with the byte that decided it.
+// outcome describes an input: its items, the message that it leaves unfinished, and the failure
+// with the byte that decided it.
 type outcome struct {
 	items    []item
 	partial  string

@@ -32,7 +32,7 @@ type Counters struct {
 	SlowLost        uint64 `json:"slow_lost"`        // slow clients that ended, not by the run
 
 	Renewed       uint64 `json:"renewed"`        // polls that went on over a new connection, the old one having ended with its answer
-	Deferred      uint64 `json:"deferred"`       // answers that told a client to come later
+	Deferred      uint64 `json:"deferred"`       // answers that asked a client to retry later
 	ProxyCut      uint64 `json:"proxy_cut"`      // connections of ready clients that ended while a proxy was between
 	ProxyReturned uint64 `json:"proxy_returned"` // of those clients, ready again
 	ProxyRetried  uint64 `json:"proxy_retried"`  // their failed attempts
@@ -47,8 +47,8 @@ type Counters struct {
 	Misdirected uint64 `json:"misdirected"` // of a channel that the client has not
 	Damaged     uint64 `json:"damaged"`     // of this run, but not as sent
 	Foreign     uint64 `json:"foreign"`     // not of this run
-	// Of a foreign server: subscriptions on which a trial message has come, and
-	// frames without a message of the run.
+	// Of a foreign server: subscriptions that received a trial message, and frames without a
+	// message of the run.
 	Heard   uint64 `json:"heard,omitempty"`
 	Other   uint64 `json:"other,omitempty"`
 	Unknown uint64 `json:"unknown"` // not in the wire's format
@@ -63,7 +63,7 @@ type Counters struct {
 	TLSTime       uint64 `json:"tls_handshake_ns,omitempty"` // that loadgen's loops spent on them
 }
 
-// Settled is how many attempts have come to their end.
+// Settled is the number of attempts that have ended.
 func (c *Counters) Settled() uint64 {
 	return c.Ready - c.ProxyReturned + c.Failed + c.Retried + c.Untried
 }

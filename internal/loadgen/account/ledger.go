@@ -18,9 +18,8 @@ type Ledger struct {
 
 	spans int // in all holes
 	most  int
-	// forgotten counts, per subscription, missing messages whose spans were
-	// given up for want of room: they stay missing, but one that comes late
-	// is taken for a duplicate.
+	// forgotten counts, per subscription, missing messages whose spans were given up for want
+	// of room: they stay missing, but a late one is taken for a duplicate.
 	forgotten map[uint32]uint64
 	// away has, per subscription, the spans that passed while a proxy had cut its
 	// connection: behind the last message before, up to the first one after.
@@ -80,7 +79,7 @@ func (g *Ledger) Leave(sub uint32) {
 	}
 }
 
-// back notes that a message has come, the first one perhaps after a cut.
+// back notes that a message has arrived, the first one perhaps after a cut.
 func (g *Ledger) back(sub, seq uint32) {
 	spans := g.away[sub]
 	n := len(spans) - 1
@@ -163,8 +162,8 @@ func (g *Ledger) fill(sub, seq uint32) bool {
 
 func (h hole) size() uint64 { return uint64(h.to-h.from) + 1 }
 
-// Missing returns how many of the published messages 1 to published have not
-// come to a subscription, and the first one where it is known.
+// Missing returns how many of the published messages 1 to published have not reached a
+// subscription, and the first one where it is known.
 func (g *Ledger) Missing(sub, published uint32) (n uint64, first uint32) {
 	n = g.forgotten[sub]
 	for _, h := range g.holes[sub] {
@@ -197,7 +196,7 @@ func (g *Ledger) Begin(sub, seq uint32) {
 // Exact reports whether duplicates and late messages were told apart.
 func (g *Ledger) Exact() bool { return len(g.forgotten) == 0 }
 
-// lacks reports whether a message has not come to a subscription.
+// lacks reports whether a message has not reached a subscription.
 func (g *Ledger) lacks(sub, seq uint32) bool {
 	if seq > g.last[sub] {
 		return true

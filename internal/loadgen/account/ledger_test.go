@@ -47,8 +47,8 @@ func TestLedger(t *testing.T) {
 	}
 }
 
-// The ledger against a set of what was seen: any order, drops and doubles,
-// over several subscriptions.
+// The ledger against a set of the messages seen: any order, drops and doubles, over several
+// subscriptions.
 func TestLedgerProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const subs, published = 3, 20
@@ -99,8 +99,8 @@ func TestLedgerProperties(t *testing.T) {
 	})
 }
 
-// When there is no room for more spans, what is missing is still counted right
-// and the ledger says that it lost detail.
+// When there is no room for more spans, missing messages are still counted right and the ledger
+// says that it lost detail.
 func TestLedgerOverflow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := NewLedger(2)

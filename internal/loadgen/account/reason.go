@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Reason says why a client did not come about or was lost. The word is the key
-// in the JSON and the line in the table.
+// Reason says why a client failed or was lost. The word is the key in the JSON and the line in
+// the table.
 type Reason string
 
 const (

@@ -8,10 +8,10 @@ import (
 // The tallies of a run.
 const (
 	Failures   = iota // clients that never were ready
-	Retries           // failed attempts to come back
+	Retries           // failed reconnects
 	Losses            // of ready clients
 	Errors            // error messages to ready clients
-	Deferrals         // answers that told a client to come later
+	Deferrals         // answers that asked a client to retry later
 	Cuts              // connections that ended while a proxy was between
 	SlowLosses        // slow clients that ended
 	tallyKinds

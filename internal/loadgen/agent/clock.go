@@ -15,8 +15,8 @@ const clockRounds = 9
 // ns, with half of the round trip as the doubt about it.
 type clockReading struct{ offset, uncertainty int64 }
 
-// correction is to be taken off the other clock: nothing if the offset may
-// as well come from the way there and back.
+// correction is to be taken off the other clock: nothing if the round trip may account for the
+// offset.
 func (c clockReading) correction() int64 {
 	if max(c.offset, -c.offset) <= c.uncertainty {
 		return 0

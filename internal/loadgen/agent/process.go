@@ -20,8 +20,8 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
-// agent is one such process: commands go to its standard input, a JSON object a
-// line, and answers come from its output.
+// agent is one such process: commands go to its standard input, a JSON object a line, and
+// answers are read from its output.
 type agent struct {
 	// Immutable
 	name     string
@@ -147,7 +147,7 @@ func (a *agent) take(x client.Answer) {
 	}
 }
 
-// send gives a command; the answer comes over the channel.
+// send writes a command; the channel receives the answer.
 func (a *agent) send(o client.Command) (chan client.Answer, error) {
 	reply := make(chan client.Answer, 1)
 	a.mu.Lock()
@@ -187,8 +187,7 @@ func (a *agent) submit(o client.Command) (chan client.Answer, error) {
 	}
 }
 
-// giveUp kills a process that does not answer: whoever waits for it, now or
-// later, is told at once.
+// giveUp kills a process that does not answer: present and later waits for it fail at once.
 func (a *agent) giveUp() error {
 	a.mu.Lock()
 	if a.lost == nil {
@@ -201,7 +200,7 @@ func (a *agent) giveUp() error {
 	return lost
 }
 
-// await waits for an answer, which may have come already.
+// await waits for an answer, which may have arrived already.
 func (a *agent) await(ctx context.Context, reply chan client.Answer, most time.Duration) (x client.Answer, err error) {
 	t := time.NewTimer(most)
 	defer t.Stop()

@@ -19,7 +19,7 @@ const (
 	// A ping frame of the server's, a pong frame of the client's.
 	pingBytes, pongBytes = 2, 6
 
-	// reconnectWindow is the time over which all clients come back.
+	// reconnectWindow is the time over which all clients reconnect.
 	reconnectWindow = 30 * time.Second
 	// gatewaySendBuffer is the gateway's own default.
 	gatewaySendBuffer = 16 << 10

@@ -101,7 +101,7 @@ type Verified struct {
 	Largest     int     `json:"fitted_up_to"` // before the measurement was added to the line
 }
 
-// Basis says where a figure of the bill comes from.
+// Basis is the source of a figure of the bill.
 type Basis string
 
 const (

@@ -161,7 +161,7 @@ func TestRun(t *testing.T) {
 	if len(items) > 0 {
 		t.Errorf("not on the bill: %v", items)
 	}
-	// 4096 come back each second within 30 s; 2 GiB hold 64 MiB and 4346 B each.
+	// 4096 reconnect each second within 30 s; 2 GiB hold 64 MiB and 4346 B each.
 	want = []string{"net.core.somaxconn 122880", fmt.Sprintf("MemAvailable %d", (2<<30-64<<20)/(4096+250))}
 	var limits []string
 	for _, l := range o.Bill.Limits {

@@ -89,13 +89,13 @@ func (b *bench) reach(ctx context.Context) error {
 	return fmt.Errorf("%s at %s: %s", way, c.URL, strings.Join(r.Failed, "; "))
 }
 
-// warmClients come and go until the warm-up is done.
+// warmClients connect and leave until the warm-up is done.
 const warmClients = 500
 
-// warm has a few clients come and go until the gateway's allocator has its
-// working size. A process that has just started grows by the garbage of its
-// first handshakes, up to its first garbage collection: 900 B a
-// connection over the first 5,000 and 150 B after that, which is no line.
+// warm has a few clients connect and leave until the gateway's allocator has its working size.
+// A process that has just started grows by the garbage of its first handshakes, up to its first
+// garbage collection: 900 B a connection over the first 5,000 and 150 B after that, which is no
+// line.
 func (b *bench) warm(ctx context.Context) error {
 	c := b.config.Run
 	c.Connections, c.Hold = warmClients, 0

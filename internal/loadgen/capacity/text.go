@@ -150,8 +150,7 @@ func (o *Outcome) Costs() Table {
 	return t
 }
 
-// Table returns the lines of the bill: name, value, scatter, basis and how it
-// comes about.
+// Table returns the lines of the bill: name, value, scatter, basis and derivation.
 func (b *Bill) Table() Table {
 	t := Table{Title: fmt.Sprintf("The bill for %d connections", b.Target),
 		About: fmt.Sprintf("heartbeat %s, a message of %d B to each client every %s", shorten(b.Heartbeat), b.Size, shorten(b.Every))}

@@ -37,7 +37,7 @@ const (
 	DoBegin   = "begin"   // a window behind Sequence, with moving clients if On
 	DoAudit   = "audit"   // against Sequence
 	DoCollect = "collect" // counters and new latencies
-	DoRecover = "recover" // bring back who ends, or no longer
+	DoRecover = "recover" // reopen lost clients, or no longer
 	DoCut     = "cut"
 	DoChurn   = "churn" // at Rate; 0 ends it
 	DoSlow    = "slow"  // stop reading, or go on

@@ -65,8 +65,8 @@ func (m *inbox) message(slot uint32, p []byte) {
 // joined takes the confirmation of a channel.
 func (m *inbox) joined(slot uint32, p []byte) {
 	if m.l.keeps(slot) && m.l.plan.Kind(m.l.number(slot)) == plan.WebSocket {
-		// A client that has a position keeps it until a message comes: the
-		// history before this confirmation may still be on its way.
+		// A client that has a position keeps it until a message arrives: the history before
+		// this confirmation may still be on its way.
 		if k, ok := m.l.subscriptionOf(slot, p); ok && len(m.l.positions.of[slot*uint32(m.l.plan.ChannelSet.PerClient())+uint32(k)]) == 0 {
 			m.l.arrived(slot, k, p)
 		}
@@ -86,8 +86,8 @@ func (m *inbox) dismissed(slot uint32, p []byte) {
 	}
 }
 
-// setRetry takes an event stream's retry line, which says when to come again
-// should the stream be the server's way to put the client off.
+// setRetry takes an event stream's retry line, which says when to retry should the stream be
+// the server's way to put the client off.
 func (m *inbox) setRetry(slot uint32, ms []byte) {
 	if wait, ok := away(ms); ok && m.l.clients[slot].state == joining {
 		m.l.scratch(slot).retry = wait
@@ -101,8 +101,7 @@ func away(p []byte) (time.Duration, bool) {
 	return time.Duration(ms) * time.Millisecond, err == nil && ms <= mostAway
 }
 
-// refused takes an error message: before a client is ready it means that a
-// channel will not come.
+// refused takes an error message: before a client is ready it means that a subscription failed.
 func (m *inbox) refused(slot uint32, p []byte) {
 	var code []byte
 	if _, after, ok := bytes.Cut(p, []byte(`"code":"`)); ok {
@@ -169,8 +168,7 @@ func (m *inbox) replays(slot uint32, s account.Stamp) bool {
 	return resumed && s.Sent < at
 }
 
-// hear notes that a trial message has come to a client of whom account is
-// kept.
+// hear notes that a trial message has reached a client, if it is accounted for.
 func (m *inbox) hear(slot, sub uint32) {
 	if m.l.clients[slot].flags&counted != 0 && m.heard[sub/64]&(1<<(sub%64)) == 0 {
 		m.heard[sub/64] |= 1 << (sub % 64)

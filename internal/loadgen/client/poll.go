@@ -74,8 +74,8 @@ func (t poll) take(l *loop, slot uint32, p []byte, ended bool) bool {
 	return true
 }
 
-// wholeAnswer finds the end of an answer and takes off its chunked coding. ended
-// says that no more will come.
+// wholeAnswer finds the end of an answer and takes off its chunked coding. ended says that p is
+// all there is.
 func wholeAnswer(p []byte, ended bool) (h head, body []byte, whole bool, fault account.Reason) {
 	h, n, ok := parseHead(p)
 	switch {

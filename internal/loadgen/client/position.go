@@ -30,8 +30,8 @@ func (p *positions) keeps(slot uint32) bool {
 	return p.of != nil && (p.l.plan.Resume || p.l.proxy.name != "" || p.l.plan.Kind(p.l.number(slot)) == plan.Poll)
 }
 
-// resumes reports whether a client that opens now comes with its position:
-// always in runs that resume, and where a proxy has cut it.
+// resumes reports whether a client that opens now sends its position: always in runs that
+// resume, and where a proxy has cut it.
 func (p *positions) resumes(slot uint32) bool {
 	s := p.l.heldScratch(slot)
 	return p.l.plan.Resume || s != nil && s.resume

@@ -8,26 +8,25 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
-// proxy is a loop's knowledge of a proxy between its clients and the gateway:
-// there is one where answers name it (Via or Server, which a gateway doesn't
-// send), or where it is the program that listens at the target. A connection that
-// ends without a word is then the proxy's doing or the gateway's, nobody can
-// tell which. It is no loss: the client comes back as a real one does, with the
-// position of its last message.
+// proxy is a loop's knowledge of a proxy between its clients and the gateway: there is one
+// where answers name it (Via or Server, which a gateway doesn't send), or where it is the
+// program that listens at the target. A connection that ends without a word is then the proxy's
+// doing or the gateway's, nobody can tell which. It is no loss: the client reconnects as a real
+// one does, with the position of its last message.
 type proxy struct {
 	l    *loop
 	name string           // empty: no proxy is known
 	away map[uint32]int64 // ns, when a client was cut that is not back, by slot
 }
 
-// StrandedAfter is how long a client may be away before it counts as not having
-// come back: where a proxy cuts without end, there is always somebody on the way.
+// StrandedAfter is how long a client may be away before it counts as stranded: where a proxy
+// cuts without end, there is always somebody on the way.
 const StrandedAfter = 5 * time.Second
 
 // foundProxy notes that there is a proxy. From now on positions are kept.
 func (x *proxy) foundProxy(name string) {
 	if x.l.plan.Foreign {
-		return // who answers is the server itself
+		return // the server itself answers
 	}
 	if x.name != "" || name == "" {
 		return
@@ -63,7 +62,7 @@ func (x *proxy) isAway(slot uint32) bool {
 	return away
 }
 
-// stranded counts those that are away for too long.
+// stranded counts the clients that are away for too long.
 func (x *proxy) stranded(now int64) (n uint64) {
 	for _, since := range x.away {
 		if account.Elapsed(now, since) > StrandedAfter {
@@ -93,7 +92,7 @@ func (x *proxy) cutByProxy(slot uint32, why account.Reason) bool {
 	return true
 }
 
-// forget takes a client off those that are to come back.
+// forget removes a client from those that are to reconnect.
 func (x *proxy) forget(slot uint32) { delete(x.away, slot) }
 
 // at returns the account of the address that a client connects to; nil where

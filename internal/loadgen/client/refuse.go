@@ -15,9 +15,9 @@ import (
 // clients, or none of these.
 type refusals struct{ l *loop }
 
-// refuse takes an answer that is none of the wire's good ones, of whose body p
-// has come: an explanation is waited for, unless nothing more will come. A client
-// that is told to come later does so, as a fetch loop or EventSource would.
+// refuse takes an answer that is none of the wire's good ones, of whose body p has arrived: an
+// explanation is waited for, unless the answer has ended. A client that is asked to retry later
+// does so, as a fetch loop or EventSource would.
 func (f *refusals) refuse(slot uint32, h head, p []byte, ended bool) {
 	said, whole := h.explanation(p)
 	if !whole && !ended {
@@ -97,8 +97,8 @@ func (h *head) isJSON() bool {
 	return bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("application/json"))
 }
 
-// later returns how long an answer wants the client to wait before it comes
-// again. RFC 9110 section 10.2.3: seconds, or a date.
+// later returns the time that an answer wants the client to wait before a retry. RFC 9110
+// section 10.2.3: seconds, or a date.
 func (h *head) later(now time.Time) (time.Duration, bool) {
 	if h.status != http.StatusTooManyRequests && h.status != http.StatusServiceUnavailable || len(h.retryAfter) == 0 {
 		return 0, false
@@ -112,9 +112,9 @@ func (h *head) later(now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// later has a client come again after the time that the server wants, and up to
-// half of it more: those that were put off together must not come together.
-// A client that would take longer than a handshake may has failed.
+// later has a client retry after the time that the server wants, and up to half of it more:
+// clients that were put off together must not retry together. A client that would take longer
+// than a handshake may has failed.
 func (f *refusals) later(slot uint32, why account.Reason, after time.Duration) {
 	c, s := &f.l.clients[slot], f.l.scratch(slot)
 	f.l.counters.Deferred++
@@ -149,9 +149,8 @@ func (f *refusals) later(slot uint32, why account.Reason, after time.Duration) {
 // defaultLater is how long a client waits where the server doesn't say.
 const defaultLater = time.Second
 
-// endOfStream takes the end of a client's stream. One that began with a goodbye
-// is the server's way to put off an EventSource, which comes to no answer but
-// 200 again.
+// endOfStream takes the end of a client's stream. One that began with a goodbye is the server's
+// way to put off an EventSource, which retries after a 200 only.
 func (f *refusals) endOfStream(slot uint32, why account.Reason) {
 	if s := f.l.heldScratch(slot); s != nil && s.bye && f.l.clients[slot].state == joining {
 		f.l.later(slot, account.ReasonBye, cmp.Or(s.after, s.retry, defaultLater))

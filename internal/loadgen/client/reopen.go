@@ -9,9 +9,8 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
 
-// reopens is a loop's part of bringing clients back: those that were lost or
-// cut while recovering, those that the churn has closed, those that a proxy has
-// cut, those that the server has put off, and polls that go on.
+// reopens is a loop's part of bringing clients back: clients lost or cut while recovering,
+// closed by the churn, cut by a proxy or put off by the server, and polls that go on.
 type reopens struct {
 	l          *loop
 	recovering bool
@@ -20,7 +19,7 @@ type reopens struct {
 	queue      reopenQueue
 }
 
-// reopen is an attempt to come.
+// reopen is an attempt to connect.
 type reopen struct {
 	at      int64 // ns
 	due     int64 // when the pace or the churn wanted it, 0 without
@@ -29,10 +28,10 @@ type reopen struct {
 	kind    reopenKind
 	attempt uint8
 	again   bool // not the client's first connection
-	resume  bool // come with the last position
+	resume  bool // send the last position
 }
 
-// reopenKind is why a client comes.
+// reopenKind is the reason for a reopen.
 type reopenKind uint8
 
 const (
@@ -45,7 +44,7 @@ const (
 
 func (r *reopens) add(x reopen) { heap.Push(&r.queue, x) }
 
-// stopRecovering leaves out those that were to come only for that.
+// stopRecovering drops the attempts that only recover.
 func (r *reopens) stopRecovering() {
 	r.queue = slices.DeleteFunc(r.queue, func(x reopen) bool { return x.kind == recovery })
 	heap.Init(&r.queue)
@@ -98,8 +97,8 @@ func (r *reopens) openAgain(slot uint32) {
 				wait = r.most
 			}
 		}
-		// All of the wait at random: clients that were lost together must not
-		// come back together.
+		// All of the wait at random: clients that were lost together must not reconnect
+		// together.
 		delay := time.Duration(rand.Int64N(int64(wait) + 1))
 		if s != nil && s.after > 0 {
 			delay = s.after // the server has spread them
@@ -141,9 +140,8 @@ type churn struct {
 	next   int    // in movers
 }
 
-// churnAt has the loop take its part, by its share of all movers, in cycles at
-// a rate. Rate 0 lets cycles under way come to their end. It runs on the loop's
-// goroutine.
+// churnAt has the loop take its part, by its share of all movers, in cycles at a rate. Rate 0
+// lets cycles under way finish. It runs on the loop's goroutine.
 func (h *churn) churnAt(rate float64, movers int) {
 	if rate == 0 {
 		h.pace = account.Pacer{}

@@ -47,10 +47,9 @@ func (c *client) up() bool { return c.state == ready || c.state == renewing }
 type clientFlags uint8
 
 const (
-	// chunkedBody: the event stream comes in the chunked coding.
+	// chunkedBody: the event stream is in the chunked coding.
 	chunkedBody clientFlags = 1 << iota
-	// closeSeen: the server's close frame came; only its end of stream is
-	// still to come.
+	// closeSeen: the server's close frame was read; only its end of stream is awaited.
 	closeSeen
 	// booked: the loss was counted already.
 	booked
@@ -76,7 +75,7 @@ type scratch struct {
 	used     bool
 	due      int64         // ns, when a paced connect was to begin; 0 without a pace
 	started  int64         // ns, when the connect began
-	first    int64         // ns, when the first connect began, of those that the server put off; 0: this one
+	first    int64         // ns, when the first connect began, of a client that the server put off; 0: this one
 	deadline int64         // ns, when the client is given up; 0 for never
 	churned  int64         // ns, the slot of the churn that closed the client; 0 for none
 	after    time.Duration // how long the server wants the client to stay away
@@ -84,7 +83,7 @@ type scratch struct {
 	bye      bool          // the server has said goodbye
 	welcomed bool          // and welcome before, as gateways do at once
 	again    bool          // not the client's first connection
-	resume   bool          // come with the last position
+	resume   bool          // send the last position
 	attempt  uint8         // failed ones before this
 	frames   frameReader
 	chunks   chunked.Decoder
@@ -92,7 +91,7 @@ type scratch struct {
 	out      []byte // to be sent, refused by the kernel
 }
 
-// slab is a loop's clients and the scratches of those that need one.
+// slab holds a loop's clients and their scratches, where they need one.
 type slab struct {
 	clients       []client
 	scratches     []*scratch

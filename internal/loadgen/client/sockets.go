@@ -58,8 +58,8 @@ func (k *sockets) send(slot uint32, p []byte) bool {
 	return k.l.transmit(slot, p)
 }
 
-// transmit writes bytes to a client's socket, keeping those that the kernel refuses.
-// False: the client is gone.
+// transmit writes bytes to a client's socket, keeping the bytes that the kernel refuses. False:
+// the client is gone.
 func (k *sockets) transmit(slot uint32, p []byte) bool {
 	c := &k.l.clients[slot]
 	if c.flags&wantsOut == 0 {

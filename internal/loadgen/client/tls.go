@@ -149,8 +149,7 @@ func (t *secure) decrypt(slot uint32, p []byte) {
 
 // encrypt encrypts bytes to be sent; the result is good until the next call.
 func (t *secure) encrypt(slot uint32, p []byte) []byte {
-	// Into memory: an error would come from the connection's state, which the
-	// next read tells.
+	// Into memory: an error would be of the connection's state, which the next read reports.
 	t.of[slot].conn.Write(p)
 	out := t.outgo
 	t.outgo = t.outgo[:0]

@@ -13,8 +13,8 @@ var testLimits = plan.HostLimits{Descriptors: 20000, Ports: 28232}
 
 const testRun = "1f2e3d4c"
 
-// bench is a loop without a server: its clients write into a socket pair and
-// read what a test gives them.
+// bench is a loop without a server: its clients write into a socket pair and read a test's
+// input.
 func bench(t testing.TB, transport plan.Transport, channels string) *loop {
 	c := plan.DefaultConfig()
 	c.Transport, c.Connections, c.Channels = transport, 2, channels
@@ -46,7 +46,7 @@ func place(t testing.TB, l *loop, s state) {
 	})
 }
 
-// What is not this run's message for this client is counted for what it is.
+// Messages of other runs or clients are counted by their kind.
 func TestMessageKinds(t *testing.T) {
 	payload := func(s account.Stamp) string {
 		return string(account.AppendPayload(nil, testRun, s, account.MinPayload))
@@ -85,7 +85,7 @@ func TestMessageKinds(t *testing.T) {
 	}
 }
 
-// outcome is what a client made of some bytes.
+// outcome is a client's reaction to some bytes.
 type outcome struct {
 	counters account.Counters
 	failures string
@@ -123,8 +123,8 @@ func FuzzReceived(f *testing.F) {
 		b = min(max(b, a), len(p))
 		whole, split := take(t, transport, p), take(t, transport, p[:a], p[a:b], p[b:])
 		if transport == plan.Poll && whole.counters.Established > 0 {
-			// A second answer that nobody asked for is dropped when it comes with
-			// the first, and read when it comes later.
+			// A second, unsolicited answer is dropped when it arrives with the first, and read
+			// when it arrives later.
 			return
 		}
 		if whole != split {

@@ -140,8 +140,7 @@ func (w websocket) frames(l *loop, slot uint32, p []byte) {
 	}
 }
 
-// data takes a piece of a message. Only the start of a message that comes in
-// several pieces is gathered.
+// data takes a piece of a message. Only the start of a message in several pieces is gathered.
 func (w websocket) data(l *loop, slot uint32, ev wsframe.Event) {
 	s := l.heldScratch(slot)
 	if ev.Final && (s == nil || len(s.in) == 0) {

@@ -96,8 +96,8 @@ func channelByte(b byte) bool {
 	return strings.IndexByte("_-.:/@=~!$+#", b) >= 0
 }
 
-// common finds a name that both templates make; a message on such a channel
-// could not be told apart. It walks the smaller one.
+// common finds a name that both templates make; a message on such a channel would be ambiguous.
+// It walks the smaller one.
 func common(a, b *template) (string, bool) {
 	if a.count > b.count {
 		a, b = b, a

@@ -36,7 +36,7 @@ type Config struct {
 	Share       float64       // --share: the part of the clients that is cut or churned
 	Backoff     time.Duration // --backoff: longest wait before coming back, doubled with each failure
 	BackoffMost time.Duration // --backoff-max
-	Resume      bool          // --resume: come back with the position of the last message
+	Resume      bool          // --resume: reconnect with the position of the last message
 	SlowShare   float64       // --slow-share
 	SlowRead    int           // --slow-read, bytes per second that a slow client reads
 

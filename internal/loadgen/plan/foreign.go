@@ -110,11 +110,10 @@ func (c Config) publishesSecurely() bool {
 	return err == nil && where.Scheme == "https"
 }
 
-// maxForeignFrame is how much of a foreign server's message is looked at when it
-// comes in pieces.
+// maxForeignFrame is how much of a foreign server's message in several pieces is looked at.
 const maxForeignFrame = 64 << 10
 
-// Envelope is how much of a message that comes in pieces is looked at.
+// Envelope is how much of a message in several pieces is looked at.
 func (p *Plan) Envelope() int {
 	if p.Foreign {
 		return maxForeignFrame

@@ -87,7 +87,7 @@ func deal(shares []transportShare, clients int) []uint8 {
 // machines that share one.
 const rolesSeed = 0x70757368
 
-// Roles is who plays which part, by the client's number.
+// Roles assigns parts to clients, by the client's number.
 type Roles struct {
 	Movers, Slow int   // how many
 	Order        []int // the movers first, then the slow ones; nil when there are neither

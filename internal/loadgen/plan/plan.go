@@ -36,7 +36,7 @@ type Plan struct {
 	MaxSeq int64    // no channel's number goes further
 	// One process of several holds the clients agent, agent+agents, ...
 	AgentIndex, AgentCount int
-	// reached: of the target's addresses those that take no connection are out.
+	// reached: the target's addresses that take no connection are out.
 	reached bool
 }
 

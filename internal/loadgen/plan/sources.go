@@ -144,7 +144,7 @@ func byFamily(all []netip.Addr) (s sources) {
 	return s
 }
 
-// ChooseSources returns those that n clients of a target need.
+// ChooseSources returns the sources that n clients of a target need.
 func ChooseSources(t *Target, n, portsEach int) (s sources) {
 	for _, a := range t.Addrs {
 		if a.Addr().Is4() {

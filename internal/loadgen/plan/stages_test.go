@@ -51,7 +51,7 @@ func TestParseStages(t *testing.T) {
 	}
 }
 
-// What a list prints as means the same list.
+// A printed list is parsed as the same list.
 func TestStagesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var list []Stage

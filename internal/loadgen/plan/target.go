@@ -138,7 +138,7 @@ func (t *Target) String() string {
 	return strings.Join(names, ", ")
 }
 
-// Dial makes one connection to see who takes it, to any of the addresses.
+// Dial checks that one of the addresses accepts a connection.
 func (t *Target) Dial(ctx context.Context, timeout time.Duration) (err error) {
 	d := net.Dialer{Timeout: timeout}
 	if t.Socket != "" {

@@ -18,7 +18,7 @@ import (
 
 var testLimits = plan.HostLimits{Descriptors: 20000, Ports: 28232}
 
-// After a failed POST nothing more is sent, and what became of each is known.
+// After a failed POST nothing more is sent, and the fate of each is known.
 func TestPublishURLFates(t *testing.T) {
 	var mu sync.Mutex
 	var bodies []string

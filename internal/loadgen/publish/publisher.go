@@ -30,8 +30,8 @@ type Publisher interface {
 	Close() error
 }
 
-// New connects to the run's way to publish, so that mistakes in it
-// are told before any client connects.
+// New connects to the run's way to publish, so that mistakes in it are reported before any
+// client connects.
 func New(ctx context.Context, c plan.Config) (Publisher, error) {
 	switch {
 	case c.PublishURL != "":
@@ -49,8 +49,8 @@ func New(ctx context.Context, c plan.Config) (Publisher, error) {
 	return p, nil
 }
 
-// loopbackOnly is a net.Dialer's Control that keeps a run from loading other
-// machines, also those that a server names; nil with --allow-remote.
+// loopbackOnly is a net.Dialer's Control that keeps a run from loading other machines, also the
+// ones that a server names; nil with --allow-remote.
 func loopbackOnly(remote bool) func(network, address string, c syscall.RawConn) error {
 	if remote {
 		return nil

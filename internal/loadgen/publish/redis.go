@@ -38,8 +38,8 @@ type noLog struct{}
 
 func (noLog) Printf(context.Context, string, ...any) {}
 
-// newRedisPublisher connects and asks for a sign of life, so that a wrong URL
-// is told before any client connects.
+// newRedisPublisher connects and asks for a sign of life, so that a wrong URL is reported
+// before any client connects.
 func newRedisPublisher(ctx context.Context, c plan.Config) (*redisPublisher, error) {
 	servers, err := serversOf(ctx, c)
 	if err != nil {

@@ -245,7 +245,7 @@ func (s redisServers) hint(err error) string {
 	case errors.As(err, new(x509.HostnameError)):
 		return "?server_name=NAME in the URL is what the certificate is for"
 	case errors.As(err, &op) && op.Op == "remote error", // an alert of TLS
-		// With TLS 1.3 it may come too late to be read.
+		// With TLS 1.3 it may arrive too late to be read.
 		s.secure() != nil && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF)):
 		return "?cert_file=FILE&key_file=FILE in the URL are the certificate that it asks its clients for"
 	case errors.As(err, new(tls.RecordHeaderError)), errors.Is(err, errHandshake) && errors.Is(err, context.DeadlineExceeded):

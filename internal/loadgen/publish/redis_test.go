@@ -144,7 +144,7 @@ func openPublisher(t *testing.T, url string, durable bool) *redisPublisher {
 	return p
 }
 
-// heard collects what a subscription to channels brings, by channel.
+// heard collects the messages of a subscription, by channel.
 func heard(t *testing.T, sub *redis.PubSub, n int) map[string][]string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -147,8 +147,8 @@ func TestTimeToGo(t *testing.T) {
 			t.Errorf("step %d: %v, %v; want %v, %v", i, left, known, step.left, step.known)
 		}
 	}
-	// The run's number of messages means nothing where they go by time, nor that
-	// of clients in a stage.
+	// The run's number of messages means nothing where they go by time, nor the number of
+	// clients in a stage.
 	for _, e := range []*Progress{{config: c, title: "mixed"}, {config: loadgen.Config{Connections: 100, Messages: 50, Stages: "->50, hold 1s"}, title: "fanout"}} {
 		if left, known := e.left(loadgen.Sample{Seconds: 5, Phase: loadgen.PhasePublish, Published: 10}); known {
 			t.Errorf("%s: %v s to go", e.title, left)

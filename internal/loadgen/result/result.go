@@ -31,10 +31,10 @@ type Result struct {
 	Partial  bool             `json:"partial,omitempty"`
 	Counters account.Counters `json:"counters"`
 	Failures account.Tally    `json:"failures"` // clients that never were ready, by reason
-	Retries  account.Tally    `json:"retries"`  // failed attempts of clients to come back
+	Retries  account.Tally    `json:"retries"`  // failed reconnects of clients
 	Losses   account.Tally    `json:"losses"`   // clients lost later, by reason
 	Errors   account.Tally    `json:"errors"`   // error messages to ready clients
-	// Deferrals are answers that told a client to come later.
+	// Deferrals are answers that asked a client to retry later.
 	Deferrals account.Tally `json:"deferrals,omitempty"`
 	// Proxy is the program between the clients and the gateway, empty where
 	// none is known; ProxyCuts are connections of ready clients that ended there.
@@ -148,8 +148,8 @@ type Sent struct {
 	Late      int     `json:"late"`    // sent more than 5 ms after they were due
 	Skipped   int     `json:"skipped"` // not sent: too late
 	Unheard   int     `json:"unheard"` // Redis had no subscriber for them
-	// Not published: never written, most of them after an error; refused by
-	// Redis. And those that it did not answer for.
+	// Not published: never written, most of them after an error; refused by Redis. FateUnknown
+	// had no answer.
 	NotSent     int     `json:"not_sent,omitempty"`
 	Refused     int     `json:"refused,omitempty"`
 	FateUnknown int     `json:"fate_unknown,omitempty"`
@@ -163,11 +163,11 @@ type Sent struct {
 	// Of the expected and the missing, those of clients that the run cut.
 	ExpectedMoved uint64 `json:"expected_moved,omitempty"`
 	MissingMoved  uint64 `json:"missing_moved,omitempty"`
-	// Of the missing, those that passed while a proxy may have cut the client.
+	// Of the missing, messages that passed while a proxy may have cut the client.
 	MissingCut uint64 `json:"missing_proxy,omitempty"`
 	Delivered  uint64 `json:"delivered"`
 	Duplicated uint64 `json:"duplicated"`
-	Replayed   uint64 `json:"replayed,omitempty"` // came again by design, to streams that came back
+	Replayed   uint64 `json:"replayed,omitempty"` // sent again by design, to streams that reconnected
 	Reordered  uint64 `json:"reordered"`
 	Incomplete uint64 `json:"incomplete_subscriptions"`
 	// Unaudited: a process that held clients was lost, so that nobody can tell

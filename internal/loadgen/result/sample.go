@@ -42,8 +42,8 @@ type Sample struct {
 	// RSSPerConnection is the growth of the server's memory since the run
 	// began, for each open client.
 	RSSPerConnection float64 `json:"rss_per_connection_bytes"`
-	// Reasons counts failures, losses, errors, ends at a proxy and clients told to
-	// come later up to now, by their reason.
+	// Reasons counts failures, losses, errors, ends at a proxy and clients asked to retry later
+	// up to now, by their reason.
 	Reasons map[account.Reason]uint64 `json:"reasons,omitempty"`
 }
 

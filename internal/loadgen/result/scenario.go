@@ -36,7 +36,7 @@ type Step struct {
 // Storm is how clients came back that lost their connections all at once.
 type Storm struct {
 	Kind    string `json:"kind"`    // cut or restart
-	Clients int64  `json:"clients"` // that had to come back
+	Clients int64  `json:"clients"` // that had to reconnect
 
 	// Of a restart: seconds from the signal.
 	Stopped float64 `json:"stopped_seconds,omitempty"` // the process was gone
@@ -73,7 +73,7 @@ type Churn struct {
 	Cycles    uint64  `json:"cycles"`  // closed and ready again
 	Skipped   uint64  `json:"skipped"` // slots without a client to close, or over --max-late
 	Late      uint64  `json:"late"`    // begun more than 5 ms after they were due
-	Failed    uint64  `json:"failed"`  // did not come back
+	Failed    uint64  `json:"failed"`  // did not reconnect
 	PerSecond float64 `json:"per_second"`
 
 	// Handshake counts from the connect, HandshakeDue from when the pace
@@ -178,8 +178,8 @@ func (e *Effort) Add(o Effort) {
 	e.Bound = e.Bound || o.Bound
 }
 
-// PerConnection computes the costs from the samples: with the clients that
-// are there at the end, or after stages with those that were at their top.
+// PerConnection computes the costs from the samples: with the clients that are there at the
+// end, or after stages with their highest number.
 func (s *Server) PerConnection(res *Result, top uint64) {
 	c := &res.Counters
 	n, at, metrics := float64(c.Open), s.After, s.MetricsAfter

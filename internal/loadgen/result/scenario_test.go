@@ -13,8 +13,8 @@ func TestKernelPerConnection(t *testing.T) {
 	}
 }
 
-// The peak is that of the time with the slow clients, wherever the series has
-// higher values before or after.
+// The peak is taken over the time with the slow clients, wherever the series has higher values
+// before or after.
 func TestSlowPeak(t *testing.T) {
 	at := func(s float64, rss, tcp uint64) Sample {
 		return Sample{Seconds: s, Server: &probe.ProcessSample{RSS: rss}, Kernel: &probe.KernelSample{TCPMemory: tcp}}

@@ -80,8 +80,8 @@ func TestParseSLORefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseSLO feeds any text: what is taken must be written so that it is
-// read again as the same.
+// FuzzParseSLO feeds any text: a limit that is parsed must print as text that parses as the
+// same limit.
 func FuzzParseSLO(f *testing.F) {
 	for _, s := range []string{"delivery.p99<200ms", "missing==0", "rss_per_conn < 600B", "rss<1.5GiB", "failed_share<=0.1%", "a=b", "missing!=1M", "ready.max<µs"} {
 		f.Add(s)
@@ -166,8 +166,7 @@ func TestClientsOfOlderRuns(t *testing.T) {
 	}
 }
 
-// TestFiguresAreUnique also keeps names to what the parser can tell from
-// operators.
+// TestFiguresAreUnique also keeps operators out of names.
 func TestFiguresAreUnique(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, f := range Figures() {
