@@ -1,10 +1,10 @@
 // Package fanout brings messages that are published in Redis to the shards of a process,
 // and publishes messages itself. It knows no sockets.
 //
-// The Broker numbers the messages of each channel and hands them to its sinks, the
-// shards. Broker.Replay gives a client that comes back the messages that it has missed.
-// Messages, positions and cursors are in package message below; a shard leads each
-// message to its subscribers with package index.
+// The Broker numbers the messages of each channel and hands them to its sinks, the shards.
+// Broker.Replay gives a returning client the messages that it has missed. Messages, positions
+// and cursors are in package message below; a shard leads each message to its subscribers with
+// package index.
 //
 // The way of a message, and the file of each step:
 //
@@ -15,8 +15,8 @@
 //  5. each sink of the channel gets it by Deliver: sink.go
 //  6. the shard publishes it to its index, and delivers it: index
 //
-// A channel's way to that: subscribe.go, resync.go. A client's that comes back:
-// replay.go, requests.go, catchup.go, from streams.go and history.go.
+// A channel's way to that: subscribe.go, resync.go. A returning client's: replay.go,
+// requests.go, catchup.go, from streams.go and history.go.
 package fanout
 
 import (
@@ -214,8 +214,8 @@ func (b *Broker) Leave(channel string, s Sink) {
 	b.link(channel).leave(channel, b.sinks.bit(s))
 }
 
-// Withdraw is Leave if s is still to be told Joined, and reports whether it was. Else
-// nothing changes: Joined has been called.
+// Withdraw is Leave if s still awaits Joined, and reports whether it did. Else nothing changes:
+// Joined has been called.
 func (b *Broker) Withdraw(channel string, s Sink) bool {
 	return b.link(channel).withdraw(channel, b.sinks.bit(s))
 }
@@ -254,8 +254,8 @@ func refuseCommandDocs(peer *server.Peer, command string, args ...string) bool {
 	return true
 }
 
-// expireKeys makes time pass in the embedded server until ctx ends: its keys expire only
-// when it is told so.
+// expireKeys advances the embedded server's clock until ctx ends: its keys don't expire
+// otherwise.
 func expireKeys(ctx context.Context, mini *miniredis.Miniredis) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

@@ -164,7 +164,7 @@ func TestConnectionKilled(t *testing.T) {
 	if got := r.wait(t, "c7", 4)[3]; got.text != "after" || got.msg.Seq != 3 {
 		t.Fatalf("after the outage: %+v", got)
 	}
-	// A position from before the outage is behind what was lost.
+	// A replay from before the outage lacks the lost messages.
 	if a := r.replay(t, b, "c7", before); a.Gap == nil || !slices.Equal(payloads(a.Messages), []string{"after"}) {
 		t.Fatalf("replay over the outage: %+v", a)
 	}
@@ -271,7 +271,7 @@ func TestReadsUnderWayAreNotWaitedFor(t *testing.T) {
 	stop()
 }
 
-// What still comes over a connection that was given up doesn't count.
+// A late probe over an abandoned connection doesn't count.
 func TestLateProbe(t *testing.T) {
 	_, l := offline(t, DefaultConfig())
 	p := &pubsub{l: l}

@@ -17,7 +17,7 @@ type replays struct {
 
 	mostLent int // bytes that are lent before no more is read
 
-	// Sent by anyone who filled replaying, received by the replayers, never closed.
+	// Sent by any goroutine that fills replaying, received by the replayers, never closed.
 
 	replaysWake signal
 
@@ -52,8 +52,8 @@ func (l *replays) replayer(ctx context.Context) {
 	}
 }
 
-// serve reads once for those who wait for a topic, as the first of them needs. The others
-// take part where that does for them too.
+// serve reads once for the waits of a topic, as the first of them needs. The others are served
+// too where the read suffices for them.
 func (l *replays) serve(ctx context.Context, id uint32, p *pageSizer) error {
 	l.mu.Lock()
 	t := l.topics.at(id)
@@ -147,7 +147,7 @@ func (l *replays) serveRings(id uint32, t *topic) (n need) {
 		n.back = l.b.config.ReplayMessages
 		n.few = n.back
 	default:
-		// Those who want not many more are served with it.
+		// Waits for not many more are served with it.
 		for _, o := range waits.list {
 			if o.newest <= max(2*w.newest, 64) {
 				n.back = max(n.back, int(o.newest))
@@ -158,7 +158,7 @@ func (l *replays) serveRings(id uint32, t *topic) (n need) {
 	return n
 }
 
-// begin tells those who wait for a topic where the newest entries of its stream begin.
+// begin tells the waits of a topic where the newest entries of its stream begin.
 func (l *replays) begin(id uint32, t *topic, s starts) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -209,8 +209,8 @@ func (l *replays) pull(ctx context.Context, id uint32, name string, last message
 		}
 		t := l.topics.at(id)
 		if len(p.entries) > 0 && !p.complete && !last.IsZero() && t.last.Less(p.entries[0].id) {
-			// What was trimmed, and hasn't come meanwhile, is passed over, and dropped
-			// when it comes.
+			// Trimmed messages that haven't arrived meanwhile are passed over, and dropped on
+			// arrival.
 			l.tellGap(t, GapHistory)
 		}
 		l.acceptPage(id, t, p)
@@ -275,7 +275,7 @@ func (l *replays) serveHistory(id uint32, t *topic, h history) (received message
 			complete = complete && !since.Less(lost) && (h.covers(since, to) || w.time && h.whole)
 		}
 		if w.newest > 0 && reaches {
-			i = max(i, len(all)-int(w.newest)) // more may have come meanwhile
+			i = max(i, len(all)-int(w.newest)) // more may have arrived meanwhile
 		}
 		a := Replay{Messages: all[i:], More: !reaches, Position: to.Position(), size: h.size, loan: loan.add()}
 		switch {

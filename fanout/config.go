@@ -26,8 +26,8 @@ type Config struct {
 	Connections int `koanf:"connections"`
 	// Linger is how long a channel stays subscribed after its last local subscriber left.
 	Linger time.Duration `koanf:"linger"`
-	// MaxLingering is the most channels that do so, an equal part of them on each
-	// connection; those that were left first go. 0: none stays.
+	// MaxLingering is the most channels that do so, an equal part of them on each connection;
+	// the ones left first go. 0: none stays.
 	MaxLingering int `koanf:"max_lingering"`
 	// ProbeInterval is the time between two liveness probes on each connection; three
 	// missed probes mean that Redis is down.
@@ -56,10 +56,10 @@ type TLSConfig struct {
 	ServerName string `koanf:"server_name"`
 }
 
-// RingConfig bounds the recent messages that are kept in memory for clients that come
-// back. What a ring no longer holds is a gap, or is read from the stream when the message
-// was durable. A message counts the memory that it takes: 160 bytes, its payload, and
-// each form in which it has been encoded.
+// RingConfig bounds the recent messages that are kept in memory for returning clients. A
+// message no longer in the ring is a gap, or is read from the stream if it was durable. A
+// message counts the memory that it takes: 160 bytes, its payload, and each form in which it
+// has been encoded.
 type RingConfig struct {
 	// Messages is the most kept for one channel.
 	Messages int `koanf:"messages"`
@@ -92,8 +92,8 @@ func DefaultConfig() Config {
 	}
 }
 
-// ConfigError is one key with a value that can't be used: its Key as in the configuration
-// file, its Value, empty if it is missing, and what is allowed, Want.
+// ConfigError is one key with a value that can't be used: its Key as in the configuration file,
+// its Value, empty if it is missing, and the allowed values, Want.
 type ConfigError = configerror.Error
 
 // Validate reports everything that is wrong with c at once: an errors.Join of one

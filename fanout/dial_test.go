@@ -40,7 +40,7 @@ func TestWaysToConnect(t *testing.T) {
 	})
 }
 
-// gatewayRights is what docs/OPERATIONS.md says a gateway's user needs.
+// gatewayRights are the rights of a gateway's user in docs/OPERATIONS.md.
 var gatewayRights = strings.Fields("~{push:* &push:* +@connection +subscribe +unsubscribe +publish" +
 	" +xrange +xrevrange +xinfo|stream +eval +evalsha +script|load +xadd +expire +get +set +exists +xlen" +
 	" +zadd +zrangebyscore +zrem +hset +hdel +hgetall +time" +

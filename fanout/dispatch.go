@@ -176,17 +176,17 @@ func (l *dispatcher) position(t *topic) message.Position {
 	return l.here()
 }
 
-// here is the plain position after all that has come to any of the link's topics. The
+// here is the plain position after all messages and gaps of the link's topics so far. The
 // caller holds mu.
 func (l *dispatcher) here() message.Position {
 	return message.Position{Node: l.b.node, Seq: l.clock.last}
 }
 
-// goBack is for a stream that ends before the last message received from it. One that
-// lost its end in a failover may repeat some ids, which must not be taken for duplicates.
-// One that is gone, by its expiry or with everything else, will go on with higher ids,
-// for they are made of the time, unless the server that lost it has a clock behind that
-// of the one before: accept finds out. The caller holds mu.
+// goBack is for a stream that ends before the last message received from it. One that lost its
+// end in a failover may repeat some ids, which must not be taken for duplicates. One that is
+// gone, by its expiry or with everything else, will go on with higher ids, for they are made of
+// the time, unless the server that lost it has a clock behind its predecessor's: accept finds
+// out. The caller holds mu.
 func (l *dispatcher) goBack(id uint32, t *topic, tail message.StreamID) {
 	if tail.IsZero() {
 		t.flags |= topicStreamGone
@@ -215,8 +215,8 @@ func (l *dispatcher) acceptPage(id uint32, t *topic, p page) {
 // it, zero where there is no stream. The caller holds mu.
 func (l *dispatcher) forgetPast(t *topic, upTo message.StreamID) {
 	l.rings.drop(t)
-	// What was lost before is forgotten too: where there is a stream, it begins with upTo
-	// and tells everybody from before of a gap.
+	// Earlier losses are forgotten too: where there is a stream, it begins with upTo, and
+	// earlier positions get a gap.
 	t.flags &^= topicLostBefore | topicLostAfter | topicWhole
 	switch {
 	case upTo.IsZero():
@@ -232,7 +232,7 @@ func (l *dispatcher) passOver(t *topic, m heldMessage) {
 	l.b.oversize.note(l.b.log, l.topics.channel(t), len(m.payload))
 	l.tellGap(t, GapTooLarge)
 	if m.durable {
-		// It is lost to those who come from before it, and not behind it.
+		// It is lost to replays from before it, and not from behind it.
 		t.last = m.id
 		t.flags = t.flags&^topicLostAfter | topicLostBefore
 	}

@@ -46,8 +46,8 @@ func TestJoinedTellsTheEndOfTheStream(t *testing.T) {
 	}
 }
 
-// A subscriber that joins while messages are published gets exactly those
-// after the position that it is told.
+// A subscriber that joins while messages are published gets exactly the ones after the position
+// in Joined.
 func TestJoinAmongDurableMessages(t *testing.T) {
 	const messages = 400
 	server := startRedis(t)

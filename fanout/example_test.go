@@ -54,8 +54,8 @@ func Example() {
 	// <nil>
 }
 
-// A durable message is kept in the channel's history, so that a client that comes
-// back with the id of an earlier one gets it.
+// A durable message is kept in the channel's history, so that a client that reconnects with the
+// id of an earlier one gets it.
 func ExampleBroker_Replay() {
 	ctx, cancel := context.WithCancel(context.Background())
 	broker, ended := newBroker(ctx)

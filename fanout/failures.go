@@ -146,8 +146,8 @@ func (p *publisher) countPublish(channel string, o PublishOptions, sent bool, er
 	return nil
 }
 
-// oversize passes over messages that are larger than a client may be handed: one of them
-// would fill the queues of all who get it, and have them closed.
+// oversize passes over messages that are larger than a client may be handed: one of them would
+// fill the queues of all its receivers, and have them closed.
 type oversize struct {
 	// Atomic.
 
@@ -160,9 +160,9 @@ type oversize struct {
 	lines lineLimit
 }
 
-// LimitPayload has the broker hand no message to its sinks whose payload has more bytes.
-// They get a gap of reason GapTooLarge in its place, as do those who come back for it,
-// and the log a line, one a second at most.
+// LimitPayload has the broker hand no message to its sinks whose payload has more bytes. They
+// get a gap of reason GapTooLarge in its place, as do later replays, and the log a line, one a
+// second at most.
 func (b *Broker) LimitPayload(bytes int) { b.oversize.most.Store(int64(bytes)) }
 
 // is reports whether a payload is too large.

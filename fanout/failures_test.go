@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Redis that takes no durable messages is told by readiness, the log and a count,
-// until it takes one again, by whichever way they are published.
+// Readiness, the log and a count report that Redis takes no durable messages, until it takes
+// one again, by whichever way they are published.
 func TestRedisTakesNoMessages(t *testing.T) {
 	server := startRedis(t)
 	for name, fault := range map[string]struct {
@@ -76,7 +76,7 @@ func TestRedisTakesNoMessages(t *testing.T) {
 	}
 }
 
-// The mistakes of publishers, and what concerns one channel, turn nobody away.
+// Mistakes of publishers, and failures of one channel, don't affect readiness.
 func TestRefusalsOfOneChannel(t *testing.T) {
 	server := startRedis(t)
 	server.Do("SET", "{push:odd}:log", "not a stream")

@@ -36,9 +36,9 @@ func (r *recorder) heardOf(t testing.TB, server *redisServer, channel string) {
 	eventually(t, "sync", func() bool { return syncs() > before })
 }
 
-// What is forgotten comes to nobody any more, in order with the channel's
-// messages. Positions from before are told of a gap, those after it aren't, on this
-// node and on any other, and those who listen hear nothing of it.
+// Forgotten messages reach nobody any more, in order with the channel's messages. Positions
+// from before get a gap, later ones don't, on this node and on any other, and subscribers
+// notice nothing.
 func TestForget(t *testing.T) {
 	for name, tc := range map[string]struct{ durable, plain bool }{
 		"durable": {durable: true}, "plain": {plain: true}, "mixed": {true, true}, "unused": {},
@@ -120,8 +120,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// Who subscribes after the forgetting has a position that is good everywhere, also
-// after a restart of the gateway, and one from before is told of the gap then too.
+// A subscription after the forgetting has a position that is good everywhere, also after a
+// restart of the gateway, and one from before gets the gap then too.
 func TestForgetOutlivesTheGateway(t *testing.T) {
 	server := startRedis(t)
 	b, stop := startBroker(t, testConfig(server.URL()), "node1")

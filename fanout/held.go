@@ -16,7 +16,7 @@ type heldMessage struct {
 	forget  bool // no message: the past is forgotten, in the stream up to id
 }
 
-// heldMessages are those that came for a topic while it was confirmed.
+// heldMessages are the messages received for a topic while it was confirmed.
 type heldMessages struct {
 	list  []heldMessage
 	bytes int  // heldBytes of all, and heldTopicBytes

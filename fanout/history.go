@@ -132,9 +132,8 @@ func (s *starts) of(n int, until message.StreamID) (start message.StreamID, ok b
 	return message.StreamID{}, s.all && n >= s.few
 }
 
-// readBack finds where the newest n entries of a stream begin, by their ids alone, which
-// is not looked for where there are no more than few. What was read is returned too where
-// it's no more than a page.
+// readBack finds where the newest n entries of a stream begin, by their ids alone, unless there
+// are no more than few. The entries are returned too where they fit into a page.
 func (r *streamReader) readBack(ctx context.Context, name string, received message.StreamID, n, few int, p *pageSizer) (s starts, h *history, err error) {
 	key := r.names.stream(name)
 	e, err := r.extentOf(ctx, key, r.servers.Client.XInfoStream(ctx, key))
@@ -185,9 +184,9 @@ func (r *streamReader) readBack(ctx context.Context, name string, received messa
 	return s, h, nil
 }
 
-// messages makes the messages of h up to a position, in order, to be shared by all who
-// wait for them. Seq is below those of the messages that follow. lost is the last of
-// those that are left out because they are too large, zero for none.
+// messages makes the messages of h up to a position, in order, to be shared by all waits for
+// them. Seq is below the Seq of the messages that follow. lost is the last message that is left
+// out because it is too large, zero for none.
 func (h *history) messages(channel string, to message.StreamID, seq uint32, o *oversize) (list []*message.Message, lost message.StreamID) {
 	list = make([]*message.Message, 0, len(h.entries))
 	for _, e := range h.entries {

@@ -68,11 +68,11 @@ func TestLingeringIsBounded(t *testing.T) {
 	if s := b.Stats(); s.Channels != most || s.Lingering != most {
 		t.Errorf("%d channels, %d of them linger, want %d", s.Channels, s.Lingering, most)
 	}
-	// A connection that is made again has what lingers only, too.
+	// A new connection has the lingering channels only, too.
 	if n := b.Stats().Unsubscribes; n < uint64(names/subscribeBatch/2) {
 		t.Errorf("%d times names were unsubscribed from", n)
 	}
-	// Those that were left last are there, and they alone.
+	// The channels left last are there, and they alone.
 	if n := server.subscribers(fmt.Sprint("push:c", names-1)); n != 1 {
 		t.Errorf("%d subscribers of the channel that was left last", n)
 	}
@@ -102,7 +102,7 @@ func TestNoneLingers(t *testing.T) {
 	})
 }
 
-// While Redis is away, names that come and go leave nothing.
+// While Redis is away, names that are joined and left leave nothing.
 func TestNamesComeAndGoDuringAnOutage(t *testing.T) {
 	c := DefaultConfig()
 	c.MaxLingering = 100
@@ -191,7 +191,7 @@ func TestLingeringAgainstAModel(t *testing.T) {
 		c := DefaultConfig()
 		c.MaxLingering = rapid.IntRange(0, 8).Draw(rt, "most")
 		_, l := offline(t, c)
-		var model []string // that linger, those that were left first in front
+		var model []string // that linger, the ones left first in front
 		joined := make(map[string]bool)
 		name := rapid.Map(rapid.IntRange(0, 20), strconv.Itoa)
 		without := func(n string) {

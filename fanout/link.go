@@ -34,7 +34,7 @@ type link struct {
 
 	// Guarded by mu.
 
-	probed    bool  // a probe has come back on this connection
+	probed    bool  // a probe has returned on this connection
 	ending    bool  // the session has failed, and waits for its goroutines
 	down      error // why the link doesn't deliver; nil: it does
 	refused   bool  // resync's reads have failed for so long that the link is down
@@ -44,7 +44,7 @@ type link struct {
 	moved     time.Time // since when the link follows a slot to another server; zero: it doesn't
 }
 
-// signal wakes one goroutine; signals that come while it works are one.
+// signal wakes one goroutine; signals sent while it works are one.
 type signal chan struct{}
 
 func (s signal) send() {
@@ -216,10 +216,10 @@ func (l *link) stats() (s LinkStats, ringBytes int) {
 // server than the one that was subscribed to.
 var errSlotMoved = errors.New("a slot has moved to another server")
 
-// moveGrace is how many probe intervals a link may take to subscribe to its channels
-// again where a slot of theirs has moved, before it counts as down. It takes 0.1 s, so
-// that moving slots one by one, as an operator does for hours, leaves readiness alone.
-// What was published meanwhile is recovered, or told, as after any outage.
+// moveGrace is how many probe intervals a link may take to subscribe to its channels again
+// where a slot of theirs has moved, before it counts as down. It takes 0.1 s, so that moving
+// slots one by one, as an operator does for hours, leaves readiness alone. Messages published
+// meanwhile are recovered, or reported lost, as after any outage.
 const moveGrace = missedProbes
 
 // follow begins the time of grace. One that has begun goes on: a link that follows slots
@@ -277,7 +277,7 @@ func (l *link) sweepSome() (more bool) {
 	all := l.rings.fitSome(&l.topics, slice)
 	all = l.forgetLingering(slice, func(t *topic) bool { return int32(now-t.due) >= 0 }) && all
 	l.checkUp() // a channel that was still to be resynced may be among the forgotten
-	// Those that can't go yet are not visited again and again.
+	// Topics that can't go yet are not visited again and again.
 	excess := min(slice, l.lingering.n-l.lingering.most)
 	left := l.lingering.n - excess
 	if excess > 0 {

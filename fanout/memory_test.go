@@ -18,8 +18,8 @@ func (c *counter) Joined(string, Joined)    { c.joined.Add(1) }
 func (c *counter) Deliver(*message.Message) { c.messages.Add(1) }
 func (c *counter) Gap(string, Gap)          { c.gaps.Add(1) }
 
-// What a channel of its own costs each connection, with go-redis' map of names
-// and after the connection has been lost and made again.
+// The cost of a channel of its own for each connection, with go-redis' map of names and after
+// the connection has been lost and made again.
 func TestMemoryPerChannel(t *testing.T) {
 	const want = 250
 	n := 100_000

@@ -131,7 +131,7 @@ func TestMovedSlotsAndNoServer(t *testing.T) {
 	if err := l.ready(); err != nil || !l.moved.IsZero() {
 		t.Errorf("after it has arrived: %v", err)
 	}
-	// What isn't a move is told at once.
+	// Other failures are reported at once.
 	if l.fail(context.Canceled); !errors.Is(l.ready(), context.Canceled) {
 		t.Errorf("after another failure: %v", l.ready())
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Whatever the ring holds of a stream, the newest of it come, without a gap. The
+// Whatever the ring holds of a stream, a replay returns its newest messages, without a gap. The
 // position before them leads to them again.
 func TestNewestOfAStream(t *testing.T) {
 	for _, ring := range []int{1, 10, 128} {
@@ -35,8 +35,7 @@ func TestNewestOfAStream(t *testing.T) {
 	}
 }
 
-// A stream that has lost its front isn't missed, and is read once for all who
-// come while its ring is there.
+// The trimmed front of a stream is no gap, and the stream is read once while its ring is there.
 func TestNewestOfATrimmedStream(t *testing.T) {
 	for name, tc := range map[string]struct {
 		trim int // to that many
@@ -116,8 +115,8 @@ func TestNewestOfPlainMessages(t *testing.T) {
 	}
 }
 
-// Those who come at the same time share what is read, also with clients that come
-// back to positions, who get all that they have missed.
+// Simultaneous replays share their reads, also with replays from positions, which get all
+// missed messages.
 func TestNewestShareTheirReads(t *testing.T) {
 	const clients = 1000
 	server, b, _, ids := filled(t, func(c *Config) { c.Ring.Messages, c.Ring.Bytes = 4, 1<<20 })
@@ -151,7 +150,7 @@ func TestNewestShareTheirReads(t *testing.T) {
 	}
 }
 
-// Few are read for who wants few, however long the stream is.
+// A replay of few messages reads few, however long the stream is.
 func TestNewestReadNoMore(t *testing.T) {
 	server := startRedis(t)
 	for range 20 {
@@ -195,7 +194,7 @@ func TestNewestJoinUpWithDelivery(t *testing.T) {
 		sentBy = append(sentBy, int(sent.Load()))
 	}
 	eventually(t, "the last message", func() bool {
-		return slices.Contains(r.texts("c"), strconv.Itoa(messages-1)) // an answer may come behind it
+		return slices.Contains(r.texts("c"), strconv.Itoa(messages-1)) // an answer may follow it
 	})
 	seen := -1
 	for i, e := range r.of("c")[1:] {

@@ -51,8 +51,8 @@ func (n *nodes) Retire(ctx context.Context) error {
 	return err
 }
 
-// Refused reports whether a server answered with an error, such as that of a right that
-// its user lacks, and was not just away.
+// Refused reports whether a server answered with an error, such as for a right that its user
+// lacks, and was not just away.
 func Refused(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer)
@@ -67,8 +67,8 @@ func (n *nodes) Control(ctx context.Context, command string) error {
 }
 
 // Controls hands every command of Control to handle, one after the other, until ctx ends.
-// What is published while Redis is away doesn't come. failed is called with each reason
-// why nothing comes, before the next try a second later.
+// Commands published while Redis is away are lost. failed is called with the reason for each
+// interruption, before the next try a second later.
 func (n *nodes) Controls(ctx context.Context, handle func(command string), failed func(error)) {
 	for {
 		err := n.listen(ctx, handle)

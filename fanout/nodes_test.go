@@ -104,7 +104,7 @@ func TestControls(t *testing.T) {
 	bothHear()
 }
 
-// A slot that moves to another server takes those along who listen to commands.
+// A slot that moves to another server takes the subscribers to commands along.
 func TestControlsOfACluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3)
@@ -145,7 +145,7 @@ func TestEmbeddedFleet(t *testing.T) {
 	}
 }
 
-// A user without the rights is told so, and nothing else suffers.
+// A missing right is reported, and nothing else suffers.
 func TestFleetWithoutRights(t *testing.T) {
 	server := startRedis(t)
 	server.Do("ACL", "SETUSER", "gateway", "on", ">pw", "~*", "&*", "+@all", "-zadd")

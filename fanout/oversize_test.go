@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A message over the limit is a gap for those who are there and for those who come
-// back from before it, whoever has seen it come, and nothing for those behind it.
+// A message over the limit is a gap for subscribers and for replays from before it, whether the
+// node has received it or not, and nothing for replays from behind it.
 func TestOversizeMessages(t *testing.T) {
 	large := strings.Repeat("x", 101)
 	for _, ring := range []int{1, 128} {
@@ -52,7 +52,7 @@ func TestOversizeMessages(t *testing.T) {
 				t.Errorf("logged is %s", log.String())
 			}
 
-			// Another node, which has seen nothing come, reads the same history.
+			// Another node, which has received nothing, reads the same history.
 			fresh, stopFresh := startBroker(t, c, "node2")
 			t.Cleanup(stopFresh)
 			fresh.LimitPayload(100)
@@ -90,8 +90,7 @@ func TestOversizeMessagesAreLoggedOnceASecond(t *testing.T) {
 	})
 }
 
-// Who comes back to the node on which a message was passed over, from before it or
-// from behind it.
+// Replays on the node that passed over a message, from before it and from behind it.
 func TestOversizeMessageOnItsNode(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.URL()))

@@ -30,7 +30,7 @@ func largeStream(t *testing.T, n, size int, c func(*Config)) (*redisServer, *Bro
 	return server, b, r, ids
 }
 
-// firstWords returns what the payloads begin with.
+// firstWords returns the numbers that the payloads begin with.
 func firstWords(messages []*message.Message) []int {
 	var list []int
 	for _, text := range payloads(messages) {
@@ -47,8 +47,8 @@ func fromTo(from, to int) (list []int) {
 	return list
 }
 
-// However large the messages are, neither Redis nor a client gets more to do at once
-// than a page, and all of them come in the end.
+// However large the messages are, neither Redis nor a client gets more to do at once than a
+// page, and all of them arrive in the end.
 func TestReplayComesInPages(t *testing.T) {
 	const n, size = 40, 60_000
 	_, b, r, ids := largeStream(t, n, size, nil)
@@ -89,8 +89,8 @@ func TestReplayComesInPages(t *testing.T) {
 	}
 }
 
-// Of a stream that is longer than what is replayed, the newest come, the first page
-// after a gap: where they begin is looked for once by all who come in a second.
+// A replay of a stream longer than config.ReplayMessages has the newest, the first page after a
+// gap: their start is looked for once for all replays of a second.
 func TestReplayOfALongStreamBeginsAtItsNewest(t *testing.T) {
 	const n, size, newest = 60, 60_000, 30
 	server, b, r, ids := largeStream(t, n, size, func(c *Config) { c.ReplayMessages = newest })
@@ -107,7 +107,7 @@ func TestReplayOfALongStreamBeginsAtItsNewest(t *testing.T) {
 	if reads := server.Calls("xrevrange") - before; reads > 10 {
 		t.Errorf("%d reads backwards", reads)
 	}
-	// What follows the newest of them isn't passed over later.
+	// A message after the newest of them isn't passed over later.
 	server.publishDurable("c", "60 x", 100_000)
 	r.wait(t, "c", 2)
 	if a := r.pages(t, b, "c", mustPosition(t, ids[3])); !slices.Equal(firstWords(a.Messages[len(a.Messages)-newest:]), fromTo(n-newest+1, n+1)) {
@@ -115,7 +115,7 @@ func TestReplayOfALongStreamBeginsAtItsNewest(t *testing.T) {
 	}
 }
 
-// What is trimmed between two pages is a gap in the second one.
+// A trim between two pages is a gap in the second one.
 func TestTrimBetweenPages(t *testing.T) {
 	const n = 40
 	server, b, r, _ := largeStream(t, n, 60_000, nil)
@@ -191,7 +191,7 @@ func TestReplaysWaitForThoseThatAreOut(t *testing.T) {
 	})
 }
 
-// Who comes for one channel all the time doesn't keep others from theirs.
+// Incessant replays of one channel don't hold up replays of others.
 func TestReplaysTakeTurns(t *testing.T) {
 	server, b, r, _ := largeStream(t, 60, 60_000, func(c *Config) { c.Connections = 1 })
 	for i := range replayers {
@@ -221,8 +221,7 @@ func TestReplaysTakeTurns(t *testing.T) {
 	}
 }
 
-// An entry that was removed from the middle of a stream is missing to who comes from
-// before it.
+// An entry that was removed from the middle of a stream is missing to replays from before it.
 func TestRemovedEntryIsAGap(t *testing.T) {
 	server := startRedis(t)
 	var ids []string
@@ -231,7 +230,7 @@ func TestRemovedEntryIsAGap(t *testing.T) {
 	}
 	server.Do("XDEL", "{push:c}:log", ids[5])
 	c := testConfig(server.URL())
-	c.Ring.Messages = 1 // no replay finds what an earlier one has read
+	c.Ring.Messages = 1 // no replay finds the messages of an earlier read
 	b := runBroker(t, c)
 	r := newRecorder()
 	join(b, "c", r)

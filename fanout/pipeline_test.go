@@ -30,7 +30,7 @@ func TestRefusedConnections(t *testing.T) {
 			}
 			all("ACL", "SETUSER", "gateway", "on", ">pw", "~*", "&*", "+@all")
 			c := testConfig(tc.url)
-			c.ProbeInterval = time.Minute // what delivers goes on
+			c.ProbeInterval = time.Minute // deliveries go on
 			b := runBroker(t, c)
 			r := newRecorder()
 			join(b, "news", r)

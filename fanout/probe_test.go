@@ -42,7 +42,7 @@ func TestProbeDetectsAStall(t *testing.T) {
 	}
 }
 
-// Messages that come are no proof that the probes do.
+// Received messages are no proof that probes return.
 func TestProbesCountAlone(t *testing.T) {
 	server := startRedis(t)
 	server.Do("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "&*", "+@all", "-publish")

@@ -45,7 +45,7 @@ func startSlowProxy(t testing.TB, target string, rate int) *proxy {
 
 func (p *proxy) url() string { return "redis://" + p.listener.Addr().String() }
 
-// part closes all connections and those to come.
+// part closes all connections, present and future.
 func (p *proxy) part() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -43,8 +43,8 @@ type publisher struct {
 type PublishOptions struct {
 	// Durable writes the message to the channel's stream as well.
 	Durable bool
-	// User is who published it: clients are shown it beside the data. It has to be known
-	// to be true, such as the subject of a token.
+	// User is the publisher: clients get it beside the data. It has to be verified, such as the
+	// subject of a token.
 	User string
 	// MaxLen is about how many messages the stream keeps; 0 means 1000.
 	MaxLen int
@@ -280,9 +280,8 @@ func (p *publisher) published(ctx context.Context, m Publication, answer redis.C
 }
 
 // Forget removes the history of a channel, in Redis and in the memory of every node, and
-// returns how many messages its stream had. Those who are subscribed hear nothing of it.
-// Who comes back with a position from before is told of a Gap of reason history, also
-// where nothing came in between.
+// returns how many messages its stream had. Subscribers notice nothing. A replay from an
+// earlier position has a Gap of reason history, also where nothing was published in between.
 func (p *publisher) Forget(ctx context.Context, channel string) (had int64, err error) {
 	if err := message.ValidChannel(channel); err != nil {
 		return 0, err

@@ -44,8 +44,8 @@ func newPubsub(ctx context.Context, l *link, server *redis.Client, probeName str
 
 // receive reads the connection until it fails.
 func (p *pubsub) receive(ctx context.Context) error {
-	// The probes come back more often than that. A timeout must end the session in any
-	// case: it may have struck within a reply.
+	// The probes return more often than that. A timeout must end the session in any case: it
+	// may have struck within a reply.
 	timeout := (missedProbes + 1) * p.l.b.config.ProbeInterval
 	for {
 		reply, err := p.ReceiveTimeout(ctx, timeout)
@@ -132,8 +132,8 @@ func (p *pubsub) sendProbe(ctx context.Context, timeout time.Duration) error {
 	return s.Publish(ctx, s.Client, p.probeName, sent).Err()
 }
 
-// probeHeard is called by receive for each probe that comes back, with the time at which
-// it was sent, in nanoseconds since the link's start.
+// probeHeard is called by receive for each probe that returns, with the time at which it was
+// sent, in nanoseconds since the link's start.
 func (p *pubsub) probeHeard(sent string) {
 	l := p.l
 	now := int64(time.Since(l.start))

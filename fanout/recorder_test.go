@@ -12,8 +12,8 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// recorder is a sink that writes down what happens to each channel, in
-// order: "joined", the payload of a message, "gap:reason".
+// recorder is a sink that records the events of each channel, in order: "joined", the payload
+// of a message, "gap:reason".
 type recorder struct {
 	mu     sync.Mutex
 	events map[string][]event
@@ -60,8 +60,8 @@ func join(b *Broker, channel string, m Sink) {
 	}
 }
 
-// joinedAt puts where the channel stands before what followed by now. So many events
-// had come before it was asked.
+// joinedAt inserts the join before the events that have followed it by now. came events
+// preceded the call of Join.
 func (r *recorder) joinedAt(channel string, at Joined, came int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,7 +85,7 @@ func (r *recorder) Gap(channel string, g Gap) {
 	r.add(channel, event{text: "gap:" + g.Reason, gap: g})
 }
 
-// of returns what happened to a channel so far.
+// of returns a channel's events so far.
 func (r *recorder) of(channel string) []event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -137,7 +137,7 @@ func (r *recorder) newest(t testing.TB, b *Broker, channel string, n int) Replay
 	return r.answer(t, channel, fmt.Sprint("newest ", n), func(done func(Replay)) { b.ReplayNewest(channel, n, done) })
 }
 
-// answer waits for the replay that ask begins, which comes among the events.
+// answer waits for the replay that ask begins, which is recorded among the events.
 func (r *recorder) answer(t testing.TB, channel, what string, ask func(done func(Replay))) Replay {
 	t.Helper()
 	done := make(chan Replay, 1)
@@ -212,8 +212,8 @@ func waitReady(t testing.TB, b *Broker) {
 	eventually(t, "the broker is ready", func() bool { return b.Ready() == nil })
 }
 
-// waitNotReady waits until every connection has noticed: another one may do so
-// before that of the channel that a test is about.
+// waitNotReady waits until every connection has noticed: another one may do so before the one
+// of the channel under test.
 func waitNotReady(t testing.TB, b *Broker) {
 	t.Helper()
 	eventually(t, "no connection to Redis delivers", func() bool {

@@ -7,8 +7,8 @@ type Replay struct {
 	// Messages is everything after the asked position up to Position, shared with other
 	// replays. Done says that they aren't needed any more.
 	Messages []*message.Message
-	// More says that the stream has more after Position, which Broker.ReplayMore goes on
-	// with. Else Position is that of Seq, and later messages come by Deliver.
+	// More says that the stream has more after Position, which Broker.ReplayMore goes on with.
+	// Else Position stands for Seq, and later messages arrive by Deliver.
 	More bool
 	Seq  uint32
 	// Position resumes after Messages. Plain does so at Seq on this node, for as long as
@@ -38,12 +38,11 @@ const (
 	overtake = 1000
 )
 
-// Replay catches up with a channel from a position. done is called exactly once, unless
-// ctx of Run ends or the Request is cancelled before, and like a Sink method: with the
-// channel's lock held, within this call when the ring has all of it, else when the
-// channel is live and its stream has been read. Messages delivered before done are at or
-// below its Seq, those after it are above. What is read of a stream comes in pages of
-// about 256 KiB: see ReplayMore.
+// Replay catches up with a channel from a position. done is called exactly once, unless ctx of
+// Run ends or the Request is cancelled before, and like a Sink method: with the channel's lock
+// held, within this call when the ring has all of it, else when the channel is live and its
+// stream has been read. Messages delivered before done are at or below its Seq, those after it
+// are above. A stream is read in pages of about 256 KiB: see ReplayMore.
 //
 // A plain position is exact while the ring reaches back to it, a durable one while the
 // stream does. A position that can't be honoured, because it is of another node, from the
@@ -53,23 +52,22 @@ func (b *Broker) Replay(channel string, since message.Position, done func(Replay
 	return b.link(channel).replay(channel, &Request{since: since, done: done})
 }
 
-// ReplayTime is Replay for a client that had the channel at a time, in milliseconds since
-// 1970, such as that of another channel's message. It begins a little before. Where the
-// channel's subscription here is older than that time, nothing is missing that the ring
-// still has.
+// ReplayTime is Replay for a client that had the channel at a time, in milliseconds since 1970,
+// such as the time of another channel's message. It begins a little before. Where the channel's
+// subscription here is older than that time, nothing is missing that the ring still has.
 func (b *Broker) ReplayTime(channel string, ms uint64, done func(Replay)) *Request {
 	return b.link(channel).replay(channel, &Request{since: message.Position{Ms: ms - min(ms, Overlap)}, time: true, done: done})
 }
 
-// ReplayNewest is Replay for a client without a position that wants the newest n
-// messages, at most config.ReplayMessages, and those after them: from the ring, and from
-// the stream where the ring has fewer and there is one. What is older is no Gap.
+// ReplayNewest is Replay for a client without a position that wants the newest n messages, at
+// most config.ReplayMessages, and those after them: from the ring, and from the stream where
+// the ring has fewer and there is one. Older messages are no Gap.
 func (b *Broker) ReplayNewest(channel string, n int, done func(Replay)) *Request {
 	return b.link(channel).replay(channel, &Request{newest: int32(min(n, b.config.ReplayMessages)), done: done})
 }
 
-// ReplayMore is Replay for the messages after a page with More. Those that are trimmed,
-// or lost in the ring, between the two are a Gap.
+// ReplayMore is Replay for the messages after a page with More. Messages that are trimmed, or
+// lost in the ring, between the two are a Gap.
 func (b *Broker) ReplayMore(channel string, r *Replay, done func(Replay)) *Request {
 	return b.link(channel).replay(channel, &Request{
 		since: r.Position, found: true, start: r.Position.StreamID(), told: r.told, size: int32(r.size), done: done,
@@ -134,8 +132,8 @@ func (l *replays) fromRing(t *topic, w *Request) bool {
 		}
 		i = r.afterDurable(id)
 		if w.time {
-			// What was lost since the last durable message before that time may have been
-			// lost after it.
+			// A message lost since the last durable one before that time may have been lost
+			// after it.
 			id = r.base
 			if i > 0 {
 				id = r.at(i - 1).ID.StreamID()
@@ -188,7 +186,7 @@ type Recent struct {
 	Complete bool
 }
 
-// DurableOnly is that of Replay.
+// DurableOnly is Replay.DurableOnly for r.
 func (r *Recent) DurableOnly() bool { return !r.Durable.IsZero() && !r.Lossy }
 
 // Since returns the messages of a channel after the one numbered seq. It never waits for

@@ -45,7 +45,7 @@ func numbers(from int) []string {
 }
 
 func TestReplayOfDurableMessages(t *testing.T) {
-	// One ring each, so that no replay finds what an earlier one has read.
+	// One ring each, so that no replay finds the messages of an earlier read.
 	for _, ring := range []int{1, 10, 128} {
 		for _, from := range []int{0, 1, 15, 29, 30, 31, 50, 59, 60} {
 			t.Run(fmt.Sprintf("ring of %d from %d", ring, from), func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestReplayAheadOfThisNode(t *testing.T) {
 	}
 }
 
-// Everyone who was connected to a node that went away comes at once.
+// All clients of a node that went away reconnect at once.
 func TestReplaysShareTheirReads(t *testing.T) {
 	const clients = 1000
 	server, b, _, ids := filled(t, func(c *Config) { c.Ring.Messages = 4 })
@@ -193,7 +193,7 @@ func TestReplayWaitsForTheConnection(t *testing.T) {
 	}
 }
 
-// A history of which one reply doesn't come in time.
+// A history that is too large to arrive in time in one reply.
 func TestReplayOverASlowWay(t *testing.T) {
 	const messages = 200
 	server, _, b := slowBroker(t)
@@ -236,7 +236,7 @@ func TestReplayJoinsUpWithDelivery(t *testing.T) {
 		r.replay(t, b, "c", mustPosition(t, first))
 	}
 	eventually(t, "the last message", func() bool {
-		return slices.Contains(r.texts("c"), strconv.Itoa(messages)) // a replay may come behind it
+		return slices.Contains(r.texts("c"), strconv.Itoa(messages)) // a replay may follow it
 	})
 	seen := -1
 	for i, e := range r.of("c")[1:] {
@@ -288,7 +288,7 @@ func TestReplayFromATime(t *testing.T) {
 	}
 }
 
-// Plain messages that a ring has lost may have come before a time or after it.
+// Plain messages that a ring has lost may have arrived before a time or after it.
 func TestReplayFromATimeAmidLosses(t *testing.T) {
 	server := startRedis(t)
 	server.Do("XADD", "{push:c}:log", "5000-0", "data", "0")
@@ -311,8 +311,8 @@ func TestReplayFromATimeAmidLosses(t *testing.T) {
 	}
 }
 
-// A client that is ahead of this node has it read on in the stream. What has been
-// trimmed there, and is still on its way here, is not passed over in silence.
+// A client that is ahead of this node has it read on in the stream. Messages that are trimmed
+// there, and still on their way here, are not passed over in silence.
 func TestPullOverTrimmed(t *testing.T) {
 	server, b, r, _ := filled(t, nil)
 	before := server.Do("XADD", "{push:c}:log", "*", "data", "trimmed").(string)
@@ -327,8 +327,8 @@ func TestPullOverTrimmed(t *testing.T) {
 	}
 }
 
-// What comes while a client that is ahead has the stream read isn't missing, though
-// it is trimmed by then.
+// A message that arrives while the stream is read for a client that is ahead isn't missing,
+// though it is trimmed by then.
 func TestPullBehindWhatCame(t *testing.T) {
 	server, b, r, _ := filled(t, nil)
 	l := b.link("c")

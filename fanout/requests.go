@@ -54,11 +54,11 @@ func (w *Request) isAhead(t *topic) bool {
 	return w.newest == 0 && !w.lost && w.since.Durable() && t.last.Less(w.since.StreamID())
 }
 
-// replayWaits is who waits for a replay of one topic, the oldest first. A read of the
-// stream is for the first of them, and answers those whose positions are within it.
+// replayWaits are the waits for replays of one topic, the oldest first. A read of the stream is
+// for the first of them, and answers all whose positions are within it.
 type replayWaits struct {
 	list   []*Request
-	most   int  // list is looked through for those who have gone when it's as long
+	most   int  // list is searched for gone waits when it's as long
 	queued bool // a replayer has it or will have it
 	taken  bool // a replayer has it
 }
@@ -66,9 +66,9 @@ type replayWaits struct {
 // minWaits is how many may have gone before it's worth looking.
 const minWaits = 8
 
-// add appends w. While Redis is away clients come, give up and come back for as long as
-// that takes, so those who have gone must not stay until it answers: the list is at most
-// twice as long as those who wait, and a bit.
+// add appends w. While Redis is away clients connect, give up and reconnect for as long as that
+// takes, so gone waits must not stay until it answers: the list is at most twice as long as
+// without them, and a bit.
 func (s *replayWaits) add(w *Request) {
 	s.list = append(s.list, w)
 	if len(s.list) >= max(s.most, minWaits) {
@@ -143,8 +143,8 @@ func (l *replays) nextReplay() (id uint32, waits *replayWaits) {
 	return id, waits
 }
 
-// requeueReplay puts a topic that was served behind the others if some of its waits are
-// left. Once none are, others may have come, and another replayer may be at them.
+// requeueReplay puts a topic that was served behind the others if some of its waits are left.
+// Once none are, others may have been added, and another replayer may be at them.
 func (l *replays) requeueReplay(id uint32, waits *replayWaits) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -154,8 +154,8 @@ func (l *replays) requeueReplay(id uint32, waits *replayWaits) {
 	}
 }
 
-// giveUpWaits forgets the waits of a topic if all who waited have gone, and reports
-// whether there are none. The caller holds mu.
+// giveUpWaits forgets the waits of a topic if all of them have gone, and reports whether there
+// are none. The caller holds mu.
 func (l *replays) giveUpWaits(id uint32) bool {
 	w := l.waits[id]
 	if w == nil {
@@ -169,9 +169,9 @@ func (l *replays) giveUpWaits(id uint32) bool {
 	return true
 }
 
-// windows remembers for a second where the newest entries of streams begin, which takes a
-// read of all of them to find, while few have come since: who gets the messages after
-// such a start gets those as well.
+// windows remembers for a second where the newest entries of streams begin, which takes a read
+// of all of them to find, while few have been added since: a replay from such a start has those
+// as well.
 type windows struct {
 	// Guarded by the link's mu.
 
@@ -226,8 +226,7 @@ func (s *windows) forget(name string) {
 // may add a page to it.
 const lentBytes = 16 << 20
 
-// loan is the result of one read of a stream, as long as somebody who got some of it
-// needs it.
+// loan is the result of one read of a stream, as long as a receiver of some of it needs it.
 type loan struct {
 	replays *replays
 	bytes   int
@@ -257,7 +256,7 @@ func (p *loan) release() {
 	}
 }
 
-// releaseLocked is release for who holds the link's mu.
+// releaseLocked is release for a caller that holds the link's mu.
 func (p *loan) releaseLocked() {
 	if p.users.Add(-1) == 0 {
 		p.free()

@@ -20,8 +20,8 @@ func (l *link) waitCounts() (waits, topics, queued int) {
 	return waits, len(l.waits), len(l.replaying)
 }
 
-// While streams can't be read, clients that come and go leave nothing behind,
-// neither in one channel nor in one each.
+// While streams can't be read, cancelled replays leave nothing behind, neither in one channel
+// nor in one each.
 func TestCancelledReplaysDontPileUp(t *testing.T) {
 	const clients, rounds = 200, 20
 	server := startRedis(t)
@@ -123,7 +123,7 @@ func TestReplayQueueIsBounded(t *testing.T) {
 	}
 }
 
-// A member takes back what it asked for, until it has been answered.
+// A sink can withdraw a join until it has been answered.
 func TestWithdraw(t *testing.T) {
 	server := newRedis(t)
 	c := testConfig(server.URL())
@@ -168,8 +168,8 @@ func TestLastWaitLeavesAmongAnswers(t *testing.T) {
 	}
 }
 
-// A message comes in while the waits of one topic are answered, from its ring or from
-// its stream, and the later answers have the message.
+// A message arrives while the waits of one topic are answered, from its ring or from its
+// stream, and the later answers have the message.
 func TestManyWaitsLeaveTheLink(t *testing.T) {
 	const clients = 20_000
 	for from, since := range map[string]message.Position{"ring": {Ms: 4}, "stream": {Ms: 1}} {

@@ -141,9 +141,9 @@ func (l *link) resyncRest(ctx context.Context, u unsynced, pageSizer *pageSizer)
 	}
 }
 
-// goLive answers who waited for the topic. One of which messages came that there was no
-// room to hold is resynced: the durable ones are in its stream, and the loss of plain
-// ones is told like that in an outage. The caller holds mu.
+// goLive answers all waits for the topic. A topic that received more messages than could be
+// held is resynced: the durable ones are in its stream, and the loss of plain ones is reported
+// as in an outage. The caller holds mu.
 func (l *link) goLive(id uint32, t *topic) {
 	held := l.release(id)
 	if held.over {

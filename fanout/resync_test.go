@@ -19,8 +19,8 @@ func (l *link) confirmNext() []unsynced {
 	return l.takeConfirmed()
 }
 
-// followed returns the link of a broker without a server, and who follows a
-// channel there that has had one message.
+// followed returns the link of a broker without a server, and a sink of a channel there that
+// has had one message.
 func followed(t *testing.T, message string) (*link, *recorder) {
 	b, l := offline(t, DefaultConfig())
 	r := newRecorder()
@@ -44,8 +44,8 @@ func TestHeldPlainMessageIsLost(t *testing.T) {
 	}
 }
 
-// A server that lost its data may begin the streams anew by a clock that is
-// behind: what has lower ids than before is no duplicate.
+// A server that lost its data may begin the streams anew by a clock that is behind: a message
+// with a lower id than before is no duplicate.
 func TestStreamBeginsAnewWithLowerIDs(t *testing.T) {
 	l, r := followed(t, "\x1e9-1\x1eold")
 	l.lost()
@@ -65,8 +65,8 @@ func TestStreamBeginsAnewWithLowerIDs(t *testing.T) {
 	}
 }
 
-// What comes for a channel that isn't live yet is held within a bound. Beyond it
-// the stream tells of the durable messages, and a gap of the plain ones.
+// Messages for a channel that isn't live yet are held within a bound. Beyond it the durable
+// ones are read from the stream, and the plain ones are a gap.
 func TestHeldMessagesAreBounded(t *testing.T) {
 	l, r := followed(t, "\x1e1-1\x1eone")
 	l.lost()
@@ -95,8 +95,7 @@ func TestHeldMessagesAreBounded(t *testing.T) {
 	}
 }
 
-// slowBroker runs a broker on a slow way to a server: what comes in 0.4 s there is
-// too late.
+// slowBroker runs a broker on a slow way to a server: a reply after 0.4 s is too late there.
 func slowBroker(t *testing.T) (*redisServer, *proxy, *Broker) {
 	server := startRedis(t)
 	p := startSlowProxy(t, server.Addr, 4<<20)
@@ -107,7 +106,7 @@ func slowBroker(t *testing.T) (*redisServer, *proxy, *Broker) {
 	return server, p, b
 }
 
-// Channels that have more to catch up with together than comes in time.
+// Channels that have more to catch up with together than arrives in time.
 func TestCatchUpOverASlowWay(t *testing.T) {
 	const channels = 30
 	server, p, b := slowBroker(t)

@@ -24,7 +24,7 @@ type ring struct {
 	bytes   int              // of all messages, without their encodings
 	base    message.StreamID // durable position before the first message
 	baseAt  uint64           // time of the message before the first live one, or at which the topic went live
-	whole   bool             // it's the latter: nothing has come before the first live one
+	whole   bool             // it's the latter: nothing arrived before the first live one
 	bottom  bool             // the stream holds no message before base
 	hasLost bool             // see lost
 	first   message.StreamID // of the stream, where that has begun while the ring was there
@@ -171,9 +171,9 @@ func (r *ring) afterTime(ms uint64) int {
 	return i
 }
 
-// reaches reports whether the ring has all plain messages for a client that had the
-// channel Overlap after a time. Where nothing had come before the ring, it's enough that
-// the channel was live by then.
+// reaches reports whether the ring has all plain messages for a client that had the channel
+// Overlap after a time. Where nothing preceded the ring, it's enough that the channel was live
+// by then.
 func (r *ring) reaches(ms uint64) bool {
 	at := r.baseAt / 1000
 	return at+overtake <= ms+Overlap || r.whole && r.base.IsZero() && at <= ms+Overlap
@@ -199,8 +199,8 @@ func (r *ring) last(n uint32) (int, bool) {
 	return r.n - int(n), true
 }
 
-// baseSeq returns the number of the message before the first live one, where seq is that
-// of the last.
+// baseSeq returns the number of the message before the first live one, where seq is the last
+// one's.
 func (r *ring) baseSeq(seq uint32) uint32 { return seq - uint32(r.n-r.history) }
 
 // afterDurable returns the index of the first message after a durable position that is
@@ -275,8 +275,7 @@ func (s *rings) push(topics *topics, id uint32, t *topic, m *message.Message, no
 }
 
 // pushHistory puts the newest of messages that fit before the ring of t, so that the next
-// ones who come back are served without reading the stream. base is the position before
-// the first of them.
+// replays are served without reading the stream. base is the position before the first of them.
 func (s *rings) pushHistory(topics *topics, id uint32, t *topic, messages []*message.Message, base message.StreamID, now uint32) {
 	r := s.of(id, t, now)
 	room, bytes, fit := s.config.Messages-r.n, r.size(), 0

@@ -38,7 +38,7 @@ func (l *link) openLive(channel string) (uint32, *topic) {
 	return id, t
 }
 
-// take is message for a test: it returns what was made of it.
+// take accepts a message under mu.
 func (l *link) take(id uint32, t *topic, m heldMessage) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -156,7 +156,7 @@ type past struct {
 // channelModel is a channel as an all-knowing observer sees it.
 type channelModel struct {
 	all    []past
-	stream []past // what the stream still has
+	stream []past // still in the stream
 	joined int    // the first of all that came while the topic was live
 	live   uint64 // when it went live
 	// blurred: the ring was dropped after plain messages. All that is kept of
@@ -164,7 +164,7 @@ type channelModel struct {
 	blurred bool
 }
 
-// readPage is that of a link on the model's stream.
+// readPage is streamReader.readPage on the model's stream.
 func (m *channelModel) readPage(from, received message.StreamID, most int) history {
 	h := history{from: from, to: from, length: int64(len(m.stream)), end: true}
 	for _, p := range m.stream {
@@ -184,7 +184,7 @@ func (m *channelModel) readPage(from, received message.StreamID, most int) histo
 	return h
 }
 
-// readBack is that of a link on the model's stream.
+// readBack is streamReader.readBack on the model's stream.
 func (m *channelModel) readBack(n, few int) starts {
 	if len(m.stream) <= few {
 		return starts{all: true, few: len(m.stream)}
@@ -196,8 +196,8 @@ func (m *channelModel) readBack(n, few int) starts {
 	return s
 }
 
-// answer does what serve does until w and all that goes on with it is answered. What
-// the pages have is one answer, with the first gap of them.
+// answer does the work of serve until w and its further pages are answered. The pages make one
+// answer, with their first gap.
 func (m *channelModel) answer(rt *rapid.T, l *link, id uint32, t *topic, w *Request, between func()) (a Replay) {
 	for pages := 0; ; pages++ {
 		var got *Replay
@@ -244,7 +244,7 @@ func (m *channelModel) answer(rt *rapid.T, l *link, id uint32, t *topic, w *Requ
 	return a
 }
 
-// after returns what should be replayed after a position: the index in all.
+// after returns the index in all of the first message to replay after a position.
 func (m *channelModel) after(since message.Position) int {
 	for i := len(m.all) - 1; i >= 0; i-- {
 		p := m.all[i]
@@ -259,10 +259,9 @@ func (m *channelModel) after(since message.Position) int {
 	return m.joined
 }
 
-// TestReplayAgainstModel publishes, trims, forgets rings and replays from any
-// position that was ever handed out. Without a gap an answer must be exactly
-// what came after the position; with one it must be some of that, in order,
-// and only when something really is out of reach.
+// TestReplayAgainstModel publishes, trims, forgets rings and replays from any position that was
+// ever handed out. Without a gap an answer must be exactly the messages after the position;
+// with one it must be some of them, in order, and only when something really is out of reach.
 func TestReplayAgainstModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := DefaultConfig()
@@ -363,7 +362,7 @@ func checkNewest(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, n i
 	}
 }
 
-// checkReplay asks for what follows a position; meanwhile happens between two pages.
+// checkReplay asks for the messages after a position; meanwhile happens between two pages.
 func checkReplay(rt *rapid.T, l *link, id uint32, t *topic, m *channelModel, since message.Position, meanwhile func(*rapid.T)) {
 	a := m.answer(rt, l, id, t, &Request{since: since}, func() { meanwhile(rt) })
 	var want []string

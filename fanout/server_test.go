@@ -10,10 +10,10 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// testDeadline is how long a test waits for something to come true.
+// testDeadline is the longest wait for a condition.
 const testDeadline = time.Minute
 
-// eventually fails the test unless fn comes true before the deadline.
+// eventually fails the test unless fn becomes true before the deadline.
 func eventually(t testing.TB, what string, fn func() bool) {
 	t.Helper()
 	for end := time.Now().Add(testDeadline); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {

@@ -15,7 +15,7 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// clusterConfig is that of a busy machine, which must not make links seem lost.
+// clusterConfig is for a busy machine, which must not make links seem lost.
 func clusterConfig(cluster *redistest.Cluster) Config {
 	c := testConfig(cluster.URL())
 	c.ProbeInterval = time.Second
@@ -155,7 +155,7 @@ func testPublishedOnce(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// A gateway that takes a server of a Cluster for one of its own is told so.
+// A gateway that takes a server of a Cluster for a standalone one gets an error.
 func testServerOfACluster(t *testing.T, cluster *redistest.Cluster) {
 	b := runBroker(t, testConfig(cluster.Masters[0].URL()))
 	waitReady(t, b)
@@ -201,8 +201,8 @@ func testOrderBehindARefusal(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// A master that is lost takes only its own channels along, until a replica is
-// in its place. What was durable comes all the same.
+// A master that is lost takes only its own channels along, until a replica is in its place.
+// Durable messages arrive all the same.
 func TestClusterFailover(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3)
@@ -329,7 +329,7 @@ func TestClusterMovesASlot(t *testing.T) {
 	if n := to.Client.PubSubShardNumSub(t.Context(), "push:news").Val()["push:news"]; n != 1 {
 		t.Errorf("%d subscribers at the new owner", n)
 	}
-	// What is published plain goes the new way too.
+	// Plain messages go the new way too.
 	n := len(r.of("news"))
 	if _, err := b.Publish(t.Context(), "news", []byte("plain"), PublishOptions{}); err != nil {
 		t.Fatal(err)

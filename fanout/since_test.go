@@ -51,8 +51,8 @@ func TestSince(t *testing.T) {
 	}
 }
 
-// What was read from the stream stands in front of the ring, but came before
-// the count: no member has missed it.
+// Messages read from the stream stand in front of the ring, but precede the count: no sink has
+// missed them.
 func TestSinceBeforeTheRingIsNotHistory(t *testing.T) {
 	r := &ring{base: message.StreamID{Ms: 9}}
 	r.push(message.New("c", message.Position{Ms: 10}, 21, nil))

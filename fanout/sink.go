@@ -16,9 +16,8 @@ const MaxSinks = 64
 // channel order and with the channel's lock held: it must not block and must not call the
 // broker. Members are compared by identity, so the dynamic type must be a pointer.
 type Sink interface {
-	// Joined says that Redis confirmed the subscription: the messages with a Seq after
-	// j.Seq follow. Those before it may have come already, which are for whom the sink
-	// has joined earlier.
+	// Joined says that Redis confirmed the subscription: the messages with a Seq after j.Seq
+	// follow. Earlier ones may have been delivered already, for an earlier Join of the sink.
 	Joined(channel string, j Joined)
 	// Deliver hands over the channel's next message.
 	Deliver(m *message.Message)

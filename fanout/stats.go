@@ -25,7 +25,7 @@ type Stats struct {
 	Failures        map[FailureKind]uint64 // of PublishErrors, those of Redis
 	ProbesMissed    uint64
 	TooLarge        uint64 // messages passed over, see LimitPayload
-	MessagesDropped uint64 // for channels that were no longer wanted, or more than is held for those to come
+	MessagesDropped uint64 // for channels that were no longer wanted, or more than is held for channels that aren't live yet
 
 	// Held now.
 
@@ -97,14 +97,14 @@ type ChannelInfo struct {
 	// Known is false for a channel that nobody here subscribed to lately; the rest is
 	// zero then.
 	Known bool
-	// Live says that the messages of the channel come in.
+	// Live says that the messages of the channel are received.
 	Live bool
-	// Durable is the last durable message that came, zero without one.
+	// Durable is the last durable message received, zero without one.
 	Durable message.Position
 	// Plain is where the channel stands on this node.
 	Plain message.Position
-	// RingMessages and RingBytes are the messages kept for clients that come back,
-	// RingFirst the id of the oldest of these messages; it is zero when nothing is kept.
+	// RingMessages and RingBytes are the messages kept for returning clients, RingFirst the id
+	// of the oldest of these messages; it is zero when nothing is kept.
 	RingMessages int
 	RingBytes    int
 	RingFirst    message.Position

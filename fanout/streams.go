@@ -13,8 +13,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Fields of an entry of a channel's stream: the payload, and who published it where that
-// is known.
+// Fields of an entry of a channel's stream: the payload, and its publisher where known.
 const (
 	streamField     = "data"
 	streamUserField = "user"
@@ -247,10 +246,9 @@ func beyond(id message.StreamID, open string) string {
 	return "(" + id.Position().String()
 }
 
-// pageSizer is how much one goroutine asks of Redis at once, as a part of the most that
-// it may. What doesn't come within read_timeout wouldn't come when asked for again: each
-// failure halves the pageSizer, and some successes double it, so that a slow way is tried
-// once in a while only.
+// pageSizer is how much one goroutine asks of Redis at once, as a part of the most that it may.
+// A reply that is too slow for read_timeout would be so again: each failure halves the
+// pageSizer, and some successes double it, so that a slow way is tried once in a while only.
 type pageSizer struct {
 	halved    int
 	successes int // since it last changed
@@ -278,8 +276,8 @@ func (p *pageSizer) adapt(err error) {
 	}
 }
 
-// retry calls fn until it succeeds, and reports whether it did before ctx ended. Redis
-// may be loading its data or changing its role meanwhile. What fn asks for is by p.
+// retry calls fn until it succeeds, and reports whether it did before ctx ended. Redis may be
+// loading its data or changing its role meanwhile. p sizes fn's requests.
 func retry(ctx context.Context, p *pageSizer, fn func() error) bool {
 	delay := 20 * time.Millisecond
 	for ctx.Err() == nil {

@@ -9,13 +9,13 @@ const (
 	subscribeWindow = 16 * subscribeBatch
 )
 
-// subscriptions is the layer of a link that has Redis send its channels, and forgets
-// those that nobody here wants any more.
+// subscriptions is the layer of a link that has Redis send its channels, and forgets unwanted
+// ones.
 type subscriptions struct {
 	replays
 
-	// Signals: sent by anyone who filled the queue, received by the goroutine that
-	// empties it, never closed.
+	// Signals: sent by any goroutine that fills the queue, received by the one that empties it,
+	// never closed.
 
 	wake    signal // for wanted and unwanted
 	confirm signal // for confirmed
@@ -91,8 +91,8 @@ func (l *subscriptions) open(channel string) (uint32, *topic) {
 	return id, t
 }
 
-// want has a topic subscribed to. While Redis is away topics come and go, so those that
-// have gone must not stay in the queue: it is at most twice as long as there are places
+// want has a topic subscribed to. While Redis is away topics are wanted and forgotten, so
+// forgotten ones must not stay in the queue: it is at most twice as long as there are places
 // for topics, and a bit. The caller holds mu.
 func (l *subscriptions) want(id uint32) {
 	if len(l.wanted) >= 2*int(l.topics.chunks.Last())+subscribeBatch {
@@ -114,8 +114,8 @@ func (l *subscriptions) forget(id uint32, t *topic) {
 	if t.flags&topicAgain != 0 {
 		l.again-- // sweep finds out whether the link delivers all others
 	}
-	// The channel counts on from here when it comes back, so that nobody takes its new
-	// messages for those from before.
+	// The channel counts on from here when it is wanted again, so that no new message is taken
+	// for an old one.
 	if int32(t.seq+1-l.floor) > 0 {
 		l.floor = t.seq + 1
 	}
@@ -183,8 +183,8 @@ func (l *subscriptions) unsubscribed() {
 	}
 }
 
-// follows reports whether a channel's messages are being received. One that was given up
-// is not, also when it is wanted again: the confirmation of that is still to come.
+// follows reports whether a channel's messages are being received. One that was given up is
+// not, also when it is wanted again: it awaits a new confirmation.
 func (l *subscriptions) follows(full string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -192,10 +192,9 @@ func (l *subscriptions) follows(full string) bool {
 	return t != nil && t.state >= topicConfirmed
 }
 
-// lingering is the topics without sinks, which stay subscribed for a time: a list through
-// the topics themselves, by place, those that were left first in front. The linger is the
-// same for all, so the list is in the order of its ends, and a topic that is joined again
-// is taken out at once.
+// lingering is the topics without sinks, which stay subscribed for a time: a list through the
+// topics themselves, by place, the ones left first in front. The linger is the same for all, so
+// the list is in the order of its ends, and a topic that is joined again is taken out at once.
 type lingering struct {
 	// Immutable.
 	most int // this link's part of Config.MaxLingering

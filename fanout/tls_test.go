@@ -19,7 +19,7 @@ func secureConfig(url string, certs *redistest.Certificates) Config {
 	return c
 }
 
-// works does by a broker what takes a connection of each kind.
+// works uses each kind of a broker's connections.
 func works(t *testing.T, c Config) {
 	t.Helper()
 	news := strings.ReplaceAll(t.Name(), "#", "-") // a history of its own
@@ -129,7 +129,7 @@ func TestTLSErrorsNameTheKey(t *testing.T) {
 	}
 }
 
-// TestRenewedCertificate: what is in the files when a connection is made counts.
+// TestRenewedCertificate: each new connection uses the present content of the files.
 func TestRenewedCertificate(t *testing.T) {
 	t.Parallel()
 	certs := redistest.NewCertificates(t, redistest.ServerName)
@@ -164,7 +164,7 @@ func TestValidateTLS(t *testing.T) {
 	for name, tt := range map[string]struct {
 		url  string
 		tls  TLSConfig
-		want []string // what each error begins with
+		want []string // prefix of each error
 	}{
 		"none":           {url, TLSConfig{}, nil},
 		"all":            {url, TLSConfig{CAFile: certs.CA, CertFile: certs.Client, KeyFile: certs.ClientKey, ServerName: "redis.example"}, nil},

@@ -7,7 +7,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// topicState is how far a channel's subscription in Redis has come.
+// topicState is the progress of a channel's subscription in Redis.
 //
 //	wanted -> subscribing -> confirmed -> live
 //	   ^___________________________________|  when the connection is lost
@@ -18,8 +18,8 @@ const (
 	topicWanted topicState = iota
 	// topicSubscribing has its SUBSCRIBE sent.
 	topicSubscribing
-	// topicConfirmed is subscribed, but its place in the stream isn't known yet. What
-	// arrives meanwhile is held.
+	// topicConfirmed is subscribed, but its place in the stream isn't known yet. Messages that
+	// arrive meanwhile are held.
 	topicConfirmed
 	// topicLive delivers.
 	topicLive
@@ -41,7 +41,7 @@ const (
 	topicLostAfter
 	// topicLostBefore: the same, somewhere before the last durable one.
 	topicLostBefore
-	// topicWhole: nothing has come since it went live, neither a message nor a gap. Kept
+	// topicWhole: nothing has arrived since it went live, neither a message nor a gap. Kept
 	// here only while there is no ring.
 	topicWhole
 	// topicStreamGone: its stream is gone, and the next message may begin it anew, by a
@@ -59,7 +59,7 @@ type topic struct {
 	at      uint64           // time of the last message or gap, or at which the topic went live
 	last    message.StreamID // of the last durable message
 	sinks   uint64           // bit set
-	waiting uint64           // the sinks that are still to be told Joined; see untold
+	waiting uint64           // the sinks that await Joined; see untold
 	due     uint32           // end of the linger, in the link's milliseconds
 	seq     uint32           // of the last message
 	live    uint32           // since when it's live, in the link's spans
@@ -67,8 +67,8 @@ type topic struct {
 	flags   topicFlags
 }
 
-// untold returns those of the sinks that have not been told Joined. A topic that lingers
-// has no sinks, and its place in the list of those in waiting.
+// untold returns the sinks that await Joined. A topic that lingers has no sinks, and its place
+// in the list of lingering topics in waiting.
 func (t *topic) untold() uint64 {
 	if t.flags&topicLingers != 0 {
 		return 0

@@ -34,8 +34,8 @@ var mixes = map[string]struct {
 	"large user, tiny":      {[]int{1}, 1000, strings.Repeat("u", 300)},
 }
 
-// The memory that all rings take is at most 1.5 times what is set, and about what
-// is counted, whatever is encoded once the messages are there.
+// The memory of all rings is at most 1.5 times the limit, and about the counted bytes, whatever
+// is encoded once the messages are there.
 func TestRingsTakeWhatIsCounted(t *testing.T) {
 	for name, mix := range mixes {
 		for _, binary := range []bool{false, true} {
@@ -110,7 +110,7 @@ func eachInRings(l *link, fn func(*message.Message)) {
 	}
 }
 
-// One channel keeps to its own bound with what has been encoded.
+// One channel keeps to its own bound with its encodings.
 func TestRingCountsEncodings(t *testing.T) {
 	c := DefaultConfig()
 	c.Ring.Bytes = 64 << 10
@@ -130,8 +130,7 @@ func TestRingCountsEncodings(t *testing.T) {
 	}
 }
 
-// What is encoded while its message enters a ring or leaves it is counted once or
-// not at all.
+// An encoding made while its message enters a ring or leaves it is counted once or not at all.
 func TestEncodingsAreCountedOnce(t *testing.T) {
 	c := DefaultConfig()
 	c.Ring.Messages = 4
@@ -188,7 +187,7 @@ func TestRingLetsGo(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
-// What is held for channels that aren't live yet takes about what is counted.
+// Messages held for channels that aren't live yet take about the memory counted.
 func TestHeldMessagesTakeWhatIsCounted(t *testing.T) {
 	for name, mix := range mixes {
 		t.Run(name, func(t *testing.T) {

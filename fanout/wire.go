@@ -118,8 +118,8 @@ func (n names) once(full, key string) string { return "{" + full + "}:once:" + k
 // can name it: ValidChannel refuses the bar.
 func (n names) probe(node, link string) string { return n.prefix + "|probe|" + node + "|" + link }
 
-// nodes returns the key of the nodes by their last beat, node that of the status of each,
-// and control the pub/sub channel of commands to all of them. No client can name these:
+// nodes returns the key of the nodes by their last beat, node the key of each one's status, and
+// control the pub/sub channel of commands to all of them. No client can name these:
 // ValidChannel refuses the asterisk.
 func (n names) nodes() string   { return "{" + n.prefix + "*}:nodes" }
 func (n names) node() string    { return "{" + n.prefix + "*}:node" }

@@ -95,8 +95,8 @@ func TestParseWire(t *testing.T) {
 	}
 }
 
-// What can't be told from a message of another kind isn't published plain, except
-// for a user: then it is a payload, whatever it begins with.
+// A payload that could be taken for a message of another kind isn't published plain, except for
+// a user: then it may begin with anything.
 func TestCheckPayload(t *testing.T) {
 	for payload, marked := range map[string]bool{
 		"": false, "x": false, "\x1e": false, "\x1e1-2": false, "\x1eU": false, "\x1eU\x1e\"a\"": false,

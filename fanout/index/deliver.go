@@ -81,11 +81,10 @@ func (x *deliverer) Publish(ch Channel, m *message.Message) {
 // visited limit subscribers (held ones count too) or nothing is pending. sent is the
 // number of calls; more says that something is pending.
 //
-// The messages of a channel that wait as a pass through its subscribers begins go
-// together as a batch. Subscribers are served in order of subscription, and channels take
-// turns, so that one waits for at most 256 visits of each other channel and not for a
-// huge one's end. Those with up to 16 subscribers come first, with half of the limit
-// where others wait too.
+// The messages of a channel that wait as a pass through its subscribers begins go together as a
+// batch. Subscribers are served in order of subscription, and channels take turns, so that one
+// waits for at most 256 visits of each other channel and not for a huge one's end. Channels
+// with up to 16 subscribers go first, with half of the limit where others wait too.
 //
 // send may change everything, for the connection that it is called for and for others,
 // but not call Deliver. A send costs 4 ns here besides its own work, and no allocation
@@ -181,7 +180,7 @@ func (d *delivery) batchFor(e *subscription) *Batch {
 	if skip == 0 {
 		return &d.batch
 	}
-	// Those who subscribed at the same moment share the shorter encoding.
+	// Subscriptions of the same moment share the shorter encoding.
 	if d.partial == nil || d.partial.skip != skip {
 		d.partial = &partial{Batch: Batch{messages: d.batch.messages[skip:]}, skip: skip}
 	}

@@ -225,8 +225,7 @@ func TestBatchOfOneSharesTheMessage(t *testing.T) {
 	})
 }
 
-// What a batch of several messages returns is kept by those who send it later, while
-// the channel goes on.
+// The messages and encodings of a batch stay valid for later sends, while the channel goes on.
 func TestBatchOutlivesItsCall(t *testing.T) {
 	x := New()
 	ch, _ := fill(x, "c", 1)
@@ -248,7 +247,7 @@ func TestBatchOutlivesItsCall(t *testing.T) {
 	}
 }
 
-// TestNotice tells a gap to those who were there, in its place.
+// TestNotice delivers a gap to the subscribers of its time, in its place.
 func TestNotice(t *testing.T) {
 	x := New()
 	ch, lists := fill(x, "c", 2)

@@ -13,8 +13,8 @@ import (
 // Release.
 type Channel uint32
 
-// Index knows the channels of one shard, who subscribed to them, and which messages are
-// still on their way. It is not for concurrent use.
+// Index knows the channels of one shard, their subscribers, and the messages still on their
+// way. It is not for concurrent use.
 //
 // A million connections with a personal channel each make a million entries in every
 // table, so that no table holds a pointer for each: the collector skips them, and a
@@ -106,10 +106,10 @@ func (x *channelTable) Subscribers(ch Channel) int {
 	return int(x.channels.At(uint32(ch)).subscribers)
 }
 
-// EachChannel calls fn for the channels in the order of their numbers, from one on, until
-// fn returns false. It returns the number to go on from, 0 at the end, so that a walk
-// over all of them can be cut into slices; a channel that comes or goes meanwhile may be
-// met or not. fn must not change the index.
+// EachChannel calls fn for the channels in the order of their numbers, from one on, until fn
+// returns false. It returns the number to go on from, 0 at the end, so that a walk over all of
+// them can be cut into slices; a channel opened or released meanwhile may be met or not. fn
+// must not change the index.
 func (x *channelTable) EachChannel(from Channel, fn func(Channel) bool) (next Channel) {
 	for i := max(1, uint32(from)); i <= x.channels.Last(); i++ {
 		c := x.channels.At(i)

@@ -11,8 +11,8 @@ import (
 
 const benchEntries = 1_000_000
 
-// BenchmarkIndexMemory prints what a channel and a subscription cost in heap,
-// tables, names and lookup together, and what a collection takes with them.
+// BenchmarkIndexMemory prints the heap cost of a channel and a subscription, tables, names and
+// lookup together, and the time of a collection with them.
 func BenchmarkIndexMemory(b *testing.B) {
 	lists := make([]List, benchEntries)
 	report := func(b *testing.B, unit string, build func(x *Index)) {
@@ -109,8 +109,8 @@ func BenchmarkUnsubscribe(b *testing.B) {
 	}
 }
 
-// resubscribing returns a client of so many channels, and what has it leave one of
-// them and come back to it, which are far apart in its list.
+// resubscribing returns a function that has a client of n channels leave one and subscribe to
+// it again, each time far from the last in its list.
 func resubscribing(n int) func() {
 	x := New()
 	var l List
@@ -127,7 +127,7 @@ func resubscribing(n int) func() {
 	}
 }
 
-// BenchmarkResubscribe has a client leave one of its channels and come back.
+// BenchmarkResubscribe has a client leave one of its channels and subscribe to it again.
 func BenchmarkResubscribe(b *testing.B) {
 	for _, n := range []int{1, 10, 100, 4096} {
 		b.Run("channels="+strconv.Itoa(n), func(b *testing.B) {

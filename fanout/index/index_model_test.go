@@ -9,9 +9,9 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// indexModel is what an Index does, by maps and slices. A subscriber must see
-// the messages of its channel without hole or repetition from where it began,
-// so it is enough to remember the last one that it saw.
+// indexModel is an Index made of maps and slices. A subscriber must see the messages of its
+// channel without hole or repetition from where it began, so it is enough to remember the last
+// one that it saw.
 type indexModel struct {
 	t        *rapid.T
 	x        *Index
@@ -180,7 +180,7 @@ func (m *indexModel) hold() {
 	m.x.Hold(sub.s, sub.held)
 }
 
-// skip moves a subscriber's start ahead, maybe past what is published.
+// skip moves a subscriber's start ahead, maybe past the last message.
 func (m *indexModel) skip() {
 	name, _ := m.known()
 	sub := m.subs[modelKey{m.drawConn(), name}]

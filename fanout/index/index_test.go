@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// TestSizes guards what exists a million times.
+// TestSizes guards the types of which there are millions of values.
 func TestSizes(t *testing.T) {
 	tests := map[string]struct{ got, most uintptr }{
 		"subscription": {unsafe.Sizeof(subscription{}), 24},

@@ -22,8 +22,8 @@ var mixes = map[string]struct {
 	"small, a channel each": {[]int{200}, 20_000},
 }
 
-// What waits in an index to be delivered takes about what is counted, with one
-// encoding of each message or without.
+// An index's pending messages take about the memory counted, with one encoding of each message
+// or without.
 func TestPendingTakesWhatIsCounted(t *testing.T) {
 	for name, mix := range mixes {
 		t.Run(name, func(t *testing.T) {

@@ -9,10 +9,9 @@ type Sub uint32
 // in; 0 is the empty list.
 type List uint32
 
-// subscription is one connection in one channel. It is in two lists: that of its
-// connection, singly linked because most connections have few, and that of the channel,
-// in order of subscription and doubly linked because a channel may have half a million.
-// Millions of them exist: 24 bytes.
+// subscription is one connection in one channel. It is in two lists: its connection's, singly
+// linked because most connections have few, and its channel's, in order of subscription and
+// doubly linked because a channel may have half a million. Millions of them exist: 24 bytes.
 type subscription struct {
 	conn       uint32
 	channel    uint32 // with subHeld and subFrom
@@ -148,8 +147,8 @@ func (x *Index) SetFrom(s Sub, seq uint32) {
 // From returns the number of the latest SetFrom, 0 without.
 func (x *Index) From(s Sub) uint32 { return x.subs.At(uint32(s)).from }
 
-// Hold makes Deliver pass s by until it is released. What passes meanwhile does not come
-// back: the holder catches up by other means and says with SetFrom how far it came.
+// Hold makes Deliver pass s by until it is released. Messages passed by meanwhile are not
+// delivered later: the holder catches up by other means and says with SetFrom how far it got.
 func (x *Index) Hold(s Sub, on bool) {
 	e := x.subs.At(uint32(s))
 	if on {

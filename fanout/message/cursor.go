@@ -59,9 +59,9 @@ type cursorEntry struct {
 	ms, seq uint64 // with cursorDurable
 	plain   uint64 // with cursorPlain
 	has     uint8
-	order   uint32 // among those that aren't sorted yet
+	order   uint32 // among the unsorted entries
 
-	name   string // who set it here; empty as parsed
+	name   string // the channel that was set; empty as parsed
 	shared bool   // two names met here: only older positions are taken
 }
 

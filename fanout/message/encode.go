@@ -100,8 +100,8 @@ func dataBytes(m *Message) int {
 	return len(`{"data_base64":""}`) + base64.StdEncoding.EncodedLen(len(m.Payload))
 }
 
-// textFrame returns the text frame with the object that stands for m. The header comes
-// last, as it tells the length, into the room before the object.
+// textFrame returns the text frame with the object that stands for m. The header is written
+// last, as it has the length, into the room before the object.
 func textFrame(m *Message) []byte {
 	b := appendObject(make([]byte, maxFrameHead, maxFrameHead+objectBytes(m)), m)
 	var room [maxFrameHead]byte

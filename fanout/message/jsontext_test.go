@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// A JSON string is what encoding/json makes of the text, whose length is known before.
+// A JSON string equals encoding/json's, and its length is known before.
 func FuzzJSONText(f *testing.F) {
 	all := make([]byte, 128)
 	for i := range all {

@@ -22,8 +22,8 @@ const (
 	FormRaw
 	// FormEvent is a server-sent event with the JSON object.
 	FormEvent
-	// FormRawEvent is a server-sent event with the bare payload. An event stream is text:
-	// other bytes come as base64 in an event named message_base64.
+	// FormRawEvent is a server-sent event with the bare payload. An event stream is text: other
+	// bytes are base64 in an event named message_base64.
 	FormRawEvent
 	// FormJSON is the JSON object alone.
 	FormJSON
@@ -35,9 +35,9 @@ const (
 	Forms
 )
 
-// Message is a publication to a channel on its way to all its subscribers. The encodings
-// are made on first need and shared by all who ask for them; a form that nobody uses
-// costs nothing. It is safe for concurrent use.
+// Message is a publication to a channel on its way to all its subscribers. The encodings are
+// made on first need and shared by all callers; an unused form costs nothing. It is safe for
+// concurrent use.
 type Message struct {
 	// Immutable once the message is shared.
 
@@ -86,16 +86,16 @@ func New(channel string, id Position, seq uint32, payload []byte) *Message {
 	return m
 }
 
-// NewNotice makes something else that all subscribers of a channel are told in order with
-// its messages, such as a gap. It comes after the message seq and before the next one;
-// encode makes its forms, nil for one that it lacks.
+// NewNotice makes a notice to all subscribers of a channel in order with its messages, such as
+// a gap. It follows the message seq and precedes the next one; encode makes its forms, nil for
+// one that it lacks.
 func NewNotice(channel string, seq uint32, encode func(Form) []byte) *Message {
 	return &Message{Channel: channel, Seq: seq, notice: encode}
 }
 
-// Before returns the durable position just before the message: that of the durable
-// message before it where that is known. It is zero for the first one of a stream, and
-// for a plain message of a channel without a stream.
+// Before returns the durable position just before the message: the position of the durable
+// message before it where known. It is zero for the first one of a stream, and for a plain
+// message of a channel without a stream.
 func (m *Message) Before() Position { return m.Previous.Position() }
 
 // Notice reports whether m was made by NewNotice.
@@ -191,10 +191,10 @@ func (t *Meter) add(bytes int) {
 }
 
 // weigh counts an encoding: always in the message's weight, and where a meter counts the
-// message, there too. A meter counts the weight that it finds as the message enters, and
-// takes off the one that it finds as the message leaves. So each encoding is either found
-// or comes in between and adds itself, though nothing is locked: encoding a large payload
-// takes longer than others may wait.
+// message, there too. A meter counts the weight that it finds as the message enters, and takes
+// off the one that it finds as the message leaves. So each encoding is either found or is made
+// in between and adds itself, though nothing is locked: encoding a large payload takes longer
+// than others may wait.
 func (m *Message) weigh(bytes int) {
 	units := (memory.Allocated(bytes) + encodingBytes) / memory.Unit
 	if m.weight.Add(uint32(units))&metered != 0 {

@@ -251,7 +251,7 @@ func TestEncodedIsMadeOnce(t *testing.T) {
 	}
 }
 
-// A large message is allocated once as it comes and once for each form in which it goes.
+// A large message is allocated once on receipt and once for each form in which it is sent.
 func TestLargeMessageIsAllocatedOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("counts allocations, of which the race detector makes others")

@@ -11,10 +11,10 @@ import (
 // errPosition is wrapped by the error for a text that is no position.
 var errPosition = errors.New("not a position")
 
-// Position is a place in a channel: that of a message, or the one after which to go on. A
-// durable position is the message's id in the channel's Redis stream, valid on every
-// node. A plain one is when the message came to one node and means little elsewhere. The
-// zero Position is the start of the stream, 0-0, which no message has.
+// Position is a place in a channel: a message's, or the one after which to go on. A durable
+// position is the message's id in the channel's Redis stream, valid on every node. A plain one
+// is the time at which the message reached one node, and means little elsewhere. The zero
+// Position is the start of the stream, 0-0, which no message has.
 type Position struct {
 	// Node names the node of a plain position and is empty for a durable one.
 	Node string
@@ -102,8 +102,8 @@ func (p Position) Time() uint64 {
 // StreamID returns a durable position without room for a node's name.
 func (p Position) StreamID() StreamID { return StreamID{p.Ms, p.Seq} }
 
-// Less reports whether p comes before q. Positions are ordered among the durable ones, or
-// among the plain ones of one node; of others neither is less.
+// Less reports whether p is before q. Positions are ordered among the durable ones, or among
+// the plain ones of one node; of others neither is less.
 func (p Position) Less(q Position) bool {
 	if p.Node != q.Node {
 		return false
@@ -122,7 +122,7 @@ func (a StreamID) Position() Position { return Position{Ms: a.Ms, Seq: a.Seq} }
 // IsZero reports whether a is the start of the stream.
 func (a StreamID) IsZero() bool { return a == StreamID{} }
 
-// Less reports whether a comes before b.
+// Less reports whether a is before b.
 func (a StreamID) Less(b StreamID) bool { return a.Ms < b.Ms || a.Ms == b.Ms && a.Seq < b.Seq }
 
 // Before returns the id just before a; the zero id has none and stays.

@@ -79,8 +79,8 @@ type Target struct {
 	// in bytes; 0 leaves the sizing to the kernel.
 	SendBuffer    int
 	ReceiveBuffer int
-	// ReconnectWindow is the time over which all clients reconnect after a restart; 0 means 30
-	// s, the default of drain.timeout.
+	// ReconnectWindow is the time over which all clients reconnect after a restart; the
+	// default, 0, is drain.timeout's 30 s.
 	ReconnectWindow time.Duration
 	// PublishBytes is the most that Redis sends to this gateway each second;
 	// 0 means 10 MiB.

@@ -76,8 +76,8 @@ func (s *stream) read(t *testing.T, n int) {
 	}
 }
 
-// A batch equals a write to each socket, whatever the buffers take and whichever peer dies: no
-// byte is lost, doubled or out of order.
+// A batch has the effect of a write to each socket, whatever the buffers take and whichever
+// peer dies: no byte is lost, doubled or out of order.
 func TestBatchKeepsStreams(t *testing.T) {
 	batch := newBatch(t)
 	l := listenOn(t, "127.0.0.1:0", ListenOptions{SendBuffer: 1}) // the kernel's least
