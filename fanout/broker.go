@@ -3,10 +3,10 @@
 //
 // The Broker numbers the messages of each channel and hands them to its sinks, the shards.
 // Broker.Replay gives a returning client the messages that it has missed. Messages, positions
-// and cursors are in package message below; a shard leads each message to its subscribers with
-// package index.
+// and cursors are in package message below; a shard delivers each message to its subscribers
+// with package index.
 //
-// The way of a message, and the file of each step:
+// The path of a message, and the file of each step:
 //
 //  1. a link's session subscribes and receives it: session.go, pubsub.go
 //  2. it is read, and held where its channel isn't caught up: wire.go, held.go
@@ -15,7 +15,7 @@
 //  5. each sink of the channel gets it by Deliver: sink.go
 //  6. the shard publishes it to its index, and delivers it: index
 //
-// A channel's way to that: subscribe.go, resync.go. A returning client's: replay.go,
+// A channel's path to that: subscribe.go, resync.go. A returning client's: replay.go,
 // requests.go, catchup.go, from streams.go and history.go.
 package fanout
 
@@ -106,8 +106,8 @@ func NewBroker(config Config, log *slog.Logger, node string) (*Broker, error) {
 // is called by the goroutines that receive, and must not block.
 func (b *Broker) OnRoundTrip(fn func(time.Duration)) { b.roundTrip.Store(&fn) }
 
-// Age returns how long ago a message came to this node, 0 for one that was read from a
-// stream, and for a notice.
+// Age returns how long ago a message reached this node, 0 for one that was read from a stream,
+// and for a notice.
 func (b *Broker) Age(m *message.Message) time.Duration {
 	if m.Arrived == 0 {
 		return 0
@@ -149,9 +149,9 @@ func (b *Broker) Run(ctx context.Context) error {
 	return err
 }
 
-// NewClient returns a client for the servers of a configuration, or for those of another
-// process that embeds its own. It repeats nothing. On a Cluster a command without a key
-// goes to any of them. The caller closes it.
+// NewClient returns a client for the servers of a configuration, or for the embedded one of
+// another process. It retries nothing. On a Cluster a command without a key goes to any of
+// them. The caller closes it.
 func NewClient(c Config) (redis.UniversalClient, error) {
 	if c.URL == "" {
 		c.URL = "redis://" + c.Embedded

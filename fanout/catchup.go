@@ -25,7 +25,7 @@ type replays struct {
 
 	waits     map[uint32]*replayWaits
 	replaying []uint32 // topics of waits that a replayer should look at
-	lent      int      // bytes that were read of streams and that somebody still needs
+	lent      int      // bytes that were read of streams and are still in use
 	windows   windows
 }
 
@@ -89,8 +89,8 @@ func (l *replays) serve(ctx context.Context, id uint32, p *pageSizer) error {
 	return nil
 }
 
-// serveAll serves h, which is read on first where so many messages came during the read
-// that the ring no longer reaches back to it.
+// serveAll serves h, which is read on first where so many messages arrived during the read that
+// the ring no longer reaches back to it.
 func (l *replays) serveAll(ctx context.Context, id uint32, t *topic, h *history, p *pageSizer) error {
 	for {
 		received, ok := l.serveHistory(id, t, *h)
@@ -105,7 +105,7 @@ func (l *replays) serveAll(ctx context.Context, id uint32, t *topic, h *history,
 
 // need is the part of a stream that the first of a topic's requests needs.
 type need struct {
-	left   bool             // somebody waits
+	left   bool             // there is a wait
 	ahead  bool             // a position is beyond the last message received: the stream must be read up to it first
 	back   int              // how many of the newest entries to find the start of; 0: the start is known
 	few    int              // there may be fewer, and then it's the stream's
@@ -114,8 +114,8 @@ type need struct {
 	size   int              // of the entries; 0: not known
 }
 
-// serveRings answers the waits of a topic that its ring can answer, and says the need of
-// the first of the others. The caller holds mu, which inTurns releases.
+// serveRings answers the waits of a topic that its ring can answer, and returns the need of the
+// first of the others. The caller holds mu, which inTurns releases.
 func (l *replays) serveRings(id uint32, t *topic) (n need) {
 	waits := l.waits[id]
 	for w := range l.inTurns(waits) {

@@ -83,9 +83,9 @@ func (l *dispatcher) message(full, wire string) {
 	}
 }
 
-// accept makes m the topic's next message and delivers it, unless it has been there
-// already. Members that wait for Joined get it too: they may have joined again, in an
-// outage, and have others to serve. The caller holds mu.
+// accept makes m the topic's next message and delivers it, unless it has been there already.
+// Sinks that wait for Joined get it too: they may have joined again, in an outage, and have
+// others to serve. The caller holds mu.
 func (l *dispatcher) accept(place uint32, t *topic, m heldMessage) {
 	if m.forget {
 		l.forgetPast(t, m.id)

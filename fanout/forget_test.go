@@ -152,8 +152,8 @@ func TestForgetOutlivesTheGateway(t *testing.T) {
 	}
 }
 
-// Ids go on above those that are forgotten, also within a millisecond: nobody takes
-// a new message for an old one.
+// Ids go on above those that are forgotten, also within a millisecond: no new message is taken
+// for an old one.
 func TestForgetKeepsIdsRising(t *testing.T) {
 	server := startRedis(t)
 	b := runBroker(t, testConfig(server.URL()))

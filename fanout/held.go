@@ -7,7 +7,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// heldMessage is a message as it came, for a topic that isn't live yet.
+// heldMessage is a message as received, for a topic that isn't live yet.
 type heldMessage struct {
 	id      message.StreamID
 	payload string
@@ -35,14 +35,14 @@ const heldTopicBytes = 128
 // doubles.
 const heldMessageBytes = 2 * int(unsafe.Sizeof(heldMessage{}))
 
-// bytes returns the memory of the message. The payload holds on to all that came with it
-// from Redis.
+// bytes returns the memory of the message. The payload retains everything received with it from
+// Redis.
 func (m *heldMessage) bytes() int {
 	return heldMessageBytes + memory.Allocated(len(m.payload)+maxHead) + 2*memory.Allocated(len(m.user))
 }
 
-// takePayload returns the payload for a Message. It's not copied but where it came with a
-// user, which may be longer and would stay with it.
+// takePayload returns the payload for a Message. It is copied only where it has a user, which
+// may be longer and would be retained.
 func (m *heldMessage) takePayload() []byte {
 	if m.user != "" {
 		return []byte(m.payload)
@@ -53,9 +53,9 @@ func (m *heldMessage) takePayload() []byte {
 // maxHead is a durable message's two marks and its id of common length.
 const maxHead = 20
 
-// hold keeps a message until its topic is live. Where there is no room, all that is held
-// for the topic goes: goLive has its stream looked at again, and tells of plain messages.
-// The caller holds mu.
+// hold keeps a message until its topic is live. Where there is no room, all that is held for
+// the topic is dropped: goLive has its stream read again, and the loss of plain messages
+// reported. The caller holds mu.
 func (l *dispatcher) hold(place uint32, m heldMessage) {
 	h := l.held[place]
 	if h == nil {

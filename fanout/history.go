@@ -27,7 +27,7 @@ type history struct {
 	entries  []entry // oldest first
 	bytes    int     // that they count
 	size     int     // of the last entries, on the average
-	length   int64   // of the stream; negative where the server doesn't tell
+	length   int64   // of the stream; negative where unknown
 	complete bool    // nothing after from is missing
 	whole    bool    // it's a stream of which nothing was ever removed
 	end      bool    // the stream had nothing after to
@@ -62,7 +62,7 @@ func (r *streamReader) extend(ctx context.Context, name string, h *history, rece
 			return err
 		}
 		if len(h.entries) > 0 && (e.first.IsZero() || h.to.Less(e.first)) {
-			return nil // it was trimmed behind h: the next page tells of that
+			return nil // it was trimmed behind h: the next page reports that
 		}
 		h.length, h.whole, h.deleted = e.length, e.whole, e.deleted
 		h.complete = e.holds(h.from)
@@ -206,9 +206,9 @@ func (h *history) messages(channel string, to message.StreamID, seq uint32, o *o
 	return list, lost
 }
 
-// covers reports whether nothing is missing between id and the first entry that h gives
-// after it. A server that tells (from Redis 7) is asked whether an entry was removed from
-// within h, up to a position.
+// covers reports whether nothing is missing between id and the first entry that h gives after
+// it. From Redis 7 on, an entry that was removed from within h, up to a position, is missing
+// too.
 func (h *history) covers(id, to message.StreamID) bool {
 	if id.Less(h.deleted) && !to.Less(h.deleted) {
 		return false

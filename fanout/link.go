@@ -15,15 +15,15 @@ import (
 // channels that belong to it. On a Cluster it is one to each server that owns some of
 // these channels.
 //
-// It is made of layers, each of which calls only those below: subscriptions, the channels
-// that Redis is to send; replays, for clients that come back; and the dispatcher, which
-// holds mu for all of them.
+// It is made of layers, each of which calls only those below: subscriptions, the channels that
+// Redis is to send; replays, for returning clients; and the dispatcher, which holds mu for all
+// of them.
 //
-// The goroutines of a session, which waits for them: write (gathers SUBSCRIBE and
-// UNSUBSCRIBE, and connects), resync (finds each confirmed channel's place in its
-// stream), the replayers, one that waits for a failure, and for each connection receive
-// (the only one that reads it; order within a channel comes from it and mu) and probe.
-// They talk through the queues under mu and are woken by signals.
+// The goroutines of a session, which waits for them: write (gathers SUBSCRIBE and UNSUBSCRIBE,
+// and connects), resync (finds each confirmed channel's place in its stream), the replayers,
+// one that waits for a failure, and for each connection receive (the only one that reads it; it
+// and mu keep the order within a channel) and probe. They talk through the queues under mu and
+// are woken by signals.
 type link struct {
 	subscriptions
 
@@ -151,8 +151,8 @@ func (l *link) noteRead(err error) {
 	}
 }
 
-// lost notes that the connection is gone, with all goroutines of its session: every
-// channel is to be subscribed again, and whoever was served must be told or caught up.
+// lost notes that the connection is gone, with all goroutines of its session: every channel is
+// to be subscribed again, and every subscriber must catch up or get a gap.
 func (l *link) lost() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -174,7 +174,7 @@ func (l *link) lost() {
 	})
 }
 
-// checkUp declares the link up when a probe came back, every channel that was live before
+// checkUp declares the link up when a probe has returned, every channel that was live before
 // delivers again, and others can be made live. The caller holds mu.
 func (l *link) checkUp() {
 	if l.down == nil && l.moved.IsZero() || l.ending || l.refused || !l.probed || l.again > 0 {
@@ -247,7 +247,7 @@ func (l *link) checkMoved() {
 	}
 }
 
-// sweep forgets channels and rings that nobody needs any more, until ctx ends.
+// sweep forgets unneeded channels and rings until ctx ends.
 func (l *link) sweep(ctx context.Context) {
 	c := l.b.config
 	tick := time.NewTicker(min(time.Second, max(5*time.Millisecond, min(c.Linger, c.Ring.Age)/8)))

@@ -118,7 +118,7 @@ func (n *nodes) listen(ctx context.Context, handle func(command string)) error {
 		case *redis.Message:
 			handle(m.Payload)
 		case *redis.Subscription:
-			if m.Kind == "sunsubscribe" { // nobody asked for it
+			if m.Kind == "sunsubscribe" { // unsolicited
 				return errors.New("the channel's slot has moved to another server")
 			}
 		}

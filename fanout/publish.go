@@ -38,8 +38,8 @@ type publisher struct {
 	failures publishFailures
 }
 
-// PublishOptions says how a message is kept. The zero value publishes a plain message:
-// whoever is subscribed now gets it, at most once.
+// PublishOptions says how a message is kept. The zero value publishes a plain message: the
+// present subscribers get it, at most once.
 type PublishOptions struct {
 	// Durable writes the message to the channel's stream as well.
 	Durable bool
@@ -196,10 +196,10 @@ type Published struct {
 	Err error
 }
 
-// PublishBatch publishes messages in one round trip to each server, and returns the
-// result of each. The messages of one channel are published in their order, except that
-// those which a server refuses while their slot moves to another are published again
-// behind the others. A message that fails does not keep the others back.
+// PublishBatch publishes messages in one round trip to each server, and returns the result of
+// each. The messages of one channel are published in their order, except that the ones that a
+// server refuses while their slot moves to another are published again behind the others. A
+// message that fails does not keep the others back.
 func (p *publisher) PublishBatch(ctx context.Context, batch []Publication) []Published {
 	results := make([]Published, len(batch))
 	commands := make([]redis.Cmder, len(batch))
@@ -268,8 +268,7 @@ func (p *publisher) published(ctx context.Context, m Publication, answer redis.C
 	r.Err = answer.Err()
 	switch durable, ok := answer.(*redis.Cmd); {
 	case redis.HasErrorPrefix(r.Err, "NOSCRIPT"), p.servers.Moved(r.Err):
-		// Somebody emptied the script cache meanwhile, or the slot has moved: nothing was
-		// done.
+		// The script cache was emptied meanwhile, or the slot has moved: nothing was done.
 		r.ID, _, r.Err = p.tryPublish(ctx, m.Channel, m.Payload, m.Options)
 	case r.Err != nil:
 		p.servers.Refresh(ctx)

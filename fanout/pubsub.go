@@ -25,7 +25,7 @@ type pubsub struct {
 
 	// Atomic.
 
-	heard atomic.Int64 // when the last probe came back, nanoseconds after the link's start
+	heard atomic.Int64 // when the last probe returned, nanoseconds after the link's start
 }
 
 // newPubsub connects to a server and subscribes to the probe channel. The connection is
@@ -51,8 +51,7 @@ func (p *pubsub) receive(ctx context.Context) error {
 		reply, err := p.ReceiveTimeout(ctx, timeout)
 		switch {
 		case redis.HasErrorPrefix(err, "NOPERM"):
-			// Redis refuses all channels of the command and doesn't say which one it
-			// means.
+			// Redis refuses all channels of the command without saying which one it means.
 			return fmt.Errorf("subscribe: the user lacks a right, such as &%s*: %w", p.l.b.config.Prefix, err)
 		case p.l.b.servers.Moved(err):
 			return fmt.Errorf("%w: %w", errSlotMoved, err)
@@ -72,7 +71,7 @@ func (p *pubsub) receive(ctx context.Context) error {
 			case reply.Kind == "subscribe", reply.Kind == "ssubscribe":
 				p.l.subscribed(reply.Channel)
 			case reply.Kind == "sunsubscribe" && (reply.Channel == p.probeName || p.l.follows(reply.Channel)):
-				// Nobody asked for it.
+				// It is unsolicited.
 				return fmt.Errorf("%w: that of %s", errSlotMoved, strconv.Quote(reply.Channel))
 			case reply.Kind == "unsubscribe", reply.Kind == "sunsubscribe":
 				p.l.unsubscribed()
@@ -86,11 +85,11 @@ const missedProbes = 3
 
 var errNotOwner = errors.New("the server has lost its slots to another")
 
-// probe publishes to the connection's own channel at each interval, and returns an error
-// when three intervals passed without one coming back. Redis may be reachable and still
-// not deliver: stopped, swapping, or cut off in one direction only, and TCP notices that
-// after minutes. A server of a Cluster that isn't the owner of the probe's slot any more
-// doesn't count either: it may still deliver, as a replica does.
+// probe publishes to the connection's own channel at each interval, and returns an error when
+// three intervals passed without one returning. Redis may be reachable and still not deliver:
+// stopped, swapping, or cut off in one direction only, and TCP notices that after minutes. A
+// server of a Cluster that isn't the owner of the probe's slot any more doesn't count either:
+// it may still deliver, as a replica does.
 func (p *pubsub) probe(ctx context.Context) error {
 	interval := p.l.b.config.ProbeInterval
 	tick := time.NewTicker(interval)

@@ -18,15 +18,15 @@ type Replay struct {
 	Before message.Position
 	// Gap is set when messages are missing before or among Messages.
 	Gap *Gap
-	// DurableOnly says that the channel has a stream and nothing came or was lost here
-	// that isn't in it.
+	// DurableOnly says that the channel has a stream and nothing was received or lost here that
+	// isn't in it.
 	DurableOnly bool
 	// Followed is the number of a plain position from which on this node has followed the
-	// channel, so that Gap tells of all plain messages missed.
+	// channel, so that Gap covers all plain messages missed.
 	Followed uint64
 
 	size int    // of the stream's entries
-	told uint64 // the time of the last plain message that may have been lost, as far as Gap has told of it
+	told uint64 // the time of the last plain message that may have been lost, as far as Gap has reported it
 	loan *loan  // nil: Messages are in the ring
 }
 

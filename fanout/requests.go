@@ -8,8 +8,8 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// Request is a replay that was asked for. Millions may wait while Redis is away: one
-// takes 80 bytes, which is a size class of Go's allocator.
+// Request is a requested replay. Millions may wait while Redis is away: one takes 80 bytes,
+// which is a size class of Go's allocator.
 type Request struct {
 	// Atomic.
 
@@ -31,8 +31,8 @@ type Request struct {
 	start message.StreamID // the messages that it gets begin after it
 }
 
-// Cancel says that nobody waits any more, as nobody does once done was called. It doesn't
-// block and may be called at any time; done may be called all the same, or not.
+// Cancel gives up the request. It doesn't block and may be called at any time; done may be
+// called all the same, or not.
 func (w *Request) Cancel() { w.gone.Store(true) }
 
 // from returns where w is to be read from, once that is known.

@@ -86,8 +86,7 @@ func (l *link) resyncAll(batch []unsynced, pages []page) (rest []unsynced) {
 		case !u.again:
 			t.last = pages[i].tail
 		case u.last.IsZero() && !pages[i].tail.IsZero():
-			// The stream is new: only a closer look tells whether all of it is still
-			// there.
+			// The stream is new: only a closer look shows whether all of it is still there.
 			rest = append(rest, u)
 			continue
 		default:
@@ -102,7 +101,7 @@ func (l *link) resyncAll(batch []unsynced, pages []page) (rest []unsynced) {
 	return rest
 }
 
-// catchUp tells the losses of an outage and delivers the durable messages that it has
+// catchUp reports the losses of an outage and delivers the durable messages that it has
 // delayed, as far as the page goes. The caller holds mu.
 func (l *link) catchUp(id uint32, t *topic, p page, first bool) {
 	switch {

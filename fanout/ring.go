@@ -8,9 +8,9 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 )
 
-// ring holds a channel's most recent messages, oldest first, and knows which ones it no
-// longer holds. The front may be history read from the stream: those messages came before
-// the channel's count on this node, so only the ones after them have plain positions.
+// ring holds a channel's most recent messages, oldest first, and knows which ones it no longer
+// holds. The front may be history read from the stream: those messages precede the channel's
+// count on this node, so only the ones after them have plain positions.
 //
 //	base          history          baseAt           live          topic.seq, topic.at
 //	  | id1 id2 … id(history)         | seq+1 seq+2 …                    |
@@ -161,8 +161,8 @@ func (r *ring) afterPlain(at uint64) (int, bool) {
 	return i, at >= r.baseAt
 }
 
-// afterTime returns the index of the first message that was published or came after a
-// time in milliseconds.
+// afterTime returns the index of the first message that was published or received after a time
+// in milliseconds.
 func (r *ring) afterTime(ms uint64) int {
 	i := 0
 	for i < r.n && max(r.at(i).Arrived/1000, r.at(i).ID.Ms) < ms {
@@ -189,9 +189,9 @@ func (r *ring) before(i int) message.StreamID {
 	return r.base
 }
 
-// last returns the index of the last n messages, and whether nothing among them was
-// forgotten. Where something was, that is the first one that came to this node: those
-// before it are history, which no sink has missed.
+// last returns the index of the last n messages, and whether nothing among them was forgotten.
+// Where something was, that is the first one that this node received: the ones before it are
+// history, which no sink has missed.
 func (r *ring) last(n uint32) (int, bool) {
 	if live := r.n - r.history; int64(n) > int64(live) {
 		return r.history, false
@@ -233,7 +233,7 @@ type rings struct {
 	// Immutable.
 	config RingConfig
 	total  int    // this link's part of config.TotalBytes
-	over   signal // sent by whoever makes an encoding that goes beyond total, received by sweep, never closed
+	over   signal // sent by any goroutine whose encoding goes beyond total, received by sweep, never closed
 
 	// Guarded by the link's mu.
 	list ring // head of the circular list: next is the newest, prev the oldest

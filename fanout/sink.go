@@ -14,7 +14,7 @@ const MaxSinks = 64
 
 // Sink is a shard. The broker calls it from its own goroutines and from within Replay, in
 // channel order and with the channel's lock held: it must not block and must not call the
-// broker. Members are compared by identity, so the dynamic type must be a pointer.
+// broker. Sinks are compared by identity, so the dynamic type must be a pointer.
 type Sink interface {
 	// Joined says that Redis confirmed the subscription: the messages with a Seq after j.Seq
 	// follow. Earlier ones may have been delivered already, for an earlier Join of the sink.
@@ -58,7 +58,7 @@ type Gap struct {
 	Seq    uint32
 }
 
-// sinks gives each sink a bit. Members are few and stay for ever.
+// sinks gives each sink a bit. Sinks are few and stay for ever.
 type sinks struct {
 	// Guarded by mu.
 	mu    sync.RWMutex

@@ -94,8 +94,7 @@ func (b *Broker) Stats() Stats {
 
 // ChannelInfo is this node's view of a channel.
 type ChannelInfo struct {
-	// Known is false for a channel that nobody here subscribed to lately; the rest is
-	// zero then.
+	// Known is false for a channel without recent subscribers here; the rest is zero then.
 	Known bool
 	// Live says that the messages of the channel are received.
 	Live bool

@@ -132,7 +132,7 @@ func (r *streamReader) result(ctx context.Context, key string, k look) ([]entry,
 	return entries, e, err
 }
 
-// extent is the ends of a stream, as XINFO STREAM tells them.
+// extent is the ends of a stream, as XINFO STREAM reports them.
 type extent struct {
 	length      int64            // negative where it isn't known
 	first, last message.StreamID // entries; zero: there is none
@@ -146,7 +146,7 @@ func (e *extent) holds(after message.StreamID) bool {
 	return !e.first.IsZero() && !after.Less(e.first) || e.whole && after.IsZero()
 }
 
-// extentOf reads the reply. A server that doesn't tell all of it, or won't, is asked for
+// extentOf reads the reply. A server that doesn't report all of it, or refuses to, is asked for
 // the first entry and the last.
 func (r *streamReader) extentOf(ctx context.Context, key string, info *redis.XInfoStreamCmd) (e extent, err error) {
 	v, err := info.Result()

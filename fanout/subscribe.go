@@ -248,9 +248,9 @@ func (l *subscriptions) neighbours(earlier, later uint32) {
 	}
 }
 
-// trimLingering forgets the topics that were left first where there are too many.
-// Something may be under way for some of them, so it visits more than one; the rest is
-// for the next call, by sweep if by nobody else. The caller holds mu.
+// trimLingering forgets the topics that were left first where there are too many. Something may
+// be under way for some of them, so it visits more than one; the rest is for the next call, at
+// the latest by sweep. The caller holds mu.
 func (l *subscriptions) trimLingering() {
 	const visits = 4
 	l.forgetLingering(visits, func(*topic) bool { return l.lingering.n > l.lingering.most })

@@ -92,8 +92,8 @@ func (t *topic) kept() int {
 	return t.ring.n
 }
 
-// durableOnly reports whether a durable position tells all: the channel has a stream, and
-// nothing came or was lost here that isn't in it.
+// durableOnly reports whether a durable position is exact: the channel has a stream, and
+// nothing was received or lost here that isn't in it.
 func (t *topic) durableOnly() bool { return !t.last.IsZero() && !t.lossy() }
 
 // unused reports whether the channel has had nothing yet.

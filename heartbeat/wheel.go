@@ -1,11 +1,10 @@
 // Package heartbeat is a timing wheel for the deadlines of very many connections:
 // the next ping, a timeout, the end of a wait.
 //
-// A timer of the runtime for each of a million connections costs 200 B and a
-// heap that is sorted anew with every frame that is read. Here a connection
-// costs 12 B in a table without pointers, and a few stores to get another
-// deadline. There is no clock and no goroutine inside: ticks are numbers, and the
-// owner, who calls Advance, decides how long one is.
+// A timer of the runtime for each of a million connections costs 200 B and a heap that is
+// sorted anew with every frame that is read. Here a connection costs 12 B in a table without
+// pointers, and a few stores to get another deadline. There is no clock and no goroutine
+// inside: ticks are numbers, and the owner, which calls Advance, decides how long one is.
 package heartbeat
 
 import "fmt"

@@ -1,5 +1,5 @@
-// Package index leads a message from a channel to its subscribers within one shard, in
-// slices that leave room for others.
+// Package index delivers a channel's messages to its subscribers within one shard, in slices
+// that leave room for others.
 package index
 
 import (

@@ -110,8 +110,8 @@ func (x *Index) Unsubscribe(l *List, ch Channel) (removed bool) {
 	return true
 }
 
-// remove unlinks s, which its connection's list doesn't hold any more, from its channel.
-// Whoever stands before it on the way through the channel goes on behind it.
+// remove unlinks s, which its connection's list doesn't hold any more, from its channel. A
+// delivery about to visit it goes on behind it.
 func (x *Index) remove(s Sub) {
 	e := x.subs.At(uint32(s))
 	c := x.channels.At(e.channel & subChannelMask)

@@ -48,9 +48,8 @@ type Message struct {
 	notice  func(Form) []byte // nil in a published message
 	// Previous is the durable message before this one, or a place after it.
 	Previous StreamID
-	// Arrived is the time at which the message came to this node, in microseconds since
-	// 1970, and the Seq of the plain position after it; 0 for a message that was read
-	// from a stream.
+	// Arrived is the time at which the message reached this node, in microseconds since 1970,
+	// and the Seq of the plain position after it; 0 for a message that was read from a stream.
 	Arrived uint64
 	Seq     uint32 // order in the channel on this node, starts at 1, wraps
 

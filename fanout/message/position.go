@@ -20,9 +20,9 @@ type Position struct {
 	Node string
 	// Ms is the first half of the stream id, 0 for a plain position.
 	Ms uint64
-	// Seq is the second half of the stream id, or microseconds since 1970: the time at
-	// which a plain message came, or a little more where several came in the same one, so
-	// that later ones have higher numbers.
+	// Seq is the second half of the stream id, or microseconds since 1970: the time at which a
+	// plain message arrived, or a little more where several arrived in the same one, so that
+	// later ones have higher numbers.
 	Seq uint64
 }
 
@@ -90,8 +90,8 @@ func (p Position) IsZero() bool { return p == Position{} }
 // Durable reports whether p is valid on every node.
 func (p Position) Durable() bool { return p.Node == "" }
 
-// Time returns when the message of that position came to Redis, or to this node for a
-// plain one, in milliseconds since 1970.
+// Time returns when the message of that position reached Redis, or this node for a plain one,
+// in milliseconds since 1970.
 func (p Position) Time() uint64 {
 	if p.Durable() {
 		return p.Ms

@@ -6,7 +6,7 @@ package configerror
 type Error struct {
 	Key   string // as in the configuration file, such as redis.url
 	Value string // as it was written, quoted if it is text; empty if it is missing
-	Want  string // the values that are allowed
+	Want  string // the allowed values
 }
 
 func (e *Error) Error() string {

@@ -46,9 +46,8 @@ type Process struct {
 	log strings.Builder
 }
 
-// Start runs a gateway until the test ends, and waits until it is ready. flags override
-// each other, the last one counts. Errors in its log fail the test, but for those that
-// are allowed.
+// Start runs a gateway until the test ends, and waits until it is ready. The last of equal
+// flags counts. Errors in its log fail the test, unless they are allowed.
 func Start(t testing.TB, program string, redis *redistest.Server, allowed []string, flags ...string) *Process {
 	t.Helper()
 	p := &Process{Redis: redis, t: t, allowed: allowed, exited: make(chan error, 1)}

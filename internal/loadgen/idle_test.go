@@ -377,8 +377,8 @@ func (s *scripted) listenOn(t *testing.T, addr string) (port string) {
 	return port
 }
 
-// localhost is 127.0.0.1 and ::1: clients spread over those that take
-// connections, also from other processes.
+// localhost is 127.0.0.1 and ::1: clients spread over the ones that take connections, also from
+// other processes.
 func TestLocalhost(t *testing.T) {
 	needIPv6(t)
 	tests := map[string]struct {

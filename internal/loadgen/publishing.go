@@ -21,7 +21,7 @@ type publishing struct {
 	publisher publish.Publisher
 
 	channels  []uint32 // those with subscribers, in turn
-	listeners []uint32 // per channel: clients of whom account is kept
+	listeners []uint32 // per channel: clients that are accounted for
 	moved     []uint32 // of them the ones that the run cuts
 
 	batch    []publish.Message

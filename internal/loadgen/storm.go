@@ -127,8 +127,7 @@ func (r *run) restart(ctx context.Context, s *result.Storm, start int64) error {
 	return nil
 }
 
-// comeback tells from the totals when 50, 95 and 100 % of the clients were
-// back to stay.
+// comeback derives from the totals when 50, 95 and 100 % of the clients were back to stay.
 type comeback struct {
 	want     int64
 	returned uint64 // before the storm

@@ -224,7 +224,7 @@ func TestReservedWithin(t *testing.T) {
 	}
 }
 
-// Numbers and lists come from files that others write.
+// Numbers and lists are read from files of other programs.
 func FuzzForeignText(f *testing.F) {
 	f.Add("4:memory:/a\n0::/b", "normal 0 0 0 pubsub 1 2 3", "8080-9000,1")
 	f.Add("0::/../..", "pubsub", "18446744073709551615-1")

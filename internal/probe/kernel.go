@@ -33,8 +33,8 @@ type Kernel struct {
 	net       procfs.FS // the process's own view
 	proc      procfs.Proc
 	namespace string // empty: unknown
-	// The kernel's counters when the watch came to this namespace, and the counts
-	// from others before.
+	// The kernel's counters when the watch entered this namespace, and the counts from others
+	// before.
 	overflows, drops               uint64
 	countedOverflows, countedDrops uint64
 	last                           KernelSample

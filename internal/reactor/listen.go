@@ -129,7 +129,7 @@ func (l *Listener) open(sa unix.Sockaddr, family int, shared bool) error {
 	if err := unix.Bind(l.fd, sa); err != nil {
 		return err
 	}
-	// Nobody can connect before listen, so the umask's mode opens nothing.
+	// No client can connect before listen, so the umask's mode opens nothing.
 	if l.path != "" && o.Mode != 0 {
 		if err := os.Chmod(l.path, o.Mode); err != nil {
 			return err
@@ -185,7 +185,7 @@ func removeStale(path string) error {
 	case err == nil:
 		c.Close()
 		return unix.EADDRINUSE
-	case errors.Is(err, unix.EAGAIN): // somebody's queue of connections is full
+	case errors.Is(err, unix.EAGAIN): // the listener's queue of connections is full
 		return unix.EADDRINUSE
 	case !errors.Is(err, unix.ECONNREFUSED):
 		return err

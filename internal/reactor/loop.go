@@ -54,9 +54,9 @@ type Handler interface {
 	// Ready reports that the descriptor of k is ready for ev. The owner compares
 	// k.Gen with the generation of the slot now.
 	Ready(k Key, ev Events)
-	// Turn is called after each slice of events and of posts, to do a slice of
-	// long work, about Slice. With more it is called again before the loop
-	// sleeps, after the events that came meanwhile.
+	// Turn is called after each slice of events and of posts, to do a slice of long work, about
+	// Slice. With more it is called again before the loop sleeps, after the events that arrived
+	// meanwhile.
 	Turn() (more bool)
 }
 

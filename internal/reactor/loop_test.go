@@ -132,8 +132,8 @@ func TestEventCarriesKey(t *testing.T) {
 	}
 }
 
-// A descriptor number that is given out again while its predecessor's event is
-// in the same batch must be told apart by the generation.
+// A descriptor number that is given out again while its predecessor's event is in the same
+// batch must be distinguished by the generation.
 func TestReusedDescriptor(t *testing.T) {
 	a, b := pair(t)
 	c, d := pair(t)

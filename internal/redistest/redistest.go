@@ -97,7 +97,7 @@ func (s *Server) giveBack() {
 	spares.idle = append(spares.idle, s)
 }
 
-// configured reports whether somebody has changed how the server works.
+// configured reports whether the server's configuration was changed.
 func (s *Server) configured(ctx context.Context) bool {
 	stats, err := s.Client.Info(ctx, "commandstats").Result()
 	return err != nil || slices.ContainsFunc([]string{"config|set", "acl|setuser", "client|pause", "replicaof", "debug"},

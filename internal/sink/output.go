@@ -52,7 +52,7 @@ func (o *Output) Write(p []byte) (int, error) {
 // Unwrap returns the descriptor.
 func (o *Output) Unwrap() io.Writer { return o.to }
 
-// Err returns the first failure, nil where all was written or nobody read on.
+// Err returns the first failure, nil where all was written or the reader has gone.
 func (o *Output) Err() error { return o.err }
 
 // Detach has writes to a descriptor fail, with EAGAIN, where the pipe behind it is full, for

@@ -38,8 +38,8 @@ func (r *Reader) dataPayload(p []byte) (ev Event, n int, f failure) {
 	return ev, n, ok
 }
 
-// controlPayload returns a control frame once all of it is there: from p where
-// it came in one piece, else from r.control.
+// controlPayload returns a control frame once all of it is there: from p where it arrived in
+// one piece, else from r.control.
 func (r *Reader) controlPayload(p []byte) (ev Event, n int, f failure) {
 	n = min(len(p), int(r.left))
 	r.left -= int64(n)

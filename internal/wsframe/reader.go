@@ -85,7 +85,7 @@ type Reader struct {
 	mask    [4]byte
 	left    int64 // unread payload bytes
 
-	// The control payload under way, as it came.
+	// The control payload under way, as received.
 	held    uint8
 	control [ws.MaxControlFramePayloadSize]byte
 }

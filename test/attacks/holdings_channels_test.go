@@ -40,7 +40,7 @@ func holdRings(t *testing.T) (rows []row) {
 					if _, err := pipe.Exec(context.Background()); err != nil {
 						t.Fatal(err)
 					}
-					// Redis ends a subscriber for whom more than 32 MiB wait.
+					// Redis ends a subscriber with more than 32 MiB waiting.
 					eventually(t, "these have come", func() bool { return g.Metric("gateway_broker_messages_total") >= float64(sent) })
 				}
 			}

@@ -97,8 +97,8 @@ func start(t testing.TB, path string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// browse has Chromium open a page on this machine until the test ends. flags go
-// before those that every test has.
+// browse has Chromium open a page on this machine until the test ends. flags precede the common
+// ones.
 func browse(t testing.TB, url string, flags ...string) {
 	t.Helper()
 	start(t, needs(t, "chromium"), append(flags, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",

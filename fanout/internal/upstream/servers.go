@@ -15,7 +15,7 @@ import (
 // or a Cluster, in which every channel has a server of its own, the owner of its slot. It
 // is safe for concurrent use.
 type Servers struct {
-	// Client runs commands wherever they belong. It repeats none.
+	// Client runs commands wherever they belong. It retries none.
 	Client redis.UniversalClient
 
 	cluster *redis.ClusterClient // Client where it is one, else nil
@@ -31,10 +31,10 @@ func Open(text string, settings TLS, name string) (*Servers, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Protocol 2 is all that is needed and leaves out push notifications, client-side
-	// caching and maintenance hand-overs, which would change connections behind our back.
-	// A PUBLISH that timed out may have been heard: whoever publishes decides whether to
-	// repeat it. Reads are repeated by their callers.
+	// Protocol 2 is all that is needed and leaves out push notifications, client-side caching
+	// and maintenance hand-overs, which would change connections behind our back. A PUBLISH
+	// that timed out may have been delivered: the publisher decides whether to repeat it. Reads
+	// are retried by their callers.
 	const protocol, maxRetries, dialerRetries = 2, -1, 1
 	fill := func(clientName *string, dialTimeout *time.Duration, dial *func(ctx context.Context, network, addr string) (net.Conn, error)) {
 		if *clientName == "" {
@@ -87,7 +87,7 @@ func (s *Servers) Of(ctx context.Context, full string) (*redis.Client, error) {
 }
 
 // Publish is the command that publishes to a channel, with its prefix. On a Cluster it is
-// SPUBLISH, which reaches those subscribed at the slot's owner.
+// SPUBLISH, which reaches the subscribers at the slot's owner.
 func (s *Servers) Publish(ctx context.Context, c redis.Cmdable, full string, payload any) *redis.IntCmd {
 	if s.cluster != nil {
 		return c.SPublish(ctx, full, payload)
@@ -95,13 +95,12 @@ func (s *Servers) Publish(ctx context.Context, c redis.Cmdable, full string, pay
 	return c.Publish(ctx, full, payload)
 }
 
-// once keeps a Cluster's client from repeating a single command that may have been
-// carried out: one that timed out, or whose connection broke. It still goes to another
-// server where one says that it belongs there. Reads are sent in pipelines, which are
-// repeated.
+// once keeps a Cluster's client from repeating a single command that may have been executed:
+// one that timed out, or whose connection broke. It still goes to another server where one says
+// that it belongs there. Reads are sent in pipelines, which are repeated.
 type once struct{ redis.Cmder }
 
-// NoRetry is asked by go-redis.
+// NoRetry is called by go-redis.
 func (once) NoRetry() bool { return true }
 
 // onceHook makes every single command such a one.

@@ -60,11 +60,11 @@ func (s *Subscriber) Close() {
 // errRedial is the result where go-redis dials on its own.
 var errRedial = errors.New("the connection is lost")
 
-// oneShotDialer is the dialer of a subscriber. A redis.PubSub that meets an error
-// reconnects at once within the failing call and sends all its channels in a single
-// SUBSCRIBE, and nobody learns which of them are live again. It lets one dial through, so
-// that the error comes back to the session, and it keeps the connection to be able to cut
-// it while go-redis holds its lock in a blocked write.
+// oneShotDialer is the dialer of a subscriber. A redis.PubSub that meets an error reconnects at
+// once within the failing call and sends all its channels in a single SUBSCRIBE, which hides
+// which of them are live again. It lets one dial through, so that the error comes back to the
+// session, and it keeps the connection to be able to cut it while go-redis holds its lock in a
+// blocked write.
 type oneShotDialer struct {
 	// Immutable.
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)

@@ -71,8 +71,8 @@ func (s *secure) dialer(timeout time.Duration) func(ctx context.Context, network
 	}
 }
 
-// securedConn is a connection to a server that asked for the gateway's certificate. With
-// TLS 1.3 it says only after the handshake that it doesn't take it.
+// securedConn is a connection to a server that asked for the gateway's certificate. With TLS
+// 1.3 it rejects that only after the handshake.
 type securedConn struct {
 	*tls.Conn
 
@@ -81,7 +81,7 @@ type securedConn struct {
 	asked bool // the server asked for it
 
 	// Atomic
-	taken atomic.Bool // the server has said something
+	taken atomic.Bool // the server has sent something
 }
 
 func (c *securedConn) Read(p []byte) (int, error) {
@@ -97,7 +97,7 @@ func (c *securedConn) Write(p []byte) (int, error) {
 	return n, c.explain(err)
 }
 
-// explain adds the remedy to an error before the server has said anything.
+// explain adds the remedy to an error before the server has sent anything.
 func (c *securedConn) explain(err error) error {
 	var (
 		authority x509.UnknownAuthorityError

@@ -91,7 +91,7 @@ func parse(text string, settings TLS) (parsed, error) {
 var errNoTLS = errors.New("redis.tls and its parameters need a URL with rediss://")
 
 // parseURL takes apart the URL of a server, as go-redis does, and behind the schemes
-// redis+sentinel and redis+cluster those of the other two.
+// redis+sentinel and redis+cluster the URLs of the other two.
 func parseURL(text string) (p parsed, err error) {
 	scheme, rest, _ := strings.Cut(text, "://")
 	family, kind, _ := strings.Cut(scheme, "+")

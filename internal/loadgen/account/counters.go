@@ -17,7 +17,7 @@ type Counters struct {
 	Untried     uint64 `json:"untried"`     // given up because none of the first came through
 	Established uint64 `json:"established"` // handshake complete
 	Ready       uint64 `json:"ready"`       // and all channels confirmed, each time
-	Clients     uint64 `json:"clients"`     // that were ready, each once however often it came
+	Clients     uint64 `json:"clients"`     // that were ready, each once however often it connected
 	Failed      uint64 `json:"failed"`      // attempts of clients that never were ready
 	Retried     uint64 `json:"retried"`     // failed attempts of clients that had been ready before
 	Lost        uint64 `json:"lost"`        // ended after ready, not by the run or a proxy
@@ -40,10 +40,10 @@ type Counters struct {
 
 	Delivered   uint64 `json:"delivered"` // each message of each subscription once
 	Duplicated  uint64 `json:"duplicated"`
-	Replayed    uint64 `json:"replayed"`    // beside them, to event streams of several channels that came back
+	Replayed    uint64 `json:"replayed"`    // beside them, to event streams of several channels that reconnected
 	Reordered   uint64 `json:"reordered"`   // delivered, but after a later one
 	Moved       uint64 `json:"moved"`       // of the delivered, those to clients that the run cuts
-	Aside       uint64 `json:"aside"`       // to clients of whom no account is kept: slow ones, churned ones
+	Aside       uint64 `json:"aside"`       // to clients that aren't accounted for: slow ones, churned ones
 	Misdirected uint64 `json:"misdirected"` // of a channel that the client has not
 	Damaged     uint64 `json:"damaged"`     // of this run, but not as sent
 	Foreign     uint64 `json:"foreign"`     // not of this run
@@ -87,7 +87,7 @@ type Totals struct {
 	Moved, Returned, Cut                  uint64
 	Heard, Away, Up, MoversUp             int64
 	Leaving                               int64 // still to be closed, or not gone yet
-	Latest                                int64 // when the last delivery came, ns
+	Latest                                int64 // of the last delivery, ns
 }
 
 // Nobody reports whether no client is there, nor on its way back.

@@ -68,7 +68,7 @@ func (g *Ledger) Observe(sub, seq uint32) (first bool) {
 	return true
 }
 
-// stillAway ends a span of which nobody knows the end yet.
+// stillAway ends a span whose end is unknown yet.
 const stillAway = math.MaxUint32
 
 // Leave notes that a subscription's connection was cut.
@@ -193,7 +193,7 @@ func (g *Ledger) Begin(sub, seq uint32) {
 	delete(g.away, sub)
 }
 
-// Exact reports whether duplicates and late messages were told apart.
+// Exact reports whether duplicates and late messages were distinguished.
 func (g *Ledger) Exact() bool { return len(g.forgotten) == 0 }
 
 // lacks reports whether a message has not reached a subscription.

@@ -55,7 +55,7 @@ type loop struct {
 	wasReady  []uint64 // a bit for each slot
 	tallies   account.Tallies
 	recorder  account.Recorder
-	latest    int64 // when the last delivery came, ns
+	latest    int64 // of the last delivery, ns
 	busySince int64 // when the present batch began, 0 between batches
 	busy      int64 // ns spent in batches
 	lastScan  int64 // for deadlines
@@ -204,8 +204,8 @@ func (l *loop) tick() {
 type transport interface {
 	// appendRequest appends the request that opens the client in slot i.
 	appendRequest(l *loop, dst []byte, i uint32) []byte
-	// received takes the bytes p that came for client i, which belong to the
-	// loop. It reports to the loop: opened, confirmed, message, fail, end.
+	// received takes the bytes p received for client i, which belong to the loop. It reports to
+	// the loop: opened, confirmed, message, fail, end.
 	received(l *loop, i uint32, p []byte)
 	// leave begins a polite end of a ready client; the loop waits for the peer
 	// to close. False: there is nothing to say, the loop closes at once.

@@ -132,7 +132,7 @@ func (m *inbox) stamped(slot uint32, p []byte) []byte {
 	return rest
 }
 
-// book takes a message of this run, with the envelope in which it came.
+// book takes a message of this run, with the envelope of it.
 func (m *inbox) book(slot uint32, s account.Stamp, envelope []byte) {
 	channels := &m.l.plan.ChannelSet
 	k, ok := channels.Find(m.l.number(slot), s.Channel)
@@ -160,9 +160,8 @@ func (m *inbox) book(slot uint32, s account.Stamp, envelope []byte) {
 	}
 }
 
-// replays reports whether a message that came again is no fault: an event
-// stream's id says the time, and with several channels each is replayed from
-// ten seconds before it.
+// replays reports whether a repeated message is no fault: an event stream's id says the time,
+// and with several channels each is replayed from ten seconds before it.
 func (m *inbox) replays(slot uint32, s account.Stamp) bool {
 	at, resumed := m.l.cameBack[slot]
 	return resumed && s.Sent < at

@@ -11,7 +11,7 @@ import (
 // proxy is a loop's knowledge of a proxy between its clients and the gateway: there is one
 // where answers name it (Via or Server, which a gateway doesn't send), or where it is the
 // program that listens at the target. A connection that ends without a word is then the proxy's
-// doing or the gateway's, nobody can tell which. It is no loss: the client reconnects as a real
+// doing or the gateway's, it is unknown which. It is no loss: the client reconnects as a real
 // one does, with the position of its last message.
 type proxy struct {
 	l    *loop
@@ -42,8 +42,8 @@ func (s *Snapshot) foundProxy(name string) {
 	}
 }
 
-// intermediary returns the name of whoever says in an answer's head that it
-// passed the answer on, without its version.
+// intermediary returns the name of the program that says in an answer's head that it passed the
+// answer on, without its version.
 func (h *head) intermediary() string {
 	name := h.server
 	if len(h.via) > 0 {

@@ -35,7 +35,7 @@ type secure struct {
 	l      *loop
 	config *tls.Config
 	of     []*tlsConn // by slot; nil before the handshake begins
-	sealed []byte     // came from the socket and was not read yet
+	sealed []byte     // received from the socket and not yet read
 	outgo  []byte     // to be sent
 	plain  []byte     // room for decrypted bytes
 }

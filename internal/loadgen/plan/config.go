@@ -34,7 +34,7 @@ type Config struct {
 
 	// Clients that move or are slow.
 	Share       float64       // --share: the part of the clients that is cut or churned
-	Backoff     time.Duration // --backoff: longest wait before coming back, doubled with each failure
+	Backoff     time.Duration // --backoff: longest wait before a reconnect, doubled with each failure
 	BackoffMost time.Duration // --backoff-max
 	Resume      bool          // --resume: reconnect with the position of the last message
 	SlowShare   float64       // --slow-share

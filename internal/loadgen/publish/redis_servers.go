@@ -182,7 +182,7 @@ func (s redisServers) dialer(timeout time.Duration, remote bool) func(context.Co
 // there.
 type once struct{ redis.Cmder }
 
-// NoRetry is asked by go-redis.
+// NoRetry is called by go-redis.
 func (once) NoRetry() bool { return true }
 
 // onceHook makes every command of a pipeline such a one.

@@ -214,7 +214,7 @@ func clientFigures() []Figure {
 			}
 			return float64(n), true
 		}).during(func(s *Sample) (float64, bool) {
-			// Losses to a storm are told apart at the end.
+			// Losses to a storm are separated at the end.
 			return float64(s.Lost), s.Phase != PhaseStorm && s.Phase != PhaseLeave
 		}),
 		figure("away", UnitCount, "counters.away", "clients whose connections ended at a proxy and that were not back after 5 s, at the end"),

@@ -170,8 +170,8 @@ type Sent struct {
 	Replayed   uint64 `json:"replayed,omitempty"` // sent again by design, to streams that reconnected
 	Reordered  uint64 `json:"reordered"`
 	Incomplete uint64 `json:"incomplete_subscriptions"`
-	// Unaudited: a process that held clients was lost, so that nobody can tell
-	// how much came; from Missing on nothing was measured.
+	// Unaudited: a process that held clients was lost, so that deliveries are unknown; from
+	// Missing on nothing was measured.
 	Unaudited bool `json:"unaudited,omitempty"`
 	// Examples names a few subscriptions that miss something.
 	Examples    []string        `json:"missing_examples,omitempty"`

@@ -33,7 +33,7 @@ type Step struct {
 	CPU    float64              `json:"server_cpu_share"` // CPUs in use by the server
 }
 
-// Storm is how clients came back that lost their connections all at once.
+// Storm is the reconnect of clients that lost their connections all at once.
 type Storm struct {
 	Kind    string `json:"kind"`    // cut or restart
 	Clients int64  `json:"clients"` // that had to reconnect
