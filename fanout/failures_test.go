@@ -130,7 +130,7 @@ func TestFailureKinds(t *testing.T) {
 	}
 }
 
-// When nobody publishes any more, it passes.
+// The failure passes when publishing stops.
 func TestRefusalsPass(t *testing.T) {
 	var r publishFailures
 	for range refusalsInTurn {

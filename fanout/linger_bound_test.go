@@ -95,7 +95,7 @@ func TestNoneLingers(t *testing.T) {
 		}
 		b.Leave(name, r)
 	}
-	b.Replay("read", message.Position{}, func(Replay) {}) // nobody joins it
+	b.Replay("read", message.Position{}, func(Replay) {}) // no sink joins it
 	eventually(t, "all are forgotten", func() bool { return b.Stats().Channels == 0 })
 	eventually(t, "all are unsubscribed", func() bool {
 		return len(server.Client.PubSubChannels(context.Background(), "push:[cr]*").Val()) == 0

@@ -89,7 +89,7 @@ func TestForgottenAndJoinedAgain(t *testing.T) {
 	}
 }
 
-// Whoever is in both queues must end up subscribed.
+// A topic in both queues must end up subscribed.
 func TestUnsubscribesGoFirst(t *testing.T) {
 	_, l := offline(t, DefaultConfig())
 	l.open("back")

@@ -68,8 +68,8 @@ func (p *publisher) Publish(ctx context.Context, channel string, payload []byte,
 	return id, err
 }
 
-// PublishPlain is Publish for a plain message of a user, empty for nobody's, and returns
-// how many gateways are subscribed to the channel.
+// PublishPlain is Publish for a plain message of a user, empty for none, and returns how many
+// gateways are subscribed to the channel.
 func (p *publisher) PublishPlain(ctx context.Context, channel string, payload []byte, user string) (receivers int64, err error) {
 	_, receivers, err = p.publish(ctx, channel, payload, PublishOptions{User: user})
 	return receivers, err

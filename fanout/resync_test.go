@@ -81,7 +81,7 @@ func TestHeldMessagesAreBounded(t *testing.T) {
 	if h := l.held[u[0].topic]; h.list != nil || l.b.held.Load() != heldTopicBytes {
 		t.Errorf("%d messages are held, %d bytes counted, where there was no room", len(h.list), l.b.held.Load())
 	}
-	l.resyncAll(u, []page{{tail: message.StreamID{Ms: 1, Seq: 1}, complete: true}}) // was read before all that came
+	l.resyncAll(u, []page{{tail: message.StreamID{Ms: 1, Seq: 1}, complete: true}}) // was read before all messages arrived
 	if n := l.b.Stats().Links[0].Pending; n != 1 {
 		t.Fatalf("%d channels are pending", n)
 	}

@@ -157,7 +157,7 @@ type past struct {
 type channelModel struct {
 	all    []past
 	stream []past // still in the stream
-	joined int    // the first of all that came while the topic was live
+	joined int    // the first in all received while the topic was live
 	live   uint64 // when it went live
 	// blurred: the ring was dropped after plain messages. All that is kept of
 	// them is that some were lost before the last durable one.

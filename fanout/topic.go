@@ -117,7 +117,7 @@ func newTopics(prefix string) topics {
 	return topics{chunks: memory.NewChunks[topic](), prefix: len(prefix)}
 }
 
-// hashSeed is the process's own, so that nobody can choose names that collide.
+// hashSeed is the process's own, so that clients can't choose names that collide.
 var hashSeed = maphash.MakeSeed()
 
 // hashName places a channel on a link, by its upper half, and in that link's lookup by

@@ -16,7 +16,7 @@ import (
 //	mark U id mark user mark payload durable, from a user
 //	mark F mark                      no message: the channel's past is forgotten
 //	mark F id mark                   the same, where id stands for it in the stream
-//	mark P mark …                    reserved: nothing that clients are shown
+//	mark P mark …                    reserved: never shown to clients
 //
 // A JSON string holds no mark, and the payload follows the last of these: nothing in it
 // is looked at.

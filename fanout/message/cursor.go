@@ -40,10 +40,10 @@ var cursorEncoding = base64.RawURLEncoding.Strict()
 // that the plain positions belong to, and about 18 bytes for each channel, so that 50
 // channels take 1.2 KB and stay far below the limit of a request's head.
 //
-// Channels are kept as the first 64 bits of the SHA-256 of their name rather than by
-// name. Where two names of one cursor collide (once in 10^15 for a hundred channels, and
-// of use to nobody: the cursor grants nothing) both channels resume from the older of
-// their positions. That repeats messages, whose ids tell it, and loses none.
+// Channels are kept as the first 64 bits of the SHA-256 of their name rather than by name.
+// Where two names of one cursor collide (once in 10^15 for a hundred channels, and of use to
+// nobody: the cursor grants nothing) both channels resume from the older of their positions.
+// That repeats messages, recognisable by their ids, and loses none.
 //
 // The zero Cursor is empty and ready to use. Positions are put in order when the cursor
 // is read: to keep them so with each Set takes the square of their number

@@ -44,7 +44,7 @@ type Message struct {
 	Channel string
 	ID      Position          // of the message in its channel
 	Payload []byte            // shared: nobody may write to it
-	User    string            // the publisher, where a client's token or the publisher tells
+	User    string            // the publisher, where a client's token or the publisher names one
 	notice  func(Form) []byte // nil in a published message
 	// Previous is the durable message before this one, or a place after it.
 	Previous StreamID

@@ -74,7 +74,7 @@ func Overlap(a, b string) bool {
 	return ipA == ipB || covers(ipA, ipB) || covers(ipB, ipA)
 }
 
-// ipOf returns the address of a host, as far as nobody has to be asked.
+// ipOf returns the address of a host as far as it is known without a lookup.
 func ipOf(host string) netip.Addr {
 	switch host {
 	case "":

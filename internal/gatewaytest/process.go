@@ -92,8 +92,7 @@ func Start(t testing.TB, program string, redis *redistest.Server, allowed []stri
 	return p
 }
 
-// line keeps and judges a line of the log; it reports whether it tells where the
-// gateway listens.
+// line keeps and judges a line of the log; it reports whether that names the gateway's address.
 func (p *Process) line(text string) (listens bool) {
 	p.mu.Lock()
 	p.log.WriteString(text + "\n")

@@ -14,7 +14,7 @@ const root = "../.."
 // module is the import path of the repository's root.
 const module = "github.com/pushgate/pushgate"
 
-// skipped directories hold nothing that somebody wrote.
+// skipped directories hold no sources.
 var skipped = map[string]bool{".git": true, "bin": true, "out": true, "node_modules": true}
 
 // eachFile calls fn for every file whose name ends in one of the suffixes,

@@ -385,8 +385,7 @@ func TestFanoutNoRedis(t *testing.T) {
 	}
 }
 
-// The whole way through Redis; nobody there forwards, so all is missing, and
-// the reason is found.
+// The whole way through Redis; no gateway forwards, so all is missing, and the reason is found.
 func TestFanoutWrongRedis(t *testing.T) {
 	m := miniredis.RunT(t)
 	s := newScripted()

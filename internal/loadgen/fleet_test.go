@@ -94,7 +94,7 @@ func TestAgentsScenarios(t *testing.T) {
 	})
 }
 
-// A clock that is a minute ahead is found, told and taken off.
+// A clock that is a minute ahead is found, reported and corrected.
 func TestAgentsClock(t *testing.T) {
 	t.Parallel()
 	s := newScripted()

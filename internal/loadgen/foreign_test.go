@@ -81,7 +81,7 @@ func (s *otherServer) ws(w http.ResponseWriter, r *http.Request) {
 		}
 		var m struct{ Join string }
 		json.Unmarshal(text, &m)
-		// Whoever publishes at once is too early: this server takes its time.
+		// A publish at once is too early: this server takes its time.
 		time.Sleep(5 * time.Millisecond)
 		s.mu.Lock()
 		s.hellos = append(s.hellos, string(text))
@@ -263,8 +263,8 @@ func TestForeignMissing(t *testing.T) {
 	}
 }
 
-// A server that subscribes nobody is found out before anything is counted, and
-// so is a place that takes no messages.
+// A server that subscribes no client is detected before anything is counted, and so is a place
+// that takes no messages.
 func TestForeignNobodyHears(t *testing.T) {
 	tests := map[string]struct {
 		set  func(*otherServer, *plan.Config)

@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
-// behindProxy has a server's answers say that they came through a proxy.
+// behindProxy has a server's answers say that they passed a proxy.
 func behindProxy(s *scripted) {
 	own := s.Config.Handler
 	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -20,8 +20,8 @@ func behindProxy(s *scripted) {
 	})
 }
 
-// A connection that ends behind a proxy is nobody's fault, unless the gateway has
-// said that it ends it.
+// A connection that ends behind a proxy is no fault, unless the gateway has said that it ends
+// it.
 func TestCutBehindProxy(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

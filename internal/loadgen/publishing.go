@@ -42,7 +42,7 @@ type publishing struct {
 	start  int64 // ns; 0: it was not begun
 	next   int   // the first slot that was not reached
 	stopAt int64 // ns, set before stop is closed
-	ended  int64 // ns, when an error of Redis came
+	ended  int64 // ns, of an error of Redis
 
 	roundTrip  *hdrhistogram.Histogram
 	completion *hdrhistogram.Histogram

@@ -55,7 +55,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// Where no client came up there is nothing that a client costs.
+// Without a ready client there is no cost per client.
 func TestTableWithoutClients(t *testing.T) {
 	s := newScripted()
 	s.refuse = func(int) int { return 404 }

@@ -55,7 +55,7 @@ type scripted struct {
 	chunkSSE bool                               // the event stream in the chunked coding
 	rewind   int                                // replay so many messages from before the position
 	badToken bool                               // close WebSockets with 4001
-	unheard  bool                               // say that nobody listens
+	unheard  bool                               // report no subscribers
 	mishap   func(n int) (publish.Result, bool) // of the n-th message, from 1; true: it gets lost
 	patience time.Duration                      // cut a WebSocket client that takes no message for so long; 0: wait
 
@@ -75,7 +75,7 @@ type scripted struct {
 	log      []publish.Message // for poll
 	messages int
 	pongs    int
-	resumed  int // subscriptions that came with a position
+	resumed  int // subscriptions with a position
 	present  int // WebSocket connections
 }
 

@@ -197,8 +197,8 @@ func TestStormRestart(t *testing.T) {
 		if x == nil || !r.Good() || x.Clients != 12 || x.Returned != 12 || r.Counters.Lost != 12 || x.Stopped <= 0 || x.Started < x.Stopped || x.Back50 < x.Started {
 			t.Errorf("%s: %+v, losses %v: %q", signal, x, r.Losses, r.Failed)
 		}
-		// A client that was lost to the restart and came back is one that was
-		// ready, whatever it took.
+		// A client that was lost to the restart and reconnected is one that was ready, whatever
+		// it took.
 		r.Judge(mustSLOs(t, "clients==12", "failed==0", "failed_share==0%", "lost==0"))
 		if !r.Met() {
 			t.Errorf("%s: %+v", signal, r.SLOs)

@@ -23,8 +23,8 @@ type load struct {
 	apart bool
 }
 
-// awayWait is how long messages to clients that were away are waited for after
-// the last that came.
+// awayWait is how long messages to clients that were away are waited for after the last
+// arrival.
 const awayWait = 2 * time.Second
 
 // window publishes, waits for the messages under way, and accounts for every

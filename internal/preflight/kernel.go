@@ -123,9 +123,9 @@ func checkTimeWait(k knob, e Env, t Target) Finding {
 // sysctl is read-only before Linux 4.7.
 const hashsize = "/sys/module/nf_conntrack/parameters/hashsize"
 
-// conntrackEntries is the number of our entries in the table: a closed
-// connection stays beside the new one of a client that came back. A connection
-// over loopback is one entry for both of its ends.
+// conntrackEntries is the number of our entries in the table: a closed connection stays beside
+// the new one of a reconnected client. A connection over loopback is one entry for both of its
+// ends.
 func conntrackEntries(_ Env, t Target) int64 { return 2 * int64(t.Connections) }
 
 func allConntrackEntries(e Env, t Target) int64 {

@@ -149,8 +149,7 @@ func checkCgroup(_ knob, e Env, t Target) Finding {
 	return found(units.WholeBytes(g.limit)+", "+units.WholeBytes(g.available)+" free", units.WholeBytes(needed), g.available >= needed, err)
 }
 
-// raiseCgroup speaks to the cgroup's owner: systemd, the container engine, or
-// nobody.
+// raiseCgroup speaks to the cgroup's owner: systemd, the container engine, or none.
 func raiseCgroup(e Env, t Target) string {
 	const mib = 1 << 20
 	g, _ := e.tightest()

@@ -19,8 +19,8 @@ type RedisError struct{ Err error }
 func (e *RedisError) Error() string { return e.Err.Error() }
 func (e *RedisError) Unwrap() error { return e.Err }
 
-// askRedis has a parameter judged. A server that refuses CONFIG GET, as managed
-// ones often do, is skipped; one that can't be reached carries nobody.
+// askRedis has a parameter judged. A server that refuses CONFIG GET, as managed ones often do,
+// is skipped; one that can't be reached carries no clients.
 func (e Env) askRedis(parameter, needed string, judge func(answer string) (value string, ok bool, err error)) Finding {
 	if e.Redis == nil {
 		return Finding{Verdict: Skip, Needed: needed, Why: "no Redis to ask; name it with --redis.url"}

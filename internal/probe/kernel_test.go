@@ -26,7 +26,7 @@ func TestKernelSample(t *testing.T) {
 	if before.Slab == 0 || before.CPU == 0 {
 		t.Errorf("sample %+v", before)
 	}
-	// A listener with room for one that nobody accepts from.
+	// A listener with room for one, which is never accepted.
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)

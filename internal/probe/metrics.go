@@ -85,9 +85,9 @@ func (m Metrics) Sums(prefix string) map[string]float64 {
 	return sums
 }
 
-// Quantile returns the bound of the histogram's bucket below which a share q of
-// the values are that came since an earlier scrape; +Inf above all bounds, NaN
-// without values. The histogram has no labels.
+// Quantile returns the bound of the histogram's bucket below which a share q of the values
+// since an earlier scrape lie; +Inf above all bounds, NaN without values. The histogram has no
+// labels.
 func (m Metrics) Quantile(q float64, histogram string, before Metrics) float64 {
 	count := m[histogram+"_count"] - before[histogram+"_count"]
 	if count <= 0 {

@@ -47,7 +47,7 @@ type stream struct {
 	from, to int
 	sent     int64  // bytes that were to be sent, numbered from 0
 	waiting  []byte // the last of them, which the kernel hasn't taken
-	got      int64  // bytes that came out
+	got      int64  // bytes received
 	batched  bool
 	lost     bool // the sender knows that the peer is gone
 	dead     bool // the peer is gone

@@ -36,8 +36,8 @@ type Listener struct {
 	rsa   unix.RawSockaddrAny
 }
 
-// Listen opens addr: host:port, [ip6]:port, :port for all addresses of both
-// families, or unix:/path. A socket file that nobody listens on is replaced.
+// Listen opens addr: host:port, [ip6]:port, :port for all addresses of both families, or
+// unix:/path. A socket file without a listener is replaced.
 func Listen(addr string, o ListenOptions) (*Listener, error) {
 	l, err := listen(addr, o, false)
 	if err != nil {
@@ -169,7 +169,7 @@ func (l *Listener) openSpare() (err error) {
 	return err
 }
 
-// removeStale deletes a socket file that nobody listens on.
+// removeStale deletes a socket file without a listener.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -223,8 +223,8 @@ func (l *Listener) dup() (*Listener, error) {
 	return d, nil
 }
 
-// Close stops listening. Connections that the kernel completed and nobody
-// accepted are reset: accept until ErrAgain first.
+// Close stops listening. Connections that the kernel completed and that were not accepted are
+// reset: accept until ErrAgain first.
 func (l *Listener) Close() error {
 	if l.spare >= 0 {
 		unix.Close(l.spare)

@@ -7,7 +7,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// item is a whole message or control frame, however many events it came in.
+// item is a whole message or control frame, however many events it took.
 type item struct {
 	kind    Kind
 	op      ws.OpCode

@@ -174,8 +174,8 @@ func skipResponse(r *bufio.Reader) error {
 	return err
 }
 
-// beHostile is the main function of the process: it attacks until its input ends,
-// and prints how often clients came.
+// beHostile is the main function of the process: it attacks until its input ends, and prints
+// how often clients connected.
 func beHostile(spec string) int {
 	var a assault
 	if err := json.Unmarshal([]byte(spec), &a); err != nil {

@@ -23,9 +23,9 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// Hostile clients of every kind at once don't make good ones wait, nor lose
-// anything, nor keep the gateway from telling that it's well. Good clients of a second
-// gateway, which nobody attacks, show how much of the delay is the machine's.
+// Hostile clients of every kind at once don't make good ones wait, nor lose anything, nor keep
+// the gateway from reporting its health. Good clients of a second gateway, which nobody
+// attacks, show how much of the delay is the machine's.
 func TestAttackOfEveryKind(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures latency, which the race detector distorts")

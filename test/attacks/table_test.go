@@ -15,7 +15,7 @@ type row struct {
 	what    string
 	client  string // the bound of one client, as it is by default
 	all     string // the bound of all clients
-	reached string // how far the attack came
+	reached string // how far the attack got
 	memory  int    // bytes by which the process has grown
 	bound   int    // bytes that are allowed; 0 where the bound is a number of things
 	things  int    // where it's a number: how many there were

@@ -125,7 +125,7 @@ func TestClientMeetsFaults(t *testing.T) {
 
 	t.Run("a handshake that hangs", func(t *testing.T) {
 		p := p.in(t)
-		l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, and nobody answers
+		l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, and there is no answer
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -76,8 +76,8 @@ func playCoder(ctx context.Context, o *websocket.DialOptions, url string, say fu
 			return r, err
 		}
 	}
-	// Ping returns once the pong to it is there, which somebody has to read;
-	// so does Close for the answer to its frame, and fails for another code.
+	// Ping returns once the pong to it is there, which has to be read; so does Close for the
+	// answer to its frame, and fails for another code.
 	reading := c.CloseRead(ctx)
 	r.Pong = c.Ping(ctx) == nil
 	if err := c.Close(4321, "enough"); err != nil {

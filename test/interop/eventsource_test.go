@@ -67,8 +67,8 @@ func TestEventSourceComesBackFromLimits(t *testing.T) {
 	}
 }
 
-// A gateway that shuts down tells an EventSource so, which finds the next one at
-// the same address.
+// A gateway that shuts down says so to an EventSource, which finds the next one at the same
+// address.
 func TestEventSourceComesBackFromDrain(t *testing.T) {
 	needs(t, "chromium")
 	addr, err := loopback.Reserve()

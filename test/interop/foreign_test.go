@@ -112,7 +112,7 @@ func TestForeignServers(t *testing.T) {
 			if name == "nchan" && last.After.Processes != 3 {
 				t.Errorf("%d processes were measured, want nginx and its two workers", last.After.Processes)
 			}
-			// With a limit for a figure that nobody can know, the run says so.
+			// With a limit for an unknown figure, the run says so.
 			r, code := load(t, slices.Concat([]string{"fanout", "-n", "5", "--messages", "3", "--timeout", "90s", "--slo", "gaps==0", "--slo", "missing==0"}, s.flags)...)
 			if code != 99 || r.SLOs[0].Measured || r.SLOs[0].Met || !r.SLOs[1].Met {
 				t.Errorf("exit code %d, %+v", code, r.SLOs)

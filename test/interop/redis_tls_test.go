@@ -12,9 +12,9 @@ import (
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// TestRedisWithClientCertificates runs every command that speaks to Redis on one
-// that asks its clients for certificates, as Redis with TLS does unless it's
-// told otherwise, and is published to by redis-cli.
+// TestRedisWithClientCertificates runs every command that speaks to Redis on one that asks its
+// clients for certificates, as Redis with TLS does by default, and is published to by
+// redis-cli.
 func TestRedisWithClientCertificates(t *testing.T) {
 	needs(t, "redis-cli")
 	certs := redistest.NewCertificates(t, redistest.ServerName)

@@ -81,8 +81,8 @@ func TestRollingRestart(t *testing.T) {
 				return status == http.StatusUpgradeRequired
 			})
 
-			// A poll that changes nodes hears of a gap in a channel of which nobody
-			// knows yet that it is a durable one.
+			// A poll that changes nodes gets a gap in a channel that isn't known yet to be
+			// durable.
 			b := newBackend(t, redis)
 			b.publish()
 
@@ -186,7 +186,7 @@ func judge(t *testing.T, clients []*roamer, sent int) {
 	at := func(share float64) time.Duration { return away[int(share*float64(len(away)-1))] }
 	t.Logf("%d clients, %d messages: away %d times, p50 %v, p95 %v, longest %v; tried in vain %v",
 		len(clients), sent, len(away), at(0.5), at(0.95), at(1), refused)
-	// Each goes at least once; whoever went to the second node goes twice.
+	// Each goes at least once; a client of the second node goes twice.
 	if least := len(clients) * 2 / 3; len(away) < least {
 		t.Errorf("clients were away %d times, want %d at least", len(away), least)
 	}

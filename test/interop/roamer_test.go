@@ -44,8 +44,8 @@ type roamer struct {
 	refused map[string]int // why tries were in vain
 }
 
-// newRoamer returns a client with connections of its own, from an address that
-// no proxy has. Message 0 was published before it came.
+// newRoamer returns a client with connections of its own, from an address that no proxy has.
+// Message 0 was published before.
 func newRoamer(transport, front string, config *tls.Config) *roamer {
 	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
 	return &roamer{

@@ -112,7 +112,7 @@ func (p *tab) expect(name, event string) map[string]any {
 	}
 }
 
-// seen lists the events of a client that nobody waited for.
+// seen lists the events of a client that no test waited for.
 func (p *tab) seen(name string) (list []string) {
 	for _, e := range p.early {
 		if e.Name == name {

@@ -97,8 +97,8 @@ func (w *wire) reader() {
 	}
 }
 
-// close ends the connection, whatever is still on the way, and returns the
-// positions that came over it.
+// close ends the connection, whatever is still on the way, and returns the positions received
+// over it.
 func (w *wire) close() []string {
 	w.conn.Close()
 	w.read(readAll)

@@ -21,7 +21,7 @@ type witness struct {
 	fault   func(format string, args ...any) // notes a failure
 	name    string
 	token   string
-	loose   bool // coming back, it may get messages again: an event stream of several channels
+	loose   bool // it may get messages again after a reconnect: an event stream of several channels
 	books   map[string]*book
 	journal *journal
 	random  *rand.Rand
@@ -197,7 +197,7 @@ func (w *witness) await(ctx context.Context) {
 	pause(ctx, time.Duration(20+w.random.IntN(100))*time.Millisecond)
 }
 
-// isPlaced tells that it has its place in all channels.
+// isPlaced notes that it has its place in all channels.
 func (w *witness) isPlaced() {
 	select {
 	case <-w.placed:

@@ -24,8 +24,7 @@ func (a *Audit) Add(o Audit) {
 	a.Examples = append(a.Examples, o.Examples[:min(len(o.Examples), MaxExamples-len(a.Examples))]...)
 }
 
-// Lapse is a message that no client is expected to get: it was never sent, or
-// nobody knows.
+// Lapse is a message that no client is expected to get: it was never sent, or that is unknown.
 type Lapse struct {
 	Channel uint32 `json:"channel"`
 	Seq     uint32 `json:"seq"`

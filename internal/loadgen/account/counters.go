@@ -1,6 +1,6 @@
-// Package account keeps the accounts of a run: which message came to which
-// subscription, counters of the clients, reasons of failures, latencies. It has
-// no sockets, clocks or goroutines.
+// Package account keeps the accounts of a run: which message reached which subscription,
+// counters of the clients, reasons of failures, latencies. It has no sockets, clocks or
+// goroutines.
 package account
 
 import (
@@ -14,7 +14,7 @@ import (
 // and Heard.
 type Counters struct {
 	Attempted   uint64 `json:"attempted"`
-	Untried     uint64 `json:"untried"`     // given up because none of the first came through
+	Untried     uint64 `json:"untried"`     // given up because none of the first succeeded
 	Established uint64 `json:"established"` // handshake complete
 	Ready       uint64 `json:"ready"`       // and all channels confirmed, each time
 	Clients     uint64 `json:"clients"`     // that were ready, each once however often it connected

@@ -84,8 +84,8 @@ func (f *Fleet) all(o client.Command) ([]client.Answer, []error) {
 	return answers, errs
 }
 
-// Execute gives a command to all and merges their answers. The error tells of
-// all that did not execute it.
+// Execute gives a command to all and merges their answers. The error names all that did not
+// execute it.
 func (f *Fleet) Execute(o client.Command) (sum client.Answer, err error) {
 	o.Rate /= float64(len(f.agents))
 	answers, errs := f.all(o)

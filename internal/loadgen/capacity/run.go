@@ -11,9 +11,9 @@ import (
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
-// Run climbs, fits and writes the bill. say is called with a line for every
-// step. Its error is a run that could not begin; the outcome tells of all
-// others, an interrupted one with its findings up to then.
+// Run climbs, fits and writes the bill. say is called with a line for every step. Its error is
+// a run that could not begin; the outcome has all others, an interrupted one with its findings
+// up to then.
 func Run(ctx context.Context, c Config, env preflight.Env, say func(string)) (*Outcome, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func run(ctx context.Context, c Config, env preflight.Env, s steps) (*Outcome, e
 	return o, nil
 }
 
-// end books why a climb ended; true when it came to its end.
+// end books why a climb ended; true when it was complete.
 func (o *Outcome) end(err error) bool {
 	switch {
 	case err == nil:

@@ -40,7 +40,7 @@ type Signals struct {
 	once  sync.Once
 }
 
-// NewSignals returns signals that nobody has given.
+// NewSignals returns signals that have not been given.
 func NewSignals() *Signals {
 	return &Signals{Wake: make(chan struct{}, 1), Dead: make(chan struct{})}
 }

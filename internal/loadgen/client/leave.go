@@ -117,7 +117,7 @@ func (l *loop) lose(slot uint32, why account.Reason) {
 		l.tallies[account.Losses].Add(why, 1)
 		return
 	}
-	// How long the handshake would have taken nobody knows, but longer than this.
+	// How long the handshake would have taken is unknown, but longer than this.
 	if s := l.heldScratch(slot); s != nil && s.due > 0 && c.state < joining && (why == account.ReasonTimeout || why == account.ReasonTimedOut) {
 		account.Record(l.recorder[account.OfHandshakeDue], l.now-s.due)
 	}

@@ -12,7 +12,7 @@ import (
 // position's memory is used again for the next.
 type positions struct {
 	l        *loop
-	of       [][]byte         // nil: nobody's are kept
+	of       [][]byte         // nil: none are kept
 	cameBack map[uint32]int64 // ns, when event streams of several channels resumed, by slot; nil as of
 }
 

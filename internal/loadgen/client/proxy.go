@@ -20,7 +20,7 @@ type proxy struct {
 }
 
 // StrandedAfter is how long a client may be away before it counts as stranded: where a proxy
-// cuts without end, there is always somebody on the way.
+// cuts without end, some client is always away.
 const StrandedAfter = 5 * time.Second
 
 // foundProxy notes that there is a proxy. From now on positions are kept.

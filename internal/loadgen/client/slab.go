@@ -33,7 +33,7 @@ const (
 // With K subscriptions a client costs 16 + 4K bytes.
 type client struct {
 	fd      int32
-	gen     uint32 // tells events of an earlier connection in this slot
+	gen     uint32 // distinguishes events of an earlier connection in this slot
 	scratch uint32 // index + 1 in the loop's scratches, 0 for none
 	pending uint16 // subscriptions still to be confirmed
 	state   state

@@ -123,7 +123,7 @@ func (t sse) events(l *loop, slot uint32, p []byte) {
 		if l.clients[slot].state == gone {
 			return
 		}
-		// The rest came with this read and is at the end of p.
+		// The rest was in this read and is at the end of p.
 		p = p[len(p)-(len(s.in)-end-2):]
 		s.in = s.in[:0]
 	}

@@ -56,7 +56,7 @@ func (c Config) checkForeign(u *Problems) {
 	c.checkPlaces(u)
 }
 
-// checkPlaces refuses channels that the server is not told of.
+// checkPlaces refuses channels that are not sent to the server.
 func (c Config) checkPlaces(u *Problems) {
 	channels, err := ParseChannels(c.Channels, max(c.Connections, 1))
 	if err != nil {

@@ -83,10 +83,10 @@ type Result uint8
 
 const (
 	Taken   Result = iota // Redis has it
-	Unheard               // it has, and nobody was subscribed
+	Unheard               // it has, and there was no subscriber
 	Refused               // it answered with an error
 	Unsent                // it was never written
-	Unknown               // it was written, and no answer came
+	Unknown               // it was written, without an answer
 )
 
 // PublishBatch is the most messages of one call of publish.

@@ -92,7 +92,7 @@ func (p *redisPublisher) send(ctx context.Context, batch []Message, call eval, s
 		return nil
 	})
 	if err != nil && !slices.ContainsFunc(replies, func(r redis.Cmder) bool { return r.Err() != nil }) {
-		// Redis refused the connection, which go-redis tells of none of them.
+		// Redis refused the connection, which go-redis reports for none of them.
 		for _, r := range replies {
 			r.SetErr(err)
 		}

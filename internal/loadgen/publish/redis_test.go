@@ -269,7 +269,7 @@ func TestRedisSentinel(t *testing.T) {
 	}
 }
 
-// The password of a URL that is none is not told either.
+// The password in an invalid URL is not shown either.
 func TestRedisURLSecret(t *testing.T) {
 	for _, url := range []string{"redis://:secret@127.0.0.1:port", "redis+sentinel://127.0.0.1?password=secret", "redis+cluster://:secret@192.0.2.1?addr=b"} {
 		c := plan.DefaultConfig()

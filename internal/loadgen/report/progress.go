@@ -179,8 +179,7 @@ func clock(seconds float64) time.Duration {
 	return time.Duration(seconds * float64(time.Second)).Round(time.Second)
 }
 
-// left estimates the seconds that are left of the phase; false where nobody
-// knows.
+// left estimates the seconds that are left of the phase; false where unknown.
 func (p *Progress) left(s loadgen.Sample) (seconds float64, known bool) {
 	if s.Phase != p.phase {
 		p.phase, p.began = s.Phase, s.Seconds

@@ -32,7 +32,7 @@ type Figure struct {
 	About string
 	// of returns the figure; false where the run has not measured it.
 	of func(*Result) (float64, bool)
-	// live returns the figure so far; nil where only the end of a run tells.
+	// live returns the figure so far; nil where it is known only at the end of a run.
 	live func(*Watch) (float64, bool)
 }
 
@@ -125,7 +125,7 @@ func connected(r *Result) bool {
 func published(r *Result) bool { return r.Fanout != nil }
 func readable(r *Result) bool  { return r.Server != nil && !r.Server.Unread }
 
-// oneProcess: a restart makes another process, whose growth nobody has seen.
+// oneProcess: a restart makes another process, whose growth was not measured.
 func oneProcess(r *Result) bool { return readable(r) && !r.Server.Restarted }
 
 // share is a part in percent; false where there is nothing to divide by.
@@ -151,8 +151,8 @@ var quantiles = []struct {
 	{"mean", func(l account.Latency) float64 { return l.Mean }, 100},
 }
 
-// latency makes the figures of a latency at a path; recorded is its name in an
-// Interval, empty where only the end of a run tells.
+// latency makes the figures of a latency at a path; recorded is its name in an Interval, empty
+// where it is known only at the end of a run.
 func latency(name, path, recorded, about string) (all []Figure) {
 	for _, q := range quantiles {
 		f := computed(name+"."+q.name, UnitDuration, about, func(r *Result) (float64, bool) {
@@ -362,7 +362,7 @@ func NotMeasured() (all []string) {
 	return all
 }
 
-// told reports whether the server tells a figure's sources.
+// told reports whether the server reports a figure's sources.
 func (r *Result) told(figure string) bool {
 	name, _, _ := strings.Cut(figure, ".")
 	for _, x := range unmeasured {

@@ -116,7 +116,7 @@ type Load struct {
 	Hold         float64 `json:"hold_seconds"`
 }
 
-// Connect is how the clients came up.
+// Connect is the connects of the clients.
 type Connect struct {
 	Seconds   float64         `json:"seconds"`
 	PerSecond float64         `json:"per_second"`

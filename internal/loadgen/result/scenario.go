@@ -140,8 +140,8 @@ func (x *Slow) Peak(series []Sample) {
 type Agent struct {
 	Name    string `json:"name"`
 	Clients int    `json:"clients"`
-	// Offset is how far its clock was ahead of this one's, as exactly as half
-	// the quickest round trip tells. It was taken off if it was more than that.
+	// Offset is how far its clock was ahead of this one's, to within half the quickest round
+	// trip. It was taken off if it was more than that.
 	Offset      float64 `json:"clock_offset_ms"`
 	Uncertainty float64 `json:"clock_uncertainty_ms"`
 	Corrected   bool    `json:"clock_corrected"`

@@ -30,7 +30,7 @@ type Verdict struct {
 	Met      bool    `json:"met"`
 }
 
-// Text says in a few words how the verdict came about.
+// Text says in a few words the reason for the verdict.
 func (v Verdict) Text() string {
 	if !v.Measured {
 		return "not measured in this run"

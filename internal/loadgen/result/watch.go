@@ -9,10 +9,10 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
 
-// Watch judges SLOs while a run goes on. It takes the run's intervals and
-// samples, and tells the first miss. Only a miss that can't become good again is
-// judged: an upper limit on a growing figure, and a percentile of all values so far
-// once there are enough of them. The rest waits for the end.
+// Watch judges SLOs while a run goes on. It takes the run's intervals and samples, and reports
+// the first miss. Only a miss that can't become good again is judged: an upper limit on a
+// growing figure, and a percentile of all values so far once there are enough of them. The rest
+// waits for the end.
 type Watch struct {
 	// Immutable
 	slos []SLO
