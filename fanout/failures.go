@@ -60,9 +60,8 @@ const (
 	refusalsLast = 10 * time.Second
 )
 
-// publishFailures counts messages that Redis didn't take. A server that is full or can't
-// write refuses all durable ones and still delivers those that it has taken, so the links
-// notice nothing.
+// publishFailures counts messages that Redis didn't take. A server that is full or can't write
+// refuses all durable ones and still delivers the accepted ones, so the links notice nothing.
 type publishFailures struct {
 	// Atomic.
 
@@ -180,8 +179,8 @@ func (o *oversize) note(log *slog.Logger, channel string, bytes int) {
 		"channel", channel, "bytes", bytes, "most", o.most.Load())
 }
 
-// lineLimit lets one line a second through to a log, with the number of those left out
-// since the last one.
+// lineLimit lets one line a second through to a log, with the number of lines left out since
+// the last one.
 type lineLimit struct {
 	logged   time.Time
 	repeated int

@@ -119,8 +119,8 @@ type starts struct {
 	when uint32             // in the link's milliseconds
 }
 
-// of returns the position before the newest n entries of those up to until, zero for the
-// whole stream; it is zero where there are no more than n.
+// of returns the position before the newest n entries up to until, zero for the whole stream;
+// it is zero where there are no more than n.
 func (s *starts) of(n int, until message.StreamID) (start message.StreamID, ok bool) {
 	i := 0
 	for !until.IsZero() && i < len(s.ids) && until.Less(s.ids[i]) {

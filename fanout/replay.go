@@ -44,10 +44,9 @@ const (
 // stream has been read. Messages delivered before done are at or below its Seq, those after it
 // are above. A stream is read in pages of about 256 KiB: see ReplayMore.
 //
-// A plain position is exact while the ring reaches back to it, a durable one while the
-// stream does. A position that can't be honoured, because it is of another node, from the
-// future or no longer kept, gives the newest config.ReplayMessages of those left, and a
-// Gap of reason history.
+// A plain position is exact while the ring reaches back to it, a durable one while the stream
+// does. A position that can't be honoured, because it is of another node, from the future or no
+// longer kept, gives the newest config.ReplayMessages of the rest, and a Gap of reason history.
 func (b *Broker) Replay(channel string, since message.Position, done func(Replay)) *Request {
 	return b.link(channel).replay(channel, &Request{since: since, done: done})
 }

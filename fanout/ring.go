@@ -20,7 +20,7 @@ type ring struct {
 	buf     []*message.Message // circular, a power of two long
 	head    int
 	n       int
-	history int              // of the n, those in front that were read from the stream
+	history int              // of the n, the ones in front that were read from the stream
 	bytes   int              // of all messages, without their encodings
 	base    message.StreamID // durable position before the first message
 	baseAt  uint64           // time of the message before the first live one, or at which the topic went live

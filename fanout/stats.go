@@ -11,7 +11,7 @@ type Stats struct {
 	// Counted since the start.
 
 	Messages        uint64 // received from Redis, without duplicates
-	Durable         uint64 // of Messages, those with a stream id
+	Durable         uint64 // of Messages, with a stream id
 	Duplicates      uint64 // durable messages that had been delivered already
 	BrokerGaps      uint64 // channels that may have lost messages while Redis was away
 	HistoryGaps     uint64 // channels and replays whose history is gone
@@ -22,15 +22,15 @@ type Stats struct {
 	HistoryReads    uint64 // reads of a stream for replays and catching up
 	Published       uint64
 	PublishErrors   uint64
-	Failures        map[FailureKind]uint64 // of PublishErrors, those of Redis
+	Failures        map[FailureKind]uint64 // of PublishErrors, by Redis
 	ProbesMissed    uint64
 	TooLarge        uint64 // messages passed over, see LimitPayload
-	MessagesDropped uint64 // for channels that were no longer wanted, or more than is held for channels that aren't live yet
+	MessagesDropped uint64 // for channels that were no longer wanted, or more than is held until they are live
 
 	// Held now.
 
 	Channels  int
-	Lingering int // of Channels, those without subscribers
+	Lingering int // of Channels, without subscribers
 	RingBytes int
 	Links     []LinkStats
 }
@@ -41,7 +41,7 @@ type LinkStats struct {
 	Up        bool
 	Err       string // why it isn't
 	Channels  int
-	Lingering int // of Channels, those without subscribers
+	Lingering int // of Channels, without subscribers
 	Pending   int // channels that aren't live yet
 }
 

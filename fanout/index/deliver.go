@@ -44,8 +44,8 @@ type deliverer struct {
 	subs         memory.Chunks[subscription]
 	deliveries   []*delivery // by delivery number; 0 is not used
 	freeDelivery []uint32
-	turns        turnQueue // of those with many subscribers
-	fewTurns     turnQueue // of those with fewSubscribers at most
+	turns        turnQueue // of channels with many subscribers
+	fewTurns     turnQueue // of channels with fewSubscribers at most
 	pending      int       // messages
 	pendingBytes int       // memory of these messages and their deliveries
 	delivered    func([]*message.Message)
@@ -59,8 +59,8 @@ func (x *deliverer) OnDelivered(fn func([]*message.Message)) { x.delivered = fn 
 // and the bytes of memory that they take, each with one encoding.
 func (x *deliverer) Pending() (messages, bytes int) { return x.pending, x.pendingBytes }
 
-// Publish puts a message on its way to all present subscribers of a channel. Its Seq is
-// after those of the messages before.
+// Publish puts a message on its way to all present subscribers of a channel. Its Seq is after
+// the earlier messages'.
 func (x *deliverer) Publish(ch Channel, m *message.Message) {
 	c := x.channels.At(uint32(ch))
 	if c.subscribers == 0 {

@@ -50,7 +50,7 @@ var cursorEncoding = base64.RawURLEncoding.Strict()
 // (BenchmarkCursor).
 type Cursor struct {
 	node    string
-	entries []cursorEntry // those up to sorted by channel, each once, then as they were set
+	entries []cursorEntry // up to sorted by channel, each once, then as they were set
 	sorted  int
 }
 

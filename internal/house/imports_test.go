@@ -96,7 +96,7 @@ type goPackage struct {
 // modules are the directories with a go.mod.
 var modules = []string{".", "bench/peers"}
 
-// packages returns those of all modules.
+// packages returns the packages of all modules.
 func packages(t *testing.T) []goPackage {
 	t.Helper()
 	var all []goPackage

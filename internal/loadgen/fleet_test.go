@@ -19,7 +19,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/client"
 )
 
-// The figures with the clients in other processes are those of one process.
+// Clients in other processes give the same figures as in one process.
 func TestAgentsFanout(t *testing.T) {
 	t.Parallel()
 	s := newScripted()

@@ -20,7 +20,7 @@ type publishing struct {
 	run       *run
 	publisher publish.Publisher
 
-	channels  []uint32 // those with subscribers, in turn
+	channels  []uint32 // with subscribers, in turn
 	listeners []uint32 // per channel: clients that are accounted for
 	moved     []uint32 // of them the ones that the run cuts
 

@@ -42,7 +42,7 @@ type Counters struct {
 	Duplicated  uint64 `json:"duplicated"`
 	Replayed    uint64 `json:"replayed"`    // beside them, to event streams of several channels that reconnected
 	Reordered   uint64 `json:"reordered"`   // delivered, but after a later one
-	Moved       uint64 `json:"moved"`       // of the delivered, those to clients that the run cuts
+	Moved       uint64 `json:"moved"`       // of the delivered, to clients that the run cuts
 	Aside       uint64 `json:"aside"`       // to clients that aren't accounted for: slow ones, churned ones
 	Misdirected uint64 `json:"misdirected"` // of a channel that the client has not
 	Damaged     uint64 `json:"damaged"`     // of this run, but not as sent

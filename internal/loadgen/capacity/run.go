@@ -76,7 +76,7 @@ func (o *Outcome) end(err error) bool {
 	return false
 }
 
-// fit draws the lines through those of the steps that were good.
+// fit draws the lines through the good steps.
 func (o *Outcome) fit(connections []Step) {
 	var rss, kernel, beat, deliver []Point
 	for _, s := range connections {
