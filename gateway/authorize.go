@@ -188,7 +188,7 @@ func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref requestRef
 // turnBack closes a WebSocket before it has become a client, behind lead.
 func (s *shard) turnBack(i uint32, c *conn, reason reasons.Close, detail string, lead []byte) {
 	last := bytes.Clone(lead)
-	s.endWith(i, c, reason, append(last, s.farewell(c, reason, detail, byeSpread)...))
+	s.finish(i, c, reason, append(last, s.farewell(c, reason, detail, byeSpread)...))
 }
 
 // commandAuth handles a client's auth command: its first token where the request had none, or a new

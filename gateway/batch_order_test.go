@@ -15,7 +15,7 @@ func TestBatchedClientIsSettledFirst(t *testing.T) {
 		"a copy":   func(s *still, p *peer, c *conn) { s.sendCopy(p.slot, c, []byte("2")) },
 		"history":  func(s *still, p *peer, c *conn) { s.sendHistory(p.slot, c, [][]byte{[]byte("2")}) },
 		"a batch":  func(s *still, p *peer, c *conn) { s.sendBatched(p.slot, c, outgoing{b: []byte("2")}) },
-		"a goodby": func(s *still, p *peer, c *conn) { s.endWith(p.slot, c, reasons.CloseDrain, []byte("2")) },
+		"a goodby": func(s *still, p *peer, c *conn) { s.finish(p.slot, c, reasons.CloseDrain, []byte("2")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStill(t, nil)

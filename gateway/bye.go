@@ -60,8 +60,8 @@ func (s *shard) dismiss(i uint32, c *conn, before int) {
 		o := s.connOptions(i, c)
 		o.Lines = append(s.retryAfter(), "\r\n"...)
 		answer := behindLead(c, [][]byte{errDismissed.Append(nil, o)})
-		s.endWith(i, c, reasons.CloseAdmin, answer[0])
+		s.finish(i, c, reasons.CloseAdmin, answer[0])
 	default:
-		s.endWith(i, c, reasons.CloseAdmin, s.farewell(c, reasons.CloseAdmin, "", dismissSpread(before)))
+		s.finish(i, c, reasons.CloseAdmin, s.farewell(c, reasons.CloseAdmin, "", dismissSpread(before)))
 	}
 }

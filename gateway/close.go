@@ -23,22 +23,17 @@ func (s *shard) endSaying(i uint32, c *conn, reason reasons.Close, detail string
 		// The client doesn't read its queue, so nothing behind it would arrive.
 		s.queues.At(c.out).DropUnsent()
 	}
-	s.endWith(i, c, reason, s.farewell(c, reason, detail, byeSpread))
-}
-
-// endWith is end with the caller's last bytes.
-func (s *shard) endWith(i uint32, c *conn, reason reasons.Close, frame []byte) {
-	s.finish(i, c, reason, frame)
+	s.finish(i, c, reason, s.farewell(c, reason, detail, byeSpread))
 }
 
 // echoClose ends an open WebSocket at the client's request, echoing its code
 // (RFC 6455, 5.5.1).
 func (s *shard) echoClose(i uint32, c *conn, code ws.StatusCode) {
 	if code == ws.StatusNoStatusRcvd {
-		s.endWith(i, c, reasons.CloseByClient, wsframe.AppendFrame(nil, ws.OpClose, nil))
+		s.finish(i, c, reasons.CloseByClient, wsframe.AppendFrame(nil, ws.OpClose, nil))
 		return
 	}
-	s.endWith(i, c, reasons.CloseByClient, wsframe.AppendClose(nil, code, ""))
+	s.finish(i, c, reasons.CloseByClient, wsframe.AppendClose(nil, code, ""))
 }
 
 // open turns a connection into a client.
@@ -153,9 +148,6 @@ func (s *shard) drop(i uint32, c *conn) {
 
 // free gives back all that a connection holds. Its slot may be used again.
 func (s *shard) free(i uint32, c *conn) {
-	if s.cork.slot == i {
-		s.cork.slot = 0
-	}
 	s.wheel.Cancel(i)
 	s.forgetAddress(i)
 	s.rates.Clear(i)

@@ -82,7 +82,7 @@ func (s *shard) drainOne(i uint32, c *conn, reason reasons.Close) {
 			c.flags |= flagClose // waiting for Redis's reply
 			return
 		case c.phase != phaseOpen:
-			s.endWith(i, c, reason, nil)
+			s.finish(i, c, reason, nil)
 			return
 		}
 	case phaseClosing:
@@ -99,7 +99,7 @@ func (s *shard) drainOne(i uint32, c *conn, reason reasons.Close) {
 		}
 		return
 	}
-	s.endWith(i, c, reason, s.farewell(c, reason, "", s.cfg.Drain.Reconnect))
+	s.finish(i, c, reason, s.farewell(c, reason, "", s.cfg.Drain.Reconnect))
 }
 
 // ageOf returns the tick at which a connection reaches its maximum age, and whether it has one. It

@@ -59,7 +59,7 @@ func (s *shard) query() (p params, err *http1.Error) {
 			case named > position.Strange:
 				newest, err = named, p.setCursor(string(value))
 			case named == position.Strange || position.LooksLike(string(value)):
-				err = &http1.Error{Status: 400, Code: codeInvalidPosition, Message: position.ErrStrange(string(name), "cursor, since or lastEventId")}
+				err = &http1.Error{Status: 400, Code: codeInvalidPosition, Message: position.MisnamedText(string(name), "cursor, since or lastEventId")}
 			}
 		}
 		if err != nil {
@@ -192,5 +192,5 @@ func (s *shard) positionOutside() *http1.Error {
 	if name == "" {
 		return nil
 	}
-	return &http1.Error{Status: 400, Code: codeInvalidPosition, Message: position.ErrStrange(name, "cursor in the body")}
+	return &http1.Error{Status: 400, Code: codeInvalidPosition, Message: position.MisnamedText(name, "cursor in the body")}
 }

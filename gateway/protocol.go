@@ -180,7 +180,7 @@ func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command, text []byte) {
 		w.asked = at.Text
 		w.since, w.lost = at.Positions(cmd.Channel, s.srv.node)
 	} else if key := strangePositionIn(text); key != "" {
-		s.refuseCommand(i, c, cmd, codeInvalidPosition, position.ErrStrange(key, "since"))
+		s.refuseCommand(i, c, cmd, codeInvalidPosition, position.MisnamedText(key, "since"))
 		return
 	}
 	if err := s.checkHistory(cmd.History); err != nil {

@@ -123,8 +123,8 @@ func LooksLike(value string) bool {
 	return err == nil && (r.exact || !r.At.Durable() || r.At.Ms >= first)
 }
 
-// ErrStrange returns the error for a position under an unknown name, which would be ignored and its
+// MisnamedText returns the message of the error for a position under an unknown name, which would be ignored and its
 // client's missed messages lost.
-func ErrStrange(name, known string) string {
+func MisnamedText(name, known string) string {
 	return fmt.Sprintf("a position is given as %s, not as %.40q", known, name)
 }
