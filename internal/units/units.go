@@ -97,7 +97,7 @@ func Number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 // Short writes whole numbers in full and others with three digits.
 func Short(v float64) string {
-	if v == math.Trunc(v) || math.Abs(v) >= 1000 {
+	if v == math.Trunc(v) || math.Abs(v) >= 999.5 { // three digits of 999.5 are 1e+03
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
 	return strconv.FormatFloat(v, 'g', 3, 64)

@@ -89,3 +89,14 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+// No number is written with an exponent.
+func TestShort(t *testing.T) {
+	for v, want := range map[float64]string{
+		0: "0", 0.25: "0.25", 1.0 / 3: "0.333", 12.345: "12.3", 999.4: "999", 999.5: "1000", 999.9996: "1000", -999.9996: "-1000", 1234.5: "1234", 1e6: "1000000",
+	} {
+		if got := Short(v); got != want {
+			t.Errorf("%v: got %s, want %s", v, got, want)
+		}
+	}
+}

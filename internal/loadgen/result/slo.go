@@ -198,7 +198,7 @@ func FormatFigure(u Unit, v float64) string {
 	case UnitBytes:
 		return units.Bytes(v)
 	case UnitPercent:
-		return strconv.FormatFloat(v, 'g', 3, 64) + " %"
+		return units.Short(v) + " %"
 	case UnitRate:
 		return units.Short(v) + " /s"
 	case UnitRatio:
