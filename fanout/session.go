@@ -114,8 +114,8 @@ func (s *session) write() {
 	}
 }
 
-// send subscribes to channels, or unsubscribes. On a Cluster a command takes those of one
-// slot.
+// send subscribes to channels, or unsubscribes. On a Cluster each command has the channels of
+// one slot.
 func (s *session) send(names []string, subscribe bool) error {
 	sharded := s.l.b.servers.Sharded()
 	if sharded {

@@ -49,7 +49,7 @@ func (s *shard) anyNew(p *params) bool {
 }
 
 // takeBack undoes a subscription that exceeds a limit, and sends the client an error. roomFor has
-// checked those of a request.
+// checked the channels of a request.
 func (s *shard) takeBack(i uint32, c *conn, ch index.Channel, name string, ref requestRef) (done bool) {
 	code, text, reason := codeTooManyChannels, "", reasons.RejectChannels
 	switch {

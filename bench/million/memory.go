@@ -10,7 +10,7 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
-// memory is that of the gateway's process and of the kernel, in bytes. The
+// memory is the memory of the gateway's process and of the kernel, in bytes. The
 // kernel's part is of both ends of all connections, as both are on this box.
 type memory struct {
 	RSS         int64 `json:"rss"`

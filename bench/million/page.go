@@ -148,7 +148,7 @@ func (res *result) MakeCommand() string {
 // Tables are the kernel's page tables, per-CPU areas and vmalloc.
 func (m memory) Tables() int64 { return m.PageTables + m.Percpu + m.Vmalloc }
 
-// messageNames are those of the course's messages.
+// messageNames are the names of the course's messages.
 var messageNames = []string{"message to everyone", "message to the second channel", "the same after the reconnects"}
 
 // Row is a line of the table of steps.

@@ -69,8 +69,8 @@ func keptResults(dir string) ([]*result, error) {
 // modules are those whose versions decide.
 var modules = []string{"github.com/centrifugal/centrifuge", "github.com/gobwas/ws", "github.com/gorilla/websocket"}
 
-// versions returns those of all servers that are compared; one that isn't here
-// has none.
+// versions returns the versions of the compared servers, none for a server that isn't
+// installed.
 func versions(gateway string) map[string]string {
 	all := map[string]string{}
 	if info, ok := debug.ReadBuildInfo(); ok {

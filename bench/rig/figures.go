@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Values are those of one figure, one or more for each round, in their order.
+// Values are the measurements of one figure, one or more a round, in order.
 type Values []float64
 
 // Mid is the median: the middle one, or the mean of the middle two; NaN of none.

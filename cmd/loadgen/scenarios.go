@@ -38,7 +38,7 @@ func scenarioCommands() []*cobra.Command {
 			countVar(f.set, &f.config.Messages, "messages", "", "messages, over all channels in turn")
 			rateVar(f.set, &f.config.Rate, "rate", "messages per second; 0: each when the one before has come to all")
 		}),
-		scenarioCommand("storm", "cut many clients, or restart the gateway: when are all back, and what is lost?", loadgen.RunStorm, func(f *runFlags) {
+		scenarioCommand("storm", "cut many clients, or restart the gateway: how long does recovery take, and is anything lost?", loadgen.RunStorm, func(f *runFlags) {
 			c := &f.config
 			c.Share = stormShare
 			f.declarePublishing()

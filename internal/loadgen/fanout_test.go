@@ -323,7 +323,7 @@ func TestResults(t *testing.T) {
 		mishap  publish.Result
 		lost    bool
 		unknown uint64 // deliveries
-		extra   uint64 // expected deliveries beside those of the published
+		extra   uint64 // expected deliveries besides the published messages
 	}{
 		"refused":           {publish.Refused, true, 0, 0},
 		"never sent":        {publish.Unsent, true, 0, 0},

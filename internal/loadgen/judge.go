@@ -79,7 +79,7 @@ func (r *run) judgeProxy() {
 		r.warn("clients were told %d times to come later, and did so: see the gateway's limits and its log", n)
 	}
 	if s := res.Server; s != nil && !r.plan.Foreign && proxyName(s.Name) != "" {
-		r.warn("the server's figures are those of %s, which listens at --url: --pid names the gateway's process", s.Name)
+		r.warn("the server's figures are of %s, which listens at --url: name the gateway's process with --pid", s.Name)
 	}
 }
 

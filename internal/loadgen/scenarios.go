@@ -220,8 +220,8 @@ func (r *run) slowed(ctx context.Context, x *result.Slow, loaded func()) {
 	x.Before, x.After = before, r.sampleServer()
 	if ctx.Err() == nil {
 		// The server's last words stand behind the messages that they did not read.
-		r.note("reading what was left", r.clients.do(client.Command{Do: client.DoSlow}))
-		r.note("reading what was left", r.clients.sleep(ctx, r.plan.Settle, nil))
+		r.note("reading the backlog", r.clients.do(client.Command{Do: client.DoSlow}))
+		r.note("reading the backlog", r.clients.sleep(ctx, r.plan.Settle, nil))
 	}
 	if snap, err := r.clients.collect(); err == nil {
 		x.Closes, x.Ended = snap.Tallies[account.SlowLosses], snap.Counters.SlowLost

@@ -111,7 +111,7 @@ func (c *securedConn) explain(err error) error {
 	case errors.As(err, &authority):
 		return explained{err, "%v: redis.tls.ca_file is to name the file with the authority's certificate"}
 	case errors.As(err, &name):
-		return explained{err, "%v: redis.tls.server_name is to be what the certificate is for"}
+		return explained{err, "%v: redis.tls.server_name must be a name that the certificate has"}
 	case errors.As(err, &record):
 		return explained{err, "%v: this port is not for TLS, redis:// is for one without"}
 	case errors.As(err, &timeout) && timeout.Timeout():

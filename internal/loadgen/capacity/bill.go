@@ -66,7 +66,7 @@ func (o *Outcome) billMemory(b *Bill, n float64) {
 	user := Item{Name: "memory, the gateway's", Value: rss.At(n), Unit: "bytes", Margin: rss.Uncertainty(n), Basis: basis, Factor: factor,
 		How: fmt.Sprintf("%.0f B a connection + %.1f MiB", rss.Slope, rss.Base/(1<<20))}
 	kernel := Item{Name: "memory, the kernel's", Value: preflight.KernelBytes * n, Unit: "bytes", Basis: Tabulated,
-		How: "a socket's structures; what was measured here scatters too much"}
+		How: "a socket's structures; the measurements here scatter too much"}
 	both := Item{Name: "memory, both", Unit: "bytes", Basis: Tabulated, How: "the kernel's part, without what waits for slow clients"}
 	if k := o.Fits.Kernel; k != nil && k.Good() {
 		each := k.Slope / ends

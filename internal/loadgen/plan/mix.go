@@ -50,14 +50,6 @@ func (t Transport) shares() ([]transportShare, error) {
 
 func (t Transport) single() bool { return t == WebSocket || t == SSE || t == Poll }
 
-// first is a transport of the mix.
-func (t Transport) first() Transport {
-	if all, err := t.shares(); err == nil {
-		return all[0].kind
-	}
-	return t
-}
-
 // deal gives every client its transport: the shares are kept exactly, but for
 // rounding, and fall together with no pattern of the channels.
 func deal(shares []transportShare, clients int) []uint8 {

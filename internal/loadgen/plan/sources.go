@@ -169,8 +169,8 @@ func (p *Plan) keepReachable() {
 // take turns.
 func (p *Plan) AddressOf(client uint32) int { return int(client) % len(p.Target.Addrs) }
 
-// Ends returns the addresses of a client's connection. Those of one target
-// address share out all sources.
+// Ends returns the addresses of a client's connection. The connections to one target
+// address are spread over all sources.
 func (p *Plan) Ends(client uint32) (from netip.Addr, to netip.AddrPort) {
 	to = p.Target.Addrs[p.AddressOf(client)]
 	from4 := p.SourceSet.of(to.Addr())

@@ -243,7 +243,7 @@ func (s redisServers) hint(err error) string {
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return "?ca_file=FILE in the URL names the authority's certificate"
 	case errors.As(err, new(x509.HostnameError)):
-		return "?server_name=NAME in the URL is what the certificate is for"
+		return "?server_name=NAME in the URL names the certificate to expect"
 	case errors.As(err, &op) && op.Op == "remote error", // an alert of TLS
 		// With TLS 1.3 it may arrive too late to be read.
 		s.secure() != nil && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF)):

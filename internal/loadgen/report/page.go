@@ -272,7 +272,7 @@ func conditions(r *loadgen.Result) []row {
 	return all
 }
 
-// fields lists those of a struct of settings by their names in run.json.
+// fields lists a struct of settings, each setting by its name in run.json.
 func fields(settings any) []row {
 	var all []row
 	v := reflect.ValueOf(settings)

@@ -64,7 +64,7 @@ const (
 // run together hold every value once, so merging them is lossless.
 type Interval struct {
 	Start, End time.Time
-	// Latencies holds those of the names above that have values, in ns. The
+	// Latencies holds the histograms with values, by the names above, in ns. The
 	// histograms are the run's own: they are valid during the call only.
 	Latencies map[string]*hdrhistogram.Histogram
 }
