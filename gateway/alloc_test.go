@@ -4,25 +4,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/fanout/message"
-	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 )
 
-func TestSizeOfConn(t *testing.T) {
-	const budget = 44
-	if n := unsafe.Sizeof(conn{}); n > budget {
-		t.Errorf("a connection takes %d bytes in the slab, %d are budgeted", n, budget)
+func TestSizeOfClient(t *testing.T) {
+	const budget = 24
+	if n := unsafe.Sizeof(client{}); n > budget {
+		t.Errorf("a client takes %d bytes, %d are budgeted", n, budget)
 	}
 	text, err := os.ReadFile("../docs/ARCHITECTURE.md")
-	if row := fmt.Sprintf("| slot | %d |", unsafe.Sizeof(conn{})); err != nil || !strings.Contains(string(text), row) {
+	if row := fmt.Sprintf("| client | %d |", unsafe.Sizeof(client{})); err != nil || !strings.Contains(string(text), row) {
 		t.Errorf("ARCHITECTURE.md has no row %q: %v", row, err)
 	}
 }
@@ -42,9 +40,9 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	encoded := len(text.Encoded(message.FormText))
 	ping, pong, part := frame(ws.OpPing, "payload"), frame(ws.OpPong, ""), frame(ws.OpText, "{")
 	part[0] &^= 0x80 // more fragments follow
-	interval, timeout := ticks(s.cfg.Heartbeat.Interval), ticks(s.cfg.Heartbeat.Timeout)
-	s.wheel.Cancel(p.slot) // only the silent one is to be pinged
-	first, _ := s.wheel.Due(silent.slot)
+	interval, timeout := conn.Ticks(s.cfg.Heartbeat.Interval), conn.Ticks(s.cfg.Heartbeat.Timeout)
+	s.conns.ClearDeadline(p.slot) // only the silent one is to be pinged
+	first, _ := s.conns.Deadline(silent.slot)
 	s.to(first)
 	silent.receive()
 	silent.send(pong)
@@ -81,7 +79,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 		"part of a message": {
 			func() {
 				p.send(part)
-				s.freeInput(s.conns.at(p.slot))
+				s.freeInput(s.client(p.slot))
 			},
 			func(got []byte) bool { return got == nil },
 		},
@@ -150,25 +148,6 @@ func TestCommandAllocatesOnlyItsJSON(t *testing.T) {
 	}
 }
 
-// BenchmarkSlab fills a slab with a million connections and measures their cost: bytes an entry,
-// and the time of a collection.
-func BenchmarkSlab(b *testing.B) {
-	const entries = 1_000_000
-	for b.Loop() {
-		before := heap()
-		var s slots
-		for range entries {
-			s.take()
-		}
-		bytes := heap() - before
-		begin := time.Now()
-		runtime.GC()
-		b.ReportMetric(float64(time.Since(begin).Microseconds())/1000, "gc-ms")
-		b.ReportMetric(float64(bytes)/entries, "B/entry")
-		runtime.KeepAlive(&s)
-	}
-}
-
 // BenchmarkDeliver hands a message of 128 bytes to one subscriber, by one
 // write to a socket that is then read.
 func BenchmarkDeliver(b *testing.B) {
@@ -195,9 +174,8 @@ func BenchmarkHandshake(b *testing.B) {
 		if len(p.receive()) == 0 {
 			b.Fatal("no answer")
 		}
-		c := s.conns.at(p.slot)
-		s.mark(p.slot, c, reasons.CloseByClient)
-		s.reap()
-		c.phase = phaseHead
+		s.unsubscribeAll(p.slot, s.client(p.slot))
+		s.stats.clients[kindWebSocket]--
+		s.Accepted(p.slot)
 	}
 }

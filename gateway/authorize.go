@@ -6,6 +6,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
@@ -56,7 +57,7 @@ func (t *grants) drop(i uint32) {
 }
 
 // grantOf returns the connection's grant, nil when it hasn't shown a token.
-func (s *shard) grantOf(c *conn) *auth.Grant {
+func (s *shard) grantOf(c *client) *auth.Grant {
 	if c.grant == 0 {
 		return nil
 	}
@@ -64,7 +65,7 @@ func (s *shard) grantOf(c *conn) *auth.Grant {
 }
 
 // setGrant replaces the connection's grant; nil removes it.
-func (s *shard) setGrant(c *conn, g *auth.Grant) {
+func (s *shard) setGrant(c *client, g *auth.Grant) {
 	s.grants.drop(c.grant)
 	c.grant = 0
 	if g != nil {
@@ -73,14 +74,14 @@ func (s *shard) setGrant(c *conn, g *auth.Grant) {
 }
 
 // maySubscribe reports whether the connection's token allows the channel.
-func (s *shard) maySubscribe(c *conn, channel string) bool {
+func (s *shard) maySubscribe(c *client, channel string) bool {
 	g := s.grantOf(c)
 	return g != nil && g.MaySubscribe(channel)
 }
 
 // mayPublish reports whether a client may publish to a channel: with tokens,
 // the token says so; without, the channel's rule does.
-func (s *shard) mayPublish(c *conn, channel string, rule *compiledRule) bool {
+func (s *shard) mayPublish(c *client, channel string, rule *compiledRule) bool {
 	if s.cfg.Auth.Mode == auth.ModeNone {
 		return rule.Publish
 	}
@@ -115,7 +116,7 @@ func (s *shard) verify(token []byte) (*auth.Grant, *auth.Error) {
 
 // authorize sets the connection's grant from the token of its request, and refuses a request
 // without a valid one.
-func (s *shard) authorize(i uint32, c *conn) bool {
+func (s *shard) authorize(i uint32, c *client) bool {
 	g, err := s.verify(s.requestToken())
 	switch {
 	case err == nil:
@@ -138,7 +139,7 @@ func unauthorized(err *auth.Error) *http1.Error {
 
 // allowed refuses a request for channels outside its token's grant, and adds the channels that the
 // token subscribes its client to.
-func (s *shard) allowed(c *conn, p *params) *http1.Error {
+func (s *shard) allowed(c *client, p *params) *http1.Error {
 	for _, name := range p.channels {
 		if !s.maySubscribe(c, name) {
 			return &http1.Error{Status: 403, Code: codeForbidden, Message: "the token does not allow the channel " + name}
@@ -156,7 +157,7 @@ func (s *shard) allowed(c *conn, p *params) *http1.Error {
 //
 // The handshake succeeds in any case: a browser hides a failed handshake from its page, but not a
 // close code.
-func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref requestRef, lead []byte) {
+func (s *shard) admit(i uint32, c *client, token []byte, p *params, ref requestRef, lead []byte) {
 	g, err := s.verify(token)
 	if err != nil {
 		reason := reasons.CloseToken
@@ -175,25 +176,25 @@ func (s *shard) admit(i uint32, c *conn, token []byte, p *params, ref requestRef
 		}
 	}
 	p.add(g.Channels)
-	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
+	s.schedule(i, c, s.conns.Spread(conn.Ticks(s.cfg.Heartbeat.Interval)))
 	if len(lead) > 0 {
-		s.sendCopy(i, c, lead)
+		s.conns.SendCopy(i, lead)
 	}
 	if c.flags&flagRaw == 0 {
-		s.sendCopy(i, c, s.welcomeFrame(i, c, ref))
+		s.conns.SendCopy(i, s.welcomeFrame(i, c, ref))
 	}
 	s.subscribeAll(i, c, p)
 }
 
 // turnBack closes a WebSocket before it has become a client, behind lead.
-func (s *shard) turnBack(i uint32, c *conn, reason reasons.Close, detail string, lead []byte) {
+func (s *shard) turnBack(i uint32, c *client, reason reasons.Close, detail string, lead []byte) {
 	last := bytes.Clone(lead)
-	s.finish(i, c, reason, append(last, s.farewell(c, reason, detail, byeSpread)...))
+	s.conns.Finish(i, reason, append(last, s.farewell(c, reason, detail, byeSpread)...))
 }
 
 // commandAuth handles a client's auth command: its first token where the request had none, or a new
 // one before the old one expires.
-func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
+func (s *shard) commandAuth(i uint32, c *client, cmd *command) {
 	if c.flags&flagUnknown != 0 {
 		p := s.known(i)
 		s.admit(i, c, []byte(cmd.Token), p, cmd.Ref, nil)
@@ -212,17 +213,17 @@ func (s *shard) commandAuth(i uint32, c *conn, cmd *command) {
 		return
 	}
 	s.setGrant(c, g)
-	if at, ok := s.wheel.Due(i); ok {
+	if at, ok := s.conns.Deadline(i); ok {
 		s.schedule(i, c, at)
 	}
 	if c.flags&flagRaw == 0 {
-		s.sendCopy(i, c, s.welcomeFrame(i, c, cmd.Ref))
+		s.conns.SendCopy(i, s.welcomeFrame(i, c, cmd.Ref))
 	}
 	s.revoke(i, c)
 }
 
 // revoke unsubscribes a client from the channels outside its new token's grant.
-func (s *shard) revoke(i uint32, c *conn) {
+func (s *shard) revoke(i uint32, c *client) {
 	var names []string
 	for _, ch := range s.channelsOf(c) {
 		names = append(names, s.index.Name(ch))
@@ -235,7 +236,7 @@ func (s *shard) revoke(i uint32, c *conn) {
 }
 
 // revokeSome is revoke for some of the client's channels.
-func (s *shard) revokeSome(i uint32, c *conn, names []string) {
+func (s *shard) revokeSome(i uint32, c *client, names []string) {
 	for _, name := range names {
 		if !s.maySubscribe(c, name) {
 			s.unsubscribe(i, c, &command{Channel: name})
@@ -245,30 +246,30 @@ func (s *shard) revokeSome(i uint32, c *conn, names []string) {
 
 // expiryOf returns the tick at which a connection's token expires, and whether that is within the
 // next three years: ticks further ahead look like past ones.
-func (s *shard) expiryOf(c *conn) (end uint32, ok bool) {
+func (s *shard) expiryOf(c *client) (end uint32, ok bool) {
 	g := s.grantOf(c)
 	if g == nil || g.Expires.IsZero() {
 		return 0, false
 	}
-	ahead := int64(g.Expires.Sub(s.srv.started)/tick) - int64(s.now)
-	return s.now + uint32(ahead), ahead < 1<<30
+	ahead := int64(g.Expires.Sub(s.srv.net.Started)/conn.Tick) - int64(s.conns.Now())
+	return s.conns.Now() + uint32(ahead), ahead < 1<<30
 }
 
 // schedule sets the connection's next deadline: due, or the expiry of its token or its maximum age
 // if that is earlier.
-func (s *shard) schedule(i uint32, c *conn, due uint32) {
+func (s *shard) schedule(i uint32, c *client, due uint32) {
 	if end, ok := s.expiryOf(c); ok && int32(end-due) < 0 {
 		due = end
 	}
-	if end, ok := s.ageOf(i, c); ok && int32(end-due) < 0 {
+	if end, ok := s.ageOf(i); ok && int32(end-due) < 0 {
 		due = end
 	}
-	s.wheel.Set(i, due)
+	s.conns.SetDeadline(i, due)
 }
 
 // expired closes a connection whose token has expired.
-func (s *shard) expired(i uint32, c *conn) bool {
-	if end, ok := s.expiryOf(c); !ok || int32(s.now-end) < 0 {
+func (s *shard) expired(i uint32, c *client) bool {
+	if end, ok := s.expiryOf(c); !ok || int32(s.conns.Now()-end) < 0 {
 		return false
 	}
 	s.stats.tokens[auth.ReasonExpired]++

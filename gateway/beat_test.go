@@ -8,6 +8,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
@@ -40,8 +41,8 @@ func TestPingEachInterval(t *testing.T) {
 			t.Errorf("pings at %v: the connection lost its place in the interval", at)
 		}
 	}
-	if s.stats.pings != 5 || s.stats.closes[reasons.CloseTimeout] != 0 {
-		t.Errorf("counted %d pings, %d timeouts", s.stats.pings, s.stats.closes[reasons.CloseTimeout])
+	if s.stats.pings != 5 || s.conns.Stats().Closes[reasons.CloseTimeout] != 0 {
+		t.Errorf("counted %d pings, %d timeouts", s.stats.pings, s.conns.Stats().Closes[reasons.CloseTimeout])
 	}
 }
 
@@ -83,8 +84,8 @@ func TestNoPingWhileTheClientTalks(t *testing.T) {
 					p.receive()
 				}
 			}
-			if s.stats.pings != 0 || s.stats.closes[reasons.CloseTimeout] != 0 {
-				t.Errorf("%d pings, %d timeouts", s.stats.pings, s.stats.closes[reasons.CloseTimeout])
+			if s.stats.pings != 0 || s.conns.Stats().Closes[reasons.CloseTimeout] != 0 {
+				t.Errorf("%d pings, %d timeouts", s.stats.pings, s.conns.Stats().Closes[reasons.CloseTimeout])
 			}
 		})
 	}
@@ -107,7 +108,7 @@ func TestWhatAnswersAPing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStill(t, slowBeat)
 			p := s.openWebSocket("news")
-			pinged, _ := s.wheel.Due(p.slot)
+			pinged, _ := s.conns.Deadline(p.slot)
 			for now := uint32(1); now <= pinged+10; now++ {
 				s.to(now)
 				if tc.said != nil && now == pinged+tc.after {
@@ -116,7 +117,7 @@ func TestWhatAnswersAPing(t *testing.T) {
 			}
 			got := string(p.receive())
 			if tc.alive {
-				if s.stats.closes[reasons.CloseTimeout] != 0 || !strings.HasPrefix(got, string(pingFrame)) || strings.Contains(got, "\x88") {
+				if s.conns.Stats().Closes[reasons.CloseTimeout] != 0 || !strings.HasPrefix(got, string(pingFrame)) || strings.Contains(got, "\x88") {
 					t.Errorf("closed: %q", got)
 				}
 				return
@@ -126,17 +127,17 @@ func TestWhatAnswersAPing(t *testing.T) {
 			if !strings.HasPrefix(got, string(pingFrame)+"\x81") || !strings.Contains(got, bye) || !strings.HasSuffix(got, end) {
 				t.Errorf("got %q", got)
 			}
-			if s.stats.closes[reasons.CloseTimeout] != 1 || s.stats.subscriptions != 0 {
-				t.Errorf("%d timeouts counted, %d subscriptions left", s.stats.closes[reasons.CloseTimeout], s.stats.subscriptions)
+			if s.conns.Stats().Closes[reasons.CloseTimeout] != 1 || s.stats.subscriptions != 0 {
+				t.Errorf("%d timeouts counted, %d subscriptions left", s.conns.Stats().Closes[reasons.CloseTimeout], s.stats.subscriptions)
 			}
 			// The client gets some time to close its side, and no more.
-			last := pinged + 10 + ticks(linger)
+			last := pinged + 10 + conn.Ticks(conn.Linger)
 			s.to(last - 1)
-			if s.conns.used != 1 {
+			if s.conns.Used() != 1 {
 				t.Error("it had no time to close its side")
 			}
 			s.to(last)
-			if s.conns.used != 0 || s.srv.connections.Load() != 0 {
+			if s.conns.Used() != 0 || s.srv.net.Connections.Load() != 0 {
 				t.Error("its slot is still taken")
 			}
 		})
@@ -146,7 +147,7 @@ func TestWhatAnswersAPing(t *testing.T) {
 // After a stall every socket is read before a deadline is judged: the loop brings
 // the events of some of them at a time.
 func TestPongsOfAStall(t *testing.T) {
-	const clients = 2*eventsPerRound + 10
+	const clients = 2*conn.EventsPerRound + 10
 	s := newStill(t, slowBeat)
 	var peers []*peer
 	for range clients {
@@ -167,7 +168,7 @@ func TestPongsOfAStall(t *testing.T) {
 	for len(peers) > 0 {
 		s.Turn()
 		// Those that were pinged last are read first.
-		n := max(0, len(peers)-eventsPerRound)
+		n := max(0, len(peers)-conn.EventsPerRound)
 		for _, p := range peers[n:] {
 			s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, reactor.In)
 		}
@@ -175,7 +176,7 @@ func TestPongsOfAStall(t *testing.T) {
 	}
 	for s.Turn() {
 	}
-	if n := s.stats.closes[reasons.CloseTimeout]; n != 0 {
+	if n := s.conns.Stats().Closes[reasons.CloseTimeout]; n != 0 {
 		t.Errorf("%d of %d clients were closed that had sent their pong", n, owed)
 	}
 }
@@ -192,10 +193,9 @@ func TestDismissedAreSpread(t *testing.T) {
 }
 
 func TestAgesAreSpread(t *testing.T) {
-	s := &shard{cfg: &settings{Config: Config{Drain: DrainConfig{MaxAge: 1000 * tick}}}}
 	low, high := uint32(1<<31), uint32(0)
 	for i := range uint32(10_000) {
-		end, _ := s.ageOf(i, &conn{gen: 1})
+		end := dithered(1000, i, 1)
 		low, high = min(low, end), max(high, end)
 	}
 	if low < 900 || low > 905 || high > 1100 || high < 1095 {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
@@ -14,7 +15,7 @@ const (
 )
 
 // postRequest begins a request with a JSON body. rest holds the bytes behind its head.
-func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []byte) {
+func (s *shard) postRequest(i uint32, c *client, to target, rest []byte) (left []byte) {
 	if err := s.positionOutside(); err != nil && to == targetPoll {
 		s.refuse(i, c, reasons.RejectBadRequest, err, nil)
 		return nil
@@ -25,7 +26,7 @@ func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []b
 		return nil
 	}
 	if s.request.Expect100 && len(rest) == 0 {
-		s.sendCopy(i, c, []byte(http1.Continue))
+		s.conns.SendCopy(i, []byte(http1.Continue))
 		if c.phase != phaseHead {
 			return nil
 		}
@@ -34,12 +35,12 @@ func (s *shard) postRequest(i uint32, c *conn, to target, rest []byte) (left []b
 	c.poll, p = s.polls.Take()
 	p.body, p.target = body, to
 	c.phase = phaseBody
-	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
+	s.conns.SetDeadline(i, s.conns.Now()+conn.Ticks(s.cfg.Limits.HeadTimeout))
 	return s.readBody(i, c, rest)
 }
 
 // body takes bytes of a request's body and of the requests behind it.
-func (s *shard) body(i uint32, c *conn, data []byte) {
+func (s *shard) body(i uint32, c *client, data []byte) {
 	s.request = http1.Request{} // stale: another connection's
 	if s.polls.At(c.poll).body.Done() {
 		s.sentAhead(i, c, data)
@@ -50,7 +51,7 @@ func (s *shard) body(i uint32, c *conn, data []byte) {
 
 // readBody consumes the body's bytes from data. Once the body is complete it handles the request,
 // and returns the remaining bytes.
-func (s *shard) readBody(i uint32, c *conn, data []byte) (left []byte) {
+func (s *shard) readBody(i uint32, c *client, data []byte) (left []byte) {
 	p := s.polls.At(c.poll)
 	var text []byte
 	for {
@@ -78,14 +79,14 @@ func (s *shard) readBody(i uint32, c *conn, data []byte) (left []byte) {
 	case targetPoll:
 		s.pollPost(i, c, text)
 	case targetPublish:
-		s.wheel.Cancel(i) // the publisher has its own deadline
+		s.conns.ClearDeadline(i) // the publisher has its own deadline
 		s.publishPost(i, c, text)
 	}
 	return data
 }
 
 // follow processes the bytes behind a request.
-func (s *shard) follow(i uint32, c *conn, data []byte) {
+func (s *shard) follow(i uint32, c *client, data []byte) {
 	switch {
 	case len(data) == 0:
 	case c.phase == phaseHead:

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/wsframe"
@@ -16,7 +18,7 @@ const byeSpread = retryMS * time.Millisecond
 // farewell returns the last bytes for an open stream or WebSocket: a bye with the reason and a
 // random reconnect delay within spread, then the close frame with the reason's code and word. A
 // client that gets bare payloads, or was closed because it doesn't read, gets no bye.
-func (s *shard) farewell(c *conn, reason reasons.Close, detail string, spread time.Duration) (last []byte) {
+func (s *shard) farewell(c *client, reason reasons.Close, detail string, spread time.Duration) (last []byte) {
 	bye := reply{
 		Type: "bye", Reason: string(reason), Message: detail,
 		ReconnectAfterMS: 1 + rand.Int64N(max(1, spread.Milliseconds())),
@@ -39,6 +41,29 @@ func (s *shard) farewell(c *conn, reason reasons.Close, detail string, spread ti
 	return last
 }
 
+// end closes a client for reason, behind its queue. The client has the linger time to close its
+// side.
+func (s *shard) end(i uint32, c *client, reason reasons.Close) { s.endSaying(i, c, reason, "") }
+
+// endSaying is end with a detail besides the reason's word.
+func (s *shard) endSaying(i uint32, c *client, reason reasons.Close, detail string) {
+	if (reason == reasons.CloseSlow || reason == reasons.CloseOverload) && s.conns.Queued(i) {
+		// The client doesn't read its queue, so nothing behind it would arrive.
+		s.conns.Queue(i).DropUnsent()
+	}
+	s.conns.Finish(i, reason, s.farewell(c, reason, detail, byeSpread))
+}
+
+// echoClose ends an open WebSocket at the client's request, echoing its code
+// (RFC 6455, 5.5.1).
+func (s *shard) echoClose(i uint32, code ws.StatusCode) {
+	if code == ws.StatusNoStatusRcvd {
+		s.conns.Finish(i, reasons.CloseByClient, wsframe.AppendFrame(nil, ws.OpClose, nil))
+		return
+	}
+	s.conns.Finish(i, reasons.CloseByClient, wsframe.AppendClose(nil, code, ""))
+}
+
 // errDismissed responds to a poll that the operator closed. The client may reconnect, as after a
 // WebSocket's close code.
 var errDismissed = &http1.Error{Status: 503, Code: string(reasons.CloseAdmin), Message: "the operator closed this connection"}
@@ -51,17 +76,17 @@ func dismissSpread(before int) time.Duration {
 
 // dismiss closes a connection for the operator, after before others in the same call. An open one
 // gets the reason.
-func (s *shard) dismiss(i uint32, c *conn, before int) {
+func (s *shard) dismiss(i uint32, c *client, before int) {
 	switch {
 	case c.phase != phaseOpen:
-		s.release(i, c, reasons.CloseAdmin)
+		s.conns.Release(i, reasons.CloseAdmin)
 	case c.kind == kindPoll:
 		c.flags |= flagClose
 		o := s.connOptions(i, c)
 		o.Lines = append(s.retryAfter(), "\r\n"...)
 		answer := behindLead(c, [][]byte{errDismissed.Append(nil, o)})
-		s.finish(i, c, reasons.CloseAdmin, answer[0])
+		s.conns.Finish(i, reasons.CloseAdmin, answer[0])
 	default:
-		s.finish(i, c, reasons.CloseAdmin, s.farewell(c, reasons.CloseAdmin, "", dismissSpread(before)))
+		s.conns.Finish(i, reasons.CloseAdmin, s.farewell(c, reasons.CloseAdmin, "", dismissSpread(before)))
 	}
 }

@@ -21,8 +21,8 @@ func (s *shard) catchUp(ch index.Channel, j *join, w *waiter) {
 // has too large a backlog: most clients miss less than a page. A poll response has at most one page
 // of each channel.
 func (s *shard) ask(ch index.Channel, w *waiter) {
-	c := s.conns.at(w.slot)
-	if c.kind == kindPoll || w.page == nil && !s.crowded(c) && s.paced(w.slot) {
+	c := s.client(w.slot)
+	if c.kind == kindPoll || w.page == nil && !s.crowded(w.slot) && s.paced(w.slot) {
 		s.replay(ch, w)
 		return
 	}
@@ -94,9 +94,9 @@ func (s *shard) replayed(ch index.Channel, w *waiter, r *fanout.Replay) {
 
 // beginMissed starts sending a page to a client, unless its backlog is so large that the page has
 // to be requested again later.
-func (s *shard) beginMissed(c *conn, ch index.Channel, w *waiter) bool {
+func (s *shard) beginMissed(c *client, ch index.Channel, w *waiter) bool {
 	r := w.missed
-	if len(r.Messages) > 0 && s.crowded(c) {
+	if len(r.Messages) > 0 && s.crowded(w.slot) {
 		w.missed = nil
 		r.Done()
 		s.park(ch, w)
@@ -166,7 +166,7 @@ func (s *shard) sendMissed(ch index.Channel, w *waiter, fresh bool) (more bool) 
 	if !waits() {
 		return false
 	}
-	c := s.conns.at(w.slot)
+	c := s.client(w.slot)
 	if !w.begun && (!s.beginMissed(c, ch, w) || !waits()) {
 		return false
 	}
@@ -222,7 +222,7 @@ func (s *shard) sendMissed(ch index.Channel, w *waiter, fresh bool) (more bool) 
 
 // sendSome sends a client up to left bytes of its missed messages of a channel, but at least one
 // message, and returns the rest of the allowance.
-func (s *shard) sendSome(c *conn, w *waiter, ch index.Channel, left int) int {
+func (s *shard) sendSome(c *client, w *waiter, ch index.Channel, left int) int {
 	form := c.form()
 	r := w.missed
 	bufs := s.missed[:0]
@@ -241,7 +241,7 @@ func (s *shard) sendSome(c *conn, w *waiter, ch index.Channel, left int) int {
 	r.Messages = r.Messages[n:]
 	s.stats.deliveries += uint64(n)
 	if len(bufs) > 0 {
-		s.sendHistory(w.slot, c, bufs)
+		s.conns.SendHistory(w.slot, bufs)
 	}
 	clear(bufs)
 	s.missed = bufs[:0]

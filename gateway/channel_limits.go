@@ -50,7 +50,7 @@ func (s *shard) anyNew(p *params) bool {
 
 // takeBack undoes a subscription that exceeds a limit, and sends the client an error. roomFor has
 // checked the channels of a request.
-func (s *shard) takeBack(i uint32, c *conn, ch index.Channel, name string, ref requestRef) (done bool) {
+func (s *shard) takeBack(i uint32, c *client, ch index.Channel, name string, ref requestRef) (done bool) {
 	code, text, reason := codeTooManyChannels, "", reasons.RejectChannels
 	switch {
 	case int(c.count) >= s.cfg.Limits.ChannelsPerConnection:

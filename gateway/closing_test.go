@@ -18,31 +18,12 @@ func TestEndOfASideIsToldTwice(t *testing.T) {
 	event := reactor.In | reactor.Events(syscall.EPOLLRDHUP)
 	for range 2 {
 		s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, event)
-		if c := s.conns.find(p.slot, p.gen); c == nil || c.phase != phaseOpen || c.flags&flagHalf == 0 {
+		if c := s.find(p.key()); c == nil || c.phase != phaseOpen || !s.conns.IsHalf(p.slot) {
 			t.Fatalf("got %+v", c)
 		}
 	}
 	s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, reactor.Gone)
-	if c := s.conns.find(p.slot, p.gen); c != nil && c.phase == phaseOpen {
+	if c := s.find(p.key()); c != nil && c.phase == phaseOpen {
 		t.Error("the client stays when it has gone")
-	}
-}
-
-// Flushed output is released.
-func TestFlushHoldsNothing(t *testing.T) {
-	s := newStill(t, nil)
-	p := s.openWebSocket("c")
-	c := s.conns.at(p.slot)
-	for range 3 {
-		s.send(p.slot, c, make([]byte, 1_000_000))
-	}
-	for c.out != 0 {
-		p.receive()
-		s.flush(p.slot, c)
-	}
-	for i, b := range s.vec {
-		if b != nil {
-			t.Fatalf("buffer %d of %d bytes is held", i, len(b))
-		}
 	}
 }

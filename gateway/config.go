@@ -37,6 +37,17 @@ type Config struct {
 	Redis     fanout.Config   `koanf:"redis"`
 }
 
+// IOUring selects whether sends to many clients go through io_uring.
+type IOUring string
+
+const (
+	// IOUringAuto uses it where the kernel offers it and nothing forbids it, as the seccomp profile
+	// of a container may.
+	IOUringAuto IOUring = "auto"
+	// IOUringOff writes to each client with its own system call.
+	IOUringOff IOUring = "off"
+)
+
 // AdminConfig places the operator's HTTP listener.
 type AdminConfig struct {
 	// Listen is host:port; empty turns the listener off.

@@ -20,7 +20,7 @@ type webPages struct {
 
 // at returns the index of the connection's page, one more than its place in names; 0 is an unnamed
 // page, or none.
-func (p *webPages) at(i uint32, c *conn) uint16 {
+func (p *webPages) at(i uint32, c *client) uint16 {
 	if at := p.of.Get(i); at != nil && c.flags&flagCORS != 0 {
 		return *at
 	}
@@ -50,7 +50,7 @@ func (s *shard) pageIn(head []byte) string {
 }
 
 // setPage notes which page may read the next response on a connection.
-func (s *shard) setPage(i uint32, c *conn, page string) {
+func (s *shard) setPage(i uint32, c *client, page string) {
 	c.flags &^= flagCORS
 	s.pages.of.Clear(i)
 	if page == "" {
@@ -70,7 +70,7 @@ func (s *shard) setPage(i uint32, c *conn, page string) {
 }
 
 // connOptions returns the options common to all responses on a connection.
-func (s *shard) connOptions(i uint32, c *conn) http1.Options {
+func (s *shard) connOptions(i uint32, c *client) http1.Options {
 	o := http1.Options{Close: c.flags&flagClose != 0, Date: s.date}
 	switch at := s.pages.at(i, c); {
 	case at > 0:
@@ -119,7 +119,7 @@ const maxPreflights = 20
 
 // preflight responds to a browser's CORS preflight. No limit or error refuses it, since the page
 // couldn't read the reason: the actual request is refused instead, readably.
-func (s *shard) preflight(i uint32, c *conn, head []byte) {
+func (s *shard) preflight(i uint32, c *client, head []byte) {
 	if s.cfg.messageRate.IsSet() {
 		t := s.rates.At(i)
 		if t.preflights++; t.preflights >= maxPreflights {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"time"
 
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
@@ -23,7 +24,7 @@ type drain struct {
 func (s *shard) beginDrain(reason reasons.Close, fraction float64, d time.Duration) {
 	s.drain = drain{
 		reason: reason, fraction: fraction,
-		start: s.now, end: s.now + ticks(d), total: s.conns.used, cursor: 1,
+		start: s.conns.Now(), end: s.conns.Now() + conn.Ticks(d), total: s.conns.Used(), cursor: 1,
 	}
 }
 
@@ -31,8 +32,8 @@ func (s *shard) beginDrain(reason reasons.Close, fraction float64, d time.Durati
 // client, which would be rejected on them while other nodes are ready. Scanning a million
 // connections takes about 10 ms.
 func (s *shard) closeIdle() {
-	for i := uint32(1); i < s.conns.next; i++ {
-		if c := s.conns.at(i); c.phase == phaseHead && c.flags&flagKept != 0 && c.in == 0 {
+	for i := uint32(1); i < s.conns.End(); i++ {
+		if c := s.client(i); s.conns.Exists(i) && c.phase == phaseHead && c.flags&flagKept != 0 && c.in == 0 {
 			s.drainOne(i, c, reasons.CloseDrain)
 		}
 	}
@@ -45,50 +46,49 @@ func (s *shard) drainStep() {
 		return
 	}
 	target := d.total
-	if s.now < d.end {
-		target = int(uint64(d.total) * uint64(s.now-d.start+1) / uint64(d.end-d.start+1))
+	if s.conns.Now() < d.end {
+		target = int(uint64(d.total) * uint64(s.conns.Now()-d.start+1) / uint64(d.end-d.start+1))
 	}
-	for d.done < target && d.cursor < s.conns.next {
+	for d.done < target && d.cursor < s.conns.End() {
 		i := d.cursor
 		d.cursor++
-		c := s.conns.at(i)
-		if c.phase == phaseFree || c.phase == phaseGone {
+		if !s.conns.Exists(i) {
 			continue
 		}
 		d.done++
 		if d.share += d.fraction; d.share >= 1 {
 			d.share--
-			s.drainOne(i, c, d.reason)
+			s.drainOne(i, s.client(i), d.reason)
 		}
 	}
-	if s.now >= d.end && d.reason != reasons.CloseDrain {
+	if s.conns.Now() >= d.end && d.reason != reasons.CloseDrain {
 		s.drain = drain{}
 	}
 }
 
 // drainOne closes one connection gracefully.
-func (s *shard) drainOne(i uint32, c *conn, reason reasons.Close) {
+func (s *shard) drainOne(i uint32, c *client, reason reasons.Close) {
 	switch c.phase {
-	case phaseProxy, phaseHead, phaseBody:
+	case phaseHead, phaseBody:
 		// A request that has arrived still gets its response, and no client a reset for bytes in
 		// flight.
-		if c.flags&flagHalf == 0 {
-			s.read(i, c)
+		if !s.conns.IsHalf(i) {
+			s.conns.Read(i)
 		}
 		switch {
-		case c.phase >= phaseClosing:
+		case c.phase == phaseClosed:
 			return
 		case c.phase == phaseBody && s.polls.At(c.poll).body.Done():
 			c.flags |= flagClose // waiting for Redis's reply
 			return
 		case c.phase != phaseOpen:
-			s.finish(i, c, reason, nil)
+			s.conns.Finish(i, reason, nil)
 			return
 		}
-	case phaseClosing:
-		end := s.now + ticks(s.lingerTime())
-		if due, ok := s.wheel.Due(i); ok && int32(due-end) > 0 {
-			s.wheel.Set(i, end)
+	case phaseClosed:
+		end := s.conns.LingerEnd()
+		if due, ok := s.conns.Deadline(i); ok && int32(due-end) > 0 {
+			s.conns.SetDeadline(i, end)
 		}
 		return
 	}
@@ -99,30 +99,33 @@ func (s *shard) drainOne(i uint32, c *conn, reason reasons.Close) {
 		}
 		return
 	}
-	s.finish(i, c, reason, s.farewell(c, reason, "", s.cfg.Drain.Reconnect))
+	s.conns.Finish(i, reason, s.farewell(c, reason, "", s.cfg.Drain.Reconnect))
 }
 
 // ageOf returns the tick at which a connection reaches its maximum age, and whether it has one. It
 // is dithered by a tenth either way, so that clients that connected together don't reconnect
 // together.
-func (s *shard) ageOf(i uint32, c *conn) (end uint32, ok bool) {
+func (s *shard) ageOf(i uint32) (end uint32, ok bool) {
 	if s.cfg.Drain.MaxAge == 0 {
 		return 0, false
 	}
-	age := ticks(s.cfg.Drain.MaxAge)
-	hash := (i ^ c.gen<<16) * 2654435761
-	dither := uint64(age) / 5 * uint64(hash>>16) >> 16
-	return c.born + age - age/10 + uint32(dither), true
+	return s.conns.Born(i) + dithered(conn.Ticks(s.cfg.Drain.MaxAge), i, s.conns.Gen(i)), true
+}
+
+// dithered returns an age shortened or prolonged by up to a tenth, always the same for a connection.
+func dithered(age, slot, gen uint32) uint32 {
+	hash := (slot ^ gen<<16) * 2654435761
+	return age - age/10 + uint32(uint64(age)/5*uint64(hash>>16)>>16)
 }
 
 // old reports whether a connection has reached its maximum age.
-func (s *shard) old(i uint32, c *conn) bool {
-	end, ok := s.ageOf(i, c)
-	return ok && int32(s.now-end) >= 0
+func (s *shard) old(i uint32, c *client) bool {
+	end, ok := s.ageOf(i)
+	return ok && int32(s.conns.Now()-end) >= 0
 }
 
 // aged closes a connection that is old.
-func (s *shard) aged(i uint32, c *conn) bool {
+func (s *shard) aged(i uint32, c *client) bool {
 	if !s.old(i, c) {
 		return false
 	}

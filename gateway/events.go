@@ -9,6 +9,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
@@ -27,7 +28,7 @@ const eventLines = "X-Accel-Buffering: no\r\n"
 // events responds to GET /v1/sse with a stream of server-sent events, as the HTML standard defines
 // them (section 9.2). The stream ends with the connection, without chunked framing: the messages'
 // encodings are shared by all clients.
-func (s *shard) events(i uint32, c *conn) {
+func (s *shard) events(i uint32, c *client) {
 	p, err := s.query()
 	if err == nil {
 		err = s.allowed(c, &p)
@@ -44,19 +45,19 @@ func (s *shard) events(i uint32, c *conn) {
 	o.ContentType = eventStream
 	o.Lines = []byte(eventLines)
 	if string(s.request.Method) == "HEAD" {
-		s.finish(i, c, reasons.CloseAnswered, http1.AppendStream(nil, 200, o))
+		s.conns.Finish(i, reasons.CloseAnswered, http1.AppendStream(nil, 200, o))
 		return
 	}
 	s.scratch = http1.AppendStream(s.scratch[:0], 200, o)
 	s.scratch = append(appendRetry(s.scratch, drawRetry()), '\n')
 	s.open(c, kindEvents, p.raw)
-	s.schedule(i, c, s.wheel.Spread(ticks(s.cfg.Heartbeat.Interval)))
+	s.schedule(i, c, s.conns.Spread(conn.Ticks(s.cfg.Heartbeat.Interval)))
 	if len(p.channels) > 1 { // until all channels have begun, events have no id
 		var set *poll
 		c.poll, set = s.polls.Take()
 		set.pending = len(p.channels)
 	}
-	s.sendCopy(i, c, s.scratch)
+	s.conns.SendCopy(i, s.scratch)
 	s.subscribeAll(i, c, &p)
 }
 
@@ -64,7 +65,7 @@ func (s *shard) events(i uint32, c *conn) {
 // caught up to it. Until all of them have, events have no id: a client that is cut off would resume
 // from one channel's id, which hides the missed messages of the others. After that the stream as a
 // whole is at the latest of the channels' positions.
-func (s *shard) eventsCaughtUp(i uint32, c *conn, at message.Position) {
+func (s *shard) eventsCaughtUp(i uint32, c *client, at message.Position) {
 	if c.poll == 0 {
 		return
 	}
@@ -78,17 +79,17 @@ func (s *shard) eventsCaughtUp(i uint32, c *conn, at message.Position) {
 	last := set.resume.At
 	s.freePoll(c)
 	s.scratch = append(last.AppendTo(append(s.scratch[:0], "id: "...)), "\n\n"...)
-	s.sendCopy(i, c, s.scratch)
+	s.conns.SendCopy(i, s.scratch)
 }
 
 // deliverWithoutID delivers messages to a stream of which not all channels have begun.
-func (s *shard) deliverWithoutID(i uint32, c *conn, b *index.Batch) {
+func (s *shard) deliverWithoutID(i uint32, c *client, b *index.Batch) {
 	form := c.form()
 	for _, m := range b.Messages() {
 		if !m.Notice() {
 			s.stats.deliveries++
 		}
-		s.sendItem(i, c, outgoing{b: withoutID(m.Encoded(form)), message: m})
+		s.conns.Send(i, conn.Out{Bytes: withoutID(m.Encoded(form)), Message: m})
 	}
 }
 
@@ -104,7 +105,7 @@ var errNoChannels = badRequest("name the channels: channels=a,b")
 
 // eventSubscribed confirms a stream's subscription. The event has an id to resume from only where
 // it can't hide pending messages of another channel.
-func (s *shard) eventSubscribed(w *waiter, c *conn, channel, id string) {
+func (s *shard) eventSubscribed(w *waiter, c *client, channel, id string) {
 	if c.flags&flagRaw != 0 {
 		return
 	}
@@ -113,7 +114,7 @@ func (s *shard) eventSubscribed(w *waiter, c *conn, channel, id string) {
 		b = append(append(append(b, "id: "...), id...), '\n')
 	}
 	s.scratch = appendEvent(b, reply{Type: "subscribed", Channel: channel, ID: id})
-	s.sendItem(w.slot, c, outgoing{b: s.scratch, own: true, history: w.first})
+	s.conns.Send(w.slot, conn.Out{Bytes: s.scratch, Own: true, History: w.first})
 }
 
 // appendEvent appends r as an event of its type.
@@ -137,8 +138,8 @@ var eventHeartbeatText = []byte(":\n\n")
 
 // eventHeartbeat keeps intermediaries from closing an idle stream. The client can't respond; the
 // kernel reports that it's gone, when the heartbeat isn't acknowledged for socket.user_timeout.
-func (s *shard) eventHeartbeat(i uint32, c *conn) {
-	s.schedule(i, c, s.now+ticks(s.cfg.Heartbeat.Interval))
+func (s *shard) eventHeartbeat(i uint32, c *client) {
+	s.schedule(i, c, s.conns.Now()+conn.Ticks(s.cfg.Heartbeat.Interval))
 	s.stats.pings++
-	s.sendBatched(i, c, outgoing{b: eventHeartbeatText})
+	s.conns.SendBatched(i, conn.Out{Bytes: eventHeartbeatText})
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +14,7 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
@@ -28,7 +28,7 @@ var IOUringOfTests = flag.String("io_uring", string(IOUringAuto), "socket.io_uri
 
 // Constants and functions that the tests compare with.
 const (
-	AcceptsPerSlice  = acceptsPerSlice
+	AcceptsPerSlice  = conn.AcceptsPerSlice
 	ResponseBytes    = responseBytes
 	BeatEvery        = beatEvery
 	ChannelBursts    = channelBursts
@@ -43,7 +43,7 @@ const (
 	JobBytes         = jobBytes
 	KeptPercent      = keptPercent
 	LargeBytes       = queue.LargeBytes
-	Linger           = linger
+	Linger           = conn.Linger
 	MaxEcho          = maxEcho
 	MaxMessages      = maxMessages
 	MaxPending       = maxPending
@@ -53,12 +53,12 @@ const (
 	MaxWait          = maxWait
 	PublishShare     = publishShare
 	PublishTimeout   = publishTimeout
-	ReadBuffer       = readBuffer
+	ReadBuffer       = conn.ReadBuffer
 	ReadRequests     = readRequests
 	RetryMS          = retryMS
 	RetrySeconds     = retrySeconds
-	Tick             = tick
-	RejectTicks      = rejectTicks
+	Tick             = conn.Tick
+	RejectTicks      = conn.RejectTicks
 )
 
 var (
@@ -155,11 +155,11 @@ func (s *Server) Kept() (k Kept) {
 }
 
 func (k *Kept) add(sh *shard) {
-	k.Connections += sh.conns.used
-	k.Rejected += sh.rejected.n
+	k.Connections += sh.conns.Used()
+	k.Rejected += sh.conns.Rejected()
 	k.Inputs += sh.inputs.Used()
 	k.Polls += sh.polls.Used()
-	k.Deadlines += sh.wheel.Len()
+	k.Deadlines += sh.conns.Deadlines()
 	k.Tasks += len(sh.taskOf)
 	k.Unknown += len(sh.unknown)
 	k.Grants += sh.grants.entries.Used()
@@ -171,7 +171,7 @@ func (k *Kept) add(sh *shard) {
 		k.CatchingUp += j.catchup.n
 	}
 	k.CatchUps += len(sh.behind)
-	sh.conns.each(func(_ uint32, c *conn) {
+	sh.each(func(i uint32, c *client) {
 		switch {
 		case c.phase != phaseOpen || c.kind != kindPoll || c.poll != 0:
 		case c.flags&flagWoken != 0:
@@ -182,18 +182,14 @@ func (k *Kept) add(sh *shard) {
 		if c.phase == phaseBody && sh.polls.At(c.poll).body.Done() {
 			k.Publishing++
 		}
-		if c.flags&flagHalf != 0 && c.poll == 0 {
+		if sh.conns.IsHalf(i) && c.poll == 0 {
 			k.HalfClosed++
 		}
-		if sh.isPaused(c) {
+		if sh.conns.IsPaused(i) {
 			k.Paused++
 		}
 	})
-	seen := map[uint32]bool{}
-	for i := sh.conns.free; i != 0 && !seen[i]; i = sh.conns.at(i).heard {
-		seen[i] = true
-	}
-	if sh.conns.used+len(seen) != int(max(sh.conns.next, 1))-1 {
+	if !sh.conns.Sound() {
 		k.FreeTwice++
 	}
 }
@@ -232,13 +228,13 @@ type Counted struct{ Accepts, Deliveries, BytesIn, Answered uint64 }
 
 // Counted returns them.
 func (l Loop) Counted() Counted {
-	st := &l.s.stats
-	return Counted{st.accepts, st.deliveries, st.bytesIn, st.closes[reasons.CloseAnswered]}
+	st := l.s.conns.Stats()
+	return Counted{st.Accepts, l.s.stats.deliveries, st.BytesIn, st.Closes[reasons.CloseAnswered]}
 }
 
 // poll returns the shard's only poll, nil when there is none.
-func (l Loop) poll() (slot uint32, poll *conn) {
-	l.s.conns.each(func(i uint32, c *conn) {
+func (l Loop) poll() (slot uint32, poll *client) {
+	l.s.each(func(i uint32, c *client) {
 		if c.phase == phaseOpen && c.kind == kindPoll {
 			slot, poll = i, c
 		}
@@ -264,17 +260,16 @@ func (l Loop) LeaveBehind(channel string, messages uint32) {
 }
 
 // SetNow moves the shard's clock, and judges no deadline.
-func (l Loop) SetNow(t time.Time) { l.s.now = l.s.srv.tickOf(t) }
+func (l Loop) SetNow(t time.Time) { l.s.conns.SetNow(l.s.srv.net.TickOf(t)) }
 
 // Demoted returns how many clients have their turn last.
-func (l Loop) Demoted() int { return len(l.s.demoted.list) }
+func (l Loop) Demoted() int { return l.s.conns.Demoted() }
 
 // Unread reports whether the kernel has bytes of the only WebSocket.
 func (l Loop) Unread() (unread bool) {
-	l.s.conns.each(func(_ uint32, c *conn) {
+	l.s.each(func(i uint32, c *client) {
 		if c.kind == kindWebSocket {
-			n, _, _ := syscall.Recvfrom(int(c.fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-			unread = n > 0
+			unread = l.s.conns.Waiting(i)
 		}
 	})
 	return unread
@@ -287,8 +282,9 @@ func (s *Server) Populate(each int, channel func(shard, i int) string) {
 		sh.post(func() {
 			defer close(done)
 			for i := range each {
-				slot, c := sh.conns.take()
-				c.fd, c.phase, c.kind = -1, phaseOpen, kindWebSocket
+				slot := sh.conns.AddWithoutSocket()
+				c := sh.client(slot)
+				c.phase, c.kind = phaseOpen, kindWebSocket
 				sh.index.Subscribe(&c.subs, slot, sh.index.Open([]byte(channel(k, i))))
 			}
 		})
@@ -298,7 +294,10 @@ func (s *Server) Populate(each int, channel func(shard, i int) string) {
 
 // Depopulate forgets all connections and channels.
 func (s *Server) Depopulate() {
-	s.onLoops(func(sh *shard) { sh.conns, sh.index = slots{}, index.New() })
+	s.onLoops(func(sh *shard) {
+		sh.conns.Forget()
+		sh.index = index.New()
+	})
 }
 
 // ChannelsOf returns the channels of a shard's clients, one for each subscription.
@@ -306,7 +305,7 @@ func (s *Server) ChannelsOf(n int) (names []string) {
 	sh, done := s.shards[n], make(chan struct{})
 	sh.post(func() {
 		defer close(done)
-		sh.conns.each(func(i uint32, c *conn) {
+		sh.each(func(i uint32, c *client) {
 			for _, ch := range sh.channelsOf(c) {
 				names = append(names, sh.index.Name(ch))
 			}
@@ -324,7 +323,7 @@ func (s *Server) Draining() bool {
 }
 
 // Addresses returns how many connections are counted for how many addresses.
-func (s *Server) Addresses() (connections, addresses int) { return s.addresses.Totals() }
+func (s *Server) Addresses() (connections, addresses int) { return s.net.Addresses.Totals() }
 
 // SetOverrun bounds the messages in a shard awaiting delivery, in bytes.
 func (s *Server) SetOverrun(bytes int) { s.onLoop(func(sh *shard) { sh.room = bytes }) }
@@ -346,7 +345,7 @@ func (s *Server) Handover() (bytes int64, dropped uint64) {
 
 // Judged returns up to when deadlines have been judged.
 func (s *Server) Judged(t time.Time) (judged bool) {
-	s.onLoop(func(sh *shard) { judged = sh.wheel.Now() >= s.tickOf(t) })
+	s.onLoop(func(sh *shard) { judged = sh.conns.Advanced() >= s.net.TickOf(t) })
 	return judged
 }
 
@@ -381,15 +380,15 @@ func (s *Server) InputBytes() int64 { return s.inputBytes.Load() }
 // reason that fn returns, if any.
 func (s *Server) OnWrite(fn func() reasons.Close) {
 	s.onLoops(func(sh *shard) {
-		sh.onWrite = func(i uint32, c *conn) {
+		sh.conns.OnWrite(func(i uint32) {
 			switch reason := fn(); reason {
 			case "":
 			case reasons.CloseReset:
-				sh.lost(i, c)
+				sh.conns.Release(i, reason)
 			default:
-				sh.end(i, c, reason)
+				sh.end(i, sh.client(i), reason)
 			}
-		}
+		})
 	})
 }
 
@@ -397,11 +396,12 @@ func (s *Server) OnWrite(fn func() reasons.Close) {
 func (s *Server) Left() string {
 	var left []string
 	s.onLoops(func(sh *shard) {
+		queues, queued := sh.conns.Queues()
 		for name, n := range map[string]int{
-			"connections": sh.conns.used, "subscriptions": sh.stats.subscriptions, "inputs": sh.inputs.Used(), "bytes of inputs": int(sh.inputBytes),
-			"queues": sh.queues.Used(), "bytes of queues": int(sh.queues.Bytes), "polls": sh.polls.Used(), "grants": sh.grants.entries.Used(),
+			"connections": sh.conns.Used(), "subscriptions": sh.stats.subscriptions, "inputs": sh.inputs.Used(), "bytes of inputs": int(sh.inputBytes),
+			"queues": queues, "bytes of queues": int(queued), "polls": sh.polls.Used(), "grants": sh.grants.entries.Used(),
 			"sockets without a token": len(sh.unknown), "joins": len(sh.joins), "channels": sh.index.Channels(), "tasks": len(sh.taskOf),
-			"parked": len(sh.parked), "marked": len(sh.marked),
+			"parked": len(sh.parked), "marked": sh.conns.Closing(),
 		} {
 			if n != 0 {
 				left = append(left, fmt.Sprintf("%d %s", n, name))

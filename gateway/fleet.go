@@ -101,7 +101,7 @@ func (s *Server) runFleet(ctx context.Context) {
 func (s *Server) self() admin.Node {
 	n := admin.Node{
 		Node: s.node, Host: s.fleet.host, Address: s.addr, Version: s.fleet.version,
-		State: admin.Serving, Connections: s.connections.Load(),
+		State: admin.Serving, Connections: s.net.Connections.Load(),
 	}
 	switch reason, until := s.departure.now(); {
 	case s.draining.Load():
@@ -213,7 +213,7 @@ func (s *Server) obey(text string) {
 		s.log.Warn("unknown command to all nodes", "op", c.Op, "over", c.Over)
 		return
 	}
-	has := s.connections.Load()
+	has := s.net.Connections.Load()
 	surplus := max(0, has-c.Target)
 	// A node without a surplus takes part: no other rebalance may begin meanwhile.
 	if _, err := s.Rebalance(float64(surplus)/float64(max(1, has)), over); err != nil {

@@ -20,7 +20,7 @@ func TestRestOfAFrameIsReadWhole(t *testing.T) {
 	if got := p.receive(); len(got) != 0 {
 		t.Fatalf("after %d bytes of %d it's answered by %q", readRequests, len(frame), got)
 	}
-	s.read(p.slot, s.conns.at(p.slot))
+	s.conns.Read(p.slot)
 	if got := string(p.receive()); !strings.Contains(got, "pong") {
 		t.Errorf("it's answered by %q", got)
 	}

@@ -106,7 +106,7 @@ func (s *shard) dispatch(ch index.Channel, m *message.Message) {
 func (s *shard) tellDropped(ch index.Channel, channel string, since message.Position, seq uint32) {
 	if !s.overrun[ch] {
 		s.overrun[ch] = true
-		s.srv.limited.Warn(s.log, "messages arrive faster than they can be delivered: dropping some", "channel", channel)
+		s.srv.net.Limited.Warn(s.log, "messages arrive faster than they can be delivered: dropping some", "channel", channel)
 		s.index.Publish(ch, gapNotice(channel, fanout.Gap{Since: since, Reason: fanout.GapSlow, Seq: seq}))
 	}
 }
@@ -114,14 +114,14 @@ func (s *shard) tellDropped(ch index.Channel, channel string, since message.Posi
 // tellOverrun sends a gap notice to a client that begins at a position while the channel's messages
 // are being dropped. The others got one where that began. If there is room again the overrun ends
 // here: should the next message be dropped, all are told.
-func (s *shard) tellOverrun(i uint32, c *conn, ch index.Channel, since message.Position) {
+func (s *shard) tellOverrun(i uint32, c *client, ch index.Channel, since message.Position) {
 	if _, bytes := s.index.Pending(); bytes < s.room {
 		delete(s.overrun, ch)
 		return
 	}
 	gap := gapNotice(s.index.Name(ch), fanout.Gap{Since: since, Reason: fanout.GapSlow})
 	if b := gap.Encoded(c.form()); len(b) > 0 {
-		s.sendCopy(i, c, b)
+		s.conns.SendCopy(i, b)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // pollForm returns the encoding of messages in a poll response.
-func (c *conn) pollForm() message.Form {
+func (c *client) pollForm() message.Form {
 	if c.flags&flagRaw != 0 {
 		return message.FormData
 	}
@@ -28,7 +28,7 @@ type gathering struct {
 }
 
 // gatherSome collects a slice of a poll's channels and reports whether the response is complete.
-func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
+func (s *shard) gatherSome(c *client, g *gathering) (done bool) {
 	switch {
 	case !g.all:
 		if c.poll != 0 {
@@ -37,7 +37,7 @@ func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
 		g.next = s.index.EachSome(c.subs, g.next, taskSlice, func(sub index.Sub, ch index.Channel) { s.gatherOne(c, g, sub, ch) })
 		g.all = g.next == 0
 	case !g.shared:
-		g.share(g.parts, int(c.max), min(int(s.queueShare()/responseShare), responseBytes))
+		g.share(g.parts, int(c.max), min(int(s.conns.QueueShare()/responseShare), responseBytes))
 		g.shared = true
 	case g.marked < len(g.parts):
 		for end := min(g.marked+taskSlice, len(g.parts)); g.marked < end; g.marked++ {
@@ -57,7 +57,7 @@ func (s *shard) gatherSome(c *conn, g *gathering) (done bool) {
 }
 
 // gatherOne collects one channel of a poll.
-func (s *shard) gatherOne(c *conn, g *gathering, sub index.Sub, ch index.Channel) {
+func (s *shard) gatherOne(c *client, g *gathering, sub index.Sub, ch index.Channel) {
 	name := s.index.Name(ch)
 	if s.index.Held(sub) {
 		g.held++
@@ -98,7 +98,7 @@ func (s *shard) gatherOne(c *conn, g *gathering, sub index.Sub, ch index.Channel
 
 // takePart adds a channel's share of messages to the response, and the client's new position to the
 // cursor.
-func (s *shard) takePart(c *conn, g *gathering, part *part) {
+func (s *shard) takePart(c *client, g *gathering, part *part) {
 	g.more = g.more || part.taken < len(part.messages) || part.more
 	g.add(part.messages[:part.taken])
 	switch {
@@ -111,7 +111,7 @@ func (s *shard) takePart(c *conn, g *gathering, part *part) {
 
 // comeBack defers a channel whose ring no longer has all messages after from to the client's next
 // poll, which reads them from the stream, if the client has a position for that.
-func (s *shard) comeBack(c *conn, g *gathering, ch index.Channel, channel string, from uint32, r *fanout.Recent) bool {
+func (s *shard) comeBack(c *client, g *gathering, ch index.Channel, channel string, from uint32, r *fanout.Recent) bool {
 	b := &g.bundle
 	if c.poll == 0 {
 		p, ok := s.wakeups.position(channel, from)

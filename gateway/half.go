@@ -1,5 +1,7 @@
 package gateway
 
+import "github.com/pushgate/pushgate/gateway/internal/reasons"
+
 // A client may close its side of the connection after its request and read on, as nc -N does, and
 // HAProxy in TCP mode for such a client. One that has closed the connection for good looks the same
 // until it receives bytes: its kernel responds with a reset. So a client with a pending response
@@ -10,39 +12,54 @@ package gateway
 const answerLead = "HTTP/1.1 "
 
 // owed reports whether a client is still to get a response.
-func (s *shard) owed(c *conn) bool {
+func (s *shard) owed(i uint32, c *client) bool {
 	switch c.phase {
 	case phaseBody:
 		return s.polls.At(c.poll).body.Done()
 	case phaseOpen:
 		return !c.framed()
-	case phaseHead, phaseClosing:
-		return c.out != 0 && !c.framed()
+	case phaseHead, phaseClosed:
+		return s.conns.Queued(i) && !c.framed()
 	}
 	return false
 }
 
-// halfClosed keeps a client that has closed its side and is owed a response. Its last response ends
-// the connection.
-func (s *shard) halfClosed(i uint32, c *conn) {
-	c.flags |= flagHalf
+// HalfClosed handles the end of the client's side. One that is owed a response is kept; its last
+// response ends the connection.
+func (s *shard) HalfClosed(i uint32) {
+	c := s.client(i)
+	if !s.owed(i, c) {
+		s.conns.Release(i, leftFor(c))
+		return
+	}
 	if c.in == 0 { // no request is behind this one
 		c.flags |= flagClose
 	}
-	if !s.watchOut(i, c, c.out != 0) || c.phase != phaseOpen {
+	if !s.conns.HalfClose(i) || c.phase != phaseOpen {
 		return
 	}
 	if c.kind == kindEvents {
-		s.send(i, c, eventHeartbeatText)
+		s.conns.SendBytes(i, eventHeartbeatText)
 		return
 	}
 	c.flags |= flagLed
-	s.send(i, c, []byte(answerLead))
+	s.conns.SendBytes(i, []byte(answerLead))
+}
+
+// leftFor returns why a connection is closed whose client has left.
+func leftFor(c *client) reasons.Close {
+	switch {
+	case c.phase == phaseBody, c.phase == phaseHead && c.in != 0:
+		return reasons.CloseUnreadable
+	case c.framed() && c.in != 0:
+		return reasons.CloseReset
+	}
+	return reasons.CloseByClient
 }
 
 // behindLead returns the rest of a response after an answerLead that was sent. The pieces may be
 // shared with other polls, so they aren't changed.
-func behindLead(c *conn, response [][]byte) [][]byte {
+func behindLead(c *client, response [][]byte) [][]byte {
 	if c.flags&flagLed == 0 {
 		return response
 	}
@@ -50,8 +67,8 @@ func behindLead(c *conn, response [][]byte) [][]byte {
 }
 
 // endHalf closes a connection that can get no further request, once all responses are sent.
-func (s *shard) endHalf(i uint32, c *conn) {
-	if c.flags&flagHalf != 0 && c.phase == phaseHead && c.out == 0 {
-		s.wheel.Set(i, s.now+1)
+func (s *shard) endHalf(i uint32, c *client) {
+	if s.conns.IsHalf(i) && c.phase == phaseHead && !s.conns.Queued(i) {
+		s.conns.SetDeadline(i, s.conns.Now()+1)
 	}
 }

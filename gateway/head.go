@@ -2,19 +2,20 @@ package gateway
 
 import (
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // head takes bytes of request heads. Once one is complete it is routed; until then, and while an
 // earlier response waits for the client to read, they are kept.
-func (s *shard) head(i uint32, c *conn, data []byte) {
+func (s *shard) head(i uint32, c *client, data []byte) {
 	fresh, parsed := len(data), 0
 	if c.in != 0 {
 		in := s.takeInput(i, c, data, s.cfg.Limits.HeadBytes)
 		data, parsed = in.buf, in.parsed
 	}
 	for c.phase == phaseHead {
-		if c.out != 0 {
+		if s.conns.Queued(i) {
 			s.keep(i, c, data)
 			s.pauseAhead(i, c)
 			return
@@ -52,14 +53,14 @@ func (s *shard) head(i uint32, c *conn, data []byte) {
 // hurry shortens the deadline of a kept connection, once a request has begun, from the idle timeout
 // to the head timeout.
 func (s *shard) hurry(i uint32) {
-	end := s.now + ticks(s.cfg.Limits.HeadTimeout)
-	if due, ok := s.wheel.Due(i); ok && int32(due-end) > 0 {
-		s.wheel.Set(i, end)
+	end := s.conns.Now() + conn.Ticks(s.cfg.Limits.HeadTimeout)
+	if due, ok := s.conns.Deadline(i); ok && int32(due-end) > 0 {
+		s.conns.SetDeadline(i, end)
 	}
 }
 
 // parsed notes that n bytes of a head are incomplete, and reads on.
-func (s *shard) parsed(c *conn, n int) {
+func (s *shard) parsed(c *client, n int) {
 	if c.in == 0 {
 		return
 	}
@@ -67,7 +68,7 @@ func (s *shard) parsed(c *conn, n int) {
 	in.parsed = n
 	if in.paused {
 		in.paused = false
-		s.resumeReading(in.owner, c)
+		s.conns.Resume(in.owner)
 	}
 }
 
@@ -78,24 +79,26 @@ var (
 
 // headTimeout closes a connection whose next request took too long. An idle connection, or one that
 // never sent anything, gets no error.
-func (s *shard) headTimeout(i uint32, c *conn) {
+func (s *shard) headTimeout(i uint32, c *client) {
 	if c.flags&flagOver != 0 {
 		s.request = http1.Request{}
 		s.refuseOver(i, c, reasons.RejectAddress)
 		return
 	}
-	if c.in != 0 && c.out != 0 {
-		s.release(i, c, reasons.CloseSlow) // it doesn't read its response
+	if c.in != 0 && s.conns.Queued(i) {
+		s.conns.Release(i, reasons.CloseSlow) // it doesn't read its response
 		return
 	}
-	if c.phase != phaseBody && c.in == 0 {
+	if c.phase != phaseBody && c.in == 0 && !s.conns.HasPartOfHeader(i) {
 		s.stats.rejects[reasons.RejectHeadTimeout]++
-		s.release(i, c, reasons.CloseRejected)
+		s.conns.Release(i, reasons.CloseRejected)
 		return
 	}
 	err := errBodyTimeout
 	if c.phase != phaseBody {
 		err = errHeadTimeout
+	}
+	if c.phase != phaseBody && c.in != 0 {
 		s.setPage(i, c, s.pageIn(s.inputs.At(c.in).buf))
 	}
 	s.request = http1.Request{}
@@ -106,7 +109,7 @@ var errDraining = &http1.Error{Status: 503, Code: "draining", Message: "this gat
 
 // answer sends a response to a request without a body and continues with the connection's next
 // request, if it's kept.
-func (s *shard) answer(i uint32, c *conn, status int, body string, o http1.Options) {
+func (s *shard) answer(i uint32, c *client, status int, body string, o http1.Options) {
 	common := s.connOptions(i, c)
 	o.Close, o.Date, o.AllowOrigin = common.Close, common.Date, common.AllowOrigin
 	o.NoBody = string(s.request.Method) == "HEAD"
@@ -115,21 +118,21 @@ func (s *shard) answer(i uint32, c *conn, status int, body string, o http1.Optio
 
 // respondWith sends a whole response in one piece or more, and ends the connection
 // or makes it ready for the next request.
-func (s *shard) respondWith(i uint32, c *conn, response ...[]byte) {
-	if c.phase >= phaseClosing {
+func (s *shard) respondWith(i uint32, c *client, response ...[]byte) {
+	if c.phase == phaseClosed {
 		return
 	}
 	s.freePoll(c)
 	response = behindLead(c, response)
 	if c.flags&flagClose != 0 {
-		s.finish(i, c, reasons.CloseAnswered, response...)
+		s.conns.Finish(i, reasons.CloseAnswered, response...)
 		return
 	}
 	s.setGrant(c, nil)
-	c.phase, c.kind, c.flags = phaseHead, kindNone, c.flags&(flagHalf|flagDemoted)|flagKept
-	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.IdleTimeout))
-	s.sendEach(i, c, response)
-	if c.phase == phaseHead && c.in != 0 && c.out == 0 {
+	c.phase, c.kind, c.flags = phaseHead, kindNone, flagKept
+	s.conns.SetDeadline(i, s.conns.Now()+conn.Ticks(s.cfg.Limits.IdleTimeout))
+	s.conns.SendEach(i, response)
+	if c.phase == phaseHead && c.in != 0 && !s.conns.Queued(i) {
 		s.head(i, c, nil)
 	}
 	s.endHalf(i, c)

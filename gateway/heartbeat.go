@@ -6,24 +6,9 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
-
-// tick is the resolution of all connection deadlines.
-const tick = 100 * time.Millisecond
-
-// wheelSize is the number of buckets of a shard's wheel: 51 s, so that the usual heartbeats and
-// waits fit into one turn.
-const wheelSize = 512
-
-// beatsPerSlice is the number of due connections handled before the next poll for events: about 500
-// us of pings.
-const beatsPerSlice = 64
-
-// ticks returns d in ticks, at least one.
-func ticks(d time.Duration) uint32 {
-	return max(1, uint32((d+tick-1)/tick))
-}
 
 // pingFrame is an unmasked ping without payload (RFC 6455, 5.5.2).
 var pingFrame = []byte{0x80 | byte(ws.OpPing), 0}
@@ -31,56 +16,22 @@ var pingFrame = []byte{0x80 | byte(ws.OpPing), 0}
 // beat advances the shard's clock. The server's ticker posts it; at is the time of the post, and
 // date the value of the Date header.
 func (s *shard) beat(now uint32, at time.Time, date []byte) {
-	if int32(now-s.now) > 0 {
-		s.now = now
-	}
 	s.date = date
 	s.wakeups.last = response{} // it has the old date
 	s.stats.lag.observe(time.Since(at))
+	s.conns.Tick(now)
 	s.drainStep()
-	s.shed() // another shard may have pushed the total over its bound
 	s.shedInputs()
-	s.resumeAccept()
-	s.closeRejected()
 	s.goOnAll()
 }
 
-// eventsPerRound is the number of sockets that the kernel reports at once.
-const eventsPerRound = 512
-
-// wakeUp sets the clock before the first event of a round is handled. After a stall its ticks are
-// still pending, and new deadlines would start in the past.
-func (s *shard) wakeUp() {
-	s.awake = true
-	if now := s.srv.tickOf(time.Now()); int32(now-s.now) > 1 {
-		s.now = now
-	}
-}
-
-// settled reports whether deadlines may be enforced. After a stall of the loop, as when the machine
-// was suspended, the requests and pongs of that time are still in the sockets: each socket is read
-// first, or clients that met their deadlines would be closed.
-func (s *shard) settled() bool {
-	if s.stalled == 0 && s.now-s.wheel.Now() > 1 {
-		// One more round for newly accepted connections.
-		s.stalled = 2 + s.conns.used/eventsPerRound
-	} else if s.stalled > 0 && s.loop.AllTold() {
-		s.stalled--
-	}
-	return s.stalled == 0
-}
-
-// due handles the expiry of the connection's deadline.
-func (s *shard) due(i uint32) {
-	c := s.conns.at(i)
-	if c.flags&flagDemoted != 0 && c.phase < phaseClosing {
-		s.wheel.Set(i, s.now+1) // its unread bytes may be the pong
-		return
-	}
+// Due handles the expiry of the connection's deadline.
+func (s *shard) Due(i uint32) {
+	c := s.client(i)
 	switch c.phase {
-	case phaseProxy, phaseHead, phaseBody:
-		if c.flags&flagHalf != 0 && c.phase == phaseHead && c.out == 0 {
-			s.release(i, c, reasons.CloseByClient)
+	case phaseHead, phaseBody:
+		if s.conns.IsHalf(i) && c.phase == phaseHead && !s.conns.Queued(i) {
+			s.conns.Release(i, reasons.CloseByClient)
 			return
 		}
 		s.headTimeout(i, c)
@@ -100,17 +51,15 @@ func (s *shard) due(i uint32) {
 		case kindPoll:
 			s.pollTimeout(i, c)
 		}
-	case phaseClosing:
-		s.drop(i, c)
 	}
 }
 
 // heartbeat pings a client that was silent for half an interval, or closes it when it didn't
 // respond to the last ping. The check for the pong doesn't shift the interval, so connections stay
 // evenly spread.
-func (s *shard) heartbeat(i uint32, c *conn) {
-	interval := ticks(s.cfg.Heartbeat.Interval)
-	timeout := ticks(s.cfg.Heartbeat.Timeout)
+func (s *shard) heartbeat(i uint32, c *client) {
+	interval := conn.Ticks(s.cfg.Heartbeat.Interval)
+	timeout := conn.Ticks(s.cfg.Heartbeat.Timeout)
 	switch {
 	case c.flags&flagUnknown != 0:
 		s.endSaying(i, c, reasons.CloseToken, tokenRefused(auth.ReasonMissing))
@@ -118,19 +67,13 @@ func (s *shard) heartbeat(i uint32, c *conn) {
 		s.end(i, c, reasons.CloseTimeout)
 	case c.flags&flagProbing != 0:
 		c.flags &^= flagProbing
-		s.schedule(i, c, s.now+max(1, interval-min(interval, timeout)))
-	case s.now-c.heard < interval/2:
-		s.schedule(i, c, s.now+interval)
+		s.schedule(i, c, s.conns.Now()+max(1, interval-min(interval, timeout)))
+	case s.conns.Now()-s.conns.Heard(i) < interval/2:
+		s.schedule(i, c, s.conns.Now()+interval)
 	default:
 		c.flags |= flagPinged | flagProbing
-		s.schedule(i, c, s.now+timeout)
+		s.schedule(i, c, s.conns.Now()+timeout)
 		s.stats.pings++
-		s.sendBatched(i, c, outgoing{b: pingFrame})
+		s.conns.SendBatched(i, conn.Out{Bytes: pingFrame})
 	}
-}
-
-// hear notes a sign of life.
-func (s *shard) hear(c *conn) {
-	c.heard = s.now
-	c.flags &^= flagPinged
 }

@@ -60,7 +60,7 @@ func (s *shard) shedInputs() {
 		case b == first:
 			excess -= int64(bytes)
 		}
-		h.victims = append(h.victims, reactor.Key{Slot: slot, Gen: s.conns.at(slot).gen})
+		h.victims = append(h.victims, s.conns.Key(slot))
 	})
 }
 
@@ -72,16 +72,16 @@ func (s *shard) eachInput(fn func(slot uint32, bytes int, since uint32)) {
 		}
 	})
 	for slot, p := range s.unknown {
-		fn(slot, p.bytes(), s.conns.at(slot).born)
+		fn(slot, p.bytes(), s.conns.Born(slot))
 	}
 	for slot, t := range s.taskOf {
-		fn(slot, t.held, s.conns.at(slot).born)
+		fn(slot, t.held, s.conns.Born(slot))
 	}
 }
 
 // bucket returns the index for an input's size and age, larger and then older ones later.
 func (s *shard) bucket(bytes int, since uint32) int {
-	age := min(int(s.now-since)/8, agesPerSize-1)
+	age := min(int(s.conns.Now()-since)/8, agesPerSize-1)
 	return min(int(queue.BucketOf(bytes)), inputSizes-1)*agesPerSize + age
 }
 
@@ -99,8 +99,8 @@ func (s *shard) endVictims(most int) (more bool) {
 	h := &s.held
 	n := min(len(h.victims), most)
 	for _, v := range h.victims[:n] {
-		c := s.conns.find(v.Slot, v.Gen)
-		if c != nil && c.phase < phaseClosing && (c.in != 0 || c.flags&(flagUnknown|flagTask) != 0) {
+		c := s.find(v)
+		if c != nil && c.phase != phaseClosed && (c.in != 0 || c.flags&(flagUnknown|flagTask) != 0) {
 			s.endInput(v.Slot, c)
 			s.dropInput(v.Slot, c) // now: the next client is closed only if that isn't enough
 		}
@@ -112,15 +112,15 @@ func (s *shard) endVictims(most int) (more bool) {
 }
 
 // endInput closes a client because of its input.
-func (s *shard) endInput(i uint32, c *conn) {
+func (s *shard) endInput(i uint32, c *client) {
 	s.request = http1.Request{}
 	switch {
 	case c.framed():
 		s.stats.rejects[reasons.RejectTotalInput]++
 		s.end(i, c, reasons.CloseOverload)
-	case c.phase == phaseOpen, c.out != 0, s.owed(c): // a pipelined request
+	case c.phase == phaseOpen, s.conns.Queued(i), s.owed(i, c): // a pipelined request
 		s.stats.rejects[reasons.RejectTotalInput]++
-		s.release(i, c, reasons.CloseOverload)
+		s.conns.Release(i, reasons.CloseOverload)
 	default:
 		if c.phase == phaseHead {
 			s.setPage(i, c, s.pageIn(s.inputs.At(c.in).buf))
@@ -130,7 +130,7 @@ func (s *shard) endInput(i uint32, c *conn) {
 }
 
 // dropInput frees the input of a closed client.
-func (s *shard) dropInput(i uint32, c *conn) {
+func (s *shard) dropInput(i uint32, c *client) {
 	s.dropTask(i, c)
 	s.freeInput(c)
 	if c.flags&flagUnknown != 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
@@ -20,7 +21,7 @@ func (s *still) stuck(n int, path string) (all []*peer) {
 		p := s.connect()
 		p.send([]byte(strings.Replace(upgradeHead, "/v1/ws", path, 1)))
 		p.receive()
-		if c := s.conns.at(p.slot); c.phase != phaseOpen {
+		if c := s.client(p.slot); c.phase != phaseOpen {
 			s.t.Fatalf("a client of %s is in phase %d", path, c.phase)
 		}
 		all = append(all, p)
@@ -31,7 +32,7 @@ func (s *still) stuck(n int, path string) (all []*peer) {
 // mixes are outputs to clients that don't read, to each alone or to all; n grows.
 var mixes = map[string]struct {
 	path string
-	send func(s *still, p *peer, c *conn, n int)
+	send func(s *still, p *peer, c *client, n int)
 }{
 	"one byte, raw":     {"/v1/ws?format=raw", own("c", 1)},
 	"200 bytes":         {"/v1/ws", own("c", 200)},
@@ -41,34 +42,34 @@ var mixes = map[string]struct {
 	"one byte, oldest":  {"/v1/ws?format=raw", own("old.c", 1)},
 	"200 bytes, oldest": {"/v1/ws", own("old.c", 200)},
 	"4 KiB, oldest":     {"/v1/ws", own("old.c", 4<<10)},
-	"one byte, latest of many": {"/v1/ws?format=raw", func(s *still, p *peer, c *conn, n int) {
+	"one byte, latest of many": {"/v1/ws?format=raw", func(s *still, p *peer, c *client, n int) {
 		own(fmt.Sprintf("new.%d", n%300), 1)(s, p, c, n)
 	}},
-	"one byte, by turns": {"/v1/ws?format=raw", func(s *still, p *peer, c *conn, n int) {
+	"one byte, by turns": {"/v1/ws?format=raw", func(s *still, p *peer, c *client, n int) {
 		own([]string{"c", "old.c"}[n%2], 1)(s, p, c, n)
 	}},
 	"events": {"/v1/sse?channels=c", own("c", 100)},
-	"pongs": {"/v1/ws", func(s *still, p *peer, c *conn, n int) {
-		s.sendCopy(p.slot, c, []byte{0x8a, 0})
+	"pongs": {"/v1/ws", func(s *still, p *peer, c *client, n int) {
+		s.conns.SendCopy(p.slot, []byte{0x8a, 0})
 	}},
-	"replies": {"/v1/ws", func(s *still, p *peer, c *conn, n int) {
+	"replies": {"/v1/ws", func(s *still, p *peer, c *client, n int) {
 		s.reply(p.slot, c, reply{Type: "pong"})
 	}},
-	"gaps": {"/v1/ws", func(s *still, p *peer, c *conn, n int) {
+	"gaps": {"/v1/ws", func(s *still, p *peer, c *client, n int) {
 		b := gapNotice("some.channel", fanout.Gap{Reason: fanout.GapSlow}).Encoded(message.FormText)
-		s.send(p.slot, c, b)
+		s.conns.SendBytes(p.slot, b)
 	}},
-	"the end of batches": {"/v1/ws?format=raw", func(s *still, p *peer, c *conn, n int) {
+	"the end of batches": {"/v1/ws?format=raw", func(s *still, p *peer, c *client, n int) {
 		b := make([]byte, 2<<10)
-		s.enqueue(p.slot, c, outgoing{b: b, sent: len(b) - 10})
+		s.conns.Queue(p.slot).Add(b[len(b)-10:], cap(b), nil, 0)
 	}},
 }
 
 // own returns a way to send messages of a size that no other client gets.
-func own(channel string, size int) func(s *still, p *peer, c *conn, n int) {
-	return func(s *still, p *peer, c *conn, n int) {
+func own(channel string, size int) func(s *still, p *peer, c *client, n int) {
+	return func(s *still, p *peer, c *client, n int) {
 		m := message.New(channel, message.Position{Node: "still", Seq: uint64(n + 1)}, uint32(n+1), []byte(strings.Repeat("x", size)))
-		s.sendItem(p.slot, c, outgoing{b: m.Encoded(c.form()), message: m})
+		s.conns.Send(p.slot, conn.Out{Bytes: m.Encoded(c.form()), Message: m})
 	}
 }
 
@@ -84,41 +85,41 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 			all := s.stuck(clients, mix.path)
 			filler := make([]byte, 64<<10)
 			for _, p := range all {
-				for c := s.conns.at(p.slot); c.out == 0; {
-					s.send(p.slot, c, filler)
+				for !s.conns.Queued(p.slot) {
+					s.conns.SendBytes(p.slot, filler)
 				}
 			}
 			filler = nil
 			before, n := heap(), 0
 			for _, p := range all {
-				c := s.conns.at(p.slot)
-				q := s.queues.At(c.out)
+				c := s.client(p.slot)
+				q := s.conns.Queue(p.slot)
 				for most := n + 30_000; q.Held < each && n < most; n++ {
 					mix.send(s, p, c, n)
 				}
 			}
-			held, counted := heap()-before, s.queues.Bytes
+			held, counted := heap()-before, s.queueBytes()
 			t.Logf("%d KiB held, %d KiB counted", held>>10, counted>>10)
 			if held > counted*3/2 || held < counted/4 {
 				t.Errorf("%d KiB are held, %d KiB are counted", held>>10, counted>>10)
 			}
 			for _, p := range all { // as if it had read all but the last item, and a byte before it
-				q := s.queues.At(s.conns.at(p.slot).out)
+				q := s.conns.Queue(p.slot)
 				q.Sent(q.Bytes / 2)
 				q.Sent(q.Bytes - 1)
 			}
 			// The memory counted is the memory freed.
-			before, counted = heap(), s.queues.Bytes
+			before, counted = heap(), s.queueBytes()
 			for _, p := range all {
-				s.queues.At(s.conns.at(p.slot).out).Reset()
+				s.conns.Queue(p.slot).Reset()
 			}
 			held = before - heap()
 			t.Logf("at the end: %d KiB held, %d KiB counted", held>>10, counted>>10)
 			if held > counted*3/2 {
 				t.Errorf("at the end %d KiB are held, %d KiB are counted", held>>10, counted>>10)
 			}
-			if s.queues.Bytes != 0 || s.srv.queued.Bytes.Load() != 0 {
-				t.Errorf("%d bytes are counted of nothing", s.queues.Bytes)
+			if s.queueBytes() != 0 || s.srv.net.Queued.Bytes.Load() != 0 {
+				t.Errorf("%d bytes are counted of nothing", s.queueBytes())
 			}
 			runtime.KeepAlive(all)
 		})
@@ -147,11 +148,11 @@ func TestPoliciesTakeTheirTime(t *testing.T) {
 					c.Channels = []ChannelRule{{Match: []string{"old.*"}, Slow: SlowDropOldest}, {Match: []string{"new.*"}, Slow: SlowLatest}}
 				})
 				p := s.stuck(1, "/v1/ws?format=raw")[0]
-				c := s.conns.at(p.slot)
-				for c.out == 0 {
-					s.send(p.slot, c, make([]byte, 64<<10))
+				c := s.client(p.slot)
+				for !s.conns.Queued(p.slot) {
+					s.conns.SendBytes(p.slot, make([]byte, 64<<10))
 				}
-				q := s.queues.At(c.out)
+				q := s.conns.Queue(p.slot)
 				n := 0
 				for ; n < items; n++ {
 					channel := tc.before
@@ -161,9 +162,7 @@ func TestPoliciesTakeTheirTime(t *testing.T) {
 					own(channel, queue.SmallBytes)(s, p, c, n) // too large to be copied
 				}
 				if tc.bound != nil {
-					set := *s.cfg
-					set.Limits.QueueBytes = tc.bound(q)
-					s.cfg = &set
+					s.configure(func(set *settings) { set.Limits.QueueBytes = tc.bound(q) })
 				}
 				best := time.Hour
 				for range 5 {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"unsafe"
 
-	"github.com/pushgate/pushgate/internal/reactor"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
@@ -36,11 +35,11 @@ const (
 )
 
 // inputOf returns the connection's input, a new one where it has none.
-func (s *shard) inputOf(i uint32, c *conn) *input {
+func (s *shard) inputOf(i uint32, c *client) *input {
 	if c.in == 0 {
 		var in *input
 		c.in, in = s.inputs.Take()
-		in.owner, in.since = i, s.now
+		in.owner, in.since = i, s.conns.Now()
 		s.countInput(in)
 	}
 	return s.inputs.At(c.in)
@@ -48,7 +47,7 @@ func (s *shard) inputOf(i uint32, c *conn) *input {
 
 // takeInput appends data to the connection's input, which holds up to most bytes, unless data alone
 // is more.
-func (s *shard) takeInput(i uint32, c *conn, data []byte, most int) *input {
+func (s *shard) takeInput(i uint32, c *client, data []byte, most int) *input {
 	in := s.inputOf(i, c)
 	in.buf = appendTight(in.buf, data, most)
 	s.countInput(in)
@@ -82,14 +81,14 @@ func (s *shard) holdInput(n int) {
 }
 
 // freeInput frees the connection's input, and resumes reading if the client was paused.
-func (s *shard) freeInput(c *conn) {
+func (s *shard) freeInput(c *client) {
 	if c.in == 0 {
 		return
 	}
 	in := s.inputs.At(c.in)
 	if in.paused {
 		in.paused = false
-		s.resumeReading(in.owner, c)
+		s.conns.Resume(in.owner)
 	}
 	buf := in.buf[:0]
 	if cap(buf) > maxIdleInput || s.inputs.Idle() >= maxIdleInputs {
@@ -103,7 +102,7 @@ func (s *shard) freeInput(c *conn) {
 
 // detach frees the connection's input but leaves its buffer to the caller, which is still parsing
 // it.
-func (s *shard) detach(c *conn) {
+func (s *shard) detach(c *client) {
 	if c.in != 0 {
 		s.inputs.At(c.in).buf = nil
 		s.freeInput(c)
@@ -112,7 +111,7 @@ func (s *shard) detach(c *conn) {
 
 // keep stores the bytes of an incomplete head, or of one that has to wait. data is the input's own
 // buffer, or there is no input.
-func (s *shard) keep(i uint32, c *conn, data []byte) {
+func (s *shard) keep(i uint32, c *client, data []byte) {
 	switch {
 	case len(data) == 0:
 		s.freeInput(c)
@@ -130,13 +129,13 @@ func (s *shard) keep(i uint32, c *conn, data []byte) {
 const maxPipelined = 16 << 10
 
 // sentAhead keeps a client's pipelined bytes until its last request has a response.
-func (s *shard) sentAhead(i uint32, c *conn, p []byte) {
+func (s *shard) sentAhead(i uint32, c *client, p []byte) {
 	s.takeInput(i, c, p, maxPipelined)
 	s.pauseAhead(i, c)
 }
 
 // pauseAhead stops reading from a client that has pipelined enough.
-func (s *shard) pauseAhead(i uint32, c *conn) {
+func (s *shard) pauseAhead(i uint32, c *client) {
 	if c.in == 0 {
 		return
 	}
@@ -145,35 +144,5 @@ func (s *shard) pauseAhead(i uint32, c *conn) {
 		return
 	}
 	in.paused = true
-	s.watchOut(i, c, c.out != 0)
-}
-
-// resumeReading resumes reading from a paused client.
-func (s *shard) resumeReading(i uint32, c *conn) {
-	if err := s.loop.Mod(int(c.fd), reactor.Key{Slot: i, Gen: c.gen}, s.interest(c, c.out != 0)); err != nil {
-		s.log.Error("cannot watch a socket", "err", err) // its deadline ends it
-	}
-}
-
-// isPaused reports whether reading from the connection is suspended.
-func (s *shard) isPaused(c *conn) bool {
-	return c.flags&flagTask != 0 && c.kind == kindWebSocket || c.in != 0 && s.inputs.At(c.in).paused
-}
-
-// interest returns the events to watch for on a connection; out says that it has pending output.
-func (s *shard) interest(c *conn, out bool) reactor.Events {
-	ev := reactor.In
-	switch {
-	case s.isPaused(c), c.flags&flagDemoted != 0:
-		ev = reactor.Half // closed on both sides, or failed
-	case c.flags&flagHalf != 0:
-		ev = reactor.Half
-	}
-	switch {
-	case out && c.kind == kindEcho:
-		ev = reactor.Out // further input would only be queued as well
-	case out:
-		ev |= reactor.Out
-	}
-	return ev
+	s.conns.Pause(i)
 }

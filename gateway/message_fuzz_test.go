@@ -75,7 +75,7 @@ func FuzzMessage(f *testing.F) {
 		}
 		outstanding := false
 		for i, line := range slices.Collect(strings.SplitSeq(string(text), "\n")) {
-			if i == 16 || s.conns.find(p.slot, p.gen) == nil || s.conns.at(p.slot).phase != phaseOpen {
+			if i == 16 || s.find(p.key()) == nil || s.client(p.slot).phase != phaseOpen {
 				break
 			}
 			p.send(frame(ws.OpText, line))
@@ -94,16 +94,16 @@ func FuzzMessage(f *testing.F) {
 			outstanding = outstanding || cmd.Since != ""
 		}
 		syscall.Shutdown(p.fd, syscall.SHUT_WR)
-		if c := s.conns.find(p.slot, p.gen); c != nil {
-			s.read(p.slot, c)
+		if c := s.find(p.key()); c != nil {
+			s.conns.Read(p.slot)
 		}
-		s.reap()
+		s.conns.Reap()
 		st := &s.stats
-		if s.conns.used != 0 || st.subscriptions != 0 || s.queues.Bytes != 0 || st.clients != [kindCount]int{} ||
-			s.inputs.Used() != 0 || s.queues.Used() != 0 || s.polls.Used() != 0 || s.grants.entries.Used() != 0 || len(s.unknown) != 0 {
+		if s.conns.Used() != 0 || st.subscriptions != 0 || s.queueBytes() != 0 || st.clients != [kindCount]int{} ||
+			s.inputs.Used() != 0 || s.queueCount() != 0 || s.polls.Used() != 0 || s.grants.entries.Used() != 0 || len(s.unknown) != 0 {
 			t.Fatalf("left: %d connections, %d subscriptions, %d bytes, clients %v, %d inputs, %d queues, %d polls, %d grants, %d unknown",
-				s.conns.used, st.subscriptions, s.queues.Bytes, st.clients,
-				s.inputs.Used(), s.queues.Used(), s.polls.Used(), s.grants.entries.Used(), len(s.unknown))
+				s.conns.Used(), st.subscriptions, s.queueBytes(), st.clients,
+				s.inputs.Used(), s.queueCount(), s.polls.Used(), s.grants.entries.Used(), len(s.unknown))
 		}
 		if n := s.index.Channels(); n != 0 && !outstanding {
 			t.Fatalf("%d channels are left", n)

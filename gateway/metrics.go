@@ -87,19 +87,19 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(descSubscriptions, float64(t.subscriptions))
 	gauge(descChannels, float64(t.channels))
-	gauge(descQueueBytes, float64(c.srv.queued.Bytes.Load()))
+	gauge(descQueueBytes, float64(c.srv.net.Queued.Bytes.Load()))
 	gauge(descInputBytes, float64(c.srv.inputBytes.Load()))
 	gauge(descQueues, float64(t.queues))
-	counter(descAccepts, t.accepts)
+	counter(descAccepts, t.conns.Accepts)
 	counter(descDeliveries, t.deliveries)
-	counter(descReceived, t.bytesIn)
-	counter(descSent, t.bytesOut)
+	counter(descReceived, t.conns.BytesIn)
+	counter(descSent, t.conns.BytesOut)
 	counter(descPings, t.pings)
-	counter(descBatched, t.batched)
+	counter(descBatched, t.conns.Batched)
 	for result, n := range t.handshakes {
 		counter(descHandshakes, n, string(result))
 	}
-	for reason, n := range t.closes {
+	for reason, n := range t.conns.Closes {
 		counter(descCloses, n, string(reason))
 	}
 	for reason, n := range t.rejects {
@@ -183,12 +183,11 @@ func (h *histogram) metric(d *prometheus.Desc) prometheus.Metric {
 
 // add adds the figures of another shard.
 func (st *stats) add(o *stats) {
-	st.accepts += o.accepts
+	st.conns.Add(&o.conns)
+	st.rejects[reasons.RejectDescriptors] += o.conns.Exhausted
+	st.drops[reasons.DropLatest] += o.conns.Latest
 	st.deliveries += o.deliveries
-	st.bytesIn += o.bytesIn
-	st.bytesOut += o.bytesOut
 	st.pings += o.pings
-	st.batched += o.batched
 	for k, n := range o.clients {
 		st.clients[k] += n
 	}
@@ -199,9 +198,6 @@ func (st *stats) add(o *stats) {
 	st.channels += o.channels
 	for k, n := range o.handshakes {
 		st.handshakes[k] += n
-	}
-	for k, n := range o.closes {
-		st.closes[k] += n
 	}
 	for k, n := range o.rejects {
 		st.rejects[k] += n

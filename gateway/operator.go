@@ -28,7 +28,7 @@ const (
 func ask[T any](ctx context.Context, s *shard, fn func() T) (T, error) {
 	var none T
 	answer := make(chan T, 1) // sent to once by the loop
-	if !s.loop.Post(func() { answer <- fn() }) {
+	if !s.conns.Loop().Post(func() { answer <- fn() }) {
 		return none, errLoopStalled
 	}
 	stalled := time.NewTimer(askTimeout)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
+	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // maxListedChannels bounds the channels listed for one connection.
@@ -18,7 +20,7 @@ const maxListedChannels = 1000
 const matchCost = 32
 
 // transportOf returns a connection's transport, by its name in admin.ConnectionFilter.
-func transportOf(c *conn) string {
+func transportOf(c *client) string {
 	if c.phase == phaseOpen {
 		return kindNames[c.kind]
 	}
@@ -26,7 +28,7 @@ func transportOf(c *conn) string {
 }
 
 // subjectOf returns the subject of a connection's token.
-func (s *shard) subjectOf(c *conn) string {
+func (s *shard) subjectOf(c *client) string {
 	if g := s.grantOf(c); g != nil {
 		return g.Subject
 	}
@@ -35,9 +37,9 @@ func (s *shard) subjectOf(c *conn) string {
 
 // matches reports whether f selects the connection; ch is the number of f.Channel. Closing
 // connections are not selected.
-func (s *shard) matches(i uint32, c *conn, f *admin.ConnectionFilter, ch index.Channel) bool {
+func (s *shard) matches(i uint32, c *client, f *admin.ConnectionFilter, ch index.Channel) bool {
 	switch {
-	case c.phase == phaseFree, c.phase >= phaseClosing:
+	case c.phase == phaseFree, c.phase == phaseClosed:
 		return false
 	case f.Transport != "" && f.Transport != transportOf(c):
 		return false
@@ -49,13 +51,13 @@ func (s *shard) matches(i uint32, c *conn, f *admin.ConnectionFilter, ch index.C
 			return false
 		}
 	}
-	return f.Address.All() || f.Address.Match(s.clientAddr(i, c))
+	return f.Address.All() || f.Address.Match(s.conns.Addr(i))
 }
 
 // walk calls visit for the connections from slot from on that f selects, until it returns false or
 // the slice is over. It returns the slot to continue from, 0 at the end. visit may close the
 // connection.
-func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32, c *conn) bool) (next uint32) {
+func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32, c *client) bool) (next uint32) {
 	var ch index.Channel
 	if f.Channel != "" {
 		var ok bool
@@ -64,8 +66,8 @@ func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32
 		}
 	}
 	slice := newSlice()
-	for i := max(from, 1); i < s.conns.next; i++ {
-		c, cost := s.conns.at(i), 1
+	for i := max(from, 1); i < s.conns.End(); i++ {
+		c, cost := s.client(i), 1
 		if s.matches(i, c, f, ch) {
 			cost = matchCost
 			if !visit(i, c) {
@@ -80,23 +82,23 @@ func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32
 }
 
 // describe returns a connection's entry in the list.
-func (s *shard) describe(i uint32, c *conn) admin.Connection {
+func (s *shard) describe(i uint32, c *client) admin.Connection {
 	d := admin.Connection{
 		ID:            s.connectionID(i, c),
 		Transport:     transportOf(c),
 		Subject:       s.subjectOf(c),
-		AgeSeconds:    float64(s.now-c.born) / float64(time.Second/tick),
+		AgeSeconds:    float64(s.conns.Now()-s.conns.Born(i)) / float64(time.Second/conn.Tick),
 		Subscriptions: int(c.count),
 	}
-	switch a := s.clientAddr(i, c); {
+	switch a := s.conns.Addr(i); {
 	case !a.IsValid():
 	case a.Port() == 0:
 		d.Address = a.Addr().String()
 	default:
 		d.Address = a.String()
 	}
-	if c.out != 0 {
-		d.QueuedBytes = s.queues.At(c.out).Bytes
+	if s.conns.Queued(i) {
+		d.QueuedBytes = s.conns.Queue(i).Bytes
 	}
 	return d
 }
@@ -124,7 +126,7 @@ func (o operator) Connections(ctx context.Context, f admin.ConnectionFilter, cur
 			}
 			from := slot
 			p, err := ask(ctx, sh, func() (p connectionSlice) {
-				p.next = sh.walk(from, &f, func(i uint32, c *conn) bool {
+				p.next = sh.walk(from, &f, func(i uint32, c *client) bool {
 					p.list = append(p.list, sh.describe(i, c))
 					return len(p.list) < room
 				})
@@ -172,8 +174,8 @@ func (o operator) Connection(ctx context.Context, id string) (admin.ConnectionDe
 
 // detail returns a connection's description, nil if it's gone.
 func (s *shard) detail(slot, gen uint32) *admin.ConnectionDetail {
-	c := s.conns.find(slot, gen)
-	if c == nil || c.phase >= phaseClosing {
+	c := s.find(reactor.Key{Slot: slot, Gen: gen})
+	if c == nil || c.phase == phaseClosed {
 		return nil
 	}
 	d := admin.ConnectionDetail{Node: s.srv.node, Connection: s.describe(slot, c), Channels: []string{}}
@@ -220,7 +222,7 @@ func (o operator) Close(ctx context.Context, f admin.ConnectionFilter) (closed i
 				closed int
 				next   uint32
 			}) {
-				p.next = sh.walk(from, &f, func(i uint32, c *conn) bool {
+				p.next = sh.walk(from, &f, func(i uint32, c *client) bool {
 					sh.dismiss(i, c, before+p.closed)
 					p.closed++
 					return true
@@ -243,8 +245,8 @@ func (o operator) closeOne(ctx context.Context, id string) (int, error) {
 		return 0, nil
 	}
 	return ask(ctx, sh, func() int {
-		c := sh.conns.find(slot, gen)
-		if c == nil || c.phase >= phaseClosing {
+		c := sh.find(reactor.Key{Slot: slot, Gen: gen})
+		if c == nil || c.phase == phaseClosed {
 			return 0
 		}
 		sh.dismiss(slot, c, 0)

@@ -26,8 +26,8 @@ func TestCatchUpsHaveAPace(t *testing.T) {
 	if ahead := s.paces.At(eager.slot).Ahead(s.uptime(), 2*mostDebt); ahead > mostDebt {
 		t.Errorf("it is to wait for %v", ahead)
 	}
-	s.release(eager.slot, s.conns.at(eager.slot), reasons.CloseReset)
-	s.reap()
+	s.conns.Release(eager.slot, reasons.CloseReset)
+	s.conns.Reap()
 	if !s.paced(eager.slot) {
 		t.Error("the next client in its slot waits too")
 	}

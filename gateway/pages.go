@@ -24,8 +24,8 @@ const (
 )
 
 // crowded reports whether a client's backlog defers its next page.
-func (s *shard) crowded(c *conn) bool {
-	return c.out != 0 && s.queues.At(c.out).Held >= crowdedBytes
+func (s *shard) crowded(i uint32) bool {
+	return s.conns.Queued(i) && s.conns.Queue(i).Held >= crowdedBytes
 }
 
 // charge charges a client's catch-up rate for messages.
@@ -59,7 +59,7 @@ func (s *shard) goOn(i uint32) {
 	if len(list) == 0 {
 		return
 	}
-	for len(list) > 0 && s.conns.at(i).out == 0 && s.paced(i) {
+	for len(list) > 0 && !s.conns.Queued(i) && s.paced(i) {
 		b := list[0]
 		list[0] = behind{}
 		list = list[1:]
@@ -95,7 +95,7 @@ const largestOnLoop = 256 << 10
 
 // encodeFirst encodes larger messages on a goroutine before r is sent, and reports whether there
 // are any. The goroutine ends when they are encoded; nobody waits for it.
-func (s *shard) encodeFirst(c *conn, ch index.Channel, w *waiter, r *fanout.Replay) bool {
+func (s *shard) encodeFirst(c *client, ch index.Channel, w *waiter, r *fanout.Replay) bool {
 	form := c.form()
 	if c.kind == kindPoll {
 		form = c.pollForm()

@@ -153,7 +153,7 @@ func (s *shard) checkChannels(p *params) *http1.Error {
 }
 
 // refuseParams refuses a request for its parameters.
-func (s *shard) refuseParams(i uint32, c *conn, err *http1.Error) {
+func (s *shard) refuseParams(i uint32, c *client, err *http1.Error) {
 	reason := reasons.RejectChannels
 	if err.Status == 403 {
 		reason = reasons.RejectForbidden

@@ -11,6 +11,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/position"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/jsontext"
@@ -70,7 +71,7 @@ func (p *poll) missedOf(ch index.Channel) *missed {
 }
 
 // pollGet handles GET /v1/poll.
-func (s *shard) pollGet(i uint32, c *conn) {
+func (s *shard) pollGet(i uint32, c *client) {
 	p, err := s.query()
 	if err == nil {
 		err = s.allowed(c, &p)
@@ -101,7 +102,7 @@ type pollBody struct {
 }
 
 // pollPost handles POST /v1/poll with body text.
-func (s *shard) pollPost(i uint32, c *conn, text []byte) {
+func (s *shard) pollPost(i uint32, c *client, text []byte) {
 	p, err := s.readPoll(c, text)
 	if err == nil {
 		err = s.allowed(c, &p)
@@ -119,7 +120,7 @@ func (s *shard) pollPost(i uint32, c *conn, text []byte) {
 }
 
 // readPoll parses the body of a poll, and verifies the token in it if the request had none.
-func (s *shard) readPoll(c *conn, text []byte) (p params, err *http1.Error) {
+func (s *shard) readPoll(c *client, text []byte) (p params, err *http1.Error) {
 	var b pollBody
 	if e := jsontext.Decode(text, &b); e != nil {
 		return p, badRequest("the body is a JSON object: %v", e)
@@ -162,17 +163,17 @@ func (s *shard) readPoll(c *conn, text []byte) (p params, err *http1.Error) {
 
 // startPoll subscribes to a poll's channels. It responds at once if there are messages, else the
 // poll waits.
-func (s *shard) startPoll(i uint32, c *conn, p *params) {
+func (s *shard) startPoll(i uint32, c *client, p *params) {
 	s.freePoll(c)
 	s.open(c, kindPoll, p.raw)
 	c.max = uint16(p.max)
 	var set *poll
 	c.poll, set = s.polls.Take()
-	*set = poll{due: s.now + pollTicks(p.wait), resume: p.resume, missed: set.missed[:0]}
+	*set = poll{due: s.conns.Now() + pollTicks(p.wait), resume: p.resume, missed: set.missed[:0]}
 	// One more than the replies to come: none of them ends the poll before all channels are
 	// subscribed.
 	set.pending = 1
-	s.schedule(i, c, max(set.due, s.now+pollPatience))
+	s.schedule(i, c, max(set.due, s.conns.Now()+pollPatience))
 	set.pending += len(p.channels)
 	s.subscribeAll(i, c, p)
 }
@@ -187,11 +188,11 @@ func pollTicks(wait time.Duration) uint32 {
 	if wait == 0 {
 		return 0
 	}
-	return ticks(wait - time.Duration(rand.Int64N(int64(wait)/10+1)))
+	return conn.Ticks(wait - time.Duration(rand.Int64N(int64(wait)/10+1)))
 }
 
 // pollSubscribed notes that a poll's channel is live.
-func (s *shard) pollSubscribed(c *conn, w *waiter, ch index.Channel, r *fanout.Replay) {
+func (s *shard) pollSubscribed(c *client, w *waiter, ch index.Channel, r *fanout.Replay) {
 	if c.poll == 0 {
 		return // its wait ended
 	}
@@ -206,12 +207,12 @@ func (s *shard) pollSubscribed(c *conn, w *waiter, ch index.Channel, r *fanout.R
 
 // pollConfirmed counts one confirmed channel of a poll. After the last the poll gets its missed
 // messages, or waits.
-func (s *shard) pollConfirmed(i uint32, c *conn) {
+func (s *shard) pollConfirmed(i uint32, c *client) {
 	set := s.polls.At(c.poll)
 	if set.pending--; set.pending > 0 || c.flags&flagTask != 0 {
 		return // more channels to come, or being gathered
 	}
-	if set.due <= s.now || set.news || s.pollHasNews(c) {
+	if set.due <= s.conns.Now() || set.news || s.pollHasNews(c) {
 		s.respondNow(i, c)
 		return
 	}
@@ -220,7 +221,7 @@ func (s *shard) pollConfirmed(i uint32, c *conn) {
 }
 
 // pollHasNews reports whether a live channel got a message while the others were being set up.
-func (s *shard) pollHasNews(c *conn) (news bool) {
+func (s *shard) pollHasNews(c *client) (news bool) {
 	if c.count == 1 {
 		return false // a message would have woken it
 	}
@@ -232,7 +233,7 @@ func (s *shard) pollHasNews(c *conn) (news bool) {
 }
 
 // freePoll frees the state of a poll's setup.
-func (s *shard) freePoll(c *conn) {
+func (s *shard) freePoll(c *client) {
 	if c.poll == 0 {
 		return
 	}
@@ -245,14 +246,14 @@ func (s *shard) freePoll(c *conn) {
 
 // pollTimeout responds to a poll whose wait is over. One that was woken gets its response shortly
 // anyway.
-func (s *shard) pollTimeout(i uint32, c *conn) {
+func (s *shard) pollTimeout(i uint32, c *client) {
 	if c.flags&flagWoken == 0 {
 		s.tryRespond(i, c)
 	}
 }
 
 // endPatience responds to a poll that has waited too long for its position.
-func (s *shard) endPatience(i uint32, c *conn) {
+func (s *shard) endPatience(i uint32, c *client) {
 	if s.old(i, c) {
 		c.flags |= flagClose
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/position"
 	"github.com/pushgate/pushgate/gateway/jsontext"
 	"github.com/pushgate/pushgate/internal/wsframe"
@@ -76,7 +77,7 @@ const (
 const maxRef = 64
 
 // message handles a client's text message.
-func (s *shard) message(i uint32, c *conn, text []byte) {
+func (s *shard) message(i uint32, c *client, text []byte) {
 	var cmd command
 	err := json.Unmarshal(text, &cmd) // fills in the other fields if one has the wrong type
 	goodRef := validRef(cmd.Ref)
@@ -125,11 +126,11 @@ func validRef(ref requestRef) bool {
 
 // reply sends r. A client that asked for bare payloads gets none: it couldn't tell a reply from a
 // payload.
-func (s *shard) reply(i uint32, c *conn, r reply) {
+func (s *shard) reply(i uint32, c *client, r reply) {
 	if c.flags&flagRaw != 0 {
 		return
 	}
-	s.sendCopy(i, c, s.replyFrame(r))
+	s.conns.SendCopy(i, s.replyFrame(r))
 }
 
 // replyFrame returns r as a frame, valid until the next use of the scratch
@@ -146,7 +147,7 @@ func (s *shard) replyFrame(r reply) []byte {
 
 // replyError sends an error for a client's message; channel is the channel it named, empty for
 // none.
-func (s *shard) replyError(i uint32, c *conn, channel, code, text string, ref requestRef) {
+func (s *shard) replyError(i uint32, c *client, channel, code, text string, ref requestRef) {
 	if len(channel) > message.MaxChannelBytes {
 		channel = "" // not a channel's name, and possibly very long
 	}
@@ -154,12 +155,12 @@ func (s *shard) replyError(i uint32, c *conn, channel, code, text string, ref re
 }
 
 // refuseCommand sends an error for cmd.
-func (s *shard) refuseCommand(i uint32, c *conn, cmd *command, code, message string) {
+func (s *shard) refuseCommand(i uint32, c *client, cmd *command, code, message string) {
 	s.replyError(i, c, cmd.Channel, code, message, cmd.Ref)
 }
 
 // commandSubscribe handles a client's subscribe; text is the whole message.
-func (s *shard) commandSubscribe(i uint32, c *conn, cmd *command, text []byte) {
+func (s *shard) commandSubscribe(i uint32, c *client, cmd *command, text []byte) {
 	if err := message.ValidChannel(cmd.Channel); err != nil {
 		s.refuseCommand(i, c, cmd, codeInvalidChannel, err.Error())
 		return
@@ -213,7 +214,7 @@ func strangePositionIn(message []byte) (found string) {
 
 // subscribeAll subscribes a connection without channels to its request's channels, which are
 // distinct: to the first of them now, to the others in the next turns.
-func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
+func (s *shard) subscribeAll(i uint32, c *client, p *params) {
 	n := min(len(p.channels), taskSlice)
 	s.subscribeSome(i, c, p, p.channels[:n])
 	switch {
@@ -228,7 +229,7 @@ func (s *shard) subscribeAll(i uint32, c *conn, p *params) {
 }
 
 // subscribeSome subscribes a connection to some of its request's channels.
-func (s *shard) subscribeSome(i uint32, c *conn, p *params, names []string) {
+func (s *shard) subscribeSome(i uint32, c *client, p *params, names []string) {
 	for _, name := range names {
 		if c.phase != phaseOpen {
 			return
@@ -244,16 +245,16 @@ func (s *shard) subscribeSome(i uint32, c *conn, p *params, names []string) {
 }
 
 // replySubscribed confirms a subscription.
-func (s *shard) replySubscribed(w *waiter, c *conn, channel, id string) {
+func (s *shard) replySubscribed(w *waiter, c *client, channel, id string) {
 	if c.flags&flagRaw == 0 {
-		s.sendItem(w.slot, c, outgoing{b: s.frameAt("subscribed", channel, id, w.ref), own: true, history: w.first})
+		s.conns.Send(w.slot, conn.Out{Bytes: s.frameAt("subscribed", channel, id, w.ref), Own: true, History: w.first})
 	}
 }
 
 // replyAt sends a client a position in a channel.
-func (s *shard) replyAt(i uint32, c *conn, kind, channel, id string, ref requestRef) {
+func (s *shard) replyAt(i uint32, c *client, kind, channel, id string, ref requestRef) {
 	if c.flags&flagRaw == 0 {
-		s.sendCopy(i, c, s.frameAt(kind, channel, id, ref))
+		s.conns.SendCopy(i, s.frameAt(kind, channel, id, ref))
 	}
 }
 
@@ -269,7 +270,7 @@ func (s *shard) frameAt(kind, channel, id string, ref requestRef) []byte {
 
 // welcomeFrame returns the first message to a client, also the reply to a token, valid until the
 // next use of the scratch buffer.
-func (s *shard) welcomeFrame(i uint32, c *conn, ref requestRef) []byte {
+func (s *shard) welcomeFrame(i uint32, c *client, ref requestRef) []byte {
 	b := append(s.spelled[:0], `{"type":"welcome","connection":"`...)
 	b = s.appendConnectionID(b, i, c)
 	b = append(b, `","heartbeat":`...)

@@ -21,12 +21,11 @@ const (
 )
 
 // commandPublish handles a client's publish over a WebSocket.
-func (s *shard) commandPublish(i uint32, c *conn, cmd *command) {
+func (s *shard) commandPublish(i uint32, c *client, cmd *command) {
 	pub := publication{Channel: cmd.Channel, Data: json.RawMessage(cmd.Data)}
-	gen := c.gen
-	channel, ref := cmd.Channel, cmd.Ref
+	key, channel, ref := s.conns.Key(i), cmd.Channel, cmd.Ref
 	err := s.publish(i, c, &pub, func(id string, err error) {
-		c := s.conns.find(i, gen)
+		c := s.find(key)
 		switch {
 		case c == nil || c.phase != phaseOpen:
 		case err != nil:
@@ -41,15 +40,15 @@ func (s *shard) commandPublish(i uint32, c *conn, cmd *command) {
 }
 
 // publishPost handles POST /v1/publish with body text.
-func (s *shard) publishPost(i uint32, c *conn, text []byte) {
+func (s *shard) publishPost(i uint32, c *client, text []byte) {
 	var pub publication
 	if err := jsontext.Decode(text, &pub); err != nil {
 		s.refuseBody(i, c, badRequest("the body is a JSON object: %v", err))
 		return
 	}
-	gen, channel := c.gen, pub.Channel
+	key, channel := s.conns.Key(i), pub.Channel
 	err := s.publish(i, c, &pub, func(id string, err error) {
-		c := s.conns.find(i, gen)
+		c := s.find(key)
 		switch {
 		case c == nil || c.phase != phaseBody:
 		case err != nil:
@@ -68,7 +67,7 @@ const publishShare = 4
 
 // publish hands a client's message to the publisher, if its channel's rule lets clients publish.
 // done is called on the shard's loop.
-func (s *shard) publish(i uint32, c *conn, pub *publication, done func(id string, err error)) *http1.Error {
+func (s *shard) publish(i uint32, c *client, pub *publication, done func(id string, err error)) *http1.Error {
 	payload, err := pub.check(min(s.cfg.Limits.MessageBytes, s.cfg.maxPayload))
 	if err != nil {
 		return err
@@ -132,7 +131,7 @@ func clientKey(subject, key string, payload []byte) string {
 }
 
 // respondJSON responds to a request with a body and makes the connection ready for the next one.
-func (s *shard) respondJSON(i uint32, c *conn, v any) {
+func (s *shard) respondJSON(i uint32, c *client, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // strings always encode
@@ -142,7 +141,7 @@ func (s *shard) respondJSON(i uint32, c *conn, v any) {
 
 // refuseBody responds with an error to a request whose body was read, so the connection can be
 // kept.
-func (s *shard) refuseBody(i uint32, c *conn, err *http1.Error) {
+func (s *shard) refuseBody(i uint32, c *client, err *http1.Error) {
 	s.traceRefused(i, c, err, nil)
 	o := s.connOptions(i, c)
 	switch err.Status {
@@ -159,6 +158,6 @@ func (s *shard) refuseBody(i uint32, c *conn, err *http1.Error) {
 	s.respondWith(i, c, http1.AppendError(nil, err.Status, err.Code, err.Message, o))
 }
 
-func (s *shard) respond(i uint32, c *conn, status int, body []byte) {
+func (s *shard) respond(i uint32, c *client, status int, body []byte) {
 	s.respondWith(i, c, http1.AppendResponse(nil, status, body, s.connOptions(i, c)))
 }

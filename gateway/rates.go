@@ -3,6 +3,7 @@ package gateway
 import (
 	"time"
 
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
@@ -34,7 +35,7 @@ func (s *shard) withinRate(i uint32) bool {
 	if t.messages == 0 && t.preflights == 0 {
 		// The first request is charged with the second: most clients never send another, and need
 		// no clientRates.
-		if age := time.Duration(s.now-s.conns.at(i).born) * tick; !s.cfg.messageRate.Refills(age) {
+		if age := time.Duration(s.conns.Now()-s.conns.Born(i)) * conn.Tick; !s.cfg.messageRate.Refills(age) {
 			t.messages.Take(s.cfg.messageRate, max(0, s.uptime()-age))
 		}
 	}
@@ -47,7 +48,7 @@ func (s *shard) withinRate(i uint32) bool {
 }
 
 // tooFast drops a message over the client's rate, and closes a client that ignores its errors.
-func (s *shard) tooFast(i uint32, c *conn, cmd *command) {
+func (s *shard) tooFast(i uint32, c *client, cmd *command) {
 	s.stats.rejects[reasons.RejectMessageRate]++
 	t := s.rates.At(i)
 	if t.strikes++; t.strikes > maxStrikes {
@@ -73,4 +74,4 @@ func (s *shard) take(b *limit.Bucket, r limit.Rate) bool {
 }
 
 // uptime is the time since the server's start.
-func (s *shard) uptime() time.Duration { return time.Since(s.srv.started) }
+func (s *shard) uptime() time.Duration { return time.Since(s.srv.net.Started) }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
@@ -60,7 +61,7 @@ func (d *departure) current() (reasons.Close, time.Time) {
 // connections, or a *BusyError.
 func (s *Server) Rebalance(fraction float64, over time.Duration) (connections int64, err error) {
 	// The shards need one more tick for the last clients.
-	if err := s.departure.begin(reasons.CloseRebalance, time.Now().Add(over+tick)); err != nil {
+	if err := s.departure.begin(reasons.CloseRebalance, time.Now().Add(over+conn.Tick)); err != nil {
 		return 0, err
 	}
 	for _, sh := range s.shards {
@@ -70,26 +71,26 @@ func (s *Server) Rebalance(fraction float64, over time.Duration) (connections in
 			}
 		})
 	}
-	return s.connections.Load(), nil
+	return s.net.Connections.Load(), nil
 }
 
 // drainTime is the time over which a shutdown closes the connections.
 func (s *Server) drainTime() time.Duration {
 	d := s.live.Load().Drain
 	if rate := d.Rate; rate > 0 {
-		return time.Duration(float64(s.connections.Load()) / float64(rate) * float64(time.Second))
+		return time.Duration(float64(s.net.Connections.Load()) / float64(rate) * float64(time.Second))
 	}
 	return d.Timeout
 }
 
 // StopTime is the longest that Run takes to return once its context has ended.
 func (s *Server) StopTime() time.Duration {
-	return s.live.Load().Drain.Delay + s.drainTime() + linger
+	return s.live.Load().Drain.Delay + s.drainTime() + conn.Linger
 }
 
 // Drain ends Run like the end of its context.
 func (o operator) Drain() (connections int64) {
-	connections = o.srv.connections.Load()
+	connections = o.srv.net.Connections.Load()
 	o.srv.stopOnce.Do(func() { close(o.srv.stop) })
 	return connections
 }

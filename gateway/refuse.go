@@ -12,7 +12,7 @@ import (
 
 // refuse responds to a request with an error and closes its connection: further requests on it
 // can't be trusted, or aren't wanted. line is an additional header line without its end, or nil.
-func (s *shard) refuse(i uint32, c *conn, reason reasons.Reject, err *http1.Error, line []byte) {
+func (s *shard) refuse(i uint32, c *client, reason reasons.Reject, err *http1.Error, line []byte) {
 	s.stats.rejects[reason]++
 	s.traceRefused(i, c, err, s.request.Origin)
 	o := s.connOptions(i, c)
@@ -21,14 +21,14 @@ func (s *shard) refuse(i uint32, c *conn, reason reasons.Reject, err *http1.Erro
 		o.Lines = append(append(o.Lines, line...), '\r', '\n')
 	}
 	if isTemporary(err) && wantsEvents(&s.request) {
-		s.finish(i, c, reasons.CloseRejected, s.appendLater(nil, reason, err, o))
+		s.conns.Finish(i, reasons.CloseRejected, s.appendLater(nil, reason, err, o))
 		return
 	}
-	s.finish(i, c, reasons.CloseRejected, err.Append(nil, o))
+	s.conns.Finish(i, reasons.CloseRejected, err.Append(nil, o))
 }
 
 // malformed refuses bytes that are not an HTTP request.
-func (s *shard) malformed(i uint32, c *conn, err *http1.Error) {
+func (s *shard) malformed(i uint32, c *client, err *http1.Error) {
 	reason := reasons.RejectBadRequest
 	switch err.Status {
 	case 413:
@@ -106,7 +106,43 @@ func appendRetryAfter(dst []byte, seconds int) []byte {
 	return strconv.AppendInt(append(dst, "Retry-After: "...), int64(seconds), 10)
 }
 
+// Decline returns the response to a client that is rejected for reason before it is a connection. A
+// health check and a preflight are served all the same.
+func (s *shard) Decline(data []byte, reason reasons.Reject, must bool) (answer []byte, served bool) {
+	r, o := &s.request, http1.Options{Close: true, Date: s.date}
+	n, err := r.Parse(data, s.cfg.Limits.HeadBytes)
+	if n == 0 && err == nil && !must {
+		return nil, false
+	}
+	if n > 0 && err == nil {
+		o.NoBody = string(r.Method) == "HEAD"
+		o.AllowOrigin = s.pageOf(r.Origin, r.Host)
+		if resolve(r); isHealth(r.Path) {
+			status, body, health := s.healthOf(r.Path)
+			o.ContentType = health.ContentType
+			return http1.AppendResponse(s.scratch[:0], status, body, o), true
+		}
+	} else {
+		o.AllowOrigin = s.pageIn(data)
+	}
+	if o.AllowOrigin != "" && isPreflight(data) {
+		o.Lines = appendPreflight(nil, data)
+		return http1.AppendResponse(s.scratch[:0], 204, nil, o), true
+	}
+	s.stats.rejects[reason]++
+	if n > 0 && err == nil && wantsEvents(r) {
+		return s.appendLater(s.scratch[:0], reason, overLimit[reason], o), false
+	}
+	s.retry++
+	var line [32]byte
+	o.Lines = append(appendRetryAfter(line[:0], 1+int(s.retry%retrySeconds)), "\r\n"...)
+	return overLimit[reason].Append(s.scratch[:0], o), false
+}
+
+// retrySeconds is the period over which the retries of rejected clients are spread.
+const retrySeconds = 10
+
 // refuseOver refuses a request over a limit.
-func (s *shard) refuseOver(i uint32, c *conn, reason reasons.Reject) {
+func (s *shard) refuseOver(i uint32, c *client, reason reasons.Reject) {
 	s.refuse(i, c, reason, overLimit[reason], s.retryAfter())
 }

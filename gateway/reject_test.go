@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
@@ -24,18 +25,18 @@ func TestFullGatewayWaitsForTheRequest(t *testing.T) {
 	first := silent()
 	p := s.connect()
 	last := silent()
-	for tick := uint32(1); tick < muteTicks-1; tick++ {
+	for tick := uint32(1); tick < conn.MuteTicks-1; tick++ {
 		s.to(tick)
 		if got := p.receive(); got != nil {
 			t.Fatalf("after %d ticks it got %s", tick, got)
 		}
 	}
 	p.send([]byte(pageRequest))
-	s.to(muteTicks - 1)
+	s.to(conn.MuteTicks - 1)
 	if told := string(p.receive()); !strings.HasPrefix(told, "HTTP/1.1 200 ") || !strings.Contains(told, `"reason":"too_many_connections"`) {
 		t.Errorf("told %s", told)
 	}
-	s.to(muteTicks)
+	s.to(conn.MuteTicks)
 	for _, p := range []*peer{first, last} {
 		if got := string(p.receive()); !strings.HasPrefix(got, "HTTP/1.1 503 ") {
 			t.Errorf("a silent one got %q", got)

@@ -95,6 +95,7 @@ func (s *Server) spread(set *settings) {
 // use applies set to the shard.
 func (s *shard) use(set *settings) {
 	s.cfg = set
+	s.conns.Use(&set.conns)
 	s.frame = wsframe.NewReader(wsframe.Server, int64(set.Limits.MessageBytes))
 }
 

@@ -11,7 +11,7 @@ import (
 
 // route handles the request in s.request; rest holds the bytes behind its head. It returns the
 // bytes not consumed.
-func (s *shard) route(i uint32, c *conn, rest []byte) (left []byte) {
+func (s *shard) route(i uint32, c *client, rest []byte) (left []byte) {
 	r := &s.request
 	if !r.KeepAlive() || s.srv.draining.Load() || c.flags&flagOver != 0 {
 		c.flags |= flagClose

@@ -5,6 +5,8 @@ import (
 	"runtime/metrics"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 )
 
 // fill adds connections that are slots, subscriptions and deadlines like all
@@ -13,9 +15,9 @@ func (s *shard) fill(n int) {
 	ch := s.index.Open([]byte("everyone"))
 	s.joins[ch] = &join{}
 	for range n {
-		i, c := s.conns.take()
-		s.index.Subscribe(&c.subs, i, ch)
-		s.wheel.Set(i, s.now+ticks(time.Hour))
+		i := s.conns.AddWithoutSocket()
+		s.index.Subscribe(&s.client(i).subs, i, ch)
+		s.conns.SetDeadline(i, s.conns.Now()+conn.Ticks(time.Hour))
 	}
 }
 

@@ -22,8 +22,8 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
-	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
@@ -39,20 +39,17 @@ type Server struct {
 	addr           string
 	lostLines      func() uint64 // nil: not counted
 	admin          net.Listener  // nil when turned off
-	limited        *limit.LogLimiter
-	started        time.Time // tick 0
 	consoleOrigins map[string]bool
 	publisher      *publisher
 	fleet          *fleet
 
+	net conn.Shared // of the shards' connections
+
 	// Atomic
-	live        atomic.Pointer[settings] // stored under reloading
-	connections atomic.Int64             // sockets of clients
-	draining    atomic.Bool
-	askedToShed atomic.Int32 // shards still to check whether their queues exceed their share
-	accepts     limit.Bucket // limits.accepts_per_second
-	handshakes  limit.Bucket // limits.handshakes_per_second
-	publishes   limit.Bucket // limits.total_publishes_per_second
+	live       atomic.Pointer[settings] // stored under reloading
+	draining   atomic.Bool
+	handshakes limit.Bucket // limits.handshakes_per_second
+	publishes  limit.Bucket // limits.total_publishes_per_second
 
 	subscriptions, channels atomic.Int64 // of all shards
 	inputBytes              atomic.Int64 // of all kept client input
@@ -60,13 +57,11 @@ type Server struct {
 	configured   atomic.Int64 // when the present settings were read, in seconds since 1970
 	reloadFailed atomic.Bool  // the last reload was refused
 
-	addresses  limit.Addresses // guards itself
 	strangers  limit.LogOnce   // pages whose origin isn't allowed; guards itself
 	speechless limit.LogOnce   // pages that offer only unknown subprotocols; guards itself
 	nameless   limit.LogOnce   // proxies that name no client; guards itself
 	departure  departure       // guards itself
 	roundTrips sharedHistogram // to Redis; guards itself
-	queued     queue.Total     // guards itself
 	garbage    garbage         // owned by tick
 
 	reloading sync.Mutex    // held by Reload
@@ -100,14 +95,13 @@ func New(cfg Config, o Options) (_ *Server, err error) {
 	s := &Server{
 		log:       cmp.Or(o.Log, slog.Default()),
 		lostLines: o.LostLines,
-		limited:   limit.NewLogLimiter(time.Second),
-		started:   time.Now(),
 		failed:    make(chan error, 1),
 		stop:      make(chan struct{}),
 		reloaded:  make(chan struct{}, 1),
 
 		fleet: newFleet(),
 	}
+	s.net.Log, s.net.Limited, s.net.Started = s.log, limit.NewLogLimiter(time.Second), time.Now()
 	defer func() {
 		if err != nil {
 			s.close()
@@ -131,7 +125,7 @@ func New(cfg Config, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.live.Store(set)
-	s.configured.Store(s.started.Unix())
+	s.configured.Store(s.net.Started.Unix())
 	s.broker.OnRoundTrip(s.roundTrips.observe)
 	s.broker.LimitPayload(set.maxPayload)
 	if err := s.listen(); err != nil {
@@ -171,7 +165,7 @@ func (s *Server) listen() error {
 	s.addr = l.Addr()
 	for id := range cfg.shards() {
 		if id > 0 {
-			if l, err = s.shards[0].listener.Share(); err != nil {
+			if l, err = s.shards[0].conns.Listener().Share(); err != nil {
 				return err
 			}
 		}
@@ -182,7 +176,7 @@ func (s *Server) listen() error {
 		}
 		s.shards = append(s.shards, sh)
 	}
-	s.openBatches()
+	s.useBatches()
 	if cfg.Admin.Listen == "" {
 		return nil
 	}
@@ -192,6 +186,19 @@ func (s *Server) listen() error {
 	_, port, _ := net.SplitHostPort(s.AdminAddr())
 	s.consoleOrigins = map[string]bool{"http://" + s.AdminAddr(): true, "http://localhost:" + port: true}
 	return nil
+}
+
+// useBatches has the shards send through io_uring where that is configured and available.
+func (s *Server) useBatches() {
+	if s.live.Load().Socket.IOUring == string(IOUringOff) {
+		return
+	}
+	for _, sh := range s.shards {
+		if err := sh.conns.UseBatches(); err != nil {
+			s.log.Info("io_uring is not available: writing to each client with its own system call", "err", err)
+			return
+		}
+	}
 }
 
 // Addr returns the public address as bound.
@@ -272,7 +279,7 @@ func (s *Server) serve(ctx context.Context) error {
 	running.Go(func() { s.runVerifier(inner) })
 	running.Go(func() { s.runFleet(inner) })
 	for _, sh := range s.shards {
-		if err := sh.loop.Start(s.fail); err != nil {
+		if err := sh.conns.Loop().Start(s.fail); err != nil {
 			return err
 		}
 	}
@@ -312,7 +319,7 @@ func (s *Server) drain() error {
 	s.draining.Store(true)
 	_ = s.departure.begin(reasons.CloseDrain, time.Now().Add(delay+s.drainTime())) // never refused
 	s.fleet.hurry()
-	s.log.Info("draining", "connections", s.connections.Load(), "delay", delay, "over", s.drainTime())
+	s.log.Info("draining", "connections", s.net.Connections.Load(), "delay", delay, "over", s.drainTime())
 	if err := s.wait(delay, func() bool { return false }); err != nil {
 		return err
 	}
@@ -321,24 +328,25 @@ func (s *Server) drain() error {
 	accepting.Store(int64(len(s.shards)))
 	for _, sh := range s.shards {
 		sh.post(func() {
-			sh.stopAccept()
+			sh.conns.StopAccept()
+			sh.conns.Hurry()
 			sh.beginDrain(reasons.CloseDrain, 1, over)
 			sh.closeIdle()
 			accepting.Add(-1)
 		})
 	}
-	empty := func() bool { return accepting.Load() == 0 && s.connections.Load() == 0 }
-	if err := s.wait(over+linger, empty); err != nil {
+	empty := func() bool { return accepting.Load() == 0 && s.net.Connections.Load() == 0 }
+	if err := s.wait(over+conn.Linger, empty); err != nil {
 		return err
 	}
-	s.log.Info("drained", "left", s.connections.Load())
+	s.log.Info("drained", "left", s.net.Connections.Load())
 	return nil
 }
 
 // wait returns after d, or once done holds, or with the error of a shard.
 func (s *Server) wait(d time.Duration, done func() bool) error {
 	end := time.After(d)
-	poll := time.NewTicker(tick)
+	poll := time.NewTicker(conn.Tick)
 	defer poll.Stop()
 	for {
 		select {
@@ -356,7 +364,7 @@ func (s *Server) wait(d time.Duration, done func() bool) error {
 
 // tick is the process's only ticker: it advances all shards' wheels until ctx ends.
 func (s *Server) tick(ctx context.Context) {
-	ticker := time.NewTicker(tick)
+	ticker := time.NewTicker(conn.Tick)
 	defer ticker.Stop()
 	for {
 		select {
@@ -365,20 +373,15 @@ func (s *Server) tick(ctx context.Context) {
 		case <-ticker.C:
 		}
 		at := time.Now()
-		now := s.tickOf(at)
+		now := s.net.TickOf(at)
 		date := http1.AppendDate(nil, at)
 		l := &s.live.Load().Limits
-		s.garbage.note(float64(s.queued.Bytes.Load())/float64(l.TotalQueueBytes),
+		s.garbage.note(float64(s.net.Queued.Bytes.Load())/float64(l.TotalQueueBytes),
 			float64(s.inputBytes.Load())/float64(l.TotalInputBytes), s.broker.RingShare())
 		for _, sh := range s.shards {
 			sh.post(func() { sh.beat(now, at, date) })
 		}
 	}
-}
-
-// tickOf returns the tick of a time.
-func (s *Server) tickOf(t time.Time) uint32 {
-	return uint32(t.Sub(s.started) / tick)
 }
 
 // close frees everything New opened. Remaining connections are cut.

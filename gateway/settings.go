@@ -9,6 +9,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
@@ -17,16 +18,14 @@ import (
 // new ones. Each shard swaps its own on its loop, so that reading them takes no lock.
 type settings struct {
 	Config
-	maxConnections int
-	maxPayload     int   // of a message
-	files          int64 // descriptor limit of the process
-	rules          rules
-	origins        *auth.Origins
-	verifier       *auth.Verifier
-	trusted        proxy.Networks
-	proxyHeader    proxy.Header
+	conns       conn.Options
+	maxPayload  int // of a message
+	rules       rules
+	origins     *auth.Origins
+	verifier    *auth.Verifier
+	proxyHeader proxy.Header
 
-	acceptRate, handshakeRate     limit.Rate
+	handshakeRate                 limit.Rate
 	messageRate, channelRate      limit.Rate // of one connection
 	publishRate, totalPublishRate limit.Rate // of one connection, of all
 }
@@ -64,27 +63,29 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 	if set.verifier, err = auth.New(cfg.Auth, message.ValidChannel, log); err != nil {
 		return nil, fmt.Errorf("token keys: %w", err)
 	}
-	if set.trusted, err = proxy.ParseNetworks(cfg.Proxy.Trusted); err != nil {
+	if set.conns.Trusted, err = proxy.ParseNetworks(cfg.Proxy.Trusted); err != nil {
 		return nil, err
 	}
 	set.proxyHeader = proxy.Header(strings.ToLower(cfg.Proxy.Header))
 	l := cfg.Limits
 	set.maxPayload = min(l.PayloadBytes, l.TotalQueueBytes/payloadShare)
-	set.acceptRate = limit.PerSecond(l.AcceptsPerSecond, l.AcceptsBurst)
+	set.conns.AcceptRate = limit.PerSecond(l.AcceptsPerSecond, l.AcceptsBurst)
 	set.handshakeRate = limit.PerSecond(l.HandshakesPerSecond, l.HandshakesBurst)
 	set.messageRate = limit.PerSecond(l.MessagesPerSecond, cmp.Or(l.MessagesBurst, clientBurst*l.MessagesPerSecond))
 	set.channelRate = limit.PerSecond(l.NewChannelsPerSecond, channelBursts*l.ChannelsPerConnection)
 	set.publishRate = limit.PerSecond(l.PublishesPerSecond, cmp.Or(l.PublishesBurst, clientBurst*l.PublishesPerSecond))
 	set.totalPublishRate = limit.PerSecond(l.TotalPublishesPerSecond, 0)
-	set.maxConnections = max(1, int(min(files, 1<<30))-reservedDescriptors-cfg.shards()*shardDescriptors)
+	set.conns.MaxConnections = max(1, int(min(files, 1<<30))-reservedDescriptors-cfg.shards()*shardDescriptors)
 	if n := l.Connections; n > 0 {
-		if n > set.maxConnections {
+		if n > set.conns.MaxConnections {
 			log.Warn("the limit on open files is below limits.connections", "connections", n, "files", files,
 				"fix", "gateway doctor --target "+strconv.Itoa(n))
 		}
-		set.maxConnections = min(n, set.maxConnections)
+		set.conns.MaxConnections = min(n, set.conns.MaxConnections)
 	}
-	set.files = min(int64(files), 1<<30)
+	set.conns.Descriptors = min(int64(files), 1<<30)
+	set.conns.FirstRequest, set.conns.PerAddress = l.HeadTimeout, l.ConnectionsPerAddress
+	set.conns.ProxyProtocol, set.conns.TotalQueueBytes = proxy.Protocol(cfg.Proxy.Protocol), l.TotalQueueBytes
 	if cfg.Debug.Echo {
 		log.Warn("clients are served " + echoPath + ", which is for development: debug.echo is on")
 	}

@@ -22,7 +22,7 @@ func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
 			for _, leaves := range []bool{false, true} {
 				p := s.connect()
 				p.send([]byte(request))
-				c := s.conns.at(p.slot)
+				c := s.client(p.slot)
 				if c.count > 256 {
 					t.Fatalf("it has %d channels at once", c.count)
 				}
@@ -36,15 +36,15 @@ func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
 				if !leaves {
 					for s.runTasks() {
 					}
-					if c.count != Many || c.flags&flagDemoted == 0 {
-						t.Errorf("it has %d channels, and is demoted: %v", c.count, c.flags&flagDemoted != 0)
+					if c.count != Many || !s.conns.IsDemoted(p.slot) {
+						t.Errorf("it has %d channels, and is demoted: %v", c.count, s.conns.IsDemoted(p.slot))
 					}
 				}
 				p.close()
-				s.read(p.slot, c) // pending input
-				s.read(p.slot, c)
+				s.conns.Read(p.slot) // pending input
+				s.conns.Read(p.slot)
 				if c.phase == phaseOpen { // a poll's end shows only at a write
-					s.release(p.slot, c, reasons.CloseByClient)
+					s.conns.Release(p.slot, reasons.CloseByClient)
 				}
 				for s.Turn() {
 				}
@@ -68,14 +68,14 @@ func TestManyChannelsAreRevokedInSlices(t *testing.T) {
 	p.send([]byte(strings.TrimSuffix(request, "\r\n") + "Authorization: Bearer " + stillToken(t, "room.*") + "\r\n\r\n"))
 	for s.Turn() {
 	}
-	c := s.conns.at(p.slot)
+	c := s.client(p.slot)
 	if c.count != Many {
 		t.Fatalf("it has %d channels", c.count)
 	}
 	drop := func() (got []byte) {
 		for b := p.receive(); len(b) > 0; b = p.receive() {
 			got = append(got, b...)
-			s.flush(p.slot, c)
+			p.flush()
 		}
 		return got
 	}
@@ -112,7 +112,7 @@ func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 		p.send([]byte(body[:n]))
 		body = body[n:]
 	}
-	c := s.conns.at(p.slot)
+	c := s.client(p.slot)
 	if t0 := s.taskOf[p.slot]; t0 == nil || t0.opens == nil || int(c.count) >= Many {
 		t.Fatalf("it has %d channels", c.count)
 	}
@@ -122,7 +122,7 @@ func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 	var got []byte
 	for b := p.receive(); len(b) > 0; b = p.receive() {
 		got = append(got, b...)
-		s.flush(p.slot, c)
+		p.flush()
 	}
 	_, rest, _ := strings.Cut(string(got), "Poll-Cursor: ")
 	text, _, _ := strings.Cut(rest, "\r\n")
@@ -142,7 +142,7 @@ func TestOneOfManyChannelsIsCheap(t *testing.T) {
 		p.send([]byte(AskFor(ManyChannels(n))["websocket"]))
 		for s.runTasks() {
 		}
-		c := s.conns.at(p.slot)
+		c := s.client(p.slot)
 		if int(c.count) != n {
 			t.Fatalf("it has %d channels", c.count)
 		}
@@ -181,7 +181,7 @@ func TestAnswerOfManyChannelsComesInSlices(t *testing.T) {
 	p.send([]byte(AskFor(names)["poll"]))
 	for s.runTasks() {
 	}
-	c := s.conns.at(p.slot)
+	c := s.client(p.slot)
 	s.tryRespond(p.slot, c)
 	slices := 1
 	task := s.taskOf[p.slot]

@@ -6,19 +6,16 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
 // stats are a shard's counters, owned by its loop. The metrics collector gets copies.
 type stats struct {
-	accepts    uint64
+	conns      conn.Stats // filled in by snapshot
 	handshakes map[reasons.Handshake]uint64
 	deliveries uint64 // messages handed to the kernel or to a queue
-	bytesIn    uint64
-	bytesOut   uint64
 	pings      uint64
-	batched    uint64 // sends that went through io_uring
-	closes     map[reasons.Close]uint64
 	rejects    map[reasons.Reject]uint64
 	tokens     map[auth.Reason]uint64 // refused
 	drops      map[reasons.Drop]uint64
@@ -39,7 +36,7 @@ type stats struct {
 func newStats() stats {
 	return stats{
 		handshakes: zeros(reasons.HandshakeOK, reasons.HandshakeFailed),
-		closes:     zeros(reasons.Closes...),
+		conns:      conn.Stats{Closes: zeros(reasons.Closes...)},
 		rejects:    zeros(reasons.Rejects...),
 		tokens:     zeros(auth.Reasons()...),
 		drops:      zeros(reasons.Drops...),
@@ -109,10 +106,11 @@ func (s *shard) snapshot() (st stats, ok bool) {
 	copied := make(chan stats, 1) // sent to once by the loop
 	s.post(func() {
 		c := s.stats
-		c.handshakes, c.closes, c.rejects = maps.Clone(c.handshakes), maps.Clone(c.closes), maps.Clone(c.rejects)
+		c.conns = s.conns.Stats().Clone()
+		c.handshakes, c.rejects = maps.Clone(c.handshakes), maps.Clone(c.rejects)
 		c.tokens, c.drops, c.published = maps.Clone(c.tokens), maps.Clone(c.drops), maps.Clone(c.published)
-		c.connections, c.queues, c.channels = s.conns.used, s.queues.Used(), s.index.Channels()
-		c.queueBytes = s.queues.Bytes
+		c.connections, c.channels = s.conns.Used(), s.index.Channels()
+		c.queues, c.queueBytes = s.conns.Queues()
 		copied <- c
 	})
 	select {

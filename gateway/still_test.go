@@ -14,6 +14,7 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/internal/reactor"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
@@ -60,14 +61,14 @@ func (s *still) connect() *peer {
 	}
 	p := &peer{s: s, fd: fds[1]}
 	s.t.Cleanup(p.close)
-	s.adopt(fds[0], netip.AddrPort{})
-	s.conns.each(func(i uint32, c *conn) {
-		if int(c.fd) == fds[0] {
-			p.slot, p.gen = i, c.gen
-		}
-	})
+	if p.slot = s.conns.Adopt(fds[0], netip.AddrPort{}); p.slot != 0 {
+		p.gen = s.conns.Gen(p.slot)
+	}
 	return p
 }
+
+// key is the connection's.
+func (p *peer) key() reactor.Key { return reactor.Key{Slot: p.slot, Gen: p.gen} }
 
 // close ends the client, once.
 func (p *peer) close() {
@@ -96,9 +97,9 @@ func (p *peer) send(b []byte) {
 	if _, err := syscall.Write(p.fd, b); err != nil {
 		p.s.t.Fatal(err)
 	}
-	if c := p.s.conns.find(p.slot, p.gen); c != nil {
-		p.s.read(p.slot, c)
-		p.s.reap()
+	if c := p.s.find(p.key()); c != nil {
+		p.s.conns.Read(p.slot)
+		p.s.conns.Reap()
 	}
 }
 
@@ -113,6 +114,23 @@ func (p *peer) receive() []byte {
 		p.s.t.Fatal(err)
 	}
 	return p.s.buf[:n]
+}
+
+// queueBytes returns the memory of all queues.
+func (s *still) queueBytes() int64 { _, bytes := s.conns.Queues(); return bytes }
+
+// queueCount returns the number of queues.
+func (s *still) queueCount() int { n, _ := s.conns.Queues(); return n }
+
+// flush has the shard write to a peer that has read.
+func (p *peer) flush() { p.s.Ready(p.key(), reactor.Out) }
+
+// configure changes the shard's settings.
+func (s *still) configure(change func(*settings)) {
+	set := *s.cfg
+	change(&set)
+	set.conns.TotalQueueBytes = set.Limits.TotalQueueBytes
+	s.use(&set)
 }
 
 // to moves the clock.

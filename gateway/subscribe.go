@@ -38,7 +38,7 @@ func (w *waiter) catchesUp() bool { return len(w.since) > 0 || w.newest > 0 }
 
 // subscribe adds the channel to the connection's subscriptions with the options in w. It is
 // confirmed once the broker has.
-func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
+func (s *shard) subscribe(i uint32, c *client, name string, w waiter) {
 	ch := s.index.Open([]byte(name))
 	sub, added := s.index.Subscribe(&c.subs, i, ch)
 	s.subscribed(i, c, ch, name, sub, added, w)
@@ -46,7 +46,7 @@ func (s *shard) subscribe(i uint32, c *conn, name string, w waiter) {
 
 // subscribed makes the broker calls for the connection's subscription sub, which was just added or
 // existed before.
-func (s *shard) subscribed(i uint32, c *conn, ch index.Channel, name string, sub index.Sub, added bool, w waiter) {
+func (s *shard) subscribed(i uint32, c *client, ch index.Channel, name string, sub index.Sub, added bool, w waiter) {
 	s.sumChannels()
 	j := s.joins[ch]
 	switch {
@@ -90,7 +90,7 @@ func (s *shard) subscribed(i uint32, c *conn, ch index.Channel, name string, sub
 }
 
 // begin starts delivery of a channel to a client and confirms it.
-func (s *shard) begin(c *conn, sub index.Sub, w *waiter, ch index.Channel, channel string, at fanout.Joined) {
+func (s *shard) begin(c *client, sub index.Sub, w *waiter, ch index.Channel, channel string, at fanout.Joined) {
 	if !w.again {
 		s.index.SetFrom(sub, at.Seq)
 		s.index.Hold(sub, false)
@@ -112,8 +112,8 @@ func (s *shard) begin(c *conn, sub index.Sub, w *waiter, ch index.Channel, chann
 
 // waiting returns the connection and the subscription of w, nil if the client has unsubscribed or
 // disconnected.
-func (s *shard) waiting(w *waiter, ch index.Channel) (*conn, index.Sub) {
-	c := s.conns.at(w.slot)
+func (s *shard) waiting(w *waiter, ch index.Channel) (*client, index.Sub) {
+	c := s.client(w.slot)
 	if c.phase != phaseOpen {
 		return nil, 0
 	}
@@ -124,7 +124,7 @@ func (s *shard) waiting(w *waiter, ch index.Channel) (*conn, index.Sub) {
 }
 
 // confirm confirms w's subscription from position id on.
-func (s *shard) confirm(c *conn, w *waiter, ch index.Channel, id string) {
+func (s *shard) confirm(c *client, w *waiter, ch index.Channel, id string) {
 	switch c.kind {
 	case kindWebSocket:
 		s.replySubscribed(w, c, s.index.Name(ch), id)
@@ -134,7 +134,7 @@ func (s *shard) confirm(c *conn, w *waiter, ch index.Channel, id string) {
 }
 
 // follows reports the state of a channel to a client whose live messages start at a position.
-func (s *shard) follows(c *conn, w *waiter, ch index.Channel, at message.Position) {
+func (s *shard) follows(c *client, w *waiter, ch index.Channel, at message.Position) {
 	if s.overrun[ch] {
 		s.tellOverrun(w.slot, c, ch, at)
 	}
@@ -144,7 +144,7 @@ func (s *shard) follows(c *conn, w *waiter, ch index.Channel, at message.Positio
 }
 
 // form returns the encoding of messages for the connection.
-func (c *conn) form() message.Form {
+func (c *client) form() message.Form {
 	raw := c.flags&flagRaw != 0
 	switch {
 	case c.kind == kindEvents && raw:
@@ -158,7 +158,7 @@ func (c *conn) form() message.Form {
 }
 
 // unsubscribe handles a client's unsubscribe command.
-func (s *shard) unsubscribe(i uint32, c *conn, cmd *command) {
+func (s *shard) unsubscribe(i uint32, c *client, cmd *command) {
 	ch, ok := s.index.Lookup([]byte(cmd.Channel))
 	if ok {
 		ok = s.index.Unsubscribe(&c.subs, ch)
@@ -175,7 +175,7 @@ func (s *shard) unsubscribe(i uint32, c *conn, cmd *command) {
 }
 
 // unsubscribeAll ends all subscriptions of a connection.
-func (s *shard) unsubscribeAll(i uint32, c *conn) {
+func (s *shard) unsubscribeAll(i uint32, c *client) {
 	s.dropTask(i, c)
 	if c.count == 0 {
 		return
@@ -190,7 +190,7 @@ func (s *shard) unsubscribeAll(i uint32, c *conn) {
 }
 
 // channelsOf returns a connection's channels, valid until the next call.
-func (s *shard) channelsOf(c *conn) []index.Channel {
+func (s *shard) channelsOf(c *client) []index.Channel {
 	s.listed = s.listed[:0]
 	s.index.Each(c.subs, func(_ index.Sub, ch index.Channel) { s.listed = append(s.listed, ch) })
 	return s.listed

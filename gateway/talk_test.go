@@ -6,7 +6,7 @@ import "testing"
 func TestIdleClientsHaveNoRates(t *testing.T) {
 	s := newStill(t, func(c *Config) { c.Limits = DefaultConfig().Limits })
 	p := s.openWebSocket("news")
-	c := s.conns.at(p.slot)
+	c := s.client(p.slot)
 	for range 3 {
 		c.flags |= flagPinged
 		p.send([]byte("\x8a\x80\x00\x00\x00\x00"))

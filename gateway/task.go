@@ -3,6 +3,7 @@ package gateway
 import (
 	"time"
 
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -26,7 +27,7 @@ const taskSlice = 128
 
 // putOff defers t to the next turns of the loop. Reading from a WebSocket is paused until it's
 // done, so that replies stay in order.
-func (s *shard) putOff(i uint32, c *conn, t *task) {
+func (s *shard) putOff(i uint32, c *client, t *task) {
 	t.slot = i
 	s.taskOf[i] = t
 	s.tasks = append(s.tasks, t)
@@ -35,7 +36,7 @@ func (s *shard) putOff(i uint32, c *conn, t *task) {
 		s.holdTask(t, t.opens.bytes())
 	}
 	if c.kind == kindWebSocket {
-		s.watchOut(i, c, c.out != 0)
+		s.conns.Pause(i)
 	}
 }
 
@@ -62,11 +63,10 @@ func (s *shard) runTasks() (more bool) {
 		if s.taskOf[t.slot] != t {
 			continue // it was dropped
 		}
-		c, began := s.conns.at(t.slot), time.Now()
-		s.corkIt(t.slot)
-		s.cork.history = true // also for a new token: the client is being served, it isn't slow
+		c, began := s.client(t.slot), time.Now()
+		s.conns.CorkHistory(t.slot) // also for a new token: the client is being served, it isn't slow
 		done := s.work(t.slot, c, t)
-		s.uncork(t.slot, c)
+		s.conns.Uncork(t.slot)
 		if s.taskOf[t.slot] != t {
 			continue
 		}
@@ -76,15 +76,15 @@ func (s *shard) runTasks() (more bool) {
 			continue
 		}
 		s.endTask(t.slot, c, t)
-		if t.took += time.Since(began); t.took > costly && c.phase < phaseClosing {
-			s.demote(t.slot, c, t.took)
+		if t.took += time.Since(began); t.took > conn.Costly && c.phase != phaseClosed {
+			s.conns.Demote(t.slot, t.took)
 		}
 	}
 	return len(s.tasks) > 0
 }
 
 // work runs a slice of a task and reports whether that was the last.
-func (s *shard) work(i uint32, c *conn, t *task) (done bool) {
+func (s *shard) work(i uint32, c *client, t *task) (done bool) {
 	switch {
 	case t.opens != nil:
 		n := min(len(t.opens.channels), taskSlice)
@@ -101,7 +101,7 @@ func (s *shard) work(i uint32, c *conn, t *task) (done bool) {
 }
 
 // endTask continues after a finished task.
-func (s *shard) endTask(i uint32, c *conn, t *task) {
+func (s *shard) endTask(i uint32, c *client, t *task) {
 	s.dropTask(i, c)
 	switch {
 	case c.phase != phaseOpen:
@@ -110,14 +110,14 @@ func (s *shard) endTask(i uint32, c *conn, t *task) {
 	case c.kind == kindPoll:
 		s.pollConfirmed(i, c)
 	case len(t.rest) > 0:
-		s.corkIt(i)
+		s.conns.Cork(i)
 		s.frames(i, c, t.rest)
-		s.uncork(i, c)
+		s.conns.Uncork(i)
 	}
 }
 
 // dropTask drops a connection's task.
-func (s *shard) dropTask(i uint32, c *conn) {
+func (s *shard) dropTask(i uint32, c *client) {
 	if c.flags&flagTask == 0 {
 		return
 	}
@@ -125,6 +125,6 @@ func (s *shard) dropTask(i uint32, c *conn) {
 	s.holdInput(-s.taskOf[i].held)
 	delete(s.taskOf, i)
 	if c.kind == kindWebSocket {
-		s.resumeReading(i, c)
+		s.conns.Resume(i)
 	}
 }

@@ -23,8 +23,8 @@ const responsesPerSlice = 256
 
 // wakeups are a shard's polls with messages. One timer serves them all.
 type wakeups struct {
-	woken []uint64      // slot and generation, newest last
-	ready []uint64      // polls whose delay is over
+	woken []reactor.Key // newest last
+	ready []reactor.Key // polls whose delay is over
 	due   time.Duration // the server's uptime at which the delay of woken is over
 	timer *time.Timer   // posts; running while woken isn't empty
 	last  response
@@ -69,7 +69,7 @@ type responseKey struct {
 }
 
 // wake notes that a poll has messages, starting with first.
-func (s *shard) wake(i uint32, c *conn, first *message.Message) {
+func (s *shard) wake(i uint32, c *client, first *message.Message) {
 	if c.poll != 0 {
 		return
 	}
@@ -80,10 +80,10 @@ func (s *shard) wake(i uint32, c *conn, first *message.Message) {
 }
 
 // queueWakeup schedules a poll's response after a delay, or with the polls already woken.
-func (s *shard) queueWakeup(i uint32, c *conn, delay time.Duration) {
+func (s *shard) queueWakeup(i uint32, c *client, delay time.Duration) {
 	a := &s.wakeups
 	c.flags |= flagWoken
-	a.woken = append(a.woken, uint64(i)<<32|uint64(c.gen))
+	a.woken = append(a.woken, s.conns.Key(i))
 	if len(a.woken) > 1 {
 		return
 	}
@@ -161,8 +161,8 @@ func (s *shard) respondWoken() (more bool) {
 	for n, start := 0, time.Now(); n < responsesPerSlice && len(a.ready) > 0 && time.Since(start) < reactor.Slice; n++ {
 		k := a.ready[0]
 		a.ready = a.ready[1:]
-		if c := s.conns.find(uint32(k>>32), uint32(k)); c != nil && c.flags&flagWoken != 0 {
-			s.tryRespond(uint32(k>>32), c)
+		if c := s.find(k); c != nil && c.flags&flagWoken != 0 {
+			s.tryRespond(k.Slot, c)
 		}
 	}
 	return len(a.ready) > 0
@@ -174,14 +174,14 @@ const earlyPatience = 20
 
 // tryRespond responds to a poll, unless the broker is so far ahead that its ring no longer has the
 // messages it is still handing over, which give the position to continue from in the stream.
-func (s *shard) tryRespond(i uint32, c *conn) { s.respondPoll(i, c, false) }
+func (s *shard) tryRespond(i uint32, c *client) { s.respondPoll(i, c, false) }
 
 // respondNow responds to a poll with the messages available now.
-func (s *shard) respondNow(i uint32, c *conn) { s.respondPoll(i, c, true) }
+func (s *shard) respondNow(i uint32, c *client) { s.respondPoll(i, c, true) }
 
 // respondPoll responds to a poll, over the next turns if it has many channels. The response may be
 // shared with other polls.
-func (s *shard) respondPoll(i uint32, c *conn, now bool) {
+func (s *shard) respondPoll(i uint32, c *client, now bool) {
 	if c.phase != phaseOpen {
 		return
 	}
@@ -220,7 +220,7 @@ func (s *shard) respondPoll(i uint32, c *conn, now bool) {
 }
 
 // gathered sends a poll the gathered response.
-func (s *shard) gathered(i uint32, c *conn, g *gathering) {
+func (s *shard) gathered(i uint32, c *client, g *gathering) {
 	if g.early {
 		if g.now {
 			s.respondNow(i, c)
@@ -229,7 +229,7 @@ func (s *shard) gathered(i uint32, c *conn, g *gathering) {
 		if c.flags&flagEarly == 0 {
 			c.flags |= flagEarly
 			// Other deadlines, of its token or its age, wait for that.
-			s.wheel.Set(i, s.now+earlyPatience)
+			s.conns.SetDeadline(i, s.conns.Now()+earlyPatience)
 		}
 		s.wakeups.early = true
 		s.queueWakeup(i, c, coalesce)
@@ -249,7 +249,7 @@ func (s *shard) gathered(i uint32, c *conn, g *gathering) {
 
 // sendResponse sends a poll a response with n messages and makes its connection ready for the next
 // request.
-func (s *shard) sendResponse(i uint32, c *conn, pieces [][]byte, n int) {
+func (s *shard) sendResponse(i uint32, c *client, pieces [][]byte, n int) {
 	s.stats.deliveries += uint64(n)
 	s.endPoll(i, c)
 	s.respondWith(i, c, pieces...)
@@ -257,20 +257,20 @@ func (s *shard) sendResponse(i uint32, c *conn, pieces [][]byte, n int) {
 
 // endPoll unsubscribes a poll. The broker keeps its channels and their messages for a while: the
 // client is about to return.
-func (s *shard) endPoll(i uint32, c *conn) {
+func (s *shard) endPoll(i uint32, c *client) {
 	s.stats.clients[kindPoll]--
 	s.unsubscribeAll(i, c)
 	c.phase, c.kind = phaseBody, kindNone
 }
 
 // responseKey returns the key of a poll's response, zero if it can't be shared.
-func (s *shard) responseKey(i uint32, c *conn) (k responseKey) {
+func (s *shard) responseKey(i uint32, c *client) (k responseKey) {
 	if c.count != 1 || c.poll != 0 {
 		return responseKey{}
 	}
 	s.index.Each(c.subs, func(sub index.Sub, ch index.Channel) {
 		if !s.index.Held(sub) {
-			k = responseKey{ch, s.index.From(sub), c.max, c.flags &^ (flagKept | flagDemoted), s.pages.at(i, c)}
+			k = responseKey{ch, s.index.From(sub), c.max, c.flags &^ flagKept, s.pages.at(i, c)}
 		}
 	})
 	return k

@@ -11,15 +11,14 @@ func TestWalkIsCutIntoSlices(t *testing.T) {
 	const many = 200_000
 	s := newStill(t, nil)
 	for range many {
-		_, c := s.conns.take()
-		c.fd, c.phase = -1, phaseHead
+		s.conns.AddWithoutSocket()
 	}
-	next := s.walk(1, &admin.ConnectionFilter{}, func(i uint32, c *conn) bool {
+	next := s.walk(1, &admin.ConnectionFilter{}, func(i uint32, c *client) bool {
 		s.describe(i, c)
 		return true
 	})
 	if next == 0 || next > many {
 		t.Errorf("a slice ends at slot %d of %d", next, many)
 	}
-	s.conns = slots{}
+	s.conns.Forget()
 }

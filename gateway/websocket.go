@@ -11,6 +11,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
@@ -61,7 +62,7 @@ var (
 )
 
 // websocket handles a request for /v1/ws.
-func (s *shard) websocket(i uint32, c *conn, rest []byte) {
+func (s *shard) websocket(i uint32, c *client, rest []byte) {
 	answer, ok := s.acceptKey(i, c)
 	if !ok {
 		return
@@ -80,7 +81,7 @@ func (s *shard) websocket(i uint32, c *conn, rest []byte) {
 }
 
 // acceptKey returns the response to the WebSocket handshake in s.request, or refuses it.
-func (s *shard) acceptKey(i uint32, c *conn) (answer []byte, ok bool) {
+func (s *shard) acceptKey(i uint32, c *client) (answer []byte, ok bool) {
 	// The upgrader treats a missing version as a malformed request, but the client must be told the
 	// supported one (RFC 6455, 4.4).
 	if !s.request.Upgrade() || s.request.Header("Sec-WebSocket-Version") == nil {
@@ -153,23 +154,23 @@ func goodKey(r *http1.Request) bool {
 }
 
 // handshake responds to a WebSocket's handshake and admits the client, or waits for its token.
-func (s *shard) handshake(i uint32, c *conn, answer []byte, p *params) {
+func (s *shard) handshake(i uint32, c *client, answer []byte, p *params) {
 	token := s.requestToken()
 	if len(token) > 0 || s.cfg.Auth.Mode == auth.ModeNone {
 		s.admit(i, c, token, p, "", answer)
 		return
 	}
-	s.sendCopy(i, c, answer)
+	s.conns.SendCopy(i, answer)
 	if c.phase == phaseOpen {
 		c.flags |= flagUnknown
 		kept := *p
 		s.unknown[i] = &kept
 		s.holdInput(kept.bytes())
-		s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
+		s.conns.SetDeadline(i, s.conns.Now()+conn.Ticks(s.cfg.Limits.HeadTimeout))
 	}
 }
 
-func (s *shard) failHandshake(i uint32, c *conn, err *http1.Error) {
+func (s *shard) failHandshake(i uint32, c *client, err *http1.Error) {
 	s.stats.handshakes[reasons.HandshakeFailed]++
 	var line []byte
 	if err.Status == 426 {
@@ -183,7 +184,7 @@ func (s *shard) failHandshake(i uint32, c *conn, err *http1.Error) {
 const framesPerMessage = 100
 
 // frames processes bytes of an open WebSocket.
-func (s *shard) frames(i uint32, c *conn, p []byte) {
+func (s *shard) frames(i uint32, c *client, p []byte) {
 	if c.flags&flagTask != 0 {
 		s.keepBehind(i, p)
 		return
@@ -217,7 +218,7 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 				break
 			}
 			s.scratch = wsframe.AppendFrame(s.scratch[:0], ws.OpPong, ev.Payload)
-			s.sendCopy(i, c, s.scratch)
+			s.conns.SendCopy(i, s.scratch)
 		case wsframe.Pong:
 			if s.awaited {
 				s.awaited = false
@@ -225,7 +226,7 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 				s.tooFast(i, c, &command{})
 			}
 		case wsframe.Close:
-			s.echoClose(i, c, ev.Code)
+			s.echoClose(i, ev.Code)
 		}
 		if c.phase != phaseOpen {
 			return
@@ -254,7 +255,7 @@ func (s *shard) frames(i uint32, c *conn, p []byte) {
 
 // data takes a piece of a message. A message that is whole in the read buffer is handled there;
 // others are gathered.
-func (s *shard) data(i uint32, c *conn, ev wsframe.Event) {
+func (s *shard) data(i uint32, c *client, ev wsframe.Event) {
 	if ev.Op != ws.OpText {
 		s.end(i, c, reasons.CloseNotText)
 		return
@@ -272,7 +273,7 @@ func (s *shard) data(i uint32, c *conn, ev wsframe.Event) {
 }
 
 // badFrame fails the connection for an invalid frame.
-func (s *shard) badFrame(i uint32, c *conn, err *wsframe.Error) {
+func (s *shard) badFrame(i uint32, c *client, err *wsframe.Error) {
 	reason := reasons.CloseProtocol
 	switch err.Code {
 	case ws.StatusMessageTooBig:

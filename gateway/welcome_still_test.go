@@ -13,11 +13,10 @@ import (
 
 // queued returns the bytes that wait for a peer.
 func (p *peer) queued() int {
-	c := p.s.conns.at(p.slot)
-	if c.out == 0 {
+	if !p.s.conns.Queued(p.slot) {
 		return 0
 	}
-	return p.s.queues.At(c.out).Bytes
+	return p.s.conns.Queue(p.slot).Bytes
 }
 
 // A new token revokes channels even while its replies close other clients.
@@ -38,14 +37,13 @@ func TestRevokedWhileOthersAreEnded(t *testing.T) {
 	}
 	// The replies behind the welcome, for which its buffer has to grow, pass the
 	// bound of all.
-	c := s.conns.at(small.slot)
-	set := *s.cfg
-	set.Limits.TotalQueueBytes = (int(s.queues.Bytes) + queue.ItemBytes + 2*len(s.welcomeFrame(small.slot, c, "")) + 15) / 15 * 16
-	s.cfg = &set
+	c := s.client(small.slot)
+	total := (int(s.queueBytes()) + queue.ItemBytes + 2*len(s.welcomeFrame(small.slot, c, "")) + 15) / 15 * 16
+	s.configure(func(set *settings) { set.Limits.TotalQueueBytes = total })
 	s.commandAuth(small.slot, c, &command{Token: stillToken(t, "small")})
 	var left []string
 	s.index.Each(c.subs, func(_ index.Sub, ch index.Channel) { left = append(left, s.index.Name(ch)) })
-	if closes := s.stats.closes[reasons.CloseOverload]; closes != 1 || !slices.Equal(left, []string{"small"}) {
+	if closes := s.conns.Stats().Closes[reasons.CloseOverload]; closes != 1 || !slices.Equal(left, []string{"small"}) {
 		t.Errorf("with a token for small it has %v, %d others were ended", left, closes)
 	}
 }
@@ -62,16 +60,14 @@ func TestWelcomeOverflows(t *testing.T) {
 	}
 	// Its bound is a byte below its backlog with the welcome, for which there is room in the last
 	// buffer.
-	c := s.conns.at(p.slot)
-	set := *s.cfg
-	set.Limits.QueueBytes = s.queues.At(c.out).Waiting() - 1
-	s.cfg = &set
+	c := s.client(p.slot)
+	s.configure(func(set *settings) { set.Limits.QueueBytes = s.conns.Queue(p.slot).Waiting() - 1 })
 	s.commandAuth(p.slot, c, &command{Token: stillToken(t, "secret")})
-	if s.stats.closes[reasons.CloseSlow] != 1 || s.stats.subscriptions != 1 {
-		t.Errorf("closes %v, %d subscriptions, want the owner's", s.stats.closes, s.stats.subscriptions)
+	if s.conns.Stats().Closes[reasons.CloseSlow] != 1 || s.stats.subscriptions != 1 {
+		t.Errorf("closes %v, %d subscriptions, want the owner's", s.conns.Stats().Closes, s.stats.subscriptions)
 	}
 	p.close()
-	s.read(p.slot, c)
+	s.conns.Read(p.slot)
 	for s.Turn() {
 	}
 	other := s.openAs(stillToken(t, "own"), "own")

@@ -39,6 +39,7 @@ var directions = map[string][]string{
 	"test":                 {},
 
 	// The gateway's rooms, from the ground up.
+	"gateway/internal/conn":     {"fanout/message", "gateway/internal/limit", "gateway/internal/queue", "gateway/internal/reasons", "gateway/internal/slab", "gateway/proxy", "heartbeat", "internal/reactor"},
 	"gateway/internal/limit":    {},
 	"gateway/internal/position": {"fanout/message"},
 	"gateway/internal/queue":    {"fanout/message", "gateway/internal/slab"},

@@ -1,7 +1,6 @@
-package gateway
+package conn
 
 import (
-	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/reactor"
@@ -18,7 +17,7 @@ import (
 // flood, at each later rejection. A health check is served however full the gateway is, or a
 // supervisor would kill a gateway that works at its limit; a page can read its response; and an
 // EventSource gets a stream, as it would never retry after a status. Without a request they get a
-// response after muteTicks, or once maxMute later ones wait too.
+// response after MuteTicks, or once maxMute later ones wait too.
 type rejected struct {
 	ring  []rejectedSocket
 	first int // index of the oldest
@@ -41,16 +40,14 @@ const (
 	maxMute = maxRejected / 2
 	// lookAfter is the number of the newest that only a tick checks: their requests are in flight.
 	lookAfter = 16
-	// muteTicks is how long each may wait for its request: more than a phone's round trip.
-	muteTicks = 5
-	// rejectTicks is how long each is kept if there is room.
-	rejectTicks = 10
-	// retrySeconds is the period over which the retries of rejected clients are spread.
-	retrySeconds = 10
+	// MuteTicks is how long each may wait for its request: more than a phone's round trip.
+	MuteTicks = 5
+	// RejectTicks is how long each is kept if there is room.
+	RejectTicks = 10
 )
 
 // reject keeps an accepted socket that gets no connection until it has its response.
-func (s *shard) reject(fd int, reason reasons.Reject) {
+func (s *Set) reject(fd int, reason reasons.Reject) {
 	a := &s.rejected
 	if a.ring == nil {
 		a.ring = make([]rejectedSocket, maxRejected)
@@ -69,9 +66,9 @@ func (s *shard) reject(fd int, reason reasons.Reject) {
 
 // rejectRoom is the number of sockets that may be kept here: the shard's share of a quarter of the
 // descriptors not used by clients.
-func (s *shard) rejectRoom() int {
-	free := s.cfg.files - s.srv.connections.Load()
-	return int(min(maxRejected, free/int64(4*len(s.srv.shards))))
+func (s *Set) rejectRoom() int {
+	free := s.options.Descriptors - s.shared.Connections.Load()
+	return int(min(maxRejected, free/int64(4*len(s.shared.sets))))
 }
 
 // at returns the k-th oldest socket.
@@ -85,7 +82,7 @@ func (a *rejected) skipTold() {
 }
 
 // answerRejected sends a socket its response if its request has arrived or must is set.
-func (s *shard) answerRejected(t *rejectedSocket, must bool) {
+func (s *Set) answerRejected(t *rejectedSocket, must bool) {
 	if t.told {
 		return
 	}
@@ -106,68 +103,39 @@ func (s *shard) answerRejected(t *rejectedSocket, must bool) {
 	reactor.WriteLast(int(t.fd), answer)
 }
 
-// decline returns the response to a client that is rejected for reason; data is its request so far.
-// The response is valid until the next one is made, and nil if the head is incomplete, unless must
-// is set. A health check and a preflight are served all the same.
-func (s *shard) decline(data []byte, reason reasons.Reject, must bool) (answer []byte, served bool) {
-	if s.cfg.Proxy.Protocol != string(proxy.Off) {
-		if _, n, err := proxy.Parse(data, proxy.Protocol(s.cfg.Proxy.Protocol)); err == nil {
+// decline returns the handler's response to a rejected client; data is what it has sent so far.
+func (s *Set) decline(data []byte, reason reasons.Reject, must bool) (answer []byte, served bool) {
+	if p := s.options.ProxyProtocol; p != proxy.Off {
+		if _, n, err := proxy.Parse(data, p); err == nil {
 			data = data[n:]
 		}
 	}
-	r, o := &s.request, http1.Options{Close: true, Date: s.date}
-	n, err := r.Parse(data, s.cfg.Limits.HeadBytes)
-	if n == 0 && err == nil && !must {
-		return nil, false
-	}
-	if n > 0 && err == nil {
-		o.NoBody = string(r.Method) == "HEAD"
-		o.AllowOrigin = s.pageOf(r.Origin, r.Host)
-		if resolve(r); isHealth(r.Path) {
-			status, body, health := s.healthOf(r.Path)
-			o.ContentType = health.ContentType
-			return http1.AppendResponse(s.scratch[:0], status, body, o), true
-		}
-	} else {
-		o.AllowOrigin = s.pageIn(data)
-	}
-	if o.AllowOrigin != "" && isPreflight(data) {
-		o.Lines = appendPreflight(nil, data)
-		return http1.AppendResponse(s.scratch[:0], 204, nil, o), true
-	}
-	s.stats.rejects[reason]++
-	if n > 0 && err == nil && wantsEvents(r) {
-		return s.appendLater(s.scratch[:0], reason, overLimit[reason], o), false
-	}
-	s.retry++
-	var line [32]byte
-	o.Lines = append(appendRetryAfter(line[:0], 1+int(s.retry%retrySeconds)), "\r\n"...)
-	return overLimit[reason].Append(s.scratch[:0], o), false
+	return s.handler.Decline(data, reason, must)
 }
 
 // closeRejected responds to the sockets whose request has arrived, and closes those whose time is
 // up.
-func (s *shard) closeRejected() {
+func (s *Set) closeRejected() {
 	a := &s.rejected
 	for k := a.n - a.mute; k < a.n && a.at(k).since != s.now; k++ {
-		s.answerRejected(a.at(k), s.now-a.at(k).since >= muteTicks)
+		s.answerRejected(a.at(k), s.now-a.at(k).since >= MuteTicks)
 	}
 	a.skipTold()
-	for a.n > 0 && s.now-a.ring[a.first].since >= rejectTicks {
+	for a.n > 0 && s.now-a.ring[a.first].since >= RejectTicks {
 		s.closeOldest()
 	}
 }
 
 // closeAllRejected makes room when descriptors run out before the bound is reached: these sockets
 // have a response, the next ones would get none.
-func (s *shard) closeAllRejected() {
+func (s *Set) closeAllRejected() {
 	for s.rejected.n > 0 {
 		s.closeOldest()
 	}
 }
 
 // closeOldest closes the socket that has waited longest.
-func (s *shard) closeOldest() {
+func (s *Set) closeOldest() {
 	a := &s.rejected
 	s.answerRejected(a.at(0), true)
 	a.mute = min(a.mute, a.n-1)
@@ -177,10 +145,10 @@ func (s *shard) closeOldest() {
 	}
 	a.first = (a.first + 1) % len(a.ring)
 	a.n--
-	s.stats.closes[why]++
+	s.stats.Closes[why]++
 	n, err := reactor.Read(fd, s.rbuf[:]) // unread input would make the close a reset
 	if err == nil {
-		s.stats.bytesIn += uint64(n)
+		s.stats.BytesIn += uint64(n)
 	}
 	reactor.CloseFD(fd)
 }

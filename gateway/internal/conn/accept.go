@@ -1,4 +1,4 @@
-package gateway
+package conn
 
 import (
 	"errors"
@@ -13,35 +13,35 @@ import (
 // listenerSlot is the listener's key in the loop; connections have smaller slots.
 const listenerSlot = 1<<32 - 2
 
-// acceptsPerSlice is the number of connections accepted before other events get their turn.
-const acceptsPerSlice = 32
+// AcceptsPerSlice is the number of connections accepted before other events get their turn.
+const AcceptsPerSlice = 32
 
 // accept takes connections off the listen queue.
-func (s *shard) accept() {
+func (s *Set) accept() {
 	s.backlog = false
 	if s.listener == nil {
 		return
 	}
 	short := false // of descriptors
 	start := time.Now()
-	for range acceptsPerSlice {
+	for range AcceptsPerSlice {
 		if time.Since(start) > reactor.Slice {
 			break
 		}
 		fd, peer, err := s.listener.Accept()
 		switch {
 		case err == nil:
-			s.adopt(fd, peer)
+			s.Adopt(fd, peer)
 		case err == reactor.ErrAgain:
 			return
 		case errors.Is(err, reactor.ErrDescriptors):
-			s.stats.rejects[reasons.RejectDescriptors]++
+			s.stats.Exhausted++
 			short = true
 			s.closeAllRejected()
-			s.srv.limited.Warn(s.log, "out of file descriptors: rejecting connections",
+			s.shared.Limited.Warn(s.log, "out of file descriptors: rejecting connections",
 				"err", err, "fix", "raise the limit on open files (ulimit -n, LimitNOFILE) or lower limits.connections; gateway doctor tells")
 		default:
-			s.srv.limited.Warn(s.log, "cannot accept", "err", err)
+			s.shared.Limited.Warn(s.log, "cannot accept", "err", err)
 			s.pauseAccept()
 			return
 		}
@@ -56,7 +56,7 @@ func (s *shard) accept() {
 // acceptMore accepts more connections in each round of the loop. While a thousand clients send at
 // the same time, the listener's event comes once for all of theirs, and the kernel's queue of 4,096
 // connections would overflow: a client that finds it full retries after one second, then after two.
-func (s *shard) acceptMore() (more bool) {
+func (s *Set) acceptMore() (more bool) {
 	if s.backlog || !s.loop.AllTold() && !s.paused {
 		s.wakeUp()
 		s.accept()
@@ -64,59 +64,62 @@ func (s *shard) acceptMore() (more bool) {
 	return s.backlog
 }
 
-// adopt turns an accepted socket into a connection, or rejects it where a limit is reached.
-func (s *shard) adopt(fd int, peer netip.AddrPort) {
-	s.stats.accepts++
-	if s.srv.connections.Add(1) > int64(s.cfg.maxConnections) {
-		s.srv.connections.Add(-1)
+// Adopt turns an accepted socket into a connection, or rejects it where a limit is reached. It
+// returns the connection's slot, 0 for none.
+func (s *Set) Adopt(fd int, peer netip.AddrPort) (i uint32) {
+	s.stats.Accepts++
+	if s.shared.Connections.Add(1) > int64(s.options.MaxConnections) {
+		s.shared.Connections.Add(-1)
 		s.warnFull()
 		s.reject(fd, reasons.RejectConnections)
-		return
+		return 0
 	}
-	if !s.take(&s.srv.accepts, s.cfg.acceptRate) {
-		s.srv.connections.Add(-1)
+	if r := s.options.AcceptRate; r.IsSet() && !s.shared.accepts.Take(r, s.shared.Uptime()) {
+		s.shared.Connections.Add(-1)
 		s.reject(fd, reasons.RejectAcceptRate)
-		return
+		return 0
 	}
-	i, c := s.conns.take()
-	c.fd, c.heard, c.born, c.phase = int32(fd), s.now, s.now, phaseHead
+	i, c := s.slots.take()
+	c.fd, c.heard, c.born, c.state, c.flags = int32(fd), s.now, s.now, stateOpen, flagSilent
 	if !s.locate(i, c, peer) {
-		s.srv.connections.Add(-1)
+		s.shared.Connections.Add(-1)
 		s.forgetAddress(i)
-		s.conns.put(i)
+		s.slots.put(i)
 		s.reject(fd, reasons.RejectAddress)
-		return
+		return 0
 	}
+	s.handler.Accepted(i)
 	if err := s.loop.Add(fd, reactor.Key{Slot: i, Gen: c.gen}, reactor.In); err != nil {
-		s.srv.limited.Warn(s.log, "cannot watch a socket", "err", err)
+		s.shared.Limited.Warn(s.log, "cannot watch a socket", "err", err)
 		s.release(i, c, reasons.CloseInternal)
-		return
+		return 0
 	}
-	s.wheel.Set(i, s.now+ticks(s.cfg.Limits.HeadTimeout))
+	s.wheel.Set(i, s.now+Ticks(s.options.FirstRequest))
 	s.newcomers.add(reactor.Key{Slot: i, Gen: c.gen})
+	return i
 }
 
 // warnFull logs that limits.connections is reached, at most once a tick: in a flood even a
 // suppressed line would cost as much as the responses.
-func (s *shard) warnFull() {
+func (s *Set) warnFull() {
 	if s.fullAt == s.now+1 {
 		return
 	}
 	s.fullAt = s.now + 1
-	s.srv.limited.Warn(s.log, "as many connections as allowed: more are turned away",
-		"connections", s.cfg.maxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
+	s.shared.Limited.Warn(s.log, "as many connections as allowed: more are turned away",
+		"connections", s.options.MaxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
 }
 
 // pauseAccept unregisters the listener until the next tick: it stays readable while nothing can be
 // accepted, and would keep the loop spinning.
-func (s *shard) pauseAccept() {
+func (s *Set) pauseAccept() {
 	if err := s.loop.Del(s.listener.FD()); err == nil {
 		s.paused = true
 	}
 }
 
 // resumeAccept ends a pause.
-func (s *shard) resumeAccept() {
+func (s *Set) resumeAccept() {
 	if !s.paused || s.listener == nil {
 		return
 	}
@@ -125,9 +128,9 @@ func (s *shard) resumeAccept() {
 	}
 }
 
-// stopAccept accepts the connections the kernel has completed already, which closing the listener
+// StopAccept accepts the connections the kernel has completed already, which closing the listener
 // would reset, and closes it.
-func (s *shard) stopAccept() {
+func (s *Set) StopAccept() {
 	if s.listener == nil {
 		return
 	}
@@ -136,7 +139,7 @@ func (s *shard) stopAccept() {
 		if err != nil {
 			break
 		}
-		s.adopt(fd, peer)
+		s.Adopt(fd, peer)
 	}
 	s.listener.Close()
 	s.listener = nil
@@ -166,17 +169,25 @@ func (n *newcomers) add(k reactor.Key) {
 }
 
 // readNewcomers reads from new connections when the loop is late.
-func (s *shard) readNewcomers() {
+func (s *Set) readNewcomers() {
 	if len(s.newcomers) == 0 || !s.loop.Late() {
 		return
 	}
 	start := time.Now()
 	for n := len(s.newcomers) - 1; n >= 0 && time.Since(start) < reactor.Slice; n-- {
 		k := s.newcomers[n]
-		c := s.conns.find(k.Slot, k.Gen)
-		if c != nil && c.phase <= phaseHead && c.in == 0 && !s.read(k.Slot, c) && s.now-c.born < newcomerTicks {
+		c := s.slots.find(k.Slot, k.Gen)
+		if c != nil && c.flags&flagSilent != 0 && !s.read(k.Slot, c) && s.now-c.born < newcomerTicks {
 			continue
 		}
 		s.newcomers = slices.Delete(s.newcomers, n, n+1)
 	}
+}
+
+// ReadMore accepts and reads for which no event tells the loop to, in each of its turns.
+func (s *Set) ReadMore() (more bool) {
+	accepts := s.acceptMore()
+	s.readNewcomers()
+	demoted := s.readDemoted()
+	return accepts || demoted
 }

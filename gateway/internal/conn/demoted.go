@@ -1,4 +1,4 @@
-package gateway
+package conn
 
 import (
 	"time"
@@ -13,8 +13,8 @@ import (
 // waits only for others of its kind, whatever hundreds of demoted ones request.
 
 const (
-	// costly is the time a client may take at once without being demoted.
-	costly = 100 * time.Microsecond
+	// Costly is the time a client may take at once without being demoted.
+	Costly = 100 * time.Microsecond
 	// demotedShare is the time for reading from demoted clients in each round of the loop.
 	demotedShare = reactor.Slice / 2
 )
@@ -53,28 +53,34 @@ type demotedClient struct {
 	took time.Duration
 }
 
-// demote stops reading from a client until its turn.
-func (s *shard) demote(i uint32, c *conn, took time.Duration) {
+// Demote stops reading from a client that took long until its turn.
+func (s *Set) Demote(i uint32, took time.Duration) {
+	if c := s.slots.at(i); c.state == stateOpen {
+		s.demote(i, c, took)
+	}
+}
+
+func (s *Set) demote(i uint32, c *socket, took time.Duration) {
 	if c.flags&flagDemoted != 0 {
 		return
 	}
 	c.flags |= flagDemoted
-	if s.watchOut(i, c, c.out != 0) {
+	if s.watch(i, c) {
 		s.demoted.list = append(s.demoted.list, demotedClient{reactor.Key{Slot: i, Gen: c.gen}, took})
 	}
 }
 
 // readDemoted reads from demoted clients again, until their share is used up, assuming that each
 // takes as long as before.
-func (s *shard) readDemoted() (more bool) {
+func (s *Set) readDemoted() (more bool) {
 	p := &s.demoted
 	for p.left = min(p.left+demotedShare, demotedShare); len(p.list) > 0 && p.left > 0; {
 		next := p.list[0]
 		p.list = p.list[1:]
-		if c := s.conns.find(next.key.Slot, next.key.Gen); c != nil && c.flags&flagDemoted != 0 {
+		if c := s.slots.find(next.key.Slot, next.key.Gen); c != nil && c.flags&flagDemoted != 0 {
 			p.left -= next.took
 			c.flags &^= flagDemoted
-			s.watchOut(next.key.Slot, c, c.out != 0)
+			s.watch(next.key.Slot, c)
 		}
 	}
 	return len(p.list) > 0

@@ -1,0 +1,89 @@
+package conn
+
+import (
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// batch holds sends to many clients that enter the kernel with one call: a send of 128 B costs 1.7
+// us of CPU that way and 3.7 us by its own call (reactor.BenchmarkBatch). It is filled and emptied
+// within one slice of the loop's turn. A connection has at most one send in it, and none while it
+// has a queue; any other use of its socket calls unbatch first.
+type batch struct {
+	ring  *reactor.Batch // nil: no batching, each send is a write
+	sends []batchedSend  // in the ring's order
+}
+
+type batchedSend struct {
+	Out
+	slot uint32
+}
+
+// UseBatches has sends to many clients go through io_uring, or returns why they can't.
+func (s *Set) UseBatches() error {
+	ring, err := reactor.NewBatch()
+	if err != nil {
+		return err
+	}
+	s.batch.ring = ring
+	return nil
+}
+
+func (b *batch) close() {
+	if b.ring != nil {
+		b.ring.Close()
+	}
+}
+
+// SendBatched is Send deferred to the end of the current slice of the loop's turn, together with
+// others.
+func (s *Set) SendBatched(i uint32, o Out) {
+	b, c := &s.batch, s.slots.at(i)
+	if b.ring == nil || c.out != 0 || c.flags&flagBatched != 0 || c.state != stateOpen {
+		s.Send(i, o)
+		return
+	}
+	s.touch(i)
+	b.ring.Add(int(c.fd), o.Bytes)
+	b.sends = append(b.sends, batchedSend{o, i})
+	c.flags |= flagBatched
+	if b.ring.Full() {
+		s.Submit()
+	}
+}
+
+// unbatch empties the batch if a send to the connection is in it.
+func (s *Set) unbatch(c *socket) {
+	if c.flags&flagBatched != 0 {
+		s.Submit()
+	}
+}
+
+// Submit empties the batch and queues the remainder of short sends.
+func (s *Set) Submit() {
+	b := &s.batch
+	if len(b.sends) == 0 {
+		return
+	}
+	s.stats.Batched += uint64(len(b.sends))
+	shorts := b.ring.Submit()
+	for n := range b.sends {
+		send := &b.sends[n]
+		s.stats.BytesOut += uint64(len(send.Bytes))
+		s.slots.at(send.slot).flags &^= flagBatched
+	}
+	// Only now: queueing for one client may close others, which writes to them.
+	for _, short := range shorts {
+		send := &b.sends[short.Index]
+		s.stats.BytesOut -= uint64(len(send.Bytes) - short.N)
+		c := s.slots.at(send.slot)
+		if short.Err != nil && short.Err != reactor.ErrAgain {
+			s.lost(send.slot, c)
+			continue
+		}
+		o := send.Out
+		o.sent = short.N
+		s.enqueue(send.slot, c, o)
+	}
+	clear(b.sends)
+	b.sends = b.sends[:0]
+}

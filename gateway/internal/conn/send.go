@@ -1,0 +1,282 @@
+package conn
+
+import (
+	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// Out is output on its way to a client.
+type Out struct {
+	Bytes   []byte             // must not change any more, unless Own
+	Message *message.Message   // the first in Bytes, if any
+	Batch   []*message.Message // all in Bytes where they are several, else nil
+	Form    message.Form       // of the messages, where there is a batch
+	History bool               // requested by the client: doesn't count against its queue bound
+	Own     bool               // the caller reuses Bytes
+
+	sent int // of Bytes
+}
+
+// Send writes output to the client and queues the remainder, as a reference unless it's the
+// caller's own. It may close the connection. Sends to a closed connection are dropped.
+func (s *Set) Send(i uint32, o Out) {
+	if c := s.slots.at(i); c.state == stateOpen {
+		s.transmit(i, c, o)
+	}
+}
+
+// SendBytes is Send for bytes that must not change any more.
+func (s *Set) SendBytes(i uint32, b []byte) { s.Send(i, Out{Bytes: b}) }
+
+// SendCopy is Send for bytes that the caller reuses.
+func (s *Set) SendCopy(i uint32, b []byte) { s.Send(i, Out{Bytes: b, Own: true}) }
+
+// SendEach sends buffers in order.
+func (s *Set) SendEach(i uint32, bufs [][]byte) {
+	for _, b := range bufs {
+		if len(b) > 0 {
+			s.SendBytes(i, b)
+		}
+	}
+}
+
+// Queued reports whether output waits for the client to read.
+func (s *Set) Queued(i uint32) bool { return s.slots.at(i).out != 0 }
+
+// Queue returns the queue of a client that is Queued.
+func (s *Set) Queue(i uint32) *queue.Queue { return s.queues.At(s.slots.at(i).out) }
+
+// transmit is Send, also for the last bytes of a closing connection.
+func (s *Set) transmit(i uint32, c *socket, o Out) {
+	if o.History && s.cork.slot == i {
+		s.cork.history = true
+	}
+	if rest := s.write(i, c, o.Bytes); len(rest) > 0 {
+		o.sent = len(o.Bytes) - len(rest)
+		s.enqueue(i, c, o)
+	}
+}
+
+// write passes b to the kernel unless output is pending already, and returns the remainder to
+// queue.
+func (s *Set) write(i uint32, c *socket, b []byte) (rest []byte) {
+	if taken, ok := s.gatherFor(i, c, b); taken || !ok {
+		return nil
+	}
+	s.unbatch(c)
+	if c.state == stateGone {
+		return nil
+	}
+	if c.out != 0 {
+		return b
+	}
+	s.touch(i)
+	n, err := reactor.Write(int(c.fd), b)
+	s.stats.BytesOut += uint64(n)
+	if err != nil && err != reactor.ErrAgain {
+		s.lost(i, c)
+		return nil
+	}
+	return b[n:]
+}
+
+// touch is called right before bytes are written to a connection.
+func (s *Set) touch(i uint32) {
+	if s.onWrite != nil {
+		s.onWrite(i)
+	}
+}
+
+// enqueue queues the remainder of o.
+func (s *Set) enqueue(i uint32, c *socket, o Out) {
+	if c.state == stateGone {
+		return
+	}
+	if kind, lossy := s.lossy(i, c, &o); lossy {
+		s.enqueueEach(i, c, o, kind)
+		return
+	}
+	s.enqueueOne(i, c, &o, nil, 0)
+}
+
+// lossy asks for the policy of a message that the kernel refused. Other output costs nothing more.
+func (s *Set) lossy(i uint32, c *socket, o *Out) (kind queue.Kind, ok bool) {
+	if o.Message == nil || c.state != stateOpen {
+		return 0, false
+	}
+	return s.handler.Lossy(i, o)
+}
+
+// enqueueOne queues an item; from is its origin if it may be dropped.
+func (s *Set) enqueueOne(i uint32, c *socket, o *Out, from *queue.Origin, kind queue.Kind) {
+	if c.out == 0 {
+		c.out, _ = s.queues.Open(i, o.sent > 0)
+		if !s.watch(i, c) {
+			return
+		}
+	}
+	q := s.queues.At(c.out)
+	if from != nil && kind&queue.Latest != 0 {
+		s.stats.Latest += uint64(q.Replace(from.Channel))
+	}
+	if o.Own {
+		kind |= queue.Own
+	}
+	if o.History {
+		kind |= queue.History
+	}
+	q.Add(o.Bytes[o.sent:], cap(o.Bytes), from, kind)
+	if c.state != stateOpen {
+		return
+	}
+	s.handler.Overflow(i, q)
+	s.shed()
+}
+
+// SendHistory sends messages that a client catches up with, in as few calls as the kernel needs.
+// They don't count against the client's queue bound: the client requested them, and their size is
+// bounded where they are read.
+func (s *Set) SendHistory(i uint32, bufs [][]byte) {
+	c := s.slots.at(i)
+	s.unbatch(c)
+	if c.state != stateOpen {
+		return
+	}
+	sent := 0 // bytes of the first
+	for c.out == 0 && len(bufs) > 0 {
+		s.touch(i)
+		n, err := reactor.Writev(int(c.fd), bufs)
+		if err == reactor.ErrAgain {
+			break
+		}
+		if err != nil {
+			s.lost(i, c)
+			return
+		}
+		s.stats.BytesOut += uint64(n)
+		for len(bufs) > 0 && n >= len(bufs[0]) {
+			n -= len(bufs[0])
+			bufs = bufs[1:]
+		}
+		if sent = n; sent > 0 {
+			break
+		}
+	}
+	for _, b := range bufs {
+		if len(b) == 0 || c.state != stateOpen {
+			continue // a gap notice, which bare payloads can't carry
+		}
+		s.enqueue(i, c, Out{Bytes: b, sent: sent, History: true})
+		sent = 0
+	}
+}
+
+// flush writes pending output as far as the kernel takes it.
+func (s *Set) flush(i uint32, c *socket) {
+	if c.out == 0 {
+		return
+	}
+	q := s.queues.At(c.out)
+	for q.Bytes > 0 {
+		s.touch(i)
+		bufs := q.Pending(s.vec[:0])
+		n, err := reactor.Writev(int(c.fd), bufs)
+		clear(bufs)
+		if err == reactor.ErrAgain {
+			return
+		}
+		if err != nil {
+			s.lost(i, c)
+			return
+		}
+		q.Sent(n)
+		s.stats.BytesOut += uint64(n)
+		// Room in the send buffer means that the client's kernel acknowledged bytes.
+		s.hear(c)
+		switch {
+		case n == 0:
+		case c.state == stateOpen:
+			s.handler.Progress(i)
+		case !s.hurried: // the last bytes may take longer than the remaining time
+			s.wheel.Set(i, s.LingerEnd())
+		}
+	}
+	s.freeQueue(c)
+	if !s.watch(i, c) {
+		return
+	}
+	if c.flags&flagEnding != 0 {
+		s.shutdown(i, c)
+		return
+	}
+	s.handler.Drained(i)
+}
+
+// freeQueue drops the connection's pending output.
+func (s *Set) freeQueue(c *socket) {
+	if c.out == 0 {
+		return
+	}
+	s.queues.Free(c.out)
+	c.out = 0
+}
+
+// cork gathers the output to a client caused by one read from it. A write takes 5 us: the handshake
+// response, the welcome and the confirmed channels would be three, and the responses to pipelined
+// requests hundreds.
+type cork struct {
+	slot    uint32 // of the connection, 0 = none
+	bytes   []byte
+	history bool // requested by the client, see Out
+}
+
+// corkBytes is the most that is gathered.
+const corkBytes = 16 << 10
+
+// Cork gathers the output to a connection until Uncork. Nothing may block in between.
+func (s *Set) Cork(i uint32) { s.corkIt(i) }
+
+// CorkHistory is Cork for output that the client requested: it isn't slow if it takes its time.
+func (s *Set) CorkHistory(i uint32) {
+	s.corkIt(i)
+	s.cork.history = true
+}
+
+// Uncork sends the gathered output.
+func (s *Set) Uncork(i uint32) { s.uncork(i, s.slots.at(i)) }
+
+func (s *Set) corkIt(i uint32) {
+	s.cork.slot, s.cork.bytes, s.cork.history = i, s.cork.bytes[:0], false
+}
+
+// gatherFor adds b to the cork if that is the connection's and has room. Otherwise gathered output
+// goes first; ok is false if the connection was closed by that.
+func (s *Set) gatherFor(i uint32, c *socket, b []byte) (taken, ok bool) {
+	if s.cork.slot != i {
+		return false, true
+	}
+	if len(s.cork.bytes)+len(b) <= corkBytes {
+		s.cork.bytes = append(s.cork.bytes, b...)
+		return true, true
+	}
+	state, history := c.state, s.cork.history
+	s.uncork(i, c)
+	if c.state != state {
+		return false, false
+	}
+	s.corkIt(i)
+	s.cork.history = history
+	return false, true
+}
+
+// uncork sends the connection's gathered output, if any.
+func (s *Set) uncork(i uint32, c *socket) {
+	if s.cork.slot != i {
+		return
+	}
+	s.cork.slot = 0
+	if len(s.cork.bytes) > 0 {
+		s.transmit(i, c, Out{Bytes: s.cork.bytes, Own: true, History: s.cork.history})
+	}
+}

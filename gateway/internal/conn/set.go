@@ -1,0 +1,301 @@
+package conn
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"sync/atomic"
+	"time"
+
+	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/gateway/internal/slab"
+	"github.com/pushgate/pushgate/gateway/proxy"
+	"github.com/pushgate/pushgate/heartbeat"
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// ReadBuffer is the size of the buffer that a loop reads into; it is reused for every event.
+const ReadBuffer = 64 << 10
+
+// Options are the settings of connections. A reload replaces them, see Set.Use.
+type Options struct {
+	MaxConnections  int            // of all loops
+	Descriptors     int64          // limit of the process
+	AcceptRate      limit.Rate     // of all loops
+	FirstRequest    time.Duration  // from the accept to the handler's first deadline
+	PerAddress      int            // connections of an address, 0 = no limit
+	Trusted         proxy.Networks // of proxies
+	ProxyProtocol   proxy.Protocol // of trusted proxies
+	TotalQueueBytes int            // of all loops
+}
+
+// Shared is what the loops of a process have in common.
+type Shared struct {
+	// Immutable
+	Log     *slog.Logger
+	Limited *limit.LogLimiter
+	Started time.Time // tick 0
+
+	sets []*Set // complete before the first loop runs
+
+	// Atomic
+	Connections atomic.Int64 // sockets of clients
+	accepts     limit.Bucket
+	askedToShed atomic.Int32 // loops still to check whether their queues exceed their share
+
+	Addresses limit.Addresses // guards itself
+	Queued    queue.Total     // guards itself
+}
+
+// Uptime is the time since tick 0.
+func (s *Shared) Uptime() time.Duration { return time.Since(s.Started) }
+
+// TickOf returns the tick of a time.
+func (s *Shared) TickOf(t time.Time) uint32 { return uint32(t.Sub(s.Started) / Tick) }
+
+// Set holds the connections of one loop.
+type Set struct {
+	// Immutable
+	shared  *Shared
+	log     *slog.Logger
+	loop    *reactor.Loop
+	handler Handler
+	onDue   func(i uint32) // due, bound once
+
+	// Owned by the loop
+	options   *Options // swapped by Use
+	slots     slots
+	listener  *reactor.Listener // nil once closed
+	paused    bool              // the listener isn't watched until the next tick
+	backlog   bool              // more connections may be waiting
+	newcomers newcomers
+	rejected  rejected
+	locations slab.Sparse[location]
+	unnamed   map[uint32][]byte // by slot: incomplete PROXY headers
+
+	now     uint32 // tick
+	wheel   *heartbeat.Wheel
+	awake   bool // an event of this round was handled
+	stalled int  // rounds until deadlines are enforced again, after a stall
+	demoted demoted
+
+	queues  queue.Set
+	origins queue.Origins // of queued messages
+	cork    cork
+	batch   batch
+	marked  []uint32 // slots closed since the last reap
+	gone    []uint32 // closed slots to free
+	hurried bool     // see Hurry
+
+	stats   Stats
+	fullAt  uint32         // tick + 1 of the last warning that MaxConnections is reached
+	onWrite func(i uint32) // test hook
+
+	rbuf [ReadBuffer]byte
+	vec  [64][]byte // of a flush
+}
+
+// Stats count a loop's connections.
+type Stats struct {
+	Accepts  uint64
+	BytesIn  uint64
+	BytesOut uint64
+	Batched  uint64 // sends that went through io_uring
+	Closes   map[reasons.Close]uint64
+
+	Exhausted uint64 // clients rejected for want of a descriptor
+	Latest    uint64 // messages dropped for a newer one
+}
+
+// Clone returns a copy.
+func (t *Stats) Clone() Stats {
+	c := *t
+	c.Closes = maps.Clone(t.Closes)
+	return c
+}
+
+// Add adds the counters of another loop.
+func (t *Stats) Add(o *Stats) {
+	t.Accepts += o.Accepts
+	t.BytesIn += o.BytesIn
+	t.BytesOut += o.BytesOut
+	t.Batched += o.Batched
+	t.Exhausted += o.Exhausted
+	t.Latest += o.Latest
+	for k, n := range o.Closes {
+		t.Closes[k] += n
+	}
+}
+
+// New returns a set without connections, which accepts from the listener once its loop runs.
+// handler gets its events, and turn is the handler of the loop, which calls the set in its turns.
+func New(shared *Shared, l *reactor.Listener, o *Options, log *slog.Logger, handler Handler, turn reactor.Handler) (*Set, error) {
+	s := &Set{
+		shared:   shared,
+		log:      log,
+		handler:  handler,
+		options:  o,
+		wheel:    heartbeat.New(wheelSize),
+		listener: l,
+		queues:   queue.NewSet(&shared.Queued),
+		stats:    Stats{Closes: make(map[reasons.Close]uint64)},
+	}
+	s.onDue = s.due
+	loop, err := reactor.New(turn)
+	if err != nil {
+		return nil, err
+	}
+	s.loop = loop
+	if err := loop.Add(l.FD(), reactor.Key{Slot: listenerSlot}, reactor.In); err != nil {
+		loop.Close()
+		return nil, fmt.Errorf("watch the listener: %w", err)
+	}
+	shared.sets = append(shared.sets, s)
+	return s, nil
+}
+
+// Use replaces the options.
+func (s *Set) Use(o *Options) { s.options = o }
+
+// Loop returns the loop that owns the set.
+func (s *Set) Loop() *reactor.Loop { return s.loop }
+
+// Listener returns the socket that the set accepts from, nil once it is closed.
+func (s *Set) Listener() *reactor.Listener { return s.listener }
+
+// Stats returns the counters, which the loop owns.
+func (s *Set) Stats() *Stats { return &s.stats }
+
+// Used returns the number of connections.
+func (s *Set) Used() int { return s.slots.used }
+
+// Queues returns the number of connections with queued output, and the memory of that.
+func (s *Set) Queues() (used int, bytes int64) { return s.queues.Used(), s.queues.Bytes }
+
+// End returns the first slot that was never used.
+func (s *Set) End() uint32 { return max(1, s.slots.next) }
+
+// Exists reports whether slot i holds a connection that isn't cut off.
+func (s *Set) Exists(i uint32) bool {
+	state := s.slots.at(i).state
+	return state != stateFree && state != stateGone
+}
+
+// Gen returns the generation of a connection, which tells it from later ones in its slot.
+func (s *Set) Gen(i uint32) uint32 { return s.slots.at(i).gen }
+
+// Key returns a connection's key for a later turn, in which Find tells whether it still exists.
+func (s *Set) Key(i uint32) reactor.Key { return reactor.Key{Slot: i, Gen: s.slots.at(i).gen} }
+
+// Find reports whether a connection still exists.
+func (s *Set) Find(k reactor.Key) bool { return s.slots.find(k.Slot, k.Gen) != nil }
+
+// Born returns the tick at which a connection was accepted.
+func (s *Set) Born(i uint32) uint32 { return s.slots.at(i).born }
+
+// Heard returns the tick at which the last bytes came from a client.
+func (s *Set) Heard(i uint32) uint32 { return s.slots.at(i).heard }
+
+// Ready handles an event of the loop.
+func (s *Set) Ready(k reactor.Key, ev reactor.Events) {
+	if !s.awake {
+		s.wakeUp()
+	}
+	if k.Slot == listenerSlot {
+		s.accept()
+		return
+	}
+	c := s.slots.find(k.Slot, k.Gen)
+	if c == nil {
+		return
+	}
+	if ev&reactor.Out != 0 {
+		s.flush(k.Slot, c)
+		if c.state == stateGone {
+			return
+		}
+	}
+	ends := reactor.In | reactor.Hup
+	if c.flags&flagHalf != 0 {
+		ends = reactor.Gone // the end of its side may be reported again
+	}
+	if ev&ends != 0 {
+		s.read(k.Slot, c)
+	}
+	if took := s.loop.Spent(Costly); took > Costly && c.state == stateOpen && s.demoted.again(k, s.now) {
+		s.demote(k.Slot, c, took)
+	}
+}
+
+// Read reads from a connection for which no event was reported.
+func (s *Set) Read(i uint32) { s.read(i, s.slots.at(i)) }
+
+// read makes one read from the client; the loop reports any remainder with its next event. It
+// returns whether there were bytes, their end or an error.
+func (s *Set) read(i uint32, c *socket) bool {
+	buf := s.rbuf[:]
+	if c.state == stateOpen {
+		buf = buf[:min(len(buf), s.handler.ReadSize(i))]
+	}
+	n, err := reactor.Read(int(c.fd), buf)
+	switch err {
+	case nil:
+	case reactor.ErrAgain:
+		return false
+	case io.EOF:
+		s.ended(i, c)
+		return true
+	default:
+		s.release(i, c, reasons.CloseReset)
+		return true
+	}
+	s.stats.BytesIn += uint64(n)
+	s.hear(c)
+	c.flags &^= flagSilent
+	s.corkIt(i)
+	s.received(i, c, s.rbuf[:n])
+	s.uncork(i, c)
+	s.handler.Settled()
+	return true
+}
+
+// received passes bytes on.
+func (s *Set) received(i uint32, c *socket, p []byte) {
+	switch {
+	case c.state != stateOpen:
+	case c.flags&flagUnnamed != 0:
+		s.proxyHeader(i, c, p)
+	default:
+		s.handler.Received(i, p)
+	}
+}
+
+// ended handles the client closing its side.
+func (s *Set) ended(i uint32, c *socket) {
+	switch {
+	case c.flags&flagHalf != 0: // both sides are closed now
+		s.release(i, c, reasons.CloseByClient)
+	case len(s.unnamed[i]) > 0:
+		s.release(i, c, reasons.CloseUnreadable)
+	default:
+		s.handler.HalfClosed(i)
+	}
+}
+
+// Close stops the loop and cuts the remaining connections.
+func (s *Set) Close() {
+	s.loop.Close()
+	s.batch.close()
+	if s.listener != nil {
+		s.listener.Close()
+	}
+	s.closeAllRejected()
+	for i := uint32(1); i < s.End(); i++ {
+		if c := s.slots.at(i); c.state != stateFree {
+			reactor.CloseFD(int(c.fd))
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package conn
+
+import "github.com/pushgate/pushgate/internal/reactor"
+
+// This file is for tests of the layers above, which can't reach into the package.
+
+// OnWrite has fn called right before each write to a connection.
+func (s *Set) OnWrite(fn func(i uint32)) { s.onWrite = fn }
+
+// SetNow moves the clock, and handles no deadline.
+func (s *Set) SetNow(tick uint32) { s.now = tick }
+
+// Advanced returns the tick up to which deadlines were handled.
+func (s *Set) Advanced() uint32 { return s.wheel.Now() }
+
+// Demoted returns the number of clients that wait for their turn to be read from.
+func (s *Set) Demoted() int { return len(s.demoted.list) }
+
+// IsDemoted reports whether a client is one of them.
+func (s *Set) IsDemoted(i uint32) bool { return s.slots.at(i).flags&flagDemoted != 0 }
+
+// Rejected returns the number of sockets that are kept without a slot.
+func (s *Set) Rejected() int { return s.rejected.n }
+
+// Waiting reports whether a connection's socket has bytes to read.
+func (s *Set) Waiting(i uint32) bool {
+	n, err := reactor.Peek(int(s.slots.at(i).fd), make([]byte, 1))
+	return err == nil && n > 0
+}
+
+// AddWithoutSocket adds a connection that nothing may be sent to.
+func (s *Set) AddWithoutSocket() uint32 {
+	i, c := s.slots.take()
+	c.fd, c.state = -1, stateOpen
+	s.handler.Accepted(i)
+	return i
+}
+
+// Forget forgets all connections, which must be without sockets.
+func (s *Set) Forget() { s.slots = slots{} }
+
+// Sound reports whether each slot is either free or used.
+func (s *Set) Sound() bool {
+	seen := map[uint32]bool{}
+	for i := s.slots.free; i != 0 && !seen[i]; i = s.slots.at(i).heard {
+		seen[i] = true
+	}
+	return s.slots.used+len(seen) == int(s.End())-1
+}
+
+// Closing returns the number of connections that Reap has still to handle.
+func (s *Set) Closing() int { return len(s.marked) }
