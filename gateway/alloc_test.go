@@ -2,40 +2,22 @@ package gateway
 
 import (
 	"encoding/json"
-	"fmt"
-	"os"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/conn"
+	"github.com/pushgate/pushgate/gateway/internal/protocol"
 )
-
-func TestSizeOfClient(t *testing.T) {
-	const budget = 24
-	if n := unsafe.Sizeof(client{}); n > budget {
-		t.Errorf("a client takes %d bytes, %d are budgeted", n, budget)
-	}
-	text, err := os.ReadFile("../docs/ARCHITECTURE.md")
-	if row := fmt.Sprintf("| client | %d |", unsafe.Sizeof(client{})); err != nil || !strings.Contains(string(text), row) {
-		t.Errorf("ARCHITECTURE.md has no row %q: %v", row, err)
-	}
-}
-
-func TestSizeOfWaiter(t *testing.T) {
-	if n := unsafe.Sizeof(waiter{}); n > 128 {
-		t.Errorf("a request to subscribe takes %d bytes, which Go gives more than 128", n)
-	}
-}
 
 func TestHotPathsAllocateNothing(t *testing.T) {
 	s := newStill(t, nil)
 	p := s.openWebSocket("news")
 	silent := s.openWebSocket()
-	ch, _ := s.index.Lookup([]byte("news"))
+	ch, _ := s.hub.Channels.Index.Lookup([]byte("news"))
 	text := message.New("news", message.Position{Node: "still", Seq: 1}, 1, []byte(strings.Repeat("x", 128)))
 	encoded := len(text.Encoded(message.FormText))
 	ping, pong, part := frame(ws.OpPing, "payload"), frame(ws.OpPong, ""), frame(ws.OpText, "{")
@@ -47,7 +29,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	silent.receive()
 	silent.send(pong)
 	p.receive()
-	pings := s.stats.pings
+	pings := s.hub.Stats.Pings
 	next := first
 	for name, tc := range map[string]struct {
 		run  func()
@@ -55,7 +37,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	}{
 		"deliver": {
 			func() {
-				s.index.Publish(ch, text)
+				s.hub.Channels.Index.Publish(ch, text)
 				s.Turn()
 			},
 			func(got []byte) bool { return len(got) == encoded },
@@ -79,7 +61,8 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 		"part of a message": {
 			func() {
 				p.send(part)
-				s.freeInput(s.client(p.slot))
+				s.native.Free(p.slot)
+				s.conns.FreeKept(p.slot)
 			},
 			func(got []byte) bool { return got == nil },
 		},
@@ -109,8 +92,8 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 			}
 		})
 	}
-	if s.stats.pings < pings+200 {
-		t.Errorf("only %d pings were sent", s.stats.pings-pings)
+	if s.hub.Stats.Pings < pings+200 {
+		t.Errorf("only %d pings were sent", s.hub.Stats.Pings-pings)
 	}
 }
 
@@ -127,11 +110,14 @@ func TestCommandAllocatesOnlyItsJSON(t *testing.T) {
 	alone, all := 0.0, 1000.0
 	for range 5 {
 		alone = max(alone, testing.AllocsPerRun(100, func() {
-			cmd := new(command)
+			cmd := new(struct {
+				Type string     `json:"type"`
+				Ref  client.Ref `json:"ref"`
+			})
 			if err := json.Unmarshal(raw, cmd); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := json.Marshal(reply{Type: "pong", Ref: cmd.Ref}); err != nil {
+			if _, err := json.Marshal(protocol.Reply{Type: "pong", Ref: cmd.Ref}); err != nil {
 				t.Fatal(err)
 			}
 		}))
@@ -153,11 +139,11 @@ func TestCommandAllocatesOnlyItsJSON(t *testing.T) {
 func BenchmarkDeliver(b *testing.B) {
 	s := newStill(b, nil)
 	p := s.openWebSocket("news")
-	ch, _ := s.index.Lookup([]byte("news"))
+	ch, _ := s.hub.Channels.Index.Lookup([]byte("news"))
 	text := message.New("news", message.Position{Node: "still", Seq: 1}, 1, []byte(strings.Repeat("x", 128)))
 	b.ReportAllocs()
 	for b.Loop() {
-		s.index.Publish(ch, text)
+		s.hub.Channels.Index.Publish(ch, text)
 		s.Turn()
 		p.receive()
 	}
@@ -174,8 +160,7 @@ func BenchmarkHandshake(b *testing.B) {
 		if len(p.receive()) == 0 {
 			b.Fatal("no answer")
 		}
-		s.unsubscribeAll(p.slot, s.client(p.slot))
-		s.stats.clients[kindWebSocket]--
-		s.Accepted(p.slot)
+		s.hub.Ended(p.slot)
+		s.http.Accepted(p.slot)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/gateway/internal/conn"
+	"github.com/pushgate/pushgate/gateway/internal/protocol/websocket"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
@@ -26,7 +27,7 @@ func TestPingEachInterval(t *testing.T) {
 	for now := uint32(1); now <= 210; now++ {
 		s.to(now)
 		if got := p.receive(); got != nil {
-			if string(got) != string(pingFrame) {
+			if string(got) != string(websocket.PingFrame) {
 				t.Fatalf("got %q", got)
 			}
 			at = append(at, now)
@@ -41,8 +42,8 @@ func TestPingEachInterval(t *testing.T) {
 			t.Errorf("pings at %v: the connection lost its place in the interval", at)
 		}
 	}
-	if s.stats.pings != 5 || s.conns.Stats().Closes[reasons.CloseTimeout] != 0 {
-		t.Errorf("counted %d pings, %d timeouts", s.stats.pings, s.conns.Stats().Closes[reasons.CloseTimeout])
+	if s.hub.Stats.Pings != 5 || s.conns.Stats().Closes[reasons.CloseTimeout] != 0 {
+		t.Errorf("counted %d pings, %d timeouts", s.hub.Stats.Pings, s.conns.Stats().Closes[reasons.CloseTimeout])
 	}
 }
 
@@ -57,14 +58,14 @@ func TestPingsAreSpread(t *testing.T) {
 	// A client whose turn comes before it was silent for half an interval gets its first ping an
 	// interval later.
 	for now := uint32(1); now <= 60; now++ {
-		before := s.stats.pings
+		before := s.hub.Stats.Pings
 		s.to(now)
-		if n := s.stats.pings - before; n > 2*clients/40 {
+		if n := s.hub.Stats.Pings - before; n > 2*clients/40 {
 			t.Errorf("%d pings at tick %d", n, now)
 		}
 	}
-	if s.stats.pings != clients {
-		t.Errorf("%d pings in one and a half intervals, want %d", s.stats.pings, clients)
+	if s.hub.Stats.Pings != clients {
+		t.Errorf("%d pings in one and a half intervals, want %d", s.hub.Stats.Pings, clients)
 	}
 }
 
@@ -84,8 +85,8 @@ func TestNoPingWhileTheClientTalks(t *testing.T) {
 					p.receive()
 				}
 			}
-			if s.stats.pings != 0 || s.conns.Stats().Closes[reasons.CloseTimeout] != 0 {
-				t.Errorf("%d pings, %d timeouts", s.stats.pings, s.conns.Stats().Closes[reasons.CloseTimeout])
+			if s.hub.Stats.Pings != 0 || s.conns.Stats().Closes[reasons.CloseTimeout] != 0 {
+				t.Errorf("%d pings, %d timeouts", s.hub.Stats.Pings, s.conns.Stats().Closes[reasons.CloseTimeout])
 			}
 		})
 	}
@@ -117,27 +118,27 @@ func TestWhatAnswersAPing(t *testing.T) {
 			}
 			got := string(p.receive())
 			if tc.alive {
-				if s.conns.Stats().Closes[reasons.CloseTimeout] != 0 || !strings.HasPrefix(got, string(pingFrame)) || strings.Contains(got, "\x88") {
+				if s.conns.Stats().Closes[reasons.CloseTimeout] != 0 || !strings.HasPrefix(got, string(websocket.PingFrame)) || strings.Contains(got, "\x88") {
 					t.Errorf("closed: %q", got)
 				}
 				return
 			}
 			bye := `{"type":"bye","reason":"timeout","reconnect_after_ms":`
 			end := "\x88\x09\x03\xe9timeout"
-			if !strings.HasPrefix(got, string(pingFrame)+"\x81") || !strings.Contains(got, bye) || !strings.HasSuffix(got, end) {
+			if !strings.HasPrefix(got, string(websocket.PingFrame)+"\x81") || !strings.Contains(got, bye) || !strings.HasSuffix(got, end) {
 				t.Errorf("got %q", got)
 			}
-			if s.conns.Stats().Closes[reasons.CloseTimeout] != 1 || s.stats.subscriptions != 0 {
-				t.Errorf("%d timeouts counted, %d subscriptions left", s.conns.Stats().Closes[reasons.CloseTimeout], s.stats.subscriptions)
+			if s.conns.Stats().Closes[reasons.CloseTimeout] != 1 || s.hub.Stats.Subscriptions != 0 {
+				t.Errorf("%d timeouts counted, %d subscriptions left", s.conns.Stats().Closes[reasons.CloseTimeout], s.hub.Stats.Subscriptions)
 			}
 			// The client gets some time to close its side, and no more.
 			last := pinged + 10 + conn.Ticks(conn.Linger)
 			s.to(last - 1)
-			if s.conns.Used() != 1 {
+			if s.conns.Len() != 1 {
 				t.Error("it had no time to close its side")
 			}
 			s.to(last)
-			if s.conns.Used() != 0 || s.srv.net.Connections.Load() != 0 {
+			if s.conns.Len() != 0 || s.srv.net.Connections.Load() != 0 {
 				t.Error("its slot is still taken")
 			}
 		})
@@ -154,11 +155,11 @@ func TestPongsOfAStall(t *testing.T) {
 		peers = append(peers, s.openWebSocket())
 	}
 	now := uint32(1)
-	for ; s.stats.pings == 0; now++ {
+	for ; s.hub.Stats.Pings == 0; now++ {
 		s.to(now)
 	}
 	s.to(now + 8) // the first of them have two ticks left
-	owed := s.stats.pings
+	owed := s.hub.Stats.Pings
 	for _, p := range peers {
 		if _, err := syscall.Write(p.fd, frame(ws.OpPong, "")); err != nil {
 			t.Fatal(err)
@@ -178,27 +179,5 @@ func TestPongsOfAStall(t *testing.T) {
 	}
 	if n := s.conns.Stats().Closes[reasons.CloseTimeout]; n != 0 {
 		t.Errorf("%d of %d clients were closed that had sent their pong", n, owed)
-	}
-}
-
-// A single client closed by the operator reconnects soon; as many as the gateway holds don't
-// reconnect within the same seconds.
-func TestDismissedAreSpread(t *testing.T) {
-	if d := dismissSpread(0); d != byeSpread {
-		t.Errorf("one comes back within %v", d)
-	}
-	if d := dismissSpread(1_000_000); d < 30*time.Second || d > 40*time.Second {
-		t.Errorf("a million come back within %v", d)
-	}
-}
-
-func TestAgesAreSpread(t *testing.T) {
-	low, high := uint32(1<<31), uint32(0)
-	for i := range uint32(10_000) {
-		end := dithered(1000, i, 1)
-		low, high = min(low, end), max(high, end)
-	}
-	if low < 900 || low > 905 || high > 1100 || high < 1095 {
-		t.Errorf("ages from %d to %d ticks, want 900 to 1100", low, high)
 	}
 }

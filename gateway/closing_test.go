@@ -18,12 +18,12 @@ func TestEndOfASideIsToldTwice(t *testing.T) {
 	event := reactor.In | reactor.Events(syscall.EPOLLRDHUP)
 	for range 2 {
 		s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, event)
-		if c := s.find(p.key()); c == nil || c.phase != phaseOpen || !s.conns.IsHalf(p.slot) {
-			t.Fatalf("got %+v", c)
+		if !s.conns.Find(p.key()) || !s.hub.IsOpen(p.slot) || !s.conns.IsHalf(p.slot) {
+			t.Fatal("it is closed")
 		}
 	}
 	s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, reactor.Gone)
-	if c := s.find(p.key()); c != nil && c.phase == phaseOpen {
+	if s.conns.Find(p.key()) && s.hub.IsOpen(p.slot) {
 		t.Error("the client stays when it has gone")
 	}
 }

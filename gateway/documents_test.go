@@ -70,8 +70,12 @@ func TestDocumentsHaveEveryWord(t *testing.T) {
 	}
 
 	var codes []string
-	files, _ := filepath.Glob("*.go")
-	for _, file := range append(files, "http1/errors.go") {
+	files := []string{"http1/errors.go"}
+	for _, pattern := range []string{"*.go", "internal/*/*.go", "internal/*/*/*.go"} {
+		found, _ := filepath.Glob(pattern)
+		files = append(files, found...)
+	}
+	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}

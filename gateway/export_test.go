@@ -14,7 +14,15 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/conn"
+	"github.com/pushgate/pushgate/gateway/internal/httpconn"
+	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/protocol"
+	"github.com/pushgate/pushgate/gateway/internal/protocol/echo"
+	"github.com/pushgate/pushgate/gateway/internal/protocol/longpoll"
+	"github.com/pushgate/pushgate/gateway/internal/protocol/websocket"
+	"github.com/pushgate/pushgate/gateway/internal/publish"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
@@ -29,42 +37,49 @@ var IOUringOfTests = flag.String("io_uring", string(IOUringAuto), "socket.io_uri
 // Constants and functions that the tests compare with.
 const (
 	AcceptsPerSlice  = conn.AcceptsPerSlice
-	ResponseBytes    = responseBytes
+	ResponseBytes    = longpoll.ResponseBytes
 	BeatEvery        = beatEvery
 	ChannelBursts    = channelBursts
 	ChannelsPerSlice = channelsPerSlice
-	Coalesce         = coalesce
-	CrowdedBytes     = crowdedBytes
-	DefaultWait      = defaultWait
-	EarlyPatience    = earlyPatience
-	FramesPerMessage = framesPerMessage
+	Coalesce         = longpoll.Coalesce
+	CrowdedBytes     = client.CrowdedBytes
+	DefaultWait      = protocol.DefaultWait
+	EarlyPatience    = longpoll.EarlyPatience
+	FramesPerMessage = websocket.FramesPerMessage
 	FreeItems        = queue.FreeItems
-	HandoverBytes    = handoverBytes
-	JobBytes         = jobBytes
+	HandoverBytes    = client.HandoverBytes
+	JobBytes         = publish.JobBytes
 	KeptPercent      = keptPercent
 	LargeBytes       = queue.LargeBytes
 	Linger           = conn.Linger
-	MaxEcho          = maxEcho
-	MaxMessages      = maxMessages
-	MaxPending       = maxPending
-	MaxPipelined     = maxPipelined
-	MaxPreflights    = maxPreflights
-	MaxStrikes       = maxStrikes
-	MaxWait          = maxWait
-	PublishShare     = publishShare
-	PublishTimeout   = publishTimeout
+	MaxEcho          = echo.MaxMessage
+	MaxMessages      = protocol.MaxMessages
+	MaxPending       = client.MaxPending
+	MaxPipelined     = httpconn.MaxPipelined
+	MaxPreflights    = limit.MaxPreflights
+	MaxStrikes       = limit.MaxStrikes
+	MaxWait          = protocol.MaxWait
+	PublishShare     = client.PublishShare
+	PublishTimeout   = publish.Timeout
 	ReadBuffer       = conn.ReadBuffer
-	ReadRequests     = readRequests
-	RetryMS          = retryMS
-	RetrySeconds     = retrySeconds
+	ReadRequests     = httpconn.ReadRequests
+	RetryMS          = client.RetryMS
+	RetrySeconds     = httpconn.RetrySeconds
 	Tick             = conn.Tick
 	RejectTicks      = conn.RejectTicks
 )
 
-var (
-	Frame    = frame
-	IsHealth = isHealth
-)
+// Frame returns a client's frame.
+var Frame = frame
+
+// IsHealth reports whether a path is a health check.
+func IsHealth(path []byte) bool {
+	switch string(path) {
+	case "/", "/healthz", "/readyz":
+		return true
+	}
+	return false
+}
 
 // Figures returns the metrics by their series, as in gateway_closes_total{reason="slow"},
 // without a request for them.
@@ -155,34 +170,35 @@ func (s *Server) Kept() (k Kept) {
 }
 
 func (k *Kept) add(sh *shard) {
-	k.Connections += sh.conns.Used()
+	inputs, _ := sh.conns.Inputs()
+	hub := sh.hub.Kept()
+	k.Connections += sh.conns.Len()
 	k.Rejected += sh.conns.Rejected()
-	k.Inputs += sh.inputs.Used()
-	k.Polls += sh.polls.Used()
 	k.Deadlines += sh.conns.Deadlines()
-	k.Tasks += len(sh.taskOf)
-	k.Unknown += len(sh.unknown)
-	k.Grants += sh.grants.entries.Used()
-	k.Channels += sh.index.Channels()
-	k.Subscriptions += sh.index.Subscriptions()
-	k.Joins += len(sh.joins)
-	for _, j := range sh.joins {
-		k.Waiting += j.waiting.n
-		k.CatchingUp += j.catchup.n
-	}
-	k.CatchUps += len(sh.behind)
-	sh.each(func(i uint32, c *client) {
+	k.Inputs += inputs
+	k.Polls += sh.polls.Setups() + sh.events.Unfinished()
+	k.Tasks += hub.Tasks
+	k.Unknown += sh.native.Unknown()
+	k.Grants += hub.Grants
+	k.Channels += hub.Channels
+	k.Subscriptions += hub.Subscriptions
+	k.Joins += hub.Joins
+	k.Waiting += hub.Waiting
+	k.CatchingUp += hub.CatchingUp
+	k.CatchUps += hub.Behind
+	sh.each(func(i uint32) {
+		own := sh.hub.Own(i)
 		switch {
-		case c.phase != phaseOpen || c.kind != kindPoll || c.poll != 0:
-		case c.flags&flagWoken != 0:
+		case !sh.isPoll(i) || own.Index != 0:
+		case sh.polls.IsWoken(i):
 			k.Woken++
 		default:
 			k.Parked++
 		}
-		if c.phase == phaseBody && sh.polls.At(c.poll).body.Done() {
+		if sh.http.IsServing(i) && !sh.hub.IsOpen(i) {
 			k.Publishing++
 		}
-		if sh.conns.IsHalf(i) && c.poll == 0 {
+		if sh.conns.IsHalf(i) && own.Index == 0 {
 			k.HalfClosed++
 		}
 		if sh.conns.IsPaused(i) {
@@ -193,6 +209,18 @@ func (k *Kept) add(sh *shard) {
 		k.FreeTwice++
 	}
 }
+
+// each calls fn for all connections.
+func (s *shard) each(fn func(i uint32)) {
+	for i := uint32(1); i < s.conns.End(); i++ {
+		if s.conns.Exists(i) {
+			fn(i)
+		}
+	}
+}
+
+// isPoll reports whether a connection is a poll.
+func (s *shard) isPoll(i uint32) bool { return s.hub.IsOpen(i) && s.hub.Transport(i) == "poll" }
 
 // Loop is the only shard's loop, in a turn of it.
 type Loop struct{ s *shard }
@@ -213,8 +241,8 @@ func (s *Server) EachTurn(fn func(Loop) bool) {
 // its response.
 func (s *Server) WhenWoken(fn func(Loop)) {
 	s.onLoop(func(sh *shard) {
-		sh.onWoken = func() {
-			sh.onWoken = nil
+		sh.polls.OnWoken = func() {
+			sh.polls.OnWoken = nil
 			fn(Loop{sh})
 		}
 	})
@@ -229,32 +257,32 @@ type Counted struct{ Accepts, Deliveries, BytesIn, Answered uint64 }
 // Counted returns them.
 func (l Loop) Counted() Counted {
 	st := l.s.conns.Stats()
-	return Counted{st.Accepts, l.s.stats.deliveries, st.BytesIn, st.Closes[reasons.CloseAnswered]}
+	return Counted{st.Accepts, l.s.hub.Stats.Deliveries, st.BytesIn, st.Closes[reasons.CloseAnswered]}
 }
 
-// poll returns the shard's only poll, nil when there is none.
-func (l Loop) poll() (slot uint32, poll *client) {
-	l.s.each(func(i uint32, c *client) {
-		if c.phase == phaseOpen && c.kind == kindPoll {
-			slot, poll = i, c
+// poll returns the slot of the shard's only poll, 0 when there is none.
+func (l Loop) poll() (slot uint32) {
+	l.s.each(func(i uint32) {
+		if l.s.isPoll(i) {
+			slot = i
 		}
 	})
-	return slot, poll
+	return slot
 }
 
 // SendPollAway ends the only poll as a rebalance does.
-func (l Loop) SendPollAway() { i, c := l.poll(); l.s.drainOne(i, c, reasons.CloseRebalance) }
+func (l Loop) SendPollAway() { l.s.leave(l.poll(), reasons.CloseRebalance) }
 
 // DismissPoll ends it as the operator does.
-func (l Loop) DismissPoll() { i, c := l.poll(); l.s.dismiss(i, c, 0) }
+func (l Loop) DismissPoll() { l.s.hub.Dismiss(l.poll(), 0) }
 
 // LeaveBehind has the only poll begin so many messages before where it is in a
 // channel.
 func (l Loop) LeaveBehind(channel string, messages uint32) {
-	_, c := l.poll()
-	l.s.index.Each(c.subs, func(sub index.Sub, ch index.Channel) {
-		if l.s.index.Name(ch) == channel {
-			l.s.index.SetFrom(sub, l.s.index.From(sub)-messages)
+	all := l.s.hub.Channels.Index
+	l.s.hub.Channels.Each(l.poll(), func(sub index.Sub, ch index.Channel) {
+		if all.Name(ch) == channel {
+			all.SetFrom(sub, all.From(sub)-messages)
 		}
 	})
 }
@@ -267,8 +295,8 @@ func (l Loop) Demoted() int { return l.s.conns.Demoted() }
 
 // Unread reports whether the kernel has bytes of the only WebSocket.
 func (l Loop) Unread() (unread bool) {
-	l.s.each(func(i uint32, c *client) {
-		if c.kind == kindWebSocket {
+	l.s.each(func(i uint32) {
+		if l.s.hub.Transport(i) == "websocket" {
 			unread = l.s.conns.Waiting(i)
 		}
 	})
@@ -283,9 +311,8 @@ func (s *Server) Populate(each int, channel func(shard, i int) string) {
 			defer close(done)
 			for i := range each {
 				slot := sh.conns.AddWithoutSocket()
-				c := sh.client(slot)
-				c.phase, c.kind = phaseOpen, kindWebSocket
-				sh.index.Subscribe(&c.subs, slot, sh.index.Open([]byte(channel(k, i))))
+				sh.hub.Open(slot, sh.native.Kind, false)
+				sh.hub.Crowd(slot, channel(k, i))
 			}
 		})
 		<-done
@@ -296,7 +323,7 @@ func (s *Server) Populate(each int, channel func(shard, i int) string) {
 func (s *Server) Depopulate() {
 	s.onLoops(func(sh *shard) {
 		sh.conns.Forget()
-		sh.index = index.New()
+		sh.hub.Depopulate()
 	})
 }
 
@@ -305,11 +332,7 @@ func (s *Server) ChannelsOf(n int) (names []string) {
 	sh, done := s.shards[n], make(chan struct{})
 	sh.post(func() {
 		defer close(done)
-		sh.each(func(i uint32, c *client) {
-			for _, ch := range sh.channelsOf(c) {
-				names = append(names, sh.index.Name(ch))
-			}
-		})
+		sh.each(func(i uint32) { names = append(names, sh.hub.Channels.Names(i)...) })
 	})
 	<-done
 	return names
@@ -326,22 +349,14 @@ func (s *Server) Draining() bool {
 func (s *Server) Addresses() (connections, addresses int) { return s.net.Addresses.Totals() }
 
 // SetOverrun bounds the messages in a shard awaiting delivery, in bytes.
-func (s *Server) SetOverrun(bytes int) { s.onLoop(func(sh *shard) { sh.room = bytes }) }
+func (s *Server) SetOverrun(bytes int) { s.onLoop(func(sh *shard) { sh.hub.SetPending(bytes) }) }
 
 // SetHandover bounds the messages waiting for the loop, in bytes.
-func (s *Server) SetHandover(bytes int64) { s.onLoop(func(sh *shard) { sh.handover.room = bytes }) }
+func (s *Server) SetHandover(bytes int64) { s.onLoop(func(sh *shard) { sh.hub.SetHandover(bytes) }) }
 
 // Handover returns how many bytes wait for the loop to take them, and how many
 // messages were dropped in their favour.
-func (s *Server) Handover() (bytes int64, dropped uint64) {
-	h := &s.shards[0].handover
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, k := range h.drops {
-		dropped += k
-	}
-	return h.bytes.Load(), dropped
-}
+func (s *Server) Handover() (bytes int64, dropped uint64) { return s.shards[0].hub.Handover() }
 
 // Judged returns up to when deadlines have been judged.
 func (s *Server) Judged(t time.Time) (judged bool) {
@@ -350,17 +365,19 @@ func (s *Server) Judged(t time.Time) (judged bool) {
 }
 
 // PublishesWaiting returns the memory of clients' publishes without a result yet.
-func (s *Server) PublishesWaiting() int64 { return s.publisher.waiting.Load() }
+func (s *Server) PublishesWaiting() int64 { return s.clients.Publisher.Waiting() }
 
 // SetDraining has the gateway say that it drains.
-func (s *Server) SetDraining(on bool) { s.draining.Store(on) }
+func (s *Server) SetDraining(on bool) { s.requests.Draining.Store(on) }
 
 // Nodes returns the nodes as the operator sees them.
 func (s *Server) Nodes(ctx context.Context) (admin.Fleet, error) { return operator{s}.Nodes(ctx) }
 
 // FleetJudge returns the check of the nodes at each beat, in its initial state.
 func FleetJudge(node string, log *slog.Logger) func(nodes []admin.Node, err error) {
-	return (&Server{node: node, fleet: newFleet(), log: log}).judgeFleet
+	s := &Server{fleet: newFleet(), log: log}
+	s.net.Node = node
+	return s.judgeFleet
 }
 
 // Crowd adds connections without a socket to the shards, of one channel and with a
@@ -371,10 +388,10 @@ func (s *Server) Crowd(n int) {
 
 // DrainBegun reports whether the gateway says that it drains, also while its loops
 // stand still.
-func (s *Server) DrainBegun() bool { return s.draining.Load() }
+func (s *Server) DrainBegun() bool { return s.requests.Draining.Load() }
 
 // InputBytes returns the memory of incomplete client input, also after the loops have ended.
-func (s *Server) InputBytes() int64 { return s.inputBytes.Load() }
+func (s *Server) InputBytes() int64 { return s.net.Inputs.Load() }
 
 // OnWrite has fn called right before each write to a client, which then ends for the
 // reason that fn returns, if any.
@@ -386,7 +403,7 @@ func (s *Server) OnWrite(fn func() reasons.Close) {
 			case reasons.CloseReset:
 				sh.conns.Release(i, reason)
 			default:
-				sh.end(i, sh.client(i), reason)
+				sh.hub.End(i, reason, "")
 			}
 		})
 	})
@@ -397,11 +414,13 @@ func (s *Server) Left() string {
 	var left []string
 	s.onLoops(func(sh *shard) {
 		queues, queued := sh.conns.Queues()
+		inputs, inputBytes := sh.conns.Inputs()
+		kept := sh.hub.Kept()
 		for name, n := range map[string]int{
-			"connections": sh.conns.Used(), "subscriptions": sh.stats.subscriptions, "inputs": sh.inputs.Used(), "bytes of inputs": int(sh.inputBytes),
-			"queues": queues, "bytes of queues": int(queued), "polls": sh.polls.Used(), "grants": sh.grants.entries.Used(),
-			"sockets without a token": len(sh.unknown), "joins": len(sh.joins), "channels": sh.index.Channels(), "tasks": len(sh.taskOf),
-			"parked": len(sh.parked), "marked": sh.conns.Closing(),
+			"connections": sh.conns.Len(), "subscriptions": sh.hub.Stats.Subscriptions, "inputs": inputs, "bytes of inputs": int(inputBytes),
+			"queues": queues, "bytes of queues": int(queued), "setups": sh.polls.Setups() + sh.events.Unfinished(), "grants": kept.Grants,
+			"sockets without a token": sh.native.Unknown(), "joins": kept.Joins, "channels": kept.Channels, "tasks": kept.Tasks,
+			"parked": kept.Parked, "marked": sh.conns.Closing(),
 		} {
 			if n != 0 {
 				left = append(left, fmt.Sprintf("%d %s", n, name))
@@ -409,4 +428,14 @@ func (s *Server) Left() string {
 		}
 	})
 	return strings.Join(left, ", ")
+}
+
+// fill adds connections that are slots, subscriptions and deadlines like all others, but have no
+// socket.
+func (s *shard) fill(n int) {
+	for range n {
+		i := s.conns.AddWithoutSocket()
+		s.hub.Crowd(i, "everyone")
+		s.conns.SetDeadline(i, s.conns.Now()+conn.Ticks(time.Hour))
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/internal/publish"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
@@ -100,11 +101,11 @@ func (s *Server) runFleet(ctx context.Context) {
 // self returns this node's entry in the fleet.
 func (s *Server) self() admin.Node {
 	n := admin.Node{
-		Node: s.node, Host: s.fleet.host, Address: s.addr, Version: s.fleet.version,
+		Node: s.net.Node, Host: s.fleet.host, Address: s.addr, Version: s.fleet.version,
 		State: admin.Serving, Connections: s.net.Connections.Load(),
 	}
 	switch reason, until := s.departure.now(); {
-	case s.draining.Load():
+	case s.requests.Draining.Load():
 		n.State = admin.Draining
 	case reason == reasons.CloseRebalance:
 		n.State, n.Until = admin.Rebalancing, until.UTC().Format(time.RFC3339)
@@ -175,7 +176,7 @@ func (s *Server) judgeFleet(nodes []admin.Node, err error) {
 		s.log.Warn("the other nodes are not known: Redis refuses to tell", "err", err,
 			"fix", "grant the rights of docs/OPERATIONS.md, Redis: clients are served without them, but GET /v1/nodes and gateway rebalance fail")
 	}
-	has, mean, ok := share(nodes, s.node)
+	has, mean, ok := share(nodes, s.net.Node)
 	if !ok || !isUneven(has, mean) {
 		f.uneven = 0
 		return
@@ -226,11 +227,11 @@ func (s *Server) obey(text string) {
 
 // Nodes returns the current state of each node.
 func (o operator) Nodes(ctx context.Context) (admin.Fleet, error) {
-	nodes, err := o.srv.beat(ctx, publishTimeout)
+	nodes, err := o.srv.beat(ctx, publish.Timeout)
 	if err != nil {
 		return admin.Fleet{}, fmt.Errorf("the other nodes are not known: %w", err)
 	}
-	return admin.Fleet{Node: o.srv.node, Nodes: nodes}, nil
+	return admin.Fleet{Node: o.srv.net.Node, Nodes: nodes}, nil
 }
 
 // Even has each node above its share of the clients send the surplus away, spread over a duration.

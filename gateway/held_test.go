@@ -7,11 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
+	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // stuck adds clients of a shard that never read and whose buffers are full.
@@ -21,8 +25,8 @@ func (s *still) stuck(n int, path string) (all []*peer) {
 		p := s.connect()
 		p.send([]byte(strings.Replace(upgradeHead, "/v1/ws", path, 1)))
 		p.receive()
-		if c := s.client(p.slot); c.phase != phaseOpen {
-			s.t.Fatalf("a client of %s is in phase %d", path, c.phase)
+		if !s.hub.IsOpen(p.slot) {
+			s.t.Fatalf("the client of %s is closed", path)
 		}
 		all = append(all, p)
 	}
@@ -32,7 +36,7 @@ func (s *still) stuck(n int, path string) (all []*peer) {
 // mixes are outputs to clients that don't read, to each alone or to all; n grows.
 var mixes = map[string]struct {
 	path string
-	send func(s *still, p *peer, c *client, n int)
+	send func(s *still, p *peer, n int)
 }{
 	"one byte, raw":     {"/v1/ws?format=raw", own("c", 1)},
 	"200 bytes":         {"/v1/ws", own("c", 200)},
@@ -42,34 +46,34 @@ var mixes = map[string]struct {
 	"one byte, oldest":  {"/v1/ws?format=raw", own("old.c", 1)},
 	"200 bytes, oldest": {"/v1/ws", own("old.c", 200)},
 	"4 KiB, oldest":     {"/v1/ws", own("old.c", 4<<10)},
-	"one byte, latest of many": {"/v1/ws?format=raw", func(s *still, p *peer, c *client, n int) {
-		own(fmt.Sprintf("new.%d", n%300), 1)(s, p, c, n)
+	"one byte, latest of many": {"/v1/ws?format=raw", func(s *still, p *peer, n int) {
+		own(fmt.Sprintf("new.%d", n%300), 1)(s, p, n)
 	}},
-	"one byte, by turns": {"/v1/ws?format=raw", func(s *still, p *peer, c *client, n int) {
-		own([]string{"c", "old.c"}[n%2], 1)(s, p, c, n)
+	"one byte, by turns": {"/v1/ws?format=raw", func(s *still, p *peer, n int) {
+		own([]string{"c", "old.c"}[n%2], 1)(s, p, n)
 	}},
 	"events": {"/v1/sse?channels=c", own("c", 100)},
-	"pongs": {"/v1/ws", func(s *still, p *peer, c *client, n int) {
+	"pongs": {"/v1/ws", func(s *still, p *peer, n int) {
 		s.conns.SendCopy(p.slot, []byte{0x8a, 0})
 	}},
-	"replies": {"/v1/ws", func(s *still, p *peer, c *client, n int) {
-		s.reply(p.slot, c, reply{Type: "pong"})
+	"replies": {"/v1/ws", func(s *still, p *peer, n int) {
+		s.hub.Conns.SendCopy(p.slot, wsframe.AppendFrame(nil, ws.OpText, []byte(`{"type":"pong"}`)))
 	}},
-	"gaps": {"/v1/ws", func(s *still, p *peer, c *client, n int) {
-		b := gapNotice("some.channel", fanout.Gap{Reason: fanout.GapSlow}).Encoded(message.FormText)
+	"gaps": {"/v1/ws", func(s *still, p *peer, n int) {
+		b := client.GapNotice("some.channel", fanout.Gap{Reason: fanout.GapSlow}).Encoded(message.FormText)
 		s.conns.SendBytes(p.slot, b)
 	}},
-	"the end of batches": {"/v1/ws?format=raw", func(s *still, p *peer, c *client, n int) {
+	"the end of batches": {"/v1/ws?format=raw", func(s *still, p *peer, n int) {
 		b := make([]byte, 2<<10)
 		s.conns.Queue(p.slot).Add(b[len(b)-10:], cap(b), nil, 0)
 	}},
 }
 
 // own returns a way to send messages of a size that no other client gets.
-func own(channel string, size int) func(s *still, p *peer, c *client, n int) {
-	return func(s *still, p *peer, c *client, n int) {
+func own(channel string, size int) func(s *still, p *peer, n int) {
+	return func(s *still, p *peer, n int) {
 		m := message.New(channel, message.Position{Node: "still", Seq: uint64(n + 1)}, uint32(n+1), []byte(strings.Repeat("x", size)))
-		s.conns.Send(p.slot, conn.Out{Bytes: m.Encoded(c.form()), Message: m})
+		s.conns.Send(p.slot, conn.Out{Bytes: m.Encoded(s.hub.FormOf(p.slot)), Message: m})
 	}
 }
 
@@ -92,10 +96,9 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 			filler = nil
 			before, n := heap(), 0
 			for _, p := range all {
-				c := s.client(p.slot)
 				q := s.conns.Queue(p.slot)
 				for most := n + 30_000; q.Held < each && n < most; n++ {
-					mix.send(s, p, c, n)
+					mix.send(s, p, n)
 				}
 			}
 			held, counted := heap()-before, s.queueBytes()
@@ -148,7 +151,6 @@ func TestPoliciesTakeTheirTime(t *testing.T) {
 					c.Channels = []ChannelRule{{Match: []string{"old.*"}, Slow: SlowDropOldest}, {Match: []string{"new.*"}, Slow: SlowLatest}}
 				})
 				p := s.stuck(1, "/v1/ws?format=raw")[0]
-				c := s.client(p.slot)
 				for !s.conns.Queued(p.slot) {
 					s.conns.SendBytes(p.slot, make([]byte, 64<<10))
 				}
@@ -159,7 +161,7 @@ func TestPoliciesTakeTheirTime(t *testing.T) {
 					if strings.Contains(channel, "%") {
 						channel = fmt.Sprintf(channel, n)
 					}
-					own(channel, queue.SmallBytes)(s, p, c, n) // too large to be copied
+					own(channel, queue.SmallBytes)(s, p, n) // too large to be copied
 				}
 				if tc.bound != nil {
 					s.configure(func(set *settings) { set.Limits.QueueBytes = tc.bound(q) })
@@ -168,11 +170,11 @@ func TestPoliciesTakeTheirTime(t *testing.T) {
 				for range 5 {
 					best = min(best, gatewaytest.CPUTime(func() {
 						for end := n + 1000; n < end; n++ {
-							own(tc.then, queue.SmallBytes)(s, p, c, n)
+							own(tc.then, queue.SmallBytes)(s, p, n)
 						}
 					}))
 				}
-				if c.phase != phaseOpen {
+				if !s.hub.IsOpen(p.slot) {
 					t.Fatal("the client was ended")
 				}
 				return best / 1000

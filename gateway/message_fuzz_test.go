@@ -10,7 +10,6 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
@@ -75,12 +74,12 @@ func FuzzMessage(f *testing.F) {
 		}
 		outstanding := false
 		for i, line := range slices.Collect(strings.SplitSeq(string(text), "\n")) {
-			if i == 16 || s.find(p.key()) == nil || s.client(p.slot).phase != phaseOpen {
+			if i == 16 || !s.conns.Find(p.key()) || !s.hub.IsOpen(p.slot) {
 				break
 			}
 			p.send(frame(ws.OpText, line))
-			s.confirmAll()
-			var cmd command
+			s.hub.ConfirmAll()
+			var cmd struct{ Type, Since string }
 			json.Unmarshal([]byte(line), &cmd)
 			n, closed, err := p.replies()
 			switch {
@@ -94,34 +93,23 @@ func FuzzMessage(f *testing.F) {
 			outstanding = outstanding || cmd.Since != ""
 		}
 		syscall.Shutdown(p.fd, syscall.SHUT_WR)
-		if c := s.find(p.key()); c != nil {
+		if s.conns.Find(p.key()) {
 			s.conns.Read(p.slot)
 		}
 		s.conns.Reap()
-		st := &s.stats
-		if s.conns.Used() != 0 || st.subscriptions != 0 || s.queueBytes() != 0 || st.clients != [kindCount]int{} ||
-			s.inputs.Used() != 0 || s.queueCount() != 0 || s.polls.Used() != 0 || s.grants.entries.Used() != 0 || len(s.unknown) != 0 {
-			t.Fatalf("left: %d connections, %d subscriptions, %d bytes, clients %v, %d inputs, %d queues, %d polls, %d grants, %d unknown",
-				s.conns.Used(), st.subscriptions, s.queueBytes(), st.clients,
-				s.inputs.Used(), s.queueCount(), s.polls.Used(), s.grants.entries.Used(), len(s.unknown))
+		kept, open := s.hub.Kept(), 0
+		for _, n := range s.hub.Stats.Clients {
+			open += n
 		}
-		if n := s.index.Channels(); n != 0 && !outstanding {
+		if s.conns.Len() != 0 || s.hub.Stats.Subscriptions != 0 || s.queueBytes() != 0 || open != 0 ||
+			s.inputCount() != 0 || s.queueCount() != 0 || kept.Grants != 0 || s.native.Unknown() != 0 {
+			t.Fatalf("left: %d connections, %d subscriptions, %d bytes, %d clients, %d inputs, %d queues, %d grants, %d unknown",
+				s.conns.Len(), s.hub.Stats.Subscriptions, s.queueBytes(), open, s.inputCount(), s.queueCount(), kept.Grants, s.native.Unknown())
+		}
+		if n := s.hub.Channels.Index.Channels(); n != 0 && !outstanding {
 			t.Fatalf("%d channels are left", n)
 		}
 	})
-}
-
-// confirmAll confirms all pending joins.
-func (s *still) confirmAll() {
-	var asked []string
-	for ch, j := range s.joins {
-		if j.asked {
-			asked = append(asked, s.index.Name(ch))
-		}
-	}
-	for _, name := range asked {
-		s.joined(name, fanout.Joined{})
-	}
 }
 
 // replies reads the shard's output: frames with a JSON object of a known type each, and at most a

@@ -3,6 +3,7 @@ package gateway
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pushgate/pushgate/gateway/internal/histogram"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
@@ -80,23 +81,23 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		t.add(&st)
 	}
 	gauge(descConnections, float64(t.connections))
-	for k, name := range kindNames {
-		if name != "" {
-			gauge(descClients, float64(t.clients[k]), name)
+	for k, name := range c.srv.shards[0].hub.Protocols() {
+		if k > 0 { // 0: not a client
+			gauge(descClients, float64(t.clients.Clients[k]), name)
 		}
 	}
-	gauge(descSubscriptions, float64(t.subscriptions))
+	gauge(descSubscriptions, float64(t.clients.Subscriptions))
 	gauge(descChannels, float64(t.channels))
 	gauge(descQueueBytes, float64(c.srv.net.Queued.Bytes.Load()))
-	gauge(descInputBytes, float64(c.srv.inputBytes.Load()))
+	gauge(descInputBytes, float64(c.srv.net.Inputs.Load()))
 	gauge(descQueues, float64(t.queues))
 	counter(descAccepts, t.conns.Accepts)
-	counter(descDeliveries, t.deliveries)
+	counter(descDeliveries, t.clients.Deliveries)
 	counter(descReceived, t.conns.BytesIn)
 	counter(descSent, t.conns.BytesOut)
-	counter(descPings, t.pings)
+	counter(descPings, t.clients.Pings)
 	counter(descBatched, t.conns.Batched)
-	for result, n := range t.handshakes {
+	for result, n := range t.clients.Handshakes {
 		counter(descHandshakes, n, string(result))
 	}
 	for reason, n := range t.conns.Closes {
@@ -105,19 +106,19 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for reason, n := range t.rejects {
 		counter(descRejects, n, string(reason))
 	}
-	for reason, n := range t.drops {
+	for reason, n := range t.clients.Drops {
 		counter(descDrops, n, string(reason))
 	}
-	for reason, n := range t.tokens {
+	for reason, n := range t.clients.Tokens {
 		counter(descTokens, n, string(reason))
 	}
-	for result, n := range t.published {
+	for result, n := range t.clients.Published {
 		counter(descPublished, n, string(result))
 	}
-	out <- t.lag.metric(descLag)
-	out <- t.delivery.metric(descDelivery)
+	out <- metric(descLag, &t.lag)
+	out <- metric(descDelivery, &t.clients.Delivery)
 	draining := 0.0
-	if c.srv.draining.Load() {
+	if c.srv.requests.Draining.Load() {
 		draining = 1
 	}
 	gauge(descDraining, draining)
@@ -140,8 +141,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		lostLines = c.srv.lostLines()
 	}
 	counter(descLogLost, lostLines)
-	trips := c.srv.roundTrips.copy()
-	out <- trips.metric(descRoundTrip)
+	trips := c.srv.roundTrips.Copy()
+	out <- metric(descRoundTrip, &trips)
 	c.broker(gauge, counter)
 }
 
@@ -170,47 +171,13 @@ func (c collector) broker(gauge func(*prometheus.Desc, float64, ...string), coun
 	}
 }
 
-// metric returns the histogram in Prometheus's form: cumulative, in seconds.
-func (h *histogram) metric(d *prometheus.Desc) prometheus.Metric {
-	buckets := make(map[float64]uint64, len(timeBounds))
+// metric returns a histogram in Prometheus's form: cumulative, in seconds.
+func metric(d *prometheus.Desc, h *histogram.Histogram) prometheus.Metric {
+	buckets := make(map[float64]uint64, len(histogram.Bounds))
 	sum := uint64(0)
-	for i, bound := range timeBounds {
-		sum += h.buckets[i]
+	for i, bound := range histogram.Bounds {
+		sum += h.Buckets[i]
 		buckets[bound.Seconds()] = sum
 	}
-	return prometheus.MustNewConstHistogram(d, h.count, h.sum.Seconds(), buckets)
-}
-
-// add adds the figures of another shard.
-func (st *stats) add(o *stats) {
-	st.conns.Add(&o.conns)
-	st.rejects[reasons.RejectDescriptors] += o.conns.Exhausted
-	st.drops[reasons.DropLatest] += o.conns.Latest
-	st.deliveries += o.deliveries
-	st.pings += o.pings
-	for k, n := range o.clients {
-		st.clients[k] += n
-	}
-	st.queueBytes += o.queueBytes
-	st.subscriptions += o.subscriptions
-	st.connections += o.connections
-	st.queues += o.queues
-	st.channels += o.channels
-	for k, n := range o.handshakes {
-		st.handshakes[k] += n
-	}
-	for k, n := range o.rejects {
-		st.rejects[k] += n
-	}
-	for k, n := range o.tokens {
-		st.tokens[k] += n
-	}
-	for k, n := range o.drops {
-		st.drops[k] += n
-	}
-	for k, n := range o.published {
-		st.published[k] += n
-	}
-	st.lag.add(&o.lag)
-	st.delivery.add(&o.delivery)
+	return prometheus.MustNewConstHistogram(d, h.Count, h.Sum.Seconds(), buckets)
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/admin"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/client"
+	"github.com/pushgate/pushgate/gateway/internal/publish"
 	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
@@ -64,7 +66,7 @@ func (s *slice) over(units int) bool {
 // Publish publishes messages of the operator or a backend: the rules decide how they are kept, but
 // not who may publish.
 func (o operator) Publish(ctx context.Context, messages []json.RawMessage) []admin.Published {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, publish.Timeout)
 	defer cancel()
 	results := make([]admin.Published, len(messages))
 	batch := make([]fanout.Publication, 0, len(messages))
@@ -83,9 +85,9 @@ func (o operator) Publish(ctx context.Context, messages []json.RawMessage) []adm
 		r := &results[places[k]]
 		switch {
 		case errors.Is(done.Err, fanout.ErrMarked):
-			r.Err = &admin.Error{Status: 400, Code: codeBadRequest, Message: done.Err.Error()}
+			r.Err = &admin.Error{Status: 400, Code: client.CodeBadRequest, Message: done.Err.Error()}
 		case done.Err != nil:
-			r.Err = &admin.Error{Status: 503, Code: codeBroker, Message: "the message may not have been published: " + done.Err.Error()}
+			r.Err = &admin.Error{Status: 503, Code: publish.CodeBroker, Message: "the message may not have been published: " + done.Err.Error()}
 		default:
 			r.ID = done.ID
 		}
@@ -93,18 +95,25 @@ func (o operator) Publish(ctx context.Context, messages []json.RawMessage) []adm
 	return results
 }
 
+// operatorPublication is a publication of the operator or a backend, which may name the user it
+// publishes for. A client's user is its token's subject.
+type operatorPublication struct {
+	publish.Publication
+	User string `json:"user"`
+}
+
 // prepare parses one message. A misspelled field name is an error: it must not turn a durable
 // message into a plain one.
 func (o operator) prepare(pub *operatorPublication, text json.RawMessage) (p fanout.Publication, _ *http1.Error) {
 	if err := jsontext.Decode(text, pub); err != nil {
-		return p, badRequest("a message is a JSON object with channel, data and more: %v", err)
+		return p, client.BadRequest("a message is a JSON object with channel, data and more: %v", err)
 	}
 	cfg := o.srv.live.Load()
-	payload, err := pub.check(cfg.maxPayload) // larger ones reach no client
+	payload, err := pub.Check(cfg.maxPayload) // larger ones reach no client
 	if err != nil {
 		return p, err
 	}
-	options, err := pub.options(cfg.rules.of(pub.Channel))
+	options, err := pub.Options(cfg.rules.Of(pub.Channel))
 	options.User = pub.User
 	return fanout.Publication{Channel: pub.Channel, Payload: payload, Options: options}, err
 }
@@ -114,5 +123,5 @@ func adminError(err *http1.Error) *admin.Error {
 }
 
 func adminBadRequest(format string, args ...any) error {
-	return &admin.Error{Status: 400, Code: codeBadRequest, Message: fmt.Sprintf(format, args...)}
+	return &admin.Error{Status: 400, Code: client.CodeBadRequest, Message: fmt.Sprintf(format, args...)}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/admin"
+	"github.com/pushgate/pushgate/gateway/internal/publish"
 )
 
 // channelsPerSlice bounds the channel names that a shard copies at once.
@@ -32,10 +33,10 @@ func (p *channelSlice) name(i int) []byte {
 // listChannels returns the next channels whose names begin with prefix.
 func (s *shard) listChannels(from index.Channel, prefix string) (p channelSlice) {
 	slice := newSlice()
-	p.next = s.index.EachChannel(from, func(ch index.Channel) bool {
+	p.next = s.hub.Channels.Index.EachChannel(from, func(ch index.Channel) bool {
 		n := len(p.names)
-		p.names = s.index.AppendName(p.names, ch)
-		count := s.index.Subscribers(ch)
+		p.names = s.hub.Channels.Index.AppendName(p.names, ch)
+		count := s.hub.Channels.Index.Subscribers(ch)
 		if count > 0 && len(p.names)-n >= len(prefix) && string(p.names[n:n+len(prefix)]) == prefix {
 			p.ends, p.counts = append(p.ends, len(p.names)), append(p.counts, count)
 		} else {
@@ -51,8 +52,8 @@ func (s *shard) listChannels(from index.Channel, prefix string) (p channelSlice)
 func (s *shard) countChannels(p *channelSlice) []int {
 	counts := make([]int, len(p.ends))
 	for i := range counts {
-		if ch, ok := s.index.Lookup(p.name(i)); ok {
-			counts[i] = s.index.Subscribers(ch)
+		if ch, ok := s.hub.Channels.Index.Lookup(p.name(i)); ok {
+			counts[i] = s.hub.Channels.Index.Subscribers(ch)
 		}
 	}
 	return counts
@@ -76,7 +77,7 @@ func (o operator) Channels(ctx context.Context, q admin.ChannelQuery) (admin.Cha
 			found.add(&p)
 		}
 	}
-	return found.page(o.srv.node), nil
+	return found.page(o.srv.net.Node), nil
 }
 
 // countElsewhere adds the subscribers of the shards other than k to the channels of p. Channels of
@@ -166,9 +167,9 @@ func (r *channelRanking) page(node string) admin.ChannelPage {
 
 // Channel describes one channel of this gateway.
 func (o operator) Channel(ctx context.Context, name string) (admin.ChannelDetail, error) {
-	d := admin.ChannelDetail{Node: o.srv.node, Channel: admin.Channel{Name: name}}
+	d := admin.ChannelDetail{Node: o.srv.net.Node, Channel: admin.Channel{Name: name}}
 	if err := message.ValidChannel(name); err != nil {
-		return d, &admin.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
+		return d, &admin.Error{Status: 400, Code: publish.CodeInvalidChannel, Message: err.Error()}
 	}
 	one := channelSlice{names: []byte(name), ends: []int{len(name)}}
 	for _, sh := range o.srv.shards {
@@ -196,13 +197,13 @@ func (o operator) Channel(ctx context.Context, name string) (admin.ChannelDetail
 // Forget removes a channel's history on every gateway.
 func (o operator) Forget(ctx context.Context, name string) (int64, error) {
 	if err := message.ValidChannel(name); err != nil {
-		return 0, &admin.Error{Status: 400, Code: codeInvalidChannel, Message: err.Error()}
+		return 0, &admin.Error{Status: 400, Code: publish.CodeInvalidChannel, Message: err.Error()}
 	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, publish.Timeout)
 	defer cancel()
 	had, err := o.srv.broker.Forget(ctx, name)
 	if err != nil {
-		return 0, &admin.Error{Status: 503, Code: codeBroker, Message: "the history may not have been forgotten: " + err.Error()}
+		return 0, &admin.Error{Status: 503, Code: publish.CodeBroker, Message: "the history may not have been forgotten: " + err.Error()}
 	}
 	o.srv.log.Info("a channel's history is forgotten", "channel", name, "messages", had)
 	return had, nil

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/admin"
-	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -19,37 +17,18 @@ const maxListedChannels = 1000
 // matchCost is the cost of listing or closing a connection, relative to visiting a slot.
 const matchCost = 32
 
-// transportOf returns a connection's transport, by its name in admin.ConnectionFilter.
-func transportOf(c *client) string {
-	if c.phase == phaseOpen {
-		return kindNames[c.kind]
-	}
-	return "http"
-}
-
-// subjectOf returns the subject of a connection's token.
-func (s *shard) subjectOf(c *client) string {
-	if g := s.grantOf(c); g != nil {
-		return g.Subject
-	}
-	return ""
-}
-
 // matches reports whether f selects the connection; ch is the number of f.Channel. Closing
 // connections are not selected.
-func (s *shard) matches(i uint32, c *client, f *admin.ConnectionFilter, ch index.Channel) bool {
+func (s *shard) matches(i uint32, f *admin.ConnectionFilter, ch index.Channel) bool {
 	switch {
-	case c.phase == phaseFree, c.phase == phaseClosed:
+	case !s.conns.IsOpen(i):
 		return false
-	case f.Transport != "" && f.Transport != transportOf(c):
+	case f.Transport != "" && f.Transport != s.hub.Transport(i):
 		return false
-	case f.Subject != nil && *f.Subject != s.subjectOf(c):
+	case f.Subject != nil && *f.Subject != s.hub.Subject(i):
 		return false
-	}
-	if f.Channel != "" {
-		if _, ok := s.index.Find(c.subs, ch); !ok {
-			return false
-		}
+	case f.Channel != "" && !s.hub.Channels.Has(i, ch):
+		return false
 	}
 	return f.Address.All() || f.Address.Match(s.conns.Addr(i))
 }
@@ -57,20 +36,20 @@ func (s *shard) matches(i uint32, c *client, f *admin.ConnectionFilter, ch index
 // walk calls visit for the connections from slot from on that f selects, until it returns false or
 // the slice is over. It returns the slot to continue from, 0 at the end. visit may close the
 // connection.
-func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32, c *client) bool) (next uint32) {
+func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32) bool) (next uint32) {
 	var ch index.Channel
 	if f.Channel != "" {
 		var ok bool
-		if ch, ok = s.index.Lookup([]byte(f.Channel)); !ok {
+		if ch, ok = s.hub.Channels.Index.Lookup([]byte(f.Channel)); !ok {
 			return 0
 		}
 	}
 	slice := newSlice()
 	for i := max(from, 1); i < s.conns.End(); i++ {
-		c, cost := s.client(i), 1
-		if s.matches(i, c, f, ch) {
+		cost := 1
+		if s.matches(i, f, ch) {
 			cost = matchCost
-			if !visit(i, c) {
+			if !visit(i) {
 				return i + 1
 			}
 		}
@@ -82,13 +61,13 @@ func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32
 }
 
 // describe returns a connection's entry in the list.
-func (s *shard) describe(i uint32, c *client) admin.Connection {
+func (s *shard) describe(i uint32) admin.Connection {
 	d := admin.Connection{
-		ID:            s.connectionID(i, c),
-		Transport:     transportOf(c),
-		Subject:       s.subjectOf(c),
-		AgeSeconds:    float64(s.conns.Now()-s.conns.Born(i)) / float64(time.Second/conn.Tick),
-		Subscriptions: int(c.count),
+		ID:            s.conns.ID(i),
+		Transport:     s.hub.Transport(i),
+		Subject:       s.hub.Subject(i),
+		AgeSeconds:    s.conns.Age(i).Seconds(),
+		Subscriptions: s.hub.Channels.Count(i),
 	}
 	switch a := s.conns.Addr(i); {
 	case !a.IsValid():
@@ -111,7 +90,7 @@ type connectionSlice struct {
 
 // Connections lists connections in the order of shards and slots.
 func (o operator) Connections(ctx context.Context, f admin.ConnectionFilter, cursor string, limit int) (admin.ConnectionPage, error) {
-	page := admin.ConnectionPage{Node: o.srv.node}
+	page := admin.ConnectionPage{Node: o.srv.net.Node}
 	first, slot, err := o.parseCursor(cursor)
 	if err != nil {
 		return page, err
@@ -126,8 +105,8 @@ func (o operator) Connections(ctx context.Context, f admin.ConnectionFilter, cur
 			}
 			from := slot
 			p, err := ask(ctx, sh, func() (p connectionSlice) {
-				p.next = sh.walk(from, &f, func(i uint32, c *client) bool {
-					p.list = append(p.list, sh.describe(i, c))
+				p.next = sh.walk(from, &f, func(i uint32) bool {
+					p.list = append(p.list, sh.describe(i))
 					return len(p.list) < room
 				})
 				return p
@@ -174,22 +153,21 @@ func (o operator) Connection(ctx context.Context, id string) (admin.ConnectionDe
 
 // detail returns a connection's description, nil if it's gone.
 func (s *shard) detail(slot, gen uint32) *admin.ConnectionDetail {
-	c := s.find(reactor.Key{Slot: slot, Gen: gen})
-	if c == nil || c.phase == phaseClosed {
+	if !s.conns.Find(reactor.Key{Slot: slot, Gen: gen}) || !s.conns.IsOpen(slot) {
 		return nil
 	}
-	d := admin.ConnectionDetail{Node: s.srv.node, Connection: s.describe(slot, c), Channels: []string{}}
-	s.index.Each(c.subs, func(_ index.Sub, ch index.Channel) {
+	d := admin.ConnectionDetail{Node: s.srv.net.Node, Connection: s.describe(slot), Channels: []string{}}
+	s.hub.Channels.Each(slot, func(_ index.Sub, ch index.Channel) {
 		if len(d.Channels) < maxListedChannels {
-			d.Channels = append(d.Channels, s.index.Name(ch))
+			d.Channels = append(d.Channels, s.hub.Channels.Index.Name(ch))
 		}
 	})
 	return &d
 }
 
-// parseID parses a connection's id; see connectionID.
+// parseID parses a connection's id; see conn.Set.ID.
 func (o operator) parseID(id string) (sh *shard, slot, gen uint32, ok bool) {
-	rest, ok := strings.CutPrefix(id, o.srv.node+"-")
+	rest, ok := strings.CutPrefix(id, o.srv.net.Node+"-")
 	parts := strings.Split(rest, "-")
 	if !ok || len(parts) != 3 {
 		return nil, 0, 0, false
@@ -222,8 +200,8 @@ func (o operator) Close(ctx context.Context, f admin.ConnectionFilter) (closed i
 				closed int
 				next   uint32
 			}) {
-				p.next = sh.walk(from, &f, func(i uint32, c *client) bool {
-					sh.dismiss(i, c, before+p.closed)
+				p.next = sh.walk(from, &f, func(i uint32) bool {
+					sh.hub.Dismiss(i, before+p.closed)
 					p.closed++
 					return true
 				})
@@ -245,11 +223,10 @@ func (o operator) closeOne(ctx context.Context, id string) (int, error) {
 		return 0, nil
 	}
 	return ask(ctx, sh, func() int {
-		c := sh.find(reactor.Key{Slot: slot, Gen: gen})
-		if c == nil || c.phase == phaseClosed {
+		if !sh.conns.Find(reactor.Key{Slot: slot, Gen: gen}) || !sh.conns.IsOpen(slot) {
 			return 0
 		}
-		sh.dismiss(slot, c, 0)
+		sh.hub.Dismiss(slot, 0)
 		return 1
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"reflect"
 	"time"
-
-	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // LiveKeys are the keys, or sections of keys, that Reload applies. All others are fixed at the
@@ -59,9 +57,8 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	}
 	set.verifier.Adopt(old.verifier)
 	s.live.Store(set)
-	s.strangers.Forget()
-	s.speechless.Forget()
-	s.nameless.Forget()
+	s.requests.Forget()
+	s.clients.Speechless.Forget()
 	s.broker.LimitPayload(set.maxPayload)
 	s.spread(set)
 	select {
@@ -90,13 +87,6 @@ func (s *Server) spread(set *settings) {
 			return
 		}
 	}
-}
-
-// use applies set to the shard.
-func (s *shard) use(set *settings) {
-	s.cfg = set
-	s.conns.Use(&set.conns)
-	s.frame = wsframe.NewReader(wsframe.Server, int64(set.Limits.MessageBytes))
 }
 
 // runVerifier keeps the token keys of the current settings fresh until ctx ends.

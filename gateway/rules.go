@@ -10,6 +10,7 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/rules"
 )
 
 // ChannelRule configures the channels that it matches; the first matching rule counts. The zero
@@ -32,20 +33,29 @@ type ChannelRule struct {
 	Slow SlowPolicy `koanf:"slow"`
 }
 
-// rules finds the rule of a channel.
-type rules []compiledRule
+// SlowPolicy is the treatment of a client that reads a channel's messages more slowly than they are
+// published, once its backlog exceeds limits.queue_bytes.
+type SlowPolicy string
 
-type compiledRule struct {
-	ChannelRule
-	match auth.Patterns
+const (
+	// SlowDisconnect closes the connection with 4002. The client reconnects with its last position
+	// and catches up at its own pace.
+	SlowDisconnect SlowPolicy = "disconnect"
+	// SlowDropOldest drops the oldest queued messages, and sends a gap notice in their place.
+	SlowDropOldest SlowPolicy = "drop_oldest"
+	// SlowLatest keeps only the newest message of the channel, for channels whose every message is
+	// complete: a price, a position on a map.
+	SlowLatest SlowPolicy = "latest"
+)
+
+// slowPolicies are the policies as the clients' layer knows them.
+var slowPolicies = map[SlowPolicy]rules.Slow{
+	"": rules.SlowDisconnect, SlowDisconnect: rules.SlowDisconnect, SlowDropOldest: rules.SlowDropOldest, SlowLatest: rules.SlowLatest,
 }
 
-// noRule applies to channels that match no rule.
-var noRule compiledRule
-
-func compileRules(list []ChannelRule) (rules, error) {
+func compileRules(list []ChannelRule) (rules.List, error) {
 	var (
-		out  rules
+		out  rules.List
 		errs []error
 	)
 	for i, r := range list {
@@ -63,7 +73,7 @@ func compileRules(list []ChannelRule) (rules, error) {
 		if j := coveredBy(list[:i], r.Match); j >= 0 {
 			errs = append(errs, fmt.Errorf("channels[%d].match: never counts, because channels[%d] is before it and matches the same channels", i, j))
 		}
-		out = append(out, compiledRule{r, match})
+		out = append(out, rules.Rule{Match: match, Publish: r.Publish, Durable: r.Durable, MaxLen: r.MaxLen, TTL: r.TTL, Slow: slowPolicies[r.Slow]})
 	}
 	return out, errors.Join(errs...)
 }
@@ -78,27 +88,6 @@ func coveredBy(before []ChannelRule, patterns []string) int {
 	})
 }
 
-// slow returns the policy for clients that don't keep up.
-func (r *compiledRule) slow() SlowPolicy { return cmp.Or(r.Slow, SlowDisconnect) }
-
-func (r rules) of(channel string) *compiledRule {
-	for i := range r {
-		if r[i].match.Match(channel) {
-			return &r[i]
-		}
-	}
-	return &noRule
-}
-
-// options returns the options for publishing to the rule's channels.
-func (r *compiledRule) options(durable *bool, key string) fanout.PublishOptions {
-	o := fanout.PublishOptions{Durable: r.Durable, MaxLen: r.MaxLen, TTL: r.TTL, IdempotencyKey: key}
-	if durable != nil {
-		o.Durable = *durable
-	}
-	return o
-}
-
 // PublishOptions returns the options for publishing to a channel by its rule, for programs that
 // publish beside a running gateway. durable overrides the rule, unless it's nil. The rules must be
 // valid.
@@ -107,7 +96,7 @@ func (c Config) PublishOptions(channel string, durable *bool, idempotencyKey str
 	if err != nil {
 		return fanout.PublishOptions{}, err
 	}
-	return compiled.of(channel).options(durable, idempotencyKey), nil
+	return compiled.Of(channel).Options(durable, idempotencyKey), nil
 }
 
 // ValidateChannels validates the rules alone, for programs that use nothing else of the

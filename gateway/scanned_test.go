@@ -4,22 +4,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"testing"
-	"time"
-
-	"github.com/pushgate/pushgate/gateway/internal/conn"
 )
-
-// fill adds connections that are slots, subscriptions and deadlines like all
-// others, but have no socket.
-func (s *shard) fill(n int) {
-	ch := s.index.Open([]byte("everyone"))
-	s.joins[ch] = &join{}
-	for range n {
-		i := s.conns.AddWithoutSocket()
-		s.index.Subscribe(&s.client(i).subs, i, ch)
-		s.conns.SetDeadline(i, s.conns.Now()+conn.Ticks(time.Hour))
-	}
-}
 
 // A million connections hold nothing for the collector to scan.
 func TestConnectionsAreNotScanned(t *testing.T) {

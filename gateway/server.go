@@ -22,8 +22,12 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/conn"
+	"github.com/pushgate/pushgate/gateway/internal/histogram"
+	"github.com/pushgate/pushgate/gateway/internal/httpconn"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/publish"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
@@ -31,38 +35,29 @@ import (
 // Server is one gateway.
 type Server struct {
 	// Immutable
-	log            *slog.Logger
-	broker         *fanout.Broker
-	node           string
-	files          uint64 // the process's limit
-	shards         []*shard
-	addr           string
-	lostLines      func() uint64 // nil: not counted
-	admin          net.Listener  // nil when turned off
-	consoleOrigins map[string]bool
-	publisher      *publisher
-	fleet          *fleet
+	log       *slog.Logger
+	broker    *fanout.Broker
+	files     uint64 // the process's limit
+	shards    []*shard
+	addr      string
+	lostLines func() uint64 // nil: not counted
+	admin     net.Listener  // nil when turned off
+	fleet     *fleet
 
-	net conn.Shared // of the shards' connections
+	// What the layers of all shards share
+	net      conn.Shared
+	requests httpconn.Shared
+	clients  client.Shared
 
 	// Atomic
-	live       atomic.Pointer[settings] // stored under reloading
-	draining   atomic.Bool
-	handshakes limit.Bucket // limits.handshakes_per_second
-	publishes  limit.Bucket // limits.total_publishes_per_second
-
-	subscriptions, channels atomic.Int64 // of all shards
-	inputBytes              atomic.Int64 // of all kept client input
+	live atomic.Pointer[settings] // stored under reloading
 
 	configured   atomic.Int64 // when the present settings were read, in seconds since 1970
 	reloadFailed atomic.Bool  // the last reload was refused
 
-	strangers  limit.LogOnce   // pages whose origin isn't allowed; guards itself
-	speechless limit.LogOnce   // pages that offer only unknown subprotocols; guards itself
-	nameless   limit.LogOnce   // proxies that name no client; guards itself
-	departure  departure       // guards itself
-	roundTrips sharedHistogram // to Redis; guards itself
-	garbage    garbage         // owned by tick
+	departure  departure        // guards itself
+	roundTrips histogram.Shared // to Redis; guards itself
+	garbage    garbage          // owned by tick
 
 	reloading sync.Mutex    // held by Reload
 	reloaded  chan struct{} // sent to by Reload without blocking, received by runVerifier; never closed
@@ -110,8 +105,9 @@ func New(cfg Config, o Options) (_ *Server, err error) {
 	if s.broker, err = fanout.NewBroker(cfg.Redis, s.log, cmp.Or(o.Node, strings.ToLower(rand.Text()[:8]))); err != nil {
 		return nil, err
 	}
-	s.node = s.broker.Node()
-	s.publisher = newPublisher(s.broker, &s.inputBytes)
+	s.net.Node = s.broker.Node()
+	s.clients.Broker, s.clients.Publisher = s.broker, publish.New(s.broker, &s.net.Inputs)
+	s.requests.Ready = s.Ready
 	if o.TuneProcess {
 		s.files, _, err = reactor.RaiseDescriptorLimit()
 	} else {
@@ -126,7 +122,7 @@ func New(cfg Config, o Options) (_ *Server, err error) {
 	}
 	s.live.Store(set)
 	s.configured.Store(s.net.Started.Unix())
-	s.broker.OnRoundTrip(s.roundTrips.observe)
+	s.broker.OnRoundTrip(s.roundTrips.Observe)
 	s.broker.LimitPayload(set.maxPayload)
 	if err := s.listen(); err != nil {
 		return nil, err
@@ -184,7 +180,7 @@ func (s *Server) listen() error {
 		return fmt.Errorf("admin.listen: %w", err)
 	}
 	_, port, _ := net.SplitHostPort(s.AdminAddr())
-	s.consoleOrigins = map[string]bool{"http://" + s.AdminAddr(): true, "http://localhost:" + port: true}
+	s.requests.ConsoleOrigins = map[string]bool{"http://" + s.AdminAddr(): true, "http://localhost:" + port: true}
 	return nil
 }
 
@@ -218,7 +214,7 @@ func (s *Server) Publish(ctx context.Context, channel string, data []byte) (id s
 	if len(data) > cfg.maxPayload {
 		return "", fmt.Errorf("publish to %s: %d bytes, at most %d are taken", channel, len(data), cfg.maxPayload)
 	}
-	return s.broker.Publish(ctx, channel, data, cfg.rules.of(channel).options(nil, ""))
+	return s.broker.Publish(ctx, channel, data, cfg.rules.Of(channel).Options(nil, ""))
 }
 
 // AdminAddr returns the admin listener's address as bound, empty without one.
@@ -232,7 +228,7 @@ func (s *Server) AdminAddr() string {
 // Ready returns nil if new clients should be sent here, else all the reasons against it.
 func (s *Server) Ready() error {
 	var reasons []error
-	if s.draining.Load() {
+	if s.requests.Draining.Load() {
 		reasons = append(reasons, errors.New("draining"))
 	}
 	for _, err := range []error{s.broker.Ready(), s.live.Load().verifier.Ready()} {
@@ -275,7 +271,7 @@ func (s *Server) serve(ctx context.Context) error {
 	defer running.Wait()
 	defer stop()
 	running.Go(func() { s.tick(inner) })
-	running.Go(func() { s.publisher.run(inner) })
+	running.Go(func() { s.clients.Publisher.Run(inner) })
 	running.Go(func() { s.runVerifier(inner) })
 	running.Go(func() { s.runFleet(inner) })
 	for _, sh := range s.shards {
@@ -316,7 +312,7 @@ func (s *Server) fail(err error) {
 // drain rejects new clients and closes the others evenly.
 func (s *Server) drain() error {
 	delay := s.live.Load().Drain.Delay
-	s.draining.Store(true)
+	s.requests.Draining.Store(true)
 	_ = s.departure.begin(reasons.CloseDrain, time.Now().Add(delay+s.drainTime())) // never refused
 	s.fleet.hurry()
 	s.log.Info("draining", "connections", s.net.Connections.Load(), "delay", delay, "over", s.drainTime())
@@ -328,10 +324,7 @@ func (s *Server) drain() error {
 	accepting.Store(int64(len(s.shards)))
 	for _, sh := range s.shards {
 		sh.post(func() {
-			sh.conns.StopAccept()
-			sh.conns.Hurry()
-			sh.beginDrain(reasons.CloseDrain, 1, over)
-			sh.closeIdle()
+			sh.shutDown(over)
 			accepting.Add(-1)
 		})
 	}
@@ -377,7 +370,7 @@ func (s *Server) tick(ctx context.Context) {
 		date := http1.AppendDate(nil, at)
 		l := &s.live.Load().Limits
 		s.garbage.note(float64(s.net.Queued.Bytes.Load())/float64(l.TotalQueueBytes),
-			float64(s.inputBytes.Load())/float64(l.TotalInputBytes), s.broker.RingShare())
+			float64(s.net.Inputs.Load())/float64(l.TotalInputBytes), s.broker.RingShare())
 		for _, sh := range s.shards {
 			sh.post(func() { sh.beat(now, at, date) })
 		}

@@ -9,8 +9,12 @@ import (
 
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/conn"
+	"github.com/pushgate/pushgate/gateway/internal/httpconn"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/protocol/echo"
+	"github.com/pushgate/pushgate/gateway/internal/rules"
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
@@ -18,16 +22,15 @@ import (
 // new ones. Each shard swaps its own on its loop, so that reading them takes no lock.
 type settings struct {
 	Config
-	conns       conn.Options
-	maxPayload  int // of a message
-	rules       rules
-	origins     *auth.Origins
-	verifier    *auth.Verifier
-	proxyHeader proxy.Header
+	maxPayload int // of a message
+	rules      rules.List
+	verifier   *auth.Verifier
 
-	handshakeRate                 limit.Rate
-	messageRate, channelRate      limit.Rate // of one connection
-	publishRate, totalPublishRate limit.Rate // of one connection, of all
+	// Of the layers
+	conns   conn.Options
+	http    httpconn.Options
+	clients client.Options
+	rates   limit.ClientRates // of one client
 }
 
 // payloadShare is the divisor of limits.total_queue_bytes for one message, so that a few of them at
@@ -57,25 +60,35 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 	if set.rules, err = compileRules(cfg.Channels); err != nil {
 		return nil, err
 	}
-	if set.origins, err = auth.NewOrigins(cfg.Origins); err != nil {
+	origins, err := auth.NewOrigins(cfg.Origins)
+	if err != nil {
 		return nil, err
 	}
 	if set.verifier, err = auth.New(cfg.Auth, message.ValidChannel, log); err != nil {
 		return nil, fmt.Errorf("token keys: %w", err)
 	}
-	if set.conns.Trusted, err = proxy.ParseNetworks(cfg.Proxy.Trusted); err != nil {
+	trusted, err := proxy.ParseNetworks(cfg.Proxy.Trusted)
+	if err != nil {
 		return nil, err
 	}
-	set.proxyHeader = proxy.Header(strings.ToLower(cfg.Proxy.Header))
 	l := cfg.Limits
 	set.maxPayload = min(l.PayloadBytes, l.TotalQueueBytes/payloadShare)
-	set.conns.AcceptRate = limit.PerSecond(l.AcceptsPerSecond, l.AcceptsBurst)
-	set.handshakeRate = limit.PerSecond(l.HandshakesPerSecond, l.HandshakesBurst)
-	set.messageRate = limit.PerSecond(l.MessagesPerSecond, cmp.Or(l.MessagesBurst, clientBurst*l.MessagesPerSecond))
-	set.channelRate = limit.PerSecond(l.NewChannelsPerSecond, channelBursts*l.ChannelsPerConnection)
-	set.publishRate = limit.PerSecond(l.PublishesPerSecond, cmp.Or(l.PublishesBurst, clientBurst*l.PublishesPerSecond))
-	set.totalPublishRate = limit.PerSecond(l.TotalPublishesPerSecond, 0)
-	set.conns.MaxConnections = max(1, int(min(files, 1<<30))-reservedDescriptors-cfg.shards()*shardDescriptors)
+	set.rates = limit.ClientRates{
+		Messages:  limit.PerSecond(l.MessagesPerSecond, cmp.Or(l.MessagesBurst, clientBurst*l.MessagesPerSecond)),
+		Channels:  limit.PerSecond(l.NewChannelsPerSecond, channelBursts*l.ChannelsPerConnection),
+		Publishes: limit.PerSecond(l.PublishesPerSecond, cmp.Or(l.PublishesBurst, clientBurst*l.PublishesPerSecond)),
+	}
+	set.conns = conn.Options{
+		MaxConnections:  max(1, int(min(files, 1<<30))-reservedDescriptors-cfg.shards()*shardDescriptors),
+		Descriptors:     min(int64(files), 1<<30),
+		AcceptRate:      limit.PerSecond(l.AcceptsPerSecond, l.AcceptsBurst),
+		FirstRequest:    l.HeadTimeout,
+		PerAddress:      l.ConnectionsPerAddress,
+		Trusted:         trusted,
+		ProxyProtocol:   proxy.Protocol(cfg.Proxy.Protocol),
+		TotalQueueBytes: l.TotalQueueBytes,
+		TotalInputBytes: l.TotalInputBytes,
+	}
 	if n := l.Connections; n > 0 {
 		if n > set.conns.MaxConnections {
 			log.Warn("the limit on open files is below limits.connections", "connections", n, "files", files,
@@ -83,11 +96,39 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 		}
 		set.conns.MaxConnections = min(n, set.conns.MaxConnections)
 	}
-	set.conns.Descriptors = min(int64(files), 1<<30)
-	set.conns.FirstRequest, set.conns.PerAddress = l.HeadTimeout, l.ConnectionsPerAddress
-	set.conns.ProxyProtocol, set.conns.TotalQueueBytes = proxy.Protocol(cfg.Proxy.Protocol), l.TotalQueueBytes
+	set.http = httpconn.Options{
+		HeadBytes:     l.HeadBytes,
+		BodyBytes:     l.MessageBytes,
+		HeadTimeout:   l.HeadTimeout,
+		IdleTimeout:   l.IdleTimeout,
+		Reconnect:     cfg.Drain.Reconnect,
+		Origins:       origins,
+		Trusted:       trusted,
+		ProxyHeader:   proxy.Header(strings.ToLower(cfg.Proxy.Header)),
+		ProxyProtocol: proxy.Protocol(cfg.Proxy.Protocol),
+		HandshakeRate: limit.PerSecond(l.HandshakesPerSecond, l.HandshakesBurst),
+	}
+	set.clients = client.Options{
+		Verifier:              set.verifier,
+		Open:                  cfg.Auth.Mode == auth.ModeNone,
+		Rules:                 set.rules,
+		ChannelsPerConnection: l.ChannelsPerConnection,
+		TotalSubscriptions:    l.TotalSubscriptions,
+		TotalChannels:         l.TotalChannels,
+		QueueBytes:            l.QueueBytes,
+		MessageBytes:          l.MessageBytes,
+		PayloadBytes:          set.maxPayload,
+		TotalInputBytes:       l.TotalInputBytes,
+		TotalPublishRate:      limit.PerSecond(l.TotalPublishesPerSecond, 0),
+		HeartbeatInterval:     cfg.Heartbeat.Interval,
+		HeartbeatTimeout:      cfg.Heartbeat.Timeout,
+		TokenTimeout:          l.HeadTimeout,
+		Subprotocols:          cfg.WebSocket.Subprotocols,
+		MaxAge:                cfg.Drain.MaxAge,
+		Reconnect:             cfg.Drain.Reconnect,
+	}
 	if cfg.Debug.Echo {
-		log.Warn("clients are served " + echoPath + ", which is for development: debug.echo is on")
+		log.Warn("clients are served " + echo.Path + ", which is for development: debug.echo is on")
 	}
 	return set, nil
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/client"
+	"github.com/pushgate/pushgate/gateway/internal/httpconn"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
@@ -22,37 +24,35 @@ func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
 			for _, leaves := range []bool{false, true} {
 				p := s.connect()
 				p.send([]byte(request))
-				c := s.client(p.slot)
-				if c.count > 256 {
-					t.Fatalf("it has %d channels at once", c.count)
+				if s.count(p) > 256 {
+					t.Fatalf("it has %d channels at once", s.count(p))
 				}
 				p.send(frame(ws.OpPing, "behind"))
 				for slices := 1; slices <= 5; slices++ {
-					if int(c.count) != slices*taskSlice {
-						t.Fatalf("it has %d channels after %d slices", c.count, slices)
+					if s.count(p) != slices*client.SliceChannels {
+						t.Fatalf("it has %d channels after %d slices", s.count(p), slices)
 					}
-					s.work(p.slot, c, s.taskOf[p.slot])
+					s.hub.WorkOn(p.slot)
 				}
 				if !leaves {
-					for s.runTasks() {
+					for s.hub.Work() {
 					}
-					if c.count != Many || !s.conns.IsDemoted(p.slot) {
-						t.Errorf("it has %d channels, and is demoted: %v", c.count, s.conns.IsDemoted(p.slot))
+					if s.count(p) != Many || !s.conns.IsDemoted(p.slot) {
+						t.Errorf("it has %d channels, and is demoted: %v", s.count(p), s.conns.IsDemoted(p.slot))
 					}
 				}
 				p.close()
 				s.conns.Read(p.slot) // pending input
 				s.conns.Read(p.slot)
-				if c.phase == phaseOpen { // a poll's end shows only at a write
+				if s.hub.IsOpen(p.slot) { // a poll's end shows only at a write
 					s.conns.Release(p.slot, reasons.CloseByClient)
 				}
 				for s.Turn() {
 				}
-				if len(s.taskOf)+len(s.tasks)+len(s.joins)+s.index.Subscriptions()+s.index.Channels() > 0 || s.srv.subscriptions.Load() != 0 {
-					t.Errorf("leaves: %v: %d tasks, %d joins, %d subscriptions to %d channels are left", leaves,
-						len(s.taskOf), len(s.joins), s.index.Subscriptions(), s.index.Channels())
+				if k := s.hub.Kept(); k.Tasks+k.Joins+k.Subscriptions+k.Channels > 0 || s.srv.clients.Subscriptions.Load() != 0 {
+					t.Errorf("leaves: %v: %+v is left", leaves, k)
 				}
-				if n := s.srv.inputBytes.Load(); n != 0 {
+				if n := s.srv.net.Inputs.Load(); n != 0 {
 					t.Errorf("leaves: %v: %d bytes are counted", leaves, n)
 				}
 			}
@@ -68,9 +68,8 @@ func TestManyChannelsAreRevokedInSlices(t *testing.T) {
 	p.send([]byte(strings.TrimSuffix(request, "\r\n") + "Authorization: Bearer " + stillToken(t, "room.*") + "\r\n\r\n"))
 	for s.Turn() {
 	}
-	c := s.client(p.slot)
-	if c.count != Many {
-		t.Fatalf("it has %d channels", c.count)
+	if s.count(p) != Many {
+		t.Fatalf("it has %d channels", s.count(p))
 	}
 	drop := func() (got []byte) {
 		for b := p.receive(); len(b) > 0; b = p.receive() {
@@ -82,14 +81,14 @@ func TestManyChannelsAreRevokedInSlices(t *testing.T) {
 	drop()
 	text := fmt.Sprintf(`{"type":"auth","token":%q}`, stillToken(t, "room.1"))
 	p.send(append(frame(ws.OpText, text), frame(ws.OpText, `{"type":"ping","ref":7}`)...))
-	if int(c.count) < Many-taskSlice {
-		t.Errorf("%d channels are left at once", c.count)
+	if s.count(p) < Many-client.SliceChannels {
+		t.Errorf("%d channels are left at once", s.count(p))
 	}
 	for s.Turn() {
 	}
 	got := string(drop())
-	if n := strings.Count(got, `"unsubscribed"`); n != Many-1 || c.count != 1 || strings.Contains(got, `"channel":"room.1"`) {
-		t.Errorf("it was told of %d channels and has %d", n, c.count)
+	if n := strings.Count(got, `"unsubscribed"`); n != Many-1 || s.count(p) != 1 || strings.Contains(got, `"channel":"room.1"`) {
+		t.Errorf("it was told of %d channels and has %d", n, s.count(p))
 	}
 	if strings.Index(got, `"pong"`) < strings.LastIndex(got, `"unsubscribed"`) {
 		t.Error("what it sent behind its token was answered before")
@@ -108,15 +107,14 @@ func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 	p := s.connect()
 	p.send([]byte(fmt.Sprintf("POST /v1/poll HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", len(body))))
 	for len(body) > 0 {
-		n := min(len(body), readRequests)
+		n := min(len(body), httpconn.ReadRequests)
 		p.send([]byte(body[:n]))
 		body = body[n:]
 	}
-	c := s.client(p.slot)
-	if t0 := s.taskOf[p.slot]; t0 == nil || t0.opens == nil || int(c.count) >= Many {
-		t.Fatalf("it has %d channels", c.count)
+	if _, opening := s.hub.Tasks.Of(p.slot).(*client.Opening); !opening || s.count(p) >= Many {
+		t.Fatalf("it has %d channels", s.count(p))
 	}
-	s.respondNow(p.slot, c)
+	s.polls.RespondNow(p.slot)
 	for s.Turn() {
 	}
 	var got []byte
@@ -129,8 +127,8 @@ func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 	if text != cursor.String() {
 		t.Errorf("it goes on at %.100s of %d bytes, was at %.100s of %d", text, len(text), cursor.String(), len(cursor.String()))
 	}
-	if s.index.Subscriptions() > 0 || len(s.taskOf) > 0 || s.inputBytes != 0 {
-		t.Errorf("%d subscriptions, %d tasks, %d bytes are left", s.index.Subscriptions(), len(s.taskOf), s.inputBytes)
+	if s.hub.Channels.Index.Subscriptions() > 0 || s.hub.Kept().Tasks > 0 || s.srv.net.Inputs.Load() != 0 {
+		t.Errorf("%d subscriptions, %d tasks, %d bytes are left", s.hub.Channels.Index.Subscriptions(), s.hub.Kept().Tasks, s.srv.net.Inputs.Load())
 	}
 }
 
@@ -140,19 +138,17 @@ func TestOneOfManyChannelsIsCheap(t *testing.T) {
 		s := newStill(t, ManyAllowed)
 		p := s.connect()
 		p.send([]byte(AskFor(ManyChannels(n))["websocket"]))
-		for s.runTasks() {
+		for s.hub.Work() {
 		}
-		c := s.client(p.slot)
-		if int(c.count) != n {
-			t.Fatalf("it has %d channels", c.count)
+		if s.count(p) != n {
+			t.Fatalf("it has %d channels", s.count(p))
 		}
-		c.flags |= flagRaw // no replies
 		at := 0
 		turn := func() {
 			at = (at + n/2 + 1) % n
 			name := fmt.Sprintf("room.%d", at)
-			s.unsubscribe(p.slot, c, &command{Channel: name})
-			s.subscribe(p.slot, c, name, waiter{})
+			s.hub.Channels.Unsubscribe(p.slot, name)
+			s.hub.Channels.Subscribe(p.slot, name, client.Request{})
 		}
 		turn()
 		const turns = 2000
@@ -179,27 +175,29 @@ func TestAnswerOfManyChannelsComesInSlices(t *testing.T) {
 	s := newStill(t, ManyAllowed)
 	p := s.connect()
 	p.send([]byte(AskFor(names)["poll"]))
-	for s.runTasks() {
+	for s.hub.Work() {
 	}
-	c := s.client(p.slot)
-	s.tryRespond(p.slot, c)
+	s.polls.Expired(p.slot)
 	slices := 1
-	task := s.taskOf[p.slot]
+	task := s.hub.Tasks.Of(p.slot)
 	if task == nil {
 		t.Fatal("it is answered in one go")
 	}
-	s.tryRespond(p.slot, c) // another reason
-	for s.taskOf[p.slot] == task && !s.work(p.slot, c, task) {
+	s.polls.Expired(p.slot) // another reason
+	for s.hub.Tasks.Of(p.slot) == task && !s.hub.WorkOn(p.slot) {
 		slices++
 	}
-	if slices < Many/taskSlice {
+	if slices < Many/client.SliceChannels {
 		t.Errorf("it is answered in %d slices", slices)
 	}
-	s.endTask(p.slot, c, task)
-	if c.phase != phaseHead || s.index.Subscriptions() > 0 {
-		t.Errorf("it is in phase %d with %d subscriptions", c.phase, s.index.Subscriptions())
+	s.hub.EndTask(p.slot)
+	if s.http.IsServing(p.slot) || s.hub.Channels.Index.Subscriptions() > 0 {
+		t.Errorf("it is still served with %d subscriptions", s.hub.Channels.Index.Subscriptions())
 	}
 }
+
+// count returns the number of a client's channels.
+func (s *still) count(p *peer) int { return s.hub.Channels.Count(p.slot) }
 
 // Many is the most channels that a client can be allowed.
 const Many = message.MaxCursorChannels

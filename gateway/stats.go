@@ -2,31 +2,22 @@ package gateway
 
 import (
 	"maps"
-	"sync"
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/conn"
+	"github.com/pushgate/pushgate/gateway/internal/histogram"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// stats are a shard's counters, owned by its loop. The metrics collector gets copies.
+// stats are copies of the counters of a shard's layers, or the sums of those of all shards.
 type stats struct {
-	conns      conn.Stats // filled in by snapshot
-	handshakes map[reasons.Handshake]uint64
-	deliveries uint64 // messages handed to the kernel or to a queue
-	pings      uint64
-	rejects    map[reasons.Reject]uint64
-	tokens     map[auth.Reason]uint64 // refused
-	drops      map[reasons.Drop]uint64
-	published  map[reasons.Publish]uint64
-	lag        histogram // from a post to the loop to its run
-	delivery   histogram // of a message, from Redis to the last of the shard's subscribers
+	conns   conn.Stats
+	rejects map[reasons.Reject]uint64
+	clients client.Stats
+	lag     histogram.Histogram
 
-	// Gauges
-	clients       [kindCount]int // open connections
-	subscriptions int
-	// Filled in by snapshot
 	queueBytes                    int64
 	connections, queues, channels int
 }
@@ -35,12 +26,14 @@ type stats struct {
 // first incident would miss it.
 func newStats() stats {
 	return stats{
-		handshakes: zeros(reasons.HandshakeOK, reasons.HandshakeFailed),
-		conns:      conn.Stats{Closes: zeros(reasons.Closes...)},
-		rejects:    zeros(reasons.Rejects...),
-		tokens:     zeros(auth.Reasons()...),
-		drops:      zeros(reasons.Drops...),
-		published:  zeros(reasons.PublishOK, reasons.PublishFailed),
+		conns:   conn.Stats{Closes: zeros(reasons.Closes...)},
+		rejects: zeros(reasons.Rejects...),
+		clients: client.Stats{
+			Handshakes: zeros(reasons.HandshakeOK, reasons.HandshakeFailed),
+			Tokens:     zeros(auth.Reasons()...),
+			Drops:      zeros(reasons.Drops...),
+			Published:  zeros(reasons.PublishOK, reasons.PublishFailed),
+		},
 	}
 }
 
@@ -52,64 +45,49 @@ func zeros[K comparable](keys ...K) map[K]uint64 {
 	return m
 }
 
-// timeBounds are the upper bounds of a histogram's buckets.
-var timeBounds = [...]time.Duration{
-	100 * time.Microsecond, time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond,
-	20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second,
-}
-
-// histogram counts durations.
-type histogram struct {
-	buckets [len(timeBounds) + 1]uint64
-	count   uint64
-	sum     time.Duration
-}
-
-func (h *histogram) observe(d time.Duration) {
-	b := 0
-	for b < len(timeBounds) && d > timeBounds[b] {
-		b++
+// addAll adds the counters of o to those of m.
+func addAll[K comparable](m, o map[K]uint64) {
+	for k, n := range o {
+		m[k] += n
 	}
-	h.buckets[b]++
-	h.count++
-	h.sum += d
 }
 
-func (h *histogram) add(o *histogram) {
-	for i, n := range o.buckets {
-		h.buckets[i] += n
+// add adds the figures of another shard.
+func (st *stats) add(o *stats) {
+	st.conns.Add(&o.conns)
+	addAll(st.rejects, o.rejects)
+	st.rejects[reasons.RejectDescriptors] += o.conns.Exhausted
+	c, p := &st.clients, &o.clients
+	addAll(c.Handshakes, p.Handshakes)
+	addAll(c.Tokens, p.Tokens)
+	addAll(c.Drops, p.Drops)
+	c.Drops[reasons.DropLatest] += o.conns.Latest
+	addAll(c.Published, p.Published)
+	c.Deliveries += p.Deliveries
+	c.Pings += p.Pings
+	c.Subscriptions += p.Subscriptions
+	if c.Clients == nil {
+		c.Clients = make([]int, len(p.Clients))
 	}
-	h.count += o.count
-	h.sum += o.sum
-}
-
-// sharedHistogram is for durations observed outside of the loops.
-type sharedHistogram struct {
-	mu sync.Mutex
-	h  histogram // guarded by mu
-}
-
-func (s *sharedHistogram) observe(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.h.observe(d)
-}
-
-func (s *sharedHistogram) copy() histogram {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.h
+	for k, n := range p.Clients {
+		c.Clients[k] += n
+	}
+	c.Delivery.Add(&p.Delivery)
+	st.lag.Add(&o.lag)
+	st.queueBytes += o.queueBytes
+	st.connections += o.connections
+	st.queues += o.queues
+	st.channels += o.channels
 }
 
 // snapshot returns a copy of the counters; ok is false if the loop didn't respond in time.
 func (s *shard) snapshot() (st stats, ok bool) {
 	copied := make(chan stats, 1) // sent to once by the loop
 	s.post(func() {
-		c := s.stats
-		c.conns = s.conns.Stats().Clone()
-		c.handshakes, c.rejects = maps.Clone(c.handshakes), maps.Clone(c.rejects)
-		c.tokens, c.drops, c.published = maps.Clone(c.tokens), maps.Clone(c.drops), maps.Clone(c.published)
-		c.connections, c.channels = s.conns.Used(), s.index.Channels()
+		c := stats{
+			conns: s.conns.Stats().Clone(), rejects: maps.Clone(s.http.Rejects()), clients: s.hub.Stats.Clone(), lag: s.lag,
+			connections: s.conns.Len(), channels: s.hub.Channels.Index.Channels(),
+		}
 		c.queues, c.queueBytes = s.conns.Queues()
 		copied <- c
 	})

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"runtime"
@@ -84,7 +85,7 @@ func (s *still) openWebSocket(channels ...string) *peer {
 	p := s.connect()
 	p.send([]byte(strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels="+strings.Join(channels, ","), 1)))
 	for _, channel := range channels {
-		s.joined(channel, fanout.Joined{})
+		s.hub.Joined(channel, fanout.Joined{})
 	}
 	if got := p.receive(); !strings.HasPrefix(string(got), "HTTP/1.1 101 ") || strings.Count(string(got), `"subscribed"`) != len(channels) {
 		s.t.Fatalf("got %q", got)
@@ -97,10 +98,15 @@ func (p *peer) send(b []byte) {
 	if _, err := syscall.Write(p.fd, b); err != nil {
 		p.s.t.Fatal(err)
 	}
-	if c := p.s.find(p.key()); c != nil {
+	if p.s.conns.Find(p.key()) {
 		p.s.conns.Read(p.slot)
 		p.s.conns.Reap()
 	}
+}
+
+// auth has the shard handle a new token, outside of a read.
+func (p *peer) auth(token string) {
+	p.s.native.Data(p.slot, wsframe.Event{Kind: wsframe.Data, Op: ws.OpText, Final: true, Payload: fmt.Appendf(nil, `{"type":"auth","token":%q}`, token)})
 }
 
 // receive returns the shard's output, valid until the next call: nil if there is none, and an empty
@@ -122,6 +128,9 @@ func (s *still) queueBytes() int64 { _, bytes := s.conns.Queues(); return bytes 
 // queueCount returns the number of queues.
 func (s *still) queueCount() int { n, _ := s.conns.Queues(); return n }
 
+// inputCount returns the number of connections with kept input.
+func (s *still) inputCount() int { n, _ := s.conns.Inputs(); return n }
+
 // flush has the shard write to a peer that has read.
 func (p *peer) flush() { p.s.Ready(p.key(), reactor.Out) }
 
@@ -129,7 +138,7 @@ func (p *peer) flush() { p.s.Ready(p.key(), reactor.Out) }
 func (s *still) configure(change func(*settings)) {
 	set := *s.cfg
 	change(&set)
-	set.conns.TotalQueueBytes = set.Limits.TotalQueueBytes
+	set.conns.TotalQueueBytes, set.clients.QueueBytes = set.Limits.TotalQueueBytes, set.Limits.QueueBytes
 	s.use(&set)
 }
 
@@ -189,7 +198,7 @@ func (s *still) openAs(token string, channels ...string) *peer {
 	}
 	p.send([]byte(strings.Replace(upgradeHead, "/v1/ws", path, 1)))
 	for _, channel := range channels {
-		s.joined(channel, fanout.Joined{})
+		s.hub.Joined(channel, fanout.Joined{})
 	}
 	p.receive()
 	return p
@@ -198,14 +207,33 @@ func (s *still) openAs(token string, channels ...string) *peer {
 // deliver has the subscribers of a channel get a message of a size.
 func (s *still) deliver(channel string, seq uint32, size int) {
 	s.t.Helper()
-	ch, ok := s.index.Lookup([]byte(channel))
+	ch, ok := s.hub.Channels.Index.Lookup([]byte(channel))
 	if !ok {
 		s.t.Fatalf("nobody has channel %s", channel)
 	}
-	s.index.Publish(ch, message.New(channel, message.Position{Node: "still", Seq: uint64(seq)}, seq, []byte(strings.Repeat("x", size))))
+	s.hub.Channels.Index.Publish(ch, message.New(channel, message.Position{Node: "still", Seq: uint64(seq)}, seq, []byte(strings.Repeat("x", size))))
 	for s.Turn() {
 	}
 }
 
 const upgradeHead = "GET /v1/ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+// An idle client that responds to pings is charged for nothing, even with the default limits.
+func TestIdleClientsHaveNoRates(t *testing.T) {
+	s := newStill(t, func(c *Config) { c.Limits = DefaultConfig().Limits; slowBeat(c) })
+	p := s.openWebSocket("news")
+	pinged, _ := s.conns.Deadline(p.slot)
+	for s.hub.Stats.Pings == 0 {
+		s.to(pinged)
+		pinged++
+	}
+	p.send(frame(ws.OpPong, ""))
+	if s.limits.Sends(p.slot) {
+		t.Error("a pong that was asked for is counted")
+	}
+	p.send(frame(ws.OpPong, ""))
+	if !s.limits.Sends(p.slot) {
+		t.Error("a pong that nobody asked for is not counted")
+	}
+}

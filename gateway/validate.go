@@ -14,6 +14,8 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/protocol"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/address"
 	"github.com/pushgate/pushgate/internal/configerror"
@@ -281,6 +283,16 @@ func (c Config) validateEmbedded() error {
 	for _, other := range []struct{ key, addr string }{{"listen", c.Listen}, {"admin.listen", c.Admin.Listen}} {
 		if c.Redis.URL == "" && address.Overlap(c.Redis.Embedded, other.addr) {
 			return configError("redis.embedded", c.Redis.Embedded, "another address than "+other.key+", which is "+other.addr)
+		}
+	}
+	return nil
+}
+
+// validateSubprotocols requires tokens (RFC 6455, 4.1).
+func (c Config) validateSubprotocols() error {
+	for _, name := range c.WebSocket.Subprotocols {
+		if name == "" || strings.Contains(name, ",") || !http1.IsTokenList([]byte(name)) || protocol.IsToken(name) {
+			return configError("websocket.subprotocols", name, "names without spaces and separators, none of which begins with bearer.")
 		}
 	}
 	return nil

@@ -13,8 +13,8 @@ func TestWalkIsCutIntoSlices(t *testing.T) {
 	for range many {
 		s.conns.AddWithoutSocket()
 	}
-	next := s.walk(1, &admin.ConnectionFilter{}, func(i uint32, c *client) bool {
-		s.describe(i, c)
+	next := s.walk(1, &admin.ConnectionFilter{}, func(i uint32) bool {
+		s.describe(i)
 		return true
 	})
 	if next == 0 || next > many {

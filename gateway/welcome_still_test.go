@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
@@ -37,12 +36,10 @@ func TestRevokedWhileOthersAreEnded(t *testing.T) {
 	}
 	// The replies behind the welcome, for which its buffer has to grow, pass the
 	// bound of all.
-	c := s.client(small.slot)
-	total := (int(s.queueBytes()) + queue.ItemBytes + 2*len(s.welcomeFrame(small.slot, c, "")) + 15) / 15 * 16
+	total := (int(s.queueBytes()) + queue.ItemBytes + 2*len(s.native.WelcomeFrame(small.slot, "")) + 15) / 15 * 16
 	s.configure(func(set *settings) { set.Limits.TotalQueueBytes = total })
-	s.commandAuth(small.slot, c, &command{Token: stillToken(t, "small")})
-	var left []string
-	s.index.Each(c.subs, func(_ index.Sub, ch index.Channel) { left = append(left, s.index.Name(ch)) })
+	small.auth(stillToken(t, "small"))
+	left := s.hub.Channels.Names(small.slot)
 	if closes := s.conns.Stats().Closes[reasons.CloseOverload]; closes != 1 || !slices.Equal(left, []string{"small"}) {
 		t.Errorf("with a token for small it has %v, %d others were ended", left, closes)
 	}
@@ -60,11 +57,10 @@ func TestWelcomeOverflows(t *testing.T) {
 	}
 	// Its bound is a byte below its backlog with the welcome, for which there is room in the last
 	// buffer.
-	c := s.client(p.slot)
 	s.configure(func(set *settings) { set.Limits.QueueBytes = s.conns.Queue(p.slot).Waiting() - 1 })
-	s.commandAuth(p.slot, c, &command{Token: stillToken(t, "secret")})
-	if s.conns.Stats().Closes[reasons.CloseSlow] != 1 || s.stats.subscriptions != 1 {
-		t.Errorf("closes %v, %d subscriptions, want the owner's", s.conns.Stats().Closes, s.stats.subscriptions)
+	p.auth(stillToken(t, "secret"))
+	if s.conns.Stats().Closes[reasons.CloseSlow] != 1 || s.hub.Stats.Subscriptions != 1 {
+		t.Errorf("closes %v, %d subscriptions, want the owner's", s.conns.Stats().Closes, s.hub.Stats.Subscriptions)
 	}
 	p.close()
 	s.conns.Read(p.slot)

@@ -184,10 +184,11 @@ func (s *Set) readNewcomers() {
 	}
 }
 
-// ReadMore accepts and reads for which no event tells the loop to, in each of its turns.
+// ReadMore does what no event tells the loop to do, in each of its turns: it accepts, reads, and
+// makes room for input.
 func (s *Set) ReadMore() (more bool) {
 	accepts := s.acceptMore()
 	s.readNewcomers()
 	demoted := s.readDemoted()
-	return accepts || demoted
+	return s.endVictims(victimsPerSlice) || accepts || demoted
 }

@@ -72,9 +72,6 @@ func (s *Set) forgetAddress(i uint32) {
 	}
 }
 
-// HasPartOfHeader reports whether a proxy has sent the beginning of its PROXY header.
-func (s *Set) HasPartOfHeader(i uint32) bool { return len(s.unnamed[i]) > 0 }
-
 // Trusted reports whether a connection's peer is a trusted proxy, which may name the client in its
 // requests.
 func (s *Set) Trusted(i uint32) bool {
@@ -97,8 +94,8 @@ func (s *Set) Addr(i uint32) netip.AddrPort {
 
 // proxyHeader reads a trusted proxy's PROXY protocol header, which names the client.
 func (s *Set) proxyHeader(i uint32, c *socket, data []byte) {
-	if kept := s.unnamed[i]; len(kept) > 0 {
-		data = append(kept, data...)
+	if c.in != 0 {
+		data = s.Keep(i, data, 0)
 	}
 	source, n, err := proxy.Parse(data, s.options.ProxyProtocol)
 	switch {
@@ -108,13 +105,12 @@ func (s *Set) proxyHeader(i uint32, c *socket, data []byte) {
 		s.handler.BadProxyHeader(i, err)
 		return
 	case n == 0:
-		if s.unnamed == nil {
-			s.unnamed = make(map[uint32][]byte)
+		if c.in == 0 {
+			s.Keep(i, data, 0) // proxy.Parse bounds it
 		}
-		s.unnamed[i] = append(s.unnamed[i][:0], data...) // proxy.Parse bounds it
 		return
 	}
-	delete(s.unnamed, i)
+	s.DetachKept(i)
 	c.flags &^= flagUnnamed
 	// The client that the proxy names, unknown or the proxy itself, doesn't inherit its trust.
 	s.locations.At(i).trusted = source.IsValid() && s.options.Trusted.Contains(source.Addr())

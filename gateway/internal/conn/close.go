@@ -39,8 +39,8 @@ func (s *Set) mark(i uint32, c *socket, reason reasons.Close) {
 func (s *Set) Reap() {
 	s.Submit() // while their descriptors are theirs
 	for _, i := range s.marked {
-		delete(s.unnamed, i)
 		s.handler.Reaped(i)
+		s.FreeKept(i)
 	}
 	s.marked = s.marked[:0]
 	for _, i := range s.gone {

@@ -25,6 +25,7 @@ func (s *Set) Tick(now uint32) {
 		s.now = now
 	}
 	s.shed() // another loop may have pushed the total over its bound
+	s.shedInputs()
 	s.resumeAccept()
 	s.closeRejected()
 }

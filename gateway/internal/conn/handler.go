@@ -14,8 +14,6 @@ type Handler interface {
 	ReadSize(i uint32) int
 	// Received takes the client's next bytes. They are valid until it returns.
 	Received(i uint32, p []byte)
-	// Settled is called after Received, once the output that it caused is on its way.
-	Settled()
 	// HalfClosed handles the end of the client's side.
 	HalfClosed(i uint32)
 	// BadProxyHeader refuses a connection of a trusted proxy that doesn't name its client.
@@ -39,6 +37,10 @@ type Handler interface {
 	// Evict closes a client with one of the largest queues, because all of them take too much
 	// memory.
 	Evict(i uint32)
+
+	// EvictInput closes a client with one of the largest inputs, because all of them take too much
+	// memory, and gives up what the handler holds for it.
+	EvictInput(i uint32)
 
 	// Decline returns the response to a client that is rejected for reason before it has a slot;
 	// head is its request so far. The response is valid until the next one is made, and nil if the

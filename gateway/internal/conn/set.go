@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,7 @@ type Options struct {
 	Trusted         proxy.Networks // of proxies
 	ProxyProtocol   proxy.Protocol // of trusted proxies
 	TotalQueueBytes int            // of all loops
+	TotalInputBytes int            // of all loops
 }
 
 // Shared is what the loops of a process have in common.
@@ -38,11 +40,13 @@ type Shared struct {
 	Log     *slog.Logger
 	Limited *limit.LogLimiter
 	Started time.Time // tick 0
+	Node    string    // name of this process among others
 
 	sets []*Set // complete before the first loop runs
 
 	// Atomic
 	Connections atomic.Int64 // sockets of clients
+	Inputs      atomic.Int64 // bytes of kept input
 	accepts     limit.Bucket
 	askedToShed atomic.Int32 // loops still to check whether their queues exceed their share
 
@@ -60,6 +64,7 @@ func (s *Shared) TickOf(t time.Time) uint32 { return uint32(t.Sub(s.Started) / T
 type Set struct {
 	// Immutable
 	shared  *Shared
+	number  int // of the set in the process
 	log     *slog.Logger
 	loop    *reactor.Loop
 	handler Handler
@@ -74,13 +79,16 @@ type Set struct {
 	newcomers newcomers
 	rejected  rejected
 	locations slab.Sparse[location]
-	unnamed   map[uint32][]byte // by slot: incomplete PROXY headers
 
 	now     uint32 // tick
 	wheel   *heartbeat.Wheel
 	awake   bool // an event of this round was handled
 	stalled int  // rounds until deadlines are enforced again, after a stall
 	demoted demoted
+
+	inputs     slab.Table[input]
+	inputBytes int64 // of all inputs
+	evictions  evictions
 
 	queues  queue.Set
 	origins queue.Origins // of queued messages
@@ -135,6 +143,7 @@ func (t *Stats) Add(o *Stats) {
 func New(shared *Shared, l *reactor.Listener, o *Options, log *slog.Logger, handler Handler, turn reactor.Handler) (*Set, error) {
 	s := &Set{
 		shared:   shared,
+		number:   len(shared.sets),
 		log:      log,
 		handler:  handler,
 		options:  o,
@@ -169,8 +178,8 @@ func (s *Set) Listener() *reactor.Listener { return s.listener }
 // Stats returns the counters, which the loop owns.
 func (s *Set) Stats() *Stats { return &s.stats }
 
-// Used returns the number of connections.
-func (s *Set) Used() int { return s.slots.used }
+// Len returns the number of connections.
+func (s *Set) Len() int { return s.slots.used }
 
 // Queues returns the number of connections with queued output, and the memory of that.
 func (s *Set) Queues() (used int, bytes int64) { return s.queues.Used(), s.queues.Bytes }
@@ -192,6 +201,23 @@ func (s *Set) Key(i uint32) reactor.Key { return reactor.Key{Slot: i, Gen: s.slo
 
 // Find reports whether a connection still exists.
 func (s *Set) Find(k reactor.Key) bool { return s.slots.find(k.Slot, k.Gen) != nil }
+
+// ID returns a connection's id, which is unique in the fleet and over time: node, number of the set,
+// slot and the slot's generation.
+func (s *Set) ID(i uint32) string { return string(s.AppendID(nil, i)) }
+
+// AppendID appends a connection's id.
+func (s *Set) AppendID(b []byte, i uint32) []byte {
+	b = append(append(b, s.shared.Node...), '-')
+	b = strconv.AppendUint(b, uint64(s.number), 36)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, uint64(i), 36)
+	b = append(b, '-')
+	return strconv.AppendUint(b, uint64(s.slots.at(i).gen), 36)
+}
+
+// Age returns how long ago a connection was accepted.
+func (s *Set) Age(i uint32) time.Duration { return time.Duration(s.now-s.slots.at(i).born) * Tick }
 
 // Born returns the tick at which a connection was accepted.
 func (s *Set) Born(i uint32) uint32 { return s.slots.at(i).born }
@@ -258,7 +284,7 @@ func (s *Set) read(i uint32, c *socket) bool {
 	s.corkIt(i)
 	s.received(i, c, s.rbuf[:n])
 	s.uncork(i, c)
-	s.handler.Settled()
+	s.boundInput()
 	return true
 }
 
@@ -278,7 +304,7 @@ func (s *Set) ended(i uint32, c *socket) {
 	switch {
 	case c.flags&flagHalf != 0: // both sides are closed now
 		s.release(i, c, reasons.CloseByClient)
-	case len(s.unnamed[i]) > 0:
+	case c.flags&flagUnnamed != 0 && c.in != 0:
 		s.release(i, c, reasons.CloseUnreadable)
 	default:
 		s.handler.HalfClosed(i)
@@ -299,3 +325,6 @@ func (s *Set) Close() {
 		}
 	}
 }
+
+// IsOpen reports whether slot i holds a connection that isn't closed.
+func (s *Set) IsOpen(i uint32) bool { return s.slots.at(i).state == stateOpen }

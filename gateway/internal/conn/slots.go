@@ -16,7 +16,7 @@ const (
 )
 
 // flags of a socket.
-type flags uint8
+type flags uint16
 
 const (
 	flagUnnamed   flags = 1 << iota // a trusted proxy has to name the client first
@@ -26,6 +26,7 @@ const (
 	flagHalf                        // the client has closed its side and reads on
 	flagDemoted                     // reading is suspended until its turn, see demote
 	flagPaused                      // reading is suspended by the handler
+	flagFull                        // reading is suspended until the kept input is used
 	flagExclusive                   // nothing is read while output is queued
 )
 
@@ -36,6 +37,7 @@ type socket struct {
 	gen   uint32 // incremented each time the slot is freed; never 0 in use
 	heard uint32 // tick of the last bytes from the client; next free slot in a free one
 	born  uint32 // tick of the accept
+	in    uint32 // index of its input, 0 = none
 	out   uint32 // index of its queue, 0 = none
 	state state
 	flags flags

@@ -21,13 +21,18 @@ func (s *Set) Resume(i uint32) {
 		return
 	}
 	c.flags &^= flagPaused
+	s.rewatch(i, c)
+}
+
+// rewatch is watch for a connection that is to be read from again.
+func (s *Set) rewatch(i uint32, c *socket) {
 	if err := s.loop.Mod(int(c.fd), reactor.Key{Slot: i, Gen: c.gen}, s.interest(c)); err != nil {
 		s.log.Error("cannot watch a socket", "err", err) // its deadline ends it
 	}
 }
 
-// IsPaused reports whether reading from the client is suspended by Pause.
-func (s *Set) IsPaused(i uint32) bool { return s.slots.at(i).flags&flagPaused != 0 }
+// IsPaused reports whether reading from the client is suspended by Pause or Suspend.
+func (s *Set) IsPaused(i uint32) bool { return s.slots.at(i).flags&(flagPaused|flagFull) != 0 }
 
 // ReadAlone has nothing read from a client while output is queued for it.
 func (s *Set) ReadAlone(i uint32) { s.slots.at(i).flags |= flagExclusive }
@@ -55,7 +60,7 @@ func (s *Set) watch(i uint32, c *socket) bool {
 // interest returns the events to watch for on a connection.
 func (s *Set) interest(c *socket) reactor.Events {
 	ev := reactor.In
-	if c.flags&(flagPaused|flagDemoted|flagHalf) != 0 {
+	if c.flags&(flagPaused|flagFull|flagDemoted|flagHalf) != 0 {
 		ev = reactor.Half // closed on both sides, or failed
 	}
 	switch {

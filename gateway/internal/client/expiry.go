@@ -1,0 +1,76 @@
+package client
+
+import (
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+)
+
+// expiry returns the tick at which a client's token expires, and whether that is within the next
+// three years: ticks further ahead look like past ones.
+func (h *Hub) expiry(i uint32) (end uint32, ok bool) {
+	g := h.Grant(i)
+	if g == nil || g.Expires.IsZero() {
+		return 0, false
+	}
+	ahead := int64(g.Expires.Sub(h.Net.Started)/conn.Tick) - int64(h.Conns.Now())
+	return h.Conns.Now() + uint32(ahead), ahead < 1<<30
+}
+
+// Schedule sets a client's next deadline: due, or the expiry of its token or its maximum age if that
+// is earlier.
+func (h *Hub) Schedule(i uint32, due uint32) {
+	if end, ok := h.expiry(i); ok && int32(end-due) < 0 {
+		due = end
+	}
+	if end, ok := h.oldAt(i); ok && int32(end-due) < 0 {
+		due = end
+	}
+	h.Conns.SetDeadline(i, due)
+}
+
+// Reschedule is Schedule with the present deadline, after the client's grant has changed.
+func (h *Hub) Reschedule(i uint32) {
+	if at, ok := h.Conns.Deadline(i); ok {
+		h.Schedule(i, at)
+	}
+}
+
+// Outlived closes a client whose token has expired, or whose connection is too old.
+func (h *Hub) Outlived(i uint32) bool {
+	if end, ok := h.expiry(i); ok && int32(h.Conns.Now()-end) >= 0 {
+		h.Stats.Tokens[auth.ReasonExpired]++
+		h.protocolOf(i).Expired(i)
+		return true
+	}
+	if h.IsOld(i) {
+		h.protocolOf(i).Leave(i, reasons.CloseAge)
+		return true
+	}
+	return false
+}
+
+// oldAt returns the tick at which a connection reaches its maximum age, and whether it has one.
+func (h *Hub) oldAt(i uint32) (end uint32, ok bool) {
+	if h.Options.MaxAge == 0 {
+		return 0, false
+	}
+	return h.Conns.Born(i) + dithered(conn.Ticks(h.Options.MaxAge), i, h.Conns.Gen(i)), true
+}
+
+// dithered returns an age shortened or prolonged by up to a tenth, always the same for a connection,
+// so that clients that connected together don't reconnect together.
+func dithered(age, slot, gen uint32) uint32 {
+	hash := (slot ^ gen<<16) * 2654435761
+	return age - age/10 + uint32(uint64(age)/5*uint64(hash>>16)>>16)
+}
+
+// IsOld reports whether a connection has reached its maximum age.
+func (h *Hub) IsOld(i uint32) bool {
+	end, ok := h.oldAt(i)
+	return ok && int32(h.Conns.Now()-end) >= 0
+}
+
+// TokenRefused is the message for a client whose token is missing or has expired while it was
+// connected.
+func TokenRefused(reason auth.Reason) string { return "token refused: " + string(reason) }

@@ -1,0 +1,296 @@
+package client
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
+	"github.com/pushgate/pushgate/gateway/internal/httpconn"
+	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/publish"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/gateway/internal/rules"
+	"github.com/pushgate/pushgate/gateway/internal/slab"
+)
+
+// Options are the settings of clients. A reload replaces them, see Hub.Use.
+type Options struct {
+	Verifier              *auth.Verifier
+	Open                  bool // everybody has all rights but those that rules withhold
+	Rules                 rules.List
+	ChannelsPerConnection int
+	TotalSubscriptions    int // of all loops
+	TotalChannels         int // of all loops
+	QueueBytes            int // of a client
+	MessageBytes          int // of a message or request
+	PayloadBytes          int // of a message that is published
+	TotalInputBytes       int // of all loops
+	TotalPublishRate      limit.Rate
+	HeartbeatInterval     time.Duration
+	HeartbeatTimeout      time.Duration
+	TokenTimeout          time.Duration // for a WebSocket's first token
+	Subprotocols          []string      // of WebSockets, besides the own one
+	MaxAge                time.Duration // of a connection, 0 = none
+	Reconnect             time.Duration // longest delay of clients that are asked to reconnect
+}
+
+// Shared is what the loops of a process have in common.
+type Shared struct {
+	// Immutable
+	Broker    *fanout.Broker
+	Publisher *publish.Publisher
+
+	Subscriptions atomic.Int64
+	Channels      atomic.Int64
+	publishes     limit.Bucket  // guards itself
+	Speechless    limit.LogOnce // pages that offer only unknown subprotocols; guards itself
+}
+
+// Kind is a protocol's number.
+type Kind uint8
+
+// flags of a client.
+type flags uint8
+
+const (
+	flagRaw    flags = 1 << iota // bare payloads
+	flagBusy                     // a request of it is worked on in slices, see Tasks
+	flagClosed                   // its connection is, and it will be freed
+)
+
+// Own is what a protocol keeps of each client. It fits into the client's record.
+type Own struct {
+	Index  uint32 // of an entry in a table, for instance
+	Number uint16
+	Flags  uint8
+}
+
+// record is a client. It exists a million times: it holds no pointer, and data that only some
+// clients need is kept in tables, by their slot or an index here.
+type record struct {
+	subs  index.List // its subscriptions
+	grant uint32     // index of its token's grant, 0 = none
+	own   Own
+	count uint16 // subscriptions
+	kind  Kind   // 0 = not a client, or not yet
+	flags flags
+}
+
+// Hub holds the clients of one loop. It is the layer above its requests.
+type Hub struct {
+	// Immutable
+	Conns     *conn.Set
+	HTTP      *httpconn.Server
+	Limits    *limit.Clients
+	Shared    *Shared
+	Net       *conn.Shared
+	Log       *slog.Logger
+	protocols []Protocol
+	forms     [][2]message.Form // by kind, raw or not
+
+	// Owned by the loop
+	Options  *Options // swapped by Use
+	Stats    Stats
+	Channels *Channels
+	Tasks    Tasks
+	intake   intake // filled by the broker's goroutines
+	catchUps catchUps
+	records  slab.Sparse[record]
+	grants   grants
+}
+
+// New returns a hub without clients and protocols.
+func New(shared *Shared, net *conn.Shared, o *Options, limits *limit.Clients, log *slog.Logger) *Hub {
+	h := &Hub{
+		Shared: shared, Net: net, Options: o, Limits: limits, Log: log,
+		forms:  make([][2]message.Form, 1),
+		Stats:  newStats(),
+		grants: grants{byGrant: make(map[*auth.Grant]uint32)},
+	}
+	h.protocols = []Protocol{none{Streams{h}}}
+	h.Channels = newChannels(h)
+	h.Tasks = Tasks{hub: h, of: make(map[uint32]*running)}
+	h.intake = intake{hub: h, room: maxHandover, pending: MaxPending, overrun: make(map[index.Channel]bool), drops: make(map[string]uint64)}
+	h.catchUps = catchUps{hub: h, parked: make(map[uint32][]behind)}
+	return h
+}
+
+// Serve has the hub serve the clients of a server's connections, whose layer above it is.
+func (h *Hub) Serve(conns *conn.Set, http *httpconn.Server) { h.Conns, h.HTTP = conns, http }
+
+// Use replaces the options.
+func (h *Hub) Use(o *Options) { h.Options = o }
+
+// Register adds a protocol and returns its kind.
+func (h *Hub) Register(p Protocol) Kind {
+	h.protocols = append(h.protocols, p)
+	h.forms = append(h.forms, [2]message.Form{p.Form(false), p.Form(true)})
+	h.Stats.Clients = append(h.Stats.Clients, 0)
+	return Kind(len(h.protocols) - 1)
+}
+
+// Protocols returns the names of the protocols, by kind.
+func (h *Hub) Protocols() (names []string) {
+	for _, p := range h.protocols {
+		names = append(names, p.Name())
+	}
+	return names
+}
+
+// at returns a connection's record.
+func (h *Hub) at(i uint32) *record { return h.records.At(i) }
+
+// Own returns what a client's protocol keeps of it.
+func (h *Hub) Own(i uint32) *Own { return &h.at(i).own }
+
+// Open makes a connection a client of a kind.
+func (h *Hub) Open(i uint32, k Kind, raw bool) {
+	c := h.at(i)
+	c.kind = k
+	if raw {
+		c.flags |= flagRaw
+	}
+	h.Stats.Clients[k]++
+}
+
+// IsOpen reports whether a connection is a client, and not closed.
+func (h *Hub) IsOpen(i uint32) bool { return h.at(i).isOpen() }
+
+func (c *record) isOpen() bool { return c.kind != 0 && c.flags&flagClosed == 0 }
+
+// Is reports whether a connection is an open client of a kind.
+func (h *Hub) Is(i uint32, k Kind) bool { c := h.at(i); return c.kind == k && c.isOpen() }
+
+// IsRaw reports whether a client wants bare payloads.
+func (h *Hub) IsRaw(i uint32) bool { return h.at(i).flags&flagRaw != 0 }
+
+// Transport returns a connection's transport, by its name in the operator's lists: http before it is
+// a client.
+func (h *Hub) Transport(i uint32) string {
+	return h.protocolOf(i).Name()
+}
+
+// FormOf returns the encoding of messages for a client.
+func (h *Hub) FormOf(i uint32) message.Form { return h.form(h.at(i)) }
+
+// protocolOf returns the protocol of a client.
+func (h *Hub) protocolOf(i uint32) Protocol { return h.protocols[h.at(i).kind] }
+
+func (h *Hub) form(c *record) message.Form { return h.forms[c.kind][c.flags&flagRaw] }
+
+// Post runs fn on the loop.
+func (h *Hub) Post(fn func()) { h.Conns.Loop().Post(fn) }
+
+// Work does a slice of the loop's long work.
+func (h *Hub) Work() (more bool) {
+	joins := h.Channels.startWaiting()
+	tasks := h.Tasks.run()
+	behind := h.catchUps.send()
+	return joins || tasks || behind
+}
+
+// Tick continues with what waits for a client's rate.
+func (h *Hub) Tick() { h.catchUps.goOnAll() }
+
+// Deliver hands a slice of the messages that wait to their subscribers.
+func (h *Hub) Deliver() (more bool) {
+	_, more = h.Channels.Index.Deliver(sendsPerSlice, h.Channels.fan)
+	return more
+}
+
+// sendsPerSlice is the number of deliveries before the next poll for events: about 500 us at 8 us
+// each.
+const sendsPerSlice = 64
+
+// deliver hands a batch of messages to one subscriber.
+func (h *Hub) deliver(i uint32, b *index.Batch) {
+	c := h.records.Get(i)
+	if h.protocols[c.kind].Deliver(i, b) {
+		return
+	}
+	h.Stats.Deliveries += uint64(b.Count())
+	form := h.form(c)
+	o := conn.Out{Bytes: b.Encoded(form), Message: b.Messages()[0]}
+	if b.Count() > 1 {
+		o.Batch, o.Form = b.Messages(), form
+	}
+	h.Conns.SendBatched(i, o)
+}
+
+// Received takes the bytes of a client.
+func (h *Hub) Received(i uint32, p []byte) {
+	h.protocolOf(i).Received(i, p)
+}
+
+// ReadSize returns how much to read from a client at once.
+func (h *Hub) ReadSize(i uint32) int {
+	return h.protocolOf(i).ReadSize(i)
+}
+
+// HalfClosed notes that a client has closed its side and is owed something.
+func (h *Hub) HalfClosed(i uint32) {
+	h.protocolOf(i).HalfClosed(i)
+}
+
+// Progress notes that a client reads its queue.
+func (h *Hub) Progress(i uint32) {
+	h.protocolOf(i).Heard(i)
+}
+
+// Drained continues with a client that has read its queue.
+func (h *Hub) Drained(i uint32) { h.catchUps.goOn(i) }
+
+// Due handles the deadline of a client.
+func (h *Hub) Due(i uint32) {
+	h.protocolOf(i).Due(i)
+}
+
+// Responded ends the client whose request was responded to.
+func (h *Hub) Responded(i uint32) {
+	h.setGrant(i, nil)
+	h.at(i).flags = 0
+}
+
+// Ended ends a client whose connection goes on with its next request.
+func (h *Hub) Ended(i uint32) {
+	c := h.at(i)
+	h.Stats.Clients[c.kind]--
+	h.Channels.leaveAll(i)
+	h.protocols[c.kind].Free(i)
+	c.kind, c.own = 0, Own{}
+}
+
+// Closed notes that a connection has ended.
+func (h *Hub) Closed(i uint32, reason reasons.Close) {
+	c := h.at(i)
+	if h.Log.Enabled(context.Background(), slog.LevelDebug) {
+		h.Log.Debug("closed", "reason", reason, "transport", h.Transport(i), "subject", h.Subject(i),
+			"connection", h.Conns.ID(i), "address", h.Conns.Addr(i))
+	}
+	if c.kind != 0 {
+		h.Stats.Clients[c.kind]--
+		c.flags |= flagClosed
+	}
+}
+
+// Reaped frees all that is kept for a closed client.
+func (h *Hub) Reaped(i uint32) {
+	c := h.at(i)
+	h.Channels.leaveAll(i)
+	h.protocols[c.kind].Free(i)
+	h.setGrant(i, nil)
+	h.catchUps.forget(i)
+	*c = record{}
+}
+
+// GiveUp frees what is held for a closed client because of its input.
+func (h *Hub) GiveUp(i uint32) {
+	h.Tasks.Drop(i)
+	h.protocolOf(i).Free(i)
+}

@@ -1,0 +1,120 @@
+package client
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
+)
+
+// Clients catch up in pages, and the next page is requested when a client has taken the previous
+// one. A client that doesn't read has at most a few pages pending, of channels that it subscribed
+// to together.
+
+const (
+	// CrowdedBytes is the backlog that defers a client's next page: the size of a page itself.
+	CrowdedBytes = 256 << 10
+	// historyRate is the bytes of messages a second that a client gets to catch up with, after
+	// historyBurst at once: repeated requests use up the client's own rate.
+	historyRate, historyBurst = 2 << 20, 4 << 20
+	// mostDebt bounds the wait for a client's rate.
+	mostDebt = 30 * time.Second
+)
+
+// crowded reports whether a client's backlog defers its next page.
+func (s *catchUps) crowded(i uint32) bool {
+	return s.hub.Conns.Queued(i) && s.hub.Conns.Queue(i).Held >= CrowdedBytes
+}
+
+// charge charges a client's catch-up rate for messages.
+func (s *catchUps) charge(i uint32, messages []*message.Message) {
+	if len(messages) == 0 {
+		return
+	}
+	bytes := 0
+	for _, m := range messages {
+		bytes += len(m.Payload)
+	}
+	s.paces.At(i).Charge(time.Duration(bytes)*time.Second/historyRate, s.hub.Limits.Uptime(), mostDebt)
+}
+
+// paced reports whether a client's catch-up rate allows a page.
+func (s *catchUps) paced(i uint32) bool {
+	a := s.paces.Get(i)
+	return a == nil || a.Ahead(s.hub.Limits.Uptime(), mostDebt) < historyBurst*time.Second/historyRate
+}
+
+// park queues w behind its client's other requests waiting for a page. goOn resumes them, one after
+// the other: when the client's queue is empty, when a page has been sent, and at each tick, for its
+// rate.
+func (s *catchUps) park(ch index.Channel, w *Request) {
+	s.parked[w.Slot] = append(s.parked[w.Slot], behind{ch, w})
+}
+
+// goOn requests a page for the first parked request of a client, if its queue and rate allow.
+func (s *catchUps) goOn(i uint32) {
+	list := s.parked[i]
+	if len(list) == 0 {
+		return
+	}
+	for len(list) > 0 && !s.hub.Conns.Queued(i) && s.paced(i) {
+		b := list[0]
+		list[0] = behind{}
+		list = list[1:]
+		if j := s.hub.Channels.joins[b.channel]; j != nil && b.waiter.list == &j.catchup {
+			s.replay(b.channel, b.waiter)
+			break
+		}
+	}
+	if len(list) > 0 {
+		s.parked[i] = list
+	} else {
+		delete(s.parked, i)
+	}
+}
+
+// mostParked is the number of clients visited in a tick.
+const mostParked = 2048
+
+// goOnAll is goOn for all clients, or a random part if they are many.
+func (s *catchUps) goOnAll() {
+	looked := 0
+	for i := range s.parked {
+		if looked++; looked > mostParked {
+			return
+		}
+		s.goOn(i)
+	}
+}
+
+// largestOnLoop is the size of the largest replayed message that the loop encodes itself: encoding
+// takes 3 ms a MiB.
+const largestOnLoop = 256 << 10
+
+// encodeFirst encodes larger messages on a goroutine before r is sent, and reports whether there
+// are any. The goroutine ends when they are encoded; nobody waits for it.
+func (s *catchUps) encodeFirst(ch index.Channel, w *Request, r *fanout.Replay) bool {
+	form := s.hub.FormOf(w.Slot)
+	large := func(m *message.Message) bool { return len(m.Payload) > largestOnLoop && !m.IsEncoded(form) }
+	if !slices.ContainsFunc(r.Messages, large) {
+		return false
+	}
+	messages := r.Messages
+	go func() {
+		for _, m := range messages {
+			if large(m) {
+				m.Encoded(form)
+			}
+		}
+		s.hub.Post(func() { s.replayed(ch, w, r) })
+	}()
+	return true
+}
+
+// forget forgets a closed client.
+func (s *catchUps) forget(i uint32) {
+	s.paces.Clear(i)
+	delete(s.parked, i)
+}

@@ -1,0 +1,191 @@
+package conn
+
+import (
+	"slices"
+	"unsafe"
+)
+
+// input holds what a client has sent and the handler can't use yet: the start of a request or of a
+// message, or requests behind the present one. Few connections have one at a time.
+type input struct {
+	buf     []byte
+	keeping bool // there are kept bytes, or a part of them was used; else only extra counts
+	full    bool // reading is suspended until the handler has used some
+	seen    int  // see Seen
+	extra   int  // bytes that the handler holds elsewhere, see Hold
+
+	// For Options.TotalInputBytes
+
+	owner uint32 // slot
+	since uint32 // tick of its first bytes
+	held  int    // bytes counted
+}
+
+const (
+	// inputOverhead is the memory of an input besides its buffer, with its table entry, and of the
+	// connection that has it.
+	inputOverhead = int(unsafe.Sizeof(input{})+2*unsafe.Sizeof(uintptr(0))) + 200
+	// maxIdleInput is the largest buffer that a freed input keeps for its next owner.
+	maxIdleInput = 4 << 10
+	// maxIdleInputs is the number of freed inputs that keep theirs.
+	maxIdleInputs = 64
+)
+
+// inputOf returns the connection's input, a new one where it has none.
+func (s *Set) inputOf(i uint32, c *socket) *input {
+	if c.in == 0 {
+		var in *input
+		c.in, in = s.inputs.Take()
+		in.owner, in.since = i, s.now
+	}
+	return s.inputs.At(c.in)
+}
+
+// IsKeeping reports whether input is kept for the connection, which may be of no bytes.
+func (s *Set) IsKeeping(i uint32) bool {
+	c := s.slots.at(i)
+	return c.in != 0 && s.inputs.At(c.in).keeping
+}
+
+// Kept returns the input kept for the connection, valid until the next change.
+func (s *Set) Kept(i uint32) []byte {
+	if c := s.slots.at(i); c.in != 0 {
+		return s.inputs.At(c.in).buf
+	}
+	return nil
+}
+
+// Keep keeps p behind the connection's earlier input and returns all of it. The buffer grows
+// tightly, and beyond most bytes no further than needed.
+func (s *Set) Keep(i uint32, p []byte, most int) []byte {
+	in := s.inputOf(i, s.slots.at(i))
+	in.keeping = true
+	in.buf = appendTight(in.buf, p, most)
+	s.count(in)
+	return in.buf
+}
+
+// KeepUpTo is Keep for input that isn't wanted yet: once there are most bytes, reading is suspended
+// until some are used, so that TCP slows the client down.
+func (s *Set) KeepUpTo(i uint32, p []byte, most int) {
+	if len(s.Keep(i, p, most)) >= most {
+		s.Suspend(i)
+	}
+}
+
+// Suspend suspends reading from a connection until its kept input is used.
+func (s *Set) Suspend(i uint32) {
+	c := s.slots.at(i)
+	if in := s.inputs.At(c.in); !in.full {
+		in.full = true
+		c.flags |= flagFull
+		s.watch(i, c)
+	}
+}
+
+// EmptyKept empties the kept input, whose buffer stays the connection's.
+func (s *Set) EmptyKept(i uint32) {
+	in := s.inputs.At(s.slots.at(i).in)
+	in.buf = in.buf[:0]
+}
+
+// Seen returns how many of the kept bytes the handler has looked at in vain.
+func (s *Set) Seen(i uint32) int {
+	if c := s.slots.at(i); c.in != 0 {
+		return s.inputs.At(c.in).seen
+	}
+	return 0
+}
+
+// See notes that the handler has looked at n kept bytes and needs more.
+func (s *Set) See(i uint32, n int) {
+	c := s.slots.at(i)
+	if c.in != 0 {
+		s.inputs.At(c.in).seen = n
+		s.readOn(c)
+	}
+}
+
+// readOn ends Suspend.
+func (s *Set) readOn(c *socket) {
+	if in := s.inputs.At(c.in); in.full {
+		in.full = false
+		c.flags &^= flagFull
+		s.rewatch(in.owner, c)
+	}
+}
+
+// FreeKept frees the kept input.
+func (s *Set) FreeKept(i uint32) {
+	c := s.slots.at(i)
+	if c.in == 0 {
+		return
+	}
+	s.readOn(c)
+	in := s.inputs.At(c.in)
+	buf := in.buf[:0]
+	if cap(buf) > maxIdleInput || s.inputs.Idle() >= maxIdleInputs {
+		buf = nil
+	}
+	if in.extra > 0 {
+		in.buf, in.keeping, in.seen = nil, false, 0
+		s.count(in)
+		return
+	}
+	s.holdInput(-in.held)
+	*in = input{buf: buf}
+	s.inputs.Put(c.in)
+	c.in = 0
+}
+
+// DetachKept is FreeKept for a caller that still uses the bytes.
+func (s *Set) DetachKept(i uint32) {
+	if c := s.slots.at(i); c.in != 0 {
+		s.inputs.At(c.in).buf = nil
+		s.FreeKept(i)
+	}
+}
+
+// Hold counts n bytes, which may be negative, that the handler holds because of what the client has
+// sent.
+func (s *Set) Hold(i uint32, n int) {
+	if n == 0 {
+		return
+	}
+	c := s.slots.at(i)
+	in := s.inputOf(i, c)
+	if in.extra += n; in.extra == 0 && !in.keeping {
+		s.FreeKept(i)
+		return
+	}
+	s.count(in)
+}
+
+// appendTight appends data to buf and grows its capacity by about a fifth: a doubling buffer takes
+// twice its content.
+func appendTight(buf, data []byte, most int) []byte {
+	need := len(buf) + len(data)
+	if need <= cap(buf) {
+		return append(buf, data...)
+	}
+	grown := slices.Grow([]byte(nil), max(need, min(need+need/5, most)))
+	return append(append(grown, buf...), data...)
+}
+
+// count updates the accounting after an input has changed.
+func (s *Set) count(in *input) {
+	n := inputOverhead + cap(in.buf) + in.extra
+	s.holdInput(n - in.held)
+	in.held = n
+}
+
+// holdInput adds n bytes, which may be negative, to the sum of all inputs.
+func (s *Set) holdInput(n int) {
+	if n != 0 {
+		s.inputBytes += int64(n)
+		s.shared.Inputs.Add(int64(n))
+	}
+}
+
+// Inputs returns the number of connections with input, and the memory of that.
+func (s *Set) Inputs() (used int, bytes int64) { return s.inputs.Used(), s.inputBytes }

@@ -1,0 +1,99 @@
+package httpconn
+
+import (
+	"unsafe"
+
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
+	"github.com/pushgate/pushgate/gateway/internal/slab"
+)
+
+// BodyTaker gets the body of a request that an endpoint has read.
+type BodyTaker interface {
+	// TakeBody handles the request with its whole body, valid until it returns.
+	TakeBody(i uint32, text []byte)
+}
+
+// body is a request's body that is being read.
+type body struct {
+	http1.Body
+	to   BodyTaker
+	held bool // counted as input
+}
+
+// bodyBytes is the memory of a body that hasn't arrived whole, besides its bytes.
+const bodyBytes = int(unsafe.Sizeof(body{})) + slab.EntryBytes
+
+// ReadBody reads the body of the request, as an endpoint's Serve: rest holds the bytes behind its
+// head, and those behind its body are returned if it's complete. The request's slices are not valid
+// any more when the body arrives.
+func (h *Server) ReadBody(i uint32, rest []byte, to BodyTaker) (left []byte) {
+	parsed, err := h.request.Body(int64(h.options.BodyBytes))
+	if err != nil {
+		h.malformed(i, err.(*http1.Error))
+		return nil
+	}
+	e := h.at(i)
+	if h.request.Expect100 && len(rest) == 0 {
+		h.conns.SendCopy(i, []byte(http1.Continue))
+		if e.phase != phaseHead {
+			return nil
+		}
+	}
+	*h.bodies.Take(i) = body{Body: parsed, to: to}
+	e.phase = phaseBody
+	h.conns.SetDeadline(i, h.conns.Now()+conn.Ticks(h.options.HeadTimeout))
+	return h.readBody(i, e, rest)
+}
+
+// body takes bytes of a request's body and of the requests behind it.
+func (h *Server) body(i uint32, e *exchange, data []byte) {
+	h.request = http1.Request{} // stale: another connection's
+	h.follow(i, e, h.readBody(i, e, data))
+}
+
+// readBody consumes the body's bytes from data. Once the body is complete it is handed over, and
+// the remaining bytes are returned.
+func (h *Server) readBody(i uint32, e *exchange, data []byte) (left []byte) {
+	b := h.bodies.Get(i)
+	var text []byte
+	for {
+		piece, n, done, err := b.Next(data)
+		if err != nil {
+			h.malformed(i, err.(*http1.Error))
+			return nil
+		}
+		data = data[n:]
+		if done && !h.conns.IsKeeping(i) {
+			text = piece // whole where it was read
+			break
+		}
+		text = h.conns.Keep(i, piece, h.options.BodyBytes)
+		if done {
+			h.conns.DetachKept(i)
+			break
+		}
+		if len(data) == 0 {
+			if !b.held {
+				b.held = true
+				h.conns.Hold(i, bodyBytes)
+			}
+			return nil
+		}
+	}
+	to := b.to
+	h.freeBody(i)
+	e.phase = phaseServing
+	to.TakeBody(i, text)
+	return data
+}
+
+// freeBody frees the state of a body.
+func (h *Server) freeBody(i uint32) {
+	if b := h.bodies.Get(i); b != nil {
+		if b.held {
+			h.conns.Hold(i, -bodyBytes)
+		}
+		h.bodies.Free(i)
+	}
+}

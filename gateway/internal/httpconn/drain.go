@@ -1,0 +1,35 @@
+package httpconn
+
+import "github.com/pushgate/pushgate/gateway/internal/reasons"
+
+// IsIdle reports whether a connection was kept for a next request, which hasn't begun. A proxy keeps
+// such connections for any client.
+func (h *Server) IsIdle(i uint32) bool {
+	e := h.at(i)
+	return e.phase == phaseHead && e.flags&flagKept != 0 && !h.conns.IsKeeping(i)
+}
+
+// Drain closes a connection gracefully, unless it is a client's by now: then it returns true, and
+// its endpoint is to close it.
+func (h *Server) Drain(i uint32, reason reasons.Close) (client bool) {
+	e := h.at(i)
+	if e.phase == phaseHead || e.phase == phaseBody {
+		// A request that has arrived still gets its response, and no client a reset for bytes in
+		// flight.
+		if !h.conns.IsHalf(i) {
+			h.conns.Read(i)
+		}
+	}
+	switch e.phase {
+	case phaseHead, phaseBody:
+		h.conns.Finish(i, reason, nil)
+		return false
+	case phaseClosed:
+		end := h.conns.LingerEnd()
+		if due, ok := h.conns.Deadline(i); ok && int32(due-end) > 0 {
+			h.conns.SetDeadline(i, end)
+		}
+		return false
+	}
+	return true
+}

@@ -1,0 +1,335 @@
+// Package httpconn speaks HTTP/1.1 with a loop's connections: it reads heads and bodies, keeps
+// pipelined requests, routes to endpoints, and writes all responses and their headers, CORS
+// included. A connection leaves it when an endpoint makes it a stream or a WebSocket.
+package httpconn
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
+	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/gateway/internal/slab"
+	"github.com/pushgate/pushgate/gateway/proxy"
+)
+
+// Options are the settings of requests. A reload replaces them, see Server.Use.
+type Options struct {
+	HeadBytes     int // of a request
+	BodyBytes     int // of a request
+	HeadTimeout   time.Duration
+	IdleTimeout   time.Duration // between two requests
+	Reconnect     time.Duration // longest delay of clients that are sent to other nodes
+	Origins       *auth.Origins
+	Trusted       proxy.Networks
+	ProxyHeader   proxy.Header
+	ProxyProtocol proxy.Protocol
+	HandshakeRate limit.Rate // of all loops
+}
+
+// Shared is what the loops of a process have in common.
+type Shared struct {
+	// Immutable once a loop runs
+	Ready          func() error    // why new clients shouldn't be sent here
+	ConsoleOrigins map[string]bool // of the console, which may connect too
+
+	Draining   atomic.Bool   // connections end with their response
+	handshakes limit.Bucket  // guards itself
+	strangers  limit.LogOnce // pages whose origin isn't allowed; guards itself
+	nameless   limit.LogOnce // proxies that name no client; guards itself
+}
+
+// Forget has faults logged again that were logged before a reload.
+func (s *Shared) Forget() {
+	s.strangers.Forget()
+	s.nameless.Forget()
+}
+
+// Above is the layer of the clients that requests make of connections. Its methods are called on
+// the loop.
+type Above interface {
+	// Received takes the bytes of a WebSocket, or of an event stream's client.
+	Received(i uint32, p []byte)
+	// ReadSize returns how much to read from a WebSocket at once.
+	ReadSize(i uint32) int
+	// HalfClosed notes that a client has closed its side and is kept, for the response to its
+	// request or for its stream.
+	HalfClosed(i uint32)
+	// Due handles the deadline of a client.
+	Due(i uint32)
+	// Progress notes that a client reads its queue.
+	Progress(i uint32)
+	// Drained notes that a client's queue is empty.
+	Drained(i uint32)
+	// Lossy and Overflow are those of conn.Handler.
+	Lossy(i uint32, o *conn.Out) (kind queue.Kind, ok bool)
+	Overflow(i uint32, q *queue.Queue)
+	// Evict closes a client because the queues or inputs of all take too much memory.
+	Evict(i uint32)
+	// GiveUp frees what is held for a closed connection because of its input.
+	GiveUp(i uint32)
+	// Responded notes that a request has its response: its client is no more.
+	Responded(i uint32)
+	// Closed and Reaped are those of conn.Handler.
+	Closed(i uint32, reason reasons.Close)
+	Reaped(i uint32)
+}
+
+// phase is what a connection is used for:
+//
+//	          +--- next request on a kept connection --+
+//	          v                                        |
+//	accept -> head -> body ----> serving -> answered --+--> closed
+//	            |                                           ^
+//	            +-----------> streaming, upgraded ----------+
+type phase uint8
+
+const (
+	phaseFree      phase = iota
+	phaseHead            // a request's head is awaited or read
+	phaseBody            // a request's body is read
+	phaseServing         // an endpoint is to respond
+	phaseStreaming       // the response has no end
+	phaseUpgraded        // a WebSocket
+	phaseClosed
+)
+
+// flags of an exchange.
+type flags uint8
+
+const (
+	flagClose    flags = 1 << iota // close after the response
+	flagCORS                       // a page of an allowed origin sent the request, see webPages
+	flagLed                        // answerLead was sent already
+	flagKept                       // kept after a response for the next request
+	flagOver                       // its address is over its limit: its request is refused
+	flagUpgraded                   // it is, or was until it closed
+)
+
+// exchange is a connection's present request and response. It exists a million times.
+type exchange struct {
+	phase phase
+	flags flags
+}
+
+// Server serves the requests of one loop's connections. It is their conn.Handler.
+type Server struct {
+	// Immutable
+	shared *Shared
+	log    *slog.Logger
+	conns  *conn.Set
+	above  Above
+	limits *limit.Clients // of the loop's clients
+	routes map[string]*Route
+
+	// Owned by the loop
+	options   *Options // swapped by Use
+	exchanges slab.Sparse[exchange]
+	bodies    slab.ByKey[body]
+	request   http1.Request // the one being routed
+	pages     webPages      // origins of the pages behind connections
+	date      []byte        // value of the Date header, updated each second
+	leaving   bool          // the gateway is shutting down: requests are refused
+	retry     uint32        // spreads Retry-After
+	scratch   []byte        // for small responses
+	decoded   []byte        // of a query
+	rejects   map[reasons.Reject]uint64
+}
+
+// New returns a server without connections, and without routes but for health.
+func New(shared *Shared, o *Options, limits *limit.Clients, log *slog.Logger, above Above) *Server {
+	h := &Server{
+		shared: shared, log: log, above: above, limits: limits, options: o,
+		routes: make(map[string]*Route), rejects: make(map[reasons.Reject]uint64),
+	}
+	for _, path := range []string{"/", "/healthz", "/readyz"} {
+		h.Handle(&Route{Path: path, Methods: []string{"GET", "HEAD"}, health: true})
+	}
+	h.routes["*"] = h.routes["/"] // OPTIONS * (RFC 9112, 3.2.4)
+	return h
+}
+
+// Serve has the server handle the connections of a set, whose handler it is.
+func (h *Server) Serve(conns *conn.Set) { h.conns = conns }
+
+// Use replaces the options.
+func (h *Server) Use(o *Options) { h.options = o }
+
+// SetDate sets the value of the Date header.
+func (h *Server) SetDate(date []byte) { h.date = date }
+
+// Leave has all further requests refused, because the gateway is shutting down.
+func (h *Server) Leave() { h.leaving = true }
+
+// IsDraining reports whether connections end with their response.
+func (h *Server) IsDraining() bool { return h.shared.Draining.Load() }
+
+// IsLeaving reports whether Leave was called.
+func (h *Server) IsLeaving() bool { return h.leaving }
+
+// Rejects returns the counters of refused requests, which the loop owns.
+func (h *Server) Rejects() map[reasons.Reject]uint64 { return h.rejects }
+
+// Count counts a refused request.
+func (h *Server) Count(reason reasons.Reject) { h.rejects[reason]++ }
+
+// at returns a connection's exchange.
+func (h *Server) at(i uint32) *exchange { return h.exchanges.Get(i) }
+
+// Request returns the request being routed, valid in an endpoint's Serve.
+func (h *Server) Request() *http1.Request { return &h.request }
+
+// Query returns the request's query.
+func (h *Server) Query() http1.Query { return h.request.Query(h.decoded[:0]) }
+
+// Accepted begins a connection.
+func (h *Server) Accepted(i uint32) { *h.exchanges.At(i) = exchange{phase: phaseHead} }
+
+// ReadRequests is the size of a read that may hold requests, so that one client's take the loop a
+// few milliseconds at most.
+const ReadRequests = 16 << 10
+
+// ReadSize returns how much to read from a connection at once.
+func (h *Server) ReadSize(i uint32) int {
+	switch h.at(i).phase {
+	case phaseHead: // room to see the headers of an oversized head
+		return max(ReadRequests, 2*h.options.HeadBytes)
+	case phaseUpgraded:
+		return h.above.ReadSize(i)
+	case phaseBody:
+		return conn.ReadBuffer
+	}
+	return ReadRequests
+}
+
+// Received takes bytes of a connection.
+func (h *Server) Received(i uint32, p []byte) {
+	switch e := h.at(i); e.phase {
+	case phaseHead:
+		h.head(i, e, p)
+	case phaseBody:
+		h.body(i, e, p)
+	case phaseServing:
+		h.conns.KeepUpTo(i, p, MaxPipelined)
+	case phaseStreaming, phaseUpgraded:
+		h.above.Received(i, p)
+	}
+}
+
+// Due handles the deadline of a connection.
+func (h *Server) Due(i uint32) {
+	switch e := h.at(i); e.phase {
+	case phaseHead, phaseBody:
+		if e.phase == phaseHead && h.conns.IsHalf(i) && !h.conns.Queued(i) {
+			h.conns.Release(i, reasons.CloseByClient)
+			return
+		}
+		h.headTimeout(i, e)
+	default:
+		h.above.Due(i)
+	}
+}
+
+// Progress gives a client that reads its response the time for its next request.
+func (h *Server) Progress(i uint32) {
+	if h.at(i).phase != phaseHead {
+		h.above.Progress(i)
+		return
+	}
+	if !h.leaving {
+		h.conns.SetDeadline(i, h.conns.Now()+conn.Ticks(h.options.IdleTimeout))
+	}
+}
+
+// Drained continues with the requests behind a response that was queued.
+func (h *Server) Drained(i uint32) {
+	switch e := h.at(i); {
+	case e.phase > phaseBody && e.phase < phaseClosed:
+		h.above.Drained(i)
+	case e.phase == phaseHead && h.conns.IsKeeping(i):
+		h.conns.Cork(i)
+		h.head(i, e, nil)
+		h.conns.Uncork(i)
+	}
+	h.endHalf(i)
+}
+
+// Lossy is the clients' concern.
+func (h *Server) Lossy(i uint32, o *conn.Out) (kind queue.Kind, ok bool) { return h.above.Lossy(i, o) }
+
+// Overflow is the clients' concern: a response may be of any size.
+func (h *Server) Overflow(i uint32, q *queue.Queue) {
+	if e := h.at(i); e.phase > phaseBody {
+		h.above.Overflow(i, q)
+	}
+}
+
+// Evict closes a connection because all queues take too much memory.
+func (h *Server) Evict(i uint32) {
+	if h.at(i).phase > phaseBody {
+		h.above.Evict(i)
+		return
+	}
+	h.conns.Release(i, reasons.CloseOverload) // a response is all or nothing
+}
+
+// EvictInput closes a connection because all inputs take too much memory.
+func (h *Server) EvictInput(i uint32) {
+	h.request = http1.Request{}
+	switch e := h.at(i); {
+	case e.phase == phaseUpgraded:
+		h.Count(reasons.RejectTotalInput)
+		h.above.Evict(i)
+	case e.phase > phaseBody, h.conns.Queued(i): // a pipelined request
+		h.Count(reasons.RejectTotalInput)
+		h.conns.Release(i, reasons.CloseOverload)
+	default:
+		if e.phase == phaseHead {
+			h.setPage(i, e, h.pageIn(h.conns.Kept(i)))
+		}
+		h.RefuseOver(i, reasons.RejectTotalInput)
+	}
+	h.above.GiveUp(i)
+}
+
+// Closed notes that a connection has ended.
+func (h *Server) Closed(i uint32, reason reasons.Close) {
+	h.above.Closed(i, reason)
+	h.at(i).phase = phaseClosed
+}
+
+// Reaped frees all that is kept for a closed connection.
+func (h *Server) Reaped(i uint32) {
+	h.above.Reaped(i)
+	h.freeBody(i)
+	h.limits.Clear(i)
+	h.pages.of.Clear(i)
+}
+
+// BadProxyHeader refuses a connection of a trusted proxy that doesn't name its client.
+func (h *Server) BadProxyHeader(i uint32, err error) {
+	h.request = http1.Request{}
+	h.Refuse(i, reasons.RejectProxyHeader, &http1.Error{Status: 400, Code: "bad_proxy_header", Message: err.Error()}, nil)
+}
+
+// OverAddress has the next request refused, because its client's address has too many connections.
+// The response depends on the request, which proxies rarely send in the same packet as their
+// header.
+func (h *Server) OverAddress(i uint32) {
+	h.at(i).flags |= flagOver
+	h.conns.SetDeadline(i, h.conns.Now()+conn.RejectTicks)
+}
+
+// traceRefused logs a refused request. origin is the requesting page's, if known.
+func (h *Server) traceRefused(i uint32, err *http1.Error, origin []byte) {
+	if h.log.Enabled(context.Background(), slog.LevelDebug) {
+		h.log.Debug("refused", "status", err.Status, "code", err.Code, "message", err.Message, "origin", string(origin),
+			"connection", h.conns.ID(i), "address", h.conns.Addr(i))
+	}
+}

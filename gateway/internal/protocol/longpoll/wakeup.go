@@ -1,0 +1,277 @@
+package longpoll
+
+import (
+	"maps"
+	"time"
+
+	"github.com/pushgate/pushgate/fanout/index"
+	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/client"
+	"github.com/pushgate/pushgate/gateway/internal/httpconn"
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+const (
+	// Coalesce is how long a poll is held after its first message has reached this node, so that
+	// messages close behind share the response instead of costing a round trip.
+	Coalesce = 5 * time.Millisecond
+	// leastCoalesce is the shortest delay, for a message that a busy loop took late.
+	leastCoalesce = time.Millisecond
+)
+
+// responsesPerSlice is the number of poll responses before the next poll for events.
+const responsesPerSlice = 256
+
+// wakeups are a shard's polls with messages. One timer serves them all.
+type wakeups struct {
+	woken []reactor.Key // newest last
+	ready []reactor.Key // polls whose delay is over
+	due   time.Duration // the server's uptime at which the delay of woken is over
+	timer *time.Timer   // posts; running while woken isn't empty
+	last  response
+
+	// The positions before the messages that woke polls, for polls whose channel's ring is too
+	// short for the messages since.
+	wokenAt map[place]before
+	readyAt map[place]before
+	noted   *message.Message // the last one in wokenAt
+	early   bool             // a ready poll is among the woken again, and needs readyAt
+}
+
+// before holds the positions just before a message.
+type before struct {
+	durable message.Position
+	plain   uint64 // number on this node
+}
+
+// unknown stands for the durable position of a channel without a stream.
+var unknown = message.Position{Node: "unknown"}
+
+// place identifies a message by its channel and its number there.
+type place struct {
+	channel string
+	seq     uint32
+}
+
+// response is the latest response: polls of the same channel at the same position share its bytes.
+type response struct {
+	key    responseKey
+	pieces [][]byte // one unless it has large messages
+	n      int      // messages in it
+}
+
+// responseKey identifies equal responses. The zero key is no response.
+type responseKey struct {
+	channel  index.Channel
+	from     uint32
+	max      uint16
+	raw      bool
+	head     httpconn.Variant
+	releases uint32 // the channel's number may be another's since
+}
+
+// Deliver notes that a poll has messages.
+func (p *Polls) Deliver(i uint32, b *index.Batch) (ok bool) {
+	own, first := p.hub.Own(i), b.Messages()[0]
+	if own.Index != 0 {
+		return true
+	}
+	p.wakeups.note(first)
+	if own.Flags&flagWoken == 0 {
+		p.queueWakeup(i, max(leastCoalesce, Coalesce-p.hub.Shared.Broker.Age(first)))
+	}
+	return true
+}
+
+// queueWakeup schedules a poll's response after a delay, or with the polls already woken.
+func (p *Polls) queueWakeup(i uint32, delay time.Duration) {
+	a := &p.wakeups
+	p.hub.Own(i).Flags |= flagWoken
+	a.woken = append(a.woken, p.hub.Conns.Key(i))
+	if len(a.woken) > 1 {
+		return
+	}
+	a.due = p.hub.Limits.Uptime() + delay
+	if a.timer == nil {
+		a.timer = time.AfterFunc(delay, func() { p.hub.Post(p.coalesced) })
+	} else {
+		a.timer.Reset(delay)
+	}
+}
+
+// note records the positions of polls woken by m; unknown if there is none.
+func (a *wakeups) note(m *message.Message) {
+	if m == a.noted {
+		return
+	}
+	a.noted = m
+	at, seq := m.Before(), m.Seq
+	switch {
+	case m.Notice():
+		at, seq = unknown, m.Seq+1 // a gap notice, which takes a number too
+	case at.IsZero() && !m.ID.Durable():
+		at = unknown // the channel has no stream
+	}
+	if a.wokenAt == nil {
+		a.wokenAt = make(map[place]before)
+	}
+	a.wokenAt[place{m.Channel, seq}] = before{at, m.Arrived - 1}
+}
+
+// position returns the position of a poll that was woken after the channel's message seq. It isn't
+// ok while the messages behind seq are still in flight from the broker.
+func (a *wakeups) position(channel string, seq uint32) (before, bool) {
+	at := place{channel, seq + 1}
+	p, ok := a.readyAt[at]
+	if !ok {
+		p, ok = a.wokenAt[at]
+	}
+	return p, ok
+}
+
+// coalesced ends the delay of the woken polls, once it's over. A busy loop calls it in each round:
+// the timer's goroutine would have to wait for a CPU too.
+func (p *Polls) coalesced() {
+	a := &p.wakeups
+	if len(a.woken) > 0 && p.OnWoken != nil {
+		p.OnWoken()
+	}
+	if len(a.woken) == 0 || p.hub.Limits.Uptime() < a.due {
+		return
+	}
+	if len(a.ready) == 0 && !a.early {
+		clear(a.readyAt)
+	}
+	if len(a.readyAt) == 0 {
+		a.readyAt, a.wokenAt = a.wokenAt, a.readyAt
+	} else {
+		maps.Copy(a.readyAt, a.wokenAt)
+		clear(a.wokenAt)
+	}
+	a.noted, a.early = nil, false
+	a.ready = append(a.ready, a.woken...)
+	a.woken = a.woken[:0]
+}
+
+// Work responds to some of the polls with messages.
+func (p *Polls) Work() (more bool) {
+	a := &p.wakeups
+	p.coalesced()
+	if len(a.ready) == 0 {
+		return false
+	}
+	a.last = response{} // more messages may have arrived since the last slice
+	// A poll of 4,096 channels takes as long as many of one.
+	for n, start := 0, time.Now(); n < responsesPerSlice && len(a.ready) > 0 && time.Since(start) < reactor.Slice; n++ {
+		k := a.ready[0]
+		a.ready = a.ready[1:]
+		if p.hub.Conns.Find(k) && p.hub.Is(k.Slot, p.kind) && p.hub.Own(k.Slot).Flags&flagWoken != 0 {
+			p.tryRespond(k.Slot)
+		}
+	}
+	return len(a.ready) > 0
+}
+
+// EarlyPatience is the number of ticks a poll waits for messages that the broker is handing over.
+// They may never arrive: an overrun shard drops messages.
+const EarlyPatience = 20
+
+// tryRespond responds to a poll, unless the broker is so far ahead that its ring no longer has the
+// messages it is still handing over, which give the position to continue from in the stream.
+func (p *Polls) tryRespond(i uint32) { p.respond(i, false) }
+
+// RespondNow responds to a poll with the messages available now.
+func (p *Polls) RespondNow(i uint32) { p.respond(i, true) }
+
+// respond responds to a poll, over the next turns if it has many channels. The response may be
+// shared with other polls.
+func (p *Polls) respond(i uint32, now bool) {
+	if !p.hub.IsOpen(i) {
+		return
+	}
+	if p.hub.HTTP.IsDraining() {
+		p.hub.HTTP.CloseAfter(i) // its next request would be refused here
+	}
+	key := p.responseKey(i)
+	if last := &p.wakeups.last; key != (responseKey{}) && key == last.key {
+		p.sendResponse(i, last.pieces, last.n)
+		return
+	}
+	g := &gathering{now: now, parts: p.parts[:0], polls: p}
+	g.form = p.hub.FormOf(i)
+	switch t := p.hub.Tasks.Of(i).(type) {
+	case *gathering:
+		t.now = t.now || now
+		return
+	case *client.Opening: // its channels took too long
+		for _, name := range t.Channels {
+			g.keep(name, p.hub.Net.Node, &t.Resume, false)
+		}
+		p.hub.Tasks.Drop(i)
+	}
+	if p.channels.Count(i) > client.SliceChannels {
+		g.parts = nil // other polls use p.parts meanwhile
+		p.hub.Tasks.Start(i, g, 0)
+		return
+	}
+	for !p.gatherSome(i, g) {
+	}
+	clear(g.parts)
+	p.parts = g.parts[:0]
+	p.gathered(i, g)
+}
+
+// gathered sends a poll the gathered response.
+func (p *Polls) gathered(i uint32, g *gathering) {
+	if g.early {
+		if g.now {
+			p.RespondNow(i)
+			return
+		}
+		if own := p.hub.Own(i); own.Flags&flagEarly == 0 {
+			own.Flags |= flagEarly
+			// Other deadlines, of its token or its age, wait for that.
+			p.hub.Conns.SetDeadline(i, p.hub.Conns.Now()+EarlyPatience)
+		}
+		p.wakeups.early = true
+		p.queueWakeup(i, Coalesce)
+		return
+	}
+	o := p.hub.HTTP.OptionsOf(i)
+	var pieces [][]byte
+	if g.count == 0 && len(g.gaps) == 0 && !g.more {
+		o.Lines = append(append(append(o.Lines, "Poll-Cursor: "...), g.position...), "\r\n"...)
+		pieces = [][]byte{http1.AppendResponse(nil, 204, nil, o)}
+	} else {
+		pieces = g.response(g.position, o)
+	}
+	p.wakeups.last = response{p.responseKey(i), pieces, g.count}
+	p.sendResponse(i, pieces, g.count)
+}
+
+// sendResponse sends a poll a response with n messages and makes its connection ready for the next
+// request.
+func (p *Polls) sendResponse(i uint32, pieces [][]byte, n int) {
+	p.hub.Stats.Deliveries += uint64(n)
+	// The broker keeps its channels and their messages for a while: the client is about to return.
+	p.hub.Ended(i)
+	p.hub.HTTP.Respond(i, pieces...)
+}
+
+// responseKey returns the key of a poll's response, zero if it can't be shared.
+func (p *Polls) responseKey(i uint32) (k responseKey) {
+	own := p.hub.Own(i)
+	if p.channels.Count(i) != 1 || own.Index != 0 {
+		return responseKey{}
+	}
+	p.channels.Each(i, func(sub index.Sub, ch index.Channel) {
+		if !p.channels.Index.Held(sub) {
+			k = responseKey{ch, p.channels.Index.From(sub), own.Number, p.hub.IsRaw(i), p.hub.HTTP.VariantOf(i), p.channels.Releases}
+		}
+	})
+	return k
+}
+
+// Forget forgets the last response, which others could share.
+func (p *Polls) Forget() { p.wakeups.last = response{} }
