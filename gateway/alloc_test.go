@@ -62,7 +62,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 			func() {
 				p.send(part)
 				s.native.Free(p.slot)
-				s.conns.FreeKept(p.slot)
+				s.conns.Input.Free(p.slot)
 			},
 			func(got []byte) bool { return got == nil },
 		},

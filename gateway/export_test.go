@@ -170,7 +170,7 @@ func (s *Server) Kept() (k Kept) {
 }
 
 func (k *Kept) add(sh *shard) {
-	inputs, _ := sh.conns.Inputs()
+	inputs, _ := sh.conns.Input.Used()
 	hub := sh.hub.Kept()
 	k.Connections += sh.conns.Len()
 	k.Rejected += sh.conns.Rejected()
@@ -414,7 +414,7 @@ func (s *Server) Left() string {
 	var left []string
 	s.onLoops(func(sh *shard) {
 		queues, queued := sh.conns.Queues()
-		inputs, inputBytes := sh.conns.Inputs()
+		inputs, inputBytes := sh.conns.Input.Used()
 		kept := sh.hub.Kept()
 		for name, n := range map[string]int{
 			"connections": sh.conns.Len(), "subscriptions": sh.hub.Stats.Subscriptions, "inputs": inputs, "bytes of inputs": int(inputBytes),

@@ -129,7 +129,7 @@ func (s *still) queueBytes() int64 { _, bytes := s.conns.Queues(); return bytes 
 func (s *still) queueCount() int { n, _ := s.conns.Queues(); return n }
 
 // inputCount returns the number of connections with kept input.
-func (s *still) inputCount() int { n, _ := s.conns.Inputs(); return n }
+func (s *still) inputCount() int { n, _ := s.conns.Input.Used(); return n }
 
 // flush has the shard write to a peer that has read.
 func (p *peer) flush() { p.s.Ready(p.key(), reactor.Out) }

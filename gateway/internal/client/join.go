@@ -148,11 +148,7 @@ func (s *Channels) pending(i uint32, j *join, catchesUp bool) bool {
 	return j.waiting.of(k) != nil || catchesUp && j.catchup.of(k) != nil
 }
 
-// Joined is called by the broker once messages of the channel arrive.
-func (s *Channels) Joined(channel string, at fanout.Joined) {
-	s.hub.Post(func() { s.joined(channel, at) })
-}
-
+// joined starts the waiters of a channel whose messages arrive from now on.
 func (s *Channels) joined(channel string, at fanout.Joined) {
 	ch, ok := s.Index.Lookup([]byte(channel))
 	if !ok {

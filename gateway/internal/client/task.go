@@ -42,7 +42,7 @@ func (s *Tasks) Start(i uint32, task Task, bytes int) {
 	s.list = append(s.list, t)
 	c := s.hub.at(i)
 	c.flags |= flagBusy
-	s.hub.Conns.Hold(i, bytes)
+	s.hub.Conns.Input.Hold(i, bytes)
 	s.hub.protocols[c.kind].Busy(i, true)
 }
 
@@ -61,7 +61,7 @@ func (s *Tasks) Drop(i uint32) {
 		return
 	}
 	c.flags &^= flagBusy
-	s.hub.Conns.Hold(i, -s.of[i].held)
+	s.hub.Conns.Input.Hold(i, -s.of[i].held)
 	delete(s.of, i)
 	s.hub.protocols[c.kind].Busy(i, false)
 }

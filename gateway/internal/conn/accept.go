@@ -190,5 +190,5 @@ func (s *Set) ReadMore() (more bool) {
 	accepts := s.acceptMore()
 	s.readNewcomers()
 	demoted := s.readDemoted()
-	return s.endVictims(victimsPerSlice) || accepts || demoted
+	return s.Input.endVictims(victimsPerSlice) || accepts || demoted
 }

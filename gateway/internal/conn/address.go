@@ -95,7 +95,7 @@ func (s *Set) Addr(i uint32) netip.AddrPort {
 // proxyHeader reads a trusted proxy's PROXY protocol header, which names the client.
 func (s *Set) proxyHeader(i uint32, c *socket, data []byte) {
 	if c.in != 0 {
-		data = s.Keep(i, data, 0)
+		data = s.Input.Keep(i, data, 0)
 	}
 	source, n, err := proxy.Parse(data, s.options.ProxyProtocol)
 	switch {
@@ -106,11 +106,11 @@ func (s *Set) proxyHeader(i uint32, c *socket, data []byte) {
 		return
 	case n == 0:
 		if c.in == 0 {
-			s.Keep(i, data, 0) // proxy.Parse bounds it
+			s.Input.Keep(i, data, 0) // proxy.Parse bounds it
 		}
 		return
 	}
-	s.DetachKept(i)
+	s.Input.Detach(i)
 	c.flags &^= flagUnnamed
 	// The client that the proxy names, unknown or the proxy itself, doesn't inherit its trust.
 	s.locations.At(i).trusted = source.IsValid() && s.options.Trusted.Contains(source.Addr())

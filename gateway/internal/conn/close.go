@@ -40,7 +40,7 @@ func (s *Set) Reap() {
 	s.Submit() // while their descriptors are theirs
 	for _, i := range s.marked {
 		s.handler.Reaped(i)
-		s.FreeKept(i)
+		s.Input.Free(i)
 	}
 	s.marked = s.marked[:0]
 	for _, i := range s.gone {

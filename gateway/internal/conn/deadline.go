@@ -25,7 +25,7 @@ func (s *Set) Tick(now uint32) {
 		s.now = now
 	}
 	s.shed() // another loop may have pushed the total over its bound
-	s.shedInputs()
+	s.Input.shed()
 	s.resumeAccept()
 	s.closeRejected()
 }

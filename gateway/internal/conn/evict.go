@@ -22,21 +22,21 @@ const (
 
 // inputLimit is the threshold for closing clients: a sixteenth below the bound, because a set below
 // its share lets an excess pass until another one notices.
-func (s *Set) inputLimit() (all, share int64) {
-	all = int64(s.options.TotalInputBytes) / 16 * 15
-	return all, all / int64(len(s.shared.sets))
+func (s *Inputs) limit() (all, share int64) {
+	all = int64(s.set.options.TotalInputBytes) / 16 * 15
+	return all, all / int64(len(s.set.shared.sets))
 }
 
 // shedInputs chooses clients to close while all inputs together pass the limit, in the sets above
 // their share of it: those with the largest inputs, of these the oldest, down to nine tenths, so
 // that it doesn't run on every read. Input that arrives meanwhile waits for the next call. It scans
 // the inputs twice, unsorted: sorting would take tens of milliseconds for many small ones.
-func (s *Set) shedInputs() {
-	limit, share := s.inputLimit()
-	if len(s.evictions.victims) > 0 || s.inputBytes <= share || s.shared.Inputs.Load() <= limit {
+func (s *Inputs) shed() {
+	limit, share := s.limit()
+	if len(s.evictions.victims) > 0 || s.bytes <= share || s.set.shared.Inputs.Load() <= limit {
 		return
 	}
-	excess := min(s.shared.Inputs.Load()-limit/10*9, s.inputBytes-share/10*9)
+	excess := min(s.set.shared.Inputs.Load()-limit/10*9, s.bytes-share/10*9)
 	e := &s.evictions
 	if e.buckets == nil {
 		e.buckets = make([]int64, inputSizes*agesPerSize)
@@ -54,13 +54,13 @@ func (s *Set) shedInputs() {
 		case b == first:
 			excess -= int64(in.held)
 		}
-		e.victims = append(e.victims, s.Key(in.owner))
+		e.victims = append(e.victims, s.set.Key(in.owner))
 	})
 }
 
 // eachInput calls fn for all inputs.
-func (s *Set) eachInput(fn func(*input)) {
-	s.inputs.Each(func(in *input) {
+func (s *Inputs) eachInput(fn func(*input)) {
+	s.table.Each(func(in *input) {
 		if in.owner != 0 {
 			fn(in)
 		}
@@ -68,28 +68,28 @@ func (s *Set) eachInput(fn func(*input)) {
 }
 
 // bucket returns the index for an input's size and age, larger and then older ones later.
-func (s *Set) bucket(in *input) int {
-	age := min(int(s.now-in.since)/8, agesPerSize-1)
+func (s *Inputs) bucket(in *input) int {
+	age := min(int(s.set.now-in.since)/8, agesPerSize-1)
 	return min(int(queue.BucketOf(in.held)), inputSizes-1)*agesPerSize + age
 }
 
 // boundInput makes room for the latest read, so that getting below the bound doesn't wait for the
 // rest of the round's events.
-func (s *Set) boundInput() {
-	s.shedInputs()
-	limit, _ := s.inputLimit()
-	for n := 0; n < victimsPerSlice && s.shared.Inputs.Load() > limit && s.endVictims(1); n++ {
+func (s *Inputs) bound() {
+	s.shed()
+	limit, _ := s.limit()
+	for n := 0; n < victimsPerSlice && s.set.shared.Inputs.Load() > limit && s.endVictims(1); n++ {
 	}
 }
 
 // endVictims closes the next chosen clients, up to most of them.
-func (s *Set) endVictims(most int) (more bool) {
+func (s *Inputs) endVictims(most int) (more bool) {
 	e := &s.evictions
 	n := min(len(e.victims), most)
 	for _, v := range e.victims[:n] {
-		if c := s.slots.find(v.Slot, v.Gen); c != nil && c.state == stateOpen && c.in != 0 {
-			s.handler.EvictInput(v.Slot)
-			s.FreeKept(v.Slot) // now: the next client is closed only if that isn't enough
+		if c := s.set.slots.find(v.Slot, v.Gen); c != nil && c.state == stateOpen && c.in != 0 {
+			s.set.handler.EvictInput(v.Slot)
+			s.Free(v.Slot) // now: the next client is closed only if that isn't enough
 		}
 	}
 	if e.victims = e.victims[n:]; len(e.victims) == 0 {

@@ -3,6 +3,8 @@ package conn
 import (
 	"slices"
 	"unsafe"
+
+	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
 
 // input holds what a client has sent and the handler can't use yet: the start of a request or of a
@@ -21,6 +23,15 @@ type input struct {
 	held  int    // bytes counted
 }
 
+// Inputs are the kept inputs of a loop's connections, and which of them are evicted because all
+// together take too much memory.
+type Inputs struct {
+	set       *Set
+	table     slab.Table[input]
+	bytes     int64 // of all
+	evictions evictions
+}
+
 const (
 	// inputOverhead is the memory of an input besides its buffer, with its table entry, and of the
 	// connection that has it.
@@ -32,33 +43,33 @@ const (
 )
 
 // inputOf returns the connection's input, a new one where it has none.
-func (s *Set) inputOf(i uint32, c *socket) *input {
+func (s *Inputs) inputOf(i uint32, c *socket) *input {
 	if c.in == 0 {
 		var in *input
-		c.in, in = s.inputs.Take()
-		in.owner, in.since = i, s.now
+		c.in, in = s.table.Take()
+		in.owner, in.since = i, s.set.now
 	}
-	return s.inputs.At(c.in)
+	return s.table.At(c.in)
 }
 
 // IsKeeping reports whether input is kept for the connection, which may be of no bytes.
-func (s *Set) IsKeeping(i uint32) bool {
-	c := s.slots.at(i)
-	return c.in != 0 && s.inputs.At(c.in).keeping
+func (s *Inputs) IsKeeping(i uint32) bool {
+	c := s.set.slots.at(i)
+	return c.in != 0 && s.table.At(c.in).keeping
 }
 
 // Kept returns the input kept for the connection, valid until the next change.
-func (s *Set) Kept(i uint32) []byte {
-	if c := s.slots.at(i); c.in != 0 {
-		return s.inputs.At(c.in).buf
+func (s *Inputs) Kept(i uint32) []byte {
+	if c := s.set.slots.at(i); c.in != 0 {
+		return s.table.At(c.in).buf
 	}
 	return nil
 }
 
 // Keep keeps p behind the connection's earlier input and returns all of it. The buffer grows
 // tightly, and beyond most bytes no further than needed.
-func (s *Set) Keep(i uint32, p []byte, most int) []byte {
-	in := s.inputOf(i, s.slots.at(i))
+func (s *Inputs) Keep(i uint32, p []byte, most int) []byte {
+	in := s.inputOf(i, s.set.slots.at(i))
 	in.keeping = true
 	in.buf = appendTight(in.buf, p, most)
 	s.count(in)
@@ -67,64 +78,64 @@ func (s *Set) Keep(i uint32, p []byte, most int) []byte {
 
 // KeepUpTo is Keep for input that isn't wanted yet: once there are most bytes, reading is suspended
 // until some are used, so that TCP slows the client down.
-func (s *Set) KeepUpTo(i uint32, p []byte, most int) {
+func (s *Inputs) KeepUpTo(i uint32, p []byte, most int) {
 	if len(s.Keep(i, p, most)) >= most {
 		s.Suspend(i)
 	}
 }
 
 // Suspend suspends reading from a connection until its kept input is used.
-func (s *Set) Suspend(i uint32) {
-	c := s.slots.at(i)
-	if in := s.inputs.At(c.in); !in.full {
+func (s *Inputs) Suspend(i uint32) {
+	c := s.set.slots.at(i)
+	if in := s.table.At(c.in); !in.full {
 		in.full = true
 		c.flags |= flagFull
-		s.watch(i, c)
+		s.set.watch(i, c)
 	}
 }
 
 // EmptyKept empties the kept input, whose buffer stays the connection's.
-func (s *Set) EmptyKept(i uint32) {
-	in := s.inputs.At(s.slots.at(i).in)
+func (s *Inputs) Empty(i uint32) {
+	in := s.table.At(s.set.slots.at(i).in)
 	in.buf = in.buf[:0]
 }
 
 // Seen returns how many of the kept bytes the handler has looked at in vain.
-func (s *Set) Seen(i uint32) int {
-	if c := s.slots.at(i); c.in != 0 {
-		return s.inputs.At(c.in).seen
+func (s *Inputs) Seen(i uint32) int {
+	if c := s.set.slots.at(i); c.in != 0 {
+		return s.table.At(c.in).seen
 	}
 	return 0
 }
 
 // See notes that the handler has looked at n kept bytes and needs more.
-func (s *Set) See(i uint32, n int) {
-	c := s.slots.at(i)
+func (s *Inputs) See(i uint32, n int) {
+	c := s.set.slots.at(i)
 	if c.in != 0 {
-		s.inputs.At(c.in).seen = n
+		s.table.At(c.in).seen = n
 		s.readOn(c)
 	}
 }
 
 // readOn ends Suspend.
-func (s *Set) readOn(c *socket) {
-	if in := s.inputs.At(c.in); in.full {
+func (s *Inputs) readOn(c *socket) {
+	if in := s.table.At(c.in); in.full {
 		in.full = false
 		c.flags &^= flagFull
-		s.rewatch(in.owner, c)
+		s.set.rewatch(in.owner, c)
 	}
 }
 
 // FreeKept frees the kept input.
-func (s *Set) FreeKept(i uint32) {
-	c := s.slots.at(i)
+func (s *Inputs) Free(i uint32) {
+	c := s.set.slots.at(i)
 	if c.in == 0 {
 		return
 	}
 	s.readOn(c)
-	in := s.inputs.At(c.in)
+	in := s.table.At(c.in)
 	buf := in.buf[:0]
-	if cap(buf) > maxIdleInput || s.inputs.Idle() >= maxIdleInputs {
+	if cap(buf) > maxIdleInput || s.table.Idle() >= maxIdleInputs {
 		buf = nil
 	}
 	if in.extra > 0 {
@@ -132,30 +143,30 @@ func (s *Set) FreeKept(i uint32) {
 		s.count(in)
 		return
 	}
-	s.holdInput(-in.held)
+	s.add(-in.held)
 	*in = input{buf: buf}
-	s.inputs.Put(c.in)
+	s.table.Put(c.in)
 	c.in = 0
 }
 
 // DetachKept is FreeKept for a caller that still uses the bytes.
-func (s *Set) DetachKept(i uint32) {
-	if c := s.slots.at(i); c.in != 0 {
-		s.inputs.At(c.in).buf = nil
-		s.FreeKept(i)
+func (s *Inputs) Detach(i uint32) {
+	if c := s.set.slots.at(i); c.in != 0 {
+		s.table.At(c.in).buf = nil
+		s.Free(i)
 	}
 }
 
 // Hold counts n bytes, which may be negative, that the handler holds because of what the client has
 // sent.
-func (s *Set) Hold(i uint32, n int) {
+func (s *Inputs) Hold(i uint32, n int) {
 	if n == 0 {
 		return
 	}
-	c := s.slots.at(i)
+	c := s.set.slots.at(i)
 	in := s.inputOf(i, c)
 	if in.extra += n; in.extra == 0 && !in.keeping {
-		s.FreeKept(i)
+		s.Free(i)
 		return
 	}
 	s.count(in)
@@ -173,19 +184,19 @@ func appendTight(buf, data []byte, most int) []byte {
 }
 
 // count updates the accounting after an input has changed.
-func (s *Set) count(in *input) {
+func (s *Inputs) count(in *input) {
 	n := inputOverhead + cap(in.buf) + in.extra
-	s.holdInput(n - in.held)
+	s.add(n - in.held)
 	in.held = n
 }
 
 // holdInput adds n bytes, which may be negative, to the sum of all inputs.
-func (s *Set) holdInput(n int) {
+func (s *Inputs) add(n int) {
 	if n != 0 {
-		s.inputBytes += int64(n)
-		s.shared.Inputs.Add(int64(n))
+		s.bytes += int64(n)
+		s.set.shared.Inputs.Add(int64(n))
 	}
 }
 
 // Inputs returns the number of connections with input, and the memory of that.
-func (s *Set) Inputs() (used int, bytes int64) { return s.inputs.Used(), s.inputBytes }
+func (s *Inputs) Used() (used int, bytes int64) { return s.table.Used(), s.bytes }

@@ -70,6 +70,8 @@ type Set struct {
 	handler Handler
 	onDue   func(i uint32) // due, bound once
 
+	Input Inputs // kept
+
 	// Owned by the loop
 	options   *Options // swapped by Use
 	slots     slots
@@ -85,10 +87,6 @@ type Set struct {
 	awake   bool // an event of this round was handled
 	stalled int  // rounds until deadlines are enforced again, after a stall
 	demoted demoted
-
-	inputs     slab.Table[input]
-	inputBytes int64 // of all inputs
-	evictions  evictions
 
 	queues  queue.Set
 	origins queue.Origins // of queued messages
@@ -152,6 +150,7 @@ func New(shared *Shared, l *reactor.Listener, o *Options, log *slog.Logger, hand
 		queues:   queue.NewSet(&shared.Queued),
 		stats:    Stats{Closes: make(map[reasons.Close]uint64)},
 	}
+	s.Input.set = s
 	s.onDue = s.due
 	loop, err := reactor.New(turn)
 	if err != nil {
@@ -284,7 +283,7 @@ func (s *Set) read(i uint32, c *socket) bool {
 	s.corkIt(i)
 	s.received(i, c, s.rbuf[:n])
 	s.uncork(i, c)
-	s.boundInput()
+	s.Input.bound()
 	return true
 }
 

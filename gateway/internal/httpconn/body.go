@@ -64,19 +64,19 @@ func (h *Server) readBody(i uint32, e *exchange, data []byte) (left []byte) {
 			return nil
 		}
 		data = data[n:]
-		if done && !h.conns.IsKeeping(i) {
+		if done && !h.conns.Input.IsKeeping(i) {
 			text = piece // whole where it was read
 			break
 		}
-		text = h.conns.Keep(i, piece, h.options.BodyBytes)
+		text = h.conns.Input.Keep(i, piece, h.options.BodyBytes)
 		if done {
-			h.conns.DetachKept(i)
+			h.conns.Input.Detach(i)
 			break
 		}
 		if len(data) == 0 {
 			if !b.held {
 				b.held = true
-				h.conns.Hold(i, bodyBytes)
+				h.conns.Input.Hold(i, bodyBytes)
 			}
 			return nil
 		}
@@ -92,7 +92,7 @@ func (h *Server) readBody(i uint32, e *exchange, data []byte) (left []byte) {
 func (h *Server) freeBody(i uint32) {
 	if b := h.bodies.Get(i); b != nil {
 		if b.held {
-			h.conns.Hold(i, -bodyBytes)
+			h.conns.Input.Hold(i, -bodyBytes)
 		}
 		h.bodies.Free(i)
 	}

@@ -6,7 +6,7 @@ import "github.com/pushgate/pushgate/gateway/internal/reasons"
 // such connections for any client.
 func (h *Server) IsIdle(i uint32) bool {
 	e := h.at(i)
-	return e.phase == phaseHead && e.flags&flagKept != 0 && !h.conns.IsKeeping(i)
+	return e.phase == phaseHead && e.flags&flagKept != 0 && !h.conns.Input.IsKeeping(i)
 }
 
 // Drain closes a connection gracefully, unless it is a client's by now: then it returns true, and

@@ -45,7 +45,7 @@ func (h *Server) HalfClosed(i uint32) {
 		h.conns.Release(i, h.leftFor(i, e))
 		return
 	}
-	if !h.conns.IsKeeping(i) { // no request is behind this one
+	if !h.conns.Input.IsKeeping(i) { // no request is behind this one
 		e.flags |= flagClose
 	}
 	if h.conns.HalfClose(i) && (e.phase == phaseServing || e.phase == phaseStreaming) {
@@ -56,9 +56,9 @@ func (h *Server) HalfClosed(i uint32) {
 // leftFor returns why a connection is closed whose client has left.
 func (h *Server) leftFor(i uint32, e *exchange) reasons.Close {
 	switch {
-	case e.phase == phaseBody, e.phase == phaseHead && h.conns.IsKeeping(i):
+	case e.phase == phaseBody, e.phase == phaseHead && h.conns.Input.IsKeeping(i):
 		return reasons.CloseUnreadable
-	case e.phase == phaseUpgraded && h.conns.IsKeeping(i):
+	case e.phase == phaseUpgraded && h.conns.Input.IsKeeping(i):
 		return reasons.CloseReset
 	}
 	return reasons.CloseByClient

@@ -9,15 +9,15 @@ import (
 // head takes bytes of request heads. Once one is complete it is routed; until then, and while an
 // earlier response waits for the client to read, they are kept.
 func (h *Server) head(i uint32, e *exchange, data []byte) {
-	fresh, parsed := len(data), h.conns.Seen(i)
-	if h.conns.IsKeeping(i) {
-		data = h.conns.Keep(i, data, h.options.HeadBytes)
+	fresh, parsed := len(data), h.conns.Input.Seen(i)
+	if h.conns.Input.IsKeeping(i) {
+		data = h.conns.Input.Keep(i, data, h.options.HeadBytes)
 	}
 	for e.phase == phaseHead {
 		if h.conns.Queued(i) {
 			h.keep(i, data)
 			if len(data) >= MaxPipelined {
-				h.conns.Suspend(i)
+				h.conns.Input.Suspend(i)
 			}
 			return
 		}
@@ -41,10 +41,10 @@ func (h *Server) head(i uint32, e *exchange, data []byte) {
 				h.hurry(i)
 			}
 			h.keep(i, data)
-			h.conns.See(i, len(data))
+			h.conns.Input.See(i, len(data))
 			return
 		}
-		h.conns.DetachKept(i)
+		h.conns.Input.Detach(i)
 		parsed = 0
 		data = h.route(i, e, data[n:])
 	}
@@ -58,7 +58,7 @@ func (h *Server) follow(i uint32, e *exchange, data []byte) {
 	case e.phase == phaseHead:
 		h.head(i, e, data)
 	case e.phase == phaseBody, e.phase == phaseServing:
-		h.conns.KeepUpTo(i, data, MaxPipelined)
+		h.conns.Input.KeepUpTo(i, data, MaxPipelined)
 	}
 }
 
@@ -76,9 +76,9 @@ func (h *Server) hurry(i uint32) {
 func (h *Server) keep(i uint32, data []byte) {
 	switch {
 	case len(data) == 0:
-		h.conns.FreeKept(i)
-	case !h.conns.IsKeeping(i):
-		h.conns.Keep(i, data, h.options.HeadBytes)
+		h.conns.Input.Free(i)
+	case !h.conns.Input.IsKeeping(i):
+		h.conns.Input.Keep(i, data, h.options.HeadBytes)
 	}
 }
 
@@ -101,15 +101,15 @@ func (h *Server) headTimeout(i uint32, e *exchange) {
 	switch {
 	case e.flags&flagOver != 0:
 		h.RefuseOver(i, reasons.RejectAddress)
-	case h.conns.IsKeeping(i) && h.conns.Queued(i):
+	case h.conns.Input.IsKeeping(i) && h.conns.Queued(i):
 		h.conns.Release(i, reasons.CloseSlow) // it doesn't read its response
 	case e.phase == phaseBody:
 		h.Refuse(i, reasons.RejectHeadTimeout, errBodyTimeout, nil)
-	case !h.conns.IsKeeping(i):
+	case !h.conns.Input.IsKeeping(i):
 		h.Count(reasons.RejectHeadTimeout)
 		h.conns.Release(i, reasons.CloseRejected)
 	default:
-		h.setPage(i, e, h.pageIn(h.conns.Kept(i)))
+		h.setPage(i, e, h.pageIn(h.conns.Input.Kept(i)))
 		h.Refuse(i, reasons.RejectHeadTimeout, errHeadTimeout, nil)
 	}
 }

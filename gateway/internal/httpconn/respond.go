@@ -87,7 +87,7 @@ func (h *Server) Respond(i uint32, response ...[]byte) {
 	e.phase, e.flags = phaseHead, flagKept
 	h.conns.SetDeadline(i, h.conns.Now()+conn.Ticks(h.options.IdleTimeout))
 	h.conns.SendEach(i, response)
-	if e.phase == phaseHead && h.conns.IsKeeping(i) && !h.conns.Queued(i) {
+	if e.phase == phaseHead && h.conns.Input.IsKeeping(i) && !h.conns.Queued(i) {
 		h.head(i, e, nil)
 	}
 	h.endHalf(i)

@@ -216,7 +216,7 @@ func (h *Server) Received(i uint32, p []byte) {
 	case phaseBody:
 		h.body(i, e, p)
 	case phaseServing:
-		h.conns.KeepUpTo(i, p, MaxPipelined)
+		h.conns.Input.KeepUpTo(i, p, MaxPipelined)
 	case phaseStreaming, phaseUpgraded:
 		h.above.Received(i, p)
 	}
@@ -252,7 +252,7 @@ func (h *Server) Drained(i uint32) {
 	switch e := h.at(i); {
 	case e.phase > phaseBody && e.phase < phaseClosed:
 		h.above.Drained(i)
-	case e.phase == phaseHead && h.conns.IsKeeping(i):
+	case e.phase == phaseHead && h.conns.Input.IsKeeping(i):
 		h.conns.Cork(i)
 		h.head(i, e, nil)
 		h.conns.Uncork(i)
@@ -291,7 +291,7 @@ func (h *Server) EvictInput(i uint32) {
 		h.conns.Release(i, reasons.CloseOverload)
 	default:
 		if e.phase == phaseHead {
-			h.setPage(i, e, h.pageIn(h.conns.Kept(i)))
+			h.setPage(i, e, h.pageIn(h.conns.Input.Kept(i)))
 		}
 		h.RefuseOver(i, reasons.RejectTotalInput)
 	}

@@ -22,7 +22,7 @@ func (n *Native) begin(i uint32, answer []byte, p *client.Params) {
 		n.Hub.Own(i).Flags |= flagUnknown
 		kept := *p
 		n.unknown[i] = &kept
-		n.Hub.Conns.Hold(i, kept.Bytes())
+		n.Hub.Conns.Input.Hold(i, kept.Bytes())
 		n.Hub.Conns.SetDeadline(i, n.Hub.Conns.Now()+conn.Ticks(n.Hub.Options.TokenTimeout))
 	}
 }
@@ -31,7 +31,7 @@ func (n *Native) begin(i uint32, answer []byte, p *client.Params) {
 func (n *Native) known(i uint32) *client.Params {
 	p := n.unknown[i]
 	if p != nil {
-		n.Hub.Conns.Hold(i, -p.Bytes())
+		n.Hub.Conns.Input.Hold(i, -p.Bytes())
 		delete(n.unknown, i)
 	}
 	return p

@@ -144,25 +144,25 @@ func (s *Sockets) Frames(i uint32, p []byte) {
 	}
 	if reader.Idle() {
 		s.freePartial(i)
-		s.Hub.Conns.FreeKept(i)
+		s.Hub.Conns.Input.Free(i)
 		return
 	}
 	if reader == &s.fresh {
 		*s.partial.Take(i) = *reader
-		s.Hub.Conns.Hold(i, partialBytes)
-		s.Hub.Conns.Keep(i, nil, 0)
+		s.Hub.Conns.Input.Hold(i, partialBytes)
+		s.Hub.Conns.Input.Keep(i, nil, 0)
 	}
 }
 
 // Gather returns a whole text message; ok is false for a piece of one that isn't complete. A message
 // that is whole in the read buffer is used there; the pieces of others are kept.
 func (s *Sockets) Gather(i uint32, ev wsframe.Event) (text []byte, ok bool) {
-	if len(s.Hub.Conns.Kept(i)) == 0 && ev.Final {
+	if len(s.Hub.Conns.Input.Kept(i)) == 0 && ev.Final {
 		return ev.Payload, true
 	}
-	text = s.Hub.Conns.Keep(i, ev.Payload, s.Hub.Options.MessageBytes)
+	text = s.Hub.Conns.Input.Keep(i, ev.Payload, s.Hub.Options.MessageBytes)
 	if ev.Final {
-		s.Hub.Conns.EmptyKept(i)
+		s.Hub.Conns.Input.Empty(i)
 	}
 	return text, ev.Final
 }
@@ -197,7 +197,7 @@ func (s *Sockets) keepBehind(i uint32, p []byte) {
 	before := cap(rest)
 	rest = append(rest, p...)
 	s.behind[i] = rest
-	s.Hub.Conns.Hold(i, cap(rest)-before)
+	s.Hub.Conns.Input.Hold(i, cap(rest)-before)
 }
 
 // freeBehind frees that input and returns it.
@@ -205,7 +205,7 @@ func (s *Sockets) freeBehind(i uint32) []byte {
 	rest := s.behind[i]
 	if rest != nil {
 		delete(s.behind, i)
-		s.Hub.Conns.Hold(i, -cap(rest))
+		s.Hub.Conns.Input.Hold(i, -cap(rest))
 	}
 	return rest
 }
@@ -226,7 +226,7 @@ func (s *Sockets) Opened(i uint32) { s.Continue(i) }
 func (s *Sockets) freePartial(i uint32) {
 	if s.partial.Get(i) != nil {
 		s.partial.Free(i)
-		s.Hub.Conns.Hold(i, -partialBytes)
+		s.Hub.Conns.Input.Hold(i, -partialBytes)
 	}
 }
 
