@@ -23,8 +23,8 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	ping, pong, part := frame(ws.OpPing, "payload"), frame(ws.OpPong, ""), frame(ws.OpText, "{")
 	part[0] &^= 0x80 // more fragments follow
 	interval, timeout := conn.Ticks(s.cfg.Heartbeat.Interval), conn.Ticks(s.cfg.Heartbeat.Timeout)
-	s.conns.ClearDeadline(p.slot) // only the silent one is to be pinged
-	first, _ := s.conns.Deadline(silent.slot)
+	s.conns.Clock.Clear(p.slot) // only the silent one is to be pinged
+	first, _ := s.conns.Clock.Due(silent.slot)
 	s.to(first)
 	silent.receive()
 	silent.send(pong)

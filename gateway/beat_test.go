@@ -109,7 +109,7 @@ func TestWhatAnswersAPing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStill(t, slowBeat)
 			p := s.openWebSocket("news")
-			pinged, _ := s.conns.Deadline(p.slot)
+			pinged, _ := s.conns.Clock.Due(p.slot)
 			for now := uint32(1); now <= pinged+10; now++ {
 				s.to(now)
 				if tc.said != nil && now == pinged+tc.after {

@@ -22,7 +22,7 @@ type drain struct {
 // beginDrain starts to close a fraction of the connections evenly over d, replacing any drain in
 // progress.
 func (s *shard) beginDrain(reason reasons.Close, fraction float64, d time.Duration) {
-	now := s.conns.Now()
+	now := s.conns.Clock.Now()
 	s.drain = drain{
 		reason: reason, fraction: fraction,
 		start: now, end: now + conn.Ticks(d), total: s.conns.Len(), cursor: 1,
@@ -50,7 +50,7 @@ func (s *shard) drainStep() {
 	if d.reason == "" {
 		return
 	}
-	now := s.conns.Now()
+	now := s.conns.Clock.Now()
 	target := d.total
 	if now < d.end {
 		target = int(uint64(d.total) * uint64(now-d.start+1) / uint64(d.end-d.start+1))

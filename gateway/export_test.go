@@ -174,7 +174,7 @@ func (k *Kept) add(sh *shard) {
 	hub := sh.hub.Kept()
 	k.Connections += sh.conns.Len()
 	k.Rejected += sh.conns.Rejected()
-	k.Deadlines += sh.conns.Deadlines()
+	k.Deadlines += sh.conns.Clock.Len()
 	k.Inputs += inputs
 	k.Polls += sh.polls.Setups() + sh.events.Unfinished()
 	k.Tasks += hub.Tasks
@@ -288,7 +288,7 @@ func (l Loop) LeaveBehind(channel string, messages uint32) {
 }
 
 // SetNow moves the shard's clock, and judges no deadline.
-func (l Loop) SetNow(t time.Time) { l.s.conns.SetNow(l.s.srv.net.TickOf(t)) }
+func (l Loop) SetNow(t time.Time) { l.s.conns.Clock.SetNow(l.s.srv.net.TickOf(t)) }
 
 // Demoted returns how many clients have their turn last.
 func (l Loop) Demoted() int { return l.s.conns.Demoted() }
@@ -360,7 +360,7 @@ func (s *Server) Handover() (bytes int64, dropped uint64) { return s.shards[0].h
 
 // Judged returns up to when deadlines have been judged.
 func (s *Server) Judged(t time.Time) (judged bool) {
-	s.onLoop(func(sh *shard) { judged = sh.conns.Advanced() >= s.net.TickOf(t) })
+	s.onLoop(func(sh *shard) { judged = sh.conns.Clock.Advanced() >= s.net.TickOf(t) })
 	return judged
 }
 
@@ -436,6 +436,6 @@ func (s *shard) fill(n int) {
 	for range n {
 		i := s.conns.AddWithoutSocket()
 		s.hub.Crowd(i, "everyone")
-		s.conns.SetDeadline(i, s.conns.Now()+conn.Ticks(time.Hour))
+		s.conns.Clock.Set(i, s.conns.Clock.Now()+conn.Ticks(time.Hour))
 	}
 }

@@ -223,7 +223,7 @@ const upgradeHead = "GET /v1/ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n
 func TestIdleClientsHaveNoRates(t *testing.T) {
 	s := newStill(t, func(c *Config) { c.Limits = DefaultConfig().Limits; slowBeat(c) })
 	p := s.openWebSocket("news")
-	pinged, _ := s.conns.Deadline(p.slot)
+	pinged, _ := s.conns.Clock.Due(p.slot)
 	for s.hub.Stats.Pings == 0 {
 		s.to(pinged)
 		pinged++

@@ -13,8 +13,8 @@ func (h *Hub) expiry(i uint32) (end uint32, ok bool) {
 	if g == nil || g.Expires.IsZero() {
 		return 0, false
 	}
-	ahead := int64(g.Expires.Sub(h.Net.Started)/conn.Tick) - int64(h.Conns.Now())
-	return h.Conns.Now() + uint32(ahead), ahead < 1<<30
+	ahead := int64(g.Expires.Sub(h.Net.Started)/conn.Tick) - int64(h.Conns.Clock.Now())
+	return h.Conns.Clock.Now() + uint32(ahead), ahead < 1<<30
 }
 
 // Schedule sets a client's next deadline: due, or the expiry of its token or its maximum age if that
@@ -26,19 +26,19 @@ func (h *Hub) Schedule(i uint32, due uint32) {
 	if end, ok := h.oldAt(i); ok && int32(end-due) < 0 {
 		due = end
 	}
-	h.Conns.SetDeadline(i, due)
+	h.Conns.Clock.Set(i, due)
 }
 
 // Reschedule is Schedule with the present deadline, after the client's grant has changed.
 func (h *Hub) Reschedule(i uint32) {
-	if at, ok := h.Conns.Deadline(i); ok {
+	if at, ok := h.Conns.Clock.Due(i); ok {
 		h.Schedule(i, at)
 	}
 }
 
 // Outlived closes a client whose token has expired, or whose connection is too old.
 func (h *Hub) Outlived(i uint32) bool {
-	if end, ok := h.expiry(i); ok && int32(h.Conns.Now()-end) >= 0 {
+	if end, ok := h.expiry(i); ok && int32(h.Conns.Clock.Now()-end) >= 0 {
 		h.Stats.Tokens[auth.ReasonExpired]++
 		h.protocolOf(i).Expired(i)
 		return true
@@ -68,7 +68,7 @@ func dithered(age, slot, gen uint32) uint32 {
 // IsOld reports whether a connection has reached its maximum age.
 func (h *Hub) IsOld(i uint32) bool {
 	end, ok := h.oldAt(i)
-	return ok && int32(h.Conns.Now()-end) >= 0
+	return ok && int32(h.Conns.Clock.Now()-end) >= 0
 }
 
 // TokenRefused is the message for a client whose token is missing or has expired while it was

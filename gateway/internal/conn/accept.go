@@ -58,7 +58,7 @@ func (s *Set) accept() {
 // connections would overflow: a client that finds it full retries after one second, then after two.
 func (s *Set) acceptMore() (more bool) {
 	if s.backlog || !s.loop.AllTold() && !s.paused {
-		s.wakeUp()
+		s.Clock.wakeUp()
 		s.accept()
 	}
 	return s.backlog
@@ -80,7 +80,7 @@ func (s *Set) Adopt(fd int, peer netip.AddrPort) (i uint32) {
 		return 0
 	}
 	i, c := s.slots.take()
-	c.fd, c.heard, c.born, c.state, c.flags = int32(fd), s.now, s.now, stateOpen, flagSilent
+	c.fd, c.heard, c.born, c.state, c.flags = int32(fd), s.Clock.now, s.Clock.now, stateOpen, flagSilent
 	if !s.locate(i, c, peer) {
 		s.shared.Connections.Add(-1)
 		s.forgetAddress(i)
@@ -94,7 +94,7 @@ func (s *Set) Adopt(fd int, peer netip.AddrPort) (i uint32) {
 		s.release(i, c, reasons.CloseInternal)
 		return 0
 	}
-	s.wheel.Set(i, s.now+Ticks(s.options.FirstRequest))
+	s.Clock.wheel.Set(i, s.Clock.now+Ticks(s.options.FirstRequest))
 	s.newcomers.add(reactor.Key{Slot: i, Gen: c.gen})
 	return i
 }
@@ -102,10 +102,10 @@ func (s *Set) Adopt(fd int, peer netip.AddrPort) (i uint32) {
 // warnFull logs that limits.connections is reached, at most once a tick: in a flood even a
 // suppressed line would cost as much as the responses.
 func (s *Set) warnFull() {
-	if s.fullAt == s.now+1 {
+	if s.fullAt == s.Clock.now+1 {
 		return
 	}
-	s.fullAt = s.now + 1
+	s.fullAt = s.Clock.now + 1
 	s.shared.Limited.Warn(s.log, "as many connections as allowed: more are turned away",
 		"connections", s.options.MaxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
 }
@@ -177,7 +177,7 @@ func (s *Set) readNewcomers() {
 	for n := len(s.newcomers) - 1; n >= 0 && time.Since(start) < reactor.Slice; n-- {
 		k := s.newcomers[n]
 		c := s.slots.find(k.Slot, k.Gen)
-		if c != nil && c.flags&flagSilent != 0 && !s.read(k.Slot, c) && s.now-c.born < newcomerTicks {
+		if c != nil && c.flags&flagSilent != 0 && !s.read(k.Slot, c) && s.Clock.now-c.born < newcomerTicks {
 			continue
 		}
 		s.newcomers = slices.Delete(s.newcomers, n, n+1)

@@ -55,9 +55,9 @@ func (s *Set) Hurry() { s.hurried = true }
 // LingerEnd returns the tick up to which a connection that is closed now may close its own side.
 func (s *Set) LingerEnd() uint32 {
 	if s.hurried {
-		return s.now + Ticks(lastLinger)
+		return s.Clock.now + Ticks(lastLinger)
 	}
-	return s.now + Ticks(Linger)
+	return s.Clock.now + Ticks(Linger)
 }
 
 // Finish closes a connection with its last bytes, behind its queue, and shuts down the write side
@@ -68,7 +68,7 @@ func (s *Set) Finish(i uint32, reason reasons.Close, last ...[]byte) {
 		return
 	}
 	s.mark(i, c, reason)
-	s.wheel.Set(i, s.LingerEnd())
+	s.Clock.wheel.Set(i, s.LingerEnd())
 	c.flags |= flagEnding
 	s.uncork(i, c)
 	for _, b := range last {
@@ -115,7 +115,7 @@ func (s *Set) drop(i uint32, c *socket) {
 
 // free gives back all that a connection holds. Its slot may be used again.
 func (s *Set) free(i uint32, c *socket) {
-	s.wheel.Cancel(i)
+	s.Clock.wheel.Cancel(i)
 	s.forgetAddress(i)
 	reactor.CloseFD(int(c.fd))
 	s.shared.Connections.Add(-1)

@@ -300,7 +300,7 @@ func TestDemotedClientsAreNotTimedOut(t *testing.T) {
 	p := w.connect()
 	c := w.slots.at(p.slot)
 	c.flags |= flagDemoted
-	w.SetDeadline(p.slot, 3)
+	w.Clock.Set(p.slot, 3)
 	w.Tick(5)
 	for w.Turn() {
 	}

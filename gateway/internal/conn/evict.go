@@ -20,14 +20,14 @@ const (
 	inputSizes = 128
 )
 
-// inputLimit is the threshold for closing clients: a sixteenth below the bound, because a set below
+// limit is the threshold for closing clients: a sixteenth below the bound, because a set below
 // its share lets an excess pass until another one notices.
 func (s *Inputs) limit() (all, share int64) {
 	all = int64(s.set.options.TotalInputBytes) / 16 * 15
 	return all, all / int64(len(s.set.shared.sets))
 }
 
-// shedInputs chooses clients to close while all inputs together pass the limit, in the sets above
+// shed chooses clients to close while all inputs together pass the limit, in the sets above
 // their share of it: those with the largest inputs, of these the oldest, down to nine tenths, so
 // that it doesn't run on every read. Input that arrives meanwhile waits for the next call. It scans
 // the inputs twice, unsorted: sorting would take tens of milliseconds for many small ones.
@@ -69,11 +69,11 @@ func (s *Inputs) eachInput(fn func(*input)) {
 
 // bucket returns the index for an input's size and age, larger and then older ones later.
 func (s *Inputs) bucket(in *input) int {
-	age := min(int(s.set.now-in.since)/8, agesPerSize-1)
+	age := min(int(s.set.Clock.now-in.since)/8, agesPerSize-1)
 	return min(int(queue.BucketOf(in.held)), inputSizes-1)*agesPerSize + age
 }
 
-// boundInput makes room for the latest read, so that getting below the bound doesn't wait for the
+// bound makes room for the latest read, so that getting below the bound doesn't wait for the
 // rest of the round's events.
 func (s *Inputs) bound() {
 	s.shed()

@@ -47,7 +47,7 @@ func (s *Inputs) inputOf(i uint32, c *socket) *input {
 	if c.in == 0 {
 		var in *input
 		c.in, in = s.table.Take()
-		in.owner, in.since = i, s.set.now
+		in.owner, in.since = i, s.set.Clock.now
 	}
 	return s.table.At(c.in)
 }
@@ -94,7 +94,7 @@ func (s *Inputs) Suspend(i uint32) {
 	}
 }
 
-// EmptyKept empties the kept input, whose buffer stays the connection's.
+// Empty empties the kept input, whose buffer stays the connection's.
 func (s *Inputs) Empty(i uint32) {
 	in := s.table.At(s.set.slots.at(i).in)
 	in.buf = in.buf[:0]
@@ -126,7 +126,7 @@ func (s *Inputs) readOn(c *socket) {
 	}
 }
 
-// FreeKept frees the kept input.
+// Free frees the kept input.
 func (s *Inputs) Free(i uint32) {
 	c := s.set.slots.at(i)
 	if c.in == 0 {
@@ -149,7 +149,7 @@ func (s *Inputs) Free(i uint32) {
 	c.in = 0
 }
 
-// DetachKept is FreeKept for a caller that still uses the bytes.
+// Detach is Free for a caller that still uses the bytes.
 func (s *Inputs) Detach(i uint32) {
 	if c := s.set.slots.at(i); c.in != 0 {
 		s.table.At(c.in).buf = nil
@@ -190,7 +190,7 @@ func (s *Inputs) count(in *input) {
 	in.held = n
 }
 
-// holdInput adds n bytes, which may be negative, to the sum of all inputs.
+// add adds n bytes, which may be negative, to the sum of all inputs.
 func (s *Inputs) add(n int) {
 	if n != 0 {
 		s.bytes += int64(n)
@@ -198,5 +198,5 @@ func (s *Inputs) add(n int) {
 	}
 }
 
-// Inputs returns the number of connections with input, and the memory of that.
+// Used returns the number of connections with input, and the memory of that.
 func (s *Inputs) Used() (used int, bytes int64) { return s.table.Used(), s.bytes }

@@ -56,7 +56,7 @@ func (s *Set) reject(fd int, reason reasons.Reject) {
 		s.closeOldest()
 	}
 	a.n++
-	*a.at(a.n - 1) = rejectedSocket{reason: reason, fd: int32(fd), since: s.now}
+	*a.at(a.n - 1) = rejectedSocket{reason: reason, fd: int32(fd), since: s.Clock.now}
 	a.mute++
 	for k := a.n - a.mute; k < min(a.n-lookAfter, a.n-a.mute+2); k++ {
 		s.answerRejected(a.at(k), a.mute > maxMute)
@@ -117,11 +117,11 @@ func (s *Set) decline(data []byte, reason reasons.Reject, must bool) (answer []b
 // up.
 func (s *Set) closeRejected() {
 	a := &s.rejected
-	for k := a.n - a.mute; k < a.n && a.at(k).since != s.now; k++ {
-		s.answerRejected(a.at(k), s.now-a.at(k).since >= MuteTicks)
+	for k := a.n - a.mute; k < a.n && a.at(k).since != s.Clock.now; k++ {
+		s.answerRejected(a.at(k), s.Clock.now-a.at(k).since >= MuteTicks)
 	}
 	a.skipTold()
-	for a.n > 0 && s.now-a.ring[a.first].since >= RejectTicks {
+	for a.n > 0 && s.Clock.now-a.ring[a.first].since >= RejectTicks {
 		s.closeOldest()
 	}
 }

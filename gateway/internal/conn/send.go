@@ -199,7 +199,7 @@ func (s *Set) flush(i uint32, c *socket) {
 		case c.state == stateOpen:
 			s.handler.Progress(i)
 		case !s.hurried: // the last bytes may take longer than the remaining time
-			s.wheel.Set(i, s.LingerEnd())
+			s.Clock.wheel.Set(i, s.LingerEnd())
 		}
 	}
 	s.freeQueue(c)

@@ -70,6 +70,7 @@ type Set struct {
 	handler Handler
 	onDue   func(i uint32) // due, bound once
 
+	Clock Clock  // and deadlines
 	Input Inputs // kept
 
 	// Owned by the loop
@@ -82,10 +83,6 @@ type Set struct {
 	rejected  rejected
 	locations slab.Sparse[location]
 
-	now     uint32 // tick
-	wheel   *heartbeat.Wheel
-	awake   bool // an event of this round was handled
-	stalled int  // rounds until deadlines are enforced again, after a stall
 	demoted demoted
 
 	queues  queue.Set
@@ -145,11 +142,11 @@ func New(shared *Shared, l *reactor.Listener, o *Options, log *slog.Logger, hand
 		log:      log,
 		handler:  handler,
 		options:  o,
-		wheel:    heartbeat.New(wheelSize),
 		listener: l,
 		queues:   queue.NewSet(&shared.Queued),
 		stats:    Stats{Closes: make(map[reasons.Close]uint64)},
 	}
+	s.Clock = Clock{set: s, wheel: heartbeat.New(wheelSize)}
 	s.Input.set = s
 	s.onDue = s.due
 	loop, err := reactor.New(turn)
@@ -216,7 +213,9 @@ func (s *Set) AppendID(b []byte, i uint32) []byte {
 }
 
 // Age returns how long ago a connection was accepted.
-func (s *Set) Age(i uint32) time.Duration { return time.Duration(s.now-s.slots.at(i).born) * Tick }
+func (s *Set) Age(i uint32) time.Duration {
+	return time.Duration(s.Clock.now-s.slots.at(i).born) * Tick
+}
 
 // Born returns the tick at which a connection was accepted.
 func (s *Set) Born(i uint32) uint32 { return s.slots.at(i).born }
@@ -226,8 +225,8 @@ func (s *Set) Heard(i uint32) uint32 { return s.slots.at(i).heard }
 
 // Ready handles an event of the loop.
 func (s *Set) Ready(k reactor.Key, ev reactor.Events) {
-	if !s.awake {
-		s.wakeUp()
+	if !s.Clock.awake {
+		s.Clock.wakeUp()
 	}
 	if k.Slot == listenerSlot {
 		s.accept()
@@ -250,7 +249,7 @@ func (s *Set) Ready(k reactor.Key, ev reactor.Events) {
 	if ev&ends != 0 {
 		s.read(k.Slot, c)
 	}
-	if took := s.loop.Spent(Costly); took > Costly && c.state == stateOpen && s.demoted.again(k, s.now) {
+	if took := s.loop.Spent(Costly); took > Costly && c.state == stateOpen && s.demoted.again(k, s.Clock.now) {
 		s.demote(k.Slot, c, took)
 	}
 }

@@ -8,10 +8,10 @@ import "github.com/pushgate/pushgate/internal/reactor"
 func (s *Set) OnWrite(fn func(i uint32)) { s.onWrite = fn }
 
 // SetNow moves the clock, and handles no deadline.
-func (s *Set) SetNow(tick uint32) { s.now = tick }
+func (s *Clock) SetNow(tick uint32) { s.now = tick }
 
 // Advanced returns the tick up to which deadlines were handled.
-func (s *Set) Advanced() uint32 { return s.wheel.Now() }
+func (s *Clock) Advanced() uint32 { return s.wheel.Now() }
 
 // Demoted returns the number of clients that wait for their turn to be read from.
 func (s *Set) Demoted() int { return len(s.demoted.list) }

@@ -42,7 +42,7 @@ func (h *Server) ReadBody(i uint32, rest []byte, to BodyTaker) (left []byte) {
 	}
 	*h.bodies.Take(i) = body{Body: parsed, to: to}
 	e.phase = phaseBody
-	h.conns.SetDeadline(i, h.conns.Now()+conn.Ticks(h.options.HeadTimeout))
+	h.conns.Clock.Set(i, h.conns.Clock.Now()+conn.Ticks(h.options.HeadTimeout))
 	return h.readBody(i, e, rest)
 }
 

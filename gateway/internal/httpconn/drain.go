@@ -26,8 +26,8 @@ func (h *Server) Drain(i uint32, reason reasons.Close) (client bool) {
 		return false
 	case phaseClosed:
 		end := h.conns.LingerEnd()
-		if due, ok := h.conns.Deadline(i); ok && int32(due-end) > 0 {
-			h.conns.SetDeadline(i, end)
+		if due, ok := h.conns.Clock.Due(i); ok && int32(due-end) > 0 {
+			h.conns.Clock.Set(i, end)
 		}
 		return false
 	}

@@ -67,6 +67,6 @@ func (h *Server) leftFor(i uint32, e *exchange) reasons.Close {
 // endHalf closes a connection that can get no further request, once all responses are sent.
 func (h *Server) endHalf(i uint32) {
 	if h.conns.IsHalf(i) && h.at(i).phase == phaseHead && !h.conns.Queued(i) {
-		h.conns.SetDeadline(i, h.conns.Now()+1)
+		h.conns.Clock.Set(i, h.conns.Clock.Now()+1)
 	}
 }

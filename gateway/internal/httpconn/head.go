@@ -65,9 +65,9 @@ func (h *Server) follow(i uint32, e *exchange, data []byte) {
 // hurry shortens the deadline of a kept connection, once a request has begun, from the idle timeout
 // to the head timeout.
 func (h *Server) hurry(i uint32) {
-	end := h.conns.Now() + conn.Ticks(h.options.HeadTimeout)
-	if due, ok := h.conns.Deadline(i); ok && int32(due-end) > 0 {
-		h.conns.SetDeadline(i, end)
+	end := h.conns.Clock.Now() + conn.Ticks(h.options.HeadTimeout)
+	if due, ok := h.conns.Clock.Due(i); ok && int32(due-end) > 0 {
+		h.conns.Clock.Set(i, end)
 	}
 }
 

@@ -85,7 +85,7 @@ func (h *Server) Respond(i uint32, response ...[]byte) {
 		return
 	}
 	e.phase, e.flags = phaseHead, flagKept
-	h.conns.SetDeadline(i, h.conns.Now()+conn.Ticks(h.options.IdleTimeout))
+	h.conns.Clock.Set(i, h.conns.Clock.Now()+conn.Ticks(h.options.IdleTimeout))
 	h.conns.SendEach(i, response)
 	if e.phase == phaseHead && h.conns.Input.IsKeeping(i) && !h.conns.Queued(i) {
 		h.head(i, e, nil)

@@ -243,7 +243,7 @@ func (h *Server) Progress(i uint32) {
 		return
 	}
 	if !h.leaving {
-		h.conns.SetDeadline(i, h.conns.Now()+conn.Ticks(h.options.IdleTimeout))
+		h.conns.Clock.Set(i, h.conns.Clock.Now()+conn.Ticks(h.options.IdleTimeout))
 	}
 }
 
@@ -323,7 +323,7 @@ func (h *Server) BadProxyHeader(i uint32, err error) {
 // header.
 func (h *Server) OverAddress(i uint32) {
 	h.at(i).flags |= flagOver
-	h.conns.SetDeadline(i, h.conns.Now()+conn.RejectTicks)
+	h.conns.Clock.Set(i, h.conns.Clock.Now()+conn.RejectTicks)
 }
 
 // traceRefused logs a refused request. origin is the requesting page's, if known.

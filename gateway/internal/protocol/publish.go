@@ -26,7 +26,7 @@ func (p publishing) Serve(i uint32, rest []byte) (left []byte) {
 
 // TakeBody publishes a message, and responds when Redis has it.
 func (p publishing) TakeBody(i uint32, text []byte) {
-	p.hub.Conns.ClearDeadline(i) // the publisher has its own
+	p.hub.Conns.Clock.Clear(i) // the publisher has its own
 	var pub publish.Publication
 	if err := jsontext.Decode(text, &pub); err != nil {
 		p.hub.HTTP.RefuseBody(i, client.BadRequest("the body is a JSON object: %v", err))

@@ -242,11 +242,11 @@ func (p *Polls) start(i uint32, params *protocol.Params) {
 	own.Number = uint16(params.Max)
 	var set *setup
 	own.Index, set = p.setups.Take()
-	*set = setup{due: p.hub.Conns.Now() + pollTicks(params.Wait), resume: params.Resume, missed: set.missed[:0]}
+	*set = setup{due: p.hub.Conns.Clock.Now() + pollTicks(params.Wait), resume: params.Resume, missed: set.missed[:0]}
 	// One more than the replies to come: none of them ends the poll before all channels are
 	// subscribed.
 	set.pending = 1
-	p.hub.Schedule(i, max(set.due, p.hub.Conns.Now()+pollPatience))
+	p.hub.Schedule(i, max(set.due, p.hub.Conns.Clock.Now()+pollPatience))
 	set.pending += len(params.Channels)
 	params.Checked = true
 	p.channels.Open(i, &params.Params)
@@ -298,7 +298,7 @@ func (p *Polls) confirmed(i uint32) {
 	if set.pending--; set.pending > 0 || p.hub.Tasks.Of(i) != nil {
 		return // more channels to come, or being gathered
 	}
-	if set.due <= p.hub.Conns.Now() || set.news || p.hasNews(i) {
+	if set.due <= p.hub.Conns.Clock.Now() || set.news || p.hasNews(i) {
 		p.RespondNow(i)
 		return
 	}

@@ -232,7 +232,7 @@ func (p *Polls) gathered(i uint32, g *gathering) {
 		if own := p.hub.Own(i); own.Flags&flagEarly == 0 {
 			own.Flags |= flagEarly
 			// Other deadlines, of its token or its age, wait for that.
-			p.hub.Conns.SetDeadline(i, p.hub.Conns.Now()+EarlyPatience)
+			p.hub.Conns.Clock.Set(i, p.hub.Conns.Clock.Now()+EarlyPatience)
 		}
 		p.wakeups.early = true
 		p.queueWakeup(i, Coalesce)

@@ -23,7 +23,7 @@ func (n *Native) begin(i uint32, answer []byte, p *client.Params) {
 		kept := *p
 		n.unknown[i] = &kept
 		n.Hub.Conns.Input.Hold(i, kept.Bytes())
-		n.Hub.Conns.SetDeadline(i, n.Hub.Conns.Now()+conn.Ticks(n.Hub.Options.TokenTimeout))
+		n.Hub.Conns.Clock.Set(i, n.Hub.Conns.Clock.Now()+conn.Ticks(n.Hub.Options.TokenTimeout))
 	}
 }
 

@@ -85,7 +85,7 @@ func (e *Events) Serve(i uint32, rest []byte) (left []byte) {
 	e.scratch = append(appendRetry(e.scratch, client.DrawRetry()), '\n')
 	e.Hub.HTTP.Streaming(i)
 	e.Hub.Open(i, e.kind, p.Raw)
-	e.Hub.Schedule(i, e.Hub.Conns.Spread(conn.Ticks(e.Hub.Options.HeartbeatInterval)))
+	e.Hub.Schedule(i, e.Hub.Conns.Clock.Spread(conn.Ticks(e.Hub.Options.HeartbeatInterval)))
 	if len(p.Channels) > 1 { // until all channels have begun, events have no id
 		own := e.Hub.Own(i)
 		var set *opening
@@ -208,7 +208,7 @@ func (e *Events) Due(i uint32) {
 	if e.Hub.Outlived(i) {
 		return
 	}
-	e.Hub.Schedule(i, e.Hub.Conns.Now()+conn.Ticks(e.Hub.Options.HeartbeatInterval))
+	e.Hub.Schedule(i, e.Hub.Conns.Clock.Now()+conn.Ticks(e.Hub.Options.HeartbeatInterval))
 	e.SendBeat(i, heartbeat)
 }
 

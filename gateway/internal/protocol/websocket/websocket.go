@@ -268,7 +268,7 @@ var PingFrame = []byte{0x80 | byte(ws.OpPing), 0}
 
 // Spread schedules the first heartbeat of a client, so that those of all are even.
 func (s *Sockets) Spread(i uint32) {
-	s.Hub.Schedule(i, s.Hub.Conns.Spread(conn.Ticks(s.Hub.Options.HeartbeatInterval)))
+	s.Hub.Schedule(i, s.Hub.Conns.Clock.Spread(conn.Ticks(s.Hub.Options.HeartbeatInterval)))
 }
 
 // Due pings a client that was silent for half an interval, or closes it when it didn't respond to
@@ -278,7 +278,7 @@ func (s *Sockets) Due(i uint32) {
 	if s.Hub.Outlived(i) {
 		return
 	}
-	own, now := s.Hub.Own(i), s.Hub.Conns.Now()
+	own, now := s.Hub.Own(i), s.Hub.Conns.Clock.Now()
 	interval := conn.Ticks(s.Hub.Options.HeartbeatInterval)
 	timeout := conn.Ticks(s.Hub.Options.HeartbeatTimeout)
 	switch {

@@ -1,6 +1,10 @@
 package conn
 
-import "time"
+import (
+	"time"
+
+	"github.com/pushgate/pushgate/heartbeat"
+)
 
 // Tick is the resolution of all connection deadlines.
 const Tick = 100 * time.Millisecond
@@ -18,11 +22,20 @@ func Ticks(d time.Duration) uint32 {
 	return max(1, uint32((d+Tick-1)/Tick))
 }
 
+// Clock is a loop's time in ticks, and the deadlines of its connections.
+type Clock struct {
+	set     *Set
+	now     uint32
+	wheel   *heartbeat.Wheel
+	awake   bool // an event of this round was handled
+	stalled int  // rounds until deadlines are enforced again, after a stall
+}
+
 // Tick is called by the server's ticker, on the loop: it sets the clock, and does what waits for
 // it.
 func (s *Set) Tick(now uint32) {
-	if int32(now-s.now) > 0 {
-		s.now = now
+	if int32(now-s.Clock.now) > 0 {
+		s.Clock.now = now
 	}
 	s.shed() // another loop may have pushed the total over its bound
 	s.Input.shed()
@@ -31,30 +44,30 @@ func (s *Set) Tick(now uint32) {
 }
 
 // Now returns the present tick.
-func (s *Set) Now() uint32 { return s.now }
+func (s *Clock) Now() uint32 { return s.now }
 
-// SetDeadline has the handler called at a tick, in place of any earlier deadline.
-func (s *Set) SetDeadline(i, at uint32) { s.wheel.Set(i, at) }
+// Set has the handler called at a tick, in place of any earlier deadline.
+func (s *Clock) Set(i, at uint32) { s.wheel.Set(i, at) }
 
-// ClearDeadline removes a connection's deadline.
-func (s *Set) ClearDeadline(i uint32) { s.wheel.Cancel(i) }
+// Clear removes a connection's deadline.
+func (s *Clock) Clear(i uint32) { s.wheel.Cancel(i) }
 
-// Deadline returns the tick of a connection's deadline, if it has one.
-func (s *Set) Deadline(i uint32) (at uint32, ok bool) { return s.wheel.Due(i) }
+// Due returns the tick of a connection's deadline, if it has one.
+func (s *Clock) Due(i uint32) (at uint32, ok bool) { return s.wheel.Due(i) }
 
-// Deadlines returns the number of connections with a deadline.
-func (s *Set) Deadlines() int { return s.wheel.Len() }
+// Len returns the number of connections with a deadline.
+func (s *Clock) Len() int { return s.wheel.Len() }
 
 // Spread returns a tick within an interval from now, so that the deadlines of many are even.
-func (s *Set) Spread(interval uint32) uint32 { return s.wheel.Spread(interval) }
+func (s *Clock) Spread(interval uint32) uint32 { return s.wheel.Spread(interval) }
 
 // Advance handles the deadlines that have passed, a slice of them, in each turn of the loop.
 func (s *Set) Advance() (more bool) {
-	s.awake = false
-	if !s.settled() {
+	s.Clock.awake = false
+	if !s.Clock.settled() {
 		return true
 	}
-	_, more = s.wheel.Advance(s.now, beatsPerSlice, s.onDue)
+	_, more = s.Clock.wheel.Advance(s.Clock.now, beatsPerSlice, s.onDue)
 	return more
 }
 
@@ -63,9 +76,9 @@ const EventsPerRound = 512
 
 // wakeUp sets the clock before the first event of a round is handled. After a stall its ticks are
 // still pending, and new deadlines would start in the past.
-func (s *Set) wakeUp() {
+func (s *Clock) wakeUp() {
 	s.awake = true
-	if now := s.shared.TickOf(time.Now()); int32(now-s.now) > 1 {
+	if now := s.set.shared.TickOf(time.Now()); int32(now-s.now) > 1 {
 		s.now = now
 	}
 }
@@ -73,11 +86,11 @@ func (s *Set) wakeUp() {
 // settled reports whether deadlines may be enforced. After a stall of the loop, as when the machine
 // was suspended, the requests and pongs of that time are still in the sockets: each socket is read
 // first, or clients that met their deadlines would be closed.
-func (s *Set) settled() bool {
+func (s *Clock) settled() bool {
 	if s.stalled == 0 && s.now-s.wheel.Now() > 1 {
 		// One more round for newly accepted connections.
-		s.stalled = 2 + s.slots.used/EventsPerRound
-	} else if s.stalled > 0 && s.loop.AllTold() {
+		s.stalled = 2 + s.set.slots.used/EventsPerRound
+	} else if s.stalled > 0 && s.set.loop.AllTold() {
 		s.stalled--
 	}
 	return s.stalled == 0
@@ -89,11 +102,11 @@ func (s *Set) due(i uint32) {
 	case c.state == stateClosing:
 		s.drop(i, c)
 	case c.flags&flagDemoted != 0:
-		s.wheel.Set(i, s.now+1) // its unread bytes may be what it waits for
+		s.Clock.wheel.Set(i, s.Clock.now+1) // its unread bytes may be what it waits for
 	default:
 		s.handler.Due(i)
 	}
 }
 
 // hear notes a sign of life.
-func (s *Set) hear(c *socket) { c.heard = s.now }
+func (s *Set) hear(c *socket) { c.heard = s.Clock.now }
