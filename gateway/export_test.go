@@ -397,7 +397,7 @@ func (s *Server) InputBytes() int64 { return s.net.Inputs.Load() }
 // reason that fn returns, if any.
 func (s *Server) OnWrite(fn func() reasons.Close) {
 	s.onLoops(func(sh *shard) {
-		sh.conns.OnWrite(func(i uint32) {
+		sh.conns.Out.OnWrite(func(i uint32) {
 			switch reason := fn(); reason {
 			case "":
 			case reasons.CloseReset:
@@ -413,7 +413,7 @@ func (s *Server) OnWrite(fn func() reasons.Close) {
 func (s *Server) Left() string {
 	var left []string
 	s.onLoops(func(sh *shard) {
-		queues, queued := sh.conns.Queues()
+		queues, queued := sh.conns.Out.Used()
 		inputs, inputBytes := sh.conns.Input.Used()
 		kept := sh.hub.Kept()
 		for name, n := range map[string]int{

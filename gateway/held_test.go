@@ -54,18 +54,18 @@ var mixes = map[string]struct {
 	}},
 	"events": {"/v1/sse?channels=c", own("c", 100)},
 	"pongs": {"/v1/ws", func(s *still, p *peer, n int) {
-		s.conns.SendCopy(p.slot, []byte{0x8a, 0})
+		s.conns.Out.SendCopy(p.slot, []byte{0x8a, 0})
 	}},
 	"replies": {"/v1/ws", func(s *still, p *peer, n int) {
-		s.hub.Conns.SendCopy(p.slot, wsframe.AppendFrame(nil, ws.OpText, []byte(`{"type":"pong"}`)))
+		s.hub.Conns.Out.SendCopy(p.slot, wsframe.AppendFrame(nil, ws.OpText, []byte(`{"type":"pong"}`)))
 	}},
 	"gaps": {"/v1/ws", func(s *still, p *peer, n int) {
 		b := client.GapNotice("some.channel", fanout.Gap{Reason: fanout.GapSlow}).Encoded(message.FormText)
-		s.conns.SendBytes(p.slot, b)
+		s.conns.Out.SendBytes(p.slot, b)
 	}},
 	"the end of batches": {"/v1/ws?format=raw", func(s *still, p *peer, n int) {
 		b := make([]byte, 2<<10)
-		s.conns.Queue(p.slot).Add(b[len(b)-10:], cap(b), nil, 0)
+		s.conns.Out.Queue(p.slot).Add(b[len(b)-10:], cap(b), nil, 0)
 	}},
 }
 
@@ -73,7 +73,7 @@ var mixes = map[string]struct {
 func own(channel string, size int) func(s *still, p *peer, n int) {
 	return func(s *still, p *peer, n int) {
 		m := message.New(channel, message.Position{Node: "still", Seq: uint64(n + 1)}, uint32(n+1), []byte(strings.Repeat("x", size)))
-		s.conns.Send(p.slot, conn.Out{Bytes: m.Encoded(s.hub.FormOf(p.slot)), Message: m})
+		s.conns.Out.Send(p.slot, conn.Out{Bytes: m.Encoded(s.hub.FormOf(p.slot)), Message: m})
 	}
 }
 
@@ -89,14 +89,14 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 			all := s.stuck(clients, mix.path)
 			filler := make([]byte, 64<<10)
 			for _, p := range all {
-				for !s.conns.Queued(p.slot) {
-					s.conns.SendBytes(p.slot, filler)
+				for !s.conns.Out.Queued(p.slot) {
+					s.conns.Out.SendBytes(p.slot, filler)
 				}
 			}
 			filler = nil
 			before, n := heap(), 0
 			for _, p := range all {
-				q := s.conns.Queue(p.slot)
+				q := s.conns.Out.Queue(p.slot)
 				for most := n + 30_000; q.Held < each && n < most; n++ {
 					mix.send(s, p, n)
 				}
@@ -107,14 +107,14 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 				t.Errorf("%d KiB are held, %d KiB are counted", held>>10, counted>>10)
 			}
 			for _, p := range all { // as if it had read all but the last item, and a byte before it
-				q := s.conns.Queue(p.slot)
+				q := s.conns.Out.Queue(p.slot)
 				q.Sent(q.Bytes / 2)
 				q.Sent(q.Bytes - 1)
 			}
 			// The memory counted is the memory freed.
 			before, counted = heap(), s.queueBytes()
 			for _, p := range all {
-				s.conns.Queue(p.slot).Reset()
+				s.conns.Out.Queue(p.slot).Reset()
 			}
 			held = before - heap()
 			t.Logf("at the end: %d KiB held, %d KiB counted", held>>10, counted>>10)
@@ -151,10 +151,10 @@ func TestPoliciesTakeTheirTime(t *testing.T) {
 					c.Channels = []ChannelRule{{Match: []string{"old.*"}, Slow: SlowDropOldest}, {Match: []string{"new.*"}, Slow: SlowLatest}}
 				})
 				p := s.stuck(1, "/v1/ws?format=raw")[0]
-				for !s.conns.Queued(p.slot) {
-					s.conns.SendBytes(p.slot, make([]byte, 64<<10))
+				for !s.conns.Out.Queued(p.slot) {
+					s.conns.Out.SendBytes(p.slot, make([]byte, 64<<10))
 				}
-				q := s.conns.Queue(p.slot)
+				q := s.conns.Out.Queue(p.slot)
 				n := 0
 				for ; n < items; n++ {
 					channel := tc.before

@@ -76,8 +76,8 @@ func (s *shard) describe(i uint32) admin.Connection {
 	default:
 		d.Address = a.String()
 	}
-	if s.conns.Queued(i) {
-		d.QueuedBytes = s.conns.Queue(i).Bytes
+	if s.conns.Out.Queued(i) {
+		d.QueuedBytes = s.conns.Out.Queue(i).Bytes
 	}
 	return d
 }

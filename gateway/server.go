@@ -190,7 +190,7 @@ func (s *Server) useBatches() {
 		return
 	}
 	for _, sh := range s.shards {
-		if err := sh.conns.UseBatches(); err != nil {
+		if err := sh.conns.Out.UseBatches(); err != nil {
 			s.log.Info("io_uring is not available: writing to each client with its own system call", "err", err)
 			return
 		}

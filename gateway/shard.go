@@ -74,9 +74,9 @@ func (s *shard) Ready(k reactor.Key, ev reactor.Events) { s.conns.Ready(k, ev) }
 // Turn is called by the loop after each batch of events.
 func (s *shard) Turn() (more bool) {
 	beats := s.conns.Advance()
-	s.conns.Submit()
+	s.conns.Out.Submit()
 	sends := s.hub.Deliver()
-	s.conns.Submit()
+	s.conns.Out.Submit()
 	reads := s.conns.ReadMore()
 	responses := s.polls.Work()
 	work := s.hub.Work()

@@ -88,7 +88,7 @@ func (s *shard) snapshot() (st stats, ok bool) {
 			conns: s.conns.Stats().Clone(), rejects: maps.Clone(s.http.Rejects()), clients: s.hub.Stats.Clone(), lag: s.lag,
 			connections: s.conns.Len(), channels: s.hub.Channels.Index.Channels(),
 		}
-		c.queues, c.queueBytes = s.conns.Queues()
+		c.queues, c.queueBytes = s.conns.Out.Used()
 		copied <- c
 	})
 	select {

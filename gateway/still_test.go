@@ -123,10 +123,10 @@ func (p *peer) receive() []byte {
 }
 
 // queueBytes returns the memory of all queues.
-func (s *still) queueBytes() int64 { _, bytes := s.conns.Queues(); return bytes }
+func (s *still) queueBytes() int64 { _, bytes := s.conns.Out.Used(); return bytes }
 
 // queueCount returns the number of queues.
-func (s *still) queueCount() int { n, _ := s.conns.Queues(); return n }
+func (s *still) queueCount() int { n, _ := s.conns.Out.Used(); return n }
 
 // inputCount returns the number of connections with kept input.
 func (s *still) inputCount() int { n, _ := s.conns.Input.Used(); return n }

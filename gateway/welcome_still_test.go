@@ -12,10 +12,10 @@ import (
 
 // queued returns the bytes that wait for a peer.
 func (p *peer) queued() int {
-	if !p.s.conns.Queued(p.slot) {
+	if !p.s.conns.Out.Queued(p.slot) {
 		return 0
 	}
-	return p.s.conns.Queue(p.slot).Bytes
+	return p.s.conns.Out.Queue(p.slot).Bytes
 }
 
 // A new token revokes channels even while its replies close other clients.
@@ -57,7 +57,7 @@ func TestWelcomeOverflows(t *testing.T) {
 	}
 	// Its bound is a byte below its backlog with the welcome, for which there is room in the last
 	// buffer.
-	s.configure(func(set *settings) { set.Limits.QueueBytes = s.conns.Queue(p.slot).Waiting() - 1 })
+	s.configure(func(set *settings) { set.Limits.QueueBytes = s.conns.Out.Queue(p.slot).Waiting() - 1 })
 	p.auth(stillToken(t, "secret"))
 	if s.conns.Stats().Closes[reasons.CloseSlow] != 1 || s.hub.Stats.Subscriptions != 1 {
 		t.Errorf("closes %v, %d subscriptions, want the owner's", s.conns.Stats().Closes, s.hub.Stats.Subscriptions)

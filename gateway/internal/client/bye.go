@@ -24,9 +24,9 @@ func DrawReconnect(within time.Duration) int64 { return 1 + rand.Int64N(max(1, w
 // End closes a client for a reason of its own, behind its queue; detail, if any, complements the
 // reason's word. The client has the linger time to close its side.
 func (h *Hub) End(i uint32, reason reasons.Close, detail string) {
-	if (reason == reasons.CloseSlow || reason == reasons.CloseOverload) && h.Conns.Queued(i) {
+	if (reason == reasons.CloseSlow || reason == reasons.CloseOverload) && h.Conns.Out.Queued(i) {
 		// The client doesn't read its queue, so nothing behind it would arrive.
-		h.Conns.Queue(i).DropUnsent()
+		h.Conns.Out.Queue(i).DropUnsent()
 	}
 	h.Close(i, reason, detail, ByeSpread)
 }

@@ -245,7 +245,7 @@ func (s *catchUps) sendSome(w *Request, ch index.Channel, left int) int {
 	r.Messages = r.Messages[n:]
 	s.hub.Stats.Deliveries += uint64(n)
 	if len(bufs) > 0 {
-		s.hub.Conns.SendHistory(w.Slot, bufs)
+		s.hub.Conns.Out.SendHistory(w.Slot, bufs)
 	}
 	clear(bufs)
 	s.missed = bufs[:0]

@@ -220,7 +220,7 @@ func (h *Hub) deliver(i uint32, b *index.Batch) {
 	if b.Count() > 1 {
 		o.Batch, o.Form = b.Messages(), form
 	}
-	h.Conns.SendBatched(i, o)
+	h.Conns.Out.SendBatched(i, o)
 }
 
 // Received takes the bytes of a client.

@@ -128,7 +128,7 @@ func (s *intake) follows(i uint32, ch index.Channel, since message.Position) {
 	}
 	gap := GapNotice(s.hub.Channels.Index.Name(ch), fanout.Gap{Since: since, Reason: fanout.GapSlow})
 	if b := gap.Encoded(s.hub.FormOf(i)); len(b) > 0 {
-		s.hub.Conns.SendCopy(i, b)
+		s.hub.Conns.Out.SendCopy(i, b)
 	}
 }
 

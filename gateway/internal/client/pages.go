@@ -25,7 +25,7 @@ const (
 
 // crowded reports whether a client's backlog defers its next page.
 func (s *catchUps) crowded(i uint32) bool {
-	return s.hub.Conns.Queued(i) && s.hub.Conns.Queue(i).Held >= CrowdedBytes
+	return s.hub.Conns.Out.Queued(i) && s.hub.Conns.Out.Queue(i).Held >= CrowdedBytes
 }
 
 // charge charges a client's catch-up rate for messages.
@@ -59,7 +59,7 @@ func (s *catchUps) goOn(i uint32) {
 	if len(list) == 0 {
 		return
 	}
-	for len(list) > 0 && !s.hub.Conns.Queued(i) && s.paced(i) {
+	for len(list) > 0 && !s.hub.Conns.Out.Queued(i) && s.paced(i) {
 		b := list[0]
 		list[0] = behind{}
 		list = list[1:]

@@ -99,7 +99,7 @@ func (s Streams) Expired(i uint32) {
 // SendBeat sends a heartbeat.
 func (s Streams) SendBeat(i uint32, b []byte) {
 	s.Hub.Stats.Pings++
-	s.Hub.Conns.SendBatched(i, conn.Out{Bytes: b})
+	s.Hub.Conns.Out.SendBatched(i, conn.Out{Bytes: b})
 }
 
 // none is the protocol of connections that aren't clients.

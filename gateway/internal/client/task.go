@@ -76,9 +76,9 @@ func (s *Tasks) run() (more bool) {
 			continue // it was dropped
 		}
 		began := time.Now()
-		s.hub.Conns.CorkHistory(t.slot) // also for a new token: the client is being served, it isn't slow
+		s.hub.Conns.Out.CorkHistory(t.slot) // also for a new token: the client is being served, it isn't slow
 		done := t.task.Work(t.slot)
-		s.hub.Conns.Uncork(t.slot)
+		s.hub.Conns.Out.Uncork(t.slot)
 		if s.of[t.slot] != t {
 			continue
 		}

@@ -19,7 +19,7 @@ type batchedSend struct {
 }
 
 // UseBatches has sends to many clients go through io_uring, or returns why they can't.
-func (s *Set) UseBatches() error {
+func (s *Output) UseBatches() error {
 	ring, err := reactor.NewBatch()
 	if err != nil {
 		return err
@@ -36,8 +36,8 @@ func (b *batch) close() {
 
 // SendBatched is Send deferred to the end of the current slice of the loop's turn, together with
 // others.
-func (s *Set) SendBatched(i uint32, o Out) {
-	b, c := &s.batch, s.slots.at(i)
+func (s *Output) SendBatched(i uint32, o Out) {
+	b, c := &s.batch, s.set.slots.at(i)
 	if b.ring == nil || c.out != 0 || c.flags&flagBatched != 0 || c.state != stateOpen {
 		s.Send(i, o)
 		return
@@ -52,32 +52,32 @@ func (s *Set) SendBatched(i uint32, o Out) {
 }
 
 // unbatch empties the batch if a send to the connection is in it.
-func (s *Set) unbatch(c *socket) {
+func (s *Output) unbatch(c *socket) {
 	if c.flags&flagBatched != 0 {
 		s.Submit()
 	}
 }
 
 // Submit empties the batch and queues the remainder of short sends.
-func (s *Set) Submit() {
+func (s *Output) Submit() {
 	b := &s.batch
 	if len(b.sends) == 0 {
 		return
 	}
-	s.stats.Batched += uint64(len(b.sends))
+	s.set.stats.Batched += uint64(len(b.sends))
 	shorts := b.ring.Submit()
 	for n := range b.sends {
 		send := &b.sends[n]
-		s.stats.BytesOut += uint64(len(send.Bytes))
-		s.slots.at(send.slot).flags &^= flagBatched
+		s.set.stats.BytesOut += uint64(len(send.Bytes))
+		s.set.slots.at(send.slot).flags &^= flagBatched
 	}
 	// Only now: queueing for one client may close others, which writes to them.
 	for _, short := range shorts {
 		send := &b.sends[short.Index]
-		s.stats.BytesOut -= uint64(len(send.Bytes) - short.N)
-		c := s.slots.at(send.slot)
+		s.set.stats.BytesOut -= uint64(len(send.Bytes) - short.N)
+		c := s.set.slots.at(send.slot)
 		if short.Err != nil && short.Err != reactor.ErrAgain {
-			s.lost(send.slot, c)
+			s.set.lost(send.slot, c)
 			continue
 		}
 		o := send.Out

@@ -37,7 +37,7 @@ func (s *Set) mark(i uint32, c *socket, reason reasons.Close) {
 // Reap ends a turn: it removes closed connections from everything but the slots, and frees those
 // that are cut off.
 func (s *Set) Reap() {
-	s.Submit() // while their descriptors are theirs
+	s.Out.Submit() // while their descriptors are theirs
 	for _, i := range s.marked {
 		s.handler.Reaped(i)
 		s.Input.Free(i)
@@ -70,10 +70,10 @@ func (s *Set) Finish(i uint32, reason reasons.Close, last ...[]byte) {
 	s.mark(i, c, reason)
 	s.Clock.wheel.Set(i, s.LingerEnd())
 	c.flags |= flagEnding
-	s.uncork(i, c)
+	s.Out.Uncork(i)
 	for _, b := range last {
 		if len(b) > 0 {
-			s.transmit(i, c, Out{Bytes: b})
+			s.Out.transmit(i, c, Out{Bytes: b})
 		}
 	}
 	if c.out == 0 {
@@ -83,7 +83,7 @@ func (s *Set) Finish(i uint32, reason reasons.Close, last ...[]byte) {
 
 // shutdown ends the stream to the client once all is sent.
 func (s *Set) shutdown(i uint32, c *socket) {
-	s.unbatch(c)
+	s.Out.unbatch(c)
 	if c.state == stateGone || c.out != 0 {
 		return
 	}
@@ -108,7 +108,7 @@ func (s *Set) release(i uint32, c *socket, reason reasons.Close) {
 func (s *Set) drop(i uint32, c *socket) {
 	if c.state != stateGone {
 		c.state = stateGone
-		s.freeQueue(c)
+		s.Out.freeQueue(c)
 		s.gone = append(s.gone, i)
 	}
 }

@@ -53,7 +53,7 @@ func newOwner(t testing.TB, o Options) *owner {
 
 func (w *owner) Turn() (more bool) {
 	more = w.Advance()
-	w.Submit()
+	w.Out.Submit()
 	more = w.ReadMore() || more
 	w.Reap()
 	return more
@@ -175,13 +175,13 @@ func TestFlushHoldsNothing(t *testing.T) {
 	w := newOwner(t, Options{})
 	p := w.connect()
 	for range 3 {
-		w.SendBytes(p.slot, make([]byte, 1_000_000))
+		w.Out.SendBytes(p.slot, make([]byte, 1_000_000))
 	}
-	for w.Queued(p.slot) {
+	for w.Out.Queued(p.slot) {
 		p.receive()
-		w.flush(p.slot, w.slots.at(p.slot))
+		w.Out.flush(p.slot, w.slots.at(p.slot))
 	}
-	for i, b := range w.vec {
+	for i, b := range w.Out.vec {
 		if b != nil {
 			t.Fatalf("buffer %d of %d bytes is held", i, len(b))
 		}
@@ -195,25 +195,25 @@ func TestFlushHoldsNothing(t *testing.T) {
 // closed.
 func TestBatchedClientIsSettledFirst(t *testing.T) {
 	for name, then := range map[string]func(w *owner, i uint32){
-		"a send":   func(w *owner, i uint32) { w.SendBytes(i, []byte("2")) },
-		"a copy":   func(w *owner, i uint32) { w.SendCopy(i, []byte("2")) },
-		"history":  func(w *owner, i uint32) { w.SendHistory(i, [][]byte{[]byte("2")}) },
-		"a batch":  func(w *owner, i uint32) { w.SendBatched(i, Out{Bytes: []byte("2")}) },
+		"a send":   func(w *owner, i uint32) { w.Out.SendBytes(i, []byte("2")) },
+		"a copy":   func(w *owner, i uint32) { w.Out.SendCopy(i, []byte("2")) },
+		"history":  func(w *owner, i uint32) { w.Out.SendHistory(i, [][]byte{[]byte("2")}) },
+		"a batch":  func(w *owner, i uint32) { w.Out.SendBatched(i, Out{Bytes: []byte("2")}) },
 		"a goodby": func(w *owner, i uint32) { w.Finish(i, reasons.CloseDrain, []byte("2")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newOwner(t, Options{})
-			if err := w.UseBatches(); err != nil {
+			if err := w.Out.UseBatches(); err != nil {
 				t.Skip("io_uring is not available: ", err)
 			}
 			p, other := w.connect(), w.connect()
-			w.SendBatched(p.slot, Out{Bytes: []byte("1")})
-			w.SendBatched(other.slot, Out{Bytes: []byte("x")})
+			w.Out.SendBatched(p.slot, Out{Bytes: []byte("1")})
+			w.Out.SendBatched(other.slot, Out{Bytes: []byte("x")})
 			if got := p.receive(); got != nil {
 				t.Fatalf("sent %q before the end of the turn", got)
 			}
 			then(w, p.slot)
-			w.Submit()
+			w.Out.Submit()
 			if got := p.receive(); string(got) != "12" {
 				t.Errorf("got %q, want 12", got)
 			}
@@ -228,15 +228,15 @@ func TestBatchedClientIsSettledFirst(t *testing.T) {
 // it was given to the next one.
 func TestReleaseOfABatchedClient(t *testing.T) {
 	w := newOwner(t, Options{})
-	if err := w.UseBatches(); err != nil {
+	if err := w.Out.UseBatches(); err != nil {
 		t.Skip("io_uring is not available: ", err)
 	}
 	p := w.connect()
-	w.SendBatched(p.slot, Out{Bytes: []byte("last")})
+	w.Out.SendBatched(p.slot, Out{Bytes: []byte("last")})
 	w.Release(p.slot, reasons.CloseByClient)
 	w.Reap()
 	next := w.connect()
-	w.Submit()
+	w.Out.Submit()
 	if got := p.receive(); string(got) != "last" {
 		t.Errorf("got %q", got)
 	}
@@ -248,14 +248,14 @@ func TestReleaseOfABatchedClient(t *testing.T) {
 // The batch finds a disconnected client, and the others aren't affected.
 func TestBatchToTheDead(t *testing.T) {
 	w := newOwner(t, Options{})
-	if err := w.UseBatches(); err != nil {
+	if err := w.Out.UseBatches(); err != nil {
 		t.Skip("io_uring is not available: ", err)
 	}
 	dead, alive := w.connect(), w.connect()
 	gone := w.Key(dead.slot)
 	dead.close()
 	for _, p := range []*peer{dead, alive} {
-		w.SendBatched(p.slot, Out{Bytes: []byte("hello")})
+		w.Out.SendBatched(p.slot, Out{Bytes: []byte("hello")})
 	}
 	w.Turn()
 	if w.Find(gone) || w.closed[dead.slot] != reasons.CloseReset {

@@ -18,22 +18,34 @@ type Out struct {
 	sent int // of Bytes
 }
 
+// Output is the output to a loop's connections: what the kernel takes at once, and the queues of what
+// it refuses.
+type Output struct {
+	set     *Set
+	queues  queue.Set
+	origins queue.Origins // of queued messages
+	cork    cork
+	batch   batch
+	vec     [64][]byte     // of a flush
+	onWrite func(i uint32) // test hook
+}
+
 // Send writes output to the client and queues the remainder, as a reference unless it's the
 // caller's own. It may close the connection. Sends to a closed connection are dropped.
-func (s *Set) Send(i uint32, o Out) {
-	if c := s.slots.at(i); c.state == stateOpen {
+func (s *Output) Send(i uint32, o Out) {
+	if c := s.set.slots.at(i); c.state == stateOpen {
 		s.transmit(i, c, o)
 	}
 }
 
 // SendBytes is Send for bytes that must not change any more.
-func (s *Set) SendBytes(i uint32, b []byte) { s.Send(i, Out{Bytes: b}) }
+func (s *Output) SendBytes(i uint32, b []byte) { s.Send(i, Out{Bytes: b}) }
 
 // SendCopy is Send for bytes that the caller reuses.
-func (s *Set) SendCopy(i uint32, b []byte) { s.Send(i, Out{Bytes: b, Own: true}) }
+func (s *Output) SendCopy(i uint32, b []byte) { s.Send(i, Out{Bytes: b, Own: true}) }
 
 // SendEach sends buffers in order.
-func (s *Set) SendEach(i uint32, bufs [][]byte) {
+func (s *Output) SendEach(i uint32, bufs [][]byte) {
 	for _, b := range bufs {
 		if len(b) > 0 {
 			s.SendBytes(i, b)
@@ -42,13 +54,13 @@ func (s *Set) SendEach(i uint32, bufs [][]byte) {
 }
 
 // Queued reports whether output waits for the client to read.
-func (s *Set) Queued(i uint32) bool { return s.slots.at(i).out != 0 }
+func (s *Output) Queued(i uint32) bool { return s.set.slots.at(i).out != 0 }
 
 // Queue returns the queue of a client that is Queued.
-func (s *Set) Queue(i uint32) *queue.Queue { return s.queues.At(s.slots.at(i).out) }
+func (s *Output) Queue(i uint32) *queue.Queue { return s.queues.At(s.set.slots.at(i).out) }
 
 // transmit is Send, also for the last bytes of a closing connection.
-func (s *Set) transmit(i uint32, c *socket, o Out) {
+func (s *Output) transmit(i uint32, c *socket, o Out) {
 	if o.History && s.cork.slot == i {
 		s.cork.history = true
 	}
@@ -60,7 +72,7 @@ func (s *Set) transmit(i uint32, c *socket, o Out) {
 
 // write passes b to the kernel unless output is pending already, and returns the remainder to
 // queue.
-func (s *Set) write(i uint32, c *socket, b []byte) (rest []byte) {
+func (s *Output) write(i uint32, c *socket, b []byte) (rest []byte) {
 	if taken, ok := s.gatherFor(i, c, b); taken || !ok {
 		return nil
 	}
@@ -73,23 +85,23 @@ func (s *Set) write(i uint32, c *socket, b []byte) (rest []byte) {
 	}
 	s.touch(i)
 	n, err := reactor.Write(int(c.fd), b)
-	s.stats.BytesOut += uint64(n)
+	s.set.stats.BytesOut += uint64(n)
 	if err != nil && err != reactor.ErrAgain {
-		s.lost(i, c)
+		s.set.lost(i, c)
 		return nil
 	}
 	return b[n:]
 }
 
 // touch is called right before bytes are written to a connection.
-func (s *Set) touch(i uint32) {
+func (s *Output) touch(i uint32) {
 	if s.onWrite != nil {
 		s.onWrite(i)
 	}
 }
 
 // enqueue queues the remainder of o.
-func (s *Set) enqueue(i uint32, c *socket, o Out) {
+func (s *Output) enqueue(i uint32, c *socket, o Out) {
 	if c.state == stateGone {
 		return
 	}
@@ -101,24 +113,24 @@ func (s *Set) enqueue(i uint32, c *socket, o Out) {
 }
 
 // lossy asks for the policy of a message that the kernel refused. Other output costs nothing more.
-func (s *Set) lossy(i uint32, c *socket, o *Out) (kind queue.Kind, ok bool) {
+func (s *Output) lossy(i uint32, c *socket, o *Out) (kind queue.Kind, ok bool) {
 	if o.Message == nil || c.state != stateOpen {
 		return 0, false
 	}
-	return s.handler.Lossy(i, o)
+	return s.set.handler.Lossy(i, o)
 }
 
 // enqueueOne queues an item; from is its origin if it may be dropped.
-func (s *Set) enqueueOne(i uint32, c *socket, o *Out, from *queue.Origin, kind queue.Kind) {
+func (s *Output) enqueueOne(i uint32, c *socket, o *Out, from *queue.Origin, kind queue.Kind) {
 	if c.out == 0 {
 		c.out, _ = s.queues.Open(i, o.sent > 0)
-		if !s.watch(i, c) {
+		if !s.set.watch(i, c) {
 			return
 		}
 	}
 	q := s.queues.At(c.out)
 	if from != nil && kind&queue.Latest != 0 {
-		s.stats.Latest += uint64(q.Replace(from.Channel))
+		s.set.stats.Latest += uint64(q.Replace(from.Channel))
 	}
 	if o.Own {
 		kind |= queue.Own
@@ -130,15 +142,15 @@ func (s *Set) enqueueOne(i uint32, c *socket, o *Out, from *queue.Origin, kind q
 	if c.state != stateOpen {
 		return
 	}
-	s.handler.Overflow(i, q)
-	s.shed()
+	s.set.handler.Overflow(i, q)
+	s.set.shed()
 }
 
 // SendHistory sends messages that a client catches up with, in as few calls as the kernel needs.
 // They don't count against the client's queue bound: the client requested them, and their size is
 // bounded where they are read.
-func (s *Set) SendHistory(i uint32, bufs [][]byte) {
-	c := s.slots.at(i)
+func (s *Output) SendHistory(i uint32, bufs [][]byte) {
+	c := s.set.slots.at(i)
 	s.unbatch(c)
 	if c.state != stateOpen {
 		return
@@ -151,10 +163,10 @@ func (s *Set) SendHistory(i uint32, bufs [][]byte) {
 			break
 		}
 		if err != nil {
-			s.lost(i, c)
+			s.set.lost(i, c)
 			return
 		}
-		s.stats.BytesOut += uint64(n)
+		s.set.stats.BytesOut += uint64(n)
 		for len(bufs) > 0 && n >= len(bufs[0]) {
 			n -= len(bufs[0])
 			bufs = bufs[1:]
@@ -173,7 +185,7 @@ func (s *Set) SendHistory(i uint32, bufs [][]byte) {
 }
 
 // flush writes pending output as far as the kernel takes it.
-func (s *Set) flush(i uint32, c *socket) {
+func (s *Output) flush(i uint32, c *socket) {
 	if c.out == 0 {
 		return
 	}
@@ -187,34 +199,34 @@ func (s *Set) flush(i uint32, c *socket) {
 			return
 		}
 		if err != nil {
-			s.lost(i, c)
+			s.set.lost(i, c)
 			return
 		}
 		q.Sent(n)
-		s.stats.BytesOut += uint64(n)
+		s.set.stats.BytesOut += uint64(n)
 		// Room in the send buffer means that the client's kernel acknowledged bytes.
-		s.hear(c)
+		s.set.hear(c)
 		switch {
 		case n == 0:
 		case c.state == stateOpen:
-			s.handler.Progress(i)
-		case !s.hurried: // the last bytes may take longer than the remaining time
-			s.Clock.wheel.Set(i, s.LingerEnd())
+			s.set.handler.Progress(i)
+		case !s.set.hurried: // the last bytes may take longer than the remaining time
+			s.set.Clock.wheel.Set(i, s.set.LingerEnd())
 		}
 	}
 	s.freeQueue(c)
-	if !s.watch(i, c) {
+	if !s.set.watch(i, c) {
 		return
 	}
 	if c.flags&flagEnding != 0 {
-		s.shutdown(i, c)
+		s.set.shutdown(i, c)
 		return
 	}
-	s.handler.Drained(i)
+	s.set.handler.Drained(i)
 }
 
 // freeQueue drops the connection's pending output.
-func (s *Set) freeQueue(c *socket) {
+func (s *Output) freeQueue(c *socket) {
 	if c.out == 0 {
 		return
 	}
@@ -235,24 +247,19 @@ type cork struct {
 const corkBytes = 16 << 10
 
 // Cork gathers the output to a connection until Uncork. Nothing may block in between.
-func (s *Set) Cork(i uint32) { s.corkIt(i) }
-
-// CorkHistory is Cork for output that the client requested: it isn't slow if it takes its time.
-func (s *Set) CorkHistory(i uint32) {
-	s.corkIt(i)
-	s.cork.history = true
+func (s *Output) Cork(i uint32) {
+	s.cork.slot, s.cork.bytes, s.cork.history = i, s.cork.bytes[:0], false
 }
 
-// Uncork sends the gathered output.
-func (s *Set) Uncork(i uint32) { s.uncork(i, s.slots.at(i)) }
-
-func (s *Set) corkIt(i uint32) {
-	s.cork.slot, s.cork.bytes, s.cork.history = i, s.cork.bytes[:0], false
+// CorkHistory is Cork for output that the client requested: it isn't slow if it takes its time.
+func (s *Output) CorkHistory(i uint32) {
+	s.Cork(i)
+	s.cork.history = true
 }
 
 // gatherFor adds b to the cork if that is the connection's and has room. Otherwise gathered output
 // goes first; ok is false if the connection was closed by that.
-func (s *Set) gatherFor(i uint32, c *socket, b []byte) (taken, ok bool) {
+func (s *Output) gatherFor(i uint32, c *socket, b []byte) (taken, ok bool) {
 	if s.cork.slot != i {
 		return false, true
 	}
@@ -261,22 +268,22 @@ func (s *Set) gatherFor(i uint32, c *socket, b []byte) (taken, ok bool) {
 		return true, true
 	}
 	state, history := c.state, s.cork.history
-	s.uncork(i, c)
+	s.Uncork(i)
 	if c.state != state {
 		return false, false
 	}
-	s.corkIt(i)
+	s.Cork(i)
 	s.cork.history = history
 	return false, true
 }
 
-// uncork sends the connection's gathered output, if any.
-func (s *Set) uncork(i uint32, c *socket) {
+// Uncork sends the connection's gathered output, if any.
+func (s *Output) Uncork(i uint32) {
 	if s.cork.slot != i {
 		return
 	}
 	s.cork.slot = 0
 	if len(s.cork.bytes) > 0 {
-		s.transmit(i, c, Out{Bytes: s.cork.bytes, Own: true, History: s.cork.history})
+		s.transmit(i, s.set.slots.at(i), Out{Bytes: s.cork.bytes, Own: true, History: s.cork.history})
 	}
 }

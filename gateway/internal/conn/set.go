@@ -72,6 +72,7 @@ type Set struct {
 
 	Clock Clock  // and deadlines
 	Input Inputs // kept
+	Out   Output
 
 	// Owned by the loop
 	options   *Options // swapped by Use
@@ -85,20 +86,14 @@ type Set struct {
 
 	demoted demoted
 
-	queues  queue.Set
-	origins queue.Origins // of queued messages
-	cork    cork
-	batch   batch
 	marked  []uint32 // slots closed since the last reap
 	gone    []uint32 // closed slots to free
 	hurried bool     // see Hurry
 
-	stats   Stats
-	fullAt  uint32         // tick + 1 of the last warning that MaxConnections is reached
-	onWrite func(i uint32) // test hook
+	stats  Stats
+	fullAt uint32 // tick + 1 of the last warning that MaxConnections is reached
 
 	rbuf [ReadBuffer]byte
-	vec  [64][]byte // of a flush
 }
 
 // Stats count a loop's connections.
@@ -143,11 +138,11 @@ func New(shared *Shared, l *reactor.Listener, o *Options, log *slog.Logger, hand
 		handler:  handler,
 		options:  o,
 		listener: l,
-		queues:   queue.NewSet(&shared.Queued),
 		stats:    Stats{Closes: make(map[reasons.Close]uint64)},
 	}
 	s.Clock = Clock{set: s, wheel: heartbeat.New(wheelSize)}
 	s.Input.set = s
+	s.Out = Output{set: s, queues: queue.NewSet(&shared.Queued)}
 	s.onDue = s.due
 	loop, err := reactor.New(turn)
 	if err != nil {
@@ -177,8 +172,8 @@ func (s *Set) Stats() *Stats { return &s.stats }
 // Len returns the number of connections.
 func (s *Set) Len() int { return s.slots.used }
 
-// Queues returns the number of connections with queued output, and the memory of that.
-func (s *Set) Queues() (used int, bytes int64) { return s.queues.Used(), s.queues.Bytes }
+// Used returns the number of connections with queued output, and the memory of that.
+func (s *Output) Used() (used int, bytes int64) { return s.queues.Used(), s.queues.Bytes }
 
 // End returns the first slot that was never used.
 func (s *Set) End() uint32 { return max(1, s.slots.next) }
@@ -237,7 +232,7 @@ func (s *Set) Ready(k reactor.Key, ev reactor.Events) {
 		return
 	}
 	if ev&reactor.Out != 0 {
-		s.flush(k.Slot, c)
+		s.Out.flush(k.Slot, c)
 		if c.state == stateGone {
 			return
 		}
@@ -279,9 +274,9 @@ func (s *Set) read(i uint32, c *socket) bool {
 	s.stats.BytesIn += uint64(n)
 	s.hear(c)
 	c.flags &^= flagSilent
-	s.corkIt(i)
+	s.Out.Cork(i)
 	s.received(i, c, s.rbuf[:n])
-	s.uncork(i, c)
+	s.Out.Uncork(i)
 	s.Input.bound()
 	return true
 }
@@ -312,7 +307,7 @@ func (s *Set) ended(i uint32, c *socket) {
 // Close stops the loop and cuts the remaining connections.
 func (s *Set) Close() {
 	s.loop.Close()
-	s.batch.close()
+	s.Out.batch.close()
 	if s.listener != nil {
 		s.listener.Close()
 	}

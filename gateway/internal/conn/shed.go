@@ -6,7 +6,7 @@ import (
 )
 
 // enqueueEach queues the messages of a batch one by one.
-func (s *Set) enqueueEach(i uint32, c *socket, o Out, kind queue.Kind) {
+func (s *Output) enqueueEach(i uint32, c *socket, o Out, kind queue.Kind) {
 	if o.Batch == nil {
 		s.enqueueOne(i, c, &o, s.originOf(&o), kind)
 		return
@@ -26,7 +26,7 @@ func (s *Set) enqueueEach(i uint32, c *socket, o Out, kind queue.Kind) {
 
 // originOf returns a message's origin, nil if it can't be dropped: a notice, or a partly sent
 // message.
-func (s *Set) originOf(o *Out) *queue.Origin {
+func (s *Output) originOf(o *Out) *queue.Origin {
 	if o.sent > 0 || o.Message.Notice() {
 		return nil
 	}
@@ -34,8 +34,8 @@ func (s *Set) originOf(o *Out) *queue.Origin {
 }
 
 // QueueShare is the set's share of TotalQueueBytes.
-func (s *Set) QueueShare() int64 {
-	return int64(s.options.TotalQueueBytes / len(s.shared.sets))
+func (s *Output) QueueShare() int64 {
+	return int64(s.set.options.TotalQueueBytes / len(s.set.shared.sets))
 }
 
 // shed closes clients while all queues together exceed TotalQueueBytes, in the sets
@@ -43,16 +43,16 @@ func (s *Set) QueueShare() int64 {
 // starts a sixteenth below the bound, because a set below its share asks the others, which takes
 // them a turn, and goes on to nine tenths of that, so that it doesn't run for every message.
 func (s *Set) shed() {
-	limit, share := int64(s.options.TotalQueueBytes)/16*15, s.QueueShare()/16*15
+	limit, share := int64(s.options.TotalQueueBytes)/16*15, s.Out.QueueShare()/16*15
 	if s.shared.Queued.Bytes.Load() <= limit {
 		return
 	}
-	if s.queues.Bytes <= share {
+	if s.Out.queues.Bytes <= share {
 		s.askToShed()
 		return
 	}
-	for s.shared.Queued.Bytes.Load() > limit/10*9 && s.queues.Bytes > share/10*9 {
-		q := s.queues.Heaviest()
+	for s.shared.Queued.Bytes.Load() > limit/10*9 && s.Out.queues.Bytes > share/10*9 {
+		q := s.Out.queues.Heaviest()
 		if q == nil {
 			return
 		}
@@ -85,7 +85,7 @@ func (s *Set) askToShed() {
 
 // shedWhenAsked is shed without asking other sets in turn.
 func (s *Set) shedWhenAsked() {
-	if s.queues.Bytes > s.QueueShare()/16*15 {
+	if s.Out.queues.Bytes > s.Out.QueueShare()/16*15 {
 		s.shed()
 	}
 }

@@ -5,7 +5,7 @@ import "github.com/pushgate/pushgate/internal/reactor"
 // This file is for tests of the layers above, which can't reach into the package.
 
 // OnWrite has fn called right before each write to a connection.
-func (s *Set) OnWrite(fn func(i uint32)) { s.onWrite = fn }
+func (s *Output) OnWrite(fn func(i uint32)) { s.onWrite = fn }
 
 // SetNow moves the clock, and handles no deadline.
 func (s *Clock) SetNow(tick uint32) { s.now = tick }

@@ -35,7 +35,7 @@ func (h *Server) ReadBody(i uint32, rest []byte, to BodyTaker) (left []byte) {
 	}
 	e := h.at(i)
 	if h.request.Expect100 && len(rest) == 0 {
-		h.conns.SendCopy(i, []byte(http1.Continue))
+		h.conns.Out.SendCopy(i, []byte(http1.Continue))
 		if e.phase != phaseHead {
 			return nil
 		}

@@ -14,7 +14,7 @@ const answerLead = "HTTP/1.1 "
 // Lead sends the start of the response that a client waits for.
 func (h *Server) Lead(i uint32) {
 	h.at(i).flags |= flagLed
-	h.conns.SendBytes(i, []byte(answerLead))
+	h.conns.Out.SendBytes(i, []byte(answerLead))
 }
 
 // behindLead returns the rest of a response whose lead was sent. The pieces may be shared with other
@@ -32,7 +32,7 @@ func (h *Server) owed(i uint32, e *exchange) bool {
 	case phaseServing, phaseStreaming:
 		return true
 	case phaseHead, phaseClosed:
-		return h.conns.Queued(i) && e.flags&flagUpgraded == 0
+		return h.conns.Out.Queued(i) && e.flags&flagUpgraded == 0
 	}
 	return false
 }
@@ -66,7 +66,7 @@ func (h *Server) leftFor(i uint32, e *exchange) reasons.Close {
 
 // endHalf closes a connection that can get no further request, once all responses are sent.
 func (h *Server) endHalf(i uint32) {
-	if h.conns.IsHalf(i) && h.at(i).phase == phaseHead && !h.conns.Queued(i) {
+	if h.conns.IsHalf(i) && h.at(i).phase == phaseHead && !h.conns.Out.Queued(i) {
 		h.conns.Clock.Set(i, h.conns.Clock.Now()+1)
 	}
 }

@@ -14,7 +14,7 @@ func (h *Server) head(i uint32, e *exchange, data []byte) {
 		data = h.conns.Input.Keep(i, data, h.options.HeadBytes)
 	}
 	for e.phase == phaseHead {
-		if h.conns.Queued(i) {
+		if h.conns.Out.Queued(i) {
 			h.keep(i, data)
 			if len(data) >= MaxPipelined {
 				h.conns.Input.Suspend(i)
@@ -101,7 +101,7 @@ func (h *Server) headTimeout(i uint32, e *exchange) {
 	switch {
 	case e.flags&flagOver != 0:
 		h.RefuseOver(i, reasons.RejectAddress)
-	case h.conns.Input.IsKeeping(i) && h.conns.Queued(i):
+	case h.conns.Input.IsKeeping(i) && h.conns.Out.Queued(i):
 		h.conns.Release(i, reasons.CloseSlow) // it doesn't read its response
 	case e.phase == phaseBody:
 		h.Refuse(i, reasons.RejectHeadTimeout, errBodyTimeout, nil)

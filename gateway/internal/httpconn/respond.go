@@ -86,8 +86,8 @@ func (h *Server) Respond(i uint32, response ...[]byte) {
 	}
 	e.phase, e.flags = phaseHead, flagKept
 	h.conns.Clock.Set(i, h.conns.Clock.Now()+conn.Ticks(h.options.IdleTimeout))
-	h.conns.SendEach(i, response)
-	if e.phase == phaseHead && h.conns.Input.IsKeeping(i) && !h.conns.Queued(i) {
+	h.conns.Out.SendEach(i, response)
+	if e.phase == phaseHead && h.conns.Input.IsKeeping(i) && !h.conns.Out.Queued(i) {
 		h.head(i, e, nil)
 	}
 	h.endHalf(i)

@@ -226,7 +226,7 @@ func (h *Server) Received(i uint32, p []byte) {
 func (h *Server) Due(i uint32) {
 	switch e := h.at(i); e.phase {
 	case phaseHead, phaseBody:
-		if e.phase == phaseHead && h.conns.IsHalf(i) && !h.conns.Queued(i) {
+		if e.phase == phaseHead && h.conns.IsHalf(i) && !h.conns.Out.Queued(i) {
 			h.conns.Release(i, reasons.CloseByClient)
 			return
 		}
@@ -253,9 +253,9 @@ func (h *Server) Drained(i uint32) {
 	case e.phase > phaseBody && e.phase < phaseClosed:
 		h.above.Drained(i)
 	case e.phase == phaseHead && h.conns.Input.IsKeeping(i):
-		h.conns.Cork(i)
+		h.conns.Out.Cork(i)
 		h.head(i, e, nil)
-		h.conns.Uncork(i)
+		h.conns.Out.Uncork(i)
 	}
 	h.endHalf(i)
 }
@@ -286,7 +286,7 @@ func (h *Server) EvictInput(i uint32) {
 	case e.phase == phaseUpgraded:
 		h.Count(reasons.RejectTotalInput)
 		h.above.Evict(i)
-	case e.phase > phaseBody, h.conns.Queued(i): // a pipelined request
+	case e.phase > phaseBody, h.conns.Out.Queued(i): // a pipelined request
 		h.Count(reasons.RejectTotalInput)
 		h.conns.Release(i, reasons.CloseOverload)
 	default:

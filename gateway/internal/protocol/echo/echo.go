@@ -63,7 +63,7 @@ func (e *Echo) Serve(i uint32, rest []byte) (left []byte) {
 	e.Open(i, true)
 	e.Hub.Conns.ReadAlone(i)
 	e.Spread(i)
-	e.Hub.Conns.SendCopy(i, answer)
+	e.Hub.Conns.Out.SendCopy(i, answer)
 	if len(rest) > 0 {
 		e.Frames(i, rest)
 	}
@@ -83,7 +83,7 @@ func (e *Echo) Data(i uint32, ev wsframe.Event) {
 	}
 	e.scratch = wsframe.AppendHeader(e.scratch[:0], op, ev.Final, len(ev.Payload))
 	e.scratch = append(e.scratch, ev.Payload...)
-	e.Hub.Conns.SendCopy(i, e.scratch)
+	e.Hub.Conns.Out.SendCopy(i, e.scratch)
 }
 
 // TooFast drops a ping.

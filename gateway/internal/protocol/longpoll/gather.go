@@ -38,7 +38,7 @@ func (p *Polls) gatherSome(i uint32, g *gathering) (done bool) {
 		g.next = p.channels.EachSome(i, g.next, client.SliceChannels, func(sub index.Sub, ch index.Channel) { p.gatherOne(set, g, sub, ch) })
 		g.all = g.next == 0
 	case !g.shared:
-		g.share(g.parts, int(p.hub.Own(i).Number), min(int(p.hub.Conns.QueueShare()/responseShare), ResponseBytes))
+		g.share(g.parts, int(p.hub.Own(i).Number), min(int(p.hub.Conns.Out.QueueShare()/responseShare), ResponseBytes))
 		g.shared = true
 	case g.marked < len(g.parts):
 		for end := min(g.marked+client.SliceChannels, len(g.parts)); g.marked < end; g.marked++ {

@@ -17,7 +17,7 @@ func (n *Native) begin(i uint32, answer []byte, p *client.Params) {
 		n.admit(i, token, p, "", answer)
 		return
 	}
-	n.Hub.Conns.SendCopy(i, answer)
+	n.Hub.Conns.Out.SendCopy(i, answer)
 	if n.Hub.IsOpen(i) {
 		n.Hub.Own(i).Flags |= flagUnknown
 		kept := *p
@@ -63,7 +63,7 @@ func (n *Native) admit(i uint32, token []byte, p *client.Params, ref client.Ref,
 	p.Add(g.Channels)
 	n.Spread(i)
 	if len(lead) > 0 {
-		n.Hub.Conns.SendCopy(i, lead)
+		n.Hub.Conns.Out.SendCopy(i, lead)
 	}
 	n.welcome(i, ref)
 	n.Hub.Channels.Open(i, p)

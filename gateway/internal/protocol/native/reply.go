@@ -19,7 +19,7 @@ import (
 // payload.
 func (n *Native) reply(i uint32, r protocol.Reply) {
 	if !n.Hub.IsRaw(i) {
-		n.Hub.Conns.SendCopy(i, n.frame(r))
+		n.Hub.Conns.Out.SendCopy(i, n.frame(r))
 	}
 }
 
@@ -50,14 +50,14 @@ func (n *Native) refuse(i uint32, cmd *command, code, text string) {
 // Confirm confirms a subscription.
 func (n *Native) Confirm(w *client.Request, channel, id string) {
 	if !n.Hub.IsRaw(w.Slot) {
-		n.Hub.Conns.Send(w.Slot, conn.Out{Bytes: n.frameAt("subscribed", channel, id, w.Ref), Own: true, History: w.First})
+		n.Hub.Conns.Out.Send(w.Slot, conn.Out{Bytes: n.frameAt("subscribed", channel, id, w.Ref), Own: true, History: w.First})
 	}
 }
 
 // replyAt sends a client a position in a channel.
 func (n *Native) replyAt(i uint32, kind, channel, id string, ref client.Ref) {
 	if !n.Hub.IsRaw(i) {
-		n.Hub.Conns.SendCopy(i, n.frameAt(kind, channel, id, ref))
+		n.Hub.Conns.Out.SendCopy(i, n.frameAt(kind, channel, id, ref))
 	}
 }
 
@@ -74,7 +74,7 @@ func (n *Native) frameAt(kind, channel, id string, ref client.Ref) []byte {
 // welcome sends the first message to a client, also the reply to a token.
 func (n *Native) welcome(i uint32, ref client.Ref) {
 	if !n.Hub.IsRaw(i) {
-		n.Hub.Conns.SendCopy(i, n.WelcomeFrame(i, ref))
+		n.Hub.Conns.Out.SendCopy(i, n.WelcomeFrame(i, ref))
 	}
 }
 

@@ -92,7 +92,7 @@ func (e *Events) Serve(i uint32, rest []byte) (left []byte) {
 		own.Index, set = e.opening.Take()
 		*set = opening{left: len(p.Channels)}
 	}
-	e.Hub.Conns.SendCopy(i, e.scratch)
+	e.Hub.Conns.Out.SendCopy(i, e.scratch)
 	e.Hub.Channels.Open(i, &p.Params)
 	return rest
 }
@@ -104,7 +104,7 @@ func (*Events) Received(uint32, []byte) {}
 func (*Events) ReadSize(uint32) int { return conn.ReadBuffer }
 
 // HalfClosed finds out whether the client is still there.
-func (e *Events) HalfClosed(i uint32) { e.Hub.Conns.SendBytes(i, heartbeat) }
+func (e *Events) HalfClosed(i uint32) { e.Hub.Conns.Out.SendBytes(i, heartbeat) }
 
 // Unfinished returns the number of streams whose channels haven't all begun.
 func (e *Events) Unfinished() int { return e.opening.Used() }
@@ -128,7 +128,7 @@ func (e *Events) CaughtUp(i uint32, at message.Position) {
 	last := set.at
 	e.Free(i)
 	e.scratch = append(last.AppendTo(append(e.scratch[:0], "id: "...)), "\n\n"...)
-	e.Hub.Conns.SendCopy(i, e.scratch)
+	e.Hub.Conns.Out.SendCopy(i, e.scratch)
 }
 
 // Free frees the state of a stream that is being opened.
@@ -149,7 +149,7 @@ func (e *Events) Deliver(i uint32, b *index.Batch) (ok bool) {
 		if !m.Notice() {
 			e.Hub.Stats.Deliveries++
 		}
-		e.Hub.Conns.Send(i, conn.Out{Bytes: withoutID(m.Encoded(form)), Message: m})
+		e.Hub.Conns.Out.Send(i, conn.Out{Bytes: withoutID(m.Encoded(form)), Message: m})
 	}
 	return true
 }
@@ -182,7 +182,7 @@ func (e *Events) Confirm(w *client.Request, channel, id string) {
 		b = append(append(append(b, "id: "...), id...), '\n')
 	}
 	e.scratch = appendEvent(b, protocol.Reply{Type: "subscribed", Channel: channel, ID: id})
-	e.Hub.Conns.Send(w.Slot, conn.Out{Bytes: e.scratch, Own: true, History: w.First})
+	e.Hub.Conns.Out.Send(w.Slot, conn.Out{Bytes: e.scratch, Own: true, History: w.First})
 }
 
 // Bye returns the reconnect delay, which an EventSource understands, and a bye with the reason. A

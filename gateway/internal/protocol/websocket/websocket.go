@@ -116,7 +116,7 @@ func (s *Sockets) Frames(i uint32, p []byte) {
 				break
 			}
 			s.scratch = wsframe.AppendFrame(s.scratch[:0], ws.OpPong, ev.Payload)
-			s.Hub.Conns.SendCopy(i, s.scratch)
+			s.Hub.Conns.Out.SendCopy(i, s.scratch)
 		case wsframe.Pong:
 			if s.awaited {
 				s.awaited = false
@@ -213,9 +213,9 @@ func (s *Sockets) freeBehind(i uint32) []byte {
 // Continue handles the input behind a request that is done.
 func (s *Sockets) Continue(i uint32) {
 	if rest := s.freeBehind(i); len(rest) > 0 {
-		s.Hub.Conns.Cork(i)
+		s.Hub.Conns.Out.Cork(i)
 		s.Frames(i, rest)
-		s.Hub.Conns.Uncork(i)
+		s.Hub.Conns.Out.Uncork(i)
 	}
 }
 
