@@ -31,7 +31,7 @@ func (s *shard) beginDrain(reason reasons.Close, fraction float64, d time.Durati
 
 // shutDown begins to close all connections over d, and takes no new ones.
 func (s *shard) shutDown(d time.Duration) {
-	s.conns.StopAccept()
+	s.conns.Acceptor.Stop()
 	s.conns.Hurry()
 	s.http.Leave()
 	s.beginDrain(reasons.CloseDrain, 1, d)

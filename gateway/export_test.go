@@ -173,7 +173,7 @@ func (k *Kept) add(sh *shard) {
 	inputs, _ := sh.conns.Input.Used()
 	hub := sh.hub.Kept()
 	k.Connections += sh.conns.Len()
-	k.Rejected += sh.conns.Rejected()
+	k.Rejected += sh.conns.Acceptor.Rejected()
 	k.Deadlines += sh.conns.Clock.Len()
 	k.Inputs += inputs
 	k.Polls += sh.polls.Setups() + sh.events.Unfinished()

@@ -30,7 +30,7 @@ func (s *shard) matches(i uint32, f *admin.ConnectionFilter, ch index.Channel) b
 	case f.Channel != "" && !s.hub.Channels.Has(i, ch):
 		return false
 	}
-	return f.Address.All() || f.Address.Match(s.conns.Addr(i))
+	return f.Address.All() || f.Address.Match(s.conns.Addrs.Of(i))
 }
 
 // walk calls visit for the connections from slot from on that f selects, until it returns false or
@@ -69,7 +69,7 @@ func (s *shard) describe(i uint32) admin.Connection {
 		AgeSeconds:    s.conns.Age(i).Seconds(),
 		Subscriptions: s.hub.Channels.Count(i),
 	}
-	switch a := s.conns.Addr(i); {
+	switch a := s.conns.Addrs.Of(i); {
 	case !a.IsValid():
 	case a.Port() == 0:
 		d.Address = a.Addr().String()

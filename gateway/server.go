@@ -161,7 +161,7 @@ func (s *Server) listen() error {
 	s.addr = l.Addr()
 	for id := range cfg.shards() {
 		if id > 0 {
-			if l, err = s.shards[0].conns.Listener().Share(); err != nil {
+			if l, err = s.shards[0].conns.Acceptor.Listener().Share(); err != nil {
 				return err
 			}
 		}

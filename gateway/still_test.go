@@ -62,7 +62,7 @@ func (s *still) connect() *peer {
 	}
 	p := &peer{s: s, fd: fds[1]}
 	s.t.Cleanup(p.close)
-	if p.slot = s.conns.Adopt(fds[0], netip.AddrPort{}); p.slot != 0 {
+	if p.slot = s.conns.Acceptor.Adopt(fds[0], netip.AddrPort{}); p.slot != 0 {
 		p.gen = s.conns.Gen(p.slot)
 	}
 	return p

@@ -271,7 +271,7 @@ func (h *Hub) Closed(i uint32, reason reasons.Close) {
 	c := h.at(i)
 	if h.Log.Enabled(context.Background(), slog.LevelDebug) {
 		h.Log.Debug("closed", "reason", reason, "transport", h.Transport(i), "subject", h.Subject(i),
-			"connection", h.Conns.ID(i), "address", h.Conns.Addr(i))
+			"connection", h.Conns.ID(i), "address", h.Conns.Addrs.Of(i))
 	}
 	if c.kind != 0 {
 		h.Stats.Clients[c.kind]--

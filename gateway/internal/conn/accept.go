@@ -16,8 +16,18 @@ const listenerSlot = 1<<32 - 2
 // AcceptsPerSlice is the number of connections accepted before other events get their turn.
 const AcceptsPerSlice = 32
 
+// Acceptor takes connections off a listener, and rejects those that are too many.
+type Acceptor struct {
+	set      *Set
+	listener *reactor.Listener // nil once closed
+	paused   bool              // the listener isn't watched until the next tick
+	backlog  bool              // more connections may be waiting
+	rejected rejected
+	fullAt   uint32 // tick + 1 of the last warning that MaxConnections is reached
+}
+
 // accept takes connections off the listen queue.
-func (s *Set) accept() {
+func (s *Acceptor) accept() {
 	s.backlog = false
 	if s.listener == nil {
 		return
@@ -35,30 +45,30 @@ func (s *Set) accept() {
 		case err == reactor.ErrAgain:
 			return
 		case errors.Is(err, reactor.ErrDescriptors):
-			s.stats.Exhausted++
+			s.set.stats.Exhausted++
 			short = true
 			s.closeAllRejected()
-			s.shared.Limited.Warn(s.log, "out of file descriptors: rejecting connections",
+			s.set.shared.Limited.Warn(s.set.log, "out of file descriptors: rejecting connections",
 				"err", err, "fix", "raise the limit on open files (ulimit -n, LimitNOFILE) or lower limits.connections; gateway doctor tells")
 		default:
-			s.shared.Limited.Warn(s.log, "cannot accept", "err", err)
-			s.pauseAccept()
+			s.set.shared.Limited.Warn(s.set.log, "cannot accept", "err", err)
+			s.pause()
 			return
 		}
 	}
 	if short {
-		s.pauseAccept()
+		s.pause()
 		return
 	}
 	s.backlog = true
 }
 
-// acceptMore accepts more connections in each round of the loop. While a thousand clients send at
+// more accepts more connections in each round of the loop. While a thousand clients send at
 // the same time, the listener's event comes once for all of theirs, and the kernel's queue of 4,096
 // connections would overflow: a client that finds it full retries after one second, then after two.
-func (s *Set) acceptMore() (more bool) {
-	if s.backlog || !s.loop.AllTold() && !s.paused {
-		s.Clock.wakeUp()
+func (s *Acceptor) more() (more bool) {
+	if s.backlog || !s.set.loop.AllTold() && !s.paused {
+		s.set.Clock.wakeUp()
 		s.accept()
 	}
 	return s.backlog
@@ -66,71 +76,71 @@ func (s *Set) acceptMore() (more bool) {
 
 // Adopt turns an accepted socket into a connection, or rejects it where a limit is reached. It
 // returns the connection's slot, 0 for none.
-func (s *Set) Adopt(fd int, peer netip.AddrPort) (i uint32) {
-	s.stats.Accepts++
-	if s.shared.Connections.Add(1) > int64(s.options.MaxConnections) {
-		s.shared.Connections.Add(-1)
+func (s *Acceptor) Adopt(fd int, peer netip.AddrPort) (i uint32) {
+	s.set.stats.Accepts++
+	if s.set.shared.Connections.Add(1) > int64(s.set.options.MaxConnections) {
+		s.set.shared.Connections.Add(-1)
 		s.warnFull()
 		s.reject(fd, reasons.RejectConnections)
 		return 0
 	}
-	if r := s.options.AcceptRate; r.IsSet() && !s.shared.accepts.Take(r, s.shared.Uptime()) {
-		s.shared.Connections.Add(-1)
+	if r := s.set.options.AcceptRate; r.IsSet() && !s.set.shared.accepts.Take(r, s.set.shared.Uptime()) {
+		s.set.shared.Connections.Add(-1)
 		s.reject(fd, reasons.RejectAcceptRate)
 		return 0
 	}
-	i, c := s.slots.take()
-	c.fd, c.heard, c.born, c.state, c.flags = int32(fd), s.Clock.now, s.Clock.now, stateOpen, flagSilent
-	if !s.locate(i, c, peer) {
-		s.shared.Connections.Add(-1)
-		s.forgetAddress(i)
-		s.slots.put(i)
+	i, c := s.set.slots.take()
+	c.fd, c.heard, c.born, c.state, c.flags = int32(fd), s.set.Clock.now, s.set.Clock.now, stateOpen, flagSilent
+	if !s.set.Addrs.locate(i, c, peer) {
+		s.set.shared.Connections.Add(-1)
+		s.set.Addrs.forget(i)
+		s.set.slots.put(i)
 		s.reject(fd, reasons.RejectAddress)
 		return 0
 	}
-	s.handler.Accepted(i)
-	if err := s.loop.Add(fd, reactor.Key{Slot: i, Gen: c.gen}, reactor.In); err != nil {
-		s.shared.Limited.Warn(s.log, "cannot watch a socket", "err", err)
-		s.release(i, c, reasons.CloseInternal)
+	s.set.handler.Accepted(i)
+	if err := s.set.loop.Add(fd, reactor.Key{Slot: i, Gen: c.gen}, reactor.In); err != nil {
+		s.set.shared.Limited.Warn(s.set.log, "cannot watch a socket", "err", err)
+		s.set.release(i, c, reasons.CloseInternal)
 		return 0
 	}
-	s.Clock.wheel.Set(i, s.Clock.now+Ticks(s.options.FirstRequest))
-	s.newcomers.add(reactor.Key{Slot: i, Gen: c.gen})
+	s.set.Clock.wheel.Set(i, s.set.Clock.now+Ticks(s.set.options.FirstRequest))
+	s.set.newcomers.add(reactor.Key{Slot: i, Gen: c.gen})
 	return i
 }
 
 // warnFull logs that limits.connections is reached, at most once a tick: in a flood even a
 // suppressed line would cost as much as the responses.
-func (s *Set) warnFull() {
-	if s.fullAt == s.Clock.now+1 {
+func (s *Acceptor) warnFull() {
+	if s.fullAt == s.set.Clock.now+1 {
 		return
 	}
-	s.fullAt = s.Clock.now + 1
-	s.shared.Limited.Warn(s.log, "as many connections as allowed: more are turned away",
-		"connections", s.options.MaxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
+	s.fullAt = s.set.Clock.now + 1
+	s.set.shared.Limited.Warn(s.set.log, "as many connections as allowed: more are turned away",
+		"connections", s.set.options.MaxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
 }
 
-// pauseAccept unregisters the listener until the next tick: it stays readable while nothing can be
+// pause unregisters the listener until the next tick: it stays readable while nothing can be
 // accepted, and would keep the loop spinning.
-func (s *Set) pauseAccept() {
-	if err := s.loop.Del(s.listener.FD()); err == nil {
+func (s *Acceptor) pause() {
+	if err := s.set.loop.Del(s.listener.FD()); err == nil {
 		s.paused = true
 	}
 }
 
-// resumeAccept ends a pause.
-func (s *Set) resumeAccept() {
+// resume ends a pause.
+func (s *Acceptor) resume() {
 	if !s.paused || s.listener == nil {
 		return
 	}
-	if err := s.loop.Add(s.listener.FD(), reactor.Key{Slot: listenerSlot}, reactor.In); err == nil {
+	if err := s.set.loop.Add(s.listener.FD(), reactor.Key{Slot: listenerSlot}, reactor.In); err == nil {
 		s.paused = false
 	}
 }
 
-// StopAccept accepts the connections the kernel has completed already, which closing the listener
+// Stop accepts the connections the kernel has completed already, which closing the listener
 // would reset, and closes it.
-func (s *Set) StopAccept() {
+func (s *Acceptor) Stop() {
 	if s.listener == nil {
 		return
 	}
@@ -187,7 +197,7 @@ func (s *Set) readNewcomers() {
 // ReadMore does what no event tells the loop to do, in each of its turns: it accepts, reads, and
 // makes room for input.
 func (s *Set) ReadMore() (more bool) {
-	accepts := s.acceptMore()
+	accepts := s.Acceptor.more()
 	s.readNewcomers()
 	demoted := s.readDemoted()
 	return s.Input.endVictims(victimsPerSlice) || accepts || demoted

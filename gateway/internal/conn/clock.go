@@ -39,8 +39,8 @@ func (s *Set) Tick(now uint32) {
 	}
 	s.shed() // another loop may have pushed the total over its bound
 	s.Input.shed()
-	s.resumeAccept()
-	s.closeRejected()
+	s.Acceptor.resume()
+	s.Acceptor.closeRejected()
 }
 
 // Now returns the present tick.

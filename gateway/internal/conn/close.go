@@ -116,7 +116,7 @@ func (s *Set) drop(i uint32, c *socket) {
 // free gives back all that a connection holds. Its slot may be used again.
 func (s *Set) free(i uint32, c *socket) {
 	s.Clock.wheel.Cancel(i)
-	s.forgetAddress(i)
+	s.Addrs.forget(i)
 	reactor.CloseFD(int(c.fd))
 	s.shared.Connections.Add(-1)
 	s.slots.put(i)

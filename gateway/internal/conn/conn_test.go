@@ -89,7 +89,7 @@ func (w *owner) connect() *peer {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := &peer{w: w, fd: fds[1], slot: w.Adopt(fds[0], netip.AddrPort{})}
+	p := &peer{w: w, fd: fds[1], slot: w.Acceptor.Adopt(fds[0], netip.AddrPort{})}
 	w.t.Cleanup(p.close)
 	return p
 }
@@ -155,14 +155,14 @@ func TestWaitingConnectionsAreAccepted(t *testing.T) {
 	w := newOwner(t, Options{})
 	const waiting = 3*AcceptsPerSlice + 1
 	for range waiting {
-		c, err := net.Dial("tcp", w.Listener().Addr())
+		c, err := net.Dial("tcp", w.Acceptor.Listener().Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
 	}
 	turns, more := 0, true
-	for w.accept(); more && turns < 100; turns++ {
+	for w.Acceptor.accept(); more && turns < 100; turns++ {
 		more = w.Turn()
 	}
 	if w.Len() < waiting || turns > 10 {

@@ -47,7 +47,7 @@ const (
 )
 
 // reject keeps an accepted socket that gets no connection until it has its response.
-func (s *Set) reject(fd int, reason reasons.Reject) {
+func (s *Acceptor) reject(fd int, reason reasons.Reject) {
 	a := &s.rejected
 	if a.ring == nil {
 		a.ring = make([]rejectedSocket, maxRejected)
@@ -56,7 +56,7 @@ func (s *Set) reject(fd int, reason reasons.Reject) {
 		s.closeOldest()
 	}
 	a.n++
-	*a.at(a.n - 1) = rejectedSocket{reason: reason, fd: int32(fd), since: s.Clock.now}
+	*a.at(a.n - 1) = rejectedSocket{reason: reason, fd: int32(fd), since: s.set.Clock.now}
 	a.mute++
 	for k := a.n - a.mute; k < min(a.n-lookAfter, a.n-a.mute+2); k++ {
 		s.answerRejected(a.at(k), a.mute > maxMute)
@@ -66,9 +66,9 @@ func (s *Set) reject(fd int, reason reasons.Reject) {
 
 // rejectRoom is the number of sockets that may be kept here: the shard's share of a quarter of the
 // descriptors not used by clients.
-func (s *Set) rejectRoom() int {
-	free := s.options.Descriptors - s.shared.Connections.Load()
-	return int(min(maxRejected, free/int64(4*len(s.shared.sets))))
+func (s *Acceptor) rejectRoom() int {
+	free := s.set.options.Descriptors - s.set.shared.Connections.Load()
+	return int(min(maxRejected, free/int64(4*len(s.set.shared.sets))))
 }
 
 // at returns the k-th oldest socket.
@@ -82,18 +82,18 @@ func (a *rejected) skipTold() {
 }
 
 // answerRejected sends a socket its response if its request has arrived or must is set.
-func (s *Set) answerRejected(t *rejectedSocket, must bool) {
+func (s *Acceptor) answerRejected(t *rejectedSocket, must bool) {
 	if t.told {
 		return
 	}
-	n, err := reactor.Peek(int(t.fd), s.rbuf[:])
+	n, err := reactor.Peek(int(t.fd), s.set.rbuf[:])
 	if err == reactor.ErrAgain && !must {
 		return
 	}
 	if err != nil {
 		n, must = 0, true
 	}
-	answer, served := s.decline(s.rbuf[:n], t.reason, must)
+	answer, served := s.decline(s.set.rbuf[:n], t.reason, must)
 	if answer == nil {
 		return
 	}
@@ -104,38 +104,38 @@ func (s *Set) answerRejected(t *rejectedSocket, must bool) {
 }
 
 // decline returns the handler's response to a rejected client; data is what it has sent so far.
-func (s *Set) decline(data []byte, reason reasons.Reject, must bool) (answer []byte, served bool) {
-	if p := s.options.ProxyProtocol; p != proxy.Off {
+func (s *Acceptor) decline(data []byte, reason reasons.Reject, must bool) (answer []byte, served bool) {
+	if p := s.set.options.ProxyProtocol; p != proxy.Off {
 		if _, n, err := proxy.Parse(data, p); err == nil {
 			data = data[n:]
 		}
 	}
-	return s.handler.Decline(data, reason, must)
+	return s.set.handler.Decline(data, reason, must)
 }
 
 // closeRejected responds to the sockets whose request has arrived, and closes those whose time is
 // up.
-func (s *Set) closeRejected() {
+func (s *Acceptor) closeRejected() {
 	a := &s.rejected
-	for k := a.n - a.mute; k < a.n && a.at(k).since != s.Clock.now; k++ {
-		s.answerRejected(a.at(k), s.Clock.now-a.at(k).since >= MuteTicks)
+	for k := a.n - a.mute; k < a.n && a.at(k).since != s.set.Clock.now; k++ {
+		s.answerRejected(a.at(k), s.set.Clock.now-a.at(k).since >= MuteTicks)
 	}
 	a.skipTold()
-	for a.n > 0 && s.Clock.now-a.ring[a.first].since >= RejectTicks {
+	for a.n > 0 && s.set.Clock.now-a.ring[a.first].since >= RejectTicks {
 		s.closeOldest()
 	}
 }
 
 // closeAllRejected makes room when descriptors run out before the bound is reached: these sockets
 // have a response, the next ones would get none.
-func (s *Set) closeAllRejected() {
+func (s *Acceptor) closeAllRejected() {
 	for s.rejected.n > 0 {
 		s.closeOldest()
 	}
 }
 
 // closeOldest closes the socket that has waited longest.
-func (s *Set) closeOldest() {
+func (s *Acceptor) closeOldest() {
 	a := &s.rejected
 	s.answerRejected(a.at(0), true)
 	a.mute = min(a.mute, a.n-1)
@@ -145,10 +145,10 @@ func (s *Set) closeOldest() {
 	}
 	a.first = (a.first + 1) % len(a.ring)
 	a.n--
-	s.stats.Closes[why]++
-	n, err := reactor.Read(fd, s.rbuf[:]) // unread input would make the close a reset
+	s.set.stats.Closes[why]++
+	n, err := reactor.Read(fd, s.set.rbuf[:]) // unread input would make the close a reset
 	if err == nil {
-		s.stats.BytesIn += uint64(n)
+		s.set.stats.BytesIn += uint64(n)
 	}
 	reactor.CloseFD(fd)
 }

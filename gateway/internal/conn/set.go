@@ -12,7 +12,6 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/limit"
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
-	"github.com/pushgate/pushgate/gateway/internal/slab"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/heartbeat"
 	"github.com/pushgate/pushgate/internal/reactor"
@@ -70,19 +69,16 @@ type Set struct {
 	handler Handler
 	onDue   func(i uint32) // due, bound once
 
-	Clock Clock  // and deadlines
-	Input Inputs // kept
-	Out   Output
+	Clock    Clock  // and deadlines
+	Input    Inputs // kept
+	Addrs    Addresses
+	Acceptor Acceptor
+	Out      Output
 
 	// Owned by the loop
 	options   *Options // swapped by Use
 	slots     slots
-	listener  *reactor.Listener // nil once closed
-	paused    bool              // the listener isn't watched until the next tick
-	backlog   bool              // more connections may be waiting
 	newcomers newcomers
-	rejected  rejected
-	locations slab.Sparse[location]
 
 	demoted demoted
 
@@ -91,7 +87,6 @@ type Set struct {
 	hurried bool     // see Hurry
 
 	stats  Stats
-	fullAt uint32 // tick + 1 of the last warning that MaxConnections is reached
 
 	rbuf [ReadBuffer]byte
 }
@@ -132,16 +127,16 @@ func (t *Stats) Add(o *Stats) {
 // handler gets its events, and turn is the handler of the loop, which calls the set in its turns.
 func New(shared *Shared, l *reactor.Listener, o *Options, log *slog.Logger, handler Handler, turn reactor.Handler) (*Set, error) {
 	s := &Set{
-		shared:   shared,
-		number:   len(shared.sets),
-		log:      log,
-		handler:  handler,
-		options:  o,
-		listener: l,
-		stats:    Stats{Closes: make(map[reasons.Close]uint64)},
+		shared:  shared,
+		number:  len(shared.sets),
+		log:     log,
+		handler: handler,
+		options: o,
+		stats:   Stats{Closes: make(map[reasons.Close]uint64)},
 	}
 	s.Clock = Clock{set: s, wheel: heartbeat.New(wheelSize)}
-	s.Input.set = s
+	s.Input.set, s.Addrs.set = s, s
+	s.Acceptor = Acceptor{set: s, listener: l}
 	s.Out = Output{set: s, queues: queue.NewSet(&shared.Queued)}
 	s.onDue = s.due
 	loop, err := reactor.New(turn)
@@ -164,7 +159,7 @@ func (s *Set) Use(o *Options) { s.options = o }
 func (s *Set) Loop() *reactor.Loop { return s.loop }
 
 // Listener returns the socket that the set accepts from, nil once it is closed.
-func (s *Set) Listener() *reactor.Listener { return s.listener }
+func (s *Acceptor) Listener() *reactor.Listener { return s.listener }
 
 // Stats returns the counters, which the loop owns.
 func (s *Set) Stats() *Stats { return &s.stats }
@@ -224,7 +219,7 @@ func (s *Set) Ready(k reactor.Key, ev reactor.Events) {
 		s.Clock.wakeUp()
 	}
 	if k.Slot == listenerSlot {
-		s.accept()
+		s.Acceptor.accept()
 		return
 	}
 	c := s.slots.find(k.Slot, k.Gen)
@@ -286,7 +281,7 @@ func (s *Set) received(i uint32, c *socket, p []byte) {
 	switch {
 	case c.state != stateOpen:
 	case c.flags&flagUnnamed != 0:
-		s.proxyHeader(i, c, p)
+		s.Addrs.proxyHeader(i, c, p)
 	default:
 		s.handler.Received(i, p)
 	}
@@ -308,10 +303,10 @@ func (s *Set) ended(i uint32, c *socket) {
 func (s *Set) Close() {
 	s.loop.Close()
 	s.Out.batch.close()
-	if s.listener != nil {
-		s.listener.Close()
+	if s.Acceptor.listener != nil {
+		s.Acceptor.listener.Close()
 	}
-	s.closeAllRejected()
+	s.Acceptor.closeAllRejected()
 	for i := uint32(1); i < s.End(); i++ {
 		if c := s.slots.at(i); c.state != stateFree {
 			reactor.CloseFD(int(c.fd))

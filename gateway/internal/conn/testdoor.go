@@ -20,7 +20,7 @@ func (s *Set) Demoted() int { return len(s.demoted.list) }
 func (s *Set) IsDemoted(i uint32) bool { return s.slots.at(i).flags&flagDemoted != 0 }
 
 // Rejected returns the number of sockets that are kept without a slot.
-func (s *Set) Rejected() int { return s.rejected.n }
+func (s *Acceptor) Rejected() int { return s.rejected.n }
 
 // Waiting reports whether a connection's socket has bytes to read.
 func (s *Set) Waiting(i uint32) bool {

@@ -13,7 +13,7 @@ import (
 // proxy may send requests of many clients over one connection, which then counts for the last of
 // them.
 func (h *Server) forwarded(i uint32, to *Route) bool {
-	if !h.conns.Trusted(i) {
+	if !h.conns.Addrs.Trusted(i) {
 		return true
 	}
 	var values []string
@@ -32,7 +32,7 @@ func (h *Server) forwarded(i uint32, to *Route) bool {
 		h.tellNameless(i, to)
 		return true
 	}
-	if h.conns.SetAddress(i, netip.AddrPortFrom(client, 0)) {
+	if h.conns.Addrs.Set(i, netip.AddrPortFrom(client, 0)) {
 		return true
 	}
 	h.RefuseOver(i, reasons.RejectAddress)
@@ -45,7 +45,7 @@ func (h *Server) tellNameless(i uint32, to *Route) {
 	if to != nil && to.health || h.options.ProxyProtocol != proxy.Off {
 		return
 	}
-	from := h.conns.Addr(i).Addr()
+	from := h.conns.Addrs.Of(i).Addr()
 	if isNew, _ := h.shared.nameless.IsNew(from.String()); isNew {
 		h.log.Warn("a trusted proxy names no client: its clients escape the limits by address", "proxy", from, "header", h.options.ProxyHeader,
 			"key", "proxy.header", "fix", "set proxy.header to the header that the proxy sends, or take it out of proxy.trusted")

@@ -330,6 +330,6 @@ func (h *Server) OverAddress(i uint32) {
 func (h *Server) traceRefused(i uint32, err *http1.Error, origin []byte) {
 	if h.log.Enabled(context.Background(), slog.LevelDebug) {
 		h.log.Debug("refused", "status", err.Status, "code", err.Code, "message", err.Message, "origin", string(origin),
-			"connection", h.conns.ID(i), "address", h.conns.Addr(i))
+			"connection", h.conns.ID(i), "address", h.conns.Addrs.Of(i))
 	}
 }
