@@ -18,7 +18,7 @@ func TestEndOfASideIsToldTwice(t *testing.T) {
 	event := reactor.In | reactor.Events(syscall.EPOLLRDHUP)
 	for range 2 {
 		s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, event)
-		if !s.conns.Find(p.key()) || !s.hub.IsOpen(p.slot) || !s.conns.IsHalf(p.slot) {
+		if !s.conns.Find(p.key()) || !s.hub.IsOpen(p.slot) || !s.conns.Reading.IsHalf(p.slot) {
 			t.Fatal("it is closed")
 		}
 	}

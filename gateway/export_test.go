@@ -198,10 +198,10 @@ func (k *Kept) add(sh *shard) {
 		if sh.http.IsServing(i) && !sh.hub.IsOpen(i) {
 			k.Publishing++
 		}
-		if sh.conns.IsHalf(i) && own.Index == 0 {
+		if sh.conns.Reading.IsHalf(i) && own.Index == 0 {
 			k.HalfClosed++
 		}
-		if sh.conns.IsPaused(i) {
+		if sh.conns.Reading.IsPaused(i) {
 			k.Paused++
 		}
 	})
@@ -291,7 +291,7 @@ func (l Loop) LeaveBehind(channel string, messages uint32) {
 func (l Loop) SetNow(t time.Time) { l.s.conns.Clock.SetNow(l.s.srv.net.TickOf(t)) }
 
 // Demoted returns how many clients have their turn last.
-func (l Loop) Demoted() int { return l.s.conns.Demoted() }
+func (l Loop) Demoted() int { return l.s.conns.Reading.Demoted() }
 
 // Unread reports whether the kernel has bytes of the only WebSocket.
 func (l Loop) Unread() (unread bool) {

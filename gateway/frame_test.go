@@ -19,7 +19,7 @@ func TestRestOfAFrameIsReadWhole(t *testing.T) {
 	if got := p.receive(); len(got) != 0 {
 		t.Fatalf("after %d bytes of %d it's answered by %q", httpconn.ReadRequests, len(frame), got)
 	}
-	s.conns.Read(p.slot)
+	s.conns.Reading.Now(p.slot)
 	if got := string(p.receive()); !strings.Contains(got, "pong") {
 		t.Errorf("it's answered by %q", got)
 	}

@@ -94,7 +94,7 @@ func FuzzMessage(f *testing.F) {
 		}
 		syscall.Shutdown(p.fd, syscall.SHUT_WR)
 		if s.conns.Find(p.key()) {
-			s.conns.Read(p.slot)
+			s.conns.Reading.Now(p.slot)
 		}
 		s.conns.Reap()
 		kept, open := s.hub.Kept(), 0

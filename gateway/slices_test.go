@@ -37,13 +37,13 @@ func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
 				if !leaves {
 					for s.hub.Work() {
 					}
-					if s.count(p) != Many || !s.conns.IsDemoted(p.slot) {
-						t.Errorf("it has %d channels, and is demoted: %v", s.count(p), s.conns.IsDemoted(p.slot))
+					if s.count(p) != Many || !s.conns.Reading.IsDemoted(p.slot) {
+						t.Errorf("it has %d channels, and is demoted: %v", s.count(p), s.conns.Reading.IsDemoted(p.slot))
 					}
 				}
 				p.close()
-				s.conns.Read(p.slot) // pending input
-				s.conns.Read(p.slot)
+				s.conns.Reading.Now(p.slot) // pending input
+				s.conns.Reading.Now(p.slot)
 				if s.hub.IsOpen(p.slot) { // a poll's end shows only at a write
 					s.conns.Release(p.slot, reasons.CloseByClient)
 				}

@@ -99,7 +99,7 @@ func (p *peer) send(b []byte) {
 		p.s.t.Fatal(err)
 	}
 	if p.s.conns.Find(p.key()) {
-		p.s.conns.Read(p.slot)
+		p.s.conns.Reading.Now(p.slot)
 		p.s.conns.Reap()
 	}
 }

@@ -63,7 +63,7 @@ func TestWelcomeOverflows(t *testing.T) {
 		t.Errorf("closes %v, %d subscriptions, want the owner's", s.conns.Stats().Closes, s.hub.Stats.Subscriptions)
 	}
 	p.close()
-	s.conns.Read(p.slot)
+	s.conns.Reading.Now(p.slot)
 	for s.Turn() {
 	}
 	other := s.openAs(stillToken(t, "own"), "own")

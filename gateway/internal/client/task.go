@@ -89,7 +89,7 @@ func (s *Tasks) run() (more bool) {
 		}
 		s.end(t)
 		if t.took += time.Since(began); t.took > conn.Costly {
-			s.hub.Conns.Demote(t.slot, t.took)
+			s.hub.Conns.Reading.Demote(t.slot, t.took)
 		}
 	}
 	return len(s.list) > 0

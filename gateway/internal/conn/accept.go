@@ -105,7 +105,7 @@ func (s *Acceptor) Adopt(fd int, peer netip.AddrPort) (i uint32) {
 		return 0
 	}
 	s.set.Clock.wheel.Set(i, s.set.Clock.now+Ticks(s.set.options.FirstRequest))
-	s.set.newcomers.add(reactor.Key{Slot: i, Gen: c.gen})
+	s.set.Reading.newcomers.add(reactor.Key{Slot: i, Gen: c.gen})
 	return i
 }
 
@@ -179,15 +179,15 @@ func (n *newcomers) add(k reactor.Key) {
 }
 
 // readNewcomers reads from new connections when the loop is late.
-func (s *Set) readNewcomers() {
-	if len(s.newcomers) == 0 || !s.loop.Late() {
+func (s *Reading) readNewcomers() {
+	if len(s.newcomers) == 0 || !s.set.loop.Late() {
 		return
 	}
 	start := time.Now()
 	for n := len(s.newcomers) - 1; n >= 0 && time.Since(start) < reactor.Slice; n-- {
 		k := s.newcomers[n]
-		c := s.slots.find(k.Slot, k.Gen)
-		if c != nil && c.flags&flagSilent != 0 && !s.read(k.Slot, c) && s.Clock.now-c.born < newcomerTicks {
+		c := s.set.slots.find(k.Slot, k.Gen)
+		if c != nil && c.flags&flagSilent != 0 && !s.read(k.Slot, c) && s.set.Clock.now-c.born < newcomerTicks {
 			continue
 		}
 		s.newcomers = slices.Delete(s.newcomers, n, n+1)
@@ -198,7 +198,7 @@ func (s *Set) readNewcomers() {
 // makes room for input.
 func (s *Set) ReadMore() (more bool) {
 	accepts := s.Acceptor.more()
-	s.readNewcomers()
-	demoted := s.readDemoted()
+	s.Reading.readNewcomers()
+	demoted := s.Reading.readDemoted()
 	return s.Input.endVictims(victimsPerSlice) || accepts || demoted
 }

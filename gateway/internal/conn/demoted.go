@@ -54,13 +54,13 @@ type demotedClient struct {
 }
 
 // Demote stops reading from a client that took long until its turn.
-func (s *Set) Demote(i uint32, took time.Duration) {
-	if c := s.slots.at(i); c.state == stateOpen {
+func (s *Reading) Demote(i uint32, took time.Duration) {
+	if c := s.set.slots.at(i); c.state == stateOpen {
 		s.demote(i, c, took)
 	}
 }
 
-func (s *Set) demote(i uint32, c *socket, took time.Duration) {
+func (s *Reading) demote(i uint32, c *socket, took time.Duration) {
 	if c.flags&flagDemoted != 0 {
 		return
 	}
@@ -72,12 +72,12 @@ func (s *Set) demote(i uint32, c *socket, took time.Duration) {
 
 // readDemoted reads from demoted clients again, until their share is used up, assuming that each
 // takes as long as before.
-func (s *Set) readDemoted() (more bool) {
+func (s *Reading) readDemoted() (more bool) {
 	p := &s.demoted
 	for p.left = min(p.left+demotedShare, demotedShare); len(p.list) > 0 && p.left > 0; {
 		next := p.list[0]
 		p.list = p.list[1:]
-		if c := s.slots.find(next.key.Slot, next.key.Gen); c != nil && c.flags&flagDemoted != 0 {
+		if c := s.set.slots.find(next.key.Slot, next.key.Gen); c != nil && c.flags&flagDemoted != 0 {
 			p.left -= next.took
 			c.flags &^= flagDemoted
 			s.watch(next.key.Slot, c)

@@ -90,7 +90,7 @@ func (s *Inputs) Suspend(i uint32) {
 	if in := s.table.At(c.in); !in.full {
 		in.full = true
 		c.flags |= flagFull
-		s.set.watch(i, c)
+		s.set.Reading.watch(i, c)
 	}
 }
 
@@ -122,7 +122,7 @@ func (s *Inputs) readOn(c *socket) {
 	if in := s.table.At(c.in); in.full {
 		in.full = false
 		c.flags &^= flagFull
-		s.set.rewatch(in.owner, c)
+		s.set.Reading.rewatch(in.owner, c)
 	}
 }
 

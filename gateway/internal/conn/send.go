@@ -124,7 +124,7 @@ func (s *Output) lossy(i uint32, c *socket, o *Out) (kind queue.Kind, ok bool) {
 func (s *Output) enqueueOne(i uint32, c *socket, o *Out, from *queue.Origin, kind queue.Kind) {
 	if c.out == 0 {
 		c.out, _ = s.queues.Open(i, o.sent > 0)
-		if !s.set.watch(i, c) {
+		if !s.set.Reading.watch(i, c) {
 			return
 		}
 	}
@@ -215,7 +215,7 @@ func (s *Output) flush(i uint32, c *socket) {
 		}
 	}
 	s.freeQueue(c)
-	if !s.set.watch(i, c) {
+	if !s.set.Reading.watch(i, c) {
 		return
 	}
 	if c.flags&flagEnding != 0 {

@@ -2,7 +2,6 @@ package conn
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"strconv"
@@ -73,20 +72,18 @@ type Set struct {
 	Input    Inputs // kept
 	Addrs    Addresses
 	Acceptor Acceptor
+	Reading  Reading
 	Out      Output
 
 	// Owned by the loop
-	options   *Options // swapped by Use
-	slots     slots
-	newcomers newcomers
-
-	demoted demoted
+	options *Options // swapped by Use
+	slots   slots
 
 	marked  []uint32 // slots closed since the last reap
 	gone    []uint32 // closed slots to free
 	hurried bool     // see Hurry
 
-	stats  Stats
+	stats Stats
 
 	rbuf [ReadBuffer]byte
 }
@@ -136,6 +133,7 @@ func New(shared *Shared, l *reactor.Listener, o *Options, log *slog.Logger, hand
 	}
 	s.Clock = Clock{set: s, wheel: heartbeat.New(wheelSize)}
 	s.Input.set, s.Addrs.set = s, s
+	s.Reading.set = s
 	s.Acceptor = Acceptor{set: s, listener: l}
 	s.Out = Output{set: s, queues: queue.NewSet(&shared.Queued)}
 	s.onDue = s.due
@@ -237,65 +235,10 @@ func (s *Set) Ready(k reactor.Key, ev reactor.Events) {
 		ends = reactor.Gone // the end of its side may be reported again
 	}
 	if ev&ends != 0 {
-		s.read(k.Slot, c)
+		s.Reading.read(k.Slot, c)
 	}
-	if took := s.loop.Spent(Costly); took > Costly && c.state == stateOpen && s.demoted.again(k, s.Clock.now) {
-		s.demote(k.Slot, c, took)
-	}
-}
-
-// Read reads from a connection for which no event was reported.
-func (s *Set) Read(i uint32) { s.read(i, s.slots.at(i)) }
-
-// read makes one read from the client; the loop reports any remainder with its next event. It
-// returns whether there were bytes, their end or an error.
-func (s *Set) read(i uint32, c *socket) bool {
-	buf := s.rbuf[:]
-	if c.state == stateOpen {
-		buf = buf[:min(len(buf), s.handler.ReadSize(i))]
-	}
-	n, err := reactor.Read(int(c.fd), buf)
-	switch err {
-	case nil:
-	case reactor.ErrAgain:
-		return false
-	case io.EOF:
-		s.ended(i, c)
-		return true
-	default:
-		s.release(i, c, reasons.CloseReset)
-		return true
-	}
-	s.stats.BytesIn += uint64(n)
-	s.hear(c)
-	c.flags &^= flagSilent
-	s.Out.Cork(i)
-	s.received(i, c, s.rbuf[:n])
-	s.Out.Uncork(i)
-	s.Input.bound()
-	return true
-}
-
-// received passes bytes on.
-func (s *Set) received(i uint32, c *socket, p []byte) {
-	switch {
-	case c.state != stateOpen:
-	case c.flags&flagUnnamed != 0:
-		s.Addrs.proxyHeader(i, c, p)
-	default:
-		s.handler.Received(i, p)
-	}
-}
-
-// ended handles the client closing its side.
-func (s *Set) ended(i uint32, c *socket) {
-	switch {
-	case c.flags&flagHalf != 0: // both sides are closed now
-		s.release(i, c, reasons.CloseByClient)
-	case c.flags&flagUnnamed != 0 && c.in != 0:
-		s.release(i, c, reasons.CloseUnreadable)
-	default:
-		s.handler.HalfClosed(i)
+	if took := s.loop.Spent(Costly); took > Costly && c.state == stateOpen && s.Reading.demoted.again(k, s.Clock.now) {
+		s.Reading.demote(k.Slot, c, took)
 	}
 }
 

@@ -14,10 +14,10 @@ func (s *Clock) SetNow(tick uint32) { s.now = tick }
 func (s *Clock) Advanced() uint32 { return s.wheel.Now() }
 
 // Demoted returns the number of clients that wait for their turn to be read from.
-func (s *Set) Demoted() int { return len(s.demoted.list) }
+func (s *Reading) Demoted() int { return len(s.demoted.list) }
 
 // IsDemoted reports whether a client is one of them.
-func (s *Set) IsDemoted(i uint32) bool { return s.slots.at(i).flags&flagDemoted != 0 }
+func (s *Reading) IsDemoted(i uint32) bool { return s.set.slots.at(i).flags&flagDemoted != 0 }
 
 // Rejected returns the number of sockets that are kept without a slot.
 func (s *Acceptor) Rejected() int { return s.rejected.n }

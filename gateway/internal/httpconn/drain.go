@@ -16,8 +16,8 @@ func (h *Server) Drain(i uint32, reason reasons.Close) (client bool) {
 	if e.phase == phaseHead || e.phase == phaseBody {
 		// A request that has arrived still gets its response, and no client a reset for bytes in
 		// flight.
-		if !h.conns.IsHalf(i) {
-			h.conns.Read(i)
+		if !h.conns.Reading.IsHalf(i) {
+			h.conns.Reading.Now(i)
 		}
 	}
 	switch e.phase {

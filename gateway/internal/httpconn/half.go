@@ -48,7 +48,7 @@ func (h *Server) HalfClosed(i uint32) {
 	if !h.conns.Input.IsKeeping(i) { // no request is behind this one
 		e.flags |= flagClose
 	}
-	if h.conns.HalfClose(i) && (e.phase == phaseServing || e.phase == phaseStreaming) {
+	if h.conns.Reading.HalfClose(i) && (e.phase == phaseServing || e.phase == phaseStreaming) {
 		h.above.HalfClosed(i)
 	}
 }
@@ -66,7 +66,7 @@ func (h *Server) leftFor(i uint32, e *exchange) reasons.Close {
 
 // endHalf closes a connection that can get no further request, once all responses are sent.
 func (h *Server) endHalf(i uint32) {
-	if h.conns.IsHalf(i) && h.at(i).phase == phaseHead && !h.conns.Out.Queued(i) {
+	if h.conns.Reading.IsHalf(i) && h.at(i).phase == phaseHead && !h.conns.Out.Queued(i) {
 		h.conns.Clock.Set(i, h.conns.Clock.Now()+1)
 	}
 }

@@ -226,7 +226,7 @@ func (h *Server) Received(i uint32, p []byte) {
 func (h *Server) Due(i uint32) {
 	switch e := h.at(i); e.phase {
 	case phaseHead, phaseBody:
-		if e.phase == phaseHead && h.conns.IsHalf(i) && !h.conns.Out.Queued(i) {
+		if e.phase == phaseHead && h.conns.Reading.IsHalf(i) && !h.conns.Out.Queued(i) {
 			h.conns.Release(i, reasons.CloseByClient)
 			return
 		}

@@ -61,7 +61,7 @@ func (e *Echo) Serve(i uint32, rest []byte) (left []byte) {
 		return nil
 	}
 	e.Open(i, true)
-	e.Hub.Conns.ReadAlone(i)
+	e.Hub.Conns.Reading.ReadAlone(i)
 	e.Spread(i)
 	e.Hub.Conns.Out.SendCopy(i, answer)
 	if len(rest) > 0 {

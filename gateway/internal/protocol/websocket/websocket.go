@@ -185,10 +185,10 @@ func (s *Sockets) TooFast(i uint32) (stays bool) {
 // order.
 func (s *Sockets) Busy(i uint32, busy bool) {
 	if busy {
-		s.Hub.Conns.Pause(i)
+		s.Hub.Conns.Reading.Pause(i)
 		return
 	}
-	s.Hub.Conns.Resume(i)
+	s.Hub.Conns.Reading.Resume(i)
 }
 
 // keepBehind keeps input behind the request that is worked on.
