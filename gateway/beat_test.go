@@ -134,11 +134,11 @@ func TestWhatAnswersAPing(t *testing.T) {
 			// The client gets some time to close its side, and no more.
 			last := pinged + 10 + conn.Ticks(conn.Linger)
 			s.to(last - 1)
-			if s.conns.Len() != 1 {
+			if s.conns.Slots.Len() != 1 {
 				t.Error("it had no time to close its side")
 			}
 			s.to(last)
-			if s.conns.Len() != 0 || s.srv.net.Connections.Load() != 0 {
+			if s.conns.Slots.Len() != 0 || s.srv.net.Connections.Load() != 0 {
 				t.Error("its slot is still taken")
 			}
 		})

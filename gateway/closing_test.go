@@ -18,12 +18,12 @@ func TestEndOfASideIsToldTwice(t *testing.T) {
 	event := reactor.In | reactor.Events(syscall.EPOLLRDHUP)
 	for range 2 {
 		s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, event)
-		if !s.conns.Find(p.key()) || !s.hub.IsOpen(p.slot) || !s.conns.Reading.IsHalf(p.slot) {
+		if !s.conns.Slots.Find(p.key()) || !s.hub.IsOpen(p.slot) || !s.conns.Reading.IsHalf(p.slot) {
 			t.Fatal("it is closed")
 		}
 	}
 	s.Ready(reactor.Key{Slot: p.slot, Gen: p.gen}, reactor.Gone)
-	if s.conns.Find(p.key()) && s.hub.IsOpen(p.slot) {
+	if s.conns.Slots.Find(p.key()) && s.hub.IsOpen(p.slot) {
 		t.Error("the client stays when it has gone")
 	}
 }

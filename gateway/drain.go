@@ -25,7 +25,7 @@ func (s *shard) beginDrain(reason reasons.Close, fraction float64, d time.Durati
 	now := s.conns.Clock.Now()
 	s.drain = drain{
 		reason: reason, fraction: fraction,
-		start: now, end: now + conn.Ticks(d), total: s.conns.Len(), cursor: 1,
+		start: now, end: now + conn.Ticks(d), total: s.conns.Slots.Len(), cursor: 1,
 	}
 }
 
@@ -37,8 +37,8 @@ func (s *shard) shutDown(d time.Duration) {
 	s.beginDrain(reasons.CloseDrain, 1, d)
 	// A proxy keeps idle connections for any client, which would be rejected on them while other
 	// nodes are ready. Scanning a million connections takes about 10 ms.
-	for i := uint32(1); i < s.conns.End(); i++ {
-		if s.conns.IsOpen(i) && s.http.IsIdle(i) {
+	for i := uint32(1); i < s.conns.Slots.End(); i++ {
+		if s.conns.Slots.IsOpen(i) && s.http.IsIdle(i) {
 			s.leave(i, reasons.CloseDrain)
 		}
 	}
@@ -55,10 +55,10 @@ func (s *shard) drainStep() {
 	if now < d.end {
 		target = int(uint64(d.total) * uint64(now-d.start+1) / uint64(d.end-d.start+1))
 	}
-	for d.done < target && d.cursor < s.conns.End() {
+	for d.done < target && d.cursor < s.conns.Slots.End() {
 		i := d.cursor
 		d.cursor++
-		if !s.conns.Exists(i) {
+		if !s.conns.Slots.Exists(i) {
 			continue
 		}
 		d.done++

@@ -172,7 +172,7 @@ func (s *Server) Kept() (k Kept) {
 func (k *Kept) add(sh *shard) {
 	inputs, _ := sh.conns.Input.Used()
 	hub := sh.hub.Kept()
-	k.Connections += sh.conns.Len()
+	k.Connections += sh.conns.Slots.Len()
 	k.Rejected += sh.conns.Acceptor.Rejected()
 	k.Deadlines += sh.conns.Clock.Len()
 	k.Inputs += inputs
@@ -212,8 +212,8 @@ func (k *Kept) add(sh *shard) {
 
 // each calls fn for all connections.
 func (s *shard) each(fn func(i uint32)) {
-	for i := uint32(1); i < s.conns.End(); i++ {
-		if s.conns.Exists(i) {
+	for i := uint32(1); i < s.conns.Slots.End(); i++ {
+		if s.conns.Slots.Exists(i) {
 			fn(i)
 		}
 	}
@@ -322,7 +322,7 @@ func (s *Server) Populate(each int, channel func(shard, i int) string) {
 // Depopulate forgets all connections and channels.
 func (s *Server) Depopulate() {
 	s.onLoops(func(sh *shard) {
-		sh.conns.Forget()
+		sh.conns.Slots.Forget()
 		sh.hub.Depopulate()
 	})
 }
@@ -417,7 +417,7 @@ func (s *Server) Left() string {
 		inputs, inputBytes := sh.conns.Input.Used()
 		kept := sh.hub.Kept()
 		for name, n := range map[string]int{
-			"connections": sh.conns.Len(), "subscriptions": sh.hub.Stats.Subscriptions, "inputs": inputs, "bytes of inputs": int(inputBytes),
+			"connections": sh.conns.Slots.Len(), "subscriptions": sh.hub.Stats.Subscriptions, "inputs": inputs, "bytes of inputs": int(inputBytes),
 			"queues": queues, "bytes of queues": int(queued), "setups": sh.polls.Setups() + sh.events.Unfinished(), "grants": kept.Grants,
 			"sockets without a token": sh.native.Unknown(), "joins": kept.Joins, "channels": kept.Channels, "tasks": kept.Tasks,
 			"parked": kept.Parked, "marked": sh.conns.Closing(),

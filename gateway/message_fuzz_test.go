@@ -74,7 +74,7 @@ func FuzzMessage(f *testing.F) {
 		}
 		outstanding := false
 		for i, line := range slices.Collect(strings.SplitSeq(string(text), "\n")) {
-			if i == 16 || !s.conns.Find(p.key()) || !s.hub.IsOpen(p.slot) {
+			if i == 16 || !s.conns.Slots.Find(p.key()) || !s.hub.IsOpen(p.slot) {
 				break
 			}
 			p.send(frame(ws.OpText, line))
@@ -93,7 +93,7 @@ func FuzzMessage(f *testing.F) {
 			outstanding = outstanding || cmd.Since != ""
 		}
 		syscall.Shutdown(p.fd, syscall.SHUT_WR)
-		if s.conns.Find(p.key()) {
+		if s.conns.Slots.Find(p.key()) {
 			s.conns.Reading.Now(p.slot)
 		}
 		s.conns.Reap()
@@ -101,10 +101,10 @@ func FuzzMessage(f *testing.F) {
 		for _, n := range s.hub.Stats.Clients {
 			open += n
 		}
-		if s.conns.Len() != 0 || s.hub.Stats.Subscriptions != 0 || s.queueBytes() != 0 || open != 0 ||
+		if s.conns.Slots.Len() != 0 || s.hub.Stats.Subscriptions != 0 || s.queueBytes() != 0 || open != 0 ||
 			s.inputCount() != 0 || s.queueCount() != 0 || kept.Grants != 0 || s.native.Unknown() != 0 {
 			t.Fatalf("left: %d connections, %d subscriptions, %d bytes, %d clients, %d inputs, %d queues, %d grants, %d unknown",
-				s.conns.Len(), s.hub.Stats.Subscriptions, s.queueBytes(), open, s.inputCount(), s.queueCount(), kept.Grants, s.native.Unknown())
+				s.conns.Slots.Len(), s.hub.Stats.Subscriptions, s.queueBytes(), open, s.inputCount(), s.queueCount(), kept.Grants, s.native.Unknown())
 		}
 		if n := s.hub.Channels.Index.Channels(); n != 0 && !outstanding {
 			t.Fatalf("%d channels are left", n)

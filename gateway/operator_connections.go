@@ -21,7 +21,7 @@ const matchCost = 32
 // connections are not selected.
 func (s *shard) matches(i uint32, f *admin.ConnectionFilter, ch index.Channel) bool {
 	switch {
-	case !s.conns.IsOpen(i):
+	case !s.conns.Slots.IsOpen(i):
 		return false
 	case f.Transport != "" && f.Transport != s.hub.Transport(i):
 		return false
@@ -45,7 +45,7 @@ func (s *shard) walk(from uint32, f *admin.ConnectionFilter, visit func(i uint32
 		}
 	}
 	slice := newSlice()
-	for i := max(from, 1); i < s.conns.End(); i++ {
+	for i := max(from, 1); i < s.conns.Slots.End(); i++ {
 		cost := 1
 		if s.matches(i, f, ch) {
 			cost = matchCost
@@ -153,7 +153,7 @@ func (o operator) Connection(ctx context.Context, id string) (admin.ConnectionDe
 
 // detail returns a connection's description, nil if it's gone.
 func (s *shard) detail(slot, gen uint32) *admin.ConnectionDetail {
-	if !s.conns.Find(reactor.Key{Slot: slot, Gen: gen}) || !s.conns.IsOpen(slot) {
+	if !s.conns.Slots.Find(reactor.Key{Slot: slot, Gen: gen}) || !s.conns.Slots.IsOpen(slot) {
 		return nil
 	}
 	d := admin.ConnectionDetail{Node: s.srv.net.Node, Connection: s.describe(slot), Channels: []string{}}
@@ -223,7 +223,7 @@ func (o operator) closeOne(ctx context.Context, id string) (int, error) {
 		return 0, nil
 	}
 	return ask(ctx, sh, func() int {
-		if !sh.conns.Find(reactor.Key{Slot: slot, Gen: gen}) || !sh.conns.IsOpen(slot) {
+		if !sh.conns.Slots.Find(reactor.Key{Slot: slot, Gen: gen}) || !sh.conns.Slots.IsOpen(slot) {
 			return 0
 		}
 		sh.hub.Dismiss(slot, 0)

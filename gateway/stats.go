@@ -86,7 +86,7 @@ func (s *shard) snapshot() (st stats, ok bool) {
 	s.post(func() {
 		c := stats{
 			conns: s.conns.Stats().Clone(), rejects: maps.Clone(s.http.Rejects()), clients: s.hub.Stats.Clone(), lag: s.lag,
-			connections: s.conns.Len(), channels: s.hub.Channels.Index.Channels(),
+			connections: s.conns.Slots.Len(), channels: s.hub.Channels.Index.Channels(),
 		}
 		c.queues, c.queueBytes = s.conns.Out.Used()
 		copied <- c

@@ -63,7 +63,7 @@ func (s *still) connect() *peer {
 	p := &peer{s: s, fd: fds[1]}
 	s.t.Cleanup(p.close)
 	if p.slot = s.conns.Acceptor.Adopt(fds[0], netip.AddrPort{}); p.slot != 0 {
-		p.gen = s.conns.Gen(p.slot)
+		p.gen = s.conns.Slots.Gen(p.slot)
 	}
 	return p
 }
@@ -98,7 +98,7 @@ func (p *peer) send(b []byte) {
 	if _, err := syscall.Write(p.fd, b); err != nil {
 		p.s.t.Fatal(err)
 	}
-	if p.s.conns.Find(p.key()) {
+	if p.s.conns.Slots.Find(p.key()) {
 		p.s.conns.Reading.Now(p.slot)
 		p.s.conns.Reap()
 	}

@@ -20,5 +20,5 @@ func TestWalkIsCutIntoSlices(t *testing.T) {
 	if next == 0 || next > many {
 		t.Errorf("a slice ends at slot %d of %d", next, many)
 	}
-	s.conns.Forget()
+	s.conns.Slots.Forget()
 }

@@ -55,7 +55,7 @@ func (h *Hub) oldAt(i uint32) (end uint32, ok bool) {
 	if h.Options.MaxAge == 0 {
 		return 0, false
 	}
-	return h.Conns.Born(i) + dithered(conn.Ticks(h.Options.MaxAge), i, h.Conns.Gen(i)), true
+	return h.Conns.Slots.Born(i) + dithered(conn.Ticks(h.Options.MaxAge), i, h.Conns.Slots.Gen(i)), true
 }
 
 // dithered returns an age shortened or prolonged by up to a tenth, always the same for a connection,

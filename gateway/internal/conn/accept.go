@@ -3,7 +3,6 @@ package conn
 import (
 	"errors"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
@@ -89,12 +88,12 @@ func (s *Acceptor) Adopt(fd int, peer netip.AddrPort) (i uint32) {
 		s.reject(fd, reasons.RejectAcceptRate)
 		return 0
 	}
-	i, c := s.set.slots.take()
+	i, c := s.set.Slots.take()
 	c.fd, c.heard, c.born, c.state, c.flags = int32(fd), s.set.Clock.now, s.set.Clock.now, stateOpen, flagSilent
 	if !s.set.Addrs.locate(i, c, peer) {
 		s.set.shared.Connections.Add(-1)
 		s.set.Addrs.forget(i)
-		s.set.slots.put(i)
+		s.set.Slots.put(i)
 		s.reject(fd, reasons.RejectAddress)
 		return 0
 	}
@@ -153,52 +152,4 @@ func (s *Acceptor) Stop() {
 	}
 	s.listener.Close()
 	s.listener = nil
-}
-
-// newcomers are the latest accepted connections that haven't sent anything yet, the newest last. A
-// request follows its connection by a few microseconds. A busy loop accepts in each of its rounds
-// but would read the request only after the events of all earlier senders: with a thousand such
-// clients on a machine short of CPU, a load balancer's probe took two seconds. So a late loop polls
-// these sockets itself, newest first: most are then served at once, whereas in arrival order each
-// would wait as long as all the others.
-type newcomers []reactor.Key
-
-// maxNewcomers is the number checked in a round, which takes 150 us if none has sent anything. With
-// 64 of them some probes still took two seconds, in a rush.
-const maxNewcomers = 512
-
-// newcomerTicks is how long a silent connection stays on the list. A later request waits for its
-// event.
-const newcomerTicks = 2
-
-func (n *newcomers) add(k reactor.Key) {
-	if len(*n) == maxNewcomers {
-		*n = slices.Delete(*n, 0, 1)
-	}
-	*n = append(*n, k)
-}
-
-// readNewcomers reads from new connections when the loop is late.
-func (s *Reading) readNewcomers() {
-	if len(s.newcomers) == 0 || !s.set.loop.Late() {
-		return
-	}
-	start := time.Now()
-	for n := len(s.newcomers) - 1; n >= 0 && time.Since(start) < reactor.Slice; n-- {
-		k := s.newcomers[n]
-		c := s.set.slots.find(k.Slot, k.Gen)
-		if c != nil && c.flags&flagSilent != 0 && !s.read(k.Slot, c) && s.set.Clock.now-c.born < newcomerTicks {
-			continue
-		}
-		s.newcomers = slices.Delete(s.newcomers, n, n+1)
-	}
-}
-
-// ReadMore does what no event tells the loop to do, in each of its turns: it accepts, reads, and
-// makes room for input.
-func (s *Set) ReadMore() (more bool) {
-	accepts := s.Acceptor.more()
-	s.Reading.readNewcomers()
-	demoted := s.Reading.readDemoted()
-	return s.Input.endVictims(victimsPerSlice) || accepts || demoted
 }

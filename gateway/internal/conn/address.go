@@ -92,7 +92,7 @@ func (s *Addresses) Of(i uint32) netip.AddrPort {
 	if l := s.locations.Get(i); l != nil && l.ip != ([16]byte{}) {
 		return netip.AddrPortFrom(netip.AddrFrom16(l.ip).Unmap(), l.port)
 	}
-	peer, err := reactor.PeerName(int(s.set.slots.at(i).fd))
+	peer, err := reactor.PeerName(int(s.set.Slots.at(i).fd))
 	if err != nil {
 		return netip.AddrPort{}
 	}

@@ -37,7 +37,7 @@ func (b *batch) close() {
 // SendBatched is Send deferred to the end of the current slice of the loop's turn, together with
 // others.
 func (s *Output) SendBatched(i uint32, o Out) {
-	b, c := &s.batch, s.set.slots.at(i)
+	b, c := &s.batch, s.set.Slots.at(i)
 	if b.ring == nil || c.out != 0 || c.flags&flagBatched != 0 || c.state != stateOpen {
 		s.Send(i, o)
 		return
@@ -69,13 +69,13 @@ func (s *Output) Submit() {
 	for n := range b.sends {
 		send := &b.sends[n]
 		s.set.stats.BytesOut += uint64(len(send.Bytes))
-		s.set.slots.at(send.slot).flags &^= flagBatched
+		s.set.Slots.at(send.slot).flags &^= flagBatched
 	}
 	// Only now: queueing for one client may close others, which writes to them.
 	for _, short := range shorts {
 		send := &b.sends[short.Index]
 		s.set.stats.BytesOut -= uint64(len(send.Bytes) - short.N)
-		c := s.set.slots.at(send.slot)
+		c := s.set.Slots.at(send.slot)
 		if short.Err != nil && short.Err != reactor.ErrAgain {
 			s.set.lost(send.slot, c)
 			continue

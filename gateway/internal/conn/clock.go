@@ -89,7 +89,7 @@ func (s *Clock) wakeUp() {
 func (s *Clock) settled() bool {
 	if s.stalled == 0 && s.now-s.wheel.Now() > 1 {
 		// One more round for newly accepted connections.
-		s.stalled = 2 + s.set.slots.used/EventsPerRound
+		s.stalled = 2 + s.set.Slots.used/EventsPerRound
 	} else if s.stalled > 0 && s.set.loop.AllTold() {
 		s.stalled--
 	}
@@ -98,7 +98,7 @@ func (s *Clock) settled() bool {
 
 // due handles the expiry of a connection's deadline.
 func (s *Set) due(i uint32) {
-	switch c := s.slots.at(i); {
+	switch c := s.Slots.at(i); {
 	case c.state == stateClosing:
 		s.drop(i, c)
 	case c.flags&flagDemoted != 0:

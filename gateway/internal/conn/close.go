@@ -44,7 +44,7 @@ func (s *Set) Reap() {
 	}
 	s.marked = s.marked[:0]
 	for _, i := range s.gone {
-		s.free(i, s.slots.at(i))
+		s.free(i, s.Slots.at(i))
 	}
 	s.gone = s.gone[:0]
 }
@@ -63,7 +63,7 @@ func (s *Set) LingerEnd() uint32 {
 // Finish closes a connection with its last bytes, behind its queue, and shuts down the write side
 // after them. The client has the linger time to close its own side.
 func (s *Set) Finish(i uint32, reason reasons.Close, last ...[]byte) {
-	c := s.slots.at(i)
+	c := s.Slots.at(i)
 	if c.state != stateOpen {
 		return
 	}
@@ -93,7 +93,7 @@ func (s *Set) shutdown(i uint32, c *socket) {
 }
 
 // Release closes a connection at once.
-func (s *Set) Release(i uint32, reason reasons.Close) { s.release(i, s.slots.at(i), reason) }
+func (s *Set) Release(i uint32, reason reasons.Close) { s.release(i, s.Slots.at(i), reason) }
 
 // lost closes a connection whose peer can't be reached any more.
 func (s *Set) lost(i uint32, c *socket) { s.release(i, c, reasons.CloseReset) }
@@ -119,5 +119,5 @@ func (s *Set) free(i uint32, c *socket) {
 	s.Addrs.forget(i)
 	reactor.CloseFD(int(c.fd))
 	s.shared.Connections.Add(-1)
-	s.slots.put(i)
+	s.Slots.put(i)
 }

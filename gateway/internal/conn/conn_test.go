@@ -165,8 +165,8 @@ func TestWaitingConnectionsAreAccepted(t *testing.T) {
 	for w.Acceptor.accept(); more && turns < 100; turns++ {
 		more = w.Turn()
 	}
-	if w.Len() < waiting || turns > 10 {
-		t.Errorf("%d of %d connections are accepted in %d turns", w.Len(), waiting, turns)
+	if w.Slots.Len() < waiting || turns > 10 {
+		t.Errorf("%d of %d connections are accepted in %d turns", w.Slots.Len(), waiting, turns)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestFlushHoldsNothing(t *testing.T) {
 	}
 	for w.Out.Queued(p.slot) {
 		p.receive()
-		w.Out.flush(p.slot, w.slots.at(p.slot))
+		w.Out.flush(p.slot, w.Slots.at(p.slot))
 	}
 	for i, b := range w.Out.vec {
 		if b != nil {
@@ -252,13 +252,13 @@ func TestBatchToTheDead(t *testing.T) {
 		t.Skip("io_uring is not available: ", err)
 	}
 	dead, alive := w.connect(), w.connect()
-	gone := w.Key(dead.slot)
+	gone := w.Slots.Key(dead.slot)
 	dead.close()
 	for _, p := range []*peer{dead, alive} {
 		w.Out.SendBatched(p.slot, Out{Bytes: []byte("hello")})
 	}
 	w.Turn()
-	if w.Find(gone) || w.closed[dead.slot] != reasons.CloseReset {
+	if w.Slots.Find(gone) || w.closed[dead.slot] != reasons.CloseReset {
 		t.Errorf("the dead client is still there: %v", w.closed)
 	}
 	if got := alive.receive(); string(got) != "hello" {
@@ -281,7 +281,7 @@ func BenchmarkSlab(b *testing.B) {
 	}
 	for b.Loop() {
 		before := heap()
-		var s slots
+		var s Slots
 		for range entries {
 			s.take()
 		}
@@ -298,7 +298,7 @@ func BenchmarkSlab(b *testing.B) {
 func TestDemotedClientsAreNotTimedOut(t *testing.T) {
 	w := newOwner(t, Options{})
 	p := w.connect()
-	c := w.slots.at(p.slot)
+	c := w.Slots.at(p.slot)
 	c.flags |= flagDemoted
 	w.Clock.Set(p.slot, 3)
 	w.Tick(5)

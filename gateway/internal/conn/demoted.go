@@ -55,7 +55,7 @@ type demotedClient struct {
 
 // Demote stops reading from a client that took long until its turn.
 func (s *Reading) Demote(i uint32, took time.Duration) {
-	if c := s.set.slots.at(i); c.state == stateOpen {
+	if c := s.set.Slots.at(i); c.state == stateOpen {
 		s.demote(i, c, took)
 	}
 }
@@ -77,7 +77,7 @@ func (s *Reading) readDemoted() (more bool) {
 	for p.left = min(p.left+demotedShare, demotedShare); len(p.list) > 0 && p.left > 0; {
 		next := p.list[0]
 		p.list = p.list[1:]
-		if c := s.set.slots.find(next.key.Slot, next.key.Gen); c != nil && c.flags&flagDemoted != 0 {
+		if c := s.set.Slots.find(next.key.Slot, next.key.Gen); c != nil && c.flags&flagDemoted != 0 {
 			p.left -= next.took
 			c.flags &^= flagDemoted
 			s.watch(next.key.Slot, c)

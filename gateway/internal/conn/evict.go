@@ -54,7 +54,7 @@ func (s *Inputs) shed() {
 		case b == first:
 			excess -= int64(in.held)
 		}
-		e.victims = append(e.victims, s.set.Key(in.owner))
+		e.victims = append(e.victims, s.set.Slots.Key(in.owner))
 	})
 }
 
@@ -87,7 +87,7 @@ func (s *Inputs) endVictims(most int) (more bool) {
 	e := &s.evictions
 	n := min(len(e.victims), most)
 	for _, v := range e.victims[:n] {
-		if c := s.set.slots.find(v.Slot, v.Gen); c != nil && c.state == stateOpen && c.in != 0 {
+		if c := s.set.Slots.find(v.Slot, v.Gen); c != nil && c.state == stateOpen && c.in != 0 {
 			s.set.handler.EvictInput(v.Slot)
 			s.Free(v.Slot) // now: the next client is closed only if that isn't enough
 		}

@@ -54,13 +54,13 @@ func (s *Inputs) inputOf(i uint32, c *socket) *input {
 
 // IsKeeping reports whether input is kept for the connection, which may be of no bytes.
 func (s *Inputs) IsKeeping(i uint32) bool {
-	c := s.set.slots.at(i)
+	c := s.set.Slots.at(i)
 	return c.in != 0 && s.table.At(c.in).keeping
 }
 
 // Kept returns the input kept for the connection, valid until the next change.
 func (s *Inputs) Kept(i uint32) []byte {
-	if c := s.set.slots.at(i); c.in != 0 {
+	if c := s.set.Slots.at(i); c.in != 0 {
 		return s.table.At(c.in).buf
 	}
 	return nil
@@ -69,7 +69,7 @@ func (s *Inputs) Kept(i uint32) []byte {
 // Keep keeps p behind the connection's earlier input and returns all of it. The buffer grows
 // tightly, and beyond most bytes no further than needed.
 func (s *Inputs) Keep(i uint32, p []byte, most int) []byte {
-	in := s.inputOf(i, s.set.slots.at(i))
+	in := s.inputOf(i, s.set.Slots.at(i))
 	in.keeping = true
 	in.buf = appendTight(in.buf, p, most)
 	s.count(in)
@@ -86,7 +86,7 @@ func (s *Inputs) KeepUpTo(i uint32, p []byte, most int) {
 
 // Suspend suspends reading from a connection until its kept input is used.
 func (s *Inputs) Suspend(i uint32) {
-	c := s.set.slots.at(i)
+	c := s.set.Slots.at(i)
 	if in := s.table.At(c.in); !in.full {
 		in.full = true
 		c.flags |= flagFull
@@ -96,13 +96,13 @@ func (s *Inputs) Suspend(i uint32) {
 
 // Empty empties the kept input, whose buffer stays the connection's.
 func (s *Inputs) Empty(i uint32) {
-	in := s.table.At(s.set.slots.at(i).in)
+	in := s.table.At(s.set.Slots.at(i).in)
 	in.buf = in.buf[:0]
 }
 
 // Seen returns how many of the kept bytes the handler has looked at in vain.
 func (s *Inputs) Seen(i uint32) int {
-	if c := s.set.slots.at(i); c.in != 0 {
+	if c := s.set.Slots.at(i); c.in != 0 {
 		return s.table.At(c.in).seen
 	}
 	return 0
@@ -110,7 +110,7 @@ func (s *Inputs) Seen(i uint32) int {
 
 // See notes that the handler has looked at n kept bytes and needs more.
 func (s *Inputs) See(i uint32, n int) {
-	c := s.set.slots.at(i)
+	c := s.set.Slots.at(i)
 	if c.in != 0 {
 		s.table.At(c.in).seen = n
 		s.readOn(c)
@@ -128,7 +128,7 @@ func (s *Inputs) readOn(c *socket) {
 
 // Free frees the kept input.
 func (s *Inputs) Free(i uint32) {
-	c := s.set.slots.at(i)
+	c := s.set.Slots.at(i)
 	if c.in == 0 {
 		return
 	}
@@ -151,7 +151,7 @@ func (s *Inputs) Free(i uint32) {
 
 // Detach is Free for a caller that still uses the bytes.
 func (s *Inputs) Detach(i uint32) {
-	if c := s.set.slots.at(i); c.in != 0 {
+	if c := s.set.Slots.at(i); c.in != 0 {
 		s.table.At(c.in).buf = nil
 		s.Free(i)
 	}
@@ -163,7 +163,7 @@ func (s *Inputs) Hold(i uint32, n int) {
 	if n == 0 {
 		return
 	}
-	c := s.set.slots.at(i)
+	c := s.set.Slots.at(i)
 	in := s.inputOf(i, c)
 	if in.extra += n; in.extra == 0 && !in.keeping {
 		s.Free(i)

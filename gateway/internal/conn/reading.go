@@ -15,7 +15,7 @@ type Reading struct {
 }
 
 // Now reads from a connection for which no event was reported.
-func (s *Reading) Now(i uint32) { s.read(i, s.set.slots.at(i)) }
+func (s *Reading) Now(i uint32) { s.read(i, s.set.Slots.at(i)) }
 
 // read makes one read from the client; the loop reports any remainder with its next event. It
 // returns whether there were bytes, their end or an error.
@@ -71,7 +71,7 @@ func (s *Reading) end(i uint32, c *socket) {
 
 // Pause stops reading from a client until Resume, so that TCP slows it down.
 func (s *Reading) Pause(i uint32) {
-	c := s.set.slots.at(i)
+	c := s.set.Slots.at(i)
 	if c.flags&flagPaused == 0 {
 		c.flags |= flagPaused
 		s.watch(i, c)
@@ -80,7 +80,7 @@ func (s *Reading) Pause(i uint32) {
 
 // Resume reads again from a paused client.
 func (s *Reading) Resume(i uint32) {
-	c := s.set.slots.at(i)
+	c := s.set.Slots.at(i)
 	if c.flags&flagPaused == 0 {
 		return
 	}
@@ -96,20 +96,20 @@ func (s *Reading) rewatch(i uint32, c *socket) {
 }
 
 // IsPaused reports whether reading from the client is suspended by Pause or Suspend.
-func (s *Reading) IsPaused(i uint32) bool { return s.set.slots.at(i).flags&(flagPaused|flagFull) != 0 }
+func (s *Reading) IsPaused(i uint32) bool { return s.set.Slots.at(i).flags&(flagPaused|flagFull) != 0 }
 
 // ReadAlone has nothing read from a client while output is queued for it.
-func (s *Reading) ReadAlone(i uint32) { s.set.slots.at(i).flags |= flagExclusive }
+func (s *Reading) ReadAlone(i uint32) { s.set.Slots.at(i).flags |= flagExclusive }
 
 // HalfClose keeps a client that has closed its side to read on. It reports whether that succeeded.
 func (s *Reading) HalfClose(i uint32) bool {
-	c := s.set.slots.at(i)
+	c := s.set.Slots.at(i)
 	c.flags |= flagHalf
 	return s.watch(i, c)
 }
 
 // IsHalf reports whether a client has closed its side and reads on.
-func (s *Reading) IsHalf(i uint32) bool { return s.set.slots.at(i).flags&flagHalf != 0 }
+func (s *Reading) IsHalf(i uint32) bool { return s.set.Slots.at(i).flags&flagHalf != 0 }
 
 // watch updates the events to watch for. It returns false if the connection was lost by that.
 func (s *Reading) watch(i uint32, c *socket) bool {

@@ -33,7 +33,7 @@ type Output struct {
 // Send writes output to the client and queues the remainder, as a reference unless it's the
 // caller's own. It may close the connection. Sends to a closed connection are dropped.
 func (s *Output) Send(i uint32, o Out) {
-	if c := s.set.slots.at(i); c.state == stateOpen {
+	if c := s.set.Slots.at(i); c.state == stateOpen {
 		s.transmit(i, c, o)
 	}
 }
@@ -54,10 +54,10 @@ func (s *Output) SendEach(i uint32, bufs [][]byte) {
 }
 
 // Queued reports whether output waits for the client to read.
-func (s *Output) Queued(i uint32) bool { return s.set.slots.at(i).out != 0 }
+func (s *Output) Queued(i uint32) bool { return s.set.Slots.at(i).out != 0 }
 
 // Queue returns the queue of a client that is Queued.
-func (s *Output) Queue(i uint32) *queue.Queue { return s.queues.At(s.set.slots.at(i).out) }
+func (s *Output) Queue(i uint32) *queue.Queue { return s.queues.At(s.set.Slots.at(i).out) }
 
 // transmit is Send, also for the last bytes of a closing connection.
 func (s *Output) transmit(i uint32, c *socket, o Out) {
@@ -150,7 +150,7 @@ func (s *Output) enqueueOne(i uint32, c *socket, o *Out, from *queue.Origin, kin
 // They don't count against the client's queue bound: the client requested them, and their size is
 // bounded where they are read.
 func (s *Output) SendHistory(i uint32, bufs [][]byte) {
-	c := s.set.slots.at(i)
+	c := s.set.Slots.at(i)
 	s.unbatch(c)
 	if c.state != stateOpen {
 		return
@@ -284,6 +284,6 @@ func (s *Output) Uncork(i uint32) {
 	}
 	s.cork.slot = 0
 	if len(s.cork.bytes) > 0 {
-		s.transmit(i, s.set.slots.at(i), Out{Bytes: s.cork.bytes, Own: true, History: s.cork.history})
+		s.transmit(i, s.set.Slots.at(i), Out{Bytes: s.cork.bytes, Own: true, History: s.cork.history})
 	}
 }

@@ -68,6 +68,7 @@ type Set struct {
 	handler Handler
 	onDue   func(i uint32) // due, bound once
 
+	Slots    Slots
 	Clock    Clock  // and deadlines
 	Input    Inputs // kept
 	Addrs    Addresses
@@ -77,7 +78,6 @@ type Set struct {
 
 	// Owned by the loop
 	options *Options // swapped by Use
-	slots   slots
 
 	marked  []uint32 // slots closed since the last reap
 	gone    []uint32 // closed slots to free
@@ -162,29 +162,8 @@ func (s *Acceptor) Listener() *reactor.Listener { return s.listener }
 // Stats returns the counters, which the loop owns.
 func (s *Set) Stats() *Stats { return &s.stats }
 
-// Len returns the number of connections.
-func (s *Set) Len() int { return s.slots.used }
-
 // Used returns the number of connections with queued output, and the memory of that.
 func (s *Output) Used() (used int, bytes int64) { return s.queues.Used(), s.queues.Bytes }
-
-// End returns the first slot that was never used.
-func (s *Set) End() uint32 { return max(1, s.slots.next) }
-
-// Exists reports whether slot i holds a connection that isn't cut off.
-func (s *Set) Exists(i uint32) bool {
-	state := s.slots.at(i).state
-	return state != stateFree && state != stateGone
-}
-
-// Gen returns the generation of a connection, which tells it from later ones in its slot.
-func (s *Set) Gen(i uint32) uint32 { return s.slots.at(i).gen }
-
-// Key returns a connection's key for a later turn, in which Find tells whether it still exists.
-func (s *Set) Key(i uint32) reactor.Key { return reactor.Key{Slot: i, Gen: s.slots.at(i).gen} }
-
-// Find reports whether a connection still exists.
-func (s *Set) Find(k reactor.Key) bool { return s.slots.find(k.Slot, k.Gen) != nil }
 
 // ID returns a connection's id, which is unique in the fleet and over time: node, number of the set,
 // slot and the slot's generation.
@@ -197,19 +176,13 @@ func (s *Set) AppendID(b []byte, i uint32) []byte {
 	b = append(b, '-')
 	b = strconv.AppendUint(b, uint64(i), 36)
 	b = append(b, '-')
-	return strconv.AppendUint(b, uint64(s.slots.at(i).gen), 36)
+	return strconv.AppendUint(b, uint64(s.Slots.at(i).gen), 36)
 }
 
 // Age returns how long ago a connection was accepted.
 func (s *Set) Age(i uint32) time.Duration {
-	return time.Duration(s.Clock.now-s.slots.at(i).born) * Tick
+	return time.Duration(s.Clock.now-s.Slots.at(i).born) * Tick
 }
-
-// Born returns the tick at which a connection was accepted.
-func (s *Set) Born(i uint32) uint32 { return s.slots.at(i).born }
-
-// Heard returns the tick at which the last bytes came from a client.
-func (s *Set) Heard(i uint32) uint32 { return s.slots.at(i).heard }
 
 // Ready handles an event of the loop.
 func (s *Set) Ready(k reactor.Key, ev reactor.Events) {
@@ -220,7 +193,7 @@ func (s *Set) Ready(k reactor.Key, ev reactor.Events) {
 		s.Acceptor.accept()
 		return
 	}
-	c := s.slots.find(k.Slot, k.Gen)
+	c := s.Slots.find(k.Slot, k.Gen)
 	if c == nil {
 		return
 	}
@@ -242,6 +215,15 @@ func (s *Set) Ready(k reactor.Key, ev reactor.Events) {
 	}
 }
 
+// ReadMore does what no event tells the loop to do, in each of its turns: it accepts, reads, and
+// makes room for input.
+func (s *Set) ReadMore() (more bool) {
+	accepts := s.Acceptor.more()
+	s.Reading.readNewcomers()
+	demoted := s.Reading.readDemoted()
+	return s.Input.endVictims(victimsPerSlice) || accepts || demoted
+}
+
 // Close stops the loop and cuts the remaining connections.
 func (s *Set) Close() {
 	s.loop.Close()
@@ -250,12 +232,9 @@ func (s *Set) Close() {
 		s.Acceptor.listener.Close()
 	}
 	s.Acceptor.closeAllRejected()
-	for i := uint32(1); i < s.End(); i++ {
-		if c := s.slots.at(i); c.state != stateFree {
+	for i := uint32(1); i < s.Slots.End(); i++ {
+		if c := s.Slots.at(i); c.state != stateFree {
 			reactor.CloseFD(int(c.fd))
 		}
 	}
 }
-
-// IsOpen reports whether slot i holds a connection that isn't closed.
-func (s *Set) IsOpen(i uint32) bool { return s.slots.at(i).state == stateOpen }

@@ -56,7 +56,7 @@ func (s *Set) shed() {
 		if q == nil {
 			return
 		}
-		c := s.slots.at(q.Owner)
+		c := s.Slots.at(q.Owner)
 		if c.state == stateOpen && q.Droppable() {
 			s.handler.Evict(q.Owner)
 		} else { // a response, or a partly sent message, is all or nothing

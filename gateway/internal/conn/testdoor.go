@@ -17,35 +17,35 @@ func (s *Clock) Advanced() uint32 { return s.wheel.Now() }
 func (s *Reading) Demoted() int { return len(s.demoted.list) }
 
 // IsDemoted reports whether a client is one of them.
-func (s *Reading) IsDemoted(i uint32) bool { return s.set.slots.at(i).flags&flagDemoted != 0 }
+func (s *Reading) IsDemoted(i uint32) bool { return s.set.Slots.at(i).flags&flagDemoted != 0 }
 
 // Rejected returns the number of sockets that are kept without a slot.
 func (s *Acceptor) Rejected() int { return s.rejected.n }
 
 // Waiting reports whether a connection's socket has bytes to read.
 func (s *Set) Waiting(i uint32) bool {
-	n, err := reactor.Peek(int(s.slots.at(i).fd), make([]byte, 1))
+	n, err := reactor.Peek(int(s.Slots.at(i).fd), make([]byte, 1))
 	return err == nil && n > 0
 }
 
 // AddWithoutSocket adds a connection that nothing may be sent to.
 func (s *Set) AddWithoutSocket() uint32 {
-	i, c := s.slots.take()
+	i, c := s.Slots.take()
 	c.fd, c.state = -1, stateOpen
 	s.handler.Accepted(i)
 	return i
 }
 
 // Forget forgets all connections, which must be without sockets.
-func (s *Set) Forget() { s.slots = slots{} }
+func (s *Slots) Forget() { *s = Slots{} }
 
 // Sound reports whether each slot is either free or used.
 func (s *Set) Sound() bool {
 	seen := map[uint32]bool{}
-	for i := s.slots.free; i != 0 && !seen[i]; i = s.slots.at(i).heard {
+	for i := s.Slots.free; i != 0 && !seen[i]; i = s.Slots.at(i).heard {
 		seen[i] = true
 	}
-	return s.slots.used+len(seen) == int(s.End())-1
+	return s.Slots.used+len(seen) == int(s.Slots.End())-1
 }
 
 // Closing returns the number of connections that Reap has still to handle.

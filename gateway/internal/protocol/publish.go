@@ -32,10 +32,10 @@ func (p publishing) TakeBody(i uint32, text []byte) {
 		p.hub.HTTP.RefuseBody(i, client.BadRequest("the body is a JSON object: %v", err))
 		return
 	}
-	key, channel := p.hub.Conns.Key(i), pub.Channel
+	key, channel := p.hub.Conns.Slots.Key(i), pub.Channel
 	err := p.hub.Publish(i, &pub, func(id string, err error) {
 		switch {
-		case !p.hub.Conns.Find(key) || !p.hub.HTTP.IsServing(i):
+		case !p.hub.Conns.Slots.Find(key) || !p.hub.HTTP.IsServing(i):
 		case err != nil:
 			p.hub.HTTP.RefuseBody(i, &http1.Error{Status: 503, Code: publish.CodeBroker, Message: "the message may not have been published"})
 		default:

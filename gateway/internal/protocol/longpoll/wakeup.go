@@ -88,7 +88,7 @@ func (p *Polls) Deliver(i uint32, b *index.Batch) (ok bool) {
 func (p *Polls) queueWakeup(i uint32, delay time.Duration) {
 	a := &p.wakeups
 	p.hub.Own(i).Flags |= flagWoken
-	a.woken = append(a.woken, p.hub.Conns.Key(i))
+	a.woken = append(a.woken, p.hub.Conns.Slots.Key(i))
 	if len(a.woken) > 1 {
 		return
 	}
@@ -166,7 +166,7 @@ func (p *Polls) Work() (more bool) {
 	for n, start := 0, time.Now(); n < responsesPerSlice && len(a.ready) > 0 && time.Since(start) < reactor.Slice; n++ {
 		k := a.ready[0]
 		a.ready = a.ready[1:]
-		if p.hub.Conns.Find(k) && p.hub.Is(k.Slot, p.kind) && p.hub.Own(k.Slot).Flags&flagWoken != 0 {
+		if p.hub.Conns.Slots.Find(k) && p.hub.Is(k.Slot, p.kind) && p.hub.Own(k.Slot).Flags&flagWoken != 0 {
 			p.tryRespond(k.Slot)
 		}
 	}

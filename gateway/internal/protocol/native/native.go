@@ -251,10 +251,10 @@ func (n *Native) unsubscribe(i uint32, channel string, ref client.Ref) {
 // publish handles a client's publish.
 func (n *Native) publish(i uint32, cmd *command) {
 	pub := publish.Publication{Channel: cmd.Channel, Data: json.RawMessage(cmd.Data)}
-	key, channel, ref := n.Hub.Conns.Key(i), cmd.Channel, cmd.Ref
+	key, channel, ref := n.Hub.Conns.Slots.Key(i), cmd.Channel, cmd.Ref
 	err := n.Hub.Publish(i, &pub, func(id string, err error) {
 		switch {
-		case !n.Hub.Conns.Find(key) || !n.Hub.Is(i, n.Kind):
+		case !n.Hub.Conns.Slots.Find(key) || !n.Hub.Is(i, n.Kind):
 		case err != nil:
 			n.Refuse(i, channel, publish.CodeBroker, "the message may not have been published", ref)
 		default:

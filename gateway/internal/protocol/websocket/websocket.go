@@ -287,7 +287,7 @@ func (s *Sockets) Due(i uint32) {
 	case own.Flags&flagProbing != 0:
 		own.Flags &^= flagProbing
 		s.Hub.Schedule(i, now+max(1, interval-min(interval, timeout)))
-	case now-s.Hub.Conns.Heard(i) < interval/2:
+	case now-s.Hub.Conns.Slots.Heard(i) < interval/2:
 		s.Hub.Schedule(i, now+interval)
 	default:
 		own.Flags |= flagPinged | flagProbing
