@@ -85,7 +85,7 @@ func (s *shard) snapshot() (st stats, ok bool) {
 	copied := make(chan stats, 1) // sent to once by the loop
 	s.post(func() {
 		c := stats{
-			conns: s.conns.Stats().Clone(), rejects: maps.Clone(s.http.Rejects()), clients: s.hub.Stats.Clone(), lag: s.lag,
+			conns: s.conns.Stats().Clone(), rejects: maps.Clone(s.http.Refuse.Counts()), clients: s.hub.Stats.Clone(), lag: s.lag,
 			connections: s.conns.Slots.Len(), channels: s.hub.Channels.Index.Channels(),
 		}
 		c.queues, c.queueBytes = s.conns.Out.Used()

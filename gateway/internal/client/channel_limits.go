@@ -58,7 +58,7 @@ func (s *Channels) takeBack(i uint32, c *record, ch index.Channel, name string, 
 	}
 	s.Index.Unsubscribe(&c.subs, ch)
 	s.settle(ch)
-	s.hub.HTTP.Count(reason)
+	s.hub.HTTP.Refuse.Count(reason)
 	s.hub.protocols[c.kind].Refuse(i, name, code, text, w.Ref)
 	return true
 }

@@ -38,7 +38,7 @@ func (h *Hub) Publish(i uint32, pub *publish.Publication, done func(id string, e
 		return BadRequest("%v", err)
 	}
 	if all := h.Options.TotalPublishRate; !h.Limits.Publish(i) || all.IsSet() && !h.Shared.publishes.Take(all, h.Limits.Uptime()) {
-		h.HTTP.Count(reasons.RejectPublishRate)
+		h.HTTP.Refuse.Count(reasons.RejectPublishRate)
 		return reasons.OverLimit[reasons.RejectPublishRate]
 	}
 	job := publish.Job{
@@ -56,7 +56,7 @@ func (h *Hub) Publish(i uint32, pub *publish.Publication, done func(id string, e
 		})
 	}
 	if !h.Shared.Publisher.Offer(job, int64(h.Options.TotalInputBytes)/PublishShare) {
-		h.HTTP.Count(reasons.RejectOverloaded)
+		h.HTTP.Refuse.Count(reasons.RejectOverloaded)
 		return &http1.Error{Status: 503, Code: reasons.CodeOverloaded, Message: "too many messages wait to be published"}
 	}
 	return nil

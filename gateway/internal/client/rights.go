@@ -123,9 +123,9 @@ func (h *Hub) Authorize(i uint32, token []byte) bool {
 		h.setGrant(i, g)
 		return true
 	case err.Reason == auth.ReasonKeyPending:
-		h.HTTP.RefuseOver(i, reasons.RejectKeyPending)
+		h.HTTP.Refuse.Over(i, reasons.RejectKeyPending)
 	default:
-		h.HTTP.Refuse(i, reasons.RejectToken, Unauthorized(err), []byte(httpconn.Challenge))
+		h.HTTP.Refuse.Request(i, reasons.RejectToken, Unauthorized(err), []byte(httpconn.Challenge))
 	}
 	return false
 }

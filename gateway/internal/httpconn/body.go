@@ -30,7 +30,7 @@ const bodyBytes = int(unsafe.Sizeof(body{})) + slab.EntryBytes
 func (h *Server) ReadBody(i uint32, rest []byte, to BodyTaker) (left []byte) {
 	parsed, err := h.request.Body(int64(h.options.BodyBytes))
 	if err != nil {
-		h.malformed(i, err.(*http1.Error))
+		h.Refuse.malformed(i, err.(*http1.Error))
 		return nil
 	}
 	e := h.at(i)
@@ -60,7 +60,7 @@ func (h *Server) readBody(i uint32, e *exchange, data []byte) (left []byte) {
 	for {
 		piece, n, done, err := b.Next(data)
 		if err != nil {
-			h.malformed(i, err.(*http1.Error))
+			h.Refuse.malformed(i, err.(*http1.Error))
 			return nil
 		}
 		data = data[n:]

@@ -35,7 +35,7 @@ func (h *Server) forwarded(i uint32, to *Route) bool {
 	if h.conns.Addrs.Set(i, netip.AddrPortFrom(client, 0)) {
 		return true
 	}
-	h.RefuseOver(i, reasons.RejectAddress)
+	h.Refuse.Over(i, reasons.RejectAddress)
 	return false
 }
 

@@ -33,7 +33,7 @@ func (h *Server) head(i uint32, e *exchange, data []byte) {
 				h.preflight(i, e, data)
 				return
 			}
-			h.malformed(i, err.(*http1.Error))
+			h.Refuse.malformed(i, err.(*http1.Error))
 			return
 		}
 		if n == 0 {
@@ -100,16 +100,16 @@ func (h *Server) headTimeout(i uint32, e *exchange) {
 	h.request = http1.Request{}
 	switch {
 	case e.flags&flagOver != 0:
-		h.RefuseOver(i, reasons.RejectAddress)
+		h.Refuse.Over(i, reasons.RejectAddress)
 	case h.conns.Input.IsKeeping(i) && h.conns.Out.Queued(i):
 		h.conns.Release(i, reasons.CloseSlow) // it doesn't read its response
 	case e.phase == phaseBody:
-		h.Refuse(i, reasons.RejectHeadTimeout, errBodyTimeout, nil)
+		h.Refuse.Request(i, reasons.RejectHeadTimeout, errBodyTimeout, nil)
 	case !h.conns.Input.IsKeeping(i):
-		h.Count(reasons.RejectHeadTimeout)
+		h.Refuse.Count(reasons.RejectHeadTimeout)
 		h.conns.Release(i, reasons.CloseRejected)
 	default:
 		h.setPage(i, e, h.pageIn(h.conns.Input.Kept(i)))
-		h.Refuse(i, reasons.RejectHeadTimeout, errHeadTimeout, nil)
+		h.Refuse.Request(i, reasons.RejectHeadTimeout, errHeadTimeout, nil)
 	}
 }

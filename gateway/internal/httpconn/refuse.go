@@ -9,30 +9,38 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// Refuse responds to a request with an error and closes its connection: further requests on it
+// Refusals are the errors that requests get, and their counts.
+type Refusals struct {
+	server  *Server
+	retry   uint32 // spreads Retry-After
+	rejects map[reasons.Reject]uint64
+	scratch []byte // for small responses
+}
+
+// Request responds to a request with an error and closes its connection: further requests on it
 // can't be trusted, or aren't wanted. line is an additional header line without its end, or nil.
-func (h *Server) Refuse(i uint32, reason reasons.Reject, err *http1.Error, line []byte) {
+func (h *Refusals) Request(i uint32, reason reasons.Reject, err *http1.Error, line []byte) {
 	h.Count(reason)
-	h.traceRefused(i, err, h.request.Origin)
-	o := h.OptionsOf(i)
-	o.NoBody = string(h.request.Method) == "HEAD"
+	h.traceRefused(i, err, h.server.request.Origin)
+	o := h.server.OptionsOf(i)
+	o.NoBody = string(h.server.request.Method) == "HEAD"
 	if line != nil {
 		o.Lines = append(append(o.Lines, line...), '\r', '\n')
 	}
-	if response, ok := h.later(nil, h.routes[string(h.request.Path)], reason, err, o); ok {
-		h.conns.Finish(i, reasons.CloseRejected, response)
+	if response, ok := h.later(nil, h.server.routes[string(h.server.request.Path)], reason, err, o); ok {
+		h.server.conns.Finish(i, reasons.CloseRejected, response)
 		return
 	}
-	h.conns.Finish(i, reasons.CloseRejected, err.Append(nil, o))
+	h.server.conns.Finish(i, reasons.CloseRejected, err.Append(nil, o))
 }
 
-// RefuseOver refuses a request over a limit.
-func (h *Server) RefuseOver(i uint32, reason reasons.Reject) {
-	h.Refuse(i, reason, reasons.OverLimit[reason], h.retryAfter())
+// Over refuses a request over a limit.
+func (h *Refusals) Over(i uint32, reason reasons.Reject) {
+	h.Request(i, reason, reasons.OverLimit[reason], h.retryAfter())
 }
 
 // malformed refuses bytes that are not an HTTP request.
-func (h *Server) malformed(i uint32, err *http1.Error) {
+func (h *Refusals) malformed(i uint32, err *http1.Error) {
 	reason := reasons.RejectBadRequest
 	switch err.Status {
 	case 413:
@@ -40,17 +48,17 @@ func (h *Server) malformed(i uint32, err *http1.Error) {
 	case 431:
 		reason = reasons.RejectHeadTooLong
 	}
-	h.Refuse(i, reason, err, nil)
+	h.Request(i, reason, err, nil)
 }
 
 // Challenge is a header line of each 401 (RFC 6750, 3).
 const Challenge = "WWW-Authenticate: Bearer"
 
-// RefuseBody responds with an error to a request whose body was read, so the connection can be
+// Body responds with an error to a request whose body was read, so the connection can be
 // kept.
-func (h *Server) RefuseBody(i uint32, err *http1.Error) {
+func (h *Refusals) Body(i uint32, err *http1.Error) {
 	h.traceRefused(i, err, nil)
-	o := h.OptionsOf(i)
+	o := h.server.OptionsOf(i)
 	switch err.Status {
 	case 400:
 		h.Count(reasons.RejectBadRequest)
@@ -62,15 +70,15 @@ func (h *Server) RefuseBody(i uint32, err *http1.Error) {
 	case 429, 503: // counted by the caller
 		o.Lines = append(append(o.Lines, h.retryAfter()...), "\r\n"...)
 	}
-	h.Respond(i, http1.AppendError(nil, err.Status, err.Code, err.Message, o))
+	h.server.Respond(i, http1.AppendError(nil, err.Status, err.Code, err.Message, o))
 }
 
 // Dismiss closes a connection that waits for its response, with an error.
-func (h *Server) Dismiss(i uint32, reason reasons.Close, err *http1.Error) {
-	h.CloseAfter(i)
-	o := h.OptionsOf(i)
+func (h *Refusals) Dismiss(i uint32, reason reasons.Close, err *http1.Error) {
+	h.server.CloseAfter(i)
+	o := h.server.OptionsOf(i)
 	o.Lines = append(h.retryAfter(), "\r\n"...)
-	h.conns.Finish(i, reason, behindLead(h.at(i), [][]byte{err.Append(nil, o)})...)
+	h.server.conns.Finish(i, reason, behindLead(h.server.at(i), [][]byte{err.Append(nil, o)})...)
 }
 
 // Decline returns the response to a client that is rejected for reason before it has a connection.
@@ -88,53 +96,53 @@ func (h *Server) Decline(data []byte, reason reasons.Reject, must bool) (respons
 		if to = h.resolve(r); to != nil && to.health {
 			status, body, health := h.health(r.Path)
 			o.ContentType = health.ContentType
-			return http1.AppendResponse(h.scratch[:0], status, body, o), true
+			return http1.AppendResponse(h.Refuse.scratch[:0], status, body, o), true
 		}
 	} else {
 		o.AllowOrigin = h.pageIn(data)
 	}
 	if o.AllowOrigin != "" && isPreflight(data) {
 		o.Lines = appendPreflight(nil, data)
-		return http1.AppendResponse(h.scratch[:0], 204, nil, o), true
+		return http1.AppendResponse(h.Refuse.scratch[:0], 204, nil, o), true
 	}
-	h.Count(reason)
-	if response, ok := h.later(h.scratch[:0], to, reason, reasons.OverLimit[reason], o); ok {
+	h.Refuse.Count(reason)
+	if response, ok := h.Refuse.later(h.Refuse.scratch[:0], to, reason, reasons.OverLimit[reason], o); ok {
 		return response, false
 	}
-	h.retry++
+	h.Refuse.retry++
 	var line [32]byte
-	o.Lines = append(appendRetryAfter(line[:0], 1+int(h.retry%RetrySeconds)), "\r\n"...)
-	return reasons.OverLimit[reason].Append(h.scratch[:0], o), false
+	o.Lines = append(appendRetryAfter(line[:0], 1+int(h.Refuse.retry%RetrySeconds)), "\r\n"...)
+	return reasons.OverLimit[reason].Append(h.Refuse.scratch[:0], o), false
 }
 
 // RetrySeconds is the period over which the retries of rejected clients are spread.
 const RetrySeconds = 10
 
 // later appends the route's own response to a request that may succeed later, if it has one.
-func (h *Server) later(dst []byte, to *Route, reason reasons.Reject, err *http1.Error, o http1.Options) ([]byte, bool) {
+func (h *Refusals) later(dst []byte, to *Route, reason reasons.Reject, err *http1.Error, o http1.Options) ([]byte, bool) {
 	if to == nil || to.Later == nil || err.Status != 503 && err.Status != 429 {
 		return nil, false
 	}
 	least, most := time.Second, RetrySeconds*time.Second
 	if reason == reasons.RejectDraining {
-		least, most = 0, h.options.Reconnect
+		least, most = 0, h.server.options.Reconnect
 	}
 	after := 1 + least.Milliseconds() + rand.Int64N(max(1, (most-least).Milliseconds()))
-	return to.Later(dst, &h.request, err, after, o)
+	return to.Later(dst, &h.server.request, err, after, o)
 }
 
 // retryAfter returns a Retry-After line, without its end, that spreads the retries of rejected
 // clients.
-func (h *Server) retryAfter() []byte {
+func (h *Refusals) retryAfter() []byte {
 	h.retry++
 	return appendRetryAfter(nil, 1+int(h.retry%RetrySeconds))
 }
 
 // retryElsewhere is retryAfter for clients of a gateway that is shutting down. The header counts
 // whole seconds, from one on.
-func (h *Server) retryElsewhere() []byte {
+func (h *Refusals) retryElsewhere() []byte {
 	h.retry++
-	most := max(1, uint32(h.options.Reconnect.Seconds()))
+	most := max(1, uint32(h.server.options.Reconnect.Seconds()))
 	return appendRetryAfter(nil, 1+int(h.retry%most))
 }
 

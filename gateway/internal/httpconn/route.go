@@ -60,25 +60,25 @@ func (h *Server) route(i uint32, e *exchange, rest []byte) (left []byte) {
 	method := string(r.Method)
 	switch {
 	case to == nil || to.Off != nil && to.Off():
-		h.Refuse(i, reasons.RejectNotFound, errNotFound, nil)
+		h.Refuse.Request(i, reasons.RejectNotFound, errNotFound, nil)
 		return nil
 	case e.flags&flagOver != 0 && !to.health:
-		h.RefuseOver(i, reasons.RejectAddress)
+		h.Refuse.Over(i, reasons.RejectAddress)
 		return nil
 	case !h.forwarded(i, to):
 		return nil
 	case page == "" && len(r.Origin) > 0 && !to.health: // health is no secret
 		h.shared.tellStranger(h.log, r.Origin)
-		h.Refuse(i, reasons.RejectOrigin, errOrigin, nil)
+		h.Refuse.Request(i, reasons.RejectOrigin, errOrigin, nil)
 		return nil
 	case e.flags&flagKept != 0 && !h.limits.Message(i, h.conns.Age(i)): // the first is charged with the second
-		h.RefuseOver(i, reasons.RejectMessageRate)
+		h.Refuse.Over(i, reasons.RejectMessageRate)
 		return nil
 	case method == "OPTIONS" && !to.health:
 		h.Answer(i, 204, "", http1.Options{Lines: []byte(allowLine + "\r\n")})
 		return rest
 	case method != "OPTIONS" && !slices.Contains(to.Methods, method):
-		h.Refuse(i, reasons.RejectMethod, errMethod, []byte("Allow: "+strings.Join(to.Methods, ", ")))
+		h.Refuse.Request(i, reasons.RejectMethod, errMethod, []byte("Allow: "+strings.Join(to.Methods, ", ")))
 		return nil
 	case to.health:
 		status, body, o := h.health(r.Path)
@@ -88,10 +88,10 @@ func (h *Server) route(i uint32, e *exchange, rest []byte) (left []byte) {
 		h.Answer(i, status, string(body), o)
 		return rest
 	case h.leaving:
-		h.Refuse(i, reasons.RejectDraining, errDraining, h.retryElsewhere())
+		h.Refuse.Request(i, reasons.RejectDraining, errDraining, h.Refuse.retryElsewhere())
 		return rest
 	case to.Handshake && h.options.HandshakeRate.IsSet() && !h.shared.handshakes.Take(h.options.HandshakeRate, h.limits.Uptime()):
-		h.RefuseOver(i, reasons.RejectHandshakeRate)
+		h.Refuse.Over(i, reasons.RejectHandshakeRate)
 		return nil
 	}
 	return to.Endpoint.Serve(i, rest)

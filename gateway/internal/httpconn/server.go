@@ -128,6 +128,8 @@ type Server struct {
 	limits *limit.Clients // of the loop's clients
 	routes map[string]*Route
 
+	Refuse Refusals
+
 	// Owned by the loop
 	options   *Options // swapped by Use
 	exchanges slab.Sparse[exchange]
@@ -136,18 +138,16 @@ type Server struct {
 	pages     webPages      // origins of the pages behind connections
 	date      []byte        // value of the Date header, updated each second
 	leaving   bool          // the gateway is shutting down: requests are refused
-	retry     uint32        // spreads Retry-After
-	scratch   []byte        // for small responses
 	decoded   []byte        // of a query
-	rejects   map[reasons.Reject]uint64
 }
 
 // New returns a server without connections, and without routes but for health.
 func New(shared *Shared, o *Options, limits *limit.Clients, log *slog.Logger, above Above) *Server {
 	h := &Server{
 		shared: shared, log: log, above: above, limits: limits, options: o,
-		routes: make(map[string]*Route), rejects: make(map[reasons.Reject]uint64),
+		routes: make(map[string]*Route),
 	}
+	h.Refuse = Refusals{server: h, rejects: make(map[reasons.Reject]uint64)}
 	for _, path := range []string{"/", "/healthz", "/readyz"} {
 		h.Handle(&Route{Path: path, Methods: []string{"GET", "HEAD"}, health: true})
 	}
@@ -173,11 +173,11 @@ func (h *Server) IsDraining() bool { return h.shared.Draining.Load() }
 // IsLeaving reports whether Leave was called.
 func (h *Server) IsLeaving() bool { return h.leaving }
 
-// Rejects returns the counters of refused requests, which the loop owns.
-func (h *Server) Rejects() map[reasons.Reject]uint64 { return h.rejects }
+// Counts returns the counters of refused requests, which the loop owns.
+func (h *Refusals) Counts() map[reasons.Reject]uint64 { return h.rejects }
 
 // Count counts a refused request.
-func (h *Server) Count(reason reasons.Reject) { h.rejects[reason]++ }
+func (h *Refusals) Count(reason reasons.Reject) { h.rejects[reason]++ }
 
 // at returns a connection's exchange.
 func (h *Server) at(i uint32) *exchange { return h.exchanges.Get(i) }
@@ -284,16 +284,16 @@ func (h *Server) EvictInput(i uint32) {
 	h.request = http1.Request{}
 	switch e := h.at(i); {
 	case e.phase == phaseUpgraded:
-		h.Count(reasons.RejectTotalInput)
+		h.Refuse.Count(reasons.RejectTotalInput)
 		h.above.Evict(i)
 	case e.phase > phaseBody, h.conns.Out.Queued(i): // a pipelined request
-		h.Count(reasons.RejectTotalInput)
+		h.Refuse.Count(reasons.RejectTotalInput)
 		h.conns.Release(i, reasons.CloseOverload)
 	default:
 		if e.phase == phaseHead {
 			h.setPage(i, e, h.pageIn(h.conns.Input.Kept(i)))
 		}
-		h.RefuseOver(i, reasons.RejectTotalInput)
+		h.Refuse.Over(i, reasons.RejectTotalInput)
 	}
 	h.above.GiveUp(i)
 }
@@ -315,7 +315,7 @@ func (h *Server) Reaped(i uint32) {
 // BadProxyHeader refuses a connection of a trusted proxy that doesn't name its client.
 func (h *Server) BadProxyHeader(i uint32, err error) {
 	h.request = http1.Request{}
-	h.Refuse(i, reasons.RejectProxyHeader, &http1.Error{Status: 400, Code: "bad_proxy_header", Message: err.Error()}, nil)
+	h.Refuse.Request(i, reasons.RejectProxyHeader, &http1.Error{Status: 400, Code: "bad_proxy_header", Message: err.Error()}, nil)
 }
 
 // OverAddress has the next request refused, because its client's address has too many connections.
@@ -327,9 +327,9 @@ func (h *Server) OverAddress(i uint32) {
 }
 
 // traceRefused logs a refused request. origin is the requesting page's, if known.
-func (h *Server) traceRefused(i uint32, err *http1.Error, origin []byte) {
-	if h.log.Enabled(context.Background(), slog.LevelDebug) {
-		h.log.Debug("refused", "status", err.Status, "code", err.Code, "message", err.Message, "origin", string(origin),
-			"connection", h.conns.ID(i), "address", h.conns.Addrs.Of(i))
+func (h *Refusals) traceRefused(i uint32, err *http1.Error, origin []byte) {
+	if h.server.log.Enabled(context.Background(), slog.LevelDebug) {
+		h.server.log.Debug("refused", "status", err.Status, "code", err.Code, "message", err.Message, "origin", string(origin),
+			"connection", h.server.conns.ID(i), "address", h.server.conns.Addrs.Of(i))
 	}
 }

@@ -138,7 +138,7 @@ func Refuse(h *client.Hub, i uint32, err *http1.Error) {
 	if err.Status == 403 {
 		reason = reasons.RejectForbidden
 	}
-	h.HTTP.Refuse(i, reason, err, nil)
+	h.HTTP.Refuse.Request(i, reason, err, nil)
 }
 
 // PositionOutside returns an error for a position outside the body of a POST request.

@@ -29,7 +29,7 @@ func (p publishing) TakeBody(i uint32, text []byte) {
 	p.hub.Conns.Clock.Clear(i) // the publisher has its own
 	var pub publish.Publication
 	if err := jsontext.Decode(text, &pub); err != nil {
-		p.hub.HTTP.RefuseBody(i, client.BadRequest("the body is a JSON object: %v", err))
+		p.hub.HTTP.Refuse.Body(i, client.BadRequest("the body is a JSON object: %v", err))
 		return
 	}
 	key, channel := p.hub.Conns.Slots.Key(i), pub.Channel
@@ -37,12 +37,12 @@ func (p publishing) TakeBody(i uint32, text []byte) {
 		switch {
 		case !p.hub.Conns.Slots.Find(key) || !p.hub.HTTP.IsServing(i):
 		case err != nil:
-			p.hub.HTTP.RefuseBody(i, &http1.Error{Status: 503, Code: publish.CodeBroker, Message: "the message may not have been published"})
+			p.hub.HTTP.Refuse.Body(i, &http1.Error{Status: 503, Code: publish.CodeBroker, Message: "the message may not have been published"})
 		default:
 			p.hub.HTTP.AnswerJSON(i, map[string]string{"channel": channel, "id": id})
 		}
 	})
 	if err != nil {
-		p.hub.HTTP.RefuseBody(i, err)
+		p.hub.HTTP.Refuse.Body(i, err)
 	}
 }

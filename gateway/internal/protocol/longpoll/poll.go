@@ -135,7 +135,7 @@ func (p *Polls) Serve(i uint32, rest []byte) (left []byte) {
 		return rest
 	}
 	if err := protocol.PositionOutside(p.hub); err != nil {
-		p.hub.HTTP.Refuse(i, reasons.RejectBadRequest, err, nil)
+		p.hub.HTTP.Refuse.Request(i, reasons.RejectBadRequest, err, nil)
 		return nil
 	}
 	return p.hub.HTTP.ReadBody(i, rest, p)
@@ -154,7 +154,7 @@ func (p *Polls) get(i uint32) {
 	case string(p.hub.HTTP.Request().Method) == "HEAD":
 		p.hub.HTTP.Answer(i, 200, "", http1.Options{})
 	case over != "":
-		p.hub.HTTP.RefuseOver(i, over)
+		p.hub.HTTP.Refuse.Over(i, over)
 	default:
 		p.start(i, &params)
 	}
@@ -179,12 +179,12 @@ func (p *Polls) TakeBody(i uint32, text []byte) {
 		err = p.hub.Allow(i, &params.Params)
 	}
 	if err != nil {
-		p.hub.HTTP.RefuseBody(i, err)
+		p.hub.HTTP.Refuse.Body(i, err)
 		return
 	}
 	if over := p.channels.RoomFor(i, &params.Params); over != "" {
-		p.hub.HTTP.Count(over)
-		p.hub.HTTP.RefuseBody(i, reasons.OverLimit[over])
+		p.hub.HTTP.Refuse.Count(over)
+		p.hub.HTTP.Refuse.Body(i, reasons.OverLimit[over])
 		return
 	}
 	p.start(i, &params)
@@ -199,7 +199,7 @@ func (p *Polls) read(i uint32, text []byte) (params protocol.Params, err *http1.
 	if p.hub.Grant(i) == nil {
 		g, e := p.hub.Verify([]byte(b.Token))
 		if e != nil && e.Reason == auth.ReasonKeyPending {
-			p.hub.HTTP.Count(reasons.RejectKeyPending)
+			p.hub.HTTP.Refuse.Count(reasons.RejectKeyPending)
 			return params, reasons.OverLimit[reasons.RejectKeyPending]
 		}
 		if e != nil {
@@ -384,5 +384,5 @@ var errDismissed = &http1.Error{Status: 503, Code: string(reasons.CloseAdmin), M
 
 // Dismiss closes a poll for the operator.
 func (p *Polls) Dismiss(i uint32, _ time.Duration) {
-	p.hub.HTTP.Dismiss(i, reasons.CloseAdmin, errDismissed)
+	p.hub.HTTP.Refuse.Dismiss(i, reasons.CloseAdmin, errDismissed)
 }

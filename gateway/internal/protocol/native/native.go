@@ -58,7 +58,7 @@ func (n *Native) Serve(i uint32, rest []byte) (left []byte) {
 	}
 	p, err := protocol.Query(n.Hub)
 	if err != nil {
-		n.Hub.HTTP.Refuse(i, reasons.RejectChannels, err, nil)
+		n.Hub.HTTP.Refuse.Request(i, reasons.RejectChannels, err, nil)
 		return nil
 	}
 	n.Open(i, p.Raw)

@@ -70,7 +70,7 @@ func (e *Events) Serve(i uint32, rest []byte) (left []byte) {
 		return rest
 	}
 	if over := e.Hub.Channels.RoomFor(i, &p.Params); over != "" {
-		e.Hub.HTTP.RefuseOver(i, over)
+		e.Hub.HTTP.Refuse.Over(i, over)
 		return rest
 	}
 	p.Checked = true

@@ -105,7 +105,7 @@ func (s *Sockets) fail(i uint32, err *http1.Error) {
 	if err.Status == 426 {
 		line = []byte(upgradeLine)
 	}
-	s.Hub.HTTP.Refuse(i, reasons.RejectUpgrade, err, line)
+	s.Hub.HTTP.Refuse.Request(i, reasons.RejectUpgrade, err, line)
 }
 
 // plainHead returns the head of a WebSocket handshake with Connection and Upgrade reduced to one

@@ -173,7 +173,7 @@ func (s *Sockets) WithinRate(i uint32) bool { return s.Hub.Limits.Message(i, s.H
 // TooFast counts a message over the client's rate, which is dropped. It closes a client that ignores
 // its errors, and reports whether the client is to get one.
 func (s *Sockets) TooFast(i uint32) (stays bool) {
-	s.Hub.HTTP.Count(reasons.RejectMessageRate)
+	s.Hub.HTTP.Refuse.Count(reasons.RejectMessageRate)
 	if s.Hub.Limits.Strike(i) {
 		s.Hub.End(i, reasons.CloseRate, "")
 		return false
@@ -242,7 +242,7 @@ func (s *Sockets) badFrame(i uint32, err *wsframe.Error) {
 	switch err.Code {
 	case ws.StatusMessageTooBig:
 		reason = reasons.CloseTooBig
-		s.Hub.HTTP.Count(reasons.RejectMessageSize)
+		s.Hub.HTTP.Refuse.Count(reasons.RejectMessageSize)
 	case ws.StatusInvalidFramePayloadData:
 		reason = reasons.CloseBadData
 	}
