@@ -161,6 +161,6 @@ func BenchmarkHandshake(b *testing.B) {
 			b.Fatal("no answer")
 		}
 		s.hub.Ended(p.slot)
-		s.http.Accepted(p.slot)
+		s.http.Events.Accepted(p.slot)
 	}
 }

@@ -44,7 +44,7 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (s *shard, err er
 	s = &shard{srv: srv, log: srv.log.With("shard", id), limits: limit.Clients{Started: srv.net.Started}}
 	s.hub = client.New(&srv.clients, &srv.net, &set.clients, &s.limits, s.log)
 	s.http = httpconn.New(&srv.requests, &set.http, &s.limits, s.log, s.hub)
-	if s.conns, err = conn.New(&srv.net, listener, &set.conns, s.log, s.http, s); err != nil {
+	if s.conns, err = conn.New(&srv.net, listener, &set.conns, s.log, &s.http.Events, s); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
 	s.http.Serve(s.conns)

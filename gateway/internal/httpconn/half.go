@@ -39,17 +39,17 @@ func (h *Server) owed(i uint32, e *exchange) bool {
 
 // HalfClosed handles the end of the client's side. One that is owed a response is kept; its last
 // response ends the connection.
-func (h *Server) HalfClosed(i uint32) {
-	e := h.at(i)
-	if !h.owed(i, e) {
-		h.conns.Release(i, h.leftFor(i, e))
+func (h *Events) HalfClosed(i uint32) {
+	e := h.server.at(i)
+	if !h.server.owed(i, e) {
+		h.server.conns.Release(i, h.server.leftFor(i, e))
 		return
 	}
-	if !h.conns.Input.IsKeeping(i) { // no request is behind this one
+	if !h.server.conns.Input.IsKeeping(i) { // no request is behind this one
 		e.flags |= flagClose
 	}
-	if h.conns.Reading.HalfClose(i) && (e.phase == phaseServing || e.phase == phaseStreaming) {
-		h.above.HalfClosed(i)
+	if h.server.conns.Reading.HalfClose(i) && (e.phase == phaseServing || e.phase == phaseStreaming) {
+		h.server.above.HalfClosed(i)
 	}
 }
 

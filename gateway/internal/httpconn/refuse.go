@@ -83,36 +83,36 @@ func (h *Refusals) Dismiss(i uint32, reason reasons.Close, err *http1.Error) {
 
 // Decline returns the response to a client that is rejected for reason before it has a connection.
 // A health check and a preflight are served all the same.
-func (h *Server) Decline(data []byte, reason reasons.Reject, must bool) (response []byte, served bool) {
-	r, o := &h.request, http1.Options{Close: true, Date: h.date}
-	n, err := r.Parse(data, h.options.HeadBytes)
+func (h *Events) Decline(data []byte, reason reasons.Reject, must bool) (response []byte, served bool) {
+	r, o := &h.server.request, http1.Options{Close: true, Date: h.server.date}
+	n, err := r.Parse(data, h.server.options.HeadBytes)
 	if n == 0 && err == nil && !must {
 		return nil, false
 	}
 	var to *Route
 	if n > 0 && err == nil {
 		o.NoBody = string(r.Method) == "HEAD"
-		o.AllowOrigin = h.pageOf(r.Origin, r.Host)
-		if to = h.resolve(r); to != nil && to.health {
-			status, body, health := h.health(r.Path)
+		o.AllowOrigin = h.server.pageOf(r.Origin, r.Host)
+		if to = h.server.resolve(r); to != nil && to.health {
+			status, body, health := h.server.health(r.Path)
 			o.ContentType = health.ContentType
-			return http1.AppendResponse(h.Refuse.scratch[:0], status, body, o), true
+			return http1.AppendResponse(h.server.Refuse.scratch[:0], status, body, o), true
 		}
 	} else {
-		o.AllowOrigin = h.pageIn(data)
+		o.AllowOrigin = h.server.pageIn(data)
 	}
 	if o.AllowOrigin != "" && isPreflight(data) {
 		o.Lines = appendPreflight(nil, data)
-		return http1.AppendResponse(h.Refuse.scratch[:0], 204, nil, o), true
+		return http1.AppendResponse(h.server.Refuse.scratch[:0], 204, nil, o), true
 	}
-	h.Refuse.Count(reason)
-	if response, ok := h.Refuse.later(h.Refuse.scratch[:0], to, reason, reasons.OverLimit[reason], o); ok {
+	h.server.Refuse.Count(reason)
+	if response, ok := h.server.Refuse.later(h.server.Refuse.scratch[:0], to, reason, reasons.OverLimit[reason], o); ok {
 		return response, false
 	}
-	h.Refuse.retry++
+	h.server.Refuse.retry++
 	var line [32]byte
-	o.Lines = append(appendRetryAfter(line[:0], 1+int(h.Refuse.retry%RetrySeconds)), "\r\n"...)
-	return reasons.OverLimit[reason].Append(h.Refuse.scratch[:0], o), false
+	o.Lines = append(appendRetryAfter(line[:0], 1+int(h.server.Refuse.retry%RetrySeconds)), "\r\n"...)
+	return reasons.OverLimit[reason].Append(h.server.Refuse.scratch[:0], o), false
 }
 
 // RetrySeconds is the period over which the retries of rejected clients are spread.

@@ -128,6 +128,7 @@ type Server struct {
 	limits *limit.Clients // of the loop's clients
 	routes map[string]*Route
 
+	Events Events // of connections
 	Refuse Refusals
 
 	// Owned by the loop
@@ -147,6 +148,7 @@ func New(shared *Shared, o *Options, limits *limit.Clients, log *slog.Logger, ab
 		shared: shared, log: log, above: above, limits: limits, options: o,
 		routes: make(map[string]*Route),
 	}
+	h.Events.server = h
 	h.Refuse = Refusals{server: h, rejects: make(map[reasons.Reject]uint64)}
 	for _, path := range []string{"/", "/healthz", "/readyz"} {
 		h.Handle(&Route{Path: path, Methods: []string{"GET", "HEAD"}, health: true})
@@ -187,144 +189,6 @@ func (h *Server) Request() *http1.Request { return &h.request }
 
 // Query returns the request's query.
 func (h *Server) Query() http1.Query { return h.request.Query(h.decoded[:0]) }
-
-// Accepted begins a connection.
-func (h *Server) Accepted(i uint32) { *h.exchanges.At(i) = exchange{phase: phaseHead} }
-
-// ReadRequests is the size of a read that may hold requests, so that one client's take the loop a
-// few milliseconds at most.
-const ReadRequests = 16 << 10
-
-// ReadSize returns how much to read from a connection at once.
-func (h *Server) ReadSize(i uint32) int {
-	switch h.at(i).phase {
-	case phaseHead: // room to see the headers of an oversized head
-		return max(ReadRequests, 2*h.options.HeadBytes)
-	case phaseUpgraded:
-		return h.above.ReadSize(i)
-	case phaseBody:
-		return conn.ReadBuffer
-	}
-	return ReadRequests
-}
-
-// Received takes bytes of a connection.
-func (h *Server) Received(i uint32, p []byte) {
-	switch e := h.at(i); e.phase {
-	case phaseHead:
-		h.head(i, e, p)
-	case phaseBody:
-		h.body(i, e, p)
-	case phaseServing:
-		h.conns.Input.KeepUpTo(i, p, MaxPipelined)
-	case phaseStreaming, phaseUpgraded:
-		h.above.Received(i, p)
-	}
-}
-
-// Due handles the deadline of a connection.
-func (h *Server) Due(i uint32) {
-	switch e := h.at(i); e.phase {
-	case phaseHead, phaseBody:
-		if e.phase == phaseHead && h.conns.Reading.IsHalf(i) && !h.conns.Out.Queued(i) {
-			h.conns.Release(i, reasons.CloseByClient)
-			return
-		}
-		h.headTimeout(i, e)
-	default:
-		h.above.Due(i)
-	}
-}
-
-// Progress gives a client that reads its response the time for its next request.
-func (h *Server) Progress(i uint32) {
-	if h.at(i).phase != phaseHead {
-		h.above.Progress(i)
-		return
-	}
-	if !h.leaving {
-		h.conns.Clock.Set(i, h.conns.Clock.Now()+conn.Ticks(h.options.IdleTimeout))
-	}
-}
-
-// Drained continues with the requests behind a response that was queued.
-func (h *Server) Drained(i uint32) {
-	switch e := h.at(i); {
-	case e.phase > phaseBody && e.phase < phaseClosed:
-		h.above.Drained(i)
-	case e.phase == phaseHead && h.conns.Input.IsKeeping(i):
-		h.conns.Out.Cork(i)
-		h.head(i, e, nil)
-		h.conns.Out.Uncork(i)
-	}
-	h.endHalf(i)
-}
-
-// Lossy is the clients' concern.
-func (h *Server) Lossy(i uint32, o *conn.Out) (kind queue.Kind, ok bool) { return h.above.Lossy(i, o) }
-
-// Overflow is the clients' concern: a response may be of any size.
-func (h *Server) Overflow(i uint32, q *queue.Queue) {
-	if e := h.at(i); e.phase > phaseBody {
-		h.above.Overflow(i, q)
-	}
-}
-
-// Evict closes a connection because all queues take too much memory.
-func (h *Server) Evict(i uint32) {
-	if h.at(i).phase > phaseBody {
-		h.above.Evict(i)
-		return
-	}
-	h.conns.Release(i, reasons.CloseOverload) // a response is all or nothing
-}
-
-// EvictInput closes a connection because all inputs take too much memory.
-func (h *Server) EvictInput(i uint32) {
-	h.request = http1.Request{}
-	switch e := h.at(i); {
-	case e.phase == phaseUpgraded:
-		h.Refuse.Count(reasons.RejectTotalInput)
-		h.above.Evict(i)
-	case e.phase > phaseBody, h.conns.Out.Queued(i): // a pipelined request
-		h.Refuse.Count(reasons.RejectTotalInput)
-		h.conns.Release(i, reasons.CloseOverload)
-	default:
-		if e.phase == phaseHead {
-			h.setPage(i, e, h.pageIn(h.conns.Input.Kept(i)))
-		}
-		h.Refuse.Over(i, reasons.RejectTotalInput)
-	}
-	h.above.GiveUp(i)
-}
-
-// Closed notes that a connection has ended.
-func (h *Server) Closed(i uint32, reason reasons.Close) {
-	h.above.Closed(i, reason)
-	h.at(i).phase = phaseClosed
-}
-
-// Reaped frees all that is kept for a closed connection.
-func (h *Server) Reaped(i uint32) {
-	h.above.Reaped(i)
-	h.freeBody(i)
-	h.limits.Clear(i)
-	h.pages.of.Clear(i)
-}
-
-// BadProxyHeader refuses a connection of a trusted proxy that doesn't name its client.
-func (h *Server) BadProxyHeader(i uint32, err error) {
-	h.request = http1.Request{}
-	h.Refuse.Request(i, reasons.RejectProxyHeader, &http1.Error{Status: 400, Code: "bad_proxy_header", Message: err.Error()}, nil)
-}
-
-// OverAddress has the next request refused, because its client's address has too many connections.
-// The response depends on the request, which proxies rarely send in the same packet as their
-// header.
-func (h *Server) OverAddress(i uint32) {
-	h.at(i).flags |= flagOver
-	h.conns.Clock.Set(i, h.conns.Clock.Now()+conn.RejectTicks)
-}
 
 // traceRefused logs a refused request. origin is the requesting page's, if known.
 func (h *Refusals) traceRefused(i uint32, err *http1.Error, origin []byte) {
