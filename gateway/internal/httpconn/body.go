@@ -14,6 +14,12 @@ type BodyTaker interface {
 	TakeBody(i uint32, text []byte)
 }
 
+// Bodies are the bodies of requests that are being read.
+type Bodies struct {
+	server *Server
+	bodies slab.ByKey[body]
+}
+
 // body is a request's body that is being read.
 type body struct {
 	http1.Body
@@ -24,75 +30,75 @@ type body struct {
 // bodyBytes is the memory of a body that hasn't arrived whole, besides its bytes.
 const bodyBytes = int(unsafe.Sizeof(body{})) + slab.EntryBytes
 
-// ReadBody reads the body of the request, as an endpoint's Serve: rest holds the bytes behind its
+// Read reads the body of the request, as an endpoint's Serve: rest holds the bytes behind its
 // head, and those behind its body are returned if it's complete. The request's slices are not valid
 // any more when the body arrives.
-func (h *Server) ReadBody(i uint32, rest []byte, to BodyTaker) (left []byte) {
-	parsed, err := h.request.Body(int64(h.options.BodyBytes))
+func (h *Bodies) Read(i uint32, rest []byte, to BodyTaker) (left []byte) {
+	parsed, err := h.server.request.Body(int64(h.server.options.BodyBytes))
 	if err != nil {
-		h.Refuse.malformed(i, err.(*http1.Error))
+		h.server.Refuse.malformed(i, err.(*http1.Error))
 		return nil
 	}
-	e := h.at(i)
-	if h.request.Expect100 && len(rest) == 0 {
-		h.conns.Out.SendCopy(i, []byte(http1.Continue))
+	e := h.server.at(i)
+	if h.server.request.Expect100 && len(rest) == 0 {
+		h.server.conns.Out.SendCopy(i, []byte(http1.Continue))
 		if e.phase != phaseHead {
 			return nil
 		}
 	}
 	*h.bodies.Take(i) = body{Body: parsed, to: to}
 	e.phase = phaseBody
-	h.conns.Clock.Set(i, h.conns.Clock.Now()+conn.Ticks(h.options.HeadTimeout))
-	return h.readBody(i, e, rest)
+	h.server.conns.Clock.Set(i, h.server.conns.Clock.Now()+conn.Ticks(h.server.options.HeadTimeout))
+	return h.readSome(i, e, rest)
 }
 
 // body takes bytes of a request's body and of the requests behind it.
-func (h *Server) body(i uint32, e *exchange, data []byte) {
-	h.request = http1.Request{} // stale: another connection's
-	h.follow(i, e, h.readBody(i, e, data))
+func (h *Bodies) body(i uint32, e *exchange, data []byte) {
+	h.server.request = http1.Request{} // stale: another connection's
+	h.server.follow(i, e, h.readSome(i, e, data))
 }
 
-// readBody consumes the body's bytes from data. Once the body is complete it is handed over, and
+// readSome consumes the body's bytes from data. Once the body is complete it is handed over, and
 // the remaining bytes are returned.
-func (h *Server) readBody(i uint32, e *exchange, data []byte) (left []byte) {
+func (h *Bodies) readSome(i uint32, e *exchange, data []byte) (left []byte) {
 	b := h.bodies.Get(i)
 	var text []byte
 	for {
 		piece, n, done, err := b.Next(data)
 		if err != nil {
-			h.Refuse.malformed(i, err.(*http1.Error))
+			h.server.Refuse.malformed(i, err.(*http1.Error))
 			return nil
 		}
 		data = data[n:]
-		if done && !h.conns.Input.IsKeeping(i) {
+		if done && !h.server.conns.Input.IsKeeping(i) {
 			text = piece // whole where it was read
 			break
 		}
-		text = h.conns.Input.Keep(i, piece, h.options.BodyBytes)
+		text = h.server.conns.Input.Keep(i, piece, h.server.options.BodyBytes)
 		if done {
-			h.conns.Input.Detach(i)
+			h.server.conns.Input.Detach(i)
 			break
 		}
 		if len(data) == 0 {
 			if !b.held {
 				b.held = true
-				h.conns.Input.Hold(i, bodyBytes)
+				h.server.conns.Input.Hold(i, bodyBytes)
 			}
 			return nil
 		}
 	}
 	to := b.to
-	h.freeBody(i)
+	h.free(i)
 	e.phase = phaseServing
 	to.TakeBody(i, text)
 	return data
 }
 
-// freeBody frees the state of a body.
-func (h *Server) freeBody(i uint32) {
+// free frees the state of a body.
+func (h *Bodies) free(i uint32) {
 	if b := h.bodies.Get(i); b != nil {
 		if b.held {
-			h.conns.Input.Hold(i, -bodyBytes)
+			h.server.conns.Input.Hold(i, -bodyBytes)
 		}
 		h.bodies.Free(i)
 	}

@@ -10,6 +10,12 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
 
+// cors decides which pages may read which responses.
+type cors struct {
+	server *Server
+	pages  webPages
+}
+
 // webPages records, by origin, which page may read the response on each of a shard's connections. A
 // poll's response follows long after its request is gone, so the connection keeps the page:
 // flagCORS alone for an origin that the configuration allows by a pattern, and an index too, in 2
@@ -30,28 +36,28 @@ func (p *webPages) at(i uint32, e *exchange) uint16 {
 
 // pageOf returns the page that may read the response to a request with this Origin and Host, as in
 // http1.Options: empty for a forbidden one, and for requests that don't come from a page.
-func (h *Server) pageOf(origin, host []byte) string {
+func (h *cors) pageOf(origin, host []byte) string {
 	switch {
 	case len(origin) == 0:
 		return ""
-	case h.shared.ConsoleOrigins[string(origin)]: // the console on this gateway's own admin listener
+	case h.server.shared.ConsoleOrigins[string(origin)]: // the console on this gateway's own admin listener
 		return http1.AnyOrigin
-	case !h.options.Origins.Allow(origin, host):
+	case !h.server.options.Origins.Allow(origin, host):
 		return ""
 	}
-	if name := h.options.Origins.Name(origin); name != "" {
+	if name := h.server.options.Origins.Name(origin); name != "" {
 		return name
 	}
 	return http1.AnyOrigin
 }
 
 // pageIn is pageOf for a malformed or incomplete request.
-func (h *Server) pageIn(head []byte) string {
+func (h *cors) pageIn(head []byte) string {
 	return h.pageOf(http1.Peek(head, "Origin"), http1.Peek(head, "Host"))
 }
 
 // setPage notes which page may read the next response on a connection.
-func (h *Server) setPage(i uint32, e *exchange, page string) {
+func (h *cors) setPage(i uint32, e *exchange, page string) {
 	e.flags &^= flagCORS
 	h.pages.of.Clear(i)
 	if page == "" {

@@ -36,7 +36,7 @@ func (h *Events) Received(i uint32, p []byte) {
 	case phaseHead:
 		h.server.head(i, e, p)
 	case phaseBody:
-		h.server.body(i, e, p)
+		h.server.Bodies.body(i, e, p)
 	case phaseServing:
 		h.server.conns.Input.KeepUpTo(i, p, MaxPipelined)
 	case phaseStreaming, phaseUpgraded:
@@ -115,7 +115,7 @@ func (h *Events) EvictInput(i uint32) {
 		h.server.conns.Release(i, reasons.CloseOverload)
 	default:
 		if e.phase == phaseHead {
-			h.server.setPage(i, e, h.server.pageIn(h.server.conns.Input.Kept(i)))
+			h.server.cors.setPage(i, e, h.server.cors.pageIn(h.server.conns.Input.Kept(i)))
 		}
 		h.server.Refuse.Over(i, reasons.RejectTotalInput)
 	}
@@ -131,9 +131,9 @@ func (h *Events) Closed(i uint32, reason reasons.Close) {
 // Reaped frees all that is kept for a closed connection.
 func (h *Events) Reaped(i uint32) {
 	h.server.above.Reaped(i)
-	h.server.freeBody(i)
+	h.server.Bodies.free(i)
 	h.server.limits.Clear(i)
-	h.server.pages.of.Clear(i)
+	h.server.cors.pages.of.Clear(i)
 }
 
 // BadProxyHeader refuses a connection of a trusted proxy that doesn't name its client.

@@ -12,13 +12,13 @@ import (
 // reports whether the address may have one more connection, and has refused the request if not. A
 // proxy may send requests of many clients over one connection, which then counts for the last of
 // them.
-func (h *Server) forwarded(i uint32, to *Route) bool {
-	if !h.conns.Addrs.Trusted(i) {
+func (h *router) forwarded(i uint32, to *Route) bool {
+	if !h.server.conns.Addrs.Trusted(i) {
 		return true
 	}
 	var values []string
-	header := string(h.options.ProxyHeader)
-	for f := h.request.Fields(); ; {
+	header := string(h.server.options.ProxyHeader)
+	for f := h.server.request.Fields(); ; {
 		name, value, ok := f.Next()
 		if !ok {
 			break
@@ -27,27 +27,27 @@ func (h *Server) forwarded(i uint32, to *Route) bool {
 			values = append(values, string(value))
 		}
 	}
-	client := h.options.Trusted.Client(h.options.ProxyHeader, values)
+	client := h.server.options.Trusted.Client(h.server.options.ProxyHeader, values)
 	if !client.IsValid() {
 		h.tellNameless(i, to)
 		return true
 	}
-	if h.conns.Addrs.Set(i, netip.AddrPortFrom(client, 0)) {
+	if h.server.conns.Addrs.Set(i, netip.AddrPortFrom(client, 0)) {
 		return true
 	}
-	h.Refuse.Over(i, reasons.RejectAddress)
+	h.server.Refuse.Over(i, reasons.RejectAddress)
 	return false
 }
 
 // tellNameless logs a trusted proxy that names no client: its clients escape the limits by address.
 // A health check of the proxy is its own request.
-func (h *Server) tellNameless(i uint32, to *Route) {
-	if to != nil && to.health || h.options.ProxyProtocol != proxy.Off {
+func (h *router) tellNameless(i uint32, to *Route) {
+	if to != nil && to.health || h.server.options.ProxyProtocol != proxy.Off {
 		return
 	}
-	from := h.conns.Addrs.Of(i).Addr()
-	if isNew, _ := h.shared.nameless.IsNew(from.String()); isNew {
-		h.log.Warn("a trusted proxy names no client: its clients escape the limits by address", "proxy", from, "header", h.options.ProxyHeader,
+	from := h.server.conns.Addrs.Of(i).Addr()
+	if isNew, _ := h.server.shared.nameless.IsNew(from.String()); isNew {
+		h.server.log.Warn("a trusted proxy names no client: its clients escape the limits by address", "proxy", from, "header", h.server.options.ProxyHeader,
 			"key", "proxy.header", "fix", "set proxy.header to the header that the proxy sends, or take it out of proxy.trusted")
 	}
 }

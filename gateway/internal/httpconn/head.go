@@ -26,8 +26,8 @@ func (h *Server) head(i uint32, e *exchange, data []byte) {
 		}
 		n, err := h.request.Parse(data, h.options.HeadBytes)
 		if err != nil {
-			page := h.pageIn(data)
-			h.setPage(i, e, page)
+			page := h.cors.pageIn(data)
+			h.cors.setPage(i, e, page)
 			if page != "" && isPreflight(data) {
 				e.flags |= flagClose
 				h.preflight(i, e, data)
@@ -46,7 +46,7 @@ func (h *Server) head(i uint32, e *exchange, data []byte) {
 		}
 		h.conns.Input.Detach(i)
 		parsed = 0
-		data = h.route(i, e, data[n:])
+		data = h.router.route(i, e, data[n:])
 	}
 	h.follow(i, e, data)
 }
@@ -109,7 +109,7 @@ func (h *Server) headTimeout(i uint32, e *exchange) {
 		h.Refuse.Count(reasons.RejectHeadTimeout)
 		h.conns.Release(i, reasons.CloseRejected)
 	default:
-		h.setPage(i, e, h.pageIn(h.conns.Input.Kept(i)))
+		h.cors.setPage(i, e, h.cors.pageIn(h.conns.Input.Kept(i)))
 		h.Refuse.Request(i, reasons.RejectHeadTimeout, errHeadTimeout, nil)
 	}
 }

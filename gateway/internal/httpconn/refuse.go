@@ -27,7 +27,7 @@ func (h *Refusals) Request(i uint32, reason reasons.Reject, err *http1.Error, li
 	if line != nil {
 		o.Lines = append(append(o.Lines, line...), '\r', '\n')
 	}
-	if response, ok := h.later(nil, h.server.routes[string(h.server.request.Path)], reason, err, o); ok {
+	if response, ok := h.later(nil, h.server.router.routes[string(h.server.request.Path)], reason, err, o); ok {
 		h.server.conns.Finish(i, reasons.CloseRejected, response)
 		return
 	}
@@ -92,14 +92,14 @@ func (h *Events) Decline(data []byte, reason reasons.Reject, must bool) (respons
 	var to *Route
 	if n > 0 && err == nil {
 		o.NoBody = string(r.Method) == "HEAD"
-		o.AllowOrigin = h.server.pageOf(r.Origin, r.Host)
-		if to = h.server.resolve(r); to != nil && to.health {
-			status, body, health := h.server.health(r.Path)
+		o.AllowOrigin = h.server.cors.pageOf(r.Origin, r.Host)
+		if to = h.server.router.resolve(r); to != nil && to.health {
+			status, body, health := h.server.router.health(r.Path)
 			o.ContentType = health.ContentType
 			return http1.AppendResponse(h.server.Refuse.scratch[:0], status, body, o), true
 		}
 	} else {
-		o.AllowOrigin = h.server.pageIn(data)
+		o.AllowOrigin = h.server.cors.pageIn(data)
 	}
 	if o.AllowOrigin != "" && isPreflight(data) {
 		o.Lines = appendPreflight(nil, data)

@@ -37,16 +37,16 @@ type Variant struct {
 // VariantOf returns a connection's variant of heads.
 func (h *Server) VariantOf(i uint32) Variant {
 	e := h.at(i)
-	return Variant{e.flags &^ flagKept, h.pages.at(i, e)}
+	return Variant{e.flags &^ flagKept, h.cors.pages.at(i, e)}
 }
 
 // OptionsOf returns the options common to all responses on a connection.
 func (h *Server) OptionsOf(i uint32) http1.Options {
 	e := h.at(i)
 	o := http1.Options{Close: e.flags&flagClose != 0, Date: h.date}
-	switch at := h.pages.at(i, e); {
+	switch at := h.cors.pages.at(i, e); {
 	case at > 0:
-		o.AllowOrigin = h.pages.names[at-1]
+		o.AllowOrigin = h.cors.pages.names[at-1]
 	case e.flags&flagCORS != 0:
 		o.AllowOrigin = http1.AnyOrigin
 	}

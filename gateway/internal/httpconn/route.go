@@ -32,17 +32,23 @@ type Endpoint interface {
 	Serve(i uint32, rest []byte) (left []byte)
 }
 
+// router finds the endpoint of a request.
+type router struct {
+	server *Server
+	routes map[string]*Route
+}
+
 // Handle adds a route.
 func (h *Server) Handle(r *Route) {
 	r.path = []byte(r.Path)
-	h.routes[r.Path] = r
+	h.router.routes[r.Path] = r
 }
 
 // route handles the request in h.request; rest holds the bytes behind its head. It returns the
 // bytes not consumed.
-func (h *Server) route(i uint32, e *exchange, rest []byte) (left []byte) {
-	r := &h.request
-	if !r.KeepAlive() || h.shared.Draining.Load() || e.flags&flagOver != 0 {
+func (h *router) route(i uint32, e *exchange, rest []byte) (left []byte) {
+	r := &h.server.request
+	if !r.KeepAlive() || h.server.shared.Draining.Load() || e.flags&flagOver != 0 {
 		e.flags |= flagClose
 	}
 	if r.HasBody() && string(r.Method) != "POST" {
@@ -50,48 +56,48 @@ func (h *Server) route(i uint32, e *exchange, rest []byte) (left []byte) {
 		e.flags |= flagClose
 		rest = nil
 	}
-	page := h.pageOf(r.Origin, r.Host)
-	h.setPage(i, e, page)
+	page := h.server.cors.pageOf(r.Origin, r.Host)
+	h.server.cors.setPage(i, e, page)
 	if page != "" && isPreflight(r.Head) {
-		h.preflight(i, e, r.Head)
+		h.server.preflight(i, e, r.Head)
 		return rest
 	}
 	to := h.resolve(r)
 	method := string(r.Method)
 	switch {
 	case to == nil || to.Off != nil && to.Off():
-		h.Refuse.Request(i, reasons.RejectNotFound, errNotFound, nil)
+		h.server.Refuse.Request(i, reasons.RejectNotFound, errNotFound, nil)
 		return nil
 	case e.flags&flagOver != 0 && !to.health:
-		h.Refuse.Over(i, reasons.RejectAddress)
+		h.server.Refuse.Over(i, reasons.RejectAddress)
 		return nil
 	case !h.forwarded(i, to):
 		return nil
 	case page == "" && len(r.Origin) > 0 && !to.health: // health is no secret
-		h.shared.tellStranger(h.log, r.Origin)
-		h.Refuse.Request(i, reasons.RejectOrigin, errOrigin, nil)
+		h.server.shared.tellStranger(h.server.log, r.Origin)
+		h.server.Refuse.Request(i, reasons.RejectOrigin, errOrigin, nil)
 		return nil
-	case e.flags&flagKept != 0 && !h.limits.Message(i, h.conns.Age(i)): // the first is charged with the second
-		h.Refuse.Over(i, reasons.RejectMessageRate)
+	case e.flags&flagKept != 0 && !h.server.limits.Message(i, h.server.conns.Age(i)): // the first is charged with the second
+		h.server.Refuse.Over(i, reasons.RejectMessageRate)
 		return nil
 	case method == "OPTIONS" && !to.health:
-		h.Answer(i, 204, "", http1.Options{Lines: []byte(allowLine + "\r\n")})
+		h.server.Answer(i, 204, "", http1.Options{Lines: []byte(allowLine + "\r\n")})
 		return rest
 	case method != "OPTIONS" && !slices.Contains(to.Methods, method):
-		h.Refuse.Request(i, reasons.RejectMethod, errMethod, []byte("Allow: "+strings.Join(to.Methods, ", ")))
+		h.server.Refuse.Request(i, reasons.RejectMethod, errMethod, []byte("Allow: "+strings.Join(to.Methods, ", ")))
 		return nil
 	case to.health:
 		status, body, o := h.health(r.Path)
 		if method == "OPTIONS" {
 			o.Lines = []byte("Allow: GET, HEAD, OPTIONS\r\n")
 		}
-		h.Answer(i, status, string(body), o)
+		h.server.Answer(i, status, string(body), o)
 		return rest
-	case h.leaving:
-		h.Refuse.Request(i, reasons.RejectDraining, errDraining, h.Refuse.retryElsewhere())
+	case h.server.leaving:
+		h.server.Refuse.Request(i, reasons.RejectDraining, errDraining, h.server.Refuse.retryElsewhere())
 		return rest
-	case to.Handshake && h.options.HandshakeRate.IsSet() && !h.shared.handshakes.Take(h.options.HandshakeRate, h.limits.Uptime()):
-		h.Refuse.Over(i, reasons.RejectHandshakeRate)
+	case to.Handshake && h.server.options.HandshakeRate.IsSet() && !h.server.shared.handshakes.Take(h.server.options.HandshakeRate, h.server.limits.Uptime()):
+		h.server.Refuse.Over(i, reasons.RejectHandshakeRate)
 		return nil
 	}
 	return to.Endpoint.Serve(i, rest)
@@ -108,7 +114,7 @@ const maxPath = 32
 
 // resolve returns the request's route, nil if there is none, and normalizes its path. A trailing
 // slash is ignored, as are doubled ones, which proxies that join paths produce.
-func (h *Server) resolve(r *http1.Request) *Route {
+func (h *router) resolve(r *http1.Request) *Route {
 	to := h.routes[string(r.Path)]
 	if to == nil {
 		var room [maxPath]byte
@@ -136,10 +142,10 @@ func (h *Server) resolve(r *http1.Request) *Route {
 // health returns the response to a health check, for load balancers that probe the port they send
 // clients to. The root is the readiness, for those without a configured path. HAProxy sends OPTIONS
 // by default.
-func (h *Server) health(path []byte) (status int, body []byte, o http1.Options) {
+func (h *router) health(path []byte) (status int, body []byte, o http1.Options) {
 	o.ContentType = "text/plain; charset=utf-8"
 	if string(path) != "/healthz" {
-		if err := h.shared.Ready(); err != nil {
+		if err := h.server.shared.Ready(); err != nil {
 			return 503, []byte(err.Error() + "\n"), o
 		}
 	}

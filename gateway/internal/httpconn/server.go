@@ -126,17 +126,17 @@ type Server struct {
 	conns  *conn.Set
 	above  Above
 	limits *limit.Clients // of the loop's clients
-	routes map[string]*Route
 
 	Events Events // of connections
 	Refuse Refusals
+	Bodies Bodies
+	cors   cors
+	router router
 
 	// Owned by the loop
 	options   *Options // swapped by Use
 	exchanges slab.Sparse[exchange]
-	bodies    slab.ByKey[body]
 	request   http1.Request // the one being routed
-	pages     webPages      // origins of the pages behind connections
 	date      []byte        // value of the Date header, updated each second
 	leaving   bool          // the gateway is shutting down: requests are refused
 	decoded   []byte        // of a query
@@ -146,14 +146,14 @@ type Server struct {
 func New(shared *Shared, o *Options, limits *limit.Clients, log *slog.Logger, above Above) *Server {
 	h := &Server{
 		shared: shared, log: log, above: above, limits: limits, options: o,
-		routes: make(map[string]*Route),
 	}
-	h.Events.server = h
+	h.Events.server, h.Bodies.server, h.cors.server = h, h, h
+	h.router = router{server: h, routes: make(map[string]*Route)}
 	h.Refuse = Refusals{server: h, rejects: make(map[reasons.Reject]uint64)}
 	for _, path := range []string{"/", "/healthz", "/readyz"} {
 		h.Handle(&Route{Path: path, Methods: []string{"GET", "HEAD"}, health: true})
 	}
-	h.routes["*"] = h.routes["/"] // OPTIONS * (RFC 9112, 3.2.4)
+	h.router.routes["*"] = h.router.routes["/"] // OPTIONS * (RFC 9112, 3.2.4)
 	return h
 }
 

@@ -21,7 +21,7 @@ func (p publishing) Serve(i uint32, rest []byte) (left []byte) {
 	if !p.hub.Authorize(i, Token(p.hub)) {
 		return nil
 	}
-	return p.hub.HTTP.ReadBody(i, rest, p)
+	return p.hub.HTTP.Bodies.Read(i, rest, p)
 }
 
 // TakeBody publishes a message, and responds when Redis has it.

@@ -138,7 +138,7 @@ func (p *Polls) Serve(i uint32, rest []byte) (left []byte) {
 		p.hub.HTTP.Refuse.Request(i, reasons.RejectBadRequest, err, nil)
 		return nil
 	}
-	return p.hub.HTTP.ReadBody(i, rest, p)
+	return p.hub.HTTP.Bodies.Read(i, rest, p)
 }
 
 // get handles GET /v1/poll.
