@@ -171,7 +171,7 @@ func (s *Server) Kept() (k Kept) {
 
 func (k *Kept) add(sh *shard) {
 	inputs, _ := sh.conns.Input.Used()
-	hub := sh.hub.Kept()
+	hub := sh.inside().Kept()
 	k.Connections += sh.conns.Slots.Len()
 	k.Rejected += sh.conns.Acceptor.Rejected()
 	k.Deadlines += sh.conns.Clock.Len()
@@ -209,6 +209,9 @@ func (k *Kept) add(sh *shard) {
 		k.FreeTwice++
 	}
 }
+
+// inside returns the hub with what tests need.
+func (s *shard) inside() client.Inside { return client.Inside{Hub: s.hub} }
 
 // each calls fn for all connections.
 func (s *shard) each(fn func(i uint32)) {
@@ -312,7 +315,7 @@ func (s *Server) Populate(each int, channel func(shard, i int) string) {
 			for i := range each {
 				slot := sh.conns.AddWithoutSocket()
 				sh.hub.Open(slot, sh.native.Kind, false)
-				sh.hub.Crowd(slot, channel(k, i))
+				sh.inside().Crowd(slot, channel(k, i))
 			}
 		})
 		<-done
@@ -323,7 +326,7 @@ func (s *Server) Populate(each int, channel func(shard, i int) string) {
 func (s *Server) Depopulate() {
 	s.onLoops(func(sh *shard) {
 		sh.conns.Slots.Forget()
-		sh.hub.Depopulate()
+		sh.inside().Depopulate()
 	})
 }
 
@@ -349,14 +352,16 @@ func (s *Server) Draining() bool {
 func (s *Server) Addresses() (connections, addresses int) { return s.net.Addresses.Totals() }
 
 // SetOverrun bounds the messages in a shard awaiting delivery, in bytes.
-func (s *Server) SetOverrun(bytes int) { s.onLoop(func(sh *shard) { sh.hub.SetPending(bytes) }) }
+func (s *Server) SetOverrun(bytes int) { s.onLoop(func(sh *shard) { sh.inside().SetPending(bytes) }) }
 
 // SetHandover bounds the messages waiting for the loop, in bytes.
-func (s *Server) SetHandover(bytes int64) { s.onLoop(func(sh *shard) { sh.hub.SetHandover(bytes) }) }
+func (s *Server) SetHandover(bytes int64) {
+	s.onLoop(func(sh *shard) { sh.inside().SetHandover(bytes) })
+}
 
 // Handover returns how many bytes wait for the loop to take them, and how many
 // messages were dropped in their favour.
-func (s *Server) Handover() (bytes int64, dropped uint64) { return s.shards[0].hub.Handover() }
+func (s *Server) Handover() (bytes int64, dropped uint64) { return s.shards[0].inside().Handover() }
 
 // Judged returns up to when deadlines have been judged.
 func (s *Server) Judged(t time.Time) (judged bool) {
@@ -415,7 +420,7 @@ func (s *Server) Left() string {
 	s.onLoops(func(sh *shard) {
 		queues, queued := sh.conns.Out.Used()
 		inputs, inputBytes := sh.conns.Input.Used()
-		kept := sh.hub.Kept()
+		kept := sh.inside().Kept()
 		for name, n := range map[string]int{
 			"connections": sh.conns.Slots.Len(), "subscriptions": sh.hub.Stats.Subscriptions, "inputs": inputs, "bytes of inputs": int(inputBytes),
 			"queues": queues, "bytes of queues": int(queued), "setups": sh.polls.Setups() + sh.events.Unfinished(), "grants": kept.Grants,
@@ -435,7 +440,7 @@ func (s *Server) Left() string {
 func (s *shard) fill(n int) {
 	for range n {
 		i := s.conns.AddWithoutSocket()
-		s.hub.Crowd(i, "everyone")
+		s.inside().Crowd(i, "everyone")
 		s.conns.Clock.Set(i, s.conns.Clock.Now()+conn.Ticks(time.Hour))
 	}
 }

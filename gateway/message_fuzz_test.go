@@ -78,7 +78,7 @@ func FuzzMessage(f *testing.F) {
 				break
 			}
 			p.send(frame(ws.OpText, line))
-			s.hub.ConfirmAll()
+			s.inside().ConfirmAll()
 			var cmd struct{ Type, Since string }
 			json.Unmarshal([]byte(line), &cmd)
 			n, closed, err := p.replies()
@@ -97,7 +97,7 @@ func FuzzMessage(f *testing.F) {
 			s.conns.Reading.Now(p.slot)
 		}
 		s.conns.Reap()
-		kept, open := s.hub.Kept(), 0
+		kept, open := s.inside().Kept(), 0
 		for _, n := range s.hub.Stats.Clients {
 			open += n
 		}

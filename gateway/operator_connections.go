@@ -25,7 +25,7 @@ func (s *shard) matches(i uint32, f *admin.ConnectionFilter, ch index.Channel) b
 		return false
 	case f.Transport != "" && f.Transport != s.hub.Transport(i):
 		return false
-	case f.Subject != nil && *f.Subject != s.hub.Subject(i):
+	case f.Subject != nil && *f.Subject != s.hub.Rights.Subject(i):
 		return false
 	case f.Channel != "" && !s.hub.Channels.Has(i, ch):
 		return false
@@ -65,7 +65,7 @@ func (s *shard) describe(i uint32) admin.Connection {
 	d := admin.Connection{
 		ID:            s.conns.ID(i),
 		Transport:     s.hub.Transport(i),
-		Subject:       s.hub.Subject(i),
+		Subject:       s.hub.Rights.Subject(i),
 		AgeSeconds:    s.conns.Age(i).Seconds(),
 		Subscriptions: s.hub.Channels.Count(i),
 	}

@@ -43,7 +43,7 @@ func newShard(srv *Server, id int, listener *reactor.Listener) (s *shard, err er
 	set := srv.live.Load()
 	s = &shard{srv: srv, log: srv.log.With("shard", id), limits: limit.Clients{Started: srv.net.Started}}
 	s.hub = client.New(&srv.clients, &srv.net, &set.clients, &s.limits, s.log)
-	s.http = httpconn.New(&srv.requests, &set.http, &s.limits, s.log, s.hub)
+	s.http = httpconn.New(&srv.requests, &set.http, &s.limits, s.log, &s.hub.Events)
 	if s.conns, err = conn.New(&srv.net, listener, &set.conns, s.log, &s.http.Events, s); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}

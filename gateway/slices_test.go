@@ -32,7 +32,7 @@ func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
 					if s.count(p) != slices*client.SliceChannels {
 						t.Fatalf("it has %d channels after %d slices", s.count(p), slices)
 					}
-					s.hub.WorkOn(p.slot)
+					s.inside().WorkOn(p.slot)
 				}
 				if !leaves {
 					for s.hub.Work() {
@@ -49,7 +49,7 @@ func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
 				}
 				for s.Turn() {
 				}
-				if k := s.hub.Kept(); k.Tasks+k.Joins+k.Subscriptions+k.Channels > 0 || s.srv.clients.Subscriptions.Load() != 0 {
+				if k := s.inside().Kept(); k.Tasks+k.Joins+k.Subscriptions+k.Channels > 0 || s.srv.clients.Subscriptions.Load() != 0 {
 					t.Errorf("leaves: %v: %+v is left", leaves, k)
 				}
 				if n := s.srv.net.Inputs.Load(); n != 0 {
@@ -127,8 +127,8 @@ func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 	if text != cursor.String() {
 		t.Errorf("it goes on at %.100s of %d bytes, was at %.100s of %d", text, len(text), cursor.String(), len(cursor.String()))
 	}
-	if s.hub.Channels.Index.Subscriptions() > 0 || s.hub.Kept().Tasks > 0 || s.srv.net.Inputs.Load() != 0 {
-		t.Errorf("%d subscriptions, %d tasks, %d bytes are left", s.hub.Channels.Index.Subscriptions(), s.hub.Kept().Tasks, s.srv.net.Inputs.Load())
+	if s.hub.Channels.Index.Subscriptions() > 0 || s.inside().Kept().Tasks > 0 || s.srv.net.Inputs.Load() != 0 {
+		t.Errorf("%d subscriptions, %d tasks, %d bytes are left", s.hub.Channels.Index.Subscriptions(), s.inside().Kept().Tasks, s.srv.net.Inputs.Load())
 	}
 }
 
@@ -184,13 +184,13 @@ func TestAnswerOfManyChannelsComesInSlices(t *testing.T) {
 		t.Fatal("it is answered in one go")
 	}
 	s.polls.Expired(p.slot) // another reason
-	for s.hub.Tasks.Of(p.slot) == task && !s.hub.WorkOn(p.slot) {
+	for s.hub.Tasks.Of(p.slot) == task && !s.inside().WorkOn(p.slot) {
 		slices++
 	}
 	if slices < Many/client.SliceChannels {
 		t.Errorf("it is answered in %d slices", slices)
 	}
-	s.hub.EndTask(p.slot)
+	s.inside().EndTask(p.slot)
 	if s.http.IsServing(p.slot) || s.hub.Channels.Index.Subscriptions() > 0 {
 		t.Errorf("it is still served with %d subscriptions", s.hub.Channels.Index.Subscriptions())
 	}

@@ -85,7 +85,7 @@ func (s *still) openWebSocket(channels ...string) *peer {
 	p := s.connect()
 	p.send([]byte(strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels="+strings.Join(channels, ","), 1)))
 	for _, channel := range channels {
-		s.hub.Joined(channel, fanout.Joined{})
+		s.inside().Joined(channel, fanout.Joined{})
 	}
 	if got := p.receive(); !strings.HasPrefix(string(got), "HTTP/1.1 101 ") || strings.Count(string(got), `"subscribed"`) != len(channels) {
 		s.t.Fatalf("got %q", got)
@@ -198,7 +198,7 @@ func (s *still) openAs(token string, channels ...string) *peer {
 	}
 	p.send([]byte(strings.Replace(upgradeHead, "/v1/ws", path, 1)))
 	for _, channel := range channels {
-		s.hub.Joined(channel, fanout.Joined{})
+		s.inside().Joined(channel, fanout.Joined{})
 	}
 	p.receive()
 	return p

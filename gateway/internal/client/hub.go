@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/httpconn"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
 	"github.com/pushgate/pushgate/gateway/internal/publish"
-	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/internal/rules"
 	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
@@ -94,6 +92,10 @@ type Hub struct {
 	protocols []Protocol
 	forms     [][2]message.Form // by kind, raw or not
 
+	Events Events
+	Life   Lifetimes
+	Rights Rights
+
 	// Owned by the loop
 	Options  *Options // swapped by Use
 	Stats    Stats
@@ -102,18 +104,18 @@ type Hub struct {
 	intake   intake // filled by the broker's goroutines
 	catchUps catchUps
 	records  slab.Sparse[record]
-	grants   grants
 }
 
 // New returns a hub without clients and protocols.
 func New(shared *Shared, net *conn.Shared, o *Options, limits *limit.Clients, log *slog.Logger) *Hub {
 	h := &Hub{
 		Shared: shared, Net: net, Options: o, Limits: limits, Log: log,
-		forms:  make([][2]message.Form, 1),
-		Stats:  newStats(),
-		grants: grants{byGrant: make(map[*auth.Grant]uint32)},
+		forms: make([][2]message.Form, 1),
+		Stats: newStats(),
 	}
 	h.protocols = []Protocol{none{Streams{h}}}
+	h.Events.hub, h.Life.hub = h, h
+	h.Rights = Rights{hub: h, grants: grants{byGrant: make(map[*auth.Grant]uint32)}}
 	h.Channels = newChannels(h)
 	h.Tasks = Tasks{hub: h, of: make(map[uint32]*running)}
 	h.intake = intake{hub: h, room: maxHandover, pending: MaxPending, overrun: make(map[index.Channel]bool), drops: make(map[string]uint64)}
@@ -223,40 +225,6 @@ func (h *Hub) deliver(i uint32, b *index.Batch) {
 	h.Conns.Out.SendBatched(i, o)
 }
 
-// Received takes the bytes of a client.
-func (h *Hub) Received(i uint32, p []byte) {
-	h.protocolOf(i).Received(i, p)
-}
-
-// ReadSize returns how much to read from a client at once.
-func (h *Hub) ReadSize(i uint32) int {
-	return h.protocolOf(i).ReadSize(i)
-}
-
-// HalfClosed notes that a client has closed its side and is owed something.
-func (h *Hub) HalfClosed(i uint32) {
-	h.protocolOf(i).HalfClosed(i)
-}
-
-// Progress notes that a client reads its queue.
-func (h *Hub) Progress(i uint32) {
-	h.protocolOf(i).Heard(i)
-}
-
-// Drained continues with a client that has read its queue.
-func (h *Hub) Drained(i uint32) { h.catchUps.goOn(i) }
-
-// Due handles the deadline of a client.
-func (h *Hub) Due(i uint32) {
-	h.protocolOf(i).Due(i)
-}
-
-// Responded ends the client whose request was responded to.
-func (h *Hub) Responded(i uint32) {
-	h.setGrant(i, nil)
-	h.at(i).flags = 0
-}
-
 // Ended ends a client whose connection goes on with its next request.
 func (h *Hub) Ended(i uint32) {
 	c := h.at(i)
@@ -264,33 +232,4 @@ func (h *Hub) Ended(i uint32) {
 	h.Channels.leaveAll(i)
 	h.protocols[c.kind].Free(i)
 	c.kind, c.own = 0, Own{}
-}
-
-// Closed notes that a connection has ended.
-func (h *Hub) Closed(i uint32, reason reasons.Close) {
-	c := h.at(i)
-	if h.Log.Enabled(context.Background(), slog.LevelDebug) {
-		h.Log.Debug("closed", "reason", reason, "transport", h.Transport(i), "subject", h.Subject(i),
-			"connection", h.Conns.ID(i), "address", h.Conns.Addrs.Of(i))
-	}
-	if c.kind != 0 {
-		h.Stats.Clients[c.kind]--
-		c.flags |= flagClosed
-	}
-}
-
-// Reaped frees all that is kept for a closed client.
-func (h *Hub) Reaped(i uint32) {
-	c := h.at(i)
-	h.Channels.leaveAll(i)
-	h.protocols[c.kind].Free(i)
-	h.setGrant(i, nil)
-	h.catchUps.forget(i)
-	*c = record{}
-}
-
-// GiveUp frees what is held for a closed client because of its input.
-func (h *Hub) GiveUp(i uint32) {
-	h.Tasks.Drop(i)
-	h.protocolOf(i).Free(i)
 }

@@ -23,14 +23,14 @@ func (h *Hub) Publish(i uint32, pub *publish.Publication, done func(id string, e
 		return err
 	}
 	rule := h.Options.Rules.Of(pub.Channel)
-	if !h.mayPublish(i, pub.Channel, rule) {
+	if !h.Rights.mayPublish(i, pub.Channel, rule) {
 		return &http1.Error{Status: 403, Code: CodeForbidden, Message: "publishing to this channel is not allowed"}
 	}
 	options, err := pub.Options(rule)
 	if err != nil {
 		return err
 	}
-	options.User = h.Subject(i)
+	options.User = h.Rights.Subject(i)
 	if options.IdempotencyKey != "" {
 		options.IdempotencyKey = clientKey(options.User, options.IdempotencyKey, payload)
 	}

@@ -50,22 +50,28 @@ func (t *grants) drop(i uint32) {
 	}
 }
 
-// Grant returns a client's grant, nil when it hasn't shown a token.
-func (h *Hub) Grant(i uint32) *auth.Grant { return h.grant(h.at(i)) }
+// Rights are those of the clients, from their tokens.
+type Rights struct {
+	hub    *Hub
+	grants grants
+}
 
-func (h *Hub) grant(c *record) *auth.Grant {
+// Grant returns a client's grant, nil when it hasn't shown a token.
+func (h *Rights) Grant(i uint32) *auth.Grant { return h.grantOf(h.hub.at(i)) }
+
+func (h *Rights) grantOf(c *record) *auth.Grant {
 	if c.grant == 0 {
 		return nil
 	}
 	return h.grants.entries.At(c.grant).grant
 }
 
-// SetGrant replaces a client's grant.
-func (h *Hub) SetGrant(i uint32, g *auth.Grant) { h.setGrant(i, g) }
+// Set replaces a client's grant.
+func (h *Rights) Set(i uint32, g *auth.Grant) { h.set(i, g) }
 
-// setGrant is SetGrant; nil removes the grant.
-func (h *Hub) setGrant(i uint32, g *auth.Grant) {
-	c := h.at(i)
+// set is SetGrant; nil removes the grant.
+func (h *Rights) set(i uint32, g *auth.Grant) {
+	c := h.hub.at(i)
 	h.grants.drop(c.grant)
 	c.grant = 0
 	if g != nil {
@@ -74,7 +80,7 @@ func (h *Hub) setGrant(i uint32, g *auth.Grant) {
 }
 
 // Subject returns the subject of a client's token.
-func (h *Hub) Subject(i uint32) string {
+func (h *Rights) Subject(i uint32) string {
 	if g := h.Grant(i); g != nil {
 		return g.Subject
 	}
@@ -82,15 +88,15 @@ func (h *Hub) Subject(i uint32) string {
 }
 
 // MaySubscribe reports whether a client's token allows a channel.
-func (h *Hub) MaySubscribe(i uint32, channel string) bool {
+func (h *Rights) MaySubscribe(i uint32, channel string) bool {
 	g := h.Grant(i)
 	return g != nil && g.MaySubscribe(channel)
 }
 
 // mayPublish reports whether a client may publish to a channel: with tokens, the token says so;
 // without, the channel's rule does.
-func (h *Hub) mayPublish(i uint32, channel string, rule *rules.Rule) bool {
-	if h.Options.Open {
+func (h *Rights) mayPublish(i uint32, channel string, rule *rules.Rule) bool {
+	if h.hub.Options.Open {
 		return rule.Publish
 	}
 	g := h.Grant(i)
@@ -98,11 +104,11 @@ func (h *Hub) mayPublish(i uint32, channel string, rule *rules.Rule) bool {
 }
 
 // Verify checks a token and counts refusals.
-func (h *Hub) Verify(token []byte) (*auth.Grant, *auth.Error) {
-	g, err := h.Options.Verifier.Verify(token, time.Now())
+func (h *Rights) Verify(token []byte) (*auth.Grant, *auth.Error) {
+	g, err := h.hub.Options.Verifier.Verify(token, time.Now())
 	if err != nil {
 		refused := err.(*auth.Error)
-		h.Stats.Tokens[refused.Reason]++
+		h.hub.Stats.Tokens[refused.Reason]++
 		return nil, refused
 	}
 	return g, nil
@@ -116,16 +122,16 @@ const (
 
 // Authorize sets a client's grant from the token of its request, and refuses a request without a
 // valid one.
-func (h *Hub) Authorize(i uint32, token []byte) bool {
+func (h *Rights) Authorize(i uint32, token []byte) bool {
 	g, err := h.Verify(token)
 	switch {
 	case err == nil:
-		h.setGrant(i, g)
+		h.set(i, g)
 		return true
 	case err.Reason == auth.ReasonKeyPending:
-		h.HTTP.Refuse.Over(i, reasons.RejectKeyPending)
+		h.hub.HTTP.Refuse.Over(i, reasons.RejectKeyPending)
 	default:
-		h.HTTP.Refuse.Request(i, reasons.RejectToken, Unauthorized(err), []byte(httpconn.Challenge))
+		h.hub.HTTP.Refuse.Request(i, reasons.RejectToken, Unauthorized(err), []byte(httpconn.Challenge))
 	}
 	return false
 }
@@ -137,7 +143,7 @@ func Unauthorized(err *auth.Error) *http1.Error {
 
 // Allow refuses a request for channels outside its token's grant, and adds the channels that the
 // token subscribes its client to.
-func (h *Hub) Allow(i uint32, p *Params) *http1.Error {
+func (h *Rights) Allow(i uint32, p *Params) *http1.Error {
 	for _, name := range p.Channels {
 		if !h.MaySubscribe(i, name) {
 			return &http1.Error{Status: 403, Code: CodeForbidden, Message: "the token does not allow the channel " + name}
@@ -153,8 +159,8 @@ func (h *Hub) Allow(i uint32, p *Params) *http1.Error {
 var errNoChannels = BadRequest("name the channels: channels=a,b")
 
 // TooMany returns an error for more channels than a client may have.
-func (h *Hub) TooMany(p *Params) *http1.Error {
-	n := h.Options.ChannelsPerConnection
+func (h *Rights) TooMany(p *Params) *http1.Error {
+	n := h.hub.Options.ChannelsPerConnection
 	if len(p.Channels) <= n {
 		return nil
 	}

@@ -10,27 +10,27 @@ import (
 
 // Overflow keeps a client's queue within its bound by the policies of the channels in it, and closes
 // the client if that isn't enough.
-func (h *Hub) Overflow(i uint32, q *queue.Queue) {
-	c := h.at(i)
-	if !c.isOpen() || h.protocols[c.kind].Unbounded() {
+func (h *Events) Overflow(i uint32, q *queue.Queue) {
+	c := h.hub.at(i)
+	if !c.isOpen() || h.hub.protocols[c.kind].Unbounded() {
 		return
 	}
-	n, ok := q.Bound(h.Options.QueueBytes, func(o *queue.Origin) []byte {
-		return GapNotice(o.Channel, fanout.Gap{Since: o.Before, Reason: fanout.GapSlow}).Encoded(h.form(c))
+	n, ok := q.Bound(h.hub.Options.QueueBytes, func(o *queue.Origin) []byte {
+		return GapNotice(o.Channel, fanout.Gap{Since: o.Before, Reason: fanout.GapSlow}).Encoded(h.hub.form(c))
 	})
-	h.Stats.Drops[reasons.DropOldest] += uint64(n)
+	h.hub.Stats.Drops[reasons.DropOldest] += uint64(n)
 	if !ok {
-		h.End(i, reasons.CloseSlow, "")
+		h.hub.End(i, reasons.CloseSlow, "")
 	}
 }
 
 // Lossy reports whether the messages of o are to be queued one by one, because their channel's
 // policy drops messages. Any other batch stays one item.
-func (h *Hub) Lossy(i uint32, o *conn.Out) (kind queue.Kind, yes bool) {
-	if !h.IsOpen(i) {
+func (h *Events) Lossy(i uint32, o *conn.Out) (kind queue.Kind, yes bool) {
+	if !h.hub.IsOpen(i) {
 		return 0, false
 	}
-	switch h.Options.Rules.Of(o.Message.Channel).Slow {
+	switch h.hub.Options.Rules.Of(o.Message.Channel).Slow {
 	case rules.SlowLatest:
 		return queue.Latest, true
 	case rules.SlowDropOldest:
@@ -40,10 +40,10 @@ func (h *Hub) Lossy(i uint32, o *conn.Out) (kind queue.Kind, yes bool) {
 }
 
 // Evict closes a client because the queues or inputs of all take too much memory.
-func (h *Hub) Evict(i uint32) {
-	if h.IsOpen(i) {
-		h.End(i, reasons.CloseOverload, "")
+func (h *Events) Evict(i uint32) {
+	if h.hub.IsOpen(i) {
+		h.hub.End(i, reasons.CloseOverload, "")
 		return
 	}
-	h.Conns.Release(i, reasons.CloseOverload) // a response is all or nothing
+	h.hub.Conns.Release(i, reasons.CloseOverload) // a response is all or nothing
 }

@@ -5,7 +5,8 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
 
-// This file is for tests of the layers above, which can't reach into the package.
+// Inside is a hub for tests of the layers above, which can't reach into the package.
+type Inside struct{ *Hub }
 
 // Kept counts what a hub keeps for its clients.
 type Kept struct {
@@ -16,10 +17,10 @@ type Kept struct {
 }
 
 // Kept returns it.
-func (h *Hub) Kept() Kept {
+func (h Inside) Kept() Kept {
 	c := h.Channels
 	k := Kept{
-		Tasks: len(h.Tasks.of), Grants: h.grants.entries.Used(),
+		Tasks: len(h.Tasks.of), Grants: h.Rights.grants.entries.Used(),
 		Channels: c.Index.Channels(), Subscriptions: c.Index.Subscriptions(),
 		Joins: len(c.joins), Behind: len(h.catchUps.behind), Parked: len(h.catchUps.parked),
 	}
@@ -31,14 +32,14 @@ func (h *Hub) Kept() Kept {
 }
 
 // SetPending bounds the messages that may await delivery, in bytes.
-func (h *Hub) SetPending(bytes int) { h.intake.pending = bytes }
+func (h Inside) SetPending(bytes int) { h.intake.pending = bytes }
 
 // SetHandover bounds the messages that wait for the loop, in bytes.
-func (h *Hub) SetHandover(bytes int64) { h.intake.room = bytes }
+func (h Inside) SetHandover(bytes int64) { h.intake.room = bytes }
 
 // Handover returns how many bytes wait for the loop to take them, and how many messages were dropped
 // in their favour. It is called from any goroutine.
-func (h *Hub) Handover() (bytes int64, dropped uint64) {
+func (h Inside) Handover() (bytes int64, dropped uint64) {
 	t := &h.intake
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -49,10 +50,10 @@ func (h *Hub) Handover() (bytes int64, dropped uint64) {
 }
 
 // Joined has messages of a channel arrive, without a broker.
-func (h *Hub) Joined(channel string, at fanout.Joined) { h.Channels.joined(channel, at) }
+func (h Inside) Joined(channel string, at fanout.Joined) { h.Channels.joined(channel, at) }
 
 // ConfirmAll has messages of all channels arrive that clients wait for.
-func (h *Hub) ConfirmAll() {
+func (h Inside) ConfirmAll() {
 	var asked []string
 	for ch, j := range h.Channels.joins {
 		if j.asked {
@@ -65,7 +66,7 @@ func (h *Hub) ConfirmAll() {
 }
 
 // Crowd has a connection subscribe to a channel that no broker knows.
-func (h *Hub) Crowd(i uint32, channel string) {
+func (h Inside) Crowd(i uint32, channel string) {
 	ch := h.Channels.Index.Open([]byte(channel))
 	if h.Channels.joins[ch] == nil {
 		h.Channels.joins[ch] = &join{}
@@ -74,16 +75,16 @@ func (h *Hub) Crowd(i uint32, channel string) {
 }
 
 // Depopulate forgets all channels and subscriptions.
-func (h *Hub) Depopulate() {
+func (h Inside) Depopulate() {
 	h.Channels = newChannels(h)
 	h.records = slab.Sparse[record]{}
 }
 
 // WorkOn does a slice of a client's task, and reports whether it was the last or there is none.
-func (h *Hub) WorkOn(i uint32) (done bool) {
+func (h Inside) WorkOn(i uint32) (done bool) {
 	t := h.Tasks.of[i]
 	return t == nil || t.task.Work(i)
 }
 
 // EndTask continues after a client's task.
-func (h *Hub) EndTask(i uint32) { h.Tasks.end(h.Tasks.of[i]) }
+func (h Inside) EndTask(i uint32) { h.Tasks.end(h.Tasks.of[i]) }

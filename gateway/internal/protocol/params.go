@@ -115,7 +115,7 @@ func CheckHistory(h *client.Hub, n int) *http1.Error {
 // CheckChannels bounds the channels, checks their names, drops duplicates and narrows the position
 // to them.
 func CheckChannels(h *client.Hub, p *Params) *http1.Error {
-	if err := h.TooMany(&p.Params); err != nil {
+	if err := h.Rights.TooMany(&p.Params); err != nil {
 		return err
 	}
 	for _, name := range p.Channels {

@@ -18,7 +18,7 @@ func RegisterPublish(h *client.Hub) {
 
 // Serve reads the request's body.
 func (p publishing) Serve(i uint32, rest []byte) (left []byte) {
-	if !p.hub.Authorize(i, Token(p.hub)) {
+	if !p.hub.Rights.Authorize(i, Token(p.hub)) {
 		return nil
 	}
 	return p.hub.HTTP.Bodies.Read(i, rest, p)

@@ -53,7 +53,7 @@ func (*Echo) ReadSize(uint32) int { return conn.ReadBuffer }
 
 // Serve accepts a handshake.
 func (e *Echo) Serve(i uint32, rest []byte) (left []byte) {
-	if !e.Hub.Authorize(i, protocol.Token(e.Hub)) {
+	if !e.Hub.Rights.Authorize(i, protocol.Token(e.Hub)) {
 		return nil
 	}
 	answer, ok := e.Accept(i)

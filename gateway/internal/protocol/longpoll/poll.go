@@ -127,7 +127,7 @@ func (p *setup) missedOf(ch index.Channel) *missed {
 func (p *Polls) Serve(i uint32, rest []byte) (left []byte) {
 	token := protocol.Token(p.hub)
 	post := string(p.hub.HTTP.Request().Method) == "POST"
-	if inBody := post && !p.hub.Options.Open && len(token) == 0; !inBody && !p.hub.Authorize(i, token) {
+	if inBody := post && !p.hub.Options.Open && len(token) == 0; !inBody && !p.hub.Rights.Authorize(i, token) {
 		return nil
 	}
 	if !post {
@@ -145,7 +145,7 @@ func (p *Polls) Serve(i uint32, rest []byte) (left []byte) {
 func (p *Polls) get(i uint32) {
 	params, err := protocol.Query(p.hub)
 	if err == nil {
-		err = p.hub.Allow(i, &params.Params)
+		err = p.hub.Rights.Allow(i, &params.Params)
 	}
 	over := p.channels.RoomFor(i, &params.Params)
 	switch {
@@ -176,7 +176,7 @@ type pollBody struct {
 func (p *Polls) TakeBody(i uint32, text []byte) {
 	params, err := p.read(i, text)
 	if err == nil {
-		err = p.hub.Allow(i, &params.Params)
+		err = p.hub.Rights.Allow(i, &params.Params)
 	}
 	if err != nil {
 		p.hub.HTTP.Refuse.Body(i, err)
@@ -196,8 +196,8 @@ func (p *Polls) read(i uint32, text []byte) (params protocol.Params, err *http1.
 	if e := jsontext.Decode(text, &b); e != nil {
 		return params, client.BadRequest("the body is a JSON object: %v", e)
 	}
-	if p.hub.Grant(i) == nil {
-		g, e := p.hub.Verify([]byte(b.Token))
+	if p.hub.Rights.Grant(i) == nil {
+		g, e := p.hub.Rights.Verify([]byte(b.Token))
 		if e != nil && e.Reason == auth.ReasonKeyPending {
 			p.hub.HTTP.Refuse.Count(reasons.RejectKeyPending)
 			return params, reasons.OverLimit[reasons.RejectKeyPending]
@@ -205,7 +205,7 @@ func (p *Polls) read(i uint32, text []byte) (params protocol.Params, err *http1.
 		if e != nil {
 			return params, client.Unauthorized(e)
 		}
-		p.hub.SetGrant(i, g)
+		p.hub.Rights.Set(i, g)
 	}
 	params = protocol.Params{Wait: protocol.DefaultWait, Max: protocol.DefaultMax}
 	params.Channels, params.History = b.Channels, b.History
@@ -246,7 +246,7 @@ func (p *Polls) start(i uint32, params *protocol.Params) {
 	// One more than the replies to come: none of them ends the poll before all channels are
 	// subscribed.
 	set.pending = 1
-	p.hub.Schedule(i, max(set.due, p.hub.Conns.Clock.Now()+pollPatience))
+	p.hub.Life.Schedule(i, max(set.due, p.hub.Conns.Clock.Now()+pollPatience))
 	set.pending += len(params.Channels)
 	params.Checked = true
 	p.channels.Open(i, &params.Params)
@@ -302,7 +302,7 @@ func (p *Polls) confirmed(i uint32) {
 		p.RespondNow(i)
 		return
 	}
-	p.hub.Schedule(i, set.due)
+	p.hub.Life.Schedule(i, set.due)
 	p.freeSetup(i)
 }
 
@@ -354,11 +354,11 @@ func (p *Polls) HalfClosed(i uint32) { p.hub.HTTP.Lead(i) }
 func (p *Polls) Due(i uint32) {
 	switch own := p.hub.Own(i); {
 	case own.Flags&flagEarly != 0:
-		if p.hub.IsOld(i) {
+		if p.hub.Life.IsOld(i) {
 			p.hub.HTTP.CloseAfter(i)
 		}
 		p.RespondNow(i)
-	case p.hub.Outlived(i):
+	case p.hub.Life.Outlived(i):
 	case own.Flags&flagWoken == 0:
 		p.tryRespond(i)
 	}

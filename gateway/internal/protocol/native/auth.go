@@ -43,7 +43,7 @@ func (n *Native) known(i uint32) *client.Params {
 // The handshake succeeds in any case: a browser hides a failed handshake from its page, but not a
 // close code.
 func (n *Native) admit(i uint32, token []byte, p *client.Params, ref client.Ref, lead []byte) {
-	g, err := n.Hub.Verify(token)
+	g, err := n.Hub.Rights.Verify(token)
 	if err != nil {
 		reason := reasons.CloseToken
 		if err.Reason == auth.ReasonKeyPending {
@@ -52,7 +52,7 @@ func (n *Native) admit(i uint32, token []byte, p *client.Params, ref client.Ref,
 		n.turnBack(i, reason, err.Error(), lead)
 		return
 	}
-	n.Hub.SetGrant(i, g)
+	n.Hub.Rights.Set(i, g)
 	n.Hub.Own(i).Flags &^= flagUnknown
 	for _, name := range p.Channels {
 		if !g.MaySubscribe(name) {
@@ -87,7 +87,7 @@ func (n *Native) auth(i uint32, cmd *command) {
 		n.admit(i, []byte(cmd.Token), n.known(i), cmd.Ref, nil)
 		return
 	}
-	g, err := n.Hub.Verify([]byte(cmd.Token))
+	g, err := n.Hub.Rights.Verify([]byte(cmd.Token))
 	switch {
 	case err != nil && err.Reason == auth.ReasonKeyPending:
 		n.refuse(i, cmd, codeKeyPending, err.Error()) // the old one stays in force
@@ -95,12 +95,12 @@ func (n *Native) auth(i uint32, cmd *command) {
 	case err != nil:
 		n.refuse(i, cmd, client.CodeUnauthorized, err.Error())
 		return
-	case g.Subject != n.Hub.Subject(i):
+	case g.Subject != n.Hub.Rights.Subject(i):
 		n.refuse(i, cmd, client.CodeForbidden, "the token has another subject")
 		return
 	}
-	n.Hub.SetGrant(i, g)
-	n.Hub.Reschedule(i)
+	n.Hub.Rights.Set(i, g)
+	n.Hub.Life.Reschedule(i)
 	n.welcome(i, cmd.Ref)
 	n.revoke(i)
 }
@@ -123,7 +123,7 @@ type revoking struct {
 func (r *revoking) Work(i uint32) (done bool) {
 	k := min(len(r.names), client.SliceChannels)
 	for _, name := range r.names[:k] {
-		if !r.native.Hub.MaySubscribe(i, name) {
+		if !r.native.Hub.Rights.MaySubscribe(i, name) {
 			r.native.unsubscribe(i, name, "")
 		}
 	}

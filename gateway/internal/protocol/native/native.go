@@ -94,7 +94,7 @@ func (n *Native) tooFast(i uint32, cmd *command) {
 
 // Due handles a client's deadline.
 func (n *Native) Due(i uint32) {
-	if n.Hub.Own(i).Flags&flagUnknown != 0 && !n.Hub.IsOld(i) {
+	if n.Hub.Own(i).Flags&flagUnknown != 0 && !n.Hub.Life.IsOld(i) {
 		n.TokenMissing(i)
 		return
 	}
@@ -192,7 +192,7 @@ func (n *Native) subscribe(i uint32, cmd *command, text []byte) {
 		n.refuse(i, cmd, protocol.CodeInvalidChannel, err.Error())
 		return
 	}
-	if !n.Hub.MaySubscribe(i, cmd.Channel) {
+	if !n.Hub.Rights.MaySubscribe(i, cmd.Channel) {
 		n.refuse(i, cmd, client.CodeForbidden, "the token does not allow this channel")
 		return
 	}

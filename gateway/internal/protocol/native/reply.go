@@ -86,7 +86,7 @@ func (n *Native) WelcomeFrame(i uint32, ref client.Ref) []byte {
 	b = strconv.AppendFloat(b, n.Hub.Options.HeartbeatInterval.Seconds(), 'f', -1, 64)
 	b = append(b, `,"max_message":`...)
 	b = strconv.AppendInt(b, int64(n.Hub.Options.MessageBytes), 10)
-	if g := n.Hub.Grant(i); g != nil && !g.Expires.IsZero() {
+	if g := n.Hub.Rights.Grant(i); g != nil && !g.Expires.IsZero() {
 		b = append(b, `,"expires_in":`...)
 		b = strconv.AppendInt(b, max(0, int64(time.Until(g.Expires)/time.Second)), 10)
 	}

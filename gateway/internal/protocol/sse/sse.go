@@ -58,12 +58,12 @@ func (*Events) Form(raw bool) message.Form {
 // Serve responds to GET /v1/sse. The stream ends with the connection, without chunked framing: the
 // messages' encodings are shared by all clients.
 func (e *Events) Serve(i uint32, rest []byte) (left []byte) {
-	if !e.Hub.Authorize(i, protocol.Token(e.Hub)) {
+	if !e.Hub.Rights.Authorize(i, protocol.Token(e.Hub)) {
 		return nil
 	}
 	p, err := protocol.Query(e.Hub)
 	if err == nil {
-		err = e.Hub.Allow(i, &p.Params)
+		err = e.Hub.Rights.Allow(i, &p.Params)
 	}
 	if err != nil {
 		protocol.Refuse(e.Hub, i, err)
@@ -85,7 +85,7 @@ func (e *Events) Serve(i uint32, rest []byte) (left []byte) {
 	e.scratch = append(appendRetry(e.scratch, client.DrawRetry()), '\n')
 	e.Hub.HTTP.Streaming(i)
 	e.Hub.Open(i, e.kind, p.Raw)
-	e.Hub.Schedule(i, e.Hub.Conns.Clock.Spread(conn.Ticks(e.Hub.Options.HeartbeatInterval)))
+	e.Hub.Life.Schedule(i, e.Hub.Conns.Clock.Spread(conn.Ticks(e.Hub.Options.HeartbeatInterval)))
 	if len(p.Channels) > 1 { // until all channels have begun, events have no id
 		own := e.Hub.Own(i)
 		var set *opening
@@ -205,10 +205,10 @@ var heartbeat = []byte(":\n\n")
 // Due keeps intermediaries from closing an idle stream. The client can't respond; the kernel reports
 // that it's gone, when the heartbeat isn't acknowledged for socket.user_timeout.
 func (e *Events) Due(i uint32) {
-	if e.Hub.Outlived(i) {
+	if e.Hub.Life.Outlived(i) {
 		return
 	}
-	e.Hub.Schedule(i, e.Hub.Conns.Clock.Now()+conn.Ticks(e.Hub.Options.HeartbeatInterval))
+	e.Hub.Life.Schedule(i, e.Hub.Conns.Clock.Now()+conn.Ticks(e.Hub.Options.HeartbeatInterval))
 	e.SendBeat(i, heartbeat)
 }
 

@@ -268,14 +268,14 @@ var PingFrame = []byte{0x80 | byte(ws.OpPing), 0}
 
 // Spread schedules the first heartbeat of a client, so that those of all are even.
 func (s *Sockets) Spread(i uint32) {
-	s.Hub.Schedule(i, s.Hub.Conns.Clock.Spread(conn.Ticks(s.Hub.Options.HeartbeatInterval)))
+	s.Hub.Life.Schedule(i, s.Hub.Conns.Clock.Spread(conn.Ticks(s.Hub.Options.HeartbeatInterval)))
 }
 
 // Due pings a client that was silent for half an interval, or closes it when it didn't respond to
 // the last ping. The check for the pong doesn't shift the interval, so connections stay evenly
 // spread.
 func (s *Sockets) Due(i uint32) {
-	if s.Hub.Outlived(i) {
+	if s.Hub.Life.Outlived(i) {
 		return
 	}
 	own, now := s.Hub.Own(i), s.Hub.Conns.Clock.Now()
@@ -286,12 +286,12 @@ func (s *Sockets) Due(i uint32) {
 		s.Hub.End(i, reasons.CloseTimeout, "")
 	case own.Flags&flagProbing != 0:
 		own.Flags &^= flagProbing
-		s.Hub.Schedule(i, now+max(1, interval-min(interval, timeout)))
+		s.Hub.Life.Schedule(i, now+max(1, interval-min(interval, timeout)))
 	case now-s.Hub.Conns.Slots.Heard(i) < interval/2:
-		s.Hub.Schedule(i, now+interval)
+		s.Hub.Life.Schedule(i, now+interval)
 	default:
 		own.Flags |= flagPinged | flagProbing
-		s.Hub.Schedule(i, now+timeout)
+		s.Hub.Life.Schedule(i, now+timeout)
 		s.SendBeat(i, PingFrame)
 	}
 }
