@@ -76,7 +76,7 @@ func (h Inside) Crowd(i uint32, channel string) {
 
 // Depopulate forgets all channels and subscriptions.
 func (h Inside) Depopulate() {
-	h.Channels = newChannels(h)
+	h.Channels = newChannels(h.Hub)
 	h.records = slab.Sparse[record]{}
 }
 
