@@ -6,9 +6,9 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
 	"github.com/pushgate/pushgate/gateway/internal/slab"
-	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // catchUps are the clients that are sent the messages they missed, before the live ones.
@@ -150,7 +150,7 @@ func (s *catchUps) send() (more bool) {
 		if s.sendMissed(b.channel, b.waiter, false) {
 			s.behind = append(s.behind, b)
 		}
-		if time.Since(start) > reactor.Slice {
+		if time.Since(start) > conn.Slice {
 			break
 		}
 	}

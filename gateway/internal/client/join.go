@@ -5,7 +5,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/index"
-	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 )
 
 // Channels are the channels of a loop's clients, with their subscribers.
@@ -167,7 +167,7 @@ func (s *Channels) joined(channel string, at fanout.Joined) {
 func (s *Channels) startSome(ch index.Channel, channel string, j *join, at fanout.Joined, start time.Time) {
 	j.busy++
 	for told := 0; j.waiting.n > 0; told++ {
-		if told%fewWaiters == fewWaiters-1 && time.Since(start) > reactor.Slice {
+		if told%fewWaiters == fewWaiters-1 && time.Since(start) > conn.Slice {
 			break
 		}
 		w := j.waiting.first

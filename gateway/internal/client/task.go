@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/internal/conn"
-	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // Task is the work for one request for many channels, done in slices: 4,096 channels take the loop 4
@@ -68,7 +67,7 @@ func (s *Tasks) Drop(i uint32) {
 
 // run does a slice of one task after the other, until a slice of the loop's time is over.
 func (s *Tasks) run() (more bool) {
-	for start := time.Now(); len(s.list) > 0 && time.Since(start) < reactor.Slice; {
+	for start := time.Now(); len(s.list) > 0 && time.Since(start) < conn.Slice; {
 		t := s.list[0]
 		s.list[0] = nil
 		s.list = s.list[1:]

@@ -238,3 +238,9 @@ func (s *Set) Close() {
 		}
 	}
 }
+
+// Key identifies a connection beyond the present turn of the loop.
+type Key = reactor.Key
+
+// Slice is how long a kind of work may take the loop in one go.
+const Slice = reactor.Slice

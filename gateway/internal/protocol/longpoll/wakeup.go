@@ -8,8 +8,8 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/client"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/httpconn"
-	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 const (
@@ -25,8 +25,8 @@ const responsesPerSlice = 256
 
 // wakeups are a shard's polls with messages. One timer serves them all.
 type wakeups struct {
-	woken []reactor.Key // newest last
-	ready []reactor.Key // polls whose delay is over
+	woken []conn.Key    // newest last
+	ready []conn.Key    // polls whose delay is over
 	due   time.Duration // the server's uptime at which the delay of woken is over
 	timer *time.Timer   // posts; running while woken isn't empty
 	last  response
@@ -163,7 +163,7 @@ func (p *Polls) Work() (more bool) {
 	}
 	a.last = response{} // more messages may have arrived since the last slice
 	// A poll of 4,096 channels takes as long as many of one.
-	for n, start := 0, time.Now(); n < responsesPerSlice && len(a.ready) > 0 && time.Since(start) < reactor.Slice; n++ {
+	for n, start := 0, time.Now(); n < responsesPerSlice && len(a.ready) > 0 && time.Since(start) < conn.Slice; n++ {
 		k := a.ready[0]
 		a.ready = a.ready[1:]
 		if p.hub.Conns.Slots.Find(k) && p.hub.Is(k.Slot, p.kind) && p.hub.Own(k.Slot).Flags&flagWoken != 0 {
