@@ -7,9 +7,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
-	"github.com/pushgate/pushgate/internal/loadgen"
 	"github.com/pushgate/pushgate/internal/loadgen/capacity"
 	"github.com/pushgate/pushgate/internal/loadgen/report"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
@@ -25,7 +25,7 @@ func capacityCommand() *cobra.Command {
 	f := declareCapacity(c, &config)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		var err error
-		config.SLOs, err = loadgen.ParseSLOs(f.slos)
+		config.SLOs, err = result.ParseSLOs(f.slos)
 		config.Command = invocation(c)
 		if err = errors.Join(err, config.Validate()); err != nil {
 			return cli.Usage(c, err)

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/term"
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
-	"github.com/pushgate/pushgate/internal/loadgen"
 	"github.com/pushgate/pushgate/internal/loadgen/report"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // progress shows a run on standard error: a panel on a terminal, otherwise lines.
-func (f *runFlags) progress(c *cobra.Command) (show func(loadgen.Sample), done func()) {
+func (f *runFlags) progress(c *cobra.Command) (show func(result.Sample), done func()) {
 	stderr := cli.Stderr(c)
 	if drawable(stderr) {
 		panel := report.NewPanel(stderr, c.Name(), f.config, coloured(), func() int { return columns(stderr) })

@@ -8,7 +8,7 @@ import (
 	"sort"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
@@ -114,7 +114,7 @@ func (o *Outcome) billCPU(b *Bill, n, pings, deliveries float64) float64 {
 }
 
 // billNetwork computes the traffic on the wire, headers included.
-func (o *Outcome) billNetwork(b *Bill, transport loadgen.Transport, pings, deliveries float64) {
+func (o *Outcome) billNetwork(b *Bill, transport plan.Transport, pings, deliveries float64) {
 	message := 0.0
 	for _, s := range o.Deliveries {
 		message = max(message, s.Bytes)
@@ -127,13 +127,13 @@ func (o *Outcome) billNetwork(b *Bill, transport loadgen.Transport, pings, deliv
 	in := pings*(pongBytes+packetBytes) + deliveries*packetBytes
 	how := fmt.Sprintf("heartbeats and messages of %.0f B as they were on the wire, with TCP/IP and Ethernet", message)
 	back := "pongs and acknowledgements"
-	if transport != loadgen.WebSocket {
+	if transport != plan.WebSocket {
 		how += "; the heartbeats are a WebSocket's"
 	}
 	switch transport {
-	case loadgen.SSE:
+	case plan.SSE:
 		back += " as over WebSocket, which is more than a stream's"
-	case loadgen.Poll:
+	case plan.Poll:
 		back += " as over WebSocket; the request after each message comes on top"
 	}
 	b.add(Item{Name: "network, out", Value: out * 8, Unit: "bit/s", Basis: Computed, How: how})

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
+	"github.com/pushgate/pushgate/internal/probe"
 	"github.com/pushgate/pushgate/internal/units"
 )
 
@@ -29,7 +31,7 @@ type bench struct {
 	say    func(string)
 
 	server string
-	host   loadgen.Host
+	host   probe.Host
 	stop   func() // of the gateway for deliveries; nil: none is running
 }
 
@@ -127,8 +129,8 @@ func (b *bench) connections(ctx context.Context, n int) (Step, error) {
 	}
 	s := b.step(r)
 	if r.Kernel != nil {
-		sum := func(k *loadgen.KernelSample) float64 { return float64(k.Slab) + float64(k.TCPMemory) }
-		s.Kernel = whileHeld(r, func(x *loadgen.Sample) (float64, bool) {
+		sum := func(k *probe.KernelSample) float64 { return float64(k.Slab) + float64(k.TCPMemory) }
+		s.Kernel = whileHeld(r, func(x *result.Sample) (float64, bool) {
 			if x.Kernel == nil {
 				return 0, false
 			}
@@ -145,10 +147,10 @@ func (b *bench) connections(ctx context.Context, n int) (Step, error) {
 
 // whileHeld returns the median of a value while the clients were held; nil
 // where it was not seen.
-func whileHeld(r *loadgen.Result, of func(*loadgen.Sample) (float64, bool)) *float64 {
+func whileHeld(r *result.Result, of func(*result.Sample) (float64, bool)) *float64 {
 	var all []float64
 	for i := range r.Series {
-		if v, known := of(&r.Series[i]); known && r.Series[i].Phase == loadgen.PhaseHold {
+		if v, known := of(&r.Series[i]); known && r.Series[i].Phase == result.PhaseHold {
 			all = append(all, v)
 		}
 	}
@@ -199,7 +201,7 @@ func (b *bench) close() {
 }
 
 // step takes over the figures that all runs have.
-func (b *bench) step(r *loadgen.Result) Step {
+func (b *bench) step(r *result.Result) Step {
 	b.host = r.Host
 	s := Step{HostBound: slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.HasPrefix(w, "HOST-BOUND") }),
 		Connections: int(r.Counters.Clients), ConnectRate: r.Connect.PerSecond, Failed: r.Failed, Hint: r.Hint()}
@@ -208,7 +210,7 @@ func (b *bench) step(r *loadgen.Result) Step {
 		s.RSS, s.Anon = float64(v.After.RSS), float64(v.After.Anon)
 		s.Handshake = v.CPUPerHandshake
 		s.IdleCPUs, s.CPUs = v.CPUIdle/100, v.CPUPublishing
-		if held := whileHeld(r, func(x *loadgen.Sample) (float64, bool) {
+		if held := whileHeld(r, func(x *result.Sample) (float64, bool) {
 			if x.Server == nil {
 				return 0, false
 			}

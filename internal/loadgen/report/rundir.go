@@ -4,7 +4,7 @@
 //
 // A run directory holds
 //
-//	run.json     the whole result, schema loadgen.Schema
+//	run.json     the whole result, schema result.Schema
 //	series.csv   one line for each second
 //	latency.hlog every latency of every second, in HdrHistogram's log format
 //	report.html  one page with everything in it; made from the other three
@@ -27,8 +27,9 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
 	"github.com/pushgate/pushgate/internal/loadgen/capacity"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // The files of a run directory; Page is the one for people.
@@ -61,10 +62,10 @@ type Dir struct {
 }
 
 // CreateCapacity begins the directory of a climb. A path that can't be one is a
-// *loadgen.UsageError: it is found out before the run.
+// *plan.UsageError: it is found out before the run.
 func CreateCapacity(path string) (*Dir, error) {
 	refuse := func(want string) (*Dir, error) {
-		return nil, &loadgen.UsageError{Flag: "--out", Value: path, Want: want}
+		return nil, &plan.UsageError{Flag: "--out", Value: path, Want: want}
 	}
 	path = filepath.Clean(path)
 	entries, err := os.ReadDir(path)
@@ -89,7 +90,7 @@ func CreateCapacity(path string) (*Dir, error) {
 	return d, nil
 }
 
-// Create begins the directory of a run; its error is a *loadgen.UsageError.
+// Create begins the directory of a run; its error is a *plan.UsageError.
 func Create(path string) (*Dir, error) {
 	d, err := CreateCapacity(path)
 	if err != nil {
@@ -97,7 +98,7 @@ func Create(path string) (*Dir, error) {
 	}
 	if err := d.begin(); err != nil {
 		d.Abandon()
-		return nil, &loadgen.UsageError{Flag: "--out", Value: path, Want: "can't be written: " + reason(err)}
+		return nil, &plan.UsageError{Flag: "--out", Value: path, Want: "can't be written: " + reason(err)}
 	}
 	return d, nil
 }
@@ -137,11 +138,11 @@ func reason(err error) string {
 func (d *Dir) file(name string) string { return filepath.Join(d.partial, name) }
 
 // Sample appends a second to the series; for loadgen.Options.Progress.
-func (d *Dir) Sample(s loadgen.Sample) { d.keep(d.appendSeries(seriesLine(&s))) }
+func (d *Dir) Sample(s result.Sample) { d.keep(d.appendSeries(seriesLine(&s))) }
 
 // Interval appends a second's latencies, a line each with its name as the tag;
 // for loadgen.Options.Interval.
-func (d *Dir) Interval(i loadgen.Interval) {
+func (d *Dir) Interval(i result.Interval) {
 	for _, name := range slices.Sorted(maps.Keys(i.Latencies)) {
 		h := i.Latencies[name]
 		h.SetTag(name)
@@ -159,7 +160,7 @@ func (d *Dir) keep(err error) {
 }
 
 // Finish writes the result and the page and gives the directory its name.
-func (d *Dir) Finish(r *loadgen.Result) error {
+func (d *Dir) Finish(r *result.Result) error {
 	d.keep(d.close())
 	if d.failed != nil {
 		return d.failed
@@ -238,7 +239,7 @@ func readLatencies(name string) (Latencies, error) {
 // Run is a run directory that was read.
 type Run struct {
 	Path      string
-	Result    *loadgen.Result
+	Result    *result.Result
 	Latencies Latencies
 }
 
@@ -249,10 +250,10 @@ func Load(path string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if schema != loadgen.Schema {
-		return nil, fmt.Errorf("%s: schema %.40q, want %q", filepath.Join(path, resultFile), schema, loadgen.Schema)
+	if schema != result.Schema {
+		return nil, fmt.Errorf("%s: schema %.40q, want %q", filepath.Join(path, resultFile), schema, result.Schema)
 	}
-	run := &Run{Path: path, Result: new(loadgen.Result)}
+	run := &Run{Path: path, Result: new(result.Result)}
 	if err := json.Unmarshal(text, run.Result); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(path, resultFile), err)
 	}
