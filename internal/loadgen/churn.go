@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
-var churn = scenario{name: "churn", timed: true,
+var churn = scenario{name: "churn", messages: forTime,
 	check: func(c plan.Config, u *plan.Problems) {
 		if c.Share <= 0 {
 			u.Add("--share", c.Share, "nobody would move; want a part of the clients up to 1")

@@ -17,7 +17,7 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
-var storm = scenario{name: "storm", timed: true, restarts: true,
+var storm = scenario{name: "storm", messages: forTime, restarts: true,
 	check: func(c plan.Config, u *plan.Problems) {
 		if c.ServerCmd == "" && !(c.Share > 0) {
 			u.Add("--share", c.Share, "nobody would be cut; want a part of the clients such as 0.5, or --server-cmd")

@@ -19,8 +19,6 @@ type load struct {
 	during func(ctx context.Context)
 	// movers: the clients that the run cuts are to get everything too.
 	movers bool
-	// apart: no window at all, only during.
-	apart bool
 }
 
 // awayWait is how long messages to clients that were away are waited for after the last
@@ -96,12 +94,12 @@ func (w *publishing) send(ctx context.Context, d load) error {
 func (w *publishing) await(ctx context.Context) {
 	// With no client left nothing more can arrive.
 	err := w.run.clients.wait(ctx, w.run.plan.Timeout, func(t account.Totals) bool { return t.Nobody() || w.completeButMoved(t) })
-	if err == nil && w.expectedMoved > 0 {
+	if err == nil && w.sent.ExpectedMoved > 0 {
 		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || w.complete(t) })
 	}
 	if err == nil && w.expectedUnknown > 0 {
 		// Messages without an answer may still arrive.
-		all := w.expected + w.expectedUnknown
+		all := w.sent.Expected + w.expectedUnknown
 		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || t.Delivered-w.before.Delivered >= all })
 	}
 	if !errors.Is(err, errQuiet) {
@@ -112,31 +110,12 @@ func (w *publishing) await(ctx context.Context) {
 // account compares the published messages with the received ones.
 func (w *publishing) account(e result.Effort, before *account.Counters) *result.Sent {
 	r := w.run
-	p := r.plan
-	f := &result.Sent{
-		Channels:      uint32(len(w.channels)),
-		Via:           w.publisher.Via(),
-		Size:          p.Size,
-		Durable:       p.Durable,
-		Rate:          p.Rate,
-		Asked:         w.asked,
-		Published:     w.published,
-		Late:          w.late,
-		Skipped:       w.skipped,
-		Unheard:       w.unheard,
-		NotSent:       w.notSent,
-		Refused:       w.refused,
-		FateUnknown:   w.unknown,
-		Expected:      w.expected,
-		ExpectedMoved: w.expectedMoved,
-		Publish:       account.Summarize(w.roundTrip),
-		Completion:    account.Summarize(w.completion),
-		Effort:        e,
-	}
+	f := w.sent
+	f.Publish, f.Completion, f.Effort = account.Summarize(w.roundTrip), account.Summarize(w.completion), e
 	r.roundTrips.Merge(w.roundTrip)
 	if w.first > 0 {
 		f.Sending = time.Duration(w.last - w.first).Seconds()
-		f.PerSecond = result.PerSecond(float64(w.published), f.Sending)
+		f.PerSecond = result.PerSecond(float64(f.Published), f.Sending)
 	}
 	f.Unaudited = true
 	told, err := r.clients.Execute(client.Command{Do: client.DoAudit, Sequence: r.sequence, Lapses: w.lapses})
