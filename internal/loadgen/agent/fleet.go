@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
@@ -135,11 +134,9 @@ func (f *Fleet) Close() {
 		a.stdin.Close() // they end when their input does
 	}
 	for _, a := range f.agents {
-		select {
-		case <-a.ended:
-		case <-time.After(5 * time.Second):
-			syscall.Kill(-a.process.Process.Pid, syscall.SIGKILL)
-			<-a.ended
+		if a.process.Await(context.Background(), 5*time.Second) != nil {
+			a.process.Kill()
 		}
+		<-a.ended
 	}
 }
