@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/agent"
 	"github.com/pushgate/pushgate/internal/loadgen/client"
@@ -196,24 +194,13 @@ func (c *crowd) latencies() account.Latencies {
 	return c.total.Summary()
 }
 
-// takeRecent hands out the latencies recorded since its last call, where there
-// are any, and forgets them. It returns those from the intended send time.
-func (c *crowd) takeRecent(hand func(map[string]*hdrhistogram.Histogram)) (due account.Latency) {
+// takeRecent hands out the latencies recorded since its last call, and forgets them. It returns
+// those from the intended send time.
+func (c *crowd) takeRecent(hand func(*account.Recorder)) (due account.Latency) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := &c.recent
-	due = account.Summarize(r[account.OfDelivery])
-	if hand != nil {
-		named := make(map[string]*hdrhistogram.Histogram)
-		for i, h := range r {
-			if h.TotalCount() > 0 {
-				named[account.LatencyNames[i]] = h
-			}
-		}
-		if len(named) > 0 {
-			hand(named)
-		}
-	}
-	r.Reset()
+	due = account.Summarize(c.recent[account.OfDelivery])
+	hand(&c.recent)
+	c.recent.Reset()
 	return due
 }

@@ -4,10 +4,7 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/pushgate/pushgate/internal/loadgen/account"
-	"github.com/pushgate/pushgate/internal/loadgen/client"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/probe"
 )
@@ -83,7 +80,7 @@ func (s *sampler) take() {
 		Delivered: c.Delivered,
 		Expected:  r.expected.Load(),
 		Due:       s.takeLatencies(now.at),
-		Reasons:   reasons(&snap),
+		Reasons:   account.Merged(snap.Tallies[:account.SlowLosses]...),
 		SelfCPU:   spent.CPU / step,
 		LoopBusy:  spent.Busy,
 	}
@@ -119,21 +116,11 @@ func (s *sampler) take() {
 
 // takeLatencies hands out the interval that ends now.
 func (s *sampler) takeLatencies(now time.Time) account.Latency {
-	if s.interval == nil {
-		return s.run.clients.takeRecent(nil)
-	}
-	return s.run.clients.takeRecent(func(named map[string]*hdrhistogram.Histogram) {
-		s.interval(result.Interval{Start: s.last.at, End: now, Latencies: named})
+	return s.run.clients.takeRecent(func(l *account.Recorder) {
+		if s.interval != nil {
+			s.interval(result.Interval{Start: s.last.at, End: now, Latencies: l})
+		}
 	})
-}
-
-// reasons merges the reasons of all failures; nil without any.
-func reasons(s *client.Snapshot) map[account.Reason]uint64 {
-	all := account.Merged(s.Tallies[:account.SlowLosses]...)
-	if len(all) == 0 {
-		return nil
-	}
-	return all
 }
 
 // halt ends the sampling and returns the series. Latencies recorded after the

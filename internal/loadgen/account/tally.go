@@ -1,6 +1,8 @@
 package account
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -86,18 +88,7 @@ func (t Tally) Closes() Tally {
 
 // ByCount lists reasons, the most frequent first.
 func ByCount(t Tally) []Reason {
-	all := make([]Reason, 0, len(t))
-	for r := range t {
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b Reason) int {
-		if t[a] != t[b] {
-			return int(int64(t[b]) - int64(t[a]))
-		}
-		if a < b {
-			return -1
-		}
-		return 1
+	return slices.SortedFunc(maps.Keys(t), func(a, b Reason) int {
+		return cmp.Or(cmp.Compare(t[b], t[a]), cmp.Compare(a, b))
 	})
-	return all
 }

@@ -209,14 +209,14 @@ func figures(r *result.Result) []table {
 }
 
 func reasons(r *result.Result) []table {
-	var slow map[account.Reason]uint64
+	var slow account.Tally
 	if r.Slow != nil {
 		slow = r.Slow.Closes
 	}
 	var all []table
 	for _, x := range []struct {
 		title string
-		of    map[account.Reason]uint64
+		of    account.Tally
 	}{
 		{"Clients that never were ready", r.Failures},
 		{"Attempts to come back that failed", r.Retries},
@@ -227,7 +227,7 @@ func reasons(r *result.Result) []table {
 		{"Slow clients that were closed", slow},
 	} {
 		t := table{Title: x.title, Classes: []string{"n", ""}}
-		for _, why := range byCount(x.of) {
+		for _, why := range account.ByCount(x.of) {
 			t.Rows = append(t.Rows, []string{fmt.Sprint(x.of[why]), string(why)})
 		}
 		all = append(all, t)

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -156,9 +154,9 @@ func (p *Progress) parts(s result.Sample) []part {
 // mostReasons is how many lines errors may take.
 const mostReasons = 4
 
-func reasonLines(reasons map[account.Reason]uint64) []part {
+func reasonLines(reasons account.Tally) []part {
 	var lines []part
-	for i, why := range byCount(reasons) {
+	for i, why := range account.ByCount(reasons) {
 		text := fmt.Sprintf("errors    %d  %s", reasons[why], why)
 		if others := len(reasons) - i; i == mostReasons-1 && others > 1 {
 			return append(lines, part{text: fmt.Sprintf("errors    and %d other reasons", others), colour: red})
@@ -166,13 +164,6 @@ func reasonLines(reasons map[account.Reason]uint64) []part {
 		lines = append(lines, part{text: text, colour: red})
 	}
 	return lines
-}
-
-// byCount lists reasons, the most frequent first.
-func byCount(reasons map[account.Reason]uint64) []account.Reason {
-	return slices.SortedFunc(maps.Keys(reasons), func(a, b account.Reason) int {
-		return cmp.Or(cmp.Compare(reasons[b], reasons[a]), cmp.Compare(a, b))
-	})
 }
 
 func duration(ns int64) string { return units.Duration(time.Duration(ns)) }

@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
@@ -66,14 +64,6 @@ func madeUp(seconds int) *result.Result {
 	return r
 }
 
-func recorded(values ...int64) *hdrhistogram.Histogram {
-	h := hdrhistogram.New(100, int64(time.Hour), 3)
-	for _, v := range values {
-		h.RecordValue(v)
-	}
-	return h
-}
-
 // write makes a run directory of a result, second by second.
 func write(t *testing.T, path string, r *result.Result) {
 	t.Helper()
@@ -84,8 +74,12 @@ func write(t *testing.T, path string, r *result.Result) {
 	began := time.Unix(1795438753, 0)
 	for i, s := range r.Series {
 		at := began.Add(time.Duration(i) * time.Second)
-		d.Interval(result.Interval{Start: at, End: at.Add(time.Second), Latencies: map[string]*hdrhistogram.Histogram{
-			account.LatencyDelivery: recorded(int64(i+1)*1e6, 5e6), account.LatencyHandshake: recorded(2e6)}})
+		l := account.NewRecorder()
+		for _, ns := range []int64{int64(i+1) * 1e6, 5e6} {
+			account.Record(l[account.OfDelivery], ns)
+		}
+		account.Record(l[account.OfHandshake], 2e6)
+		d.Interval(result.Interval{Start: at, End: at.Add(time.Second), Latencies: &l})
 		d.Sample(s)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
@@ -127,10 +121,10 @@ func TestRunDirectory(t *testing.T) {
 	if !bytes.Equal(before, after) {
 		t.Errorf("read back\n%s\nwant\n%s", after, before)
 	}
-	if h := run.Latencies[account.LatencyDelivery]; h == nil || h.TotalCount() != 24 || h.ValueAtPercentile(100)/1e4 != 1201 && h.Max() < 12e6 {
+	if h := run.Latencies["delivery"]; h == nil || h.TotalCount() != 24 || h.ValueAtPercentile(100)/1e4 != 1201 && h.Max() < 12e6 {
 		t.Errorf("latencies read back: %v", h)
 	}
-	if h := run.Latencies[account.LatencyHandshake]; h == nil || h.TotalCount() != 12 {
+	if h := run.Latencies["handshake"]; h == nil || h.TotalCount() != 12 {
 		t.Errorf("handshakes read back: %v", h)
 	}
 
@@ -270,7 +264,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("phases %v, want %v", drawn.Phases, want)
 	}
 	// 24 values reach to the 41st step: 1 - 10^(-41/30) of them is 22.97.
-	if n := len(drawn.Percentiles[account.LatencyDelivery]); n != 42 {
+	if n := len(drawn.Percentiles["delivery"]); n != 42 {
 		t.Errorf("%d points of the percentiles, want 42", n)
 	}
 	// Every column that the script draws is there.

@@ -19,14 +19,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/capacity"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
@@ -143,9 +142,11 @@ func (d *Dir) Sample(s result.Sample) { d.keep(d.appendSeries(seriesLine(&s))) }
 // Interval appends a second's latencies, a line each with its name as the tag;
 // for loadgen.Options.Interval.
 func (d *Dir) Interval(i result.Interval) {
-	for _, name := range slices.Sorted(maps.Keys(i.Latencies)) {
-		h := i.Latencies[name]
-		h.SetTag(name)
+	for k, h := range i.Latencies {
+		if h.TotalCount() == 0 {
+			continue
+		}
+		h.SetTag(account.LatencyNames[k])
 		h.SetStartTimeMs(i.Start.UnixMilli())
 		h.SetEndTimeMs(i.End.UnixMilli())
 		d.keep(d.histograms.OutputIntervalHistogram(h))

@@ -151,9 +151,10 @@ var quantiles = []struct {
 	{"mean", func(l account.Latency) float64 { return l.Mean }, 100},
 }
 
-// latency makes the figures of a latency at a path; recorded is its name in an Interval, empty
-// where it is known only at the end of a run.
-func latency(name, path, recorded, about string) (all []Figure) {
+// latency makes the figures of a latency at a path. While a run goes on, those that clients
+// record are known.
+func latency(name, path, about string) (all []Figure) {
+	recorded := slices.Index(account.LatencyNames[:], name)
 	for _, q := range quantiles {
 		f := computed(name+"."+q.name, UnitDuration, about, func(r *Result) (float64, bool) {
 			v, ok := r.at(path)
@@ -163,9 +164,9 @@ func latency(name, path, recorded, about string) (all []Figure) {
 			l := v.Interface().(account.Latency)
 			return q.of(l), l.Count > 0
 		})
-		if recorded != "" {
+		if recorded >= 0 {
 			f.live = func(w *Watch) (float64, bool) {
-				l := w.latency(recorded)
+				l := account.Summarize(w.merged[recorded])
 				return q.of(l), l.Count >= q.few
 			}
 		}
@@ -177,18 +178,18 @@ func latency(name, path, recorded, about string) (all []Figure) {
 // Figures lists all figures in the order of the manual.
 func Figures() []Figure {
 	return slices.Concat(
-		latency("handshake", "connect.handshake", account.LatencyHandshake, "connect to the complete answer"),
-		latency("handshake_due", "connect.handshake_from_due", account.LatencyPaced, "the same from the intended time of the connect"),
-		latency("ready", "connect.ready", account.LatencyReady, "connect to the last subscription confirmed"),
-		latency("delivery", "fanout.latency_from_due", account.LatencyDelivery, "intended send time to receipt"),
-		latency("delivery_sent", "fanout.latency_from_sent", account.LatencySent, "real send time to receipt"),
-		latency("completion", "fanout.completion", "", "send to the last subscriber (without --rate)"),
-		latency("publish", "fanout.publish", "", "one round trip to Redis"),
-		latency("storm_handshake", "storm.handshake", "", "handshakes of clients that come back"),
-		latency("storm_ready", "storm.ready", "", "the same to the last subscription confirmed"),
-		latency("churn_handshake", "churn.handshake", "", "handshakes of clients that come and go"),
-		latency("churn_ready", "churn.ready", "", "the same to the last subscription confirmed"),
-		latency("baseline", "slow.baseline.latency_from_due", "", "deliveries before some clients were slow, from intended time"),
+		latency("handshake", "connect.handshake", "connect to the complete answer"),
+		latency("handshake_due", "connect.handshake_from_due", "the same from the intended time of the connect"),
+		latency("ready", "connect.ready", "connect to the last subscription confirmed"),
+		latency("delivery", "fanout.latency_from_due", "intended send time to receipt"),
+		latency("delivery_sent", "fanout.latency_from_sent", "real send time to receipt"),
+		latency("completion", "fanout.completion", "send to the last subscriber (without --rate)"),
+		latency("publish", "fanout.publish", "one round trip to Redis"),
+		latency("storm_handshake", "storm.handshake", "handshakes of clients that come back"),
+		latency("storm_ready", "storm.ready", "the same to the last subscription confirmed"),
+		latency("churn_handshake", "churn.handshake", "handshakes of clients that come and go"),
+		latency("churn_ready", "churn.ready", "the same to the last subscription confirmed"),
+		latency("baseline", "slow.baseline.latency_from_due", "deliveries before some clients were slow, from intended time"),
 		clientFigures(), messageFigures(), scenarioFigures(), hostFigures(),
 	)
 }
