@@ -8,7 +8,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
@@ -69,22 +68,22 @@ var (
 // secondsOf is by figure; a figure that isn't in it is a count, or is not
 // made of seconds.
 var secondsOf = map[string]seconds{
-	"connects_per_second":  {columnOf("ready_per_second").positive(), connecting},
-	"delivered_per_second": {columnOf("delivered_per_second").positive(), publishes},
-	"delivery.p50":         {columnOf("latency_p50_ns"), nil},
-	"delivery.p90":         {columnOf("latency_p90_ns"), nil},
-	"delivery.p99":         {columnOf("latency_p99_ns"), nil},
-	"delivery.p99.9":       {columnOf("latency_p999_ns"), nil},
-	"delivery.max":         {columnOf("latency_max_ns"), nil},
-	"delivery.mean":        {latency(func(l account.Latency) float64 { return l.Mean }), nil},
-	"rss_per_conn":         {columnOf("server_rss_per_connection_bytes"), settled},
-	"rss":                  {columnOf("server_rss_bytes"), settled},
-	"cpu_idle":             {columnOf("server_cpus").times(100), holding},
-	"cpu_publishing":       {columnOf("server_cpus"), publishes},
+	"connects_per_second":  {at("ready_per_second").positive(), connecting},
+	"delivered_per_second": {at("delivered_per_second").positive(), publishes},
+	"delivery.p50":         {at("latency_from_due.p50_ns").where(delivered), nil},
+	"delivery.p90":         {at("latency_from_due.p90_ns").where(delivered), nil},
+	"delivery.p99":         {at("latency_from_due.p99_ns").where(delivered), nil},
+	"delivery.p99.9":       {at("latency_from_due.p999_ns").where(delivered), nil},
+	"delivery.max":         {at("latency_from_due.max_ns").where(delivered), nil},
+	"delivery.mean":        {at("latency_from_due.mean_ns").where(delivered), nil},
+	"rss_per_conn":         {at("rss_per_connection_bytes").where(connected), settled},
+	"rss":                  {at("server.rss_bytes"), settled},
+	"cpu_idle":             {at("server_cpu").where(ofServer).times(100), holding},
+	"cpu_publishing":       {at("server_cpu").where(ofServer), publishes},
 	"cpu_per_delivery": {func(s *result.Sample) (float64, bool) {
 		return s.ServerCPU / s.DeliveredPS * 1e9, s.Server != nil && s.DeliveredPS > 0
 	}, publishes},
-	"self_busy": {columnOf("self_loop_busy").times(100), settled},
+	"self_busy": {at("loop_busy").times(100), settled},
 }
 
 // in returns the values of samples in some phases, nil: all.

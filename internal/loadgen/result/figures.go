@@ -52,11 +52,7 @@ var withoutClients = []string{"published", "published_per_second", "late", "skip
 // where all of the path is there.
 func figure(name string, unit Unit, path, about string) Figure {
 	return computed(name, unit, about, func(r *Result) (float64, bool) {
-		v, ok := r.at(path)
-		if !ok {
-			return 0, false
-		}
-		return v.Convert(reflect.TypeFor[float64]()).Float(), true
+		return Number(r, path)
 	})
 }
 
@@ -64,16 +60,25 @@ func computed(name string, unit Unit, about string, of func(*Result) (float64, b
 	return Figure{Name: name, Unit: unit, About: about, of: of}
 }
 
-// at finds a part of the result by its names in the JSON; false where there is
-// none.
-func (r *Result) at(path string) (v reflect.Value, ok bool) {
-	v = reflect.ValueOf(r).Elem()
+// Number returns a number of a Result or a Sample by its names in the JSON; false where there
+// is none.
+func Number(of any, path string) (n float64, ok bool) {
+	v, ok := find(of, path)
+	if !ok {
+		return 0, false
+	}
+	return v.Convert(reflect.TypeFor[float64]()).Float(), true
+}
+
+// find finds a part of a struct by its names in the JSON.
+func find(of any, path string) (v reflect.Value, ok bool) {
+	v = reflect.ValueOf(of).Elem()
 	for name := range strings.SplitSeq(path, ".") {
-		i := slices.IndexFunc(reflect.VisibleFields(v.Type()), func(f reflect.StructField) bool {
-			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			return tag == name
-		})
-		v = v.Field(i)
+		t, i := v.Type(), 0
+		for tag := ""; tag != name; i++ {
+			tag, _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		}
+		v = v.Field(i - 1)
 		if v.Kind() == reflect.Pointer {
 			if v.IsNil() {
 				return v, false
@@ -157,7 +162,7 @@ func latency(name, path, about string) (all []Figure) {
 	recorded := slices.Index(account.LatencyNames[:], name)
 	for _, q := range quantiles {
 		f := computed(name+"."+q.name, UnitDuration, about, func(r *Result) (float64, bool) {
-			v, ok := r.at(path)
+			v, ok := find(r, path)
 			if !ok {
 				return 0, false
 			}
