@@ -62,7 +62,7 @@ func New(ctx context.Context, p *plan.Plan, c client.Clock, s *client.Signals) (
 			f.Close()
 			return nil, err
 		}
-		a.result = result.Agent{Name: a.name, Clients: p.ShareOf(i, len(lines)), Corrected: a.clock.correction() != 0,
+		a.result = result.Agent{Name: a.name, Clients: plan.Share(p.Connections, i, len(lines)), Corrected: a.clock.correction() != 0,
 			Offset: float64(a.clock.offset) / 1e6, Uncertainty: float64(a.clock.uncertainty) / 1e6}
 	}
 	return f, nil

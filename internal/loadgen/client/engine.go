@@ -180,7 +180,7 @@ func (e *Engine) each(fn func(l *loop)) error {
 func (e *Engine) Collect() (*Snapshot, error) {
 	s := NewSnapshot()
 	err := e.each(func(l *loop) {
-		l.counters.Away = l.proxy.stranded(e.Clock.Now())
+		l.counters.Away = l.stranded(e.Clock.Now())
 		l.show()
 		s.Counters.Add(&l.counters)
 		s.Tallies.Merge(&l.tallies)
@@ -228,7 +228,7 @@ func (e *Engine) Execute(o Command) (a Answer, err error) {
 		err = e.each(func(l *loop) { l.recover(o.On) })
 	case DoCut:
 		err = e.each(func(l *loop) {
-			l.leaves = leaves{l: l, active: true, limit: uint32(len(l.clients)), cut: true}
+			l.leaves = leaves{active: true, limit: uint32(len(l.clients)), cut: true}
 			l.show()
 		})
 	case DoChurn:

@@ -40,25 +40,16 @@ func (t sse) received(l *loop, slot uint32, p []byte) {
 		t.body(l, slot, p)
 		return
 	}
-	s := l.scratch(slot)
-	s.in = append(s.in, p...)
-	h, n, ok := parseHead(s.in)
+	h, rest, ok := l.answered(slot, p, 200)
 	switch {
 	case !ok:
-		l.end(slot, foreignAnswer(s.in))
-	case n == 0:
-	case h.status != 200:
-		l.refuse(slot, h, s.in[n:], false)
 	case !bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("text/event-stream")):
 		l.end(slot, account.ReasonContentType)
 	default:
 		if h.chunked {
 			l.clients[slot].flags |= chunkedBody
 		}
-		l.foundProxy(h.intermediary())
-		rest := bytes.Clone(s.in[n:])
-		s.in = s.in[:0]
-		l.opened(slot)
+		rest = l.accepted(slot, h, rest)
 		if l.plan.Foreign {
 			l.greet(slot)
 		}

@@ -42,9 +42,9 @@ func ReadHostLimits() (HostLimits, error) {
 
 // checkFit refuses more clients than the host can carry.
 func (p *Plan) checkFit(u *Problems, l HostLimits) {
-	own := p.ShareOf(p.AgentIndex, p.AgentCount)
+	own := Share(p.Connections, p.AgentIndex, p.AgentCount)
 	if n := len(p.AgentLines()); n > 0 {
-		own = p.ShareOf(0, n)
+		own = Share(p.Connections, 0, n)
 	}
 	if most := l.Descriptors - SpareDescriptors; own > most {
 		u.Add("-n", p.Connections, "needs %d descriptors in a process, which may open %d: raise the hard limit (ulimit -Hn, LimitNOFILE=), ask for at most %d, or share them out with --agents %d",

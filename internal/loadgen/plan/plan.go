@@ -128,8 +128,8 @@ func (p *Plan) Parts() int {
 	return min(p.Loops, p.Connections) * max(len(p.AgentLines()), 1) * p.AgentCount
 }
 
-// ShareOf is how many clients process k of n holds.
-func (p *Plan) ShareOf(k, n int) int { return max((p.Connections-k+n-1)/n, 0) }
+// Share is how many of the clients are those of part k of n, which take turns.
+func Share(clients, k, n int) int { return max((clients-k+n-1)/n, 0) }
 
 // AgentLines lists the command lines of the processes; "" is this program
 // on this host.
