@@ -71,7 +71,7 @@ func (a *Answer) Merge(o *Answer) {
 	case a.Audit == nil:
 		a.Audit = o.Audit
 	case o.Audit != nil:
-		a.Audit.Add(*o.Audit)
+		a.Audit.Add(o.Audit)
 	}
 	switch {
 	case a.Snapshot == nil:

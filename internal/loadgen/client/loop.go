@@ -159,7 +159,7 @@ func (l *loop) Turn() (more bool) {
 func (l *loop) show() {
 	c := &l.counters
 	c.Delivered, c.Duplicated, c.Reordered = l.ledger.Delivered, l.ledger.Duplicated, l.ledger.Reordered
-	t := account.Totals{Settled: c.Settled(), Ready: c.Ready, Lost: c.Lost, Open: c.Open, Delivered: c.Delivered,
+	t := account.Totals{Settled: c.Settled(), Open: c.Open, Delivered: c.Delivered,
 		Moved: c.Moved, Returned: c.Returned, Cut: c.Cut, Heard: int64(c.Heard),
 		Away: int64(len(l.proxy.away)), Up: int64(l.up), MoversUp: int64(l.moversUp), Leaving: int64(l.parting), Latest: l.latest}
 	if l.leaves.active {
