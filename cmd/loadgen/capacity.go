@@ -76,7 +76,7 @@ func (f *capacityFlags) run(c *cobra.Command, config capacity.Config) error {
 	}
 	var dir *report.Dir
 	if f.dir != "" {
-		if dir, err = report.CreateCapacity(f.dir); err != nil {
+		if dir, err = report.Create(f.dir, false); err != nil {
 			return err
 		}
 		defer dir.Abandon()
@@ -87,7 +87,7 @@ func (f *capacityFlags) run(c *cobra.Command, config capacity.Config) error {
 		return err
 	}
 	if dir != nil {
-		err = dir.FinishCapacity(outcome)
+		err = dir.Finish(outcome.WriteJSON)
 	}
 	if err := errors.Join(err, file.write(outcome.WriteJSON, outcome.WriteText)); err != nil {
 		return err

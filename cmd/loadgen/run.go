@@ -24,7 +24,7 @@ func (f *runFlags) run(c *cobra.Command, s scenario, slos []result.SLO) error {
 	}
 	var dir *report.Dir
 	if f.dir != "" {
-		if dir, err = report.Create(f.dir); err != nil {
+		if dir, err = report.Create(f.dir, true); err != nil {
 			return cli.Usage(c, err)
 		}
 		defer func() {
@@ -76,7 +76,7 @@ func (f *runFlags) run(c *cobra.Command, s scenario, slos []result.SLO) error {
 	}
 	res.Judge(slos)
 	if dir != nil {
-		err = dir.Finish(res)
+		err = dir.Finish(res.WriteJSON)
 		dir = nil // a directory that can't be written whole stays where it is
 	}
 	if err := errors.Join(err, file.write(res.WriteJSON, res.WriteTable)); err != nil {

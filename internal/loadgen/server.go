@@ -238,17 +238,8 @@ var proxies = []string{"nginx", "haproxy", "envoy", "caddy", "traefik", "varnish
 // proxyAt returns the name of the proxy that listens at a target on this host;
 // empty where it is none, or can't be seen.
 func proxyAt(target *plan.Target) string {
-	w, err := findServer(0, target, false)
-	if err != nil {
-		return ""
-	}
-	return proxyName(w.name)
-}
-
-// proxyName returns the name of a process that is a proxy.
-func proxyName(process string) string {
-	if slices.Contains(proxies, process) {
-		return process
+	if w, err := findServer(0, target, false); err == nil && slices.Contains(proxies, w.name) {
+		return w.name
 	}
 	return ""
 }

@@ -61,7 +61,7 @@ func New(ctx context.Context, c Config, l HostLimits) (*Plan, error) {
 	if p.Target, err = ParseTarget(ctx, c.URL); err != nil {
 		u.Add("--url", PrintableURL(c.URL), "%v", err)
 	} else if a, remote := p.Target.remote(); remote && !c.AllowRemote {
-		u.Add("--url", PrintableURL(c.URL), "%s is not on this host; --allow-remote lets a run load other machines", a)
+		u.Add("--url", PrintableURL(c.URL), "%s", NotThisHost(a))
 	}
 	for _, x := range shares {
 		path := p.Target.request(x.kind)

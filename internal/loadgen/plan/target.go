@@ -114,18 +114,6 @@ func (t *Target) IsLocal() bool {
 	return !remote
 }
 
-// families returns the addresses of each family.
-func (t *Target) families() (four, six []netip.AddrPort) {
-	for _, a := range t.Addrs {
-		if a.Addr().Is4() {
-			four = append(four, a)
-		} else {
-			six = append(six, a)
-		}
-	}
-	return four, six
-}
-
 // String names the place.
 func (t *Target) String() string {
 	if t.Socket != "" {

@@ -35,14 +35,14 @@ func outcome(t *testing.T) *capacity.Outcome {
 
 func TestCapacityDirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out")
-	d, err := CreateCapacity(path)
+	d, err := Create(path, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Create(path); err == nil || !strings.Contains(err.Error(), "is in the way") {
+	if _, err := Create(path, false); err == nil || !strings.Contains(err.Error(), "is in the way") {
 		t.Errorf("two at once: %v", err)
 	}
-	if err := d.FinishCapacity(outcome(t)); err != nil {
+	if err := d.Finish(outcome(t).WriteJSON); err != nil {
 		t.Fatal(err)
 	}
 	d.Abandon()

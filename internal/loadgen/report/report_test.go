@@ -67,7 +67,7 @@ func madeUp(seconds int) *result.Result {
 // write makes a run directory of a result, second by second.
 func write(t *testing.T, path string, r *result.Result) {
 	t.Helper()
-	d, err := Create(path)
+	d, err := Create(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func write(t *testing.T, path string, r *result.Result) {
 	if text, err := os.ReadFile(path + ".partial/UNFINISHED"); err != nil || !strings.Contains(string(text), "has not ended") {
 		t.Errorf("the unfinished directory doesn't say so: %q, %v", text, err)
 	}
-	if err := d.Finish(r); err != nil {
+	if err := d.Finish(r.WriteJSON); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -166,7 +166,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := Create(filepath.Join(base, name))
+			_, err := Create(filepath.Join(base, name), true)
 			usage := (*plan.UsageError)(nil)
 			if !errors.As(err, &usage) || usage.Flag != "--out" || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v, want %q", err, want)
@@ -175,7 +175,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	// An empty directory may be named, and a run that did not begin leaves
 	// nothing.
-	d, err := Create(filepath.Join(base, "empty"))
+	d, err := Create(filepath.Join(base, "empty"), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,9 +60,9 @@ type Dir struct {
 	failed          error // the first write that failed
 }
 
-// CreateCapacity begins the directory of a climb. A path that can't be one is a
-// *plan.UsageError: it is found out before the run.
-func CreateCapacity(path string) (*Dir, error) {
+// Create begins the directory of a climb, or of a run with its series and latencies. A path
+// that can't be one is a *plan.UsageError: it is found out before the run.
+func Create(path string, series bool) (*Dir, error) {
 	refuse := func(want string) (*Dir, error) {
 		return nil, &plan.UsageError{Flag: "--out", Value: path, Want: want}
 	}
@@ -82,22 +82,13 @@ func CreateCapacity(path string) (*Dir, error) {
 	if err := os.MkdirAll(d.partial, 0o777); err != nil {
 		return refuse("can't be made: " + reason(err))
 	}
-	if err := os.WriteFile(d.file(noteFile), []byte(note), 0o666); err != nil {
+	err = os.WriteFile(d.file(noteFile), []byte(note), 0o666)
+	if err == nil && series {
+		err = d.begin()
+	}
+	if err != nil {
 		d.Abandon()
 		return refuse("can't be written: " + reason(err))
-	}
-	return d, nil
-}
-
-// Create begins the directory of a run; its error is a *plan.UsageError.
-func Create(path string) (*Dir, error) {
-	d, err := CreateCapacity(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.begin(); err != nil {
-		d.Abandon()
-		return nil, &plan.UsageError{Flag: "--out", Value: path, Want: "can't be written: " + reason(err)}
 	}
 	return d, nil
 }
@@ -161,18 +152,11 @@ func (d *Dir) keep(err error) {
 }
 
 // Finish writes the result and the page and gives the directory its name.
-func (d *Dir) Finish(r *result.Result) error {
+func (d *Dir) Finish(writeJSON func(io.Writer) error) error {
 	d.keep(d.close())
 	if d.failed != nil {
 		return d.failed
 	}
-	return d.finish(r.WriteJSON)
-}
-
-// FinishCapacity does the same for a climb.
-func (d *Dir) FinishCapacity(o *capacity.Outcome) error { return d.finish(o.WriteJSON) }
-
-func (d *Dir) finish(writeJSON func(io.Writer) error) error {
 	if err := writeWhole(d.file(resultFile), writeJSON); err != nil {
 		return err
 	}
