@@ -126,28 +126,18 @@ func (r *run) pause(ctx context.Context, d time.Duration) error {
 	return r.clients.sleep(ctx, d, nil)
 }
 
-// effort reads the CPU time of this process up to now.
-func (r *run) effort() effort {
-	e := effort{at: time.Now(), cpu: probe.OwnCPU()}
-	if s, err := r.clients.collect(); err == nil {
-		e.busy, e.cpus = s.Busy, r.clients.CPUs()
-		e.cpu += s.CPU
-	}
-	return e
-}
-
 // connect opens all clients and books how that went. False: there is nothing
 // to go on with.
 func (r *run) connect(ctx context.Context) bool {
 	res := r.result
 	r.watchServer()
-	from := r.effort()
+	from := r.moment()
 	err := r.clients.ramp(ctx, r.plan.Connections, r.plan.ConnectRate)
-	to := r.effort()
+	to := r.moment()
 	r.note("connecting", err)
 
 	c := &res.Connect
-	c.Effort = to.since(from)
+	c.Effort = to.since(from.effort)
 	c.Seconds = c.Effort.Seconds
 	snap, _ := r.clients.collect()
 	if c.Seconds > 0 {

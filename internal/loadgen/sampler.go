@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/client"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/probe"
 )
@@ -62,7 +63,7 @@ func (s *sampler) take() {
 	if err != nil {
 		return // a loop has failed; the scenario says so
 	}
-	now := effort{at: time.Now(), cpu: probe.OwnCPU() + snap.CPU, busy: snap.Busy, cpus: r.clients.CPUs()}
+	now := r.effort(&snap)
 	spent := now.since(s.last)
 	step := spent.Seconds
 	c := &snap.Counters
@@ -140,6 +141,37 @@ type effort struct {
 	cpu  time.Duration
 	busy []time.Duration // per loop
 	cpus int             // of the hosts that the clients are on
+}
+
+func (r *run) effort(s *client.Snapshot) effort {
+	return effort{at: time.Now(), cpu: probe.OwnCPU() + s.CPU, busy: s.Busy, cpus: r.clients.CPUs()}
+}
+
+// moment is where a run is; the difference of two is the account of a part of it.
+type moment struct {
+	effort
+	counters account.Counters
+	server   *probe.ProcessSample // nil: not read
+}
+
+func (r *run) moment() moment {
+	snap, err := r.clients.collect()
+	m := moment{effort: effort{at: time.Now(), cpu: probe.OwnCPU()}, counters: snap.Counters, server: r.sampleServer()}
+	if err == nil {
+		m.effort = r.effort(&snap)
+	}
+	return m
+}
+
+// counted is the events since an earlier moment.
+func (m moment) counted(from moment) account.Counters {
+	m.counters.Subtract(&from.counters)
+	return m.counters
+}
+
+// serverCPU is the server's CPU time since an earlier moment, in seconds; false: not known.
+func (m moment) serverCPU(from moment) (seconds float64, known bool) {
+	return m.server.CPUSince(from.server)
 }
 
 func (to effort) since(from effort) result.Effort {

@@ -139,15 +139,14 @@ var idle = scenario{name: "idle", run: func(ctx context.Context, r *run, _ publi
 // hold waits while the clients do nothing but answer heartbeats.
 func (r *run) hold(ctx context.Context) {
 	r.begin(result.PhaseHold)
-	before, _ := r.clients.collect()
-	from, serverFrom := r.effort(), r.sampleServer()
+	from := r.moment()
 	r.holdFor(ctx, r.plan.Hold)
-	after, _ := r.clients.collect()
-	h := &result.Held{Pings: after.Counters.Pings - before.Counters.Pings, Effort: r.effort().since(from)}
+	to := r.moment()
+	h := &result.Held{Pings: to.counted(from).Pings, Effort: to.since(from.effort)}
 	h.Seconds = h.Effort.Seconds
 	r.result.Idle = h
 	if s := r.result.Server; s != nil && h.Seconds > 0 {
-		if cpu, ok := r.sampleServer().CPUSince(serverFrom); ok {
+		if cpu, ok := to.serverCPU(from); ok {
 			s.CPUIdle = cpu / h.Seconds * 100
 		}
 	}

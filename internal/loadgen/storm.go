@@ -36,13 +36,11 @@ func (r *run) storm(ctx context.Context, p publish.Publisher) {
 		s.Kind = "restart"
 	}
 	r.result.Storm = s
-	before, _ := r.clients.collect()
+	from := r.moment()
 	r.during(ctx, p, load{movers: true, during: func(ctx context.Context) { r.disturb(ctx, s) }})
-	after, _ := r.clients.collect()
+	d := r.moment().counted(from)
 	l := r.phaseLatency
 	s.Handshake, s.Ready = l[account.OfHandshake], l[account.OfReady]
-	d := after.Counters
-	d.Subtract(&before.Counters)
 	s.Returned, s.Attempts, s.Failed = d.Returned, d.Attempted, d.Failed+d.Retried
 	if s.Back100 > 0 {
 		s.PerSecond = float64(s.Clients) / s.Back100

@@ -41,23 +41,21 @@ func (r *run) window(ctx context.Context, p publish.Publisher, d load) *result.S
 			return nil
 		}
 	}
-	from, serverFrom := r.effort(), r.sampleServer()
-	before, _ := r.clients.collect()
+	from := r.moment()
 	r.clients.takePhase()
 	r.note("publishing", w.send(ctx, d))
 	if ctx.Err() == nil {
 		r.begin(result.PhaseWait)
 		w.await(ctx)
 	}
-	effort := r.effort().since(from)
-	cpu, cpuKnown := r.sampleServer().CPUSince(serverFrom)
+	to := r.moment()
 	// Duplicates may trail behind the last message; they are no progress that
 	// could be waited for.
 	if err := r.clients.sleep(ctx, r.plan.Settle, nil); err != nil {
 		r.note("looking for duplicates", err)
 	}
-	f := w.account(effort, &before.Counters)
-	if cpuKnown && !r.restarted {
+	f := w.account(to.since(from.effort), &from.counters)
+	if cpu, ok := to.serverCPU(from); ok && !r.restarted {
 		f.ServerCPU = &cpu
 	}
 	r.bookPublishing(f)

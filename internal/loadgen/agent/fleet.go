@@ -58,7 +58,7 @@ func New(ctx context.Context, p *plan.Plan, c client.Clock, s *client.Signals) (
 	for i, a := range f.agents {
 		config.Member = i
 		own := config
-		if _, err := a.do(ctx, client.Command{Do: client.DoStart, Config: &own, Key: p.SigningKey, CA: p.CAData, Run: p.RunID, Offset: a.clock.correction(), Proxy: p.Proxy}); err != nil {
+		if _, err := a.do(ctx, client.Command{Do: client.DoStart, Config: &own, Key: p.KeyData, CA: p.CAData, Run: p.RunID, Offset: a.clock.correction(), Proxy: p.Proxy}); err != nil {
 			f.Close()
 			return nil, err
 		}

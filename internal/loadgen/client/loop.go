@@ -70,7 +70,7 @@ type loop struct {
 // newLoop returns a loop for its share of the plan's clients, not started.
 func newLoop(e *Engine, index, stride int) (*loop, error) {
 	// Loops take turns, and so do the processes of a run.
-	index, stride = index*e.plan.AgentCount+e.plan.AgentIndex, stride*e.plan.AgentCount
+	index, stride = index*e.plan.Members+e.plan.Member, stride*e.plan.Members
 	n := plan.Share(e.plan.Connections, index, stride)
 	l := &loop{
 		plan:      e.plan,

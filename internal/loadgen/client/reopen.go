@@ -142,7 +142,7 @@ func (l *loop) churnAt(rate float64, movers int) {
 		return
 	}
 	// The rate is for this process; its clients are one of agents parts.
-	rate *= float64(len(l.movers)) * float64(l.plan.AgentCount) / float64(max(movers, 1))
+	rate *= float64(len(l.movers)) * float64(l.plan.Members) / float64(max(movers, 1))
 	l.churn = churn{active: rate > 0, start: l.engine.Clock.Now(), pace: account.NewPacer(rate)}
 }
 

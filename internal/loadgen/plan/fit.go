@@ -39,7 +39,7 @@ func ReadHostLimits() (HostLimits, error) {
 
 // checkFit refuses more clients than the host can carry.
 func (p *Plan) checkFit(u *Problems, l HostLimits) {
-	own := Share(p.Connections, p.AgentIndex, p.AgentCount)
+	own := Share(p.Connections, p.Member, p.Members)
 	if n := len(p.AgentLines()); n > 0 {
 		own = Share(p.Connections, 0, n)
 	}
@@ -77,7 +77,7 @@ func (p *Plan) checkSources(u *Problems, to netip.Addr) {
 // checkPorts refuses more connections to an address than its sources have ports.
 func (p *Plan) checkPorts(u *Problems, to netip.Addr, l HostLimits) {
 	from := p.SourceSet.of(to)
-	if len(p.AgentCommands) > 0 || p.AgentCount > 1 {
+	if len(p.AgentCommands) > 0 || p.Members > 1 {
 		return // other hosts have ports of their own, and a share was looked at with the rest
 	}
 	clients := (p.Connections + len(p.Target.Addrs) - 1) / len(p.Target.Addrs)

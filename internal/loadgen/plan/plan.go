@@ -27,15 +27,12 @@ type Plan struct {
 	ChannelSet  Channels
 	StageList   []Stage // nil: all clients at once
 	minter      *minter // nil: no tokens
-	SigningKey  []byte  // for other processes
 
 	Roles  Roles
 	mix    []uint8 // per client, in mixes of transports: which of kinds
 	Kinds  []Transport
 	paths  []string // of kinds, ready for the query
 	MaxSeq int64    // no channel's number goes further
-	// One process of several holds the clients agent, agent+agents, ...
-	AgentIndex, AgentCount int
 	// reached: the target's addresses that take no connection are out.
 	reached bool
 }
@@ -50,10 +47,10 @@ func New(ctx context.Context, c Config, l HostLimits) (*Plan, error) {
 		return nil, err
 	}
 	var (
-		p = &Plan{Config: c, StageList: stages, AgentIndex: c.Member, AgentCount: max(c.Members, 1)}
+		p = &Plan{Config: c, StageList: stages}
 		u Problems
 	)
-	p.Foreign = c.IsForeign()
+	p.Foreign, p.Members = c.IsForeign(), max(c.Members, 1)
 	shares, err := c.Transport.shares()
 	if err != nil {
 		return nil, err // Validate has said so
@@ -125,7 +122,7 @@ func (p *Plan) path(client uint32) string {
 
 // Parts is how many paces a rate is divided into.
 func (p *Plan) Parts() int {
-	return min(p.Loops, p.Connections) * max(len(p.AgentLines()), 1) * p.AgentCount
+	return min(p.Loops, p.Connections) * max(len(p.AgentLines()), 1) * p.Members
 }
 
 // Share is how many of the clients are those of part k of n, which take turns.
