@@ -129,13 +129,9 @@ func (b *bench) connections(ctx context.Context, n int) (Step, error) {
 	}
 	s := b.step(r)
 	if r.Kernel != nil {
-		sum := func(k *probe.KernelSample) float64 { return float64(k.Slab) + float64(k.TCPMemory) }
-		s.Kernel = whileHeld(r, func(x *result.Sample) (float64, bool) {
-			if x.Kernel == nil {
-				return 0, false
-			}
-			return sum(x.Kernel) - sum(&r.Kernel.Before), true
-		})
+		if s.Kernel = whileHeld(r, "kernel.slab_bytes + kernel.tcp_memory_bytes"); s.Kernel != nil {
+			*s.Kernel -= float64(r.Kernel.Before.Slab) + float64(r.Kernel.Before.TCPMemory)
+		}
 	}
 	if h := r.Idle; h != nil && h.Seconds > 0 {
 		s.Pings = float64(h.Pings) / h.Seconds
@@ -147,10 +143,10 @@ func (b *bench) connections(ctx context.Context, n int) (Step, error) {
 
 // whileHeld returns the median of a value while the clients were held; nil
 // where it was not seen.
-func whileHeld(r *result.Result, of func(*result.Sample) (float64, bool)) *float64 {
+func whileHeld(r *result.Result, path string) *float64 {
 	var all []float64
 	for i := range r.Series {
-		if v, known := of(&r.Series[i]); known && r.Series[i].Phase == result.PhaseHold {
+		if v, known := result.Number(&r.Series[i], path); known && r.Series[i].Phase == result.PhaseHold {
 			all = append(all, v)
 		}
 	}
@@ -210,12 +206,7 @@ func (b *bench) step(r *result.Result) Step {
 		s.RSS, s.Anon = float64(v.After.RSS), float64(v.After.Anon)
 		s.Handshake = v.CPUPerHandshake
 		s.IdleCPUs, s.CPUs = v.CPUIdle/100, v.CPUPublishing
-		if held := whileHeld(r, func(x *result.Sample) (float64, bool) {
-			if x.Server == nil {
-				return 0, false
-			}
-			return float64(x.Server.RSS), true
-		}); held != nil {
+		if held := whileHeld(r, "server.rss_bytes"); held != nil {
 			s.RSS = *held
 		}
 	}

@@ -60,14 +60,17 @@ func computed(name string, unit Unit, about string, of func(*Result) (float64, b
 	return Figure{Name: name, Unit: unit, About: about, of: of}
 }
 
-// Number returns a number of a Result or a Sample by its names in the JSON; false where there
-// is none.
-func Number(of any, path string) (n float64, ok bool) {
-	v, ok := find(of, path)
-	if !ok {
-		return 0, false
+// Number returns a number of a Result or a Sample by its names in the JSON, or the sum of
+// several such as "counters.failed + counters.untried"; false where there is none.
+func Number(of any, paths string) (n float64, ok bool) {
+	for path := range strings.SplitSeq(paths, " + ") {
+		v, ok := find(of, path)
+		if !ok {
+			return 0, false
+		}
+		n += v.Convert(reflect.TypeFor[float64]()).Float()
 	}
-	return v.Convert(reflect.TypeFor[float64]()).Float(), true
+	return n, true
 }
 
 // find finds a part of a struct by its names in the JSON.
@@ -133,12 +136,15 @@ func readable(r *Result) bool  { return r.Server != nil && !r.Server.Unread }
 // oneProcess: a restart makes another process, whose growth was not measured.
 func oneProcess(r *Result) bool { return readable(r) && !r.Server.Restarted }
 
-// share is a part in percent; false where there is nothing to divide by.
-func share(part, whole uint64) (float64, bool) {
-	if whole == 0 {
+// share makes the figure of a part of something, measured where there is something.
+func share(name, part, whole, about string) Figure {
+	return computed(name, UnitPercent, about, func(r *Result) (float64, bool) {
+		p, _ := Number(r, part)
+		if w, _ := Number(r, whole); w > 0 {
+			return p / w * 100, true
+		}
 		return 0, false
-	}
-	return float64(part) / float64(whole) * 100, true
+	})
 }
 
 // quantiles are the parts of a Latency that have names of their own. few is
@@ -207,12 +213,8 @@ func clientFigures() []Figure {
 			}
 			return float64(r.Counters.Clients), true
 		}),
-		computed("failed", UnitCount, "clients that never were ready", func(r *Result) (float64, bool) {
-			return float64(r.Counters.Failed + r.Counters.Untried), true
-		}).during(func(s *Sample) (float64, bool) { return float64(s.Failed), true }),
-		computed("failed_share", UnitPercent, "failed, of those asked for", func(r *Result) (float64, bool) {
-			return share(r.Counters.Failed+r.Counters.Untried, uint64(r.Settings.Connections))
-		}),
+		figure("failed", UnitCount, "counters.failed + counters.untried", "clients that never were ready").during(func(s *Sample) (float64, bool) { return float64(s.Failed), true }),
+		share("failed_share", "counters.failed + counters.untried", "settings.connections", "failed, of those asked for"),
 		computed("lost", UnitCount, "clients that were ready and were lost, but not to a restart by the run", func(r *Result) (float64, bool) {
 			n := r.Counters.Lost
 			if r.Storm != nil {
@@ -239,21 +241,15 @@ func messageFigures() []Figure {
 		figure("delivered", UnitCount, "fanout.delivered", "deliveries, each once"),
 		figure("delivered_per_second", UnitRate, "fanout.delivered_per_second", "deliveries, over the time of publishing or until the last came"),
 		figure("missing", UnitCount, "fanout.missing", "deliveries that did not come"),
-		computed("missing_share", UnitPercent, "missing, of those expected", func(r *Result) (float64, bool) {
-			return share(r.Fanout.Missing, r.Fanout.Expected)
-		}).when(published),
+		share("missing_share", "fanout.missing", "fanout.expected", "missing, of those expected"),
 		figure("duplicated", UnitCount, "fanout.duplicated", "messages that came more than once"),
 		figure("replayed", UnitCount, "fanout.replayed", "messages that came again to event streams of several channels that came back"),
 		figure("reordered", UnitCount, "fanout.reordered", "messages that came after a later one of their channel"),
-		computed("damaged", UnitCount, "messages that came changed, or in no known form", func(r *Result) (float64, bool) {
-			return float64(r.Counters.Damaged + r.Counters.Unknown), true
-		}).when(published),
+		figure("damaged", UnitCount, "counters.damaged + counters.unknown", "messages that came changed, or in no known form").when(published),
 		figure("gaps", UnitCount, "counters.gaps", "gaps that the gateway announced").when(published),
 		figure("late", UnitCount, "fanout.late", "messages sent over 5 ms after they were due"),
 		figure("skipped", UnitCount, "fanout.skipped", "messages not sent, too late"),
-		computed("not_sent", UnitCount, "messages not sent after an error, or refused by Redis", func(r *Result) (float64, bool) {
-			return float64(r.Fanout.NotSent + r.Fanout.Refused), true
-		}).when(published),
+		figure("not_sent", UnitCount, "fanout.not_sent + fanout.refused", "messages not sent after an error, or refused by Redis"),
 		figure("fate_unknown", UnitCount, "fanout.fate_unknown", "messages that Redis did not answer for"),
 	}
 }
