@@ -37,8 +37,6 @@ func (r *run) churn(ctx context.Context) {
 	if r.phase.Load() == result.PhaseHold {
 		r.begin(result.PhaseChurn)
 	}
-	done := r.clients.pacing()
-	defer done()
 	r.note("starting the churn", r.clients.do(client.Command{Do: client.DoChurn, Rate: x.Rate}))
 	r.note("churning", r.pause(ctx, r.plan.Duration))
 	r.note("ending the churn", r.clients.do(client.Command{Do: client.DoChurn}))

@@ -114,17 +114,9 @@ func (c *crowd) do(o client.Command) error {
 	return err
 }
 
-// pacing has the clients look at their paces often, until the function that it
-// returns is called.
-func (c *crowd) pacing() (done func()) {
-	c.Execute(client.Command{Do: client.DoPace, On: true})
-	return func() { c.Execute(client.Command{Do: client.DoPace}) }
-}
-
 // ramp opens clients, or closes the last ones, until there are target, and
 // waits until each is ready, gone or has failed.
 func (c *crowd) ramp(ctx context.Context, target int, rate float64) error {
-	defer c.pacing()()
 	a, err := c.Execute(client.Command{Do: client.DoRamp, Target: target, Rate: rate})
 	if err != nil {
 		return err

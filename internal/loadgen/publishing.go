@@ -78,7 +78,7 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 	}
 	var err error
 	if w.run.plan.Rate > 0 {
-		w.pace, w.start = account.NewPacer(w.run.plan.Rate), w.run.clients.now()
+		w.pace, w.start = account.Pacer{Rate: w.run.plan.Rate}, w.run.clients.now()
 		err = w.paced(ctx, n, stop)
 	} else {
 		err = w.inTurn(ctx, n)

@@ -57,7 +57,6 @@ func (r *run) disturb(ctx context.Context, s *result.Storm) {
 		r.note("waiting for the storm", err)
 		return
 	}
-	defer r.clients.pacing()()
 	defer r.clients.do(client.Command{Do: client.DoRecover})
 	if err := r.clients.do(client.Command{Do: client.DoRecover, On: true}); err != nil {
 		r.note("preparing the storm", err)

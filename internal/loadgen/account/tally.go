@@ -40,23 +40,21 @@ func (t *Tallies) Merge(from *Tallies) {
 type Tally map[Reason]uint64
 
 func (t Tally) Add(r Reason, n uint64) {
-	if _, known := t[r]; !known && r.Words() && t.wordings(r.bare()) >= maxWordings {
-		r = r.bare()
+	if _, known := t[r]; !known && r.Words() {
+		n, bare := 0, r.bare()
+		for other := range t {
+			if other != bare && other.bare() == bare {
+				n++
+			}
+		}
+		if n >= maxWordings {
+			r = bare
+		}
 	}
 	if _, known := t[r]; !known && len(t) >= maxReasonVarieties {
 		r = "other"
 	}
 	t[r] += n
-}
-
-// wordings counts the ways in which the server has put a reason.
-func (t Tally) wordings(bare Reason) (n int) {
-	for r := range t {
-		if r != bare && r.bare() == bare {
-			n++
-		}
-	}
-	return n
 }
 
 func (t Tally) merge(from Tally) {

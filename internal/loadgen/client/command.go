@@ -33,7 +33,6 @@ const (
 	DoClock   = "clock"
 	DoStart   = "start"
 	DoRamp    = "ramp"    // to Target at Rate
-	DoPace    = "pace"    // look at paces often, or no longer
 	DoBegin   = "begin"   // a window behind Sequence, with moving clients if On
 	DoAudit   = "audit"   // against Sequence
 	DoCollect = "collect" // counters and new latencies

@@ -11,14 +11,24 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
+// course goes over slots at a pace, from first up to limit.
+type course struct {
+	active bool
+	start  int64 // ns
+	pace   account.Pacer
+	first  uint32 // slot of the pacer's slot 0
+	next   uint32
+	limit  uint32
+}
+
+// due reports whether the next slot's time has come.
+func (c *course) due(now int64) bool {
+	return c.next < c.limit && uint64(c.next-c.first) < c.pace.Due(account.Elapsed(now, c.start))
+}
+
 // connects is a loop's part of a ramp upwards. Slots below next were opened.
 type connects struct {
-	active   bool
-	start    int64 // ns
-	pace     account.Pacer
-	first    uint32 // slot of the pacer's slot 0
-	next     uint32
-	limit    uint32
+	course
 	inFlight int
 	most     int
 	// Connects to a unix socket that are to be tried again.
@@ -37,43 +47,43 @@ const giveUpAfter = 10
 // be opened.
 func (l *loop) ramp(target int, rate float64, inFlight int) (opening uint64) {
 	limit := uint32(plan.Share(target, int(l.index), int(l.stride)))
-	l.connects.most = max(inFlight, 1)
-	if limit < l.connects.next {
-		l.leaves = leaves{active: true, start: l.engine.Clock.Now(), pace: account.NewPacer(rate), first: limit, next: limit, limit: l.connects.next}
-		l.connects.next = limit
+	d := &l.connects
+	d.most = max(inFlight, 1)
+	c := course{active: true, start: l.engine.Clock.Now(), pace: account.Pacer{Rate: rate}, first: d.next, next: d.next, limit: limit}
+	if limit < d.next {
+		c.first, c.next, c.limit = limit, limit, d.next
+		l.leaves = leaves{course: c}
+		d.next = limit
 		return 0
 	}
-	l.connects.active, l.connects.start, l.connects.pace = true, l.engine.Clock.Now(), account.NewPacer(rate)
-	l.connects.first, l.connects.limit = l.connects.next, limit
-	return uint64(limit - l.connects.first)
+	d.course = c
+	return uint64(limit - d.first)
 }
 
 // connectSlice starts the connects that are due and fit.
 func (l *loop) connectSlice() (more bool) {
-	if !l.connects.active {
+	d := &l.connects
+	if !d.active {
 		return false
 	}
-	if l.counters.Established == 0 && l.counters.Failed >= uint64(max(l.connects.most, giveUpAfter)) {
-		l.counters.Untried += uint64(l.connects.limit - l.connects.next)
-		l.connects.limit = l.connects.next
+	if l.counters.Established == 0 && l.counters.Failed >= uint64(max(d.most, giveUpAfter)) {
+		l.counters.Untried += uint64(d.limit - d.next)
+		d.limit = d.next
 	}
-	elapsed := account.Elapsed(l.now, l.connects.start)
-	due := l.connects.pace.Due(elapsed)
-	for k := 0; l.connects.next < l.connects.limit && l.inFlight < l.connects.most && uint64(l.connects.next-l.connects.first) < due; k++ {
+	for k := 0; d.inFlight < d.most && d.due(l.now); k++ {
 		if k == connectTurn {
 			return true
 		}
-		slot := l.connects.next
-		l.connects.next++
-		intended := int64(0)
-		if l.connects.pace.Rate > 0 {
-			at := l.connects.pace.At(uint64(slot - l.connects.first))
-			l.late(elapsed - at)
-			intended = l.connects.start + int64(at)
+		x := reopen{slot: d.next}
+		d.next++
+		if d.pace.Rate > 0 {
+			at := d.pace.At(uint64(x.slot - d.first))
+			l.late(account.Elapsed(l.now, d.start) - at)
+			x.due = d.start + int64(at)
 		}
-		l.open(reopen{slot: slot, due: intended})
+		l.open(x)
 	}
-	l.connects.active = l.connects.next < l.connects.limit
+	d.active = d.next < d.limit
 	return false
 }
 

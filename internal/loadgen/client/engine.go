@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
@@ -72,8 +71,6 @@ type Engine struct {
 
 	// The ticker's goroutine is stopped by close of stop, done answers.
 	stop, done chan struct{}
-	// tickEvery is the ticker's period in ns.
-	tickEvery atomic.Int64
 }
 
 const (
@@ -84,7 +81,6 @@ const (
 // New makes the loops; they run after Start.
 func New(p *plan.Plan, c Clock, s *Signals) (*Engine, error) {
 	e := &Engine{plan: p, Clock: c, Signals: s, stop: make(chan struct{}), done: make(chan struct{})}
-	e.tickEvery.Store(int64(tickSlow))
 	n := min(p.Loops, p.Connections)
 	for i := range n {
 		l, err := newLoop(e, i, n)
@@ -138,12 +134,16 @@ func (e *Engine) ticks() {
 			return
 		case <-t.C:
 		}
+		every := tickSlow
 		for _, l := range e.loops {
 			if l.ticking.CompareAndSwap(false, true) {
 				l.reactor.Post(l.tick)
 			}
+			if l.paced.Load() {
+				every = tickFast
+			}
 		}
-		t.Reset(time.Duration(e.tickEvery.Load()))
+		t.Reset(every)
 	}
 }
 
@@ -210,12 +210,6 @@ func (e *Engine) Execute(o Command) (a Answer, err error) {
 			a.Settled += c.Settled() + l.ramp(o.Target, o.Rate/n, inFlight)
 			l.show()
 		})
-	case DoPace:
-		every := tickSlow
-		if o.On {
-			every = tickFast
-		}
-		e.tickEvery.Store(int64(every))
 	case DoBegin:
 		a.Listeners, a.Moved = make([]uint32, len(o.Sequence)), make([]uint32, len(o.Sequence))
 		err = e.each(func(l *loop) { l.begin(o.Sequence, o.On, a.Listeners, a.Moved) })
@@ -228,7 +222,7 @@ func (e *Engine) Execute(o Command) (a Answer, err error) {
 		err = e.each(func(l *loop) { l.recover(o.On) })
 	case DoCut:
 		err = e.each(func(l *loop) {
-			l.leaves = leaves{active: true, limit: uint32(len(l.clients)), cut: true}
+			l.leaveAll(true)
 			l.show()
 		})
 	case DoChurn:

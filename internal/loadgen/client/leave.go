@@ -8,12 +8,7 @@ import (
 // leaves is a loop's part of closing clients: in a ramp downwards, by a cut, or
 // all at the end of a run.
 type leaves struct {
-	active bool
-	start  int64 // ns
-	pace   account.Pacer
-	first  uint32 // slot of the pacer's slot 0
-	next   uint32
-	limit  uint32
+	course
 	// cut: without a word, and only those with the moving flag.
 	cut bool
 }
@@ -27,16 +22,17 @@ func (l *loop) leave() {
 	l.connects.active = false
 	l.churn.active = false
 	l.queue, l.recovering = nil, false
-	l.leaves = leaves{active: true, limit: uint32(len(l.clients))}
+	l.leaveAll(false)
 	l.ending = true
 }
 
+// leaveAll begins to close all clients, or to cut those with the moving flag.
+func (l *loop) leaveAll(cut bool) {
+	l.leaves = leaves{course: course{active: true, limit: uint32(len(l.clients))}, cut: cut}
+}
+
 func (l *loop) leaveSlice() (more bool) {
-	if !l.leaves.active {
-		return false
-	}
-	due := l.leaves.pace.Due(account.Elapsed(l.now, l.leaves.start))
-	for k := 0; l.leaves.next < l.leaves.limit && uint64(l.leaves.next-l.leaves.first) < due; k++ {
+	for k := 0; l.leaves.active && l.leaves.due(l.now); k++ {
 		if k == leaveTurn {
 			return true
 		}

@@ -65,6 +65,7 @@ type loop struct {
 
 	// Atomic
 	ticking atomic.Bool // a tick is posted and has not run
+	paced   atomic.Bool // something is to happen at its time: ticks come often
 }
 
 // newLoop returns a loop for its share of the plan's clients, not started.
@@ -148,6 +149,7 @@ func (l *loop) Turn() (more bool) {
 	more = l.leaveSlice() || more
 	more = l.churnSlice() || more
 	more = l.reopenSlice() || more
+	l.paced.Store(l.connects.active || l.leaves.active || l.churning() || l.recovering || len(l.queue) > 0)
 	l.show()
 	end := l.engine.Clock.Now()
 	l.busy += end - l.busySince

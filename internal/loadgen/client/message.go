@@ -84,14 +84,6 @@ func (l *loop) dismissed(slot uint32, p []byte) {
 	}
 }
 
-// setRetry takes an event stream's retry line, which says when to retry should the stream be
-// the server's way to put the client off.
-func (l *loop) setRetry(slot uint32, ms []byte) {
-	if wait, ok := away(ms); ok && l.clients[slot].state == joining {
-		l.scratch(slot).retry = wait
-	}
-}
-
 // away reads a time in milliseconds; false where it is none, or too long.
 func away(p []byte) (time.Duration, bool) {
 	digits := p[:len(p)-len(bytes.TrimLeft(p, "0123456789"))]
@@ -148,17 +140,12 @@ func (l *loop) book(slot uint32, s account.Stamp, envelope []byte) {
 		l.arrived(slot, k, envelope)
 		account.Record(l.recorder[account.OfDelivery], l.now-s.Due)
 		account.Record(l.recorder[account.OfSent], l.now-s.Sent)
-	case l.replays(slot, s):
+	case s.Sent < l.cameBack[slot]:
+		// No fault: an event stream's id says the time, and with several channels each is
+		// replayed from ten seconds before it.
 		l.ledger.Duplicated--
 		l.counters.Replayed++
 	}
-}
-
-// replays reports whether a repeated message is no fault: an event stream's id says the time,
-// and with several channels each is replayed from ten seconds before it.
-func (l *loop) replays(slot uint32, s account.Stamp) bool {
-	at, resumed := l.cameBack[slot]
-	return resumed && s.Sent < at
 }
 
 // hear notes that a trial message has reached a client, if it is accounted for.

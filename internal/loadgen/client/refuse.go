@@ -49,13 +49,13 @@ func (l *loop) refuseEnded(slot uint32) bool {
 func (l *loop) refusal(h head, said []byte) account.Reason {
 	why := account.StatusReason(h.status)
 	switch {
-	case h.isJSON():
+	case h.is("application/json"):
 	case h.status >= 300 && h.status < 400 && len(h.location) > 0:
 		return account.TextReason(string(why)+account.ReasonTo, h.location)
 	case h.status < 400:
 	case l.proxy.name != "":
 		return account.TextReason(string(why)+account.ReasonBy, []byte(l.proxy.name))
-	case h.status >= 502 && h.status <= 504 && bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("text/html")):
+	case h.status >= 502 && h.status <= 504 && h.is("text/html"):
 		return why + account.ReasonBy + "a proxy"
 	}
 	return account.AnswerReason(h.status, string(h.contentType), said)
@@ -67,7 +67,7 @@ const maxExplanation = 4 << 10
 // explanation returns the part of an answer's body that may say why, and
 // whether that is all.
 func (h *head) explanation(p []byte) (said []byte, whole bool) {
-	if h.status < 400 || !h.isJSON() && !h.isText() {
+	if h.status < 400 || !h.is("application/json") && !h.is("text/plain") {
 		return nil, true
 	}
 	said, whole, ok := h.body(p)
@@ -80,12 +80,9 @@ func (h *head) explanation(p []byte) (said []byte, whole bool) {
 	return said, whole
 }
 
-func (h *head) isText() bool {
-	return bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("text/plain"))
-}
-
-func (h *head) isJSON() bool {
-	return bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("application/json"))
+// is reports whether the body is of a type.
+func (h *head) is(contentType string) bool {
+	return bytes.HasPrefix(bytes.ToLower(h.contentType), []byte(contentType))
 }
 
 // later returns the time that an answer wants the client to wait before a retry. RFC 9110

@@ -123,10 +123,11 @@ func (l *loop) reopenSlice() (more bool) {
 	return false
 }
 
-// churnState is a loop's part of steady connects and disconnects: at each slot
+// churn is a loop's part of steady connects and disconnects: at each slot
 // of the pace one ready client of the moving share is closed and opened again.
 type churn struct {
-	active bool
+	active bool  // cycles may be under way
+	ending bool  // no further ones begin
 	start  int64 // ns
 	pace   account.Pacer
 	done   uint64 // slots
@@ -137,18 +138,20 @@ type churn struct {
 // lets cycles under way finish. It runs on the loop's goroutine.
 func (l *loop) churnAt(rate float64, movers int) {
 	if rate == 0 {
-		l.churn.pace = account.Pacer{}
-		l.churn.done = 1<<64 - 1
+		l.churn.ending = true
 		return
 	}
-	// The rate is for this process; its clients are one of agents parts.
+	// The rate is for this process; its clients are one of members parts.
 	rate *= float64(len(l.movers)) * float64(l.plan.Members) / float64(max(movers, 1))
-	l.churn = churn{active: rate > 0, start: l.engine.Clock.Now(), pace: account.NewPacer(rate)}
+	l.churn = churn{active: rate > 0, start: l.engine.Clock.Now(), pace: account.Pacer{Rate: rate}}
 }
+
+// churning reports whether cycles begin.
+func (l *loop) churning() bool { return l.churn.active && !l.churn.ending }
 
 // churnSlice closes the clients whose slots are due.
 func (l *loop) churnSlice() (more bool) {
-	if !l.churn.active || l.churn.done == 1<<64-1 {
+	if !l.churning() {
 		return false
 	}
 	elapsed := account.Elapsed(l.now, l.churn.start)
@@ -159,11 +162,10 @@ func (l *loop) churnSlice() (more bool) {
 		}
 		at := l.churn.pace.At(l.churn.done)
 		l.churn.done++
-		if elapsed-at > l.plan.MaxLate {
-			l.counters.SkippedConnects++
-			continue
+		slot, ok := uint32(0), false
+		if elapsed-at <= l.plan.MaxLate {
+			slot, ok = l.nextMover()
 		}
-		slot, ok := l.nextMover()
 		if !ok {
 			l.counters.SkippedConnects++
 			continue

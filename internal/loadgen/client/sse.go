@@ -43,7 +43,7 @@ func (t sse) received(l *loop, slot uint32, p []byte) {
 	h, rest, ok := l.answered(slot, p, 200)
 	switch {
 	case !ok:
-	case !bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("text/event-stream")):
+	case !h.is("text/event-stream"):
 		l.end(slot, account.ReasonContentType)
 	default:
 		if h.chunked {
@@ -147,8 +147,11 @@ func (t sse) event(l *loop, slot uint32, p []byte) {
 			l.setCursor(slot, bytes.TrimPrefix(id, []byte(" ")))
 			continue
 		}
-		if wait, ok := bytes.CutPrefix(line, []byte("retry:")); ok {
-			l.setRetry(slot, bytes.TrimPrefix(wait, []byte(" ")))
+		if ms, ok := bytes.CutPrefix(line, []byte("retry:")); ok {
+			// When to retry, should the stream be the server's way to put the client off.
+			if wait, ok := away(bytes.TrimPrefix(ms, []byte(" "))); ok && l.clients[slot].state == joining {
+				l.scratch(slot).retry = wait
+			}
 			continue
 		}
 		value, ok := bytes.CutPrefix(line, []byte("data:"))

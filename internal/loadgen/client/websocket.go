@@ -58,7 +58,8 @@ func (w websocket) received(l *loop, slot uint32, p []byte) {
 		l.end(slot, account.ReasonUpgrade)
 	case string(h.accept) != webSocketAccept:
 		l.end(slot, account.ReasonAccept)
-	case !w.agrees(l.plan, h.protocol):
+	case len(l.plan.Offered)+len(h.protocol) > 0 && !slices.Contains(l.plan.Offered, string(h.protocol)):
+		// A browser goes on with one of those offered, or with none where none was.
 		l.end(slot, account.ReasonSubprotocol)
 	default:
 		resuming := l.resuming(slot)
@@ -68,12 +69,6 @@ func (w websocket) received(l *loop, slot uint32, p []byte) {
 		}
 		w.frames(l, slot, rest)
 	}
-}
-
-// agrees reports whether a server's choice of a subprotocol is one that a
-// browser goes on with: one of those offered, or none where none was.
-func (w websocket) agrees(p *plan.Plan, chosen []byte) bool {
-	return len(p.Offered) == 0 && len(chosen) == 0 || slices.Contains(p.Offered, string(chosen))
 }
 
 // subscribe asks for a client's channels from where it left.

@@ -9,6 +9,8 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
+	"net/netip"
+	"slices"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
@@ -81,7 +83,11 @@ func New(ctx context.Context, c Config, l HostLimits) (*Plan, error) {
 			u.Add("--src", "", "%v", err)
 		}
 		p.SourceSet = byFamily(all)
-		p.keepReachable()
+		// An address that no source can reach is left out; with none left, the plan is
+		// refused for the first.
+		if in := slices.DeleteFunc(slices.Clone(p.Target.Addrs), func(a netip.AddrPort) bool { return len(p.SourceSet.of(a.Addr())) == 0 }); len(in) > 0 {
+			p.Target.Addrs = in
+		}
 	}
 	if len(u) > 0 {
 		return nil, errors.Join(u...)

@@ -90,7 +90,7 @@ func parseSocket(raw string) (t Target, ok bool, err error) {
 func (t *Target) request(kind Transport) string {
 	path := t.path
 	if path == "" || path == "/" {
-		path = kind.endpoint()
+		path = "/v1/" + string(kind)
 	}
 	path += "?"
 	if t.query != "" {
