@@ -30,13 +30,8 @@ type Progress struct {
 	began float64 // of the phase, in seconds of the run
 }
 
-// NewProgress returns a printer of plain lines.
-func NewProgress(out io.Writer, scenario string, c plan.Config) *Progress {
-	return &Progress{out: out, config: c, title: scenario}
-}
-
-// NewPanel returns a printer for a terminal, whose width it asks for.
-func NewPanel(out io.Writer, scenario string, c plan.Config, colour bool, width func() int) *Progress {
+// NewProgress returns a printer of plain lines, or with a width one for a terminal.
+func NewProgress(out io.Writer, scenario string, c plan.Config, colour bool, width func() int) *Progress {
 	return &Progress{out: out, config: c, title: scenario, colour: colour, width: width}
 }
 

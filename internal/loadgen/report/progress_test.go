@@ -64,7 +64,7 @@ func TestPanel(t *testing.T) {
 	c := plan.DefaultConfig()
 	c.Connections, c.Messages, c.Rate = 1000, 100, 10
 	var out bytes.Buffer
-	p := NewPanel(&out, "fanout", c, true, func() int { return 100 })
+	p := NewProgress(&out, "fanout", c, true, func() int { return 100 })
 	s := &screen{t: t, width: 100}
 	show := func(x result.Sample) string {
 		out.Reset()
@@ -115,7 +115,7 @@ func TestPanelColoursAndWidth(t *testing.T) {
 	}{"plain, narrow": {false, 40}, "coloured, narrow": {true, 40}, "coloured, tiny": {true, 3}, "plain": {false, 80}} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			NewPanel(&out, "idle", c, tt.colour, func() int { return tt.width }).Show(x)
+			NewProgress(&out, "idle", c, tt.colour, func() int { return tt.width }).Show(x)
 			s := &screen{t: t, width: max(tt.width, 20)}
 			s.play(out.String())
 			if got := strings.Contains(out.String(), "\x1b[31m"); got != tt.colour && tt.width > 20 {
@@ -163,7 +163,7 @@ func TestPlainProgress(t *testing.T) {
 	c := plan.DefaultConfig()
 	c.Connections = 100
 	var out bytes.Buffer
-	p := NewProgress(&out, "fanout", c)
+	p := NewProgress(&out, "fanout", c, false, nil)
 	p.Show(result.Sample{Seconds: 3, Phase: result.PhasePublish, Open: 90, Failed: 10, Lost: 2, Published: 5, Delivered: 400, Expected: 450,
 		DeliveredPS: 200, Due: account.Latency{Count: 1, P50: 1.5e6, P99: 2e8, Max: 12e9}, Server: &probe.ProcessSample{RSS: 50 << 20}, ServerCPU: 0.5, SelfCPU: 0.25})
 	p.Show(result.Sample{Seconds: 4, Phase: result.PhaseConnect, Open: 50, ReadyPS: 40})
