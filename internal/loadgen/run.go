@@ -27,7 +27,7 @@ type run struct {
 	plan    *plan.Plan
 	clients *crowd
 	sampler *sampler
-	server  *serverCommand // nil: the run has started none
+	server  *ServerCommand // nil: the run has started none
 
 	// Owned by the scenario
 	sequence     []uint32                // per channel: the last number sent

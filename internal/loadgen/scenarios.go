@@ -112,14 +112,14 @@ func (s scenario) start(ctx context.Context, c plan.Config, o Options) (*result.
 // with runs the scenario with a publisher, or nil.
 func (s scenario) with(ctx context.Context, c plan.Config, o Options, p publish.Publisher) (*result.Result, error) {
 	c.Timed = c.Timed || s.messages == forTime
-	var server *serverCommand
+	var server *ServerCommand
 	if s.restarts && c.ServerCmd != "" {
 		c.Share = 1
 		var err error
-		if server, err = launch(ctx, c); err != nil {
+		if server, err = Launch(ctx, c); err != nil {
 			return nil, err
 		}
-		defer func() { server.Stop(stopGrace) }() // the one that runs then
+		defer server.Close() // the one that runs then
 	}
 	r, err := newRun(ctx, s.name, c, o)
 	if err != nil {

@@ -159,26 +159,17 @@ func (b *comeback) seconds(i int) float64 {
 // stopGrace is how long a gateway that the run has started may take to end.
 const stopGrace = 10 * time.Second
 
-// Launch starts the gateway of ServerCmd and waits until it listens at the
-// target; stop ends it and waits. It refuses where something listens already.
-func Launch(ctx context.Context, c plan.Config) (stop func(), err error) {
-	s, err := launch(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return func() { s.Stop(stopGrace) }, nil
-}
-
-// serverCommand is a gateway that the run starts itself, so that it can restart
+// ServerCommand is a gateway that the run starts itself, so that it can restart
 // it. It is used by one goroutine.
-type serverCommand struct {
+type ServerCommand struct {
 	*probe.Program
 	line   string
 	target plan.Target
 }
 
-// launch starts --server-cmd and waits until it takes connections.
-func launch(ctx context.Context, c plan.Config) (*serverCommand, error) {
+// Launch starts --server-cmd and waits until it takes connections. It refuses where something
+// listens already.
+func Launch(ctx context.Context, c plan.Config) (*ServerCommand, error) {
 	t, err := plan.ParseTarget(ctx, c.URL)
 	if err != nil {
 		return nil, &plan.UsageError{Flag: "--url", Value: plan.PrintableURL(c.URL), Want: err.Error()}
@@ -189,16 +180,19 @@ func launch(ctx context.Context, c plan.Config) (*serverCommand, error) {
 	if t.Dial(ctx, time.Second) == nil {
 		return nil, &plan.UsageError{Flag: "--server-cmd", Want: fmt.Sprintf("something listens on %v already; the run starts and stops the gateway itself", &t)}
 	}
-	s := &serverCommand{line: c.ServerCmd, target: t}
+	s := &ServerCommand{line: c.ServerCmd, target: t}
 	return s, s.start(ctx, c.Timeout)
 }
+
+// Close ends the gateway and waits for it.
+func (s *ServerCommand) Close() { s.Stop(stopGrace) }
 
 // assignment is how a variable before a command starts.
 var assignment = regexp.MustCompile(`^\s*[A-Za-z_][A-Za-z0-9_]*=`)
 
 // start runs the command in the shell's place: signals and the end of the process
 // must be the gateway's own, and not a shell's around it.
-func (s *serverCommand) start(ctx context.Context, timeout time.Duration) (err error) {
+func (s *ServerCommand) start(ctx context.Context, timeout time.Duration) (err error) {
 	line := "exec " + s.line
 	if assignment.MatchString(s.line) {
 		line = "exec env " + s.line

@@ -90,15 +90,18 @@ func (w *publishing) send(ctx context.Context, d load) error {
 
 // await waits for the messages that are still on their way.
 func (w *publishing) await(ctx context.Context) {
-	// With no client left nothing more can arrive.
-	err := w.run.clients.wait(ctx, w.run.plan.Timeout, func(t account.Totals) bool { return t.Nobody() || w.completeButMoved(t) })
+	wait := func(quiet time.Duration, done func(account.Totals) bool) error {
+		// With no client left nothing more can arrive.
+		return w.run.clients.wait(ctx, min(quiet, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || done(t) })
+	}
+	err := wait(w.run.plan.Timeout, w.completeButMoved)
 	if err == nil && w.sent.ExpectedMoved > 0 {
-		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || w.complete(t) })
+		err = wait(awayWait, w.complete)
 	}
 	if err == nil && w.expectedUnknown > 0 {
 		// Messages without an answer may still arrive.
 		all := w.sent.Expected + w.expectedUnknown
-		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || t.Delivered-w.before.Delivered >= all })
+		err = wait(awayWait, func(t account.Totals) bool { return t.Delivered-w.before.Delivered >= all })
 	}
 	if !errors.Is(err, errQuiet) {
 		w.run.note("waiting for the messages", err)

@@ -102,8 +102,11 @@ func (o *Outcome) billCPU(b *Bill, n, pings, deliveries float64) float64 {
 		known++
 	}
 	if us := o.handshake(); us > 0 {
-		perSecond := n / reconnectWindow.Seconds()
-		basis, factor := scale(perSecond, o.connectRate())
+		perSecond, fastest := n/reconnectWindow.Seconds(), 0.0
+		for _, s := range o.Connections {
+			fastest = max(fastest, s.ConnectRate)
+		}
+		basis, factor := scale(perSecond, fastest)
 		b.add(Item{Name: "CPU when all come back", Value: us / 1e6 * perSecond, Unit: "CPUs", Basis: basis, Factor: factor,
 			How: fmt.Sprintf("%.0f us a handshake, %.0f/s for %v", us, perSecond, reconnectWindow)})
 	}
@@ -149,13 +152,6 @@ func (o *Outcome) handshake() float64 {
 		}
 	}
 	return median(all)
-}
-
-func (o *Outcome) connectRate() (most float64) {
-	for _, s := range o.Connections {
-		most = max(most, s.ConnectRate)
-	}
-	return most
 }
 
 // largest returns the most connections that were measured.

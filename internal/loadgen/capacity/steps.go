@@ -53,7 +53,11 @@ func (b *bench) launch(ctx context.Context) (stop func(), err error) {
 	if beat := b.config.Beat; beat > 0 && !c.IsForeign() {
 		c.ServerCmd = fmt.Sprintf("env GATEWAY_HEARTBEAT__INTERVAL=%v GATEWAY_HEARTBEAT__TIMEOUT=%v %s", beat, beat, c.ServerCmd)
 	}
-	return loadgen.Launch(ctx, c)
+	server, err := loadgen.Launch(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return server.Close, nil
 }
 
 // reachWait is how long the one client may take: a gateway that has nothing

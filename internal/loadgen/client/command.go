@@ -98,9 +98,8 @@ type Snapshot struct {
 
 	Addresses []account.Address `json:"addresses"` // of the target, where it has several
 
-	Busy  []time.Duration `json:"busy"` // per loop, in batches since the start
-	Exact bool            `json:"exact"`
-	CPU   time.Duration   `json:"cpu"` // of other processes of the run
+	Busy []time.Duration `json:"busy"` // per loop, in batches since the start
+	CPU  time.Duration   `json:"cpu"`  // of other processes of the run
 	// Scratches is how many clients are in the middle of something.
 	Scratches int `json:"scratches"`
 
@@ -110,7 +109,7 @@ type Snapshot struct {
 
 // NewSnapshot returns an empty sum.
 func NewSnapshot() *Snapshot {
-	return &Snapshot{Tallies: account.NewTallies(), Exact: true, Fresh: account.NewRecorder()}
+	return &Snapshot{Tallies: account.NewTallies(), Fresh: account.NewRecorder()}
 }
 
 // Add adds the sum of other loops, whose latencies it takes out.
@@ -120,7 +119,6 @@ func (s *Snapshot) Add(o *Snapshot) {
 	s.foundProxy(o.Proxy)
 	s.Addresses = account.AddAddresses(s.Addresses, o.Addresses)
 	s.Busy = append(s.Busy, o.Busy...)
-	s.Exact = s.Exact && o.Exact
 	s.CPU += o.CPU
 	s.Scratches += o.Scratches
 	o.Fresh.Drain(&s.Fresh)

@@ -187,7 +187,6 @@ func (e *Engine) Collect() (*Snapshot, error) {
 		s.foundProxy(l.proxy.name)
 		s.Addresses = account.AddAddresses(s.Addresses, l.addresses)
 		s.Busy = append(s.Busy, time.Duration(l.busy))
-		s.Exact = s.Exact && l.ledger.Exact()
 		s.Scratches += len(l.scratches) - len(l.freeScratches)
 		l.recorder.Drain(&s.Fresh)
 	})

@@ -1,7 +1,10 @@
 package client
 
 import (
+	"github.com/gobwas/ws"
+
 	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -48,6 +51,9 @@ func (l *loop) leaveSlice() (more bool) {
 	return false
 }
 
+// normalClosure is the payload of a close frame: 1000, RFC 6455 section 7.4.1.
+var normalClosure = []byte{0x03, 0xe8}
+
 // closeClient closes one client politely, or gives up its handshake.
 func (l *loop) closeClient(slot uint32) {
 	c := &l.clients[slot]
@@ -63,9 +69,11 @@ func (l *loop) closeClient(slot uint32) {
 		l.unmarkReady(slot)
 		l.parting++
 		c.state = closing
-		if !politely || !l.transport(slot).leave(l, slot) {
+		// Only a WebSocket has something to say, and waits for the server to close.
+		switch {
+		case !politely || l.kind(slot) != plan.WebSocket || !l.sendFrame(slot, ws.OpClose, normalClosure):
 			l.end(slot, "")
-		} else if c.state == closing {
+		case c.state == closing:
 			l.scratch(slot).deadline = l.now + int64(CloseWait)
 		}
 	}

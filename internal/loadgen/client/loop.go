@@ -214,9 +214,6 @@ type transport interface {
 	// received takes the bytes p received for client i, which belong to the loop. It reports to
 	// the loop: opened, confirmed, message, fail, end.
 	received(l *loop, i uint32, p []byte)
-	// leave begins a polite end of a ready client; the loop waits for the peer
-	// to close. False: there is nothing to say, the loop closes at once.
-	leave(l *loop, i uint32) bool
 }
 
 // transport returns the transport of a client.

@@ -36,8 +36,6 @@ func (t poll) appendNext(l *loop, dst []byte, slot uint32, cursor []byte) []byte
 	return append(l.plan.AppendFields(dst, i), "\r\n"...)
 }
 
-func (t poll) leave(*loop, uint32) bool { return false }
-
 // received takes an answer once it is whole. There is never more than one: the
 // next request is sent only then.
 func (t poll) received(l *loop, slot uint32, p []byte) { t.take(l, slot, p, false) }

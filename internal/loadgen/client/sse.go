@@ -33,8 +33,6 @@ func (t sse) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 	return append(append(append(dst, "Accept: "...), accept...), "\r\nCache-Control: no-store\r\n\r\n"...)
 }
 
-func (t sse) leave(*loop, uint32) bool { return false }
-
 func (t sse) received(l *loop, slot uint32, p []byte) {
 	if l.clients[slot].state != opening {
 		t.body(l, slot, p)

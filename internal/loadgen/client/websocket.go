@@ -168,10 +168,6 @@ func (w websocket) closed(l *loop, slot uint32, ev wsframe.Event) {
 	l.scratch(slot).deadline = l.now + int64(CloseWait)
 }
 
-func (w websocket) leave(l *loop, slot uint32) bool {
-	return l.sendFrame(slot, ws.OpClose, []byte{0x03, 0xe8})
-}
-
 // sendFrame sends one frame. False: the client is gone. RFC 6455 section 5.3 wants the masking
 // key unpredictable to protect proxies from scripts in browsers; here nobody chooses the
 // payloads.
