@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"context"
 	"runtime"
 	"time"
 
@@ -98,9 +99,7 @@ func (s *sampler) take() {
 			}
 		}
 	}
-	if m, err := r.sampleMetrics(); err == nil {
-		x.Metrics = m
-	}
+	x.Metrics, _ = r.metrics.sample(context.Background())
 	if r.kernel != nil {
 		if k, err := r.kernel.Sample(); err == nil {
 			x.Kernel = &k
