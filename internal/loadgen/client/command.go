@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
@@ -116,7 +117,7 @@ func NewSnapshot() *Snapshot {
 func (s *Snapshot) Add(o *Snapshot) {
 	s.Counters.Add(&o.Counters)
 	s.Tallies.Merge(&o.Tallies)
-	s.foundProxy(o.Proxy)
+	s.Proxy = cmp.Or(s.Proxy, o.Proxy)
 	s.Addresses = account.AddAddresses(s.Addresses, o.Addresses)
 	s.Busy = append(s.Busy, o.Busy...)
 	s.CPU += o.CPU

@@ -3,6 +3,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -184,7 +185,7 @@ func (e *Engine) Collect() (*Snapshot, error) {
 		l.show()
 		s.Counters.Add(&l.counters)
 		s.Tallies.Merge(&l.tallies)
-		s.foundProxy(l.proxy.name)
+		s.Proxy = cmp.Or(s.Proxy, l.proxy.name)
 		s.Addresses = account.AddAddresses(s.Addresses, l.addresses)
 		s.Busy = append(s.Busy, time.Duration(l.busy))
 		s.Scratches += len(l.scratches) - len(l.freeScratches)

@@ -24,21 +24,11 @@ const StrandedAfter = 5 * time.Second
 
 // foundProxy notes that there is a proxy. From now on positions are kept.
 func (l *loop) foundProxy(name string) {
-	if l.plan.Foreign {
-		return // the server itself answers
-	}
-	if l.proxy.name != "" || name == "" {
+	if l.plan.Foreign || l.proxy.name != "" || name == "" { // a foreign server itself answers
 		return
 	}
 	l.proxy.name, l.proxy.away = name, make(map[uint32]int64)
 	l.keepPositions()
-}
-
-// foundProxy takes the name that loops or processes know a proxy by.
-func (s *Snapshot) foundProxy(name string) {
-	if s.Proxy == "" {
-		s.Proxy = name
-	}
 }
 
 // intermediary returns the name of the program that says in an answer's head that it passed the

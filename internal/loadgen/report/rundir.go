@@ -214,7 +214,7 @@ func readLatencies(name string) (Latencies, error) {
 		}
 		sum := all[h.Tag()]
 		if sum == nil {
-			sum = hdrhistogram.New(100, int64(time.Hour), 3)
+			sum = account.NewHistogram()
 			all[h.Tag()] = sum
 		}
 		sum.Merge(h)
