@@ -7,8 +7,8 @@ import (
 	"io"
 	"iter"
 	"net"
+	"os"
 	"strings"
-	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
@@ -19,8 +19,9 @@ import (
 // loop's: crypto/tls can't be resumed in a handshake, but may be asked to read
 // again after an error that is temporary (crypto/tls, readRecordOrCCS).
 type tlsConn struct {
-	conn *tls.Conn
-	loop *loop
+	net.Conn // nil: a tls.Conn that is not closed only reads and writes
+	conn     *tls.Conn
+	loop     *loop
 	// Of the handshake: next goes on with it until it needs more from the socket
 	// or is over, with err as its end; stop gives it up. Nil once it is over.
 	next func() (struct{}, bool)
@@ -39,14 +40,8 @@ type secure struct {
 	plain  []byte     // room for decrypted bytes
 }
 
-// errNothingYet is how a read says that the socket has no more for now.
-var errNothingYet net.Error = nothingYet{}
-
-type nothingYet struct{}
-
-func (nothingYet) Error() string   { return "nothing yet" }
-func (nothingYet) Timeout() bool   { return true }
-func (nothingYet) Temporary() bool { return true }
+// errNothingYet is how a read says that the socket has no more for now: it is temporary.
+var errNothingYet = os.ErrDeadlineExceeded
 
 // Read implements net.Conn for the tls.Conn.
 func (s *tlsConn) Read(p []byte) (int, error) {
@@ -68,13 +63,6 @@ func (s *tlsConn) Write(p []byte) (int, error) {
 	s.loop.secure.outgo = append(s.loop.secure.outgo, p...)
 	return len(p), nil
 }
-
-func (s *tlsConn) Close() error                     { return nil }
-func (s *tlsConn) LocalAddr() net.Addr              { return nil }
-func (s *tlsConn) RemoteAddr() net.Addr             { return nil }
-func (s *tlsConn) SetDeadline(time.Time) error      { return nil }
-func (s *tlsConn) SetReadDeadline(time.Time) error  { return nil }
-func (s *tlsConn) SetWriteDeadline(time.Time) error { return nil }
 
 // startTLS begins the TLS handshake of a client whose connection stands.
 func (l *loop) startTLS(slot uint32) {
