@@ -118,11 +118,18 @@ func (f Figure) when(known func(*Result) bool) Figure {
 	return f
 }
 
-// during has the figure known while a run goes on, from its last sample.
-func (f Figure) during(live func(*Sample) (float64, bool)) Figure {
-	f.live = func(w *Watch) (float64, bool) { return live(&w.sample) }
+// during has the figure known while a run goes on, at a path of those of its samples that tell.
+func (f Figure) during(path string, tells func(*Sample) bool) Figure {
+	f.live = func(w *Watch) (float64, bool) {
+		if !tells(&w.sample) {
+			return 0, false
+		}
+		return Number(&w.sample, path)
+	}
 	return f
 }
+
+func anySample(*Sample) bool { return true }
 
 // connected reports whether there were clients when the cost of each was read: at
 // the end, or with stages at their top.
@@ -213,18 +220,16 @@ func clientFigures() []Figure {
 			}
 			return float64(r.Counters.Clients), true
 		}),
-		figure("failed", UnitCount, "counters.failed + counters.untried", "clients that never were ready").during(func(s *Sample) (float64, bool) { return float64(s.Failed), true }),
+		figure("failed", UnitCount, "counters.failed + counters.untried", "clients that never were ready").during("failed", anySample),
 		share("failed_share", "counters.failed + counters.untried", "settings.connections", "failed, of those asked for"),
+		// Losses to a storm are separated at the end.
 		computed("lost", UnitCount, "clients that were ready and were lost, but not to a restart by the run", func(r *Result) (float64, bool) {
 			n := r.Counters.Lost
 			if r.Storm != nil {
 				n -= min(r.Storm.Lost, n)
 			}
 			return float64(n), true
-		}).during(func(s *Sample) (float64, bool) {
-			// Losses to a storm are separated at the end.
-			return float64(s.Lost), s.Phase != PhaseStorm && s.Phase != PhaseLeave
-		}),
+		}).during("lost", func(s *Sample) bool { return s.Phase != PhaseStorm && s.Phase != PhaseLeave }),
 		figure("away", UnitCount, "counters.away", "clients whose connections ended at a proxy and that were not back after 5 s, at the end"),
 		figure("proxy_cuts", UnitCount, "counters.proxy_cut", "connections of ready clients that ended at a proxy"),
 		figure("renewed", UnitCount, "counters.renewed", "polls that went on over a new connection, the old one having ended with its answer"),
@@ -283,18 +288,11 @@ func hostFigures() []Figure {
 	each := func(f Figure) Figure { return f.when(oneProcess) }
 	return []Figure{
 		each(figure("rss_per_conn", UnitBytes, "server.rss_per_connection_bytes", "growth of the server's resident memory for each connection")).when(connected).
-			during(func(s *Sample) (float64, bool) {
-				// The first connections carry the costs that a process has once.
-				return s.RSSPerConnection, s.Server != nil && s.Open > 0 && s.Phase != PhaseConnect
-			}),
+			// The first connections carry the costs that a process has once.
+			during("rss_per_connection_bytes", func(s *Sample) bool { return s.Server != nil && s.Open > 0 && s.Phase != PhaseConnect }),
 		each(figure("anon_per_conn", UnitBytes, "server.rss_anon_per_connection_bytes", "the anonymous part of it")).when(connected),
 		figure("rss", UnitBytes, "server.after.rss_bytes", "the server's resident memory at the end, clients connected").when(readable).positive().
-			during(func(s *Sample) (float64, bool) {
-				if s.Server == nil {
-					return 0, false
-				}
-				return float64(s.Server.RSS), true
-			}),
+			during("server.rss_bytes", anySample),
 		each(figure("heap_per_conn", UnitBytes, "server.heap_in_use_per_connection_bytes", "growth of its heap in use for each connection; with --admin").
 			when(func(r *Result) bool { return r.Server.MetricsAfter != nil })),
 		each(figure("cpu_per_handshake", UnitDuration, "server.cpu_per_handshake_us", "the server's CPU time for a handshake").times(1e3).
