@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	loadresult "github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // short is every part in a small form.
@@ -174,18 +174,18 @@ func TestUsage(t *testing.T) {
 
 // A run that is not as it was to be ends the measurement.
 func TestChecked(t *testing.T) {
-	good := func() *loadgen.Result { return &loadgen.Result{Server: &loadgen.Server{PID: 1}} }
+	good := func() *loadresult.Result { return &loadresult.Result{Server: &loadresult.Server{PID: 1}} }
 	tests := map[string]struct {
-		change func(*loadgen.Result)
+		change func(*loadresult.Result)
 		err    error
 		want   bool
 	}{
-		"good":           {func(*loadgen.Result) {}, nil, true},
-		"can't begin":    {func(*loadgen.Result) {}, errors.New("no"), false},
-		"missing":        {func(r *loadgen.Result) { r.Failed = []string{"1 of 2 deliveries are missing"} }, nil, false},
-		"a gap":          {func(r *loadgen.Result) { r.Counters.Gaps = 1 }, nil, false},
-		"an error":       {func(r *loadgen.Result) { r.Counters.Errors = 1 }, nil, false},
-		"server unknown": {func(r *loadgen.Result) { r.Server = nil }, nil, false},
+		"good":           {func(*loadresult.Result) {}, nil, true},
+		"can't begin":    {func(*loadresult.Result) {}, errors.New("no"), false},
+		"missing":        {func(r *loadresult.Result) { r.Failed = []string{"1 of 2 deliveries are missing"} }, nil, false},
+		"a gap":          {func(r *loadresult.Result) { r.Counters.Gaps = 1 }, nil, false},
+		"an error":       {func(r *loadresult.Result) { r.Counters.Errors = 1 }, nil, false},
+		"server unknown": {func(r *loadresult.Result) { r.Server = nil }, nil, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

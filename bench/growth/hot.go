@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
+	loadresult "github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // The figures of the quiet channels' messages, and of the box meanwhile.
@@ -84,7 +85,7 @@ func (s *site) bears(ctx context.Context, sc scale) (rate float64, err error) {
 
 // window is one measurement of the quiet channels.
 type window struct {
-	quiet, hot *loadgen.Result
+	quiet, hot *loadresult.Result
 	host       float64 // share of all CPUs in use meanwhile
 	others     float64 // of it, of other programs
 }
@@ -115,8 +116,8 @@ func (s *site) beside(ctx context.Context, sc scale, rate float64) (w window, er
 	began, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		var err error
-		w.hot, err = checked(scenario(ctx, hot, loadgen.Options{Progress: func(x loadgen.Sample) {
-			if x.Phase == loadgen.PhaseHold || x.Phase == loadgen.PhasePublish {
+		w.hot, err = checked(scenario(ctx, hot, loadgen.Options{Progress: func(x loadresult.Sample) {
+			if x.Phase == loadresult.PhaseHold || x.Phase == loadresult.PhasePublish {
 				begun.Do(func() { close(began) })
 			}
 		}}))
@@ -143,7 +144,7 @@ func (s *site) beside(ctx context.Context, sc scale, rate float64) (w window, er
 	}
 	n := 0.0
 	for _, x := range w.quiet.Series {
-		if x.Phase == loadgen.PhasePublish {
+		if x.Phase == loadresult.PhasePublish {
 			w.host += x.HostCPU
 			n++
 		}

@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/bench/rig"
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	loadresult "github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // lab starts gateways.
@@ -48,7 +49,7 @@ func (l *lab) say(format string, args ...any) {
 type site struct {
 	// Immutable
 	lab     *lab
-	config  loadgen.Config // of the clients
+	config  plan.Config // of the clients
 	redis   *rig.Redis
 	gateway *rig.Gateway
 
@@ -62,7 +63,7 @@ var gatewayFlags = []string{"--heartbeat.interval", "1h", "--heartbeat.timeout",
 // open starts a Redis and a gateway with further flags, which close stops, and
 // warms it up.
 func (l *lab) open(ctx context.Context, sc scale, flags ...string) (_ *site, err error) {
-	s := &site{lab: l, config: loadgen.DefaultConfig()}
+	s := &site{lab: l, config: plan.DefaultConfig()}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -94,7 +95,7 @@ func (s *site) close() {
 
 // checked turns a run's failures into an error: nothing may be lost,
 // doubled or out of order, no client may fail.
-func checked(r *loadgen.Result, err error) (*loadgen.Result, error) {
+func checked(r *loadresult.Result, err error) (*loadresult.Result, error) {
 	switch {
 	case err != nil:
 		return nil, err

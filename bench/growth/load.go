@@ -14,6 +14,7 @@ import (
 
 	"github.com/pushgate/pushgate/bench/rig"
 	"github.com/pushgate/pushgate/internal/loadgen"
+	loadresult "github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
@@ -48,7 +49,7 @@ type memory struct {
 // number of them. Two gateways with the same connections hold different amounts
 // of garbage, so each is made to collect it, as Go does by itself every two
 // minutes.
-func (s *site) hold(ctx context.Context, clients []int, channels string, d time.Duration) (*loadgen.Result, []memory, error) {
+func (s *site) hold(ctx context.Context, clients []int, channels string, d time.Duration) (*loadresult.Result, []memory, error) {
 	c := s.config
 	c.Channels = channels
 	var stages []string
@@ -59,8 +60,8 @@ func (s *site) hold(ctx context.Context, clients []int, channels string, d time.
 	all := make([]memory, len(clients))
 	var failed error
 	// The run has ended its sampling when it returns.
-	progress := func(x loadgen.Sample) {
-		if i := slices.Index(clients, int(x.Open)); i >= 0 && x.Phase == loadgen.PhaseHold && failed == nil {
+	progress := func(x loadresult.Sample) {
+		if i := slices.Index(clients, int(x.Open)); i >= 0 && x.Phase == loadresult.PhaseHold && failed == nil {
 			all[i], failed = s.collect(ctx)
 		}
 	}
@@ -97,7 +98,7 @@ func (s *site) collect(ctx context.Context) (m memory, err error) {
 
 // sent is the cost of publishing.
 type sent struct {
-	*loadgen.Result
+	*loadresult.Result
 	cpu    float64 // of the gateway for a delivery, in us, without its use when idle
 	kernel float64 // the kernel's share of it
 	others float64 // of the box, that other programs took

@@ -7,9 +7,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
-	"github.com/pushgate/pushgate/internal/loadgen"
 	"github.com/pushgate/pushgate/internal/loadgen/capacity"
 	"github.com/pushgate/pushgate/internal/loadgen/report"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
@@ -25,7 +25,7 @@ func capacityCommand() *cobra.Command {
 	f := declareCapacity(c, &config)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		var err error
-		config.SLOs, err = loadgen.ParseSLOs(f.slos)
+		config.SLOs, err = result.ParseSLOs(f.slos)
 		config.Command = invocation(c)
 		if err = errors.Join(err, config.Validate()); err != nil {
 			return cli.Usage(c, err)
@@ -76,7 +76,7 @@ func (f *capacityFlags) run(c *cobra.Command, config capacity.Config) error {
 	}
 	var dir *report.Dir
 	if f.dir != "" {
-		if dir, err = report.CreateCapacity(f.dir); err != nil {
+		if dir, err = report.Create(f.dir, false); err != nil {
 			return err
 		}
 		defer dir.Abandon()
@@ -87,7 +87,7 @@ func (f *capacityFlags) run(c *cobra.Command, config capacity.Config) error {
 		return err
 	}
 	if dir != nil {
-		err = dir.FinishCapacity(outcome)
+		err = dir.Finish(outcome.WriteJSON)
 	}
 	if err := errors.Join(err, file.write(outcome.WriteJSON, outcome.WriteText)); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pushgate/pushgate/cmd/internal/configtext"
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
 // notInFiles are flags that are about the command and not about the load.
@@ -25,11 +25,11 @@ func (f *runFlags) readFile() error {
 	}
 	text, err := os.ReadFile(f.scenario)
 	if err != nil {
-		return &loadgen.UsageError{Flag: "--scenario", Value: f.scenario, Want: err.Error()}
+		return &plan.UsageError{Flag: "--scenario", Value: f.scenario, Want: err.Error()}
 	}
 	document, err := configtext.Parse(text)
 	if err != nil {
-		return &loadgen.UsageError{Flag: "--scenario", Value: f.scenario, Want: err.Error()}
+		return &plan.UsageError{Flag: "--scenario", Value: f.scenario, Want: err.Error()}
 	}
 	given := make(map[string]bool) // on the command line
 	f.set.Visit(func(x *pflag.Flag) { given[x.Name] = true })
@@ -40,7 +40,7 @@ func (f *runFlags) readFile() error {
 			name, value = flag, map[string]any{}
 		}
 		if err := f.setFromFile(name, value, given[name]); err != nil {
-			all = append(all, &loadgen.UsageError{Flag: f.scenario, Value: name, Want: err.Error()})
+			all = append(all, &plan.UsageError{Flag: f.scenario, Value: name, Want: err.Error()})
 		}
 	}
 	return errors.Join(all...)

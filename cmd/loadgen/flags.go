@@ -5,13 +5,13 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
 // runFlags are the flags of a scenario.
 type runFlags struct {
 	set    *pflag.FlagSet
-	config loadgen.Config
+	config plan.Config
 
 	json  string   // file of the result
 	dir   string   // directory of the run
@@ -49,7 +49,7 @@ func (f *runFlags) declareClients() {
 
 // declareTarget declares the flags for reaching a gateway, or a server that is no
 // pushgate.
-func declareTarget(s *pflag.FlagSet, c *loadgen.Config) {
+func declareTarget(s *pflag.FlagSet, c *plan.Config) {
 	s.StringVar(&c.URL, "url", c.URL, "the gateway: ws://, wss://, http:// or https://, or unix:/path; without a path, the endpoint of the transport")
 	s.StringVar(&c.CA, "ca", c.CA, "a file with the authorities in PEM that the server's certificate is checked by, instead of this host's")
 	s.BoolVar(&c.Insecure, "insecure", c.Insecure, "check no certificate")
@@ -61,7 +61,7 @@ func declareTarget(s *pflag.FlagSet, c *loadgen.Config) {
 }
 
 // declareForeignPublish declares the flags for publishing to such a server.
-func declareForeignPublish(s *pflag.FlagSet, c *loadgen.Config) {
+func declareForeignPublish(s *pflag.FlagSet, c *plan.Config) {
 	s.StringVar(&c.PublishURL, "publish-url", c.PublishURL, "publish by POST to this URL, with {channel} in it where the channel goes")
 	s.StringArrayVar(&c.PublishHeaders, "publish-header", nil, "a field of these requests, 'Name: value'; may be repeated")
 	s.StringVar(&c.PublishBody, "publish-body", c.PublishBody, "their body, with {channel} and {message} in it, a word of letters, digits, '.', '-' and '_' (default: the message)")

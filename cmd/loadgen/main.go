@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
 // exitSLO says that the run was as asked and missed an SLO.
@@ -32,9 +32,9 @@ Exit codes: 0 good, 1 the run failed, 2 wrong use, 99 an SLO was missed.`,
 	cli.Main(ctx, root, os.Args[1:])
 }
 
-// refused returns the error of a run: a *loadgen.UsageError is the command line's.
+// refused returns the error of a run: a *plan.UsageError is the command line's.
 func refused(c *cobra.Command, err error) error {
-	if usage := (*loadgen.UsageError)(nil); errors.As(err, &usage) {
+	if usage := (*plan.UsageError)(nil); errors.As(err, &usage) {
 		return cli.Usage(c, err)
 	}
 	return err
@@ -42,5 +42,5 @@ func refused(c *cobra.Command, err error) error {
 
 // invocation is the command line as results name it.
 func invocation(c *cobra.Command) []string {
-	return append([]string{c.CommandPath()}, loadgen.MaskCommand(os.Args[2:])...)
+	return append([]string{c.CommandPath()}, plan.MaskCommand(os.Args[2:])...)
 }

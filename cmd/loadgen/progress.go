@@ -8,19 +8,19 @@ import (
 	"golang.org/x/term"
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
-	"github.com/pushgate/pushgate/internal/loadgen"
 	"github.com/pushgate/pushgate/internal/loadgen/report"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // progress shows a run on standard error: a panel on a terminal, otherwise lines.
-func (f *runFlags) progress(c *cobra.Command) (show func(loadgen.Sample), done func()) {
+func (f *runFlags) progress(c *cobra.Command) (show func(result.Sample), done func()) {
 	stderr := cli.Stderr(c)
+	var width func() int
 	if drawable(stderr) {
-		panel := report.NewPanel(stderr, c.Name(), f.config, coloured(), func() int { return columns(stderr) })
-		return panel.Show, panel.Done
+		width = func() int { return columns(stderr) }
 	}
-	lines := report.NewProgress(stderr, c.Name(), f.config)
-	return lines.Show, lines.Done
+	p := report.NewProgress(stderr, c.Name(), f.config, coloured(), width)
+	return p.Show, p.Done
 }
 
 // terminal returns the terminal that a writer writes to, or nil.

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
 
 // resultFile is where --json goes. What a file had before stays until the result is
@@ -34,7 +34,7 @@ func openResult(name string, out io.Writer) (*resultFile, error) {
 	info, missing := os.Stat(r.name)
 	file, err := os.OpenFile(r.name, os.O_WRONLY|os.O_CREATE, r.mode)
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
-		return nil, &loadgen.UsageError{Flag: "--json", Value: name, Want: "can't be written: " + path.Err.Error()}
+		return nil, &plan.UsageError{Flag: "--json", Value: name, Want: "can't be written: " + path.Err.Error()}
 	}
 	switch {
 	case missing != nil:

@@ -11,19 +11,20 @@ import (
 	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/internal/loadgen"
 	"github.com/pushgate/pushgate/internal/loadgen/report"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
 // run runs a scenario, shows its progress and writes its result. A run whose
 // result can't be written is no use, so its files are opened first.
-func (f *runFlags) run(c *cobra.Command, s scenario, slos []loadgen.SLO) error {
+func (f *runFlags) run(c *cobra.Command, s scenario, slos []result.SLO) error {
 	file, err := openResult(f.json, c.OutOrStdout())
 	if err != nil {
 		return cli.Usage(c, err)
 	}
 	var dir *report.Dir
 	if f.dir != "" {
-		if dir, err = report.Create(f.dir); err != nil {
+		if dir, err = report.Create(f.dir, true); err != nil {
 			return cli.Usage(c, err)
 		}
 		defer func() {
@@ -35,18 +36,18 @@ func (f *runFlags) run(c *cobra.Command, s scenario, slos []loadgen.SLO) error {
 	ctx, stop := context.WithCancel(c.Context())
 	defer stop()
 	var missed atomic.Pointer[string] // the SLO that ended the run early
-	var watch *loadgen.Watch
+	var watch *result.Watch
 	if f.abort {
-		watch = loadgen.NewWatch(slos, func(text string) {
+		watch = result.NewWatch(slos, func(text string) {
 			missed.Store(&text)
 			stop()
 		})
 	}
 	limits := f.examineHost(c)
 	show, done := f.progress(c)
-	result, err := s(ctx, f.config, loadgen.Options{
+	res, err := s(ctx, f.config, loadgen.Options{
 		Command: invocation(c),
-		Progress: func(sample loadgen.Sample) {
+		Progress: func(sample result.Sample) {
 			show(sample)
 			if dir != nil {
 				dir.Sample(sample)
@@ -55,7 +56,7 @@ func (f *runFlags) run(c *cobra.Command, s scenario, slos []loadgen.SLO) error {
 				watch.Sample(sample)
 			}
 		},
-		Interval: func(i loadgen.Interval) {
+		Interval: func(i result.Interval) {
 			if dir != nil {
 				dir.Interval(i)
 			}
@@ -69,25 +70,25 @@ func (f *runFlags) run(c *cobra.Command, s scenario, slos []loadgen.SLO) error {
 	if err != nil {
 		return refused(c, err)
 	}
-	result.Knobs = limits
+	res.Knobs = limits
 	if text := missed.Load(); text != nil {
-		result.Aborted = *text
+		res.Aborted = *text
 	}
-	result.Judge(slos)
+	res.Judge(slos)
 	if dir != nil {
-		err = dir.Finish(result)
+		err = dir.Finish(res.WriteJSON)
 		dir = nil // a directory that can't be written whole stays where it is
 	}
-	if err := errors.Join(err, file.write(result.WriteJSON, result.WriteTable)); err != nil {
+	if err := errors.Join(err, file.write(res.WriteJSON, res.WriteTable)); err != nil {
 		return err
 	}
-	return verdict(result)
+	return verdict(res)
 }
 
 // verdict returns the error that ends the program with the result's exit code. A
 // missed SLO is a result that was asked for, whatever else is wrong; an
 // interrupted run has none.
-func verdict(r *loadgen.Result) error {
+func verdict(r *result.Result) error {
 	switch {
 	case r.Partial: // a figure that is not known is not missed
 		return cli.Exit(cli.ExitFailure, nil)

@@ -10,10 +10,12 @@ import (
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // scenario is a run of the library.
-type scenario func(context.Context, loadgen.Config, loadgen.Options) (*loadgen.Result, error)
+type scenario func(context.Context, plan.Config, loadgen.Options) (*result.Result, error)
 
 // Defaults that only make sense for one scenario.
 const (
@@ -94,7 +96,7 @@ func scenarioCommand(name, about string, run scenario, declare func(f *runFlags)
 }
 
 func newRunFlags(set *pflag.FlagSet, declare func(f *runFlags)) *runFlags {
-	f := &runFlags{set: set, config: loadgen.DefaultConfig()}
+	f := &runFlags{set: set, config: plan.DefaultConfig()}
 	f.declareClients()
 	declare(f)
 	return f
@@ -102,11 +104,11 @@ func newRunFlags(set *pflag.FlagSet, declare func(f *runFlags)) *runFlags {
 
 // check completes the flags from the scenario file, and reports everything that
 // is wrong with them.
-func (f *runFlags) check() ([]loadgen.SLO, error) {
+func (f *runFlags) check() ([]result.SLO, error) {
 	if err := f.readFile(); err != nil {
 		return nil, err
 	}
-	slos, err := loadgen.ParseSLOs(f.slos)
+	slos, err := result.ParseSLOs(f.slos)
 	return slos, errors.Join(f.checkStages(), f.config.Validate(), err)
 }
 
@@ -116,16 +118,16 @@ func (f *runFlags) checkStages() error {
 	if f.config.Stages == "" {
 		return nil
 	}
-	stages, err := loadgen.ParseStages(f.config.Stages)
+	stages, err := plan.ParseStages(f.config.Stages)
 	if err != nil {
-		return &loadgen.UsageError{Flag: "--stages", Want: err.Error()}
+		return &plan.UsageError{Flag: "--stages", Want: err.Error()}
 	}
 	var all []error
 	for _, name := range f.replaced {
 		if f.set.Changed(name) {
-			all = append(all, &loadgen.UsageError{Flag: "--" + name, Want: "--stages says it already; leave out one of the two"})
+			all = append(all, &plan.UsageError{Flag: "--" + name, Want: "--stages says it already; leave out one of the two"})
 		}
 	}
-	f.config.Connections = slices.MaxFunc(stages, func(a, b loadgen.Stage) int { return a.Target - b.Target }).Target
+	f.config.Connections = slices.MaxFunc(stages, func(a, b plan.Stage) int { return a.Target - b.Target }).Target
 	return errors.Join(all...)
 }

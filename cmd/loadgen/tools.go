@@ -9,7 +9,10 @@ import (
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/agent"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/loadgen/report"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/preflight"
 	"github.com/pushgate/pushgate/internal/sink"
 )
@@ -24,13 +27,13 @@ It is started by --agents, or on another host by --agent 'ssh host loadgen agent
 and takes its commands over standard input.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			// Not the sink itself: the end of the output's reader ends the agent.
-			return loadgen.ServeAgent(c.Context(), c.InOrStdin(), c.OutOrStdout().(*sink.Output).Unwrap())
+			return agent.Serve(c.Context(), c.InOrStdin(), c.OutOrStdout().(*sink.Output).Unwrap(), 0)
 		},
 	}
 }
 
 func doctorCommand() *cobra.Command {
-	config := loadgen.DefaultConfig()
+	config := plan.DefaultConfig()
 	config.AllowRemote = true // nothing is sent there
 	c := &cobra.Command{Use: "doctor", Short: "compare this host with the needs of -n N clients"}
 	s := c.Flags()
@@ -102,7 +105,7 @@ func figuresCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			fmt.Fprintln(c.OutOrStdout(), "Figures of a run, with the units of their limits:")
 			fmt.Fprintln(c.OutOrStdout())
-			return loadgen.WriteFigures(c.OutOrStdout())
+			return result.WriteFigures(c.OutOrStdout())
 		},
 	}
 }

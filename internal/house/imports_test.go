@@ -80,7 +80,7 @@ var directions = map[string][]string{
 	// The load engine's rooms, from the ground up.
 	"internal/loadgen":         {"internal/loadgen", "internal/probe", "internal/units", "internal/preflight"},
 	"internal/loadgen/account": {},
-	"internal/loadgen/plan":    {"internal/loadgen/account", "internal/reactor", "internal/units"},
+	"internal/loadgen/plan":    {"internal/loadgen/account", "internal/preflight", "internal/reactor", "internal/units"},
 	"internal/loadgen/publish": {"configs", "internal/loadgen/account", "internal/loadgen/plan", "internal/probe", "internal/redisurl"},
 	"internal/loadgen/result":  {"internal/loadgen/account", "internal/loadgen/plan", "internal/probe", "internal/preflight", "internal/units"},
 	"internal/loadgen/client":  {"internal/loadgen/account", "internal/loadgen/plan", "internal/chunked", "internal/reactor", "internal/wsframe"},

@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
-var churn = scenario{name: "churn", timed: true,
+var churn = scenario{name: "churn", messages: forTime,
 	check: func(c plan.Config, u *plan.Problems) {
 		if c.Share <= 0 {
 			u.Add("--share", c.Share, "nobody would move; want a part of the clients up to 1")
@@ -32,14 +32,11 @@ var churn = scenario{name: "churn", timed: true,
 func (r *run) churn(ctx context.Context) {
 	x := &result.Churn{Clients: r.plan.Roles.Movers, Rate: r.plan.ChurnRate}
 	r.result.Churn = x
-	from, serverFrom := r.effort(), r.sampleServer()
-	before, _ := r.clients.collect()
+	from := r.moment()
 	up := r.clients.Totals().MoversUp
 	if r.phase.Load() == result.PhaseHold {
 		r.begin(result.PhaseChurn)
 	}
-	done := r.clients.pacing()
-	defer done()
 	r.note("starting the churn", r.clients.do(client.Command{Do: client.DoChurn, Rate: x.Rate}))
 	r.note("churning", r.pause(ctx, r.plan.Duration))
 	r.note("ending the churn", r.clients.do(client.Command{Do: client.DoChurn}))
@@ -52,15 +49,14 @@ func (r *run) churn(ctx context.Context) {
 			r.note("waiting for the last to come back", err)
 		}
 	}
-	x.Effort = r.effort().since(from)
+	to := r.moment()
+	x.Effort = to.since(from.effort)
 	x.Seconds = r.plan.Duration.Seconds()
-	after, _ := r.clients.collect()
-	c := after.Counters
-	c.Subtract(&before.Counters)
+	c := to.counted(from)
 	x.Slots, x.Cycles, x.Skipped, x.Late, x.Failed = c.Churned+c.SkippedConnects, c.Returned, c.SkippedConnects, c.LateConnects, c.Failed+c.Retried
 	x.PerSecond = result.PerSecond(float64(x.Cycles), x.Effort.Seconds)
-	x.Before, x.After = serverFrom, r.sampleServer()
-	if cpu, ok := x.After.CPUSince(x.Before); ok && x.Cycles > 0 && r.plan.Rate == 0 {
+	x.Before, x.After = from.server, to.server
+	if cpu, ok := to.serverCPU(from); ok && x.Cycles > 0 && r.plan.Rate == 0 {
 		x.CPUPerCycle = cpu / float64(x.Cycles) * 1e6
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/agent"
 	"github.com/pushgate/pushgate/internal/loadgen/client"
@@ -116,17 +114,9 @@ func (c *crowd) do(o client.Command) error {
 	return err
 }
 
-// pacing has the clients look at their paces often, until the function that it
-// returns is called.
-func (c *crowd) pacing() (done func()) {
-	c.Execute(client.Command{Do: client.DoPace, On: true})
-	return func() { c.Execute(client.Command{Do: client.DoPace}) }
-}
-
 // ramp opens clients, or closes the last ones, until there are target, and
 // waits until each is ready, gone or has failed.
 func (c *crowd) ramp(ctx context.Context, target int, rate float64) error {
-	defer c.pacing()()
 	a, err := c.Execute(client.Command{Do: client.DoRamp, Target: target, Rate: rate})
 	if err != nil {
 		return err
@@ -196,24 +186,13 @@ func (c *crowd) latencies() account.Latencies {
 	return c.total.Summary()
 }
 
-// takeRecent hands out the latencies recorded since its last call, where there
-// are any, and forgets them. It returns those from the intended send time.
-func (c *crowd) takeRecent(hand func(map[string]*hdrhistogram.Histogram)) (due account.Latency) {
+// takeRecent hands out the latencies recorded since its last call, and forgets them. It returns
+// those from the intended send time.
+func (c *crowd) takeRecent(hand func(*account.Recorder)) (due account.Latency) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := &c.recent
-	due = account.Summarize(r[account.OfDelivery])
-	if hand != nil {
-		named := make(map[string]*hdrhistogram.Histogram)
-		for i, h := range r {
-			if h.TotalCount() > 0 {
-				named[account.LatencyNames[i]] = h
-			}
-		}
-		if len(named) > 0 {
-			hand(named)
-		}
-	}
-	r.Reset()
+	due = account.Summarize(c.recent[account.OfDelivery])
+	hand(&c.recent)
+	c.recent.Reset()
 	return due
 }

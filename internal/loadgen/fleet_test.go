@@ -293,7 +293,7 @@ func TestServeAgent(t *testing.T) {
 	}
 	var t3 account.Totals
 	for id := 6; t3.Up != 3; id++ {
-		t3 = *do(client.Command{ID: id, Do: client.DoPace, On: true}).Totals
+		t3 = *do(client.Command{ID: id, Do: client.DoRecover}).Totals
 	}
 	go io.Copy(io.Discard, out)
 	in.Close()

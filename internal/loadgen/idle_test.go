@@ -15,10 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/pushgate/pushgate/internal/loadgen/account"
-	"github.com/pushgate/pushgate/internal/loadgen/client"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
@@ -322,19 +319,14 @@ func TestIntervalsLoseNothing(t *testing.T) {
 	s := newScripted()
 	c := s.start(t, 5, 60)
 	c.Rate = 50 // over a second: more than one interval
-	merged := make(map[string]*hdrhistogram.Histogram)
+	merged := account.NewRecorder()
 	intervals := 0
 	r, err := fanout.with(t.Context(), c, Options{Interval: func(i result.Interval) {
 		intervals++
 		if !i.End.After(i.Start) {
 			t.Errorf("an interval from %v to %v", i.Start, i.End)
 		}
-		for name, h := range i.Latencies {
-			if merged[name] == nil {
-				merged[name] = account.NewHistogram()
-			}
-			merged[name].Merge(h)
-		}
+		i.Latencies.CopyTo(&merged)
 	}}, s)
 	if err != nil {
 		t.Fatal(err)
@@ -342,25 +334,15 @@ func TestIntervalsLoseNothing(t *testing.T) {
 	if intervals < 2 {
 		t.Errorf("%d intervals in %.1f s", intervals, r.Seconds)
 	}
-	for name, want := range map[string]account.Latency{
-		account.LatencyHandshake: r.Connect.Handshake,
-		account.LatencyReady:     r.Connect.Ready,
-		account.LatencyDelivery:  r.Fanout.Due,
-		account.LatencySent:      r.Fanout.Real,
+	for k, want := range map[int]account.Latency{
+		account.OfHandshake: r.Connect.Handshake,
+		account.OfReady:     r.Connect.Ready,
+		account.OfDelivery:  r.Fanout.Due,
+		account.OfSent:      r.Fanout.Real,
 	} {
-		if h := merged[name]; h == nil || want.Count == 0 || account.Summarize(h) != want {
-			t.Errorf("%s: merged %v, the run says %+v", name, h, want)
+		if got := account.Summarize(merged[k]); want.Count == 0 || got != want {
+			t.Errorf("%s: merged %+v, the run says %+v", account.LatencyNames[k], got, want)
 		}
-	}
-}
-
-func TestSampleReasons(t *testing.T) {
-	s := client.Snapshot{Tallies: account.Tallies{account.Failures: {account.ReasonRefused: 2}, account.Losses: {account.ReasonReset: 1}, account.Errors: {account.ReasonReset: 3}}}
-	if got := reasons(&s); len(got) != 2 || got[account.ReasonRefused] != 2 || got[account.ReasonReset] != 4 {
-		t.Errorf("got %v", got)
-	}
-	if got := reasons(new(client.Snapshot)); got != nil {
-		t.Errorf("nothing went wrong, got %v", got)
 	}
 }
 

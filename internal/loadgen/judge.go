@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
@@ -78,7 +79,7 @@ func (r *run) judgeProxy() {
 	if n := c.Deferred; n > 0 {
 		r.warn("clients were told %d times to come later, and did so: see the gateway's limits and its log", n)
 	}
-	if s := res.Server; s != nil && !r.plan.Foreign && proxyName(s.Name) != "" {
+	if s := res.Server; s != nil && !r.plan.Foreign && slices.Contains(proxies, s.Name) {
 		r.warn("the server's figures are of %s, which listens at --url: name the gateway's process with --pid", s.Name)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/client"
 	"github.com/pushgate/pushgate/internal/loadgen/publish"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // publishing spreads a run's messages over its channels and keeps the account of
@@ -28,14 +29,12 @@ type publishing struct {
 	payloads [publish.PublishBatch][]byte
 	stamps   [publish.PublishBatch]account.Stamp
 
-	asked, published, late, skipped, unheard int
-	notSent, unsent, refused, unknown        int             // after an error, by Redis, without an answer
-	lapses                                   []account.Lapse // messages that no client is expected to get
-	expected, expectedMoved                  uint64
-	expectedUnknown                          uint64 // beside them, should Redis have taken them
-	before                                   account.Totals
-	first                                    int64 // ns, when the first was sent
-	last                                     int64 // ns, when all were
+	sent            *result.Sent    // the account; the deliveries come into it at the end
+	lapses          []account.Lapse // messages that no client is expected to get
+	expectedUnknown uint64          // beside the expected, should Redis have taken them
+	before          account.Totals
+	first           int64 // ns, when the first was sent
+	last            int64 // ns, when all were
 
 	// Of the open model.
 	pace   account.Pacer
@@ -54,7 +53,8 @@ func newPublishing(r *run, p publish.Publisher, movers bool) (*publishing, error
 	if r.sequence == nil {
 		r.sequence = make([]uint32, r.plan.ChannelSet.Total())
 	}
-	w := &publishing{run: r, publisher: p, roundTrip: account.NewHistogram(), completion: account.NewHistogram()}
+	w := &publishing{run: r, publisher: p, roundTrip: account.NewHistogram(), completion: account.NewHistogram(),
+		sent: &result.Sent{Via: p.Via(), Size: r.plan.Size, Durable: r.plan.Durable, Rate: r.plan.Rate}}
 	a, err := r.clients.Execute(client.Command{Do: client.DoBegin, Sequence: r.sequence, On: movers})
 	if err != nil {
 		return nil, err
@@ -66,6 +66,7 @@ func newPublishing(r *run, p publish.Publisher, movers bool) (*publishing, error
 			w.channels = append(w.channels, uint32(ch))
 		}
 	}
+	w.sent.Channels = uint32(len(w.channels))
 	return w, nil
 }
 
@@ -77,7 +78,7 @@ func (w *publishing) all(ctx context.Context, n int, stop <-chan struct{}) error
 	}
 	var err error
 	if w.run.plan.Rate > 0 {
-		w.pace, w.start = account.NewPacer(w.run.plan.Rate), w.run.clients.now()
+		w.pace, w.start = account.Pacer{Rate: w.run.plan.Rate}, w.run.clients.now()
 		err = w.paced(ctx, n, stop)
 	} else {
 		err = w.inTurn(ctx, n)
@@ -121,7 +122,7 @@ func (w *publishing) paced(ctx context.Context, n int, stop <-chan struct{}) err
 				continue
 			}
 			if elapsed-at > account.LateAfter {
-				w.late++
+				w.sent.Late++
 			}
 			w.add(w.channels[w.next%len(w.channels)], w.start+int64(at))
 		}
@@ -145,7 +146,7 @@ func (w *publishing) dueBy(at int64) int {
 // skip counts a slot that is not sent. Its deliveries take longer than it is
 // late by now, and that much is in the percentiles.
 func (w *publishing) skip(slot int, late time.Duration) {
-	w.skipped++
+	w.sent.Skipped++
 	w.run.clients.owe(late, w.listeners[w.channels[slot%len(w.channels)]])
 }
 
@@ -153,15 +154,16 @@ func (w *publishing) skip(slot int, late time.Duration) {
 // until the end. Slots that an error kept from being reached were skipped if they were due by
 // then, and else not sent.
 func (w *publishing) settle(n int) {
-	if w.asked = n; w.start > 0 {
+	f := w.sent
+	if f.Asked = n; w.start > 0 {
 		if n == 0 {
-			w.asked = max(w.next, w.dueBy(w.stopAt))
+			f.Asked = max(w.next, w.dueBy(w.stopAt))
 		}
-		for ended := w.dueBy(w.ended); w.ended > 0 && w.next < min(ended, w.asked); w.next++ {
+		for ended := w.dueBy(w.ended); w.ended > 0 && w.next < min(ended, f.Asked); w.next++ {
 			w.skip(w.next, account.Elapsed(w.ended, w.start)-w.pace.At(uint64(w.next)))
 		}
 	}
-	w.notSent = w.asked - w.next + w.unsent
+	f.NotSent += f.Asked - w.next
 }
 
 // inTurn sends one message when the one before has reached all its subscribers. It ends at the
@@ -191,12 +193,12 @@ func (w *publishing) inTurn(ctx context.Context, n int) error {
 
 // complete reports whether all messages of this window have arrived.
 func (w *publishing) complete(t account.Totals) bool {
-	return t.Delivered-w.before.Delivered >= w.expected
+	return t.Delivered-w.before.Delivered >= w.sent.Expected
 }
 
 // completeButMoved reports the same of the clients that stayed.
 func (w *publishing) completeButMoved(t account.Totals) bool {
-	return t.Delivered-w.before.Delivered-(t.Moved-w.before.Moved) >= w.expected-w.expectedMoved
+	return t.Delivered-w.before.Delivered-(t.Moved-w.before.Moved) >= w.sent.Expected-w.sent.ExpectedMoved
 }
 
 // add puts the next message of a channel into the batch.
@@ -208,8 +210,8 @@ func (w *publishing) add(ch uint32, due int64) {
 	w.stamps[k] = s
 	w.payloads[k] = p.AppendMessage(w.payloads[k][:0], s)
 	w.batch = append(w.batch, publish.Message{Channel: string(p.ChannelSet.AppendName(nil, ch)), Payload: w.payloads[k]})
-	w.expected += uint64(w.listeners[ch])
-	w.expectedMoved += uint64(w.moved[ch])
+	w.sent.Expected += uint64(w.listeners[ch])
+	w.sent.ExpectedMoved += uint64(w.moved[ch])
 }
 
 // flush sends the batch and books the result of each message.
@@ -221,7 +223,7 @@ func (w *publishing) flush(ctx context.Context) error {
 	if w.first == 0 {
 		w.first = sent
 	}
-	w.run.expected.Store(w.before.Delivered + w.expected)
+	w.run.expected.Store(w.before.Delivered + w.sent.Expected)
 	w.run.published.Add(uint64(len(w.batch)))
 	results, err := w.publisher.Publish(ctx, w.batch)
 	now := w.run.clients.now()
@@ -231,30 +233,30 @@ func (w *publishing) flush(ctx context.Context) error {
 	for k, f := range results {
 		switch f {
 		case publish.Unheard:
-			w.unheard++
+			w.sent.Unheard++
 			fallthrough
 		case publish.Taken:
-			w.published++
+			w.sent.Published++
 		default:
 			w.notExpected(w.stamps[k], f)
 		}
 	}
-	w.run.expected.Store(w.before.Delivered + w.expected)
+	w.run.expected.Store(w.before.Delivered + w.sent.Expected)
 	return err
 }
 
 // notExpected takes a message that Redis may not have off the expected ones.
 func (w *publishing) notExpected(s account.Stamp, f publish.Result) {
-	w.expected -= uint64(w.listeners[s.Channel])
-	w.expectedMoved -= uint64(w.moved[s.Channel])
+	w.sent.Expected -= uint64(w.listeners[s.Channel])
+	w.sent.ExpectedMoved -= uint64(w.moved[s.Channel])
 	w.lapses = append(w.lapses, account.Lapse{Channel: s.Channel, Seq: s.Seq, Unknown: f == publish.Unknown})
 	switch f {
 	case publish.Refused:
-		w.refused++
+		w.sent.Refused++
 	case publish.Unsent:
-		w.unsent++
+		w.sent.NotSent++
 	default:
-		w.unknown++
+		w.sent.FateUnknown++
 		w.expectedUnknown += uint64(w.listeners[s.Channel])
 	}
 }

@@ -20,43 +20,39 @@ import (
 // run is one execution of a scenario: the engine, the watch on the server, the
 // series and the result that grows out of them.
 type run struct {
-	observer
-	timeline
-
 	// Immutable
 	plan    *plan.Plan
+	began   time.Time
 	clients *crowd
 	sampler *sampler
-	server  *serverCommand // nil: the run has started none
+	server  *ServerCommand       // nil: the run has started none
+	watch   *serverProcess       // nil: not found
+	metrics *metricsWatch        // nil: no --admin
+	kernel  *probe.Kernel        // nil: can't be read
+	atStart *probe.ProcessSample // of the server, before the first client; nil: not read
 
 	// Owned by the scenario
+	result       *result.Result
 	sequence     []uint32                // per channel: the last number sent
 	roundTrips   *hdrhistogram.Histogram // to Redis, of all windows
 	phaseLatency account.Latencies       // of the window that ended last
 	tolerated    uint64                  // losses that the run has brought about
+	unread       bool                    // the server's process could not be read
+	restarted    bool                    // the server's process is another one than before
+	top          uint64                  // clients that were connected when the books on that were made
 
 	// Atomic, for the sampler
 	published atomic.Uint64
 	expected  atomic.Uint64
-}
-
-// timeline is the phases of a run.
-type timeline struct {
-	began time.Time // immutable
-
-	// Atomic, for the sampler
 	phase     atomic.Value // Phase
 	phaseEnds atomic.Int64 // ns of the run; 0: not known
 }
 
 // begin begins a phase whose end is not known.
-func (t *timeline) begin(p result.Phase) {
-	t.phaseEnds.Store(0)
-	t.phase.Store(p)
+func (r *run) begin(p result.Phase) {
+	r.phaseEnds.Store(0)
+	r.phase.Store(p)
 }
-
-// lasts says how long the present phase goes on.
-func (t *timeline) lasts(d time.Duration) { t.phaseEnds.Store(int64(time.Since(t.began) + d)) }
 
 // Options are a command's additions to a run.
 type Options struct {
@@ -80,7 +76,7 @@ func newRun(ctx context.Context, scenario string, c plan.Config, o Options) (*ru
 	if err != nil {
 		return nil, err
 	}
-	r := &run{plan: p, timeline: timeline{began: time.Now()}, roundTrips: account.NewHistogram()}
+	r := &run{plan: p, began: time.Now(), roundTrips: account.NewHistogram()}
 	r.result = newResult(scenario, p, r.began)
 	r.result.Command = o.Command
 	r.begin(result.PhaseConnect)
@@ -119,6 +115,9 @@ func newRun(ctx context.Context, scenario string, c plan.Config, o Options) (*ru
 	return r, nil
 }
 
+// lasts says how long the present phase goes on.
+func (r *run) lasts(d time.Duration) { r.phaseEnds.Store(int64(time.Since(r.began) + d)) }
+
 // pause lets a time of the present phase pass.
 func (r *run) pause(ctx context.Context, d time.Duration) error {
 	r.lasts(d)
@@ -126,28 +125,18 @@ func (r *run) pause(ctx context.Context, d time.Duration) error {
 	return r.clients.sleep(ctx, d, nil)
 }
 
-// effort reads the CPU time of this process up to now.
-func (r *run) effort() effort {
-	e := effort{at: time.Now(), cpu: probe.OwnCPU()}
-	if s, err := r.clients.collect(); err == nil {
-		e.busy, e.cpus = s.Busy, r.clients.CPUs()
-		e.cpu += s.CPU
-	}
-	return e
-}
-
 // connect opens all clients and books how that went. False: there is nothing
 // to go on with.
 func (r *run) connect(ctx context.Context) bool {
 	res := r.result
 	r.watchServer()
-	from := r.effort()
+	from := r.moment()
 	err := r.clients.ramp(ctx, r.plan.Connections, r.plan.ConnectRate)
-	to := r.effort()
+	to := r.moment()
 	r.note("connecting", err)
 
 	c := &res.Connect
-	c.Effort = to.since(from)
+	c.Effort = to.since(from.effort)
 	c.Seconds = c.Effort.Seconds
 	snap, _ := r.clients.collect()
 	if c.Seconds > 0 {
@@ -184,7 +173,7 @@ func (r *run) finish() *result.Result {
 	if s := res.Server; s != nil {
 		r.bookServer(&s.After)
 		var err error
-		if s.MetricsAfter, err = r.sampleMetrics(); err != nil {
+		if s.MetricsAfter, err = r.metrics.sample(context.Background()); err != nil {
 			r.warn("the gateway's metrics can't be read any more: %v", err)
 		}
 	}

@@ -1,10 +1,9 @@
 package loadgen
 
 import (
+	"context"
 	"runtime"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/client"
@@ -65,7 +64,7 @@ func (s *sampler) take() {
 	if err != nil {
 		return // a loop has failed; the scenario says so
 	}
-	now := effort{at: time.Now(), cpu: probe.OwnCPU() + snap.CPU, busy: snap.Busy, cpus: r.clients.CPUs()}
+	now := r.effort(&snap)
 	spent := now.since(s.last)
 	step := spent.Seconds
 	c := &snap.Counters
@@ -83,7 +82,7 @@ func (s *sampler) take() {
 		Delivered: c.Delivered,
 		Expected:  r.expected.Load(),
 		Due:       s.takeLatencies(now.at),
-		Reasons:   reasons(&snap),
+		Reasons:   account.Merged(snap.Tallies[:account.SlowLosses]...),
 		SelfCPU:   spent.CPU / step,
 		LoopBusy:  spent.Busy,
 	}
@@ -100,9 +99,7 @@ func (s *sampler) take() {
 			}
 		}
 	}
-	if m, err := r.sampleMetrics(); err == nil {
-		x.Metrics = m
-	}
+	x.Metrics, _ = r.metrics.sample(context.Background())
 	if r.kernel != nil {
 		if k, err := r.kernel.Sample(); err == nil {
 			x.Kernel = &k
@@ -119,21 +116,11 @@ func (s *sampler) take() {
 
 // takeLatencies hands out the interval that ends now.
 func (s *sampler) takeLatencies(now time.Time) account.Latency {
-	if s.interval == nil {
-		return s.run.clients.takeRecent(nil)
-	}
-	return s.run.clients.takeRecent(func(named map[string]*hdrhistogram.Histogram) {
-		s.interval(result.Interval{Start: s.last.at, End: now, Latencies: named})
+	return s.run.clients.takeRecent(func(l *account.Recorder) {
+		if s.interval != nil {
+			s.interval(result.Interval{Start: s.last.at, End: now, Latencies: l})
+		}
 	})
-}
-
-// reasons merges the reasons of all failures; nil without any.
-func reasons(s *client.Snapshot) map[account.Reason]uint64 {
-	all := account.Merged(s.Tallies[:account.SlowLosses]...)
-	if len(all) == 0 {
-		return nil
-	}
-	return all
 }
 
 // halt ends the sampling and returns the series. Latencies recorded after the
@@ -153,6 +140,37 @@ type effort struct {
 	cpu  time.Duration
 	busy []time.Duration // per loop
 	cpus int             // of the hosts that the clients are on
+}
+
+func (r *run) effort(s *client.Snapshot) effort {
+	return effort{at: time.Now(), cpu: probe.OwnCPU() + s.CPU, busy: s.Busy, cpus: r.clients.CPUs()}
+}
+
+// moment is where a run is; the difference of two is the account of a part of it.
+type moment struct {
+	effort
+	counters account.Counters
+	server   *probe.ProcessSample // nil: not read
+}
+
+func (r *run) moment() moment {
+	snap, err := r.clients.collect()
+	m := moment{effort: effort{at: time.Now(), cpu: probe.OwnCPU()}, counters: snap.Counters, server: r.sampleServer()}
+	if err == nil {
+		m.effort = r.effort(&snap)
+	}
+	return m
+}
+
+// counted is the events since an earlier moment.
+func (m moment) counted(from moment) account.Counters {
+	m.counters.Subtract(&from.counters)
+	return m.counters
+}
+
+// serverCPU is the server's CPU time since an earlier moment, in seconds; false: not known.
+func (m moment) serverCPU(from moment) (seconds float64, known bool) {
+	return m.server.CPUSince(from.server)
 }
 
 func (to effort) since(from effort) result.Effort {

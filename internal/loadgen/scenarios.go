@@ -1,3 +1,21 @@
+// Package loadgen is a load engine for push gateways: it holds many clients
+// with a few event loops, publishes through Redis, and accounts for every
+// message of every subscription.
+//
+// It speaks only the wire, so that its figures owe nothing to the code they
+// judge. A run is a scenario (Idle, Fanout, RunStorm, RunChurn, RunSlow,
+// RunMixed) over a Config; its outcome is a Result, which the command prints
+// as a table or as JSON.
+//
+//	plan     Config, checked against the abilities of the host
+//	client   loops of clients behind one of three transports
+//	agent    the same in other processes, here or on other hosts
+//	publish  Redis, HTTP or a command, to send the messages
+//	account  ledgers, counters, latencies and reasons
+//	result   the outcome: figures, limits for them, tables
+//
+// This package runs the scenarios: it commands clients and publisher, samples the
+// server and the kernel, and judges the outcome.
 package loadgen
 
 import (
@@ -16,9 +34,8 @@ import (
 type scenario struct {
 	name string
 	// check adds the reasons why a Config is none of this scenario; nil for none.
-	check func(c plan.Config, u *plan.Problems)
-	// timed: messages are sent for a time and not by number.
-	timed bool
+	check    func(c plan.Config, u *plan.Problems)
+	messages messages
 	// restarts: with --server-cmd the gateway is started first, for a restart that
 	// hits all clients.
 	restarts bool
@@ -27,48 +44,61 @@ type scenario struct {
 	run func(ctx context.Context, r *run, p publish.Publisher)
 }
 
+// messages is how a scenario publishes.
+type messages int
+
+const (
+	noMessages messages = iota
+	byNumber
+	forTime // where there is a rate
+)
+
 // Idle connects the clients and holds them: its result is the cost of a connection. Its error,
 // as the other scenarios', is a run that could not begin; the result has all other errors.
 func Idle(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
-	return idle.with(ctx, c, o, nil)
+	return idle.start(ctx, c, o)
 }
 
 // Fanout connects the clients, waits until all are subscribed, publishes and
 // accounts for every message of every subscription.
 func Fanout(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
-	return fanout.publishing(ctx, c, o, true)
+	return fanout.start(ctx, c, o)
 }
 
 // RunStorm connects the clients, cuts a share of them or restarts the gateway, and watches them
 // reconnect while messages are published.
 func RunStorm(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
-	return storm.publishing(ctx, c, o, c.Rate > 0)
+	return storm.start(ctx, c, o)
 }
 
 // RunChurn connects the clients, then closes and opens a share of them again
 // at a steady rate.
 func RunChurn(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
-	return churn.publishing(ctx, c, o, c.Rate > 0)
+	return churn.start(ctx, c, o)
 }
 
 // RunSlow publishes twice: while all clients read, and while a share of them
 // reads little or nothing.
 func RunSlow(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
-	return slow.publishing(ctx, c, o, c.Rate > 0)
+	return slow.start(ctx, c, o)
 }
 
 // RunMixed loads with everything at once: transports by share, messages, churn
 // of one share of the clients and another that is slow.
 func RunMixed(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
-	return mixed.publishing(ctx, c, o, c.Rate > 0)
+	return mixed.start(ctx, c, o)
 }
 
-// publishing runs the scenario with a publisher, or without.
-func (s scenario) publishing(ctx context.Context, c plan.Config, o Options, publishes bool) (*result.Result, error) {
-	if err := s.refuse(c); err != nil {
+// start runs the scenario, once nothing is wrong with the Config.
+func (s scenario) start(ctx context.Context, c plan.Config, o Options) (*result.Result, error) {
+	var u plan.Problems
+	if s.check != nil {
+		s.check(c, &u)
+	}
+	if err := errors.Join(c.Validate(), errors.Join(u...)); err != nil {
 		return nil, err
 	}
-	if !publishes {
+	if s.messages == noMessages || s.messages == forTime && c.Rate == 0 {
 		return s.with(ctx, c, o, nil)
 	}
 	p, err := publish.New(ctx, c)
@@ -79,33 +109,17 @@ func (s scenario) publishing(ctx context.Context, c plan.Config, o Options, publ
 	return s.with(ctx, c, o, p)
 }
 
-// refuse returns everything that is wrong with a Config.
-func (s scenario) refuse(c plan.Config) error {
-	var u plan.Problems
-	if s.check != nil {
-		s.check(c, &u)
-	}
-	return errors.Join(c.Validate(), errors.Join(u...))
-}
-
 // with runs the scenario with a publisher, or nil.
 func (s scenario) with(ctx context.Context, c plan.Config, o Options, p publish.Publisher) (*result.Result, error) {
-	var u plan.Problems
-	if s.check != nil {
-		s.check(c, &u)
-	}
-	if len(u) > 0 {
-		return nil, errors.Join(u...)
-	}
-	c.Timed = c.Timed || s.timed
-	var server *serverCommand
+	c.Timed = c.Timed || s.messages == forTime
+	var server *ServerCommand
 	if s.restarts && c.ServerCmd != "" {
 		c.Share = 1
 		var err error
-		if server, err = launch(ctx, c); err != nil {
+		if server, err = Launch(ctx, c); err != nil {
 			return nil, err
 		}
-		defer func() { server.Stop(stopGrace) }() // the one that runs then
+		defer server.Close() // the one that runs then
 	}
 	r, err := newRun(ctx, s.name, c, o)
 	if err != nil {
@@ -125,21 +139,20 @@ var idle = scenario{name: "idle", run: func(ctx context.Context, r *run, _ publi
 // hold waits while the clients do nothing but answer heartbeats.
 func (r *run) hold(ctx context.Context) {
 	r.begin(result.PhaseHold)
-	before, _ := r.clients.collect()
-	from, serverFrom := r.effort(), r.sampleServer()
+	from := r.moment()
 	r.holdFor(ctx, r.plan.Hold)
-	after, _ := r.clients.collect()
-	h := &result.Held{Pings: after.Counters.Pings - before.Counters.Pings, Effort: r.effort().since(from)}
+	to := r.moment()
+	h := &result.Held{Pings: to.counted(from).Pings, Effort: to.since(from.effort)}
 	h.Seconds = h.Effort.Seconds
 	r.result.Idle = h
 	if s := r.result.Server; s != nil && h.Seconds > 0 {
-		if cpu, ok := r.sampleServer().CPUSince(serverFrom); ok {
+		if cpu, ok := to.serverCPU(from); ok {
 			s.CPUIdle = cpu / h.Seconds * 100
 		}
 	}
 }
 
-var fanout = scenario{name: "fanout", run: func(ctx context.Context, r *run, p publish.Publisher) {
+var fanout = scenario{name: "fanout", messages: byNumber, run: func(ctx context.Context, r *run, p publish.Publisher) {
 	r.result.Fanout = r.window(ctx, p, load{messages: r.plan.Messages})
 }}
 
@@ -163,7 +176,7 @@ func (r *run) forDuration() load {
 	return load{during: func(ctx context.Context) { r.holdFor(ctx, r.plan.Duration) }}
 }
 
-var mixed = scenario{name: "mixed", timed: true,
+var mixed = scenario{name: "mixed", messages: forTime,
 	check: func(c plan.Config, u *plan.Problems) {
 		if c.Share+c.SlowShare >= 1 {
 			u.Add("--slow-share", c.SlowShare, "with --share %v nobody is left to measure by: the two must be less than 1 together", c.Share)
@@ -190,7 +203,7 @@ var mixed = scenario{name: "mixed", timed: true,
 		r.judgeChurn()
 	}}
 
-var slow = scenario{name: "slow", timed: true,
+var slow = scenario{name: "slow", messages: forTime,
 	check: func(c plan.Config, u *plan.Problems) {
 		if c.SlowShare <= 0 || c.SlowShare >= 1 {
 			u.Add("--slow-share", c.SlowShare, "not allowed, want more than 0 and less than 1")

@@ -510,9 +510,9 @@ func TestMain(m *testing.M) {
 
 const testRun = "1f2e3d4c"
 
-func mustSLOs(t *testing.T, texts ...string) []SLO {
+func mustSLOs(t *testing.T, texts ...string) []result.SLO {
 	t.Helper()
-	slos, err := ParseSLOs(texts)
+	slos, err := result.ParseSLOs(texts)
 	if err != nil {
 		t.Fatal(err)
 	}

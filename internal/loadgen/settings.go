@@ -8,14 +8,10 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
+// settings are the flags in effect, without their secrets.
 func settings(p *plan.Plan) result.Settings {
-	var headers []string
-	for _, field := range p.Headers {
-		headers = append(headers, plan.MaskField(field))
-	}
 	s := result.Settings{
 		Insecure:    p.Insecure,
-		Headers:     headers,
 		Origin:      p.Origin,
 		Subprotocol: plan.MaskSubprotocol(p.Subprotocol),
 		URL:         plan.PrintableURL(p.URL),
@@ -27,8 +23,25 @@ func settings(p *plan.Plan) result.Settings {
 		Channels:    p.Channels,
 		Loops:       min(p.Loops, p.Connections),
 		Timeout:     p.Timeout.Seconds(),
-		Load:        loadOf(p),
 		Foreign:     p.Foreign,
+		Load: &result.Load{
+			Stages:      p.Stages,
+			Agents:      len(p.AgentLines()),
+			Share:       p.Share,
+			SlowShare:   p.SlowShare,
+			SlowRead:    p.SlowRead,
+			ChurnRate:   p.ChurnRate,
+			Resume:      p.Resume,
+			Backoff:     p.Backoff.Seconds(),
+			BackoffMost: p.BackoffMost.Seconds(),
+			Before:      p.Before.Seconds(),
+			After:       p.After.Seconds(),
+			Duration:    p.Duration.Seconds(),
+			Hold:        p.Hold.Seconds(),
+		},
+	}
+	for _, field := range p.Headers {
+		s.Headers = append(s.Headers, plan.MaskField(field))
 	}
 	for _, hello := range p.Hello {
 		s.Hello = append(s.Hello, plan.MaskWords(hello))
@@ -39,29 +52,10 @@ func settings(p *plan.Plan) result.Settings {
 	case p.PublishCmd != "":
 		s.Publish = plan.MaskWords(p.PublishCmd)
 	}
-	return s
-}
-
-func loadOf(p *plan.Plan) *result.Load {
-	l := &result.Load{
-		Stages:      p.Stages,
-		Agents:      len(p.AgentLines()),
-		Share:       p.Share,
-		SlowShare:   p.SlowShare,
-		SlowRead:    p.SlowRead,
-		ChurnRate:   p.ChurnRate,
-		Resume:      p.Resume,
-		Backoff:     p.Backoff.Seconds(),
-		BackoffMost: p.BackoffMost.Seconds(),
-		Before:      p.Before.Seconds(),
-		After:       p.After.Seconds(),
-		Duration:    p.Duration.Seconds(),
-		Hold:        p.Hold.Seconds(),
-	}
 	if p.ServerCmd != "" {
-		l.ServerSignal = p.ServerSignal
+		s.Load.ServerSignal = p.ServerSignal
 	}
-	return l
+	return s
 }
 
 // newResult starts the result of a run that begins now.

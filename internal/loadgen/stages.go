@@ -70,8 +70,7 @@ func (r *run) joinHolds() {
 
 func (r *run) step(ctx context.Context, s plan.Stage, p publish.Publisher) result.Step {
 	x := result.Step{Stage: s.String()}
-	from, serverFrom := r.effort(), r.sampleServer()
-	before, _ := r.clients.collect()
+	from := r.moment()
 	r.clients.takePhase()
 	ready := r.clients.Totals().Up
 	switch {
@@ -84,15 +83,14 @@ func (r *run) step(ctx context.Context, s plan.Stage, p publish.Publisher) resul
 		r.begin(result.PhaseHold)
 		r.holdFor(ctx, s.Hold)
 	}
-	x.Effort = r.effort().since(from)
+	to := r.moment()
+	x.Effort = to.since(from.effort)
 	x.Seconds = x.Effort.Seconds
-	x.Server = r.sampleServer()
-	if cpu, ok := x.Server.CPUSince(serverFrom); ok {
+	x.Server = to.server
+	if cpu, ok := to.serverCPU(from); ok {
 		x.CPU = result.PerSecond(cpu, x.Seconds)
 	}
-	after, _ := r.clients.collect()
-	c := after.Counters
-	c.Subtract(&before.Counters)
+	c := to.counted(from)
 	x.Clients = r.clients.Totals().Up
 	x.Failed, x.Lost, x.Late, x.Pings = c.Failed+c.Retried, c.Lost, c.LateConnects, c.Pings
 	if s.Hold == 0 {
@@ -102,7 +100,8 @@ func (r *run) step(ctx context.Context, s plan.Stage, p publish.Publisher) resul
 		x.PerSecond = result.PerSecond(float64(x.Changed), x.Seconds)
 		if missing := int64(s.Target) - x.Clients; missing > 0 && x.Clients >= ready && !r.result.Interrupted {
 			r.fail("stage %s: %d clients are not ready", x.Stage, missing)
-			r.hints(after.Tallies[account.Failures], after.Tallies[account.Retries])
+			snap, _ := r.clients.collect()
+			r.hints(snap.Tallies[account.Failures], snap.Tallies[account.Retries])
 		}
 		r.warnLate(fmt.Sprintf("of stage %s ", x.Stage), x.Late)
 		if x.Effort.Bound && x.Seconds > 0.5 {

@@ -17,7 +17,7 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
-var storm = scenario{name: "storm", timed: true, restarts: true,
+var storm = scenario{name: "storm", messages: forTime, restarts: true,
 	check: func(c plan.Config, u *plan.Problems) {
 		if c.ServerCmd == "" && !(c.Share > 0) {
 			u.Add("--share", c.Share, "nobody would be cut; want a part of the clients such as 0.5, or --server-cmd")
@@ -36,13 +36,11 @@ func (r *run) storm(ctx context.Context, p publish.Publisher) {
 		s.Kind = "restart"
 	}
 	r.result.Storm = s
-	before, _ := r.clients.collect()
+	from := r.moment()
 	r.during(ctx, p, load{movers: true, during: func(ctx context.Context) { r.disturb(ctx, s) }})
-	after, _ := r.clients.collect()
+	d := r.moment().counted(from)
 	l := r.phaseLatency
 	s.Handshake, s.Ready = l[account.OfHandshake], l[account.OfReady]
-	d := after.Counters
-	d.Subtract(&before.Counters)
 	s.Returned, s.Attempts, s.Failed = d.Returned, d.Attempted, d.Failed+d.Retried
 	if s.Back100 > 0 {
 		s.PerSecond = float64(s.Clients) / s.Back100
@@ -59,7 +57,6 @@ func (r *run) disturb(ctx context.Context, s *result.Storm) {
 		r.note("waiting for the storm", err)
 		return
 	}
-	defer r.clients.pacing()()
 	defer r.clients.do(client.Command{Do: client.DoRecover})
 	if err := r.clients.do(client.Command{Do: client.DoRecover, On: true}); err != nil {
 		r.note("preparing the storm", err)
@@ -162,26 +159,17 @@ func (b *comeback) seconds(i int) float64 {
 // stopGrace is how long a gateway that the run has started may take to end.
 const stopGrace = 10 * time.Second
 
-// Launch starts the gateway of ServerCmd and waits until it listens at the
-// target; stop ends it and waits. It refuses where something listens already.
-func Launch(ctx context.Context, c plan.Config) (stop func(), err error) {
-	s, err := launch(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return func() { s.Stop(stopGrace) }, nil
-}
-
-// serverCommand is a gateway that the run starts itself, so that it can restart
+// ServerCommand is a gateway that the run starts itself, so that it can restart
 // it. It is used by one goroutine.
-type serverCommand struct {
+type ServerCommand struct {
 	*probe.Program
 	line   string
 	target plan.Target
 }
 
-// launch starts --server-cmd and waits until it takes connections.
-func launch(ctx context.Context, c plan.Config) (*serverCommand, error) {
+// Launch starts --server-cmd and waits until it takes connections. It refuses where something
+// listens already.
+func Launch(ctx context.Context, c plan.Config) (*ServerCommand, error) {
 	t, err := plan.ParseTarget(ctx, c.URL)
 	if err != nil {
 		return nil, &plan.UsageError{Flag: "--url", Value: plan.PrintableURL(c.URL), Want: err.Error()}
@@ -192,16 +180,19 @@ func launch(ctx context.Context, c plan.Config) (*serverCommand, error) {
 	if t.Dial(ctx, time.Second) == nil {
 		return nil, &plan.UsageError{Flag: "--server-cmd", Want: fmt.Sprintf("something listens on %v already; the run starts and stops the gateway itself", &t)}
 	}
-	s := &serverCommand{line: c.ServerCmd, target: t}
+	s := &ServerCommand{line: c.ServerCmd, target: t}
 	return s, s.start(ctx, c.Timeout)
 }
+
+// Close ends the gateway and waits for it.
+func (s *ServerCommand) Close() { s.Stop(stopGrace) }
 
 // assignment is how a variable before a command starts.
 var assignment = regexp.MustCompile(`^\s*[A-Za-z_][A-Za-z0-9_]*=`)
 
 // start runs the command in the shell's place: signals and the end of the process
 // must be the gateway's own, and not a shell's around it.
-func (s *serverCommand) start(ctx context.Context, timeout time.Duration) (err error) {
+func (s *ServerCommand) start(ctx context.Context, timeout time.Duration) (err error) {
 	line := "exec " + s.line
 	if assignment.MatchString(s.line) {
 		line = "exec env " + s.line

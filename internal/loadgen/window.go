@@ -19,8 +19,6 @@ type load struct {
 	during func(ctx context.Context)
 	// movers: the clients that the run cuts are to get everything too.
 	movers bool
-	// apart: no window at all, only during.
-	apart bool
 }
 
 // awayWait is how long messages to clients that were away are waited for after the last
@@ -43,23 +41,21 @@ func (r *run) window(ctx context.Context, p publish.Publisher, d load) *result.S
 			return nil
 		}
 	}
-	from, serverFrom := r.effort(), r.sampleServer()
-	before, _ := r.clients.collect()
+	from := r.moment()
 	r.clients.takePhase()
 	r.note("publishing", w.send(ctx, d))
 	if ctx.Err() == nil {
 		r.begin(result.PhaseWait)
 		w.await(ctx)
 	}
-	effort := r.effort().since(from)
-	cpu, cpuKnown := r.sampleServer().CPUSince(serverFrom)
+	to := r.moment()
 	// Duplicates may trail behind the last message; they are no progress that
 	// could be waited for.
 	if err := r.clients.sleep(ctx, r.plan.Settle, nil); err != nil {
 		r.note("looking for duplicates", err)
 	}
-	f := w.account(effort, &before.Counters)
-	if cpuKnown && !r.restarted {
+	f := w.account(to.since(from.effort), &from.counters)
+	if cpu, ok := to.serverCPU(from); ok && !r.restarted {
 		f.ServerCPU = &cpu
 	}
 	r.bookPublishing(f)
@@ -94,15 +90,18 @@ func (w *publishing) send(ctx context.Context, d load) error {
 
 // await waits for the messages that are still on their way.
 func (w *publishing) await(ctx context.Context) {
-	// With no client left nothing more can arrive.
-	err := w.run.clients.wait(ctx, w.run.plan.Timeout, func(t account.Totals) bool { return t.Nobody() || w.completeButMoved(t) })
-	if err == nil && w.expectedMoved > 0 {
-		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || w.complete(t) })
+	wait := func(quiet time.Duration, done func(account.Totals) bool) error {
+		// With no client left nothing more can arrive.
+		return w.run.clients.wait(ctx, min(quiet, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || done(t) })
+	}
+	err := wait(w.run.plan.Timeout, w.completeButMoved)
+	if err == nil && w.sent.ExpectedMoved > 0 {
+		err = wait(awayWait, w.complete)
 	}
 	if err == nil && w.expectedUnknown > 0 {
 		// Messages without an answer may still arrive.
-		all := w.expected + w.expectedUnknown
-		err = w.run.clients.wait(ctx, min(awayWait, w.run.plan.Timeout), func(t account.Totals) bool { return t.Nobody() || t.Delivered-w.before.Delivered >= all })
+		all := w.sent.Expected + w.expectedUnknown
+		err = wait(awayWait, func(t account.Totals) bool { return t.Delivered-w.before.Delivered >= all })
 	}
 	if !errors.Is(err, errQuiet) {
 		w.run.note("waiting for the messages", err)
@@ -112,31 +111,12 @@ func (w *publishing) await(ctx context.Context) {
 // account compares the published messages with the received ones.
 func (w *publishing) account(e result.Effort, before *account.Counters) *result.Sent {
 	r := w.run
-	p := r.plan
-	f := &result.Sent{
-		Channels:      uint32(len(w.channels)),
-		Via:           w.publisher.Via(),
-		Size:          p.Size,
-		Durable:       p.Durable,
-		Rate:          p.Rate,
-		Asked:         w.asked,
-		Published:     w.published,
-		Late:          w.late,
-		Skipped:       w.skipped,
-		Unheard:       w.unheard,
-		NotSent:       w.notSent,
-		Refused:       w.refused,
-		FateUnknown:   w.unknown,
-		Expected:      w.expected,
-		ExpectedMoved: w.expectedMoved,
-		Publish:       account.Summarize(w.roundTrip),
-		Completion:    account.Summarize(w.completion),
-		Effort:        e,
-	}
+	f := w.sent
+	f.Publish, f.Completion, f.Effort = account.Summarize(w.roundTrip), account.Summarize(w.completion), e
 	r.roundTrips.Merge(w.roundTrip)
 	if w.first > 0 {
 		f.Sending = time.Duration(w.last - w.first).Seconds()
-		f.PerSecond = result.PerSecond(float64(w.published), f.Sending)
+		f.PerSecond = result.PerSecond(float64(f.Published), f.Sending)
 	}
 	f.Unaudited = true
 	told, err := r.clients.Execute(client.Command{Do: client.DoAudit, Sequence: r.sequence, Lapses: w.lapses})

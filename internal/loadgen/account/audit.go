@@ -14,12 +14,9 @@ type Audit struct {
 // MaxExamples is how many incomplete subscriptions a result names.
 const MaxExamples = 5
 
-func (a *Audit) Add(o Audit) {
-	a.Missing += o.Missing
-	a.Moved += o.Moved
-	a.Cut += o.Cut
-	a.Unknown += o.Unknown
-	a.Incomplete += o.Incomplete
+// Add adds the audit of others.
+func (a *Audit) Add(o *Audit) {
+	AddNumbers(a, o)
 	a.Exact = a.Exact && o.Exact
 	a.Examples = append(a.Examples, o.Examples[:min(len(o.Examples), MaxExamples-len(a.Examples))]...)
 }

@@ -69,25 +69,36 @@ func (c *Counters) Settled() uint64 {
 }
 
 // Add adds the counters of others.
-func (c *Counters) Add(o *Counters) { c.sum(o, 1) }
+func (c *Counters) Add(o *Counters) { AddNumbers(c, o) }
 
 // Subtract leaves the difference to an earlier reading.
-func (c *Counters) Subtract(before *Counters) { c.sum(before, ^uint64(0)) }
+func (c *Counters) Subtract(before *Counters) { sum(c, before, -1) }
 
-func (c *Counters) sum(o *Counters, factor uint64) {
-	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(o).Elem()
-	for i := range to.NumField() {
-		to.Field(i).SetUint(to.Field(i).Uint() + factor*from.Field(i).Uint())
+// AddNumbers adds the numbers of one struct to those of another of its type; all else in it is
+// left.
+func AddNumbers[T any](to, from *T) { sum(to, from, 1) }
+
+func sum[T any](to, from *T, factor int64) {
+	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
+	for i := range into.NumField() {
+		switch f := into.Field(i); {
+		case f.CanInt():
+			f.SetInt(f.Int() + factor*of.Field(i).Int())
+		case f.CanUint():
+			f.SetUint(f.Uint() + uint64(factor)*of.Field(i).Uint())
+		case f.CanFloat():
+			f.SetFloat(f.Float() + float64(factor)*of.Field(i).Float())
+		}
 	}
 }
 
 // Totals decide how a run goes on: the loops show them between two collections.
 type Totals struct {
-	Settled, Ready, Lost, Open, Delivered uint64
-	Moved, Returned, Cut                  uint64
-	Heard, Away, Up, MoversUp             int64
-	Leaving                               int64 // still to be closed, or not gone yet
-	Latest                                int64 // of the last delivery, ns
+	Settled, Open, Delivered  uint64
+	Moved, Returned, Cut      uint64
+	Heard, Away, Up, MoversUp int64
+	Leaving                   int64 // still to be closed, or not gone yet
+	Latest                    int64 // of the last delivery, ns
 }
 
 // Nobody reports whether no client is there, nor on its way back.
@@ -95,20 +106,9 @@ func (t *Totals) Nobody() bool { return t.Up == 0 && t.Away == 0 }
 
 // Add sums up the totals of several loops or processes.
 func (t *Totals) Add(o *Totals) {
-	t.Settled += o.Settled
-	t.Ready += o.Ready
-	t.Lost += o.Lost
-	t.Open += o.Open
-	t.Delivered += o.Delivered
-	t.Moved += o.Moved
-	t.Returned += o.Returned
-	t.Cut += o.Cut
-	t.Heard += o.Heard
-	t.Away += o.Away
-	t.Up += o.Up
-	t.MoversUp += o.MoversUp
-	t.Leaving += o.Leaving
-	t.Latest = max(t.Latest, o.Latest)
+	latest := max(t.Latest, o.Latest)
+	AddNumbers(t, o)
+	t.Latest = latest
 }
 
 // Address is one of several addresses of the target.
@@ -128,9 +128,7 @@ func AddAddresses(all, more []Address) []Address {
 			all = append(all, x)
 			continue
 		}
-		all[i].Clients += x.Clients
-		all[i].Failed += x.Failed
-		all[i].Lost += x.Lost
+		AddNumbers(&all[i], &x)
 	}
 	slices.SortFunc(all, func(a, b Address) int { return cmp.Compare(a.Address, b.Address) })
 	return all

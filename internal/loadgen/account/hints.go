@@ -18,11 +18,12 @@ func Hints(foreign bool, of ...Tally) (all []string) {
 	return all
 }
 
-// hint is advice on a reason of failure; empty when the
-// reason says it all.
+// hint is advice on a reason of failure, of a gateway's clients or of another server's; empty
+// when the reason says it all.
 func (r Reason) hint(foreign bool) string {
-	if h := foreignHints[r.bare()]; foreign && h != "" {
-		return h
+	h := hints[r.bare()]
+	if foreign && h.foreign != "" {
+		return h.foreign
 	}
 	switch text := string(r.bare()); {
 	case strings.HasPrefix(text, "HTTP 3") && strings.Contains(text, ReasonTo):
@@ -34,11 +35,10 @@ func (r Reason) hint(foreign bool) string {
 	case strings.HasPrefix(text, "HTTP ") && strings.Contains(text, ReasonBy):
 		return "the proxy answered and not the gateway: does its configuration pass this path on?"
 	}
-	h := gatewayHints[r.bare()]
-	if h == notAGateway && r.Words() && !strings.HasSuffix(string(r), `"`) {
+	if h.gateway == notAGateway && r.Words() && !strings.HasSuffix(string(r), `"`) {
 		return "" // a gateway's own words
 	}
-	return h
+	return h.gateway
 }
 
 // Hints for several reasons each.
@@ -59,59 +59,39 @@ const (
 	serverRejected = "the server turns clients away: see its limits and its log"
 )
 
-// gatewayHints are for a gateway's clients, by the bare reason.
-var gatewayHints = map[Reason]string{
-	ReasonNotTLS:       "the port speaks no TLS: ws:// or http://?",
-	ReasonIssuer:       "--ca FILE names who signed it; --insecure takes any certificate",
-	ReasonName:         "--url must have a name that the certificate is for; --insecure takes any certificate",
-	ReasonRefused:      "nothing listens there: is the gateway running, is --url right?",
-	ReasonUnreachable:  "no route to the target: is --url right?",
-	ReasonNoPort:       "more source addresses: --src 127.0.0.2-127.0.0.9",
-	ReasonNoDescriptor: "raise the descriptor limit (ulimit -n) or lower -n",
-	ReasonSource:       "an address of --src can't be bound on this host or not reach the target",
-	ReasonTimeout:      tooSlow,
-	ReasonTimedOut:     tooSlow,
-	ReasonSubscribe:    "the gateway took the connection but did not confirm the channels: is its Redis reachable?",
-	ReasonWelcome:      noPushgate,
-	ReasonForeign:      noPushgate,
-	ReasonNotHTTP:      "the target does not speak plain HTTP/1.1: is --url right, is there TLS on that port (wss://)?",
-	ReasonHTTP10:       "the target is a web server of an old kind and no gateway, which speaks HTTP/1.1: is --url right?",
-	ReasonUpgrade:      notAGateway,
-	ReasonAccept:       notAGateway,
-	ReasonContentType:  notAGateway,
-	ReasonCursor:       notAGateway,
-	StatusReason(404):  notAGateway,
-	StatusReason(400):  notAGateway,
-	StatusReason(405):  notAGateway,
-	ReasonEarly:        maybeTLS,
-	ReasonReset:        maybeTLS,
-	ReasonSubprotocol:  "browsers end such a connection: --subprotocol must name one that the server chooses",
-	StatusReason(401):  wantsToken,
-	ClosedReason(4001): wantsToken,
-	StatusReason(403):  noRight,
-	ClosedReason(4003): noRight,
-	StatusReason(503):  rejected,
-	StatusReason(429):  rejected,
-}
-
-// foreignHints are for reasons that mean something else where the server is none
-// of ours.
-var foreignHints = map[Reason]string{
-	ReasonRefused:      "nothing listens there: is the server running, is --url right?",
-	ReasonUpgrade:      wrongPath,
-	ReasonAccept:       wrongPath,
-	ReasonContentType:  wrongPath,
-	StatusReason(200):  wrongPath,
-	StatusReason(400):  wrongPath,
-	StatusReason(404):  wrongPath,
-	StatusReason(405):  wrongPath,
-	StatusReason(426):  wrongPath,
-	ReasonEarly:        dropsClients,
-	ReasonReset:        dropsClients,
-	StatusReason(401):  wantsIdentity,
-	StatusReason(403):  wantsIdentity,
-	ClosedReason(4001): wantsIdentity,
-	ClosedReason(4003): wantsIdentity,
-	StatusReason(429):  serverRejected,
-	StatusReason(503):  serverRejected,
+// hints are by the bare reason.
+var hints = map[Reason]struct{ gateway, foreign string }{
+	ReasonNotTLS:       {gateway: "the port speaks no TLS: ws:// or http://?"},
+	ReasonIssuer:       {gateway: "--ca FILE names who signed it; --insecure takes any certificate"},
+	ReasonName:         {gateway: "--url must have a name that the certificate is for; --insecure takes any certificate"},
+	ReasonRefused:      {"nothing listens there: is the gateway running, is --url right?", "nothing listens there: is the server running, is --url right?"},
+	ReasonUnreachable:  {gateway: "no route to the target: is --url right?"},
+	ReasonNoPort:       {gateway: "more source addresses: --src 127.0.0.2-127.0.0.9"},
+	ReasonNoDescriptor: {gateway: "raise the descriptor limit (ulimit -n) or lower -n"},
+	ReasonSource:       {gateway: "an address of --src can't be bound on this host or not reach the target"},
+	ReasonTimeout:      {gateway: tooSlow},
+	ReasonTimedOut:     {gateway: tooSlow},
+	ReasonSubscribe:    {gateway: "the gateway took the connection but did not confirm the channels: is its Redis reachable?"},
+	ReasonWelcome:      {gateway: noPushgate},
+	ReasonForeign:      {gateway: noPushgate},
+	ReasonNotHTTP:      {gateway: "the target does not speak plain HTTP/1.1: is --url right, is there TLS on that port (wss://)?"},
+	ReasonHTTP10:       {gateway: "the target is a web server of an old kind and no gateway, which speaks HTTP/1.1: is --url right?"},
+	ReasonUpgrade:      {notAGateway, wrongPath},
+	ReasonAccept:       {notAGateway, wrongPath},
+	ReasonContentType:  {notAGateway, wrongPath},
+	ReasonCursor:       {gateway: notAGateway},
+	StatusReason(404):  {notAGateway, wrongPath},
+	StatusReason(400):  {notAGateway, wrongPath},
+	StatusReason(405):  {notAGateway, wrongPath},
+	ReasonEarly:        {maybeTLS, dropsClients},
+	ReasonReset:        {maybeTLS, dropsClients},
+	ReasonSubprotocol:  {gateway: "browsers end such a connection: --subprotocol must name one that the server chooses"},
+	StatusReason(401):  {wantsToken, wantsIdentity},
+	ClosedReason(4001): {wantsToken, wantsIdentity},
+	StatusReason(403):  {noRight, wantsIdentity},
+	ClosedReason(4003): {noRight, wantsIdentity},
+	StatusReason(503):  {rejected, serverRejected},
+	StatusReason(429):  {rejected, serverRejected},
+	StatusReason(200):  {foreign: wrongPath},
+	StatusReason(426):  {foreign: wrongPath},
 }

@@ -56,7 +56,7 @@ func Summarize(h *hdrhistogram.Histogram) Latency {
 	}
 }
 
-// The latencies that clients record, and their names in an Interval.
+// The latencies that clients record.
 const (
 	OfHandshake    = iota // connect to the complete answer
 	OfHandshakeDue        // the same from the intended time of the connect
@@ -66,7 +66,8 @@ const (
 	latencyKinds
 )
 
-var LatencyNames = [latencyKinds]string{LatencyHandshake, LatencyPaced, LatencyReady, LatencyDelivery, LatencySent}
+// LatencyNames are their names, which are those of their figures too.
+var LatencyNames = [latencyKinds]string{"handshake", "handshake_due", "ready", "delivery", "delivery_sent"}
 
 // Recorder is one loop's histograms, or the sum of several loops'.
 type Recorder [latencyKinds]*hdrhistogram.Histogram
@@ -79,9 +80,10 @@ func NewRecorder() (r Recorder) {
 	return r
 }
 
-// Latencies summarizes a recorder.
+// Latencies are the summaries of a recorder.
 type Latencies [latencyKinds]Latency
 
+// Summary returns the percentiles of all.
 func (r *Recorder) Summary() (l Latencies) {
 	for i, h := range r {
 		l[i] = Summarize(h)
@@ -104,6 +106,7 @@ func (r *Recorder) Drain(into *Recorder) {
 	r.Reset()
 }
 
+// Reset forgets everything.
 func (r *Recorder) Reset() {
 	for _, h := range r {
 		if h.TotalCount() > 0 {
@@ -111,15 +114,6 @@ func (r *Recorder) Reset() {
 		}
 	}
 }
-
-// Names of the latencies of an Interval.
-const (
-	LatencyHandshake = "handshake"     // connect to the complete answer
-	LatencyPaced     = "handshake_due" // the same from the intended time of the connect
-	LatencyReady     = "ready"         // connect to the last subscription confirmed
-	LatencyDelivery  = "delivery"      // intended send time to receipt
-	LatencySent      = "delivery_sent" // real send time to receipt
-)
 
 // MarshalJSON writes a text for each histogram, without loss; an empty one where
 // it has no values.

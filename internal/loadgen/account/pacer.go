@@ -13,9 +13,6 @@ type Pacer struct {
 	Rate float64 // slots per second
 }
 
-// NewPacer returns a pacer for a rate per second; 0 is without limit.
-func NewPacer(rate float64) Pacer { return Pacer{Rate: rate} }
-
 // At returns when a slot is due, counted from the start.
 func (p Pacer) At(slot uint64) time.Duration {
 	if p.Rate <= 0 {

@@ -24,7 +24,7 @@ func TestPacer(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := NewPacer(tt.rate).Due(tt.elapsed); got != tt.due {
+			if got := (Pacer{Rate: tt.rate}).Due(tt.elapsed); got != tt.due {
 				t.Errorf("due %d, want %d", got, tt.due)
 			}
 		})
@@ -34,7 +34,7 @@ func TestPacer(t *testing.T) {
 // At and Due are two views of one schedule, and the schedule keeps its rate.
 func TestPacerProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := NewPacer(rapid.Float64Range(0.01, 1e6).Draw(t, "rate"))
+		p := Pacer{Rate: rapid.Float64Range(0.01, 1e6).Draw(t, "rate")}
 		elapsed := time.Duration(rapid.Int64Range(0, int64(10*time.Minute)).Draw(t, "elapsed"))
 		n := p.Due(elapsed)
 		if n == 0 || p.At(n-1) > elapsed || p.At(n) <= elapsed {

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -38,23 +40,21 @@ func (t *Tallies) Merge(from *Tallies) {
 type Tally map[Reason]uint64
 
 func (t Tally) Add(r Reason, n uint64) {
-	if _, known := t[r]; !known && r.Words() && t.wordings(r.bare()) >= maxWordings {
-		r = r.bare()
+	if _, known := t[r]; !known && r.Words() {
+		n, bare := 0, r.bare()
+		for other := range t {
+			if other != bare && other.bare() == bare {
+				n++
+			}
+		}
+		if n >= maxWordings {
+			r = bare
+		}
 	}
 	if _, known := t[r]; !known && len(t) >= maxReasonVarieties {
 		r = "other"
 	}
 	t[r] += n
-}
-
-// wordings counts the ways in which the server has put a reason.
-func (t Tally) wordings(bare Reason) (n int) {
-	for r := range t {
-		if r != bare && r.bare() == bare {
-			n++
-		}
-	}
-	return n
 }
 
 func (t Tally) merge(from Tally) {
@@ -86,18 +86,7 @@ func (t Tally) Closes() Tally {
 
 // ByCount lists reasons, the most frequent first.
 func ByCount(t Tally) []Reason {
-	all := make([]Reason, 0, len(t))
-	for r := range t {
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b Reason) int {
-		if t[a] != t[b] {
-			return int(int64(t[b]) - int64(t[a]))
-		}
-		if a < b {
-			return -1
-		}
-		return 1
+	return slices.SortedFunc(maps.Keys(t), func(a, b Reason) int {
+		return cmp.Or(cmp.Compare(t[b], t[a]), cmp.Compare(a, b))
 	})
-	return all
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
@@ -59,11 +58,11 @@ func New(ctx context.Context, p *plan.Plan, c client.Clock, s *client.Signals) (
 	for i, a := range f.agents {
 		config.Member = i
 		own := config
-		if _, err := a.do(ctx, client.Command{Do: client.DoStart, Config: &own, Key: p.SigningKey, CA: p.CAData, Run: p.RunID, Offset: a.clock.correction(), Proxy: p.Proxy}); err != nil {
+		if _, err := a.do(ctx, client.Command{Do: client.DoStart, Config: &own, Key: p.KeyData, CA: p.CAData, Run: p.RunID, Offset: a.clock.correction(), Proxy: p.Proxy}); err != nil {
 			f.Close()
 			return nil, err
 		}
-		a.result = result.Agent{Name: a.name, Clients: p.ShareOf(i, len(lines)), Corrected: a.clock.correction() != 0,
+		a.result = result.Agent{Name: a.name, Clients: plan.Share(p.Connections, i, len(lines)), Corrected: a.clock.correction() != 0,
 			Offset: float64(a.clock.offset) / 1e6, Uncertainty: float64(a.clock.uncertainty) / 1e6}
 	}
 	return f, nil
@@ -135,11 +134,9 @@ func (f *Fleet) Close() {
 		a.stdin.Close() // they end when their input does
 	}
 	for _, a := range f.agents {
-		select {
-		case <-a.ended:
-		case <-time.After(5 * time.Second):
-			syscall.Kill(-a.process.Process.Pid, syscall.SIGKILL)
-			<-a.ended
+		if a.process.Await(context.Background(), 5*time.Second) != nil {
+			a.process.Kill()
 		}
+		<-a.ended
 	}
 }

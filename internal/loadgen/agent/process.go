@@ -27,9 +27,8 @@ type agent struct {
 	name     string
 	local    bool
 	patience time.Duration // how long an answer may take
-	process  *exec.Cmd
+	process  *probe.Program
 	stdin    io.Closer
-	said     *probe.Tail   // the end of its standard error
 	ended    chan struct{} // closed by the reader's goroutine, after err was set
 	signals  *client.Signals
 
@@ -55,42 +54,38 @@ type agent struct {
 	err     error // how it ended
 }
 
-// startAgent starts one process. The reader's goroutine ends with it.
+// startAgent starts one process. Its goroutines end with it.
 func startAgent(i int, line string, patience time.Duration, s *client.Signals) (*agent, error) {
-	a := &agent{name: fmt.Sprintf("%d (%s)", i, line), patience: patience, said: &probe.Tail{}, ended: make(chan struct{}), waiting: make(map[int]chan client.Answer), signals: s}
+	a := &agent{name: fmt.Sprintf("%d (%s)", i, line), patience: patience, ended: make(chan struct{}), waiting: make(map[int]chan client.Answer), signals: s}
+	cmd := exec.Command("/bin/sh", "-c", line)
 	if line == "" {
 		self, err := os.Executable()
 		if err != nil {
 			return nil, fmt.Errorf("--agents: find this program: %w", err)
 		}
 		a.name, a.local = fmt.Sprintf("%d (this host)", i), true
-		a.process = exec.Command(self, "agent")
-	} else {
-		a.process = exec.Command("/bin/sh", "-c", line)
+		cmd = exec.Command(self, "agent")
 	}
-	// A group of its own: an interrupt at the terminal is for this process,
-	// which still wants their figures.
-	a.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	a.process.Stderr = a.said
-	a.process.WaitDelay = time.Second
-	stdin, err := a.process.StdinPipe()
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("agent %s: %w", a.name, err)
 	}
-	stdout, err := a.process.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("agent %s: %w", a.name, err)
-	}
-	if err := a.process.Start(); err != nil {
-		return nil, fmt.Errorf("agent %s: %w", a.name, err)
+	stdout, written := io.Pipe()
+	cmd.Stdout = written
+	if a.process, err = probe.Start("agent "+a.name, cmd); err != nil {
+		return nil, err
 	}
 	a.stdin, a.encoder = stdin, json.NewEncoder(stdin)
+	go func() {
+		<-a.process.Ended()
+		written.Close()
+	}()
 	go a.read(stdout)
 	return a, nil
 }
 
 // read takes answers until the process ends.
-func (a *agent) read(stdout io.Reader) {
+func (a *agent) read(stdout *io.PipeReader) {
 	defer close(a.ended)
 	d := json.NewDecoder(stdout)
 	var err error
@@ -102,28 +97,26 @@ func (a *agent) read(stdout io.Reader) {
 	}
 	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
 		rest, _ := io.ReadAll(io.LimitReader(io.MultiReader(d.Buffered(), stdout), 200))
-		err = fmt.Errorf("it does not speak like \"loadgen agent\", but says %q", firstLine(rest))
-		syscall.Kill(-a.process.Process.Pid, syscall.SIGKILL) // a shell's child too
+		line, _, _ := strings.Cut(strings.TrimSpace(string(rest)), "\n")
+		err = fmt.Errorf("it does not speak like \"loadgen agent\", but says %q", line)
+		stdout.Close()
+		a.process.Kill()
 	} else {
 		err = errors.New("it ended")
 	}
-	if end := a.process.Wait(); end != nil {
+	<-a.process.Ended()
+	if end := a.process.Err(); end != nil {
 		err = fmt.Errorf("%w (%v)", err, end)
 	}
 	a.mu.Lock()
 	if a.err = a.lost; a.err == nil {
-		a.err = fmt.Errorf("agent %s: %w; it said:\n%s", a.name, err, a.said)
+		a.err = fmt.Errorf("agent %s: %w; it said:\n%s", a.name, err, a.process.Output())
 	}
 	expected := a.closing
 	a.mu.Unlock()
 	if !expected {
 		a.signals.Fail(a.err)
 	}
-}
-
-func firstLine(p []byte) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(string(p)), "\n")
-	return line
 }
 
 func (a *agent) take(x client.Answer) {
@@ -147,8 +140,9 @@ func (a *agent) take(x client.Answer) {
 	}
 }
 
-// send writes a command; the channel receives the answer.
-func (a *agent) send(o client.Command) (chan client.Answer, error) {
+// submit writes a command; the channel receives the answer. A process that does not read is
+// given up.
+func (a *agent) submit(o client.Command) (chan client.Answer, error) {
 	reply := make(chan client.Answer, 1)
 	a.mu.Lock()
 	if a.lost != nil {
@@ -159,31 +153,22 @@ func (a *agent) send(o client.Command) (chan client.Answer, error) {
 	o.ID = a.next
 	a.waiting[o.ID] = reply
 	a.mu.Unlock()
-	a.sending.Lock()
-	defer a.sending.Unlock()
-	if err := a.encoder.Encode(o); err != nil {
-		a.mu.Lock()
-		delete(a.waiting, o.ID)
-		a.mu.Unlock()
-		return nil, fmt.Errorf("agent %s: %w", a.name, err)
-	}
-	return reply, nil
-}
-
-// submit is send with a better word for a process that has ended. One that
-// does not read is given up.
-func (a *agent) submit(o client.Command) (chan client.Answer, error) {
 	stuck := time.AfterFunc(a.patience, func() { a.giveUp() })
-	reply, err := a.send(o)
-	stuck.Stop()
+	defer stuck.Stop()
+	a.sending.Lock()
+	err := a.encoder.Encode(o)
+	a.sending.Unlock()
 	if err == nil {
 		return reply, nil
 	}
+	a.mu.Lock()
+	delete(a.waiting, o.ID)
+	a.mu.Unlock()
 	select {
 	case <-a.ended:
-		return nil, a.err
+		return nil, a.err // which says more
 	case <-time.After(time.Second):
-		return nil, err
+		return nil, fmt.Errorf("agent %s: %w", a.name, err)
 	}
 }
 
@@ -191,11 +176,11 @@ func (a *agent) submit(o client.Command) (chan client.Answer, error) {
 func (a *agent) giveUp() error {
 	a.mu.Lock()
 	if a.lost == nil {
-		a.lost = fmt.Errorf("agent %s: no answer within %v, given up; it said:\n%s", a.name, a.patience, a.said)
+		a.lost = fmt.Errorf("agent %s: no answer within %v, given up; it said:\n%s", a.name, a.patience, a.process.Output())
 	}
 	lost := a.lost
 	a.mu.Unlock()
-	syscall.Kill(-a.process.Process.Pid, syscall.SIGKILL)
+	a.process.Signal(syscall.SIGKILL) // an error: it has ended
 	a.signals.Fail(lost)
 	return lost
 }

@@ -8,7 +8,7 @@ import (
 	"sort"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
@@ -102,8 +102,11 @@ func (o *Outcome) billCPU(b *Bill, n, pings, deliveries float64) float64 {
 		known++
 	}
 	if us := o.handshake(); us > 0 {
-		perSecond := n / reconnectWindow.Seconds()
-		basis, factor := scale(perSecond, o.connectRate())
+		perSecond, fastest := n/reconnectWindow.Seconds(), 0.0
+		for _, s := range o.Connections {
+			fastest = max(fastest, s.ConnectRate)
+		}
+		basis, factor := scale(perSecond, fastest)
 		b.add(Item{Name: "CPU when all come back", Value: us / 1e6 * perSecond, Unit: "CPUs", Basis: basis, Factor: factor,
 			How: fmt.Sprintf("%.0f us a handshake, %.0f/s for %v", us, perSecond, reconnectWindow)})
 	}
@@ -114,7 +117,7 @@ func (o *Outcome) billCPU(b *Bill, n, pings, deliveries float64) float64 {
 }
 
 // billNetwork computes the traffic on the wire, headers included.
-func (o *Outcome) billNetwork(b *Bill, transport loadgen.Transport, pings, deliveries float64) {
+func (o *Outcome) billNetwork(b *Bill, transport plan.Transport, pings, deliveries float64) {
 	message := 0.0
 	for _, s := range o.Deliveries {
 		message = max(message, s.Bytes)
@@ -127,13 +130,13 @@ func (o *Outcome) billNetwork(b *Bill, transport loadgen.Transport, pings, deliv
 	in := pings*(pongBytes+packetBytes) + deliveries*packetBytes
 	how := fmt.Sprintf("heartbeats and messages of %.0f B as they were on the wire, with TCP/IP and Ethernet", message)
 	back := "pongs and acknowledgements"
-	if transport != loadgen.WebSocket {
+	if transport != plan.WebSocket {
 		how += "; the heartbeats are a WebSocket's"
 	}
 	switch transport {
-	case loadgen.SSE:
+	case plan.SSE:
 		back += " as over WebSocket, which is more than a stream's"
-	case loadgen.Poll:
+	case plan.Poll:
 		back += " as over WebSocket; the request after each message comes on top"
 	}
 	b.add(Item{Name: "network, out", Value: out * 8, Unit: "bit/s", Basis: Computed, How: how})
@@ -149,13 +152,6 @@ func (o *Outcome) handshake() float64 {
 		}
 	}
 	return median(all)
-}
-
-func (o *Outcome) connectRate() (most float64) {
-	for _, s := range o.Connections {
-		most = max(most, s.ConnectRate)
-	}
-	return most
 }
 
 // largest returns the most connections that were measured.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // halvings is how often the way between a good and a bad step is halved: a
@@ -60,7 +60,7 @@ func (s Step) Why() string {
 	// A bare count such as failed==0 says less than the run's own words.
 	var all []string
 	for _, v := range s.SLOs {
-		if !v.Met && (v.Unit != loadgen.UnitCount || len(s.Failed) == 0) {
+		if !v.Met && (v.Unit != result.UnitCount || len(s.Failed) == 0) {
 			all = append(all, fmt.Sprintf("%s: %s", v.SLO, v.Text()))
 		}
 	}

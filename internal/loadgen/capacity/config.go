@@ -16,7 +16,8 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
@@ -25,7 +26,7 @@ import (
 type Config struct {
 	// Run holds the clients, the target, Redis, and with ServerCmd the gateway
 	// to start. Its number of connections and messages are the steps' own.
-	Run loadgen.Config
+	Run plan.Config
 
 	Target int // --target: the connections to write the bill for
 	// The steps.
@@ -42,7 +43,7 @@ type Config struct {
 	Heartbeat time.Duration // --heartbeat
 	Every     time.Duration // --message-every: each client gets a message so often
 
-	SLOs    []loadgen.SLO
+	SLOs    []result.SLO
 	Command []string
 
 	cpus, portsEach int
@@ -51,7 +52,7 @@ type Config struct {
 // DefaultConfig returns the flags' defaults.
 func DefaultConfig() Config {
 	c := Config{
-		Run:         loadgen.DefaultConfig(),
+		Run:         plan.DefaultConfig(),
 		Target:      1_000_000,
 		Steps:       6,
 		Hold:        6 * time.Second,
@@ -74,7 +75,7 @@ const mostSteps = 50
 const maxTarget = 100_000_000
 
 // Validate checks all that needs no look at the host; errors.Join of a
-// *loadgen.UsageError for each flag that is wrong.
+// *plan.UsageError for each flag that is wrong.
 func (c Config) Validate() error {
 	var all []error
 	for _, x := range []struct {
@@ -97,7 +98,7 @@ func (c Config) Validate() error {
 		{"--test-heartbeat", c.Beat, c.Beat == 0 || within(c.Beat, 100*time.Millisecond, time.Hour), "100ms to 1h, or 0 for the gateway's own"},
 	} {
 		if !x.allowed {
-			all = append(all, &loadgen.UsageError{Flag: x.flag, Value: fmt.Sprint(x.value), Want: "not allowed, want " + x.want})
+			all = append(all, &plan.UsageError{Flag: x.flag, Value: fmt.Sprint(x.value), Want: "not allowed, want " + x.want})
 		}
 	}
 	return errors.Join(append(all, c.Run.Validate())...)
@@ -129,14 +130,14 @@ func (c Config) checkFit(env preflight.Env) error {
 		return nil // the steps will tell
 	}
 	var all []error
-	most := int(min(hard, maxTarget)) - loadgen.SpareDescriptors
+	most := int(min(hard, maxTarget)) - plan.SpareDescriptors
 	for _, x := range []struct {
 		flag string
 		n    int
 	}{{"--max-connections", c.Most}, {"--subscribers", c.Subscribers}, {"--verify", c.Verify}} {
 		if x.n > most {
-			all = append(all, &loadgen.UsageError{Flag: x.flag, Value: fmt.Sprint(x.n), Want: fmt.Sprintf(
-				"needs %d descriptors in this process, which may open %d: raise the hard limit (ulimit -Hn, LimitNOFILE=), or ask for at most %d", x.n+loadgen.SpareDescriptors, hard, max(most, 0))})
+			all = append(all, &plan.UsageError{Flag: x.flag, Value: fmt.Sprint(x.n), Want: fmt.Sprintf(
+				"needs %d descriptors in this process, which may open %d: raise the hard limit (ulimit -Hn, LimitNOFILE=), or ask for at most %d", x.n+plan.SpareDescriptors, hard, max(most, 0))})
 		}
 	}
 	return errors.Join(all...)

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // Schema names the layout of an Outcome as JSON.
@@ -12,14 +14,14 @@ const Schema = "pushgate.capacity/1"
 
 // Outcome is the result of all steps.
 type Outcome struct {
-	Schema      string       `json:"schema"`
-	Command     []string     `json:"command,omitempty"`
-	Started     string       `json:"started"` // RFC 3339
-	Seconds     float64      `json:"seconds"`
-	Interrupted bool         `json:"interrupted"`
-	Host        loadgen.Host `json:"host"`
-	Server      string       `json:"server"` // its command line, or its process
-	Transport   string       `json:"transport"`
+	Schema      string     `json:"schema"`
+	Command     []string   `json:"command,omitempty"`
+	Started     string     `json:"started"` // RFC 3339
+	Seconds     float64    `json:"seconds"`
+	Interrupted bool       `json:"interrupted"`
+	Host        probe.Host `json:"host"`
+	Server      string     `json:"server"` // its command line, or its process
+	Transport   string     `json:"transport"`
 	// Fresh: each step of connections had a gateway that was just started.
 	Fresh bool `json:"fresh"`
 
@@ -54,14 +56,14 @@ type Step struct {
 	Delivered float64         `json:"delivered_per_second"`
 	CPUs      float64         `json:"publishing_cpus"`
 	Bytes     float64         `json:"bytes_per_delivery"`
-	Latency   loadgen.Latency `json:"latency_from_due"`
+	Latency   account.Latency `json:"latency_from_due"`
 
-	ClientBound bool              `json:"client_bound"`
-	HostBound   bool              `json:"host_bound"`
-	SLOs        []loadgen.Verdict `json:"slos,omitempty"`
-	Failed      []string          `json:"failed,omitempty"`
-	Hint        string            `json:"hint,omitempty"` // the remedy for the clients' most frequent reason
-	Good        bool              `json:"good"`
+	ClientBound bool             `json:"client_bound"`
+	HostBound   bool             `json:"host_bound"`
+	SLOs        []result.Verdict `json:"slos,omitempty"`
+	Failed      []string         `json:"failed,omitempty"`
+	Hint        string           `json:"hint,omitempty"` // the remedy for the clients' most frequent reason
+	Good        bool             `json:"good"`
 }
 
 // Break is where the load became too much.

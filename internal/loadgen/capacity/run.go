@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
@@ -21,7 +21,7 @@ func Run(ctx context.Context, c Config, env preflight.Env, say func(string)) (*O
 	c.fill(env)
 	if c.SLOs == nil {
 		var err error
-		if c.SLOs, err = loadgen.ParseSLOs(defaultSLOs); err != nil {
+		if c.SLOs, err = result.ParseSLOs(defaultSLOs); err != nil {
 			return nil, err // a figure was renamed
 		}
 	}

@@ -12,7 +12,8 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
@@ -60,7 +61,7 @@ func (s *scriptedSteps) connections(_ context.Context, n int) (Step, error) {
 		step.Kernel = nil
 	}
 	if !step.Good {
-		step.SLOs = []loadgen.Verdict{{SLO: "failed==0", Measured: true, Unit: loadgen.UnitCount, Value: 9}}
+		step.SLOs = []result.Verdict{{SLO: "failed==0", Measured: true, Unit: result.UnitCount, Value: 9}}
 		step.Failed, step.Hint = []string{"some did not connect", scriptedHint}, scriptedHint
 	}
 	return step, nil
@@ -73,7 +74,7 @@ func (s *scriptedSteps) deliveries(_ context.Context, rate float64) (Step, error
 	d := rate * float64(s.c.Subscribers)
 	step := Step{Connections: s.c.Subscribers, Rate: rate, Delivered: d, CPUs: 0.03 + scriptedSend*d, Bytes: 250, Good: d <= s.most}
 	if !step.Good {
-		step.SLOs = []loadgen.Verdict{{SLO: "delivery.p99<1s", Measured: true, Unit: loadgen.UnitDuration, Value: 2e9}}
+		step.SLOs = []result.Verdict{{SLO: "delivery.p99<1s", Measured: true, Unit: result.UnitDuration, Value: 2e9}}
 	}
 	return step, nil
 }
@@ -214,7 +215,7 @@ func TestRunBreaks(t *testing.T) {
 
 // A bill says where a line of it is another transport's, or mostly a table's.
 func TestBillSays(t *testing.T) {
-	for transport, want := range map[loadgen.Transport]string{loadgen.WebSocket: "", loadgen.SSE: "more than a stream's", loadgen.Poll: "the request after each message comes on top"} {
+	for transport, want := range map[plan.Transport]string{plan.WebSocket: "", plan.SSE: "more than a stream's", plan.Poll: "the request after each message comes on top"} {
 		c := scriptedConfig()
 		c.Run.Transport = transport
 		s := &scriptedSteps{carries: 1 << 30, most: 1e9, c: c, noKernel: true}
@@ -281,7 +282,7 @@ func TestRunCanNotBegin(t *testing.T) {
 			t.Errorf("%v doesn't say %q", err, want)
 		}
 	}
-	if usage := (*loadgen.UsageError)(nil); !errors.As(err, &usage) {
+	if usage := (*plan.UsageError)(nil); !errors.As(err, &usage) {
 		t.Errorf("%T", err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
+	"github.com/pushgate/pushgate/internal/probe"
 	"github.com/pushgate/pushgate/internal/units"
 )
 
@@ -29,7 +31,7 @@ type bench struct {
 	say    func(string)
 
 	server string
-	host   loadgen.Host
+	host   probe.Host
 	stop   func() // of the gateway for deliveries; nil: none is running
 }
 
@@ -51,7 +53,11 @@ func (b *bench) launch(ctx context.Context) (stop func(), err error) {
 	if beat := b.config.Beat; beat > 0 && !c.IsForeign() {
 		c.ServerCmd = fmt.Sprintf("env GATEWAY_HEARTBEAT__INTERVAL=%v GATEWAY_HEARTBEAT__TIMEOUT=%v %s", beat, beat, c.ServerCmd)
 	}
-	return loadgen.Launch(ctx, c)
+	server, err := loadgen.Launch(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return server.Close, nil
 }
 
 // reachWait is how long the one client may take: a gateway that has nothing
@@ -127,13 +133,9 @@ func (b *bench) connections(ctx context.Context, n int) (Step, error) {
 	}
 	s := b.step(r)
 	if r.Kernel != nil {
-		sum := func(k *loadgen.KernelSample) float64 { return float64(k.Slab) + float64(k.TCPMemory) }
-		s.Kernel = whileHeld(r, func(x *loadgen.Sample) (float64, bool) {
-			if x.Kernel == nil {
-				return 0, false
-			}
-			return sum(x.Kernel) - sum(&r.Kernel.Before), true
-		})
+		if s.Kernel = whileHeld(r, "kernel.slab_bytes + kernel.tcp_memory_bytes"); s.Kernel != nil {
+			*s.Kernel -= float64(r.Kernel.Before.Slab) + float64(r.Kernel.Before.TCPMemory)
+		}
 	}
 	if h := r.Idle; h != nil && h.Seconds > 0 {
 		s.Pings = float64(h.Pings) / h.Seconds
@@ -145,10 +147,10 @@ func (b *bench) connections(ctx context.Context, n int) (Step, error) {
 
 // whileHeld returns the median of a value while the clients were held; nil
 // where it was not seen.
-func whileHeld(r *loadgen.Result, of func(*loadgen.Sample) (float64, bool)) *float64 {
+func whileHeld(r *result.Result, path string) *float64 {
 	var all []float64
 	for i := range r.Series {
-		if v, known := of(&r.Series[i]); known && r.Series[i].Phase == loadgen.PhaseHold {
+		if v, known := result.Number(&r.Series[i], path); known && r.Series[i].Phase == result.PhaseHold {
 			all = append(all, v)
 		}
 	}
@@ -199,7 +201,7 @@ func (b *bench) close() {
 }
 
 // step takes over the figures that all runs have.
-func (b *bench) step(r *loadgen.Result) Step {
+func (b *bench) step(r *result.Result) Step {
 	b.host = r.Host
 	s := Step{HostBound: slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.HasPrefix(w, "HOST-BOUND") }),
 		Connections: int(r.Counters.Clients), ConnectRate: r.Connect.PerSecond, Failed: r.Failed, Hint: r.Hint()}
@@ -208,12 +210,7 @@ func (b *bench) step(r *loadgen.Result) Step {
 		s.RSS, s.Anon = float64(v.After.RSS), float64(v.After.Anon)
 		s.Handshake = v.CPUPerHandshake
 		s.IdleCPUs, s.CPUs = v.CPUIdle/100, v.CPUPublishing
-		if held := whileHeld(r, func(x *loadgen.Sample) (float64, bool) {
-			if x.Server == nil {
-				return 0, false
-			}
-			return float64(x.Server.RSS), true
-		}); held != nil {
+		if held := whileHeld(r, "server.rss_bytes"); held != nil {
 			s.RSS = *held
 		}
 	}

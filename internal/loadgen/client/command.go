@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
@@ -33,7 +34,6 @@ const (
 	DoClock   = "clock"
 	DoStart   = "start"
 	DoRamp    = "ramp"    // to Target at Rate
-	DoPace    = "pace"    // look at paces often, or no longer
 	DoBegin   = "begin"   // a window behind Sequence, with moving clients if On
 	DoAudit   = "audit"   // against Sequence
 	DoCollect = "collect" // counters and new latencies
@@ -71,7 +71,7 @@ func (a *Answer) Merge(o *Answer) {
 	case a.Audit == nil:
 		a.Audit = o.Audit
 	case o.Audit != nil:
-		a.Audit.Add(*o.Audit)
+		a.Audit.Add(o.Audit)
 	}
 	switch {
 	case a.Snapshot == nil:
@@ -99,9 +99,8 @@ type Snapshot struct {
 
 	Addresses []account.Address `json:"addresses"` // of the target, where it has several
 
-	Busy  []time.Duration `json:"busy"` // per loop, in batches since the start
-	Exact bool            `json:"exact"`
-	CPU   time.Duration   `json:"cpu"` // of other processes of the run
+	Busy []time.Duration `json:"busy"` // per loop, in batches since the start
+	CPU  time.Duration   `json:"cpu"`  // of other processes of the run
 	// Scratches is how many clients are in the middle of something.
 	Scratches int `json:"scratches"`
 
@@ -111,17 +110,16 @@ type Snapshot struct {
 
 // NewSnapshot returns an empty sum.
 func NewSnapshot() *Snapshot {
-	return &Snapshot{Tallies: account.NewTallies(), Exact: true, Fresh: account.NewRecorder()}
+	return &Snapshot{Tallies: account.NewTallies(), Fresh: account.NewRecorder()}
 }
 
 // Add adds the sum of other loops, whose latencies it takes out.
 func (s *Snapshot) Add(o *Snapshot) {
 	s.Counters.Add(&o.Counters)
 	s.Tallies.Merge(&o.Tallies)
-	s.foundProxy(o.Proxy)
+	s.Proxy = cmp.Or(s.Proxy, o.Proxy)
 	s.Addresses = account.AddAddresses(s.Addresses, o.Addresses)
 	s.Busy = append(s.Busy, o.Busy...)
-	s.Exact = s.Exact && o.Exact
 	s.CPU += o.CPU
 	s.Scratches += o.Scratches
 	o.Fresh.Drain(&s.Fresh)

@@ -1,23 +1,34 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"syscall"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
+// course goes over slots at a pace, from first up to limit.
+type course struct {
+	active bool
+	start  int64 // ns
+	pace   account.Pacer
+	first  uint32 // slot of the pacer's slot 0
+	next   uint32
+	limit  uint32
+}
+
+// due reports whether the next slot's time has come.
+func (c *course) due(now int64) bool {
+	return c.next < c.limit && uint64(c.next-c.first) < c.pace.Due(account.Elapsed(now, c.start))
+}
+
 // connects is a loop's part of a ramp upwards. Slots below next were opened.
 type connects struct {
-	l        *loop
-	active   bool
-	start    int64 // ns
-	pace     account.Pacer
-	first    uint32 // slot of the pacer's slot 0
-	next     uint32
-	limit    uint32
+	course
 	inFlight int
 	most     int
 	// Connects to a unix socket that are to be tried again.
@@ -31,146 +42,168 @@ const connectTurn = 32
 // that the rest would fail too, at least.
 const giveUpAfter = 10
 
-// share returns how many of the first n clients are this loop's.
-func (d *connects) share(n int) uint32 {
-	if n <= int(d.l.index) {
-		return 0
-	}
-	return uint32((n - int(d.l.index) + int(d.l.stride) - 1) / int(d.l.stride))
-}
-
 // ramp has the loop open clients, or close the last ones, until its share of
 // target is left. It runs on the loop's goroutine and returns how many are to
 // be opened.
-func (d *connects) ramp(target int, rate float64, inFlight int) (opening uint64) {
-	limit := d.l.share(target)
+func (l *loop) ramp(target int, rate float64, inFlight int) (opening uint64) {
+	limit := uint32(plan.Share(target, int(l.index), int(l.stride)))
+	d := &l.connects
 	d.most = max(inFlight, 1)
+	c := course{active: true, start: l.engine.Clock.Now(), pace: account.Pacer{Rate: rate}, first: d.next, next: d.next, limit: limit}
 	if limit < d.next {
-		d.l.leaves = leaves{l: d.l, active: true, start: d.l.engine.Clock.Now(), pace: account.NewPacer(rate), first: limit, next: limit, limit: d.next}
+		c.first, c.next, c.limit = limit, limit, d.next
+		l.leaves = leaves{course: c}
 		d.next = limit
 		return 0
 	}
-	d.active, d.start, d.pace = true, d.l.engine.Clock.Now(), account.NewPacer(rate)
-	d.first, d.limit = d.next, limit
+	d.course = c
 	return uint64(limit - d.first)
 }
 
 // connectSlice starts the connects that are due and fit.
-func (d *connects) connectSlice() (more bool) {
+func (l *loop) connectSlice() (more bool) {
+	d := &l.connects
 	if !d.active {
 		return false
 	}
-	if d.l.counters.Established == 0 && d.l.counters.Failed >= uint64(max(d.most, giveUpAfter)) {
-		d.l.counters.Untried += uint64(d.limit - d.next)
+	if l.counters.Established == 0 && l.counters.Failed >= uint64(max(d.most, giveUpAfter)) {
+		l.counters.Untried += uint64(d.limit - d.next)
 		d.limit = d.next
 	}
-	elapsed := account.Elapsed(d.l.now, d.start)
-	due := d.pace.Due(elapsed)
-	for k := 0; d.next < d.limit && d.inFlight < d.most && uint64(d.next-d.first) < due; k++ {
+	for k := 0; d.inFlight < d.most && d.due(l.now); k++ {
 		if k == connectTurn {
 			return true
 		}
-		slot := d.next
+		x := reopen{slot: d.next}
 		d.next++
-		intended := int64(0)
 		if d.pace.Rate > 0 {
-			at := d.pace.At(uint64(slot - d.first))
-			d.l.late(elapsed - at)
-			intended = d.start + int64(at)
+			at := d.pace.At(uint64(x.slot - d.first))
+			l.late(account.Elapsed(l.now, d.start) - at)
+			x.due = d.start + int64(at)
 		}
-		d.l.open(reopen{slot: slot, due: intended})
+		l.open(x)
 	}
 	d.active = d.next < d.limit
 	return false
 }
 
 // open starts one connection.
-func (d *connects) open(x reopen) {
+func (l *loop) open(x reopen) {
 	slot := x.slot
-	c := &d.l.clients[slot]
+	c := &l.clients[slot]
 	if c.state == closing {
-		d.l.end(slot, "") // the server still owes its end of the stream
+		l.end(slot, "") // the server still owes its end of the stream
 	}
-	*c = client{gen: c.gen + 1, state: connecting, flags: c.flags & lasting, pending: uint16(d.l.plan.ChannelSet.PerClient())}
-	d.l.counters.Attempted++
-	d.inFlight++
-	s := d.l.scratch(slot)
+	*c = client{gen: c.gen + 1, state: connecting, flags: c.flags & lasting, pending: uint16(l.plan.ChannelSet.PerClient())}
+	l.counters.Attempted++
+	l.inFlight++
+	s := l.scratch(slot)
 	s.due, s.first, s.again, s.attempt, s.resume = x.due, x.first, x.again, x.attempt, x.resume
-	d.l.dial(slot)
+	l.dial(slot)
 }
 
 // dial begins the connection of a client.
-func (d *connects) dial(slot uint32) {
-	s := d.l.scratch(slot)
-	s.started = d.l.engine.Clock.Now()
-	s.deadline = s.started + int64(d.l.plan.Timeout)
-	d.l.connect(slot)
+func (l *loop) dial(slot uint32) {
+	s := l.scratch(slot)
+	s.started = l.engine.Clock.Now()
+	s.deadline = s.started + int64(l.plan.Timeout)
+	l.connect(slot)
 }
 
 // connect begins the connection itself.
-func (d *connects) connect(slot uint32) {
-	c := &d.l.clients[slot]
-	fd, err := d.l.socket(slot)
-	if d.l.plan.Target.Socket != "" && errors.Is(err, syscall.EAGAIN) {
+func (l *loop) connect(slot uint32) {
+	c := &l.clients[slot]
+	var o reactor.DialOptions
+	if c.flags&slow != 0 {
+		o.ReceiveBuffer = slowBuffer
+	}
+	var fd int
+	var err error
+	if path := l.plan.Target.Socket; path != "" {
+		fd, err = reactor.ConnectUnix(path, o)
+	} else {
+		from, to := l.plan.Ends(l.number(slot))
+		fd, err = reactor.Connect(from, to, o)
+	}
+	if l.plan.Target.Socket != "" && errors.Is(err, syscall.EAGAIN) {
 		// Where TCP would try again by itself.
 		c.fd = -1
-		d.redials = append(d.redials, reactor.Key{Slot: slot, Gen: c.gen})
+		l.redials = append(l.redials, reactor.Key{Slot: slot, Gen: c.gen})
 		return
 	}
 	c.fd = int32(fd)
 	if err != nil {
-		d.l.end(slot, account.SocketReason(err))
+		l.end(slot, account.SocketReason(err))
 		return
 	}
-	if err := d.l.reactor.Add(fd, reactor.Key{Slot: slot, Gen: c.gen}, reactor.Out); err != nil {
-		d.l.end(slot, account.ReasonUnregistered)
+	if err := l.reactor.Add(fd, reactor.Key{Slot: slot, Gen: c.gen}, reactor.Out); err != nil {
+		l.end(slot, account.ReasonUnregistered)
 	}
-}
-
-func (d *connects) socket(slot uint32) (fd int, err error) {
-	if path := d.l.plan.Target.Socket; path != "" {
-		return reactor.ConnectUnix(path, d.l.dialOptions(slot))
-	}
-	from, to := d.l.plan.Ends(d.l.number(slot))
-	return reactor.Connect(from, to, d.l.dialOptions(slot))
 }
 
 // redial tries those again that found the listen queue of a unix socket full.
-func (d *connects) redial() {
-	again := d.redials
-	d.redials = nil
+func (l *loop) redial() {
+	again := l.redials
+	l.redials = nil
 	for _, k := range again {
-		if c := &d.l.clients[k.Slot]; c.gen == k.Gen && c.fd < 0 && (c.state == connecting || c.state == renewing) {
-			d.l.connect(k.Slot)
+		if c := &l.clients[k.Slot]; c.gen == k.Gen && c.fd < 0 && (c.state == connecting || c.state == renewing) {
+			l.connect(k.Slot)
 		}
 	}
 }
 
 // connected goes on once the TCP connection stands.
-func (d *connects) connected(slot uint32) {
-	c := &d.l.clients[slot]
+func (l *loop) connected(slot uint32) {
+	c := &l.clients[slot]
 	if err := reactor.SocketError(int(c.fd)); err != nil {
-		d.l.end(slot, account.SocketReason(err))
+		l.end(slot, account.SocketReason(err))
 		return
 	}
-	if d.l.secure.config != nil {
-		d.l.startTLS(slot)
+	if l.secure.config != nil {
+		l.startTLS(slot)
 		return
 	}
-	d.l.established(slot)
+	l.established(slot)
 }
 
 // established sends the first request over a connection.
-func (d *connects) established(slot uint32) {
-	c := &d.l.clients[slot]
+func (l *loop) established(slot uint32) {
+	c := &l.clients[slot]
 	if c.state == renewing {
-		d.l.renewed(slot)
+		l.renewed(slot)
 		return
 	}
 	c.state = opening
-	if d.l.send(slot, d.l.transport(slot).appendRequest(d.l, d.l.out[:0], slot)) && c.flags&wantsOut == 0 {
-		d.l.watch(slot, reactor.In)
+	if l.send(slot, l.transport(slot).appendRequest(l, l.out[:0], slot)) && c.flags&wantsOut == 0 {
+		l.watch(slot, reactor.In)
 	}
+}
+
+// answered gathers the answer to a handshake; false: its head is not whole, or it is not the
+// wanted one. rest came behind the head.
+func (l *loop) answered(slot uint32, p []byte, status int) (h head, rest []byte, ok bool) {
+	s := l.scratch(slot)
+	s.in = append(s.in, p...)
+	h, n, ok := parseHead(s.in)
+	rest = s.in[n:]
+	switch {
+	case !ok:
+		l.end(slot, foreignAnswer(s.in))
+	case n > 0 && h.status != status:
+		l.refuse(slot, h, rest, false)
+	}
+	return h, rest, n > 0 && h.status == status
+}
+
+// accepted goes on with a client whose answer is a good one. It returns the rest in memory of
+// its own.
+func (l *loop) accepted(slot uint32, h head, rest []byte) []byte {
+	l.foundProxy(h.intermediary())
+	rest = bytes.Clone(rest)
+	s := l.scratch(slot)
+	s.in = s.in[:0]
+	l.opened(slot)
+	return rest
 }
 
 // opened books a complete handshake.
@@ -179,7 +212,7 @@ func (l *loop) opened(slot uint32) {
 	c.state = joining
 	l.counters.Established++
 	l.counters.Open++
-	l.connects.inFlight--
+	l.inFlight--
 	s := l.heldScratch(slot)
 	account.Record(l.recorder[account.OfHandshake], l.now-s.started)
 	if s.due > 0 {
@@ -224,30 +257,23 @@ func (l *loop) confirmed(slot uint32, n int) {
 // renew gives a ready poll a new connection, after a while if the server wants
 // that: the answer has ended the old one, which is how HTTP/1.1 works and no
 // loss. nginx does so after keepalive_requests.
-func (d *connects) renew(slot uint32, after time.Duration) {
-	c := &d.l.clients[slot]
-	d.l.closeSocket(slot)
+func (l *loop) renew(slot uint32, after time.Duration) {
+	c := &l.clients[slot]
+	l.closeSocket(slot)
 	c.gen, c.state, c.flags = c.gen+1, renewing, c.flags&lasting
 	if after > 0 {
-		d.l.reopens.add(reopen{at: d.l.now + int64(after), slot: slot, kind: renewal})
+		l.reopenLater(reopen{at: l.now + int64(after), slot: slot, kind: renewal})
 		return
 	}
-	d.l.dial(slot)
+	l.dial(slot)
 }
 
 // renewed sends the next poll once the new connection stands.
-func (d *connects) renewed(slot uint32) {
-	c := &d.l.clients[slot]
+func (l *loop) renewed(slot uint32) {
+	c := &l.clients[slot]
 	c.state = ready
-	d.l.heldScratch(slot).deadline = 0
-	if d.l.send(slot, (poll{}).appendNext(d.l, d.l.out[:0], slot, d.l.position(slot))) && c.flags&wantsOut == 0 && d.l.watch(slot, d.l.reads(slot)) {
-		d.l.tidy(slot)
+	l.heldScratch(slot).deadline = 0
+	if l.send(slot, (poll{}).appendNext(l, l.out[:0], slot, l.position(slot))) && c.flags&wantsOut == 0 && l.watch(slot, l.reads(slot)) {
+		l.tidy(slot)
 	}
-}
-
-func (d *connects) dialOptions(slot uint32) (o reactor.DialOptions) {
-	if d.l.clients[slot].flags&slow != 0 {
-		o.ReceiveBuffer = slowBuffer
-	}
-	return o
 }

@@ -3,11 +3,11 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
@@ -72,8 +72,6 @@ type Engine struct {
 
 	// The ticker's goroutine is stopped by close of stop, done answers.
 	stop, done chan struct{}
-	// tickEvery is the ticker's period in ns.
-	tickEvery atomic.Int64
 }
 
 const (
@@ -84,7 +82,6 @@ const (
 // New makes the loops; they run after Start.
 func New(p *plan.Plan, c Clock, s *Signals) (*Engine, error) {
 	e := &Engine{plan: p, Clock: c, Signals: s, stop: make(chan struct{}), done: make(chan struct{})}
-	e.tickEvery.Store(int64(tickSlow))
 	n := min(p.Loops, p.Connections)
 	for i := range n {
 		l, err := newLoop(e, i, n)
@@ -138,12 +135,16 @@ func (e *Engine) ticks() {
 			return
 		case <-t.C:
 		}
+		every := tickSlow
 		for _, l := range e.loops {
 			if l.ticking.CompareAndSwap(false, true) {
 				l.reactor.Post(l.tick)
 			}
+			if l.paced.Load() {
+				every = tickFast
+			}
 		}
-		t.Reset(time.Duration(e.tickEvery.Load()))
+		t.Reset(every)
 	}
 }
 
@@ -180,14 +181,13 @@ func (e *Engine) each(fn func(l *loop)) error {
 func (e *Engine) Collect() (*Snapshot, error) {
 	s := NewSnapshot()
 	err := e.each(func(l *loop) {
-		l.counters.Away = l.proxy.stranded(e.Clock.Now())
+		l.counters.Away = l.stranded(e.Clock.Now())
 		l.show()
 		s.Counters.Add(&l.counters)
 		s.Tallies.Merge(&l.tallies)
-		s.foundProxy(l.proxy.name)
+		s.Proxy = cmp.Or(s.Proxy, l.proxy.name)
 		s.Addresses = account.AddAddresses(s.Addresses, l.addresses)
 		s.Busy = append(s.Busy, time.Duration(l.busy))
-		s.Exact = s.Exact && l.ledger.Exact()
 		s.Scratches += len(l.scratches) - len(l.freeScratches)
 		l.recorder.Drain(&s.Fresh)
 	})
@@ -210,12 +210,6 @@ func (e *Engine) Execute(o Command) (a Answer, err error) {
 			a.Settled += c.Settled() + l.ramp(o.Target, o.Rate/n, inFlight)
 			l.show()
 		})
-	case DoPace:
-		every := tickSlow
-		if o.On {
-			every = tickFast
-		}
-		e.tickEvery.Store(int64(every))
 	case DoBegin:
 		a.Listeners, a.Moved = make([]uint32, len(o.Sequence)), make([]uint32, len(o.Sequence))
 		err = e.each(func(l *loop) { l.begin(o.Sequence, o.On, a.Listeners, a.Moved) })
@@ -228,7 +222,7 @@ func (e *Engine) Execute(o Command) (a Answer, err error) {
 		err = e.each(func(l *loop) { l.recover(o.On) })
 	case DoCut:
 		err = e.each(func(l *loop) {
-			l.leaves = leaves{l: l, active: true, limit: uint32(len(l.clients)), cut: true}
+			l.leaveAll(true)
 			l.show()
 		})
 	case DoChurn:

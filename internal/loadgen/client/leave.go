@@ -1,20 +1,17 @@
 package client
 
 import (
+	"github.com/gobwas/ws"
+
 	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
 // leaves is a loop's part of closing clients: in a ramp downwards, by a cut, or
 // all at the end of a run.
 type leaves struct {
-	l      *loop
-	active bool
-	start  int64 // ns
-	pace   account.Pacer
-	first  uint32 // slot of the pacer's slot 0
-	next   uint32
-	limit  uint32
+	course
 	// cut: without a word, and only those with the moving flag.
 	cut bool
 }
@@ -24,73 +21,79 @@ const leaveTurn = 128
 
 // leave has the loop close its clients politely. It runs on the loop's
 // goroutine.
-func (v *leaves) leave() {
-	v.l.connects.active = false
-	v.l.churn.active = false
-	v.l.queue, v.l.recovering = nil, false
-	*v = leaves{l: v.l, active: true, limit: uint32(len(v.l.clients))}
-	v.l.ending = true
+func (l *loop) leave() {
+	l.connects.active = false
+	l.churn.active = false
+	l.queue, l.recovering = nil, false
+	l.leaveAll(false)
+	l.ending = true
 }
 
-func (v *leaves) leaveSlice() (more bool) {
-	if !v.active {
-		return false
-	}
-	due := v.pace.Due(account.Elapsed(v.l.now, v.start))
-	for k := 0; v.next < v.limit && uint64(v.next-v.first) < due; k++ {
+// leaveAll begins to close all clients, or to cut those with the moving flag.
+func (l *loop) leaveAll(cut bool) {
+	l.leaves = leaves{course: course{active: true, limit: uint32(len(l.clients))}, cut: cut}
+}
+
+func (l *loop) leaveSlice() (more bool) {
+	for k := 0; l.leaves.active && l.leaves.due(l.now); k++ {
 		if k == leaveTurn {
 			return true
 		}
-		slot := v.next
-		v.next++
-		if v.cut {
-			v.l.resetClient(slot)
+		slot := l.leaves.next
+		l.leaves.next++
+		if l.leaves.cut {
+			l.resetClient(slot)
 		} else {
-			v.l.closeClient(slot)
+			l.closeClient(slot)
 		}
 	}
-	v.active = v.next < v.limit
+	l.leaves.active = l.leaves.next < l.leaves.limit
 	return false
 }
 
+// normalClosure is the payload of a close frame: 1000, RFC 6455 section 7.4.1.
+var normalClosure = []byte{0x03, 0xe8}
+
 // closeClient closes one client politely, or gives up its handshake.
-func (v *leaves) closeClient(slot uint32) {
-	c := &v.l.clients[slot]
+func (l *loop) closeClient(slot uint32) {
+	c := &l.clients[slot]
 	switch c.state {
 	case connecting, opening, joining:
-		v.l.end(slot, account.ReasonUnfinished)
-		v.l.forget(slot)
+		l.end(slot, account.ReasonUnfinished)
+		l.forget(slot)
 	case gone:
-		v.l.forget(slot)
+		l.forget(slot)
 	case ready, renewing:
 		politely := c.state == ready
 		c.flags |= leaving
-		v.l.unmarkReady(slot)
-		v.l.parting++
+		l.unmarkReady(slot)
+		l.parting++
 		c.state = closing
-		if !politely || !v.l.transport(slot).leave(v.l, slot) {
-			v.l.end(slot, "")
-		} else if c.state == closing {
-			v.l.scratch(slot).deadline = v.l.now + int64(CloseWait)
+		// Only a WebSocket has something to say, and waits for the server to close.
+		switch {
+		case !politely || l.kind(slot) != plan.WebSocket || !l.sendFrame(slot, ws.OpClose, normalClosure):
+			l.end(slot, "")
+		case c.state == closing:
+			l.scratch(slot).deadline = l.now + int64(CloseWait)
 		}
 	}
 }
 
 // resetClient resets the connection of a client that is to be cut.
-func (v *leaves) resetClient(slot uint32) {
-	c := &v.l.clients[slot]
+func (l *loop) resetClient(slot uint32) {
+	c := &l.clients[slot]
 	if c.flags&moving == 0 || !c.up() {
 		return
 	}
-	v.l.counters.Cut++
-	v.l.unmarkReady(slot)
-	v.l.parting++
+	l.counters.Cut++
+	l.unmarkReady(slot)
+	l.parting++
 	c.flags |= leaving
 	c.state = closing
 	if c.fd >= 0 {
 		reactor.SetLinger0(int(c.fd))
 	}
-	v.l.end(slot, "")
+	l.end(slot, "")
 }
 
 // lose books the end of a client that the run did not ask for, once.
@@ -121,7 +124,7 @@ func (l *loop) lose(slot uint32, why account.Reason) {
 	if s := l.heldScratch(slot); s != nil && s.due > 0 && c.state < joining && (why == account.ReasonTimeout || why == account.ReasonTimedOut) {
 		account.Record(l.recorder[account.OfHandshakeDue], l.now-s.due)
 	}
-	if l.proxy.isAway(slot) {
+	if l.isAway(slot) {
 		l.counters.ProxyRetried++
 		l.tallies[account.Retries].Add(why, 1)
 	} else if l.knows(slot) {
@@ -135,7 +138,7 @@ func (l *loop) lose(slot uint32, why account.Reason) {
 		l.tallies[account.Failures].Add(why, 1)
 	}
 	if c.state < joining {
-		l.connects.inFlight--
+		l.inFlight--
 	}
 }
 
@@ -175,7 +178,7 @@ func (l *loop) markReady(slot uint32, again bool) {
 		l.moversUp++
 	}
 	switch {
-	case l.proxy.isAway(slot):
+	case l.isAway(slot):
 		l.counters.ProxyReturned++
 		l.forget(slot)
 	case again:

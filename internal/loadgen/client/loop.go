@@ -29,7 +29,7 @@ type loop struct {
 	index   uint32
 	stride  uint32
 
-	// Owned by the loop's goroutine; each part has its own fields
+	// Owned by the loop's goroutine; each embedded part is in a file with its methods
 	slab
 	sockets
 	secure
@@ -40,7 +40,6 @@ type loop struct {
 	slowReaders
 	positions
 	inbox
-	refusals
 	proxy
 	ledger    account.Ledger
 	frames    frameReader       // of the client being read, between its messages
@@ -66,19 +65,22 @@ type loop struct {
 
 	// Atomic
 	ticking atomic.Bool // a tick is posted and has not run
+	paced   atomic.Bool // something is to happen at its time: ticks come often
 }
 
 // newLoop returns a loop for its share of the plan's clients, not started.
 func newLoop(e *Engine, index, stride int) (*loop, error) {
 	// Loops take turns, and so do the processes of a run.
-	index, stride = index*e.plan.AgentCount+e.plan.AgentIndex, stride*e.plan.AgentCount
-	n := max((e.plan.Connections-index+stride-1)/stride, 0)
+	index, stride = index*e.plan.Members+e.plan.Member, stride*e.plan.Members
+	n := plan.Share(e.plan.Connections, index, stride)
 	l := &loop{
 		plan:      e.plan,
 		engine:    e,
 		index:     uint32(index),
 		stride:    uint32(stride),
 		slab:      slab{clients: make([]client, n)},
+		sockets:   sockets{in: make([]byte, readBuffer)},
+		reopens:   reopens{backoff: e.plan.Backoff, most: max(e.plan.BackoffMost, e.plan.Backoff)},
 		ledger:    account.NewLedger(n * e.plan.ChannelSet.PerClient()),
 		frames:    newFrameReader(),
 		wasReady:  make([]uint64, (n+63)/64),
@@ -86,10 +88,6 @@ func newLoop(e *Engine, index, stride int) (*loop, error) {
 		recorder:  account.NewRecorder(),
 		addresses: newAddresses(&e.plan.Target),
 	}
-	l.sockets = sockets{l: l, in: make([]byte, readBuffer)}
-	l.secure.l, l.connects.l, l.leaves.l, l.churn.l, l.slowReaders.l = l, l, l, l, l
-	l.positions.l, l.inbox.l, l.refusals.l, l.proxy.l = l, l, l, l
-	l.reopens = reopens{l: l, backoff: e.plan.Backoff, most: max(e.plan.BackoffMost, e.plan.Backoff)}
 	if e.plan.Resume || slices.Contains(e.plan.Kinds, plan.Poll) {
 		l.keepPositions()
 	}
@@ -101,7 +99,7 @@ func newLoop(e *Engine, index, stride int) (*loop, error) {
 	}
 	l.assign(e.plan.Roles)
 	if e.plan.TLS != nil {
-		l.secure = secure{l: l, config: e.plan.TLS, of: make([]*tlsConn, n), plain: make([]byte, readBuffer)}
+		l.secure = secure{config: e.plan.TLS, of: make([]*tlsConn, n), plain: make([]byte, readBuffer)}
 	}
 	var err error
 	l.reactor, err = reactor.New(l)
@@ -110,6 +108,14 @@ func newLoop(e *Engine, index, stride int) (*loop, error) {
 
 // number returns the client in a slot.
 func (l *loop) number(slot uint32) uint32 { return slot*l.stride + l.index }
+
+// kind returns the transport of a client.
+func (l *loop) kind(slot uint32) plan.Transport { return l.plan.Kind(l.number(slot)) }
+
+// subscription returns the number of a client's k-th subscription in the loop.
+func (l *loop) subscription(slot uint32, k int) uint32 {
+	return slot*uint32(l.plan.ChannelSet.PerClient()) + uint32(k)
+}
 
 // Ready implements reactor.Handler.
 func (l *loop) Ready(k reactor.Key, ev reactor.Events) {
@@ -128,7 +134,7 @@ func (l *loop) Ready(k reactor.Key, ev reactor.Events) {
 		return
 	}
 	if ev&(reactor.In|reactor.Hup) != 0 {
-		l.read(k.Slot)
+		l.read(k.Slot, len(l.in))
 	}
 }
 
@@ -143,6 +149,7 @@ func (l *loop) Turn() (more bool) {
 	more = l.leaveSlice() || more
 	more = l.churnSlice() || more
 	more = l.reopenSlice() || more
+	l.paced.Store(l.connects.active || l.leaves.active || l.churning() || l.recovering || len(l.queue) > 0)
 	l.show()
 	end := l.engine.Clock.Now()
 	l.busy += end - l.busySince
@@ -154,7 +161,7 @@ func (l *loop) Turn() (more bool) {
 func (l *loop) show() {
 	c := &l.counters
 	c.Delivered, c.Duplicated, c.Reordered = l.ledger.Delivered, l.ledger.Duplicated, l.ledger.Reordered
-	t := account.Totals{Settled: c.Settled(), Ready: c.Ready, Lost: c.Lost, Open: c.Open, Delivered: c.Delivered,
+	t := account.Totals{Settled: c.Settled(), Open: c.Open, Delivered: c.Delivered,
 		Moved: c.Moved, Returned: c.Returned, Cut: c.Cut, Heard: int64(c.Heard),
 		Away: int64(len(l.proxy.away)), Up: int64(l.up), MoversUp: int64(l.moversUp), Leaving: int64(l.parting), Latest: l.latest}
 	if l.leaves.active {
@@ -188,7 +195,7 @@ func (l *loop) tick() {
 			continue
 		}
 		switch {
-		case l.clients[s.client].state == joining && !s.welcomed && l.plan.Kind(l.number(s.client)) == plan.WebSocket:
+		case l.clients[s.client].state == joining && !s.welcomed && l.kind(s.client) == plan.WebSocket:
 			l.end(s.client, account.ReasonWelcome)
 		case l.clients[s.client].state == joining:
 			l.end(s.client, account.ReasonSubscribe)
@@ -207,14 +214,11 @@ type transport interface {
 	// received takes the bytes p received for client i, which belong to the loop. It reports to
 	// the loop: opened, confirmed, message, fail, end.
 	received(l *loop, i uint32, p []byte)
-	// leave begins a polite end of a ready client; the loop waits for the peer
-	// to close. False: there is nothing to say, the loop closes at once.
-	leave(l *loop, i uint32) bool
 }
 
 // transport returns the transport of a client.
 func (l *loop) transport(slot uint32) transport {
-	switch l.plan.Kind(l.number(slot)) {
+	switch l.kind(slot) {
 	case plan.SSE:
 		return sse{}
 	case plan.Poll:

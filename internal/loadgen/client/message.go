@@ -10,7 +10,6 @@ import (
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
-	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
 // mostAway is the longest that a client lets itself be sent away for, in ms.
@@ -18,7 +17,6 @@ const mostAway = 3600_000
 
 // inbox is a loop's part that takes messages.
 type inbox struct {
-	l     *loop
 	heard []uint64 // a bit for each subscription with a trial message; nil: the server is a gateway
 }
 
@@ -27,70 +25,62 @@ const messageType = `{"type":"`
 
 // message takes one JSON object of the wire, or as much of its start as an
 // envelope can have.
-func (m *inbox) message(slot uint32, p []byte) {
-	if m.l.plan.Foreign {
-		m.l.foreignMessage(slot, p)
+func (l *loop) message(slot uint32, p []byte) {
+	if l.plan.Foreign {
+		l.foreignMessage(slot, p)
 		return
 	}
 	rest, ok := bytes.CutPrefix(p, []byte(messageType))
 	if !ok {
-		m.l.counters.Unknown++
-		if m.l.clients[slot].state == joining {
-			m.l.end(slot, account.ReasonForeign)
+		l.counters.Unknown++
+		if l.clients[slot].state == joining {
+			l.end(slot, account.ReasonForeign)
 		}
 		return
 	}
 	word, rest, _ := bytes.Cut(rest, []byte(`"`))
 	switch string(word) {
 	case "message":
-		m.l.stamped(slot, rest)
+		l.stamped(slot, rest)
 	case "subscribed":
-		m.l.joined(slot, rest)
+		l.joined(slot, rest)
 	case "gap":
-		m.l.counters.Gaps++
+		l.counters.Gaps++
 	case "bye":
-		m.l.dismissed(slot, rest)
+		l.dismissed(slot, rest)
 	case "error":
-		m.l.refused(slot, p)
+		l.refused(slot, p)
 	case "welcome":
-		if m.l.clients[slot].state == joining {
-			m.l.scratch(slot).welcomed = true
+		if l.clients[slot].state == joining {
+			l.scratch(slot).welcomed = true
 		}
 	case "unsubscribed", "published", "pong":
 	default:
-		m.l.counters.Unknown++
+		l.counters.Unknown++
 	}
 }
 
 // joined takes the confirmation of a channel.
-func (m *inbox) joined(slot uint32, p []byte) {
-	if m.l.keeps(slot) && m.l.plan.Kind(m.l.number(slot)) == plan.WebSocket {
+func (l *loop) joined(slot uint32, p []byte) {
+	if l.keeps(slot) && l.kind(slot) == plan.WebSocket {
 		// A client that has a position keeps it until a message arrives: the history before
 		// this confirmation may still be on its way.
-		if k, ok := m.l.subscriptionOf(slot, p); ok && len(m.l.positions.of[slot*uint32(m.l.plan.ChannelSet.PerClient())+uint32(k)]) == 0 {
-			m.l.arrived(slot, k, p)
+		if k, ok := l.subscriptionOf(slot, p); ok && len(l.positions.of[l.subscription(slot, k)]) == 0 {
+			l.arrived(slot, k, p)
 		}
 	}
-	m.l.confirmed(slot, 1)
+	l.confirmed(slot, 1)
 }
 
 // dismissed takes the server's goodbye, and when it wants the client back.
-func (m *inbox) dismissed(slot uint32, p []byte) {
-	m.l.counters.Byes++
-	s := m.l.scratch(slot)
+func (l *loop) dismissed(slot uint32, p []byte) {
+	l.counters.Byes++
+	s := l.scratch(slot)
 	s.bye = true
 	if _, after, ok := bytes.Cut(p, []byte(`"reconnect_after_ms":`)); ok {
 		if wait, ok := away(after); ok {
 			s.after = wait
 		}
-	}
-}
-
-// setRetry takes an event stream's retry line, which says when to retry should the stream be
-// the server's way to put the client off.
-func (m *inbox) setRetry(slot uint32, ms []byte) {
-	if wait, ok := away(ms); ok && m.l.clients[slot].state == joining {
-		m.l.scratch(slot).retry = wait
 	}
 }
 
@@ -102,98 +92,89 @@ func away(p []byte) (time.Duration, bool) {
 }
 
 // refused takes an error message: before a client is ready it means that a subscription failed.
-func (m *inbox) refused(slot uint32, p []byte) {
-	var code []byte
-	if _, after, ok := bytes.Cut(p, []byte(`"code":"`)); ok {
-		code, _, _ = bytes.Cut(after, []byte(`"`))
-	}
-	why := account.TextReason(account.ReasonErrorEvent, code).With(account.JSONMessage(p))
-	if m.l.clients[slot].state == joining {
-		m.l.end(slot, why)
+func (l *loop) refused(slot uint32, p []byte) {
+	why := account.TextReason(account.ReasonErrorEvent, field(p, `"code":"`)).With(account.JSONMessage(p))
+	if l.clients[slot].state == joining {
+		l.end(slot, why)
 		return
 	}
-	m.l.counters.Errors++
-	m.l.tallies[account.Errors].Add(why, 1)
+	l.counters.Errors++
+	l.tallies[account.Errors].Add(why, 1)
 }
 
 // stamped books the first stamp in p and returns the rest behind it, nil when
 // there was none.
-func (m *inbox) stamped(slot uint32, p []byte) []byte {
-	s, rest, r := account.FindStamp(p, m.l.plan.RunID)
+func (l *loop) stamped(slot uint32, p []byte) []byte {
+	s, rest, r := account.FindStamp(p, l.plan.RunID)
 	switch r {
 	case account.StampNone, account.StampForeign:
-		m.l.counters.Foreign++
+		l.counters.Foreign++
 		return rest
 	case account.StampBad:
-		m.l.counters.Damaged++
+		l.counters.Damaged++
 		return rest
 	}
-	m.l.book(slot, s, p)
+	l.book(slot, s, p)
 	return rest
 }
 
 // book takes a message of this run, with the envelope of it.
-func (m *inbox) book(slot uint32, s account.Stamp, envelope []byte) {
-	channels := &m.l.plan.ChannelSet
-	k, ok := channels.Find(m.l.number(slot), s.Channel)
+func (l *loop) book(slot uint32, s account.Stamp, envelope []byte) {
+	channels := &l.plan.ChannelSet
+	k, ok := channels.Find(l.number(slot), s.Channel)
 	switch {
 	case !ok:
-		m.l.counters.Misdirected++
-	case s.Seq == 0 && m.l.plan.Foreign:
-		m.l.hear(slot, slot*uint32(channels.PerClient())+uint32(k))
-	case s.Seq == 0 || int64(s.Seq) > m.l.plan.MaxSeq:
-		m.l.counters.Damaged++
-	case m.l.clients[slot].flags&counted == 0:
-		m.l.counters.Aside++
-		m.l.arrived(slot, k, envelope)
-	case m.l.ledger.Observe(slot*uint32(channels.PerClient())+uint32(k), s.Seq):
-		m.l.latest = m.l.now
-		if m.l.clients[slot].flags&moving != 0 {
-			m.l.counters.Moved++
+		l.counters.Misdirected++
+	case s.Seq == 0 && l.plan.Foreign:
+		l.hear(slot, l.subscription(slot, k))
+	case s.Seq == 0 || int64(s.Seq) > l.plan.MaxSeq:
+		l.counters.Damaged++
+	case l.clients[slot].flags&counted == 0:
+		l.counters.Aside++
+		l.arrived(slot, k, envelope)
+	case l.ledger.Observe(l.subscription(slot, k), s.Seq):
+		l.latest = l.now
+		if l.clients[slot].flags&moving != 0 {
+			l.counters.Moved++
 		}
-		m.l.arrived(slot, k, envelope)
-		account.Record(m.l.recorder[account.OfDelivery], m.l.now-s.Due)
-		account.Record(m.l.recorder[account.OfSent], m.l.now-s.Sent)
-	case m.l.replays(slot, s):
-		m.l.ledger.Duplicated--
-		m.l.counters.Replayed++
+		l.arrived(slot, k, envelope)
+		account.Record(l.recorder[account.OfDelivery], l.now-s.Due)
+		account.Record(l.recorder[account.OfSent], l.now-s.Sent)
+	case s.Sent < l.cameBack[slot]:
+		// No fault: an event stream's id says the time, and with several channels each is
+		// replayed from ten seconds before it.
+		l.ledger.Duplicated--
+		l.counters.Replayed++
 	}
 }
 
-// replays reports whether a repeated message is no fault: an event stream's id says the time,
-// and with several channels each is replayed from ten seconds before it.
-func (m *inbox) replays(slot uint32, s account.Stamp) bool {
-	at, resumed := m.l.cameBack[slot]
-	return resumed && s.Sent < at
-}
-
 // hear notes that a trial message has reached a client, if it is accounted for.
-func (m *inbox) hear(slot, sub uint32) {
-	if m.l.clients[slot].flags&counted != 0 && m.heard[sub/64]&(1<<(sub%64)) == 0 {
-		m.heard[sub/64] |= 1 << (sub % 64)
-		m.l.counters.Heard++
+func (l *loop) hear(slot, sub uint32) {
+	if l.clients[slot].flags&counted != 0 && l.heard[sub/64]&(1<<(sub%64)) == 0 {
+		l.heard[sub/64] |= 1 << (sub % 64)
+		l.counters.Heard++
 	}
 }
 
 // unhear forgets the trial messages of a client that is no longer ready.
-func (m *inbox) unhear(slot uint32) {
-	if len(m.heard) == 0 {
+func (l *loop) unhear(slot uint32) {
+	if len(l.heard) == 0 {
 		return
 	}
-	per := uint32(m.l.plan.ChannelSet.PerClient())
+	per := uint32(l.plan.ChannelSet.PerClient())
 	for sub := slot * per; sub < (slot+1)*per; sub++ {
-		if m.heard[sub/64]&(1<<(sub%64)) != 0 {
-			m.heard[sub/64] &^= 1 << (sub % 64)
-			m.l.counters.Heard--
+		if l.heard[sub/64]&(1<<(sub%64)) != 0 {
+			l.heard[sub/64] &^= 1 << (sub % 64)
+			l.counters.Heard--
 		}
 	}
 }
 
 // greet subscribes a client of a foreign server, whose handshake is done. False:
 // the client is gone.
-func (m *inbox) greet(slot uint32) bool {
-	p := m.l.plan
-	i := m.l.number(slot)
+func (l *loop) greet(slot uint32) bool {
+	p := l.plan
+	i := l.number(slot)
 	var text []byte
 	for _, hello := range p.Hello {
 		times := 1
@@ -202,30 +183,30 @@ func (m *inbox) greet(slot uint32) bool {
 		}
 		for k := range times {
 			text = p.AppendPlaced(text[:0], hello, i, k, false)
-			if !m.l.send(slot, wsframe.AppendMasked(m.l.out[:0], ws.OpText, text, mask())) {
+			if !l.sendFrame(slot, ws.OpText, text) {
 				return false
 			}
 		}
 	}
-	m.l.confirmed(slot, p.ChannelSet.PerClient())
+	l.confirmed(slot, p.ChannelSet.PerClient())
 	return true
 }
 
 // foreignMessage takes a message of a foreign server, in which there may be
 // messages of the run, whatever is around them.
-func (m *inbox) foreignMessage(slot uint32, p []byte) {
+func (l *loop) foreignMessage(slot uint32, p []byte) {
 	for n := 0; ; n++ {
-		s, rest, r := account.FindForeignStamp(p, m.l.plan.RunID)
+		s, rest, r := account.FindForeignStamp(p, l.plan.RunID)
 		switch r {
 		case account.StampNone:
 			if n == 0 {
-				m.l.counters.Other++
+				l.counters.Other++
 			}
 			return
 		case account.StampBad:
-			m.l.counters.Damaged++
+			l.counters.Damaged++
 		default:
-			m.l.book(slot, s, nil)
+			l.book(slot, s, nil)
 		}
 		p = rest
 	}

@@ -36,8 +36,6 @@ func (t poll) appendNext(l *loop, dst []byte, slot uint32, cursor []byte) []byte
 	return append(l.plan.AppendFields(dst, i), "\r\n"...)
 }
 
-func (t poll) leave(*loop, uint32) bool { return false }
-
 // received takes an answer once it is whole. There is never more than one: the
 // next request is sent only then.
 func (t poll) received(l *loop, slot uint32, p []byte) { t.take(l, slot, p, false) }
@@ -88,18 +86,10 @@ func wholeAnswer(p []byte, ended bool) (h head, body []byte, whole bool, fault a
 	case h.length > plan.MaxMessage || len(p)-n > 2*plan.MaxMessage:
 		return h, nil, false, account.ReasonBodySize
 	}
-	body = p[n:]
-	switch {
-	case h.chunked:
-		body, whole, ok = dechunk(body)
-		if !ok {
-			return h, nil, false, account.ReasonBody
-		}
-	case h.length >= 0:
-		if whole = int64(len(body)) >= h.length; whole {
-			body = body[:h.length]
-		}
-	default:
+	if body, whole, ok = h.body(p[n:]); !ok {
+		return h, nil, false, account.ReasonBody
+	}
+	if !h.chunked && h.length < 0 {
 		// RFC 9112 section 6.3: without a length the body ends with the
 		// connection.
 		h.closes, whole = true, ended
@@ -107,8 +97,15 @@ func wholeAnswer(p []byte, ended bool) (h head, body []byte, whole bool, fault a
 	return h, body, whole, ""
 }
 
-// dechunk returns the body of a chunked answer, in memory of its own.
-func dechunk(p []byte) (body []byte, whole, ok bool) {
+// body returns the body of an answer as far as it is there, a chunked one in memory of its own.
+// Without a length it is never known to be whole.
+func (h *head) body(p []byte) (body []byte, whole, ok bool) {
+	if !h.chunked {
+		if whole = h.length >= 0 && int64(len(p)) >= h.length; whole {
+			p = p[:h.length]
+		}
+		return p, whole, true
+	}
 	var coding chunked.Decoder
 	for len(p) > 0 && !coding.Done() {
 		piece, n, ok := coding.Next(p)
@@ -127,8 +124,8 @@ func (t poll) answer(l *loop, slot uint32, h head, body []byte) {
 	cursor := h.cursor
 	switch h.status {
 	case 200:
-		if _, after, ok := bytes.Cut(body, []byte(`"cursor":"`)); ok {
-			cursor, _, _ = bytes.Cut(after, []byte(`"`))
+		if said := field(body, `"cursor":"`); said != nil {
+			cursor = said
 		}
 	case 204:
 	default:

@@ -11,33 +11,35 @@ import (
 // in runs that resume, in those with polls, and once a proxy is known; a
 // position's memory is used again for the next.
 type positions struct {
-	l        *loop
 	of       [][]byte         // nil: none are kept
 	cameBack map[uint32]int64 // ns, when event streams of several channels resumed, by slot; nil as of
 }
 
 // keepPositions has the positions of clients kept from now on.
-func (p *positions) keepPositions() {
-	if p.of == nil {
-		p.of = make([][]byte, len(p.l.clients)*p.l.plan.ChannelSet.PerClient())
-		p.cameBack = make(map[uint32]int64)
+func (l *loop) keepPositions() {
+	if l.positions.of == nil {
+		l.positions.of = make([][]byte, len(l.clients)*l.plan.ChannelSet.PerClient())
+		l.cameBack = make(map[uint32]int64)
 	}
 }
 
 // keeps reports whether a client's position is kept. A poll needs it for its
 // next request, should this one get no answer.
-func (p *positions) keeps(slot uint32) bool {
-	return p.of != nil && (p.l.plan.Resume || p.l.proxy.name != "" || p.l.plan.Kind(p.l.number(slot)) == plan.Poll)
+func (l *loop) keeps(slot uint32) bool {
+	return l.positions.of != nil && (l.plan.Resume || l.proxy.name != "" || l.kind(slot) == plan.Poll)
 }
 
 // resumes reports whether a client that opens now sends its position: always in runs that
 // resume, and where a proxy has cut it.
-func (p *positions) resumes(slot uint32) bool {
-	s := p.l.heldScratch(slot)
-	return p.l.plan.Resume || s != nil && s.resume
+func (l *loop) resumes(slot uint32) bool {
+	s := l.heldScratch(slot)
+	return l.plan.Resume || s != nil && s.resume
 }
 
-func (p *positions) set(i uint32, id []byte) { p.of[i] = append(p.of[i][:0], id...) }
+// setPosition notes where a client would resume one of its subscriptions.
+func (l *loop) setPosition(sub uint32, id []byte) {
+	l.positions.of[sub] = append(l.positions.of[sub][:0], id...)
+}
 
 // field returns the value of a string member in one of the wire's envelopes,
 // in which no member before it has escapes.
@@ -50,28 +52,23 @@ func field(p []byte, key string) []byte {
 	return value
 }
 
-const (
-	fieldID      = `"id":"`
-	fieldChannel = `"channel":"`
-)
-
 // arrived notes the position of a message or a confirmation for a WebSocket
 // client's k-th subscription.
-func (p *positions) arrived(slot uint32, k int, envelope []byte) {
-	if !p.l.keeps(slot) || p.l.plan.Kind(p.l.number(slot)) != plan.WebSocket {
+func (l *loop) arrived(slot uint32, k int, envelope []byte) {
+	if !l.keeps(slot) || l.kind(slot) != plan.WebSocket {
 		return
 	}
-	if id := field(envelope, fieldID); len(id) > 0 {
-		p.set(slot*uint32(p.l.plan.ChannelSet.PerClient())+uint32(k), id)
+	if id := field(envelope, `"id":"`); len(id) > 0 {
+		l.setPosition(l.subscription(slot, k), id)
 	}
 }
 
 // subscriptionOf finds which of a client's channels an envelope names.
-func (p *positions) subscriptionOf(slot uint32, envelope []byte) (k int, ok bool) {
-	name := field(envelope, fieldChannel)
+func (l *loop) subscriptionOf(slot uint32, envelope []byte) (k int, ok bool) {
+	name := field(envelope, `"channel":"`)
 	var own [plan.MaxChannelName]byte
-	for k := range p.l.plan.ChannelSet.PerClient() {
-		if bytes.Equal(name, p.l.plan.ChannelSet.AppendName(own[:0], p.l.plan.ChannelSet.Of(p.l.number(slot), k))) {
+	for k := range l.plan.ChannelSet.PerClient() {
+		if bytes.Equal(name, l.plan.ChannelSet.AppendName(own[:0], l.plan.ChannelSet.Of(l.number(slot), k))) {
 			return k, true
 		}
 	}
@@ -80,46 +77,36 @@ func (p *positions) subscriptionOf(slot uint32, envelope []byte) (k int, ok bool
 
 // cursor returns where a client of SSE or long-poll that opens goes on; nil at
 // first.
-func (p *positions) cursor(slot uint32) []byte {
-	if p.of == nil || !p.l.resumes(slot) {
+func (l *loop) cursor(slot uint32) []byte {
+	if l.positions.of == nil || !l.resumes(slot) {
 		return nil
 	}
-	return p.l.position(slot)
+	return l.position(slot)
 }
 
 // position returns where a client of SSE or long-poll is.
-func (p *positions) position(slot uint32) []byte {
-	return p.of[slot*uint32(p.l.plan.ChannelSet.PerClient())]
+func (l *loop) position(slot uint32) []byte {
+	return l.positions.of[l.subscription(slot, 0)]
 }
 
 // setCursor notes where a client of SSE or long-poll would go on.
-func (p *positions) setCursor(slot uint32, cursor []byte) {
-	if p.l.keeps(slot) && len(cursor) > 0 {
-		p.set(slot*uint32(p.l.plan.ChannelSet.PerClient()), cursor)
+func (l *loop) setCursor(slot uint32, cursor []byte) {
+	if l.keeps(slot) && len(cursor) > 0 {
+		l.setPosition(l.subscription(slot, 0), cursor)
 	}
 }
 
 // resuming reports whether a WebSocket client has positions for all its
 // channels, so that it subscribes with them.
-func (p *positions) resuming(slot uint32) bool {
-	if p.of == nil || !p.l.resumes(slot) {
+func (l *loop) resuming(slot uint32) bool {
+	if l.positions.of == nil || !l.resumes(slot) {
 		return false
 	}
-	n := uint32(p.l.plan.ChannelSet.PerClient())
+	n := uint32(l.plan.ChannelSet.PerClient())
 	for k := range n {
-		if len(p.of[slot*n+k]) == 0 {
+		if len(l.positions.of[slot*n+k]) == 0 {
 			return false
 		}
 	}
 	return true
-}
-
-// appendSubscribe appends the command for a client's k-th channel from where
-// it left.
-func (p *positions) appendSubscribe(dst []byte, slot uint32, k int) []byte {
-	dst = append(dst, `{"type":"subscribe","channel":"`...)
-	dst = p.l.plan.ChannelSet.AppendName(dst, p.l.plan.ChannelSet.Of(p.l.number(slot), k))
-	dst = append(dst, `","since":"`...)
-	dst = append(dst, p.of[slot*uint32(p.l.plan.ChannelSet.PerClient())+uint32(k)]...)
-	return append(dst, `"}`...)
 }

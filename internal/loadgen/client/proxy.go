@@ -14,7 +14,6 @@ import (
 // doing or the gateway's, it is unknown which. It is no loss: the client reconnects as a real
 // one does, with the position of its last message.
 type proxy struct {
-	l    *loop
 	name string           // empty: no proxy is known
 	away map[uint32]int64 // ns, when a client was cut that is not back, by slot
 }
@@ -24,22 +23,12 @@ type proxy struct {
 const StrandedAfter = 5 * time.Second
 
 // foundProxy notes that there is a proxy. From now on positions are kept.
-func (x *proxy) foundProxy(name string) {
-	if x.l.plan.Foreign {
-		return // the server itself answers
-	}
-	if x.name != "" || name == "" {
+func (l *loop) foundProxy(name string) {
+	if l.plan.Foreign || l.proxy.name != "" || name == "" { // a foreign server itself answers
 		return
 	}
-	x.name, x.away = name, make(map[uint32]int64)
-	x.l.keepPositions()
-}
-
-// foundProxy takes the name that loops or processes know a proxy by.
-func (s *Snapshot) foundProxy(name string) {
-	if s.Proxy == "" {
-		s.Proxy = name
-	}
+	l.proxy.name, l.proxy.away = name, make(map[uint32]int64)
+	l.keepPositions()
 }
 
 // intermediary returns the name of the program that says in an answer's head that it passed the
@@ -57,14 +46,14 @@ func (h *head) intermediary() string {
 	return string(account.Printable(name[:min(len(name), account.MaxReasonText)]))
 }
 
-func (x *proxy) isAway(slot uint32) bool {
-	_, away := x.away[slot]
+func (l *loop) isAway(slot uint32) bool {
+	_, away := l.proxy.away[slot]
 	return away
 }
 
 // stranded counts the clients that are away for too long.
-func (x *proxy) stranded(now int64) (n uint64) {
-	for _, since := range x.away {
+func (l *loop) stranded(now int64) (n uint64) {
+	for _, since := range l.proxy.away {
 		if account.Elapsed(now, since) > StrandedAfter {
 			n++
 		}
@@ -75,25 +64,25 @@ func (x *proxy) stranded(now int64) (n uint64) {
 // cutByProxy books the end of a ready client's connection that the proxy may
 // have brought about. False: it was not the proxy, as where the gateway has said
 // goodbye before. In a storm the run takes care of the clients.
-func (x *proxy) cutByProxy(slot uint32, why account.Reason) bool {
-	if x.name == "" || x.l.reopens.recovering || !why.FromProxy() {
+func (l *loop) cutByProxy(slot uint32, why account.Reason) bool {
+	if l.proxy.name == "" || l.recovering || !why.FromProxy() {
 		return false
 	}
-	if s := x.l.heldScratch(slot); s != nil && s.bye {
+	if s := l.heldScratch(slot); s != nil && s.bye {
 		return false
 	}
-	x.l.counters.ProxyCut++
-	x.l.tallies[account.Cuts].Add(why, 1)
-	x.away[slot] = x.l.now
-	per := uint32(x.l.plan.ChannelSet.PerClient())
+	l.counters.ProxyCut++
+	l.tallies[account.Cuts].Add(why, 1)
+	l.proxy.away[slot] = l.now
+	per := uint32(l.plan.ChannelSet.PerClient())
 	for sub := slot * per; sub < (slot+1)*per; sub++ {
-		x.l.ledger.Leave(sub)
+		l.ledger.Leave(sub)
 	}
 	return true
 }
 
 // forget removes a client from those that are to reconnect.
-func (x *proxy) forget(slot uint32) { delete(x.away, slot) }
+func (l *loop) forget(slot uint32) { delete(l.proxy.away, slot) }
 
 // at returns the account of the address that a client connects to; nil where
 // there is only one.

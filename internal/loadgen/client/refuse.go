@@ -11,55 +11,51 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
 
-// refusals is a loop's part that takes the answers of servers that want no more
-// clients, or none of these.
-type refusals struct{ l *loop }
-
 // refuse takes an answer that is none of the wire's good ones, of whose body p has arrived: an
 // explanation is waited for, unless the answer has ended. A client that is asked to retry later
 // does so, as a fetch loop or EventSource would.
-func (f *refusals) refuse(slot uint32, h head, p []byte, ended bool) {
+func (l *loop) refuse(slot uint32, h head, p []byte, ended bool) {
 	said, whole := h.explanation(p)
 	if !whole && !ended {
 		return
 	}
-	f.l.foundProxy(h.intermediary())
-	why := f.l.refusal(h, said)
+	l.foundProxy(h.intermediary())
+	why := l.refusal(h, said)
 	if after, ok := h.later(time.Now()); ok {
-		f.l.later(slot, why, after)
+		l.later(slot, why, after)
 		return
 	}
-	f.l.end(slot, why)
+	l.end(slot, why)
 }
 
 // refuseEnded does so for a client whose stream ends, or whose time is up,
 // before it had a whole answer. False: there was no such answer.
-func (f *refusals) refuseEnded(slot uint32) bool {
-	s := f.l.heldScratch(slot)
-	if s == nil || f.l.clients[slot].state != opening {
+func (l *loop) refuseEnded(slot uint32) bool {
+	s := l.heldScratch(slot)
+	if s == nil || l.clients[slot].state != opening {
 		return false
 	}
 	h, n, ok := parseHead(s.in)
 	if !ok || n == 0 || h.status < 400 {
 		return false
 	}
-	f.l.refuse(slot, h, s.in[n:], true)
+	l.refuse(slot, h, s.in[n:], true)
 	return true
 }
 
 // refusal finds the word for an answer: the status with the gateway's words,
 // or with where a redirect points to, or with whose answer it is if not the
 // gateway's, which are JSON.
-func (f *refusals) refusal(h head, said []byte) account.Reason {
+func (l *loop) refusal(h head, said []byte) account.Reason {
 	why := account.StatusReason(h.status)
 	switch {
-	case h.isJSON():
+	case h.is("application/json"):
 	case h.status >= 300 && h.status < 400 && len(h.location) > 0:
 		return account.TextReason(string(why)+account.ReasonTo, h.location)
 	case h.status < 400:
-	case f.l.proxy.name != "":
-		return account.TextReason(string(why)+account.ReasonBy, []byte(f.l.proxy.name))
-	case h.status >= 502 && h.status <= 504 && bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("text/html")):
+	case l.proxy.name != "":
+		return account.TextReason(string(why)+account.ReasonBy, []byte(l.proxy.name))
+	case h.status >= 502 && h.status <= 504 && h.is("text/html"):
 		return why + account.ReasonBy + "a proxy"
 	}
 	return account.AnswerReason(h.status, string(h.contentType), said)
@@ -71,30 +67,22 @@ const maxExplanation = 4 << 10
 // explanation returns the part of an answer's body that may say why, and
 // whether that is all.
 func (h *head) explanation(p []byte) (said []byte, whole bool) {
-	switch {
-	case h.status < 400 || !h.isJSON() && !h.isText():
+	if h.status < 400 || !h.is("application/json") && !h.is("text/plain") {
 		return nil, true
-	case h.chunked:
-		var ok bool
-		if p, whole, ok = dechunk(p); !ok {
-			return nil, true
-		}
-	case h.length >= 0:
-		whole = int64(len(p)) >= h.length
-		p = p[:min(int64(len(p)), h.length)]
 	}
-	if len(p) > maxExplanation {
-		return p[:maxExplanation], true
+	said, whole, ok := h.body(p)
+	switch {
+	case !ok:
+		return nil, true
+	case len(said) > maxExplanation:
+		return said[:maxExplanation], true
 	}
-	return p, whole
+	return said, whole
 }
 
-func (h *head) isText() bool {
-	return bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("text/plain"))
-}
-
-func (h *head) isJSON() bool {
-	return bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("application/json"))
+// is reports whether the body is of a type.
+func (h *head) is(contentType string) bool {
+	return bytes.HasPrefix(bytes.ToLower(h.contentType), []byte(contentType))
 }
 
 // later returns the time that an answer wants the client to wait before a retry. RFC 9110
@@ -115,34 +103,34 @@ func (h *head) later(now time.Time) (time.Duration, bool) {
 // later has a client retry after the time that the server wants, and up to half of it more:
 // clients that were put off together must not retry together. A client that would take longer
 // than a handshake may has failed.
-func (f *refusals) later(slot uint32, why account.Reason, after time.Duration) {
-	c, s := &f.l.clients[slot], f.l.scratch(slot)
-	f.l.counters.Deferred++
-	f.l.tallies[account.Deferrals].Add(why, 1)
+func (l *loop) later(slot uint32, why account.Reason, after time.Duration) {
+	c, s := &l.clients[slot], l.scratch(slot)
+	l.counters.Deferred++
+	l.tallies[account.Deferrals].Add(why, 1)
 	after += rand.N(after/2 + time.Millisecond)
 	switch {
 	case c.state == ready:
-		f.l.renew(slot, after)
+		l.renew(slot, after)
 		return
-	case f.l.reopens.recovering || f.l.proxy.isAway(slot):
+	case l.recovering || l.isAway(slot):
 		s.after = after
-		f.l.end(slot, why)
+		l.end(slot, why)
 		return
 	}
 	if s.first == 0 {
 		s.first = s.started
 	}
-	if f.l.ending || f.l.now+int64(after) > s.first+int64(f.l.plan.Timeout) {
-		f.l.end(slot, why)
+	if l.ending || l.now+int64(after) > s.first+int64(l.plan.Timeout) {
+		l.end(slot, why)
 		return
 	}
-	f.l.reopens.add(reopen{at: f.l.now + int64(after), due: s.due, slot: slot, first: s.first, kind: putOff, again: s.again, resume: s.resume})
+	l.reopenLater(reopen{at: l.now + int64(after), due: s.due, slot: slot, first: s.first, kind: putOff, again: s.again, resume: s.resume})
 	if c.state < joining {
-		f.l.connects.inFlight--
+		l.inFlight--
 	} else {
-		f.l.counters.Open--
+		l.counters.Open--
 	}
-	f.l.closeSocket(slot)
+	l.closeSocket(slot)
 	c.state = gone
 }
 
@@ -151,10 +139,10 @@ const defaultLater = time.Second
 
 // endOfStream takes the end of a client's stream. One that began with a goodbye is the server's
 // way to put off an EventSource, which retries after a 200 only.
-func (f *refusals) endOfStream(slot uint32, why account.Reason) {
-	if s := f.l.heldScratch(slot); s != nil && s.bye && f.l.clients[slot].state == joining {
-		f.l.later(slot, account.ReasonBye, cmp.Or(s.after, s.retry, defaultLater))
+func (l *loop) endOfStream(slot uint32, why account.Reason) {
+	if s := l.heldScratch(slot); s != nil && s.bye && l.clients[slot].state == joining {
+		l.later(slot, account.ReasonBye, cmp.Or(s.after, s.retry, defaultLater))
 		return
 	}
-	f.l.end(slot, why)
+	l.end(slot, why)
 }

@@ -61,13 +61,13 @@ func TestPartWhileAway(t *testing.T) {
 		l.foundProxy("nginx")
 		place(t, l, ready)
 		l.up = 1
-		if l.end(0, account.ReasonCut); !l.proxy.isAway(0) {
+		if l.end(0, account.ReasonCut); !l.isAway(0) {
 			t.Fatal("a proxy has cut nobody")
 		}
 		if at != gone {
 			place(t, l, at)
 		}
-		if l.closeClient(0); l.proxy.isAway(0) {
+		if l.closeClient(0); l.isAway(0) {
 			t.Errorf("still waited for from state %d", at)
 		}
 	}

@@ -12,7 +12,6 @@ import (
 // reopens is a loop's part of bringing clients back: clients lost or cut while recovering,
 // closed by the churn, cut by a proxy or put off by the server, and polls that go on.
 type reopens struct {
-	l          *loop
 	recovering bool
 	backoff    time.Duration // longest wait before the first attempt, doubled with each failure
 	most       time.Duration
@@ -42,13 +41,7 @@ const (
 	renewal                    // a ready poll's next connection
 )
 
-func (r *reopens) add(x reopen) { heap.Push(&r.queue, x) }
-
-// stopRecovering drops the attempts that only recover.
-func (r *reopens) stopRecovering() {
-	r.queue = slices.DeleteFunc(r.queue, func(x reopen) bool { return x.kind == recovery })
-	heap.Init(&r.queue)
-}
+func (l *loop) reopenLater(x reopen) { heap.Push(&l.queue, x) }
 
 // reopenQueue is a heap, the earliest first.
 type reopenQueue []reopen
@@ -67,34 +60,35 @@ func (q *reopenQueue) Pop() any {
 
 // recover has the loop bring back every client that ends from now on, or stops
 // that. It runs on the loop's goroutine.
-func (r *reopens) recover(on bool) {
-	r.recovering = on
-	if !on {
-		r.stopRecovering()
+func (l *loop) recover(on bool) {
+	if l.recovering = on; on {
+		return
 	}
+	l.queue = slices.DeleteFunc(l.queue, func(x reopen) bool { return x.kind == recovery })
+	heap.Init(&l.queue)
 }
 
 // openAgain plans the next connection of a client that ends.
-func (r *reopens) openAgain(slot uint32) {
-	c, r := &r.l.clients[slot], r
-	if r.l.ending {
+func (l *loop) openAgain(slot uint32) {
+	c := &l.clients[slot]
+	if l.ending {
 		return
 	}
-	s := r.l.heldScratch(slot)
+	s := l.heldScratch(slot)
 	switch {
-	case r.l.churn.active && c.flags&moving != 0 && c.flags&leaving != 0 && s != nil && s.churned > 0:
-		r.add(reopen{at: r.l.now, due: s.churned, slot: slot, kind: cycle, again: true})
-	case r.recovering && c.flags&slow == 0, r.l.proxy.isAway(slot):
+	case l.churn.active && c.flags&moving != 0 && c.flags&leaving != 0 && s != nil && s.churned > 0:
+		l.reopenLater(reopen{at: l.now, due: s.churned, slot: slot, kind: cycle, again: true})
+	case l.recovering && c.flags&slow == 0, l.isAway(slot):
 		x := reopen{slot: slot, again: true}
-		if r.l.proxy.isAway(slot) {
+		if l.isAway(slot) {
 			x.kind, x.resume = proxyCut, true
 		}
-		wait := r.backoff
+		wait := l.backoff
 		if s != nil && c.state < ready && s.again {
 			x.attempt = min(s.attempt+1, 30)
-			wait = min(r.backoff<<x.attempt, r.most)
+			wait = min(l.backoff<<x.attempt, l.reopens.most)
 			if wait <= 0 {
-				wait = r.most
+				wait = l.reopens.most
 			}
 		}
 		// All of the wait at random: clients that were lost together must not reconnect
@@ -103,37 +97,37 @@ func (r *reopens) openAgain(slot uint32) {
 		if s != nil && s.after > 0 {
 			delay = s.after // the server has spread them
 		}
-		x.at = r.l.engine.Clock.Now() + int64(delay)
-		r.add(x)
+		x.at = l.engine.Clock.Now() + int64(delay)
+		l.reopenLater(x)
 	}
 }
 
 // reopenSlice starts the attempts that are due and fit.
-func (r *reopens) reopenSlice() (more bool) {
-	for k := 0; len(r.queue) > 0 && r.queue[0].at <= r.l.now && r.l.connects.inFlight < r.l.connects.most; k++ {
+func (l *loop) reopenSlice() (more bool) {
+	for k := 0; len(l.queue) > 0 && l.queue[0].at <= l.now && l.inFlight < l.connects.most; k++ {
 		if k == connectTurn {
 			return true
 		}
-		x := heap.Pop(&r.queue).(reopen)
-		c := &r.l.clients[x.slot]
+		x := heap.Pop(&l.queue).(reopen)
+		c := &l.clients[x.slot]
 		switch {
 		case x.kind == renewal:
 			if c.state == renewing && c.fd < 0 {
-				r.l.dial(x.slot)
+				l.dial(x.slot)
 			}
-		case x.slot >= r.l.connects.next: // a ramp downwards has closed it for good
+		case x.slot >= l.connects.next: // a ramp downwards has closed it for good
 		case c.state == gone || c.state == closing:
-			r.l.open(x)
+			l.open(x)
 		}
 	}
 	return false
 }
 
-// churnState is a loop's part of steady connects and disconnects: at each slot
+// churn is a loop's part of steady connects and disconnects: at each slot
 // of the pace one ready client of the moving share is closed and opened again.
 type churn struct {
-	l      *loop
-	active bool
+	active bool  // cycles may be under way
+	ending bool  // no further ones begin
 	start  int64 // ns
 	pace   account.Pacer
 	done   uint64 // slots
@@ -142,55 +136,56 @@ type churn struct {
 
 // churnAt has the loop take its part, by its share of all movers, in cycles at a rate. Rate 0
 // lets cycles under way finish. It runs on the loop's goroutine.
-func (h *churn) churnAt(rate float64, movers int) {
+func (l *loop) churnAt(rate float64, movers int) {
 	if rate == 0 {
-		h.pace = account.Pacer{}
-		h.done = 1<<64 - 1
+		l.churn.ending = true
 		return
 	}
-	// The rate is for this process; its clients are one of agents parts.
-	rate *= float64(len(h.l.movers)) * float64(h.l.plan.AgentCount) / float64(max(movers, 1))
-	*h = churn{l: h.l, active: rate > 0, start: h.l.engine.Clock.Now(), pace: account.NewPacer(rate)}
+	// The rate is for this process; its clients are one of members parts.
+	rate *= float64(len(l.movers)) * float64(l.plan.Members) / float64(max(movers, 1))
+	l.churn = churn{active: rate > 0, start: l.engine.Clock.Now(), pace: account.Pacer{Rate: rate}}
 }
 
+// churning reports whether cycles begin.
+func (l *loop) churning() bool { return l.churn.active && !l.churn.ending }
+
 // churnSlice closes the clients whose slots are due.
-func (h *churn) churnSlice() (more bool) {
-	if !h.active || h.done == 1<<64-1 {
+func (l *loop) churnSlice() (more bool) {
+	if !l.churning() {
 		return false
 	}
-	elapsed := account.Elapsed(h.l.now, h.start)
-	due := h.pace.Due(elapsed)
-	for k := 0; h.done < due; k++ {
+	elapsed := account.Elapsed(l.now, l.churn.start)
+	due := l.churn.pace.Due(elapsed)
+	for k := 0; l.churn.done < due; k++ {
 		if k == connectTurn {
 			return true
 		}
-		at := h.pace.At(h.done)
-		h.done++
-		if elapsed-at > h.l.plan.MaxLate {
-			h.l.counters.SkippedConnects++
-			continue
+		at := l.churn.pace.At(l.churn.done)
+		l.churn.done++
+		slot, ok := uint32(0), false
+		if elapsed-at <= l.plan.MaxLate {
+			slot, ok = l.nextMover()
 		}
-		slot, ok := h.l.nextMover()
 		if !ok {
-			h.l.counters.SkippedConnects++
+			l.counters.SkippedConnects++
 			continue
 		}
-		h.l.late(elapsed - at)
-		h.l.counters.Churned++
-		h.l.scratch(slot).churned = h.start + int64(at)
-		h.l.closeClient(slot)
+		l.late(elapsed - at)
+		l.counters.Churned++
+		l.scratch(slot).churned = l.churn.start + int64(at)
+		l.closeClient(slot)
 	}
 	return false
 }
 
 // nextMover finds the next ready client of the moving share, in turn.
-func (h *churn) nextMover() (slot uint32, ok bool) {
-	for range h.l.movers {
-		slot = h.l.movers[h.next]
-		if h.next++; h.next == len(h.l.movers) {
-			h.next = 0
+func (l *loop) nextMover() (slot uint32, ok bool) {
+	for range l.movers {
+		slot = l.movers[l.churn.next]
+		if l.churn.next++; l.churn.next == len(l.movers) {
+			l.churn.next = 0
 		}
-		if h.l.clients[slot].state == ready {
+		if l.clients[slot].state == ready {
 			return slot, true
 		}
 	}
@@ -198,8 +193,8 @@ func (h *churn) nextMover() (slot uint32, ok bool) {
 }
 
 // late counts a slot of connecting that was begun after its time.
-func (h *churn) late(by time.Duration) {
+func (l *loop) late(by time.Duration) {
 	if by > account.LateAfter {
-		h.l.counters.LateConnects++
+		l.counters.LateConnects++
 	}
 }

@@ -10,62 +10,58 @@ import (
 
 // sockets is a loop's part that reads and writes bytes.
 type sockets struct {
-	l   *loop
 	in  []byte // the bytes of the present read
 	out []byte // room for the present write
 }
 
-// read reads a client's socket.
-func (k *sockets) read(slot uint32) { k.l.readUpTo(slot, len(k.in)) }
-
-// readUpTo takes no more than most bytes of it.
-func (k *sockets) readUpTo(slot uint32, most int) {
-	c := &k.l.clients[slot]
-	n, err := reactor.Read(int(c.fd), k.in[:most])
-	k.l.now = k.l.engine.Clock.Now()
+// read reads a client's socket, no more than most bytes.
+func (l *loop) read(slot uint32, most int) {
+	c := &l.clients[slot]
+	n, err := reactor.Read(int(c.fd), l.in[:most])
+	l.now = l.engine.Clock.Now()
 	switch err {
 	case nil:
-		k.l.counters.Bytes += uint64(n)
-		if k.l.secure.config != nil {
-			k.l.decrypt(slot, k.in[:n])
+		l.counters.Bytes += uint64(n)
+		if l.secure.config != nil {
+			l.decrypt(slot, l.in[:n])
 			return
 		}
-		k.l.transport(slot).received(k.l, slot, k.in[:n])
+		l.transport(slot).received(l, slot, l.in[:n])
 	case reactor.ErrAgain:
 	default:
-		k.l.streamEnded(slot, err)
+		l.streamEnded(slot, err)
 	}
 }
 
 // streamEnded takes the end of a client's stream.
-func (k *sockets) streamEnded(slot uint32, err error) {
+func (l *loop) streamEnded(slot uint32, err error) {
 	reason := account.SocketReason(err)
-	if reason == account.ReasonCut && k.l.clients[slot].state <= opening {
+	if reason == account.ReasonCut && l.clients[slot].state <= opening {
 		reason = account.ReasonEarly
 	}
-	if err == io.EOF && k.l.plan.Kind(k.l.number(slot)) == plan.Poll && (poll{}).ended(k.l, slot) || k.l.refuseEnded(slot) {
+	if err == io.EOF && l.kind(slot) == plan.Poll && (poll{}).ended(l, slot) || l.refuseEnded(slot) {
 		return
 	}
-	k.l.endOfStream(slot, reason)
+	l.endOfStream(slot, reason)
 }
 
 // send writes p to a client. False: the client is gone.
-func (k *sockets) send(slot uint32, p []byte) bool {
-	k.out = p[:0] // p was built on it and may have grown
-	if k.l.secure.config != nil {
-		p = k.l.encrypt(slot, p)
+func (l *loop) send(slot uint32, p []byte) bool {
+	l.out = p[:0] // p was built on it and may have grown
+	if l.secure.config != nil {
+		p = l.encrypt(slot, p)
 	}
-	return k.l.transmit(slot, p)
+	return l.transmit(slot, p)
 }
 
 // transmit writes bytes to a client's socket, keeping the bytes that the kernel refuses. False:
 // the client is gone.
-func (k *sockets) transmit(slot uint32, p []byte) bool {
-	c := &k.l.clients[slot]
+func (l *loop) transmit(slot uint32, p []byte) bool {
+	c := &l.clients[slot]
 	if c.flags&wantsOut == 0 {
 		n, err := reactor.Write(int(c.fd), p)
 		if err != nil && err != reactor.ErrAgain {
-			k.l.end(slot, account.SocketReason(err))
+			l.end(slot, account.SocketReason(err))
 			return false
 		}
 		if n == len(p) {
@@ -73,25 +69,25 @@ func (k *sockets) transmit(slot uint32, p []byte) bool {
 		}
 		p = p[n:]
 	}
-	s := k.l.scratch(slot)
+	s := l.scratch(slot)
 	s.out = append(s.out, p...)
 	if c.flags&wantsOut == 0 {
 		c.flags |= wantsOut
-		return k.l.watch(slot, k.l.reads(slot)|reactor.Out)
+		return l.watch(slot, l.reads(slot)|reactor.Out)
 	}
 	return true
 }
 
 // flush writes the bytes that the kernel refused before. False: the client is gone.
-func (k *sockets) flush(slot uint32) bool {
-	c := &k.l.clients[slot]
-	s := k.l.heldScratch(slot)
+func (l *loop) flush(slot uint32) bool {
+	c := &l.clients[slot]
+	s := l.heldScratch(slot)
 	if c.flags&wantsOut == 0 || s == nil {
 		return true
 	}
 	n, err := reactor.Write(int(c.fd), s.out)
 	if err != nil && err != reactor.ErrAgain {
-		k.l.end(slot, account.SocketReason(err))
+		l.end(slot, account.SocketReason(err))
 		return false
 	}
 	s.out = append(s.out[:0], s.out[n:]...)
@@ -99,41 +95,41 @@ func (k *sockets) flush(slot uint32) bool {
 		return true
 	}
 	c.flags &^= wantsOut
-	if !k.l.watch(slot, k.l.reads(slot)) {
+	if !l.watch(slot, l.reads(slot)) {
 		return false
 	}
-	k.l.tidy(slot)
+	l.tidy(slot)
 	return true
 }
 
 // reads are the events that a client's socket is watched for while there is nothing to
 // write.
-func (k *sockets) reads(slot uint32) reactor.Events {
-	if c := &k.l.clients[slot]; k.l.slowReaders.active && c.flags&slow != 0 && c.state == ready {
+func (l *loop) reads(slot uint32) reactor.Events {
+	if c := &l.clients[slot]; l.slowReaders.active && c.flags&slow != 0 && c.state == ready {
 		return 0
 	}
 	return reactor.In
 }
 
 // watch changes the events that a client's socket is watched for.
-func (k *sockets) watch(slot uint32, ev reactor.Events) bool {
-	c := &k.l.clients[slot]
-	if err := k.l.reactor.Mod(int(c.fd), reactor.Key{Slot: slot, Gen: c.gen}, ev); err != nil {
-		k.l.end(slot, account.ReasonUnregistered)
+func (l *loop) watch(slot uint32, ev reactor.Events) bool {
+	c := &l.clients[slot]
+	if err := l.reactor.Mod(int(c.fd), reactor.Key{Slot: slot, Gen: c.gen}, ev); err != nil {
+		l.end(slot, account.ReasonUnregistered)
 		return false
 	}
 	return true
 }
 
 // closeSocket closes a client's socket and releases its scratch.
-func (k *sockets) closeSocket(slot uint32) {
-	c := &k.l.clients[slot]
-	if k.l.secure.config != nil {
-		k.l.dropTLS(slot)
+func (l *loop) closeSocket(slot uint32) {
+	c := &l.clients[slot]
+	if l.secure.config != nil {
+		l.dropTLS(slot)
 	}
 	if c.fd >= 0 {
 		reactor.CloseFD(int(c.fd))
 	}
-	k.l.releaseScratch(slot)
+	l.releaseScratch(slot)
 	c.fd = -1
 }

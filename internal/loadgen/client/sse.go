@@ -33,32 +33,21 @@ func (t sse) appendRequest(l *loop, dst []byte, slot uint32) []byte {
 	return append(append(append(dst, "Accept: "...), accept...), "\r\nCache-Control: no-store\r\n\r\n"...)
 }
 
-func (t sse) leave(*loop, uint32) bool { return false }
-
 func (t sse) received(l *loop, slot uint32, p []byte) {
 	if l.clients[slot].state != opening {
 		t.body(l, slot, p)
 		return
 	}
-	s := l.scratch(slot)
-	s.in = append(s.in, p...)
-	h, n, ok := parseHead(s.in)
+	h, rest, ok := l.answered(slot, p, 200)
 	switch {
 	case !ok:
-		l.end(slot, foreignAnswer(s.in))
-	case n == 0:
-	case h.status != 200:
-		l.refuse(slot, h, s.in[n:], false)
-	case !bytes.HasPrefix(bytes.ToLower(h.contentType), []byte("text/event-stream")):
+	case !h.is("text/event-stream"):
 		l.end(slot, account.ReasonContentType)
 	default:
 		if h.chunked {
 			l.clients[slot].flags |= chunkedBody
 		}
-		l.foundProxy(h.intermediary())
-		rest := bytes.Clone(s.in[n:])
-		s.in = s.in[:0]
-		l.opened(slot)
+		rest = l.accepted(slot, h, rest)
 		if l.plan.Foreign {
 			l.greet(slot)
 		}
@@ -156,8 +145,11 @@ func (t sse) event(l *loop, slot uint32, p []byte) {
 			l.setCursor(slot, bytes.TrimPrefix(id, []byte(" ")))
 			continue
 		}
-		if wait, ok := bytes.CutPrefix(line, []byte("retry:")); ok {
-			l.setRetry(slot, bytes.TrimPrefix(wait, []byte(" ")))
+		if ms, ok := bytes.CutPrefix(line, []byte("retry:")); ok {
+			// When to retry, should the stream be the server's way to put the client off.
+			if wait, ok := away(bytes.TrimPrefix(ms, []byte(" "))); ok && l.clients[slot].state == joining {
+				l.scratch(slot).retry = wait
+			}
 			continue
 		}
 		value, ok := bytes.CutPrefix(line, []byte("data:"))

@@ -7,8 +7,8 @@ import (
 	"io"
 	"iter"
 	"net"
+	"os"
 	"strings"
-	"time"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
@@ -19,8 +19,9 @@ import (
 // loop's: crypto/tls can't be resumed in a handshake, but may be asked to read
 // again after an error that is temporary (crypto/tls, readRecordOrCCS).
 type tlsConn struct {
-	conn *tls.Conn
-	loop *loop
+	net.Conn // nil: a tls.Conn that is not closed only reads and writes
+	conn     *tls.Conn
+	loop     *loop
 	// Of the handshake: next goes on with it until it needs more from the socket
 	// or is over, with err as its end; stop gives it up. Nil once it is over.
 	next func() (struct{}, bool)
@@ -32,7 +33,6 @@ type tlsConn struct {
 // secure is shared by all TLS clients of a loop. Between two calls of the loop
 // both buffers are empty.
 type secure struct {
-	l      *loop
 	config *tls.Config
 	of     []*tlsConn // by slot; nil before the handshake begins
 	sealed []byte     // received from the socket and not yet read
@@ -40,14 +40,8 @@ type secure struct {
 	plain  []byte     // room for decrypted bytes
 }
 
-// errNothingYet is how a read says that the socket has no more for now.
-var errNothingYet net.Error = nothingYet{}
-
-type nothingYet struct{}
-
-func (nothingYet) Error() string   { return "nothing yet" }
-func (nothingYet) Timeout() bool   { return true }
-func (nothingYet) Temporary() bool { return true }
+// errNothingYet is how a read says that the socket has no more for now: it is temporary.
+var errNothingYet = os.ErrDeadlineExceeded
 
 // Read implements net.Conn for the tls.Conn.
 func (s *tlsConn) Read(p []byte) (int, error) {
@@ -70,107 +64,100 @@ func (s *tlsConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (s *tlsConn) Close() error                     { return nil }
-func (s *tlsConn) LocalAddr() net.Addr              { return nil }
-func (s *tlsConn) RemoteAddr() net.Addr             { return nil }
-func (s *tlsConn) SetDeadline(time.Time) error      { return nil }
-func (s *tlsConn) SetReadDeadline(time.Time) error  { return nil }
-func (s *tlsConn) SetWriteDeadline(time.Time) error { return nil }
-
 // startTLS begins the TLS handshake of a client whose connection stands.
-func (t *secure) startTLS(slot uint32) {
-	s := &tlsConn{loop: t.l}
-	s.conn = tls.Client(s, t.config)
+func (l *loop) startTLS(slot uint32) {
+	s := &tlsConn{loop: l}
+	s.conn = tls.Client(s, l.secure.config)
 	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
 		s.wait = yield
 		s.err = s.conn.Handshake()
 		s.wait = nil
 	})
-	t.of[slot] = s
-	if t.l.handshake(slot, s) {
-		t.l.watch(slot, t.l.reads(slot))
+	l.secure.of[slot] = s
+	if l.handshake(slot, s) {
+		l.watch(slot, l.reads(slot))
 	}
 }
 
 // handshake goes on with a handshake. False: the client is gone, or bytes wait for
 // room.
-func (t *secure) handshake(slot uint32, s *tlsConn) bool {
-	began := t.l.engine.Clock.Now()
+func (l *loop) handshake(slot uint32, s *tlsConn) bool {
+	began := l.engine.Clock.Now()
 	_, more := s.next()
-	t.l.now = t.l.engine.Clock.Now()
-	t.l.counters.TLSTime += uint64(t.l.now - began)
-	if !t.l.transmitEncrypted(slot) {
+	l.now = l.engine.Clock.Now()
+	l.counters.TLSTime += uint64(l.now - began)
+	if !l.transmitEncrypted(slot) {
 		return false
 	}
 	if more {
-		return t.l.clients[slot].flags&wantsOut == 0
+		return l.clients[slot].flags&wantsOut == 0
 	}
 	s.next, s.stop = nil, nil
 	if s.err != nil {
-		t.l.end(slot, tlsReason(s.err))
+		l.end(slot, tlsReason(s.err))
 		return false
 	}
-	t.l.counters.TLSHandshakes++
-	t.l.established(slot)
-	return t.of[slot] == s && t.l.clients[slot].flags&wantsOut == 0
+	l.counters.TLSHandshakes++
+	l.established(slot)
+	return l.secure.of[slot] == s && l.clients[slot].flags&wantsOut == 0
 }
 
 // decrypt takes bytes of the socket.
-func (t *secure) decrypt(slot uint32, p []byte) {
-	s := t.of[slot]
-	t.sealed = p
-	defer func() { t.sealed = nil }()
+func (l *loop) decrypt(slot uint32, p []byte) {
+	s := l.secure.of[slot]
+	l.sealed = p
+	defer func() { l.sealed = nil }()
 	if s.next != nil {
-		t.l.handshake(slot, s)
+		l.handshake(slot, s)
 	}
-	for t.of[slot] == s && s.next == nil {
-		n, err := s.conn.Read(t.plain)
-		if len(t.outgo) > 0 && !t.l.transmitEncrypted(slot) { // the answer to a key update
+	for l.secure.of[slot] == s && s.next == nil {
+		n, err := s.conn.Read(l.plain)
+		if len(l.outgo) > 0 && !l.transmitEncrypted(slot) { // the answer to a key update
 			return
 		}
 		if n > 0 {
-			t.l.transport(slot).received(t.l, slot, t.plain[:n])
+			l.transport(slot).received(l, slot, l.plain[:n])
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, errNothingYet):
 			return
-		case t.of[slot] != s:
+		case l.secure.of[slot] != s:
 			return
 		case errors.Is(err, io.EOF): // its close_notify
-			t.l.streamEnded(slot, io.EOF)
+			l.streamEnded(slot, io.EOF)
 			return
 		default:
-			t.l.end(slot, tlsReason(err))
+			l.end(slot, tlsReason(err))
 			return
 		}
 	}
 }
 
 // encrypt encrypts bytes to be sent; the result is good until the next call.
-func (t *secure) encrypt(slot uint32, p []byte) []byte {
+func (l *loop) encrypt(slot uint32, p []byte) []byte {
 	// Into memory: an error would be of the connection's state, which the next read reports.
-	t.of[slot].conn.Write(p)
-	out := t.outgo
-	t.outgo = t.outgo[:0]
+	l.secure.of[slot].conn.Write(p)
+	out := l.outgo
+	l.outgo = l.outgo[:0]
 	return out
 }
 
 // transmitEncrypted sends the TLS layer's own bytes. False: the
 // client is gone.
-func (t *secure) transmitEncrypted(slot uint32) bool {
-	out := t.outgo
-	t.outgo = out[:0]
-	return len(out) == 0 || t.l.transmit(slot, out)
+func (l *loop) transmitEncrypted(slot uint32) bool {
+	out := l.outgo
+	l.outgo = out[:0]
+	return len(out) == 0 || l.transmit(slot, out)
 }
 
 // dropTLS forgets a client's TLS side.
-func (t *secure) dropTLS(slot uint32) {
-	if s := t.of[slot]; s != nil {
-		t.of[slot] = nil
+func (l *loop) dropTLS(slot uint32) {
+	if s := l.secure.of[slot]; s != nil {
+		l.secure.of[slot] = nil
 		if s.stop != nil {
 			s.stop()
-			t.outgo = t.outgo[:0]
+			l.outgo = l.outgo[:0]
 		}
 	}
 }

@@ -1,8 +1,8 @@
 package client
 
 import (
-	"bytes"
 	"cmp"
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 
@@ -51,27 +51,19 @@ func (w websocket) received(l *loop, slot uint32, p []byte) {
 		w.frames(l, slot, p)
 		return
 	}
-	s := l.scratch(slot)
-	s.in = append(s.in, p...)
-	h, n, ok := parseHead(s.in)
+	h, rest, ok := l.answered(slot, p, 101)
 	switch {
 	case !ok:
-		l.end(slot, foreignAnswer(s.in))
-	case n == 0:
-	case h.status != 101:
-		l.refuse(slot, h, s.in[n:], false)
 	case !h.upgrade:
 		l.end(slot, account.ReasonUpgrade)
 	case string(h.accept) != webSocketAccept:
 		l.end(slot, account.ReasonAccept)
-	case !w.agrees(l.plan, h.protocol):
+	case len(l.plan.Offered)+len(h.protocol) > 0 && !slices.Contains(l.plan.Offered, string(h.protocol)):
+		// A browser goes on with one of those offered, or with none where none was.
 		l.end(slot, account.ReasonSubprotocol)
 	default:
-		l.foundProxy(h.intermediary())
-		rest := bytes.Clone(s.in[n:])
-		s.in = s.in[:0]
 		resuming := l.resuming(slot)
-		l.opened(slot)
+		rest = l.accepted(slot, h, rest)
 		if l.plan.Foreign && !l.greet(slot) || resuming && !w.subscribe(l, slot) {
 			return
 		}
@@ -79,18 +71,17 @@ func (w websocket) received(l *loop, slot uint32, p []byte) {
 	}
 }
 
-// agrees reports whether a server's choice of a subprotocol is one that a
-// browser goes on with: one of those offered, or none where none was.
-func (w websocket) agrees(p *plan.Plan, chosen []byte) bool {
-	return len(p.Offered) == 0 && len(chosen) == 0 || slices.Contains(p.Offered, string(chosen))
-}
-
 // subscribe asks for a client's channels from where it left.
 func (w websocket) subscribe(l *loop, slot uint32) bool {
+	channels := &l.plan.ChannelSet
 	var command []byte
-	for k := range l.plan.ChannelSet.PerClient() {
-		command = l.appendSubscribe(command[:0], slot, k)
-		if !l.send(slot, wsframe.AppendMasked(l.out[:0], ws.OpText, command, mask())) {
+	for k := range channels.PerClient() {
+		command = append(command[:0], `{"type":"subscribe","channel":"`...)
+		command = channels.AppendName(command, channels.Of(l.number(slot), k))
+		command = append(command, `","since":"`...)
+		command = append(command, l.positions.of[l.subscription(slot, k)]...)
+		command = append(command, `"}`...)
+		if !l.sendFrame(slot, ws.OpText, command) {
 			return false
 		}
 	}
@@ -118,7 +109,7 @@ func (w websocket) frames(l *loop, slot uint32, p []byte) {
 			w.data(l, slot, ev)
 		case wsframe.Ping:
 			l.counters.Pings++
-			l.send(slot, wsframe.AppendMasked(l.out[:0], ws.OpPong, ev.Payload, mask()))
+			l.sendFrame(slot, ws.OpPong, ev.Payload)
 		case wsframe.Close:
 			w.closed(l, slot, ev)
 			l.frames = newFrameReader()
@@ -169,7 +160,7 @@ func (w websocket) closed(l *loop, slot uint32, ev wsframe.Event) {
 	if c.flags&leaving == 0 {
 		l.lose(slot, why)
 		payload := ev.Payload[:min(len(ev.Payload), 2)]
-		if l.send(slot, wsframe.AppendMasked(l.out[:0], ws.OpClose, payload, mask())); c.state == gone {
+		if l.sendFrame(slot, ws.OpClose, payload); c.state == gone {
 			return
 		}
 	}
@@ -177,13 +168,11 @@ func (w websocket) closed(l *loop, slot uint32, ev wsframe.Event) {
 	l.scratch(slot).deadline = l.now + int64(CloseWait)
 }
 
-func (w websocket) leave(l *loop, slot uint32) bool {
-	return l.send(slot, wsframe.AppendMasked(l.out[:0], ws.OpClose, []byte{0x03, 0xe8}, mask()))
-}
-
-// mask returns a masking key. RFC 6455 section 5.3 wants it unpredictable to
-// protect proxies from scripts in browsers; here nobody chooses the payloads.
-func mask() [4]byte {
-	m := rand.Uint32()
-	return [4]byte{byte(m), byte(m >> 8), byte(m >> 16), byte(m >> 24)}
+// sendFrame sends one frame. False: the client is gone. RFC 6455 section 5.3 wants the masking
+// key unpredictable to protect proxies from scripts in browsers; here nobody chooses the
+// payloads.
+func (l *loop) sendFrame(slot uint32, op ws.OpCode, payload []byte) bool {
+	var mask [4]byte
+	binary.NativeEndian.PutUint32(mask[:], rand.Uint32())
+	return l.send(slot, wsframe.AppendMasked(l.out[:0], op, payload, mask))
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -141,13 +142,8 @@ func (u *Problems) Add(flag string, value any, format string, args ...any) {
 	*u = append(*u, &UsageError{Flag: flag, Value: fmt.Sprint(value), Want: fmt.Sprintf(format, args...)})
 }
 
-func (u *Problems) intRange(flag string, v, low, high int) {
-	if v < low || v > high {
-		u.Add(flag, v, "not allowed, want %d to %d", low, high)
-	}
-}
-
-func (u *Problems) duration(flag string, v, low, high time.Duration) {
+// inRange refuses a value outside.
+func inRange[T cmp.Ordered](u *Problems, flag string, v, low, high T) {
 	if v < low || v > high {
 		u.Add(flag, v, "not allowed, want %v to %v", low, high)
 	}
@@ -178,26 +174,26 @@ func (c Config) Validate() error {
 	if _, err := c.Transport.shares(); err != nil {
 		u.Add("--transport", c.Transport, "%v", err)
 	}
-	u.intRange("-n", c.Connections, 1, maxConnections)
-	u.intRange("-c", c.InFlight, 1, 1<<16)
+	inRange(&u, "-n", c.Connections, 1, maxConnections)
+	inRange(&u, "-c", c.InFlight, 1, 1<<16)
 	u.rate("--connect-rate", c.ConnectRate)
-	u.intRange("--agents", c.Agents, 0, 1024)
-	u.intRange("--loops", c.Loops, 1, 64)
-	u.duration("--timeout", c.Timeout, 100*time.Millisecond, time.Hour)
-	u.duration("--hold", c.Hold, 0, 30*24*time.Hour)
-	u.intRange("--messages", c.Messages, 1, maxMessages)
+	inRange(&u, "--agents", c.Agents, 0, 1024)
+	inRange(&u, "--loops", c.Loops, 1, 64)
+	inRange(&u, "--timeout", c.Timeout, 100*time.Millisecond, time.Hour)
+	inRange(&u, "--hold", c.Hold, 0, 30*24*time.Hour)
+	inRange(&u, "--messages", c.Messages, 1, maxMessages)
 	u.rate("--rate", c.Rate)
-	u.intRange("--size", c.Size, account.MinPayload, maxSize)
+	inRange(&u, "--size", c.Size, account.MinPayload, maxSize)
 	u.share("--share", c.Share)
 	u.share("--slow-share", c.SlowShare)
-	u.intRange("--slow-read", c.SlowRead, 0, 1<<30)
+	inRange(&u, "--slow-read", c.SlowRead, 0, 1<<30)
 	u.rate("--churn-rate", c.ChurnRate)
-	u.duration("--backoff", c.Backoff, 0, time.Hour)
-	u.duration("--backoff-max", c.BackoffMost, 0, time.Hour)
-	u.duration("--before", c.Before, 0, time.Hour)
-	u.duration("--after", c.After, 0, time.Hour)
-	u.duration("--give-up", c.GiveUp, 100*time.Millisecond, 24*time.Hour)
-	u.duration("--duration", c.Duration, 10*time.Millisecond, 30*24*time.Hour)
+	inRange(&u, "--backoff", c.Backoff, 0, time.Hour)
+	inRange(&u, "--backoff-max", c.BackoffMost, 0, time.Hour)
+	inRange(&u, "--before", c.Before, 0, time.Hour)
+	inRange(&u, "--after", c.After, 0, time.Hour)
+	inRange(&u, "--give-up", c.GiveUp, 100*time.Millisecond, 24*time.Hour)
+	inRange(&u, "--duration", c.Duration, 10*time.Millisecond, 30*24*time.Hour)
 	if _, ok := StopSignals[c.ServerSignal]; !ok {
 		u.Add("--server-signal", c.ServerSignal, "not allowed, want TERM, INT or KILL")
 	}

@@ -124,11 +124,11 @@ func (m *minter) mint(client uint32, channels *Channels, now time.Time) (string,
 // readTokens reads --jwt-key and signs a token to see that it can.
 func (p *Plan) readTokens(u *Problems) {
 	var err error
-	if p.SigningKey = p.KeyData; p.SigningKey == nil {
-		p.SigningKey, err = readKey(p.JWTKey)
+	if p.KeyData == nil {
+		p.KeyData, err = readKey(p.JWTKey)
 	}
 	if err == nil {
-		p.minter, err = newMinter(p.SigningKey)
+		p.minter, err = newMinter(p.KeyData)
 	}
 	if err == nil {
 		p.minter.issuer, p.minter.audience = p.JWTIssuer, p.JWTAudience

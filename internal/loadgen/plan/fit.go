@@ -1,14 +1,14 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"strconv"
-	"strings"
+	"slices"
 
+	"github.com/pushgate/pushgate/internal/preflight"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -22,29 +22,26 @@ type HostLimits struct {
 // Redis, files.
 const SpareDescriptors = 64
 
+// usualPorts is the kernel's default.
+const usualPorts = 28232
+
 // ReadHostLimits raises the descriptor limit and reads the port range.
 func ReadHostLimits() (HostLimits, error) {
 	soft, _, err := reactor.RaiseDescriptorLimit()
 	if err != nil && soft == 0 {
 		return HostLimits{}, fmt.Errorf("read the descriptor limit: %w", err)
 	}
-	l := HostLimits{Descriptors: int(min(soft, maxConnections+SpareDescriptors)), Ports: 28232}
-	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
-	if fields := strings.Fields(string(text)); err == nil && len(fields) == 2 {
-		low, err1 := strconv.Atoi(fields[0])
-		high, err2 := strconv.Atoi(fields[1])
-		if err1 == nil && err2 == nil && high >= low {
-			l.Ports = high - low + 1
-		}
-	}
-	return l, nil
+	return HostLimits{
+		Descriptors: int(min(soft, maxConnections+SpareDescriptors)),
+		Ports:       cmp.Or(preflight.Host().LocalPorts(), usualPorts),
+	}, nil
 }
 
 // checkFit refuses more clients than the host can carry.
 func (p *Plan) checkFit(u *Problems, l HostLimits) {
-	own := p.ShareOf(p.AgentIndex, p.AgentCount)
+	own := Share(p.Connections, p.Member, p.Members)
 	if n := len(p.AgentLines()); n > 0 {
-		own = p.ShareOf(0, n)
+		own = Share(p.Connections, 0, n)
 	}
 	if most := l.Descriptors - SpareDescriptors; own > most {
 		u.Add("-n", p.Connections, "needs %d descriptors in a process, which may open %d: raise the hard limit (ulimit -Hn, LimitNOFILE=), ask for at most %d, or share them out with --agents %d",
@@ -80,7 +77,7 @@ func (p *Plan) checkSources(u *Problems, to netip.Addr) {
 // checkPorts refuses more connections to an address than its sources have ports.
 func (p *Plan) checkPorts(u *Problems, to netip.Addr, l HostLimits) {
 	from := p.SourceSet.of(to)
-	if len(p.AgentCommands) > 0 || p.AgentCount > 1 {
+	if len(p.AgentCommands) > 0 || p.Members > 1 {
 		return // other hosts have ports of their own, and a share was looked at with the rest
 	}
 	clients := (p.Connections + len(p.Target.Addrs) - 1) / len(p.Target.Addrs)
@@ -96,9 +93,10 @@ func (p *Plan) checkPorts(u *Problems, to netip.Addr, l HostLimits) {
 func (p *Plan) Reach(ctx context.Context, l HostLimits) (out []netip.AddrPort, err error) {
 	out = p.Target.reach(ctx)
 	p.reached = true
-	if four, six := p.Target.families(); p.Sources == "" && p.Target.IsLocal() && len(four) > 0 && len(six) > 0 &&
-		float64(p.Connections/len(p.Target.Addrs)) > float64(l.Ports)*easyPorts {
-		p.Target.Addrs = four // ::1 is a single source address
+	to := p.Target.Addrs // IPv4 before IPv6
+	if six := slices.IndexFunc(to, func(a netip.AddrPort) bool { return !a.Addr().Is4() }); six > 0 && p.Sources == "" && p.Target.IsLocal() &&
+		float64(p.Connections/len(to)) > float64(l.Ports)*easyPorts {
+		p.Target.Addrs = to[:six] // ::1 is a single source address
 	}
 	var u Problems
 	p.checkFit(&u, l)

@@ -18,8 +18,6 @@ const (
 	Poll      Transport = "poll"
 )
 
-func (t Transport) endpoint() string { return "/v1/" + string(t) }
-
 // transportShare is one part of a mix of transports.
 type transportShare struct {
 	kind   Transport

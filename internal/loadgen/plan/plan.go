@@ -9,6 +9,8 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
+	"net/netip"
+	"slices"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
@@ -27,15 +29,12 @@ type Plan struct {
 	ChannelSet  Channels
 	StageList   []Stage // nil: all clients at once
 	minter      *minter // nil: no tokens
-	SigningKey  []byte  // for other processes
 
 	Roles  Roles
 	mix    []uint8 // per client, in mixes of transports: which of kinds
 	Kinds  []Transport
 	paths  []string // of kinds, ready for the query
 	MaxSeq int64    // no channel's number goes further
-	// One process of several holds the clients agent, agent+agents, ...
-	AgentIndex, AgentCount int
 	// reached: the target's addresses that take no connection are out.
 	reached bool
 }
@@ -50,10 +49,10 @@ func New(ctx context.Context, c Config, l HostLimits) (*Plan, error) {
 		return nil, err
 	}
 	var (
-		p = &Plan{Config: c, StageList: stages, AgentIndex: c.Member, AgentCount: max(c.Members, 1)}
+		p = &Plan{Config: c, StageList: stages}
 		u Problems
 	)
-	p.Foreign = c.IsForeign()
+	p.Foreign, p.Members = c.IsForeign(), max(c.Members, 1)
 	shares, err := c.Transport.shares()
 	if err != nil {
 		return nil, err // Validate has said so
@@ -61,7 +60,7 @@ func New(ctx context.Context, c Config, l HostLimits) (*Plan, error) {
 	if p.Target, err = ParseTarget(ctx, c.URL); err != nil {
 		u.Add("--url", PrintableURL(c.URL), "%v", err)
 	} else if a, remote := p.Target.remote(); remote && !c.AllowRemote {
-		u.Add("--url", PrintableURL(c.URL), "%s is not on this host; --allow-remote lets a run load other machines", a)
+		u.Add("--url", PrintableURL(c.URL), "%s", NotThisHost(a))
 	}
 	for _, x := range shares {
 		path := p.Target.request(x.kind)
@@ -84,7 +83,11 @@ func New(ctx context.Context, c Config, l HostLimits) (*Plan, error) {
 			u.Add("--src", "", "%v", err)
 		}
 		p.SourceSet = byFamily(all)
-		p.keepReachable()
+		// An address that no source can reach is left out; with none left, the plan is
+		// refused for the first.
+		if in := slices.DeleteFunc(slices.Clone(p.Target.Addrs), func(a netip.AddrPort) bool { return len(p.SourceSet.of(a.Addr())) == 0 }); len(in) > 0 {
+			p.Target.Addrs = in
+		}
 	}
 	if len(u) > 0 {
 		return nil, errors.Join(u...)
@@ -125,11 +128,11 @@ func (p *Plan) path(client uint32) string {
 
 // Parts is how many paces a rate is divided into.
 func (p *Plan) Parts() int {
-	return min(p.Loops, p.Connections) * max(len(p.AgentLines()), 1) * p.AgentCount
+	return min(p.Loops, p.Connections) * max(len(p.AgentLines()), 1) * p.Members
 }
 
-// ShareOf is how many clients process k of n holds.
-func (p *Plan) ShareOf(k, n int) int { return max((p.Connections-k+n-1)/n, 0) }
+// Share is how many of the clients are those of part k of n, which take turns.
+func Share(clients, k, n int) int { return max((clients-k+n-1)/n, 0) }
 
 // AgentLines lists the command lines of the processes; "" is this program
 // on this host.

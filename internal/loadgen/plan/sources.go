@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -154,15 +153,6 @@ func ChooseSources(t *Target, n, portsEach int) (s sources) {
 		}
 	}
 	return s
-}
-
-// keepReachable leaves out the addresses of a name that no source of --src can
-// reach; with none left, the plan is refused for the first.
-func (p *Plan) keepReachable() {
-	in := slices.DeleteFunc(slices.Clone(p.Target.Addrs), func(a netip.AddrPort) bool { return len(p.SourceSet.of(a.Addr())) == 0 })
-	if len(in) > 0 {
-		p.Target.Addrs = in
-	}
 }
 
 // AddressOf returns which of the target's addresses a client connects to: they

@@ -90,7 +90,7 @@ func parseSocket(raw string) (t Target, ok bool, err error) {
 func (t *Target) request(kind Transport) string {
 	path := t.path
 	if path == "" || path == "/" {
-		path = kind.endpoint()
+		path = "/v1/" + string(kind)
 	}
 	path += "?"
 	if t.query != "" {
@@ -112,18 +112,6 @@ func (t *Target) remote() (netip.Addr, bool) {
 func (t *Target) IsLocal() bool {
 	_, remote := t.remote()
 	return !remote
-}
-
-// families returns the addresses of each family.
-func (t *Target) families() (four, six []netip.AddrPort) {
-	for _, a := range t.Addrs {
-		if a.Addr().Is4() {
-			four = append(four, a)
-		} else {
-			six = append(six, a)
-		}
-	}
-	return four, six
 }
 
 // String names the place.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -56,16 +57,8 @@ type eachCommand struct {
 func (p *eachCommand) Via() string  { return "--publish-cmd" }
 func (p *eachCommand) Close() error { return nil }
 
-func (p *eachCommand) Publish(ctx context.Context, batch []Message) (results []Result, err error) {
-	results = make([]Result, 0, PublishBatch)
-	for _, m := range batch {
-		r := Unsent
-		if err == nil {
-			r, err = p.run(ctx, m)
-		}
-		results = append(results, r)
-	}
-	return results, err
+func (p *eachCommand) Publish(ctx context.Context, batch []Message) ([]Result, error) {
+	return oneByOne(batch, func(m Message) (Result, error) { return p.run(ctx, m) })
 }
 
 func (p *eachCommand) run(ctx context.Context, m Message) (Result, error) {
@@ -100,22 +93,18 @@ type lineCommand struct {
 func (p *lineCommand) Via() string { return "--publish-cmd" }
 
 func (p *lineCommand) Publish(ctx context.Context, batch []Message) ([]Result, error) {
-	results := make([]Result, 0, PublishBatch)
 	p.text = p.text[:0]
 	for _, m := range batch {
-		p.text = append(append(append(append(p.text, m.Channel...), ' '), m.Payload...), '\n')
-		results = append(results, Taken)
+		p.text = fmt.Appendf(p.text, "%s %s\n", m.Channel, m.Payload)
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { p.process.Signal(syscall.SIGKILL) })
 	_, err := p.stdin.Write(p.text)
 	if stop(); err == nil {
-		return results, nil
+		return slices.Repeat([]Result{Taken}, len(batch)), nil
 	}
-	for i := range results {
-		results[i] = Unknown
-	}
+	results := slices.Repeat([]Result{Unknown}, len(batch))
 	if ctx.Err() != nil {
 		return results, late(ctx, p.process.Output(), "it has not read on for", p.timeout)
 	}

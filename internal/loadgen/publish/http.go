@@ -75,20 +75,14 @@ func newHTTPPublisher(ctx context.Context, c plan.Config) (*httpPublisher, error
 
 func (p *httpPublisher) Via() string { return "--publish-url" }
 
-// Publish stops at the first message that is not taken: those behind it are not
-// sent.
 func (p *httpPublisher) Publish(ctx context.Context, batch []Message) ([]Result, error) {
-	results := make([]Result, 0, PublishBatch)
-	for i, m := range batch {
-		f, err := p.post(ctx, m)
-		if results = append(results, f); err != nil {
-			for range batch[i+1:] {
-				results = append(results, Unsent)
-			}
-			return results, fmt.Errorf("--publish-url: %w", err)
+	return oneByOne(batch, func(m Message) (Result, error) {
+		r, err := p.post(ctx, m)
+		if err != nil {
+			err = fmt.Errorf("--publish-url: %w", err)
 		}
-	}
-	return results, nil
+		return r, err
+	})
 }
 
 func (p *httpPublisher) post(ctx context.Context, m Message) (Result, error) {

@@ -49,6 +49,19 @@ func New(ctx context.Context, c plan.Config) (Publisher, error) {
 	return p, nil
 }
 
+// oneByOne publishes messages one after the other, which keeps their order, and stops at the
+// first that is not taken: those behind it are not sent.
+func oneByOne(batch []Message, publish func(Message) (Result, error)) (results []Result, err error) {
+	for _, m := range batch {
+		r := Unsent
+		if err == nil {
+			r, err = publish(m)
+		}
+		results = append(results, r)
+	}
+	return results, err
+}
+
 // loopbackOnly is a net.Dialer's Control that keeps a run from loading other machines, also the
 // ones that a server names; nil with --allow-remote.
 func loopbackOnly(remote bool) func(network, address string, c syscall.RawConn) error {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/capacity"
 )
 
@@ -23,7 +23,7 @@ func outcome(t *testing.T) *capacity.Outcome {
 		Schema: capacity.Schema, Command: []string{"loadgen capacity", "--server-cmd", "gateway serve"}, Started: "2026-11-23T12:00:00Z",
 		Server: "gateway serve <b>", Transport: "ws", Failed: []string{}, Warnings: []string{"mind this"},
 		Connections:      []capacity.Step{{Connections: 1000, RSS: 20 << 20, Kernel: &grown, Good: true}, {Connections: 9000, Failed: []string{"HTTP 503 <x>"}}},
-		Deliveries:       []capacity.Step{{Connections: 1000, Rate: 5, Delivered: 5000, Latency: loadgen.Latency{Count: 1, P99: 5e6}, Good: true}},
+		Deliveries:       []capacity.Step{{Connections: 1000, Rate: 5, Delivered: 5000, Latency: account.Latency{Count: 1, P99: 5e6}, Good: true}},
 		ConnectionsBreak: &capacity.Break{Good: 3000, Bad: 9000, Why: "HTTP 503 <x>"},
 		Fits:             capacity.Fits{RSS: fit},
 		Verified:         &capacity.Verified{Connections: 19000, Predicted: 40 << 20, Measured: 39 << 20, Percent: 2.6, Largest: 3000},
@@ -35,14 +35,14 @@ func outcome(t *testing.T) *capacity.Outcome {
 
 func TestCapacityDirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out")
-	d, err := CreateCapacity(path)
+	d, err := Create(path, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Create(path); err == nil || !strings.Contains(err.Error(), "is in the way") {
+	if _, err := Create(path, false); err == nil || !strings.Contains(err.Error(), "is in the way") {
 		t.Errorf("two at once: %v", err)
 	}
-	if err := d.FinishCapacity(outcome(t)); err != nil {
+	if err := d.Finish(outcome(t).WriteJSON); err != nil {
 		t.Fatal(err)
 	}
 	d.Abandon()

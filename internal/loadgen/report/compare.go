@@ -8,7 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // Opinion is the worth of a difference between two runs.
@@ -26,10 +26,10 @@ const (
 
 // Difference is one figure of two runs.
 type Difference struct {
-	Figure string       `json:"figure"`
-	Unit   loadgen.Unit `json:"unit"`
-	A      float64      `json:"a"`
-	B      float64      `json:"b"`
+	Figure string      `json:"figure"`
+	Unit   result.Unit `json:"unit"`
+	A      float64     `json:"a"`
+	B      float64     `json:"b"`
 	// Percent is B against A; 0 where A is 0.
 	Percent float64 `json:"percent"`
 	// Noise is how far the figure's seconds lie apart within the runs: the
@@ -55,39 +55,39 @@ const enough = 5
 // phases.
 type seconds struct {
 	of     measure
-	phases []loadgen.Phase // nil: all
+	phases []result.Phase // nil: all
 }
 
 var (
-	connecting = []loadgen.Phase{loadgen.PhaseConnect}
-	holding    = []loadgen.Phase{loadgen.PhaseHold}
-	publishes  = []loadgen.Phase{loadgen.PhasePublish, loadgen.PhaseWait}
-	settled    = []loadgen.Phase{loadgen.PhaseHold, loadgen.PhasePublish, loadgen.PhaseWait}
+	connecting = []result.Phase{result.PhaseConnect}
+	holding    = []result.Phase{result.PhaseHold}
+	publishes  = []result.Phase{result.PhasePublish, result.PhaseWait}
+	settled    = []result.Phase{result.PhaseHold, result.PhasePublish, result.PhaseWait}
 )
 
 // secondsOf is by figure; a figure that isn't in it is a count, or is not
 // made of seconds.
 var secondsOf = map[string]seconds{
-	"connects_per_second":  {columnOf("ready_per_second").positive(), connecting},
-	"delivered_per_second": {columnOf("delivered_per_second").positive(), publishes},
-	"delivery.p50":         {columnOf("latency_p50_ns"), nil},
-	"delivery.p90":         {columnOf("latency_p90_ns"), nil},
-	"delivery.p99":         {columnOf("latency_p99_ns"), nil},
-	"delivery.p99.9":       {columnOf("latency_p999_ns"), nil},
-	"delivery.max":         {columnOf("latency_max_ns"), nil},
-	"delivery.mean":        {latency(func(l loadgen.Latency) float64 { return l.Mean }), nil},
-	"rss_per_conn":         {columnOf("server_rss_per_connection_bytes"), settled},
-	"rss":                  {columnOf("server_rss_bytes"), settled},
-	"cpu_idle":             {columnOf("server_cpus").times(100), holding},
-	"cpu_publishing":       {columnOf("server_cpus"), publishes},
-	"cpu_per_delivery": {func(s *loadgen.Sample) (float64, bool) {
+	"connects_per_second":  {at("ready_per_second").positive(), connecting},
+	"delivered_per_second": {at("delivered_per_second").positive(), publishes},
+	"delivery.p50":         {at("latency_from_due.p50_ns").where(delivered), nil},
+	"delivery.p90":         {at("latency_from_due.p90_ns").where(delivered), nil},
+	"delivery.p99":         {at("latency_from_due.p99_ns").where(delivered), nil},
+	"delivery.p99.9":       {at("latency_from_due.p999_ns").where(delivered), nil},
+	"delivery.max":         {at("latency_from_due.max_ns").where(delivered), nil},
+	"delivery.mean":        {at("latency_from_due.mean_ns").where(delivered), nil},
+	"rss_per_conn":         {at("rss_per_connection_bytes").where(connected), settled},
+	"rss":                  {at("server.rss_bytes"), settled},
+	"cpu_idle":             {at("server_cpu").where(ofServer).times(100), holding},
+	"cpu_publishing":       {at("server_cpu").where(ofServer), publishes},
+	"cpu_per_delivery": {func(s *result.Sample) (float64, bool) {
 		return s.ServerCPU / s.DeliveredPS * 1e9, s.Server != nil && s.DeliveredPS > 0
 	}, publishes},
-	"self_busy": {columnOf("self_loop_busy").times(100), settled},
+	"self_busy": {at("loop_busy").times(100), settled},
 }
 
 // in returns the values of samples in some phases, nil: all.
-func (m measure) in(series []loadgen.Sample, phases []loadgen.Phase) (values []float64) {
+func (m measure) in(series []result.Sample, phases []result.Phase) (values []float64) {
 	for i := range series {
 		if phases != nil && !slices.Contains(phases, series[i].Phase) {
 			continue
@@ -100,7 +100,7 @@ func (m measure) in(series []loadgen.Sample, phases []loadgen.Phase) (values []f
 }
 
 // spread returns the standard deviation of a figure's seconds.
-func (x seconds) spread(r *loadgen.Result) (sd float64, known bool) {
+func (x seconds) spread(r *result.Result) (sd float64, known bool) {
 	values := x.of.in(r.Series, x.phases)
 	if len(values) < enough {
 		return 0, false
@@ -115,7 +115,7 @@ func (x seconds) spread(r *loadgen.Result) (sd float64, known bool) {
 // Compare puts two runs side by side, figure by figure.
 func Compare(a, b *Run) *Comparison {
 	c := &Comparison{A: a.Path, B: b.Path, Unlike: unlike(a.Result, b.Result)}
-	for _, f := range loadgen.Figures() {
+	for _, f := range result.Figures() {
 		va, inA := f.Of(a.Result)
 		vb, inB := f.Of(b.Result)
 		switch {
@@ -130,7 +130,7 @@ func Compare(a, b *Run) *Comparison {
 	return c
 }
 
-func difference(f loadgen.Figure, va, vb float64, a, b *loadgen.Result) Difference {
+func difference(f result.Figure, va, vb float64, a, b *result.Result) Difference {
 	d := Difference{Figure: f.Name, Unit: f.Unit, A: va, B: vb, Opinion: NoNoise}
 	if va != 0 {
 		d.Percent = (vb - va) / va * 100
@@ -144,7 +144,7 @@ func difference(f loadgen.Figure, va, vb float64, a, b *loadgen.Result) Differen
 	switch {
 	case va == vb:
 		d.Opinion = Same
-	case f.Unit == loadgen.UnitCount:
+	case f.Unit == result.UnitCount:
 		d.Opinion = Exact
 	case knownA && knownB:
 		// Not divided by the number of seconds: seconds of one run resemble
@@ -160,7 +160,7 @@ func difference(f loadgen.Figure, va, vb float64, a, b *loadgen.Result) Differen
 
 // unlike lists the conditions that were not the same for both runs, where both
 // tell them. Where the server was says nothing.
-func unlike(a, b *loadgen.Result) []string {
+func unlike(a, b *result.Result) []string {
 	others := conditions(b)
 	var all []string
 	for _, x := range conditions(a) {
@@ -186,7 +186,7 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "FIGURE\tA\tB\tB - A\tNOISE\t")
 	for _, d := range c.Differences {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Figure, loadgen.FormatFigure(d.Unit, d.A), loadgen.FormatFigure(d.Unit, d.B),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Figure, result.FormatFigure(d.Unit, d.A), result.FormatFigure(d.Unit, d.B),
 			d.change(), d.noise(), d.Opinion)
 	}
 	if err := t.Flush(); err != nil {
@@ -211,7 +211,7 @@ func (d Difference) change() string {
 	case d.A == d.B:
 		return "0"
 	case d.A == 0:
-		return "+" + loadgen.FormatFigure(d.Unit, d.B)
+		return "+" + result.FormatFigure(d.Unit, d.B)
 	}
 	return fmt.Sprintf("%+.1f %%", d.Percent)
 }
@@ -221,7 +221,7 @@ func (d Difference) noise() string {
 	case d.Opinion != WithinNoise && d.Opinion != Differs:
 		return "-"
 	case d.A == 0:
-		return "+-" + loadgen.FormatFigure(d.Unit, d.Noise)
+		return "+-" + result.FormatFigure(d.Unit, d.Noise)
 	}
 	return fmt.Sprintf("+-%.1f %%", d.Noise/math.Abs(d.A)*100)
 }

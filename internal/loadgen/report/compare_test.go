@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 func TestCompare(t *testing.T) {
@@ -58,8 +58,8 @@ func TestCompare(t *testing.T) {
 // TestUnlike: every setting that shapes the load is held against the other's,
 // where both runs tell.
 func TestUnlike(t *testing.T) {
-	a, b := new(loadgen.Result), new(loadgen.Result)
-	a.Settings.Load, b.Settings.Load = new(loadgen.Load), new(loadgen.Load)
+	a, b := new(result.Result), new(result.Result)
+	a.Settings.Load, b.Settings.Load = new(result.Load), new(result.Load)
 	v := reflect.ValueOf(b.Settings.Load).Elem()
 	for i := range v.NumField() {
 		switch f := v.Field(i); f.Kind() {
@@ -95,7 +95,7 @@ func TestCompareWithoutNoise(t *testing.T) {
 	if !slices.Contains(c.OnlyA, "rss_per_conn") || len(c.OnlyB) != 0 {
 		t.Errorf("only in A: %q, only in B: %q", c.OnlyA, c.OnlyB)
 	}
-	if i := slices.IndexFunc(Compare(&Run{Result: &loadgen.Result{}}, &Run{Result: &loadgen.Result{}}).Differences,
+	if i := slices.IndexFunc(Compare(&Run{Result: &result.Result{}}, &Run{Result: &result.Result{}}).Differences,
 		func(d Difference) bool { return d.Opinion != Same }); i >= 0 {
 		t.Error("two empty runs differ")
 	}

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/probe"
 	"github.com/pushgate/pushgate/internal/units"
 )
 
@@ -114,7 +116,7 @@ func Render(w io.Writer, run *Run) error {
 }
 
 // onHost says when something was measured, and where.
-func onHost(started string, seconds float64, h loadgen.Host) string {
+func onHost(started string, seconds float64, h probe.Host) string {
 	if t, err := time.Parse(time.RFC3339Nano, started); err == nil {
 		started = t.Format("2006-01-02 15:04:05 MST")
 	}
@@ -153,19 +155,19 @@ var tileFigures = []struct{ figure, title string }{
 	{"cpu_per_delivery", "server CPU per delivery"},
 }
 
-func tiles(r *loadgen.Result) []row {
+func tiles(r *result.Result) []row {
 	var all []row
 	for _, t := range tileFigures {
-		if f, ok := loadgen.FindFigure(t.figure); ok {
+		if f, ok := result.FindFigure(t.figure); ok {
 			if v, known := f.Of(r); known {
-				all = append(all, row{t.title, loadgen.FormatFigure(f.Unit, v), f.About})
+				all = append(all, row{t.title, result.FormatFigure(f.Unit, v), f.About})
 			}
 		}
 	}
 	return all
 }
 
-func slos(r *loadgen.Result) table {
+func slos(r *result.Result) table {
 	t := table{Title: "SLOs", Classes: []string{"code", "n", "strong"}, Head: []string{"limit", "measured", "verdict"}}
 	for _, v := range r.SLOs {
 		met := "missed"
@@ -179,15 +181,15 @@ func slos(r *loadgen.Result) table {
 
 // figures lists the measurements: latencies by name and percentile, the rest
 // line by line.
-func figures(r *loadgen.Result) []table {
+func figures(r *result.Result) []table {
 	latencies := table{Title: "Latencies", Classes: []string{"code", "muted", "n"}, Head: []string{"", ""}}
 	rest := table{Title: "Figures", Classes: []string{"code", "n", "muted wide"}, Stack: true}
-	for _, f := range loadgen.Figures() {
+	for _, f := range result.Figures() {
 		v, known := f.Of(r)
 		if !known {
 			continue
 		}
-		text := loadgen.FormatFigure(f.Unit, v)
+		text := result.FormatFigure(f.Unit, v)
 		name, quantile, isLatency := strings.Cut(f.Name, ".")
 		if !isLatency {
 			rest.Rows = append(rest.Rows, []string{f.Name, text, f.About})
@@ -206,15 +208,15 @@ func figures(r *loadgen.Result) []table {
 	return []table{latencies, rest}
 }
 
-func reasons(r *loadgen.Result) []table {
-	var slow map[loadgen.Reason]uint64
+func reasons(r *result.Result) []table {
+	var slow account.Tally
 	if r.Slow != nil {
 		slow = r.Slow.Closes
 	}
 	var all []table
 	for _, x := range []struct {
 		title string
-		of    map[loadgen.Reason]uint64
+		of    account.Tally
 	}{
 		{"Clients that never were ready", r.Failures},
 		{"Attempts to come back that failed", r.Retries},
@@ -225,7 +227,7 @@ func reasons(r *loadgen.Result) []table {
 		{"Slow clients that were closed", slow},
 	} {
 		t := table{Title: x.title, Classes: []string{"n", ""}}
-		for _, why := range byCount(x.of) {
+		for _, why := range account.ByCount(x.of) {
 			t.Rows = append(t.Rows, []string{fmt.Sprint(x.of[why]), string(why)})
 		}
 		all = append(all, t)
@@ -238,7 +240,7 @@ func reasons(r *loadgen.Result) []table {
 }
 
 // knobs lists the host's limits, those to fix first.
-func knobs(r *loadgen.Result) table {
+func knobs(r *result.Result) table {
 	t := table{Title: "Limits of this host", Classes: []string{"strong", "code", "", "", "muted wide", "code wide"},
 		Head: []string{"", "knob", "value", "needed", "why"}, Stack: true}
 	for _, verdict := range []preflight.Verdict{preflight.Fix, preflight.Pass, preflight.Skip} {
@@ -253,7 +255,7 @@ func knobs(r *loadgen.Result) table {
 }
 
 // conditions are the circumstances of a run's figures, as names and values.
-func conditions(r *loadgen.Result) []row {
+func conditions(r *result.Result) []row {
 	all := append([]row{{Name: "scenario", Value: r.Scenario}}, fields(r.Settings)...)
 	if r.Settings.Load != nil {
 		all = append(all, fields(*r.Settings.Load)...)
@@ -280,7 +282,7 @@ func fields(settings any) []row {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		x := row{Name: strings.ReplaceAll(name, "_", " ")}
 		switch value := v.Field(i).Interface().(type) {
-		case *loadgen.Load:
+		case *result.Load:
 			continue // fields of its own
 		case float64:
 			x.Value = units.Number(value)
@@ -298,7 +300,7 @@ func fields(settings any) []row {
 }
 
 // settings leaves out the conditions that are at zero.
-func settings(r *loadgen.Result) table {
+func settings(r *result.Result) table {
 	t := table{Title: "Settings", Classes: []string{""}}
 	add := func(name, value string) {
 		if value != "" && value != "0" && value != "false" {

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/units"
 )
 
@@ -19,29 +19,24 @@ import (
 type Progress struct {
 	// Immutable
 	out    io.Writer
-	config loadgen.Config
+	config plan.Config
 	title  string
 	width  func() int // columns of the terminal, asked at each drawing; nil: no terminal
 	colour bool
 
 	// Owned by the run's sampler
 	drawn int // lines that stand on the terminal
-	phase loadgen.Phase
+	phase result.Phase
 	began float64 // of the phase, in seconds of the run
 }
 
-// NewProgress returns a printer of plain lines.
-func NewProgress(out io.Writer, scenario string, c loadgen.Config) *Progress {
-	return &Progress{out: out, config: c, title: scenario}
-}
-
-// NewPanel returns a printer for a terminal, whose width it asks for.
-func NewPanel(out io.Writer, scenario string, c loadgen.Config, colour bool, width func() int) *Progress {
+// NewProgress returns a printer of plain lines, or with a width one for a terminal.
+func NewProgress(out io.Writer, scenario string, c plan.Config, colour bool, width func() int) *Progress {
 	return &Progress{out: out, config: c, title: scenario, colour: colour, width: width}
 }
 
 // Show prints a sample.
-func (p *Progress) Show(s loadgen.Sample) {
+func (p *Progress) Show(s result.Sample) {
 	// A terminal that is gone is no reason to end the run.
 	if p.width == nil {
 		fmt.Fprintf(p.out, "%5.0fs %-8s %s\n", s.Seconds, s.Phase, p.plain(s))
@@ -54,7 +49,7 @@ func (p *Progress) Show(s loadgen.Sample) {
 func (p *Progress) Done() { p.drawn = 0 }
 
 // plain joins the parts to one line; those of one word say it.
-func (p *Progress) plain(s loadgen.Sample) string {
+func (p *Progress) plain(s result.Sample) string {
 	var all []string
 	for _, part := range p.parts(s) {
 		switch part.name {
@@ -76,7 +71,7 @@ const (
 )
 
 // panel goes back over the lines that stand and draws them anew.
-func (p *Progress) panel(s loadgen.Sample) string {
+func (p *Progress) panel(s result.Sample) string {
 	head := fmt.Sprintf("loadgen %s  %s  %s  %v", p.title, p.config.URL, s.Phase, clock(s.Seconds))
 	if left, known := p.left(s); known {
 		head += fmt.Sprintf(", about %v to go", clock(left))
@@ -112,9 +107,9 @@ type part struct{ name, text, colour string }
 // server.
 const busyLoop = 0.9
 
-func (p *Progress) parts(s loadgen.Sample) []part {
+func (p *Progress) parts(s result.Sample) []part {
 	clients := part{name: "clients", text: fmt.Sprintf("%d/%d", s.Open, p.config.Connections)}
-	if s.Phase == loadgen.PhaseConnect {
+	if s.Phase == result.PhaseConnect {
 		clients.text += fmt.Sprintf(" (%.0f/s)", s.ReadyPS)
 	}
 	for _, x := range []struct {
@@ -154,9 +149,9 @@ func (p *Progress) parts(s loadgen.Sample) []part {
 // mostReasons is how many lines errors may take.
 const mostReasons = 4
 
-func reasonLines(reasons map[loadgen.Reason]uint64) []part {
+func reasonLines(reasons account.Tally) []part {
 	var lines []part
-	for i, why := range byCount(reasons) {
+	for i, why := range account.ByCount(reasons) {
 		text := fmt.Sprintf("errors    %d  %s", reasons[why], why)
 		if others := len(reasons) - i; i == mostReasons-1 && others > 1 {
 			return append(lines, part{text: fmt.Sprintf("errors    and %d other reasons", others), colour: red})
@@ -166,13 +161,6 @@ func reasonLines(reasons map[loadgen.Reason]uint64) []part {
 	return lines
 }
 
-// byCount lists reasons, the most frequent first.
-func byCount(reasons map[loadgen.Reason]uint64) []loadgen.Reason {
-	return slices.SortedFunc(maps.Keys(reasons), func(a, b loadgen.Reason) int {
-		return cmp.Or(cmp.Compare(reasons[b], reasons[a]), cmp.Compare(a, b))
-	})
-}
-
 func duration(ns int64) string { return units.Duration(time.Duration(ns)) }
 
 func clock(seconds float64) time.Duration {
@@ -180,7 +168,7 @@ func clock(seconds float64) time.Duration {
 }
 
 // left estimates the seconds that are left of the phase; false where unknown.
-func (p *Progress) left(s loadgen.Sample) (seconds float64, known bool) {
+func (p *Progress) left(s result.Sample) (seconds float64, known bool) {
 	if s.Phase != p.phase {
 		p.phase, p.began = s.Phase, s.Seconds
 	}
@@ -190,9 +178,9 @@ func (p *Progress) left(s loadgen.Sample) (seconds float64, known bool) {
 		return max(s.PhaseEnds-s.Seconds, 0), true
 	case c.Stages != "":
 		return 0, false // a ramp's target is not in the sample
-	case s.Phase == loadgen.PhaseConnect && s.ReadyPS > 0:
+	case s.Phase == result.PhaseConnect && s.ReadyPS > 0:
 		return max(float64(c.Connections)-float64(s.Settled), 0) / s.ReadyPS, true
-	case s.Phase == loadgen.PhasePublish && p.title == "fanout" && s.Published > 0:
+	case s.Phase == result.PhasePublish && p.title == "fanout" && s.Published > 0:
 		// In turn: as fast as it was up to now.
 		rate := float64(s.Published) / max(s.Seconds-p.began, 1)
 		return max(float64(c.Messages)-float64(s.Published), 0) / rate, true

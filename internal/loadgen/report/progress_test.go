@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // screen plays the output of a panel on a terminal of a width; it knows the few
@@ -58,19 +61,19 @@ func (s *screen) play(text string) {
 }
 
 func TestPanel(t *testing.T) {
-	c := loadgen.DefaultConfig()
+	c := plan.DefaultConfig()
 	c.Connections, c.Messages, c.Rate = 1000, 100, 10
 	var out bytes.Buffer
-	p := NewPanel(&out, "fanout", c, true, func() int { return 100 })
+	p := NewProgress(&out, "fanout", c, true, func() int { return 100 })
 	s := &screen{t: t, width: 100}
-	show := func(x loadgen.Sample) string {
+	show := func(x result.Sample) string {
 		out.Reset()
 		p.Show(x)
 		s.play(out.String())
 		return strings.Join(s.lines, "\n")
 	}
-	got := show(loadgen.Sample{Seconds: 1, Phase: loadgen.PhaseConnect, Open: 250, Settled: 253, Ready: 250, ReadyPS: 250, Failed: 3,
-		Reasons: map[loadgen.Reason]uint64{"reset": 2, "HTTP 503": 1}})
+	got := show(result.Sample{Seconds: 1, Phase: result.PhaseConnect, Open: 250, Settled: 253, Ready: 250, ReadyPS: 250, Failed: 3,
+		Reasons: map[account.Reason]uint64{"reset": 2, "HTTP 503": 1}})
 	want := `loadgen fanout  ws://127.0.0.1:8080  connect  1s, about 3s to go
 clients   250/1000 (250/s) failed 3
 self      0 % CPU, busiest loop 0 %
@@ -79,9 +82,9 @@ errors    1  HTTP 503`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	got = show(loadgen.Sample{Seconds: 5, Phase: loadgen.PhasePublish, PhaseEnds: 12, Open: 1000, Ready: 1000, Settled: 1000, Published: 30, Delivered: 29900, Expected: 30000,
-		DeliveredPS: 10000, Due: loadgen.Latency{Count: 1, P50: 1.5e6, P99: 12e6, Max: 250e6}, SelfCPU: 0.3, LoopBusy: 0.95,
-		Server: &loadgen.ProcessSample{RSS: 25 << 20}, RSSPerConnection: 612, ServerCPU: 1.2})
+	got = show(result.Sample{Seconds: 5, Phase: result.PhasePublish, PhaseEnds: 12, Open: 1000, Ready: 1000, Settled: 1000, Published: 30, Delivered: 29900, Expected: 30000,
+		DeliveredPS: 10000, Due: account.Latency{Count: 1, P50: 1.5e6, P99: 12e6, Max: 250e6}, SelfCPU: 0.3, LoopBusy: 0.95,
+		Server: &probe.ProcessSample{RSS: 25 << 20}, RSSPerConnection: 612, ServerCPU: 1.2})
 	want = `loadgen fanout  ws://127.0.0.1:8080  publish  5s, about 7s to go
 clients   1000/1000
 messages  published 30  delivered 29900/30000 (10000/s)
@@ -92,7 +95,7 @@ self      30 % CPU, busiest loop 95 %`
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	// Less to say than before: nothing of the old lines may be left.
-	got = show(loadgen.Sample{Seconds: 6, Phase: loadgen.PhaseLeave})
+	got = show(result.Sample{Seconds: 6, Phase: result.PhaseLeave})
 	if n := strings.Count(got, "\n"); n != 2 || strings.Contains(got, "latency") {
 		t.Errorf("%d lines:\n%s", n+1, got)
 	}
@@ -103,16 +106,16 @@ self      30 % CPU, busiest loop 95 %`
 }
 
 func TestPanelColoursAndWidth(t *testing.T) {
-	c := loadgen.DefaultConfig()
-	x := loadgen.Sample{Phase: loadgen.PhaseHold, Open: 5, Lost: 7, Reasons: map[loadgen.Reason]uint64{
-		loadgen.Reason(strings.Repeat("long ", 40)): 9, "b": 2, "c": 2, "d": 1, "e": 1, "f": 1}}
+	c := plan.DefaultConfig()
+	x := result.Sample{Phase: result.PhaseHold, Open: 5, Lost: 7, Reasons: map[account.Reason]uint64{
+		account.Reason(strings.Repeat("long ", 40)): 9, "b": 2, "c": 2, "d": 1, "e": 1, "f": 1}}
 	for name, tt := range map[string]struct {
 		colour bool
 		width  int
 	}{"plain, narrow": {false, 40}, "coloured, narrow": {true, 40}, "coloured, tiny": {true, 3}, "plain": {false, 80}} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			NewPanel(&out, "idle", c, tt.colour, func() int { return tt.width }).Show(x)
+			NewProgress(&out, "idle", c, tt.colour, func() int { return tt.width }).Show(x)
 			s := &screen{t: t, width: max(tt.width, 20)}
 			s.play(out.String())
 			if got := strings.Contains(out.String(), "\x1b[31m"); got != tt.colour && tt.width > 20 {
@@ -126,21 +129,21 @@ func TestPanelColoursAndWidth(t *testing.T) {
 }
 
 func TestTimeToGo(t *testing.T) {
-	c := loadgen.Config{Connections: 100, Hold: 10 * time.Second, Messages: 50}
+	c := plan.Config{Connections: 100, Hold: 10 * time.Second, Messages: 50}
 	e := &Progress{config: c, title: "fanout"}
 	steps := []struct {
-		s     loadgen.Sample
+		s     result.Sample
 		left  float64
 		known bool
 	}{
-		{loadgen.Sample{Seconds: 1, Phase: loadgen.PhaseConnect}, 0, false},
-		{loadgen.Sample{Seconds: 2, Phase: loadgen.PhaseConnect, Settled: 60, ReadyPS: 20}, 2, true},
-		{loadgen.Sample{Seconds: 4, Phase: loadgen.PhaseHold}, 0, false},
-		{loadgen.Sample{Seconds: 7, Phase: loadgen.PhaseHold, PhaseEnds: 14}, 7, true},
-		{loadgen.Sample{Seconds: 99, Phase: loadgen.PhaseHold, PhaseEnds: 14}, 0, true},
-		{loadgen.Sample{Seconds: 100, Phase: loadgen.PhasePublish}, 0, false},
-		{loadgen.Sample{Seconds: 105, Phase: loadgen.PhasePublish, Published: 10}, 20, true},
-		{loadgen.Sample{Seconds: 106, Phase: loadgen.PhaseWait}, 0, false},
+		{result.Sample{Seconds: 1, Phase: result.PhaseConnect}, 0, false},
+		{result.Sample{Seconds: 2, Phase: result.PhaseConnect, Settled: 60, ReadyPS: 20}, 2, true},
+		{result.Sample{Seconds: 4, Phase: result.PhaseHold}, 0, false},
+		{result.Sample{Seconds: 7, Phase: result.PhaseHold, PhaseEnds: 14}, 7, true},
+		{result.Sample{Seconds: 99, Phase: result.PhaseHold, PhaseEnds: 14}, 0, true},
+		{result.Sample{Seconds: 100, Phase: result.PhasePublish}, 0, false},
+		{result.Sample{Seconds: 105, Phase: result.PhasePublish, Published: 10}, 20, true},
+		{result.Sample{Seconds: 106, Phase: result.PhaseWait}, 0, false},
 	}
 	for i, step := range steps {
 		if left, known := e.left(step.s); left != step.left || known != step.known {
@@ -149,21 +152,21 @@ func TestTimeToGo(t *testing.T) {
 	}
 	// The run's number of messages means nothing where they go by time, nor the number of
 	// clients in a stage.
-	for _, e := range []*Progress{{config: c, title: "mixed"}, {config: loadgen.Config{Connections: 100, Messages: 50, Stages: "->50, hold 1s"}, title: "fanout"}} {
-		if left, known := e.left(loadgen.Sample{Seconds: 5, Phase: loadgen.PhasePublish, Published: 10}); known {
+	for _, e := range []*Progress{{config: c, title: "mixed"}, {config: plan.Config{Connections: 100, Messages: 50, Stages: "->50, hold 1s"}, title: "fanout"}} {
+		if left, known := e.left(result.Sample{Seconds: 5, Phase: result.PhasePublish, Published: 10}); known {
 			t.Errorf("%s: %v s to go", e.title, left)
 		}
 	}
 }
 
 func TestPlainProgress(t *testing.T) {
-	c := loadgen.DefaultConfig()
+	c := plan.DefaultConfig()
 	c.Connections = 100
 	var out bytes.Buffer
-	p := NewProgress(&out, "fanout", c)
-	p.Show(loadgen.Sample{Seconds: 3, Phase: loadgen.PhasePublish, Open: 90, Failed: 10, Lost: 2, Published: 5, Delivered: 400, Expected: 450,
-		DeliveredPS: 200, Due: loadgen.Latency{Count: 1, P50: 1.5e6, P99: 2e8, Max: 12e9}, Server: &loadgen.ProcessSample{RSS: 50 << 20}, ServerCPU: 0.5, SelfCPU: 0.25})
-	p.Show(loadgen.Sample{Seconds: 4, Phase: loadgen.PhaseConnect, Open: 50, ReadyPS: 40})
+	p := NewProgress(&out, "fanout", c, false, nil)
+	p.Show(result.Sample{Seconds: 3, Phase: result.PhasePublish, Open: 90, Failed: 10, Lost: 2, Published: 5, Delivered: 400, Expected: 450,
+		DeliveredPS: 200, Due: account.Latency{Count: 1, P50: 1.5e6, P99: 2e8, Max: 12e9}, Server: &probe.ProcessSample{RSS: 50 << 20}, ServerCPU: 0.5, SelfCPU: 0.25})
+	p.Show(result.Sample{Seconds: 4, Phase: result.PhaseConnect, Open: 50, ReadyPS: 40})
 	p.Done()
 	const want = "    3s publish  clients 90/100 failed 10 lost 2  published 5  delivered 400/450 (200/s)  p50 1.5 ms p99 200 ms max 12.0 s  server 50.0 MiB 50 % CPU  self 25 %\n" +
 		"    4s connect  clients 50/100 (40/s)  self 0 %\n"

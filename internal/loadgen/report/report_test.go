@@ -15,47 +15,48 @@ import (
 	"testing"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/preflight"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // sample returns one second of a made-up run.
-func sample(i int) loadgen.Sample {
-	s := loadgen.Sample{
-		Seconds: float64(i + 1), Phase: loadgen.PhasePublish, Open: 1000, Ready: 1000, Settled: 1000,
+func sample(i int) result.Sample {
+	s := result.Sample{
+		Seconds: float64(i + 1), Phase: result.PhasePublish, Open: 1000, Ready: 1000, Settled: 1000,
 		Published: uint64(10 * i), Delivered: uint64(10000 * i), Expected: uint64(10000 * i), DeliveredPS: 10000 + float64(i%5)*100,
-		Due:     loadgen.Latency{Count: 10000, P50: 1e6, P90: 2e6, P99: 5e6 + int64(i%3)*1e6, P999: 8e6, Max: 9e6},
-		SelfCPU: 0.1, LoopBusy: 0.2, ServerCPU: 0.5 + float64(i%4)/100, Server: &loadgen.ProcessSample{RSS: 20 << 20, Anon: 6 << 20, Threads: 8, Descriptors: 1020},
+		Due:     account.Latency{Count: 10000, P50: 1e6, P90: 2e6, P99: 5e6 + int64(i%3)*1e6, P999: 8e6, Max: 9e6},
+		SelfCPU: 0.1, LoopBusy: 0.2, ServerCPU: 0.5 + float64(i%4)/100, Server: &probe.ProcessSample{RSS: 20 << 20, Anon: 6 << 20, Threads: 8, Descriptors: 1020},
 		RSSPerConnection: 600 + float64(i%2),
 	}
 	if i < 2 {
-		s.Phase, s.Open, s.Due, s.DeliveredPS, s.ReadyPS = loadgen.PhaseConnect, uint64(500*i), loadgen.Latency{}, 0, 500
+		s.Phase, s.Open, s.Due, s.DeliveredPS, s.ReadyPS = result.PhaseConnect, uint64(500*i), account.Latency{}, 0, 500
 	}
 	return s
 }
 
 // madeUp returns the result of a run with texts that a page must not take for
 // its own.
-func madeUp(seconds int) *loadgen.Result {
-	r := &loadgen.Result{
-		Schema: loadgen.Schema, Scenario: "fanout", Command: []string{"loadgen fanout", "--slo", "missing==0", "--channels", "it's"},
+func madeUp(seconds int) *result.Result {
+	r := &result.Result{
+		Schema: result.Schema, Scenario: "fanout", Command: []string{"loadgen fanout", "--slo", "missing==0", "--channels", "it's"},
 		Run: "abc", Started: "2026-11-23T12:00:00Z", Seconds: float64(seconds),
-		Host:     loadgen.Host{Kernel: "6.1", CPUs: 2, Memory: 8 << 30, Go: "go1"},
-		Settings: loadgen.Settings{URL: "ws://127.0.0.1:8080", Transport: "ws", Connections: 1000, Channels: "<script>alert(1)</script>"},
-		Counters: loadgen.Counters{Ready: 1000, Open: 1000, Established: 1000, Delivered: 100000},
-		Failures: map[loadgen.Reason]uint64{"error: </table><b>": 3, "reset": 9},
-		Connect:  loadgen.Connect{PerSecond: 500, Handshake: loadgen.Latency{Count: 1000, P50: 1e6, P99: 2e6, Max: 3e6}},
-		Fanout:   &loadgen.Sent{Due: loadgen.Latency{Count: 100000, P50: 1e6, P99: 5e6, Max: 9e6}, DeliveredPS: 10000, Expected: 100000, Delivered: 100000, Asked: 100},
-		Server:   &loadgen.Server{PID: 7, Name: "gateway", After: loadgen.ProcessSample{RSS: 20 << 20}, RSSPerConnection: 600},
+		Host:     probe.Host{Kernel: "6.1", CPUs: 2, Memory: 8 << 30, Go: "go1"},
+		Settings: result.Settings{URL: "ws://127.0.0.1:8080", Transport: "ws", Connections: 1000, Channels: "<script>alert(1)</script>"},
+		Counters: account.Counters{Ready: 1000, Open: 1000, Established: 1000, Delivered: 100000},
+		Failures: map[account.Reason]uint64{"error: </table><b>": 3, "reset": 9},
+		Connect:  result.Connect{PerSecond: 500, Handshake: account.Latency{Count: 1000, P50: 1e6, P99: 2e6, Max: 3e6}},
+		Fanout:   &result.Sent{Due: account.Latency{Count: 100000, P50: 1e6, P99: 5e6, Max: 9e6}, DeliveredPS: 10000, Expected: 100000, Delivered: 100000, Asked: 100},
+		Server:   &result.Server{PID: 7, Name: "gateway", After: probe.ProcessSample{RSS: 20 << 20}, RSSPerConnection: 600},
 		Failed:   []string{"</li><script>"}, Warnings: []string{"mind & this"},
 		Knobs: []preflight.Finding{{Name: "fs.nr_open", Verdict: preflight.Pass, Value: "9"}, {Name: "RLIMIT_NOFILE hard", Verdict: preflight.Fix, Fix: "prlimit"}},
 	}
 	for i := range seconds {
 		r.Series = append(r.Series, sample(i))
 	}
-	slos, err := loadgen.ParseSLOs([]string{"missing==0", "rss_per_conn<500B"})
+	slos, err := result.ParseSLOs([]string{"missing==0", "rss_per_conn<500B"})
 	if err != nil {
 		panic(err)
 	}
@@ -63,26 +64,22 @@ func madeUp(seconds int) *loadgen.Result {
 	return r
 }
 
-func recorded(values ...int64) *hdrhistogram.Histogram {
-	h := hdrhistogram.New(100, int64(time.Hour), 3)
-	for _, v := range values {
-		h.RecordValue(v)
-	}
-	return h
-}
-
 // write makes a run directory of a result, second by second.
-func write(t *testing.T, path string, r *loadgen.Result) {
+func write(t *testing.T, path string, r *result.Result) {
 	t.Helper()
-	d, err := Create(path)
+	d, err := Create(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	began := time.Unix(1795438753, 0)
 	for i, s := range r.Series {
 		at := began.Add(time.Duration(i) * time.Second)
-		d.Interval(loadgen.Interval{Start: at, End: at.Add(time.Second), Latencies: map[string]*hdrhistogram.Histogram{
-			loadgen.LatencyDelivery: recorded(int64(i+1)*1e6, 5e6), loadgen.LatencyHandshake: recorded(2e6)}})
+		l := account.NewRecorder()
+		for _, ns := range []int64{int64(i+1) * 1e6, 5e6} {
+			account.Record(l[account.OfDelivery], ns)
+		}
+		account.Record(l[account.OfHandshake], 2e6)
+		d.Interval(result.Interval{Start: at, End: at.Add(time.Second), Latencies: &l})
 		d.Sample(s)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
@@ -91,7 +88,7 @@ func write(t *testing.T, path string, r *loadgen.Result) {
 	if text, err := os.ReadFile(path + ".partial/UNFINISHED"); err != nil || !strings.Contains(string(text), "has not ended") {
 		t.Errorf("the unfinished directory doesn't say so: %q, %v", text, err)
 	}
-	if err := d.Finish(r); err != nil {
+	if err := d.Finish(r.WriteJSON); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -124,10 +121,10 @@ func TestRunDirectory(t *testing.T) {
 	if !bytes.Equal(before, after) {
 		t.Errorf("read back\n%s\nwant\n%s", after, before)
 	}
-	if h := run.Latencies[loadgen.LatencyDelivery]; h == nil || h.TotalCount() != 24 || h.ValueAtPercentile(100)/1e4 != 1201 && h.Max() < 12e6 {
+	if h := run.Latencies["delivery"]; h == nil || h.TotalCount() != 24 || h.ValueAtPercentile(100)/1e4 != 1201 && h.Max() < 12e6 {
 		t.Errorf("latencies read back: %v", h)
 	}
-	if h := run.Latencies[loadgen.LatencyHandshake]; h == nil || h.TotalCount() != 12 {
+	if h := run.Latencies["handshake"]; h == nil || h.TotalCount() != 12 {
 		t.Errorf("handshakes read back: %v", h)
 	}
 
@@ -169,8 +166,8 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := Create(filepath.Join(base, name))
-			usage := (*loadgen.UsageError)(nil)
+			_, err := Create(filepath.Join(base, name), true)
+			usage := (*plan.UsageError)(nil)
 			if !errors.As(err, &usage) || usage.Flag != "--out" || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v, want %q", err, want)
 			}
@@ -178,7 +175,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	// An empty directory may be named, and a run that did not begin leaves
 	// nothing.
-	d, err := Create(filepath.Join(base, "empty"))
+	d, err := Create(filepath.Join(base, "empty"), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +264,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("phases %v, want %v", drawn.Phases, want)
 	}
 	// 24 values reach to the 41st step: 1 - 10^(-41/30) of them is 22.97.
-	if n := len(drawn.Percentiles[loadgen.LatencyDelivery]); n != 42 {
+	if n := len(drawn.Percentiles["delivery"]); n != 42 {
 		t.Errorf("%d points of the percentiles, want 42", n)
 	}
 	// Every column that the script draws is there.
@@ -291,10 +288,10 @@ func TestPage(t *testing.T) {
 
 // TestPageOfLittle renders runs with nothing in them: none may fail.
 func TestPageOfLittle(t *testing.T) {
-	for name, r := range map[string]*loadgen.Result{
-		"nothing":     {Schema: loadgen.Schema},
-		"one second":  {Schema: loadgen.Schema, Series: []loadgen.Sample{{Seconds: 1, Open: 1}}},
-		"interrupted": {Schema: loadgen.Schema, Interrupted: true, Failed: []string{"interrupted while holding"}},
+	for name, r := range map[string]*result.Result{
+		"nothing":     {Schema: result.Schema},
+		"one second":  {Schema: result.Schema, Series: []result.Sample{{Seconds: 1, Open: 1}}},
+		"interrupted": {Schema: result.Schema, Interrupted: true, Failed: []string{"interrupted while holding"}},
 		"long":        madeUp(5000),
 	} {
 		t.Run(name, func(t *testing.T) {

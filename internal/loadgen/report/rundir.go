@@ -4,7 +4,7 @@
 //
 // A run directory holds
 //
-//	run.json     the whole result, schema loadgen.Schema
+//	run.json     the whole result, schema result.Schema
 //	series.csv   one line for each second
 //	latency.hlog every latency of every second, in HdrHistogram's log format
 //	report.html  one page with everything in it; made from the other three
@@ -19,16 +19,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/capacity"
+	"github.com/pushgate/pushgate/internal/loadgen/plan"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // The files of a run directory; Page is the one for people.
@@ -60,11 +60,11 @@ type Dir struct {
 	failed          error // the first write that failed
 }
 
-// CreateCapacity begins the directory of a climb. A path that can't be one is a
-// *loadgen.UsageError: it is found out before the run.
-func CreateCapacity(path string) (*Dir, error) {
+// Create begins the directory of a climb, or of a run with its series and latencies. A path
+// that can't be one is a *plan.UsageError: it is found out before the run.
+func Create(path string, series bool) (*Dir, error) {
 	refuse := func(want string) (*Dir, error) {
-		return nil, &loadgen.UsageError{Flag: "--out", Value: path, Want: want}
+		return nil, &plan.UsageError{Flag: "--out", Value: path, Want: want}
 	}
 	path = filepath.Clean(path)
 	entries, err := os.ReadDir(path)
@@ -82,22 +82,13 @@ func CreateCapacity(path string) (*Dir, error) {
 	if err := os.MkdirAll(d.partial, 0o777); err != nil {
 		return refuse("can't be made: " + reason(err))
 	}
-	if err := os.WriteFile(d.file(noteFile), []byte(note), 0o666); err != nil {
+	err = os.WriteFile(d.file(noteFile), []byte(note), 0o666)
+	if err == nil && series {
+		err = d.begin()
+	}
+	if err != nil {
 		d.Abandon()
 		return refuse("can't be written: " + reason(err))
-	}
-	return d, nil
-}
-
-// Create begins the directory of a run; its error is a *loadgen.UsageError.
-func Create(path string) (*Dir, error) {
-	d, err := CreateCapacity(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.begin(); err != nil {
-		d.Abandon()
-		return nil, &loadgen.UsageError{Flag: "--out", Value: path, Want: "can't be written: " + reason(err)}
 	}
 	return d, nil
 }
@@ -137,14 +128,16 @@ func reason(err error) string {
 func (d *Dir) file(name string) string { return filepath.Join(d.partial, name) }
 
 // Sample appends a second to the series; for loadgen.Options.Progress.
-func (d *Dir) Sample(s loadgen.Sample) { d.keep(d.appendSeries(seriesLine(&s))) }
+func (d *Dir) Sample(s result.Sample) { d.keep(d.appendSeries(seriesLine(&s))) }
 
 // Interval appends a second's latencies, a line each with its name as the tag;
 // for loadgen.Options.Interval.
-func (d *Dir) Interval(i loadgen.Interval) {
-	for _, name := range slices.Sorted(maps.Keys(i.Latencies)) {
-		h := i.Latencies[name]
-		h.SetTag(name)
+func (d *Dir) Interval(i result.Interval) {
+	for k, h := range i.Latencies {
+		if h.TotalCount() == 0 {
+			continue
+		}
+		h.SetTag(account.LatencyNames[k])
 		h.SetStartTimeMs(i.Start.UnixMilli())
 		h.SetEndTimeMs(i.End.UnixMilli())
 		d.keep(d.histograms.OutputIntervalHistogram(h))
@@ -159,18 +152,11 @@ func (d *Dir) keep(err error) {
 }
 
 // Finish writes the result and the page and gives the directory its name.
-func (d *Dir) Finish(r *loadgen.Result) error {
+func (d *Dir) Finish(writeJSON func(io.Writer) error) error {
 	d.keep(d.close())
 	if d.failed != nil {
 		return d.failed
 	}
-	return d.finish(r.WriteJSON)
-}
-
-// FinishCapacity does the same for a climb.
-func (d *Dir) FinishCapacity(o *capacity.Outcome) error { return d.finish(o.WriteJSON) }
-
-func (d *Dir) finish(writeJSON func(io.Writer) error) error {
 	if err := writeWhole(d.file(resultFile), writeJSON); err != nil {
 		return err
 	}
@@ -228,7 +214,7 @@ func readLatencies(name string) (Latencies, error) {
 		}
 		sum := all[h.Tag()]
 		if sum == nil {
-			sum = hdrhistogram.New(100, int64(time.Hour), 3)
+			sum = account.NewHistogram()
 			all[h.Tag()] = sum
 		}
 		sum.Merge(h)
@@ -238,7 +224,7 @@ func readLatencies(name string) (Latencies, error) {
 // Run is a run directory that was read.
 type Run struct {
 	Path      string
-	Result    *loadgen.Result
+	Result    *result.Result
 	Latencies Latencies
 }
 
@@ -249,10 +235,10 @@ func Load(path string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if schema != loadgen.Schema {
-		return nil, fmt.Errorf("%s: schema %.40q, want %q", filepath.Join(path, resultFile), schema, loadgen.Schema)
+	if schema != result.Schema {
+		return nil, fmt.Errorf("%s: schema %.40q, want %q", filepath.Join(path, resultFile), schema, result.Schema)
 	}
-	run := &Run{Path: path, Result: new(loadgen.Result)}
+	run := &Run{Path: path, Result: new(result.Result)}
 	if err := json.Unmarshal(text, run.Result); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(path, resultFile), err)
 	}

@@ -1,15 +1,13 @@
 package report
 
 import (
-	"fmt"
-	"slices"
 	"strconv"
 
-	"github.com/pushgate/pushgate/internal/loadgen"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
 // measure returns a value of a sample; false where it was not measured.
-type measure func(*loadgen.Sample) (v float64, known bool)
+type measure func(*result.Sample) (v float64, known bool)
 
 // column is one of series.csv: its text is empty where the value was not
 // measured. Charts and comparisons take their values from here too.
@@ -19,90 +17,63 @@ type column struct {
 	of     measure
 }
 
-func always(of func(*loadgen.Sample) float64) measure {
-	return func(s *loadgen.Sample) (float64, bool) { return of(s), true }
+// at measures a value by its place in the sample's JSON.
+func at(path string) measure {
+	return func(s *result.Sample) (float64, bool) { return result.Number(s, path) }
 }
 
-func counter(name string, of func(*loadgen.Sample) uint64) column {
-	return column{name, 0, always(func(s *loadgen.Sample) float64 { return float64(of(s)) })}
-}
-
-// latency leaves the seconds without a delivery empty: zero would be a very
-// good latency.
-func latency(of func(loadgen.Latency) float64) measure {
-	return func(s *loadgen.Sample) (float64, bool) { return of(s.Due), s.Due.Count > 0 }
-}
-
-func ofServer(name string, digits int, of func(*loadgen.Sample) float64) column {
-	return column{name, digits, func(s *loadgen.Sample) (float64, bool) {
-		if s.Server == nil {
+// where leaves out the samples that have no such value.
+func (m measure) where(known func(*result.Sample) bool) measure {
+	return func(s *result.Sample) (float64, bool) {
+		if !known(s) {
 			return 0, false
 		}
-		return of(s), true
-	}}
+		return m(s)
+	}
 }
 
-func ofKernel(name string, of func(*loadgen.KernelSample) float64) column {
-	return column{name, 0, func(s *loadgen.Sample) (float64, bool) {
-		if s.Kernel == nil {
-			return 0, false
-		}
-		return of(s.Kernel), true
-	}}
-}
+func ofServer(s *result.Sample) bool  { return s.Server != nil }
+func connected(s *result.Sample) bool { return s.Server != nil && s.Open > 0 }
+
+// delivered leaves the seconds without a delivery empty: zero would be a very good latency.
+func delivered(s *result.Sample) bool { return s.Due.Count > 0 }
 
 // columns follow seconds and phase.
 var columns = []column{
-	counter("open", func(s *loadgen.Sample) uint64 { return s.Open }),
-	counter("ready", func(s *loadgen.Sample) uint64 { return s.Ready }),
-	counter("failed", func(s *loadgen.Sample) uint64 { return s.Failed }),
-	counter("lost", func(s *loadgen.Sample) uint64 { return s.Lost }),
-	counter("published", func(s *loadgen.Sample) uint64 { return s.Published }),
-	counter("expected", func(s *loadgen.Sample) uint64 { return s.Expected }),
-	counter("delivered", func(s *loadgen.Sample) uint64 { return s.Delivered }),
-	{"ready_per_second", 1, always(func(s *loadgen.Sample) float64 { return s.ReadyPS })},
-	{"delivered_per_second", 1, always(func(s *loadgen.Sample) float64 { return s.DeliveredPS })},
-	{"latency_p50_ns", 0, latency(func(l loadgen.Latency) float64 { return float64(l.P50) })},
-	{"latency_p90_ns", 0, latency(func(l loadgen.Latency) float64 { return float64(l.P90) })},
-	{"latency_p99_ns", 0, latency(func(l loadgen.Latency) float64 { return float64(l.P99) })},
-	{"latency_p999_ns", 0, latency(func(l loadgen.Latency) float64 { return float64(l.P999) })},
-	{"latency_max_ns", 0, latency(func(l loadgen.Latency) float64 { return float64(l.Max) })},
-	ofServer("server_rss_bytes", 0, func(s *loadgen.Sample) float64 { return float64(s.Server.RSS) }),
-	ofServer("server_anon_bytes", 0, func(s *loadgen.Sample) float64 { return float64(s.Server.Anon) }),
-	{"server_rss_per_connection_bytes", 1, func(s *loadgen.Sample) (float64, bool) {
-		return s.RSSPerConnection, s.Server != nil && s.Open > 0
-	}},
-	ofServer("server_cpus", 3, func(s *loadgen.Sample) float64 { return s.ServerCPU }),
-	ofServer("server_threads", 0, func(s *loadgen.Sample) float64 { return float64(s.Server.Threads) }),
-	ofServer("server_descriptors", 0, func(s *loadgen.Sample) float64 { return float64(s.Server.Descriptors) }),
-	{"server_heap_in_use_bytes", 0, func(s *loadgen.Sample) (float64, bool) {
-		if s.Metrics == nil {
-			return 0, false
-		}
-		return float64(s.Metrics.HeapInUse), true
-	}},
-	ofKernel("kernel_slab_bytes", func(k *loadgen.KernelSample) float64 { return float64(k.Slab) }),
-	ofKernel("kernel_tcp_memory_bytes", func(k *loadgen.KernelSample) float64 { return float64(k.TCPMemory) }),
-	ofKernel("kernel_tcp_sockets", func(k *loadgen.KernelSample) float64 { return float64(k.Sockets) }),
-	ofKernel("kernel_listen_overflows", func(k *loadgen.KernelSample) float64 { return float64(k.Overflows) }),
-	{"host_cpu_share", 3, always(func(s *loadgen.Sample) float64 { return s.HostCPU })},
-	{"self_cpus", 3, always(func(s *loadgen.Sample) float64 { return s.SelfCPU })},
-	{"self_loop_busy", 3, always(func(s *loadgen.Sample) float64 { return s.LoopBusy })},
-	counter("away", func(s *loadgen.Sample) uint64 { return s.Away }),
-}
-
-// columnOf returns the values of a column.
-func columnOf(name string) measure {
-	i := slices.IndexFunc(columns, func(c column) bool { return c.name == name })
-	if i < 0 {
-		panic(fmt.Sprintf("report: no column %s", name)) // a column was renamed: every test of this package fails
-	}
-	return columns[i].of
+	{"open", 0, at("open")},
+	{"ready", 0, at("ready")},
+	{"failed", 0, at("failed")},
+	{"lost", 0, at("lost")},
+	{"published", 0, at("published")},
+	{"expected", 0, at("expected")},
+	{"delivered", 0, at("delivered")},
+	{"ready_per_second", 1, at("ready_per_second")},
+	{"delivered_per_second", 1, at("delivered_per_second")},
+	{"latency_p50_ns", 0, at("latency_from_due.p50_ns").where(delivered)},
+	{"latency_p90_ns", 0, at("latency_from_due.p90_ns").where(delivered)},
+	{"latency_p99_ns", 0, at("latency_from_due.p99_ns").where(delivered)},
+	{"latency_p999_ns", 0, at("latency_from_due.p999_ns").where(delivered)},
+	{"latency_max_ns", 0, at("latency_from_due.max_ns").where(delivered)},
+	{"server_rss_bytes", 0, at("server.rss_bytes")},
+	{"server_anon_bytes", 0, at("server.rss_anon_bytes")},
+	{"server_rss_per_connection_bytes", 1, at("rss_per_connection_bytes").where(connected)},
+	{"server_cpus", 3, at("server_cpu").where(ofServer)},
+	{"server_threads", 0, at("server.threads")},
+	{"server_descriptors", 0, at("server.descriptors")},
+	{"server_heap_in_use_bytes", 0, at("metrics.heap_in_use_bytes")},
+	{"kernel_slab_bytes", 0, at("kernel.slab_bytes")},
+	{"kernel_tcp_memory_bytes", 0, at("kernel.tcp_memory_bytes")},
+	{"kernel_tcp_sockets", 0, at("kernel.tcp_sockets")},
+	{"kernel_listen_overflows", 0, at("kernel.listen_overflows")},
+	{"host_cpu_share", 3, at("host_cpu")},
+	{"self_cpus", 3, at("self_cpu")},
+	{"self_loop_busy", 3, at("loop_busy")},
+	{"away", 0, at("away")},
 }
 
 // times returns the values in another unit.
 func (m measure) times(factor float64) measure {
-	return func(s *loadgen.Sample) (float64, bool) {
+	return func(s *result.Sample) (float64, bool) {
 		v, known := m(s)
 		return v * factor, known
 	}
@@ -110,7 +81,7 @@ func (m measure) times(factor float64) measure {
 
 // positive takes zeros for values that were not measured.
 func (m measure) positive() measure {
-	return func(s *loadgen.Sample) (float64, bool) {
+	return func(s *result.Sample) (float64, bool) {
 		v, known := m(s)
 		return v, known && v > 0
 	}
@@ -125,7 +96,7 @@ func seriesHead() []string {
 	return fields
 }
 
-func seriesLine(s *loadgen.Sample) []string {
+func seriesLine(s *result.Sample) []string {
 	fields := []string{strconv.FormatFloat(s.Seconds, 'f', 3, 64), string(s.Phase)}
 	for _, c := range columns {
 		text := ""

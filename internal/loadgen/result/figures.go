@@ -52,11 +52,7 @@ var withoutClients = []string{"published", "published_per_second", "late", "skip
 // where all of the path is there.
 func figure(name string, unit Unit, path, about string) Figure {
 	return computed(name, unit, about, func(r *Result) (float64, bool) {
-		v, ok := r.at(path)
-		if !ok {
-			return 0, false
-		}
-		return v.Convert(reflect.TypeFor[float64]()).Float(), true
+		return Number(r, path)
 	})
 }
 
@@ -64,16 +60,28 @@ func computed(name string, unit Unit, about string, of func(*Result) (float64, b
 	return Figure{Name: name, Unit: unit, About: about, of: of}
 }
 
-// at finds a part of the result by its names in the JSON; false where there is
-// none.
-func (r *Result) at(path string) (v reflect.Value, ok bool) {
-	v = reflect.ValueOf(r).Elem()
+// Number returns a number of a Result or a Sample by its names in the JSON, or the sum of
+// several such as "counters.failed + counters.untried"; false where there is none.
+func Number(of any, paths string) (n float64, ok bool) {
+	for path := range strings.SplitSeq(paths, " + ") {
+		v, ok := find(of, path)
+		if !ok {
+			return 0, false
+		}
+		n += v.Convert(reflect.TypeFor[float64]()).Float()
+	}
+	return n, true
+}
+
+// find finds a part of a struct by its names in the JSON.
+func find(of any, path string) (v reflect.Value, ok bool) {
+	v = reflect.ValueOf(of).Elem()
 	for name := range strings.SplitSeq(path, ".") {
-		i := slices.IndexFunc(reflect.VisibleFields(v.Type()), func(f reflect.StructField) bool {
-			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			return tag == name
-		})
-		v = v.Field(i)
+		t, i := v.Type(), 0
+		for tag := ""; tag != name; i++ {
+			tag, _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		}
+		v = v.Field(i - 1)
 		if v.Kind() == reflect.Pointer {
 			if v.IsNil() {
 				return v, false
@@ -110,11 +118,18 @@ func (f Figure) when(known func(*Result) bool) Figure {
 	return f
 }
 
-// during has the figure known while a run goes on, from its last sample.
-func (f Figure) during(live func(*Sample) (float64, bool)) Figure {
-	f.live = func(w *Watch) (float64, bool) { return live(&w.sample) }
+// during has the figure known while a run goes on, at a path of those of its samples that tell.
+func (f Figure) during(path string, tells func(*Sample) bool) Figure {
+	f.live = func(w *Watch) (float64, bool) {
+		if !tells(&w.sample) {
+			return 0, false
+		}
+		return Number(&w.sample, path)
+	}
 	return f
 }
+
+func anySample(*Sample) bool { return true }
 
 // connected reports whether there were clients when the cost of each was read: at
 // the end, or with stages at their top.
@@ -128,12 +143,15 @@ func readable(r *Result) bool  { return r.Server != nil && !r.Server.Unread }
 // oneProcess: a restart makes another process, whose growth was not measured.
 func oneProcess(r *Result) bool { return readable(r) && !r.Server.Restarted }
 
-// share is a part in percent; false where there is nothing to divide by.
-func share(part, whole uint64) (float64, bool) {
-	if whole == 0 {
+// share makes the figure of a part of something, measured where there is something.
+func share(name, part, whole, about string) Figure {
+	return computed(name, UnitPercent, about, func(r *Result) (float64, bool) {
+		p, _ := Number(r, part)
+		if w, _ := Number(r, whole); w > 0 {
+			return p / w * 100, true
+		}
 		return 0, false
-	}
-	return float64(part) / float64(whole) * 100, true
+	})
 }
 
 // quantiles are the parts of a Latency that have names of their own. few is
@@ -151,21 +169,22 @@ var quantiles = []struct {
 	{"mean", func(l account.Latency) float64 { return l.Mean }, 100},
 }
 
-// latency makes the figures of a latency at a path; recorded is its name in an Interval, empty
-// where it is known only at the end of a run.
-func latency(name, path, recorded, about string) (all []Figure) {
+// latency makes the figures of a latency at a path. While a run goes on, those that clients
+// record are known.
+func latency(name, path, about string) (all []Figure) {
+	recorded := slices.Index(account.LatencyNames[:], name)
 	for _, q := range quantiles {
 		f := computed(name+"."+q.name, UnitDuration, about, func(r *Result) (float64, bool) {
-			v, ok := r.at(path)
+			v, ok := find(r, path)
 			if !ok {
 				return 0, false
 			}
 			l := v.Interface().(account.Latency)
 			return q.of(l), l.Count > 0
 		})
-		if recorded != "" {
+		if recorded >= 0 {
 			f.live = func(w *Watch) (float64, bool) {
-				l := w.latency(recorded)
+				l := account.Summarize(w.merged[recorded])
 				return q.of(l), l.Count >= q.few
 			}
 		}
@@ -177,18 +196,18 @@ func latency(name, path, recorded, about string) (all []Figure) {
 // Figures lists all figures in the order of the manual.
 func Figures() []Figure {
 	return slices.Concat(
-		latency("handshake", "connect.handshake", account.LatencyHandshake, "connect to the complete answer"),
-		latency("handshake_due", "connect.handshake_from_due", account.LatencyPaced, "the same from the intended time of the connect"),
-		latency("ready", "connect.ready", account.LatencyReady, "connect to the last subscription confirmed"),
-		latency("delivery", "fanout.latency_from_due", account.LatencyDelivery, "intended send time to receipt"),
-		latency("delivery_sent", "fanout.latency_from_sent", account.LatencySent, "real send time to receipt"),
-		latency("completion", "fanout.completion", "", "send to the last subscriber (without --rate)"),
-		latency("publish", "fanout.publish", "", "one round trip to Redis"),
-		latency("storm_handshake", "storm.handshake", "", "handshakes of clients that come back"),
-		latency("storm_ready", "storm.ready", "", "the same to the last subscription confirmed"),
-		latency("churn_handshake", "churn.handshake", "", "handshakes of clients that come and go"),
-		latency("churn_ready", "churn.ready", "", "the same to the last subscription confirmed"),
-		latency("baseline", "slow.baseline.latency_from_due", "", "deliveries before some clients were slow, from intended time"),
+		latency("handshake", "connect.handshake", "connect to the complete answer"),
+		latency("handshake_due", "connect.handshake_from_due", "the same from the intended time of the connect"),
+		latency("ready", "connect.ready", "connect to the last subscription confirmed"),
+		latency("delivery", "fanout.latency_from_due", "intended send time to receipt"),
+		latency("delivery_sent", "fanout.latency_from_sent", "real send time to receipt"),
+		latency("completion", "fanout.completion", "send to the last subscriber (without --rate)"),
+		latency("publish", "fanout.publish", "one round trip to Redis"),
+		latency("storm_handshake", "storm.handshake", "handshakes of clients that come back"),
+		latency("storm_ready", "storm.ready", "the same to the last subscription confirmed"),
+		latency("churn_handshake", "churn.handshake", "handshakes of clients that come and go"),
+		latency("churn_ready", "churn.ready", "the same to the last subscription confirmed"),
+		latency("baseline", "slow.baseline.latency_from_due", "deliveries before some clients were slow, from intended time"),
 		clientFigures(), messageFigures(), scenarioFigures(), hostFigures(),
 	)
 }
@@ -201,22 +220,16 @@ func clientFigures() []Figure {
 			}
 			return float64(r.Counters.Clients), true
 		}),
-		computed("failed", UnitCount, "clients that never were ready", func(r *Result) (float64, bool) {
-			return float64(r.Counters.Failed + r.Counters.Untried), true
-		}).during(func(s *Sample) (float64, bool) { return float64(s.Failed), true }),
-		computed("failed_share", UnitPercent, "failed, of those asked for", func(r *Result) (float64, bool) {
-			return share(r.Counters.Failed+r.Counters.Untried, uint64(r.Settings.Connections))
-		}),
+		figure("failed", UnitCount, "counters.failed + counters.untried", "clients that never were ready").during("failed", anySample),
+		share("failed_share", "counters.failed + counters.untried", "settings.connections", "failed, of those asked for"),
+		// Losses to a storm are separated at the end.
 		computed("lost", UnitCount, "clients that were ready and were lost, but not to a restart by the run", func(r *Result) (float64, bool) {
 			n := r.Counters.Lost
 			if r.Storm != nil {
 				n -= min(r.Storm.Lost, n)
 			}
 			return float64(n), true
-		}).during(func(s *Sample) (float64, bool) {
-			// Losses to a storm are separated at the end.
-			return float64(s.Lost), s.Phase != PhaseStorm && s.Phase != PhaseLeave
-		}),
+		}).during("lost", func(s *Sample) bool { return s.Phase != PhaseStorm && s.Phase != PhaseLeave }),
 		figure("away", UnitCount, "counters.away", "clients whose connections ended at a proxy and that were not back after 5 s, at the end"),
 		figure("proxy_cuts", UnitCount, "counters.proxy_cut", "connections of ready clients that ended at a proxy"),
 		figure("renewed", UnitCount, "counters.renewed", "polls that went on over a new connection, the old one having ended with its answer"),
@@ -233,21 +246,15 @@ func messageFigures() []Figure {
 		figure("delivered", UnitCount, "fanout.delivered", "deliveries, each once"),
 		figure("delivered_per_second", UnitRate, "fanout.delivered_per_second", "deliveries, over the time of publishing or until the last came"),
 		figure("missing", UnitCount, "fanout.missing", "deliveries that did not come"),
-		computed("missing_share", UnitPercent, "missing, of those expected", func(r *Result) (float64, bool) {
-			return share(r.Fanout.Missing, r.Fanout.Expected)
-		}).when(published),
+		share("missing_share", "fanout.missing", "fanout.expected", "missing, of those expected"),
 		figure("duplicated", UnitCount, "fanout.duplicated", "messages that came more than once"),
 		figure("replayed", UnitCount, "fanout.replayed", "messages that came again to event streams of several channels that came back"),
 		figure("reordered", UnitCount, "fanout.reordered", "messages that came after a later one of their channel"),
-		computed("damaged", UnitCount, "messages that came changed, or in no known form", func(r *Result) (float64, bool) {
-			return float64(r.Counters.Damaged + r.Counters.Unknown), true
-		}).when(published),
+		figure("damaged", UnitCount, "counters.damaged + counters.unknown", "messages that came changed, or in no known form").when(published),
 		figure("gaps", UnitCount, "counters.gaps", "gaps that the gateway announced").when(published),
 		figure("late", UnitCount, "fanout.late", "messages sent over 5 ms after they were due"),
 		figure("skipped", UnitCount, "fanout.skipped", "messages not sent, too late"),
-		computed("not_sent", UnitCount, "messages not sent after an error, or refused by Redis", func(r *Result) (float64, bool) {
-			return float64(r.Fanout.NotSent + r.Fanout.Refused), true
-		}).when(published),
+		figure("not_sent", UnitCount, "fanout.not_sent + fanout.refused", "messages not sent after an error, or refused by Redis"),
 		figure("fate_unknown", UnitCount, "fanout.fate_unknown", "messages that Redis did not answer for"),
 	}
 }
@@ -281,18 +288,11 @@ func hostFigures() []Figure {
 	each := func(f Figure) Figure { return f.when(oneProcess) }
 	return []Figure{
 		each(figure("rss_per_conn", UnitBytes, "server.rss_per_connection_bytes", "growth of the server's resident memory for each connection")).when(connected).
-			during(func(s *Sample) (float64, bool) {
-				// The first connections carry the costs that a process has once.
-				return s.RSSPerConnection, s.Server != nil && s.Open > 0 && s.Phase != PhaseConnect
-			}),
+			// The first connections carry the costs that a process has once.
+			during("rss_per_connection_bytes", func(s *Sample) bool { return s.Server != nil && s.Open > 0 && s.Phase != PhaseConnect }),
 		each(figure("anon_per_conn", UnitBytes, "server.rss_anon_per_connection_bytes", "the anonymous part of it")).when(connected),
 		figure("rss", UnitBytes, "server.after.rss_bytes", "the server's resident memory at the end, clients connected").when(readable).positive().
-			during(func(s *Sample) (float64, bool) {
-				if s.Server == nil {
-					return 0, false
-				}
-				return float64(s.Server.RSS), true
-			}),
+			during("server.rss_bytes", anySample),
 		each(figure("heap_per_conn", UnitBytes, "server.heap_in_use_per_connection_bytes", "growth of its heap in use for each connection; with --admin").
 			when(func(r *Result) bool { return r.Server.MetricsAfter != nil })),
 		each(figure("cpu_per_handshake", UnitDuration, "server.cpu_per_handshake_us", "the server's CPU time for a handshake").times(1e3).

@@ -190,26 +190,9 @@ type Sent struct {
 // Add joins the account of another hold. Its latencies are not in the sum:
 // percentiles can't be added.
 func (f *Sent) Add(o *Sent) {
-	f.Sending += o.Sending
-	f.Channels = max(f.Channels, o.Channels)
-	f.Asked += o.Asked
-	f.Published += o.Published
-	f.Late += o.Late
-	f.Skipped += o.Skipped
-	f.Unheard += o.Unheard
-	f.NotSent += o.NotSent
-	f.Refused += o.Refused
-	f.FateUnknown += o.FateUnknown
-	f.UnknownMissing += o.UnknownMissing
-	f.Seconds += o.Seconds
-	f.Expected += o.Expected
-	f.Missing += o.Missing
-	f.MissingCut += o.MissingCut
-	f.Delivered += o.Delivered
-	f.Duplicated += o.Duplicated
-	f.Replayed += o.Replayed
-	f.Reordered += o.Reordered
-	f.Incomplete += o.Incomplete
+	channels, size, rate := max(f.Channels, o.Channels), f.Size, f.Rate
+	account.AddNumbers(f, o)
+	f.Channels, f.Size, f.Rate = channels, size, rate
 	f.Unaudited = f.Unaudited || o.Unaudited
 	f.Examples = append(slices.Clone(f.Examples), o.Examples[:min(len(o.Examples), account.MaxExamples-len(f.Examples))]...)
 	f.PerSecond, f.DeliveredPS = PerSecond(float64(f.Published), f.Sending), PerSecond(float64(f.Delivered), f.Seconds)

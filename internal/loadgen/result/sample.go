@@ -3,8 +3,6 @@ package result
 import (
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/probe"
 )
@@ -44,7 +42,7 @@ type Sample struct {
 	RSSPerConnection float64 `json:"rss_per_connection_bytes"`
 	// Reasons counts failures, losses, errors, ends at a proxy and clients asked to retry later
 	// up to now, by their reason.
-	Reasons map[account.Reason]uint64 `json:"reasons,omitempty"`
+	Reasons account.Tally `json:"reasons,omitempty"`
 }
 
 // Phase is a part of a run.
@@ -64,9 +62,8 @@ const (
 // run together hold every value once, so merging them is lossless.
 type Interval struct {
 	Start, End time.Time
-	// Latencies holds the histograms with values, by the names above, in ns. The
-	// histograms are the run's own: they are valid during the call only.
-	Latencies map[string]*hdrhistogram.Histogram
+	// Latencies are in ns, and the run's own: they are valid during the call only.
+	Latencies *account.Recorder
 }
 
 // MetricsSample is a gateway's own metrics.

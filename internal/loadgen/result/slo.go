@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,28 +62,26 @@ func ParseSLO(text string) (SLO, error) {
 		return wrong("want a figure, an operator and a limit, such as delivery.p99<200ms; operators are %s", strings.Join(sloOperators, " "))
 	}
 	name, rest := strings.TrimSpace(text[:at]), text[at:]
-	op := ""
-	for _, o := range sloOperators {
-		if strings.HasPrefix(rest, o) {
-			op = o
-			break
-		}
-	}
-	if op == "" {
+	i := slices.IndexFunc(sloOperators, func(op string) bool { return strings.HasPrefix(rest, op) })
+	if i < 0 {
 		return wrong("%q is no operator, want one of %s", rest[:1], strings.Join(sloOperators, " "))
 	}
 	f, ok := FindFigure(name)
 	if !ok {
-		return wrong("no figure is called %q; there are %s", name, strings.Join(figureNames(), ", "))
+		var names []string
+		for _, f := range Figures() {
+			names = append(names, f.Name)
+		}
+		return wrong("no figure is called %q; there are %s", name, strings.Join(names, ", "))
 	}
-	limit, err := units.Parse(strings.TrimSpace(rest[len(op):]), limitUnits[f.Unit], unitExample[f.Unit])
+	limit, err := units.Parse(strings.TrimSpace(strings.TrimPrefix(rest, sloOperators[i])), forms[f.Unit].limits, forms[f.Unit].example)
 	if err != nil {
 		return wrong("the limit %v", err)
 	}
 	if f.Unit == UnitDuration {
 		limit = math.Round(limit) // latencies are whole ns
 	}
-	return SLO{Figure: f, Op: op, Limit: limit}, nil
+	return SLO{Figure: f, Op: sloOperators[i], Limit: limit}, nil
 }
 
 // ParseSLOs reads all of a command line and reports everything that is wrong.
@@ -102,49 +101,42 @@ func ParseSLOs(texts []string) ([]SLO, error) {
 	return all, errors.Join(wrong...)
 }
 
-func figureNames() []string {
-	var names []string
-	for _, f := range Figures() {
-		names = append(names, f.Name)
+// forms are how a value of each unit is written.
+var forms = map[Unit]struct {
+	limits  units.Factors // the units that a limit may have
+	example string        // of a limit
+	suffix  string        // of a limit in full
+	people  func(v float64) string
+}{
+	UnitCount:    {units.Counts, "a number such as 0 or 10k", "", units.Short},
+	UnitDuration: {units.Durations, "a duration such as 200ms; units are ns, us, ms, s, m", "ns", func(v float64) string { return short(int64(v)) }},
+	UnitBytes:    {units.Sizes, "a size such as 600B; units are B, KiB, MiB, GiB", "B", units.Bytes},
+	UnitRate:     {units.Rates, "a rate such as 5000/s", "/s", func(v float64) string { return units.Short(v) + " /s" }},
+	UnitPercent:  {units.Factors{"": 1, "%": 1}, "a share such as 0.1%", "%", func(v float64) string { return units.Short(v) + " %" }},
+	UnitCPUs:     {units.Factors{"": 1}, "a number such as 1.5", "", func(v float64) string { return fmt.Sprintf("%.2f CPUs", v) }},
+	UnitRatio:    {units.Factors{"": 1}, "a number such as 1.5", "", func(v float64) string { return fmt.Sprintf("%.2f", v) }},
+}
+
+// FormatFigure writes a value in its unit for people.
+func FormatFigure(u Unit, v float64) string {
+	if form, known := forms[u]; known {
+		return form.people(v)
 	}
-	return names
-}
-
-// limitUnits are the units that a limit may be written in.
-var limitUnits = map[Unit]units.Factors{
-	UnitCount:    units.Counts,
-	UnitDuration: units.Durations,
-	UnitBytes:    units.Sizes,
-	UnitRate:     units.Rates,
-	UnitPercent:  {"": 1, "%": 1},
-	UnitCPUs:     {"": 1},
-	UnitRatio:    {"": 1},
-}
-
-// unitExample shows how a limit of the unit is written.
-var unitExample = map[Unit]string{
-	UnitCount:    "a number such as 0 or 10k",
-	UnitDuration: "a duration such as 200ms; units are ns, us, ms, s, m",
-	UnitBytes:    "a size such as 600B; units are B, KiB, MiB, GiB",
-	UnitRate:     "a rate such as 5000/s",
-	UnitPercent:  "a share such as 0.1%",
-	UnitCPUs:     "a number such as 1.5",
-	UnitRatio:    "a number such as 1.5",
+	return units.Short(v)
 }
 
 // String writes the SLO as ParseSLO reads it.
 func (s SLO) String() string {
-	suffix := map[Unit]string{UnitDuration: "ns", UnitBytes: "B", UnitRate: "/s", UnitPercent: "%"}[s.Figure.Unit]
-	factor := 1.0
+	limit, suffix := s.Limit, forms[s.Figure.Unit].suffix
 	if s.Figure.Unit == UnitDuration {
 		for _, u := range []string{"s", "ms", "us"} {
-			if f := limitUnits[UnitDuration][u]; s.Limit >= f && s.Limit/f*f == s.Limit {
-				suffix, factor = u, f
+			if f := units.Durations[u]; s.Limit >= f && s.Limit/f*f == s.Limit {
+				limit, suffix = s.Limit/f, u
 				break
 			}
 		}
 	}
-	return s.Figure.Name + s.Op + strconv.FormatFloat(s.Limit/factor, 'f', -1, 64) + suffix
+	return s.Figure.Name + s.Op + units.Number(limit) + suffix
 }
 
 // holds reports whether a value meets the limit.
@@ -164,13 +156,12 @@ func (s SLO) holds(v float64) bool {
 	return v != s.Limit
 }
 
-func (s SLO) verdict(v float64, measured bool) Verdict {
+// Judge compares one run with the limit.
+func (s SLO) Judge(r *Result) Verdict {
+	v, measured := s.Figure.Of(r)
 	return Verdict{SLO: s.String(), Figure: s.Figure.Name, Unit: s.Figure.Unit, Limit: s.Limit,
 		Measured: measured, Value: v, Met: measured && s.holds(v)}
 }
-
-// Judge compares one run with the limit.
-func (s SLO) Judge(r *Result) Verdict { return s.verdict(s.Figure.Of(r)) }
 
 // Judge compares the run with the SLOs and keeps the verdicts in the result.
 func (r *Result) Judge(slos []SLO) {
@@ -182,31 +173,7 @@ func (r *Result) Judge(slos []SLO) {
 
 // Met reports whether no SLO was missed.
 func (r *Result) Met() bool {
-	for _, v := range r.SLOs {
-		if !v.Met {
-			return false
-		}
-	}
-	return true
-}
-
-// FormatFigure writes a value in its unit for people.
-func FormatFigure(u Unit, v float64) string {
-	switch u {
-	case UnitDuration:
-		return short(int64(v))
-	case UnitBytes:
-		return units.Bytes(v)
-	case UnitPercent:
-		return units.Short(v) + " %"
-	case UnitRate:
-		return units.Short(v) + " /s"
-	case UnitRatio:
-		return strconv.FormatFloat(v, 'f', 2, 64)
-	case UnitCPUs:
-		return strconv.FormatFloat(v, 'f', 2, 64) + " CPUs"
-	}
-	return units.Short(v)
+	return !slices.ContainsFunc(r.SLOs, func(v Verdict) bool { return !v.Met })
 }
 
 // Word is the run in a word or two, the gravest thing first.

@@ -170,7 +170,7 @@ func TestClientsOfOlderRuns(t *testing.T) {
 func TestFiguresAreUnique(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, f := range Figures() {
-		if seen[f.Name] || strings.ContainsAny(f.Name, "<>=! ") || f.About == "" || unitExample[f.Unit] == "" {
+		if seen[f.Name] || strings.ContainsAny(f.Name, "<>=! ") || f.About == "" || forms[f.Unit].example == "" {
 			t.Errorf("%+v", f)
 		}
 		seen[f.Name] = true

@@ -182,13 +182,8 @@ func (f *Sent) By() string { return cmp.Or(f.Via, "Redis") }
 
 // PublishTitle names the time that publishing took.
 func (f *Sent) PublishTitle() string {
-	switch f.By() {
-	case "--publish-url":
-		return "publish by URL"
-	case "--publish-cmd":
-		return "publish by command"
-	}
-	return "publish to Redis"
+	by := map[string]string{"--publish-url": "by URL", "--publish-cmd": "by command"}[f.By()]
+	return "publish " + cmp.Or(by, "to Redis")
 }
 
 // Hint is advice on the most frequent reason of failures and losses that has

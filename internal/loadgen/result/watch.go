@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
 
@@ -21,25 +19,20 @@ type Watch struct {
 	// Guarded by mu
 	mu     sync.Mutex
 	sample Sample
-	merged map[string]*hdrhistogram.Histogram
+	merged account.Recorder
 	missed bool
 }
 
 // NewWatch returns a watch that calls miss once, on the goroutine of Sample.
 func NewWatch(slos []SLO, miss func(text string)) *Watch {
-	return &Watch{slos: slos, miss: miss, merged: make(map[string]*hdrhistogram.Histogram)}
+	return &Watch{slos: slos, miss: miss, merged: account.NewRecorder()}
 }
 
 // Interval is for Options.Interval.
 func (w *Watch) Interval(i Interval) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for name, h := range i.Latencies {
-		if w.merged[name] == nil {
-			w.merged[name] = account.NewHistogram()
-		}
-		w.merged[name].Merge(h)
-	}
+	i.Latencies.CopyTo(&w.merged)
 }
 
 // Sample is for Options.Progress.
@@ -79,12 +72,4 @@ func (s SLO) final(v float64) bool {
 		return v >= s.Limit
 	}
 	return false
-}
-
-// latency summarizes the values recorded so far under a name.
-func (w *Watch) latency(name string) account.Latency {
-	if h := w.merged[name]; h != nil {
-		return account.Summarize(h)
-	}
-	return account.Latency{}
 }

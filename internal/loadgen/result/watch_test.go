@@ -3,19 +3,17 @@ package result
 import (
 	"testing"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
 func TestWatch(t *testing.T) {
 	recorded := func(n int, ns int64) Interval {
-		h := account.NewHistogram()
+		l := account.NewRecorder()
 		for range n {
-			account.Record(h, ns)
+			account.Record(l[account.OfDelivery], ns)
 		}
-		return Interval{Latencies: map[string]*hdrhistogram.Histogram{account.LatencyDelivery: h}}
+		return Interval{Latencies: &l}
 	}
 	server := &probe.ProcessSample{RSS: 50 << 20}
 	type step struct {
@@ -53,7 +51,9 @@ func TestWatch(t *testing.T) {
 			w := NewWatch([]SLO{slo}, func(text string) { got = text })
 			for i, s := range tt.steps {
 				got = ""
-				w.Interval(s.interval)
+				if s.interval.Latencies != nil {
+					w.Interval(s.interval)
+				}
 				w.Sample(s.sample)
 				if got != tt.want[i] {
 					t.Errorf("step %d: %q, want %q", i, got, tt.want[i])
