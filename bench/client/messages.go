@@ -63,11 +63,11 @@ type Ledger struct {
 
 // Counts are of faults.
 type Counts struct {
-	Lost    int    // messages that were passed over by a later one
-	Doubled int    // messages that came again, or late
-	Gaps    int    // told by the server
-	Broken  int    // settled connections that ended when they shouldn't have
-	Why     string // the first of them did
+	Lost    int    `json:"lost"`          // messages that were passed over by a later one
+	Doubled int    `json:"doubled"`       // messages that came again, or late
+	Gaps    int    `json:"gaps"`          // told by the server
+	Broken  int    `json:"broken"`        // settled connections that ended when they shouldn't have
+	Why     string `json:"why,omitempty"` // the first of them did
 }
 
 // take checks that message k is the client's next one.

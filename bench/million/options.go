@@ -105,12 +105,3 @@ const (
 // of those that hang up and come back.
 func (o options) few() int     { return (o.clients + fewStep - 1) / fewStep }
 func (o options) leavers() int { return min(10_000, o.clients/10) }
-
-// told is the number of clients that the first message is for: all of them, or
-// every tenth where each is told by a message of its own.
-func (o options) told() int {
-	if o.personal {
-		return (o.clients + toldStep - 1) / toldStep
-	}
-	return o.clients
-}

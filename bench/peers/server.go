@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -56,28 +55,14 @@ type running struct {
 	path    string
 	speech  client.Speech
 	publish func(ctx context.Context, text []byte) error
-	// workers returns the process ids beside the first one; nil: there are
-	// none.
-	workers func() ([]int, error)
 	redis   *rig.Process // counted apart; nil where there is none
 	config  string       // command line and files, for the page
 	close   func()
 }
 
-// pids returns all processes of the server.
-func (r *running) pids() ([]int, error) {
-	pids := []int{r.PID()}
-	if r.workers == nil {
-		return pids, nil
-	}
-	more, err := r.workers()
-	return slices.Concat(pids, more), err
-}
-
 // cpu returns the CPU time of all processes of the server.
 func (r *running) cpu() (sum time.Duration) {
-	pids, _ := r.pids()
-	for _, pid := range pids {
+	for _, pid := range probe.FamilyPIDs(r.PID()) {
 		used, _ := probe.CPU(pid)
 		sum += used
 	}
@@ -88,11 +73,7 @@ func (r *running) cpu() (sum time.Duration) {
 // page that several of them have is counted once. Pages of program files are
 // left out; they are as many with clients as without.
 func (r *running) memory() (sum int64, err error) {
-	pids, err := r.pids()
-	if err != nil {
-		return 0, err
-	}
-	for _, pid := range pids {
+	for _, pid := range probe.FamilyPIDs(r.PID()) {
 		sizes, err := probe.Rollup(pid)
 		if err != nil {
 			return 0, err
@@ -122,7 +103,7 @@ func startPushgate(ctx context.Context, s setting) (*running, error) {
 		"--limits.connections", fmt.Sprint(s.connections),
 		"--log.level", "warn",
 	}
-	g, err := rig.StartGateway(ctx, exec.CommandContext(ctx, s.gateway, append(args, "--redis.url", "redis://"+redis.Addr)...))
+	g, err := rig.StartGateway(ctx, exec.CommandContext(ctx, s.gateway, append(args, "--redis.url", redis.URL)...))
 	if err != nil {
 		redis.Close()
 		return nil, err

@@ -52,20 +52,21 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Sample reads a value n times, 100 ms apart: the median of memory over a
-// second is steadier than one reading, as collectors and allocators are at work.
-func Sample(ctx context.Context, n int, read func() (int64, error)) (samples Values, err error) {
+// Steady reads a value n times, 100 ms apart, and returns the median: memory over
+// a second is steadier than one reading, as collectors and allocators are at work.
+func Steady(ctx context.Context, n int, read func() (int64, error)) (float64, error) {
+	var samples []float64
 	for range n {
 		if err := Pause(ctx, 100*time.Millisecond); err != nil {
-			return nil, err
+			return 0, err
 		}
 		v, err := read()
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
 		samples = append(samples, float64(v))
 	}
-	return samples, nil
+	return Median(samples), nil
 }
 
 // Machine is where a benchmark ran.

@@ -64,16 +64,13 @@ var directions = map[string][]string{
 	// no change elsewhere may move it.
 	"bench":         {},
 	"bench/bare":    {},
-	"bench/chart":   {},
-	"bench/page":    {"bench/chart"},
+	"bench/page":    {},
 	"bench/client":  {"internal/chunked", "internal/reactor", "internal/wsframe"},
 	"bench/rig":     {"internal/loopback", "internal/probe", "internal/reactor"},
 	"bench/catchup": {"bench/client", "bench/rig"},
 	"bench/ratios":  {"bench/client", "bench/rig"},
-	"bench/walls":   {"bench/chart", "bench/rig", "internal/probe", "internal/reactor"},
-	"bench/growth":  {"bench/chart", "bench/page", "bench/rig", "internal/loadgen", "internal/probe"},
-	"bench/million": {"bench/chart", "bench/client", "bench/page", "bench/rig", "internal/preflight", "internal/probe", "internal/reactor"},
-	"bench/peers":   {"bench/chart", "bench/client", "bench/page", "bench/rig", "internal/loopback", "internal/probe"},
+	"bench/million": {"bench/client", "bench/page", "bench/rig", "internal/preflight", "internal/probe", "internal/reactor"},
+	"bench/peers":   {"bench/client", "bench/page", "bench/rig", "internal/loopback", "internal/probe"},
 }
 
 // fenced names the only package that may import a module, tests included.

@@ -132,7 +132,7 @@ func Name(pid int) string {
 // workers of nginx. Memory that several of them share is counted once, by their
 // parts of it (Pss).
 func Family(head int) (sum ProcessSample, err error) {
-	pids := family(head)
+	pids := FamilyPIDs(head)
 	for _, pid := range pids {
 		one, err := Process(pid)
 		if err == nil && len(pids) > 1 {
@@ -156,7 +156,8 @@ func Family(head int) (sum ProcessSample, err error) {
 	return sum, nil
 }
 
-func family(head int) []int {
+// FamilyPIDs returns a process and all that descend from it.
+func FamilyPIDs(head int) []int {
 	all := []int{head}
 	for i := 0; i < len(all); i++ {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))
