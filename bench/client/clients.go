@@ -38,10 +38,11 @@ type Clients struct {
 
 	// Owned by the loop
 	conns   []conn
-	partial partials // of those in the middle of a response or a message
-	queue   []uint32 // slots to connect, first to last
-	dialed  int      // clients that have been told to connect
-	pending int      // clients under way
+	partial map[uint32]*partial // of the few in the middle of a response or a message
+	spare   *partial            // for the next one that is
+	queue   []uint32            // slots to connect, first to last
+	dialed  int                 // clients that have been told to connect
+	pending int                 // clients under way
 	waiting *condition
 	in      [64 << 10]byte
 	out     []byte
@@ -66,7 +67,7 @@ func (w *condition) tell(err error) { w.done <- outcome{at: time.Now(), err: err
 func New(o Options) (*Clients, error) {
 	c := &Clients{
 		o: o, fresh: wsframe.NewReader(wsframe.Client, 1<<20),
-		conns: make([]conn, o.Clients), partial: partials{}, Ledger: Ledger{Messages: make([]Progress, o.Messages)},
+		conns: make([]conn, o.Clients), partial: map[uint32]*partial{}, spare: new(partial), Ledger: Ledger{Messages: make([]Progress, o.Messages)},
 	}
 	for i := range c.conns {
 		c.conns[i].next = int32(o.First)

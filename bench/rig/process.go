@@ -3,8 +3,14 @@
 package rig
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
@@ -22,6 +28,38 @@ func Launch(name string, cmd *exec.Cmd) (*Process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p, err := probe.Start(name, cmd)
 	return &Process{p, name}, err
+}
+
+// Piped is a program that prints its address on its first line, and takes
+// commands on its standard input.
+type Piped struct {
+	*Process
+	Listen netip.AddrPort
+	In     io.Writer
+	Out    *bufio.Reader
+}
+
+// LaunchPiped starts cmd and reads its address.
+func LaunchPiped(name string, cmd *exec.Cmd) (*Piped, error) {
+	in, inErr := cmd.StdinPipe()
+	out, outErr := cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr); err != nil {
+		return nil, err
+	}
+	p := &Piped{In: in, Out: bufio.NewReader(out)}
+	var err error
+	if p.Process, err = Launch(name, cmd); err != nil {
+		return nil, err
+	}
+	line, err := p.Out.ReadString('\n')
+	if err == nil {
+		p.Listen, err = netip.ParseAddrPort(strings.TrimSpace(line))
+	}
+	if err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("start %s: %w; its log:\n%s", name, err, p.Log())
+	}
+	return p, nil
 }
 
 // Ready calls try until it succeeds, as long as the program runs.
