@@ -31,10 +31,7 @@ func TestReferenceEqualsDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, problems, err := merge(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, problems := merge(file)
 	if len(problems) > 0 {
 		t.Error(problems)
 	}
