@@ -35,8 +35,8 @@ type figures struct {
 func measure(ctx context.Context, o options, out io.Writer) error {
 	var chosen []server
 	for _, s := range o.servers {
-		if missing := s.absent(); missing != "" {
-			fmt.Fprintf(out, "%s is left out: %s\n", s.name, missing)
+		if err := s.missing(); err != nil {
+			fmt.Fprintf(out, "%s is left out: %v\n", s.name, err)
 			continue
 		}
 		chosen = append(chosen, s)
@@ -92,7 +92,7 @@ func measureOne(ctx context.Context, o options, s server, t transport, n int) (f
 		return f, "", err
 	}
 	defer os.RemoveAll(dir)
-	r, err := s.start(ctx, setting{server: s.name, transport: t, connections: n, interval: o.interval, gateway: o.gateway, dir: dir})
+	r, err := s.start(ctx, setting{options: o, server: s.name, transport: t, connections: n, dir: dir})
 	if err != nil {
 		return f, "", err
 	}

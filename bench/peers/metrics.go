@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/page"
 	"github.com/pushgate/pushgate/bench/rig"
 )
@@ -29,16 +30,23 @@ var metrics = []metric{
 
 // values are a metric's of all rounds that came to their end.
 func (m metric) values(r *result, s *measured) []float64 {
-	return roundsOf(s, func(f *figures) float64 { return m.of(r, f) })
+	return s.values(func(f *figures) float64 { return m.of(r, f) })
 }
 
-// roundsOf returns a figure of all rounds that came to their end.
-func roundsOf(s *measured, of func(*figures) float64) []float64 {
-	var all []float64
+// whole are the rounds that came to their end.
+func (s *measured) whole() (all []*figures) {
 	for i := range s.Rounds {
 		if f := &s.Rounds[i]; f.Failed == "" {
-			all = append(all, of(f))
+			all = append(all, f)
 		}
+	}
+	return all
+}
+
+// values are a figure's of these rounds.
+func (s *measured) values(of func(*figures) float64) (all []float64) {
+	for _, f := range s.whole() {
+		all = append(all, of(f))
 	}
 	return all
 }
@@ -76,10 +84,8 @@ func (m metric) best(r *result) *measured {
 // messages of all rounds that came to their end, in ms.
 func (s *measured) LastMillis(share float64) float64 {
 	var all []float64
-	for _, f := range s.Rounds {
-		if f.Failed == "" {
-			all = append(all, f.Last...)
-		}
+	for _, f := range s.whole() {
+		all = append(all, f.Last...)
 	}
 	if len(all) == 0 {
 		return math.NaN()
@@ -88,38 +94,29 @@ func (s *measured) LastMillis(share float64) float64 {
 	return 1e3 * all[max(0, int(math.Ceil(share*float64(len(all))))-1)]
 }
 
-// Lost and Doubled are messages of all rounds.
-func (s *measured) Lost() (n int) {
+// Sum is of the faults in all rounds.
+func (s *measured) Sum() (sum client.Counts) {
 	for _, f := range s.Rounds {
-		n += f.Counts.Lost
+		sum.Lost += f.Counts.Lost
+		sum.Doubled += f.Counts.Doubled
 	}
-	return n
-}
-
-func (s *measured) Doubled() (n int) {
-	for _, f := range s.Rounds {
-		n += f.Counts.Doubled
-	}
-	return n
+	return sum
 }
 
 // Before is the memory without clients in MiB.
 func (s *measured) Before() float64 {
-	return rig.Median(roundsOf(s, func(f *figures) float64 { return float64(f.Before) / (1 << 20) }))
+	return rig.Median(s.values(func(f *figures) float64 { return float64(f.Before) / (1 << 20) }))
 }
 
 // Pings are the heartbeats that came in an interval.
 func (s *measured) Pings() float64 {
-	return rig.Median(roundsOf(s, func(f *figures) float64 { return float64(f.Pings) }))
+	return rig.Median(s.values(func(f *figures) float64 { return float64(f.Pings) }))
 }
 
-// Redis is the CPU time of redis-server for each message, in us; the gateway is
-// the first server of all, where it is there.
+// Redis is the CPU time of redis-server for each message, in us; it is the
+// gateway's, the first of all servers.
 func (r *result) Redis() float64 {
-	if r.Servers[0].Name != servers[0].name {
-		return math.NaN()
-	}
-	return rig.Median(roundsOf(&r.Servers[0], func(f *figures) float64 { return 1e6 * f.RedisCPU / float64(len(f.Last)) }))
+	return rig.Median(r.server(servers[0].name).values(func(f *figures) float64 { return 1e6 * f.RedisCPU / float64(len(f.Last)) }))
 }
 
 // digits writes a number with three digits that count.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,15 +32,15 @@ func nginxProgram() (string, error) {
 	return exec.LookPath("/usr/sbin/nginx")
 }
 
-func absentNchan() string {
+func missingNchan() error {
 	_, err := nginxProgram()
 	if err == nil {
 		_, err = os.Stat(nchanModule)
 	}
 	if err != nil {
-		return "nginx with nchan is not here: install the Debian packages nginx-light and libnginx-mod-nchan"
+		err = errors.New("nginx with nchan is not here: install the Debian packages nginx-light and libnginx-mod-nchan")
 	}
-	return ""
+	return err
 }
 
 // nginxConf has DIR, LISTEN, CONNECTIONS and SECONDS in it. nginx allocates all

@@ -81,13 +81,16 @@ func choose[T any](list string, all []T, name func(T) string) (chosen []T, wrong
 	if list == "" {
 		return all, nil
 	}
+	var names []string
+	for _, x := range all {
+		names = append(names, name(x))
+	}
 	for word := range strings.SplitSeq(list, ",") {
-		i := slices.IndexFunc(all, func(x T) bool { return name(x) == word })
-		if i < 0 {
-			wrong = errors.Join(wrong, fmt.Errorf("there is no %q", word))
-			continue
+		if i := slices.Index(names, word); i >= 0 {
+			chosen = append(chosen, all[i])
+		} else {
+			wrong = errors.Join(wrong, fmt.Errorf("there is no %q, only %s", word, strings.Join(names, ", ")))
 		}
-		chosen = append(chosen, all[i])
 	}
 	return chosen, wrong
 }

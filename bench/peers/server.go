@@ -22,29 +22,28 @@ const numberMark = `{"n":`
 // server is one of those that are compared.
 type server struct {
 	name string
-	// absent names the programs that are missing here, "" when it can be started.
-	absent func() string
-	start  func(context.Context, setting) (*running, error)
+	// missing returns an error where programs are missing to start it.
+	missing func() error
+	start   func(context.Context, setting) (*running, error)
 }
 
 // servers are in the order of the page, the gateway first.
 var servers = []server{
-	{"pushgate", absentRedis, startPushgate},
-	{centrifugeName, present, startOwn},
-	{"gobwas goroutines", present, startOwn},
-	{"gorilla hub", present, startOwn},
-	{"nchan", absentNchan, startNchan},
+	{"pushgate", missingRedis, startPushgate},
+	{centrifugeName, nothing, startOwn},
+	{"gobwas goroutines", nothing, startOwn},
+	{"gorilla hub", nothing, startOwn},
+	{"nchan", missingNchan, startNchan},
 }
 
-func present() string { return "" }
+func nothing() error { return nil }
 
 // setting is the load that a server is started for.
 type setting struct {
+	options
 	server      string
 	transport   transport
 	connections int
-	interval    time.Duration
-	gateway     string // program
 	dir         string // for files, removed afterwards
 }
 
@@ -83,11 +82,9 @@ func (r *running) memory() (sum int64, err error) {
 	return sum, nil
 }
 
-func absentRedis() string {
-	if _, err := rig.RedisProgram(); err != nil {
-		return err.Error()
-	}
-	return ""
+func missingRedis() error {
+	_, err := rig.RedisProgram()
+	return err
 }
 
 // startPushgate starts the gateway and a redis-server, which counts as a part
