@@ -74,10 +74,11 @@ func (p *Process) CPU() time.Duration {
 	return used
 }
 
-// RSS returns the process's resident memory in bytes.
+// RSS returns the process's resident memory in bytes. Unlike probe.Process it
+// counts no descriptors, of which there may be a million.
 func (p *Process) RSS() (int64, error) {
-	s, err := probe.Process(p.PID())
-	return int64(s.RSS), err
+	sizes, err := probe.Kilobytes(fmt.Sprintf("/proc/%d/status", p.PID()))
+	return int64(sizes["VmRSS"]), err
 }
 
 // Pause waits for d, to let the programs run by themselves.
