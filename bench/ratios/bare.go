@@ -46,7 +46,8 @@ func (l *lab) withBare(ctx context.Context, f *figures, fn func(*bare, *target) 
 	return l.with(b.Process, b.Listen, client.Speech{}, f, func(t *target) error { return fn(b, t) })
 }
 
-// command runs one command and returns the pongs so far. A write that was refused or a client that left spoils the measurement.
+// command runs one command and returns the pongs so far. A write that was
+// refused or a client that left spoils the measurement.
 func (b *bare) command(line string) (pongs int, err error) {
 	var s struct {
 		Error                  string
