@@ -6,11 +6,12 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
 	"github.com/pushgate/pushgate/cmd/internal/configtext"
@@ -45,7 +46,10 @@ func load(flags *pflag.FlagSet, validate func(s settings) error) (loaded, error)
 		return loaded{}, err
 	}
 	environment, foreign := envLayer()
-	l, problems := merge(file, environment, flagLayer(flags))
+	l, problems, err := merge(file, environment, flagLayer(flags))
+	if err != nil {
+		return loaded{}, err
+	}
 	problems = problems.add(validate(l.settings), l.origins)
 	if len(problems) > 0 {
 		return loaded{}, problems
@@ -64,23 +68,43 @@ func (l loaded) logForeign(log *slog.Logger) {
 // merge lets each layer override those before it. A value that can't be read
 // is a problem and leaves the one below in place, but for a list of rules, of
 // which the rest is taken.
-func merge(layers ...layer) (loaded, configError) {
+func merge(layers ...layer) (loaded, configError, error) {
 	l := loaded{settings: defaultSettings(), origins: map[string]string{}}
+	defaults := map[string]any{}
+	for _, k := range allKeys() {
+		defaults[k.name] = k.get(&l.settings).Interface()
+	}
+	merged := koanf.New(".")
+	if err := merged.Load(confmap.Provider(defaults, "."), nil); err != nil {
+		return loaded{}, nil, err
+	}
 	var problems configError
 	for _, layer := range layers {
-		problems = append(problems, l.override(layer)...)
+		values, bad := layer.read()
+		problems = append(problems, bad...)
+		if err := merged.Load(confmap.Provider(values, "."), nil); err != nil {
+			return loaded{}, nil, err
+		}
+		for name := range values {
+			l.origins[name] = layer.origin(name)
+		}
 	}
-	return l, problems
+	// Into an empty struct: an empty list must replace a default that is not.
+	l.settings = settings{}
+	err := merged.UnmarshalWithConf("", &l.settings, koanf.UnmarshalConf{Tag: "koanf"})
+	return l, problems, err
 }
 
-// override takes over the values of a layer.
-func (l *loaded) override(by layer) (problems configError) {
-	for _, name := range slices.Sorted(maps.Keys(by.values)) {
-		raw := by.values[name]
-		refuse := func(text string) { problems = append(problems, problem{text: name + text, origin: by.origin(name)}) }
+// read turns the layer's values into those of the keys' Go types.
+func (l layer) read() (map[string]any, configError) {
+	values := map[string]any{}
+	var problems configError
+	for _, name := range slices.Sorted(maps.Keys(l.values)) {
+		raw := l.values[name]
+		refuse := func(text string) { problems = append(problems, problem{text: name + text, origin: l.origin(name)}) }
 		k, known := allKeys().find(name)
 		if !known {
-			if text := unknownKey(name, raw, by.spell); text != "" {
+			if text := unknownKey(name, raw, l.spell); text != "" {
 				refuse(": " + text)
 			}
 			continue
@@ -94,10 +118,9 @@ func (l *loaded) override(by layer) (problems configError) {
 			refuse(": " + k.notAllowed(raw, err))
 			continue
 		}
-		k.get(&l.settings).Set(reflect.ValueOf(v))
-		l.origins[name] = by.origin(name)
+		values[name] = v
 	}
-	return problems
+	return values, problems
 }
 
 // unknownKey describes a name that is no key; "" for a section whose keys are all

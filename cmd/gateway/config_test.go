@@ -29,7 +29,10 @@ func TestReferenceEqualsDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, problems := merge(file)
+	l, problems, err := merge(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(problems) > 0 {
 		t.Error(problems)
 	}

@@ -77,6 +77,7 @@ var directions = map[string][]string{
 var fenced = map[string]string{
 	"golang.org/x/sys/unix":    "internal/reactor",
 	"github.com/mailru/easygo": "internal/reactor",
+	"github.com/knadh/koanf":   "cmd",
 	"github.com/spf13":         "cmd",
 	"go.yaml.in/yaml":          "cmd",
 }
