@@ -49,7 +49,7 @@ func (c *client) dial(ctx context.Context) (*wire, error) {
 		}
 	}
 	reads := pick(c.random, readAll, readAll, readAll, readSlowly, readNothing)
-	conn, err := d.DialContext(ctx, "tcp", c.r.gateway.public)
+	conn, err := d.DialContext(ctx, "tcp", c.r.gateway.Public)
 	if err != nil {
 		return nil, err
 	}
