@@ -1,16 +1,12 @@
 package attacks
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 
@@ -92,30 +88,4 @@ func names(kind string, i, n int) string {
 		fmt.Fprintf(&b, "%s.%d.%d", kind, i, k)
 	}
 	return b.String()
-}
-
-// welcomed reads a handshake's answer and the first message.
-func welcomed(c net.Conn) (*bufio.Reader, error) {
-	r := bufio.NewReader(c)
-	c.SetReadDeadline(time.Now().Add(patience))
-	resp, err := http.ReadResponse(r, nil)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != 101 {
-		return nil, fmt.Errorf("status %s", resp.Status)
-	}
-	_, _, err = frame(r)
-	return r, err
-}
-
-// frame reads a server's frame and returns its payload.
-func frame(r *bufio.Reader) (ws.OpCode, []byte, error) {
-	h, err := ws.ReadHeader(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	b := make([]byte, h.Length)
-	_, err = io.ReadFull(r, b)
-	return h.OpCode, b, err
 }
