@@ -136,7 +136,7 @@ func waitStatus(ts *testscript.TestScript, neg bool, args []string) {
 func until(ts *testscript.TestScript, what string, done func() bool) {
 	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			ts.Fatalf("waited 30 s for %s", what)
+			ts.Fatalf("waited a minute for %s", what)
 		}
 	}
 }

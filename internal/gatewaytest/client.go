@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -23,10 +24,19 @@ type Message struct {
 	ReconnectAfterMS                int64 `json:"reconnect_after_ms"`
 }
 
+// SmallWindow is the Control of a net.Dialer for clients that don't read: with a receive buffer
+// of 2 KiB, their unread bytes stay in the gateway.
+func SmallWindow(_, _ string, c syscall.RawConn) (err error) {
+	if e := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2048) }); e != nil {
+		return e
+	}
+	return err
+}
+
 // Client is a client as docs/PROTOCOL.md describes it. Each call of WebSocket, Events or Poll
-// goes on at the position that the one before it has left, at any gateway. One goroutine at a
-// time may use it.
+// resumes at the position of the last one, at any gateway. One goroutine at a time may use it.
 type Client struct {
+	// Set by the caller, also between calls
 	Base     string // http://host:port
 	Channels []string
 	Header   http.Header       // of its requests, or nil
@@ -41,13 +51,10 @@ type Client struct {
 	// a type, and anything that isn't JSON as Data of the type malformed.
 	Take func(m Message) error
 
-	// Position is that of an event stream or a poll, and that from which a WebSocket first
-	// subscribes; empty: from now on.
-	Position string
-	// Reconnect is the delay that the last connection was told, by a WebSocket's bye or an event
-	// stream's retry; 0: none.
-	Reconnect time.Duration
+	// Updated by each call
 
+	Position  string            // of an event stream or a poll; where a WebSocket first subscribes; empty: now
+	Reconnect time.Duration     // the delay of a WebSocket's bye, or an event stream's retry; 0: none came
 	positions map[string]string // of a WebSocket, by channel
 }
 

@@ -5,22 +5,16 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/gobwas/ws"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// small is for clients that don't read: with a receive buffer of 2 KiB, their unread bytes stay
-// in the gateway.
-var small = &net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
-	if e := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2048) }); e != nil {
-		return e
-	}
-	return err
-}}
+// small is for clients that don't read.
+var small = &net.Dialer{Control: gatewaytest.SmallWindow}
 
 // get returns a request for a path.
 func get(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n" }
