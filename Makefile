@@ -18,8 +18,6 @@ GUEST ?=
 MILLION_ARGS ?=
 # For `make bench-ratios`: make bench-ratios RATIOS_ARGS='-rounds 9'
 RATIOS_ARGS ?=
-# For `make bench-growth`, such as -part channels,hot
-GROWTH_ARGS ?=
 # For `make torture`: for how long, and further flags, such as -torture.seed 7
 TORTURE_TIME ?= 30m
 TORTURE_ARGS ?=
@@ -151,10 +149,6 @@ bench-peers: build deps-peers ## compare the gateway with other servers and writ
 	cd bench/peers && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/peers .
 	bin/peers $(PEERS_ARGS)
 
-.PHONY: bench-growth
-bench-growth: deps ## measure how the costs grow and write docs/GROWTH.md (10 minutes; -part and more: GROWTH_ARGS)
-	$(GO) run ./bench growth $(GROWTH_ARGS)
-
 .PHONY: deps-million
 deps-million: ## the same for million, with what an emulated Linux takes
 	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) $(GUEST_PACKAGES)'
@@ -165,10 +159,6 @@ million: build deps ## hold N clients (default 1000000), in an emulated Linux wh
 	@if [ "$$(bin/bench million -n $(N) $(if $(GUEST),-guest) $(MILLION_ARGS) -where)" = guest ]; then \
 		$(MAKE) --no-print-directory deps-million; fi
 	bin/bench million -n $(N) $(if $(GUEST),-guest) $(MILLION_ARGS)
-
-.PHONY: walls
-walls: ## run into the limits of a plain box and write docs/WALLS.md's figures
-	$(GO) run ./bench walls -page docs/WALLS.md
 
 .PHONY: lint
 lint: ## run go vet and the house rules, which include gofmt

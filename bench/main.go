@@ -17,10 +17,8 @@ import (
 	"syscall"
 
 	"github.com/pushgate/pushgate/bench/catchup"
-	"github.com/pushgate/pushgate/bench/growth"
 	"github.com/pushgate/pushgate/bench/million"
 	"github.com/pushgate/pushgate/bench/ratios"
-	"github.com/pushgate/pushgate/bench/walls"
 )
 
 // command is one measurement.
@@ -32,9 +30,7 @@ type command struct {
 var commands = []command{
 	{"ratios", "CPU and memory beside a bare loop", ratios.Run},
 	{"catchup", "a storm of clients that come back at once", catchup.Run},
-	{"growth", "how the costs grow with the load; writes docs/GROWTH.md", growth.Run},
 	{"million", "a million clients on one process; writes docs/MILLION.md", million.Run},
-	{"walls", "the limits of a plain box; writes the figures of docs/WALLS.md", walls.Run},
 }
 
 func main() {

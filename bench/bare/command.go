@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -31,17 +32,14 @@ type Stats struct {
 }
 
 // readCommands runs each whole line and answers it.
-func (s *server) readCommands(fd int, in []byte) (used int, err error) {
+func (s *server) readCommands(in []byte) (used int) {
 	for {
 		n := bytes.IndexByte(in[used:], '\n')
 		if n < 0 {
-			return used, nil
+			return used
 		}
-		line := string(in[used : used+n])
+		os.Stdout.Write(s.answer(string(in[used : used+n]))) // an error: nobody wants to know
 		used += n + 1
-		if !s.write(fd, s.answer(line)) {
-			return used, nil
-		}
 	}
 }
 
@@ -77,10 +75,8 @@ func (s *server) command(line string) error {
 	case len(words) == 1 && words[0] == "ping":
 		s.stats.Pings += s.writeAll(pingFrame)
 	case len(words) == 1 && words[0] == "stats":
-	case len(words) == 1 && words[0] == "quit":
-		s.quit = true
 	default:
-		return fmt.Errorf("unknown command %q, want send N SIZE, ping, stats or quit", line)
+		return fmt.Errorf("unknown command %q, want send N SIZE, ping or stats", line)
 	}
 	return nil
 }

@@ -6,20 +6,19 @@
 // address. It shares no code with the gateway, so that a change there can't move
 // the yardstick.
 //
-//	bare -listen 127.0.0.1:9000 -control 127.0.0.1:9001
+//	bare -listen 127.0.0.1:9000
 //
-// Once it listens it prints both addresses on one line, "listen ADDR control
-// ADDR"; port 0 lets the kernel choose. Any path is a WebSocket endpoint.
+// Once it listens it prints its address on one line; port 0 lets the kernel
+// choose. Any path is a WebSocket endpoint.
 //
-// The control address takes commands over TCP, one a line, and answers each
-// with one line of JSON:
+// It takes commands from a pipe at its standard input, one a line, answers each
+// with one line of JSON, and exits when there are no more:
 //
 //	send N SIZE   write a text frame with SIZE bytes of payload to every
 //	              connection, N times over
 //	ping          write a ping frame to every connection; the pongs are counted
 //	              as they come in
 //	stats         only answer
-//	quit          answer and exit
 //
 // The answer holds the counters since the start, see Stats. The CPU time is the
 // process's, which the caller reads.
@@ -33,32 +32,30 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 )
 
 func main() {
-	if err := run(os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := run(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bare:", err)
 		os.Exit(1)
 	}
 }
 
-// run serves until a client of the control address says quit.
-func run(args []string, stdout io.Writer) error {
+// run serves until standard input ends.
+func run(args []string) error {
 	flags := flag.NewFlagSet("bare", flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "`address` for WebSocket connections")
-	control := flags.String("control", "127.0.0.1:0", "`address` for commands")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	s, err := newServer(*listen, *control)
+	s, err := newServer(*listen)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "listen %s control %s\n", s.public.addr, s.control.addr)
+	fmt.Println(s.addr)
 	return s.serve()
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -25,13 +27,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// bare is a running program and a connection to its control address.
+// bare is a running program.
 type bare struct {
-	t       *testing.T
-	cmd     *exec.Cmd
-	listen  string
-	control net.Conn
-	answers *bufio.Reader
+	t        *testing.T
+	cmd      *exec.Cmd
+	listen   string
+	commands io.WriteCloser
+	answers  *bufio.Reader
 }
 
 func start(t *testing.T, args ...string) *bare {
@@ -39,8 +41,10 @@ func start(t *testing.T, args ...string) *bare {
 	b := &bare{t: t, cmd: exec.Command(os.Args[0], args...)}
 	b.cmd.Env = append(os.Environ(), "BARE_AS_PROGRAM=1")
 	b.cmd.Stderr = os.Stderr
-	out, err := b.cmd.StdoutPipe()
-	if err != nil {
+	var inErr error
+	b.commands, inErr = b.cmd.StdinPipe()
+	out, outErr := b.cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.cmd.Start(); err != nil {
@@ -50,12 +54,12 @@ func start(t *testing.T, args ...string) *bare {
 		b.cmd.Process.Kill()
 		b.cmd.Wait()
 	})
-	var control string
-	if _, err := fmt.Fscanf(out, "listen %s control %s\n", &b.listen, &control); err != nil {
-		t.Fatalf("read the addresses: %v", err)
+	b.answers = bufio.NewReader(out)
+	line, err := b.answers.ReadString('\n')
+	if err != nil {
+		t.Fatalf("read the address: %v", err)
 	}
-	b.control = dialTCP(t, control)
-	b.answers = bufio.NewReader(b.control)
+	b.listen = strings.TrimSpace(line)
 	return b
 }
 
@@ -73,7 +77,7 @@ func dialTCP(t *testing.T, addr string) net.Conn {
 // answer sends a command and returns the line that came back.
 func (b *bare) answer(command string) string {
 	b.t.Helper()
-	if _, err := fmt.Fprintln(b.control, command); err != nil {
+	if _, err := fmt.Fprintln(b.commands, command); err != nil {
 		b.t.Fatal(err)
 	}
 	line, err := b.answers.ReadString('\n')
@@ -120,7 +124,7 @@ func (b *bare) dial() *websocket.Conn {
 func TestHandshakeAndDelivery(t *testing.T) {
 	for name, addr := range map[string]string{"IPv4": "127.0.0.1:0", "IPv6": "[::1]:0"} {
 		t.Run(name, func(t *testing.T) {
-			b := start(t, "-listen", addr, "-control", addr)
+			b := start(t, "-listen", addr)
 			conns := []*websocket.Conn{b.dial(), b.dial(), b.dial()}
 			for _, size := range []int{1, 125, 126, 2000, 70000} {
 				s := b.do(fmt.Sprintf("send 2 %d", size))
@@ -226,15 +230,17 @@ func TestRefusals(t *testing.T) {
 	for name, args := range map[string][]string{
 		"host name": {"-listen", "localhost:80"}, "argument": {"extra"}, "flag": {"-nothing"}, "in use": {"-listen", b.listen},
 	} {
-		if err := run(args, os.Stderr); err == nil {
+		if err := run(args); err == nil {
 			t.Errorf("%s: started", name)
 		}
 	}
 }
 
-func TestQuit(t *testing.T) {
+// TestEnd ends with its commands.
+func TestEnd(t *testing.T) {
 	b := start(t)
-	b.do("quit")
+	b.dial()
+	b.commands.Close()
 	if err := b.cmd.Wait(); err != nil {
 		t.Errorf("exit: %v", err)
 	}

@@ -16,7 +16,7 @@ const (
 	roleNone    role = iota // not in use
 	roleHead                // a client before its handshake
 	roleFrames              // a client after it
-	roleCommand             // a control connection
+	roleCommand             // standard input
 )
 
 // conn is the state of one descriptor.
@@ -27,53 +27,39 @@ type conn struct {
 
 // server is the loop and all that it owns; nothing else runs.
 type server struct {
-	epoll           int
-	public, control listener
+	epoll    int
+	listener int
+	addr     net.Addr
 
 	conns []conn // by descriptor
 	stats Stats
-	quit  bool
 	buf   [64 << 10]byte // of one read
 }
 
-func newServer(listen, control string) (*server, error) {
-	s := &server{}
+func newServer(listen string) (*server, error) {
+	s := &server{conns: []conn{{role: roleCommand}}} // descriptor 0
 	var err error
 	if s.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("create epoll: %w", err)
 	}
-	if s.public, err = listenTCP(listen); err != nil {
+	if s.listener, s.addr, err = listenTCP(listen); err != nil {
 		return nil, err
 	}
-	if s.control, err = listenTCP(control); err != nil {
-		return nil, err
-	}
-	for _, l := range []listener{s.public, s.control} {
-		if err := s.watch(l.fd); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
+	return s, errors.Join(s.watch(s.listener), s.watch(syscall.Stdin))
 }
 
-// serve runs the loop until a command ends it.
+// serve runs the loop until there are no more commands.
 func (s *server) serve() error {
 	var events [256]syscall.EpollEvent
-	for !s.quit {
+	for s.conns[syscall.Stdin].role == roleCommand {
 		n, err := syscall.EpollWait(s.epoll, events[:], -1)
 		if err != nil && err != syscall.EINTR {
 			return fmt.Errorf("wait for events: %w", err)
 		}
 		for i := range max(n, 0) {
-			switch fd := int(events[i].Fd); fd {
-			case s.public.fd:
-				err = s.accept(fd, roleHead)
-			case s.control.fd:
-				err = s.accept(fd, roleCommand)
-			default:
+			if fd := int(events[i].Fd); fd != s.listener {
 				s.read(fd)
-			}
-			if err != nil && err != syscall.EINTR {
+			} else if err := s.accept(); err != nil {
 				return err
 			}
 		}
@@ -92,9 +78,9 @@ func (s *server) watch(fd int) error {
 // accept takes the waiting connections, a few dozen at most: the rest shows up in the next
 // turn. A limit of the process or the kernel ends the run, which would measure
 // something else.
-func (s *server) accept(from int, r role) error {
+func (s *server) accept() error {
 	for range 64 {
-		fd, _, err := syscall.Accept4(from, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		fd, _, err := syscall.Accept4(s.listener, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 		switch {
 		case err == syscall.EAGAIN:
 			return nil
@@ -106,7 +92,7 @@ func (s *server) accept(from int, r role) error {
 		if fd >= len(s.conns) {
 			s.conns = append(s.conns, make([]conn, fd+1-len(s.conns))...)
 		}
-		s.conns[fd] = conn{role: r}
+		s.conns[fd] = conn{role: roleHead}
 		if err := s.watch(fd); err != nil {
 			return err
 		}
@@ -142,7 +128,7 @@ func (s *server) read(fd int) {
 	case roleFrames:
 		used, err = s.readFrames(in)
 	case roleCommand:
-		used, err = s.readCommands(fd, in)
+		used = s.readCommands(in)
 	}
 	left := in[used:]
 	switch {
@@ -155,8 +141,7 @@ func (s *server) read(fd int) {
 	}
 }
 
-// write writes to a client or a control connection and reports whether all of
-// it was taken.
+// write writes to a client and reports whether all of it was taken.
 func (s *server) write(fd int, p []byte) bool {
 	n, err := syscall.Write(fd, p)
 	switch {
@@ -183,18 +168,12 @@ func (s *server) close(fd int) {
 	syscall.Close(fd)
 }
 
-// listener is a listening, non-blocking TCP socket.
-type listener struct {
-	fd   int
-	addr net.Addr
-}
-
 // listenTCP binds a numeric address. TCP_NODELAY is inherited by the accepted
 // sockets, so that they need no call of their own. The socket is a duplicate of
 // that which Go's poller knows, which is closed.
-func listenTCP(address string) (listener, error) {
+func listenTCP(address string) (own int, addr net.Addr, err error) {
 	if _, err := netip.ParseAddrPort(address); err != nil {
-		return listener{}, fmt.Errorf("listen on %q: %w", address, err)
+		return 0, nil, fmt.Errorf("listen on %q: %w", address, err)
 	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var set error
@@ -204,14 +183,13 @@ func listenTCP(address string) (listener, error) {
 	config.SetMultipathTCP(false) // Go's default, which the gateway has not
 	l, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return listener{}, err
+		return 0, nil, err
 	}
 	defer l.Close()
 	raw, err := l.(*net.TCPListener).SyscallConn()
 	if err != nil {
-		return listener{}, err
+		return 0, nil, err
 	}
-	own := listener{fd: -1, addr: l.Addr()}
-	controlErr := raw.Control(func(fd uintptr) { own.fd, err = syscall.Dup(int(fd)) })
-	return own, errors.Join(controlErr, err)
+	controlErr := raw.Control(func(fd uintptr) { own, err = syscall.Dup(int(fd)) })
+	return own, l.Addr(), errors.Join(controlErr, err)
 }

@@ -27,21 +27,24 @@ type Clients struct {
 	fresh wsframe.Reader
 
 	// Owned by the loop, for callers
-	Ledger
-	Settled int       // clients that are connected and subscribed
-	Joined  Progress  // of those that were last told to connect
-	Gone    Progress  // clients that were sent away in order, once Leaving is set
-	Leaving bool      // the server is being shut down
-	Pings   int       // received and answered, and an event stream's comments
-	Heard   time.Time // when something was last read
-	Err     error     // why the run is worth nothing
+	Settled  int        // clients that are connected and subscribed
+	Joined   Progress   // of those that were last told to connect
+	Gone     Progress   // clients that were sent away in order, once Leaving is set
+	Leaving  bool       // the server is being shut down
+	Messages []Progress // by number: clients that have the message
+	Received int        // messages, by all clients
+	Pings    int        // received and answered, and an event stream's comments
+	Counts   Counts
+	Heard    time.Time // when something was last read
+	Err      error     // why the run is worth nothing
 
 	// Owned by the loop
 	conns   []conn
-	partial partials // of those in the middle of a response or a message
-	queue   []uint32 // slots to connect, first to last
-	dialed  int      // clients that have been told to connect
-	pending int      // clients under way
+	partial map[uint32]*partial // of the few in the middle of a response or a message
+	spare   *partial            // for the next one that is
+	queue   []uint32            // slots to connect, first to last
+	dialed  int                 // clients that have been told to connect
+	pending int                 // clients under way
 	waiting *condition
 	in      [64 << 10]byte
 	out     []byte
@@ -66,7 +69,7 @@ func (w *condition) tell(err error) { w.done <- outcome{at: time.Now(), err: err
 func New(o Options) (*Clients, error) {
 	c := &Clients{
 		o: o, fresh: wsframe.NewReader(wsframe.Client, 1<<20),
-		conns: make([]conn, o.Clients), partial: partials{}, Ledger: Ledger{Messages: make([]Progress, o.Messages)},
+		conns: make([]conn, o.Clients), partial: map[uint32]*partial{}, spare: new(partial), Messages: make([]Progress, o.Messages),
 	}
 	for i := range c.conns {
 		c.conns[i].next = int32(o.First)

@@ -56,25 +56,22 @@ type partial struct {
 	bytes  []byte
 }
 
-// partials are by client, of the few that are in the middle of something.
-type partials map[uint32]*partial
-
-// borrow returns a client's partial message, or fresh where there is none.
-func (p partials) borrow(slot uint32, fresh *partial) *partial {
-	if held := p[slot]; held != nil {
+// part returns a client's partial message, the spare one where it has none.
+func (c *Clients) part(slot uint32) *partial {
+	if held := c.partial[slot]; held != nil {
 		return held
 	}
-	return fresh
+	*c.spare = partial{frames: c.fresh}
+	return c.spare
 }
 
-// giveBack keeps a borrowed one only in the middle of a message.
-func (p partials) giveBack(slot uint32, held, fresh *partial, whole bool) {
+// keep keeps what part has returned only in the middle of a message.
+func (c *Clients) keep(slot uint32, held *partial, whole bool) {
 	switch {
-	case held == fresh && !whole:
-		kept := *fresh
-		p[slot] = &kept
-	case held != fresh && whole:
-		delete(p, slot)
+	case held == c.spare && !whole:
+		c.partial[slot], c.spare = held, new(partial)
+	case held != c.spare && whole:
+		delete(c.partial, slot)
 	}
 }
 

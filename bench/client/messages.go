@@ -54,38 +54,31 @@ func At(curve []Mark, goal int, share float64) float64 {
 	return 0
 }
 
-// Ledger accounts for the messages of all clients.
-type Ledger struct {
-	Messages []Progress // by number: clients that have the message
-	Received int        // by all clients
-	Counts   Counts
-}
-
 // Counts are of faults.
 type Counts struct {
-	Lost    int    // messages that were passed over by a later one
-	Doubled int    // messages that came again, or late
-	Gaps    int    // told by the server
-	Broken  int    // settled connections that ended when they shouldn't have
-	Why     string // the first of them did
+	Lost    int    `json:"lost"`          // messages that were passed over by a later one
+	Doubled int    `json:"doubled"`       // messages that came again, or late
+	Gaps    int    `json:"gaps"`          // told by the server
+	Broken  int    `json:"broken"`        // settled connections that ended when they shouldn't have
+	Why     string `json:"why,omitempty"` // the first of them did
 }
 
 // take checks that message k is the client's next one.
-func (l *Ledger) take(cn *conn, k int, strict bool, now time.Time) error {
+func (c *Clients) take(cn *conn, k int) error {
 	next := int(cn.next)
 	switch {
-	case k >= len(l.Messages):
+	case k >= len(c.Messages):
 		return fmt.Errorf("message %d was never published", k)
-	case strict && k != next:
+	case c.o.Strict && k != next:
 		return fmt.Errorf("message %d in place of %d", k, next)
 	case k < next:
-		l.Counts.Doubled++
+		c.Counts.Doubled++
 		return nil
 	}
-	l.Counts.Lost += k - next
+	c.Counts.Lost += k - next
 	cn.next = int32(k + 1)
-	l.Received++
-	l.Messages[k].add(now)
+	c.Received++
+	c.Messages[k].add(c.Heard)
 	return nil
 }
 
@@ -137,7 +130,7 @@ func (c *Clients) text(slot uint32, text []byte) error {
 func (c *Clients) line(slot uint32, text []byte) error {
 	cn := &c.conns[slot]
 	if k, ok := c.o.number(text, int(cn.next)); ok {
-		return c.take(cn, k, c.o.Strict, c.Heard)
+		return c.take(cn, k)
 	}
 	switch {
 	case begins(text, c.o.Joined):

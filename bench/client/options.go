@@ -88,7 +88,7 @@ func Payload(key string, k, size int) []byte {
 
 // number returns a message's number. next is the one that is due.
 func (s *Speech) number(text []byte, next int) (k int, ok bool) {
-	if len(text) < len(s.Message) || string(text[:len(s.Message)]) != s.Message {
+	if !bytes.HasPrefix(text, []byte(s.Message)) {
 		return 0, false
 	}
 	if s.Number == "" {
@@ -109,5 +109,5 @@ func (s *Speech) number(text []byte, next int) (k int, ok bool) {
 
 // begins reports whether a text begins so, which "" never does.
 func begins(text []byte, with string) bool {
-	return with != "" && len(text) >= len(with) && string(text[:len(with)]) == with
+	return with != "" && bytes.HasPrefix(text, []byte(with))
 }

@@ -11,11 +11,7 @@ import (
 
 // frames reads whole messages of a WebSocket and answers pings.
 func (c *Clients) frames(slot uint32, cn *conn, p []byte) error {
-	if len(p) == 0 {
-		return nil
-	}
-	fresh := partial{frames: c.fresh}
-	held := c.partial.borrow(slot, &fresh)
+	held := c.part(slot)
 	for len(p) > 0 {
 		ev, n, err := held.frames.Next(p)
 		if err != nil {
@@ -45,7 +41,7 @@ func (c *Clients) frames(slot uint32, cn *conn, p []byte) error {
 			return err
 		}
 	}
-	c.partial.giveBack(slot, held, &fresh, held.frames.Idle() && len(held.bytes) == 0)
+	c.keep(slot, held, held.frames.Idle() && len(held.bytes) == 0)
 	return nil
 }
 
@@ -56,11 +52,7 @@ var (
 
 // events reads the data of an event stream.
 func (c *Clients) events(slot uint32, cn *conn, p []byte) error {
-	if len(p) == 0 {
-		return nil
-	}
-	var fresh partial
-	held := c.partial.borrow(slot, &fresh)
+	held := c.part(slot)
 	for len(p) > 0 {
 		piece, n, ok := p, len(p), true
 		if cn.coded {
@@ -87,7 +79,7 @@ func (c *Clients) events(slot uint32, cn *conn, p []byte) error {
 			return err
 		}
 	}
-	c.partial.giveBack(slot, held, &fresh, held.chunks.Idle() && len(held.bytes) == 0)
+	c.keep(slot, held, held.chunks.Idle() && len(held.bytes) == 0)
 	return nil
 }
 

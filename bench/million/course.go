@@ -25,6 +25,7 @@ type course struct {
 	o       options
 	gateway *gateway
 	clients *client.Clients
+	kernel  *probe.Kernel
 	out     io.Writer
 	start   time.Time
 
@@ -34,7 +35,6 @@ type course struct {
 	sampled  time.Time
 	reported time.Time
 	last     probe.Metrics // the gateway's metrics at the end of the step before
-	idleCPU  float64
 }
 
 // runCourse runs all steps on this box and writes the result, also that of a
@@ -54,16 +54,17 @@ func runCourse(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer c.Close()
-	r := &course{o: o, gateway: g, clients: c, out: out, start: time.Now(), res: &result{
+	kernel, err := probe.WatchKernel(0)
+	if err != nil {
+		return err
+	}
+	r := &course{o: o, gateway: g, clients: c, kernel: kernel, out: out, start: time.Now(), res: &result{
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: rig.ThisMachine(), Emulated: o.emulated,
-		Clients: o.clients, Personal: o.personal, Few: o.few(), Leavers: o.leavers(), Interval: o.interval.Seconds(),
+		Clients: o.clients, Personal: o.personal, Leavers: o.leavers(), Interval: o.interval.Seconds(),
 		Command: strings.Join(os.Args, " "), Gateway: g.args,
 	}}
 	failed := r.run(ctx)
-	c.Do(func() {
-		n := c.Counts
-		r.res.Counts = counts{Pings: c.Pings, Gaps: n.Gaps, Doubled: n.Doubled, Broken: n.Broken, Why: n.Why}
-	})
+	c.Do(func() { r.res.Counts = c.Counts })
 	failed = errors.Join(failed, r.check())
 	r.res.Failed = nil
 	if failed != nil {
@@ -106,10 +107,10 @@ func (r *course) run(ctx context.Context) error {
 		{"before", r.before},
 		{"connect", r.connect},
 		{"hold", r.hold},
-		{"everyone", func(ctx context.Context) error { return r.message(ctx, 0, everyone, r.o.told()) }},
-		{"few", func(ctx context.Context) error { return r.message(ctx, 1, few, r.o.few()) }},
+		{"everyone", r.everyone},
+		{"few", func(ctx context.Context) error { return r.message(ctx, 1, r.o.few(), []string{few}) }},
 		{"return", r.comeBack},
-		{"after", func(ctx context.Context) error { return r.message(ctx, 2, few, r.o.few()) }},
+		{"after", func(ctx context.Context) error { return r.message(ctx, 2, r.o.few(), []string{few}) }},
 		{"drain", r.drain},
 	} {
 		r.step = s.name

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -25,13 +26,12 @@ type gateway struct {
 
 // startGateway starts a redis-server and the gateway, and waits until it is
 // ready.
-func startGateway(ctx context.Context, o options) (_ *gateway, err error) {
+func startGateway(ctx context.Context, o options) (*gateway, error) {
 	lab, err := rig.NewLab(ctx)
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{lab: lab}
-	cmd := exec.Command(o.gateway, "serve", "--redis.url", lab.Redis.URL(),
+	cmd := exec.Command(o.gateway, "serve", "--redis.url", lab.Redis.URL,
 		"--heartbeat.interval", o.interval.String(), "--drain.timeout", o.drain.String())
 	answer := 10 * time.Second
 	if o.emulated {
@@ -41,37 +41,27 @@ func startGateway(ctx context.Context, o options) (_ *gateway, err error) {
 	}
 	cmd.Args = append(cmd.Args, "--heartbeat.timeout", min(answer, o.interval).String())
 	cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
-	if g.Gateway, err = rig.StartGateway(ctx, cmd); err != nil {
-		g.close()
+	g, err := rig.StartGateway(ctx, cmd)
+	if err != nil {
+		lab.Close()
 		return nil, err
 	}
-	g.args = cmd.Args[1:]
-	return g, nil
+	return &gateway{Gateway: g, args: cmd.Args[1:], lab: lab}, nil
 }
 
-// payload is message k, of 128 bytes.
-func payload(k int) []byte { return client.Payload("number", k, 128) }
-
-// publish publishes message k as a backend does, with one Redis command.
-func (g *gateway) publish(ctx context.Context, channel string, k int) error {
-	if err := g.lab.Redis.Client.Publish(ctx, rig.RedisPrefix+channel, payload(k)).Err(); err != nil {
-		return fmt.Errorf("publish to %s: %w", channel, err)
-	}
-	return nil
-}
-
-// publishToEach publishes message k to every tenth client's own channel.
-func (g *gateway) publishToEach(ctx context.Context, clients, k int) error {
-	const batch = 500 // commands in one go
-	for first := 0; first < clients; first += batch * toldStep {
+// publish publishes message k, of 128 bytes, to channels as a backend does, with
+// one Redis command for each.
+func (g *gateway) publish(ctx context.Context, k int, channels []string) error {
+	payload := client.Payload("number", k, 128)
+	for batch := range slices.Chunk(channels, 500) {
 		_, err := g.lab.Redis.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-			for i := first; i < min(first+batch*toldStep, clients); i += toldStep {
-				pipe.Publish(ctx, rig.RedisPrefix+personal(i), payload(k))
+			for _, channel := range batch {
+				pipe.Publish(ctx, rig.RedisPrefix+channel, payload)
 			}
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("publish to each: %w", err)
+			return fmt.Errorf("publish: %w", err)
 		}
 	}
 	return nil
@@ -79,8 +69,6 @@ func (g *gateway) publishToEach(ctx context.Context, clients, k int) error {
 
 // close kills both processes and waits for them.
 func (g *gateway) close() {
-	if g.Gateway != nil {
-		g.Kill()
-	}
+	g.Kill()
 	g.lab.Close()
 }

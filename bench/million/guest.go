@@ -46,9 +46,7 @@ func runInGuest(ctx context.Context, o options, out io.Writer) error {
 	if have, need := int64(fields["MemAvailable"]), guestBytesBase+guestBytesLeast*int64(o.clients); have < need {
 		return fmt.Errorf("this box has %d MiB of memory left, the guest needs %d MiB", have>>20, need>>20)
 	}
-	if o.memory == "" {
-		o.memory = fmt.Sprintf("%dM", (guestBytesBase+guestBytesEach*int64(o.clients))>>20)
-	}
+	memory := fmt.Sprintf("%dM", (guestBytesBase+guestBytesEach*int64(o.clients))>>20)
 	course := []string{filepath.Base(self), "million", "course", "-emulated", "-gateway", "/bin/gateway", "-result", "/dev/result",
 		"-n", fmt.Sprint(o.clients), "-c", fmt.Sprint(o.inFlight)}
 	if o.personal {
@@ -59,7 +57,7 @@ func runInGuest(ctx context.Context, o options, out io.Writer) error {
 			course = append(course, name, d.String())
 		}
 	}
-	cmd := exec.CommandContext(ctx, guestScript, "--mem", o.memory, "--smp", "2",
+	cmd := exec.CommandContext(ctx, guestScript, "--mem", memory, "--smp", "2",
 		"--timeout", fmt.Sprint(int(o.limit.Seconds())), "--bin", self, "--bin", o.gateway, "--bin", redisServer, "--out", o.result,
 		"--", strings.Join(course, " "))
 	cmd.Stdout, cmd.Stderr = out, os.Stderr

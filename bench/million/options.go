@@ -17,7 +17,6 @@ type options struct {
 	guest    bool
 	where    bool          // say where it would run
 	personal bool          // a channel of its own for each client
-	memory   string        // of the guest
 	limit    time.Duration // of the guest's run
 
 	// Slower in emulation
@@ -40,7 +39,6 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.personal, "personal", false, "each client has a channel of its own in place of the one of all")
 	flags.BoolVar(&o.guest, "guest", false, "run in the guest even where this box would do")
 	flags.BoolVar(&o.where, "where", false, "run nothing, but say \"here\" or \"guest\": where it would be")
-	flags.StringVar(&o.memory, "memory", "", "the guest's `memory`, such as 16G; default: as much as the clients need")
 	flags.Duration(&o.limit, "timeout", time.Hour, time.Minute, 1000*time.Hour, "hard limit on the guest's `time`")
 	flags.DurationVar(&o.interval, "interval", 0, "the gateway's heartbeat.`interval`; default 25s, in the guest 300 us a client")
 	flags.DurationVar(&o.hold, "hold", 0, "`time` of nothing but heartbeats; default: one interval, at most a minute")
@@ -105,12 +103,3 @@ const (
 // of those that hang up and come back.
 func (o options) few() int     { return (o.clients + fewStep - 1) / fewStep }
 func (o options) leavers() int { return min(10_000, o.clients/10) }
-
-// told is the number of clients that the first message is for: all of them, or
-// every tenth where each is told by a message of its own.
-func (o options) told() int {
-	if o.personal {
-		return (o.clients + toldStep - 1) / toldStep
-	}
-	return o.clients
-}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/pushgate/pushgate/bench/chart"
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/page"
 )
@@ -26,8 +25,8 @@ func pageFunctions(dir string) template.FuncMap {
 		"join":        strings.Join,
 		"messageName": func(i int) string { return messageNames[i] },
 		"curve":       curve,
-		"draw": func(file, title, x, y string, lines ...chart.Line) (string, error) {
-			return page.Draw(dir, file, title, x, y, "", lines...)
+		"draw": func(file, title, x, y string, lines ...page.Line) (string, error) {
+			return page.Lines(dir, file, title, x, y, lines...)
 		},
 	}
 }
@@ -68,10 +67,7 @@ func renderPage(docs string) error {
 // keptResults returns all results of a folder, the one with the most clients
 // first.
 func keptResults(dir string) ([]*result, error) {
-	all, err := page.Kept[result](dir, "*")
-	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("no result in %s", dir)
-	}
+	all, err := page.Kept[result](dir)
 	slices.SortStableFunc(all, func(a, b *result) int { return b.Clients - a.Clients })
 	return all, err
 }
@@ -82,7 +78,7 @@ func (res *result) Name() string {
 	if res.Emulated {
 		where = "emulated"
 	}
-	return chart.Grouped(float64(res.Clients)) + " " + where
+	return page.Grouped(float64(res.Clients)) + " " + where
 }
 
 // Each is the growth of a figure for each client.
@@ -92,7 +88,7 @@ func (res *result) Each(before, after int64) float64 {
 
 // Row is a line of the table of memory.
 func (res *result) Row(name string, before, after int64) string {
-	return fmt.Sprintf("| %s | %s | %s | %s |", name, mib(before), mib(after), chart.Grouped(res.Each(before, after)))
+	return fmt.Sprintf("| %s | %s | %s | %s |", name, mib(before), mib(after), page.Grouped(res.Each(before, after)))
 }
 
 // Used is the memory of the whole box that isn't free. Nothing else runs in the
@@ -108,7 +104,7 @@ func (res *result) ToAll() step {
 	if len(res.Messages) == 0 {
 		return step{}
 	}
-	return res.Messages[0].step
+	return res.Messages[0]
 }
 
 // IntervalCPU is the gateway's CPU time for the heartbeats of one interval, in
@@ -116,31 +112,17 @@ func (res *result) ToAll() step {
 func (res *result) IntervalCPU() float64   { return res.Hold.PingMicros() / 1e6 * float64(res.Clients) }
 func (res *result) IntervalShare() float64 { return res.IntervalCPU() / res.Interval }
 
-// MakeCommand is the call of make that repeats the run: of the program's flags,
-// those that make doesn't give it by itself.
+// MakeCommand is the call of make that repeats the run. Make's own flags end in
+// the number of clients, and the guest's in that of the handshakes.
 func (res *result) MakeCommand() string {
 	command := fmt.Sprintf("make million N=%d", res.Clients)
 	if res.Emulated {
 		command += " GUEST=1"
 	}
-	args := strings.Fields(res.Command)
-	first := 1 + slices.IndexFunc(args, func(arg string) bool { return filepath.Base(arg) == "million" })
-	var further []string
-	for i := first; i < len(args); i++ {
-		switch args[i] {
-		case "course", "-emulated", "-guest":
-		case "-n", "-gateway", "-result", "-docs":
-			i++
-		case "-c":
-			if i++; args[i] != fmt.Sprint(defaultInFlight) {
-				further = append(further, "-c", args[i])
-			}
-		default:
-			further = append(further, args[i])
-		}
-	}
-	if len(further) > 0 {
-		command += " MILLION_ARGS='" + strings.Join(further, " ") + "'"
+	_, further, _ := strings.Cut(res.Command+" ", fmt.Sprintf(" -n %d ", res.Clients))
+	further = strings.TrimPrefix(further, fmt.Sprintf("-c %d ", defaultInFlight))
+	if further = strings.TrimSpace(further); further != "" {
+		command += " MILLION_ARGS='" + further + "'"
 	}
 	return command
 }
@@ -153,7 +135,7 @@ var messageNames = []string{"message to everyone", "message to the second channe
 
 // Row is a line of the table of steps.
 func (s step) Row(name string) string {
-	return fmt.Sprintf("| %s | %s of %s | %.2f | %.2f | %s | %s |", name, chart.Grouped(float64(s.Reached)), chart.Grouped(float64(s.Goal)),
+	return fmt.Sprintf("| %s | %s of %s | %.2f | %.2f | %s | %s |", name, page.Grouped(float64(s.Reached)), page.Grouped(float64(s.Goal)),
 		s.Seconds, s.CPU, s.Micros(), s.Lag.Text())
 }
 
@@ -200,29 +182,29 @@ func (l lag) Text() string {
 }
 
 // Line draws a figure of the points over another, of one step or, "", of all.
-func (res *result) Line(name, step, x, y string) (l chart.Line) {
-	l.Name = name
+func (res *result) Line(name, step, x, y string) page.Line {
+	l := page.Line{Name: name}
 	for _, p := range res.Points {
 		if step == "" || p.Step == step {
 			of := map[string]float64{
 				"seconds": p.Seconds, "connections": float64(p.Connections),
 				"RSS": float64(p.RSS) / (1 << 20), "slab": float64(p.Slab) / (1 << 20), "buffers": float64(p.SocketPages) / (1 << 20),
 			}
-			l.Xs, l.Ys = append(l.Xs, of[x]), append(l.Ys, of[y])
+			l.Points = append(l.Points, page.Point{X: of[x], Y: of[y]})
 		}
 	}
 	return l
 }
 
 // Plan is an even drain.
-func (d drain) Plan() chart.Line {
-	return chart.Line{Name: "planned by drain.timeout", Dashed: true, Xs: []float64{0, d.Planned}, Ys: []float64{0, float64(d.Goal)}}
+func (d drain) Plan() page.Line {
+	return page.Line{Name: "planned by drain.timeout", Dashed: true, Points: []page.Point{{}, {X: d.Planned, Y: float64(d.Goal)}}}
 }
 
-func curve(name string, marks []client.Mark) chart.Line {
-	l := chart.Line{Name: name, Xs: []float64{0}, Ys: []float64{0}}
+func curve(name string, marks []client.Mark) page.Line {
+	l := page.Line{Name: name, Points: []page.Point{{}}}
 	for _, m := range marks {
-		l.Xs, l.Ys = append(l.Xs, m.Seconds), append(l.Ys, float64(m.Count))
+		l.Points = append(l.Points, page.Point{X: m.Seconds, Y: float64(m.Count)})
 	}
 	return l
 }

@@ -20,7 +20,6 @@ type result struct {
 	Emulated bool        `json:"emulated"`
 	Clients  int         `json:"clients"`
 	Personal bool        `json:"personal,omitempty"` // a channel of its own for each client
-	Few      int         `json:"few"`
 	Leavers  int         `json:"leavers"`
 	Interval float64     `json:"interval"`
 	Command  string      `json:"command"`
@@ -28,26 +27,16 @@ type result struct {
 
 	Before memory  `json:"before"` // the gateway runs, no client is there
 	Held   memory  `json:"held"`   // all are connected and were quiet for a while
-	After  memory  `json:"after"`  // the leavers are back
 	Points []point `json:"points"`
 
-	Connect  step         `json:"connect"`
-	Hold     hold         `json:"hold"`
-	Messages []publishing `json:"messages"`
-	Return   step         `json:"return"`
-	Drain    drain        `json:"drain"`
+	Connect  step   `json:"connect"`
+	Hold     hold   `json:"hold"`
+	Messages []step `json:"messages"` // each on its way to all its subscribers
+	Return   step   `json:"return"`
+	Drain    drain  `json:"drain"`
 
-	Counts counts   `json:"counts"`
-	Failed []string `json:"failed"`
-}
-
-// counts are of faults, and of pings.
-type counts struct {
-	Pings   int    `json:"pings"`
-	Gaps    int    `json:"gaps"`
-	Doubled int    `json:"doubled"`
-	Broken  int    `json:"broken"` // connections that ended when they shouldn't have
-	Why     string `json:"why,omitempty"`
+	Counts client.Counts `json:"counts"`
+	Failed []string      `json:"failed"`
 }
 
 // step is a part of the course with a goal.
@@ -69,12 +58,6 @@ type hold struct {
 	Lag     lag     `json:"lag"`
 }
 
-// publishing is one message on its way to all its subscribers.
-type publishing struct {
-	Channel string `json:"channel"`
-	step
-}
-
 // drain is the shutdown.
 type drain struct {
 	step
@@ -91,7 +74,6 @@ type point struct {
 	RSS         int64   `json:"rss"`
 	Slab        int64   `json:"slab"`
 	SocketPages int64   `json:"socket_pages"`
-	CPU         float64 `json:"cpu"`
 }
 
 // readResult reads the last whole line: a run writes one after each step, so
@@ -140,8 +122,7 @@ func (res *result) keep(docs string) error {
 	if res.Personal {
 		name += "-personal"
 	}
-	text, err := json.Marshal(res)
-	return errors.Join(err, page.KeepText(filepath.Join(docs, "million"), name, append(text, '\n')))
+	return page.Keep(filepath.Join(docs, "million"), name, res)
 }
 
 // write writes to a file or, in the guest, to the serial port that the host

@@ -18,7 +18,7 @@ func (r *course) before(ctx context.Context) (err error) {
 	if err := r.wait(ctx, watch); err != nil {
 		return err
 	}
-	r.idleCPU = (r.gateway.CPU().Seconds() - begin) / watch.Seconds()
+	r.res.Hold.IdleCPU = (r.gateway.CPU().Seconds() - begin) / watch.Seconds()
 	r.res.Before, err = r.memory(ctx)
 	return err
 }
@@ -36,7 +36,7 @@ func (r *course) hold(ctx context.Context) (err error) {
 	if err := r.wait(ctx, r.o.hold); err != nil {
 		return err
 	}
-	h.CPU, h.Seconds, h.IdleCPU = r.gateway.CPU().Seconds()-cpu, time.Since(begin).Seconds(), r.idleCPU
+	h.CPU, h.Seconds = r.gateway.CPU().Seconds()-cpu, time.Since(begin).Seconds()
 	if r.res.Held, err = r.memory(ctx); err != nil {
 		return err
 	}
@@ -47,27 +47,33 @@ func (r *course) hold(ctx context.Context) (err error) {
 	return nil
 }
 
-// message publishes message k and waits until its subscribers have it.
-func (r *course) message(ctx context.Context, k int, channel string, subscribers int) error {
-	r.clients.Do(func() { r.clients.Messages[k].Begin(subscribers) })
-	publish := r.gateway.publish
-	if r.o.personal && channel == everyone {
-		publish = func(ctx context.Context, _ string, k int) error { return r.gateway.publishToEach(ctx, r.o.clients, k) }
+// everyone sends the first message: to the channel of all clients or, where each
+// has its own, to every tenth client's.
+func (r *course) everyone(ctx context.Context) error {
+	if !r.o.personal {
+		return r.message(ctx, 0, r.o.clients, []string{everyone})
 	}
-	if err := publish(ctx, channel, k); err != nil {
+	var channels []string
+	for client := 0; client < r.o.clients; client += toldStep {
+		channels = append(channels, personal(client))
+	}
+	return r.message(ctx, 0, len(channels), channels)
+}
+
+// message publishes message k and waits until its subscribers have it.
+func (r *course) message(ctx context.Context, k, subscribers int, channels []string) error {
+	r.clients.Do(func() { r.clients.Messages[k].Begin(subscribers) })
+	if err := r.gateway.publish(ctx, k, channels); err != nil {
 		return err
 	}
 	s, err := r.follow(ctx, &r.clients.Messages[k])
-	r.res.Messages = append(r.res.Messages, publishing{Channel: channel, step: s})
+	r.res.Messages = append(r.res.Messages, s)
 	return err
 }
 
 func (r *course) comeBack(ctx context.Context) (err error) {
 	r.clients.Do(func() { r.clients.ComeBack(r.o.leavers()) })
-	if r.res.Return, err = r.follow(ctx, &r.clients.Joined); err != nil {
-		return err
-	}
-	r.res.After, err = r.memory(ctx)
+	r.res.Return, err = r.follow(ctx, &r.clients.Joined)
 	return err
 }
 
@@ -138,10 +144,7 @@ func (r *course) follow(ctx context.Context, p *client.Progress) (s step, err er
 	if scrapeErr != nil {
 		return s, errors.Join(err, scrapeErr)
 	}
-	if before != nil {
-		s.Lag = lagBetween(before, after)
-	}
-	r.last = after
+	s.Lag, r.last = lagBetween(before, after), after
 	return s, err
 }
 
@@ -161,11 +164,7 @@ func (r *course) memory(ctx context.Context) (m memory, err error) {
 	if r.last, err = r.gateway.Metrics(ctx); err != nil {
 		return m, err
 	}
-	if m, err = processMemory(r.gateway.PID(), true); err != nil {
-		return m, err
-	}
-	m.addRuntime(r.last)
-	return m, m.addKernel()
+	return readMemory(r.gateway.PID(), r.kernel, r.last)
 }
 
 // sample adds a point to the series once a second, and a line to the log every
@@ -175,18 +174,19 @@ func (r *course) sample(s step) {
 		return
 	}
 	r.sampled = time.Now()
-	m, err := processMemory(r.gateway.PID(), false)
-	if err != nil || m.addKernel() != nil {
+	rss, err := r.gateway.RSS()
+	kernel, kernelErr := r.kernel.Sample()
+	if err != nil || kernelErr != nil {
 		return // it has ended
 	}
 	open := 0
 	r.clients.Do(func() { open = r.clients.Settled })
 	r.res.Points = append(r.res.Points, point{
 		Seconds: time.Since(r.start).Seconds(), Step: r.step, Connections: open,
-		RSS: m.RSS, Slab: m.Slab, SocketPages: m.SocketPages, CPU: r.gateway.CPU().Seconds(),
+		RSS: rss, Slab: int64(kernel.Slab), SocketPages: int64(kernel.TCPMemory),
 	})
 	if time.Since(r.reported) > 10*time.Second {
 		r.reported = time.Now()
-		r.say("%d of %d, %d open, RSS %d MiB, slab %d MiB", s.Reached, s.Goal, open, m.RSS>>20, m.Slab>>20)
+		r.say("%d of %d, %d open, RSS %d MiB, slab %d MiB", s.Reached, s.Goal, open, rss>>20, kernel.Slab>>20)
 	}
 }

@@ -1,18 +1,17 @@
-// Package page writes the benchmarks' pages from templates and keeps the results
-// that they are made from.
+// Package page writes the benchmarks' pages: from templates, with charts, and
+// from results that are kept beside them.
 package page
 
 import (
+	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"text/template"
-
-	"github.com/pushgate/pushgate/bench/chart"
 )
 
 // functions are those of every template.
@@ -21,102 +20,79 @@ var functions = template.FuncMap{
 	"comma": func(v any) string {
 		switch v := v.(type) {
 		case int:
-			return chart.Grouped(float64(v))
+			return Grouped(float64(v))
 		case int64:
-			return chart.Grouped(float64(v))
+			return Grouped(float64(v))
 		}
-		return chart.Grouped(v.(float64))
+		return Grouped(v.(float64))
 	},
-	"mib": func(bytes int64) string { return chart.Grouped(float64(bytes >> 20)) },
+	"mib": func(bytes int64) string { return Grouped(float64(bytes >> 20)) },
 	// columns are the rule under the head of a table: one with text and so many
 	// with numbers.
 	"columns": func(numbers int) string { return "|---|" + strings.Repeat("---:|", numbers) },
 }
 
-// Draw writes a line chart into a folder beside the page and returns the link to
-// it. logs names the axes that are logarithmic.
-func Draw(dir, file, title, x, y, logs string, lines ...chart.Line) (string, error) {
-	c := chart.Lines{File: file, Title: title, X: x, Y: y, Lines: lines}
-	c.LogX, c.LogY = strings.Contains(logs, "x"), strings.Contains(logs, "y")
-	return filepath.Base(dir) + "/" + file, c.Write(dir)
-}
-
-// Template parses the text of a page, or of several.
-func Template(text string, more template.FuncMap) (*template.Template, error) {
-	return template.New("page").Funcs(functions).Funcs(more).Parse(text)
-}
-
-// Fill fills a template.
-func Fill(t *template.Template, data any) (string, error) {
-	var b strings.Builder
-	err := t.Execute(&b, data)
-	return b.String(), err
-}
-
 // Write fills a template and writes the page.
 func Write(file, text string, more template.FuncMap, data any) error {
-	t, err := Template(text, more)
+	t, err := template.New("page").Funcs(functions).Funcs(more).Parse(text)
 	if err != nil {
 		return err
 	}
-	filled, err := Fill(t, data)
-	if err != nil {
+	var b bytes.Buffer
+	if err := t.Execute(&b, data); err != nil {
 		return err
 	}
-	return chart.WritePage(file, []byte(filled))
+	return write(file, b.Bytes())
 }
 
-// width is how long a wrapped page's lines are, tables and headings aside.
-const width = 120
+// noFigure matches a number that is none, or a value that does not fit its
+// format, as Go writes them.
+var noFigure = regexp.MustCompile(`(^|[^A-Za-z])(NaN|[+-]?Inf)($|[^A-Za-z])|%!`)
 
-// Wrap breaks the lines of a page's paragraphs, and leaves one blank line
-// between any two.
-func Wrap(text string) string {
-	var b strings.Builder
-	for _, paragraph := range regexp.MustCompile(`\n\s*\n`).Split(strings.TrimSpace(text), -1) {
-		if strings.HasPrefix(paragraph, "|") || strings.HasPrefix(paragraph, "```") {
-			b.WriteString(paragraph + "\n\n")
-			continue
-		}
-		column := 0
-		for word := range strings.FieldsSeq(paragraph) {
-			switch {
-			case column == 0:
-			case column+1+len(word) > width:
-				b.WriteByte('\n')
-				column = 0
-			default:
-				b.WriteByte(' ')
-				column++
-			}
-			b.WriteString(word)
-			column += len(word)
-		}
-		b.WriteString("\n\n")
+// write writes a page or a drawing, unless a figure in it is none: then the
+// old one stays.
+func write(file string, text []byte) error {
+	if at := noFigure.FindIndex(text); at != nil {
+		before := bytes.LastIndexByte(text[:at[0]+1], '\n') + 1
+		line, _, _ := bytes.Cut(text[before:], []byte("\n"))
+		return fmt.Errorf("%s: a figure is none: %s", file, line)
 	}
-	return strings.TrimRight(b.String(), "\n") + "\n"
+	return os.WriteFile(file, text, 0o644)
+}
+
+// Grouped writes a number with a comma between thousands, and with the digits
+// after the point that a small one needs.
+func Grouped(v float64) string {
+	if v != math.Trunc(v) && v < 100 {
+		return fmt.Sprintf("%.3g", v)
+	}
+	digits := fmt.Sprintf("%.0f", math.Abs(v))
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	if v < 0 {
+		return "-" + digits
+	}
+	return digits
 }
 
 // Keep writes a result beside the charts, so that the page can be made again.
 func Keep(dir, name string, result any) error {
-	text, err := json.MarshalIndent(result, "", " ")
-	return errors.Join(err, KeepText(dir, name, append(text, '\n')))
-}
-
-// KeepText is Keep for a result that is JSON already.
-func KeepText(dir, name string, text []byte) error {
+	text, err := json.Marshal(result)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, name+".json"), text, 0o644)
+	return os.WriteFile(filepath.Join(dir, name+".json"), append(text, '\n'), 0o644)
 }
 
-// Kept reads the results whose names match a pattern, in the order of their
-// names.
-func Kept[T any](dir, pattern string) ([]*T, error) {
-	names, err := filepath.Glob(filepath.Join(dir, pattern+".json"))
-	if err != nil {
-		return nil, err
+// Kept reads all results of a folder, one at least, in the order of their names.
+func Kept[T any](dir string) ([]*T, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err == nil && len(names) == 0 {
+		err = fmt.Errorf("no result in %s", dir)
 	}
 	var all []*T
 	for _, name := range names {
@@ -130,5 +106,5 @@ func Kept[T any](dir, pattern string) ([]*T, error) {
 		}
 		all = append(all, r)
 	}
-	return all, nil
+	return all, err
 }

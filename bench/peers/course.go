@@ -40,8 +40,8 @@ func (m *course) run(ctx context.Context) (err error) {
 		return err
 	}
 	m.clients.Do(func() {
-		c := m.clients.Counts
-		f.Counts = counts{Lost: m.clients.Lost(), Doubled: c.Doubled, Broken: c.Broken, Why: c.Why}
+		f.Counts = m.clients.Counts
+		f.Counts.Lost = m.clients.Lost()
 		for _, p := range m.clients.Messages[warmUp:] {
 			f.Deliveries += p.Count
 		}
@@ -56,8 +56,8 @@ func (m *course) watch() (stop func() (took, cpu float64)) {
 }
 
 func (m *course) memory(ctx context.Context) (int64, error) {
-	samples, err := rig.Sample(ctx, 7, m.server.memory)
-	return int64(samples.Mid()), err
+	bytes, err := rig.Steady(ctx, 7, m.server.memory)
+	return int64(bytes), err
 }
 
 // hold measures one interval after the first: in that some servers spare a

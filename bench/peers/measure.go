@@ -11,41 +11,32 @@ import (
 
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/page"
-	"github.com/pushgate/pushgate/bench/rig"
 )
 
 // figures are one server's of one round. Times are in seconds, memory
 // in bytes.
 type figures struct {
-	Connect    float64    `json:"connect"`     // until all clients were subscribed
-	ConnectCPU float64    `json:"connect_cpu"` // meanwhile
-	Before     int64      `json:"before"`      // memory before the first client
-	With       int64      `json:"with"`        // and with all of them
-	Hold       float64    `json:"hold"`
-	HoldCPU    float64    `json:"hold_cpu"`
-	Pings      int        `json:"pings"` // in the hold
-	DeliverCPU float64    `json:"deliver_cpu"`
-	RedisCPU   float64    `json:"redis_cpu,omitempty"` // meanwhile, of redis-server
-	Last       rig.Values `json:"last"`                // by message: until the last client had it
-	Deliveries int        `json:"deliveries"`
-	Counts     counts     `json:"counts"`
-	Failed     string     `json:"failed,omitempty"` // why there is no more
-}
-
-// counts are of faults.
-type counts struct {
-	Lost    int    `json:"lost"`    // messages that did not come to a client, or came late
-	Doubled int    `json:"doubled"` // or twice, or late
-	Broken  int    `json:"broken"`  // connections that the server ended
-	Why     string `json:"why,omitempty"`
+	Connect    float64       `json:"connect"`     // until all clients were subscribed
+	ConnectCPU float64       `json:"connect_cpu"` // meanwhile
+	Before     int64         `json:"before"`      // memory before the first client
+	With       int64         `json:"with"`        // and with all of them
+	Hold       float64       `json:"hold"`
+	HoldCPU    float64       `json:"hold_cpu"`
+	Pings      int           `json:"pings"` // in the hold
+	DeliverCPU float64       `json:"deliver_cpu"`
+	RedisCPU   float64       `json:"redis_cpu,omitempty"` // meanwhile, of redis-server
+	Last       []float64     `json:"last"`                // by message: until the last client had it
+	Deliveries int           `json:"deliveries"`
+	Counts     client.Counts `json:"counts"`
+	Failed     string        `json:"failed,omitempty"` // why there is no more
 }
 
 // measure runs all rounds and keeps their results.
 func measure(ctx context.Context, o options, out io.Writer) error {
 	var chosen []server
 	for _, s := range o.servers {
-		if missing := s.absent(); missing != "" {
-			fmt.Fprintf(out, "%s is left out: %s\n", s.name, missing)
+		if err := s.missing(); err != nil {
+			fmt.Fprintf(out, "%s is left out: %v\n", s.name, err)
 			continue
 		}
 		chosen = append(chosen, s)
@@ -67,17 +58,12 @@ func measure(ctx context.Context, o options, out io.Writer) error {
 // measureAll runs the rounds of one transport and number of connections.
 func measureAll(ctx context.Context, o options, chosen []server, t transport, n int, out io.Writer) (*result, error) {
 	r := newResult(o, t, n)
-	for range chosen {
-		r.Servers = append(r.Servers, measured{})
+	var order []int
+	for i, s := range chosen {
+		order = append(order, i)
+		r.Servers = append(r.Servers, measured{Name: s.name})
 	}
 	for round := range o.rounds {
-		order := make([]int, len(chosen))
-		for i := range order {
-			order[i] = i
-		}
-		if round%2 == 1 { // nobody always follows the same one
-			slices.Reverse(order)
-		}
 		for _, i := range order {
 			s := chosen[i]
 			f, config, err := measureOne(ctx, o, s, t, n)
@@ -88,13 +74,13 @@ func measureAll(ctx context.Context, o options, chosen []server, t transport, n 
 				f.Failed = err.Error()
 			}
 			m := &r.Servers[i]
-			m.Name = s.name
 			if config != "" {
 				m.Config = config
 			}
 			m.Rounds = append(m.Rounds, f)
 			fmt.Fprintf(out, "%s %5d, round %d: %s\n", t, n, round+1, m.line())
 		}
+		slices.Reverse(order) // nobody always follows the same one
 	}
 	return r, nil
 }
@@ -106,7 +92,7 @@ func measureOne(ctx context.Context, o options, s server, t transport, n int) (f
 		return f, "", err
 	}
 	defer os.RemoveAll(dir)
-	r, err := s.start(ctx, setting{server: s.name, transport: t, connections: n, interval: o.interval, gateway: o.gateway, dir: dir})
+	r, err := s.start(ctx, setting{options: o, server: s.name, transport: t, connections: n, dir: dir})
 	if err != nil {
 		return f, "", err
 	}

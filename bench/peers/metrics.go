@@ -5,7 +5,8 @@ import (
 	"math"
 	"slices"
 
-	"github.com/pushgate/pushgate/bench/chart"
+	"github.com/pushgate/pushgate/bench/client"
+	"github.com/pushgate/pushgate/bench/page"
 	"github.com/pushgate/pushgate/bench/rig"
 )
 
@@ -24,21 +25,28 @@ var metrics = []metric{
 	{"memory per connection", "B", func(r *result, f *figures) float64 { return float64(f.With-f.Before) / float64(r.Connections) }, false},
 	{"idle CPU", "% of one", func(r *result, f *figures) float64 { return 100 * f.HoldCPU / f.Hold }, false},
 	{"CPU per delivery", "us", func(r *result, f *figures) float64 { return f.DeliverCPU * 1e6 / float64(f.Deliveries) }, false},
-	{"last subscriber, p50", "ms", func(r *result, f *figures) float64 { return 1e3 * f.Last.Mid() }, false},
+	{"last subscriber, p50", "ms", func(r *result, f *figures) float64 { return 1e3 * rig.Median(f.Last) }, false},
 }
 
 // values are a metric's of all rounds that came to their end.
-func (m metric) values(r *result, s *measured) rig.Values {
-	return roundsOf(s, func(f *figures) float64 { return m.of(r, f) })
+func (m metric) values(r *result, s *measured) []float64 {
+	return s.values(func(f *figures) float64 { return m.of(r, f) })
 }
 
-// roundsOf returns a figure of all rounds that came to their end.
-func roundsOf(s *measured, of func(*figures) float64) rig.Values {
-	var all rig.Values
+// whole are the rounds that came to their end.
+func (s *measured) whole() (all []*figures) {
 	for i := range s.Rounds {
 		if f := &s.Rounds[i]; f.Failed == "" {
-			all = append(all, of(f))
+			all = append(all, f)
 		}
+	}
+	return all
+}
+
+// values are a figure's of these rounds.
+func (s *measured) values(of func(*figures) float64) (all []float64) {
+	for _, f := range s.whole() {
+		all = append(all, of(f))
 	}
 	return all
 }
@@ -49,7 +57,7 @@ func (m metric) Cell(r *result, s *measured) string {
 	if len(all) == 0 {
 		return "-"
 	}
-	text := digits(all.Mid())
+	text := digits(rig.Median(all))
 	if len(all) > 1 {
 		text += fmt.Sprintf(" (%s-%s)", digits(slices.Min(all)), digits(slices.Max(all)))
 	}
@@ -61,7 +69,7 @@ func (m metric) best(r *result) *measured {
 	var best *measured
 	most := math.Inf(-1)
 	for i := range r.Servers {
-		v := m.values(r, &r.Servers[i]).Mid()
+		v := rig.Median(m.values(r, &r.Servers[i]))
 		if !m.more {
 			v = -v
 		}
@@ -75,47 +83,40 @@ func (m metric) best(r *result) *measured {
 // LastMillis is a quantile of the times until the last subscriber, of all
 // messages of all rounds that came to their end, in ms.
 func (s *measured) LastMillis(share float64) float64 {
-	var all rig.Values
-	for _, f := range s.Rounds {
-		if f.Failed == "" {
-			all = append(all, f.Last...)
-		}
+	var all []float64
+	for _, f := range s.whole() {
+		all = append(all, f.Last...)
 	}
-	return 1e3 * all.Quantile(share)
+	if len(all) == 0 {
+		return math.NaN()
+	}
+	slices.Sort(all)
+	return 1e3 * all[max(0, int(math.Ceil(share*float64(len(all))))-1)]
 }
 
-// Lost and Doubled are messages of all rounds.
-func (s *measured) Lost() (n int) {
+// Sum is of the faults in all rounds.
+func (s *measured) Sum() (sum client.Counts) {
 	for _, f := range s.Rounds {
-		n += f.Counts.Lost
+		sum.Lost += f.Counts.Lost
+		sum.Doubled += f.Counts.Doubled
 	}
-	return n
-}
-
-func (s *measured) Doubled() (n int) {
-	for _, f := range s.Rounds {
-		n += f.Counts.Doubled
-	}
-	return n
+	return sum
 }
 
 // Before is the memory without clients in MiB.
 func (s *measured) Before() float64 {
-	return roundsOf(s, func(f *figures) float64 { return float64(f.Before) / (1 << 20) }).Mid()
+	return rig.Median(s.values(func(f *figures) float64 { return float64(f.Before) / (1 << 20) }))
 }
 
 // Pings are the heartbeats that came in an interval.
 func (s *measured) Pings() float64 {
-	return roundsOf(s, func(f *figures) float64 { return float64(f.Pings) }).Mid()
+	return rig.Median(s.values(func(f *figures) float64 { return float64(f.Pings) }))
 }
 
-// Redis is the CPU time of redis-server for each message, in us; the gateway is
-// the first server of all, where it is there.
+// Redis is the CPU time of redis-server for each message, in us; it is the
+// gateway's, the first of all servers.
 func (r *result) Redis() float64 {
-	if r.Servers[0].Name != servers[0].name {
-		return math.NaN()
-	}
-	return roundsOf(&r.Servers[0], func(f *figures) float64 { return 1e6 * f.RedisCPU / float64(len(f.Last)) }).Mid()
+	return rig.Median(r.server(servers[0].name).values(func(f *figures) float64 { return 1e6 * f.RedisCPU / float64(len(f.Last)) }))
 }
 
 // digits writes a number with three digits that count.
@@ -128,5 +129,5 @@ func digits(v float64) string {
 	case size < 100:
 		return fmt.Sprintf("%.1f", v)
 	}
-	return chart.Grouped(math.Round(v))
+	return page.Grouped(math.Round(v))
 }

@@ -32,15 +32,15 @@ func nginxProgram() (string, error) {
 	return exec.LookPath("/usr/sbin/nginx")
 }
 
-func absentNchan() string {
+func missingNchan() error {
 	_, err := nginxProgram()
 	if err == nil {
 		_, err = os.Stat(nchanModule)
 	}
 	if err != nil {
-		return "nginx with nchan is not here: install the Debian packages nginx-light and libnginx-mod-nchan"
+		err = errors.New("nginx with nchan is not here: install the Debian packages nginx-light and libnginx-mod-nchan")
 	}
-	return ""
+	return err
 }
 
 // nginxConf has DIR, LISTEN, CONNECTIONS and SECONDS in it. nginx allocates all
@@ -83,7 +83,6 @@ func startNchan(ctx context.Context, s setting) (*running, error) {
 		publish: func(ctx context.Context, text []byte) error {
 			return post(ctx, publisher, "http://"+listen+"/pub", text)
 		},
-		workers: func() ([]int, error) { return children(p.PID()) },
 		config: "nginx -c nginx.conf\n\n" +
 			strings.NewReplacer("DIR", "/tmp/peers", "LISTEN", "127.0.0.1:8080").Replace(conf),
 		close: func() {
@@ -92,10 +91,7 @@ func startNchan(ctx context.Context, s setting) (*running, error) {
 		},
 	}
 	if r.listen, err = netip.ParseAddrPort(listen); err == nil {
-		err = p.Ready(ctx, "it does not answer", func(ctx context.Context) error {
-			_, err := rig.Get(ctx, "http://"+listen+"/ready")
-			return err
-		})
+		err = p.Ready(ctx, "it does not answer", func(ctx context.Context) error { return rig.Get(ctx, "http://"+listen+"/ready") })
 	}
 	if err != nil {
 		r.close()
@@ -115,25 +111,8 @@ func post(ctx context.Context, publisher *http.Client, url string, text []byte) 
 	}
 	defer response.Body.Close()
 	if response.StatusCode/100 != 2 {
-		err = fmt.Errorf("%s: %s", url, response.Status)
+		return fmt.Errorf("%s: %s", url, response.Status)
 	}
-	_, copyErr := io.Copy(io.Discard, response.Body)
-	return errors.Join(err, copyErr)
-}
-
-// children returns the processes that a process of one thread has started.
-func children(pid int) ([]int, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		return nil, err
-	}
-	var pids []int
-	for word := range strings.FieldsSeq(string(text)) {
-		child, err := strconv.Atoi(word)
-		if err != nil {
-			return nil, err
-		}
-		pids = append(pids, child)
-	}
-	return pids, nil
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,9 +70,29 @@ func parse(args []string) (options, error) {
 		wrong = errors.Join(wrong, fmt.Errorf("-interval: %v is not allowed, want whole seconds, 1s to 1m", o.interval))
 	}
 	var noServer, noTransport error
-	o.servers, noServer = rig.Choose(*only, servers, func(s server) string { return s.name })
-	o.transports, noTransport = rig.Choose(*how, transports, func(t transport) string { return string(t) })
+	o.servers, noServer = choose(*only, servers, func(s server) string { return s.name })
+	o.transports, noTransport = choose(*how, transports, func(t transport) string { return string(t) })
 	return o, errors.Join(wrong, noServer, noTransport)
+}
+
+// choose returns those of all whose names are in a comma-separated list, in the
+// list's order; all of them where it is empty.
+func choose[T any](list string, all []T, name func(T) string) (chosen []T, wrong error) {
+	if list == "" {
+		return all, nil
+	}
+	var names []string
+	for _, x := range all {
+		names = append(names, name(x))
+	}
+	for word := range strings.SplitSeq(list, ",") {
+		if i := slices.Index(names, word); i >= 0 {
+			chosen = append(chosen, all[i])
+		} else {
+			wrong = errors.Join(wrong, fmt.Errorf("there is no %q, only %s", word, strings.Join(names, ", ")))
+		}
+	}
+	return chosen, wrong
 }
 
 // messagesFor keeps a round about as long with many connections.

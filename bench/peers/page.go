@@ -9,8 +9,8 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/pushgate/pushgate/bench/chart"
 	"github.com/pushgate/pushgate/bench/page"
+	"github.com/pushgate/pushgate/bench/rig"
 )
 
 //go:embed page.tmpl
@@ -55,7 +55,7 @@ func renderPage(docs string) error {
 		c.Failures = append(c.Failures, r.failures()...)
 	}
 	for _, s := range servers {
-		if !slices.ContainsFunc(c.Chart.Servers, func(m measured) bool { return m.Name == s.name }) {
+		if len(c.Chart.server(s.name).Rounds) == 0 {
 			c.Missing = append(c.Missing, s.name)
 		}
 	}
@@ -108,28 +108,22 @@ func (r *result) failures() []string {
 // Bars draws a metric of all results with as many connections as the largest.
 func (c *contents) Bars(file, title, metricName string) (string, error) {
 	m := metrics[slices.IndexFunc(metrics, func(m metric) bool { return m.Name == metricName })]
-	bars := chart.Bars{File: file, Title: fmt.Sprintf("%s, %s connections", title, chart.Grouped(float64(c.Chart.Connections)))}
-	at := map[string]int{} // server to its bar
+	var series []string
+	var bars []page.Bar
+	for _, s := range c.Chart.Servers {
+		bars = append(bars, page.Bar{Name: s.Name})
+	}
 	for _, r := range c.Results {
 		if r.Connections != c.Chart.Connections {
 			continue
 		}
-		series := len(bars.Series)
-		bars.Series = append(bars.Series, string(r.Transport))
-		for i := range r.Servers {
-			s := &r.Servers[i]
-			if _, ok := at[s.Name]; !ok {
-				at[s.Name] = len(bars.Bars)
-				bars.Bars = append(bars.Bars, chart.Bar{Name: s.Name})
-			}
-			b := &bars.Bars[at[s.Name]]
-			for len(b.Values) < series {
-				b.Values = append(b.Values, math.NaN())
-			}
-			b.Values = append(b.Values, rounded(m.values(r, s).Mid()))
+		series = append(series, string(r.Transport))
+		for i := range bars {
+			bars[i].Values = append(bars[i].Values, rounded(rig.Median(m.values(r, r.server(bars[i].Name)))))
 		}
 	}
-	return "benchmarks/" + file, bars.Write(c.dir)
+	title = fmt.Sprintf("%s, %s connections", title, page.Grouped(float64(c.Chart.Connections)))
+	return page.Bars(c.dir, file, title, series, bars)
 }
 
 // rounded leaves the digits that a chart has room for.

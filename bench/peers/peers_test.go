@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/bench/client"
 )
 
 // TestMain runs one of the servers where the test binary is started for that.
@@ -59,7 +59,7 @@ func TestAll(t *testing.T) {
 				t.Errorf("%s, %s: %s", r.Transport, s.Name, f.Failed)
 				continue
 			}
-			if f.Deliveries != clients*messages || f.Counts != (counts{}) || len(f.Last) != messages {
+			if f.Deliveries != clients*messages || f.Counts != (client.Counts{}) || len(f.Last) != messages {
 				t.Errorf("%s, %s: %+v", r.Transport, s.Name, f)
 			}
 			// A server that spreads its pings may be just ahead or behind.
@@ -118,7 +118,7 @@ func TestAhead(t *testing.T) {
 	r := &result{Connections: 1}
 	for i, name := range []string{"pushgate", "other"} {
 		r.Servers = append(r.Servers, measured{Name: name, Rounds: []figures{{
-			Connect: 1 + float64(i), ConnectCPU: 1 - float64(i)/2, With: 100, Hold: 1, HoldCPU: 1, DeliverCPU: 1, Deliveries: 1, Last: rig.Values{1},
+			Connect: 1 + float64(i), ConnectCPU: 1 - float64(i)/2, With: 100, Hold: 1, HoldCPU: 1, DeliverCPU: 1, Deliveries: 1, Last: []float64{1},
 		}}})
 	}
 	if got, want := r.Ahead(), "Others are ahead of the gateway in: CPU per connect (other)."; got != want {

@@ -40,6 +40,14 @@ func newResult(o options, t transport, n int) *result {
 	}
 }
 
+// server is one of the servers, without rounds where it was not measured.
+func (r *result) server(name string) *measured {
+	if i := slices.IndexFunc(r.Servers, func(m measured) bool { return m.Name == name }); i >= 0 {
+		return &r.Servers[i]
+	}
+	return &measured{Name: name}
+}
+
 // line is a round's line of the log.
 func (m *measured) line() string {
 	f := m.Rounds[len(m.Rounds)-1]
@@ -47,16 +55,13 @@ func (m *measured) line() string {
 		return fmt.Sprintf("%-18s failed: %s", m.Name, f.Failed)
 	}
 	return fmt.Sprintf("%-18s connect %.2f s, %.2f s CPU; %+.1f MiB; %d pings %.3f s CPU; %d delivered %.2f s CPU, last %.1f ms; %d lost, %d doubled, %d broken %s",
-		m.Name, f.Connect, f.ConnectCPU, float64(f.With-f.Before)/(1<<20), f.Pings, f.HoldCPU, f.Deliveries, f.DeliverCPU, f.Last.Mid()*1e3,
+		m.Name, f.Connect, f.ConnectCPU, float64(f.With-f.Before)/(1<<20), f.Pings, f.HoldCPU, f.Deliveries, f.DeliverCPU, rig.Median(f.Last)*1e3,
 		f.Counts.Lost, f.Counts.Doubled, f.Counts.Broken, f.Counts.Why)
 }
 
 // keptResults returns all of them, WebSocket and few connections first.
 func keptResults(dir string) ([]*result, error) {
-	all, err := page.Kept[result](dir, "*")
-	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("no result in %s", dir)
-	}
+	all, err := page.Kept[result](dir)
 	slices.SortFunc(all, func(a, b *result) int {
 		if d := slices.Index(transports, a.Transport) - slices.Index(transports, b.Transport); d != 0 {
 			return d
@@ -75,10 +80,8 @@ func versions(gateway string) map[string]string {
 	all := map[string]string{}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
-			for _, path := range modules {
-				if m.Path == path {
-					all[path] = m.Version
-				}
+			if slices.Contains(modules, m.Path) {
+				all[m.Path] = m.Version
 			}
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -75,25 +74,17 @@ func startOwn(ctx context.Context, s setting) (*running, error) {
 		return nil, err
 	}
 	args := []string{"serve", "-transport", string(s.transport), "-interval", s.interval.String(), s.server}
-	cmd := exec.CommandContext(ctx, self, args...)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	p, err := rig.Launch(s.server, cmd)
+	p, err := rig.LaunchPiped(s.server, exec.CommandContext(ctx, self, args...))
 	if err != nil {
 		return nil, err
 	}
 	r := &running{
-		Process: p,
+		Process: p.Process,
+		listen:  p.Listen,
 		path:    "/",
 		speech:  client.Speech{Number: numberMark},
 		publish: func(_ context.Context, text []byte) error {
-			_, err := stdin.Write(append(text, '\n'))
+			_, err := p.In.Write(append(text, '\n'))
 			return err
 		},
 		config: fmt.Sprintf("peers serve %s %q", strings.Join(args[1:len(args)-1], " "), s.server),
@@ -104,14 +95,6 @@ func startOwn(ctx context.Context, s setting) (*running, error) {
 		if s.transport == eventsTransport {
 			r.path = centrifugeEventsPath
 		}
-	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err == nil {
-		r.listen, err = netip.ParseAddrPort(strings.TrimSpace(line))
-	}
-	if err != nil {
-		p.Kill()
-		return nil, fmt.Errorf("start %s: %w; its log:\n%s", s.server, err, p.Log())
 	}
 	return r, nil
 }

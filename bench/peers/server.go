@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,29 +22,28 @@ const numberMark = `{"n":`
 // server is one of those that are compared.
 type server struct {
 	name string
-	// absent names the programs that are missing here, "" when it can be started.
-	absent func() string
-	start  func(context.Context, setting) (*running, error)
+	// missing returns an error where programs are missing to start it.
+	missing func() error
+	start   func(context.Context, setting) (*running, error)
 }
 
 // servers are in the order of the page, the gateway first.
 var servers = []server{
-	{"pushgate", absentRedis, startPushgate},
-	{centrifugeName, present, startOwn},
-	{"gobwas goroutines", present, startOwn},
-	{"gorilla hub", present, startOwn},
-	{"nchan", absentNchan, startNchan},
+	{"pushgate", missingRedis, startPushgate},
+	{centrifugeName, nothing, startOwn},
+	{"gobwas goroutines", nothing, startOwn},
+	{"gorilla hub", nothing, startOwn},
+	{"nchan", missingNchan, startNchan},
 }
 
-func present() string { return "" }
+func nothing() error { return nil }
 
 // setting is the load that a server is started for.
 type setting struct {
+	options
 	server      string
 	transport   transport
 	connections int
-	interval    time.Duration
-	gateway     string // program
 	dir         string // for files, removed afterwards
 }
 
@@ -56,28 +54,14 @@ type running struct {
 	path    string
 	speech  client.Speech
 	publish func(ctx context.Context, text []byte) error
-	// workers returns the process ids beside the first one; nil: there are
-	// none.
-	workers func() ([]int, error)
 	redis   *rig.Process // counted apart; nil where there is none
 	config  string       // command line and files, for the page
 	close   func()
 }
 
-// pids returns all processes of the server.
-func (r *running) pids() ([]int, error) {
-	pids := []int{r.PID()}
-	if r.workers == nil {
-		return pids, nil
-	}
-	more, err := r.workers()
-	return slices.Concat(pids, more), err
-}
-
 // cpu returns the CPU time of all processes of the server.
 func (r *running) cpu() (sum time.Duration) {
-	pids, _ := r.pids()
-	for _, pid := range pids {
+	for _, pid := range probe.FamilyPIDs(r.PID()) {
 		used, _ := probe.CPU(pid)
 		sum += used
 	}
@@ -88,11 +72,7 @@ func (r *running) cpu() (sum time.Duration) {
 // page that several of them have is counted once. Pages of program files are
 // left out; they are as many with clients as without.
 func (r *running) memory() (sum int64, err error) {
-	pids, err := r.pids()
-	if err != nil {
-		return 0, err
-	}
-	for _, pid := range pids {
+	for _, pid := range probe.FamilyPIDs(r.PID()) {
 		sizes, err := probe.Rollup(pid)
 		if err != nil {
 			return 0, err
@@ -102,11 +82,9 @@ func (r *running) memory() (sum int64, err error) {
 	return sum, nil
 }
 
-func absentRedis() string {
-	if _, err := rig.RedisProgram(); err != nil {
-		return err.Error()
-	}
-	return ""
+func missingRedis() error {
+	_, err := rig.RedisProgram()
+	return err
 }
 
 // startPushgate starts the gateway and a redis-server, which counts as a part
@@ -122,7 +100,7 @@ func startPushgate(ctx context.Context, s setting) (*running, error) {
 		"--limits.connections", fmt.Sprint(s.connections),
 		"--log.level", "warn",
 	}
-	g, err := rig.StartGateway(ctx, exec.CommandContext(ctx, s.gateway, append(args, "--redis.url", "redis://"+redis.Addr)...))
+	g, err := rig.StartGateway(ctx, exec.CommandContext(ctx, s.gateway, append(args, "--redis.url", redis.URL)...))
 	if err != nil {
 		redis.Close()
 		return nil, err

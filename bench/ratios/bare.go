@@ -1,14 +1,9 @@
 package ratios
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/netip"
-	"os/exec"
-	"time"
 
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
@@ -18,12 +13,7 @@ import (
 const barePings = 10
 
 // bare is the running bare loop.
-type bare struct {
-	*rig.Process
-	listen    netip.AddrPort
-	control   net.Conn
-	responses *bufio.Reader
-}
+type bare struct{ *rig.Piped }
 
 // bare measures the bare loop.
 func (l *lab) bare(ctx context.Context, f *figures) error {
@@ -47,55 +37,26 @@ func (l *lab) bare(ctx context.Context, f *figures) error {
 }
 
 func (l *lab) withBare(ctx context.Context, f *figures, fn func(*bare, *target) error) error {
-	b, err := startBare(l.Command("bare"))
+	p, err := rig.LaunchPiped("bare", l.Command("bare"))
 	if err != nil {
 		return err
 	}
-	defer b.close()
-	return l.with(b.Process, b.listen, client.Speech{}, f, func(t *target) error { return fn(b, t) })
+	defer p.Kill()
+	b := &bare{p}
+	return l.with(b.Process, b.Listen, client.Speech{}, f, func(t *target) error { return fn(b, t) })
 }
 
-func startBare(cmd *exec.Cmd) (*bare, error) {
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	p, err := rig.Launch("bare", cmd)
-	if err != nil {
-		return nil, err
-	}
-	b := &bare{Process: p}
-	var listen, control string
-	if _, err = fmt.Fscanf(stdout, "listen %s control %s\n", &listen, &control); err == nil {
-		if b.listen, err = netip.ParseAddrPort(listen); err == nil {
-			b.control, err = net.DialTimeout("tcp", control, client.Patience)
-		}
-	}
-	if err != nil {
-		p.Kill()
-		return nil, fmt.Errorf("start bare: %w; its log:\n%s", err, p.Log())
-	}
-	b.responses = bufio.NewReader(b.control)
-	return b, nil
-}
-
-func (b *bare) close() {
-	b.control.Close()
-	b.Kill()
-}
-
-// command runs one command of the control connection and returns the pongs so
-// far. A write that was refused or a client that left spoils the measurement.
+// command runs one command and returns the pongs so far. A write that was
+// refused or a client that left spoils the measurement.
 func (b *bare) command(line string) (pongs int, err error) {
 	var s struct {
 		Error                  string
 		Pongs, Refused, Closed int
 	}
-	b.control.SetDeadline(time.Now().Add(client.Patience))
-	if _, err := fmt.Fprintln(b.control, line); err != nil {
+	if _, err := fmt.Fprintln(b.In, line); err != nil {
 		return 0, fmt.Errorf("bare: %s: %w", line, err)
 	}
-	response, err := b.responses.ReadBytes('\n')
+	response, err := b.Out.ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(response, &s)
 	}

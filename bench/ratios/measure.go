@@ -121,7 +121,7 @@ func (t *target) deliveries(ctx context.Context) error {
 		return at.Sub(start), err
 	}
 	each := float64(t.messages * t.connections)
-	var waits rig.Values
+	var waits []float64
 	begin := t.CPU()
 	for range t.messages {
 		took, err := deliver(1)
@@ -130,7 +130,7 @@ func (t *target) deliveries(ctx context.Context) error {
 		}
 		waits = append(waits, float64(took)/1e6)
 	}
-	f.delivery, f.last = t.micros(begin)/each, waits.Mid()
+	f.delivery, f.last = t.micros(begin)/each, rig.Median(waits)
 	begin = t.CPU()
 	_, err := deliver(t.messages)
 	f.fullRate, f.delivered = t.micros(begin)/each, want
@@ -141,15 +141,14 @@ func (t *target) deliveries(ctx context.Context) error {
 func (t *target) growth(ctx context.Context) error {
 	var rss [2]float64
 	for i, n := range []int{t.low, t.high} {
-		if err := t.clients.Connect(ctx, n); err != nil {
-			return err
+		err := t.clients.Connect(ctx, n)
+		if err == nil {
+			// The collector and the runtime's return of pages are still at work.
+			rss[i], err = rig.Steady(ctx, 10, t.RSS)
 		}
-		// The collector and the runtime's return of pages are still at work.
-		samples, err := rig.Sample(ctx, 10, t.RSS)
 		if err != nil {
 			return err
 		}
-		rss[i] = samples.Mid()
 	}
 	t.figures.growth = (rss[1] - rss[0]) / float64(t.high-t.low)
 	return nil

@@ -30,7 +30,6 @@ package ratios
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -48,7 +47,6 @@ type options struct {
 	interval    time.Duration // between two pings of the gateway to one client
 	cycles      int           // intervals over which pings are measured
 	loops       int           // event loops of the gateway; 0 means one per CPU
-	strict      bool          // a figure over its budget is an error
 }
 
 // most is how many clients a server may have.
@@ -65,11 +63,7 @@ func Run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	over := printTable(out, rounds)
-	if o.strict && len(over) > 0 {
-		return fmt.Errorf("over budget: %v", over)
-	}
-	return nil
+	return printTable(out, rounds)
 }
 
 func parse(args []string) (o options, err error) {
@@ -88,7 +82,6 @@ func parse(args []string) (o options, err error) {
 	flags.Duration(&o.interval, "interval", 2*time.Second, 200*time.Millisecond, time.Minute, "`time` between two pings of the gateway")
 	flags.Int(&o.cycles, "cycles", 3, 1, 1000, "`intervals` over which pings are measured")
 	flags.Int(&o.loops, "loops", 0, 0, 1024, "event `loops` of the gateway; 0 means one per CPU")
-	flags.BoolVar(&o.strict, "strict", false, "fail when a figure is over its budget")
 	err = flags.Parse(args)
 	return o, errors.Join(err, rig.Between("high", o.high, o.low+1, max(most, o.high)))
 }

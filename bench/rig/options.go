@@ -5,8 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/reactor"
@@ -64,32 +62,4 @@ func MostClients() (int, error) {
 	const others = 100 // files beside the clients
 	soft, _, err := reactor.RaiseDescriptorLimit()
 	return int(min(soft, 1<<24)) - others, err
-}
-
-// Choose returns those of all whose names are in a comma-separated list, in the
-// list's order; all of them where it is empty.
-func Choose[T any](list string, all []T, name func(T) string) ([]T, error) {
-	if list == "" {
-		return all, nil
-	}
-	var chosen []T
-	var wrong error
-	for word := range strings.SplitSeq(list, ",") {
-		i := slices.IndexFunc(all, func(x T) bool { return name(x) == word })
-		if i < 0 {
-			wrong = errors.Join(wrong, fmt.Errorf("there is no %q, only %s", word, Names(all, name)))
-			continue
-		}
-		chosen = append(chosen, all[i])
-	}
-	return chosen, wrong
-}
-
-// Names lists all names.
-func Names[T any](all []T, name func(T) string) string {
-	var names []string
-	for _, x := range all {
-		names = append(names, name(x))
-	}
-	return strings.Join(names, ", ")
 }

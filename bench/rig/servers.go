@@ -19,64 +19,58 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
-// Lab is a folder of its own with programs and their files, and perhaps a
-// redis-server.
+// Lab is a folder with programs, and a redis-server that has its files there.
 type Lab struct {
-	Dir   string
-	Redis *Redis // nil: none
+	dir   string
+	Redis *Redis
 }
 
-// Build builds programs of this repository, static.
-func Build(ctx context.Context, packages ...string) (*Lab, error) {
-	dir, err := os.MkdirTemp("", "bench")
-	if err != nil {
+// NewLab builds programs of this repository, static, and starts the redis-server.
+func NewLab(ctx context.Context, packages ...string) (_ *Lab, err error) {
+	l := &Lab{}
+	if l.dir, err = os.MkdirTemp("", "bench"); err != nil {
 		return nil, err
 	}
-	if len(packages) == 0 {
-		return &Lab{Dir: dir}, nil
+	if len(packages) > 0 {
+		err = l.build(ctx, packages)
 	}
-	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	if err == nil {
+		l.Redis, err = StartRedis(ctx, l.dir)
+	}
+	if err != nil {
+		os.RemoveAll(l.dir)
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *Lab) build(ctx context.Context, packages []string) error {
+	args := []string{"build", "-o", l.dir + "/"}
 	for _, p := range packages {
 		args = append(args, "github.com/pushgate/pushgate/"+p)
 	}
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := cmd.CombinedOutput(); err != nil {
-		os.RemoveAll(dir)
-		return nil, fmt.Errorf("go build: %w\n%s", err, output)
+		return fmt.Errorf("go build: %w\n%s", err, output)
 	}
-	return &Lab{Dir: dir}, nil
-}
-
-// NewLab is Build with a Redis.
-func NewLab(ctx context.Context, packages ...string) (*Lab, error) {
-	l, err := Build(ctx, packages...)
-	if err != nil {
-		return nil, err
-	}
-	if l.Redis, err = StartRedis(ctx, l.Dir); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
+	return nil
 }
 
 // Close ends Redis and removes the folder.
 func (l *Lab) Close() {
-	if l.Redis != nil {
-		l.Redis.Close()
-	}
-	os.RemoveAll(l.Dir)
+	l.Redis.Close()
+	os.RemoveAll(l.dir)
 }
 
 // Gateway starts the gateway that was built, beside the lab's Redis.
 func (l *Lab) Gateway(ctx context.Context, args ...string) (*Gateway, error) {
-	return StartGateway(ctx, l.Command("gateway", append([]string{"serve", "--redis.url", l.Redis.URL(), "--log.level", "warn"}, args...)...))
+	return StartGateway(ctx, l.Command("gateway", append([]string{"serve", "--redis.url", l.Redis.URL, "--log.level", "warn"}, args...)...))
 }
 
 // Command is one of the programs that were built.
 func (l *Lab) Command(name string, args ...string) *exec.Cmd {
-	return exec.Command(filepath.Join(l.Dir, name), args...)
+	return exec.Command(filepath.Join(l.dir, name), args...)
 }
 
 // RedisPrefix is the gateway's default for the names of its channels in Redis.
@@ -85,7 +79,7 @@ const RedisPrefix = "push:"
 // Redis is a redis-server.
 type Redis struct {
 	*Process
-	Addr   string
+	URL    string // for a gateway
 	Client *redis.Client
 }
 
@@ -118,16 +112,13 @@ func StartRedis(ctx context.Context, dir string) (*Redis, error) {
 	}
 	// It tries once, or a message might come twice, and is patient.
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ReadTimeout: 3 * time.Minute, Protocol: 2, DisableIdentity: true})
-	r := &Redis{Process: p, Addr: addr, Client: client}
+	r := &Redis{Process: p, URL: "redis://" + addr, Client: client}
 	if err := p.Ready(ctx, "it does not answer", func(ctx context.Context) error { return r.Client.Ping(ctx).Err() }); err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
-
-// URL is the server's for a gateway.
-func (r *Redis) URL() string { return "redis://" + r.Addr }
 
 // Close ends the server.
 func (r *Redis) Close() {
@@ -159,10 +150,7 @@ func StartGateway(ctx context.Context, cmd *exec.Cmd) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{Process: p, Listen: netip.MustParseAddrPort(listen), Admin: "http://" + admin}
-	err = p.Ready(ctx, "it is not ready", func(ctx context.Context) error {
-		_, err := Get(ctx, g.Admin+"/readyz")
-		return err
-	})
+	err = p.Ready(ctx, "it is not ready", func(ctx context.Context) error { return Get(ctx, g.Admin+"/readyz") })
 	if err != nil {
 		p.Kill()
 		return nil, err
@@ -184,20 +172,20 @@ func (g *Gateway) Metrics(ctx context.Context) (m probe.Metrics, err error) {
 // either end.
 var once = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-// Get returns the body of a URL, and an error unless its status is 200.
-func Get(ctx context.Context, url string) (string, error) {
+// Get returns an error unless a URL answers with status 200.
+func Get(ctx context.Context, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return "", err
+		return err
 	}
 	response, err := once.Do(request)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s: %.1000s", url, response.Status, text)
 	}
-	return string(text), err
+	return err
 }

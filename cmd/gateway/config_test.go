@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/pushgate/pushgate/cmd/internal/configtext"
 	"github.com/pushgate/pushgate/configs"
 )
@@ -39,10 +37,11 @@ func TestReferenceEqualsDefaults(t *testing.T) {
 		t.Error(problems)
 	}
 	want := defaultSettings()
-	comments := map[string]string{}
-	eachYAMLKey(configs.Gateway, func(name string, key, _ *yaml.Node) {
-		comments[name] = key.HeadComment
-	})
+	manual, err := configtext.Parse(configs.Gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	comments := manual.Comments
 	for _, k := range allKeys() {
 		if _, ok := l.origins[k.name]; !ok {
 			t.Errorf("configs/gateway.yaml lacks %s", k.name)

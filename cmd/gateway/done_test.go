@@ -4,62 +4,42 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
-	"github.com/gorilla/websocket"
-
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
-
-// patience is how long the test waits for something to come true.
-const patience = time.Minute
 
 // seen is a message as a client got it.
 type seen struct{ id, data string }
 
-// follower is a client of any transport that keeps its last position.
+// follower is a client of any transport that goes on at its last position.
 type follower struct {
 	name string
-	// follow reads from a gateway, from a position on or from now, until ctx
-	// ends or the connection does. It calls saw for each message and with the
-	// new position.
-	follow func(ctx context.Context, addr, position string, saw func(position string, list ...seen))
+	// follow reads until ctx ends or the connection does.
+	follow func(ctx context.Context, c *gatewaytest.Client)
+	client gatewaytest.Client // owned by follow while it runs
 
 	stop func()
 	done chan struct{} // closed when follow has returned
 
 	// Guarded by mu
-	mu       sync.Mutex
-	position string
-	all      []seen
+	mu  sync.Mutex
+	all []seen
 }
 
 func (f *follower) start(addr string) {
 	ctx, cancel := context.WithCancel(context.Background())
-	f.stop, f.done = cancel, make(chan struct{})
-	position := f.position
+	f.stop, f.done, f.client.Base = cancel, make(chan struct{}), "http://"+addr
 	go func() {
 		defer close(f.done)
-		f.follow(ctx, addr, position, func(position string, list ...seen) {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			if position != "" {
-				f.position = position
-			}
-			f.all = append(f.all, list...)
-		})
+		f.follow(ctx, &f.client)
 	}()
 }
 
@@ -68,10 +48,24 @@ func (f *follower) end() {
 	<-f.done
 }
 
-func (f *follower) state() (position string, all []seen) {
+// take keeps a message, and all that must not be among the messages.
+func (f *follower) take(m gatewaytest.Message) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.position, slices.Clone(f.all)
+	switch m.Type {
+	case "", "welcome", "subscribed", "bye":
+	case "message":
+		f.all = append(f.all, seen{m.ID, string(m.Data)})
+	default:
+		f.all = append(f.all, seen{"unexpected", m.Type})
+	}
+	return nil
+}
+
+func (f *follower) taken() []seen {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.all)
 }
 
 // curl runs curl until it ends or ctx does.
@@ -81,179 +75,27 @@ func curl(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// followEvents is curl -N on /v1/sse.
-func followEvents(ctx context.Context, addr, position string, saw func(string, ...seen)) {
-	args := []string{"http://" + addr + "/v1/sse?channels=news"}
-	if position != "" {
-		args = append(args, "--header", "Last-Event-ID: "+position)
-	}
-	cmd := curl(ctx, args...)
+// curlEvents is curl -N on /v1/sse.
+func curlEvents(ctx context.Context, c *gatewaytest.Client) {
+	cmd := curl(ctx, c.Base+"/v1/sse?channels=news", "--header", "Last-Event-ID: "+c.Position)
 	out, err := cmd.StdoutPipe()
 	if err != nil || cmd.Start() != nil {
 		return
 	}
-	defer cmd.Wait()
-	var id, name string
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		field, value, _ := strings.Cut(lines.Text(), ": ")
-		switch field {
-		case "id":
-			id = value
-		case "event":
-			name = value
-		case "data":
-			if name == "message" {
-				saw(id, parseSeen([]byte(value)))
-			} else {
-				saw(id, notMessages(name)...)
-			}
-		}
-	}
+	c.ReadEvents(out)
+	cmd.Wait()
 }
 
-// followPoll is curl on /v1/poll, again and again.
-func followPoll(ctx context.Context, addr, position string, saw func(string, ...seen)) {
+// curlPolls is curl on /v1/poll, again and again.
+func curlPolls(ctx context.Context, c *gatewaytest.Client) {
 	for ctx.Err() == nil {
-		var out bytes.Buffer
-		cmd := curl(ctx, "--include", "http://"+addr+"/v1/poll?channels=news&wait=5&max=7&cursor="+url.QueryEscape(position))
-		cmd.Stdout = &out
-		if cmd.Run() != nil {
-			return
-		}
-		head, body, _ := strings.Cut(out.String(), "\r\n\r\n")
-		var answer struct {
-			Cursor   string
-			Messages []json.RawMessage
-			Gaps     []string
-		}
-		if body != "" {
-			json.Unmarshal([]byte(body), &answer)
-		} else {
-			_, answer.Cursor, _ = strings.Cut(head, "Poll-Cursor: ")
-			answer.Cursor, _, _ = strings.Cut(answer.Cursor, "\r\n")
-		}
-		var list []seen
-		for _, m := range answer.Messages {
-			list = append(list, parseSeen(m))
-		}
-		for range answer.Gaps {
-			list = append(list, notMessages("gap")...)
-		}
-		position = answer.Cursor
-		saw(position, list...)
-	}
-}
-
-// followWebSocket subscribes over a WebSocket.
-func followWebSocket(ctx context.Context, addr, position string, saw func(string, ...seen)) {
-	c, _, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+addr+"/v1/ws", nil)
-	if err != nil {
-		return
-	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.NetConn().Close() })()
-	subscribe := map[string]string{"type": "subscribe", "channel": "news"}
-	if position != "" {
-		subscribe["since"] = position
-	}
-	if c.WriteJSON(subscribe) != nil {
-		return
-	}
-	for {
-		_, text, err := c.ReadMessage()
+		out, err := curl(ctx, "--include", c.Base+c.PollPath()).Output()
 		if err != nil {
 			return
 		}
-		var m struct{ Type, ID string }
-		json.Unmarshal(text, &m)
-		if m.Type == "message" {
-			saw(m.ID, parseSeen(text))
-		} else {
-			saw(m.ID, notMessages(m.Type)...)
-		}
-	}
-}
-
-func parseSeen(text []byte) seen {
-	var m struct {
-		ID   string
-		Data json.RawMessage
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return seen{"no JSON", string(text)}
-	}
-	return seen{m.ID, string(m.Data)}
-}
-
-// notMessages returns frames that must not be among the messages.
-func notMessages(name string) []seen {
-	switch name {
-	case "welcome", "subscribed", "bye":
-		return nil
-	}
-	return []seen{{"unexpected", name}}
-}
-
-// built returns the program.
-func built(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "gateway")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return program
-}
-
-// served is a gateway process that can be killed and started again.
-type served struct {
-	t           *testing.T
-	cmd         *exec.Cmd
-	args        []string
-	addr, admin string
-}
-
-func newServed(t *testing.T, program, redisURL string, flags ...string) *served {
-	s := &served{t: t, addr: freeAddress(t), admin: freeAddress(t)}
-	s.args = append([]string{program, "serve", "--listen", s.addr, "--admin.listen", s.admin, "--redis.url", redisURL, "--log.level", "error"}, flags...)
-	s.start()
-	t.Cleanup(s.kill)
-	return s
-}
-
-func (s *served) start() {
-	s.t.Helper()
-	s.cmd = exec.Command(s.args[0], s.args[1:]...)
-	s.cmd.Stderr = os.Stderr
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.ready()
-}
-
-func (s *served) ready() {
-	s.t.Helper()
-	wait(s.t, "the gateway is ready", func() bool {
-		resp, err := http.Get("http://" + s.admin + "/readyz")
-		if err != nil {
-			return false
-		}
-		resp.Body.Close()
-		return resp.StatusCode == 200
-	})
-}
-
-// kill ends it as kill -9 does.
-func (s *served) kill() {
-	s.cmd.Process.Kill()
-	s.cmd.Wait()
-}
-
-func wait(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not after %v: %s", patience, what)
+		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), nil)
+		if err != nil || c.ReadPoll(resp) != nil {
+			return
 		}
 	}
 }
@@ -266,30 +108,21 @@ func TestOneChannelOnAllTransports(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Fatal("this test needs curl in PATH: install the Debian package curl")
 	}
-	program := built(t)
-	script, err := os.ReadFile("../../configs/publish.lua")
-	if err != nil {
-		t.Fatal(err)
-	}
 	redis := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
-	a, b := newServed(t, program, redis.URL()), newServed(t, program, redis.URL())
+	a, b := startGateway(t, redis), startGateway(t, redis)
 
 	var published []seen
 	publish := func(n int) {
 		t.Helper()
 		for range n {
 			data := fmt.Sprintf(`{"n":%d}`, len(published))
-			id, err := redis.Client.Eval(context.Background(), string(script), []string{"{push:news}:log"}, "push:news", data, 1000, 3600).Text()
-			if err != nil {
-				t.Fatal(err)
-			}
-			published = append(published, seen{id, data})
+			published = append(published, seen{redis.PublishDurable("news", data), data})
 		}
 	}
 	followers := []*follower{
-		{name: "curl on a stream", follow: followEvents},
-		{name: "curl on polls", follow: followPoll},
-		{name: "WebSocket", follow: followWebSocket},
+		{name: "curl on a stream", follow: curlEvents},
+		{name: "curl on polls", follow: curlPolls},
+		{name: "WebSocket", follow: func(ctx context.Context, c *gatewaytest.Client) { c.WebSocket(ctx) }},
 	}
 	all := func(fn func(*follower)) {
 		for _, f := range followers {
@@ -301,8 +134,8 @@ func TestOneChannelOnAllTransports(t *testing.T) {
 		all(func(f *follower) {
 			t.Helper()
 			var got []seen
-			wait(t, fmt.Sprintf("%s, %s: all %d messages", when, f.name, len(published)), func() bool {
-				_, got = f.state()
+			gatewaytest.Eventually(t, fmt.Sprintf("%s, %s: all %d messages", when, f.name, len(published)), func() bool {
+				got = f.taken()
 				return len(got) >= len(published)
 			})
 			if !slices.Equal(got, published) {
@@ -319,44 +152,44 @@ func TestOneChannelOnAllTransports(t *testing.T) {
 
 	publish(1) // for the first position
 	all(func(f *follower) {
-		f.position = "0-0"
-		f.start(a.addr)
+		f.client = gatewaytest.Client{Channels: []string{"news"}, Wait: 5, Most: 7, Position: "0-0", Take: f.take}
+		f.start(a.Public)
 	})
 	publish(20)
 	everythingSeen("at first")
 
-	comeBack(a.addr)
+	comeBack(a.Public)
 	everythingSeen("after the clients were killed")
 
-	comeBack(b.addr)
+	comeBack(b.Public)
 	everythingSeen("on another gateway")
 
-	comeBack(a.addr)
+	comeBack(a.Public)
 	everythingSeen("back on the first one")
-	a.kill()
+	a.Kill()
 	all(func(f *follower) { <-f.done })
 	publish(10)
-	a.start()
-	comeBack(a.addr)
+	a.Restart()
+	comeBack(a.Public)
 	everythingSeen("after the gateway was killed")
 
 	redis.Kill()
 	redis.Start()
-	a.ready()
+	a.Ready()
 	publish(10)
 	everythingSeen("after Redis was killed")
-	comeBack(b.addr)
+	comeBack(b.Public)
 	everythingSeen("on another gateway after that")
 
 	redis.Kill()
-	a.kill()
-	b.kill()
+	a.Kill()
+	b.Kill()
 	all(func(f *follower) { <-f.done })
 	redis.Start()
 	publish(10)
-	a.start()
-	b.start()
-	comeBack(a.addr)
+	a.Restart()
+	b.Restart()
+	comeBack(a.Public)
 	everythingSeen("after all were killed")
 	all((*follower).end)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -22,12 +23,8 @@ var longDrain = flag.Bool("drain.long", false, "drain a gateway with 15,000 clie
 
 // goodbye is how a client's connection ended.
 type goodbye struct {
-	at  time.Time // of the close frame
-	bye struct {
-		Type             string `json:"type"`
-		Reason           string `json:"reason"`
-		ReconnectAfterMS int64  `json:"reconnect_after_ms"`
-	}
+	at   time.Time // of the close frame
+	bye  gatewaytest.Message
 	code int
 	err  error // it was cut
 }
@@ -61,7 +58,7 @@ func connectAll(t *testing.T, addr string, n int) []*websocket.Conn {
 	var all sync.WaitGroup
 	for first := range dialers {
 		local := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 2, byte(1+first%5))}}
-		d := websocket.Dialer{NetDialContext: local.DialContext, ReadBufferSize: 512, WriteBufferSize: 256, HandshakeTimeout: patience}
+		d := websocket.Dialer{NetDialContext: local.DialContext, ReadBufferSize: 512, WriteBufferSize: 256, HandshakeTimeout: gatewaytest.Patience}
 		all.Go(func() {
 			for i := first; i < n; i += dialers {
 				c, _, err := d.Dial("ws://"+addr+"/v1/ws", nil)
@@ -106,11 +103,11 @@ func TestDrainOfMany(t *testing.T) {
 		window  = 500 * time.Millisecond
 		farFrom = 1.5 // the mean
 	)
-	program, redis := built(t), redistest.Start(t)
+	redis := redistest.Start(t)
 	mean := float64(n) * window.Seconds() / over.Seconds()
 	// Other programs on the machine can hold up one drain for a moment, not each.
 	for try := 1; ; try++ {
-		most := drainMany(t, newServed(t, program, redis.URL(), "--drain.timeout", over.String()), n, over, window)
+		most := drainMany(t, startGateway(t, redis, "--drain.timeout", over.String()), n, over, window)
 		t.Logf("  within any %v: %d closed at most, %.2f times the mean of %.0f", window, most, float64(most)/mean, mean)
 		if float64(most) <= farFrom*mean {
 			return
@@ -123,37 +120,34 @@ func TestDrainOfMany(t *testing.T) {
 
 // drainMany connects n clients, drains the gateway and returns the most that
 // were closed within a window.
-func drainMany(t *testing.T, s *served, n int, over, window time.Duration) (most int) {
+func drainMany(t *testing.T, g *gatewaytest.Process, n int, over, window time.Duration) (most int) {
 	t.Helper()
-	clients := connectAll(t, s.addr, n)
+	clients := connectAll(t, g.Public, n)
 	ends := make([]goodbye, n)
 	var reading sync.WaitGroup
 	for i, c := range clients {
-		c.SetReadDeadline(time.Now().Add(over + patience))
+		c.SetReadDeadline(time.Now().Add(over + gatewaytest.Patience))
 		reading.Go(func() { ends[i] = listen(c) })
 	}
 	begin := time.Now()
-	s.cmd.Process.Signal(syscall.SIGTERM)
+	g.Signal(syscall.SIGTERM)
 	reading.Wait()
-	err := s.cmd.Wait()
+	g.Exits()
 	took := time.Since(begin)
 
 	var times []time.Time
-	for i, g := range ends {
-		if g.err != nil || g.code != websocket.CloseServiceRestart || g.bye.Type != "bye" || g.bye.Reason != "drain" ||
-			g.bye.ReconnectAfterMS < 1 || g.bye.ReconnectAfterMS > defaultSettings().Drain.Reconnect.Milliseconds() {
-			t.Fatalf("client %d: %+v", i, g)
+	for i, end := range ends {
+		if end.err != nil || end.code != websocket.CloseServiceRestart || end.bye.Type != "bye" || end.bye.Reason != "drain" ||
+			end.bye.ReconnectAfterMS < 1 || end.bye.ReconnectAfterMS > defaultSettings().Drain.Reconnect.Milliseconds() {
+			t.Fatalf("client %d: %+v", i, end)
 		}
-		times = append(times, g.at)
+		times = append(times, end.at)
 	}
 	slices.SortFunc(times, time.Time.Compare)
 	after := func(at time.Time) string { return fmt.Sprintf("%.1f s", at.Sub(begin).Seconds()) }
 	t.Logf("%d clients, drain.timeout %v: bye and code 1012 to each, the first after %s, half after %s, the last after %s",
 		n, over, after(times[0]), after(times[n/2]), after(times[n-1]))
-	if err != nil {
-		t.Fatalf("the gateway ended with %v", err)
-	}
-	t.Logf("  exit code 0 %s after SIGTERM", after(begin.Add(took)))
+	t.Logf("  the gateway ended %s after SIGTERM", after(begin.Add(took)))
 	if took < over-window || took > over+5*time.Second {
 		t.Errorf("the drain took %v, want %v", took, over)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/cmd/internal/configtext"
@@ -70,15 +69,13 @@ func keyFlags() *pflag.FlagSet {
 // matter to a command. Each has the first line of the key's comment in the reference
 // configuration.
 func describe(fs *pflag.FlagSet, listed func(k key) bool) {
-	summaries, defaults := map[string]string{}, defaultSettings()
-	eachYAMLKey(configs.Gateway, func(name string, key, _ *yaml.Node) {
-		line, _, _ := strings.Cut(strings.TrimPrefix(key.HeadComment, "# "), "\n")
-		summaries[name] = strings.ReplaceAll(line, "`", "")
-	})
+	defaults := defaultSettings()
+	manual, _ := configtext.Parse(configs.Gateway) // our own
 	for _, k := range allKeys() {
 		f := fs.Lookup(k.name)
 		if _, isKey := f.Value.(*rawFlag); isKey {
-			f.Usage = fmt.Sprintf("%s (default %s)", summaries[k.name], cmp.Or(k.kind.text(k.get(&defaults)), "empty"))
+			summary, _, _ := strings.Cut(strings.TrimPrefix(manual.Comments[k.name], "# "), "\n")
+			f.Usage = fmt.Sprintf("%s (default %s)", strings.ReplaceAll(summary, "`", ""), cmp.Or(k.kind.text(k.get(&defaults)), "empty"))
 			f.Hidden = !listed(k)
 		}
 	}

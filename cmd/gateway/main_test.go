@@ -14,10 +14,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
-// TestMain lets the scripts run this test binary as the program "gateway".
+// TestMain puts this test binary into PATH as the program "gateway".
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"gateway": main})
 }
@@ -42,22 +43,19 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// freeAddress returns an address for a server that is told where to listen.
-func freeAddress(t *testing.T) string {
-	addr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
-}
-
-// freePort returns the port of one.
+// freePort returns a port for a server that is told where to listen.
 func freePort(t *testing.T) string {
-	_, port, err := net.SplitHostPort(freeAddress(t))
+	_, port, err := net.SplitHostPort(gatewaytest.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return port
+}
+
+// startGateway runs the program on a Redis, which may be killed, until the test ends.
+func startGateway(t *testing.T, redis *redistest.Server, flags ...string) *gatewaytest.Process {
+	t.Helper()
+	return gatewaytest.Start(t, "gateway", redis, []string{"redis does not deliver"}, flags...)
 }
 
 // startRedis is the script command "redis": a redis-server on a socket in the
@@ -138,7 +136,7 @@ func waitStatus(ts *testscript.TestScript, neg bool, args []string) {
 func until(ts *testscript.TestScript, what string, done func() bool) {
 	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			ts.Fatalf("waited 30 s for %s", what)
+			ts.Fatalf("waited a minute for %s", what)
 		}
 	}
 }

@@ -3,98 +3,39 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
-	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
-// logged is a gateway whose log goes wherever a shell's redirections say.
-type logged struct {
-	t           *testing.T
-	cmd         *exec.Cmd
-	addr, admin string
-	done        chan struct{} // closed when the process has ended
-	err         error         // of its end, after done
-}
-
 // startLogged runs the gateway by a shell, with a pipe as standard output and
-// standard error, of which the shell may make something else. TestMain has put
-// the gateway into PATH.
-func startLogged(t *testing.T, shell string, pipe *os.File) *logged {
+// standard error, of which the shell may make something else.
+func startLogged(t *testing.T, shell string, pipe *os.File) *gatewaytest.Process {
 	t.Helper()
-	g := &logged{t: t, addr: freeAddress(t), admin: freeAddress(t), done: make(chan struct{})}
-	g.cmd = exec.Command("sh", "-c", shell, "gateway", "serve", "--listen", g.addr, "--admin.listen", g.admin,
+	defer pipe.Close()
+	return gatewaytest.Run(t, pipe, "sh", "-c", shell, "gateway", "serve",
 		"--redis.embedded", "127.0.0.1:0", "--log.level", "debug", "--drain.timeout", "0s")
-	g.cmd.Stdout, g.cmd.Stderr = pipe, pipe
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := g.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		g.err = g.cmd.Wait()
-		close(g.done)
-	}()
-	t.Cleanup(func() {
-		g.cmd.Process.Kill()
-		<-g.done
-	})
-	return g
 }
 
-// get returns the body of an answer, empty without one, and fails when the
-// gateway has ended.
-func (g *logged) get(url string) string {
-	g.t.Helper()
-	select {
-	case <-g.done:
-		g.t.Fatalf("the gateway has ended: %v", g.err)
-	default:
-	}
-	resp, err := http.Get(url)
-	if err != nil {
-		return ""
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	return string(body)
-}
-
-func (g *logged) ready() {
-	g.t.Helper()
-	wait(g.t, "the gateway is ready", func() bool { return g.get("http://"+g.admin+"/readyz") == "ok\n" })
-}
-
-var lostLines = regexp.MustCompile(`(?m)^gateway_log_lines_lost_total (\S+)$`)
-
-// lost reads the metric of lost lines.
-func (g *logged) lost() float64 {
-	g.t.Helper()
-	match := lostLines.FindStringSubmatch(g.get("http://" + g.admin + "/metrics"))
-	if match == nil {
-		return -1
-	}
-	n, err := strconv.ParseFloat(match[1], 64)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return n
-}
-
-// talk has the gateway write a few lines.
-func (g *logged) talk() {
-	g.t.Helper()
+// lost has the gateway write a few lines, and returns how many were lost so far.
+func lost(t *testing.T, g *gatewaytest.Process) float64 {
+	t.Helper()
 	for range 20 {
-		g.get("http://" + g.addr + "/nothing")
+		gatewaytest.Get(t, "http://"+g.Public+"/nothing")
 	}
-	g.cmd.Process.Signal(syscall.SIGHUP)
+	g.Signal(syscall.SIGHUP)
+	return g.Metric("gateway_log_lines_lost_total")
+}
+
+// losesLines waits until lines are lost.
+func losesLines(t *testing.T, g *gatewaytest.Process) {
+	t.Helper()
+	gatewaytest.Eventually(t, "lines are lost", func() bool { return lost(t, g) > 0 })
 }
 
 // pipe returns a pipe that holds a page.
@@ -132,24 +73,21 @@ func TestLogThatNobodyTakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, w := pipe(t)
-			g := startLogged(t, test.shell, w)
-			w.Close()
 			if test.gone {
 				r.Close()
 			}
-			g.ready()
-			client, _, err := websocket.DefaultDialer.Dial("ws://"+g.addr+"/v1/ws", nil)
+			g := startLogged(t, test.shell, w)
+			client, _, err := websocket.DefaultDialer.Dial("ws://"+g.Public+"/v1/ws", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer client.Close()
 			if test.takes {
-				g.talk()
-				if n := g.lost(); n != 0 {
+				if n := lost(t, g); n != 0 {
 					t.Errorf("%v lines were lost", n)
 				}
 			} else {
-				wait(t, "lines are lost", func() bool { g.talk(); return g.lost() > 0 })
+				losesLines(t, g)
 			}
 			if err := client.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping","ref":1}`)); err != nil {
 				t.Fatal(err)
@@ -161,11 +99,8 @@ func TestLogThatNobodyTakes(t *testing.T) {
 				}
 				text = string(read)
 			}
-			g.cmd.Process.Signal(syscall.SIGTERM)
-			<-g.done
-			if g.err != nil {
-				t.Errorf("the gateway ended with %v", g.err)
-			}
+			g.Signal(syscall.SIGTERM)
+			g.Exits()
 		})
 	}
 }
@@ -174,9 +109,7 @@ func TestLogThatNobodyTakes(t *testing.T) {
 func TestLogTellsOfLostLines(t *testing.T) {
 	r, w := pipe(t)
 	g := startLogged(t, `exec "$0" "$@"`, w)
-	w.Close()
-	g.ready()
-	wait(t, "lines are lost", func() bool { g.talk(); return g.lost() > 0 })
+	losesLines(t, g)
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		var n int
@@ -195,12 +128,9 @@ func TestCrashWhileNobodyReads(t *testing.T) {
 	r, w := pipe(t)
 	defer r.Close()
 	g := startLogged(t, `exec "$0" "$@"`, w)
-	w.Close()
-	g.ready()
-	wait(t, "lines are lost", func() bool { g.talk(); return g.lost() > 0 })
-	g.cmd.Process.Signal(syscall.SIGQUIT)
-	<-g.done
-	if code := g.cmd.ProcessState.ExitCode(); code != 2 {
-		t.Errorf("it ended with %v", g.err)
+	losesLines(t, g)
+	g.Signal(syscall.SIGQUIT)
+	if code := g.ExitCode(); code != 2 {
+		t.Errorf("it ended with %d", code)
 	}
 }

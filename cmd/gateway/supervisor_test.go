@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -24,7 +25,7 @@ func TestSystemdIsTold(t *testing.T) {
 	defer socket.Close()
 	told := func() string {
 		t.Helper()
-		socket.SetReadDeadline(time.Now().Add(patience))
+		socket.SetReadDeadline(time.Now().Add(gatewaytest.Patience))
 		b := make([]byte, 4096)
 		n, err := socket.Read(b)
 		if err != nil {
@@ -41,19 +42,19 @@ func TestSystemdIsTold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("NOTIFY_SOCKET", path)
-			s := newServed(t, built(t), redistest.Start(t).URL(), tc.flags...)
+			g := startGateway(t, redistest.Start(t), tc.flags...)
 			if got := told(); got != "READY=1" {
 				t.Fatalf("at the start: %q", got)
 			}
-			if c, err := net.Dial("tcp", s.addr); err != nil {
+			if c, err := net.Dial("tcp", g.Public); err != nil {
 				t.Errorf("nobody listens: %v", err)
 			} else {
 				c.Close()
 			}
-			for _, c := range connectAll(t, s.addr, 4) {
+			for _, c := range connectAll(t, g.Public, 4) {
 				defer c.Close()
 			}
-			s.cmd.Process.Signal(syscall.SIGTERM)
+			g.Signal(syscall.SIGTERM)
 			first, extend, _ := strings.Cut(told(), "\n")
 			us, err := strconv.ParseInt(strings.TrimPrefix(extend, "EXTEND_TIMEOUT_USEC="), 10, 64)
 			if d := time.Duration(us) * time.Microsecond; first != "STOPPING=1" || err != nil || d < tc.takes || d > tc.takes+time.Minute {

@@ -7,28 +7,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// eachYAMLKey calls fn for every key of a YAML document, sections included,
-// in the order of the text.
-func eachYAMLKey(text []byte, fn func(name string, key, value *yaml.Node)) {
-	var document yaml.Node
-	if yaml.Unmarshal(text, &document) != nil || len(document.Content) == 0 {
-		return
-	}
-	walkYAML(document.Content[0], "", fn)
-}
-
-func walkYAML(node *yaml.Node, prefix string, fn func(name string, key, value *yaml.Node)) {
-	if node.Kind != yaml.MappingNode {
-		return
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key, value := node.Content[i], node.Content[i+1]
-		name := prefix + key.Value
-		fn(name, key, value)
-		walkYAML(value, name+".", fn)
-	}
-}
-
 // settingsYAML writes the configuration as a file that could be read back,
 // secrets aside. A comment names the origin of every value that is not a
 // default.

@@ -29,43 +29,44 @@ func Eventually(t testing.TB, what string, fn func() bool) {
 // Once makes one request on one connection.
 var Once = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Patience}
 
-// Get returns the status and the body of an answer.
-func Get(t testing.TB, url string) (status int, body string) {
-	t.Helper()
-	resp, err := Once.Get(url)
+// Request makes a request and returns the status and the body of its answer.
+func Request(method, url, body string) (status int, answer string, err error) {
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
+	}
+	resp, err := Once.Do(r)
+	if err != nil {
+		return 0, "", err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
+}
+
+// Get returns the status and the body of an answer.
+func Get(t testing.TB, url string) (status int, body string) {
+	t.Helper()
+	status, body, err := Request("GET", url, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode, string(text)
+	return status, body
 }
 
 // Call makes a request and reads the JSON of its answer into out, unless that is nil.
 func Call(t testing.TB, method, url, body string, out any) (status int) {
 	t.Helper()
-	r, err := http.NewRequest(method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := Once.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	status, answer, err := Request(method, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if out != nil {
-		if err := json.Unmarshal(text, out); err != nil {
-			t.Fatalf("%s %s: %s is not JSON: %v", method, url, text, err)
+		if err := json.Unmarshal([]byte(answer), out); err != nil {
+			t.Fatalf("%s %s: %s is not JSON: %v", method, url, answer, err)
 		}
 	}
-	return resp.StatusCode
+	return status
 }
 
 // Metric returns the value of one series of the gateway whose admin listener is at an

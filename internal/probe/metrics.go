@@ -56,16 +56,6 @@ func Scrape(ctx context.Context, client *http.Client, from string) (Metrics, err
 	return m, nil
 }
 
-// Sum returns the sum of a metric over its labels; 0 where there is none.
-func (m Metrics) Sum(name string) (sum float64) {
-	for series, v := range m {
-		if base, _, _ := strings.Cut(series, "{"); base == name {
-			sum += v
-		}
-	}
-	return sum
-}
-
 // Sums returns the sums over the labels of all counters and gauges whose names
 // start with prefix, by name; the parts of histograms are left out.
 func (m Metrics) Sums(prefix string) map[string]float64 {

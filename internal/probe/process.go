@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/procfs"
@@ -53,11 +52,8 @@ func CPU(pid int) (time.Duration, error) { return reactor.ProcessCPU(pid) }
 
 // OwnCPU returns the CPU time of this process.
 func OwnCPU() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	used, _ := CPU(os.Getpid()) // no error: it runs
+	return used
 }
 
 // Process reads a running process.
@@ -132,7 +128,7 @@ func Name(pid int) string {
 // workers of nginx. Memory that several of them share is counted once, by their
 // parts of it (Pss).
 func Family(head int) (sum ProcessSample, err error) {
-	pids := family(head)
+	pids := FamilyPIDs(head)
 	for _, pid := range pids {
 		one, err := Process(pid)
 		if err == nil && len(pids) > 1 {
@@ -156,7 +152,8 @@ func Family(head int) (sum ProcessSample, err error) {
 	return sum, nil
 }
 
-func family(head int) []int {
+// FamilyPIDs returns a process and all that descend from it.
+func FamilyPIDs(head int) []int {
 	all := []int{head}
 	for i := 0; i < len(all); i++ {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))

@@ -29,7 +29,7 @@ func TestFamily(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("processes %v, %+v", pids, sum)
 		}
-		pids = family(cmd.Process.Pid)
+		pids = FamilyPIDs(cmd.Process.Pid)
 		var err error
 		if sum, err = Family(cmd.Process.Pid); err != nil {
 			t.Fatal(err)

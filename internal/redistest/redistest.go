@@ -17,6 +17,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/configs"
 	"github.com/pushgate/pushgate/internal/loopback"
 )
 
@@ -205,6 +206,21 @@ func (s *Server) Publish(channel string, payload any) int64 {
 		s.t.Fatal(err)
 	}
 	return n
+}
+
+// publish is the script that backends are given.
+var publish = redis.NewScript(configs.Publish)
+
+// PublishDurable publishes a durable message as a backend does, and returns its id. It may be
+// called in any goroutine.
+func (s *Server) PublishDurable(channel, payload string) (id string) {
+	s.t.Helper()
+	channel = "push:" + channel
+	id, err := publish.Run(context.Background(), s.Client, []string{"{" + channel + "}:log"}, channel, payload, 10_000, 3600).Text()
+	if err != nil {
+		s.t.Error(err)
+	}
+	return id
 }
 
 // Calls returns how often the server has run a command since its start.

@@ -1,30 +1,20 @@
 package attacks
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// small is for clients that don't read: with a receive buffer of 2 KiB, their unread bytes stay
-// in the gateway.
-var small = &net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
-	if e := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2048) }); e != nil {
-		return e
-	}
-	return err
-}}
+// small is for clients that don't read.
+var small = &net.Dialer{Control: gatewaytest.SmallWindow}
 
 // get returns a request for a path.
 func get(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n" }
@@ -92,30 +82,4 @@ func names(kind string, i, n int) string {
 		fmt.Fprintf(&b, "%s.%d.%d", kind, i, k)
 	}
 	return b.String()
-}
-
-// welcomed reads a handshake's answer and the first message.
-func welcomed(c net.Conn) (*bufio.Reader, error) {
-	r := bufio.NewReader(c)
-	c.SetReadDeadline(time.Now().Add(patience))
-	resp, err := http.ReadResponse(r, nil)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != 101 {
-		return nil, fmt.Errorf("status %s", resp.Status)
-	}
-	_, _, err = frame(r)
-	return r, err
-}
-
-// frame reads a server's frame and returns its payload.
-func frame(r *bufio.Reader) (ws.OpCode, []byte, error) {
-	h, err := ws.ReadHeader(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	b := make([]byte, h.Length)
-	_, err = io.ReadFull(r, b)
-	return h.OpCode, b, err
 }

@@ -2,7 +2,6 @@ package attacks
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"testing"
 	"time"
@@ -35,12 +34,7 @@ func startGateway(t testing.TB, redis *redistest.Server, redisURL string, flags 
 // resident returns the process' memory in bytes, after a run of the collector.
 func (g *gateway) resident() int {
 	g.t.Helper()
-	resp, err := gatewaytest.Once.Get("http://" + g.Admin + "/debug/pprof/heap?gc=1")
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	io.Copy(io.Discard, resp.Body)
-	resp.Body.Close()
+	gatewaytest.Get(g.t, "http://"+g.Admin+"/debug/pprof/heap?gc=1")
 	return g.memory()
 }
 
@@ -59,15 +53,9 @@ func (g *gateway) memory() int {
 // profile writes a CPU profile of the process to a file.
 func (g *gateway) profile(file string, during time.Duration) {
 	g.t.Helper()
-	resp, err := gatewaytest.Once.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", g.Admin, during.Seconds()))
-	if err != nil {
-		g.t.Error(err)
-		return
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	_, text, err := gatewaytest.Request("GET", fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", g.Admin, during.Seconds()), "")
 	if err == nil {
-		err = os.WriteFile(file, text, 0o644)
+		err = os.WriteFile(file, []byte(text), 0o644)
 	}
 	if err != nil {
 		g.t.Error(err)

@@ -1,21 +1,16 @@
 package attacks
 
 import (
-	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/gobwas/ws"
-
-	"github.com/pushgate/pushgate/internal/wsframe"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // good is a set of clients that read every message: WebSockets, event streams and polls, each
@@ -25,14 +20,14 @@ type good struct {
 	g     *gateway
 	name  string // prefix of their channels
 	begin time.Time
-	conns []net.Conn
+	http  *http.Client
+	end   context.CancelFunc
 	all   sync.WaitGroup
 
 	mu    sync.Mutex
 	got   []int     // by client; guarded by mu
 	times [2]delays // of streams, and of polls; guarded by mu
 	first error     // of a client; guarded by mu
-	ended bool      // later failures are no fault; guarded by mu
 }
 
 // delays are the times from publish to read.
@@ -64,26 +59,15 @@ type payload struct {
 // read until close.
 func goodClients(t testing.TB, g *gateway, name string, n int) *good {
 	t.Helper()
-	o := &good{t: t, g: g, name: name, begin: time.Now(), got: make([]int, n)}
+	ctx, end := context.WithCancel(t.Context())
+	o := &good{t: t, g: g, name: name, begin: time.Now(), end: end, got: make([]int, n),
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}}}
 	for i := range n {
-		c, err := net.Dial("tcp", g.Public)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.conns = append(o.conns, c)
 		o.all.Go(func() {
-			var err error
-			switch {
-			case isPoll(i):
-				err = o.polls(i, c)
-			case i%5 < 2:
-				err = o.websocket(i, c)
-			default:
-				err = o.events(i, c)
-			}
+			err := o.client(ctx, i)
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			if !o.ended && o.first == nil {
+			if ctx.Err() == nil && o.first == nil {
 				o.first = fmt.Errorf("good client %d: %w", i, err)
 			}
 		})
@@ -91,13 +75,36 @@ func goodClients(t testing.TB, g *gateway, name string, n int) *good {
 	return o
 }
 
+// client runs client i until it fails or ctx ends.
+func (o *good) client(ctx context.Context, i int) error {
+	c := &gatewaytest.Client{Base: "http://" + o.g.Public, Channels: []string{fmt.Sprintf("%s.%d", o.name, i)}, HTTP: o.http, Wait: 20,
+		Take: func(m gatewaytest.Message) error {
+			switch m.Type {
+			case "message":
+				return o.take(i, m.Data)
+			case "welcome", "subscribed":
+				return nil
+			}
+			return fmt.Errorf("was sent %+v", m)
+		}}
+	switch {
+	case i%5 < 2:
+		return c.WebSocket(ctx)
+	case !isPoll(i):
+		return c.Events(ctx)
+	}
+	for {
+		if err := c.Poll(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // close ends them all.
 func (o *good) close() {
-	o.mu.Lock()
-	o.ended = true
-	o.mu.Unlock()
-	closeAll(o.conns)
+	o.end()
 	o.all.Wait()
+	o.http.CloseIdleConnections()
 }
 
 // take notes a client's next message.
@@ -119,100 +126,6 @@ func (o *good) take(i int, data json.RawMessage) error {
 	}
 	o.times[kind] = append(o.times[kind], took)
 	return nil
-}
-
-// event is a message to a client.
-type event struct {
-	Type string          `json:"type"`
-	Data json.RawMessage `json:"data"`
-}
-
-func (o *good) object(i int, text []byte) error {
-	var e event
-	if err := json.Unmarshal(text, &e); err != nil {
-		return fmt.Errorf("%w: %.100s", err, text)
-	}
-	switch e.Type {
-	case "message":
-		return o.take(i, e.Data)
-	case "welcome", "subscribed":
-		return nil
-	}
-	return fmt.Errorf("was sent %.200s", text)
-}
-
-func (o *good) websocket(i int, c net.Conn) error {
-	if _, err := io.WriteString(c, upgrade(fmt.Sprintf("/v1/ws?channels=%s.%d", o.name, i))); err != nil {
-		return err
-	}
-	r, err := welcomed(c)
-	if err != nil {
-		return err
-	}
-	c.SetReadDeadline(time.Time{})
-	for {
-		op, b, err := frame(r)
-		if err == nil && op == ws.OpPing {
-			_, err = c.Write(wsframe.AppendMasked(nil, ws.OpPong, b, [4]byte{1, 2, 3, 4}))
-			b = nil
-		}
-		if err != nil {
-			return err
-		}
-		if b == nil {
-			continue
-		}
-		if err := o.object(i, b); err != nil {
-			return err
-		}
-	}
-}
-
-func (o *good) events(i int, c net.Conn) error {
-	if _, err := io.WriteString(c, get(fmt.Sprintf("/v1/sse?channels=%s.%d", o.name, i))); err != nil {
-		return err
-	}
-	lines := bufio.NewReader(c)
-	for {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			return err
-		}
-		if data, ok := strings.CutPrefix(line, "data: {"); ok && strings.Contains(data, `"message"`) {
-			if err := o.object(i, []byte("{"+data)); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func (o *good) polls(i int, c net.Conn) error {
-	r := bufio.NewReader(c)
-	cursor := ""
-	for {
-		if _, err := io.WriteString(c, get(fmt.Sprintf("/v1/poll?wait=20&channels=%s.%d&cursor=%s", o.name, i, cursor))); err != nil {
-			return err
-		}
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil {
-			return err
-		}
-		var a struct {
-			Messages []event `json:"messages"`
-			Cursor   string  `json:"cursor"`
-		}
-		err = json.NewDecoder(resp.Body).Decode(&a)
-		resp.Body.Close()
-		if err != nil || resp.StatusCode != 200 {
-			return fmt.Errorf("a poll got %s: %v", resp.Status, err)
-		}
-		for _, m := range a.Messages {
-			if err := o.take(i, m.Data); err != nil {
-				return err
-			}
-		}
-		cursor = a.Cursor
-	}
 }
 
 // publish publishes a message to each client in turn, so many in all a second, for a time,

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"
@@ -201,7 +201,7 @@ func TestClientMeetsFaults(t *testing.T) {
 		p.expect("restarted", "welcome")
 		g.Signal(syscall.SIGTERM)
 		g.Exits()
-		startGatewayOn(t, g.Redis, append(jwt, "--listen", g.Public)...)
+		g.Restart()
 		p.expect("restarted", "close")
 		p.expect("restarted", "welcome")
 		p.run(`tab.restarted.close()`)
@@ -228,10 +228,7 @@ func TestClientMeetsFaults(t *testing.T) {
 
 	t.Run("a publish while offline", func(t *testing.T) {
 		p := p.in(t)
-		addr, err := loopback.Reserve()
-		if err != nil {
-			t.Fatal(err)
-		}
+		addr := gatewaytest.Address(t)
 		const publish = `tab.late.publish("open", %d).then(id => tab.report("late", "done", {id}), e => tab.report("late", "done", {code: e.code}));`
 		p.run(fmt.Sprintf(`tab.late = tab.open("late", %q, { publishTimeout: 300 });`, socketURL(addr)), fmt.Sprintf(publish, 1))
 		if e := p.expect("late", "done"); e["code"] != "offline" {
@@ -262,10 +259,7 @@ func TestClientMeetsFaults(t *testing.T) {
 
 	t.Run("data that can't be published", func(t *testing.T) {
 		p := p.in(t)
-		addr, err := loopback.Reserve()
-		if err != nil {
-			t.Fatal(err)
-		}
+		addr := gatewaytest.Address(t)
 		p.run(fmt.Sprintf(`tab.odd = tab.open("odd", %q, { publishTimeout: 60000 });`, socketURL(addr)),
 			`tab.odd.publish("open", 1n).catch(e => tab.report("odd", "refused", e.name));`,
 			`tab.odd.publish("open", 2).then(id => tab.report("odd", "done", {id}));`)

@@ -8,9 +8,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/pushgate/pushgate/internal/loopback"
-	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // listens is a function of a page that opens an EventSource and reports its events under a
@@ -62,7 +59,7 @@ func TestEventSourceComesBackFromLimits(t *testing.T) {
 		}
 		free[name]()
 		page.expect(name, "subscribed")
-		durable(t, g.Redis, "c", "1")
+		g.Redis.PublishDurable("c", "1")
 		page.expect(name, "message")
 	}
 }
@@ -71,23 +68,18 @@ func TestEventSourceComesBackFromLimits(t *testing.T) {
 // address.
 func TestEventSourceComesBackFromDrain(t *testing.T) {
 	needs(t, "chromium")
-	addr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
-	redis := redistest.Start(t)
-	g := startGatewayOn(t, redis, "--listen", addr)
+	g := startGateway(t)
 	page := openTab(t, nil)
-	page.run(listens, `listen("stream", "`+addr+`");`)
+	page.run(listens, `listen("stream", "`+g.Public+`");`)
 	page.expect("stream", "subscribed")
 	g.Signal(syscall.SIGTERM)
 	if reason := page.expect("stream", "bye")["value"]; reason != "drain" {
 		t.Errorf("bye %v", reason)
 	}
 	g.Exits()
-	startGatewayOn(t, redis, "--listen", addr)
+	g.Restart()
 	page.expect("stream", "subscribed")
-	durable(t, redis, "c", "1")
+	g.Redis.PublishDurable("c", "1")
 	page.expect("stream", "message")
 }
 

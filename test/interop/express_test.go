@@ -13,7 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // TestExpressCompression has Express with its compression middleware in front, as
@@ -22,10 +22,7 @@ import (
 func TestExpressCompression(t *testing.T) {
 	modules := npmInstall(t, "express@4", "compression@1", "http-proxy-middleware@3")
 	g := startGateway(t)
-	addr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := gatewaytest.Address(t)
 	host, port, _ := net.SplitHostPort(addr)
 	// Beside the packages: where node looks for them.
 	script := filepath.Join(filepath.Dir(modules), "server.js")

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // foreign is a server that is no pushgate, with loadgen's flags for it.
@@ -23,10 +23,7 @@ type foreign struct {
 // startHub runs a Node server with the package ws, which is published to by HTTP.
 func startHub(t *testing.T) foreign {
 	modules := npmInstall(t, "ws")
-	addr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := gatewaytest.Address(t)
 	cmd := exec.Command(needs(t, "node"), filepath.Join("testdata", "hub.js"), addr[strings.LastIndexByte(addr, ':')+1:])
 	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -48,10 +45,7 @@ func startNchan(t *testing.T) foreign {
 	const module = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 	path := needs(t, "nginx")
 	needsFile(t, module, "libnginx-mod-nchan")
-	addr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := gatewaytest.Address(t)
 	dir := t.TempDir()
 	user := ""
 	if os.Geteuid() == 0 {
@@ -125,10 +119,7 @@ func TestForeignServers(t *testing.T) {
 // reconnect and subscribe again.
 func TestForeignServerRestarts(t *testing.T) {
 	modules := npmInstall(t, "ws")
-	addr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := gatewaytest.Address(t)
 	r, code := load(t, "storm", "--url", "ws://"+addr+"/chat", "--hello", `{"enter":"{channel}"}`, "-n", "50", "--before", "100ms", "--after", "100ms",
 		"--timeout", "90s", "--give-up", "90s", "--server-cmd", "NODE_PATH="+modules+" "+needs(t, "node")+" testdata/hub.js "+addr[strings.LastIndexByte(addr, ':')+1:])
 	if code != 0 || r.Counters.Returned != 50 {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // balancer is a running HAProxy.
@@ -28,10 +28,7 @@ func startHAProxy(t testing.TB, lines string, gateways ...*gateway) *balancer {
 	t.Helper()
 	path := needs(t, "haproxy")
 	dir := t.TempDir()
-	addr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := gatewaytest.Address(t)
 	var addresses []any
 	for _, g := range gateways {
 		addresses = append(addresses, g.Public)

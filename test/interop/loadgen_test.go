@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -87,10 +87,7 @@ func loadedGateway(t testing.TB, flags ...string) *gateway {
 func startNginx(t testing.TB, server string) (addr string, cmd *exec.Cmd) {
 	t.Helper()
 	path := needs(t, "nginx")
-	addr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr = gatewaytest.Address(t)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "nginx.conf")
 	text := fmt.Sprintf(`daemon off;
@@ -199,10 +196,7 @@ func TestLoadgenProxyReload(t *testing.T) {
 
 // TestLoadgenNoGatewayBehindProxy: the proxy answers, and loadgen says so.
 func TestLoadgenNoGatewayBehindProxy(t *testing.T) {
-	nobody, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
+	nobody := gatewaytest.Address(t)
 	addr, _ := startNginx(t, "location /v1/ { proxy_pass http://"+nobody+"; }")
 	r, code := load(t, "idle", "--url", "ws://"+addr, "-n", "20", "--hold", "0s")
 	if code != 1 || r.Failures["HTTP 502 by nginx"] == 0 || !strings.Contains(strings.Join(r.Failed, "\n"), "it reaches no gateway") {
@@ -280,10 +274,7 @@ func TestLoadgenSocket(t *testing.T) {
 func TestLoadgenSecure(t *testing.T) {
 	g := loadedGateway(t)
 	certs := redistest.NewCertificates(t, "localhost")
-	secure, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
+	secure := gatewaytest.Address(t)
 	startNginx(t, passTo(g, fmt.Sprintf("listen %s ssl; ssl_certificate %s; ssl_certificate_key %s; keepalive_requests 10;", secure, certs.Server, certs.ServerKey)))
 	_, port, _ := strings.Cut(secure, ":")
 	for _, agents := range []string{"0", "2"} {

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/pushgate/pushgate/internal/gatewaytest"
-	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // TestPrometheus has Prometheus scrape the gateway and load the alerts. The first
@@ -30,10 +29,7 @@ scrape_configs: [{job_name: pushgate, static_configs: [{targets: ["%s"]}]}]
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	addr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := gatewaytest.Address(t)
 	start(t, path, "--config.file", config, "--storage.tsdb.path", t.TempDir(), "--web.listen-address", addr)
 
 	p := prometheus{t, "http://" + addr}
@@ -71,12 +67,8 @@ type prometheus struct {
 
 // get reads the data of an answer of its API into v, and reports whether it had any.
 func (p prometheus) get(path string, v any) bool {
-	r, err := gatewaytest.Once.Get(p.url + path)
-	if err != nil {
-		return false // it starts
-	}
-	defer r.Body.Close()
-	return json.NewDecoder(r.Body).Decode(&struct{ Data any }{v}) == nil
+	_, text, err := gatewaytest.Request("GET", p.url+path, "")
+	return err == nil && json.Unmarshal([]byte(text), &struct{ Data any }{v}) == nil // an error while it starts
 }
 
 // eventually waits until a query has a result.

@@ -2,22 +2,20 @@ package interop
 
 import (
 	"context"
-	"encoding/json"
 	"net"
 	"net/http"
 	"testing"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // addresses returns the addresses of the gateway's WebSockets as it knows them.
 func (g *gateway) addresses() (list []string) {
 	g.t.Helper()
 	var page struct{ Connections []struct{ Address string } }
-	_, body := get(g.t, "http://"+g.Admin+"/v1/connections?transport=websocket")
-	if err := json.Unmarshal([]byte(body), &page); err != nil {
-		g.t.Fatalf("%s: %v", body, err)
-	}
+	gatewaytest.Call(g.t, "GET", "http://"+g.Admin+"/v1/connections?transport=websocket", "", &page)
 	for _, c := range page.Connections {
 		list = append(list, c.Address)
 	}

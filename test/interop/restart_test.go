@@ -19,9 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
-	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -65,16 +63,13 @@ func TestRollingRestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			proxy := needs(t, name)
 			redis := redistest.Start(t)
-			addrs := [3]string{reserve(t), reserve(t), reserve(t)} // of the proxy and the gateways
 			n, over := 300, "3s"
 			if *longRestart {
 				n, over = 1000, "30s"
 			}
 			flags := []string{"--drain.delay", f.delay, "--heartbeat.interval", "25s", "--heartbeat.timeout", "10s", "--drain.timeout", over, "--proxy.trusted", "127.0.0.1"}
-			serve := func(k int) *gateway {
-				return startGatewayOn(t, redis, append(flags, "--listen", addrs[k])...)
-			}
-			gateways := [3]*gateway{nil, serve(1), serve(2)}
+			gateways := [3]*gateway{nil, startGatewayOn(t, redis, flags...), startGatewayOn(t, redis, flags...)}
+			addrs := [3]string{gatewaytest.Address(t), gateways[1].Public, gateways[2].Public} // the proxy's first
 			trust := f.start(t, proxy, addrs)
 			eventually(t, "the proxy serves", func() bool {
 				status, _ := tryGet(trust, "https://"+addrs[0]+"/v1/ws", "")
@@ -83,7 +78,7 @@ func TestRollingRestart(t *testing.T) {
 
 			// A poll that changes nodes gets a gap in a channel that isn't known yet to be
 			// durable.
-			b := newBackend(t, redis)
+			b := &backend{t: t, redis: redis}
 			b.publish()
 
 			ctx, cancel := context.WithCancel(t.Context())
@@ -110,7 +105,7 @@ func TestRollingRestart(t *testing.T) {
 				if k == 2 { // while its program is replaced
 					eventually(t, "all clients are at the other node", allHere)
 				}
-				gateways[k] = serve(k)
+				gateways[k].Restart()
 				if f.checks {
 					eventually(t, "the proxy has asked the new one", func() bool { return gateways[k].Metric("gateway_accepts_total") >= 2 })
 				}
@@ -198,15 +193,6 @@ func judge(t *testing.T, clients []*roamer, sent int) {
 	}
 }
 
-func reserve(t *testing.T) string {
-	t.Helper()
-	addr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
-}
-
 // start runs the proxy with its file from deploy, in which only addresses and paths are others.
 // It returns the TLS configuration of its clients.
 func (f front) start(t *testing.T, program string, addrs [3]string) *tls.Config {
@@ -269,36 +255,20 @@ func tryGet(trust *tls.Config, url, origin string) (status int, answer string) {
 // connectionsFrom returns how many connections a gateway has from an address.
 func connectionsFrom(t *testing.T, g *gateway, address string) int {
 	t.Helper()
-	_, text := get(t, "http://"+g.Admin+"/v1/connections?limit=1000&address="+address)
 	var page struct{ Connections []json.RawMessage }
-	if err := json.Unmarshal([]byte(text), &page); err != nil {
-		t.Fatal(err)
-	}
+	gatewaytest.Call(t, "GET", "http://"+g.Admin+"/v1/connections?limit=1000&address="+address, "", &page)
 	return len(page.Connections)
 }
 
 // backend publishes numbered messages durably.
 type backend struct {
-	t      *testing.T
-	server *redistest.Server
-	script *redis.Script
-	n      int // of the next one; owned by the publishing goroutine while there is one
-}
-
-func newBackend(t *testing.T, server *redistest.Server) *backend {
-	t.Helper()
-	text, err := os.ReadFile("../../configs/publish.lua")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &backend{t: t, server: server, script: redis.NewScript(string(text))}
+	t     *testing.T
+	redis *redistest.Server
+	n     int // of the next one; owned by the publishing goroutine while there is one
 }
 
 func (b *backend) publish() {
-	full := "push:" + channel
-	if err := b.script.Run(context.Background(), b.server.Client, []string{"{" + full + "}:log"}, full, fmt.Sprintf(`{"n":%d}`, b.n), 10_000, 3600, 3600).Err(); err != nil {
-		b.t.Errorf("publish: %v", err)
-	}
+	b.redis.PublishDurable(channel, fmt.Sprintf(`{"n":%d}`, b.n))
 	b.n++
 }
 

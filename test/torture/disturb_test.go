@@ -19,11 +19,11 @@ func (r *round) disturb(random *rand.Rand, lasting time.Duration, clients int, s
 	if lasting > 0 {
 		restart = time.Now().Add(lasting / 2)
 	}
-	for restarted := false; ctx.Err() == nil && !r.gateway.ended(); {
+	for restarted := false; ctx.Err() == nil && !r.gateway.Ended(); {
 		pause(ctx, time.Duration(20+random.IntN(300))*time.Millisecond)
 		if !restarted && time.Now().After(restart) {
 			restarted = true
-			r.restart(random)
+			r.gateway.restart(random)
 			continue
 		}
 		switch random.IntN(8) {
@@ -37,35 +37,23 @@ func (r *round) disturb(random *rand.Rand, lasting time.Duration, clients int, s
 	}
 }
 
-// restart ends the gateway in one of its ways and starts it anew.
-func (r *round) restart(random *rand.Rand) {
-	if chance(random, 70) {
-		r.gateway.stop()
-	} else {
-		r.gateway.kill()
-	}
-	r.gateway.start()
-}
-
 // reconfigure changes a running gateway's reloadable settings, or tries to with a bad file.
 func (r *round) reconfigure(random *rand.Rand, clients int, set *settings) {
 	next := *set
 	next.draw(random, clients)
-	text := next.yaml(r.gateway.public, r.gateway.admin, r.redis.URL())
+	text := next.yaml()
 	if chance(random, 20) {
-		r.gateway.refused.Store(true)
+		r.gateway.refused = true
 		r.gateway.configure(strings.Replace(text, "head_bytes: ", "head_bites: ", 1))
 		// It must read the bad file: the good one follows once that was refused.
-		before := strings.Count(r.gateway.logged(), "nothing was reloaded")
-		r.gateway.reload()
-		if !until(func() bool {
-			return strings.Count(r.gateway.logged(), "nothing was reloaded") > before || r.gateway.ended()
-		}) {
+		before := r.gateway.refusals()
+		r.gateway.Signal(syscall.SIGHUP)
+		if !until(func() bool { return r.gateway.refusals() > before || r.gateway.Ended() }) {
 			r.fault("a wrong configuration was not refused")
 		}
 	}
 	r.gateway.configure(text)
-	r.gateway.reload()
+	r.gateway.Signal(syscall.SIGHUP)
 }
 
 // failRedis has the server fail in one of its ways.

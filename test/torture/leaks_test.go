@@ -71,7 +71,7 @@ func (g *gateway) look() (h holdings, err error) {
 	if h.heap, err = g.profiled("/debug/pprof/heap?gc=1&debug=1", `# HeapAlloc = (\d+)`); err != nil {
 		return h, err
 	}
-	h.descriptors, err = descriptors(g.cmd.Process.Pid, g.r.redis)
+	h.descriptors, err = descriptors(g.PID, g.r.redis)
 	return h, err
 }
 

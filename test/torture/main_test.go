@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 	var flags []string
 	if *tortureRace {
 		flags = append(flags, "-race")
+		os.Setenv("GORACE", "halt_on_error=1 exitcode=66") // of the gateway
 	}
 	if err := gatewaytest.Build(dir, []string{"gateway"}, flags...); err != nil {
 		fmt.Fprintln(os.Stderr, err)

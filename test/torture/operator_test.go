@@ -3,36 +3,11 @@ package torture
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 )
-
-// call has the admin listener do something.
-func (g *gateway) call(method, path, body string) (status int, answer string, err error) {
-	return request(method, "http://"+g.admin+path, body)
-}
-
-// caller is for one request a connection, so that none is left over.
-var caller = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
-
-// request makes one request.
-func request(method, url, body string) (status int, answer string, err error) {
-	req, err := http.NewRequest(method, url, strings.NewReader(body))
-	if err != nil {
-		return 0, "", err
-	}
-	resp, err := caller.Do(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(text), err
-}
 
 // operate makes one of the operator's calls, on which the clients have an effect
 // or that have one on clients.

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // head returns a request's head. Some are wrong in one place, or unusual.
@@ -215,7 +217,7 @@ func (r *round) watchHealth() (stop func()) {
 		defer close(done)
 		for ctx.Err() == nil {
 			run, begun := r.gateway.runs.Load(), time.Now()
-			status, _, err := request("GET", "http://"+r.gateway.public+"/healthz", "")
+			status, _, err := gatewaytest.Request("GET", "http://"+r.gateway.Public+"/healthz", "")
 			took := time.Since(begun)
 			if run%2 == 1 && run == r.gateway.runs.Load() && (err != nil || took > slowest || status != 200 && status != 503) {
 				r.fault("/healthz: %d %v after %v", status, err, took)

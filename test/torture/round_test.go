@@ -55,13 +55,12 @@ func play(t *testing.T, seed uint64) {
 	r := &round{t: t, seed: seed, begun: time.Now(), shared: &shared{}}
 	// An acknowledged publish outlives the server's crash.
 	r.redis = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "no", "--loglevel", "warning")
-	r.gateway = newGateway(r, set)
 	for _, channel := range []string{durableA, durableB, plain, dropped} {
 		durable := channel == durableA || channel == durableB
 		r.publications = append(r.publications, &publication{channel: channel, durable: durable, uncertain: map[int]bool{}})
 	}
 	t.Cleanup(func() { r.report() })
-	r.gateway.start()
+	r.gateway = startGateway(r, set)
 	empty := r.gateway.holdings()
 
 	stopGood := r.startWitnesses(set.jwt)
@@ -99,7 +98,7 @@ func (r *round) startClients(n int, set *settings) (stop func()) {
 
 // report keeps the evidence of a failed round: journals, log and configuration.
 func (r *round) report() {
-	if !r.t.Failed() {
+	if !r.t.Failed() || r.gateway == nil {
 		return
 	}
 	race, lasting, n := "", time.Duration(0), 0
@@ -117,7 +116,7 @@ func (r *round) report() {
 			r.t.Error(err)
 		}
 	}
-	write("gateway.log", r.gateway.logged())
+	write("gateway.log", r.gateway.Log())
 	if text, err := os.ReadFile(r.gateway.file); err == nil {
 		write("gateway.yaml", string(text))
 	}

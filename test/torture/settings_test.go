@@ -86,11 +86,11 @@ func (s *settings) draw(random *rand.Rand, clients int) {
 	s.level = pick(random, "debug", "info")
 }
 
-// yaml returns the configuration file.
-func (s *settings) yaml(listen, admin, redis string) string {
+// yaml returns the configuration file; the addresses are given by flags.
+func (s *settings) yaml() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("listen: %s\nshards: %d\norigins: [\"http://good.example\", \"https://*.example.com\"]", listen, s.shards)
+	line("shards: %d\norigins: [\"http://good.example\", \"https://*.example.com\"]", s.shards)
 	line("channels:")
 	line("  - {match: [\"%s\"], slow: drop_oldest}", dropped)
 	line("  - {match: [\"noise.drop.*\"], publish: true, slow: drop_oldest}")
@@ -98,7 +98,6 @@ func (s *settings) yaml(listen, admin, redis string) string {
 	line("  - {match: [\"noise.kept.*\"], publish: true, durable: true, max_len: 200, ttl: 1m}")
 	line("  - {match: [\"noise.kept-drop.*\"], publish: true, durable: true, max_len: 50, slow: drop_oldest}")
 	line("  - {match: [\"noise.**\"], publish: true}")
-	line("admin: {listen: \"%s\"}", admin)
 	if s.jwt {
 		line("auth: {mode: jwt, jwt: {secret: %s, leeway: 1s}}", secret)
 	}
@@ -117,8 +116,8 @@ func (s *settings) yaml(listen, admin, redis string) string {
 	line("socket: {io_uring: \"%s\"}", s.uring)
 	line("drain: {delay: 0s, timeout: 300ms, reconnect: 200ms, max_age: %s}", s.maxAge)
 	line("debug: {echo: %v}", s.echo)
-	line("redis:\n  url: %s\n  linger: %s\n  probe_interval: 200ms", redis, s.linger)
+	line("redis:\n  linger: %s\n  probe_interval: 200ms", s.linger)
 	line("  ring: {messages: %d, bytes: 64KiB, age: 1s, total_bytes: 256KiB}", s.ringLen)
-	line("log: {format: json, level: %s}", s.level)
+	line("log: {level: %s}", s.level)
 	return b.String()
 }

@@ -6,8 +6,9 @@ import (
 	"errors"
 	"net"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // pace is how a client reads.
@@ -40,16 +41,11 @@ func (c *client) dial(ctx context.Context) (*wire, error) {
 		LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+c.random.IntN(250)))},
 		Timeout:   patience,
 	}
-	if small := chance(c.random, 30); small {
-		d.Control = func(_, _ string, raw syscall.RawConn) (err error) {
-			if e := raw.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2048) }); e != nil {
-				return e
-			}
-			return err
-		}
+	if chance(c.random, 30) {
+		d.Control = gatewaytest.SmallWindow
 	}
 	reads := pick(c.random, readAll, readAll, readAll, readSlowly, readNothing)
-	conn, err := d.DialContext(ctx, "tcp", c.r.gateway.public)
+	conn, err := d.DialContext(ctx, "tcp", c.r.gateway.Public)
 	if err != nil {
 		return nil, err
 	}

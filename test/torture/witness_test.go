@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // witnesses is their number, with the watcher of /healthz.
@@ -20,13 +23,15 @@ type witness struct {
 	r       *round
 	fault   func(format string, args ...any) // notes a failure
 	name    string
-	token   string
 	loose   bool // it may get messages again after a reconnect: an event stream of several channels
 	books   map[string]*book
 	journal *journal
 	random  *rand.Rand
 
 	// Owned by the witness' goroutine
+	client gatewaytest.Client
+	stream bool          // an event stream: it has its place once it has a position
+	waits  int           // channels that the connection has no place in yet
 	placed chan struct{} // closed once it has its place in all channels
 }
 
@@ -36,9 +41,8 @@ type book struct {
 	p *publication
 
 	// Owned by the witness' goroutine
-	position string // to reconnect with, of a WebSocket
-	gap      bool   // was reported since the last message
-	behind   int    // the last message of this connection, where it began again
+	gap    bool // was reported since the last message
+	behind int  // the last message of this connection, where it began again
 
 	// Guarded by mu
 	mu   sync.Mutex
@@ -56,9 +60,6 @@ func (b *book) seen() int {
 func (r *round) newWitness(name string, jwt bool, channels ...string) *witness {
 	w := &witness{r: r, fault: r.fault, name: name, books: map[string]*book{}, placed: make(chan struct{}),
 		journal: r.newJournal("witness-" + name), random: rand.New(rand.NewPCG(r.seed, 3000))}
-	if jwt {
-		w.token = token(claims{Subject: "witness", Subscribe: []string{"witness.*"}}, time.Hour)
-	}
 	for _, p := range r.publications {
 		for _, channel := range channels {
 			if p.channel == channel {
@@ -66,17 +67,11 @@ func (r *round) newWitness(name string, jwt bool, channels ...string) *witness {
 			}
 		}
 	}
-	return w
-}
-
-// channels lists its channels for a query.
-func (w *witness) channels() (names []string) {
-	for _, p := range w.r.publications {
-		if w.books[p.channel] != nil {
-			names = append(names, p.channel)
-		}
+	w.client = gatewaytest.Client{Base: "http://" + r.gateway.Public, Channels: channels, Take: w.take}
+	if jwt {
+		w.client.Header = http.Header{"Authorization": {"Bearer " + token(claims{Subject: "witness", Subscribe: []string{"witness.*"}}, time.Hour)}}
 	}
-	return names
+	return w
 }
 
 // startWitnesses starts the good clients and waits until each has its place in all channels.

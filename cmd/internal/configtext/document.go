@@ -21,12 +21,14 @@ type Document struct {
 	Values map[string]any
 	// Lines are where the keys and sections stand, from 1.
 	Lines map[string]int
+	// Comments are those above the keys and sections.
+	Comments map[string]string
 }
 
 // Parse reads a file with one document. It refuses parts that YAML would pass over
 // in silence: a second document, a key that is given again, a tag.
 func Parse(text []byte) (Document, error) {
-	d := Document{Values: map[string]any{}, Lines: map[string]int{}}
+	d := Document{Values: map[string]any{}, Lines: map[string]int{}, Comments: map[string]string{}}
 	root, err := onlyDocument(text)
 	if err != nil || root == nil {
 		return d, err
@@ -91,7 +93,7 @@ func (r *reader) section(prefix string, node *yaml.Node, depth int) error {
 		if first, again := r.document.Lines[name]; again {
 			return fmt.Errorf("line %d: %s is given again, first on line %d", key.Line, name, first)
 		}
-		r.document.Lines[name] = key.Line
+		r.document.Lines[name], r.document.Comments[name] = key.Line, key.HeadComment
 		if inner.Kind == yaml.MappingNode && len(inner.Content) > 0 {
 			return r.section(name+".", inner, depth+1)
 		}
