@@ -187,9 +187,8 @@ func (k *Kept) add(sh *shard) {
 	k.CatchingUp += hub.CatchingUp
 	k.CatchUps += hub.Behind
 	sh.each(func(i uint32) {
-		own := sh.hub.Own(i)
 		switch {
-		case !sh.isPoll(i) || own.Index != 0:
+		case !sh.isPoll(i) || !sh.polls.IsSetUp(i):
 		case sh.polls.IsWoken(i):
 			k.Woken++
 		default:
@@ -198,7 +197,7 @@ func (k *Kept) add(sh *shard) {
 		if sh.http.IsServing(i) && !sh.hub.IsOpen(i) {
 			k.Publishing++
 		}
-		if sh.conns.Reading.IsHalf(i) && own.Index == 0 {
+		if sh.conns.Reading.IsHalf(i) && (!sh.isPoll(i) || sh.polls.IsSetUp(i)) {
 			k.HalfClosed++
 		}
 		if sh.conns.Reading.IsPaused(i) {

@@ -64,7 +64,6 @@ const (
 
 // Own is what a protocol keeps of each client. It fits into the client's record.
 type Own struct {
-	Index  uint32 // of an entry in a table, for instance
 	Number uint16
 	Flags  uint8
 }

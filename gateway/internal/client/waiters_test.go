@@ -70,7 +70,7 @@ func TestSizeOfRequest(t *testing.T) {
 }
 
 func TestSizeOfRecord(t *testing.T) {
-	const budget = 20
+	const budget = 16
 	if n := unsafe.Sizeof(record{}); n > budget {
 		t.Errorf("a client takes %d bytes, %d are budgeted", n, budget)
 	}

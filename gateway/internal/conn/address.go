@@ -101,7 +101,7 @@ func (s *Addresses) Of(i uint32) netip.AddrPort {
 
 // proxyHeader reads a trusted proxy's PROXY protocol header, which names the client.
 func (s *Addresses) proxyHeader(i uint32, c *socket, data []byte) {
-	if c.in != 0 {
+	if c.flags&flagInput != 0 {
 		data = s.set.Input.Keep(i, data, 0)
 	}
 	source, n, err := proxy.Parse(data, s.set.options.ProxyProtocol)
@@ -112,7 +112,7 @@ func (s *Addresses) proxyHeader(i uint32, c *socket, data []byte) {
 		s.set.handler.BadProxyHeader(i, err)
 		return
 	case n == 0:
-		if c.in == 0 {
+		if c.flags&flagInput == 0 {
 			s.set.Input.Keep(i, data, 0) // proxy.Parse bounds it
 		}
 		return

@@ -60,11 +60,7 @@ func (s *Inputs) shed() {
 
 // eachInput calls fn for all inputs.
 func (s *Inputs) eachInput(fn func(*input)) {
-	s.table.Each(func(in *input) {
-		if in.owner != 0 {
-			fn(in)
-		}
-	})
+	s.table.Each(func(_ uint32, in *input) { fn(in) })
 }
 
 // bucket returns the index for an input's size and age, larger and then older ones later.
@@ -87,7 +83,7 @@ func (s *Inputs) endVictims(most int) (more bool) {
 	e := &s.evictions
 	n := min(len(e.victims), most)
 	for _, v := range e.victims[:n] {
-		if c := s.set.Slots.find(v.Slot, v.Gen); c != nil && c.state == stateOpen && c.in != 0 {
+		if c := s.set.Slots.find(v.Slot, v.Gen); c != nil && c.state == stateOpen && c.flags&flagInput != 0 {
 			s.set.handler.EvictInput(v.Slot)
 			s.Free(v.Slot) // now: the next client is closed only if that isn't enough
 		}

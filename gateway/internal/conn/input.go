@@ -27,7 +27,7 @@ type input struct {
 // together take too much memory.
 type Inputs struct {
 	set       *Set
-	table     slab.Table[input]
+	table     slab.ByKey[input]
 	bytes     int64 // of all
 	evictions evictions
 }
@@ -35,7 +35,7 @@ type Inputs struct {
 const (
 	// inputOverhead is the memory of an input besides its buffer, with its table entry, and of the
 	// connection that has it.
-	inputOverhead = int(unsafe.Sizeof(input{})+2*unsafe.Sizeof(uintptr(0))) + 200
+	inputOverhead = int(unsafe.Sizeof(input{})) + slab.EntryBytes + 170
 	// maxIdleInput is the largest buffer that a freed input keeps for its next owner.
 	maxIdleInput = 4 << 10
 	// maxIdleInputs is the number of freed inputs that keep theirs.
@@ -44,24 +44,33 @@ const (
 
 // inputOf returns the connection's input, a new one where it has none.
 func (s *Inputs) inputOf(i uint32, c *socket) *input {
-	if c.in == 0 {
-		var in *input
-		c.in, in = s.table.Take()
+	if c.flags&flagInput == 0 {
+		c.flags |= flagInput
+		in := s.table.Take(i)
 		in.owner, in.since = i, s.set.Clock.now
+		return in
 	}
-	return s.table.At(c.in)
+	return s.table.Get(i)
+}
+
+// of returns the connection's input, nil if it has none.
+func (s *Inputs) of(i uint32) *input {
+	if s.set.Slots.at(i).flags&flagInput == 0 {
+		return nil
+	}
+	return s.table.Get(i)
 }
 
 // IsKeeping reports whether input is kept for the connection, which may be of no bytes.
 func (s *Inputs) IsKeeping(i uint32) bool {
-	c := s.set.Slots.at(i)
-	return c.in != 0 && s.table.At(c.in).keeping
+	in := s.of(i)
+	return in != nil && in.keeping
 }
 
 // Kept returns the input kept for the connection, valid until the next change.
 func (s *Inputs) Kept(i uint32) []byte {
-	if c := s.set.Slots.at(i); c.in != 0 {
-		return s.table.At(c.in).buf
+	if in := s.of(i); in != nil {
+		return in.buf
 	}
 	return nil
 }
@@ -87,7 +96,7 @@ func (s *Inputs) KeepUpTo(i uint32, p []byte, most int) {
 // Suspend suspends reading from a connection until its kept input is used.
 func (s *Inputs) Suspend(i uint32) {
 	c := s.set.Slots.at(i)
-	if in := s.table.At(c.in); !in.full {
+	if in := s.of(i); !in.full {
 		in.full = true
 		c.flags |= flagFull
 		s.set.Reading.watch(i, c)
@@ -96,31 +105,31 @@ func (s *Inputs) Suspend(i uint32) {
 
 // Empty empties the kept input, whose buffer stays the connection's.
 func (s *Inputs) Empty(i uint32) {
-	in := s.table.At(s.set.Slots.at(i).in)
+	in := s.of(i)
 	in.buf = in.buf[:0]
 }
 
 // Seen returns how many of the kept bytes the handler has looked at in vain.
 func (s *Inputs) Seen(i uint32) int {
-	if c := s.set.Slots.at(i); c.in != 0 {
-		return s.table.At(c.in).seen
+	if in := s.of(i); in != nil {
+		return in.seen
 	}
 	return 0
 }
 
 // See notes that the handler has looked at n kept bytes and needs more.
 func (s *Inputs) See(i uint32, n int) {
-	c := s.set.Slots.at(i)
-	if c.in != 0 {
-		s.table.At(c.in).seen = n
-		s.readOn(c)
+	if in := s.of(i); in != nil {
+		in.seen = n
+		s.readOn(in)
 	}
 }
 
 // readOn ends Suspend.
-func (s *Inputs) readOn(c *socket) {
-	if in := s.table.At(c.in); in.full {
+func (s *Inputs) readOn(in *input) {
+	if in.full {
 		in.full = false
+		c := s.set.Slots.at(in.owner)
 		c.flags &^= flagFull
 		s.set.Reading.rewatch(in.owner, c)
 	}
@@ -128,12 +137,11 @@ func (s *Inputs) readOn(c *socket) {
 
 // Free frees the kept input.
 func (s *Inputs) Free(i uint32) {
-	c := s.set.Slots.at(i)
-	if c.in == 0 {
+	in := s.of(i)
+	if in == nil {
 		return
 	}
-	s.readOn(c)
-	in := s.table.At(c.in)
+	s.readOn(in)
 	buf := in.buf[:0]
 	if cap(buf) > maxIdleInput || s.table.Idle() >= maxIdleInputs {
 		buf = nil
@@ -145,14 +153,14 @@ func (s *Inputs) Free(i uint32) {
 	}
 	s.add(-in.held)
 	*in = input{buf: buf}
-	s.table.Put(c.in)
-	c.in = 0
+	s.table.Free(i)
+	s.set.Slots.at(i).flags &^= flagInput
 }
 
 // Detach is Free for a caller that still uses the bytes.
 func (s *Inputs) Detach(i uint32) {
-	if c := s.set.Slots.at(i); c.in != 0 {
-		s.table.At(c.in).buf = nil
+	if in := s.of(i); in != nil {
+		in.buf = nil
 		s.Free(i)
 	}
 }
@@ -199,4 +207,4 @@ func (s *Inputs) add(n int) {
 }
 
 // Used returns the number of connections with input, and the memory of that.
-func (s *Inputs) Used() (used int, bytes int64) { return s.table.Used(), s.bytes }
+func (s *Inputs) Used() (used int, bytes int64) { return s.table.Len(), s.bytes }

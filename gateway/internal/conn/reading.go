@@ -62,7 +62,7 @@ func (s *Reading) end(i uint32, c *socket) {
 	switch {
 	case c.flags&flagHalf != 0: // both sides are closed now
 		s.set.release(i, c, reasons.CloseByClient)
-	case c.flags&flagUnnamed != 0 && c.in != 0:
+	case c.flags&(flagUnnamed|flagInput) == flagUnnamed|flagInput:
 		s.set.release(i, c, reasons.CloseUnreadable)
 	default:
 		s.set.handler.HalfClosed(i)

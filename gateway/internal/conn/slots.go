@@ -27,6 +27,7 @@ const (
 	flagBatched                     // a send to it is in the batch
 	flagHalf                        // the client has closed its side and reads on
 	flagDemoted                     // reading is suspended until its turn, see demote
+	flagInput                       // there is kept input for it
 	flagPaused                      // reading is suspended by the handler
 	flagFull                        // reading is suspended until the kept input is used
 	flagExclusive                   // nothing is read while output is queued
@@ -39,7 +40,6 @@ type socket struct {
 	gen   uint32 // incremented each time the slot is freed; never 0 in use
 	heard uint32 // tick of the last bytes from the client; next free slot in a free one
 	born  uint32 // tick of the accept
-	in    uint32 // index of its input, 0 = none
 	out   uint32 // index of its queue, 0 = none
 	state state
 	flags flags

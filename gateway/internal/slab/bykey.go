@@ -38,5 +38,15 @@ func (m *ByKey[T]) Free(i uint32) {
 	}
 }
 
+// Each calls fn for all values.
+func (m *ByKey[T]) Each(fn func(i uint32, v *T)) {
+	for i, at := range m.of {
+		fn(i, m.table.At(at))
+	}
+}
+
+// Idle returns the number of entries kept for their next owner.
+func (m *ByKey[T]) Idle() int { return m.table.Idle() }
+
 // Len returns the number of values.
 func (m *ByKey[T]) Len() int { return len(m.of) }

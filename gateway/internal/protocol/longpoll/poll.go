@@ -26,16 +26,16 @@ import (
 const (
 	flagWoken = 1 << iota // it has messages
 	flagEarly             // it waits for a message to know its position
+	flagSetup             // its channels haven't all begun, see setup
 )
 
-// Polls is the protocol. A client's Own.Index is that of its setup, its Own.Number the most messages
-// in its response.
+// Polls is the protocol. A client's Own.Number is the most messages in its response.
 type Polls struct {
 	client.Streams
 	hub      *client.Hub
 	channels *client.Channels
 	kind     client.Kind
-	setups   slab.Table[setup]
+	setups   slab.ByKey[setup]
 	parts    []part // of the response being gathered
 	wakeups  wakeups
 
@@ -77,10 +77,10 @@ func (*Polls) Answers() bool { return true }
 
 // setupOf returns the setup of a poll, nil if its channels have begun.
 func (p *Polls) setupOf(i uint32) *setup {
-	if own := p.hub.Own(i); own.Index != 0 {
-		return p.setups.At(own.Index)
+	if p.hub.Own(i).Flags&flagSetup == 0 {
+		return nil
 	}
-	return nil
+	return p.setups.Get(i)
 }
 
 // missed is a channel's history for a poll, from before it subscribed.
@@ -240,8 +240,8 @@ func (p *Polls) start(i uint32, params *protocol.Params) {
 	p.hub.Open(i, p.kind, params.Raw)
 	own := p.hub.Own(i)
 	own.Number = uint16(params.Max)
-	var set *setup
-	own.Index, set = p.setups.Take()
+	own.Flags |= flagSetup
+	set := p.setups.Take(i)
 	*set = setup{due: p.hub.Conns.Clock.Now() + pollTicks(params.Wait), resume: params.Resume, missed: set.missed[:0]}
 	// One more than the replies to come: none of them ends the poll before all channels are
 	// subscribed.
@@ -320,22 +320,24 @@ func (p *Polls) hasNews(i uint32) (news bool) {
 
 // freeSetup frees the state of a poll's setup.
 func (p *Polls) freeSetup(i uint32) {
-	own := p.hub.Own(i)
-	if own.Index == 0 {
+	set := p.setupOf(i)
+	if set == nil {
 		return
 	}
-	set := p.setups.At(own.Index)
 	clear(set.missed)
 	*set = setup{missed: set.missed[:0]}
-	p.setups.Put(own.Index)
-	own.Index = 0
+	p.setups.Free(i)
+	p.hub.Own(i).Flags &^= flagSetup
 }
 
 // Free frees what is kept for a poll.
 func (p *Polls) Free(i uint32) { p.freeSetup(i) }
 
 // Setups returns the number of polls whose channels haven't all begun.
-func (p *Polls) Setups() int { return p.setups.Used() }
+func (p *Polls) Setups() int { return p.setups.Len() }
+
+// IsSetUp reports whether all channels of a poll have begun.
+func (p *Polls) IsSetUp(i uint32) bool { return p.setupOf(i) == nil }
 
 // IsWoken reports whether a poll has messages.
 func (p *Polls) IsWoken(i uint32) bool { return p.hub.Own(i).Flags&flagWoken != 0 }

@@ -74,7 +74,7 @@ type responseKey struct {
 // Deliver notes that a poll has messages.
 func (p *Polls) Deliver(i uint32, b *index.Batch) (ok bool) {
 	own, first := p.hub.Own(i), b.Messages()[0]
-	if own.Index != 0 {
+	if own.Flags&flagSetup != 0 {
 		return true
 	}
 	p.wakeups.note(first)
@@ -262,7 +262,7 @@ func (p *Polls) sendResponse(i uint32, pieces [][]byte, n int) {
 // responseKey returns the key of a poll's response, zero if it can't be shared.
 func (p *Polls) responseKey(i uint32) (k responseKey) {
 	own := p.hub.Own(i)
-	if p.channels.Count(i) != 1 || own.Index != 0 {
+	if p.channels.Count(i) != 1 || own.Flags&flagSetup != 0 {
 		return responseKey{}
 	}
 	p.channels.Each(i, func(sub index.Sub, ch index.Channel) {

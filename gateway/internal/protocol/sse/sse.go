@@ -27,9 +27,12 @@ const streamLines = "X-Accel-Buffering: no\r\n"
 type Events struct {
 	client.Streams
 	kind    client.Kind
-	opening slab.Table[opening] // by Own.Index
+	opening slab.ByKey[opening]
 	scratch []byte
 }
+
+// flagOpening: not all channels of the stream have begun, see opening.
+const flagOpening = 1
 
 // opening is the state of a stream of which not all channels have begun or caught up.
 type opening struct {
@@ -87,10 +90,8 @@ func (e *Events) Serve(i uint32, rest []byte) (left []byte) {
 	e.Hub.Open(i, e.kind, p.Raw)
 	e.Hub.Life.Schedule(i, e.Hub.Conns.Clock.Spread(conn.Ticks(e.Hub.Options.HeartbeatInterval)))
 	if len(p.Channels) > 1 { // until all channels have begun, events have no id
-		own := e.Hub.Own(i)
-		var set *opening
-		own.Index, set = e.opening.Take()
-		*set = opening{left: len(p.Channels)}
+		e.Hub.Own(i).Flags |= flagOpening
+		*e.opening.Take(i) = opening{left: len(p.Channels)}
 	}
 	e.Hub.Conns.Out.SendCopy(i, e.scratch)
 	e.Hub.Channels.Open(i, &p.Params)
@@ -107,18 +108,20 @@ func (*Events) ReadSize(uint32) int { return conn.ReadBuffer }
 func (e *Events) HalfClosed(i uint32) { e.Hub.Conns.Out.SendBytes(i, heartbeat) }
 
 // Unfinished returns the number of streams whose channels haven't all begun.
-func (e *Events) Unfinished() int { return e.opening.Used() }
+func (e *Events) Unfinished() int { return e.opening.Len() }
+
+// isOpening reports whether not all channels of a stream have begun.
+func (e *Events) isOpening(i uint32) bool { return e.Hub.Own(i).Flags&flagOpening != 0 }
 
 // CaughtUp notes that one of several channels of a stream has begun at a position, or has caught up
 // to it. Until all of them have, events have no id: a client that is cut off would resume from one
 // channel's id, which hides the missed messages of the others. After that the stream as a whole is
 // at the latest of the channels' positions.
 func (e *Events) CaughtUp(i uint32, at message.Position) {
-	own := e.Hub.Own(i)
-	if own.Index == 0 {
+	if !e.isOpening(i) {
 		return
 	}
-	set := e.opening.At(own.Index)
+	set := e.opening.Get(i)
 	if set.at.Time() <= at.Time() {
 		set.at = at
 	}
@@ -133,15 +136,15 @@ func (e *Events) CaughtUp(i uint32, at message.Position) {
 
 // Free frees the state of a stream that is being opened.
 func (e *Events) Free(i uint32) {
-	if own := e.Hub.Own(i); own.Index != 0 {
-		e.opening.Put(own.Index)
-		own.Index = 0
+	if e.isOpening(i) {
+		e.opening.Free(i)
+		e.Hub.Own(i).Flags &^= flagOpening
 	}
 }
 
 // Deliver delivers messages to a stream of which not all channels have begun.
 func (e *Events) Deliver(i uint32, b *index.Batch) (ok bool) {
-	if e.Hub.Own(i).Index == 0 {
+	if !e.isOpening(i) {
 		return false
 	}
 	form := e.Hub.FormOf(i)
@@ -157,7 +160,7 @@ func (e *Events) Deliver(i uint32, b *index.Batch) (ok bool) {
 // Encoded returns a missed message.
 func (e *Events) Encoded(i uint32, m *message.Message) []byte {
 	b := m.Encoded(e.Hub.FormOf(i))
-	if e.Hub.Own(i).Index != 0 {
+	if e.isOpening(i) {
 		b = withoutID(b)
 	}
 	return b
@@ -178,7 +181,7 @@ func (e *Events) Confirm(w *client.Request, channel, id string) {
 		return
 	}
 	b := e.scratch[:0]
-	if e.Hub.Own(w.Slot).Index == 0 {
+	if !e.isOpening(w.Slot) {
 		b = append(append(append(b, "id: "...), id...), '\n')
 	}
 	e.scratch = appendEvent(b, protocol.Reply{Type: "subscribed", Channel: channel, ID: id})
