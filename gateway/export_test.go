@@ -379,9 +379,10 @@ func (s *Server) Nodes(ctx context.Context) (admin.Fleet, error) { return operat
 
 // FleetJudge returns the check of the nodes at each beat, in its initial state.
 func FleetJudge(node string, log *slog.Logger) func(nodes []admin.Node, err error) {
-	s := &Server{fleet: newFleet(), log: log}
+	s := &Server{log: log}
+	s.fleet = newFleet(s)
 	s.net.Node = node
-	return s.judgeFleet
+	return s.fleet.judge
 }
 
 // Crowd adds connections without a socket to the shards, of one channel and with a

@@ -27,21 +27,22 @@ const beatPatience = time.Second
 // fleet holds the known gateways on the same Redis. Serving clients doesn't depend on it.
 type fleet struct {
 	// Immutable
+	srv           *Server
 	host, version string
-	soon          chan struct{} // sent to without blocking to force a beat, received by runFleet; never closed
+	soon          chan struct{} // sent to without blocking to force a beat, received by run; never closed
 
 	// Guarded by mu
 	mu    sync.Mutex
 	nodes []admin.Node // by name; nil while unknown
 
-	// Owned by runFleet
+	// Owned by run
 	refused bool // already logged
 	uneven  int  // beats in a row
 }
 
-func newFleet() *fleet {
+func newFleet(srv *Server) *fleet {
 	host, _ := os.Hostname()
-	return &fleet{host: host, version: ReadBuild().Version, soon: make(chan struct{}, 1)}
+	return &fleet{srv: srv, host: host, version: ReadBuild().Version, soon: make(chan struct{}, 1)}
 }
 
 // hurry triggers the next beat at once.
@@ -66,27 +67,27 @@ func (f *fleet) known() []admin.Node {
 	return f.nodes
 }
 
-// runFleet beats until ctx ends, then retires this node. It returns once its goroutine has ended.
-func (s *Server) runFleet(ctx context.Context) {
+// run beats until ctx ends, then retires this node. It returns once its goroutine has ended.
+func (f *fleet) run(ctx context.Context) {
 	var listening sync.WaitGroup
 	defer listening.Wait()
 	listening.Go(func() {
-		s.broker.Controls(ctx, s.obey, func(err error) { s.log.Debug("no commands from other nodes", "err", err) })
+		f.srv.broker.Controls(ctx, f.obey, func(err error) { f.srv.log.Debug("no commands from other nodes", "err", err) })
 	})
 	every := time.NewTicker(beatEvery)
 	defer every.Stop()
 	met := false // the last beat succeeded
 	for ctx.Err() == nil {
-		nodes, err := s.beat(ctx, beatPatience)
+		nodes, err := f.beat(ctx, beatPatience)
 		if err != nil && ctx.Err() != nil {
 			break
 		}
 		met = err == nil
-		s.fleet.note(nodes)
-		s.judgeFleet(nodes, err)
+		f.note(nodes)
+		f.judge(nodes, err)
 		select {
 		case <-ctx.Done():
-		case <-s.fleet.soon:
+		case <-f.soon:
 		case <-every.C:
 		}
 	}
@@ -95,17 +96,17 @@ func (s *Server) runFleet(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatPatience)
 	defer cancel()
-	_ = s.broker.Retire(ctx)
+	_ = f.srv.broker.Retire(ctx)
 }
 
 // self returns this node's entry in the fleet.
-func (s *Server) self() admin.Node {
+func (f *fleet) self() admin.Node {
 	n := admin.Node{
-		Node: s.net.Node, Host: s.fleet.host, Address: s.addr, Version: s.fleet.version,
-		State: admin.Serving, Connections: s.net.Connections.Load(),
+		Node: f.srv.net.Node, Host: f.host, Address: f.srv.addr, Version: f.version,
+		State: admin.Serving, Connections: f.srv.net.Connections.Load(),
 	}
-	switch reason, until := s.departure.now(); {
-	case s.requests.Draining.Load():
+	switch reason, until := f.srv.departure.now(); {
+	case f.srv.requests.Draining.Load():
 		n.State = admin.Draining
 	case reason == reasons.CloseRebalance:
 		n.State, n.Until = admin.Rebalancing, until.UTC().Format(time.RFC3339)
@@ -114,14 +115,14 @@ func (s *Server) self() admin.Node {
 }
 
 // beat publishes this node's entry and returns all nodes, by name.
-func (s *Server) beat(ctx context.Context, patience time.Duration) (nodes []admin.Node, err error) {
+func (f *fleet) beat(ctx context.Context, patience time.Duration) (nodes []admin.Node, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	says, err := json.Marshal(s.self())
+	says, err := json.Marshal(f.self())
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.broker.Beat(ctx, string(says))
+	all, err := f.srv.broker.Beat(ctx, string(says))
 	if err != nil {
 		return nil, err
 	}
@@ -165,18 +166,17 @@ func isUneven(has, mean int64) bool {
 	return off >= unevenClients && float64(off) > unevenShare*float64(mean)
 }
 
-// judgeFleet logs an unknown or uneven fleet, once each time that it begins.
-func (s *Server) judgeFleet(nodes []admin.Node, err error) {
-	f := s.fleet
+// judge logs an unknown or uneven fleet, once each time that it begins.
+func (f *fleet) judge(nodes []admin.Node, err error) {
 	switch {
 	case err == nil:
 		f.refused = false
 	case fanout.Refused(err) && !f.refused:
 		f.refused = true
-		s.log.Warn("the other nodes are not known: Redis refuses to tell", "err", err,
+		f.srv.log.Warn("the other nodes are not known: Redis refuses to tell", "err", err,
 			"fix", "grant the rights of docs/OPERATIONS.md, Redis: clients are served without them, but GET /v1/nodes and gateway rebalance fail")
 	}
-	has, mean, ok := share(nodes, s.net.Node)
+	has, mean, ok := share(nodes, f.srv.net.Node)
 	if !ok || !isUneven(has, mean) {
 		f.uneven = 0
 		return
@@ -188,7 +188,7 @@ func (s *Server) judgeFleet(nodes []admin.Node, err error) {
 	if has > mean {
 		what = "this node has far more clients than the others"
 	}
-	s.log.Warn(what, "connections", has, "mean", mean, "nodes", len(nodes), "fix", "gateway rebalance")
+	f.srv.log.Warn(what, "connections", has, "mean", mean, "nodes", len(nodes), "fix", "gateway rebalance")
 }
 
 // order is a command to all nodes.
@@ -202,32 +202,32 @@ type order struct {
 
 const opRebalance = "rebalance"
 
-// obey executes the operator's command to all nodes. It is called on a goroutine of runFleet.
-func (s *Server) obey(text string) {
+// obey executes the operator's command to all nodes. It is called on a goroutine of run.
+func (f *fleet) obey(text string) {
 	var c order
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
-		s.log.Warn("malformed command to all nodes", "err", err)
+		f.srv.log.Warn("malformed command to all nodes", "err", err)
 		return
 	}
 	over, err := time.ParseDuration(c.Over)
 	if c.Op != opRebalance || err != nil || over < 0 || over > admin.LongestOver {
-		s.log.Warn("unknown command to all nodes", "op", c.Op, "over", c.Over)
+		f.srv.log.Warn("unknown command to all nodes", "op", c.Op, "over", c.Over)
 		return
 	}
-	has := s.net.Connections.Load()
+	has := f.srv.net.Connections.Load()
 	surplus := max(0, has-c.Target)
 	// A node without a surplus takes part: no other rebalance may begin meanwhile.
-	if _, err := s.Rebalance(float64(surplus)/float64(max(1, has)), over); err != nil {
-		s.log.Warn("cannot start a rebalance", "err", err)
+	if _, err := f.srv.Rebalance(float64(surplus)/float64(max(1, has)), over); err != nil {
+		f.srv.log.Warn("cannot start a rebalance", "err", err)
 		return
 	}
-	s.log.Info("rebalancing", "connections", has, "target", c.Target, "sends_away", surplus, "over", over)
-	s.fleet.hurry()
+	f.srv.log.Info("rebalancing", "connections", has, "target", c.Target, "sends_away", surplus, "over", over)
+	f.hurry()
 }
 
 // Nodes returns the current state of each node.
 func (o operator) Nodes(ctx context.Context) (admin.Fleet, error) {
-	nodes, err := o.srv.beat(ctx, publish.Timeout)
+	nodes, err := o.srv.fleet.beat(ctx, publish.Timeout)
 	if err != nil {
 		return admin.Fleet{}, fmt.Errorf("the other nodes are not known: %w", err)
 	}

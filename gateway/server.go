@@ -93,9 +93,8 @@ func New(cfg Config, o Options) (_ *Server, err error) {
 		failed:    make(chan error, 1),
 		stop:      make(chan struct{}),
 		reloaded:  make(chan struct{}, 1),
-
-		fleet: newFleet(),
 	}
+	s.fleet = newFleet(s)
 	s.net.Log, s.net.Limited, s.net.Started = s.log, limit.NewLogLimiter(time.Second), time.Now()
 	defer func() {
 		if err != nil {
@@ -273,7 +272,7 @@ func (s *Server) serve(ctx context.Context) error {
 	running.Go(func() { s.tick(inner) })
 	running.Go(func() { s.clients.Publisher.Run(inner) })
 	running.Go(func() { s.runVerifier(inner) })
-	running.Go(func() { s.runFleet(inner) })
+	running.Go(func() { s.fleet.run(inner) })
 	for _, sh := range s.shards {
 		if err := sh.conns.Loop().Start(s.fail); err != nil {
 			return err
