@@ -32,12 +32,12 @@ const (
 // Polls is the protocol. A client's Own.Number is the most messages in its response.
 type Polls struct {
 	client.Streams
-	hub      *client.Hub
-	channels *client.Channels
-	kind     client.Kind
-	setups   slab.ByKey[setup]
-	parts    []part // of the response being gathered
-	wakeups  wakeups
+	hub       *client.Hub
+	channels  *client.Channels
+	kind      client.Kind
+	setups    slab.ByKey[setup]
+	wakeups   wakeups
+	responder responder
 
 	// OnWoken, in tests, is called when polls are woken and have no response yet.
 	OnWoken func()
@@ -57,6 +57,7 @@ type setup struct {
 // Register adds the endpoint to a loop.
 func Register(h *client.Hub) *Polls {
 	p := &Polls{Streams: client.Streams{Hub: h}, hub: h, channels: h.Channels}
+	p.wakeups.polls, p.responder.polls = p, p
 	p.kind = h.Register(p)
 	h.HTTP.Handle(&httpconn.Route{Path: "/v1/poll", Methods: []string{"GET", "HEAD", "POST"}, Endpoint: p})
 	return p

@@ -6,8 +6,6 @@ import (
 
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/fanout/message"
-	"github.com/pushgate/pushgate/gateway/http1"
-	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/httpconn"
 )
@@ -25,6 +23,7 @@ const responsesPerSlice = 256
 
 // wakeups are a shard's polls with messages. One timer serves them all.
 type wakeups struct {
+	polls *Polls
 	woken []conn.Key    // newest last
 	ready []conn.Key    // polls whose delay is over
 	due   time.Duration // the server's uptime at which the delay of woken is over
@@ -79,22 +78,22 @@ func (p *Polls) Deliver(i uint32, b *index.Batch) (ok bool) {
 	}
 	p.wakeups.note(first)
 	if own.Flags&flagWoken == 0 {
-		p.queueWakeup(i, max(leastCoalesce, Coalesce-p.hub.Shared.Broker.Age(first)))
+		p.wakeups.queue(i, max(leastCoalesce, Coalesce-p.hub.Shared.Broker.Age(first)))
 	}
 	return true
 }
 
-// queueWakeup schedules a poll's response after a delay, or with the polls already woken.
-func (p *Polls) queueWakeup(i uint32, delay time.Duration) {
-	a := &p.wakeups
-	p.hub.Own(i).Flags |= flagWoken
-	a.woken = append(a.woken, p.hub.Conns.Slots.Key(i))
+// queue schedules a poll's response after a delay, or with the polls already woken.
+func (p *wakeups) queue(i uint32, delay time.Duration) {
+	a := p
+	p.polls.hub.Own(i).Flags |= flagWoken
+	a.woken = append(a.woken, p.polls.hub.Conns.Slots.Key(i))
 	if len(a.woken) > 1 {
 		return
 	}
-	a.due = p.hub.Limits.Uptime() + delay
+	a.due = p.polls.hub.Limits.Uptime() + delay
 	if a.timer == nil {
-		a.timer = time.AfterFunc(delay, func() { p.hub.Post(p.coalesced) })
+		a.timer = time.AfterFunc(delay, func() { p.polls.hub.Post(p.coalesced) })
 	} else {
 		a.timer.Reset(delay)
 	}
@@ -132,12 +131,12 @@ func (a *wakeups) position(channel string, seq uint32) (before, bool) {
 
 // coalesced ends the delay of the woken polls, once it's over. A busy loop calls it in each round:
 // the timer's goroutine would have to wait for a CPU too.
-func (p *Polls) coalesced() {
-	a := &p.wakeups
-	if len(a.woken) > 0 && p.OnWoken != nil {
-		p.OnWoken()
+func (p *wakeups) coalesced() {
+	a := p
+	if len(a.woken) > 0 && p.polls.OnWoken != nil {
+		p.polls.OnWoken()
 	}
-	if len(a.woken) == 0 || p.hub.Limits.Uptime() < a.due {
+	if len(a.woken) == 0 || p.polls.hub.Limits.Uptime() < a.due {
 		return
 	}
 	if len(a.ready) == 0 && !a.early {
@@ -157,7 +156,7 @@ func (p *Polls) coalesced() {
 // Work responds to some of the polls with messages.
 func (p *Polls) Work() (more bool) {
 	a := &p.wakeups
-	p.coalesced()
+	p.wakeups.coalesced()
 	if len(a.ready) == 0 {
 		return false
 	}
@@ -179,99 +178,10 @@ const EarlyPatience = 20
 
 // tryRespond responds to a poll, unless the broker is so far ahead that its ring no longer has the
 // messages it is still handing over, which give the position to continue from in the stream.
-func (p *Polls) tryRespond(i uint32) { p.respond(i, false) }
+func (p *Polls) tryRespond(i uint32) { p.responder.respond(i, false) }
 
 // RespondNow responds to a poll with the messages available now.
-func (p *Polls) RespondNow(i uint32) { p.respond(i, true) }
-
-// respond responds to a poll, over the next turns if it has many channels. The response may be
-// shared with other polls.
-func (p *Polls) respond(i uint32, now bool) {
-	if !p.hub.IsOpen(i) {
-		return
-	}
-	if p.hub.HTTP.IsDraining() {
-		p.hub.HTTP.CloseAfter(i) // its next request would be refused here
-	}
-	key := p.responseKey(i)
-	if last := &p.wakeups.last; key != (responseKey{}) && key == last.key {
-		p.sendResponse(i, last.pieces, last.n)
-		return
-	}
-	g := &gathering{now: now, parts: p.parts[:0], polls: p}
-	g.form = p.hub.FormOf(i)
-	switch t := p.hub.Tasks.Of(i).(type) {
-	case *gathering:
-		t.now = t.now || now
-		return
-	case *client.Opening: // its channels took too long
-		for _, name := range t.Channels {
-			g.keep(name, p.hub.Net.Node, &t.Resume, false)
-		}
-		p.hub.Tasks.Drop(i)
-	}
-	if p.channels.Count(i) > client.SliceChannels {
-		g.parts = nil // other polls use p.parts meanwhile
-		p.hub.Tasks.Start(i, g, 0)
-		return
-	}
-	for !p.gatherSome(i, g) {
-	}
-	clear(g.parts)
-	p.parts = g.parts[:0]
-	p.gathered(i, g)
-}
-
-// gathered sends a poll the gathered response.
-func (p *Polls) gathered(i uint32, g *gathering) {
-	if g.early {
-		if g.now {
-			p.RespondNow(i)
-			return
-		}
-		if own := p.hub.Own(i); own.Flags&flagEarly == 0 {
-			own.Flags |= flagEarly
-			// Other deadlines, of its token or its age, wait for that.
-			p.hub.Conns.Clock.Set(i, p.hub.Conns.Clock.Now()+EarlyPatience)
-		}
-		p.wakeups.early = true
-		p.queueWakeup(i, Coalesce)
-		return
-	}
-	o := p.hub.HTTP.OptionsOf(i)
-	var pieces [][]byte
-	if g.count == 0 && len(g.gaps) == 0 && !g.more {
-		o.Lines = append(append(append(o.Lines, "Poll-Cursor: "...), g.position...), "\r\n"...)
-		pieces = [][]byte{http1.AppendResponse(nil, 204, nil, o)}
-	} else {
-		pieces = g.response(g.position, o)
-	}
-	p.wakeups.last = response{p.responseKey(i), pieces, g.count}
-	p.sendResponse(i, pieces, g.count)
-}
-
-// sendResponse sends a poll a response with n messages and makes its connection ready for the next
-// request.
-func (p *Polls) sendResponse(i uint32, pieces [][]byte, n int) {
-	p.hub.Stats.Deliveries += uint64(n)
-	// The broker keeps its channels and their messages for a while: the client is about to return.
-	p.hub.Ended(i)
-	p.hub.HTTP.Respond(i, pieces...)
-}
-
-// responseKey returns the key of a poll's response, zero if it can't be shared.
-func (p *Polls) responseKey(i uint32) (k responseKey) {
-	own := p.hub.Own(i)
-	if p.channels.Count(i) != 1 || own.Flags&flagSetup != 0 {
-		return responseKey{}
-	}
-	p.channels.Each(i, func(sub index.Sub, ch index.Channel) {
-		if !p.channels.Index.Held(sub) {
-			k = responseKey{ch, p.channels.Index.From(sub), own.Number, p.hub.IsRaw(i), p.hub.HTTP.VariantOf(i), p.channels.Releases}
-		}
-	})
-	return k
-}
+func (p *Polls) RespondNow(i uint32) { p.responder.respond(i, true) }
 
 // Forget forgets the last response, which others could share.
 func (p *Polls) Forget() { p.wakeups.last = response{} }
