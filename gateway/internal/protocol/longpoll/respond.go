@@ -25,14 +25,15 @@ type gathering struct {
 	shared   bool      // share has run
 	held     int       // channels that haven't begun
 	position []byte    // the cursor's text
-	polls    *Polls
+
+	responder *responder
 }
 
 // Work collects a slice of the channels.
-func (g *gathering) Work(i uint32) (done bool) { return g.polls.responder.gatherSome(i, g) }
+func (g *gathering) Work(i uint32) (done bool) { return g.responder.gatherSome(i, g) }
 
 // Done sends the response.
-func (g *gathering) Done(i uint32) { g.polls.responder.gathered(i, g) }
+func (g *gathering) Done(i uint32) { g.responder.gathered(i, g) }
 
 // gatherSome collects a slice of a poll's channels and reports whether the response is complete.
 func (p *responder) gatherSome(i uint32, g *gathering) (done bool) {
@@ -165,7 +166,7 @@ func (p *responder) respond(i uint32, now bool) {
 		p.sendResponse(i, last.pieces, last.n)
 		return
 	}
-	g := &gathering{now: now, parts: p.parts[:0], polls: p}
+	g := &gathering{now: now, parts: p.parts[:0], responder: p}
 	g.form = p.polls.hub.FormOf(i)
 	switch t := p.polls.hub.Tasks.Of(i).(type) {
 	case *gathering:

@@ -84,16 +84,15 @@ func (p *Polls) Deliver(i uint32, b *index.Batch) (ok bool) {
 }
 
 // queue schedules a poll's response after a delay, or with the polls already woken.
-func (p *wakeups) queue(i uint32, delay time.Duration) {
-	a := p
-	p.polls.hub.Own(i).Flags |= flagWoken
-	a.woken = append(a.woken, p.polls.hub.Conns.Slots.Key(i))
+func (a *wakeups) queue(i uint32, delay time.Duration) {
+	a.polls.hub.Own(i).Flags |= flagWoken
+	a.woken = append(a.woken, a.polls.hub.Conns.Slots.Key(i))
 	if len(a.woken) > 1 {
 		return
 	}
-	a.due = p.polls.hub.Limits.Uptime() + delay
+	a.due = a.polls.hub.Limits.Uptime() + delay
 	if a.timer == nil {
-		a.timer = time.AfterFunc(delay, func() { p.polls.hub.Post(p.coalesced) })
+		a.timer = time.AfterFunc(delay, func() { a.polls.hub.Post(a.coalesced) })
 	} else {
 		a.timer.Reset(delay)
 	}
@@ -131,12 +130,11 @@ func (a *wakeups) position(channel string, seq uint32) (before, bool) {
 
 // coalesced ends the delay of the woken polls, once it's over. A busy loop calls it in each round:
 // the timer's goroutine would have to wait for a CPU too.
-func (p *wakeups) coalesced() {
-	a := p
-	if len(a.woken) > 0 && p.polls.OnWoken != nil {
-		p.polls.OnWoken()
+func (a *wakeups) coalesced() {
+	if len(a.woken) > 0 && a.polls.OnWoken != nil {
+		a.polls.OnWoken()
 	}
-	if len(a.woken) == 0 || p.polls.hub.Limits.Uptime() < a.due {
+	if len(a.woken) == 0 || a.polls.hub.Limits.Uptime() < a.due {
 		return
 	}
 	if len(a.ready) == 0 && !a.early {
