@@ -69,7 +69,7 @@ func (s *Channels) count(n int) {
 	s.hub.Shared.Subscriptions.Add(int64(n))
 }
 
-// sumChannels updates the server's channel count with the shard's.
+// sumChannels updates the server's channel count with the loop's.
 func (s *Channels) sumChannels() {
 	if n := s.Index.Channels(); n != s.sum {
 		s.hub.Shared.Channels.Add(int64(n - s.sum))

@@ -89,11 +89,11 @@ func (s *intake) passOver(m *message.Message, full bool) (dropped bool) {
 	return true
 }
 
-// MaxPending bounds the memory of the messages in a shard awaiting delivery, each with one
+// MaxPending bounds the memory of the messages that await delivery on a loop, each with one
 // encoding. It is reached only when publishers are faster than the machine can write.
 const MaxPending = 64 << 20
 
-// dispatch queues a message for delivery to the channel's subscribers. When the shard can't keep up
+// dispatch queues a message for delivery to the channel's subscribers. When the loop can't keep up
 // the message is dropped, and they get a gap notice where that began.
 func (s *intake) dispatch(ch index.Channel, m *message.Message) {
 	if _, bytes := s.hub.Channels.Index.Pending(); bytes < s.pending || m.Notice() {

@@ -53,8 +53,6 @@ type Protocol interface {
 	Busy(i uint32, busy bool)
 	// Refuse sends an error for a channel; ref is the client's name for its request.
 	Refuse(i uint32, channel, code, text string, ref Ref)
-	// Unsubscribed notes that a client was unsubscribed by its request.
-	Unsubscribed(i uint32, channel string, ref Ref)
 
 	// Bye returns the last bytes for a client that is closed for a reason, which may reconnect
 	// within a time.
@@ -83,7 +81,6 @@ func (Streams) CaughtUp(uint32, message.Position)                    {}
 func (Streams) Opened(uint32)                                        {}
 func (Streams) Busy(uint32, bool)                                    {}
 func (Streams) Refuse(i uint32, channel, code, text string, ref Ref) {}
-func (Streams) Unsubscribed(i uint32, channel string, ref Ref)       {}
 func (Streams) Free(uint32)                                          {}
 func (s Streams) Encoded(i uint32, m *message.Message) []byte        { return m.Encoded(s.Hub.FormOf(i)) }
 func (s Streams) Leave(i uint32, reason reasons.Close) {

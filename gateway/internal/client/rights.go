@@ -12,7 +12,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/slab"
 )
 
-// grants holds the grants of a shard's connections, one entry for each distinct grant, however many
+// grants holds the grants of a loop's clients, one entry for each distinct grant, however many
 // connections share it.
 type grants struct {
 	entries slab.Table[grantEntry]

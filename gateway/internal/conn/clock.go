@@ -9,7 +9,7 @@ import (
 // Tick is the resolution of all connection deadlines.
 const Tick = 100 * time.Millisecond
 
-// wheelSize is the number of buckets of a shard's wheel: 51 s, so that the usual heartbeats and
+// wheelSize is the number of buckets of a loop's wheel: 51 s, so that the usual heartbeats and
 // waits fit into one turn.
 const wheelSize = 512
 

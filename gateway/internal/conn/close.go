@@ -20,7 +20,7 @@ const (
 // descriptor and subscriptions until Reap, which the loop calls at the end of a turn, and sends to
 // it meanwhile are dropped. No caller has to check that a connection still exists after a call that
 // may close it. Slots are reused only after that, so generations matter only to holders of a
-// connection across turns: the kernel, other goroutines, and the shard's lists of connections to
+// connection across turns: the kernel, other goroutines, and the loop's lists of connections to
 // revisit.
 
 // mark notes that a connection has ended, and counts why.

@@ -19,7 +19,7 @@ const (
 	demotedShare = reactor.Slice / 2
 )
 
-// costlyTicks is how long the shard remembers that a client took long. Doing so once isn't enough
+// costlyTicks is how long the loop remembers that a client took long. Doing so once isn't enough
 // to be demoted: the loop may have been descheduled, on a busy machine.
 const costlyTicks = 20
 

@@ -6,7 +6,7 @@ import (
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
-// rejected holds a shard's sockets of rejected clients while they read their response: a close
+// rejected holds a loop's sockets of rejected clients while they read their response: a close
 // with unread input makes the kernel reset the connection, and some clients then lose the response.
 // They have no slot, no place in the epoll and no deadline of their own, which makes rejection
 // cheap: nearly all of its cost is the kernel's, for accept, send and close; admitting a client
@@ -33,7 +33,7 @@ type rejectedSocket struct {
 }
 
 const (
-	// maxRejected is the most rejected sockets in one shard.
+	// maxRejected is the most rejected sockets of one loop.
 	maxRejected = 1024
 	// maxMute is the most of them without a response. A tick checks each of them with a system
 	// call, half a millisecond in all; the others have time to read their response.
@@ -64,7 +64,7 @@ func (s *Acceptor) reject(fd int, reason reasons.Reject) {
 	a.skipTold()
 }
 
-// rejectRoom is the number of sockets that may be kept here: the shard's share of a quarter of the
+// rejectRoom is the number of sockets that may be kept here: the loop's share of a quarter of the
 // descriptors not used by clients.
 func (s *Acceptor) rejectRoom() int {
 	free := s.set.options.Descriptors - s.set.shared.Connections.Load()

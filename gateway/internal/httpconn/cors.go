@@ -16,7 +16,7 @@ type cors struct {
 	pages  webPages
 }
 
-// webPages records, by origin, which page may read the response on each of a shard's connections. A
+// webPages records, by origin, which page may read the response on each of a loop's connections. A
 // poll's response follows long after its request is gone, so the connection keeps the page:
 // flagCORS alone for an origin that the configuration allows by a pattern, and an index too, in 2
 // B, for one that it names.

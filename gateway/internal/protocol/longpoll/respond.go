@@ -148,7 +148,7 @@ func (p *responder) comeBack(set *setup, g *gathering, ch index.Channel, channel
 	return true
 }
 
-// responseShare is the divisor of a shard's queueShare for one response: its client reads none of
+// responseShare is the divisor of a loop's QueueShare for one response: its client reads none of
 // it before all of it is queued.
 const responseShare = 4
 

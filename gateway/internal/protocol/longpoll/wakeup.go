@@ -21,7 +21,7 @@ const (
 // responsesPerSlice is the number of poll responses before the next poll for events.
 const responsesPerSlice = 256
 
-// wakeups are a shard's polls with messages. One timer serves them all.
+// wakeups are a loop's polls with messages. One timer serves them all.
 type wakeups struct {
 	polls *Polls
 	woken []conn.Key    // newest last
@@ -171,7 +171,7 @@ func (p *Polls) Work() (more bool) {
 }
 
 // EarlyPatience is the number of ticks a poll waits for messages that the broker is handing over.
-// They may never arrive: an overrun shard drops messages.
+// They may never arrive: an overrun loop drops messages.
 const EarlyPatience = 20
 
 // tryRespond responds to a poll, unless the broker is so far ahead that its ring no longer has the
