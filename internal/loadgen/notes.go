@@ -8,37 +8,39 @@ import (
 	"strings"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
 
-// fail books a failure.
-func (r *run) fail(format string, args ...any) {
-	r.result.Failed = append(r.result.Failed, fmt.Sprintf(format, args...))
+// notes books a run's failures and warnings.
+type notes struct{ result *result.Result }
+
+func (n notes) fail(format string, args ...any) {
+	n.result.Failed = append(n.result.Failed, fmt.Sprintf(format, args...))
 }
 
-// warn books a caution for reading the figures.
-func (r *run) warn(format string, args ...any) {
-	r.result.Warnings = append(r.result.Warnings, fmt.Sprintf(format, args...))
+func (n notes) warn(format string, args ...any) {
+	n.result.Warnings = append(n.result.Warnings, fmt.Sprintf(format, args...))
 }
 
 // note records why a phase ended early; nil is the end that was hoped for.
-func (r *run) note(doing string, err error) {
+func (n notes) note(doing string, err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		if !r.result.Interrupted {
-			r.result.Interrupted = true
-			r.fail("interrupted while %s", doing)
+		if !n.result.Interrupted {
+			n.result.Interrupted = true
+			n.fail("interrupted while %s", doing)
 		}
-	case slices.ContainsFunc(r.result.Failed, func(f string) bool { return strings.HasSuffix(f, ": "+err.Error()) }):
+	case slices.ContainsFunc(n.result.Failed, func(f string) bool { return strings.HasSuffix(f, ": "+err.Error()) }):
 		// A process that is gone fails every command: once is enough.
 	default:
-		r.fail("%s: %v", doing, err)
+		n.fail("%s: %v", doing, err)
 	}
 }
 
 // hints adds advice on the reasons of failed clients.
-func (r *run) hints(failures ...account.Tally) {
-	for _, h := range account.Hints(r.result.Settings.Foreign, failures...) {
-		r.fail("%s", h)
+func (n notes) hints(failures ...account.Tally) {
+	for _, h := range account.Hints(n.result.Settings.Foreign, failures...) {
+		n.fail("%s", h)
 	}
 }

@@ -20,39 +20,43 @@ import (
 // run is one execution of a scenario: the engine, the watch on the server, the
 // series and the result that grows out of them.
 type run struct {
+	observer
+	timeline
+
 	// Immutable
 	plan    *plan.Plan
-	began   time.Time
 	clients *crowd
 	sampler *sampler
-	server  *ServerCommand       // nil: the run has started none
-	watch   *serverProcess       // nil: not found
-	metrics *metricsWatch        // nil: no --admin
-	kernel  *probe.Kernel        // nil: can't be read
-	atStart *probe.ProcessSample // of the server, before the first client; nil: not read
+	server  *ServerCommand // nil: the run has started none
 
 	// Owned by the scenario
-	result       *result.Result
 	sequence     []uint32                // per channel: the last number sent
 	roundTrips   *hdrhistogram.Histogram // to Redis, of all windows
 	phaseLatency account.Latencies       // of the window that ended last
 	tolerated    uint64                  // losses that the run has brought about
-	unread       bool                    // the server's process could not be read
-	restarted    bool                    // the server's process is another one than before
-	top          uint64                  // clients that were connected when the books on that were made
 
 	// Atomic, for the sampler
 	published atomic.Uint64
 	expected  atomic.Uint64
+}
+
+// timeline is the phases of a run.
+type timeline struct {
+	began time.Time // immutable
+
+	// Atomic, for the sampler
 	phase     atomic.Value // Phase
 	phaseEnds atomic.Int64 // ns of the run; 0: not known
 }
 
 // begin begins a phase whose end is not known.
-func (r *run) begin(p result.Phase) {
-	r.phaseEnds.Store(0)
-	r.phase.Store(p)
+func (t *timeline) begin(p result.Phase) {
+	t.phaseEnds.Store(0)
+	t.phase.Store(p)
 }
+
+// lasts says how long the present phase goes on.
+func (t *timeline) lasts(d time.Duration) { t.phaseEnds.Store(int64(time.Since(t.began) + d)) }
 
 // Options are a command's additions to a run.
 type Options struct {
@@ -76,7 +80,7 @@ func newRun(ctx context.Context, scenario string, c plan.Config, o Options) (*ru
 	if err != nil {
 		return nil, err
 	}
-	r := &run{plan: p, began: time.Now(), roundTrips: account.NewHistogram()}
+	r := &run{plan: p, timeline: timeline{began: time.Now()}, roundTrips: account.NewHistogram()}
 	r.result = newResult(scenario, p, r.began)
 	r.result.Command = o.Command
 	r.begin(result.PhaseConnect)
@@ -114,9 +118,6 @@ func newRun(ctx context.Context, scenario string, c plan.Config, o Options) (*ru
 	r.sampler = newSampler(r, o)
 	return r, nil
 }
-
-// lasts says how long the present phase goes on.
-func (r *run) lasts(d time.Duration) { r.phaseEnds.Store(int64(time.Since(r.began) + d)) }
 
 // pause lets a time of the present phase pass.
 func (r *run) pause(ctx context.Context, d time.Duration) error {
@@ -173,7 +174,7 @@ func (r *run) finish() *result.Result {
 	if s := res.Server; s != nil {
 		r.bookServer(&s.After)
 		var err error
-		if s.MetricsAfter, err = r.metrics.sample(context.Background()); err != nil {
+		if s.MetricsAfter, err = r.sampleMetrics(); err != nil {
 			r.warn("the gateway's metrics can't be read any more: %v", err)
 		}
 	}

@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"context"
 	"runtime"
 	"time"
 
@@ -99,7 +98,9 @@ func (s *sampler) take() {
 			}
 		}
 	}
-	x.Metrics, _ = r.metrics.sample(context.Background())
+	if m, err := r.sampleMetrics(); err == nil {
+		x.Metrics = m
+	}
 	if r.kernel != nil {
 		if k, err := r.kernel.Sample(); err == nil {
 			x.Kernel = &k

@@ -16,19 +16,35 @@ import (
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
+// observer samples the server and the kernel for a run, and books the samples.
+type observer struct {
+	notes
+
+	// Immutable
+	watch   *serverProcess       // nil: not found
+	metrics *metricsWatch        // nil: no --admin
+	kernel  *probe.Kernel        // nil: can't be read
+	atStart *probe.ProcessSample // of the server, before the first client; nil: not read
+
+	// Owned by the scenario
+	unread    bool   // the server's process could not be read
+	restarted bool   // the server's process is another one than before
+	top       uint64 // clients that were connected when the books on that were made
+}
+
 // sampleServer returns the server's figures, nil where they can't be had.
-func (r *run) sampleServer() *probe.ProcessSample {
-	if r.watch == nil {
+func (b *observer) sampleServer() *probe.ProcessSample {
+	if b.watch == nil {
 		return nil
 	}
-	s, err := r.watch.sample()
+	s, err := b.watch.sample()
 	if err != nil {
-		if !r.unread {
-			r.unread = true
-			r.warn("the server's process can't be read any more: %v; its figures are not measured", err)
+		if !b.unread {
+			b.unread = true
+			b.warn("the server's process can't be read any more: %v; its figures are not measured", err)
 		}
-		if r.result.Server != nil {
-			r.result.Server.Unread = true
+		if b.result.Server != nil {
+			b.result.Server.Unread = true
 		}
 		return nil
 	}
@@ -36,48 +52,60 @@ func (r *run) sampleServer() *probe.ProcessSample {
 }
 
 // bookServer takes a sample for the result.
-func (r *run) bookServer(into *probe.ProcessSample) {
-	if s := r.sampleServer(); s != nil {
+func (b *observer) bookServer(into *probe.ProcessSample) {
+	if s := b.sampleServer(); s != nil {
 		*into = *s
 	}
 }
 
 // watchServer begins the books on the server's process.
-func (r *run) watchServer() {
-	if r.watch != nil {
-		s := &result.Server{PID: r.watch.PID(), Name: r.watch.name}
-		r.result.Server = s
-		r.bookServer(&s.Before)
-		s.MetricsBefore, _ = r.metrics.sample(context.Background())
+func (b *observer) watchServer() {
+	if b.watch != nil {
+		s := &result.Server{PID: b.watch.PID(), Name: b.watch.name}
+		b.result.Server = s
+		b.bookServer(&s.Before)
+		s.MetricsBefore, _ = b.sampleMetrics()
 	}
-	if r.kernel != nil {
-		if k, err := r.kernel.Sample(); err == nil {
-			r.result.Kernel = &result.Kernel{Before: k}
+	if b.kernel != nil {
+		if k, err := b.kernel.Sample(); err == nil {
+			b.result.Kernel = &result.Kernel{Before: k}
 		}
 	}
 }
 
+// sampleMetrics reads the gateway's metrics; nil without --admin.
+func (b *observer) sampleMetrics() (*result.MetricsSample, error) {
+	if b.metrics == nil {
+		return nil, nil
+	}
+	m, err := b.metrics.sample(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
 // sampleKernel reads the kernel's figures; where they can't be had any more,
 // the result has none.
-func (r *run) sampleKernel(into *probe.KernelSample) {
-	s, err := r.kernel.Sample()
+func (b *observer) sampleKernel(into *probe.KernelSample) {
+	s, err := b.kernel.Sample()
 	if err != nil {
-		r.warn("the kernel's figures can't be read any more: %v", err)
-		r.result.Kernel = nil
+		b.warn("the kernel's figures can't be read any more: %v", err)
+		b.result.Kernel = nil
 		return
 	}
 	*into = s
 }
 
 // bookConnected notes how server and kernel are once the clients are up.
-func (r *run) bookConnected(open uint64) {
-	r.top = open
-	if s := r.result.Server; s != nil {
-		r.bookServer(&s.Connected)
-		s.MetricsConnected, _ = r.metrics.sample(context.Background())
+func (b *observer) bookConnected(open uint64) {
+	b.top = open
+	if s := b.result.Server; s != nil {
+		b.bookServer(&s.Connected)
+		s.MetricsConnected, _ = b.sampleMetrics()
 	}
-	if k := r.result.Kernel; k != nil {
-		r.sampleKernel(&k.Connected)
+	if k := b.result.Kernel; k != nil {
+		b.sampleKernel(&k.Connected)
 	}
 }
 
@@ -192,22 +220,15 @@ func (w *metricsWatch) Close() { w.client.CloseIdleConnections() }
 // ownMetrics is how the names of a gateway's own metrics start.
 const ownMetrics = "gateway_"
 
-// sample reads the gateway's metrics; nil without --admin.
-func (w *metricsWatch) sample(ctx context.Context) (*result.MetricsSample, error) {
-	if w == nil {
-		return nil, nil
-	}
+func (w *metricsWatch) sample(ctx context.Context) (s result.MetricsSample, err error) {
 	m, err := probe.Scrape(ctx, w.client, w.url)
-	if err != nil {
-		return nil, err
-	}
-	return &result.MetricsSample{
+	return result.MetricsSample{
 		Heap:       uint64(m["go_memstats_heap_alloc_bytes"]),
 		HeapInUse:  uint64(m["go_memstats_heap_inuse_bytes"]),
 		GCPauses:   m["go_gc_duration_seconds_sum"],
 		Goroutines: int(m["go_goroutines"]),
 		Values:     m.Sums(ownMetrics),
-	}, nil
+	}, err
 }
 
 // proxies are the programs that pass connections on, by the names of their

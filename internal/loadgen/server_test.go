@@ -113,7 +113,7 @@ func TestMetricsBad(t *testing.T) {
 
 // Seconds without a free CPU and dropped connects are said loudly.
 func TestJudgeKernel(t *testing.T) {
-	r := &run{result: &result.Result{Kernel: &result.Kernel{After: probe.KernelSample{Overflows: 3}}}}
+	r := &run{observer: observer{notes: notes{&result.Result{Kernel: &result.Kernel{After: probe.KernelSample{Overflows: 3}}}}}}
 	for range boundSeconds {
 		r.result.Series = append(r.result.Series, result.Sample{Phase: result.PhasePublish, HostCPU: 0.99}, result.Sample{Phase: result.PhaseHold, HostCPU: 0.2})
 	}
@@ -121,7 +121,7 @@ func TestJudgeKernel(t *testing.T) {
 	if text := strings.Join(r.result.Warnings, "\n"); !strings.Contains(text, "dropped 3 connects") || !strings.Contains(text, "HOST-BOUND: in 2 seconds") {
 		t.Errorf("warnings %q", text)
 	}
-	r = &run{result: &result.Result{Kernel: &result.Kernel{}, Series: []result.Sample{{Phase: result.PhasePublish, HostCPU: 0.99}, {Phase: result.PhasePublish, HostCPU: 0.9}}}}
+	r = &run{observer: observer{notes: notes{&result.Result{Kernel: &result.Kernel{}, Series: []result.Sample{{Phase: result.PhasePublish, HostCPU: 0.99}, {Phase: result.PhasePublish, HostCPU: 0.9}}}}}}
 	if r.judgeKernel(); len(r.result.Warnings) != 0 {
 		t.Errorf("warnings %q", r.result.Warnings)
 	}

@@ -28,6 +28,7 @@ func (c *course) due(now int64) bool {
 
 // connects is a loop's part of a ramp upwards. Slots below next were opened.
 type connects struct {
+	l *loop
 	course
 	inFlight int
 	most     int
@@ -45,14 +46,13 @@ const giveUpAfter = 10
 // ramp has the loop open clients, or close the last ones, until its share of
 // target is left. It runs on the loop's goroutine and returns how many are to
 // be opened.
-func (l *loop) ramp(target int, rate float64, inFlight int) (opening uint64) {
-	limit := uint32(plan.Share(target, int(l.index), int(l.stride)))
-	d := &l.connects
+func (d *connects) ramp(target int, rate float64, inFlight int) (opening uint64) {
+	limit := uint32(plan.Share(target, int(d.l.index), int(d.l.stride)))
 	d.most = max(inFlight, 1)
-	c := course{active: true, start: l.engine.Clock.Now(), pace: account.Pacer{Rate: rate}, first: d.next, next: d.next, limit: limit}
+	c := course{active: true, start: d.l.engine.Clock.Now(), pace: account.Pacer{Rate: rate}, first: d.next, next: d.next, limit: limit}
 	if limit < d.next {
 		c.first, c.next, c.limit = limit, limit, d.next
-		l.leaves = leaves{course: c}
+		d.l.leaves.course, d.l.leaves.cut = c, false
 		d.next = limit
 		return 0
 	}
@@ -61,16 +61,15 @@ func (l *loop) ramp(target int, rate float64, inFlight int) (opening uint64) {
 }
 
 // connectSlice starts the connects that are due and fit.
-func (l *loop) connectSlice() (more bool) {
-	d := &l.connects
+func (d *connects) connectSlice() (more bool) {
 	if !d.active {
 		return false
 	}
-	if l.counters.Established == 0 && l.counters.Failed >= uint64(max(d.most, giveUpAfter)) {
-		l.counters.Untried += uint64(d.limit - d.next)
+	if d.l.counters.Established == 0 && d.l.counters.Failed >= uint64(max(d.most, giveUpAfter)) {
+		d.l.counters.Untried += uint64(d.limit - d.next)
 		d.limit = d.next
 	}
-	for k := 0; d.inFlight < d.most && d.due(l.now); k++ {
+	for k := 0; d.inFlight < d.most && d.due(d.l.now); k++ {
 		if k == connectTurn {
 			return true
 		}
@@ -78,131 +77,138 @@ func (l *loop) connectSlice() (more bool) {
 		d.next++
 		if d.pace.Rate > 0 {
 			at := d.pace.At(uint64(x.slot - d.first))
-			l.late(account.Elapsed(l.now, d.start) - at)
+			d.late(account.Elapsed(d.l.now, d.start) - at)
 			x.due = d.start + int64(at)
 		}
-		l.open(x)
+		d.open(x)
 	}
 	d.active = d.next < d.limit
 	return false
 }
 
-// open starts one connection.
-func (l *loop) open(x reopen) {
-	slot := x.slot
-	c := &l.clients[slot]
-	if c.state == closing {
-		l.end(slot, "") // the server still owes its end of the stream
+// late counts a slot of connecting that was begun after its time.
+func (d *connects) late(by time.Duration) {
+	if by > account.LateAfter {
+		d.l.counters.LateConnects++
 	}
-	*c = client{gen: c.gen + 1, state: connecting, flags: c.flags & lasting, pending: uint16(l.plan.ChannelSet.PerClient())}
-	l.counters.Attempted++
-	l.inFlight++
-	s := l.scratch(slot)
+}
+
+// open starts one connection.
+func (d *connects) open(x reopen) {
+	slot := x.slot
+	c := &d.l.clients[slot]
+	if c.state == closing {
+		d.l.end(slot, "") // the server still owes its end of the stream
+	}
+	*c = client{gen: c.gen + 1, state: connecting, flags: c.flags & lasting, pending: uint16(d.l.plan.ChannelSet.PerClient())}
+	d.l.counters.Attempted++
+	d.inFlight++
+	s := d.l.scratch(slot)
 	s.due, s.first, s.again, s.attempt, s.resume = x.due, x.first, x.again, x.attempt, x.resume
-	l.dial(slot)
+	d.dial(slot)
 }
 
 // dial begins the connection of a client.
-func (l *loop) dial(slot uint32) {
-	s := l.scratch(slot)
-	s.started = l.engine.Clock.Now()
-	s.deadline = s.started + int64(l.plan.Timeout)
-	l.connect(slot)
+func (d *connects) dial(slot uint32) {
+	s := d.l.scratch(slot)
+	s.started = d.l.engine.Clock.Now()
+	s.deadline = s.started + int64(d.l.plan.Timeout)
+	d.connect(slot)
 }
 
 // connect begins the connection itself.
-func (l *loop) connect(slot uint32) {
-	c := &l.clients[slot]
+func (d *connects) connect(slot uint32) {
+	c := &d.l.clients[slot]
 	var o reactor.DialOptions
 	if c.flags&slow != 0 {
 		o.ReceiveBuffer = slowBuffer
 	}
 	var fd int
 	var err error
-	if path := l.plan.Target.Socket; path != "" {
+	if path := d.l.plan.Target.Socket; path != "" {
 		fd, err = reactor.ConnectUnix(path, o)
 	} else {
-		from, to := l.plan.Ends(l.number(slot))
+		from, to := d.l.plan.Ends(d.l.number(slot))
 		fd, err = reactor.Connect(from, to, o)
 	}
-	if l.plan.Target.Socket != "" && errors.Is(err, syscall.EAGAIN) {
+	if d.l.plan.Target.Socket != "" && errors.Is(err, syscall.EAGAIN) {
 		// Where TCP would try again by itself.
 		c.fd = -1
-		l.redials = append(l.redials, reactor.Key{Slot: slot, Gen: c.gen})
+		d.redials = append(d.redials, reactor.Key{Slot: slot, Gen: c.gen})
 		return
 	}
 	c.fd = int32(fd)
 	if err != nil {
-		l.end(slot, account.SocketReason(err))
+		d.l.end(slot, account.SocketReason(err))
 		return
 	}
-	if err := l.reactor.Add(fd, reactor.Key{Slot: slot, Gen: c.gen}, reactor.Out); err != nil {
-		l.end(slot, account.ReasonUnregistered)
+	if err := d.l.reactor.Add(fd, reactor.Key{Slot: slot, Gen: c.gen}, reactor.Out); err != nil {
+		d.l.end(slot, account.ReasonUnregistered)
 	}
 }
 
 // redial tries those again that found the listen queue of a unix socket full.
-func (l *loop) redial() {
-	again := l.redials
-	l.redials = nil
+func (d *connects) redial() {
+	again := d.redials
+	d.redials = nil
 	for _, k := range again {
-		if c := &l.clients[k.Slot]; c.gen == k.Gen && c.fd < 0 && (c.state == connecting || c.state == renewing) {
-			l.connect(k.Slot)
+		if c := &d.l.clients[k.Slot]; c.gen == k.Gen && c.fd < 0 && (c.state == connecting || c.state == renewing) {
+			d.connect(k.Slot)
 		}
 	}
 }
 
 // connected goes on once the TCP connection stands.
-func (l *loop) connected(slot uint32) {
-	c := &l.clients[slot]
+func (d *connects) connected(slot uint32) {
+	c := &d.l.clients[slot]
 	if err := reactor.SocketError(int(c.fd)); err != nil {
-		l.end(slot, account.SocketReason(err))
+		d.l.end(slot, account.SocketReason(err))
 		return
 	}
-	if l.secure.config != nil {
-		l.startTLS(slot)
+	if d.l.secure.config != nil {
+		d.l.startTLS(slot)
 		return
 	}
-	l.established(slot)
+	d.established(slot)
 }
 
 // established sends the first request over a connection.
-func (l *loop) established(slot uint32) {
-	c := &l.clients[slot]
+func (d *connects) established(slot uint32) {
+	c := &d.l.clients[slot]
 	if c.state == renewing {
-		l.renewed(slot)
+		d.renewed(slot)
 		return
 	}
 	c.state = opening
-	if l.send(slot, l.transport(slot).appendRequest(l, l.out[:0], slot)) && c.flags&wantsOut == 0 {
-		l.watch(slot, reactor.In)
+	if d.l.send(slot, d.l.transport(slot).appendRequest(d.l, d.l.out[:0], slot)) && c.flags&wantsOut == 0 {
+		d.l.watch(slot, reactor.In)
 	}
 }
 
 // answered gathers the answer to a handshake; false: its head is not whole, or it is not the
 // wanted one. rest came behind the head.
-func (l *loop) answered(slot uint32, p []byte, status int) (h head, rest []byte, ok bool) {
-	s := l.scratch(slot)
+func (d *connects) answered(slot uint32, p []byte, status int) (h head, rest []byte, ok bool) {
+	s := d.l.scratch(slot)
 	s.in = append(s.in, p...)
 	h, n, ok := parseHead(s.in)
 	rest = s.in[n:]
 	switch {
 	case !ok:
-		l.end(slot, foreignAnswer(s.in))
+		d.l.end(slot, foreignAnswer(s.in))
 	case n > 0 && h.status != status:
-		l.refuse(slot, h, rest, false)
+		d.l.refuse(slot, h, rest, false)
 	}
 	return h, rest, n > 0 && h.status == status
 }
 
 // accepted goes on with a client whose answer is a good one. It returns the rest in memory of
 // its own.
-func (l *loop) accepted(slot uint32, h head, rest []byte) []byte {
-	l.foundProxy(h.intermediary())
+func (d *connects) accepted(slot uint32, h head, rest []byte) []byte {
+	d.l.foundProxy(h.intermediary())
 	rest = bytes.Clone(rest)
-	s := l.scratch(slot)
+	s := d.l.scratch(slot)
 	s.in = s.in[:0]
-	l.opened(slot)
+	d.l.opened(slot)
 	return rest
 }
 
@@ -257,23 +263,23 @@ func (l *loop) confirmed(slot uint32, n int) {
 // renew gives a ready poll a new connection, after a while if the server wants
 // that: the answer has ended the old one, which is how HTTP/1.1 works and no
 // loss. nginx does so after keepalive_requests.
-func (l *loop) renew(slot uint32, after time.Duration) {
-	c := &l.clients[slot]
-	l.closeSocket(slot)
+func (d *connects) renew(slot uint32, after time.Duration) {
+	c := &d.l.clients[slot]
+	d.l.closeSocket(slot)
 	c.gen, c.state, c.flags = c.gen+1, renewing, c.flags&lasting
 	if after > 0 {
-		l.reopenLater(reopen{at: l.now + int64(after), slot: slot, kind: renewal})
+		d.l.reopenLater(reopen{at: d.l.now + int64(after), slot: slot, kind: renewal})
 		return
 	}
-	l.dial(slot)
+	d.dial(slot)
 }
 
 // renewed sends the next poll once the new connection stands.
-func (l *loop) renewed(slot uint32) {
-	c := &l.clients[slot]
+func (d *connects) renewed(slot uint32) {
+	c := &d.l.clients[slot]
 	c.state = ready
-	l.heldScratch(slot).deadline = 0
-	if l.send(slot, (poll{}).appendNext(l, l.out[:0], slot, l.position(slot))) && c.flags&wantsOut == 0 && l.watch(slot, l.reads(slot)) {
-		l.tidy(slot)
+	d.l.heldScratch(slot).deadline = 0
+	if d.l.send(slot, (poll{}).appendNext(d.l, d.l.out[:0], slot, d.l.position(slot))) && c.flags&wantsOut == 0 && d.l.watch(slot, d.l.reads(slot)) {
+		d.l.tidy(slot)
 	}
 }

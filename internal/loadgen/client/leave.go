@@ -11,6 +11,7 @@ import (
 // leaves is a loop's part of closing clients: in a ramp downwards, by a cut, or
 // all at the end of a run.
 type leaves struct {
+	l *loop
 	course
 	// cut: without a word, and only those with the moving flag.
 	cut bool
@@ -21,33 +22,33 @@ const leaveTurn = 128
 
 // leave has the loop close its clients politely. It runs on the loop's
 // goroutine.
-func (l *loop) leave() {
-	l.connects.active = false
-	l.churn.active = false
-	l.queue, l.recovering = nil, false
-	l.leaveAll(false)
-	l.ending = true
+func (v *leaves) leave() {
+	v.l.connects.active = false
+	v.l.churn.active = false
+	v.l.queue, v.l.recovering = nil, false
+	v.leaveAll(false)
+	v.l.ending = true
 }
 
 // leaveAll begins to close all clients, or to cut those with the moving flag.
-func (l *loop) leaveAll(cut bool) {
-	l.leaves = leaves{course: course{active: true, limit: uint32(len(l.clients))}, cut: cut}
+func (v *leaves) leaveAll(cut bool) {
+	v.course, v.cut = course{active: true, limit: uint32(len(v.l.clients))}, cut
 }
 
-func (l *loop) leaveSlice() (more bool) {
-	for k := 0; l.leaves.active && l.leaves.due(l.now); k++ {
+func (v *leaves) leaveSlice() (more bool) {
+	for k := 0; v.active && v.due(v.l.now); k++ {
 		if k == leaveTurn {
 			return true
 		}
-		slot := l.leaves.next
-		l.leaves.next++
-		if l.leaves.cut {
-			l.resetClient(slot)
+		slot := v.next
+		v.next++
+		if v.cut {
+			v.resetClient(slot)
 		} else {
-			l.closeClient(slot)
+			v.closeClient(slot)
 		}
 	}
-	l.leaves.active = l.leaves.next < l.leaves.limit
+	v.active = v.next < v.limit
 	return false
 }
 
@@ -55,45 +56,45 @@ func (l *loop) leaveSlice() (more bool) {
 var normalClosure = []byte{0x03, 0xe8}
 
 // closeClient closes one client politely, or gives up its handshake.
-func (l *loop) closeClient(slot uint32) {
-	c := &l.clients[slot]
+func (v *leaves) closeClient(slot uint32) {
+	c := &v.l.clients[slot]
 	switch c.state {
 	case connecting, opening, joining:
-		l.end(slot, account.ReasonUnfinished)
-		l.forget(slot)
+		v.l.end(slot, account.ReasonUnfinished)
+		v.l.forget(slot)
 	case gone:
-		l.forget(slot)
+		v.l.forget(slot)
 	case ready, renewing:
 		politely := c.state == ready
 		c.flags |= leaving
-		l.unmarkReady(slot)
-		l.parting++
+		v.l.unmarkReady(slot)
+		v.l.parting++
 		c.state = closing
 		// Only a WebSocket has something to say, and waits for the server to close.
 		switch {
-		case !politely || l.kind(slot) != plan.WebSocket || !l.sendFrame(slot, ws.OpClose, normalClosure):
-			l.end(slot, "")
+		case !politely || v.l.kind(slot) != plan.WebSocket || !v.l.sendFrame(slot, ws.OpClose, normalClosure):
+			v.l.end(slot, "")
 		case c.state == closing:
-			l.scratch(slot).deadline = l.now + int64(CloseWait)
+			v.l.scratch(slot).deadline = v.l.now + int64(CloseWait)
 		}
 	}
 }
 
 // resetClient resets the connection of a client that is to be cut.
-func (l *loop) resetClient(slot uint32) {
-	c := &l.clients[slot]
+func (v *leaves) resetClient(slot uint32) {
+	c := &v.l.clients[slot]
 	if c.flags&moving == 0 || !c.up() {
 		return
 	}
-	l.counters.Cut++
-	l.unmarkReady(slot)
-	l.parting++
+	v.l.counters.Cut++
+	v.l.unmarkReady(slot)
+	v.l.parting++
 	c.flags |= leaving
 	c.state = closing
 	if c.fd >= 0 {
 		reactor.SetLinger0(int(c.fd))
 	}
-	l.end(slot, "")
+	v.l.end(slot, "")
 }
 
 // lose books the end of a client that the run did not ask for, once.

@@ -40,6 +40,7 @@ type loop struct {
 	slowReaders
 	positions
 	inbox
+	refusals
 	proxy
 	ledger    account.Ledger
 	frames    frameReader       // of the client being read, between its messages
@@ -79,8 +80,6 @@ func newLoop(e *Engine, index, stride int) (*loop, error) {
 		index:     uint32(index),
 		stride:    uint32(stride),
 		slab:      slab{clients: make([]client, n)},
-		sockets:   sockets{in: make([]byte, readBuffer)},
-		reopens:   reopens{backoff: e.plan.Backoff, most: max(e.plan.BackoffMost, e.plan.Backoff)},
 		ledger:    account.NewLedger(n * e.plan.ChannelSet.PerClient()),
 		frames:    newFrameReader(),
 		wasReady:  make([]uint64, (n+63)/64),
@@ -88,6 +87,10 @@ func newLoop(e *Engine, index, stride int) (*loop, error) {
 		recorder:  account.NewRecorder(),
 		addresses: newAddresses(&e.plan.Target),
 	}
+	l.sockets = sockets{l: l, in: make([]byte, readBuffer)}
+	l.secure.l, l.connects.l, l.leaves.l, l.churn.l, l.slowReaders.l = l, l, l, l, l
+	l.positions.l, l.inbox.l, l.refusals.l, l.proxy.l = l, l, l, l
+	l.reopens = reopens{l: l, backoff: e.plan.Backoff, most: max(e.plan.BackoffMost, e.plan.Backoff)}
 	if e.plan.Resume || slices.Contains(e.plan.Kinds, plan.Poll) {
 		l.keepPositions()
 	}
@@ -99,7 +102,7 @@ func newLoop(e *Engine, index, stride int) (*loop, error) {
 	}
 	l.assign(e.plan.Roles)
 	if e.plan.TLS != nil {
-		l.secure = secure{config: e.plan.TLS, of: make([]*tlsConn, n), plain: make([]byte, readBuffer)}
+		l.secure = secure{l: l, config: e.plan.TLS, of: make([]*tlsConn, n), plain: make([]byte, readBuffer)}
 	}
 	var err error
 	l.reactor, err = reactor.New(l)

@@ -14,6 +14,7 @@ import (
 // doing or the gateway's, it is unknown which. It is no loss: the client reconnects as a real
 // one does, with the position of its last message.
 type proxy struct {
+	l    *loop
 	name string           // empty: no proxy is known
 	away map[uint32]int64 // ns, when a client was cut that is not back, by slot
 }
@@ -23,12 +24,12 @@ type proxy struct {
 const StrandedAfter = 5 * time.Second
 
 // foundProxy notes that there is a proxy. From now on positions are kept.
-func (l *loop) foundProxy(name string) {
-	if l.plan.Foreign || l.proxy.name != "" || name == "" { // a foreign server itself answers
+func (x *proxy) foundProxy(name string) {
+	if x.l.plan.Foreign || x.name != "" || name == "" { // a foreign server itself answers
 		return
 	}
-	l.proxy.name, l.proxy.away = name, make(map[uint32]int64)
-	l.keepPositions()
+	x.name, x.away = name, make(map[uint32]int64)
+	x.l.keepPositions()
 }
 
 // intermediary returns the name of the program that says in an answer's head that it passed the
@@ -46,14 +47,14 @@ func (h *head) intermediary() string {
 	return string(account.Printable(name[:min(len(name), account.MaxReasonText)]))
 }
 
-func (l *loop) isAway(slot uint32) bool {
-	_, away := l.proxy.away[slot]
+func (x *proxy) isAway(slot uint32) bool {
+	_, away := x.away[slot]
 	return away
 }
 
 // stranded counts the clients that are away for too long.
-func (l *loop) stranded(now int64) (n uint64) {
-	for _, since := range l.proxy.away {
+func (x *proxy) stranded(now int64) (n uint64) {
+	for _, since := range x.away {
 		if account.Elapsed(now, since) > StrandedAfter {
 			n++
 		}
@@ -64,25 +65,25 @@ func (l *loop) stranded(now int64) (n uint64) {
 // cutByProxy books the end of a ready client's connection that the proxy may
 // have brought about. False: it was not the proxy, as where the gateway has said
 // goodbye before. In a storm the run takes care of the clients.
-func (l *loop) cutByProxy(slot uint32, why account.Reason) bool {
-	if l.proxy.name == "" || l.recovering || !why.FromProxy() {
+func (x *proxy) cutByProxy(slot uint32, why account.Reason) bool {
+	if x.name == "" || x.l.recovering || !why.FromProxy() {
 		return false
 	}
-	if s := l.heldScratch(slot); s != nil && s.bye {
+	if s := x.l.heldScratch(slot); s != nil && s.bye {
 		return false
 	}
-	l.counters.ProxyCut++
-	l.tallies[account.Cuts].Add(why, 1)
-	l.proxy.away[slot] = l.now
-	per := uint32(l.plan.ChannelSet.PerClient())
+	x.l.counters.ProxyCut++
+	x.l.tallies[account.Cuts].Add(why, 1)
+	x.away[slot] = x.l.now
+	per := uint32(x.l.plan.ChannelSet.PerClient())
 	for sub := slot * per; sub < (slot+1)*per; sub++ {
-		l.ledger.Leave(sub)
+		x.l.ledger.Leave(sub)
 	}
 	return true
 }
 
 // forget removes a client from those that are to reconnect.
-func (l *loop) forget(slot uint32) { delete(l.proxy.away, slot) }
+func (x *proxy) forget(slot uint32) { delete(x.away, slot) }
 
 // at returns the account of the address that a client connects to; nil where
 // there is only one.

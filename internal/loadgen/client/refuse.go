@@ -11,50 +11,54 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 )
 
+// refusals is a loop's part that takes the answers of servers that want no more
+// clients, or none of these.
+type refusals struct{ l *loop }
+
 // refuse takes an answer that is none of the wire's good ones, of whose body p has arrived: an
 // explanation is waited for, unless the answer has ended. A client that is asked to retry later
 // does so, as a fetch loop or EventSource would.
-func (l *loop) refuse(slot uint32, h head, p []byte, ended bool) {
+func (f *refusals) refuse(slot uint32, h head, p []byte, ended bool) {
 	said, whole := h.explanation(p)
 	if !whole && !ended {
 		return
 	}
-	l.foundProxy(h.intermediary())
-	why := l.refusal(h, said)
+	f.l.foundProxy(h.intermediary())
+	why := f.refusal(h, said)
 	if after, ok := h.later(time.Now()); ok {
-		l.later(slot, why, after)
+		f.later(slot, why, after)
 		return
 	}
-	l.end(slot, why)
+	f.l.end(slot, why)
 }
 
 // refuseEnded does so for a client whose stream ends, or whose time is up,
 // before it had a whole answer. False: there was no such answer.
-func (l *loop) refuseEnded(slot uint32) bool {
-	s := l.heldScratch(slot)
-	if s == nil || l.clients[slot].state != opening {
+func (f *refusals) refuseEnded(slot uint32) bool {
+	s := f.l.heldScratch(slot)
+	if s == nil || f.l.clients[slot].state != opening {
 		return false
 	}
 	h, n, ok := parseHead(s.in)
 	if !ok || n == 0 || h.status < 400 {
 		return false
 	}
-	l.refuse(slot, h, s.in[n:], true)
+	f.refuse(slot, h, s.in[n:], true)
 	return true
 }
 
 // refusal finds the word for an answer: the status with the gateway's words,
 // or with where a redirect points to, or with whose answer it is if not the
 // gateway's, which are JSON.
-func (l *loop) refusal(h head, said []byte) account.Reason {
+func (f *refusals) refusal(h head, said []byte) account.Reason {
 	why := account.StatusReason(h.status)
 	switch {
 	case h.is("application/json"):
 	case h.status >= 300 && h.status < 400 && len(h.location) > 0:
 		return account.TextReason(string(why)+account.ReasonTo, h.location)
 	case h.status < 400:
-	case l.proxy.name != "":
-		return account.TextReason(string(why)+account.ReasonBy, []byte(l.proxy.name))
+	case f.l.proxy.name != "":
+		return account.TextReason(string(why)+account.ReasonBy, []byte(f.l.proxy.name))
 	case h.status >= 502 && h.status <= 504 && h.is("text/html"):
 		return why + account.ReasonBy + "a proxy"
 	}
@@ -103,34 +107,34 @@ func (h *head) later(now time.Time) (time.Duration, bool) {
 // later has a client retry after the time that the server wants, and up to half of it more:
 // clients that were put off together must not retry together. A client that would take longer
 // than a handshake may has failed.
-func (l *loop) later(slot uint32, why account.Reason, after time.Duration) {
-	c, s := &l.clients[slot], l.scratch(slot)
-	l.counters.Deferred++
-	l.tallies[account.Deferrals].Add(why, 1)
+func (f *refusals) later(slot uint32, why account.Reason, after time.Duration) {
+	c, s := &f.l.clients[slot], f.l.scratch(slot)
+	f.l.counters.Deferred++
+	f.l.tallies[account.Deferrals].Add(why, 1)
 	after += rand.N(after/2 + time.Millisecond)
 	switch {
 	case c.state == ready:
-		l.renew(slot, after)
+		f.l.renew(slot, after)
 		return
-	case l.recovering || l.isAway(slot):
+	case f.l.recovering || f.l.isAway(slot):
 		s.after = after
-		l.end(slot, why)
+		f.l.end(slot, why)
 		return
 	}
 	if s.first == 0 {
 		s.first = s.started
 	}
-	if l.ending || l.now+int64(after) > s.first+int64(l.plan.Timeout) {
-		l.end(slot, why)
+	if f.l.ending || f.l.now+int64(after) > s.first+int64(f.l.plan.Timeout) {
+		f.l.end(slot, why)
 		return
 	}
-	l.reopenLater(reopen{at: l.now + int64(after), due: s.due, slot: slot, first: s.first, kind: putOff, again: s.again, resume: s.resume})
+	f.l.reopenLater(reopen{at: f.l.now + int64(after), due: s.due, slot: slot, first: s.first, kind: putOff, again: s.again, resume: s.resume})
 	if c.state < joining {
-		l.inFlight--
+		f.l.inFlight--
 	} else {
-		l.counters.Open--
+		f.l.counters.Open--
 	}
-	l.closeSocket(slot)
+	f.l.closeSocket(slot)
 	c.state = gone
 }
 
@@ -139,10 +143,10 @@ const defaultLater = time.Second
 
 // endOfStream takes the end of a client's stream. One that began with a goodbye is the server's
 // way to put off an EventSource, which retries after a 200 only.
-func (l *loop) endOfStream(slot uint32, why account.Reason) {
-	if s := l.heldScratch(slot); s != nil && s.bye && l.clients[slot].state == joining {
-		l.later(slot, account.ReasonBye, cmp.Or(s.after, s.retry, defaultLater))
+func (f *refusals) endOfStream(slot uint32, why account.Reason) {
+	if s := f.l.heldScratch(slot); s != nil && s.bye && f.l.clients[slot].state == joining {
+		f.later(slot, account.ReasonBye, cmp.Or(s.after, s.retry, defaultLater))
 		return
 	}
-	l.end(slot, why)
+	f.l.end(slot, why)
 }

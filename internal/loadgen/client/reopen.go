@@ -12,6 +12,7 @@ import (
 // reopens is a loop's part of bringing clients back: clients lost or cut while recovering,
 // closed by the churn, cut by a proxy or put off by the server, and polls that go on.
 type reopens struct {
+	l          *loop
 	recovering bool
 	backoff    time.Duration // longest wait before the first attempt, doubled with each failure
 	most       time.Duration
@@ -41,7 +42,7 @@ const (
 	renewal                    // a ready poll's next connection
 )
 
-func (l *loop) reopenLater(x reopen) { heap.Push(&l.queue, x) }
+func (r *reopens) reopenLater(x reopen) { heap.Push(&r.queue, x) }
 
 // reopenQueue is a heap, the earliest first.
 type reopenQueue []reopen
@@ -60,35 +61,35 @@ func (q *reopenQueue) Pop() any {
 
 // recover has the loop bring back every client that ends from now on, or stops
 // that. It runs on the loop's goroutine.
-func (l *loop) recover(on bool) {
-	if l.recovering = on; on {
+func (r *reopens) recover(on bool) {
+	if r.recovering = on; on {
 		return
 	}
-	l.queue = slices.DeleteFunc(l.queue, func(x reopen) bool { return x.kind == recovery })
-	heap.Init(&l.queue)
+	r.queue = slices.DeleteFunc(r.queue, func(x reopen) bool { return x.kind == recovery })
+	heap.Init(&r.queue)
 }
 
 // openAgain plans the next connection of a client that ends.
-func (l *loop) openAgain(slot uint32) {
-	c := &l.clients[slot]
-	if l.ending {
+func (r *reopens) openAgain(slot uint32) {
+	c := &r.l.clients[slot]
+	if r.l.ending {
 		return
 	}
-	s := l.heldScratch(slot)
+	s := r.l.heldScratch(slot)
 	switch {
-	case l.churn.active && c.flags&moving != 0 && c.flags&leaving != 0 && s != nil && s.churned > 0:
-		l.reopenLater(reopen{at: l.now, due: s.churned, slot: slot, kind: cycle, again: true})
-	case l.recovering && c.flags&slow == 0, l.isAway(slot):
+	case r.l.churn.active && c.flags&moving != 0 && c.flags&leaving != 0 && s != nil && s.churned > 0:
+		r.reopenLater(reopen{at: r.l.now, due: s.churned, slot: slot, kind: cycle, again: true})
+	case r.recovering && c.flags&slow == 0, r.l.isAway(slot):
 		x := reopen{slot: slot, again: true}
-		if l.isAway(slot) {
+		if r.l.isAway(slot) {
 			x.kind, x.resume = proxyCut, true
 		}
-		wait := l.backoff
+		wait := r.backoff
 		if s != nil && c.state < ready && s.again {
 			x.attempt = min(s.attempt+1, 30)
-			wait = min(l.backoff<<x.attempt, l.reopens.most)
+			wait = min(r.backoff<<x.attempt, r.most)
 			if wait <= 0 {
-				wait = l.reopens.most
+				wait = r.most
 			}
 		}
 		// All of the wait at random: clients that were lost together must not reconnect
@@ -97,27 +98,27 @@ func (l *loop) openAgain(slot uint32) {
 		if s != nil && s.after > 0 {
 			delay = s.after // the server has spread them
 		}
-		x.at = l.engine.Clock.Now() + int64(delay)
-		l.reopenLater(x)
+		x.at = r.l.engine.Clock.Now() + int64(delay)
+		r.reopenLater(x)
 	}
 }
 
 // reopenSlice starts the attempts that are due and fit.
-func (l *loop) reopenSlice() (more bool) {
-	for k := 0; len(l.queue) > 0 && l.queue[0].at <= l.now && l.inFlight < l.connects.most; k++ {
+func (r *reopens) reopenSlice() (more bool) {
+	for k := 0; len(r.queue) > 0 && r.queue[0].at <= r.l.now && r.l.inFlight < r.l.connects.most; k++ {
 		if k == connectTurn {
 			return true
 		}
-		x := heap.Pop(&l.queue).(reopen)
-		c := &l.clients[x.slot]
+		x := heap.Pop(&r.queue).(reopen)
+		c := &r.l.clients[x.slot]
 		switch {
 		case x.kind == renewal:
 			if c.state == renewing && c.fd < 0 {
-				l.dial(x.slot)
+				r.l.dial(x.slot)
 			}
-		case x.slot >= l.connects.next: // a ramp downwards has closed it for good
+		case x.slot >= r.l.connects.next: // a ramp downwards has closed it for good
 		case c.state == gone || c.state == closing:
-			l.open(x)
+			r.l.open(x)
 		}
 	}
 	return false
@@ -126,6 +127,7 @@ func (l *loop) reopenSlice() (more bool) {
 // churn is a loop's part of steady connects and disconnects: at each slot
 // of the pace one ready client of the moving share is closed and opened again.
 type churn struct {
+	l      *loop
 	active bool  // cycles may be under way
 	ending bool  // no further ones begin
 	start  int64 // ns
@@ -136,65 +138,58 @@ type churn struct {
 
 // churnAt has the loop take its part, by its share of all movers, in cycles at a rate. Rate 0
 // lets cycles under way finish. It runs on the loop's goroutine.
-func (l *loop) churnAt(rate float64, movers int) {
+func (h *churn) churnAt(rate float64, movers int) {
 	if rate == 0 {
-		l.churn.ending = true
+		h.ending = true
 		return
 	}
 	// The rate is for this process; its clients are one of members parts.
-	rate *= float64(len(l.movers)) * float64(l.plan.Members) / float64(max(movers, 1))
-	l.churn = churn{active: rate > 0, start: l.engine.Clock.Now(), pace: account.Pacer{Rate: rate}}
+	rate *= float64(len(h.l.movers)) * float64(h.l.plan.Members) / float64(max(movers, 1))
+	*h = churn{l: h.l, active: rate > 0, start: h.l.engine.Clock.Now(), pace: account.Pacer{Rate: rate}}
 }
 
 // churning reports whether cycles begin.
-func (l *loop) churning() bool { return l.churn.active && !l.churn.ending }
+func (h *churn) churning() bool { return h.active && !h.ending }
 
 // churnSlice closes the clients whose slots are due.
-func (l *loop) churnSlice() (more bool) {
-	if !l.churning() {
+func (h *churn) churnSlice() (more bool) {
+	if !h.churning() {
 		return false
 	}
-	elapsed := account.Elapsed(l.now, l.churn.start)
-	due := l.churn.pace.Due(elapsed)
-	for k := 0; l.churn.done < due; k++ {
+	elapsed := account.Elapsed(h.l.now, h.start)
+	due := h.pace.Due(elapsed)
+	for k := 0; h.done < due; k++ {
 		if k == connectTurn {
 			return true
 		}
-		at := l.churn.pace.At(l.churn.done)
-		l.churn.done++
+		at := h.pace.At(h.done)
+		h.done++
 		slot, ok := uint32(0), false
-		if elapsed-at <= l.plan.MaxLate {
-			slot, ok = l.nextMover()
+		if elapsed-at <= h.l.plan.MaxLate {
+			slot, ok = h.nextMover()
 		}
 		if !ok {
-			l.counters.SkippedConnects++
+			h.l.counters.SkippedConnects++
 			continue
 		}
-		l.late(elapsed - at)
-		l.counters.Churned++
-		l.scratch(slot).churned = l.churn.start + int64(at)
-		l.closeClient(slot)
+		h.l.late(elapsed - at)
+		h.l.counters.Churned++
+		h.l.scratch(slot).churned = h.start + int64(at)
+		h.l.closeClient(slot)
 	}
 	return false
 }
 
 // nextMover finds the next ready client of the moving share, in turn.
-func (l *loop) nextMover() (slot uint32, ok bool) {
-	for range l.movers {
-		slot = l.movers[l.churn.next]
-		if l.churn.next++; l.churn.next == len(l.movers) {
-			l.churn.next = 0
+func (h *churn) nextMover() (slot uint32, ok bool) {
+	for range h.l.movers {
+		slot = h.l.movers[h.next]
+		if h.next++; h.next == len(h.l.movers) {
+			h.next = 0
 		}
-		if l.clients[slot].state == ready {
+		if h.l.clients[slot].state == ready {
 			return slot, true
 		}
 	}
 	return 0, false
-}
-
-// late counts a slot of connecting that was begun after its time.
-func (l *loop) late(by time.Duration) {
-	if by > account.LateAfter {
-		l.counters.LateConnects++
-	}
 }

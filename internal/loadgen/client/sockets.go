@@ -10,58 +10,59 @@ import (
 
 // sockets is a loop's part that reads and writes bytes.
 type sockets struct {
+	l   *loop
 	in  []byte // the bytes of the present read
 	out []byte // room for the present write
 }
 
 // read reads a client's socket, no more than most bytes.
-func (l *loop) read(slot uint32, most int) {
-	c := &l.clients[slot]
-	n, err := reactor.Read(int(c.fd), l.in[:most])
-	l.now = l.engine.Clock.Now()
+func (k *sockets) read(slot uint32, most int) {
+	c := &k.l.clients[slot]
+	n, err := reactor.Read(int(c.fd), k.in[:most])
+	k.l.now = k.l.engine.Clock.Now()
 	switch err {
 	case nil:
-		l.counters.Bytes += uint64(n)
-		if l.secure.config != nil {
-			l.decrypt(slot, l.in[:n])
+		k.l.counters.Bytes += uint64(n)
+		if k.l.secure.config != nil {
+			k.l.decrypt(slot, k.in[:n])
 			return
 		}
-		l.transport(slot).received(l, slot, l.in[:n])
+		k.l.transport(slot).received(k.l, slot, k.in[:n])
 	case reactor.ErrAgain:
 	default:
-		l.streamEnded(slot, err)
+		k.streamEnded(slot, err)
 	}
 }
 
 // streamEnded takes the end of a client's stream.
-func (l *loop) streamEnded(slot uint32, err error) {
+func (k *sockets) streamEnded(slot uint32, err error) {
 	reason := account.SocketReason(err)
-	if reason == account.ReasonCut && l.clients[slot].state <= opening {
+	if reason == account.ReasonCut && k.l.clients[slot].state <= opening {
 		reason = account.ReasonEarly
 	}
-	if err == io.EOF && l.kind(slot) == plan.Poll && (poll{}).ended(l, slot) || l.refuseEnded(slot) {
+	if err == io.EOF && k.l.kind(slot) == plan.Poll && (poll{}).ended(k.l, slot) || k.l.refuseEnded(slot) {
 		return
 	}
-	l.endOfStream(slot, reason)
+	k.l.endOfStream(slot, reason)
 }
 
 // send writes p to a client. False: the client is gone.
-func (l *loop) send(slot uint32, p []byte) bool {
-	l.out = p[:0] // p was built on it and may have grown
-	if l.secure.config != nil {
-		p = l.encrypt(slot, p)
+func (k *sockets) send(slot uint32, p []byte) bool {
+	k.out = p[:0] // p was built on it and may have grown
+	if k.l.secure.config != nil {
+		p = k.l.encrypt(slot, p)
 	}
-	return l.transmit(slot, p)
+	return k.transmit(slot, p)
 }
 
 // transmit writes bytes to a client's socket, keeping the bytes that the kernel refuses. False:
 // the client is gone.
-func (l *loop) transmit(slot uint32, p []byte) bool {
-	c := &l.clients[slot]
+func (k *sockets) transmit(slot uint32, p []byte) bool {
+	c := &k.l.clients[slot]
 	if c.flags&wantsOut == 0 {
 		n, err := reactor.Write(int(c.fd), p)
 		if err != nil && err != reactor.ErrAgain {
-			l.end(slot, account.SocketReason(err))
+			k.l.end(slot, account.SocketReason(err))
 			return false
 		}
 		if n == len(p) {
@@ -69,25 +70,25 @@ func (l *loop) transmit(slot uint32, p []byte) bool {
 		}
 		p = p[n:]
 	}
-	s := l.scratch(slot)
+	s := k.l.scratch(slot)
 	s.out = append(s.out, p...)
 	if c.flags&wantsOut == 0 {
 		c.flags |= wantsOut
-		return l.watch(slot, l.reads(slot)|reactor.Out)
+		return k.watch(slot, k.reads(slot)|reactor.Out)
 	}
 	return true
 }
 
 // flush writes the bytes that the kernel refused before. False: the client is gone.
-func (l *loop) flush(slot uint32) bool {
-	c := &l.clients[slot]
-	s := l.heldScratch(slot)
+func (k *sockets) flush(slot uint32) bool {
+	c := &k.l.clients[slot]
+	s := k.l.heldScratch(slot)
 	if c.flags&wantsOut == 0 || s == nil {
 		return true
 	}
 	n, err := reactor.Write(int(c.fd), s.out)
 	if err != nil && err != reactor.ErrAgain {
-		l.end(slot, account.SocketReason(err))
+		k.l.end(slot, account.SocketReason(err))
 		return false
 	}
 	s.out = append(s.out[:0], s.out[n:]...)
@@ -95,41 +96,41 @@ func (l *loop) flush(slot uint32) bool {
 		return true
 	}
 	c.flags &^= wantsOut
-	if !l.watch(slot, l.reads(slot)) {
+	if !k.watch(slot, k.reads(slot)) {
 		return false
 	}
-	l.tidy(slot)
+	k.l.tidy(slot)
 	return true
 }
 
 // reads are the events that a client's socket is watched for while there is nothing to
 // write.
-func (l *loop) reads(slot uint32) reactor.Events {
-	if c := &l.clients[slot]; l.slowReaders.active && c.flags&slow != 0 && c.state == ready {
+func (k *sockets) reads(slot uint32) reactor.Events {
+	if c := &k.l.clients[slot]; k.l.slowReaders.active && c.flags&slow != 0 && c.state == ready {
 		return 0
 	}
 	return reactor.In
 }
 
 // watch changes the events that a client's socket is watched for.
-func (l *loop) watch(slot uint32, ev reactor.Events) bool {
-	c := &l.clients[slot]
-	if err := l.reactor.Mod(int(c.fd), reactor.Key{Slot: slot, Gen: c.gen}, ev); err != nil {
-		l.end(slot, account.ReasonUnregistered)
+func (k *sockets) watch(slot uint32, ev reactor.Events) bool {
+	c := &k.l.clients[slot]
+	if err := k.l.reactor.Mod(int(c.fd), reactor.Key{Slot: slot, Gen: c.gen}, ev); err != nil {
+		k.l.end(slot, account.ReasonUnregistered)
 		return false
 	}
 	return true
 }
 
 // closeSocket closes a client's socket and releases its scratch.
-func (l *loop) closeSocket(slot uint32) {
-	c := &l.clients[slot]
-	if l.secure.config != nil {
-		l.dropTLS(slot)
+func (k *sockets) closeSocket(slot uint32) {
+	c := &k.l.clients[slot]
+	if k.l.secure.config != nil {
+		k.l.dropTLS(slot)
 	}
 	if c.fd >= 0 {
 		reactor.CloseFD(int(c.fd))
 	}
-	l.releaseScratch(slot)
+	k.l.releaseScratch(slot)
 	c.fd = -1
 }

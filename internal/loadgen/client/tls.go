@@ -33,6 +33,7 @@ type tlsConn struct {
 // secure is shared by all TLS clients of a loop. Between two calls of the loop
 // both buffers are empty.
 type secure struct {
+	l      *loop
 	config *tls.Config
 	of     []*tlsConn // by slot; nil before the handshake begins
 	sealed []byte     // received from the socket and not yet read
@@ -65,99 +66,99 @@ func (s *tlsConn) Write(p []byte) (int, error) {
 }
 
 // startTLS begins the TLS handshake of a client whose connection stands.
-func (l *loop) startTLS(slot uint32) {
-	s := &tlsConn{loop: l}
-	s.conn = tls.Client(s, l.secure.config)
+func (t *secure) startTLS(slot uint32) {
+	s := &tlsConn{loop: t.l}
+	s.conn = tls.Client(s, t.config)
 	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
 		s.wait = yield
 		s.err = s.conn.Handshake()
 		s.wait = nil
 	})
-	l.secure.of[slot] = s
-	if l.handshake(slot, s) {
-		l.watch(slot, l.reads(slot))
+	t.of[slot] = s
+	if t.handshake(slot, s) {
+		t.l.watch(slot, t.l.reads(slot))
 	}
 }
 
 // handshake goes on with a handshake. False: the client is gone, or bytes wait for
 // room.
-func (l *loop) handshake(slot uint32, s *tlsConn) bool {
-	began := l.engine.Clock.Now()
+func (t *secure) handshake(slot uint32, s *tlsConn) bool {
+	began := t.l.engine.Clock.Now()
 	_, more := s.next()
-	l.now = l.engine.Clock.Now()
-	l.counters.TLSTime += uint64(l.now - began)
-	if !l.transmitEncrypted(slot) {
+	t.l.now = t.l.engine.Clock.Now()
+	t.l.counters.TLSTime += uint64(t.l.now - began)
+	if !t.transmitEncrypted(slot) {
 		return false
 	}
 	if more {
-		return l.clients[slot].flags&wantsOut == 0
+		return t.l.clients[slot].flags&wantsOut == 0
 	}
 	s.next, s.stop = nil, nil
 	if s.err != nil {
-		l.end(slot, tlsReason(s.err))
+		t.l.end(slot, tlsReason(s.err))
 		return false
 	}
-	l.counters.TLSHandshakes++
-	l.established(slot)
-	return l.secure.of[slot] == s && l.clients[slot].flags&wantsOut == 0
+	t.l.counters.TLSHandshakes++
+	t.l.established(slot)
+	return t.of[slot] == s && t.l.clients[slot].flags&wantsOut == 0
 }
 
 // decrypt takes bytes of the socket.
-func (l *loop) decrypt(slot uint32, p []byte) {
-	s := l.secure.of[slot]
-	l.sealed = p
-	defer func() { l.sealed = nil }()
+func (t *secure) decrypt(slot uint32, p []byte) {
+	s := t.of[slot]
+	t.sealed = p
+	defer func() { t.sealed = nil }()
 	if s.next != nil {
-		l.handshake(slot, s)
+		t.handshake(slot, s)
 	}
-	for l.secure.of[slot] == s && s.next == nil {
-		n, err := s.conn.Read(l.plain)
-		if len(l.outgo) > 0 && !l.transmitEncrypted(slot) { // the answer to a key update
+	for t.of[slot] == s && s.next == nil {
+		n, err := s.conn.Read(t.plain)
+		if len(t.outgo) > 0 && !t.transmitEncrypted(slot) { // the answer to a key update
 			return
 		}
 		if n > 0 {
-			l.transport(slot).received(l, slot, l.plain[:n])
+			t.l.transport(slot).received(t.l, slot, t.plain[:n])
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, errNothingYet):
 			return
-		case l.secure.of[slot] != s:
+		case t.of[slot] != s:
 			return
 		case errors.Is(err, io.EOF): // its close_notify
-			l.streamEnded(slot, io.EOF)
+			t.l.streamEnded(slot, io.EOF)
 			return
 		default:
-			l.end(slot, tlsReason(err))
+			t.l.end(slot, tlsReason(err))
 			return
 		}
 	}
 }
 
 // encrypt encrypts bytes to be sent; the result is good until the next call.
-func (l *loop) encrypt(slot uint32, p []byte) []byte {
+func (t *secure) encrypt(slot uint32, p []byte) []byte {
 	// Into memory: an error would be of the connection's state, which the next read reports.
-	l.secure.of[slot].conn.Write(p)
-	out := l.outgo
-	l.outgo = l.outgo[:0]
+	t.of[slot].conn.Write(p)
+	out := t.outgo
+	t.outgo = t.outgo[:0]
 	return out
 }
 
 // transmitEncrypted sends the TLS layer's own bytes. False: the
 // client is gone.
-func (l *loop) transmitEncrypted(slot uint32) bool {
-	out := l.outgo
-	l.outgo = out[:0]
-	return len(out) == 0 || l.transmit(slot, out)
+func (t *secure) transmitEncrypted(slot uint32) bool {
+	out := t.outgo
+	t.outgo = out[:0]
+	return len(out) == 0 || t.l.transmit(slot, out)
 }
 
 // dropTLS forgets a client's TLS side.
-func (l *loop) dropTLS(slot uint32) {
-	if s := l.secure.of[slot]; s != nil {
-		l.secure.of[slot] = nil
+func (t *secure) dropTLS(slot uint32) {
+	if s := t.of[slot]; s != nil {
+		t.of[slot] = nil
 		if s.stop != nil {
 			s.stop()
-			l.outgo = l.outgo[:0]
+			t.outgo = t.outgo[:0]
 		}
 	}
 }

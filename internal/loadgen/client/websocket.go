@@ -171,8 +171,8 @@ func (w websocket) closed(l *loop, slot uint32, ev wsframe.Event) {
 // sendFrame sends one frame. False: the client is gone. RFC 6455 section 5.3 wants the masking
 // key unpredictable to protect proxies from scripts in browsers; here nobody chooses the
 // payloads.
-func (l *loop) sendFrame(slot uint32, op ws.OpCode, payload []byte) bool {
+func (k *sockets) sendFrame(slot uint32, op ws.OpCode, payload []byte) bool {
 	var mask [4]byte
 	binary.NativeEndian.PutUint32(mask[:], rand.Uint32())
-	return l.send(slot, wsframe.AppendMasked(l.out[:0], op, payload, mask))
+	return k.send(slot, wsframe.AppendMasked(k.out[:0], op, payload, mask))
 }
