@@ -57,7 +57,8 @@ type setup struct {
 // Register adds the endpoint to a loop.
 func Register(h *client.Hub) *Polls {
 	p := &Polls{Streams: client.Streams{Hub: h}, hub: h, channels: h.Channels}
-	p.wakeups.polls, p.responder.polls = p, p
+	p.wakeups.polls, p.wakeups.hub = p, h
+	p.responder = responder{polls: p, hub: h, channels: h.Channels}
 	p.kind = h.Register(p)
 	h.HTTP.Handle(&httpconn.Route{Path: "/v1/poll", Methods: []string{"GET", "HEAD", "POST"}, Endpoint: p})
 	return p

@@ -10,8 +10,10 @@ import (
 
 // responder makes the responses to polls, each from all of its channels.
 type responder struct {
-	polls *Polls
-	parts []part // of the response being gathered
+	polls    *Polls
+	hub      *client.Hub
+	channels *client.Channels
+	parts    []part // of the response being gathered
 }
 
 // gathering is a poll response under construction, a slice of its channels at a time.
@@ -43,17 +45,17 @@ func (p *responder) gatherSome(i uint32, g *gathering) (done bool) {
 		if set != nil {
 			set.sortMissed()
 		}
-		g.next = p.polls.channels.EachSome(i, g.next, client.SliceChannels, func(sub index.Sub, ch index.Channel) { p.gatherOne(set, g, sub, ch) })
+		g.next = p.channels.EachSome(i, g.next, client.SliceChannels, func(sub index.Sub, ch index.Channel) { p.gatherOne(set, g, sub, ch) })
 		g.all = g.next == 0
 	case !g.shared:
-		g.share(g.parts, int(p.polls.hub.Own(i).Number), min(int(p.polls.hub.Conns.Out.QueueShare()/responseShare), ResponseBytes))
+		g.share(g.parts, int(p.hub.Own(i).Number), min(int(p.hub.Conns.Out.QueueShare()/responseShare), ResponseBytes))
 		g.shared = true
 	case g.marked < len(g.parts):
 		for end := min(g.marked+client.SliceChannels, len(g.parts)); g.marked < end; g.marked++ {
 			p.takePart(set, g, &g.parts[g.marked])
 		}
 	default:
-		unmoved := g.held == p.polls.channels.Count(i) && set != nil && set.resume.IsTime()
+		unmoved := g.held == p.channels.Count(i) && set != nil && set.resume.IsTime()
 		if unmoved {
 			// No channel has begun yet, and the position is a time, which a cursor can't express.
 			g.position, g.gaps = []byte(set.resume.Text), nil
@@ -67,14 +69,14 @@ func (p *responder) gatherSome(i uint32, g *gathering) (done bool) {
 
 // gatherOne collects one channel of a poll.
 func (p *responder) gatherOne(set *setup, g *gathering, sub index.Sub, ch index.Channel) {
-	name := p.polls.channels.Index.Name(ch)
-	if p.polls.channels.Index.Held(sub) {
+	name := p.channels.Index.Name(ch)
+	if p.channels.Index.Held(sub) {
 		g.held++
-		g.keep(name, p.polls.hub.Net.Node, &set.resume, false)
+		g.keep(name, p.hub.Net.Node, &set.resume, false)
 		return
 	}
-	from := p.polls.channels.Index.From(sub)
-	r := p.polls.hub.Shared.Broker.Since(name, from)
+	from := p.channels.Index.From(sub)
+	r := p.hub.Shared.Broker.Since(name, from)
 	part := part{channel: name, messages: r.Messages, recent: r}
 	m := set.missedOf(ch)
 	gap := !r.Complete
@@ -108,9 +110,9 @@ func (p *responder) takePart(set *setup, g *gathering, part *part) {
 	g.add(part.messages[:part.taken])
 	switch {
 	case part.taken == 0 && part.history > 0 && (part.newest || set.resume.IsTime()):
-		part.markBefore(&g.cursor, part.channel, p.polls.hub.Net.Node)
+		part.markBefore(&g.cursor, part.channel, p.hub.Net.Node)
 	case !part.mark(&g.cursor, part.channel):
-		g.keep(part.channel, p.polls.hub.Net.Node, &set.resume, part.recent.DurableOnly())
+		g.keep(part.channel, p.hub.Net.Node, &set.resume, part.recent.DurableOnly())
 	}
 }
 
@@ -128,7 +130,7 @@ func (p *responder) comeBack(set *setup, g *gathering, ch index.Channel, channel
 		default:
 			b.cursor.Set(channel, at.durable)
 			if r.Lossy {
-				b.cursor.Set(channel, message.Position{Node: p.polls.hub.Net.Node, Seq: at.plain})
+				b.cursor.Set(channel, message.Position{Node: p.hub.Net.Node, Seq: at.plain})
 			}
 			b.more = true
 		}
@@ -140,10 +142,10 @@ func (p *responder) comeBack(set *setup, g *gathering, ch index.Channel, channel
 		b.more = true
 		return true
 	}
-	if list, _ := old.Positions(channel, p.polls.hub.Net.Node); len(list) == 0 {
+	if list, _ := old.Positions(channel, p.hub.Net.Node); len(list) == 0 {
 		return false
 	}
-	b.keep(channel, p.polls.hub.Net.Node, old, r.DurableOnly())
+	b.keep(channel, p.hub.Net.Node, old, r.DurableOnly())
 	b.more = true
 	return true
 }
@@ -155,11 +157,11 @@ const responseShare = 4
 // respond responds to a poll, over the next turns if it has many channels. The response may be
 // shared with other polls.
 func (p *responder) respond(i uint32, now bool) {
-	if !p.polls.hub.IsOpen(i) {
+	if !p.hub.IsOpen(i) {
 		return
 	}
-	if p.polls.hub.HTTP.IsDraining() {
-		p.polls.hub.HTTP.CloseAfter(i) // its next request would be refused here
+	if p.hub.HTTP.IsDraining() {
+		p.hub.HTTP.CloseAfter(i) // its next request would be refused here
 	}
 	key := p.responseKey(i)
 	if last := &p.polls.wakeups.last; key != (responseKey{}) && key == last.key {
@@ -167,20 +169,20 @@ func (p *responder) respond(i uint32, now bool) {
 		return
 	}
 	g := &gathering{now: now, parts: p.parts[:0], responder: p}
-	g.form = p.polls.hub.FormOf(i)
-	switch t := p.polls.hub.Tasks.Of(i).(type) {
+	g.form = p.hub.FormOf(i)
+	switch t := p.hub.Tasks.Of(i).(type) {
 	case *gathering:
 		t.now = t.now || now
 		return
 	case *client.Opening: // its channels took too long
 		for _, name := range t.Channels {
-			g.keep(name, p.polls.hub.Net.Node, &t.Resume, false)
+			g.keep(name, p.hub.Net.Node, &t.Resume, false)
 		}
-		p.polls.hub.Tasks.Drop(i)
+		p.hub.Tasks.Drop(i)
 	}
-	if p.polls.channels.Count(i) > client.SliceChannels {
+	if p.channels.Count(i) > client.SliceChannels {
 		g.parts = nil // other polls use p.parts meanwhile
-		p.polls.hub.Tasks.Start(i, g, 0)
+		p.hub.Tasks.Start(i, g, 0)
 		return
 	}
 	for !p.gatherSome(i, g) {
@@ -197,16 +199,16 @@ func (p *responder) gathered(i uint32, g *gathering) {
 			p.polls.RespondNow(i)
 			return
 		}
-		if own := p.polls.hub.Own(i); own.Flags&flagEarly == 0 {
+		if own := p.hub.Own(i); own.Flags&flagEarly == 0 {
 			own.Flags |= flagEarly
 			// Other deadlines, of its token or its age, wait for that.
-			p.polls.hub.Conns.Clock.Set(i, p.polls.hub.Conns.Clock.Now()+EarlyPatience)
+			p.hub.Conns.Clock.Set(i, p.hub.Conns.Clock.Now()+EarlyPatience)
 		}
 		p.polls.wakeups.early = true
 		p.polls.wakeups.queue(i, Coalesce)
 		return
 	}
-	o := p.polls.hub.HTTP.OptionsOf(i)
+	o := p.hub.HTTP.OptionsOf(i)
 	var pieces [][]byte
 	if g.count == 0 && len(g.gaps) == 0 && !g.more {
 		o.Lines = append(append(append(o.Lines, "Poll-Cursor: "...), g.position...), "\r\n"...)
@@ -221,21 +223,21 @@ func (p *responder) gathered(i uint32, g *gathering) {
 // sendResponse sends a poll a response with n messages and makes its connection ready for the next
 // request.
 func (p *responder) sendResponse(i uint32, pieces [][]byte, n int) {
-	p.polls.hub.Stats.Deliveries += uint64(n)
+	p.hub.Stats.Deliveries += uint64(n)
 	// The broker keeps its channels and their messages for a while: the client is about to return.
-	p.polls.hub.Ended(i)
-	p.polls.hub.HTTP.Respond(i, pieces...)
+	p.hub.Ended(i)
+	p.hub.HTTP.Respond(i, pieces...)
 }
 
 // responseKey returns the key of a poll's response, zero if it can't be shared.
 func (p *responder) responseKey(i uint32) (k responseKey) {
-	own := p.polls.hub.Own(i)
-	if p.polls.channels.Count(i) != 1 || own.Flags&flagSetup != 0 {
+	own := p.hub.Own(i)
+	if p.channels.Count(i) != 1 || own.Flags&flagSetup != 0 {
 		return responseKey{}
 	}
-	p.polls.channels.Each(i, func(sub index.Sub, ch index.Channel) {
-		if !p.polls.channels.Index.Held(sub) {
-			k = responseKey{ch, p.polls.channels.Index.From(sub), own.Number, p.polls.hub.IsRaw(i), p.polls.hub.HTTP.VariantOf(i), p.polls.channels.Releases}
+	p.channels.Each(i, func(sub index.Sub, ch index.Channel) {
+		if !p.channels.Index.Held(sub) {
+			k = responseKey{ch, p.channels.Index.From(sub), own.Number, p.hub.IsRaw(i), p.hub.HTTP.VariantOf(i), p.channels.Releases}
 		}
 	})
 	return k

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/httpconn"
 )
@@ -24,6 +25,7 @@ const responsesPerSlice = 256
 // wakeups are a loop's polls with messages. One timer serves them all.
 type wakeups struct {
 	polls *Polls
+	hub   *client.Hub
 	woken []conn.Key    // newest last
 	ready []conn.Key    // polls whose delay is over
 	due   time.Duration // the server's uptime at which the delay of woken is over
@@ -85,14 +87,14 @@ func (p *Polls) Deliver(i uint32, b *index.Batch) (ok bool) {
 
 // queue schedules a poll's response after a delay, or with the polls already woken.
 func (a *wakeups) queue(i uint32, delay time.Duration) {
-	a.polls.hub.Own(i).Flags |= flagWoken
-	a.woken = append(a.woken, a.polls.hub.Conns.Slots.Key(i))
+	a.hub.Own(i).Flags |= flagWoken
+	a.woken = append(a.woken, a.hub.Conns.Slots.Key(i))
 	if len(a.woken) > 1 {
 		return
 	}
-	a.due = a.polls.hub.Limits.Uptime() + delay
+	a.due = a.hub.Limits.Uptime() + delay
 	if a.timer == nil {
-		a.timer = time.AfterFunc(delay, func() { a.polls.hub.Post(a.coalesced) })
+		a.timer = time.AfterFunc(delay, func() { a.hub.Post(a.coalesced) })
 	} else {
 		a.timer.Reset(delay)
 	}
@@ -134,7 +136,7 @@ func (a *wakeups) coalesced() {
 	if len(a.woken) > 0 && a.polls.OnWoken != nil {
 		a.polls.OnWoken()
 	}
-	if len(a.woken) == 0 || a.polls.hub.Limits.Uptime() < a.due {
+	if len(a.woken) == 0 || a.hub.Limits.Uptime() < a.due {
 		return
 	}
 	if len(a.ready) == 0 && !a.early {
