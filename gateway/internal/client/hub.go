@@ -122,7 +122,7 @@ func New(shared *Shared, net *conn.Shared, o *Options, limits *limit.Clients, lo
 	return h
 }
 
-// Serve has the hub serve the clients of a server's connections, whose layer above it is.
+// Serve has the hub serve the clients of a server's connections, whose layer above its Events are.
 func (h *Hub) Serve(conns *conn.Set, http *httpconn.Server) { h.Conns, h.HTTP = conns, http }
 
 // Use replaces the options.

@@ -67,9 +67,13 @@ type Protocol interface {
 	Free(i uint32)
 }
 
-// Streams are the parts of a Protocol that are the same for all streams of messages.
+// Streams are the parts of a Protocol that are the same for all streams of messages. A protocol
+// embeds it and adds Name, Form, Due, Confirm and Bye, Received if its clients speak, and what else
+// it does in its own way.
 type Streams struct{ Hub *Hub }
 
+func (Streams) Received(uint32, []byte)                              {}
+func (Streams) ReadSize(uint32) int                                  { return conn.ReadBuffer }
 func (Streams) HalfClosed(uint32)                                    {}
 func (Streams) Heard(uint32)                                         {}
 func (Streams) Deliver(uint32, *index.Batch) (ok bool)               { return false }
@@ -104,8 +108,6 @@ type none struct{ Streams }
 
 func (none) Name() string                                            { return "http" }
 func (none) Form(bool) message.Form                                  { return message.FormText }
-func (none) Received(uint32, []byte)                                 {}
-func (none) ReadSize(uint32) int                                     { return conn.ReadBuffer }
 func (none) Due(uint32)                                              {}
 func (none) Deliver(uint32, *index.Batch) (ok bool)                  { return true }
 func (none) Confirm(*Request, string, string)                        {}

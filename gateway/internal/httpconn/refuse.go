@@ -1,6 +1,8 @@
 package httpconn
 
 import (
+	"context"
+	"log/slog"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -148,4 +150,18 @@ func (h *Refusals) retryElsewhere() []byte {
 
 func appendRetryAfter(dst []byte, seconds int) []byte {
 	return strconv.AppendInt(append(dst, "Retry-After: "...), int64(seconds), 10)
+}
+
+// Counts returns the counters of refused requests, which the loop owns.
+func (h *Refusals) Counts() map[reasons.Reject]uint64 { return h.rejects }
+
+// Count counts a refused request.
+func (h *Refusals) Count(reason reasons.Reject) { h.rejects[reason]++ }
+
+// traceRefused logs a refused request. origin is the requesting page's, if known.
+func (h *Refusals) traceRefused(i uint32, err *http1.Error, origin []byte) {
+	if h.server.log.Enabled(context.Background(), slog.LevelDebug) {
+		h.server.log.Debug("refused", "status", err.Status, "code", err.Code, "message", err.Message, "origin", string(origin),
+			"connection", h.server.conns.ID(i), "address", h.server.conns.Addrs.Of(i))
+	}
 }

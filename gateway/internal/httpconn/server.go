@@ -4,7 +4,6 @@
 package httpconn
 
 import (
-	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -118,7 +117,7 @@ type exchange struct {
 	flags flags
 }
 
-// Server serves the requests of one loop's connections. It is their conn.Handler.
+// Server serves the requests of one loop's connections.
 type Server struct {
 	// Immutable
 	shared *Shared
@@ -157,7 +156,7 @@ func New(shared *Shared, o *Options, limits *limit.Clients, log *slog.Logger, ab
 	return h
 }
 
-// Serve has the server handle the connections of a set, whose handler it is.
+// Serve has the server handle the connections of a set, whose handler its Events are.
 func (h *Server) Serve(conns *conn.Set) { h.conns = conns }
 
 // Use replaces the options.
@@ -172,15 +171,6 @@ func (h *Server) Leave() { h.leaving = true }
 // IsDraining reports whether connections end with their response.
 func (h *Server) IsDraining() bool { return h.shared.Draining.Load() }
 
-// IsLeaving reports whether Leave was called.
-func (h *Server) IsLeaving() bool { return h.leaving }
-
-// Counts returns the counters of refused requests, which the loop owns.
-func (h *Refusals) Counts() map[reasons.Reject]uint64 { return h.rejects }
-
-// Count counts a refused request.
-func (h *Refusals) Count(reason reasons.Reject) { h.rejects[reason]++ }
-
 // at returns a connection's exchange.
 func (h *Server) at(i uint32) *exchange { return h.exchanges.Get(i) }
 
@@ -189,11 +179,3 @@ func (h *Server) Request() *http1.Request { return &h.request }
 
 // Query returns the request's query.
 func (h *Server) Query() http1.Query { return h.request.Query(h.decoded[:0]) }
-
-// traceRefused logs a refused request. origin is the requesting page's, if known.
-func (h *Refusals) traceRefused(i uint32, err *http1.Error, origin []byte) {
-	if h.server.log.Enabled(context.Background(), slog.LevelDebug) {
-		h.server.log.Debug("refused", "status", err.Status, "code", err.Code, "message", err.Message, "origin", string(origin),
-			"connection", h.server.conns.ID(i), "address", h.server.conns.Addrs.Of(i))
-	}
-}

@@ -344,12 +344,6 @@ func (p *Polls) IsSetUp(i uint32) bool { return p.setupOf(i) == nil }
 // IsWoken reports whether a poll has messages.
 func (p *Polls) IsWoken(i uint32) bool { return p.hub.Own(i).Flags&flagWoken != 0 }
 
-// Received isn't called: the server keeps input behind the request.
-func (*Polls) Received(uint32, []byte) {}
-
-// ReadSize is of no concern.
-func (*Polls) ReadSize(uint32) int { return conn.ReadBuffer }
-
 // HalfClosed finds out whether the client is still there.
 func (p *Polls) HalfClosed(i uint32) { p.hub.HTTP.Lead(i) }
 

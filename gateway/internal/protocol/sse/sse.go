@@ -98,12 +98,6 @@ func (e *Events) Serve(i uint32, rest []byte) (left []byte) {
 	return rest
 }
 
-// Received ignores input.
-func (*Events) Received(uint32, []byte) {}
-
-// ReadSize is of no concern.
-func (*Events) ReadSize(uint32) int { return conn.ReadBuffer }
-
 // HalfClosed finds out whether the client is still there.
 func (e *Events) HalfClosed(i uint32) { e.Hub.Conns.Out.SendBytes(i, heartbeat) }
 
