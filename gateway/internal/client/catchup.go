@@ -22,28 +22,28 @@ type catchUps struct {
 
 // begin replays the messages of a live channel that w missed, and holds its live messages back until
 // then.
-func (s *catchUps) begin(ch index.Channel, j *join, w *Request) {
+func (u *catchUps) begin(ch index.Channel, j *join, w *Request) {
 	j.catchup.add(w)
-	s.hub.Channels.Index.Hold(w.sub, true)
-	s.ask(ch, w)
+	u.hub.Channels.Index.Hold(w.sub, true)
+	u.ask(ch, w)
 }
 
 // ask requests w's first page, or the next one. The first is requested at once, unless the client
 // has too large a backlog: most clients miss less than a page. A poll response has at most one page
 // of each channel.
-func (s *catchUps) ask(ch index.Channel, w *Request) {
-	if w.page == nil && (s.hub.protocolOf(w.Slot).Answers() || !s.crowded(w.Slot) && s.paced(w.Slot)) {
-		s.replay(ch, w)
+func (u *catchUps) ask(ch index.Channel, w *Request) {
+	if w.page == nil && (u.hub.protocolOf(w.Slot).Answers() || !u.crowded(w.Slot) && u.paced(w.Slot)) {
+		u.replay(ch, w)
 		return
 	}
-	s.park(ch, w)
-	s.goOn(w.Slot)
+	u.park(ch, w)
+	u.goOn(w.Slot)
 }
 
 // replay requests a page of w's missed messages from the broker.
-func (s *catchUps) replay(ch index.Channel, w *Request) {
-	channel, broker := s.hub.Channels.Index.Name(ch), s.hub.Shared.Broker
-	done := func(r fanout.Replay) { s.hub.Post(func() { s.replayed(ch, w, &r) }) }
+func (u *catchUps) replay(ch index.Channel, w *Request) {
+	channel, broker := u.hub.Channels.Index.Name(ch), u.hub.Shared.Broker
+	done := func(r fanout.Replay) { u.hub.Post(func() { u.replayed(ch, w, &r) }) }
 	switch {
 	case w.page != nil:
 		w.replay = broker.ReplayMore(channel, w.page, done)
@@ -57,19 +57,19 @@ func (s *catchUps) replay(ch index.Channel, w *Request) {
 }
 
 // replayed receives a page of a client's missed messages, which go out before the live ones.
-func (s *catchUps) replayed(ch index.Channel, w *Request, r *fanout.Replay) {
-	j := s.hub.Channels.joins[ch]
+func (u *catchUps) replayed(ch index.Channel, w *Request, r *fanout.Replay) {
+	j := u.hub.Channels.joins[ch]
 	if j == nil || w.list != &j.catchup {
 		r.Done()
 		return // the client has left since
 	}
 	switch {
-	case !s.hub.Channels.waits(w, ch):
+	case !u.hub.Channels.waits(w, ch):
 		r.Done()
 		j.catchup.remove(w)
-		s.hub.Channels.settle(ch)
+		u.hub.Channels.settle(ch)
 		return
-	case s.encodeFirst(ch, w, r):
+	case u.encodeFirst(ch, w, r):
 		return
 	}
 	if r.Gap != nil && len(w.Since) > 1 {
@@ -77,48 +77,48 @@ func (s *catchUps) replayed(ch index.Channel, w *Request, r *fanout.Replay) {
 		w.Lost = w.Lost || !w.told && w.Since[0].Seq < r.Followed
 		w.Since = w.Since[1:]
 		r.Done()
-		s.replay(ch, w)
+		u.replay(ch, w)
 		return
 	}
 	if r.Gap == nil && w.missesPlain(r) {
 		r.Gap = &fanout.Gap{Reason: fanout.GapHistory, Seq: r.Seq}
 	}
-	if p := s.hub.protocolOf(w.Slot); p.Answers() {
+	if p := u.hub.protocolOf(w.Slot); p.Answers() {
 		j.catchup.remove(w)
-		s.hub.Channels.start(w.sub, r.Seq)
+		u.hub.Channels.start(w.sub, r.Seq)
 		j.busy++
 		p.Replayed(w, ch, r)
 		r.Done()
 		j.busy--
-		s.hub.Channels.settle(ch)
+		u.hub.Channels.settle(ch)
 		return
 	}
 	w.missed, w.begun = r, false
-	if len(r.Messages) > 0 || s.sendMissed(ch, w, true) {
+	if len(r.Messages) > 0 || u.sendMissed(ch, w, true) {
 		// Not at once: consecutive pages would delay the live messages behind them.
-		s.behind = append(s.behind, behind{ch, w})
+		u.behind = append(u.behind, behind{ch, w})
 	}
 }
 
 // beginMissed starts sending a page to a client, unless its backlog is so large that the page has
 // to be requested again later.
-func (s *catchUps) beginMissed(ch index.Channel, w *Request) bool {
+func (u *catchUps) beginMissed(ch index.Channel, w *Request) bool {
 	r := w.missed
-	if len(r.Messages) > 0 && s.crowded(w.Slot) {
+	if len(r.Messages) > 0 && u.crowded(w.Slot) {
 		w.missed = nil
 		r.Done()
-		s.park(ch, w)
+		u.park(ch, w)
 		return false
 	}
 	w.begun = true
-	s.charge(w.Slot, r.Messages)
+	u.charge(w.Slot, r.Messages)
 	if !w.told {
 		w.told = true
 		id := w.Asked
 		if w.Newest > 0 {
-			id = s.beforeNewest(s.hub.Channels.Index.Name(ch), r)
+			id = u.beforeNewest(u.hub.Channels.Index.Name(ch), r)
 		}
-		s.hub.protocolOf(w.Slot).Confirm(w, s.hub.Channels.Index.Name(ch), id)
+		u.hub.protocolOf(w.Slot).Confirm(w, u.hub.Channels.Index.Name(ch), id)
 	}
 	return true
 }
@@ -142,29 +142,29 @@ const missedSlice = 64 << 10
 
 // send sends slices of missed messages to one client after the other, until a slice of the
 // loop's time is over.
-func (s *catchUps) send() (more bool) {
-	for start := time.Now(); len(s.behind) > 0; {
-		b := s.behind[0]
-		s.behind[0] = behind{}
-		s.behind = s.behind[1:]
-		if s.sendMissed(b.channel, b.waiter, false) {
-			s.behind = append(s.behind, b)
+func (u *catchUps) send() (more bool) {
+	for start := time.Now(); len(u.behind) > 0; {
+		b := u.behind[0]
+		u.behind[0] = behind{}
+		u.behind = u.behind[1:]
+		if u.sendMissed(b.channel, b.waiter, false) {
+			u.behind = append(u.behind, b)
 		}
 		if time.Since(start) > conn.Slice {
 			break
 		}
 	}
-	return len(s.behind) > 0
+	return len(u.behind) > 0
 }
 
 // sendMissed sends a client a slice of its missed messages of a channel. When all of those, and all
 // published meanwhile, are sent, the live messages follow. fresh says that nothing can have been
 // published meanwhile. It returns true if the client needs another slice.
-func (s *catchUps) sendMissed(ch index.Channel, w *Request, fresh bool) (more bool) {
-	j := s.hub.Channels.joins[ch]
+func (u *catchUps) sendMissed(ch index.Channel, w *Request, fresh bool) (more bool) {
+	j := u.hub.Channels.joins[ch]
 	r := w.missed
 	waits := func() bool {
-		if j != nil && j == s.hub.Channels.joins[ch] && w.list == &j.catchup {
+		if j != nil && j == u.hub.Channels.joins[ch] && w.list == &j.catchup {
 			return true
 		}
 		r.Messages = nil
@@ -174,11 +174,11 @@ func (s *catchUps) sendMissed(ch index.Channel, w *Request, fresh bool) (more bo
 	if !waits() {
 		return false
 	}
-	if !w.begun && (!s.beginMissed(ch, w) || !waits()) {
+	if !w.begun && (!u.beginMissed(ch, w) || !waits()) {
 		return false
 	}
 	for left := missedSlice; ; fresh = true {
-		left = s.sendSome(w, ch, left)
+		left = u.sendSome(w, ch, left)
 		if !waits() {
 			return false
 		}
@@ -190,14 +190,14 @@ func (s *catchUps) sendMissed(ch index.Channel, w *Request, fresh bool) (more bo
 		if r.More {
 			w.page, w.missed, w.Asked = r, nil, r.Position.String()
 			w.Since, w.Newest, w.Time, w.Lost = append(w.Since[:0], r.Position), 0, false, false
-			s.ask(ch, w)
+			u.ask(ch, w)
 			return false
 		}
 		if fresh {
 			break
 		}
-		name := s.hub.Channels.Index.Name(ch)
-		now := s.hub.Shared.Broker.Since(name, r.Seq)
+		name := u.hub.Channels.Index.Name(ch)
+		now := u.hub.Shared.Broker.Since(name, r.Seq)
 		if !now.Complete {
 			// More was published than this node keeps: replay from the client's current position.
 			w.Since, w.Newest, w.Time, w.Lost = w.Since[:0], 0, false, false
@@ -207,7 +207,7 @@ func (s *catchUps) sendMissed(ch index.Channel, w *Request, fresh bool) (more bo
 				}
 			}
 			w.Asked, w.missed, w.page = r.Position.String(), nil, nil
-			s.ask(ch, w)
+			u.ask(ch, w)
 			return false
 		}
 		r.Messages, r.Seq = now.Messages, r.Seq+uint32(len(now.Messages))
@@ -217,23 +217,23 @@ func (s *catchUps) sendMissed(ch index.Channel, w *Request, fresh bool) (more bo
 		}
 	}
 	j.catchup.remove(w)
-	s.hub.Channels.start(w.sub, r.Seq)
+	u.hub.Channels.start(w.sub, r.Seq)
 	j.busy++
-	s.hub.Channels.follows(w, ch, r.Position)
+	u.hub.Channels.follows(w, ch, r.Position)
 	j.busy--
-	s.hub.Channels.settle(ch)
-	s.goOn(w.Slot)
+	u.hub.Channels.settle(ch)
+	u.goOn(w.Slot)
 	return false
 }
 
 // sendSome sends a client up to left bytes of its missed messages of a channel, but at least one
 // message, and returns the rest of the allowance.
-func (s *catchUps) sendSome(w *Request, ch index.Channel, left int) int {
-	p, form := s.hub.protocolOf(w.Slot), s.hub.FormOf(w.Slot)
+func (u *catchUps) sendSome(w *Request, ch index.Channel, left int) int {
+	p, form := u.hub.protocolOf(w.Slot), u.hub.FormOf(w.Slot)
 	r := w.missed
-	bufs := s.missed[:0]
+	bufs := u.missed[:0]
 	if r.Gap != nil {
-		bufs = append(bufs, GapNoticeSince(s.hub.Channels.Index.Name(ch), w.Asked, *r.Gap).Encoded(form))
+		bufs = append(bufs, GapNoticeSince(u.hub.Channels.Index.Name(ch), w.Asked, *r.Gap).Encoded(form))
 		r.Gap = nil
 	}
 	n := 0
@@ -243,18 +243,18 @@ func (s *catchUps) sendSome(w *Request, ch index.Channel, left int) int {
 		bufs = append(bufs, b)
 	}
 	r.Messages = r.Messages[n:]
-	s.hub.Stats.Deliveries += uint64(n)
+	u.hub.Stats.Deliveries += uint64(n)
 	if len(bufs) > 0 {
-		s.hub.Conns.Out.SendHistory(w.Slot, bufs)
+		u.hub.Conns.Out.SendHistory(w.Slot, bufs)
 	}
 	clear(bufs)
-	s.missed = bufs[:0]
+	u.missed = bufs[:0]
 	return left
 }
 
 // beforeNewest returns the text of the position before the newest messages of a channel, for a
 // client that is cut off before it gets them: the durable position alone where that is sufficient.
-func (s *catchUps) beforeNewest(channel string, r *fanout.Replay) string {
+func (u *catchUps) beforeNewest(channel string, r *fanout.Replay) string {
 	before, plain := r.Before, r.Position
 	switch {
 	case len(r.Messages) == 0:
@@ -264,7 +264,7 @@ func (s *catchUps) beforeNewest(channel string, r *fanout.Replay) string {
 	case r.DurableOnly:
 		return before.String()
 	default:
-		plain = message.Position{Node: s.hub.Net.Node}
+		plain = message.Position{Node: u.hub.Net.Node}
 		if at := r.Messages[0].Arrived; at > 0 {
 			plain.Seq = at - 1
 		}

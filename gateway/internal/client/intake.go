@@ -45,45 +45,45 @@ const (
 )
 
 // Deliver is called by the broker with a channel's next message.
-func (s *intake) Deliver(m *message.Message) {
+func (in *intake) Deliver(m *message.Message) {
 	size := int64(len(m.Payload) + len(m.User) + HandoverBytes)
-	full := s.bytes.Load()+size > s.room
-	if (full || s.dropped.Load() > 0) && !m.Notice() && s.passOver(m, full) {
+	full := in.bytes.Load()+size > in.room
+	if (full || in.dropped.Load() > 0) && !m.Notice() && in.passOver(m, full) {
 		return
 	}
-	s.bytes.Add(size)
-	s.hub.Post(func() {
-		s.bytes.Add(-size)
-		if ch, ok := s.hub.Channels.Index.Lookup([]byte(m.Channel)); ok {
-			s.dispatch(ch, m)
+	in.bytes.Add(size)
+	in.hub.Post(func() {
+		in.bytes.Add(-size)
+		if ch, ok := in.hub.Channels.Index.Lookup([]byte(m.Channel)); ok {
+			in.dispatch(ch, m)
 		}
 	})
 }
 
 // passOver drops a message if there is no room, or if its predecessor in the channel was dropped
 // and the loop hasn't been told yet: the loop is told once for all of them, in their place.
-func (s *intake) passOver(m *message.Message, full bool) (dropped bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n, told := s.drops[m.Channel]
+func (in *intake) passOver(m *message.Message, full bool) (dropped bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n, told := in.drops[m.Channel]
 	if !told && !full {
 		return false
 	}
-	s.drops[m.Channel] = n + 1
+	in.drops[m.Channel] = n + 1
 	if told {
 		return true
 	}
-	s.dropped.Add(1)
+	in.dropped.Add(1)
 	channel, since, seq := m.Channel, queue.PositionBefore(m), m.Seq // the message itself goes
-	s.hub.Post(func() {
-		s.mu.Lock()
-		n := s.drops[channel]
-		delete(s.drops, channel)
-		s.dropped.Add(-1)
-		s.mu.Unlock()
-		s.hub.Stats.Drops[reasons.DropOverrun] += n
-		if ch, ok := s.hub.Channels.Index.Lookup([]byte(channel)); ok {
-			s.tellDropped(ch, channel, since, seq)
+	in.hub.Post(func() {
+		in.mu.Lock()
+		n := in.drops[channel]
+		delete(in.drops, channel)
+		in.dropped.Add(-1)
+		in.mu.Unlock()
+		in.hub.Stats.Drops[reasons.DropOverrun] += n
+		if ch, ok := in.hub.Channels.Index.Lookup([]byte(channel)); ok {
+			in.tellDropped(ch, channel, since, seq)
 		}
 	})
 	return true
@@ -95,50 +95,50 @@ const MaxPending = 64 << 20
 
 // dispatch queues a message for delivery to the channel's subscribers. When the loop can't keep up
 // the message is dropped, and they get a gap notice where that began.
-func (s *intake) dispatch(ch index.Channel, m *message.Message) {
-	if _, bytes := s.hub.Channels.Index.Pending(); bytes < s.pending || m.Notice() {
-		delete(s.overrun, ch)
-		s.hub.Channels.Index.Publish(ch, m)
+func (in *intake) dispatch(ch index.Channel, m *message.Message) {
+	if _, bytes := in.hub.Channels.Index.Pending(); bytes < in.pending || m.Notice() {
+		delete(in.overrun, ch)
+		in.hub.Channels.Index.Publish(ch, m)
 		return
 	}
-	s.hub.Stats.Drops[reasons.DropOverrun]++
-	s.tellDropped(ch, m.Channel, queue.PositionBefore(m), m.Seq)
+	in.hub.Stats.Drops[reasons.DropOverrun]++
+	in.tellDropped(ch, m.Channel, queue.PositionBefore(m), m.Seq)
 }
 
 // tellDropped sends a channel's subscribers a gap notice for the messages from number seq on, the
 // first after since.
-func (s *intake) tellDropped(ch index.Channel, channel string, since message.Position, seq uint32) {
-	if !s.overrun[ch] {
-		s.overrun[ch] = true
-		s.hub.Net.Limited.Warn(s.hub.Log, "messages arrive faster than they can be delivered: dropping some", "channel", channel)
-		s.hub.Channels.Index.Publish(ch, GapNotice(channel, fanout.Gap{Since: since, Reason: fanout.GapSlow, Seq: seq}))
+func (in *intake) tellDropped(ch index.Channel, channel string, since message.Position, seq uint32) {
+	if !in.overrun[ch] {
+		in.overrun[ch] = true
+		in.hub.Net.Limited.Warn(in.hub.Log, "messages arrive faster than they can be delivered: dropping some", "channel", channel)
+		in.hub.Channels.Index.Publish(ch, GapNotice(channel, fanout.Gap{Since: since, Reason: fanout.GapSlow, Seq: seq}))
 	}
 }
 
 // follows sends a gap notice to a client that begins at a position while the channel's messages are
 // being dropped. The others got one where that began. If there is room again the overrun ends here:
 // should the next message be dropped, all are told.
-func (s *intake) follows(i uint32, ch index.Channel, since message.Position) {
-	if !s.overrun[ch] {
+func (in *intake) follows(i uint32, ch index.Channel, since message.Position) {
+	if !in.overrun[ch] {
 		return
 	}
-	if _, bytes := s.hub.Channels.Index.Pending(); bytes < s.pending {
-		delete(s.overrun, ch)
+	if _, bytes := in.hub.Channels.Index.Pending(); bytes < in.pending {
+		delete(in.overrun, ch)
 		return
 	}
-	gap := GapNotice(s.hub.Channels.Index.Name(ch), fanout.Gap{Since: since, Reason: fanout.GapSlow})
-	if b := gap.Encoded(s.hub.FormOf(i)); len(b) > 0 {
-		s.hub.Conns.Out.SendCopy(i, b)
+	gap := GapNotice(in.hub.Channels.Index.Name(ch), fanout.Gap{Since: since, Reason: fanout.GapSlow})
+	if b := gap.Encoded(in.hub.FormOf(i)); len(b) > 0 {
+		in.hub.Conns.Out.SendCopy(i, b)
 	}
 }
 
 // Joined is called by the broker once messages of the channel arrive.
-func (s *intake) Joined(channel string, at fanout.Joined) {
-	s.hub.Post(func() { s.hub.Channels.joined(channel, at) })
+func (in *intake) Joined(channel string, at fanout.Joined) {
+	in.hub.Post(func() { in.hub.Channels.joined(channel, at) })
 }
 
 // Gap is called by the broker when messages may have been lost.
-func (s *intake) Gap(channel string, g fanout.Gap) { s.Deliver(GapNotice(channel, g)) }
+func (in *intake) Gap(channel string, g fanout.Gap) { in.Deliver(GapNotice(channel, g)) }
 
 // GapNotice returns a notice to the subscribers of a channel, in order with its messages, that some
 // of these may be lost. The broker counts a gap like a message, so later subscribers don't see it.

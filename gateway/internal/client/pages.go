@@ -24,12 +24,12 @@ const (
 )
 
 // crowded reports whether a client's backlog defers its next page.
-func (s *catchUps) crowded(i uint32) bool {
-	return s.hub.Conns.Out.Queued(i) && s.hub.Conns.Out.Queue(i).Held >= CrowdedBytes
+func (u *catchUps) crowded(i uint32) bool {
+	return u.hub.Conns.Out.Queued(i) && u.hub.Conns.Out.Queue(i).Held >= CrowdedBytes
 }
 
 // charge charges a client's catch-up rate for messages.
-func (s *catchUps) charge(i uint32, messages []*message.Message) {
+func (u *catchUps) charge(i uint32, messages []*message.Message) {
 	if len(messages) == 0 {
 		return
 	}
@@ -37,41 +37,41 @@ func (s *catchUps) charge(i uint32, messages []*message.Message) {
 	for _, m := range messages {
 		bytes += len(m.Payload)
 	}
-	s.paces.At(i).Charge(time.Duration(bytes)*time.Second/historyRate, s.hub.Limits.Uptime(), mostDebt)
+	u.paces.At(i).Charge(time.Duration(bytes)*time.Second/historyRate, u.hub.Limits.Uptime(), mostDebt)
 }
 
 // paced reports whether a client's catch-up rate allows a page.
-func (s *catchUps) paced(i uint32) bool {
-	a := s.paces.Get(i)
-	return a == nil || a.Ahead(s.hub.Limits.Uptime(), mostDebt) < historyBurst*time.Second/historyRate
+func (u *catchUps) paced(i uint32) bool {
+	a := u.paces.Get(i)
+	return a == nil || a.Ahead(u.hub.Limits.Uptime(), mostDebt) < historyBurst*time.Second/historyRate
 }
 
 // park queues w behind its client's other requests waiting for a page. goOn resumes them, one after
 // the other: when the client's queue is empty, when a page has been sent, and at each tick, for its
 // rate.
-func (s *catchUps) park(ch index.Channel, w *Request) {
-	s.parked[w.Slot] = append(s.parked[w.Slot], behind{ch, w})
+func (u *catchUps) park(ch index.Channel, w *Request) {
+	u.parked[w.Slot] = append(u.parked[w.Slot], behind{ch, w})
 }
 
 // goOn requests a page for the first parked request of a client, if its queue and rate allow.
-func (s *catchUps) goOn(i uint32) {
-	list := s.parked[i]
+func (u *catchUps) goOn(i uint32) {
+	list := u.parked[i]
 	if len(list) == 0 {
 		return
 	}
-	for len(list) > 0 && !s.hub.Conns.Out.Queued(i) && s.paced(i) {
+	for len(list) > 0 && !u.hub.Conns.Out.Queued(i) && u.paced(i) {
 		b := list[0]
 		list[0] = behind{}
 		list = list[1:]
-		if j := s.hub.Channels.joins[b.channel]; j != nil && b.waiter.list == &j.catchup {
-			s.replay(b.channel, b.waiter)
+		if j := u.hub.Channels.joins[b.channel]; j != nil && b.waiter.list == &j.catchup {
+			u.replay(b.channel, b.waiter)
 			break
 		}
 	}
 	if len(list) > 0 {
-		s.parked[i] = list
+		u.parked[i] = list
 	} else {
-		delete(s.parked, i)
+		delete(u.parked, i)
 	}
 }
 
@@ -79,13 +79,13 @@ func (s *catchUps) goOn(i uint32) {
 const mostParked = 2048
 
 // goOnAll is goOn for all clients, or a random part if they are many.
-func (s *catchUps) goOnAll() {
+func (u *catchUps) goOnAll() {
 	looked := 0
-	for i := range s.parked {
+	for i := range u.parked {
 		if looked++; looked > mostParked {
 			return
 		}
-		s.goOn(i)
+		u.goOn(i)
 	}
 }
 
@@ -95,8 +95,8 @@ const largestOnLoop = 256 << 10
 
 // encodeFirst encodes larger messages on a goroutine before r is sent, and reports whether there
 // are any. The goroutine ends when they are encoded; nobody waits for it.
-func (s *catchUps) encodeFirst(ch index.Channel, w *Request, r *fanout.Replay) bool {
-	form := s.hub.FormOf(w.Slot)
+func (u *catchUps) encodeFirst(ch index.Channel, w *Request, r *fanout.Replay) bool {
+	form := u.hub.FormOf(w.Slot)
 	large := func(m *message.Message) bool { return len(m.Payload) > largestOnLoop && !m.IsEncoded(form) }
 	if !slices.ContainsFunc(r.Messages, large) {
 		return false
@@ -108,13 +108,13 @@ func (s *catchUps) encodeFirst(ch index.Channel, w *Request, r *fanout.Replay) b
 				m.Encoded(form)
 			}
 		}
-		s.hub.Post(func() { s.replayed(ch, w, r) })
+		u.hub.Post(func() { u.replayed(ch, w, r) })
 	}()
 	return true
 }
 
 // forget forgets a closed client.
-func (s *catchUps) forget(i uint32) {
-	s.paces.Clear(i)
-	delete(s.parked, i)
+func (u *catchUps) forget(i uint32) {
+	u.paces.Clear(i)
+	delete(u.parked, i)
 }

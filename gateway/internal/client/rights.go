@@ -57,58 +57,58 @@ type Rights struct {
 }
 
 // Grant returns a client's grant, nil when it hasn't shown a token.
-func (h *Rights) Grant(i uint32) *auth.Grant { return h.grantOf(h.hub.at(i)) }
+func (r *Rights) Grant(i uint32) *auth.Grant { return r.grantOf(r.hub.at(i)) }
 
-func (h *Rights) grantOf(c *record) *auth.Grant {
+func (r *Rights) grantOf(c *record) *auth.Grant {
 	if c.grant == 0 {
 		return nil
 	}
-	return h.grants.entries.At(c.grant).grant
+	return r.grants.entries.At(c.grant).grant
 }
 
 // Set replaces a client's grant.
-func (h *Rights) Set(i uint32, g *auth.Grant) { h.set(i, g) }
+func (r *Rights) Set(i uint32, g *auth.Grant) { r.set(i, g) }
 
 // set is SetGrant; nil removes the grant.
-func (h *Rights) set(i uint32, g *auth.Grant) {
-	c := h.hub.at(i)
-	h.grants.drop(c.grant)
+func (r *Rights) set(i uint32, g *auth.Grant) {
+	c := r.hub.at(i)
+	r.grants.drop(c.grant)
 	c.grant = 0
 	if g != nil {
-		c.grant = h.grants.hold(g)
+		c.grant = r.grants.hold(g)
 	}
 }
 
 // Subject returns the subject of a client's token.
-func (h *Rights) Subject(i uint32) string {
-	if g := h.Grant(i); g != nil {
+func (r *Rights) Subject(i uint32) string {
+	if g := r.Grant(i); g != nil {
 		return g.Subject
 	}
 	return ""
 }
 
 // MaySubscribe reports whether a client's token allows a channel.
-func (h *Rights) MaySubscribe(i uint32, channel string) bool {
-	g := h.Grant(i)
+func (r *Rights) MaySubscribe(i uint32, channel string) bool {
+	g := r.Grant(i)
 	return g != nil && g.MaySubscribe(channel)
 }
 
 // mayPublish reports whether a client may publish to a channel: with tokens, the token says so;
 // without, the channel's rule does.
-func (h *Rights) mayPublish(i uint32, channel string, rule *rules.Rule) bool {
-	if h.hub.Options.Open {
+func (r *Rights) mayPublish(i uint32, channel string, rule *rules.Rule) bool {
+	if r.hub.Options.Open {
 		return rule.Publish
 	}
-	g := h.Grant(i)
+	g := r.Grant(i)
 	return g != nil && g.MayPublish(channel)
 }
 
 // Verify checks a token and counts refusals.
-func (h *Rights) Verify(token []byte) (*auth.Grant, *auth.Error) {
-	g, err := h.hub.Options.Verifier.Verify(token, time.Now())
+func (r *Rights) Verify(token []byte) (*auth.Grant, *auth.Error) {
+	g, err := r.hub.Options.Verifier.Verify(token, time.Now())
 	if err != nil {
 		refused := err.(*auth.Error)
-		h.hub.Stats.Tokens[refused.Reason]++
+		r.hub.Stats.Tokens[refused.Reason]++
 		return nil, refused
 	}
 	return g, nil
@@ -122,16 +122,16 @@ const (
 
 // Authorize sets a client's grant from the token of its request, and refuses a request without a
 // valid one.
-func (h *Rights) Authorize(i uint32, token []byte) bool {
-	g, err := h.Verify(token)
+func (r *Rights) Authorize(i uint32, token []byte) bool {
+	g, err := r.Verify(token)
 	switch {
 	case err == nil:
-		h.set(i, g)
+		r.set(i, g)
 		return true
 	case err.Reason == auth.ReasonKeyPending:
-		h.hub.HTTP.Refuse.Over(i, reasons.RejectKeyPending)
+		r.hub.HTTP.Refuse.Over(i, reasons.RejectKeyPending)
 	default:
-		h.hub.HTTP.Refuse.Request(i, reasons.RejectToken, Unauthorized(err), []byte(httpconn.Challenge))
+		r.hub.HTTP.Refuse.Request(i, reasons.RejectToken, Unauthorized(err), []byte(httpconn.Challenge))
 	}
 	return false
 }
@@ -143,24 +143,24 @@ func Unauthorized(err *auth.Error) *http1.Error {
 
 // Allow refuses a request for channels outside its token's grant, and adds the channels that the
 // token subscribes its client to.
-func (h *Rights) Allow(i uint32, p *Params) *http1.Error {
+func (r *Rights) Allow(i uint32, p *Params) *http1.Error {
 	for _, name := range p.Channels {
-		if !h.MaySubscribe(i, name) {
+		if !r.MaySubscribe(i, name) {
 			return &http1.Error{Status: 403, Code: CodeForbidden, Message: "the token does not allow the channel " + name}
 		}
 	}
-	p.Add(h.Grant(i).Channels)
+	p.Add(r.Grant(i).Channels)
 	if len(p.Channels) == 0 {
 		return errNoChannels
 	}
-	return h.TooMany(p)
+	return r.TooMany(p)
 }
 
 var errNoChannels = BadRequest("name the channels: channels=a,b")
 
 // TooMany returns an error for more channels than a client may have.
-func (h *Rights) TooMany(p *Params) *http1.Error {
-	n := h.hub.Options.ChannelsPerConnection
+func (r *Rights) TooMany(p *Params) *http1.Error {
+	n := r.hub.Options.ChannelsPerConnection
 	if len(p.Channels) <= n {
 		return nil
 	}

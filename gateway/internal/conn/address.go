@@ -26,34 +26,34 @@ type Addresses struct {
 
 // locate records the peer of an accepted connection, and reports whether its address may have one
 // more. A trusted proxy is not limited.
-func (s *Addresses) locate(i uint32, c *socket, peer netip.AddrPort) bool {
-	if t := s.set.options.Trusted; t.None() || !t.Contains(peer.Addr()) {
-		return s.Set(i, peer)
+func (a *Addresses) locate(i uint32, c *socket, peer netip.AddrPort) bool {
+	if t := a.set.options.Trusted; t.None() || !t.Contains(peer.Addr()) {
+		return a.Set(i, peer)
 	}
-	s.locations.At(i).trusted = true
-	if s.set.options.ProxyProtocol != proxy.Off {
+	a.locations.At(i).trusted = true
+	if a.set.options.ProxyProtocol != proxy.Off {
 		c.flags |= flagUnnamed
 	}
 	return true
 }
 
 // Set sets the client's address, and reports whether it may have one more connection.
-func (s *Addresses) Set(i uint32, at netip.AddrPort) bool {
-	most := s.set.options.PerAddress
-	proxied := !s.set.options.Trusted.None()
+func (a *Addresses) Set(i uint32, at netip.AddrPort) bool {
+	most := a.set.options.PerAddress
+	proxied := !a.set.options.Trusted.None()
 	if !at.IsValid() || most == 0 && !proxied {
 		return true
 	}
-	l := s.locations.At(i)
+	l := a.locations.At(i)
 	ip := at.Addr().As16()
 	if l.ip == ip {
 		l.port = at.Port()
 		return true
 	}
-	s.uncount(l)
+	a.uncount(l)
 	if most > 0 {
-		if !s.set.shared.Addresses.Enter(limit.AddressKey(at.Addr()), most) {
-			s.set.shared.Limited.Warn(s.set.log, "an address holds as many connections as allowed: more are turned away", "address", at.Addr(),
+		if !a.set.shared.Addresses.Enter(limit.AddressKey(at.Addr()), most) {
+			a.set.shared.Limited.Warn(a.set.log, "an address holds as many connections as allowed: more are turned away", "address", at.Addr(),
 				"connections", most, "fix", "raise limits.connections_per_address, or name the proxy that they come through in proxy.trusted")
 			return false
 		}
@@ -64,35 +64,35 @@ func (s *Addresses) Set(i uint32, at netip.AddrPort) bool {
 }
 
 // uncount removes the connection from its address's count.
-func (s *Addresses) uncount(l *location) {
+func (a *Addresses) uncount(l *location) {
 	if l.counted {
-		s.set.shared.Addresses.Leave(limit.AddressKey(netip.AddrFrom16(l.ip)))
+		a.set.shared.Addresses.Leave(limit.AddressKey(netip.AddrFrom16(l.ip)))
 	}
 	l.ip, l.port, l.counted = [16]byte{}, 0, false
 }
 
 // forget clears a connection's location.
-func (s *Addresses) forget(i uint32) {
-	if l := s.locations.Get(i); l != nil {
-		s.uncount(l)
+func (a *Addresses) forget(i uint32) {
+	if l := a.locations.Get(i); l != nil {
+		a.uncount(l)
 		*l = location{}
 	}
 }
 
 // Trusted reports whether a connection's peer is a trusted proxy, which may name the client in its
 // requests.
-func (s *Addresses) Trusted(i uint32) bool {
-	l := s.locations.Get(i)
+func (a *Addresses) Trusted(i uint32) bool {
+	l := a.locations.Get(i)
 	return l != nil && l.trusted
 }
 
 // Of returns the address of a connection's client, with port 0 if only a proxy knows it. It
 // isn't valid for a unix socket, or when the connection is gone.
-func (s *Addresses) Of(i uint32) netip.AddrPort {
-	if l := s.locations.Get(i); l != nil && l.ip != ([16]byte{}) {
+func (a *Addresses) Of(i uint32) netip.AddrPort {
+	if l := a.locations.Get(i); l != nil && l.ip != ([16]byte{}) {
 		return netip.AddrPortFrom(netip.AddrFrom16(l.ip).Unmap(), l.port)
 	}
-	peer, err := reactor.PeerName(int(s.set.Slots.at(i).fd))
+	peer, err := reactor.PeerName(int(a.set.Slots.at(i).fd))
 	if err != nil {
 		return netip.AddrPort{}
 	}
@@ -100,31 +100,31 @@ func (s *Addresses) Of(i uint32) netip.AddrPort {
 }
 
 // proxyHeader reads a trusted proxy's PROXY protocol header, which names the client.
-func (s *Addresses) proxyHeader(i uint32, c *socket, data []byte) {
+func (a *Addresses) proxyHeader(i uint32, c *socket, data []byte) {
 	if c.flags&flagInput != 0 {
-		data = s.set.Input.Keep(i, data, 0)
+		data = a.set.Input.Keep(i, data, 0)
 	}
-	source, n, err := proxy.Parse(data, s.set.options.ProxyProtocol)
+	source, n, err := proxy.Parse(data, a.set.options.ProxyProtocol)
 	switch {
 	case err != nil:
-		s.set.shared.Limited.Warn(s.set.log, "a trusted proxy does not speak the PROXY protocol", "err", err,
-			"proxy", s.Of(i), "fix", "set proxy.protocol to what the proxy sends, or take it out of proxy.trusted")
-		s.set.handler.BadProxyHeader(i, err)
+		a.set.shared.Limited.Warn(a.set.log, "a trusted proxy does not speak the PROXY protocol", "err", err,
+			"proxy", a.Of(i), "fix", "set proxy.protocol to what the proxy sends, or take it out of proxy.trusted")
+		a.set.handler.BadProxyHeader(i, err)
 		return
 	case n == 0:
 		if c.flags&flagInput == 0 {
-			s.set.Input.Keep(i, data, 0) // proxy.Parse bounds it
+			a.set.Input.Keep(i, data, 0) // proxy.Parse bounds it
 		}
 		return
 	}
-	s.set.Input.Detach(i)
+	a.set.Input.Detach(i)
 	c.flags &^= flagUnnamed
 	// The client that the proxy names, unknown or the proxy itself, doesn't inherit its trust.
-	s.locations.At(i).trusted = source.IsValid() && s.set.options.Trusted.Contains(source.Addr())
-	if source.IsValid() && !s.Set(i, source) {
-		s.set.handler.OverAddress(i)
+	a.locations.At(i).trusted = source.IsValid() && a.set.options.Trusted.Contains(source.Addr())
+	if source.IsValid() && !a.Set(i, source) {
+		a.set.handler.OverAddress(i)
 	}
 	if len(data) > n {
-		s.set.handler.Received(i, data[n:])
+		a.set.handler.Received(i, data[n:])
 	}
 }

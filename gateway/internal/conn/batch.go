@@ -19,12 +19,12 @@ type batchedSend struct {
 }
 
 // UseBatches has sends to many clients go through io_uring, or returns why they can't.
-func (s *Output) UseBatches() error {
+func (w *Output) UseBatches() error {
 	ring, err := reactor.NewBatch()
 	if err != nil {
 		return err
 	}
-	s.batch.ring = ring
+	w.batch.ring = ring
 	return nil
 }
 
@@ -36,53 +36,53 @@ func (b *batch) close() {
 
 // SendBatched is Send deferred to the end of the current slice of the loop's turn, together with
 // others.
-func (s *Output) SendBatched(i uint32, o Out) {
-	b, c := &s.batch, s.set.Slots.at(i)
+func (w *Output) SendBatched(i uint32, o Out) {
+	b, c := &w.batch, w.set.Slots.at(i)
 	if b.ring == nil || c.out != 0 || c.flags&flagBatched != 0 || c.state != stateOpen {
-		s.Send(i, o)
+		w.Send(i, o)
 		return
 	}
-	s.touch(i)
+	w.touch(i)
 	b.ring.Add(int(c.fd), o.Bytes)
 	b.sends = append(b.sends, batchedSend{o, i})
 	c.flags |= flagBatched
 	if b.ring.Full() {
-		s.Submit()
+		w.Submit()
 	}
 }
 
 // unbatch empties the batch if a send to the connection is in it.
-func (s *Output) unbatch(c *socket) {
+func (w *Output) unbatch(c *socket) {
 	if c.flags&flagBatched != 0 {
-		s.Submit()
+		w.Submit()
 	}
 }
 
 // Submit empties the batch and queues the remainder of short sends.
-func (s *Output) Submit() {
-	b := &s.batch
+func (w *Output) Submit() {
+	b := &w.batch
 	if len(b.sends) == 0 {
 		return
 	}
-	s.set.stats.Batched += uint64(len(b.sends))
+	w.set.stats.Batched += uint64(len(b.sends))
 	shorts := b.ring.Submit()
 	for n := range b.sends {
 		send := &b.sends[n]
-		s.set.stats.BytesOut += uint64(len(send.Bytes))
-		s.set.Slots.at(send.slot).flags &^= flagBatched
+		w.set.stats.BytesOut += uint64(len(send.Bytes))
+		w.set.Slots.at(send.slot).flags &^= flagBatched
 	}
 	// Only now: queueing for one client may close others, which writes to them.
 	for _, short := range shorts {
 		send := &b.sends[short.Index]
-		s.set.stats.BytesOut -= uint64(len(send.Bytes) - short.N)
-		c := s.set.Slots.at(send.slot)
+		w.set.stats.BytesOut -= uint64(len(send.Bytes) - short.N)
+		c := w.set.Slots.at(send.slot)
 		if short.Err != nil && short.Err != reactor.ErrAgain {
-			s.set.lost(send.slot, c)
+			w.set.lost(send.slot, c)
 			continue
 		}
 		o := send.Out
 		o.sent = short.N
-		s.enqueue(send.slot, c, o)
+		w.enqueue(send.slot, c, o)
 	}
 	clear(b.sends)
 	b.sends = b.sends[:0]

@@ -44,22 +44,22 @@ func (s *Set) Tick(now uint32) {
 }
 
 // Now returns the present tick.
-func (s *Clock) Now() uint32 { return s.now }
+func (t *Clock) Now() uint32 { return t.now }
 
 // Set has the handler called at a tick, in place of any earlier deadline.
-func (s *Clock) Set(i, at uint32) { s.wheel.Set(i, at) }
+func (t *Clock) Set(i, at uint32) { t.wheel.Set(i, at) }
 
 // Clear removes a connection's deadline.
-func (s *Clock) Clear(i uint32) { s.wheel.Cancel(i) }
+func (t *Clock) Clear(i uint32) { t.wheel.Cancel(i) }
 
 // Due returns the tick of a connection's deadline, if it has one.
-func (s *Clock) Due(i uint32) (at uint32, ok bool) { return s.wheel.Due(i) }
+func (t *Clock) Due(i uint32) (at uint32, ok bool) { return t.wheel.Due(i) }
 
 // Len returns the number of connections with a deadline.
-func (s *Clock) Len() int { return s.wheel.Len() }
+func (t *Clock) Len() int { return t.wheel.Len() }
 
 // Spread returns a tick within an interval from now, so that the deadlines of many are even.
-func (s *Clock) Spread(interval uint32) uint32 { return s.wheel.Spread(interval) }
+func (t *Clock) Spread(interval uint32) uint32 { return t.wheel.Spread(interval) }
 
 // Advance handles the deadlines that have passed, a slice of them, in each turn of the loop.
 func (s *Set) Advance() (more bool) {
@@ -76,24 +76,24 @@ const EventsPerRound = 512
 
 // wakeUp sets the clock before the first event of a round is handled. After a stall its ticks are
 // still pending, and new deadlines would start in the past.
-func (s *Clock) wakeUp() {
-	s.awake = true
-	if now := s.set.shared.TickOf(time.Now()); int32(now-s.now) > 1 {
-		s.now = now
+func (t *Clock) wakeUp() {
+	t.awake = true
+	if now := t.set.shared.TickOf(time.Now()); int32(now-t.now) > 1 {
+		t.now = now
 	}
 }
 
 // settled reports whether deadlines may be enforced. After a stall of the loop, as when the machine
 // was suspended, the requests and pongs of that time are still in the sockets: each socket is read
 // first, or clients that met their deadlines would be closed.
-func (s *Clock) settled() bool {
-	if s.stalled == 0 && s.now-s.wheel.Now() > 1 {
+func (t *Clock) settled() bool {
+	if t.stalled == 0 && t.now-t.wheel.Now() > 1 {
 		// One more round for newly accepted connections.
-		s.stalled = 2 + s.set.Slots.used/EventsPerRound
-	} else if s.stalled > 0 && s.set.loop.AllTold() {
-		s.stalled--
+		t.stalled = 2 + t.set.Slots.used/EventsPerRound
+	} else if t.stalled > 0 && t.set.loop.AllTold() {
+		t.stalled--
 	}
-	return s.stalled == 0
+	return t.stalled == 0
 }
 
 // due handles the expiry of a connection's deadline.

@@ -54,33 +54,33 @@ type demotedClient struct {
 }
 
 // Demote stops reading from a client that took long until its turn.
-func (s *Reading) Demote(i uint32, took time.Duration) {
-	if c := s.set.Slots.at(i); c.state == stateOpen {
-		s.demote(i, c, took)
+func (r *Reading) Demote(i uint32, took time.Duration) {
+	if c := r.set.Slots.at(i); c.state == stateOpen {
+		r.demote(i, c, took)
 	}
 }
 
-func (s *Reading) demote(i uint32, c *socket, took time.Duration) {
+func (r *Reading) demote(i uint32, c *socket, took time.Duration) {
 	if c.flags&flagDemoted != 0 {
 		return
 	}
 	c.flags |= flagDemoted
-	if s.watch(i, c) {
-		s.demoted.list = append(s.demoted.list, demotedClient{reactor.Key{Slot: i, Gen: c.gen}, took})
+	if r.watch(i, c) {
+		r.demoted.list = append(r.demoted.list, demotedClient{reactor.Key{Slot: i, Gen: c.gen}, took})
 	}
 }
 
 // readDemoted reads from demoted clients again, until their share is used up, assuming that each
 // takes as long as before.
-func (s *Reading) readDemoted() (more bool) {
-	p := &s.demoted
+func (r *Reading) readDemoted() (more bool) {
+	p := &r.demoted
 	for p.left = min(p.left+demotedShare, demotedShare); len(p.list) > 0 && p.left > 0; {
 		next := p.list[0]
 		p.list = p.list[1:]
-		if c := s.set.Slots.find(next.key.Slot, next.key.Gen); c != nil && c.flags&flagDemoted != 0 {
+		if c := r.set.Slots.find(next.key.Slot, next.key.Gen); c != nil && c.flags&flagDemoted != 0 {
 			p.left -= next.took
 			c.flags &^= flagDemoted
-			s.watch(next.key.Slot, c)
+			r.watch(next.key.Slot, c)
 		}
 	}
 	return len(p.list) > 0

@@ -22,70 +22,70 @@ const (
 
 // limit is the threshold for closing clients: a sixteenth below the bound, because a set below
 // its share lets an excess pass until another one notices.
-func (s *Inputs) limit() (all, share int64) {
-	all = int64(s.set.options.TotalInputBytes) / 16 * 15
-	return all, all / int64(len(s.set.shared.sets))
+func (k *Inputs) limit() (all, share int64) {
+	all = int64(k.set.options.TotalInputBytes) / 16 * 15
+	return all, all / int64(len(k.set.shared.sets))
 }
 
 // shed chooses clients to close while all inputs together pass the limit, in the sets above
 // their share of it: those with the largest inputs, of these the oldest, down to nine tenths, so
 // that it doesn't run on every read. Input that arrives meanwhile waits for the next call. It scans
 // the inputs twice, unsorted: sorting would take tens of milliseconds for many small ones.
-func (s *Inputs) shed() {
-	limit, share := s.limit()
-	if len(s.evictions.victims) > 0 || s.bytes <= share || s.set.shared.Inputs.Load() <= limit {
+func (k *Inputs) shed() {
+	limit, share := k.limit()
+	if len(k.evictions.victims) > 0 || k.bytes <= share || k.set.shared.Inputs.Load() <= limit {
 		return
 	}
-	excess := min(s.set.shared.Inputs.Load()-limit/10*9, s.bytes-share/10*9)
-	e := &s.evictions
+	excess := min(k.set.shared.Inputs.Load()-limit/10*9, k.bytes-share/10*9)
+	e := &k.evictions
 	if e.buckets == nil {
 		e.buckets = make([]int64, inputSizes*agesPerSize)
 	}
 	clear(e.buckets)
-	s.eachInput(func(in *input) { e.buckets[s.bucket(in)] += int64(in.held) })
+	k.eachInput(func(in *input) { e.buckets[k.bucket(in)] += int64(in.held) })
 	first := len(e.buckets) - 1
 	for ; first > 0 && excess > e.buckets[first]; first-- {
 		excess -= e.buckets[first]
 	}
-	s.eachInput(func(in *input) {
-		switch b := s.bucket(in); {
+	k.eachInput(func(in *input) {
+		switch b := k.bucket(in); {
 		case b < first, b == first && excess <= 0:
 			return
 		case b == first:
 			excess -= int64(in.held)
 		}
-		e.victims = append(e.victims, s.set.Slots.Key(in.owner))
+		e.victims = append(e.victims, k.set.Slots.Key(in.owner))
 	})
 }
 
 // eachInput calls fn for all inputs.
-func (s *Inputs) eachInput(fn func(*input)) {
-	s.table.Each(func(_ uint32, in *input) { fn(in) })
+func (k *Inputs) eachInput(fn func(*input)) {
+	k.table.Each(func(_ uint32, in *input) { fn(in) })
 }
 
 // bucket returns the index for an input's size and age, larger and then older ones later.
-func (s *Inputs) bucket(in *input) int {
-	age := min(int(s.set.Clock.now-in.since)/8, agesPerSize-1)
+func (k *Inputs) bucket(in *input) int {
+	age := min(int(k.set.Clock.now-in.since)/8, agesPerSize-1)
 	return min(int(queue.BucketOf(in.held)), inputSizes-1)*agesPerSize + age
 }
 
 // bound makes room for the latest read, so that getting below the bound doesn't wait for the
 // rest of the round's events.
-func (s *Inputs) bound() {
-	s.shed()
-	limit, _ := s.limit()
-	for n := 0; n < victimsPerSlice && s.set.shared.Inputs.Load() > limit && s.endVictims(1); n++ {
+func (k *Inputs) bound() {
+	k.shed()
+	limit, _ := k.limit()
+	for n := 0; n < victimsPerSlice && k.set.shared.Inputs.Load() > limit && k.endVictims(1); n++ {
 	}
 }
 
 // endVictims closes the next chosen clients, up to most of them.
-func (s *Inputs) endVictims(most int) (more bool) {
-	e := &s.evictions
+func (k *Inputs) endVictims(most int) (more bool) {
+	e := &k.evictions
 	n := min(len(e.victims), most)
 	for _, v := range e.victims[:n] {
-		if c := s.set.Slots.find(v.Slot, v.Gen); c != nil && c.state == stateOpen && c.flags&flagInput != 0 {
-			s.set.handler.EvictInput(v.Slot)
-			s.Free(v.Slot) // now: the next client is closed only if that isn't enough
+		if c := k.set.Slots.find(v.Slot, v.Gen); c != nil && c.state == stateOpen && c.flags&flagInput != 0 {
+			k.set.handler.EvictInput(v.Slot)
+			k.Free(v.Slot) // now: the next client is closed only if that isn't enough
 		}
 	}
 	if e.victims = e.victims[n:]; len(e.victims) == 0 {

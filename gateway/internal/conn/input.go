@@ -43,33 +43,33 @@ const (
 )
 
 // inputOf returns the connection's input, a new one where it has none.
-func (s *Inputs) inputOf(i uint32, c *socket) *input {
+func (k *Inputs) inputOf(i uint32, c *socket) *input {
 	if c.flags&flagInput == 0 {
 		c.flags |= flagInput
-		in := s.table.Take(i)
-		in.owner, in.since = i, s.set.Clock.now
+		in := k.table.Take(i)
+		in.owner, in.since = i, k.set.Clock.now
 		return in
 	}
-	return s.table.Get(i)
+	return k.table.Get(i)
 }
 
 // of returns the connection's input, nil if it has none.
-func (s *Inputs) of(i uint32) *input {
-	if s.set.Slots.at(i).flags&flagInput == 0 {
+func (k *Inputs) of(i uint32) *input {
+	if k.set.Slots.at(i).flags&flagInput == 0 {
 		return nil
 	}
-	return s.table.Get(i)
+	return k.table.Get(i)
 }
 
 // IsKeeping reports whether input is kept for the connection, which may be of no bytes.
-func (s *Inputs) IsKeeping(i uint32) bool {
-	in := s.of(i)
+func (k *Inputs) IsKeeping(i uint32) bool {
+	in := k.of(i)
 	return in != nil && in.keeping
 }
 
 // Kept returns the input kept for the connection, valid until the next change.
-func (s *Inputs) Kept(i uint32) []byte {
-	if in := s.of(i); in != nil {
+func (k *Inputs) Kept(i uint32) []byte {
+	if in := k.of(i); in != nil {
 		return in.buf
 	}
 	return nil
@@ -77,107 +77,107 @@ func (s *Inputs) Kept(i uint32) []byte {
 
 // Keep keeps p behind the connection's earlier input and returns all of it. The buffer grows
 // tightly, and beyond most bytes no further than needed.
-func (s *Inputs) Keep(i uint32, p []byte, most int) []byte {
-	in := s.inputOf(i, s.set.Slots.at(i))
+func (k *Inputs) Keep(i uint32, p []byte, most int) []byte {
+	in := k.inputOf(i, k.set.Slots.at(i))
 	in.keeping = true
 	in.buf = appendTight(in.buf, p, most)
-	s.count(in)
+	k.count(in)
 	return in.buf
 }
 
 // KeepUpTo is Keep for input that isn't wanted yet: once there are most bytes, reading is suspended
 // until some are used, so that TCP slows the client down.
-func (s *Inputs) KeepUpTo(i uint32, p []byte, most int) {
-	if len(s.Keep(i, p, most)) >= most {
-		s.Suspend(i)
+func (k *Inputs) KeepUpTo(i uint32, p []byte, most int) {
+	if len(k.Keep(i, p, most)) >= most {
+		k.Suspend(i)
 	}
 }
 
 // Suspend suspends reading from a connection until its kept input is used.
-func (s *Inputs) Suspend(i uint32) {
-	c := s.set.Slots.at(i)
-	if in := s.of(i); !in.full {
+func (k *Inputs) Suspend(i uint32) {
+	c := k.set.Slots.at(i)
+	if in := k.of(i); !in.full {
 		in.full = true
 		c.flags |= flagFull
-		s.set.Reading.watch(i, c)
+		k.set.Reading.watch(i, c)
 	}
 }
 
 // Empty empties the kept input, whose buffer stays the connection's.
-func (s *Inputs) Empty(i uint32) {
-	in := s.of(i)
+func (k *Inputs) Empty(i uint32) {
+	in := k.of(i)
 	in.buf = in.buf[:0]
 }
 
 // Seen returns how many of the kept bytes the handler has looked at in vain.
-func (s *Inputs) Seen(i uint32) int {
-	if in := s.of(i); in != nil {
+func (k *Inputs) Seen(i uint32) int {
+	if in := k.of(i); in != nil {
 		return in.seen
 	}
 	return 0
 }
 
 // See notes that the handler has looked at n kept bytes and needs more.
-func (s *Inputs) See(i uint32, n int) {
-	if in := s.of(i); in != nil {
+func (k *Inputs) See(i uint32, n int) {
+	if in := k.of(i); in != nil {
 		in.seen = n
-		s.readOn(in)
+		k.readOn(in)
 	}
 }
 
 // readOn ends Suspend.
-func (s *Inputs) readOn(in *input) {
+func (k *Inputs) readOn(in *input) {
 	if in.full {
 		in.full = false
-		c := s.set.Slots.at(in.owner)
+		c := k.set.Slots.at(in.owner)
 		c.flags &^= flagFull
-		s.set.Reading.rewatch(in.owner, c)
+		k.set.Reading.rewatch(in.owner, c)
 	}
 }
 
 // Free frees the kept input.
-func (s *Inputs) Free(i uint32) {
-	in := s.of(i)
+func (k *Inputs) Free(i uint32) {
+	in := k.of(i)
 	if in == nil {
 		return
 	}
-	s.readOn(in)
+	k.readOn(in)
 	buf := in.buf[:0]
-	if cap(buf) > maxIdleInput || s.table.Idle() >= maxIdleInputs {
+	if cap(buf) > maxIdleInput || k.table.Idle() >= maxIdleInputs {
 		buf = nil
 	}
 	if in.extra > 0 {
 		in.buf, in.keeping, in.seen = nil, false, 0
-		s.count(in)
+		k.count(in)
 		return
 	}
-	s.add(-in.held)
+	k.add(-in.held)
 	*in = input{buf: buf}
-	s.table.Free(i)
-	s.set.Slots.at(i).flags &^= flagInput
+	k.table.Free(i)
+	k.set.Slots.at(i).flags &^= flagInput
 }
 
 // Detach is Free for a caller that still uses the bytes.
-func (s *Inputs) Detach(i uint32) {
-	if in := s.of(i); in != nil {
+func (k *Inputs) Detach(i uint32) {
+	if in := k.of(i); in != nil {
 		in.buf = nil
-		s.Free(i)
+		k.Free(i)
 	}
 }
 
 // Hold counts n bytes, which may be negative, that the handler holds because of what the client has
 // sent.
-func (s *Inputs) Hold(i uint32, n int) {
+func (k *Inputs) Hold(i uint32, n int) {
 	if n == 0 {
 		return
 	}
-	c := s.set.Slots.at(i)
-	in := s.inputOf(i, c)
+	c := k.set.Slots.at(i)
+	in := k.inputOf(i, c)
 	if in.extra += n; in.extra == 0 && !in.keeping {
-		s.Free(i)
+		k.Free(i)
 		return
 	}
-	s.count(in)
+	k.count(in)
 }
 
 // appendTight appends data to buf and grows its capacity by about a fifth: a doubling buffer takes
@@ -192,19 +192,19 @@ func appendTight(buf, data []byte, most int) []byte {
 }
 
 // count updates the accounting after an input has changed.
-func (s *Inputs) count(in *input) {
+func (k *Inputs) count(in *input) {
 	n := inputOverhead + cap(in.buf) + in.extra
-	s.add(n - in.held)
+	k.add(n - in.held)
 	in.held = n
 }
 
 // add adds n bytes, which may be negative, to the sum of all inputs.
-func (s *Inputs) add(n int) {
+func (k *Inputs) add(n int) {
 	if n != 0 {
-		s.bytes += int64(n)
-		s.set.shared.Inputs.Add(int64(n))
+		k.bytes += int64(n)
+		k.set.shared.Inputs.Add(int64(n))
 	}
 }
 
 // Used returns the number of connections with input, and the memory of that.
-func (s *Inputs) Used() (used int, bytes int64) { return s.table.Len(), s.bytes }
+func (k *Inputs) Used() (used int, bytes int64) { return k.table.Len(), k.bytes }

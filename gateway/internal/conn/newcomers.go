@@ -31,17 +31,17 @@ func (n *newcomers) add(k reactor.Key) {
 }
 
 // readNewcomers reads from new connections when the loop is late.
-func (s *Reading) readNewcomers() {
-	if len(s.newcomers) == 0 || !s.set.loop.Late() {
+func (r *Reading) readNewcomers() {
+	if len(r.newcomers) == 0 || !r.set.loop.Late() {
 		return
 	}
 	start := time.Now()
-	for n := len(s.newcomers) - 1; n >= 0 && time.Since(start) < reactor.Slice; n-- {
-		k := s.newcomers[n]
-		c := s.set.Slots.find(k.Slot, k.Gen)
-		if c != nil && c.flags&flagSilent != 0 && !s.read(k.Slot, c) && s.set.Clock.now-c.born < newcomerTicks {
+	for n := len(r.newcomers) - 1; n >= 0 && time.Since(start) < reactor.Slice; n-- {
+		k := r.newcomers[n]
+		c := r.set.Slots.find(k.Slot, k.Gen)
+		if c != nil && c.flags&flagSilent != 0 && !r.read(k.Slot, c) && r.set.Clock.now-c.born < newcomerTicks {
 			continue
 		}
-		s.newcomers = slices.Delete(s.newcomers, n, n+1)
+		r.newcomers = slices.Delete(r.newcomers, n, n+1)
 	}
 }

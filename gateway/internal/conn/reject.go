@@ -47,28 +47,28 @@ const (
 )
 
 // reject keeps an accepted socket that gets no connection until it has its response.
-func (s *Acceptor) reject(fd int, reason reasons.Reject) {
-	a := &s.rejected
+func (l *Acceptor) reject(fd int, reason reasons.Reject) {
+	a := &l.rejected
 	if a.ring == nil {
 		a.ring = make([]rejectedSocket, maxRejected)
 	}
-	for room := s.rejectRoom(); a.n > 0 && a.n >= room; {
-		s.closeOldest()
+	for room := l.rejectRoom(); a.n > 0 && a.n >= room; {
+		l.closeOldest()
 	}
 	a.n++
-	*a.at(a.n - 1) = rejectedSocket{reason: reason, fd: int32(fd), since: s.set.Clock.now}
+	*a.at(a.n - 1) = rejectedSocket{reason: reason, fd: int32(fd), since: l.set.Clock.now}
 	a.mute++
 	for k := a.n - a.mute; k < min(a.n-lookAfter, a.n-a.mute+2); k++ {
-		s.answerRejected(a.at(k), a.mute > maxMute)
+		l.answerRejected(a.at(k), a.mute > maxMute)
 	}
 	a.skipTold()
 }
 
 // rejectRoom is the number of sockets that may be kept here: the loop's share of a quarter of the
 // descriptors not used by clients.
-func (s *Acceptor) rejectRoom() int {
-	free := s.set.options.Descriptors - s.set.shared.Connections.Load()
-	return int(min(maxRejected, free/int64(4*len(s.set.shared.sets))))
+func (l *Acceptor) rejectRoom() int {
+	free := l.set.options.Descriptors - l.set.shared.Connections.Load()
+	return int(min(maxRejected, free/int64(4*len(l.set.shared.sets))))
 }
 
 // at returns the k-th oldest socket.
@@ -82,18 +82,18 @@ func (a *rejected) skipTold() {
 }
 
 // answerRejected sends a socket its response if its request has arrived or must is set.
-func (s *Acceptor) answerRejected(t *rejectedSocket, must bool) {
+func (l *Acceptor) answerRejected(t *rejectedSocket, must bool) {
 	if t.told {
 		return
 	}
-	n, err := reactor.Peek(int(t.fd), s.set.rbuf[:])
+	n, err := reactor.Peek(int(t.fd), l.set.rbuf[:])
 	if err == reactor.ErrAgain && !must {
 		return
 	}
 	if err != nil {
 		n, must = 0, true
 	}
-	answer, served := s.decline(s.set.rbuf[:n], t.reason, must)
+	answer, served := l.decline(l.set.rbuf[:n], t.reason, must)
 	if answer == nil {
 		return
 	}
@@ -104,40 +104,40 @@ func (s *Acceptor) answerRejected(t *rejectedSocket, must bool) {
 }
 
 // decline returns the handler's response to a rejected client; data is what it has sent so far.
-func (s *Acceptor) decline(data []byte, reason reasons.Reject, must bool) (answer []byte, served bool) {
-	if p := s.set.options.ProxyProtocol; p != proxy.Off {
+func (l *Acceptor) decline(data []byte, reason reasons.Reject, must bool) (answer []byte, served bool) {
+	if p := l.set.options.ProxyProtocol; p != proxy.Off {
 		if _, n, err := proxy.Parse(data, p); err == nil {
 			data = data[n:]
 		}
 	}
-	return s.set.handler.Decline(data, reason, must)
+	return l.set.handler.Decline(data, reason, must)
 }
 
 // closeRejected responds to the sockets whose request has arrived, and closes those whose time is
 // up.
-func (s *Acceptor) closeRejected() {
-	a := &s.rejected
-	for k := a.n - a.mute; k < a.n && a.at(k).since != s.set.Clock.now; k++ {
-		s.answerRejected(a.at(k), s.set.Clock.now-a.at(k).since >= MuteTicks)
+func (l *Acceptor) closeRejected() {
+	a := &l.rejected
+	for k := a.n - a.mute; k < a.n && a.at(k).since != l.set.Clock.now; k++ {
+		l.answerRejected(a.at(k), l.set.Clock.now-a.at(k).since >= MuteTicks)
 	}
 	a.skipTold()
-	for a.n > 0 && s.set.Clock.now-a.ring[a.first].since >= RejectTicks {
-		s.closeOldest()
+	for a.n > 0 && l.set.Clock.now-a.ring[a.first].since >= RejectTicks {
+		l.closeOldest()
 	}
 }
 
 // closeAllRejected makes room when descriptors run out before the bound is reached: these sockets
 // have a response, the next ones would get none.
-func (s *Acceptor) closeAllRejected() {
-	for s.rejected.n > 0 {
-		s.closeOldest()
+func (l *Acceptor) closeAllRejected() {
+	for l.rejected.n > 0 {
+		l.closeOldest()
 	}
 }
 
 // closeOldest closes the socket that has waited longest.
-func (s *Acceptor) closeOldest() {
-	a := &s.rejected
-	s.answerRejected(a.at(0), true)
+func (l *Acceptor) closeOldest() {
+	a := &l.rejected
+	l.answerRejected(a.at(0), true)
 	a.mute = min(a.mute, a.n-1)
 	fd, why := int(a.ring[a.first].fd), reasons.CloseRejected
 	if a.ring[a.first].reason == "" {
@@ -145,10 +145,10 @@ func (s *Acceptor) closeOldest() {
 	}
 	a.first = (a.first + 1) % len(a.ring)
 	a.n--
-	s.set.stats.Closes[why]++
-	n, err := reactor.Read(fd, s.set.rbuf[:]) // unread input would make the close a reset
+	l.set.stats.Closes[why]++
+	n, err := reactor.Read(fd, l.set.rbuf[:]) // unread input would make the close a reset
 	if err == nil {
-		s.set.stats.BytesIn += uint64(n)
+		l.set.stats.BytesIn += uint64(n)
 	}
 	reactor.CloseFD(fd)
 }

@@ -32,105 +32,105 @@ type Output struct {
 
 // Send writes output to the client and queues the remainder, as a reference unless it's the
 // caller's own. It may close the connection. Sends to a closed connection are dropped.
-func (s *Output) Send(i uint32, o Out) {
-	if c := s.set.Slots.at(i); c.state == stateOpen {
-		s.transmit(i, c, o)
+func (w *Output) Send(i uint32, o Out) {
+	if c := w.set.Slots.at(i); c.state == stateOpen {
+		w.transmit(i, c, o)
 	}
 }
 
 // SendBytes is Send for bytes that must not change any more.
-func (s *Output) SendBytes(i uint32, b []byte) { s.Send(i, Out{Bytes: b}) }
+func (w *Output) SendBytes(i uint32, b []byte) { w.Send(i, Out{Bytes: b}) }
 
 // SendCopy is Send for bytes that the caller reuses.
-func (s *Output) SendCopy(i uint32, b []byte) { s.Send(i, Out{Bytes: b, Own: true}) }
+func (w *Output) SendCopy(i uint32, b []byte) { w.Send(i, Out{Bytes: b, Own: true}) }
 
 // SendEach sends buffers in order.
-func (s *Output) SendEach(i uint32, bufs [][]byte) {
+func (w *Output) SendEach(i uint32, bufs [][]byte) {
 	for _, b := range bufs {
 		if len(b) > 0 {
-			s.SendBytes(i, b)
+			w.SendBytes(i, b)
 		}
 	}
 }
 
 // Queued reports whether output waits for the client to read.
-func (s *Output) Queued(i uint32) bool { return s.set.Slots.at(i).out != 0 }
+func (w *Output) Queued(i uint32) bool { return w.set.Slots.at(i).out != 0 }
 
 // Queue returns the queue of a client that is Queued.
-func (s *Output) Queue(i uint32) *queue.Queue { return s.queues.At(s.set.Slots.at(i).out) }
+func (w *Output) Queue(i uint32) *queue.Queue { return w.queues.At(w.set.Slots.at(i).out) }
 
 // transmit is Send, also for the last bytes of a closing connection.
-func (s *Output) transmit(i uint32, c *socket, o Out) {
-	if o.History && s.cork.slot == i {
-		s.cork.history = true
+func (w *Output) transmit(i uint32, c *socket, o Out) {
+	if o.History && w.cork.slot == i {
+		w.cork.history = true
 	}
-	if rest := s.write(i, c, o.Bytes); len(rest) > 0 {
+	if rest := w.write(i, c, o.Bytes); len(rest) > 0 {
 		o.sent = len(o.Bytes) - len(rest)
-		s.enqueue(i, c, o)
+		w.enqueue(i, c, o)
 	}
 }
 
 // write passes b to the kernel unless output is pending already, and returns the remainder to
 // queue.
-func (s *Output) write(i uint32, c *socket, b []byte) (rest []byte) {
-	if taken, ok := s.gatherFor(i, c, b); taken || !ok {
+func (w *Output) write(i uint32, c *socket, b []byte) (rest []byte) {
+	if taken, ok := w.gatherFor(i, c, b); taken || !ok {
 		return nil
 	}
-	s.unbatch(c)
+	w.unbatch(c)
 	if c.state == stateGone {
 		return nil
 	}
 	if c.out != 0 {
 		return b
 	}
-	s.touch(i)
+	w.touch(i)
 	n, err := reactor.Write(int(c.fd), b)
-	s.set.stats.BytesOut += uint64(n)
+	w.set.stats.BytesOut += uint64(n)
 	if err != nil && err != reactor.ErrAgain {
-		s.set.lost(i, c)
+		w.set.lost(i, c)
 		return nil
 	}
 	return b[n:]
 }
 
 // touch is called right before bytes are written to a connection.
-func (s *Output) touch(i uint32) {
-	if s.onWrite != nil {
-		s.onWrite(i)
+func (w *Output) touch(i uint32) {
+	if w.onWrite != nil {
+		w.onWrite(i)
 	}
 }
 
 // enqueue queues the remainder of o.
-func (s *Output) enqueue(i uint32, c *socket, o Out) {
+func (w *Output) enqueue(i uint32, c *socket, o Out) {
 	if c.state == stateGone {
 		return
 	}
-	if kind, lossy := s.lossy(i, c, &o); lossy {
-		s.enqueueEach(i, c, o, kind)
+	if kind, lossy := w.lossy(i, c, &o); lossy {
+		w.enqueueEach(i, c, o, kind)
 		return
 	}
-	s.enqueueOne(i, c, &o, nil, 0)
+	w.enqueueOne(i, c, &o, nil, 0)
 }
 
 // lossy asks for the policy of a message that the kernel refused. Other output costs nothing more.
-func (s *Output) lossy(i uint32, c *socket, o *Out) (kind queue.Kind, ok bool) {
+func (w *Output) lossy(i uint32, c *socket, o *Out) (kind queue.Kind, ok bool) {
 	if o.Message == nil || c.state != stateOpen {
 		return 0, false
 	}
-	return s.set.handler.Lossy(i, o)
+	return w.set.handler.Lossy(i, o)
 }
 
 // enqueueOne queues an item; from is its origin if it may be dropped.
-func (s *Output) enqueueOne(i uint32, c *socket, o *Out, from *queue.Origin, kind queue.Kind) {
+func (w *Output) enqueueOne(i uint32, c *socket, o *Out, from *queue.Origin, kind queue.Kind) {
 	if c.out == 0 {
-		c.out, _ = s.queues.Open(i, o.sent > 0)
-		if !s.set.Reading.watch(i, c) {
+		c.out, _ = w.queues.Open(i, o.sent > 0)
+		if !w.set.Reading.watch(i, c) {
 			return
 		}
 	}
-	q := s.queues.At(c.out)
+	q := w.queues.At(c.out)
 	if from != nil && kind&queue.Latest != 0 {
-		s.set.stats.Latest += uint64(q.Replace(from.Channel))
+		w.set.stats.Latest += uint64(q.Replace(from.Channel))
 	}
 	if o.Own {
 		kind |= queue.Own
@@ -142,31 +142,31 @@ func (s *Output) enqueueOne(i uint32, c *socket, o *Out, from *queue.Origin, kin
 	if c.state != stateOpen {
 		return
 	}
-	s.set.handler.Overflow(i, q)
-	s.set.shed()
+	w.set.handler.Overflow(i, q)
+	w.set.shed()
 }
 
 // SendHistory sends messages that a client catches up with, in as few calls as the kernel needs.
 // They don't count against the client's queue bound: the client requested them, and their size is
 // bounded where they are read.
-func (s *Output) SendHistory(i uint32, bufs [][]byte) {
-	c := s.set.Slots.at(i)
-	s.unbatch(c)
+func (w *Output) SendHistory(i uint32, bufs [][]byte) {
+	c := w.set.Slots.at(i)
+	w.unbatch(c)
 	if c.state != stateOpen {
 		return
 	}
 	sent := 0 // bytes of the first
 	for c.out == 0 && len(bufs) > 0 {
-		s.touch(i)
+		w.touch(i)
 		n, err := reactor.Writev(int(c.fd), bufs)
 		if err == reactor.ErrAgain {
 			break
 		}
 		if err != nil {
-			s.set.lost(i, c)
+			w.set.lost(i, c)
 			return
 		}
-		s.set.stats.BytesOut += uint64(n)
+		w.set.stats.BytesOut += uint64(n)
 		for len(bufs) > 0 && n >= len(bufs[0]) {
 			n -= len(bufs[0])
 			bufs = bufs[1:]
@@ -179,58 +179,58 @@ func (s *Output) SendHistory(i uint32, bufs [][]byte) {
 		if len(b) == 0 || c.state != stateOpen {
 			continue // a gap notice, which bare payloads can't carry
 		}
-		s.enqueue(i, c, Out{Bytes: b, sent: sent, History: true})
+		w.enqueue(i, c, Out{Bytes: b, sent: sent, History: true})
 		sent = 0
 	}
 }
 
 // flush writes pending output as far as the kernel takes it.
-func (s *Output) flush(i uint32, c *socket) {
+func (w *Output) flush(i uint32, c *socket) {
 	if c.out == 0 {
 		return
 	}
-	q := s.queues.At(c.out)
+	q := w.queues.At(c.out)
 	for q.Bytes > 0 {
-		s.touch(i)
-		bufs := q.Pending(s.vec[:0])
+		w.touch(i)
+		bufs := q.Pending(w.vec[:0])
 		n, err := reactor.Writev(int(c.fd), bufs)
 		clear(bufs)
 		if err == reactor.ErrAgain {
 			return
 		}
 		if err != nil {
-			s.set.lost(i, c)
+			w.set.lost(i, c)
 			return
 		}
 		q.Sent(n)
-		s.set.stats.BytesOut += uint64(n)
+		w.set.stats.BytesOut += uint64(n)
 		// Room in the send buffer means that the client's kernel acknowledged bytes.
-		s.set.hear(c)
+		w.set.hear(c)
 		switch {
 		case n == 0:
 		case c.state == stateOpen:
-			s.set.handler.Progress(i)
-		case !s.set.hurried: // the last bytes may take longer than the remaining time
-			s.set.Clock.wheel.Set(i, s.set.LingerEnd())
+			w.set.handler.Progress(i)
+		case !w.set.hurried: // the last bytes may take longer than the remaining time
+			w.set.Clock.wheel.Set(i, w.set.LingerEnd())
 		}
 	}
-	s.freeQueue(c)
-	if !s.set.Reading.watch(i, c) {
+	w.freeQueue(c)
+	if !w.set.Reading.watch(i, c) {
 		return
 	}
 	if c.flags&flagEnding != 0 {
-		s.set.shutdown(i, c)
+		w.set.shutdown(i, c)
 		return
 	}
-	s.set.handler.Drained(i)
+	w.set.handler.Drained(i)
 }
 
 // freeQueue drops the connection's pending output.
-func (s *Output) freeQueue(c *socket) {
+func (w *Output) freeQueue(c *socket) {
 	if c.out == 0 {
 		return
 	}
-	s.queues.Free(c.out)
+	w.queues.Free(c.out)
 	c.out = 0
 }
 
@@ -247,43 +247,43 @@ type cork struct {
 const corkBytes = 16 << 10
 
 // Cork gathers the output to a connection until Uncork. Nothing may block in between.
-func (s *Output) Cork(i uint32) {
-	s.cork.slot, s.cork.bytes, s.cork.history = i, s.cork.bytes[:0], false
+func (w *Output) Cork(i uint32) {
+	w.cork.slot, w.cork.bytes, w.cork.history = i, w.cork.bytes[:0], false
 }
 
 // CorkHistory is Cork for output that the client requested: it isn't slow if it takes its time.
-func (s *Output) CorkHistory(i uint32) {
-	s.Cork(i)
-	s.cork.history = true
+func (w *Output) CorkHistory(i uint32) {
+	w.Cork(i)
+	w.cork.history = true
 }
 
 // gatherFor adds b to the cork if that is the connection's and has room. Otherwise gathered output
 // goes first; ok is false if the connection was closed by that.
-func (s *Output) gatherFor(i uint32, c *socket, b []byte) (taken, ok bool) {
-	if s.cork.slot != i {
+func (w *Output) gatherFor(i uint32, c *socket, b []byte) (taken, ok bool) {
+	if w.cork.slot != i {
 		return false, true
 	}
-	if len(s.cork.bytes)+len(b) <= corkBytes {
-		s.cork.bytes = append(s.cork.bytes, b...)
+	if len(w.cork.bytes)+len(b) <= corkBytes {
+		w.cork.bytes = append(w.cork.bytes, b...)
 		return true, true
 	}
-	state, history := c.state, s.cork.history
-	s.Uncork(i)
+	state, history := c.state, w.cork.history
+	w.Uncork(i)
 	if c.state != state {
 		return false, false
 	}
-	s.Cork(i)
-	s.cork.history = history
+	w.Cork(i)
+	w.cork.history = history
 	return false, true
 }
 
 // Uncork sends the connection's gathered output, if any.
-func (s *Output) Uncork(i uint32) {
-	if s.cork.slot != i {
+func (w *Output) Uncork(i uint32) {
+	if w.cork.slot != i {
 		return
 	}
-	s.cork.slot = 0
-	if len(s.cork.bytes) > 0 {
-		s.transmit(i, s.set.Slots.at(i), Out{Bytes: s.cork.bytes, Own: true, History: s.cork.history})
+	w.cork.slot = 0
+	if len(w.cork.bytes) > 0 {
+		w.transmit(i, w.set.Slots.at(i), Out{Bytes: w.cork.bytes, Own: true, History: w.cork.history})
 	}
 }

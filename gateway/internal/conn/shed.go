@@ -6,9 +6,9 @@ import (
 )
 
 // enqueueEach queues the messages of a batch one by one.
-func (s *Output) enqueueEach(i uint32, c *socket, o Out, kind queue.Kind) {
+func (w *Output) enqueueEach(i uint32, c *socket, o Out, kind queue.Kind) {
 	if o.Batch == nil {
-		s.enqueueOne(i, c, &o, s.originOf(&o), kind)
+		w.enqueueOne(i, c, &o, w.originOf(&o), kind)
 		return
 	}
 	for _, m := range o.Batch {
@@ -18,7 +18,7 @@ func (s *Output) enqueueEach(i uint32, c *socket, o Out, kind queue.Kind) {
 			continue
 		}
 		o.sent = 0
-		if s.enqueueOne(i, c, &one, s.originOf(&one), kind); c.state != stateOpen {
+		if w.enqueueOne(i, c, &one, w.originOf(&one), kind); c.state != stateOpen {
 			return
 		}
 	}
@@ -26,16 +26,16 @@ func (s *Output) enqueueEach(i uint32, c *socket, o Out, kind queue.Kind) {
 
 // originOf returns a message's origin, nil if it can't be dropped: a notice, or a partly sent
 // message.
-func (s *Output) originOf(o *Out) *queue.Origin {
+func (w *Output) originOf(o *Out) *queue.Origin {
 	if o.sent > 0 || o.Message.Notice() {
 		return nil
 	}
-	return s.origins.Of(o.Message)
+	return w.origins.Of(o.Message)
 }
 
 // QueueShare is the set's share of TotalQueueBytes.
-func (s *Output) QueueShare() int64 {
-	return int64(s.set.options.TotalQueueBytes / len(s.set.shared.sets))
+func (w *Output) QueueShare() int64 {
+	return int64(w.set.options.TotalQueueBytes / len(w.set.shared.sets))
 }
 
 // shed closes clients while all queues together exceed TotalQueueBytes, in the sets

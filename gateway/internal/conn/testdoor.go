@@ -5,22 +5,22 @@ import "github.com/pushgate/pushgate/internal/reactor"
 // This file is for tests of the layers above, which can't reach into the package.
 
 // OnWrite has fn called right before each write to a connection.
-func (s *Output) OnWrite(fn func(i uint32)) { s.onWrite = fn }
+func (w *Output) OnWrite(fn func(i uint32)) { w.onWrite = fn }
 
 // SetNow moves the clock, and handles no deadline.
-func (s *Clock) SetNow(tick uint32) { s.now = tick }
+func (t *Clock) SetNow(tick uint32) { t.now = tick }
 
 // Advanced returns the tick up to which deadlines were handled.
-func (s *Clock) Advanced() uint32 { return s.wheel.Now() }
+func (t *Clock) Advanced() uint32 { return t.wheel.Now() }
 
 // Demoted returns the number of clients that wait for their turn to be read from.
-func (s *Reading) Demoted() int { return len(s.demoted.list) }
+func (r *Reading) Demoted() int { return len(r.demoted.list) }
 
 // IsDemoted reports whether a client is one of them.
-func (s *Reading) IsDemoted(i uint32) bool { return s.set.Slots.at(i).flags&flagDemoted != 0 }
+func (r *Reading) IsDemoted(i uint32) bool { return r.set.Slots.at(i).flags&flagDemoted != 0 }
 
 // Rejected returns the number of sockets that are kept without a slot.
-func (s *Acceptor) Rejected() int { return s.rejected.n }
+func (l *Acceptor) Rejected() int { return l.rejected.n }
 
 // Waiting reports whether a connection's socket has bytes to read.
 func (s *Set) Waiting(i uint32) bool {
