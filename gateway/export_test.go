@@ -178,7 +178,7 @@ func (k *Kept) add(sh *shard) {
 	k.Inputs += inputs
 	k.Polls += sh.polls.Setups() + sh.events.Unfinished()
 	k.Tasks += hub.Tasks
-	k.Unknown += sh.native.Unknown()
+	k.Unknown += sh.native.WithoutToken()
 	k.Grants += hub.Grants
 	k.Channels += hub.Channels
 	k.Subscriptions += hub.Subscriptions
@@ -424,7 +424,7 @@ func (s *Server) Left() string {
 		for name, n := range map[string]int{
 			"connections": sh.conns.Slots.Len(), "subscriptions": sh.hub.Stats.Subscriptions, "inputs": inputs, "bytes of inputs": int(inputBytes),
 			"queues": queues, "bytes of queues": int(queued), "setups": sh.polls.Setups() + sh.events.Unfinished(), "grants": kept.Grants,
-			"sockets without a token": sh.native.Unknown(), "joins": kept.Joins, "channels": kept.Channels, "tasks": kept.Tasks,
+			"sockets without a token": sh.native.WithoutToken(), "joins": kept.Joins, "channels": kept.Channels, "tasks": kept.Tasks,
 			"parked": kept.Parked, "marked": sh.conns.Closing(),
 		} {
 			if n != 0 {

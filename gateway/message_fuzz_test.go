@@ -102,9 +102,9 @@ func FuzzMessage(f *testing.F) {
 			open += n
 		}
 		if s.conns.Slots.Len() != 0 || s.hub.Stats.Subscriptions != 0 || s.queueBytes() != 0 || open != 0 ||
-			s.inputCount() != 0 || s.queueCount() != 0 || kept.Grants != 0 || s.native.Unknown() != 0 {
+			s.inputCount() != 0 || s.queueCount() != 0 || kept.Grants != 0 || s.native.WithoutToken() != 0 {
 			t.Fatalf("left: %d connections, %d subscriptions, %d bytes, %d clients, %d inputs, %d queues, %d grants, %d unknown",
-				s.conns.Slots.Len(), s.hub.Stats.Subscriptions, s.queueBytes(), open, s.inputCount(), s.queueCount(), kept.Grants, s.native.Unknown())
+				s.conns.Slots.Len(), s.hub.Stats.Subscriptions, s.queueBytes(), open, s.inputCount(), s.queueCount(), kept.Grants, s.native.WithoutToken())
 		}
 		if n := s.hub.Channels.Index.Channels(); n != 0 && !outstanding {
 			t.Fatalf("%d channels are left", n)

@@ -24,7 +24,7 @@ var (
 	descInputBytes       = desc("input_bytes", "Memory of what clients sent that is no whole request or message yet, or waits for its turn.")
 	descQueues           = desc("queues", "Clients with a queue.")
 	descCloses           = desc("closes_total", "Ended connections.", "reason")
-	descRejects          = desc("rejects_total", "Connections and requests turned away.", "reason")
+	descRejects          = desc("rejects_total", "Connections and requests rejected.", "reason")
 	descDrops            = desc("dropped_messages_total", "Messages not delivered to a client that did not keep up, or by a gateway that did not.", "reason")
 	descTokens           = desc("tokens_refused_total", "Tokens that were refused.", "reason")
 	descPublished        = desc("client_publishes_total", "Messages of clients that were passed on to Redis.", "result")

@@ -58,7 +58,7 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	set.verifier.Adopt(old.verifier)
 	s.live.Store(set)
 	s.requests.Forget()
-	s.clients.Speechless.Forget()
+	s.clients.UnknownSubprotocols.Forget()
 	s.broker.LimitPayload(set.maxPayload)
 	s.spread(set)
 	select {

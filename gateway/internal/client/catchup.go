@@ -37,7 +37,7 @@ func (u *catchUps) ask(ch index.Channel, w *Request) {
 		return
 	}
 	u.park(ch, w)
-	u.goOn(w.Slot)
+	u.nextPage(w.Slot)
 }
 
 // replay requests a page of w's missed messages from the broker.
@@ -222,7 +222,7 @@ func (u *catchUps) sendMissed(ch index.Channel, w *Request, fresh bool) (more bo
 	u.hub.Channels.follows(w, ch, r.Position)
 	j.busy--
 	u.hub.Channels.settle(ch)
-	u.goOn(w.Slot)
+	u.nextPage(w.Slot)
 	return false
 }
 

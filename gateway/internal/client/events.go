@@ -32,7 +32,7 @@ func (h *Events) Progress(i uint32) {
 }
 
 // Drained continues with a client that has read its queue.
-func (h *Events) Drained(i uint32) { h.hub.catchUps.goOn(i) }
+func (h *Events) Drained(i uint32) { h.hub.catchUps.nextPage(i) }
 
 // Due handles the deadline of a client.
 func (h *Events) Due(i uint32) {

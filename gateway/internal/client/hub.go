@@ -44,10 +44,10 @@ type Shared struct {
 	Broker    *fanout.Broker
 	Publisher *publish.Publisher
 
-	Subscriptions atomic.Int64
-	Channels      atomic.Int64
-	publishes     limit.Bucket  // guards itself
-	Speechless    limit.LogOnce // pages that offer only unknown subprotocols; guards itself
+	Subscriptions       atomic.Int64
+	Channels            atomic.Int64
+	publishes           limit.Bucket  // guards itself
+	UnknownSubprotocols limit.LogOnce // pages that offer only unknown subprotocols; guards itself
 }
 
 // Kind is a protocol's number.
@@ -197,7 +197,7 @@ func (h *Hub) Work() (more bool) {
 }
 
 // Tick continues with what waits for a client's rate.
-func (h *Hub) Tick() { h.catchUps.goOnAll() }
+func (h *Hub) Tick() { h.catchUps.nextPages() }
 
 // Deliver hands a slice of the messages that wait to their subscribers.
 func (h *Hub) Deliver() (more bool) {

@@ -83,7 +83,7 @@ func (in *intake) passOver(m *message.Message, full bool) (dropped bool) {
 		in.mu.Unlock()
 		in.hub.Stats.Drops[reasons.DropOverrun] += n
 		if ch, ok := in.hub.Channels.Index.Lookup([]byte(channel)); ok {
-			in.tellDropped(ch, channel, since, seq)
+			in.noticeDropped(ch, channel, since, seq)
 		}
 	})
 	return true
@@ -102,12 +102,12 @@ func (in *intake) dispatch(ch index.Channel, m *message.Message) {
 		return
 	}
 	in.hub.Stats.Drops[reasons.DropOverrun]++
-	in.tellDropped(ch, m.Channel, queue.PositionBefore(m), m.Seq)
+	in.noticeDropped(ch, m.Channel, queue.PositionBefore(m), m.Seq)
 }
 
-// tellDropped sends a channel's subscribers a gap notice for the messages from number seq on, the
+// noticeDropped sends a channel's subscribers a gap notice for the messages from number seq on, the
 // first after since.
-func (in *intake) tellDropped(ch index.Channel, channel string, since message.Position, seq uint32) {
+func (in *intake) noticeDropped(ch index.Channel, channel string, since message.Position, seq uint32) {
 	if !in.overrun[ch] {
 		in.overrun[ch] = true
 		in.hub.Net.Limited.Warn(in.hub.Log, "messages arrive faster than they can be delivered: dropping some", "channel", channel)

@@ -46,15 +46,15 @@ func (u *catchUps) paced(i uint32) bool {
 	return a == nil || a.Ahead(u.hub.Limits.Uptime(), mostDebt) < historyBurst*time.Second/historyRate
 }
 
-// park queues w behind its client's other requests waiting for a page. goOn resumes them, one after
+// park queues w behind its client's other requests waiting for a page. nextPage resumes them, one after
 // the other: when the client's queue is empty, when a page has been sent, and at each tick, for its
 // rate.
 func (u *catchUps) park(ch index.Channel, w *Request) {
 	u.parked[w.Slot] = append(u.parked[w.Slot], behind{ch, w})
 }
 
-// goOn requests a page for the first parked request of a client, if its queue and rate allow.
-func (u *catchUps) goOn(i uint32) {
+// nextPage requests a page for the first parked request of a client, if its queue and rate allow.
+func (u *catchUps) nextPage(i uint32) {
 	list := u.parked[i]
 	if len(list) == 0 {
 		return
@@ -78,14 +78,14 @@ func (u *catchUps) goOn(i uint32) {
 // mostParked is the number of clients visited in a tick.
 const mostParked = 2048
 
-// goOnAll is goOn for all clients, or a random part if they are many.
-func (u *catchUps) goOnAll() {
+// nextPages is nextPage for all clients, or a random part if they are many.
+func (u *catchUps) nextPages() {
 	looked := 0
 	for i := range u.parked {
 		if looked++; looked > mostParked {
 			return
 		}
-		u.goOn(i)
+		u.nextPage(i)
 	}
 }
 

@@ -115,7 +115,7 @@ func (l *Acceptor) warnFull() {
 		return
 	}
 	l.fullAt = l.set.Clock.now + 1
-	l.set.shared.Limited.Warn(l.set.log, "as many connections as allowed: more are turned away",
+	l.set.shared.Limited.Warn(l.set.log, "as many connections as allowed: rejecting more",
 		"connections", l.set.options.MaxConnections, "fix", "raise limits.connections, and the limit on open files (ulimit -n, LimitNOFILE) with it; gateway doctor tells")
 }
 

@@ -53,7 +53,7 @@ func (a *Addresses) Set(i uint32, at netip.AddrPort) bool {
 	a.uncount(l)
 	if most > 0 {
 		if !a.set.shared.Addresses.Enter(limit.AddressKey(at.Addr()), most) {
-			a.set.shared.Limited.Warn(a.set.log, "an address holds as many connections as allowed: more are turned away", "address", at.Addr(),
+			a.set.shared.Limited.Warn(a.set.log, "an address holds as many connections as allowed: rejecting more", "address", at.Addr(),
 				"connections", most, "fix", "raise limits.connections_per_address, or name the proxy that they come through in proxy.trusted")
 			return false
 		}

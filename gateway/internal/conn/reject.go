@@ -26,10 +26,10 @@ type rejected struct {
 }
 
 type rejectedSocket struct {
-	reason reasons.Reject // empty: its request was served
-	fd     int32
-	since  uint32 // tick
-	told   bool
+	reason   reasons.Reject // empty: its request was served
+	fd       int32
+	since    uint32 // tick
+	answered bool
 }
 
 const (
@@ -59,9 +59,9 @@ func (l *Acceptor) reject(fd int, reason reasons.Reject) {
 	*a.at(a.n - 1) = rejectedSocket{reason: reason, fd: int32(fd), since: l.set.Clock.now}
 	a.mute++
 	for k := a.n - a.mute; k < min(a.n-lookAfter, a.n-a.mute+2); k++ {
-		l.answerRejected(a.at(k), a.mute > maxMute)
+		l.respondRejected(a.at(k), a.mute > maxMute)
 	}
-	a.skipTold()
+	a.skipAnswered()
 }
 
 // rejectRoom is the number of sockets that may be kept here: the loop's share of a quarter of the
@@ -74,16 +74,16 @@ func (l *Acceptor) rejectRoom() int {
 // at returns the k-th oldest socket.
 func (a *rejected) at(k int) *rejectedSocket { return &a.ring[(a.first+k)%len(a.ring)] }
 
-// skipTold skips the sockets with a response.
-func (a *rejected) skipTold() {
-	for a.mute > 0 && a.at(a.n-a.mute).told {
+// skipAnswered skips the sockets with a response.
+func (a *rejected) skipAnswered() {
+	for a.mute > 0 && a.at(a.n-a.mute).answered {
 		a.mute--
 	}
 }
 
-// answerRejected sends a socket its response if its request has arrived or must is set.
-func (l *Acceptor) answerRejected(t *rejectedSocket, must bool) {
-	if t.told {
+// respondRejected sends a socket its response if its request has arrived or must is set.
+func (l *Acceptor) respondRejected(t *rejectedSocket, must bool) {
+	if t.answered {
 		return
 	}
 	n, err := reactor.Peek(int(t.fd), l.set.rbuf[:])
@@ -97,7 +97,7 @@ func (l *Acceptor) answerRejected(t *rejectedSocket, must bool) {
 	if answer == nil {
 		return
 	}
-	if t.told = true; served {
+	if t.answered = true; served {
 		t.reason = ""
 	}
 	reactor.WriteLast(int(t.fd), answer)
@@ -118,9 +118,9 @@ func (l *Acceptor) decline(data []byte, reason reasons.Reject, must bool) (answe
 func (l *Acceptor) closeRejected() {
 	a := &l.rejected
 	for k := a.n - a.mute; k < a.n && a.at(k).since != l.set.Clock.now; k++ {
-		l.answerRejected(a.at(k), l.set.Clock.now-a.at(k).since >= MuteTicks)
+		l.respondRejected(a.at(k), l.set.Clock.now-a.at(k).since >= MuteTicks)
 	}
-	a.skipTold()
+	a.skipAnswered()
 	for a.n > 0 && l.set.Clock.now-a.ring[a.first].since >= RejectTicks {
 		l.closeOldest()
 	}
@@ -137,7 +137,7 @@ func (l *Acceptor) closeAllRejected() {
 // closeOldest closes the socket that has waited longest.
 func (l *Acceptor) closeOldest() {
 	a := &l.rejected
-	l.answerRejected(a.at(0), true)
+	l.respondRejected(a.at(0), true)
 	a.mute = min(a.mute, a.n-1)
 	fd, why := int(a.ring[a.first].fd), reasons.CloseRejected
 	if a.ring[a.first].reason == "" {

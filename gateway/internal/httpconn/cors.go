@@ -117,10 +117,10 @@ func (h *Server) preflight(i uint32, e *exchange, head []byte) {
 	h.Answer(i, 204, "", http1.Options{Lines: appendPreflight(nil, head)})
 }
 
-// tellStranger logs the origin of a refused page. A browser tells neither the page nor its user the
+// logOrigin logs the origin of a refused page. A browser tells neither the page nor its user the
 // reason.
-func (s *Shared) tellStranger(log *slog.Logger, origin []byte) {
-	isNew, last := s.strangers.IsNew(string(origin))
+func (s *Shared) logOrigin(log *slog.Logger, origin []byte) {
+	isNew, last := s.forbidden.IsNew(string(origin))
 	if !isNew {
 		return
 	}

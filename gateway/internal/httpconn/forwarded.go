@@ -29,7 +29,7 @@ func (h *router) forwarded(i uint32, to *Route) bool {
 	}
 	client := h.server.options.Trusted.Client(h.server.options.ProxyHeader, values)
 	if !client.IsValid() {
-		h.tellNameless(i, to)
+		h.logNameless(i, to)
 		return true
 	}
 	if h.server.conns.Addrs.Set(i, netip.AddrPortFrom(client, 0)) {
@@ -39,9 +39,9 @@ func (h *router) forwarded(i uint32, to *Route) bool {
 	return false
 }
 
-// tellNameless logs a trusted proxy that names no client: its clients escape the limits by address.
+// logNameless logs a trusted proxy that names no client: its clients escape the limits by address.
 // A health check of the proxy is its own request.
-func (h *router) tellNameless(i uint32, to *Route) {
+func (h *router) logNameless(i uint32, to *Route) {
 	if to != nil && to.health || h.server.options.ProxyProtocol != proxy.Off {
 		return
 	}

@@ -8,13 +8,13 @@ import "github.com/pushgate/pushgate/gateway/internal/reasons"
 // gets the first bytes of it when it closes its side, an event stream a comment, and is kept unless
 // they are reset.
 
-// answerLead is the start of every response.
-const answerLead = "HTTP/1.1 "
+// responseLead is the start of every response.
+const responseLead = "HTTP/1.1 "
 
 // Lead sends the start of the response that a client waits for.
 func (h *Server) Lead(i uint32) {
 	h.at(i).flags |= flagLed
-	h.conns.Out.SendBytes(i, []byte(answerLead))
+	h.conns.Out.SendBytes(i, []byte(responseLead))
 }
 
 // behindLead returns the rest of a response whose lead was sent. The pieces may be shared with other
@@ -23,7 +23,7 @@ func behindLead(e *exchange, response [][]byte) [][]byte {
 	if e.flags&flagLed == 0 {
 		return response
 	}
-	return append([][]byte{response[0][len(answerLead):]}, response[1:]...)
+	return append([][]byte{response[0][len(responseLead):]}, response[1:]...)
 }
 
 // owed reports whether a client is still to get a response.

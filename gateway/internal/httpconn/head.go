@@ -38,7 +38,7 @@ func (h *Server) head(i uint32, e *exchange, data []byte) {
 		}
 		if n == 0 {
 			if parsed == 0 && len(data) > 0 {
-				h.hurry(i)
+				h.shortenDeadline(i)
 			}
 			h.keep(i, data)
 			h.conns.Input.See(i, len(data))
@@ -62,9 +62,9 @@ func (h *Server) follow(i uint32, e *exchange, data []byte) {
 	}
 }
 
-// hurry shortens the deadline of a kept connection, once a request has begun, from the idle timeout
+// shortenDeadline shortens the deadline of a kept connection, once a request has begun, from the idle timeout
 // to the head timeout.
-func (h *Server) hurry(i uint32) {
+func (h *Server) shortenDeadline(i uint32) {
 	end := h.conns.Clock.Now() + conn.Ticks(h.options.HeadTimeout)
 	if due, ok := h.conns.Clock.Due(i); ok && int32(due-end) > 0 {
 		h.conns.Clock.Set(i, end)

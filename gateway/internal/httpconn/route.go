@@ -74,7 +74,7 @@ func (h *router) route(i uint32, e *exchange, rest []byte) (left []byte) {
 	case !h.forwarded(i, to):
 		return nil
 	case page == "" && len(r.Origin) > 0 && !to.health: // health is no secret
-		h.server.shared.tellStranger(h.server.log, r.Origin)
+		h.server.shared.logOrigin(h.server.log, r.Origin)
 		h.server.Refuse.Request(i, reasons.RejectOrigin, errOrigin, nil)
 		return nil
 	case e.flags&flagKept != 0 && !h.server.limits.Message(i, h.server.conns.Age(i)): // the first is charged with the second

@@ -40,13 +40,13 @@ type Shared struct {
 
 	Draining   atomic.Bool   // connections end with their response
 	handshakes limit.Bucket  // guards itself
-	strangers  limit.LogOnce // pages whose origin isn't allowed; guards itself
+	forbidden  limit.LogOnce // pages whose origin isn't allowed; guards itself
 	nameless   limit.LogOnce // proxies that name no client; guards itself
 }
 
 // Forget has faults logged again that were logged before a reload.
 func (s *Shared) Forget() {
-	s.strangers.Forget()
+	s.forbidden.Forget()
 	s.nameless.Forget()
 }
 
@@ -105,7 +105,7 @@ type flags uint8
 const (
 	flagClose    flags = 1 << iota // close after the response
 	flagCORS                       // a page of an allowed origin sent the request, see webPages
-	flagLed                        // answerLead was sent already
+	flagLed                        // responseLead was sent already
 	flagKept                       // kept after a response for the next request
 	flagOver                       // its address is over its limit: its request is refused
 	flagUpgraded                   // it is, or was until it closed

@@ -125,7 +125,7 @@ func (p *responder) comeBack(set *setup, g *gathering, ch index.Channel, channel
 		switch {
 		case !ok && !g.now:
 			b.early = true
-		case !ok || at.durable == unknown:
+		case !ok || at.durable == noStream:
 			return false
 		default:
 			b.cursor.Set(channel, at.durable)

@@ -46,8 +46,8 @@ type before struct {
 	plain   uint64 // number on this node
 }
 
-// unknown stands for the durable position of a channel without a stream.
-var unknown = message.Position{Node: "unknown"}
+// noStream stands for the durable position of a channel without a stream.
+var noStream = message.Position{Node: "noStream"}
 
 // place identifies a message by its channel and its number there.
 type place struct {
@@ -100,7 +100,7 @@ func (a *wakeups) queue(i uint32, delay time.Duration) {
 	}
 }
 
-// note records the positions of polls woken by m; unknown if there is none.
+// note records the positions of polls woken by m; noStream if there is none.
 func (a *wakeups) note(m *message.Message) {
 	if m == a.noted {
 		return
@@ -109,9 +109,9 @@ func (a *wakeups) note(m *message.Message) {
 	at, seq := m.Before(), m.Seq
 	switch {
 	case m.Notice():
-		at, seq = unknown, m.Seq+1 // a gap notice, which takes a number too
+		at, seq = noStream, m.Seq+1 // a gap notice, which takes a number too
 	case at.IsZero() && !m.ID.Durable():
-		at = unknown // the channel has no stream
+		at = noStream // the channel has no stream
 	}
 	if a.wokenAt == nil {
 		a.wokenAt = make(map[place]before)

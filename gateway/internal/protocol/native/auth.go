@@ -19,20 +19,20 @@ func (n *Native) begin(i uint32, answer []byte, p *client.Params) {
 	}
 	n.Hub.Conns.Out.SendCopy(i, answer)
 	if n.Hub.IsOpen(i) {
-		n.Hub.Own(i).Flags |= flagUnknown
+		n.Hub.Own(i).Flags |= flagNoToken
 		kept := *p
-		n.unknown[i] = &kept
+		n.withoutToken[i] = &kept
 		n.Hub.Conns.Input.Hold(i, kept.Bytes())
 		n.Hub.Conns.Clock.Set(i, n.Hub.Conns.Clock.Now()+conn.Ticks(n.Hub.Options.TokenTimeout))
 	}
 }
 
-// known removes and returns the request of a client that was waiting for its token.
-func (n *Native) known(i uint32) *client.Params {
-	p := n.unknown[i]
+// takeRequest removes and returns the request of a client that was waiting for its token.
+func (n *Native) takeRequest(i uint32) *client.Params {
+	p := n.withoutToken[i]
 	if p != nil {
 		n.Hub.Conns.Input.Hold(i, -p.Bytes())
-		delete(n.unknown, i)
+		delete(n.withoutToken, i)
 	}
 	return p
 }
@@ -49,14 +49,14 @@ func (n *Native) admit(i uint32, token []byte, p *client.Params, ref client.Ref,
 		if err.Reason == auth.ReasonKeyPending {
 			reason = reasons.CloseKeyPending
 		}
-		n.turnBack(i, reason, err.Error(), lead)
+		n.reject(i, reason, err.Error(), lead)
 		return
 	}
 	n.Hub.Rights.Set(i, g)
-	n.Hub.Own(i).Flags &^= flagUnknown
+	n.Hub.Own(i).Flags &^= flagNoToken
 	for _, name := range p.Channels {
 		if !g.MaySubscribe(name) {
-			n.turnBack(i, reasons.CloseForbidden, "the token does not allow the channel "+name, lead)
+			n.reject(i, reasons.CloseForbidden, "the token does not allow the channel "+name, lead)
 			return
 		}
 	}
@@ -69,13 +69,13 @@ func (n *Native) admit(i uint32, token []byte, p *client.Params, ref client.Ref,
 	n.Hub.Channels.Open(i, p)
 }
 
-// turnBack closes a WebSocket before it has become a client, behind lead.
-func (n *Native) turnBack(i uint32, reason reasons.Close, detail string, lead []byte) {
+// reject closes a WebSocket before it has become a client, behind lead.
+func (n *Native) reject(i uint32, reason reasons.Close, detail string, lead []byte) {
 	n.Hub.Conns.Finish(i, reason, append(bytes.Clone(lead), n.Bye(i, reason, detail, client.ByeSpread)...))
 }
 
-// errUnknown refuses a command before the token.
-const errUnknown = "send {\"type\":\"auth\",\"token\":…} first"
+// errNoToken refuses a command before the token.
+const errNoToken = "send {\"type\":\"auth\",\"token\":…} first"
 
 // codeKeyPending is the code for a token whose signing key is still being fetched.
 const codeKeyPending = reasons.CodeKeyPending
@@ -83,8 +83,8 @@ const codeKeyPending = reasons.CodeKeyPending
 // auth handles a client's auth command: its first token where the request had none, or a new one
 // before the old one expires.
 func (n *Native) auth(i uint32, cmd *command) {
-	if n.Hub.Own(i).Flags&flagUnknown != 0 {
-		n.admit(i, []byte(cmd.Token), n.known(i), cmd.Ref, nil)
+	if n.Hub.Own(i).Flags&flagNoToken != 0 {
+		n.admit(i, []byte(cmd.Token), n.takeRequest(i), cmd.Ref, nil)
 		return
 	}
 	g, err := n.Hub.Rights.Verify([]byte(cmd.Token))

@@ -20,20 +20,20 @@ import (
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
-// flagUnknown: the client hasn't shown a token yet.
-const flagUnknown = websocket.FlagLanguage
+// flagNoToken: the client hasn't shown a token yet.
+const flagNoToken = websocket.FlagLanguage
 
 // Native is the protocol.
 type Native struct {
 	websocket.Sockets
-	unknown map[uint32]*client.Params // requests of clients without a token yet
-	scratch []byte                    // for replies
-	spelled []byte                    // JSON to be framed into scratch
+	withoutToken map[uint32]*client.Params // requests of clients without a token yet
+	scratch      []byte                    // for replies
+	spelled      []byte                    // JSON to be framed into scratch
 }
 
 // Register adds the endpoint to a loop.
 func Register(h *client.Hub) *Native {
-	n := &Native{unknown: make(map[uint32]*client.Params)}
+	n := &Native{withoutToken: make(map[uint32]*client.Params)}
 	n.Init(h, n, int64(h.Options.MessageBytes))
 	n.Kind = h.Register(n)
 	h.HTTP.Handle(&httpconn.Route{Path: "/v1/ws", Methods: []string{"GET"}, Endpoint: n, Handshake: true})
@@ -69,8 +69,8 @@ func (n *Native) Serve(i uint32, rest []byte) (left []byte) {
 	return nil
 }
 
-// Unknown returns the number of clients without a token yet.
-func (n *Native) Unknown() int { return len(n.unknown) }
+// WithoutToken returns the number of clients without a token yet.
+func (n *Native) WithoutToken() int { return len(n.withoutToken) }
 
 // Data takes a piece of a message.
 func (n *Native) Data(i uint32, ev wsframe.Event) {
@@ -94,7 +94,7 @@ func (n *Native) tooFast(i uint32, cmd *command) {
 
 // Due handles a client's deadline.
 func (n *Native) Due(i uint32) {
-	if n.Hub.Own(i).Flags&flagUnknown != 0 && !n.Hub.Life.IsOld(i) {
+	if n.Hub.Own(i).Flags&flagNoToken != 0 && !n.Hub.Life.IsOld(i) {
 		n.TokenMissing(i)
 		return
 	}
@@ -104,7 +104,7 @@ func (n *Native) Due(i uint32) {
 // Free frees what is kept for a client.
 func (n *Native) Free(i uint32) {
 	n.Sockets.Free(i)
-	n.known(i)
+	n.takeRequest(i)
 }
 
 // command is a client's message: one JSON object in a text message.
@@ -159,8 +159,8 @@ func (n *Native) message(i uint32, text []byte) {
 	case cmd.Type == "auth":
 		n.auth(i, &cmd)
 		return
-	case n.Hub.Own(i).Flags&flagUnknown != 0:
-		n.refuse(i, &cmd, client.CodeUnauthorized, errUnknown)
+	case n.Hub.Own(i).Flags&flagNoToken != 0:
+		n.refuse(i, &cmd, client.CodeUnauthorized, errNoToken)
 		return
 	}
 	switch cmd.Type {

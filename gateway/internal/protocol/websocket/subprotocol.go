@@ -45,7 +45,7 @@ func (s *Sockets) agree(answer []byte) []byte {
 	chosen := s.chooseSubprotocol()
 	if chosen == "" {
 		if origin := string(r.Origin); origin != "" {
-			if isNew, _ := s.Hub.Shared.Speechless.IsNew(origin); isNew {
+			if isNew, _ := s.Hub.Shared.UnknownSubprotocols.IsNew(origin); isNew {
 				s.Hub.Log.Info("a page offers only unknown subprotocols: browsers fail its connections", "origin", origin,
 					"key", "websocket.subprotocols", "fix", "have it offer "+own+" too, or name one of its own in websocket.subprotocols")
 			}

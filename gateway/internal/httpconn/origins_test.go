@@ -16,20 +16,20 @@ func TestStrangersAreTold(t *testing.T) {
 	var s Shared
 	to := slog.New(slog.NewTextHandler(&log, nil))
 	for range 3 {
-		s.tellStranger(to, []byte("https://a.example"))
+		s.logOrigin(to, []byte("https://a.example"))
 	}
 	if n := strings.Count(log.String(), "origin=https://a.example key=origins"); n != 1 {
 		t.Errorf("told %d times of one origin:\n%s", n, &log)
 	}
 	for i := range 3 * limit.MaxNames {
-		s.tellStranger(to, fmt.Appendf(nil, "https://%d.example", i))
+		s.logOrigin(to, fmt.Appendf(nil, "https://%d.example", i))
 	}
 	if n := strings.Count(log.String(), "\n"); n != limit.MaxNames+1 {
 		t.Errorf("%d lines, want one for each of %d origins and one that there are no more", n, limit.MaxNames)
 	}
 	s.Forget()
 	log.Reset()
-	if s.tellStranger(to, []byte("https://a.example")); log.Len() == 0 {
+	if s.logOrigin(to, []byte("https://a.example")); log.Len() == 0 {
 		t.Error("after a reload it isn't told")
 	}
 }
