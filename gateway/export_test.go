@@ -424,7 +424,7 @@ func (s *Server) Left() string {
 		for name, n := range map[string]int{
 			"connections": sh.conns.Slots.Len(), "subscriptions": sh.hub.Stats.Subscriptions, "inputs": inputs, "bytes of inputs": int(inputBytes),
 			"queues": queues, "bytes of queues": int(queued), "setups": sh.polls.Setups() + sh.events.Unfinished(), "grants": kept.Grants,
-			"sockets without a token": sh.native.WithoutToken(), "joins": kept.Joins, "channels": kept.Channels, "tasks": kept.Tasks,
+			"sockets without a token": sh.native.WithoutToken(), "inputs behind requests": sh.native.Behind(), "joins": kept.Joins, "channels": kept.Channels, "tasks": kept.Tasks,
 			"parked": kept.Parked, "marked": sh.conns.Closing(),
 		} {
 			if n != 0 {

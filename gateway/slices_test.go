@@ -52,6 +52,9 @@ func TestRequestsForManyChannelsComeInSlices(t *testing.T) {
 				if k := s.inside().Kept(); k.Tasks+k.Joins+k.Subscriptions+k.Channels > 0 || s.srv.clients.Subscriptions.Load() != 0 {
 					t.Errorf("leaves: %v: %+v is left", leaves, k)
 				}
+				if n := s.native.Behind(); n != 0 {
+					t.Errorf("leaves: %v: %d inputs are kept behind requests", leaves, n)
+				}
 				if n := s.srv.net.Inputs.Load(); n != 0 {
 					t.Errorf("leaves: %v: %d bytes are counted", leaves, n)
 				}

@@ -237,3 +237,19 @@ func TestIdleClientsHaveNoRates(t *testing.T) {
 		t.Error("a pong that nobody asked for is not counted")
 	}
 }
+
+// A pong behind a handshake is charged for, whatever the client before it was asked.
+func TestPongBehindAHandshakeIsCounted(t *testing.T) {
+	s := newStill(t, func(c *Config) { c.Limits = DefaultConfig().Limits; slowBeat(c) })
+	p := s.openWebSocket("news")
+	at, _ := s.conns.Clock.Due(p.slot)
+	for ; s.hub.Stats.Pings == 0; at++ {
+		s.to(at)
+	}
+	p.send(frame(ws.OpText, `{"type":"ping"}`)) // in place of a pong
+	next := s.connect()
+	next.send(append([]byte(upgradeHead), frame(ws.OpPong, "")...))
+	if !s.limits.Sends(next.slot) {
+		t.Error("it is not counted")
+	}
+}

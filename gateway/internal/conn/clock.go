@@ -99,7 +99,7 @@ func (t *Clock) settled() bool {
 // due handles the expiry of a connection's deadline.
 func (s *Set) due(i uint32) {
 	switch c := s.Slots.at(i); {
-	case c.state == stateClosing:
+	case c.state != stateOpen:
 		s.drop(i, c)
 	case c.flags&flagDemoted != 0:
 		s.Clock.wheel.Set(i, s.Clock.now+1) // its unread bytes may be what it waits for

@@ -315,3 +315,20 @@ func TestDemotedClientsAreNotTimedOut(t *testing.T) {
 		t.Errorf("due once it is read from again: %v", w.due)
 	}
 }
+
+// A connection that is cut off has no deadline any more.
+func TestGoneConnectionsAreNotDue(t *testing.T) {
+	w := newOwner(t, Options{})
+	p := w.connect()
+	w.Clock.Set(p.slot, 1)
+	w.Release(p.slot, reasons.CloseReset)
+	w.Tick(1)
+	w.Advance() // before Reap, as in a turn
+	if len(w.due) != 0 {
+		t.Errorf("due: %v", w.due)
+	}
+	w.Reap()
+	if w.Slots.Len() != 0 || w.Clock.Len() != 0 {
+		t.Errorf("%d connections and %d deadlines are left", w.Slots.Len(), w.Clock.Len())
+	}
+}

@@ -86,6 +86,14 @@ func (h *Refusals) Dismiss(i uint32, reason reasons.Close, err *http1.Error) {
 // Decline returns the response to a client that is rejected for reason before it has a connection.
 // A health check and a preflight are served all the same.
 func (h *Events) Decline(data []byte, reason reasons.Reject, must bool) (response []byte, served bool) {
+	response, served = h.decline(data, reason, must)
+	if response != nil {
+		h.server.Refuse.scratch = response
+	}
+	return response, served
+}
+
+func (h *Events) decline(data []byte, reason reasons.Reject, must bool) (response []byte, served bool) {
 	r, o := &h.server.request, http1.Options{Close: true, Date: h.server.date}
 	n, err := r.Parse(data, h.server.options.HeadBytes)
 	if n == 0 && err == nil && !must {

@@ -78,12 +78,12 @@ func (h *Server) Respond(i uint32, response ...[]byte) {
 	if e.phase == phaseClosed {
 		return
 	}
-	h.above.Responded(i)
 	response = behindLead(e, response)
 	if e.flags&flagClose != 0 {
 		h.conns.Finish(i, reasons.CloseAnswered, response...)
 		return
 	}
+	h.above.Responded(i)
 	e.phase, e.flags = phaseHead, flagKept
 	h.conns.Clock.Set(i, h.conns.Clock.Now()+conn.Ticks(h.options.IdleTimeout))
 	h.conns.Out.SendEach(i, response)

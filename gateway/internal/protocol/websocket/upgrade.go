@@ -94,6 +94,7 @@ func (s *Sockets) Accept(i uint32) (answer []byte, ok bool) {
 // Open makes a connection whose handshake was accepted a client. The response is still to be sent.
 func (s *Sockets) Open(i uint32, raw bool) {
 	s.Hub.Stats.Handshakes[reasons.HandshakeOK]++
+	s.awaited = false
 	s.Hub.HTTP.Upgraded(i)
 	s.Hub.Open(i, s.Kind, raw)
 }

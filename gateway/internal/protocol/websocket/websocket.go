@@ -193,12 +193,18 @@ func (s *Sockets) Busy(i uint32, busy bool) {
 
 // keepBehind keeps input behind the request that is worked on.
 func (s *Sockets) keepBehind(i uint32, p []byte) {
+	if len(p) == 0 {
+		return
+	}
 	rest := s.behind[i]
 	before := cap(rest)
 	rest = append(rest, p...)
 	s.behind[i] = rest
 	s.Hub.Conns.Input.Hold(i, cap(rest)-before)
 }
+
+// Behind returns the number of clients with such input.
+func (s *Sockets) Behind() int { return len(s.behind) }
 
 // freeBehind frees that input and returns it.
 func (s *Sockets) freeBehind(i uint32) []byte {
