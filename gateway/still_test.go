@@ -253,3 +253,33 @@ func TestPongBehindAHandshakeIsCounted(t *testing.T) {
 		t.Error("it is not counted")
 	}
 }
+
+// All that is held for a client goes when it is evicted, whatever it has begun: the next one is
+// evicted only if that isn't enough.
+func TestEvictedClientsHoldNothing(t *testing.T) {
+	for name, begun := range map[string]string{
+		"a head":    "GET /v1/sse?channels=a HTTP/1.1\r\nHost: a\r\n",
+		"a body":    "POST /v1/poll HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
+		"a message": upgradeHead + "\x81\xfe\x10\x00\x00\x00\x00\x00{",
+		"a token":   strings.Replace(upgradeHead, "/v1/ws", "/v1/ws?channels=a", 1),
+		"behind":    "GET /v1/poll?channels=a HTTP/1.1\r\nHost: a\r\n\r\nGET /",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStill(t, func(c *Config) {
+				if name == "a token" {
+					withStillTokens(c)
+				}
+			})
+			p := s.connect()
+			p.send([]byte(begun))
+			if n, bytes := s.conns.Input.Used(); n != 1 || bytes == 0 {
+				t.Fatalf("%d inputs of %d bytes are kept", n, bytes)
+			}
+			s.http.Events.EvictInput(p.slot)
+			s.conns.Input.Free(p.slot)
+			if n, bytes := s.conns.Input.Used(); n != 0 || bytes != 0 {
+				t.Errorf("%d inputs of %d bytes are left", n, bytes)
+			}
+		})
+	}
+}

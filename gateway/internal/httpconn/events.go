@@ -119,6 +119,7 @@ func (h *Events) EvictInput(i uint32) {
 		}
 		h.server.Refuse.Over(i, reasons.RejectTotalInput)
 	}
+	h.server.Bodies.free(i)
 	h.server.above.GiveUp(i)
 }
 

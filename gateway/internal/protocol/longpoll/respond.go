@@ -237,7 +237,7 @@ func (p *responder) responseKey(i uint32) (k responseKey) {
 	}
 	p.channels.Each(i, func(sub index.Sub, ch index.Channel) {
 		if !p.channels.Index.Held(sub) {
-			k = responseKey{ch, p.channels.Index.From(sub), own.Number, p.hub.IsRaw(i), p.hub.HTTP.VariantOf(i), p.channels.Releases}
+			k = responseKey{ch, p.channels.Index.From(sub), own.Number, p.hub.IsRaw(i), own.Flags, p.hub.HTTP.VariantOf(i), p.channels.Releases}
 		}
 	})
 	return k

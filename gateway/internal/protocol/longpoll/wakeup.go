@@ -68,6 +68,7 @@ type responseKey struct {
 	from     uint32
 	max      uint16
 	raw      bool
+	flags    uint8 // of the client
 	head     httpconn.Variant
 	releases uint32 // the channel's number may be another's since
 }
