@@ -98,6 +98,25 @@ func TestManyChannelsAreRevokedInSlices(t *testing.T) {
 	}
 }
 
+// Nothing is kept behind a token that nothing follows.
+func TestNothingBehindAToken(t *testing.T) {
+	s := newStill(t, func(c *Config) { ManyAllowed(c); withStillTokens(c) })
+	p := s.connect()
+	request := AskFor(ManyChannels(Many))["websocket"]
+	p.send([]byte(strings.TrimSuffix(request, "\r\n") + "Authorization: Bearer " + stillToken(t, "room.*") + "\r\n\r\n"))
+	for s.Turn() {
+	}
+	p.send(frame(ws.OpText, fmt.Sprintf(`{"type":"auth","token":%q}`, stillToken(t, "room.1"))))
+	if s.hub.Tasks.Of(p.slot) == nil {
+		t.Fatal("its channels are revoked in one go")
+	}
+	for s.Turn() {
+	}
+	if n := s.native.Behind(); n != 0 {
+		t.Errorf("%d inputs are kept", n)
+	}
+}
+
 // A poll whose wait ends before all its channels are subscribed keeps its position in each of them.
 func TestPollEndsWhileItsChannelsAreAskedFor(t *testing.T) {
 	s := newStill(t, ManyAllowed)
