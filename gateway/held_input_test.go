@@ -7,13 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // unfinished are the ways to make the gateway keep a client's input: each returns input of about n
@@ -160,12 +160,7 @@ func TestInputIsGivenBack(t *testing.T) {
 
 // Unfinished requests take about as much memory as is counted for them, however they arrived.
 func TestInputsTakeWhatIsCounted(t *testing.T) {
-	heap := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
+	heap := gatewaytest.HeapInUse
 	for way := range unfinished {
 		for _, size := range []int{100, 700, 10_000, 50_000} {
 			if size == 100 && (way == "WebSockets without a token" || way == "requests ahead of an answer") {

@@ -94,14 +94,14 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 				}
 			}
 			filler = nil
-			before, n := heap(), 0
+			before, n := gatewaytest.HeapInUse(), 0
 			for _, p := range all {
 				q := s.conns.Out.Queue(p.slot)
 				for most := n + 30_000; q.Held < each && n < most; n++ {
 					mix.send(s, p, n)
 				}
 			}
-			held, counted := heap()-before, s.queueBytes()
+			held, counted := gatewaytest.HeapInUse()-before, s.queueBytes()
 			t.Logf("%d KiB held, %d KiB counted", held>>10, counted>>10)
 			if held > counted*3/2 || held < counted/4 {
 				t.Errorf("%d KiB are held, %d KiB are counted", held>>10, counted>>10)
@@ -112,11 +112,11 @@ func TestQueuesTakeWhatIsCounted(t *testing.T) {
 				q.Sent(q.Bytes - 1)
 			}
 			// The memory counted is the memory freed.
-			before, counted = heap(), s.queueBytes()
+			before, counted = gatewaytest.HeapInUse(), s.queueBytes()
 			for _, p := range all {
 				s.conns.Out.Queue(p.slot).Reset()
 			}
-			held = before - heap()
+			held = before - gatewaytest.HeapInUse()
 			t.Logf("at the end: %d KiB held, %d KiB counted", held>>10, counted>>10)
 			if held > counted*3/2 {
 				t.Errorf("at the end %d KiB are held, %d KiB are counted", held>>10, counted>>10)

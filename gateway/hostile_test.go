@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -131,12 +131,7 @@ func TestGapsOfARawClient(t *testing.T) {
 // Pending output takes about as much memory as is counted, however small the pieces are.
 func TestPongsTakeWhatIsCounted(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
-	heap := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
+	heap := gatewaytest.HeapInUse
 	before := heap()
 	pings := bytes.Repeat([]byte{0x89, 0x80, 0, 0, 0, 0}, 2000)
 	const clients, each = 10, 200 << 10

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -152,14 +151,6 @@ func (s *still) to(tick uint32) {
 // frame returns a client's frame.
 func frame(op ws.OpCode, payload string) []byte {
 	return wsframe.AppendMasked(nil, op, []byte(payload), [4]byte{1, 2, 3, 4})
-}
-
-// heap returns the bytes in use after a collection.
-func heap() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 const stillSecret = "a secret of more than thirty-two bytes"

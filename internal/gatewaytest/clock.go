@@ -24,3 +24,14 @@ func CPUTime(fn func()) time.Duration {
 	fn()
 	return at() - begin
 }
+
+// HeapInUse returns the bytes of the heap that are reachable. Pools and finalizers keep garbage
+// beyond one collection, so it runs some.
+func HeapInUse() int64 {
+	for range 3 {
+		runtime.GC()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
