@@ -173,9 +173,7 @@ func (h *Hub) IsRaw(i uint32) bool { return h.at(i).flags&flagRaw != 0 }
 
 // Transport returns a connection's transport, by its name in the operator's lists: http before it is
 // a client.
-func (h *Hub) Transport(i uint32) string {
-	return h.protocolOf(i).Name()
-}
+func (h *Hub) Transport(i uint32) string { return h.protocolOf(i).Name() }
 
 // FormOf returns the encoding of messages for a client.
 func (h *Hub) FormOf(i uint32) message.Form { return h.form(h.at(i)) }

@@ -50,27 +50,23 @@ func (t *grants) drop(i uint32) {
 	}
 }
 
-// Rights are those of the clients, from their tokens.
+// Rights holds the grants of a loop's clients, which come from their tokens.
 type Rights struct {
 	hub    *Hub
 	grants grants
 }
 
 // Grant returns a client's grant, nil when it hasn't shown a token.
-func (r *Rights) Grant(i uint32) *auth.Grant { return r.grantOf(r.hub.at(i)) }
-
-func (r *Rights) grantOf(c *record) *auth.Grant {
+func (r *Rights) Grant(i uint32) *auth.Grant {
+	c := r.hub.at(i)
 	if c.grant == 0 {
 		return nil
 	}
 	return r.grants.entries.At(c.grant).grant
 }
 
-// Set replaces a client's grant.
-func (r *Rights) Set(i uint32, g *auth.Grant) { r.set(i, g) }
-
-// set is SetGrant; nil removes the grant.
-func (r *Rights) set(i uint32, g *auth.Grant) {
+// Set replaces a client's grant; nil removes it.
+func (r *Rights) Set(i uint32, g *auth.Grant) {
 	c := r.hub.at(i)
 	r.grants.drop(c.grant)
 	c.grant = 0
@@ -126,7 +122,7 @@ func (r *Rights) Authorize(i uint32, token []byte) bool {
 	g, err := r.Verify(token)
 	switch {
 	case err == nil:
-		r.set(i, g)
+		r.Set(i, g)
 		return true
 	case err.Reason == auth.ReasonKeyPending:
 		r.hub.HTTP.Refuse.Over(i, reasons.RejectKeyPending)

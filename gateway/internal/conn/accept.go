@@ -153,3 +153,6 @@ func (l *Acceptor) Stop() {
 	l.listener.Close()
 	l.listener = nil
 }
+
+// Listener returns the socket that the set accepts from, nil once it is closed.
+func (l *Acceptor) Listener() *reactor.Listener { return l.listener }

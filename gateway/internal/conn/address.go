@@ -18,7 +18,7 @@ type location struct {
 	trusted bool     // the peer may name the client in a request
 }
 
-// Addresses are those of a loop's clients.
+// Addresses knows where a loop's clients come from, and counts them by address.
 type Addresses struct {
 	set       *Set
 	locations slab.Sparse[location]

@@ -102,7 +102,7 @@ func (s *Set) due(i uint32) {
 	case c.state != stateOpen:
 		s.drop(i, c)
 	case c.flags&flagDemoted != 0:
-		s.Clock.wheel.Set(i, s.Clock.now+1) // its unread bytes may be what it waits for
+		s.Clock.wheel.Set(i, s.Clock.now+1) // the awaited bytes may still be unread
 	default:
 		s.handler.Due(i)
 	}

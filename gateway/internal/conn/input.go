@@ -42,23 +42,23 @@ const (
 	maxIdleInputs = 64
 )
 
-// inputOf returns the connection's input, a new one where it has none.
-func (k *Inputs) inputOf(i uint32, c *socket) *input {
-	if c.flags&flagInput == 0 {
-		c.flags |= flagInput
-		in := k.table.Take(i)
-		in.owner, in.since = i, k.set.Clock.now
-		return in
-	}
-	return k.table.Get(i)
-}
-
 // of returns the connection's input, nil if it has none.
 func (k *Inputs) of(i uint32) *input {
 	if k.set.Slots.at(i).flags&flagInput == 0 {
 		return nil
 	}
 	return k.table.Get(i)
+}
+
+// ensure returns the connection's input, a new one if it has none.
+func (k *Inputs) ensure(i uint32) *input {
+	in := k.of(i)
+	if in == nil {
+		k.set.Slots.at(i).flags |= flagInput
+		in = k.table.Take(i)
+		in.owner, in.since = i, k.set.Clock.now
+	}
+	return in
 }
 
 // IsKeeping reports whether input is kept for the connection, which may be of no bytes.
@@ -78,7 +78,7 @@ func (k *Inputs) Kept(i uint32) []byte {
 // Keep keeps p behind the connection's earlier input and returns all of it. The buffer grows
 // tightly, and beyond most bytes no further than needed.
 func (k *Inputs) Keep(i uint32, p []byte, most int) []byte {
-	in := k.inputOf(i, k.set.Slots.at(i))
+	in := k.ensure(i)
 	in.keeping = true
 	in.buf = appendTight(in.buf, p, most)
 	k.count(in)
@@ -171,8 +171,7 @@ func (k *Inputs) Hold(i uint32, n int) {
 	if n == 0 {
 		return
 	}
-	c := k.set.Slots.at(i)
-	in := k.inputOf(i, c)
+	in := k.ensure(i)
 	if in.extra += n; in.extra == 0 && !in.keeping {
 		k.Free(i)
 		return

@@ -103,7 +103,7 @@ func (l *Acceptor) respondRejected(t *rejectedSocket, must bool) {
 	reactor.WriteLast(int(t.fd), answer)
 }
 
-// decline returns the handler's response to a rejected client; data is what it has sent so far.
+// decline returns the handler's response to a rejected client, whose bytes so far are data.
 func (l *Acceptor) decline(data []byte, reason reasons.Reject, must bool) (answer []byte, served bool) {
 	if p := l.set.options.ProxyProtocol; p != proxy.Off {
 		if _, n, err := proxy.Parse(data, p); err == nil {

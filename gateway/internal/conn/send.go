@@ -287,3 +287,6 @@ func (w *Output) Uncork(i uint32) {
 		w.transmit(i, w.set.Slots.at(i), Out{Bytes: w.cork.bytes, Own: true, History: w.cork.history})
 	}
 }
+
+// Used returns the number of connections with queued output, and the memory of that.
+func (w *Output) Used() (used int, bytes int64) { return w.queues.Used(), w.queues.Bytes }

@@ -156,14 +156,8 @@ func (s *Set) Use(o *Options) { s.options = o }
 // Loop returns the loop that owns the set.
 func (s *Set) Loop() *reactor.Loop { return s.loop }
 
-// Listener returns the socket that the set accepts from, nil once it is closed.
-func (l *Acceptor) Listener() *reactor.Listener { return l.listener }
-
 // Stats returns the counters, which the loop owns.
 func (s *Set) Stats() *Stats { return &s.stats }
-
-// Used returns the number of connections with queued output, and the memory of that.
-func (w *Output) Used() (used int, bytes int64) { return w.queues.Used(), w.queues.Bytes }
 
 // ID returns a connection's id, which is unique in the fleet and over time: node, number of the set,
 // slot and the slot's generation.

@@ -66,21 +66,21 @@ type Above interface {
 	Progress(i uint32)
 	// Drained notes that a client's queue is empty.
 	Drained(i uint32)
-	// Lossy and Overflow are those of conn.Handler.
+	// Lossy and Overflow are called as in conn.Handler.
 	Lossy(i uint32, o *conn.Out) (kind queue.Kind, ok bool)
 	Overflow(i uint32, q *queue.Queue)
 	// Evict closes a client because the queues or inputs of all take too much memory.
 	Evict(i uint32)
-	// GiveUp frees what is held for a closed connection because of its input.
+	// GiveUp frees the unfinished requests of a closed client.
 	GiveUp(i uint32)
 	// Responded notes that a request has its response: its client is no more.
 	Responded(i uint32)
-	// Closed and Reaped are those of conn.Handler.
+	// Closed and Reaped are called as in conn.Handler.
 	Closed(i uint32, reason reasons.Close)
 	Reaped(i uint32)
 }
 
-// phase is what a connection is used for:
+// phase is the state of an exchange:
 //
 //	          +--- next request on a kept connection --+
 //	          v                                        |

@@ -74,8 +74,7 @@ func (c *Counters) Add(o *Counters) { AddNumbers(c, o) }
 // Subtract leaves the difference to an earlier reading.
 func (c *Counters) Subtract(before *Counters) { sum(c, before, -1) }
 
-// AddNumbers adds the numbers of one struct to those of another of its type; all else in it is
-// left.
+// AddNumbers adds the numeric fields of one struct to another of its type. Other fields stay.
 func AddNumbers[T any](to, from *T) { sum(to, from, 1) }
 
 func sum[T any](to, from *T, factor int64) {

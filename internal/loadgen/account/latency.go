@@ -66,7 +66,7 @@ const (
 	latencyKinds
 )
 
-// LatencyNames are their names, which are those of their figures too.
+// LatencyNames are the names of the latencies, in figures and files.
 var LatencyNames = [latencyKinds]string{"handshake", "handshake_due", "ready", "delivery", "delivery_sent"}
 
 // Recorder is one loop's histograms, or the sum of several loops'.

@@ -131,7 +131,7 @@ func (p *Plan) Parts() int {
 	return min(p.Loops, p.Connections) * max(len(p.AgentLines()), 1) * p.Members
 }
 
-// Share is how many of the clients are those of part k of n, which take turns.
+// Share returns the number of clients in part k of n, where the parts take clients by turns.
 func Share(clients, k, n int) int { return max((clients-k+n-1)/n, 0) }
 
 // AgentLines lists the command lines of the processes; "" is this program

@@ -118,7 +118,8 @@ func (f Figure) when(known func(*Result) bool) Figure {
 	return f
 }
 
-// during has the figure known while a run goes on, at a path of those of its samples that tell.
+// during makes a figure available during a run, from the path in a sample. It has no value in
+// samples for which tells is false.
 func (f Figure) during(path string, tells func(*Sample) bool) Figure {
 	f.live = func(w *Watch) (float64, bool) {
 		if !tells(&w.sample) {

@@ -332,7 +332,7 @@ func (p *Polls) freeSetup(i uint32) {
 	p.hub.Own(i).Flags &^= flagSetup
 }
 
-// Free frees what is kept for a poll.
+// Free frees a poll's setup, if it has one.
 func (p *Polls) Free(i uint32) { p.freeSetup(i) }
 
 // Setups returns the number of polls whose channels haven't all begun.
