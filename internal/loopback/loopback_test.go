@@ -8,13 +8,35 @@ import (
 	"testing"
 )
 
-// An address that is set aside can be listened on, again and again, and is
-// refused in between.
-func TestReservedIsForServers(t *testing.T) {
+// both returns what Reserve sets aside.
+func both(t *testing.T) (addrs []string) {
+	t.Helper()
 	addr, err := Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
+	addrs = []string{addr}
+	ln, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		return addrs // there is no IPv6
+	}
+	ln.Close()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(addrs, net.JoinHostPort("::1", port))
+}
+
+// An address that is set aside can be listened on, again and again, and is
+// refused in between.
+func TestReservedIsForServers(t *testing.T) {
+	for _, addr := range both(t) {
+		t.Run(addr, func(t *testing.T) { serve(t, addr) })
+	}
+}
+
+func serve(t *testing.T, addr string) {
 	for range 3 {
 		if _, err := net.Dial("tcp", addr); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Fatalf("nobody listens: %v", err)
@@ -38,12 +60,15 @@ const ipLocalPortRange = 51
 // Connections and servers that ask for any port don't get the one that is set
 // aside, though it is the only one that they could have.
 func TestReservedIsGivenToNobody(t *testing.T) {
-	addr, err := Reserve()
-	if err != nil {
-		t.Fatal(err)
+	for _, addr := range both(t) {
+		t.Run(addr, func(t *testing.T) { ask(t, netip.MustParseAddrPort(addr)) })
 	}
-	at := netip.MustParseAddrPort(addr)
-	far, err := net.Listen("tcp", "127.0.0.1:0")
+}
+
+// ask tries to get at as any port.
+func ask(t *testing.T, at netip.AddrPort) {
+	any := netip.AddrPortFrom(at.Addr(), 0).String()
+	far, err := net.Listen("tcp", any)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +86,7 @@ func TestReservedIsGivenToNobody(t *testing.T) {
 		t.Errorf("a connection: %v, %v", c, err)
 	}
 	listen := net.ListenConfig{Control: only}
-	if l, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0"); !errors.Is(err, syscall.EADDRINUSE) {
+	if l, err := listen.Listen(t.Context(), "tcp", any); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a server: %v, %v", l, err)
 	}
 }
