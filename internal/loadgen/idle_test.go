@@ -346,21 +346,25 @@ func TestIntervalsLoseNothing(t *testing.T) {
 	}
 }
 
-// listenOn has the scripted server listen on another host, and returns its port, on which nobody
-// else listens.
+// listenOn has the scripted server listen on another host, every one if that is empty, and returns
+// its port, on which nobody else listens.
 func (s *scripted) listenOn(t *testing.T, host string) (port string) {
 	t.Helper()
-	_, port, err := net.SplitHostPort(freeAddress(t))
-	if err != nil {
-		t.Fatal(err)
+	for range 20 {
+		_, port, _ = net.SplitHostPort(freeAddress(t))
+		ln, err := net.Listen("tcp", net.JoinHostPort(host, port))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue // a client elsewhere has the port at 127.0.0.2, say
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Listener.Close()
+		s.Listener = ln
+		return port
 	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Listener.Close()
-	s.Listener = ln
-	return port
+	t.Fatal("no port is free at all addresses")
+	return ""
 }
 
 // localhost is 127.0.0.1 and ::1: clients spread over the ones that take connections, also from
