@@ -163,7 +163,7 @@ type Kept struct {
 	FreeTwice                            int // slots
 }
 
-// Kept returns it.
+// Kept returns the counts.
 func (s *Server) Kept() (k Kept) {
 	s.onLoops(func(sh *shard) { k.add(sh) })
 	return k
@@ -209,7 +209,7 @@ func (k *Kept) add(sh *shard) {
 	}
 }
 
-// inside returns the hub with what tests need.
+// inside returns the hub with the methods for tests.
 func (s *shard) inside() client.Inside { return client.Inside{Hub: s.hub} }
 
 // each calls fn for all connections.

@@ -11,7 +11,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
-// stats are copies of the counters of a shard's layers, or the sums of those of all shards.
+// stats are copies of the counters that the layers of a shard keep, or their sums over all shards.
 type stats struct {
 	conns   conn.Stats
 	rejects map[reasons.Reject]uint64

@@ -75,8 +75,8 @@ func parse(args []string) (options, error) {
 	return o, errors.Join(wrong, noServer, noTransport)
 }
 
-// choose returns those of all whose names are in a comma-separated list, in the
-// list's order; all of them where it is empty.
+// choose returns the items named in a comma-separated list, in the list's order; all of them where
+// the list is empty.
 func choose[T any](list string, all []T, name func(T) string) (chosen []T, wrong error) {
 	if list == "" {
 		return all, nil

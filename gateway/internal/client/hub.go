@@ -38,7 +38,7 @@ type Options struct {
 	Reconnect             time.Duration // longest delay of clients that are asked to reconnect
 }
 
-// Shared is what the loops of a process have in common.
+// Shared is the state that all hubs of a process share.
 type Shared struct {
 	// Immutable
 	Broker    *fanout.Broker
@@ -194,7 +194,7 @@ func (h *Hub) Work() (more bool) {
 	return joins || tasks || behind
 }
 
-// Tick continues with what waits for a client's rate.
+// Tick continues the work that waits for a client's rate.
 func (h *Hub) Tick() { h.catchUps.nextPages() }
 
 // Deliver hands a slice of the messages that wait to their subscribers.

@@ -22,11 +22,11 @@ type Protocol interface {
 	Received(i uint32, p []byte)
 	// ReadSize returns the most bytes to read at once.
 	ReadSize(i uint32) int
-	// HalfClosed notes that a client has closed its side and waits for what it is owed.
+	// HalfClosed notes that a client has closed its side and still waits for a response.
 	HalfClosed(i uint32)
 	// Heard notes that a client has read from its queue, and so is alive.
 	Heard(i uint32)
-	// Due handles a client's deadline, which may be that of its token or its age, see Outlived.
+	// Due handles a client's deadline, at which its token or its lifetime may end, see Outlived.
 	Due(i uint32)
 
 	// Unbounded reports whether a client's queue is bounded by other means.

@@ -166,8 +166,8 @@ func (s *Channels) start(sub index.Sub, seq uint32) {
 	s.Index.Hold(sub, false)
 }
 
-// Open subscribes a client without channels to those of its first request: to the first of them
-// now, to the others in the next turns.
+// Open subscribes a client without channels to the channels of its first request: to the first
+// SliceChannels of them now, to the others in the next turns.
 func (s *Channels) Open(i uint32, p *Params) {
 	n := min(len(p.Channels), SliceChannels)
 	s.openSome(i, p, p.Channels[:n])

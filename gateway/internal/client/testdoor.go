@@ -8,7 +8,7 @@ import (
 // Inside is a hub for tests of the layers above, which can't reach into the package.
 type Inside struct{ *Hub }
 
-// Kept counts what a hub keeps for its clients.
+// Kept counts the entries that a hub keeps for its clients.
 type Kept struct {
 	Tasks, Grants                      int
 	Channels, Subscriptions            int
@@ -16,7 +16,7 @@ type Kept struct {
 	Parked                             int // clients that wait for their next page
 }
 
-// Kept returns it.
+// Kept returns the counts.
 func (h Inside) Kept() Kept {
 	c := h.Channels
 	k := Kept{

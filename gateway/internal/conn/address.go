@@ -108,7 +108,7 @@ func (a *Addresses) proxyHeader(i uint32, c *socket, data []byte) {
 	switch {
 	case err != nil:
 		a.set.shared.Limited.Warn(a.set.log, "a trusted proxy does not speak the PROXY protocol", "err", err,
-			"proxy", a.Of(i), "fix", "set proxy.protocol to what the proxy sends, or take it out of proxy.trusted")
+			"proxy", a.Of(i), "fix", "set proxy.protocol to the version that the proxy sends, or remove the proxy from proxy.trusted")
 		a.set.handler.BadProxyHeader(i, err)
 		return
 	case n == 0:

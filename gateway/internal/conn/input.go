@@ -109,7 +109,7 @@ func (k *Inputs) Empty(i uint32) {
 	in.buf = in.buf[:0]
 }
 
-// Seen returns how many of the kept bytes the handler has looked at in vain.
+// Seen returns how many of the kept bytes the handler has looked at and could not use yet.
 func (k *Inputs) Seen(i uint32) int {
 	if in := k.of(i); in != nil {
 		return in.seen

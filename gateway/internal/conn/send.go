@@ -18,8 +18,7 @@ type Out struct {
 	sent int // of Bytes
 }
 
-// Output is the output to a loop's connections: what the kernel takes at once, and the queues of what
-// it refuses.
+// Output writes to a loop's connections, and queues the bytes that the kernel doesn't take at once.
 type Output struct {
 	set     *Set
 	queues  queue.Set

@@ -32,7 +32,7 @@ type Options struct {
 	TotalInputBytes int            // of all loops
 }
 
-// Shared is what the loops of a process have in common.
+// Shared is the state that all sets of a process share.
 type Shared struct {
 	// Immutable
 	Log     *slog.Logger

@@ -52,7 +52,7 @@ func (s *Shared) Observe(d time.Duration) {
 	s.h.Observe(d)
 }
 
-// Copy returns what was counted so far.
+// Copy returns the histogram as it is now.
 func (s *Shared) Copy() Histogram {
 	s.mu.Lock()
 	defer s.mu.Unlock()

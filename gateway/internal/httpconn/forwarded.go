@@ -48,6 +48,6 @@ func (h *router) logNameless(i uint32, to *Route) {
 	from := h.server.conns.Addrs.Of(i).Addr()
 	if isNew, _ := h.server.shared.nameless.IsNew(from.String()); isNew {
 		h.server.log.Warn("a trusted proxy names no client: its clients escape the limits by address", "proxy", from, "header", h.server.options.ProxyHeader,
-			"key", "proxy.header", "fix", "set proxy.header to the header that the proxy sends, or take it out of proxy.trusted")
+			"key", "proxy.header", "fix", "set proxy.header to the header that the proxy sends, or remove the proxy from proxy.trusted")
 	}
 }

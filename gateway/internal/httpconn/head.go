@@ -71,8 +71,8 @@ func (h *Server) shortenDeadline(i uint32) {
 	}
 }
 
-// keep keeps the bytes of an incomplete head, or of one that has to wait. data is what is kept
-// already, or nothing is.
+// keep keeps data, the bytes of a head that is incomplete or has to wait, unless they are kept
+// already.
 func (h *Server) keep(i uint32, data []byte) {
 	switch {
 	case len(data) == 0:

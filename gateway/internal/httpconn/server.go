@@ -32,7 +32,7 @@ type Options struct {
 	HandshakeRate limit.Rate // of all loops
 }
 
-// Shared is what the loops of a process have in common.
+// Shared is the state that all servers of a process share.
 type Shared struct {
 	// Immutable once a loop runs
 	Ready          func() error    // why new clients shouldn't be sent here

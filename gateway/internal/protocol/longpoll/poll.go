@@ -275,7 +275,7 @@ func (p *Polls) Begun(w *client.Request, _ index.Channel) (ok bool) {
 	return true
 }
 
-// Replayed notes that a poll's channel is live, and keeps what it has missed.
+// Replayed notes that a poll's channel is live, and keeps the messages that the poll has missed.
 func (p *Polls) Replayed(w *client.Request, ch index.Channel, r *fanout.Replay) {
 	set := p.setupOf(w.Slot)
 	if set == nil {
@@ -365,7 +365,7 @@ func (p *Polls) Due(i uint32) {
 // Expired responds to a poll whose token has expired.
 func (p *Polls) Expired(i uint32) { p.tryRespond(i) }
 
-// Leave responds to a poll with what there is, and closes its connection.
+// Leave responds to a poll with the messages that there are, and closes its connection.
 func (p *Polls) Leave(i uint32, _ reasons.Close) {
 	p.hub.HTTP.CloseAfter(i)
 	if p.hub.Own(i).Flags&flagEarly == 0 {

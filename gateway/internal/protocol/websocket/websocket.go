@@ -1,5 +1,5 @@
 // Package websocket speaks RFC 6455 with a loop's clients: handshakes, frames, heartbeats and close
-// codes. What the messages mean is for a Language to know, of which there can be several.
+// codes. A Language gives the messages their meaning; there can be several languages.
 package websocket
 
 import (
