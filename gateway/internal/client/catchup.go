@@ -118,7 +118,7 @@ func (u *catchUps) beginMissed(ch index.Channel, w *Request) bool {
 		if w.Newest > 0 {
 			id = u.beforeNewest(u.hub.Channels.Index.Name(ch), r)
 		}
-		u.hub.protocolOf(w.Slot).Confirm(w, u.hub.Channels.Index.Name(ch), id)
+		u.hub.protocolOf(w.Slot).Confirm(w.Slot, u.hub.Channels.Index.Name(ch), id, w.Ref, w.First)
 	}
 	return true
 }

@@ -42,9 +42,10 @@ type Protocol interface {
 	Replayed(w *Request, ch index.Channel, r *fanout.Replay)
 
 	// Begun starts a subscription that waits for nothing; ok is false if it is to be confirmed.
-	Begun(w *Request, ch index.Channel) (ok bool)
-	// Confirm confirms a subscription, from a position on.
-	Confirm(w *Request, channel, id string)
+	Begun(i uint32) (ok bool)
+	// Confirm confirms a subscription, from a position on. ref is the client's name for its
+	// request; first says that it is the one which opened the connection.
+	Confirm(i uint32, channel, id string, ref Ref, first bool)
 	// CaughtUp notes that the live messages of a channel follow, from a position on.
 	CaughtUp(i uint32, at message.Position)
 	// Opened notes that all channels of a client's first request are subscribed to, or waiting.
@@ -80,7 +81,7 @@ func (Streams) Deliver(uint32, *index.Batch) (ok bool)               { return fa
 func (Streams) Unbounded() bool                                      { return false }
 func (Streams) Answers() bool                                        { return false }
 func (Streams) Replayed(*Request, index.Channel, *fanout.Replay)     {}
-func (Streams) Begun(*Request, index.Channel) (ok bool)              { return false }
+func (Streams) Begun(uint32) (ok bool)                               { return false }
 func (Streams) CaughtUp(uint32, message.Position)                    {}
 func (Streams) Opened(uint32)                                        {}
 func (Streams) Busy(uint32, bool)                                    {}
@@ -110,7 +111,7 @@ func (none) Name() string                                            { return "h
 func (none) Form(bool) message.Form                                  { return message.FormText }
 func (none) Due(uint32)                                              {}
 func (none) Deliver(uint32, *index.Batch) (ok bool)                  { return true }
-func (none) Confirm(*Request, string, string)                        {}
+func (none) Confirm(uint32, string, string, Ref, bool)               {}
 func (none) Bye(uint32, reasons.Close, string, time.Duration) []byte { return nil }
 func (n none) Leave(i uint32, _ reasons.Close)                       { n.Hub.HTTP.CloseAfter(i) } // it waits for the reply of Redis
 func (n none) Dismiss(i uint32, _ time.Duration)                     { n.Hub.Conns.Release(i, reasons.CloseAdmin) }

@@ -69,7 +69,7 @@ func (s *Channels) begin(w *Request, ch index.Channel, channel string, at fanout
 		s.start(w.sub, at.Seq)
 	}
 	p := s.hub.protocolOf(w.Slot)
-	if p.Begun(w, ch) {
+	if p.Begun(w.Slot) {
 		return
 	}
 	var text [128]byte
@@ -79,7 +79,7 @@ func (s *Channels) begin(w *Request, ch index.Channel, channel string, at fanout
 	} else {
 		id = at.Position.AppendTo(id)
 	}
-	p.Confirm(w, channel, string(id))
+	p.Confirm(w.Slot, channel, string(id), w.Ref, w.First)
 	s.follows(w, ch, at.Position)
 }
 

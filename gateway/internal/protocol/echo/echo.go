@@ -42,7 +42,7 @@ func (*Echo) Name() string { return "echo" }
 func (*Echo) Form(bool) message.Form { return message.FormRaw }
 
 // Confirm is not called: there are no channels.
-func (*Echo) Confirm(*client.Request, string, string) {}
+func (*Echo) Confirm(uint32, string, string, client.Ref, bool) {}
 
 // Unbounded: nothing more is read from a client with queued output, so the queue holds at most the
 // echo of one read.

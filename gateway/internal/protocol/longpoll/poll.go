@@ -268,9 +268,9 @@ func pollTicks(wait time.Duration) uint32 {
 }
 
 // Begun notes that a poll's channel is live.
-func (p *Polls) Begun(w *client.Request, _ index.Channel) (ok bool) {
-	if p.setupOf(w.Slot) != nil { // else its wait ended
-		p.confirmed(w.Slot)
+func (p *Polls) Begun(i uint32) (ok bool) {
+	if p.setupOf(i) != nil { // else its wait ended
+		p.confirmed(i)
 	}
 	return true
 }
@@ -291,7 +291,7 @@ func (p *Polls) Replayed(w *client.Request, ch index.Channel, r *fanout.Replay) 
 func (p *Polls) Opened(i uint32) { p.confirmed(i) }
 
 // Confirm is not called: a poll has no replies.
-func (*Polls) Confirm(*client.Request, string, string) {}
+func (*Polls) Confirm(uint32, string, string, client.Ref, bool) {}
 
 // confirmed counts one confirmed channel of a poll. After the last the poll gets its missed
 // messages, or waits.

@@ -48,9 +48,9 @@ func (n *Native) refuse(i uint32, cmd *command, code, text string) {
 }
 
 // Confirm confirms a subscription.
-func (n *Native) Confirm(w *client.Request, channel, id string) {
-	if !n.Hub.IsRaw(w.Slot) {
-		n.Hub.Conns.Out.Send(w.Slot, conn.Out{Bytes: n.frameAt("subscribed", channel, id, w.Ref), Own: true, History: w.First})
+func (n *Native) Confirm(i uint32, channel, id string, ref client.Ref, first bool) {
+	if !n.Hub.IsRaw(i) {
+		n.Hub.Conns.Out.Send(i, conn.Out{Bytes: n.frameAt("subscribed", channel, id, ref), Own: true, History: first})
 	}
 }
 

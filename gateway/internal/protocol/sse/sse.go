@@ -170,16 +170,16 @@ func withoutID(event []byte) []byte {
 
 // Confirm confirms a subscription. The event has an id to resume from only where it can't hide
 // pending messages of another channel.
-func (e *Events) Confirm(w *client.Request, channel, id string) {
-	if e.Hub.IsRaw(w.Slot) {
+func (e *Events) Confirm(i uint32, channel, id string, _ client.Ref, first bool) {
+	if e.Hub.IsRaw(i) {
 		return
 	}
 	b := e.scratch[:0]
-	if !e.isOpening(w.Slot) {
+	if !e.isOpening(i) {
 		b = append(append(append(b, "id: "...), id...), '\n')
 	}
 	e.scratch = appendEvent(b, protocol.Reply{Type: "subscribed", Channel: channel, ID: id})
-	e.Hub.Conns.Out.Send(w.Slot, conn.Out{Bytes: e.scratch, Own: true, History: w.First})
+	e.Hub.Conns.Out.Send(i, conn.Out{Bytes: e.scratch, Own: true, History: first})
 }
 
 // Bye returns the reconnect delay, which an EventSource understands, and a bye with the reason. A
