@@ -10,8 +10,8 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/admin"
 	"github.com/pushgate/pushgate/gateway/http1"
-	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/publish"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
@@ -85,7 +85,7 @@ func (o operator) Publish(ctx context.Context, messages []json.RawMessage) []adm
 		r := &results[places[k]]
 		switch {
 		case errors.Is(done.Err, fanout.ErrMarked):
-			r.Err = &admin.Error{Status: 400, Code: client.CodeBadRequest, Message: done.Err.Error()}
+			r.Err = &admin.Error{Status: 400, Code: reasons.CodeBadRequest, Message: done.Err.Error()}
 		case done.Err != nil:
 			r.Err = &admin.Error{Status: 503, Code: publish.CodeBroker, Message: "the message may not have been published: " + done.Err.Error()}
 		default:
@@ -106,14 +106,14 @@ type operatorPublication struct {
 // message into a plain one.
 func (o operator) prepare(pub *operatorPublication, text json.RawMessage) (p fanout.Publication, _ *http1.Error) {
 	if err := jsontext.Decode(text, pub); err != nil {
-		return p, client.BadRequest("a message is a JSON object with channel, data and more: %v", err)
+		return p, reasons.BadRequest("a message is a JSON object with channel, data and more: %v", err)
 	}
 	cfg := o.srv.live.Load()
-	payload, err := pub.Check(cfg.maxPayload) // larger ones reach no client
+	payload, err := pub.Check(cfg.clients.PayloadBytes) // larger ones reach no client
 	if err != nil {
 		return p, err
 	}
-	options, err := pub.Options(cfg.rules.Of(pub.Channel))
+	options, err := pub.Options(cfg.clients.Rules.Of(pub.Channel))
 	options.User = pub.User
 	return fanout.Publication{Channel: pub.Channel, Payload: payload, Options: options}, err
 }
@@ -123,5 +123,5 @@ func adminError(err *http1.Error) *admin.Error {
 }
 
 func adminBadRequest(format string, args ...any) error {
-	return &admin.Error{Status: 400, Code: client.CodeBadRequest, Message: fmt.Sprintf(format, args...)}
+	return &admin.Error{Status: 400, Code: reasons.CodeBadRequest, Message: fmt.Sprintf(format, args...)}
 }

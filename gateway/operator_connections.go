@@ -8,7 +8,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/gateway/admin"
-	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/gateway/internal/conn"
 )
 
 // maxListedChannels bounds the channels listed for one connection.
@@ -137,11 +137,11 @@ func (o operator) parseCursor(text string) (shard int, slot uint32, err error) {
 
 // Connection describes one connection.
 func (o operator) Connection(ctx context.Context, id string) (admin.ConnectionDetail, error) {
-	sh, slot, gen, ok := o.parseID(id)
+	sh, k, ok := o.parseID(id)
 	if !ok {
 		return admin.ConnectionDetail{}, admin.ErrNoConnection
 	}
-	d, err := ask(ctx, sh, func() *admin.ConnectionDetail { return sh.detail(slot, gen) })
+	d, err := ask(ctx, sh, func() *admin.ConnectionDetail { return sh.detail(k) })
 	if err == nil && d == nil {
 		err = admin.ErrNoConnection
 	}
@@ -152,12 +152,12 @@ func (o operator) Connection(ctx context.Context, id string) (admin.ConnectionDe
 }
 
 // detail returns a connection's description, nil if it's gone.
-func (s *shard) detail(slot, gen uint32) *admin.ConnectionDetail {
-	if !s.conns.Slots.Find(reactor.Key{Slot: slot, Gen: gen}) || !s.conns.Slots.IsOpen(slot) {
+func (s *shard) detail(k conn.Key) *admin.ConnectionDetail {
+	if !s.conns.Slots.FindOpen(k) {
 		return nil
 	}
-	d := admin.ConnectionDetail{Node: s.srv.net.Node, Connection: s.describe(slot), Channels: []string{}}
-	s.hub.Channels.Each(slot, func(_ index.Sub, ch index.Channel) {
+	d := admin.ConnectionDetail{Node: s.srv.net.Node, Connection: s.describe(k.Slot), Channels: []string{}}
+	s.hub.Channels.Each(k.Slot, func(_ index.Sub, ch index.Channel) {
 		if len(d.Channels) < maxListedChannels {
 			d.Channels = append(d.Channels, s.hub.Channels.Index.Name(ch))
 		}
@@ -166,24 +166,24 @@ func (s *shard) detail(slot, gen uint32) *admin.ConnectionDetail {
 }
 
 // parseID parses a connection's id; see conn.Set.ID.
-func (o operator) parseID(id string) (sh *shard, slot, gen uint32, ok bool) {
+func (o operator) parseID(id string) (sh *shard, k conn.Key, ok bool) {
 	rest, ok := strings.CutPrefix(id, o.srv.net.Node+"-")
 	parts := strings.Split(rest, "-")
 	if !ok || len(parts) != 3 {
-		return nil, 0, 0, false
+		return nil, conn.Key{}, false
 	}
 	var n [3]uint64
 	for i, part := range parts {
 		v, err := strconv.ParseUint(part, 36, 32)
 		if err != nil {
-			return nil, 0, 0, false
+			return nil, conn.Key{}, false
 		}
 		n[i] = v
 	}
 	if n[0] >= uint64(len(o.srv.shards)) {
-		return nil, 0, 0, false
+		return nil, conn.Key{}, false
 	}
-	return o.srv.shards[n[0]], uint32(n[1]), uint32(n[2]), true
+	return o.srv.shards[n[0]], conn.Key{Slot: uint32(n[1]), Gen: uint32(n[2])}, true
 }
 
 // Close closes the connections that f selects.
@@ -218,15 +218,15 @@ func (o operator) Close(ctx context.Context, f admin.ConnectionFilter) (closed i
 }
 
 func (o operator) closeOne(ctx context.Context, id string) (int, error) {
-	sh, slot, gen, ok := o.parseID(id)
+	sh, k, ok := o.parseID(id)
 	if !ok {
 		return 0, nil
 	}
 	return ask(ctx, sh, func() int {
-		if !sh.conns.Slots.Find(reactor.Key{Slot: slot, Gen: gen}) || !sh.conns.Slots.IsOpen(slot) {
+		if !sh.conns.Slots.FindOpen(k) {
 			return 0
 		}
-		sh.hub.Dismiss(slot, 0)
+		sh.hub.Dismiss(k.Slot, 0)
 		return 1
 	})
 }

@@ -55,11 +55,11 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	set.verifier.Adopt(old.verifier)
+	set.clients.Verifier.Adopt(old.clients.Verifier)
 	s.live.Store(set)
 	s.requests.Forget()
 	s.clients.UnknownSubprotocols.Forget()
-	s.broker.LimitPayload(set.maxPayload)
+	s.broker.LimitPayload(set.clients.PayloadBytes)
 	s.spread(set)
 	select {
 	case s.reloaded <- struct{}{}:
@@ -94,13 +94,13 @@ func (s *Server) runVerifier(ctx context.Context) {
 	for ctx.Err() == nil {
 		present, stop := context.WithCancel(ctx)
 		ended := make(chan struct{}) // closed by the goroutine that runs the verifier
-		verifier := s.live.Load().verifier
+		verifier := s.live.Load().clients.Verifier
 		go func() {
 			// Ends when present does; waited for below. Run's only error is nil.
 			defer close(ended)
 			_ = verifier.Run(present)
 		}()
-		for verifier == s.live.Load().verifier && ctx.Err() == nil {
+		for verifier == s.live.Load().clients.Verifier && ctx.Err() == nil {
 			select {
 			case <-s.reloaded:
 			case <-ctx.Done():

@@ -95,7 +95,7 @@ func New(cfg Config, o Options) (_ *Server, err error) {
 		reloaded:  make(chan struct{}, 1),
 	}
 	s.fleet = newFleet(s)
-	s.net.Log, s.net.Limited, s.net.Started = s.log, limit.NewLogLimiter(time.Second), time.Now()
+	s.net.Limited, s.net.Started = limit.NewLogLimiter(time.Second), time.Now()
 	defer func() {
 		if err != nil {
 			s.close()
@@ -122,7 +122,7 @@ func New(cfg Config, o Options) (_ *Server, err error) {
 	s.live.Store(set)
 	s.configured.Store(s.net.Started.Unix())
 	s.broker.OnRoundTrip(s.roundTrips.Observe)
-	s.broker.LimitPayload(set.maxPayload)
+	s.broker.LimitPayload(set.clients.PayloadBytes)
 	if err := s.listen(); err != nil {
 		return nil, err
 	}
@@ -210,10 +210,10 @@ func (s *Server) Publish(ctx context.Context, channel string, data []byte) (id s
 		return "", err
 	}
 	cfg := s.live.Load()
-	if len(data) > cfg.maxPayload {
-		return "", fmt.Errorf("publish to %s: %d bytes, at most %d are taken", channel, len(data), cfg.maxPayload)
+	if len(data) > cfg.clients.PayloadBytes {
+		return "", fmt.Errorf("publish to %s: %d bytes, at most %d are taken", channel, len(data), cfg.clients.PayloadBytes)
 	}
-	return s.broker.Publish(ctx, channel, data, cfg.rules.Of(channel).Options(nil, ""))
+	return s.broker.Publish(ctx, channel, data, cfg.clients.Rules.Of(channel).Options(nil, ""))
 }
 
 // AdminAddr returns the admin listener's address as bound, empty without one.
@@ -230,7 +230,7 @@ func (s *Server) Ready() error {
 	if s.requests.Draining.Load() {
 		reasons = append(reasons, errors.New("draining"))
 	}
-	for _, err := range []error{s.broker.Ready(), s.live.Load().verifier.Ready()} {
+	for _, err := range []error{s.broker.Ready(), s.live.Load().clients.Verifier.Ready()} {
 		if err != nil {
 			reasons = append(reasons, err)
 		}

@@ -14,7 +14,6 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/httpconn"
 	"github.com/pushgate/pushgate/gateway/internal/limit"
 	"github.com/pushgate/pushgate/gateway/internal/protocol/echo"
-	"github.com/pushgate/pushgate/gateway/internal/rules"
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
@@ -22,11 +21,6 @@ import (
 // new ones. Each shard swaps its own on its loop, so that reading them takes no lock.
 type settings struct {
 	Config
-	maxPayload int // of a message
-	rules      rules.List
-	verifier   *auth.Verifier
-
-	// Of the layers
 	conns   conn.Options
 	http    httpconn.Options
 	clients client.Options
@@ -57,14 +51,16 @@ const (
 // reads the key files.
 func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err error) {
 	set = &settings{Config: cfg}
-	if set.rules, err = compileRules(cfg.Channels); err != nil {
+	rules, err := compileRules(cfg.Channels)
+	if err != nil {
 		return nil, err
 	}
 	origins, err := auth.NewOrigins(cfg.Origins)
 	if err != nil {
 		return nil, err
 	}
-	if set.verifier, err = auth.New(cfg.Auth, message.ValidChannel, log); err != nil {
+	verifier, err := auth.New(cfg.Auth, message.ValidChannel, log)
+	if err != nil {
 		return nil, fmt.Errorf("token keys: %w", err)
 	}
 	trusted, err := proxy.ParseNetworks(cfg.Proxy.Trusted)
@@ -72,7 +68,6 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 		return nil, err
 	}
 	l := cfg.Limits
-	set.maxPayload = min(l.PayloadBytes, l.TotalQueueBytes/payloadShare)
 	set.rates = limit.ClientRates{
 		Messages:  limit.PerSecond(l.MessagesPerSecond, cmp.Or(l.MessagesBurst, clientBurst*l.MessagesPerSecond)),
 		Channels:  limit.PerSecond(l.NewChannelsPerSecond, channelBursts*l.ChannelsPerConnection),
@@ -109,15 +104,15 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 		HandshakeRate: limit.PerSecond(l.HandshakesPerSecond, l.HandshakesBurst),
 	}
 	set.clients = client.Options{
-		Verifier:              set.verifier,
+		Verifier:              verifier,
 		Open:                  cfg.Auth.Mode == auth.ModeNone,
-		Rules:                 set.rules,
+		Rules:                 rules,
 		ChannelsPerConnection: l.ChannelsPerConnection,
 		TotalSubscriptions:    l.TotalSubscriptions,
 		TotalChannels:         l.TotalChannels,
 		QueueBytes:            l.QueueBytes,
 		MessageBytes:          l.MessageBytes,
-		PayloadBytes:          set.maxPayload,
+		PayloadBytes:          min(l.PayloadBytes, l.TotalQueueBytes/payloadShare),
 		TotalInputBytes:       l.TotalInputBytes,
 		TotalPublishRate:      limit.PerSecond(l.TotalPublishesPerSecond, 0),
 		HeartbeatInterval:     cfg.Heartbeat.Interval,

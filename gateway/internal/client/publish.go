@@ -35,9 +35,9 @@ func (h *Hub) Publish(i uint32, pub *publish.Publication, done func(id string, e
 		options.IdempotencyKey = clientKey(options.User, options.IdempotencyKey, payload)
 	}
 	if err := fanout.CheckPayload(payload, options); err != nil {
-		return BadRequest("%v", err)
+		return reasons.BadRequest("%v", err)
 	}
-	if all := h.Options.TotalPublishRate; !h.Limits.Publish(i) || all.IsSet() && !h.Shared.publishes.Take(all, h.Limits.Uptime()) {
+	if !h.Limits.Publish(i) || !h.Shared.publishes.Take(h.Options.TotalPublishRate, h.Limits.Uptime()) {
 		h.HTTP.Refuse.Count(reasons.RejectPublishRate)
 		return reasons.OverLimit[reasons.RejectPublishRate]
 	}

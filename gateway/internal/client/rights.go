@@ -152,7 +152,7 @@ func (r *Rights) Allow(i uint32, p *Params) *http1.Error {
 	return r.TooMany(p)
 }
 
-var errNoChannels = BadRequest("name the channels: channels=a,b")
+var errNoChannels = reasons.BadRequest("name the channels: channels=a,b")
 
 // TooMany returns an error for more channels than a client may have.
 func (r *Rights) TooMany(p *Params) *http1.Error {
@@ -161,12 +161,4 @@ func (r *Rights) TooMany(p *Params) *http1.Error {
 		return nil
 	}
 	return &http1.Error{Status: 400, Code: reasons.CodeTooManyChannels, Message: fmt.Sprintf("%d channels, a connection may have %d", len(p.Channels), n)}
-}
-
-// CodeBadRequest is the code of requests that make no sense.
-const CodeBadRequest = "bad_request"
-
-// BadRequest returns an error for such a request.
-func BadRequest(format string, args ...any) *http1.Error {
-	return &http1.Error{Status: 400, Code: CodeBadRequest, Message: fmt.Sprintf(format, args...)}
 }

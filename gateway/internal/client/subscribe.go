@@ -169,33 +169,14 @@ func (s *Channels) start(sub index.Sub, seq uint32) {
 // Open subscribes a client without channels to the channels of its first request: to the first
 // SliceChannels of them now, to the others in the next turns.
 func (s *Channels) Open(i uint32, p *Params) {
-	n := min(len(p.Channels), SliceChannels)
-	s.openSome(i, p, p.Channels[:n])
-	switch {
+	o := Opening{*p, s}
+	switch done := o.Work(i); {
 	case !s.hub.IsOpen(i):
-	case n < len(p.Channels):
-		left := *p
-		left.Channels = left.Channels[n:]
-		s.hub.Tasks.Start(i, &Opening{left, s}, left.Bytes())
+	case done:
+		o.Done(i)
 	default:
-		s.hub.protocolOf(i).Opened(i)
-	}
-}
-
-// openSome subscribes a client to some of its first channels.
-func (s *Channels) openSome(i uint32, p *Params, names []string) {
-	for _, name := range names {
-		c := s.hub.at(i)
-		if !c.isOpen() {
-			return
-		}
-		w := Request{First: true, Time: p.Resume.IsTime(), Asked: p.Resume.Text, fits: p.Checked}
-		w.Since, w.Lost = p.Resume.Positions(name, s.hub.Net.Node)
-		if len(w.Since) == 0 {
-			w.Newest = int32(p.History)
-		}
-		ch := s.Index.Open([]byte(name))
-		s.subscribed(i, c, ch, name, s.Index.Add(&c.subs, i, ch), true, w)
+		rest := o // on the heap
+		s.hub.Tasks.Start(i, &rest, rest.Bytes())
 	}
 }
 
@@ -207,10 +188,23 @@ type Opening struct {
 
 // Work subscribes to a slice of the channels.
 func (o *Opening) Work(i uint32) (done bool) {
+	s := o.channels
 	n := min(len(o.Channels), SliceChannels)
 	names := o.Channels[:n]
 	o.Channels = o.Channels[n:]
-	o.channels.openSome(i, &o.Params, names)
+	for _, name := range names {
+		c := s.hub.at(i)
+		if !c.isOpen() {
+			break
+		}
+		w := Request{First: true, Time: o.Resume.IsTime(), Asked: o.Resume.Text, fits: o.Checked}
+		w.Since, w.Lost = o.Resume.Positions(name, s.hub.Net.Node)
+		if len(w.Since) == 0 {
+			w.Newest = int32(o.History)
+		}
+		ch := s.Index.Open([]byte(name))
+		s.subscribed(i, c, ch, name, s.Index.Add(&c.subs, i, ch), true, w)
+	}
 	return len(o.Channels) == 0
 }
 

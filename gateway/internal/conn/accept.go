@@ -83,7 +83,7 @@ func (l *Acceptor) Adopt(fd int, peer netip.AddrPort) (i uint32) {
 		l.reject(fd, reasons.RejectConnections)
 		return 0
 	}
-	if r := l.set.options.AcceptRate; r.IsSet() && !l.set.shared.accepts.Take(r, l.set.shared.Uptime()) {
+	if !l.set.shared.accepts.Take(l.set.options.AcceptRate, l.set.shared.Uptime()) {
 		l.set.shared.Connections.Add(-1)
 		l.reject(fd, reasons.RejectAcceptRate)
 		return 0

@@ -49,6 +49,13 @@ func (t *Clock) Now() uint32 { return t.now }
 // Set has the handler called at a tick, in place of any earlier deadline.
 func (t *Clock) Set(i, at uint32) { t.wheel.Set(i, at) }
 
+// Forward brings a connection's deadline, if it has one, forward to a tick.
+func (t *Clock) Forward(i, at uint32) {
+	if due, ok := t.wheel.Due(i); ok && int32(due-at) > 0 {
+		t.wheel.Set(i, at)
+	}
+}
+
 // Clear removes a connection's deadline.
 func (t *Clock) Clear(i uint32) { t.wheel.Cancel(i) }
 

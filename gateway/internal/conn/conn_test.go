@@ -37,13 +37,13 @@ func newOwner(t testing.TB, o Options) *owner {
 		t.Fatal(err)
 	}
 	w := &owner{t: t, received: make(map[uint32]string), closed: make(map[uint32]reasons.Close)}
-	shared := &Shared{Log: slog.New(slog.DiscardHandler), Limited: limit.NewLogLimiter(time.Second), Started: time.Now()}
+	shared := &Shared{Limited: limit.NewLogLimiter(time.Second), Started: time.Now()}
 	o.MaxConnections, o.Descriptors, o.ProxyProtocol = 1000, 1000, proxy.Off
 	o.TotalInputBytes = 1 << 30
 	if o.TotalQueueBytes == 0 {
 		o.TotalQueueBytes = 1 << 30
 	}
-	if w.Set, err = New(shared, l, &o, shared.Log, w, w); err != nil {
+	if w.Set, err = New(shared, l, &o, slog.New(slog.DiscardHandler), w, w); err != nil {
 		l.Close()
 		t.Fatal(err)
 	}

@@ -42,25 +42,20 @@ func (k *Inputs) shed() {
 		e.buckets = make([]int64, inputSizes*agesPerSize)
 	}
 	clear(e.buckets)
-	k.eachInput(func(in *input) { e.buckets[k.bucket(in)] += int64(in.held) })
+	k.table.Each(func(_ uint32, in *input) { e.buckets[k.bucket(in)] += int64(in.held) })
 	first := len(e.buckets) - 1
 	for ; first > 0 && excess > e.buckets[first]; first-- {
 		excess -= e.buckets[first]
 	}
-	k.eachInput(func(in *input) {
+	k.table.Each(func(i uint32, in *input) {
 		switch b := k.bucket(in); {
 		case b < first, b == first && excess <= 0:
 			return
 		case b == first:
 			excess -= int64(in.held)
 		}
-		e.victims = append(e.victims, k.set.Slots.Key(in.owner))
+		e.victims = append(e.victims, k.set.Slots.Key(i))
 	})
-}
-
-// eachInput calls fn for all inputs.
-func (k *Inputs) eachInput(fn func(*input)) {
-	k.table.Each(func(_ uint32, in *input) { fn(in) })
 }
 
 // bucket returns the index for an input's size and age, larger and then older ones later.

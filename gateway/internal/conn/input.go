@@ -18,7 +18,6 @@ type input struct {
 
 	// For Options.TotalInputBytes
 
-	owner uint32 // slot
 	since uint32 // tick of its first bytes
 	held  int    // bytes counted
 }
@@ -56,7 +55,7 @@ func (k *Inputs) ensure(i uint32) *input {
 	if in == nil {
 		k.set.Slots.at(i).flags |= flagInput
 		in = k.table.Take(i)
-		in.owner, in.since = i, k.set.Clock.now
+		in.since = k.set.Clock.now
 	}
 	return in
 }
@@ -121,17 +120,17 @@ func (k *Inputs) Seen(i uint32) int {
 func (k *Inputs) See(i uint32, n int) {
 	if in := k.of(i); in != nil {
 		in.seen = n
-		k.readOn(in)
+		k.readOn(i, in)
 	}
 }
 
 // readOn ends Suspend.
-func (k *Inputs) readOn(in *input) {
+func (k *Inputs) readOn(i uint32, in *input) {
 	if in.full {
 		in.full = false
-		c := k.set.Slots.at(in.owner)
+		c := k.set.Slots.at(i)
 		c.flags &^= flagFull
-		k.set.Reading.rewatch(in.owner, c)
+		k.set.Reading.rewatch(i, c)
 	}
 }
 
@@ -141,7 +140,7 @@ func (k *Inputs) Free(i uint32) {
 	if in == nil {
 		return
 	}
-	k.readOn(in)
+	k.readOn(i, in)
 	buf := in.buf[:0]
 	if cap(buf) > maxIdleInput || k.table.Idle() >= maxIdleInputs {
 		buf = nil

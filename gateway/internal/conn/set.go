@@ -35,7 +35,6 @@ type Options struct {
 // Shared is the state that all sets of a process share.
 type Shared struct {
 	// Immutable
-	Log     *slog.Logger
 	Limited *limit.LogLimiter
 	Started time.Time // tick 0
 	Node    string    // name of this process among others

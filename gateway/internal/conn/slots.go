@@ -125,6 +125,12 @@ func (s *Slots) Key(i uint32) reactor.Key { return reactor.Key{Slot: i, Gen: s.a
 // Find reports whether a connection still exists.
 func (s *Slots) Find(k reactor.Key) bool { return s.find(k.Slot, k.Gen) != nil }
 
+// FindOpen reports whether a connection still exists and isn't closed.
+func (s *Slots) FindOpen(k reactor.Key) bool {
+	c := s.find(k.Slot, k.Gen)
+	return c != nil && c.state == stateOpen
+}
+
 // Born returns the tick at which a connection was accepted.
 func (s *Slots) Born(i uint32) uint32 { return s.at(i).born }
 

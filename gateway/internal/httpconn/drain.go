@@ -25,10 +25,7 @@ func (h *Server) Drain(i uint32, reason reasons.Close) (client bool) {
 		h.conns.Finish(i, reason, nil)
 		return false
 	case phaseClosed:
-		end := h.conns.LingerEnd()
-		if due, ok := h.conns.Clock.Due(i); ok && int32(due-end) > 0 {
-			h.conns.Clock.Set(i, end)
-		}
+		h.conns.Clock.Forward(i, h.conns.LingerEnd())
 		return false
 	}
 	return true

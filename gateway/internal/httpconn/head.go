@@ -65,10 +65,7 @@ func (h *Server) follow(i uint32, e *exchange, data []byte) {
 // shortenDeadline shortens the deadline of a kept connection, once a request has begun, from the idle timeout
 // to the head timeout.
 func (h *Server) shortenDeadline(i uint32) {
-	end := h.conns.Clock.Now() + conn.Ticks(h.options.HeadTimeout)
-	if due, ok := h.conns.Clock.Due(i); ok && int32(due-end) > 0 {
-		h.conns.Clock.Set(i, end)
-	}
+	h.conns.Clock.Forward(i, h.conns.Clock.Now()+conn.Ticks(h.options.HeadTimeout))
 }
 
 // keep keeps data, the bytes of a head that is incomplete or has to wait, unless they are kept

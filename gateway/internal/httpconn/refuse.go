@@ -119,9 +119,7 @@ func (h *Events) decline(data []byte, reason reasons.Reject, must bool) (respons
 	if response, ok := h.server.Refuse.later(h.server.Refuse.scratch[:0], to, reason, reasons.OverLimit[reason], o); ok {
 		return response, false
 	}
-	h.server.Refuse.retry++
-	var line [32]byte
-	o.Lines = append(appendRetryAfter(line[:0], 1+int(h.server.Refuse.retry%RetrySeconds)), "\r\n"...)
+	o.Lines = append(h.server.Refuse.retryAfter(), "\r\n"...)
 	return reasons.OverLimit[reason].Append(h.server.Refuse.scratch[:0], o), false
 }
 

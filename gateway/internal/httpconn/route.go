@@ -96,7 +96,7 @@ func (h *router) route(i uint32, e *exchange, rest []byte) (left []byte) {
 	case h.server.leaving:
 		h.server.Refuse.Request(i, reasons.RejectDraining, errDraining, h.server.Refuse.retryElsewhere())
 		return rest
-	case to.Handshake && h.server.options.HandshakeRate.IsSet() && !h.server.shared.handshakes.Take(h.server.options.HandshakeRate, h.server.limits.Uptime()):
+	case to.Handshake && !h.server.shared.handshakes.Take(h.server.options.HandshakeRate, h.server.limits.Uptime()):
 		h.server.Refuse.Over(i, reasons.RejectHandshakeRate)
 		return nil
 	}

@@ -138,7 +138,6 @@ type Server struct {
 	request   http1.Request // the one being routed
 	date      []byte        // value of the Date header, updated each second
 	leaving   bool          // the gateway is shutting down: requests are refused
-	decoded   []byte        // of a query
 }
 
 // New returns a server without connections, and without routes but for health.
@@ -178,4 +177,4 @@ func (h *Server) at(i uint32) *exchange { return h.exchanges.Get(i) }
 func (h *Server) Request() *http1.Request { return &h.request }
 
 // Query returns the request's query.
-func (h *Server) Query() http1.Query { return h.request.Query(h.decoded[:0]) }
+func (h *Server) Query() http1.Query { return h.request.Query(nil) }

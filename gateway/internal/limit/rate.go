@@ -46,8 +46,11 @@ func (r Rate) next(full, now time.Duration) (_ time.Duration, ok bool) {
 // Bucket is shared by all shards. The zero value is full.
 type Bucket struct{ full atomic.Int64 } // ns since the server's start
 
-// Take takes a token, if one is left.
+// Take takes a token, if one is left. Without a rate there always is.
 func (b *Bucket) Take(r Rate, now time.Duration) bool {
+	if !r.IsSet() {
+		return true
+	}
 	for {
 		full := b.full.Load()
 		next, ok := r.next(time.Duration(full), now)

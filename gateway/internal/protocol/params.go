@@ -8,6 +8,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/position"
+	"github.com/pushgate/pushgate/gateway/internal/publish"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 )
 
@@ -87,7 +88,7 @@ func (p *Params) SetFormat(value string) *http1.Error {
 		p.Raw = true
 	case "json", "":
 	default:
-		return client.BadRequest("format is json or raw, not %.20q", value)
+		return reasons.BadRequest("format is json or raw, not %.20q", value)
 	}
 	return nil
 }
@@ -107,7 +108,7 @@ func (p *Params) SetCursor(value string) *http1.Error {
 // CheckHistory refuses a number of messages larger than any channel keeps.
 func CheckHistory(h *client.Hub, n int) *http1.Error {
 	if most := h.Shared.Broker.MostHistory(); n < 0 || n > most {
-		return client.BadRequest("history is a number from 0 to %d", most)
+		return reasons.BadRequest("history is a number from 0 to %d", most)
 	}
 	return nil
 }
@@ -120,7 +121,7 @@ func CheckChannels(h *client.Hub, p *Params) *http1.Error {
 	}
 	for _, name := range p.Channels {
 		if err := message.ValidChannel(name); err != nil {
-			return &http1.Error{Status: 400, Code: CodeInvalidChannel, Message: err.Error()}
+			return &http1.Error{Status: 400, Code: publish.CodeInvalidChannel, Message: err.Error()}
 		}
 	}
 	if len(p.Channels) > 1 {

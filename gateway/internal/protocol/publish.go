@@ -5,6 +5,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/httpconn"
 	"github.com/pushgate/pushgate/gateway/internal/publish"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/jsontext"
 )
 
@@ -29,7 +30,7 @@ func (p publishing) TakeBody(i uint32, text []byte) {
 	p.hub.Conns.Clock.Clear(i) // the publisher has its own
 	var pub publish.Publication
 	if err := jsontext.Decode(text, &pub); err != nil {
-		p.hub.HTTP.Refuse.Body(i, client.BadRequest("the body is a JSON object: %v", err))
+		p.hub.HTTP.Refuse.Body(i, reasons.BadRequest("the body is a JSON object: %v", err))
 		return
 	}
 	key, channel := p.hub.Conns.Slots.Key(i), pub.Channel

@@ -24,6 +24,5 @@ func Bye(reason reasons.Close, detail string, afterMS int64) Reply {
 
 // Error codes that several protocols send.
 const (
-	CodeInvalidChannel  = "invalid_channel"
 	CodeInvalidPosition = "invalid_position"
 )

@@ -15,6 +15,7 @@ import (
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/http1"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/internal/rules"
 )
 
@@ -33,10 +34,6 @@ const (
 	CodeTooLarge       = "too_large"
 	CodeBroker         = "broker_unavailable"
 )
-
-func badRequest(format string, args ...any) *http1.Error {
-	return &http1.Error{Status: 400, Code: "bad_request", Message: fmt.Sprintf(format, args...)}
-}
 
 // maxIdempotencyKey bounds a key, which is part of a key in Redis.
 const maxIdempotencyKey = 200
@@ -64,11 +61,11 @@ func (p *Publication) Check(maxBytes int) ([]byte, *http1.Error) {
 		return nil, &http1.Error{Status: 400, Code: CodeInvalidChannel, Message: err.Error()}
 	}
 	if len(p.IdempotencyKey) > maxIdempotencyKey {
-		return nil, badRequest("idempotency_key is longer than %d bytes", maxIdempotencyKey)
+		return nil, reasons.BadRequest("idempotency_key is longer than %d bytes", maxIdempotencyKey)
 	}
 	payload, err := p.payload()
 	if err != nil {
-		return nil, badRequest("%v", err)
+		return nil, reasons.BadRequest("%v", err)
 	}
 	if len(payload) > maxBytes {
 		return nil, &http1.Error{Status: 413, Code: CodeTooLarge, Message: fmt.Sprintf("data has %d bytes, at most %d are taken", len(payload), maxBytes)}
@@ -80,7 +77,7 @@ func (p *Publication) Check(maxBytes int) ([]byte, *http1.Error) {
 func (p *Publication) Options(rule *rules.Rule) (fanout.PublishOptions, *http1.Error) {
 	o := rule.Options(p.Durable, p.IdempotencyKey)
 	if o.IdempotencyKey != "" && !o.Durable {
-		return o, badRequest("idempotency_key needs durable: a plain message is never kept, so a duplicate cannot be detected")
+		return o, reasons.BadRequest("idempotency_key needs durable: a plain message is never kept, so a duplicate cannot be detected")
 	}
 	return o, nil
 }

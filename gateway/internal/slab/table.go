@@ -28,10 +28,3 @@ func (t *Table[T]) Used() int { return len(t.items) - len(t.free) }
 
 // Idle returns the number of entries kept for their next owner.
 func (t *Table[T]) Idle() int { return len(t.free) }
-
-// Each calls fn for all entries, idle ones included.
-func (t *Table[T]) Each(fn func(*T)) {
-	for _, v := range t.items {
-		fn(v)
-	}
-}

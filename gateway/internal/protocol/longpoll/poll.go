@@ -32,8 +32,6 @@ const (
 // Polls is the protocol. A client's Own.Number is the most messages in its response.
 type Polls struct {
 	client.Streams
-	hub       *client.Hub
-	channels  *client.Channels
 	kind      client.Kind
 	setups    slab.ByKey[setup]
 	wakeups   wakeups
@@ -56,9 +54,8 @@ type setup struct {
 
 // Register adds the endpoint to a loop.
 func Register(h *client.Hub) *Polls {
-	p := &Polls{Streams: client.Streams{Hub: h}, hub: h, channels: h.Channels}
-	p.wakeups.polls, p.wakeups.hub = p, h
-	p.responder = responder{polls: p, hub: h, channels: h.Channels}
+	p := &Polls{Streams: client.Streams{Hub: h}}
+	p.wakeups.polls, p.responder.polls = p, p
 	p.kind = h.Register(p)
 	h.HTTP.Handle(&httpconn.Route{Path: "/v1/poll", Methods: []string{"GET", "HEAD", "POST"}, Endpoint: p})
 	return p
@@ -79,7 +76,7 @@ func (*Polls) Answers() bool { return true }
 
 // setupOf returns the setup of a poll, nil if its channels have begun.
 func (p *Polls) setupOf(i uint32) *setup {
-	if p.hub.Own(i).Flags&flagSetup == 0 {
+	if p.Hub.Own(i).Flags&flagSetup == 0 {
 		return nil
 	}
 	return p.setups.Get(i)
@@ -127,36 +124,36 @@ func (p *setup) missedOf(ch index.Channel) *missed {
 
 // Serve handles a request for /v1/poll.
 func (p *Polls) Serve(i uint32, rest []byte) (left []byte) {
-	token := protocol.Token(p.hub)
-	post := string(p.hub.HTTP.Request().Method) == "POST"
-	if inBody := post && !p.hub.Options.Open && len(token) == 0; !inBody && !p.hub.Rights.Authorize(i, token) {
+	token := protocol.Token(p.Hub)
+	post := string(p.Hub.HTTP.Request().Method) == "POST"
+	if inBody := post && !p.Hub.Options.Open && len(token) == 0; !inBody && !p.Hub.Rights.Authorize(i, token) {
 		return nil
 	}
 	if !post {
 		p.get(i)
 		return rest
 	}
-	if err := protocol.PositionOutside(p.hub); err != nil {
-		p.hub.HTTP.Refuse.Request(i, reasons.RejectBadRequest, err, nil)
+	if err := protocol.PositionOutside(p.Hub); err != nil {
+		p.Hub.HTTP.Refuse.Request(i, reasons.RejectBadRequest, err, nil)
 		return nil
 	}
-	return p.hub.HTTP.Bodies.Read(i, rest, p)
+	return p.Hub.HTTP.Bodies.Read(i, rest, p)
 }
 
 // get handles GET /v1/poll.
 func (p *Polls) get(i uint32) {
-	params, err := protocol.Query(p.hub)
+	params, err := protocol.Query(p.Hub)
 	if err == nil {
-		err = p.hub.Rights.Allow(i, &params.Params)
+		err = p.Hub.Rights.Allow(i, &params.Params)
 	}
-	over := p.channels.RoomFor(i, &params.Params)
+	over := p.Hub.Channels.RoomFor(i, &params.Params)
 	switch {
 	case err != nil:
-		protocol.Refuse(p.hub, i, err)
-	case string(p.hub.HTTP.Request().Method) == "HEAD":
-		p.hub.HTTP.Answer(i, 200, "", http1.Options{})
+		protocol.Refuse(p.Hub, i, err)
+	case string(p.Hub.HTTP.Request().Method) == "HEAD":
+		p.Hub.HTTP.Answer(i, 200, "", http1.Options{})
 	case over != "":
-		p.hub.HTTP.Refuse.Over(i, over)
+		p.Hub.HTTP.Refuse.Over(i, over)
 	default:
 		p.start(i, &params)
 	}
@@ -178,15 +175,15 @@ type pollBody struct {
 func (p *Polls) TakeBody(i uint32, text []byte) {
 	params, err := p.read(i, text)
 	if err == nil {
-		err = p.hub.Rights.Allow(i, &params.Params)
+		err = p.Hub.Rights.Allow(i, &params.Params)
 	}
 	if err != nil {
-		p.hub.HTTP.Refuse.Body(i, err)
+		p.Hub.HTTP.Refuse.Body(i, err)
 		return
 	}
-	if over := p.channels.RoomFor(i, &params.Params); over != "" {
-		p.hub.HTTP.Refuse.Count(over)
-		p.hub.HTTP.Refuse.Body(i, reasons.OverLimit[over])
+	if over := p.Hub.Channels.RoomFor(i, &params.Params); over != "" {
+		p.Hub.HTTP.Refuse.Count(over)
+		p.Hub.HTTP.Refuse.Body(i, reasons.OverLimit[over])
 		return
 	}
 	p.start(i, &params)
@@ -196,30 +193,30 @@ func (p *Polls) TakeBody(i uint32, text []byte) {
 func (p *Polls) read(i uint32, text []byte) (params protocol.Params, err *http1.Error) {
 	var b pollBody
 	if e := jsontext.Decode(text, &b); e != nil {
-		return params, client.BadRequest("the body is a JSON object: %v", e)
+		return params, reasons.BadRequest("the body is a JSON object: %v", e)
 	}
-	if p.hub.Rights.Grant(i) == nil {
-		g, e := p.hub.Rights.Verify([]byte(b.Token))
+	if p.Hub.Rights.Grant(i) == nil {
+		g, e := p.Hub.Rights.Verify([]byte(b.Token))
 		if e != nil && e.Reason == auth.ReasonKeyPending {
-			p.hub.HTTP.Refuse.Count(reasons.RejectKeyPending)
+			p.Hub.HTTP.Refuse.Count(reasons.RejectKeyPending)
 			return params, reasons.OverLimit[reasons.RejectKeyPending]
 		}
 		if e != nil {
 			return params, client.Unauthorized(e)
 		}
-		p.hub.Rights.Set(i, g)
+		p.Hub.Rights.Set(i, g)
 	}
 	params = protocol.Params{Wait: protocol.DefaultWait, Max: protocol.DefaultMax}
 	params.Channels, params.History = b.Channels, b.History
 	if b.Wait != nil {
 		if *b.Wait < 0 || *b.Wait > protocol.MaxWait.Seconds() {
-			return params, client.BadRequest("wait is a number from 0 to %v", protocol.MaxWait.Seconds())
+			return params, reasons.BadRequest("wait is a number from 0 to %v", protocol.MaxWait.Seconds())
 		}
 		params.Wait = time.Duration(*b.Wait * float64(time.Second))
 	}
 	if b.Max != nil {
 		if *b.Max < 1 || *b.Max > protocol.MaxMessages {
-			return params, client.BadRequest("max is a number from 1 to %d", protocol.MaxMessages)
+			return params, reasons.BadRequest("max is a number from 1 to %d", protocol.MaxMessages)
 		}
 		params.Max = *b.Max
 	}
@@ -227,10 +224,10 @@ func (p *Polls) read(i uint32, text []byte) (params protocol.Params, err *http1.
 		err = params.SetCursor(cmp.Or(b.Cursor, b.Since))
 	}
 	if err == nil {
-		err = protocol.CheckHistory(p.hub, params.History)
+		err = protocol.CheckHistory(p.Hub, params.History)
 	}
 	if err == nil {
-		err = protocol.CheckChannels(p.hub, &params)
+		err = protocol.CheckChannels(p.Hub, &params)
 	}
 	return params, err
 }
@@ -238,20 +235,20 @@ func (p *Polls) read(i uint32, text []byte) (params protocol.Params, err *http1.
 // start subscribes to a poll's channels. It responds at once if there are messages, else the poll
 // waits.
 func (p *Polls) start(i uint32, params *protocol.Params) {
-	p.hub.HTTP.Serving(i)
-	p.hub.Open(i, p.kind, params.Raw)
-	own := p.hub.Own(i)
+	p.Hub.HTTP.Serving(i)
+	p.Hub.Open(i, p.kind, params.Raw)
+	own := p.Hub.Own(i)
 	own.Number = uint16(params.Max)
 	own.Flags |= flagSetup
 	set := p.setups.Take(i)
-	*set = setup{due: p.hub.Conns.Clock.Now() + pollTicks(params.Wait), resume: params.Resume, missed: set.missed[:0]}
+	*set = setup{due: p.Hub.Conns.Clock.Now() + pollTicks(params.Wait), resume: params.Resume, missed: set.missed[:0]}
 	// One more than the replies to come: none of them ends the poll before all channels are
 	// subscribed.
 	set.pending = 1
-	p.hub.Life.Schedule(i, max(set.due, p.hub.Conns.Clock.Now()+pollPatience))
+	p.Hub.Life.Schedule(i, max(set.due, p.Hub.Conns.Clock.Now()+pollPatience))
 	set.pending += len(params.Channels)
 	params.Checked = true
-	p.channels.Open(i, &params.Params)
+	p.Hub.Channels.Open(i, &params.Params)
 }
 
 // pollPatience is the number of ticks a poll waits for the broker to confirm its channels, however
@@ -297,24 +294,24 @@ func (*Polls) Confirm(uint32, string, string, client.Ref, bool) {}
 // messages, or waits.
 func (p *Polls) confirmed(i uint32) {
 	set := p.setupOf(i)
-	if set.pending--; set.pending > 0 || p.hub.Tasks.Of(i) != nil {
+	if set.pending--; set.pending > 0 || p.Hub.Tasks.Of(i) != nil {
 		return // more channels to come, or being gathered
 	}
-	if set.due <= p.hub.Conns.Clock.Now() || set.news || p.hasNews(i) {
+	if set.due <= p.Hub.Conns.Clock.Now() || set.news || p.hasNews(i) {
 		p.RespondNow(i)
 		return
 	}
-	p.hub.Life.Schedule(i, set.due)
+	p.Hub.Life.Schedule(i, set.due)
 	p.freeSetup(i)
 }
 
 // hasNews reports whether a live channel got a message while the others were being set up.
 func (p *Polls) hasNews(i uint32) (news bool) {
-	if p.channels.Count(i) == 1 {
+	if p.Hub.Channels.Count(i) == 1 {
 		return false // a message would have woken it
 	}
-	p.channels.Each(i, func(sub index.Sub, ch index.Channel) {
-		r := p.hub.Shared.Broker.Since(p.channels.Index.Name(ch), p.channels.Index.From(sub))
+	p.Hub.Channels.Each(i, func(sub index.Sub, ch index.Channel) {
+		r := p.Hub.Shared.Broker.Since(p.Hub.Channels.Index.Name(ch), p.Hub.Channels.Index.From(sub))
 		news = news || len(r.Messages) > 0 || !r.Complete
 	})
 	return news
@@ -329,7 +326,7 @@ func (p *Polls) freeSetup(i uint32) {
 	clear(set.missed)
 	*set = setup{missed: set.missed[:0]}
 	p.setups.Free(i)
-	p.hub.Own(i).Flags &^= flagSetup
+	p.Hub.Own(i).Flags &^= flagSetup
 }
 
 // Free frees a poll's setup, if it has one.
@@ -342,21 +339,21 @@ func (p *Polls) Setups() int { return p.setups.Len() }
 func (p *Polls) IsSetUp(i uint32) bool { return p.setupOf(i) == nil }
 
 // IsWoken reports whether a poll has messages.
-func (p *Polls) IsWoken(i uint32) bool { return p.hub.Own(i).Flags&flagWoken != 0 }
+func (p *Polls) IsWoken(i uint32) bool { return p.Hub.Own(i).Flags&flagWoken != 0 }
 
 // HalfClosed finds out whether the client is still there.
-func (p *Polls) HalfClosed(i uint32) { p.hub.HTTP.Lead(i) }
+func (p *Polls) HalfClosed(i uint32) { p.Hub.HTTP.Lead(i) }
 
 // Due responds to a poll that has waited too long for its position, or whose wait is over. One that
 // was woken gets its response shortly anyway.
 func (p *Polls) Due(i uint32) {
-	switch own := p.hub.Own(i); {
+	switch own := p.Hub.Own(i); {
 	case own.Flags&flagEarly != 0:
-		if p.hub.Life.IsOld(i) {
-			p.hub.HTTP.CloseAfter(i)
+		if p.Hub.Life.IsOld(i) {
+			p.Hub.HTTP.CloseAfter(i)
 		}
 		p.RespondNow(i)
-	case p.hub.Life.Outlived(i):
+	case p.Hub.Life.Outlived(i):
 	case own.Flags&flagWoken == 0:
 		p.tryRespond(i)
 	}
@@ -367,8 +364,8 @@ func (p *Polls) Expired(i uint32) { p.tryRespond(i) }
 
 // Leave responds to a poll with the messages that there are, and closes its connection.
 func (p *Polls) Leave(i uint32, _ reasons.Close) {
-	p.hub.HTTP.CloseAfter(i)
-	if p.hub.Own(i).Flags&flagEarly == 0 {
+	p.Hub.HTTP.CloseAfter(i)
+	if p.Hub.Own(i).Flags&flagEarly == 0 {
 		p.tryRespond(i)
 	}
 }
@@ -382,5 +379,5 @@ var errDismissed = &http1.Error{Status: 503, Code: string(reasons.CloseAdmin), M
 
 // Dismiss closes a poll for the operator.
 func (p *Polls) Dismiss(i uint32, _ time.Duration) {
-	p.hub.HTTP.Refuse.Dismiss(i, reasons.CloseAdmin, errDismissed)
+	p.Hub.HTTP.Refuse.Dismiss(i, reasons.CloseAdmin, errDismissed)
 }

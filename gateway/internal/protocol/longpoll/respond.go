@@ -10,10 +10,8 @@ import (
 
 // responder makes the responses to polls, each from all of its channels.
 type responder struct {
-	polls    *Polls
-	hub      *client.Hub
-	channels *client.Channels
-	parts    []part // of the response being gathered
+	polls *Polls
+	parts []part // of the response being gathered
 }
 
 // gathering is a poll response under construction, a slice of its channels at a time.
@@ -45,17 +43,17 @@ func (p *responder) gatherSome(i uint32, g *gathering) (done bool) {
 		if set != nil {
 			set.sortMissed()
 		}
-		g.next = p.channels.EachSome(i, g.next, client.SliceChannels, func(sub index.Sub, ch index.Channel) { p.gatherOne(set, g, sub, ch) })
+		g.next = p.polls.Hub.Channels.EachSome(i, g.next, client.SliceChannels, func(sub index.Sub, ch index.Channel) { p.gatherOne(set, g, sub, ch) })
 		g.all = g.next == 0
 	case !g.shared:
-		g.share(g.parts, int(p.hub.Own(i).Number), min(int(p.hub.Conns.Out.QueueShare()/responseShare), ResponseBytes))
+		g.share(g.parts, int(p.polls.Hub.Own(i).Number), min(int(p.polls.Hub.Conns.Out.QueueShare()/responseShare), ResponseBytes))
 		g.shared = true
 	case g.marked < len(g.parts):
 		for end := min(g.marked+client.SliceChannels, len(g.parts)); g.marked < end; g.marked++ {
 			p.takePart(set, g, &g.parts[g.marked])
 		}
 	default:
-		unmoved := g.held == p.channels.Count(i) && set != nil && set.resume.IsTime()
+		unmoved := g.held == p.polls.Hub.Channels.Count(i) && set != nil && set.resume.IsTime()
 		if unmoved {
 			// No channel has begun yet, and the position is a time, which a cursor can't express.
 			g.position, g.gaps = []byte(set.resume.Text), nil
@@ -69,14 +67,14 @@ func (p *responder) gatherSome(i uint32, g *gathering) (done bool) {
 
 // gatherOne collects one channel of a poll.
 func (p *responder) gatherOne(set *setup, g *gathering, sub index.Sub, ch index.Channel) {
-	name := p.channels.Index.Name(ch)
-	if p.channels.Index.Held(sub) {
+	name := p.polls.Hub.Channels.Index.Name(ch)
+	if p.polls.Hub.Channels.Index.Held(sub) {
 		g.held++
-		g.keep(name, p.hub.Net.Node, &set.resume, false)
+		g.keep(name, p.polls.Hub.Net.Node, &set.resume, false)
 		return
 	}
-	from := p.channels.Index.From(sub)
-	r := p.hub.Shared.Broker.Since(name, from)
+	from := p.polls.Hub.Channels.Index.From(sub)
+	r := p.polls.Hub.Shared.Broker.Since(name, from)
 	part := part{channel: name, messages: r.Messages, recent: r}
 	m := set.missedOf(ch)
 	gap := !r.Complete
@@ -110,9 +108,9 @@ func (p *responder) takePart(set *setup, g *gathering, part *part) {
 	g.add(part.messages[:part.taken])
 	switch {
 	case part.taken == 0 && part.history > 0 && (part.newest || set.resume.IsTime()):
-		part.markBefore(&g.cursor, part.channel, p.hub.Net.Node)
+		part.markBefore(&g.cursor, part.channel, p.polls.Hub.Net.Node)
 	case !part.mark(&g.cursor, part.channel):
-		g.keep(part.channel, p.hub.Net.Node, &set.resume, part.recent.DurableOnly())
+		g.keep(part.channel, p.polls.Hub.Net.Node, &set.resume, part.recent.DurableOnly())
 	}
 }
 
@@ -130,7 +128,7 @@ func (p *responder) comeBack(set *setup, g *gathering, ch index.Channel, channel
 		default:
 			b.cursor.Set(channel, at.durable)
 			if r.Lossy {
-				b.cursor.Set(channel, message.Position{Node: p.hub.Net.Node, Seq: at.plain})
+				b.cursor.Set(channel, message.Position{Node: p.polls.Hub.Net.Node, Seq: at.plain})
 			}
 			b.more = true
 		}
@@ -142,10 +140,10 @@ func (p *responder) comeBack(set *setup, g *gathering, ch index.Channel, channel
 		b.more = true
 		return true
 	}
-	if list, _ := old.Positions(channel, p.hub.Net.Node); len(list) == 0 {
+	if list, _ := old.Positions(channel, p.polls.Hub.Net.Node); len(list) == 0 {
 		return false
 	}
-	b.keep(channel, p.hub.Net.Node, old, r.DurableOnly())
+	b.keep(channel, p.polls.Hub.Net.Node, old, r.DurableOnly())
 	b.more = true
 	return true
 }
@@ -157,11 +155,11 @@ const responseShare = 4
 // respond responds to a poll, over the next turns if it has many channels. The response may be
 // shared with other polls.
 func (p *responder) respond(i uint32, now bool) {
-	if !p.hub.IsOpen(i) {
+	if !p.polls.Hub.IsOpen(i) {
 		return
 	}
-	if p.hub.HTTP.IsDraining() {
-		p.hub.HTTP.CloseAfter(i) // its next request would be refused here
+	if p.polls.Hub.HTTP.IsDraining() {
+		p.polls.Hub.HTTP.CloseAfter(i) // its next request would be refused here
 	}
 	key := p.responseKey(i)
 	if last := &p.polls.wakeups.last; key != (responseKey{}) && key == last.key {
@@ -169,20 +167,20 @@ func (p *responder) respond(i uint32, now bool) {
 		return
 	}
 	g := &gathering{now: now, parts: p.parts[:0], responder: p}
-	g.form = p.hub.FormOf(i)
-	switch t := p.hub.Tasks.Of(i).(type) {
+	g.form = p.polls.Hub.FormOf(i)
+	switch t := p.polls.Hub.Tasks.Of(i).(type) {
 	case *gathering:
 		t.now = t.now || now
 		return
 	case *client.Opening: // its channels took too long
 		for _, name := range t.Channels {
-			g.keep(name, p.hub.Net.Node, &t.Resume, false)
+			g.keep(name, p.polls.Hub.Net.Node, &t.Resume, false)
 		}
-		p.hub.Tasks.Drop(i)
+		p.polls.Hub.Tasks.Drop(i)
 	}
-	if p.channels.Count(i) > client.SliceChannels {
+	if p.polls.Hub.Channels.Count(i) > client.SliceChannels {
 		g.parts = nil // other polls use p.parts meanwhile
-		p.hub.Tasks.Start(i, g, 0)
+		p.polls.Hub.Tasks.Start(i, g, 0)
 		return
 	}
 	for !p.gatherSome(i, g) {
@@ -199,16 +197,16 @@ func (p *responder) gathered(i uint32, g *gathering) {
 			p.polls.RespondNow(i)
 			return
 		}
-		if own := p.hub.Own(i); own.Flags&flagEarly == 0 {
+		if own := p.polls.Hub.Own(i); own.Flags&flagEarly == 0 {
 			own.Flags |= flagEarly
 			// Other deadlines, of its token or its age, wait for that.
-			p.hub.Conns.Clock.Set(i, p.hub.Conns.Clock.Now()+EarlyPatience)
+			p.polls.Hub.Conns.Clock.Set(i, p.polls.Hub.Conns.Clock.Now()+EarlyPatience)
 		}
 		p.polls.wakeups.early = true
 		p.polls.wakeups.queue(i, Coalesce)
 		return
 	}
-	o := p.hub.HTTP.OptionsOf(i)
+	o := p.polls.Hub.HTTP.OptionsOf(i)
 	var pieces [][]byte
 	if g.count == 0 && len(g.gaps) == 0 && !g.more {
 		o.Lines = append(append(append(o.Lines, "Poll-Cursor: "...), g.position...), "\r\n"...)
@@ -223,21 +221,21 @@ func (p *responder) gathered(i uint32, g *gathering) {
 // sendResponse sends a poll a response with n messages and makes its connection ready for the next
 // request.
 func (p *responder) sendResponse(i uint32, pieces [][]byte, n int) {
-	p.hub.Stats.Deliveries += uint64(n)
+	p.polls.Hub.Stats.Deliveries += uint64(n)
 	// The broker keeps its channels and their messages for a while: the client is about to return.
-	p.hub.Ended(i)
-	p.hub.HTTP.Respond(i, pieces...)
+	p.polls.Hub.Ended(i)
+	p.polls.Hub.HTTP.Respond(i, pieces...)
 }
 
 // responseKey returns the key of a poll's response, zero if it can't be shared.
 func (p *responder) responseKey(i uint32) (k responseKey) {
-	own := p.hub.Own(i)
-	if p.channels.Count(i) != 1 || own.Flags&flagSetup != 0 {
+	own := p.polls.Hub.Own(i)
+	if p.polls.Hub.Channels.Count(i) != 1 || own.Flags&flagSetup != 0 {
 		return responseKey{}
 	}
-	p.channels.Each(i, func(sub index.Sub, ch index.Channel) {
-		if !p.channels.Index.Held(sub) {
-			k = responseKey{ch, p.channels.Index.From(sub), own.Number, p.hub.IsRaw(i), own.Flags, p.hub.HTTP.VariantOf(i), p.channels.Releases}
+	p.polls.Hub.Channels.Each(i, func(sub index.Sub, ch index.Channel) {
+		if !p.polls.Hub.Channels.Index.Held(sub) {
+			k = responseKey{ch, p.polls.Hub.Channels.Index.From(sub), own.Number, p.polls.Hub.IsRaw(i), own.Flags, p.polls.Hub.HTTP.VariantOf(i), p.polls.Hub.Channels.Releases}
 		}
 	})
 	return k

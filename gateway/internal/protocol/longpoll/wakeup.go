@@ -6,7 +6,6 @@ import (
 
 	"github.com/pushgate/pushgate/fanout/index"
 	"github.com/pushgate/pushgate/fanout/message"
-	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/conn"
 	"github.com/pushgate/pushgate/gateway/internal/httpconn"
 )
@@ -25,7 +24,6 @@ const responsesPerSlice = 256
 // wakeups are a loop's polls with messages. One timer serves them all.
 type wakeups struct {
 	polls *Polls
-	hub   *client.Hub
 	woken []conn.Key    // newest last
 	ready []conn.Key    // polls whose delay is over
 	due   time.Duration // the server's uptime at which the delay of woken is over
@@ -75,27 +73,27 @@ type responseKey struct {
 
 // Deliver notes that a poll has messages.
 func (p *Polls) Deliver(i uint32, b *index.Batch) (ok bool) {
-	own, first := p.hub.Own(i), b.Messages()[0]
+	own, first := p.Hub.Own(i), b.Messages()[0]
 	if own.Flags&flagSetup != 0 {
 		return true
 	}
 	p.wakeups.note(first)
 	if own.Flags&flagWoken == 0 {
-		p.wakeups.queue(i, max(leastCoalesce, Coalesce-p.hub.Shared.Broker.Age(first)))
+		p.wakeups.queue(i, max(leastCoalesce, Coalesce-p.Hub.Shared.Broker.Age(first)))
 	}
 	return true
 }
 
 // queue schedules a poll's response after a delay, or with the polls already woken.
 func (a *wakeups) queue(i uint32, delay time.Duration) {
-	a.hub.Own(i).Flags |= flagWoken
-	a.woken = append(a.woken, a.hub.Conns.Slots.Key(i))
+	a.polls.Hub.Own(i).Flags |= flagWoken
+	a.woken = append(a.woken, a.polls.Hub.Conns.Slots.Key(i))
 	if len(a.woken) > 1 {
 		return
 	}
-	a.due = a.hub.Limits.Uptime() + delay
+	a.due = a.polls.Hub.Limits.Uptime() + delay
 	if a.timer == nil {
-		a.timer = time.AfterFunc(delay, func() { a.hub.Post(a.coalesced) })
+		a.timer = time.AfterFunc(delay, func() { a.polls.Hub.Post(a.coalesced) })
 	} else {
 		a.timer.Reset(delay)
 	}
@@ -137,7 +135,7 @@ func (a *wakeups) coalesced() {
 	if len(a.woken) > 0 && a.polls.OnWoken != nil {
 		a.polls.OnWoken()
 	}
-	if len(a.woken) == 0 || a.hub.Limits.Uptime() < a.due {
+	if len(a.woken) == 0 || a.polls.Hub.Limits.Uptime() < a.due {
 		return
 	}
 	if len(a.ready) == 0 && !a.early {
@@ -166,7 +164,7 @@ func (p *Polls) Work() (more bool) {
 	for n, start := 0, time.Now(); n < responsesPerSlice && len(a.ready) > 0 && time.Since(start) < conn.Slice; n++ {
 		k := a.ready[0]
 		a.ready = a.ready[1:]
-		if p.hub.Conns.Slots.Find(k) && p.hub.Is(k.Slot, p.kind) && p.hub.Own(k.Slot).Flags&flagWoken != 0 {
+		if p.Hub.Conns.Slots.Find(k) && p.Hub.Is(k.Slot, p.kind) && p.Hub.Own(k.Slot).Flags&flagWoken != 0 {
 			p.tryRespond(k.Slot)
 		}
 	}

@@ -189,7 +189,7 @@ func validRef(ref client.Ref) bool {
 // subscribe handles a client's subscribe; text is the whole message.
 func (n *Native) subscribe(i uint32, cmd *command, text []byte) {
 	if err := message.ValidChannel(cmd.Channel); err != nil {
-		n.refuse(i, cmd, protocol.CodeInvalidChannel, err.Error())
+		n.refuse(i, cmd, publish.CodeInvalidChannel, err.Error())
 		return
 	}
 	if !n.Hub.Rights.MaySubscribe(i, cmd.Channel) {
@@ -212,7 +212,7 @@ func (n *Native) subscribe(i uint32, cmd *command, text []byte) {
 		return
 	}
 	if err := protocol.CheckHistory(n.Hub, cmd.History); err != nil {
-		n.refuse(i, cmd, client.CodeBadRequest, err.Message)
+		n.refuse(i, cmd, reasons.CodeBadRequest, err.Message)
 		return
 	}
 	if len(w.Since) == 0 {

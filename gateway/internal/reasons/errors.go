@@ -1,6 +1,18 @@
 package reasons
 
-import "github.com/pushgate/pushgate/gateway/http1"
+import (
+	"fmt"
+
+	"github.com/pushgate/pushgate/gateway/http1"
+)
+
+// CodeBadRequest is the code of requests that make no sense.
+const CodeBadRequest = "bad_request"
+
+// BadRequest returns an error for such a request.
+func BadRequest(format string, args ...any) *http1.Error {
+	return &http1.Error{Status: 400, Code: CodeBadRequest, Message: fmt.Sprintf(format, args...)}
+}
 
 // Codes of errors over limits, which WebSocket clients get too.
 const (
