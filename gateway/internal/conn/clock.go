@@ -62,9 +62,6 @@ func (t *Clock) Clear(i uint32) { t.wheel.Cancel(i) }
 // Due returns the tick of a connection's deadline, if it has one.
 func (t *Clock) Due(i uint32) (at uint32, ok bool) { return t.wheel.Due(i) }
 
-// Len returns the number of connections with a deadline.
-func (t *Clock) Len() int { return t.wheel.Len() }
-
 // Spread returns a tick within an interval from now, so that the deadlines of many are even.
 func (t *Clock) Spread(interval uint32) uint32 { return t.wheel.Spread(interval) }
 

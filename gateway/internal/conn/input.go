@@ -203,6 +203,3 @@ func (k *Inputs) add(n int) {
 		k.set.shared.Inputs.Add(int64(n))
 	}
 }
-
-// Used returns the number of connections with input, and the memory of that.
-func (k *Inputs) Used() (used int, bytes int64) { return k.table.Len(), k.bytes }

@@ -95,9 +95,6 @@ func (r *Reading) rewatch(i uint32, c *socket) {
 	}
 }
 
-// IsPaused reports whether reading from the client is suspended by Pause or Suspend.
-func (r *Reading) IsPaused(i uint32) bool { return r.set.Slots.at(i).flags&(flagPaused|flagFull) != 0 }
-
 // ReadAlone has nothing read from a client while output is queued for it.
 func (r *Reading) ReadAlone(i uint32) { r.set.Slots.at(i).flags |= flagExclusive }
 

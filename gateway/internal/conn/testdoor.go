@@ -50,3 +50,12 @@ func (s *Set) Sound() bool {
 
 // Closing returns the number of connections that Reap has still to handle.
 func (s *Set) Closing() int { return len(s.marked) }
+
+// Len returns the number of connections with a deadline.
+func (t *Clock) Len() int { return t.wheel.Len() }
+
+// Used returns the number of connections with input, and its memory.
+func (k *Inputs) Used() (used int, bytes int64) { return k.table.Len(), k.bytes }
+
+// IsPaused reports whether reading from the client is suspended by Pause or Suspend.
+func (r *Reading) IsPaused(i uint32) bool { return r.set.Slots.at(i).flags&(flagPaused|flagFull) != 0 }
