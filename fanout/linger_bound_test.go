@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // A client that goes through channel after channel leaves as many behind as are to
@@ -59,10 +60,10 @@ func TestLingeringIsBounded(t *testing.T) {
 	}
 	cycle(0, names/5)
 	settled()
-	before := heap()
+	before := gatewaytest.HeapInUse()
 	cycle(names/5, names)
 	settled()
-	if more := heap() - before; more > 1<<20 {
+	if more := gatewaytest.HeapInUse() - before; more > 1<<20 {
 		t.Errorf("%d bytes more after %d channels", more, names)
 	}
 	if s := b.Stats(); s.Channels != most || s.Lingering != most {

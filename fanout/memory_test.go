@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // counter is a member that only counts.
@@ -34,7 +35,7 @@ func TestMemoryPerChannel(t *testing.T) {
 	for i := range names {
 		names[i] = fmt.Sprintf("user.%07d", i)
 	}
-	before := heap()
+	before := gatewaytest.HeapInUse()
 	start := time.Now()
 	for _, name := range names {
 		join(b, name, m)
@@ -42,7 +43,7 @@ func TestMemoryPerChannel(t *testing.T) {
 	eventually(t, "all are joined", func() bool { return m.joined.Load() == int64(n) })
 	joined := time.Since(start)
 	report := func(when string) {
-		each := float64(heap()-before) / float64(n)
+		each := float64(gatewaytest.HeapInUse()-before) / float64(n)
 		t.Logf("%s: %.0f bytes a channel", when, each)
 		if each > want {
 			t.Errorf("%s: %.0f bytes a channel, want at most %d", when, each, want)

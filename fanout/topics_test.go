@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 func TestTopicsAgainstAMap(t *testing.T) {
@@ -52,24 +54,17 @@ func TestTopicsAgainstAMap(t *testing.T) {
 // everything else; go-redis' own map of names adds about 27 bytes a channel.
 func TestTopicMemory(t *testing.T) {
 	const n, want = 1 << 20, 130
-	before := heap()
+	before := gatewaytest.HeapInUse()
 	s := newTopics("push:")
 	for i := range n {
 		s.add(fmt.Sprintf("push:user.%07d", i))
 	}
-	each := float64(heap()-before) / n
+	each := float64(gatewaytest.HeapInUse()-before) / n
 	t.Logf("%.1f bytes a channel with a name of 17 bytes", each)
 	if each > want {
 		t.Errorf("%.1f bytes a channel, want at most %d", each, want)
 	}
 	runtime.KeepAlive(s)
-}
-
-func heap() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 func BenchmarkTopicsFind(b *testing.B) {

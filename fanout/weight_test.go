@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // everyForm is the forms in which a message can be encoded.
@@ -48,7 +49,7 @@ func TestRingsTakeWhatIsCounted(t *testing.T) {
 				for i := range topics {
 					ids[i], topics[i] = l.openLive(fmt.Sprint("c", i))
 				}
-				before := heap()
+				before := gatewaytest.HeapInUse()
 				fill := func() {
 					for n, taken := 0, 0; taken < 2*c.Ring.TotalBytes || n < mix.channels; n++ {
 						payload := []byte(strings.Repeat("x", mix.sizes[n%len(mix.sizes)]))
@@ -66,7 +67,7 @@ func TestRingsTakeWhatIsCounted(t *testing.T) {
 				}
 				check := func(when string) {
 					t.Helper()
-					took, counted := heap()-before, l.rings.bytes.Load()
+					took, counted := gatewaytest.HeapInUse()-before, l.rings.bytes.Load()
 					t.Logf("%s: %d KiB are counted, %d KiB taken", when, counted>>10, took>>10)
 					if counted > int64(c.Ring.TotalBytes) || took > int64(c.Ring.TotalBytes)*3/2 || took > counted*3/2 || counted > took*3/2 {
 						t.Errorf("%s: %d bytes are counted, %d taken, and at most %d are to be", when, counted, took, c.Ring.TotalBytes)
@@ -172,7 +173,7 @@ func TestEncodingsAreCountedOnce(t *testing.T) {
 func TestRingLetsGo(t *testing.T) {
 	_, l := offline(t, DefaultConfig())
 	var kept []*message.Message
-	before := heap()
+	before := gatewaytest.HeapInUse()
 	for i := range 100 {
 		id, topic := l.openLive(fmt.Sprint("c", i))
 		for range 100 {
@@ -181,7 +182,7 @@ func TestRingLetsGo(t *testing.T) {
 		kept = append(kept, topic.ring.at(0))
 	}
 	l.rings.expire(&l.topics, l.now()+uint32(l.b.config.Ring.Age.Milliseconds()))
-	if took := heap() - before; took > 300_000 {
+	if took := gatewaytest.HeapInUse() - before; took > 300_000 {
 		t.Errorf("%d messages keep %d bytes", len(kept), took)
 	}
 	runtime.KeepAlive(kept)
@@ -199,7 +200,7 @@ func TestHeldMessagesTakeWhatIsCounted(t *testing.T) {
 				topic.state = topicConfirmed
 				l.wanted, l.confirmed = nil, append(l.confirmed, id)
 			}
-			before := heap()
+			before := gatewaytest.HeapInUse()
 			for n, taken := 0, 0; taken < 8<<20 || n < mix.channels; n++ {
 				wire := fmt.Sprintf("\x1e1732345678901-%d\x1e%s", n, strings.Repeat("x", mix.sizes[n%len(mix.sizes)]))
 				if mix.user != "" {
@@ -208,7 +209,7 @@ func TestHeldMessagesTakeWhatIsCounted(t *testing.T) {
 				l.message(names[n%mix.channels], wire)
 				taken += len(wire) + 100
 			}
-			took, counted := heap()-before, l.b.held.Load()
+			took, counted := gatewaytest.HeapInUse()-before, l.b.held.Load()
 			t.Logf("%d KiB are counted, %d KiB taken", counted>>10, took>>10)
 			if took > counted*3/2 || counted > took*2 {
 				t.Errorf("%d bytes are counted, %d taken", counted, took)

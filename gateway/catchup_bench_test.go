@@ -1,8 +1,6 @@
 package gateway_test
 
 import (
-	"context"
-	"os"
 	"strings"
 	"testing"
 
@@ -16,15 +14,9 @@ func BenchmarkCatchUp(b *testing.B) {
 	const past = 200
 	redis := redistest.Start(b)
 	in := startOn(b, redis, func(c *gateway.Config) { c.Shards = 1 }).ready()
-	script, err := os.ReadFile("../configs/publish.lua")
-	if err != nil {
-		b.Fatal(err)
-	}
 	payload := `"` + strings.Repeat("x", 60_000) + `"`
 	for range past {
-		if err := redis.Client.Eval(context.Background(), string(script), []string{"{push:big}:log"}, "push:big", payload, 0, 3600).Err(); err != nil {
-			b.Fatal(err)
-		}
+		redis.PublishDurable("big", payload)
 	}
 	stop := in.longestTurn()
 	for b.Loop() {

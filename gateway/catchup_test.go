@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/configs"
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
@@ -21,14 +21,10 @@ import (
 // their ids.
 func durable(t testing.TB, server *redistest.Server, channel string, from, to int) (ids []string) {
 	t.Helper()
-	script, err := os.ReadFile("../configs/publish.lua")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var results []*redis.Cmd
-	_, err = server.Client.Pipelined(context.Background(), func(pipe redis.Pipeliner) error {
+	_, err := server.Client.Pipelined(context.Background(), func(pipe redis.Pipeliner) error {
 		for n := from; n < to; n++ {
-			results = append(results, pipe.Eval(context.Background(), string(script),
+			results = append(results, pipe.Eval(context.Background(), configs.Publish,
 				[]string{"{push:" + channel + "}:log"}, "push:"+channel, n, 0, 3600))
 		}
 		return nil

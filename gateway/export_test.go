@@ -72,15 +72,6 @@ const (
 // Frame returns a client's frame.
 var Frame = frame
 
-// IsHealth reports whether a path is a health check.
-func IsHealth(path []byte) bool {
-	switch string(path) {
-	case "/", "/healthz", "/readyz":
-		return true
-	}
-	return false
-}
-
 // Figures returns the metrics by their series, as in gateway_closes_total{reason="slow"},
 // without a request for them.
 func (s *Server) Figures() (map[string]float64, error) {

@@ -160,7 +160,6 @@ func TestInputIsGivenBack(t *testing.T) {
 
 // Unfinished requests take about as much memory as is counted for them, however they arrived.
 func TestInputsTakeWhatIsCounted(t *testing.T) {
-	heap := gatewaytest.HeapInUse
 	for way := range unfinished {
 		for _, size := range []int{100, 700, 10_000, 50_000} {
 			if size == 100 && (way == "WebSockets without a token" || way == "requests ahead of an answer") {
@@ -173,7 +172,7 @@ func TestInputsTakeWhatIsCounted(t *testing.T) {
 				conns = append(conns, in.raw(""))
 			}
 			eventually(t, "all are connected", func() bool { return in.totals().connections == clients })
-			before := heap()
+			before := gatewaytest.HeapInUse()
 			for _, c := range conns {
 				io.WriteString(c, text[:len(text)-1])
 			}
@@ -195,7 +194,7 @@ func TestInputsTakeWhatIsCounted(t *testing.T) {
 			eventually(t, "all is held", func() bool {
 				return held() == clients && (size > gateway.MaxPipelined || in.totals().bytesIn == uint64(clients*len(text)))
 			})
-			counted, grown := in.InputBytes(), heap()-before
+			counted, grown := in.InputBytes(), gatewaytest.HeapInUse()-before
 			if grown > counted*3/2 || counted > grown*2 {
 				t.Errorf("%s of %d bytes: %d bytes are held, %d are counted", way, size, grown, counted)
 			}

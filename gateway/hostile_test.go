@@ -131,8 +131,7 @@ func TestGapsOfARawClient(t *testing.T) {
 // Pending output takes about as much memory as is counted, however small the pieces are.
 func TestPongsTakeWhatIsCounted(t *testing.T) {
 	in := start(t, func(c *gateway.Config) { c.Shards = 1 }).ready()
-	heap := gatewaytest.HeapInUse
-	before := heap()
+	before := gatewaytest.HeapInUse()
 	pings := bytes.Repeat([]byte{0x89, 0x80, 0, 0, 0, 0}, 2000)
 	const clients, each = 10, 200 << 10
 	for n := range clients {
@@ -148,7 +147,7 @@ func TestPongsTakeWhatIsCounted(t *testing.T) {
 		}
 	}
 	counted := in.totals().queueBytes
-	if grown := heap() - before; grown > 3*counted {
+	if grown := gatewaytest.HeapInUse() - before; grown > 3*counted {
 		t.Errorf("%d bytes are held, %d are counted", grown, counted)
 	}
 }

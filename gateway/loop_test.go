@@ -1,10 +1,8 @@
 package gateway_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -22,15 +20,8 @@ func TestCatchUpsLeaveTheLoopAlone(t *testing.T) {
 			const past, size, later = 60, 60_000, 40 // within the burst of the catch-up rate
 			redis := redistest.Start(t)
 			in := startWith(t, redis, func(c *gateway.Config) { c.Shards = 1 }, func(c *fanout.Config) { c.Ring.Messages = ring }).ready()
-			script, err := os.ReadFile("../configs/publish.lua")
-			if err != nil {
-				t.Fatal(err)
-			}
 			publish := func(n, size int) {
-				payload := fmt.Sprintf(`"%d %s"`, n, strings.Repeat("x", size))
-				if err := redis.Client.Eval(context.Background(), string(script), []string{"{push:big}:log"}, "push:big", payload, 0, 3600).Err(); err != nil {
-					t.Error(err)
-				}
+				redis.PublishDurable("big", fmt.Sprintf(`"%d %s"`, n, strings.Repeat("x", size)))
 			}
 			for n := range past {
 				publish(n, size)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,10 +17,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushgate/pushgate/configs"
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway"
-	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -101,25 +101,16 @@ type world struct {
 	redis  *redistest.Server
 	nodes  []atomic.Pointer[instance]
 	addrs  []string // of the nodes: a late client must not meet another test's gateway
-	script string
 	rounds int
 }
 
 func newWorld(t *testing.T, s setting) *world {
-	script, err := os.ReadFile("../configs/publish.lua")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{setting: s, t: t, script: string(script)}
+	w := &world{setting: s, t: t}
 	// Losses by a crash of Redis aren't this test's concern.
 	w.redis = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	w.nodes = make([]atomic.Pointer[instance], s.nodes)
 	for i := range w.nodes {
-		addr, err := loopback.Reserve()
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.addrs = append(w.addrs, addr)
+		w.addrs = append(w.addrs, gatewaytest.Address(t))
 		w.startGateway(i)
 	}
 	return w
@@ -298,7 +289,7 @@ func (r *round) burst(ctx context.Context, channel string, n int, pads []string,
 				pipe.Publish(ctx, "push:"+channel, payload)
 				continue
 			}
-			results[n] = pipe.Eval(ctx, r.script,
+			results[n] = pipe.Eval(ctx, configs.Publish,
 				[]string{"{push:" + channel + "}:log", fmt.Sprintf("{push:%s}:once:%d", channel, n)},
 				"push:"+channel, payload, 0, 3600)
 		}

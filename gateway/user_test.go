@@ -4,11 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/gateway/auth"
@@ -199,12 +196,8 @@ func TestUserIsNotForged(t *testing.T) {
 // commands without a user work as before.
 func TestUserThatABackendNames(t *testing.T) {
 	in := start(t, nil).ready()
-	script, err := os.ReadFile("../configs/publish.lua")
-	if err != nil {
-		t.Fatal(err)
-	}
 	eval := func(channel string, args ...any) error {
-		return redis.NewScript(string(script)).Run(t.Context(), in.redis.Client, []string{"{push:" + channel + "}:log"}, append([]any{"push:" + channel}, args...)...).Err()
+		return redistest.PublishScript.Run(t.Context(), in.redis.Client, []string{"{push:" + channel + "}:log"}, append([]any{"push:" + channel}, args...)...).Err()
 	}
 	text := func(payload string) func(string) error {
 		return func(channel string) error { in.redis.Publish(channel, payload); return nil }

@@ -3,6 +3,8 @@ package heartbeat
 import (
 	"runtime"
 	"testing"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 const benchIDs = 1_000_000
@@ -18,18 +20,11 @@ func fillWheel(size int, interval uint32) *Wheel {
 // BenchmarkMemory prints the heap that an id costs.
 func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
-		before := heapBytes()
+		before := gatewaytest.HeapInUse()
 		w := fillWheel(256, 250)
-		b.ReportMetric(float64(heapBytes()-before)/benchIDs, "B/id")
+		b.ReportMetric(float64(gatewaytest.HeapInUse()-before)/benchIDs, "B/id")
 		runtime.KeepAlive(w)
 	}
-}
-
-func heapBytes() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // BenchmarkAdvance is the cost of one id that fires and is set anew, with a

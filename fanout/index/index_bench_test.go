@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 const benchEntries = 1_000_000
@@ -18,10 +19,10 @@ func BenchmarkIndexMemory(b *testing.B) {
 	report := func(b *testing.B, unit string, build func(x *Index)) {
 		for b.Loop() {
 			clear(lists)
-			before := heap()
+			before := gatewaytest.HeapInUse()
 			x := New()
 			build(x)
-			b.ReportMetric(float64(heap()-before)/benchEntries, unit)
+			b.ReportMetric(float64(gatewaytest.HeapInUse()-before)/benchEntries, unit)
 			began := time.Now()
 			runtime.GC()
 			b.ReportMetric(float64(time.Since(began).Microseconds())/1000, "ms/gc")

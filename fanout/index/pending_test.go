@@ -2,12 +2,12 @@ package index
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/pushgate/pushgate/fanout/internal/memory"
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // mixes is the sizes of payloads of messages, one after the other, on so many channels.
@@ -36,7 +36,7 @@ func TestPendingTakesWhatIsCounted(t *testing.T) {
 				x.Subscribe(new(List), uint32(i), channels[i])
 			}
 			var messages []*message.Message
-			before := heap()
+			before := gatewaytest.HeapInUse()
 			for n, taken := 0, 0; taken < 8<<20 || n < mix.channels; n++ {
 				payload := []byte(strings.Repeat("x", mix.sizes[n%len(mix.sizes)]))
 				m := message.New(names[n%mix.channels], message.Position{Ms: 1732345678901, Seq: uint64(n)}, uint32(n), payload)
@@ -47,7 +47,7 @@ func TestPendingTakesWhatIsCounted(t *testing.T) {
 			check := func(when string) {
 				t.Helper()
 				_, counted := x.Pending()
-				took := heap() - before - int64(cap(messages)*memory.PointerBytes)
+				took := gatewaytest.HeapInUse() - before - int64(cap(messages)*memory.PointerBytes)
 				t.Logf("%s: %d KiB are counted, %d KiB taken", when, counted>>10, took>>10)
 				if took > int64(counted)*3/2 {
 					t.Errorf("%s: %d bytes are counted, %d taken", when, counted, took)
@@ -64,11 +64,4 @@ func TestPendingTakesWhatIsCounted(t *testing.T) {
 			}
 		})
 	}
-}
-
-func heap() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

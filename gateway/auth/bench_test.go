@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 var benchClaims = Claims{
@@ -82,7 +84,7 @@ func BenchmarkGrantMemory(b *testing.B) {
 func grantBytes(t testing.TB, n int, spelled bool) float64 {
 	v, key := testVerifier(t, jwtConfig(nil)), signingKey(t, HS256, "")
 	grants := make([]*Grant, n)
-	before := heap()
+	before := gatewaytest.HeapInUse()
 	for i := range grants {
 		g, err := v.Verify(mint(t, subjectClaims(i, spelled), key), noon)
 		if err != nil {
@@ -91,17 +93,9 @@ func grantBytes(t testing.TB, n int, spelled bool) float64 {
 		grants[i] = g
 	}
 	v.rights, v.grants = nil, nil
-	bytes := float64(heap()-before) / float64(n)
+	bytes := float64(gatewaytest.HeapInUse()-before) / float64(n)
 	runtime.KeepAlive(grants)
 	return bytes
-}
-
-func heap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 func TestGrantMemory(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -124,8 +125,8 @@ func (c *Client) WebSocket(ctx context.Context) error {
 	}
 }
 
-// request makes a request, whose answer has one of the statuses.
-func (c *Client) request(ctx context.Context, method, path, accept, body string) (*http.Response, error) {
+// request makes a request with more header fields than the client's own.
+func (c *Client) request(ctx context.Context, method, path, body string, fields http.Header) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.Base+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -133,10 +134,7 @@ func (c *Client) request(ctx context.Context, method, path, accept, body string)
 	if c.Header != nil {
 		r.Header = c.Header.Clone()
 	}
-	r.Header.Set("Accept", accept)
-	if accept == eventStream && c.Position != "" {
-		r.Header.Set("Last-Event-ID", c.Position)
-	}
+	maps.Copy(r.Header, fields)
 	resp, err := cmp.Or(c.HTTP, http.DefaultClient).Do(r)
 	if err == nil && resp.StatusCode >= 300 {
 		defer resp.Body.Close()
@@ -145,11 +143,13 @@ func (c *Client) request(ctx context.Context, method, path, accept, body string)
 	return resp, err
 }
 
-const eventStream = "text/event-stream"
-
 // Events opens an event stream, and reads until it or ctx ends.
 func (c *Client) Events(ctx context.Context) error {
-	resp, err := c.request(ctx, "GET", "/v1/sse?channels="+url.QueryEscape(strings.Join(c.Channels, ",")), eventStream, "")
+	fields := http.Header{"Accept": {"text/event-stream"}}
+	if c.Position != "" {
+		fields.Set("Last-Event-ID", c.Position)
+	}
+	resp, err := c.request(ctx, "GET", "/v1/sse?channels="+url.QueryEscape(strings.Join(c.Channels, ",")), "", fields)
 	if err != nil {
 		c.Reconnect = 0
 		return err
@@ -194,6 +194,9 @@ func (c *Client) ReadEvents(stream io.Reader) error {
 	}
 }
 
+// anyType are the header fields that browsers' fetch adds.
+var anyType = http.Header{"Accept": {"*/*"}}
+
 // Poll makes one poll.
 func (c *Client) Poll(ctx context.Context) error {
 	var resp *http.Response
@@ -204,9 +207,9 @@ func (c *Client) Poll(ctx context.Context) error {
 			parameters["max"] = c.Most
 		}
 		body, _ := json.Marshal(parameters)
-		resp, err = c.request(ctx, "POST", "/v1/poll", "*/*", string(body))
+		resp, err = c.request(ctx, "POST", "/v1/poll", string(body), anyType)
 	} else {
-		resp, err = c.request(ctx, "GET", c.PollPath(), "*/*", "")
+		resp, err = c.request(ctx, "GET", c.PollPath(), "", anyType)
 	}
 	if err != nil {
 		return err

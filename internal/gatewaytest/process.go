@@ -70,13 +70,15 @@ type Process struct {
 }
 
 // Start runs a gateway until the test ends, and waits until it is ready. The last of equal
-// flags counts. Errors in its log fail the test, unless they are allowed; so does an end
+// flags counts, but --listen may be given once. Errors in its log fail the test, unless they are allowed; so does an end
 // that the test didn't ask for.
 func Start(t testing.TB, program string, redis *redistest.Server, allowed []string, flags ...string) *Process {
 	t.Helper()
-	p := &Process{Redis: redis, Public: Address(t), Admin: Address(t), t: t, allowed: allowed}
+	p := &Process{Redis: redis, Admin: Address(t), t: t, allowed: allowed}
 	if i := slices.Index(flags, "--listen"); i >= 0 {
 		p.Public = flags[i+1]
+	} else {
+		p.Public = Address(t)
 	}
 	p.args = append([]string{program, "serve", "--listen", p.Public, "--admin.listen", p.Admin,
 		"--redis.url", redis.URL(), "--log.format", "json"}, flags...)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
@@ -351,7 +352,7 @@ func TestIntervalsLoseNothing(t *testing.T) {
 func (s *scripted) listenOn(t *testing.T, host string) (port string) {
 	t.Helper()
 	for range 20 {
-		_, port, _ = net.SplitHostPort(freeAddress(t))
+		_, port, _ = net.SplitHostPort(gatewaytest.Address(t))
 		ln, err := net.Listen("tcp", net.JoinHostPort(host, port))
 		if errors.Is(err, syscall.EADDRINUSE) {
 			continue // a client elsewhere has the port at 127.0.0.2, say

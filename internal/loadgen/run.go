@@ -139,23 +139,23 @@ func (r *run) connect(ctx context.Context) bool {
 	c := &res.Connect
 	c.Effort = to.since(from.effort)
 	c.Seconds = c.Effort.Seconds
-	snap, _ := r.clients.collect()
+	counters := &to.clients.Counters
 	if c.Seconds > 0 {
-		c.PerSecond = float64(snap.Counters.Established) / c.Seconds
+		c.PerSecond = float64(counters.Established) / c.Seconds
 	}
 	l := r.clients.takePhase()
-	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l[account.OfHandshake], l[account.OfHandshakeDue], l[account.OfReady], snap.Counters.LateConnects
+	c.Handshake, c.HandshakeDue, c.Ready, c.Late = l[account.OfHandshake], l[account.OfHandshakeDue], l[account.OfReady], counters.LateConnects
 	r.warnLate("", c.Late)
 	r.bookConnected(r.clients.Totals().Open)
-	if n := snap.Counters; n.Ready < uint64(r.plan.Connections) && !res.Interrupted {
-		text := fmt.Sprintf("%d of %d clients did not connect", uint64(r.plan.Connections)-n.Ready, r.plan.Connections)
-		if n.Untried > 0 {
-			text += fmt.Sprintf("; the run gave up after the first %d", n.Attempted)
+	if counters.Ready < uint64(r.plan.Connections) && !res.Interrupted {
+		text := fmt.Sprintf("%d of %d clients did not connect", uint64(r.plan.Connections)-counters.Ready, r.plan.Connections)
+		if counters.Untried > 0 {
+			text += fmt.Sprintf("; the run gave up after the first %d", counters.Attempted)
 		}
 		r.fail("%s", text)
-		r.hints(snap.Tallies[account.Failures])
+		r.hints(to.clients.Tallies[account.Failures])
 	}
-	return err == nil && snap.Counters.Ready > 0
+	return err == nil && counters.Ready > 0
 }
 
 // leaveGrace bounds the polite end of a run that was interrupted.

@@ -150,23 +150,26 @@ func (r *run) effort(s *client.Snapshot) effort {
 // moment is where a run is; the difference of two is the account of a part of it.
 type moment struct {
 	effort
-	counters account.Counters
-	server   *probe.ProcessSample // nil: not read
+	clients client.Snapshot
+	server  *probe.ProcessSample // nil: not read
 }
 
 func (r *run) moment() moment {
 	snap, err := r.clients.collect()
-	m := moment{effort: effort{at: time.Now(), cpu: probe.OwnCPU()}, counters: snap.Counters, server: r.sampleServer()}
-	if err == nil {
-		m.effort = r.effort(&snap)
+	m := moment{clients: snap, server: r.sampleServer()}
+	if err != nil {
+		m.effort = effort{at: time.Now(), cpu: probe.OwnCPU()} // of this process alone
+		return m
 	}
+	m.effort = r.effort(&snap)
 	return m
 }
 
 // counted is the events since an earlier moment.
 func (m moment) counted(from moment) account.Counters {
-	m.counters.Subtract(&from.counters)
-	return m.counters
+	c := m.clients.Counters
+	c.Subtract(&from.clients.Counters)
+	return c
 }
 
 // serverCPU is the server's CPU time since an earlier moment, in seconds; false: not known.

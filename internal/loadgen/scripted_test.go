@@ -66,17 +66,16 @@ type scripted struct {
 	done  chan struct{}
 
 	// Guarded by mu
-	mu       sync.Mutex
-	changed  *sync.Cond // a message was logged or the server stops
-	stopped  bool
-	clients  int
-	putOff   int // ask so many clients by a stream that ends, or close code 1013, to retry later
-	subs     []*subscriber
-	log      []publish.Message // for poll
-	messages int
-	pongs    int
-	resumed  int // subscriptions with a position
-	present  int // WebSocket connections
+	mu      sync.Mutex
+	changed *sync.Cond // a message was logged or the server stops
+	stopped bool
+	clients int
+	putOff  int // ask so many clients by a stream that ends, or close code 1013, to retry later
+	subs    []*subscriber
+	log     []publish.Message // for poll
+	pongs   int
+	resumed int // subscriptions with a position
+	present int // WebSocket connections
 }
 
 // subscriber is one subscription of one connection.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 	"github.com/pushgate/pushgate/internal/probe"
 )
@@ -91,7 +92,7 @@ func TestMetricsBad(t *testing.T) {
 	html := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }))
 	defer html.Close()
 	tests := map[string]struct{ admin, want string }{
-		"refused":       {freeAddress(t), "connection refused"},
+		"refused":       {gatewaytest.Address(t), "connection refused"},
 		"elsewhere":     {"192.0.2.1:1", "not on this host"},
 		"no URL":        {"redis://x", "want the gateway's admin.listen"},
 		"not a gateway": {other.URL, "HTTP 404"},

@@ -100,8 +100,7 @@ func (r *run) step(ctx context.Context, s plan.Stage, p publish.Publisher) resul
 		x.PerSecond = result.PerSecond(float64(x.Changed), x.Seconds)
 		if missing := int64(s.Target) - x.Clients; missing > 0 && x.Clients >= ready && !r.result.Interrupted {
 			r.fail("stage %s: %d clients are not ready", x.Stage, missing)
-			snap, _ := r.clients.collect()
-			r.hints(snap.Tallies[account.Failures], snap.Tallies[account.Retries])
+			r.hints(to.clients.Tallies[account.Failures], to.clients.Tallies[account.Retries])
 		}
 		r.warnLate(fmt.Sprintf("of stage %s ", x.Stage), x.Late)
 		if x.Effort.Bound && x.Seconds > 0.5 {

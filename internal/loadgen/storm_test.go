@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/loadgen/publish"
 	"github.com/pushgate/pushgate/internal/loadgen/result"
-	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // stormConfig is quick: the clients are back at once.
@@ -163,18 +163,9 @@ func TestStormRefused(t *testing.T) {
 	}
 }
 
-// freeAddress is one that nothing listens on.
-func freeAddress(t *testing.T) string {
-	addr, err := loopback.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
-}
-
 func restartConfig(t *testing.T) plan.Config {
 	c := plan.DefaultConfig()
-	addr := freeAddress(t)
+	addr := gatewaytest.Address(t)
 	c.URL = "ws://" + addr
 	c.ServerCmd = fmt.Sprintf("env %s=%s %s", serverVariable, addr, os.Args[0])
 	c.Connections, c.InFlight, c.Timeout = 12, 4, 10*time.Second

@@ -54,7 +54,7 @@ func (r *run) window(ctx context.Context, p publish.Publisher, d load) *result.S
 	if err := r.clients.sleep(ctx, r.plan.Settle, nil); err != nil {
 		r.note("looking for duplicates", err)
 	}
-	f := w.account(to.since(from.effort), &from.counters)
+	f := w.account(to.since(from.effort), &from.clients.Counters)
 	if cpu, ok := to.serverCPU(from); ok && !r.restarted {
 		f.ServerCPU = &cpu
 	}

@@ -208,15 +208,15 @@ func (s *Server) Publish(channel string, payload any) int64 {
 	return n
 }
 
-// publish is the script that backends are given.
-var publish = redis.NewScript(configs.Publish)
+// PublishScript is the script that backends are given.
+var PublishScript = redis.NewScript(configs.Publish)
 
 // PublishDurable publishes a durable message as a backend does, and returns its id. It may be
 // called in any goroutine.
 func (s *Server) PublishDurable(channel, payload string) (id string) {
 	s.t.Helper()
 	channel = "push:" + channel
-	id, err := publish.Run(context.Background(), s.Client, []string{"{" + channel + "}:log"}, channel, payload, 10_000, 3600).Text()
+	id, err := PublishScript.Run(context.Background(), s.Client, []string{"{" + channel + "}:log"}, channel, payload, 10_000, 3600).Text()
 	if err != nil {
 		s.t.Error(err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/pushgate/pushgate/configs"
+	"github.com/pushgate/pushgate/internal/redistest"
 )
 
 // Channels of the witnesses, into which only their publishers publish. Missing plain ones must
@@ -66,9 +66,6 @@ func (r *round) startPublishers() (stop func()) {
 	}
 }
 
-// publishScript is the one that backends are given.
-var publishScript = redis.NewScript(configs.Publish)
-
 // run publishes numbers until the context ends. A durable message is repeated
 // with its key until Redis says that it has it.
 func (p *publication) run(ctx context.Context, r *round, client *redis.Client, random *rand.Rand) {
@@ -76,7 +73,7 @@ func (p *publication) run(ctx context.Context, r *round, client *redis.Client, r
 		if p.durable {
 			keys := []string{"{push:" + p.channel + "}:log", fmt.Sprintf("{push:%s}:once:%d", p.channel, n)}
 			for end := time.Now().Add(patience); ; {
-				err := publishScript.Run(context.Background(), client, keys, "push:"+p.channel, n, 100000, 3600).Err()
+				err := redistest.PublishScript.Run(context.Background(), client, keys, "push:"+p.channel, n, 100000, 3600).Err()
 				if err == nil {
 					break
 				}
@@ -131,7 +128,7 @@ func noise(ctx context.Context, client *redis.Client, random *rand.Rand) {
 				payload = fmt.Sprint(random.IntN(10))
 			}
 			if strings.HasPrefix(channel, "noise.kept") {
-				publishScript.Run(ctx, client, []string{"{push:" + channel + "}:log"}, "push:"+channel, payload, 100, 60)
+				redistest.PublishScript.Run(ctx, client, []string{"{push:" + channel + "}:log"}, "push:"+channel, payload, 100, 60)
 			} else {
 				client.Publish(ctx, "push:"+channel, payload)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/proxy"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -273,19 +274,13 @@ func TestBatchToTheDead(t *testing.T) {
 // the time of a collection.
 func BenchmarkSlab(b *testing.B) {
 	const entries = 1_000_000
-	heap := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	for b.Loop() {
-		before := heap()
+		before := gatewaytest.HeapInUse()
 		var s Slots
 		for range entries {
 			s.take()
 		}
-		bytes := heap() - before
+		bytes := gatewaytest.HeapInUse() - before
 		begin := time.Now()
 		runtime.GC()
 		b.ReportMetric(float64(time.Since(begin).Microseconds())/1000, "gc-ms")

@@ -41,13 +41,13 @@ type Tally map[Reason]uint64
 
 func (t Tally) Add(r Reason, n uint64) {
 	if _, known := t[r]; !known && r.Words() {
-		n, bare := 0, r.bare()
+		wordings, bare := 0, r.bare()
 		for other := range t {
 			if other != bare && other.bare() == bare {
-				n++
+				wordings++
 			}
 		}
-		if n >= maxWordings {
+		if wordings >= maxWordings {
 			r = bare
 		}
 	}

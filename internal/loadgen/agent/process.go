@@ -100,7 +100,7 @@ func (a *agent) read(stdout *io.PipeReader) {
 		line, _, _ := strings.Cut(strings.TrimSpace(string(rest)), "\n")
 		err = fmt.Errorf("it does not speak like \"loadgen agent\", but says %q", line)
 		stdout.Close()
-		a.process.Kill()
+		a.process.Signal(syscall.SIGKILL)
 	} else {
 		err = errors.New("it ended")
 	}

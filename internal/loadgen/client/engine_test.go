@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 )
@@ -27,25 +28,18 @@ func TestClientMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := heapInUse()
+	before := gatewaytest.HeapInUse()
 	e, err := New(p, NewClock(0), NewSignals())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.closeLoops()
-	each := float64(heapInUse()-before) / n
+	each := float64(gatewaytest.HeapInUse()-before) / n
 	t.Logf("%.1f B for a client with two subscriptions, of %d clients", each, n)
 	if each > 40 {
 		t.Errorf("%.1f B for a client", each)
 	}
 	runtime.KeepAlive(e)
-}
-
-func heapInUse() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // Latencies survive the way between processes without loss.

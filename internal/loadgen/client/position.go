@@ -103,9 +103,8 @@ func (p *positions) resuming(slot uint32) bool {
 	if p.of == nil || !p.resumes(slot) {
 		return false
 	}
-	n := uint32(p.l.plan.ChannelSet.PerClient())
-	for k := range n {
-		if len(p.of[slot*n+k]) == 0 {
+	for k := range p.l.plan.ChannelSet.PerClient() {
+		if len(p.of[p.l.subscription(slot, k)]) == 0 {
 			return false
 		}
 	}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/pushgate/pushgate/internal/loadgen/result"
 )
@@ -17,26 +18,25 @@ type column struct {
 	of     measure
 }
 
-// at measures a value by its place in the sample's JSON.
+// at measures a value by its place in the sample's JSON, where it was measured.
 func at(path string) measure {
-	return func(s *result.Sample) (float64, bool) { return result.Number(s, path) }
-}
-
-// where leaves out the samples that have no such value.
-func (m measure) where(known func(*result.Sample) bool) measure {
+	first, _, _ := strings.Cut(path, ".")
+	is := measured[first]
 	return func(s *result.Sample) (float64, bool) {
-		if !known(s) {
+		if is != nil && !is(s) {
 			return 0, false
 		}
-		return m(s)
+		return result.Number(s, path)
 	}
 }
 
-func ofServer(s *result.Sample) bool  { return s.Server != nil }
-func connected(s *result.Sample) bool { return s.Server != nil && s.Open > 0 }
-
-// delivered leaves the seconds without a delivery empty: zero would be a very good latency.
-func delivered(s *result.Sample) bool { return s.Due.Count > 0 }
+// measured tells, by the name of a value, whether a sample has it. Values not listed are in all
+// samples, or are left out of the JSON.
+var measured = map[string]func(*result.Sample) bool{
+	"latency_from_due":         func(s *result.Sample) bool { return s.Due.Count > 0 }, // zero would be a very good latency
+	"server_cpu":               func(s *result.Sample) bool { return s.Server != nil },
+	"rss_per_connection_bytes": func(s *result.Sample) bool { return s.Server != nil && s.Open > 0 },
+}
 
 // columns follow seconds and phase.
 var columns = []column{
@@ -49,15 +49,15 @@ var columns = []column{
 	{"delivered", 0, at("delivered")},
 	{"ready_per_second", 1, at("ready_per_second")},
 	{"delivered_per_second", 1, at("delivered_per_second")},
-	{"latency_p50_ns", 0, at("latency_from_due.p50_ns").where(delivered)},
-	{"latency_p90_ns", 0, at("latency_from_due.p90_ns").where(delivered)},
-	{"latency_p99_ns", 0, at("latency_from_due.p99_ns").where(delivered)},
-	{"latency_p999_ns", 0, at("latency_from_due.p999_ns").where(delivered)},
-	{"latency_max_ns", 0, at("latency_from_due.max_ns").where(delivered)},
+	{"latency_p50_ns", 0, at("latency_from_due.p50_ns")},
+	{"latency_p90_ns", 0, at("latency_from_due.p90_ns")},
+	{"latency_p99_ns", 0, at("latency_from_due.p99_ns")},
+	{"latency_p999_ns", 0, at("latency_from_due.p999_ns")},
+	{"latency_max_ns", 0, at("latency_from_due.max_ns")},
 	{"server_rss_bytes", 0, at("server.rss_bytes")},
 	{"server_anon_bytes", 0, at("server.rss_anon_bytes")},
-	{"server_rss_per_connection_bytes", 1, at("rss_per_connection_bytes").where(connected)},
-	{"server_cpus", 3, at("server_cpu").where(ofServer)},
+	{"server_rss_per_connection_bytes", 1, at("rss_per_connection_bytes")},
+	{"server_cpus", 3, at("server_cpu")},
 	{"server_threads", 0, at("server.threads")},
 	{"server_descriptors", 0, at("server.descriptors")},
 	{"server_heap_in_use_bytes", 0, at("metrics.heap_in_use_bytes")},
