@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,18 +31,26 @@ func allKnow(t *testing.T, nodes int, all ...*instance) {
 // through a load balancer that prefers the least loaded node.
 func (in *instance) kept(n int, to *instance) {
 	in.t.Helper()
-	for range n {
+	var staying sync.WaitGroup
+	clients := make([]*client, n)
+	for k := range clients {
 		c := in.dial("/v1/ws")
 		c.expect("welcome")
-		go func() {
-			// Ends with the connection, which the test's end closes.
+		clients[k] = c
+		staying.Go(func() {
 			var e event
 			if c.ReadJSON(&e) == nil && e.Type == "bye" {
 				c.Close()
 				to.dial("/v1/ws")
 			}
-		}()
+		})
 	}
+	in.t.Cleanup(func() { // before the instances end, which would refuse the last to reconnect
+		for _, c := range clients {
+			c.Close()
+		}
+		staying.Wait()
+	})
 }
 
 // One call to any node moves the surplus of the nodes above their share; the others aren't touched.
