@@ -58,7 +58,7 @@ var directions = map[string][]string{
 	"gateway/internal/queue":     {"fanout/message", "gateway/internal/slab"},
 	"gateway/internal/reasons":   {"gateway/http1"},
 	"gateway/internal/rules":     {"fanout", "gateway/auth"},
-	"gateway/internal/publish":   {"fanout", "gateway/http1", "gateway/internal/rules"},
+	"gateway/internal/publish":   {"fanout", "gateway/http1", "gateway/internal/reasons", "gateway/internal/rules"},
 
 	// Its layers, each on the one before. Only the first knows descriptors.
 	"gateway/internal/conn":               append([]string{"fanout/message", "gateway/proxy", "heartbeat", "internal/reactor"}, tools...),
