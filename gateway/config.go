@@ -8,6 +8,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/certs"
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
@@ -33,6 +34,7 @@ type Config struct {
 	Socket    SocketConfig    `koanf:"socket"`
 	WebSocket WebSocketConfig `koanf:"websocket"`
 	Drain     DrainConfig     `koanf:"drain"`
+	TLS       certs.Config    `koanf:"tls"`
 	Debug     DebugConfig     `koanf:"debug"`
 	Redis     fanout.Config   `koanf:"redis"`
 }
@@ -225,6 +227,7 @@ func DefaultConfig() Config {
 			Mode:        "0666",
 		},
 		Drain: DrainConfig{Timeout: 30 * time.Second, Reconnect: 2 * time.Second},
+		TLS:   certs.DefaultConfig(),
 		Redis: fanout.DefaultConfig(),
 	}
 }

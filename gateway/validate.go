@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -123,7 +122,7 @@ func (c Config) validateListen() error {
 	if err != nil {
 		return configError(key, c.Listen, err.Error()+", or unix:/path")
 	}
-	if c.Auth.Mode == "none" && !c.Auth.AllowAnonymous && !isLoopback(host) {
+	if c.Auth.Mode == "none" && !c.Auth.AllowAnonymous && !address.IsLoopback(host) {
 		return configError(key, c.Listen, "a loopback address while auth.mode is none and auth.allow_anonymous is false")
 	}
 	return nil
@@ -189,7 +188,7 @@ func (c Config) validateAdmin() error {
 	if address.Overlap(c.Admin.Listen, c.Listen) {
 		return configError(key, c.Admin.Listen, "another address than listen, which is "+c.Listen)
 	}
-	if c.Admin.Token == "" && !isLoopback(host) {
+	if c.Admin.Token == "" && !address.IsLoopback(host) {
 		return configError(key, c.Admin.Listen, "a loopback address while admin.token is empty")
 	}
 	return nil
@@ -232,14 +231,6 @@ func (c Config) validateHeartbeat() error {
 	}
 	return configError("heartbeat.timeout", c.Heartbeat.Timeout,
 		fmt.Sprintf("at most heartbeat.interval, which is %v", c.Heartbeat.Interval))
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // between requires least to most, inclusive.
