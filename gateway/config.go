@@ -15,7 +15,7 @@ import (
 // Config holds all settings of the edge. The tags name the keys as the operator writes them, and
 // Validate uses the same names. The zero value is not usable: start from DefaultConfig.
 type Config struct {
-	// Listen is the public address: host:port or unix:/path.
+	// Listen is the public address: host:port or unix:/path. It may be empty beside TLS.Listen.
 	Listen string `koanf:"listen"`
 	// Shards is the number of event loops; 0 means one per CPU.
 	Shards int `koanf:"shards"`
