@@ -143,24 +143,20 @@ func matchesAnother(chain []*x509.Certificate, keyText []byte) bool {
 }
 
 // authorities reads the certificates that sign clients' certificates, nil if no file is given.
-func (r *reader) authorities(file string) *x509.CertPool {
+func (r *reader) authorities(file string) []*x509.Certificate {
+	const key = "tls.client_ca_file"
 	if file == "" {
 		return nil
 	}
-	text := r.read("tls.client_ca_file", file, wantAuthorities)
+	text := r.read(key, file, wantAuthorities)
 	if text == nil {
 		return nil
 	}
 	all, err := parseCertificates(text)
 	if err != nil {
-		r.bad("tls.client_ca_file", file, wantAuthorities+": "+err.Error())
-		return nil
+		r.bad(key, file, wantAuthorities+": "+err.Error())
 	}
-	pool := x509.NewCertPool()
-	for _, c := range all {
-		pool.AddCert(c)
-	}
-	return pool
+	return all
 }
 
 // parseCertificates returns the certificates of a text in PEM, at least one.

@@ -16,9 +16,10 @@ import (
 // Set is what the files of a configuration held when they were read. It is immutable and safe for
 // concurrent use.
 type Set struct {
-	pairs  []pair
-	config *tls.Config
-	files  []readFile
+	pairs       []pair
+	authorities []*x509.Certificate // of clients
+	config      *tls.Config
+	files       []readFile
 }
 
 // pair is a certificate with its key and its place in the configuration.
@@ -33,7 +34,7 @@ func (p *pair) leaf() *x509.Certificate { return p.chain[0] }
 
 // Certificate describes a certificate, for logs and metrics.
 type Certificate struct {
-	// Name is the first DNS name or IP address, or the subject's common name.
+	// Name is the first DNS name or IP address, or the subject where there is none.
 	Name string
 	// Names are all DNS names and IP addresses that it is for.
 	Names []string
@@ -75,23 +76,23 @@ func (s *Set) Reload(c Config) (*Set, error) {
 		}
 		next.pairs = []pair{made}
 	}
-	authorities, tickets := r.authorities(c.ClientCAFile), r.tickets(c.TicketKeyFile)
+	next.authorities = r.authorities(c.ClientCAFile)
+	tickets := r.tickets(c.TicketKeyFile)
 	if len(r.errs) > 0 {
 		return nil, errors.Join(r.errs...)
 	}
 	next.files = r.files
-	next.config = handshakeConfig(c, next.pairs, authorities, tickets)
+	next.config = next.handshakeConfig(c, tickets)
 	return next, nil
 }
 
 // selfSigned reports whether the certificate was made and not read.
 func (s *Set) selfSigned() bool { return len(s.pairs) > 0 && s.pairs[0].file == "" }
 
-// handshakeConfig returns the configuration for handshakes. authorities and tickets are nil where no
-// file is given.
-func handshakeConfig(c Config, pairs []pair, authorities *x509.CertPool, tickets [][ticketKeyBytes]byte) *tls.Config {
+// handshakeConfig returns the configuration for handshakes. tickets is nil where no file is given.
+func (s *Set) handshakeConfig(c Config, tickets [][ticketKeyBytes]byte) *tls.Config {
 	config := &tls.Config{
-		GetCertificate: newNames(pairs).choose,
+		GetCertificate: newNames(s.pairs).choose,
 		MinVersion:     tls.VersionTLS12,
 		CipherSuites:   cipherSuites,
 		NextProtos:     []string{"http/1.1"},
@@ -99,8 +100,11 @@ func handshakeConfig(c Config, pairs []pair, authorities *x509.CertPool, tickets
 	if c.MinVersion == "1.3" {
 		config.MinVersion = tls.VersionTLS13
 	}
-	if authorities != nil {
-		config.ClientCAs, config.ClientAuth = authorities, tls.RequireAndVerifyClientCert
+	if len(s.authorities) > 0 {
+		config.ClientCAs, config.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+		for _, c := range s.authorities {
+			config.ClientCAs.AddCert(c)
+		}
 	}
 	if tickets != nil {
 		config.SetSessionTicketKeys(tickets)
@@ -124,14 +128,10 @@ func (s *Set) Certificates() []Certificate {
 	all := make([]Certificate, len(s.pairs))
 	for i := range s.pairs {
 		leaf := s.pairs[i].leaf()
-		names := namesOf(leaf)
 		sum := sha256.Sum256(leaf.Raw)
 		all[i] = Certificate{
-			Name: leaf.Subject.CommonName, Names: names, NotAfter: leaf.NotAfter,
+			Name: nameOf(leaf), Names: namesOf(leaf), NotAfter: leaf.NotAfter,
 			KeyType: keyType(leaf.PublicKey), Fingerprint: hex.EncodeToString(sum[:]), DER: leaf.Raw,
-		}
-		if len(names) > 0 {
-			all[i].Name = names[0]
 		}
 	}
 	return all
