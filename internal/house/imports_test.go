@@ -51,6 +51,7 @@ var directions = map[string][]string{
 	"test":                 {},
 
 	// The gateway's rooms, from the ground up.
+	"gateway/certs":              {"internal/address", "internal/configerror"},
 	"gateway/internal/histogram": {},
 	"gateway/internal/slab":      {},
 	"gateway/internal/limit":     {"gateway/internal/slab"},
