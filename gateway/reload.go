@@ -71,6 +71,9 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.reloadCertificates(next.TLS); err != nil {
+		return nil, err
+	}
 	set.clients.Verifier.Adopt(old.clients.Verifier)
 	s.live.Store(set)
 	s.requests.Forget()

@@ -85,7 +85,7 @@ func TestNumbers(t *testing.T) {
 				if n%10 == 3 {
 					server.flags |= flagOwes
 				}
-				if out, _, err = l.AppendData(out, &server.State, server.wide, [][]byte{{byte(n)}, {byte(n)}}); err != nil {
+				if out, _, err = l.AppendData(out, &server.State, server.wide, [][]byte{{byte(n)}, {byte(n)}}, 0); err != nil {
 					t.Fatal(err)
 				}
 				if n == 99 {
@@ -252,7 +252,7 @@ func TestExhausted(t *testing.T) {
 	var l Layer
 	record := client.record(t, &l, TypeData, 1)
 	server.outSeq, server.inSeq = exhausted, exhausted
-	if out, _, err := l.AppendData(nil, &server.State, nil, [][]byte{{1}}); err != ErrExhausted || len(out) > 0 {
+	if out, _, err := l.AppendData(nil, &server.State, nil, [][]byte{{1}}, 0); err != ErrExhausted || len(out) > 0 {
 		t.Errorf("sealed %d bytes: %v", len(out), err)
 	}
 	if _, _, err := l.Receive(record, &server.State, nil); err != AlertInternalError {
@@ -312,7 +312,7 @@ func BenchmarkSeal(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var err error
-				if out, _, err = l.AppendData(out[:0], &server.State, server.wide, bufs); err != nil {
+				if out, _, err = l.AppendData(out[:0], &server.State, server.wide, bufs, 0); err != nil {
 					b.Fatal(err)
 				}
 			}

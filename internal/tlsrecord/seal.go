@@ -48,16 +48,18 @@ type Layer struct {
 	rekey uint32                       // rekeyAt, lower in tests; 0: rekeyAt
 }
 
-// AppendData appends a record with the first bytes of bufs, up to MaxData of them, and returns their
-// number. New keys are announced in a record before it if they are due.
-func (l *Layer) AppendData(dst []byte, s *State, w *Wide, bufs [][]byte) (_ []byte, n int, err error) {
+// AppendData appends a record with bytes of bufs, up to MaxData of those behind the first skip, and
+// returns their number. New keys are announced in a record before it if they are due.
+func (l *Layer) AppendData(dst []byte, s *State, w *Wide, bufs [][]byte, skip int) (_ []byte, n int, err error) {
 	if dst, err = l.AppendOwed(dst, s, w); err != nil {
 		return dst, 0, err
 	}
 	start := len(dst)
 	dst = l.begin(dst, s)
 	for _, b := range bufs {
-		b = b[:min(len(b), MaxData-n)]
+		passed := min(skip, len(b))
+		skip -= passed
+		b = b[passed:min(len(b), passed+MaxData-n)]
 		dst = append(dst, b...)
 		if n += len(b); n == MaxData {
 			break

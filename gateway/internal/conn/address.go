@@ -125,6 +125,6 @@ func (a *Addresses) proxyHeader(i uint32, c *socket, data []byte) {
 		a.set.handler.OverAddress(i)
 	}
 	if len(data) > n {
-		a.set.handler.Received(i, data[n:])
+		a.set.Reading.received(i, c, data[n:])
 	}
 }
