@@ -423,7 +423,7 @@ func (s *Server) tick(ctx context.Context) {
 		date := http1.AppendDate(nil, at)
 		l := &s.live.Load().Limits
 		s.garbage.note(float64(s.net.Queued.Bytes.Load())/float64(l.TotalQueueBytes),
-			float64(s.net.Inputs.Load())/float64(l.TotalInputBytes), s.broker.RingShare())
+			float64(s.net.Inputs.Load())/float64(l.TotalInputBytes), s.broker.RingShare(), s.net.TLS.Completed.Load())
 		for _, sh := range s.shards {
 			sh.post(func() { sh.beat(now, at, date) })
 		}

@@ -38,7 +38,9 @@ type Acceptor struct {
 	set       *Set
 	listeners []*listening // empty once closed
 	rejected  rejected
-	fullAt    uint32 // tick + 1 of the last warning that MaxConnections is reached
+	// rejectedTLS are the connections with flagRejected, by slot.
+	rejectedTLS map[uint32]reasons.Reject
+	fullAt      uint32 // tick + 1 of the last warning that MaxConnections is reached
 }
 
 // watch adds a listener to the loop.
@@ -110,12 +112,12 @@ func (l *Acceptor) Adopt(fd int, peer netip.AddrPort, secure bool) (i uint32) {
 	if l.set.shared.Connections.Add(1) > int64(l.set.options.MaxConnections) {
 		l.set.shared.Connections.Add(-1)
 		l.warnFull()
-		l.reject(fd, reasons.RejectConnections)
+		l.reject(fd, peer, secure, reasons.RejectConnections)
 		return 0
 	}
 	if !l.set.shared.accepts.Take(l.set.options.AcceptRate, l.set.shared.Uptime()) {
 		l.set.shared.Connections.Add(-1)
-		l.reject(fd, reasons.RejectAcceptRate)
+		l.reject(fd, peer, secure, reasons.RejectAcceptRate)
 		return 0
 	}
 	i, c := l.set.Slots.take()
@@ -127,18 +129,27 @@ func (l *Acceptor) Adopt(fd int, peer netip.AddrPort, secure bool) (i uint32) {
 		l.set.shared.Connections.Add(-1)
 		l.set.Addrs.forget(i)
 		l.set.Slots.put(i)
-		l.reject(fd, reasons.RejectAddress)
+		l.reject(fd, peer, secure, reasons.RejectAddress)
 		return 0
 	}
 	l.set.handler.Accepted(i)
-	if err := l.set.loop.Add(fd, reactor.Key{Slot: i, Gen: c.gen}, reactor.In); err != nil {
-		l.set.shared.Limited.Warn(l.set.log, "cannot watch a socket", "err", err)
-		l.set.release(i, c, reasons.CloseInternal)
+	if !l.begin(i, c) {
 		return 0
 	}
-	l.set.Clock.wheel.Set(i, l.set.Clock.now+Ticks(l.set.options.FirstRequest))
-	l.set.Reading.newcomers.add(reactor.Key{Slot: i, Gen: c.gen})
 	return i
+}
+
+// begin reads from a new connection. It returns false if that fails.
+func (l *Acceptor) begin(i uint32, c *socket) bool {
+	k := reactor.Key{Slot: i, Gen: c.gen}
+	if err := l.set.loop.Add(int(c.fd), k, reactor.In); err != nil {
+		l.set.shared.Limited.Warn(l.set.log, "cannot watch a socket", "err", err)
+		l.set.release(i, c, reasons.CloseInternal)
+		return false
+	}
+	l.set.Clock.wheel.Set(i, l.set.Clock.now+Ticks(l.set.options.FirstRequest))
+	l.set.Reading.newcomers.add(k)
+	return true
 }
 
 // warnFull logs that limits.connections is reached, at most once a tick: in a flood even a

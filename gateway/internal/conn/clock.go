@@ -110,6 +110,8 @@ func (s *Set) due(i uint32) {
 		s.Clock.wheel.Set(i, s.Clock.now+1) // the awaited bytes may still be unread
 	case c.flags&flagShaking != 0:
 		s.Secure.due(i, c)
+	case c.flags&flagRejected != 0:
+		s.Acceptor.respondTLS(i, nil, true)
 	default:
 		s.handler.Due(i)
 	}

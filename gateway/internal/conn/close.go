@@ -116,6 +116,10 @@ func (s *Set) free(i uint32, c *socket) {
 	s.Addrs.forget(i)
 	s.Secure.forget(i, c)
 	reactor.CloseFD(int(c.fd))
-	s.shared.Connections.Add(-1)
+	if c.flags&flagRejected != 0 {
+		delete(s.Acceptor.rejectedTLS, i)
+	} else {
+		s.shared.Connections.Add(-1)
+	}
 	s.Slots.put(i)
 }

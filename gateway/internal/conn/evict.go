@@ -80,7 +80,7 @@ func (k *Inputs) endVictims(most int) (more bool) {
 	n := min(len(e.victims), most)
 	for _, v := range e.victims[:n] {
 		if c := k.set.Slots.find(v.Slot, v.Gen); c != nil && c.state == stateOpen && c.flags&flagInput != 0 {
-			if c.flags&flagShaking != 0 {
+			if c.flags&(flagShaking|flagRejected) != 0 {
 				k.set.Secure.fail(v.Slot, c, reasons.TLSOverload)
 			} else {
 				k.set.handler.EvictInput(v.Slot)

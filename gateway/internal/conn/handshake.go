@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
@@ -22,10 +23,14 @@ import (
 
 // Handshaking is what the handshakes of all sets share.
 type Handshaking struct {
+	// Immutable
 	config *tls.Config
 	// tokens are held by the handshakes that compute, one processor less than there are, so that
 	// the loops get theirs. Sent to and received from by the goroutines of handshakes.
 	tokens chan struct{}
+
+	// Atomic
+	Completed atomic.Uint64 // or failed
 }
 
 // Use sets the configuration of handshakes, which each of them asks for anew, before the first loop
@@ -222,6 +227,7 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 	if t.handshakes[i] == h {
 		delete(t.handshakes, i)
 	}
+	t.set.shared.TLS.Completed.Add(1)
 	defer t.startWaiting()
 	t.send(h, out)
 	c := t.of(h)
@@ -238,8 +244,18 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 	if r.Wide != nil {
 		*t.wides.Take(i) = *r.Wide
 	}
+	if r.Peer != nil {
+		if t.subjects == nil {
+			t.subjects = make(map[uint32]string)
+		}
+		t.subjects[i] = strings.Clone(r.Peer.Subject.CommonName)
+	}
 	c.flags &^= flagShaking
-	t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
+	if c.flags&flagRejected != 0 {
+		t.set.Clock.Set(i, t.set.Clock.now+MuteTicks)
+	} else {
+		t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
+	}
 	t.set.hear(c)
 	if rest := append(r.Rest[:len(r.Rest):len(r.Rest)], h.in...); len(rest) > 0 { // its goroutine has ended
 		t.set.Out.Cork(i)

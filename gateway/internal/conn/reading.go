@@ -68,6 +68,8 @@ func (r *Reading) end(i uint32, c *socket) {
 		r.set.release(i, c, reasons.CloseUnreadable)
 	case c.flags&flagShaking != 0:
 		r.set.Secure.left(i, c)
+	case c.flags&flagRejected != 0:
+		r.set.release(i, c, reasons.CloseRejected)
 	default:
 		r.set.handler.HalfClosed(i)
 	}

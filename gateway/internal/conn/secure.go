@@ -19,6 +19,8 @@ type Secure struct {
 	wides  slab.ByKey[tlsrecord.Wide]
 	sealed []byte // the latest record, reused
 
+	subjects map[uint32]string // of the clients' certificates, by slot
+
 	partials       slab.ByKey[partial]
 	oldest, newest uint32 // of them, by slot; 0 = none
 
@@ -65,7 +67,11 @@ func (t *Secure) open(i uint32, c *socket, p []byte) {
 	if len(rest) > before && err == nil {
 		t.keep(i, c, rest[before:])
 	}
-	if len(data) > 0 {
+	switch {
+	case len(data) == 0:
+	case c.flags&flagRejected != 0:
+		t.set.Acceptor.respondTLS(i, data, false)
+	default:
 		t.set.handler.Received(i, data)
 	}
 	if c.state != stateOpen {
@@ -220,8 +226,13 @@ func (t *Secure) forget(i uint32, c *socket) {
 	if c.flags&flagSecure != 0 {
 		t.states.Clear(i)
 		t.wides.Free(i)
+		delete(t.subjects, i)
 	}
 }
+
+// Subject returns the common name in the verified certificate of a connection's client, empty where
+// none is required.
+func (t *Secure) Subject(i uint32) string { return t.subjects[i] }
 
 // count counts a failure.
 func (t *Secure) count(reason reasons.TLS) { t.set.stats.TLSFailures[reason]++ }

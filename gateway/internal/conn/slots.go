@@ -34,6 +34,7 @@ const (
 	flagSecure                      // it speaks TLS, see Secure
 	flagShaking                     // its TLS handshake isn't complete
 	flagWaiting                     // its TLS handshake waits for its turn
+	flagRejected                    // it gets a response and nothing else, see rejectTLS
 	flagPartial                     // the start of a TLS record is kept
 )
 
