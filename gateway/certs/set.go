@@ -34,7 +34,7 @@ func (p *pair) leaf() *x509.Certificate { return p.chain[0] }
 
 // Certificate describes a certificate, for logs and metrics.
 type Certificate struct {
-	// Name is the first DNS name or IP address, or the subject where there is none.
+	// Name is the first DNS name or IP address, or the subject.
 	Name string
 	// Names are all DNS names and IP addresses that it is for.
 	Names []string
