@@ -65,12 +65,8 @@ func (s *Set) Findings(now time.Time) []Finding {
 func (s *Set) findings(now time.Time, roots *x509.CertPool) (all []Finding) {
 	for i := range s.pairs {
 		p := &s.pairs[i]
-		key := p.place
-		if p.file != "" {
-			key += ".cert_file"
-		}
 		add := func(severity Severity, advice, format string, args ...any) {
-			all = append(all, Finding{key, nameOf(p.leaf()), severity, fmt.Sprintf(format, args...), advice})
+			all = append(all, Finding{p.key(), nameOf(p.leaf()), severity, fmt.Sprintf(format, args...), advice})
 		}
 		p.examineTimes(now, add)
 		p.examineKey(s.pairs, add)

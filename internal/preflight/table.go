@@ -33,6 +33,7 @@ func (k knob) run(e Env, t Target) Finding {
 	if k.side == Both {
 		f.Side = t.Side
 	}
+	f.lasting = k.setting != nil || k.unit != nil
 	if f.Why == "" {
 		f.Why = k.why
 	}
