@@ -114,6 +114,8 @@ func (r *reader) pair(place string, f Files) pair {
 		return p
 	case bytes.Contains(keyText, []byte("ENCRYPTED")):
 		r.bad(keyKey, f.KeyFile, "a private key without a passphrase: openssl pkey -in FILE -out NEW_FILE removes it")
+	case !bytes.Contains(keyText, []byte("PRIVATE KEY-----")):
+		r.bad(keyKey, f.KeyFile, wantKey+": no private key in it")
 	case matchesAnother(p.chain, keyText):
 		r.bad(certKey, f.CertFile, "the server's certificate first, and its chain behind it: key_file is the key of a later one")
 	default:

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -64,12 +65,8 @@ func (s *Set) Findings(now time.Time) []Finding {
 func (s *Set) findings(now time.Time, roots *x509.CertPool) (all []Finding) {
 	for i := range s.pairs {
 		p := &s.pairs[i]
-		key := p.place
-		if p.file != "" {
-			key += ".cert_file"
-		}
 		add := func(severity Severity, advice, format string, args ...any) {
-			all = append(all, Finding{key, nameOf(p.leaf()), severity, fmt.Sprintf(format, args...), advice})
+			all = append(all, Finding{p.key(), nameOf(p.leaf()), severity, fmt.Sprintf(format, args...), advice})
 		}
 		p.examineTimes(now, add)
 		p.examineKey(s.pairs, add)
@@ -182,7 +179,7 @@ func (p *pair) examineChain(now time.Time, roots *x509.CertPool, add report) {
 	_, err := end.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if errors.As(err, new(x509.UnknownAuthorityError)) {
 		add(Warning, "use the file with the whole chain (fullchain.pem); nothing needs doing if it is a private authority that clients are given",
-			"may lack a part of its chain: its issuer, %s, is neither in the file nor among the system's authorities", issuerOf(end))
+			"may lack a part of its chain: its issuer, %s, is neither in the file nor among the system's authorities", cmp.Or(end.Issuer.CommonName, end.Issuer.String()))
 	}
 }
 
@@ -205,22 +202,12 @@ func isWeak(a x509.SignatureAlgorithm) bool {
 	return false
 }
 
-// nameOf returns the first name of a certificate, or its subject.
+// nameOf returns the first name of a certificate, its subject, or what else tells it from others.
 func nameOf(c *x509.Certificate) string {
 	if names := namesOf(c); len(names) > 0 {
 		return names[0]
 	}
-	if c.Subject.CommonName != "" {
-		return c.Subject.CommonName
-	}
-	return c.Subject.String()
-}
-
-func issuerOf(c *x509.Certificate) string {
-	if c.Issuer.CommonName != "" {
-		return c.Issuer.CommonName
-	}
-	return c.Issuer.String()
+	return cmp.Or(c.Subject.CommonName, c.Subject.String(), fmt.Sprintf("serial %x", c.SerialNumber))
 }
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }

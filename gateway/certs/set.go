@@ -32,9 +32,19 @@ type pair struct {
 
 func (p *pair) leaf() *x509.Certificate { return p.chain[0] }
 
+// key returns the key of the configuration that names the certificate.
+func (p *pair) key() string {
+	if p.file == "" {
+		return p.place
+	}
+	return p.place + ".cert_file"
+}
+
 // Certificate describes a certificate, for logs and metrics.
 type Certificate struct {
-	// Name is the first DNS name or IP address, or the subject where there is none.
+	// Key is where the configuration names it: tls.certificates[0].cert_file or tls.self_signed.
+	Key string
+	// Name is the first DNS name or IP address, or the subject.
 	Name string
 	// Names are all DNS names and IP addresses that it is for.
 	Names []string
@@ -130,7 +140,7 @@ func (s *Set) Certificates() []Certificate {
 		leaf := s.pairs[i].leaf()
 		sum := sha256.Sum256(leaf.Raw)
 		all[i] = Certificate{
-			Name: nameOf(leaf), Names: namesOf(leaf), NotAfter: leaf.NotAfter,
+			Key: s.pairs[i].key(), Name: nameOf(leaf), Names: namesOf(leaf), NotAfter: leaf.NotAfter,
 			KeyType: keyType(leaf.PublicKey), Fingerprint: hex.EncodeToString(sum[:]), DER: leaf.Raw,
 		}
 	}
