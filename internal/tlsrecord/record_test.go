@@ -228,6 +228,61 @@ func TestReceive(t *testing.T) {
 	}
 }
 
+// TestRoom seals behind other bytes into buffers of every capacity: wherever a buffer has to grow,
+// the record opens.
+func TestRoom(t *testing.T) {
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			server, client := ends(t, kind.suite, kind.is12)
+			var l Layer
+			for room := range 120 {
+				dst := append(make([]byte, 0, room+1), 'x')
+				out, _, err := l.AppendData(dst, &server.State, server.wide, [][]byte{[]byte("hello, "), []byte("world")})
+				if err != nil {
+					t.Fatal(err)
+				}
+				data, rest, err := l.Receive(out[1:], &client.State, client.wide)
+				if out[0] != 'x' || string(data) != "hello, world" || len(rest) > 0 || err != nil {
+					t.Fatalf("with room for %d bytes: %q, rest %q, %v", room, data, rest, err)
+				}
+			}
+		})
+	}
+}
+
+// TestUpdate has both sides take new keys into use: one requests an update, the other answers it.
+func TestUpdate(t *testing.T) {
+	for name, kind := range kinds {
+		if kind.is12 {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			server, client := ends(t, kind.suite, false)
+			var l Layer
+			pass := func(from, to *end, request bool) {
+				out, err := l.AppendUpdate(nil, &from.State, from.wide, request)
+				if err == nil {
+					out, _, err = l.AppendData(out, &from.State, from.wide, [][]byte{[]byte("hello")})
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if data, rest, err := l.Receive(out, &to.State, to.wide); string(data) != "hello" || len(rest) > 0 || err != nil {
+					t.Fatalf("%q, rest %q, %v", data, rest, err)
+				}
+				if to.Owes() != request {
+					t.Errorf("owes an update: %t, want %t", to.Owes(), request)
+				}
+			}
+			pass(server, client, true)
+			pass(client, server, false)
+			if client.Owes() {
+				t.Error("an update doesn't answer the request")
+			}
+		})
+	}
+}
+
 // TestFlips flips each bit of a record: none may pass.
 func TestFlips(t *testing.T) {
 	for name, kind := range kinds {

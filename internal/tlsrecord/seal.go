@@ -76,9 +76,17 @@ func (l *Layer) AppendOwed(dst []byte, s *State, w *Wide) (_ []byte, err error) 
 	if s.is12() || s.flags&flagOwes == 0 && s.outSeq < most {
 		return dst, nil
 	}
+	return l.AppendUpdate(dst, s, w, false)
+}
+
+// AppendUpdate appends a key update of TLS 1.3, which may request one of the peer.
+func (l *Layer) AppendUpdate(dst []byte, s *State, w *Wide, request bool) (_ []byte, err error) {
 	s.flags &^= flagOwes
 	start := len(dst)
 	dst = append(l.begin(dst, s), messageKeyUpdate, 0, 0, 1, updateNotRequested)
+	if request {
+		dst[len(dst)-1] = updateRequested
+	}
 	if dst, err = l.seal(dst, start, s, w, TypeHandshake); err != nil {
 		return dst, err
 	}
@@ -125,10 +133,13 @@ func (l *Layer) seal(dst []byte, start int, s *State, w *Wide, typ Type) ([]byte
 	if l.onUse != nil {
 		l.onUse(s.currentKey(w), seq)
 	}
+	if !s.is12() {
+		dst = append(dst, byte(typ)) // dst may move
+		typ = TypeData
+	}
 	header, body := dst[start:start+HeaderSize], start+HeaderSize
-	header[1], header[2] = 3, 3
+	header[0], header[1], header[2] = byte(typ), 3, 3
 	if s.is12() {
-		header[0] = byte(typ)
 		if s.suite != chacha20 {
 			binary.BigEndian.PutUint64(dst[body:], seq)
 			body += explicitNonce
@@ -138,10 +149,8 @@ func (l *Layer) seal(dst []byte, start int, s *State, w *Wide, typ Type) ([]byte
 		binary.BigEndian.PutUint16(dst[start+3:], uint16(len(dst)-start-HeaderSize))
 		return dst, nil
 	}
-	dst = append(dst, byte(typ))
-	header[0] = byte(TypeData)
 	binary.BigEndian.PutUint16(header[3:], uint16(len(dst)-body+tagSize))
-	copy(l.aad[:], header) // dst may move
+	copy(l.aad[:], header) // dst may move again
 	return a.Seal(dst[:body], l.nonce13(s.outIV[:], seq), dst[body:], l.aad[:HeaderSize]), nil
 }
 
