@@ -49,7 +49,7 @@ func TestSecure(t *testing.T) {
 					r := mustFanout(t, s, c)
 					want := figures{expected: 320, delivered: 320}
 					if got := figuresOf(r); !r.Good() || got != want || r.Counters.TLSHandshakes != 16 || r.Counters.TLSTime == 0 {
-						t.Errorf("got %+v, want %+v, %+v, failed %q", got, want, r.Counters, r.Failed)
+						t.Errorf("got %+v, want %+v, %+v, failed %q, %v", got, want, r.Counters, r.Failed, r.Failures)
 					}
 				})
 			}
