@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -24,13 +25,19 @@ func startSecure(t *testing.T, s *scripted, clients, messages int) plan.Config {
 	s.secure = true
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	c := s.start(t, clients, messages)
-	c.CA = filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
-	if err := os.WriteFile(c.CA, text, 0o600); err != nil {
+	c.CA, c.Timeout = authorityFile(t, s.Certificate()), time.Minute
+	return c
+}
+
+// authorityFile writes a file for --ca.
+func authorityFile(t *testing.T, authority *x509.Certificate) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw})
+	if err := os.WriteFile(name, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.Timeout = time.Minute
-	return c
+	return name
 }
 
 // All transports work over TLS as they do without, whatever its version and
