@@ -64,6 +64,23 @@ func TestSecure(t *testing.T) {
 	}
 }
 
+// Where the processor has no instructions for AES, clients and servers choose ChaCha20, whose keys
+// are kept beside the others.
+func TestSecureChaCha20(t *testing.T) {
+	t.Setenv("GODEBUG", "cpu.aes=off") // of the agent
+	s := newScripted()
+	suites := make(chan uint16, 4) // sent to by each handshake
+	s.TLS = &tls.Config{VerifyConnection: func(c tls.ConnectionState) error { suites <- c.CipherSuite; return nil }}
+	c := startSecure(t, s, 4, 10)
+	c.Agents = 1
+	if r := mustFanout(t, s, c); !r.Good() || r.Counters.Delivered != 40 {
+		t.Fatalf("%+v, failed %q, %v", r.Counters, r.Failed, r.Failures)
+	}
+	if suite := <-suites; suite != tls.TLS_CHACHA20_POLY1305_SHA256 {
+		t.Skipf("the suite is %s", tls.CipherSuiteName(suite))
+	}
+}
+
 // Clients that are cut reconnect over TLS as well.
 func TestSecureStorm(t *testing.T) {
 	s := newScripted()
