@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/tlsclient"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
@@ -41,6 +42,8 @@ type Clients struct {
 	// Owned by the loop
 	conns   []conn
 	partial map[uint32]*partial // of the few in the middle of a response or a message
+	tls     *tlsclient.Conns    // nil: plain
+	sealed  map[uint32][]byte   // the start of a TLS record, of the few in the middle of one
 	spare   *partial            // for the next one that is
 	queue   []uint32            // slots to connect, first to last
 	dialed  int                 // clients that have been told to connect
@@ -74,6 +77,9 @@ func New(o Options) (*Clients, error) {
 	for i := range c.conns {
 		c.conns[i].next = int32(o.First)
 	}
+	if o.TLS != nil {
+		c.tls, c.sealed = tlsclient.New(o.TLS, o.Clients), map[uint32][]byte{}
+	}
 	loop, err := reactor.New(c)
 	if err != nil {
 		return nil, err
@@ -92,6 +98,7 @@ func (c *Clients) Close() {
 	c.loop.Close()
 	for i := range c.conns {
 		if c.conns[i].phase != phaseNone {
+			c.forget(uint32(i))
 			reactor.SetLinger0(int(c.conns[i].fd))
 			reactor.CloseFD(int(c.conns[i].fd))
 		}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +29,12 @@ func TestConnSize(t *testing.T) {
 // begin connects clients to a handler.
 func begin(t *testing.T, o Options, handler http.HandlerFunc) *Clients {
 	t.Helper()
-	server := httptest.NewServer(handler)
+	server := httptest.NewUnstartedServer(handler)
+	if o.TLS != nil {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
 	t.Cleanup(server.Close)
 	o.Remote = netip.MustParseAddrPort(server.Listener.Addr().String())
 	o.InFlight = 2
@@ -78,11 +84,20 @@ var numbered = Speech{Number: `{"n":`}
 // goodbye, a close.
 func TestClients(t *testing.T) {
 	const clients = 20
-	for name, leaving := range map[string]bool{"restart": true, "broken off": false} {
+	for name, tt := range map[string]struct {
+		leaving bool
+		tls     *tls.Config
+		atOnce  bool
+	}{
+		"restart":             {true, nil, false},
+		"broken off":          {false, nil, false},
+		"restart over TLS":    {true, &tls.Config{InsecureSkipVerify: true}, true},
+		"broken off over TLS": {false, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			problems := make(chan error, clients)
 			proceed := make(chan struct{})
-			c := begin(t, Options{Clients: clients, Messages: 2, Speech: numbered}, upgrade(problems, func(c *websocket.Conn) error {
+			c := begin(t, Options{Clients: clients, Messages: 2, Speech: numbered, TLS: tt.tls, AtOnce: tt.atOnce}, upgrade(problems, func(c *websocket.Conn) error {
 				<-proceed
 				pongs := make(chan string, 1)
 				c.SetPongHandler(func(text string) error {
@@ -114,7 +129,7 @@ func TestClients(t *testing.T) {
 			}))
 			wait(t, c, "handshakes", func() bool { return c.Settled == clients })
 			do(t, c, func() {
-				c.Leaving = leaving
+				c.Leaving = tt.leaving
 				c.Gone.Begin(clients)
 			})
 			close(proceed)
@@ -125,13 +140,13 @@ func TestClients(t *testing.T) {
 				}
 			}
 			do(t, c, func() {
-				if c.Joined.Count != clients || c.Pings != clients || c.Settled != 0 || c.pending != 0 || len(c.partial) != 0 {
-					t.Errorf("%d joined, %d pings, %d settled, %d pending, %d partial", c.Joined.Count, c.Pings, c.Settled, c.pending, len(c.partial))
+				if c.Joined.Count != clients || c.Pings != clients || c.Settled != 0 || c.pending != 0 || len(c.partial)+len(c.sealed) != 0 {
+					t.Errorf("%d joined, %d pings, %d settled, %d pending, %d partial, %d sealed", c.Joined.Count, c.Pings, c.Settled, c.pending, len(c.partial), len(c.sealed))
 				}
 				if c.Received != 2*clients || c.Messages[1].Count != clients || c.Lost()+c.Counts.Doubled != 0 {
 					t.Errorf("%d messages, %+v", c.Received, c.Counts)
 				}
-				if broken := c.Counts.Broken == clients && strings.Contains(c.Counts.Why, `1012 "restart"`); broken == leaving {
+				if broken := c.Counts.Broken == clients && strings.Contains(c.Counts.Why, `1012 "restart"`); broken == tt.leaving {
 					t.Errorf("%+v", c.Counts)
 				}
 			})
@@ -175,6 +190,7 @@ func TestFailures(t *testing.T) {
 		"too many":     {Options{Strict: true, Messages: 3, Speech: numbered}, `{"n":3}`, "never published"},
 		"gap":          {Options{Strict: true, Speech: Gateway()}, `{"type":"gap"}`, "a gap"},
 		"left":         {Options{Strict: true, Speech: numbered}, "{}", "EOF"},
+		"not trusted":  {Options{TLS: &tls.Config{ServerName: "example.com"}}, "", "unknown authority"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -32,6 +32,7 @@ type phase uint8
 const (
 	phaseNone     phase = iota // no connection
 	phaseConnect               // the kernel to connect
+	phaseSecure                // the TLS handshake
 	phaseResponse              // the response to the handshake
 	phaseOpen                  // its subscriptions to be confirmed
 	phaseSettled
@@ -96,6 +97,7 @@ func (c *Clients) hangUp(slot uint32) {
 	}
 	cn.phase = phaseNone
 	delete(c.partial, slot)
+	c.forget(slot)
 }
 
 // dial starts a connection.
@@ -110,7 +112,7 @@ func (c *Clients) dial(slot uint32) {
 	c.pending++
 	events := reactor.Out
 	if c.o.AtOnce {
-		if err = c.request(slot, cn); err == nil {
+		if err = c.begin(slot, cn); err == nil {
 			events = reactor.In
 		} else if err != reactor.ErrAgain {
 			c.Fail(fmt.Errorf("client %d: %w", slot, err))
@@ -123,7 +125,7 @@ func (c *Clients) dial(slot uint32) {
 }
 
 func (c *Clients) request(slot uint32, cn *conn) error {
-	if err := cn.write(c.o.Request(slot)); err != nil {
+	if err := c.send(slot, c.o.Request(slot)); err != nil {
 		return err
 	}
 	cn.phase = phaseResponse
@@ -142,16 +144,16 @@ func (cn *conn) write(p []byte) error {
 // SendAll has each client send a text.
 func (c *Clients) SendAll(text string) {
 	for slot := range c.conns {
-		if err := c.frame(&c.conns[slot], ws.OpText, []byte(text)); err != nil {
+		if err := c.frame(uint32(slot), ws.OpText, []byte(text)); err != nil {
 			c.Fail(err)
 		}
 	}
 }
 
 // frame sends a frame to the server.
-func (c *Clients) frame(cn *conn, op ws.OpCode, payload []byte) error {
+func (c *Clients) frame(slot uint32, op ws.OpCode, payload []byte) error {
 	c.out = wsframe.AppendMasked(c.out[:0], op, payload, [4]byte{1, 2, 3, 4})
-	if err := cn.write(c.out); err != nil {
+	if err := c.send(slot, c.out); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
 	return nil
@@ -174,12 +176,13 @@ func (c *Clients) step(slot uint32, cn *conn) error {
 		if err := reactor.SocketError(int(cn.fd)); err != nil {
 			return fmt.Errorf("connect: %w", err)
 		}
-		if err := c.request(slot, cn); err != nil {
+		if err := c.begin(slot, cn); err != nil {
 			return err
 		}
 		return c.loop.Mod(int(cn.fd), reactor.Key{Slot: slot, Gen: uint32(cn.gen)}, reactor.In)
 	}
-	n, err := reactor.Read(int(cn.fd), c.in[:])
+	held := copy(c.in[:], c.sealed[slot])
+	n, err := reactor.Read(int(cn.fd), c.in[held:])
 	if err == reactor.ErrAgain {
 		return nil
 	}
@@ -187,7 +190,12 @@ func (c *Clients) step(slot uint32, cn *conn) error {
 		return fmt.Errorf("read: %w", err)
 	}
 	c.Heard = time.Now()
-	p := c.in[:n]
+	p := c.in[:held+n]
+	if c.tls != nil {
+		if p, err = c.decrypt(slot, cn, p); err != nil || len(p) == 0 {
+			return err
+		}
+	}
 	if cn.phase == phaseResponse {
 		if p, err = c.response(slot, cn, p); err != nil {
 			return err

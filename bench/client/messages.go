@@ -96,7 +96,7 @@ func (c *Clients) Lost() int {
 func (c *Clients) opened(slot uint32) error {
 	c.conns[slot].confirmed, c.conns[slot].bye = 0, false
 	if c.o.Hello != "" {
-		if err := c.frame(&c.conns[slot], ws.OpText, []byte(c.o.Hello)); err != nil {
+		if err := c.frame(slot, ws.OpText, []byte(c.o.Hello)); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (c *Clients) line(slot uint32, text []byte) error {
 	case c.o.Ping != "" && string(text) == c.o.Ping:
 		c.Pings++
 		if !c.o.Events {
-			return c.frame(cn, ws.OpText, text)
+			return c.frame(slot, ws.OpText, text)
 		}
 	case bytes.HasPrefix(text, byeText):
 		cn.bye = true

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -14,6 +15,7 @@ type Options struct {
 	Clients  int                      // slots 0 to Clients-1
 	InFlight int                      // handshakes under way at a time
 	Request  func(slot uint32) []byte // opens the connection; called on the loop
+	TLS      *tls.Config              // nil: the server speaks no TLS
 
 	// AtOnce sends the request without waiting for an event: over loopback the
 	// connection is mostly made by the time that connect returns. It saves the

@@ -31,10 +31,10 @@ func (c *Clients) frames(slot uint32, cn *conn, p []byte) error {
 			}
 		case wsframe.Ping:
 			c.Pings++
-			err = c.frame(cn, ws.OpPong, ev.Payload)
+			err = c.frame(slot, ws.OpPong, ev.Payload)
 		case wsframe.Close:
 			// RFC 6455, 5.5.1. A server that has gone meanwhile did say goodbye.
-			c.frame(cn, ws.OpClose, ev.Payload[:min(2, len(ev.Payload))])
+			c.frame(slot, ws.OpClose, ev.Payload[:min(2, len(ev.Payload))])
 			err = &closed{code: ev.Code, reason: string(ev.Reason)}
 		}
 		if err != nil {

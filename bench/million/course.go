@@ -2,6 +2,7 @@ package million
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +50,7 @@ func runCourse(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer g.close()
-	c, err := newClients(g.Listen, o)
+	c, err := newClients(g.target, o)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func runCourse(ctx context.Context, o options, out io.Writer) error {
 	}
 	r := &course{o: o, gateway: g, clients: c, kernel: kernel, out: out, start: time.Now(), res: &result{
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: rig.ThisMachine(), Emulated: o.emulated,
-		Clients: o.clients, Personal: o.personal, Leavers: o.leavers(), Interval: o.interval.Seconds(),
+		Clients: o.clients, Personal: o.personal, TLS: o.tls, Leavers: o.leavers(), Interval: o.interval.Seconds(),
 		Command: strings.Join(os.Args, " "), Gateway: g.args,
 	}}
 	failed := r.run(ctx)
@@ -84,8 +85,12 @@ func newClients(remote netip.AddrPort, o options) (*client.Clients, error) {
 		}
 		return 1
 	}
+	var secure *tls.Config
+	if o.tls {
+		secure = &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}} // the gateway has made its certificate itself
+	}
 	return client.New(client.Options{
-		Remote: remote, Clients: o.clients, InFlight: o.inFlight, AtOnce: true, Messages: messages, Speech: speech,
+		Remote: remote, TLS: secure, Clients: o.clients, InFlight: o.inFlight, AtOnce: true, Messages: messages, Speech: speech,
 		Request: func(slot uint32) []byte {
 			path := "/v1/ws?channels=" + everyone
 			if o.personal {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // gateway is the process that is measured, with its Redis.
@@ -20,8 +22,9 @@ type gateway struct {
 	*rig.Gateway
 
 	// Immutable
-	args []string
-	lab  *rig.Lab
+	args   []string
+	lab    *rig.Lab
+	target netip.AddrPort // for the clients
 }
 
 // startGateway starts a redis-server and the gateway, and waits until it is
@@ -40,14 +43,29 @@ func startGateway(ctx context.Context, o options) (*gateway, error) {
 		cmd.Args = append(cmd.Args, "--limits.head_timeout", "1m", "--redis.probe_interval", "10s")
 	}
 	cmd.Args = append(cmd.Args, "--heartbeat.timeout", min(answer, o.interval).String())
+	var secure string // the address for TLS
+	if o.tls {
+		if secure, err = loopback.Reserve(); err != nil {
+			lab.Close()
+			return nil, err
+		}
+		cmd.Args = append(cmd.Args, "--tls.listen", secure, "--tls.self_signed", "--tls.handshakes", fmt.Sprint(max(defaultHandshakes, o.inFlight)))
+	}
 	cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
 	g, err := rig.StartGateway(ctx, cmd)
 	if err != nil {
 		lab.Close()
 		return nil, err
 	}
-	return &gateway{Gateway: g, args: cmd.Args[1:], lab: lab}, nil
+	target := g.Listen
+	if o.tls {
+		target = netip.MustParseAddrPort(secure)
+	}
+	return &gateway{Gateway: g, args: cmd.Args[1:], lab: lab, target: target}, nil
 }
+
+// defaultHandshakes is the gateway's tls.handshakes.
+const defaultHandshakes = 1024
 
 // publish publishes message k, of 128 bytes, to channels as a backend does, with
 // one Redis command for each.

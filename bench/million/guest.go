@@ -52,6 +52,9 @@ func runInGuest(ctx context.Context, o options, out io.Writer) error {
 	if o.personal {
 		course = append(course, "-personal")
 	}
+	if o.tls {
+		course = append(course, "-tls")
+	}
 	for name, d := range map[string]time.Duration{"-interval": o.interval, "-hold": o.hold, "-drain": o.drain} {
 		if d != 0 {
 			course = append(course, name, d.String())

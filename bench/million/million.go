@@ -96,15 +96,18 @@ var decisive = []string{
 	"MemAvailable", "cgroup memory limit",
 }
 
+// tlsBytes is the memory that TLS takes for each connection, in the gateway and in the clients.
+const tlsBytes = 160 + 120
+
 // shortOf lists the limits that keep both ends of all connections from fitting
 // here.
 func shortOf(o options) (short []string) {
 	reactor.RaiseDescriptorLimit() // a limit that stays too low is found below
-	report := preflight.Run(preflight.Host(), preflight.Target{
-		Connections:     o.clients,
-		Side:            preflight.Both,
-		SourceAddresses: client.Sources(o.clients),
-	})
+	target := preflight.Target{Connections: o.clients, Side: preflight.Both, SourceAddresses: client.Sources(o.clients)}
+	if o.tls {
+		target.UserBytes = preflight.DefaultUserBytes + tlsBytes
+	}
+	report := preflight.Run(preflight.Host(), target)
 	for _, f := range report.Fixes() {
 		if slices.Contains(decisive, f.Name) {
 			short = append(short, fmt.Sprintf("%s is %s, needed is %s", f.Name, f.Value, f.Needed))

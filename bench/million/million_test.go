@@ -2,9 +2,11 @@ package million
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +195,38 @@ func TestKeptPage(t *testing.T) {
 		want, err := os.ReadFile(filepath.Join(kept, name))
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("docs/%s is not made of the kept results (%v); it would be\n%s", name, err, got)
+		}
+	}
+}
+
+// A run over TLS has a part of the page, beside the same run without.
+func TestPageWithTLS(t *testing.T) {
+	docs := t.TempDir()
+	dir := filepath.Join(docs, "million")
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "docs", "million"))); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := keptResults(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res := kept[slices.IndexFunc(kept, func(r *result) bool { return !r.Personal })]
+	res.TLS, res.Command = true, fmt.Sprintf("bench million -n %d -tls", res.Clients)
+	plain := strings.TrimSuffix(res.Name(), ", TLS")
+	if err := res.keep(docs); err != nil {
+		t.Fatal(err)
+	}
+	if err := renderPage(docs); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(docs, "MILLION.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, part, _ := strings.Cut(string(page), "\n## With TLS\n")
+	for _, want := range []string{"|  | " + plain + " | " + res.Name() + " |\n|---|---:|---:|\n", "\n" + res.MakeCommand() + "\n"} {
+		if !strings.Contains(part, want) {
+			t.Errorf("the part with TLS does not say %q:\n%.3000s", want, part)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type options struct {
 	guest    bool
 	where    bool          // say where it would run
 	personal bool          // a channel of its own for each client
+	tls      bool          // the clients connect by TLS
 	limit    time.Duration // of the guest's run
 
 	// Slower in emulation
@@ -37,6 +38,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.docs, "docs", "docs", "`folder` that MILLION.md, its charts and the result are written to")
 	flags.StringVar(&o.result, "result", "million.json", "`file` that the course alone writes its result to")
 	flags.BoolVar(&o.personal, "personal", false, "each client has a channel of its own in place of the one of all")
+	flags.BoolVar(&o.tls, "tls", false, "the clients connect by TLS, to a certificate that the gateway makes itself")
 	flags.BoolVar(&o.guest, "guest", false, "run in the guest even where this box would do")
 	flags.BoolVar(&o.where, "where", false, "run nothing, but say \"here\" or \"guest\": where it would be")
 	flags.Duration(&o.limit, "timeout", time.Hour, time.Minute, 1000*time.Hour, "hard limit on the guest's `time`")

@@ -38,6 +38,7 @@ func mib(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)
 type contents struct {
 	*result
 	All        []*result // with one channel for all
+	Secure     []*result // the same over TLS, each behind the like one without
 	OfTheirOwn []*result // with a channel for each client
 }
 
@@ -50,10 +51,14 @@ func renderPage(docs string) error {
 		return err
 	}
 	c := contents{}
+	var secure []*result
 	for _, res := range kept {
-		if res.Personal {
+		switch {
+		case res.Personal:
 			c.OfTheirOwn = append(c.OfTheirOwn, res)
-		} else {
+		case res.TLS:
+			secure = append(secure, res)
+		default:
 			c.All = append(c.All, res)
 		}
 	}
@@ -61,6 +66,14 @@ func renderPage(docs string) error {
 		return errors.New("there is no run with a channel for all, which the page is about")
 	}
 	c.result = c.All[0]
+	for _, res := range secure {
+		for _, plain := range c.All {
+			if plain.Clients == res.Clients && plain.Emulated == res.Emulated {
+				c.Secure = append(c.Secure, plain)
+			}
+		}
+		c.Secure = append(c.Secure, res)
+	}
 	return page.Write(filepath.Join(docs, "MILLION.md"), pageText, pageFunctions(dir), c)
 }
 
@@ -77,6 +90,9 @@ func (res *result) Name() string {
 	where := "native"
 	if res.Emulated {
 		where = "emulated"
+	}
+	if res.TLS {
+		where += ", TLS"
 	}
 	return page.Grouped(float64(res.Clients)) + " " + where
 }

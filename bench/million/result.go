@@ -20,6 +20,7 @@ type result struct {
 	Emulated bool        `json:"emulated"`
 	Clients  int         `json:"clients"`
 	Personal bool        `json:"personal,omitempty"` // a channel of its own for each client
+	TLS      bool        `json:"tls,omitempty"`
 	Leavers  int         `json:"leavers"`
 	Interval float64     `json:"interval"`
 	Command  string      `json:"command"`
@@ -121,6 +122,9 @@ func (res *result) keep(docs string) error {
 	}
 	if res.Personal {
 		name += "-personal"
+	}
+	if res.TLS {
+		name += "-tls"
 	}
 	return page.Keep(filepath.Join(docs, "million"), name, res)
 }

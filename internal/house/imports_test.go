@@ -46,6 +46,7 @@ var directions = map[string][]string{
 	"internal/redistest":   {"configs", "internal/loopback"},
 	"internal/redisurl":    {},
 	"internal/sink":        {},
+	"internal/tlsclient":   {"internal/tlsrecord"},
 	"internal/tlsrecord":   {},
 	"internal/units":       {},
 	"internal/wsframe":     {},
@@ -85,7 +86,7 @@ var directions = map[string][]string{
 	"internal/loadgen/plan":    {"internal/loadgen/account", "internal/preflight", "internal/reactor", "internal/units"},
 	"internal/loadgen/publish": {"configs", "internal/loadgen/account", "internal/loadgen/plan", "internal/probe", "internal/redisurl"},
 	"internal/loadgen/result":  {"internal/loadgen/account", "internal/loadgen/plan", "internal/probe", "internal/preflight", "internal/units"},
-	"internal/loadgen/client":  {"internal/loadgen/account", "internal/loadgen/plan", "internal/chunked", "internal/reactor", "internal/wsframe"},
+	"internal/loadgen/client":  {"internal/loadgen/account", "internal/loadgen/plan", "internal/chunked", "internal/reactor", "internal/tlsclient", "internal/tlsrecord", "internal/wsframe"},
 	"internal/loadgen/agent":   {"internal/loadgen/account", "internal/loadgen/client", "internal/loadgen/plan", "internal/loadgen/result", "internal/probe"},
 
 	// Benchmarks compare the parts from outside. The bare loop is the yardstick:
@@ -93,11 +94,11 @@ var directions = map[string][]string{
 	"bench":         {},
 	"bench/bare":    {},
 	"bench/page":    {},
-	"bench/client":  {"internal/chunked", "internal/reactor", "internal/wsframe"},
+	"bench/client":  {"internal/chunked", "internal/reactor", "internal/tlsclient", "internal/wsframe"},
 	"bench/rig":     {"internal/loopback", "internal/probe", "internal/reactor"},
 	"bench/catchup": {"bench/client", "bench/rig"},
 	"bench/ratios":  {"bench/client", "bench/rig"},
-	"bench/million": {"bench/client", "bench/page", "bench/rig", "internal/preflight", "internal/probe", "internal/reactor"},
+	"bench/million": {"bench/client", "bench/page", "bench/rig", "internal/loopback", "internal/preflight", "internal/probe", "internal/reactor"},
 	"bench/peers":   {"bench/client", "bench/page", "bench/rig", "internal/loopback", "internal/probe"},
 }
 

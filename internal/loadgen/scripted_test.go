@@ -488,6 +488,9 @@ func mustFanout(t *testing.T, s *scripted, c plan.Config) *result.Result {
 // instead, for scenarios that restart one.
 const serverVariable = "LOADGEN_TEST_SERVER"
 
+// secureVariable has that gateway speak TLS.
+const secureVariable = "LOADGEN_TEST_SECURE"
+
 // skewVariable is how far an agent's clock is ahead.
 const skewVariable = "LOADGEN_TEST_SKEW"
 
@@ -540,7 +543,11 @@ func serve(addr string) int {
 	s.Listener = ln
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM)
-	s.Start()
+	if os.Getenv(secureVariable) != "" {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
 	go s.dispatch()
 	<-ended
 	s.stop()

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -24,13 +25,19 @@ func startSecure(t *testing.T, s *scripted, clients, messages int) plan.Config {
 	s.secure = true
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	c := s.start(t, clients, messages)
-	c.CA = filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
-	if err := os.WriteFile(c.CA, text, 0o600); err != nil {
+	c.CA, c.Timeout = authorityFile(t, s.Certificate()), time.Minute
+	return c
+}
+
+// authorityFile writes a file for --ca.
+func authorityFile(t *testing.T, authority *x509.Certificate) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw})
+	if err := os.WriteFile(name, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.Timeout = time.Minute
-	return c
+	return name
 }
 
 // All transports work over TLS as they do without, whatever its version and
@@ -49,11 +56,28 @@ func TestSecure(t *testing.T) {
 					r := mustFanout(t, s, c)
 					want := figures{expected: 320, delivered: 320}
 					if got := figuresOf(r); !r.Good() || got != want || r.Counters.TLSHandshakes != 16 || r.Counters.TLSTime == 0 {
-						t.Errorf("got %+v, want %+v, %+v, failed %q", got, want, r.Counters, r.Failed)
+						t.Errorf("got %+v, want %+v, %+v, failed %q, %v", got, want, r.Counters, r.Failed, r.Failures)
 					}
 				})
 			}
 		}
+	}
+}
+
+// Where the processor has no instructions for AES, clients and servers choose ChaCha20, whose keys
+// are kept beside the others.
+func TestSecureChaCha20(t *testing.T) {
+	t.Setenv("GODEBUG", "cpu.aes=off") // of the agent
+	s := newScripted()
+	suites := make(chan uint16, 4) // sent to by each handshake
+	s.TLS = &tls.Config{VerifyConnection: func(c tls.ConnectionState) error { suites <- c.CipherSuite; return nil }}
+	c := startSecure(t, s, 4, 10)
+	c.Agents = 1
+	if r := mustFanout(t, s, c); !r.Good() || r.Counters.Delivered != 40 {
+		t.Fatalf("%+v, failed %q, %v", r.Counters, r.Failed, r.Failures)
+	}
+	if suite := <-suites; suite != tls.TLS_CHACHA20_POLY1305_SHA256 {
+		t.Skipf("the suite is %s", tls.CipherSuiteName(suite))
 	}
 }
 

@@ -249,6 +249,39 @@ func TestReceive(t *testing.T) {
 	}
 }
 
+// TestUpdate has both sides take new keys into use: one requests an update, the other answers it.
+func TestUpdate(t *testing.T) {
+	for name, kind := range kinds {
+		if kind.is12 {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			server, client := ends(t, kind.suite, false)
+			var l Layer
+			pass := func(from, to *end, request bool) {
+				out, err := l.AppendUpdate(nil, &from.State, from.wide, request)
+				if err == nil {
+					out, _, err = l.AppendData(out, &from.State, from.wide, [][]byte{[]byte("hello")}, 0)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if data, rest, err := l.Receive(out, &to.State, to.wide); string(data) != "hello" || len(rest) > 0 || err != nil {
+					t.Fatalf("%q, rest %q, %v", data, rest, err)
+				}
+				if to.Owes() != request {
+					t.Errorf("owes an update: %t, want %t", to.Owes(), request)
+				}
+			}
+			pass(server, client, true)
+			pass(client, server, false)
+			if client.Owes() {
+				t.Error("an update doesn't answer the request")
+			}
+		})
+	}
+}
+
 // TestFlips flips each bit of a record: none may pass.
 func TestFlips(t *testing.T) {
 	for name, kind := range kinds {

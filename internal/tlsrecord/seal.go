@@ -78,9 +78,17 @@ func (l *Layer) AppendOwed(dst []byte, s *State, w *Wide) (_ []byte, err error) 
 	if s.is12() || s.flags&flagOwes == 0 && s.outSeq < most {
 		return dst, nil
 	}
+	return l.AppendUpdate(dst, s, w, false)
+}
+
+// AppendUpdate appends a key update of TLS 1.3, which may request one of the peer.
+func (l *Layer) AppendUpdate(dst []byte, s *State, w *Wide, request bool) (_ []byte, err error) {
 	s.flags &^= flagOwes
 	start := len(dst)
 	dst = append(l.begin(dst, s), messageKeyUpdate, 0, 0, 1, updateNotRequested)
+	if request {
+		dst[len(dst)-1] = updateRequested
+	}
 	if dst, err = l.seal(dst, start, s, w, TypeHandshake); err != nil {
 		return dst, err
 	}

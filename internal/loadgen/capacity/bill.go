@@ -18,6 +18,8 @@ const (
 	packetBytes = 66
 	// A ping frame of the server's, a pong frame of the client's.
 	pingBytes, pongBytes = 2, 6
+	// recordBytes is what a record of TLS 1.3 adds to its data: header, type and tag.
+	recordBytes = 5 + 1 + 16
 
 	// reconnectWindow is the time over which all clients reconnect.
 	reconnectWindow = 30 * time.Second
@@ -106,9 +108,13 @@ func (o *Outcome) billCPU(b *Bill, n, pings, deliveries float64) float64 {
 		for _, s := range o.Connections {
 			fastest = max(fastest, s.ConnectRate)
 		}
+		kind := "handshake"
+		if o.TLS {
+			kind = "handshake with TLS"
+		}
 		basis, factor := scale(perSecond, fastest)
 		b.add(Item{Name: "CPU when all come back", Value: us / 1e6 * perSecond, Unit: "CPUs", Basis: basis, Factor: factor,
-			How: fmt.Sprintf("%.0f us a handshake, %.0f/s for %v", us, perSecond, reconnectWindow)})
+			How: fmt.Sprintf("%.0f us a %s, %.0f/s for %v", us, kind, perSecond, reconnectWindow)})
 	}
 	if known < 2 {
 		return 0
@@ -125,10 +131,14 @@ func (o *Outcome) billNetwork(b *Bill, transport plan.Transport, pings, deliveri
 	if message == 0 {
 		return
 	}
+	ping, pong, with := float64(pingBytes), float64(pongBytes), "TCP/IP"
+	if o.TLS { // the bytes of a message were counted as encrypted
+		ping, pong, with = ping+recordBytes, pong+recordBytes, "TLS, TCP/IP"
+	}
 	// Each segment with data is answered by one without, unless it rides along.
-	out := pings*(pingBytes+packetBytes) + pings*packetBytes + deliveries*(message+packetBytes)
-	in := pings*(pongBytes+packetBytes) + deliveries*packetBytes
-	how := fmt.Sprintf("heartbeats and messages of %.0f B as they were on the wire, with TCP/IP and Ethernet", message)
+	out := pings*(ping+packetBytes) + pings*packetBytes + deliveries*(message+packetBytes)
+	in := pings*(pong+packetBytes) + deliveries*packetBytes
+	how := fmt.Sprintf("heartbeats and messages of %.0f B as they were on the wire, with %s and Ethernet", message, with)
 	back := "pongs and acknowledgements"
 	if transport != plan.WebSocket {
 		how += "; the heartbeats are a WebSocket's"

@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"runtime"
 	"time"
 
@@ -102,6 +103,12 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(append(all, c.Run.Validate())...)
+}
+
+// secure reports whether the target speaks TLS.
+func (c Config) secure() bool {
+	u, err := url.Parse(c.Run.URL)
+	return err == nil && (u.Scheme == "wss" || u.Scheme == "https")
 }
 
 func within[T cmp.Ordered](v, low, high T) bool { return v >= low && v <= high }

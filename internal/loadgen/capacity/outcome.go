@@ -22,6 +22,7 @@ type Outcome struct {
 	Host        probe.Host `json:"host"`
 	Server      string     `json:"server"` // its command line, or its process
 	Transport   string     `json:"transport"`
+	TLS         bool       `json:"tls,omitempty"`
 	// Fresh: each step of connections had a gateway that was just started.
 	Fresh bool `json:"fresh"`
 
@@ -38,6 +39,14 @@ type Outcome struct {
 
 	Failed   []string `json:"failed"`
 	Warnings []string `json:"warnings"`
+}
+
+// Over names the transport, and TLS where it is spoken.
+func (o *Outcome) Over() string {
+	if o.TLS {
+		return o.Transport + " with TLS"
+	}
+	return o.Transport
 }
 
 // Step is one run.

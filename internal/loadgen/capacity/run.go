@@ -38,7 +38,7 @@ func Run(ctx context.Context, c Config, env preflight.Env, say func(string)) (*O
 func run(ctx context.Context, c Config, env preflight.Env, s steps) (*Outcome, error) {
 	began := time.Now()
 	o := &Outcome{Schema: Schema, Command: c.Command, Started: began.UTC().Format(time.RFC3339Nano), Transport: string(c.Run.Transport),
-		Fresh: c.Run.ServerCmd != "", Failed: []string{}, Warnings: []string{}}
+		TLS: c.secure(), Fresh: c.Run.ServerCmd != "", Failed: []string{}, Warnings: []string{}}
 	var err error
 	o.Connections, o.ConnectionsBreak, err = climb(ctx, connectionLevels(c), func(ctx context.Context, n float64) (Step, error) {
 		return s.connections(ctx, int(n))

@@ -213,6 +213,36 @@ func TestRunBreaks(t *testing.T) {
 	}
 }
 
+// With TLS a heartbeat's frames are records, and the bill says whose handshakes it counts.
+func TestBillWithTLS(t *testing.T) {
+	c := scriptedConfig()
+	c.Run.URL = "wss://127.0.0.1:8443"
+	s := &scriptedSteps{carries: 1 << 30, most: 1e9, c: c}
+	o, err := run(t.Context(), c, box(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]float64{"network, out": 8 * (40000*(24+66+66) + 1e6/60*(250+66)), "network, in": 8 * (40000*(28+66) + 1e6/60*66)}
+	for _, i := range o.Bill.Items {
+		if w, ok := want[i.Name]; ok && math.Abs(i.Value-w) > 1 {
+			t.Errorf("%s: %f, want %f", i.Name, i.Value, w)
+		}
+		delete(want, i.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("not on the bill: %v", want)
+	}
+	var text bytes.Buffer
+	if err := o.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{", over ws with TLS\n", "20 us a handshake with TLS, ", "with TLS, TCP/IP and Ethernet"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the text has no %q:\n%s", want, text.String())
+		}
+	}
+}
+
 // A bill says where a line of it is another transport's, or mostly a table's.
 func TestBillSays(t *testing.T) {
 	for transport, want := range map[plan.Transport]string{plan.WebSocket: "", plan.SSE: "more than a stream's", plan.Poll: "the request after each message comes on top"} {

@@ -25,7 +25,7 @@ func (o *Outcome) WriteJSON(w io.Writer) error {
 // WriteText writes the outcome for people.
 func (o *Outcome) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "loadgen capacity  %s, over %s\n%s  Linux %s, %d CPUs, %s, %s\n", o.Server, o.Transport,
+	fmt.Fprintf(&b, "loadgen capacity  %s, over %s\n%s  Linux %s, %d CPUs, %s, %s\n", o.Server, o.Over(),
 		o.Started, o.Host.Kernel, o.Host.CPUs, units.Bytes(float64(o.Host.Memory)), o.Host.Go)
 	for _, t := range o.Measured() {
 		t.write(&b, tabwriter.AlignRight)

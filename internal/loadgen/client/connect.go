@@ -165,7 +165,7 @@ func (d *connects) connected(slot uint32) {
 		d.l.end(slot, account.SocketReason(err))
 		return
 	}
-	if d.l.secure.config != nil {
+	if d.l.secure.conns != nil {
 		d.l.startTLS(slot)
 		return
 	}

@@ -162,6 +162,12 @@ func (l *loop) end(slot uint32, why account.Reason) {
 	c.state = gone
 }
 
+// lives reports whether a client still has the connection of that generation.
+func (l *loop) lives(slot, gen uint32) bool {
+	c := &l.clients[slot]
+	return c.gen == gen && c.state != gone
+}
+
 // closeAll closes the open sockets, after the reactor has stopped.
 func (l *loop) closeAll() {
 	for slot := range l.clients {

@@ -9,6 +9,7 @@ import (
 	"github.com/pushgate/pushgate/internal/loadgen/account"
 	"github.com/pushgate/pushgate/internal/loadgen/plan"
 	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/tlsclient"
 )
 
 // readBuffer is the most that one read takes: a client that is behind gets its turn
@@ -102,7 +103,7 @@ func newLoop(e *Engine, index, stride int) (*loop, error) {
 	}
 	l.assign(e.plan.Roles)
 	if e.plan.TLS != nil {
-		l.secure = secure{l: l, config: e.plan.TLS, of: make([]*tlsConn, n), plain: make([]byte, readBuffer)}
+		l.secure.conns = tlsclient.New(e.plan.TLS, n)
 	}
 	var err error
 	l.reactor, err = reactor.New(l)
@@ -129,7 +130,7 @@ func (l *loop) Ready(k reactor.Key, ev reactor.Events) {
 	if c.gen != k.Gen || c.state == waiting || c.state == gone {
 		return
 	}
-	if (c.state == connecting || c.state == renewing) && (l.secure.config == nil || l.secure.of[k.Slot] == nil) {
+	if (c.state == connecting || c.state == renewing) && !l.shaking(k.Slot) {
 		l.connected(k.Slot)
 		return
 	}

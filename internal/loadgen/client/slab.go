@@ -88,6 +88,7 @@ type scratch struct {
 	frames   frameReader
 	chunks   chunked.Decoder
 	in       []byte // received, not yet whole
+	sealed   []byte // the start of a TLS record, less than tlsrecord.MaxRecord
 	out      []byte // to be sent, refused by the kernel
 }
 
@@ -113,7 +114,7 @@ func (b *slab) scratch(i uint32) *scratch {
 			c.scratch = uint32(len(b.scratches))
 		}
 		s := b.scratches[c.scratch-1]
-		*s = scratch{client: i, used: true, in: s.in[:0], out: s.out[:0]}
+		*s = scratch{client: i, used: true, in: s.in[:0], sealed: s.sealed[:0], out: s.out[:0]}
 		s.frames = newFrameReader()
 	}
 	return b.scratches[c.scratch-1]
@@ -138,6 +139,9 @@ func (b *slab) releaseScratch(i uint32) {
 	if cap(s.in) > keepBuffer {
 		s.in = nil
 	}
+	if cap(s.sealed) > keepBuffer {
+		s.sealed = nil
+	}
 	if cap(s.out) > keepBuffer {
 		s.out = nil
 	}
@@ -151,7 +155,7 @@ func (b *slab) tidy(slot uint32) {
 	if s == nil || b.clients[slot].state != ready {
 		return
 	}
-	if len(s.in) == 0 && len(s.out) == 0 && s.deadline == 0 && s.after == 0 && !s.bye && s.frames.Idle() && s.chunks.Idle() {
+	if len(s.in)+len(s.sealed)+len(s.out) == 0 && s.deadline == 0 && s.after == 0 && !s.bye && s.frames.Idle() && s.chunks.Idle() {
 		b.releaseScratch(slot)
 	}
 }

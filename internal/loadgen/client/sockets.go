@@ -15,16 +15,24 @@ type sockets struct {
 	out []byte // room for the present write
 }
 
-// read reads a client's socket, no more than most bytes.
+// read reads a client's socket, no more than most bytes, behind the start of a TLS record that
+// came before.
 func (k *sockets) read(slot uint32, most int) {
 	c := &k.l.clients[slot]
-	n, err := reactor.Read(int(c.fd), k.in[:most])
+	s, held := k.l.heldScratch(slot), 0
+	if s != nil {
+		held = copy(k.in, s.sealed)
+	}
+	n, err := reactor.Read(int(c.fd), k.in[held:min(held+most, len(k.in))])
 	k.l.now = k.l.engine.Clock.Now()
 	switch err {
 	case nil:
 		k.l.counters.Bytes += uint64(n)
-		if k.l.secure.config != nil {
-			k.l.decrypt(slot, k.in[:n])
+		if k.l.secure.conns != nil {
+			if held > 0 {
+				s.sealed = s.sealed[:0]
+			}
+			k.l.decrypt(slot, k.in[:held+n])
 			return
 		}
 		k.l.transport(slot).received(k.l, slot, k.in[:n])
@@ -49,8 +57,13 @@ func (k *sockets) streamEnded(slot uint32, err error) {
 // send writes p to a client. False: the client is gone.
 func (k *sockets) send(slot uint32, p []byte) bool {
 	k.out = p[:0] // p was built on it and may have grown
-	if k.l.secure.config != nil {
-		p = k.l.encrypt(slot, p)
+	if k.l.secure.conns != nil {
+		sealed, err := k.l.secure.conns.Seal(slot, p)
+		if err != nil {
+			k.l.end(slot, tlsReason(err))
+			return false
+		}
+		p = sealed
 	}
 	return k.transmit(slot, p)
 }
@@ -125,8 +138,8 @@ func (k *sockets) watch(slot uint32, ev reactor.Events) bool {
 // closeSocket closes a client's socket and releases its scratch.
 func (k *sockets) closeSocket(slot uint32) {
 	c := &k.l.clients[slot]
-	if k.l.secure.config != nil {
-		k.l.dropTLS(slot)
+	if k.l.secure.conns != nil {
+		k.l.secure.conns.Forget(slot)
 	}
 	if c.fd >= 0 {
 		reactor.CloseFD(int(c.fd))

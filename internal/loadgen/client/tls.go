@@ -5,170 +5,111 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"iter"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/pushgate/pushgate/internal/loadgen/account"
+	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/tlsclient"
+	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
-// tlsConn is the TLS side of one client: a tls.Conn over memory, which the loop
-// fills from the socket and empties to it. An idle client has no goroutine. While
-// the handshake goes on it is a coroutine of the loop, so that its time is the
-// loop's: crypto/tls can't be resumed in a handshake, but may be asked to read
-// again after an error that is temporary (crypto/tls, readRecordOrCCS).
-type tlsConn struct {
-	net.Conn // nil: a tls.Conn that is not closed only reads and writes
-	conn     *tls.Conn
-	loop     *loop
-	// Of the handshake: next goes on with it until it needs more from the socket
-	// or is over, with err as its end; stop gives it up. Nil once it is over.
-	next func() (struct{}, bool)
-	stop func()
-	wait func(struct{}) bool
-	err  error
-}
-
-// secure is shared by all TLS clients of a loop. Between two calls of the loop
-// both buffers are empty.
+// secure is a loop's part that speaks TLS. Between two reads a client keeps the start of an
+// incomplete record in its scratch.
 type secure struct {
-	l      *loop
-	config *tls.Config
-	of     []*tlsConn // by slot; nil before the handshake begins
-	sealed []byte     // received from the socket and not yet read
-	outgo  []byte     // to be sent
-	plain  []byte     // room for decrypted bytes
-}
-
-// errNothingYet is how a read says that the socket has no more for now: it is temporary.
-var errNothingYet = os.ErrDeadlineExceeded
-
-// Read implements net.Conn for the tls.Conn.
-func (s *tlsConn) Read(p []byte) (int, error) {
-	w := &s.loop.secure
-	for len(w.sealed) == 0 {
-		if s.wait == nil {
-			return 0, errNothingYet
-		}
-		if !s.wait(struct{}{}) {
-			return 0, io.EOF
-		}
-	}
-	n := copy(p, w.sealed)
-	w.sealed = w.sealed[n:]
-	return n, nil
-}
-
-func (s *tlsConn) Write(p []byte) (int, error) {
-	s.loop.secure.outgo = append(s.loop.secure.outgo, p...)
-	return len(p), nil
+	l     *loop
+	conns *tlsclient.Conns // by slot; nil: the target is not TLS
 }
 
 // startTLS begins the TLS handshake of a client whose connection stands.
 func (t *secure) startTLS(slot uint32) {
-	s := &tlsConn{loop: t.l}
-	s.conn = tls.Client(s, t.config)
-	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
-		s.wait = yield
-		s.err = s.conn.Handshake()
-		s.wait = nil
-	})
-	t.of[slot] = s
-	if t.handshake(slot, s) {
+	t.handshake(slot, nil)
+	if t.shaking(slot) && t.l.clients[slot].flags&wantsOut == 0 {
 		t.l.watch(slot, t.l.reads(slot))
 	}
 }
 
-// handshake goes on with a handshake. False: the client is gone, or bytes wait for
-// room.
-func (t *secure) handshake(slot uint32, s *tlsConn) bool {
+// shaking reports whether a client is in its TLS handshake.
+func (t *secure) shaking(slot uint32) bool { return t.conns != nil && t.conns.Shaking(slot) }
+
+// handshake goes on with a handshake. True: it is done and the client still there; rest came
+// behind the handshake.
+func (t *secure) handshake(slot uint32, p []byte) (rest []byte, done bool) {
 	began := t.l.engine.Clock.Now()
-	_, more := s.next()
+	send, rest, done, err := t.conns.Handshake(slot, p)
 	t.l.now = t.l.engine.Clock.Now()
 	t.l.counters.TLSTime += uint64(t.l.now - began)
-	if !t.transmitEncrypted(slot) {
-		return false
-	}
-	if more {
-		return t.l.clients[slot].flags&wantsOut == 0
-	}
-	s.next, s.stop = nil, nil
-	if s.err != nil {
-		t.l.end(slot, tlsReason(s.err))
-		return false
+	switch {
+	case err != nil:
+		t.giveUp(slot, send, err)
+		return nil, false
+	case len(send) > 0 && !t.l.transmit(slot, send), !done:
+		return nil, false
 	}
 	t.l.counters.TLSHandshakes++
+	gen := t.l.clients[slot].gen
 	t.l.established(slot)
-	return t.of[slot] == s && t.l.clients[slot].flags&wantsOut == 0
+	return rest, t.l.lives(slot, gen)
 }
 
-// decrypt takes bytes of the socket.
+// decrypt takes bytes of the socket, and changes them.
 func (t *secure) decrypt(slot uint32, p []byte) {
-	s := t.of[slot]
-	t.sealed = p
-	defer func() { t.sealed = nil }()
-	if s.next != nil {
-		t.handshake(slot, s)
-	}
-	for t.of[slot] == s && s.next == nil {
-		n, err := s.conn.Read(t.plain)
-		if len(t.outgo) > 0 && !t.transmitEncrypted(slot) { // the answer to a key update
-			return
-		}
-		if n > 0 {
-			t.l.transport(slot).received(t.l, slot, t.plain[:n])
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, errNothingYet):
-			return
-		case t.of[slot] != s:
-			return
-		case errors.Is(err, io.EOF): // its close_notify
-			t.l.streamEnded(slot, io.EOF)
-			return
-		default:
-			t.l.end(slot, tlsReason(err))
+	if t.shaking(slot) {
+		var done bool
+		if p, done = t.handshake(slot, p); !done {
 			return
 		}
 	}
-}
-
-// encrypt encrypts bytes to be sent; the result is good until the next call.
-func (t *secure) encrypt(slot uint32, p []byte) []byte {
-	// Into memory: an error would be of the connection's state, which the next read reports.
-	t.of[slot].conn.Write(p)
-	out := t.outgo
-	t.outgo = t.outgo[:0]
-	return out
-}
-
-// transmitEncrypted sends the TLS layer's own bytes. False: the
-// client is gone.
-func (t *secure) transmitEncrypted(slot uint32) bool {
-	out := t.outgo
-	t.outgo = out[:0]
-	return len(out) == 0 || t.l.transmit(slot, out)
-}
-
-// dropTLS forgets a client's TLS side.
-func (t *secure) dropTLS(slot uint32) {
-	if s := t.of[slot]; s != nil {
-		t.of[slot] = nil
-		if s.stop != nil {
-			s.stop()
-			t.outgo = t.outgo[:0]
+	gen := t.l.clients[slot].gen
+	data, rest, err := t.conns.Open(slot, p)
+	if len(data) > 0 {
+		t.l.transport(slot).received(t.l, slot, data)
+		if !t.l.lives(slot, gen) {
+			return
 		}
+	}
+	switch {
+	case err == io.EOF: // its close_notify
+		t.l.streamEnded(slot, io.EOF)
+	case err != nil:
+		t.giveUp(slot, t.conns.Farewell(slot, err), err)
+	case !t.update(slot):
+	case len(rest) > 0:
+		s := t.l.scratch(slot)
+		s.sealed = append(s.sealed, rest...)
+	default:
+		t.l.tidy(slot)
 	}
 }
 
-// tlsReason finds the word for an error of crypto/tls.
+// update answers a key update that asks for one. False: the client is gone.
+func (t *secure) update(slot uint32) bool {
+	owed, err := t.conns.Owed(slot)
+	if err != nil {
+		t.l.end(slot, tlsReason(err))
+		return false
+	}
+	return len(owed) == 0 || t.l.transmit(slot, owed)
+}
+
+// giveUp ends a client after a fault, having told the server of it where the kernel takes the
+// alert.
+func (t *secure) giveUp(slot uint32, alert []byte, fault error) {
+	if c := &t.l.clients[slot]; len(alert) > 0 && c.flags&wantsOut == 0 {
+		reactor.Write(int(c.fd), alert)
+	}
+	t.l.end(slot, tlsReason(fault))
+}
+
+// tlsReason finds the word for an error of TLS. An alert after the handshake has the same one as
+// during it.
 func tlsReason(err error) account.Reason {
 	var (
 		header  tls.RecordHeaderError
 		unknown x509.UnknownAuthorityError
 		name    x509.HostnameError
+		theirs  tlsrecord.PeerAlert
+		ours    tlsrecord.Alert
 	)
 	switch {
 	case errors.As(err, &header):
@@ -177,6 +118,10 @@ func tlsReason(err error) account.Reason {
 		return account.ReasonIssuer
 	case errors.As(err, &name):
 		return account.ReasonName
+	case errors.As(err, &theirs):
+		err = &net.OpError{Op: "remote error", Err: tls.AlertError(theirs)}
+	case errors.As(err, &ours):
+		err = &net.OpError{Op: "local error", Err: tls.AlertError(ours)}
 	}
 	text := strings.TrimPrefix(err.Error(), "tls: ")
 	return account.TextReason(account.ReasonTLS, []byte(strings.TrimPrefix(text, "failed to verify certificate: ")))

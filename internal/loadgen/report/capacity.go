@@ -15,7 +15,7 @@ func RenderCapacity(w io.Writer, o *capacity.Outcome) error {
 		Title:    "loadgen capacity",
 		Badge:    o.Word(),
 		Class:    "bad",
-		Lines:    []string{fmt.Sprintf("%s, over %s", o.Server, o.Transport), onHost(o.Started, o.Seconds, o.Host)},
+		Lines:    []string{fmt.Sprintf("%s, over %s", o.Server, o.Over()), onHost(o.Started, o.Seconds, o.Host)},
 		Command:  commandLine(o.Command),
 		Failed:   o.Failed,
 		Warnings: o.Warnings,
