@@ -43,7 +43,17 @@ const (
 	// releaseAfter is the number of handshakes that leave enough behind: 50 KB each, until the next
 	// collection.
 	releaseAfter = 500
+	// largeHeap is the live heap from which the garbage of handshakes is kept low: below it, frequent
+	// collections would take a quarter of the time of handshakes and save little.
+	largeHeap = 64 << 20
 )
+
+// live returns the bytes that the last collection found live.
+func live() uint64 {
+	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(heap)
+	return heap[0].Value.Uint64()
+}
 
 // note takes the memory of the queues, the inputs and the rings, as fractions of their bounds, and
 // the number of TLS handshakes so far.
@@ -62,7 +72,7 @@ func (g *garbage) note(queues, inputs, rings float64, handshakes uint64) {
 	g.kept = isMuch(g.kept, rings, 1./2)
 	percent := 0
 	switch {
-	case g.waiting, g.handshakes > 0 && g.quiet < quietTicks:
+	case g.waiting, g.handshakes > 0 && g.quiet < quietTicks && live() > largeHeap:
 		percent = waitingPercent
 	case g.kept:
 		percent = keptPercent
