@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -99,7 +100,7 @@ func (t *Secure) shake(i uint32, c *socket, p []byte) {
 	case tlsrecord.Type(p[0]) != tlsrecord.TypeHandshake, err != nil:
 		t.fail(i, c, reasons.TLSNotTLS)
 		return
-	case n > 0 && n <= len(p) && len(t.handshakes) < t.places():
+	case n > 0 && n <= len(p) && t.running < t.places():
 		t.set.Input.Detach(i)
 		t.start(i, p, kept)
 		return
@@ -114,7 +115,7 @@ func (t *Secure) shake(i uint32, c *socket, p []byte) {
 }
 
 // Handshakes returns the number of handshakes in flight and of clients that wait for theirs.
-func (t *Secure) Handshakes() (running, waiting int) { return len(t.handshakes), len(t.waiting) }
+func (t *Secure) Handshakes() (running, waiting int) { return t.running, len(t.waiting) }
 
 // places is the set's share of Options.Handshakes.
 func (t *Secure) places() int { return max(1, t.set.options.Handshakes/len(t.set.shared.sets)) }
@@ -131,14 +132,38 @@ func (t *Secure) start(i uint32, hello []byte, own bool) {
 	}
 	t.handshakes[i] = h
 	t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
+	t.running++
 	config := t.set.shared.TLS.config
 	t.workers.Go(func() {
-		h.tokens <- struct{}{}
-		r, err := tlsrecord.NewHandshake(h, hello).Server(config)
-		<-h.tokens
+		r, err := h.run(config, hello)
 		out := h.out
 		t.set.loop.Post(func() { t.done(h, out, &r, err) })
 	})
+}
+
+// run carries out the handshake. A panic in it costs one client its connection.
+func (h *handshake) run(config *tls.Config, hello []byte) (r tlsrecord.Result, err error) {
+	h.tokens <- struct{}{}
+	defer func() {
+		<-h.tokens
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in crypto/tls: %v", p)
+		}
+	}()
+	if err := h.ended(); err != nil { // while it waited for the token
+		return r, err
+	}
+	return tlsrecord.NewHandshake(h, hello).Server(config)
+}
+
+// ended returns why no more bytes will come, nil while they may.
+func (h *handshake) ended() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.in) > 0 {
+		return nil
+	}
+	return h.err
 }
 
 // Receive implements tlsrecord.Wire: it waits for the client, without a token.
@@ -224,6 +249,7 @@ func (t *Secure) resume(h *handshake) {
 // done ends a handshake: the connection is ready for requests, or closed.
 func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) {
 	i := h.key.Slot
+	t.running--
 	if t.handshakes[i] == h {
 		delete(t.handshakes, i)
 	}
@@ -257,20 +283,18 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 		t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
 	}
 	t.set.hear(c)
+	t.set.Reading.Resume(i)
 	if rest := append(r.Rest[:len(r.Rest):len(r.Rest)], h.in...); len(rest) > 0 { // its goroutine has ended
 		t.set.Out.Cork(i)
 		t.open(i, c, rest)
 		t.set.Out.Uncork(i)
 		t.set.Input.bound()
 	}
-	if c.state == stateOpen {
-		t.set.Reading.Resume(i)
-	}
 }
 
 // startWaiting begins the handshakes of clients that have waited, as far as there are places.
 func (t *Secure) startWaiting() {
-	for len(t.waiting) > 0 && len(t.handshakes) < t.places() {
+	for len(t.waiting) > 0 && t.running < t.places() {
 		k := t.waiting[0]
 		if t.waiting = t.waiting[1:]; len(t.waiting) == 0 {
 			t.waiting = nil
