@@ -57,6 +57,9 @@ type handshake struct {
 	key    reactor.Key
 	tokens chan struct{}
 
+	// Owned by the loop
+	asked uint32 // tick at which the client was sent bytes that it has to answer; 0: it has answered
+
 	// Owned by its goroutine
 	out []byte // for the client
 
@@ -75,6 +78,7 @@ const maxAhead = 2 * tlsrecord.MaxRecord
 // shake takes bytes of a connection whose handshake isn't complete.
 func (t *Secure) shake(i uint32, c *socket, p []byte) {
 	if h := t.handshakes[i]; h != nil {
+		h.asked = 0
 		if h.feed(p) {
 			t.set.Reading.Pause(i)
 		}
@@ -235,6 +239,7 @@ func (t *Secure) of(h *handshake) *socket {
 // send sends bytes of a handshake.
 func (t *Secure) send(h *handshake, out []byte) {
 	if c := t.of(h); c != nil && len(out) > 0 {
+		h.asked = max(1, t.set.Clock.now)
 		t.putLast(h.key.Slot, c, out, nil)
 	}
 }
@@ -307,6 +312,23 @@ func (t *Secure) startWaiting() {
 		hello := t.set.Input.Kept(k.Slot)
 		t.set.Input.Detach(k.Slot)
 		t.start(k.Slot, hello, true)
+	}
+}
+
+// stalledTicks is how long a client may take for an answer while others wait for its place: more than
+// a phone's round trip.
+const stalledTicks = 20
+
+// endStalled ends handshakes whose clients don't answer while others wait for a place. Otherwise a
+// client could hold one for limits.head_timeout with a single packet.
+func (t *Secure) endStalled() {
+	if len(t.waiting) == 0 {
+		return
+	}
+	for i, h := range t.handshakes {
+		if c := t.of(h); c != nil && h.asked != 0 && t.set.Clock.now-h.asked > stalledTicks {
+			t.fail(i, c, reasons.TLSTimeout)
+		}
 	}
 }
 
