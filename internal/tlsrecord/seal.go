@@ -124,7 +124,7 @@ func (l *Layer) seal(dst []byte, start int, s *State, w *Wide, typ Type) ([]byte
 	if s.outSeq >= exhausted {
 		return dst[:start], ErrExhausted
 	}
-	a, err := s.outAEAD(w)
+	a, iv, err := s.outAEAD(w)
 	if err != nil {
 		return dst[:start], err
 	}
@@ -145,24 +145,21 @@ func (l *Layer) seal(dst []byte, start int, s *State, w *Wide, typ Type) ([]byte
 			body += explicitNonce
 		}
 		aad := l.aad12(seq, typ, len(dst)-body)
-		dst = a.Seal(dst[:body], l.nonce12(s.suite, s.outIV[:], seq), dst[body:], aad)
+		dst = a.Seal(dst[:body], l.nonce12(s.suite, iv, seq), dst[body:], aad)
 		binary.BigEndian.PutUint16(dst[start+3:], uint16(len(dst)-start-HeaderSize))
 		return dst, nil
 	}
 	binary.BigEndian.PutUint16(header[3:], uint16(len(dst)-body+tagSize))
 	copy(l.aad[:], header) // dst may move again
-	return a.Seal(dst[:body], l.nonce13(s.outIV[:], seq), dst[body:], l.aad[:HeaderSize]), nil
+	return a.Seal(dst[:body], l.nonce13(iv, seq), dst[body:], l.aad[:HeaderSize]), nil
 }
 
-// currentKey returns the key that output is sealed with.
+// currentKey returns what tells the output's present key from all others.
 func (s *State) currentKey(w *Wide) []byte {
-	switch {
-	case s.is12():
+	if s.is12() {
 		return s.outSecret[:s.suite.keySize()]
-	case s.IsWide():
-		return w.outKey[:s.suite.keySize()]
 	}
-	return s.outKey[:]
+	return s.out(w)
 }
 
 // nonce13 returns the nonce of a record: its number, masked by the IV (RFC 8446, 5.3).
