@@ -8,13 +8,14 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/certs"
 	"github.com/pushgate/pushgate/gateway/proxy"
 )
 
 // Config holds all settings of the edge. The tags name the keys as the operator writes them, and
 // Validate uses the same names. The zero value is not usable: start from DefaultConfig.
 type Config struct {
-	// Listen is the public address: host:port or unix:/path.
+	// Listen is the public address: host:port or unix:/path. It may be empty beside TLS.Listen.
 	Listen string `koanf:"listen"`
 	// Shards is the number of event loops; 0 means one per CPU.
 	Shards int `koanf:"shards"`
@@ -33,6 +34,7 @@ type Config struct {
 	Socket    SocketConfig    `koanf:"socket"`
 	WebSocket WebSocketConfig `koanf:"websocket"`
 	Drain     DrainConfig     `koanf:"drain"`
+	TLS       certs.Config    `koanf:"tls"`
 	Debug     DebugConfig     `koanf:"debug"`
 	Redis     fanout.Config   `koanf:"redis"`
 }
@@ -225,6 +227,7 @@ func DefaultConfig() Config {
 			Mode:        "0666",
 		},
 		Drain: DrainConfig{Timeout: 30 * time.Second, Reconnect: 2 * time.Second},
+		TLS:   certs.DefaultConfig(),
 		Redis: fanout.DefaultConfig(),
 	}
 }

@@ -86,7 +86,7 @@ func TestDocumentsHaveEveryWord(t *testing.T) {
 	}
 	missing(protocol, "docs/PROTOCOL.md", codes, 30)
 
-	reasons := constants(t, reasonsFile, `^(Close|Reject|Drop)$`)
+	reasons := constants(t, reasonsFile, `^(Close|Reject|Drop|TLS)$`)
 	reasons = append(reasons, constants(t, "auth/reason.go", `^Reason$`)...)
 	missing(operations+protocol, "docs/OPERATIONS.md", reasons, 50)
 

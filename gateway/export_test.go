@@ -34,6 +34,9 @@ import (
 // be run on both.
 var IOUringOfTests = flag.String("io_uring", string(IOUringAuto), "socket.io_uring of the gateways under test: auto or off")
 
+// Config returns the configuration in use.
+func (s *Server) Config() Config { return s.live.Load().Config }
+
 // Constants and functions that the tests compare with.
 const (
 	AcceptsPerSlice  = conn.AcceptsPerSlice

@@ -6,8 +6,9 @@ import (
 )
 
 // garbage makes Go's collector run more often while much memory is held by queues, inputs or replay
-// rings. By default garbage may grow to the size of the live heap, so that these at their bound
-// would take twice as much. It is owned by the ticker.
+// rings, and while there are TLS handshakes. By default garbage may grow to the size of the live
+// heap, so that the former at their bound would take twice as much, and a million clients that
+// connect over TLS as well. It is owned by the ticker.
 type garbage struct {
 	wanted  bool
 	waiting bool   // queues or inputs hold much
@@ -15,6 +16,10 @@ type garbage struct {
 	percent int    // GC percent in force; 0: the original
 	before  int    // percent
 	until   uint64 // number of the collection to wait for before raising the percentage; 0: none
+
+	handshakes uint64 // completed so far
+	released   uint64 // of them when memory was last given back
+	quiet      int    // ticks since the last one
 }
 
 // GC percentages.
@@ -32,16 +37,42 @@ const (
 	keptPercent = 15
 )
 
-// note takes the memory of the queues, the inputs and the rings, as fractions of their bounds.
-func (g *garbage) note(queues, inputs, rings float64) {
+const (
+	// quietTicks after the last handshake, what they have left behind is given back.
+	quietTicks = 10
+	// releaseAfter is the number of handshakes that leave enough behind: 50 KB each, until the next
+	// collection.
+	releaseAfter = 500
+	// largeHeap is the live heap from which the garbage of handshakes is kept low: below it, frequent
+	// collections would take a quarter of the time of handshakes and save little.
+	largeHeap = 64 << 20
+)
+
+// live returns the bytes that the last collection found live.
+func live() uint64 {
+	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(heap)
+	return heap[0].Value.Uint64()
+}
+
+// note takes the memory of the queues, the inputs and the rings, as fractions of their bounds, and
+// the number of TLS handshakes so far.
+func (g *garbage) note(queues, inputs, rings float64, handshakes uint64) {
 	if !g.wanted {
 		return
+	}
+	if g.quiet++; handshakes != g.handshakes {
+		g.handshakes, g.quiet = handshakes, 0
+	}
+	if g.quiet == quietTicks && g.handshakes-g.released >= releaseAfter {
+		g.released = g.handshakes
+		go debug.FreeOSMemory() // ends by itself; the ticker doesn't wait
 	}
 	g.waiting = isMuch(g.waiting, max(queues, inputs), 1./4)
 	g.kept = isMuch(g.kept, rings, 1./2)
 	percent := 0
 	switch {
-	case g.waiting:
+	case g.waiting, g.handshakes > 0 && g.quiet < quietTicks && live() > largeHeap:
 		percent = waitingPercent
 	case g.kept:
 		percent = keptPercent

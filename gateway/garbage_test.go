@@ -27,7 +27,7 @@ func TestGarbage(t *testing.T) {
 		{0, 0, 0, waitingPercent, 77},
 	} {
 		for i, want := range []int{step.at, step.at, step.then} {
-			g.note(step.queues, step.inputs, step.rings)
+			g.note(step.queues, step.inputs, step.rings, 0)
 			got := debug.SetGCPercent(77)
 			debug.SetGCPercent(got)
 			if got != want {
@@ -37,7 +37,7 @@ func TestGarbage(t *testing.T) {
 		}
 	}
 	g = garbage{}
-	g.note(1, 1, 1)
+	g.note(1, 1, 1, 0)
 	if got := debug.SetGCPercent(usual); got != 77 {
 		t.Errorf("it runs with %d %%, which nobody has allowed", got)
 	}

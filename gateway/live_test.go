@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pushgate/pushgate/gateway/certs"
 )
 
 // Each key changes alone: it's taken over or refused, as LiveKeys says.
@@ -39,4 +41,37 @@ func TestLiveKeys(t *testing.T) {
 	}
 	changed := DefaultConfig()
 	each("", reflect.ValueOf(&changed).Elem(), &changed)
+}
+
+// The keys of tls that are live come one by one, but not while the listener appears, goes or gets its
+// certificate in another way: they would not fit those that stay.
+func TestLiveTLS(t *testing.T) {
+	pair := []certs.Files{{CertFile: "a", KeyFile: "a"}}
+	config := func(listen string, selfSigned bool, pairs []certs.Files, version string) certs.Config {
+		c := certs.DefaultConfig()
+		c.Listen, c.SelfSigned, c.Certificates, c.MinVersion = listen, selfSigned, pairs, version
+		return c
+	}
+	none, made := config("", false, nil, "1.2"), config("", true, nil, "1.2")
+	served := config(":443", false, pair, "1.2")
+	for name, test := range map[string]struct {
+		now, next, want certs.Config
+		refused         []string
+	}{
+		"it appears":             {none, config(":443", false, pair, "1.3"), none, []string{"tls.listen", "tls.certificates", "tls.min_version"}},
+		"it goes":                {served, config("", false, nil, "1.3"), served, []string{"tls.listen", "tls.certificates", "tls.min_version"}},
+		"a certificate is given": {made, served, made, []string{"tls.listen", "tls.certificates", "tls.self_signed"}},
+		"another address":        {served, config(":444", false, append(pair, pair...), "1.3"), config(":443", false, append(pair, pair...), "1.3"), []string{"tls.listen"}},
+		"another version":        {made, config("", true, nil, "1.3"), config("", true, nil, "1.3"), nil},
+	} {
+		now, next := DefaultConfig(), DefaultConfig()
+		now.TLS, next.TLS = test.now, test.next
+		got := now.withLive(next)
+		if !reflect.DeepEqual(got.TLS, test.want) {
+			t.Errorf("%s: got %+v, want %+v", name, got.TLS, test.want)
+		}
+		if refused := differing("", reflect.ValueOf(got), reflect.ValueOf(next)); !slices.Equal(refused, test.refused) {
+			t.Errorf("%s: refused %v, want %v", name, refused, test.refused)
+		}
+	}
 }

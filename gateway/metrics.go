@@ -1,6 +1,11 @@
 package gateway
 
 import (
+	"crypto/tls"
+	"strconv"
+	"strings"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pushgate/pushgate/gateway/internal/histogram"
@@ -18,6 +23,10 @@ var (
 	descDeliveries       = desc("deliveries_total", "Messages handed to clients.")
 	descReceived         = desc("client_received_bytes_total", "Bytes read from clients.")
 	descSent             = desc("client_sent_bytes_total", "Bytes written to clients.")
+	descTLSHandshakes    = desc("tls_handshakes_total", "Completed TLS handshakes.", "version", "resumed")
+	descTLSFailures      = desc("tls_failures_total", "Connections that failed in their TLS layer.", "reason")
+	descTLSInFlight      = desc("tls_handshakes_in_progress", "TLS handshakes that clients have begun and not completed.", "state")
+	descTLSExpiry        = desc("tls_certificate_expiry_days", "Days until the certificate expires.", "name")
 	descBatched          = desc("batched_sends_total", "Sends to clients that entered the kernel together with others, by io_uring.")
 	descPings            = desc("pings_total", "Heartbeat pings sent.")
 	descQueueBytes       = desc("queue_bytes", "Memory of what waits for clients because the kernel refused it; a large message counts once for all of them.")
@@ -103,6 +112,19 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for reason, n := range t.conns.Closes {
 		counter(descCloses, n, string(reason))
 	}
+	if set := c.srv.certs.Load(); set != nil {
+		for kind, n := range t.conns.Handshakes {
+			counter(descTLSHandshakes, n, strings.TrimPrefix(tls.VersionName(kind.Version), "TLS "), strconv.FormatBool(kind.Resumed))
+		}
+		for reason, n := range t.conns.TLSFailures {
+			counter(descTLSFailures, n, string(reason))
+		}
+		gauge(descTLSInFlight, float64(t.shaking), "running")
+		gauge(descTLSInFlight, float64(t.waiting), "waiting")
+		for _, cert := range set.Certificates() {
+			gauge(descTLSExpiry, time.Until(cert.NotAfter).Hours()/24, cert.Name)
+		}
+	}
 	for reason, n := range t.rejects {
 		counter(descRejects, n, string(reason))
 	}
@@ -131,7 +153,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	build := ReadBuild()
 	gauge(descBuild, 1, build.Version, build.Commit, build.Go)
 	reloadedOK := 1.0
-	if c.srv.reloadFailed.Load() {
+	if c.srv.reloadFailed.Load() || c.srv.certsFailed.Load() {
 		reloadedOK = 0
 	}
 	gauge(descReloadOK, reloadedOK)

@@ -96,7 +96,7 @@ func (o operator) Publish(ctx context.Context, messages []json.RawMessage) []adm
 }
 
 // operatorPublication is a publication of the operator or a backend, which may name the user it
-// publishes for. A client's user is its token's subject.
+// publishes for. A client's user is its token's subject, or its certificate's.
 type operatorPublication struct {
 	publish.Publication
 	User string `json:"user"`

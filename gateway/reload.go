@@ -4,11 +4,16 @@ import (
 	"context"
 	"reflect"
 	"time"
+
+	"github.com/pushgate/pushgate/gateway/certs"
 )
 
 // LiveKeys are the keys, or sections of keys, that Reload applies. All others are fixed at the
 // start.
-var LiveKeys = []string{"origins", "channels", "admin.token", "auth.jwt", "heartbeat", "limits", "proxy", "websocket", "drain", "debug"}
+var LiveKeys = []string{
+	"origins", "channels", "admin.token", "auth.jwt", "heartbeat", "limits", "proxy", "websocket", "drain",
+	"tls.certificates", "tls.min_version", "tls.client_ca_file", "tls.ticket_key_file", "tls.handshakes", "debug",
+}
 
 // withLive returns c with next's values for LiveKeys.
 func (c Config) withLive(next Config) Config {
@@ -20,12 +25,23 @@ func (c Config) withLive(next Config) Config {
 	c.Proxy = next.Proxy
 	c.WebSocket = next.WebSocket
 	c.Drain = next.Drain
+	c.TLS = withLiveTLS(c.TLS, next.TLS)
 	c.Debug = next.Debug
 	return c
 }
 
+// withLiveTLS keeps the section as a whole while the listener is to appear or to go, or its
+// certificate to be made in another way: the keys would not fit together.
+func withLiveTLS(now, next certs.Config) certs.Config {
+	if (now.Address() == "") != (next.Address() == "") || now.SelfSigned != next.SelfSigned {
+		return now
+	}
+	next.Listen = now.Listen
+	return next
+}
+
 // Reload applies the keys of cfg that can change while the gateway runs: limits, origins, rules for
-// channels, token keys, admin.token, heartbeat and drain. It returns the changed keys that need a
+// channels, token keys, certificates, admin.token, heartbeat and drain. It returns the changed keys that need a
 // restart; they keep their value. After an error everything is as before.
 //
 // Connected clients stay, with the grants of their tokens: a lower limit, or a removed key, applies
@@ -53,6 +69,9 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	}
 	set, err := newSettings(next, s.files, s.log)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.reloadCertificates(next.TLS); err != nil {
 		return nil, err
 	}
 	set.clients.Verifier.Adopt(old.clients.Verifier)

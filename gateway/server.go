@@ -21,6 +21,7 @@ import (
 
 	"github.com/pushgate/pushgate/fanout"
 	"github.com/pushgate/pushgate/fanout/message"
+	"github.com/pushgate/pushgate/gateway/certs"
 	"github.com/pushgate/pushgate/gateway/http1"
 	"github.com/pushgate/pushgate/gateway/internal/client"
 	"github.com/pushgate/pushgate/gateway/internal/conn"
@@ -40,6 +41,7 @@ type Server struct {
 	files     uint64 // the process's limit
 	shards    []*shard
 	addr      string
+	tlsAddr   string
 	lostLines func() uint64 // nil: not counted
 	admin     net.Listener  // nil when turned off
 	fleet     *fleet
@@ -50,10 +52,12 @@ type Server struct {
 	clients  client.Shared
 
 	// Atomic
-	live atomic.Pointer[settings] // stored under reloading
+	live  atomic.Pointer[settings]  // stored under reloading
+	certs atomic.Pointer[certs.Set] // stored under reloading
 
 	configured   atomic.Int64 // when the present settings were read, in seconds since 1970
 	reloadFailed atomic.Bool  // the last reload was refused
+	certsFailed  atomic.Bool  // certificate files have changed and can't be used
 
 	departure  departure        // guards itself
 	roundTrips histogram.Shared // to Redis; guards itself
@@ -120,6 +124,9 @@ func New(cfg Config, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.live.Store(set)
+	if err := s.prepareTLS(); err != nil {
+		return nil, err
+	}
 	s.configured.Store(s.net.Started.Unix())
 	s.broker.OnRoundTrip(s.roundTrips.Observe)
 	s.broker.LimitPayload(set.clients.PayloadBytes)
@@ -144,29 +151,24 @@ func (s *Server) tuneProcess() {
 	s.garbage.wanted = os.Getenv("GOGC") == ""
 }
 
-// listen opens a listener for each shard, and the admin listener.
-func (s *Server) listen() error {
+// listen opens the listeners of each shard, and the admin listener.
+func (s *Server) listen() (err error) {
 	cfg := s.live.Load().Config
-	l, err := reactor.Listen(cfg.Listen, reactor.ListenOptions{
-		Backlog:       cfg.Socket.Backlog,
-		SendBuffer:    cfg.Socket.SendBuffer,
-		ReceiveBuffer: cfg.Socket.ReceiveBuffer,
-		UserTimeout:   cfg.Socket.UserTimeout,
-		Mode:          cfg.Socket.fileMode(),
-	})
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	s.addr = l.Addr()
+	var first []conn.Listener
 	for id := range cfg.shards() {
-		if id > 0 {
-			if l, err = s.shards[0].conns.Acceptor.Listener().Share(); err != nil {
-				return err
-			}
+		var listeners []conn.Listener
+		if id == 0 {
+			listeners, err = s.openListeners()
+			first = listeners
+		} else {
+			listeners, err = shareListeners(first)
 		}
-		sh, err := newShard(s, id, l)
 		if err != nil {
-			l.Close()
+			return err
+		}
+		sh, err := newShard(s, id, listeners)
+		if err != nil {
+			closeListeners(listeners)
 			return err
 		}
 		s.shards = append(s.shards, sh)
@@ -181,6 +183,57 @@ func (s *Server) listen() error {
 	_, port, _ := net.SplitHostPort(s.AdminAddr())
 	s.requests.ConsoleOrigins = map[string]bool{"http://" + s.AdminAddr(): true, "http://localhost:" + port: true}
 	return nil
+}
+
+// openListeners opens the public listeners.
+func (s *Server) openListeners() (all []conn.Listener, err error) {
+	cfg := s.live.Load().Config
+	defer func() {
+		if err != nil {
+			closeListeners(all)
+		}
+	}()
+	for _, at := range []struct {
+		key, addr string
+		tls       bool
+		bound     *string
+	}{{"listen", cfg.Listen, false, &s.addr}, {"tls.listen", cfg.TLS.Address(), true, &s.tlsAddr}} {
+		if at.addr == "" {
+			continue
+		}
+		l, err := reactor.Listen(at.addr, reactor.ListenOptions{
+			Backlog:       cfg.Socket.Backlog,
+			SendBuffer:    cfg.Socket.SendBuffer,
+			ReceiveBuffer: cfg.Socket.ReceiveBuffer,
+			UserTimeout:   cfg.Socket.UserTimeout,
+			Mode:          cfg.Socket.fileMode(),
+		})
+		if err != nil {
+			return all, fmt.Errorf("%s: %w", at.key, err)
+		}
+		*at.bound = l.Addr()
+		all = append(all, conn.Listener{Listener: l, TLS: at.tls})
+	}
+	return all, nil
+}
+
+// shareListeners opens further sockets on the addresses of listeners, for another shard.
+func shareListeners(first []conn.Listener) (all []conn.Listener, err error) {
+	for _, l := range first {
+		shared, err := l.Share()
+		if err != nil {
+			closeListeners(all)
+			return nil, err
+		}
+		all = append(all, conn.Listener{Listener: shared, TLS: l.TLS})
+	}
+	return all, nil
+}
+
+func closeListeners(all []conn.Listener) {
+	for _, l := range all {
+		l.Close()
+	}
 }
 
 // useBatches has the shards send through io_uring where that is configured and available.
@@ -272,6 +325,7 @@ func (s *Server) serve(ctx context.Context) error {
 	running.Go(func() { s.tick(inner) })
 	running.Go(func() { s.clients.Publisher.Run(inner) })
 	running.Go(func() { s.runVerifier(inner) })
+	running.Go(func() { s.watchCertificates(inner) })
 	running.Go(func() { s.fleet.run(inner) })
 	for _, sh := range s.shards {
 		if err := sh.conns.Loop().Start(s.fail); err != nil {
@@ -369,7 +423,7 @@ func (s *Server) tick(ctx context.Context) {
 		date := http1.AppendDate(nil, at)
 		l := &s.live.Load().Limits
 		s.garbage.note(float64(s.net.Queued.Bytes.Load())/float64(l.TotalQueueBytes),
-			float64(s.net.Inputs.Load())/float64(l.TotalInputBytes), s.broker.RingShare())
+			float64(s.net.Inputs.Load())/float64(l.TotalInputBytes), s.broker.RingShare(), s.net.TLS.Completed.Load())
 		for _, sh := range s.shards {
 			sh.post(func() { sh.beat(now, at, date) })
 		}

@@ -42,9 +42,9 @@ const (
 	// reservedDescriptors are kept for Redis, the log, the admin listener and its clients, and
 	// rejected clients.
 	reservedDescriptors = 54
-	// shardDescriptors is the number of descriptors of a shard: the listener and a spare
+	// shardDescriptors is the number of descriptors of a shard: two listeners, each with a spare
 	// descriptor, two epolls, each with an eventfd.
-	shardDescriptors = 6
+	shardDescriptors = 8
 )
 
 // newSettings compiles a valid configuration for a process that may open so many files. It also
@@ -83,6 +83,7 @@ func newSettings(cfg Config, files uint64, log *slog.Logger) (set *settings, err
 		ProxyProtocol:   proxy.Protocol(cfg.Proxy.Protocol),
 		TotalQueueBytes: l.TotalQueueBytes,
 		TotalInputBytes: l.TotalInputBytes,
+		Handshakes:      cfg.TLS.Handshakes,
 	}
 	if n := l.Connections; n > 0 {
 		if n > set.conns.MaxConnections {

@@ -39,12 +39,12 @@ type shard struct {
 	lag    histogram.Histogram // from a post to the loop to its run
 }
 
-func newShard(srv *Server, id int, listener *reactor.Listener) (s *shard, err error) {
+func newShard(srv *Server, id int, listeners []conn.Listener) (s *shard, err error) {
 	set := srv.live.Load()
 	s = &shard{srv: srv, log: srv.log.With("shard", id), limits: limit.Clients{Started: srv.net.Started}}
 	s.hub = client.New(&srv.clients, &srv.net, &set.clients, &s.limits, s.log)
 	s.http = httpconn.New(&srv.requests, &set.http, &s.limits, s.log, &s.hub.Events)
-	if s.conns, err = conn.New(&srv.net, listener, &set.conns, s.log, &s.http.Events, s); err != nil {
+	if s.conns, err = conn.New(&srv.net, listeners, &set.conns, s.log, &s.http.Events, s); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
 	s.http.Serve(s.conns)

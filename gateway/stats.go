@@ -20,13 +20,18 @@ type stats struct {
 
 	queueBytes                    int64
 	connections, queues, channels int
+	shaking, waiting              int // TLS handshakes
 }
 
 // newStats returns counters with a zero for each reason: a rate over a series that starts with its
 // first incident would miss it.
 func newStats() stats {
 	return stats{
-		conns:   conn.Stats{Closes: zeros(reasons.Closes...)},
+		conns: conn.Stats{
+			Closes:      zeros(reasons.Closes...),
+			Handshakes:  zeros(conn.Handshakes...),
+			TLSFailures: zeros(reasons.TLSFailures...),
+		},
 		rejects: zeros(reasons.Rejects...),
 		clients: client.Stats{
 			Handshakes: zeros(reasons.HandshakeOK, reasons.HandshakeFailed),
@@ -78,6 +83,8 @@ func (st *stats) add(o *stats) {
 	st.connections += o.connections
 	st.queues += o.queues
 	st.channels += o.channels
+	st.shaking += o.shaking
+	st.waiting += o.waiting
 }
 
 // snapshot returns a copy of the counters; ok is false if the loop didn't respond in time.
@@ -89,6 +96,7 @@ func (s *shard) snapshot() (st stats, ok bool) {
 			connections: s.conns.Slots.Len(), channels: s.hub.Channels.Index.Channels(),
 		}
 		c.queues, c.queueBytes = s.conns.Out.Used()
+		c.shaking, c.waiting = s.conns.Secure.Handshakes()
 		copied <- c
 	})
 	select {

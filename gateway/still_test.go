@@ -61,7 +61,7 @@ func (s *still) connect() *peer {
 	}
 	p := &peer{s: s, fd: fds[1]}
 	s.t.Cleanup(p.close)
-	if p.slot = s.conns.Acceptor.Adopt(fds[0], netip.AddrPort{}); p.slot != 0 {
+	if p.slot = s.conns.Acceptor.Adopt(fds[0], netip.AddrPort{}, false); p.slot != 0 {
 		p.gen = s.conns.Slots.Gen(p.slot)
 	}
 	return p

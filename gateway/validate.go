@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -47,7 +46,7 @@ func flat(errs ...error) error {
 }
 
 // Validate reports every invalid value at once: the error joins one *ConfigError for each. A new
-// key gets its line here.
+// key gets its line here. It reads the files with token keys; New reads the certificates too.
 func (c Config) Validate() error {
 	return flat(
 		c.validateListen(),
@@ -95,6 +94,7 @@ func (c Config) Validate() error {
 		oneOf("socket.io_uring", c.Socket.IOUring, string(IOUringAuto), string(IOUringOff)),
 		c.validateMode(),
 		c.validateSubprotocols(),
+		c.validateTLS(),
 
 		between("drain.delay", c.Drain.Delay, 0, 10*time.Minute),
 		between("drain.timeout", c.Drain.Timeout, 0, time.Hour),
@@ -108,8 +108,12 @@ func (c Config) Validate() error {
 }
 
 // validateListen prevents a gateway without authentication from listening on a network by accident.
+// There may be the TLS listener alone.
 func (c Config) validateListen() error {
 	const key = "listen"
+	if c.Listen == "" && c.TLS.Address() != "" {
+		return nil
+	}
 	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
 		if !filepath.IsAbs(path) {
 			return configError(key, c.Listen, "unix: and an absolute path")
@@ -123,10 +127,32 @@ func (c Config) validateListen() error {
 	if err != nil {
 		return configError(key, c.Listen, err.Error()+", or unix:/path")
 	}
-	if c.Auth.Mode == "none" && !c.Auth.AllowAnonymous && !isLoopback(host) {
-		return configError(key, c.Listen, "a loopback address while auth.mode is none and auth.allow_anonymous is false")
+	return c.validateAccess(key, c.Listen, host)
+}
+
+// validateAccess requires authentication for a listener that others than this machine can reach.
+func (c Config) validateAccess(key, addr, host string) error {
+	if c.Auth.Mode != auth.ModeNone || c.Auth.AllowAnonymous || address.IsLoopback(host) {
+		return nil
 	}
-	return nil
+	return configError(key, addr, "a loopback address while auth.mode is none and auth.allow_anonymous is false")
+}
+
+// validateTLS does the same for the TLS listener, and keeps it off the other ones' addresses. The
+// rest is the section's own.
+func (c Config) validateTLS() error {
+	const key = "tls.listen"
+	addr := c.TLS.Address()
+	host, _, err := address.Split(addr)
+	if addr == "" || err != nil {
+		return c.TLS.Validate()
+	}
+	for _, other := range []struct{ key, addr string }{{"listen", c.Listen}, {"admin.listen", c.Admin.Listen}} {
+		if address.Overlap(addr, other.addr) {
+			return flat(c.TLS.Validate(), configError(key, addr, "another address than "+other.key+", which is "+other.addr))
+		}
+	}
+	return flat(c.TLS.Validate(), c.validateAccess(key, addr, host))
 }
 
 // validateAnonymous prevents a gateway with keys from being open because the mode is missing.
@@ -189,7 +215,7 @@ func (c Config) validateAdmin() error {
 	if address.Overlap(c.Admin.Listen, c.Listen) {
 		return configError(key, c.Admin.Listen, "another address than listen, which is "+c.Listen)
 	}
-	if c.Admin.Token == "" && !isLoopback(host) {
+	if c.Admin.Token == "" && !address.IsLoopback(host) {
 		return configError(key, c.Admin.Listen, "a loopback address while admin.token is empty")
 	}
 	return nil
@@ -234,14 +260,6 @@ func (c Config) validateHeartbeat() error {
 		fmt.Sprintf("at most heartbeat.interval, which is %v", c.Heartbeat.Interval))
 }
 
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
-}
-
 // between requires least to most, inclusive.
 func between[T cmp.Ordered](key string, v, least, most T) error {
 	if v < least || v > most {
@@ -280,7 +298,7 @@ func validateRules(list []ChannelRule) error {
 
 // validateEmbedded keeps the embedded Redis off the gateway's own addresses.
 func (c Config) validateEmbedded() error {
-	for _, other := range []struct{ key, addr string }{{"listen", c.Listen}, {"admin.listen", c.Admin.Listen}} {
+	for _, other := range []struct{ key, addr string }{{"listen", c.Listen}, {"tls.listen", c.TLS.Address()}, {"admin.listen", c.Admin.Listen}} {
 		if c.Redis.URL == "" && address.Overlap(c.Redis.Embedded, other.addr) {
 			return configError("redis.embedded", c.Redis.Embedded, "another address than "+other.key+", which is "+other.addr)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/certs"
 )
 
 func TestDefaultConfigIsValid(t *testing.T) {
@@ -150,6 +151,30 @@ func TestValidateRefuses(t *testing.T) {
 			func(c *gateway.Config) { c.Socket.Mode = "01666" },
 			`socket.mode: "01666" is not allowed, want an octal mode`,
 		},
+		"TLS for everybody, anonymous": {
+			func(c *gateway.Config) { c.TLS.Listen, c.TLS.Certificates = ":8443", make([]certs.Files, 1) },
+			`tls.listen: ":8443" is not allowed, want a loopback address while auth.mode is none and auth.allow_anonymous is false`,
+		},
+		"TLS without a certificate": {
+			func(c *gateway.Config) { c.TLS.Listen = "127.0.0.1:8443" },
+			`tls.certificates: missing, want a certificate for tls.listen`,
+		},
+		"TLS where plain clients connect": {
+			func(c *gateway.Config) { c.TLS.Listen, c.TLS.SelfSigned = "localhost:8080", true },
+			`tls.listen: "localhost:8080" is not allowed, want another address than listen, which is 127.0.0.1:8080`,
+		},
+		"TLS where the operator connects": {
+			func(c *gateway.Config) { c.Admin.Listen, c.TLS.SelfSigned = "127.0.0.1:8443", true },
+			`tls.listen: "127.0.0.1:8443" is not allowed, want another address than admin.listen, which is 127.0.0.1:8443`,
+		},
+		"TLS where Redis listens": {
+			func(c *gateway.Config) { c.Redis.Embedded, c.TLS.SelfSigned = "127.0.0.1:8443", true },
+			`redis.embedded: "127.0.0.1:8443" is not allowed, want another address than tls.listen, which is 127.0.0.1:8443`,
+		},
+		"no listener": {
+			func(c *gateway.Config) { c.Listen = "" },
+			`listen: "" is not allowed, want host:port, or unix:/path`,
+		},
 		"endless drain": {
 			func(c *gateway.Config) { c.Drain.Timeout = 24 * time.Hour },
 			"drain.timeout: 24h0m0s is not allowed, want 0s to 1h0m0s",
@@ -185,6 +210,8 @@ func TestValidateAllows(t *testing.T) {
 		},
 		"no admin":       func(c *gateway.Config) { c.Admin.Listen = "" },
 		"kernel buffers": func(c *gateway.Config) { c.Socket.SendBuffer, c.Socket.ReceiveBuffer = 0, 0 },
+		"TLS alone":      func(c *gateway.Config) { c.Listen, c.TLS.SelfSigned = "", true },
+		"TLS beside":     func(c *gateway.Config) { c.TLS.Listen, c.TLS.SelfSigned = "[::1]:0", true },
 		"no drain":       func(c *gateway.Config) { c.Drain = gateway.DrainConfig{} },
 	} {
 		t.Run(name, func(t *testing.T) {

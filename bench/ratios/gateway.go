@@ -3,6 +3,7 @@ package ratios
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/loopback"
 )
 
 // channel is the one that all clients subscribe to.
@@ -47,17 +49,30 @@ func (l *lab) sends(ctx context.Context, ioUring string, f *figures) error {
 }
 
 func (l *lab) withGateway(ctx context.Context, interval time.Duration, ioUring string, f *figures, fn func(*target) error) error {
-	g, err := l.Gateway(ctx,
+	args := []string{
 		"--heartbeat.interval", interval.String(),
 		"--heartbeat.timeout", (interval * 3 / 4).String(), // the machine may be busy
 		"--limits.connections", fmt.Sprint(l.most()),
 		"--socket.io_uring", ioUring,
-		"--shards", fmt.Sprint(l.loops))
+		"--shards", fmt.Sprint(l.loops),
+	}
+	if l.config != nil {
+		addr, err := loopback.Reserve()
+		if err != nil {
+			return err
+		}
+		args = append(args, "--tls.self_signed", "--tls.listen", addr)
+	}
+	g, err := l.Gateway(ctx, args...)
 	if err != nil {
 		return err
 	}
 	defer g.Kill()
-	return l.with(g.Process, g.Listen, client.Gateway(), f, func(t *target) error {
+	remote := g.Listen
+	if l.config != nil {
+		remote = netip.MustParseAddrPort(args[len(args)-1])
+	}
+	return l.with(g.Process, remote, client.Gateway(), f, func(t *target) error {
 		t.send = func(n int) error { return l.publish(ctx, n) }
 		if err := fn(t); err != nil {
 			return err

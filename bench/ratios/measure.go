@@ -2,6 +2,7 @@ package ratios
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/netip"
@@ -26,13 +27,15 @@ type figures struct {
 
 // round has the bare loop, the gateway that writes to each client by a call of
 // its own, of which only handshake and deliveries are measured, and the gateway
-// as it comes, measured one after the other.
-type round struct{ bare, write, gateway figures }
+// as it comes, measured one after the other. Of a run over TLS it has the latter
+// two in the clear and over TLS.
+type round struct{ bare, write, gateway, secureWrite, secure figures }
 
 // lab starts the servers.
 type lab struct {
 	options
 	*rig.Lab
+	config *tls.Config // of the clients; nil: in the clear
 }
 
 // measure builds both servers and runs the rounds.
@@ -51,6 +54,13 @@ func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
 			func() error { return l.sends(ctx, "off", &r.write) },
 			func() error { return l.gateway(ctx, &r.gateway) },
 		}
+		if o.tls {
+			secure := *l
+			secure.config = &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}} // the gateway's certificate is its own
+			steps = append(steps[1:],
+				func() error { return secure.sends(ctx, "off", &r.secureWrite) },
+				func() error { return secure.gateway(ctx, &r.secure) })
+		}
 		if i%2 == 1 { // neither always follows the other
 			slices.Reverse(steps)
 		}
@@ -58,6 +68,11 @@ func measure(ctx context.Context, o options, out io.Writer) ([]round, error) {
 			if err := step(); err != nil {
 				return nil, fmt.Errorf("round %d: %w", i+1, err)
 			}
+		}
+		if o.tls {
+			fmt.Fprintf(out, "round %d of %d: handshake %.1f and %.1f us, delivery %.2f and %.2f, by io_uring %.2f and %.2f us, memory %.0f and %.0f B\n", i+1, o.rounds,
+				r.write.handshake, r.secureWrite.handshake, r.write.delivery, r.secureWrite.delivery, r.gateway.delivery, r.secure.delivery, r.gateway.growth, r.secure.growth)
+			continue
 		}
 		fmt.Fprintf(out, "round %d of %d: handshake %.1f and %.1f us, delivery %.2f, %.2f and %.2f us, ping %.1f and %.1f us\n", i+1, o.rounds,
 			r.bare.handshake, r.gateway.handshake, r.bare.delivery, r.write.delivery, r.gateway.delivery, r.bare.ping, r.gateway.ping)
@@ -82,7 +97,7 @@ const lag = 500 * time.Microsecond
 // with runs fn with clients of a server.
 func (l *lab) with(p *rig.Process, remote netip.AddrPort, speech client.Speech, f *figures, fn func(*target) error) error {
 	c, err := client.New(client.Options{
-		Remote: remote, Clients: l.most(), InFlight: l.inFlight, Request: client.Same(client.WebSocketRequest(path, remote)),
+		Remote: remote, TLS: l.config, Clients: l.most(), InFlight: l.inFlight, Request: client.Same(client.WebSocketRequest(path, remote)),
 		Lag: lag, Messages: 2 * l.messages, Strict: true, Speech: speech,
 	})
 	if err != nil {

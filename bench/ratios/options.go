@@ -47,6 +47,7 @@ type options struct {
 	interval    time.Duration // between two pings of the gateway to one client
 	cycles      int           // intervals over which pings are measured
 	loops       int           // event loops of the gateway; 0 means one per CPU
+	tls         bool          // the gateway over TLS is measured against the gateway in the clear
 }
 
 // most is how many clients a server may have.
@@ -63,7 +64,10 @@ func Run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return printTable(out, rounds)
+	if o.tls {
+		return printTable(out, rounds, [2]string{"clear", "TLS"}, secureLines)
+	}
+	return printTable(out, rounds, [2]string{"bare", "gateway"}, lines)
 }
 
 func parse(args []string) (o options, err error) {
@@ -82,6 +86,7 @@ func parse(args []string) (o options, err error) {
 	flags.Duration(&o.interval, "interval", 2*time.Second, 200*time.Millisecond, time.Minute, "`time` between two pings of the gateway")
 	flags.Int(&o.cycles, "cycles", 3, 1, 1000, "`intervals` over which pings are measured")
 	flags.Int(&o.loops, "loops", 0, 0, 1024, "event `loops` of the gateway; 0 means one per CPU")
+	flags.BoolVar(&o.tls, "tls", false, "measure the gateway over TLS against the gateway in the clear")
 	err = flags.Parse(args)
 	return o, errors.Join(err, rig.Between("high", o.high, o.low+1, max(most, o.high)))
 }

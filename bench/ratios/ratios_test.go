@@ -54,7 +54,7 @@ func TestMeasure(t *testing.T) {
 		}
 	}
 	var out strings.Builder
-	printTable(&out, rounds)
+	printTable(&out, rounds, [2]string{"bare", "gateway"}, lines)
 	for _, l := range lines {
 		if !strings.Contains(out.String(), l.name+"  ") {
 			t.Errorf("the table has no line %q:\n%s", l.name, out.String())
@@ -71,7 +71,7 @@ func TestTable(t *testing.T) {
 		rounds[i].gateway = figures{handshake: 15, delivery: 2, fullRate: 1, last: 8, ping: 10, growth: 601, batched: true}
 	}
 	var out strings.Builder
-	if err := printTable(&out, rounds); err != nil {
+	if err := printTable(&out, rounds, [2]string{"bare", "gateway"}, lines); err != nil {
 		t.Fatal(err)
 	}
 	text := strings.Join(strings.Fields(out.String()), " ")

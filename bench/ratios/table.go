@@ -19,6 +19,8 @@ type line struct {
 	// absolute is set; 0 means none.
 	budget   float64
 	absolute bool
+	// difference has the budget be for the difference of both.
+	difference bool
 }
 
 // lines are the table. The budget of the ping cycle is 20 us where a bare write
@@ -42,10 +44,28 @@ var lines = []line{
 		of: func(r *round) (bare, gateway float64) { return r.bare.growth, r.gateway.growth }},
 }
 
+// secureLines are those of a run over TLS.
+var secureLines = []line{
+	{name: "handshake", unit: "us",
+		of: func(r *round) (clear, secure float64) { return r.write.handshake, r.secureWrite.handshake }},
+	{name: "delivery by write(2)", unit: "us", budget: 1.25,
+		of: func(r *round) (clear, secure float64) { return r.write.delivery, r.secureWrite.delivery }},
+	{name: "delivery by io_uring", unit: "us", budget: 1.8, ring: true,
+		of: func(r *round) (clear, secure float64) { return r.gateway.delivery, r.secure.delivery }},
+	{name: "delivery at full rate", unit: "us",
+		of: func(r *round) (clear, secure float64) { return r.gateway.fullRate, r.secure.fullRate }},
+	{name: "until the last client has it", unit: "ms",
+		of: func(r *round) (clear, secure float64) { return r.gateway.last, r.secure.last }},
+	{name: "ping cycle", unit: "us",
+		of: func(r *round) (clear, secure float64) { return r.gateway.ping, r.secure.ping }},
+	{name: "RSS growth per connection", unit: "B", budget: 160, difference: true,
+		of: func(r *round) (clear, secure float64) { return r.gateway.growth, r.secure.growth }},
+}
+
 // printTable prints the medians of the rounds.
-func printTable(out io.Writer, rounds []round) error {
+func printTable(out io.Writer, rounds []round, servers [2]string, lines []line) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tunit\tbare\tgateway\tratio\t[min..max]\tbudget\t\t")
+	fmt.Fprintf(w, "\tunit\t%s\t%s\tratio\t[min..max]\tbudget\t\t\n", servers[0], servers[1])
 	for _, l := range lines {
 		if l.ring && !rounds[0].gateway.batched {
 			fmt.Fprintf(w, "%s\t\t\t\tnot available here\t\t\t\t\n", l.name)
@@ -56,8 +76,17 @@ func printTable(out io.Writer, rounds []round) error {
 			b, g := l.of(&rounds[i])
 			bare, gateway, ratios = append(bare, b), append(gateway, g), append(ratios, g/b)
 		}
+		if l.difference {
+			for i := range ratios {
+				ratios[i] = gateway[i] - bare[i]
+			}
+		}
 		value, budget, verdict := rig.Median(ratios), fmt.Sprintf("%.2f x", l.budget), "ok"
 		ratio := fmt.Sprintf("%.2f\t[%.2f..%.2f]", value, slices.Min(ratios), slices.Max(ratios))
+		if l.difference {
+			ratio = fmt.Sprintf("%+.0f\t[%+.0f..%+.0f]", value, slices.Min(ratios), slices.Max(ratios))
+			budget = fmt.Sprintf("%+.0f %s", l.budget, l.unit)
+		}
 		if l.absolute {
 			// A ratio to nearly nothing says nothing: the range is the
 			// gateway's own.

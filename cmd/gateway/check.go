@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -9,6 +10,7 @@ import (
 	"github.com/pushgate/pushgate/cmd/internal/cli"
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
+	"github.com/pushgate/pushgate/gateway/certs"
 )
 
 func checkCommand(keys *pflag.FlagSet) *cobra.Command {
@@ -20,7 +22,8 @@ func checkCommand(keys *pflag.FlagSet) *cobra.Command {
 Prints the configuration that serve would run with, as YAML, with passwords and
 tokens masked and the origin of each value that is not a default. If anything is
 wrong, prints all of it instead and exits with 2. Values that are allowed and yet
-unsafe, such as a short secret for tokens, are warned of on standard error.`,
+unsafe, such as a short secret for tokens or a certificate that is about to expire,
+are warned of on standard error.`,
 	}, everyKey, settings.validate, runCheck)
 }
 
@@ -31,6 +34,11 @@ func runCheck(c *cobra.Command, _ []string, l loaded) error {
 	if _, err := auth.New(l.settings.Auth, message.ValidChannel, log); err != nil {
 		return err
 	}
+	certificates, err := certs.Load(l.settings.TLS)
+	if err != nil {
+		return err
+	}
+	certificates.Log(log, time.Now())
 	text, err := settingsYAML(l)
 	if err != nil {
 		return err

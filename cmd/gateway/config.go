@@ -66,7 +66,7 @@ func (l loaded) logForeign(log *slog.Logger) {
 }
 
 // merge lets each layer override those before it. A value that can't be read
-// is a problem and leaves the one below in place, but for a list of rules, of
+// is a problem and leaves the one below in place, but for a list of structs, of
 // which the rest is taken.
 func merge(layers ...layer) (loaded, configError, error) {
 	l := loaded{settings: defaultSettings(), origins: map[string]string{}}

@@ -54,7 +54,7 @@ func TestReferenceEqualsDefaults(t *testing.T) {
 		if !strings.HasPrefix(comments[k.name], "# ") {
 			t.Errorf("configs/gateway.yaml does not explain %s in a comment above it", k.name)
 		}
-		if k.kind != rulesKind {
+		if k.kind != recordsKind {
 			continue
 		}
 		for _, f := range itemKeys(k.typ.Elem()) {

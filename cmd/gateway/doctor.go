@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -37,7 +38,8 @@ func doctorCommand(keys *pflag.FlagSet) *cobra.Command {
 
 For each limit of the kernel, the process and Redis: the value, the need,
 PASS, FIX or SKIP (does not apply here, or can't be read), and the command that
-fixes it. Exits with 1 if there is anything to fix. It changes nothing.
+fixes it. The same for each certificate of tls.certificates. Exits with 1 if there
+is anything to fix. It changes nothing.
 
 The limits of the process are those that the doctor itself was started with:
 run it as the user and under the supervisor that run the gateway. The reasons
@@ -47,22 +49,26 @@ for each number are in docs/OPERATIONS.md.`,
 	flags.IntVar(&f.target, "target", 0, "the number of connections (default: limits.connections)")
 	flags.StringVar(&f.side, "side", "server", "the programs on this box: server, client or both")
 	flags.IntVar(&f.sources, "sources", 1, "client side: the number of local addresses to connect from")
-	flags.IntVar(&f.userBytes, "user-bytes", preflight.DefaultUserBytes, "the memory of one connection in user space")
+	flags.IntVar(&f.userBytes, "user-bytes", preflight.DefaultUserBytes, fmt.Sprintf("the memory of one connection in user space; with TLS %d more by default", preflight.TLSBytes))
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
 	flags.BoolVar(&f.sysctl, "sysctl", false, "print a file for /etc/sysctl.d with the settings that this box lacks, instead of the report")
 	flags.BoolVar(&f.systemd, "systemd", false, "print a systemd drop-in for gateway.service, instead of the report")
-	listed := keysNamed("limits.connections", "socket.send_buffer", "socket.receive_buffer", "drain.timeout", "redis.url", "redis.tls.")
-	return withConfig(keys, c, listed, settings.validate, func(c *cobra.Command, _ []string, l loaded) error {
+	listed := keysNamed("limits.connections", "socket.send_buffer", "socket.receive_buffer", "drain.timeout", "redis.url", "redis.tls.",
+		"tls.listen", "tls.certificates", "tls.client_ca_file", "tls.ticket_key_file")
+	return withConfig(keys, c, listed, settings.validateValues, func(c *cobra.Command, _ []string, l loaded) error {
 		target, err := f.read(l.settings, c.Flags().Changed("target"))
 		if err != nil {
 			return cli.Usage(c, err)
 		}
-		return f.examine(c, l.settings.Redis, target)
+		if c.Flags().Changed("user-bytes") {
+			target.UserBytes = f.userBytes
+		}
+		return f.examine(c, l.settings, target)
 	})
 }
 
 // examine prints the report, or a file that the flags ask for instead.
-func (f *doctorFlags) examine(c *cobra.Command, cfg fanout.Config, target preflight.Target) error {
+func (f *doctorFlags) examine(c *cobra.Command, s settings, target preflight.Target) error {
 	env, out := preflight.Host(), c.OutOrStdout()
 	if f.sysctl {
 		return preflight.WriteSysctl(out, env, target)
@@ -70,8 +76,8 @@ func (f *doctorFlags) examine(c *cobra.Command, cfg fanout.Config, target prefli
 	if f.systemd {
 		return preflight.WriteSystemd(out, target)
 	}
-	if cfg.URL != "" {
-		client, err := fanout.NewClient(cfg)
+	if s.Redis.URL != "" {
+		client, err := fanout.NewClient(s.Redis)
 		if err != nil {
 			return err
 		}
@@ -79,6 +85,10 @@ func (f *doctorFlags) examine(c *cobra.Command, cfg fanout.Config, target prefli
 		env.Redis = redisParameter(c.Context(), client)
 	}
 	report := preflight.Run(env, target)
+	limits, low := len(report.Findings), len(report.Fixes())
+	if target.Side != preflight.Client {
+		report.Findings = append(report.Findings, examineTLS(s.TLS, time.Now())...)
+	}
 	write := report.WriteText
 	if f.json {
 		write = report.WriteJSON
@@ -86,8 +96,15 @@ func (f *doctorFlags) examine(c *cobra.Command, cfg fanout.Config, target prefli
 	if err := write(out); err != nil {
 		return err
 	}
-	if n := len(report.Fixes()); n > 0 {
-		return fmt.Errorf("%d of %d limits are too low for %d connections", n, len(report.Findings), target.Connections)
+	var errs []string
+	if low > 0 {
+		errs = append(errs, fmt.Sprintf("%d of %d limits are too low for %d connections", low, limits, target.Connections))
+	}
+	if n := len(report.Fixes()) - low; n > 0 {
+		errs = append(errs, fmt.Sprintf("%d of %d findings about TLS are to be fixed", n, len(report.Findings)-limits))
+	}
+	if len(errs) > 0 {
+		return errors.New(strings.Join(errs, "; "))
 	}
 	return nil
 }
@@ -113,14 +130,19 @@ func (f *doctorFlags) read(s settings, targetGiven bool) (t preflight.Target, er
 		return t, fmt.Errorf("--%w", err)
 	}
 	t = preflightTarget(s, f.target)
-	t.Side, t.SourceAddresses, t.UserBytes = side, f.sources, f.userBytes
+	t.Side, t.SourceAddresses = side, f.sources
 	return t, nil
 }
 
 // preflightTarget is a server with these settings and a number of connections.
 func preflightTarget(s settings, connections int) preflight.Target {
+	userBytes := preflight.DefaultUserBytes
+	if s.TLS.Address() != "" {
+		userBytes += preflight.TLSBytes
+	}
 	return preflight.Target{
 		Connections:   connections,
+		UserBytes:     userBytes,
 		Side:          preflight.Server,
 		SendBuffer:    s.Socket.SendBuffer,
 		ReceiveBuffer: s.Socket.ReceiveBuffer,

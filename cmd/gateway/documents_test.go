@@ -37,7 +37,8 @@ func examples(t *testing.T, page string) (each []settings, together settings) {
 	secret := filepath.Join(dir, "jwt")
 	writeFile(t, secret, strings.Repeat("s", 32))
 	certificates := redistest.NewCertificates(t)
-	files := strings.NewReplacer("/run/credentials/gateway.service/jwt", secret,
+	const live = "/etc/letsencrypt/live/push.example.com/"
+	files := strings.NewReplacer(live+"fullchain.pem", certificates.Server, live+"privkey.pem", certificates.ServerKey, "/run/credentials/gateway.service/jwt", secret,
 		"/etc/gateway/redis/ca.pem", certificates.CA, "/etc/gateway/redis/client.pem", certificates.Client, "/etc/gateway/redis/client.key", certificates.ClientKey)
 	read := func(text string) settings {
 		file := filepath.Join(dir, "gateway.yaml")

@@ -27,16 +27,18 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
+			e.Values[testKey{}] = t
 			e.Setenv("FREE_PORT", freePort(t))
 			e.Setenv("PUBLIC_PORT", freePort(t))
 			e.Setenv("ADMIN_PORT", freePort(t))
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"redis":   startRedis,
-			"signal":  sendSignal,
-			"status":  waitStatus,
-			"waitfor": waitFor,
+			"certificates": makeCertificates,
+			"redis":        startRedis,
+			"signal":       sendSignal,
+			"status":       waitStatus,
+			"waitfor":      waitFor,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -57,6 +59,22 @@ func startGateway(t *testing.T, redis *redistest.Server, flags ...string) *gatew
 	t.Helper()
 	return gatewaytest.Start(t, "gateway", redis, []string{"redis does not deliver"}, flags...)
 }
+
+// makeCertificates is the script command "certificates": it puts those of an authority into the
+// directory, for www.example.com and for a client.
+func makeCertificates(ts *testscript.TestScript, neg bool, args []string) {
+	made := redistest.NewCertificates(ts.Value(testKey{}).(*testing.T), "www.example.com")
+	for file, name := range map[string]string{
+		made.CA: "ca.pem", made.Server: "server.pem", made.ServerKey: "server.key", made.Client: "client.pem", made.ClientKey: "client.key",
+	} {
+		text, err := os.ReadFile(file)
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(name), text, 0o600))
+	}
+}
+
+// testKey is the key of the *testing.T among a script's values.
+type testKey struct{}
 
 // startRedis is the script command "redis": a redis-server on a socket in the
 // script's directory, named by the variable REDIS, that ends with the script.

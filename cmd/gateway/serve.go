@@ -48,15 +48,23 @@ func serve(ctx context.Context, l loaded, flags *pflag.FlagSet, stdout *sink.Out
 	if err != nil {
 		return explainTaken(err, l.settings)
 	}
-	log.Info("listening", "public", server.Addr(), "admin", server.AdminAddr(), "version", versionText())
+	log.Info("listening", "public", server.Addr(), "tls", server.TLSAddr(), "admin", server.AdminAddr(), "version", versionText())
 	logPreflight(log, l.settings)
 	r := reloader{flags: flags, log: log, level: level, server: server, running: l.settings}
 	stopReloads := r.start(reloads)
 	defer stopReloads()
-	writeWelcome(sink.NewWriter(stdout.Unwrap()), welcome{
-		program: os.Args[0], public: server.Addr(), admin: server.AdminAddr(),
+	w := welcome{
+		program: os.Args[0], public: server.Addr(), tls: server.TLSAddr(), admin: server.AdminAddr(),
 		embedded: server.Embedded(), prefix: l.settings.Redis.Prefix,
-	})
+	}
+	if w.tls != "" {
+		w.certificate = server.Certificates().Certificates()[0]
+		if w.selfSigned = l.settings.TLS.SelfSigned; w.selfSigned {
+			w.certFile = offerCertificate(log, w.certificate, w.tls)
+			defer os.Remove(w.certFile)
+		}
+	}
+	writeWelcome(sink.NewWriter(stdout.Unwrap()), w)
 	notifySystemd(log, "READY=1")
 	defer context.AfterFunc(ctx, func() { notifyStopping(log, server.StopTime()) })()
 	return server.Run(ctx)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/certs"
 )
 
 // settings is the whole configuration of the program: the gateway's keys at the
@@ -33,9 +34,23 @@ func defaultSettings() settings {
 	}
 }
 
-// validate reports every bad value at once.
+// validate reports every bad value at once, and everything wrong with the files of certificates.
 func (s settings) validate() error {
+	return errors.Join(s.validateValues(), s.validateCertificates())
+}
+
+// validateValues is for the doctor, which examines the files itself.
+func (s settings) validateValues() error {
 	return errors.Join(s.Config.Validate(), s.Log.validate())
+}
+
+// validateCertificates reads the files of certificates, if the section is right otherwise.
+func (s settings) validateCertificates() error {
+	if s.TLS.Validate() != nil {
+		return nil // reported already
+	}
+	_, err := certs.Load(s.TLS)
+	return err
 }
 
 // validatePublish is for publishing, which follows the rules for channels.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -35,10 +36,11 @@ func explainTaken(err error, s settings) error {
 		ask       func(c net.Conn) (owner string)
 	}{
 		{"listen", s.Listen, askHealth},
+		{"tls.listen", s.TLS.Address(), askSecureHealth},
 		{"admin.listen", s.Admin.Listen, askHealth},
 		{"redis.embedded", s.Redis.Embedded, askRedis},
 	} {
-		if listener.key == "redis.embedded" && s.Redis.URL != "" {
+		if listener.addr == "" || listener.key == "redis.embedded" && s.Redis.URL != "" {
 			continue
 		}
 		c, dialErr := dialListener(listener.addr)
@@ -79,6 +81,11 @@ func askHealth(c net.Conn) string {
 		return aGateway
 	}
 	return another
+}
+
+// askSecureHealth asks with TLS. Any certificate will do: nothing secret is said.
+func askSecureHealth(c net.Conn) string {
+	return askHealth(tls.Client(c, &tls.Config{InsecureSkipVerify: true}))
 }
 
 func askRedis(c net.Conn) string {

@@ -62,10 +62,10 @@ var (
 		name: "list", want: "a list: a, b or [a, b]",
 		format: func(v reflect.Value) string { return strings.Join(v.Interface().([]string), ",") },
 	}
-	// rulesKind is a list of structs. A file has it as a YAML list; a variable or a
+	// recordsKind is a list of structs. A file has it as a YAML list; a variable or a
 	// flag holds the same as YAML in one line.
-	rulesKind = &kind{
-		name: "rules", want: "a YAML list such as [{key: value}]",
+	recordsKind = &kind{
+		name: "yaml", want: "a YAML list such as [{key: value}]",
 	}
 )
 
@@ -80,7 +80,7 @@ func kindOf(name string, t reflect.Type) *kind {
 	case t == reflect.TypeFor[[]string]():
 		return listKind
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
-		return rulesKind
+		return recordsKind
 	case t.Kind() == reflect.String:
 		return textKind
 	case t.Kind() == reflect.Bool:
@@ -165,10 +165,10 @@ func formatDuration(d time.Duration) string {
 
 // text writes a value as it could be read back.
 func (k *kind) text(v reflect.Value) string {
-	if k != rulesKind {
+	if k != recordsKind {
 		return k.format(v)
 	}
-	text, err := yaml.Marshal(flow(yamlRules(v)))
+	text, err := yaml.Marshal(flow(yamlRecords(v)))
 	if err != nil {
 		panic(err) // nodes of our own making
 	}
@@ -190,8 +190,8 @@ func (k key) read(raw any) (any, error) {
 		return k.readText(v)
 	case []any:
 		switch k.kind {
-		case rulesKind:
-			return readRules(v, k.typ)
+		case recordsKind:
+			return readRecords(v, k.typ)
 		case listKind:
 			return readList(v)
 		}
@@ -209,13 +209,13 @@ func (k key) readText(text string) (any, error) {
 			return nil, err
 		}
 		return readList(list)
-	case rulesKind:
+	case recordsKind:
 		v, err := configtext.ParseValue(configtext.Trim(text))
 		items, ok := v.([]any)
 		if err != nil || !ok && v != nil {
 			return nil, wanted(k.kind.want)
 		}
-		return readRules(items, k.typ)
+		return readRecords(items, k.typ)
 	}
 	if !isSecret(k.name) {
 		text = configtext.Trim(text)
@@ -261,16 +261,16 @@ func readList(raw []any) (any, error) {
 	return list, nil
 }
 
-// itemErrors are the things wrong inside a list of rules, each to be put after
+// itemErrors are the things wrong inside a list of structs, each to be put after
 // the key's name: "[2].ttl: ...".
 type itemErrors []string
 
 func (e itemErrors) Error() string { return strings.Join(e, ", ") }
 
-// readRules turns YAML's mappings into a slice of type t.
-func readRules(items []any, t reflect.Type) (any, error) {
+// readRecords turns YAML's mappings into a slice of type t.
+func readRecords(items []any, t reflect.Type) (any, error) {
 	fields := itemKeys(t.Elem())
-	rules := reflect.MakeSlice(t, len(items), len(items))
+	records := reflect.MakeSlice(t, len(items), len(items))
 	var bad itemErrors
 	for i, raw := range items {
 		item, ok := raw.(map[string]any)
@@ -289,14 +289,14 @@ func readRules(items []any, t reflect.Type) (any, error) {
 				bad = append(bad, fmt.Sprintf("[%d].%s: %s", i, name, f.notAllowed(item[name], err)))
 				continue
 			}
-			field := rules.Index(i).FieldByIndex(f.index)
+			field := records.Index(i).FieldByIndex(f.index)
 			field.Set(reflect.ValueOf(value).Convert(field.Type()))
 		}
 	}
 	if len(bad) > 0 {
-		return rules.Interface(), bad
+		return records.Interface(), bad
 	}
-	return rules.Interface(), nil
+	return records.Interface(), nil
 }
 
 // notAllowed describes a value that read refused.

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pushgate/pushgate/gateway/certs"
 )
 
 func TestWelcome(t *testing.T) {
@@ -41,6 +45,34 @@ func TestWelcome(t *testing.T) {
 			want:   []string{"publish push:news hello"},
 			absent: []string{"/v1/", "unix:"},
 		},
+		"TLS": {
+			change: func(w *welcome) {
+				w.tls, w.certificate = "[::]:443", certs.Certificate{Name: "www.example.com"}
+			},
+			want:   []string{"http://127.0.0.1:8080/", "  wss://www.example.com:443/v1/ws?channels=news\n"},
+			absent: []string{"self-signed", "--cacert"},
+		},
+		"TLS for all names of a domain": {
+			change: func(w *welcome) { w.tls, w.certificate = "[::]:443", certs.Certificate{Name: "*.example.com"} },
+			want:   []string{"  wss://127.0.0.1:443/v1/ws?channels=news\n"},
+		},
+		"TLS alone, self-signed": {
+			change: func(w *welcome) {
+				w.public, w.tls, w.selfSigned, w.certFile = "", "127.0.0.1:8443", true, "/tmp/pushgate-8443.pem"
+				w.certificate = certs.Certificate{Fingerprint: "00ab9f"}
+			},
+			want: []string{
+				"  curl -N --cacert /tmp/pushgate-8443.pem 'https://127.0.0.1:8443/v1/sse?channels=news'\n",
+				"  SSL_CERT_FILE=/tmp/pushgate-8443.pem python3 -m websockets 'wss://127.0.0.1:8443/v1/ws?channels=news'\n",
+				"  00:AB:9F\n", "/console/",
+			},
+			absent: []string{"'http://", "ws://:"},
+		},
+		"TLS, self-signed, without a file": {
+			change: func(w *welcome) { w.tls, w.selfSigned = "127.0.0.1:8443", true },
+			want:   []string{"  curl -N -k 'https://127.0.0.1:8443/v1/sse?channels=news'\n", "  wss://127.0.0.1:8443/v1/ws"},
+			absent: []string{"--cacert"},
+		},
 		"a real Redis": {
 			change: func(w *welcome) { w.embedded = "" },
 			absent: []string{"publish", "curl"},
@@ -64,5 +96,41 @@ func TestWelcome(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The file has the certificate and no key, replaces an older one, and follows no link.
+func TestWriteCertificate(t *testing.T) {
+	cfg := certs.DefaultConfig()
+	cfg.SelfSigned = true
+	set, err := certs.Load(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file, other := filepath.Join(dir, "pushgate-1.pem"), filepath.Join(dir, "other")
+	writeFile(t, other, "untouched")
+	if err := os.Symlink(other, file); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeCertificate(file, set.Certificates()[0]); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(file)
+	if err != nil || info.Mode() != 0o644 {
+		t.Errorf("the file is %v, %v", info.Mode(), err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil || !strings.HasPrefix(string(text), "-----BEGIN CERTIFICATE-----\n") || strings.Contains(string(text), "KEY") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if text, _ := os.ReadFile(other); string(text) != "untouched" {
+		t.Errorf("the link's target is now %s", text)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 2 {
+		t.Errorf("files are left: %v", left)
+	}
+	if err := writeCertificate(filepath.Join(dir, "missing", "a.pem"), set.Certificates()[0]); err == nil {
+		t.Error("wrote into a directory that is missing")
 	}
 }

@@ -54,14 +54,14 @@ func yamlOf(k key, v reflect.Value) *yaml.Node {
 			node.Content = append(node.Content, yamlText(maskValue(k.name, v.Index(i).String())))
 		}
 		return node
-	case rulesKind:
-		return yamlRules(v)
+	case recordsKind:
+		return yamlRecords(v)
 	}
 	return yamlScalar(k.kind.text(v))
 }
 
-// yamlRules writes a list of structs, one below the other.
-func yamlRules(v reflect.Value) *yaml.Node {
+// yamlRecords writes a list of structs, one below the other.
+func yamlRecords(v reflect.Value) *yaml.Node {
 	node := &yaml.Node{Kind: yaml.SequenceNode}
 	if v.Len() == 0 {
 		node.Style = yaml.FlowStyle

@@ -85,3 +85,6 @@ func ipOf(host string) netip.Addr {
 	ip, _ := netip.ParseAddr(host)
 	return ip.Unmap()
 }
+
+// IsLoopback reports whether only this machine can reach a host, as far as it is known without a lookup.
+func IsLoopback(host string) bool { return ipOf(host).IsLoopback() }

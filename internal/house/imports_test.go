@@ -30,7 +30,7 @@ var directions = map[string][]string{
 	"cmd/gateway":          {"gateway", "fanout", "configs", "web", "cmd/internal", "internal/address", "internal/reactor", "internal/preflight", "internal/sink"},
 	"cmd/loadgen":          {"internal/loadgen", "cmd/internal", "internal/reactor", "internal/preflight", "internal/sink", "internal/units"},
 	"cmd/internal":         {"cmd/internal", "internal/sink"},
-	"gateway":              {"gateway", "fanout", "heartbeat", "web", "internal/address", "internal/configerror", "internal/reactor", "internal/wsframe", "internal/preflight"},
+	"gateway":              {"gateway", "fanout", "heartbeat", "web", "internal/address", "internal/configerror", "internal/reactor", "internal/tlsrecord", "internal/wsframe", "internal/preflight"},
 	"heartbeat":            {},
 	"configs":              {},
 	"web":                  {},
@@ -53,6 +53,7 @@ var directions = map[string][]string{
 	"test":                 {},
 
 	// The gateway's rooms, from the ground up.
+	"gateway/certs":              {"internal/address", "internal/configerror"},
 	"gateway/internal/histogram": {},
 	"gateway/internal/slab":      {},
 	"gateway/internal/limit":     {"gateway/internal/slab"},
@@ -63,7 +64,7 @@ var directions = map[string][]string{
 	"gateway/internal/publish":   {"fanout", "gateway/http1", "gateway/internal/reasons", "gateway/internal/rules"},
 
 	// Its layers, each on the one before. Only the first knows descriptors.
-	"gateway/internal/conn":               append([]string{"fanout/message", "gateway/proxy", "heartbeat", "internal/reactor"}, tools...),
+	"gateway/internal/conn":               append([]string{"fanout/message", "gateway/proxy", "heartbeat", "internal/reactor", "internal/tlsrecord"}, tools...),
 	"gateway/internal/httpconn":           append([]string{"gateway/auth", "gateway/http1", "gateway/internal/conn", "gateway/proxy"}, tools...),
 	"gateway/internal/client":             append([]string{"fanout", "gateway/auth", "gateway/http1", "gateway/internal/conn", "gateway/internal/httpconn", "internal/wsframe"}, tools...),
 	"gateway/internal/protocol":           append([]string{"fanout/message", "gateway/http1", "gateway/jsontext", "gateway/internal/httpconn", "gateway/internal/client"}, tools...),

@@ -118,7 +118,7 @@ func (c *recordConn) Write(p []byte) (int, error) {
 	}
 	for rest := p; len(rest) > 0; {
 		var n int
-		if out, n, err = c.layer.AppendData(out, &c.state, c.wide, [][]byte{rest}); err != nil {
+		if out, n, err = c.layer.AppendData(out, &c.state, c.wide, [][]byte{rest}, 0); err != nil {
 			return 0, err
 		}
 		rest = rest[n:]
@@ -196,7 +196,7 @@ func TestSecureEnds(t *testing.T) {
 			return c.layer.AppendAlert(nil, &c.state, c.wide, tlsrecord.AlertInternalError)
 		}, "TLS: remote error: tls: internal error"},
 		"bad record": {func(c *recordConn) ([]byte, error) {
-			out, _, err := c.layer.AppendData(nil, &c.state, c.wide, [][]byte{[]byte("hello")})
+			out, _, err := c.layer.AppendData(nil, &c.state, c.wide, [][]byte{[]byte("hello")}, 0)
 			out[len(out)-1] ^= 1
 			return out, err
 		}, "TLS: local error: tls: bad record MAC"},

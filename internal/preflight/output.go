@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -36,6 +37,8 @@ func (r Report) WriteText(w io.Writer) error {
 				fmt.Fprintf(&b, "  %s\n", f.Fix)
 			}
 		}
+	}
+	if slices.ContainsFunc(fixes, func(f Finding) bool { return f.lasting }) {
 		fmt.Fprintf(&b, "\nTo keep them over a reboot:\n\n")
 		fmt.Fprintf(&b, "  %s --sysctl | sudo tee /etc/sysctl.d/90-gateway.conf\n", r.Target.command())
 		fmt.Fprintf(&b, "  %s --systemd | sudo tee /etc/systemd/system/gateway.service.d/limits.conf\n", r.Target.command())

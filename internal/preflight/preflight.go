@@ -47,6 +47,8 @@ const (
 	DescriptorReserve = 512
 	// DefaultUserBytes is the budget of one idle connection in user space.
 	DefaultUserBytes = 300
+	// TLSBytes is what TLS adds to it.
+	TLSBytes = 160
 	// KernelBytes is the kernel's memory for one established TCP socket with
 	// empty buffers, on each end: tcp_sock 2.5 KB, inode 0.86, dentry,
 	// file and epoll item 0.2 each.
@@ -146,6 +148,8 @@ type Finding struct {
 	Fix string `json:"fix,omitempty"`
 	// Setting is the value for /etc/sysctl.d where the knob is a sysctl.
 	Setting string `json:"-"`
+
+	lasting bool // the generated files keep the knob turned over a reboot
 }
 
 // Report is all findings for one target, in the order in which the knobs have

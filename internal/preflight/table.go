@@ -33,6 +33,7 @@ func (k knob) run(e Env, t Target) Finding {
 	if k.side == Both {
 		f.Side = t.Side
 	}
+	f.lasting = k.setting != nil || k.unit != nil
 	if f.Why == "" {
 		f.Why = k.why
 	}
@@ -243,7 +244,7 @@ func knobs() []knob {
 			name:    "MemAvailable",
 			side:    Both,
 			why:     "memory for N idle connections",
-			formula: "64 MiB for each process + N x (300 B in user space + 4096 B in the kernel) on each end, + 320 B where connection tracking is loaded. Measured with idle connections; queues for slow clients come on top, up to their own limit.",
+			formula: "64 MiB for each process + N x (300 B in user space, 460 B with TLS, + 4096 B in the kernel) on each end, + 320 B where connection tracking is loaded. Measured with idle connections; queues for slow clients come on top, up to their own limit.",
 			check:   checkMemory,
 			fix:     carryLess,
 		},

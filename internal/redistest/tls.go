@@ -31,6 +31,7 @@ type Certificates struct {
 	ca     *x509.Certificate
 	key    *ecdsa.PrivateKey
 	serial int64
+	names  []string // of the servers
 }
 
 // NewCertificates makes them for the time of the test. The servers' is for the
@@ -46,8 +47,17 @@ func NewCertificates(t testing.TB, names ...string) *Certificates {
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 	c.ca, c.key = template, c.newKey()
 	c.ca = c.sign(template, c.key, c.CA)
+	c.names = names
+	c.RenewServer()
+	c.RenewClient()
+	return c
+}
+
+// RenewServer gives the servers another certificate in the same files.
+func (c *Certificates) RenewServer() {
+	c.t.Helper()
 	server := &x509.Certificate{}
-	for _, name := range names {
+	for _, name := range c.names {
 		if ip := net.ParseIP(name); ip != nil {
 			server.IPAddresses = append(server.IPAddresses, ip)
 		} else {
@@ -55,8 +65,6 @@ func NewCertificates(t testing.TB, names ...string) *Certificates {
 		}
 	}
 	c.issue(server, c.Server, c.ServerKey)
-	c.RenewClient()
-	return c
 }
 
 // RenewClient gives the clients another certificate in the same files.

@@ -45,7 +45,7 @@ func (c *Conns) Seal(slot uint32, p []byte) ([]byte, error) {
 	for len(p) > 0 {
 		var n int
 		var err error
-		if c.out, n, err = c.layer.AppendData(c.out, &c.states[slot], c.wideOf(slot), [][]byte{p}); err != nil {
+		if c.out, n, err = c.layer.AppendData(c.out, &c.states[slot], c.wideOf(slot), [][]byte{p}, 0); err != nil {
 			return nil, err
 		}
 		p = p[n:]

@@ -223,7 +223,7 @@ func update(c net.Conn, config *tls.Config) error {
 	for n := 1; n <= updates; n++ {
 		out, err := l.AppendUpdate(nil, &r.State, r.Wide, true)
 		if err == nil {
-			out, _, err = l.AppendData(out, &r.State, r.Wide, [][]byte{{byte(n)}})
+			out, _, err = l.AppendData(out, &r.State, r.Wide, [][]byte{{byte(n)}}, 0)
 		}
 		if err != nil {
 			return err

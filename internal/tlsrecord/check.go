@@ -64,7 +64,7 @@ func check(config *tls.Config, version uint16) error {
 	for _, way := range [][2]*Result{{&client, &server.r}, {&server.r, &client}} {
 		from, to := way[0], way[1]
 		const text = "hello"
-		b, _, err := l.AppendData(nil, &from.State, from.Wide, [][]byte{[]byte(text)})
+		b, _, err := l.AppendData(nil, &from.State, from.Wide, [][]byte{[]byte(text)}, 0)
 		if err != nil {
 			return err
 		}

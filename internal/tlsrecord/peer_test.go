@@ -105,7 +105,7 @@ func (p *peer) Write(b []byte) (int, error) {
 	for rest := b; len(rest) > 0; {
 		var n int
 		var err error
-		if out, n, err = p.l.AppendData(out, &p.State, p.Wide, [][]byte{rest}); err != nil {
+		if out, n, err = p.l.AppendData(out, &p.State, p.Wide, [][]byte{rest}, 0); err != nil {
 			return 0, err
 		}
 		rest = rest[n:]

@@ -62,6 +62,27 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// A record is whole however much room there is behind it.
+func TestRoom(t *testing.T) {
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			var l Layer
+			server, client := ends(t, kind.suite, kind.is12)
+			for room := range 100 {
+				const text = "hello"
+				before := make([]byte, 3, 3+room)
+				b, _, err := l.AppendData(before, &server.State, server.wide, [][]byte{[]byte(text)}, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if data, _, err := l.Receive(b[len(before):], &client.State, client.wide); err != nil || string(data) != text {
+					t.Fatalf("room for %d bytes: %q, %v", room, data, err)
+				}
+			}
+		})
+	}
+}
+
 // TestNumbers has records sealed under many keys, by all that seals, and watches each pair of key
 // and number: none may come twice.
 func TestNumbers(t *testing.T) {
@@ -85,7 +106,7 @@ func TestNumbers(t *testing.T) {
 				if n%10 == 3 {
 					server.flags |= flagOwes
 				}
-				if out, _, err = l.AppendData(out, &server.State, server.wide, [][]byte{{byte(n)}, {byte(n)}}); err != nil {
+				if out, _, err = l.AppendData(out, &server.State, server.wide, [][]byte{{byte(n)}, {byte(n)}}, 0); err != nil {
 					t.Fatal(err)
 				}
 				if n == 99 {
@@ -228,28 +249,6 @@ func TestReceive(t *testing.T) {
 	}
 }
 
-// TestRoom seals behind other bytes into buffers of every capacity: wherever a buffer has to grow,
-// the record opens.
-func TestRoom(t *testing.T) {
-	for name, kind := range kinds {
-		t.Run(name, func(t *testing.T) {
-			server, client := ends(t, kind.suite, kind.is12)
-			var l Layer
-			for room := range 120 {
-				dst := append(make([]byte, 0, room+1), 'x')
-				out, _, err := l.AppendData(dst, &server.State, server.wide, [][]byte{[]byte("hello, "), []byte("world")})
-				if err != nil {
-					t.Fatal(err)
-				}
-				data, rest, err := l.Receive(out[1:], &client.State, client.wide)
-				if out[0] != 'x' || string(data) != "hello, world" || len(rest) > 0 || err != nil {
-					t.Fatalf("with room for %d bytes: %q, rest %q, %v", room, data, rest, err)
-				}
-			}
-		})
-	}
-}
-
 // TestUpdate has both sides take new keys into use: one requests an update, the other answers it.
 func TestUpdate(t *testing.T) {
 	for name, kind := range kinds {
@@ -262,7 +261,7 @@ func TestUpdate(t *testing.T) {
 			pass := func(from, to *end, request bool) {
 				out, err := l.AppendUpdate(nil, &from.State, from.wide, request)
 				if err == nil {
-					out, _, err = l.AppendData(out, &from.State, from.wide, [][]byte{[]byte("hello")})
+					out, _, err = l.AppendData(out, &from.State, from.wide, [][]byte{[]byte("hello")}, 0)
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -307,7 +306,7 @@ func TestExhausted(t *testing.T) {
 	var l Layer
 	record := client.record(t, &l, TypeData, 1)
 	server.outSeq, server.inSeq = exhausted, exhausted
-	if out, _, err := l.AppendData(nil, &server.State, nil, [][]byte{{1}}); err != ErrExhausted || len(out) > 0 {
+	if out, _, err := l.AppendData(nil, &server.State, nil, [][]byte{{1}}, 0); err != ErrExhausted || len(out) > 0 {
 		t.Errorf("sealed %d bytes: %v", len(out), err)
 	}
 	if _, _, err := l.Receive(record, &server.State, nil); err != AlertInternalError {
@@ -367,7 +366,7 @@ func BenchmarkSeal(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var err error
-				if out, _, err = l.AppendData(out[:0], &server.State, server.wide, bufs); err != nil {
+				if out, _, err = l.AppendData(out[:0], &server.State, server.wide, bufs, 0); err != nil {
 					b.Fatal(err)
 				}
 			}

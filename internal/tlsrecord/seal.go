@@ -48,16 +48,18 @@ type Layer struct {
 	rekey uint32                       // rekeyAt, lower in tests; 0: rekeyAt
 }
 
-// AppendData appends a record with the first bytes of bufs, up to MaxData of them, and returns their
-// number. New keys are announced in a record before it if they are due.
-func (l *Layer) AppendData(dst []byte, s *State, w *Wide, bufs [][]byte) (_ []byte, n int, err error) {
+// AppendData appends a record with bytes of bufs, up to MaxData of those behind the first skip, and
+// returns their number. New keys are announced in a record before it if they are due.
+func (l *Layer) AppendData(dst []byte, s *State, w *Wide, bufs [][]byte, skip int) (_ []byte, n int, err error) {
 	if dst, err = l.AppendOwed(dst, s, w); err != nil {
 		return dst, 0, err
 	}
 	start := len(dst)
 	dst = l.begin(dst, s)
 	for _, b := range bufs {
-		b = b[:min(len(b), MaxData-n)]
+		passed := min(skip, len(b))
+		skip -= passed
+		b = b[passed:min(len(b), passed+MaxData-n)]
 		dst = append(dst, b...)
 		if n += len(b); n == MaxData {
 			break
@@ -133,13 +135,9 @@ func (l *Layer) seal(dst []byte, start int, s *State, w *Wide, typ Type) ([]byte
 	if l.onUse != nil {
 		l.onUse(s.currentKey(w), seq)
 	}
-	if !s.is12() {
-		dst = append(dst, byte(typ)) // dst may move
-		typ = TypeData
-	}
-	header, body := dst[start:start+HeaderSize], start+HeaderSize
-	header[0], header[1], header[2] = byte(typ), 3, 3
+	body := start + HeaderSize
 	if s.is12() {
+		dst[start], dst[start+1], dst[start+2] = byte(typ), 3, 3
 		if s.suite != chacha20 {
 			binary.BigEndian.PutUint64(dst[body:], seq)
 			body += explicitNonce
@@ -149,8 +147,11 @@ func (l *Layer) seal(dst []byte, start int, s *State, w *Wide, typ Type) ([]byte
 		binary.BigEndian.PutUint16(dst[start+3:], uint16(len(dst)-start-HeaderSize))
 		return dst, nil
 	}
+	dst = append(dst, byte(typ)) // it may move, here and below
+	header := dst[start:body]
+	header[0], header[1], header[2] = byte(TypeData), 3, 3
 	binary.BigEndian.PutUint16(header[3:], uint16(len(dst)-body+tagSize))
-	copy(l.aad[:], header) // dst may move again
+	copy(l.aad[:], header)
 	return a.Seal(dst[:body], l.nonce13(iv, seq), dst[body:], l.aad[:HeaderSize]), nil
 }
 

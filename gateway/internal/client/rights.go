@@ -75,12 +75,12 @@ func (r *Rights) Set(i uint32, g *auth.Grant) {
 	}
 }
 
-// Subject returns the subject of a client's token.
+// Subject returns the subject of a client's token, or else of its certificate.
 func (r *Rights) Subject(i uint32) string {
-	if g := r.Grant(i); g != nil {
+	if g := r.Grant(i); g != nil && g.Subject != "" {
 		return g.Subject
 	}
-	return ""
+	return r.hub.Conns.Secure.Subject(i)
 }
 
 // MaySubscribe reports whether a client's token allows a channel.

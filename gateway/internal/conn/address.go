@@ -119,12 +119,19 @@ func (a *Addresses) proxyHeader(i uint32, c *socket, data []byte) {
 	}
 	a.set.Input.Detach(i)
 	c.flags &^= flagUnnamed
-	// The client that the proxy names, unknown or the proxy itself, doesn't inherit its trust.
+	if c.flags&flagRejected == 0 {
+		a.named(i, source)
+	}
+	if len(data) > n {
+		a.set.Reading.received(i, c, data[n:])
+	}
+}
+
+// named takes the address of a client from the PROXY protocol. The client that the proxy names,
+// unknown or the proxy itself, doesn't inherit its trust.
+func (a *Addresses) named(i uint32, source netip.AddrPort) {
 	a.locations.At(i).trusted = source.IsValid() && a.set.options.Trusted.Contains(source.Addr())
 	if source.IsValid() && !a.Set(i, source) {
 		a.set.handler.OverAddress(i)
-	}
-	if len(data) > n {
-		a.set.handler.Received(i, data[n:])
 	}
 }

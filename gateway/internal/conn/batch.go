@@ -2,6 +2,7 @@ package conn
 
 import (
 	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
 // batch holds sends to many clients that enter the kernel with one call: a send of 128 B costs 1.7
@@ -9,14 +10,19 @@ import (
 // within one slice of the loop's turn. A connection has at most one send in it, and none while it
 // has a queue; any other use of its socket calls unbatch first.
 type batch struct {
-	ring  *reactor.Batch // nil: no batching, each send is a write
-	sends []batchedSend  // in the ring's order
+	ring   *reactor.Batch // nil: no batching, each send is a write
+	sends  []batchedSend  // in the ring's order
+	sealed []byte         // records of the sends over TLS; never moved while there are any
 }
 
 type batchedSend struct {
 	Out
-	slot uint32
+	slot   uint32
+	record []byte // in sealed; nil without TLS
 }
+
+// batchedRecords is the room for sealed records, for 64 of 4 KiB; larger output isn't batched.
+const batchedRecords = 256 << 10
 
 // UseBatches has sends to many clients go through io_uring, or returns why they can't.
 func (w *Output) UseBatches() error {
@@ -42,9 +48,42 @@ func (w *Output) SendBatched(i uint32, o Out) {
 		w.Send(i, o)
 		return
 	}
+	if c.flags&flagSecure != 0 {
+		w.batchSealed(i, c, o)
+		return
+	}
 	w.touch(i)
-	b.ring.Add(int(c.fd), o.Bytes)
-	b.sends = append(b.sends, batchedSend{o, i})
+	w.add(i, c, o, nil)
+}
+
+// batchSealed is SendBatched over TLS.
+func (w *Output) batchSealed(i uint32, c *socket, o Out) {
+	const overhead = 2 * tlsrecord.MaxOverhead // of a key update as well
+	b := &w.batch
+	if len(o.Bytes) > batchedRecords/reactor.BatchSize-overhead || c.flags&flagShaking != 0 {
+		w.Send(i, o)
+		return
+	}
+	if b.sealed == nil {
+		b.sealed = make([]byte, 0, batchedRecords)
+	}
+	w.touch(i)
+	w.one[0] = o.Bytes
+	start := len(b.sealed)
+	sealed, _, err := w.set.Secure.appendRecord(b.sealed, i, w.one[:], 0)
+	if w.one[0] = nil; err != nil {
+		w.set.lost(i, c)
+		return
+	}
+	b.sealed = sealed
+	w.add(i, c, o, sealed[start:])
+}
+
+// add adds a send to the batch, which record is to be sent for if it's over TLS.
+func (w *Output) add(i uint32, c *socket, o Out, record []byte) {
+	b := &w.batch
+	w.addToRing(c, o.Bytes, record)
+	b.sends = append(b.sends, batchedSend{o, i, record})
 	c.flags |= flagBatched
 	if b.ring.Full() {
 		w.Submit()
@@ -68,16 +107,23 @@ func (w *Output) Submit() {
 	shorts := b.ring.Submit()
 	for n := range b.sends {
 		send := &b.sends[n]
-		w.set.stats.BytesOut += uint64(len(send.Bytes))
+		w.set.stats.BytesOut += uint64(max(len(send.Bytes), len(send.record)))
 		w.set.Slots.at(send.slot).flags &^= flagBatched
 	}
 	// Only now: queueing for one client may close others, which writes to them.
 	for _, short := range shorts {
 		send := &b.sends[short.Index]
-		w.set.stats.BytesOut -= uint64(len(send.Bytes) - short.N)
+		w.set.stats.BytesOut -= uint64(max(len(send.Bytes), len(send.record)) - short.N)
 		c := w.set.Slots.at(send.slot)
 		if short.Err != nil && short.Err != reactor.ErrAgain {
 			w.set.lost(send.slot, c)
+			continue
+		}
+		if send.record != nil {
+			if c.state != stateGone {
+				_ = w.keepRaw(send.slot, c, send.record[short.N:]) // ErrAgain
+				w.set.shed()
+			}
 			continue
 		}
 		o := send.Out
@@ -85,5 +131,5 @@ func (w *Output) Submit() {
 		w.enqueue(send.slot, c, o)
 	}
 	clear(b.sends)
-	b.sends = b.sends[:0]
+	b.sends, b.sealed = b.sends[:0], b.sealed[:0]
 }

@@ -41,6 +41,7 @@ func (s *Set) Tick(now uint32) {
 	s.Input.shed()
 	s.Acceptor.resume()
 	s.Acceptor.closeRejected()
+	s.Secure.expire()
 }
 
 // Now returns the present tick.
@@ -107,6 +108,10 @@ func (s *Set) due(i uint32) {
 		s.drop(i, c)
 	case c.flags&flagDemoted != 0:
 		s.Clock.wheel.Set(i, s.Clock.now+1) // the awaited bytes may still be unread
+	case c.flags&flagShaking != 0:
+		s.Secure.due(i, c)
+	case c.flags&flagRejected != 0:
+		s.Acceptor.respondTLS(i, nil, true)
 	default:
 		s.handler.Due(i)
 	}

@@ -40,6 +40,7 @@ func (s *Set) Reap() {
 	s.Out.Submit() // while their descriptors are theirs
 	for _, i := range s.marked {
 		s.handler.Reaped(i)
+		s.Secure.reap(i)
 		s.Input.Free(i)
 	}
 	s.marked = s.marked[:0]
@@ -71,11 +72,7 @@ func (s *Set) Finish(i uint32, reason reasons.Close, last ...[]byte) {
 	s.Clock.wheel.Set(i, s.LingerEnd())
 	c.flags |= flagEnding
 	s.Out.Uncork(i)
-	for _, b := range last {
-		if len(b) > 0 {
-			s.Out.transmit(i, c, Out{Bytes: b})
-		}
-	}
+	s.Out.transmitLast(i, c, last)
 	if c.out == 0 {
 		s.shutdown(i, c)
 	}
@@ -84,7 +81,7 @@ func (s *Set) Finish(i uint32, reason reasons.Close, last ...[]byte) {
 // shutdown ends the stream to the client once all is sent.
 func (s *Set) shutdown(i uint32, c *socket) {
 	s.Out.unbatch(c)
-	if c.state == stateGone || c.out != 0 {
+	if c.state == stateGone || c.out != 0 || !s.Secure.notify(i, c) {
 		return
 	}
 	if err := reactor.ShutdownWrite(int(c.fd)); err != nil || c.flags&flagHalf != 0 {
@@ -117,7 +114,12 @@ func (s *Set) drop(i uint32, c *socket) {
 func (s *Set) free(i uint32, c *socket) {
 	s.Clock.wheel.Cancel(i)
 	s.Addrs.forget(i)
+	s.Secure.forget(i, c)
 	reactor.CloseFD(int(c.fd))
-	s.shared.Connections.Add(-1)
+	if c.flags&flagRejected != 0 {
+		delete(s.Acceptor.rejectedTLS, i)
+	} else {
+		s.shared.Connections.Add(-1)
+	}
 	s.Slots.put(i)
 }

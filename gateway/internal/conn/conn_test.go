@@ -44,7 +44,7 @@ func newOwner(t testing.TB, o Options) *owner {
 	if o.TotalQueueBytes == 0 {
 		o.TotalQueueBytes = 1 << 30
 	}
-	if w.Set, err = New(shared, l, &o, slog.New(slog.DiscardHandler), w, w); err != nil {
+	if w.Set, err = New(shared, []Listener{{Listener: l}}, &o, slog.New(slog.DiscardHandler), w, w); err != nil {
 		l.Close()
 		t.Fatal(err)
 	}
@@ -66,6 +66,7 @@ func (w *owner) Received(i uint32, p []byte)                         { w.receive
 func (w *owner) HalfClosed(i uint32)                                 { w.Release(i, reasons.CloseByClient) }
 func (w *owner) BadProxyHeader(i uint32, err error)                  { w.Release(i, reasons.CloseRejected) }
 func (w *owner) OverAddress(uint32)                                  {}
+func (w *owner) PlainOnTLS(i uint32)                                 { w.Release(i, reasons.CloseRejected) }
 func (w *owner) Due(i uint32)                                        { w.due = append(w.due, i) }
 func (w *owner) Progress(uint32)                                     {}
 func (w *owner) Drained(uint32)                                      { w.drained++ }
@@ -90,7 +91,7 @@ func (w *owner) connect() *peer {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := &peer{w: w, fd: fds[1], slot: w.Acceptor.Adopt(fds[0], netip.AddrPort{})}
+	p := &peer{w: w, fd: fds[1], slot: w.Acceptor.Adopt(fds[0], netip.AddrPort{}, false)}
 	w.t.Cleanup(p.close)
 	return p
 }
@@ -156,14 +157,14 @@ func TestWaitingConnectionsAreAccepted(t *testing.T) {
 	w := newOwner(t, Options{})
 	const waiting = 3*AcceptsPerSlice + 1
 	for range waiting {
-		c, err := net.Dial("tcp", w.Acceptor.Listener().Addr())
+		c, err := net.Dial("tcp", w.Acceptor.listeners[0].Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
 	}
 	turns, more := 0, true
-	for w.Acceptor.accept(); more && turns < 100; turns++ {
+	for w.Acceptor.accept(w.Acceptor.listeners[0]); more && turns < 100; turns++ {
 		more = w.Turn()
 	}
 	if w.Slots.Len() < waiting || turns > 10 {

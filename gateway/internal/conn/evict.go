@@ -2,6 +2,7 @@ package conn
 
 import (
 	"github.com/pushgate/pushgate/gateway/internal/queue"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/internal/reactor"
 )
 
@@ -79,7 +80,12 @@ func (k *Inputs) endVictims(most int) (more bool) {
 	n := min(len(e.victims), most)
 	for _, v := range e.victims[:n] {
 		if c := k.set.Slots.find(v.Slot, v.Gen); c != nil && c.state == stateOpen && c.flags&flagInput != 0 {
-			k.set.handler.EvictInput(v.Slot)
+			if c.flags&(flagShaking|flagRejected) != 0 {
+				k.set.Secure.fail(v.Slot, c, reasons.TLSOverload)
+			} else {
+				k.set.handler.EvictInput(v.Slot)
+			}
+			k.set.Secure.freePartial(v.Slot, c)
 			k.Free(v.Slot) // now: the next client is closed only if that isn't enough
 		}
 	}

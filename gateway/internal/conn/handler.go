@@ -18,6 +18,9 @@ type Handler interface {
 	HalfClosed(i uint32)
 	// BadProxyHeader refuses a connection of a trusted proxy that doesn't name its client.
 	BadProxyHeader(i uint32, err error)
+	// PlainOnTLS refuses a connection whose client sends a request without TLS to a listener that
+	// expects it. The response is sent without TLS too.
+	PlainOnTLS(i uint32)
 	// OverAddress notes that the client which a proxy has named has too many connections: its
 	// request is to be refused.
 	OverAddress(i uint32)

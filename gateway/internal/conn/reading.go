@@ -24,7 +24,7 @@ func (r *Reading) read(i uint32, c *socket) bool {
 	if c.state == stateOpen {
 		buf = buf[:min(len(buf), r.set.handler.ReadSize(i))]
 	}
-	n, err := reactor.Read(int(c.fd), buf)
+	p, err := r.set.receive(i, c, buf)
 	switch err {
 	case nil:
 	case reactor.ErrAgain:
@@ -36,11 +36,9 @@ func (r *Reading) read(i uint32, c *socket) bool {
 		r.set.release(i, c, reasons.CloseReset)
 		return true
 	}
-	r.set.stats.BytesIn += uint64(n)
-	r.set.hear(c)
 	c.flags &^= flagSilent
 	r.set.Out.Cork(i)
-	r.received(i, c, r.set.rbuf[:n])
+	r.received(i, c, p)
 	r.set.Out.Uncork(i)
 	r.set.Input.bound()
 	return true
@@ -52,6 +50,10 @@ func (r *Reading) received(i uint32, c *socket, p []byte) {
 	case c.state != stateOpen:
 	case c.flags&flagUnnamed != 0:
 		r.set.Addrs.proxyHeader(i, c, p)
+	case c.flags&flagShaking != 0:
+		r.set.Secure.shake(i, c, p)
+	case c.flags&flagSecure != 0:
+		r.set.Secure.open(i, c, p)
 	default:
 		r.set.handler.Received(i, p)
 	}
@@ -64,6 +66,10 @@ func (r *Reading) end(i uint32, c *socket) {
 		r.set.release(i, c, reasons.CloseByClient)
 	case c.flags&(flagUnnamed|flagInput) == flagUnnamed|flagInput:
 		r.set.release(i, c, reasons.CloseUnreadable)
+	case c.flags&flagShaking != 0:
+		r.set.Secure.left(i, c)
+	case c.flags&flagRejected != 0:
+		r.set.release(i, c, reasons.CloseRejected)
 	default:
 		r.set.handler.HalfClosed(i)
 	}

@@ -1,6 +1,8 @@
 package conn
 
 import (
+	"net/netip"
+
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/reactor"
@@ -47,7 +49,11 @@ const (
 )
 
 // reject keeps an accepted socket that gets no connection until it has its response.
-func (l *Acceptor) reject(fd int, reason reasons.Reject) {
+func (l *Acceptor) reject(fd int, peer netip.AddrPort, secure bool, reason reasons.Reject) {
+	if secure {
+		l.rejectTLS(fd, peer, reason)
+		return
+	}
 	a := &l.rejected
 	if a.ring == nil {
 		a.ring = make([]rejectedSocket, maxRejected)

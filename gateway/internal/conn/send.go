@@ -26,6 +26,7 @@ type Output struct {
 	cork    cork
 	batch   batch
 	vec     [64][]byte     // of a flush
+	one     [1][]byte      // of a send
 	onWrite func(i uint32) // test hook
 }
 
@@ -66,6 +67,8 @@ func (w *Output) transmit(i uint32, c *socket, o Out) {
 	if rest := w.write(i, c, o.Bytes); len(rest) > 0 {
 		o.sent = len(o.Bytes) - len(rest)
 		w.enqueue(i, c, o)
+	} else if c.flags&flagSecure != 0 && c.out != 0 { // the rest of a record
+		w.set.shed()
 	}
 }
 
@@ -83,8 +86,7 @@ func (w *Output) write(i uint32, c *socket, b []byte) (rest []byte) {
 		return b
 	}
 	w.touch(i)
-	n, err := reactor.Write(int(c.fd), b)
-	w.set.stats.BytesOut += uint64(n)
+	n, err := w.put(i, c, b)
 	if err != nil && err != reactor.ErrAgain {
 		w.set.lost(i, c)
 		return nil
@@ -122,12 +124,14 @@ func (w *Output) lossy(i uint32, c *socket, o *Out) (kind queue.Kind, ok bool) {
 // enqueueOne queues an item; from is its origin if it may be dropped.
 func (w *Output) enqueueOne(i uint32, c *socket, o *Out, from *queue.Origin, kind queue.Kind) {
 	if c.out == 0 {
-		c.out, _ = w.queues.Open(i, o.sent > 0)
-		if !w.set.Reading.watch(i, c) {
+		if !w.open(i, c) {
 			return
 		}
 	}
 	q := w.queues.At(c.out)
+	if o.sent > 0 {
+		q.Begin()
+	}
 	if from != nil && kind&queue.Latest != 0 {
 		w.set.stats.Latest += uint64(q.Replace(from.Channel))
 	}
@@ -145,6 +149,33 @@ func (w *Output) enqueueOne(i uint32, c *socket, o *Out, from *queue.Origin, kin
 	w.set.shed()
 }
 
+// open gives a connection a queue. It returns false if the connection was lost by that.
+func (w *Output) open(i uint32, c *socket) bool {
+	c.out, _ = w.queues.Open(i)
+	return w.set.Reading.watch(i, c)
+}
+
+// transmitLast sends the last bytes of a connection, in one piece if the kernel takes them.
+func (w *Output) transmitLast(i uint32, c *socket, bufs [][]byte) {
+	w.unbatch(c)
+	sent := 0
+	if c.state != stateGone && c.out == 0 {
+		w.touch(i)
+		var err error
+		if sent, err = w.putAll(i, c, bufs, true); err != nil && err != reactor.ErrAgain {
+			w.set.lost(i, c)
+			return
+		}
+	}
+	for _, b := range bufs {
+		n := min(sent, len(b))
+		sent -= n
+		if n < len(b) {
+			w.enqueue(i, c, Out{Bytes: b, sent: n})
+		}
+	}
+}
+
 // SendHistory sends messages that a client catches up with, in as few calls as the kernel needs.
 // They don't count against the client's queue bound: the client requested them, and their size is
 // bounded where they are read.
@@ -157,20 +188,16 @@ func (w *Output) SendHistory(i uint32, bufs [][]byte) {
 	sent := 0 // bytes of the first
 	for c.out == 0 && len(bufs) > 0 {
 		w.touch(i)
-		n, err := reactor.Writev(int(c.fd), bufs)
-		if err == reactor.ErrAgain {
-			break
-		}
-		if err != nil {
+		n, err := w.putAll(i, c, bufs, false)
+		if err != nil && err != reactor.ErrAgain {
 			w.set.lost(i, c)
 			return
 		}
-		w.set.stats.BytesOut += uint64(n)
 		for len(bufs) > 0 && n >= len(bufs[0]) {
 			n -= len(bufs[0])
 			bufs = bufs[1:]
 		}
-		if sent = n; sent > 0 {
+		if sent = n; sent > 0 || err != nil {
 			break
 		}
 	}
@@ -191,25 +218,23 @@ func (w *Output) flush(i uint32, c *socket) {
 	q := w.queues.At(c.out)
 	for q.Bytes > 0 {
 		w.touch(i)
-		bufs := q.Pending(w.vec[:0])
-		n, err := reactor.Writev(int(c.fd), bufs)
-		clear(bufs)
-		if err == reactor.ErrAgain {
-			return
-		}
-		if err != nil {
+		n, err := w.putQueued(i, c, q)
+		if err != nil && err != reactor.ErrAgain {
 			w.set.lost(i, c)
 			return
 		}
-		q.Sent(n)
-		w.set.stats.BytesOut += uint64(n)
+		if n == 0 {
+			if c.flags&flagSecure != 0 { // what was shared with others may be sealed now
+				w.set.shed()
+			}
+			return
+		}
 		// Room in the send buffer means that the client's kernel acknowledged bytes.
 		w.set.hear(c)
 		switch {
-		case n == 0:
-		case c.state == stateOpen:
+		case c.state == stateOpen && c.flags&flagShaking == 0:
 			w.set.handler.Progress(i)
-		case !w.set.hurried: // the last bytes may take longer than the remaining time
+		case c.state == stateClosing && !w.set.hurried: // the last bytes may take longer than the remaining time
 			w.set.Clock.wheel.Set(i, w.set.LingerEnd())
 		}
 	}
@@ -221,7 +246,10 @@ func (w *Output) flush(i uint32, c *socket) {
 		w.set.shutdown(i, c)
 		return
 	}
-	w.set.handler.Drained(i)
+	if c.flags&flagShaking == 0 {
+		w.set.Secure.answer(i, c)
+		w.set.handler.Drained(i)
+	}
 }
 
 // freeQueue drops the connection's pending output.

@@ -30,6 +30,7 @@ type Options struct {
 	ProxyProtocol   proxy.Protocol // of trusted proxies
 	TotalQueueBytes int            // of all loops
 	TotalInputBytes int            // of all loops
+	Handshakes      int            // of TLS, in flight in all loops
 }
 
 // Shared is the state that all sets of a process share.
@@ -47,6 +48,7 @@ type Shared struct {
 	accepts     limit.Bucket
 	askedToShed atomic.Int32 // loops still to check whether their queues exceed their share
 
+	TLS       Handshaking     // guards itself
 	Addresses limit.Addresses // guards itself
 	Queued    queue.Total     // guards itself
 }
@@ -73,6 +75,7 @@ type Set struct {
 	Addrs    Addresses
 	Acceptor Acceptor
 	Reading  Reading
+	Secure   Secure
 	Out      Output
 
 	// Owned by the loop
@@ -95,14 +98,28 @@ type Stats struct {
 	Batched  uint64 // sends that went through io_uring
 	Closes   map[reasons.Close]uint64
 
+	Handshakes  map[Handshake]uint64 // of TLS
+	TLSFailures map[reasons.TLS]uint64
+
 	Exhausted uint64 // clients rejected for want of a descriptor
 	Latest    uint64 // messages dropped for a newer one
+}
+
+// NewStats returns counters at zero.
+func NewStats() Stats {
+	return Stats{
+		Closes:      make(map[reasons.Close]uint64),
+		Handshakes:  make(map[Handshake]uint64),
+		TLSFailures: make(map[reasons.TLS]uint64),
+	}
 }
 
 // Clone returns a copy.
 func (t *Stats) Clone() Stats {
 	c := *t
 	c.Closes = maps.Clone(t.Closes)
+	c.Handshakes = maps.Clone(t.Handshakes)
+	c.TLSFailures = maps.Clone(t.TLSFailures)
 	return c
 }
 
@@ -117,23 +134,30 @@ func (t *Stats) Add(o *Stats) {
 	for k, n := range o.Closes {
 		t.Closes[k] += n
 	}
+	for k, n := range o.Handshakes {
+		t.Handshakes[k] += n
+	}
+	for k, n := range o.TLSFailures {
+		t.TLSFailures[k] += n
+	}
 }
 
-// New returns a set without connections, which accepts from the listener once its loop runs.
+// New returns a set without connections, which accepts from the listeners once its loop runs.
 // handler gets its events, and turn is the handler of the loop, which calls the set in its turns.
-func New(shared *Shared, l *reactor.Listener, o *Options, log *slog.Logger, handler Handler, turn reactor.Handler) (*Set, error) {
+func New(shared *Shared, listeners []Listener, o *Options, log *slog.Logger, handler Handler, turn reactor.Handler) (*Set, error) {
 	s := &Set{
 		shared:  shared,
 		number:  len(shared.sets),
 		log:     log,
 		handler: handler,
 		options: o,
-		stats:   Stats{Closes: make(map[reasons.Close]uint64)},
+		stats:   NewStats(),
 	}
 	s.Clock = Clock{set: s, wheel: heartbeat.New(wheelSize)}
 	s.Input.set, s.Addrs.set = s, s
 	s.Reading.set = s
-	s.Acceptor = Acceptor{set: s, listener: l}
+	s.Acceptor.set = s
+	s.Secure.set = s
 	s.Out = Output{set: s, queues: queue.NewSet(&shared.Queued)}
 	s.onDue = s.due
 	loop, err := reactor.New(turn)
@@ -141,9 +165,11 @@ func New(shared *Shared, l *reactor.Listener, o *Options, log *slog.Logger, hand
 		return nil, err
 	}
 	s.loop = loop
-	if err := loop.Add(l.FD(), reactor.Key{Slot: listenerSlot}, reactor.In); err != nil {
-		loop.Close()
-		return nil, fmt.Errorf("watch the listener: %w", err)
+	for _, l := range listeners {
+		if err := s.Acceptor.watch(l); err != nil {
+			loop.Close()
+			return nil, fmt.Errorf("watch the listener: %w", err)
+		}
 	}
 	shared.sets = append(shared.sets, s)
 	return s, nil
@@ -182,8 +208,8 @@ func (s *Set) Ready(k reactor.Key, ev reactor.Events) {
 	if !s.Clock.awake {
 		s.Clock.wakeUp()
 	}
-	if k.Slot == listenerSlot {
-		s.Acceptor.accept()
+	if k.Slot > listenerSlot-maxListeners {
+		s.Acceptor.ready(k)
 		return
 	}
 	c := s.Slots.find(k.Slot, k.Gen)
@@ -220,10 +246,9 @@ func (s *Set) ReadMore() (more bool) {
 // Close stops the loop and cuts the remaining connections.
 func (s *Set) Close() {
 	s.loop.Close()
+	s.Secure.close()
 	s.Out.batch.close()
-	if s.Acceptor.listener != nil {
-		s.Acceptor.listener.Close()
-	}
+	s.Acceptor.close()
 	s.Acceptor.closeAllRejected()
 	for i := uint32(1); i < s.Slots.End(); i++ {
 		if c := s.Slots.at(i); c.state != stateFree {

@@ -31,6 +31,11 @@ const (
 	flagPaused                      // reading is suspended by the handler
 	flagFull                        // reading is suspended until the kept input is used
 	flagExclusive                   // nothing is read while output is queued
+	flagSecure                      // it speaks TLS, see Secure
+	flagShaking                     // its TLS handshake isn't complete
+	flagWaiting                     // its TLS handshake waits for its turn
+	flagRejected                    // it gets a response and nothing else, see rejectTLS
+	flagPartial                     // the start of a TLS record is kept
 )
 
 // socket is a connection's entry. It exists a million times: it holds no pointer, and data that

@@ -143,6 +143,15 @@ func (h *Events) BadProxyHeader(i uint32, err error) {
 	h.server.Refuse.Request(i, reasons.RejectProxyHeader, &http1.Error{Status: 400, Code: "bad_proxy_header", Message: err.Error()}, nil)
 }
 
+// errPlain is the response to a request without TLS where it is expected.
+var errPlain = &http1.Error{Status: 400, Code: "plain_on_tls_port", Message: "this port speaks TLS: use https:// or wss://"}
+
+// PlainOnTLS refuses a client that doesn't speak TLS where it is expected.
+func (h *Events) PlainOnTLS(i uint32) {
+	h.server.request = http1.Request{}
+	h.server.Refuse.Request(i, reasons.RejectBadRequest, errPlain, nil)
+}
+
 // OverAddress has the next request refused, because its client's address has too many connections.
 // The response depends on the request, which proxies rarely send in the same packet as their
 // header.

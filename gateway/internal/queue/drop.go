@@ -134,7 +134,7 @@ func (q *Queue) first() int {
 }
 
 // Droppable reports whether DropUnsent frees half of the queue or more.
-func (q *Queue) Droppable() bool { return !q.begun || q.Waiting() >= q.Held/2 }
+func (q *Queue) Droppable() bool { return !q.begun && q.front == nil || q.Waiting() >= q.Held/2 }
 
 // DropUnsent drops all but the remainder of a partly sent item.
 func (q *Queue) DropUnsent() {

@@ -9,7 +9,7 @@ type Queue struct {
 	items []item // items[head:] is pending, except for dropped items
 	head  int    // never at a dropped item
 	live  int    // items of items[head:] not dropped
-	Bytes int    // pending
+	Bytes int    // pending, front included
 	Held  int    // bytes of memory, with queueBytes, unless empty
 	count int    // messages
 	// history is the memory of requested messages that were queued, by which the bound is raised
@@ -18,6 +18,8 @@ type Queue struct {
 	Set     *Set // where Held is summed
 	drops   drops
 	begun   bool   // items[head] is partly sent: the rest has to follow
+	front   []byte // front[gone:] goes before all items: the rest of a sealed record
+	gone    int
 	Owner   uint32 // slot
 	index   uint32 // in the shard's table
 
@@ -173,7 +175,38 @@ func (q *Queue) Pending(dst [][]byte) [][]byte {
 	return dst
 }
 
-// Sent takes n bytes off the front.
+// AddFront queues bytes that go before all others, and behind earlier ones of their kind: the rest of
+// a record that the kernel took in part. It can't be dropped, as its number is used up.
+func (q *Queue) AddFront(b []byte) {
+	q.begin()
+	before := q.frontCost()
+	q.front = append(q.front, b...)
+	q.Bytes += len(b)
+	q.hold(q.frontCost() - before)
+	q.settle()
+}
+
+// Front returns the bytes that go before all items.
+func (q *Queue) Front() []byte { return q.front[q.gone:] }
+
+// SentFront takes n bytes off those that go before all items.
+func (q *Queue) SentFront(n int) {
+	q.Bytes -= n
+	if q.gone += n; q.gone < len(q.front) {
+		return
+	}
+	q.hold(-q.frontCost())
+	q.front, q.gone = nil, 0
+	q.settle()
+}
+
+// frontCost is the memory of the bytes that go before all items.
+func (q *Queue) frontCost() int { return cap(q.front) }
+
+// Begin notes that the first item's beginning is already sent.
+func (q *Queue) Begin() { q.begun = true }
+
+// Sent takes n bytes off the items.
 func (q *Queue) Sent(n int) {
 	for n > 0 {
 		it := &q.items[q.head]
@@ -231,7 +264,7 @@ func (q *Queue) Reset() {
 
 // settle updates the queue's rank by its burden.
 func (q *Queue) settle() {
-	if q.live == 0 {
+	if q.live == 0 && q.front == nil {
 		q.drops.clear(q)
 		q.hold(-q.Held)
 		q.Set.rank(q, 0)
@@ -247,14 +280,17 @@ func (q *Queue) Waiting() int {
 	if q.live == 0 {
 		return 0
 	}
-	return q.Held - queueBytes - int(q.items[q.head].cost)
+	return q.Held - queueBytes - int(q.items[q.head].cost) - q.frontCost()
 }
 
 // burden returns the bytes the client is responsible for: its backlog, and the item being sent
 // unless other clients share it.
 func (q *Queue) burden() int {
-	if q.live == 0 || q.Set.shared(&q.items[q.head]) {
-		return q.Waiting()
+	switch {
+	case q.live == 0 && q.front == nil:
+		return 0
+	case q.live > 0 && q.Set.shared(&q.items[q.head]):
+		return q.Waiting() + q.frontCost()
 	}
 	return q.Held
 }

@@ -13,7 +13,7 @@ import (
 
 // newQueue returns a queue of a shard's set.
 func newQueue(y *Set) *Queue {
-	_, q := y.Open(0, false)
+	_, q := y.Open(0)
 	return q
 }
 
@@ -51,8 +51,8 @@ func (q *Queue) check(t *rapid.T) {
 	if q.drops.newest != nil {
 		tables += tableBytes
 	}
-	if live > 0 {
-		held += queueBytes + tables
+	if live > 0 || q.front != nil {
+		bytes, held = bytes+len(q.Front()), held+cap(q.front)+queueBytes+tables
 	}
 	if bytes != q.Bytes || count != q.count || live != q.live || held != q.Held || live > 0 && waiting+tables != q.Waiting() {
 		t.Fatalf("%d bytes, %d messages, %d items, %d held, %d waiting; the queue says %d, %d, %d, %d, %d",
@@ -65,7 +65,7 @@ func (q *Queue) check(t *rapid.T) {
 		t.Fatalf("there is room for %d items, %d wait", n, live)
 	}
 	weight := q.burden() + q.Held/1024
-	if live == 0 {
+	if live == 0 && q.front == nil {
 		weight = 0
 	}
 	if q.bucket != BucketOf(weight) {
@@ -115,12 +115,28 @@ func TestQueueModel(t *testing.T) {
 				}
 				n := rapid.IntRange(0, most).Draw(t, "n")
 				for n > 0 {
+					if b := q.Front(); len(b) > 0 {
+						b = b[:min(n, len(b))]
+						n -= len(b)
+						read = append(read, b...)
+						q.SentFront(len(b))
+						continue
+					}
 					b := bytes.Join(q.Pending(make([][]byte, 0, 3)), nil)
 					b = b[:min(n, len(b))]
 					n -= len(b)
 					read = append(read, b...)
 					q.Sent(len(b))
 				}
+			},
+			"seal": func(t *rapid.T) {
+				b := bytes.Join(q.Pending(make([][]byte, 0, 3)), nil)
+				if len(b) == 0 {
+					t.Skip()
+				}
+				b = b[:rapid.IntRange(1, len(b)).Draw(t, "n")]
+				q.AddFront(b)
+				q.Sent(len(b))
 			},
 			"drop oldest": func(t *rapid.T) {
 				limit := rapid.IntRange(0, 4000).Draw(t, "limit")
@@ -144,9 +160,9 @@ func TestQueueModel(t *testing.T) {
 				if seq%20 != 0 {
 					t.Skip()
 				}
-				rest := 0
+				rest := len(q.Front())
 				if q.begun {
-					rest = len(q.items[q.head].b)
+					rest += len(q.items[q.head].b)
 				}
 				if q.DropUnsent(); q.Bytes != rest {
 					t.Fatalf("%d bytes are left, want %d", q.Bytes, rest)
@@ -170,7 +186,7 @@ func TestQueueModel(t *testing.T) {
 				}
 			},
 		})
-		read = append(read, bytes.Join(q.rest(), nil)...)
+		read = append(append(read, q.Front()...), bytes.Join(q.rest(), nil)...)
 		if !cut {
 			checkRead(t, string(read), newest, sent)
 		}

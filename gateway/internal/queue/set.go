@@ -24,11 +24,10 @@ type Set struct {
 // NewSet returns a shard's set, whose memory is also counted in all.
 func NewSet(all *Total) Set { return Set{all: all} }
 
-// Open returns a queue for the client in slot owner; begun says that the first item's beginning is
-// already sent.
-func (t *Set) Open(owner uint32, begun bool) (i uint32, q *Queue) {
+// Open returns a queue for the client in slot owner.
+func (t *Set) Open(owner uint32) (i uint32, q *Queue) {
 	i, q = t.queues.Take()
-	q.begun, q.Owner, q.index, q.Set = begun, owner, i, t
+	q.Owner, q.index, q.Set = owner, i, t
 	return i, q
 }
 

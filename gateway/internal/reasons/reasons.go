@@ -28,13 +28,14 @@ const (
 	CloseAnswered   Close = "answered"       // a request was answered and its connection not kept
 	CloseRejected   Close = "rejected"       // the request was refused: see Reject
 	CloseUnreadable Close = "head_cut"       // the stream ended before a whole request
+	CloseTLS        Close = "tls"            // the TLS handshake failed or a record was bad: see TLS
 	CloseInternal   Close = "internal_error" // an unexpected failure of a system call
 )
 
 // Closes lists all reasons, so that each has a counter.
 var Closes = []Close{
 	CloseByClient, CloseReset, CloseTimeout, CloseDrain, CloseRebalance, CloseAge, CloseAdmin, CloseSlow, CloseOverload, CloseProtocol,
-	CloseBadData, CloseTooBig, CloseToken, CloseKeyPending, CloseForbidden, CloseRate, CloseNotText, CloseAnswered, CloseRejected, CloseUnreadable, CloseInternal,
+	CloseBadData, CloseTooBig, CloseToken, CloseKeyPending, CloseForbidden, CloseRate, CloseNotText, CloseAnswered, CloseRejected, CloseUnreadable, CloseTLS, CloseInternal,
 }
 
 // Code returns the reason's WebSocket status code, 0 if the client can't be reached any more or
@@ -97,6 +98,30 @@ var Rejects = []Reject{
 	RejectConnections, RejectDescriptors, RejectAddress, RejectAcceptRate, RejectHandshakeRate, RejectMessageRate, RejectPublishRate,
 	RejectChannelRate, RejectSubscriptions, RejectTotalChannels, RejectMessageSize, RejectTotalInput, RejectOverloaded, RejectProxyHeader, RejectHeadTimeout, RejectHeadTooLong, RejectBadRequest, RejectNotFound,
 	RejectMethod, RejectUpgrade, RejectChannels, RejectDraining, RejectOrigin, RejectToken, RejectKeyPending, RejectForbidden,
+}
+
+// TLS is the reason a connection failed in its TLS layer.
+type TLS string
+
+const (
+	TLSPlain       TLS = "plain_http"   // a request without TLS
+	TLSNotTLS      TLS = "not_tls"      // other bytes
+	TLSTimeout     TLS = "timeout"      // no handshake within limits.head_timeout
+	TLSLeft        TLS = "client_left"  // the client's end in the handshake
+	TLSPeerAlert   TLS = "client_alert" // an alert of the client's: it refuses the certificate, as a rule
+	TLSVersion     TLS = "version"      // none in common
+	TLSSuite       TLS = "cipher_suite" // none in common
+	TLSProtocol    TLS = "protocol"     // ALPN without http/1.1
+	TLSCertificate TLS = "certificate"  // the client's is missing or bad, or there is none for it
+	TLSHandshake   TLS = "handshake"    // any other fault in it
+	TLSRecord      TLS = "record"       // a bad record behind it
+	TLSPartial     TLS = "partial"      // a record that was never whole
+	TLSOverload    TLS = "overload"     // limits.total_input_bytes
+)
+
+// TLSFailures lists all reasons, so that each has a counter.
+var TLSFailures = []TLS{
+	TLSPlain, TLSNotTLS, TLSTimeout, TLSLeft, TLSPeerAlert, TLSVersion, TLSSuite, TLSProtocol, TLSCertificate, TLSHandshake, TLSRecord, TLSPartial, TLSOverload,
 }
 
 // Drop is the reason a message was not delivered to a client.

@@ -5,7 +5,7 @@ package slab
 type Sparse[T any] struct{ chunks []*[sideChunk]T }
 
 // sideChunk is the number of slots in a chunk.
-const sideChunk = 1 << 12
+const sideChunk = 1 << 10
 
 // Get returns slot i's value, nil if no slot in its chunk was ever set.
 func (d *Sparse[T]) Get(i uint32) *T {

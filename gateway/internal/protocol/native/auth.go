@@ -95,7 +95,7 @@ func (n *Native) auth(i uint32, cmd *command) {
 	case err != nil:
 		n.refuse(i, cmd, client.CodeUnauthorized, err.Error())
 		return
-	case g.Subject != n.Hub.Rights.Subject(i):
+	case g.Subject != n.Hub.Rights.Grant(i).Subject:
 		n.refuse(i, cmd, client.CodeForbidden, "the token has another subject")
 		return
 	}

@@ -1,0 +1,377 @@
+package conn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/tlsrecord"
+)
+
+// A handshake is crypto/tls's, which blocks: it has a goroutine of its own while it lasts, and 31 to
+// 43 KB of memory. So it begins only once the client's hello is whole, and their number is bounded;
+// further clients wait for a place with nothing but their hello. The loop alone reads and writes.
+
+// Handshaking is what the handshakes of all sets share.
+type Handshaking struct {
+	// Immutable
+	config *tls.Config
+	// tokens are held by the handshakes that compute, one processor less than there are, so that
+	// the loops get theirs. Sent to and received from by the goroutines of handshakes.
+	tokens chan struct{}
+
+	// Atomic
+	Completed atomic.Uint64 // or failed
+}
+
+// Use sets the configuration of handshakes, which each of them asks for anew, before the first loop
+// runs.
+func (h *Handshaking) Use(current func() *tls.Config) {
+	h.config = tlsrecord.ServerConfig(current)
+	h.tokens = make(chan struct{}, max(1, runtime.NumCPU()-1))
+}
+
+// Handshake is a kind of completed handshake.
+type Handshake struct {
+	Version uint16 // tls.VersionTLS12 or tls.VersionTLS13
+	Resumed bool
+}
+
+// Handshakes lists all kinds, so that each has a counter.
+var Handshakes = []Handshake{{tls.VersionTLS12, false}, {tls.VersionTLS13, false}, {tls.VersionTLS13, true}}
+
+// handshake is one in flight. It is the tlsrecord.Wire of its goroutine.
+type handshake struct {
+	// Immutable
+	secure *Secure
+	key    reactor.Key
+	tokens chan struct{}
+
+	// Owned by its goroutine
+	out []byte // for the client
+
+	// Guarded by mu
+	mu   sync.Mutex
+	in   []byte // of the client
+	err  error  // no more will come
+	full bool   // reading is paused until in is taken
+
+	wake chan struct{} // has room for one; sent to by the loop, received by the goroutine
+}
+
+// maxAhead is the number of bytes that a client may send ahead of its handshake.
+const maxAhead = 2 * tlsrecord.MaxRecord
+
+// shake takes bytes of a connection whose handshake isn't complete.
+func (t *Secure) shake(i uint32, c *socket, p []byte) {
+	if h := t.handshakes[i]; h != nil {
+		if h.feed(p) {
+			t.set.Reading.Pause(i)
+		}
+		return
+	}
+	kept := c.flags&flagInput != 0
+	if kept {
+		p = t.set.Input.Keep(i, p, 0)
+	}
+	n, err := tlsrecord.RecordSize(p)
+	switch {
+	case c.flags&flagWaiting != 0:
+		if len(p) > maxAhead {
+			t.fail(i, c, reasons.TLSNotTLS)
+		}
+		return
+	case p[0] >= 'A' && p[0] <= 'Z': // a method of HTTP
+		t.count(reasons.TLSPlain)
+		t.set.Input.Detach(i)
+		c.flags &^= flagSecure | flagShaking
+		t.set.handler.PlainOnTLS(i)
+		return
+	case tlsrecord.Type(p[0]) != tlsrecord.TypeHandshake, err != nil:
+		t.fail(i, c, reasons.TLSNotTLS)
+		return
+	case n > 0 && n <= len(p) && t.running < t.places():
+		t.set.Input.Detach(i)
+		t.start(i, p, kept)
+		return
+	case n > 0 && n <= len(p):
+		c.flags |= flagWaiting
+		t.set.Clock.Clear(i) // it isn't the client that is late
+		t.waiting = append(t.waiting, t.set.Slots.Key(i))
+	}
+	if !kept {
+		t.set.Input.Keep(i, p, 0)
+	}
+}
+
+// Handshakes returns the number of handshakes in flight and of clients that wait for theirs.
+func (t *Secure) Handshakes() (running, waiting int) { return t.running, len(t.waiting) }
+
+// places is the set's share of Options.Handshakes.
+func (t *Secure) places() int { return max(1, t.set.options.Handshakes/len(t.set.shared.sets)) }
+
+// start begins a handshake with the client's first bytes. own says that they are the handshake's.
+// Its goroutine ends with the handshake, which the connection's end or close ends; close waits for it.
+func (t *Secure) start(i uint32, hello []byte, own bool) {
+	if !own {
+		hello = append([]byte(nil), hello...)
+	}
+	h := &handshake{secure: t, key: t.set.Slots.Key(i), tokens: t.set.shared.TLS.tokens, wake: make(chan struct{}, 1)}
+	if t.handshakes == nil {
+		t.handshakes = make(map[uint32]*handshake)
+	}
+	t.handshakes[i] = h
+	t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
+	t.running++
+	config := t.set.shared.TLS.config
+	t.workers.Go(func() {
+		r, err := h.run(config, hello)
+		out := h.out
+		t.set.loop.Post(func() { t.done(h, out, &r, err) })
+	})
+}
+
+// run carries out the handshake. A panic in it costs one client its connection.
+func (h *handshake) run(config *tls.Config, hello []byte) (r tlsrecord.Result, err error) {
+	h.tokens <- struct{}{}
+	defer func() {
+		<-h.tokens
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in crypto/tls: %v", p)
+		}
+	}()
+	if err := h.ended(); err != nil { // while it waited for the token
+		return r, err
+	}
+	return tlsrecord.NewHandshake(h, hello).Server(config)
+}
+
+// ended returns why no more bytes will come, nil while they may.
+func (h *handshake) ended() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.in) > 0 {
+		return nil
+	}
+	return h.err
+}
+
+// Receive implements tlsrecord.Wire: it waits for the client, without a token.
+func (h *handshake) Receive() ([]byte, error) {
+	<-h.tokens
+	defer func() { h.tokens <- struct{}{} }()
+	if out := h.out; len(out) > 0 {
+		h.out = nil
+		h.secure.set.loop.Post(func() { h.secure.send(h, out) })
+	}
+	for {
+		h.mu.Lock()
+		in, err, full := h.in, h.err, h.full
+		h.in, h.full = nil, false
+		h.mu.Unlock()
+		if full {
+			h.secure.set.loop.Post(func() { h.secure.resume(h) })
+		}
+		switch {
+		case len(in) > 0:
+			return in, nil
+		case err != nil:
+			return nil, err
+		}
+		<-h.wake
+	}
+}
+
+// Send implements tlsrecord.Wire.
+func (h *handshake) Send(p []byte) { h.out = append(h.out, p...) }
+
+// feed passes bytes of the client on, and reports whether that's enough for now.
+func (h *handshake) feed(p []byte) (full bool) {
+	h.mu.Lock()
+	h.in = append(h.in, p...)
+	h.full = len(h.in) >= maxAhead
+	full = h.full
+	h.mu.Unlock()
+	h.rouse()
+	return full
+}
+
+// end has the handshake fail once it needs more bytes.
+func (h *handshake) end(err error) {
+	h.mu.Lock()
+	if h.err == nil {
+		h.err = err
+	}
+	h.mu.Unlock()
+	h.rouse()
+}
+
+func (h *handshake) rouse() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// of returns the connection of a handshake, nil if it's closed.
+func (t *Secure) of(h *handshake) *socket {
+	c := t.set.Slots.find(h.key.Slot, h.key.Gen)
+	if c == nil || c.state != stateOpen {
+		return nil
+	}
+	return c
+}
+
+// send sends bytes of a handshake.
+func (t *Secure) send(h *handshake, out []byte) {
+	if c := t.of(h); c != nil && len(out) > 0 {
+		t.putLast(h.key.Slot, c, out, nil)
+	}
+}
+
+// resume reads on from a client that had sent far ahead.
+func (t *Secure) resume(h *handshake) {
+	if t.of(h) != nil {
+		t.set.Reading.Resume(h.key.Slot)
+	}
+}
+
+// done ends a handshake: the connection is ready for requests, or closed.
+func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) {
+	i := h.key.Slot
+	t.running--
+	if t.handshakes[i] == h {
+		delete(t.handshakes, i)
+	}
+	t.set.shared.TLS.Completed.Add(1)
+	defer t.startWaiting()
+	t.send(h, out)
+	c := t.of(h)
+	if c == nil {
+		return
+	}
+	if err != nil {
+		t.trace(i, err)
+		t.fail(i, c, failure(err, out))
+		return
+	}
+	t.set.stats.Handshakes[Handshake{r.Version, r.Resumed}]++
+	*t.states.At(i) = r.State
+	if r.Wide != nil {
+		*t.wides.Take(i) = *r.Wide
+	}
+	if r.Peer != nil {
+		if t.subjects == nil {
+			t.subjects = make(map[uint32]string)
+		}
+		t.subjects[i] = strings.Clone(r.Peer.Subject.CommonName)
+	}
+	c.flags &^= flagShaking
+	if c.flags&flagRejected != 0 {
+		t.set.Clock.Set(i, t.set.Clock.now+MuteTicks)
+	} else {
+		t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
+	}
+	t.set.hear(c)
+	t.set.Reading.Resume(i)
+	if rest := append(r.Rest[:len(r.Rest):len(r.Rest)], h.in...); len(rest) > 0 { // its goroutine has ended
+		t.set.Out.Cork(i)
+		t.open(i, c, rest)
+		t.set.Out.Uncork(i)
+		t.set.Input.bound()
+	}
+}
+
+// startWaiting begins the handshakes of clients that have waited, as far as there are places.
+func (t *Secure) startWaiting() {
+	for len(t.waiting) > 0 && t.running < t.places() {
+		k := t.waiting[0]
+		if t.waiting = t.waiting[1:]; len(t.waiting) == 0 {
+			t.waiting = nil
+		}
+		c := t.set.Slots.find(k.Slot, k.Gen)
+		if c == nil || c.state != stateOpen {
+			continue
+		}
+		c.flags &^= flagWaiting
+		hello := t.set.Input.Kept(k.Slot)
+		t.set.Input.Detach(k.Slot)
+		t.start(k.Slot, hello, true)
+	}
+}
+
+// due handles the deadline of a handshake.
+func (t *Secure) due(i uint32, c *socket) { t.fail(i, c, reasons.TLSTimeout) }
+
+// left handles the end of the client's side before its handshake is complete.
+func (t *Secure) left(i uint32, c *socket) {
+	if h := t.handshakes[i]; h != nil { // all that it needs may have come before
+		t.set.Reading.Pause(i) // or the end would be reported again and again
+		h.end(io.EOF)
+		return
+	}
+	t.count(reasons.TLSLeft)
+	t.set.release(i, c, reasons.CloseTLS)
+}
+
+// fail closes a connection whose handshake fails.
+func (t *Secure) fail(i uint32, c *socket, reason reasons.TLS) {
+	t.count(reason)
+	if c.state == stateOpen {
+		t.set.Finish(i, reasons.CloseTLS)
+	}
+}
+
+// trace logs why a handshake failed.
+func (t *Secure) trace(i uint32, err error) {
+	if t.set.log.Enabled(context.Background(), slog.LevelDebug) {
+		t.set.log.Debug("the TLS handshake failed", "err", err, "connection", t.set.ID(i), "address", t.set.Addrs.Of(i))
+	}
+}
+
+// alertReasons are the failures that the server's alert tells.
+var alertReasons = map[byte]reasons.TLS{
+	40:  reasons.TLSSuite,    // handshake_failure
+	70:  reasons.TLSVersion,  // protocol_version
+	120: reasons.TLSProtocol, // no_application_protocol
+}
+
+// failure returns the reason for a handshake's error; out is the last that the server has sent.
+func failure(err error, out []byte) reasons.TLS {
+	var (
+		remote *net.OpError
+		cert   *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return reasons.TLSLeft
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		return reasons.TLSPeerAlert
+	case errors.As(err, &cert), strings.Contains(err.Error(), "certificate"):
+		return reasons.TLSCertificate
+	}
+	if len(out) == 7 && tlsrecord.Type(out[0]) == tlsrecord.TypeAlert {
+		if reason, ok := alertReasons[out[6]]; ok {
+			return reason
+		}
+	}
+	return reasons.TLSHandshake
+}
+
+// close ends all handshakes and waits for their goroutines. The loop must have ended.
+func (t *Secure) close() {
+	for _, h := range t.handshakes {
+		h.end(net.ErrClosed)
+	}
+	t.workers.Wait()
+}

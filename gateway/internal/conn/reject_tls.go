@@ -1,0 +1,59 @@
+package conn
+
+import (
+	"net/netip"
+
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/gateway/proxy"
+	"github.com/pushgate/pushgate/internal/reactor"
+)
+
+// A client that is rejected on a TLS listener can read its response only after a handshake, which
+// costs as much as for one that is admitted. So a few at a time get a slot for it, beside the
+// connections that are counted: a health check is served and a page learns when to come back, however
+// full the gateway is. In a flood, the others are closed at once.
+
+// maxRejectedTLS is the most rejected clients of a loop that are in a handshake or wait for their
+// response.
+const maxRejectedTLS = 64
+
+// rejectTLS keeps an accepted socket that gets no connection until it has its response over TLS.
+func (l *Acceptor) rejectTLS(fd int, peer netip.AddrPort, reason reasons.Reject) {
+	if len(l.rejectedTLS) >= min(maxRejectedTLS, l.rejectRoom()) {
+		l.set.handler.Decline(nil, reason, true) // counts it
+		l.set.stats.Closes[reasons.CloseRejected]++
+		reactor.CloseFD(fd)
+		return
+	}
+	i, c := l.set.Slots.take()
+	c.fd, c.heard, c.born, c.state = int32(fd), l.set.Clock.now, l.set.Clock.now, stateOpen
+	c.flags = flagSilent | flagSecure | flagShaking | flagRejected
+	if o := l.set.options; o.ProxyProtocol != proxy.Off && o.Trusted.Contains(peer.Addr()) {
+		c.flags |= flagUnnamed
+	}
+	if l.rejectedTLS == nil {
+		l.rejectedTLS = make(map[uint32]reasons.Reject)
+	}
+	l.rejectedTLS[i] = reason
+	l.set.handler.Accepted(i)
+	l.begin(i, c)
+}
+
+// respondTLS takes the request of a rejected client as far as it has come, and responds once it is
+// whole or must is set.
+func (l *Acceptor) respondTLS(i uint32, p []byte, must bool) {
+	if len(p) > 0 {
+		p = l.set.Input.Keep(i, p, 0)
+	} else {
+		p = l.set.Input.Kept(i)
+	}
+	answer, served := l.set.handler.Decline(p, l.rejectedTLS[i], must || len(p) >= ReadBuffer)
+	if answer == nil {
+		return
+	}
+	reason := reasons.CloseRejected
+	if served {
+		reason = reasons.CloseAnswered
+	}
+	l.set.Finish(i, reason, answer)
+}

@@ -1,0 +1,275 @@
+package gateway_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/pushgate/pushgate/gateway"
+	"github.com/pushgate/pushgate/gateway/certs"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/internal/redistest"
+)
+
+// startTLS runs a gateway that listens in the clear and over TLS.
+func startTLS(t testing.TB, change func(*gateway.Config)) (*instance, *redistest.Certificates) {
+	t.Helper()
+	files := redistest.NewCertificates(t, "127.0.0.1", "localhost")
+	return start(t, func(c *gateway.Config) {
+		c.TLS.Listen = "127.0.0.1:0"
+		c.TLS.Certificates = []certs.Files{{CertFile: files.Server, KeyFile: files.ServerKey}}
+		if change != nil {
+			change(c)
+		}
+	}), files
+}
+
+// trusting returns a client's configuration that trusts the authority of the files.
+func trusting(t testing.TB, files *redistest.Certificates) *tls.Config {
+	t.Helper()
+	pem, err := os.ReadFile(files.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return &tls.Config{RootCAs: pool}
+}
+
+// dialTLS connects to the TLS listener.
+func (in *instance) dialTLS(config *tls.Config) *tls.Conn {
+	in.t.Helper()
+	c, err := tls.Dial("tcp", in.TLSAddr(), config)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	in.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	return c
+}
+
+// failures returns the TLS failures for a reason.
+func (in *instance) failures(reason reasons.TLS) float64 {
+	return in.metric(fmt.Sprintf(`gateway_tls_failures_total{reason="%s"}`, reason))
+}
+
+func request(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: gateway\r\n\r\n" }
+
+// A client that is rejected learns why over TLS, and a health check is served all the same.
+func TestRejectedOverTLS(t *testing.T) {
+	in, files := startTLS(t, func(c *gateway.Config) { c.Limits.Connections = 1 })
+	config := trusting(t, files)
+	held := in.dialTLS(config)
+	fmt.Fprint(held, request("/v1/sse?channels=news"))
+	if line, err := bufio.NewReader(held).ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
+		t.Fatal(line, err)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	for path, want := range map[string]int{"/v1/poll?channels=news": 503, "/healthz": 200} {
+		r, err := client.Get("https://" + in.TLSAddr() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if r.StatusCode != want || err != nil {
+			t.Errorf("%s: %d %s %v", path, r.StatusCode, body, err)
+		}
+	}
+	if n := in.totals().rejects[reasons.RejectConnections]; n != 1 {
+		t.Errorf("%d rejects", n)
+	}
+	// Without a request they get a response in time.
+	silent := in.dialTLS(config)
+	if r, err := http.ReadResponse(bufio.NewReader(silent), nil); err != nil || r.StatusCode != 503 {
+		t.Errorf("silent: %v", err)
+	}
+	eventually(t, "only one connection is left", func() bool { return in.totals().connections == 1 })
+	held.Close()
+	eventually(t, "there is room again", func() bool {
+		c, err := tls.Dial("tcp", in.TLSAddr(), config)
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		fmt.Fprint(c, request("/v1/sse?channels=news"))
+		line, _ := bufio.NewReader(c).ReadString('\n')
+		return strings.Contains(line, " 200 ")
+	})
+}
+
+// More clients than may be in a handshake wait for their turn, and are not refused.
+func TestHandshakesWait(t *testing.T) {
+	t.Parallel()
+	in, files := startTLS(t, func(c *gateway.Config) {
+		c.TLS.Handshakes = 2 // one a shard
+		c.Limits.HeadTimeout = 2 * time.Second
+	})
+	config := trusting(t, files)
+	// Each of these takes a place until its time is up.
+	var lame []net.Conn
+	hello := clientHello(t)
+	for range 6 {
+		c, err := net.Dial("tcp", in.TLSAddr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Write(hello)
+		lame = append(lame, c)
+	}
+	eventually(t, "the places are taken", func() bool {
+		return in.metric(`gateway_tls_handshakes_in_progress{state="waiting"}`) > 0
+	})
+	lame[5].Close() // one that doesn't wait
+	var served sync.WaitGroup
+	for range 20 {
+		served.Go(func() {
+			c, err := tls.Dial("tcp", in.TLSAddr(), config)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			fmt.Fprint(c, request("/healthz"))
+			if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
+				t.Error(line, err)
+			}
+		})
+	}
+	served.Wait()
+	eventually(t, "nothing is in progress", func() bool {
+		return in.metric(`gateway_tls_handshakes_in_progress{state="waiting"}`)+in.metric(`gateway_tls_handshakes_in_progress{state="running"}`) == 0
+	})
+	if n := in.failures(reasons.TLSTimeout) + in.failures(reasons.TLSLeft); n < 6 {
+		t.Errorf("%v handshakes timed out or were left", n)
+	}
+}
+
+// clientHello returns the first bytes of a client.
+func clientHello(t testing.TB) []byte {
+	t.Helper()
+	near, far := net.Pipe()
+	defer near.Close()
+	go func() {
+		tls.Client(far, &tls.Config{ServerName: "localhost"}).Handshake()
+		far.Close()
+	}()
+	b := make([]byte, 16<<10)
+	n, err := near.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[:n]
+}
+
+// With an authority for clients, each needs a certificate, whose name is the user of its messages.
+func TestClientCertificates(t *testing.T) {
+	in, files := startTLS(t, func(c *gateway.Config) {
+		c.TLS.ClientCAFile = c.TLS.Certificates[0].CertFile // replaced below
+		c.Channels = []gateway.ChannelRule{{Match: []string{"**"}, Publish: true}}
+	})
+	config := trusting(t, files)
+	pair, err := tls.LoadX509KeyPair(files.Client, files.ClientKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := config.Clone()
+	with.Certificates = []tls.Certificate{pair}
+	// The wrong authority first: the same certificate is refused, then accepted after a reload.
+	expectRefused := func(config *tls.Config) {
+		t.Helper()
+		c, err := tls.Dial("tcp", in.TLSAddr(), config)
+		if err == nil {
+			c.SetDeadline(time.Now().Add(patience))
+			_, err = c.Read(make([]byte, 1))
+			c.Close()
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("not refused: %v", err)
+		}
+	}
+	expectRefused(with)
+	cfg := in.Config()
+	cfg.TLS.ClientCAFile = files.CA
+	if refused, err := in.Reload(cfg); err != nil || len(refused) > 0 {
+		t.Fatal(refused, err)
+	}
+	expectRefused(config)
+	if n := in.failures(reasons.TLSCertificate); n != 2 {
+		t.Errorf("%v failures for a certificate", n)
+	}
+	d := websocket.Dialer{TLSClientConfig: with}
+	ws, _, err := d.Dial("wss://"+in.TLSAddr()+"/v1/ws?channels=news", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	c := &client{Conn: ws, t: t}
+	for c.next().Type != "subscribed" {
+	}
+	c.WriteMessage(websocket.TextMessage, []byte(`{"type":"publish","channel":"news","data":"hi"}`))
+	for {
+		if e := c.next(); e.Type == "message" {
+			if e.User == nil || *e.User != "gateway" {
+				t.Errorf("the message's user is %v", e.User)
+			}
+			return
+		}
+	}
+}
+
+// Certificates are replaced while clients are connected, and kept while the files can't be used.
+func TestCertificatesAreReplaced(t *testing.T) {
+	t.Parallel()
+	in, files := startTLS(t, func(c *gateway.Config) { c.Limits.HeadTimeout = time.Minute })
+	config := trusting(t, files)
+	serial := func() string {
+		c := in.dialTLS(config)
+		defer c.Close()
+		return c.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	stays := in.dialTLS(config)
+	first := serial()
+	good, err := os.ReadFile(files.Server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(files.Server, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the rubbish is noticed", func() bool { return strings.Contains(in.log.String(), "can't be used") })
+	if in.metric("gateway_config_last_reload_successful") != 0 || serial() != first {
+		t.Error("rubbish isn't told, or was taken over")
+	}
+	if _, err := in.Reload(in.Config()); err == nil {
+		t.Error("a reload with rubbish succeeded")
+	}
+	if err := os.WriteFile(files.Server, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Reload(in.Config()); err != nil {
+		t.Error(err)
+	}
+	if in.metric("gateway_config_last_reload_successful") != 1 {
+		t.Error("the last reload was good")
+	}
+	files.RenewServer()
+	eventually(t, "the new certificate is in use", func() bool { return serial() != first })
+	fmt.Fprint(stays, request("/healthz"))
+	if line, err := bufio.NewReader(stays).ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
+		t.Error("a client that was connected:", line, err)
+	}
+}
