@@ -35,7 +35,7 @@ func (in *instance) handshaken() net.Conn {
 // segments returns how many segments with data a client got.
 func segments(t testing.TB, c net.Conn) (n uint32) {
 	t.Helper()
-	raw, err := c.(*net.TCPConn).SyscallConn()
+	raw, err := tcp(c).SyscallConn()
 	if err == nil {
 		err = raw.Control(func(fd uintptr) {
 			var info [160]byte // struct tcp_info of linux/tcp.h, up to tcpi_data_segs_in

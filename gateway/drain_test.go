@@ -34,7 +34,7 @@ func (in *instance) returned() {
 
 // refused reports whether the public address is closed.
 func (in *instance) refused() bool {
-	c, err := net.Dial("tcp", in.Addr())
+	c, err := dialer.Dial("tcp", in.Addr())
 	if err == nil {
 		c.Close()
 	}

@@ -70,7 +70,7 @@ func TestInputIsBounded(t *testing.T) {
 			in, text := keeping(t, way, each, func(c *gateway.Config) { c.Limits.TotalInputBytes = bound })
 			told := make(chan string, clients)
 			send := func() {
-				c, err := net.Dial("tcp", in.Addr())
+				c, err := dialer.Dial("tcp", in.Addr())
 				if err != nil {
 					told <- err.Error()
 					return
@@ -148,8 +148,7 @@ func TestInputIsGivenBack(t *testing.T) {
 			}
 			eventually(t, "they are held", func() bool { return in.InputBytes() > 10*10<<10 && in.totals().accepts == 10 })
 			for _, c := range conns {
-				c.(*net.TCPConn).SetLinger(0)
-				c.Close()
+				reset(c)
 			}
 			eventually(t, "nothing is left of them", func() bool {
 				return in.InputBytes() == 0 && in.Kept() == gateway.Kept{}

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -64,13 +63,12 @@ func TestExpectContinueOfAClientThatIsGone(t *testing.T) {
 	release := in.hold()
 	const clients = 20
 	for range clients {
-		c, err := net.Dial("tcp", in.Addr())
+		c, err := dialer.Dial("tcp", in.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
 		io.WriteString(c, "POST /v1/poll HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
-		c.(*net.TCPConn).SetLinger(0)
-		c.Close()
+		reset(c)
 	}
 	release()
 	eventually(t, "all were accepted", func() bool { return in.totals().accepts >= clients })

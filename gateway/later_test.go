@@ -165,7 +165,7 @@ func (in *instance) useUp(what string) {
 				return
 			case <-time.After(5 * time.Millisecond):
 			}
-			c, err := net.Dial("tcp", in.Addr())
+			c, err := dialer.Dial("tcp", in.Addr())
 			if err != nil {
 				continue // the gateway has ended
 			}

@@ -261,7 +261,7 @@ func postHead(path, body string) string {
 // from opens a connection from a local address.
 func (in *instance) from(local, send string) net.Conn {
 	in.t.Helper()
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}
+	d := clientDialer{net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}}
 	c, err := d.Dial("tcp", in.Addr())
 	if err != nil {
 		in.t.Fatal(err)

@@ -2,12 +2,12 @@ package gateway_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -86,7 +86,7 @@ func TestFreedSeatDuringAFlood(t *testing.T) {
 					return
 				default:
 				}
-				c, err := net.Dial("tcp", in.Addr())
+				c, err := dialer.Dial("tcp", in.Addr())
 				if err != nil {
 					t.Error(err)
 					return
@@ -161,6 +161,7 @@ func serveFewFiles(redis string) error {
 	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout = "127.0.0.1:0", "127.0.0.1:0", 0
 	cfg.Shards = 2
 	cfg.Redis.URL = redis
+	gateway.Secured(&cfg)
 	srv, err := gateway.New(cfg, gateway.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Node: "few"})
 	if err != nil {
 		return err
@@ -168,7 +169,7 @@ func serveFewFiles(redis string) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go func() {
-		fmt.Println(srv.Addr(), srv.AdminAddr())
+		fmt.Println(cmp.Or(srv.Addr(), srv.TLSAddr()), srv.AdminAddr())
 		io.Copy(io.Discard, os.Stdin)
 		stop()
 	}()
@@ -183,6 +184,7 @@ func fewFilesGateway(t *testing.T, redis string, open int) (addr, admin string, 
 	if _, err := fmt.Fscan(p.stdout, &addr, &admin); err != nil {
 		t.Fatalf("the gateway does not start: %v", err)
 	}
+	listensAt(t, addr)
 	return addr, admin, p.end
 }
 
@@ -234,7 +236,7 @@ func floodFewFiles(t *testing.T, open int, most, knob string) {
 	for range 1000 {
 		flood.Go(func() {
 			var resp *http.Response
-			c, err := net.Dial("tcp", addr)
+			c, err := dialer.Dial("tcp", addr)
 			if err == nil {
 				defer c.Close()
 				c.SetDeadline(time.Now().Add(patience))

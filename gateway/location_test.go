@@ -44,8 +44,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 		t.Errorf("%d counted as turned away, want 2", n)
 	}
 	// One is reset, of which the kernel then knows nothing any more.
-	inside[0].(*net.TCPConn).SetLinger(0)
-	inside[0].Close()
+	reset(inside[0])
 	eventually(t, "the seat is free", func() bool { n, _ := in.Addresses(); return n == most })
 	if o := status(t, in.from("127.0.0.2", upgradeHead)); o.status != 101 {
 		t.Errorf("in the seat of one that left: %+v", o)
