@@ -62,6 +62,27 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// A record is whole however much room there is behind it.
+func TestRoom(t *testing.T) {
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			var l Layer
+			server, client := ends(t, kind.suite, kind.is12)
+			for room := range 100 {
+				const text = "hello"
+				before := make([]byte, 3, 3+room)
+				b, _, err := l.AppendData(before, &server.State, server.wide, [][]byte{[]byte(text)}, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if data, _, err := l.Receive(b[len(before):], &client.State, client.wide); err != nil || string(data) != text {
+					t.Fatalf("room for %d bytes: %q, %v", room, data, err)
+				}
+			}
+		})
+	}
+}
+
 // TestNumbers has records sealed under many keys, by all that seals, and watches each pair of key
 // and number: none may come twice.
 func TestNumbers(t *testing.T) {

@@ -127,10 +127,9 @@ func (l *Layer) seal(dst []byte, start int, s *State, w *Wide, typ Type) ([]byte
 	if l.onUse != nil {
 		l.onUse(s.currentKey(w), seq)
 	}
-	header, body := dst[start:start+HeaderSize], start+HeaderSize
-	header[1], header[2] = 3, 3
+	body := start + HeaderSize
 	if s.is12() {
-		header[0] = byte(typ)
+		dst[start], dst[start+1], dst[start+2] = byte(typ), 3, 3
 		if s.suite != chacha20 {
 			binary.BigEndian.PutUint64(dst[body:], seq)
 			body += explicitNonce
@@ -140,10 +139,11 @@ func (l *Layer) seal(dst []byte, start int, s *State, w *Wide, typ Type) ([]byte
 		binary.BigEndian.PutUint16(dst[start+3:], uint16(len(dst)-start-HeaderSize))
 		return dst, nil
 	}
-	dst = append(dst, byte(typ))
-	header[0] = byte(TypeData)
+	dst = append(dst, byte(typ)) // it may move, here and below
+	header := dst[start:body]
+	header[0], header[1], header[2] = byte(TypeData), 3, 3
 	binary.BigEndian.PutUint16(header[3:], uint16(len(dst)-body+tagSize))
-	copy(l.aad[:], header) // dst may move
+	copy(l.aad[:], header)
 	return a.Seal(dst[:body], l.nonce13(s.outIV[:], seq), dst[body:], l.aad[:HeaderSize]), nil
 }
 
