@@ -160,6 +160,7 @@ func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
 // While hundreds of clients have sent requests, a new connection is accepted, and gets its
 // response, before all of theirs are read.
 func TestBusyLoopAccepts(t *testing.T) {
+	gateway.InTheClear(t, gateway.HeldLoops)
 	in := start(t, func(c *gateway.Config) { withoutRates(c); c.Shards = 1 }).ready()
 	const clients = 300
 	requests := strings.Repeat("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 100)

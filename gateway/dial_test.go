@@ -39,7 +39,7 @@ func (d *clientDialer) DialContext(ctx context.Context, network, addr string) (n
 		return c, nil
 	}
 	secure := tls.Client(c, &tls.Config{InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519}})
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(8*time.Second))
 	if err := secure.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, err
@@ -71,14 +71,6 @@ func reset(c net.Conn) {
 	t := tcp(c)
 	t.SetLinger(0)
 	t.Close()
-}
-
-// inTheClear skips a test with -tls, for a reason.
-func inTheClear(t testing.TB, reason string) {
-	t.Helper()
-	if *gateway.TLSOfTests {
-		t.Skip("not over TLS: ", reason)
-	}
 }
 
 // listensAt has clients use TLS to a gateway's address, with -tls, until the test ends.

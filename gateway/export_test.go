@@ -34,18 +34,6 @@ import (
 // be run on both.
 var IOUringOfTests = flag.String("io_uring", string(IOUringAuto), "socket.io_uring of the gateways under test: auto or off")
 
-// TLSOfTests has all gateways under test listen with TLS alone, and their clients speak it, so that the
-// whole suite can be run both ways.
-var TLSOfTests = flag.Bool("tls", false, "the gateways under test listen with TLS alone")
-
-// Secured has a gateway under test listen with TLS in place of the clear if TLSOfTests says so. There is
-// no TLS on Unix sockets.
-func Secured(c *Config) {
-	if *TLSOfTests && !strings.HasPrefix(c.Listen, "unix:") && c.TLS.Address() == "" {
-		c.Listen, c.TLS.Listen, c.TLS.SelfSigned = "", c.Listen, true
-	}
-}
-
 // Constants and functions that the tests compare with.
 const (
 	AcceptsPerSlice  = conn.AcceptsPerSlice

@@ -58,6 +58,7 @@ func (in *instance) history(channel string, entries, size int) (since string) {
 // A client that expects 100 Continue disconnects before it gets it: its slot isn't used any
 // further.
 func TestExpectContinueOfAClientThatIsGone(t *testing.T) {
+	gateway.InTheClear(t, gateway.HeldLoops)
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.HeadTimeout = 500 * time.Millisecond }).ready()
 	release := in.hold()

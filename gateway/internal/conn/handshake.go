@@ -234,11 +234,7 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 		return
 	}
 	t.set.stats.Handshakes[Handshake{r.Version, r.Resumed}]++
-	*t.states.At(i) = r.State
-	if r.Wide != nil {
-		*t.wides.Take(i) = *r.Wide
-	}
-	c.flags &^= flagShaking
+	t.begin(i, c, r)
 	t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
 	t.set.hear(c)
 	if rest := append(r.Rest[:len(r.Rest):len(r.Rest)], h.in...); len(rest) > 0 { // its goroutine has ended
@@ -250,6 +246,15 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 	if c.state == stateOpen {
 		t.set.Reading.Resume(i)
 	}
+}
+
+// begin takes the keys of a completed handshake into use.
+func (t *Secure) begin(i uint32, c *socket, r *tlsrecord.Result) {
+	*t.states.At(i) = r.State
+	if r.Wide != nil {
+		*t.wides.Take(i) = *r.Wide
+	}
+	c.flags &^= flagShaking
 }
 
 // startWaiting begins the handshakes of clients that have waited, as far as there are places.
