@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 
 // A full gateway is healthy, and says so, or its supervisor would kill it.
 func TestFullGatewayTellsItsHealth(t *testing.T) {
+	gateway.InTheClear(t, gateway.Rejected)
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Limits.Connections = 1 }).ready()
 	in.subscribed("news")
@@ -52,6 +54,23 @@ func TestFullGatewayTellsItsHealth(t *testing.T) {
 	}
 }
 
+// A client that a full gateway rejects over TLS is told so in terms of TLS.
+func TestRejectedOverTLS(t *testing.T) {
+	in := start(t, func(c *gateway.Config) {
+		c.Limits.Connections, c.TLS.Listen, c.TLS.SelfSigned = 1, "127.0.0.1:0", true
+	}).ready()
+	in.subscribed("news")
+	for range 3 {
+		_, err := tls.Dial("tcp", in.TLSAddr(), &tls.Config{InsecureSkipVerify: true})
+		if err == nil || err.Error() != "remote error: tls: internal error" {
+			t.Errorf("got %v", err)
+		}
+	}
+	if n := in.metric(`gateway_rejects_total{reason="connections"}`); n != 3 {
+		t.Errorf("%v connections counted as turned away, want 3", n)
+	}
+}
+
 func TestHealthForAnyOrigin(t *testing.T) {
 	in := start(t, nil).ready()
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/v1/poll?channels=a&wait=0": 403} {
@@ -65,6 +84,7 @@ func TestHealthForAnyOrigin(t *testing.T) {
 // A rejected client has time to send its request, however many others are rejected with it: some
 // HTTP clients fail on a response before the request.
 func TestTurnedAwayHaveTimeToAsk(t *testing.T) {
+	gateway.InTheClear(t, gateway.Rejected)
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
 		c.Shards = 2

@@ -24,6 +24,16 @@ type ClearOnly string
 const (
 	// CostOfRecords: it counts allocations or compares CPU time, and each record has its cipher made.
 	CostOfRecords ClearOnly = "records cost CPU time and allocations"
+	// Rejected: it reads the response to a client over a limit, which a TLS handshake would come before.
+	Rejected ClearOnly = "clients over a limit get an alert"
+	// Malformed: it reads the response to bytes that aren't the beginning of a TLS handshake.
+	Malformed ClearOnly = "bytes before a handshake have no response"
+	// BytesOnTheWire: it counts them.
+	BytesOnTheWire ClearOnly = "records are longer than their data"
+	// OtherPrograms: it runs programs that take a URL of http.
+	OtherPrograms ClearOnly = "the programs speak HTTP in the clear"
+	// OnUnixSockets: it connects to one.
+	OnUnixSockets ClearOnly = "there is no TLS on Unix sockets"
 	// HeldLoops: it has clients connect while the loops stand still, which can't do a handshake.
 	HeldLoops ClearOnly = "a handshake needs the loops"
 )

@@ -110,12 +110,12 @@ func (l *Acceptor) Adopt(fd int, peer netip.AddrPort, secure bool) (i uint32) {
 	if l.set.shared.Connections.Add(1) > int64(l.set.options.MaxConnections) {
 		l.set.shared.Connections.Add(-1)
 		l.warnFull()
-		l.reject(fd, reasons.RejectConnections)
+		l.reject(fd, reasons.RejectConnections, secure)
 		return 0
 	}
 	if !l.set.shared.accepts.Take(l.set.options.AcceptRate, l.set.shared.Uptime()) {
 		l.set.shared.Connections.Add(-1)
-		l.reject(fd, reasons.RejectAcceptRate)
+		l.reject(fd, reasons.RejectAcceptRate, secure)
 		return 0
 	}
 	i, c := l.set.Slots.take()
@@ -127,7 +127,7 @@ func (l *Acceptor) Adopt(fd int, peer netip.AddrPort, secure bool) (i uint32) {
 		l.set.shared.Connections.Add(-1)
 		l.set.Addrs.forget(i)
 		l.set.Slots.put(i)
-		l.reject(fd, reasons.RejectAddress)
+		l.reject(fd, reasons.RejectAddress, secure)
 		return 0
 	}
 	l.set.handler.Accepted(i)

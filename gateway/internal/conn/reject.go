@@ -4,6 +4,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
 // rejected holds a loop's sockets of rejected clients while they read their response: a close
@@ -18,6 +19,9 @@ import (
 // supervisor would kill a gateway that works at its limit; a page can read its response; and an
 // EventSource gets a stream, as it would never retry after a status. Without a request they get a
 // response after MuteTicks, or once maxMute later ones wait too.
+//
+// Over TLS a response would take a handshake, a hundred times the cost of all the rest: the client
+// gets an alert in place of it, once its hello has begun to arrive.
 type rejected struct {
 	ring  []rejectedSocket
 	first int // index of the oldest
@@ -30,6 +34,7 @@ type rejectedSocket struct {
 	fd       int32
 	since    uint32 // tick
 	answered bool
+	secure   bool // it was to begin with a TLS handshake
 }
 
 const (
@@ -46,8 +51,11 @@ const (
 	RejectTicks = 10
 )
 
+// alertRejected is the alert for rejected clients: a condition that isn't their fault (RFC 8446, 6.2).
+var alertRejected = tlsrecord.AppendPlainAlert(nil, tlsrecord.AlertInternalError)
+
 // reject keeps an accepted socket that gets no connection until it has its response.
-func (l *Acceptor) reject(fd int, reason reasons.Reject) {
+func (l *Acceptor) reject(fd int, reason reasons.Reject, secure bool) {
 	a := &l.rejected
 	if a.ring == nil {
 		a.ring = make([]rejectedSocket, maxRejected)
@@ -56,7 +64,7 @@ func (l *Acceptor) reject(fd int, reason reasons.Reject) {
 		l.closeOldest()
 	}
 	a.n++
-	*a.at(a.n - 1) = rejectedSocket{reason: reason, fd: int32(fd), since: l.set.Clock.now}
+	*a.at(a.n - 1) = rejectedSocket{reason: reason, fd: int32(fd), since: l.set.Clock.now, secure: secure}
 	a.mute++
 	for k := a.n - a.mute; k < min(a.n-lookAfter, a.n-a.mute+2); k++ {
 		l.respondRejected(a.at(k), a.mute > maxMute)
@@ -93,9 +101,15 @@ func (l *Acceptor) respondRejected(t *rejectedSocket, must bool) {
 	if err != nil {
 		n, must = 0, true
 	}
+	if t.secure {
+		n, must = 0, true // the hello says nothing of a request
+	}
 	answer, served := l.decline(l.set.rbuf[:n], t.reason, must)
 	if answer == nil {
 		return
+	}
+	if t.secure {
+		answer = alertRejected
 	}
 	if t.answered = true; served {
 		t.reason = ""
