@@ -204,6 +204,7 @@ func isTurnedAway(t *testing.T) func(i int, c net.Conn, r *bufio.Reader) {
 // sender's cost includes the kernel's delivery to the client, which is most of the rest:
 // docs/SECURITY.md has the figures.
 func TestAttackFloodIsCheap(t *testing.T) {
+	gateway.InTheClear(t, gateway.CostOfRecords)
 	n := 2000
 	if *longAttacks {
 		n = 10_000

@@ -260,6 +260,7 @@ func TestPreflightsAreNoMessages(t *testing.T) {
 // TestPagesLearnOfAFullGateway: a page can read the rejection of a full gateway, and its
 // Retry-After.
 func TestPagesLearnOfAFullGateway(t *testing.T) {
+	gateway.InTheClear(t, gateway.Rejected)
 	t.Parallel()
 	for name, change := range map[string]func(*gateway.Config){
 		"connections": func(c *gateway.Config) { c.Limits.Connections = 1 },

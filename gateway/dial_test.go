@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -19,7 +20,10 @@ import (
 var tlsAddrs sync.Map
 
 // clientDialer connects the tests' clients: over TLS to an address in tlsAddrs, in the clear to any other.
-type clientDialer struct{ net.Dialer }
+type clientDialer struct {
+	net.Dialer
+	before string // what a proxy says before the client's bytes, also before those of TLS
+}
 
 // dialer connects clients without any wish of their own.
 var dialer = &clientDialer{}
@@ -35,11 +39,18 @@ func (d *clientDialer) DialContext(ctx context.Context, network, addr string) (n
 	if err != nil {
 		return nil, err
 	}
+	if d.before != "" {
+		if _, err := io.WriteString(c, d.before); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
 	if _, ok := tlsAddrs.Load(addr); !ok {
 		return c, nil
 	}
-	secure := tls.Client(c, &tls.Config{InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519}})
-	c.SetDeadline(time.Now().Add(8*time.Second))
+	secure := tls.Client(c, &tls.Config{
+		InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519}, DynamicRecordSizingDisabled: true})
+	c.SetDeadline(time.Now().Add(patience))
 	if err := secure.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, err
@@ -61,6 +72,12 @@ func tcp(c net.Conn) *net.TCPConn {
 		c = secure.NetConn()
 	}
 	return c.(*net.TCPConn)
+}
+
+// isRejection reports whether a client couldn't connect because it is over a limit. Over TLS that's told by
+// an alert, in the clear by a response.
+func isRejection(err error) bool {
+	return err != nil && err.Error() == "remote error: tls: internal error"
 }
 
 // closeWrite ends a client's side: by close_notify over TLS, else by FIN.

@@ -206,6 +206,7 @@ func TestDrainOfNobodyIsQuick(t *testing.T) {
 // Requests in flight when the listener closes get a response, or the stream ends in order: a reset
 // would look like a crash to a load balancer.
 func TestDrainResetsNobody(t *testing.T) {
+	gateway.InTheClear(t, gateway.HeldLoops)
 	const clients = 40
 	in := start(t, nil).ready()
 	// Both loops stand still while the kernel completes connections and the

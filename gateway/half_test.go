@@ -129,7 +129,9 @@ func TestHalfClosedClients(t *testing.T) {
 		io.WriteString(c, get("/v1/poll?channels=long&wait=0&cursor=0-0", "Connection: close\r\n"))
 		eventually(t, "its answer waits", func() bool { return in.totals().queueBytes > 0 })
 		closeWrite(c)
-		in.halved(1)
+		if !*gateway.TLSOfTests { // records aren't opened any more, so there close_notify is nothing that the gateway knows
+			in.halved(1)
+		}
 		r := bufio.NewReader(c)
 		if resp, body := whole(t, r, "GET"); resp.StatusCode != 200 || len(body) < 1_000_000 {
 			t.Errorf("%s, %d bytes", resp.Status, len(body))

@@ -45,7 +45,7 @@ func (in *instance) dialSmall() net.Conn {
 	return c
 }
 
-var smallDialer = &clientDialer{net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+var smallDialer = &clientDialer{Dialer: net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
 	raw.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2048) })
 	return err
 }}}

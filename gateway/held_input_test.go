@@ -159,6 +159,7 @@ func TestInputIsGivenBack(t *testing.T) {
 
 // Unfinished requests take about as much memory as is counted for them, however they arrived.
 func TestInputsTakeWhatIsCounted(t *testing.T) {
+	gateway.InTheClear(t, gateway.BytesOnTheWire)
 	for way := range unfinished {
 		for _, size := range []int{100, 700, 10_000, 50_000} {
 			if size == 100 && (way == "WebSockets without a token" || way == "requests ahead of an answer") {

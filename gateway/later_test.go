@@ -108,6 +108,9 @@ func TestEventSourceIsToldLater(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if tc.reason == reasons.RejectConnections || tc.reason == reasons.RejectAddress || tc.reason == reasons.RejectAcceptRate {
+				gateway.InTheClear(t, gateway.Rejected)
+			}
 			in := start(t, func(c *gateway.Config) { page(c); tc.change(c) }).ready()
 			tc.fill(in)
 			ask := func(request string) *bufio.Reader {

@@ -75,6 +75,9 @@ func TestAcceptAndHandshakeRate(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if test.reason == reasons.RejectAcceptRate {
+				gateway.InTheClear(t, gateway.Rejected)
+			}
 			in := start(t, test.change).ready()
 			begin := time.Now()
 			within, over, waits := 0, 0, map[string]bool{}
@@ -261,7 +264,7 @@ func postHead(path, body string) string {
 // from opens a connection from a local address.
 func (in *instance) from(local, send string) net.Conn {
 	in.t.Helper()
-	d := clientDialer{net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}}
+	d := clientDialer{Dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}}
 	c, err := d.Dial("tcp", in.Addr())
 	if err != nil {
 		in.t.Fatal(err)
