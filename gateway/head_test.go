@@ -45,10 +45,10 @@ func (in *instance) dialSmall() net.Conn {
 	return c
 }
 
-var smallDialer = &net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+var smallDialer = &clientDialer{Dialer: net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
 	raw.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2048) })
 	return err
-}}
+}}}
 
 func TestLongHeads(t *testing.T) {
 	in := start(t, nil)
@@ -380,7 +380,7 @@ func TestHalfClosedClient(t *testing.T) {
 	c := in.raw("")
 	requests, heads := alternate(20)
 	io.WriteString(c, heads)
-	c.(*net.TCPConn).CloseWrite()
+	closeWrite(c)
 	expectAnswers(t, bufio.NewReader(c), requests)
 	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("after the answers: %v", err)

@@ -112,6 +112,9 @@ func (w *Output) keepRaw(i uint32, c *socket, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
+	if c.state == stateGone {
+		return reactor.ErrAgain
+	}
 	if c.out == 0 && !w.open(i, c) {
 		return reactor.ErrAgain
 	}

@@ -271,17 +271,7 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 		return
 	}
 	t.set.stats.Handshakes[Handshake{r.Version, r.Resumed}]++
-	*t.states.At(i) = r.State
-	if r.Wide != nil {
-		*t.wides.Take(i) = *r.Wide
-	}
-	if r.Peer != nil {
-		if t.subjects == nil {
-			t.subjects = make(map[uint32]string)
-		}
-		t.subjects[i] = strings.Clone(r.Peer.Subject.CommonName)
-	}
-	c.flags &^= flagShaking
+	t.begin(i, c, r)
 	if c.flags&flagRejected != 0 {
 		t.set.Clock.Set(i, t.set.Clock.now+MuteTicks)
 	} else {
@@ -295,6 +285,21 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 		t.set.Out.Uncork(i)
 		t.set.Input.bound()
 	}
+}
+
+// begin takes the keys of a completed handshake into use.
+func (t *Secure) begin(i uint32, c *socket, r *tlsrecord.Result) {
+	*t.states.At(i) = r.State
+	if r.Wide != nil {
+		*t.wides.Take(i) = *r.Wide
+	}
+	if r.Peer != nil {
+		if t.subjects == nil {
+			t.subjects = make(map[uint32]string)
+		}
+		t.subjects[i] = strings.Clone(r.Peer.Subject.CommonName)
+	}
+	c.flags &^= flagShaking
 }
 
 // startWaiting begins the handshakes of clients that have waited, as far as there are places.

@@ -87,6 +87,7 @@ func (t *Secure) open(i uint32, c *socket, p []byte) {
 		t.count(reasons.TLSPeerAlert)
 		t.set.release(i, c, reasons.CloseTLS)
 	default: // io.EOF
+		t.set.Out.Uncork(i) // what its data has caused isn't the end's
 		t.set.Reading.end(i, c)
 	}
 }
