@@ -108,7 +108,8 @@ func TestEventSourceIsToldLater(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if tc.reason == reasons.RejectConnections || tc.reason == reasons.RejectAddress || tc.reason == reasons.RejectAcceptRate {
+			if tc.before != "" {
+				gateway.InTheClear(t, gateway.ProxyHeader)
 			}
 			in := start(t, func(c *gateway.Config) { page(c); tc.change(c) }).ready()
 			tc.fill(in)

@@ -197,6 +197,7 @@ func fewFilesGateway(t *testing.T, redis string, open int) (addr, admin string, 
 
 // A thousand clients want to connect to a gateway that may open 256 files.
 func TestFewFileDescriptors(t *testing.T) {
+	gateway.InTheClear(t, gateway.Flooded)
 	for name, tc := range map[string]struct {
 		open int    // files that are not the gateway's
 		most string // outcome of most rejected clients

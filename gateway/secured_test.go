@@ -24,8 +24,12 @@ type ClearOnly string
 const (
 	// CostOfRecords: it counts allocations or compares CPU time, and each record has its cipher made.
 	CostOfRecords ClearOnly = "records cost CPU time and allocations"
-	// Rejected: it reads the response to a client over a limit, which a TLS handshake would come before.
-	Rejected ClearOnly = "clients over a limit get an alert"
+	// Rejected: it has a shard that stands still reject a client, which has its handshake first.
+	Rejected ClearOnly = "clients over a limit have a handshake"
+	// Flooded: it needs each of many clients over a limit to get its response.
+	Flooded ClearOnly = "in a flood, clients over a limit get no handshake"
+	// ProxyHeader: it sends one, which would have to come before the handshake.
+	ProxyHeader ClearOnly = "a PROXY header comes before the handshake"
 	// Malformed: it reads the response to bytes that aren't the beginning of a TLS handshake.
 	Malformed ClearOnly = "bytes before a handshake have no response"
 	// BytesOnTheWire: it counts them.
