@@ -21,6 +21,7 @@ var packages = map[string]string{
 	"nginx":            "nginx-light",
 	"node":             "nodejs",
 	"npm":              "npm",
+	"openssl":          "openssl",
 	"prometheus":       "prometheus",
 	"redis-cli":        "redis-tools",
 }
