@@ -26,7 +26,7 @@ var packages = map[string]string{
 	"redis-cli":        "redis-tools",
 }
 
-// needs returns the path of the first of the programs that a test starts. The
+// needs returns the path of the first of the programs that a test starts, if any. The
 // test is skipped unless `make interop` runs it, which sets INTEROP and installs
 // them.
 func needs(t testing.TB, names ...string) string {
