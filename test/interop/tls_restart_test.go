@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"crypto/tls"
 	"sync"
 	"syscall"
 	"testing"
@@ -27,8 +28,8 @@ func TestTLSRestart(t *testing.T) {
 	clients := make([]*roamer, n)
 	for i := range clients {
 		config := s.trust(tlsVersions[i%2])
-		config.ServerName = tlsName
-		clients[i] = newTLSRoamer([]string{"ws", "sse", "ws", "sse", "poll"}[i%5], s.tls, config)
+		config.ServerName, config.ClientSessionCache = tlsName, tls.NewLRUClientSessionCache(4)
+		clients[i] = newRoamer([]string{"ws", "sse", "ws", "sse", "poll"}[i%5], s.tls, config)
 		running.Go(func() { clients[i].run(ctx) })
 	}
 	allHere := func() bool { return all(clients, func(r *roamer) bool { return r.here }) }
