@@ -15,6 +15,7 @@ import (
 
 	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
 const healthHead = "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -277,7 +278,11 @@ func TestPipelinedRequests(t *testing.T) {
 		c := in.dialSmall()
 		go io.WriteString(c, heads) // fails once the gateway has cut the connection
 		eventually(t, "it is paused", func() bool { return in.InputBytes() >= gateway.MaxPipelined })
-		if n := in.InputBytes(); n > 3*gateway.MaxPipelined {
+		most := int64(3 * gateway.MaxPipelined)
+		if *gateway.TLSOfTests {
+			most += 3 * tlsrecord.MaxRecord // a read has room for one more, which is copied, and one is kept in part
+		}
+		if n := in.InputBytes(); n > most {
 			t.Errorf("%d bytes are kept of what it sent ahead", n)
 		}
 		eventually(t, "the client is cut off", func() bool { return in.metric(`gateway_closes_total{reason="slow"}`) == 1 })
