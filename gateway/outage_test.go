@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -102,7 +103,11 @@ func TestOutageOfRedisWithClientsInALoop(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			grown := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / ((rounds - 1) * clients)
 			t.Logf("%d bytes a client, %d goroutines before and %d after", grown, goroutines, runtime.NumGoroutine())
-			if tc.forgotten && grown > 100 {
+			most := int64(100)
+			if *gateway.TLSOfTests {
+				most = 300 // the handshakes of both ends are in this process; one takes 40 KB
+			}
+			if tc.forgotten && grown > most {
 				t.Errorf("each client has left %d bytes", grown)
 			}
 			if n := runtime.NumGoroutine(); n > goroutines+10 {
