@@ -281,7 +281,7 @@ func TestPipelinedRequests(t *testing.T) {
 		if *gateway.TLSOfTests {
 			most += 20 << 10 // the start of a record, and the entry for it
 		}
-		if n := in.InputBytes(); int64(n) > most {
+		if n := in.InputBytes(); n > most {
 			t.Errorf("%d bytes are kept of what it sent ahead", n)
 		}
 		eventually(t, "the client is cut off", func() bool { return in.metric(`gateway_closes_total{reason="slow"}`) == 1 })

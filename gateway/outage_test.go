@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/fanout"
+	"github.com/pushgate/pushgate/gateway"
 	"github.com/pushgate/pushgate/internal/redistest"
 )
 
@@ -89,6 +90,7 @@ func TestOutageOfRedisWithClientsInALoop(t *testing.T) {
 				}
 				// The first round leaves buffers and tables for reuse.
 				runtime.GC()
+				runtime.GC() // what is in pools survives one
 				runtime.ReadMemStats(&before)
 				goroutines = runtime.NumGoroutine()
 			}
@@ -97,10 +99,15 @@ func TestOutageOfRedisWithClientsInALoop(t *testing.T) {
 			}
 			var after runtime.MemStats
 			runtime.GC()
+			runtime.GC()
 			runtime.ReadMemStats(&after)
 			grown := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / ((rounds - 1) * clients)
 			t.Logf("%d bytes a client, %d goroutines before and %d after", grown, goroutines, runtime.NumGoroutine())
-			if tc.forgotten && grown > 100 {
+			most := int64(100)
+			if *gateway.TLSOfTests {
+				most = 300 // the handshakes of both ends are in this process; one takes 40 KB
+			}
+			if tc.forgotten && grown > most {
 				t.Errorf("each client has left %d bytes", grown)
 			}
 			if n := runtime.NumGoroutine(); n > goroutines+10 {

@@ -34,6 +34,8 @@ const (
 	Malformed ClearOnly = "bytes before a handshake have no response"
 	// BytesOnTheWire: it counts them.
 	BytesOnTheWire ClearOnly = "records are longer than their data"
+	// MoreThanARecord: it has the gateway see more at once than there is in one.
+	MoreThanARecord ClearOnly = "a record holds 16 KiB at most"
 	// OtherPrograms: it runs programs that take a URL of http.
 	OtherPrograms ClearOnly = "the programs speak HTTP in the clear"
 	// OnUnixSockets: it connects to one.

@@ -6,9 +6,9 @@ import (
 	"net/netip"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
-	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
 // send writes b, and over TLS close_notify behind it if the peer ends its side, in one write. It has the
@@ -135,28 +135,37 @@ func TestCutOffByAWrite(t *testing.T) {
 	})
 }
 
-// A client that a limit rejects before its handshake is told so by an alert.
-func TestRejectedByAlert(t *testing.T) {
-	w := newOwner(t, Options{})
+// Of many clients over a limit, a few get a slot for a handshake; the others are closed at once.
+func TestRejectedOverTLSAreFew(t *testing.T) {
+	w := newOwner(t, Options{FirstRequest: time.Second})
 	w.options.MaxConnections = 0
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
+	var ends []*peer
+	for range 2 * maxRejectedTLS {
+		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &peer{w: w, fd: fds[1]}
+		t.Cleanup(p.close)
+		if w.Acceptor.Adopt(fds[0], netip.AddrPort{}, true) != 0 {
+			t.Fatal("it isn't rejected")
+		}
+		ends = append(ends, p)
 	}
-	p := &peer{w: w, fd: fds[1]}
-	defer p.close()
-	if w.Acceptor.Adopt(fds[0], netip.AddrPort{}, true) != 0 {
-		t.Fatal("it isn't rejected")
+	closed := 0
+	for _, p := range ends {
+		if got := p.receive(); got != nil && len(got) == 0 {
+			closed++
+		}
 	}
-	w.Tick(1)
-	w.Turn()
-	if got := p.receive(); got != nil {
-		t.Fatalf("before its hello it got %q", got)
+	if closed != maxRejectedTLS || w.Slots.Len() != maxRejectedTLS || w.shared.Connections.Load() != 0 {
+		t.Errorf("%d are closed, %d have a slot, %d are counted as connections", closed, w.Slots.Len(), w.shared.Connections.Load())
 	}
-	syscall.Write(p.fd, []byte{22, 3, 1})
-	w.Tick(2)
-	w.Turn()
-	if got := p.receive(); !bytes.Equal(got, tlsrecord.AppendPlainAlert(nil, tlsrecord.AlertInternalError)) {
-		t.Errorf("it got %q", got)
+	for tick := range Ticks(w.options.FirstRequest) + Ticks(Linger) + 2 {
+		w.Tick(tick + 1)
+		w.Turn()
+	}
+	if w.Slots.Len() != 0 || len(w.Acceptor.rejectedTLS) != 0 {
+		t.Errorf("%d are left, with %d entries", w.Slots.Len(), len(w.Acceptor.rejectedTLS))
 	}
 }
