@@ -59,6 +59,9 @@ func measure(ctx context.Context, o options, out io.Writer) error {
 			if err != nil {
 				return err
 			}
+			if t == secureTransport {
+				fmt.Fprintln(out, r.Budget())
+			}
 		}
 	}
 	return nil

@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"slices"
-	"strings"
 
 	"github.com/pushgate/pushgate/bench/page"
 	"github.com/pushgate/pushgate/bench/rig"
@@ -88,28 +86,29 @@ func (r *result) Budget() string {
 		handshakeBudget, ratio, slices.Min(ratios), slices.Max(ratios), verdict)
 }
 
-// Times says how much more than the gateway each of the others takes.
-func (r *result) Times() string {
-	var all []string
+// comparison is a server's cost over TLS beside the gateway's.
+type comparison struct {
+	Name     string
+	Memory   float64 // more than the gateway's for each connection, the kernel's part included, in KB
+	Connect  float64 // times the gateway's CPU
+	Delivery float64 // times the gateway's CPU
+}
+
+// Comparisons are of all servers with figures, where the gateway has them.
+func (r *result) Comparisons() (all []comparison) {
 	gateway := r.server(gatewayName)
+	if len(gateway.whole()) == 0 {
+		return nil
+	}
 	for i := range r.Servers {
 		s := &r.Servers[i]
-		if s.Name == gatewayName {
+		if s.Name == gatewayName || len(s.whole()) == 0 {
 			continue
 		}
 		times := func(m metric) float64 { return rig.Median(m.values(r, s)) / rig.Median(m.values(r, gateway)) }
-		connect, delivery := times(connectCPU), times(deliveryCPU)
-		own, other := r.bothMemories(gateway), r.bothMemories(s)
-		if math.IsNaN(connect) || math.IsNaN(own) || math.IsNaN(other) {
-			continue
-		}
-		all = append(all, fmt.Sprintf("%s %+.1f KB of memory, %.2f times the CPU of a connect and %.2f times that of a delivery",
-			s.Name, (other-own)/1e3, connect, delivery))
+		all = append(all, comparison{s.Name, (r.bothMemories(s) - r.bothMemories(gateway)) / 1e3, times(connectCPU), times(deliveryCPU)})
 	}
-	if len(all) == 0 {
-		return ""
-	}
-	return "Beside the gateway's own TLS, per connection and with the kernel's part of memory: " + strings.Join(all, "; ") + "."
+	return all
 }
 
 // bothMemories are the memory of a connection in the server and in the kernel, in bytes.

@@ -42,7 +42,7 @@ func TestTLS(t *testing.T) {
 	for _, want := range []string{
 		"## WebSocket, 15,000 connections", "\n## TLS\n", "## WebSocket over TLS, 50 connections, 3 messages",
 		"kernel memory per connection, B", "| net/http goroutines |", "Budget: a connect costs the gateway at most 1.15 times",
-		"Beside the gateway's own TLS", "--tls.certificates '[{cert_file: /tmp/peers/cert.pem, ", "- **Compression** and HTTP/2",
+		"| beside the gateway's own TLS |", "--tls.certificates '[{cert_file: /tmp/peers/cert.pem, ", "- **Compression** and HTTP/2",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page does not say %q:\n%s", want, page)
