@@ -26,6 +26,9 @@ ROUNDS ?= 1000
 # Most tests wait for processes and deadlines, not for a CPU: so many packages at a time,
 # and so many tests of each of those that may run beside others.
 WAITING ?= -p 3 -parallel 8
+# The tests of ./gateway that `make test` runs over TLS as well: what depends on how much a client reads, and when a
+# connection ends. `make test-tls` and `make race` run all of them.
+OVER_TLS ?= Slow|Latest|Drop|Overrun|CatchUp|CatchingUp|Resum|Batch|Clos|Bye|Drain|Limit|Rate|Ping|Pong|Heartbeat|Conformance|HalfClosed|EndAt
 # Debian packages and the program of each that the tests start.
 PACKAGES := redis-server:redis-server redis-tools:redis-cli curl:curl
 # What interop needs beside them, and a file of each.
@@ -69,6 +72,11 @@ deps-peers: ## the same for bench-peers, nginx with nchan included
 .PHONY: test
 test: deps ## run all tests, the house rules included
 	$(GO) test $(WAITING) -timeout 30m ./...
+	$(GO) test $(WAITING) -timeout 30m -run '$(OVER_TLS)' -skip '^TestAttack' ./gateway -args -tls
+
+.PHONY: test-tls
+test-tls: deps ## run all tests of ./gateway over TLS
+	$(GO) test $(WAITING) -timeout 30m ./gateway -args -tls
 
 .PHONY: deps-interop
 deps-interop: ## the same for interop: a browser, proxies, client libraries
@@ -83,8 +91,9 @@ test-peers: deps ## compare the gateway with the other servers that are here, in
 	cd bench/peers && $(GO) test -count=1 ./...
 
 .PHONY: race
-race: deps ## run the tests with the race detector, without the long ones (needs gcc)
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...
+race: deps ## run the tests with the race detector, those of ./gateway over TLS, without the long ones (needs gcc)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m $$($(GO) list ./... | grep -vx "$$($(GO) list ./gateway)")
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./gateway -args -tls
 
 .PHONY: chaos
 chaos: deps ## cut connections off at random points for CHAOS_TIME (default 60s)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestHotPathsAllocateNothing(t *testing.T) {
+	InTheClear(t, CostOfRecords)
 	s := newStill(t, nil)
 	p := s.openWebSocket("news")
 	silent := s.openWebSocket()
@@ -99,6 +100,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 
 // A command allocates only for encoding/json and its reply.
 func TestCommandAllocatesOnlyItsJSON(t *testing.T) {
+	InTheClear(t, CostOfRecords)
 	s := newStill(t, nil)
 	p := s.openWebSocket()
 	text := `{"type":"ping","ref":7}`

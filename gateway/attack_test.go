@@ -61,7 +61,7 @@ func serveTarget(text string) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go func() {
-		fmt.Println(srv.Addr(), cmp.Or(srv.AdminAddr(), "none"))
+		fmt.Println(cmp.Or(srv.Addr(), srv.TLSAddr()), cmp.Or(srv.AdminAddr(), "none"))
 		io.Copy(io.Discard, os.Stdin)
 		stop()
 	}()
@@ -92,6 +92,7 @@ func attackOn(t *testing.T, redis *redistest.Server, late bool, change func(*gat
 	cfg := gateway.DefaultConfig()
 	cfg.Listen, cfg.Admin.Listen, cfg.Drain.Timeout, cfg.Shards = "127.0.0.1:0", "", 0, 2
 	change(&cfg)
+	gateway.Secured(&cfg)
 	text, err := json.Marshal(attackTarget{cfg, redis.URL(), late})
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +102,7 @@ func attackOn(t *testing.T, redis *redistest.Server, late bool, change func(*gat
 	if _, err := fmt.Fscan(p.stdout, &a.addr, &a.admin); err != nil {
 		t.Fatalf("the gateway does not start: %v: %s", err, p.end())
 	}
+	listensAt(t, a.addr)
 	return a
 }
 
@@ -135,7 +137,7 @@ func (a *attacked) perConnection(n int, visit func(i int, c net.Conn, r *bufio.R
 		all.Go(func() {
 			r := bufio.NewReader(nil)
 			for i := range n / visitors {
-				c, err := net.Dial("tcp", a.addr)
+				c, err := dialer.Dial("tcp", a.addr)
 				if err != nil {
 					a.t.Error(err)
 					return
@@ -202,6 +204,7 @@ func isTurnedAway(t *testing.T) func(i int, c net.Conn, r *bufio.Reader) {
 // sender's cost includes the kernel's delivery to the client, which is most of the rest:
 // docs/SECURITY.md has the figures.
 func TestAttackFloodIsCheap(t *testing.T) {
+	gateway.InTheClear(t, gateway.CostOfRecords)
 	n := 2000
 	if *longAttacks {
 		n = 10_000
@@ -211,7 +214,7 @@ func TestAttackFloodIsCheap(t *testing.T) {
 	private, public := keyPair(t)
 	signed := attack(t, func(c *gateway.Config) { c.Auth.Mode, c.Auth.JWT.PublicKey = auth.ModeJWT, public })
 	shut := attack(t, func(c *gateway.Config) { c.Limits.Connections = 1 })
-	holder, err := net.Dial("tcp", shut.addr)
+	holder, err := dialer.Dial("tcp", shut.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +342,7 @@ func (l *loris) step(over time.Duration) {
 // connect begins a head. The goroutine that reads from the connection ends with it, and close waits
 // for it.
 func (l *loris) connect(i int) {
-	c, err := net.Dial("tcp", l.addr)
+	c, err := dialer.Dial("tcp", l.addr)
 	if err != nil {
 		l.conns[i] = nil // again at the next step
 		return

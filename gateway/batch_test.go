@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -99,11 +98,11 @@ func TestStreamsStayWhole(t *testing.T) {
 				in.redis.Publish(channel, textOf(channel, n))
 			}
 			if len(doomed) > 0 && r.IntN(messages/2/perKind) == 0 {
-				c := doomed[0].NetConn().(*net.TCPConn)
-				if len(doomed)%2 == 0 {
-					c.SetLinger(0)
+				if c := doomed[0].NetConn(); len(doomed)%2 == 0 {
+					reset(c)
+				} else {
+					c.Close()
 				}
-				c.Close()
 				doomed = doomed[1:]
 			}
 		}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -161,9 +160,7 @@ func TestPongsOfAStall(t *testing.T) {
 	s.to(now + 8) // the first of them have two ticks left
 	owed := s.hub.Stats.Pings
 	for _, p := range peers {
-		if _, err := syscall.Write(p.fd, frame(ws.OpPong, "")); err != nil {
-			t.Fatal(err)
-		}
+		p.write(frame(ws.OpPong, ""))
 	}
 	s.beat(now+30, time.Now(), nil)
 	for len(peers) > 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -92,7 +91,7 @@ func (a *attacked) channels(n int) {
 		for k := range each {
 			names += fmt.Sprintf(",c.%d", first+k)
 		}
-		c, err := net.Dial("tcp", a.addr)
+		c, err := dialer.Dial("tcp", a.addr)
 		if err != nil {
 			a.t.Fatal(err)
 		}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"runtime"
 	"slices"
@@ -120,7 +119,7 @@ func TestLoopLagDuringCollections(t *testing.T) {
 		t.Fatalf("the gateway does not start: %v: %s", err, p.end())
 	}
 	for range clients {
-		c, err := net.Dial("tcp", strings.TrimSpace(addr))
+		c, err := dialer.Dial("tcp", strings.TrimSpace(addr))
 		if err != nil {
 			t.Fatal(err)
 		}

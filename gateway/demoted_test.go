@@ -35,7 +35,7 @@ func (in *instance) handshaken() net.Conn {
 // segments returns how many segments with data a client got.
 func segments(t testing.TB, c net.Conn) (n uint32) {
 	t.Helper()
-	raw, err := c.(*net.TCPConn).SyscallConn()
+	raw, err := tcp(c).SyscallConn()
 	if err == nil {
 		err = raw.Control(func(fd uintptr) {
 			var info [160]byte // struct tcp_info of linux/tcp.h, up to tcpi_data_segs_in
@@ -160,6 +160,7 @@ func TestCostlyClientsHaveTheirTurnLast(t *testing.T) {
 // While hundreds of clients have sent requests, a new connection is accepted, and gets its
 // response, before all of theirs are read.
 func TestBusyLoopAccepts(t *testing.T) {
+	gateway.InTheClear(t, gateway.HeldLoops)
 	in := start(t, func(c *gateway.Config) { withoutRates(c); c.Shards = 1 }).ready()
 	const clients = 300
 	requests := strings.Repeat("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 100)

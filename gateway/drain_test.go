@@ -34,7 +34,7 @@ func (in *instance) returned() {
 
 // refused reports whether the public address is closed.
 func (in *instance) refused() bool {
-	c, err := net.Dial("tcp", in.Addr())
+	c, err := dialer.Dial("tcp", in.Addr())
 	if err == nil {
 		c.Close()
 	}
@@ -206,6 +206,7 @@ func TestDrainOfNobodyIsQuick(t *testing.T) {
 // Requests in flight when the listener closes get a response, or the stream ends in order: a reset
 // would look like a crash to a load balancer.
 func TestDrainResetsNobody(t *testing.T) {
+	gateway.InTheClear(t, gateway.HeldLoops)
 	const clients = 40
 	in := start(t, nil).ready()
 	// Both loops stand still while the kernel completes connections and the

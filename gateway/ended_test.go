@@ -59,12 +59,18 @@ func TestEndAtEveryWrite(t *testing.T) {
 						}
 						return ""
 					})
-					c := in.raw(client.send)
 					done := make(chan struct{})
 					go func() {
 						defer close(done)
-						readUntil(c, client.last)
-						c.Close()
+						c, err := dialer.Dial("tcp", in.Addr())
+						if err != nil {
+							return // a write of its TLS handshake was the one
+						}
+						defer c.Close()
+						c.SetDeadline(time.Now().Add(patience))
+						if _, err := io.WriteString(c, client.send); err == nil {
+							readUntil(c, client.last)
+						}
 					}()
 					for waiting := true; waiting; {
 						select {

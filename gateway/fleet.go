@@ -102,7 +102,7 @@ func (f *fleet) run(ctx context.Context) {
 // self returns this node's entry in the fleet.
 func (f *fleet) self() admin.Node {
 	n := admin.Node{
-		Node: f.srv.net.Node, Host: f.host, Address: f.srv.addr, Version: f.version,
+		Node: f.srv.net.Node, Host: f.host, Address: cmp.Or(f.srv.addr, f.srv.tlsAddr), Version: f.version,
 		State: admin.Serving, Connections: f.srv.net.Connections.Load(),
 	}
 	switch reason, until := f.srv.departure.now(); {

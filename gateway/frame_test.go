@@ -19,6 +19,9 @@ func TestRestOfAFrameIsReadWhole(t *testing.T) {
 	if got := p.receive(); len(got) != 0 {
 		t.Fatalf("after %d bytes of %d it's answered by %q", httpconn.ReadRequests, len(frame), got)
 	}
+	if *TLSOfTests {
+		s.conns.Reading.Now(p.slot) // the first record was too long for one read, and only it tells the frame's length
+	}
 	s.conns.Reading.Now(p.slot)
 	if got := string(p.receive()); !strings.Contains(got, "pong") {
 		t.Errorf("it's answered by %q", got)

@@ -18,7 +18,7 @@ import (
 func (in *instance) halfClosed(bytes string) net.Conn {
 	in.t.Helper()
 	c := in.raw(bytes)
-	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := closeWrite(c); err != nil {
 		in.t.Fatal(err)
 	}
 	return c
@@ -116,7 +116,7 @@ func TestHalfClosedClients(t *testing.T) {
 		c := in.dialSmall()
 		io.WriteString(c, get("/v1/poll?channels=long&wait=0&cursor=0-0"))
 		eventually(t, "its answer waits", func() bool { return in.totals().queueBytes > 0 })
-		c.(*net.TCPConn).CloseWrite()
+		closeWrite(c)
 		in.halved(1)
 		r := bufio.NewReader(c)
 		if resp, body := whole(t, r, "GET"); resp.StatusCode != 200 || len(body) < 1_000_000 {
@@ -128,8 +128,10 @@ func TestHalfClosedClients(t *testing.T) {
 		c := in.dialSmall()
 		io.WriteString(c, get("/v1/poll?channels=long&wait=0&cursor=0-0", "Connection: close\r\n"))
 		eventually(t, "its answer waits", func() bool { return in.totals().queueBytes > 0 })
-		c.(*net.TCPConn).CloseWrite()
-		in.halved(1)
+		closeWrite(c)
+		if !*gateway.TLSOfTests { // records aren't opened any more, so there close_notify is nothing that the gateway knows
+			in.halved(1)
+		}
 		r := bufio.NewReader(c)
 		if resp, body := whole(t, r, "GET"); resp.StatusCode != 200 || len(body) < 1_000_000 {
 			t.Errorf("%s, %d bytes", resp.Status, len(body))

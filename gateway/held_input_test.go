@@ -70,7 +70,7 @@ func TestInputIsBounded(t *testing.T) {
 			in, text := keeping(t, way, each, func(c *gateway.Config) { c.Limits.TotalInputBytes = bound })
 			told := make(chan string, clients)
 			send := func() {
-				c, err := net.Dial("tcp", in.Addr())
+				c, err := dialer.Dial("tcp", in.Addr())
 				if err != nil {
 					told <- err.Error()
 					return
@@ -148,8 +148,7 @@ func TestInputIsGivenBack(t *testing.T) {
 			}
 			eventually(t, "they are held", func() bool { return in.InputBytes() > 10*10<<10 && in.totals().accepts == 10 })
 			for _, c := range conns {
-				c.(*net.TCPConn).SetLinger(0)
-				c.Close()
+				reset(c)
 			}
 			eventually(t, "nothing is left of them", func() bool {
 				return in.InputBytes() == 0 && in.Kept() == gateway.Kept{}
@@ -160,6 +159,7 @@ func TestInputIsGivenBack(t *testing.T) {
 
 // Unfinished requests take about as much memory as is counted for them, however they arrived.
 func TestInputsTakeWhatIsCounted(t *testing.T) {
+	gateway.InTheClear(t, gateway.BytesOnTheWire)
 	for way := range unfinished {
 		for _, size := range []int{100, 700, 10_000, 50_000} {
 			if size == 100 && (way == "WebSockets without a token" || way == "requests ahead of an answer") {

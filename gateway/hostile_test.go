@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -59,18 +58,18 @@ func (in *instance) history(channel string, entries, size int) (since string) {
 // A client that expects 100 Continue disconnects before it gets it: its slot isn't used any
 // further.
 func TestExpectContinueOfAClientThatIsGone(t *testing.T) {
+	gateway.InTheClear(t, gateway.HeldLoops)
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) { c.Shards = 1; c.Limits.HeadTimeout = 500 * time.Millisecond }).ready()
 	release := in.hold()
 	const clients = 20
 	for range clients {
-		c, err := net.Dial("tcp", in.Addr())
+		c, err := dialer.Dial("tcp", in.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
 		io.WriteString(c, "POST /v1/poll HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
-		c.(*net.TCPConn).SetLinger(0)
-		c.Close()
+		reset(c)
 	}
 	release()
 	eventually(t, "all were accepted", func() bool { return in.totals().accepts >= clients })

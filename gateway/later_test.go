@@ -108,6 +108,9 @@ func TestEventSourceIsToldLater(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if tc.before != "" {
+				gateway.InTheClear(t, gateway.ProxyHeader)
+			}
 			in := start(t, func(c *gateway.Config) { page(c); tc.change(c) }).ready()
 			tc.fill(in)
 			ask := func(request string) *bufio.Reader {
@@ -165,7 +168,7 @@ func (in *instance) useUp(what string) {
 				return
 			case <-time.After(5 * time.Millisecond):
 			}
-			c, err := net.Dial("tcp", in.Addr())
+			c, err := dialer.Dial("tcp", in.Addr())
 			if err != nil {
 				continue // the gateway has ended
 			}

@@ -75,6 +75,8 @@ func TestAcceptAndHandshakeRate(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if test.reason == reasons.RejectAcceptRate {
+			}
 			in := start(t, test.change).ready()
 			begin := time.Now()
 			within, over, waits := 0, 0, map[string]bool{}
@@ -261,7 +263,7 @@ func postHead(path, body string) string {
 // from opens a connection from a local address.
 func (in *instance) from(local, send string) net.Conn {
 	in.t.Helper()
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}
+	d := clientDialer{Dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}}
 	c, err := d.Dial("tcp", in.Addr())
 	if err != nil {
 		in.t.Fatal(err)

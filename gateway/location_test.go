@@ -44,8 +44,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 		t.Errorf("%d counted as turned away, want 2", n)
 	}
 	// One is reset, of which the kernel then knows nothing any more.
-	inside[0].(*net.TCPConn).SetLinger(0)
-	inside[0].Close()
+	reset(inside[0])
 	eventually(t, "the seat is free", func() bool { n, _ := in.Addresses(); return n == most })
 	if o := status(t, in.from("127.0.0.2", upgradeHead)); o.status != 101 {
 		t.Errorf("in the seat of one that left: %+v", o)
@@ -100,41 +99,54 @@ func TestProxies(t *testing.T) {
 	for name, test := range map[string]struct {
 		protocol string
 		trusted  string
+		header   string // of PROXY
 		send     string
 		status   int
 		code     string
 		address  string // "" for the peer's own
 	}{
-		"v1":                                  {"v1", "127.0.0.2", fromProxy + upgradeHead, 101, "", "192.0.2.1:4660"},
-		"v2":                                  {"any", "127.0.0.0/8", v2Client + upgradeHead, 101, "", "192.0.2.1:4660"},
-		"v2, health check":                    {"v2", "127.0.0.2", v2Local + "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 200, "", ""},
-		"v2 where v1 is spoken":               {"v1", "127.0.0.2", v2Client + upgradeHead, 400, "bad_proxy_header", ""},
-		"no header from a proxy":              {"any", "127.0.0.2", upgradeHead, 400, "bad_proxy_header", ""},
-		"v1 from a stranger":                  {"any", "127.0.0.3", fromProxy + upgradeHead, 400, "bad_request_line", ""},
-		"v2 from a stranger":                  {"any", "127.0.0.3", v2Client + upgradeHead, 400, "", ""},
-		"v1 while off":                        {"off", "127.0.0.2", fromProxy + upgradeHead, 400, "bad_request_line", ""},
-		"a stranger without":                  {"any", "127.0.0.3", upgradeHead, 101, "", ""},
-		"forwarded":                           {"off", "127.0.0.2", withHeader(upgradeHead, "x-forwarded-for: 198.51.100.1, 192.0.2.1"), 101, "", "192.0.2.1"},
-		"forwarded by a stranger":             {"off", "127.0.0.3", withHeader(upgradeHead, "X-Forwarded-For: 192.0.2.1"), 101, "", ""},
-		"forwarded through a client of PROXY": {"v1", "127.0.0.2", fromProxy + withHeader(upgradeHead, "X-Forwarded-For: 8.8.8.8"), 101, "", "192.0.2.1:4660"},
-		"forwarded through two proxies":       {"v1", "127.0.0.0/8", strings.Replace(fromProxy, "192.0.2.1", "127.9.9.9", 1) + withHeader(upgradeHead, "X-Forwarded-For: 8.8.8.8, 192.0.2.7"), 101, "", "192.0.2.7"},
-		"forwarded by a client unknown":       {"v1", "127.0.0.2", "PROXY UNKNOWN\r\n" + withHeader(upgradeHead, "X-Forwarded-For: 192.0.2.1"), 101, "", ""},
-		"forwarded nonsense":                  {"off", "127.0.0.2", withHeader(upgradeHead, "X-Forwarded-For: nonsense"), 101, "", ""},
+		"v1":                                  {"v1", "127.0.0.2", fromProxy, upgradeHead, 101, "", "192.0.2.1:4660"},
+		"v2":                                  {"any", "127.0.0.0/8", v2Client, upgradeHead, 101, "", "192.0.2.1:4660"},
+		"v2, health check":                    {"v2", "127.0.0.2", v2Local, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 200, "", ""},
+		"v2 where v1 is spoken":               {"v1", "127.0.0.2", v2Client, upgradeHead, 400, "bad_proxy_header", ""},
+		"no header from a proxy":              {"any", "127.0.0.2", "", upgradeHead, 400, "bad_proxy_header", ""},
+		"v1 from a stranger":                  {"any", "127.0.0.3", fromProxy, upgradeHead, 400, "bad_request_line", ""},
+		"v2 from a stranger":                  {"any", "127.0.0.3", v2Client, upgradeHead, 400, "", ""},
+		"v1 while off":                        {"off", "127.0.0.2", fromProxy, upgradeHead, 400, "bad_request_line", ""},
+		"a stranger without":                  {"any", "127.0.0.3", "", upgradeHead, 101, "", ""},
+		"forwarded":                           {"off", "127.0.0.2", "", withHeader(upgradeHead, "x-forwarded-for: 198.51.100.1, 192.0.2.1"), 101, "", "192.0.2.1"},
+		"forwarded by a stranger":             {"off", "127.0.0.3", "", withHeader(upgradeHead, "X-Forwarded-For: 192.0.2.1"), 101, "", ""},
+		"forwarded through a client of PROXY": {"v1", "127.0.0.2", fromProxy, withHeader(upgradeHead, "X-Forwarded-For: 8.8.8.8"), 101, "", "192.0.2.1:4660"},
+		"forwarded through two proxies":       {"v1", "127.0.0.0/8", strings.Replace(fromProxy, "192.0.2.1", "127.9.9.9", 1), withHeader(upgradeHead, "X-Forwarded-For: 8.8.8.8, 192.0.2.7"), 101, "", "192.0.2.7"},
+		"forwarded by a client unknown":       {"v1", "127.0.0.2", "PROXY UNKNOWN\r\n", withHeader(upgradeHead, "X-Forwarded-For: 192.0.2.1"), 101, "", ""},
+		"forwarded nonsense":                  {"off", "127.0.0.2", "", withHeader(upgradeHead, "X-Forwarded-For: nonsense"), 101, "", ""},
 	} {
 		for _, pieces := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, in pieces %v", name, pieces), func(t *testing.T) {
+				if test.status == 400 {
+					gateway.InTheClear(t, gateway.Malformed)
+				}
 				in := startOn(t, redis, func(c *gateway.Config) {
 					c.Proxy.Protocol, c.Proxy.Trusted = test.protocol, []string{test.trusted}
 				}).ready()
-				c := in.from("127.0.0.2", "")
+				d, send := clientDialer{Dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}}, test.header+test.send
+				if *gateway.TLSOfTests {
+					d.before, send = test.header, test.send
+				}
+				c, err := d.Dial("tcp", in.Addr())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { c.Close() })
+				c.SetDeadline(time.Now().Add(patience))
 				if pieces {
-					for i := range len(test.send) {
-						if _, err := io.WriteString(c, test.send[i:i+1]); err != nil {
+					for i := range len(send) {
+						if _, err := io.WriteString(c, send[i:i+1]); err != nil {
 							break // refused already
 						}
 					}
 				} else {
-					io.WriteString(c, test.send)
+					io.WriteString(c, send)
 				}
 				o := status(t, c)
 				if o.status != test.status || test.code != "" && o.code != test.code {
@@ -264,6 +276,7 @@ func TestAddressesBehindProxy(t *testing.T) {
 }
 
 func TestProxyBeforeUnixSocket(t *testing.T) {
+	gateway.InTheClear(t, gateway.OnUnixSockets)
 	path := filepath.Join(t.TempDir(), "s")
 	in := start(t, func(c *gateway.Config) {
 		c.Listen = "unix:" + path
@@ -286,6 +299,7 @@ func TestProxyBeforeUnixSocket(t *testing.T) {
 
 // A proxy that says nothing, or not enough, has the time of a head for it.
 func TestSlowProxy(t *testing.T) {
+	gateway.InTheClear(t, gateway.Malformed)
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
 		c.Proxy.Protocol, c.Proxy.Trusted = "any", []string{"127.0.0.0/8"}

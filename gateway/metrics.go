@@ -26,7 +26,7 @@ var (
 	descTLSHandshakes    = desc("tls_handshakes_total", "Completed TLS handshakes.", "version", "resumed")
 	descTLSFailures      = desc("tls_failures_total", "Connections that failed in their TLS layer.", "reason")
 	descTLSInFlight      = desc("tls_handshakes_in_progress", "TLS handshakes that clients have begun and not completed.", "state")
-	descTLSExpiry        = desc("tls_certificate_expiry_days", "Days until the certificate expires.", "name")
+	descTLSExpiry        = desc("tls_certificate_expiry_days", "Days until the certificate expires.", "name", "key")
 	descBatched          = desc("batched_sends_total", "Sends to clients that entered the kernel together with others, by io_uring.")
 	descPings            = desc("pings_total", "Heartbeat pings sent.")
 	descQueueBytes       = desc("queue_bytes", "Memory of what waits for clients because the kernel refused it; a large message counts once for all of them.")
@@ -121,8 +121,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		}
 		gauge(descTLSInFlight, float64(t.shaking), "running")
 		gauge(descTLSInFlight, float64(t.waiting), "waiting")
-		for _, cert := range set.Certificates() {
-			gauge(descTLSExpiry, time.Until(cert.NotAfter).Hours()/24, cert.Name)
+		for label, at := range expiries(set.Certificates()) {
+			gauge(descTLSExpiry, time.Until(at).Hours()/24, label[:]...)
 		}
 	}
 	for reason, n := range t.rejects {

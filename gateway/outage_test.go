@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -30,7 +29,7 @@ func (in *instance) comeAndGo(round, clients int, position string) {
 				if i%2 == 0 {
 					request = strings.Replace(upgradeHead, "/v1/ws", "/v1/ws"+path, 1)
 				}
-				c, err := net.Dial("tcp", in.Addr())
+				c, err := dialer.Dial("tcp", in.Addr())
 				if err != nil {
 					in.t.Error(err)
 					return

@@ -77,6 +77,7 @@ func TestPaths(t *testing.T) {
 
 // A full gateway is still ready, for any health check.
 func TestFullGatewayAnswersBareChecks(t *testing.T) {
+	gateway.InTheClear(t, gateway.ProxyHeader)
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
 		c.Limits.Connections = 1

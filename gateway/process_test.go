@@ -2,12 +2,15 @@ package gateway_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/pushgate/pushgate/gateway"
 )
 
 // process is the test binary run again, in the role that TestMain takes from its environment.
@@ -30,7 +33,7 @@ func startProcess(t testing.TB, env ...string) *process {
 		t.Fatal(err)
 	}
 	p := &process{}
-	cmd := exec.Command(self)
+	cmd := exec.Command(self, fmt.Sprint("-tls=", *gateway.TLSOfTests))
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = &p.log

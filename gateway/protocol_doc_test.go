@@ -40,6 +40,7 @@ func protocolBlocks(t *testing.T, language string) (blocks []string) {
 // A timer keeps Node running, as a page would: its EventSource waits for the next try with one that
 // doesn't (undici's issue 2664).
 func TestProtocolClients(t *testing.T) {
+	gateway.InTheClear(t, gateway.OtherPrograms)
 	t.Parallel()
 	node := []string{"node", "--experimental-websocket", "--experimental-eventsource", "--import", "data:text/javascript,setInterval(Date,1e6)"}
 	for language, tt := range map[string]struct {

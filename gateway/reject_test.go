@@ -14,6 +14,7 @@ const pageRequest = "GET /v1/sse?channels=a HTTP/1.1\r\nHost: test\r\nOrigin: ht
 // A request may take a while to a gateway that is full, amid others that say
 // nothing at all.
 func TestFullGatewayWaitsForTheRequest(t *testing.T) {
+	InTheClear(t, Rejected)
 	s := newStill(t, func(c *Config) { c.Limits.Connections, c.Origins = 1, []string{"https://app.example"} })
 	s.connect()
 	silent := func() (last *peer) {
@@ -46,6 +47,7 @@ func TestFullGatewayWaitsForTheRequest(t *testing.T) {
 
 // The head of a request may arrive in pieces: behind a proxy's header, or in more than one segment.
 func TestFullGatewayWaitsForTheWholeRequest(t *testing.T) {
+	InTheClear(t, Rejected)
 	head := strings.Index(pageRequest, "Accept")
 	for name, pieces := range map[string][]string{
 		"behind a proxy": {"PROXY TCP4 192.0.2.1 10.0.0.1 4660 443\r\n", pageRequest},

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -315,7 +314,7 @@ func TestUnfinishedBodies(t *testing.T) {
 		}
 		c.Close()
 		c = in.raw(bytes)
-		c.(*net.TCPConn).CloseWrite()
+		closeWrite(c)
 		if got := untilClosed(t, c); got != "" {
 			t.Errorf("%s cut: %q", name, got)
 		}

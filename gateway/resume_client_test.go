@@ -195,7 +195,7 @@ func (c *breakConn) Read(p []byte) (int, error) {
 
 func (c *breakConn) Close() error {
 	if c.abrupt {
-		c.Conn.(*net.TCPConn).SetLinger(0)
+		reset(c.Conn)
 	}
 	return c.Conn.Close()
 }
@@ -210,7 +210,7 @@ func (c *resumer) dialer() func() (net.Conn, error) {
 		b.left = 1 + c.rng.IntN(8000)
 	}
 	return func() (net.Conn, error) {
-		conn, err := net.Dial("tcp", addr)
+		conn, err := dialer.Dial("tcp", addr)
 		if err != nil {
 			return nil, err
 		}

@@ -2,9 +2,11 @@ package gateway_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,6 +30,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	dialByDefault()
 	if redis := os.Getenv(fewFilesEnv); redis != "" {
 		if err := serveFewFiles(redis); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -109,6 +113,7 @@ func startAt(t testing.TB, level slog.Level, redis *redistest.Server, change fun
 	if change != nil {
 		change(&cfg)
 	}
+	gateway.Secured(&cfg)
 	cfg.Redis.URL = redis.URL()
 	if changeBroker != nil {
 		changeBroker(&cfg.Redis)
@@ -120,6 +125,7 @@ func startAt(t testing.TB, level slog.Level, redis *redistest.Server, change fun
 		t.Fatal(err)
 	}
 	in.Server, in.broker = srv, srv.Broker()
+	listensAt(t, srv.TLSAddr())
 	ctx, stop := context.WithCancel(context.Background())
 	in.stop = stop
 	done := make(chan struct{})
@@ -138,6 +144,9 @@ func startAt(t testing.TB, level slog.Level, redis *redistest.Server, change fun
 	t.Cleanup(in.halt)
 	return in
 }
+
+// Addr returns the address of the public listener.
+func (in *instance) Addr() string { return cmp.Or(in.Server.Addr(), in.TLSAddr()) }
 
 // withoutRates lets clients send as fast as a test does.
 func withoutRates(c *gateway.Config) {
@@ -353,7 +362,7 @@ func (in *instance) subscribed(channels ...string) *client {
 // raw opens a TCP connection and writes bytes to it.
 func (in *instance) raw(bytes string) net.Conn {
 	in.t.Helper()
-	c, err := net.Dial("tcp", in.Addr())
+	c, err := dialer.Dial("tcp", in.Addr())
 	if err != nil {
 		in.t.Fatal(err)
 	}

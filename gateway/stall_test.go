@@ -26,6 +26,7 @@ func (in *instance) stall(d time.Duration, meanwhile func()) {
 
 // Input that arrives while the loop stalls is read before any deadline is enforced.
 func TestStallIsNotTheClientsFault(t *testing.T) {
+	gateway.InTheClear(t, gateway.HeldLoops)
 	t.Parallel()
 	t.Run("a request that waits to be accepted", func(t *testing.T) {
 		t.Parallel()

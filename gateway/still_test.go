@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/pushgate/pushgate/fanout/message"
 	"github.com/pushgate/pushgate/gateway/auth"
 	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/tlsrecord"
 	"github.com/pushgate/pushgate/internal/wsframe"
 )
 
@@ -24,6 +26,8 @@ type still struct {
 	t    testing.TB
 	date []byte
 	buf  []byte
+
+	layer tlsrecord.Layer // of its clients
 }
 
 func newStill(t testing.TB, change func(*Config)) *still {
@@ -35,6 +39,7 @@ func newStill(t testing.TB, change func(*Config)) *still {
 	if change != nil {
 		change(&cfg)
 	}
+	Secured(&cfg)
 	cfg.Redis.URL = "redis://127.0.0.1:1" // never dialled: the broker isn't run
 	srv, err := New(cfg, Options{Log: slog.New(slog.DiscardHandler), Node: "still"})
 	if err != nil {
@@ -44,15 +49,19 @@ func newStill(t testing.TB, change func(*Config)) *still {
 	return &still{shard: srv.shards[0], t: t, buf: make([]byte, 64<<10)}
 }
 
-// peer is the client's end of a connection to a still shard.
+// peer is the client's end of a connection to a still shard, over TLS with the flag -tls.
 type peer struct {
 	s    *still
 	fd   int
 	slot uint32
 	gen  uint32
+
+	tls   *tlsrecord.Result // its side of TLS, or nil
+	rest  []byte            // start of a record
+	ended bool              // close_notify came
 }
 
-// connect adds a connection that has sent nothing yet.
+// connect adds a connection that has sent nothing yet, but its handshake over TLS.
 func (s *still) connect() *peer {
 	s.t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
@@ -61,8 +70,17 @@ func (s *still) connect() *peer {
 	}
 	p := &peer{s: s, fd: fds[1]}
 	s.t.Cleanup(p.close)
-	if p.slot = s.conns.Acceptor.Adopt(fds[0], netip.AddrPort{}, false); p.slot != 0 {
-		p.gen = s.conns.Slots.Gen(p.slot)
+	if p.slot = s.conns.Acceptor.Adopt(fds[0], netip.AddrPort{}, *TLSOfTests); p.slot == 0 {
+		return p
+	}
+	p.gen = s.conns.Slots.Gen(p.slot)
+	if *TLSOfTests {
+		server, client, err := tlsrecord.Pair()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		p.tls = &client
+		s.conns.Secure.Begin(p.slot, &server)
 	}
 	return p
 }
@@ -92,11 +110,31 @@ func (s *still) openWebSocket(channels ...string) *peer {
 	return p
 }
 
-// send has the shard read b.
-func (p *peer) send(b []byte) {
+// write writes b, which the shard doesn't read yet.
+func (p *peer) write(b []byte) {
+	if p.tls != nil {
+		b = p.seal(b)
+	}
 	if _, err := syscall.Write(p.fd, b); err != nil {
 		p.s.t.Fatal(err)
 	}
+}
+
+// seal returns the records with b.
+func (p *peer) seal(b []byte) (records []byte) {
+	for skip := 0; skip < len(b); {
+		sealed, n, err := p.s.layer.AppendData(records, &p.tls.State, p.tls.Wide, [][]byte{b}, skip)
+		if err != nil {
+			p.s.t.Fatal(err)
+		}
+		records, skip = sealed, skip+n
+	}
+	return records
+}
+
+// send has the shard read b.
+func (p *peer) send(b []byte) {
+	p.write(b)
 	if p.s.conns.Slots.Find(p.key()) {
 		p.s.conns.Reading.Now(p.slot)
 		p.s.conns.Reap()
@@ -111,14 +149,33 @@ func (p *peer) auth(token string) {
 // receive returns the shard's output, valid until the next call: nil if there is none, and an empty
 // slice at the end of the stream.
 func (p *peer) receive() []byte {
-	n, err := syscall.Read(p.fd, p.s.buf)
-	if err == syscall.EAGAIN {
-		return nil
+	for {
+		kept := copy(p.s.buf, p.rest)
+		n, err := syscall.Read(p.fd, p.s.buf[kept:])
+		if err == syscall.EAGAIN {
+			return nil
+		}
+		if err != nil {
+			p.s.t.Fatal(err)
+		}
+		if p.tls == nil || n == 0 {
+			return p.s.buf[:n]
+		}
+		if got := p.open(p.s.buf[:kept+n]); len(got) > 0 || p.ended {
+			return got
+		}
 	}
-	if err != nil {
+}
+
+// open returns the data of sealed output, and keeps an incomplete record.
+func (p *peer) open(b []byte) []byte {
+	data, rest, err := p.s.layer.Receive(b, &p.tls.State, p.tls.Wide)
+	p.ended = err == io.EOF
+	if err != nil && !p.ended {
 		p.s.t.Fatal(err)
 	}
-	return p.s.buf[:n]
+	p.rest = append(p.rest[:0], rest...)
+	return data
 }
 
 // queueBytes returns the memory of all queues.

@@ -77,7 +77,7 @@ func TestTokenAsSubprotocol(t *testing.T) {
 			if tc.header != "" {
 				header.Set("Authorization", "Bearer "+tc.header)
 			}
-			d := websocket.Dialer{Subprotocols: []string{"bearer." + tc.offer, "pushgate.v1"}}
+			d := websocket.Dialer{NetDialContext: dialer.DialContext, Subprotocols: []string{"bearer." + tc.offer, "pushgate.v1"}}
 			ws, resp, err := d.Dial("ws://"+in.Addr()+"/v1/ws?channels=news&token="+tc.query, header)
 			if err != nil {
 				t.Fatal(err)

@@ -46,7 +46,7 @@ func TestManyChannelsKeepTheirOrder(t *testing.T) {
 			more = append(more, gateway.Frame(ws.OpText, m)...)
 		}
 		d := websocket.Dialer{NetDial: func(network, addr string) (net.Conn, error) {
-			c, err := net.Dial(network, addr)
+			c, err := dialer.Dial(network, addr)
 			return &leading{c, more}, err
 		}}
 		c, _, err := d.Dial("ws://"+in.Addr()+"/v1/ws?channels="+strings.Join(names, ",")+query, nil)

@@ -96,3 +96,16 @@ func (s *Server) lookAtCertificates(last string) (now string) {
 	}
 	return ""
 }
+
+// expiries returns when certificates expire, by name and type of key: the earliest where they share
+// both.
+func expiries(all []certs.Certificate) map[[2]string]time.Time {
+	ends := make(map[[2]string]time.Time)
+	for _, c := range all {
+		label := [2]string{c.Name, c.KeyType}
+		if at, ok := ends[label]; !ok || c.NotAfter.Before(at) {
+			ends[label] = c.NotAfter
+		}
+	}
+	return ends
+}

@@ -28,7 +28,7 @@ func TestCourse(t *testing.T) {
 		t.Fatalf("build the gateway: %v\n%s", err, output)
 	}
 	args := []string{"-n", "300", "-gateway", program, "-docs", dir, "-interval", "2s", "-hold", "3s", "-drain", "1s"}
-	for _, more := range []string{"-personal=false", "-personal"} {
+	for _, more := range []string{"-personal=false", "-personal", "-tls"} {
 		o, err := parse(append(args, more))
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +41,7 @@ func TestCourse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(results) != 2 {
+	if len(results) != 3 {
 		t.Fatalf("%d results are kept, want one of each kind", len(results))
 	}
 	res := results[0]
@@ -55,7 +55,7 @@ func TestCourse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"300 connected, no message lost", "| 700 | 30 of 30 |"} {
+	for _, want := range []string{"300 connected, no message lost", "| 700 | 30 of 30 |", "|  | 300 native | 300 native, TLS |"} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page does not say %q:\n%s", want, page)
 		}

@@ -97,7 +97,7 @@ var directions = map[string][]string{
 	"bench/client":  {"internal/chunked", "internal/reactor", "internal/tlsclient", "internal/wsframe"},
 	"bench/rig":     {"internal/loopback", "internal/probe", "internal/reactor"},
 	"bench/catchup": {"bench/client", "bench/rig"},
-	"bench/ratios":  {"bench/client", "bench/rig"},
+	"bench/ratios":  {"bench/client", "bench/rig", "internal/loopback"},
 	"bench/million": {"bench/client", "bench/page", "bench/rig", "internal/loopback", "internal/preflight", "internal/probe", "internal/reactor"},
 	"bench/peers":   {"bench/client", "bench/page", "bench/rig", "internal/loopback", "internal/probe"},
 }

@@ -137,7 +137,7 @@ func (w *publishing) account(e result.Effort, before *account.Counters) *result.
 	f.Unaudited = false
 	c := snap.Counters
 	c.Subtract(before)
-	f.Delivered, f.Duplicated, f.Replayed, f.Reordered = c.Delivered, c.Duplicated, c.Replayed, c.Reordered
+	f.Delivered, f.Bytes, f.Duplicated, f.Replayed, f.Reordered = c.Delivered, c.Bytes, c.Duplicated, c.Replayed, c.Reordered
 	l := r.clients.takePhase()
 	f.Due, f.Real = l[account.OfDelivery], l[account.OfSent]
 	r.phaseLatency = l

@@ -167,7 +167,7 @@ func TestEcho(t *testing.T) {
 			if err := d.shake(); err != nil {
 				t.Fatalf("%s in pieces of %d: %v", name, piece, err)
 			}
-			if d.Shaking(slot) {
+			if d.Handshaking(slot) {
 				t.Error("the handshake is done and in progress")
 			}
 			for _, size := range sizes {
@@ -295,7 +295,7 @@ func TestRefused(t *testing.T) {
 			if err := <-far; err == nil {
 				t.Error("the server was not told")
 			}
-			if d.Shaking(slot) {
+			if d.Handshaking(slot) {
 				t.Error("the handshake has failed and is in progress")
 			}
 		})
@@ -335,7 +335,7 @@ func TestForget(t *testing.T) {
 		if send, _, done, err := c.Handshake(slot, nil); len(send) == 0 || done || err != nil {
 			t.Fatalf("%d bytes, done %t, %v", len(send), done, err)
 		}
-		if !c.Shaking(slot) {
+		if !c.Handshaking(slot) {
 			t.Error("no handshake is in progress")
 		}
 		c.Forget(slot)

@@ -46,8 +46,8 @@ func (c *Conns) Handshake(slot uint32, received []byte) (send, rest []byte, done
 	return send, h.result.Rest, true, nil
 }
 
-// Shaking reports whether a connection's handshake is in progress.
-func (c *Conns) Shaking(slot uint32) bool { return c.handshakes[slot] != nil }
+// Handshaking reports whether a connection's handshake is in progress.
+func (c *Conns) Handshaking(slot uint32) bool { return c.handshakes[slot] != nil }
 
 func (c *Conns) begin() *handshake {
 	h := &handshake{}

@@ -16,17 +16,10 @@ import (
 // Check carries out a handshake of each kind with itself and passes a record in both directions. It
 // fails where Go's crypto/tls gives no usable keys, or Go forbids their use.
 func Check() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	config, err := ownConfig()
 	if err != nil {
 		return err
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return err
-	}
-	server := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, CipherSuites: Suites12}
-	config := ServerConfig(func() *tls.Config { return server })
 	for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
 		if err := check(config, version); err != nil {
 			return fmt.Errorf("%s: %w", tls.VersionName(version), err)
@@ -35,33 +28,65 @@ func Check() error {
 	return nil
 }
 
-func check(config *tls.Config, version uint16) error {
-	toServer, toClient := make(chan []byte, 16), make(chan []byte, 16)
-	type end struct {
-		r   Result
-		err error
+// Pair returns both sides of a connection in TLS 1.3 whose handshake has taken place in memory. It is
+// for tests.
+func Pair() (server, client Result, err error) {
+	config, err := ownConfig()
+	if err != nil {
+		return server, client, err
 	}
-	ended := make(chan end, 1) // the server's goroutine sends its end, once
+	return pair(config, tls.VersionTLS13)
+}
+
+// ownConfig is the server's side of handshakes with itself.
+func ownConfig() (*tls.Config, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	server := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, CipherSuites: Suites12}
+	return ServerConfig(func() *tls.Config { return server }), nil
+}
+
+// pair carries out a handshake with itself.
+func pair(config *tls.Config, version uint16) (server, client Result, err error) {
+	toServer, toClient := make(chan []byte, 16), make(chan []byte, 16)
+	ended := make(chan error, 1) // the server's goroutine sends its error, once
 	go func() {
 		defer close(toClient)
-		r, err := NewHandshake(&pipe{toServer, toClient}, nil).Server(config)
-		ended <- end{r, err}
+		var err error
+		server, err = NewHandshake(&pipe{toServer, toClient}, nil).Server(config)
+		ended <- err
 	}()
-	client, err := NewHandshake(&pipe{toClient, toServer}, nil).Client(&tls.Config{
+	client, err = NewHandshake(&pipe{toClient, toServer}, nil).Client(&tls.Config{
 		InsecureSkipVerify: true, MinVersion: version, MaxVersion: version, CipherSuites: Suites12})
 	close(toServer)
-	server := <-ended
-	if err := errors.Join(err, server.err); err != nil {
-		return err
+	if err := errors.Join(err, <-ended); err != nil {
+		return server, client, err
 	}
 	for rest := range toClient { // session tickets
 		client.Rest = append(client.Rest, rest...)
 	}
 	var l Layer
 	if data, rest, err := l.Receive(client.Rest, &client.State, client.Wide); err != nil || len(data)+len(rest) > 0 {
-		return fmt.Errorf("bytes behind the handshake: %w", err)
+		return server, client, fmt.Errorf("bytes behind the handshake: %w", err)
 	}
-	for _, way := range [][2]*Result{{&client, &server.r}, {&server.r, &client}} {
+	client.Rest = nil
+	return server, client, nil
+}
+
+func check(config *tls.Config, version uint16) error {
+	server, client, err := pair(config, version)
+	if err != nil {
+		return err
+	}
+	var l Layer
+	for _, way := range [][2]*Result{{&client, &server}, {&server, &client}} {
 		from, to := way[0], way[1]
 		const text = "hello"
 		b, _, err := l.AppendData(nil, &from.State, from.Wide, [][]byte{[]byte(text)}, 0)

@@ -82,26 +82,35 @@ func (u suite) prf(secret []byte, label string, seed []byte, size int) []byte {
 func (s *State) use13(w *Wide, out, in []byte) error {
 	copy(s.out(w), out)
 	copy(s.in(w), in)
-	return s.deriveOut(w)
+	return s.derive(w)
 }
 
-// deriveOut derives the output's key and IV from its secret.
-func (s *State) deriveOut(w *Wide) error {
-	key, err := s.suite.expandLabel(s.out(w), labelKey, s.suite.keySize())
-	if err != nil {
-		return err
+// derive derives the kept key and IV.
+func (s *State) derive(w *Wide) error {
+	secret := s.out(w)
+	if s.isClient() {
+		secret = s.in(w)
 	}
-	iv, err := s.suite.expandLabel(s.out(w), labelIV, ivSize)
+	key, iv, err := s.suite.keys(secret)
 	if err != nil {
 		return err
 	}
 	if s.IsWide() {
-		copy(w.outKey[:], key)
+		copy(w.key[:], key)
 	} else {
-		copy(s.outKey[:], key)
+		copy(s.key[:], key)
 	}
-	copy(s.outIV[:], iv)
+	copy(s.iv[:], iv)
 	return nil
+}
+
+// keys derives the key and IV of a traffic secret of TLS 1.3.
+func (u suite) keys(secret []byte) (key, iv []byte, err error) {
+	if key, err = u.expandLabel(secret, labelKey, u.keySize()); err != nil {
+		return nil, nil, err
+	}
+	iv, err = u.expandLabel(secret, labelIV, ivSize)
+	return key, iv, err
 }
 
 // use12 begins with the key block of TLS 1.2 (RFC 5246, 6.3), which is made of the master secret and
@@ -112,43 +121,54 @@ func (s *State) use12(master, clientRandom, serverRandom []byte) {
 	block := s.suite.prf(master, "key expansion", seed, 2*n+2*iv)
 	clientKey, serverKey := block[:n], block[n:2*n]
 	clientIV, serverIV := block[2*n:2*n+iv], block[2*n+iv:]
-	if s.flags&flagClient != 0 {
+	if s.isClient() {
 		clientKey, serverKey, clientIV, serverIV = serverKey, clientKey, serverIV, clientIV
 	}
 	copy(s.outSecret[:], serverKey)
 	copy(s.inSecret[:], clientKey)
-	copy(s.outIV[:], serverIV)
-	copy(s.outKey[:], clientIV)
+	copy(s.iv[:], serverIV)
+	copy(s.key[:], clientIV)
 	s.outSeq, s.inSeq = 1, 1
 }
 
-// outAEAD returns the cipher for output.
-func (s *State) outAEAD(w *Wide) (cipher.AEAD, error) {
+// outAEAD returns the cipher for output and its IV.
+func (s *State) outAEAD(w *Wide) (a cipher.AEAD, iv []byte, err error) {
 	switch {
 	case s.is12():
-		return s.suite.aead(s.outSecret[:s.suite.keySize()])
-	case s.IsWide():
-		return s.suite.aead(w.outKey[:s.suite.keySize()])
+		a, err = s.suite.aead(s.outSecret[:s.suite.keySize()])
+		return a, s.iv[:], err
+	case s.isClient():
+		return s.suite.derived(s.out(w))
 	}
-	return s.suite.aead(s.outKey[:])
+	return s.kept(w)
 }
 
-// inAEAD returns the cipher for input and its IV, which aren't kept: clients rarely send.
+// inAEAD returns the cipher for input and its IV.
 func (s *State) inAEAD(w *Wide) (a cipher.AEAD, iv []byte, err error) {
-	if s.is12() {
+	switch {
+	case s.is12():
 		a, err = s.suite.aead(s.inSecret[:s.suite.keySize()])
-		return a, s.outKey[:s.suite.ivSize12()], err
+		return a, s.key[:s.suite.ivSize12()], err
+	case s.isClient():
+		return s.kept(w)
 	}
-	return openerOf(s.suite, s.in(w))
+	return s.suite.derived(s.in(w))
 }
 
-// openerOf returns the cipher and IV of a traffic secret of TLS 1.3.
-func openerOf(u suite, secret []byte) (a cipher.AEAD, iv []byte, err error) {
-	key, err := u.expandLabel(secret, labelKey, u.keySize())
-	if err != nil {
-		return nil, nil, err
+// kept returns the cipher and IV of the kept direction.
+func (s *State) kept(w *Wide) (a cipher.AEAD, iv []byte, err error) {
+	key := s.key[:]
+	if s.IsWide() {
+		key = w.key[:s.suite.keySize()]
 	}
-	if iv, err = u.expandLabel(secret, labelIV, ivSize); err != nil {
+	a, err = s.suite.aead(key)
+	return a, s.iv[:], err
+}
+
+// derived returns the cipher and IV of a traffic secret of TLS 1.3.
+func (u suite) derived(secret []byte) (a cipher.AEAD, iv []byte, err error) {
+	key, iv, err := u.keys(secret)
+	if err != nil {
 		return nil, nil, err
 	}
 	a, err = u.aead(key)
@@ -163,7 +183,10 @@ func (s *State) updateOut(w *Wide) error {
 	}
 	copy(s.out(w), next)
 	s.outSeq = 0
-	return s.deriveOut(w)
+	if s.isClient() {
+		return nil
+	}
+	return s.derive(w)
 }
 
 // updateIn replaces the input's keys by the next ones.
@@ -174,5 +197,8 @@ func (s *State) updateIn(w *Wide) error {
 	}
 	copy(s.in(w), next)
 	s.inSeq = 0
+	if s.isClient() {
+		return s.derive(w)
+	}
 	return nil
 }

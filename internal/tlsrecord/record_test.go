@@ -373,3 +373,29 @@ func BenchmarkSeal(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkOpen opens what a server sends to a client, and what a client sends to a server.
+func BenchmarkOpen(b *testing.B) {
+	for name, kind := range kinds {
+		for _, by := range []string{"client", "server"} {
+			b.Run(name+" by the "+by, func(b *testing.B) {
+				to, from := ends(b, kind.suite, kind.is12)
+				if by == "client" {
+					to, from = from, to
+				}
+				var l Layer
+				record := from.record(b, &l, TypeData, make([]byte, 128)...)
+				in := make([]byte, len(record))
+				seq := to.inSeq
+				b.ReportAllocs()
+				for b.Loop() {
+					copy(in, record)
+					to.inSeq = seq
+					if _, _, err := l.Receive(in, &to.State, to.wide); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -126,7 +126,7 @@ func (l *Layer) seal(dst []byte, start int, s *State, w *Wide, typ Type) ([]byte
 	if s.outSeq >= exhausted {
 		return dst[:start], ErrExhausted
 	}
-	a, err := s.outAEAD(w)
+	a, iv, err := s.outAEAD(w)
 	if err != nil {
 		return dst[:start], err
 	}
@@ -143,7 +143,7 @@ func (l *Layer) seal(dst []byte, start int, s *State, w *Wide, typ Type) ([]byte
 			body += explicitNonce
 		}
 		aad := l.aad12(seq, typ, len(dst)-body)
-		dst = a.Seal(dst[:body], l.nonce12(s.suite, s.outIV[:], seq), dst[body:], aad)
+		dst = a.Seal(dst[:body], l.nonce12(s.suite, iv, seq), dst[body:], aad)
 		binary.BigEndian.PutUint16(dst[start+3:], uint16(len(dst)-start-HeaderSize))
 		return dst, nil
 	}
@@ -152,18 +152,15 @@ func (l *Layer) seal(dst []byte, start int, s *State, w *Wide, typ Type) ([]byte
 	header[0], header[1], header[2] = byte(TypeData), 3, 3
 	binary.BigEndian.PutUint16(header[3:], uint16(len(dst)-body+tagSize))
 	copy(l.aad[:], header)
-	return a.Seal(dst[:body], l.nonce13(s.outIV[:], seq), dst[body:], l.aad[:HeaderSize]), nil
+	return a.Seal(dst[:body], l.nonce13(iv, seq), dst[body:], l.aad[:HeaderSize]), nil
 }
 
-// currentKey returns the key that output is sealed with.
+// currentKey returns what tells the output's present key from all others.
 func (s *State) currentKey(w *Wide) []byte {
-	switch {
-	case s.is12():
+	if s.is12() {
 		return s.outSecret[:s.suite.keySize()]
-	case s.IsWide():
-		return w.outKey[:s.suite.keySize()]
 	}
-	return s.outKey[:]
+	return s.out(w)
 }
 
 // nonce13 returns the nonce of a record: its number, masked by the IV (RFC 8446, 5.3).

@@ -7,12 +7,15 @@ import (
 
 // State is one side of a connection after its handshake. Only a Layer changes it, and it must not be
 // copied to be used twice: the same record number would be sealed again.
+//
+// In TLS 1.3 the key and IV of one direction are kept, that of the server's records: clients rarely
+// send. Those of the other direction are derived from its secret for each record.
 type State struct {
 	outSecret [32]byte // TLS 1.3: traffic secret; TLS 1.2: key
 	inSecret  [32]byte
-	outKey    [16]byte // TLS 1.3: key, if it fits; TLS 1.2: the input's IV
-	outIV     [12]byte
-	outSeq    uint32 // number of the next record
+	key       [16]byte // TLS 1.3: of the kept direction, if it fits; TLS 1.2: the input's IV
+	iv        [12]byte // TLS 1.3: of the kept direction; TLS 1.2: the output's
+	outSeq    uint32   // number of the next record
 	inSeq     uint32
 	suite     suite
 	flags     flags
@@ -26,7 +29,7 @@ type State struct {
 // with AES-256 or ChaCha20. crypto/tls prefers AES-128 where the client has instructions for AES.
 type Wide struct {
 	outSecret, inSecret [48]byte
-	outKey              [32]byte
+	key                 [32]byte
 }
 
 type flags uint8
@@ -69,6 +72,8 @@ var Suites12 = []uint16{
 
 // is12 reports whether the connection speaks TLS 1.2.
 func (s *State) is12() bool { return s.flags&flag12 != 0 }
+
+func (s *State) isClient() bool { return s.flags&flagClient != 0 }
 
 // Closed reports whether the connection's last record, close_notify, is sealed.
 func (s *State) Closed() bool { return s.flags&flagClosed != 0 }

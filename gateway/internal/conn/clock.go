@@ -42,6 +42,7 @@ func (s *Set) Tick(now uint32) {
 	s.Acceptor.resume()
 	s.Acceptor.closeRejected()
 	s.Secure.expire()
+	s.Secure.endStalled()
 }
 
 // Now returns the present tick.

@@ -117,7 +117,7 @@ func (s *Set) free(i uint32, c *socket) {
 	s.Secure.forget(i, c)
 	reactor.CloseFD(int(c.fd))
 	if c.flags&flagRejected != 0 {
-		delete(s.Acceptor.rejectedTLS, i)
+		s.Acceptor.forgetTLS(i)
 	} else {
 		s.shared.Connections.Add(-1)
 	}

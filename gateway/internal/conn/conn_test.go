@@ -2,6 +2,7 @@ package conn
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -19,6 +20,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
 // owner is a Handler that keeps what it gets. Its loop doesn't run: the test is the loop.
@@ -29,6 +31,30 @@ type owner struct {
 	closed   map[uint32]reasons.Close
 	drained  int
 	due      []uint32
+	secure   bool   // its connections speak TLS
+	reply    []byte // to all that is received
+	layer    tlsrecord.Layer
+}
+
+// bothWays runs a test in the clear and over TLS.
+func bothWays(t *testing.T, o Options, test func(t *testing.T, w *owner)) {
+	for name, secure := range map[string]bool{"in the clear": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newOwner(t, o)
+			w.secure = secure
+			test(t, w)
+		})
+	}
+}
+
+// withBatches is bothWays with io_uring.
+func withBatches(t *testing.T, test func(t *testing.T, w *owner)) {
+	bothWays(t, Options{}, func(t *testing.T, w *owner) {
+		if err := w.Out.UseBatches(); err != nil {
+			t.Skip("io_uring is not available: ", err)
+		}
+		test(t, w)
+	})
 }
 
 func newOwner(t testing.TB, o Options) *owner {
@@ -60,9 +86,14 @@ func (w *owner) Turn() (more bool) {
 	return more
 }
 
-func (w *owner) Accepted(uint32)                                     {}
-func (w *owner) ReadSize(uint32) int                                 { return ReadBuffer }
-func (w *owner) Received(i uint32, p []byte)                         { w.received[i] += string(p) }
+func (w *owner) Accepted(uint32)     {}
+func (w *owner) ReadSize(uint32) int { return ReadBuffer }
+func (w *owner) Received(i uint32, p []byte) {
+	w.received[i] += string(p)
+	if w.reply != nil {
+		w.Out.SendCopy(i, w.reply)
+	}
+}
 func (w *owner) HalfClosed(i uint32)                                 { w.Release(i, reasons.CloseByClient) }
 func (w *owner) BadProxyHeader(i uint32, err error)                  { w.Release(i, reasons.CloseRejected) }
 func (w *owner) OverAddress(uint32)                                  {}
@@ -83,6 +114,10 @@ type peer struct {
 	w    *owner
 	fd   int
 	slot uint32
+
+	tls   *tlsrecord.Result // its side of TLS, or nil
+	rest  []byte            // start of a record
+	ended bool              // close_notify came
 }
 
 func (w *owner) connect() *peer {
@@ -91,8 +126,16 @@ func (w *owner) connect() *peer {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := &peer{w: w, fd: fds[1], slot: w.Acceptor.Adopt(fds[0], netip.AddrPort{}, false)}
+	p := &peer{w: w, fd: fds[1], slot: w.Acceptor.Adopt(fds[0], netip.AddrPort{}, w.secure)}
 	w.t.Cleanup(p.close)
+	if w.secure && p.slot != 0 {
+		server, client, err := tlsrecord.Pair()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		p.tls = &client
+		w.Secure.Begin(p.slot, &server)
+	}
 	return p
 }
 
@@ -110,7 +153,15 @@ func (p *peer) receive() []byte {
 	if err != nil {
 		return nil
 	}
-	return buf[:n]
+	if p.tls == nil || n == 0 {
+		return buf[:n]
+	}
+	data, rest, err := p.w.layer.Receive(append(p.rest, buf[:n]...), &p.tls.State, p.tls.Wide)
+	p.rest, p.ended = rest, err == io.EOF
+	if err != nil && !p.ended {
+		p.w.t.Error(err)
+	}
+	return data
 }
 
 func TestSizeOfSocket(t *testing.T) {
@@ -174,23 +225,24 @@ func TestWaitingConnectionsAreAccepted(t *testing.T) {
 
 // Flushed output is released.
 func TestFlushHoldsNothing(t *testing.T) {
-	w := newOwner(t, Options{})
-	p := w.connect()
-	for range 3 {
-		w.Out.SendBytes(p.slot, make([]byte, 1_000_000))
-	}
-	for w.Out.Queued(p.slot) {
-		p.receive()
-		w.Out.flush(p.slot, w.Slots.at(p.slot))
-	}
-	for i, b := range w.Out.vec {
-		if b != nil {
-			t.Fatalf("buffer %d of %d bytes is held", i, len(b))
+	bothWays(t, Options{}, func(t *testing.T, w *owner) {
+		p := w.connect()
+		for range 3 {
+			w.Out.SendBytes(p.slot, make([]byte, 1_000_000))
 		}
-	}
-	if w.drained != 1 {
-		t.Errorf("drained %d times", w.drained)
-	}
+		for w.Out.Queued(p.slot) {
+			p.receive()
+			w.Out.flush(p.slot, w.Slots.at(p.slot))
+		}
+		for i, b := range w.Out.vec {
+			if b != nil {
+				t.Fatalf("buffer %d of %d bytes is held", i, len(b))
+			}
+		}
+		if w.drained != 1 {
+			t.Errorf("drained %d times", w.drained)
+		}
+	})
 }
 
 // A batched send goes out before another direct send to the same client, and before the client is
@@ -204,24 +256,22 @@ func TestBatchedClientIsSettledFirst(t *testing.T) {
 		"a goodby": func(w *owner, i uint32) { w.Finish(i, reasons.CloseDrain, []byte("2")) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newOwner(t, Options{})
-			if err := w.Out.UseBatches(); err != nil {
-				t.Skip("io_uring is not available: ", err)
-			}
-			p, other := w.connect(), w.connect()
-			w.Out.SendBatched(p.slot, Out{Bytes: []byte("1")})
-			w.Out.SendBatched(other.slot, Out{Bytes: []byte("x")})
-			if got := p.receive(); got != nil {
-				t.Fatalf("sent %q before the end of the turn", got)
-			}
-			then(w, p.slot)
-			w.Out.Submit()
-			if got := p.receive(); string(got) != "12" {
-				t.Errorf("got %q, want 12", got)
-			}
-			if got := other.receive(); string(got) != "x" {
-				t.Errorf("the other client got %q", got)
-			}
+			withBatches(t, func(t *testing.T, w *owner) {
+				p, other := w.connect(), w.connect()
+				w.Out.SendBatched(p.slot, Out{Bytes: []byte("1")})
+				w.Out.SendBatched(other.slot, Out{Bytes: []byte("x")})
+				if got := p.receive(); got != nil {
+					t.Fatalf("sent %q before the end of the turn", got)
+				}
+				then(w, p.slot)
+				w.Out.Submit()
+				if got := p.receive(); string(got) != "12" {
+					t.Errorf("got %q, want 12", got)
+				}
+				if got := other.receive(); string(got) != "x" {
+					t.Errorf("the other client got %q", got)
+				}
+			})
 		})
 	}
 }
@@ -229,46 +279,42 @@ func TestBatchedClientIsSettledFirst(t *testing.T) {
 // A client that is released with a send in the batch gets it, and its slot is not written to after
 // it was given to the next one.
 func TestReleaseOfABatchedClient(t *testing.T) {
-	w := newOwner(t, Options{})
-	if err := w.Out.UseBatches(); err != nil {
-		t.Skip("io_uring is not available: ", err)
-	}
-	p := w.connect()
-	w.Out.SendBatched(p.slot, Out{Bytes: []byte("last")})
-	w.Release(p.slot, reasons.CloseByClient)
-	w.Reap()
-	next := w.connect()
-	w.Out.Submit()
-	if got := p.receive(); string(got) != "last" {
-		t.Errorf("got %q", got)
-	}
-	if got := next.receive(); got != nil || next.slot != p.slot {
-		t.Errorf("the next client, in slot %d, got %q", next.slot, got)
-	}
+	withBatches(t, func(t *testing.T, w *owner) {
+		p := w.connect()
+		w.Out.SendBatched(p.slot, Out{Bytes: []byte("last")})
+		w.Release(p.slot, reasons.CloseByClient)
+		w.Reap()
+		next := w.connect()
+		w.Out.Submit()
+		if got := p.receive(); string(got) != "last" {
+			t.Errorf("got %q", got)
+		}
+		if got := next.receive(); got != nil || next.slot != p.slot {
+			t.Errorf("the next client, in slot %d, got %q", next.slot, got)
+		}
+	})
 }
 
 // The batch finds a disconnected client, and the others aren't affected.
 func TestBatchToTheDead(t *testing.T) {
-	w := newOwner(t, Options{})
-	if err := w.Out.UseBatches(); err != nil {
-		t.Skip("io_uring is not available: ", err)
-	}
-	dead, alive := w.connect(), w.connect()
-	gone := w.Slots.Key(dead.slot)
-	dead.close()
-	for _, p := range []*peer{dead, alive} {
-		w.Out.SendBatched(p.slot, Out{Bytes: []byte("hello")})
-	}
-	w.Turn()
-	if w.Slots.Find(gone) || w.closed[dead.slot] != reasons.CloseReset {
-		t.Errorf("the dead client is still there: %v", w.closed)
-	}
-	if got := alive.receive(); string(got) != "hello" {
-		t.Errorf("the other client got %q", got)
-	}
-	if st := w.Stats(); st.Closes[reasons.CloseReset] != 1 || st.Batched != 2 {
-		t.Errorf("closes %v, batched %d", st.Closes, st.Batched)
-	}
+	withBatches(t, func(t *testing.T, w *owner) {
+		dead, alive := w.connect(), w.connect()
+		gone := w.Slots.Key(dead.slot)
+		dead.close()
+		for _, p := range []*peer{dead, alive} {
+			w.Out.SendBatched(p.slot, Out{Bytes: []byte("hello")})
+		}
+		w.Turn()
+		if w.Slots.Find(gone) || w.closed[dead.slot] != reasons.CloseReset {
+			t.Errorf("the dead client is still there: %v", w.closed)
+		}
+		if got := alive.receive(); string(got) != "hello" {
+			t.Errorf("the other client got %q", got)
+		}
+		if st := w.Stats(); st.Closes[reasons.CloseReset] != 1 || st.Batched != 2 {
+			t.Errorf("closes %v, batched %d", st.Closes, st.Batched)
+		}
+	})
 }
 
 // BenchmarkSlab fills the slots with a million sockets and measures their cost: bytes an entry, and

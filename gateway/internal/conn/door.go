@@ -3,17 +3,20 @@ package conn
 import (
 	"github.com/pushgate/pushgate/gateway/internal/queue"
 	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
 // This file is the one door to the sockets of connections: no other calls the kernel to read from
 // them or to write to them. So nothing above it can write past TLS.
 
 // receive reads from a connection into buf, which is at the front of the set's read buffer. For a
-// connection with the start of a TLS record it leaves room for that in front.
+// connection with the start of a TLS record it leaves room for that in front, and reads no more than
+// buf would hold with it, or the record.
 func (s *Set) receive(i uint32, c *socket, buf []byte) ([]byte, error) {
 	if c.flags&flagPartial != 0 {
-		kept := len(s.Secure.partials.Get(i).buf)
-		buf = s.rbuf[kept:min(len(s.rbuf), kept+len(buf))]
+		kept := s.Secure.partials.Get(i).buf
+		whole, _ := tlsrecord.RecordSize(kept) // 0 before the header is whole
+		buf = s.rbuf[len(kept):max(len(buf), whole, len(kept)+1)]
 	}
 	n, err := reactor.Read(int(c.fd), buf)
 	if err != nil {
@@ -111,6 +114,9 @@ func (w *Output) putRaw(i uint32, c *socket, b []byte) error {
 func (w *Output) keepRaw(i uint32, c *socket, b []byte) error {
 	if len(b) == 0 {
 		return nil
+	}
+	if c.state == stateGone {
+		return reactor.ErrAgain
 	}
 	if c.out == 0 && !w.open(i, c) {
 		return reactor.ErrAgain

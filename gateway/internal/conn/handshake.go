@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -56,6 +57,9 @@ type handshake struct {
 	key    reactor.Key
 	tokens chan struct{}
 
+	// Owned by the loop
+	asked uint32 // tick at which the client was sent bytes that it has to answer; 0: it has answered
+
 	// Owned by its goroutine
 	out []byte // for the client
 
@@ -74,6 +78,7 @@ const maxAhead = 2 * tlsrecord.MaxRecord
 // shake takes bytes of a connection whose handshake isn't complete.
 func (t *Secure) shake(i uint32, c *socket, p []byte) {
 	if h := t.handshakes[i]; h != nil {
+		h.asked = 0
 		if h.feed(p) {
 			t.set.Reading.Pause(i)
 		}
@@ -99,7 +104,7 @@ func (t *Secure) shake(i uint32, c *socket, p []byte) {
 	case tlsrecord.Type(p[0]) != tlsrecord.TypeHandshake, err != nil:
 		t.fail(i, c, reasons.TLSNotTLS)
 		return
-	case n > 0 && n <= len(p) && len(t.handshakes) < t.places():
+	case n > 0 && n <= len(p) && t.running < t.places():
 		t.set.Input.Detach(i)
 		t.start(i, p, kept)
 		return
@@ -114,7 +119,7 @@ func (t *Secure) shake(i uint32, c *socket, p []byte) {
 }
 
 // Handshakes returns the number of handshakes in flight and of clients that wait for theirs.
-func (t *Secure) Handshakes() (running, waiting int) { return len(t.handshakes), len(t.waiting) }
+func (t *Secure) Handshakes() (running, waiting int) { return t.running, len(t.waiting) }
 
 // places is the set's share of Options.Handshakes.
 func (t *Secure) places() int { return max(1, t.set.options.Handshakes/len(t.set.shared.sets)) }
@@ -131,14 +136,38 @@ func (t *Secure) start(i uint32, hello []byte, own bool) {
 	}
 	t.handshakes[i] = h
 	t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
+	t.running++
 	config := t.set.shared.TLS.config
 	t.workers.Go(func() {
-		h.tokens <- struct{}{}
-		r, err := tlsrecord.NewHandshake(h, hello).Server(config)
-		<-h.tokens
+		r, err := h.run(config, hello)
 		out := h.out
 		t.set.loop.Post(func() { t.done(h, out, &r, err) })
 	})
+}
+
+// run carries out the handshake. A panic in it costs one client its connection.
+func (h *handshake) run(config *tls.Config, hello []byte) (r tlsrecord.Result, err error) {
+	h.tokens <- struct{}{}
+	defer func() {
+		<-h.tokens
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in crypto/tls: %v", p)
+		}
+	}()
+	if err := h.ended(); err != nil { // while it waited for the token
+		return r, err
+	}
+	return tlsrecord.NewHandshake(h, hello).Server(config)
+}
+
+// ended returns why no more bytes will come, nil while they may.
+func (h *handshake) ended() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.in) > 0 {
+		return nil
+	}
+	return h.err
 }
 
 // Receive implements tlsrecord.Wire: it waits for the client, without a token.
@@ -210,6 +239,7 @@ func (t *Secure) of(h *handshake) *socket {
 // send sends bytes of a handshake.
 func (t *Secure) send(h *handshake, out []byte) {
 	if c := t.of(h); c != nil && len(out) > 0 {
+		h.asked = max(1, t.set.Clock.now)
 		t.putLast(h.key.Slot, c, out, nil)
 	}
 }
@@ -224,6 +254,7 @@ func (t *Secure) resume(h *handshake) {
 // done ends a handshake: the connection is ready for requests, or closed.
 func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) {
 	i := h.key.Slot
+	t.running--
 	if t.handshakes[i] == h {
 		delete(t.handshakes, i)
 	}
@@ -240,6 +271,24 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 		return
 	}
 	t.set.stats.Handshakes[Handshake{r.Version, r.Resumed}]++
+	t.begin(i, c, r)
+	if c.flags&flagRejected != 0 {
+		t.set.Clock.Set(i, t.set.Clock.now+MuteTicks)
+	} else {
+		t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
+	}
+	t.set.hear(c)
+	t.set.Reading.Resume(i)
+	if rest := append(r.Rest[:len(r.Rest):len(r.Rest)], h.in...); len(rest) > 0 { // its goroutine has ended
+		t.set.Out.Cork(i)
+		t.open(i, c, rest)
+		t.set.Out.Uncork(i)
+		t.set.Input.bound()
+	}
+}
+
+// begin takes the keys of a completed handshake into use.
+func (t *Secure) begin(i uint32, c *socket, r *tlsrecord.Result) {
 	*t.states.At(i) = r.State
 	if r.Wide != nil {
 		*t.wides.Take(i) = *r.Wide
@@ -251,26 +300,11 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 		t.subjects[i] = strings.Clone(r.Peer.Subject.CommonName)
 	}
 	c.flags &^= flagShaking
-	if c.flags&flagRejected != 0 {
-		t.set.Clock.Set(i, t.set.Clock.now+MuteTicks)
-	} else {
-		t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
-	}
-	t.set.hear(c)
-	if rest := append(r.Rest[:len(r.Rest):len(r.Rest)], h.in...); len(rest) > 0 { // its goroutine has ended
-		t.set.Out.Cork(i)
-		t.open(i, c, rest)
-		t.set.Out.Uncork(i)
-		t.set.Input.bound()
-	}
-	if c.state == stateOpen {
-		t.set.Reading.Resume(i)
-	}
 }
 
 // startWaiting begins the handshakes of clients that have waited, as far as there are places.
 func (t *Secure) startWaiting() {
-	for len(t.waiting) > 0 && len(t.handshakes) < t.places() {
+	for len(t.waiting) > 0 && t.running < t.places() {
 		k := t.waiting[0]
 		if t.waiting = t.waiting[1:]; len(t.waiting) == 0 {
 			t.waiting = nil
@@ -283,6 +317,23 @@ func (t *Secure) startWaiting() {
 		hello := t.set.Input.Kept(k.Slot)
 		t.set.Input.Detach(k.Slot)
 		t.start(k.Slot, hello, true)
+	}
+}
+
+// stalledTicks is how long a client may take for an answer while others wait for its place: more than
+// a phone's round trip.
+const stalledTicks = 20
+
+// endStalled ends handshakes whose clients don't answer while others wait for a place. Otherwise a
+// client could hold one for limits.head_timeout with a single packet.
+func (t *Secure) endStalled() {
+	if len(t.waiting) == 0 {
+		return
+	}
+	for i, h := range t.handshakes {
+		if c := t.of(h); c != nil && h.asked != 0 && t.set.Clock.now-h.asked > stalledTicks {
+			t.fail(i, c, reasons.TLSTimeout)
+		}
 	}
 }
 

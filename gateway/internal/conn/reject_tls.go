@@ -51,9 +51,18 @@ func (l *Acceptor) respondTLS(i uint32, p []byte, must bool) {
 	if answer == nil {
 		return
 	}
+	l.rejectedTLS[i] = "" // counted
 	reason := reasons.CloseRejected
 	if served {
 		reason = reasons.CloseAnswered
 	}
 	l.set.Finish(i, reason, answer)
+}
+
+// forgetTLS forgets a rejected client. It counts one that has left before it was told.
+func (l *Acceptor) forgetTLS(i uint32) {
+	if reason := l.rejectedTLS[i]; reason != "" {
+		l.set.handler.Decline(nil, reason, true)
+	}
+	delete(l.rejectedTLS, i)
 }

@@ -25,6 +25,7 @@ type Secure struct {
 	oldest, newest uint32 // of them, by slot; 0 = none
 
 	handshakes map[uint32]*handshake // in flight, by slot
+	running    int                   // handshakes in flight, of closed connections as well
 	waiting    []reactor.Key         // for a place among them, with a whole hello
 	workers    sync.WaitGroup        // goroutines of handshakes
 }
@@ -86,6 +87,7 @@ func (t *Secure) open(i uint32, c *socket, p []byte) {
 		t.count(reasons.TLSPeerAlert)
 		t.set.release(i, c, reasons.CloseTLS)
 	default: // io.EOF
+		t.set.Out.Uncork(i) // what its data has caused isn't the end's
 		t.set.Reading.end(i, c)
 	}
 }

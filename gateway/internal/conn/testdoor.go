@@ -1,6 +1,9 @@
 package conn
 
-import "github.com/pushgate/pushgate/internal/reactor"
+import (
+	"github.com/pushgate/pushgate/internal/reactor"
+	"github.com/pushgate/pushgate/internal/tlsrecord"
+)
 
 // This file is for tests of the layers above, which can't reach into the package.
 
@@ -59,3 +62,6 @@ func (k *Inputs) Used() (used int, bytes int64) { return k.table.Len(), k.bytes 
 
 // IsPaused reports whether reading from the client is suspended by Pause or Suspend.
 func (r *Reading) IsPaused(i uint32) bool { return r.set.Slots.at(i).flags&(flagPaused|flagFull) != 0 }
+
+// Begin has an adopted connection whose TLS handshake hasn't begun go on as after one.
+func (t *Secure) Begin(i uint32, r *tlsrecord.Result) { t.begin(i, t.set.Slots.at(i), r) }

@@ -183,8 +183,8 @@ func (b *bench) deliveries(ctx context.Context, rate float64) (Step, error) {
 		if f.Effort.Seconds > 0 {
 			s.Delivered = float64(f.Delivered) / f.Effort.Seconds
 		}
-		if n := r.Counters.Delivered; n > 0 {
-			s.Bytes = float64(r.Counters.Bytes) / float64(n)
+		if f.Delivered > 0 {
+			s.Bytes = float64(f.Bytes) / float64(f.Delivered)
 		}
 	}
 	s.Good = s.Good && !s.ClientBound

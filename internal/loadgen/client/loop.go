@@ -130,7 +130,7 @@ func (l *loop) Ready(k reactor.Key, ev reactor.Events) {
 	if c.gen != k.Gen || c.state == waiting || c.state == gone {
 		return
 	}
-	if (c.state == connecting || c.state == renewing) && !l.shaking(k.Slot) {
+	if (c.state == connecting || c.state == renewing) && !l.handshaking(k.Slot) {
 		l.connected(k.Slot)
 		return
 	}

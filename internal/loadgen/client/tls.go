@@ -24,13 +24,13 @@ type secure struct {
 // startTLS begins the TLS handshake of a client whose connection stands.
 func (t *secure) startTLS(slot uint32) {
 	t.handshake(slot, nil)
-	if t.shaking(slot) && t.l.clients[slot].flags&wantsOut == 0 {
+	if t.handshaking(slot) && t.l.clients[slot].flags&wantsOut == 0 {
 		t.l.watch(slot, t.l.reads(slot))
 	}
 }
 
-// shaking reports whether a client is in its TLS handshake.
-func (t *secure) shaking(slot uint32) bool { return t.conns != nil && t.conns.Shaking(slot) }
+// handshaking reports whether a client is in its TLS handshake.
+func (t *secure) handshaking(slot uint32) bool { return t.conns != nil && t.conns.Handshaking(slot) }
 
 // handshake goes on with a handshake. True: it is done and the client still there; rest came
 // behind the handshake.
@@ -54,7 +54,7 @@ func (t *secure) handshake(slot uint32, p []byte) (rest []byte, done bool) {
 
 // decrypt takes bytes of the socket, and changes them.
 func (t *secure) decrypt(slot uint32, p []byte) {
-	if t.shaking(slot) {
+	if t.handshaking(slot) {
 		var done bool
 		if p, done = t.handshake(slot, p); !done {
 			return

@@ -166,6 +166,7 @@ type Sent struct {
 	// Of the missing, messages that passed while a proxy may have cut the client.
 	MissingCut uint64 `json:"missing_proxy,omitempty"`
 	Delivered  uint64 `json:"delivered"`
+	Bytes      uint64 `json:"bytes,omitempty"` // that clients received meanwhile, as in the counters
 	Duplicated uint64 `json:"duplicated"`
 	Replayed   uint64 `json:"replayed,omitempty"` // sent again by design, to streams that reconnected
 	Reordered  uint64 `json:"reordered"`
