@@ -33,7 +33,8 @@ OVER_TLS ?= Slow|Latest|Drop|Overrun|CatchUp|CatchingUp|Resum|Batch|Clos|Bye|Dra
 PACKAGES := redis-server:redis-server redis-tools:redis-cli curl:curl
 # What interop needs beside them, and a file of each.
 INTEROP_PACKAGES := chromium:chromium nginx-light:/usr/sbin/nginx \
-	libnginx-mod-nchan:/usr/lib/nginx/modules/ngx_nchan_module.so haproxy:/usr/sbin/haproxy \
+	libnginx-mod-nchan:/usr/lib/nginx/modules/ngx_nchan_module.so libnginx-mod-stream:/usr/lib/nginx/modules/ngx_stream_module.so \
+	haproxy:/usr/sbin/haproxy openssl:openssl \
 	python3-websockets:/usr/lib/python3/dist-packages/websockets nodejs:node npm:npm prometheus:prometheus netcat-openbsd:nc
 # What bench-peers needs beside them, and a file of each.
 PEER_PACKAGES := nginx-light:/usr/sbin/nginx libnginx-mod-nchan:/usr/lib/nginx/modules/ngx_nchan_module.so haproxy:/usr/sbin/haproxy

@@ -65,6 +65,7 @@ func TestHealthForAnyOrigin(t *testing.T) {
 // A rejected client has time to send its request, however many others are rejected with it: some
 // HTTP clients fail on a response before the request.
 func TestTurnedAwayHaveTimeToAsk(t *testing.T) {
+	gateway.InTheClear(t, gateway.Flooded)
 	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
 		c.Shards = 2

@@ -25,7 +25,7 @@ func TestAttackHoldings(t *testing.T) {
 	}
 	var rows []row
 	for _, hold := range []func(*testing.T) []row{
-		holdQueues, holdInputs, holdRings, holdMessages, holdLingering, holdWaiters, holdCursors, holdPublications, holdSubscriptions, holdConnections,
+		holdQueues, holdInputs, holdRecords, holdRings, holdMessages, holdLingering, holdWaiters, holdCursors, holdPublications, holdSubscriptions, holdConnections,
 	} {
 		rows = append(rows, hold(t)...)
 	}

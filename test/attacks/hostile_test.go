@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,7 +30,8 @@ const hostileEnv = "ATTACKS_HOSTILE"
 // assault is the task of a process of hostile clients.
 type assault struct {
 	Addr    string
-	Clients int // in all, as many of each kind
+	TLS     string // address for tlsKinds
+	Clients int    // in all, as many of each kind
 	Kinds   []string
 }
 
@@ -137,12 +139,39 @@ var kinds = map[string]hostile{
 		for write(c, 50*time.Millisecond, b) {
 		}
 	},
+	"half TLS handshakes": func(c net.Conn, random *rand.Rand) {
+		b := hello()
+		if random.IntN(2) == 0 {
+			b = b[:len(b)/2]
+		}
+		c.Write(b)
+		drain(c, 2*time.Second)
+	},
+	"parked TLS records": func(c net.Conn, _ *rand.Rand) {
+		if r, err := secure(c, 0); err == nil {
+			c.Write(r.parked())
+			drain(c, 5*time.Second)
+		}
+	},
+	"key update floods": func(c net.Conn, _ *rand.Rand) {
+		r, err := secure(c, 0)
+		if err != nil {
+			return
+		}
+		go io.Copy(io.Discard, c) // ends with the connection
+		// Each comes with data, so that there is no end to them.
+		for write(c, 10*time.Millisecond, r.updates(50, "\r\n")) {
+		}
+	},
 	"garbage commands": func(c net.Conn, random *rand.Rand) {
 		c.Write([]byte(upgrade("/v1/ws")))
 		for write(c, 2*time.Millisecond, text(`{"type":"subscribe","channel":"`+strings.Repeat(`[{"`, 300))) {
 		}
 	},
 }
+
+// tlsKinds are those that connect to the TLS listener.
+var tlsKinds = []string{"half TLS handshakes", "parked TLS records", "key update floods"}
 
 // write writes after a pause, and reports whether that went well.
 func write(c net.Conn, pause time.Duration, b []byte) bool {
@@ -190,11 +219,15 @@ func beHostile(spec string) int {
 	var all sync.WaitGroup
 	var came atomic.Int64
 	for i := range a.Clients {
-		act := kinds[a.Kinds[i%len(a.Kinds)]]
+		name := a.Kinds[i%len(a.Kinds)]
+		act, addr := kinds[name], a.Addr
+		if slices.Contains(tlsKinds, name) {
+			addr = a.TLS
+		}
 		all.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(i)))
 			for ctx.Err() == nil {
-				c, err := small.DialContext(ctx, "tcp", a.Addr)
+				c, err := small.DialContext(ctx, "tcp", addr)
 				if err != nil {
 					continue
 				}

@@ -35,7 +35,8 @@ func TestAttackOfEveryKind(t *testing.T) {
 	}
 	redis := redistest.Start(t)
 	rules := `[{"match":["hot.latest"],"slow":"latest"},{"match":["hot.oldest"],"slow":"drop_oldest"}]`
-	g := startGateway(t, redis, redis.URL(), "--channels="+rules)
+	secure := gatewaytest.Address(t)
+	g := startGateway(t, redis, redis.URL(), "--channels="+rules, "--tls.self_signed", "--tls.listen", secure)
 	for range 1000 {
 		if err := redis.Client.XAdd(context.Background(), &goredis.XAddArgs{Stream: "{push:large}:log", Values: []any{"data", strings.Repeat("x", 60_000)}}).Err(); err != nil {
 			t.Fatal(err)
@@ -61,7 +62,7 @@ func TestAttackOfEveryKind(t *testing.T) {
 	calm := o.publish(goods, during/6)
 
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(kinds)), func(name string) bool { return !regexp.MustCompile(*only).MatchString(name) })
-	came := assaulted(t, assault{Addr: g.Public, Clients: attackers, Kinds: names})
+	came := assaulted(t, assault{Addr: g.Public, TLS: secure, Clients: attackers, Kinds: names})
 	defer came()
 	var worst, worstBeside time.Duration
 	var control [2]delays

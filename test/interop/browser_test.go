@@ -23,45 +23,37 @@ type browsed struct {
 	Poll      report `json:"poll"`
 }
 
-// TestChromium plays with WebSocket, EventSource and fetch of a real browser,
-// all at once in one page of another origin than the gateway's.
-func TestChromium(t *testing.T) {
+// playChromium has a page of another origin than the gateway's play in Chromium, by all of the
+// browser's ways at once. base is the gateway's URL; flags are Chromium's.
+func playChromium(t *testing.T, base string, flags ...string) (said <-chan string, reported <-chan browsed) {
+	t.Helper()
 	needs(t, "chromium")
-	// The large message takes most of a ring of the default size, in its three forms; a page that
-	// polls again too late would have a gap.
-	g := startGateway(t, "--redis.ring.bytes", "1MiB")
-	said := make(chan string, 8)
-	reported := make(chan browsed, 1)
+	lines, reports := make(chan string, 8), make(chan browsed, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		switch r.URL.Path {
 		case "/":
-			io.WriteString(w, strings.ReplaceAll(page, "GATEWAY", g.Public))
+			io.WriteString(w, strings.ReplaceAll(page, "GATEWAY", base))
 		case "/say":
-			said <- string(body)
+			lines <- string(body)
 		case "/report":
 			var got browsed
 			if err := json.Unmarshal(body, &got); err != nil {
 				t.Errorf("%s: %v", body, err)
 			}
-			reported <- got
+			reports <- got
 		default:
 			http.NotFound(w, r)
 		}
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close)
+	browse(t, server.URL, flags...)
+	return lines, reports
+}
 
-	browse(t, server.URL)
-
-	var none error
-	await(t, said, "subscribed", &none)
-	g.publish(channel)
-	await(t, said, "waiting", &none)
-	eventually(t, "the gateway has pinged it", func() bool { return g.Metric("gateway_pings_total") >= 4 })
-	if n := g.Metric(`gateway_closes_total{reason="timeout"}`); n != 0 {
-		t.Errorf("%v connections ended for a ping without an answer", n)
-	}
-	g.Signal(syscall.SIGTERM)
+// judgeChromium checks the page's report.
+func judgeChromium(t *testing.T, said <-chan string, reported <-chan browsed) {
+	t.Helper()
 	var got browsed
 	select {
 	case got = <-reported:
@@ -83,5 +75,28 @@ func TestChromium(t *testing.T) {
 	if got.Poll != poll {
 		t.Errorf("fetch %+v\n want %+v", got.Poll, poll)
 	}
+}
+
+// largeRing has room for the large message in its three forms, which takes most of a ring of the
+// default size; a page that polls again too late would have a gap.
+var largeRing = []string{"--redis.ring.bytes", "1MiB"}
+
+// TestChromium plays with WebSocket, EventSource and fetch of a real browser,
+// all at once in one page of another origin than the gateway's.
+func TestChromium(t *testing.T) {
+	needs(t, "chromium")
+	g := startGateway(t, largeRing...)
+	said, reported := playChromium(t, "http://"+g.Public)
+
+	var none error
+	await(t, said, "subscribed", &none)
+	g.publish(channel)
+	await(t, said, "waiting", &none)
+	eventually(t, "the gateway has pinged it", func() bool { return g.Metric("gateway_pings_total") >= 4 })
+	if n := g.Metric(`gateway_closes_total{reason="timeout"}`); n != 0 {
+		t.Errorf("%v connections ended for a ping without an answer", n)
+	}
+	g.Signal(syscall.SIGTERM)
+	judgeChromium(t, said, reported)
 	g.Exits()
 }

@@ -42,35 +42,53 @@ var played = report{messages, true, largeSize, speech, true, 4321, 1003, "drain"
 // how far it is.
 type player func(ctx context.Context, url string, say func(string)) (report, error)
 
+// performance is a client that plays its part.
+type performance struct {
+	said <-chan string // closed when it's done
+	got  report        // valid then, as is err
+	err  error
+}
+
+// begin has a client play its part against the WebSocket at url, for at most twice the patience.
+func begin(t *testing.T, url string, play player) *performance {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	said := make(chan string, 8)
+	p := &performance{said: said}
+	go func() { // ends with ctx, the test's end at the latest
+		defer close(said)
+		defer cancel()
+		p.got, p.err = play(ctx, url, func(line string) { said <- line })
+	}()
+	return p
+}
+
+// judge waits for the client's report and checks it.
+func (p *performance) judge(t *testing.T) {
+	t.Helper()
+	for line := range p.said {
+		t.Errorf("it says %q", line)
+	}
+	if p.err != nil {
+		t.Error(p.err)
+	}
+	if p.got != played {
+		t.Errorf("it reports %+v\n        want %+v", p.got, played)
+	}
+}
+
 // perform has a client play its part.
 func perform(t *testing.T, play player) {
 	g := startGateway(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
-	defer cancel()
-	said := make(chan string, 8) // sent to by the player, closed when it's done
-	var got report
-	var err error
-	go func() {
-		defer close(said)
-		got, err = play(ctx, "ws://"+g.Public+"/v1/ws", func(line string) { said <- line })
-	}()
-	await(t, said, "subscribed", &err)
+	p := begin(t, "ws://"+g.Public+"/v1/ws", play)
+	await(t, p.said, "subscribed", &p.err)
 	g.publish(channel)
-	await(t, said, "waiting", &err)
+	await(t, p.said, "waiting", &p.err)
 	eventually(t, "the gateway has pinged it twice", func() bool { return g.Metric("gateway_pings_total") >= 2 })
 	if n := g.Metric(`gateway_closes_total{reason="timeout"}`); n != 0 {
 		t.Errorf("%v connections ended for a ping without an answer", n)
 	}
 	g.Signal(syscall.SIGTERM)
-	for line := range said {
-		t.Errorf("it says %q", line)
-	}
-	if err != nil {
-		t.Error(err)
-	}
-	if got != played {
-		t.Errorf("it reports %+v\n        want %+v", got, played)
-	}
+	p.judge(t)
 	g.Exits()
 }
 

@@ -21,11 +21,12 @@ var packages = map[string]string{
 	"nginx":            "nginx-light",
 	"node":             "nodejs",
 	"npm":              "npm",
+	"openssl":          "openssl",
 	"prometheus":       "prometheus",
 	"redis-cli":        "redis-tools",
 }
 
-// needs returns the path of the first of the programs that a test starts. The
+// needs returns the path of the first of the programs that a test starts, if any. The
 // test is skipped unless `make interop` runs it, which sets INTEROP and installs
 // them.
 func needs(t testing.TB, names ...string) string {

@@ -83,6 +83,9 @@ func (k *Inputs) endVictims(most int) (more bool) {
 			if c.flags&(flagShaking|flagRejected) != 0 {
 				k.set.Secure.fail(v.Slot, c, reasons.TLSOverload)
 			} else {
+				if c.flags&flagPartial != 0 {
+					k.set.Secure.count(reasons.TLSOverload)
+				}
 				k.set.handler.EvictInput(v.Slot)
 			}
 			k.set.Secure.freePartial(v.Slot, c)

@@ -58,7 +58,8 @@ type handshake struct {
 	tokens chan struct{}
 
 	// Owned by the loop
-	asked uint32 // tick at which the client was sent bytes that it has to answer; 0: it has answered
+	asked   uint32 // tick at which the client was sent bytes that it has to answer; 0: it has answered
+	alerted bool   // the client has sent an alert in clear
 
 	// Owned by its goroutine
 	out []byte // for the client
@@ -79,6 +80,7 @@ const maxAhead = 2 * tlsrecord.MaxRecord
 func (t *Secure) shake(i uint32, c *socket, p []byte) {
 	if h := t.handshakes[i]; h != nil {
 		h.asked = 0
+		h.alerted = h.alerted || isPlainAlert(p)
 		if h.feed(p) {
 			t.set.Reading.Pause(i)
 		}
@@ -267,7 +269,11 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 	}
 	if err != nil {
 		t.trace(i, err)
-		t.fail(i, c, failure(err, out))
+		reason := failure(err, out)
+		if h.alerted {
+			reason = reasons.TLSPeerAlert
+		}
+		t.fail(i, c, reason)
 		return
 	}
 	t.set.stats.Handshakes[Handshake{r.Version, r.Resumed}]++
@@ -342,6 +348,10 @@ func (t *Secure) due(i uint32, c *socket) { t.fail(i, c, reasons.TLSTimeout) }
 
 // left handles the end of the client's side before its handshake is complete.
 func (t *Secure) left(i uint32, c *socket) {
+	if c.state != stateOpen { // why it failed was counted
+		t.set.release(i, c, reasons.CloseTLS)
+		return
+	}
 	if h := t.handshakes[i]; h != nil { // all that it needs may have come before
 		t.set.Reading.Pause(i) // or the end would be reported again and again
 		h.end(io.EOF)
@@ -364,6 +374,13 @@ func (t *Secure) trace(i uint32, err error) {
 	if t.set.log.Enabled(context.Background(), slog.LevelDebug) {
 		t.set.log.Debug("the TLS handshake failed", "err", err, "connection", t.set.ID(i), "address", t.set.Addrs.Of(i))
 	}
+}
+
+// isPlainAlert reports whether bytes are an alert that isn't encrypted. OpenSSL sends these also where
+// TLS 1.3 wants them encrypted, and crypto/tls takes them for bad records.
+func isPlainAlert(p []byte) bool {
+	n, err := tlsrecord.RecordSize(p)
+	return err == nil && n == len(p) && n == tlsrecord.HeaderSize+2 && tlsrecord.Type(p[0]) == tlsrecord.TypeAlert
 }
 
 // alertReasons are the failures that the server's alert tells.

@@ -33,6 +33,9 @@ func (r *Reading) read(i uint32, c *socket) bool {
 		r.end(i, c)
 		return true
 	default:
+		if c.flags&flagShaking != 0 && c.state == stateOpen {
+			r.set.Secure.count(reasons.TLSLeft)
+		}
 		r.set.release(i, c, reasons.CloseReset)
 		return true
 	}
