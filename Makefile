@@ -37,7 +37,7 @@ INTEROP_PACKAGES := chromium:chromium nginx-light:/usr/sbin/nginx \
 	haproxy:/usr/sbin/haproxy openssl:openssl \
 	python3-websockets:/usr/lib/python3/dist-packages/websockets nodejs:node npm:npm prometheus:prometheus netcat-openbsd:nc
 # What bench-peers needs beside them, and a file of each.
-PEER_PACKAGES := nginx-light:/usr/sbin/nginx libnginx-mod-nchan:/usr/lib/nginx/modules/ngx_nchan_module.so
+PEER_PACKAGES := nginx-light:/usr/sbin/nginx libnginx-mod-nchan:/usr/lib/nginx/modules/ngx_nchan_module.so haproxy:/usr/sbin/haproxy
 # What the guest of `make million` needs beside them, and a file of each.
 GUEST_PACKAGES := qemu-system-x86:qemu-system-x86_64 busybox-static:/usr/share/doc/busybox-static cpio:cpio
 # For `make bench-peers`: further flags, such as -transport sse -n 5000.
@@ -155,7 +155,7 @@ bench-catchup: ## have 5,000 clients come back at once and print when all have c
 	$(GO) run ./bench catchup
 
 .PHONY: bench-peers
-bench-peers: build deps-peers ## compare the gateway with other servers and write docs/BENCHMARKS.md (16 minutes)
+bench-peers: build deps-peers ## compare the gateway with other servers and write docs/BENCHMARKS.md (22 minutes)
 	cd bench/peers && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/peers .
 	bin/peers $(PEERS_ARGS)
 

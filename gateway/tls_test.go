@@ -114,7 +114,7 @@ func TestRejectedOverTLS(t *testing.T) {
 func TestHandshakesWait(t *testing.T) {
 	t.Parallel()
 	in, files := startTLS(t, func(c *gateway.Config) {
-		c.TLS.Handshakes = 2 // one a shard
+		c.TLS.Handshakes = 2               // one a shard
 		c.Limits.HeadTimeout = time.Minute // those that don't answer end earlier
 	})
 	config := trusting(t, files)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // warmUp is how many messages come before those that are measured.
@@ -17,6 +18,7 @@ const warmUp = 2
 type course struct {
 	options
 	server      *running
+	kernel      *probe.Kernel
 	connections int
 	clients     *client.Clients
 	figures     *figures
@@ -24,7 +26,7 @@ type course struct {
 
 func (m *course) run(ctx context.Context) (err error) {
 	f, n := m.figures, len(m.clients.Messages)
-	if f.Before, err = m.memory(ctx); err != nil {
+	if f.Before, f.KernelBefore, err = m.memory(ctx); err != nil {
 		return err
 	}
 	stop := m.watch()
@@ -55,9 +57,18 @@ func (m *course) watch() (stop func() (took, cpu float64)) {
 	return func() (float64, float64) { return time.Since(start).Seconds(), (m.server.cpu() - begin).Seconds() }
 }
 
-func (m *course) memory(ctx context.Context) (int64, error) {
-	bytes, err := rig.Steady(ctx, 7, m.server.memory)
-	return int64(bytes), err
+// memory returns the server's and the kernel's.
+func (m *course) memory(ctx context.Context) (own, kernel int64, err error) {
+	var samples []float64 // of the kernel's
+	bytes, err := rig.Steady(ctx, 7, func() (int64, error) {
+		k, err := m.kernel.Sample()
+		if err != nil {
+			return 0, err
+		}
+		samples = append(samples, float64(k.Slab+k.TCPMemory))
+		return m.server.memory()
+	})
+	return int64(bytes), int64(rig.Median(samples)), err
 }
 
 // hold measures one interval after the first: in that some servers spare a
@@ -78,7 +89,7 @@ func (m *course) hold(ctx context.Context) (err error) {
 	}
 	m.figures.Hold, m.figures.HoldCPU = stop()
 	m.figures.Pings = pings() - before
-	m.figures.With, err = m.memory(ctx)
+	m.figures.With, m.figures.KernelWith, err = m.memory(ctx)
 	return err
 }
 

@@ -1,6 +1,7 @@
 // Peers compares the gateway with other ways to push a message to many clients:
 // the centrifuge library, gobwas/ws with a goroutine for each connection, the
-// hub of gorilla/websocket, and nchan.
+// hub of gorilla/websocket, and nchan. Over TLS it compares the gateway's own with
+// nginx and HAProxy in front of it, with net/http, and with centrifuge over that.
 //
 //	go run . -gateway ../../bin/gateway -transport websocket -n 5000
 //

@@ -11,15 +11,20 @@ import (
 
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/page"
+	"github.com/pushgate/pushgate/internal/probe"
 )
 
 // figures are one server's of one round. Times are in seconds, memory
 // in bytes.
 type figures struct {
-	Connect    float64       `json:"connect"`     // until all clients were subscribed
-	ConnectCPU float64       `json:"connect_cpu"` // meanwhile
-	Before     int64         `json:"before"`      // memory before the first client
-	With       int64         `json:"with"`        // and with all of them
+	Connect    float64 `json:"connect"`     // until all clients were subscribed
+	ConnectCPU float64 `json:"connect_cpu"` // meanwhile
+	Before     int64   `json:"before"`      // memory before the first client
+	With       int64   `json:"with"`        // and with all of them
+	// The kernel's memory at the same times, of the whole machine; 0 in results from before it was read.
+	KernelBefore int64 `json:"kernel_before,omitempty"`
+	KernelWith   int64 `json:"kernel_with,omitempty"`
+
 	Hold       float64       `json:"hold"`
 	HoldCPU    float64       `json:"hold_cpu"`
 	Pings      int           `json:"pings"` // in the hold
@@ -42,13 +47,20 @@ func measure(ctx context.Context, o options, out io.Writer) error {
 		chosen = append(chosen, s)
 	}
 	for _, t := range o.transports {
-		for _, n := range o.counts {
-			r, err := measureAll(ctx, o, chosen, t, n, out)
+		some := serversOf(t, chosen)
+		if len(some) == 0 {
+			continue
+		}
+		for _, n := range o.countsFor(t) {
+			r, err := measureAll(ctx, o, some, t, n, out)
 			if err == nil {
 				err = page.Keep(filepath.Join(o.docs, "benchmarks"), fmt.Sprintf("%s-%d", t, n), r)
 			}
 			if err != nil {
 				return err
+			}
+			if t == secureTransport {
+				fmt.Fprintln(out, r.Budget())
 			}
 		}
 	}
@@ -92,27 +104,59 @@ func measureOne(ctx context.Context, o options, s server, t transport, n int) (f
 		return f, "", err
 	}
 	defer os.RemoveAll(dir)
-	r, err := s.start(ctx, setting{options: o, server: s.name, transport: t, connections: n, dir: dir})
+	r, err := start(ctx, s, setting{options: o, server: s.name, transport: t, connections: n, dir: dir})
 	if err != nil {
 		return f, "", err
 	}
 	defer r.close()
-	request := client.WebSocketRequest(r.path, r.listen)
-	if t == eventsTransport {
-		r.speech.Events = true
-		request = client.EventsRequest(r.path, r.listen)
+	kernel, err := probe.WatchKernel(0)
+	if err != nil {
+		return f, r.config, err
 	}
-	c, err := client.New(client.Options{
-		Remote: r.listen, Clients: n, InFlight: o.inFlight, Request: client.Same(request),
-		Lag: 500 * time.Microsecond, Messages: warmUp + o.messagesFor(n), Speech: r.speech,
-	})
+	c, err := newClients(r, o, t, n)
 	if err != nil {
 		return f, r.config, err
 	}
 	defer c.Close()
-	err = (&course{options: o, server: r, connections: n, clients: c, figures: &f}).run(ctx)
+	err = (&course{options: o, server: r, kernel: kernel, connections: n, clients: c, figures: &f}).run(ctx)
 	if err != nil {
-		err = fmt.Errorf("%w; the log of %s:\n%s", err, s.name, r.Log())
+		err = fmt.Errorf("%w; the log of %s:\n%s", err, s.name, r.logs())
 	}
 	return f, r.config, err
+}
+
+// start starts a server, with a certificate where it needs one.
+func start(ctx context.Context, s server, to setting) (*running, error) {
+	if to.transport != secureTransport {
+		return s.start(ctx, to)
+	}
+	pool, err := writeCertificate(to.dir)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.start(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkTLS(ctx, pool); err != nil {
+		r.close()
+		return nil, fmt.Errorf("%w; the log of %s:\n%s", err, s.name, r.logs())
+	}
+	return r, nil
+}
+
+// newClients returns the clients of a server.
+func newClients(r *running, o options, t transport, n int) (*client.Clients, error) {
+	with := client.Options{
+		Remote: r.listen, Clients: n, InFlight: o.inFlight, Request: client.Same(client.WebSocketRequest(r.path, r.listen)),
+		Lag: 500 * time.Microsecond, Messages: warmUp + o.messagesFor(n), Speech: r.speech,
+	}
+	switch t {
+	case eventsTransport:
+		with.Speech.Events = true
+		with.Request = client.Same(client.EventsRequest(r.path, r.listen))
+	case secureTransport:
+		with.TLS = clientTLS()
+	}
+	return client.New(with)
 }

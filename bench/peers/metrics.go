@@ -18,14 +18,31 @@ type metric struct {
 	more bool // the larger, the better
 }
 
-// metrics that a round has a value of, in the order of the columns.
-var metrics = []metric{
-	{"connects", "/s", func(r *result, f *figures) float64 { return float64(r.Connections) / f.Connect }, true},
-	{"CPU per connect", "us", func(r *result, f *figures) float64 { return f.ConnectCPU * 1e6 / float64(r.Connections) }, false},
-	{"memory per connection", "B", func(r *result, f *figures) float64 { return float64(f.With-f.Before) / float64(r.Connections) }, false},
-	{"idle CPU", "% of one", func(r *result, f *figures) float64 { return 100 * f.HoldCPU / f.Hold }, false},
-	{"CPU per delivery", "us", func(r *result, f *figures) float64 { return f.DeliverCPU * 1e6 / float64(f.Deliveries) }, false},
-	{"last subscriber, p50", "ms", func(r *result, f *figures) float64 { return 1e3 * rig.Median(f.Last) }, false},
+// The metrics that a round has a value of.
+var (
+	connects   = metric{"connects", "/s", func(r *result, f *figures) float64 { return float64(r.Connections) / f.Connect }, true}
+	connectCPU = metric{"CPU per connect", "us", func(r *result, f *figures) float64 { return f.ConnectCPU * 1e6 / float64(r.Connections) }, false}
+	memoryEach = metric{"memory per connection", "B", func(r *result, f *figures) float64 { return float64(f.With-f.Before) / float64(r.Connections) }, false}
+	kernelEach = metric{"kernel memory per connection", "B", func(r *result, f *figures) float64 {
+		return float64(f.KernelWith-f.KernelBefore) / float64(r.Connections)
+	}, false}
+	idleCPU     = metric{"idle CPU", "% of one", func(r *result, f *figures) float64 { return 100 * f.HoldCPU / f.Hold }, false}
+	deliveryCPU = metric{"CPU per delivery", "us", func(r *result, f *figures) float64 { return f.DeliverCPU * 1e6 / float64(f.Deliveries) }, false}
+	lastHalf    = metric{"last subscriber, p50", "ms", func(r *result, f *figures) float64 { return 1e3 * rig.Median(f.Last) }, false}
+)
+
+// In the order of the columns.
+var (
+	plainMetrics  = []metric{connects, connectCPU, memoryEach, idleCPU, deliveryCPU, lastHalf}
+	secureMetrics = []metric{connects, connectCPU, memoryEach, kernelEach, deliveryCPU, lastHalf}
+)
+
+// Metrics are the columns of the result's table.
+func (r *result) Metrics() []metric {
+	if r.Transport == secureTransport {
+		return secureMetrics
+	}
+	return plainMetrics
 }
 
 // values are a metric's of all rounds that came to their end.
@@ -114,9 +131,9 @@ func (s *measured) Pings() float64 {
 }
 
 // Redis is the CPU time of redis-server for each message, in us; it is the
-// gateway's, the first of all servers.
+// gateway's.
 func (r *result) Redis() float64 {
-	return rig.Median(r.server(servers[0].name).values(func(f *figures) float64 { return 1e6 * f.RedisCPU / float64(len(f.Last)) }))
+	return rig.Median(r.server(gatewayName).values(func(f *figures) float64 { return 1e6 * f.RedisCPU / float64(len(f.Last)) }))
 }
 
 // digits writes a number with three digits that count.

@@ -24,16 +24,8 @@ import (
 // nchanModule is where Debian's package puts it.
 const nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 
-// nginxProgram is looked for in root's PATH too, which has it under sbin.
-func nginxProgram() (string, error) {
-	if path, err := exec.LookPath("nginx"); err == nil {
-		return path, nil
-	}
-	return exec.LookPath("/usr/sbin/nginx")
-}
-
 func missingNchan() error {
-	_, err := nginxProgram()
+	_, err := systemProgram("nginx")
 	if err == nil {
 		_, err = os.Stat(nchanModule)
 	}
@@ -51,7 +43,7 @@ func missingNchan() error {
 var nginxConf string
 
 func startNchan(ctx context.Context, s setting) (*running, error) {
-	program, err := nginxProgram()
+	program, err := systemProgram("nginx")
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +53,7 @@ func startNchan(ctx context.Context, s setting) (*running, error) {
 	}
 	conf := strings.NewReplacer(
 		"CONNECTIONS", strconv.Itoa(s.connections+100),
-		"SECONDS", strconv.Itoa(int(s.interval.Seconds())),
+		"SECONDS", strconv.Itoa(int(s.heartbeat().Seconds())),
 	).Replace(nginxConf)
 	file := filepath.Join(s.dir, "nginx.conf")
 	here := strings.NewReplacer("DIR", s.dir, "LISTEN", listen).Replace(conf)

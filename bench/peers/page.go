@@ -17,10 +17,9 @@ import (
 var pageText string
 
 var pageFunctions = template.FuncMap{
-	"metrics": func() []metric { return metrics },
-	"digits":  digits,
+	"digits": digits,
 	"title": func(t transport) string {
-		return map[transport]string{websocketTransport: "WebSocket", eventsTransport: "Server-Sent Events"}[t]
+		return map[transport]string{websocketTransport: "WebSocket", eventsTransport: "Server-Sent Events", secureTransport: "WebSocket over TLS"}[t]
 	},
 }
 
@@ -33,6 +32,7 @@ type contents struct {
 	Results  []*result
 	Chart    *result  // the largest
 	Missing  []string // servers that were not on the machine
+	Secure   *secureContents
 	Failures []string
 }
 
@@ -44,22 +44,55 @@ func renderPage(docs string) error {
 	if err != nil {
 		return err
 	}
-	c := &contents{dir: dir, First: all[0], Dates: dates(all), Results: all, Chart: all[0]}
+	var inPlain, inTLS []*result
 	for _, r := range all {
-		if r.Connections > c.Chart.Connections {
-			c.Chart = r
+		if r.Transport == secureTransport {
+			inTLS = append(inTLS, r)
+		} else {
+			inPlain = append(inPlain, r)
 		}
-		for _, s := range r.Servers {
-			c.Rounds = max(c.Rounds, len(s.Rounds))
-		}
+	}
+	if len(inPlain) == 0 {
+		return fmt.Errorf("no result without TLS in %s", dir)
+	}
+	c := &contents{dir: dir, First: inPlain[0], Dates: dates(inPlain), Results: inPlain, Chart: largest(inPlain), Rounds: rounds(inPlain)}
+	c.Secure = newSecureContents(dir, inTLS)
+	c.Missing = c.Chart.missing()
+	for _, r := range all {
 		c.Failures = append(c.Failures, r.failures()...)
 	}
-	for _, s := range servers {
-		if len(c.Chart.server(s.name).Rounds) == 0 {
-			c.Missing = append(c.Missing, s.name)
+	return page.Write(filepath.Join(docs, "BENCHMARKS.md"), pageText, pageFunctions, c)
+}
+
+// largest returns the first result with the most connections.
+func largest(all []*result) *result {
+	most := all[0]
+	for _, r := range all {
+		if r.Connections > most.Connections {
+			most = r
 		}
 	}
-	return page.Write(filepath.Join(docs, "BENCHMARKS.md"), pageText, pageFunctions, c)
+	return most
+}
+
+// rounds returns the most that a server was measured in.
+func rounds(all []*result) (most int) {
+	for _, r := range all {
+		for _, s := range r.Servers {
+			most = max(most, len(s.Rounds))
+		}
+	}
+	return most
+}
+
+// missing names the servers that the result lacks.
+func (r *result) missing() (names []string) {
+	for _, s := range serversOf(r.Transport, servers) {
+		if len(r.server(s.name).Rounds) == 0 {
+			names = append(names, s.name)
+		}
+	}
+	return names
 }
 
 func dates(all []*result) string {
@@ -76,8 +109,8 @@ func dates(all []*result) string {
 // Ahead names the metrics in which others are better than the gateway.
 func (r *result) Ahead() string {
 	var others []string
-	for _, m := range metrics {
-		if best := m.best(r); best != nil && best.Name != servers[0].name {
+	for _, m := range r.Metrics() {
+		if best := m.best(r); best != nil && best.Name != gatewayName {
 			others = append(others, fmt.Sprintf("%s (%s)", m.Name, best.Name))
 		}
 	}
@@ -107,7 +140,7 @@ func (r *result) failures() []string {
 
 // Bars draws a metric of all results with as many connections as the largest.
 func (c *contents) Bars(file, title, metricName string) (string, error) {
-	m := metrics[slices.IndexFunc(metrics, func(m metric) bool { return m.Name == metricName })]
+	m := plainMetrics[slices.IndexFunc(plainMetrics, func(m metric) bool { return m.Name == metricName })]
 	var series []string
 	var bars []page.Bar
 	for _, s := range c.Chart.Servers {

@@ -54,8 +54,8 @@ func (m *measured) line() string {
 	if f.Failed != "" {
 		return fmt.Sprintf("%-18s failed: %s", m.Name, f.Failed)
 	}
-	return fmt.Sprintf("%-18s connect %.2f s, %.2f s CPU; %+.1f MiB; %d pings %.3f s CPU; %d delivered %.2f s CPU, last %.1f ms; %d lost, %d doubled, %d broken %s",
-		m.Name, f.Connect, f.ConnectCPU, float64(f.With-f.Before)/(1<<20), f.Pings, f.HoldCPU, f.Deliveries, f.DeliverCPU, rig.Median(f.Last)*1e3,
+	return fmt.Sprintf("%-18s connect %.2f s, %.2f s CPU; %+.1f MiB, kernel %+.1f MiB; %d pings %.3f s CPU; %d delivered %.2f s CPU, last %.1f ms; %d lost, %d doubled, %d broken %s",
+		m.Name, f.Connect, f.ConnectCPU, float64(f.With-f.Before)/(1<<20), float64(f.KernelWith-f.KernelBefore)/(1<<20), f.Pings, f.HoldCPU, f.Deliveries, f.DeliverCPU, rig.Median(f.Last)*1e3,
 		f.Counts.Lost, f.Counts.Doubled, f.Counts.Broken, f.Counts.Why)
 }
 
@@ -89,6 +89,8 @@ func versions(gateway string) map[string]string {
 		"gateway":            {gateway, "version"},
 		"redis-server":       {"dpkg-query", "-W", "-f", "${Version}", "redis-server"},
 		"nginx":              {"dpkg-query", "-W", "-f", "${Version}", "nginx"},
+		"haproxy":            {"dpkg-query", "-W", "-f", "${Version}", "haproxy"},
+		"libssl3":            {"dpkg-query", "-W", "-f", "${Version}", "libssl3"},
 		"libnginx-mod-nchan": {"dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"},
 	} {
 		if text, err := exec.Command(command[0], command[1:]...).Output(); err == nil {

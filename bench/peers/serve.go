@@ -28,6 +28,7 @@ type made interface {
 var makers = map[string]func(transport, time.Duration) (made, error){
 	centrifugeName:      newCentrifuge,
 	"gobwas goroutines": newGoroutines,
+	netHTTPName:         newNetHTTP,
 	"gorilla hub":       newHub,
 }
 
@@ -35,7 +36,8 @@ var makers = map[string]func(transport, time.Duration) (made, error){
 // that it reads until there are no more.
 func serve(args []string, in io.Reader, out io.Writer) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	how := flags.String("transport", string(websocketTransport), "websocket or sse")
+	how := flags.String("transport", string(websocketTransport), "websocket, sse or tls")
+	dir := flags.String("certificate", ".", "`folder` with cert.pem and key.pem, for tls")
 	interval := flags.Duration("interval", 25*time.Second, "`time` between two heartbeats")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -52,8 +54,13 @@ func serve(args []string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	go s.serve(l) // ends with the process; the clients see a listener that failed
 	fmt.Fprintln(out, l.Addr())
+	if transport(*how) == secureTransport {
+		if l, err = secureListener(l, *dir); err != nil {
+			return err
+		}
+	}
+	go s.serve(l) // ends with the process; the clients see a listener that failed
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		if err := s.publish(append([]byte(nil), lines.Bytes()...)); err != nil {
@@ -63,17 +70,17 @@ func serve(args []string, in io.Reader, out io.Writer) error {
 	return lines.Err()
 }
 
-// pongTimeout is how long a client may take to answer a ping, where a server
-// asks. The machine is busy.
-func (s setting) pongTimeout() time.Duration { return s.interval * 3 / 4 }
-
 // startOwn starts one of the servers of this program.
 func startOwn(ctx context.Context, s setting) (*running, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"serve", "-transport", string(s.transport), "-interval", s.interval.String(), s.server}
+	args := []string{"serve", "-transport", string(s.transport), "-interval", s.heartbeat().String()}
+	if s.transport == secureTransport {
+		args = append(args, "-certificate", s.dir)
+	}
+	args = append(args, s.server)
 	p, err := rig.LaunchPiped(s.server, exec.CommandContext(ctx, self, args...))
 	if err != nil {
 		return nil, err
@@ -87,7 +94,7 @@ func startOwn(ctx context.Context, s setting) (*running, error) {
 			_, err := p.In.Write(append(text, '\n'))
 			return err
 		},
-		config: fmt.Sprintf("peers serve %s %q", strings.Join(args[1:len(args)-1], " "), s.server),
+		config: strings.ReplaceAll(fmt.Sprintf("peers serve %s %q", strings.Join(args[1:len(args)-1], " "), s.server), s.dir, "/tmp/peers"),
 		close:  p.Kill,
 	}
 	if s.server == centrifugeName {

@@ -24,7 +24,7 @@ var centrifugeEventsPath = "/?cf_connect=" + url.QueryEscape(connectCommand)
 // server. Pings are empty objects, not WebSocket frames.
 func centrifugeSpeech(t transport) client.Speech {
 	s := client.Speech{Joined: `{"id":1,"connect":`, Ping: "{}", Lines: true, Number: numberMark}
-	if t == websocketTransport {
+	if t != eventsTransport {
 		s.Hello = connectCommand
 	}
 	return s

@@ -42,13 +42,17 @@ type peer struct {
 }
 
 func newGoroutines(t transport, interval time.Duration) (made, error) {
+	return prepareGoroutines(t, interval), nil
+}
+
+func prepareGoroutines(t transport, interval time.Duration) *goroutines {
 	g := &goroutines{events: t == eventsTransport, interval: interval}
 	for range runtime.GOMAXPROCS(0) {
 		p := &part{messages: make(chan []byte, 256), conns: map[*peer]struct{}{}}
 		g.parts = append(g.parts, p)
 		go p.run() // ends with the process
 	}
-	return g, nil
+	return g
 }
 
 // encode returns a message as it is written to every connection.
@@ -104,11 +108,17 @@ func (g *goroutines) serve(l net.Listener) error {
 
 // serveConn takes the handshake and reads until the client is gone.
 func (g *goroutines) serveConn(c *peer) {
-	defer c.Close()
 	read, ping := g.upgrade(c)
 	if read == nil {
+		c.Close()
 		return
 	}
+	g.hold(c, read, ping)
+}
+
+// hold has messages and heartbeats written to a client until read fails.
+func (g *goroutines) hold(c *peer, read func() error, ping []byte) {
+	defer c.Close()
 	p := g.parts[int(g.next.Add(1))%len(g.parts)]
 	p.mu.Lock()
 	p.conns[c] = struct{}{}
@@ -143,6 +153,14 @@ func (g *goroutines) upgrade(c *peer) (read func() error, ping []byte) {
 	if _, err := ws.Upgrade(c.Conn); err != nil {
 		return nil, nil
 	}
+	return g.frames(c), heartbeat
+}
+
+// heartbeat is a ping of a WebSocket.
+var heartbeat = ws.MustCompileFrame(ws.NewPingFrame(nil))
+
+// frames returns how to read a frame from a client.
+func (g *goroutines) frames(c *peer) func() error {
 	return func() error {
 		c.SetReadDeadline(time.Now().Add(2 * g.interval))
 		header, err := ws.ReadHeader(c)
@@ -153,5 +171,5 @@ func (g *goroutines) upgrade(c *peer) (read func() error, ping []byte) {
 			err = io.EOF
 		}
 		return err
-	}, ws.MustCompileFrame(ws.NewPingFrame(nil))
+	}
 }

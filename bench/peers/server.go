@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/pushgate/pushgate/bench/client"
 	"github.com/pushgate/pushgate/bench/rig"
+	"github.com/pushgate/pushgate/internal/loopback"
 	"github.com/pushgate/pushgate/internal/probe"
 )
 
@@ -21,7 +23,8 @@ const numberMark = `{"n":`
 
 // server is one of those that are compared.
 type server struct {
-	name string
+	name       string
+	transports []transport
 	// missing returns an error where programs are missing to start it.
 	missing func() error
 	start   func(context.Context, setting) (*running, error)
@@ -29,11 +32,27 @@ type server struct {
 
 // servers are in the order of the page, the gateway first.
 var servers = []server{
-	{"pushgate", missingRedis, startPushgate},
-	{centrifugeName, nothing, startOwn},
-	{"gobwas goroutines", nothing, startOwn},
-	{"gorilla hub", nothing, startOwn},
-	{"nchan", missingNchan, startNchan},
+	{gatewayName, transports, missingRedis, startPushgate},
+	{"nginx + pushgate", secure, missingNginx, startProxied(nginxProxy)},
+	{"HAProxy + pushgate", secure, missingHAProxy, startProxied(haproxyProxy)},
+	{netHTTPName, secure, nothing, startOwn},
+	{centrifugeName, transports, nothing, startOwn},
+	{"gobwas goroutines", plain, nothing, startOwn},
+	{"gorilla hub", plain, nothing, startOwn},
+	{"nchan", plain, missingNchan, startNchan},
+}
+
+// gatewayName is the gateway's in the tables and on the command line.
+const gatewayName = "pushgate"
+
+// serversOf returns those of the servers that a transport is measured with.
+func serversOf(t transport, all []server) (some []server) {
+	for _, s := range all {
+		if slices.Contains(s.transports, t) {
+			some = append(some, s)
+		}
+	}
+	return some
 }
 
 func nothing() error { return nil }
@@ -47,9 +66,23 @@ type setting struct {
 	dir         string // for files, removed afterwards
 }
 
+// heartbeat is the time between two heartbeats. Over TLS none falls into the measurement: handshakes
+// take so long that the first clients' heartbeats would be charged to the connects of the others.
+func (s setting) heartbeat() time.Duration {
+	if s.transport == secureTransport {
+		return time.Hour
+	}
+	return s.interval
+}
+
+// pongTimeout is how long a client may take to answer a ping, where a server
+// asks. The machine is busy.
+func (s setting) pongTimeout() time.Duration { return s.heartbeat() * 3 / 4 }
+
 // running is a server that has been started.
 type running struct {
 	*rig.Process
+	behind  *rig.Process // the gateway that Process is a proxy for; nil: none
 	listen  netip.AddrPort
 	path    string
 	speech  client.Speech
@@ -59,9 +92,26 @@ type running struct {
 	close   func()
 }
 
+// pids are of all processes of the server.
+func (r *running) pids() []int {
+	pids := probe.FamilyPIDs(r.PID())
+	if r.behind != nil {
+		pids = append(pids, probe.FamilyPIDs(r.behind.PID())...)
+	}
+	return pids
+}
+
+// logs are of all processes of the server.
+func (r *running) logs() string {
+	if r.behind != nil {
+		return r.Log() + r.behind.Log()
+	}
+	return r.Log()
+}
+
 // cpu returns the CPU time of all processes of the server.
 func (r *running) cpu() (sum time.Duration) {
-	for _, pid := range probe.FamilyPIDs(r.PID()) {
+	for _, pid := range r.pids() {
 		used, _ := probe.CPU(pid)
 		sum += used
 	}
@@ -72,7 +122,7 @@ func (r *running) cpu() (sum time.Duration) {
 // page that several of them have is counted once. Pages of program files are
 // left out; they are as many with clients as without.
 func (r *running) memory() (sum int64, err error) {
-	for _, pid := range probe.FamilyPIDs(r.PID()) {
+	for _, pid := range r.pids() {
 		sizes, err := probe.Rollup(pid)
 		if err != nil {
 			return 0, err
@@ -90,16 +140,35 @@ func missingRedis() error {
 // startPushgate starts the gateway and a redis-server, which counts as a part
 // of the machine and not of the gateway.
 func startPushgate(ctx context.Context, s setting) (*running, error) {
+	if s.transport != secureTransport {
+		return startGateway(ctx, s)
+	}
+	listen, err := loopback.Reserve()
+	if err != nil {
+		return nil, err
+	}
+	r, err := startGateway(ctx, s, "--tls.listen", listen, "--tls.certificates",
+		fmt.Sprintf("[{cert_file: %s, key_file: %s}]", certificateFile(s.dir), keyFile(s.dir)))
+	if err == nil {
+		r.listen = netip.MustParseAddrPort(listen)
+		r.config = strings.NewReplacer(listen, "127.0.0.1:8443", "[{", "'[{", "}]", "}]'", s.dir, "/tmp/peers").Replace(r.config)
+	}
+	return r, err
+}
+
+// startGateway starts both with further arguments of the gateway's. Its clients come without TLS.
+func startGateway(ctx context.Context, s setting, more ...string) (*running, error) {
 	redis, err := rig.StartRedis(ctx, s.dir)
 	if err != nil {
 		return nil, err
 	}
 	args := []string{"serve",
-		"--heartbeat.interval", s.interval.String(),
+		"--heartbeat.interval", s.heartbeat().String(),
 		"--heartbeat.timeout", s.pongTimeout().String(),
 		"--limits.connections", fmt.Sprint(s.connections),
 		"--log.level", "warn",
 	}
+	args = append(args, more...)
 	g, err := rig.StartGateway(ctx, exec.CommandContext(ctx, s.gateway, append(args, "--redis.url", redis.URL)...))
 	if err != nil {
 		redis.Close()
