@@ -87,6 +87,10 @@ deps-interop: ## the same for interop: a browser, proxies, client libraries
 interop: deps-interop ## have a browser, proxies and other people's clients talk to the gateway
 	INTEROP=1 $(GO) test -count=1 -v -timeout 30m ./test/interop
 
+.PHONY: interop-tls
+interop-tls: deps-interop ## the part of it over TLS: curl, openssl, Python, Node and Chromium on all transports
+	INTEROP=1 $(GO) test -count=1 -v -timeout 10m -run '^TestTLS' ./test/interop
+
 .PHONY: test-peers
 test-peers: deps ## compare the gateway with the other servers that are here, in small
 	cd bench/peers && $(GO) test -count=1 ./...

@@ -10,7 +10,7 @@ import (
 // opening them, not by what crypto/tls is known to send.
 type proof struct {
 	layer  Layer
-	opener State // of the own output
+	opener State // opens the own output, as a client, which keeps the key of its input
 	wide   Wide
 	n      uint32
 }
@@ -35,8 +35,10 @@ func (h *Handshake) prove(p []byte) error {
 		if err != nil {
 			return err
 		}
-		f.opener.suite = u
-		copy(f.opener.in(&f.wide), secret)
+		f.opener.suite, f.opener.flags = u, flagClient
+		if err := f.opener.use13(&f.wide, nil, secret); err != nil {
+			return err
+		}
 	}
 	for len(p) > 0 {
 		n, err := RecordSize(p)
