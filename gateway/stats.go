@@ -93,7 +93,7 @@ func (s *shard) snapshot() (st stats, ok bool) {
 	s.post(func() {
 		c := stats{
 			conns: s.conns.Stats().Clone(), rejects: maps.Clone(s.http.Refuse.Counts()), clients: s.hub.Stats.Clone(), lag: s.lag,
-			connections: s.conns.Slots.Len(), channels: s.hub.Channels.Index.Channels(),
+			connections: s.conns.Slots.Len() - s.conns.Acceptor.RejectedTLS(), channels: s.hub.Channels.Index.Channels(),
 		}
 		c.queues, c.queueBytes = s.conns.Out.Used()
 		c.shaking, c.waiting = s.conns.Secure.Handshakes()

@@ -22,20 +22,20 @@ func (s *Server) Certificates() *certs.Set { return s.certs.Load() }
 // prepareTLS reads the certificates, if there is to be a TLS listener, and checks that this build of
 // Go can be used for it.
 func (s *Server) prepareTLS() error {
-	cfg := s.live.Load().TLS
-	if cfg.Address() == "" {
+	cfg := s.live.Load().Config
+	if cfg.TLS.Address() == "" {
 		return nil
 	}
 	if err := tlsrecord.Check(); err != nil {
 		return fmt.Errorf("tls.listen: TLS doesn't work with this build of Go, or in its present mode (GODEBUG): %w", err)
 	}
-	set, err := certs.Load(cfg)
+	set, err := certs.Load(cfg.TLS)
 	if err != nil {
 		return err
 	}
 	set.Log(s.log, time.Now())
 	s.certs.Store(set)
-	s.net.TLS.Use(func() *tls.Config { return s.certs.Load().TLS() })
+	s.net.TLS.Use(func() *tls.Config { return s.certs.Load().TLS() }, cfg.shards())
 	return nil
 }
 

@@ -273,3 +273,34 @@ func TestCertificatesAreReplaced(t *testing.T) {
 		t.Error("a client that was connected:", line, err)
 	}
 }
+
+// A client gets a handshake of its own in the slot of one that has left in the middle of its.
+func TestHandshakeBehindOneThatIsGone(t *testing.T) {
+	in, files := startTLS(t, func(c *gateway.Config) {
+		c.Shards = 1
+		c.Limits.HeadTimeout = time.Minute
+	})
+	config := trusting(t, files)
+	hello := clientHello(t)
+	for range 50 {
+		var gone []net.Conn
+		for range 8 { // so that some wait for the one that computes
+			c, err := net.Dial("tcp", in.TLSAddr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Write(hello)
+			gone = append(gone, c)
+		}
+		for _, c := range gone {
+			c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+		}
+		d := &net.Dialer{Timeout: patience / 4}
+		c, err := tls.DialWithDialer(d, "tcp", in.TLSAddr(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/pushgate/pushgate/gateway/internal/limit"
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/internal/slab"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/reactor"
@@ -109,6 +110,10 @@ func (a *Addresses) proxyHeader(i uint32, c *socket, data []byte) {
 	case err != nil:
 		a.set.shared.Limited.Warn(a.set.log, "a trusted proxy does not speak the PROXY protocol", "err", err,
 			"proxy", a.Of(i), "fix", "set proxy.protocol to the version that the proxy sends, or remove the proxy from proxy.trusted")
+		if c.flags&flagRejected != 0 {
+			a.set.release(i, c, reasons.CloseRejected)
+			return
+		}
 		a.set.handler.BadProxyHeader(i, err)
 		return
 	case n == 0:

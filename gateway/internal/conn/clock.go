@@ -41,7 +41,6 @@ func (s *Set) Tick(now uint32) {
 	s.Input.shed()
 	s.Acceptor.resume()
 	s.Acceptor.closeRejected()
-	s.Secure.expire()
 	s.Secure.endStalled()
 }
 

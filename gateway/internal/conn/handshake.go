@@ -26,19 +26,19 @@ import (
 type Handshaking struct {
 	// Immutable
 	config *tls.Config
-	// tokens are held by the handshakes that compute, one processor less than there are, so that
-	// the loops get theirs. Sent to and received from by the goroutines of handshakes.
+	// tokens are held by the handshakes that compute, one less than there are loops, so that these
+	// get their processors. Sent to and received from by the goroutines of handshakes.
 	tokens chan struct{}
 
 	// Atomic
 	Completed atomic.Uint64 // or failed
 }
 
-// Use sets the configuration of handshakes, which each of them asks for anew, before the first loop
-// runs.
-func (h *Handshaking) Use(current func() *tls.Config) {
+// Use sets the configuration of handshakes, which each of them asks for anew, before the first of so
+// many loops runs.
+func (h *Handshaking) Use(current func() *tls.Config, loops int) {
 	h.config = tlsrecord.ServerConfig(current)
-	h.tokens = make(chan struct{}, max(1, runtime.NumCPU()-1))
+	h.tokens = make(chan struct{}, max(1, min(runtime.NumCPU(), loops)-1))
 }
 
 // Handshake is a kind of completed handshake.
@@ -58,7 +58,7 @@ type handshake struct {
 	tokens chan struct{}
 
 	// Owned by the loop
-	asked   uint32 // tick at which the client was sent bytes that it has to answer; 0: it has answered
+	asked   uint32 // tick of its begin, or at which the client was last sent bytes
 	alerted bool   // the client has sent an alert in clear
 
 	// Owned by its goroutine
@@ -70,16 +70,18 @@ type handshake struct {
 	err  error  // no more will come
 	full bool   // reading is paused until in is taken
 
+	// Atomic
+	blocked atomic.Bool // it waits for the client
+
 	wake chan struct{} // has room for one; sent to by the loop, received by the goroutine
 }
 
 // maxAhead is the number of bytes that a client may send ahead of its handshake.
-const maxAhead = 2 * tlsrecord.MaxRecord
+const maxAhead = tlsrecord.MaxRecord
 
 // shake takes bytes of a connection whose handshake isn't complete.
 func (t *Secure) shake(i uint32, c *socket, p []byte) {
 	if h := t.handshakes[i]; h != nil {
-		h.asked = 0
 		h.alerted = h.alerted || isPlainAlert(p)
 		if h.feed(p) {
 			t.set.Reading.Pause(i)
@@ -99,6 +101,10 @@ func (t *Secure) shake(i uint32, c *socket, p []byte) {
 		return
 	case p[0] >= 'A' && p[0] <= 'Z': // a method of HTTP
 		t.count(reasons.TLSPlain)
+		if c.flags&flagRejected != 0 {
+			t.set.release(i, c, reasons.CloseRejected)
+			return
+		}
 		t.set.Input.Detach(i)
 		c.flags &^= flagSecure | flagShaking
 		t.set.handler.PlainOnTLS(i)
@@ -132,7 +138,7 @@ func (t *Secure) start(i uint32, hello []byte, own bool) {
 	if !own {
 		hello = append([]byte(nil), hello...)
 	}
-	h := &handshake{secure: t, key: t.set.Slots.Key(i), tokens: t.set.shared.TLS.tokens, wake: make(chan struct{}, 1)}
+	h := &handshake{secure: t, key: t.set.Slots.Key(i), asked: t.set.Clock.now, tokens: t.set.shared.TLS.tokens, wake: make(chan struct{}, 1)}
 	if t.handshakes == nil {
 		t.handshakes = make(map[uint32]*handshake)
 	}
@@ -194,7 +200,9 @@ func (h *handshake) Receive() ([]byte, error) {
 		case err != nil:
 			return nil, err
 		}
+		h.blocked.Store(true)
 		<-h.wake
+		h.blocked.Store(false)
 	}
 }
 
@@ -241,7 +249,7 @@ func (t *Secure) of(h *handshake) *socket {
 // send sends bytes of a handshake.
 func (t *Secure) send(h *handshake, out []byte) {
 	if c := t.of(h); c != nil && len(out) > 0 {
-		h.asked = max(1, t.set.Clock.now)
+		h.asked = t.set.Clock.now
 		t.putLast(h.key.Slot, c, out, nil)
 	}
 }
@@ -337,7 +345,7 @@ func (t *Secure) endStalled() {
 		return
 	}
 	for i, h := range t.handshakes {
-		if c := t.of(h); c != nil && h.asked != 0 && t.set.Clock.now-h.asked > stalledTicks {
+		if c := t.of(h); c != nil && h.blocked.Load() && t.set.Clock.now-h.asked > stalledTicks {
 			t.fail(i, c, reasons.TLSTimeout)
 		}
 	}

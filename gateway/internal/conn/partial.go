@@ -3,6 +3,7 @@ package conn
 import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/internal/slab"
+	"github.com/pushgate/pushgate/internal/reactor"
 	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
@@ -65,15 +66,27 @@ func (t *Secure) freePartial(i uint32, c *socket) {
 	t.set.Input.Hold(i, -r.held)
 }
 
-// expire closes the connections whose record hasn't become whole in the time that a request has.
-func (t *Secure) expire() {
-	for i := t.oldest; i != 0 && t.set.Clock.stalled == 0; i = t.oldest {
+// expire closes connections whose record hasn't become whole in the time that a request has, a slice
+// of them.
+func (t *Secure) expire() (more bool) {
+	if t.set.Clock.stalled > 0 {
+		return false
+	}
+	for range beatsPerSlice {
+		i := t.oldest
+		if i == 0 || t.set.Clock.now-t.partials.Get(i).since < Ticks(t.set.options.FirstRequest) {
+			return false
+		}
 		c := t.set.Slots.at(i)
-		if t.set.Clock.now-t.partials.Get(i).since < Ticks(t.set.options.FirstRequest) {
-			return
+		if t.set.Reading.interest(c)&reactor.In == 0 { // the rest may be waiting for us
+			buf := t.partials.Get(i).buf
+			t.freePartial(i, c)
+			t.keep(i, c, buf)
+			continue
 		}
 		t.freePartial(i, c)
 		t.count(reasons.TLSPartial)
 		t.set.Finish(i, reasons.CloseTLS)
 	}
+	return true
 }

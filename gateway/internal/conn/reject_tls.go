@@ -19,7 +19,7 @@ const maxRejectedTLS = 64
 
 // rejectTLS keeps an accepted socket that gets no connection until it has its response over TLS.
 func (l *Acceptor) rejectTLS(fd int, peer netip.AddrPort, reason reasons.Reject) {
-	if len(l.rejectedTLS) >= min(maxRejectedTLS, l.rejectRoom()) {
+	if len(l.rejectedTLS) >= min(maxRejectedTLS, l.rejectRoom()) || len(l.set.Secure.waiting) > 0 {
 		l.set.handler.Decline(nil, reason, true) // counts it
 		l.set.stats.Closes[reasons.CloseRejected]++
 		reactor.CloseFD(fd)
@@ -58,6 +58,9 @@ func (l *Acceptor) respondTLS(i uint32, p []byte, must bool) {
 	}
 	l.set.Finish(i, reason, answer)
 }
+
+// RejectedTLS returns the number of rejected clients that have a slot.
+func (l *Acceptor) RejectedTLS() int { return len(l.rejectedTLS) }
 
 // forgetTLS forgets a rejected client. It counts one that has left before it was told.
 func (l *Acceptor) forgetTLS(i uint32) {

@@ -88,7 +88,11 @@ func (t *Secure) open(i uint32, c *socket, p []byte) {
 		t.set.release(i, c, reasons.CloseTLS)
 	default: // io.EOF
 		t.set.Out.Uncork(i) // what its data has caused isn't the end's
+		idle := c.out == 0
 		t.set.Reading.end(i, c)
+		if idle && c.state == stateGone { // RFC 8446, 6.1: it is answered; the descriptor is ours until Reap
+			t.notify(i, c)
+		}
 	}
 }
 
@@ -140,6 +144,9 @@ func (t *Secure) putLast(i uint32, c *socket, record []byte, err error) {
 		err = t.set.Out.putRaw(i, c, record)
 	}
 	if err != nil && err != reactor.ErrAgain {
+		if c.flags&flagShaking != 0 && c.state == stateOpen {
+			t.count(reasons.TLSLeft)
+		}
 		t.set.lost(i, c)
 	}
 }
@@ -150,6 +157,7 @@ func (t *Secure) reap(i uint32) {
 	t.freePartial(i, c)
 	if h := t.handshakes[i]; h != nil {
 		h.end(io.ErrUnexpectedEOF)
+		delete(t.handshakes, i) // the slot's next connection has its own
 	}
 }
 
@@ -157,7 +165,10 @@ func (t *Secure) reap(i uint32) {
 func (t *Secure) forget(i uint32, c *socket) {
 	if c.flags&flagSecure != 0 {
 		t.states.Clear(i)
-		t.wides.Free(i)
+		if w := t.wides.Get(i); w != nil {
+			*w = tlsrecord.Wide{}
+			t.wides.Free(i)
+		}
 		delete(t.subjects, i)
 	}
 }

@@ -208,6 +208,9 @@ func (w *Output) SendHistory(i uint32, bufs [][]byte) {
 		w.enqueue(i, c, Out{Bytes: b, sent: sent, History: true})
 		sent = 0
 	}
+	if c.flags&flagSecure != 0 && c.out != 0 { // the rest of a record
+		w.set.shed()
+	}
 }
 
 // flush writes pending output as far as the kernel takes it.

@@ -234,13 +234,14 @@ func (s *Set) Ready(k reactor.Key, ev reactor.Events) {
 	}
 }
 
-// ReadMore does what no event tells the loop to do, in each of its turns: it accepts, reads, and
-// makes room for input.
+// ReadMore does what no event tells the loop to do, in each of its turns: it accepts, reads, gives
+// up incomplete records, and makes room for input.
 func (s *Set) ReadMore() (more bool) {
 	accepts := s.Acceptor.more()
 	s.Reading.readNewcomers()
 	demoted := s.Reading.readDemoted()
-	return s.Input.endVictims(victimsPerSlice) || accepts || demoted
+	expired := s.Secure.expire()
+	return s.Input.endVictims(victimsPerSlice) || accepts || demoted || expired
 }
 
 // Close stops the loop and cuts the remaining connections.
