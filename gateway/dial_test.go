@@ -22,7 +22,7 @@ var tlsAddrs sync.Map
 // clientDialer connects the tests' clients: over TLS to an address in tlsAddrs, in the clear to any other.
 type clientDialer struct {
 	net.Dialer
-	before string // what a proxy says before the client's bytes, also before those of TLS
+	before string // a proxy's header, sent before the client's bytes and before TLS
 }
 
 // dialer connects clients without any wish of their own.

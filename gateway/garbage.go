@@ -38,7 +38,7 @@ const (
 )
 
 const (
-	// quietTicks after the last handshake, what they have left behind is given back.
+	// quietTicks is how long after the last handshake the memory of handshakes is given back.
 	quietTicks = 10
 	// releaseAfter is the number of handshakes that leave enough behind: 50 KB each, until the next
 	// collection.

@@ -10,7 +10,7 @@ import (
 	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
-// certsInterval is the time between two looks at the files of certificates.
+// certsInterval is the time between two checks of the certificates' files.
 const certsInterval = 5 * time.Second
 
 // TLSAddr returns the address of the TLS listener as bound, empty without one.
@@ -71,13 +71,13 @@ func (s *Server) watchCertificates(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		last = s.lookAtCertificates(last)
+		last = s.checkCertificates(last)
 	}
 }
 
-// lookAtCertificates takes over certificates whose files have changed. last is the error of the
-// previous look; the present one is returned, and logged only if it is another.
-func (s *Server) lookAtCertificates(last string) (now string) {
+// checkCertificates takes over certificates whose files have changed. last is the error of the
+// previous check; the present one is returned, and logged only if it is another.
+func (s *Server) checkCertificates(last string) (now string) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	if !s.certs.Load().Changed() {

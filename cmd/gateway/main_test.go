@@ -60,8 +60,8 @@ func startGateway(t *testing.T, redis *redistest.Server, flags ...string) *gatew
 	return gatewaytest.Start(t, "gateway", redis, []string{"redis does not deliver"}, flags...)
 }
 
-// makeCertificates is the script command "certificates": it puts those of an authority into the
-// directory, for www.example.com and for a client.
+// makeCertificates is the script command "certificates": it writes the certificates of an authority, of
+// www.example.com and of a client into the directory.
 func makeCertificates(ts *testscript.TestScript, neg bool, args []string) {
 	made := redistest.NewCertificates(ts.Value(testKey{}).(*testing.T), "www.example.com")
 	for file, name := range map[string]string{

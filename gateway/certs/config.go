@@ -62,7 +62,7 @@ func (c Config) Address() string {
 }
 
 // Validate reports everything at once that is wrong with c itself: the error joins one *ConfigError
-// for each. Load reports what is wrong with the files.
+// for each. Load reports the faults of the files.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(key, value, want string) {

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
 // Set is what the files of a configuration held when they were read. It is immutable and safe for
@@ -104,7 +106,7 @@ func (s *Set) handshakeConfig(c Config, tickets [][ticketKeyBytes]byte) *tls.Con
 	config := &tls.Config{
 		GetCertificate: newNames(s.pairs).choose,
 		MinVersion:     tls.VersionTLS12,
-		CipherSuites:   cipherSuites,
+		CipherSuites:   tlsrecord.Suites12,
 		NextProtos:     []string{"http/1.1"},
 	}
 	if c.MinVersion == "1.3" {
@@ -122,15 +124,8 @@ func (s *Set) handshakeConfig(c Config, tickets [][ticketKeyBytes]byte) *tls.Con
 	return config
 }
 
-// cipherSuites are those for TLS 1.2: forward secrecy and an AEAD. TLS 1.3 has no others.
-var cipherSuites = []uint16{
-	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-}
-
 // TLS returns the configuration for handshakes, which callers clone and don't change. Without
-// tls.ticket_key_file it has random ticket keys of its own, which Go renews.
+// tls.ticket_key_file it has no ticket keys.
 func (s *Set) TLS() *tls.Config { return s.config }
 
 // Certificates describes the certificates, in the order of the configuration.

@@ -53,7 +53,7 @@ var directions = map[string][]string{
 	"test":                 {},
 
 	// The gateway's rooms, from the ground up.
-	"gateway/certs":              {"internal/address", "internal/configerror"},
+	"gateway/certs":              {"internal/address", "internal/configerror", "internal/tlsrecord"},
 	"gateway/internal/histogram": {},
 	"gateway/internal/slab":      {},
 	"gateway/internal/limit":     {"gateway/internal/slab"},

@@ -184,7 +184,7 @@ func TestSecureKeyUpdates(t *testing.T) {
 	}
 }
 
-// The end of a connection has a reason by what the server said last.
+// The reason for a connection's end follows from the server's last record.
 func TestSecureEnds(t *testing.T) {
 	tests := map[string]struct {
 		last func(c *recordConn) ([]byte, error)

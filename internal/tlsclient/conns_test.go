@@ -100,7 +100,7 @@ func (d *dialed) receive() ([]byte, error) {
 	return p[:n], err
 }
 
-// take opens received bytes, and sends what the connection owes.
+// take opens received bytes, and sends a key update if one is owed.
 func (d *dialed) take(p []byte) error {
 	data, rest, err := d.Open(slot, append(d.held, p...))
 	d.data = append(d.data, data...)
@@ -148,7 +148,7 @@ var suites = map[string]struct{ version, suite uint16 }{
 	"1.2 ChaCha20": {tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256},
 }
 
-// Servers by crypto/tls echo what is sent, however their records are cut.
+// Servers by crypto/tls echo all data, however their records are cut.
 func TestEcho(t *testing.T) {
 	server, pool := serverConfig()
 	client := &tls.Config{RootCAs: pool, ServerName: "example.com"}

@@ -314,8 +314,8 @@ func TestExhausted(t *testing.T) {
 	}
 }
 
-// FuzzReceive cuts a client's stream into pieces and changes bytes of it: what comes out is a prefix
-// of what went in.
+// FuzzReceive cuts a client's stream into pieces and changes a byte of it: the opened data is a prefix
+// of the client's.
 func FuzzReceive(f *testing.F) {
 	f.Add([]byte{10, 3, 200}, uint16(0), byte(0), false)
 	f.Add([]byte{}, uint16(7), byte(1), true)

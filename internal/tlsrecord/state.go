@@ -8,8 +8,8 @@ import (
 // State is one side of a connection after its handshake. Only a Layer changes it, and it must not be
 // copied to be used twice: the same record number would be sealed again.
 //
-// In TLS 1.3 the key and IV of one direction are kept, that of the server's records: clients rarely
-// send. Those of the other direction are derived from its secret for each record.
+// In TLS 1.3 the key and IV for the server's records are kept. Those for the client's, which rarely
+// sends, are derived from its secret for each record.
 type State struct {
 	outSecret [32]byte // TLS 1.3: traffic secret; TLS 1.2: key
 	inSecret  [32]byte

@@ -39,6 +39,15 @@ func text(message string) []byte {
 // returns them; the test closes them at its end.
 func open(t testing.TB, addr string, n int, say func(i int) []byte) []net.Conn {
 	t.Helper()
+	return openEach(t, small, addr, n, func(i int, c net.Conn) error {
+		_, err := c.Write(say(i))
+		return err
+	})
+}
+
+// openEach is open for connections that do something each.
+func openEach(t testing.TB, dialer *net.Dialer, addr string, n int, begin func(i int, c net.Conn) error) []net.Conn {
+	t.Helper()
 	conns := make([]net.Conn, n)
 	t.Cleanup(func() { closeAll(conns) })
 	const workers = 8
@@ -46,13 +55,13 @@ func open(t testing.TB, addr string, n int, say func(i int) []byte) []net.Conn {
 	for w := range workers {
 		all.Go(func() {
 			for i := w; i < n; i += workers {
-				c, err := small.Dial("tcp", addr)
+				c, err := dialer.Dial("tcp", addr)
 				if err != nil {
 					t.Errorf("connection %d of %d: %v", i, n, err)
 					return
 				}
 				conns[i] = c
-				if _, err := c.Write(say(i)); err != nil {
+				if err := begin(i, c); err != nil {
 					t.Errorf("connection %d of %d: %v", i, n, err)
 				}
 			}

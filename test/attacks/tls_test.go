@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -209,29 +208,13 @@ func TestTLSParkedRecords(t *testing.T) {
 // parkAll has n clients park a record each, by several at a time, until the test's end.
 func parkAll(t testing.TB, addr string, n int) {
 	t.Helper()
-	conns := make([]net.Conn, n)
-	t.Cleanup(func() { closeAll(conns) })
-	const workers = 8
-	var all sync.WaitGroup
-	for w := range workers {
-		all.Go(func() {
-			for i := w; i < n; i += workers {
-				c, err := net.Dial("tcp", addr)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				conns[i] = c
-				r, err := secure(c, patience)
-				if err != nil {
-					t.Errorf("connection %d: %v", i, err)
-					return
-				}
-				c.Write(r.parked())
-			}
-		})
-	}
-	all.Wait()
+	openEach(t, &net.Dialer{}, addr, n, func(_ int, c net.Conn) error {
+		r, err := secure(c, patience)
+		if err == nil {
+			c.Write(r.parked()) // which the gateway may have closed by now
+		}
+		return err
+	})
 }
 
 // holdRecords has records over TLS that are never whole.

@@ -105,7 +105,7 @@ func TestTLSReaders(t *testing.T) {
 	}
 }
 
-// TestTLSPort: what comes to the wrong port is answered in its own terms.
+// A client that speaks to the wrong port is answered in its own protocol.
 func TestTLSPort(t *testing.T) {
 	needs(t, "curl")
 	s := startTLS(t, newTLSCertificates(t))

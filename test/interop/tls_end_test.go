@@ -58,7 +58,7 @@ func judgeEnd(t *testing.T, name string, d *dialogue) {
 	if err := json.Unmarshal([]byte(text[strings.LastIndex(text, "\n{")+1:]), &got); err != nil {
 		t.Fatalf("%s: %v: %s", name, err, text)
 	}
-	// What it is sent before the end.
+	// The last bytes before the end.
 	want := map[string]string{
 		"close": "\r\n\r\nok\n", "half": "late", "first": "\r\n\r\nok\n", "websocket": "welcome", "silent": "", "malformed": "400 Bad Request",
 		"drained-websocket": `"reason":"drain"`, "drained-events": `"reason":"drain"`, "drained-poll": "204 No Content",

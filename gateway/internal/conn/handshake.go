@@ -22,7 +22,7 @@ import (
 // 43 KB of memory. So it begins only once the client's hello is whole, and their number is bounded;
 // further clients wait for a place with nothing but their hello. The loop alone reads and writes.
 
-// Handshaking is what the handshakes of all sets share.
+// Handshaking is the state that the handshakes of all sets share.
 type Handshaking struct {
 	// Immutable
 	config *tls.Config

@@ -227,7 +227,7 @@ func (w *Output) flush(i uint32, c *socket) {
 			return
 		}
 		if n == 0 {
-			if c.flags&flagSecure != 0 { // what was shared with others may be sealed now
+			if c.flags&flagSecure != 0 { // shared plaintext may have become a record of its own
 				w.set.shed()
 			}
 			return

@@ -18,7 +18,7 @@ const (
 	packetBytes = 66
 	// A ping frame of the server's, a pong frame of the client's.
 	pingBytes, pongBytes = 2, 6
-	// recordBytes is what a record of TLS 1.3 adds to its data: header, type and tag.
+	// recordBytes is the overhead of a record of TLS 1.3: header, type and tag.
 	recordBytes = 5 + 1 + 16
 
 	// reconnectWindow is the time over which all clients reconnect.
