@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,16 +18,14 @@ import (
 )
 
 // A handshake is crypto/tls's, which blocks: it has a goroutine of its own while it lasts, and 31 to
-// 43 KB of memory. So it begins only once the client's hello is whole, and their number is bounded;
-// further clients wait for a place with nothing but their hello. The loop alone reads and writes.
+// 43 KB of memory. So it begins only once the client's hello is whole and there is a place, see
+// Admission. The loop alone reads and writes.
 
 // Handshaking is the state that the handshakes of all sets share.
 type Handshaking struct {
 	// Immutable
 	config *tls.Config
-	// tokens are held by the handshakes that compute, one less than there are loops, so that these
-	// get their processors. Sent to and received from by the goroutines of handshakes.
-	tokens chan struct{}
+	tokens tokens
 
 	// Atomic
 	Completed atomic.Uint64 // or failed
@@ -38,7 +35,7 @@ type Handshaking struct {
 // many loops runs.
 func (h *Handshaking) Use(current func() *tls.Config, loops int) {
 	h.config = tlsrecord.ServerConfig(current)
-	h.tokens = make(chan struct{}, max(1, min(runtime.NumCPU(), loops)-1))
+	h.tokens = newTokens(loops)
 }
 
 // Handshake is a kind of completed handshake.
@@ -55,7 +52,7 @@ type handshake struct {
 	// Immutable
 	secure *Secure
 	key    reactor.Key
-	tokens chan struct{}
+	tokens tokens
 
 	// Owned by the loop
 	asked   uint32 // tick of its begin, or at which the client was last sent bytes
@@ -112,25 +109,17 @@ func (t *Secure) shake(i uint32, c *socket, p []byte) {
 	case tlsrecord.Type(p[0]) != tlsrecord.TypeHandshake, err != nil:
 		t.fail(i, c, reasons.TLSNotTLS)
 		return
-	case n > 0 && n <= len(p) && t.running < t.places():
+	case n > 0 && n <= len(p) && t.set.Admission.hasPlace():
 		t.set.Input.Detach(i)
 		t.start(i, p, kept)
 		return
 	case n > 0 && n <= len(p):
-		c.flags |= flagWaiting
-		t.set.Clock.Clear(i) // it isn't the client that is late
-		t.waiting = append(t.waiting, t.set.Slots.Key(i))
+		t.set.Admission.enqueue(i, c)
 	}
 	if !kept {
 		t.set.Input.Keep(i, p, 0)
 	}
 }
-
-// Handshakes returns the number of handshakes in flight and of clients that wait for theirs.
-func (t *Secure) Handshakes() (running, waiting int) { return t.running, len(t.waiting) }
-
-// places is the set's share of Options.Handshakes.
-func (t *Secure) places() int { return max(1, t.set.options.Handshakes/len(t.set.shared.sets)) }
 
 // start begins a handshake with the client's first bytes. own says that they are the handshake's.
 // Its goroutine ends with the handshake, which the connection's end or close ends; close waits for it.
@@ -144,7 +133,7 @@ func (t *Secure) start(i uint32, hello []byte, own bool) {
 	}
 	t.handshakes[i] = h
 	t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
-	t.running++
+	t.set.Admission.running++
 	config := t.set.shared.TLS.config
 	t.workers.Go(func() {
 		r, err := h.run(config, hello)
@@ -155,9 +144,9 @@ func (t *Secure) start(i uint32, hello []byte, own bool) {
 
 // run carries out the handshake. A panic in it costs one client its connection.
 func (h *handshake) run(config *tls.Config, hello []byte) (r tlsrecord.Result, err error) {
-	h.tokens <- struct{}{}
+	h.tokens.take()
 	defer func() {
-		<-h.tokens
+		h.tokens.give()
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in crypto/tls: %v", p)
 		}
@@ -180,8 +169,8 @@ func (h *handshake) ended() error {
 
 // Receive implements tlsrecord.Wire: it waits for the client, without a token.
 func (h *handshake) Receive() ([]byte, error) {
-	<-h.tokens
-	defer func() { h.tokens <- struct{}{} }()
+	h.tokens.give()
+	defer h.tokens.take()
 	if out := h.out; len(out) > 0 {
 		h.out = nil
 		h.secure.set.loop.Post(func() { h.secure.send(h, out) })
@@ -216,7 +205,7 @@ func (h *handshake) feed(p []byte) (full bool) {
 	h.full = len(h.in) >= maxAhead
 	full = h.full
 	h.mu.Unlock()
-	h.rouse()
+	h.signal()
 	return full
 }
 
@@ -227,10 +216,11 @@ func (h *handshake) end(err error) {
 		h.err = err
 	}
 	h.mu.Unlock()
-	h.rouse()
+	h.signal()
 }
 
-func (h *handshake) rouse() {
+// signal wakes the goroutine if it waits for the client.
+func (h *handshake) signal() {
 	select {
 	case h.wake <- struct{}{}:
 	default:
@@ -264,12 +254,11 @@ func (t *Secure) resume(h *handshake) {
 // done ends a handshake: the connection is ready for requests, or closed.
 func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) {
 	i := h.key.Slot
-	t.running--
 	if t.handshakes[i] == h {
 		delete(t.handshakes, i)
 	}
 	t.set.shared.TLS.Completed.Add(1)
-	defer t.startWaiting()
+	defer t.set.Admission.leave()
 	t.send(h, out)
 	c := t.of(h)
 	if c == nil {
@@ -314,41 +303,6 @@ func (t *Secure) begin(i uint32, c *socket, r *tlsrecord.Result) {
 		t.subjects[i] = strings.Clone(r.Peer.Subject.CommonName)
 	}
 	c.flags &^= flagShaking
-}
-
-// startWaiting begins the handshakes of clients that have waited, as far as there are places.
-func (t *Secure) startWaiting() {
-	for len(t.waiting) > 0 && t.running < t.places() {
-		k := t.waiting[0]
-		if t.waiting = t.waiting[1:]; len(t.waiting) == 0 {
-			t.waiting = nil
-		}
-		c := t.set.Slots.find(k.Slot, k.Gen)
-		if c == nil || c.state != stateOpen {
-			continue
-		}
-		c.flags &^= flagWaiting
-		hello := t.set.Input.Kept(k.Slot)
-		t.set.Input.Detach(k.Slot)
-		t.start(k.Slot, hello, true)
-	}
-}
-
-// stalledTicks is how long a client may take for an answer while others wait for its place: more than
-// a phone's round trip.
-const stalledTicks = 20
-
-// endStalled ends handshakes whose clients don't answer while others wait for a place. Otherwise a
-// client could hold one for limits.head_timeout with a single packet.
-func (t *Secure) endStalled() {
-	if len(t.waiting) == 0 {
-		return
-	}
-	for i, h := range t.handshakes {
-		if c := t.of(h); c != nil && h.blocked.Load() && t.set.Clock.now-h.asked > stalledTicks {
-			t.fail(i, c, reasons.TLSTimeout)
-		}
-	}
 }
 
 // due handles the deadline of a handshake.

@@ -19,7 +19,7 @@ const maxRejectedTLS = 64
 
 // rejectTLS keeps an accepted socket that gets no connection until it has its response over TLS.
 func (l *Acceptor) rejectTLS(fd int, peer netip.AddrPort, reason reasons.Reject) {
-	if len(l.rejectedTLS) >= min(maxRejectedTLS, l.rejectRoom()) || len(l.set.Secure.waiting) > 0 {
+	if len(l.rejectedTLS) >= min(maxRejectedTLS, l.rejectRoom()) || len(l.set.Admission.waiting) > 0 {
 		l.set.handler.Decline(nil, reason, true) // counts it
 		l.set.stats.Closes[reasons.CloseRejected]++
 		reactor.CloseFD(fd)

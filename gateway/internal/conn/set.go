@@ -69,14 +69,15 @@ type Set struct {
 	handler Handler
 	onDue   func(i uint32) // due, bound once
 
-	Slots    Slots
-	Clock    Clock  // and deadlines
-	Input    Inputs // kept
-	Addrs    Addresses
-	Acceptor Acceptor
-	Reading  Reading
-	Secure   Secure
-	Out      Output
+	Slots     Slots
+	Clock     Clock  // and deadlines
+	Input     Inputs // kept
+	Addrs     Addresses
+	Acceptor  Acceptor
+	Reading   Reading
+	Secure    Secure
+	Admission Admission
+	Out       Output
 
 	// Owned by the loop
 	options *Options // swapped by Use
@@ -158,6 +159,7 @@ func New(shared *Shared, listeners []Listener, o *Options, log *slog.Logger, han
 	s.Reading.set = s
 	s.Acceptor.set = s
 	s.Secure.set = s
+	s.Admission.set = s
 	s.Out = Output{set: s, queues: queue.NewSet(&shared.Queued)}
 	s.onDue = s.due
 	loop, err := reactor.New(turn)
