@@ -3,7 +3,6 @@ package conn
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -259,7 +258,9 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 	}
 	t.set.shared.TLS.Completed.Add(1)
 	defer t.set.Admission.leave()
-	t.send(h, out)
+	if err == nil || !h.alerted { // after its alert the client is told nothing (RFC 8446, 6.2)
+		t.send(h, out)
+	}
 	c := t.of(h)
 	if c == nil {
 		return
@@ -336,42 +337,6 @@ func (t *Secure) trace(i uint32, err error) {
 	if t.set.log.Enabled(context.Background(), slog.LevelDebug) {
 		t.set.log.Debug("the TLS handshake failed", "err", err, "connection", t.set.ID(i), "address", t.set.Addrs.Of(i))
 	}
-}
-
-// isPlainAlert reports whether bytes are an alert that isn't encrypted. OpenSSL sends these also where
-// TLS 1.3 wants them encrypted, and crypto/tls takes them for bad records.
-func isPlainAlert(p []byte) bool {
-	n, err := tlsrecord.RecordSize(p)
-	return err == nil && n == len(p) && n == tlsrecord.HeaderSize+2 && tlsrecord.Type(p[0]) == tlsrecord.TypeAlert
-}
-
-// alertReasons are the failures that the server's alert tells.
-var alertReasons = map[byte]reasons.TLS{
-	40:  reasons.TLSSuite,    // handshake_failure
-	70:  reasons.TLSVersion,  // protocol_version
-	120: reasons.TLSProtocol, // no_application_protocol
-}
-
-// failure returns the reason for a handshake's error; out is the last that the server has sent.
-func failure(err error, out []byte) reasons.TLS {
-	var (
-		remote *net.OpError
-		cert   *tls.CertificateVerificationError
-	)
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return reasons.TLSLeft
-	case errors.As(err, &remote) && remote.Op == "remote error":
-		return reasons.TLSPeerAlert
-	case errors.As(err, &cert), strings.Contains(err.Error(), "certificate"):
-		return reasons.TLSCertificate
-	}
-	if len(out) == 7 && tlsrecord.Type(out[0]) == tlsrecord.TypeAlert {
-		if reason, ok := alertReasons[out[6]]; ok {
-			return reason
-		}
-	}
-	return reasons.TLSHandshake
 }
 
 // close ends all handshakes and waits for their goroutines. The loop must have ended.
