@@ -28,7 +28,9 @@ func (a *Admission) hasPlace() bool {
 // enqueue has a client wait for a place.
 func (a *Admission) enqueue(i uint32, c *socket) {
 	c.flags |= flagWaiting
-	a.set.Clock.Clear(i) // it isn't the client that is late
+	if c.flags&flagRejected == 0 {
+		a.set.Clock.Clear(i) // it isn't the client that is late
+	}
 	a.waiting = append(a.waiting, a.set.Slots.Key(i))
 }
 
@@ -47,7 +49,7 @@ func (a *Admission) leave() {
 		c.flags &^= flagWaiting
 		hello := a.set.Input.Kept(k.Slot)
 		a.set.Input.Detach(k.Slot)
-		a.set.Secure.start(k.Slot, hello, true)
+		a.set.Secure.start(k.Slot, c, hello, true)
 	}
 }
 

@@ -110,7 +110,7 @@ func (t *Secure) shake(i uint32, c *socket, p []byte) {
 		return
 	case n > 0 && n <= len(p) && t.set.Admission.hasPlace():
 		t.set.Input.Detach(i)
-		t.start(i, p, kept)
+		t.start(i, c, p, kept)
 		return
 	case n > 0 && n <= len(p):
 		t.set.Admission.enqueue(i, c)
@@ -122,7 +122,7 @@ func (t *Secure) shake(i uint32, c *socket, p []byte) {
 
 // start begins a handshake with the client's first bytes. own says that they are the handshake's.
 // Its goroutine ends with the handshake, which the connection's end or close ends; close waits for it.
-func (t *Secure) start(i uint32, hello []byte, own bool) {
+func (t *Secure) start(i uint32, c *socket, hello []byte, own bool) {
 	if !own {
 		hello = append([]byte(nil), hello...)
 	}
@@ -131,7 +131,9 @@ func (t *Secure) start(i uint32, hello []byte, own bool) {
 		t.handshakes = make(map[uint32]*handshake)
 	}
 	t.handshakes[i] = h
-	t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
+	if c.flags&flagRejected == 0 {
+		t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
+	}
 	t.set.Admission.running++
 	config := t.set.shared.TLS.config
 	t.workers.Go(func() {
@@ -277,7 +279,7 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 	t.set.stats.Handshakes[Handshake{r.Version, r.Resumed}]++
 	t.begin(i, c, r)
 	if c.flags&flagRejected != 0 {
-		t.set.Clock.Set(i, t.set.Clock.now+MuteTicks)
+		t.set.Clock.Forward(i, t.set.Clock.now+MuteTicks)
 	} else {
 		t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
 	}

@@ -2,12 +2,17 @@ package conn
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/gateway/proxy"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
 )
 
 // patience is more than any handshake of a test takes.
@@ -83,4 +88,128 @@ func clientHello(t testing.TB) []byte {
 		t.Fatal(err)
 	}
 	return b[:n]
+}
+
+// named is a client that a proxy names.
+var (
+	proxyAddr = netip.MustParseAddrPort("127.0.0.2:4000")
+	named     = "PROXY TCP4 192.0.2.1 192.0.2.9 5000 443\r\n"
+)
+
+// behindProxy has an owner accept one client an address, of those that a proxy names.
+func (w *owner) behindProxy() {
+	w.t.Helper()
+	trusted, err := proxy.ParseNetworks([]string{"127.0.0.2"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.options.Trusted, w.options.ProxyProtocol, w.options.PerAddress = trusted, proxy.V1, 1
+}
+
+// A client of an address over its limit gets its response over TLS, within the time that it has
+// from its rejection on: its handshake doesn't prolong that.
+func TestOverAddressOverTLS(t *testing.T) {
+	w := newOwner(t, Options{FirstRequest: time.Minute})
+	w.behindProxy()
+	w.run(newAuthority(t).serverConfig())
+	for n, over := range []bool{false, true} {
+		i, c := w.dial(proxyAddr)
+		due := func() (at uint32) { w.do(func() { at, _ = w.Clock.Due(i) }); return at }
+		io.WriteString(c, named)
+		var rejected, latest uint32
+		w.do(func() {
+			w.Reading.Now(i)
+			rejected, latest = uint32(w.Acceptor.RejectedTLS()), w.Clock.Now()+RejectTicks
+		})
+		if rejected != uint32(n) {
+			t.Fatalf("of %d clients %d are rejected", n+1, rejected)
+		}
+		at := due()
+		client := tls.Client(c, anyCertificate)
+		if err := client.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		gatewaytest.Eventually(t, "the handshake is complete", func() (done bool) {
+			w.do(func() { done = w.Slots.at(i).flags&flagShaking == 0 })
+			return done
+		})
+		if !over {
+			continue
+		}
+		if at > latest || due() > at {
+			t.Errorf("its time is up at %d, after its handshake at %d; at most %d", at, due(), latest)
+		}
+		w.do(func() {
+			if n := w.shared.Connections.Load(); n != 1 {
+				t.Errorf("%d connections are counted", n)
+			}
+		})
+		io.WriteString(client, "please")
+		if got, err := io.ReadAll(client); string(got) != "no" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+}
+
+// A step of its handshake doesn't prolong the time of a client that is rejected, with or without a
+// wait for a place.
+func TestRejectedHandshakeKeepsItsTime(t *testing.T) {
+	w := newOwner(t, Options{FirstRequest: time.Second})
+	w.handshakesWith(newAuthority(t).serverConfig())
+	w.options.MaxConnections = 0
+	w.adopt(netip.AddrPort{})
+	w.adopt(netip.AddrPort{})
+	w.Tick(5)
+	hello := clientHello(t)
+	for i := range w.Acceptor.rejectedTLS {
+		before, _ := w.Clock.Due(i)
+		w.Secure.shake(i, w.Slots.at(i), hello)
+		if after, ok := w.Clock.Due(i); !ok || after != before {
+			t.Errorf("its time is up at %d, before its hello at %d", after, before)
+		}
+	}
+	if running, waiting := w.Admission.Handshakes(); running != 1 || waiting != 1 {
+		t.Errorf("%d handshakes and %d that wait", running, waiting)
+	}
+}
+
+// Rejected clients get so many handshakes in a second and no more, however fast they come and go.
+func TestRejectedHandshakesHaveARate(t *testing.T) {
+	for name, byProxy := range map[string]bool{"accepted": false, "named by a proxy": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newOwner(t, Options{FirstRequest: time.Minute})
+			from, held := netip.AddrPort{}, 0
+			if byProxy {
+				w.behindProxy()
+				from, held = proxyAddr, 1
+				p := w.adopt(from)
+				syscall.Write(p.fd, []byte(named))
+				w.Reading.Now(p.slot)
+			} else {
+				w.options.MaxConnections = 0
+			}
+			const clients = 10 * rejectedTLSPerSecond
+			begin, slots := time.Now(), 0
+			for range clients {
+				p := w.adopt(from)
+				if byProxy {
+					syscall.Write(p.fd, []byte(named))
+					w.Reading.Now(p.slot)
+				}
+				for i := range w.Acceptor.rejectedTLS {
+					slots++
+					w.Release(i, reasons.CloseRejected)
+				}
+				w.Reap()
+				p.close()
+			}
+			most := rejectedTLSPerSecond + int(time.Since(begin).Seconds()*rejectedTLSPerSecond) + 1
+			if slots < rejectedTLSPerSecond || slots > most {
+				t.Errorf("%d of %d have got a slot, at most %d may", slots, clients, most)
+			}
+			if n := w.Stats().Closes[reasons.CloseRejected]; n != clients || w.Slots.Len() != held || w.shared.Connections.Load() != int64(held) {
+				t.Errorf("%d are closed, %d slots and %d connections are left", n, w.Slots.Len(), w.shared.Connections.Load())
+			}
+		})
+	}
 }

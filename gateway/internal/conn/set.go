@@ -46,6 +46,7 @@ type Shared struct {
 	Connections atomic.Int64 // sockets of clients
 	Inputs      atomic.Int64 // bytes of kept input
 	accepts     limit.Bucket
+	rejectedTLS limit.Bucket // of handshakes, see mayHandshake
 	askedToShed atomic.Int32 // loops still to check whether their queues exceed their share
 
 	TLS       Handshaking     // guards itself
