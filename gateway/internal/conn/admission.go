@@ -47,9 +47,7 @@ func (a *Admission) leave() {
 			continue
 		}
 		c.flags &^= flagWaiting
-		hello := a.set.Input.Kept(k.Slot)
-		a.set.Input.Detach(k.Slot)
-		a.set.Secure.start(k.Slot, c, hello, true)
+		a.set.Secure.start(k.Slot, c, a.set.Input.Kept(k.Slot), true)
 	}
 }
 

@@ -56,6 +56,7 @@ type handshake struct {
 	// Owned by the loop
 	asked   uint32 // tick of its begin, or at which the client was last sent bytes
 	alerted bool   // the client has sent an alert in clear
+	held    int    // bytes counted for Options.TotalInputBytes
 
 	// Owned by its goroutine
 	out []byte // for the client
@@ -109,7 +110,6 @@ func (t *Secure) shake(i uint32, c *socket, p []byte) {
 		t.fail(i, c, reasons.TLSNotTLS)
 		return
 	case n > 0 && n <= len(p) && t.set.Admission.hasPlace():
-		t.set.Input.Detach(i)
 		t.start(i, c, p, kept)
 		return
 	case n > 0 && n <= len(p):
@@ -131,6 +131,8 @@ func (t *Secure) start(i uint32, c *socket, hello []byte, own bool) {
 		t.handshakes = make(map[uint32]*handshake)
 	}
 	t.handshakes[i] = h
+	h.hold(cap(hello))
+	t.set.Input.Detach(i)
 	if c.flags&flagRejected == 0 {
 		t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
 	}
@@ -199,10 +201,20 @@ func (h *handshake) Receive() ([]byte, error) {
 // Send implements tlsrecord.Wire.
 func (h *handshake) Send(p []byte) { h.out = append(h.out, p...) }
 
+// hold counts n bytes, which may be negative, against Options.TotalInputBytes. What crypto/tls has
+// taken counts until the handshake ends: it may be the start of a message, of up to 64 KB or, with a
+// certificate, 256 KB. Messages of 60 KB that are never whole take 1.1 times what is counted, besides
+// the memory of any handshake.
+func (h *handshake) hold(n int) {
+	h.held += n
+	h.secure.set.Input.Hold(h.key.Slot, n)
+}
+
 // feed passes bytes of the client on, and reports whether that's enough for now.
 func (h *handshake) feed(p []byte) (full bool) {
+	h.hold(len(p))
 	h.mu.Lock()
-	h.in = append(h.in, p...)
+	h.in = appendTight(h.in, p, maxAhead)
 	h.full = len(h.in) >= maxAhead
 	full = h.full
 	h.mu.Unlock()
@@ -210,13 +222,20 @@ func (h *handshake) feed(p []byte) (full bool) {
 	return full
 }
 
-// end has the handshake fail once it needs more bytes.
+// end has the handshake fail once it needs more bytes. io.EOF is the end of the client's side: what
+// has come before it still counts. With any other error the connection is closed.
 func (h *handshake) end(err error) {
 	h.mu.Lock()
+	if err != io.EOF {
+		h.in = nil
+	}
 	if h.err == nil {
 		h.err = err
 	}
 	h.mu.Unlock()
+	if err != io.EOF {
+		h.hold(-h.held)
+	}
 	h.signal()
 }
 
@@ -257,6 +276,7 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 	i := h.key.Slot
 	if t.handshakes[i] == h {
 		delete(t.handshakes, i)
+		h.hold(-h.held)
 	}
 	t.set.shared.TLS.Completed.Add(1)
 	defer t.set.Admission.leave()
@@ -329,6 +349,9 @@ func (t *Secure) left(i uint32, c *socket) {
 // fail closes a connection whose handshake fails.
 func (t *Secure) fail(i uint32, c *socket, reason reasons.TLS) {
 	t.count(reason)
+	if h := t.handshakes[i]; h != nil {
+		h.end(net.ErrClosed)
+	}
 	if c.state == stateOpen {
 		t.set.Finish(i, reasons.CloseTLS)
 	}

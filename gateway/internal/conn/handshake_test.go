@@ -13,6 +13,7 @@ import (
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
 	"github.com/pushgate/pushgate/gateway/proxy"
 	"github.com/pushgate/pushgate/internal/gatewaytest"
+	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
 // patience is more than any handshake of a test takes.
@@ -212,4 +213,64 @@ func TestRejectedHandshakesHaveARate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// All that clients send in a handshake counts as input until it ends, also what crypto/tls has taken,
+// and past the bound those with the most are closed.
+func TestHandshakesCountAsInput(t *testing.T) {
+	w := newOwner(t, Options{FirstRequest: time.Minute, Handshakes: 2})
+	w.handshakesWith(newAuthority(t).serverConfig())
+	// The start of a message of 60,000 bytes in a whole record, and its middle.
+	start := append([]byte{byte(tlsrecord.TypeHandshake), 3, 1, 0x10, 0, 1, 0, 0xea, 0x60}, make([]byte, 0x1000-4)...)
+	middle := append([]byte{byte(tlsrecord.TypeHandshake), 3, 1, 0x10, 0}, make([]byte, 0x1000)...)
+	var peers []*peer
+	for n := range 3 { // the last one waits for a place
+		p := w.adopt(netip.AddrPort{})
+		peers = append(peers, p)
+		p.send(start, false)
+		for range 2 - n {
+			p.send(middle, false)
+		}
+	}
+	if running, waiting := w.Admission.Handshakes(); running != 2 || waiting != 1 {
+		t.Fatalf("%d handshakes and %d that wait", running, waiting)
+	}
+	const sent = 6 * (0x1000 + tlsrecord.HeaderSize)
+	if n, _ := w.Input.Used(); n != 3 || w.Input.bytes < sent || w.Input.bytes > sent+3*2048 {
+		t.Errorf("%d bytes of %d clients are counted of %d sent", w.Input.bytes, n, sent)
+	}
+	w.options.TotalInputBytes = sent
+	syscall.Write(peers[1].fd, middle[:1])
+	w.Reading.Now(peers[1].slot) // which makes room at once, not at the end of the turn
+	if n := w.Stats().TLSFailures[reasons.TLSOverload]; n != 1 || w.closed[peers[0].slot] != reasons.CloseTLS {
+		t.Errorf("%d are closed for it: %v", n, w.closed)
+	}
+	if w.Input.bytes > sent*3/4 {
+		t.Errorf("%d bytes are counted once it's closed", w.Input.bytes)
+	}
+	for _, p := range peers[1:] {
+		w.Release(p.slot, reasons.CloseReset)
+	}
+	w.Reap()
+	if n, bytes := w.Input.Used(); n != 0 || bytes != 0 || w.shared.Inputs.Load() != 0 {
+		t.Errorf("%d bytes of %d clients are counted once they are gone", bytes, n)
+	}
+}
+
+// A completed handshake isn't counted as input any more.
+func TestCompletedHandshakesAreNotCounted(t *testing.T) {
+	w := newOwner(t, Options{FirstRequest: time.Minute})
+	w.run(newAuthority(t).serverConfig())
+	_, c := w.dial(netip.AddrPort{})
+	client := tls.Client(c, anyCertificate)
+	w.do(func() { w.reply = []byte("reply") })
+	io.WriteString(client, "request")
+	if _, err := io.ReadFull(client, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	w.do(func() {
+		if n, bytes := w.Input.Used(); n != 0 || bytes != 0 || len(w.Secure.handshakes) != 0 {
+			t.Errorf("%d bytes of %d clients are counted", bytes, n)
+		}
+	})
 }
