@@ -165,11 +165,17 @@ func (t *target) deliveries(ctx context.Context) error {
 	return err
 }
 
+// settling is longer than the gateway keeps the memory of handshakes after the last of them.
+const settling = 3 * time.Second
+
 // growth sets the figure of memory per connection.
 func (t *target) growth(ctx context.Context) error {
 	var rss [2]float64
 	for i, n := range []int{t.low, t.high} {
 		err := t.clients.Connect(ctx, n)
+		if err == nil {
+			err = rig.Pause(ctx, settling)
+		}
 		if err == nil {
 			// The collector and the runtime's return of pages are still at work.
 			rss[i], err = rig.Steady(ctx, 10, t.RSS)
