@@ -110,6 +110,15 @@ func TestRejectedOverTLS(t *testing.T) {
 	})
 }
 
+// The console is told the address of the TLS listener, and none of a plain one that isn't there.
+func TestConsoleOverTLS(t *testing.T) {
+	in, _ := startTLS(t, func(c *gateway.Config) { c.Listen = "" })
+	want := fmt.Sprintf(`{"public":"","tls":%q}`, in.TLSAddr())
+	if status, body := in.get("http://" + in.AdminAddr() + "/console/config.json"); status != 200 || strings.TrimSpace(body) != want {
+		t.Errorf("%d %s, want %s", status, body, want)
+	}
+}
+
 // More clients than may be in a handshake wait for their turn, and are not refused.
 func TestHandshakesWait(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/tlsrecord"
@@ -58,6 +61,17 @@ type Certificate struct {
 	Fingerprint string
 	// DER is the certificate itself. It must not be changed.
 	DER []byte
+}
+
+// Address returns where clients connect to a listener at addr, which is host:port: at the host itself
+// if the certificate is for it, else at the first name that it is for. Where that is a wildcard, addr
+// stays as it is.
+func (c Certificate) Address(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || len(c.Names) == 0 || slices.Contains(c.Names, host) || strings.HasPrefix(c.Names[0], "*") {
+		return addr
+	}
+	return net.JoinHostPort(c.Names[0], port)
 }
 
 // Load reads the files of a valid configuration. Its error joins a *ConfigError for each file that
