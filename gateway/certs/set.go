@@ -53,8 +53,8 @@ type Certificate struct {
 	Name string
 	// Names are all DNS names and IP addresses that it is for.
 	Names []string
-	// NotAfter is when it expires.
-	NotAfter time.Time
+	// NotBefore and NotAfter are when it begins to be valid, and when it expires.
+	NotBefore, NotAfter time.Time
 	// KeyType is the type and size of its key, such as "ECDSA P-256" or "RSA 2048".
 	KeyType string
 	// Fingerprint is the SHA-256 of the certificate, in hex.
@@ -149,7 +149,7 @@ func (s *Set) Certificates() []Certificate {
 		leaf := s.pairs[i].leaf()
 		sum := sha256.Sum256(leaf.Raw)
 		all[i] = Certificate{
-			Key: s.pairs[i].key(), Name: nameOf(leaf), Names: namesOf(leaf), NotAfter: leaf.NotAfter,
+			Key: s.pairs[i].key(), Name: nameOf(leaf), Names: namesOf(leaf), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 			KeyType: keyType(leaf.PublicKey), Fingerprint: hex.EncodeToString(sum[:]), DER: leaf.Raw,
 		}
 	}
