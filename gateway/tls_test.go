@@ -167,6 +167,18 @@ func TestHandshakesWait(t *testing.T) {
 	}
 }
 
+// Each loop has a place, however few there are in all.
+func TestFewerHandshakesThanLoops(t *testing.T) {
+	in, files := startTLS(t, func(c *gateway.Config) { c.Shards, c.TLS.Handshakes = 3, 1 })
+	for range 24 { // on all of them, most likely
+		c := in.dialTLS(trusting(t, files))
+		fmt.Fprint(c, request("/healthz"))
+		if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
+			t.Fatal(line, err)
+		}
+	}
+}
+
 // clientHello returns the first bytes of a client.
 func clientHello(t testing.TB) []byte {
 	t.Helper()
