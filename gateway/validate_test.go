@@ -221,7 +221,7 @@ func TestValidateAllows(t *testing.T) {
 		"TLS for everybody, with certificates of clients": func(c *gateway.Config) {
 			c.TLS.Listen, c.TLS.Certificates, c.TLS.ClientCAFile = ":8443", []certs.Files{{CertFile: "cert.pem", KeyFile: "key.pem"}}, "ca.pem"
 		},
-		"no drain":       func(c *gateway.Config) { c.Drain = gateway.DrainConfig{} },
+		"no drain": func(c *gateway.Config) { c.Drain = gateway.DrainConfig{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := gateway.DefaultConfig()
