@@ -17,6 +17,7 @@ import (
 // A client may be lost, or closed as slow, at any write to it. Whatever the write was for, no state
 // is left for the slot's next client.
 func TestEndAtEveryWrite(t *testing.T) {
+	t.Parallel()
 	in := start(t, func(c *gateway.Config) {
 		c.Shards, c.Limits.ChannelsPerConnection, c.Socket.SendBuffer = 1, 400, 4<<10
 		c.Channels = []gateway.ChannelRule{{Match: []string{"*"}, Publish: true}}

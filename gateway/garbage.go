@@ -8,7 +8,8 @@ import (
 // garbage makes Go's collector run more often while much memory is held by queues, inputs or replay
 // rings, and while there are TLS handshakes. By default garbage may grow to the size of the live
 // heap, so that the former at their bound would take twice as much, and a million clients that
-// connect over TLS as well. It is owned by the ticker.
+// connect over TLS as well. With TLS and a small heap it makes the collector run less often. It is
+// owned by the ticker.
 type garbage struct {
 	wanted  bool
 	waiting bool   // queues or inputs hold much
@@ -46,6 +47,11 @@ const (
 	// largeHeap is the live heap from which the garbage of handshakes is kept low: below it, frequent
 	// collections would take a quarter of the time of handshakes and save little.
 	largeHeap = 64 << 20
+	// smallHeap is the garbage that may gather where there is TLS. A record of AES-GCM leaves 1,280
+	// bytes, whose collection took a fifth of the gateway's time with 10,000 clients, as the live heap
+	// is 6 MB then: a delivery took 1.30 to 1.36 times the CPU of one in the clear, and 1.08 to 1.21
+	// with this; a handshake 430 us in place of 500.
+	smallHeap = 32 << 20
 )
 
 // live returns the bytes that the last collection found live.
@@ -70,12 +76,18 @@ func (g *garbage) note(queues, inputs, rings float64, handshakes uint64) {
 	}
 	g.waiting = isMuch(g.waiting, max(queues, inputs), 1./4)
 	g.kept = isMuch(g.kept, rings, 1./2)
+	var heap uint64
+	if g.handshakes > 0 {
+		heap = live()
+	}
 	percent := 0
 	switch {
-	case g.waiting, g.handshakes > 0 && g.quiet < quietTicks && live() > largeHeap:
+	case g.waiting, g.quiet < quietTicks && heap > largeHeap:
 		percent = waitingPercent
 	case g.kept:
 		percent = keptPercent
+	case heap > 0:
+		percent = percentFor(heap)
 	}
 	if percent == g.percent {
 		g.until = 0
@@ -93,6 +105,18 @@ func (g *garbage) note(queues, inputs, rings float64, handshakes uint64) {
 		g.before = before
 	}
 	g.percent = percent
+}
+
+// percentFor returns the GC percentage that lets the garbage of TLS grow to smallHeap, in doublings of
+// Go's 100 so that it rarely changes; 0, which is the original, if it does anyway.
+func percentFor(live uint64) int {
+	switch {
+	case live <= smallHeap/4:
+		return 400
+	case live <= smallHeap/2:
+		return 200
+	}
+	return 0
 }
 
 // collected reports whether a collection has begun and ended since its first call.

@@ -96,7 +96,7 @@ func (s *shard) snapshot() (st stats, ok bool) {
 			connections: s.conns.Slots.Len() - s.conns.Acceptor.RejectedTLS(), channels: s.hub.Channels.Index.Channels(),
 		}
 		c.queues, c.queueBytes = s.conns.Out.Used()
-		c.shaking, c.waiting = s.conns.Secure.Handshakes()
+		c.shaking, c.waiting = s.conns.Admission.Handshakes()
 		copied <- c
 	})
 	select {

@@ -119,6 +119,50 @@ func TestConsoleOverTLS(t *testing.T) {
 	}
 }
 
+// A client behind a proxy whose address has too many connections learns so over TLS, and takes no seat.
+func TestOverAddressOverTLS(t *testing.T) {
+	t.Parallel()
+	in, files := startTLS(t, func(c *gateway.Config) {
+		c.Proxy.Protocol, c.Proxy.Trusted = "v1", []string{"127.0.0.0/8"}
+		c.Limits.ConnectionsPerAddress = 1
+	})
+	config := trusting(t, files)
+	config.ServerName = "localhost"
+	get := func(path string) (status int, body string) {
+		t.Helper()
+		c, err := net.Dial("tcp", in.TLSAddr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(patience))
+		io.WriteString(c, fromProxy)
+		s := tls.Client(c, config)
+		io.WriteString(s, request(path))
+		r, err := http.ReadResponse(bufio.NewReader(s), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.StatusCode != 200 || r.ContentLength >= 0 {
+			b, _ := io.ReadAll(r.Body)
+			body = string(b)
+		}
+		return r.StatusCode, body
+	}
+	if status, body := get("/v1/sse?channels=news"); status != 200 {
+		t.Fatal(status, body)
+	}
+	if status, body := get("/v1/poll?channels=news"); status != 503 || !strings.Contains(body, "too_many_from_address") {
+		t.Errorf("the second client: %d %s", status, body)
+	}
+	if status, body := get("/healthz"); status != 200 {
+		t.Errorf("a health check: %d %s", status, body)
+	}
+	if now := in.totals(); now.rejects[reasons.RejectAddress] != 1 || now.connections != 1 {
+		t.Errorf("%d rejects, %d connections", now.rejects[reasons.RejectAddress], now.connections)
+	}
+}
+
 // More clients than may be in a handshake wait for their turn, and are not refused.
 func TestHandshakesWait(t *testing.T) {
 	t.Parallel()

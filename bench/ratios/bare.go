@@ -25,6 +25,7 @@ func (l *lab) bare(ctx context.Context, f *figures) error {
 			_, err := b.command(fmt.Sprintf("send %d %d", n, l.size))
 			return err
 		}
+		t.batched = func() (float64, error) { return 0, nil }
 		if err := t.deliveries(ctx); err != nil {
 			return err
 		}

@@ -56,12 +56,12 @@ func (l *lab) withGateway(ctx context.Context, interval time.Duration, ioUring s
 		"--socket.io_uring", ioUring,
 		"--shards", fmt.Sprint(l.loops),
 	}
+	secure, err := loopback.Reserve()
+	if err != nil {
+		return err
+	}
 	if l.config != nil {
-		addr, err := loopback.Reserve()
-		if err != nil {
-			return err
-		}
-		args = append(args, "--tls.self_signed", "--tls.listen", addr)
+		args = append(args, "--tls.self_signed", "--tls.listen", secure)
 	}
 	g, err := l.Gateway(ctx, args...)
 	if err != nil {
@@ -70,16 +70,15 @@ func (l *lab) withGateway(ctx context.Context, interval time.Duration, ioUring s
 	defer g.Kill()
 	remote := g.Listen
 	if l.config != nil {
-		remote = netip.MustParseAddrPort(args[len(args)-1])
+		remote = netip.MustParseAddrPort(secure)
 	}
 	return l.with(g.Process, remote, client.Gateway(), f, func(t *target) error {
 		t.send = func(n int) error { return l.publish(ctx, n) }
-		if err := fn(t); err != nil {
-			return err
+		t.batched = func() (float64, error) {
+			m, err := g.Metrics(ctx)
+			return m["gateway_batched_sends_total"], err
 		}
-		m, err := g.Metrics(ctx)
-		f.batched = f.batched || m["gateway_batched_sends_total"] > 0
-		return err
+		return fn(t)
 	})
 }
 

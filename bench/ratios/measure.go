@@ -22,8 +22,11 @@ type figures struct {
 	ping      float64 // us of CPU per ping and pong
 	growth    float64 // bytes of RSS per connection
 	delivered int     // messages received by the clients
-	batched   bool    // deliveries went through io_uring
+	batched   float64 // share of those one at a time that went through io_uring
 }
+
+// byRing reports whether practically all deliveries went through io_uring.
+func (f *figures) byRing() bool { return f.batched > 0.9 }
 
 // round has the bare loop, the gateway that writes to each client by a call of
 // its own, of which only handshake and deliveries are measured, and the gateway
@@ -86,7 +89,8 @@ type target struct {
 	*rig.Process
 	clients *client.Clients
 	figures *figures
-	send    func(n int) error // has the server send so many messages to each client
+	send    func(n int) error       // has the server send so many messages to each client
+	batched func() (float64, error) // sends through io_uring so far
 }
 
 // lag keeps the clients' loop asleep outside of epoll. Awake, it was woken
@@ -136,6 +140,10 @@ func (t *target) deliveries(ctx context.Context) error {
 		return at.Sub(start), err
 	}
 	each := float64(t.messages * t.connections)
+	earlier, err := t.batched()
+	if err != nil {
+		return err
+	}
 	var waits []float64
 	begin := t.CPU()
 	for range t.messages {
@@ -146,8 +154,13 @@ func (t *target) deliveries(ctx context.Context) error {
 		waits = append(waits, float64(took)/1e6)
 	}
 	f.delivery, f.last = t.micros(begin)/each, rig.Median(waits)
+	batched, err := t.batched()
+	if err != nil {
+		return err
+	}
+	f.batched = (batched - earlier) / each
 	begin = t.CPU()
-	_, err := deliver(t.messages)
+	_, err = deliver(t.messages)
 	f.fullRate, f.delivered = t.micros(begin)/each, want
 	return err
 }

@@ -14,7 +14,8 @@ type line struct {
 	name string
 	unit string
 	of   func(r *round) (bare, gateway float64)
-	ring bool // there is one only where io_uring was used
+	// ring reports whether io_uring was used, nil for a line that needs none.
+	ring func(r *round) bool
 	// budget is for the ratio, or for the gateway's figure itself where
 	// absolute is set; 0 means none.
 	budget   float64
@@ -30,8 +31,9 @@ var lines = []line{
 		of: func(r *round) (bare, gateway float64) { return r.bare.handshake, r.gateway.handshake }},
 	{name: "delivery by write(2)", unit: "us", budget: 1.1,
 		of: func(r *round) (bare, gateway float64) { return r.bare.delivery, r.write.delivery }},
-	{name: "delivery by io_uring", unit: "us", budget: 0.65, ring: true,
-		of: func(r *round) (bare, gateway float64) { return r.bare.delivery, r.gateway.delivery }},
+	{name: "delivery by io_uring", unit: "us", budget: 0.65,
+		ring: func(r *round) bool { return r.gateway.byRing() },
+		of:   func(r *round) (bare, gateway float64) { return r.bare.delivery, r.gateway.delivery }},
 	{name: "delivery at full rate", unit: "us",
 		of: func(r *round) (bare, gateway float64) { return r.bare.fullRate, r.gateway.fullRate }},
 	{name: "until the last client has it", unit: "ms",
@@ -50,8 +52,9 @@ var secureLines = []line{
 		of: func(r *round) (clear, secure float64) { return r.write.handshake, r.secureWrite.handshake }},
 	{name: "delivery by write(2)", unit: "us", budget: 1.25,
 		of: func(r *round) (clear, secure float64) { return r.write.delivery, r.secureWrite.delivery }},
-	{name: "delivery by io_uring", unit: "us", budget: 1.8, ring: true,
-		of: func(r *round) (clear, secure float64) { return r.gateway.delivery, r.secure.delivery }},
+	{name: "delivery by io_uring", unit: "us", budget: 1.8,
+		ring: func(r *round) bool { return r.gateway.byRing() && r.secure.byRing() },
+		of:   func(r *round) (clear, secure float64) { return r.gateway.delivery, r.secure.delivery }},
 	{name: "delivery at full rate", unit: "us",
 		of: func(r *round) (clear, secure float64) { return r.gateway.fullRate, r.secure.fullRate }},
 	{name: "until the last client has it", unit: "ms",
@@ -67,7 +70,7 @@ func printTable(out io.Writer, rounds []round, servers [2]string, lines []line) 
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "\tunit\t%s\t%s\tratio\t[min..max]\tbudget\t\t\n", servers[0], servers[1])
 	for _, l := range lines {
-		if l.ring && !rounds[0].gateway.batched {
+		if l.ring != nil && slices.ContainsFunc(rounds, func(r round) bool { return !l.ring(&r) }) {
 			fmt.Fprintf(w, "%s\t\t\t\tnot available here\t\t\t\t\n", l.name)
 			continue
 		}

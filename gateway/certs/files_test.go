@@ -18,8 +18,8 @@ func TestLoadRefuses(t *testing.T) {
 	root := authority(t, nil, "root")
 	a, b := issue(t, root, nil, []string{"a.example"}, nil), issue(t, root, nil, []string{"b.example"}, nil)
 	file := func(name string, text []byte) string { return write(t, filepath.Join(dir, name), text) }
-	cert, key := file("a.pem", certPEM(a, root)), file("a.key", keyPEM(t, a.key))
-	otherKey := file("b.key", keyPEM(t, b.key))
+	cert, key := file("a.pem", certPEM(a, root)), file("a.key", keyPEM(t, a.Key))
+	otherKey := file("b.key", keyPEM(t, b.Key))
 	backwards := file("backwards.pem", certPEM(root, a))
 	broken := file("broken.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("no certificate")}))
 	locked := file("locked.key", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")}))
@@ -72,8 +72,8 @@ func TestLoadTakesEveryForm(t *testing.T) {
 	one := issue(t, nil, nil, []string{"a.example"}, nil)
 	pkcs1 := issue(t, nil, newRSA(t, 2048), []string{"b.example", "10.0.0.1"}, nil)
 	dir := t.TempDir()
-	both := write(t, filepath.Join(dir, "both.pem"), slices.Concat([]byte("a comment\n"), keyPEM(t, one.key), certPEM(one)))
-	sec1, err := x509.MarshalECPrivateKey(one.key.(*ecdsa.PrivateKey))
+	both := write(t, filepath.Join(dir, "both.pem"), slices.Concat([]byte("a comment\n"), keyPEM(t, one.Key), certPEM(one)))
+	sec1, err := x509.MarshalECPrivateKey(one.Key.(*ecdsa.PrivateKey))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestLoadTakesEveryForm(t *testing.T) {
 	if len(got) != 3 || got[0].Name != "a.example" || got[2].KeyType != "RSA 2048" || !slices.Equal(got[2].Names, []string{"b.example", "10.0.0.1"}) {
 		t.Errorf("%+v", got)
 	}
-	if len(got[0].Fingerprint) != 64 || got[0].Fingerprint == got[2].Fingerprint || !got[0].NotAfter.Equal(one.cert.NotAfter) {
+	if len(got[0].Fingerprint) != 64 || got[0].Fingerprint == got[2].Fingerprint || !got[0].NotAfter.Equal(one.Cert.NotAfter) {
 		t.Errorf("%+v", got[0])
 	}
 	if s := mustLoad(t, DefaultConfig()); len(s.Certificates()) != 0 || s.Changed() || s.TLS() == nil {
@@ -118,7 +118,7 @@ func TestChanged(t *testing.T) {
 				}
 				made := renewed()
 				write(t, filepath.Join(dir, version, "tls.crt"), certPEM(made, root))
-				write(t, filepath.Join(dir, version, "tls.key"), keyPEM(t, made.key))
+				write(t, filepath.Join(dir, version, "tls.key"), keyPEM(t, made.Key))
 			}
 			link(t, "first", filepath.Join(dir, "..data"))
 			link(t, "..data/tls.crt", f.CertFile)

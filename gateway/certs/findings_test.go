@@ -17,7 +17,7 @@ func TestFindings(t *testing.T) {
 	root := authority(t, nil, "root")
 	middle := authority(t, root, "middle")
 	known := x509.NewCertPool()
-	known.AddCert(root.cert)
+	known.AddCert(root.Cert)
 	named := []string{"www.example.com"}
 	leaf := func(key crypto.Signer, change func(c *x509.Certificate)) *issued {
 		return issue(t, middle, key, named, change)
@@ -26,8 +26,8 @@ func TestFindings(t *testing.T) {
 		return func(c *x509.Certificate) { c.NotAfter, c.NotBefore = time.Now().Add(left), time.Now().Add(left-life) }
 	}
 	fine, private, foreign := leaf(nil, nil), issue(t, nil, nil, named, nil), authority(t, nil, "foreign")
-	old := issue(t, root, middle.key, nil, func(c *x509.Certificate) {
-		c.Subject, c.IsCA, c.BasicConstraintsValid = middle.cert.Subject, true, true
+	old := issue(t, root, middle.Key, nil, func(c *x509.Certificate) {
+		c.Subject, c.IsCA, c.BasicConstraintsValid = middle.Cert.Subject, true, true
 		lasting(100*day, -day)(c)
 	})
 	for name, test := range map[string]struct {
@@ -82,9 +82,9 @@ func TestFindings(t *testing.T) {
 func TestFindsWeakSignatures(t *testing.T) {
 	root := authority(t, nil, "root")
 	leaf := issue(t, root, nil, []string{"a.example"}, nil)
-	leaf.cert.SignatureAlgorithm = x509.ECDSAWithSHA1
-	root.cert.SignatureAlgorithm = x509.ECDSAWithSHA1 // its own signature doesn't count
-	s := &Set{pairs: []pair{{place: "tls.certificates[0]", file: "f", chain: []*x509.Certificate{leaf.cert, root.cert}}}}
+	leaf.Cert.SignatureAlgorithm = x509.ECDSAWithSHA1
+	root.Cert.SignatureAlgorithm = x509.ECDSAWithSHA1 // its own signature doesn't count
+	s := &Set{pairs: []pair{{place: "tls.certificates[0]", file: "f", chain: []*x509.Certificate{leaf.Cert, root.Cert}}}}
 	got := s.findings(time.Now(), x509.NewCertPool())
 	if len(got) != 1 || got[0].Severity != Fix || !strings.Contains(got[0].Problem, "ECDSA-SHA1, on certificate 1 in its file") {
 		t.Errorf("%q", got)

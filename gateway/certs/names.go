@@ -56,7 +56,7 @@ func (n *names) find(name string) []*tls.Certificate {
 	if found := n.byName[name]; found != nil {
 		return found
 	}
-	// A wildcard stands for one label (RFC 6125, 6.4.3).
+	// A wildcard stands for one label (RFC 9525, 6.3).
 	if _, parent, ok := strings.Cut(name, "."); ok {
 		if found := n.byName["*."+parent]; found != nil {
 			return found

@@ -172,7 +172,7 @@ func TestClientCertificates(t *testing.T) {
 		if test.by != nil {
 			made := issue(t, test.by, nil, []string{"client"}, nil)
 			client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-				return &tls.Certificate{Certificate: [][]byte{made.cert.Raw}, PrivateKey: made.key}, nil
+				return &tls.Certificate{Certificate: [][]byte{made.Cert.Raw}, PrivateKey: made.Key}, nil
 			}
 		}
 		if _, _, err := meet(t, s, client); (err == nil) != test.ok {

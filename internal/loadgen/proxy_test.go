@@ -130,7 +130,7 @@ func TestRefusalWords(t *testing.T) {
 		"JSON of no form": {head(400, "application/json") + `[1]` + andClose, "HTTP 400", notGateway},
 		"text":            {head(400, "text/plain") + "\n Bad Request: a: b\r\nmore" + andClose, `HTTP 400: "Bad Request: a: b"`, notGateway},
 		"empty text":      {head(404, "text/plain", length("")), "HTTP 404", notGateway},
-		"page":            {head(404, "text/html", length("<html>")), "HTTP 404", notGateway},
+		"page":            {head(404, "text/html", length("<html>")) + "<html>", "HTTP 404", notGateway},
 		"long":            {head(500, "text/plain", length(strings.Repeat("x", 5000))) + strings.Repeat("x", 5000), account.Reason(`HTTP 500: "` + strings.Repeat("x", 159)), ""},
 		"by a proxy":      {head(503, "text/html", "Server: by\r\n", length("")), "HTTP 503 by by", "reaches no gateway"},
 		"not by a proxy":  {head(503, "application/json") + `{"error":"stopped by nobody"}` + andClose, "HTTP 503: stopped by nobody", "limits.connections"},

@@ -1,21 +1,14 @@
 package redistest
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/pushgate/pushgate/internal/loopback"
+	"github.com/pushgate/pushgate/internal/testcert"
 )
 
 // ServerName is the only name in the servers' certificates: the address that they
@@ -27,11 +20,9 @@ const ServerName = "redis.example"
 type Certificates struct {
 	CA, Server, ServerKey, Client, ClientKey string
 
-	t      testing.TB
-	ca     *x509.Certificate
-	key    *ecdsa.PrivateKey
-	serial int64
-	names  []string // of the servers
+	t         testing.TB
+	authority *testcert.Issued
+	names     []string // of the servers
 }
 
 // NewCertificates makes them for the time of the test. The servers' is for the
@@ -41,13 +32,10 @@ func NewCertificates(t testing.TB, names ...string) *Certificates {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	c := &Certificates{
-		t:  t,
+		t: t, authority: testcert.Authority(t, nil, "test authority"), names: names,
 		CA: in("ca.pem"), Server: in("server.pem"), ServerKey: in("server.key"), Client: in("client.pem"), ClientKey: in("client.key"),
 	}
-	template := &x509.Certificate{Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	c.ca, c.key = template, c.newKey()
-	c.ca = c.sign(template, c.key, c.CA)
-	c.names = names
+	testcert.Write(t, c.CA, testcert.PEM(c.authority))
 	c.RenewServer()
 	c.RenewClient()
 	return c
@@ -56,71 +44,21 @@ func NewCertificates(t testing.TB, names ...string) *Certificates {
 // RenewServer gives the servers another certificate in the same files.
 func (c *Certificates) RenewServer() {
 	c.t.Helper()
-	server := &x509.Certificate{}
-	for _, name := range c.names {
-		if ip := net.ParseIP(name); ip != nil {
-			server.IPAddresses = append(server.IPAddresses, ip)
-		} else {
-			server.DNSNames = append(server.DNSNames, name)
-		}
-	}
-	c.issue(server, c.Server, c.ServerKey)
+	c.issue(c.names, "", c.Server, c.ServerKey)
 }
 
 // RenewClient gives the clients another certificate in the same files.
 func (c *Certificates) RenewClient() {
 	c.t.Helper()
-	c.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "gateway"}}, c.Client, c.ClientKey)
+	c.issue(nil, "gateway", c.Client, c.ClientKey)
 }
 
 // issue makes a certificate for servers and clients and its key.
-func (c *Certificates) issue(template *x509.Certificate, file, keyFile string) {
+func (c *Certificates) issue(names []string, subject, file, keyFile string) {
 	c.t.Helper()
-	key := c.newKey()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.write(keyFile, "PRIVATE KEY", der)
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	c.sign(template, key, file)
-}
-
-func (c *Certificates) sign(template *x509.Certificate, key *ecdsa.PrivateKey, file string) *x509.Certificate {
-	c.t.Helper()
-	c.serial++
-	template.SerialNumber = big.NewInt(c.serial)
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
-	der, err := x509.CreateCertificate(rand.Reader, template, c.ca, key.Public(), c.key)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.write(file, "CERTIFICATE", der)
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return cert
-}
-
-func (c *Certificates) newKey() *ecdsa.PrivateKey {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return key
-}
-
-// write replaces the file as a whole, as renewals do.
-func (c *Certificates) write(file, kind string, der []byte) {
-	c.t.Helper()
-	next := file + ".next"
-	if err := os.WriteFile(next, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		c.t.Fatal(err)
-	}
-	if err := os.Rename(next, file); err != nil {
-		c.t.Fatal(err)
-	}
+	issued := testcert.Issue(c.t, c.authority, nil, names, func(c *x509.Certificate) { c.Subject.CommonName = subject })
+	testcert.Write(c.t, keyFile, testcert.KeyPEM(c.t, issued.Key))
+	testcert.Write(c.t, file, testcert.PEM(issued))
 }
 
 // Query returns the parameters of a URL for a server that asks for all of them.

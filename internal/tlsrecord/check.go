@@ -38,7 +38,7 @@ func Pair() (server, client Result, err error) {
 	return pair(config, tls.VersionTLS13)
 }
 
-// ownConfig is the server's side of handshakes with itself.
+// ownConfig is the server's side of handshakes with itself, without what ServerConfig adds.
 func ownConfig() (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -49,8 +49,7 @@ func ownConfig() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, CipherSuites: Suites12}
-	return ServerConfig(func() *tls.Config { return server }), nil
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, CipherSuites: Suites12}, nil
 }
 
 // pair carries out a handshake with itself.
@@ -60,7 +59,7 @@ func pair(config *tls.Config, version uint16) (server, client Result, err error)
 	go func() {
 		defer close(toClient)
 		var err error
-		server, err = NewHandshake(&pipe{toServer, toClient}, nil).Server(config)
+		server, err = NewHandshake(&pipe{toServer, toClient}, nil).Server(ServerConfig(func() *tls.Config { return config }))
 		ended <- err
 	}()
 	client, err = NewHandshake(&pipe{toClient, toServer}, nil).Client(&tls.Config{

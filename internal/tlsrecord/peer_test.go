@@ -2,37 +2,24 @@ package tlsrecord
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"sync"
 	"testing"
 	"time"
 )
 
-// certificate is one for all tests of the package.
-var certificate = sync.OnceValue(func() tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// serverConfig is one for all tests of the package.
+var serverConfig = sync.OnceValue(func() *tls.Config {
+	config, err := ownConfig()
 	if err != nil {
 		panic(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"test"}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return config
 })
-
-func serverConfig() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{certificate()}, CipherSuites: Suites12}
-}
 
 // clientConfig is of a client that offers one version and, in TLS 1.2, one suite.
 func clientConfig(version uint16, suites ...uint16) *tls.Config {

@@ -3,6 +3,7 @@ package attacks
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -148,13 +149,13 @@ var kinds = map[string]hostile{
 		drain(c, 2*time.Second)
 	},
 	"parked TLS records": func(c net.Conn, _ *rand.Rand) {
-		if r, err := secure(c, 0); err == nil {
+		if r, err := secure(c, tls.VersionTLS13, 0); err == nil {
 			c.Write(r.parked())
 			drain(c, 5*time.Second)
 		}
 	},
 	"key update floods": func(c net.Conn, _ *rand.Rand) {
-		r, err := secure(c, 0)
+		r, err := secure(c, tls.VersionTLS13, 0)
 		if err != nil {
 			return
 		}

@@ -5,72 +5,119 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
-	"encoding/hex"
-	"errors"
+	"fmt"
 	"net"
 	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// Content types (RFC 8446, 5.1), and the largest record.
+// Content types (RFC 8446, 5.1), and the largest record with its largest content.
 const (
 	typeAlert     = 21
 	typeHandshake = 22
 	typeData      = 23
-	maxRecord     = 16<<10 + 256
+	maxData       = 16 << 10
+	maxRecord     = maxData + 256
 )
 
-// records seals the records of a client over TLS 1.3, so that they can be such as no library sends.
+// records seals the records of a client, so that they can be such as no library sends.
 type records struct {
 	*tls.Conn // for what is received
 
-	secret []byte
+	is12   bool
+	secret []byte // of TLS 1.3
 	aead   cipher.AEAD
-	iv     []byte
+	iv     []byte // in TLS 1.2, the part of nonces that isn't sent
 	seq    uint64
 }
 
-// keyLog keeps the client's traffic secret of a handshake.
-type keyLog struct{ secret []byte }
+// keyLog keeps the secret of a handshake that the client's records are sealed by.
+type keyLog struct{ random, secret []byte }
 
 func (k *keyLog) Write(line []byte) (int, error) {
-	if f := bytes.Fields(line); len(f) == 3 && string(f[0]) == "CLIENT_TRAFFIC_SECRET_0" {
-		k.secret = make([]byte, hex.DecodedLen(len(f[2])))
-		hex.Decode(k.secret, f[2])
+	var label string
+	var random, secret []byte
+	fmt.Sscanf(string(line), "%s %x %x", &label, &random, &secret)
+	if label == "CLIENT_TRAFFIC_SECRET_0" || label == "CLIENT_RANDOM" {
+		k.random, k.secret = random, secret
 	}
 	return len(line), nil
 }
 
-var errSuite = errors.New("the gateway has another suite than TLS_AES_128_GCM_SHA256, where there is no AES in hardware")
+// tap keeps the first bytes that are read from a connection.
+type tap struct {
+	net.Conn
+	first []byte
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if len(t.first) < 100 {
+		t.first = append(t.first, p[:n]...)
+	}
+	return n, err
+}
 
 // secure makes the handshake of a connection within a time, 0 for that of the connection.
-func secure(c net.Conn, within time.Duration) (*records, error) {
+func secure(c net.Conn, version uint16, within time.Duration) (*records, error) {
 	if within > 0 {
 		c.SetDeadline(time.Now().Add(within))
 	}
-	log := &keyLog{}
-	r := &records{Conn: tls.Client(c, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, KeyLogWriter: log})}
+	log, wire := &keyLog{}, &tap{Conn: c}
+	r := &records{is12: version == tls.VersionTLS12, Conn: tls.Client(wire, &tls.Config{
+		InsecureSkipVerify: true, MinVersion: version, MaxVersion: version, KeyLogWriter: log,
+		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, // of TLS 1.2
+	})}
 	if err := r.Handshake(); err != nil {
 		return nil, err
 	}
-	if r.ConnectionState().CipherSuite != tls.TLS_AES_128_GCM_SHA256 {
-		return nil, errSuite
+	if !r.is12 {
+		return r, r.use(log.secret)
 	}
-	return r, r.use(log.secret)
+	const random = 5 + 4 + 2 // behind the headers of the record and of the ServerHello, and its version
+	return r, r.use12(log.secret, wire.first[random:random+32], log.random)
 }
 
 // use takes the keys of a secret into use (RFC 8446, 7.3).
-func (r *records) use(secret []byte) error {
+func (r *records) use(secret []byte) (err error) {
 	r.secret, r.seq = secret, 0
 	r.iv = expand(secret, "iv", 12)
-	block, err := aes.NewCipher(expand(secret, "key", 16))
-	if err != nil {
+	// Go's own choice, which depends on whether there is AES in hardware.
+	if r.ConnectionState().CipherSuite == tls.TLS_CHACHA20_POLY1305_SHA256 {
+		r.aead, err = chacha20poly1305.New(expand(secret, "key", 32))
 		return err
 	}
-	r.aead, err = cipher.NewGCM(block)
+	r.aead, err = newGCM(expand(secret, "key", 16))
 	return err
+}
+
+// use12 takes the client's keys of TLS 1.2 into use (RFC 5246, 6.3). Finished had number 0.
+func (r *records) use12(master, serverRandom, clientRandom []byte) (err error) {
+	const key, iv = 16, 4
+	hash := func(parts ...[]byte) []byte {
+		mac := hmac.New(sha256.New, master)
+		mac.Write(bytes.Join(parts, nil))
+		return mac.Sum(nil)
+	}
+	seed := bytes.Join([][]byte{[]byte("key expansion"), serverRandom, clientRandom}, nil)
+	first := hash(seed) // RFC 5246, 5
+	block := append(hash(first, seed), hash(hash(first), seed)...)
+	r.iv, r.seq = block[2*key:2*key+iv], 1
+	r.aead, err = newGCM(block[:key])
+	return err
+}
+
+func newGCM(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
 }
 
 // expand is HKDF-Expand-Label without a context (RFC 8446, 7.1).
@@ -86,10 +133,17 @@ func expand(secret []byte, label string, n int) []byte {
 
 // seal returns the next record, with content of a type.
 func (r *records) seal(kind byte, content string) []byte {
-	nonce := bytes.Clone(r.iv)
-	low := nonce[4:]
-	binary.BigEndian.PutUint64(low, binary.BigEndian.Uint64(low)^r.seq)
+	seq := binary.BigEndian.AppendUint64(nil, r.seq)
 	r.seq++
+	if r.is12 { // RFC 5288, 3
+		data := append(seq, header(kind, len(content))...)
+		sealed := r.aead.Seal(nil, append(bytes.Clone(r.iv), seq...), []byte(content), data)
+		return append(append(header(kind, len(seq)+len(sealed)), seq...), sealed...)
+	}
+	nonce := bytes.Clone(r.iv)
+	for i, b := range seq {
+		nonce[4+i] ^= b
+	}
 	inner := append([]byte(content), kind)
 	head := header(typeData, len(inner)+r.aead.Overhead())
 	return append(head, r.aead.Seal(nil, nonce, inner, head)...)

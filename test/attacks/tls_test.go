@@ -61,86 +61,174 @@ func TestTLSByteByByte(t *testing.T) {
 	}
 }
 
+// Of records that must not be: how their client's connection ends.
+const (
+	silently = "EOF" // by limits.head_timeout, without an alert
+	fits     = ""    // it may be, in this version
+)
+
 // TestTLSRecords has clients send records that must not be: each gets its alert and the end, at
 // once or when its time is up.
 func TestTLSRecords(t *testing.T) {
-	const patient = time.Second // limits.head_timeout
-	g, addr := startTLS(t, "--limits.head_timeout", patient.String())
+	const soon = time.Second
+	// At one gateway only an alert ends a connection within the test's patience, at the other only
+	// the time does.
+	calm, addr := startTLS(t, "--limits.head_timeout", (2 * patience).String())
+	hasty, hastyAddr := startTLS(t, "--limits.head_timeout", soon.String())
+	late := 0 // connections that end by their time
 	for name, test := range map[string]struct {
-		say   func(r *records) []byte
-		alert string // EOF: no alert
-		late  bool   // it has its time
+		say              func(r *records) []byte
+		alert13, alert12 string
 	}{
 		"a flipped bit": {func(r *records) []byte {
 			b := r.seal(typeData, get("/healthz"))
 			b[len(b)/2] ^= 1
 			return b
-		}, "bad record MAC", false},
+		}, "bad record MAC", "bad record MAC"},
+		"a truncated record": {func(r *records) []byte {
+			b := r.seal(typeData, get("/healthz"))
+			return append(header(typeData, len(b)-5-1), b[5:len(b)-1]...)
+		}, "bad record MAC", "bad record MAC"},
 		"a record sent twice": {func(r *records) []byte {
 			b := r.seal(typeData, "\r\n")
 			return append(b, b...)
-		}, "bad record MAC", false},
-		"too large by its header": {func(*records) []byte { return header(typeData, 1<<16-1) }, "record overflow", false},
-		"too small":               {func(*records) []byte { return header(typeData, 16) }, "bad record MAC", false},
-		"in clear":                {func(*records) []byte { return append(header(typeHandshake, 5), 24, 0, 0, 1, 0) }, "unexpected message", false},
-		"an unknown version":      {func(*records) []byte { return []byte{typeData, 9, 9, 0, 100} }, "protocol version not supported", false},
-		"a handshake":             {func(r *records) []byte { return r.seal(typeHandshake, "\x01\x00\x00\x01\x00") }, "unexpected message", false},
-		"an alert of one byte":    {func(r *records) []byte { return r.seal(typeAlert, "\x01") }, "unexpected message", false},
-		"padding alone":           {func(r *records) []byte { return r.seal(0, "\x00\x00") }, "unexpected message", false},
-		"a key update and more":   {func(r *records) []byte { return r.seal(typeHandshake, "\x18\x00\x00\x01\x00\x18") }, "unexpected message", false},
-		"an illegal key update":   {func(r *records) []byte { return r.seal(typeHandshake, "\x18\x00\x00\x01\x02") }, "illegal parameter", false},
+		}, "bad record MAC", "bad record MAC"},
+		"another type by its header": {func(r *records) []byte {
+			b := r.seal(typeData, "\x01\x00")
+			b[0] = typeAlert
+			return b
+		}, "unexpected message", "bad record MAC"},
+		"too large by its header":  {func(*records) []byte { return header(typeData, 1<<16-1) }, "record overflow", "record overflow"},
+		"too large by its content": {func(r *records) []byte { return r.seal(typeData, strings.Repeat("a", maxData+1)) }, "record overflow", "record overflow"},
+		"too small":                {func(*records) []byte { return header(typeData, 16) }, "bad record MAC", "bad record MAC"},
+		"in clear":                 {func(*records) []byte { return append(header(typeHandshake, 5), 24, 0, 0, 1, 0) }, "unexpected message", "bad record MAC"},
+		"an unknown version":       {func(*records) []byte { return []byte{typeData, 9, 9, 0, 100} }, "protocol version not supported", "protocol version not supported"},
+		"a hello":                  {func(r *records) []byte { return r.seal(typeHandshake, "\x01\x00\x00\x01\x00") }, "unexpected message", "no renegotiation"},
+		"an alert of one byte":     {func(r *records) []byte { return r.seal(typeAlert, "\x01") }, "unexpected message", "unexpected message"},
+		"an unknown type":          {func(r *records) []byte { return r.seal(99, "\x00") }, "unexpected message", "unexpected message"},
+		"padding alone":            {func(r *records) []byte { return r.seal(0, "\x00\x00") }, "unexpected message", "unexpected message"},
+		"an illegal key update":    {func(r *records) []byte { return r.seal(typeHandshake, "\x18\x00\x00\x01\x02") }, "illegal parameter", "unexpected message"},
+		"a key update and more":    {func(r *records) []byte { return r.seal(typeHandshake, "\x18\x00\x00\x01\x00\x18") }, "unexpected message", "unexpected message"},
 		"data in a key update": {func(r *records) []byte {
 			return append(r.seal(typeHandshake, "\x18\x00"), r.seal(typeData, "G")...)
-		}, "unexpected message", false},
-		"many key updates": {func(r *records) []byte { return r.updates(100, "") }, "unexpected message", false},
+		}, "unexpected message", "unexpected message"},
+		"many key updates": {func(r *records) []byte { return r.updates(100, "") }, "unexpected message", fits},
 		"many empty ones": {func(r *records) (b []byte) {
 			for range 100 {
 				b = append(b, r.seal(typeData, "")...)
 			}
 			return b
-		}, "unexpected message", false},
-		"one that never ends":  {(*records).parked, "EOF", true},
-		"one byte of a record": {func(*records) []byte { return []byte{typeData} }, "EOF", true},
+		}, "unexpected message", "unexpected message"},
+		"one that never ends":  {(*records).parked, silently, silently},
+		"one byte of a record": {func(*records) []byte { return []byte{typeData} }, silently, silently},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, err := net.Dial("tcp", addr)
-			if err != nil {
-				t.Fatal(err)
+		for version, alert := range map[uint16]string{tls.VersionTLS13: test.alert13, tls.VersionTLS12: test.alert12} {
+			if alert == fits {
+				continue
 			}
-			defer c.Close()
-			r, err := secure(c, patience)
-			if err == errSuite {
-				t.Skip(err)
+			addr := addr
+			if alert == silently {
+				addr = hastyAddr
+				late++
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			begin := time.Now()
-			if _, err := c.Write(test.say(r)); err != nil {
-				t.Fatal(err)
-			}
-			_, err = io.Copy(io.Discard, r.Conn)
-			if err == nil {
-				err = io.EOF
-			}
-			if !strings.HasSuffix(err.Error(), test.alert) {
-				t.Errorf("it ends by %v, want %s", err, test.alert)
-			}
-			if took := time.Since(begin); (took > patient*3/4) != test.late {
-				t.Errorf("it ends after %v", took)
-			}
-			if n, err := c.Read(make([]byte, 1)); err != io.EOF {
-				t.Errorf("behind the end come %d bytes, %v", n, err)
-			}
-		})
+			t.Run(name+", "+tls.VersionName(version), func(t *testing.T) {
+				t.Parallel()
+				c, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				r, err := secure(c, version, patience)
+				if err != nil {
+					t.Fatal(err)
+				}
+				begin := time.Now()
+				if _, err := c.Write(test.say(r)); err != nil {
+					t.Fatal(err)
+				}
+				_, err = io.Copy(io.Discard, r.Conn)
+				if err == nil {
+					err = io.EOF
+				}
+				if !strings.HasSuffix(err.Error(), alert) {
+					t.Errorf("it ends by %v, want %s", err, alert)
+				}
+				if took := time.Since(begin); alert == silently && took < soon*3/4 {
+					t.Errorf("it ends after %v", took)
+				}
+				if n, err := c.Read(make([]byte, 1)); err != io.EOF {
+					t.Errorf("behind the end come %d bytes, %v", n, err)
+				}
+			})
+		}
 	}
 	t.Cleanup(func() { // once all have ended
-		settled(t, g)
-		if n := g.Metric(`gateway_tls_failures_total{reason="partial"}`); n != 2 {
-			t.Errorf("%v partial records are counted", n)
+		settled(t, calm)
+		settled(t, hasty)
+		if n := hasty.Metric(`gateway_tls_failures_total{reason="partial"}`); n != float64(late) {
+			t.Errorf("%v of %d partial records are counted", n, late)
 		}
 	})
+}
+
+// TestTLSCutRecords: a client's end in the middle of a record ends its connection, whatever that is
+// used for, and nothing of the record counts.
+func TestTLSCutRecords(t *testing.T) {
+	g, addr := startTLS(t, "--limits.head_timeout", (2 * patience).String(), "--channels", `[{"match":["**"],"publish":true}]`)
+	heard := g.Redis.Client.Subscribe(t.Context(), "push:cut")
+	defer heard.Close()
+	if _, err := heard.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	publish := `{"channel":"cut","data":1}`
+	cuts := 0
+	for name, test := range map[string]struct{ say, hear, cut string }{
+		"at first":        {"", "", post("/v1/publish", len(publish)) + publish},
+		"behind a head":   {post("/v1/publish", len(publish)), "", publish},
+		"behind a poll":   {get("/v1/poll?channels=a&wait=50"), "", post("/v1/publish", len(publish)) + publish},
+		"a response":      {get("/healthz"), "ok\n", post("/v1/publish", len(publish)) + publish},
+		"an event stream": {get("/v1/sse?channels=a"), "subscribed", get("/healthz")},
+		"a WebSocket":     {upgrade("/v1/ws?channels=a"), "subscribed", string(text(`{"type":"publish",` + publish[1:]))},
+	} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			cuts++
+			t.Run(name+", "+tls.VersionName(version), func(t *testing.T) {
+				c, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				r, err := secure(c, version, patience)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if test.say != "" {
+					c.Write(r.seal(typeData, test.say))
+				}
+				for got := ""; !strings.Contains(got, test.hear); {
+					b := make([]byte, 4096)
+					n, err := r.Conn.Read(b)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got += string(b[:n])
+				}
+				b := r.seal(typeData, test.cut)
+				c.Write(b[:len(b)-1])
+				c.(*net.TCPConn).CloseWrite()
+				io.Copy(io.Discard, c)
+				settled(t, g)
+			})
+		}
+	}
+	if n := g.Metric(`gateway_tls_failures_total{reason="partial"}`); n != float64(cuts) {
+		t.Errorf("%v of %d partial records are counted", n, cuts)
+	}
+	select {
+	case m := <-heard.Channel():
+		t.Errorf("a record that was never whole has published %v", m)
+	default:
+	}
 }
 
 // settled waits until a gateway is free of connections and handshakes.
@@ -209,7 +297,7 @@ func TestTLSParkedRecords(t *testing.T) {
 func parkAll(t testing.TB, addr string, n int) {
 	t.Helper()
 	openEach(t, &net.Dialer{}, addr, n, func(_ int, c net.Conn) error {
-		r, err := secure(c, patience)
+		r, err := secure(c, tls.VersionTLS13, patience)
 		if err == nil {
 			c.Write(r.parked()) // which the gateway may have closed by now
 		}

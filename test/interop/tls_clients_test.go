@@ -105,6 +105,41 @@ func TestTLSReaders(t *testing.T) {
 	}
 }
 
+// TestTLSEventSource: Node's EventSource, in its versions on two HTTP clients of Node's, resumes over
+// TLS behind a crash of the gateway.
+func TestTLSEventSource(t *testing.T) {
+	modules := npmInstall(t, "on-https@npm:eventsource@2", "on-fetch@npm:eventsource@4")
+	s := startTLS(t, newTLSCertificates(t))
+	var all []*dialogue
+	expect := func(want string) {
+		t.Helper()
+		for _, d := range all {
+			d.expect(want)
+		}
+	}
+	for _, pack := range []string{"on-https", "on-fetch"} {
+		for _, version := range tlsVersions {
+			all = append(all, talkTo(t, []string{"NODE_PATH=" + modules, "NODE_EXTRA_CA_CERTS=" + s.ca}, "node",
+				"--tls-min-v"+version, "--tls-max-v"+version, "testdata/eventsource.js", pack, "https://"+s.tls+"/v1/sse?channels=c"))
+		}
+	}
+	expect("subscribed")
+	for _, version := range tlsVersions {
+		if n := s.Metric(`gateway_tls_handshakes_total{resumed="false",version="` + version + `"}`); n != 2 {
+			t.Errorf("%v handshakes of TLS %s", n, version)
+		}
+	}
+	s.Redis.PublishDurable("c", "1")
+	expect("message 1")
+	s.Kill()
+	s.Redis.PublishDurable("c", "2")
+	s.Restart()
+	expect("subscribed")
+	expect("message 2")
+	s.Redis.PublishDurable("c", "3")
+	expect("message 3")
+}
+
 // A client that speaks to the wrong port is answered in its own protocol.
 func TestTLSPort(t *testing.T) {
 	needs(t, "curl")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,7 +11,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +22,7 @@ import (
 
 	"github.com/pushgate/pushgate/internal/gatewaytest"
 	"github.com/pushgate/pushgate/internal/redistest"
+	"github.com/pushgate/pushgate/internal/testcert"
 )
 
 // secured is a gateway with a TLS listener beside the plain one.
@@ -113,36 +112,28 @@ func writeText(t testing.TB, file, text string) string {
 // newRSA makes a self-signed certificate with an RSA key for a name.
 func newRSA(t testing.TB, name string) (certFile, keyFile string) {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := func(kind string, der []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-	}
 	dir := t.TempDir()
-	return writeText(t, filepath.Join(dir, "rsa.pem"), text("CERTIFICATE", der)), writeText(t, filepath.Join(dir, "rsa.key"), text("PRIVATE KEY", keyDER))
+	c := testcert.Issue(t, nil, testcert.NewRSA(t, 2048), []string{name}, func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid = true, true
+	})
+	return testcert.Write(t, filepath.Join(dir, "rsa.pem"), testcert.PEM(c)), testcert.Write(t, filepath.Join(dir, "rsa.key"), testcert.KeyPEM(t, c.Key))
+}
+
+// certificateOf reads the first certificate of a file.
+func certificateOf(t testing.TB, file string) *x509.Certificate {
+	t.Helper()
+	block, _ := pem.Decode([]byte(readText(t, file)))
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // fingerprint is the hash of a certificate's key, as Chromium's list of exceptions takes it.
 func fingerprint(t testing.TB, certFile string) string {
 	t.Helper()
-	block, _ := pem.Decode([]byte(readText(t, certFile)))
-	c, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+	sum := sha256.Sum256(certificateOf(t, certFile).RawSubjectPublicKeyInfo)
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
+	"crypto/x509"
+	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -93,9 +95,11 @@ func (s *secured) presents() string {
 		s.t.Fatal(err)
 	}
 	defer c.Close()
-	sum := sha256.Sum256(c.ConnectionState().PeerCertificates[0].Raw)
-	return hex.EncodeToString(sum[:])
+	return sum(c.ConnectionState().PeerCertificates[0])
 }
+
+// sum is the fingerprint of a certificate.
+func sum(c *x509.Certificate) string { return fmt.Sprintf("%x", sha256.Sum256(c.Raw)) }
 
 // TestTLSRenewal replaces the certificate's files while clients are connected, in the ways in which
 // that happens: no client is lost, and new ones see the newest usable certificate.
@@ -106,7 +110,7 @@ func TestTLSRenewal(t *testing.T) {
 	c := newTLSCertificates(t)
 	redis := redistest.Start(t)
 	s := &secured{tls: gatewaytest.Address(t), ca: c.CA}
-	unusable := []string{"the TLS files have changed but can't be used; keeping the present certificates"}
+	unusable := []string{"the TLS files have changed but can't be used; keeping the present certificates", "the configuration is wrong", "nothing was reloaded"}
 	s.gateway = &gateway{gatewaytest.Start(t, program, redis, unusable, "--tls.listen", s.tls, "--tls.certificates", certificates(c.Server, c.ServerKey)), t}
 	o := gather(t, s, n)
 	o.hear(s, `1`)
@@ -114,6 +118,7 @@ func TestTLSRenewal(t *testing.T) {
 		t.Errorf("%v handshakes of %d clients", got, n)
 	}
 	isGood := func() bool { return s.Metric("gateway_tls_files_usable") == 1 }
+	isReloaded := func() bool { return s.Metric("gateway_config_last_reload_successful") == 1 }
 	install := func(from, to string) {
 		t.Helper()
 		writeText(t, to+".next", readText(t, from))
@@ -157,12 +162,31 @@ func TestTLSRenewal(t *testing.T) {
 	third := seen("the certificate of the key is in use", second)
 	o.hear(s, `4`)
 
-	// A signal takes over at once.
-	renewed := newTLSCertificates(t)
-	install(renewed.ServerKey, c.ServerKey)
-	install(renewed.Server, c.Server)
-	s.Signal(syscall.SIGHUP)
-	seen("the certificate of a reload is in use", third)
+	// A signal has the files read at once, and what can't be used is told.
+	reload := func(says string) {
+		t.Helper()
+		before := strings.Count(s.Log(), says)
+		s.Signal(syscall.SIGHUP)
+		eventually(t, says, func() bool { return strings.Count(s.Log(), says) > before })
+	}
+	writeText(t, c.Server, "rubbish")
+	reload("nothing was reloaded")
+	if got := s.presents(); got != third || isReloaded() || !strings.Contains(s.Log(), "tls.certificates[0].cert_file: "+`\"`+c.Server) {
+		t.Errorf("behind a reload with a bad file %s is presented, was %s", got, third)
+	}
+	for byWatcher := true; byWatcher; { // which may look at the files between the two steps, or at the key alone
+		renewed := newTLSCertificates(t)
+		install(renewed.ServerKey, c.ServerKey)
+		install(renewed.Server, c.Server)
+		reload("the configuration is reloaded")
+		now := s.presents()
+		byWatcher = slices.ContainsFunc(strings.Split(s.Log(), "\n"), func(line string) bool {
+			return strings.Contains(line, "certificate replaced") && strings.Contains(line, now)
+		})
+		if want := sum(certificateOf(t, c.Server)); now != want || !isGood() || !isReloaded() {
+			t.Fatalf("behind a reload %s is presented, not %s", now, want)
+		}
+	}
 	o.hear(s, `5`)
 	if got := s.Metric(`gateway_closes_total{reason="tls"}`) + s.Metric("gateway_tls_failures_total{"); got != 0 {
 		t.Errorf("%v connections have failed", got)

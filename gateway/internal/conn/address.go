@@ -125,7 +125,7 @@ func (a *Addresses) proxyHeader(i uint32, c *socket, data []byte) {
 	a.set.Input.Detach(i)
 	c.flags &^= flagUnnamed
 	if c.flags&flagRejected == 0 {
-		a.named(i, source)
+		a.named(i, c, source)
 	}
 	if len(data) > n {
 		a.set.Reading.received(i, c, data[n:])
@@ -134,9 +134,13 @@ func (a *Addresses) proxyHeader(i uint32, c *socket, data []byte) {
 
 // named takes the address of a client from the PROXY protocol. The client that the proxy names,
 // unknown or the proxy itself, doesn't inherit its trust.
-func (a *Addresses) named(i uint32, source netip.AddrPort) {
+func (a *Addresses) named(i uint32, c *socket, source netip.AddrPort) {
 	a.locations.At(i).trusted = source.IsValid() && a.set.options.Trusted.Contains(source.Addr())
-	if source.IsValid() && !a.Set(i, source) {
+	switch {
+	case !source.IsValid() || a.Set(i, source):
+	case c.flags&flagSecure != 0:
+		a.set.Acceptor.rejectNamed(i, c, reasons.RejectAddress)
+	default:
 		a.set.handler.OverAddress(i)
 	}
 }

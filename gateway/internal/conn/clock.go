@@ -41,7 +41,7 @@ func (s *Set) Tick(now uint32) {
 	s.Input.shed()
 	s.Acceptor.resume()
 	s.Acceptor.closeRejected()
-	s.Secure.endStalled()
+	s.Admission.endStalled()
 }
 
 // Now returns the present tick.

@@ -22,7 +22,8 @@ type Handler interface {
 	// expects it. The response is sent without TLS too.
 	PlainOnTLS(i uint32)
 	// OverAddress notes that the client which a proxy has named has too many connections: its
-	// request is to be refused.
+	// request is to be refused. Over TLS it is declined instead, like one that is rejected before it
+	// has a slot.
 	OverAddress(i uint32)
 	// Due handles the expiry of the connection's deadline.
 	Due(i uint32)

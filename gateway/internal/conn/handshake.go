@@ -3,12 +3,10 @@ package conn
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,16 +17,14 @@ import (
 )
 
 // A handshake is crypto/tls's, which blocks: it has a goroutine of its own while it lasts, and 31 to
-// 43 KB of memory. So it begins only once the client's hello is whole, and their number is bounded;
-// further clients wait for a place with nothing but their hello. The loop alone reads and writes.
+// 43 KB of memory. So it begins only once the client's hello is whole and there is a place, see
+// Admission. The loop alone reads and writes.
 
 // Handshaking is the state that the handshakes of all sets share.
 type Handshaking struct {
 	// Immutable
 	config *tls.Config
-	// tokens are held by the handshakes that compute, one less than there are loops, so that these
-	// get their processors. Sent to and received from by the goroutines of handshakes.
-	tokens chan struct{}
+	tokens tokens
 
 	// Atomic
 	Completed atomic.Uint64 // or failed
@@ -38,7 +34,7 @@ type Handshaking struct {
 // many loops runs.
 func (h *Handshaking) Use(current func() *tls.Config, loops int) {
 	h.config = tlsrecord.ServerConfig(current)
-	h.tokens = make(chan struct{}, max(1, min(runtime.NumCPU(), loops)-1))
+	h.tokens = newTokens(loops)
 }
 
 // Handshake is a kind of completed handshake.
@@ -55,11 +51,12 @@ type handshake struct {
 	// Immutable
 	secure *Secure
 	key    reactor.Key
-	tokens chan struct{}
+	tokens tokens
 
 	// Owned by the loop
 	asked   uint32 // tick of its begin, or at which the client was last sent bytes
 	alerted bool   // the client has sent an alert in clear
+	held    int    // bytes counted for Options.TotalInputBytes
 
 	// Owned by its goroutine
 	out []byte // for the client
@@ -112,29 +109,20 @@ func (t *Secure) shake(i uint32, c *socket, p []byte) {
 	case tlsrecord.Type(p[0]) != tlsrecord.TypeHandshake, err != nil:
 		t.fail(i, c, reasons.TLSNotTLS)
 		return
-	case n > 0 && n <= len(p) && t.running < t.places():
-		t.set.Input.Detach(i)
-		t.start(i, p, kept)
+	case n > 0 && n <= len(p) && t.set.Admission.hasPlace():
+		t.start(i, c, p, kept)
 		return
 	case n > 0 && n <= len(p):
-		c.flags |= flagWaiting
-		t.set.Clock.Clear(i) // it isn't the client that is late
-		t.waiting = append(t.waiting, t.set.Slots.Key(i))
+		t.set.Admission.enqueue(i, c)
 	}
 	if !kept {
 		t.set.Input.Keep(i, p, 0)
 	}
 }
 
-// Handshakes returns the number of handshakes in flight and of clients that wait for theirs.
-func (t *Secure) Handshakes() (running, waiting int) { return t.running, len(t.waiting) }
-
-// places is the set's share of Options.Handshakes.
-func (t *Secure) places() int { return max(1, t.set.options.Handshakes/len(t.set.shared.sets)) }
-
 // start begins a handshake with the client's first bytes. own says that they are the handshake's.
 // Its goroutine ends with the handshake, which the connection's end or close ends; close waits for it.
-func (t *Secure) start(i uint32, hello []byte, own bool) {
+func (t *Secure) start(i uint32, c *socket, hello []byte, own bool) {
 	if !own {
 		hello = append([]byte(nil), hello...)
 	}
@@ -143,8 +131,12 @@ func (t *Secure) start(i uint32, hello []byte, own bool) {
 		t.handshakes = make(map[uint32]*handshake)
 	}
 	t.handshakes[i] = h
-	t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
-	t.running++
+	h.hold(cap(hello))
+	t.set.Input.Detach(i)
+	if c.flags&flagRejected == 0 {
+		t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
+	}
+	t.set.Admission.running++
 	config := t.set.shared.TLS.config
 	t.workers.Go(func() {
 		r, err := h.run(config, hello)
@@ -155,9 +147,9 @@ func (t *Secure) start(i uint32, hello []byte, own bool) {
 
 // run carries out the handshake. A panic in it costs one client its connection.
 func (h *handshake) run(config *tls.Config, hello []byte) (r tlsrecord.Result, err error) {
-	h.tokens <- struct{}{}
+	h.tokens.take()
 	defer func() {
-		<-h.tokens
+		h.tokens.give()
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in crypto/tls: %v", p)
 		}
@@ -180,8 +172,8 @@ func (h *handshake) ended() error {
 
 // Receive implements tlsrecord.Wire: it waits for the client, without a token.
 func (h *handshake) Receive() ([]byte, error) {
-	<-h.tokens
-	defer func() { h.tokens <- struct{}{} }()
+	h.tokens.give()
+	defer h.tokens.take()
 	if out := h.out; len(out) > 0 {
 		h.out = nil
 		h.secure.set.loop.Post(func() { h.secure.send(h, out) })
@@ -209,28 +201,46 @@ func (h *handshake) Receive() ([]byte, error) {
 // Send implements tlsrecord.Wire.
 func (h *handshake) Send(p []byte) { h.out = append(h.out, p...) }
 
+// hold counts n bytes, which may be negative, against Options.TotalInputBytes. What crypto/tls has
+// taken counts until the handshake ends: it may be the start of a message, of up to 64 KB or, with a
+// certificate, 256 KB. Messages of 60 KB that are never whole take 1.1 times what is counted, besides
+// the memory of any handshake.
+func (h *handshake) hold(n int) {
+	h.held += n
+	h.secure.set.Input.Hold(h.key.Slot, n)
+}
+
 // feed passes bytes of the client on, and reports whether that's enough for now.
 func (h *handshake) feed(p []byte) (full bool) {
+	h.hold(len(p))
 	h.mu.Lock()
-	h.in = append(h.in, p...)
+	h.in = appendTight(h.in, p, maxAhead)
 	h.full = len(h.in) >= maxAhead
 	full = h.full
 	h.mu.Unlock()
-	h.rouse()
+	h.signal()
 	return full
 }
 
-// end has the handshake fail once it needs more bytes.
+// end has the handshake fail once it needs more bytes. io.EOF is the end of the client's side: what
+// has come before it still counts. With any other error the connection is closed.
 func (h *handshake) end(err error) {
 	h.mu.Lock()
+	if err != io.EOF {
+		h.in = nil
+	}
 	if h.err == nil {
 		h.err = err
 	}
 	h.mu.Unlock()
-	h.rouse()
+	if err != io.EOF {
+		h.hold(-h.held)
+	}
+	h.signal()
 }
 
-func (h *handshake) rouse() {
+// signal wakes the goroutine if it waits for the client.
+func (h *handshake) signal() {
 	select {
 	case h.wake <- struct{}{}:
 	default:
@@ -264,13 +274,15 @@ func (t *Secure) resume(h *handshake) {
 // done ends a handshake: the connection is ready for requests, or closed.
 func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) {
 	i := h.key.Slot
-	t.running--
 	if t.handshakes[i] == h {
 		delete(t.handshakes, i)
+		h.hold(-h.held)
 	}
 	t.set.shared.TLS.Completed.Add(1)
-	defer t.startWaiting()
-	t.send(h, out)
+	defer t.set.Admission.leave()
+	if err == nil || !h.alerted { // after its alert the client is told nothing (RFC 8446, 6.2)
+		t.send(h, out)
+	}
 	c := t.of(h)
 	if c == nil {
 		return
@@ -287,7 +299,7 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 	t.set.stats.Handshakes[Handshake{r.Version, r.Resumed}]++
 	t.begin(i, c, r)
 	if c.flags&flagRejected != 0 {
-		t.set.Clock.Set(i, t.set.Clock.now+MuteTicks)
+		t.set.Clock.Forward(i, t.set.Clock.now+MuteTicks)
 	} else {
 		t.set.Clock.Set(i, t.set.Clock.now+Ticks(t.set.options.FirstRequest))
 	}
@@ -316,41 +328,6 @@ func (t *Secure) begin(i uint32, c *socket, r *tlsrecord.Result) {
 	c.flags &^= flagShaking
 }
 
-// startWaiting begins the handshakes of clients that have waited, as far as there are places.
-func (t *Secure) startWaiting() {
-	for len(t.waiting) > 0 && t.running < t.places() {
-		k := t.waiting[0]
-		if t.waiting = t.waiting[1:]; len(t.waiting) == 0 {
-			t.waiting = nil
-		}
-		c := t.set.Slots.find(k.Slot, k.Gen)
-		if c == nil || c.state != stateOpen {
-			continue
-		}
-		c.flags &^= flagWaiting
-		hello := t.set.Input.Kept(k.Slot)
-		t.set.Input.Detach(k.Slot)
-		t.start(k.Slot, hello, true)
-	}
-}
-
-// stalledTicks is how long a client may take for an answer while others wait for its place: more than
-// a phone's round trip.
-const stalledTicks = 20
-
-// endStalled ends handshakes whose clients don't answer while others wait for a place. Otherwise a
-// client could hold one for limits.head_timeout with a single packet.
-func (t *Secure) endStalled() {
-	if len(t.waiting) == 0 {
-		return
-	}
-	for i, h := range t.handshakes {
-		if c := t.of(h); c != nil && h.blocked.Load() && t.set.Clock.now-h.asked > stalledTicks {
-			t.fail(i, c, reasons.TLSTimeout)
-		}
-	}
-}
-
 // due handles the deadline of a handshake.
 func (t *Secure) due(i uint32, c *socket) { t.fail(i, c, reasons.TLSTimeout) }
 
@@ -372,6 +349,9 @@ func (t *Secure) left(i uint32, c *socket) {
 // fail closes a connection whose handshake fails.
 func (t *Secure) fail(i uint32, c *socket, reason reasons.TLS) {
 	t.count(reason)
+	if h := t.handshakes[i]; h != nil {
+		h.end(net.ErrClosed)
+	}
 	if c.state == stateOpen {
 		t.set.Finish(i, reasons.CloseTLS)
 	}
@@ -382,42 +362,6 @@ func (t *Secure) trace(i uint32, err error) {
 	if t.set.log.Enabled(context.Background(), slog.LevelDebug) {
 		t.set.log.Debug("the TLS handshake failed", "err", err, "connection", t.set.ID(i), "address", t.set.Addrs.Of(i))
 	}
-}
-
-// isPlainAlert reports whether bytes are an alert that isn't encrypted. OpenSSL sends these also where
-// TLS 1.3 wants them encrypted, and crypto/tls takes them for bad records.
-func isPlainAlert(p []byte) bool {
-	n, err := tlsrecord.RecordSize(p)
-	return err == nil && n == len(p) && n == tlsrecord.HeaderSize+2 && tlsrecord.Type(p[0]) == tlsrecord.TypeAlert
-}
-
-// alertReasons are the failures that the server's alert tells.
-var alertReasons = map[byte]reasons.TLS{
-	40:  reasons.TLSSuite,    // handshake_failure
-	70:  reasons.TLSVersion,  // protocol_version
-	120: reasons.TLSProtocol, // no_application_protocol
-}
-
-// failure returns the reason for a handshake's error; out is the last that the server has sent.
-func failure(err error, out []byte) reasons.TLS {
-	var (
-		remote *net.OpError
-		cert   *tls.CertificateVerificationError
-	)
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return reasons.TLSLeft
-	case errors.As(err, &remote) && remote.Op == "remote error":
-		return reasons.TLSPeerAlert
-	case errors.As(err, &cert), strings.Contains(err.Error(), "certificate"):
-		return reasons.TLSCertificate
-	}
-	if len(out) == 7 && tlsrecord.Type(out[0]) == tlsrecord.TypeAlert {
-		if reason, ok := alertReasons[out[6]]; ok {
-			return reason
-		}
-	}
-	return reasons.TLSHandshake
 }
 
 // close ends all handshakes and waits for their goroutines. The loop must have ended.

@@ -73,6 +73,9 @@ func (r *Reading) end(i uint32, c *socket) {
 		r.set.Secure.left(i, c)
 	case c.flags&flagRejected != 0:
 		r.set.release(i, c, reasons.CloseRejected)
+	case c.flags&flagPartial != 0: // no client ends its side within a record on purpose
+		r.set.Secure.count(reasons.TLSPartial)
+		r.set.release(i, c, reasons.CloseTLS)
 	default:
 		r.set.handler.HalfClosed(i)
 	}

@@ -25,8 +25,6 @@ type Secure struct {
 	oldest, newest uint32 // of them, by slot; 0 = none
 
 	handshakes map[uint32]*handshake // in flight, by slot
-	running    int                   // handshakes in flight, of closed connections as well
-	waiting    []reactor.Key         // for a place among them, with a whole hello
 	workers    sync.WaitGroup        // goroutines of handshakes
 }
 

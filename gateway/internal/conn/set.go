@@ -46,6 +46,7 @@ type Shared struct {
 	Connections atomic.Int64 // sockets of clients
 	Inputs      atomic.Int64 // bytes of kept input
 	accepts     limit.Bucket
+	rejectedTLS limit.Bucket // of handshakes, see mayHandshake
 	askedToShed atomic.Int32 // loops still to check whether their queues exceed their share
 
 	TLS       Handshaking     // guards itself
@@ -69,14 +70,15 @@ type Set struct {
 	handler Handler
 	onDue   func(i uint32) // due, bound once
 
-	Slots    Slots
-	Clock    Clock  // and deadlines
-	Input    Inputs // kept
-	Addrs    Addresses
-	Acceptor Acceptor
-	Reading  Reading
-	Secure   Secure
-	Out      Output
+	Slots     Slots
+	Clock     Clock  // and deadlines
+	Input     Inputs // kept
+	Addrs     Addresses
+	Acceptor  Acceptor
+	Reading   Reading
+	Secure    Secure
+	Admission Admission
+	Out       Output
 
 	// Owned by the loop
 	options *Options // swapped by Use
@@ -158,6 +160,7 @@ func New(shared *Shared, listeners []Listener, o *Options, log *slog.Logger, han
 	s.Reading.set = s
 	s.Acceptor.set = s
 	s.Secure.set = s
+	s.Admission.set = s
 	s.Out = Output{set: s, queues: queue.NewSet(&shared.Queued)}
 	s.onDue = s.due
 	loop, err := reactor.New(turn)

@@ -7,8 +7,9 @@ import sys
 
 address, way = sys.argv[1:]
 host, port = address.split(":")
+context = ssl.create_default_context()  # reads all of the machine's authorities
 plain = socket.create_connection((host, int(port)), timeout=60)
-tls = ssl.create_default_context().wrap_socket(plain, server_hostname=host, suppress_ragged_eofs=False)
+tls = context.wrap_socket(plain, server_hostname=host, suppress_ragged_eofs=False)
 
 UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 
