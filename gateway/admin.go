@@ -36,10 +36,19 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	// Someone who opens the listener's address in a browser wants the console.
 	mux.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
-	mux.Handle("GET /console/", web.Handler(s.Addr))
+	mux.Handle("GET /console/", web.Handler(s.consoleAddresses))
 	o := operator{s}
 	mux.Handle("/v1/", admin.Handler(o, o, o, o, o))
 	return admin.Protect(func() string { return s.live.Load().Admin.Token }, mux)
+}
+
+// consoleAddresses returns where the console's page connects to.
+func (s *Server) consoleAddresses() web.Addresses {
+	a := web.Addresses{Public: s.addr}
+	if s.tlsAddr != "" {
+		a.TLS = s.certs.Load().Certificates()[0].Address(s.tlsAddr)
+	}
+	return a
 }
 
 func writeHealth(w http.ResponseWriter, err error) {

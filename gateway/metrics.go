@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -26,7 +25,9 @@ var (
 	descTLSHandshakes    = desc("tls_handshakes_total", "Completed TLS handshakes.", "version", "resumed")
 	descTLSFailures      = desc("tls_failures_total", "Connections that failed in their TLS layer.", "reason")
 	descTLSInFlight      = desc("tls_handshakes_in_progress", "TLS handshakes that clients have begun and not completed.", "state")
-	descTLSExpiry        = desc("tls_certificate_expiry_days", "Days until the certificate expires.", "name", "key")
+	descTLSNotBefore     = desc("tls_certificate_not_before_timestamp_seconds", "When the certificate begins to be valid, in seconds since 1970.", "name", "key")
+	descTLSNotAfter      = desc("tls_certificate_not_after_timestamp_seconds", "When the certificate expires, in seconds since 1970.", "name", "key")
+	descTLSFilesOK       = desc("tls_files_usable", "1 when what the files of tls hold is in use; 0 when they have changed and can't be used.")
 	descBatched          = desc("batched_sends_total", "Sends to clients that entered the kernel together with others, by io_uring.")
 	descPings            = desc("pings_total", "Heartbeat pings sent.")
 	descQueueBytes       = desc("queue_bytes", "Memory of what waits for clients because the kernel refused it; a large message counts once for all of them.")
@@ -121,9 +122,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		}
 		gauge(descTLSInFlight, float64(t.shaking), "running")
 		gauge(descTLSInFlight, float64(t.waiting), "waiting")
-		for label, at := range expiries(set.Certificates()) {
-			gauge(descTLSExpiry, time.Until(at).Hours()/24, label[:]...)
+		for label, c := range firstToExpire(set.Certificates()) {
+			gauge(descTLSNotBefore, float64(c.NotBefore.Unix()), label[:]...)
+			gauge(descTLSNotAfter, float64(c.NotAfter.Unix()), label[:]...)
 		}
+		gauge(descTLSFilesOK, oneUnless(c.srv.certsFailed.Load()))
 	}
 	for reason, n := range t.rejects {
 		counter(descRejects, n, string(reason))
@@ -152,11 +155,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge(descFleetConnections, float64(sum))
 	build := ReadBuild()
 	gauge(descBuild, 1, build.Version, build.Commit, build.Go)
-	reloadedOK := 1.0
-	if c.srv.reloadFailed.Load() || c.srv.certsFailed.Load() {
-		reloadedOK = 0
-	}
-	gauge(descReloadOK, reloadedOK)
+	gauge(descReloadOK, oneUnless(c.srv.reloadFailed.Load()))
 	gauge(descReloadTime, float64(c.srv.configured.Load()))
 	lostLines := uint64(0)
 	if c.srv.lostLines != nil {
@@ -202,4 +201,11 @@ func metric(d *prometheus.Desc, h *histogram.Histogram) prometheus.Metric {
 		buckets[bound.Seconds()] = sum
 	}
 	return prometheus.MustNewConstHistogram(d, h.Count, h.Sum.Seconds(), buckets)
+}
+
+func oneUnless(failed bool) float64 {
+	if failed {
+		return 0
+	}
+	return 1
 }

@@ -87,7 +87,7 @@ func (s *Server) checkCertificates(last string) (now string) {
 	if err := s.reloadCertificates(s.live.Load().TLS); err != nil {
 		s.certsFailed.Store(true)
 		if now = err.Error(); now != last {
-			s.log.Error("files of tls have changed and can't be used: the present certificates stay", "err", err)
+			s.log.Error("the TLS files have changed but can't be used; keeping the present certificates", "err", err)
 		}
 		return now
 	}
@@ -97,15 +97,15 @@ func (s *Server) checkCertificates(last string) (now string) {
 	return ""
 }
 
-// expiries returns when certificates expire, by name and type of key: the earliest where they share
-// both.
-func expiries(all []certs.Certificate) map[[2]string]time.Time {
-	ends := make(map[[2]string]time.Time)
+// firstToExpire returns the certificates by name and type of key: the one that expires first where
+// several share both.
+func firstToExpire(all []certs.Certificate) map[[2]string]certs.Certificate {
+	first := make(map[[2]string]certs.Certificate)
 	for _, c := range all {
 		label := [2]string{c.Name, c.KeyType}
-		if at, ok := ends[label]; !ok || c.NotAfter.Before(at) {
-			ends[label] = c.NotAfter
+		if other, ok := first[label]; !ok || c.NotAfter.Before(other.NotAfter) {
+			first[label] = c
 		}
 	}
-	return ends
+	return first
 }

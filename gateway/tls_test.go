@@ -110,6 +110,15 @@ func TestRejectedOverTLS(t *testing.T) {
 	})
 }
 
+// The console is told the address of the TLS listener, and none of a plain one that isn't there.
+func TestConsoleOverTLS(t *testing.T) {
+	in, _ := startTLS(t, func(c *gateway.Config) { c.Listen = "" })
+	want := fmt.Sprintf(`{"public":"","tls":%q}`, in.TLSAddr())
+	if status, body := in.get("http://" + in.AdminAddr() + "/console/config.json"); status != 200 || strings.TrimSpace(body) != want {
+		t.Errorf("%d %s, want %s", status, body, want)
+	}
+}
+
 // A client behind a proxy whose address has too many connections learns so over TLS, and takes no seat.
 func TestOverAddressOverTLS(t *testing.T) {
 	t.Parallel()
@@ -202,6 +211,18 @@ func TestHandshakesWait(t *testing.T) {
 	}
 }
 
+// Each loop has a place, however few there are in all.
+func TestFewerHandshakesThanLoops(t *testing.T) {
+	in, files := startTLS(t, func(c *gateway.Config) { c.Shards, c.TLS.Handshakes = 3, 1 })
+	for range 24 { // on all of them, most likely
+		c := in.dialTLS(trusting(t, files))
+		fmt.Fprint(c, request("/healthz"))
+		if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
+			t.Fatal(line, err)
+		}
+	}
+}
+
 // clientHello returns the first bytes of a client.
 func clientHello(t testing.TB) []byte {
 	t.Helper()
@@ -278,6 +299,12 @@ func TestClientCertificates(t *testing.T) {
 // Certificates are replaced while clients are connected, and kept while the files can't be used.
 func TestCertificatesAreReplaced(t *testing.T) {
 	t.Parallel()
+	// As the runbook quotes it.
+	const complaint = "the TLS files have changed but can't be used; keeping the present certificates"
+	if !strings.Contains(read(t, "../docs/RUNBOOK.md"), "`"+complaint+"`") {
+		t.Errorf("the runbook doesn't quote %q", complaint)
+	}
+	const usable, reloaded = "gateway_tls_files_usable", "gateway_config_last_reload_successful"
 	in, files := startTLS(t, func(c *gateway.Config) { c.Limits.HeadTimeout = time.Minute })
 	config := trusting(t, files)
 	serial := func() string {
@@ -294,11 +321,14 @@ func TestCertificatesAreReplaced(t *testing.T) {
 	if err := os.WriteFile(files.Server, []byte("rubbish"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the rubbish is noticed", func() bool { return strings.Contains(in.log.String(), "can't be used") })
-	if in.metric("gateway_config_last_reload_successful") != 0 || serial() != first {
-		t.Error("rubbish isn't told, or was taken over")
+	eventually(t, "the rubbish is noticed", func() bool { return strings.Contains(in.log.String(), complaint) })
+	if !strings.Contains(in.log.String(), "tls.certificates[0].cert_file: ") || in.metric(usable) != 0 || serial() != first {
+		t.Error("the log doesn't say why, the metric says that all is well, or rubbish was taken over")
 	}
-	if _, err := in.Reload(in.Config()); err == nil {
+	if in.metric(reloaded) != 1 {
+		t.Error("a reload failed that nobody asked for")
+	}
+	if _, err := in.Reload(in.Config()); err == nil || in.metric(reloaded) != 0 {
 		t.Error("a reload with rubbish succeeded")
 	}
 	if err := os.WriteFile(files.Server, good, 0o600); err != nil {
@@ -307,14 +337,27 @@ func TestCertificatesAreReplaced(t *testing.T) {
 	if _, err := in.Reload(in.Config()); err != nil {
 		t.Error(err)
 	}
-	if in.metric("gateway_config_last_reload_successful") != 1 {
+	if in.metric(reloaded) != 1 || in.metric(usable) != 1 {
 		t.Error("the last reload was good")
 	}
 	files.RenewServer()
 	eventually(t, "the new certificate is in use", func() bool { return serial() != first })
+	eventually(t, "the metric knows", func() bool { return in.metric(usable) == 1 })
 	fmt.Fprint(stays, request("/healthz"))
 	if line, err := bufio.NewReader(stays).ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
 		t.Error("a client that was connected:", line, err)
+	}
+}
+
+// The metrics have the times of the certificate that clients see.
+func TestCertificateTimes(t *testing.T) {
+	in, files := startTLS(t, nil)
+	leaf := in.dialTLS(trusting(t, files)).ConnectionState().PeerCertificates[0]
+	for name, want := range map[string]time.Time{"not_before": leaf.NotBefore, "not_after": leaf.NotAfter} {
+		series := fmt.Sprintf(`gateway_tls_certificate_%s_timestamp_seconds{key="ECDSA P-256",name="localhost"}`, name)
+		if got := in.metric(series); got != float64(want.Unix()) {
+			t.Errorf("%s is %v, want %v", series, got, want.Unix())
+		}
 	}
 }
 

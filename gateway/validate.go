@@ -127,19 +127,19 @@ func (c Config) validateListen() error {
 	if err != nil {
 		return configError(key, c.Listen, err.Error()+", or unix:/path")
 	}
-	return c.validateAccess(key, c.Listen, host)
-}
-
-// validateAccess requires authentication for a listener that others than this machine can reach.
-func (c Config) validateAccess(key, addr, host string) error {
-	if c.Auth.Mode != auth.ModeNone || c.Auth.AllowAnonymous || address.IsLoopback(host) {
-		return nil
+	if c.isOpen(host) {
+		return configError(key, c.Listen, "a loopback address while auth.mode is none and auth.allow_anonymous is false")
 	}
-	return configError(key, addr, "a loopback address while auth.mode is none and auth.allow_anonymous is false")
+	return nil
 }
 
-// validateTLS does the same for the TLS listener, and keeps it off the other ones' addresses. The
-// rest is the section's own.
+// isOpen reports whether others than this machine would be served at a host without a token.
+func (c Config) isOpen(host string) bool {
+	return c.Auth.Mode == auth.ModeNone && !c.Auth.AllowAnonymous && !address.IsLoopback(host)
+}
+
+// validateTLS does the same for the TLS listener, where certificates of clients are as good as tokens,
+// and keeps it off the other ones' addresses. The rest is the section's own.
 func (c Config) validateTLS() error {
 	const key = "tls.listen"
 	addr := c.TLS.Address()
@@ -152,7 +152,11 @@ func (c Config) validateTLS() error {
 			return flat(c.TLS.Validate(), configError(key, addr, "another address than "+other.key+", which is "+other.addr))
 		}
 	}
-	return flat(c.TLS.Validate(), c.validateAccess(key, addr, host))
+	if c.isOpen(host) && c.TLS.ClientCAFile == "" {
+		return flat(c.TLS.Validate(), configError(key, addr,
+			"a loopback address while auth.mode is none, auth.allow_anonymous is false and tls.client_ca_file is empty"))
+	}
+	return c.TLS.Validate()
 }
 
 // validateAnonymous prevents a gateway with keys from being open because the mode is missing.

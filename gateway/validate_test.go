@@ -153,7 +153,13 @@ func TestValidateRefuses(t *testing.T) {
 		},
 		"TLS for everybody, anonymous": {
 			func(c *gateway.Config) { c.TLS.Listen, c.TLS.Certificates = ":8443", make([]certs.Files, 1) },
-			`tls.listen: ":8443" is not allowed, want a loopback address while auth.mode is none and auth.allow_anonymous is false`,
+			`tls.listen: ":8443" is not allowed, want a loopback address while auth.mode is none, auth.allow_anonymous is false and tls.client_ca_file is empty`,
+		},
+		"no TLS for everybody, with certificates of clients beside": {
+			func(c *gateway.Config) {
+				c.Listen, c.TLS.Listen, c.TLS.Certificates, c.TLS.ClientCAFile = ":8080", ":8443", make([]certs.Files, 1), "ca.pem"
+			},
+			`listen: ":8080" is not allowed, want a loopback address while auth.mode is none and auth.allow_anonymous is false`,
 		},
 		"TLS without a certificate": {
 			func(c *gateway.Config) { c.TLS.Listen = "127.0.0.1:8443" },
@@ -212,7 +218,10 @@ func TestValidateAllows(t *testing.T) {
 		"kernel buffers": func(c *gateway.Config) { c.Socket.SendBuffer, c.Socket.ReceiveBuffer = 0, 0 },
 		"TLS alone":      func(c *gateway.Config) { c.Listen, c.TLS.SelfSigned = "", true },
 		"TLS beside":     func(c *gateway.Config) { c.TLS.Listen, c.TLS.SelfSigned = "[::1]:0", true },
-		"no drain":       func(c *gateway.Config) { c.Drain = gateway.DrainConfig{} },
+		"TLS for everybody, with certificates of clients": func(c *gateway.Config) {
+			c.TLS.Listen, c.TLS.Certificates, c.TLS.ClientCAFile = ":8443", []certs.Files{{CertFile: "cert.pem", KeyFile: "key.pem"}}, "ca.pem"
+		},
+		"no drain": func(c *gateway.Config) { c.Drain = gateway.DrainConfig{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := gateway.DefaultConfig()

@@ -21,11 +21,16 @@ const prefix = "/console/"
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; " +
 	"connect-src 'self' ws: wss:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 
-// Handler serves the console under /console/. publicAddr is asked at each
-// request for the bound address of the public listener, which is another
-// origin than the page's: host:port, or unix:/path, which no browser can
-// reach.
-func Handler(publicAddr func() string) http.Handler {
+// Addresses are where clients connect to, host:port each, which is another origin
+// than the page's; empty without such a listener, or where no browser can reach it.
+type Addresses struct {
+	Public string `json:"public"`
+	TLS    string `json:"tls"`
+}
+
+// Handler serves the console under /console/. It asks for the addresses at each
+// request. A public address of the form unix:/path counts as none.
+func Handler(addresses func() Addresses) http.Handler {
 	pages, err := fs.Sub(files, "console")
 	if err != nil {
 		panic(err) // the directory is compiled in
@@ -36,7 +41,7 @@ func Handler(publicAddr func() string) http.Handler {
 		http.ServeFileFS(w, r, files, "client.js")
 	})
 	mux.HandleFunc("GET "+prefix+"config.json", func(w http.ResponseWriter, _ *http.Request) {
-		writeConfig(w, publicAddr())
+		writeConfig(w, addresses())
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -48,13 +53,12 @@ func Handler(publicAddr func() string) http.Handler {
 	})
 }
 
-// writeConfig tells the page where the clients connect to; empty when a
-// browser can't.
-func writeConfig(w http.ResponseWriter, public string) {
-	if strings.HasPrefix(public, "unix:") {
-		public = ""
+// writeConfig tells the page where the clients connect to.
+func writeConfig(w http.ResponseWriter, a Addresses) {
+	if strings.HasPrefix(a.Public, "unix:") {
+		a.Public = ""
 	}
 	w.Header().Set("Content-Type", "application/json")
 	// A page that went away needs no answer.
-	_ = json.NewEncoder(w).Encode(map[string]string{"public": public})
+	_ = json.NewEncoder(w).Encode(a)
 }

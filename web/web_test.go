@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-func get(t *testing.T, public, path string) *httptest.ResponseRecorder {
+func get(t *testing.T, a Addresses, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
-	Handler(func() string { return public }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	Handler(func() Addresses { return a }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 	return w
 }
 
@@ -23,7 +23,7 @@ func TestHandlerServesThePage(t *testing.T) {
 		"/console/style.css":  "text/css",
 		"/console/client.js":  "text/javascript",
 	} {
-		w := get(t, "127.0.0.1:8080", path)
+		w := get(t, Addresses{Public: "127.0.0.1:8080"}, path)
 		if w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) {
 			t.Errorf("%s: %d %s, want 200 %s", path, w.Code, w.Header().Get("Content-Type"), kind)
 		}
@@ -31,20 +31,20 @@ func TestHandlerServesThePage(t *testing.T) {
 			t.Errorf("%s has no content security policy", path)
 		}
 	}
-	if w := get(t, "", "/console/absent"); w.Code != http.StatusNotFound {
+	if w := get(t, Addresses{}, "/console/absent"); w.Code != http.StatusNotFound {
 		t.Errorf("an absent file: %d, want 404", w.Code)
 	}
 }
 
-func TestHandlerTellsThePublicAddress(t *testing.T) {
-	for public, want := range map[string]string{
-		"127.0.0.1:8080":         `{"public":"127.0.0.1:8080"}`,
-		"[::]:8080":              `{"public":"[::]:8080"}`,
-		"unix:/run/gateway.sock": `{"public":""}`,
+func TestHandlerTellsTheAddresses(t *testing.T) {
+	for want, a := range map[string]Addresses{
+		`{"public":"127.0.0.1:8080","tls":""}`:                {Public: "127.0.0.1:8080"},
+		`{"public":"[::]:8080","tls":"push.example.com:443"}`: {Public: "[::]:8080", TLS: "push.example.com:443"},
+		`{"public":"","tls":"127.0.0.1:8443"}`:                {Public: "unix:/run/gateway.sock", TLS: "127.0.0.1:8443"},
 	} {
-		w := get(t, public, "/console/config.json")
+		w := get(t, a, "/console/config.json")
 		if got := strings.TrimSpace(w.Body.String()); got != want {
-			t.Errorf("%s: %s, want %s", public, got, want)
+			t.Errorf("%+v: %s, want %s", a, got, want)
 		}
 	}
 }

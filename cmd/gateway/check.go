@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"time"
 
@@ -14,6 +15,11 @@ import (
 )
 
 func checkCommand(keys *pflag.FlagSet) *cobra.Command {
+	var certificates *certs.Set
+	validate := func(s settings) (err error) {
+		certificates, err = s.certificates()
+		return errors.Join(s.validateValues(), err)
+	}
 	return withConfig(keys, &cobra.Command{
 		Use:   "check",
 		Short: "validate the configuration and print the merged result",
@@ -24,18 +30,17 @@ tokens masked and the origin of each value that is not a default. If anything is
 wrong, prints all of it instead and exits with 2. Values that are allowed and yet
 unsafe, such as a short secret for tokens or a certificate that is about to expire,
 are warned of on standard error.`,
-	}, everyKey, settings.validate, runCheck)
+	}, everyKey, validate, func(c *cobra.Command, _ []string, l loaded) error {
+		return runCheck(c, l, certificates)
+	})
 }
 
-func runCheck(c *cobra.Command, _ []string, l loaded) error {
+// runCheck prints a valid configuration, and warns of what is unsafe.
+func runCheck(c *cobra.Command, l loaded, certificates *certs.Set) error {
 	log, _ := newLogger(cli.Stderr(c), l.settings.Log)
 	l.logForeign(log)
 	// Reads the key files, and warns of keys that work and should not stay.
 	if _, err := auth.New(l.settings.Auth, message.ValidChannel, log); err != nil {
-		return err
-	}
-	certificates, err := certs.Load(l.settings.TLS)
-	if err != nil {
 		return err
 	}
 	certificates.Log(log, time.Now())

@@ -37,9 +37,9 @@ func doctorCommand(keys *pflag.FlagSet) *cobra.Command {
 		Long: `Compare every limit of this box with the needs of --target N connections.
 
 For each limit of the kernel, the process and Redis: the value, the need,
-PASS, FIX or SKIP (does not apply here, or can't be read), and the command that
-fixes it. The same for each certificate of tls.certificates. Exits with 1 if there
-is anything to fix. It changes nothing.
+PASS, FIX, WARN (limits nothing, look at it) or SKIP (does not apply here, or can't
+be read), and the command that fixes it. The same for each file of the section tls.
+Exits with 1 if there is anything to fix; warnings are no reason. It changes nothing.
 
 The limits of the process are those that the doctor itself was started with:
 run it as the user and under the supervisor that run the gateway. The reasons
@@ -54,7 +54,7 @@ for each number are in docs/OPERATIONS.md.`,
 	flags.BoolVar(&f.sysctl, "sysctl", false, "print a file for /etc/sysctl.d with the settings that this box lacks, instead of the report")
 	flags.BoolVar(&f.systemd, "systemd", false, "print a systemd drop-in for gateway.service, instead of the report")
 	listed := keysNamed("limits.connections", "socket.send_buffer", "socket.receive_buffer", "drain.timeout", "redis.url", "redis.tls.",
-		"tls.listen", "tls.certificates", "tls.client_ca_file", "tls.ticket_key_file")
+		"tls.listen", "tls.certificates", "tls.client_ca_file", "tls.ticket_key_file", "tls.self_signed")
 	return withConfig(keys, c, listed, settings.validateValues, func(c *cobra.Command, _ []string, l loaded) error {
 		target, err := f.read(l.settings, c.Flags().Changed("target"))
 		if err != nil {
@@ -101,7 +101,7 @@ func (f *doctorFlags) examine(c *cobra.Command, s settings, target preflight.Tar
 		errs = append(errs, fmt.Sprintf("%d of %d limits are too low for %d connections", low, limits, target.Connections))
 	}
 	if n := len(report.Fixes()) - low; n > 0 {
-		errs = append(errs, fmt.Sprintf("%d of %d findings about TLS are to be fixed", n, len(report.Findings)-limits))
+		errs = append(errs, fmt.Sprintf("%d to fix in the files of TLS", n))
 	}
 	if len(errs) > 0 {
 		return errors.New(strings.Join(errs, "; "))

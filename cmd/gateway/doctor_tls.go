@@ -8,8 +8,7 @@ import (
 	"github.com/pushgate/pushgate/internal/preflight"
 )
 
-// examineTLS returns a row for each file of the section tls, and one for each thing wrong with it. A
-// warning leaves a row at PASS, since clients are served.
+// examineTLS returns a row for each file of the section tls, and one for each thing wrong with it.
 func examineTLS(cfg certs.Config, now time.Time) []preflight.Finding {
 	if cfg.Address() == "" {
 		return []preflight.Finding{tlsRow("tls.certificates", preflight.Skip, "", "no TLS listener: tls.listen is empty")}
@@ -23,7 +22,7 @@ func examineTLS(cfg certs.Config, now time.Time) []preflight.Finding {
 		row := tlsRow(f.Key, preflight.Fix, f.Name, f.Problem)
 		row.Fix = f.Advice
 		if f.Severity == certs.Warning {
-			row.Verdict, row.Why, row.Fix = preflight.Pass, f.Problem+": "+f.Advice, ""
+			row.Verdict = preflight.Warn
 		}
 		findings[f.Key] = append(findings[f.Key], row)
 	}

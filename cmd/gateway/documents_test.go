@@ -173,3 +173,38 @@ func TestDocumentsCheckTheirConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// The container of OPERATIONS.md with certificates has all that a gateway needs to start: its settings
+// replace those of the image.
+func TestDocumentsRunAContainerWithTLS(t *testing.T) {
+	const page = "docs/OPERATIONS.md"
+	_, command, ok := strings.Cut(readRepository(t, page), "docker run -p 443:")
+	if !ok {
+		t.Fatal("no example")
+	}
+	command, _, _ = strings.Cut(command, "```")
+	made, dir := redistest.NewCertificates(t, "push.example.com"), t.TempDir()
+	writeFile(t, filepath.Join(dir, "jwt.secret"), strings.Repeat("s", 32))
+	files := strings.NewReplacer("/etc/gateway/tls/tls.crt", made.Server, "/etc/gateway/tls/tls.key", made.ServerKey, "/etc/gateway/", dir+"/")
+	var environment []string
+	for _, m := range regexp.MustCompile(`(?m)^(?:ENV|   ) (GATEWAY_\w+=\S+)`).FindAllStringSubmatch(readRepository(t, "Dockerfile"), -1) {
+		environment = append(environment, m[1])
+	}
+	for _, m := range regexp.MustCompile(`-e (?:'(GATEWAY_[^']+)'|(GATEWAY_\S+))`).FindAllStringSubmatch(command, -1) {
+		environment = append(environment, files.Replace(m[1]+m[2]))
+	}
+	if len(environment) < 7 {
+		t.Fatalf("found %q", environment)
+	}
+	check := exec.Command("gateway", "check")
+	check.Env = append(os.Environ(), environment...)
+	out, err := check.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"\nlisten: \"\" # environment", "\n  listen: :8443 # environment", "\n  mode: jwt # environment"} {
+		if !strings.Contains("\n"+string(out), want) {
+			t.Errorf("the configuration lacks %q:\n%s", want, out)
+		}
+	}
+}

@@ -58,7 +58,7 @@ func serve(ctx context.Context, l loaded, flags *pflag.FlagSet, stdout *sink.Out
 		embedded: server.Embedded(), prefix: l.settings.Redis.Prefix,
 	}
 	if w.tls != "" {
-		w.certificate = server.Certificates().Certificates()[0]
+		w.certificate, w.clientCerts = server.Certificates().Certificates()[0], l.settings.TLS.ClientCAFile != ""
 		if w.selfSigned = l.settings.TLS.SelfSigned; w.selfSigned {
 			w.certFile = offerCertificate(log, w.certificate, w.tls)
 			defer os.Remove(w.certFile)

@@ -36,21 +36,22 @@ func defaultSettings() settings {
 
 // validate reports every bad value at once, and everything wrong with the files of certificates.
 func (s settings) validate() error {
-	return errors.Join(s.validateValues(), s.validateCertificates())
+	_, err := s.certificates()
+	return errors.Join(s.validateValues(), err)
 }
 
-// validateValues is for the doctor, which examines the files itself.
+// validateValues is for commands that look at the files themselves.
 func (s settings) validateValues() error {
 	return errors.Join(s.Config.Validate(), s.Log.validate())
 }
 
-// validateCertificates reads the files of certificates, if the section is right otherwise.
-func (s settings) validateCertificates() error {
+// certificates reads the files of certificates; nil if the section itself is wrong, which
+// validateValues reports.
+func (s settings) certificates() (*certs.Set, error) {
 	if s.TLS.Validate() != nil {
-		return nil // reported already
+		return nil, nil
 	}
-	_, err := certs.Load(s.TLS)
-	return err
+	return certs.Load(s.TLS)
 }
 
 // validatePublish is for publishing, which follows the rules for channels.

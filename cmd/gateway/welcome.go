@@ -21,6 +21,7 @@ type welcome struct {
 	certificate certs.Certificate // the first one, with tls
 	selfSigned  bool
 	certFile    string // a file with it, if it is self-signed and could be written
+	clientCerts bool   // with TLS, clients need a certificate of their own
 }
 
 // writeWelcome prints nothing where a Redis is configured, which takes more
@@ -32,19 +33,7 @@ func writeWelcome(out io.Writer, w welcome) {
 	}
 	var b strings.Builder
 	b.WriteString("\nRunning with an embedded Redis: one node, and nothing survives a restart.\n\n")
-	if plain := w.public != "" && !strings.HasPrefix(w.public, "unix:"); plain || w.tls != "" {
-		fmt.Fprintf(&b, "Subscribe, in a second terminal:\n")
-		if plain {
-			fmt.Fprintf(&b, "  curl -N 'http://%s/v1/sse?channels=news'\n", dialable(w.public))
-			fmt.Fprintf(&b, "  python3 -m websockets 'ws://%s/v1/ws?channels=news'\n", dialable(w.public))
-		}
-		if w.admin != "" {
-			fmt.Fprintf(&b, "  or open http://%s/console/ in a browser\n", dialable(w.admin))
-		}
-	}
-	if w.tls != "" {
-		w.writeTLS(&b)
-	}
+	w.writeSubscribe(&b)
 	fmt.Fprintf(&b, "Publish, in a third one:\n")
 	fmt.Fprintf(&b, "  redis-cli -h %s -p %s publish %snews hello\n", host, port, w.prefix)
 	at := ""
@@ -56,30 +45,53 @@ func writeWelcome(out io.Writer, w welcome) {
 	_, _ = io.WriteString(out, b.String())
 }
 
-// writeTLS prints how to connect with TLS: to the name that the certificate is for, or, where that is
-// self-signed, to this machine and with the certificate.
-func (w *welcome) writeTLS(b *strings.Builder) {
-	fmt.Fprintf(b, "Or with TLS:\n")
-	if !w.selfSigned {
-		host, _, _ := net.SplitHostPort(dialable(w.tls))
-		_, port, _ := net.SplitHostPort(w.tls)
-		if name := w.certificate.Name; name != "" && !strings.HasPrefix(name, "*") {
-			host = name
-		}
-		fmt.Fprintf(b, "  wss://%s/v1/ws?channels=news\n", net.JoinHostPort(host, port))
+// writeSubscribe prints how to subscribe: in the clear if there is such a
+// listener, and with TLS.
+func (w *welcome) writeSubscribe(b *strings.Builder) {
+	plain := w.public != "" && !strings.HasPrefix(w.public, "unix:")
+	if !plain && w.tls == "" {
 		return
 	}
-	addr, trust := dialable(w.tls), "-k" // takes any certificate
-	if w.certFile != "" {
-		trust = "--cacert " + w.certFile
-	}
-	fmt.Fprintf(b, "  curl -N %s 'https://%s/v1/sse?channels=news'\n", trust, addr)
-	if w.certFile != "" {
-		fmt.Fprintf(b, "  SSL_CERT_FILE=%s python3 -m websockets 'wss://%s/v1/ws?channels=news'\n", w.certFile, addr)
+	fmt.Fprintf(b, "Subscribe, in a second terminal:\n")
+	if plain {
+		fmt.Fprintf(b, "  curl -N 'http://%s/v1/sse?channels=news'\n", dialable(w.public))
+		fmt.Fprintf(b, "  python3 -m websockets 'ws://%s/v1/ws?channels=news'\n", dialable(w.public))
 	} else {
-		fmt.Fprintf(b, "  wss://%s/v1/ws?channels=news\n", addr)
+		w.writeTLS(b)
 	}
-	fmt.Fprintf(b, "  The certificate is self-signed; its SHA-256 is\n  %s\n", fingerprint(w.certificate))
+	if page := "http://" + dialable(w.admin) + "/console/"; w.admin != "" && !plain && w.selfSigned {
+		fmt.Fprintf(b, "  or open https://%s/ in a browser, accept the certificate, and go to %s\n", dialable(w.tls), page)
+	} else if w.admin != "" {
+		fmt.Fprintf(b, "  or open %s in a browser\n", page)
+	}
+	if plain && w.tls != "" {
+		fmt.Fprintf(b, "Or with TLS:\n")
+		w.writeTLS(b)
+	}
+	if w.tls != "" && w.selfSigned {
+		fmt.Fprintf(b, "The certificate is self-signed; its SHA-256 is\n  %s\n", fingerprint(w.certificate))
+	}
+}
+
+// writeTLS prints how to connect with TLS: by a name that the certificate is for,
+// and with the certificate itself where it is self-signed.
+func (w *welcome) writeTLS(b *strings.Builder) {
+	addr := dialable(w.certificate.Address(w.tls))
+	trust, environment := "", ""
+	switch {
+	case w.selfSigned && w.certFile != "":
+		trust, environment = " --cacert "+w.certFile, "SSL_CERT_FILE="+w.certFile+" "
+	case w.selfSigned:
+		trust = " -k" // takes any certificate
+	}
+	if w.clientCerts {
+		trust += " --cert CLIENT.pem --key CLIENT.key"
+	}
+	fmt.Fprintf(b, "  curl -N%s 'https://%s/v1/sse?channels=news'\n", trust, addr)
+	// It has no options for certificates.
+	if !w.clientCerts && (!w.selfSigned || w.certFile != "") {
+		fmt.Fprintf(b, "  %spython3 -m websockets 'wss://%s/v1/ws?channels=news'\n", environment, addr)
+	}
 }
 
 // dialable replaces the address that means every interface by one to dial.

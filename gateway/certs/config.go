@@ -20,12 +20,13 @@ type Config struct {
 	// MinVersion is the oldest version of TLS that clients may use, "1.2" or "1.3".
 	MinVersion string `koanf:"min_version"`
 	// ClientCAFile holds certificates of authorities in PEM. With it, each client must present a
-	// certificate signed by one of them.
+	// certificate signed by one of them, and needs no token where auth.mode is none.
 	ClientCAFile string `koanf:"client_ca_file"`
 	// TicketKeyFile holds the keys of session tickets, which the nodes of a fleet share; empty means
 	// random keys for each node.
 	TicketKeyFile string `koanf:"ticket_key_file"`
-	// Handshakes is the most handshakes in progress at once; each takes about 40 KB.
+	// Handshakes is the most handshakes in progress at once, though at least one for each event loop;
+	// each takes about 40 KB.
 	Handshakes int `koanf:"handshakes"`
 	// SelfSigned makes a certificate at the start, in place of Certificates. It is for development:
 	// the listener must be on loopback.

@@ -34,11 +34,12 @@ type Finding struct {
 }
 
 // A certificate should have been renewed when less than a third of its time is left, as ACME clients
-// do, or a month; with a tenth or a week left nobody is going to notice in time. Certificates for
-// ten years have a month and a week, those for a week two days and half a day.
+// do, or a month; with a quarter or a week left its renewal has failed. Certificates for ten years
+// have a month and a week, those for six days two days and a day and a half. The alert
+// PushgateCertificateExpires goes by the latter.
 const (
 	renewTime, renewShare   = 30 * 24 * time.Hour, 3
-	urgentTime, urgentShare = 7 * 24 * time.Hour, 10
+	urgentTime, urgentShare = 7 * 24 * time.Hour, 4
 )
 
 // Log logs all findings.
@@ -69,7 +70,7 @@ func (s *Set) findings(now time.Time, roots *x509.CertPool) (all []Finding) {
 			all = append(all, Finding{p.key(), nameOf(p.leaf()), severity, fmt.Sprintf(format, args...), advice})
 		}
 		p.examineTimes(now, add)
-		p.examineKey(s.pairs, add)
+		p.examineKey(s.pairs[:i], s.pairs[i+1:], add)
 		p.examineUse(add)
 		p.examineChain(now, roots, add)
 	}
@@ -115,21 +116,25 @@ func (p *pair) examineTimes(now time.Time, add report) {
 	}
 }
 
-// examineKey says what the key costs. An RSA certificate beside an ECDSA one of the same names serves
-// only old clients.
-func (p *pair) examineKey(all []pair, add report) {
+// examineKey says what the key costs. Of certificates for the same names the first that a client can
+// use counts, so an RSA certificate serves only old clients if an ECDSA one is before it.
+func (p *pair) examineKey(before, behind []pair, add report) {
 	const advice = "get an ECDSA certificate: certbot --key-type ecdsa, lego --key-type ec256, or algorithm: ECDSA in cert-manager's privateKey"
-	leaf := p.leaf()
-	switch k := leaf.PublicKey.(type) {
+	const cost = "a full handshake takes 732 us of CPU, 21 us with ECDSA P-256"
+	insteadOfIt := func(other pair) bool {
+		_, isECDSA := other.leaf().PublicKey.(*ecdsa.PublicKey)
+		return isECDSA && sameNames(other.leaf(), p.leaf())
+	}
+	switch k := p.leaf().PublicKey.(type) {
 	case *rsa.PublicKey:
-		beside := slices.ContainsFunc(all, func(other pair) bool {
-			_, isECDSA := other.leaf().PublicKey.(*ecdsa.PublicKey)
-			return isECDSA && sameNames(other.leaf(), leaf)
-		})
-		if bits := k.N.BitLen(); bits < 2048 {
+		switch bits := k.N.BitLen(); {
+		case bits < 2048:
 			add(Fix, advice, "has an RSA key of %d bits: clients refuse fewer than 2048", bits)
-		} else if !beside {
-			add(Warning, advice+"; this one may stay behind it for old clients", "has an RSA key: a full handshake takes 732 us of CPU, 21 us with ECDSA P-256")
+		case slices.ContainsFunc(before, insteadOfIt):
+		case slices.ContainsFunc(behind, insteadOfIt):
+			add(Warning, "list the ECDSA certificate first", "has an RSA key and is before an ECDSA certificate of the same names, which nobody gets: "+cost)
+		default:
+			add(Warning, advice+"; this one may stay behind it for old clients", "has an RSA key: "+cost)
 		}
 	case ed25519.PublicKey:
 		add(Warning, advice, "has an Ed25519 key, which browsers refuse")

@@ -10,6 +10,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pushgate/pushgate/internal/tlsrecord"
@@ -50,14 +53,25 @@ type Certificate struct {
 	Name string
 	// Names are all DNS names and IP addresses that it is for.
 	Names []string
-	// NotAfter is when it expires.
-	NotAfter time.Time
+	// NotBefore and NotAfter are when it begins to be valid, and when it expires.
+	NotBefore, NotAfter time.Time
 	// KeyType is the type and size of its key, such as "ECDSA P-256" or "RSA 2048".
 	KeyType string
 	// Fingerprint is the SHA-256 of the certificate, in hex.
 	Fingerprint string
 	// DER is the certificate itself. It must not be changed.
 	DER []byte
+}
+
+// Address returns where clients connect to a listener at addr, which is host:port: at the host itself
+// if the certificate is for it, else at the first name that it is for. Where that is a wildcard, addr
+// stays as it is.
+func (c Certificate) Address(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || len(c.Names) == 0 || slices.Contains(c.Names, host) || strings.HasPrefix(c.Names[0], "*") {
+		return addr
+	}
+	return net.JoinHostPort(c.Names[0], port)
 }
 
 // Load reads the files of a valid configuration. Its error joins a *ConfigError for each file that
@@ -135,7 +149,7 @@ func (s *Set) Certificates() []Certificate {
 		leaf := s.pairs[i].leaf()
 		sum := sha256.Sum256(leaf.Raw)
 		all[i] = Certificate{
-			Key: s.pairs[i].key(), Name: nameOf(leaf), Names: namesOf(leaf), NotAfter: leaf.NotAfter,
+			Key: s.pairs[i].key(), Name: nameOf(leaf), Names: namesOf(leaf), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 			KeyType: keyType(leaf.PublicKey), Fingerprint: hex.EncodeToString(sum[:]), DER: leaf.Raw,
 		}
 	}

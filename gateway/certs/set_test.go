@@ -70,6 +70,24 @@ func TestSelfSigned(t *testing.T) {
 	}
 }
 
+func TestAddress(t *testing.T) {
+	for want, test := range map[string]struct {
+		names []string
+		addr  string
+	}{
+		"push.example.com:443":  {[]string{"push.example.com", "10.0.0.1"}, "[::]:443"},
+		"push.example.com:8443": {[]string{"push.example.com"}, "127.0.0.1:8443"},
+		"127.0.0.1:8443":        {[]string{"localhost", "127.0.0.1"}, "127.0.0.1:8443"},
+		"[2001:db8::1]:443":     {[]string{"2001:db8::1"}, "0.0.0.0:443"},
+		"[::]:443":              {[]string{"*.example.com", "example.com"}, "[::]:443"},
+		"0.0.0.0:443":           {nil, "0.0.0.0:443"},
+	} {
+		if got := (Certificate{Names: test.names}).Address(test.addr); got != want {
+			t.Errorf("%v at %s: got %s, want %s", test.names, test.addr, got, want)
+		}
+	}
+}
+
 func TestServerNames(t *testing.T) {
 	root := authority(t, nil, "root")
 	made := func(names ...string) Files { return files(t, issue(t, root, nil, names, nil), root) }

@@ -290,7 +290,7 @@ func checkClockSync(_ knob, e Env, _ Target) Finding {
 		return found("yes", needed, synced, err)
 	}
 	return Finding{
-		Verdict: Skip, Value: "no", Needed: needed,
+		Verdict: Warn, Value: "no", Needed: needed,
 		Why: "the kernel knows of no NTP; fine if the host keeps the time, else tokens expire wrongly",
 		Fix: "sudo timedatectl set-ntp true",
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // WriteText writes the report for people: a table, then the commands to run,
-// in the order in which they have to be run.
+// in the order in which they have to be run, then what to do about warnings.
 func (r Report) WriteText(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%d connections, %s\n\n", r.Target.Connections, sideText[r.Target.Side])
@@ -42,6 +42,12 @@ func (r Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "\nTo keep them over a reboot:\n\n")
 		fmt.Fprintf(&b, "  %s --sysctl | sudo tee /etc/sysctl.d/90-gateway.conf\n", r.Target.command())
 		fmt.Fprintf(&b, "  %s --systemd | sudo tee /etc/systemd/system/gateway.service.d/limits.conf\n", r.Target.command())
+	}
+	if warnings := r.with(Warn); len(warnings) > 0 {
+		fmt.Fprintf(&b, "\nWarnings:\n\n")
+		for _, f := range warnings {
+			fmt.Fprintf(&b, "  %s: %s\n", f.Name, f.Fix)
+		}
 	}
 	_, err := w.Write(b.Bytes())
 	return err

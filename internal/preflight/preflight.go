@@ -128,6 +128,8 @@ const (
 	Pass Verdict = "PASS"
 	// Fix: the target is not reached before the knob is turned.
 	Fix Verdict = "FIX"
+	// Warn: it limits no connections, and should be looked at.
+	Warn Verdict = "WARN"
 	// Skip: it does not apply here, or can't be read; Why says which.
 	Skip Verdict = "SKIP"
 )
@@ -144,7 +146,7 @@ type Finding struct {
 	// Why is one line: the damage, or for Skip the reason why nothing was
 	// checked.
 	Why string `json:"why"`
-	// Fix is the command that turns the knob; empty for Pass.
+	// Fix is the command that turns the knob, or what else to do; empty for Pass.
 	Fix string `json:"fix,omitempty"`
 	// Setting is the value for /etc/sysctl.d where the knob is a sysctl.
 	Setting string `json:"-"`
@@ -163,10 +165,12 @@ type Report struct {
 func (r Report) OK() bool { return len(r.Fixes()) == 0 }
 
 // Fixes returns the findings that keep the box from the target.
-func (r Report) Fixes() []Finding {
+func (r Report) Fixes() []Finding { return r.with(Fix) }
+
+func (r Report) with(v Verdict) []Finding {
 	var out []Finding
 	for _, f := range r.Findings {
-		if f.Verdict == Fix {
+		if f.Verdict == v {
 			out = append(out, f)
 		}
 	}

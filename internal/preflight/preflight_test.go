@@ -115,6 +115,23 @@ func TestBoxes(t *testing.T) {
 	}
 }
 
+// What limits no connections is warned of, and is no reason to fail.
+func TestWarnings(t *testing.T) {
+	b := server()
+	b.synced = false
+	r := Run(b.env(), Target{Connections: 1000, SendBuffer: 16384})
+	if got := verdicts(r, Warn); !slices.Equal(got, []string{"clock synchronised"}) || !r.OK() {
+		t.Errorf("WARN %q, OK is %v", got, r.OK())
+	}
+	var text strings.Builder
+	if err := r.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nNothing to fix.\n\nWarnings:\n\n  clock synchronised: sudo timedatectl set-ntp true\n"; !strings.HasSuffix(text.String(), want) {
+		t.Errorf("got\n%s\nwant at its end\n%s", &text, want)
+	}
+}
+
 func TestCommands(t *testing.T) {
 	const million = 1_000_000
 	clock := "sys/devices/system/clocksource/clocksource0/"
@@ -283,7 +300,7 @@ func TestFindingsAreComplete(t *testing.T) {
 						t.Errorf("%s: incomplete: %+v", name, f)
 					case strings.ContainsAny(f.Why+f.Fix+f.Value, "\n\t"):
 						t.Errorf("%s: more than a line: %+v", name, f)
-					case f.Verdict == Fix && f.Fix == "":
+					case (f.Verdict == Fix || f.Verdict == Warn) && f.Fix == "":
 						t.Errorf("%s: no command: %+v", name, f)
 					case f.Verdict == Pass && (f.Fix != "" || f.Value == ""):
 						t.Errorf("%s: PASS with a command or without a value: %+v", name, f)

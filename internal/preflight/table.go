@@ -284,7 +284,7 @@ func knobs() []knob {
 			name:    "clock synchronised",
 			side:    Server,
 			why:     "tokens expire by this clock",
-			formula: "adjtimex(2) does not say TIME_ERROR. It limits no connections, hence never FIX: a virtual machine may be kept right by its host without the kernel knowing.",
+			formula: "adjtimex(2) does not say TIME_ERROR. It limits no connections, hence WARN and never FIX: a virtual machine may be kept right by its host without the kernel knowing.",
 			check:   checkClockSync,
 		},
 	}

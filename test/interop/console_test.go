@@ -10,7 +10,7 @@ import (
 )
 
 // TestConsole has an operator look at the console and publish, of a gateway as
-// `make run` starts it and of one whose clients need a token.
+// `make run` starts it, of one whose clients need a token, and of one with TLS alone.
 func TestConsole(t *testing.T) {
 	chromium := needs(t, "chromium", "node", "npm")
 	modules := npmInstall(t, "playwright-core@1")
@@ -20,6 +20,7 @@ func TestConsole(t *testing.T) {
 		received bool
 	}{
 		"no token needed": {nil, "open: connected to ", true},
+		"TLS alone":       {[]string{"--listen", "", "--tls.self_signed", "--tls.listen", "127.0.0.1:0"}, "open: connected to wss://", true},
 		"no token given":  {[]string{"--auth.mode", "jwt", "--auth.jwt.secret", secret, "--limits.head_timeout", "1s"}, "failed: closed: 4001", false},
 	}
 	for name, c := range cases {

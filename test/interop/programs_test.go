@@ -23,6 +23,7 @@ var packages = map[string]string{
 	"npm":              "npm",
 	"openssl":          "openssl",
 	"prometheus":       "prometheus",
+	"promtool":         "prometheus",
 	"redis-cli":        "redis-tools",
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -56,6 +57,13 @@ scrape_configs: [{job_name: pushgate, static_configs: [{targets: ["%s"]}]}]
 	}
 	if count == 0 {
 		t.Error("Prometheus has no rules")
+	}
+}
+
+// TestAlerts has the alerts on certificates fire, and not before it is time.
+func TestAlerts(t *testing.T) {
+	if out, err := exec.Command(needs(t, "promtool"), "test", "rules", "testdata/alerts.yaml").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -20,7 +20,9 @@ function connect(address, token) {
   const own = client = new PushClient(address, { token });
   setState("waiting", "connecting");
   $("toggle").textContent = "Disconnect";
+  let untried = true;
   client.on("welcome", m => {
+    untried = false;
     setState("open", `connected to ${address}`);
     note(`welcome, connection ${m.connection}`);
   });
@@ -30,7 +32,12 @@ function connect(address, token) {
   client.on("unsubscribed", m => note("unsubscribed", m.channel));
   client.on("bye", m => note(`the server says bye: ${m.reason}`));
   client.on("error", showError);
-  client.on("close", closed => { if (own === client) showClose(closed); }); // not by our own wish
+  client.on("close", closed => {
+    if (own !== client) return; // by our own wish
+    showClose(closed);
+    if (untried && closed.code === 1006) hintAtCertificate(address);
+    untried = false;
+  });
   for (const channel of subscribed.keys()) client.subscribe(channel);
 }
 
@@ -64,6 +71,12 @@ function showClose({ code, reason, retryIn }) {
   } else {
     setState("waiting", `closed (${code}), trying again in ${(retryIn / 1000).toFixed(1)} s`);
   }
+}
+
+// hintAtCertificate names what a browser keeps from the page.
+function hintAtCertificate(address) {
+  if (!address.startsWith("wss:")) return;
+  note(`if the browser doesn't trust the certificate: open ${new URL("/", address.replace("wss:", "https:"))} and accept it`);
 }
 
 function setState(state, text) {
@@ -177,10 +190,16 @@ $("clear").onclick = () => {
 // else told by the admin listener that served the page. A gateway that
 // listens on every address is reached by the name that reached the page.
 async function publicAddress() {
-  const given = query.get("public") ?? (await (await fetch("config.json")).json()).public;
-  if (!given || given.includes("://")) return given;
-  const host = given.replace(/^(0\.0\.0\.0|\[::\]|):/, `${location.hostname}:`);
-  return `${location.protocol === "https:" ? "wss" : "ws"}://${host}/v1/ws`;
+  const given = query.get("public");
+  if (given?.includes("://")) return given;
+  const told = given === null ? await (await fetch("config.json")).json() : { public: given };
+  // A page that came over TLS may connect by nothing else.
+  const secure = location.protocol === "https:";
+  const useTLS = told.tls && (secure || !told.public);
+  const address = useTLS ? told.tls : told.public;
+  if (!address) return "";
+  const host = address.replace(/^(0\.0\.0\.0|\[::\]|):/, `${location.hostname}:`);
+  return `${useTLS || secure ? "wss" : "ws"}://${host}/v1/ws`;
 }
 
 for (const channel of (query.get("channels") ?? "news").split(",").filter(Boolean)) subscribe(channel);

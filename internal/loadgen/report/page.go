@@ -243,7 +243,7 @@ func reasons(r *result.Result) []table {
 func knobs(r *result.Result) table {
 	t := table{Title: "Limits of this host", Classes: []string{"strong", "code", "", "", "muted wide", "code wide"},
 		Head: []string{"", "knob", "value", "needed", "why"}, Stack: true}
-	for _, verdict := range []preflight.Verdict{preflight.Fix, preflight.Pass, preflight.Skip} {
+	for _, verdict := range []preflight.Verdict{preflight.Fix, preflight.Warn, preflight.Pass, preflight.Skip} {
 		for _, f := range r.Knobs {
 			if f.Verdict == verdict {
 				t.Rows = append(t.Rows, slices.DeleteFunc([]string{string(f.Verdict), f.Name, cmp.Or(f.Value, "-"), f.Needed, f.Why, f.Fix},
