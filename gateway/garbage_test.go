@@ -42,3 +42,31 @@ func TestGarbage(t *testing.T) {
 		t.Errorf("it runs with %d %%, which nobody has allowed", got)
 	}
 }
+
+// The garbage of TLS may let a small heap grow to smallHeap, but no larger one, and not where nobody
+// has spoken TLS.
+func TestGarbageOfRecords(t *testing.T) {
+	for _, tt := range []struct {
+		live uint64
+		want int
+	}{{4 << 20, 500}, {6 << 20, 300}, {7 << 20, 200}, {9 << 20, 150}, {12 << 20, 0}, {1 << 30, 0}} {
+		if got := percentFor(tt.live); got != tt.want {
+			t.Errorf("a heap of %d MiB: %d %% in place of %d", tt.live>>20, got, tt.want)
+		}
+	}
+	usual := debug.SetGCPercent(77)
+	defer debug.SetGCPercent(usual)
+	g := garbage{wanted: true}
+	runtime.GC()
+	for _, step := range []struct {
+		handshakes uint64
+		want       int
+	}{{0, 77}, {1, percentFor(live())}} {
+		g.note(0, 0, 0, step.handshakes)
+		got := debug.SetGCPercent(77)
+		debug.SetGCPercent(got)
+		if got != step.want {
+			t.Errorf("after %d handshakes it runs with %d %% in place of %d", step.handshakes, got, step.want)
+		}
+	}
+}
