@@ -34,7 +34,7 @@ func New(config *tls.Config, n int) *Conns {
 
 // Open opens the whole records at the front of p, in place. It returns their data and the start of
 // an incomplete record, which belongs in front of the next bytes. The error is io.EOF behind the
-// server's close_notify; otherwise Farewell has an answer to it. Data before an error is good.
+// server's close_notify; otherwise AlertFor has the alert to send. Data before an error is good.
 func (c *Conns) Open(slot uint32, p []byte) (data, rest []byte, err error) {
 	return c.layer.Receive(p, &c.states[slot], c.wideOf(slot))
 }
@@ -64,9 +64,9 @@ func (c *Conns) Owed(slot uint32) ([]byte, error) {
 	return out, err
 }
 
-// Farewell returns the alert that tells the server of the fault that Open has found, empty if it
+// AlertFor returns the alert that tells the server of the fault that Open has found, empty if it
 // found none.
-func (c *Conns) Farewell(slot uint32, fault error) []byte {
+func (c *Conns) AlertFor(slot uint32, fault error) []byte {
 	var alert tlsrecord.Alert
 	if !errors.As(fault, &alert) {
 		return nil

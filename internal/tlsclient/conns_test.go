@@ -106,7 +106,7 @@ func (d *dialed) take(p []byte) error {
 	d.data = append(d.data, data...)
 	d.held = bytes.Clone(rest)
 	if err != nil {
-		d.Write(d.Farewell(slot, err))
+		d.Write(d.AlertFor(slot, err))
 		return err
 	}
 	owed, err := d.Owed(slot)
@@ -303,7 +303,7 @@ func TestRefused(t *testing.T) {
 }
 
 // The server learns of a bad record.
-func TestFarewell(t *testing.T) {
+func TestAlertFor(t *testing.T) {
 	server, pool := serverConfig()
 	far := make(chan error, 1) // sent to once by the server
 	d := dial(t, &tls.Config{RootCAs: pool, ServerName: "example.com"}, 4096, func(c net.Conn) {

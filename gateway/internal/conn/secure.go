@@ -78,7 +78,7 @@ func (t *Secure) open(i uint32, c *socket, p []byte) {
 	}
 	switch err := err.(type) {
 	case nil:
-		t.answer(i, c)
+		t.sendOwed(i, c)
 	case tlsrecord.Alert:
 		t.refuse(i, c, err)
 	case tlsrecord.PeerAlert:
@@ -94,8 +94,8 @@ func (t *Secure) open(i uint32, c *socket, p []byte) {
 	}
 }
 
-// answer sends the key update that a client has requested, unless one follows with queued output.
-func (t *Secure) answer(i uint32, c *socket) {
+// sendOwed sends the key update that a client has requested, unless one follows with queued output.
+func (t *Secure) sendOwed(i uint32, c *socket) {
 	if c.flags&(flagSecure|flagShaking) != flagSecure || c.state != stateOpen || c.out != 0 || !t.states.At(i).Owes() {
 		return
 	}

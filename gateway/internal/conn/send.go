@@ -250,7 +250,7 @@ func (w *Output) flush(i uint32, c *socket) {
 		return
 	}
 	if c.flags&flagShaking == 0 {
-		w.set.Secure.answer(i, c)
+		w.set.Secure.sendOwed(i, c)
 		w.set.handler.Drained(i)
 	}
 }

@@ -72,7 +72,7 @@ func (t *secure) decrypt(slot uint32, p []byte) {
 	case err == io.EOF: // its close_notify
 		t.l.streamEnded(slot, io.EOF)
 	case err != nil:
-		t.giveUp(slot, t.conns.Farewell(slot, err), err)
+		t.giveUp(slot, t.conns.AlertFor(slot, err), err)
 	case !t.update(slot):
 	case len(rest) > 0:
 		s := t.l.scratch(slot)
