@@ -349,6 +349,24 @@ func TestCertificatesAreReplaced(t *testing.T) {
 	}
 }
 
+// A reload that fails because of the files in use says so in the metric at once, and one that fails
+// because of others doesn't.
+func TestReloadedCertificatesAreUnusable(t *testing.T) {
+	const usable = "gateway_tls_files_usable"
+	in, files := startTLS(t, nil)
+	cfg := in.Config()
+	cfg.TLS.Certificates = []certs.Files{{CertFile: files.CA, KeyFile: files.ServerKey}}
+	if _, err := in.Reload(cfg); err == nil || in.metric(usable) != 1 {
+		t.Errorf("files that aren't in use: %v, usable is %v", err, in.metric(usable))
+	}
+	if err := os.WriteFile(files.Server, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Reload(in.Config()); err == nil || in.metric(usable) != 0 {
+		t.Errorf("the files in use: %v, usable is %v", err, in.metric(usable))
+	}
+}
+
 // The metrics have the times of the certificate that clients see.
 func TestCertificateTimes(t *testing.T) {
 	in, files := startTLS(t, nil)
