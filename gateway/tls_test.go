@@ -119,6 +119,20 @@ func TestConsoleOverTLS(t *testing.T) {
 	}
 }
 
+// Of a gateway on all addresses the console is told the name by which its page was reached, if the
+// certificate is for it.
+func TestConsoleOnAllAddresses(t *testing.T) {
+	in, _ := startTLS(t, func(c *gateway.Config) { c.Listen, c.TLS.Listen, c.Auth.AllowAnonymous = "", "0.0.0.0:0", true })
+	_, port, _ := net.SplitHostPort(in.TLSAddr())
+	_, adminPort, _ := net.SplitHostPort(in.AdminAddr())
+	for host, want := range map[string]string{"127.0.0.1": "127.0.0.1", "localhost": "localhost"} {
+		want = fmt.Sprintf(`{"public":"","tls":"%s:%s"}`, want, port)
+		if status, body := in.get("http://" + net.JoinHostPort(host, adminPort) + "/console/config.json"); status != 200 || strings.TrimSpace(body) != want {
+			t.Errorf("%s: %d %s, want %s", host, status, body, want)
+		}
+	}
+}
+
 // A client behind a proxy whose address has too many connections learns so over TLS, and takes no seat.
 func TestOverAddressOverTLS(t *testing.T) {
 	t.Parallel()
