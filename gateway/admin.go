@@ -42,11 +42,11 @@ func (s *Server) adminHandler() http.Handler {
 	return admin.Protect(func() string { return s.live.Load().Admin.Token }, mux)
 }
 
-// consoleAddresses returns where the console's page connects to.
-func (s *Server) consoleAddresses() web.Addresses {
+// consoleAddresses returns where the console's page connects to, by the host in the page's own address.
+func (s *Server) consoleAddresses(host string) web.Addresses {
 	a := web.Addresses{Public: s.addr}
 	if s.tlsAddr != "" {
-		a.TLS = s.certs.Load().Certificates()[0].Address(s.tlsAddr)
+		a.TLS = s.certs.Load().Address(s.tlsAddr, host)
 	}
 	return a
 }

@@ -75,3 +75,50 @@ func TestLiveTLS(t *testing.T) {
 		}
 	}
 }
+
+// What clients and operators need to get in changes together with the keys that need a restart, so that
+// nothing is open, and no file refused, until then.
+func TestLiveAccess(t *testing.T) {
+	secret := strings.Repeat("s", 32)
+	authority := func(c *Config) {
+		c.TLS.Listen, c.TLS.Certificates, c.TLS.ClientCAFile = "127.0.0.1:8443", []certs.Files{{CertFile: "a", KeyFile: "a"}}, "ca"
+	}
+	tokens := func(c *Config) {
+		authority(c)
+		c.TLS.ClientCAFile, c.Auth.Mode, c.Auth.JWT.Secret = "", "jwt", secret
+	}
+	for name, test := range map[string]struct {
+		now, next func(c *Config)
+		refused   []string
+	}{
+		"certificates, then tokens": {authority, tokens, []string{"auth.mode", "auth.jwt.secret", "tls.client_ca_file"}},
+		"tokens, then certificates": {tokens, authority, []string{"auth.mode", "auth.jwt.secret", "tls.client_ca_file"}},
+		"neither, then tokens":      {func(*Config) {}, func(c *Config) { c.Auth.Mode, c.Auth.JWT.Secret = "jwt", secret }, []string{"auth.mode", "auth.jwt.secret"}},
+		"another secret":            {tokens, func(c *Config) { tokens(c); c.Auth.JWT.Secret += "s" }, nil},
+		"no certificates":           {authority, func(c *Config) { authority(c); c.TLS.ClientCAFile = "" }, nil},
+		"an operator's token, then no listener": {
+			func(c *Config) { c.Admin.Token = secret }, func(c *Config) { c.Admin.Listen = "" }, []string{"admin.listen", "admin.token"},
+		},
+		"an operator's token, then loopback": {
+			func(c *Config) { c.Admin.Listen, c.Admin.Token = ":8081", secret }, func(*Config) {}, []string{"admin.listen", "admin.token"},
+		},
+		"no operator's token": {func(c *Config) { c.Admin.Token = secret }, func(*Config) {}, nil},
+		"a network with another token": {
+			func(c *Config) { c.Admin.Token = secret }, func(c *Config) { c.Admin.Listen, c.Admin.Token = ":8081", secret+"s" }, []string{"admin.listen"},
+		},
+	} {
+		now, next := DefaultConfig(), DefaultConfig()
+		test.now(&now)
+		test.next(&next)
+		if err := next.Validate(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got := now.withLive(next)
+		if err := got.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if refused := differing("", reflect.ValueOf(got), reflect.ValueOf(next)); !slices.Equal(refused, test.refused) {
+			t.Errorf("%s: refused %v, want %v", name, refused, test.refused)
+		}
+	}
+}

@@ -2,14 +2,16 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/certs"
 )
 
-// LiveKeys are the keys, or sections of keys, that Reload applies. All others are fixed at the
-// start.
+// LiveKeys are the keys, or sections of keys, that Reload applies, unless keys that they depend on are
+// to change too. All others are fixed at the start.
 var LiveKeys = []string{
 	"origins", "channels", "admin.token", "auth.jwt", "heartbeat", "limits", "proxy", "websocket", "drain",
 	"tls.certificates", "tls.min_version", "tls.client_ca_file", "tls.ticket_key_file", "tls.handshakes", "debug",
@@ -18,15 +20,25 @@ var LiveKeys = []string{
 // withLive returns c with next's values for LiveKeys.
 func (c Config) withLive(next Config) Config {
 	c.Origins, c.Channels = next.Origins, next.Channels
-	c.Auth.JWT = next.Auth.JWT
-	c.Admin.Token = next.Admin.Token
+	// A listener that stays for now isn't opened by taking away a token that the next one doesn't need.
+	if next.Admin.Token != "" || next.Admin.Listen == c.Admin.Listen {
+		c.Admin.Token = next.Admin.Token
+	}
 	c.Heartbeat = next.Heartbeat
 	c.Limits = next.Limits
 	c.Proxy = next.Proxy
 	c.WebSocket = next.WebSocket
 	c.Drain = next.Drain
-	c.TLS = withLiveTLS(c.TLS, next.TLS)
 	c.Debug = next.Debug
+	authority := c.TLS.ClientCAFile
+	c.TLS = withLiveTLS(c.TLS, next.TLS)
+	// How clients authenticate changes as a whole: without the authority, say, and tokens only after a
+	// restart, the gateway would be open meanwhile.
+	if next.Auth.Mode == c.Auth.Mode {
+		c.Auth.JWT = next.Auth.JWT
+	} else {
+		c.TLS.ClientCAFile = authority
+	}
 	return c
 }
 
@@ -65,7 +77,7 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	refused = differing("", reflect.ValueOf(next), reflect.ValueOf(cfg))
 	// The live keys were validated beside values that aren't applied.
 	if err := next.Validate(); err != nil {
-		return nil, err
+		return nil, restartError(refused, err)
 	}
 	set, err := newSettings(next, s.files, s.log)
 	if err != nil {
@@ -85,6 +97,16 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	default:
 	}
 	return refused, nil
+}
+
+// restartError reports that the keys that Reload refuses must change first. err is what is wrong with the
+// others beside the present values.
+func restartError(refused []string, err error) error {
+	if len(refused) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s: can change only with a restart, which the other changes need: %s",
+		strings.Join(refused, ", "), strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 // ReloadFailed records for the metrics that a new configuration was refused. Reload calls it

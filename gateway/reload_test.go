@@ -112,3 +112,19 @@ func TestReloadRefusesAll(t *testing.T) {
 		t.Errorf("%v, and the settings were replaced", err)
 	}
 }
+
+// A file whose changes fit only with the keys that stay until a restart names those.
+func TestReloadNamesWhatNeedsARestart(t *testing.T) {
+	in, files := startTLS(t, func(c *gateway.Config) { c.TLS.ClientCAFile = c.TLS.Certificates[0].CertFile })
+	cfg := in.Config()
+	cfg.TLS.ClientCAFile = files.CA
+	cfg.Auth.Mode, cfg.Auth.JWT.Secret = "jwt", strings.Repeat("s", 32)
+	if refused, err := in.Reload(cfg); err != nil || !slices.Equal(refused, []string{"auth.mode", "auth.jwt.secret", "tls.client_ca_file"}) {
+		t.Error(refused, err)
+	}
+	cfg.Origins = []string{"*"}
+	const want = `auth.mode, auth.jwt.secret, tls.client_ca_file: can change only with a restart, which the other changes need: origins: "*" is not allowed`
+	if _, err := in.Reload(cfg); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}

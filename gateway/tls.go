@@ -48,6 +48,8 @@ func (s *Server) reloadCertificates(cfg certs.Config) error {
 	}
 	set, err := old.Reload(cfg)
 	if err != nil {
+		// Files that only cfg names have nothing to do with those in use.
+		s.certsFailed.Store(old.Changed())
 		return err
 	}
 	set.Log(s.log, time.Now())
@@ -85,7 +87,6 @@ func (s *Server) checkCertificates(last string) (now string) {
 		return ""
 	}
 	if err := s.reloadCertificates(s.live.Load().TLS); err != nil {
-		s.certsFailed.Store(true)
 		if now = err.Error(); now != last {
 			s.log.Error("the TLS files have changed but can't be used; keeping the present certificates", "err", err)
 		}

@@ -119,6 +119,20 @@ func TestConsoleOverTLS(t *testing.T) {
 	}
 }
 
+// Of a gateway on all addresses the console is told the name by which its page was reached, if the
+// certificate is for it.
+func TestConsoleOnAllAddresses(t *testing.T) {
+	in, _ := startTLS(t, func(c *gateway.Config) { c.Listen, c.TLS.Listen, c.Auth.AllowAnonymous = "", "0.0.0.0:0", true })
+	_, port, _ := net.SplitHostPort(in.TLSAddr())
+	_, adminPort, _ := net.SplitHostPort(in.AdminAddr())
+	for host, want := range map[string]string{"127.0.0.1": "127.0.0.1", "localhost": "localhost"} {
+		want = fmt.Sprintf(`{"public":"","tls":"%s:%s"}`, want, port)
+		if status, body := in.get("http://" + net.JoinHostPort(host, adminPort) + "/console/config.json"); status != 200 || strings.TrimSpace(body) != want {
+			t.Errorf("%s: %d %s, want %s", host, status, body, want)
+		}
+	}
+}
+
 // A client behind a proxy whose address has too many connections learns so over TLS, and takes no seat.
 func TestOverAddressOverTLS(t *testing.T) {
 	t.Parallel()
@@ -346,6 +360,24 @@ func TestCertificatesAreReplaced(t *testing.T) {
 	fmt.Fprint(stays, request("/healthz"))
 	if line, err := bufio.NewReader(stays).ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
 		t.Error("a client that was connected:", line, err)
+	}
+}
+
+// A reload that fails because of the files in use says so in the metric at once, and one that fails
+// because of others doesn't.
+func TestReloadedCertificatesAreUnusable(t *testing.T) {
+	const usable = "gateway_tls_files_usable"
+	in, files := startTLS(t, nil)
+	cfg := in.Config()
+	cfg.TLS.Certificates = []certs.Files{{CertFile: files.CA, KeyFile: files.ServerKey}}
+	if _, err := in.Reload(cfg); err == nil || in.metric(usable) != 1 {
+		t.Errorf("files that aren't in use: %v, usable is %v", err, in.metric(usable))
+	}
+	if err := os.WriteFile(files.Server, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Reload(in.Config()); err == nil || in.metric(usable) != 0 {
+		t.Errorf("the files in use: %v, usable is %v", err, in.metric(usable))
 	}
 }
 

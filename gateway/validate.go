@@ -52,7 +52,7 @@ func (c Config) Validate() error {
 		c.validateListen(),
 		between("shards", c.Shards, 0, fanout.MaxSinks),
 		c.validateAdmin(),
-		validateOrigins(c.Origins),
+		c.validateOrigins(),
 		validateRules(c.Channels),
 		c.Auth.Validate(),
 		c.validateAnonymous(),
@@ -290,9 +290,18 @@ func oneOf(key, v string, allowed ...string) error {
 	return configError(key, v, strings.Join(allowed, " or "))
 }
 
-func validateOrigins(list []string) error {
-	_, err := auth.NewOrigins(list)
-	return err
+// validateOrigins also requires origins by name where a certificate is all that clients need: a browser
+// presents its user's to the gateway whichever page connects, as it would send a cookie.
+func (c Config) validateOrigins() error {
+	origins, err := auth.NewOrigins(c.Origins)
+	if err != nil || c.Auth.Mode != auth.ModeNone || c.Auth.AllowAnonymous || c.TLS.ClientCAFile == "" {
+		return err
+	}
+	var errs []error
+	for _, pattern := range origins.Unnamed() {
+		errs = append(errs, configError("origins", pattern, "origins without a wildcard, and not null, while tls.client_ca_file is set, auth.mode is none and auth.allow_anonymous is false"))
+	}
+	return errors.Join(errs...)
 }
 
 func validateRules(list []ChannelRule) error {

@@ -161,6 +161,24 @@ func TestValidateRefuses(t *testing.T) {
 			},
 			`listen: ":8080" is not allowed, want a loopback address while auth.mode is none and auth.allow_anonymous is false`,
 		},
+		"pages of everybody with the certificates of clients": {
+			func(c *gateway.Config) {
+				c.TLS.SelfSigned, c.TLS.ClientCAFile, c.Origins = true, "ca.pem", []string{"https://app.example.com", "*"}
+			},
+			`origins: "*" is not allowed, want origins without a wildcard, and not null, while tls.client_ca_file is set, auth.mode is none and auth.allow_anonymous is false`,
+		},
+		"pages below a host with the certificates of clients": {
+			func(c *gateway.Config) {
+				c.TLS.SelfSigned, c.TLS.ClientCAFile, c.Origins = true, "ca.pem", []string{"https://*.example.com"}
+			},
+			`origins: "https://*.example.com" is not allowed, want origins without a wildcard`,
+		},
+		"sandboxed pages with the certificates of clients": {
+			func(c *gateway.Config) {
+				c.TLS.SelfSigned, c.TLS.ClientCAFile, c.Origins = true, "ca.pem", []string{"null"}
+			},
+			`origins: "null" is not allowed, want origins without a wildcard`,
+		},
 		"TLS without a certificate": {
 			func(c *gateway.Config) { c.TLS.Listen = "127.0.0.1:8443" },
 			`tls.certificates: missing, want a certificate for tls.listen`,
@@ -221,6 +239,17 @@ func TestValidateAllows(t *testing.T) {
 		"TLS for everybody, with certificates of clients": func(c *gateway.Config) {
 			c.TLS.Listen, c.TLS.Certificates, c.TLS.ClientCAFile = ":8443", []certs.Files{{CertFile: "cert.pem", KeyFile: "key.pem"}}, "ca.pem"
 		},
+		"named pages with the certificates of clients": func(c *gateway.Config) {
+			c.TLS.SelfSigned, c.TLS.ClientCAFile, c.Origins = true, "ca.pem", []string{"https://app.example.com", "file://"}
+		},
+		"pages of everybody with certificates and tokens": func(c *gateway.Config) {
+			c.TLS.SelfSigned, c.TLS.ClientCAFile, c.Origins = true, "ca.pem", []string{"*"}
+			c.Auth.Mode, c.Auth.JWT.Secret = "jwt", strings.Repeat("s", 32)
+		},
+		"pages of everybody with certificates, anonymous on purpose": func(c *gateway.Config) {
+			c.TLS.SelfSigned, c.TLS.ClientCAFile, c.Origins, c.Auth.AllowAnonymous = true, "ca.pem", []string{"*"}, true
+		},
+		"pages of everybody without certificates": func(c *gateway.Config) { c.TLS.SelfSigned, c.Origins = true, []string{"*"} },
 		"no drain": func(c *gateway.Config) { c.Drain = gateway.DrainConfig{} },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -29,8 +30,9 @@ type Addresses struct {
 }
 
 // Handler serves the console under /console/. It asks for the addresses at each
-// request. A public address of the form unix:/path counts as none.
-func Handler(addresses func() Addresses) http.Handler {
+// request, with the host in the page's own address. A public address of the form
+// unix:/path counts as none.
+func Handler(addresses func(host string) Addresses) http.Handler {
 	pages, err := fs.Sub(files, "console")
 	if err != nil {
 		panic(err) // the directory is compiled in
@@ -40,8 +42,8 @@ func Handler(addresses func() Addresses) http.Handler {
 	mux.HandleFunc("GET "+prefix+"client.js", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, files, "client.js")
 	})
-	mux.HandleFunc("GET "+prefix+"config.json", func(w http.ResponseWriter, _ *http.Request) {
-		writeConfig(w, addresses())
+	mux.HandleFunc("GET "+prefix+"config.json", func(w http.ResponseWriter, r *http.Request) {
+		writeConfig(w, addresses((&url.URL{Host: r.Host}).Hostname()))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -12,7 +12,7 @@ import (
 func get(t *testing.T, a Addresses, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
-	Handler(func() Addresses { return a }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	Handler(func(string) Addresses { return a }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 	return w
 }
 
@@ -45,6 +45,21 @@ func TestHandlerTellsTheAddresses(t *testing.T) {
 		w := get(t, a, "/console/config.json")
 		if got := strings.TrimSpace(w.Body.String()); got != want {
 			t.Errorf("%+v: %s, want %s", a, got, want)
+		}
+	}
+}
+
+// The addresses are asked for by the host in the page's address.
+func TestHandlerKnowsItsHost(t *testing.T) {
+	for host, want := range map[string]string{
+		"push.example.com:8081": "push.example.com", "push.example.com": "push.example.com", "[::1]:8081": "::1", "127.0.0.1:8081": "127.0.0.1",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/console/config.json", nil)
+		r.Host = host
+		got := ""
+		Handler(func(host string) Addresses { got = host; return Addresses{} }).ServeHTTP(httptest.NewRecorder(), r)
+		if got != want {
+			t.Errorf("%s: %s, want %s", host, got, want)
 		}
 	}
 }

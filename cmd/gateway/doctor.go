@@ -100,8 +100,12 @@ func (f *doctorFlags) examine(c *cobra.Command, s settings, target preflight.Tar
 	if low > 0 {
 		errs = append(errs, fmt.Sprintf("%d of %d limits are too low for %d connections", low, limits, target.Connections))
 	}
-	if n := len(report.Fixes()) - low; n > 0 {
-		errs = append(errs, fmt.Sprintf("%d to fix in the files of TLS", n))
+	switch n := len(report.Fixes()) - low; n {
+	case 0:
+	case 1:
+		errs = append(errs, "1 problem in the TLS files")
+	default:
+		errs = append(errs, fmt.Sprintf("%d problems in the TLS files", n))
 	}
 	if len(errs) > 0 {
 		return errors.New(strings.Join(errs, "; "))

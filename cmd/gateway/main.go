@@ -33,8 +33,11 @@ Exit codes: 0 success, 1 failure (Redis can't be reached, serving failed, a seco
 signal), 2 the command line or the configuration is wrong.`,
 	}
 	// A heap profile has a sample for each 4 MiB allocated, in place of 512 KiB: the runtime's table of
-	// them took 0.9 MB of a gateway with 10,000 clients over TLS, for the garbage of handshakes.
-	runtime.MemProfileRate = 4 << 20
+	// them took 0.9 MB of a gateway with 10,000 clients over TLS, for the garbage of handshakes. Another
+	// rate comes from the operator, by GODEBUG=memprofilerate.
+	if runtime.MemProfileRate == 512<<10 {
+		runtime.MemProfileRate = 4 << 20
+	}
 	fanout.DiscardRedisLog()
 	keys := keyFlags()
 	root.AddCommand(serveCommand(keys), checkCommand(keys), doctorCommand(keys), publishCommand(keys), forgetCommand(keys),

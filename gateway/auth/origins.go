@@ -30,6 +30,7 @@ type Origins struct {
 	any, null bool
 	list      []origin
 	names     map[string]string // of those without a wildcard, as browsers spell them
+	unnamed   []string          // the other patterns
 }
 
 // origin is a parsed Origin header or pattern. Names compare without case.
@@ -48,8 +49,10 @@ func NewOrigins(patterns []string) (*Origins, error) {
 		switch p {
 		case "*":
 			o.any = true
+			o.unnamed = append(o.unnamed, p)
 		case "null":
 			o.null = true
+			o.unnamed = append(o.unnamed, p)
 		default:
 			parsed, ok := parseOriginPattern(p)
 			want := impossible(&parsed)
@@ -66,6 +69,8 @@ func NewOrigins(patterns []string) (*Origins, error) {
 			o.list = append(o.list, parsed)
 			if name := parsed.name(); name != "" {
 				o.names[name] = name
+			} else {
+				o.unnamed = append(o.unnamed, p)
 			}
 		}
 	}
@@ -159,6 +164,9 @@ func (o *Origins) Allow(header, host []byte) bool {
 // for others: whom the operator names may send cookies. null is nobody's name,
 // since every page can make a frame with that origin. Name takes no memory.
 func (o *Origins) Name(header []byte) string { return o.names[string(header)] }
+
+// Unnamed returns the patterns whose origins have no Name: those with a wildcard, and null.
+func (o *Origins) Unnamed() []string { return o.unnamed }
 
 // name returns the origin that a pattern names as a browser spells it in the
 // header, which it compares with the answer to the byte.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -146,6 +147,10 @@ func TestOriginNames(t *testing.T) {
 		if got := o.Name([]byte(other)); got != "" {
 			t.Errorf("%s: %q", other, got)
 		}
+	}
+	want := []string{"moz-extension://*", "http://localhost:*", "https://*.example.org", "null", "*"}
+	if got := o.Unnamed(); !slices.Equal(got, want) {
+		t.Errorf("without a name: %q, want %q", got, want)
 	}
 }
 

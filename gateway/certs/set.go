@@ -74,6 +74,17 @@ func (c Certificate) Address(addr string) string {
 	return net.JoinHostPort(c.Names[0], port)
 }
 
+// Address is that of the first certificate. But where addr is on all addresses, it is at the host by
+// which a client has reached this machine, if any certificate is for that. The Set must not be empty.
+func (s *Set) Address(addr, reached string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	isFor := func(p pair) bool { return p.leaf().VerifyHostname(reached) == nil }
+	if net.ParseIP(host).IsUnspecified() && slices.ContainsFunc(s.pairs, isFor) {
+		return net.JoinHostPort(reached, port)
+	}
+	return s.Certificates()[0].Address(addr)
+}
+
 // Load reads the files of a valid configuration. Its error joins a *ConfigError for each file that
 // can't be used. Without a listener the Set is empty.
 func Load(c Config) (*Set, error) { return (*Set)(nil).Reload(c) }

@@ -88,6 +88,24 @@ func TestAddress(t *testing.T) {
 	}
 }
 
+func TestAddressAsReached(t *testing.T) {
+	root := authority(t, nil, "root")
+	made := func(names ...string) Files { return files(t, issue(t, root, nil, names, nil), root) }
+	s := mustLoad(t, configOf(made("push.example.com", "10.0.0.1", "2001:db8::1"), made("*.example.org")))
+	for _, test := range []struct{ addr, reached, want string }{
+		{"[::]:443", "localhost", "push.example.com:443"},
+		{"[::]:443", "10.0.0.1", "10.0.0.1:443"},
+		{"[::]:443", "2001:db8::1", "[2001:db8::1]:443"},
+		{"0.0.0.0:443", "a.example.org", "a.example.org:443"},
+		{"0.0.0.0:443", "a.b.example.org", "push.example.com:443"},
+		{"127.0.0.1:8443", "a.example.org", "push.example.com:8443"},
+	} {
+		if got := s.Address(test.addr, test.reached); got != test.want {
+			t.Errorf("%s, reached by %s: got %s, want %s", test.addr, test.reached, got, test.want)
+		}
+	}
+}
+
 func TestServerNames(t *testing.T) {
 	root := authority(t, nil, "root")
 	made := func(names ...string) Files { return files(t, issue(t, root, nil, names, nil), root) }

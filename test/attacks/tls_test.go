@@ -61,13 +61,13 @@ func TestTLSByteByByte(t *testing.T) {
 	}
 }
 
-// Of records that must not be: how their client's connection ends.
+// How a connection ends after an illegal record.
 const (
 	silently = "EOF" // by limits.head_timeout, without an alert
-	fits     = ""    // it may be, in this version
+	fits     = ""    // it is legal in this version
 )
 
-// TestTLSRecords has clients send records that must not be: each gets its alert and the end, at
+// TestTLSRecords has clients send illegal records: each gets its alert and the end, at
 // once or when its time is up.
 func TestTLSRecords(t *testing.T) {
 	const soon = time.Second
