@@ -326,6 +326,7 @@ func (t *Secure) begin(i uint32, c *socket, r *tlsrecord.Result) {
 		t.subjects[i] = strings.Clone(r.Peer.Subject.CommonName)
 	}
 	c.flags &^= flagShaking
+	c.flags |= flagSilent
 }
 
 // due handles the deadline of a handshake.
