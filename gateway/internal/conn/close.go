@@ -30,6 +30,7 @@ func (s *Set) mark(i uint32, c *socket, reason reasons.Close) {
 	}
 	s.stats.Closes[reason]++
 	c.state = stateClosing
+	s.Admission.dequeue(c)
 	s.marked = append(s.marked, i)
 	s.handler.Closed(i, reason)
 }

@@ -27,7 +27,7 @@ const (
 
 // mayHandshake reports whether one more rejected client gets a handshake, and charges for it.
 func (l *Acceptor) mayHandshake() bool {
-	return len(l.rejectedTLS) < min(maxRejectedTLS, l.rejectRoom()) && len(l.set.Admission.waiting) == 0 &&
+	return len(l.rejectedTLS) < min(maxRejectedTLS, l.rejectRoom()) && l.set.Admission.live == 0 &&
 		l.set.shared.rejectedTLS.Take(limit.PerSecond(rejectedTLSPerSecond, 0), l.set.shared.Uptime())
 }
 
