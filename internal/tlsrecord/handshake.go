@@ -46,6 +46,7 @@ type Handshake struct {
 
 	proof  proof
 	failed error
+	alert  error // a PeerAlert that came in clear
 }
 
 // NewHandshake returns a handshake that begins with bytes that were received already.
@@ -75,9 +76,15 @@ func ServerConfig(current func() *tls.Config) *tls.Config {
 }
 
 // Server carries out the server's side; config is made by ServerConfig. It blocks as its Wire does.
-// After an error the client has been sent an alert, if it can understand one.
+// After an error the client has been sent an alert, if it can understand one. The error of a fatal
+// alert that came in clear is a PeerAlert: OpenSSL sends these also where TLS 1.3 wants them encrypted,
+// and crypto/tls takes them for bad records.
 func (h *Handshake) Server(config *tls.Config) (Result, error) {
-	return h.run(tls.Server(h, config))
+	r, err := h.run(tls.Server(h, config))
+	if err != nil && h.alert != nil {
+		err = h.alert
+	}
+	return r, err
 }
 
 // Client carries out the client's side.
@@ -146,6 +153,7 @@ func (h *Handshake) Read(p []byte) (int, error) {
 			if n <= len(h.in) {
 				h.left = n
 				h.noteHello(h.in[:n], false)
+				h.noteAlert(h.in[:n])
 			}
 		}
 		if n := min(h.left, len(p)); n > 0 {
@@ -194,6 +202,13 @@ func (h *Handshake) noteHello(p []byte, written bool) {
 	}
 	h.serverRandom = bytes.Clone(p[random:session])
 	h.suite = binary.BigEndian.Uint16(p[suite:])
+}
+
+// noteAlert keeps a fatal alert in clear; one in a record of TLS 1.2 that is sealed is longer.
+func (h *Handshake) noteAlert(p []byte) {
+	if len(p) == HeaderSize+2 && Type(p[0]) == TypeAlert && p[HeaderSize] == levelFatal {
+		h.alert = PeerAlert(p[HeaderSize+1])
+	}
 }
 
 // keyLog is a Handshake as the writer of crypto/tls's key log.

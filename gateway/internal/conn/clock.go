@@ -92,7 +92,7 @@ func (t *Clock) wakeUp() {
 // was suspended, the requests and pongs of that time are still in the sockets: each socket is read
 // first, or clients that met their deadlines would be closed.
 func (t *Clock) settled() bool {
-	if t.stalled == 0 && t.now-t.wheel.Now() > 1 {
+	if t.stalled == 0 && t.behind() {
 		// One more round for newly accepted connections.
 		t.stalled = 2 + t.set.Slots.used/EventsPerRound
 	} else if t.stalled > 0 && t.set.loop.AllTold() {
@@ -100,6 +100,10 @@ func (t *Clock) settled() bool {
 	}
 	return t.stalled == 0
 }
+
+// behind reports whether the loop has stood, so that what clients have sent in time may still be in
+// their sockets.
+func (t *Clock) behind() bool { return t.stalled > 0 || t.now-t.wheel.Now() > 1 }
 
 // due handles the expiry of a connection's deadline.
 func (s *Set) due(i uint32) {
@@ -112,6 +116,8 @@ func (s *Set) due(i uint32) {
 		s.Secure.due(i, c)
 	case c.flags&flagRejected != 0:
 		s.Acceptor.respondTLS(i, nil, true)
+	case c.flags&(flagSilent|flagPartial) == flagSilent|flagPartial:
+		s.Secure.endPartial(i, c)
 	default:
 		s.handler.Due(i)
 	}

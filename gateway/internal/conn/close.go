@@ -30,6 +30,7 @@ func (s *Set) mark(i uint32, c *socket, reason reasons.Close) {
 	}
 	s.stats.Closes[reason]++
 	c.state = stateClosing
+	s.Admission.dequeue(c)
 	s.marked = append(s.marked, i)
 	s.handler.Closed(i, reason)
 }
@@ -61,6 +62,14 @@ func (s *Set) LingerEnd() uint32 {
 	return s.Clock.now + Ticks(Linger)
 }
 
+// lingerEnd is LingerEnd for a connection: a rejected client has its place for no longer than it needs.
+func (s *Set) lingerEnd(c *socket) uint32 {
+	if c.flags&flagRejected != 0 {
+		return s.Clock.now + MuteTicks
+	}
+	return s.LingerEnd()
+}
+
 // Finish closes a connection with its last bytes, behind its queue, and shuts down the write side
 // after them. The client has the linger time to close its own side.
 func (s *Set) Finish(i uint32, reason reasons.Close, last ...[]byte) {
@@ -69,7 +78,7 @@ func (s *Set) Finish(i uint32, reason reasons.Close, last ...[]byte) {
 		return
 	}
 	s.mark(i, c, reason)
-	s.Clock.wheel.Set(i, s.LingerEnd())
+	s.Clock.wheel.Set(i, s.lingerEnd(c))
 	c.flags |= flagEnding
 	s.Out.Uncork(i)
 	s.Out.transmitLast(i, c, last)

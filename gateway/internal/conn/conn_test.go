@@ -31,6 +31,7 @@ type owner struct {
 	closed   map[uint32]reasons.Close
 	drained  int
 	due      []uint32
+	dueEnds  bool   // a deadline of the handler's ends the connection
 	secure   bool   // its connections speak TLS
 	reply    []byte // to all that is received
 	layer    tlsrecord.Layer
@@ -94,11 +95,15 @@ func (w *owner) Received(i uint32, p []byte) {
 		w.Out.SendCopy(i, w.reply)
 	}
 }
-func (w *owner) HalfClosed(i uint32)                                 { w.Release(i, reasons.CloseByClient) }
-func (w *owner) BadProxyHeader(i uint32, err error)                  { w.Release(i, reasons.CloseRejected) }
-func (w *owner) OverAddress(uint32)                                  {}
-func (w *owner) PlainOnTLS(i uint32)                                 { w.Release(i, reasons.CloseRejected) }
-func (w *owner) Due(i uint32)                                        { w.due = append(w.due, i) }
+func (w *owner) HalfClosed(i uint32)                { w.Release(i, reasons.CloseByClient) }
+func (w *owner) BadProxyHeader(i uint32, err error) { w.Release(i, reasons.CloseRejected) }
+func (w *owner) OverAddress(uint32)                 {}
+func (w *owner) PlainOnTLS(i uint32)                { w.Release(i, reasons.CloseRejected) }
+func (w *owner) Due(i uint32) {
+	if w.due = append(w.due, i); w.dueEnds {
+		w.Release(i, reasons.CloseSlow)
+	}
+}
 func (w *owner) Progress(uint32)                                     {}
 func (w *owner) Drained(uint32)                                      { w.drained++ }
 func (w *owner) Lossy(uint32, *Out) (queue.Kind, bool)               { return 0, false }

@@ -11,13 +11,6 @@ import (
 	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
-// isPlainAlert reports whether bytes are an alert that isn't encrypted. OpenSSL sends these also where
-// TLS 1.3 wants them encrypted, and crypto/tls takes them for bad records.
-func isPlainAlert(p []byte) bool {
-	n, err := tlsrecord.RecordSize(p)
-	return err == nil && n == len(p) && n == tlsrecord.HeaderSize+2 && tlsrecord.Type(p[0]) == tlsrecord.TypeAlert
-}
-
 // alertReasons are the failures that the server's alert tells.
 var alertReasons = map[byte]reasons.TLS{
 	40:  reasons.TLSSuite,    // handshake_failure
@@ -41,12 +34,13 @@ var certificateErrors = []string{
 func failure(err error, out []byte) reasons.TLS {
 	var (
 		remote *net.OpError
+		plain  tlsrecord.PeerAlert
 		cert   *tls.CertificateVerificationError
 	)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return reasons.TLSLeft
-	case errors.As(err, &remote) && remote.Op == "remote error":
+	case errors.As(err, &plain), errors.As(err, &remote) && remote.Op == "remote error":
 		return reasons.TLSPeerAlert
 	case errors.As(err, &cert):
 		return reasons.TLSCertificate

@@ -3,9 +3,7 @@ package conn
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -13,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -21,73 +20,43 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/internal/gatewaytest"
+	"github.com/pushgate/pushgate/internal/testcert"
 	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
 // anyCertificate is a client that takes every certificate.
 var anyCertificate = &tls.Config{InsecureSkipVerify: true}
 
-// authority issues certificates.
-type authority struct {
-	t    testing.TB
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+// newAuthority makes an authority.
+func newAuthority(t testing.TB) *testcert.Issued {
+	t.Helper()
+	return testcert.Authority(t, nil, "authority")
 }
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
+// useless is a key that nothing is signed with.
+type useless struct{ crypto.PublicKey }
+
+func (u useless) Public() crypto.PublicKey { return u.PublicKey }
+
+func (useless) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("it can't sign")
+}
+
+// issueX25519 returns a certificate for a key of a kind that can't sign.
+func issueX25519(t testing.TB, a *testcert.Issued) []byte {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	_, signing, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return key
-}
-
-func newAuthority(t testing.TB) *authority {
-	t.Helper()
-	a := &authority{t: t, key: newKey(t)}
-	a.cert = &x509.Certificate{Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	der := a.issue(x509.ExtKeyUsageAny, time.Hour, &a.key.PublicKey)
-	var err error
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// issue returns a certificate for a key, or the authority's own.
-func (a *authority) issue(usage x509.ExtKeyUsage, valid time.Duration, key crypto.PublicKey) []byte {
-	a.t.Helper()
-	template := &x509.Certificate{Subject: pkix.Name{CommonName: "name"}, ExtKeyUsage: []x509.ExtKeyUsage{usage}}
-	if key == &a.key.PublicKey {
-		template = a.cert
-	}
-	template.SerialNumber = big.NewInt(1)
-	template.NotBefore, template.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(valid)
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key, a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return der
-}
-
-// issueX25519 returns a certificate for a key that can't sign.
-func (a *authority) issueX25519() []byte {
-	a.t.Helper()
-	signing, _, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(a.issue(x509.ExtKeyUsageClientAuth, time.Hour, signing))
-	if err != nil {
-		a.t.Fatal(err)
-	}
+	cert := testcert.Issue(t, a, signing, nil, nil).Cert
 	// The object identifiers of the two kinds of keys (RFC 8410, 3).
 	tbs := bytes.Replace(cert.RawTBSCertificate, []byte{6, 3, 0x2b, 101, 112}, []byte{6, 3, 0x2b, 101, 110}, 1)
 	sum := sha256.Sum256(tbs)
-	signature, err := ecdsa.SignASN1(rand.Reader, a.key, sum[:])
+	signature, err := a.Key.Sign(rand.Reader, sum[:], crypto.SHA256)
 	if err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
 	der, err := asn1.Marshal(struct {
 		TBS       asn1.RawValue
@@ -95,23 +64,23 @@ func (a *authority) issueX25519() []byte {
 		Signature asn1.BitString
 	}{asn1.RawValue{FullBytes: tbs}, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}}, asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}})
 	if err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return der
 }
 
-// serverConfig has a certificate of the authority, and wants none of clients.
-func (a *authority) serverConfig() *tls.Config {
-	key := newKey(a.t)
-	der := a.issue(x509.ExtKeyUsageServerAuth, time.Hour, &key.PublicKey)
+// serverConfig has a certificate of an authority, and wants none of clients.
+func serverConfig(t testing.TB, a *testcert.Issued) *tls.Config {
+	t.Helper()
+	leaf := testcert.Issue(t, a, nil, nil, nil)
 	return &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+		Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Cert.Raw}, PrivateKey: leaf.Key}},
 		CipherSuites: tlsrecord.Suites12, NextProtos: []string{"http/1.1"},
 	}
 }
 
-// client is a client with a certificate, which it presents whatever the server wants.
-func client(der []byte, key crypto.PrivateKey) *tls.Config {
+// presenting is a client with a certificate, which it presents whatever the server wants.
+func presenting(der []byte, key crypto.PrivateKey) *tls.Config {
 	c := anyCertificate.Clone()
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
@@ -136,7 +105,10 @@ func (c changing) Write(p []byte) (int, error) {
 // only its text tells, this test shows that the text is still the same.
 func TestFailureReasons(t *testing.T) {
 	a, other := newAuthority(t), newAuthority(t)
-	key := newKey(t)
+	key := testcert.NewKey(t)
+	issue := func(by *testcert.Issued, key crypto.Signer, change func(*x509.Certificate)) []byte {
+		return testcert.Issue(t, by, key, nil, change).Cert.Raw
+	}
 	byConfig := func(config *tls.Config) func(c net.Conn) {
 		return func(c net.Conn) {
 			if s := tls.Client(c, config); s.Handshake() == nil {
@@ -151,7 +123,7 @@ func TestFailureReasons(t *testing.T) {
 	}
 	sending := func(b ...byte) func(c net.Conn) { return func(c net.Conn) { c.Write(b) } }
 	tooLarge := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 1<<14, 1), E: 65537}
-	hello := clientHello(t)
+	hello := gatewaytest.ClientHello(t)
 	for name, test := range map[string]struct {
 		client func(c net.Conn)
 		want   reasons.TLS
@@ -166,16 +138,17 @@ func TestFailureReasons(t *testing.T) {
 		"bytes":                {client: sending([]byte("\x00\x01\x02\x03\x04\x05")...), want: reasons.TLSNotTLS, once: true},
 		"plain HTTP":           {client: sending([]byte("GET / HTTP/1.1\r\n\r\n")...), want: reasons.TLSPlain, once: true},
 		"a bad hello":          {client: sending(byte(tlsrecord.TypeHandshake), 3, 1, 0, 6, 1, 0, 0, 2, 9, 9), want: reasons.TLSHandshake, once: true},
+		"a warning in clear":   {client: sending(append(hello[:len(hello):len(hello)], byte(tlsrecord.TypeAlert), 3, 3, 0, 2, 1, 90)...), want: reasons.TLSHandshake, once: true},
 		"half a hello":         {client: func(c net.Conn) { c.Write(hello[:len(hello)/2]); c.(*net.UnixConn).CloseWrite() }, want: reasons.TLSLeft, once: true},
 		"a client that leaves": {client: func(c net.Conn) { c.Write(hello); c.(*net.UnixConn).CloseWrite() }, want: reasons.TLSLeft, once: true},
 		"no certificate":       {client: byConfig(anyCertificate), want: reasons.TLSCertificate, certs: true},
-		"an unknown authority": {client: byConfig(client(other.issue(x509.ExtKeyUsageClientAuth, time.Hour, &key.PublicKey), key)), want: reasons.TLSCertificate, certs: true},
-		"one that has expired": {client: byConfig(client(a.issue(x509.ExtKeyUsageClientAuth, -time.Hour, &key.PublicKey), key)), want: reasons.TLSCertificate, certs: true},
-		"a server's":           {client: byConfig(client(a.issue(x509.ExtKeyUsageServerAuth, time.Hour, &key.PublicKey), key)), want: reasons.TLSCertificate, certs: true},
-		"another's":            {client: byConfig(client(a.issue(x509.ExtKeyUsageClientAuth, time.Hour, &key.PublicKey), newKey(t))), want: reasons.TLSCertificate, certs: true},
-		"rubbish":              {client: byConfig(client([]byte("rubbish"), key)), want: reasons.TLSCertificate, certs: true},
-		"a large key":          {client: byConfig(client(a.issue(x509.ExtKeyUsageClientAuth, time.Hour, tooLarge), key)), want: reasons.TLSCertificate, certs: true},
-		"a key of no use":      {client: byConfig(client(a.issueX25519(), key)), want: reasons.TLSCertificate, certs: true},
+		"an unknown authority": {client: byConfig(presenting(issue(other, key, nil), key)), want: reasons.TLSCertificate, certs: true},
+		"one that has expired": {client: byConfig(presenting(issue(a, key, func(c *x509.Certificate) { c.NotAfter = c.NotBefore.Add(time.Minute) }), key)), want: reasons.TLSCertificate, certs: true},
+		"a server's":           {client: byConfig(presenting(issue(a, key, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), key)), want: reasons.TLSCertificate, certs: true},
+		"another's":            {client: byConfig(presenting(issue(a, key, nil), testcert.NewKey(t))), want: reasons.TLSCertificate, certs: true},
+		"rubbish":              {client: byConfig(presenting([]byte("rubbish"), key)), want: reasons.TLSCertificate, certs: true},
+		"a large key":          {client: byConfig(presenting(issue(a, useless{tooLarge}, nil), key)), want: reasons.TLSCertificate, certs: true},
+		"a key of no use":      {client: byConfig(presenting(issueX25519(t, a), key)), want: reasons.TLSCertificate, certs: true},
 		"no certificate for the client": {client: func(c net.Conn) {
 			byConfig(anyCertificate)(changing{c, func(p []byte) []byte { // RSA in place of ECDSA among the signature algorithms
 				return bytes.Replace(p, []byte{8, 4, 4, 3}, []byte{8, 4, 4, 1}, 1)
@@ -189,13 +162,13 @@ func TestFailureReasons(t *testing.T) {
 			}
 			t.Run(name+", "+tls.VersionName(version), func(t *testing.T) {
 				w := newOwner(t, Options{FirstRequest: time.Minute})
-				config := a.serverConfig()
+				config := serverConfig(t, a)
 				if !test.once {
 					config.MinVersion, config.MaxVersion = version, version
 				}
 				if test.certs {
 					config.ClientCAs, config.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-					config.ClientCAs.AddCert(a.cert)
+					config.ClientCAs.AddCert(a.Cert)
 				}
 				w.run(config)
 				_, c := w.dial(netip.AddrPort{})
@@ -219,6 +192,7 @@ func TestFailureReasons(t *testing.T) {
 func TestClientAlert(t *testing.T) {
 	const fatal, unknownCA = 2, 48
 	plain := []byte{byte(tlsrecord.TypeAlert), 3, 3, 0, 2, fatal, unknownCA}
+	changeCipherSpec := []byte{byte(tlsrecord.TypeChangeCipherSpec), 3, 3, 0, 1, 1}
 	distrusting := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "name"}
 	for name, alert := range map[string]func(t *testing.T, c net.Conn){
 		"in TLS 1.3, encrypted": func(t *testing.T, c net.Conn) {
@@ -234,11 +208,18 @@ func TestClientAlert(t *testing.T) {
 			}
 		},
 		"in TLS 1.3, in clear": func(t *testing.T, c net.Conn) {
-			c.Write(clientHello(t))
+			c.Write(gatewaytest.ClientHello(t))
 			if _, err := c.Read(make([]byte, 1)); err != nil { // the server's flight
 				t.Error(err)
 			}
 			c.Write(plain)
+		},
+		"in clear, in one write with change_cipher_spec": func(t *testing.T, c net.Conn) {
+			c.Write(gatewaytest.ClientHello(t))
+			if _, err := c.Read(make([]byte, 1)); err != nil {
+				t.Error(err)
+			}
+			c.Write(append(changeCipherSpec, plain...))
 		},
 		"behind the handshake": func(t *testing.T, c net.Conn) {
 			h := tlsrecord.NewHandshake(wire{c}, nil)
@@ -259,7 +240,7 @@ func TestClientAlert(t *testing.T) {
 			w := newOwner(t, Options{FirstRequest: time.Minute})
 			var before []uint64 // bytes sent before each write, which may be of nothing
 			w.Out.OnWrite(func(uint32) { before = append(before, w.stats.BytesOut) })
-			w.run(newAuthority(t).serverConfig())
+			w.run(serverConfig(t, newAuthority(t)))
 			i, c := w.dial(netip.AddrPort{})
 			alert(t, c)
 			if _, err := io.Copy(io.Discard, c); err != nil {

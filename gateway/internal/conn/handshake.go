@@ -54,21 +54,19 @@ type handshake struct {
 	tokens tokens
 
 	// Owned by the loop
-	asked   uint32 // tick of its begin, or at which the client was last sent bytes
-	alerted bool   // the client has sent an alert in clear
-	held    int    // bytes counted for Options.TotalInputBytes
+	asked uint32 // tick of its begin, or at which it last had the client go on
+	held  int    // bytes counted for Options.TotalInputBytes
 
 	// Owned by its goroutine
 	out []byte // for the client
 
 	// Guarded by mu
-	mu   sync.Mutex
-	in   []byte // of the client
-	err  error  // no more will come
-	full bool   // reading is paused until in is taken
-
-	// Atomic
-	blocked atomic.Bool // it waits for the client
+	mu     sync.Mutex
+	in     []byte // of the client
+	err    error  // no more will come
+	full   bool   // reading is paused until in is taken
+	waits  bool   // it has taken all that has come, and needs more
+	posted int    // functions that the loop hasn't run yet, without which the client can't go on
 
 	wake chan struct{} // has room for one; sent to by the loop, received by the goroutine
 }
@@ -79,7 +77,6 @@ const maxAhead = tlsrecord.MaxRecord
 // shake takes bytes of a connection whose handshake isn't complete.
 func (t *Secure) shake(i uint32, c *socket, p []byte) {
 	if h := t.handshakes[i]; h != nil {
-		h.alerted = h.alerted || isPlainAlert(p)
 		if h.feed(p) {
 			t.set.Reading.Pause(i)
 		}
@@ -176,15 +173,16 @@ func (h *handshake) Receive() ([]byte, error) {
 	defer h.tokens.take()
 	if out := h.out; len(out) > 0 {
 		h.out = nil
-		h.secure.set.loop.Post(func() { h.secure.send(h, out) })
+		h.post(func() { h.secure.send(h, out) })
 	}
 	for {
 		h.mu.Lock()
 		in, err, full := h.in, h.err, h.full
 		h.in, h.full = nil, false
+		h.waits = len(in) == 0 && err == nil
 		h.mu.Unlock()
 		if full {
-			h.secure.set.loop.Post(func() { h.secure.resume(h) })
+			h.post(func() { h.secure.resume(h) })
 		}
 		switch {
 		case len(in) > 0:
@@ -192,10 +190,32 @@ func (h *handshake) Receive() ([]byte, error) {
 		case err != nil:
 			return nil, err
 		}
-		h.blocked.Store(true)
 		<-h.wake
-		h.blocked.Store(false)
 	}
+}
+
+// post has the loop do something that lets the client go on.
+func (h *handshake) post(do func()) {
+	h.mu.Lock()
+	h.posted++
+	h.mu.Unlock()
+	h.secure.set.loop.Post(func() { h.deliver(do) })
+}
+
+// deliver does, on the loop, what was posted. The client's time to go on begins.
+func (h *handshake) deliver(do func()) {
+	h.mu.Lock()
+	h.posted--
+	h.mu.Unlock()
+	h.asked = h.secure.set.Clock.now
+	do()
+}
+
+// blocked reports whether it waits for the client, and not for the loop or a processor.
+func (h *handshake) blocked() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.waits && h.posted == 0
 }
 
 // Send implements tlsrecord.Wire.
@@ -216,6 +236,7 @@ func (h *handshake) feed(p []byte) (full bool) {
 	h.mu.Lock()
 	h.in = appendTight(h.in, p, maxAhead)
 	h.full = len(h.in) >= maxAhead
+	h.waits = false
 	full = h.full
 	h.mu.Unlock()
 	h.signal()
@@ -232,6 +253,7 @@ func (h *handshake) end(err error) {
 	if h.err == nil {
 		h.err = err
 	}
+	h.waits = false
 	h.mu.Unlock()
 	if err != io.EOF {
 		h.hold(-h.held)
@@ -259,7 +281,6 @@ func (t *Secure) of(h *handshake) *socket {
 // send sends bytes of a handshake.
 func (t *Secure) send(h *handshake, out []byte) {
 	if c := t.of(h); c != nil && len(out) > 0 {
-		h.asked = t.set.Clock.now
 		t.putLast(h.key.Slot, c, out, nil)
 	}
 }
@@ -280,7 +301,11 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 	}
 	t.set.shared.TLS.Completed.Add(1)
 	defer t.set.Admission.leave()
-	if err == nil || !h.alerted { // after its alert the client is told nothing (RFC 8446, 6.2)
+	var reason reasons.TLS
+	if err != nil {
+		reason = failure(err, out)
+	}
+	if reason != reasons.TLSPeerAlert { // after its alert the client is told nothing (RFC 8446, 6.2)
 		t.send(h, out)
 	}
 	c := t.of(h)
@@ -289,10 +314,6 @@ func (t *Secure) done(h *handshake, out []byte, r *tlsrecord.Result, err error) 
 	}
 	if err != nil {
 		t.trace(i, err)
-		reason := failure(err, out)
-		if h.alerted {
-			reason = reasons.TLSPeerAlert
-		}
 		t.fail(i, c, reason)
 		return
 	}
@@ -326,6 +347,7 @@ func (t *Secure) begin(i uint32, c *socket, r *tlsrecord.Result) {
 		t.subjects[i] = strings.Clone(r.Peer.Subject.CommonName)
 	}
 	c.flags &^= flagShaking
+	c.flags |= flagSilent
 }
 
 // due handles the deadline of a handshake.

@@ -74,23 +74,6 @@ func (w *owner) dial(from netip.AddrPort) (i uint32, c *net.UnixConn) {
 	return p.slot, dup.(*net.UnixConn)
 }
 
-// clientHello returns the first bytes of a client.
-func clientHello(t testing.TB) []byte {
-	t.Helper()
-	near, far := net.Pipe()
-	go func() { // ends once near is closed
-		tls.Client(far, &tls.Config{ServerName: "localhost"}).Handshake()
-		far.Close()
-	}()
-	defer near.Close()
-	b := make([]byte, maxAhead)
-	n, err := near.Read(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b[:n]
-}
-
 // named is a client that a proxy names.
 var (
 	proxyAddr = netip.MustParseAddrPort("127.0.0.2:4000")
@@ -112,7 +95,7 @@ func (w *owner) behindProxy() {
 func TestOverAddressOverTLS(t *testing.T) {
 	w := newOwner(t, Options{FirstRequest: time.Minute})
 	w.behindProxy()
-	w.run(newAuthority(t).serverConfig())
+	w.run(serverConfig(t, newAuthority(t)))
 	for n, over := range []bool{false, true} {
 		i, c := w.dial(proxyAddr)
 		due := func() (at uint32) { w.do(func() { at, _ = w.Clock.Due(i) }); return at }
@@ -156,12 +139,12 @@ func TestOverAddressOverTLS(t *testing.T) {
 // wait for a place.
 func TestRejectedHandshakeKeepsItsTime(t *testing.T) {
 	w := newOwner(t, Options{FirstRequest: time.Second})
-	w.handshakesWith(newAuthority(t).serverConfig())
+	w.handshakesWith(serverConfig(t, newAuthority(t)))
 	w.options.MaxConnections = 0
 	w.adopt(netip.AddrPort{})
 	w.adopt(netip.AddrPort{})
 	w.Tick(5)
-	hello := clientHello(t)
+	hello := gatewaytest.ClientHello(t)
 	for i := range w.Acceptor.rejectedTLS {
 		before, _ := w.Clock.Due(i)
 		w.Secure.shake(i, w.Slots.at(i), hello)
@@ -219,7 +202,7 @@ func TestRejectedHandshakesHaveARate(t *testing.T) {
 // and past the bound those with the most are closed.
 func TestHandshakesCountAsInput(t *testing.T) {
 	w := newOwner(t, Options{FirstRequest: time.Minute, Handshakes: 2})
-	w.handshakesWith(newAuthority(t).serverConfig())
+	w.handshakesWith(serverConfig(t, newAuthority(t)))
 	// The start of a message of 60,000 bytes in a whole record, and its middle.
 	start := append([]byte{byte(tlsrecord.TypeHandshake), 3, 1, 0x10, 0, 1, 0, 0xea, 0x60}, make([]byte, 0x1000-4)...)
 	middle := append([]byte{byte(tlsrecord.TypeHandshake), 3, 1, 0x10, 0}, make([]byte, 0x1000)...)
@@ -260,7 +243,7 @@ func TestHandshakesCountAsInput(t *testing.T) {
 // A completed handshake isn't counted as input any more.
 func TestCompletedHandshakesAreNotCounted(t *testing.T) {
 	w := newOwner(t, Options{FirstRequest: time.Minute})
-	w.run(newAuthority(t).serverConfig())
+	w.run(serverConfig(t, newAuthority(t)))
 	_, c := w.dial(netip.AddrPort{})
 	client := tls.Client(c, anyCertificate)
 	w.do(func() { w.reply = []byte("reply") })

@@ -9,7 +9,7 @@ import (
 
 // A client can send the start of a record and no more: 16 KiB that can't be opened. It is kept like
 // the start of a request, within Options.TotalInputBytes, and no longer than the client has for a
-// request.
+// request. In its first record the client's time for a request doesn't begin anew.
 
 // partial is the start of a record whose rest hasn't come yet. Those of a loop form a list by age.
 type partial struct {
@@ -69,7 +69,7 @@ func (t *Secure) freePartial(i uint32, c *socket) {
 // expire closes connections whose record hasn't become whole in the time that a request has, a slice
 // of them.
 func (t *Secure) expire() (more bool) {
-	if t.set.Clock.stalled > 0 {
+	if t.set.Clock.behind() {
 		return false
 	}
 	for range beatsPerSlice {
@@ -78,15 +78,23 @@ func (t *Secure) expire() (more bool) {
 			return false
 		}
 		c := t.set.Slots.at(i)
-		if t.set.Reading.interest(c)&reactor.In == 0 { // the rest may be waiting for us
+		switch {
+		case c.state != stateOpen: // another deadline was first
+			t.freePartial(i, c)
+		case t.set.Reading.interest(c)&reactor.In == 0: // the rest may be waiting for us
 			buf := t.partials.Get(i).buf
 			t.freePartial(i, c)
 			t.keep(i, c, buf)
-			continue
+		default:
+			t.endPartial(i, c)
 		}
-		t.freePartial(i, c)
-		t.count(reasons.TLSPartial)
-		t.set.Finish(i, reasons.CloseTLS)
 	}
 	return true
+}
+
+// endPartial closes a connection whose record hasn't become whole in time.
+func (t *Secure) endPartial(i uint32, c *socket) {
+	t.freePartial(i, c)
+	t.count(reasons.TLSPartial)
+	t.set.Finish(i, reasons.CloseTLS)
 }

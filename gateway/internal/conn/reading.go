@@ -39,7 +39,9 @@ func (r *Reading) read(i uint32, c *socket) bool {
 		r.set.release(i, c, reasons.CloseReset)
 		return true
 	}
-	c.flags &^= flagSilent
+	if c.flags&(flagSecure|flagShaking) != flagSecure {
+		c.flags &^= flagSilent
+	}
 	r.set.Out.Cork(i)
 	r.received(i, c, p)
 	r.set.Out.Uncork(i)
@@ -74,7 +76,9 @@ func (r *Reading) end(i uint32, c *socket) {
 	case c.flags&flagRejected != 0:
 		r.set.release(i, c, reasons.CloseRejected)
 	case c.flags&flagPartial != 0: // no client ends its side within a record on purpose
-		r.set.Secure.count(reasons.TLSPartial)
+		if c.state == stateOpen {
+			r.set.Secure.count(reasons.TLSPartial)
+		}
 		r.set.release(i, c, reasons.CloseTLS)
 	default:
 		r.set.handler.HalfClosed(i)

@@ -13,7 +13,8 @@ import (
 // costs as much as for one that is admitted. So a few at a time get a slot for it, beside the
 // connections that are counted: a health check is served and a page learns when to come back, however
 // full the gateway is. In a flood, the others are closed at once. A rejected client's time runs from
-// its rejection: no step of its handshake prolongs it.
+// its rejection, as in the clear: no step of its handshake prolongs it, and once it has its response
+// its place is soon free.
 
 const (
 	// maxRejectedTLS is the most rejected clients of a loop that are in a handshake or wait for their
@@ -27,7 +28,7 @@ const (
 
 // mayHandshake reports whether one more rejected client gets a handshake, and charges for it.
 func (l *Acceptor) mayHandshake() bool {
-	return len(l.rejectedTLS) < min(maxRejectedTLS, l.rejectRoom()) && len(l.set.Admission.waiting) == 0 &&
+	return len(l.rejectedTLS) < min(maxRejectedTLS, l.rejectRoom()) && l.set.Admission.live == 0 &&
 		l.set.shared.rejectedTLS.Take(limit.PerSecond(rejectedTLSPerSecond, 0), l.set.shared.Uptime())
 }
 
@@ -48,6 +49,7 @@ func (l *Acceptor) rejectTLS(fd int, peer netip.AddrPort, reason reasons.Reject)
 	l.noteRejectedTLS(i, reason)
 	l.set.handler.Accepted(i)
 	l.begin(i, c)
+	l.set.Clock.Forward(i, l.set.Clock.now+RejectTicks)
 }
 
 // rejectNamed rejects a connection of a TLS listener, before its handshake, because of the client

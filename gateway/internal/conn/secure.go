@@ -66,6 +66,9 @@ func (t *Secure) open(i uint32, c *socket, p []byte) {
 	if len(rest) > before && err == nil {
 		t.keep(i, c, rest[before:])
 	}
+	if len(data) > 0 {
+		c.flags &^= flagSilent
+	}
 	switch {
 	case len(data) == 0:
 	case c.flags&flagRejected != 0:

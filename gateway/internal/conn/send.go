@@ -238,7 +238,7 @@ func (w *Output) flush(i uint32, c *socket) {
 		case c.state == stateOpen && c.flags&flagShaking == 0:
 			w.set.handler.Progress(i)
 		case c.state == stateClosing && !w.set.hurried: // the last bytes may take longer than the remaining time
-			w.set.Clock.wheel.Set(i, w.set.LingerEnd())
+			w.set.Clock.wheel.Set(i, w.set.lingerEnd(c))
 		}
 	}
 	w.freeQueue(c)

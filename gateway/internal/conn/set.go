@@ -179,7 +179,10 @@ func New(shared *Shared, listeners []Listener, o *Options, log *slog.Logger, han
 }
 
 // Use replaces the options.
-func (s *Set) Use(o *Options) { s.options = o }
+func (s *Set) Use(o *Options) {
+	s.options = o
+	s.Admission.admit() // there may be more places
+}
 
 // Loop returns the loop that owns the set.
 func (s *Set) Loop() *reactor.Loop { return s.loop }

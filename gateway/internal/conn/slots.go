@@ -22,7 +22,7 @@ type flags uint16
 
 const (
 	flagUnnamed   flags = 1 << iota // a trusted proxy has to name the client first
-	flagSilent                      // nothing was received yet
+	flagSilent                      // nothing was received yet; over TLS, no data
 	flagEnding                      // shut down the write side once the queue is empty
 	flagBatched                     // a send to it is in the batch
 	flagHalf                        // the client has closed its side and reads on

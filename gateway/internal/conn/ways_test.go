@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pushgate/pushgate/gateway/internal/reasons"
+	"github.com/pushgate/pushgate/internal/tlsrecord"
 )
 
 // send writes b, and over TLS close_notify behind it if the peer ends its side, in one write. It has the
@@ -135,9 +136,10 @@ func TestCutOffByAWrite(t *testing.T) {
 	})
 }
 
-// Of many clients over a limit, a few get a slot for a handshake; the others are closed at once.
+// Of many clients over a limit, a few get a slot for a handshake, for about a second; the others are closed
+// at once.
 func TestRejectedOverTLSAreFew(t *testing.T) {
-	w := newOwner(t, Options{FirstRequest: time.Second})
+	w := newOwner(t, Options{FirstRequest: time.Minute})
 	w.options.MaxConnections = 0
 	var ends []*peer
 	for range 2 * maxRejectedTLS {
@@ -161,11 +163,35 @@ func TestRejectedOverTLSAreFew(t *testing.T) {
 	if closed != maxRejectedTLS || w.Slots.Len() != maxRejectedTLS || w.shared.Connections.Load() != 0 {
 		t.Errorf("%d are closed, %d have a slot, %d are counted as connections", closed, w.Slots.Len(), w.shared.Connections.Load())
 	}
-	for tick := range Ticks(w.options.FirstRequest) + Ticks(Linger) + 2 {
-		w.Tick(tick + 1)
-		w.Turn()
-	}
+	w.pass(RejectTicks + MuteTicks) // they stay silent
 	if w.Slots.Len() != 0 || len(w.Acceptor.rejectedTLS) != 0 {
 		t.Errorf("%d are left, with %d entries", w.Slots.Len(), len(w.Acceptor.rejectedTLS))
+	}
+}
+
+// A rejected client has its place only as long as it needs to read its response.
+func TestPlaceOfTheRejected(t *testing.T) {
+	w := newOwner(t, Options{FirstRequest: time.Minute})
+	w.options.MaxConnections = 0
+	p := w.adopt(netip.AddrPort{})
+	for p.slot = range w.Acceptor.rejectedTLS {
+		server, client, err := tlsrecord.Pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.tls = &client
+		w.Secure.Begin(p.slot, &server)
+	}
+	p.send([]byte("please"), false)
+	if got := p.receive(); string(got) != "no" || !p.ended {
+		t.Errorf("got %q", got)
+	}
+	w.pass(MuteTicks - 1)
+	if w.Acceptor.RejectedTLS() != 1 {
+		t.Error("it's cut off at once")
+	}
+	w.pass(1)
+	if w.Acceptor.RejectedTLS() != 0 || w.Slots.Len() != 0 {
+		t.Error("it keeps its place")
 	}
 }
