@@ -113,7 +113,7 @@ nightly: deps ## let clients break off and come back for thousands of rounds (RO
 	$(GO) test ./gateway -run '^TestResume$$' -rounds $(ROUNDS) -timeout 12h
 
 .PHONY: attacks
-attacks: deps ## attack a gateway in full size, print the figures and write those of docs/SECURITY.md (15 minutes)
+attacks: deps ## attack a gateway in full size, print the figures and write those of docs/SECURITY.md (5 minutes)
 	@failed=; \
 	$(GO) test -count=1 -v -timeout 20m ./test/attacks -args -attacks.long -attacks.write || failed=1; \
 	$(GO) test -count=1 -v -timeout 10m -run '^TestAttack' ./gateway -args -attacks.long || failed=1; \
