@@ -27,7 +27,7 @@ var (
 	descTLSInFlight      = desc("tls_handshakes_in_progress", "TLS handshakes that clients have begun and not completed.", "state")
 	descTLSNotBefore     = desc("tls_certificate_not_before_timestamp_seconds", "When the certificate begins to be valid, in seconds since 1970.", "name", "key")
 	descTLSNotAfter      = desc("tls_certificate_not_after_timestamp_seconds", "When the certificate expires, in seconds since 1970.", "name", "key")
-	descTLSFilesOK       = desc("tls_files_usable", "1 when what the files of tls hold is in use; 0 when they have changed and can't be used.")
+	descTLSFilesOK       = desc("tls_files_usable", "1 while the TLS files are in use as they are; 0 when they have changed and can't be used.")
 	descBatched          = desc("batched_sends_total", "Sends to clients that entered the kernel together with others, by io_uring.")
 	descPings            = desc("pings_total", "Heartbeat pings sent.")
 	descQueueBytes       = desc("queue_bytes", "Memory of what waits for clients because the kernel refused it; a large message counts once for all of them.")

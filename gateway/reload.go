@@ -99,8 +99,8 @@ func (s *Server) Reload(cfg Config) (refused []string, err error) {
 	return refused, nil
 }
 
-// restartError reports that the keys that Reload refuses must change first. err is what is wrong with the
-// others beside the present values.
+// restartError reports that a change needs a restart: err tells why the live keys don't fit the present
+// values of the refused ones.
 func restartError(refused []string, err error) error {
 	if len(refused) == 0 {
 		return err

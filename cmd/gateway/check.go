@@ -35,7 +35,7 @@ are warned of on standard error.`,
 	})
 }
 
-// runCheck prints a valid configuration, and warns of what is unsafe.
+// runCheck prints a valid configuration with warnings of unsafe settings.
 func runCheck(c *cobra.Command, l loaded, certificates *certs.Set) error {
 	log, _ := newLogger(cli.Stderr(c), l.settings.Log)
 	l.logForeign(log)

@@ -174,8 +174,8 @@ func TestDocumentsCheckTheirConfiguration(t *testing.T) {
 	}
 }
 
-// The container of OPERATIONS.md with certificates has all that a gateway needs to start: its settings
-// replace those of the image.
+// The container of OPERATIONS.md with certificates has all that a gateway needs to start: its
+// environment replaces the image's.
 func TestDocumentsRunAContainerWithTLS(t *testing.T) {
 	const page = "docs/OPERATIONS.md"
 	_, command, ok := strings.Cut(readRepository(t, page), "docker run -p 443:")

@@ -116,7 +116,7 @@ func (p *pair) examineTimes(now time.Time, add report) {
 	}
 }
 
-// examineKey says what the key costs. Of certificates for the same names the first that a client can
+// examineKey reports weak and costly keys. Of certificates for the same names the first that a client can
 // use counts, so an RSA certificate serves only old clients if an ECDSA one is before it.
 func (p *pair) examineKey(before, behind []pair, add report) {
 	const advice = "get an ECDSA certificate: certbot --key-type ecdsa, lego --key-type ec256, or algorithm: ECDSA in cert-manager's privateKey"

@@ -74,8 +74,9 @@ func (c Certificate) Address(addr string) string {
 	return net.JoinHostPort(c.Names[0], port)
 }
 
-// Address is that of the first certificate. But where addr is on all addresses, it is at the host by
-// which a client has reached this machine, if any certificate is for that. The Set must not be empty.
+// Address returns where a client that has reached this machine by a host name connects to a listener at
+// addr: at the same name if addr is on all addresses and a certificate is for it, else at the first
+// certificate's Address. The Set must not be empty.
 func (s *Set) Address(addr, reached string) string {
 	host, port, _ := net.SplitHostPort(addr)
 	isFor := func(p pair) bool { return p.leaf().VerifyHostname(reached) == nil }

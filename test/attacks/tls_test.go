@@ -133,20 +133,12 @@ func TestTLSRecords(t *testing.T) {
 			}
 			t.Run(name+", "+tls.VersionName(version), func(t *testing.T) {
 				t.Parallel()
-				c, err := net.Dial("tcp", addr)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer c.Close()
-				r, err := secure(c, version, patience)
-				if err != nil {
-					t.Fatal(err)
-				}
+				c, r := dialSecure(t, addr, version)
 				begin := time.Now()
 				if _, err := c.Write(test.say(r)); err != nil {
 					t.Fatal(err)
 				}
-				_, err = io.Copy(io.Discard, r.Conn)
+				_, err := io.Copy(io.Discard, r.Conn)
 				if err == nil {
 					err = io.EOF
 				}
@@ -193,15 +185,7 @@ func TestTLSCutRecords(t *testing.T) {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			cuts++
 			t.Run(name+", "+tls.VersionName(version), func(t *testing.T) {
-				c, err := net.Dial("tcp", addr)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer c.Close()
-				r, err := secure(c, version, patience)
-				if err != nil {
-					t.Fatal(err)
-				}
+				c, r := dialSecure(t, addr, version)
 				if test.say != "" {
 					c.Write(r.seal(typeData, test.say))
 				}
@@ -215,7 +199,7 @@ func TestTLSCutRecords(t *testing.T) {
 				}
 				b := r.seal(typeData, test.cut)
 				c.Write(b[:len(b)-1])
-				c.(*net.TCPConn).CloseWrite()
+				c.CloseWrite()
 				io.Copy(io.Discard, c)
 				settled(t, g)
 			})
@@ -231,6 +215,21 @@ func TestTLSCutRecords(t *testing.T) {
 	if m, err := heard.ReceiveMessage(t.Context()); err != nil || !strings.Contains(m.Payload, "the end") {
 		t.Errorf("a record that was never whole has published %v, %v", m, err)
 	}
+}
+
+// dialSecure connects and carries out the handshake. The connection is closed when the test ends.
+func dialSecure(t *testing.T, addr string, version uint16) (*net.TCPConn, *records) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	r, err := secure(c, version, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.(*net.TCPConn), r
 }
 
 // settled waits until a gateway is free of connections and handshakes.

@@ -93,7 +93,7 @@ func shaking(t *testing.T) (w *owner, h *handshake) {
 	return w, h
 }
 
-// A client isn't late while what it waits for is still to be sent, nor once it has gone on.
+// A client isn't late while the gateway's bytes for it are still to be sent, nor once it has gone on.
 func TestHandshakeThatWaitsForTheLoop(t *testing.T) {
 	w, h := shaking(t)
 	w.pass(stalledTicks + 10)
@@ -138,7 +138,7 @@ func TestMorePlacesForHandshakes(t *testing.T) {
 	}
 }
 
-// However many clients wait and leave, what is kept of them is bounded by those that still wait.
+// The list of waiting clients doesn't grow by those that leave: it is bounded by the number that still wait.
 func TestClientsThatLeaveTheQueue(t *testing.T) {
 	w, _ := shaking(t)
 	hello := gatewaytest.ClientHello(t)

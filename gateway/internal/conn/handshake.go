@@ -202,7 +202,7 @@ func (h *handshake) post(do func()) {
 	h.secure.set.loop.Post(func() { h.deliver(do) })
 }
 
-// deliver does, on the loop, what was posted. The client's time to go on begins.
+// deliver runs a posted function on the loop. The client's time to go on begins.
 func (h *handshake) deliver(do func()) {
 	h.mu.Lock()
 	h.posted--
@@ -223,8 +223,8 @@ func (h *handshake) Send(p []byte) { h.out = append(h.out, p...) }
 
 // hold counts n bytes, which may be negative, against Options.TotalInputBytes. What crypto/tls has
 // taken counts until the handshake ends: it may be the start of a message, of up to 64 KB or, with a
-// certificate, 256 KB. Messages of 60 KB that are never whole take 1.1 times what is counted, besides
-// the memory of any handshake.
+// certificate, 256 KB. Incomplete messages of 60 KB take 1.1 times the counted bytes, besides the
+// memory of any handshake.
 func (h *handshake) hold(n int) {
 	h.held += n
 	h.secure.set.Input.Hold(h.key.Slot, n)
