@@ -102,6 +102,15 @@ func (res *result) Each(before, after int64) float64 {
 	return float64(int64(float64(after-before) / float64(res.Clients)))
 }
 
+// Peak is the gateway's highest resident memory in the whole run, by samples.
+func (res *result) Peak() int64 {
+	peak := res.Held.RSS
+	for _, p := range res.Points {
+		peak = max(peak, p.RSS)
+	}
+	return peak
+}
+
 // Row is a line of the table of memory.
 func (res *result) Row(name string, before, after int64) string {
 	return fmt.Sprintf("| %s | %s | %s | %s |", name, mib(before), mib(after), page.Grouped(res.Each(before, after)))
