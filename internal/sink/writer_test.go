@@ -62,13 +62,15 @@ func TestWriterKeepsOrder(t *testing.T) {
 }
 
 func TestWriterNeverWaits(t *testing.T) {
-	open := make(chan struct{})
-	to := &end{write: func(p []byte) (int, error) { <-open; return len(p), nil }}
+	writing, open := make(chan struct{}, 1000), make(chan struct{})
+	to := &end{write: func(p []byte) (int, error) { writing <- struct{}{}; <-open; return len(p), nil }}
 	w := NewWriter(to)
 	w.Notice(func(lost uint64) []byte { return fmt.Appendf(nil, "%d lost\n", lost) })
 	line := append(bytes.Repeat([]byte("x"), 1023), '\n')
 	const n = 1000
-	for range n {
+	w.Write(line)
+	<-writing // so that no line is lost before the end is slow, and one notice tells of all
+	for range n - 1 {
 		w.Write(line)
 	}
 	lost := w.Lost()
