@@ -144,6 +144,9 @@ func storm(ctx context.Context, o options, u *upstream, g *rig.Gateway, connecte
 		return r, err
 	}
 	defer c.Close()
+	if err := empty(ctx, g); err != nil {
+		return r, err
+	}
 	if connected {
 		if err := c.Connect(ctx, o.clients); err != nil {
 			return r, err
@@ -185,6 +188,18 @@ func storm(ctx context.Context, o options, u *upstream, g *rig.Gateway, connecte
 	after, err := u.reads(ctx)
 	r.reads = after - before
 	return r, err
+}
+
+// empty waits until the gateway has noticed that the clients of the storm before
+// have left: they count towards its limit, and their end is no part of this storm.
+func empty(ctx context.Context, g *rig.Gateway) error {
+	return g.Ready(ctx, "wait until all clients have left", func(ctx context.Context) error {
+		m, err := g.Metrics(ctx)
+		if n := m["gateway_connections"]; n > 0 {
+			err = fmt.Errorf("%.0f are connected", n)
+		}
+		return err
+	})
 }
 
 // upstream is the Redis and the messages that were published to it.
